@@ -1,0 +1,126 @@
+//! The chunk format (5.3.1): what both reader and writer know of it.
+//!
+//! ```text
+//! basic header      1 byte   fmt(2) id(6)            ids 2 to 63
+//!                   2 bytes  fmt(2) 0 | id-64        ids 64 to 319
+//!                   3 bytes  fmt(2) 1 | lo hi        ids 64 to 65599, id = 64 + lo + 256 hi
+//! message header    type 0   timestamp(3) length(3) type(1) message stream id(4, little-endian)
+//!                   type 1   delta(3) length(3) type(1)
+//!                   type 2   delta(3)
+//!                   type 3   nothing
+//! extended timestamp         4 bytes, when the three-byte field is FFFFFF; repeated after type 3
+//! ```
+
+use byteorder::{BigEndian, ByteOrder, LittleEndian};
+
+/// Chunk size in force at the start, in each direction (5.4.1).
+pub const DEFAULT_CHUNK_SIZE: u32 = 128;
+
+/// Largest chunk size that makes a difference: messages are no longer than that (5.4.1).
+pub const MAX_CHUNK_SIZE: u32 = 0xFF_FFFF;
+
+/// Value of a three-byte timestamp field that announces an extended timestamp (5.3.1.3).
+pub const EXTENDED: u32 = 0xFF_FFFF;
+
+/// Longest header of a chunk: basic 3, message 11, extended timestamp 4.
+pub const MAX_HEADER_LEN: usize = 3 + 11 + 4;
+
+/// Chunk streams on which this server sends. Clients don't care, but one kind stays on one
+/// chunk stream, and all are below 64, where every client's continuation headers are right.
+pub mod chunk_stream_id {
+    /// Protocol control and user control messages.
+    pub const CONTROL: u8 = 2;
+    /// Command replies of the connection.
+    pub const COMMAND: u8 = 3;
+    /// Audio.
+    pub const AUDIO: u8 = 4;
+    /// Status and data messages of a message stream.
+    pub const STATUS: u8 = 5;
+    /// Video.
+    pub const VIDEO: u8 = 6;
+}
+
+/// The header of a message that is sent: always as a chunk of type 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageHeader {
+    /// Chunk stream, 2 to 63.
+    pub chunk_stream_id: u8,
+    /// ms, absolute, wrapping.
+    pub timestamp: u32,
+    /// Payload length in bytes, 24 bits.
+    pub len: u32,
+    /// Message type (7.1).
+    pub type_id: u8,
+    /// Message stream.
+    pub message_stream_id: u32,
+}
+
+impl MessageHeader {
+    /// Writes a type 0 chunk header; returns its length, 12 bytes or 16 with the extended
+    /// timestamp.
+    ///
+    /// Type 0 for every message costs up to 11 bytes more than a delta would, and makes every
+    /// message boundary a place where a receiver may be moved.
+    pub fn emit(&self, out: &mut [u8; 16]) -> usize {
+        let [basic, rest @ ..] = out;
+        *basic = self.chunk_stream_id & 0x3F;
+        BigEndian::write_u24(&mut rest[0..3], self.timestamp.min(EXTENDED));
+        BigEndian::write_u24(&mut rest[3..6], self.len & 0xFF_FFFF);
+        rest[6] = self.type_id;
+        LittleEndian::write_u32(&mut rest[7..11], self.message_stream_id);
+        if self.timestamp < EXTENDED {
+            return 12;
+        }
+        BigEndian::write_u32(&mut rest[11..15], self.timestamp);
+        16
+    }
+
+    /// Writes the header of the chunks after the first, type 3; returns its length, 1 byte or 5
+    /// with the extended timestamp.
+    pub fn emit_continuation(&self, out: &mut [u8; 5]) -> usize {
+        out[0] = 0xC0 | (self.chunk_stream_id & 0x3F);
+        if self.timestamp < EXTENDED {
+            return 1;
+        }
+        BigEndian::write_u32(&mut out[1..5], self.timestamp);
+        5
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_extended_timestamp_follows_the_header_and_is_repeated() {
+        let header = MessageHeader {
+            chunk_stream_id: chunk_stream_id::VIDEO,
+            timestamp: 0x0100_0000,
+            len: 5,
+            type_id: 9,
+            message_stream_id: 1,
+        };
+        let mut out = [0; 16];
+        assert_eq!(header.emit(&mut out), 16);
+        assert_eq!(
+            out,
+            *b"\x06\xFF\xFF\xFF\x00\x00\x05\x09\x01\x00\x00\x00\x01\x00\x00\x00"
+        );
+        let mut out = [0; 5];
+        assert_eq!(header.emit_continuation(&mut out), 5);
+        assert_eq!(out, *b"\xC6\x01\x00\x00\x00");
+    }
+
+    #[test]
+    fn the_timestamp_ffffff_itself_is_extended() {
+        let header = |timestamp| MessageHeader {
+            chunk_stream_id: 4,
+            timestamp,
+            len: 1,
+            type_id: 8,
+            message_stream_id: 1,
+        };
+        assert_eq!(header(0xFF_FFFE).emit(&mut [0; 16]), 12);
+        assert_eq!(header(0xFF_FFFF).emit(&mut [0; 16]), 16);
+    }
+}

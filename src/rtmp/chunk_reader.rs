@@ -1,0 +1,608 @@
+//! Chunks to messages (5.3), for any split of the bytes.
+//!
+//! The caller feeds what its socket brought; [`ChunkReader::read`] consumes up to the end of one
+//! message and returns its header, [`ChunkReader::payload`] its bytes. Payload bytes go straight
+//! into a [`Payload`] of the caller's kind as they arrive: memory is never claimed because a
+//! header announced a length.
+//!
+//! Two habits of senders shape this file beyond the specification:
+//! * Some don't repeat the extended timestamp in type 3 chunks (old librtmp, hardware). Four bytes
+//!   which equal the last extended timestamp are taken as one, anything else is payload; what a
+//!   chunk stream was seen to do is remembered.
+//! * librtmp opens a chunk stream with type 1, DJI's drones with type 2. Fields never seen are 0.
+
+use byteorder::{BigEndian, ByteOrder, LittleEndian};
+
+use super::Error;
+use super::chunk::{DEFAULT_CHUNK_SIZE, EXTENDED, MAX_CHUNK_SIZE, MAX_HEADER_LEN};
+
+/// Chunk streams per connection; real clients use fewer than ten.
+pub const MAX_CHUNK_STREAMS: usize = 64;
+
+/// Messages under assembly at the same time, on different chunk streams.
+pub const MAX_PARTIAL_MESSAGES: u64 = 8;
+
+/// Where the payload of a message under assembly is kept.
+pub trait Payload {
+    /// Appends as many of `bytes` as there is room for; returns how many.
+    fn extend(&mut self, bytes: &[u8]) -> usize;
+    /// Bytes so far.
+    fn len(&self) -> usize;
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Gives the memory back.
+    fn clear(&mut self);
+    /// The bytes, in order, in as many slices as they lie in.
+    fn parts(&self) -> impl Iterator<Item = &[u8]> + Clone;
+}
+
+/// Makes empty payloads: an arena, or [`Heap`].
+pub trait PayloadSource {
+    /// What it makes.
+    type Payload: Payload;
+    /// An empty payload, which holds no memory yet.
+    fn payload(&self) -> Self::Payload;
+}
+
+/// Payloads in ordinary vectors, for clients and tests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heap;
+
+impl PayloadSource for Heap {
+    type Payload = Vec<u8>;
+
+    fn payload(&self) -> Vec<u8> {
+        Vec::new()
+    }
+}
+
+impl Payload for Vec<u8> {
+    fn extend(&mut self, bytes: &[u8]) -> usize {
+        self.extend_from_slice(bytes);
+        bytes.len()
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn clear(&mut self) {
+        self.clear();
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        std::iter::once(self.as_slice())
+    }
+}
+
+/// Longest message accepted, in bytes, by what the message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Audio, video and aggregate messages.
+    pub media: u32,
+    /// Data messages and shared objects.
+    pub data: u32,
+    /// Commands.
+    pub command: u32,
+}
+
+impl Limits {
+    /// Protocol control and user control messages; the longest that is defined has 10 bytes.
+    const CONTROL: u32 = 64;
+
+    fn of(&self, type_id: u8) -> (u32, &'static str, Option<&'static str>) {
+        match type_id {
+            8 | 9 | 22 => (
+                self.media,
+                "length of a media message in bytes",
+                Some("--max-message"),
+            ),
+            15 | 16 | 18 | 19 => (self.data, "length of a data message in bytes", None),
+            17 | 20 => (self.command, "length of a command in bytes", None),
+            1..=6 => (Self::CONTROL, "length of a control message in bytes", None),
+            _ => (
+                self.data,
+                "length of a message of unknown type in bytes",
+                None,
+            ),
+        }
+    }
+}
+
+/// The header of a message that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageHeader {
+    /// The chunk stream that brought it.
+    pub chunk_stream_id: u32,
+    /// ms, absolute, wrapping.
+    pub timestamp: u32,
+    /// Message type (7.1).
+    pub type_id: u8,
+    /// Message stream.
+    pub message_stream_id: u32,
+}
+
+/// See the module's documentation.
+pub struct ChunkReader<S: PayloadSource> {
+    source: S,
+    limits: Limits,
+    chunk_size: u32,
+    state: State,
+    streams: Vec<ChunkStream<S::Payload>>,
+    /// The header under way; complete headers fit.
+    header: [u8; MAX_HEADER_LEN],
+    header_len: usize,
+    /// Bytes that looked like an extended timestamp and turned out to be payload.
+    carry: Carry,
+    /// Index of the chunk stream whose message was returned last.
+    finished: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Collecting a basic header, message header and extended timestamp.
+    Header,
+    /// A type 3 header has come; do the next bytes repeat the extended timestamp?
+    Repeat { stream: usize, matched: usize },
+    /// Collecting the chunk's payload.
+    Payload { stream: usize, left: u32 },
+}
+
+/// What the last headers of a chunk stream said. All fields start at 0 (see the module).
+struct ChunkStream<P> {
+    id: u32,
+    timestamp: u32,
+    delta: u32,
+    len: u32,
+    type_id: u8,
+    message_stream_id: u32,
+    /// The raw extended timestamp of the last header of type 0, 1 or 2, if it had one.
+    extended: Option<u32>,
+    /// Whether type 3 chunks repeat it, once seen.
+    repeats: Option<bool>,
+    /// A length is known: messages may begin with types 2 and 3.
+    is_opened: bool,
+    is_partial: bool,
+    payload: P,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Carry {
+    bytes: [u8; 4],
+    start: usize,
+    end: usize,
+}
+
+impl Carry {
+    fn as_slice(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+}
+
+impl<S: PayloadSource> ChunkReader<S> {
+    /// A reader at the start of a connection, after the handshake.
+    pub fn new(source: S, limits: Limits) -> ChunkReader<S> {
+        ChunkReader {
+            source,
+            limits,
+            chunk_size: DEFAULT_CHUNK_SIZE,
+            state: State::Header,
+            streams: Vec::new(),
+            header: [0; MAX_HEADER_LEN],
+            header_len: 0,
+            carry: Carry::default(),
+            finished: None,
+        }
+    }
+
+    /// Consumes input up to the end of one message. `None`: all input was consumed and more is
+    /// needed. After [`Error::OutOfBlocks`] the call may be repeated; after any other error the
+    /// connection is lost.
+    pub fn read(&mut self, input: &mut &[u8]) -> Result<Option<MessageHeader>, Error> {
+        if let Some(stream) = self
+            .finished
+            .take()
+            .and_then(|index| self.streams.get_mut(index))
+        {
+            stream.payload.clear();
+        }
+        loop {
+            let step = match self.state {
+                State::Header => self.read_header(input)?,
+                State::Repeat { stream, matched } => self.read_repeat(stream, matched, input)?,
+                State::Payload { stream, left } => self.read_payload(stream, left, input)?,
+            };
+            match step {
+                Step::Next => {}
+                Step::NeedsInput => return Ok(None),
+                Step::Message(header) => return Ok(Some(header)),
+            }
+        }
+    }
+
+    /// Payload of the message that [`read`](Self::read) returned last, until the next call.
+    pub fn payload(&self) -> Option<&S::Payload> {
+        Some(&self.streams.get(self.finished?)?.payload)
+    }
+
+    /// The peer's Set Chunk Size (5.4.1); holds from the next chunk on, in the middle of a
+    /// message too.
+    pub fn set_chunk_size(&mut self, size: u32) -> Result<(), Error> {
+        if size == 0 || size > 0x7FFF_FFFF {
+            return Err(Error::malformed(format!(
+                "chunk size of {size}, expected 1 to 2147483647"
+            )));
+        }
+        self.chunk_size = size.min(MAX_CHUNK_SIZE);
+        Ok(())
+    }
+
+    /// The peer's Abort Message (5.4.2): forgets what has come of a message.
+    pub fn abort(&mut self, chunk_stream_id: u32) {
+        if let Some(stream) = self.streams.iter_mut().find(|s| s.id == chunk_stream_id) {
+            stream.is_partial = false;
+            stream.payload.clear();
+        }
+    }
+
+    /// Replaces the limits; they hold from the next header on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    fn read_header(&mut self, input: &mut &[u8]) -> Result<Step, Error> {
+        let stream_id = loop {
+            let have = self.header.get(..self.header_len).unwrap_or_default();
+            let needed = match needed(have) {
+                Needed::Bytes(needed) => needed,
+                Needed::Nothing { stream_id } => break stream_id,
+            };
+            while self.header_len < needed {
+                let Some(byte) = self.next_byte(input) else {
+                    return Ok(Step::NeedsInput);
+                };
+                if let Some(slot) = self.header.get_mut(self.header_len) {
+                    *slot = byte;
+                }
+                self.header_len += 1;
+            }
+        };
+        let header = self.header;
+        let header = header.get(..self.header_len).unwrap_or_default();
+        self.header_len = 0;
+        self.begin_chunk(stream_id, header)
+    }
+
+    /// Applies a complete header, whose type 3 form may still be followed by an extended
+    /// timestamp.
+    fn begin_chunk(&mut self, stream_id: u32, header: &[u8]) -> Result<Step, Error> {
+        let index = self.stream_index(stream_id)?;
+        let Some(stream) = self.streams.get_mut(index) else {
+            return Ok(Step::Next);
+        };
+
+        let format = header.first().map_or(0, |byte| byte >> 6);
+        let fields = header.get(basic_header_len(header)..).unwrap_or_default();
+        if format == 3 {
+            if !stream.is_opened {
+                return Err(Error::malformed(format!(
+                    "chunk of type 3 on chunk stream {stream_id} before any full header"
+                )));
+            }
+            if stream.extended.is_some() && stream.repeats != Some(false) {
+                self.state = State::Repeat {
+                    stream: index,
+                    matched: 0,
+                };
+                return Ok(Step::Next);
+            }
+            return self.resume(index);
+        }
+
+        let field = field_u24(fields, 0);
+        let extended = (field == EXTENDED).then(|| {
+            let at = MESSAGE_HEADER_LEN
+                .get(usize::from(format))
+                .copied()
+                .unwrap_or(0);
+            fields.get(at..at + 4).map_or(0, BigEndian::read_u32)
+        });
+        let time = extended.unwrap_or(field);
+        let (len, type_id) = match format {
+            0 | 1 => (field_u24(fields, 3), fields.get(6).copied().unwrap_or(0)),
+            _ => (stream.len, stream.type_id),
+        };
+        if stream.is_partial {
+            // Not allowed by the specification, but some send types 1 and 2 as continuations. A
+            // length that changes in the middle has been the way to a buffer overflow elsewhere.
+            if format == 0 || len != stream.len || type_id != stream.type_id {
+                return Err(Error::malformed(format!(
+                    "chunk of type {format} on chunk stream {stream_id} in the middle of a \
+                     message of {} bytes, expected type 3",
+                    stream.len
+                )));
+            }
+            stream.extended = extended;
+            return self.begin_payload(index);
+        }
+        if format == 0 {
+            stream.timestamp = time;
+            stream.message_stream_id = fields.get(7..11).map_or(0, LittleEndian::read_u32);
+            // A following type 3 adds the field of the type 0 header (5.3.1.2.4); ffmpeg and
+            // GStreamer send by that rule.
+            stream.delta = time;
+        } else {
+            stream.delta = time;
+            stream.timestamp = stream.timestamp.wrapping_add(time);
+        }
+        stream.extended = extended;
+        stream.len = len;
+        stream.type_id = type_id;
+        stream.is_opened = true;
+        self.begin_message(index)
+    }
+
+    /// After a type 3 header: the message goes on, or a new one starts with everything as before,
+    /// one delta later.
+    fn resume(&mut self, index: usize) -> Result<Step, Error> {
+        match self.streams.get_mut(index) {
+            Some(stream) if !stream.is_partial => {
+                stream.timestamp = stream.timestamp.wrapping_add(stream.delta);
+                self.begin_message(index)
+            }
+            _ => self.begin_payload(index),
+        }
+    }
+
+    fn begin_message(&mut self, index: usize) -> Result<Step, Error> {
+        let partial_messages = self.streams.iter().filter(|s| s.is_partial).count() as u64;
+        let Some(stream) = self.streams.get_mut(index) else {
+            return Ok(Step::Next);
+        };
+        let (allowed, what, option) = self.limits.of(stream.type_id);
+        if stream.len > allowed {
+            let got = stream.len.into();
+            return Err(Error::Limit {
+                what,
+                got,
+                allowed: allowed.into(),
+                option,
+            });
+        }
+        if partial_messages >= MAX_PARTIAL_MESSAGES {
+            return Err(Error::Limit {
+                what: "messages under assembly at the same time",
+                got: partial_messages + 1,
+                allowed: MAX_PARTIAL_MESSAGES,
+                option: None,
+            });
+        }
+        stream.is_partial = true;
+        self.begin_payload(index)
+    }
+
+    /// Compares byte by byte, so that a mismatch is known at once and nothing waits for bytes
+    /// that may belong to a later chunk.
+    fn read_repeat(
+        &mut self,
+        index: usize,
+        mut matched: usize,
+        input: &mut &[u8],
+    ) -> Result<Step, Error> {
+        let Some(stream) = self.streams.get(index) else {
+            return Ok(Step::Next);
+        };
+        let field = stream.extended.unwrap_or(0).to_be_bytes();
+        // Some repeat the message's timestamp where the header had a delta.
+        let timestamp = stream.timestamp.to_be_bytes();
+        let is_known = stream.repeats == Some(true);
+        let mut seen = [0; 4];
+        for (slot, byte) in seen.iter_mut().zip(self.header) {
+            *slot = byte;
+        }
+        let repeats = loop {
+            if matched == 4 {
+                break true;
+            }
+            let Some(byte) = self.next_byte(input) else {
+                self.state = State::Repeat {
+                    stream: index,
+                    matched,
+                };
+                return Ok(Step::NeedsInput);
+            };
+            // The header buffer is free between two headers; it keeps what was compared.
+            if let (Some(slot), Some(kept)) = (seen.get_mut(matched), self.header.get_mut(matched))
+            {
+                *slot = byte;
+                *kept = byte;
+            }
+            matched += 1;
+            let so_far = seen.get(..matched);
+            if !is_known && so_far != field.get(..matched) && so_far != timestamp.get(..matched) {
+                break false;
+            }
+        };
+        if let Some(stream) = self.streams.get_mut(index) {
+            stream.repeats = Some(repeats);
+        }
+        if !repeats {
+            // At most four bytes were taken since the carry was last empty, or all came from it.
+            let mut carry = Carry {
+                bytes: seen,
+                start: 0,
+                end: matched,
+            };
+            for &byte in self.carry.as_slice() {
+                if let Some(slot) = carry.bytes.get_mut(carry.end) {
+                    *slot = byte;
+                    carry.end += 1;
+                }
+            }
+            self.carry = carry;
+        }
+        self.resume(index)
+    }
+
+    fn begin_payload(&mut self, index: usize) -> Result<Step, Error> {
+        let chunk_size = self.chunk_size;
+        let Some(stream) = self.streams.get_mut(index) else {
+            return Ok(Step::Next);
+        };
+        let left = stream.len.saturating_sub(stream.payload.len() as u32);
+        self.state = State::Payload {
+            stream: index,
+            left: left.min(chunk_size),
+        };
+        Ok(Step::Next)
+    }
+
+    fn read_payload(
+        &mut self,
+        index: usize,
+        mut left: u32,
+        input: &mut &[u8],
+    ) -> Result<Step, Error> {
+        let Some(stream) = self.streams.get_mut(index) else {
+            return Ok(Step::Next);
+        };
+        while left > 0 {
+            let from_carry = self.carry.start < self.carry.end;
+            let bytes = if from_carry {
+                self.carry.as_slice()
+            } else {
+                *input
+            };
+            if bytes.is_empty() {
+                self.state = State::Payload {
+                    stream: index,
+                    left,
+                };
+                return Ok(Step::NeedsInput);
+            }
+            let wanted = bytes.get(..left as usize).unwrap_or(bytes);
+            let taken = stream.payload.extend(wanted).min(wanted.len());
+            left -= taken as u32;
+            if from_carry {
+                self.carry.start += taken;
+            } else {
+                *input = input.get(taken..).unwrap_or_default();
+            }
+            if taken == 0 {
+                self.state = State::Payload {
+                    stream: index,
+                    left,
+                };
+                return Err(Error::OutOfBlocks);
+            }
+        }
+        self.state = State::Header;
+        if (stream.payload.len() as u32) < stream.len {
+            return Ok(Step::Next);
+        }
+        stream.is_partial = false;
+        self.finished = Some(index);
+        Ok(Step::Message(MessageHeader {
+            chunk_stream_id: stream.id,
+            timestamp: stream.timestamp,
+            type_id: stream.type_id,
+            message_stream_id: stream.message_stream_id,
+        }))
+    }
+
+    fn stream_index(&mut self, id: u32) -> Result<usize, Error> {
+        if let Some(index) = self.streams.iter().position(|stream| stream.id == id) {
+            return Ok(index);
+        }
+        if self.streams.len() == MAX_CHUNK_STREAMS {
+            return Err(Error::Limit {
+                what: "chunk streams on one connection",
+                got: MAX_CHUNK_STREAMS as u64 + 1,
+                allowed: MAX_CHUNK_STREAMS as u64,
+                option: None,
+            });
+        }
+        self.streams.push(ChunkStream {
+            id,
+            timestamp: 0,
+            delta: 0,
+            len: 0,
+            type_id: 0,
+            message_stream_id: 0,
+            extended: None,
+            repeats: None,
+            is_opened: false,
+            is_partial: false,
+            payload: self.source.payload(),
+        });
+        Ok(self.streams.len() - 1)
+    }
+
+    fn next_byte(&mut self, input: &mut &[u8]) -> Option<u8> {
+        if let Some(&byte) = self.carry.as_slice().first() {
+            self.carry.start += 1;
+            return Some(byte);
+        }
+        let (&byte, rest) = input.split_first()?;
+        *input = rest;
+        Some(byte)
+    }
+}
+
+enum Step {
+    Next,
+    NeedsInput,
+    Message(MessageHeader),
+}
+
+/// Length of the message header by type, without the extended timestamp.
+const MESSAGE_HEADER_LEN: [usize; 4] = [11, 7, 3, 0];
+
+enum Needed {
+    /// The header has at least this many bytes.
+    Bytes(usize),
+    /// It is complete, but for the extended timestamp of a type 3 chunk.
+    Nothing { stream_id: u32 },
+}
+
+fn needed(have: &[u8]) -> Needed {
+    let Some(&first) = have.first() else {
+        return Needed::Bytes(1);
+    };
+    let basic_len = basic_header_len(have);
+    if have.len() < basic_len {
+        return Needed::Bytes(basic_len);
+    }
+    let stream_id = match (first & 0x3F, have) {
+        (0, [_, low, ..]) => 64 + u32::from(*low),
+        (1, [_, low, high, ..]) => 64 + u32::from(*low) + 256 * u32::from(*high),
+        (id, _) => u32::from(id),
+    };
+    let message_len = MESSAGE_HEADER_LEN
+        .get(usize::from(first >> 6))
+        .copied()
+        .unwrap_or(0);
+    let fixed_len = basic_len + message_len;
+    if have.len() < fixed_len {
+        return Needed::Bytes(fixed_len);
+    }
+    let is_extended = message_len > 0 && field_u24(have, basic_len) == EXTENDED;
+    if is_extended && have.len() < fixed_len + 4 {
+        return Needed::Bytes(fixed_len + 4);
+    }
+    Needed::Nothing { stream_id }
+}
+
+fn basic_header_len(header: &[u8]) -> usize {
+    match header.first().map(|byte| byte & 0x3F) {
+        Some(0) => 2,
+        Some(1) => 3,
+        _ => 1,
+    }
+}
+
+fn field_u24(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 3).map_or(0, BigEndian::read_u24)
+}

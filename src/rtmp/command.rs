@@ -1,0 +1,194 @@
+//! Commands and their replies (7.2).
+//!
+//! ```text
+//! command   name (string)  transaction id (number)  command object or null  arguments...
+//! _result   "_result"      the request's id         properties or null      information
+//! onStatus  "onStatus"     0                        null                    {level, code, ...}
+//! ```
+//!
+//! Every argument is optional and of any type until checked: real clients leave out the publish
+//! type, send names where numbers belong and numbers where booleans do.
+
+use super::Error;
+use super::amf0::{Decoder, Value};
+
+/// A command as it came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// Name of the procedure.
+    pub name: String,
+    /// 0 when no reply is wanted.
+    pub transaction_id: f64,
+    /// Parameters of the connection, or null.
+    pub object: Value,
+    /// What follows.
+    pub arguments: Vec<Value>,
+}
+
+impl Command {
+    /// Reads a command in AMF0. Undecodable arguments count as missing; an undecodable name or
+    /// transaction id is an error.
+    pub fn parse(payload: &[u8]) -> Result<Command, Error> {
+        let mut decoder = Decoder::new(payload);
+        let mut next = || decoder.next_value().ok().flatten();
+        let Some(Value::String(name)) = next() else {
+            return Err(Error::malformed(
+                "command without a name, expected an AMF0 string first",
+            ));
+        };
+        let transaction_id = next().and_then(|value| value.as_f64()).unwrap_or(0.0);
+        let object = next().unwrap_or(Value::Null);
+        let arguments = std::iter::from_fn(next).collect();
+        Ok(Command {
+            name,
+            transaction_id,
+            object,
+            arguments,
+        })
+    }
+
+    /// The command's payload in AMF0.
+    pub fn emit(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        Value::String(self.name.clone()).emit(&mut out);
+        Value::Number(self.transaction_id).emit(&mut out);
+        self.object.emit(&mut out);
+        for argument in &self.arguments {
+            argument.emit(&mut out);
+        }
+        out
+    }
+
+    /// An argument as text, if it is there and is text.
+    pub fn text(&self, index: usize) -> Option<&str> {
+        self.arguments.get(index)?.as_str()
+    }
+
+    /// An argument as a truth value, if it is there.
+    pub fn flag(&self, index: usize) -> Option<bool> {
+        self.arguments.get(index)?.as_bool()
+    }
+
+    /// An argument as an unsigned number, if it is there and is one: an id, a time in ms.
+    pub fn unsigned(&self, index: usize) -> Option<u32> {
+        let number = self.arguments.get(index)?.as_f64()?;
+        (number >= 0.0 && number <= f64::from(u32::MAX)).then_some(number as u32)
+    }
+}
+
+/// The reply `_result`.
+pub fn result(transaction_id: f64, properties: Value, information: Value) -> Vec<u8> {
+    reply("_result", transaction_id, properties, information)
+}
+
+/// The reply `_error`, with a status as information.
+pub fn error(transaction_id: f64, code: &str, description: &str) -> Vec<u8> {
+    reply(
+        "_error",
+        transaction_id,
+        Value::Null,
+        info("error", code, description),
+    )
+}
+
+/// A call of the server's that wants no answer: `onStatus`, `onFCPublish` and the like.
+pub fn call(name: &str, information: Value) -> Vec<u8> {
+    reply(name, 0.0, Value::Null, information)
+}
+
+/// An information object: level ("status", "error"), code and description. Descriptions stay
+/// under 256 bytes, the size of ffmpeg's buffer.
+pub fn info(level: &str, code: &str, description: &str) -> Value {
+    let end = (0..=description.len().min(250))
+        .rev()
+        .find(|end| description.is_char_boundary(*end));
+    let description = description.get(..end.unwrap_or(0)).unwrap_or_default();
+    object([
+        ("level", text(level)),
+        ("code", text(code)),
+        ("description", text(description)),
+    ])
+}
+
+/// An object from its properties.
+pub fn object<'a>(properties: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+    Value::Object(
+        properties
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect(),
+    )
+}
+
+/// A string value.
+pub fn text(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
+
+fn reply(name: &str, transaction_id: f64, object: Value, information: Value) -> Vec<u8> {
+    Command {
+        name: name.to_owned(),
+        transaction_id,
+        object,
+        arguments: vec![information],
+    }
+    .emit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_create_stream_reply_has_the_bytes_that_clients_expect() {
+        let bytes = result(4.0, Value::Null, Value::Number(1.0));
+        assert_eq!(
+            bytes,
+            b"\x02\0\x07_result\0\x40\x10\0\0\0\0\0\0\x05\0\x3F\xF0\0\0\0\0\0\0"
+        );
+    }
+
+    #[test]
+    fn missing_arguments_are_missing_not_errors() {
+        let command = Command::parse(b"\x02\0\x07publish").unwrap();
+        assert_eq!(
+            (command.transaction_id, command.object.clone()),
+            (0.0, Value::Null)
+        );
+        assert_eq!(
+            (command.text(0), command.flag(0), command.unsigned(0)),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn an_undecodable_argument_ends_the_arguments() {
+        let command =
+            Command::parse(b"\x02\0\x04play\0\0\0\0\0\0\0\0\0\x05\x02\0\x01a\x99\x02\0\x01b")
+                .unwrap();
+        assert_eq!(command.arguments, [text("a")]);
+    }
+
+    #[test]
+    fn ids_that_are_no_numbers_are_none() {
+        let command = |number| Command {
+            name: "deleteStream".into(),
+            transaction_id: 0.0,
+            object: Value::Null,
+            arguments: vec![Value::Number(number)],
+        };
+        assert_eq!(command(7.0).unsigned(0), Some(7));
+        for number in [f64::NAN, f64::INFINITY, -1.0, 4e10] {
+            assert_eq!(command(number).unsigned(0), None);
+        }
+    }
+
+    #[test]
+    fn long_descriptions_are_cut_between_characters() {
+        let long = "\u{f6}".repeat(200);
+        let Value::Object(properties) = info("error", "code", &long) else {
+            panic!()
+        };
+        assert_eq!(properties[2].1.as_str().unwrap().len(), 250);
+    }
+}

@@ -1,0 +1,62 @@
+//! What can go wrong in the protocol, by who is to blame.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// An error of the RTMP layers. All but [`Error::OutOfBlocks`] end the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The peer broke the format: what came, and what was expected.
+    Malformed(Cow<'static, str>),
+    /// The peer is in its right, but this server doesn't do that.
+    Unsupported(Cow<'static, str>),
+    /// A number from the network is larger than allowed.
+    Limit {
+        /// What is limited, with its unit.
+        what: &'static str,
+        /// What came.
+        got: u64,
+        /// What is allowed.
+        allowed: u64,
+        /// The option that changes it, if any.
+        option: Option<&'static str>,
+    },
+    /// No block is left for a message under assembly. Nothing was consumed: the caller may free
+    /// blocks and go on with the same input.
+    OutOfBlocks,
+}
+
+impl Error {
+    pub(crate) fn malformed(text: impl Into<Cow<'static, str>>) -> Error {
+        Error::Malformed(text.into())
+    }
+
+    pub(crate) fn unsupported(text: impl Into<Cow<'static, str>>) -> Error {
+        Error::Unsupported(text.into())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Malformed(text) | Error::Unsupported(text) => f.write_str(text),
+            Error::Limit {
+                what,
+                got,
+                allowed,
+                option,
+            } => {
+                write!(f, "{what}: {got} exceeds the limit of {allowed}")?;
+                match option {
+                    Some(option) => write!(f, " (raise {option})"),
+                    None => Ok(()),
+                }
+            }
+            Error::OutOfBlocks => {
+                f.write_str("no memory left for a message under assembly (raise --memory)")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,249 @@
+//! Message types, and the control messages of the protocol (5.4, 6.2).
+
+use byteorder::{BigEndian, ByteOrder};
+
+use super::Error;
+use super::chunk::{MessageHeader, chunk_stream_id};
+
+/// Message types (5.4, 7.1).
+pub mod type_id {
+    /// Set Chunk Size.
+    pub const SET_CHUNK_SIZE: u8 = 1;
+    /// Abort Message.
+    pub const ABORT: u8 = 2;
+    /// Acknowledgement.
+    pub const ACKNOWLEDGEMENT: u8 = 3;
+    /// User Control Message.
+    pub const USER_CONTROL: u8 = 4;
+    /// Window Acknowledgement Size.
+    pub const WINDOW_ACKNOWLEDGEMENT_SIZE: u8 = 5;
+    /// Set Peer Bandwidth.
+    pub const SET_PEER_BANDWIDTH: u8 = 6;
+    /// Audio.
+    pub const AUDIO: u8 = 8;
+    /// Video.
+    pub const VIDEO: u8 = 9;
+    /// Data in the AMF3 envelope.
+    pub const DATA_AMF3: u8 = 15;
+    /// Command in the AMF3 envelope.
+    pub const COMMAND_AMF3: u8 = 17;
+    /// Data in AMF0.
+    pub const DATA: u8 = 18;
+    /// Command in AMF0.
+    pub const COMMAND: u8 = 20;
+}
+
+/// A protocol control message (5.4) or user control message (6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Type 1: largest chunk payload that the sender will use, in bytes.
+    SetChunkSize(u32),
+    /// Type 2: the chunk stream whose unfinished message is to be forgotten.
+    Abort(u32),
+    /// Type 3: bytes received so far, modulo 2^32.
+    Acknowledgement(u32),
+    /// Type 5: the peer is to acknowledge each time this many bytes have arrived.
+    WindowAcknowledgementSize(u32),
+    /// Type 6: limit for the peer's unacknowledged bytes.
+    SetPeerBandwidth {
+        /// Bytes.
+        size: u32,
+        /// 0 hard, 1 soft, 2 dynamic.
+        limit_type: u8,
+    },
+    /// Type 4.
+    User(UserControl),
+}
+
+/// The event of a user control message (6.2, 7.1.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserControl {
+    /// Event 0: the message stream can be used.
+    StreamBegin(u32),
+    /// Event 1: playback of the message stream is over.
+    StreamEof(u32),
+    /// Event 3: the player's buffer.
+    SetBufferLength {
+        /// Message stream.
+        message_stream_id: u32,
+        /// ms.
+        buffer_ms: u32,
+    },
+    /// Event 6: to be answered with the same number.
+    PingRequest(u32),
+    /// Event 7.
+    PingResponse(u32),
+    /// Any other event; real servers and clients send undocumented ones.
+    Other(u16),
+}
+
+impl Control {
+    /// Reads the body of a message of type 1 to 6. Longer bodies are tolerated, shorter ones are
+    /// not, except for user control events that nobody acts on.
+    pub fn parse(type_id: u8, body: &[u8]) -> Result<Control, Error> {
+        let number = |at: usize| {
+            body.get(at..at + 4)
+                .map(BigEndian::read_u32)
+                .ok_or_else(|| {
+                    Error::malformed(format!(
+                        "control message of type {type_id} with {} bytes, expected {}",
+                        body.len(),
+                        at + 4
+                    ))
+                })
+        };
+        Ok(match type_id {
+            type_id::SET_CHUNK_SIZE => Control::SetChunkSize(number(0)?),
+            type_id::ABORT => Control::Abort(number(0)?),
+            type_id::ACKNOWLEDGEMENT => Control::Acknowledgement(number(0)?),
+            type_id::WINDOW_ACKNOWLEDGEMENT_SIZE => Control::WindowAcknowledgementSize(number(0)?),
+            type_id::SET_PEER_BANDWIDTH => Control::SetPeerBandwidth {
+                size: number(0)?,
+                limit_type: body.get(4).copied().unwrap_or(2),
+            },
+            _ => {
+                let event = body.get(..2).map_or(u16::MAX, BigEndian::read_u16);
+                Control::User(match event {
+                    0 => UserControl::StreamBegin(number(2)?),
+                    1 => UserControl::StreamEof(number(2)?),
+                    3 => UserControl::SetBufferLength {
+                        message_stream_id: number(2)?,
+                        buffer_ms: number(6).unwrap_or(0),
+                    },
+                    6 => UserControl::PingRequest(number(2)?),
+                    7 => UserControl::PingResponse(number(2)?),
+                    other => UserControl::Other(other),
+                })
+            }
+        })
+    }
+
+    /// The message's header and body. Lengths are exact: librtmp reads them unchecked.
+    pub fn emit(&self) -> (MessageHeader, Vec<u8>) {
+        let (type_id, event, numbers): (u8, Option<u16>, [Option<u32>; 2]) = match *self {
+            Control::SetChunkSize(size) => (type_id::SET_CHUNK_SIZE, None, [Some(size), None]),
+            Control::Abort(id) => (type_id::ABORT, None, [Some(id), None]),
+            Control::Acknowledgement(n) => (type_id::ACKNOWLEDGEMENT, None, [Some(n), None]),
+            Control::WindowAcknowledgementSize(size) => (
+                type_id::WINDOW_ACKNOWLEDGEMENT_SIZE,
+                None,
+                [Some(size), None],
+            ),
+            Control::SetPeerBandwidth { size, .. } => {
+                (type_id::SET_PEER_BANDWIDTH, None, [Some(size), None])
+            }
+            Control::User(user) => {
+                let (event, numbers) = match user {
+                    UserControl::StreamBegin(id) => (0, [Some(id), None]),
+                    UserControl::StreamEof(id) => (1, [Some(id), None]),
+                    UserControl::SetBufferLength {
+                        message_stream_id,
+                        buffer_ms,
+                    } => (3, [Some(message_stream_id), Some(buffer_ms)]),
+                    UserControl::PingRequest(time) => (6, [Some(time), None]),
+                    UserControl::PingResponse(time) => (7, [Some(time), None]),
+                    UserControl::Other(event) => (event, [None, None]),
+                };
+                (type_id::USER_CONTROL, Some(event), numbers)
+            }
+        };
+        let mut body = Vec::with_capacity(10);
+        body.extend(event.iter().flat_map(|event| event.to_be_bytes()));
+        body.extend(
+            numbers
+                .iter()
+                .flatten()
+                .flat_map(|number| number.to_be_bytes()),
+        );
+        if let Control::SetPeerBandwidth { limit_type, .. } = self {
+            body.push(*limit_type);
+        }
+        let header = MessageHeader {
+            chunk_stream_id: chunk_stream_id::CONTROL,
+            timestamp: 0,
+            len: body.len() as u32,
+            type_id,
+            message_stream_id: 0,
+        };
+        (header, body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtmp::chunk_writer::ChunkWriter;
+
+    /// Whole messages as they stand on the wire, from the specification's layouts.
+    const MESSAGES: &[(Control, &[u8])] = &[
+        (
+            Control::SetChunkSize(4096),
+            b"\x02\0\0\0\0\0\x04\x01\0\0\0\0\0\0\x10\0",
+        ),
+        (
+            Control::Abort(6),
+            b"\x02\0\0\0\0\0\x04\x02\0\0\0\0\0\0\0\x06",
+        ),
+        (
+            Control::WindowAcknowledgementSize(2_500_000),
+            b"\x02\0\0\0\0\0\x04\x05\0\0\0\0\0\x26\x25\xA0",
+        ),
+        (
+            Control::SetPeerBandwidth {
+                size: 2_500_000,
+                limit_type: 2,
+            },
+            b"\x02\0\0\0\0\0\x05\x06\0\0\0\0\0\x26\x25\xA0\x02",
+        ),
+        (
+            Control::Acknowledgement(1_000_000),
+            b"\x02\0\0\0\0\0\x04\x03\0\0\0\0\0\x0F\x42\x40",
+        ),
+        (
+            Control::User(UserControl::StreamBegin(1)),
+            b"\x02\0\0\0\0\0\x06\x04\0\0\0\0\0\0\0\0\0\x01",
+        ),
+        (
+            Control::User(UserControl::StreamEof(1)),
+            b"\x02\0\0\0\0\0\x06\x04\0\0\0\0\0\x01\0\0\0\x01",
+        ),
+        (
+            Control::User(UserControl::SetBufferLength {
+                message_stream_id: 1,
+                buffer_ms: 3000,
+            }),
+            b"\x02\0\0\0\0\0\x0A\x04\0\0\0\0\0\x03\0\0\0\x01\0\0\x0B\xB8",
+        ),
+        (
+            Control::User(UserControl::PingRequest(0x01020304)),
+            b"\x02\0\0\0\0\0\x06\x04\0\0\0\0\0\x06\x01\x02\x03\x04",
+        ),
+    ];
+
+    #[test]
+    fn control_messages_have_the_bytes_of_the_specification() {
+        for (control, bytes) in MESSAGES {
+            let mut out = Vec::new();
+            ChunkWriter::default().write_control(control, &mut out);
+            assert_eq!(out, *bytes, "{control:?}");
+            assert_eq!(Control::parse(bytes[7], &bytes[12..]).unwrap(), *control);
+        }
+    }
+
+    #[test]
+    fn a_short_control_message_is_refused_and_names_what_was_expected() {
+        let error = Control::parse(type_id::SET_CHUNK_SIZE, &[0, 0, 1]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "control message of type 1 with 3 bytes, expected 4"
+        );
+    }
+
+    #[test]
+    fn undocumented_user_control_events_are_tolerated() {
+        let control = Control::parse(type_id::USER_CONTROL, &[0, 31, 0]).unwrap();
+        assert_eq!(control, Control::User(UserControl::Other(31)));
+        let control = Control::parse(type_id::USER_CONTROL, &[]).unwrap();
+        assert_eq!(control, Control::User(UserControl::Other(u16::MAX)));
+    }
+}

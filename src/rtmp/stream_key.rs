@@ -1,0 +1,200 @@
+//! Names of streams: how app and stream name become one key.
+//!
+//! Clients split a URL differently: of `rtmp://host/live/cam/main` ffmpeg sends the app
+//! `live/cam` and the name `main`, OBS what the user typed in two fields, OpenIPC an empty app and
+//! the whole path as the name. So both are joined by `/` and brought into one form before they
+//! are compared:
+//!
+//! ```text
+//! app "live/", name "mp4:door.flv?key=1"     ->  live/door      query key=1
+//! app "/live/_definst_", name "door/"        ->  live/door
+//! app "", name "live//door"                  ->  live/door
+//! ```
+//!
+//! What doesn't make a valid name is refused, never mended: two names must not collide.
+
+use std::fmt;
+
+/// Longest part between two slashes, in bytes.
+const MAX_PART_LEN: usize = 128;
+
+/// Longest key, in bytes.
+const MAX_KEY_LEN: usize = 255;
+
+/// Longest app or name as sent, query included, in bytes.
+const MAX_SENT_LEN: usize = 1024;
+
+/// App and stream name in normal form: one or more parts joined by `/`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StreamKey(String);
+
+/// Why a name is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidName {
+    /// The stream name is empty.
+    Empty,
+    /// The app, the name or a part of them is too long.
+    TooLong,
+    /// A part starts with a dot, or has a control character or backslash.
+    Forbidden,
+}
+
+impl fmt::Display for InvalidName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InvalidName::Empty => f.write_str(
+                "the stream name is empty: publish to and play from rtmp://HOST/APP/NAME",
+            ),
+            InvalidName::TooLong => write!(
+                f,
+                "the stream name is too long: at most {MAX_PART_LEN} bytes between two slashes \
+                 and {MAX_KEY_LEN} in all"
+            ),
+            InvalidName::Forbidden => f.write_str(
+                "the stream name has a part that starts with a dot, a control character or a \
+                 backslash",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for InvalidName {}
+
+impl StreamKey {
+    /// Normalises app and name as a client sent them, queries included.
+    pub fn new(app: &str, name: &str) -> Result<StreamKey, InvalidName> {
+        if app.len() > MAX_SENT_LEN || name.len() > MAX_SENT_LEN {
+            return Err(InvalidName::TooLong);
+        }
+        let name = without_query(name).trim_matches('/');
+        let name = name.strip_suffix(".flv").unwrap_or(name);
+        let app_parts = without_query(app)
+            .split('/')
+            .filter(|part| *part != "_definst_");
+        let mut parts: Vec<&str> = app_parts
+            .chain(name.split('/'))
+            .filter(|part| !part.is_empty())
+            .collect();
+        // ffmpeg puts "mp4:" before a name that ends in .mp4; Flash players put "flv:".
+        if let Some(last) = parts.last_mut() {
+            *last = ["mp4:", "flv:", "mp3:"]
+                .iter()
+                .find_map(|prefix| last.strip_prefix(prefix))
+                .unwrap_or(last);
+        }
+        if name.is_empty() || parts.last().is_none_or(|last| last.is_empty()) {
+            return Err(InvalidName::Empty);
+        }
+        if parts.iter().any(|part| part.len() > MAX_PART_LEN) {
+            return Err(InvalidName::TooLong);
+        }
+        let is_forbidden = |c: char| c.is_control() || c == '\\';
+        if parts
+            .iter()
+            .any(|part| part.starts_with('.') || part.contains(is_forbidden))
+        {
+            return Err(InvalidName::Forbidden);
+        }
+        let key = parts.join("/");
+        if key.len() > MAX_KEY_LEN {
+            return Err(InvalidName::TooLong);
+        }
+        Ok(StreamKey(key))
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// For logs: whatever isn't printable ASCII is escaped, since the name comes from the network.
+impl fmt::Display for StreamKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.escape_default())
+    }
+}
+
+/// The value of a parameter in the query of an app, name or URL, as it was sent.
+pub fn query_value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, query) = text.split_once('?')?;
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
+}
+
+fn without_query(text: &str) -> &str {
+    text.split_once('?').map_or(text, |(path, _)| path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ways_in_which_clients_split_a_url_lead_to_one_key() {
+        for (app, name, key) in [
+            ("live", "door", "live/door"),
+            ("live/", "door/", "live/door"),
+            ("/live", "/door", "live/door"),
+            ("live", "door?key=secret", "live/door"),
+            ("live?key=secret", "door", "live/door"),
+            ("live/_definst_", "door", "live/door"),
+            ("", "live/door", "live/door"),
+            ("live", "door.flv", "live/door"),
+            ("live", "mp4:door.mp4", "live/door.mp4"),
+            ("live", "flv:door", "live/door"),
+            ("live/cam", "main", "live/cam/main"),
+            ("live", "cam//main", "live/cam/main"),
+            ("", "door", "door"),
+            ("live", "d\u{f6}rr", "live/d\u{f6}rr"),
+        ] {
+            assert_eq!(
+                StreamKey::new(app, name).unwrap().as_str(),
+                key,
+                "{app} {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_that_are_no_names_are_refused() {
+        let long_part = "x".repeat(129);
+        let long_key = ["y".repeat(120).as_str(); 3].join("/");
+        let long_query = format!("door?{}", "z".repeat(1024));
+        for (app, name, error) in [
+            ("live", "", InvalidName::Empty),
+            ("live", "/", InvalidName::Empty),
+            ("live", "?key=1", InvalidName::Empty),
+            ("live", "mp4:", InvalidName::Empty),
+            ("live", ".flv", InvalidName::Empty),
+            ("live", "..", InvalidName::Forbidden),
+            ("live", "../../etc/passwd", InvalidName::Forbidden),
+            ("..", "door", InvalidName::Forbidden),
+            ("live", "a\\b", InvalidName::Forbidden),
+            ("live", "a\0b", InvalidName::Forbidden),
+            ("live", "a\nb", InvalidName::Forbidden),
+            ("live", &long_part, InvalidName::TooLong),
+            ("live", &long_key, InvalidName::TooLong),
+            ("live", &long_query, InvalidName::TooLong),
+        ] {
+            assert_eq!(StreamKey::new(app, name), Err(error), "{app:?} {name:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_escaped_for_the_log() {
+        let key = StreamKey::new("live", "d\u{202e}oor").unwrap();
+        assert_eq!(key.to_string(), "live/d\\u{202e}oor");
+    }
+
+    #[test]
+    fn a_query_value_is_found_wherever_it_stands() {
+        assert_eq!(query_value("door?join=gop", "join"), Some("gop"));
+        assert_eq!(query_value("door?key=a=b&join=next", "join"), Some("next"));
+        assert_eq!(query_value("door?key=a=b&join=next", "key"), Some("a=b"));
+        assert_eq!(query_value("door", "join"), None);
+    }
+}
