@@ -1,0 +1,197 @@
+//! The codecs of FLV and Enhanced RTMP: how they are named on the wire and in the log.
+
+use std::fmt;
+
+use super::{aac, avc, hevc};
+
+/// Four letters that name a codec (E2, "Enhanced Video", "Enhanced Audio").
+pub type FourCc = [u8; 4];
+
+/// A video codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VideoCodec {
+    /// Sorenson's H.263, id 2.
+    SorensonH263,
+    /// Screen video, id 3.
+    Screen,
+    /// VP6, id 4.
+    Vp6,
+    /// VP6 with an alpha channel, id 5.
+    Vp6Alpha,
+    /// Screen video 2, id 6.
+    Screen2,
+    /// H.264, id 7 or `avc1`.
+    H264,
+    /// H.265, `hvc1`, or the unofficial id 12.
+    Hevc,
+    /// H.266, `vvc1`.
+    Vvc,
+    /// AV1, `av01`, or the unofficial id 13.
+    Av1,
+    /// VP8, `vp08`.
+    Vp8,
+    /// VP9, `vp09`.
+    Vp9,
+}
+
+impl VideoCodec {
+    /// By the four bits of a legacy header (FLV, E.4.3.1).
+    pub fn from_id(id: u8) -> Option<VideoCodec> {
+        Some(match id {
+            2 => VideoCodec::SorensonH263,
+            3 => VideoCodec::Screen,
+            4 => VideoCodec::Vp6,
+            5 => VideoCodec::Vp6Alpha,
+            6 => VideoCodec::Screen2,
+            7 => VideoCodec::H264,
+            12 => VideoCodec::Hevc,
+            13 => VideoCodec::Av1,
+            _ => return None,
+        })
+    }
+
+    /// By the FourCC of an Enhanced header.
+    pub fn from_four_cc(four_cc: FourCc) -> Option<VideoCodec> {
+        Some(match &four_cc {
+            b"avc1" => VideoCodec::H264,
+            b"hvc1" => VideoCodec::Hevc,
+            b"vvc1" => VideoCodec::Vvc,
+            b"av01" => VideoCodec::Av1,
+            b"vp08" => VideoCodec::Vp8,
+            b"vp09" => VideoCodec::Vp9,
+            _ => return None,
+        })
+    }
+
+    /// Whether pictures may be shown in another order than they are decoded, so that their
+    /// Enhanced header has a composition time.
+    pub(super) fn has_composition_time(self) -> bool {
+        matches!(self, VideoCodec::H264 | VideoCodec::Hevc | VideoCodec::Vvc)
+    }
+
+    /// Whether the body of a sequence header can configure a decoder, by length and first byte.
+    pub(super) fn is_configured_by(self, body: &[u8]) -> bool {
+        match self {
+            VideoCodec::H264 => body.len() >= avc::MIN_LEN,
+            VideoCodec::Hevc => body.len() >= hevc::MIN_LEN,
+            VideoCodec::Av1 => matches!(body, [0x81, _, _, _, ..]),
+            // 12 bytes; 8 without the box's version and flags.
+            VideoCodec::Vp8 | VideoCodec::Vp9 => body.len() >= 8,
+            _ => !body.is_empty(),
+        }
+    }
+}
+
+impl fmt::Display for VideoCodec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            VideoCodec::SorensonH263 => "Sorenson H.263",
+            VideoCodec::Screen => "Screen Video",
+            VideoCodec::Vp6 => "VP6",
+            VideoCodec::Vp6Alpha => "VP6 with alpha",
+            VideoCodec::Screen2 => "Screen Video 2",
+            VideoCodec::H264 => "H.264",
+            VideoCodec::Hevc => "HEVC",
+            VideoCodec::Vvc => "VVC",
+            VideoCodec::Av1 => "AV1",
+            VideoCodec::Vp8 => "VP8",
+            VideoCodec::Vp9 => "VP9",
+        })
+    }
+}
+
+/// An audio codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AudioCodec {
+    /// PCM in the byte order of whoever recorded it, format 0.
+    Pcm,
+    /// ADPCM, format 1.
+    Adpcm,
+    /// MP3, format 2 or 14, or `.mp3`.
+    Mp3,
+    /// PCM in little-endian order, format 3.
+    PcmLittleEndian,
+    /// Nellymoser, formats 4, 5 and 6.
+    Nellymoser,
+    /// G.711 A-law, format 7.
+    G711ALaw,
+    /// G.711 mu-law, format 8.
+    G711MuLaw,
+    /// AAC, format 10 or `mp4a`.
+    Aac,
+    /// Speex, format 11.
+    Speex,
+    /// Device-specific sound, format 15.
+    DeviceSpecific,
+    /// Opus, `Opus`.
+    Opus,
+    /// FLAC, `fLaC`.
+    Flac,
+    /// AC-3, `ac-3`.
+    Ac3,
+    /// Enhanced AC-3, `ec-3`.
+    EAc3,
+}
+
+impl AudioCodec {
+    /// By the four bits of a legacy header (FLV, E.4.2.1).
+    pub fn from_format(format: u8) -> Option<AudioCodec> {
+        Some(match format {
+            0 => AudioCodec::Pcm,
+            1 => AudioCodec::Adpcm,
+            2 | 14 => AudioCodec::Mp3,
+            3 => AudioCodec::PcmLittleEndian,
+            4..=6 => AudioCodec::Nellymoser,
+            7 => AudioCodec::G711ALaw,
+            8 => AudioCodec::G711MuLaw,
+            10 => AudioCodec::Aac,
+            11 => AudioCodec::Speex,
+            15 => AudioCodec::DeviceSpecific,
+            _ => return None,
+        })
+    }
+
+    /// By the FourCC of an Enhanced header.
+    pub fn from_four_cc(four_cc: FourCc) -> Option<AudioCodec> {
+        Some(match &four_cc {
+            b"Opus" => AudioCodec::Opus,
+            b"fLaC" => AudioCodec::Flac,
+            b"ac-3" => AudioCodec::Ac3,
+            b"ec-3" => AudioCodec::EAc3,
+            b".mp3" => AudioCodec::Mp3,
+            b"mp4a" => AudioCodec::Aac,
+            _ => return None,
+        })
+    }
+
+    /// Whether the body of a sequence header can configure a decoder, by its length. AC-3, MP3
+    /// and Opus may do without.
+    pub(super) fn is_configured_by(self, body: &[u8]) -> bool {
+        match self {
+            AudioCodec::Aac => body.len() >= aac::MIN_LEN,
+            // STREAMINFO, with or without its block header and "fLaC".
+            AudioCodec::Flac => body.len() >= 34,
+            _ => true,
+        }
+    }
+}
+
+impl fmt::Display for AudioCodec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AudioCodec::Pcm | AudioCodec::PcmLittleEndian => "PCM",
+            AudioCodec::Adpcm => "ADPCM",
+            AudioCodec::Mp3 => "MP3",
+            AudioCodec::Nellymoser => "Nellymoser",
+            AudioCodec::G711ALaw => "G.711 A-law",
+            AudioCodec::G711MuLaw => "G.711 mu-law",
+            AudioCodec::Aac => "AAC",
+            AudioCodec::Speex => "Speex",
+            AudioCodec::DeviceSpecific => "device-specific audio",
+            AudioCodec::Opus => "Opus",
+            AudioCodec::Flac => "FLAC",
+            AudioCodec::Ac3 => "AC-3",
+            AudioCodec::EAc3 => "E-AC-3",
+        })
+    }
+}

@@ -1,0 +1,288 @@
+//! H.265: the sequence header, an HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1), and
+//! the sequence parameter set in it (H.265, 7.3.2.2.1).
+//!
+//! ```text
+//!  0  01                 version
+//!  1  01                 profile space (2 bits), tier (1), profile (5): Main
+//!  2  60 00 00 00        compatibility flags
+//!  6  90 00 00 00 00 00  constraint flags
+//! 12  78                 level, thirty times: 4.0
+//! 13  F0 00 FC FD F8 F8  reserved bits around segmentation, parallelism, chroma and depths
+//! 19  00 00              average frame rate, in pictures per 256 s; 0 is unknown
+//! 21  0F                 ..., length size - 1 (2 bits)
+//! 22  04                 number of arrays
+//! 23  21 00 01           array: NAL unit type (6 bits), number of NAL units
+//!     00 2A 42 01 ...    length, NAL unit
+//! ```
+
+use byteorder::{BigEndian, ByteOrder};
+
+use super::Error;
+use super::bits::BitReader;
+use super::picture::Picture;
+
+/// Length of a record without arrays: some encoders send their parameter sets in the stream only.
+pub const MIN_LEN: usize = 23;
+
+/// NAL unit type of a sequence parameter set.
+const SEQUENCE_PARAMETER_SET: u8 = 33;
+
+/// What the sequence header of an H.265 track says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HevcConfig {
+    /// general_profile_space, 0 to 3.
+    pub profile_space: u8,
+    /// Whether the level is one of the High tier.
+    pub is_high_tier: bool,
+    /// general_profile_idc: 1 Main, 2 Main 10.
+    pub profile: u8,
+    /// general_profile_compatibility_flags, the first flag in the most significant bit.
+    pub compatibility: u32,
+    /// The 48 constraint flags.
+    pub constraints: [u8; 6],
+    /// general_level_idc: thirty times the level.
+    pub level: u8,
+    /// Bytes of the length in front of each NAL unit, 1 to 4; nearly always 4.
+    pub nal_length_size: u8,
+    /// From the first sequence parameter set; `None` when there is none or it makes no sense.
+    pub picture: Option<Picture>,
+}
+
+impl HevcConfig {
+    /// Reads the body of a sequence header.
+    pub fn parse(body: &[u8]) -> Result<HevcConfig, Error> {
+        let Some((head, arrays)) = body.split_first_chunk::<MIN_LEN>() else {
+            return Err(Error::malformed(format!(
+                "H.265 configuration of {} bytes, expected {MIN_LEN} or more",
+                body.len()
+            )));
+        };
+        let &[version, profile, c0, c1, c2, c3, ref rest @ ..] = head;
+        let &[
+            f0,
+            f1,
+            f2,
+            f3,
+            f4,
+            f5,
+            level,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            rate0,
+            rate1,
+            sizes,
+            count,
+        ] = rest;
+        if version != 1 {
+            let text = format!("H.265 configuration of version {version}, expected 1");
+            return Err(Error::malformed(text));
+        }
+        let frame_rate = u16::from_be_bytes([rate0, rate1]);
+        let picture = first_parameter_set(arrays, count)
+            .and_then(picture)
+            .map(|picture| picture.with_frame_rate(frame_rate.into(), 256.0));
+        Ok(HevcConfig {
+            profile_space: profile >> 6,
+            is_high_tier: profile & 0x20 != 0,
+            profile: profile & 0x1F,
+            compatibility: u32::from_be_bytes([c0, c1, c2, c3]),
+            constraints: [f0, f1, f2, f3, f4, f5],
+            level,
+            nal_length_size: (sizes & 3) + 1,
+            picture,
+        })
+    }
+
+    /// Whether the body of a sequence header that claims to be H.264 is one of H.265, as some
+    /// cameras and old builds of OBS send it: by the reserved bits, which an H.264 record has in
+    /// other places.
+    pub fn is_disguised(body: &[u8]) -> bool {
+        const RESERVED: [(usize, u8); 6] = [
+            (13, 0xF0),
+            (15, 0xFC),
+            (16, 0xFC),
+            (17, 0xF8),
+            (18, 0xF8),
+            (0, 0x01),
+        ];
+        let is_set = |(at, mask): (usize, u8)| body.get(at).is_some_and(|b| b & mask == mask);
+        let is_avc = is_set((4, 0xFC)) && is_set((5, 0xE0));
+        body.len() >= MIN_LEN && !is_avc && RESERVED.into_iter().all(is_set)
+    }
+}
+
+/// Finds the first sequence parameter set among the arrays, which come in any order.
+fn first_parameter_set(mut arrays: &[u8], count: u8) -> Option<&[u8]> {
+    for _ in 0..count {
+        let (&[kind, n0, n1], mut rest) = arrays.split_first_chunk()?;
+        // Each unit takes at least its length off the slice, so this ends with the record.
+        for _ in 0..u16::from_be_bytes([n0, n1]) {
+            let (len, units) = rest.split_at_checked(2)?;
+            let (unit, units) = units.split_at_checked(BigEndian::read_u16(len).into())?;
+            if kind & 0x3F == SEQUENCE_PARAMETER_SET {
+                return Some(unit);
+            }
+            rest = units;
+        }
+        arrays = rest;
+    }
+    None
+}
+
+/// What a sequence parameter set, from its NAL unit header on, says about the picture.
+fn picture(parameter_set: &[u8]) -> Option<Picture> {
+    let (header, payload) = parameter_set.split_at_checked(2)?;
+    if header.first()? >> 1 & 0x3F != SEQUENCE_PARAMETER_SET {
+        return None;
+    }
+    let r = &mut BitReader::of_nal_unit(payload);
+    r.skip(4)?; // sps_video_parameter_set_id
+    let sub_layers = r.bits(3)?; // sps_max_sub_layers_minus1
+    r.flag()?; // sps_temporal_id_nesting_flag
+    skip_profile_tier_level(r, sub_layers)?;
+    r.ue()?; // sps_seq_parameter_set_id
+    let chroma_format = r.ue()?;
+    if chroma_format == 3 {
+        r.flag()?; // separate_colour_plane_flag
+    }
+    let coded = [u64::from(r.ue()?), u64::from(r.ue()?)];
+    if !r.flag()? {
+        return Picture::new(coded, [0, 0]);
+    }
+    let (sub_width, sub_height) = match chroma_format {
+        1 => (2, 2),
+        2 => (2, 1),
+        _ => (1, 1),
+    };
+    let mut side = || r.ue().map(u64::from);
+    let [left, right, top, bottom] = [side()?, side()?, side()?, side()?];
+    Picture::new(
+        coded,
+        [sub_width * (left + right), sub_height * (top + bottom)],
+    )
+}
+
+/// H.265, 7.3.3, with the general profile present.
+fn skip_profile_tier_level(r: &mut BitReader<'_>, sub_layers: u32) -> Option<()> {
+    r.skip(88 + 8)?;
+    if sub_layers == 0 {
+        return Some(());
+    }
+    let mut bits = 0;
+    for _ in 0..sub_layers {
+        bits += if r.flag()? { 88 } else { 0 };
+        bits += if r.flag()? { 8 } else { 0 };
+    }
+    r.skip(2 * (8 - sub_layers))?;
+    r.skip(bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Main, level 4.0, 1920x1080: ffmpeg 5.1 with libx265, parameter sets only.
+    const MAIN: &[u8] = b"\x01\x01\x60\0\0\0\x90\0\0\0\0\0\x78\xF0\0\xFC\xFD\xF8\xF8\0\0\x0F\x03\
+        \x20\0\x01\0\x18\x40\x01\x0C\x01\xFF\xFF\x01\x60\0\0\x03\0\x90\0\0\x03\0\0\x03\0\x78\x95\
+        \x98\x09\
+        \x21\0\x01\0\x2A\x42\x01\x01\x01\x60\0\0\x03\0\x90\0\0\x03\0\0\x03\0\x78\xA0\x03\xC0\x80\
+        \x10\xE5\x96\x56\x69\x24\xCA\xF0\x16\x80\x80\0\0\x03\0\x80\0\0\x0F\x04\
+        \x22\0\x01\0\x07\x44\x01\xC1\x72\xB4\x62\x40";
+
+    /// Main 10, 1280x718, two sub-layers: the sequence parameter set.
+    const MAIN_10: &[u8] = b"\x42\x01\x02\x02\x20\0\0\x03\0\x90\0\0\x03\0\0\x03\0\x5D\0\0\xA0\x02\
+        \x80\x80\x2D\x1F\x4D\x96\x56\x62\xB3\x49\x26\x57\x80\xB4\x04\0\0\x03\0\x04\0\0\x03\0\x64\
+        \x20";
+
+    #[test]
+    fn a_record_of_a_real_encoder_tells_its_picture() {
+        let picture = Picture::new([1920, 1080], [0, 0]);
+        let config = HevcConfig {
+            profile_space: 0,
+            is_high_tier: false,
+            profile: 1,
+            compatibility: 0x6000_0000,
+            constraints: [0x90, 0, 0, 0, 0, 0],
+            level: 120,
+            nal_length_size: 4,
+            picture,
+        };
+        assert_eq!(HevcConfig::parse(MAIN), Ok(config));
+    }
+
+    #[test]
+    fn sub_layers_and_the_conformance_window_are_read() {
+        assert_eq!(picture(MAIN_10).unwrap().to_string(), "1280x718");
+    }
+
+    #[test]
+    fn the_average_frame_rate_is_told_if_there_is_one() {
+        let mut bytes = MAIN.to_vec();
+        bytes[19..21].copy_from_slice(&(25 * 256u16).to_be_bytes());
+        let picture = HevcConfig::parse(&bytes).unwrap().picture.unwrap();
+        assert_eq!(picture.to_string(), "1920x1080 25 fps");
+    }
+
+    #[test]
+    fn a_cut_record_is_an_error_or_lacks_its_picture() {
+        let end = MIN_LEN + 5 + 0x18 + 5 + 0x2A;
+        for len in 0..MAIN.len() {
+            match HevcConfig::parse(&MAIN[..len]) {
+                Ok(config) => assert_eq!(config.picture.is_some(), len >= end, "{len}"),
+                Err(error) => assert!(len < MIN_LEN, "{len}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_that_lies_about_its_arrays_has_no_picture() {
+        let mut bytes = MAIN[..MIN_LEN].to_vec();
+        bytes[22] = 0xFF;
+        for array in [
+            &b"\x20\xFF\xFF\0\0"[..],
+            b"\x21\xFF\xFF\xFF\xFF",
+            b"\x21\0\x01\0\0",
+        ] {
+            let bytes = [&bytes[..], array].concat();
+            assert_eq!(HevcConfig::parse(&bytes).unwrap().picture, None);
+        }
+    }
+
+    #[test]
+    fn a_record_under_the_codec_id_of_h264_is_recognised() {
+        assert!(HevcConfig::is_disguised(MAIN));
+        assert!(!HevcConfig::is_disguised(&MAIN[..MIN_LEN - 1]));
+        let avc = b"\x01\x64\0\x28\xFF\xE1\0\x1B\x67\x64\0\x28\xAC\xF9\x40\xFF\xFF\xFF\xFF\xC0\x44\
+            \0\0\x03\0\x04\0";
+        assert!(!HevcConfig::is_disguised(avc));
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused() {
+        let error = HevcConfig::parse(&[1; 22]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "H.265 configuration of 22 bytes, expected 23 or more"
+        );
+        let error = HevcConfig::parse(&[0; 23]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "H.265 configuration of version 0, expected 1"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = HevcConfig::parse(&bytes);
+            let _ = HevcConfig::parse(&[&MAIN[..MIN_LEN], &bytes].concat());
+            let _ = HevcConfig::is_disguised(&bytes);
+            let _ = picture(&[&MAIN_10[..2], &bytes].concat());
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What media payloads mean. Pure functions on bytes; knows nothing of chunks or connections.
+//!
+//! ```text
+//! payload of an audio or video message
+//!    |
+//!   tag, codec  header: codec, kind, keyframe, track, where the body begins
+//!    |-- keyframe    frames: does a decoder start here?
+//!    |-- avc  hevc  aac    sequence headers: picture size, sample rate
+//!    |     `-- bits, picture
+//!    `-- describe    a sequence header as text for the log: "H.264 1920x1080 30 fps"
+//! ```
+//!
+//! The payload of an RTMP audio or video message is the body of an FLV tag, so the layouts are
+//! those of Adobe's FLV specification 10.1, Annex E ("FLV"), and of Enhanced RTMP v2 ("E2").
+
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used))]
+
+pub mod aac;
+pub mod avc;
+pub mod bits;
+pub mod codec;
+pub mod describe;
+pub mod error;
+pub mod hevc;
+pub mod keyframe;
+pub mod picture;
+pub mod tag;
+
+pub use error::Error;
