@@ -1,0 +1,144 @@
+//! What a media message means to the log: a header, a place to start, or just media.
+
+use super::log::Kind;
+use super::preamble::Slot;
+use crate::media::tag::{AudioTag, Kind as TagKind, VideoTag};
+
+/// The classes of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Part of the preamble from now on.
+    Header(Slot),
+    /// A picture at which a decoder can start.
+    Keyframe,
+    /// A picture or sound.
+    Frame,
+    /// Neither header nor media, such as the end of a sequence.
+    Other,
+}
+
+/// Classifies a message by the beginning of its payload. `None`: it is of no use to players, for
+/// it is empty, malformed, or of a codec that RTMP doesn't know.
+pub(super) fn classify(kind: Kind, first: &[u8]) -> Option<Class> {
+    match kind {
+        Kind::Video => {
+            let tag = VideoTag::parse(first).ok()?;
+            Some(match tag.kind {
+                TagKind::SequenceHeader => Class::Header(Slot::Video(tag.track_id)),
+                TagKind::Metadata => Class::Header(Slot::VideoMetadata(tag.track_id)),
+                // Players start with track 0; the others follow it.
+                TagKind::Frames if tag.is_keyframe && tag.track_id == 0 => Class::Keyframe,
+                TagKind::Frames => Class::Frame,
+                TagKind::SequenceEnd => Class::Other,
+                _ => return None,
+            })
+        }
+        Kind::Audio => {
+            let tag = AudioTag::parse(first).ok().filter(|_| !first.is_empty())?;
+            Some(match tag.kind {
+                TagKind::SequenceHeader => Class::Header(Slot::Audio(tag.track_id)),
+                TagKind::MultichannelConfig => Class::Header(Slot::AudioChannels(tag.track_id)),
+                TagKind::Frames => Class::Frame,
+                TagKind::SequenceEnd => Class::Other,
+                _ => return None,
+            })
+        }
+        Kind::Data => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn legacy_and_enhanced_messages_fall_into_the_same_classes() {
+        for (name, kind, payload, class) in [
+            (
+                "AVC header",
+                Kind::Video,
+                &b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE1\0"[..],
+                Some(Class::Header(Slot::Video(0))),
+            ),
+            ("empty AVC header", Kind::Video, b"\x17\0\0\0\0", None),
+            (
+                "AVC keyframe",
+                Kind::Video,
+                b"\x17\x01\0\0\0\0\0\0\x01\x65",
+                Some(Class::Keyframe),
+            ),
+            (
+                "AVC picture",
+                Kind::Video,
+                b"\x27\x01\0\0\0\0\0\0\x01\x41",
+                Some(Class::Frame),
+            ),
+            (
+                "AVC end",
+                Kind::Video,
+                b"\x17\x02\0\0\0",
+                Some(Class::Other),
+            ),
+            (
+                "Sorenson keyframe",
+                Kind::Video,
+                b"\x12\0\0\x84",
+                Some(Class::Keyframe),
+            ),
+            (
+                "HEVC keyframe",
+                Kind::Video,
+                b"\x91hvc1\0\0\0\0\0\0\x02\x26\x01",
+                Some(Class::Keyframe),
+            ),
+            (
+                "AV1 picture",
+                Kind::Video,
+                b"\xA1av01\x32\0",
+                Some(Class::Frame),
+            ),
+            (
+                "keyframe of track 1",
+                Kind::Video,
+                b"\x96\x01avc1\x01\0\0\0\0\0\0\x01\x65",
+                Some(Class::Frame),
+            ),
+            (
+                "colours",
+                Kind::Video,
+                b"\xD4hvc1\x02\0\x09colorInfo",
+                Some(Class::Header(Slot::VideoMetadata(0))),
+            ),
+            ("unknown codec", Kind::Video, b"\x1F\0", None),
+            ("no video at all", Kind::Video, b"", None),
+            (
+                "AAC header",
+                Kind::Audio,
+                b"\xAF\0\x12\x10",
+                Some(Class::Header(Slot::Audio(0))),
+            ),
+            ("empty AAC header", Kind::Audio, b"\xAF\0", None),
+            (
+                "AAC frame",
+                Kind::Audio,
+                b"\xAF\x01\x21",
+                Some(Class::Frame),
+            ),
+            (
+                "MP3 frame",
+                Kind::Audio,
+                b"\x2F\xFF\xFB",
+                Some(Class::Frame),
+            ),
+            (
+                "Opus frame",
+                Kind::Audio,
+                b"\x91Opus\xFC",
+                Some(Class::Frame),
+            ),
+            ("no audio at all", Kind::Audio, b"", None),
+        ] {
+            assert_eq!(classify(kind, payload), class, "{name}");
+        }
+    }
+}

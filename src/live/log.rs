@@ -1,0 +1,325 @@
+//! The log: the bounded history of one stream, messages end to end in blocks of the arena.
+//!
+//! ```text
+//! blocks     [ b0 ............ ][ b1 ............ ][ b2 .....          ]
+//! positions  ^base      ^first entry                      ^head
+//! index      number 71: position, length, kind, timestamp, flags
+//!            number 72: ...
+//! ```
+//!
+//! Numbers (of messages) and positions (of bytes) are `u64`, start at 0 and only grow. A position
+//! becomes a block and an offset in one place, [`Log::slices`]. What falls out at the old end is
+//! gone: a cursor that asks for it learns so from [`Log::entry`] returning `None`.
+//!
+//! Invariant: a message in the log is complete and immutable.
+
+use std::collections::VecDeque;
+
+use super::Millis;
+use super::arena::{Arena, BLOCK_LEN, Block, Share};
+
+/// Index entries that a log may hold per block of its share. Together with the share it bounds
+/// the index, whatever the size of the messages: 16 x 48 bytes per block, 5 % of the arena.
+const ENTRIES_PER_BLOCK: usize = 16;
+
+/// What a message carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An audio message, an FLV audio tag body.
+    Audio,
+    /// A video message, an FLV video tag body.
+    Video,
+    /// A data message: `onMetaData` and its properties in AMF0.
+    Data,
+}
+
+/// What a message is to those who receive it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A picture, or sound.
+    Media,
+    /// Decoder configuration or metadata: part of the preamble from here on.
+    Header,
+    /// Neither, such as the end of a sequence.
+    Other,
+}
+
+/// What the stream says of a message when it appends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Audio, video or data.
+    pub kind: Kind,
+    /// Decode time in ms, wrapping.
+    pub timestamp: u32,
+    /// When the message was complete, on the server's clock.
+    pub arrived: Millis,
+    /// A receiver may start here, once it has the preamble.
+    pub is_join_point: bool,
+    /// Media, header or other.
+    pub role: Role,
+    /// Version of the preamble that holds after this message.
+    pub preamble_version: u32,
+}
+
+/// One message in the index.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// As it was appended.
+    pub meta: Meta,
+    /// Where its payload starts.
+    pub position: u64,
+    /// Payload length in bytes.
+    pub len: u32,
+    /// Pictures (video messages that are media) up to and with this message.
+    pub pictures: u32,
+    /// Audio messages that are media, counted likewise.
+    pub audio_frames: u32,
+}
+
+/// No block is left, and the log has none of its own to give up.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OutOfBlocks;
+
+/// See the module's documentation.
+pub struct Log {
+    arena: Arena,
+    /// Held from the first message on.
+    share: Option<Share>,
+    history: Millis,
+    blocks: VecDeque<Block>,
+    /// Position of the first byte of `blocks`.
+    base: u64,
+    head: u64,
+    entries: VecDeque<Entry>,
+    /// Number of the first entry.
+    first: u64,
+    join_point: Option<u64>,
+    /// Messages before this one have been sent to everybody.
+    needed_from: u64,
+    pictures: u32,
+    audio_frames: u32,
+    /// Timestamp of the newest picture, the live edge of a re-stamped join.
+    picture_timestamp: u32,
+}
+
+impl Log {
+    /// An empty log. It keeps the newest GOP for those who join, and up to `history` ms for those
+    /// who are behind, while blocks last.
+    pub fn new(arena: Arena, history: Millis) -> Log {
+        Log {
+            arena,
+            share: None,
+            history,
+            blocks: VecDeque::new(),
+            base: 0,
+            head: 0,
+            entries: VecDeque::new(),
+            first: 0,
+            join_point: None,
+            needed_from: 0,
+            pictures: 0,
+            audio_frames: 0,
+            picture_timestamp: 0,
+        }
+    }
+
+    /// Appends a message whose payload is the concatenation of `parts`, after evicting what nobody
+    /// needs, what is older than the history, and what is over the fair share. Returns its number.
+    pub fn append<'a>(
+        &mut self,
+        meta: Meta,
+        parts: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Result<u64, OutOfBlocks> {
+        let len: usize = parts.clone().map(<[u8]>::len).sum();
+        self.share.get_or_insert_with(|| self.arena.share());
+        if len > self.arena.fair_share() * BLOCK_LEN {
+            return Err(OutOfBlocks);
+        }
+        self.make_room(len, meta.arrived)?;
+
+        let position = self.head;
+        for part in parts {
+            self.write(part);
+        }
+        if meta.role == Role::Media {
+            match meta.kind {
+                Kind::Video => {
+                    self.pictures = self.pictures.wrapping_add(1);
+                    self.picture_timestamp = meta.timestamp;
+                }
+                Kind::Audio => self.audio_frames = self.audio_frames.wrapping_add(1),
+                Kind::Data => {}
+            }
+        }
+        let number = self.end();
+        self.entries.push_back(Entry {
+            meta,
+            position,
+            // Fits: a message is smaller than the arena, and the wire's length has 24 bits.
+            len: len as u32,
+            pictures: self.pictures,
+            audio_frames: self.audio_frames,
+        });
+        if meta.is_join_point {
+            self.join_point = Some(number);
+        }
+        Ok(number)
+    }
+
+    /// From now on nobody may start at an older message: the decoder's configuration changed.
+    pub fn clear_join_point(&mut self) {
+        self.join_point = None;
+    }
+
+    /// Gives up the oldest message so that its blocks can serve somebody else; false when there
+    /// is none.
+    pub fn evict_oldest(&mut self) -> bool {
+        let Some(_) = self.entries.pop_front() else {
+            return false;
+        };
+        self.first += 1;
+        if self.join_point.is_some_and(|number| number < self.first) {
+            self.join_point = None;
+        }
+        let keep_from = self
+            .entries
+            .front()
+            .map_or(self.head, |entry| entry.position);
+        while self.blocks.len() > 1 && self.base + BLOCK_LEN as u64 <= keep_from {
+            self.blocks.pop_front();
+            self.base += BLOCK_LEN as u64;
+        }
+        if self.entries.is_empty() {
+            self.blocks.clear();
+            self.head = self.head.next_multiple_of(BLOCK_LEN as u64);
+            self.base = self.head;
+        }
+        true
+    }
+
+    /// Says which message the slowest receiver wants next. What is older, and older than the
+    /// newest GOP, needn't be kept.
+    pub fn set_needed_from(&mut self, number: u64) {
+        self.needed_from = number;
+    }
+
+    /// Number of the oldest message held.
+    pub fn start(&self) -> u64 {
+        self.first
+    }
+
+    /// Number that the next message will get.
+    pub fn end(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    /// The newest message where a receiver may start.
+    pub fn join_point(&self) -> Option<u64> {
+        self.join_point
+    }
+
+    /// The message with this number, unless it has been evicted or is still to come.
+    pub fn entry(&self, number: u64) -> Option<&Entry> {
+        let index = number.checked_sub(self.first)?;
+        self.entries.get(usize::try_from(index).ok()?)
+    }
+
+    /// The newest message.
+    pub fn newest(&self) -> Option<&Entry> {
+        self.entries.back()
+    }
+
+    /// Timestamp of the newest picture; meaningful once there is one.
+    pub fn picture_timestamp(&self) -> u32 {
+        self.picture_timestamp
+    }
+
+    /// Bytes between a message's start and the head.
+    pub fn bytes_behind(&self, entry: &Entry) -> u64 {
+        self.head - entry.position
+    }
+
+    /// Bytes that the log may hold at present.
+    pub fn capacity(&self) -> u64 {
+        (self.arena.fair_share() * BLOCK_LEN) as u64
+    }
+
+    /// Blocks that the log holds.
+    pub fn blocks_held(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// `len` bytes from `position` as slices of the blocks in which they lie. Empty when the
+    /// range isn't held: callers ask for ranges of entries only.
+    pub fn slices(&self, position: u64, len: usize) -> impl Iterator<Item = &[u8]> {
+        let mut position = position;
+        let mut left = len;
+        std::iter::from_fn(move || {
+            if left == 0 {
+                return None;
+            }
+            let from_base = usize::try_from(position.checked_sub(self.base)?).ok()?;
+            let offset = from_base % BLOCK_LEN;
+            let take = left.min(BLOCK_LEN - offset);
+            let slice = self
+                .blocks
+                .get(from_base / BLOCK_LEN)?
+                .bytes()
+                .get(offset..offset + take)?;
+            position += take as u64;
+            left -= take;
+            Some(slice)
+        })
+    }
+
+    fn make_room(&mut self, len: usize, now: Millis) -> Result<(), OutOfBlocks> {
+        while let Some(oldest) = self.entries.front() {
+            let is_in_newest_gop = self.join_point.is_some_and(|number| self.first >= number);
+            let is_needed = self.first >= self.needed_from
+                && now.saturating_sub(oldest.meta.arrived) <= self.history;
+            if is_in_newest_gop || is_needed {
+                break;
+            }
+            self.evict_oldest();
+        }
+        let share = self.arena.fair_share();
+        while self.entries.len() >= share * ENTRIES_PER_BLOCK {
+            self.evict_oldest();
+        }
+        while self.blocks_wanted(len) > 0 {
+            if self.blocks.len() < share {
+                if let Some(block) = self.arena.take() {
+                    self.blocks.push_back(block);
+                    continue;
+                }
+            }
+            // Evicting the last message gives back every block, so this ends.
+            if !self.evict_oldest() {
+                return Err(OutOfBlocks);
+            }
+        }
+        Ok(())
+    }
+
+    /// Blocks missing for `len` bytes more.
+    fn blocks_wanted(&self, len: usize) -> usize {
+        let used = (self.head - self.base) as usize;
+        (used + len)
+            .div_ceil(BLOCK_LEN)
+            .saturating_sub(self.blocks.len())
+    }
+
+    fn write(&mut self, mut part: &[u8]) {
+        while !part.is_empty() {
+            let used = (self.head - self.base) as usize;
+            let Some(block) = self.blocks.get_mut(used / BLOCK_LEN) else {
+                return;
+            };
+            let (now, later) = part.split_at(part.len().min(BLOCK_LEN - used % BLOCK_LEN));
+            let offset = used % BLOCK_LEN;
+            block.bytes_mut()[offset..offset + now.len()].copy_from_slice(now);
+            self.head += now.len() as u64;
+            part = later;
+        }
+    }
+}

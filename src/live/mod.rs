@@ -1,0 +1,39 @@
+//! The shared state of live streams: memory and locks. Opens no socket, starts no thread.
+//!
+//! A live stream is a [`log`]: a bounded history of media messages whose bytes lie in blocks of
+//! one preallocated [`arena`]. The publisher's thread appends. Everybody who receives is a cursor
+//! into that log plus a [`framing`]: together a [`subscriber`]. A [`stream`] is log, preamble and
+//! subscribers behind one lock; the [`table`] finds streams by name.
+//!
+//! # Invariants
+//!
+//! 1. Only the publisher's thread appends; log and subscribers are touched only under the
+//!    stream's lock.
+//! 2. Nothing that can block happens under a stream's lock.
+//! 3. A message in the log is complete and immutable.
+//! 4. Positions only grow; a cursor moves forward, and jumps only from a message boundary to a
+//!    join point.
+//! 5. After joining, only the stream writes to a player's socket; control bytes go at boundaries.
+//! 6. A subscriber is removed by its own thread; everybody else marks it and shuts the socket down.
+//! 7. The table's lock and a stream's lock are never held together.
+
+pub mod arena;
+mod classify;
+pub mod framing;
+pub mod log;
+pub mod payload;
+pub mod preamble;
+pub mod stream;
+pub mod subscriber;
+pub mod table;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Milliseconds on the server's own clock, which starts with the server and never goes back.
+pub type Millis = u64;
+
+/// Locks, and goes on after a panic elsewhere: every critical section here leaves its state
+/// usable at each step, and one connection's bug must not end the others.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

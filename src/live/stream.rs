@@ -1,0 +1,664 @@
+//! A stream: log, preamble, publisher and subscribers behind one lock.
+//!
+//! ```text
+//! publisher's thread   append, append, append, pump          (after each read)
+//! player's thread      subscribe, then pump its own on its tick and after control bytes, leave
+//! ```
+//!
+//! The lock is a plain `Mutex`: nothing that can block happens while it is held. The sends of a
+//! pump are made under it on purpose: their slices borrow the log, and none of them waits.
+//!
+//! # When the publisher changes
+//!
+//! A stream outlives its publisher by a grace time. Who comes back within it, or takes over, goes
+//! on under the same generation counter plus one, and players stay. Timestamps continue at the
+//! seam: the first message of the new publisher is placed as much later than the last one of the
+//! old as time has passed. Playback goes on with the new publisher's first keyframe.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::arena::Arena;
+use super::classify::{Class, classify};
+use super::log::{Kind, Log, Meta, Role};
+use super::preamble::{Preamble, Slot};
+use super::subscriber::{Delivered, End, Pending, Sink, Skip, Subscriber, View};
+use super::table::Closed;
+use super::{Millis, lock};
+use crate::rtmp::amf0::Value;
+use crate::rtmp::chunk_reader::Payload;
+use crate::rtmp::metadata;
+use crate::rtmp::stream_key::StreamKey;
+
+/// A publisher that has been silent this long may be replaced by anybody.
+pub const TAKEOVER_SILENCE: Millis = 2_000;
+
+/// Between two takeovers of a stream whose publisher is still sending: two cameras with one name
+/// must not fight.
+pub const TAKEOVER_INTERVAL: Millis = 5_000;
+
+/// Smallest step of the timestamps from one publisher to the next.
+const MIN_SEAM: Millis = 40;
+
+/// How long after the first media message it is decided which tracks a publisher has.
+const SETTLE: Millis = 2_000;
+
+/// What all streams of a server have in common.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where the logs' blocks come from.
+    pub arena: Arena,
+    /// What a log keeps for those who are behind, in ms, while blocks last.
+    pub history: Millis,
+    /// Lag at which a subscriber is moved to a newer keyframe.
+    pub max_lag: Millis,
+    /// How long messages may wait for company before they are sent.
+    pub batch: Millis,
+}
+
+/// Who publishes.
+pub struct Publisher {
+    /// Its address, by which a camera that comes back is recognised.
+    pub address: IpAddr,
+    /// Its socket, shut down when somebody takes over.
+    pub sink: Arc<dyn Sink>,
+}
+
+/// Why a publish was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Busy {
+    /// Somebody else publishes under this name, and was heard recently.
+    InUse {
+        /// ms until a takeover is possible if nothing more is heard of the other.
+        retry_in: Millis,
+    },
+    /// There was a takeover a moment ago.
+    Fighting {
+        /// ms until the next one is allowed.
+        retry_in: Millis,
+    },
+}
+
+/// A publish that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// To be shown with every call of this publisher.
+    pub generation: u64,
+    /// Another publisher was disconnected for it.
+    pub is_takeover: bool,
+    /// Players kept their place from an earlier publisher.
+    pub is_return: bool,
+}
+
+/// The publisher was replaced; its connection is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Superseded;
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It is in the log.
+    Stored,
+    /// It is of no use to anybody: before the first keyframe, empty, or a header already known.
+    Ignored,
+    /// It was dropped because the stream's share of the memory can't hold it.
+    OutOfBlocks,
+}
+
+/// What a pump left behind.
+#[derive(Debug, Default)]
+pub struct Pumped {
+    /// Some subscriber has bytes which its socket didn't take.
+    pub has_unsent: bool,
+    /// Messages wait for company (see [`Settings::batch`]).
+    pub is_waiting: bool,
+    /// Subscribers that were moved to a newer keyframe; to be logged.
+    pub skips: Vec<Skip>,
+}
+
+/// How the wait for another publisher ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// Somebody publishes.
+    Returned,
+    /// No subscriber is left, or the stream was closed.
+    Deserted,
+    /// The time is over.
+    TimedOut,
+}
+
+/// A stream's figures at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Somebody publishes.
+    pub is_live: bool,
+    /// Subscribers attached.
+    pub subscribers: usize,
+    /// Blocks held by the log.
+    pub blocks: usize,
+}
+
+/// See the module's documentation.
+pub struct Stream {
+    key: StreamKey,
+    batch: Millis,
+    max_lag: Millis,
+    /// When the publisher was last heard of; outside the lock, since every read sets it.
+    heard: AtomicU64,
+    state: Mutex<State>,
+    /// Told when a publisher comes, a subscriber leaves, or the stream is closed.
+    changed: Condvar,
+}
+
+struct State {
+    log: Log,
+    preamble: Arc<Preamble>,
+    subscribers: Vec<Subscriber>,
+    publisher: Option<Publisher>,
+    generation: u64,
+    last_takeover: Option<Millis>,
+    /// No longer in the table, or about to be removed.
+    is_closed: bool,
+    publish: Publish,
+    /// Newest timestamp sent to the log.
+    last_timestamp: Option<u32>,
+    last_append: Millis,
+    /// Arrival of the oldest message not pumped yet.
+    batch_since: Option<Millis>,
+    /// A keyframe is among the messages not pumped yet.
+    is_urgent: bool,
+    /// Kept between pumps so that they don't allocate.
+    scratch: Vec<Pending>,
+    skips: Vec<Skip>,
+}
+
+/// What is known of the current publish.
+#[derive(Default)]
+struct Publish {
+    /// Added to its timestamps, wrapping; set by its first media message.
+    offset: Option<u32>,
+    /// Timestamps just below this one are raised to it.
+    floor: Option<u32>,
+    has_audio: bool,
+    has_video: bool,
+    has_keyframe: bool,
+    slots: Vec<Slot>,
+    metadata: Option<Vec<(String, Value)>>,
+    began: Option<Millis>,
+    is_settled: bool,
+}
+
+impl Stream {
+    /// A stream without publisher and subscribers.
+    pub fn new(key: StreamKey, settings: &Settings) -> Stream {
+        Stream {
+            key,
+            batch: settings.batch,
+            max_lag: settings.max_lag,
+            heard: AtomicU64::new(0),
+            state: Mutex::new(State {
+                log: Log::new(settings.arena.clone(), settings.history),
+                preamble: Arc::default(),
+                subscribers: Vec::new(),
+                publisher: None,
+                generation: 0,
+                last_takeover: None,
+                is_closed: false,
+                publish: Publish::default(),
+                last_timestamp: None,
+                last_append: 0,
+                batch_since: None,
+                is_urgent: false,
+                scratch: Vec::new(),
+                skips: Vec::new(),
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Its name.
+    pub fn key(&self) -> &StreamKey {
+        &self.key
+    }
+
+    /// Makes `publisher` the one who appends.
+    ///
+    /// A busy name is taken over at once by a publisher from the address of the old one, or when
+    /// the old one has been silent for [`TAKEOVER_SILENCE`]; then the old one's socket is shut
+    /// down.
+    pub fn publish(
+        &self,
+        publisher: Publisher,
+        now: Millis,
+    ) -> Result<Result<Accepted, Busy>, Closed> {
+        let mut state = lock(&self.state);
+        if state.is_closed {
+            return Err(Closed);
+        }
+        let mut is_takeover = false;
+        if let Some(old) = &state.publisher {
+            let silence = now.saturating_sub(self.heard.load(Ordering::Relaxed));
+            if silence < TAKEOVER_SILENCE {
+                if old.address != publisher.address {
+                    return Ok(Err(Busy::InUse {
+                        retry_in: TAKEOVER_SILENCE - silence,
+                    }));
+                }
+                let since = state.last_takeover.map(|last| now.saturating_sub(last));
+                if let Some(since) = since.filter(|since| *since < TAKEOVER_INTERVAL) {
+                    return Ok(Err(Busy::Fighting {
+                        retry_in: TAKEOVER_INTERVAL - since,
+                    }));
+                }
+            }
+            old.sink.shutdown();
+            state.last_takeover = Some(now);
+            is_takeover = true;
+        }
+        let is_return = state.generation > 0;
+        state.generation += 1;
+        state.publisher = Some(publisher);
+        state.publish = Publish::default();
+        // What was published before may still be sent to those who are in the middle of it, but
+        // nobody starts there any more.
+        state.log.clear_join_point();
+        self.heard.store(now, Ordering::Relaxed);
+        self.changed.notify_all();
+        Ok(Ok(Accepted {
+            generation: state.generation,
+            is_takeover,
+            is_return,
+        }))
+    }
+
+    /// Notes that bytes came from the publisher.
+    pub fn heard(&self, now: Millis) {
+        self.heard.store(now, Ordering::Relaxed);
+    }
+
+    /// Appends an audio or video message. Nobody is sent anything before the next
+    /// [`pump`](Self::pump).
+    pub fn append(
+        &self,
+        generation: u64,
+        kind: Kind,
+        timestamp: u32,
+        payload: &impl Payload,
+        now: Millis,
+    ) -> Result<Appended, Superseded> {
+        let mut state = self.published(generation)?;
+        Ok(state.append_media(kind, timestamp, payload, now))
+    }
+
+    /// Replaces the metadata, or forgets it.
+    pub fn set_metadata(
+        &self,
+        generation: u64,
+        metadata: Option<Vec<(String, Value)>>,
+        now: Millis,
+    ) -> Result<(), Superseded> {
+        let mut state = self.published(generation)?;
+        state.publish.metadata = metadata;
+        state.update_metadata(now);
+        Ok(())
+    }
+
+    /// Gives up the oldest message, so that a message under assembly finds a block.
+    pub fn evict_oldest(&self, generation: u64) -> bool {
+        self.published(generation)
+            .is_ok_and(|mut state| state.log.evict_oldest())
+    }
+
+    /// Offers every subscriber what it hasn't got yet, unless the messages are to wait for
+    /// company. The publisher's thread calls this after each read.
+    pub fn pump(&self, now: Millis) -> Pumped {
+        let mut state = lock(&self.state);
+        let waited = state
+            .batch_since
+            .map_or(self.batch, |since| now.saturating_sub(since));
+        if waited < self.batch && !state.is_urgent {
+            return Pumped {
+                is_waiting: true,
+                ..Pumped::default()
+            };
+        }
+        state.batch_since = None;
+        state.is_urgent = false;
+        let has_unsent = state.pump_all(self.max_lag, now);
+        Pumped {
+            has_unsent,
+            is_waiting: false,
+            skips: std::mem::take(&mut state.skips),
+        }
+    }
+
+    /// The publisher is gone. Its subscribers stay; the stream waits for it or another one.
+    pub fn unpublish(&self, generation: u64) {
+        let mut state = lock(&self.state);
+        if state.generation == generation {
+            state.publisher = None;
+            // Whatever waited for company has waited long enough.
+            state.is_urgent = true;
+        }
+    }
+
+    /// Waits until somebody publishes, nobody is left to wait for it, or the time is over.
+    pub fn wait_for_publisher(&self, generation: u64, timeout: Duration) -> Waited {
+        let deadline = Instant::now() + timeout;
+        let mut state = lock(&self.state);
+        loop {
+            if state.generation != generation {
+                return Waited::Returned;
+            }
+            if state.subscribers.is_empty() || state.is_closed {
+                return Waited::Deserted;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Waited::TimedOut;
+            }
+            let result = self.changed.wait_timeout(state, left);
+            state = result.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Ends the stream, unless another publisher than that of `generation` has come: subscribers
+    /// get their framing's last words and are finished, the memory goes back.
+    pub fn end(&self, generation: u64, now: Millis) {
+        let mut state = lock(&self.state);
+        if state.generation == generation {
+            state.end(self.max_lag, now);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Ends the stream whoever publishes: the server stops.
+    pub fn close(&self, now: Millis) {
+        let mut state = lock(&self.state);
+        state.end(self.max_lag, now);
+        self.changed.notify_all();
+    }
+
+    /// Attaches a subscriber and sends it what there is.
+    pub fn subscribe(&self, mut subscriber: Subscriber, now: Millis) -> Result<(), Closed> {
+        let mut state = lock(&self.state);
+        if state.is_closed {
+            return Err(Closed);
+        }
+        subscriber.attach(&state.log);
+        state.subscribers.push(subscriber);
+        let last = state.subscribers.len() - 1;
+        state.pump_some(last..last + 1, self.max_lag, now);
+        Ok(())
+    }
+
+    /// Does something to a subscriber, then pumps it. Returns why it is to be removed, if it is.
+    pub fn with_subscriber(
+        &self,
+        id: u64,
+        now: Millis,
+        act: impl FnOnce(&mut Subscriber),
+    ) -> Option<End> {
+        let mut state = lock(&self.state);
+        let index = state
+            .subscribers
+            .iter()
+            .position(|subscriber| subscriber.id() == id)?;
+        act(&mut state.subscribers[index]);
+        state.pump_some(index..index + 1, self.max_lag, now);
+        state.subscribers[index].end().cloned()
+    }
+
+    /// Detaches a subscriber; returns what it was sent.
+    pub fn leave(&self, id: u64) -> Option<Delivered> {
+        let mut state = lock(&self.state);
+        let index = state
+            .subscribers
+            .iter()
+            .position(|subscriber| subscriber.id() == id)?;
+        let subscriber = state.subscribers.swap_remove(index);
+        self.changed.notify_all();
+        Some(subscriber.delivered())
+    }
+
+    /// Closes the stream if nobody publishes, plays or waits. True if it is closed now.
+    pub(super) fn close_unused(&self) -> bool {
+        let mut state = lock(&self.state);
+        if state.publisher.is_none() && state.subscribers.is_empty() {
+            state.is_closed = true;
+        }
+        state.is_closed
+    }
+
+    /// Sequence headers of the stream's first tracks: video, audio.
+    pub fn sequence_headers(&self) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+        let state = lock(&self.state);
+        let header = |slot| state.preamble.header(slot).map(<[u8]>::to_vec);
+        (header(Slot::Video(0)), header(Slot::Audio(0)))
+    }
+
+    /// The stream's figures.
+    pub fn snapshot(&self) -> Snapshot {
+        let state = lock(&self.state);
+        Snapshot {
+            is_live: state.publisher.is_some(),
+            subscribers: state.subscribers.len(),
+            blocks: state.log.blocks_held(),
+        }
+    }
+
+    fn published(&self, generation: u64) -> Result<std::sync::MutexGuard<'_, State>, Superseded> {
+        let state = lock(&self.state);
+        if state.generation == generation && state.publisher.is_some() {
+            Ok(state)
+        } else {
+            Err(Superseded)
+        }
+    }
+}
+
+impl State {
+    fn append_media(
+        &mut self,
+        kind: Kind,
+        timestamp: u32,
+        payload: &impl Payload,
+        now: Millis,
+    ) -> Appended {
+        let first = payload.parts().next().unwrap_or_default();
+        let Some(class) = classify(kind, first) else {
+            return Appended::Ignored;
+        };
+        match kind {
+            Kind::Audio => self.publish.has_audio = true,
+            Kind::Video => self.publish.has_video = true,
+            Kind::Data => {}
+        }
+        if let Class::Header(slot) = class {
+            return self.append_header(slot, timestamp, payload, now);
+        }
+        let is_keyframe = class == Class::Keyframe;
+        self.publish.has_keyframe |= is_keyframe;
+        if kind == Kind::Video && !self.publish.has_keyframe {
+            return Appended::Ignored;
+        }
+        let meta = Meta {
+            kind,
+            timestamp: self.place(timestamp, now),
+            arrived: now,
+            is_join_point: is_keyframe || (kind == Kind::Audio && !self.publish.has_video),
+            role: if class == Class::Other {
+                Role::Other
+            } else {
+                Role::Media
+            },
+            preamble_version: self.preamble.version(),
+        };
+        self.is_urgent |= is_keyframe;
+        let appended = self.append(meta, payload.parts());
+        if !self.publish.is_settled
+            && now.saturating_sub(*self.publish.began.get_or_insert(now)) > SETTLE
+        {
+            self.settle(now);
+        }
+        appended
+    }
+
+    /// A sequence header goes into the log only if it is news: an encoder that repeats it, or a
+    /// publisher that returns with the same one, changes nothing for those who play.
+    fn append_header(
+        &mut self,
+        slot: Slot,
+        timestamp: u32,
+        payload: &impl Payload,
+        now: Millis,
+    ) -> Appended {
+        if !self.publish.slots.contains(&slot) {
+            self.publish.slots.push(slot);
+        }
+        let bytes = payload.parts().collect::<Vec<_>>().concat();
+        let Some(preamble) = self.preamble.with(slot, &bytes) else {
+            return Appended::Ignored;
+        };
+        self.preamble = Arc::new(preamble);
+        if slot.kind() == Kind::Video {
+            self.log.clear_join_point();
+        }
+        let timestamp = self.place(timestamp, now);
+        self.append_preamble_change(slot.kind(), timestamp, &bytes, now)
+    }
+
+    fn append_preamble_change(
+        &mut self,
+        kind: Kind,
+        timestamp: u32,
+        bytes: &[u8],
+        now: Millis,
+    ) -> Appended {
+        let meta = Meta {
+            kind,
+            timestamp,
+            arrived: now,
+            is_join_point: false,
+            role: Role::Header,
+            preamble_version: self.preamble.version(),
+        };
+        self.append(meta, std::iter::once(bytes))
+    }
+
+    fn append<'a>(
+        &mut self,
+        meta: Meta,
+        parts: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Appended {
+        if self.log.append(meta, parts).is_err() {
+            // What follows can't be decoded without what was lost.
+            self.publish.has_keyframe &= meta.kind != Kind::Video;
+            return Appended::OutOfBlocks;
+        }
+        self.batch_since.get_or_insert(meta.arrived);
+        Appended::Stored
+    }
+
+    /// The timestamp under which a message goes into the log: the publisher's own for the first
+    /// publisher of a stream, continued at the seam for each later one.
+    fn place(&mut self, timestamp: u32, now: Millis) -> u32 {
+        let offset = *self.publish.offset.get_or_insert_with(|| {
+            let Some(last) = self.last_timestamp else {
+                return 0;
+            };
+            let gap = now.saturating_sub(self.last_append).max(MIN_SEAM);
+            self.publish.floor = Some(last);
+            last.wrapping_add(gap as u32).wrapping_sub(timestamp)
+        });
+        let mut placed = timestamp.wrapping_add(offset);
+        // The other track may begin a little earlier than the one that set the offset.
+        if let Some(floor) = self.publish.floor {
+            let ahead = placed.wrapping_sub(floor) as i32;
+            if (-1000..0).contains(&ahead) {
+                placed = floor;
+            }
+        }
+        if self
+            .last_timestamp
+            .is_none_or(|last| placed.wrapping_sub(last) as i32 > 0)
+        {
+            self.last_timestamp = Some(placed);
+        }
+        self.last_append = now;
+        placed
+    }
+
+    /// Enough has been seen to know which tracks there are: what an earlier publisher left, and
+    /// what the metadata promised in vain, is dropped. Players would wait for it.
+    fn settle(&mut self, now: Millis) {
+        self.publish.is_settled = true;
+        let slots = std::mem::take(&mut self.publish.slots);
+        let is_gone = |slot| slot != Slot::Metadata && !slots.contains(&slot);
+        if let Some(preamble) = self.preamble.without(is_gone) {
+            self.preamble = Arc::new(preamble);
+        }
+        self.publish.slots = slots;
+        self.update_metadata(now);
+    }
+
+    /// Brings the metadata of the preamble up to date.
+    fn update_metadata(&mut self, now: Millis) {
+        let publish = &self.publish;
+        let Some(values) = &publish.metadata else {
+            if publish.is_settled {
+                if let Some(preamble) = self.preamble.without(|slot| slot == Slot::Metadata) {
+                    self.preamble = Arc::new(preamble);
+                }
+            }
+            return;
+        };
+        let seen = |has_track| publish.is_settled.then_some(has_track);
+        let bytes = metadata::for_players(values, seen(publish.has_audio), seen(publish.has_video));
+        if let Some(preamble) = self.preamble.with(Slot::Metadata, &bytes) {
+            self.preamble = Arc::new(preamble);
+            let timestamp = self.last_timestamp.unwrap_or(0);
+            self.append_preamble_change(Kind::Data, timestamp, &bytes, now);
+        }
+    }
+
+    fn pump_all(&mut self, max_lag: Millis, now: Millis) -> bool {
+        self.pump_some(0..self.subscribers.len(), max_lag, now)
+    }
+
+    fn pump_some(&mut self, which: std::ops::Range<usize>, max_lag: Millis, now: Millis) -> bool {
+        let State {
+            log,
+            preamble,
+            subscribers,
+            scratch,
+            skips,
+            ..
+        } = self;
+        let view = View {
+            log,
+            preamble,
+            now,
+            max_lag,
+        };
+        let mut has_unsent = false;
+        for subscriber in &mut subscribers[which] {
+            has_unsent |= subscriber.pump(&view, scratch, skips);
+        }
+        let needed_from = subscribers.iter().filter_map(Subscriber::needs_from).min();
+        log.set_needed_from(needed_from.unwrap_or(u64::MAX));
+        has_unsent
+    }
+
+    fn end(&mut self, max_lag: Millis, now: Millis) {
+        self.is_closed = true;
+        for subscriber in &mut self.subscribers {
+            let last_words = subscriber.framing().last_words();
+            subscriber.queue_end(&last_words);
+        }
+        // What a slow one hasn't got yet stays in the log until it has left.
+        self.pump_all(max_lag, now);
+    }
+}

@@ -1,0 +1,797 @@
+//! A subscriber: a receiver attached to a stream, as a socket, a framing and a cursor.
+//!
+//! There is no queue of media per subscriber and no copy. [`Subscriber::pump`] offers the socket
+//! everything between the cursor and the log's head in one vectored send which never waits, and
+//! moves the cursor by what was taken.
+//!
+//! What may go out next is decided at message boundaries only, in this order: control bytes, the
+//! end, a skip, the preamble, messages. A message that was begun is always finished, because
+//! clients can't abort one; when its bytes leave the log before that, the subscriber is lost.
+//!
+//! # The live-edge join
+//!
+//! Sent as they are, the pictures since the last keyframe would leave a player late for its whole
+//! session, by up to a GOP. So they are stamped anew, 1 ms apart, to end at the live edge, and
+//! the cached audio is left out but for the newest frames:
+//!
+//! ```text
+//! log       K 1000   P 1040   P 1080   P 1120 |  P 1160      (ms)
+//! sent      K 1117   P 1118   P 1119   P 1120 |  P 1160
+//!                                             +-- end of the log at the join
+//! ```
+
+use std::fmt;
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::Arc;
+
+use super::Millis;
+use super::framing::{Frame, Framing, Piece};
+use super::log::{Entry, Kind, Log, Role};
+use super::preamble::Preamble;
+
+/// Messages offered in one send, at most.
+const MAX_FRAMES: usize = 64;
+
+/// Slices offered in one send, at most: 1 MiB of a large message, or a 350 ms batch of small ones.
+const MAX_SLICES: usize = 128;
+
+/// Control bytes waiting for a message boundary. A client that asks without reading exceeds it.
+const MAX_CONTROL_LEN: usize = 16 * 1024;
+
+/// A subscriber whose socket takes nothing at all for this long is lost.
+const MAX_STALL: Millis = 20_000;
+
+/// Longest burst that the live-edge join stamps anew, in ms of media. Beyond it decoding the
+/// burst takes a player longer than what it would gain.
+const MAX_BURST: Millis = 30_000;
+
+/// Most pictures in such a burst.
+const MAX_BURST_PICTURES: u32 = 1_000;
+
+/// Cached audio frames sent at a live-edge join: players that probe for a tenth of a second would
+/// otherwise miss the audio track.
+const BURST_AUDIO_FRAMES: u32 = 4;
+
+/// A socket that takes what it can and never waits.
+pub trait Sink: Send + Sync {
+    /// Sends some of the bytes, from the front; `WouldBlock` when none can be taken now.
+    fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Ends the connection; its own thread wakes and cleans up.
+    fn shutdown(&self);
+
+    /// Ends the sending direction, so that what was sent is still read.
+    fn finish(&self);
+
+    /// Reserves the socket for one subscriber, while it is in the middle of a message. False when
+    /// another one of the same connection holds it.
+    fn claim(&self, _subscriber: u64) -> bool {
+        true
+    }
+
+    /// Gives the socket free for other subscribers of the same connection.
+    fn release(&self, _subscriber: u64) {}
+}
+
+/// Where a receiver starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Join {
+    /// At the newest keyframe, with the cached pictures stamped anew so that they end at the
+    /// live edge.
+    #[default]
+    Live,
+    /// At the newest keyframe, everything as it was published.
+    Gop,
+    /// At the next keyframe.
+    Next,
+}
+
+impl Join {
+    /// The choice of this name: `live`, `gop` or `next`.
+    pub fn from_name(name: &str) -> Option<Join> {
+        match name {
+            "live" => Some(Join::Live),
+            "gop" => Some(Join::Gop),
+            "next" => Some(Join::Next),
+            _ => None,
+        }
+    }
+}
+
+/// Why a subscriber was marked for removal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was in the middle of a message that has left the log, or took no byte for a long time.
+    Stalled,
+    /// It asked for more replies than it read.
+    ControlOverflow,
+    /// The stream ended and the subscriber has been told.
+    Finished,
+    /// The socket failed.
+    Io(ErrorKind),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Stalled => f.write_str("stalled: it stopped reading, or reads too slowly"),
+            End::ControlOverflow => f.write_str("it sends commands without reading the replies"),
+            End::Finished => f.write_str("the stream ended"),
+            End::Io(kind) => write!(f, "{kind}"),
+        }
+    }
+}
+
+/// What a subscriber has been sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Bytes, framing and control bytes included.
+    pub bytes: u64,
+    /// Jumps to a newer keyframe because it was too slow.
+    pub skips: u32,
+    /// Messages left out by those jumps.
+    pub skipped_messages: u64,
+    /// When it was first sent media.
+    pub joined: Option<Millis>,
+}
+
+/// A skip that somebody should hear of: the first of an episode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// The subscriber.
+    pub subscriber: u64,
+    /// How far behind it was, in ms.
+    pub lag: Millis,
+    /// Messages left out.
+    pub messages: u64,
+}
+
+/// What a subscriber sees of its stream while it is pumped.
+pub struct View<'a> {
+    /// The history.
+    pub log: &'a Log,
+    /// What joiners need first.
+    pub preamble: &'a Arc<Preamble>,
+    /// The time.
+    pub now: Millis,
+    /// Lag at which a subscriber is moved to a newer keyframe.
+    pub max_lag: Millis,
+}
+
+/// See the module's documentation.
+pub struct Subscriber {
+    id: u64,
+    sink: Arc<dyn Sink>,
+    framing: Framing,
+    join: Join,
+    cursor: Cursor,
+    /// To be sent, or being sent, before the message at the cursor.
+    preamble: Option<PreambleCursor>,
+    /// Version of the preamble that the receiver has.
+    preamble_version: Option<u32>,
+    burst: Option<Burst>,
+    control: Vec<u8>,
+    /// Bytes of `control` that are out.
+    control_sent: usize,
+    is_paused: bool,
+    audio: bool,
+    video: Video,
+    /// Finish after the control bytes.
+    is_ending: bool,
+    end: Option<End>,
+    /// Since when the socket has taken nothing.
+    blocked_since: Option<Millis>,
+    last_skip: Option<Millis>,
+    delivered: Delivered,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cursor {
+    /// For a join point with at least this number.
+    Waiting { from: u64 },
+    /// The next message to send, and how much of it is out, framing included.
+    At { number: u64, sent: u64 },
+}
+
+struct PreambleCursor {
+    preamble: Arc<Preamble>,
+    index: usize,
+    sent: u64,
+    timestamp: u32,
+}
+
+/// The re-stamped part of a live-edge join: messages before `end`.
+#[derive(Clone, Copy, Debug)]
+struct Burst {
+    end: u64,
+    timestamp: u32,
+    pictures: u32,
+    audio_frames: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Video {
+    On,
+    Off,
+    /// Wanted again; on from the next keyframe.
+    FromKeyframe,
+}
+
+/// A message in a send under preparation.
+pub(super) struct Pending {
+    frame: Frame,
+    number: u64,
+    position: u64,
+}
+
+enum Step {
+    /// Everything offered was taken; there may be more.
+    Sent,
+    /// The socket is full.
+    Blocked,
+    /// Nothing to send.
+    Idle,
+}
+
+impl Subscriber {
+    /// A subscriber which will start as `join` says, after `control` has been sent.
+    pub fn new(
+        id: u64,
+        sink: Arc<dyn Sink>,
+        framing: Framing,
+        join: Join,
+        control: Vec<u8>,
+    ) -> Subscriber {
+        Subscriber {
+            id,
+            sink,
+            framing,
+            join,
+            cursor: Cursor::Waiting { from: 0 },
+            preamble: None,
+            preamble_version: None,
+            burst: None,
+            control,
+            control_sent: 0,
+            is_paused: false,
+            audio: true,
+            video: Video::On,
+            is_ending: false,
+            end: None,
+            blocked_since: None,
+            last_skip: None,
+            delivered: Delivered::default(),
+        }
+    }
+
+    /// Identifies it within the server.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Its framing.
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// Why it is to be removed, once it is.
+    pub fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// What it has been sent so far.
+    pub fn delivered(&self) -> Delivered {
+        self.delivered
+    }
+
+    /// The oldest message that it wants still.
+    pub(super) fn needs_from(&self) -> Option<u64> {
+        match self.cursor {
+            Cursor::At { number, .. } if self.end.is_none() => Some(number),
+            _ => None,
+        }
+    }
+
+    /// For `Join::Next`: fixes from which message on a keyframe counts. Called once, when the
+    /// subscriber is attached.
+    pub(super) fn attach(&mut self, log: &Log) {
+        if self.join == Join::Next {
+            self.cursor = Cursor::Waiting { from: log.end() };
+        }
+    }
+
+    /// Queues control bytes, whole messages, for the next message boundary.
+    pub fn queue_control(&mut self, bytes: &[u8]) {
+        if self.control.len() + bytes.len() > MAX_CONTROL_LEN {
+            self.fail(End::ControlOverflow);
+            return;
+        }
+        self.control.extend_from_slice(bytes);
+    }
+
+    /// Queues the last words; after them the connection is finished.
+    pub fn queue_end(&mut self, bytes: &[u8]) {
+        self.queue_control(bytes);
+        self.is_ending = true;
+    }
+
+    /// Stops at the next message boundary, or starts again as after a join.
+    pub fn set_paused(&mut self, is_paused: bool) {
+        if self.is_paused && !is_paused {
+            self.rejoin();
+        }
+        self.is_paused = is_paused;
+    }
+
+    /// Whether audio is wanted.
+    pub fn set_audio(&mut self, is_wanted: bool) {
+        self.audio = is_wanted;
+    }
+
+    /// Whether video is wanted. It comes back with a keyframe.
+    pub fn set_video(&mut self, is_wanted: bool) {
+        self.video = match (is_wanted, self.video) {
+            (false, _) => Video::Off,
+            (true, Video::Off) => Video::FromKeyframe,
+            (true, video) => video,
+        };
+    }
+
+    /// Forgets the place in the log, at the next boundary.
+    fn rejoin(&mut self) {
+        if let Cursor::At { sent: 0, .. } = self.cursor {
+            self.cursor = Cursor::Waiting { from: 0 };
+        }
+    }
+
+    /// Sends what the socket takes, without waiting. True when something is left unsent.
+    pub(super) fn pump(
+        &mut self,
+        view: &View<'_>,
+        scratch: &mut Vec<Pending>,
+        skips: &mut Vec<Skip>,
+    ) -> bool {
+        if self.end.is_some() {
+            return false;
+        }
+        if !self.sink.claim(self.id) {
+            return true;
+        }
+        let is_blocked = loop {
+            match self.step(view, scratch, skips) {
+                Ok(Step::Sent) => {}
+                Ok(Step::Blocked) => break true,
+                Ok(Step::Idle) => break false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.fail(End::Io(error.kind()));
+                    break false;
+                }
+            }
+        };
+        if self.is_at_boundary() {
+            self.sink.release(self.id);
+        }
+        if !is_blocked {
+            self.blocked_since = None;
+        } else if view
+            .now
+            .saturating_sub(*self.blocked_since.get_or_insert(view.now))
+            > MAX_STALL
+        {
+            self.fail(End::Stalled);
+        }
+        is_blocked
+    }
+
+    fn step(
+        &mut self,
+        view: &View<'_>,
+        scratch: &mut Vec<Pending>,
+        skips: &mut Vec<Skip>,
+    ) -> io::Result<Step> {
+        if self.is_at_boundary() {
+            if !self.control.is_empty() {
+                return self.send_control(view);
+            }
+            if self.is_ending {
+                self.end = Some(End::Finished);
+                self.sink.finish();
+                return Ok(Step::Idle);
+            }
+            if self.is_paused {
+                return Ok(Step::Idle);
+            }
+            self.place_cursor(view, skips);
+        } else if self.control_sent > 0 {
+            return self.send_control(view);
+        }
+        if self.preamble.is_some() {
+            return self.send_preamble(view);
+        }
+        self.send_messages(view, scratch)
+    }
+
+    fn is_at_boundary(&self) -> bool {
+        self.control_sent == 0
+            && self
+                .preamble
+                .as_ref()
+                .is_none_or(|preamble| preamble.sent == 0)
+            && !matches!(self.cursor, Cursor::At { sent: 1.., .. })
+    }
+
+    /// At a boundary: joins, skips, or stays.
+    fn place_cursor(&mut self, view: &View<'_>, skips: &mut Vec<Skip>) {
+        match self.cursor {
+            Cursor::Waiting { from } => {
+                if let Some(number) = view.log.join_point().filter(|number| *number >= from) {
+                    self.join(number, view);
+                }
+            }
+            Cursor::At { number, .. } => {
+                let is_evicted = number < view.log.start();
+                if !is_evicted && !self.is_lagging(number, view) {
+                    if view
+                        .log
+                        .entry(number)
+                        .is_some_and(|entry| entry.meta.is_join_point)
+                        && self.video == Video::FromKeyframe
+                    {
+                        self.video = Video::On;
+                    }
+                    return;
+                }
+                let target = view.log.join_point().filter(|target| *target > number);
+                self.note_skip(number, target.unwrap_or(view.log.end()), view, skips);
+                match target {
+                    Some(target) => self.start_at(target, view),
+                    None => {
+                        self.cursor = Cursor::Waiting { from: number };
+                        self.preamble = None;
+                    }
+                }
+            }
+        }
+    }
+
+    fn join(&mut self, number: u64, view: &View<'_>) {
+        self.burst = match self.join {
+            Join::Live => Burst::to_live_edge(number, view.log),
+            Join::Gop | Join::Next => None,
+        };
+        self.delivered.joined.get_or_insert(view.now);
+        if self.video == Video::FromKeyframe {
+            self.video = Video::On;
+        }
+        self.start_at(number, view);
+    }
+
+    /// Sets the cursor on a join point, after the preamble if the receiver's is out of date.
+    fn start_at(&mut self, number: u64, view: &View<'_>) {
+        self.cursor = Cursor::At { number, sent: 0 };
+        self.preamble = None;
+        if self.preamble_version != Some(view.preamble.version()) {
+            let timestamp = view
+                .log
+                .entry(number)
+                .map_or(0, |entry| self.timestamp(number, entry));
+            self.preamble = Some(PreambleCursor {
+                preamble: Arc::clone(view.preamble),
+                index: 0,
+                sent: 0,
+                timestamp,
+            });
+        }
+    }
+
+    /// Whether the subscriber should move, and can: a newer join point is there, and it is
+    /// further behind than allowed or than half of what the log can hold. Moved any later, it
+    /// would nearly always be in the middle of a message that has left the log.
+    fn is_lagging(&self, number: u64, view: &View<'_>) -> bool {
+        if view.log.join_point().is_none_or(|target| target <= number) {
+            return false;
+        }
+        view.log.entry(number).is_some_and(|entry| {
+            view.now.saturating_sub(entry.meta.arrived) > view.max_lag
+                || view.log.bytes_behind(entry) > view.log.capacity() / 2
+        })
+    }
+
+    fn note_skip(&mut self, from: u64, to: u64, view: &View<'_>, skips: &mut Vec<Skip>) {
+        /// Skips less than this apart are one episode.
+        const EPISODE: Millis = 10_000;
+
+        let messages = to.saturating_sub(from);
+        self.delivered.skips += 1;
+        self.delivered.skipped_messages += messages;
+        self.burst = None;
+        let is_new = self
+            .last_skip
+            .is_none_or(|last| view.now.saturating_sub(last) > EPISODE);
+        self.last_skip = Some(view.now);
+        // The list is taken by whoever pumps next; it holds a few at most.
+        if is_new && skips.len() < 16 {
+            let oldest = view.log.entry(from.max(view.log.start()));
+            let lag = oldest.map_or(0, |entry| view.now.saturating_sub(entry.meta.arrived));
+            skips.push(Skip {
+                subscriber: self.id,
+                lag,
+                messages,
+            });
+        }
+    }
+
+    fn wants(&self, number: u64, entry: &Entry) -> bool {
+        match entry.meta.role {
+            // The preamble that it got at its join may be newer.
+            Role::Header => {
+                return self.preamble_version.is_none_or(|version| {
+                    entry.meta.preamble_version.wrapping_sub(version) as i32 > 0
+                });
+            }
+            Role::Other => return true,
+            Role::Media => {}
+        }
+        match entry.meta.kind {
+            Kind::Audio => {
+                self.audio
+                    && self.burst.is_none_or(|burst| {
+                        number >= burst.end
+                            || burst.audio_frames.wrapping_sub(entry.audio_frames)
+                                < BURST_AUDIO_FRAMES
+                    })
+            }
+            Kind::Video => self.video == Video::On,
+            Kind::Data => true,
+        }
+    }
+
+    /// The timestamp under which this subscriber gets a message.
+    fn timestamp(&self, number: u64, entry: &Entry) -> u32 {
+        match self.burst {
+            Some(burst) if number < burst.end && entry.meta.kind == Kind::Video => burst
+                .timestamp
+                .wrapping_sub(burst.pictures.wrapping_sub(entry.pictures)),
+            _ => entry.meta.timestamp,
+        }
+    }
+
+    fn send_control(&mut self, view: &View<'_>) -> io::Result<Step> {
+        let left = &self.control[self.control_sent..];
+        let offered = left.len();
+        let sent = try_send(&*self.sink, &[IoSlice::new(left)])?;
+        self.count(sent, view);
+        if sent < offered {
+            self.control_sent += sent;
+            return Ok(Step::Blocked);
+        }
+        self.control.clear();
+        self.control_sent = 0;
+        Ok(Step::Sent)
+    }
+
+    fn send_preamble(&mut self, view: &View<'_>) -> io::Result<Step> {
+        let Some(PreambleCursor {
+            preamble,
+            index,
+            sent,
+            timestamp,
+        }) = &mut self.preamble
+        else {
+            return Ok(Step::Idle);
+        };
+        let Some((slot, payload)) = preamble.nth(*index) else {
+            self.preamble_version = Some(preamble.version());
+            self.preamble = None;
+            return Ok(Step::Sent);
+        };
+        let frame = self
+            .framing
+            .frame(slot.kind(), *timestamp, payload.len() as u32);
+        let mut slices = Slices::new();
+        slices.push_frame(&frame, *sent, |range| {
+            std::iter::once(&payload[range.start as usize..range.end as usize])
+        });
+        let taken = try_send(&*self.sink, slices.as_slice())?;
+        *sent += taken as u64;
+        let is_complete = *sent == frame.total_len();
+        if is_complete {
+            *index += 1;
+            *sent = 0;
+        }
+        self.count(taken, view);
+        Ok(if is_complete {
+            Step::Sent
+        } else {
+            Step::Blocked
+        })
+    }
+
+    fn send_messages(&mut self, view: &View<'_>, scratch: &mut Vec<Pending>) -> io::Result<Step> {
+        let Cursor::At {
+            number: first,
+            sent,
+        } = self.cursor
+        else {
+            return Ok(Step::Idle);
+        };
+        if sent > 0 && first < view.log.start() {
+            self.fail(End::Stalled);
+            return Ok(Step::Idle);
+        }
+        // Something waits for this message's end: don't begin another one.
+        let ends_here = sent > 0
+            && (!self.control.is_empty()
+                || self.is_ending
+                || self.is_paused
+                || self.is_lagging(first, view));
+
+        scratch.clear();
+        let mut next = first;
+        while let Some(entry) = view.log.entry(next).filter(|_| scratch.len() < MAX_FRAMES) {
+            let is_begun = next == first && sent > 0;
+            if is_begun || self.wants(next, entry) {
+                let timestamp = self.timestamp(next, entry);
+                let frame = self.framing.frame(entry.meta.kind, timestamp, entry.len);
+                scratch.push(Pending {
+                    frame,
+                    number: next,
+                    position: entry.position,
+                });
+            } else if next > first && self.video == Video::FromKeyframe && entry.meta.is_join_point
+            {
+                break;
+            }
+            next += 1;
+            if ends_here {
+                break;
+            }
+        }
+
+        let mut slices = Slices::new();
+        let mut skip = sent;
+        for pending in &*scratch {
+            slices.push_frame(&pending.frame, skip, |range| {
+                let len = (range.end - range.start) as usize;
+                view.log.slices(pending.position + range.start, len)
+            });
+            skip = 0;
+        }
+        let offered = slices.len;
+        if offered > 0 {
+            let taken = try_send(&*self.sink, slices.as_slice())?;
+            self.count(taken, view);
+            self.advance(view.log, scratch, taken as u64, next);
+            if (taken as u64) < offered {
+                return Ok(Step::Blocked);
+            }
+        } else {
+            // Nothing there that this receiver wants.
+            self.cursor = Cursor::At {
+                number: next,
+                sent: 0,
+            };
+        }
+        let head = Cursor::At {
+            number: view.log.end(),
+            sent: 0,
+        };
+        let is_done = self.cursor == head && self.control.is_empty() && !self.is_ending;
+        Ok(if is_done { Step::Idle } else { Step::Sent })
+    }
+
+    /// Moves the cursor over `taken` bytes of the messages in `scratch`, and to `next` when that
+    /// is all of them.
+    fn advance(&mut self, log: &Log, scratch: &[Pending], taken: u64, next: u64) {
+        let Cursor::At { mut sent, .. } = self.cursor else {
+            return;
+        };
+        let mut left = taken;
+        for pending in scratch {
+            let missing = pending.frame.total_len() - sent;
+            if left < missing {
+                self.cursor = Cursor::At {
+                    number: pending.number,
+                    sent: sent + left,
+                };
+                return;
+            }
+            left -= missing;
+            sent = 0;
+            if let Some(entry) = log
+                .entry(pending.number)
+                .filter(|entry| entry.meta.role == Role::Header)
+            {
+                self.preamble_version = Some(entry.meta.preamble_version);
+            }
+        }
+        self.cursor = Cursor::At {
+            number: next,
+            sent: 0,
+        };
+    }
+
+    fn count(&mut self, sent: usize, view: &View<'_>) {
+        self.delivered.bytes += sent as u64;
+        if sent > 0 {
+            self.blocked_since = Some(view.now);
+        }
+    }
+
+    fn fail(&mut self, end: End) {
+        self.end.get_or_insert(end);
+        self.sink.shutdown();
+    }
+}
+
+impl Burst {
+    /// The burst of a join at `number`, unless it is too long to be worth it.
+    fn to_live_edge(number: u64, log: &Log) -> Option<Burst> {
+        let (first, newest) = (log.entry(number)?, log.newest()?);
+        let pictures = newest.pictures.wrapping_sub(first.pictures);
+        let span = log.picture_timestamp().wrapping_sub(first.meta.timestamp);
+        if pictures > MAX_BURST_PICTURES || Millis::from(span) > MAX_BURST {
+            return None;
+        }
+        Some(Burst {
+            end: log.end(),
+            timestamp: log.picture_timestamp(),
+            pictures: newest.pictures,
+            audio_frames: newest.audio_frames,
+        })
+    }
+}
+
+/// Sends, with "nothing can be taken" as 0 bytes.
+fn try_send(sink: &dyn Sink, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    match sink.try_send(slices) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+        result => result,
+    }
+}
+
+/// A vectored send under preparation.
+struct Slices<'a> {
+    slices: [IoSlice<'a>; MAX_SLICES],
+    count: usize,
+    /// Bytes in all.
+    len: u64,
+}
+
+impl<'a> Slices<'a> {
+    fn new() -> Slices<'a> {
+        Slices {
+            slices: [IoSlice::new(&[]); MAX_SLICES],
+            count: 0,
+            len: 0,
+        }
+    }
+
+    fn push_frame<I: Iterator<Item = &'a [u8]>>(
+        &mut self,
+        frame: &'a Frame,
+        skip: u64,
+        payload: impl Fn(std::ops::Range<u64>) -> I,
+    ) {
+        for piece in frame.pieces(skip) {
+            match piece {
+                Piece::Framing(bytes) => self.push(bytes),
+                Piece::Payload(range) => payload(range).for_each(|bytes| self.push(bytes)),
+            }
+        }
+    }
+
+    /// What doesn't fit is left for the next send.
+    fn push(&mut self, bytes: &'a [u8]) {
+        if let Some(slot) = self.slices.get_mut(self.count) {
+            *slot = IoSlice::new(bytes);
+            self.count += 1;
+            self.len += bytes.len() as u64;
+        }
+    }
+
+    fn as_slice(&self) -> &[IoSlice<'a>] {
+        &self.slices[..self.count]
+    }
+}

@@ -1,0 +1,75 @@
+//! The table: streams by name.
+//!
+//! Its lock is held for look-up, insert and remove only, and never together with a stream's.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::lock;
+use super::stream::{Settings, Stream};
+use crate::rtmp::stream_key::StreamKey;
+
+/// See the module's documentation.
+pub struct StreamTable {
+    settings: Settings,
+    streams: Mutex<HashMap<StreamKey, Arc<Stream>>>,
+}
+
+/// The stream was closed between look-up and use: look it up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+impl StreamTable {
+    /// An empty table whose streams will have these settings.
+    pub fn new(settings: Settings) -> StreamTable {
+        StreamTable {
+            settings,
+            streams: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Does something with the stream of this name, which is made if it isn't there.
+    ///
+    /// A stream that its last user has just closed answers [`Closed`]; then the next one takes
+    /// its place.
+    pub fn with<T>(
+        &self,
+        key: &StreamKey,
+        mut act: impl FnMut(&Arc<Stream>) -> Result<T, Closed>,
+    ) -> T {
+        loop {
+            let stream = Arc::clone(
+                lock(&self.streams)
+                    .entry(key.clone())
+                    .or_insert_with(|| Arc::new(Stream::new(key.clone(), &self.settings))),
+            );
+            match act(&stream) {
+                Ok(value) => return value,
+                Err(Closed) => self.remove(&stream),
+            }
+        }
+    }
+
+    /// Removes the stream if nobody publishes or plays it.
+    pub fn remove_unused(&self, stream: &Arc<Stream>) {
+        if stream.close_unused() {
+            self.remove(stream);
+        }
+    }
+
+    /// All streams, in no order.
+    pub fn streams(&self) -> Vec<Arc<Stream>> {
+        lock(&self.streams).values().map(Arc::clone).collect()
+    }
+
+    fn remove(&self, stream: &Arc<Stream>) {
+        let mut streams = lock(&self.streams);
+        // By now the name may belong to a successor.
+        if streams
+            .get(stream.key())
+            .is_some_and(|found| Arc::ptr_eq(found, stream))
+        {
+            streams.remove(stream.key());
+        }
+    }
+}
