@@ -1,0 +1,444 @@
+//! The command line: one table of options, from which parsing, environment and help come.
+//!
+//! Every option `--some-name` can also be set as `BROOKLET_SOME_NAME`; the command line wins.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::live::subscriber::Join;
+
+/// What the user asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Serve.
+    Serve(Settings),
+    /// Print this text and end.
+    Print(String),
+}
+
+/// The server's configuration and the program's own settings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// For the server.
+    pub config: Config,
+    /// `--log`; without it `RUST_LOG` decides.
+    pub log: Option<log::LevelFilter>,
+}
+
+/// An option with a value.
+struct Opt {
+    name: &'static str,
+    value: &'static str,
+    help: &'static str,
+    /// Sets the value, or says what was expected.
+    set: fn(&mut Settings, &str) -> Result<(), &'static str>,
+}
+
+const SIZE: &str = "a size such as 32M or 512K";
+const TIME: &str = "a time such as 2s, 500ms or 1m";
+const COUNT: &str = "a number of at least 1";
+
+/// All options, in the order of the help text.
+const OPTIONS: &[Opt] = &[
+    Opt {
+        name: "rtmp",
+        value: "ADDR:PORT",
+        help: "Listen here for RTMP; may be repeated. A port alone means all\n\
+               addresses [default: 1935]",
+        set: |settings, text| {
+            let address = parse_address(text)
+                .ok_or("an address and port such as 0.0.0.0:1935, [::1]:1935 or 1935")?;
+            settings.config.rtmp.push(address);
+            Ok(())
+        },
+    },
+    Opt {
+        name: "memory",
+        value: "SIZE",
+        help: "Memory for all media, claimed at start [default: 32M]",
+        set: |settings, text| {
+            const MIN: usize = 1 << 20;
+            let bytes = parse_size(text).ok_or(SIZE)?;
+            let bytes = usize::try_from(bytes)
+                .ok()
+                .filter(|bytes| *bytes <= isize::MAX as usize);
+            settings.config.memory = bytes
+                .filter(|bytes| *bytes >= MIN)
+                .ok_or("a size of at least 1M that this machine has")?;
+            Ok(())
+        },
+    },
+    Opt {
+        name: "history",
+        value: "TIME",
+        help: "What a stream keeps for players that are behind, while memory\n\
+               lasts; the newest GOP is always kept [default: 12s]",
+        set: |settings, text| set_time(&mut settings.config.history, text),
+    },
+    Opt {
+        name: "max-lag",
+        value: "TIME",
+        help: "A player further behind skips to the newest keyframe; at most half\n\
+               the history [default: 2s]",
+        set: |settings, text| set_time(&mut settings.config.max_lag, text),
+    },
+    Opt {
+        name: "max-message",
+        value: "SIZE",
+        help: "Longest audio or video message, that is: largest keyframe\n[default: 4M]",
+        set: |settings, text| {
+            let bytes = parse_size(text).filter(|bytes| (1024..1 << 24).contains(bytes));
+            settings.config.max_message = bytes.ok_or("a size from 1K to 16383K")? as u32;
+            Ok(())
+        },
+    },
+    Opt {
+        name: "grace",
+        value: "TIME",
+        help: "How long players wait for a publisher that is gone [default: 30s]",
+        set: |settings, text| set_time(&mut settings.config.grace, text),
+    },
+    Opt {
+        name: "join",
+        value: "live|gop|next",
+        help: "Where players start: at the live edge with the pictures since the\n\
+               newest keyframe fast-forwarded, at that keyframe, or at the next\n\
+               one; a URL may say ?join=gop [default: live]",
+        set: |settings, text| {
+            settings.config.join = Join::from_name(text).ok_or("live, gop or next")?;
+            Ok(())
+        },
+    },
+    Opt {
+        name: "batch",
+        value: "TIME",
+        help: "Let messages wait this long for company: less CPU, more delay; at\n\
+               most 1s [default: 0ms]",
+        set: |settings, text| {
+            let batch = parse_time(text).filter(|batch| *batch <= Duration::from_secs(1));
+            settings.config.batch = batch.ok_or("a time from 0ms to 1s")?;
+            Ok(())
+        },
+    },
+    Opt {
+        name: "max-connections",
+        value: "N",
+        help: "Connections in all [default: 256]",
+        set: |settings, text| set_count(&mut settings.config.max_connections, text),
+    },
+    Opt {
+        name: "max-per-address",
+        value: "N",
+        help: "Connections from one address [default: 64]",
+        set: |settings, text| set_count(&mut settings.config.max_per_address, text),
+    },
+    Opt {
+        name: "idle-timeout",
+        value: "TIME",
+        help: "A publisher that sends nothing for this long is disconnected\n[default: 15s]",
+        set: |settings, text| set_time(&mut settings.config.idle_timeout, text),
+    },
+    Opt {
+        name: "handshake-timeout",
+        value: "TIME",
+        help: "For a connection's handshake [default: 10s]",
+        set: |settings, text| set_time(&mut settings.config.handshake_timeout, text),
+    },
+    Opt {
+        name: "command-timeout",
+        value: "TIME",
+        help: "From handshake to publish or play [default: 15s]",
+        set: |settings, text| set_time(&mut settings.config.command_timeout, text),
+    },
+    Opt {
+        name: "log",
+        value: "LEVEL",
+        help: "error, warn, info, debug, trace or off; RUST_LOG works too\n[default: info]",
+        set: |settings, text| {
+            let level = text
+                .parse()
+                .map_err(|_| "error, warn, info, debug, trace or off")?;
+            settings.log = Some(level);
+            Ok(())
+        },
+    },
+];
+
+/// Understands arguments (without the program's name) and environment. The error is one line
+/// that says what was wrong and what was expected.
+pub fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Request, String> {
+    let mut settings = Settings::default();
+    settings.config.rtmp.clear();
+    for option in OPTIONS {
+        let variable = variable_name(option.name);
+        if let Some(text) = environment(&variable) {
+            for part in text
+                .split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty())
+            {
+                set(option, &variable, &mut settings, part)?;
+            }
+        }
+    }
+
+    let mut is_first_listener = true;
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+        match argument {
+            lexopt::Arg::Short('h') | lexopt::Arg::Long("help") => {
+                return Ok(Request::Print(help()));
+            }
+            lexopt::Arg::Short('V') | lexopt::Arg::Long("version") => {
+                return Ok(Request::Print(format!(
+                    "brooklet {}\n",
+                    env!("CARGO_PKG_VERSION")
+                )));
+            }
+            lexopt::Arg::Long(name) => {
+                let Some(option) = OPTIONS.iter().find(|option| option.name == name) else {
+                    return Err(format!("unknown option --{name}. Try --help"));
+                };
+                if option.name == "rtmp" && std::mem::take(&mut is_first_listener) {
+                    settings.config.rtmp.clear();
+                }
+                let value = parser
+                    .value()
+                    .map_err(|_| format!("--{} needs a value, {}", option.name, option.value))?;
+                let value = value.to_string_lossy();
+                set(option, &format!("--{}", option.name), &mut settings, &value)?;
+            }
+            lexopt::Arg::Short(letter) => {
+                return Err(format!("unknown option -{letter}. Try --help"));
+            }
+            lexopt::Arg::Value(value) => {
+                return Err(format!(
+                    "unexpected argument {value:?}. Options start with --; try --help"
+                ));
+            }
+        }
+    }
+    if settings.config.rtmp.is_empty() {
+        settings.config.rtmp = Config::default().rtmp;
+    }
+    Ok(Request::Serve(settings))
+}
+
+fn set(option: &Opt, origin: &str, settings: &mut Settings, text: &str) -> Result<(), String> {
+    (option.set)(settings, text)
+        .map_err(|expected| format!("invalid value {text:?} for {origin}: expected {expected}"))
+}
+
+fn variable_name(option: &str) -> String {
+    format!("BROOKLET_{}", option.to_uppercase().replace('-', "_"))
+}
+
+fn help() -> String {
+    let mut text = String::from(
+        "brooklet: a small RTMP live-streaming server\n\n\
+         Usage: brooklet [OPTIONS]\n\n\
+         Without options it listens on port 1935 of every address and prints what to enter in\n\
+         OBS, ffmpeg and VLC.\n\nOptions:\n",
+    );
+    for option in OPTIONS {
+        let left = format!("--{} {}", option.name, option.value);
+        for (index, line) in option.help.lines().enumerate() {
+            let left = if index == 0 { left.as_str() } else { "" };
+            let _ = writeln!(text, "  {left:<26}  {line}");
+        }
+    }
+    for (left, help) in [
+        ("-h, --help", "Print this"),
+        ("-V, --version", "Print the version"),
+    ] {
+        let _ = writeln!(text, "  {left:<26}  {help}");
+    }
+    text.push_str("\nEach option can also be an environment variable: BROOKLET_MAX_LAG=1s.\n");
+    text
+}
+
+fn set_time(slot: &mut Duration, text: &str) -> Result<(), &'static str> {
+    *slot = parse_time(text)
+        .filter(|time| !time.is_zero())
+        .ok_or(TIME)?;
+    Ok(())
+}
+
+fn set_count(slot: &mut usize, text: &str) -> Result<(), &'static str> {
+    *slot = text.parse().ok().filter(|count| *count >= 1).ok_or(COUNT)?;
+    Ok(())
+}
+
+/// `ADDR:PORT`, `PORT` or `:PORT`.
+fn parse_address(text: &str) -> Option<SocketAddr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    let port = text.strip_prefix(':').unwrap_or(text).parse().ok()?;
+    Some(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))
+}
+
+/// A number with a unit: of bytes, by 1024.
+fn parse_size(text: &str) -> Option<u64> {
+    let (number, unit) = split_unit(text)?;
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+/// A number with a unit of time; seconds when there is none. At most a day.
+fn parse_time(text: &str) -> Option<Duration> {
+    let (number, unit) = split_unit(text)?;
+    let ms: u64 = match unit.to_ascii_lowercase().as_str() {
+        "ms" => 1,
+        "" | "s" | "sec" => 1000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    let time = Duration::from_millis(number.checked_mul(ms)?);
+    (time <= Duration::from_secs(24 * 3600)).then_some(time)
+}
+
+fn split_unit(text: &str) -> Option<(u64, &str)> {
+    let text = text.trim();
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    Some((number.parse().ok()?, unit.trim_start()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Request, String> {
+        parse(arguments.iter().map(OsString::from), |_| None)
+    }
+
+    fn config(arguments: &[&str]) -> Config {
+        match parsed(arguments) {
+            Ok(Request::Serve(settings)) => settings.config,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn no_arguments_mean_the_defaults() {
+        assert_eq!(config(&[]), Config::default());
+    }
+
+    #[test]
+    fn units_are_taken_as_people_write_them() {
+        for (text, bytes) in [
+            ("32M", 32 << 20),
+            ("32m", 32 << 20),
+            ("32MiB", 32 << 20),
+            ("2g", 2 << 30),
+        ] {
+            assert_eq!(config(&["--memory", text]).memory, bytes, "{text}");
+        }
+        for (text, ms) in [
+            ("10s", 10_000),
+            ("500ms", 500),
+            ("2", 2000),
+            ("1m", 60_000),
+            ("1 h", 3_600_000),
+        ] {
+            assert_eq!(
+                config(&["--grace", text]).grace,
+                Duration::from_millis(ms),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn listeners_are_repeated_and_replace_the_default() {
+        let config = config(&["--rtmp", "127.0.0.1:2000", "--rtmp=1936"]);
+        assert_eq!(
+            config.rtmp,
+            [
+                "127.0.0.1:2000".parse().unwrap(),
+                "[::]:1936".parse().unwrap()
+            ]
+        );
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_environment() {
+        let environment = |name: &str| match name {
+            "BROOKLET_MAX_LAG" => Some("1s".to_owned()),
+            "BROOKLET_GRACE" => Some("5s".to_owned()),
+            "BROOKLET_RTMP" => Some("3000, 3001".to_owned()),
+            _ => None,
+        };
+        let arguments = ["--grace", "7s"].map(OsString::from);
+        let Ok(Request::Serve(settings)) = parse(arguments, environment) else {
+            panic!()
+        };
+        assert_eq!(settings.config.max_lag, Duration::from_secs(1));
+        assert_eq!(settings.config.grace, Duration::from_secs(7));
+        assert_eq!(settings.config.rtmp.len(), 2);
+        let arguments = ["--rtmp", "4000"].map(OsString::from);
+        let Ok(Request::Serve(settings)) = parse(arguments, environment) else {
+            panic!()
+        };
+        assert_eq!(settings.config.rtmp, ["[::]:4000".parse().unwrap()]);
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_what_was_expected() {
+        for (arguments, words) in [
+            (
+                &["--memory", "lots"][..],
+                "invalid value \"lots\" for --memory: expected a size",
+            ),
+            (&["--memory", "1K"], "at least 1M"),
+            (&["--grace", "soon"], "expected a time such as 2s"),
+            (&["--grace", "-1s"], "expected a time"),
+            (&["--join", "now"], "expected live, gop or next"),
+            (&["--batch", "2s"], "from 0ms to 1s"),
+            (&["--max-connections", "0"], "at least 1"),
+            (&["--rtmp", "localhost"], "such as 0.0.0.0:1935"),
+            (&["--max-message", "16M"], "from 1K to 16383K"),
+            (&["--log", "loud"], "expected error, warn"),
+            (&["--memory"], "--memory needs a value, SIZE"),
+            (&["--frob"], "unknown option --frob. Try --help"),
+            (&["-x"], "unknown option -x. Try --help"),
+            (&["live"], "unexpected argument \"live\""),
+        ] {
+            let error = parsed(arguments).unwrap_err();
+            assert!(error.contains(words), "{arguments:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_option_and_fits_the_screen() {
+        let Ok(Request::Print(help)) = parsed(&["--help"]) else {
+            panic!()
+        };
+        for option in OPTIONS {
+            assert!(
+                help.contains(&format!("--{} ", option.name)),
+                "{}",
+                option.name
+            );
+        }
+        for line in help.lines() {
+            assert!(line.len() <= 100, "{line}");
+        }
+    }
+}

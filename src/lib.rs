@@ -1,0 +1,37 @@
+//! brooklet: a small RTMP live-streaming server for cameras and single-board computers.
+//!
+//! Blocking reads, one OS thread per connection, a memory arena of fixed size, no async runtime.
+//!
+//! # The data path
+//!
+//! ```text
+//!  publisher's socket
+//!        | read
+//!        v
+//!  rtmp::chunk_reader      chunks -> messages, in blocks of the arena
+//!        v
+//!  rtmp::server_session    messages -> events, replies
+//!        v
+//!  live::stream            append to the log, then pump:
+//!        v
+//!  live::log               [K][p][a][p][a][p][K][p][a][p]   <- the history, in blocks
+//!                           ^           ^           ^
+//!  live::subscriber         cursor      cursor      cursor      one per player
+//!        | live::framing    + header bytes
+//!        v
+//!  players' sockets         one sendmsg each, which never waits
+//! ```
+//!
+//! The publisher's own thread does all of this; players' threads read only. Arrows between
+//! modules point one way: `server -> live -> { rtmp, media }`.
+
+pub mod cli;
+pub mod config;
+pub mod greeting;
+pub mod live;
+pub mod media;
+pub mod rtmp;
+pub mod server;
+
+pub use config::Config;
+pub use server::{Server, StartError};

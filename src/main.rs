@@ -1,0 +1,58 @@
+//! The program: arguments, logger, server, signals. The only place with exit codes: 0 after a
+//! signal, 1 when the server can't start, 2 for wrong usage.
+
+use std::process::ExitCode;
+
+use brooklet::cli::{self, Request, Settings};
+use brooklet::{Server, greeting};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+mod logger;
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os().skip(1), |name| std::env::var(name).ok()) {
+        Ok(Request::Print(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Ok(Request::Serve(settings)) => match serve(settings) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("brooklet: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Err(error) => {
+            eprintln!("brooklet: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
+    logger::init(settings.log);
+    // Before any thread starts, so that no signal is missed.
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let config = settings.config;
+    let mut server = Server::start(config.clone())?;
+    if log::max_level() >= log::LevelFilter::Info {
+        print!("{}", greeting::text(&config, &server.rtmp_addresses()));
+    }
+    greeting::warn_of_low_limits(&config);
+
+    if let Some(signal) = signals.forever().next() {
+        let name = if signal == SIGINT {
+            "SIGINT"
+        } else {
+            "SIGTERM"
+        };
+        log::info!(
+            "{name}: stopping, {} connections open",
+            server.connections()
+        );
+    }
+    server.stop();
+    log::info!("stopped");
+    Ok(())
+}

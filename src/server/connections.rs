@@ -1,0 +1,146 @@
+//! The connections that are open, and the caps on their number.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use super::socket::Socket;
+use crate::live::lock;
+use crate::live::subscriber::Sink;
+
+/// See the module's documentation.
+pub(super) struct Connections {
+    max: usize,
+    max_per_address: usize,
+    state: Mutex<State>,
+    emptied: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    next_id: u64,
+    /// By number: address, and the socket until it is closed.
+    open: HashMap<u64, (IpAddr, Option<Arc<Socket>>)>,
+}
+
+/// A place among the connections, given back when dropped.
+pub(super) struct Permit {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// `--max-connections`
+    InAll(usize),
+    /// `--max-per-address`
+    PerAddress(usize),
+}
+
+impl Connections {
+    pub(super) fn new(max: usize, max_per_address: usize) -> Connections {
+        Connections {
+            max,
+            max_per_address,
+            state: Mutex::default(),
+            emptied: Condvar::new(),
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        lock(&self.state).open.len()
+    }
+
+    /// Wakes every connection's thread as if its peer had closed.
+    pub(super) fn stop_reading(&self) {
+        for socket in lock(&self.state)
+            .open
+            .values()
+            .filter_map(|(_, socket)| socket.as_ref())
+        {
+            socket.stop_reading();
+        }
+    }
+
+    /// Cuts every connection.
+    pub(super) fn shutdown(&self) {
+        for socket in lock(&self.state)
+            .open
+            .values()
+            .filter_map(|(_, socket)| socket.as_ref())
+        {
+            socket.shutdown();
+        }
+    }
+
+    /// Waits until no connection is left; false when the time is over before.
+    pub(super) fn wait_until_empty(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut state = lock(&self.state);
+        while !state.open.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let result = self.emptied.wait_timeout(state, left);
+            state = result.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+impl Permit {
+    /// A place for a new connection, if the caps allow one.
+    pub(super) fn take(
+        shared: &Arc<Shared>,
+        address: IpAddr,
+        socket: &Arc<Socket>,
+    ) -> Result<Permit, Full> {
+        let connections = &shared.connections;
+        let mut state = lock(&connections.state);
+        if state.open.len() >= connections.max {
+            return Err(Full::InAll(connections.max));
+        }
+        let from_there = state
+            .open
+            .values()
+            .filter(|(other, _)| *other == address)
+            .count();
+        if from_there >= connections.max_per_address {
+            return Err(Full::PerAddress(connections.max_per_address));
+        }
+        state.next_id += 1;
+        let id = state.next_id;
+        state.open.insert(id, (address, Some(Arc::clone(socket))));
+        Ok(Permit {
+            shared: Arc::clone(shared),
+            id,
+        })
+    }
+
+    /// The connection is closed; its thread goes on for a while.
+    pub(super) fn forget_socket(&self) {
+        if let Some((_, socket)) = lock(&self.shared.connections.state).open.get_mut(&self.id) {
+            *socket = None;
+        }
+    }
+
+    /// The connection's number, counted from 1.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let connections = &self.shared.connections;
+        let mut state = lock(&connections.state);
+        state.open.remove(&self.id);
+        if state.open.is_empty() {
+            connections.emptied.notify_all();
+        }
+    }
+}

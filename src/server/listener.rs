@@ -1,0 +1,147 @@
+//! Listening sockets and the threads that accept.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
+
+use super::Shared;
+use super::connections::{Full, Permit};
+use super::rtmp_conn;
+use super::socket::Socket;
+
+/// Stack of a connection's thread. The deepest path is an AMF0 value nested to its limit; address
+/// space matters on 32-bit machines.
+const STACK_LEN: usize = 128 * 1024;
+
+/// Pause after a failed accept: out of descriptors or memory, trying again at once helps nobody.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: i32 = 128;
+
+/// A listening socket.
+pub(super) struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Listens on an address; on `[::]` for IPv4 as well, and for IPv4 alone where the machine
+    /// has no IPv6.
+    pub(super) fn bind(address: SocketAddr) -> io::Result<Listener> {
+        let socket = match bind(address) {
+            Err(_) if address.is_ipv6() && address.ip().is_unspecified() && !has_ipv6() => {
+                bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))?
+            }
+            result => result?,
+        };
+        let address = socket.local_addr()?;
+        Ok(Listener { socket, address })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends `accept`.
+    pub(super) fn close(&self) {
+        // Linux wakes the thread in accept. Elsewhere a connection from here does.
+        if SockRef::from(&self.socket)
+            .shutdown(Shutdown::Both)
+            .is_err()
+        {
+            let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = RawSocket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // A restart must not wait for connections of the last run to time out.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn has_ipv6() -> bool {
+    RawSocket::new(Domain::IPV6, Type::STREAM, None).is_ok()
+}
+
+/// Starts the thread that accepts on a listener.
+pub(super) fn spawn(listener: Arc<Listener>, shared: Arc<Shared>) -> JoinHandle<()> {
+    let accept = move || accept_loop(&listener, &shared);
+    thread::Builder::new()
+        .name("accept".into())
+        .stack_size(STACK_LEN)
+        .spawn(accept)
+        .expect("the first threads of a process can be started")
+}
+
+fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
+    let mut is_failing = false;
+    while !shared.is_stopping() {
+        match listener.socket.accept() {
+            Ok((stream, peer)) => {
+                is_failing = false;
+                if !shared.is_stopping() {
+                    begin(stream, canonical(peer), shared);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                if !shared.is_stopping() && !is_failing {
+                    log::error!("cannot accept connections on {}: {error}", listener.address);
+                }
+                is_failing = true;
+                thread::sleep(ACCEPT_PAUSE);
+            }
+        }
+    }
+}
+
+fn begin(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
+    let socket = Arc::new(Socket::new(stream));
+    let permit = match Permit::take(shared, peer.ip(), &socket) {
+        Ok(permit) => permit,
+        Err(Full::InAll(max)) => {
+            log::warn!("{peer} refused: {max} connections are open (raise --max-connections)");
+            return;
+        }
+        Err(Full::PerAddress(max)) => {
+            log::warn!(
+                "{peer} refused: {max} connections from its address are open \
+                 (raise --max-per-address)"
+            );
+            return;
+        }
+    };
+    let id = permit.id();
+    let shared = Arc::clone(shared);
+    let run = move || rtmp_conn::run(shared, socket, peer, permit);
+    let thread = thread::Builder::new()
+        .name(format!("rtmp {id}"))
+        .stack_size(STACK_LEN);
+    if let Err(error) = thread.spawn(run) {
+        log::error!("#{id} {peer} refused: cannot start a thread: {error}");
+    }
+}
+
+/// IPv4 clients of a dual-stack listener have mapped addresses; people know them as IPv4.
+fn canonical(peer: SocketAddr) -> SocketAddr {
+    match peer.ip() {
+        IpAddr::V6(ip) => SocketAddr::new(ip.to_canonical(), peer.port()),
+        IpAddr::V4(_) => peer,
+    }
+}

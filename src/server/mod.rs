@@ -1,0 +1,204 @@
+//! Sockets and threads: the imperative shell around protocol and live core.
+//!
+//! | thread             | does                                     | waits in |
+//! |--------------------|------------------------------------------|----------|
+//! | one per listener   | accepts, enforces the connection caps    | `accept` |
+//! | one per connection | reads its socket, runs its session       | `read`   |
+//!
+//! A publisher's thread also sends to its players, and after its connection has ended it waits
+//! out the grace time of its stream.
+
+mod connections;
+mod listener;
+mod publishing;
+mod rtmp_conn;
+mod socket;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::live::Millis;
+use crate::live::arena::Arena;
+use crate::live::stream::Settings;
+use crate::live::table::StreamTable;
+use connections::Connections;
+use listener::Listener;
+
+/// A running server. Dropping it stops it.
+pub struct Server {
+    shared: Arc<Shared>,
+    listeners: Vec<(Arc<Listener>, Option<JoinHandle<()>>)>,
+}
+
+/// What all threads of a server share.
+struct Shared {
+    config: Config,
+    arena: Arena,
+    table: StreamTable,
+    connections: Connections,
+    next_subscriber: AtomicU64,
+    is_stopping: AtomicBool,
+    started: Instant,
+}
+
+/// A server couldn't start.
+#[derive(Debug)]
+pub struct StartError {
+    address: SocketAddr,
+    error: io::Error,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = self.address.port();
+        write!(f, "cannot listen on {}: ", self.address)?;
+        match self.error.kind() {
+            io::ErrorKind::AddrInUse => write!(
+                f,
+                "the address is in use. Is another RTMP server running? Try --rtmp {}",
+                port.checked_add(1).unwrap_or(1936)
+            ),
+            io::ErrorKind::PermissionDenied => write!(
+                f,
+                "permission denied. Ports below 1024 need privileges; try --rtmp 1935"
+            ),
+            io::ErrorKind::AddrNotAvailable => {
+                f.write_str("this machine doesn't have that address. Try --rtmp 1935 for all")
+            }
+            _ => write!(f, "{}", self.error),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl Server {
+    /// Claims the memory, opens the listening sockets and starts to serve.
+    pub fn start(config: Config) -> Result<Server, StartError> {
+        let arena = Arena::new(config.memory);
+        Server::start_in(config, arena)
+    }
+
+    /// Like [`start`](Server::start), with memory from an arena that outlives the server.
+    pub fn start_in(config: Config, arena: Arena) -> Result<Server, StartError> {
+        let settings = Settings {
+            arena: arena.clone(),
+            history: millis(config.history),
+            max_lag: millis(config.effective_max_lag()),
+            batch: millis(config.batch),
+        };
+        let shared = Arc::new(Shared {
+            arena,
+            table: StreamTable::new(settings),
+            connections: Connections::new(config.max_connections, config.max_per_address),
+            next_subscriber: AtomicU64::new(1),
+            is_stopping: AtomicBool::new(false),
+            started: Instant::now(),
+            config,
+        });
+        let listeners: Result<Vec<_>, _> = shared
+            .config
+            .rtmp
+            .iter()
+            .map(|address| {
+                Listener::bind(*address)
+                    .map(Arc::new)
+                    .map_err(|error| StartError {
+                        address: *address,
+                        error,
+                    })
+            })
+            .collect();
+        let listeners = listeners?
+            .into_iter()
+            .map(|listener| {
+                let thread = listener::spawn(Arc::clone(&listener), Arc::clone(&shared));
+                (listener, Some(thread))
+            })
+            .collect();
+        Ok(Server { shared, listeners })
+    }
+
+    /// Where it listens; with port 0 in the configuration, the ports that were found.
+    pub fn rtmp_addresses(&self) -> Vec<SocketAddr> {
+        self.listeners
+            .iter()
+            .map(|(listener, _)| listener.address())
+            .collect()
+    }
+
+    /// Connections open at this moment, those included that wait out a grace time.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.count()
+    }
+
+    /// Blocks of the arena: free, in all.
+    pub fn blocks(&self) -> (usize, usize) {
+        (
+            self.shared.arena.free_blocks(),
+            self.shared.arena.total_blocks(),
+        )
+    }
+
+    /// Stops accepting, tells players that their stream has ended and publishers that the server
+    /// stops, and ends all connections; waits for that for at most five seconds.
+    pub fn stop(&mut self) {
+        /// For players to take in what is on its way to them.
+        const POLITE: Duration = Duration::from_secs(1);
+        const PATIENCE: Duration = Duration::from_secs(3);
+
+        self.shared.is_stopping.store(true, Ordering::SeqCst);
+        for (listener, _) in &self.listeners {
+            listener.close();
+        }
+        for thread in self
+            .listeners
+            .iter_mut()
+            .filter_map(|(_, thread)| thread.take())
+        {
+            // A listener that panicked has been reported.
+            let _ = thread.join();
+        }
+        let now = self.shared.now();
+        for stream in self.shared.table.streams() {
+            stream.close(now);
+        }
+        self.shared.connections.stop_reading();
+        if !self.shared.connections.wait_until_empty(POLITE) {
+            self.shared.connections.shutdown();
+            self.shared.connections.wait_until_empty(PATIENCE);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    /// The time on the server's clock.
+    fn now(&self) -> Millis {
+        millis(self.started.elapsed())
+    }
+
+    /// A number that no other subscriber has.
+    fn next_subscriber(&self) -> u64 {
+        self.next_subscriber.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::SeqCst)
+    }
+}
+
+fn millis(duration: Duration) -> Millis {
+    duration.as_millis() as Millis
+}

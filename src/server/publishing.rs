@@ -1,0 +1,259 @@
+//! A stream that a connection publishes, from publish to the end of the grace time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::rtmp_conn::{megabytes, seconds};
+use super::{Shared, millis};
+use crate::live::Millis;
+use crate::live::log::Kind;
+use crate::live::payload::BlockPayload;
+use crate::live::stream::{Appended, Pumped, Stream, Superseded, Waited};
+use crate::media::describe::describe;
+use crate::rtmp::amf0::Value;
+use crate::rtmp::chunk_reader::Payload;
+
+/// Media is described in the log when both kinds of header have come, or after this long.
+const DESCRIBE_AFTER: Millis = 2_000;
+
+/// After a publish ends, players' tails are sent for at most this long.
+const MAX_TAIL: Millis = 1_000;
+
+/// How long after the last unsent bytes the publisher's thread still wakes often.
+const UNSENT_MEMORY: Millis = 1_000;
+
+/// Between two warnings of messages dropped for want of memory.
+const WARN_INTERVAL: Millis = 1_000;
+
+/// See the module's documentation.
+pub(super) struct Publishing {
+    shared: Arc<Shared>,
+    connection: u64,
+    pub(super) message_stream_id: u32,
+    pub(super) stream: Arc<Stream>,
+    generation: u64,
+    since: Millis,
+    bytes: u64,
+    messages: u64,
+    is_described: bool,
+    dropped: u64,
+    last_warning: Option<Millis>,
+    /// When some player last had unsent bytes.
+    unsent_at: Option<Millis>,
+    is_waiting: bool,
+    /// When it ended.
+    ended: Option<Millis>,
+}
+
+impl Publishing {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        connection: u64,
+        message_stream_id: u32,
+        stream: Arc<Stream>,
+        generation: u64,
+        now: Millis,
+    ) -> Publishing {
+        Publishing {
+            shared,
+            connection,
+            message_stream_id,
+            stream,
+            generation,
+            since: now,
+            bytes: 0,
+            messages: 0,
+            is_described: false,
+            dropped: 0,
+            last_warning: None,
+            unsent_at: None,
+            is_waiting: false,
+            ended: None,
+        }
+    }
+
+    pub(super) fn append(
+        &mut self,
+        kind: Kind,
+        timestamp: u32,
+        payload: &BlockPayload,
+        now: Millis,
+    ) -> Result<(), String> {
+        self.bytes += payload.len() as u64;
+        self.messages += 1;
+        let appended = self
+            .stream
+            .append(self.generation, kind, timestamp, payload, now)
+            .map_err(superseded)?;
+        if appended == Appended::OutOfBlocks {
+            self.dropped += 1;
+            if self
+                .last_warning
+                .is_none_or(|last| now - last >= WARN_INTERVAL)
+            {
+                self.last_warning = Some(now);
+                log::warn!(
+                    "#{} {}: {} messages dropped, the last one of {} bytes: larger than the \
+                     stream's share of the memory (raise --memory)",
+                    self.connection,
+                    self.stream.key(),
+                    self.dropped,
+                    payload.len(),
+                );
+            }
+        }
+        if !self.is_described {
+            self.describe(now);
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_metadata(
+        &mut self,
+        properties: Option<Vec<(String, Value)>>,
+        now: Millis,
+    ) -> Result<(), String> {
+        self.stream
+            .set_metadata(self.generation, properties, now)
+            .map_err(superseded)
+    }
+
+    /// Sends players what they haven't got yet.
+    pub(super) fn pump(&mut self, now: Millis) {
+        if self
+            .ended
+            .is_some_and(|ended| now.saturating_sub(ended) > MAX_TAIL)
+        {
+            self.is_waiting = false;
+            self.unsent_at = None;
+            return;
+        }
+        let Pumped {
+            has_unsent,
+            is_waiting,
+            skips,
+        } = self.stream.pump(now);
+        self.is_waiting = is_waiting;
+        if has_unsent {
+            self.unsent_at = Some(now);
+        }
+        for skip in skips {
+            log::warn!(
+                "{}: a player was {:.1} s behind, skipped {} messages to the newest keyframe",
+                self.stream.key(),
+                skip.lag as f64 / 1000.0,
+                skip.messages,
+            );
+        }
+    }
+
+    /// Whether players may still have unsent bytes, so that the thread should wake often.
+    pub(super) fn has_unsent(&self, now: Millis) -> bool {
+        self.unsent_at
+            .is_some_and(|at| now.saturating_sub(at) < UNSENT_MEMORY)
+    }
+
+    /// Whether messages wait for company.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_waiting
+    }
+
+    /// Whether it still goes on.
+    pub(super) fn is_live(&self) -> bool {
+        self.ended.is_none()
+    }
+
+    /// Gives up the oldest message of the stream for a block.
+    pub(super) fn evict(&self) -> bool {
+        self.stream.evict_oldest(self.generation)
+    }
+
+    /// Ends the publish; players stay for the grace time.
+    pub(super) fn unpublish(&mut self, why: &str, now: Millis) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.ended = Some(now);
+        self.stream.unpublish(self.generation);
+        let duration = now - self.since;
+        // bytes * 8 / 1000 bits per second * 1000 ms
+        let rate = (self.bytes * 8).checked_div(duration).unwrap_or(0);
+        log::info!(
+            "#{} {}: stopped publishing after {}, {} messages, {}, {rate} kbit/s: {why}",
+            self.connection,
+            self.stream.key(),
+            seconds(duration),
+            self.messages,
+            megabytes(self.bytes),
+        );
+    }
+
+    /// For a connection that goes on after its publish has ended: ends the stream when the grace
+    /// time is over. True when there is nothing more to do.
+    pub(super) fn is_over(&mut self, now: Millis) -> bool {
+        let Some(ended) = self.ended else {
+            return false;
+        };
+        let is_late = now.saturating_sub(ended) >= millis(self.shared.config.grace);
+        match self
+            .stream
+            .wait_for_publisher(self.generation, Duration::ZERO)
+        {
+            Waited::TimedOut if !is_late => return false,
+            waited => self.conclude(waited),
+        }
+        true
+    }
+
+    /// Waits until another publisher comes, nobody waits for one, or the grace time is over.
+    pub(super) fn wait_out_grace(mut self) {
+        let Some(ended) = self.ended else { return };
+        // Tails first: nobody else pumps them before the players' next tick.
+        loop {
+            let now = self.shared.now();
+            self.pump(now);
+            if !self.has_unsent(now) {
+                break;
+            }
+            let pause = Duration::from_millis(50);
+            if self.stream.wait_for_publisher(self.generation, pause) != Waited::TimedOut {
+                break;
+            }
+        }
+        let until = ended + millis(self.shared.config.grace);
+        let left = Duration::from_millis(until.saturating_sub(self.shared.now()));
+        let waited = self.stream.wait_for_publisher(self.generation, left);
+        self.conclude(waited);
+    }
+
+    fn conclude(&self, waited: Waited) {
+        match waited {
+            Waited::Returned => {}
+            Waited::Deserted => self.shared.table.remove_unused(&self.stream),
+            Waited::TimedOut => {
+                log::info!(
+                    "{}: ended, its publisher did not come back",
+                    self.stream.key()
+                );
+                self.stream.end(self.generation, self.shared.now());
+                self.shared.table.remove_unused(&self.stream);
+            }
+        }
+    }
+
+    fn describe(&mut self, now: Millis) {
+        let (video, audio) = self.stream.sequence_headers();
+        let is_complete = video.is_some() && audio.is_some();
+        if is_complete || now - self.since >= DESCRIBE_AFTER {
+            self.is_described = true;
+            let what = describe(video.as_deref(), audio.as_deref());
+            if !what.is_empty() {
+                log::info!("#{} {}: {what}", self.connection, self.stream.key());
+            }
+        }
+    }
+}
+
+fn superseded(_: Superseded) -> String {
+    "another publisher has taken over".to_owned()
+}

@@ -1,0 +1,609 @@
+//! One RTMP connection: its thread reads, feeds the session, acts on each event, sends the
+//! replies, and pumps the streams that it publishes.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::connections::Permit;
+use super::publishing::Publishing;
+use super::socket::Socket;
+use super::{Shared, millis};
+use crate::live::Millis;
+use crate::live::arena::Arena;
+use crate::live::framing::Framing;
+use crate::live::log::Kind;
+use crate::live::stream::{Busy, Publisher, Stream};
+use crate::live::subscriber::{Join, Sink, Subscriber};
+use crate::rtmp::Error;
+use crate::rtmp::server_session::{Event, MediaKind, ServerSession};
+use crate::rtmp::stream_key::{StreamKey, query_value};
+
+/// Read buffer before anything is published, and for players: they say little, and there are many
+/// of them.
+const SMALL_BUFFER_LEN: usize = 1024;
+
+/// Read buffer of a publisher: most pictures come with one read.
+const LARGE_BUFFER_LEN: usize = 32 * 1024;
+
+/// How often a connection wakes when nothing comes: players to pump a tail that no publisher
+/// pumps, publishers to notice that they are idle.
+const TICK: Duration = Duration::from_secs(5);
+
+/// How often a publisher's thread wakes while some player has unsent bytes.
+const TAIL_TICK: Duration = Duration::from_millis(50);
+
+/// A player that waits for a stream is pinged this often, since some hang up after 30 s of
+/// silence.
+const PING_INTERVAL: Millis = 20_000;
+
+/// Serves a connection to its end.
+pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, permit: Permit) {
+    let id = permit.id();
+    log::info!("#{id} {peer} connected");
+    let mut connection = Connection {
+        id,
+        peer,
+        session: ServerSession::new(shared.arena.clone(), shared.config.max_message, nonce),
+        deadline: Some(shared.now() + millis(shared.config.handshake_timeout)),
+        client: String::new(),
+        app: String::new(),
+        publishing: Vec::new(),
+        playing: Vec::new(),
+        read_timeout: Duration::ZERO,
+        last_read: shared.now(),
+        shared,
+        socket,
+    };
+    let end = connection.serve();
+    connection.finish(&end);
+    let left_behind = std::mem::take(&mut connection.publishing);
+    drop(connection);
+    permit.forget_socket();
+    for publishing in left_behind {
+        publishing.wait_out_grace();
+    }
+}
+
+struct Connection {
+    id: u64,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    socket: Arc<Socket>,
+    session: ServerSession<Arena>,
+    /// When the phase before publish or play has to be over.
+    deadline: Option<Millis>,
+    /// What the client calls itself.
+    client: String,
+    app: String,
+    /// Streams that this connection publishes, or has published and keeps for the grace time.
+    publishing: Vec<Publishing>,
+    playing: Vec<Playing>,
+    /// The socket's read time-out in force.
+    read_timeout: Duration,
+    last_read: Millis,
+}
+
+/// A stream that is played on a message stream of this connection.
+struct Playing {
+    message_stream_id: u32,
+    stream: Arc<Stream>,
+    subscriber: u64,
+    since: Millis,
+    /// Bytes delivered at the last tick, and when that number last changed.
+    progress: (u64, Millis),
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+enum End {
+    /// The peer closed.
+    Closed,
+    /// The peer vanished.
+    Lost(ErrorKind),
+    /// The peer broke the protocol or a limit.
+    Protocol(Error),
+    /// It took too long; what was waited for.
+    Timeout(&'static str),
+    /// A publish or play was refused; the client has been told why.
+    Refused(String),
+    /// The connection's work is done; why.
+    Done(String),
+    /// The server stops.
+    Stopping,
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            End::Closed => f.write_str("closed by the client"),
+            End::Lost(kind) => write!(f, "connection lost: {kind}"),
+            End::Protocol(error) => write!(f, "protocol error: {error}"),
+            End::Timeout(what) => write!(f, "timed out waiting for {what}"),
+            End::Refused(why) => write!(f, "refused: {why}"),
+            End::Done(why) => f.write_str(why),
+            End::Stopping => f.write_str("the server stops"),
+        }
+    }
+}
+
+impl Connection {
+    fn serve(&mut self) -> End {
+        let mut buffer = vec![0; SMALL_BUFFER_LEN];
+        loop {
+            if let Err(error) = self.set_read_timeout() {
+                return End::Lost(error.kind());
+            }
+            let result = match self.socket.read(&mut buffer) {
+                Ok(0) if self.shared.is_stopping() => Err(End::Stopping),
+                Ok(0) => Err(End::Closed),
+                Ok(len) => self.handle_input(&buffer[..len]),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => self.tick(),
+                    ErrorKind::Interrupted => Ok(()),
+                    kind => Err(End::Lost(kind)),
+                },
+            };
+            let result = result
+                .and_then(|()| self.send_replies())
+                .and_then(|()| self.pump());
+            if let Err(end) = result {
+                return end;
+            }
+            if !self.publishing.is_empty() && buffer.len() < LARGE_BUFFER_LEN {
+                buffer = vec![0; LARGE_BUFFER_LEN];
+            }
+        }
+    }
+
+    fn handle_input(&mut self, mut input: &[u8]) -> Result<(), End> {
+        let now = self.shared.now();
+        self.last_read = now;
+        for publishing in &self.publishing {
+            publishing.stream.heard(now);
+        }
+        let was_handshaken = self.session.is_handshaken();
+        loop {
+            match self.session.handle(&mut input) {
+                Ok(Some(event)) => self.handle_event(event, now)?,
+                Ok(None) => break,
+                Err(Error::OutOfBlocks) if self.publishing.iter().any(Publishing::evict) => {}
+                Err(error) => return Err(End::Protocol(error)),
+            }
+        }
+        if !was_handshaken && self.session.is_handshaken() {
+            self.deadline = Some(now + millis(self.shared.config.command_timeout));
+        }
+        if self.session.is_in_use() {
+            self.deadline = None;
+        }
+        Ok(())
+    }
+
+    fn handle_event(&mut self, event: Event, now: Millis) -> Result<(), End> {
+        match event {
+            Event::Media {
+                message_stream_id,
+                kind,
+                timestamp,
+            } => {
+                let kind = match kind {
+                    MediaKind::Audio => Kind::Audio,
+                    MediaKind::Video => Kind::Video,
+                };
+                let publishing = find(&mut self.publishing, message_stream_id);
+                if let (Some(publishing), Some(payload)) = (publishing, self.session.payload()) {
+                    publishing
+                        .append(kind, timestamp, payload, now)
+                        .map_err(End::Done)?;
+                }
+            }
+            Event::Metadata {
+                message_stream_id,
+                properties,
+            } => {
+                if let Some(publishing) = find(&mut self.publishing, message_stream_id) {
+                    publishing
+                        .set_metadata(properties, now)
+                        .map_err(End::Done)?;
+                }
+            }
+            Event::Connect(connect) => {
+                log::debug!(
+                    "#{} connect to app {:?} by {:?}",
+                    self.id,
+                    without_secrets(&connect.app),
+                    connect.flash_ver
+                );
+                self.client = printable(&connect.flash_ver);
+                self.app = connect.app;
+                self.session.accept_connect();
+            }
+            Event::Publish {
+                message_stream_id,
+                name,
+            } => {
+                self.publish(message_stream_id, &name, now)?;
+            }
+            Event::Play {
+                message_stream_id,
+                name,
+            } => self.play(message_stream_id, &name, now)?,
+            Event::Stop { message_stream_id } => {
+                self.stop(message_stream_id, "stopped by the client", now);
+            }
+            Event::Pause {
+                message_stream_id,
+                is_paused,
+            } => {
+                self.with_subscriber(message_stream_id, now, |s| s.set_paused(is_paused))?;
+            }
+            Event::Receive {
+                message_stream_id,
+                kind,
+                is_wanted,
+            } => {
+                self.with_subscriber(message_stream_id, now, |subscriber| match kind {
+                    MediaKind::Audio => subscriber.set_audio(is_wanted),
+                    MediaKind::Video => subscriber.set_video(is_wanted),
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, message_stream_id: u32, name: &str, now: Millis) -> Result<(), End> {
+        self.stop(
+            message_stream_id,
+            "replaced by another publish on its message stream",
+            now,
+        );
+        let key = match StreamKey::new(&self.app, name) {
+            Ok(key) => key,
+            Err(error) => return Err(self.refuse_publish(message_stream_id, error.to_string())),
+        };
+        let address = self.peer.ip();
+        let (stream, verdict) = self.shared.table.with(&key, |stream| {
+            let publisher = Publisher {
+                address,
+                sink: self.socket.clone(),
+            };
+            Ok((Arc::clone(stream), stream.publish(publisher, now)?))
+        });
+        let accepted = match verdict {
+            Ok(accepted) => accepted,
+            Err(busy) => {
+                let why = match busy {
+                    Busy::InUse { retry_in } => format!(
+                        "{key} is in use by another publisher; possible {} s after it falls silent",
+                        retry_in.div_ceil(1000)
+                    ),
+                    Busy::Fighting { retry_in } => format!(
+                        "{key} was taken over a moment ago; try again in {} s",
+                        retry_in.div_ceil(1000)
+                    ),
+                };
+                return Err(self.refuse_publish(message_stream_id, why));
+            }
+        };
+        self.session
+            .accept_publish(message_stream_id, &key.to_string());
+        let how = match (accepted.is_takeover, accepted.is_return) {
+            (true, _) => ", taking over from the publisher before",
+            (false, true) => ", its players have waited",
+            (false, false) => "",
+        };
+        log::info!(
+            "#{} {key}: publishing from {}{}{how}",
+            self.id,
+            self.peer,
+            self.client
+        );
+        self.publishing.push(Publishing::new(
+            Arc::clone(&self.shared),
+            self.id,
+            message_stream_id,
+            stream,
+            accepted.generation,
+            now,
+        ));
+        Ok(())
+    }
+
+    fn refuse_publish(&mut self, message_stream_id: u32, why: String) -> End {
+        self.session
+            .refuse_publish(message_stream_id, "NetStream.Publish.BadName", &why);
+        End::Refused(why)
+    }
+
+    fn play(&mut self, message_stream_id: u32, name: &str, now: Millis) -> Result<(), End> {
+        self.stop(
+            message_stream_id,
+            "replaced by another play on its message stream",
+            now,
+        );
+        let key = match StreamKey::new(&self.app, name) {
+            Ok(key) => key,
+            Err(error) => {
+                let why = error.to_string();
+                self.session
+                    .refuse_play(message_stream_id, "NetStream.Play.StreamNotFound", &why);
+                return Err(End::Refused(why));
+            }
+        };
+        // Replies to what came before go first.
+        self.send_replies()?;
+        let join = query_value(name, "join").and_then(Join::from_name);
+        let join = join.unwrap_or(self.shared.config.join);
+        let control = self
+            .session
+            .accept_play(message_stream_id, &key.to_string());
+        let subscriber = self.shared.next_subscriber();
+        let stream = self.shared.table.with(&key, |stream| {
+            let framing = Framing::Rtmp { message_stream_id };
+            let sink: Arc<dyn Sink> = self.socket.clone();
+            let subscriber = Subscriber::new(subscriber, sink, framing, join, control.clone());
+            stream.subscribe(subscriber, now)?;
+            Ok(Arc::clone(stream))
+        });
+        let state = if stream.snapshot().is_live {
+            ""
+        } else {
+            ", waiting for its publisher"
+        };
+        log::info!(
+            "#{} {key}: playing to {}{}{state}",
+            self.id,
+            self.peer,
+            self.client
+        );
+        let progress = (0, now);
+        self.playing.push(Playing {
+            message_stream_id,
+            stream,
+            subscriber,
+            since: now,
+            progress,
+        });
+        Ok(())
+    }
+
+    /// Ends what a message stream does, if anything.
+    fn stop(&mut self, message_stream_id: u32, why: &str, now: Millis) {
+        if let Some(publishing) = find(&mut self.publishing, message_stream_id) {
+            publishing.unpublish(why, now);
+        }
+        let found = self
+            .playing
+            .iter()
+            .position(|p| p.message_stream_id == message_stream_id);
+        if let Some(index) = found {
+            let playing = self.playing.swap_remove(index);
+            self.leave(&playing, why, now);
+        }
+    }
+
+    fn leave(&self, playing: &Playing, why: &str, now: Millis) {
+        let delivered = playing.stream.leave(playing.subscriber).unwrap_or_default();
+        let skips = match delivered.skips {
+            0 => String::new(),
+            skips => format!(
+                ", {skips} skips over {} messages because it was too slow",
+                delivered.skipped_messages
+            ),
+        };
+        log::info!(
+            "#{} {}: stopped playing after {}, {} sent{skips}: {why}",
+            self.id,
+            playing.stream.key(),
+            seconds(now - playing.since),
+            megabytes(delivered.bytes),
+        );
+        self.shared.table.remove_unused(&playing.stream);
+    }
+
+    fn with_subscriber(
+        &self,
+        message_stream_id: u32,
+        now: Millis,
+        act: impl FnOnce(&mut Subscriber),
+    ) -> Result<(), End> {
+        let playing = self
+            .playing
+            .iter()
+            .find(|p| p.message_stream_id == message_stream_id);
+        let Some(playing) = playing else {
+            return Ok(());
+        };
+        match playing.stream.with_subscriber(playing.subscriber, now, act) {
+            Some(end) => Err(End::Done(end.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends what the session has to say. Once something is played, only the streams write to
+    /// the socket: the replies go out at a message boundary.
+    fn send_replies(&mut self) -> Result<(), End> {
+        let replies = self.session.take_output();
+        if replies.is_empty() {
+            return Ok(());
+        }
+        match self.playing.first() {
+            None => self
+                .socket
+                .write_all(&replies)
+                .map_err(|error| End::Lost(error.kind())),
+            Some(playing) => {
+                let id = playing.message_stream_id;
+                self.with_subscriber(id, self.shared.now(), |s| s.queue_control(&replies))
+            }
+        }
+    }
+
+    fn pump(&mut self) -> Result<(), End> {
+        let now = self.shared.now();
+        for publishing in &mut self.publishing {
+            publishing.pump(now);
+        }
+        Ok(())
+    }
+
+    /// Nothing has come for a while.
+    fn tick(&mut self) -> Result<(), End> {
+        let now = self.shared.now();
+        if self.deadline.is_some_and(|deadline| now >= deadline) {
+            return Err(End::Timeout(if !self.session.is_handshaken() {
+                "the handshake"
+            } else if !self.session.is_connected() {
+                "the connect command"
+            } else {
+                "publish or play"
+            }));
+        }
+        let silence = now.saturating_sub(self.last_read);
+        let is_publishing = self.publishing.iter().any(Publishing::is_live);
+        if is_publishing && silence >= millis(self.shared.config.idle_timeout) {
+            for publishing in self
+                .publishing
+                .iter()
+                .filter(|publishing| publishing.is_live())
+            {
+                self.session
+                    .end_publish(publishing.message_stream_id, "Nothing was sent.");
+            }
+            return Err(End::Timeout("media from the publisher (--idle-timeout)"));
+        }
+        self.publishing
+            .retain_mut(|publishing| !publishing.is_over(now));
+        for index in 0..self.playing.len() {
+            self.tick_player(index, now)?;
+        }
+        Ok(())
+    }
+
+    fn tick_player(&mut self, index: usize, now: Millis) -> Result<(), End> {
+        let Some(playing) = self.playing.get_mut(index) else {
+            return Ok(());
+        };
+        let mut bytes = 0;
+        let end = playing
+            .stream
+            .with_subscriber(playing.subscriber, now, |s| bytes = s.delivered().bytes);
+        if let Some(end) = end {
+            return Err(End::Done(end.to_string()));
+        }
+        if bytes != playing.progress.0 {
+            playing.progress = (bytes, now);
+        } else if now.saturating_sub(playing.progress.1) >= PING_INTERVAL {
+            playing.progress.1 = now;
+            self.session.ping(now as u32);
+        }
+        Ok(())
+    }
+
+    fn set_read_timeout(&mut self) -> io::Result<()> {
+        let now = self.shared.now();
+        let config = &self.shared.config;
+        let mut timeout = TICK;
+        if let Some(deadline) = self.deadline {
+            timeout = timeout.min(Duration::from_millis(deadline.saturating_sub(now)));
+        }
+        if !self.publishing.is_empty() {
+            timeout = timeout.min(config.idle_timeout);
+        }
+        for publishing in &self.publishing {
+            if publishing.has_unsent(now) {
+                timeout = timeout.min(TAIL_TICK);
+            } else if publishing.is_waiting() {
+                timeout = timeout.min(config.batch);
+            }
+        }
+        if timeout != self.read_timeout {
+            self.socket.set_read_timeout(timeout)?;
+            self.read_timeout = timeout;
+        }
+        Ok(())
+    }
+
+    /// Says the last words, closes, and detaches from the streams.
+    fn finish(&mut self, end: &End) {
+        let now = self.shared.now();
+        if matches!(end, End::Stopping) {
+            self.session.shut_down();
+        }
+        let is_player = !self.playing.is_empty();
+        let why = match self.playing.first() {
+            // The stream knows better than the socket why a player was cut off.
+            Some(playing) => playing
+                .stream
+                .with_subscriber(playing.subscriber, now, |_| {})
+                .map_or_else(|| end.to_string(), |end| end.to_string()),
+            None => end.to_string(),
+        };
+        let is_lost = matches!(end, End::Closed | End::Lost(_));
+        if !is_lost && !is_player {
+            let last_words = self.session.take_output();
+            let _ = self.socket.write_all(&last_words);
+        }
+        for publishing in &mut self.publishing {
+            publishing.unpublish(&why, now);
+        }
+        for playing in std::mem::take(&mut self.playing) {
+            self.leave(&playing, &why, now);
+        }
+        if !is_lost && !self.shared.is_stopping() {
+            self.socket.drain();
+        }
+        self.socket.shutdown();
+        log::info!("#{} {} disconnected: {why}", self.id, self.peer);
+    }
+}
+
+fn find(publishing: &mut [Publishing], message_stream_id: u32) -> Option<&mut Publishing> {
+    publishing
+        .iter_mut()
+        .find(|p| p.message_stream_id == message_stream_id && p.is_live())
+}
+
+/// Fills with random bytes. Only the handshake uses them, and nothing depends on their quality.
+fn nonce(bytes: &mut [u8]) {
+    if getrandom::fill(bytes).is_err() {
+        bytes.fill(0x42);
+    }
+}
+
+/// What a client says of itself, made safe for a log line, in brackets; empty if it says nothing.
+fn printable(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    let shown: String = text
+        .chars()
+        .take(60)
+        .flat_map(char::escape_default)
+        .collect();
+    format!(" ({shown})")
+}
+
+/// An app without its query, where keys may stand.
+fn without_secrets(app: &str) -> &str {
+    app.split('?').next().unwrap_or_default()
+}
+
+pub(super) fn seconds(duration: Millis) -> String {
+    match duration {
+        0..60_000 => format!("{:.1} s", duration as f64 / 1000.0),
+        _ => {
+            let minutes = duration / 60_000;
+            match minutes / 60 {
+                0 => format!("{minutes} min {} s", duration / 1000 % 60),
+                hours => format!("{hours} h {} min", minutes % 60),
+            }
+        }
+    }
+}
+
+pub(super) fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}

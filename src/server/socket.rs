@@ -1,0 +1,128 @@
+//! A connection's socket: its options, its blocking reads, and sends that never wait.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+
+use crate::live::subscriber::Sink;
+
+/// Bytes that the kernel holds unsent for a socket. More would be lag that no skip can reach:
+/// left alone, Linux takes 4 MB for a player that has stopped reading.
+const MAX_UNSENT: u32 = 256 * 1024;
+
+/// A blocking write of replies gives up after this long.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sent data that isn't acknowledged for this long means that the peer is gone.
+const USER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// See the module's documentation. Shared between the connection's own thread, which reads, and
+/// the threads of the publishers that it plays, which send.
+pub(crate) struct Socket {
+    stream: TcpStream,
+    /// The subscriber that is in the middle of a message, 0 for none. A connection may play
+    /// several streams, whose messages must not run into each other.
+    claimed_by: AtomicU64,
+}
+
+impl Socket {
+    /// Takes over an accepted connection and sets its options. Options that a kernel doesn't
+    /// have are done without.
+    pub(crate) fn new(stream: TcpStream) -> Socket {
+        let socket = SockRef::from(&stream);
+        let keepalive = TcpKeepalive::new()
+            .with_time(Duration::from_secs(20))
+            .with_interval(Duration::from_secs(5))
+            .with_retries(3);
+        let results = [
+            // Replies are small, and written whole: waiting for company costs 40 ms.
+            socket.set_tcp_nodelay(true),
+            socket.set_tcp_keepalive(&keepalive),
+            socket.set_tcp_user_timeout(Some(USER_TIMEOUT)),
+            socket.set_tcp_notsent_lowat(MAX_UNSENT),
+            socket.set_write_timeout(Some(WRITE_TIMEOUT)),
+        ];
+        for error in results.into_iter().filter_map(Result::err) {
+            log::debug!("a socket option is not available: {error}");
+        }
+        Socket {
+            stream,
+            claimed_by: AtomicU64::new(0),
+        }
+    }
+
+    /// Reads what is there; waits for at most the read time-out.
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.stream).read(buffer)
+    }
+
+    /// Sets how long a read waits.
+    pub(crate) fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        // A time-out of zero would mean "for ever".
+        self.stream
+            .set_read_timeout(Some(timeout.max(Duration::from_millis(1))))
+    }
+
+    /// Writes all bytes, waiting if need be. Only for a connection that plays nothing.
+    pub(crate) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.stream).write_all(bytes)
+    }
+
+    /// Wakes the connection's thread from its read as if the peer had closed.
+    pub(crate) fn stop_reading(&self) {
+        // Fails only when the peer is gone already.
+        let _ = self.stream.shutdown(Shutdown::Read);
+    }
+
+    /// Ends the connection so that the last bytes are read: closing with unread input would
+    /// reset the connection, and the peer could lose what was sent to it.
+    #[inline(never)] // Its buffer is not to be part of the stack of a connection that lives.
+    pub(crate) fn drain(&self) {
+        /// Input that is worth reading for politeness, and the wait for it.
+        const MAX_READS: usize = 16;
+        const PATIENCE: Duration = Duration::from_secs(1);
+
+        self.finish();
+        if self.set_read_timeout(PATIENCE).is_ok() {
+            let mut rest = [0; 4096];
+            for _ in 0..MAX_READS {
+                match self.read(&mut rest) {
+                    Ok(0) | Err(_) => break,
+                    Ok(_) => {}
+                }
+            }
+        }
+    }
+}
+
+impl Sink for Socket {
+    fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        SockRef::from(&self.stream).send_vectored_with_flags(slices, flags)
+    }
+
+    fn shutdown(&self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    fn finish(&self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    fn claim(&self, subscriber: u64) -> bool {
+        match self
+            .claimed_by
+            .compare_exchange(0, subscriber, Ordering::Acquire, Ordering::Acquire)
+        {
+            Ok(_) => true,
+            Err(holder) => holder == subscriber,
+        }
+    }
+
+    fn release(&self, _subscriber: u64) {
+        self.claimed_by.store(0, Ordering::Release);
+    }
+}
