@@ -1,0 +1,313 @@
+//! A stream whose sockets and clock are in the test's hand.
+
+use std::cell::Cell;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use brooklet::live::arena::{Arena, BLOCK_LEN};
+use brooklet::live::framing::Framing;
+use brooklet::live::log::Kind;
+use brooklet::live::stream::{Accepted, Appended, Busy, Publisher, Settings, Stream};
+use brooklet::live::subscriber::{End, Join, Sink, Subscriber};
+use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
+use brooklet::rtmp::chunk_writer::CHUNK_SIZE;
+use brooklet::rtmp::stream_key::StreamKey;
+
+pub const AVC_HEADER: &[u8] = b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE1\0\x04\x67\x42\xC0\x1E\x01\0\0";
+pub const AAC_HEADER: &[u8] = b"\xAF\0\x12\x10";
+
+/// A socket that takes as much as the test allows.
+pub struct TestSink {
+    taken: Mutex<Vec<u8>>,
+    room: AtomicUsize,
+    pub is_shut: AtomicBool,
+    pub is_finished: AtomicBool,
+}
+
+impl Default for TestSink {
+    fn default() -> TestSink {
+        TestSink {
+            taken: Mutex::default(),
+            room: AtomicUsize::new(usize::MAX),
+            is_shut: AtomicBool::new(false),
+            is_finished: AtomicBool::new(false),
+        }
+    }
+}
+
+impl TestSink {
+    /// Bytes that it takes from now on before it blocks.
+    pub fn set_room(&self, room: usize) {
+        self.room.store(room, Ordering::SeqCst);
+    }
+}
+
+impl Sink for TestSink {
+    fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        assert!(
+            !self.is_finished.load(Ordering::SeqCst),
+            "a send after the end"
+        );
+        let mut room = self.room.load(Ordering::SeqCst);
+        let mut taken = self.taken.lock().unwrap();
+        let before = taken.len();
+        for slice in slices {
+            let part = &slice[..slice.len().min(room)];
+            taken.extend_from_slice(part);
+            room -= part.len();
+        }
+        let sent = taken.len() - before;
+        if self.room.load(Ordering::SeqCst) != usize::MAX {
+            self.room.store(room, Ordering::SeqCst);
+        }
+        if sent == 0 {
+            Err(ErrorKind::WouldBlock.into())
+        } else {
+            Ok(sent)
+        }
+    }
+
+    fn shutdown(&self) {
+        self.is_shut.store(true, Ordering::SeqCst);
+    }
+
+    fn finish(&self) {
+        self.is_finished.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A message as a player got it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Got {
+    pub type_id: u8,
+    pub timestamp: u32,
+    pub payload: Vec<u8>,
+}
+
+impl Got {
+    pub fn is_video(&self) -> bool {
+        self.type_id == 9
+    }
+
+    pub fn is_audio(&self) -> bool {
+        self.type_id == 8
+    }
+
+    pub fn is_keyframe(&self) -> bool {
+        self.is_video() && self.payload[0] == 0x17 && self.payload[1] == 1
+    }
+
+    pub fn is_header(&self) -> bool {
+        self.payload[1] == 0 && self.type_id != 18
+    }
+
+    /// The number that [`Fixture`] put into the payload.
+    pub fn number(&self) -> u32 {
+        u32::from_be_bytes(self.payload[5..9].try_into().unwrap())
+    }
+}
+
+pub struct Player {
+    pub id: u64,
+    pub sink: Arc<TestSink>,
+    reader: ChunkReader<Heap>,
+    read: usize,
+}
+
+impl Player {
+    /// Makes room for bytes, so that taking them allocates nothing.
+    pub fn reserve(&self, bytes: usize) {
+        self.sink.taken.lock().unwrap().reserve(bytes);
+    }
+
+    /// The whole messages that came since the last call. What comes must always parse.
+    pub fn got(&mut self) -> Vec<Got> {
+        let taken = self.sink.taken.lock().unwrap();
+        let mut input = &taken[self.read..];
+        let mut messages = Vec::new();
+        while let Some(header) = self
+            .reader
+            .read(&mut input)
+            .expect("what a player gets parses")
+        {
+            messages.push(Got {
+                type_id: header.type_id,
+                timestamp: header.timestamp,
+                payload: self.reader.payload().unwrap().clone(),
+            });
+        }
+        self.read = taken.len();
+        messages
+    }
+
+    /// Audio and video that came, without headers.
+    pub fn media(&mut self) -> Vec<Got> {
+        let is_media = |got: &Got| (got.is_audio() || got.is_video()) && !got.is_header();
+        self.got().into_iter().filter(is_media).collect()
+    }
+}
+
+pub struct Fixture {
+    pub arena: Arena,
+    pub stream: Stream,
+    pub now: Cell<u64>,
+    pub generation: Cell<u64>,
+    next_number: Cell<u32>,
+    next_player: Cell<u64>,
+}
+
+pub const HOME: [u8; 4] = [192, 0, 2, 1];
+pub const AWAY: [u8; 4] = [192, 0, 2, 2];
+
+impl Fixture {
+    pub fn new() -> Fixture {
+        Fixture::with(1024, 0)
+    }
+
+    /// A stream in an arena of some blocks, with a batch time in ms.
+    pub fn with(blocks: usize, batch: u64) -> Fixture {
+        let arena = Arena::new(blocks * BLOCK_LEN);
+        let settings = Settings {
+            arena: arena.clone(),
+            history: 12_000,
+            max_lag: 2_000,
+            batch,
+        };
+        Fixture {
+            stream: Stream::new(StreamKey::new("live", "test").unwrap(), &settings),
+            arena,
+            now: Cell::new(1_000),
+            generation: Cell::new(0),
+            next_number: Cell::new(0),
+            next_player: Cell::new(1),
+        }
+    }
+
+    /// A stream that is published, with AVC and AAC headers.
+    pub fn published() -> Fixture {
+        let fixture = Fixture::new();
+        fixture.publish();
+        fixture.headers();
+        fixture
+    }
+
+    pub fn publish(&self) {
+        self.try_publish(HOME).unwrap();
+    }
+
+    pub fn headers(&self) {
+        self.append(Kind::Video, 0, AVC_HEADER);
+        self.append(Kind::Audio, 0, AAC_HEADER);
+    }
+
+    pub fn try_publish(&self, address: [u8; 4]) -> Result<Accepted, Busy> {
+        self.try_publish_with(address, &Arc::default())
+    }
+
+    pub fn try_publish_with(
+        &self,
+        address: [u8; 4],
+        sink: &Arc<TestSink>,
+    ) -> Result<Accepted, Busy> {
+        let publisher = Publisher {
+            address: IpAddr::from(address),
+            sink: sink.clone(),
+        };
+        let result = self.stream.publish(publisher, self.now.get()).unwrap();
+        if let Ok(accepted) = result {
+            self.generation.set(accepted.generation);
+        }
+        result
+    }
+
+    pub fn unpublish(&self) {
+        self.stream.unpublish(self.generation.get());
+    }
+
+    pub fn play(&self, join: Join) -> Player {
+        self.play_with(join, Arc::default())
+    }
+
+    pub fn play_with(&self, join: Join, sink: Arc<TestSink>) -> Player {
+        let id = self.next_player.get();
+        self.next_player.set(id + 1);
+        let framing = Framing::Rtmp {
+            message_stream_id: 1,
+        };
+        let subscriber = Subscriber::new(id, sink.clone(), framing, join, Vec::new());
+        self.stream.subscribe(subscriber, self.now.get()).unwrap();
+        let limits = Limits {
+            media: 1 << 24,
+            data: 1 << 24,
+            command: 1 << 24,
+        };
+        let mut reader = ChunkReader::new(Heap, limits);
+        reader.set_chunk_size(CHUNK_SIZE).unwrap();
+        Player {
+            id,
+            sink,
+            reader,
+            read: 0,
+        }
+    }
+
+    /// Lets time pass.
+    pub fn wait(&self, ms: u64) {
+        self.now.set(self.now.get() + ms);
+    }
+
+    pub fn append(&self, kind: Kind, timestamp: u32, payload: &[u8]) -> Appended {
+        let (generation, now) = (self.generation.get(), self.now.get());
+        self.stream.heard(now);
+        self.stream
+            .append(generation, kind, timestamp, &payload.to_vec(), now)
+            .unwrap()
+    }
+
+    pub fn pump(&self) -> bool {
+        self.stream.pump(self.now.get()).has_unsent
+    }
+
+    /// A picture of `len` bytes that carries a running number, which is returned.
+    pub fn picture(&self, timestamp: u32, is_keyframe: bool, len: usize) -> u32 {
+        let first = if is_keyframe { 0x17 } else { 0x27 };
+        self.numbered(Kind::Video, timestamp, [first, 1, 0, 0, 0], len)
+    }
+
+    /// An AAC frame of `len` bytes, numbered likewise.
+    pub fn sound(&self, timestamp: u32, len: usize) -> u32 {
+        self.numbered(Kind::Audio, timestamp, [0xAF, 1, 0, 0, 0], len)
+    }
+
+    fn numbered(&self, kind: Kind, timestamp: u32, tag: [u8; 5], len: usize) -> u32 {
+        let number = self.next_number.get();
+        self.next_number.set(number + 1);
+        let mut payload = tag.to_vec();
+        payload.extend(number.to_be_bytes());
+        // Where the first NAL unit's header would be: a picture that is no IDR.
+        payload.push(0x41);
+        payload.resize(len.max(10), number as u8);
+        self.append(kind, timestamp, &payload);
+        number
+    }
+
+    /// A GOP at 25 pictures a second from `timestamp` on, each picture followed by a sound 10 ms
+    /// later, in real time, pumped.
+    pub fn gop(&self, timestamp: u32, pictures: u32) {
+        for index in 0..pictures {
+            let timestamp = timestamp.wrapping_add(index * 40);
+            self.picture(timestamp, index == 0, 1_000);
+            self.sound(timestamp.wrapping_add(10), 100);
+            self.pump();
+            self.wait(40);
+        }
+    }
+
+    /// Why a player is to be removed, if it is.
+    pub fn end_of(&self, player: &Player) -> Option<End> {
+        self.stream
+            .with_subscriber(player.id, self.now.get(), |_| {})
+    }
+}

@@ -1,0 +1,187 @@
+//! Where a player starts, and what it gets first.
+
+use brooklet::live::subscriber::Join;
+
+use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, Got};
+use brooklet::live::log::Kind;
+
+fn timestamps(media: &[Got], is_wanted: impl Fn(&Got) -> bool) -> Vec<u32> {
+    media
+        .iter()
+        .filter(|got| is_wanted(got))
+        .map(|got| got.timestamp)
+        .collect()
+}
+
+#[test]
+fn a_joiner_gets_headers_then_the_newest_keyframe() {
+    let fixture = Fixture::published();
+    fixture.gop(0, 5);
+    fixture.gop(200, 3);
+    let mut player = fixture.play(Join::Gop);
+    let got = player.got();
+    assert_eq!(got[0].payload, AVC_HEADER);
+    assert_eq!(got[1].payload, AAC_HEADER);
+    assert!(got[2].is_keyframe());
+    assert_eq!(got[2].timestamp, 200);
+    assert_eq!(got.len(), 2 + 6);
+}
+
+#[test]
+fn sequence_headers_have_the_time_of_the_first_picture() {
+    let fixture = Fixture::published();
+    fixture.gop(5_000, 3);
+    for join in [Join::Gop, Join::Live] {
+        let got = fixture.play(join).got();
+        assert_eq!(got[0].timestamp, got[2].timestamp, "{join:?}");
+    }
+}
+
+#[test]
+fn a_live_join_stamps_the_cached_pictures_to_end_at_the_live_edge() {
+    let fixture = Fixture::published();
+    fixture.gop(1_000, 50);
+    let mut player = fixture.play(Join::Live);
+    fixture.gop(3_000, 2);
+    let media = player.media();
+
+    let pictures = timestamps(&media, Got::is_video);
+    let newest = 1_000 + 49 * 40;
+    let expected: Vec<u32> = (0..50)
+        .map(|i| newest - 49 + i)
+        .chain([3_000, 3_040])
+        .collect();
+    assert_eq!(pictures, expected);
+    assert!(media[0].is_keyframe());
+}
+
+#[test]
+fn a_live_join_brings_the_newest_four_of_the_cached_sounds() {
+    let fixture = Fixture::published();
+    fixture.gop(1_000, 50);
+    let mut player = fixture.play(Join::Live);
+    let sounds = timestamps(&player.media(), Got::is_audio);
+    let newest = 1_010 + 49 * 40;
+    assert_eq!(sounds, [newest - 120, newest - 80, newest - 40, newest]);
+}
+
+#[test]
+fn a_gop_join_changes_nothing() {
+    let fixture = Fixture::published();
+    fixture.gop(1_000, 50);
+    let mut player = fixture.play(Join::Gop);
+    let pictures = timestamps(&player.media(), Got::is_video);
+    assert_eq!(
+        pictures,
+        (0..50).map(|i| 1_000 + i * 40).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_next_join_waits_for_the_next_keyframe() {
+    let fixture = Fixture::published();
+    fixture.gop(0, 10);
+    let mut player = fixture.play(Join::Next);
+    assert_eq!(player.got(), []);
+    fixture.picture(400, false, 100);
+    fixture.pump();
+    assert_eq!(player.got(), []);
+    fixture.gop(440, 2);
+    assert_eq!(timestamps(&player.media(), Got::is_video), [440, 480]);
+}
+
+#[test]
+fn a_player_may_come_before_the_publisher() {
+    let fixture = Fixture::new();
+    let mut player = fixture.play(Join::Live);
+    assert_eq!(player.got(), []);
+    fixture.publish();
+    fixture.headers();
+    fixture.gop(7_000, 2);
+    let got = player.got();
+    assert_eq!(
+        (&got[0].payload[..], &got[1].payload[..]),
+        (AVC_HEADER, AAC_HEADER)
+    );
+    assert_eq!(timestamps(&got[2..], Got::is_video), [7_000, 7_040]);
+}
+
+#[test]
+fn pictures_before_the_first_keyframe_reach_nobody() {
+    let fixture = Fixture::published();
+    let mut player = fixture.play(Join::Live);
+    fixture.picture(0, false, 100);
+    fixture.picture(40, true, 100);
+    fixture.pump();
+    assert_eq!(timestamps(&player.media(), Got::is_video), [40]);
+}
+
+#[test]
+fn without_video_every_sound_is_a_place_to_start() {
+    let fixture = Fixture::new();
+    fixture.publish();
+    fixture.append(Kind::Audio, 0, AAC_HEADER);
+    for index in 0..20 {
+        fixture.sound(index * 23, 100);
+    }
+    let mut player = fixture.play(Join::Live);
+    let got = player.got();
+    assert_eq!(got[0].payload, AAC_HEADER);
+    assert_eq!(got[1].timestamp, 19 * 23);
+    assert_eq!(got.len(), 2);
+}
+
+#[test]
+fn after_new_headers_joiners_wait_for_a_keyframe() {
+    let fixture = Fixture::published();
+    fixture.gop(0, 10);
+    let new_header = [AVC_HEADER, b"new"].concat();
+    fixture.append(Kind::Video, 400, &new_header);
+    let mut player = fixture.play(Join::Live);
+    assert_eq!(player.got(), []);
+    fixture.gop(400, 1);
+    let got = player.got();
+    assert_eq!(got[0].payload, new_header);
+    assert!(
+        got.iter()
+            .filter(|got| got.is_video())
+            .nth(1)
+            .unwrap()
+            .is_keyframe()
+    );
+}
+
+#[test]
+fn players_get_new_headers_in_order_and_repeated_ones_not_at_all() {
+    let fixture = Fixture::published();
+    let mut player = fixture.play(Join::Live);
+    fixture.gop(0, 2);
+    fixture.append(Kind::Video, 80, AVC_HEADER);
+    fixture.append(Kind::Audio, 80, AAC_HEADER);
+    let new_header = [AVC_HEADER, b"new"].concat();
+    fixture.append(Kind::Video, 80, &new_header);
+    fixture.gop(80, 1);
+    let headers: Vec<_> = player
+        .got()
+        .into_iter()
+        .filter(Got::is_header)
+        .map(|got| got.payload)
+        .collect();
+    assert_eq!(
+        headers,
+        [AVC_HEADER.to_vec(), AAC_HEADER.to_vec(), new_header]
+    );
+}
+
+#[test]
+fn an_empty_sequence_header_does_not_replace_a_good_one() {
+    let fixture = Fixture::published();
+    fixture.append(Kind::Video, 0, b"\x17\0\0\0\0");
+    fixture.append(Kind::Audio, 0, b"\xAF\0");
+    fixture.gop(0, 1);
+    let got = fixture.play(Join::Live).got();
+    assert_eq!(
+        (&got[0].payload[..], &got[1].payload[..]),
+        (AVC_HEADER, AAC_HEADER)
+    );
+}

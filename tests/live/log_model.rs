@@ -1,0 +1,118 @@
+//! The log and its subscribers against a naive model which keeps everything.
+
+use std::sync::Arc;
+
+use brooklet::live::arena::{Arena, BLOCK_LEN};
+use brooklet::live::log::{Kind, Log, Meta, Role};
+use brooklet::live::subscriber::Join;
+use proptest::prelude::*;
+
+use crate::fixture::{Fixture, TestSink};
+
+fn meta(arrived: u64, is_join_point: bool) -> Meta {
+    Meta {
+        kind: Kind::Video,
+        timestamp: arrived as u32,
+        arrived,
+        is_join_point,
+        role: Role::Media,
+        preamble_version: 0,
+    }
+}
+
+fn bytes_of(log: &Log, number: u64) -> Option<Vec<u8>> {
+    let entry = log.entry(number)?;
+    Some(
+        log.slices(entry.position, entry.len as usize)
+            .collect::<Vec<_>>()
+            .concat(),
+    )
+}
+
+proptest! {
+    #[test]
+    fn what_the_log_holds_equals_what_was_appended(
+        blocks in 4..40usize,
+        steps in prop::collection::vec((0..40_000usize, any::<bool>(), 0..4_000u64, any::<bool>()), 1..80),
+    ) {
+        let arena = Arena::new(blocks * BLOCK_LEN);
+        let mut log = Log::new(arena.clone(), 12_000);
+        let mut model: Vec<Vec<u8>> = Vec::new();
+        let mut now = 0;
+        for (len, is_join_point, pause, is_split) in steps {
+            now += pause;
+            let payload: Vec<u8> = (0..len).map(|i| (i * 31 + model.len()) as u8).collect();
+            let cut = if is_split { len / 3 } else { 0 };
+            let parts = [&payload[..cut], &payload[cut..]];
+            let oldest_before = log.start();
+            match log.append(meta(now, is_join_point), parts.into_iter()) {
+                Ok(number) => {
+                    prop_assert_eq!(number, model.len() as u64);
+                    model.push(payload);
+                }
+                Err(_) => prop_assert!(len > arena.fair_share() * BLOCK_LEN),
+            }
+            prop_assert!(log.start() >= oldest_before);
+            prop_assert_eq!(log.end(), model.len() as u64);
+            prop_assert!(log.blocks_held() <= arena.fair_share());
+            prop_assert_eq!(arena.free_blocks() + log.blocks_held(), arena.total_blocks());
+            for number in 0..log.end() {
+                let held = bytes_of(&log, number);
+                prop_assert_eq!(held.is_some(), number >= log.start());
+                if let Some(held) = held {
+                    prop_assert_eq!(&held, &model[number as usize]);
+                }
+            }
+            if let Some(join_point) = log.join_point() {
+                prop_assert!(log.entry(join_point).is_some_and(|entry| entry.meta.is_join_point));
+            }
+        }
+        drop(log);
+        prop_assert_eq!(arena.free_blocks(), arena.total_blocks());
+    }
+
+    /// Whatever the sockets take, what arrives is whole messages with the right bytes, in order,
+    /// and the only jumps are forward to keyframes.
+    #[test]
+    fn players_get_whole_messages_and_jump_to_keyframes_only(
+        blocks in 6..60usize,
+        steps in prop::collection::vec(
+            (0..30_000usize, 0..8u8, 0..400u64, prop::collection::vec(0..60_000usize, 3)),
+            1..120,
+        ),
+    ) {
+        let fixture = Fixture::with(blocks, 0);
+        fixture.publish();
+        fixture.headers();
+        let joins = [Join::Live, Join::Gop, Join::Next];
+        let mut players: Vec<_> = joins
+            .iter()
+            .map(|join| fixture.play_with(*join, Arc::new(TestSink::default())))
+            .collect();
+        let mut last = [None; 3];
+        let mut lengths = Vec::new();
+        for (index, (len, kind, pause, rooms)) in steps.into_iter().enumerate() {
+            let timestamp = index as u32 * 40;
+            match kind {
+                0..=1 => fixture.picture(timestamp, true, len),
+                2..=5 => fixture.picture(timestamp, false, len),
+                _ => fixture.sound(timestamp, len % 500),
+            };
+            lengths.push(if kind > 5 { len % 500 } else { len }.max(10));
+            for (player, room) in players.iter().zip(rooms) {
+                player.sink.set_room(room);
+            }
+            fixture.pump();
+            fixture.wait(pause);
+            for (player, last) in players.iter_mut().zip(&mut last) {
+                for got in player.media() {
+                    let number = got.number();
+                    prop_assert_eq!(got.payload.len(), lengths[number as usize]);
+                    prop_assert!(got.payload[10..].iter().all(|byte| *byte == number as u8));
+                    prop_assert!(last.is_none_or(|last| number > last));
+                    *last = Some(number);
+                }
+            }
+        }
+    }
+}

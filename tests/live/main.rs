@@ -1,0 +1,9 @@
+//! The live core over fake sockets: no thread, no clock, no network.
+
+mod fixture;
+mod joins;
+mod log_model;
+mod publishers;
+mod slow_players;
+mod steady_state;
+mod wants;

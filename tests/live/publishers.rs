@@ -1,0 +1,251 @@
+//! Publishers that go, come back, and take over.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use brooklet::live::log::Kind;
+use brooklet::live::stream::{Busy, Superseded, Waited};
+use brooklet::live::subscriber::{End, Join};
+use brooklet::rtmp::amf0::{self, Value};
+
+use crate::fixture::{AAC_HEADER, AVC_HEADER, AWAY, Fixture, Got, HOME, Player, TestSink};
+
+fn metadata(fixture: &Fixture, properties: &[(&str, f64)]) {
+    let properties = properties
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), Value::Number(*value)))
+        .collect();
+    let (generation, now) = (fixture.generation.get(), fixture.now.get());
+    fixture
+        .stream
+        .set_metadata(generation, Some(properties), now)
+        .unwrap();
+}
+
+/// The property names of the metadata messages that a player got.
+fn metadata_of(player: &mut Player) -> Vec<Vec<String>> {
+    let messages = player.got().into_iter().filter(|got| got.type_id == 18);
+    messages
+        .map(|got| {
+            assert_eq!(got.timestamp, 0);
+            let values = amf0::parse(&got.payload, amf0::MissingEnd::Refused).unwrap();
+            let Value::EcmaArray(properties) = &values[1] else {
+                panic!("{values:?}")
+            };
+            properties.iter().map(|(key, _)| key.clone()).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn another_address_is_refused_while_the_publisher_is_heard() {
+    let fixture = Fixture::published();
+    fixture.wait(500);
+    assert_eq!(
+        fixture.try_publish(AWAY),
+        Err(Busy::InUse { retry_in: 1_500 })
+    );
+}
+
+#[test]
+fn another_address_may_publish_after_two_seconds_of_silence() {
+    let fixture = Fixture::published();
+    fixture.wait(2_000);
+    assert!(fixture.try_publish(AWAY).unwrap().is_takeover);
+}
+
+#[test]
+fn the_same_address_takes_over_at_once_and_the_old_connection_is_cut() {
+    let fixture = Fixture::new();
+    let old = Arc::new(TestSink::default());
+    let first = fixture.try_publish_with(HOME, &old).unwrap();
+    fixture.headers();
+    let second = fixture.try_publish(HOME).unwrap();
+    assert!(second.is_takeover);
+    assert!(old.is_shut.load(Ordering::SeqCst));
+    let late = fixture
+        .stream
+        .append(first.generation, Kind::Audio, 0, &AAC_HEADER.to_vec(), 0);
+    assert_eq!(late, Err(Superseded));
+}
+
+#[test]
+fn the_losers_clean_up_does_not_touch_the_winner() {
+    let fixture = Fixture::new();
+    let first = fixture.try_publish(HOME).unwrap();
+    fixture.try_publish(HOME).unwrap();
+    fixture.stream.unpublish(first.generation);
+    fixture.stream.end(first.generation, fixture.now.get());
+    assert!(fixture.stream.snapshot().is_live);
+    fixture.headers();
+}
+
+#[test]
+fn two_publishers_at_one_address_do_not_fight() {
+    let fixture = Fixture::published();
+    fixture.try_publish(HOME).unwrap();
+    fixture.wait(1_000);
+    fixture.stream.heard(fixture.now.get());
+    assert_eq!(
+        fixture.try_publish(HOME),
+        Err(Busy::Fighting { retry_in: 4_000 })
+    );
+    fixture.wait(4_000);
+    fixture.stream.heard(fixture.now.get());
+    assert!(fixture.try_publish(HOME).is_ok());
+}
+
+#[test]
+fn players_stay_and_timestamps_go_on_where_time_is() {
+    let fixture = Fixture::published();
+    let mut player = fixture.play(Join::Live);
+    fixture.gop(10_000, 10);
+    player.got();
+    fixture.unpublish();
+    fixture.wait(3_000);
+    assert!(fixture.try_publish(AWAY).unwrap().is_return);
+    fixture.headers();
+    fixture.gop(0, 2);
+    let got = player.got();
+    // The last picture had 10360 and the last sound 10370; 40 ms and 3 s later comes the next.
+    let pictures: Vec<_> = got.iter().filter(|got| got.is_video()).collect();
+    assert!(
+        pictures[0].is_keyframe(),
+        "the same headers are not sent again"
+    );
+    assert_eq!(pictures[0].timestamp, 10_370 + 3_040);
+    assert_eq!(pictures[1].timestamp, 10_370 + 3_080);
+}
+
+#[test]
+fn a_track_that_begins_before_the_seam_is_raised_to_it() {
+    let fixture = Fixture::published();
+    let mut player = fixture.play(Join::Live);
+    fixture.gop(10_000, 1);
+    player.got();
+    fixture.unpublish();
+    fixture.publish();
+    fixture.picture(500, true, 100);
+    fixture.sound(400, 100);
+    fixture.sound(520, 100);
+    fixture.pump();
+    let times: Vec<_> = player.media().iter().map(|got| got.timestamp).collect();
+    assert_eq!(times, [10_050, 10_010, 10_070]);
+}
+
+#[test]
+fn changed_headers_are_sent_at_the_seam() {
+    let fixture = Fixture::published();
+    let mut player = fixture.play(Join::Live);
+    fixture.gop(0, 2);
+    player.got();
+    fixture.unpublish();
+    fixture.publish();
+    let new_header = [AVC_HEADER, b"other"].concat();
+    fixture.append(Kind::Video, 0, &new_header);
+    fixture.append(Kind::Audio, 0, AAC_HEADER);
+    fixture.gop(0, 1);
+    let got = player.got();
+    assert_eq!(got[0].payload, new_header);
+    assert!(got[1].is_keyframe());
+}
+
+#[test]
+fn nobody_joins_at_a_keyframe_of_the_publisher_before() {
+    let fixture = Fixture::published();
+    fixture.gop(0, 10);
+    fixture.unpublish();
+    fixture.publish();
+    let mut player = fixture.play(Join::Live);
+    fixture.picture(0, false, 100);
+    fixture.pump();
+    assert_eq!(player.got(), []);
+    fixture.gop(40, 1);
+    assert!(player.media()[0].is_keyframe());
+}
+
+#[test]
+fn at_the_end_players_hear_what_each_kind_of_player_waits_for() {
+    let fixture = Fixture::published();
+    let mut player = fixture.play(Join::Live);
+    fixture.gop(0, 2);
+    player.got();
+    fixture.unpublish();
+    fixture
+        .stream
+        .end(fixture.generation.get(), fixture.now.get());
+    let got = player.got();
+    assert_eq!(
+        (got[0].type_id, &got[0].payload[..]),
+        (4, &b"\0\x01\0\0\0\x01"[..])
+    );
+    let text = |got: &Got| String::from_utf8_lossy(&got.payload).into_owned();
+    assert!(text(&got[1]).contains("NetStream.Play.UnpublishNotify"));
+    assert!(text(&got[2]).contains("NetStream.Play.Stop"));
+    assert_eq!(fixture.end_of(&player), Some(End::Finished));
+    assert!(player.sink.is_finished.load(Ordering::SeqCst));
+}
+
+#[test]
+fn the_wait_for_a_publisher_ends_as_it_should() {
+    let fixture = Fixture::published();
+    let generation = fixture.generation.get();
+    let wait = |generation| {
+        fixture
+            .stream
+            .wait_for_publisher(generation, Duration::ZERO)
+    };
+    fixture.unpublish();
+    assert_eq!(wait(generation), Waited::Deserted);
+    let player = fixture.play(Join::Live);
+    assert_eq!(wait(generation), Waited::TimedOut);
+    fixture.publish();
+    assert_eq!(wait(generation), Waited::Returned);
+    fixture.stream.leave(player.id);
+}
+
+#[test]
+fn metadata_is_an_ecma_array_at_time_zero_and_comes_first() {
+    let fixture = Fixture::published();
+    metadata(&fixture, &[("width", 640.0), ("audiocodecid", 10.0)]);
+    fixture.gop(5_000, 1);
+    let mut player = fixture.play(Join::Live);
+    assert_eq!(metadata_of(&mut player), [["width", "audiocodecid"]]);
+}
+
+#[test]
+fn promises_of_a_track_that_never_comes_are_dropped() {
+    let fixture = Fixture::new();
+    fixture.publish();
+    metadata(&fixture, &[("width", 640.0), ("audiocodecid", 10.0)]);
+    fixture.append(Kind::Video, 0, AVC_HEADER);
+    let mut early = fixture.play(Join::Live);
+    for index in 0..60 {
+        fixture.picture(index * 40, index == 0, 100);
+        fixture.pump();
+        fixture.wait(40);
+    }
+    assert_eq!(
+        metadata_of(&mut early),
+        [vec!["width", "audiocodecid"], vec!["width"]]
+    );
+    let mut late = fixture.play(Join::Live);
+    assert_eq!(metadata_of(&mut late), [["width"]]);
+}
+
+#[test]
+fn a_publisher_without_audio_leaves_no_audio_header_of_the_one_before() {
+    let fixture = Fixture::published();
+    let _player = fixture.play(Join::Live);
+    fixture.gop(0, 2);
+    fixture.unpublish();
+    fixture.publish();
+    fixture.append(Kind::Video, 0, AVC_HEADER);
+    for index in 0..60 {
+        fixture.picture(index * 40, index == 0, 100);
+        fixture.wait(40);
+    }
+    let got = fixture.play(Join::Live).got();
+    assert!(got.iter().all(|got| !got.is_audio()));
+}

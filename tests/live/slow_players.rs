@@ -1,0 +1,174 @@
+//! Players that read slowly, or not at all.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use brooklet::live::subscriber::{End, Join};
+
+use crate::fixture::{Fixture, Got, TestSink};
+
+#[test]
+fn a_player_at_half_the_rate_goes_on_by_skipping_to_keyframes() {
+    let fixture = Fixture::published();
+    let mut slow = fixture.play(Join::Live);
+    let mut fast = fixture.play(Join::Live);
+    let mut skips = Vec::new();
+    for index in 0..1_500u32 {
+        // 1000 bytes every 40 ms; the slow one takes 500.
+        fixture.picture(index * 40, index % 25 == 0, 1_000);
+        slow.sink.set_room(500);
+        skips.extend(fixture.stream.pump(fixture.now.get()).skips);
+        fixture.wait(40);
+    }
+    assert_eq!(fast.media().len(), 1_500);
+    assert_eq!(fixture.end_of(&slow), None);
+
+    let got = slow.media();
+    let mut last = None;
+    for got in &got {
+        let expected = last.map_or(0, |last| last + 1);
+        let is_jump = got.is_keyframe() && got.number() > expected;
+        assert!(
+            got.number() == expected || is_jump,
+            "{} after {last:?}",
+            got.number()
+        );
+        last = Some(got.number());
+    }
+    assert!(got.len() > 500, "{} pictures arrived", got.len());
+    assert!(last > Some(1_400), "the newest is {last:?}");
+    assert_eq!(skips.len(), 1, "one episode is told once");
+    assert!(skips[0].lag > 2_000);
+    let delivered = fixture.stream.leave(slow.id).unwrap();
+    assert!(delivered.skips > 5);
+    assert_eq!(
+        delivered.skipped_messages as usize + got.len(),
+        last.unwrap() as usize + 1
+    );
+}
+
+#[test]
+fn a_burst_from_the_publisher_is_not_the_players_lag() {
+    let fixture = Fixture::published();
+    let mut player = fixture.play(Join::Live);
+    // Five seconds of media at once, as after an outage; the socket takes a second's worth.
+    player.sink.set_room(25_000);
+    fixture.picture(0, true, 1_000);
+    fixture.pump();
+    for index in 1..125 {
+        fixture.picture(index * 40, index % 25 == 0, 1_000);
+    }
+    fixture.pump();
+    fixture.wait(1_000);
+    player.sink.set_room(usize::MAX);
+    fixture.pump();
+    assert_eq!(player.media().len(), 125);
+}
+
+#[test]
+fn a_player_that_never_reads_is_cut_off_and_costs_no_more_than_the_history() {
+    let fixture = Fixture::published();
+    let stalled = fixture.play(Join::Live);
+    stalled.sink.set_room(300);
+    let mut most = 0;
+    for index in 0..1_000u32 {
+        fixture.picture(index * 40, index % 25 == 0, 10_000);
+        fixture.pump();
+        fixture.wait(40);
+        most = most.max(fixture.stream.snapshot().blocks);
+    }
+    assert_eq!(fixture.end_of(&stalled), Some(End::Stalled));
+    assert!(stalled.sink.is_shut.load(Ordering::SeqCst));
+    // 12 s of 250 kB/s, and the newest GOP.
+    assert!(most <= 13 * 250_000 / 16_384 + 2, "{most} blocks");
+}
+
+#[test]
+fn without_slow_players_only_the_newest_gop_is_kept() {
+    let fixture = Fixture::published();
+    let _player = fixture.play(Join::Live);
+    for index in 0..500u32 {
+        fixture.picture(index * 40, index % 25 == 0, 10_000);
+        fixture.pump();
+        fixture.wait(40);
+        assert!(fixture.stream.snapshot().blocks <= 26 * 10_000 / 16_384 + 2);
+    }
+}
+
+#[test]
+fn a_player_that_stops_at_a_boundary_is_cut_off_too() {
+    let fixture = Fixture::published();
+    let sink = Arc::new(TestSink::default());
+    let stalled = fixture.play_with(Join::Live, sink.clone());
+    sink.set_room(0);
+    for index in 0..600u32 {
+        fixture.picture(index * 40, index % 25 == 0, 1_000);
+        fixture.pump();
+        fixture.wait(40);
+    }
+    assert_eq!(fixture.end_of(&stalled), Some(End::Stalled));
+}
+
+#[test]
+fn when_even_the_newest_keyframe_is_evicted_joiners_wait_for_the_next() {
+    // Twelve blocks: the log may hold six, 96 KiB.
+    let fixture = Fixture::with(12, 0);
+    fixture.publish();
+    fixture.headers();
+    fixture.picture(0, true, 50_000);
+    for index in 1..10 {
+        fixture.picture(index * 40, false, 20_000);
+    }
+    let mut player = fixture.play(Join::Live);
+    assert_eq!(player.got(), []);
+    fixture.picture(400, true, 1_000);
+    fixture.pump();
+    assert!(player.media()[0].is_keyframe());
+}
+
+#[test]
+fn a_message_larger_than_the_share_is_dropped_and_pictures_wait_for_a_keyframe() {
+    let fixture = Fixture::with(12, 0);
+    fixture.publish();
+    fixture.headers();
+    let mut player = fixture.play(Join::Live);
+    fixture.picture(0, true, 1_000);
+    fixture.pump();
+    fixture.picture(40, true, 200_000);
+    fixture.picture(80, false, 1_000);
+    fixture.picture(120, true, 1_000);
+    fixture.pump();
+    let times: Vec<_> = player
+        .media()
+        .iter()
+        .filter(|got| got.is_video())
+        .map(|got| got.timestamp)
+        .collect();
+    assert_eq!(times, [0, 120]);
+}
+
+#[test]
+fn a_batch_waits_for_company_but_never_a_keyframe() {
+    let fixture = Fixture::with(1024, 350);
+    fixture.publish();
+    fixture.headers();
+    let mut player = fixture.play(Join::Live);
+    let mut sends = Vec::new();
+    for index in 0..30u32 {
+        fixture.picture(index * 40, index % 20 == 0, 1_000);
+        fixture.pump();
+        sends.push(
+            player
+                .media()
+                .iter()
+                .filter(|got| Got::is_video(got))
+                .count(),
+        );
+        fixture.wait(40);
+    }
+    // The keyframe at once; then what comes in 350 ms; then up to the next keyframe, at once.
+    assert_eq!(sends[0], 1);
+    assert_eq!(sends[1..10], [0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(sends[10], 10);
+    assert_eq!(sends[20], 10);
+}
