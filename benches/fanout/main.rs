@@ -1,0 +1,253 @@
+//! The fan-out benchmark: what relaying one stream to many players costs, beside a bare loop.
+//!
+//! ```text
+//! cargo bench --bench fanout -- [--quick | --full] [--rounds N] [--seconds N] [--players N,N,..]
+//!                               [--command "PROGRAM ARGUMENTS {address}"]
+//! ```
+//!
+//! Each round runs each scenario against three servers in turn, each a fresh process: brooklet, the bare
+//! loop (this program again, see `bare_loop`), and brooklet with `--batch 350ms`. Publishers send 4 Mbit/s
+//! at 30 frames a second and 43 audio messages a second in real time; players check every byte and take the
+//! time each message needed. After all have joined and 2 s more, the window is measured (10 s, with
+//! `--quick` 4 s; an even number, since a GOP has 2 s and half a GOP more or less would move the result by
+//! some per cent): the server's CPU time (see `process::CpuTime`) over the payload bytes that all players got.
+//!
+//! On loopback the receiving half of TCP runs inside the sender's system call, and players share the
+//! processors with the server. Both are the same for all, so ratios mean more than figures.
+//!
+//! Exit code 1: a server did not answer, or a player saw something missing, twice, or corrupt. Slowness
+//! is reported, not judged.
+
+mod amf;
+mod bare_loop;
+mod client;
+mod media;
+mod players;
+mod process;
+mod publishers;
+mod report;
+mod view;
+mod wire;
+
+use std::env;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use players::Players;
+use process::{Load, Server};
+use publishers::Publishing;
+use report::{Outcome, Report, Target};
+
+/// Players come into the middle of a GOP.
+const HEAD_START: Duration = Duration::from_millis(500);
+const WARM_UP: Duration = Duration::from_secs(2);
+const BATCH: &str = "350ms";
+/// The hidden argument that makes this program the bare loop.
+const BARE_LOOP: &str = "--bare-loop";
+
+/// So many streams, so many players each.
+#[derive(Clone, Copy)]
+pub(crate) struct Scenario {
+    streams: u32,
+    players: usize,
+}
+
+struct Options {
+    scenarios: Vec<Scenario>,
+    rounds: usize,
+    window: Duration,
+    /// Replaces brooklet; there is no batched column then.
+    command: Option<Vec<String>>,
+}
+
+fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    if let (Some(BARE_LOOP), Some(address)) = (arguments.next().as_deref(), arguments.next()) {
+        let address = address.parse().map_err(std::io::Error::other);
+        return exit_code(
+            address
+                .and_then(bare_loop::run)
+                .map_err(|e| format!("bare loop: {e}")),
+        );
+    }
+    if env::args().len() == 1 {
+        // As `cargo test --all-targets` runs it: minutes of load are no test.
+        println!("run it with: cargo bench --bench fanout");
+        return ExitCode::SUCCESS;
+    }
+    exit_code(parse_options().and_then(|options| run(&options)))
+}
+
+fn exit_code(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse_options() -> Result<Options, String> {
+    use lexopt::prelude::*;
+    let one_stream = |players| Scenario {
+        streams: 1,
+        players,
+    };
+    let many_streams = Scenario {
+        streams: 20,
+        players: 10,
+    };
+    let mut scenarios: Vec<_> = [1, 50, 200].map(one_stream).into();
+    let (mut rounds, mut seconds, mut command) = (3, 10.0, None);
+    let mut parser = lexopt::Parser::from_env();
+    let mut parse = || -> Result<(), lexopt::Error> {
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("bench") => {} // cargo passes it
+                Long("quick") => {
+                    scenarios = [1, 50].map(one_stream).into();
+                    seconds = 4.0;
+                }
+                Long("full") => {
+                    scenarios = [1, 50, 200, 500].map(one_stream).into();
+                    scenarios.push(many_streams);
+                }
+                Long("rounds") => rounds = parser.value()?.parse::<usize>()?.max(1),
+                Long("seconds") => seconds = parser.value()?.parse::<f64>()?.clamp(0.5, 600.0),
+                Long("players") => {
+                    let list = parser.value()?.string()?;
+                    let counts: Result<Vec<usize>, _> = list.split(',').map(str::parse).collect();
+                    let counts = counts.map_err(|error| format!("--players {list}: {error}"))?;
+                    scenarios = counts.into_iter().map(|n| one_stream(n.max(1))).collect();
+                }
+                Long("command") => {
+                    let line = parser.value()?.string()?;
+                    command = Some(line.split_whitespace().map(str::to_owned).collect());
+                }
+                _ => return Err(argument.unexpected()),
+            }
+        }
+        Ok(())
+    };
+    parse().map_err(|error| error.to_string())?;
+    Ok(Options {
+        scenarios,
+        rounds,
+        window: Duration::from_secs_f64(seconds),
+        command,
+    })
+}
+
+/// The servers to compare, and how to start each.
+fn targets(options: &Options) -> Result<Vec<(Target, Vec<String>)>, String> {
+    let own = env::current_exe().map_err(|error| format!("own path: {error}"))?;
+    let own = own.to_string_lossy().into_owned();
+    let bare_loop = vec![own, BARE_LOOP.into(), "{address}".into()];
+    if let Some(command) = &options.command {
+        return Ok(vec![
+            (Target::Server, command.clone()),
+            (Target::BareLoop, bare_loop),
+        ]);
+    }
+    let limits = "--rtmp {address} --log warn --max-connections 1024 --max-per-address 1024";
+    let mut brooklet = vec![env!("CARGO_BIN_EXE_brooklet").to_owned()];
+    brooklet.extend(limits.split(' ').map(str::to_owned));
+    let mut batched = brooklet.clone();
+    batched.extend(["--batch".to_owned(), BATCH.to_owned()]);
+    Ok(vec![
+        (Target::Server, brooklet),
+        (Target::BareLoop, bare_loop),
+        (Target::Batched, batched),
+    ])
+}
+
+fn run(options: &Options) -> Result<(), String> {
+    if !cfg!(target_os = "linux") {
+        println!("the fan-out benchmark reads /proc, so it runs on Linux only");
+        return Ok(());
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        let registered = signal_hook::flag::register(signal, Arc::clone(&stop));
+        registered.map_err(|error| format!("signal {signal}: {error}"))?;
+    }
+    let mut targets = targets(options)?;
+    let mut report = Report::new(&options.scenarios);
+    for round in 1..=options.rounds {
+        for (row, scenario) in options.scenarios.iter().enumerate() {
+            for (target, command) in &targets {
+                let measured = measure(command, *scenario, options.window, &stop);
+                let outcome = measured.map_err(|error| format!("{target}: {error}"))?;
+                eprintln!("round {round}, {scenario}, {target}: {outcome}");
+                report.add(row, *target, outcome);
+            }
+            // Nobody is always the first.
+            targets.rotate_left(1);
+        }
+    }
+    print!("{report}");
+    match report.fault_count() {
+        0 => Ok(()),
+        count => Err(format!("{count} faults, listed above")),
+    }
+}
+
+/// One server's run from start to end.
+fn measure(
+    command: &[String],
+    scenario: Scenario,
+    window: Duration,
+    stop: &AtomicBool,
+) -> Result<Outcome, String> {
+    let server = Server::start(command)?;
+    let idle = server.resident();
+    let publishing = Publishing::start(server.address, scenario.streams)?;
+    pause(HEAD_START, stop)?;
+    let players = Players::start(server.address, scenario.streams, scenario.players)?;
+    let deadline = Instant::now() + players::JOIN_TIMEOUT;
+    while !players.have_joined() {
+        if Instant::now() > deadline {
+            return Err("not all players got a keyframe".into());
+        }
+        pause(Duration::from_millis(20), stop)?;
+    }
+    pause(WARM_UP, stop)?;
+
+    let before = Load::read(&server);
+    players.count_messages(true);
+    pause(window, stop)?;
+    let load = Load::read(&server).since(&before);
+    players.count_messages(false);
+    let resident = server.resident();
+
+    let sent = publishing.end()?;
+    let tally = players.end(&sent.counts)?;
+    drop(sent.publishers);
+    Ok(Outcome {
+        cpu_per_gb: load.server.as_secs_f64() / (tally.payload_bytes as f64 / 1e9),
+        idle,
+        resident,
+        latest: sent.latest,
+        others: load.others.as_secs_f64() / window.as_secs_f64(),
+        tally,
+    })
+}
+
+/// Sleeps, unless a signal asks to end.
+fn pause(duration: Duration, stop: &AtomicBool) -> Result<(), String> {
+    let end = Instant::now() + duration;
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return Err("interrupted".into());
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        thread::sleep(left.min(Duration::from_millis(50)));
+    }
+}
