@@ -381,8 +381,8 @@ impl Stream {
         self.changed.notify_all();
     }
 
-    /// Attaches a subscriber and sends it what there is.
-    pub fn subscribe(&self, mut subscriber: Subscriber, now: Millis) -> Result<(), Closed> {
+    /// Attaches a subscriber and sends it what there is. True when something is left unsent.
+    pub fn subscribe(&self, mut subscriber: Subscriber, now: Millis) -> Result<bool, Closed> {
         let mut state = lock(&self.state);
         if state.is_closed {
             return Err(Closed);
@@ -390,25 +390,29 @@ impl Stream {
         subscriber.attach(&state.log);
         state.subscribers.push(subscriber);
         let last = state.subscribers.len() - 1;
-        state.pump_some(last..last + 1, self.max_lag, now);
-        Ok(())
+        Ok(state.pump_some(last..last + 1, self.max_lag, now))
     }
 
-    /// Does something to a subscriber, then pumps it. Returns why it is to be removed, if it is.
+    /// Does something to a subscriber, then pumps it. True when something is left unsent; the
+    /// error says why it is to be removed.
     pub fn with_subscriber(
         &self,
         id: u64,
         now: Millis,
         act: impl FnOnce(&mut Subscriber),
-    ) -> Option<End> {
+    ) -> Result<bool, End> {
         let mut state = lock(&self.state);
-        let index = state
+        let found = state
             .subscribers
             .iter()
-            .position(|subscriber| subscriber.id() == id)?;
+            .position(|subscriber| subscriber.id() == id);
+        let Some(index) = found else { return Ok(false) };
         act(&mut state.subscribers[index]);
-        state.pump_some(index..index + 1, self.max_lag, now);
-        state.subscribers[index].end().cloned()
+        let has_unsent = state.pump_some(index..index + 1, self.max_lag, now);
+        match state.subscribers[index].end() {
+            Some(end) => Err(end.clone()),
+            None => Ok(has_unsent),
+        }
     }
 
     /// Detaches a subscriber; returns what it was sent.

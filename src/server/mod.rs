@@ -10,9 +10,11 @@
 
 mod connections;
 mod listener;
+mod playing;
 mod publishing;
 mod rtmp_conn;
 mod socket;
+mod text;
 
 use std::fmt;
 use std::io;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::rtmp_conn::{megabytes, seconds};
+use super::text::{megabytes, seconds};
 use super::{Shared, millis};
 use crate::live::Millis;
 use crate::live::log::Kind;
@@ -78,13 +78,12 @@ impl Publishing {
         timestamp: u32,
         payload: &BlockPayload,
         now: Millis,
-    ) -> Result<(), String> {
+    ) -> Result<(), Superseded> {
         self.bytes += payload.len() as u64;
         self.messages += 1;
         let appended = self
             .stream
-            .append(self.generation, kind, timestamp, payload, now)
-            .map_err(superseded)?;
+            .append(self.generation, kind, timestamp, payload, now)?;
         if appended == Appended::OutOfBlocks {
             self.dropped += 1;
             if self
@@ -112,10 +111,8 @@ impl Publishing {
         &mut self,
         properties: Option<Vec<(String, Value)>>,
         now: Millis,
-    ) -> Result<(), String> {
-        self.stream
-            .set_metadata(self.generation, properties, now)
-            .map_err(superseded)
+    ) -> Result<(), Superseded> {
+        self.stream.set_metadata(self.generation, properties, now)
     }
 
     /// Sends players what they haven't got yet.
@@ -252,8 +249,4 @@ impl Publishing {
             }
         }
     }
-}
-
-fn superseded(_: Superseded) -> String {
-    "another publisher has taken over".to_owned()
 }

@@ -1,21 +1,23 @@
 //! One RTMP connection: its thread reads, feeds the session, acts on each event, sends the
 //! replies, and pumps the streams that it publishes.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::connections::Permit;
+use super::playing::Playing;
 use super::publishing::Publishing;
 use super::socket::Socket;
+use super::text::{in_brackets, without_query};
 use super::{Shared, millis};
 use crate::live::Millis;
 use crate::live::arena::Arena;
 use crate::live::framing::Framing;
 use crate::live::log::Kind;
-use crate::live::stream::{Busy, Publisher, Stream};
-use crate::live::subscriber::{Join, Sink, Subscriber};
+use crate::live::stream::{Busy, Publisher};
+use crate::live::subscriber::{self, Join, Sink, Subscriber};
 use crate::rtmp::Error;
 use crate::rtmp::server_session::{Event, MediaKind, ServerSession};
 use crate::rtmp::stream_key::{StreamKey, query_value};
@@ -27,16 +29,11 @@ const SMALL_BUFFER_LEN: usize = 1024;
 /// Read buffer of a publisher: most pictures come with one read.
 const LARGE_BUFFER_LEN: usize = 32 * 1024;
 
-/// How often a connection wakes when nothing comes: players to pump a tail that no publisher
-/// pumps, publishers to notice that they are idle.
+/// How often a connection wakes when nothing comes.
 const TICK: Duration = Duration::from_secs(5);
 
 /// How often a publisher's thread wakes while some player has unsent bytes.
 const TAIL_TICK: Duration = Duration::from_millis(50);
-
-/// A player that waits for a stream is pinged this often, since some hang up after 30 s of
-/// silence.
-const PING_INTERVAL: Millis = 20_000;
 
 /// Serves a connection to its end.
 pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, permit: Permit) {
@@ -85,16 +82,6 @@ struct Connection {
     last_read: Millis,
 }
 
-/// A stream that is played on a message stream of this connection.
-struct Playing {
-    message_stream_id: u32,
-    stream: Arc<Stream>,
-    subscriber: u64,
-    since: Millis,
-    /// Bytes delivered at the last tick, and when that number last changed.
-    progress: (u64, Millis),
-}
-
 /// Why a connection ended.
 #[derive(Debug)]
 enum End {
@@ -108,8 +95,10 @@ enum End {
     Timeout(&'static str),
     /// A publish or play was refused; the client has been told why.
     Refused(String),
-    /// The connection's work is done; why.
-    Done(String),
+    /// What it plays has ended, or can't be sent to it.
+    Player(subscriber::End),
+    /// Another publisher has taken over.
+    Superseded,
     /// The server stops.
     Stopping,
 }
@@ -122,7 +111,8 @@ impl std::fmt::Display for End {
             End::Protocol(error) => write!(f, "protocol error: {error}"),
             End::Timeout(what) => write!(f, "timed out waiting for {what}"),
             End::Refused(why) => write!(f, "refused: {why}"),
-            End::Done(why) => f.write_str(why),
+            End::Player(end) => write!(f, "{end}"),
+            End::Superseded => f.write_str("another publisher has taken over"),
             End::Stopping => f.write_str("the server stops"),
         }
     }
@@ -132,8 +122,8 @@ impl Connection {
     fn serve(&mut self) -> End {
         let mut buffer = vec![0; SMALL_BUFFER_LEN];
         loop {
-            if let Err(error) = self.set_read_timeout() {
-                return End::Lost(error.kind());
+            if let Err(end) = self.check_deadline().and_then(|()| self.set_read_timeout()) {
+                return end;
             }
             let result = match self.socket.read(&mut buffer) {
                 Ok(0) if self.shared.is_stopping() => Err(End::Stopping),
@@ -196,7 +186,7 @@ impl Connection {
                 if let (Some(publishing), Some(payload)) = (publishing, self.session.payload()) {
                     publishing
                         .append(kind, timestamp, payload, now)
-                        .map_err(End::Done)?;
+                        .map_err(|_| End::Superseded)?;
                 }
             }
             Event::Metadata {
@@ -206,17 +196,17 @@ impl Connection {
                 if let Some(publishing) = find(&mut self.publishing, message_stream_id) {
                     publishing
                         .set_metadata(properties, now)
-                        .map_err(End::Done)?;
+                        .map_err(|_| End::Superseded)?;
                 }
             }
             Event::Connect(connect) => {
                 log::debug!(
                     "#{} connect to app {:?} by {:?}",
                     self.id,
-                    without_secrets(&connect.app),
+                    without_query(&connect.app),
                     connect.flash_ver
                 );
-                self.client = printable(&connect.flash_ver);
+                self.client = in_brackets(&connect.flash_ver);
                 self.app = connect.app;
                 self.session.accept_connect();
             }
@@ -339,15 +329,14 @@ impl Connection {
         let control = self
             .session
             .accept_play(message_stream_id, &key.to_string());
-        let subscriber = self.shared.next_subscriber();
-        let stream = self.shared.table.with(&key, |stream| {
-            let framing = Framing::Rtmp { message_stream_id };
+        let framing = Framing::Rtmp { message_stream_id };
+        let subscriber = |id| {
             let sink: Arc<dyn Sink> = self.socket.clone();
-            let subscriber = Subscriber::new(subscriber, sink, framing, join, control.clone());
-            stream.subscribe(subscriber, now)?;
-            Ok(Arc::clone(stream))
-        });
-        let state = if stream.snapshot().is_live {
+            Subscriber::new(id, sink, framing, join, control.clone())
+        };
+        let shared = &self.shared;
+        let playing = Playing::start(shared, self.id, &key, message_stream_id, subscriber, now);
+        let state = if playing.is_live() {
             ""
         } else {
             ", waiting for its publisher"
@@ -358,14 +347,7 @@ impl Connection {
             self.peer,
             self.client
         );
-        let progress = (0, now);
-        self.playing.push(Playing {
-            message_stream_id,
-            stream,
-            subscriber,
-            since: now,
-            progress,
-        });
+        self.playing.push(playing);
         Ok(())
     }
 
@@ -380,27 +362,8 @@ impl Connection {
             .position(|p| p.message_stream_id == message_stream_id);
         if let Some(index) = found {
             let playing = self.playing.swap_remove(index);
-            self.leave(&playing, why, now);
+            playing.leave(&self.shared, why, now);
         }
-    }
-
-    fn leave(&self, playing: &Playing, why: &str, now: Millis) {
-        let delivered = playing.stream.leave(playing.subscriber).unwrap_or_default();
-        let skips = match delivered.skips {
-            0 => String::new(),
-            skips => format!(
-                ", {skips} skips over {} messages because it was too slow",
-                delivered.skipped_messages
-            ),
-        };
-        log::info!(
-            "#{} {}: stopped playing after {}, {} sent{skips}: {why}",
-            self.id,
-            playing.stream.key(),
-            seconds(now - playing.since),
-            megabytes(delivered.bytes),
-        );
-        self.shared.table.remove_unused(&playing.stream);
     }
 
     fn with_subscriber(
@@ -413,13 +376,8 @@ impl Connection {
             .playing
             .iter()
             .find(|p| p.message_stream_id == message_stream_id);
-        let Some(playing) = playing else {
-            return Ok(());
-        };
-        match playing.stream.with_subscriber(playing.subscriber, now, act) {
-            Some(end) => Err(End::Done(end.to_string())),
-            None => Ok(()),
-        }
+        let result = playing.map(|playing| playing.with_subscriber(now, act));
+        result.transpose().map(|_| ()).map_err(End::Player)
     }
 
     /// Sends what the session has to say. Once something is played, only the streams write to
@@ -449,18 +407,26 @@ impl Connection {
         Ok(())
     }
 
+    /// A client that sends a byte now and then doesn't stretch a phase.
+    fn check_deadline(&self) -> Result<(), End> {
+        if self
+            .deadline
+            .is_none_or(|deadline| self.shared.now() < deadline)
+        {
+            return Ok(());
+        }
+        Err(End::Timeout(if !self.session.is_handshaken() {
+            "the handshake"
+        } else if !self.session.is_connected() {
+            "the connect command"
+        } else {
+            "publish or play"
+        }))
+    }
+
     /// Nothing has come for a while.
     fn tick(&mut self) -> Result<(), End> {
         let now = self.shared.now();
-        if self.deadline.is_some_and(|deadline| now >= deadline) {
-            return Err(End::Timeout(if !self.session.is_handshaken() {
-                "the handshake"
-            } else if !self.session.is_connected() {
-                "the connect command"
-            } else {
-                "publish or play"
-            }));
-        }
         let silence = now.saturating_sub(self.last_read);
         let is_publishing = self.publishing.iter().any(Publishing::is_live);
         if is_publishing && silence >= millis(self.shared.config.idle_timeout) {
@@ -476,33 +442,15 @@ impl Connection {
         }
         self.publishing
             .retain_mut(|publishing| !publishing.is_over(now));
-        for index in 0..self.playing.len() {
-            self.tick_player(index, now)?;
+        for playing in &mut self.playing {
+            if playing.tick(now).map_err(End::Player)? {
+                self.session.ping(now as u32);
+            }
         }
         Ok(())
     }
 
-    fn tick_player(&mut self, index: usize, now: Millis) -> Result<(), End> {
-        let Some(playing) = self.playing.get_mut(index) else {
-            return Ok(());
-        };
-        let mut bytes = 0;
-        let end = playing
-            .stream
-            .with_subscriber(playing.subscriber, now, |s| bytes = s.delivered().bytes);
-        if let Some(end) = end {
-            return Err(End::Done(end.to_string()));
-        }
-        if bytes != playing.progress.0 {
-            playing.progress = (bytes, now);
-        } else if now.saturating_sub(playing.progress.1) >= PING_INTERVAL {
-            playing.progress.1 = now;
-            self.session.ping(now as u32);
-        }
-        Ok(())
-    }
-
-    fn set_read_timeout(&mut self) -> io::Result<()> {
+    fn set_read_timeout(&mut self) -> Result<(), End> {
         let now = self.shared.now();
         let config = &self.shared.config;
         let mut timeout = TICK;
@@ -512,6 +460,9 @@ impl Connection {
         if !self.publishing.is_empty() {
             timeout = timeout.min(config.idle_timeout);
         }
+        for playing in &self.playing {
+            timeout = timeout.min(playing.tick_interval());
+        }
         for publishing in &self.publishing {
             if publishing.has_unsent(now) {
                 timeout = timeout.min(TAIL_TICK);
@@ -520,7 +471,9 @@ impl Connection {
             }
         }
         if timeout != self.read_timeout {
-            self.socket.set_read_timeout(timeout)?;
+            self.socket
+                .set_read_timeout(timeout)
+                .map_err(|error| End::Lost(error.kind()))?;
             self.read_timeout = timeout;
         }
         Ok(())
@@ -535,10 +488,10 @@ impl Connection {
         let is_player = !self.playing.is_empty();
         let why = match self.playing.first() {
             // The stream knows better than the socket why a player was cut off.
-            Some(playing) => playing
-                .stream
-                .with_subscriber(playing.subscriber, now, |_| {})
-                .map_or_else(|| end.to_string(), |end| end.to_string()),
+            Some(playing) => match playing.with_subscriber(now, |_| {}) {
+                Ok(_) => end.to_string(),
+                Err(end) => end.to_string(),
+            },
             None => end.to_string(),
         };
         let is_lost = matches!(end, End::Closed | End::Lost(_));
@@ -550,7 +503,7 @@ impl Connection {
             publishing.unpublish(&why, now);
         }
         for playing in std::mem::take(&mut self.playing) {
-            self.leave(&playing, &why, now);
+            playing.leave(&self.shared, &why, now);
         }
         if !is_lost && !self.shared.is_stopping() {
             self.socket.drain();
@@ -571,39 +524,4 @@ fn nonce(bytes: &mut [u8]) {
     if getrandom::fill(bytes).is_err() {
         bytes.fill(0x42);
     }
-}
-
-/// What a client says of itself, made safe for a log line, in brackets; empty if it says nothing.
-fn printable(text: &str) -> String {
-    if text.is_empty() {
-        return String::new();
-    }
-    let shown: String = text
-        .chars()
-        .take(60)
-        .flat_map(char::escape_default)
-        .collect();
-    format!(" ({shown})")
-}
-
-/// An app without its query, where keys may stand.
-fn without_secrets(app: &str) -> &str {
-    app.split('?').next().unwrap_or_default()
-}
-
-pub(super) fn seconds(duration: Millis) -> String {
-    match duration {
-        0..60_000 => format!("{:.1} s", duration as f64 / 1000.0),
-        _ => {
-            let minutes = duration / 60_000;
-            match minutes / 60 {
-                0 => format!("{minutes} min {} s", duration / 1000 % 60),
-                hours => format!("{hours} h {} min", minutes % 60),
-            }
-        }
-    }
-}
-
-pub(super) fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
 }

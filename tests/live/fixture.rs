@@ -15,15 +15,16 @@ use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use brooklet::rtmp::chunk_writer::CHUNK_SIZE;
 use brooklet::rtmp::stream_key::StreamKey;
 
-pub const AVC_HEADER: &[u8] = b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE1\0\x04\x67\x42\xC0\x1E\x01\0\0";
-pub const AAC_HEADER: &[u8] = b"\xAF\0\x12\x10";
+pub(crate) const AVC_HEADER: &[u8] =
+    b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE1\0\x04\x67\x42\xC0\x1E\x01\0\0";
+pub(crate) const AAC_HEADER: &[u8] = b"\xAF\0\x12\x10";
 
 /// A socket that takes as much as the test allows.
-pub struct TestSink {
+pub(crate) struct TestSink {
     taken: Mutex<Vec<u8>>,
     room: AtomicUsize,
-    pub is_shut: AtomicBool,
-    pub is_finished: AtomicBool,
+    pub(crate) is_shut: AtomicBool,
+    pub(crate) is_finished: AtomicBool,
 }
 
 impl Default for TestSink {
@@ -39,7 +40,7 @@ impl Default for TestSink {
 
 impl TestSink {
     /// Bytes that it takes from now on before it blocks.
-    pub fn set_room(&self, room: usize) {
+    pub(crate) fn set_room(&self, room: usize) {
         self.room.store(room, Ordering::SeqCst);
     }
 }
@@ -80,50 +81,50 @@ impl Sink for TestSink {
 
 /// A message as a player got it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Got {
-    pub type_id: u8,
-    pub timestamp: u32,
-    pub payload: Vec<u8>,
+pub(crate) struct Got {
+    pub(crate) type_id: u8,
+    pub(crate) timestamp: u32,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Got {
-    pub fn is_video(&self) -> bool {
+    pub(crate) fn is_video(&self) -> bool {
         self.type_id == 9
     }
 
-    pub fn is_audio(&self) -> bool {
+    pub(crate) fn is_audio(&self) -> bool {
         self.type_id == 8
     }
 
-    pub fn is_keyframe(&self) -> bool {
+    pub(crate) fn is_keyframe(&self) -> bool {
         self.is_video() && self.payload[0] == 0x17 && self.payload[1] == 1
     }
 
-    pub fn is_header(&self) -> bool {
+    pub(crate) fn is_header(&self) -> bool {
         self.payload[1] == 0 && self.type_id != 18
     }
 
     /// The number that [`Fixture`] put into the payload.
-    pub fn number(&self) -> u32 {
+    pub(crate) fn number(&self) -> u32 {
         u32::from_be_bytes(self.payload[5..9].try_into().unwrap())
     }
 }
 
-pub struct Player {
-    pub id: u64,
-    pub sink: Arc<TestSink>,
+pub(crate) struct Player {
+    pub(crate) id: u64,
+    pub(crate) sink: Arc<TestSink>,
     reader: ChunkReader<Heap>,
     read: usize,
 }
 
 impl Player {
     /// Makes room for bytes, so that taking them allocates nothing.
-    pub fn reserve(&self, bytes: usize) {
+    pub(crate) fn reserve(&self, bytes: usize) {
         self.sink.taken.lock().unwrap().reserve(bytes);
     }
 
     /// The whole messages that came since the last call. What comes must always parse.
-    pub fn got(&mut self) -> Vec<Got> {
+    pub(crate) fn got(&mut self) -> Vec<Got> {
         let taken = self.sink.taken.lock().unwrap();
         let mut input = &taken[self.read..];
         let mut messages = Vec::new();
@@ -143,31 +144,31 @@ impl Player {
     }
 
     /// Audio and video that came, without headers.
-    pub fn media(&mut self) -> Vec<Got> {
+    pub(crate) fn media(&mut self) -> Vec<Got> {
         let is_media = |got: &Got| (got.is_audio() || got.is_video()) && !got.is_header();
         self.got().into_iter().filter(is_media).collect()
     }
 }
 
-pub struct Fixture {
-    pub arena: Arena,
-    pub stream: Stream,
-    pub now: Cell<u64>,
-    pub generation: Cell<u64>,
+pub(crate) struct Fixture {
+    pub(crate) arena: Arena,
+    pub(crate) stream: Stream,
+    pub(crate) now: Cell<u64>,
+    pub(crate) generation: Cell<u64>,
     next_number: Cell<u32>,
     next_player: Cell<u64>,
 }
 
-pub const HOME: [u8; 4] = [192, 0, 2, 1];
-pub const AWAY: [u8; 4] = [192, 0, 2, 2];
+pub(crate) const HOME: [u8; 4] = [192, 0, 2, 1];
+pub(crate) const AWAY: [u8; 4] = [192, 0, 2, 2];
 
 impl Fixture {
-    pub fn new() -> Fixture {
+    pub(crate) fn new() -> Fixture {
         Fixture::with(1024, 0)
     }
 
     /// A stream in an arena of some blocks, with a batch time in ms.
-    pub fn with(blocks: usize, batch: u64) -> Fixture {
+    pub(crate) fn with(blocks: usize, batch: u64) -> Fixture {
         let arena = Arena::new(blocks * BLOCK_LEN);
         let settings = Settings {
             arena: arena.clone(),
@@ -186,27 +187,27 @@ impl Fixture {
     }
 
     /// A stream that is published, with AVC and AAC headers.
-    pub fn published() -> Fixture {
+    pub(crate) fn published() -> Fixture {
         let fixture = Fixture::new();
         fixture.publish();
         fixture.headers();
         fixture
     }
 
-    pub fn publish(&self) {
+    pub(crate) fn publish(&self) {
         self.try_publish(HOME).unwrap();
     }
 
-    pub fn headers(&self) {
+    pub(crate) fn headers(&self) {
         self.append(Kind::Video, 0, AVC_HEADER);
         self.append(Kind::Audio, 0, AAC_HEADER);
     }
 
-    pub fn try_publish(&self, address: [u8; 4]) -> Result<Accepted, Busy> {
+    pub(crate) fn try_publish(&self, address: [u8; 4]) -> Result<Accepted, Busy> {
         self.try_publish_with(address, &Arc::default())
     }
 
-    pub fn try_publish_with(
+    pub(crate) fn try_publish_with(
         &self,
         address: [u8; 4],
         sink: &Arc<TestSink>,
@@ -222,15 +223,15 @@ impl Fixture {
         result
     }
 
-    pub fn unpublish(&self) {
+    pub(crate) fn unpublish(&self) {
         self.stream.unpublish(self.generation.get());
     }
 
-    pub fn play(&self, join: Join) -> Player {
+    pub(crate) fn play(&self, join: Join) -> Player {
         self.play_with(join, Arc::default())
     }
 
-    pub fn play_with(&self, join: Join, sink: Arc<TestSink>) -> Player {
+    pub(crate) fn play_with(&self, join: Join, sink: Arc<TestSink>) -> Player {
         let id = self.next_player.get();
         self.next_player.set(id + 1);
         let framing = Framing::Rtmp {
@@ -254,11 +255,11 @@ impl Fixture {
     }
 
     /// Lets time pass.
-    pub fn wait(&self, ms: u64) {
+    pub(crate) fn wait(&self, ms: u64) {
         self.now.set(self.now.get() + ms);
     }
 
-    pub fn append(&self, kind: Kind, timestamp: u32, payload: &[u8]) -> Appended {
+    pub(crate) fn append(&self, kind: Kind, timestamp: u32, payload: &[u8]) -> Appended {
         let (generation, now) = (self.generation.get(), self.now.get());
         self.stream.heard(now);
         self.stream
@@ -266,18 +267,18 @@ impl Fixture {
             .unwrap()
     }
 
-    pub fn pump(&self) -> bool {
+    pub(crate) fn pump(&self) -> bool {
         self.stream.pump(self.now.get()).has_unsent
     }
 
     /// A picture of `len` bytes that carries a running number, which is returned.
-    pub fn picture(&self, timestamp: u32, is_keyframe: bool, len: usize) -> u32 {
+    pub(crate) fn picture(&self, timestamp: u32, is_keyframe: bool, len: usize) -> u32 {
         let first = if is_keyframe { 0x17 } else { 0x27 };
         self.numbered(Kind::Video, timestamp, [first, 1, 0, 0, 0], len)
     }
 
     /// An AAC frame of `len` bytes, numbered likewise.
-    pub fn sound(&self, timestamp: u32, len: usize) -> u32 {
+    pub(crate) fn sound(&self, timestamp: u32, len: usize) -> u32 {
         self.numbered(Kind::Audio, timestamp, [0xAF, 1, 0, 0, 0], len)
     }
 
@@ -295,7 +296,7 @@ impl Fixture {
 
     /// A GOP at 25 pictures a second from `timestamp` on, each picture followed by a sound 10 ms
     /// later, in real time, pumped.
-    pub fn gop(&self, timestamp: u32, pictures: u32) {
+    pub(crate) fn gop(&self, timestamp: u32, pictures: u32) {
         for index in 0..pictures {
             let timestamp = timestamp.wrapping_add(index * 40);
             self.picture(timestamp, index == 0, 1_000);
@@ -306,8 +307,9 @@ impl Fixture {
     }
 
     /// Why a player is to be removed, if it is.
-    pub fn end_of(&self, player: &Player) -> Option<End> {
+    pub(crate) fn end_of(&self, player: &Player) -> Option<End> {
         self.stream
             .with_subscriber(player.id, self.now.get(), |_| {})
+            .err()
     }
 }

@@ -15,6 +15,7 @@ fn a_paused_player_gets_nothing_and_resumes_at_a_keyframe() {
         fixture
             .stream
             .with_subscriber(id, fixture.now.get(), |s| s.set_paused(is_paused))
+            .unwrap()
     };
     set_paused(true);
     fixture.gop(400, 10);
@@ -38,6 +39,7 @@ fn video_that_is_wanted_again_comes_back_with_a_keyframe() {
         fixture
             .stream
             .with_subscriber(id, fixture.now.get(), |s| s.set_video(is_wanted))
+            .unwrap()
     };
     set_video(false);
     fixture.gop(400, 10);
@@ -61,7 +63,8 @@ fn audio_can_be_left_out() {
     let mut player = fixture.play(Join::Live);
     fixture
         .stream
-        .with_subscriber(player.id, fixture.now.get(), |s| s.set_audio(false));
+        .with_subscriber(player.id, fixture.now.get(), |s| s.set_audio(false))
+        .unwrap();
     fixture.gop(0, 10);
     assert!(player.media().iter().all(Got::is_video));
 }
@@ -77,7 +80,8 @@ fn control_bytes_wait_for_the_end_of_a_message() {
     let ping = b"\x02\0\0\0\0\0\x06\x04\0\0\0\0\0\x06\0\0\0\x01";
     fixture
         .stream
-        .with_subscriber(player.id, fixture.now.get(), |s| s.queue_control(ping));
+        .with_subscriber(player.id, fixture.now.get(), |s| s.queue_control(ping))
+        .unwrap();
     fixture.picture(40, false, 1_000);
     player.sink.set_room(usize::MAX);
     fixture.pump();
@@ -95,7 +99,8 @@ fn a_client_that_asks_without_reading_is_cut_off() {
         let ask = |s: &mut brooklet::live::subscriber::Subscriber| s.queue_control(&[0; 1_000]);
         end = fixture
             .stream
-            .with_subscriber(player.id, fixture.now.get(), ask);
+            .with_subscriber(player.id, fixture.now.get(), ask)
+            .err();
     }
     assert_eq!(end, Some(End::ControlOverflow));
 }

@@ -1,0 +1,125 @@
+//! A stream that a connection plays, from play to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Shared;
+use super::text::{megabytes, seconds};
+use crate::live::Millis;
+use crate::live::stream::Stream;
+use crate::live::subscriber::{End, Subscriber};
+use crate::rtmp::stream_key::StreamKey;
+
+/// How often a player's thread wakes by itself: to pump a tail that no publisher pumps.
+const TICK: Duration = Duration::from_secs(5);
+
+/// How often it wakes while the first burst is on its way: a publisher that sends little pumps
+/// too seldom for a player that has just joined.
+const BURST_TICK: Duration = Duration::from_millis(5);
+
+/// A burst that takes longer than this is left to the publisher's pump.
+const MAX_BURST: Millis = 3_000;
+
+/// A player that waits for a stream is pinged this often, since some hang up after 30 s of
+/// silence.
+const PING_INTERVAL: Millis = 20_000;
+
+/// See the module's documentation.
+pub(super) struct Playing {
+    connection: u64,
+    pub(super) message_stream_id: u32,
+    stream: Arc<Stream>,
+    subscriber: u64,
+    since: Millis,
+    /// The first burst isn't out yet.
+    is_in_burst: bool,
+    /// Bytes delivered at the last tick.
+    delivered: u64,
+    /// When that number last changed, or a ping was sent.
+    last_progress: Millis,
+}
+
+impl Playing {
+    /// Attaches to the stream of this name the subscriber that `subscriber` makes for a number.
+    pub(super) fn start(
+        shared: &Shared,
+        connection: u64,
+        key: &StreamKey,
+        message_stream_id: u32,
+        subscriber: impl Fn(u64) -> Subscriber,
+        now: Millis,
+    ) -> Playing {
+        let id = shared.next_subscriber();
+        let (stream, is_in_burst) = shared.table.with(key, |stream| {
+            let has_unsent = stream.subscribe(subscriber(id), now)?;
+            Ok((Arc::clone(stream), has_unsent))
+        });
+        Playing {
+            connection,
+            message_stream_id,
+            stream,
+            subscriber: id,
+            since: now,
+            is_in_burst,
+            delivered: 0,
+            last_progress: now,
+        }
+    }
+
+    /// Whether somebody publishes the stream.
+    pub(super) fn is_live(&self) -> bool {
+        self.stream.snapshot().is_live
+    }
+
+    /// Does something to the subscriber, and sends it what there is. True when something is left
+    /// unsent.
+    pub(super) fn with_subscriber(
+        &self,
+        now: Millis,
+        act: impl FnOnce(&mut Subscriber),
+    ) -> Result<bool, End> {
+        self.stream.with_subscriber(self.subscriber, now, act)
+    }
+
+    /// How long the thread may sleep.
+    pub(super) fn tick_interval(&self) -> Duration {
+        if self.is_in_burst { BURST_TICK } else { TICK }
+    }
+
+    /// Sends what there is. True when a ping is due.
+    pub(super) fn tick(&mut self, now: Millis) -> Result<bool, End> {
+        let mut delivered = 0;
+        let has_unsent = self.with_subscriber(now, |s| delivered = s.delivered().bytes)?;
+        self.is_in_burst &= has_unsent && now - self.since < MAX_BURST;
+        if delivered != self.delivered {
+            self.delivered = delivered;
+            self.last_progress = now;
+            return Ok(false);
+        }
+        let is_due = now - self.last_progress >= PING_INTERVAL;
+        if is_due {
+            self.last_progress = now;
+        }
+        Ok(is_due)
+    }
+
+    /// Detaches.
+    pub(super) fn leave(self, shared: &Shared, why: &str, now: Millis) {
+        let delivered = self.stream.leave(self.subscriber).unwrap_or_default();
+        let skips = match delivered.skips {
+            0 => String::new(),
+            skips => format!(
+                ", {skips} skips over {} messages because it was too slow",
+                delivered.skipped_messages
+            ),
+        };
+        log::info!(
+            "#{} {}: stopped playing after {}, {} sent{skips}: {why}",
+            self.connection,
+            self.stream.key(),
+            seconds(now - self.since),
+            megabytes(delivered.bytes),
+        );
+        shared.table.remove_unused(&self.stream);
+    }
+}

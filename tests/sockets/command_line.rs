@@ -1,0 +1,78 @@
+//! The program as a person starts and stops it.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Command, Output};
+
+use crate::client::{Client, wait_until};
+use crate::resources::Process;
+
+fn brooklet(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+    command
+        .args(arguments)
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2_and_one_line() {
+    let output = brooklet(&["--memory", "lots"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "brooklet: invalid value \"lots\" for --memory: expected a size such as 32M or 512K\n"
+    );
+}
+
+#[test]
+fn a_port_in_use_is_exit_code_1_and_says_what_to_do() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = brooklet(&["--rtmp", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        error.contains(&format!(
+            "cannot listen on {address}: the address is in use"
+        )),
+        "{error}"
+    );
+    assert!(error.contains("Try --rtmp "), "{error}");
+}
+
+#[test]
+fn help_and_version_are_printed() {
+    let help = brooklet(&["--help"]);
+    assert!(help.status.success());
+    assert!(String::from_utf8_lossy(&help.stdout).contains("--max-lag TIME"));
+    let version = brooklet(&["--version"]);
+    let expected = format!("brooklet {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(String::from_utf8_lossy(&version.stdout), expected);
+}
+
+#[test]
+fn a_signal_ends_it_with_exit_code_0_while_a_stream_runs() {
+    for signal in ["-TERM", "-INT"] {
+        let mut process = Process::start(&[]);
+        let mut publisher = Client::publishing(process.address, "live", "door");
+        let mut player = Client::playing(process.address, "live", "door");
+        publisher.send_headers();
+        publisher.send_picture(1, 0, true, 5_000);
+        player.wait_for_media();
+        let pid = process.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let mut status = None;
+        wait_until("it has ended", || {
+            status = process.child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert_eq!(status.unwrap().code(), Some(0));
+    }
+}

@@ -1,0 +1,91 @@
+//! Joins at random places of a long GOP, seen from outside.
+
+use std::time::{Duration, Instant};
+
+use brooklet::{Config, Server};
+
+use crate::client::{Client, server};
+
+/// Pictures of a 10 s GOP, at 30 a second, with a 4 Mbit/s stream's sizes.
+const GOP: u32 = 300;
+
+/// For random places, the same in each run.
+fn random(state: &mut u32) -> u32 {
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    *state
+}
+
+fn timestamp(number: u32) -> u32 {
+    number * 100 / 3
+}
+
+struct Joins {
+    /// From `play` to the first byte of the keyframe's message, in full.
+    first_keyframe: Vec<Duration>,
+    /// ms of stream time between the newest message sent at the join and the publisher's newest.
+    behind: Vec<u32>,
+}
+
+fn hundred_joins(server: &Server, join: &str) -> Joins {
+    let address = server.rtmp_addresses()[0];
+    let name = format!("door{join}");
+    let mut publisher = Client::publishing(address, "live", &name);
+    let mut witness = Client::playing(address, "live", &name);
+    publisher.send_headers();
+    let mut joins = Joins {
+        first_keyframe: Vec::new(),
+        behind: Vec::new(),
+    };
+    let mut number = 0;
+    let mut seed = 0x1234_5678;
+    for _ in 0..100 {
+        for _ in 0..=random(&mut seed) % GOP {
+            let len = if number % GOP == 0 { 100_000 } else { 16_000 };
+            publisher.send_picture(number, timestamp(number), number % GOP == 0, len);
+            // What the witness has, a joiner can get.
+            assert_eq!(witness.wait_for_media().number(), number);
+            number += 1;
+        }
+        let newest = number - 1;
+
+        let mut player = Client::connected(address, "live");
+        let started = Instant::now();
+        player.play(&format!("{name}?join={join}"));
+        let first = player.wait_for_media();
+        joins.first_keyframe.push(started.elapsed());
+        assert!(first.is_keyframe());
+        assert_eq!(first.number(), newest - newest % GOP);
+        let mut last = first;
+        while last.number() < newest {
+            let next = player.wait_for_media();
+            assert_eq!(next.number(), last.number() + 1);
+            assert!(next.timestamp > last.timestamp);
+            last = next;
+        }
+        joins.behind.push(timestamp(newest) - last.timestamp);
+        if join == "live" {
+            assert_eq!(last.timestamp, timestamp(newest));
+        }
+    }
+    joins
+}
+
+#[test]
+fn a_hundred_joins_get_the_keyframe_at_once_and_end_at_the_live_edge() {
+    let server = server(Config::default());
+    for join in ["live", "gop"] {
+        let Joins {
+            mut first_keyframe,
+            mut behind,
+        } = hundred_joins(&server, join);
+        first_keyframe.sort();
+        behind.sort();
+        println!(
+            "{join}: play to first keyframe: median {:?}, 99th {:?}; newest message sent at the \
+             join is {} ms behind live (99th {} ms)",
+            first_keyframe[50], first_keyframe[98], behind[50], behind[98]
+        );
+    }
+}

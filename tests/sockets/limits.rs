@@ -1,0 +1,128 @@
+//! Time-outs, caps, and clients that speak something else.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use brooklet::Config;
+
+use crate::client::{Client, DEADLINE, server, wait_until};
+
+#[test]
+fn whoever_says_nothing_is_closed_in_every_phase() {
+    let short = Duration::from_millis(100);
+    let server = server(Config {
+        handshake_timeout: short,
+        command_timeout: short,
+        idle_timeout: short,
+        ..Config::default()
+    });
+    let address = server.rtmp_addresses()[0];
+
+    let mut silent = TcpStream::connect(address).unwrap();
+    silent.set_read_timeout(Some(DEADLINE)).unwrap();
+    assert_eq!(silent.read(&mut [0; 1]).unwrap(), 0);
+    assert!(Client::handshaken(address).until_closed().is_empty());
+    assert!(Client::connected(address, "live").until_closed().is_empty());
+
+    let mut publisher = Client::publishing(address, "live", "door");
+    let rest = publisher.until_closed();
+    let codes: Vec<_> = rest.iter().filter_map(|message| message.status()).collect();
+    assert_eq!(codes[0].1, "NetStream.Unpublish.Success");
+    drop(publisher);
+    wait_until("all are gone", || server.connections() == 0);
+}
+
+#[test]
+fn a_trickle_of_bytes_does_not_stretch_the_handshake() {
+    let handshake_timeout = Duration::from_millis(300);
+    let server = server(Config {
+        handshake_timeout,
+        ..Config::default()
+    });
+    let mut trickle = TcpStream::connect(server.rtmp_addresses()[0]).unwrap();
+    let mut is_closed = false;
+    wait_until("it is closed", || {
+        is_closed |= trickle.write_all(&[3]).is_err();
+        is_closed
+    });
+}
+
+#[test]
+fn other_protocols_are_closed() {
+    let server = server(Config::default());
+    for bytes in [
+        &b"GET / HTTP/1.1\r\nHost: camera\r\n\r\n"[..],
+        b"\x16\x03\x01\x02\0\x01",
+        b"\x06",
+    ] {
+        let mut socket = TcpStream::connect(server.rtmp_addresses()[0]).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket.write_all(bytes).unwrap();
+        let mut answer = Vec::new();
+        // A reset is as good an answer as an end.
+        let _ = socket.read_to_end(&mut answer);
+        assert_eq!(answer, []);
+    }
+}
+
+#[test]
+fn connections_are_capped_in_all_and_per_address() {
+    for config in [
+        Config {
+            max_connections: 2,
+            ..Config::default()
+        },
+        Config {
+            max_per_address: 2,
+            ..Config::default()
+        },
+    ] {
+        let server = server(config);
+        let address = server.rtmp_addresses()[0];
+        let one = Client::connected(address, "live");
+        let _two = Client::connected(address, "live");
+        let mut refused = TcpStream::connect(address).unwrap();
+        refused.set_read_timeout(Some(DEADLINE)).unwrap();
+        assert_eq!(refused.read(&mut [0; 1]).unwrap_or(0), 0);
+        drop(one);
+        wait_until("one is gone", || server.connections() == 1);
+        let _three = Client::connected(address, "live");
+    }
+}
+
+#[test]
+fn a_message_over_the_limit_ends_the_connection_and_nothing_else() {
+    let server = server(Config {
+        max_message: 10_000,
+        ..Config::default()
+    });
+    let address = server.rtmp_addresses()[0];
+    let mut good = Client::publishing(address, "live", "good");
+    let mut player = Client::playing(address, "live", "good");
+    let mut bad = Client::publishing(address, "live", "bad");
+    bad.send_headers();
+    bad.send_picture(1, 0, true, 10_001);
+    bad.until_closed();
+    good.send_headers();
+    good.send_picture(5, 0, true, 10_000);
+    assert_eq!(player.wait_for_media().number(), 5);
+}
+
+#[test]
+fn a_publisher_can_use_all_memory_but_not_more() {
+    let server = server(Config {
+        memory: 8 << 20,
+        ..Config::default()
+    });
+    let address = server.rtmp_addresses()[0];
+    let mut publisher = Client::publishing(address, "live", "door");
+    publisher.send_headers();
+    // 40 MB of one GOP through 8 MiB of blocks.
+    for number in 0..400 {
+        publisher.send_picture(number, number * 40, number == 0, 100_000);
+    }
+    let mut player = Client::playing(address, "live", "door");
+    publisher.send_picture(1_000, 16_000, true, 1_000);
+    player.wait_for("the next keyframe", |m| m.is_media() && m.number() == 1_000);
+}

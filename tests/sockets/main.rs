@@ -1,0 +1,12 @@
+//! The server over real sockets on loopback: command flows, lifecycles, limits.
+
+mod client;
+mod command_line;
+mod independent_client;
+mod joins;
+mod limits;
+mod names;
+mod publishers;
+mod resources;
+mod shutdown;
+mod slow_players;

@@ -1,0 +1,122 @@
+//! Streams are found by their names, however a client splits them.
+
+use brooklet::Config;
+
+use crate::client::{Client, server};
+
+fn plays(server: &brooklet::Server, publish: (&str, &str), play: (&str, &str)) {
+    let address = server.rtmp_addresses()[0];
+    let mut publisher = Client::publishing(address, publish.0, publish.1);
+    publisher.send_headers();
+    publisher.send_picture(7, 1_000, true, 500);
+    let mut player = Client::playing(address, play.0, play.1);
+    assert_eq!(player.wait_for_media().number(), 7, "{publish:?} {play:?}");
+}
+
+#[test]
+fn app_and_name_are_joined_before_they_are_compared() {
+    let server = server(Config::default());
+    for (publish, play) in [
+        (("live", "a"), ("live", "a")),
+        (("live/cam", "main"), ("live", "cam/main")),
+        (("live/cam/two", "main"), ("live/cam/two", "main")),
+        (("", "live/b"), ("live", "b")),
+        (("live", "c?key=x&y=z"), ("live", "c")),
+        (("live?key=x", "d"), ("live/", "d?join=gop")),
+        (("live", "e"), ("live", "mp4:e")),
+    ] {
+        plays(&server, publish, play);
+    }
+}
+
+#[test]
+fn two_streams_at_once_do_not_mix() {
+    let server = server(Config::default());
+    let address = server.rtmp_addresses()[0];
+    let mut publishers: Vec<_> = ["a", "b"]
+        .iter()
+        .map(|name| Client::publishing(address, "live", name))
+        .collect();
+    let mut players: Vec<_> = ["a", "b"]
+        .iter()
+        .map(|name| Client::playing(address, "live", name))
+        .collect();
+    for (index, publisher) in publishers.iter_mut().enumerate() {
+        publisher.send_headers();
+        for picture in 0..20 {
+            publisher.send_picture(
+                index as u32 * 100 + picture,
+                picture * 40,
+                picture == 0,
+                3_000,
+            );
+        }
+    }
+    for (index, player) in players.iter_mut().enumerate() {
+        for picture in 0..20 {
+            assert_eq!(
+                player.wait_for_media().number(),
+                index as u32 * 100 + picture
+            );
+        }
+    }
+}
+
+#[test]
+fn an_empty_name_is_refused_with_a_reason() {
+    let server = server(Config::default());
+    let address = server.rtmp_addresses()[0];
+    let mut publisher = Client::connected(address, "live");
+    publisher.publish("");
+    let (level, code, description) = publisher.wait_for_status();
+    assert_eq!(
+        (&level[..], &code[..]),
+        ("error", "NetStream.Publish.BadName")
+    );
+    assert!(description.contains("name is empty"), "{description}");
+    assert!(publisher.until_closed().is_empty());
+
+    let mut player = Client::connected(address, "live");
+    player.play("");
+    let (level, code, _) = player.wait_for_status();
+    assert_eq!(
+        (&level[..], &code[..]),
+        ("error", "NetStream.Play.StreamNotFound")
+    );
+    assert!(player.until_closed().is_empty());
+}
+
+#[test]
+fn one_connection_may_play_several_streams() {
+    use brooklet::rtmp::amf0::Value;
+    use brooklet::rtmp::command::text;
+
+    let server = server(Config::default());
+    let address = server.rtmp_addresses()[0];
+    let mut publishers: Vec<_> = ["a", "b"]
+        .iter()
+        .map(|name| Client::publishing(address, "live", name))
+        .collect();
+    let mut player = Client::playing(address, "live", "a");
+    player.send_command(0, "createStream", 5.0, Value::Null, vec![]);
+    assert_eq!(
+        player.wait_for_command("_result").arguments,
+        [Value::Number(2.0)]
+    );
+    player.send_command(2, "play", 6.0, Value::Null, vec![text("b")]);
+    while player.wait_for_status().1 != "NetStream.Play.Start" {}
+    for publisher in &mut publishers {
+        publisher.send_headers();
+        for picture in 0..50 {
+            publisher.send_picture(picture, picture * 40, picture == 0, 9_000);
+        }
+    }
+    let mut next = [0, 0];
+    while next != [50, 50] {
+        let message = player.wait_for_media();
+        let next = &mut next[message.message_stream_id as usize - 1];
+        assert_eq!(message.number(), *next);
+        assert_eq!(message.payload.len(), 9_000);
+        *next += 1;
+    }
+}

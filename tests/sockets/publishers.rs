@@ -1,0 +1,175 @@
+//! Publishers come, go, come back, and compete for a name.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use brooklet::Config;
+use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::message::{Control, UserControl, type_id};
+
+use crate::client::{Client, DEADLINE, server, short_grace, wait_until};
+
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+#[test]
+fn a_player_may_start_before_the_publisher() {
+    let server = server(Config::default());
+    let address = server.rtmp_addresses()[0];
+    let mut player = Client::playing(address, "live", "door");
+    let mut publisher = Client::publishing(address, "live", "door");
+    publisher.send_headers();
+    publisher.send_picture(1, 40, true, 5_000);
+    let headers = [
+        player.wait_for("a header", |m| m.is_video()),
+        player.next().unwrap(),
+    ];
+    assert!(headers.iter().all(|header| header.payload[1] == 0));
+    assert!(player.next().unwrap().is_keyframe());
+}
+
+#[test]
+fn another_address_gets_bad_name_with_the_reason() {
+    let server = server(Config::default());
+    let address = server.rtmp_addresses()[0];
+    let mut first = Client::publishing(address, "live", "door");
+    first.send_headers();
+    let mut second = Client::handshaken_from(ELSEWHERE, address).connect("live");
+    second.publish("door");
+    let (level, code, description) = second.wait_for_status();
+    assert_eq!(
+        (&level[..], &code[..]),
+        ("error", "NetStream.Publish.BadName")
+    );
+    assert!(description.contains("live/door is in use"), "{description}");
+    assert!(second.until_closed().is_empty());
+}
+
+#[test]
+fn the_same_address_takes_over_and_players_go_on() {
+    let server = server(Config::default());
+    let address = server.rtmp_addresses()[0];
+    let mut old = Client::publishing(address, "live", "door");
+    let mut player = Client::playing(address, "live", "door");
+    old.send_headers();
+    old.send_picture(1, 50_000, true, 5_000);
+    let before = player.wait_for_media().timestamp;
+
+    let mut new = Client::publishing(address, "live", "door");
+    assert!(
+        old.until_closed()
+            .iter()
+            .all(|message| message.status().is_none())
+    );
+    new.send_headers();
+    new.send_picture(2, 0, false, 5_000);
+    new.send_picture(3, 40, true, 5_000);
+    let after = player.wait_for_media();
+    assert_eq!(after.number(), 3);
+    assert!(after.timestamp.wrapping_sub(before) as i32 > 0);
+}
+
+#[test]
+fn a_silent_publisher_is_replaced_from_anywhere() {
+    let server = server(Config::default());
+    let address = server.rtmp_addresses()[0];
+    let _frozen = Client::publishing(address, "live", "door");
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let mut other = Client::handshaken_from(ELSEWHERE, address).connect("live");
+        other.publish("door");
+        if other.wait_for_status().1 == "NetStream.Publish.Start" {
+            break;
+        }
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn players_survive_a_publisher_that_vanishes_and_comes_back() {
+    let server = server(Config::default());
+    let address = server.rtmp_addresses()[0];
+    let mut player = Client::playing(address, "live", "door");
+    let mut last = None;
+    for round in 0..3 {
+        let mut publisher =
+            Client::handshaken_from(Ipv4Addr::new(127, 0, 0, 10 + round as u8), address)
+                .connect("live");
+        publisher.publish("door");
+        publisher.wait_for("the start", |message| message.status().is_some());
+        publisher.send_headers();
+        for picture in 0..10 {
+            publisher.send_picture(round * 100 + picture, picture * 40, picture == 0, 5_000);
+        }
+        for picture in 0..10 {
+            let message = player.wait_for_media();
+            assert_eq!(message.number(), round * 100 + picture);
+            assert!(last.is_none_or(|last| message.timestamp.wrapping_sub(last) as i32 > 0));
+            last = Some(message.timestamp);
+        }
+        drop(publisher);
+        wait_until("the server has noticed", || server.connections() == 2);
+    }
+}
+
+#[test]
+fn when_the_grace_time_is_over_players_are_told_and_closed() {
+    let server = server(short_grace());
+    let address = server.rtmp_addresses()[0];
+    let mut publisher = Client::publishing(address, "live", "door");
+    let mut player = Client::playing(address, "live", "door");
+    publisher.send_headers();
+    publisher.send_picture(1, 0, true, 5_000);
+    player.wait_for_media();
+    drop(publisher);
+    let rest = player.until_closed();
+    let eof = Control::User(UserControl::StreamEof(1));
+    assert_eq!(
+        Control::parse(type_id::USER_CONTROL, &rest[0].payload).unwrap(),
+        eof
+    );
+    let codes: Vec<_> = rest[1..]
+        .iter()
+        .map(|message| message.status().unwrap().1)
+        .collect();
+    assert_eq!(
+        codes,
+        ["NetStream.Play.UnpublishNotify", "NetStream.Play.Stop"]
+    );
+    drop(player);
+    wait_until("everybody is gone", || server.connections() == 0);
+    let (free, total) = server.blocks();
+    assert_eq!(free, total);
+}
+
+#[test]
+fn a_connection_that_stops_publishing_may_publish_again() {
+    let server = server(short_grace());
+    let address = server.rtmp_addresses()[0];
+    let mut publisher = Client::publishing(address, "live", "door");
+    publisher.send_command(1, "closeStream", 0.0, Value::Null, vec![]);
+    publisher.publish("gate");
+    assert_eq!(publisher.wait_for_status().1, "NetStream.Publish.Start");
+    let mut player = Client::playing(address, "live", "gate");
+    publisher.send_headers();
+    publisher.send_picture(9, 0, true, 100);
+    assert_eq!(player.wait_for_media().number(), 9);
+}
+
+#[test]
+fn players_of_a_stream_that_was_stopped_deliberately_are_told_after_the_grace_time() {
+    let server = server(short_grace());
+    let address = server.rtmp_addresses()[0];
+    let mut publisher = Client::publishing(address, "live", "door");
+    let mut player = Client::playing(address, "live", "door");
+    publisher.send_headers();
+    publisher.send_picture(1, 0, true, 100);
+    player.wait_for_media();
+    // The connection stays open.
+    publisher.send_command(0, "FCUnpublish", 5.0, Value::Null, vec![]);
+    let rest = player.until_closed();
+    assert!(
+        rest.iter()
+            .any(|m| m.status().is_some_and(|s| s.1 == "NetStream.Play.Stop"))
+    );
+}
