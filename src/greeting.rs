@@ -59,7 +59,8 @@ fn memory_text(config: &Config) -> String {
     const MBIT: u64 = 6;
 
     let share = config.memory as u64 / (STREAMS + 1);
-    let seconds = (share * 8 / (MBIT * 1_000_000)).min(config.history.as_secs());
+    let seconds = (share * 8 + MBIT * 500_000) / (MBIT * 1_000_000);
+    let seconds = seconds.min(config.history.as_secs());
     format!(
         "{} MiB of memory for media: about {seconds} s of history for {STREAMS} streams of {MBIT} \
          Mbit/s",
@@ -117,7 +118,7 @@ mod tests {
     fn the_memory_is_explained_by_the_shares_that_are_in_force() {
         assert_eq!(
             memory_text(&Config::default()),
-            "32 MiB of memory for media: about 8 s of history for 4 streams of 6 Mbit/s"
+            "32 MiB of memory for media: about 9 s of history for 4 streams of 6 Mbit/s"
         );
     }
 }

@@ -1,6 +1,7 @@
 //! The program: arguments, logger, server, signals. The only place with exit codes: 0 after a
 //! signal, 1 when the server can't start, 2 for wrong usage.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use brooklet::cli::{self, Request, Settings};
@@ -13,7 +14,7 @@ mod logger;
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os().skip(1), |name| std::env::var(name).ok()) {
         Ok(Request::Print(text)) => {
-            print!("{text}");
+            show(&text);
             ExitCode::SUCCESS
         }
         Ok(Request::Serve(settings)) => match serve(settings) {
@@ -37,7 +38,7 @@ fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let config = settings.config;
     let mut server = Server::start(config.clone())?;
     if log::max_level() >= log::LevelFilter::Info {
-        print!("{}", greeting::text(&config, &server.rtmp_addresses()));
+        show(&greeting::text(&config, &server.rtmp_addresses()));
     }
     greeting::warn_of_low_limits(&config);
 
@@ -55,4 +56,10 @@ fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     server.stop();
     log::info!("stopped");
     Ok(())
+}
+
+/// Prints to standard output, where nobody may be listening: that is no reason to end.
+fn show(text: &str) {
+    let mut out = std::io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

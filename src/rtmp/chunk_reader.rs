@@ -606,3 +606,6 @@ fn basic_header_len(header: &[u8]) -> usize {
 fn field_u24(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 3).map_or(0, BigEndian::read_u24)
 }
+
+#[cfg(test)]
+pub(super) mod tests;

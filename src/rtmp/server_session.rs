@@ -782,3 +782,6 @@ fn metadata(body: &[u8]) -> Option<Option<Vec<(String, Value)>>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

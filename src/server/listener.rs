@@ -100,8 +100,9 @@ fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) if shared.is_stopping() => {}
             Err(error) => {
-                if !shared.is_stopping() && !is_failing {
+                if !is_failing {
                     log::error!("cannot accept connections on {}: {error}", listener.address);
                 }
                 is_failing = true;

@@ -1,0 +1,89 @@
+//! Every case is read whole, byte by byte and cut at every offset.
+
+use std::fmt::Debug;
+
+use super::*;
+use crate::rtmp::message::Control;
+
+mod assembly;
+mod headers;
+mod limits;
+mod memory;
+mod timestamps;
+
+/// Gives `bytes` to `run` whole, byte by byte and cut at every offset; all must come to the same.
+pub(crate) fn every_split<R: PartialEq + Debug>(bytes: &[u8], run: impl Fn(&[&[u8]]) -> R) -> R {
+    let whole = run(&[bytes]);
+    let bytewise: Vec<&[u8]> = bytes.chunks(1).collect();
+    assert_eq!(run(&bytewise), whole, "byte by byte");
+    for cut in 1..bytes.len() {
+        let (first, second) = bytes.split_at(cut);
+        assert_eq!(run(&[first, second]), whole, "cut at {cut}");
+    }
+    whole
+}
+
+const LIMITS: Limits = Limits {
+    media: 4096,
+    data: 3072,
+    command: 2048,
+};
+
+/// Chunk stream, timestamp, type, message stream, payload.
+type Message = (u32, u32, u8, u32, Vec<u8>);
+
+/// Reads like a session, which obeys Set Chunk Size and Abort.
+fn read<S: PayloadSource>(source: S, pieces: &[&[u8]]) -> (Vec<Message>, Result<(), Error>) {
+    let mut reader = ChunkReader::new(source, LIMITS);
+    let mut messages = Vec::new();
+    let result = pieces.iter().try_for_each(|piece| {
+        let mut piece = *piece;
+        while let Some(header) = reader.read(&mut piece)? {
+            let body = reader.payload().unwrap().parts().collect::<Vec<_>>();
+            let body = body.concat();
+            match (header.type_id, Control::parse(header.type_id, &body)) {
+                (1, Ok(Control::SetChunkSize(size))) => reader.set_chunk_size(size)?,
+                (2, Ok(Control::Abort(id))) => reader.abort(id),
+                _ => {}
+            }
+            messages.push((
+                header.chunk_stream_id,
+                header.timestamp,
+                header.type_id,
+                header.message_stream_id,
+                body,
+            ));
+        }
+        assert!(piece.is_empty(), "input is left");
+        Ok(())
+    });
+    (messages, result)
+}
+
+fn messages(bytes: &[u8]) -> Vec<Message> {
+    let (messages, result) = every_split(bytes, |pieces| read(Heap, pieces));
+    assert_eq!(result, Ok(()), "after {messages:?}");
+    messages
+}
+
+fn error(bytes: &[u8]) -> String {
+    let (_, result) = every_split(bytes, |pieces| read(Heap, pieces));
+    result.unwrap_err().to_string()
+}
+
+/// What most cases ask: the timestamps and payloads.
+fn timed(bytes: &[u8]) -> Vec<(u32, Vec<u8>)> {
+    let timed = |(_, timestamp, _, _, payload): Message| (timestamp, payload);
+    messages(bytes).into_iter().map(timed).collect()
+}
+
+fn timestamps(bytes: &[u8]) -> Vec<u32> {
+    timed(bytes)
+        .into_iter()
+        .map(|(timestamp, _)| timestamp)
+        .collect()
+}
+
+fn media(timestamp: u32, payload: &[u8]) -> (u32, Vec<u8>) {
+    (timestamp, payload.to_vec())
+}

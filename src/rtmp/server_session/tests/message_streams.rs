@@ -1,0 +1,105 @@
+//! createStream and deleteStream.
+
+use super::*;
+
+#[test]
+fn the_first_message_stream_is_1_with_these_bytes() {
+    let mut scenario = Scenario::connected();
+    let input = command(0, "createStream", 4.0, &[]);
+    assert_eq!(scenario.session.handle(&mut input.as_slice()), Ok(None));
+    assert_eq!(
+        scenario.session.take_output(),
+        b"\x03\0\0\0\0\0\x1D\x14\0\0\0\0\
+          \x02\0\x07_result\0\x40\x10\0\0\0\0\0\0\x05\0\x3F\xF0\0\0\0\0\0\0"
+    );
+}
+
+#[test]
+fn message_streams_are_numbered_from_1_and_the_9th_is_refused() {
+    let mut scenario = Scenario::connected();
+    for id in 1..=8 {
+        scenario.call(0, "createStream", f64::from(id + 10), &[]);
+        assert_eq!(
+            scenario.replies(),
+            [format!("3/0 _result({}) {id}", id + 10)]
+        );
+    }
+    assert_eq!(
+        scenario.error(&command(0, "createStream", 9.0, &[])),
+        "message streams on one connection: 9 exceeds the limit of 8"
+    );
+}
+
+#[test]
+fn the_id_of_a_deleted_message_stream_is_free_again() {
+    let mut scenario = Scenario::connected();
+    for _ in 1..=3 {
+        scenario.call(0, "createStream", 2.0, &[]);
+    }
+    scenario.replies();
+    assert_eq!(
+        scenario.call(0, "deleteStream", 0.0, &[Value::Number(2.0)]),
+        []
+    );
+    scenario.call(0, "createStream", 3.0, &[]);
+    assert_eq!(scenario.replies(), ["3/0 _result(3) 2"]);
+}
+
+#[test]
+fn a_9th_message_stream_is_refused_without_create_stream_too() {
+    let mut scenario = Scenario::connected();
+    for id in 10..18 {
+        scenario.call(id, "publish", 0.0, &[text("door")]);
+    }
+    assert_eq!(
+        scenario.error(&command(18, "publish", 0.0, &[text("door")])),
+        "message streams on one connection: 9 exceeds the limit of 8"
+    );
+}
+
+#[test]
+fn several_message_streams_publish_and_play_side_by_side() {
+    let mut scenario = Scenario::publishing();
+    scenario.call(0, "createStream", 4.0, &[]);
+    let event = scenario.call(2, "publish", 5.0, &[text("yard")]);
+    let publish = Event::Publish {
+        message_stream_id: 2,
+        name: "yard".into(),
+    };
+    assert_eq!(event, [publish]);
+    scenario.call(0, "createStream", 6.0, &[]);
+    let event = scenario.call(3, "play", 7.0, &[text("door")]);
+    assert_eq!(
+        event,
+        [Event::Play {
+            message_stream_id: 3,
+            name: "door".into()
+        }]
+    );
+
+    let bytes = [video(1, 10), video(2, 20), video(3, 30)].concat();
+    let media = |message_stream_id, timestamp| {
+        let kind = MediaKind::Video;
+        Event::Media {
+            message_stream_id,
+            kind,
+            timestamp,
+        }
+    };
+    assert_eq!(scenario.send(&bytes), [media(1, 10), media(2, 20)]);
+
+    // Which of the two FCUnpublish means is not known; deleteStream says it.
+    assert_eq!(scenario.call(0, "FCUnpublish", 8.0, &[text("yard")]), []);
+    assert_eq!(
+        scenario.call(0, "deleteStream", 9.0, &[Value::Number(2.0)]),
+        [stop(2)]
+    );
+    assert_eq!(scenario.send(&bytes), [media(1, 10)]);
+    assert_eq!(
+        scenario.call(0, "FCUnpublish", 10.0, &[text("door")]),
+        [stop(1)]
+    );
+    assert!(scenario.session.is_in_use(), "message stream 3 still plays");
+    assert_eq!(scenario.call(3, "closeStream", 0.0, &[]), [stop(3)]);
+    assert!(!scenario.session.is_in_use());
+}
