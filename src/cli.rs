@@ -8,7 +8,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::live::subscriber::Join;
+use crate::live::join::Join;
 
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::live::subscriber::Join;
+use crate::live::join::Join;
 
 /// Port that RTMP clients try by themselves.
 pub const RTMP_PORT: u16 = 1935;

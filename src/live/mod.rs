@@ -20,9 +20,11 @@
 pub mod arena;
 mod classify;
 pub mod framing;
+pub mod join;
 pub mod log;
 pub mod payload;
 pub mod preamble;
+pub mod sink;
 pub mod stream;
 pub mod subscriber;
 pub mod table;

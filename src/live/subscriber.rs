@@ -7,96 +7,26 @@
 //! What may go out next is decided at message boundaries only, in this order: control bytes, the
 //! end, a skip, the preamble, messages. A message that was begun is always finished, because
 //! clients can't abort one; when its bytes leave the log before that, the subscriber is lost.
-//!
-//! # The live-edge join
-//!
-//! Sent as they are, the pictures since the last keyframe would leave a player late for its whole
-//! session, by up to a GOP. So they are stamped anew, 1 ms apart, to end at the live edge, and
-//! the cached audio is left out but for the newest frames:
-//!
-//! ```text
-//! log       K 1000   P 1040   P 1080   P 1120 |  P 1160      (ms)
-//! sent      K 1117   P 1118   P 1119   P 1120 |  P 1160
-//!                                             +-- end of the log at the join
-//! ```
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 
 use super::Millis;
-use super::framing::{Frame, Framing, Piece};
+use super::framing::{Frame, Framing};
+use super::join::{Burst, Join};
 use super::log::{Entry, Kind, Log, Role};
 use super::preamble::Preamble;
+use super::sink::{Sink, Slices, try_send};
 
 /// Messages offered in one send, at most.
 const MAX_FRAMES: usize = 64;
-
-/// Slices offered in one send, at most: 1 MiB of a large message, or a 350 ms batch of small ones.
-const MAX_SLICES: usize = 128;
 
 /// Control bytes waiting for a message boundary. A client that asks without reading exceeds it.
 const MAX_CONTROL_LEN: usize = 16 * 1024;
 
 /// A subscriber whose socket takes nothing at all for this long is lost.
 const MAX_STALL: Millis = 20_000;
-
-/// Longest burst that the live-edge join stamps anew, in ms of media. Beyond it decoding the
-/// burst takes a player longer than what it would gain.
-const MAX_BURST: Millis = 30_000;
-
-/// Most pictures in such a burst.
-const MAX_BURST_PICTURES: u32 = 1_000;
-
-/// Cached audio frames sent at a live-edge join: players that probe for a tenth of a second would
-/// otherwise miss the audio track.
-const BURST_AUDIO_FRAMES: u32 = 4;
-
-/// A socket that takes what it can and never waits.
-pub trait Sink: Send + Sync {
-    /// Sends some of the bytes, from the front; `WouldBlock` when none can be taken now.
-    fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-
-    /// Ends the connection; its own thread wakes and cleans up.
-    fn shutdown(&self);
-
-    /// Ends the sending direction, so that what was sent is still read.
-    fn finish(&self);
-
-    /// Reserves the socket for one subscriber, while it is in the middle of a message. False when
-    /// another one of the same connection holds it.
-    fn claim(&self, _subscriber: u64) -> bool {
-        true
-    }
-
-    /// Gives the socket free for other subscribers of the same connection.
-    fn release(&self, _subscriber: u64) {}
-}
-
-/// Where a receiver starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Join {
-    /// At the newest keyframe, with the cached pictures stamped anew so that they end at the
-    /// live edge.
-    #[default]
-    Live,
-    /// At the newest keyframe, everything as it was published.
-    Gop,
-    /// At the next keyframe.
-    Next,
-}
-
-impl Join {
-    /// The choice of this name: `live`, `gop` or `next`.
-    pub fn from_name(name: &str) -> Option<Join> {
-        match name {
-            "live" => Some(Join::Live),
-            "gop" => Some(Join::Gop),
-            "next" => Some(Join::Next),
-            _ => None,
-        }
-    }
-}
 
 /// Why a subscriber was marked for removal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,15 +128,6 @@ struct PreambleCursor {
     index: usize,
     sent: u64,
     timestamp: u32,
-}
-
-/// The re-stamped part of a live-edge join: messages before `end`.
-#[derive(Clone, Copy, Debug)]
-struct Burst {
-    end: u64,
-    timestamp: u32,
-    pictures: u32,
-    audio_frames: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -536,11 +457,9 @@ impl Subscriber {
         match entry.meta.kind {
             Kind::Audio => {
                 self.audio
-                    && self.burst.is_none_or(|burst| {
-                        number >= burst.end
-                            || burst.audio_frames.wrapping_sub(entry.audio_frames)
-                                < BURST_AUDIO_FRAMES
-                    })
+                    && self
+                        .burst
+                        .is_none_or(|burst| !burst.leaves_out(number, entry))
             }
             Kind::Video => self.video == Video::On,
             Kind::Data => true,
@@ -549,12 +468,8 @@ impl Subscriber {
 
     /// The timestamp under which this subscriber gets a message.
     fn timestamp(&self, number: u64, entry: &Entry) -> u32 {
-        match self.burst {
-            Some(burst) if number < burst.end && entry.meta.kind == Kind::Video => burst
-                .timestamp
-                .wrapping_sub(burst.pictures.wrapping_sub(entry.pictures)),
-            _ => entry.meta.timestamp,
-        }
+        let restamped = self.burst.and_then(|burst| burst.timestamp(number, entry));
+        restamped.unwrap_or(entry.meta.timestamp)
     }
 
     fn send_control(&mut self, view: &View<'_>) -> io::Result<Step> {
@@ -722,76 +637,5 @@ impl Subscriber {
     fn fail(&mut self, end: End) {
         self.end.get_or_insert(end);
         self.sink.shutdown();
-    }
-}
-
-impl Burst {
-    /// The burst of a join at `number`, unless it is too long to be worth it.
-    fn to_live_edge(number: u64, log: &Log) -> Option<Burst> {
-        let (first, newest) = (log.entry(number)?, log.newest()?);
-        let pictures = newest.pictures.wrapping_sub(first.pictures);
-        let span = log.picture_timestamp().wrapping_sub(first.meta.timestamp);
-        if pictures > MAX_BURST_PICTURES || Millis::from(span) > MAX_BURST {
-            return None;
-        }
-        Some(Burst {
-            end: log.end(),
-            timestamp: log.picture_timestamp(),
-            pictures: newest.pictures,
-            audio_frames: newest.audio_frames,
-        })
-    }
-}
-
-/// Sends, with "nothing can be taken" as 0 bytes.
-fn try_send(sink: &dyn Sink, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    match sink.try_send(slices) {
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
-        result => result,
-    }
-}
-
-/// A vectored send under preparation.
-struct Slices<'a> {
-    slices: [IoSlice<'a>; MAX_SLICES],
-    count: usize,
-    /// Bytes in all.
-    len: u64,
-}
-
-impl<'a> Slices<'a> {
-    fn new() -> Slices<'a> {
-        Slices {
-            slices: [IoSlice::new(&[]); MAX_SLICES],
-            count: 0,
-            len: 0,
-        }
-    }
-
-    fn push_frame<I: Iterator<Item = &'a [u8]>>(
-        &mut self,
-        frame: &'a Frame,
-        skip: u64,
-        payload: impl Fn(std::ops::Range<u64>) -> I,
-    ) {
-        for piece in frame.pieces(skip) {
-            match piece {
-                Piece::Framing(bytes) => self.push(bytes),
-                Piece::Payload(range) => payload(range).for_each(|bytes| self.push(bytes)),
-            }
-        }
-    }
-
-    /// What doesn't fit is left for the next send.
-    fn push(&mut self, bytes: &'a [u8]) {
-        if let Some(slot) = self.slices.get_mut(self.count) {
-            *slot = IoSlice::new(bytes);
-            self.count += 1;
-            self.len += bytes.len() as u64;
-        }
-    }
-
-    fn as_slice(&self) -> &[IoSlice<'a>] {
-        &self.slices[..self.count]
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use super::socket::Socket;
 use crate::live::lock;
-use crate::live::subscriber::Sink;
+use crate::live::sink::Sink;
 
 /// See the module's documentation.
 pub(super) struct Connections {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 
-use crate::live::subscriber::Sink;
+use crate::live::sink::Sink;
 
 /// Bytes that the kernel holds unsent for a socket. More would be lag that no skip can reach:
 /// left alone, Linux takes 4 MB for a player that has stopped reading.

@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex};
 
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::framing::Framing;
+use brooklet::live::join::Join;
 use brooklet::live::log::Kind;
+use brooklet::live::sink::Sink;
 use brooklet::live::stream::{Accepted, Appended, Busy, Publisher, Settings, Stream};
-use brooklet::live::subscriber::{End, Join, Sink, Subscriber};
+use brooklet::live::subscriber::{End, Subscriber};
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use brooklet::rtmp::chunk_writer::CHUNK_SIZE;
 use brooklet::rtmp::stream_key::StreamKey;

@@ -1,6 +1,6 @@
 //! Where a player starts, and what it gets first.
 
-use brooklet::live::subscriber::Join;
+use brooklet::live::join::Join;
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, Got};
 use brooklet::live::log::Kind;

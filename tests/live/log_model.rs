@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use brooklet::live::arena::{Arena, BLOCK_LEN};
+use brooklet::live::join::Join;
 use brooklet::live::log::{Kind, Log, Meta, Role};
-use brooklet::live::subscriber::Join;
 use proptest::prelude::*;
 
 use crate::fixture::{Fixture, TestSink};

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use brooklet::live::join::Join;
 use brooklet::live::log::Kind;
 use brooklet::live::stream::{Busy, Superseded, Waited};
-use brooklet::live::subscriber::{End, Join};
+use brooklet::live::subscriber::End;
 use brooklet::rtmp::amf0::{self, Value};
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, AWAY, Fixture, Got, HOME, Player, TestSink};

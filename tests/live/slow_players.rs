@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use brooklet::live::subscriber::{End, Join};
+use brooklet::live::join::Join;
+use brooklet::live::subscriber::End;
 
 use crate::fixture::{Fixture, Got, TestSink};
 

@@ -1,6 +1,6 @@
 //! In the steady state relaying allocates nothing.
 
-use brooklet::live::subscriber::Join;
+use brooklet::live::join::Join;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Limits};
 
 use crate::fixture::Fixture;

@@ -1,6 +1,7 @@
 //! Players that pause, and that want only some of the media.
 
-use brooklet::live::subscriber::{End, Join};
+use brooklet::live::join::Join;
+use brooklet::live::subscriber::End;
 
 use crate::fixture::{Fixture, Got};
 

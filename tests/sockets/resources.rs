@@ -25,7 +25,7 @@ impl Process {
             .args(options)
             .env_remove("RUST_LOG")
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
@@ -36,8 +36,6 @@ impl Process {
         }
         // Somebody has to read what else it prints.
         std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
-        let mut errors = child.stderr.take().unwrap();
-        std::thread::spawn(move || errors.read_to_end(&mut Vec::new()));
         Process {
             child,
             address: port,

@@ -6,18 +6,23 @@ use std::time::{Duration, Instant};
 use crate::client::Client;
 use crate::resources::Process;
 
-/// Publishes pictures in real time, with the time since `start` in each; returns how many.
-fn publish(mut publisher: Client, start: Instant, seconds: u32, bytes_per_picture: usize) -> u32 {
+/// Publishes pictures in real time, with the time since `start` in each. Gives the client back:
+/// closed with unread input it would reset the connection, and its last picture could be lost.
+fn publish(
+    mut publisher: Client,
+    start: Instant,
+    seconds: u32,
+    bytes_per_picture: usize,
+) -> Client {
     publisher.send_headers();
-    let pictures = seconds * 30;
-    for number in 0..pictures {
+    for number in 0..seconds * 30 {
         let due = Duration::from_micros(u64::from(number) * 33_333);
         thread::sleep(due.saturating_sub(start.elapsed()));
         // The number is the send time in us, which also grows.
         let sent = start.elapsed().as_micros() as u32;
         publisher.send_picture(sent, number * 100 / 3, number % 30 == 0, bytes_per_picture);
     }
-    pictures
+    publisher
 }
 
 /// Reads all pictures; returns the latencies in us, sorted.
@@ -69,7 +74,7 @@ fn run(process: &Process, seconds: u32, with_slow: bool) -> (u32, u32) {
         assert!(jumps > 0);
         drop(stopped);
     }
-    publisher.join().unwrap();
+    let _publisher = publisher.join().unwrap();
     let mut all: Vec<u32> = good
         .into_iter()
         .flat_map(|player| player.join().unwrap())
@@ -107,7 +112,7 @@ fn two_stalled_players_for_a_minute_do_not_grow_the_server() {
         most = most.max(process.status("VmRSS"));
         thread::sleep(Duration::from_millis(500));
     }
-    publisher.join().unwrap();
+    let _publisher = publisher.join().unwrap();
     let latencies = good.join().unwrap();
     let after = process.status("VmRSS");
     println!("resident: {before} kB before, {most} kB at most, {after} kB after 60 s");

@@ -178,6 +178,59 @@ fn what_a_chunk_stream_does_with_extended_timestamps_is_remembered() {
 }
 
 #[test]
+fn once_seen_to_be_repeated_it_is_taken_unread() {
+    // From the third message on, the sender repeats its own idea of the timestamp.
+    let bytes = [
+        b"\x06\xFF\xFF\xFF\0\0\x01\x09\x01\0\0\0\x01\0\0\0a".as_slice(),
+        b"\xC6\x01\0\0\0b",
+        b"\xC6\x03\0\0\0c",
+    ]
+    .concat();
+    assert_eq!(
+        timed(&bytes),
+        [
+            media(0x100_0000, b"a"),
+            media(0x200_0000, b"b"),
+            media(0x300_0000, b"c")
+        ]
+    );
+}
+
+#[test]
+fn bytes_that_come_back_for_one_chunk_stream_may_begin_anothers_chunk() {
+    // What resembles the timestamp of chunk stream 6 holds a payload of one byte, the next
+    // header, and the payload of chunk stream 4, which omits its timestamp as well.
+    let bytes = [
+        b"\x04\xFF\xFF\xFF\0\0\x02\x08\x01\0\0\0\x09\0\0\0aa".as_slice(),
+        b"\x06\xFF\xFF\xFF\0\0\x01\x09\x01\0\0\0\x01\xC4\xAA\x55v",
+        b"\xC6\x01",
+        b"\xC4\xAA\x56",
+    ]
+    .concat();
+    assert_eq!(
+        timed(&bytes)[2..],
+        [media(0x0389_54AA, b"\x01"), media(0x1200_0000, b"\xAA\x56")]
+    );
+}
+
+#[test]
+fn a_continuation_of_type_1_ends_the_repetition_too() {
+    let payload = [b'v'; 512];
+    let bytes = [
+        b"\x06\xFF\xFF\xFF\0\x02\0\x09\x01\0\0\0\x01\0\0\0".as_slice(),
+        &payload[..128],
+        b"\xC6\x01\0\0\0",
+        &payload[..128],
+        b"\x46\0\0\0\0\x02\0\x09",
+        &payload[..128],
+        b"\xC6",
+        &payload[..128],
+    ]
+    .concat();
+    assert_eq!(timed(&bytes), [media(0x100_0000, &payload)]);
+}
+
+#[test]
 fn a_header_without_extended_timestamp_ends_the_repetition() {
     let bytes = [
         b"\x06\xFF\xFF\xFF\0\0\x01\x09\x01\0\0\0\x01\0\0\0a".as_slice(),

@@ -159,3 +159,14 @@ fn commands_come_in_the_amf3_envelope_with_or_without_selector() {
         assert_eq!(scenario.send(&video(1, 0)).len(), 1);
     }
 }
+
+#[test]
+fn only_the_amf3_envelope_has_a_selector() {
+    let metadata = values(&[text("onMetaData"), Value::EcmaArray(width(64.0))]);
+    let with_selector = [b"\0".as_slice(), &metadata].concat();
+    let bytes = message(type_id::DATA, 1, 0, &with_selector);
+    assert_eq!(Scenario::publishing().send(&bytes), []);
+    let with_selector = [b"\0".as_slice(), &connect_body()].concat();
+    let bytes = message(type_id::COMMAND, 0, 0, &with_selector);
+    assert!(Scenario::handshaken().try_send(&bytes).is_err());
+}

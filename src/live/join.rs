@@ -1,0 +1,92 @@
+//! Where a receiver starts, and the burst of a join at the live edge.
+//!
+//! # The live-edge join
+//!
+//! Sent as they are, the pictures since the last keyframe would leave a player late for its whole
+//! session, by up to a GOP. So they are stamped anew, 1 ms apart, to end at the live edge, and
+//! the cached audio is left out but for the newest frames:
+//!
+//! ```text
+//! log       K 1000   P 1040   P 1080   P 1120 |  P 1160      (ms)
+//! sent      K 1117   P 1118   P 1119   P 1120 |  P 1160
+//!                                             +-- end of the log at the join
+//! ```
+
+use super::Millis;
+use super::log::{Entry, Kind, Log};
+
+/// Longest burst that the live-edge join stamps anew, in ms of media. Beyond it decoding the
+/// burst takes a player longer than what it would gain.
+const MAX_BURST: Millis = 30_000;
+
+/// Most pictures in such a burst.
+const MAX_BURST_PICTURES: u32 = 1_000;
+
+/// Cached audio frames sent at a live-edge join: players that probe for a tenth of a second would
+/// otherwise miss the audio track.
+const BURST_AUDIO_FRAMES: u32 = 4;
+
+/// Where a receiver starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Join {
+    /// At the newest keyframe, with the cached pictures stamped anew so that they end at the
+    /// live edge.
+    #[default]
+    Live,
+    /// At the newest keyframe, everything as it was published.
+    Gop,
+    /// At the next keyframe.
+    Next,
+}
+
+impl Join {
+    /// The choice of this name: `live`, `gop` or `next`.
+    pub fn from_name(name: &str) -> Option<Join> {
+        match name {
+            "live" => Some(Join::Live),
+            "gop" => Some(Join::Gop),
+            "next" => Some(Join::Next),
+            _ => None,
+        }
+    }
+}
+
+/// The re-stamped part of a live-edge join: messages before `end`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Burst {
+    end: u64,
+    timestamp: u32,
+    pictures: u32,
+    audio_frames: u32,
+}
+
+impl Burst {
+    /// The burst of a join at `number`, unless it is too long to be worth it.
+    pub(super) fn to_live_edge(number: u64, log: &Log) -> Option<Burst> {
+        let (first, newest) = (log.entry(number)?, log.newest()?);
+        let pictures = newest.pictures.wrapping_sub(first.pictures);
+        let span = log.picture_timestamp().wrapping_sub(first.meta.timestamp);
+        if pictures > MAX_BURST_PICTURES || Millis::from(span) > MAX_BURST {
+            return None;
+        }
+        Some(Burst {
+            end: log.end(),
+            timestamp: log.picture_timestamp(),
+            pictures: newest.pictures,
+            audio_frames: newest.audio_frames,
+        })
+    }
+
+    /// Whether a message is left out: cached audio that isn't among the newest.
+    pub(super) fn leaves_out(&self, number: u64, entry: &Entry) -> bool {
+        let frames_behind = self.audio_frames.wrapping_sub(entry.audio_frames);
+        number < self.end && entry.meta.kind == Kind::Audio && frames_behind >= BURST_AUDIO_FRAMES
+    }
+
+    /// The timestamp of a picture of the burst; `None` for messages that keep their own.
+    pub(super) fn timestamp(&self, number: u64, entry: &Entry) -> Option<u32> {
+        let pictures_behind = self.pictures.wrapping_sub(entry.pictures);
+        (number < self.end && entry.meta.kind == Kind::Video)
+            .then(|| self.timestamp.wrapping_sub(pictures_behind))
+    }
+}

@@ -1,0 +1,83 @@
+//! Sinks: where bytes go without waiting, and the vectored sends that take them there.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::ops::Range;
+
+use super::framing::{Frame, Piece};
+
+/// Slices offered in one send, at most: 1 MiB of a large message, or a 350 ms batch of small ones.
+const MAX_SLICES: usize = 128;
+
+/// A socket that takes what it can and never waits.
+pub trait Sink: Send + Sync {
+    /// Sends some of the bytes, from the front; `WouldBlock` when none can be taken now.
+    fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Ends the connection; its own thread wakes and cleans up.
+    fn shutdown(&self);
+
+    /// Ends the sending direction, so that what was sent is still read.
+    fn finish(&self);
+
+    /// Reserves the socket for one subscriber, while it is in the middle of a message. False when
+    /// another one of the same connection holds it.
+    fn claim(&self, _subscriber: u64) -> bool {
+        true
+    }
+
+    /// Gives the socket free for other subscribers of the same connection.
+    fn release(&self, _subscriber: u64) {}
+}
+
+/// Sends, with "nothing can be taken" as 0 bytes.
+pub(super) fn try_send(sink: &dyn Sink, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    match sink.try_send(slices) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+        result => result,
+    }
+}
+
+/// A vectored send under preparation.
+pub(super) struct Slices<'a> {
+    slices: [IoSlice<'a>; MAX_SLICES],
+    count: usize,
+    /// Bytes in all.
+    pub(super) len: u64,
+}
+
+impl<'a> Slices<'a> {
+    pub(super) fn new() -> Slices<'a> {
+        Slices {
+            slices: [IoSlice::new(&[]); MAX_SLICES],
+            count: 0,
+            len: 0,
+        }
+    }
+
+    pub(super) fn push_frame<I: Iterator<Item = &'a [u8]>>(
+        &mut self,
+        frame: &'a Frame,
+        skip: u64,
+        payload: impl Fn(Range<u64>) -> I,
+    ) {
+        for piece in frame.pieces(skip) {
+            match piece {
+                Piece::Framing(bytes) => self.push(bytes),
+                Piece::Payload(range) => payload(range).for_each(|bytes| self.push(bytes)),
+            }
+        }
+    }
+
+    /// What doesn't fit is left for the next send.
+    fn push(&mut self, bytes: &'a [u8]) {
+        if let Some(slot) = self.slices.get_mut(self.count) {
+            *slot = IoSlice::new(bytes);
+            self.count += 1;
+            self.len += bytes.len() as u64;
+        }
+    }
+
+    pub(super) fn as_slice(&self) -> &[IoSlice<'a>] {
+        &self.slices[..self.count]
+    }
+}
