@@ -5,9 +5,6 @@ use std::ops::Range;
 
 use super::framing::{Frame, Piece};
 
-/// Slices offered in one send, at most: 1 MiB of a large message, or a 350 ms batch of small ones.
-const MAX_SLICES: usize = 128;
-
 /// A socket that takes what it can and never waits.
 pub trait Sink: Send + Sync {
     /// Sends some of the bytes, from the front; `WouldBlock` when none can be taken now.
@@ -37,18 +34,18 @@ pub(super) fn try_send(sink: &dyn Sink, slices: &[IoSlice<'_>]) -> io::Result<us
     }
 }
 
-/// A vectored send under preparation.
-pub(super) struct Slices<'a> {
-    slices: [IoSlice<'a>; MAX_SLICES],
+/// A vectored send under preparation, of at most `N` slices.
+pub(super) struct Slices<'a, const N: usize> {
+    slices: [IoSlice<'a>; N],
     count: usize,
     /// Bytes in all.
     pub(super) len: u64,
 }
 
-impl<'a> Slices<'a> {
-    pub(super) fn new() -> Slices<'a> {
+impl<'a, const N: usize> Slices<'a, N> {
+    pub(super) fn new() -> Slices<'a, N> {
         Slices {
-            slices: [IoSlice::new(&[]); MAX_SLICES],
+            slices: [IoSlice::new(&[]); N],
             count: 0,
             len: 0,
         }

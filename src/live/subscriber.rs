@@ -22,6 +22,13 @@ use super::sink::{Sink, Slices, try_send};
 /// Messages offered in one send, at most.
 const MAX_FRAMES: usize = 64;
 
+/// Slices offered in one send, at most: enough for 350 ms of a 6 Mbit/s stream. They lie on the
+/// stack, which is small: each page of it counts, times the number of players.
+const MAX_SLICES: usize = 80;
+
+/// Slices of a header: two for each 64 KiB.
+const MAX_HEADER_SLICES: usize = 4;
+
 /// Control bytes waiting for a message boundary. A client that asks without reading exceeds it.
 const MAX_CONTROL_LEN: usize = 16 * 1024;
 
@@ -504,7 +511,7 @@ impl Subscriber {
         let frame = self
             .framing
             .frame(slot.kind(), *timestamp, payload.len() as u32);
-        let mut slices = Slices::new();
+        let mut slices = Slices::<MAX_HEADER_SLICES>::new();
         slices.push_frame(&frame, *sent, |range| {
             std::iter::once(&payload[range.start as usize..range.end as usize])
         });
@@ -564,7 +571,7 @@ impl Subscriber {
             }
         }
 
-        let mut slices = Slices::new();
+        let mut slices = Slices::<MAX_SLICES>::new();
         let mut skip = sent;
         for pending in &*scratch {
             slices.push_frame(&pending.frame, skip, |range| {

@@ -9,6 +9,7 @@
 //! out the grace time of its stream.
 
 mod connections;
+mod end;
 mod listener;
 mod playing;
 mod publishing;

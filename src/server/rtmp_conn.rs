@@ -3,10 +3,12 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::connections::Permit;
+use super::end::End;
 use super::playing::Playing;
 use super::publishing::Publishing;
 use super::socket::Socket;
@@ -19,7 +21,7 @@ use crate::live::join::Join;
 use crate::live::log::Kind;
 use crate::live::sink::Sink;
 use crate::live::stream::{Busy, Publisher};
-use crate::live::subscriber::{self, Subscriber};
+use crate::live::subscriber::Subscriber;
 use crate::rtmp::Error;
 use crate::rtmp::server_session::{Event, MediaKind, ServerSession};
 use crate::rtmp::stream_key::{StreamKey, query_value};
@@ -55,7 +57,8 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
         shared,
         socket,
     };
-    let end = connection.serve();
+    // A bug that shows itself here ends this connection properly, and no other.
+    let end = catch_unwind(AssertUnwindSafe(|| connection.serve())).unwrap_or(End::Panicked);
     connection.finish(&end);
     let left_behind = std::mem::take(&mut connection.publishing);
     drop(connection);
@@ -84,42 +87,6 @@ struct Connection {
     last_read: Millis,
 }
 
-/// Why a connection ended.
-#[derive(Debug)]
-enum End {
-    /// The peer closed.
-    Closed,
-    /// The peer vanished.
-    Lost(ErrorKind),
-    /// The peer broke the protocol or a limit.
-    Protocol(Error),
-    /// It took too long; what was waited for.
-    Timeout(&'static str),
-    /// A publish or play was refused; the client has been told why.
-    Refused(String),
-    /// What it plays has ended, or can't be sent to it.
-    Player(subscriber::End),
-    /// Another publisher has taken over.
-    Superseded,
-    /// The server stops.
-    Stopping,
-}
-
-impl std::fmt::Display for End {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            End::Closed => f.write_str("closed by the client"),
-            End::Lost(kind) => write!(f, "connection lost: {kind}"),
-            End::Protocol(error) => write!(f, "protocol error: {error}"),
-            End::Timeout(what) => write!(f, "timed out waiting for {what}"),
-            End::Refused(why) => write!(f, "refused: {why}"),
-            End::Player(end) => write!(f, "{end}"),
-            End::Superseded => f.write_str("another publisher has taken over"),
-            End::Stopping => f.write_str("the server stops"),
-        }
-    }
-}
-
 impl Connection {
     fn serve(&mut self) -> End {
         let mut buffer = vec![0; SMALL_BUFFER_LEN];
@@ -137,12 +104,10 @@ impl Connection {
                     kind => Err(End::Lost(kind)),
                 },
             };
-            let result = result
-                .and_then(|()| self.send_replies())
-                .and_then(|()| self.pump());
-            if let Err(end) = result {
+            if let Err(end) = result.and_then(|()| self.send_replies()) {
                 return end;
             }
+            self.pump();
             if !self.publishing.is_empty() && buffer.len() < LARGE_BUFFER_LEN {
                 buffer = vec![0; LARGE_BUFFER_LEN];
             }
@@ -401,12 +366,11 @@ impl Connection {
         }
     }
 
-    fn pump(&mut self) -> Result<(), End> {
+    fn pump(&mut self) {
         let now = self.shared.now();
         for publishing in &mut self.publishing {
             publishing.pump(now);
         }
-        Ok(())
     }
 
     /// A client that sends a byte now and then doesn't stretch a phase.

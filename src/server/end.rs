@@ -1,0 +1,46 @@
+//! How connections end, as the log says it.
+
+use std::fmt;
+use std::io::ErrorKind;
+
+use crate::live::subscriber;
+use crate::rtmp::Error;
+
+/// Why a connection ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The peer closed.
+    Closed,
+    /// The peer vanished.
+    Lost(ErrorKind),
+    /// The peer broke the protocol or a limit.
+    Protocol(Error),
+    /// It took too long; what was waited for.
+    Timeout(&'static str),
+    /// A publish or play was refused; the client has been told why.
+    Refused(String),
+    /// What it plays has ended, or can't be sent to it.
+    Player(subscriber::End),
+    /// Another publisher has taken over.
+    Superseded,
+    /// The server stops.
+    Stopping,
+    /// A bug in this program.
+    Panicked,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Closed => f.write_str("closed by the client"),
+            End::Lost(kind) => write!(f, "connection lost: {kind}"),
+            End::Protocol(error) => write!(f, "protocol error: {error}"),
+            End::Timeout(what) => write!(f, "timed out waiting for {what}"),
+            End::Refused(why) => write!(f, "refused: {why}"),
+            End::Player(end) => write!(f, "{end}"),
+            End::Superseded => f.write_str("another publisher has taken over"),
+            End::Stopping => f.write_str("the server stops"),
+            End::Panicked => f.write_str("an error in brooklet itself; please report it"),
+        }
+    }
+}
