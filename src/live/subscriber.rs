@@ -106,6 +106,8 @@ pub struct Subscriber {
     preamble: Option<PreambleCursor>,
     /// Version of the preamble that the receiver has.
     preamble_version: Option<u32>,
+    /// Messages from this one on came while the receiver was there.
+    live_from: u64,
     burst: Option<Burst>,
     control: Vec<u8>,
     /// Bytes of `control` that are out.
@@ -178,6 +180,7 @@ impl Subscriber {
             cursor: Cursor::Waiting { from: 0 },
             preamble: None,
             preamble_version: None,
+            live_from: 0,
             burst: None,
             control,
             control_sent: 0,
@@ -220,9 +223,9 @@ impl Subscriber {
         }
     }
 
-    /// For `Join::Next`: fixes from which message on a keyframe counts. Called once, when the
-    /// subscriber is attached.
+    /// Called once, when the subscriber is attached: what comes from now on is live to it.
     pub(super) fn attach(&mut self, log: &Log) {
+        self.live_from = log.end();
         if self.join == Join::Next {
             self.cursor = Cursor::Waiting { from: log.end() };
         }
@@ -245,8 +248,9 @@ impl Subscriber {
 
     /// Stops at the next message boundary, or starts again as after a join.
     pub fn set_paused(&mut self, is_paused: bool) {
-        if self.is_paused && !is_paused {
-            self.rejoin();
+        if self.is_paused && !is_paused && self.is_at_boundary() {
+            self.cursor = Cursor::Waiting { from: 0 };
+            self.live_from = u64::MAX;
         }
         self.is_paused = is_paused;
     }
@@ -263,13 +267,6 @@ impl Subscriber {
             (true, Video::Off) => Video::FromKeyframe,
             (true, video) => video,
         };
-    }
-
-    /// Forgets the place in the log, at the next boundary.
-    fn rejoin(&mut self) {
-        if let Cursor::At { sent: 0, .. } = self.cursor {
-            self.cursor = Cursor::Waiting { from: 0 };
-        }
     }
 
     /// Sends what the socket takes, without waiting. True when something is left unsent.
@@ -385,8 +382,8 @@ impl Subscriber {
 
     fn join(&mut self, number: u64, view: &View<'_>) {
         self.burst = match self.join {
-            Join::Live => Burst::to_live_edge(number, view.log),
-            Join::Gop | Join::Next => None,
+            Join::Live if number < self.live_from => Burst::to_live_edge(number, view.log),
+            _ => None,
         };
         self.delivered.joined.get_or_insert(view.now);
         if self.video == Video::FromKeyframe {

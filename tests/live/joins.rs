@@ -107,6 +107,27 @@ fn a_player_may_come_before_the_publisher() {
 }
 
 #[test]
+fn what_comes_while_a_player_waits_is_not_stamped_anew() {
+    let fixture = Fixture::new();
+    let mut player = fixture.play(Join::Live);
+    fixture.publish();
+    fixture.headers();
+    // One read may bring several messages.
+    for index in 0..5 {
+        fixture.sound(1_000 + index * 40, 100);
+        fixture.picture(1_010 + index * 40, index == 0, 100);
+    }
+    fixture.pump();
+    let media = player.media();
+    let pictures = timestamps(&media, Got::is_video);
+    assert_eq!(pictures, (0..5).map(|i| 1_010 + i * 40).collect::<Vec<_>>());
+    assert_eq!(
+        timestamps(&media, Got::is_audio),
+        [1_040, 1_080, 1_120, 1_160]
+    );
+}
+
+#[test]
 fn pictures_before_the_first_keyframe_reach_nobody() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
