@@ -77,6 +77,11 @@ impl Burst {
         })
     }
 
+    /// Number of the first message after it.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
     /// Whether a message is left out: cached audio that isn't among the newest.
     pub(super) fn leaves_out(&self, number: u64, entry: &Entry) -> bool {
         let frames_behind = self.audio_frames.wrapping_sub(entry.audio_frames);

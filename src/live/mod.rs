@@ -25,6 +25,7 @@ pub mod log;
 pub mod payload;
 pub mod preamble;
 pub mod sink;
+mod stage;
 pub mod stream;
 pub mod subscriber;
 pub mod table;

@@ -19,7 +19,7 @@ use super::arena::Arena;
 use super::log::{Kind, Log};
 use super::preamble::{Preamble, Slot};
 use super::sink::Sink;
-use super::subscriber::{Delivered, End, Pending, Skip, Subscriber, View};
+use super::subscriber::{Delivered, End, Scratch, Skip, Subscriber, View};
 use super::table::Closed;
 use super::{Millis, lock};
 use crate::rtmp::amf0::Value;
@@ -158,9 +158,9 @@ struct State {
     batch_since: Option<Millis>,
     /// A keyframe is among the messages not pumped yet.
     is_urgent: bool,
-    /// Kept between pumps so that they don't allocate.
-    scratch: Vec<Pending>,
-    skips: Vec<Skip>,
+    /// Everything before this message has been offered to everybody.
+    pumped_to: u64,
+    scratch: Scratch,
 }
 
 impl Stream {
@@ -184,8 +184,8 @@ impl Stream {
                 last_append: 0,
                 batch_since: None,
                 is_urgent: false,
-                scratch: Vec::new(),
-                skips: Vec::new(),
+                pumped_to: 0,
+                scratch: Scratch::default(),
             }),
             changed: Condvar::new(),
         }
@@ -303,7 +303,7 @@ impl Stream {
         Pumped {
             has_unsent,
             is_waiting: false,
-            skips: std::mem::take(&mut state.skips),
+            skips: std::mem::take(&mut state.scratch.skips),
         }
     }
 
@@ -363,7 +363,7 @@ impl Stream {
         subscriber.attach(&state.log);
         state.subscribers.push(subscriber);
         let last = state.subscribers.len() - 1;
-        Ok(state.pump_some(last..last + 1, self.max_lag, now))
+        Ok(state.pump_one(last, self.max_lag, now))
     }
 
     /// Does something to a subscriber, then pumps it. True when something is left unsent; the
@@ -381,7 +381,7 @@ impl Stream {
             .position(|subscriber| subscriber.id() == id);
         let Some(index) = found else { return Ok(false) };
         act(&mut state.subscribers[index]);
-        let has_unsent = state.pump_some(index..index + 1, self.max_lag, now);
+        let has_unsent = state.pump_one(index, self.max_lag, now);
         match state.subscribers[index].end() {
             Some(end) => Err(end.clone()),
             None => Ok(has_unsent),
@@ -437,17 +437,41 @@ impl Stream {
 }
 
 impl State {
+    /// Offers everybody what there is; true when some socket didn't take all of it.
     fn pump_all(&mut self, max_lag: Millis, now: Millis) -> bool {
-        self.pump_some(0..self.subscribers.len(), max_lag, now)
-    }
-
-    fn pump_some(&mut self, which: std::ops::Range<usize>, max_lag: Millis, now: Millis) -> bool {
         let State {
             log,
             preamble,
             subscribers,
             scratch,
-            skips,
+            pumped_to,
+            ..
+        } = self;
+        scratch.stage.begin(*pumped_to, log, subscribers.len());
+        *pumped_to = log.end();
+        let view = View {
+            log,
+            preamble,
+            now,
+            max_lag,
+        };
+        let mut has_unsent = false;
+        let mut needed_from = u64::MAX;
+        for subscriber in subscribers {
+            has_unsent |= subscriber.pump(&view, scratch);
+            needed_from = needed_from.min(subscriber.needs_from());
+        }
+        log.set_needed_from(needed_from);
+        has_unsent
+    }
+
+    /// Offers one subscriber what there is.
+    fn pump_one(&mut self, index: usize, max_lag: Millis, now: Millis) -> bool {
+        let State {
+            log,
+            preamble,
+            subscribers,
+            scratch,
             ..
         } = self;
         let view = View {
@@ -456,11 +480,11 @@ impl State {
             now,
             max_lag,
         };
-        let mut has_unsent = false;
-        for subscriber in &mut subscribers[which] {
-            has_unsent |= subscriber.pump(&view, scratch, skips);
-        }
-        let needed_from = subscribers.iter().filter_map(Subscriber::needs_from).min();
+        let has_unsent = match subscribers.get_mut(index) {
+            Some(subscriber) => subscriber.pump(&view, scratch),
+            None => false,
+        };
+        let needed_from = subscribers.iter().map(Subscriber::needs_from).min();
         log.set_needed_from(needed_from.unwrap_or(u64::MAX));
         has_unsent
     }

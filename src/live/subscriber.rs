@@ -18,6 +18,7 @@ use super::join::{Burst, Join};
 use super::log::{Entry, Kind, Log, Role};
 use super::preamble::Preamble;
 use super::sink::{Sink, Slices, try_send};
+use super::stage::Stage;
 
 /// Messages offered in one send, at most.
 const MAX_FRAMES: usize = 64;
@@ -147,8 +148,17 @@ enum Video {
     FromKeyframe,
 }
 
+/// Kept by the stream between pumps, so that they don't allocate.
+#[derive(Default)]
+pub(super) struct Scratch {
+    pending: Vec<Pending>,
+    pub(super) stage: Stage,
+    /// Skips that are to be told; taken by whoever pumps next.
+    pub(super) skips: Vec<Skip>,
+}
+
 /// A message in a send under preparation.
-pub(super) struct Pending {
+struct Pending {
     frame: Frame,
     number: u64,
     position: u64,
@@ -215,11 +225,11 @@ impl Subscriber {
         self.delivered
     }
 
-    /// The oldest message that it wants still.
-    pub(super) fn needs_from(&self) -> Option<u64> {
+    /// The oldest message that it wants still; `u64::MAX` when any new one will do.
+    pub(super) fn needs_from(&self) -> u64 {
         match self.cursor {
-            Cursor::At { number, .. } if self.end.is_none() => Some(number),
-            _ => None,
+            Cursor::At { number, .. } if self.end.is_none() => number,
+            _ => u64::MAX,
         }
     }
 
@@ -270,12 +280,7 @@ impl Subscriber {
     }
 
     /// Sends what the socket takes, without waiting. True when something is left unsent.
-    pub(super) fn pump(
-        &mut self,
-        view: &View<'_>,
-        scratch: &mut Vec<Pending>,
-        skips: &mut Vec<Skip>,
-    ) -> bool {
+    pub(super) fn pump(&mut self, view: &View<'_>, scratch: &mut Scratch) -> bool {
         if self.end.is_some() {
             return false;
         }
@@ -283,7 +288,7 @@ impl Subscriber {
             return true;
         }
         let is_blocked = loop {
-            match self.step(view, scratch, skips) {
+            match self.step(view, scratch) {
                 Ok(Step::Sent) => {}
                 Ok(Step::Blocked) => break true,
                 Ok(Step::Idle) => break false,
@@ -309,12 +314,7 @@ impl Subscriber {
         is_blocked
     }
 
-    fn step(
-        &mut self,
-        view: &View<'_>,
-        scratch: &mut Vec<Pending>,
-        skips: &mut Vec<Skip>,
-    ) -> io::Result<Step> {
+    fn step(&mut self, view: &View<'_>, scratch: &mut Scratch) -> io::Result<Step> {
         if self.is_at_boundary() {
             if !self.control.is_empty() {
                 return self.send_control(view);
@@ -327,7 +327,7 @@ impl Subscriber {
             if self.is_paused {
                 return Ok(Step::Idle);
             }
-            self.place_cursor(view, skips);
+            self.place_cursor(view, &mut scratch.skips);
         } else if self.control_sent > 0 {
             return self.send_control(view);
         }
@@ -470,6 +470,13 @@ impl Subscriber {
         }
     }
 
+    /// Whether it gets every message from this one on, as it is in the log.
+    fn wants_all_from(&self, number: u64) -> bool {
+        self.audio
+            && self.video == Video::On
+            && self.burst.is_none_or(|burst| number >= burst.end())
+    }
+
     /// The timestamp under which this subscriber gets a message.
     fn timestamp(&self, number: u64, entry: &Entry) -> u32 {
         let restamped = self.burst.and_then(|burst| burst.timestamp(number, entry));
@@ -527,7 +534,7 @@ impl Subscriber {
         })
     }
 
-    fn send_messages(&mut self, view: &View<'_>, scratch: &mut Vec<Pending>) -> io::Result<Step> {
+    fn send_messages(&mut self, view: &View<'_>, scratch: &mut Scratch) -> io::Result<Step> {
         let Cursor::At {
             number: first,
             sent,
@@ -539,6 +546,20 @@ impl Subscriber {
             self.fail(End::Stalled);
             return Ok(Step::Idle);
         }
+        if sent == 0 && self.wants_all_from(first) {
+            if let Some(bytes) = scratch.stage.bytes(self.framing, first, view.log) {
+                let offered = bytes.len();
+                let taken = try_send(&*self.sink, &[IoSlice::new(bytes)])?;
+                let (number, sent) = scratch.stage.place(taken);
+                self.cursor = Cursor::At { number, sent };
+                self.count(taken, view);
+                return Ok(if taken < offered {
+                    Step::Blocked
+                } else {
+                    Step::Sent
+                });
+            }
+        }
         // Something waits for this message's end: don't begin another one.
         let ends_here = sent > 0
             && (!self.control.is_empty()
@@ -546,6 +567,7 @@ impl Subscriber {
                 || self.is_paused
                 || self.is_lagging(first, view));
 
+        let scratch = &mut scratch.pending;
         scratch.clear();
         let mut next = first;
         while let Some(entry) = view.log.entry(next).filter(|_| scratch.len() < MAX_FRAMES) {

@@ -77,19 +77,20 @@ proptest! {
     fn players_get_whole_messages_and_jump_to_keyframes_only(
         blocks in 6..60usize,
         steps in prop::collection::vec(
-            (0..30_000usize, 0..8u8, 0..400u64, prop::collection::vec(0..60_000usize, 3)),
+            (0..30_000usize, 0..8u8, 0..400u64, prop::collection::vec(0..60_000usize, 5)),
             1..120,
         ),
     ) {
         let fixture = Fixture::with(blocks, 0);
         fixture.publish();
         fixture.headers();
-        let joins = [Join::Live, Join::Gop, Join::Next];
+        // Enough of them that messages are staged.
+        let joins = [Join::Live, Join::Gop, Join::Next, Join::Live, Join::Live];
         let mut players: Vec<_> = joins
             .iter()
             .map(|join| fixture.play_with(*join, Arc::new(TestSink::default())))
             .collect();
-        let mut last = [None; 3];
+        let mut last = [None; 5];
         let mut lengths = Vec::new();
         for (index, (len, kind, pause, rooms)) in steps.into_iter().enumerate() {
             let timestamp = index as u32 * 40;

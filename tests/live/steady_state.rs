@@ -34,10 +34,19 @@ fn chunks(messages: u32) -> Vec<u8> {
 
 #[test]
 fn relaying_a_thousand_messages_to_three_subscribers_allocates_nothing() {
+    relay_a_thousand_messages_to(3);
+}
+
+#[test]
+fn nor_does_it_to_as_many_as_are_sent_staged_bytes() {
+    relay_a_thousand_messages_to(8);
+}
+
+fn relay_a_thousand_messages_to(subscribers: usize) {
     use brooklet::live::log::Kind;
 
     let fixture = Fixture::published();
-    let players: Vec<_> = (0..3).map(|_| fixture.play(Join::Live)).collect();
+    let players: Vec<_> = (0..subscribers).map(|_| fixture.play(Join::Live)).collect();
     let limits = Limits {
         media: 1 << 20,
         data: 0,

@@ -1,0 +1,148 @@
+//! Media made by ffmpeg, and ffmpeg's programs as publishers and players.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::TempDir;
+use super::process::{Program, run};
+
+/// H.264 without B-frames, a keyframe every ten seconds.
+pub(crate) const H264: &[&str] = &[
+    "-c:v",
+    "libx264",
+    "-preset",
+    "veryfast",
+    "-bf",
+    "0",
+    "-g",
+    "300",
+    "-sc_threshold",
+    "0",
+];
+
+/// H.264 with up to three B-frames in a row, a keyframe every ten seconds.
+pub(crate) const H264_B_FRAMES: &[&str] = &[
+    "-c:v",
+    "libx264",
+    "-preset",
+    "veryfast",
+    "-bf",
+    "3",
+    "-g",
+    "300",
+    "-sc_threshold",
+    "0",
+];
+
+pub(crate) const AAC: &[&str] = &["-c:a", "aac", "-ac", "2"];
+
+/// What the FLV muxer takes by default: Sorenson Spark (H.263) and MP3.
+pub(crate) const SORENSON_AND_MP3: &[&str] = &["-c:v", "flv1", "-g", "300", "-c:a", "libmp3lame"];
+
+pub(crate) const NO_VIDEO: &[&str] = &["-vn"];
+pub(crate) const NO_AUDIO: &[&str] = &["-an"];
+
+/// Makes an FLV file of a moving test picture (30 per second) and a tone.
+pub(crate) fn make(dir: &TempDir, seconds: u32, arguments: &[&[&str]]) -> PathBuf {
+    make_with_picture(dir, "testsrc2=size=640x360:rate=30", seconds, arguments)
+}
+
+/// Makes an FLV file of a picture given as a filter graph.
+pub(crate) fn make_with_picture(
+    dir: &TempDir,
+    picture: &str,
+    seconds: u32,
+    arguments: &[&[&str]],
+) -> PathBuf {
+    let path = dir.join("source.flv");
+    let mut command = quiet("ffmpeg");
+    command.args([
+        "-f",
+        "lavfi",
+        "-i",
+        picture,
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=beep_factor=4",
+    ]);
+    command
+        .args(arguments.concat())
+        .args(["-t", &seconds.to_string()])
+        .arg(&path);
+    run(&mut command);
+    path
+}
+
+/// Publishes a file with ffmpeg, as it is and in real time.
+pub(crate) fn publish(file: &Path, url: &str) -> Program {
+    publish_with("ffmpeg", file, &[], url)
+}
+
+/// Like [`publish`], with another ffmpeg and more output options.
+pub(crate) fn publish_with(ffmpeg: &str, file: &Path, options: &[&str], url: &str) -> Program {
+    let mut command = quiet(ffmpeg);
+    command
+        .arg("-re")
+        .arg("-i")
+        .arg(file)
+        .args(["-map", "0", "-c", "copy"]);
+    command.args(options).args(["-f", "flv", url]);
+    Program::start(&mut command)
+}
+
+/// Plays with ffprobe, which prints every packet as it got it; see
+/// [`Capture`](super::packets::Capture).
+pub(crate) fn play(url: &str) -> Program {
+    Program::start(&mut super::packets::ffprobe(url))
+}
+
+/// Plays with ffmpeg, decoding everything.
+pub(crate) fn play_decoding(url: &str) -> Program {
+    let mut command = quiet("ffmpeg");
+    command.args(["-i", url, "-f", "null", "-"]);
+    Program::start(&mut command)
+}
+
+/// An ffmpeg which prints warnings only.
+pub(crate) fn quiet(ffmpeg: &str) -> Command {
+    let mut command = Command::new(ffmpeg);
+    command.args(["-nostdin", "-hide_banner", "-v", "warning", "-y"]);
+    command
+}
+
+/// The ffmpeg of today, beside the system's own.
+pub(crate) fn ffmpeg7() -> String {
+    std::env::var("BROOKLET_FFMPEG7").unwrap_or_else(|_| {
+        panic!(
+            "set BROOKLET_FFMPEG7 to the path of an ffmpeg 7, such as that in the Python package \
+             imageio-ffmpeg 0.6.0 (imageio_ffmpeg/binaries/ffmpeg-linux-x86_64-v7.0.2)"
+        )
+    })
+}
+
+/// VLC without a screen. It refuses to run as root, so root becomes nobody.
+pub(crate) fn vlc(writable: &Path) -> Command {
+    const NOBODY: &str = "65534";
+
+    let is_root = run(Command::new("id").arg("-u")).trim() == "0";
+    let mut command = if is_root {
+        run(Command::new("chmod").arg("777").arg(writable));
+        let mut command = Command::new("setpriv");
+        command.args([
+            "--reuid",
+            NOBODY,
+            "--regid",
+            NOBODY,
+            "--clear-groups",
+            "cvlc",
+        ]);
+        command
+    } else {
+        Command::new("cvlc")
+    };
+    command
+        .env("HOME", writable)
+        .args(["-I", "dummy", "--no-color"]);
+    command
+}

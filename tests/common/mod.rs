@@ -1,0 +1,157 @@
+//! What the interoperability tests share: the server under test, programs with guards, media.
+//!
+//! Nothing here sleeps for a fixed time and hopes: [`wait_until`] polls a condition and fails at
+//! a deadline, and everything that a test starts ends when its guard is dropped.
+
+// Each test file is a crate of its own and uses its own part of this.
+#![allow(dead_code)]
+
+pub(crate) mod media;
+pub(crate) mod packets;
+pub(crate) mod process;
+pub(crate) mod publisher;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use brooklet::{Config, Server};
+use process::Program;
+
+/// For anything that takes a moment on an idle machine.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// Waits until a condition holds; fails the test, naming it, when it doesn't before the deadline.
+pub(crate) fn wait_until(what: &str, timeout: Duration, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + timeout;
+    while !condition() {
+        assert!(
+            Instant::now() < deadline,
+            "waited {timeout:?} in vain until {what}"
+        );
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Lets time pass, as a part of what a test plays through, during which something must hold.
+pub(crate) fn all_the_while(what: &str, duration: Duration, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + duration;
+    while Instant::now() < end {
+        assert!(condition(), "no longer true: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A folder that is removed when dropped.
+pub(crate) struct TempDir(PathBuf);
+
+impl TempDir {
+    pub(crate) fn new() -> TempDir {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("brooklet-test-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).expect("a folder for the test can be made");
+        TempDir(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The real program, listening on a free port of the loopback address.
+pub(crate) struct Brooklet {
+    program: Program,
+    port: u16,
+}
+
+impl Brooklet {
+    /// Starts it with more arguments, and waits until it listens.
+    pub(crate) fn start(arguments: &[&str]) -> Brooklet {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+        command.args(["--rtmp", "127.0.0.1:0"]).args(arguments);
+        let mut program = Program::start(&mut command);
+        let mut port = None;
+        wait_until("brooklet says where it listens", SOON, || {
+            assert!(
+                program.is_running(),
+                "brooklet ended at once:\n{}",
+                program.stderr()
+            );
+            let stdout = program.stdout();
+            let mut lines = stdout.lines();
+            port = lines.find_map(|l| {
+                l.strip_prefix("listening for RTMP on 127.0.0.1:")?
+                    .parse()
+                    .ok()
+            });
+            port.is_some()
+        });
+        Brooklet {
+            program,
+            port: port.unwrap_or_default(),
+        }
+    }
+
+    /// Where a stream is published and played.
+    pub(crate) fn url(&self, name: &str) -> String {
+        format!("rtmp://127.0.0.1:{}/live/{name}", self.port)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.program.stderr()
+    }
+
+    /// Waits until the log has at least `count` lines with these words.
+    pub(crate) fn wait_for_log(&self, words: &str, count: usize) {
+        wait_until(
+            &format!("the log says {words:?} {count} times"),
+            SOON,
+            || {
+                self.program
+                    .with_stderr(|log| log.lines().filter(|l| l.contains(words)).count() >= count)
+            },
+        );
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn stop(mut self) {
+        self.program.signal("TERM");
+        self.program.wait_for_success(SOON);
+    }
+}
+
+impl Drop for Brooklet {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("brooklet's log:\n{}", self.log());
+        }
+    }
+}
+
+/// The server inside the test's own process, on a free port of the loopback address.
+pub(crate) fn start_library_server(configure: impl FnOnce(&mut Config)) -> Server {
+    let mut config = Config {
+        rtmp: vec![([127, 0, 0, 1], 0).into()],
+        ..Config::default()
+    };
+    configure(&mut config);
+    Server::start(config).expect("a free port of the loopback address can be listened on")
+}

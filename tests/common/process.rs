@@ -1,0 +1,149 @@
+//! Programs that a test starts: what they print is at hand, and they end when dropped.
+
+use std::io::Read;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::wait_until;
+
+/// A running program.
+pub(crate) struct Program {
+    name: String,
+    child: Child,
+    stdout: Output,
+    stderr: Output,
+}
+
+/// What a program has printed so far, and the thread that collects it.
+struct Output {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Output {
+    fn of(pipe: Option<impl Read + Send + 'static>) -> Output {
+        let bytes = Arc::<Mutex<Vec<u8>>>::default();
+        let thread = pipe.map(|mut pipe| {
+            let bytes = Arc::clone(&bytes);
+            thread::spawn(move || {
+                let mut buffer = [0; 8192];
+                while let Ok(len @ 1..) = pipe.read(&mut buffer) {
+                    let mut bytes = bytes.lock().unwrap_or_else(PoisonError::into_inner);
+                    bytes.extend_from_slice(&buffer[..len]);
+                }
+            })
+        });
+        Output { bytes, thread }
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&str) -> T) -> T {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        look(&String::from_utf8_lossy(&bytes))
+    }
+
+    /// Everything until the program closed its side.
+    fn finish(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Program {
+    pub(crate) fn start(command: &mut Command) -> Program {
+        let name = command.get_program().to_string_lossy().into_owned();
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => panic!("cannot run {name}: {error}. This test needs it installed"),
+        };
+        let stdout = Output::of(child.stdout.take());
+        let stderr = Output::of(child.stderr.take());
+        Program {
+            name,
+            child,
+            stdout,
+            stderr,
+        }
+    }
+
+    pub(crate) fn stdout(&self) -> String {
+        self.stdout.with(str::to_owned)
+    }
+
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.with(str::to_owned)
+    }
+
+    pub(crate) fn with_stdout<T>(&self, look: impl FnOnce(&str) -> T) -> T {
+        self.stdout.with(look)
+    }
+
+    pub(crate) fn with_stderr<T>(&self, look: impl FnOnce(&str) -> T) -> T {
+        self.stderr.with(look)
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Sends a signal by name: `TERM`, `STOP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        // The shell's own; not every machine has the program.
+        let line = format!("kill -{signal} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &line]).status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "{} gets {signal}",
+            self.name
+        );
+    }
+
+    /// Ends it the hard way.
+    pub(crate) fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn wait(&mut self, timeout: Duration) -> ExitStatus {
+        let mut status = None;
+        wait_until(&format!("{} ends", self.name), timeout, || {
+            status = self.child.try_wait().ok().flatten();
+            status.is_some()
+        });
+        self.stdout.finish();
+        self.stderr.finish();
+        status.unwrap_or_default()
+    }
+
+    /// Waits until it ends by itself; its exit code must be 0.
+    pub(crate) fn wait_for_success(&mut self, timeout: Duration) {
+        let status = self.wait(timeout);
+        assert!(
+            status.success(),
+            "{}: {status}\n{}",
+            self.name,
+            self.stderr()
+        );
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Runs a program to its end, which must be a success; returns what it printed.
+pub(crate) fn run(command: &mut Command) -> String {
+    let mut program = Program::start(command);
+    program.wait_for_success(Duration::from_secs(120));
+    program.stdout()
+}

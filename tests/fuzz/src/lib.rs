@@ -1,0 +1,570 @@
+//! What the fuzz targets do with their input, and what must hold. `tests/hostile_input.rs` runs
+//! the same functions over mutated captures and over every input that ever crashed one.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use brooklet::live::arena::{Arena, BLOCK_LEN};
+use brooklet::rtmp::amf0::{self, MissingEnd, Value};
+use brooklet::rtmp::chunk::{self, chunk_stream_id};
+use brooklet::rtmp::chunk_reader::{
+    ChunkReader, Heap, Limits, MessageHeader, Payload, PayloadSource,
+};
+use brooklet::rtmp::chunk_writer::ChunkWriter;
+use brooklet::rtmp::command::{Command, object, text};
+use brooklet::rtmp::message::{Control, UserControl, type_id};
+use brooklet::rtmp::server_session::{Event, ServerSession};
+use brooklet::rtmp::{Error, metadata as rtmp_metadata};
+
+/// Longest media message in these tests.
+const MAX_MESSAGE: u32 = 1 << 20;
+
+// Chunk reader.
+
+/// A message as it was read, or the error that ended the reading.
+type Read = Result<(MessageHeader, Vec<u8>), Error>;
+
+/// The first byte says how the rest is cut. Whatever the cut, and however little memory there is
+/// at a time, the same messages come out.
+pub fn chunk_reader(data: &[u8]) {
+    let Some((&cut, bytes)) = data.split_first() else {
+        return;
+    };
+    let whole = read_all(Heap, [bytes]);
+    assert_eq!(read_all(Heap, bytes.chunks(1)), whole, "byte by byte");
+    assert_eq!(
+        read_all(Heap, bytes.chunks(usize::from(cut) + 2)),
+        whole,
+        "in pieces"
+    );
+    let narrow = Narrow {
+        room: Rc::new(Cell::new(0)),
+    };
+    assert_eq!(read_all(narrow, [bytes]), whole, "with little room");
+}
+
+/// Reads like a session: obeys Set Chunk Size and Abort.
+fn read_all<'a, S: PayloadSource + Refill>(
+    source: S,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Vec<Read> {
+    let limits = Limits {
+        media: MAX_MESSAGE,
+        data: 1 << 16,
+        command: 1 << 15,
+    };
+    let refill = source.refill();
+    let mut reader = ChunkReader::new(source, limits);
+    let mut messages = Vec::new();
+    for mut input in pieces {
+        loop {
+            let header = match reader.read(&mut input) {
+                Ok(Some(header)) => header,
+                Ok(None) => break,
+                Err(Error::OutOfBlocks) => {
+                    refill();
+                    continue;
+                }
+                Err(error) => {
+                    messages.push(Err(error));
+                    return messages;
+                }
+            };
+            let body = reader
+                .payload()
+                .expect("a message was read")
+                .parts()
+                .collect::<Vec<_>>();
+            let body = body.concat();
+            let obeyed = match Control::parse(header.type_id, &body) {
+                Ok(Control::SetChunkSize(size)) if header.type_id == 1 => {
+                    reader.set_chunk_size(size)
+                }
+                Ok(Control::Abort(id)) if header.type_id == 2 => {
+                    reader.abort(id);
+                    Ok(())
+                }
+                _ => Ok(()),
+            };
+            messages.push(Ok((header, body)));
+            if let Err(error) = obeyed {
+                messages.push(Err(error));
+                return messages;
+            }
+        }
+        assert!(
+            input.is_empty(),
+            "input is left though the reader wants more"
+        );
+    }
+    messages
+}
+
+trait Refill {
+    fn refill(&self) -> Box<dyn Fn()>;
+}
+
+impl Refill for Heap {
+    fn refill(&self) -> Box<dyn Fn()> {
+        Box::new(|| panic!("the heap has no blocks to be out of"))
+    }
+}
+
+/// Memory that is given three bytes at a time.
+struct Narrow {
+    room: Rc<Cell<usize>>,
+}
+
+struct NarrowPayload {
+    room: Rc<Cell<usize>>,
+    bytes: Vec<u8>,
+}
+
+impl Refill for Narrow {
+    fn refill(&self) -> Box<dyn Fn()> {
+        let room = Rc::clone(&self.room);
+        Box::new(move || {
+            assert_eq!(room.replace(3), 0, "out of blocks with room left");
+        })
+    }
+}
+
+impl PayloadSource for Narrow {
+    type Payload = NarrowPayload;
+
+    fn payload(&self) -> NarrowPayload {
+        NarrowPayload {
+            room: Rc::clone(&self.room),
+            bytes: Vec::new(),
+        }
+    }
+}
+
+impl Payload for NarrowPayload {
+    fn extend(&mut self, bytes: &[u8]) -> usize {
+        let taken = bytes.len().min(self.room.get());
+        self.room.set(self.room.get() - taken);
+        self.bytes.extend_from_slice(&bytes[..taken]);
+        taken
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        std::iter::once(self.bytes.as_slice())
+    }
+}
+
+// AMF0.
+
+/// What was read can be written, and reads as the same again.
+pub fn amf0(data: &[u8]) {
+    let Ok(values) = amf0::parse(data, MissingEnd::Tolerated) else {
+        return;
+    };
+    let bytes = emit(&values);
+    // Compared as bytes: NaN isn't equal to itself.
+    let again = amf0::parse(&bytes, MissingEnd::Refused).expect("what was emitted parses");
+    assert_eq!(emit(&again), bytes);
+    let _ = Command::parse(data);
+}
+
+fn emit(values: &[Value]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    values.iter().for_each(|value| value.emit(&mut bytes));
+    bytes
+}
+
+/// The first byte says which tracks there are, the rest are values. What players get is one ECMA
+/// array with a true count, never too long, and filtering it again changes nothing.
+pub fn metadata(data: &[u8]) {
+    let Some((&tracks, bytes)) = data.split_first() else {
+        return;
+    };
+    let Ok(values) = amf0::parse(bytes, MissingEnd::Tolerated) else {
+        return;
+    };
+    let track = |bit: u8| (tracks & bit != 0).then_some(tracks & (bit << 1) != 0);
+    let (has_audio, has_video) = (track(1), track(4));
+    for value in values {
+        let (Value::Object(properties) | Value::EcmaArray(properties)) = value else {
+            continue;
+        };
+        let made = rtmp_metadata::for_players(&properties, has_audio, has_video);
+        assert!(made.len() <= rtmp_metadata::MAX_LEN, "{} bytes", made.len());
+        let read = amf0::parse(&made, MissingEnd::Refused).expect("players can parse it");
+        let [Value::String(name), Value::EcmaArray(safe)] = read.as_slice() else {
+            panic!("expected onMetaData and an ECMA array: {read:?}")
+        };
+        assert_eq!(name, "onMetaData");
+        assert_eq!(made[14..18], (safe.len() as u32).to_be_bytes());
+        assert_eq!(rtmp_metadata::for_players(safe, has_audio, has_video), made);
+    }
+}
+
+// Session.
+
+/// Client's side of the handshake: C0, C1, C2.
+pub const HANDSHAKE_LEN: usize = 1 + 1536 + 1536;
+
+const COMMANDS: &[&str] = &[
+    "connect",
+    "createStream",
+    "publish",
+    "play",
+    "deleteStream",
+    "closeStream",
+    "FCPublish",
+    "FCUnpublish",
+    "releaseStream",
+    "pause",
+    "seek",
+    "receiveAudio",
+    "receiveVideo",
+    "getStreamLength",
+    "FCSubscribe",
+    "_checkbw",
+    "play2",
+    "_result",
+    "nobodyKnowsThis",
+];
+
+/// The first byte's lowest bit: the rest is what a client sends after the handshake, as it is. Or
+/// else the rest is a list of steps, from which well-formed messages are made: commands, data and
+/// media come deep into the session that way.
+///
+/// The server's replies always parse, and every block is home when the session is gone.
+pub fn session(data: &[u8]) {
+    let Some((&first, rest)) = data.split_first() else {
+        return;
+    };
+    ARENA.with(|arena| {
+        let mut connection = Connection::new(arena.clone(), first);
+        let mut hello = vec![3];
+        hello.resize(HANDSHAKE_LEN, 0x5A);
+        if connection.feed(&hello).is_ok() {
+            let _ = if first & 1 == 1 {
+                rest.chunks(1 + usize::from(first >> 1) * 16)
+                    .try_for_each(|piece| connection.feed(piece))
+            } else {
+                connection.steps(rest)
+            };
+        }
+        connection.check_replies();
+        drop(connection);
+        assert_eq!(
+            arena.free_blocks(),
+            arena.total_blocks(),
+            "blocks that never came home"
+        );
+    });
+}
+
+/// A client's bytes from the handshake on, cut into pieces of `piece_len`.
+pub fn session_bytes(bytes: &[u8], piece_len: usize) {
+    ARENA.with(|arena| {
+        let mut connection = Connection::new(arena.clone(), 1);
+        let _ = bytes
+            .chunks(piece_len)
+            .try_for_each(|piece| connection.feed(piece));
+        connection.check_replies();
+        drop(connection);
+        assert_eq!(
+            arena.free_blocks(),
+            arena.total_blocks(),
+            "blocks that never came home"
+        );
+    });
+}
+
+thread_local! {
+    // Arenas are claimed for the rest of the process: one per thread.
+    static ARENA: Arena = Arena::new(16 * BLOCK_LEN);
+}
+
+/// A session with its caller's behaviour.
+struct Connection {
+    session: ServerSession<Arena>,
+    arena: Arena,
+    refuses: bool,
+    publishing: Vec<u32>,
+    replies: Vec<u8>,
+}
+
+/// The connection is over.
+struct Closed;
+
+impl Connection {
+    fn new(arena: Arena, flags: u8) -> Connection {
+        Connection {
+            session: ServerSession::new(arena.clone(), MAX_MESSAGE, |random| random.fill(7)),
+            arena,
+            refuses: flags & 0x80 != 0,
+            publishing: Vec::new(),
+            replies: Vec::new(),
+        }
+    }
+
+    fn feed(&mut self, mut input: &[u8]) -> Result<(), Closed> {
+        loop {
+            let event = self.session.handle(&mut input);
+            self.replies.append(&mut self.session.take_output());
+            match event {
+                Ok(Some(event)) => self.act(event),
+                Ok(None) => break,
+                Err(error) => {
+                    assert!(!error.to_string().contains(char::is_control), "{error:?}");
+                    return Err(Closed);
+                }
+            }
+        }
+        assert!(
+            input.is_empty(),
+            "input is left though the session wants more"
+        );
+        Ok(())
+    }
+
+    fn act(&mut self, event: Event) {
+        match event {
+            Event::Connect(connect) if connect.flash_ver.starts_with('!') => {
+                self.session
+                    .refuse_connect("NetConnection.Connect.Rejected", &connect.app);
+            }
+            Event::Connect(_) => self.session.accept_connect(),
+            Event::Publish {
+                message_stream_id, ..
+            } if self.refuses => {
+                self.publishing.retain(|id| *id != message_stream_id);
+                self.session
+                    .refuse_publish(message_stream_id, "NetStream.Publish.BadName", "no");
+            }
+            Event::Publish {
+                message_stream_id, ..
+            } => {
+                self.publishing.push(message_stream_id);
+                self.session.accept_publish(message_stream_id, "live/door");
+            }
+            Event::Play {
+                message_stream_id, ..
+            } => {
+                self.publishing.retain(|id| *id != message_stream_id);
+                self.replies
+                    .append(&mut self.session.accept_play(message_stream_id, "live/door"));
+            }
+            Event::Stop { message_stream_id } => {
+                self.publishing.retain(|id| *id != message_stream_id);
+            }
+            Event::Media {
+                message_stream_id, ..
+            } => {
+                assert!(
+                    self.publishing.contains(&message_stream_id),
+                    "media before publish"
+                );
+                let payload = self.session.payload().expect("media has a payload");
+                let total: usize = payload.parts().map(<[u8]>::len).sum();
+                assert_eq!(total, payload.len());
+                assert!(total <= MAX_MESSAGE as usize);
+                assert!(self.arena.free_blocks() + total.div_ceil(BLOCK_LEN) <= 16);
+            }
+            Event::Metadata {
+                message_stream_id,
+                properties,
+            } => {
+                assert!(
+                    self.publishing.contains(&message_stream_id),
+                    "metadata before publish"
+                );
+                rtmp_metadata::for_players(&properties.unwrap_or_default(), None, Some(true));
+            }
+            Event::Pause { .. } | Event::Receive { .. } => {}
+        }
+    }
+
+    /// The replies are whole messages that a client can read.
+    fn check_replies(&self) {
+        let replies = self.replies.get(HANDSHAKE_LEN..).unwrap_or_default();
+        for read in read_all(Heap, [replies]) {
+            let (header, body) = read.expect("replies parse");
+            if header.type_id == type_id::COMMAND {
+                Command::parse(&body).expect("replies are commands");
+            }
+        }
+    }
+
+    fn steps(&mut self, data: &[u8]) -> Result<(), Closed> {
+        let mut steps = Steps { data };
+        let writer = ChunkWriter::default();
+        while let Some(step) = steps.byte() {
+            let mut bytes = Vec::new();
+            let message_stream_id = u32::from(step >> 4) % 4;
+            match step & 15 {
+                0 => bytes = steps.bytes(),
+                1 => bytes = steps.connect(),
+                2..=8 => {
+                    let body = steps.command().emit();
+                    let header = header(type_id::COMMAND, 3, message_stream_id, 0);
+                    writer.write(header, &body, &mut bytes);
+                }
+                9 => {
+                    let body = [vec![0], steps.command().emit()].concat();
+                    let header = header(type_id::COMMAND_AMF3, 3, message_stream_id, 0);
+                    writer.write(header, &body, &mut bytes);
+                }
+                10 => {
+                    let control = steps.control();
+                    writer.write_control(&control, &mut bytes);
+                }
+                11 => {
+                    // Any type on any chunk stream; the body repeated makes it long.
+                    let kind = steps.byte().unwrap_or(9) % 24;
+                    let chunk_stream_id = 2 + steps.byte().unwrap_or(4) % 62;
+                    let timestamp = steps.number();
+                    let times = 1 + usize::from(steps.byte().unwrap_or(0)) * 8;
+                    let body = steps.bytes().repeat(times);
+                    let header = header(kind, chunk_stream_id, message_stream_id, timestamp);
+                    writer.write(header, &body, &mut bytes);
+                }
+                12 => {
+                    let mut body = Vec::new();
+                    for name in ["@setDataFrame", "onMetaData"] {
+                        text(name).emit(&mut body);
+                    }
+                    body.append(&mut steps.bytes());
+                    writer.write(
+                        header(type_id::DATA, 4, message_stream_id, 0),
+                        &body,
+                        &mut bytes,
+                    );
+                }
+                13 => self.session.end_publish(message_stream_id, "ended"),
+                14 => self.session.ping(steps.number()),
+                _ => self.session.shut_down(),
+            }
+            if step & 15 == 13 {
+                self.publishing.retain(|id| *id != message_stream_id);
+            }
+            self.feed(&bytes)?;
+        }
+        Ok(())
+    }
+}
+
+fn header(
+    type_id: u8,
+    chunk_stream_id: u8,
+    message_stream_id: u32,
+    timestamp: u32,
+) -> chunk::MessageHeader {
+    chunk::MessageHeader {
+        chunk_stream_id,
+        timestamp,
+        len: 0,
+        type_id,
+        message_stream_id,
+    }
+}
+
+/// The fuzzer's bytes, taken as numbers, names and values.
+struct Steps<'a> {
+    data: &'a [u8],
+}
+
+impl Steps<'_> {
+    fn byte(&mut self) -> Option<u8> {
+        let (&byte, rest) = self.data.split_first()?;
+        self.data = rest;
+        Some(byte)
+    }
+
+    fn number(&mut self) -> u32 {
+        (0..4).fold(0, |number, _| {
+            number << 8 | u32::from(self.byte().unwrap_or(0))
+        })
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        let len = usize::from(self.byte().unwrap_or(0));
+        let (taken, rest) = self.data.split_at(len.min(self.data.len()));
+        self.data = rest;
+        taken.to_vec()
+    }
+
+    fn text(&mut self) -> String {
+        String::from_utf8_lossy(&self.bytes()).into_owned()
+    }
+
+    fn value(&mut self) -> Value {
+        match self.byte().unwrap_or(0) % 8 {
+            0 => Value::Null,
+            1 => Value::Number(f64::from(self.byte().unwrap_or(1))),
+            2 => Value::Number(f64::from_bits(u64::from(self.number()) << 32)),
+            3 => Value::Boolean(self.byte().unwrap_or(0) & 1 == 1),
+            4 => Value::String(self.text()),
+            5 => object([("streamName", text(&self.text()))]),
+            6 => Value::StrictArray(vec![Value::Undefined]),
+            _ => text("door"),
+        }
+    }
+
+    fn connect(&mut self) -> Vec<u8> {
+        let command = Command {
+            name: "connect".into(),
+            transaction_id: 1.0,
+            object: object([("app", text("live")), ("flashVer", text(&self.text()))]),
+            arguments: Vec::new(),
+        };
+        let mut bytes = Vec::new();
+        let header = header(type_id::COMMAND, chunk_stream_id::COMMAND, 0, 0);
+        ChunkWriter::default().write(header, &command.emit(), &mut bytes);
+        bytes
+    }
+
+    fn command(&mut self) -> Command {
+        let name = usize::from(self.byte().unwrap_or(0));
+        let name = match COMMANDS.get(name % (COMMANDS.len() + 1)) {
+            Some(name) => (*name).to_owned(),
+            None => self.text(),
+        };
+        let transaction_id = f64::from(self.byte().unwrap_or(0));
+        let object = Value::Null;
+        let count = self.byte().unwrap_or(0) % 4;
+        let arguments = (0..count).map(|_| self.value()).collect();
+        Command {
+            name,
+            transaction_id,
+            object,
+            arguments,
+        }
+    }
+
+    fn control(&mut self) -> Control {
+        let kind = self.byte().unwrap_or(0) % 9;
+        let number = self.number();
+        match kind {
+            // The steps are written in chunks of 128 bytes; other sizes garble what follows.
+            0 => Control::SetChunkSize(if number % 4 == 0 { number } else { 128 }),
+            1 => Control::Abort(number % 70),
+            2 => Control::Acknowledgement(number),
+            3 => Control::WindowAcknowledgementSize(number),
+            4 => Control::SetPeerBandwidth {
+                size: number,
+                limit_type: number as u8,
+            },
+            5 => Control::User(UserControl::PingRequest(number)),
+            6 => Control::User(UserControl::PingResponse(number)),
+            7 => Control::User(UserControl::SetBufferLength {
+                message_stream_id: 1,
+                buffer_ms: number,
+            }),
+            _ => Control::User(UserControl::Other(number as u16)),
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Input that no honest client sends: random bytes, damaged captures, connections that end
+//! anywhere. Nothing panics, replies stay readable, and every block of the arena comes home.
+//!
+//! What must hold is said in `tests/fuzz/src/lib.rs`, which the fuzz targets share.
+
+use std::fs;
+use std::path::Path;
+
+use brooklet::live::arena::{Arena, BLOCK_LEN};
+use brooklet::rtmp::Error;
+use brooklet::rtmp::server_session::{Event, ServerSession};
+use fuzz::HANDSHAKE_LEN;
+use proptest::prelude::*;
+
+#[allow(unreachable_pub)]
+#[path = "fuzz/src/lib.rs"]
+mod fuzz;
+
+const CAPTURES: [&[u8]; 4] = [
+    include_bytes!("data/ffmpeg_publish.bin"),
+    include_bytes!("data/gst_rtmp2sink.bin"),
+    include_bytes!("data/ffmpeg_play.bin"),
+    include_bytes!("data/rtmpdump_play.bin"),
+];
+
+/// Small and repeatable (xorshift64*).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.next() as usize % bound.max(1)
+    }
+
+    fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.next() as u8).collect()
+    }
+
+    /// A place in what follows the handshake, whose bytes hardly matter; early ones more often,
+    /// since a session that broke early never sees the late ones.
+    fn place(&mut self, bytes: &[u8]) -> usize {
+        let len = bytes.len() - HANDSHAKE_LEN;
+        let bound = if self.next() % 2 == 0 {
+            len
+        } else {
+            len.min(600)
+        };
+        HANDSHAKE_LEN + self.below(bound)
+    }
+
+    fn mutate(&mut self, bytes: &mut Vec<u8>) {
+        let at = self.place(bytes);
+        let until = (at + 1 + self.below(64)).min(bytes.len());
+        match self.below(8) {
+            0 => bytes[at] ^= 1 << self.below(8),
+            1 => bytes[at] = self.next() as u8,
+            2 => bytes[at] = [0x00, 0x01, 0x7F, 0x80, 0xFF][self.below(5)],
+            3 => bytes.truncate(at + 1),
+            4 => {
+                bytes.drain(at..until);
+            }
+            5 => {
+                let copy = bytes[at..until].to_vec();
+                let to = self.place(bytes);
+                bytes.splice(to..to, copy);
+            }
+            6 => {
+                let other = CAPTURES[self.below(CAPTURES.len())];
+                let from = self.place(other);
+                let until = (from + self.below(500)).min(other.len());
+                bytes.splice(at..at, other[from..until].iter().copied());
+            }
+            _ => {
+                let len = self.below(16);
+                let noise = self.bytes(len);
+                bytes.splice(at..at, noise);
+            }
+        }
+        if bytes.len() == HANDSHAKE_LEN {
+            bytes.push(0);
+        }
+    }
+}
+
+#[test]
+fn random_bytes_after_a_handshake_end_no_more_than_the_connection() {
+    let mut random = Random(1);
+    for _ in 0..4000 {
+        let mut bytes = CAPTURES[0][..HANDSHAKE_LEN].to_vec();
+        let len = random.below(600);
+        bytes.append(&mut random.bytes(len));
+        fuzz::session_bytes(&bytes, 1 + random.below(700));
+    }
+}
+
+#[test]
+fn random_bytes_instead_of_a_handshake_end_no_more_than_the_connection() {
+    let mut random = Random(2);
+    for _ in 0..1000 {
+        let len = random.below(HANDSHAKE_LEN + 100);
+        let mut bytes = random.bytes(len);
+        if let Some(version) = bytes.first_mut() {
+            *version %= 8;
+        }
+        fuzz::session_bytes(&bytes, 1 + random.below(2000));
+    }
+}
+
+#[test]
+fn damaged_captures_end_no_more_than_the_connection() {
+    let mut random = Random(3);
+    for case in 0..4000 {
+        let mut bytes = CAPTURES[case % CAPTURES.len()].to_vec();
+        for _ in 0..1 + random.below(4) {
+            random.mutate(&mut bytes);
+        }
+        fuzz::session_bytes(&bytes, 1 + random.below(2000));
+    }
+}
+
+#[test]
+fn damaged_captures_read_as_the_same_messages_however_they_are_split() {
+    let mut random = Random(4);
+    for case in 0..1000 {
+        let mut bytes = CAPTURES[case % CAPTURES.len()].to_vec();
+        for _ in 0..1 + random.below(4) {
+            random.mutate(&mut bytes);
+        }
+        // The fuzz target's first byte says how the rest is cut.
+        fuzz::chunk_reader(&bytes[HANDSHAKE_LEN - 1..]);
+    }
+}
+
+#[test]
+fn a_connection_that_ends_anywhere_leaves_no_block_behind() {
+    for capture in CAPTURES {
+        for len in 0..=capture.len() {
+            fuzz::session_bytes(&capture[..len], capture.len());
+        }
+    }
+}
+
+#[test]
+fn crashers_crash_no_more() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/crashers");
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let target = match name.split('-').next() {
+            Some("chunk_reader") => fuzz::chunk_reader,
+            Some("amf0") => fuzz::amf0,
+            Some("metadata") => fuzz::metadata,
+            Some("session") => fuzz::session,
+            _ => {
+                assert_eq!(name, "README.md", "expected TARGET-WHAT");
+                continue;
+            }
+        };
+        println!("{name}");
+        target(&fs::read(&path).unwrap());
+    }
+}
+
+// Memory.
+
+/// A session that publishes on message stream 1, as ffmpeg does.
+fn publishing(arena: &Arena) -> ServerSession<Arena> {
+    let mut session = ServerSession::new(arena.clone(), 16 << 20, |random| random.fill(7));
+    let mut input = CAPTURES[0];
+    loop {
+        match session.handle(&mut input).unwrap().unwrap() {
+            Event::Connect(_) => session.accept_connect(),
+            Event::Publish { .. } => {
+                session.accept_publish(1, "live/one");
+                session.take_output();
+                return session;
+            }
+            event => panic!("{event:?}"),
+        }
+    }
+}
+
+/// A type 0 header of a video message of 16 MiB less one byte.
+fn huge(chunk_stream_id: u8) -> Vec<u8> {
+    [
+        vec![chunk_stream_id],
+        b"\0\0\0\xFF\xFF\xFF\x09\x01\0\0\0".to_vec(),
+    ]
+    .concat()
+}
+
+/// Set Chunk Size.
+fn chunk_size(size: u32) -> Vec<u8> {
+    [
+        b"\x02\0\0\0\0\0\x04\x01\0\0\0\0".as_slice(),
+        &size.to_be_bytes(),
+    ]
+    .concat()
+}
+
+#[test]
+fn announced_lengths_claim_no_memory() {
+    let arena = Arena::new(16 * BLOCK_LEN);
+    let mut session = publishing(&arena);
+    assert_eq!(session.handle(&mut chunk_size(1).as_slice()), Ok(None));
+    for (begun, chunk_stream_id) in (10..18).enumerate() {
+        assert_eq!(
+            session.handle(&mut huge(chunk_stream_id).as_slice()),
+            Ok(None)
+        );
+        assert_eq!(arena.free_blocks(), 16 - begun);
+        assert_eq!(session.handle(&mut b"\x17".as_slice()), Ok(None));
+        assert_eq!(arena.free_blocks(), 16 - begun - 1);
+    }
+    assert!(session.handle(&mut huge(18).as_slice()).is_err());
+    drop(session);
+    assert_eq!(arena.free_blocks(), 16);
+}
+
+#[test]
+fn a_message_longer_than_the_memory_is_out_of_blocks_and_gives_them_back() {
+    let arena = Arena::new(8 * BLOCK_LEN);
+    let mut session = publishing(&arena);
+    let begin = [chunk_size(0x7FFF_FFFF), huge(10)].concat();
+    assert_eq!(session.handle(&mut begin.as_slice()), Ok(None));
+    assert_eq!(arena.free_blocks(), 8);
+    let picture = [0x17; 1000];
+    let end = loop {
+        let mut input = picture.as_slice();
+        match session.handle(&mut input) {
+            Ok(event) => assert_eq!(event, None),
+            Err(error) => break (error, input.len()),
+        }
+    };
+    // 8 blocks took 131,072 bytes; of the last piece 928 are left, for when there is room.
+    assert_eq!(end, (Error::OutOfBlocks, 928));
+    assert_eq!(arena.free_blocks(), 0);
+    drop(session);
+    assert_eq!(arena.free_blocks(), 8);
+}
+
+// Arbitrary bytes.
+
+/// Chunks whose headers are mostly sound: deeper in than arbitrary bytes come.
+fn chunks() -> impl Strategy<Value = Vec<u8>> {
+    let basic = (0_u8..4, 2_u8..6).prop_map(|(format, id)| vec![format << 6 | id]);
+    let long = (0_u8..4, 0_u8..2).prop_map(|(format, high)| vec![format << 6, high]);
+    let time = prop_oneof![
+        Just(vec![0, 0, 26]),
+        Just(vec![0xFF, 0xFF, 0xFF, 0, 0, 5, 9, 1, 0, 0, 0, 1, 2, 3, 4]),
+        Just(vec![0xFF, 0xFF, 0xFF, 0, 0, 5, 9, 1, 2, 3, 4]),
+        Just(vec![0xFF, 0xFF, 0xFF, 1, 2, 3, 4]),
+        Just(vec![0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 0, 3]),
+        Just(vec![0, 0, 0, 0, 0, 4, 2, 0, 0, 0, 0, 0, 0, 0, 3]),
+    ];
+    let bytes = proptest::collection::vec(prop_oneof![any::<u8>(), 0_u8..6], 0..12);
+    let chunk = (prop_oneof![4 => basic, 1 => long], time, bytes);
+    let chunk = chunk.prop_map(|(basic, time, bytes)| [basic, time, bytes].concat());
+    proptest::collection::vec(chunk, 1..20).prop_map(|chunks| chunks.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn arbitrary_bytes_read_as_the_same_messages_however_they_are_split(
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+    ) {
+        fuzz::chunk_reader(&bytes);
+    }
+
+    #[test]
+    fn arbitrary_chunks_read_as_the_same_messages_however_they_are_split(
+        bytes in chunks(), cut in 0_u8..8,
+    ) {
+        fuzz::chunk_reader(&[vec![cut], bytes].concat());
+    }
+
+    #[test]
+    fn arbitrary_steps_of_a_client_end_no_more_than_the_connection(
+        bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0_u8..32], 1..300),
+    ) {
+        fuzz::session(&[vec![0], bytes].concat());
+    }
+}
