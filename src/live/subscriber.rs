@@ -1,6 +1,6 @@
 //! A subscriber: a receiver attached to a stream, as a socket, a framing and a cursor.
 //!
-//! There is no queue of media per subscriber and no copy. [`Subscriber::pump`] offers the socket
+//! There is no queue of media per subscriber and no copy. A pump offers the socket
 //! everything between the cursor and the log's head in one vectored send which never waits, and
 //! moves the cursor by what was taken.
 //!
