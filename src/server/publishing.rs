@@ -185,18 +185,23 @@ impl Publishing {
         );
     }
 
+    /// How long the stream waits for another publisher, once this one has ended.
+    pub(super) fn grace_left(&self, now: Millis) -> Option<Duration> {
+        let until = self.ended? + millis(self.shared.config.grace);
+        Some(Duration::from_millis(until.saturating_sub(now)))
+    }
+
     /// For a connection that goes on after its publish has ended: ends the stream when the grace
     /// time is over. True when there is nothing more to do.
     pub(super) fn is_over(&mut self, now: Millis) -> bool {
-        let Some(ended) = self.ended else {
+        let Some(left) = self.grace_left(now) else {
             return false;
         };
-        let is_late = now.saturating_sub(ended) >= millis(self.shared.config.grace);
         match self
             .stream
             .wait_for_publisher(self.generation, Duration::ZERO)
         {
-            Waited::TimedOut if !is_late => return false,
+            Waited::TimedOut if !left.is_zero() => return false,
             waited => self.conclude(waited),
         }
         true
@@ -204,7 +209,6 @@ impl Publishing {
 
     /// Waits until another publisher comes, nobody waits for one, or the grace time is over.
     pub(super) fn wait_out_grace(mut self) {
-        let Some(ended) = self.ended else { return };
         // Tails first: nobody else pumps them before the players' next tick.
         loop {
             let now = self.shared.now();
@@ -217,8 +221,7 @@ impl Publishing {
                 break;
             }
         }
-        let until = ended + millis(self.shared.config.grace);
-        let left = Duration::from_millis(until.saturating_sub(self.shared.now()));
+        let left = self.grace_left(self.shared.now()).unwrap_or_default();
         let waited = self.stream.wait_for_publisher(self.generation, left);
         self.conclude(waited);
     }

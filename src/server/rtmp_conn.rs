@@ -134,6 +134,10 @@ impl Connection {
         }
         if self.session.is_in_use() {
             self.deadline = None;
+        } else if self.session.is_connected() {
+            // Also after a publish or play: who does nothing takes somebody's place.
+            let deadline = now + millis(self.shared.config.command_timeout);
+            self.deadline.get_or_insert(deadline);
         }
         Ok(())
     }
@@ -430,6 +434,7 @@ impl Connection {
             timeout = timeout.min(playing.tick_interval());
         }
         for publishing in &self.publishing {
+            timeout = timeout.min(publishing.grace_left(now).unwrap_or(TICK));
             if publishing.has_unsent(now) {
                 timeout = timeout.min(TAIL_TICK);
             } else if publishing.is_waiting() {

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use brooklet::Config;
+use brooklet::rtmp::amf0::Value;
 
 use crate::client::{Client, DEADLINE, server, wait_until};
 
@@ -31,6 +32,19 @@ fn whoever_says_nothing_is_closed_in_every_phase() {
     assert_eq!(codes[0].1, "NetStream.Unpublish.Success");
     drop(publisher);
     wait_until("all are gone", || server.connections() == 0);
+}
+
+#[test]
+fn whoever_has_stopped_publishing_may_not_stay_for_ever() {
+    let command_timeout = Duration::from_millis(500);
+    let server = server(Config {
+        command_timeout,
+        ..Config::default()
+    });
+    let mut publisher = Client::publishing(server.rtmp_addresses()[0], "live", "door");
+    publisher.send_command(1, "closeStream", 0.0, Value::Null, vec![]);
+    publisher.until_closed();
+    wait_until("it is gone", || server.connections() == 0);
 }
 
 #[test]
