@@ -23,7 +23,6 @@ use super::subscriber::{Delivered, End, Scratch, Skip, Subscriber, View};
 use super::table::Closed;
 use super::{Millis, lock};
 use crate::rtmp::amf0::Value;
-use crate::rtmp::chunk_reader::Payload;
 use crate::rtmp::stream_key::StreamKey;
 use append::Publish;
 
@@ -251,14 +250,14 @@ impl Stream {
         self.heard.store(now, Ordering::Relaxed);
     }
 
-    /// Appends an audio or video message. Nobody is sent anything before the next
+    /// Appends an audio or video message, in as many parts as it lies in. Nobody is sent anything before the next
     /// [`pump`](Self::pump).
-    pub fn append(
+    pub fn append<'a>(
         &self,
         generation: u64,
         kind: Kind,
         timestamp: u32,
-        payload: &impl Payload,
+        payload: impl Iterator<Item = &'a [u8]> + Clone,
         now: Millis,
     ) -> Result<Appended, Superseded> {
         let mut state = self.published(generation)?;

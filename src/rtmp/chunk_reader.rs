@@ -201,13 +201,7 @@ impl<S: PayloadSource> ChunkReader<S> {
     /// needed. After [`Error::OutOfBlocks`] the call may be repeated; after any other error the
     /// connection is lost.
     pub fn read(&mut self, input: &mut &[u8]) -> Result<Option<MessageHeader>, Error> {
-        if let Some(stream) = self
-            .finished
-            .take()
-            .and_then(|index| self.streams.get_mut(index))
-        {
-            stream.payload.clear();
-        }
+        self.clear_finished();
         loop {
             let step = match self.state {
                 State::Header => self.read_header(input)?,
@@ -220,6 +214,40 @@ impl<S: PayloadSource> ChunkReader<S> {
                 Step::Message(header) => return Ok(Some(header)),
             }
         }
+    }
+
+    /// An audio or video message that lies whole in the input, in one chunk, without a copy: what
+    /// most messages are once a publisher has adopted our chunk size. `None`, with nothing
+    /// consumed, when anything else comes next; [`read`](Self::read) goes on with that.
+    pub fn read_in_place<'a>(&mut self, input: &mut &'a [u8]) -> Option<(MessageHeader, &'a [u8])> {
+        if self.state != State::Header || self.header_len > 0 || !self.carry.as_slice().is_empty() {
+            return None;
+        }
+        let mut header_len = 0;
+        let stream_id = loop {
+            match needed(input.get(..header_len)?) {
+                Needed::Bytes(len) => header_len = len,
+                Needed::Nothing { stream_id } => break stream_id,
+            }
+        };
+        let header = input.get(..header_len)?;
+        let format = header.first()? >> 6;
+        let stream = self
+            .streams
+            .iter_mut()
+            .find(|s| s.id == stream_id && !s.is_partial)?;
+        let fields = header.get(basic_header_len(header)..)?;
+        let new = stream.read_fields(format, fields);
+        let is_plain = format < 3
+            && matches!(new.type_id, 8 | 9)
+            && (1..=self.chunk_size.min(self.limits.media)).contains(&new.len);
+        let end = header_len + new.len as usize;
+        let payload = input.get(header_len..end).filter(|_| is_plain)?;
+        stream.apply(&new);
+        let message = stream.message_header();
+        self.clear_finished();
+        *input = input.get(end..)?;
+        Some((message, payload))
     }
 
     /// Payload of the message that [`read`](Self::read) returned last, until the next call.
@@ -301,46 +329,21 @@ impl<S: PayloadSource> ChunkReader<S> {
             return self.resume(index);
         }
 
-        let field = field_u24(fields, 0);
-        let extended = (field == EXTENDED).then(|| {
-            let at = MESSAGE_HEADER_LEN
-                .get(usize::from(format))
-                .copied()
-                .unwrap_or(0);
-            fields.get(at..at + 4).map_or(0, BigEndian::read_u32)
-        });
-        let time = extended.unwrap_or(field);
-        let (len, type_id) = match format {
-            0 | 1 => (field_u24(fields, 3), fields.get(6).copied().unwrap_or(0)),
-            _ => (stream.len, stream.type_id),
-        };
+        let new = stream.read_fields(format, fields);
         if stream.is_partial {
             // Not allowed by the specification, but some send types 1 and 2 as continuations. A
             // length that changes in the middle has been the way to a buffer overflow elsewhere.
-            if format == 0 || len != stream.len || type_id != stream.type_id {
+            if format == 0 || new.len != stream.len || new.type_id != stream.type_id {
                 return Err(Error::malformed(format!(
                     "chunk of type {format} on chunk stream {stream_id} in the middle of a \
                      message of {} bytes, expected type 3",
                     stream.len
                 )));
             }
-            stream.extended = extended;
+            stream.extended = new.extended;
             return self.begin_payload(index);
         }
-        if format == 0 {
-            stream.timestamp = time;
-            stream.message_stream_id = fields.get(7..11).map_or(0, LittleEndian::read_u32);
-            // A following type 3 adds the field of the type 0 header (5.3.1.2.4); ffmpeg and
-            // GStreamer send by that rule.
-            stream.delta = time;
-        } else {
-            stream.delta = time;
-            stream.timestamp = stream.timestamp.wrapping_add(time);
-        }
-        stream.extended = extended;
-        stream.len = len;
-        stream.type_id = type_id;
-        stream.is_opened = true;
+        stream.apply(&new);
         self.begin_message(index)
     }
 
@@ -504,12 +507,17 @@ impl<S: PayloadSource> ChunkReader<S> {
         }
         stream.is_partial = false;
         self.finished = Some(index);
-        Ok(Step::Message(MessageHeader {
-            chunk_stream_id: stream.id,
-            timestamp: stream.timestamp,
-            type_id: stream.type_id,
-            message_stream_id: stream.message_stream_id,
-        }))
+        Ok(Step::Message(stream.message_header()))
+    }
+
+    fn clear_finished(&mut self) {
+        if let Some(stream) = self
+            .finished
+            .take()
+            .and_then(|index| self.streams.get_mut(index))
+        {
+            stream.payload.clear();
+        }
     }
 
     fn stream_index(&mut self, id: u32) -> Result<usize, Error> {
@@ -548,6 +556,69 @@ impl<S: PayloadSource> ChunkReader<S> {
         let (&byte, rest) = input.split_first()?;
         *input = rest;
         Some(byte)
+    }
+}
+
+/// What a header of type 0, 1 or 2 says, with what it leaves out filled in.
+struct Fields {
+    /// Only type 0 has one.
+    message_stream_id: Option<u32>,
+    /// The timestamp field or its extension: a time for type 0, else a delta.
+    time: u32,
+    extended: Option<u32>,
+    len: u32,
+    type_id: u8,
+}
+
+impl<P> ChunkStream<P> {
+    fn read_fields(&self, format: u8, fields: &[u8]) -> Fields {
+        let field = field_u24(fields, 0);
+        let extended = (field == EXTENDED).then(|| {
+            let at = MESSAGE_HEADER_LEN
+                .get(usize::from(format))
+                .copied()
+                .unwrap_or(0);
+            fields.get(at..at + 4).map_or(0, BigEndian::read_u32)
+        });
+        let (len, type_id) = match format {
+            0 | 1 => (field_u24(fields, 3), fields.get(6).copied().unwrap_or(0)),
+            _ => (self.len, self.type_id),
+        };
+        Fields {
+            message_stream_id: (format == 0)
+                .then(|| fields.get(7..11).map_or(0, LittleEndian::read_u32)),
+            time: extended.unwrap_or(field),
+            extended,
+            len,
+            type_id,
+        }
+    }
+
+    /// Takes over the header of a new message.
+    fn apply(&mut self, new: &Fields) {
+        match new.message_stream_id {
+            Some(id) => {
+                self.timestamp = new.time;
+                self.message_stream_id = id;
+            }
+            None => self.timestamp = self.timestamp.wrapping_add(new.time),
+        }
+        // After type 0 too: a following type 3 adds the field of the type 0 header (5.3.1.2.4);
+        // ffmpeg and GStreamer send by that rule.
+        self.delta = new.time;
+        self.extended = new.extended;
+        self.len = new.len;
+        self.type_id = new.type_id;
+        self.is_opened = true;
+    }
+
+    fn message_header(&self) -> MessageHeader {
+        MessageHeader {
+            chunk_stream_id: self.id,
+            timestamp: self.timestamp,
+            type_id: self.type_id,
+            message_stream_id: self.message_stream_id,
+        }
     }
 }
 

@@ -116,6 +116,29 @@ pub enum MediaKind {
     Video,
 }
 
+impl MediaKind {
+    fn of(type_id: u8) -> MediaKind {
+        if type_id == type_id::AUDIO {
+            MediaKind::Audio
+        } else {
+            MediaKind::Video
+        }
+    }
+}
+
+/// An audio or video message in the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Media<'a> {
+    /// Message stream.
+    pub message_stream_id: u32,
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// ms, wrapping.
+    pub timestamp: u32,
+    /// Its bytes.
+    pub payload: &'a [u8],
+}
+
 /// What a client says of itself in connect (7.2.1.1); what it left out is empty.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Connect {
@@ -218,6 +241,30 @@ impl<S: PayloadSource> ServerSession<S> {
             });
         }
         result
+    }
+
+    /// The next audio or video message, if it is published and lies whole in the input: the short
+    /// way for most of what a publisher sends. `None` when something else comes next, which is
+    /// for [`handle`](Self::handle).
+    pub fn next_media<'a>(&mut self, input: &mut &'a [u8]) -> Option<Media<'a>> {
+        if self.handshake.is_some() || !self.is_in_use() {
+            return None;
+        }
+        loop {
+            let before = input.len();
+            let (header, payload) = self.reader.read_in_place(input)?;
+            self.received += (before - input.len()) as u64;
+            self.received_in_use = self.received;
+            self.acknowledge();
+            if self.role(header.message_stream_id) == Some(Role::Publishing) {
+                return Some(Media {
+                    message_stream_id: header.message_stream_id,
+                    kind: MediaKind::of(header.type_id),
+                    timestamp: header.timestamp,
+                    payload,
+                });
+            }
+        }
     }
 
     /// Payload of the last [`Event::Media`], until the next call of `handle`.
@@ -411,11 +458,7 @@ impl<S: PayloadSource> ServerSession<S> {
                 if self.role(id) != Some(Role::Publishing) {
                     return Ok(None);
                 }
-                let kind = if header.type_id == type_id::AUDIO {
-                    MediaKind::Audio
-                } else {
-                    MediaKind::Video
-                };
+                let kind = MediaKind::of(header.type_id);
                 let timestamp = header.timestamp;
                 Ok(Some(Event::Media {
                     message_stream_id: id,

@@ -7,11 +7,9 @@ use super::text::{megabytes, seconds};
 use super::{Shared, millis};
 use crate::live::Millis;
 use crate::live::log::Kind;
-use crate::live::payload::BlockPayload;
 use crate::live::stream::{Appended, Pumped, Stream, Superseded, Waited};
 use crate::media::describe::describe;
 use crate::rtmp::amf0::Value;
-use crate::rtmp::chunk_reader::Payload;
 
 /// Media is described in the log when both kinds of header have come, or after this long.
 const DESCRIBE_AFTER: Millis = 2_000;
@@ -72,14 +70,15 @@ impl Publishing {
         }
     }
 
-    pub(super) fn append(
+    pub(super) fn append<'a>(
         &mut self,
         kind: Kind,
         timestamp: u32,
-        payload: &BlockPayload,
+        payload: impl Iterator<Item = &'a [u8]> + Clone,
         now: Millis,
     ) -> Result<(), Superseded> {
-        self.bytes += payload.len() as u64;
+        let len: usize = payload.clone().map(<[u8]>::len).sum();
+        self.bytes += len as u64;
         self.messages += 1;
         let appended = self
             .stream
@@ -97,7 +96,7 @@ impl Publishing {
                     self.connection,
                     self.stream.key(),
                     self.dropped,
-                    payload.len(),
+                    len,
                 );
             }
         }

@@ -23,6 +23,7 @@ use crate::live::sink::Sink;
 use crate::live::stream::{Busy, Publisher};
 use crate::live::subscriber::Subscriber;
 use crate::rtmp::Error;
+use crate::rtmp::chunk_reader::Payload;
 use crate::rtmp::server_session::{Event, MediaKind, ServerSession};
 use crate::rtmp::stream_key::{StreamKey, query_value};
 
@@ -122,6 +123,15 @@ impl Connection {
         }
         let was_handshaken = self.session.is_handshaken();
         loop {
+            while let Some(media) = self.session.next_media(&mut input) {
+                let publishing = find(&mut self.publishing, media.message_stream_id);
+                if let Some(publishing) = publishing {
+                    let payload = std::iter::once(media.payload);
+                    publishing
+                        .append(kind_of(media.kind), media.timestamp, payload, now)
+                        .map_err(|_| End::Superseded)?;
+                }
+            }
             match self.session.handle(&mut input) {
                 Ok(Some(event)) => self.handle_event(event, now)?,
                 Ok(None) => break,
@@ -149,14 +159,10 @@ impl Connection {
                 kind,
                 timestamp,
             } => {
-                let kind = match kind {
-                    MediaKind::Audio => Kind::Audio,
-                    MediaKind::Video => Kind::Video,
-                };
                 let publishing = find(&mut self.publishing, message_stream_id);
                 if let (Some(publishing), Some(payload)) = (publishing, self.session.payload()) {
                     publishing
-                        .append(kind, timestamp, payload, now)
+                        .append(kind_of(kind), timestamp, payload.parts(), now)
                         .map_err(|_| End::Superseded)?;
                 }
             }
@@ -488,6 +494,13 @@ fn find(publishing: &mut [Publishing], message_stream_id: u32) -> Option<&mut Pu
     publishing
         .iter_mut()
         .find(|p| p.message_stream_id == message_stream_id && p.is_live())
+}
+
+fn kind_of(kind: MediaKind) -> Kind {
+    match kind {
+        MediaKind::Audio => Kind::Audio,
+        MediaKind::Video => Kind::Video,
+    }
 }
 
 /// Fills with random bytes. Only the handshake uses them, and nothing depends on their quality.

@@ -265,7 +265,7 @@ impl Fixture {
         let (generation, now) = (self.generation.get(), self.now.get());
         self.stream.heard(now);
         self.stream
-            .append(generation, kind, timestamp, &payload.to_vec(), now)
+            .append(generation, kind, timestamp, std::iter::once(payload), now)
             .unwrap()
     }
 

@@ -65,9 +65,13 @@ fn the_same_address_takes_over_at_once_and_the_old_connection_is_cut() {
     let second = fixture.try_publish(HOME).unwrap();
     assert!(second.is_takeover);
     assert!(old.is_shut.load(Ordering::SeqCst));
-    let late = fixture
-        .stream
-        .append(first.generation, Kind::Audio, 0, &AAC_HEADER.to_vec(), 0);
+    let late = fixture.stream.append(
+        first.generation,
+        Kind::Audio,
+        0,
+        std::iter::once(AAC_HEADER),
+        0,
+    );
     assert_eq!(late, Err(Superseded));
 }
 

@@ -1,7 +1,7 @@
 //! In the steady state relaying allocates nothing.
 
 use brooklet::live::join::Join;
-use brooklet::rtmp::chunk_reader::{ChunkReader, Limits};
+use brooklet::rtmp::chunk_reader::{ChunkReader, Limits, Payload};
 
 use crate::fixture::Fixture;
 
@@ -69,7 +69,7 @@ fn relay_a_thousand_messages_to(subscribers: usize) {
                     Kind::Audio
                 };
                 let (generation, now) = (fixture.generation.get(), fixture.now.get());
-                let payload = reader.payload().unwrap();
+                let payload = reader.payload().unwrap().parts();
                 fixture
                     .stream
                     .append(generation, kind, header.timestamp, payload, now)

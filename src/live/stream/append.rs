@@ -15,7 +15,6 @@ use crate::live::classify::{Class, classify};
 use crate::live::log::{Kind, Meta, Role};
 use crate::live::preamble::Slot;
 use crate::rtmp::amf0::Value;
-use crate::rtmp::chunk_reader::Payload;
 use crate::rtmp::metadata;
 
 /// Smallest step of the timestamps from one publisher to the next.
@@ -41,14 +40,14 @@ pub(super) struct Publish {
 }
 
 impl State {
-    pub(super) fn append_media(
+    pub(super) fn append_media<'a>(
         &mut self,
         kind: Kind,
         timestamp: u32,
-        payload: &impl Payload,
+        payload: impl Iterator<Item = &'a [u8]> + Clone,
         now: Millis,
     ) -> Appended {
-        let first = payload.parts().next().unwrap_or_default();
+        let first = payload.clone().next().unwrap_or_default();
         let Some(class) = classify(kind, first) else {
             return Appended::Ignored;
         };
@@ -78,7 +77,7 @@ impl State {
             preamble_version: self.preamble.version(),
         };
         self.is_urgent |= is_keyframe;
-        let appended = self.append(meta, payload.parts());
+        let appended = self.append(meta, payload);
         if !self.publish.is_settled
             && now.saturating_sub(*self.publish.began.get_or_insert(now)) > SETTLE
         {
@@ -89,17 +88,17 @@ impl State {
 
     /// A sequence header goes into the log only if it is news: an encoder that repeats it, or a
     /// publisher that returns with the same one, changes nothing for those who play.
-    fn append_header(
+    fn append_header<'a>(
         &mut self,
         slot: Slot,
         timestamp: u32,
-        payload: &impl Payload,
+        payload: impl Iterator<Item = &'a [u8]> + Clone,
         now: Millis,
     ) -> Appended {
         if !self.publish.slots.contains(&slot) {
             self.publish.slots.push(slot);
         }
-        let bytes = payload.parts().collect::<Vec<_>>().concat();
+        let bytes = payload.collect::<Vec<_>>().concat();
         let Some(preamble) = self.preamble.with(slot, &bytes) else {
             return Appended::Ignored;
         };

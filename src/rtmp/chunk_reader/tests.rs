@@ -38,9 +38,18 @@ fn read<S: PayloadSource>(source: S, pieces: &[&[u8]]) -> (Vec<Message>, Result<
     let mut messages = Vec::new();
     let result = pieces.iter().try_for_each(|piece| {
         let mut piece = *piece;
-        while let Some(header) = reader.read(&mut piece)? {
-            let body = reader.payload().unwrap().parts().collect::<Vec<_>>();
-            let body = body.concat();
+        loop {
+            // What lies whole in the input comes to the same as what is put together.
+            let (header, body) = match reader.read_in_place(&mut piece) {
+                Some((header, payload)) => (header, payload.to_vec()),
+                None => {
+                    let Some(header) = reader.read(&mut piece)? else {
+                        break;
+                    };
+                    let body = reader.payload().unwrap().parts().collect::<Vec<_>>();
+                    (header, body.concat())
+                }
+            };
             match (header.type_id, Control::parse(header.type_id, &body)) {
                 (1, Ok(Control::SetChunkSize(size))) => reader.set_chunk_size(size)?,
                 (2, Ok(Control::Abort(id))) => reader.abort(id),

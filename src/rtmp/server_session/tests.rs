@@ -88,6 +88,21 @@ impl Scenario {
     fn try_send(&mut self, mut input: &[u8]) -> Result<Vec<(Event, Vec<u8>)>, Error> {
         let mut events = Vec::new();
         loop {
+            while let Some(media) = self.session.next_media(&mut input) {
+                let Media {
+                    message_stream_id,
+                    kind,
+                    timestamp,
+                    payload,
+                } = media;
+                let event = Event::Media {
+                    message_stream_id,
+                    kind,
+                    timestamp,
+                };
+                events.push((event, payload.to_vec()));
+                self.collect();
+            }
             let event = self.session.handle(&mut input);
             self.collect();
             let Some(event) = event? else { break };

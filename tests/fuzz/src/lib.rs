@@ -58,24 +58,25 @@ fn read_all<'a, S: PayloadSource + Refill>(
     let mut messages = Vec::new();
     for mut input in pieces {
         loop {
-            let header = match reader.read(&mut input) {
-                Ok(Some(header)) => header,
-                Ok(None) => break,
-                Err(Error::OutOfBlocks) => {
-                    refill();
-                    continue;
-                }
-                Err(error) => {
-                    messages.push(Err(error));
-                    return messages;
-                }
+            // What lies whole in the input comes to the same as what is put together.
+            let (header, body) = match reader.read_in_place(&mut input) {
+                Some((header, payload)) => (header, payload.to_vec()),
+                None => match reader.read(&mut input) {
+                    Ok(Some(header)) => {
+                        let payload = reader.payload().expect("a message was read");
+                        (header, payload.parts().collect::<Vec<_>>().concat())
+                    }
+                    Ok(None) => break,
+                    Err(Error::OutOfBlocks) => {
+                        refill();
+                        continue;
+                    }
+                    Err(error) => {
+                        messages.push(Err(error));
+                        return messages;
+                    }
+                },
             };
-            let body = reader
-                .payload()
-                .expect("a message was read")
-                .parts()
-                .collect::<Vec<_>>();
-            let body = body.concat();
             let obeyed = match Control::parse(header.type_id, &body) {
                 Ok(Control::SetChunkSize(size)) if header.type_id == 1 => {
                     reader.set_chunk_size(size)
@@ -313,6 +314,10 @@ impl Connection {
 
     fn feed(&mut self, mut input: &[u8]) -> Result<(), Closed> {
         loop {
+            while let Some(media) = self.session.next_media(&mut input) {
+                assert!(self.publishing.contains(&media.message_stream_id));
+                self.replies.append(&mut self.session.take_output());
+            }
             let event = self.session.handle(&mut input);
             self.replies.append(&mut self.session.take_output());
             match event {
