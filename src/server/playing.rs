@@ -10,9 +10,6 @@ use crate::live::stream::Stream;
 use crate::live::subscriber::{End, Subscriber};
 use crate::rtmp::stream_key::StreamKey;
 
-/// How often a player's thread wakes by itself: to pump a tail that no publisher pumps.
-const TICK: Duration = Duration::from_secs(5);
-
 /// How often it wakes while the first burst is on its way: a publisher that sends little pumps
 /// too seldom for a player that has just joined.
 const BURST_TICK: Duration = Duration::from_millis(5);
@@ -20,9 +17,10 @@ const BURST_TICK: Duration = Duration::from_millis(5);
 /// A burst that takes longer than this is left to the publisher's pump.
 const MAX_BURST: Millis = 3_000;
 
-/// A player that waits for a stream is pinged this often, since some hang up after 30 s of
-/// silence.
-const PING_INTERVAL: Millis = 20_000;
+/// How often it wakes otherwise. Tails are pumped by publishers' threads; this is for what they
+/// can't see to, and for the ping: a player that waits for a stream is pinged each time, since
+/// some hang up after 30 s of silence.
+const TICK: Duration = Duration::from_secs(20);
 
 /// See the module's documentation.
 pub(super) struct Playing {
@@ -33,10 +31,6 @@ pub(super) struct Playing {
     since: Millis,
     /// The first burst isn't out yet.
     is_in_burst: bool,
-    /// Bytes delivered at the last tick.
-    delivered: u64,
-    /// When that number last changed, or a ping was sent.
-    last_progress: Millis,
 }
 
 impl Playing {
@@ -61,8 +55,6 @@ impl Playing {
             subscriber: id,
             since: now,
             is_in_burst,
-            delivered: 0,
-            last_progress: now,
         }
     }
 
@@ -88,19 +80,12 @@ impl Playing {
 
     /// Sends what there is. True when a ping is due.
     pub(super) fn tick(&mut self, now: Millis) -> Result<bool, End> {
-        let mut delivered = 0;
-        let has_unsent = self.with_subscriber(now, |s| delivered = s.delivered().bytes)?;
-        self.is_in_burst &= has_unsent && now - self.since < MAX_BURST;
-        if delivered != self.delivered {
-            self.delivered = delivered;
-            self.last_progress = now;
+        let has_unsent = self.with_subscriber(now, |_| {})?;
+        if self.is_in_burst {
+            self.is_in_burst = has_unsent && now - self.since < MAX_BURST;
             return Ok(false);
         }
-        let is_due = now - self.last_progress >= PING_INTERVAL;
-        if is_due {
-            self.last_progress = now;
-        }
-        Ok(is_due)
+        Ok(!self.is_live())
     }
 
     /// Detaches.

@@ -34,8 +34,8 @@ const SMALL_BUFFER_LEN: usize = 1024;
 /// Read buffer of a publisher: most pictures come with one read.
 const LARGE_BUFFER_LEN: usize = 32 * 1024;
 
-/// How often a connection wakes when nothing comes.
-const TICK: Duration = Duration::from_secs(5);
+/// How often a connection wakes at least, when nothing comes.
+const TICK: Duration = Duration::from_secs(20);
 
 /// How often a publisher's thread wakes while some player has unsent bytes.
 const TAIL_TICK: Duration = Duration::from_millis(50);
