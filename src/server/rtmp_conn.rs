@@ -95,6 +95,9 @@ impl Connection {
             if let Err(end) = self.check_deadline().and_then(|()| self.set_read_timeout()) {
                 return end;
             }
+            if !self.session.is_in_use() {
+                self.socket.acknowledge_quickly();
+            }
             let result = match self.socket.read(&mut buffer) {
                 Ok(0) if self.shared.is_stopping() => Err(End::Stopping),
                 Ok(0) => Err(End::Closed),
