@@ -11,71 +11,20 @@
 //!   chunk stream was seen to do is remembered.
 //! * librtmp opens a chunk stream with type 1, DJI's drones with type 2. Fields never seen are 0.
 
+mod payload;
+
 use byteorder::{BigEndian, ByteOrder, LittleEndian};
 
 use super::Error;
 use super::chunk::{DEFAULT_CHUNK_SIZE, EXTENDED, MAX_CHUNK_SIZE, MAX_HEADER_LEN};
+
+pub use payload::{Heap, Payload, PayloadSource};
 
 /// Chunk streams per connection; real clients use fewer than ten.
 pub const MAX_CHUNK_STREAMS: usize = 64;
 
 /// Messages under assembly at the same time, on different chunk streams.
 pub const MAX_PARTIAL_MESSAGES: u64 = 8;
-
-/// Where the payload of a message under assembly is kept.
-pub trait Payload {
-    /// Appends as many of `bytes` as there is room for; returns how many.
-    fn extend(&mut self, bytes: &[u8]) -> usize;
-    /// Bytes so far.
-    fn len(&self) -> usize;
-    /// Whether there are none.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-    /// Gives the memory back.
-    fn clear(&mut self);
-    /// The bytes, in order, in as many slices as they lie in.
-    fn parts(&self) -> impl Iterator<Item = &[u8]> + Clone;
-}
-
-/// Makes empty payloads: an arena, or [`Heap`].
-pub trait PayloadSource {
-    /// What it makes.
-    type Payload: Payload;
-    /// An empty payload, which holds no memory yet.
-    fn payload(&self) -> Self::Payload;
-}
-
-/// Payloads in ordinary vectors, for clients and tests.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Heap;
-
-impl PayloadSource for Heap {
-    type Payload = Vec<u8>;
-
-    fn payload(&self) -> Vec<u8> {
-        Vec::new()
-    }
-}
-
-impl Payload for Vec<u8> {
-    fn extend(&mut self, bytes: &[u8]) -> usize {
-        self.extend_from_slice(bytes);
-        bytes.len()
-    }
-
-    fn len(&self) -> usize {
-        self.len()
-    }
-
-    fn clear(&mut self) {
-        self.clear();
-    }
-
-    fn parts(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        std::iter::once(self.as_slice())
-    }
-}
 
 /// Longest message accepted, in bytes, by what the message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

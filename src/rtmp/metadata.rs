@@ -1,4 +1,4 @@
-//! Metadata for players: what a publisher says about its stream, reduced to what every player
+//! Metadata: what a publisher says about its stream, and for players reduced to what every player
 //! survives.
 //!
 //! Players are strict where publishers are not. ffmpeg (and with it mpv and VLC) ends the play on
@@ -13,7 +13,7 @@
 //!    00 00 09                                    end
 //! ```
 
-use super::amf0::{Encoder, Value};
+use super::amf0::{self, Encoder, Value};
 
 /// Longest payload that is made, in bytes.
 pub const MAX_LEN: usize = 64 * 1024;
@@ -137,6 +137,34 @@ fn safe_value(value: &Value, depth: usize) -> Option<Value> {
             Some(Value::StrictArray(elements.iter().map(safe).collect()))
         }
         Value::Undefined | Value::XmlDocument(_) => None,
+    }
+}
+
+/// The properties of a metadata message, `Some(None)` when it withdraws them, `None` when the
+/// message is something else or can't be decoded. ffmpeg sends time codes as data messages that
+/// aren't AMF; that must not end a publish.
+pub fn parse(body: &[u8]) -> Option<Option<Vec<(String, Value)>>> {
+    let values = amf0::parse(body, amf0::MissingEnd::Tolerated).ok()?;
+    let mut values = values.into_iter();
+    let mut name = values.next()?;
+    let mut is_cleared = false;
+    match name.as_str()? {
+        "@setDataFrame" => name = values.next()?,
+        "@clearDataFrame" => {
+            is_cleared = true;
+            name = values.next()?;
+        }
+        _ => {}
+    }
+    if name.as_str()? != "onMetaData" {
+        return None;
+    }
+    if is_cleared {
+        return Some(None);
+    }
+    match values.next()? {
+        Value::Object(properties) | Value::EcmaArray(properties) => Some(Some(properties)),
+        _ => None,
     }
 }
 

@@ -18,16 +18,22 @@
 //! Commands may be pipelined and come in any order after connect; replies are tied to requests by
 //! their transaction ids only.
 
+mod commands;
+mod event;
+
 use std::mem;
 
 use super::Error;
-use super::amf0::{self, Value};
+use super::amf0::Value;
 use super::chunk::{MessageHeader, chunk_stream_id};
 use super::chunk_reader::{self, ChunkReader, Limits, Payload, PayloadSource};
 use super::chunk_writer::ChunkWriter;
 use super::command::{self, Command, info, object, text};
 use super::handshake::Handshake;
 use super::message::{Control, UserControl, type_id};
+use super::metadata;
+
+pub use event::{Connect, Event, Media, MediaKind};
 
 /// Window that this server announces, for both directions, in bytes.
 const WINDOW: u32 = 2_500_000;
@@ -38,117 +44,12 @@ const DEFAULT_ACKNOWLEDGE_AFTER: u32 = 1_000_000;
 /// Bytes that a client may send before it publishes or plays.
 const MAX_BYTES_BEFORE_USE: u64 = 256 * 1024;
 
-/// Message streams per connection.
-const MAX_MESSAGE_STREAMS: usize = 8;
-
 /// Longest command and data message, in bytes.
 const MAX_COMMAND_LEN: u32 = 64 * 1024;
 const MAX_DATA_LEN: u32 = 256 * 1024;
 
 /// Media messages that come before anything is published are dropped, and can't be large.
 const MAX_MEDIA_LEN_BEFORE_PUBLISH: u32 = 64 * 1024;
-
-/// What the client wants or sends.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// The first command; wants `accept_connect` or `refuse_connect`.
-    Connect(Connect),
-    /// Wants `accept_publish` or `refuse_publish`.
-    Publish {
-        /// Message stream.
-        message_stream_id: u32,
-        /// Name as sent, query included.
-        name: String,
-    },
-    /// Wants `accept_play` or `refuse_play`. A play on a message stream that plays already
-    /// replaces it.
-    Play {
-        /// Message stream.
-        message_stream_id: u32,
-        /// Name as sent, query included.
-        name: String,
-    },
-    /// Audio or video on a message stream that publishes; the bytes are in `payload()`.
-    Media {
-        /// Message stream.
-        message_stream_id: u32,
-        /// Audio or video.
-        kind: MediaKind,
-        /// ms, wrapping.
-        timestamp: u32,
-    },
-    /// Metadata of a message stream that publishes; `None` when it is withdrawn.
-    Metadata {
-        /// Message stream.
-        message_stream_id: u32,
-        /// The properties in order.
-        properties: Option<Vec<(String, Value)>>,
-    },
-    /// Publishing or playing ends on this message stream.
-    Stop {
-        /// Message stream.
-        message_stream_id: u32,
-    },
-    /// A player pauses or goes on.
-    Pause {
-        /// Message stream.
-        message_stream_id: u32,
-        /// Whether it pauses.
-        is_paused: bool,
-    },
-    /// A player doesn't want audio or video, or wants it again.
-    Receive {
-        /// Message stream.
-        message_stream_id: u32,
-        /// Audio or video.
-        kind: MediaKind,
-        /// Whether it is wanted.
-        is_wanted: bool,
-    },
-}
-
-/// Audio or video.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MediaKind {
-    /// Message type 8.
-    Audio,
-    /// Message type 9.
-    Video,
-}
-
-impl MediaKind {
-    fn of(type_id: u8) -> MediaKind {
-        if type_id == type_id::AUDIO {
-            MediaKind::Audio
-        } else {
-            MediaKind::Video
-        }
-    }
-}
-
-/// An audio or video message in the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Media<'a> {
-    /// Message stream.
-    pub message_stream_id: u32,
-    /// Audio or video.
-    pub kind: MediaKind,
-    /// ms, wrapping.
-    pub timestamp: u32,
-    /// Its bytes.
-    pub payload: &'a [u8],
-}
-
-/// What a client says of itself in connect (7.2.1.1); what it left out is empty.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Connect {
-    /// The application, query included.
-    pub app: String,
-    /// URL that the user gave.
-    pub tc_url: String,
-    /// Name and version of the client.
-    pub flash_ver: String,
-}
 
 /// See the module's documentation.
 pub struct ServerSession<S: PayloadSource> {
@@ -478,7 +379,7 @@ impl<S: PayloadSource> ServerSession<S> {
             }
             type_id::DATA | type_id::DATA_AMF3 if self.role(id) == Some(Role::Publishing) => {
                 let body = self.body();
-                let properties = metadata(without_selector(header.type_id, &body));
+                let properties = metadata::parse(without_selector(header.type_id, &body));
                 Ok(properties.map(|properties| Event::Metadata {
                     message_stream_id: id,
                     properties,
@@ -508,182 +409,6 @@ impl<S: PayloadSource> ServerSession<S> {
             _ => {}
         }
         Ok(())
-    }
-
-    fn handle_command(&mut self, id: u32, command: Command) -> Result<Option<Event>, Error> {
-        let transaction_id = command.transaction_id;
-        if self.phase == Phase::Handshaken && command.name == "connect" {
-            self.phase = Phase::Connecting { transaction_id };
-            let property = |key| command.object.property(key).and_then(Value::as_str);
-            return Ok(Some(Event::Connect(Connect {
-                app: property("app").unwrap_or_default().to_owned(),
-                tc_url: property("tcUrl")
-                    .or(property("tcurl"))
-                    .unwrap_or_default()
-                    .to_owned(),
-                flash_ver: property("flashVer").unwrap_or_default().to_owned(),
-            })));
-        }
-        if self.phase != Phase::Connected || command.name == "connect" {
-            return Err(Error::malformed(format!(
-                "command {} {} connect",
-                command.name.escape_default().take(40).collect::<String>(),
-                if self.phase == Phase::Connected {
-                    "after"
-                } else {
-                    "before"
-                },
-            )));
-        }
-        let message_stream_id = id;
-        match command.name.as_str() {
-            "releaseStream" | "_checkbw" => self.acknowledge_command(transaction_id),
-            "FCPublish" => {
-                self.acknowledge_command(transaction_id);
-                let information = info("status", "NetStream.Publish.Start", "FCPublish");
-                self.command(0, &command::call("onFCPublish", information));
-            }
-            "FCSubscribe" => {
-                let information = info("status", "NetStream.Play.Start", "FCSubscribe");
-                self.command(0, &command::call("onFCSubscribe", information));
-            }
-            "getStreamLength" => {
-                let reply = command::result(transaction_id, Value::Null, Value::Number(0.0));
-                self.command(0, &reply);
-            }
-            "createStream" => self.create_stream(transaction_id)?,
-            "publish" => {
-                self.open(id)?;
-                let name = command.text(0).unwrap_or_default().to_owned();
-                return Ok(Some(Event::Publish {
-                    message_stream_id,
-                    name,
-                }));
-            }
-            "play" | "play2" => {
-                self.open(id)?;
-                let argument = command.arguments.first();
-                let stream_name = argument.and_then(|value| value.property("streamName"));
-                let name = stream_name
-                    .or(argument)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default();
-                return Ok(Some(Event::Play {
-                    message_stream_id,
-                    name: name.to_owned(),
-                }));
-            }
-            "FCUnpublish" => {
-                let information = info("status", "NetStream.Unpublish.Success", "FCUnpublish");
-                self.command(0, &command::call("onFCUnpublish", information));
-                self.acknowledge_command(transaction_id);
-                return Ok(self.stop(Some(Role::Publishing), None));
-            }
-            "closeStream" => return Ok(self.stop(None, Some(id).filter(|id| *id != 0))),
-            "deleteStream" => {
-                // GStreamer sends the stream's name where the id belongs. A name of digits is
-                // no id either.
-                let is_name = command.text(0).is_some();
-                let target = command.unsigned(0).filter(|_| !is_name);
-                let target = target.or(Some(id)).filter(|id| *id != 0);
-                let event = self.stop(None, target);
-                self.message_streams
-                    .retain(|stream| Some(stream.id) != target);
-                return Ok(event);
-            }
-            "pause" | "pauseRaw" if self.role(id) == Some(Role::Playing) => {
-                let is_paused = command.flag(0).unwrap_or(true);
-                if is_paused {
-                    self.status(id, "status", "NetStream.Pause.Notify", "Paused.");
-                    self.user_control(UserControl::StreamEof(id));
-                } else {
-                    self.user_control(UserControl::StreamBegin(id));
-                    self.status(id, "status", "NetStream.Unpause.Notify", "Unpaused.");
-                }
-                return Ok(Some(Event::Pause {
-                    message_stream_id,
-                    is_paused,
-                }));
-            }
-            "seek" if self.role(id) == Some(Role::Playing) => {
-                // A live stream has one place to play from. The client hears what it expects.
-                self.status(
-                    id,
-                    "status",
-                    "NetStream.Seek.Notify",
-                    "Live: seeking has no effect.",
-                );
-            }
-            "receiveAudio" | "receiveVideo" if self.role(id) == Some(Role::Playing) => {
-                let is_wanted = command.flag(0).unwrap_or(true);
-                if is_wanted {
-                    self.status(id, "status", "NetStream.Seek.Notify", "Receiving.");
-                    self.status(id, "status", "NetStream.Play.Start", "Receiving.");
-                }
-                let is_audio = command.name == "receiveAudio";
-                let kind = if is_audio {
-                    MediaKind::Audio
-                } else {
-                    MediaKind::Video
-                };
-                return Ok(Some(Event::Receive {
-                    message_stream_id,
-                    kind,
-                    is_wanted,
-                }));
-            }
-            // Replies to what this server never asked, and calls of unknown procedures. An
-            // _error to the latter makes some encoders give up; nobody misses an answer.
-            _ => {}
-        }
-        Ok(None)
-    }
-
-    fn create_stream(&mut self, transaction_id: f64) -> Result<(), Error> {
-        // From 1 up: 0 is refused by GStreamer, which ends on a Stream EOF for 1 only.
-        let is_free = |id: &u32| self.message_streams.iter().all(|stream| stream.id != *id);
-        let id = (1..).find(is_free).unwrap_or(1);
-        self.open(id)?;
-        let reply = command::result(transaction_id, Value::Null, Value::Number(id.into()));
-        self.command(0, &reply);
-        Ok(())
-    }
-
-    /// Makes the message stream known. Some clients publish without createStream.
-    fn open(&mut self, id: u32) -> Result<(), Error> {
-        if self.role(id).is_some() {
-            return Ok(());
-        }
-        if self.message_streams.len() == MAX_MESSAGE_STREAMS {
-            return Err(Error::Limit {
-                what: "message streams on one connection",
-                got: MAX_MESSAGE_STREAMS as u64 + 1,
-                allowed: MAX_MESSAGE_STREAMS as u64,
-                option: None,
-            });
-        }
-        self.message_streams.push(MessageStream {
-            id,
-            role: Role::Idle,
-        });
-        Ok(())
-    }
-
-    /// Ends what a message stream does. Without an id: the only one in use that has the role.
-    fn stop(&mut self, role: Option<Role>, id: Option<u32>) -> Option<Event> {
-        let mut matching = self.message_streams.iter_mut().filter(|stream| {
-            stream.role != Role::Idle
-                && role.is_none_or(|role| stream.role == role)
-                && id.is_none_or(|id| stream.id == id)
-        });
-        let stream = matching.next()?;
-        if matching.next().is_some() {
-            return None;
-        }
-        stream.role = Role::Idle;
-        Some(Event::Stop {
-            message_stream_id: stream.id,
-        })
     }
 
     fn role(&self, id: u32) -> Option<Role> {
@@ -717,15 +442,6 @@ impl<S: PayloadSource> ServerSession<S> {
             // Modulo 2^32 on the wire.
             let control = Control::Acknowledgement(self.received as u32);
             self.writer.write_control(&control, &mut self.out);
-        }
-    }
-
-    fn acknowledge_command(&mut self, transaction_id: f64) {
-        if transaction_id != 0.0 {
-            self.command(
-                0,
-                &command::result(transaction_id, Value::Null, Value::Undefined),
-            );
         }
     }
 
@@ -796,34 +512,6 @@ fn without_selector(type_id: u8, body: &[u8]) -> &[u8] {
     body.strip_prefix(&[0])
         .filter(|_| is_envelope)
         .unwrap_or(body)
-}
-
-/// The properties of a metadata message, `Some(None)` when it withdraws them, `None` when the
-/// message is something else or can't be decoded. ffmpeg sends time codes as data messages that
-/// aren't AMF; that must not end a publish.
-fn metadata(body: &[u8]) -> Option<Option<Vec<(String, Value)>>> {
-    let values = amf0::parse(body, amf0::MissingEnd::Tolerated).ok()?;
-    let mut values = values.into_iter();
-    let mut name = values.next()?;
-    let mut is_cleared = false;
-    match name.as_str()? {
-        "@setDataFrame" => name = values.next()?,
-        "@clearDataFrame" => {
-            is_cleared = true;
-            name = values.next()?;
-        }
-        _ => {}
-    }
-    if name.as_str()? != "onMetaData" {
-        return None;
-    }
-    if is_cleared {
-        return Some(None);
-    }
-    match values.next()? {
-        Value::Object(properties) | Value::EcmaArray(properties) => Some(Some(properties)),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

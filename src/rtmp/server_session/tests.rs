@@ -2,6 +2,7 @@
 //! caller would give, and reads the replies as a client does.
 
 use super::*;
+use crate::rtmp::amf0;
 use crate::rtmp::chunk_reader::Heap;
 use crate::rtmp::chunk_reader::tests::every_split;
 use crate::rtmp::chunk_writer::CHUNK_SIZE;
