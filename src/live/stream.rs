@@ -250,8 +250,8 @@ impl Stream {
         self.heard.store(now, Ordering::Relaxed);
     }
 
-    /// Appends an audio or video message, in as many parts as it lies in. Nobody is sent anything before the next
-    /// [`pump`](Self::pump).
+    /// Appends an audio or video message, in as many parts as it lies in. Nobody is sent anything
+    /// before the next [`pump`](Self::pump).
     pub fn append<'a>(
         &self,
         generation: u64,
