@@ -157,6 +157,20 @@ fn changed_headers_are_sent_at_the_seam() {
 }
 
 #[test]
+fn a_header_at_time_zero_does_not_set_the_seam_of_a_clock_that_runs_on() {
+    let fixture = Fixture::published();
+    let mut player = fixture.play(Join::Live);
+    fixture.gop(10_000, 1);
+    player.got();
+    fixture.unpublish();
+    fixture.publish();
+    fixture.append(Kind::Video, 0, &[AVC_HEADER, b"other"].concat());
+    fixture.gop(5_000_000, 1);
+    let times: Vec<_> = player.got().iter().map(|got| got.timestamp).collect();
+    assert_eq!(times, [10_010, 10_050, 10_060]);
+}
+
+#[test]
 fn nobody_joins_at_a_keyframe_of_the_publisher_before() {
     let fixture = Fixture::published();
     fixture.gop(0, 10);

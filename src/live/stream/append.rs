@@ -106,7 +106,12 @@ impl State {
         if slot.kind() == Kind::Video {
             self.log.clear_join_point();
         }
-        let timestamp = self.place(timestamp, now);
+        // Headers often have time 0 where the media that follows has another: only media tells
+        // where a publisher's clock stands.
+        let timestamp = match self.publish.offset {
+            Some(_) => self.place(timestamp, now),
+            None => self.last_timestamp.unwrap_or(timestamp),
+        };
         self.append_preamble_change(slot.kind(), timestamp, &bytes, now)
     }
 
