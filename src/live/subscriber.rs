@@ -69,8 +69,6 @@ pub struct Delivered {
     pub skips: u32,
     /// Messages left out by those jumps.
     pub skipped_messages: u64,
-    /// When it was first sent media.
-    pub joined: Option<Millis>,
 }
 
 /// A skip that somebody should hear of: the first of an episode.
@@ -385,7 +383,6 @@ impl Subscriber {
             Join::Live if number < self.live_from => Burst::to_live_edge(number, view.log),
             _ => None,
         };
-        self.delivered.joined.get_or_insert(view.now);
         if self.video == Video::FromKeyframe {
             self.video = Video::On;
         }
