@@ -37,10 +37,11 @@ fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let config = settings.config;
     let mut server = Server::start(config.clone())?;
+    greeting::warn_of_low_limits(&config);
+    // Last, so that whoever waits for these lines finds a server that is all set.
     if log::max_level() >= log::LevelFilter::Info {
         show(&greeting::text(&config, &server.rtmp_addresses()));
     }
-    greeting::warn_of_low_limits(&config);
 
     if let Some(signal) = signals.forever().next() {
         let name = if signal == SIGINT {
