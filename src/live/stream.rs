@@ -50,6 +50,8 @@ pub struct Settings {
 pub struct Publisher {
     /// Its address, by which a camera that comes back is recognised.
     pub address: IpAddr,
+    /// Whether it has proved that the stream is its own, so that its address doesn't matter.
+    pub is_trusted: bool,
     /// Its socket, shut down when somebody takes over.
     pub sink: Arc<dyn Sink>,
 }
@@ -197,8 +199,8 @@ impl Stream {
 
     /// Makes `publisher` the one who appends.
     ///
-    /// A busy name is taken over at once by a publisher from the address of the old one, or when
-    /// the old one has been silent for [`TAKEOVER_SILENCE`]; then the old one's socket is shut
+    /// A busy name is taken over at once by a publisher that is trusted or comes from the address
+    /// of the old one, or when the old one has been silent for [`TAKEOVER_SILENCE`]; then the old one's socket is shut
     /// down.
     pub fn publish(
         &self,
@@ -213,7 +215,7 @@ impl Stream {
         if let Some(old) = &state.publisher {
             let silence = now.saturating_sub(self.heard.load(Ordering::Relaxed));
             if silence < TAKEOVER_SILENCE {
-                if old.address != publisher.address {
+                if old.address != publisher.address && !publisher.is_trusted {
                     return Ok(Err(Busy::InUse {
                         retry_in: TAKEOVER_SILENCE - silence,
                     }));

@@ -17,8 +17,13 @@ pub(super) enum End {
     Protocol(Error),
     /// It took too long; what was waited for.
     Timeout(&'static str),
-    /// A publish or play was refused; the client has been told why.
-    Refused(String),
+    /// Something that the client asked for was refused; it has been told why.
+    Refused {
+        /// What it asked for.
+        what: String,
+        /// What came, what was expected, what to do.
+        why: String,
+    },
     /// What it plays has ended, or can't be sent to it.
     Player(subscriber::End),
     /// Another publisher has taken over.
@@ -29,6 +34,27 @@ pub(super) enum End {
     Panicked,
 }
 
+impl End {
+    /// How loudly the log says it: a warning when somebody loses video who could have had it.
+    pub(super) fn level(&self) -> log::Level {
+        match self {
+            End::Refused { .. } | End::Protocol(_) | End::Timeout(_) => log::Level::Warn,
+            End::Player(subscriber::End::Stalled | subscriber::End::ControlOverflow) => {
+                log::Level::Warn
+            }
+            End::Panicked => log::Level::Error,
+            _ => log::Level::Info,
+        }
+    }
+
+    pub(super) fn refused(what: &str, why: &str) -> End {
+        End::Refused {
+            what: what.to_owned(),
+            why: why.to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -36,7 +62,7 @@ impl fmt::Display for End {
             End::Lost(kind) => write!(f, "connection lost: {kind}"),
             End::Protocol(error) => write!(f, "protocol error: {error}"),
             End::Timeout(what) => write!(f, "timed out waiting for {what}"),
-            End::Refused(why) => write!(f, "refused: {why}"),
+            End::Refused { what, why } => write!(f, "refused to {what}: {why}"),
             End::Player(end) => write!(f, "{end}"),
             End::Superseded => f.write_str("another publisher has taken over"),
             End::Stopping => f.write_str("the server stops"),

@@ -10,6 +10,7 @@
 
 mod connections;
 mod end;
+pub mod handler;
 mod listener;
 mod playing;
 mod publishing;
@@ -31,6 +32,7 @@ use crate::live::arena::Arena;
 use crate::live::stream::Settings;
 use crate::live::table::StreamTable;
 use connections::Connections;
+use handler::{Handler, Handlers};
 use listener::Listener;
 
 /// A running server. Dropping it stops it.
@@ -45,6 +47,7 @@ struct Shared {
     arena: Arena,
     table: StreamTable,
     connections: Connections,
+    handlers: Handlers,
     next_subscriber: AtomicU64,
     is_stopping: AtomicBool,
     started: Instant,
@@ -88,8 +91,23 @@ impl Server {
         Server::start_in(config, arena)
     }
 
+    /// Like [`start`](Server::start); `handler` decides too who may do what, once the
+    /// configuration's own rules have no objection.
+    pub fn start_with(config: Config, handler: Arc<dyn Handler>) -> Result<Server, StartError> {
+        let arena = Arena::new(config.memory);
+        Server::start_all(config, arena, vec![handler])
+    }
+
     /// Like [`start`](Server::start), with memory from an arena that outlives the server.
     pub fn start_in(config: Config, arena: Arena) -> Result<Server, StartError> {
+        Server::start_all(config, arena, Vec::new())
+    }
+
+    fn start_all(
+        config: Config,
+        arena: Arena,
+        handlers: Vec<Arc<dyn Handler>>,
+    ) -> Result<Server, StartError> {
         let settings = Settings {
             arena: arena.clone(),
             history: millis(config.history),
@@ -100,6 +118,7 @@ impl Server {
             arena,
             table: StreamTable::new(settings),
             connections: Connections::new(config.max_connections, config.max_per_address),
+            handlers: Handlers::new(handlers),
             next_subscriber: AtomicU64::new(1),
             is_stopping: AtomicBool::new(false),
             started: Instant::now(),

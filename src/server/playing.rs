@@ -58,6 +58,11 @@ impl Playing {
         }
     }
 
+    /// What it plays.
+    pub(super) fn key(&self) -> &StreamKey {
+        self.stream.key()
+    }
+
     /// Whether somebody publishes the stream.
     pub(super) fn is_live(&self) -> bool {
         self.stream.snapshot().is_live

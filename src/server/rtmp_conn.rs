@@ -1,6 +1,8 @@
 //! One RTMP connection: its thread reads, feeds the session, acts on each event, sends the
 //! replies, and pumps the streams that it publishes.
 
+mod requests;
+
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,23 +11,19 @@ use std::time::Duration;
 
 use super::connections::Permit;
 use super::end::End;
+use super::handler::Client;
 use super::playing::Playing;
 use super::publishing::Publishing;
 use super::socket::Socket;
-use super::text::{in_brackets, without_query};
 use super::{Shared, millis};
 use crate::live::Millis;
 use crate::live::arena::Arena;
-use crate::live::framing::Framing;
-use crate::live::join::Join;
 use crate::live::log::Kind;
 use crate::live::sink::Sink;
-use crate::live::stream::{Busy, Publisher};
 use crate::live::subscriber::Subscriber;
 use crate::rtmp::Error;
 use crate::rtmp::chunk_reader::Payload;
 use crate::rtmp::server_session::{Event, MediaKind, ServerSession};
-use crate::rtmp::stream_key::{StreamKey, query_value};
 
 /// Read buffer before anything is published, and for players: they say little, and there are many
 /// of them.
@@ -42,15 +40,15 @@ const TAIL_TICK: Duration = Duration::from_millis(50);
 
 /// Serves a connection to its end.
 pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, permit: Permit) {
-    let id = permit.id();
-    log::info!("#{id} {peer} connected");
+    let local = socket.local_address().unwrap_or(peer);
+    let client = Client::new(permit.id(), peer, local);
+    log::info!("{client} connected");
     let mut connection = Connection {
-        id,
-        peer,
+        client,
         session: ServerSession::new(shared.arena.clone(), shared.config.max_message, nonce),
         deadline: Some(shared.now() + millis(shared.config.handshake_timeout)),
-        client: String::new(),
-        app: String::new(),
+        name: String::new(),
+        is_accepted: false,
         publishing: Vec::new(),
         playing: Vec::new(),
         read_timeout: Duration::ZERO,
@@ -70,16 +68,16 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
 }
 
 struct Connection {
-    id: u64,
-    peer: SocketAddr,
+    client: Client,
     shared: Arc<Shared>,
     socket: Arc<Socket>,
     session: ServerSession<Arena>,
     /// When the phase before publish or play has to be over.
     deadline: Option<Millis>,
-    /// What the client calls itself.
-    client: String,
-    app: String,
+    /// What the client calls itself, as it stands in log lines.
+    name: String,
+    /// The handlers have accepted its connect, and must hear of its end.
+    is_accepted: bool,
     /// Streams that this connection publishes, or has published and keeps for the grace time.
     publishing: Vec<Publishing>,
     playing: Vec<Playing>,
@@ -172,30 +170,12 @@ impl Connection {
             Event::Metadata {
                 message_stream_id,
                 properties,
-            } => {
-                if let Some(publishing) = find(&mut self.publishing, message_stream_id) {
-                    publishing
-                        .set_metadata(properties, now)
-                        .map_err(|_| End::Superseded)?;
-                }
-            }
-            Event::Connect(connect) => {
-                log::debug!(
-                    "#{} connect to app {:?} by {:?}",
-                    self.id,
-                    without_query(&connect.app),
-                    connect.flash_ver
-                );
-                self.client = in_brackets(&connect.flash_ver);
-                self.app = connect.app;
-                self.session.accept_connect();
-            }
+            } => self.set_metadata(message_stream_id, properties, now)?,
+            Event::Connect(connect) => self.connect(connect)?,
             Event::Publish {
                 message_stream_id,
                 name,
-            } => {
-                self.publish(message_stream_id, &name, now)?;
-            }
+            } => self.publish(message_stream_id, &name, now)?,
             Event::Play {
                 message_stream_id,
                 name,
@@ -221,129 +201,6 @@ impl Connection {
             }
         }
         Ok(())
-    }
-
-    fn publish(&mut self, message_stream_id: u32, name: &str, now: Millis) -> Result<(), End> {
-        self.stop(
-            message_stream_id,
-            "replaced by another publish on its message stream",
-            now,
-        );
-        let key = match StreamKey::new(&self.app, name) {
-            Ok(key) => key,
-            Err(error) => return Err(self.refuse_publish(message_stream_id, error.to_string())),
-        };
-        let address = self.peer.ip();
-        let (stream, verdict) = self.shared.table.with(&key, |stream| {
-            let publisher = Publisher {
-                address,
-                sink: self.socket.clone(),
-            };
-            Ok((Arc::clone(stream), stream.publish(publisher, now)?))
-        });
-        let accepted = match verdict {
-            Ok(accepted) => accepted,
-            Err(busy) => {
-                let why = match busy {
-                    Busy::InUse { retry_in } => format!(
-                        "{key} is in use by another publisher; possible {} s after it falls silent",
-                        retry_in.div_ceil(1000)
-                    ),
-                    Busy::Fighting { retry_in } => format!(
-                        "{key} was taken over a moment ago; try again in {} s",
-                        retry_in.div_ceil(1000)
-                    ),
-                };
-                return Err(self.refuse_publish(message_stream_id, why));
-            }
-        };
-        self.session
-            .accept_publish(message_stream_id, &key.to_string());
-        let how = match (accepted.is_takeover, accepted.is_return) {
-            (true, _) => ", taking over from the publisher before",
-            (false, true) => ", its players have waited",
-            (false, false) => "",
-        };
-        log::info!(
-            "#{} {key}: publishing from {}{}{how}",
-            self.id,
-            self.peer,
-            self.client
-        );
-        self.publishing.push(Publishing::new(
-            Arc::clone(&self.shared),
-            self.id,
-            message_stream_id,
-            stream,
-            accepted.generation,
-            now,
-        ));
-        Ok(())
-    }
-
-    fn refuse_publish(&mut self, message_stream_id: u32, why: String) -> End {
-        self.session
-            .refuse_publish(message_stream_id, "NetStream.Publish.BadName", &why);
-        End::Refused(why)
-    }
-
-    fn play(&mut self, message_stream_id: u32, name: &str, now: Millis) -> Result<(), End> {
-        self.stop(
-            message_stream_id,
-            "replaced by another play on its message stream",
-            now,
-        );
-        let key = match StreamKey::new(&self.app, name) {
-            Ok(key) => key,
-            Err(error) => {
-                let why = error.to_string();
-                self.session
-                    .refuse_play(message_stream_id, "NetStream.Play.StreamNotFound", &why);
-                return Err(End::Refused(why));
-            }
-        };
-        // Replies to what came before go first.
-        self.send_replies()?;
-        let join = query_value(name, "join").and_then(Join::from_name);
-        let join = join.unwrap_or(self.shared.config.join);
-        let control = self
-            .session
-            .accept_play(message_stream_id, &key.to_string());
-        let framing = Framing::Rtmp { message_stream_id };
-        let subscriber = |id| {
-            let sink: Arc<dyn Sink> = self.socket.clone();
-            Subscriber::new(id, sink, framing, join, control.clone())
-        };
-        let shared = &self.shared;
-        let playing = Playing::start(shared, self.id, &key, message_stream_id, subscriber, now);
-        let state = if playing.is_live() {
-            ""
-        } else {
-            ", waiting for its publisher"
-        };
-        log::info!(
-            "#{} {key}: playing to {}{}{state}",
-            self.id,
-            self.peer,
-            self.client
-        );
-        self.playing.push(playing);
-        Ok(())
-    }
-
-    /// Ends what a message stream does, if anything.
-    fn stop(&mut self, message_stream_id: u32, why: &str, now: Millis) {
-        if let Some(publishing) = find(&mut self.publishing, message_stream_id) {
-            publishing.unpublish(why, now);
-        }
-        let found = self
-            .playing
-            .iter()
-            .position(|p| p.message_stream_id == message_stream_id);
-        if let Some(index) = found {
-            let playing = self.playing.swap_remove(index);
-            playing.leave(&self.shared, why, now);
-        }
     }
 
     fn with_subscriber(
@@ -479,17 +336,17 @@ impl Connection {
             let last_words = self.session.take_output();
             let _ = self.socket.write_all(&last_words);
         }
-        for publishing in &mut self.publishing {
-            publishing.unpublish(&why, now);
-        }
-        for playing in std::mem::take(&mut self.playing) {
-            playing.leave(&self.shared, &why, now);
-        }
+        self.stop_all(&why, now);
         if !is_lost && !self.shared.is_stopping() {
             self.socket.drain();
         }
         self.socket.shutdown();
-        log::info!("#{} {} disconnected: {why}", self.id, self.peer);
+        log::log!(
+            end.level(),
+            "{}{} disconnected: {why}",
+            self.client,
+            self.name
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! A connection's socket: its options, its blocking reads, and sends that never wait.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -52,6 +52,12 @@ impl Socket {
             stream,
             claimed_by: AtomicU64::new(0),
         }
+    }
+
+    /// Where it was accepted, unless it is gone already.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        let address = self.stream.local_addr().ok()?;
+        Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
     /// Reads what is there; waits for at most the read time-out.

@@ -215,6 +215,7 @@ impl Fixture {
         sink: &Arc<TestSink>,
     ) -> Result<Accepted, Busy> {
         let publisher = Publisher {
+            is_trusted: false,
             address: IpAddr::from(address),
             sink: sink.clone(),
         };

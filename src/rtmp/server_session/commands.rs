@@ -20,15 +20,7 @@ impl<S: PayloadSource> ServerSession<S> {
         let transaction_id = command.transaction_id;
         if self.phase == Phase::Handshaken && command.name == "connect" {
             self.phase = Phase::Connecting { transaction_id };
-            let property = |key| command.object.property(key).and_then(Value::as_str);
-            return Ok(Some(Event::Connect(Connect {
-                app: property("app").unwrap_or_default().to_owned(),
-                tc_url: property("tcUrl")
-                    .or(property("tcurl"))
-                    .unwrap_or_default()
-                    .to_owned(),
-                flash_ver: property("flashVer").unwrap_or_default().to_owned(),
-            })));
+            return Ok(Some(Event::Connect(Connect::parse(&command.object))));
         }
         if self.phase != Phase::Connected || command.name == "connect" {
             return Err(Error::malformed(format!(

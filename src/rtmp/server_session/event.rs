@@ -103,4 +103,65 @@ pub struct Connect {
     pub tc_url: String,
     /// Name and version of the client.
     pub flash_ver: String,
+    /// Whether it says that it is going to publish: encoders set `type` to "nonprivate", or call
+    /// themselves FMLE. Players say nothing.
+    pub is_publisher: bool,
+    /// The codecs that it knows, by FourCC, or "*" (E2, "connect"). Empty if it doesn't say.
+    pub four_cc_list: Vec<String>,
+    /// What it can do with video codecs: FourCC or "*", and the mask 1 decode, 2 encode,
+    /// 4 forward.
+    pub video_four_ccs: Vec<(String, u32)>,
+    /// The same of audio codecs.
+    pub audio_four_ccs: Vec<(String, u32)>,
+    /// 1 reconnect, 2 multitrack, 4 ModEx, 8 nanosecond offsets.
+    pub caps_ex: u32,
+}
+
+/// Codecs that are listened to in each list; there are a dozen.
+const MAX_FOUR_CCS: usize = 32;
+
+impl Connect {
+    /// Reads the command object.
+    pub(super) fn parse(object: &Value) -> Connect {
+        let text = |key| object.property(key).and_then(Value::as_str);
+        let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let flash_ver = text("flashVer").unwrap_or_default();
+        Connect {
+            app: owned(text("app")),
+            tc_url: owned(text("tcUrl").or(text("tcurl"))),
+            is_publisher: text("type") == Some("nonprivate") || flash_ver.starts_with("FMLE/"),
+            flash_ver: flash_ver.to_owned(),
+            four_cc_list: four_cc_list(object.property("fourCcList")),
+            video_four_ccs: four_cc_info(object.property("videoFourCcInfoMap")),
+            audio_four_ccs: four_cc_info(object.property("audioFourCcInfoMap")),
+            caps_ex: object.property("capsEx").map_or(0, mask),
+        }
+    }
+
+    /// Whether it can be asked to connect anew (E2, "Reconnect Request").
+    pub fn can_reconnect(&self) -> bool {
+        self.caps_ex & 1 != 0
+    }
+}
+
+fn four_cc_list(list: Option<&Value>) -> Vec<String> {
+    let Some(Value::StrictArray(names)) = list else {
+        return Vec::new();
+    };
+    let names = names.iter().filter_map(Value::as_str).map(str::to_owned);
+    names.take(MAX_FOUR_CCS).collect()
+}
+
+fn four_cc_info(map: Option<&Value>) -> Vec<(String, u32)> {
+    let Some(Value::Object(names) | Value::EcmaArray(names)) = map else {
+        return Vec::new();
+    };
+    let names = names
+        .iter()
+        .map(|(name, value)| (name.clone(), mask(value)));
+    names.take(MAX_FOUR_CCS).collect()
+}
+
+fn mask(value: &Value) -> u32 {
+    value.as_f64().map_or(0, |number| number as u32)
 }

@@ -10,6 +10,8 @@ fn connect_is_answered_with_window_bandwidth_chunk_size_and_result() {
         app: "live?key=1".into(),
         tc_url: "rtmp://host/live".into(),
         flash_ver: "FMLE/3.0".into(),
+        is_publisher: true,
+        ..Connect::default()
     };
     assert_eq!(events, [Event::Connect(expected)]);
     assert_eq!(

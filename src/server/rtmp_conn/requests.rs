@@ -1,0 +1,249 @@
+//! What a client asks for: connect, publish, play, and the end of them.
+
+use std::sync::Arc;
+
+use super::{Connection, find};
+use crate::live::Millis;
+use crate::live::framing::Framing;
+use crate::live::join::Join;
+use crate::live::sink::Sink;
+use crate::live::stream::{Busy, Publisher};
+use crate::live::subscriber::Subscriber;
+use crate::rtmp::amf0::Value;
+use crate::rtmp::server_session::Connect;
+use crate::rtmp::stream_key::{StreamKey, query_value};
+use crate::server::end::End;
+use crate::server::handler::{Handler, StreamRequest};
+use crate::server::playing::Playing;
+use crate::server::publishing::Publishing;
+use crate::server::text::{in_brackets, without_query};
+
+/// Status codes that make clients stop and show the text.
+mod code {
+    pub(super) const CONNECT_REJECTED: &str = "NetConnection.Connect.Rejected";
+    pub(super) const PUBLISH_BAD_NAME: &str = "NetStream.Publish.BadName";
+    pub(super) const PUBLISH_DENIED: &str = "NetStream.Publish.Denied";
+    pub(super) const STREAM_NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
+    pub(super) const PLAY_FAILED: &str = "NetStream.Play.Failed";
+}
+
+impl Connection {
+    pub(super) fn connect(&mut self, connect: Connect) -> Result<(), End> {
+        log::debug!(
+            "{} connect to app {:?} by {:?}",
+            self.client,
+            without_query(&connect.app),
+            connect.flash_ver
+        );
+        self.name = in_brackets(&connect.flash_ver);
+        self.client.set_connect(connect);
+        if let Err(refusal) = self.shared.handlers.connect(&mut self.client) {
+            self.session
+                .refuse_connect(code::CONNECT_REJECTED, refusal.description());
+            return Err(End::refused("connect", refusal.reason()));
+        }
+        self.is_accepted = true;
+        self.session.accept_connect();
+        Ok(())
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        message_stream_id: u32,
+        name: &str,
+        now: Millis,
+    ) -> Result<(), End> {
+        self.stop(
+            message_stream_id,
+            "replaced by another publish on its message stream",
+            now,
+        );
+        let client = &self.client;
+        let key = match StreamKey::new(&client.connect().app, name) {
+            Ok(key) => key,
+            Err(error) => {
+                let why = error.to_string();
+                self.session
+                    .refuse_publish(message_stream_id, code::PUBLISH_BAD_NAME, &why);
+                return Err(End::refused("publish", &why));
+            }
+        };
+        let mut request = StreamRequest::new(client, name, key);
+        if let Err(refusal) = self.shared.handlers.publish(client, &mut request) {
+            let what = format!("publish {}", request.key());
+            let description = refusal.description();
+            self.session
+                .refuse_publish(message_stream_id, code::PUBLISH_DENIED, description);
+            return Err(End::refused(&what, refusal.reason()));
+        }
+        let key = request.key().clone();
+        let publisher = || Publisher {
+            address: client.address().ip(),
+            is_trusted: request.is_trusted(),
+            sink: self.socket.clone(),
+        };
+        let (stream, verdict) = self.shared.table.with(&key, |stream| {
+            Ok((Arc::clone(stream), stream.publish(publisher(), now)?))
+        });
+        let accepted = match verdict {
+            Ok(accepted) => accepted,
+            Err(busy) => {
+                self.shared.handlers.unpublish(&self.client, &key);
+                let why = busy_text(&key, busy);
+                self.session
+                    .refuse_publish(message_stream_id, code::PUBLISH_BAD_NAME, &why);
+                return Err(End::refused(&format!("publish {key}"), &why));
+            }
+        };
+        self.session
+            .accept_publish(message_stream_id, &key.to_string());
+        let how = match (accepted.is_takeover, accepted.is_return) {
+            (true, _) => ", taking over from the publisher before",
+            (false, true) => ", its players have waited",
+            (false, false) => "",
+        };
+        log::info!(
+            "#{} {key}: publishing from {}{}{how}",
+            self.client.id(),
+            self.client.address(),
+            self.name
+        );
+        self.publishing.push(Publishing::new(
+            Arc::clone(&self.shared),
+            self.client.id(),
+            message_stream_id,
+            stream,
+            accepted.generation,
+            now,
+        ));
+        Ok(())
+    }
+
+    pub(super) fn set_metadata(
+        &mut self,
+        message_stream_id: u32,
+        properties: Option<Vec<(String, Value)>>,
+        now: Millis,
+    ) -> Result<(), End> {
+        let Some(publishing) = find(&mut self.publishing, message_stream_id) else {
+            return Ok(());
+        };
+        self.shared
+            .handlers
+            .metadata(&self.client, publishing.stream.key(), properties.as_deref());
+        publishing
+            .set_metadata(properties, now)
+            .map_err(|_| End::Superseded)
+    }
+
+    pub(super) fn play(
+        &mut self,
+        message_stream_id: u32,
+        name: &str,
+        now: Millis,
+    ) -> Result<(), End> {
+        self.stop(
+            message_stream_id,
+            "replaced by another play on its message stream",
+            now,
+        );
+        let client = &self.client;
+        let key = match StreamKey::new(&client.connect().app, name) {
+            Ok(key) => key,
+            Err(error) => {
+                let why = error.to_string();
+                self.session
+                    .refuse_play(message_stream_id, code::STREAM_NOT_FOUND, &why);
+                return Err(End::refused("play", &why));
+            }
+        };
+        let mut request = StreamRequest::new(client, name, key);
+        if let Err(refusal) = self.shared.handlers.play(client, &mut request) {
+            let what = format!("play {}", request.key());
+            let description = refusal.description();
+            self.session
+                .refuse_play(message_stream_id, code::PLAY_FAILED, description);
+            return Err(End::refused(&what, refusal.reason()));
+        }
+        let key = request.key().clone();
+        // Replies to what came before go first.
+        if let Err(end) = self.send_replies() {
+            self.shared.handlers.stop(&self.client, &key);
+            return Err(end);
+        }
+        let join = query_value(name, "join").and_then(Join::from_name);
+        let join = join.unwrap_or(self.shared.config.join);
+        let control = self
+            .session
+            .accept_play(message_stream_id, &key.to_string());
+        let framing = Framing::Rtmp { message_stream_id };
+        let subscriber = |id| {
+            let sink: Arc<dyn Sink> = self.socket.clone();
+            Subscriber::new(id, sink, framing, join, control.clone())
+        };
+        let shared = &self.shared;
+        let id = self.client.id();
+        let playing = Playing::start(shared, id, &key, message_stream_id, subscriber, now);
+        let state = if playing.is_live() {
+            ""
+        } else {
+            ", waiting for its publisher"
+        };
+        log::info!(
+            "#{id} {key}: playing to {}{}{state}",
+            self.client.address(),
+            self.name
+        );
+        self.playing.push(playing);
+        Ok(())
+    }
+
+    /// Ends what a message stream does, if anything.
+    pub(super) fn stop(&mut self, message_stream_id: u32, why: &str, now: Millis) {
+        if let Some(publishing) = find(&mut self.publishing, message_stream_id) {
+            publishing.unpublish(why, now);
+            let key = publishing.stream.key();
+            self.shared.handlers.unpublish(&self.client, key);
+        }
+        let found = self
+            .playing
+            .iter()
+            .position(|p| p.message_stream_id == message_stream_id);
+        if let Some(index) = found {
+            let playing = self.playing.swap_remove(index);
+            self.leave(playing, why, now);
+        }
+    }
+
+    /// Ends everything.
+    pub(super) fn stop_all(&mut self, why: &str, now: Millis) {
+        while let Some(publishing) = self.publishing.iter().find(|p| p.is_live()) {
+            self.stop(publishing.message_stream_id, why, now);
+        }
+        while let Some(playing) = self.playing.pop() {
+            self.leave(playing, why, now);
+        }
+        if std::mem::take(&mut self.is_accepted) {
+            self.shared.handlers.disconnect(&self.client);
+        }
+    }
+
+    fn leave(&self, playing: Playing, why: &str, now: Millis) {
+        let key = playing.key().clone();
+        playing.leave(&self.shared, why, now);
+        self.shared.handlers.stop(&self.client, &key);
+    }
+}
+
+fn busy_text(key: &StreamKey, busy: Busy) -> String {
+    match busy {
+        Busy::InUse { retry_in } => format!(
+            "{key} is in use by another publisher; possible {} s after it falls silent",
+            retry_in.div_ceil(1000)
+        ),
+        Busy::Fighting { retry_in } => format!(
+            "{key} was taken over a moment ago; try again in {} s",
+            retry_in.div_ceil(1000)
+        ),
+    }
+}
