@@ -2,10 +2,12 @@
 //! caller would give, and reads the replies as a client does.
 
 use super::*;
-use crate::rtmp::amf0;
+use crate::rtmp::amf0::{self, Value};
+use crate::rtmp::chunk::MessageHeader;
 use crate::rtmp::chunk_reader::Heap;
 use crate::rtmp::chunk_reader::tests::every_split;
 use crate::rtmp::chunk_writer::CHUNK_SIZE;
+use crate::rtmp::command::{object, text};
 
 mod captures;
 mod connect;

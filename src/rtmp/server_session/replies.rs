@@ -1,0 +1,203 @@
+//! What the server says to a client: verdicts, statuses, and the end of a stream.
+
+use super::{MAX_COMMAND_LEN, MAX_DATA_LEN, Phase, Role, ServerSession, WINDOW};
+use crate::rtmp::amf0::Value;
+use crate::rtmp::chunk::{MessageHeader, chunk_stream_id};
+use crate::rtmp::chunk_reader::{Limits, PayloadSource};
+use crate::rtmp::chunk_writer::ChunkWriter;
+use crate::rtmp::command::{self, info, object, text};
+use crate::rtmp::message::{Control, UserControl, type_id};
+
+impl<S: PayloadSource> ServerSession<S> {
+    /// The client may go on.
+    pub fn accept_connect(&mut self) {
+        let Phase::Connecting { transaction_id } = self.phase else {
+            return;
+        };
+        self.phase = Phase::Connected;
+        let out = &mut self.out;
+        self.writer
+            .write_control(&Control::WindowAcknowledgementSize(WINDOW), out);
+        self.writer.write_control(
+            &Control::SetPeerBandwidth {
+                size: WINDOW,
+                limit_type: 2,
+            },
+            out,
+        );
+        // Before the reply: OBS reads a long reply in chunks of 128 bytes wrongly.
+        self.writer.announce_chunk_size(out);
+        let properties = object([
+            ("fmsVer", text("FMS/3,0,1,123")),
+            ("capabilities", Value::Number(31.0)),
+            ("mode", Value::Number(1.0)),
+        ]);
+        let information = object([
+            ("level", text("status")),
+            ("code", text("NetConnection.Connect.Success")),
+            ("description", text("Connection succeeded.")),
+            ("objectEncoding", Value::Number(0.0)),
+        ]);
+        self.command(0, &command::result(transaction_id, properties, information));
+    }
+
+    /// The client must not go on; the caller closes after sending this.
+    pub fn refuse_connect(&mut self, code: &str, description: &str) {
+        if let Phase::Connecting { transaction_id } = self.phase {
+            self.command(0, &command::error(transaction_id, code, description));
+        }
+    }
+
+    /// The client may send media on this message stream.
+    pub fn accept_publish(&mut self, message_stream_id: u32, key: &str) {
+        self.set_role(message_stream_id, Role::Publishing);
+        self.reader.set_limits(Limits {
+            media: self.max_message,
+            data: MAX_DATA_LEN,
+            command: MAX_COMMAND_LEN,
+        });
+        self.user_control(UserControl::StreamBegin(message_stream_id));
+        let description = format!("Publishing {key}");
+        self.status(
+            message_stream_id,
+            "status",
+            "NetStream.Publish.Start",
+            &description,
+        );
+    }
+
+    /// The client must not publish; the caller closes after sending this.
+    pub fn refuse_publish(&mut self, message_stream_id: u32, code: &str, description: &str) {
+        self.set_role(message_stream_id, Role::Idle);
+        self.status(message_stream_id, "error", code, description);
+    }
+
+    /// The client will be sent media on this message stream. Returns the bytes that it must get
+    /// before anything else on that message stream.
+    pub fn accept_play(&mut self, message_stream_id: u32, key: &str) -> Vec<u8> {
+        self.set_role(message_stream_id, Role::Playing);
+        self.user_control(UserControl::StreamBegin(message_stream_id));
+        let description = format!("Playing {key}");
+        self.status(
+            message_stream_id,
+            "status",
+            "NetStream.Play.Reset",
+            &description,
+        );
+        self.status(
+            message_stream_id,
+            "status",
+            "NetStream.Play.Start",
+            &description,
+        );
+        let mut access = Vec::new();
+        for value in [
+            text("|RtmpSampleAccess"),
+            Value::Boolean(true),
+            Value::Boolean(true),
+        ] {
+            value.emit(&mut access);
+        }
+        self.message(
+            type_id::DATA,
+            chunk_stream_id::STATUS,
+            message_stream_id,
+            &access,
+        );
+        self.take_output()
+    }
+
+    /// The client must not play; the caller closes after sending this.
+    pub fn refuse_play(&mut self, message_stream_id: u32, code: &str, description: &str) {
+        self.set_role(message_stream_id, Role::Idle);
+        self.status(message_stream_id, "error", code, description);
+    }
+
+    /// Ends a publish from this side: the client is told before the caller closes.
+    pub fn end_publish(&mut self, message_stream_id: u32, description: &str) {
+        self.set_role(message_stream_id, Role::Idle);
+        self.status(
+            message_stream_id,
+            "status",
+            "NetStream.Unpublish.Success",
+            description,
+        );
+    }
+
+    /// Tells the client that the server stops.
+    pub fn shut_down(&mut self) {
+        let code = "NetConnection.Connect.AppShutdown";
+        self.status(0, "error", code, "The server is shutting down.");
+    }
+
+    /// Asks the client for a sign of life (6.2).
+    pub fn ping(&mut self, timestamp: u32) {
+        self.user_control(UserControl::PingRequest(timestamp));
+    }
+
+    pub(super) fn status(
+        &mut self,
+        message_stream_id: u32,
+        level: &str,
+        code: &str,
+        description: &str,
+    ) {
+        let payload = command::call("onStatus", info(level, code, description));
+        self.message(
+            type_id::COMMAND,
+            chunk_stream_id::STATUS,
+            message_stream_id,
+            &payload,
+        );
+    }
+
+    pub(super) fn command(&mut self, message_stream_id: u32, payload: &[u8]) {
+        self.message(
+            type_id::COMMAND,
+            chunk_stream_id::COMMAND,
+            message_stream_id,
+            payload,
+        );
+    }
+
+    pub(super) fn user_control(&mut self, control: UserControl) {
+        self.writer
+            .write_control(&Control::User(control), &mut self.out);
+    }
+
+    fn message(&mut self, type_id: u8, chunk_stream_id: u8, message_stream_id: u32, body: &[u8]) {
+        let header = MessageHeader {
+            chunk_stream_id,
+            timestamp: 0,
+            len: 0,
+            type_id,
+            message_stream_id,
+        };
+        self.writer.write(header, body, &mut self.out);
+    }
+}
+
+/// What a player is told when its stream has ended: each of the three is waited for by somebody.
+pub fn end_of_stream(message_stream_id: u32) -> Vec<u8> {
+    let writer = ChunkWriter::with_announced_chunk_size();
+    let mut out = Vec::new();
+    writer.write_control(
+        &Control::User(UserControl::StreamEof(message_stream_id)),
+        &mut out,
+    );
+    for (code, description) in [
+        ("NetStream.Play.UnpublishNotify", "The publisher is gone."),
+        ("NetStream.Play.Stop", "The stream has ended."),
+    ] {
+        let header = MessageHeader {
+            chunk_stream_id: chunk_stream_id::STATUS,
+            timestamp: 0,
+            len: 0,
+            type_id: type_id::COMMAND,
+            message_stream_id,
+        };
+        let payload = command::call("onStatus", info("status", code, description));
+        writer.write(header, &payload, &mut out);
+    }
+    out
+}
