@@ -246,6 +246,7 @@ impl Fixture {
             media: 1 << 24,
             data: 1 << 24,
             command: 1 << 24,
+            ..Limits::NONE
         };
         let mut reader = ChunkReader::new(Heap, limits);
         reader.set_chunk_size(CHUNK_SIZE).unwrap();

@@ -51,6 +51,7 @@ fn relay_a_thousand_messages_to(subscribers: usize) {
         media: 1 << 20,
         data: 0,
         command: 0,
+        ..Limits::NONE
     };
     let mut reader = ChunkReader::new(fixture.arena.clone(), limits);
     reader.set_chunk_size(65_536).unwrap();
