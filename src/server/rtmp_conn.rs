@@ -16,12 +16,13 @@ use super::text::{in_brackets, without_query};
 use super::{Shared, millis};
 use crate::live::Millis;
 use crate::live::arena::Arena;
+use crate::live::capabilities::Capabilities;
 use crate::live::framing::Framing;
 use crate::live::join::Join;
 use crate::live::log::Kind;
 use crate::live::sink::Sink;
 use crate::live::stream::{Busy, Publisher};
-use crate::live::subscriber::Subscriber;
+use crate::live::subscriber::{Receiver, Subscriber};
 use crate::rtmp::Error;
 use crate::rtmp::chunk_reader::Payload;
 use crate::rtmp::server_session::{Event, MediaKind, ServerSession};
@@ -309,10 +310,14 @@ impl Connection {
         let control = self
             .session
             .accept_play(message_stream_id, &key.to_string());
-        let framing = Framing::Rtmp { message_stream_id };
+        let receiver = Receiver {
+            framing: Framing::Rtmp { message_stream_id },
+            join,
+            capabilities: Capabilities::default(),
+        };
         let subscriber = |id| {
             let sink: Arc<dyn Sink> = self.socket.clone();
-            Subscriber::new(id, sink, framing, join, control.clone())
+            Subscriber::new(id, sink, receiver, control.clone())
         };
         let shared = &self.shared;
         let playing = Playing::start(shared, self.id, &key, message_stream_id, subscriber, now);
