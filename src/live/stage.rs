@@ -135,6 +135,10 @@ mod tests {
     const PLAIN: Capabilities = Capabilities::NONE;
 
     fn log_of(lengths: &[usize]) -> Log {
+        log_that_needs(PLAIN, lengths)
+    }
+
+    fn log_that_needs(needs: Capabilities, lengths: &[usize]) -> Log {
         let mut log = Log::new(Arena::new(1 << 20), 1_000);
         for len in lengths {
             let meta = Meta {
@@ -144,7 +148,7 @@ mod tests {
                 is_join_point: false,
                 role: Role::Media,
                 preamble_version: 0,
-                needs: Capabilities::NONE,
+                needs,
                 mod_ex_len: 0,
             };
             log.append(meta, std::iter::once(&vec![7; *len][..]))
@@ -198,6 +202,26 @@ mod tests {
         assert!(
             stage.bytes(FRAMING, PLAIN, 0, &log).is_none(),
             "too few receivers"
+        );
+    }
+
+    #[test]
+    fn receivers_share_what_is_the_same_for_them() {
+        let (some, all) = (Capabilities::unknown(), Capabilities::everything());
+        let log = log_of(&[5, 100]);
+        let mut stage = Stage::default();
+        stage.begin(0, &log, 4);
+        assert!(stage.bytes(FRAMING, some, 0, &log).is_some());
+        assert!(stage.bytes(FRAMING, all, 0, &log).is_some());
+
+        let log = log_that_needs(PLAIN.with_all_tracks(), &[5, 100]);
+        stage.begin(0, &log, 4);
+        assert!(stage.bytes(FRAMING, all, 0, &log).is_some());
+        assert!(stage.bytes(FRAMING, some, 0, &log).is_none());
+        stage.begin(0, &log, 4);
+        assert!(
+            stage.bytes(FRAMING, some, 0, &log).is_none(),
+            "all left out"
         );
     }
 

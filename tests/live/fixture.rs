@@ -42,6 +42,11 @@ impl Default for TestSink {
 }
 
 impl TestSink {
+    /// All bytes that it took.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.taken.lock().unwrap().clone()
+    }
+
     /// Bytes that it takes from now on before it blocks.
     pub(crate) fn set_room(&self, room: usize) {
         self.room.store(room, Ordering::SeqCst);
