@@ -12,6 +12,7 @@
 
 mod aggregate;
 pub mod amf0;
+pub mod authmod;
 pub mod chunk;
 pub mod chunk_reader;
 pub mod chunk_writer;
@@ -22,6 +23,7 @@ pub mod handshake;
 pub mod message;
 pub mod metadata;
 pub mod rate;
+pub mod secret;
 pub mod server_session;
 pub mod stream_key;
 

@@ -263,7 +263,7 @@ impl<S: PayloadSource> ServerSession<S> {
             if !handshake.handle(input, self.nonce, &mut self.out)? {
                 return Ok(None);
             }
-            let has_digest = false;
+            let has_digest = handshake.has_digest();
             tape.note(flight_recorder::Event::Handshake { has_digest });
             self.handshake = None;
         }
