@@ -16,6 +16,7 @@ use brooklet::live::stream::{Accepted, Appended, Busy, Publisher, Settings, Stre
 use brooklet::live::subscriber::{End, Receiver, Subscriber};
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use brooklet::rtmp::chunk_writer::CHUNK_SIZE;
+use brooklet::rtmp::server_session::Dialect;
 use brooklet::rtmp::stream_key::StreamKey;
 
 pub(crate) const AVC_HEADER: &[u8] =
@@ -254,6 +255,7 @@ impl Fixture {
         self.next_player.set(id + 1);
         let framing = Framing::Rtmp {
             message_stream_id: 1,
+            dialect: Dialect::AMF0,
         };
         let receiver = Receiver {
             framing,

@@ -178,7 +178,10 @@ impl Connection {
             .session
             .accept_play(message_stream_id, &key.to_string());
         let receiver = Receiver {
-            framing: Framing::Rtmp { message_stream_id },
+            framing: Framing::Rtmp {
+                message_stream_id,
+                dialect: self.session.dialect(),
+            },
             join,
             capabilities: capabilities(self.client.connect(), name),
         };
