@@ -1,4 +1,4 @@
-//! What the interoperability tests share: the server under test, programs with guards, media.
+//! What the tests share: the server under test, clients, programs with guards, media.
 //!
 //! Nothing here sleeps for a fixed time and hopes: [`wait_until`] polls a condition and fails at
 //! a deadline, and everything that a test starts ends when its guard is dropped.
@@ -6,6 +6,7 @@
 // Each test file is a crate of its own and uses its own part of this.
 #![allow(dead_code)]
 
+pub(crate) mod client;
 pub(crate) mod media;
 pub(crate) mod packets;
 pub(crate) mod process;
