@@ -12,6 +12,8 @@ pub(crate) mod packets;
 pub(crate) mod process;
 pub(crate) mod publisher;
 
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -82,8 +84,15 @@ pub(crate) struct Brooklet {
 impl Brooklet {
     /// Starts it with more arguments, and waits until it listens.
     pub(crate) fn start(arguments: &[&str]) -> Brooklet {
+        Brooklet::start_with(arguments, |_| {})
+    }
+
+    /// The same after something was done to the command, such as setting environment variables.
+    pub(crate) fn start_with(arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Brooklet {
         let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
         command.args(["--rtmp", "127.0.0.1:0"]).args(arguments);
+        command.env_remove("RUST_LOG");
+        prepare(&mut command);
         let mut program = Program::start(&mut command);
         let mut port = None;
         wait_until("brooklet says where it listens", SOON, || {
@@ -116,6 +125,10 @@ impl Brooklet {
         self.port
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
     pub(crate) fn log(&self) -> String {
         self.program.stderr()
     }
@@ -132,9 +145,42 @@ impl Brooklet {
         );
     }
 
+    pub(crate) fn with_log<T>(&self, look: impl FnOnce(&str) -> T) -> T {
+        self.program.with_stderr(look)
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.program.is_running()
+    }
+
+    /// A number of /proc/PID/status, such as "Threads" or "VmRSS" (in kB).
+    pub(crate) fn status(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.program.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap()
+            .split_whitespace()
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    /// Open descriptors.
+    pub(crate) fn descriptors(&self) -> u64 {
+        let folder = format!("/proc/{}/fd", self.program.id());
+        fs::read_dir(folder).unwrap().count() as u64
+    }
+
     /// Asks it to stop, and waits until it has.
-    pub(crate) fn stop(mut self) {
-        self.program.signal("TERM");
+    pub(crate) fn stop(self) {
+        self.stop_by("TERM");
+    }
+
+    /// The same by any signal.
+    pub(crate) fn stop_by(mut self, signal: &str) {
+        self.program.signal(signal);
         self.program.wait_for_success(SOON);
     }
 }
