@@ -12,7 +12,6 @@ pub(crate) mod packets;
 pub(crate) mod process;
 pub(crate) mod publisher;
 
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use brooklet::{Config, Server};
-use process::Program;
+use process::{Id, Program};
 
 /// For anything that takes a moment on an idle machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -153,24 +152,19 @@ impl Brooklet {
         self.program.is_running()
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> Id {
+        self.program.id()
+    }
+
     /// A number of /proc/PID/status, such as "Threads" or "VmRSS" (in kB).
     pub(crate) fn status(&self, name: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.program.id())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.unwrap()
-            .split_whitespace()
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap()
+        self.id().status(name).expect("it runs")
     }
 
     /// Open descriptors.
     pub(crate) fn descriptors(&self) -> u64 {
-        let folder = format!("/proc/{}/fd", self.program.id());
-        fs::read_dir(folder).unwrap().count() as u64
+        self.id().descriptors().expect("it runs")
     }
 
     /// Asks it to stop, and waits until it has.
