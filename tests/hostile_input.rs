@@ -8,6 +8,7 @@ use std::path::Path;
 
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::rtmp::Error;
+use brooklet::rtmp::flight_recorder::FlightRecorder;
 use brooklet::rtmp::server_session::{Event, ServerSession};
 use fuzz::HANDSHAKE_LEN;
 use proptest::prelude::*;
@@ -155,8 +156,10 @@ fn crashers_crash_no_more() {
         let target = match name.split('-').next() {
             Some("chunk_reader") => fuzz::chunk_reader,
             Some("amf0") => fuzz::amf0,
+            Some("amf3") => fuzz::amf3,
             Some("metadata") => fuzz::metadata,
             Some("session") => fuzz::session,
+            Some("tag") => fuzz::tag,
             _ => {
                 assert_eq!(name, "README.md", "expected TARGET-WHAT");
                 continue;
@@ -169,12 +172,16 @@ fn crashers_crash_no_more() {
 
 // Memory.
 
+fn read(session: &mut ServerSession<Arena>, input: &mut &[u8]) -> Result<Option<Event>, Error> {
+    session.handle(input, &mut FlightRecorder::default().at(0))
+}
+
 /// A session that publishes on message stream 1, as ffmpeg does.
 fn publishing(arena: &Arena) -> ServerSession<Arena> {
     let mut session = ServerSession::new(arena.clone(), 16 << 20, |random| random.fill(7));
     let mut input = CAPTURES[0];
     loop {
-        match session.handle(&mut input).unwrap().unwrap() {
+        match read(&mut session, &mut input).unwrap().unwrap() {
             Event::Connect(_) => session.accept_connect(),
             Event::Publish { .. } => {
                 session.accept_publish(1, "live/one");
@@ -186,11 +193,11 @@ fn publishing(arena: &Arena) -> ServerSession<Arena> {
     }
 }
 
-/// A type 0 header of a video message of 16 MiB less one byte.
+/// A type 0 header of a video message of 2 MiB less one byte.
 fn huge(chunk_stream_id: u8) -> Vec<u8> {
     [
         vec![chunk_stream_id],
-        b"\0\0\0\xFF\xFF\xFF\x09\x01\0\0\0".to_vec(),
+        b"\0\0\0\x1F\xFF\xFF\x09\x01\0\0\0".to_vec(),
     ]
     .concat()
 }
@@ -208,17 +215,17 @@ fn chunk_size(size: u32) -> Vec<u8> {
 fn announced_lengths_claim_no_memory() {
     let arena = Arena::new(16 * BLOCK_LEN);
     let mut session = publishing(&arena);
-    assert_eq!(session.handle(&mut chunk_size(1).as_slice()), Ok(None));
+    assert_eq!(read(&mut session, &mut chunk_size(1).as_slice()), Ok(None));
     for (begun, chunk_stream_id) in (10..18).enumerate() {
         assert_eq!(
-            session.handle(&mut huge(chunk_stream_id).as_slice()),
+            read(&mut session, &mut huge(chunk_stream_id).as_slice()),
             Ok(None)
         );
         assert_eq!(arena.free_blocks(), 16 - begun);
-        assert_eq!(session.handle(&mut b"\x17".as_slice()), Ok(None));
+        assert_eq!(read(&mut session, &mut b"\x17".as_slice()), Ok(None));
         assert_eq!(arena.free_blocks(), 16 - begun - 1);
     }
-    assert!(session.handle(&mut huge(18).as_slice()).is_err());
+    assert!(read(&mut session, &mut huge(18).as_slice()).is_err());
     drop(session);
     assert_eq!(arena.free_blocks(), 16);
 }
@@ -228,12 +235,12 @@ fn a_message_longer_than_the_memory_is_out_of_blocks_and_gives_them_back() {
     let arena = Arena::new(8 * BLOCK_LEN);
     let mut session = publishing(&arena);
     let begin = [chunk_size(0x7FFF_FFFF), huge(10)].concat();
-    assert_eq!(session.handle(&mut begin.as_slice()), Ok(None));
+    assert_eq!(read(&mut session, &mut begin.as_slice()), Ok(None));
     assert_eq!(arena.free_blocks(), 8);
     let picture = [0x17; 1000];
     let end = loop {
         let mut input = picture.as_slice();
-        match session.handle(&mut input) {
+        match read(&mut session, &mut input) {
             Ok(event) => assert_eq!(event, None),
             Err(error) => break (error, input.len()),
         }
@@ -265,6 +272,23 @@ fn chunks() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(chunk, 1..20).prop_map(|chunks| chunks.concat())
 }
 
+/// Headers of media messages; anything may follow them.
+const MEDIA_HEADERS: &[&[u8]] = &[
+    b"\0\x17\0\0\0\0\x01\x64\0\x28\xFF\xE1\0\x1B\x67\x64\0\x28",
+    b"\0\x17\x01\0\0\0\0\0\0\x02\x65",
+    b"\0\x80hvc1\x01\x01\x60\0\0\0\x90\0\0\0\0\0\x78\xF0\0\xFC\xFD\xF8\xF8\0\0\x0F\x01\x21\0\x01\0",
+    b"\0\x97\x02\0\0\x05\x01avc1",
+    b"\0\x96\x21avc1\x01\0\0\x08\0\0\x53",
+    b"\0\x81av01\x12\0\x0A\x01\0\x32",
+    b"\0\x84hvc1",
+    b"\0",
+    b"\x01\xAF\0\x11",
+    b"\x01\x90OpusOpusHead",
+    b"\x01\x95\x11Opus",
+    b"\x01\x97",
+    b"\x01",
+];
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
 
@@ -280,6 +304,21 @@ proptest! {
         bytes in chunks(), cut in 0_u8..8,
     ) {
         fuzz::chunk_reader(&[vec![cut], bytes].concat());
+    }
+
+    #[test]
+    fn arbitrary_amf3_reads_back_as_it_was_written(
+        bytes in proptest::collection::vec(prop_oneof![0_u8..0x13, any::<u8>()], 0..200),
+    ) {
+        fuzz::amf3(&bytes);
+    }
+
+    #[test]
+    fn arbitrary_media_reads_the_same_however_much_of_it_is_there(
+        header in prop::sample::select(MEDIA_HEADERS),
+        bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0_u8..6], 0..100),
+    ) {
+        fuzz::tag(&[header, &bytes].concat());
     }
 
     #[test]

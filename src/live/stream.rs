@@ -23,6 +23,7 @@ use super::subscriber::{Delivered, End, Scratch, Skip, Subscriber, View};
 use super::table::Closed;
 use super::{Millis, lock};
 use crate::rtmp::amf0::Value;
+use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use append::Publish;
 
@@ -343,7 +344,7 @@ impl Stream {
     pub fn end(&self, generation: u64, now: Millis) {
         let mut state = lock(&self.state);
         if state.generation == generation {
-            state.end(self.max_lag, now);
+            state.end(Over::Unpublished, self.max_lag, now);
             self.changed.notify_all();
         }
     }
@@ -351,7 +352,7 @@ impl Stream {
     /// Ends the stream whoever publishes: the server stops.
     pub fn close(&self, now: Millis) {
         let mut state = lock(&self.state);
-        state.end(self.max_lag, now);
+        state.end(Over::ShuttingDown, self.max_lag, now);
         self.changed.notify_all();
     }
 
@@ -490,10 +491,10 @@ impl State {
         has_unsent
     }
 
-    fn end(&mut self, max_lag: Millis, now: Millis) {
+    fn end(&mut self, over: Over, max_lag: Millis, now: Millis) {
         self.is_closed = true;
         for subscriber in &mut self.subscribers {
-            let last_words = subscriber.framing().last_words();
+            let last_words = subscriber.framing().last_words(over);
             subscriber.queue_end(&last_words);
         }
         // What a slow one hasn't got yet stays in the log until it has left.

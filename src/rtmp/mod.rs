@@ -1,7 +1,7 @@
 //! The protocol: bytes in, values out. No sockets, no threads, no clocks.
 //!
 //! ```text
-//! bytes -> handshake -> chunk_reader -> message -> amf0 -> server_session -> Event
+//! bytes -> handshake -> chunk_reader -> message -> amf0, amf3 -> server_session -> Event
 //! bytes <------------- chunk_writer <- message, command <-----/
 //! ```
 //!
@@ -10,15 +10,21 @@
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used))]
 
+mod aggregate;
 pub mod amf0;
+pub mod amf3;
+pub mod authmod;
 pub mod chunk;
 pub mod chunk_reader;
 pub mod chunk_writer;
 pub mod command;
 pub mod error;
+pub mod flight_recorder;
 pub mod handshake;
 pub mod message;
 pub mod metadata;
+pub mod rate;
+pub mod secret;
 pub mod server_session;
 pub mod stream_key;
 

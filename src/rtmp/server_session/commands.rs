@@ -1,7 +1,7 @@
 //! The commands of a client (7.2), each with its reply or event.
 
 use super::event::{Connect, Event, MediaKind};
-use super::{MessageStream, Phase, Role, ServerSession};
+use super::{Dialect, MessageStream, Phase, Role, ServerSession};
 use crate::rtmp::Error;
 use crate::rtmp::amf0::Value;
 use crate::rtmp::chunk_reader::PayloadSource;
@@ -20,7 +20,13 @@ impl<S: PayloadSource> ServerSession<S> {
         let transaction_id = command.transaction_id;
         if self.phase == Phase::Handshaken && command.name == "connect" {
             self.phase = Phase::Connecting { transaction_id };
-            return Ok(Some(Event::Connect(Connect::parse(&command.object))));
+            let connect = Connect::parse(&command.object);
+            let encoding = command.object.property("objectEncoding");
+            self.dialect = Dialect {
+                is_amf3: encoding.and_then(Value::as_f64) == Some(3.0),
+                can_reconnect: connect.can_reconnect(),
+            };
+            return Ok(Some(Event::Connect(connect)));
         }
         if self.phase != Phase::Connected || command.name == "connect" {
             return Err(Error::malformed(format!(
@@ -139,6 +145,14 @@ impl<S: PayloadSource> ServerSession<S> {
 
     fn create_stream(&mut self, transaction_id: f64) -> Result<(), Error> {
         // From 1 up: 0 is refused by GStreamer, which ends on a Stream EOF for 1 only.
+        if self.message_streams.len() == MAX_MESSAGE_STREAMS {
+            let reply = command::error(
+                transaction_id,
+                "NetConnection.Call.Failed",
+                "too many message streams",
+            );
+            self.command(0, &reply);
+        }
         let is_free = |id: &u32| self.message_streams.iter().all(|stream| stream.id != *id);
         let id = (1..).find(is_free).unwrap_or(1);
         self.open(id)?;

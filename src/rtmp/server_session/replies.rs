@@ -1,12 +1,21 @@
 //! What the server says to a client: verdicts, statuses, and the end of a stream.
 
-use super::{MAX_COMMAND_LEN, MAX_DATA_LEN, Phase, Role, ServerSession, WINDOW};
+use super::{
+    MAX_COMMAND_LEN, MAX_DATA_LEN, PARTIAL_BYTES, PARTIAL_MESSAGES, Phase, Role, ServerSession,
+    WINDOW,
+};
 use crate::rtmp::amf0::Value;
 use crate::rtmp::chunk::{MessageHeader, chunk_stream_id};
 use crate::rtmp::chunk_reader::{Limits, PayloadSource};
 use crate::rtmp::chunk_writer::ChunkWriter;
-use crate::rtmp::command::{self, info, object, text};
+use crate::rtmp::command::{self, Command, info, object, text};
 use crate::rtmp::message::{Control, UserControl, type_id};
+
+/// What this server can do with a codec (E2, "connect"): 4, forward it.
+const FORWARD: f64 = 4.0;
+
+/// Reconnect, multitrack, ModEx, nanosecond offsets (E2, "connect").
+const CAPS_EX: f64 = 15.0;
 
 impl<S: PayloadSource> ServerSession<S> {
     /// The client may go on.
@@ -27,24 +36,36 @@ impl<S: PayloadSource> ServerSession<S> {
         );
         // Before the reply: OBS reads a long reply in chunks of 128 bytes wrongly.
         self.writer.announce_chunk_size(out);
+        // Everything is forwarded, nothing decoded (E2, "Enhancing NetConnection connect Command").
+        let everything = || object([("*", Value::Number(FORWARD))]);
         let properties = object([
             ("fmsVer", text("FMS/3,0,1,123")),
             ("capabilities", Value::Number(31.0)),
             ("mode", Value::Number(1.0)),
+            ("fourCcList", Value::StrictArray(vec![text("*")])),
+            ("videoFourCcInfoMap", everything()),
+            ("audioFourCcInfoMap", everything()),
+            ("capsEx", Value::Number(CAPS_EX)),
         ]);
         let information = object([
             ("level", text("status")),
             ("code", text("NetConnection.Connect.Success")),
             ("description", text("Connection succeeded.")),
-            ("objectEncoding", Value::Number(0.0)),
+            (
+                "objectEncoding",
+                Value::Number(if self.dialect.is_amf3 { 3.0 } else { 0.0 }),
+            ),
         ]);
-        self.command(0, &command::result(transaction_id, properties, information));
+        let reply = command::result(transaction_id, properties, information);
+        // In AMF0 whatever was agreed: this is the message that agrees on it.
+        self.message(type_id::COMMAND, chunk_stream_id::COMMAND, 0, &reply.emit());
     }
 
     /// The client must not go on; the caller closes after sending this.
     pub fn refuse_connect(&mut self, code: &str, description: &str) {
         if let Phase::Connecting { transaction_id } = self.phase {
-            self.command(0, &command::error(transaction_id, code, description));
+            let reply = command::error(transaction_id, code, description);
+            self.message(type_id::COMMAND, chunk_stream_id::COMMAND, 0, &reply.emit());
         }
     }
 
@@ -55,6 +76,8 @@ impl<S: PayloadSource> ServerSession<S> {
             media: self.max_message,
             data: MAX_DATA_LEN,
             command: MAX_COMMAND_LEN,
+            partial_messages: PARTIAL_MESSAGES,
+            partial_bytes: self.max_message.saturating_add(PARTIAL_BYTES),
         });
         self.user_control(UserControl::StreamBegin(message_stream_id));
         let description = format!("Publishing {key}");
@@ -124,10 +147,21 @@ impl<S: PayloadSource> ServerSession<S> {
         );
     }
 
-    /// Tells the client that the server stops.
+    /// Tells the client that the server stops; one that knows how is asked to come again, which
+    /// it does once the server is back (E2, "Reconnect Request").
     pub fn shut_down(&mut self) {
-        let code = "NetConnection.Connect.AppShutdown";
-        self.status(0, "error", code, "The server is shutting down.");
+        let status = if self.dialect.can_reconnect {
+            reconnect_request()
+        } else {
+            let code = "NetConnection.Connect.AppShutdown";
+            command::call("onStatus", info("error", code, SHUTTING_DOWN))
+        };
+        self.command(0, &status);
+    }
+
+    /// How the client wants to be spoken to.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Asks the client for a sign of life (6.2).
@@ -142,22 +176,17 @@ impl<S: PayloadSource> ServerSession<S> {
         code: &str,
         description: &str,
     ) {
-        let payload = command::call("onStatus", info(level, code, description));
-        self.message(
-            type_id::COMMAND,
-            chunk_stream_id::STATUS,
-            message_stream_id,
-            &payload,
-        );
+        let status = command::call("onStatus", info(level, code, description));
+        self.send(chunk_stream_id::STATUS, message_stream_id, &status);
     }
 
-    pub(super) fn command(&mut self, message_stream_id: u32, payload: &[u8]) {
-        self.message(
-            type_id::COMMAND,
-            chunk_stream_id::COMMAND,
-            message_stream_id,
-            payload,
-        );
+    pub(super) fn command(&mut self, message_stream_id: u32, command: &Command) {
+        self.send(chunk_stream_id::COMMAND, message_stream_id, command);
+    }
+
+    fn send(&mut self, chunk_stream_id: u8, message_stream_id: u32, command: &Command) {
+        let (type_id, body) = self.dialect.emit(command);
+        self.message(type_id, chunk_stream_id, message_stream_id, &body);
     }
 
     pub(super) fn user_control(&mut self, control: UserControl) {
@@ -177,27 +206,79 @@ impl<S: PayloadSource> ServerSession<S> {
     }
 }
 
-/// What a player is told when its stream has ended: each of the three is waited for by somebody.
-pub fn end_of_stream(message_stream_id: u32) -> Vec<u8> {
+/// How a client wants to be spoken to, by what it said in connect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dialect {
+    /// In AMF3 (objectEncoding 3).
+    pub is_amf3: bool,
+    /// It understands the request to connect anew (capsEx).
+    pub can_reconnect: bool,
+}
+
+impl Dialect {
+    /// What nearly everybody speaks.
+    pub const AMF0: Dialect = Dialect {
+        is_amf3: false,
+        can_reconnect: false,
+    };
+
+    /// Message type and payload of a command.
+    fn emit(self, command: &Command) -> (u8, Vec<u8>) {
+        if self.is_amf3 {
+            (type_id::COMMAND_AMF3, command.emit_amf3())
+        } else {
+            (type_id::COMMAND, command.emit())
+        }
+    }
+}
+
+/// Why a player's stream is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Its publisher is gone for good.
+    Unpublished,
+    /// The server stops.
+    ShuttingDown,
+}
+
+const SHUTTING_DOWN: &str = "The server is shutting down.";
+
+fn reconnect_request() -> Command {
+    let code = "NetConnection.Connect.ReconnectRequest";
+    command::call("onStatus", info("status", code, SHUTTING_DOWN))
+}
+
+/// What a player is told when its stream is over: each of the messages is waited for by somebody.
+pub fn end_of_stream(message_stream_id: u32, dialect: Dialect, over: Over) -> Vec<u8> {
     let writer = ChunkWriter::with_announced_chunk_size();
     let mut out = Vec::new();
-    writer.write_control(
-        &Control::User(UserControl::StreamEof(message_stream_id)),
-        &mut out,
-    );
+    let send = |chunk_stream_id, message_stream_id, command: &Command, out: &mut Vec<u8>| {
+        let (type_id, body) = dialect.emit(command);
+        let header = MessageHeader {
+            chunk_stream_id,
+            timestamp: 0,
+            len: 0,
+            type_id,
+            message_stream_id,
+        };
+        writer.write(header, &body, out);
+    };
+    if over == Over::ShuttingDown && dialect.can_reconnect {
+        send(chunk_stream_id::COMMAND, 0, &reconnect_request(), &mut out);
+    }
+    let eof = Control::User(UserControl::StreamEof(message_stream_id));
+    writer.write_control(&eof, &mut out);
     for (code, description) in [
         ("NetStream.Play.UnpublishNotify", "The publisher is gone."),
         ("NetStream.Play.Stop", "The stream has ended."),
     ] {
-        let header = MessageHeader {
-            chunk_stream_id: chunk_stream_id::STATUS,
-            timestamp: 0,
-            len: 0,
-            type_id: type_id::COMMAND,
+        let status = command::call("onStatus", info("status", code, description));
+        send(
+            chunk_stream_id::STATUS,
             message_stream_id,
-        };
-        let payload = command::call("onStatus", info("status", code, description));
-        writer.write(header, &payload, &mut out);
+            &status,
+            &mut out,
+        );
     }
     out
 }
