@@ -1,6 +1,8 @@
 //! The server over real sockets on loopback: command flows, lifecycles, limits.
 
-mod client;
+#[path = "../common/mod.rs"]
+mod common;
+
 mod command_line;
 mod independent_client;
 mod joins;
@@ -10,3 +12,5 @@ mod publishers;
 mod resources;
 mod shutdown;
 mod slow_players;
+
+use common::client;
