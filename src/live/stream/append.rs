@@ -14,7 +14,7 @@ use crate::live::capabilities::Capabilities;
 use crate::live::classify::{Class, classify};
 use crate::live::log::{Kind, Meta, Role};
 use crate::live::preamble::Slot;
-use crate::media::tag::tracks::{TrackMessage, TrackMessages};
+use crate::media::tag::tracks::{Many, TrackMessage};
 use crate::rtmp::amf0::Value;
 use crate::rtmp::metadata;
 
@@ -45,8 +45,18 @@ impl State {
         let Some(medium) = kind.medium() else {
             return Appended::Ignored;
         };
+        let first = payload.clone().next().unwrap_or_default();
+        let Some(mut many) = Many::read(medium, first) else {
+            return match TrackMessage::read(medium, first) {
+                Some(message) => self.append_track(kind, timestamp, &message, payload, now),
+                None => Appended::Ignored,
+            };
+        };
         let mut appended = Appended::Ignored;
-        for message in TrackMessages::new(medium, payload.clone()) {
+        while many.has_more() {
+            let Some(message) = many.next(&mut payload.clone()) else {
+                continue;
+            };
             match self.append_track(kind, timestamp, &message, payload.clone(), now) {
                 Appended::Ignored => {}
                 // One track that is lost is worth a word more than those that aren't.
@@ -76,10 +86,7 @@ impl State {
         }
         let needs = Capabilities::needed_by(message);
         if let Class::Header(slot) = class {
-            let bytes = match &message.rewrite {
-                Some(rewrite) => rewrite.apply(payload).collect::<Vec<_>>().concat(),
-                None => payload.collect::<Vec<_>>().concat(),
-            };
+            let bytes = message.payload(payload).collect::<Vec<_>>().concat();
             return self.append_header(slot, needs, timestamp, &bytes, now);
         }
         let is_keyframe = class == Class::Keyframe;
@@ -106,10 +113,7 @@ impl State {
             mod_ex_len: message.mod_ex_len,
         };
         self.is_urgent |= is_keyframe;
-        let appended = match &message.rewrite {
-            Some(rewrite) => self.append(meta, rewrite.apply(payload)),
-            None => self.append(meta, payload),
-        };
+        let appended = self.append(meta, message.payload(payload));
         if !self.publish.is_settled
             && now.saturating_sub(*self.publish.began.get_or_insert(now)) > SETTLE
         {

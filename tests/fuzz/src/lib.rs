@@ -12,7 +12,7 @@ use brooklet::media::describe::{describe, describe_audio, describe_video};
 use brooklet::media::hevc::HevcConfig;
 use brooklet::media::keyframe;
 use brooklet::media::picture::Picture;
-use brooklet::media::tag::tracks::{TrackMessage, TrackMessages};
+use brooklet::media::tag::tracks::{Many, TrackMessage};
 use brooklet::media::tag::{AudioTag, Kind, Medium, VideoTag};
 use brooklet::rtmp::amf0::{self, MissingEnd, Value};
 use brooklet::rtmp::chunk::{self, chunk_stream_id};
@@ -278,16 +278,22 @@ pub fn tag(data: &[u8]) {
 /// and in the form in which they stay.
 fn tracks(medium: Medium, payload: &[u8]) {
     let split = |payload: &[u8]| -> Vec<(TrackMessage, Vec<u8>)> {
-        let parts = std::iter::once(payload);
-        TrackMessages::new(medium, parts.clone())
-            .map(|message| {
-                let bytes = match &message.rewrite {
-                    Some(rewrite) => rewrite.apply(parts.clone()).collect::<Vec<_>>().concat(),
-                    None => payload.to_vec(),
-                };
-                (message, bytes)
-            })
-            .collect()
+        let mut messages = Vec::new();
+        if let Some(mut many) = Many::read(medium, payload) {
+            while many.has_more() {
+                if let Some(message) = many.next(&mut std::iter::once(payload)) {
+                    messages.push(message);
+                }
+            }
+        } else if let Some(message) = TrackMessage::read(medium, payload) {
+            messages.push(message);
+        }
+        let rewritten = |message: TrackMessage| {
+            let parts = message.payload(std::iter::once(payload));
+            let bytes = parts.collect::<Vec<_>>().concat();
+            (message, bytes)
+        };
+        messages.into_iter().map(rewritten).collect()
     };
     for (message, bytes) in split(payload) {
         assert!(bytes.len() <= payload.len() + 8);
