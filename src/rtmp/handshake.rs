@@ -1,4 +1,4 @@
-//! The server's side of the simple handshake (5.2), without digest.
+//! The server's side of the handshake (5.2), with a digest for clients that put one into C1.
 //!
 //! ```text
 //! client  C0 (03)  C1 time(4) version(4) random(1528)            C2
@@ -6,9 +6,12 @@
 //! ```
 //!
 //! S0, S1 and S2 leave at once, when C1 is complete: ffmpeg and GStreamer read all three before
-//! they send C2. S2 is an exact copy of C1, which some clients check. C2 is read and never
-//! compared: many clients send something else.
+//! they send C2. S2 is a copy of C1, which some clients check; with a digest its last 32 bytes are
+//! our signature. C2 is read and never compared: many clients send something else.
 
+mod digest;
+
+use self::digest::Signed;
 use super::Error;
 
 /// Length of C1, S1, C2 and S2 in bytes.
@@ -76,14 +79,7 @@ impl Handshake {
                     if c1.len() < BLOCK_LEN {
                         return Ok(false);
                     }
-                    out.reserve_exact(1 + 2 * BLOCK_LEN);
-                    out.push(VERSION);
-                    // Time 0, and version bytes 0: anything else there promises a digest.
-                    out.extend_from_slice(&[0; BLOCK_LEN - NONCE_LEN]);
-                    let nonce_at = out.len();
-                    out.resize(nonce_at + NONCE_LEN, 0);
-                    nonce(out.get_mut(nonce_at..).unwrap_or_default());
-                    out.extend_from_slice(c1);
+                    answer(c1, &nonce, out);
                     self.state = State::Second { left: BLOCK_LEN };
                 }
                 State::Second { left } => {
@@ -98,6 +94,24 @@ impl Handshake {
                 State::Done => return Ok(true),
             }
         }
+    }
+}
+
+/// Emits S0, S1 and S2.
+fn answer(c1: &[u8], nonce: impl Fn(&mut [u8]), out: &mut Vec<u8>) {
+    out.reserve_exact(1 + 2 * BLOCK_LEN);
+    out.push(VERSION);
+    let s1_at = out.len();
+    // Time 0, and version bytes 0: anything else there promises a digest.
+    out.resize(s1_at + BLOCK_LEN, 0);
+    let nonce_at = s1_at + BLOCK_LEN - NONCE_LEN;
+    nonce(out.get_mut(nonce_at..).unwrap_or_default());
+    out.extend_from_slice(c1);
+    let blocks = out.get_mut(s1_at..).unwrap_or_default();
+    if let (Some(signed), Some((s1, s2))) =
+        (Signed::parse(c1), blocks.split_at_mut_checked(BLOCK_LEN))
+    {
+        signed.sign(s1, s2);
     }
 }
 
@@ -123,14 +137,16 @@ fn check_version(version: u8) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::digest::tests::{ffmpeg_accepts, signed_blocks};
     use super::*;
 
     fn client_bytes() -> Vec<u8> {
-        let mut bytes = vec![3];
-        bytes.extend((0..BLOCK_LEN).map(|i| (i * 7 + 3) as u8));
-        bytes.extend([0xEE; BLOCK_LEN]);
-        bytes.extend(b"surplus");
-        bytes
+        let c1: Vec<u8> = (0..BLOCK_LEN).map(|i| (i * 7 + 3) as u8).collect();
+        client_bytes_with(&c1)
+    }
+
+    fn client_bytes_with(c1: &[u8]) -> Vec<u8> {
+        [&[3], c1, &[0xEE; BLOCK_LEN], b"surplus"].concat()
     }
 
     fn run(bytes: &[u8], cut: usize) -> (Vec<u8>, Vec<u8>) {
@@ -162,11 +178,38 @@ mod tests {
     }
 
     #[test]
+    fn a_client_with_a_digest_gets_a_digest_and_a_signature() {
+        for c1 in signed_blocks() {
+            let (out, surplus) = run(&client_bytes_with(&c1), 0);
+            let (s1, s2) = out[1..].split_at(BLOCK_LEN);
+            let place = ffmpeg_accepts(&c1, s1, s2);
+            assert_eq!(s1[..8], [0, 0, 0, 0, 4, 5, 0, 1]);
+            assert_eq!(s1[8..place], vec![0x77; place - 8]);
+            assert_eq!(s1[place + 32..], vec![0x77; BLOCK_LEN - place - 32]);
+            assert_eq!(s2[..1504], c1[..1504]);
+            assert_eq!(surplus, b"surplus");
+        }
+    }
+
+    #[test]
+    fn a_client_with_a_damaged_digest_gets_the_simple_answer() {
+        for mut c1 in signed_blocks() {
+            c1[1535] ^= 1;
+            let (out, _) = run(&client_bytes_with(&c1), 0);
+            assert_eq!(out[..9], [3, 0, 0, 0, 0, 0, 0, 0, 0]);
+            assert_eq!(out[9..1537], [0x77; NONCE_LEN]);
+            assert_eq!(out[1537..], c1);
+        }
+    }
+
+    #[test]
     fn every_cut_gives_the_same_answer() {
-        let bytes = client_bytes();
-        let whole = run(&bytes, 0);
-        for cut in 1..bytes.len() {
-            assert_eq!(run(&bytes, cut), whole, "cut at {cut}");
+        let [_, key_first] = signed_blocks();
+        for bytes in [client_bytes(), client_bytes_with(&key_first)] {
+            let whole = run(&bytes, 0);
+            for cut in 1..bytes.len() {
+                assert_eq!(run(&bytes, cut), whole, "cut at {cut}");
+            }
         }
     }
 

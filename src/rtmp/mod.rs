@@ -19,6 +19,7 @@ pub mod error;
 pub mod handshake;
 pub mod message;
 pub mod metadata;
+pub mod secret;
 pub mod server_session;
 pub mod stream_key;
 

@@ -1,0 +1,300 @@
+//! The digest that Flash Player 9 brought into the handshake. It stands in no specification;
+//! players of that family ask for it before they take H.264, and ffmpeg checks it when it plays.
+//!
+//! ```text
+//! C1, S1   time(4) version(4) ... digest(32) ...      digest = HMAC-SHA256(NAME, the other 1504 bytes)
+//! S2       any 1504 bytes, signature(32)              signature = HMAC-SHA256(K, those 1504 bytes)
+//!                                                     K = HMAC-SHA256(NAME and TAIL, C1's digest)
+//! ```
+//!
+//! The client's NAME is `Genuine Adobe Flash Player 001`, the server's
+//! `Genuine Adobe Flash Media Server 001`. Where in a block the digest lies is the sum of four of
+//! its bytes, modulo 728, counted from the byte after them. Those four stand at 8 or at 772: two
+//! forms, of which S1 has to have the one that C1 has.
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+use crate::rtmp::secret::constant_time_eq;
+
+const DIGEST_LEN: usize = 32;
+
+type Digest = [u8; DIGEST_LEN];
+
+/// The client's name, by which C1's digest is made.
+const PLAYER_NAME: &[u8] = b"Genuine Adobe Flash Player 001";
+
+/// The server's name and the tail of all keys.
+const SERVER_KEY: &[u8] = b"Genuine Adobe Flash Media Server 001\
+    \xF0\xEE\xC2\x4A\x80\x68\xBE\xE8\x2E\x00\xD0\xD1\x02\x9E\x7E\x57\
+    \x6E\xEC\x5D\x2D\x29\x80\x6F\xAB\x93\xB8\xE6\x36\xCF\xEB\x31\xAE";
+
+/// Length of the name in [`SERVER_KEY`].
+const SERVER_NAME_LEN: usize = 36;
+
+/// What S1 says in bytes 4 to 8. A first byte from 3 on promises clients a digest.
+const VERSION_WITH_DIGEST: [u8; 4] = [4, 5, 0, 1];
+
+/// Number of places that a digest may have in its half of the block.
+const PLACES: usize = 728;
+
+/// Which half of a block holds the digest; the other one is for the public key of encrypted RTMP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Its place is said by bytes 8 to 12.
+    DigestFirst,
+    /// Its place is said by bytes 772 to 776.
+    KeyFirst,
+}
+
+/// What a C1 with a valid digest says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Signed {
+    form: Form,
+    digest: Digest,
+}
+
+impl Form {
+    /// The place of a block's digest; at most 1504.
+    fn digest_at(self, block: &[u8]) -> Option<usize> {
+        let sum_at = match self {
+            Form::DigestFirst => 8,
+            Form::KeyFirst => 772,
+        };
+        let summands = block.get(sum_at..sum_at + 4)?;
+        let sum: usize = summands.iter().map(|&byte| usize::from(byte)).sum();
+        Some(sum_at + 4 + sum % PLACES)
+    }
+
+    /// The digest in a block, and what it has to be if `key` made it.
+    fn digests(self, block: &[u8], key: &[u8]) -> Option<(Digest, Digest)> {
+        let (before, rest) = block.split_at_checked(self.digest_at(block)?)?;
+        let (found, after) = rest.split_first_chunk()?;
+        Some((*found, hmac(key, &[before, after])?))
+    }
+}
+
+impl Signed {
+    /// Reads C1; `None` if the client has no use for digests.
+    pub(super) fn parse(c1: &[u8]) -> Option<Signed> {
+        if c1.get(4..8)? == [0; 4] {
+            return None;
+        }
+        [Form::KeyFirst, Form::DigestFirst]
+            .into_iter()
+            .find_map(|form| {
+                let (found, expected) = form.digests(c1, PLAYER_NAME)?;
+                constant_time_eq(&found, &expected).then_some(Signed {
+                    form,
+                    digest: found,
+                })
+            })
+    }
+
+    /// Puts version and digest into S1, and the signature at the end of S2. `None` if they are
+    /// too short for that.
+    pub(super) fn sign(&self, s1: &mut [u8], s2: &mut [u8]) -> Option<()> {
+        s1.get_mut(4..8)?.copy_from_slice(&VERSION_WITH_DIGEST);
+        let name = SERVER_KEY.get(..SERVER_NAME_LEN)?;
+        let (_, digest) = self.form.digests(s1, name)?;
+        let at = self.form.digest_at(s1)?;
+        s1.get_mut(at..at + DIGEST_LEN)?.copy_from_slice(&digest);
+        let (text, signature) = s2.split_last_chunk_mut()?;
+        let key = hmac(SERVER_KEY, &[&self.digest])?;
+        *signature = hmac(&key, &[text])?;
+        Some(())
+    }
+}
+
+/// HMAC-SHA256 of the parts, one after the other. Always `Some`: keys of every length will do.
+fn hmac(key: &[u8], parts: &[&[u8]]) -> Option<Digest> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
+    for part in parts {
+        mac.update(part);
+    }
+    Some(mac.finalize().into_bytes().into())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    const FORMS: [Form; 2] = [Form::DigestFirst, Form::KeyFirst];
+
+    /// A block with ffmpeg's version bytes.
+    fn block() -> Vec<u8> {
+        let mut block: Vec<u8> = (0..1536).map(|i| (i * 7 + 3) as u8).collect();
+        block[..8].copy_from_slice(&[0, 0, 0, 0, 9, 0, 0x7C, 2]);
+        block
+    }
+
+    /// A client's block with a digest at `place`, which its bytes must say.
+    fn signed_at(mut block: Vec<u8>, place: usize) -> Vec<u8> {
+        let others = [&block[..place], &block[place + 32..]].concat();
+        let digest = mac(b"Genuine Adobe Flash Player 001", &others);
+        block[place..place + 32].copy_from_slice(&digest);
+        block
+    }
+
+    /// A C1 for each form.
+    pub(in crate::rtmp::handshake) fn signed_blocks() -> [Vec<u8>; 2] {
+        [signed_at(block(), 290), signed_at(block(), 942)]
+    }
+
+    fn mac(key: &[u8], text: &[u8]) -> Digest {
+        hmac(key, &[text]).unwrap()
+    }
+
+    fn unhex(text: &str) -> Vec<u8> {
+        let digit = |c: u8| char::from(c).to_digit(16).unwrap() as u8;
+        let pairs = text.as_bytes().chunks(2);
+        pairs.map(|p| digit(p[0]) << 4 | digit(p[1])).collect()
+    }
+
+    /// Checks S1 and S2 as ffmpeg does before it plays, and returns the place of S1's digest.
+    pub(in crate::rtmp::handshake) fn ffmpeg_accepts(c1: &[u8], s1: &[u8], s2: &[u8]) -> usize {
+        let tail = "F0EEC24A8068BEE82E00D0D1029E7E576EEC5D2D29806FAB93B8E636CFEB31AE";
+        let name = b"Genuine Adobe Flash Media Server 001";
+        let place_in = |block: &[u8], at: usize| {
+            let sum: usize = block[at..at + 4].iter().map(|b| *b as usize).sum();
+            sum % 728 + at + 4
+        };
+        assert!(s1[4] >= 3, "S1 promises no digest");
+        let at = [772, 8]
+            .into_iter()
+            .find(|&at| {
+                let place = place_in(s1, at);
+                let others = [&s1[..place], &s1[place + 32..]].concat();
+                s1[place..place + 32] == mac(name, &others)
+            })
+            .expect("S1's digest is valid");
+        // ffmpeg knows where it put its own digest; the form is the same.
+        let place = place_in(c1, at);
+        let key = mac(&[&name[..], &unhex(tail)].concat(), &c1[place..place + 32]);
+        assert_eq!(s2[1504..], mac(&key, &s2[..1504]), "S2's signature");
+        place_in(s1, at)
+    }
+
+    #[test]
+    fn digests_and_signatures_are_those_of_other_servers() {
+        for (form, place, digest, signature) in [
+            (
+                Form::DigestFirst,
+                290,
+                "612af37c38c4a1b74e5737fc4021ded17ed92a9431c19bc665cf421131bad8a6",
+                "8a2d73685433e1a7b878a44eb5e7fa880e0c485cedc03fbbc22673a71cc11515",
+            ),
+            (
+                Form::KeyFirst,
+                942,
+                "e6a7fbdda4aab503b4e693e92d6f18d9d4b89f3ef0e95fffe767a4830aa37109",
+                "450c3737d5920b31f1e480201f462fc99cf59d1039195692c5ea5e121b3bfb3d",
+            ),
+        ] {
+            assert_eq!(form.digest_at(&block()), Some(place));
+            let mut c1 = block();
+            c1[place..place + 32].copy_from_slice(&unhex(digest));
+            let signed = Signed::parse(&c1).unwrap();
+            assert_eq!(signed.form, form);
+            assert_eq!(signed.digest[..], unhex(digest));
+
+            let mut s1 = vec![0x77; 1536];
+            let mut s2 = vec![0x5A; 1536];
+            signed.sign(&mut s1, &mut s2).unwrap();
+            assert_eq!(s1[..8], [0x77, 0x77, 0x77, 0x77, 4, 5, 0, 1]);
+            assert_eq!(s2[..1504], [0x5A; 1504]);
+            assert_eq!(s2[1504..], unhex(signature));
+        }
+    }
+
+    #[test]
+    fn captured_clients_are_told_apart() {
+        let ffmpeg_publish = &include_bytes!("../../../tests/data/ffmpeg_publish.bin")[1..1537];
+        let ffmpeg_play = &include_bytes!("../../../tests/data/ffmpeg_play.bin")[1..1537];
+        let gstreamer = &include_bytes!("../../../tests/data/gst_rtmp2sink.bin")[1..1537];
+        let rtmpdump = &include_bytes!("../../../tests/data/rtmpdump_play.bin")[1..1537];
+        for (name, c1, form) in [
+            (
+                "ffmpeg, publishing",
+                ffmpeg_publish,
+                Some(Form::DigestFirst),
+            ),
+            ("ffmpeg, playing", ffmpeg_play, Some(Form::DigestFirst)),
+            ("GStreamer", gstreamer, None),
+            ("rtmpdump", rtmpdump, None),
+        ] {
+            assert_eq!(Signed::parse(c1).map(|c1| c1.form), form, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_digest_is_none() {
+        for c1 in signed_blocks() {
+            assert!(Signed::parse(&c1).is_some());
+            for at in 0..c1.len() {
+                let mut damaged = c1.clone();
+                damaged[at] ^= 1;
+                assert_eq!(Signed::parse(&damaged), None, "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_that_says_version_0_gets_no_digest() {
+        for place in [290, 942] {
+            let mut block = block();
+            block[4..8].fill(0);
+            assert_eq!(Signed::parse(&signed_at(block, place)), None);
+        }
+    }
+
+    #[test]
+    fn a_block_that_is_too_short_is_none() {
+        for c1 in signed_blocks() {
+            for len in 0..c1.len() {
+                assert_eq!(Signed::parse(&c1[..len]), None, "{len} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_and_the_last_place_lie_in_their_half_of_the_block() {
+        for (summands, first_half, second_half) in [
+            ([0, 0, 0, 0], 12, 776),
+            ([255, 255, 217, 0], 12 + 727, 776 + 727),
+            ([255, 255, 218, 0], 12, 776),
+            ([255, 255, 255, 255], 12 + 292, 776 + 292),
+        ] {
+            for (form, sum_at, place) in [
+                (Form::DigestFirst, 8, first_half),
+                (Form::KeyFirst, 772, second_half),
+            ] {
+                let mut c1 = block();
+                c1[sum_at..sum_at + 4].copy_from_slice(&summands);
+                assert_eq!(form.digest_at(&c1), Some(place));
+                let c1 = signed_at(c1, place);
+                let signed = Signed::parse(&c1).unwrap();
+                assert_eq!(signed.form, form);
+
+                let mut s1 = vec![0xA5; 1536];
+                s1[sum_at..sum_at + 4].copy_from_slice(&summands);
+                let mut s2 = c1.clone();
+                signed.sign(&mut s1, &mut s2).unwrap();
+                assert_eq!(ffmpeg_accepts(&c1, &s1, &s2), place);
+                assert_eq!(s1[place + 32..], vec![0xA5; 1536 - place - 32]);
+            }
+        }
+    }
+
+    #[test]
+    fn s1_has_the_form_of_c1() {
+        for (c1, form) in signed_blocks().iter().zip(FORMS) {
+            let mut s1 = block();
+            let mut s2 = c1.clone();
+            let signed = Signed::parse(c1).unwrap();
+            signed.sign(&mut s1, &mut s2).unwrap();
+            let place = ffmpeg_accepts(c1, &s1, &s2);
+            assert_eq!(form.digest_at(&s1), Some(place));
+        }
+    }
+}
