@@ -1,9 +1,16 @@
 //! What a server is told at start, with the defaults and limits of each number.
 
+mod access;
+mod network;
+
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::live::join::Join;
+
+pub use access::{Access, Key, Scope, Secret, User};
+pub use network::Network;
+pub(crate) use network::one_client;
 
 /// Port that RTMP clients try by themselves.
 pub const RTMP_PORT: u16 = 1935;
@@ -28,6 +35,10 @@ pub struct Config {
     pub join: Join,
     /// How long messages wait for company before they are sent.
     pub batch: Duration,
+    /// Who may publish.
+    pub publish: Access,
+    /// Who may play.
+    pub play: Access,
     /// Connections in all.
     pub max_connections: usize,
     /// Connections from one address.
@@ -51,6 +62,8 @@ impl Default for Config {
             grace: Duration::from_secs(30),
             join: Join::Live,
             batch: Duration::ZERO,
+            publish: Access::default(),
+            play: Access::default(),
             max_connections: 256,
             max_per_address: 64,
             idle_timeout: Duration::from_secs(15),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::ErrorKind;
 
+use super::handler::Refusal;
 use crate::live::subscriber;
 use crate::rtmp::Error;
 
@@ -24,6 +25,8 @@ pub(super) enum End {
         /// What came, what was expected, what to do.
         why: String,
     },
+    /// A connect was refused so that the client comes back with what was missing.
+    Step(String),
     /// What it plays has ended, or can't be sent to it.
     Player(subscriber::End),
     /// Another publisher has taken over.
@@ -53,6 +56,15 @@ impl End {
             why: why.to_owned(),
         }
     }
+
+    /// By a handler.
+    pub(super) fn refused_by(what: &str, refusal: &Refusal) -> End {
+        if refusal.is_step() {
+            End::Step(refusal.reason().to_owned())
+        } else {
+            End::refused(what, refusal.reason())
+        }
+    }
 }
 
 impl fmt::Display for End {
@@ -63,6 +75,7 @@ impl fmt::Display for End {
             End::Protocol(error) => write!(f, "protocol error: {error}"),
             End::Timeout(what) => write!(f, "timed out waiting for {what}"),
             End::Refused { what, why } => write!(f, "refused to {what}: {why}"),
+            End::Step(why) => f.write_str(why),
             End::Player(end) => write!(f, "{end}"),
             End::Superseded => f.write_str("another publisher has taken over"),
             End::Stopping => f.write_str("the server stops"),

@@ -8,6 +8,7 @@
 //! A publisher's thread also sends to its players, and after its connection has ended it waits
 //! out the grace time of its stream.
 
+mod access;
 mod connections;
 mod end;
 pub mod handler;
@@ -31,6 +32,7 @@ use crate::live::Millis;
 use crate::live::arena::Arena;
 use crate::live::stream::Settings;
 use crate::live::table::StreamTable;
+use access::Guard;
 use connections::Connections;
 use handler::{Handler, Handlers};
 use listener::Listener;
@@ -48,6 +50,7 @@ struct Shared {
     table: StreamTable,
     connections: Connections,
     handlers: Handlers,
+    guard: Arc<Guard>,
     next_subscriber: AtomicU64,
     is_stopping: AtomicBool,
     started: Instant,
@@ -106,7 +109,7 @@ impl Server {
     fn start_all(
         config: Config,
         arena: Arena,
-        handlers: Vec<Arc<dyn Handler>>,
+        mut handlers: Vec<Arc<dyn Handler>>,
     ) -> Result<Server, StartError> {
         let settings = Settings {
             arena: arena.clone(),
@@ -114,11 +117,14 @@ impl Server {
             max_lag: millis(config.effective_max_lag()),
             batch: millis(config.batch),
         };
+        let guard = Arc::new(Guard::new(&config));
+        handlers.insert(0, guard.clone());
         let shared = Arc::new(Shared {
             arena,
             table: StreamTable::new(settings),
             connections: Connections::new(config.max_connections, config.max_per_address),
             handlers: Handlers::new(handlers),
+            guard,
             next_subscriber: AtomicU64::new(1),
             is_stopping: AtomicBool::new(false),
             started: Instant::now(),
@@ -191,6 +197,7 @@ impl Server {
         for stream in self.shared.table.streams() {
             stream.close(now);
         }
+        self.shared.guard.close();
         self.shared.connections.stop_reading();
         if !self.shared.connections.wait_until_empty(POLITE) {
             self.shared.connections.shutdown();

@@ -1,5 +1,6 @@
 //! The server over real sockets on loopback: command flows, lifecycles, limits.
 
+mod access;
 mod client;
 mod command_line;
 mod independent_client;

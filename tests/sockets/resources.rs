@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::client::{Client, wait_until};
 
@@ -11,6 +12,25 @@ use crate::client::{Client, wait_until};
 pub(crate) struct Process {
     pub(crate) child: Child,
     pub(crate) address: SocketAddr,
+    output: Arc<Mutex<Vec<u8>>>,
+    log: Arc<Mutex<Vec<u8>>>,
+}
+
+/// Reads to the end, on a thread, since what a program prints has to be read by somebody.
+fn collect(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<Vec<u8>>> {
+    let bytes = Arc::<Mutex<Vec<u8>>>::default();
+    let collected = Arc::clone(&bytes);
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(len @ 1..) = pipe.read(&mut buffer) {
+            lock(&collected).extend_from_slice(&buffer[..len]);
+        }
+    });
+    bytes
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Process {
@@ -25,21 +45,30 @@ impl Process {
             .args(options)
             .env_remove("RUST_LOG")
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let log = collect(child.stderr.take().unwrap());
         let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        while !line.starts_with("listening for RTMP") {
-            line.clear();
-            assert!(lines.read_line(&mut line).unwrap() > 0, "it ended at once");
+        let mut greeting = String::new();
+        while !greeting.contains("\nlistening for RTMP") {
+            let len = lines.read_line(&mut greeting).unwrap();
+            assert!(len > 0, "it ended at once: {greeting}");
         }
-        // Somebody has to read what else it prints.
-        std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
+        let output = collect(lines);
+        lock(&output).splice(0..0, greeting.into_bytes());
         Process {
             child,
             address: port,
+            output,
+            log,
         }
+    }
+
+    /// What it has printed so far: greeting and log.
+    pub(crate) fn printed(&self) -> String {
+        let [output, log] = [&self.output, &self.log].map(|bytes| lock(bytes).clone());
+        String::from_utf8([output, log].concat()).unwrap()
     }
 
     /// A number of /proc/PID/status, such as "Threads" or "VmRSS" (in kB).
