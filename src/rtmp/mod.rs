@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used))]
 
 pub mod amf0;
+pub mod authmod;
 pub mod chunk;
 pub mod chunk_reader;
 pub mod chunk_writer;

@@ -1,0 +1,290 @@
+//! Authentication by challenge and response in `connect`, as encoders know it ("Use
+//! authentication" in OBS, `rtmp://user:password@host` in ffmpeg). No specification has it; the
+//! schemes are named after the servers that brought them, Adobe's and Limelight's.
+//!
+//! The client makes up to three connections. The server refuses the first two, and what the client
+//! has to do next stands in the description of the refusal:
+//!
+//! ```text
+//! app live
+//!     [ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] :
+//! app live?authmod=adobe&user=bob
+//!     [ AccessManager.Reject ] : [ authmod=adobe ] :
+//!     ?reason=needauth&user=bob&salt=S&challenge=C&opaque=C          (all in one line)
+//! app live?authmod=adobe&user=bob&challenge=D&response=R&opaque=C
+//!     accepted, or [ AccessManager.Reject ] : [ authmod=adobe ] : ?reason=authfailed&opaque=-
+//!
+//! adobe: R = base64(md5(base64(md5(user S password)) C D))
+//! llnw:  R = hex(md5(hex(md5(user:live:password)):C:nc:D:auth:hex(md5(publish:/app))))
+//! ```
+//!
+//! Here `salt`, `challenge` and `opaque` are the server's and are made of hexadecimal digits only,
+//! since some clients decode percent signs. `opaque` is what the client shows again to have its
+//! challenge found, and it is the challenge itself: where both are sent, ffmpeg, librtmp and
+//! GStreamer hash `opaque`, and Wirecast, it is said, hashes `challenge`.
+//!
+//! The password never travels, but MD5 is weak: on networks of others it belongs inside TLS.
+
+use md5::{Digest, Md5};
+
+use super::secret::constant_time_eq;
+
+/// Longest user name in bytes. A description has to stay below 256 bytes, ffmpeg's limit.
+const MAX_USER_LEN: usize = 80;
+
+/// Longest app or tcUrl that is looked at, in bytes. librtmp appends to both whenever it is
+/// refused.
+const MAX_TEXT_LEN: usize = 2048;
+
+/// Random bytes for a salt; the rest is for the challenge.
+const SALT_LEN: usize = 8;
+
+/// How response and challenge are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Adobe's, which nearly every encoder knows.
+    Adobe,
+    /// Limelight's, which resembles HTTP's digest authentication.
+    Limelight,
+}
+
+impl Scheme {
+    /// The name that clients and servers use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Adobe => "adobe",
+            Scheme::Limelight => "llnw",
+        }
+    }
+}
+
+/// What a client put into the query of its app or tcUrl.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt<'a> {
+    /// Asks for a challenge.
+    Hello {
+        /// The scheme that it was told, or that it is set to.
+        scheme: Scheme,
+        /// The user's name, 1 to 80 bytes without control characters.
+        user: &'a str,
+    },
+    /// The answer to a challenge. What wasn't sent is empty.
+    Answer {
+        /// The scheme that it was told.
+        scheme: Scheme,
+        /// The user's name, 1 to 80 bytes without control characters.
+        user: &'a str,
+        /// Says which challenge is answered: `opaque`, or `nonce` of `llnw`. A client of Adobe's
+        /// scheme that knows no `opaque` leaves it empty.
+        token: &'a str,
+        /// The client's own challenge: `challenge`, or `cnonce` of `llnw`.
+        client_challenge: &'a str,
+        /// `nc` of `llnw`.
+        count: &'a str,
+        /// What only somebody who has the password can say.
+        response: &'a str,
+    },
+}
+
+impl<'a> Attempt<'a> {
+    /// Reads an app or tcUrl as sent. `None` if it says nothing of authentication, or nothing
+    /// that makes sense: an unknown scheme, no user's name, or one that is too long.
+    ///
+    /// Values are taken as they are, neither percent signs nor `+` are decoded: clients send
+    /// base64 as it is. Clients put a `?` before the first key even when the user's own app has a
+    /// query already, so that parts a pair from the next one like `&`. Of a key that stands there
+    /// twice the last one counts: librtmp appends its answers to what it sent before.
+    pub fn parse(text: &'a str) -> Option<Attempt<'a>> {
+        if text.len() > MAX_TEXT_LEN {
+            return None;
+        }
+        let (_, query) = text.split_once('?')?;
+        let scheme = match last_value(query, "authmod")? {
+            "adobe" => Scheme::Adobe,
+            "llnw" => Scheme::Limelight,
+            _ => return None,
+        };
+        let user = last_value(query, "user")?;
+        if user.is_empty() || user.len() > MAX_USER_LEN || user.contains(char::is_control) {
+            return None;
+        }
+        let Some(response) = last_value(query, "response") else {
+            return Some(Attempt::Hello { scheme, user });
+        };
+        let (token, client_challenge) = match scheme {
+            Scheme::Adobe => ("opaque", "challenge"),
+            Scheme::Limelight => ("nonce", "cnonce"),
+        };
+        let value = |name| last_value(query, name).unwrap_or_default();
+        Some(Attempt::Answer {
+            scheme,
+            user,
+            token: value(token),
+            client_challenge: value(client_challenge),
+            count: value("nc"),
+            response,
+        })
+    }
+}
+
+fn last_value<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query
+        .rsplit(['?', '&'])
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
+}
+
+/// Made by the server for one attempt. Whoever keeps it sees to it that it is used once and soon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    salt: String,
+    /// `challenge` and `opaque` of `adobe`, `nonce` of `llnw`.
+    token: String,
+}
+
+impl Challenge {
+    /// A challenge made of random bytes that nobody else knows.
+    pub fn new(random: &[u8; 24]) -> Challenge {
+        let (salt, token) = random.split_at(SALT_LEN);
+        Challenge {
+            salt: hex(salt),
+            token: hex(token),
+        }
+    }
+
+    /// What comes back as `token`, by which the server finds the challenge again: 32 hexadecimal
+    /// digits.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Whether an attempt answers this challenge by the password, in a time that doesn't depend on
+    /// how much of the response is right. `app` is the app as sent, query included; `llnw` hashes
+    /// its path.
+    ///
+    /// An empty token will do for `adobe`: the response is made from the challenge anyway.
+    pub fn verify(&self, attempt: &Attempt<'_>, password: &str, app: &str) -> bool {
+        let Attempt::Answer {
+            scheme,
+            user,
+            token,
+            client_challenge,
+            count,
+            response,
+        } = *attempt
+        else {
+            return false;
+        };
+        let is_mine = constant_time_eq(token.as_bytes(), self.token.as_bytes())
+            || (scheme == Scheme::Adobe && token.is_empty());
+        let is_right =
+            |expected: String| constant_time_eq(response.as_bytes(), expected.as_bytes());
+        is_mine
+            && match scheme {
+                Scheme::Adobe => {
+                    let secret = base64(&md5(&[user, &self.salt, password]));
+                    is_right(base64(&md5(&[&secret, &self.token, client_challenge])))
+                }
+                Scheme::Limelight => {
+                    let secret = hex(&md5(&[user, ":live:", password]));
+                    paths(app).into_iter().any(|path| {
+                        let instance = if path.contains('/') { "" } else { "/_definst_" };
+                        let place = hex(&md5(&["publish:/", path, instance]));
+                        let token = &self.token;
+                        let parts = [&secret, token, count, client_challenge, "auth", &place];
+                        is_right(hex(&md5(&[&parts.join(":")])))
+                    })
+                }
+            }
+    }
+}
+
+/// What clients take for the path of an app as sent. They differ when the user's own app has a
+/// query, as in `live?key=1?authmod=llnw&...`: librtmp hashes `live`, ffmpeg `live?key=1`.
+fn paths(app: &str) -> [&str; 2] {
+    let [first, last] = [app.split_once('?'), app.rsplit_once('?')];
+    [first, last].map(|parts| parts.map_or(app, |(path, _)| path))
+}
+
+/// Refuses a client that said nothing of authentication.
+pub fn describe_need_auth(scheme: Scheme) -> String {
+    let scheme = scheme.as_str();
+    format!("[ AccessManager.Reject ] : [ code=403 need auth; authmod={scheme} ] : ")
+}
+
+/// Answers [`Attempt::Hello`], whose user's name it repeats; below 256 bytes.
+pub fn describe_challenge(scheme: Scheme, user: &str, challenge: &Challenge) -> String {
+    let Challenge { salt, token } = challenge;
+    let reason = match scheme {
+        Scheme::Adobe => {
+            format!("needauth&user={user}&salt={salt}&challenge={token}&opaque={token}")
+        }
+        Scheme::Limelight => format!("needauth&user={user}&nonce={token}"),
+    };
+    reject(scheme, &reason)
+}
+
+/// Refuses an answer that is wrong, or whose challenge or user isn't known: all of them alike.
+pub fn describe_failed(scheme: Scheme) -> String {
+    let reason = match scheme {
+        // Adobe's server sends some `opaque` here too. Clients look at the reason only.
+        Scheme::Adobe => "authfailed&opaque=-",
+        Scheme::Limelight => "authfail",
+    };
+    reject(scheme, reason)
+}
+
+/// The blank after the scheme, and the reason at the very end: ffmpeg wants it so.
+fn reject(scheme: Scheme, reason: &str) -> String {
+    let scheme = scheme.as_str();
+    format!("[ AccessManager.Reject ] : [ authmod={scheme} ] : ?reason={reason}")
+}
+
+/// Of the parts, one after the other.
+fn md5(parts: &[&str]) -> [u8; 16] {
+    let mut md5 = Md5::new();
+    for part in parts {
+        md5.update(part);
+    }
+    md5.finalize().into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}
+
+/// Base64 of RFC 4648, section 4, with padding.
+fn base64(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let bits = (0..3).fold(0, |bits, i| {
+            bits << 8 | u32::from(group.get(i).copied().unwrap_or(0))
+        });
+        for i in 0..4 {
+            text.push(if i > group.len() {
+                '='
+            } else {
+                base64_digit((bits >> (18 - 6 * i) & 63) as u8)
+            });
+        }
+    }
+    text
+}
+
+fn base64_digit(value: u8) -> char {
+    char::from(match value {
+        0..=25 => b'A' + value,
+        26..=51 => b'a' + (value - 26),
+        52..=61 => b'0' + (value - 52),
+        62 => b'+',
+        _ => b'/',
+    })
+}
+
+#[cfg(test)]
+mod tests;
