@@ -8,6 +8,7 @@ use std::path::Path;
 
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::rtmp::Error;
+use brooklet::rtmp::flight_recorder::FlightRecorder;
 use brooklet::rtmp::server_session::{Event, ServerSession};
 use fuzz::HANDSHAKE_LEN;
 use proptest::prelude::*;
@@ -169,12 +170,16 @@ fn crashers_crash_no_more() {
 
 // Memory.
 
+fn read(session: &mut ServerSession<Arena>, input: &mut &[u8]) -> Result<Option<Event>, Error> {
+    session.handle(input, &mut FlightRecorder::default().at(0))
+}
+
 /// A session that publishes on message stream 1, as ffmpeg does.
 fn publishing(arena: &Arena) -> ServerSession<Arena> {
     let mut session = ServerSession::new(arena.clone(), 16 << 20, |random| random.fill(7));
     let mut input = CAPTURES[0];
     loop {
-        match session.handle(&mut input).unwrap().unwrap() {
+        match read(&mut session, &mut input).unwrap().unwrap() {
             Event::Connect(_) => session.accept_connect(),
             Event::Publish { .. } => {
                 session.accept_publish(1, "live/one");
@@ -186,11 +191,11 @@ fn publishing(arena: &Arena) -> ServerSession<Arena> {
     }
 }
 
-/// A type 0 header of a video message of 16 MiB less one byte.
+/// A type 0 header of a video message of 2 MiB less one byte.
 fn huge(chunk_stream_id: u8) -> Vec<u8> {
     [
         vec![chunk_stream_id],
-        b"\0\0\0\xFF\xFF\xFF\x09\x01\0\0\0".to_vec(),
+        b"\0\0\0\x1F\xFF\xFF\x09\x01\0\0\0".to_vec(),
     ]
     .concat()
 }
@@ -208,17 +213,17 @@ fn chunk_size(size: u32) -> Vec<u8> {
 fn announced_lengths_claim_no_memory() {
     let arena = Arena::new(16 * BLOCK_LEN);
     let mut session = publishing(&arena);
-    assert_eq!(session.handle(&mut chunk_size(1).as_slice()), Ok(None));
+    assert_eq!(read(&mut session, &mut chunk_size(1).as_slice()), Ok(None));
     for (begun, chunk_stream_id) in (10..18).enumerate() {
         assert_eq!(
-            session.handle(&mut huge(chunk_stream_id).as_slice()),
+            read(&mut session, &mut huge(chunk_stream_id).as_slice()),
             Ok(None)
         );
         assert_eq!(arena.free_blocks(), 16 - begun);
-        assert_eq!(session.handle(&mut b"\x17".as_slice()), Ok(None));
+        assert_eq!(read(&mut session, &mut b"\x17".as_slice()), Ok(None));
         assert_eq!(arena.free_blocks(), 16 - begun - 1);
     }
-    assert!(session.handle(&mut huge(18).as_slice()).is_err());
+    assert!(read(&mut session, &mut huge(18).as_slice()).is_err());
     drop(session);
     assert_eq!(arena.free_blocks(), 16);
 }
@@ -228,12 +233,12 @@ fn a_message_longer_than_the_memory_is_out_of_blocks_and_gives_them_back() {
     let arena = Arena::new(8 * BLOCK_LEN);
     let mut session = publishing(&arena);
     let begin = [chunk_size(0x7FFF_FFFF), huge(10)].concat();
-    assert_eq!(session.handle(&mut begin.as_slice()), Ok(None));
+    assert_eq!(read(&mut session, &mut begin.as_slice()), Ok(None));
     assert_eq!(arena.free_blocks(), 8);
     let picture = [0x17; 1000];
     let end = loop {
         let mut input = picture.as_slice();
-        match session.handle(&mut input) {
+        match read(&mut session, &mut input) {
             Ok(event) => assert_eq!(event, None),
             Err(error) => break (error, input.len()),
         }

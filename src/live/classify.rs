@@ -2,7 +2,8 @@
 
 use super::log::Kind;
 use super::preamble::Slot;
-use crate::media::tag::{AudioTag, Kind as TagKind, VideoTag};
+use crate::media::tag::Kind as TagKind;
+use crate::media::tag::tracks::TrackMessage;
 
 /// The classes of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,39 +18,26 @@ pub(super) enum Class {
     Other,
 }
 
-/// Classifies a message by the beginning of its payload. `None`: it is of no use to players, for
-/// it is empty, malformed, or of a codec that RTMP doesn't know.
-pub(super) fn classify(kind: Kind, first: &[u8]) -> Option<Class> {
-    match kind {
-        Kind::Video => {
-            let tag = VideoTag::parse(first).ok()?;
-            Some(match tag.kind {
-                TagKind::SequenceHeader => Class::Header(Slot::Video(tag.track_id)),
-                TagKind::Metadata => Class::Header(Slot::VideoMetadata(tag.track_id)),
-                // Players start with track 0; the others follow it.
-                TagKind::Frames if tag.is_keyframe && tag.track_id == 0 => Class::Keyframe,
-                TagKind::Frames => Class::Frame,
-                TagKind::SequenceEnd => Class::Other,
-                _ => return None,
-            })
-        }
-        Kind::Audio => {
-            let tag = AudioTag::parse(first).ok().filter(|_| !first.is_empty())?;
-            Some(match tag.kind {
-                TagKind::SequenceHeader => Class::Header(Slot::Audio(tag.track_id)),
-                TagKind::MultichannelConfig => Class::Header(Slot::AudioChannels(tag.track_id)),
-                TagKind::Frames => Class::Frame,
-                TagKind::SequenceEnd => Class::Other,
-                _ => return None,
-            })
-        }
-        Kind::Data => None,
-    }
+/// Classifies a message. `None`: it is of no use to players, for it configures or shows nothing.
+pub(super) fn classify(kind: Kind, message: &TrackMessage) -> Option<Class> {
+    let track = message.track_id;
+    Some(match message.kind {
+        TagKind::SequenceHeader if kind == Kind::Audio => Class::Header(Slot::Audio(track)),
+        TagKind::SequenceHeader => Class::Header(Slot::Video(track)),
+        TagKind::Metadata => Class::Header(Slot::VideoMetadata(track)),
+        TagKind::MultichannelConfig => Class::Header(Slot::AudioChannels(track)),
+        // Players start with track 0; the others follow it.
+        TagKind::Frames if message.is_keyframe && track == 0 => Class::Keyframe,
+        TagKind::Frames => Class::Frame,
+        TagKind::SequenceEnd => Class::Other,
+        TagKind::InvalidSequenceHeader | TagKind::Command => return None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::tag::tracks::TrackMessages;
 
     #[test]
     fn legacy_and_enhanced_messages_fall_into_the_same_classes() {
@@ -138,7 +126,9 @@ mod tests {
             ),
             ("no audio at all", Kind::Audio, b"", None),
         ] {
-            assert_eq!(classify(kind, payload), class, "{name}");
+            let mut messages = TrackMessages::new(kind.medium().unwrap(), std::iter::once(payload));
+            let found = messages.next().and_then(|message| classify(kind, &message));
+            assert_eq!(found, class, "{name}");
         }
     }
 }

@@ -171,6 +171,7 @@ mod tests {
                     media: 1 << 24,
                     data: 0,
                     command: 0,
+                    ..Limits::NONE
                 };
                 let mut reader = ChunkReader::new(Heap, limits);
                 reader.set_chunk_size(CHUNK_SIZE).unwrap();

@@ -17,6 +17,8 @@ use std::collections::VecDeque;
 
 use super::Millis;
 use super::arena::{Arena, BLOCK_LEN, Block, Share};
+use super::capabilities::Capabilities;
+use crate::media::tag::Medium;
 
 /// Index entries that a log may hold per block of its share. Together with the share it bounds
 /// the index, whatever the size of the messages: 16 x 48 bytes per block, 5 % of the arena.
@@ -31,6 +33,17 @@ pub enum Kind {
     Video,
     /// A data message: `onMetaData` and its properties in AMF0.
     Data,
+}
+
+impl Kind {
+    /// Audio or video, if it is one of them.
+    pub(super) fn medium(self) -> Option<Medium> {
+        match self {
+            Kind::Audio => Some(Medium::Audio),
+            Kind::Video => Some(Medium::Video),
+            Kind::Data => None,
+        }
+    }
 }
 
 /// What a message is to those who receive it.
@@ -59,6 +72,11 @@ pub struct Meta {
     pub role: Role,
     /// Version of the preamble that holds after this message.
     pub preamble_version: u32,
+    /// What it asks of its receivers.
+    pub needs: Capabilities,
+    /// Bytes of ModEx behind the first byte of its payload. The last of them has in its low half
+    /// the type that belongs into the first byte without them.
+    pub mod_ex_len: u8,
 }
 
 /// One message in the index.
@@ -70,11 +88,13 @@ pub struct Entry {
     pub position: u64,
     /// Payload length in bytes.
     pub len: u32,
-    /// Pictures (video messages that are media) up to and with this message.
+    /// Pictures (video messages that are media) of the first track, up to and with this message.
     pub pictures: u32,
     /// Audio messages that are media, counted likewise.
     pub audio_frames: u32,
 }
+
+const _: () = assert!(size_of::<Entry>() == 48);
 
 /// No block is left, and the log has none of its own to give up.
 #[derive(Debug, PartialEq, Eq)]
@@ -130,18 +150,26 @@ impl Log {
         meta: Meta,
         parts: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Result<u64, OutOfBlocks> {
-        let len: usize = parts.clone().map(<[u8]>::len).sum();
+        let len = parts.clone().map(<[u8]>::len).sum();
+        let position = self.begin(len, meta.arrived)?;
+        for part in parts {
+            self.write(part);
+        }
+        Ok(self.finish(meta, position, len))
+    }
+
+    fn begin(&mut self, len: usize, now: Millis) -> Result<u64, OutOfBlocks> {
         self.share.get_or_insert_with(|| self.arena.share());
         if len > self.arena.fair_share() * BLOCK_LEN {
             return Err(OutOfBlocks);
         }
-        self.make_room(len, meta.arrived)?;
+        self.make_room(len, now)?;
+        Ok(self.head)
+    }
 
-        let position = self.head;
-        for part in parts {
-            self.write(part);
-        }
-        if meta.role == Role::Media {
+    fn finish(&mut self, meta: Meta, position: u64, len: usize) -> u64 {
+        // Receivers of one track and of all of them are to count alike.
+        if meta.role == Role::Media && !meta.needs.has_multitrack() {
             match meta.kind {
                 Kind::Video => {
                     self.pictures = self.pictures.wrapping_add(1);
@@ -163,7 +191,7 @@ impl Log {
         if meta.is_join_point {
             self.join_point = Some(number);
         }
-        Ok(number)
+        number
     }
 
     /// From now on nobody may start at an older message: the decoder's configuration changed.

@@ -18,10 +18,12 @@
 //! 7. The table's lock and a stream's lock are never held together.
 
 pub mod arena;
+pub mod capabilities;
 mod classify;
 pub mod framing;
 pub mod join;
 pub mod log;
+mod outgoing;
 pub mod payload;
 pub mod preamble;
 pub mod sink;

@@ -6,8 +6,10 @@
 //! copy of at most [`MAX_LEN`] bytes pays for that once there are [`MIN_RECEIVERS`] of them.
 //! Who is behind, has just joined, or leaves something out, is served from the log as ever.
 
+use super::capabilities::Capabilities;
 use super::framing::{Framing, Piece};
 use super::log::{Log, Role};
+use super::outgoing::Outgoing;
 
 /// Longest stretch that is staged, in bytes. Copying costs little beside sending, but memory
 /// counts: this much per stream.
@@ -17,39 +19,66 @@ const MAX_LEN: usize = 32 * 1024;
 const MIN_RECEIVERS: usize = 4;
 
 /// See the module's documentation.
-#[derive(Default)]
 pub(super) struct Stage {
     /// Messages to be staged, from the number on; none when `first == end`.
     first: u64,
     end: u64,
-    /// The framing of what is staged; `None` until somebody asks.
-    framing: Option<Framing>,
+    /// What these messages ask of their receivers, taken together.
+    needs: Capabilities,
+    /// The framing of what is staged, and what its receivers have of `needs`: messages that they
+    /// can't take are left out. `None` until somebody asks.
+    receivers: Option<(Framing, Capabilities)>,
     bytes: Vec<u8>,
     /// Where each of the messages ends in `bytes`.
     ends: Vec<usize>,
 }
 
+impl Default for Stage {
+    fn default() -> Stage {
+        Stage {
+            first: 0,
+            end: 0,
+            needs: Capabilities::NONE,
+            receivers: None,
+            bytes: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
+}
+
 impl Stage {
     /// Forgets what was staged. From now on it is about what came from message `first` on.
     pub(super) fn begin(&mut self, first: u64, log: &Log, receivers: usize) {
-        self.framing = None;
+        self.receivers = None;
         self.end = log.end();
         self.first = if receivers >= MIN_RECEIVERS {
             first.max(log.start())
         } else {
             self.end
         };
+        let entries = (self.first..self.end).filter_map(|number| log.entry(number));
+        let needs = entries.map(|entry| entry.meta.needs);
+        self.needs = needs.fold(Capabilities::NONE, |all, needs| all | needs);
     }
 
-    /// The framed messages from `first` to the end of the log, if they are staged, or can be.
-    pub(super) fn bytes(&mut self, framing: Framing, first: u64, log: &Log) -> Option<&[u8]> {
+    /// The framed messages from `first` to the end of the log for such a receiver, if they are
+    /// staged, or can be.
+    pub(super) fn bytes(
+        &mut self,
+        framing: Framing,
+        capabilities: Capabilities,
+        first: u64,
+        log: &Log,
+    ) -> Option<&[u8]> {
         if first != self.first || self.end != log.end() || self.first == self.end {
             return None;
         }
-        if self.framing.is_none() {
-            self.fill(framing, log);
+        let capabilities = capabilities & self.needs;
+        if self.receivers.is_none() {
+            self.fill(framing, capabilities, log);
         }
-        (self.framing == Some(framing)).then_some(&self.bytes)
+        let is_for_it = self.receivers == Some((framing, capabilities)) && !self.bytes.is_empty();
+        is_for_it.then_some(&self.bytes)
     }
 
     /// The place in the log after `sent` of the staged bytes: the message, and how much of it is
@@ -63,7 +92,7 @@ impl Stage {
         )
     }
 
-    fn fill(&mut self, framing: Framing, log: &Log) {
+    fn fill(&mut self, framing: Framing, capabilities: Capabilities, log: &Log) {
         self.bytes.clear();
         self.ends.clear();
         for number in self.first..self.end {
@@ -76,21 +105,21 @@ impl Stage {
                 self.first = self.end;
                 return;
             };
-            let frame = framing.frame(entry.meta.kind, entry.meta.timestamp, entry.len);
-            for piece in frame.pieces(0) {
-                match piece {
-                    Piece::Framing(bytes) => self.bytes.extend_from_slice(bytes),
-                    Piece::Payload(range) => {
-                        let len = (range.end - range.start) as usize;
-                        for slice in log.slices(entry.position + range.start, len) {
-                            self.bytes.extend_from_slice(slice);
-                        }
+            if capabilities.take(entry.meta.needs) {
+                let timestamp = entry.meta.timestamp;
+                let outgoing = Outgoing::new(framing, capabilities, entry, timestamp, log);
+                for piece in outgoing.frame.pieces(0) {
+                    match piece {
+                        Piece::Framing(bytes) => self.bytes.extend_from_slice(bytes),
+                        Piece::Payload(range) => outgoing
+                            .payload(range, log)
+                            .for_each(|bytes| self.bytes.extend_from_slice(bytes)),
                     }
                 }
             }
             self.ends.push(self.bytes.len());
         }
-        self.framing = Some(framing);
+        self.receivers = Some((framing, capabilities));
     }
 }
 
@@ -103,8 +132,13 @@ mod tests {
     const FRAMING: Framing = Framing::Rtmp {
         message_stream_id: 1,
     };
+    const PLAIN: Capabilities = Capabilities::NONE;
 
     fn log_of(lengths: &[usize]) -> Log {
+        log_that_needs(PLAIN, lengths)
+    }
+
+    fn log_that_needs(needs: Capabilities, lengths: &[usize]) -> Log {
         let mut log = Log::new(Arena::new(1 << 20), 1_000);
         for len in lengths {
             let meta = Meta {
@@ -114,6 +148,8 @@ mod tests {
                 is_join_point: false,
                 role: Role::Media,
                 preamble_version: 0,
+                needs,
+                mod_ex_len: 0,
             };
             log.append(meta, std::iter::once(&vec![7; *len][..]))
                 .unwrap();
@@ -126,7 +162,10 @@ mod tests {
         let log = log_of(&[5, 100, 0, 10]);
         let mut stage = Stage::default();
         stage.begin(1, &log, 4);
-        assert_eq!(stage.bytes(FRAMING, 1, &log).unwrap().len(), 112 + 12 + 22);
+        assert_eq!(
+            stage.bytes(FRAMING, PLAIN, 1, &log).unwrap().len(),
+            112 + 12 + 22
+        );
         for (sent, place) in [
             (0, (1, 0)),
             (1, (1, 1)),
@@ -145,16 +184,45 @@ mod tests {
         let log = log_of(&[5, 100]);
         let mut stage = Stage::default();
         stage.begin(1, &log, 4);
-        assert!(stage.bytes(FRAMING, 0, &log).is_none(), "behind");
-        assert!(stage.bytes(FRAMING, 1, &log).is_some());
+        assert!(stage.bytes(FRAMING, PLAIN, 0, &log).is_none(), "behind");
+        assert!(stage.bytes(FRAMING, PLAIN, 1, &log).is_some());
         let other = Framing::Rtmp {
             message_stream_id: 2,
         };
-        assert!(stage.bytes(other, 1, &log).is_none(), "another framing");
+        assert!(
+            stage.bytes(other, PLAIN, 1, &log).is_none(),
+            "another framing"
+        );
         stage.begin(2, &log, 4);
-        assert!(stage.bytes(FRAMING, 2, &log).is_none(), "nothing new");
+        assert!(
+            stage.bytes(FRAMING, PLAIN, 2, &log).is_none(),
+            "nothing new"
+        );
         stage.begin(0, &log, 3);
-        assert!(stage.bytes(FRAMING, 0, &log).is_none(), "too few receivers");
+        assert!(
+            stage.bytes(FRAMING, PLAIN, 0, &log).is_none(),
+            "too few receivers"
+        );
+    }
+
+    #[test]
+    fn receivers_share_what_is_the_same_for_them() {
+        let (some, all) = (Capabilities::unknown(), Capabilities::everything());
+        let log = log_of(&[5, 100]);
+        let mut stage = Stage::default();
+        stage.begin(0, &log, 4);
+        assert!(stage.bytes(FRAMING, some, 0, &log).is_some());
+        assert!(stage.bytes(FRAMING, all, 0, &log).is_some());
+
+        let log = log_that_needs(PLAIN.with_all_tracks(), &[5, 100]);
+        stage.begin(0, &log, 4);
+        assert!(stage.bytes(FRAMING, all, 0, &log).is_some());
+        assert!(stage.bytes(FRAMING, some, 0, &log).is_none());
+        stage.begin(0, &log, 4);
+        assert!(
+            stage.bytes(FRAMING, some, 0, &log).is_none(),
+            "all left out"
+        );
     }
 
     #[test]
@@ -162,6 +230,6 @@ mod tests {
         let log = log_of(&[MAX_LEN + 1]);
         let mut stage = Stage::default();
         stage.begin(0, &log, 200);
-        assert!(stage.bytes(FRAMING, 0, &log).is_none());
+        assert!(stage.bytes(FRAMING, PLAIN, 0, &log).is_none());
     }
 }

@@ -13,9 +13,11 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 
 use super::Millis;
-use super::framing::{Frame, Framing};
+use super::capabilities::Capabilities;
+use super::framing::Framing;
 use super::join::{Burst, Join};
 use super::log::{Entry, Kind, Log, Role};
+use super::outgoing::Outgoing;
 use super::preamble::Preamble;
 use super::sink::{Sink, Slices, try_send};
 use super::stage::Stage;
@@ -94,12 +96,22 @@ pub struct View<'a> {
     pub max_lag: Millis,
 }
 
+/// How a receiver wants a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receiver {
+    /// What comes around each message.
+    pub framing: Framing,
+    /// Where it starts.
+    pub join: Join,
+    /// What it can take.
+    pub capabilities: Capabilities,
+}
+
 /// See the module's documentation.
 pub struct Subscriber {
     id: u64,
     sink: Arc<dyn Sink>,
-    framing: Framing,
-    join: Join,
+    receiver: Receiver,
     cursor: Cursor,
     /// To be sent, or being sent, before the message at the cursor.
     preamble: Option<PreambleCursor>,
@@ -155,12 +167,8 @@ pub(super) struct Scratch {
     pub(super) skips: Vec<Skip>,
 }
 
-/// A message in a send under preparation.
-struct Pending {
-    frame: Frame,
-    number: u64,
-    position: u64,
-}
+/// A message in a send under preparation, and its number.
+type Pending = (u64, Outgoing);
 
 enum Step {
     /// Everything offered was taken; there may be more.
@@ -172,19 +180,12 @@ enum Step {
 }
 
 impl Subscriber {
-    /// A subscriber which will start as `join` says, after `control` has been sent.
-    pub fn new(
-        id: u64,
-        sink: Arc<dyn Sink>,
-        framing: Framing,
-        join: Join,
-        control: Vec<u8>,
-    ) -> Subscriber {
+    /// A subscriber which will start as `receiver` says, after `control` has been sent.
+    pub fn new(id: u64, sink: Arc<dyn Sink>, receiver: Receiver, control: Vec<u8>) -> Subscriber {
         Subscriber {
             id,
             sink,
-            framing,
-            join,
+            receiver,
             cursor: Cursor::Waiting { from: 0 },
             preamble: None,
             preamble_version: None,
@@ -210,7 +211,7 @@ impl Subscriber {
 
     /// Its framing.
     pub fn framing(&self) -> Framing {
-        self.framing
+        self.receiver.framing
     }
 
     /// Why it is to be removed, once it is.
@@ -234,7 +235,7 @@ impl Subscriber {
     /// Called once, when the subscriber is attached: what comes from now on is live to it.
     pub(super) fn attach(&mut self, log: &Log) {
         self.live_from = log.end();
-        if self.join == Join::Next {
+        if self.receiver.join == Join::Next {
             self.cursor = Cursor::Waiting { from: log.end() };
         }
     }
@@ -379,7 +380,7 @@ impl Subscriber {
     }
 
     fn join(&mut self, number: u64, view: &View<'_>) {
-        self.burst = match self.join {
+        self.burst = match self.receiver.join {
             Join::Live if number < self.live_from => Burst::to_live_edge(number, view.log),
             _ => None,
         };
@@ -445,6 +446,9 @@ impl Subscriber {
     }
 
     fn wants(&self, number: u64, entry: &Entry) -> bool {
+        if !self.receiver.capabilities.take(entry.meta.needs) {
+            return false;
+        }
         match entry.meta.role {
             // The preamble that it got at its join may be newer.
             Role::Header => {
@@ -467,11 +471,23 @@ impl Subscriber {
         }
     }
 
-    /// Whether it gets every message from this one on, as it is in the log.
+    /// Whether it gets every message that it can take from this one on, with its own timestamp.
     fn wants_all_from(&self, number: u64) -> bool {
         self.audio
             && self.video == Video::On
             && self.burst.is_none_or(|burst| number >= burst.end())
+    }
+
+    fn outgoing(&self, number: u64, entry: &Entry, log: &Log) -> Outgoing {
+        let timestamp = self.timestamp(number, entry);
+        let receiver = &self.receiver;
+        Outgoing::new(
+            receiver.framing,
+            receiver.capabilities,
+            entry,
+            timestamp,
+            log,
+        )
     }
 
     /// The timestamp under which this subscriber gets a message.
@@ -509,7 +525,13 @@ impl Subscriber {
             self.preamble = None;
             return Ok(Step::Sent);
         };
-        let frame = self
+        let receiver = &self.receiver;
+        let needs = Capabilities::needed_by_header(slot.kind(), payload);
+        if !receiver.capabilities.take(needs) {
+            *index += 1;
+            return Ok(Step::Sent);
+        }
+        let frame = receiver
             .framing
             .frame(slot.kind(), *timestamp, payload.len() as u32);
         let mut slices = Slices::<MAX_HEADER_SLICES>::new();
@@ -544,7 +566,9 @@ impl Subscriber {
             return Ok(Step::Idle);
         }
         if sent == 0 && self.wants_all_from(first) {
-            if let Some(bytes) = scratch.stage.bytes(self.framing, first, view.log) {
+            let receiver = &self.receiver;
+            let (framing, capabilities) = (receiver.framing, receiver.capabilities);
+            if let Some(bytes) = scratch.stage.bytes(framing, capabilities, first, view.log) {
                 let offered = bytes.len();
                 let taken = try_send(&*self.sink, &[IoSlice::new(bytes)])?;
                 let (number, sent) = scratch.stage.place(taken);
@@ -570,13 +594,7 @@ impl Subscriber {
         while let Some(entry) = view.log.entry(next).filter(|_| scratch.len() < MAX_FRAMES) {
             let is_begun = next == first && sent > 0;
             if is_begun || self.wants(next, entry) {
-                let timestamp = self.timestamp(next, entry);
-                let frame = self.framing.frame(entry.meta.kind, timestamp, entry.len);
-                scratch.push(Pending {
-                    frame,
-                    number: next,
-                    position: entry.position,
-                });
+                scratch.push((next, self.outgoing(next, entry, view.log)));
             } else if next > first && self.video == Video::FromKeyframe && entry.meta.is_join_point
             {
                 break;
@@ -589,10 +607,9 @@ impl Subscriber {
 
         let mut slices = Slices::<MAX_SLICES>::new();
         let mut skip = sent;
-        for pending in &*scratch {
-            slices.push_frame(&pending.frame, skip, |range| {
-                let len = (range.end - range.start) as usize;
-                view.log.slices(pending.position + range.start, len)
+        for (_, outgoing) in &*scratch {
+            slices.push_frame(&outgoing.frame, skip, |range| {
+                outgoing.payload(range, view.log)
             });
             skip = 0;
         }
@@ -626,11 +643,11 @@ impl Subscriber {
             return;
         };
         let mut left = taken;
-        for pending in scratch {
-            let missing = pending.frame.total_len() - sent;
+        for (number, outgoing) in scratch {
+            let missing = outgoing.frame.total_len() - sent;
             if left < missing {
                 self.cursor = Cursor::At {
-                    number: pending.number,
+                    number: *number,
                     sent: sent + left,
                 };
                 return;
@@ -638,7 +655,7 @@ impl Subscriber {
             left -= missing;
             sent = 0;
             if let Some(entry) = log
-                .entry(pending.number)
+                .entry(*number)
                 .filter(|entry| entry.meta.role == Role::Header)
             {
                 self.preamble_version = Some(entry.meta.preamble_version);

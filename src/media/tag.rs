@@ -25,11 +25,12 @@
 //! end anywhere behind the header. A first block of 16 KiB is plenty.
 
 mod cursor;
+pub mod tracks;
 
 use super::Error;
 use super::codec::{AudioCodec, FourCc, VideoCodec};
 use super::keyframe;
-use cursor::{Cursor, packet_type};
+use cursor::{Cursor, Layout, Lead, Track, packet_type};
 
 /// Frame types of video (FLV, E.4.3.1).
 mod frame_type {
@@ -39,6 +40,33 @@ mod frame_type {
     /// A keyframe made by a server.
     pub(super) const GENERATED_KEY: u8 = 4;
     pub(super) const COMMAND: u8 = 5;
+}
+
+/// Audio or video: the two have headers of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// Audio messages.
+    Audio,
+    /// Video messages.
+    Video,
+}
+
+impl Medium {
+    /// The packet type of multitrack messages.
+    fn multitrack(self) -> u8 {
+        match self {
+            Medium::Audio => packet_type::AUDIO_MULTITRACK,
+            Medium::Video => packet_type::VIDEO_MULTITRACK,
+        }
+    }
+
+    /// Whether a payload that begins with this byte has an Enhanced header.
+    fn is_enhanced(self, first: u8) -> bool {
+        match self {
+            Medium::Audio => first >> 4 == 9,
+            Medium::Video => first & 0x80 != 0,
+        }
+    }
 }
 
 /// What a message carries.
@@ -85,10 +113,9 @@ impl VideoTag {
     /// Reads the header at the beginning of a payload.
     pub fn parse(payload: &[u8]) -> Result<VideoTag, Error> {
         let mut cursor = Cursor::new(payload);
-        let first = cursor.byte()?;
-        let tag = match first & 0x80 {
-            0 => VideoTag::parse_legacy(first, cursor),
-            _ => VideoTag::parse_enhanced(first, cursor),
+        let tag = match payload.first() {
+            Some(&first) if Medium::Video.is_enhanced(first) => VideoTag::parse_enhanced(cursor),
+            _ => VideoTag::parse_legacy(cursor.byte()?, cursor),
         };
         debug_assert!(tag.as_ref().map_or(0, |tag| tag.body_offset) <= payload.len());
         tag
@@ -132,24 +159,29 @@ impl VideoTag {
         Ok(tag)
     }
 
-    fn parse_enhanced(first: u8, mut cursor: Cursor<'_>) -> Result<VideoTag, Error> {
-        let packet_type = cursor.skip_mod_ex(first & 0x0F)?;
-        let mut tag = VideoTag {
-            codec: None,
-            kind: Kind::Command,
-            is_keyframe: false,
-            is_multitrack: false,
-            track_id: 0,
-            composition_time: 0,
-            body_offset: cursor.at(),
+    fn parse_enhanced(mut cursor: Cursor<'_>) -> Result<VideoTag, Error> {
+        let Some(lead) = cursor.lead(Medium::Video)? else {
+            return Ok(VideoTag {
+                codec: None,
+                kind: Kind::Command,
+                is_keyframe: false,
+                is_multitrack: false,
+                track_id: 0,
+                composition_time: 0,
+                body_offset: cursor.at(),
+            });
         };
-        if frame_type(first) == frame_type::COMMAND && packet_type != packet_type::METADATA {
-            return Ok(tag);
-        }
-        let track = cursor.track(packet_type, packet_type::VIDEO_MULTITRACK)?;
+        let track = cursor.track(&lead)?;
+        let mut tag = VideoTag::of_track(&lead, &track)?;
+        tag.body_offset += cursor.at();
+        Ok(tag)
+    }
+
+    /// The tag of one track, with offsets from the beginning of its body.
+    fn of_track(lead: &Lead, track: &Track<'_>) -> Result<VideoTag, Error> {
         let codec = VideoCodec::from_four_cc(track.four_cc)
             .ok_or_else(|| unknown_codec("video", track.four_cc))?;
-        tag.kind = match track.packet_type {
+        let kind = match lead.packet_type {
             packet_type::SEQUENCE_START if codec.is_configured_by(track.body) => {
                 Kind::SequenceHeader
             }
@@ -159,35 +191,40 @@ impl VideoTag {
             packet_type::METADATA => Kind::Metadata,
             other => return Err(unknown_packet("video", other)),
         };
-        let mut body = track.body;
-        if track.packet_type == packet_type::CODED_FRAMES && codec.has_composition_time() {
-            tag.composition_time = cursor.composition_time()?;
-            body = body.get(3..).unwrap_or_default();
+        let mut cursor = Cursor::new(track.body);
+        let mut composition_time = 0;
+        if lead.packet_type == packet_type::CODED_FRAMES && codec.has_composition_time() {
+            composition_time = cursor.composition_time()?;
         }
-        tag.codec = Some(codec);
-        tag.is_keyframe = tag.kind == Kind::Frames && is_keyframe(first, codec, body);
-        tag.is_multitrack = track.is_multitrack;
-        tag.track_id = track.id;
-        tag.body_offset = cursor.at();
-        Ok(tag)
+        Ok(VideoTag {
+            codec: Some(codec),
+            kind,
+            is_keyframe: kind == Kind::Frames && is_keyframe(lead.first, codec, cursor.rest()),
+            is_multitrack: lead.layout != Layout::Plain,
+            track_id: track.id,
+            composition_time,
+            body_offset: cursor.at(),
+        })
     }
 
     /// The payload's first byte as players want it. `first` is the one that came.
-    ///
+    pub fn first_byte_for_players(&self, first: u8) -> u8 {
+        first & 0x8F | self.frame_type_for_players(first, self.is_multitrack) << 4
+    }
+
     /// gortmplib leaves the frame type 0, and mpegts.js and ffmpeg look for keyframes nowhere
     /// else; ffmpeg takes colour information for a frame unless the type is that of a command.
-    pub fn first_byte_for_players(&self, first: u8) -> u8 {
+    fn frame_type_for_players(&self, first: u8, is_multitrack: bool) -> u8 {
         let came = frame_type(first);
         let is_flagged = matches!(came, frame_type::KEY | frame_type::GENERATED_KEY);
-        let frame_type = match self.kind {
+        match self.kind {
             // In a multitrack message that would make the whole of it a command.
-            Kind::Metadata if !self.is_multitrack => frame_type::COMMAND,
+            Kind::Metadata if !is_multitrack => frame_type::COMMAND,
             Kind::Frames if self.is_keyframe && !is_flagged => frame_type::KEY,
             Kind::SequenceHeader if came == frame_type::RESERVED => frame_type::KEY,
             _ if came == frame_type::RESERVED => frame_type::INTER,
             _ => came,
-        };
-        first & 0x8F | frame_type << 4
+        }
     }
 }
 
@@ -227,14 +264,11 @@ pub struct AudioTag {
 impl AudioTag {
     /// Reads the header at the beginning of a payload.
     pub fn parse(payload: &[u8]) -> Result<AudioTag, Error> {
-        const ENHANCED: u8 = 9;
         let mut cursor = Cursor::new(payload);
-        let Ok(first) = cursor.byte() else {
-            return Ok(AudioTag::new(Kind::SequenceEnd));
-        };
-        let tag = match first >> 4 {
-            ENHANCED => AudioTag::parse_enhanced(first, cursor),
-            _ => AudioTag::parse_legacy(first, cursor),
+        let tag = match payload.first() {
+            None => Ok(AudioTag::new(Kind::SequenceEnd)),
+            Some(&first) if Medium::Audio.is_enhanced(first) => AudioTag::parse_enhanced(cursor),
+            Some(_) => AudioTag::parse_legacy(cursor.byte()?, cursor),
         };
         debug_assert!(tag.as_ref().map_or(0, |tag| tag.body_offset) <= payload.len());
         tag
@@ -287,12 +321,21 @@ impl AudioTag {
         Ok(tag)
     }
 
-    fn parse_enhanced(first: u8, mut cursor: Cursor<'_>) -> Result<AudioTag, Error> {
-        let packet_type = cursor.skip_mod_ex(first & 0x0F)?;
-        let track = cursor.track(packet_type, packet_type::AUDIO_MULTITRACK)?;
+    fn parse_enhanced(mut cursor: Cursor<'_>) -> Result<AudioTag, Error> {
+        // Commands are for video only.
+        let lead = cursor.lead(Medium::Audio)?;
+        let lead = lead.ok_or_else(|| unknown_packet("audio", 0))?;
+        let track = cursor.track(&lead)?;
+        let mut tag = AudioTag::of_track(&lead, &track)?;
+        tag.body_offset = cursor.at();
+        Ok(tag)
+    }
+
+    /// The tag of one track.
+    fn of_track(lead: &Lead, track: &Track<'_>) -> Result<AudioTag, Error> {
         let codec = AudioCodec::from_four_cc(track.four_cc)
             .ok_or_else(|| unknown_codec("audio", track.four_cc))?;
-        let kind = match track.packet_type {
+        let kind = match lead.packet_type {
             packet_type::SEQUENCE_START if codec.is_configured_by(track.body) => {
                 Kind::SequenceHeader
             }
@@ -304,9 +347,8 @@ impl AudioTag {
         };
         Ok(AudioTag {
             codec: Some(codec),
-            is_multitrack: track.is_multitrack,
+            is_multitrack: lead.layout != Layout::Plain,
             track_id: track.id,
-            body_offset: cursor.at(),
             ..AudioTag::new(kind)
         })
     }

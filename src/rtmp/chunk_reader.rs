@@ -23,10 +23,13 @@ pub use payload::{Heap, Payload, PayloadSource};
 /// Chunk streams per connection; real clients use fewer than ten.
 pub const MAX_CHUNK_STREAMS: usize = 64;
 
-/// Messages under assembly at the same time, on different chunk streams.
-pub const MAX_PARTIAL_MESSAGES: u64 = 8;
+/// Chunks with a payload of less than this are counted (see
+/// [`small_chunks`](ChunkReader::small_chunks)). It is the size that holds before any Set Chunk
+/// Size.
+const SMALL_CHUNK: u32 = DEFAULT_CHUNK_SIZE;
 
-/// Longest message accepted, in bytes, by what the message is.
+/// What a peer may send: the longest message, in bytes, by what the message is, and how much may
+/// be under assembly at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Audio, video and aggregate messages.
@@ -35,9 +38,22 @@ pub struct Limits {
     pub data: u32,
     /// Commands.
     pub command: u32,
+    /// Messages under assembly at the same time, on different chunk streams.
+    pub partial_messages: u32,
+    /// Bytes that their headers announce, in all.
+    pub partial_bytes: u32,
 }
 
 impl Limits {
+    /// For the side that trusts its peer.
+    pub const NONE: Limits = Limits {
+        media: u32::MAX,
+        data: u32::MAX,
+        command: u32::MAX,
+        partial_messages: 8,
+        partial_bytes: u32::MAX,
+    };
+
     /// Protocol control and user control messages; the longest that is defined has 10 bytes.
     const CONTROL: u32 = 64;
 
@@ -87,6 +103,7 @@ pub struct ChunkReader<S: PayloadSource> {
     carry: Carry,
     /// Index of the chunk stream whose message was returned last.
     finished: Option<usize>,
+    small_chunks: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +160,7 @@ impl<S: PayloadSource> ChunkReader<S> {
             header_len: 0,
             carry: Carry::default(),
             finished: None,
+            small_chunks: 0,
         }
     }
 
@@ -194,9 +212,16 @@ impl<S: PayloadSource> ChunkReader<S> {
         let payload = input.get(header_len..end).filter(|_| is_plain)?;
         stream.apply(&new);
         let message = stream.message_header();
+        self.small_chunks += u64::from(self.chunk_size < SMALL_CHUNK);
         self.clear_finished();
         *input = input.get(end..)?;
         Some((message, payload))
+    }
+
+    /// Chunks read so far whose size, as set by the peer, is below 128 bytes. Each costs as much
+    /// time as a large one.
+    pub fn small_chunks(&self) -> u64 {
+        self.small_chunks
     }
 
     /// Payload of the message that [`read`](Self::read) returned last, until the next call.
@@ -309,28 +334,37 @@ impl<S: PayloadSource> ChunkReader<S> {
     }
 
     fn begin_message(&mut self, index: usize) -> Result<Step, Error> {
-        let partial_messages = self.streams.iter().filter(|s| s.is_partial).count() as u64;
+        let partial = self.streams.iter().filter(|stream| stream.is_partial);
+        let (messages, bytes) = partial.fold((0, 0), |(messages, bytes), stream| {
+            (messages + 1, bytes + u64::from(stream.len))
+        });
         let Some(stream) = self.streams.get_mut(index) else {
             return Ok(Step::Next);
         };
         let (allowed, what, option) = self.limits.of(stream.type_id);
-        if stream.len > allowed {
-            let got = stream.len.into();
-            return Err(Error::Limit {
+        let limit = |what, got, allowed: u32, option| {
+            let allowed = allowed.into();
+            let error = Error::Limit {
                 what,
                 got,
-                allowed: allowed.into(),
+                allowed,
                 option,
-            });
-        }
-        if partial_messages >= MAX_PARTIAL_MESSAGES {
-            return Err(Error::Limit {
-                what: "messages under assembly at the same time",
-                got: partial_messages + 1,
-                allowed: MAX_PARTIAL_MESSAGES,
-                option: None,
-            });
-        }
+            };
+            if got > allowed { Err(error) } else { Ok(()) }
+        };
+        limit(what, stream.len.into(), allowed, option)?;
+        limit(
+            "messages under assembly at the same time",
+            messages + 1,
+            self.limits.partial_messages,
+            None,
+        )?;
+        limit(
+            "bytes of messages under assembly",
+            bytes + u64::from(stream.len),
+            self.limits.partial_bytes,
+            Some("--max-message"),
+        )?;
         stream.is_partial = true;
         self.begin_payload(index)
     }
@@ -400,6 +434,7 @@ impl<S: PayloadSource> ChunkReader<S> {
 
     fn begin_payload(&mut self, index: usize) -> Result<Step, Error> {
         let chunk_size = self.chunk_size;
+        self.small_chunks += u64::from(chunk_size < SMALL_CHUNK);
         let Some(stream) = self.streams.get_mut(index) else {
             return Ok(Step::Next);
         };

@@ -90,6 +90,7 @@ mod tests {
             media: 1 << 20,
             data: 1 << 20,
             command: 1 << 20,
+            ..Limits::NONE
         };
         let mut reader = ChunkReader::new(Heap, limits);
         let mut input = bytes.as_slice();

@@ -77,12 +77,12 @@ impl Command {
 }
 
 /// The reply `_result`.
-pub fn result(transaction_id: f64, properties: Value, information: Value) -> Vec<u8> {
+pub fn result(transaction_id: f64, properties: Value, information: Value) -> Command {
     reply("_result", transaction_id, properties, information)
 }
 
 /// The reply `_error`, with a status as information.
-pub fn error(transaction_id: f64, code: &str, description: &str) -> Vec<u8> {
+pub fn error(transaction_id: f64, code: &str, description: &str) -> Command {
     reply(
         "_error",
         transaction_id,
@@ -92,7 +92,7 @@ pub fn error(transaction_id: f64, code: &str, description: &str) -> Vec<u8> {
 }
 
 /// A call of the server's that wants no answer: `onStatus`, `onFCPublish` and the like.
-pub fn call(name: &str, information: Value) -> Vec<u8> {
+pub fn call(name: &str, information: Value) -> Command {
     reply(name, 0.0, Value::Null, information)
 }
 
@@ -125,14 +125,13 @@ pub fn text(text: &str) -> Value {
     Value::String(text.to_owned())
 }
 
-fn reply(name: &str, transaction_id: f64, object: Value, information: Value) -> Vec<u8> {
+fn reply(name: &str, transaction_id: f64, object: Value, information: Value) -> Command {
     Command {
         name: name.to_owned(),
         transaction_id,
         object,
         arguments: vec![information],
     }
-    .emit()
 }
 
 #[cfg(test)]
@@ -141,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_create_stream_reply_has_the_bytes_that_clients_expect() {
-        let bytes = result(4.0, Value::Null, Value::Number(1.0));
+        let bytes = result(4.0, Value::Null, Value::Number(1.0)).emit();
         assert_eq!(
             bytes,
             b"\x02\0\x07_result\0\x40\x10\0\0\0\0\0\0\x05\0\x3F\xF0\0\0\0\0\0\0"

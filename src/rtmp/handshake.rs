@@ -26,6 +26,7 @@ const VERSION: u8 = 3;
 #[derive(Debug)]
 pub struct Handshake {
     state: State,
+    has_digest: bool,
 }
 
 #[derive(Debug)]
@@ -47,11 +48,17 @@ impl Default for Handshake {
     fn default() -> Handshake {
         Handshake {
             state: State::Version,
+            has_digest: false,
         }
     }
 }
 
 impl Handshake {
+    /// Whether C1 had a digest, and was answered by one.
+    pub fn has_digest(&self) -> bool {
+        self.has_digest
+    }
+
     /// Consumes input up to the end of C2; true when the handshake is complete. What follows C2
     /// in the input is left there. `nonce` is called once, to fill S1's random bytes.
     pub fn handle(
@@ -79,7 +86,7 @@ impl Handshake {
                     if c1.len() < BLOCK_LEN {
                         return Ok(false);
                     }
-                    answer(c1, &nonce, out);
+                    self.has_digest = answer(c1, &nonce, out);
                     self.state = State::Second { left: BLOCK_LEN };
                 }
                 State::Second { left } => {
@@ -97,8 +104,8 @@ impl Handshake {
     }
 }
 
-/// Emits S0, S1 and S2.
-fn answer(c1: &[u8], nonce: impl Fn(&mut [u8]), out: &mut Vec<u8>) {
+/// Emits S0, S1 and S2; true if they are signed.
+fn answer(c1: &[u8], nonce: impl Fn(&mut [u8]), out: &mut Vec<u8>) -> bool {
     out.reserve_exact(1 + 2 * BLOCK_LEN);
     out.push(VERSION);
     let s1_at = out.len();
@@ -112,7 +119,9 @@ fn answer(c1: &[u8], nonce: impl Fn(&mut [u8]), out: &mut Vec<u8>) {
         (Signed::parse(c1), blocks.split_at_mut_checked(BLOCK_LEN))
     {
         signed.sign(s1, s2);
+        return true;
     }
+    false
 }
 
 /// Clients that ask for another plain version get ours; the encrypted ones and other protocols

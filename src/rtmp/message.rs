@@ -31,6 +31,8 @@ pub mod type_id {
     pub const DATA: u8 = 18;
     /// Command in AMF0.
     pub const COMMAND: u8 = 20;
+    /// Aggregate: several messages in one.
+    pub const AGGREGATE: u8 = 22;
 }
 
 /// A protocol control message (5.4) or user control message (6.2).

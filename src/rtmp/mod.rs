@@ -10,6 +10,7 @@
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used))]
 
+mod aggregate;
 pub mod amf0;
 pub mod authmod;
 pub mod chunk;
@@ -17,9 +18,11 @@ pub mod chunk_reader;
 pub mod chunk_writer;
 pub mod command;
 pub mod error;
+pub mod flight_recorder;
 pub mod handshake;
 pub mod message;
 pub mod metadata;
+pub mod rate;
 pub mod secret;
 pub mod server_session;
 pub mod stream_key;

@@ -23,14 +23,18 @@ mod event;
 mod replies;
 
 use std::mem;
+use std::ops::Range;
 
 use super::Error;
+use super::aggregate::{Aggregate, slice};
 use super::chunk_reader::{self, ChunkReader, Limits, Payload, PayloadSource};
 use super::chunk_writer::ChunkWriter;
 use super::command::Command;
+use super::flight_recorder::{self, CommandName, Tape};
 use super::handshake::Handshake;
 use super::message::{Control, UserControl, type_id};
 use super::metadata;
+use super::rate::Rate;
 
 pub use event::{Connect, Event, Media, MediaKind};
 pub use replies::end_of_stream;
@@ -48,8 +52,33 @@ const MAX_BYTES_BEFORE_USE: u64 = 256 * 1024;
 const MAX_COMMAND_LEN: u32 = 64 * 1024;
 const MAX_DATA_LEN: u32 = 256 * 1024;
 
-/// Media messages that come before anything is published are dropped, and can't be large.
-const MAX_MEDIA_LEN_BEFORE_PUBLISH: u32 = 64 * 1024;
+/// Until something is published, whoever it is: together with the size of a block this bounds
+/// what a stranger can hold. Media messages are dropped, and can't be large.
+const BEFORE_PUBLISH: Limits = Limits {
+    media: 64 * 1024,
+    data: 64 * 1024,
+    command: MAX_COMMAND_LEN,
+    partial_messages: 4,
+    partial_bytes: 65 * 1024,
+};
+
+/// A publisher may be in the middle of this many messages, and of this many bytes beyond its
+/// longest.
+const PARTIAL_MESSAGES: u32 = 8;
+const PARTIAL_BYTES: u32 = 512 * 1024;
+
+/// Ten seconds of the commands that the busiest client could have a reason for.
+const COMMANDS: Rate = Rate::new(100, 10);
+
+/// Control messages. An encoder that acknowledges each of our messages stays far below.
+const CONTROLS: Rate = Rate::new(1000, 1000);
+
+/// Chunks of fewer than 128 bytes: at a size of 1 each byte of media costs as much time as a whole
+/// chunk.
+const SMALL_CHUNKS: Rate = Rate::new(50_000, 50_000);
+
+/// Commands without a readable name that are let pass in a row.
+const MAX_UNREADABLE: u8 = 10;
 
 /// See the module's documentation.
 pub struct ServerSession<S: PayloadSource> {
@@ -66,6 +95,17 @@ pub struct ServerSession<S: PayloadSource> {
     acknowledge_after: u32,
     /// What `received` was when anything was last published or played.
     received_in_use: u64,
+    /// The aggregate message whose parts are being given out.
+    aggregate: Option<Aggregate>,
+    /// Where in the reader's payload the last media message lies.
+    media: Range<usize>,
+    can_reconnect: bool,
+    commands: Rate,
+    controls: Rate,
+    small_chunks: Rate,
+    small_chunks_counted: u64,
+    /// Commands without a readable name, in a row.
+    unreadable: u8,
     out: Vec<u8>,
 }
 
@@ -97,15 +137,10 @@ impl<S: PayloadSource> ServerSession<S> {
     /// A session at the start of a connection. Publishers may send media messages of up to
     /// `max_message` bytes. `nonce` fills the random part of the handshake.
     pub fn new(source: S, max_message: u32, nonce: fn(&mut [u8])) -> ServerSession<S> {
-        let limits = Limits {
-            media: MAX_MEDIA_LEN_BEFORE_PUBLISH,
-            data: MAX_DATA_LEN,
-            command: MAX_COMMAND_LEN,
-        };
         ServerSession {
             handshake: Some(Handshake::default()),
             nonce,
-            reader: ChunkReader::new(source, limits),
+            reader: ChunkReader::new(source, BEFORE_PUBLISH),
             writer: ChunkWriter::default(),
             max_message,
             phase: Phase::Handshaken,
@@ -114,6 +149,14 @@ impl<S: PayloadSource> ServerSession<S> {
             acknowledged: 0,
             acknowledge_after: DEFAULT_ACKNOWLEDGE_AFTER,
             received_in_use: 0,
+            aggregate: None,
+            media: 0..0,
+            can_reconnect: false,
+            commands: COMMANDS,
+            controls: CONTROLS,
+            small_chunks: SMALL_CHUNKS,
+            small_chunks_counted: 0,
+            unreadable: 0,
             out: Vec::new(),
         }
     }
@@ -122,11 +165,15 @@ impl<S: PayloadSource> ServerSession<S> {
 
     /// Consumes input up to the next event; `None` when all of it was consumed. After
     /// [`Error::OutOfBlocks`] the call may be repeated, after any other error the connection is
-    /// lost.
-    pub fn handle(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Error> {
+    /// lost. What comes is noted on the tape, except for media that is published.
+    pub fn handle(
+        &mut self,
+        input: &mut &[u8],
+        tape: &mut Tape<'_>,
+    ) -> Result<Option<Event>, Error> {
         let before = input.len();
         let was_in_use = self.is_in_use();
-        let result = self.handle_bytes(input);
+        let result = self.handle_bytes(input, tape);
         self.received += (before - input.len()) as u64;
         self.acknowledge();
         if was_in_use || self.is_in_use() {
@@ -141,6 +188,7 @@ impl<S: PayloadSource> ServerSession<S> {
                 option: None,
             });
         }
+        self.check_small_chunks(tape.now())?;
         result
     }
 
@@ -148,7 +196,7 @@ impl<S: PayloadSource> ServerSession<S> {
     /// way for most of what a publisher sends. `None` when something else comes next, which is
     /// for [`handle`](Self::handle).
     pub fn next_media<'a>(&mut self, input: &mut &'a [u8]) -> Option<Media<'a>> {
-        if self.handshake.is_some() || !self.is_in_use() {
+        if self.handshake.is_some() || self.aggregate.is_some() || !self.is_in_use() {
             return None;
         }
         loop {
@@ -168,9 +216,11 @@ impl<S: PayloadSource> ServerSession<S> {
         }
     }
 
-    /// Payload of the last [`Event::Media`], until the next call of `handle`.
-    pub fn payload(&self) -> Option<&S::Payload> {
-        self.reader.payload()
+    /// Payload of the last [`Event::Media`] in as many parts as it lies in, until the next call
+    /// of `handle`.
+    pub fn payload(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        let parts = self.reader.payload().map(Payload::parts);
+        slice(parts.into_iter().flatten(), self.media.clone())
     }
 
     // Output.
@@ -204,59 +254,166 @@ impl<S: PayloadSource> ServerSession<S> {
         self.received
     }
 
-    fn handle_bytes(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Error> {
+    fn handle_bytes(
+        &mut self,
+        input: &mut &[u8],
+        tape: &mut Tape<'_>,
+    ) -> Result<Option<Event>, Error> {
         if let Some(handshake) = &mut self.handshake {
             if !handshake.handle(input, self.nonce, &mut self.out)? {
                 return Ok(None);
             }
+            let has_digest = handshake.has_digest();
+            tape.note(flight_recorder::Event::Handshake { has_digest });
             self.handshake = None;
         }
-        while let Some(header) = self.reader.read(input)? {
-            if let Some(event) = self.handle_message(header)? {
+        loop {
+            if let Some(event) = self.next_in_aggregate() {
+                return Ok(Some(event));
+            }
+            let Some(header) = self.reader.read(input)? else {
+                return Ok(None);
+            };
+            if let Some(event) = self.handle_message(header, tape)? {
                 return Ok(Some(event));
             }
         }
-        Ok(None)
     }
 
     fn handle_message(
         &mut self,
         header: chunk_reader::MessageHeader,
+        tape: &mut Tape<'_>,
     ) -> Result<Option<Event>, Error> {
         let id = header.message_stream_id;
+        let is_published = self.role(id) == Some(Role::Publishing);
+        let len = self.reader.payload().map_or(0, Payload::len);
         match header.type_id {
-            type_id::AUDIO | type_id::VIDEO => {
-                if self.role(id) != Some(Role::Publishing) {
-                    return Ok(None);
-                }
-                let kind = MediaKind::of(header.type_id);
-                let timestamp = header.timestamp;
-                Ok(Some(Event::Media {
+            type_id::AUDIO | type_id::VIDEO if is_published => {
+                self.media = 0..len;
+                return Ok(Some(Event::Media {
                     message_stream_id: id,
-                    kind,
-                    timestamp,
-                }))
+                    kind: MediaKind::of(header.type_id),
+                    timestamp: header.timestamp,
+                }));
             }
             1..=6 => {
-                let body = self.body();
-                self.handle_control(Control::parse(header.type_id, &body)?)?;
-                Ok(None)
+                let body = self.body(0..len);
+                let control = Control::parse(header.type_id, &body)?;
+                tape.note_control(&control);
+                if !self.controls.take(1, tape.now()) {
+                    return Err(too_often("control messages in a second", CONTROLS));
+                }
+                self.handle_control(control)?;
+                return Ok(None);
             }
             type_id::COMMAND | type_id::COMMAND_AMF3 => {
-                let body = self.body();
-                let command = Command::parse(without_selector(header.type_id, &body))?;
-                self.handle_command(id, command)
+                let body = self.body(0..len);
+                let body = without_selector(header.type_id, &body);
+                return self.handle_command_body(id, body, tape);
             }
-            type_id::DATA | type_id::DATA_AMF3 if self.role(id) == Some(Role::Publishing) => {
-                let body = self.body();
-                let properties = metadata::parse(without_selector(header.type_id, &body));
-                Ok(properties.map(|properties| Event::Metadata {
-                    message_stream_id: id,
-                    properties,
-                }))
+            _ => {}
+        }
+        tape.note(flight_recorder::Event::Message {
+            type_id: header.type_id,
+            len: len as u32,
+            timestamp: header.timestamp,
+        });
+        if !is_published {
+            return Ok(None);
+        }
+        match header.type_id {
+            type_id::DATA | type_id::DATA_AMF3 => Ok(self.metadata(id, header.type_id, 0..len)),
+            type_id::AGGREGATE => {
+                self.aggregate = Some(Aggregate::new(id, header.timestamp));
+                Ok(self.next_in_aggregate())
             }
             _ => Ok(None),
         }
+    }
+
+    fn handle_command_body(
+        &mut self,
+        id: u32,
+        body: &[u8],
+        tape: &mut Tape<'_>,
+    ) -> Result<Option<Event>, Error> {
+        if !self.commands.take(1, tape.now()) {
+            return Err(too_often("commands at a time", COMMANDS));
+        }
+        let command = match Command::parse(body) {
+            Ok(command) => command,
+            Err(error) => {
+                // Some encoders send things of their own invention.
+                tape.note(flight_recorder::Event::Command(CommandName::UNREADABLE, 0));
+                self.unreadable += 1;
+                return if self.unreadable < MAX_UNREADABLE {
+                    Ok(None)
+                } else {
+                    Err(error)
+                };
+            }
+        };
+        self.unreadable = 0;
+        let name = CommandName::new(&command.name);
+        tape.note(flight_recorder::Event::Command(name, id as u8));
+        self.handle_command(id, command)
+    }
+
+    /// The next message in an aggregate message that somebody wants.
+    fn next_in_aggregate(&mut self) -> Option<Event> {
+        loop {
+            let parts = self.reader.payload()?.parts();
+            let aggregate = self.aggregate.as_mut()?;
+            let message_stream_id = aggregate.message_stream_id;
+            let inner = aggregate.next(parts);
+            let is_published = self.role(message_stream_id) == Some(Role::Publishing);
+            let Some(inner) = inner.filter(|_| is_published) else {
+                self.aggregate = None;
+                return None;
+            };
+            match inner.type_id {
+                type_id::AUDIO | type_id::VIDEO => {
+                    self.media = inner.range;
+                    return Some(Event::Media {
+                        message_stream_id,
+                        kind: MediaKind::of(inner.type_id),
+                        timestamp: inner.timestamp,
+                    });
+                }
+                type_id::DATA | type_id::DATA_AMF3
+                    if inner.range.len() <= MAX_DATA_LEN as usize =>
+                {
+                    let event = self.metadata(message_stream_id, inner.type_id, inner.range);
+                    if event.is_some() {
+                        return event;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn metadata(&self, message_stream_id: u32, type_id: u8, range: Range<usize>) -> Option<Event> {
+        let body = self.body(range);
+        let properties = metadata::parse(without_selector(type_id, &body))?;
+        Some(Event::Metadata {
+            message_stream_id,
+            properties,
+        })
+    }
+
+    fn check_small_chunks(&mut self, now: u64) -> Result<(), Error> {
+        let counted = self.reader.small_chunks();
+        let new = counted - std::mem::replace(&mut self.small_chunks_counted, counted);
+        let new = u32::try_from(new).unwrap_or(u32::MAX);
+        if self.small_chunks.take(new, now) {
+            return Ok(());
+        }
+        Err(too_often(
+            "chunks of less than 128 bytes in a second",
+            SMALL_CHUNKS,
+        ))
     }
 
     fn handle_control(&mut self, control: Control) -> Result<(), Error> {
@@ -298,11 +455,10 @@ impl<S: PayloadSource> ServerSession<S> {
         }
     }
 
-    fn body(&self) -> Vec<u8> {
-        self.reader
-            .payload()
-            .map(|payload| payload.parts().collect::<Vec<_>>().concat())
-            .unwrap_or_default()
+    fn body(&self, range: Range<usize>) -> Vec<u8> {
+        let parts = self.reader.payload().map(Payload::parts);
+        let parts = slice(parts.into_iter().flatten(), range);
+        parts.collect::<Vec<_>>().concat()
     }
 
     fn acknowledge(&mut self) {
@@ -313,6 +469,16 @@ impl<S: PayloadSource> ServerSession<S> {
             let control = Control::Acknowledgement(self.received as u32);
             self.writer.write_control(&control, &mut self.out);
         }
+    }
+}
+
+fn too_often(what: &'static str, rate: Rate) -> Error {
+    let allowed = rate.capacity();
+    Error::Limit {
+        what,
+        got: allowed + 1,
+        allowed,
+        option: None,
     }
 }
 

@@ -9,6 +9,7 @@ use super::Shared;
 use super::socket::Socket;
 use crate::live::lock;
 use crate::live::sink::Sink;
+use crate::rtmp::flight_recorder::FlightRecorder;
 
 /// See the module's documentation.
 pub(super) struct Connections {
@@ -21,8 +22,15 @@ pub(super) struct Connections {
 #[derive(Default)]
 struct State {
     next_id: u64,
-    /// By number: address, and the socket until it is closed.
-    open: HashMap<u64, (IpAddr, Option<Arc<Socket>>)>,
+    /// By number.
+    open: HashMap<u64, Open>,
+}
+
+struct Open {
+    address: IpAddr,
+    /// Until it is closed.
+    socket: Option<Arc<Socket>>,
+    recorder: Arc<Mutex<FlightRecorder>>,
 }
 
 /// A place among the connections, given back when dropped.
@@ -54,12 +62,18 @@ impl Connections {
         lock(&self.state).open.len()
     }
 
+    /// Where a connection notes what happens, while it is open.
+    pub(super) fn recorder(&self, id: u64) -> Option<Arc<Mutex<FlightRecorder>>> {
+        let state = lock(&self.state);
+        Some(Arc::clone(&state.open.get(&id)?.recorder))
+    }
+
     /// Wakes every connection's thread as if its peer had closed.
     pub(super) fn stop_reading(&self) {
         for socket in lock(&self.state)
             .open
             .values()
-            .filter_map(|(_, socket)| socket.as_ref())
+            .filter_map(|open| open.socket.as_ref())
         {
             socket.stop_reading();
         }
@@ -70,7 +84,7 @@ impl Connections {
         for socket in lock(&self.state)
             .open
             .values()
-            .filter_map(|(_, socket)| socket.as_ref())
+            .filter_map(|open| open.socket.as_ref())
         {
             socket.shutdown();
         }
@@ -107,14 +121,19 @@ impl Permit {
         let from_there = state
             .open
             .values()
-            .filter(|(other, _)| *other == address)
+            .filter(|open| open.address == address)
             .count();
         if from_there >= connections.max_per_address {
             return Err(Full::PerAddress(connections.max_per_address));
         }
         state.next_id += 1;
         let id = state.next_id;
-        state.open.insert(id, (address, Some(Arc::clone(socket))));
+        let open = Open {
+            address,
+            socket: Some(Arc::clone(socket)),
+            recorder: Arc::default(),
+        };
+        state.open.insert(id, open);
         Ok(Permit {
             shared: Arc::clone(shared),
             id,
@@ -123,9 +142,15 @@ impl Permit {
 
     /// The connection is closed; its thread goes on for a while.
     pub(super) fn forget_socket(&self) {
-        if let Some((_, socket)) = lock(&self.shared.connections.state).open.get_mut(&self.id) {
-            *socket = None;
+        if let Some(open) = lock(&self.shared.connections.state).open.get_mut(&self.id) {
+            open.socket = None;
         }
+    }
+
+    /// Where the connection notes what happens.
+    pub(super) fn recorder(&self) -> Arc<Mutex<FlightRecorder>> {
+        let connections = &self.shared.connections;
+        connections.recorder(self.id).unwrap_or_default()
     }
 
     /// The connection's number, counted from 1.

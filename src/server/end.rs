@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use super::handler::Refusal;
 use crate::live::subscriber;
@@ -16,8 +17,15 @@ pub(super) enum End {
     Lost(ErrorKind),
     /// The peer broke the protocol or a limit.
     Protocol(Error),
-    /// It took too long; what was waited for.
-    Timeout(&'static str),
+    /// It took too long.
+    Timeout {
+        /// What didn't come.
+        missing: &'static str,
+        /// How long it was waited for.
+        after: Duration,
+        /// The option that says how long.
+        option: &'static str,
+    },
     /// Something that the client asked for was refused; it has been told why.
     Refused {
         /// What it asked for.
@@ -38,10 +46,12 @@ pub(super) enum End {
 }
 
 impl End {
-    /// How loudly the log says it: a warning when somebody loses video who could have had it.
-    pub(super) fn level(&self) -> log::Level {
+    /// How loudly the log says it: a warning when somebody loses video who could have had it. Who
+    /// hasn't even greeted may be anything: a browser, a scanner, a health check.
+    pub(super) fn level(&self, is_handshaken: bool) -> log::Level {
         match self {
-            End::Refused { .. } | End::Protocol(_) | End::Timeout(_) => log::Level::Warn,
+            End::Protocol(_) | End::Timeout { .. } if !is_handshaken => log::Level::Info,
+            End::Refused { .. } | End::Protocol(_) | End::Timeout { .. } => log::Level::Warn,
             End::Player(subscriber::End::Stalled | subscriber::End::ControlOverflow) => {
                 log::Level::Warn
             }
@@ -73,7 +83,11 @@ impl fmt::Display for End {
             End::Closed => f.write_str("closed by the client"),
             End::Lost(kind) => write!(f, "connection lost: {kind}"),
             End::Protocol(error) => write!(f, "protocol error: {error}"),
-            End::Timeout(what) => write!(f, "timed out waiting for {what}"),
+            End::Timeout {
+                missing,
+                after,
+                option,
+            } => write!(f, "{missing} within {} ms ({option})", after.as_millis()),
             End::Refused { what, why } => write!(f, "refused to {what}: {why}"),
             End::Step(why) => f.write_str(why),
             End::Player(end) => write!(f, "{end}"),

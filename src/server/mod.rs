@@ -28,10 +28,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
-use crate::live::Millis;
 use crate::live::arena::Arena;
 use crate::live::stream::Settings;
 use crate::live::table::StreamTable;
+use crate::live::{Millis, lock};
+use crate::rtmp::flight_recorder::FlightRecorder;
 use access::Guard;
 use connections::Connections;
 use handler::{Handler, Handlers};
@@ -164,6 +165,13 @@ impl Server {
     /// Connections open at this moment, those included that wait out a grace time.
     pub fn connections(&self) -> usize {
         self.shared.connections.count()
+    }
+
+    /// The last protocol events of a connection that is open, by its number in the log.
+    pub fn flight_record(&self, connection: u64) -> Option<FlightRecorder> {
+        let recorder = self.shared.connections.recorder(connection)?;
+        let copy = lock(&recorder).clone();
+        Some(copy)
     }
 
     /// Blocks of the arena: free, in all.

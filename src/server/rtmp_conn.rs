@@ -6,7 +6,7 @@ mod requests;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::connections::Permit;
@@ -16,13 +16,14 @@ use super::playing::Playing;
 use super::publishing::Publishing;
 use super::socket::Socket;
 use super::{Shared, millis};
-use crate::live::Millis;
 use crate::live::arena::Arena;
 use crate::live::log::Kind;
 use crate::live::sink::Sink;
 use crate::live::subscriber::Subscriber;
+use crate::live::{Millis, lock};
 use crate::rtmp::Error;
-use crate::rtmp::chunk_reader::Payload;
+use crate::rtmp::flight_recorder::{Decision, Event as Noted, FlightRecorder};
+use crate::rtmp::message::type_id;
 use crate::rtmp::server_session::{Event, MediaKind, ServerSession};
 
 /// Read buffer before anything is published, and for players: they say little, and there are many
@@ -53,12 +54,14 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
         playing: Vec::new(),
         read_timeout: Duration::ZERO,
         last_read: shared.now(),
+        recorder: permit.recorder(),
         shared,
         socket,
     };
     // A bug that shows itself here ends this connection properly, and no other.
     let end = catch_unwind(AssertUnwindSafe(|| connection.serve())).unwrap_or(End::Panicked);
-    connection.finish(&end);
+    let _ = catch_unwind(AssertUnwindSafe(|| connection.finish(&end)));
+    connection.socket.shutdown();
     let left_behind = std::mem::take(&mut connection.publishing);
     drop(connection);
     permit.forget_socket();
@@ -84,6 +87,7 @@ struct Connection {
     /// The socket's read time-out in force.
     read_timeout: Duration,
     last_read: Millis,
+    recorder: Arc<Mutex<FlightRecorder>>,
 }
 
 impl Connection {
@@ -123,8 +127,12 @@ impl Connection {
             publishing.stream.heard(now);
         }
         let was_handshaken = self.session.is_handshaken();
+        // Locked for moments only: a handler may take its time, and may read the record.
+        let recorder = Arc::clone(&self.recorder);
+        let note = |event| lock(&recorder).note(event, now);
         loop {
             while let Some(media) = self.session.next_media(&mut input) {
+                note(noted(media.kind, media.payload.len(), media.timestamp));
                 let publishing = find(&mut self.publishing, media.message_stream_id);
                 if let Some(publishing) = publishing {
                     let payload = std::iter::once(media.payload);
@@ -133,13 +141,31 @@ impl Connection {
                         .map_err(|_| End::Superseded)?;
                 }
             }
-            match self.session.handle(&mut input) {
-                Ok(Some(event)) => self.handle_event(event, now)?,
+            let read = self
+                .session
+                .handle(&mut input, &mut lock(&recorder).at(now));
+            match read {
+                Ok(Some(event)) => {
+                    let is_question = event.is_question();
+                    let result = self.handle_event(event, now);
+                    if is_question {
+                        note(Noted::Decision(match &result {
+                            Ok(()) => Decision::Accepted,
+                            Err(_) => Decision::Refused,
+                        }));
+                    }
+                    result?;
+                }
                 Ok(None) => break,
                 Err(Error::OutOfBlocks) if self.publishing.iter().any(Publishing::evict) => {}
                 Err(error) => return Err(End::Protocol(error)),
             }
         }
+        self.set_deadline(was_handshaken, now);
+        Ok(())
+    }
+
+    fn set_deadline(&mut self, was_handshaken: bool, now: Millis) {
         if !was_handshaken && self.session.is_handshaken() {
             self.deadline = Some(now + millis(self.shared.config.command_timeout));
         }
@@ -150,7 +176,6 @@ impl Connection {
             let deadline = now + millis(self.shared.config.command_timeout);
             self.deadline.get_or_insert(deadline);
         }
-        Ok(())
     }
 
     fn handle_event(&mut self, event: Event, now: Millis) -> Result<(), End> {
@@ -160,10 +185,12 @@ impl Connection {
                 kind,
                 timestamp,
             } => {
+                let len = self.session.payload().map(<[u8]>::len).sum();
+                lock(&self.recorder).note(noted(kind, len, timestamp), now);
                 let publishing = find(&mut self.publishing, message_stream_id);
-                if let (Some(publishing), Some(payload)) = (publishing, self.session.payload()) {
+                if let Some(publishing) = publishing {
                     publishing
-                        .append(kind_of(kind), timestamp, payload.parts(), now)
+                        .append(kind_of(kind), timestamp, self.session.payload(), now)
                         .map_err(|_| End::Superseded)?;
                 }
             }
@@ -251,13 +278,26 @@ impl Connection {
         {
             return Ok(());
         }
-        Err(End::Timeout(if !self.session.is_handshaken() {
-            "the handshake"
-        } else if !self.session.is_connected() {
-            "the connect command"
+        let config = &self.shared.config;
+        let (missing, after, option) = if !self.session.is_handshaken() {
+            (
+                "no complete handshake",
+                config.handshake_timeout,
+                "--handshake-timeout",
+            )
         } else {
-            "publish or play"
-        }))
+            let missing = if self.session.is_connected() {
+                "neither publish nor play"
+            } else {
+                "no connect command"
+            };
+            (missing, config.command_timeout, "--command-timeout")
+        };
+        Err(End::Timeout {
+            missing,
+            after,
+            option,
+        })
     }
 
     /// Nothing has come for a while.
@@ -274,7 +314,11 @@ impl Connection {
                 self.session
                     .end_publish(publishing.message_stream_id, "Nothing was sent.");
             }
-            return Err(End::Timeout("media from the publisher (--idle-timeout)"));
+            return Err(End::Timeout {
+                missing: "nothing from the publisher",
+                after: self.shared.config.idle_timeout,
+                option: "--idle-timeout",
+            });
         }
         self.publishing
             .retain_mut(|publishing| !publishing.is_over(now));
@@ -341,12 +385,30 @@ impl Connection {
             self.socket.drain();
         }
         self.socket.shutdown();
-        log::log!(
-            end.level(),
-            "{}{} disconnected: {why}",
+        let level = end.level(self.session.is_handshaken());
+        log::log!(level, "{}{} disconnected: {why}", self.client, self.name);
+        if level < log::Level::Info {
+            self.print_recorder();
+        }
+    }
+}
+
+impl Connection {
+    /// What led to the failure, for whoever has asked for debug lines.
+    fn print_recorder(&self) {
+        if !log::log_enabled!(log::Level::Debug) {
+            return;
+        }
+        let recorder = lock(&self.recorder);
+        let shown = recorder.entries().count();
+        log::debug!(
+            "{} flight recorder, {shown} of {} events:",
             self.client,
-            self.name
+            recorder.total()
         );
+        for entry in recorder.entries() {
+            log::debug!("{} {entry}", self.client);
+        }
     }
 }
 
@@ -360,6 +422,18 @@ fn kind_of(kind: MediaKind) -> Kind {
     match kind {
         MediaKind::Audio => Kind::Audio,
         MediaKind::Video => Kind::Video,
+    }
+}
+
+fn noted(kind: MediaKind, len: usize, timestamp: u32) -> Noted {
+    let type_id = match kind {
+        MediaKind::Audio => type_id::AUDIO,
+        MediaKind::Video => type_id::VIDEO,
+    };
+    Noted::Message {
+        type_id,
+        len: len as u32,
+        timestamp,
     }
 }
 

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use brooklet::live::arena::{Arena, BLOCK_LEN};
+use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::Framing;
 use brooklet::live::join::Join;
 use brooklet::live::log::Kind;
 use brooklet::live::sink::Sink;
 use brooklet::live::stream::{Accepted, Appended, Busy, Publisher, Settings, Stream};
-use brooklet::live::subscriber::{End, Subscriber};
+use brooklet::live::subscriber::{End, Receiver, Subscriber};
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use brooklet::rtmp::chunk_writer::CHUNK_SIZE;
 use brooklet::rtmp::stream_key::StreamKey;
@@ -41,6 +42,11 @@ impl Default for TestSink {
 }
 
 impl TestSink {
+    /// All bytes that it took.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.taken.lock().unwrap().clone()
+    }
+
     /// Bytes that it takes from now on before it blocks.
     pub(crate) fn set_room(&self, room: usize) {
         self.room.store(room, Ordering::SeqCst);
@@ -235,17 +241,32 @@ impl Fixture {
     }
 
     pub(crate) fn play_with(&self, join: Join, sink: Arc<TestSink>) -> Player {
+        self.play_as(Capabilities::unknown(), join, sink)
+    }
+
+    pub(crate) fn play_as(
+        &self,
+        capabilities: Capabilities,
+        join: Join,
+        sink: Arc<TestSink>,
+    ) -> Player {
         let id = self.next_player.get();
         self.next_player.set(id + 1);
         let framing = Framing::Rtmp {
             message_stream_id: 1,
         };
-        let subscriber = Subscriber::new(id, sink.clone(), framing, join, Vec::new());
+        let receiver = Receiver {
+            framing,
+            join,
+            capabilities,
+        };
+        let subscriber = Subscriber::new(id, sink.clone(), receiver, Vec::new());
         self.stream.subscribe(subscriber, self.now.get()).unwrap();
         let limits = Limits {
             media: 1 << 24,
             data: 1 << 24,
             command: 1 << 24,
+            ..Limits::NONE
         };
         let mut reader = ChunkReader::new(Heap, limits);
         reader.set_chunk_size(CHUNK_SIZE).unwrap();

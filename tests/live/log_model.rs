@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use brooklet::live::arena::{Arena, BLOCK_LEN};
+use brooklet::live::capabilities::Capabilities;
 use brooklet::live::join::Join;
 use brooklet::live::log::{Kind, Log, Meta, Role};
 use proptest::prelude::*;
@@ -17,6 +18,8 @@ fn meta(arrived: u64, is_join_point: bool) -> Meta {
         is_join_point,
         role: Role::Media,
         preamble_version: 0,
+        needs: Capabilities::NONE,
+        mod_ex_len: 0,
     }
 }
 

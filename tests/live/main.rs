@@ -1,5 +1,6 @@
 //! The live core over fake sockets: no thread, no clock, no network.
 
+mod enhanced;
 mod fixture;
 mod joins;
 mod log_model;

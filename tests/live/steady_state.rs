@@ -1,28 +1,61 @@
 //! In the steady state relaying allocates nothing.
 
+use std::sync::Arc;
+
+use brooklet::live::capabilities::Capabilities;
 use brooklet::live::join::Join;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Limits, Payload};
 
 use crate::fixture::Fixture;
 
-/// The publisher's chunks, as bytes: pictures of several chunks and sounds.
-fn chunks(messages: u32) -> Vec<u8> {
+/// A message: its type and payload.
+type Message = (u8, Vec<u8>);
+
+/// Pictures of several chunks and sounds.
+fn legacy(index: u32) -> Message {
+    let (type_id, tag, len): (_, &[u8], _) = match index % 2 {
+        0 if index % 60 == 0 => (9, b"\x17\x01\0\0\0", 40_000),
+        0 => (9, b"\x27\x01\0\0\0", 9_000),
+        _ => (8, b"\xAF\x01\0\0\0", 300),
+    };
+    filled(type_id, tag, len, index)
+}
+
+/// The same in forms that don't reach players as they came.
+fn enhanced(index: u32) -> Message {
+    let (type_id, tag, len): (_, &[u8], _) = match index % 12 {
+        0 if index % 60 == 0 => (9, b"\x91avc1\0\0\0", 40_000),
+        // Two tracks, of which the second has the rest.
+        0 | 2 => (
+            9,
+            b"\xA6\x11avc1\0\0\0\x07\0\0\0\0\0\0\0\x01\0\x23\x13",
+            9_000,
+        ),
+        4 => (9, b"\xA7\x02\0\0\x01\x03hvc1", 9_000),
+        6 => (9, b"\x83hvc1", 9_000),
+        8 | 10 => (9, b"\xA3avc1", 9_000),
+        1 | 3 | 5 => (8, b"\x91mp4a", 300),
+        _ => (8, b"\x95\x01mp4a\0", 300),
+    };
+    filled(type_id, tag, len, index)
+}
+
+fn filled(type_id: u8, tag: &[u8], len: usize, index: u32) -> Message {
+    let mut payload = tag.to_vec();
+    payload.resize(len, index as u8);
+    (type_id, payload)
+}
+
+/// The publisher's chunks, as bytes.
+fn chunks(messages: impl Iterator<Item = Message>) -> Vec<u8> {
     use brooklet::rtmp::chunk::MessageHeader;
     use brooklet::rtmp::chunk_writer::ChunkWriter;
 
     let mut bytes = Vec::new();
-    for index in 0..messages {
-        let (type_id, chunk_stream_id, tag, len): (_, _, &[u8], _) = match index % 2 {
-            0 if index % 60 == 0 => (9, 6, b"\x17\x01\0\0\0", 40_000),
-            0 => (9, 6, b"\x27\x01\0\0\0", 9_000),
-            _ => (8, 4, b"\xAF\x01\0\0\0", 300),
-        };
-        let mut payload = tag.to_vec();
-        payload.resize(len, index as u8);
-        let timestamp = index * 20;
+    for (index, (type_id, payload)) in messages.enumerate() {
         let header = MessageHeader {
-            chunk_stream_id,
-            timestamp,
+            chunk_stream_id: if type_id == 9 { 6 } else { 4 },
+            timestamp: index as u32 * 20,
             len: 0,
             type_id,
             message_stream_id: 1,
@@ -34,27 +67,44 @@ fn chunks(messages: u32) -> Vec<u8> {
 
 #[test]
 fn relaying_a_thousand_messages_to_three_subscribers_allocates_nothing() {
-    relay_a_thousand_messages_to(3);
+    relay_a_thousand_messages_to(&[Capabilities::unknown(); 3], legacy);
 }
 
 #[test]
 fn nor_does_it_to_as_many_as_are_sent_staged_bytes() {
-    relay_a_thousand_messages_to(8);
+    relay_a_thousand_messages_to(&[Capabilities::unknown(); 8], legacy);
 }
 
-fn relay_a_thousand_messages_to(subscribers: usize) {
+#[test]
+fn nor_do_messages_that_are_split_and_rewritten_on_their_way() {
+    let (plain, all) = (Capabilities::unknown(), Capabilities::everything());
+    let counts = relay_a_thousand_messages_to(&[plain, all], enhanced);
+    assert!(counts[1] > counts[0], "{counts:?}");
+    relay_a_thousand_messages_to(&[plain, plain, plain, plain, all, all], enhanced);
+}
+
+fn relay_a_thousand_messages_to(
+    players: &[Capabilities],
+    message: fn(u32) -> Message,
+) -> Vec<usize> {
     use brooklet::live::log::Kind;
 
     let fixture = Fixture::published();
-    let players: Vec<_> = (0..subscribers).map(|_| fixture.play(Join::Live)).collect();
+    let play =
+        |capabilities: &Capabilities| fixture.play_as(*capabilities, Join::Live, Arc::default());
+    let players: Vec<_> = players.iter().map(play).collect();
     let limits = Limits {
         media: 1 << 20,
         data: 0,
         command: 0,
+        ..Limits::NONE
     };
     let mut reader = ChunkReader::new(fixture.arena.clone(), limits);
     reader.set_chunk_size(65_536).unwrap();
-    let (warm_up, measured) = (chunks(400), chunks(1_000));
+    let (warm_up, measured) = (
+        chunks((0..400).map(message)),
+        chunks((0..1_000).map(message)),
+    );
     for player in &players {
         player.reserve(3 * (warm_up.len() + measured.len()));
     }
@@ -86,7 +136,8 @@ fn relay_a_thousand_messages_to(subscribers: usize) {
     let allocations = allocation_counter::measure(|| relayed = relay(&measured));
     assert_eq!(relayed, 1_000);
     assert_eq!(allocations.count_total, 0);
-    for mut player in players {
-        assert!(player.media().len() >= 1_000);
-    }
+    let counts = players.into_iter().map(|mut player| player.media().len());
+    let counts: Vec<_> = counts.collect();
+    assert!(counts.iter().all(|count| *count >= 1_000));
+    counts
 }

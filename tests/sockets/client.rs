@@ -133,6 +133,7 @@ impl Client {
             media: 1 << 24,
             data: 1 << 24,
             command: 1 << 24,
+            ..Limits::NONE
         };
         Client {
             socket,

@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 use super::{Appended, State};
 use crate::live::Millis;
+use crate::live::capabilities::Capabilities;
 use crate::live::classify::{Class, classify};
 use crate::live::log::{Kind, Meta, Role};
 use crate::live::preamble::Slot;
+use crate::media::tag::tracks::{TrackMessage, TrackMessages};
 use crate::rtmp::amf0::Value;
 use crate::rtmp::metadata;
 
@@ -30,6 +32,7 @@ pub(super) struct Publish {
     offset: Option<u32>,
     /// Timestamps just below this one are raised to it.
     floor: Option<u32>,
+    /// Of the first track, as has_video and has_keyframe: it is what most players see.
     has_audio: bool,
     has_video: bool,
     has_keyframe: bool,
@@ -47,17 +50,45 @@ impl State {
         payload: impl Iterator<Item = &'a [u8]> + Clone,
         now: Millis,
     ) -> Appended {
-        let first = payload.clone().next().unwrap_or_default();
-        let Some(class) = classify(kind, first) else {
+        let Some(medium) = kind.medium() else {
             return Appended::Ignored;
         };
+        let mut appended = Appended::Ignored;
+        for message in TrackMessages::new(medium, payload.clone()) {
+            match self.append_track(kind, timestamp, &message, payload.clone(), now) {
+                Appended::Ignored => {}
+                // One track that is lost is worth a word more than those that aren't.
+                _ if appended == Appended::OutOfBlocks => {}
+                other => appended = other,
+            }
+        }
+        appended
+    }
+
+    fn append_track<'a>(
+        &mut self,
+        kind: Kind,
+        timestamp: u32,
+        message: &TrackMessage,
+        payload: impl Iterator<Item = &'a [u8]> + Clone,
+        now: Millis,
+    ) -> Appended {
+        let Some(class) = classify(kind, message) else {
+            return Appended::Ignored;
+        };
+        let is_first_track = message.track_id == 0;
         match kind {
-            Kind::Audio => self.publish.has_audio = true,
-            Kind::Video => self.publish.has_video = true,
+            Kind::Audio => self.publish.has_audio |= is_first_track,
+            Kind::Video => self.publish.has_video |= is_first_track,
             Kind::Data => {}
         }
+        let needs = Capabilities::needed_by(message);
         if let Class::Header(slot) = class {
-            return self.append_header(slot, timestamp, payload, now);
+            let bytes = match &message.rewrite {
+                Some(rewrite) => rewrite.apply(payload).collect::<Vec<_>>().concat(),
+                None => payload.collect::<Vec<_>>().concat(),
+            };
+            return self.append_header(slot, needs, timestamp, &bytes, now);
         }
         let is_keyframe = class == Class::Keyframe;
         self.publish.has_keyframe |= is_keyframe;
@@ -68,16 +99,22 @@ impl State {
             kind,
             timestamp: self.place(timestamp, now),
             arrived: now,
-            is_join_point: is_keyframe || (kind == Kind::Audio && !self.publish.has_video),
+            is_join_point: is_keyframe
+                || (kind == Kind::Audio && is_first_track && !self.publish.has_video),
             role: if class == Class::Other {
                 Role::Other
             } else {
                 Role::Media
             },
             preamble_version: self.preamble.version(),
+            needs,
+            mod_ex_len: message.mod_ex_len,
         };
         self.is_urgent |= is_keyframe;
-        let appended = self.append(meta, payload);
+        let appended = match &message.rewrite {
+            Some(rewrite) => self.append(meta, rewrite.apply(payload)),
+            None => self.append(meta, payload),
+        };
         if !self.publish.is_settled
             && now.saturating_sub(*self.publish.began.get_or_insert(now)) > SETTLE
         {
@@ -88,22 +125,23 @@ impl State {
 
     /// A sequence header goes into the log only if it is news: an encoder that repeats it, or a
     /// publisher that returns with the same one, changes nothing for those who play.
-    fn append_header<'a>(
+    fn append_header(
         &mut self,
         slot: Slot,
+        needs: Capabilities,
         timestamp: u32,
-        payload: impl Iterator<Item = &'a [u8]> + Clone,
+        bytes: &[u8],
         now: Millis,
     ) -> Appended {
         if !self.publish.slots.contains(&slot) {
             self.publish.slots.push(slot);
         }
-        let bytes = payload.collect::<Vec<_>>().concat();
-        let Some(preamble) = self.preamble.with(slot, &bytes) else {
+        let Some(preamble) = self.preamble.with(slot, bytes) else {
             return Appended::Ignored;
         };
         self.preamble = Arc::new(preamble);
-        if slot.kind() == Kind::Video {
+        // Receivers start with the first track, whatever the others do.
+        if slot == Slot::Video(0) {
             self.log.clear_join_point();
         }
         // Headers often have time 0 where the media that follows has another: only media tells
@@ -112,12 +150,13 @@ impl State {
             Some(_) => self.place(timestamp, now),
             None => self.last_timestamp.unwrap_or(timestamp),
         };
-        self.append_preamble_change(slot.kind(), timestamp, &bytes, now)
+        self.append_preamble_change(slot.kind(), needs, timestamp, bytes, now)
     }
 
     fn append_preamble_change(
         &mut self,
         kind: Kind,
+        needs: Capabilities,
         timestamp: u32,
         bytes: &[u8],
         now: Millis,
@@ -129,6 +168,8 @@ impl State {
             is_join_point: false,
             role: Role::Header,
             preamble_version: self.preamble.version(),
+            needs,
+            mod_ex_len: 0,
         };
         self.append(meta, std::iter::once(bytes))
     }
@@ -140,7 +181,7 @@ impl State {
     ) -> Appended {
         if self.log.append(meta, parts).is_err() {
             // What follows can't be decoded without what was lost.
-            self.publish.has_keyframe &= meta.kind != Kind::Video;
+            self.publish.has_keyframe &= meta.kind != Kind::Video || meta.needs.has_multitrack();
             return Appended::OutOfBlocks;
         }
         self.batch_since.get_or_insert(meta.arrived);
@@ -205,7 +246,7 @@ impl State {
         if let Some(preamble) = self.preamble.with(Slot::Metadata, &bytes) {
             self.preamble = Arc::new(preamble);
             let timestamp = self.last_timestamp.unwrap_or(0);
-            self.append_preamble_change(Kind::Data, timestamp, &bytes, now);
+            self.append_preamble_change(Kind::Data, Capabilities::NONE, timestamp, &bytes, now);
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use byteorder::{BigEndian, ByteOrder};
 
+use super::{Medium, frame_type};
 use crate::media::Error;
 use crate::media::codec::FourCc;
 
@@ -24,13 +25,41 @@ pub(super) mod packet_type {
     pub(in super::super) const MOD_EX: u8 = 7;
 }
 
-/// The only track of an Enhanced message, or the first.
-pub(super) struct Track<'a> {
+/// How many tracks an Enhanced message has, and what stands in front of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// One, without an id.
+    Plain,
+    /// One, with its id.
+    One,
+    /// Any number, with id and size; one codec for all.
+    Many,
+    /// Any number, with codec, id and size.
+    ManyCodecs,
+}
+
+/// What stands in front of the tracks of an Enhanced message.
+pub(super) struct Lead {
+    pub(super) first: u8,
+    /// Of the message, or inside of its multitrack header.
     pub(super) packet_type: u8,
-    pub(super) is_multitrack: bool,
+    pub(super) layout: Layout,
+    /// `None` if each track has its own.
+    pub(super) four_cc: Option<FourCc>,
+    /// Length of the ModEx prefixes, which follow the first byte.
+    pub(super) mod_ex_len: usize,
+    /// The last byte of them, or the first byte if there are none: in its low half stands what
+    /// comes next.
+    pub(super) last: u8,
+}
+
+/// One track of an Enhanced message.
+pub(super) struct Track<'a> {
     pub(super) id: u8,
     pub(super) four_cc: FourCc,
-    /// As much of it as is there.
+    /// Length of the body; `None` if that is all the rest of the message.
+    pub(super) len: Option<usize>,
+    /// As much of the body as is there.
     pub(super) body: &'a [u8],
 }
 
@@ -104,51 +133,74 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads FourCC, and track id and size where there are any; stops at the body.
-    pub(super) fn track(
-        &mut self,
-        mut packet_type: u8,
-        multitrack: u8,
-    ) -> Result<Track<'a>, Error> {
-        const ONE_TRACK: u8 = 0;
-        const MANY_TRACKS: u8 = 1;
-        const MANY_CODECS: u8 = 2;
-        if packet_type != multitrack {
-            let four_cc = self.array()?;
-            return Ok(Track {
-                packet_type,
-                is_multitrack: false,
-                id: 0,
-                four_cc,
-                body: self.rest(),
-            });
+    /// Reads what stands in front of the tracks. `None`: a command of video, which has none.
+    pub(super) fn lead(&mut self, medium: Medium) -> Result<Option<Lead>, Error> {
+        let first = self.byte()?;
+        let start = self.at;
+        let packet_type = self.skip_mod_ex(first & 0x0F)?;
+        let mod_ex_len = self.at - start;
+        let is_command = medium == Medium::Video
+            && frame_type(first) == frame_type::COMMAND
+            && packet_type != packet_type::METADATA;
+        if is_command {
+            return Ok(None);
         }
-        let byte = self.byte()?;
-        packet_type = byte & 0x0F;
-        if packet_type == multitrack {
-            return Err(Error::malformed(
-                "multitrack message inside a multitrack message",
-            ));
-        }
-        let how = byte >> 4;
-        if !matches!(how, ONE_TRACK | MANY_TRACKS | MANY_CODECS) {
-            return Err(Error::unsupported(format!(
-                "multitrack message of type {how}"
-            )));
-        }
-        let four_cc = self.array()?;
-        let id = self.byte()?;
-        let size = match how {
-            ONE_TRACK => usize::MAX,
-            _ => BigEndian::read_u24(&self.array::<3>()?) as usize,
-        };
-        let body = self.rest();
-        let body = body.get(..size).unwrap_or(body);
-        Ok(Track {
+        let mut lead = Lead {
+            first,
             packet_type,
-            is_multitrack: true,
+            layout: Layout::Plain,
+            four_cc: None,
+            mod_ex_len,
+            last: self
+                .payload
+                .get(start + mod_ex_len - 1)
+                .copied()
+                .unwrap_or(first),
+        };
+        if packet_type == medium.multitrack() {
+            let byte = self.byte()?;
+            lead.packet_type = byte & 0x0F;
+            if lead.packet_type == medium.multitrack() {
+                return Err(Error::malformed(
+                    "multitrack message inside a multitrack message",
+                ));
+            }
+            lead.layout = match byte >> 4 {
+                0 => Layout::One,
+                1 => Layout::Many,
+                2 => Layout::ManyCodecs,
+                other => {
+                    let text = format!("multitrack message of type {other}");
+                    return Err(Error::unsupported(text));
+                }
+            };
+        }
+        if lead.layout != Layout::ManyCodecs {
+            lead.four_cc = Some(self.array()?);
+        }
+        Ok(Some(lead))
+    }
+
+    /// Reads what a track has in front of its body; stops there.
+    pub(super) fn track(&mut self, lead: &Lead) -> Result<Track<'a>, Error> {
+        let four_cc = match lead.four_cc {
+            Some(four_cc) => four_cc,
+            None => self.array()?,
+        };
+        let id = match lead.layout {
+            Layout::Plain => 0,
+            _ => self.byte()?,
+        };
+        let len = match lead.layout {
+            Layout::Plain | Layout::One => None,
+            _ => Some(BigEndian::read_u24(&self.array::<3>()?) as usize),
+        };
+        let rest = self.rest();
+        let body = len.and_then(|len| rest.get(..len)).unwrap_or(rest);
+        Ok(Track {
             id,
             four_cc,
+            len,
             body,
         })
     }

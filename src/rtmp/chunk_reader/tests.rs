@@ -27,6 +27,7 @@ const LIMITS: Limits = Limits {
     media: 4096,
     data: 3072,
     command: 2048,
+    ..Limits::NONE
 };
 
 /// Chunk stream, timestamp, type, message stream, payload.

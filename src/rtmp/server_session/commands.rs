@@ -20,7 +20,9 @@ impl<S: PayloadSource> ServerSession<S> {
         let transaction_id = command.transaction_id;
         if self.phase == Phase::Handshaken && command.name == "connect" {
             self.phase = Phase::Connecting { transaction_id };
-            return Ok(Some(Event::Connect(Connect::parse(&command.object))));
+            let connect = Connect::parse(&command.object);
+            self.can_reconnect = connect.can_reconnect();
+            return Ok(Some(Event::Connect(connect)));
         }
         if self.phase != Phase::Connected || command.name == "connect" {
             return Err(Error::malformed(format!(
@@ -139,6 +141,14 @@ impl<S: PayloadSource> ServerSession<S> {
 
     fn create_stream(&mut self, transaction_id: f64) -> Result<(), Error> {
         // From 1 up: 0 is refused by GStreamer, which ends on a Stream EOF for 1 only.
+        if self.message_streams.len() == MAX_MESSAGE_STREAMS {
+            let reply = command::error(
+                transaction_id,
+                "NetConnection.Call.Failed",
+                "too many message streams",
+            );
+            self.command(0, &reply);
+        }
         let is_free = |id: &u32| self.message_streams.iter().all(|stream| stream.id != *id);
         let id = (1..).find(is_free).unwrap_or(1);
         self.open(id)?;

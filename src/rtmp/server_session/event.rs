@@ -62,6 +62,16 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Whether it waits for a verdict.
+    pub fn is_question(&self) -> bool {
+        matches!(
+            self,
+            Event::Connect(_) | Event::Publish { .. } | Event::Play { .. }
+        )
+    }
+}
+
 /// Audio or video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MediaKind {

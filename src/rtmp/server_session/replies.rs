@@ -1,12 +1,21 @@
 //! What the server says to a client: verdicts, statuses, and the end of a stream.
 
-use super::{MAX_COMMAND_LEN, MAX_DATA_LEN, Phase, Role, ServerSession, WINDOW};
+use super::{
+    MAX_COMMAND_LEN, MAX_DATA_LEN, PARTIAL_BYTES, PARTIAL_MESSAGES, Phase, Role, ServerSession,
+    WINDOW,
+};
 use crate::rtmp::amf0::Value;
 use crate::rtmp::chunk::{MessageHeader, chunk_stream_id};
 use crate::rtmp::chunk_reader::{Limits, PayloadSource};
 use crate::rtmp::chunk_writer::ChunkWriter;
-use crate::rtmp::command::{self, info, object, text};
+use crate::rtmp::command::{self, Command, info, object, text};
 use crate::rtmp::message::{Control, UserControl, type_id};
+
+/// What this server can do with a codec (E2, "connect"): 4, forward it.
+const FORWARD: f64 = 4.0;
+
+/// Reconnect, multitrack, ModEx, nanosecond offsets (E2, "connect").
+const CAPS_EX: f64 = 15.0;
 
 impl<S: PayloadSource> ServerSession<S> {
     /// The client may go on.
@@ -27,10 +36,16 @@ impl<S: PayloadSource> ServerSession<S> {
         );
         // Before the reply: OBS reads a long reply in chunks of 128 bytes wrongly.
         self.writer.announce_chunk_size(out);
+        // Everything is forwarded, nothing decoded (E2, "Enhancing NetConnection connect Command").
+        let everything = || object([("*", Value::Number(FORWARD))]);
         let properties = object([
             ("fmsVer", text("FMS/3,0,1,123")),
             ("capabilities", Value::Number(31.0)),
             ("mode", Value::Number(1.0)),
+            ("fourCcList", Value::StrictArray(vec![text("*")])),
+            ("videoFourCcInfoMap", everything()),
+            ("audioFourCcInfoMap", everything()),
+            ("capsEx", Value::Number(CAPS_EX)),
         ]);
         let information = object([
             ("level", text("status")),
@@ -38,13 +53,15 @@ impl<S: PayloadSource> ServerSession<S> {
             ("description", text("Connection succeeded.")),
             ("objectEncoding", Value::Number(0.0)),
         ]);
-        self.command(0, &command::result(transaction_id, properties, information));
+        let reply = command::result(transaction_id, properties, information);
+        self.command(0, &reply);
     }
 
     /// The client must not go on; the caller closes after sending this.
     pub fn refuse_connect(&mut self, code: &str, description: &str) {
         if let Phase::Connecting { transaction_id } = self.phase {
-            self.command(0, &command::error(transaction_id, code, description));
+            let reply = command::error(transaction_id, code, description);
+            self.command(0, &reply);
         }
     }
 
@@ -55,6 +72,8 @@ impl<S: PayloadSource> ServerSession<S> {
             media: self.max_message,
             data: MAX_DATA_LEN,
             command: MAX_COMMAND_LEN,
+            partial_messages: PARTIAL_MESSAGES,
+            partial_bytes: self.max_message.saturating_add(PARTIAL_BYTES),
         });
         self.user_control(UserControl::StreamBegin(message_stream_id));
         let description = format!("Publishing {key}");
@@ -124,10 +143,19 @@ impl<S: PayloadSource> ServerSession<S> {
         );
     }
 
-    /// Tells the client that the server stops.
+    /// Tells the client that the server stops; one that knows how is asked to come again, which
+    /// it does once the server is back (E2, "Reconnect Request").
     pub fn shut_down(&mut self) {
-        let code = "NetConnection.Connect.AppShutdown";
-        self.status(0, "error", code, "The server is shutting down.");
+        let (level, code) = if self.can_reconnect {
+            ("status", "NetConnection.Connect.ReconnectRequest")
+        } else {
+            ("error", "NetConnection.Connect.AppShutdown")
+        };
+        let status = command::call(
+            "onStatus",
+            info(level, code, "The server is shutting down."),
+        );
+        self.command(0, &status);
     }
 
     /// Asks the client for a sign of life (6.2).
@@ -142,22 +170,17 @@ impl<S: PayloadSource> ServerSession<S> {
         code: &str,
         description: &str,
     ) {
-        let payload = command::call("onStatus", info(level, code, description));
-        self.message(
-            type_id::COMMAND,
-            chunk_stream_id::STATUS,
-            message_stream_id,
-            &payload,
-        );
+        let status = command::call("onStatus", info(level, code, description));
+        self.send(chunk_stream_id::STATUS, message_stream_id, &status);
     }
 
-    pub(super) fn command(&mut self, message_stream_id: u32, payload: &[u8]) {
-        self.message(
-            type_id::COMMAND,
-            chunk_stream_id::COMMAND,
-            message_stream_id,
-            payload,
-        );
+    pub(super) fn command(&mut self, message_stream_id: u32, command: &Command) {
+        self.send(chunk_stream_id::COMMAND, message_stream_id, command);
+    }
+
+    fn send(&mut self, chunk_stream_id: u8, message_stream_id: u32, command: &Command) {
+        let body = command.emit();
+        self.message(type_id::COMMAND, chunk_stream_id, message_stream_id, &body);
     }
 
     pub(super) fn user_control(&mut self, control: UserControl) {
@@ -196,8 +219,8 @@ pub fn end_of_stream(message_stream_id: u32) -> Vec<u8> {
             type_id: type_id::COMMAND,
             message_stream_id,
         };
-        let payload = command::call("onStatus", info("status", code, description));
-        writer.write(header, &payload, &mut out);
+        let status = command::call("onStatus", info("status", code, description));
+        writer.write(header, &status.emit(), &mut out);
     }
     out
 }

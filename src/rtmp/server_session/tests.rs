@@ -8,11 +8,15 @@ use crate::rtmp::chunk_reader::Heap;
 use crate::rtmp::chunk_reader::tests::every_split;
 use crate::rtmp::chunk_writer::CHUNK_SIZE;
 use crate::rtmp::command::{object, text};
+use crate::rtmp::flight_recorder::FlightRecorder;
 
+mod aggregates;
+mod capabilities;
 mod captures;
 mod connect;
 mod control;
 mod counters;
+mod limits;
 mod media;
 mod message_streams;
 mod play;
@@ -29,6 +33,9 @@ struct Scenario {
     /// Bytes of the handshake that the client hasn't read yet.
     handshake_left: usize,
     replies: Vec<String>,
+    recorder: FlightRecorder,
+    /// ms
+    now: u64,
 }
 
 impl Scenario {
@@ -37,12 +44,15 @@ impl Scenario {
             media: 1 << 20,
             data: 1 << 20,
             command: 1 << 20,
+            ..Limits::NONE
         };
         Scenario {
             session: ServerSession::new(Heap, MAX_MESSAGE, |random| random.fill(0x77)),
             client: ChunkReader::new(Heap, limits),
             handshake_left: HANDSHAKE_LEN,
             replies: Vec::new(),
+            recorder: FlightRecorder::default(),
+            now: 0,
         }
     }
 
@@ -106,11 +116,11 @@ impl Scenario {
                 events.push((event, payload.to_vec()));
                 self.collect();
             }
-            let event = self.session.handle(&mut input);
+            let event = self.next(&mut input);
             self.collect();
             let Some(event) = event? else { break };
             let payload = match event {
-                Event::Media { .. } => self.session.payload().unwrap().clone(),
+                Event::Media { .. } => self.session.payload().collect::<Vec<_>>().concat(),
                 _ => Vec::new(),
             };
             match &event {
@@ -135,6 +145,10 @@ impl Scenario {
         Ok(events)
     }
 
+    fn next(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Error> {
+        self.session.handle(input, &mut self.recorder.at(self.now))
+    }
+
     fn send(&mut self, input: &[u8]) -> Vec<Event> {
         let events = self.try_send(input).unwrap();
         events.into_iter().map(|(event, _)| event).collect()
@@ -156,7 +170,12 @@ impl Scenario {
 
     /// Input up to the event that asks for a verdict, which the test gives itself.
     fn ask(&mut self, input: &[u8]) -> Event {
-        self.session.handle(&mut &*input).unwrap().unwrap()
+        self.next(&mut &*input).unwrap().unwrap()
+    }
+
+    /// Input without an event.
+    fn ask_none(&mut self, input: &[u8]) {
+        assert_eq!(self.next(&mut &*input), Ok(None));
     }
 
     /// What the server has said since the last call.

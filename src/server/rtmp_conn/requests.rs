@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::{Connection, find};
 use crate::live::Millis;
+use crate::live::capabilities::Capabilities;
 use crate::live::framing::Framing;
 use crate::live::join::Join;
 use crate::live::sink::Sink;
 use crate::live::stream::{Busy, Publisher};
-use crate::live::subscriber::Subscriber;
+use crate::live::subscriber::{Receiver, Subscriber};
 use crate::rtmp::amf0::Value;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::{StreamKey, query_value};
@@ -176,10 +177,14 @@ impl Connection {
         let join = query_value(name, "join").and_then(Join::from_name);
         let join = join.unwrap_or(self.shared.config.join);
         let control = self.session.accept_play(message_stream_id, &told);
-        let framing = Framing::Rtmp { message_stream_id };
+        let receiver = Receiver {
+            framing: Framing::Rtmp { message_stream_id },
+            join,
+            capabilities: capabilities(self.client.connect(), name),
+        };
         let subscriber = |id| {
             let sink: Arc<dyn Sink> = self.socket.clone();
-            Subscriber::new(id, sink, framing, join, control.clone())
+            Subscriber::new(id, sink, receiver, control.clone())
         };
         let shared = &self.shared;
         let id = self.client.id();
@@ -233,6 +238,27 @@ impl Connection {
         playing.leave(&self.shared, why, now);
         self.shared.handlers.stop(&self.client, &key);
     }
+}
+
+/// What a player can take: by what it announced, and by `?tracks=all` for one that understands
+/// several tracks without saying so, as FFmpeg 8 does.
+fn capabilities(connect: &Connect, name: &str) -> Capabilities {
+    let names: Vec<&str> = connect.four_cc_list.iter().map(String::as_str).collect();
+    let capabilities = Capabilities::announced(
+        &names,
+        &masks(&connect.video_four_ccs),
+        &masks(&connect.audio_four_ccs),
+        connect.caps_ex,
+    );
+    if query_value(name, "tracks") == Some("all") {
+        return capabilities.with_all_tracks();
+    }
+    capabilities
+}
+
+fn masks(map: &[(String, u32)]) -> Vec<(&str, u32)> {
+    let masks = map.iter().map(|(name, mask)| (name.as_str(), *mask));
+    masks.collect()
 }
 
 fn busy_text(key: &StreamKey, busy: Busy) -> String {

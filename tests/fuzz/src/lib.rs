@@ -12,6 +12,7 @@ use brooklet::rtmp::chunk_reader::{
 };
 use brooklet::rtmp::chunk_writer::ChunkWriter;
 use brooklet::rtmp::command::{Command, object, text};
+use brooklet::rtmp::flight_recorder::FlightRecorder;
 use brooklet::rtmp::message::{Control, UserControl, type_id};
 use brooklet::rtmp::server_session::{Event, ServerSession};
 use brooklet::rtmp::{Error, metadata as rtmp_metadata};
@@ -52,6 +53,7 @@ fn read_all<'a, S: PayloadSource + Refill>(
         media: MAX_MESSAGE,
         data: 1 << 16,
         command: 1 << 15,
+        ..Limits::NONE
     };
     let refill = source.refill();
     let mut reader = ChunkReader::new(source, limits);
@@ -296,6 +298,9 @@ struct Connection {
     refuses: bool,
     publishing: Vec<u32>,
     replies: Vec<u8>,
+    recorder: FlightRecorder,
+    /// ms
+    now: u64,
 }
 
 /// The connection is over.
@@ -309,6 +314,8 @@ impl Connection {
             refuses: flags & 0x80 != 0,
             publishing: Vec::new(),
             replies: Vec::new(),
+            recorder: FlightRecorder::default(),
+            now: 0,
         }
     }
 
@@ -318,7 +325,9 @@ impl Connection {
                 assert!(self.publishing.contains(&media.message_stream_id));
                 self.replies.append(&mut self.session.take_output());
             }
-            let event = self.session.handle(&mut input);
+            let event = self
+                .session
+                .handle(&mut input, &mut self.recorder.at(self.now));
             self.replies.append(&mut self.session.take_output());
             match event {
                 Ok(Some(event)) => self.act(event),
@@ -329,6 +338,9 @@ impl Connection {
                 }
             }
         }
+        // What it did is remembered in a space that doesn't grow.
+        assert!(self.recorder.entries().count() <= 256);
+        self.now += 20;
         assert!(
             input.is_empty(),
             "input is left though the session wants more"
@@ -373,9 +385,7 @@ impl Connection {
                     self.publishing.contains(&message_stream_id),
                     "media before publish"
                 );
-                let payload = self.session.payload().expect("media has a payload");
-                let total: usize = payload.parts().map(<[u8]>::len).sum();
-                assert_eq!(total, payload.len());
+                let total: usize = self.session.payload().map(<[u8]>::len).sum();
                 assert!(total <= MAX_MESSAGE as usize);
                 assert!(self.arena.free_blocks() + total.div_ceil(BLOCK_LEN) <= 16);
             }
@@ -398,9 +408,12 @@ impl Connection {
         let replies = self.replies.get(HANDSHAKE_LEN..).unwrap_or_default();
         for read in read_all(Heap, [replies]) {
             let (header, body) = read.expect("replies parse");
-            if header.type_id == type_id::COMMAND {
-                Command::parse(&body).expect("replies are commands");
-            }
+            let body = match header.type_id {
+                type_id::COMMAND => body.as_slice(),
+                type_id::COMMAND_AMF3 => &body[1..],
+                _ => continue,
+            };
+            Command::parse(body).expect("replies are commands");
         }
     }
 
@@ -523,7 +536,14 @@ impl Steps<'_> {
         let command = Command {
             name: "connect".into(),
             transaction_id: 1.0,
-            object: object([("app", text("live")), ("flashVer", text(&self.text()))]),
+            object: object([
+                ("app", text("live")),
+                ("flashVer", text(&self.text())),
+                ("objectEncoding", self.value()),
+                ("fourCcList", self.value()),
+                ("videoFourCcInfoMap", self.value()),
+                ("capsEx", self.value()),
+            ]),
             arguments: Vec::new(),
         };
         let mut bytes = Vec::new();

@@ -6,7 +6,7 @@ use super::*;
 fn the_first_message_stream_is_1_with_these_bytes() {
     let mut scenario = Scenario::connected();
     let input = command(0, "createStream", 4.0, &[]);
-    assert_eq!(scenario.session.handle(&mut input.as_slice()), Ok(None));
+    assert_eq!(scenario.next(&mut input.as_slice()), Ok(None));
     assert_eq!(
         scenario.session.take_output(),
         b"\x03\0\0\0\0\0\x1D\x14\0\0\0\0\
@@ -27,6 +27,10 @@ fn message_streams_are_numbered_from_1_and_the_9th_is_refused() {
     assert_eq!(
         scenario.error(&command(0, "createStream", 9.0, &[])),
         "message streams on one connection: 9 exceeds the limit of 8"
+    );
+    assert_eq!(
+        scenario.replies(),
+        ["3/0 _error(9) error NetConnection.Call.Failed"]
     );
 }
 

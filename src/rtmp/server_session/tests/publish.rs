@@ -228,7 +228,7 @@ fn the_server_says_that_it_shuts_down_on_message_stream_0() {
     scenario.session.shut_down();
     assert_eq!(
         scenario.replies(),
-        ["5/0 onStatus(0) error NetConnection.Connect.AppShutdown"]
+        ["3/0 onStatus(0) error NetConnection.Connect.AppShutdown"]
     );
 }
 

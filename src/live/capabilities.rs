@@ -1,0 +1,257 @@
+//! What a receiver can take, and what a message asks of its receiver: Enhanced RTMP's codecs,
+//! tracks beside the first, ModEx (E2, "Enhancing NetConnection connect Command").
+//!
+//! Legacy messages ask for nothing. A receiver that told nothing of itself gets what a player of
+//! one track can take or skip: the first track, whatever its codec, without ModEx.
+
+use std::iter;
+use std::ops::{BitAnd, BitOr};
+
+use super::log::Kind;
+use crate::media::codec::FourCc;
+use crate::media::tag::tracks::{TrackMessage, TrackMessages};
+
+/// A bit for each codec that has a FourCC, from bit 0 on; first those of video.
+const CODECS: [&FourCc; 12] = [
+    b"avc1", b"hvc1", b"vvc1", b"av01", b"vp08", b"vp09", // video
+    b"Opus", b"fLaC", b"ac-3", b"ec-3", b".mp3", b"mp4a", // audio
+];
+const VIDEO_CODECS: usize = 6;
+const ALL_CODECS: u16 = (1 << CODECS.len()) - 1;
+const MULTITRACK: u16 = 1 << 12;
+const MOD_EX: u16 = 1 << 13;
+
+/// Bits of `capsEx`.
+mod caps_ex {
+    pub(super) const MULTITRACK: u32 = 2;
+    pub(super) const MOD_EX: u32 = 4;
+}
+
+/// Bits of the masks in `videoFourCcInfoMap` and `audioFourCcInfoMap`: whoever can decode or
+/// forward something wants to receive it.
+const CAN_DECODE: u32 = 1;
+const CAN_FORWARD: u32 = 4;
+
+/// See the module's documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities(u16);
+
+impl Default for Capabilities {
+    fn default() -> Capabilities {
+        Capabilities::unknown()
+    }
+}
+
+impl Capabilities {
+    /// Of a message that every receiver can take.
+    pub const NONE: Capabilities = Capabilities(0);
+
+    /// Of a receiver that told nothing of itself.
+    pub fn unknown() -> Capabilities {
+        Capabilities(ALL_CODECS)
+    }
+
+    /// Of a receiver that wants the stream as it is, such as a recording.
+    pub fn everything() -> Capabilities {
+        Capabilities(ALL_CODECS | MULTITRACK | MOD_EX)
+    }
+
+    /// Of a client that put some of this into its `connect`: `fourCcList`, `videoFourCcInfoMap`
+    /// and `audioFourCcInfoMap` as names and masks, `capsEx` (0 if it is missing).
+    ///
+    /// What is empty says nothing, as if it were missing, and forbids nothing. A map's `*` overrides
+    /// its other names, and a map overrides the list.
+    pub fn announced(
+        four_cc_list: &[&str],
+        video: &[(&str, u32)],
+        audio: &[(&str, u32)],
+        caps_ex: u32,
+    ) -> Capabilities {
+        let mut bits = 0;
+        for (index, four_cc) in CODECS.iter().enumerate() {
+            let map = if index < VIDEO_CODECS { video } else { audio };
+            let in_map = |name: &[u8]| map.iter().find(|(key, _)| key.as_bytes() == name);
+            let is_taken = match in_map(b"*").or_else(|| in_map(&four_cc[..])) {
+                Some((_, mask)) => mask & (CAN_DECODE | CAN_FORWARD) != 0,
+                None if four_cc_list.is_empty() => map.is_empty(),
+                None => four_cc_list
+                    .iter()
+                    .any(|name| *name == "*" || name.as_bytes() == &four_cc[..]),
+            };
+            bits |= u16::from(is_taken) << index;
+        }
+        if caps_ex & caps_ex::MULTITRACK != 0 {
+            bits |= MULTITRACK;
+        }
+        if caps_ex & caps_ex::MOD_EX != 0 {
+            bits |= MOD_EX;
+        }
+        Capabilities(bits)
+    }
+
+    /// The same and all tracks: for a player that understands them without saying so.
+    pub fn with_all_tracks(self) -> Capabilities {
+        self | Capabilities(MULTITRACK)
+    }
+
+    /// What a message asks of its receiver.
+    pub(super) fn needed_by(message: &TrackMessage) -> Capabilities {
+        let codec = message
+            .four_cc
+            .and_then(|four_cc| CODECS.iter().position(|codec| **codec == four_cc));
+        let mut bits = codec.map_or(0, |index| 1 << index);
+        if message.track_id != 0 {
+            bits |= MULTITRACK;
+        }
+        if message.mod_ex_len != 0 {
+            bits |= MOD_EX;
+        }
+        Capabilities(bits)
+    }
+
+    /// What a header of the preamble asks of its receiver.
+    pub(super) fn needed_by_header(kind: Kind, payload: &[u8]) -> Capabilities {
+        kind.medium()
+            .and_then(|medium| TrackMessages::new(medium, iter::once(payload)).next())
+            .map_or(Capabilities::NONE, |message| {
+                Capabilities::needed_by(&message)
+            })
+    }
+
+    /// Whether a receiver that has these takes a message that asks for `needs`. ModEx doesn't
+    /// matter: it is cut out for those who can't read it.
+    pub(super) fn take(self, needs: Capabilities) -> bool {
+        needs.0 & !self.0 & !MOD_EX == 0
+    }
+
+    /// Reads ModEx.
+    pub(super) fn has_mod_ex(self) -> bool {
+        self.0 & MOD_EX != 0
+    }
+
+    /// Takes other tracks than the first; or, of a message: is of another track.
+    pub(super) fn has_multitrack(self) -> bool {
+        self.0 & MULTITRACK != 0
+    }
+}
+
+impl BitAnd for Capabilities {
+    type Output = Capabilities;
+
+    fn bitand(self, other: Capabilities) -> Capabilities {
+        Capabilities(self.0 & other.0)
+    }
+}
+
+impl BitOr for Capabilities {
+    type Output = Capabilities;
+
+    fn bitor(self, other: Capabilities) -> Capabilities {
+        Capabilities(self.0 | other.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codecs(capabilities: Capabilities) -> Vec<&'static str> {
+        let is_set = |index: &usize| capabilities.0 & 1 << index != 0;
+        let set = (0..CODECS.len()).filter(is_set);
+        set.map(|index| str::from_utf8(CODECS[index]).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn who_announces_nothing_gets_all_codecs_of_the_first_track() {
+        let nothing = Capabilities::announced(&[], &[], &[], 0);
+        assert_eq!(nothing, Capabilities::unknown());
+        assert_eq!(nothing, Capabilities::default());
+        assert_eq!(codecs(nothing).len(), CODECS.len());
+        assert!(!nothing.has_multitrack() && !nothing.has_mod_ex());
+        assert!(nothing.with_all_tracks().has_multitrack());
+    }
+
+    #[test]
+    fn lists_and_maps_name_the_codecs() {
+        type Map = &'static [(&'static str, u32)];
+        type Row = (
+            &'static str,
+            &'static [&'static str],
+            Map,
+            Map,
+            &'static [&'static str],
+        );
+        const ALL: &[&str] = &[
+            "avc1", "hvc1", "vvc1", "av01", "vp08", "vp09", "Opus", "fLaC", "ac-3", "ec-3", ".mp3",
+            "mp4a",
+        ];
+        let rows: &[Row] = &[
+            (
+                "ffmpeg: a list",
+                &["hvc1", "av01", "vp09"],
+                &[],
+                &[],
+                &["hvc1", "av01", "vp09"],
+            ),
+            ("a wildcard in the list", &["*"], &[], &[], ALL),
+            ("what this server does not know", &["zzzz"], &[], &[], &[]),
+            (
+                "a map of video says nothing of audio",
+                &[],
+                &[("hvc1", 1), ("av01", 2), ("vp09", 4)],
+                &[],
+                &[
+                    "hvc1", "vp09", "Opus", "fLaC", "ac-3", "ec-3", ".mp3", "mp4a",
+                ],
+            ),
+            (
+                "both maps",
+                &[],
+                &[("avc1", 3)],
+                &[("Opus", 7), ("fLaC", 2)],
+                &["avc1", "Opus"],
+            ),
+            (
+                "a wildcard overrides",
+                &[],
+                &[("hvc1", 2), ("*", 4)],
+                &[("Opus", 7), ("*", 2)],
+                &["avc1", "hvc1", "vvc1", "av01", "vp08", "vp09"],
+            ),
+            (
+                "a map overrides the list",
+                &["hvc1", "av01"],
+                &[("hvc1", 2), ("vp09", 1)],
+                &[],
+                &["av01", "vp09"],
+            ),
+            (
+                "a codec of video in the map of audio",
+                &["av01"],
+                &[],
+                &[("hvc1", 1)],
+                &["av01"],
+            ),
+        ];
+        for (name, list, video, audio, expected) in rows {
+            let capabilities = Capabilities::announced(list, video, audio, 0);
+            assert_eq!(codecs(capabilities), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn caps_ex_tells_tracks_and_mod_ex() {
+        for (caps_ex, has_multitrack, has_mod_ex) in [
+            (0, false, false),
+            (1, false, false),
+            (2, true, false),
+            (4, false, true),
+            (0xF, true, true),
+        ] {
+            let capabilities = Capabilities::announced(&[], &[], &[], caps_ex);
+            assert_eq!(capabilities.has_multitrack(), has_multitrack, "{caps_ex}");
+            assert_eq!(capabilities.has_mod_ex(), has_mod_ex, "{caps_ex}");
+        }
+    }
+}

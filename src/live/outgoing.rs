@@ -1,0 +1,65 @@
+//! A message on its way to one receiver: framed, and without the ModEx that it can't read.
+//!
+//! ```text
+//! in the log      97 | 02 00 00 01 03 | hvc1 ...      first byte, ModEx, the rest
+//! as it goes out  93 |                | hvc1 ...
+//! ```
+//!
+//! Like the framing, this is a pure function of the message and of what was fixed when the
+//! receiver joined.
+
+use std::ops::Range;
+use std::slice;
+
+use super::capabilities::Capabilities;
+use super::framing::{Frame, Framing};
+use super::log::{Entry, Log};
+
+/// See the module's documentation.
+pub(super) struct Outgoing {
+    pub(super) frame: Frame,
+    /// Position in the log of the payload; of one without its ModEx, such that its second byte is
+    /// in the right place.
+    position: u64,
+    /// In place of the first byte, if there was ModEx behind it.
+    first: Option<u8>,
+}
+
+impl Outgoing {
+    pub(super) fn new(
+        framing: Framing,
+        capabilities: Capabilities,
+        entry: &Entry,
+        timestamp: u32,
+        log: &Log,
+    ) -> Outgoing {
+        let mut cut = 0;
+        let mut first = None;
+        if entry.meta.mod_ex_len > 0 && !capabilities.has_mod_ex() {
+            cut = u32::from(entry.meta.mod_ex_len);
+            let byte = |offset: u32| {
+                let mut slices = log.slices(entry.position + u64::from(offset), 1);
+                slices.next().and_then(<[u8]>::first).copied().unwrap_or(0)
+            };
+            first = Some(byte(0) & 0xF0 | byte(cut) & 0x0F);
+        }
+        let len = entry.len.saturating_sub(cut);
+        Outgoing {
+            frame: framing.frame(entry.meta.kind, timestamp, len),
+            position: entry.position + u64::from(cut),
+            first,
+        }
+    }
+
+    /// A range of the payload.
+    pub(super) fn payload<'a>(
+        &'a self,
+        range: Range<u64>,
+        log: &'a Log,
+    ) -> impl Iterator<Item = &'a [u8]> {
+        let first = self.first.as_ref().filter(|_| range.start == 0);
+        let start = range.start + first.map_or(0, |_| 1);
+        let rest = log.slices(self.position + start, (range.end - start) as usize);
+        first.map(slice::from_ref).into_iter().chain(rest)
+    }
+}

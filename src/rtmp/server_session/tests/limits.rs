@@ -1,0 +1,153 @@
+//! What a client may do only so often, or only so much of.
+
+use super::*;
+
+/// Feeds the same bytes again and again, 1 ms apart if need be, until the session has had enough.
+fn until_error(scenario: &mut Scenario, bytes: &[u8], most: usize) -> (usize, String) {
+    for count in 0..most {
+        if let Err(error) = scenario.try_send(bytes) {
+            return (count, error.to_string());
+        }
+    }
+    panic!("{most} times without an error")
+}
+
+#[test]
+fn a_hundred_commands_may_come_at_a_time_and_then_ten_a_second() {
+    let mut scenario = Scenario::publishing();
+    scenario.now = 60_000;
+    let ping = command(0, "getStreamLength", 9.0, &[]);
+    for _ in 0..100 {
+        scenario.send(&ping);
+    }
+    scenario.now += 1000;
+    let (count, error) = until_error(&mut scenario, &ping, 200);
+    assert_eq!(count, 10);
+    assert_eq!(error, "commands at a time: 101 exceeds the limit of 100");
+}
+
+#[test]
+fn a_thousand_control_messages_may_come_in_a_second() {
+    let mut scenario = Scenario::publishing();
+    scenario.now = 60_000;
+    let ping = control(Control::User(UserControl::PingRequest(1)));
+    let (count, error) = until_error(&mut scenario, &ping, 2000);
+    assert_eq!(count, 1000);
+    assert_eq!(
+        error,
+        "control messages in a second: 1001 exceeds the limit of 1000"
+    );
+}
+
+#[test]
+fn tiny_chunks_are_taken_at_a_rate_that_a_small_machine_stands() {
+    let mut scenario = Scenario::publishing();
+    scenario.now = 60_000;
+    scenario.send(&control(Control::SetChunkSize(1)));
+    // 20,000 bytes in chunks of 1.
+    let picture = tiny_chunks(&[0x17; 20_000]);
+    assert_eq!(scenario.send(&picture).len(), 1);
+    assert_eq!(scenario.send(&picture).len(), 1);
+    let error = scenario.error(&picture);
+    assert_eq!(
+        error,
+        "chunks of less than 128 bytes in a second: 50001 exceeds the limit of 50000"
+    );
+
+    let mut scenario = Scenario::publishing();
+    scenario.send(&control(Control::SetChunkSize(1)));
+    for second in 0..5 {
+        scenario.now = second * 1000;
+        assert_eq!(scenario.send(&picture).len(), 1);
+    }
+}
+
+#[test]
+fn chunks_of_the_first_size_are_not_counted() {
+    let mut scenario = Scenario::publishing();
+    let len = (128 * 1000_u32).to_be_bytes();
+    let header = [&[8, 0, 0, 0], &len[1..], b"\x09\x01\0\0\0"].concat();
+    let chunks = [[0x17; 129]; 1000].concat();
+    let mut bytes = [header, chunks[1..].to_vec()].concat();
+    // Type 3 headers.
+    bytes[12 + 128..]
+        .iter_mut()
+        .step_by(129)
+        .for_each(|byte| *byte = 0xC8);
+    for _ in 0..60 {
+        assert_eq!(scenario.send(&bytes).len(), 1);
+    }
+}
+
+#[test]
+fn strangers_may_be_in_the_middle_of_little() {
+    // Four messages, whatever their length.
+    let mut scenario = Scenario::connected();
+    for chunk_stream_id in 10..14 {
+        scenario.send(&begun(chunk_stream_id, 1000));
+    }
+    assert_eq!(
+        scenario.error(&begun(14, 1000)),
+        "messages under assembly at the same time: 5 exceeds the limit of 4"
+    );
+    // And about the longest one that there is.
+    let mut scenario = Scenario::connected();
+    scenario.send(&begun(10, 60_000));
+    assert_eq!(
+        scenario.error(&begun(11, 60_000)),
+        "bytes of messages under assembly: 120000 exceeds the limit of 66560 (raise --max-message)"
+    );
+}
+
+#[test]
+fn a_publisher_may_be_in_the_middle_of_its_longest_message_and_some_more() {
+    let mut scenario = Scenario::publishing();
+    scenario.send(&begun(10, MAX_MESSAGE));
+    for chunk_stream_id in 11..18 {
+        scenario.send(&begun(chunk_stream_id, 60_000));
+    }
+    let error = scenario.error(&begun(18, 1));
+    assert!(error.starts_with("messages under assembly"), "{error}");
+    let mut scenario = Scenario::publishing();
+    scenario.send(&begun(10, MAX_MESSAGE));
+    let error = scenario.error(&begun(11, MAX_MESSAGE));
+    assert!(error.starts_with("bytes of messages"), "{error}");
+}
+
+#[test]
+fn commands_without_a_name_are_let_pass_but_not_ten_in_a_row() {
+    let nameless = message(type_id::COMMAND, 0, 0, &values(&[Value::Number(1.0)]));
+    let mut scenario = Scenario::publishing();
+    for _ in 0..3 {
+        for _ in 0..9 {
+            assert_eq!(scenario.send(&nameless), []);
+        }
+        scenario.call(0, "getStreamLength", 9.0, &[]);
+    }
+    let (count, error) = until_error(&mut scenario, &nameless, 20);
+    assert_eq!(count, 9);
+    assert_eq!(
+        error,
+        "command without a name, expected an AMF0 string first"
+    );
+}
+
+/// The header of a video message and one byte of it.
+fn begun(chunk_stream_id: u8, len: u32) -> Vec<u8> {
+    let len = &len.to_be_bytes()[1..];
+    [
+        &[chunk_stream_id, 0, 0, 0],
+        len,
+        b"\x09\x01\0\0\0",
+        &[0x17; 128],
+    ]
+    .concat()
+}
+
+/// A video message in chunks of 1.
+fn tiny_chunks(payload: &[u8]) -> Vec<u8> {
+    let len = (payload.len() as u32).to_be_bytes();
+    let header = [&[8, 0, 0, 0], &len[1..], b"\x09\x01\0\0\0"].concat();
+    let rest = payload[1..].iter().flat_map(|byte| [0xC8, *byte]);
+    header.into_iter().chain([payload[0]]).chain(rest).collect()
+}
