@@ -10,7 +10,9 @@
 //! No log line and no error holds a key, not even a wrong one, which is often a right one with a
 //! slip of the pen. A name may hold one too, as its last part.
 
+mod challenges;
 mod failures;
+mod login;
 mod presented;
 
 use std::time::Instant;
@@ -21,6 +23,7 @@ use crate::config::{Access, Config, Key, Secret, User};
 use crate::live::Millis;
 use crate::rtmp::secret::constant_time_eq;
 use crate::rtmp::stream_key::StreamKey;
+use challenges::Challenges;
 use failures::{Failures, NoRoom, WaitingRoom};
 use presented::Presented;
 
@@ -49,6 +52,7 @@ pub(super) struct Guard {
     play: Access,
     failures: Failures,
     room: WaitingRoom,
+    challenges: Challenges,
     started: Instant,
 }
 
@@ -59,6 +63,7 @@ impl Guard {
             play: config.play.clone(),
             failures: Failures::default(),
             room: WaitingRoom::default(),
+            challenges: Challenges::default(),
             started: Instant::now(),
         }
     }
@@ -200,7 +205,11 @@ impl Handler for Guard {
             return Err(too_far(Action::Play, &self.play)
                 .with_description("neither publishing nor playing is allowed from your address"));
         }
-        Ok(())
+        let action = match client.connect().is_publisher {
+            true => Action::Publish,
+            false => Action::Play,
+        };
+        self.log_in(action, client, self.now())
     }
 
     fn publish(&self, client: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {

@@ -6,6 +6,7 @@ mod command_line;
 mod independent_client;
 mod joins;
 mod limits;
+mod login;
 mod names;
 mod publishers;
 mod resources;

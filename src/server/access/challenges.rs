@@ -101,12 +101,13 @@ mod tests {
     fn a_challenge_is_for_one_client_one_user_and_one_use() {
         let challenges = Challenges::default();
         challenges.add(host(1), "bob", challenge(7), 0);
-        let take = |address, user, token| challenges.take(address, user, token, 59_999);
-        assert_eq!(take(host(2), "bob", &token(7)), None);
-        assert_eq!(take(host(1), "eve", &token(7)), None);
-        assert_eq!(take(host(1), "bob", &token(8)), None);
-        assert_eq!(take(host(1), "bob", &token(7)), Some(challenge(7)));
-        assert_eq!(take(host(1), "bob", &token(7)), None);
+        let take =
+            |address, user: &str, number| challenges.take(address, user, &token(number), 59_999);
+        assert_eq!(take(host(2), "bob", 7), None);
+        assert_eq!(take(host(1), "eve", 7), None);
+        assert_eq!(take(host(1), "bob", 8), None);
+        assert_eq!(take(host(1), "bob", 7), Some(challenge(7)));
+        assert_eq!(take(host(1), "bob", 7), None);
     }
 
     #[test]
