@@ -139,6 +139,17 @@ const OPTIONS: &[Opt] = &[
         set: |settings, text| set_count(&mut settings.config.max_per_address, text),
     },
     Opt {
+        name: "max-connect-rate",
+        value: "N",
+        help: "New connections a second from one address; twice as many may come\n\
+               at once [default: 20]",
+        set: |settings, text| {
+            let rate = text.parse().ok().filter(|rate| *rate >= 1);
+            settings.config.max_connect_rate = rate.ok_or(COUNT)?;
+            Ok(())
+        },
+    },
+    Opt {
         name: "idle-timeout",
         value: "TIME",
         help: "A publisher that sends nothing for this long is disconnected\n[default: 15s]",

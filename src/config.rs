@@ -43,6 +43,8 @@ pub struct Config {
     pub max_connections: usize,
     /// Connections from one address.
     pub max_per_address: usize,
+    /// New connections a second from one address; twice as many may come at once.
+    pub max_connect_rate: u32,
     /// A publisher that sends nothing for this long is disconnected.
     pub idle_timeout: Duration,
     /// From accept to the end of the handshake.
@@ -66,6 +68,7 @@ impl Default for Config {
             play: Access::default(),
             max_connections: 256,
             max_per_address: 64,
+            max_connect_rate: 20,
             idle_timeout: Duration::from_secs(15),
             handshake_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(15),

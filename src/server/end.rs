@@ -35,6 +35,8 @@ pub(super) enum End {
     },
     /// A connect was refused so that the client comes back with what was missing.
     Step(String),
+    /// Others wanted its place, which it made no use of.
+    Displaced,
     /// What it plays has ended, or can't be sent to it.
     Player(subscriber::End),
     /// Another publisher has taken over.
@@ -90,6 +92,9 @@ impl fmt::Display for End {
             } => write!(f, "{missing} within {} ms ({option})", after.as_millis()),
             End::Refused { what, why } => write!(f, "refused to {what}: {why}"),
             End::Step(why) => f.write_str(why),
+            End::Displaced => f.write_str(
+                "closed for a newer connection: half of --max-connections neither publish nor play",
+            ),
             End::Player(end) => write!(f, "{end}"),
             End::Superseded => f.write_str("another publisher has taken over"),
             End::Stopping => f.write_str("the server stops"),

@@ -15,6 +15,7 @@ pub mod handler;
 mod listener;
 mod playing;
 mod publishing;
+mod rates;
 mod rtmp_conn;
 mod socket;
 mod text;
@@ -37,6 +38,7 @@ use access::Guard;
 use connections::Connections;
 use handler::{Handler, Handlers};
 use listener::Listener;
+use rates::{Rates, Refused};
 
 /// A running server. Dropping it stops it.
 pub struct Server {
@@ -50,6 +52,8 @@ struct Shared {
     arena: Arena,
     table: StreamTable,
     connections: Connections,
+    rates: Rates,
+    refused: Refused,
     handlers: Handlers,
     guard: Arc<Guard>,
     next_subscriber: AtomicU64,
@@ -124,6 +128,8 @@ impl Server {
             arena,
             table: StreamTable::new(settings),
             connections: Connections::new(config.max_connections, config.max_per_address),
+            rates: Rates::new(config.max_connect_rate),
+            refused: Refused::default(),
             handlers: Handlers::new(handlers),
             guard,
             next_subscriber: AtomicU64::new(1),

@@ -200,7 +200,7 @@ fn no_key_is_ever_printed() {
         &own,
         "--play-key",
         KEYS[1],
-        "--play-user",
+        "--publish-user",
         &users,
     ]);
     let address = process.address;
@@ -247,8 +247,8 @@ fn no_key_is_ever_printed() {
     }
     // It isn't silent either.
     for words in [
-        "\npublishing: needs a key, from any address\n",
-        "\nplaying: needs a key, or user and password, from any address\n",
+        "\npublishing: needs a key, or user and password, from any address\n",
+        "\nplaying: needs a key, from any address\n",
         " live/door: publishing from 127.1.",
         " live/door: playing to 127.1.",
         "refused to publish live/door: a wrong key in ?key= of the stream name; expected a key",

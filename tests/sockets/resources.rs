@@ -101,7 +101,17 @@ impl Drop for Process {
 
 #[test]
 fn two_hundred_idle_connections_come_and_go_without_a_trace() {
-    let process = Process::start(&["--max-per-address", "256", "--command-timeout", "10m"]);
+    // Half of the places are for those who do nothing.
+    let process = Process::start(&[
+        "--max-connections",
+        "512",
+        "--max-per-address",
+        "256",
+        "--max-connect-rate",
+        "1000",
+        "--command-timeout",
+        "10m",
+    ]);
     let start = (process.status("Threads"), process.descriptors());
     println!(
         "at start: {start:?} threads and descriptors, {} kB",

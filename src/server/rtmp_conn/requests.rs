@@ -105,6 +105,7 @@ impl Connection {
             self.client.address(),
             self.name
         );
+        self.shared.connections.note_use(self.client.id());
         self.publishing.push(Publishing::new(
             Arc::clone(&self.shared),
             self.client.id(),
@@ -199,6 +200,7 @@ impl Connection {
             self.client.address(),
             self.name
         );
+        self.shared.connections.note_use(id);
         self.playing.push(playing);
         Ok(())
     }
