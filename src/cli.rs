@@ -15,6 +15,8 @@ use access::LISTS;
 
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq)]
+// There is one in the whole program.
+#[allow(clippy::large_enum_variant)]
 pub enum Request {
     /// Serve.
     Serve(Settings),

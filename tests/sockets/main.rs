@@ -3,6 +3,7 @@
 mod access;
 mod client;
 mod command_line;
+mod handlers;
 mod independent_client;
 mod joins;
 mod limits;
