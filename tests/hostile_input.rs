@@ -156,8 +156,10 @@ fn crashers_crash_no_more() {
         let target = match name.split('-').next() {
             Some("chunk_reader") => fuzz::chunk_reader,
             Some("amf0") => fuzz::amf0,
+            Some("amf3") => fuzz::amf3,
             Some("metadata") => fuzz::metadata,
             Some("session") => fuzz::session,
+            Some("tag") => fuzz::tag,
             _ => {
                 assert_eq!(name, "README.md", "expected TARGET-WHAT");
                 continue;
@@ -270,6 +272,23 @@ fn chunks() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(chunk, 1..20).prop_map(|chunks| chunks.concat())
 }
 
+/// Headers of media messages; anything may follow them.
+const MEDIA_HEADERS: &[&[u8]] = &[
+    b"\0\x17\0\0\0\0\x01\x64\0\x28\xFF\xE1\0\x1B\x67\x64\0\x28",
+    b"\0\x17\x01\0\0\0\0\0\0\x02\x65",
+    b"\0\x80hvc1\x01\x01\x60\0\0\0\x90\0\0\0\0\0\x78\xF0\0\xFC\xFD\xF8\xF8\0\0\x0F\x01\x21\0\x01\0",
+    b"\0\x97\x02\0\0\x05\x01avc1",
+    b"\0\x96\x21avc1\x01\0\0\x08\0\0\x53",
+    b"\0\x81av01\x12\0\x0A\x01\0\x32",
+    b"\0\x84hvc1",
+    b"\0",
+    b"\x01\xAF\0\x11",
+    b"\x01\x90OpusOpusHead",
+    b"\x01\x95\x11Opus",
+    b"\x01\x97",
+    b"\x01",
+];
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
 
@@ -285,6 +304,21 @@ proptest! {
         bytes in chunks(), cut in 0_u8..8,
     ) {
         fuzz::chunk_reader(&[vec![cut], bytes].concat());
+    }
+
+    #[test]
+    fn arbitrary_amf3_reads_back_as_it_was_written(
+        bytes in proptest::collection::vec(prop_oneof![0_u8..0x13, any::<u8>()], 0..200),
+    ) {
+        fuzz::amf3(&bytes);
+    }
+
+    #[test]
+    fn arbitrary_media_reads_the_same_however_much_of_it_is_there(
+        header in prop::sample::select(MEDIA_HEADERS),
+        bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0_u8..6], 0..100),
+    ) {
+        fuzz::tag(&[header, &bytes].concat());
     }
 
     #[test]

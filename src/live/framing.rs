@@ -15,7 +15,7 @@ use super::log::Kind;
 use crate::rtmp::chunk::{MessageHeader, chunk_stream_id};
 use crate::rtmp::chunk_writer::CHUNK_SIZE;
 use crate::rtmp::message::type_id;
-use crate::rtmp::server_session::end_of_stream;
+use crate::rtmp::server_session::{Dialect, Over, end_of_stream};
 
 /// How one receiver wants its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Framing {
     Rtmp {
         /// Message stream of the player.
         message_stream_id: u32,
+        /// How it wants to be spoken to.
+        dialect: Dialect,
     },
 }
 
@@ -44,7 +46,9 @@ const SLICE_LEN: u64 = CHUNK_SIZE as u64;
 impl Framing {
     /// Frames a message of `payload_len` bytes.
     pub fn frame(&self, kind: Kind, timestamp: u32, payload_len: u32) -> Frame {
-        let Framing::Rtmp { message_stream_id } = *self;
+        let Framing::Rtmp {
+            message_stream_id, ..
+        } = *self;
         let (chunk_stream_id, type_id, timestamp) = match kind {
             Kind::Audio => (chunk_stream_id::AUDIO, type_id::AUDIO, timestamp),
             Kind::Video => (chunk_stream_id::VIDEO, type_id::VIDEO, timestamp),
@@ -72,10 +76,13 @@ impl Framing {
 }
 
 impl Framing {
-    /// What the receiver is told when the stream ends.
-    pub fn last_words(&self) -> Vec<u8> {
-        let Framing::Rtmp { message_stream_id } = *self;
-        end_of_stream(message_stream_id)
+    /// What the receiver is told when the stream is over.
+    pub fn last_words(&self, over: Over) -> Vec<u8> {
+        let Framing::Rtmp {
+            message_stream_id,
+            dialect,
+        } = *self;
+        end_of_stream(message_stream_id, dialect, over)
     }
 }
 
@@ -162,6 +169,7 @@ mod tests {
                 let payload: Vec<u8> = (0..len).map(|i| (i % 253) as u8).collect();
                 let framing = Framing::Rtmp {
                     message_stream_id: 3,
+                    dialect: Dialect::AMF0,
                 };
                 let frame = framing.frame(Kind::Video, timestamp, len);
                 let bytes = framed(&frame, &payload, 0);
@@ -189,6 +197,7 @@ mod tests {
         let payload: Vec<u8> = (0..140_000u32).map(|i| (i % 249) as u8).collect();
         let frame = Framing::Rtmp {
             message_stream_id: 1,
+            dialect: Dialect::AMF0,
         }
         .frame(Kind::Video, 0x0100_0000, payload.len() as u32);
         let whole = framed(&frame, &payload, 0);
@@ -206,6 +215,7 @@ mod tests {
     fn metadata_always_has_timestamp_zero() {
         let frame = Framing::Rtmp {
             message_stream_id: 1,
+            dialect: Dialect::AMF0,
         }
         .frame(Kind::Data, 5000, 3);
         assert_eq!(framed(&frame, b"abc", 0)[..4], [5, 0, 0, 0]);

@@ -14,6 +14,10 @@ pub const MAX_HEADER_LEN: usize = 64 * 1024;
 /// Headers kept per stream: metadata, and a few per track.
 const MAX_HEADERS: usize = 40;
 
+/// Bytes kept per stream, which don't come from the arena: the largest metadata and as much for
+/// all tracks, where real ones need a few hundred.
+const MAX_LEN: usize = 128 * 1024;
+
 /// Where a header belongs; one header per slot, sent in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Slot {
@@ -74,9 +78,13 @@ impl Preamble {
     }
 
     /// A preamble with one header replaced or added; `None` when nothing changes: the same bytes
-    /// again, more than [`MAX_HEADER_LEN`] of them, or too many tracks.
+    /// again, more than [`MAX_HEADER_LEN`] of them, too many tracks, or too much in all.
     pub fn with(&self, slot: Slot, bytes: &[u8]) -> Option<Preamble> {
         if bytes.len() > MAX_HEADER_LEN || self.header(slot) == Some(bytes) {
+            return None;
+        }
+        let others = self.headers().filter(|(other, _)| *other != slot);
+        if others.map(|(_, bytes)| bytes.len()).sum::<usize>() + bytes.len() > MAX_LEN {
             return None;
         }
         let mut headers = self.headers.clone();
@@ -138,5 +146,19 @@ mod tests {
             preamble.with(Slot::Video(0), &[0; MAX_HEADER_LEN + 1]),
             None
         );
+    }
+
+    #[test]
+    fn many_long_headers_are_kept_as_long_as_they_fit_together() {
+        let mut preamble = Preamble::default();
+        for track in 0..40 {
+            preamble = preamble
+                .with(Slot::Video(track), &[track; 50_000])
+                .unwrap_or(preamble);
+        }
+        assert_eq!(preamble.headers().count(), 2);
+        // What replaces one of them counts in its stead.
+        assert!(preamble.with(Slot::Video(1), &[9; 60_000]).is_some());
+        assert!(preamble.with(Slot::Audio(0), b"\xAF\0\x12\x10").is_some());
     }
 }

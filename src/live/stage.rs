@@ -128,9 +128,11 @@ mod tests {
     use super::*;
     use crate::live::arena::Arena;
     use crate::live::log::{Kind, Meta};
+    use crate::rtmp::server_session::Dialect;
 
     const FRAMING: Framing = Framing::Rtmp {
         message_stream_id: 1,
+        dialect: Dialect::AMF0,
     };
     const PLAIN: Capabilities = Capabilities::NONE;
 
@@ -188,6 +190,7 @@ mod tests {
         assert!(stage.bytes(FRAMING, PLAIN, 1, &log).is_some());
         let other = Framing::Rtmp {
             message_stream_id: 2,
+            dialect: Dialect::AMF0,
         };
         assert!(
             stage.bytes(other, PLAIN, 1, &log).is_none(),

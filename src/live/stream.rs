@@ -9,6 +9,7 @@
 //! pump are made under it on purpose: their slices borrow the log, and none of them waits.
 
 mod append;
+mod clock;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,8 +24,11 @@ use super::subscriber::{Delivered, End, Scratch, Skip, Subscriber, View};
 use super::table::Closed;
 use super::{Millis, lock};
 use crate::rtmp::amf0::Value;
+use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use append::Publish;
+use clock::Clock;
+pub use clock::ClockRepair;
 
 /// A publisher that has been silent this long may be replaced by anybody.
 pub const TAKEOVER_SILENCE: Millis = 2_000;
@@ -106,6 +110,8 @@ pub struct Pumped {
     pub is_waiting: bool,
     /// Subscribers that were moved to a newer keyframe; to be logged.
     pub skips: Vec<Skip>,
+    /// The publisher's time stamps jumped; to be logged.
+    pub repair: Option<ClockRepair>,
 }
 
 /// How the wait for another publisher ended.
@@ -152,9 +158,7 @@ struct State {
     /// No longer in the table, or about to be removed.
     is_closed: bool,
     publish: Publish,
-    /// Newest timestamp sent to the log.
-    last_timestamp: Option<u32>,
-    last_append: Millis,
+    clock: Clock,
     /// Arrival of the oldest message not pumped yet.
     batch_since: Option<Millis>,
     /// A keyframe is among the messages not pumped yet.
@@ -181,8 +185,7 @@ impl Stream {
                 last_takeover: None,
                 is_closed: false,
                 publish: Publish::default(),
-                last_timestamp: None,
-                last_append: 0,
+                clock: Clock::default(),
                 batch_since: None,
                 is_urgent: false,
                 pumped_to: 0,
@@ -235,6 +238,7 @@ impl Stream {
         state.generation += 1;
         state.publisher = Some(publisher);
         state.publish = Publish::default();
+        state.clock.begin_publish();
         // What was published before may still be sent to those who are in the middle of it, but
         // nobody starts there any more.
         state.log.clear_join_point();
@@ -305,6 +309,7 @@ impl Stream {
             has_unsent,
             is_waiting: false,
             skips: std::mem::take(&mut state.scratch.skips),
+            repair: state.clock.take_repair(),
         }
     }
 
@@ -343,7 +348,7 @@ impl Stream {
     pub fn end(&self, generation: u64, now: Millis) {
         let mut state = lock(&self.state);
         if state.generation == generation {
-            state.end(self.max_lag, now);
+            state.end(Over::Unpublished, self.max_lag, now);
             self.changed.notify_all();
         }
     }
@@ -351,7 +356,7 @@ impl Stream {
     /// Ends the stream whoever publishes: the server stops.
     pub fn close(&self, now: Millis) {
         let mut state = lock(&self.state);
-        state.end(self.max_lag, now);
+        state.end(Over::ShuttingDown, self.max_lag, now);
         self.changed.notify_all();
     }
 
@@ -490,10 +495,10 @@ impl State {
         has_unsent
     }
 
-    fn end(&mut self, max_lag: Millis, now: Millis) {
+    fn end(&mut self, over: Over, max_lag: Millis, now: Millis) {
         self.is_closed = true;
         for subscriber in &mut self.subscribers {
-            let last_words = subscriber.framing().last_words();
+            let last_words = subscriber.framing().last_words(over);
             subscriber.queue_end(&last_words);
         }
         // What a slow one hasn't got yet stays in the log until it has left.

@@ -25,7 +25,7 @@ mod encoder;
 
 use byteorder::{BigEndian, ByteOrder};
 
-use super::Error;
+use super::{Error, amf3};
 pub use encoder::Encoder;
 
 /// Values may lie this deep in each other. Real ones stay below 4; ffmpeg reads 16.
@@ -76,6 +76,8 @@ pub enum Value {
     Date(f64),
     /// Opaque; never parsed.
     XmlDocument(String),
+    /// Of AMF3 only.
+    ByteArray(Vec<u8>),
 }
 
 impl Value {
@@ -126,6 +128,12 @@ impl Value {
     pub fn emit(&self, out: &mut Vec<u8>) {
         Encoder::new(out).value(self);
     }
+}
+
+/// Appends a value in AMF3, behind the marker that switches to it.
+pub fn emit_avmplus(value: &Value, out: &mut Vec<u8>) {
+    out.push(marker::AVMPLUS);
+    amf3::emit(value, out);
 }
 
 /// What to do with an object whose end marker is missing at the exact end of the message, as in
@@ -224,9 +232,11 @@ impl<'a> Decoder<'a> {
                 Value::Object(self.properties(depth)?)
             }
             marker::AVMPLUS => {
-                return Err(Error::unsupported(format!(
-                    "amf3 value at byte {at}, expected amf0"
-                )));
+                // For this value only (AMF0, 3.1).
+                let (value, rest) =
+                    amf3::decode(self.bytes, self.len, depth, &mut self.values_left)?;
+                self.bytes = rest;
+                value
             }
             other => {
                 return Err(Error::malformed(format!(
@@ -311,7 +321,7 @@ impl<'a> Decoder<'a> {
     }
 }
 
-fn limit(what: &'static str, allowed: usize) -> Error {
+pub(super) fn limit(what: &'static str, allowed: usize) -> Error {
     let allowed = allowed as u64;
     Error::Limit {
         what,

@@ -10,7 +10,7 @@
 //! type, send names where numbers belong and numbers where booleans do.
 
 use super::Error;
-use super::amf0::{Decoder, Value};
+use super::amf0::{self, Decoder, Value};
 
 /// A command as it came.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +55,23 @@ impl Command {
         self.object.emit(&mut out);
         for argument in &self.arguments {
             argument.emit(&mut out);
+        }
+        out
+    }
+
+    /// The command's payload in the AMF3 envelope: a format selector of 0, then AMF0 in which
+    /// objects and arrays are AMF3.
+    pub fn emit_amf3(&self) -> Vec<u8> {
+        let mut out = vec![0];
+        Value::String(self.name.clone()).emit(&mut out);
+        Value::Number(self.transaction_id).emit(&mut out);
+        for value in std::iter::once(&self.object).chain(&self.arguments) {
+            match value {
+                Value::Object(_) | Value::EcmaArray(_) | Value::StrictArray(_) => {
+                    amf0::emit_avmplus(value, &mut out);
+                }
+                simple => simple.emit(&mut out),
+            }
         }
         out
     }

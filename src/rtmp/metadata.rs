@@ -136,7 +136,7 @@ fn safe_value(value: &Value, depth: usize) -> Option<Value> {
             };
             Some(Value::StrictArray(elements.iter().map(safe).collect()))
         }
-        Value::Undefined | Value::XmlDocument(_) => None,
+        Value::Undefined | Value::XmlDocument(_) | Value::ByteArray(_) => None,
     }
 }
 

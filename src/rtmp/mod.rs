@@ -1,7 +1,7 @@
 //! The protocol: bytes in, values out. No sockets, no threads, no clocks.
 //!
 //! ```text
-//! bytes -> handshake -> chunk_reader -> message -> amf0 -> server_session -> Event
+//! bytes -> handshake -> chunk_reader -> message -> amf0, amf3 -> server_session -> Event
 //! bytes <------------- chunk_writer <- message, command <-----/
 //! ```
 //!
@@ -12,6 +12,7 @@
 
 mod aggregate;
 pub mod amf0;
+pub mod amf3;
 pub mod authmod;
 pub mod chunk;
 pub mod chunk_reader;

@@ -37,7 +37,7 @@ use super::metadata;
 use super::rate::Rate;
 
 pub use event::{Connect, Event, Media, MediaKind};
-pub use replies::end_of_stream;
+pub use replies::{Dialect, Over, end_of_stream};
 
 /// Window that this server announces, for both directions, in bytes.
 const WINDOW: u32 = 2_500_000;
@@ -99,7 +99,7 @@ pub struct ServerSession<S: PayloadSource> {
     aggregate: Option<Aggregate>,
     /// Where in the reader's payload the last media message lies.
     media: Range<usize>,
-    can_reconnect: bool,
+    dialect: Dialect,
     commands: Rate,
     controls: Rate,
     small_chunks: Rate,
@@ -151,7 +151,7 @@ impl<S: PayloadSource> ServerSession<S> {
             received_in_use: 0,
             aggregate: None,
             media: 0..0,
-            can_reconnect: false,
+            dialect: Dialect::default(),
             commands: COMMANDS,
             controls: CONTROLS,
             small_chunks: SMALL_CHUNKS,

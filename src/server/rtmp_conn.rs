@@ -268,6 +268,9 @@ impl Connection {
 
     fn pump(&mut self) {
         let now = self.shared.now();
+        // After every read: a connection that goes on to send never comes to its tick.
+        self.publishing
+            .retain_mut(|publishing| !publishing.is_over(now));
         for publishing in &mut self.publishing {
             publishing.pump(now);
         }
@@ -323,8 +326,6 @@ impl Connection {
                 option: "--idle-timeout",
             });
         }
-        self.publishing
-            .retain_mut(|publishing| !publishing.is_over(now));
         for playing in &mut self.playing {
             if playing.tick(now).map_err(End::Player)? {
                 self.session.ping(now as u32);

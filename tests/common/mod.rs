@@ -1,4 +1,4 @@
-//! What the interoperability tests share: the server under test, programs with guards, media.
+//! What the tests share: the server under test, clients, programs with guards, media.
 //!
 //! Nothing here sleeps for a fixed time and hopes: [`wait_until`] polls a condition and fails at
 //! a deadline, and everything that a test starts ends when its guard is dropped.
@@ -6,11 +6,13 @@
 // Each test file is a crate of its own and uses its own part of this.
 #![allow(dead_code)]
 
+pub(crate) mod client;
 pub(crate) mod media;
 pub(crate) mod packets;
 pub(crate) mod process;
 pub(crate) mod publisher;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,7 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use brooklet::{Config, Server};
-use process::Program;
+use process::{Id, Program};
 
 /// For anything that takes a moment on an idle machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -81,8 +83,15 @@ pub(crate) struct Brooklet {
 impl Brooklet {
     /// Starts it with more arguments, and waits until it listens.
     pub(crate) fn start(arguments: &[&str]) -> Brooklet {
+        Brooklet::start_with(arguments, |_| {})
+    }
+
+    /// The same after something was done to the command, such as setting environment variables.
+    pub(crate) fn start_with(arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Brooklet {
         let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
         command.args(["--rtmp", "127.0.0.1:0"]).args(arguments);
+        command.env_remove("RUST_LOG");
+        prepare(&mut command);
         let mut program = Program::start(&mut command);
         let mut port = None;
         wait_until("brooklet says where it listens", SOON, || {
@@ -115,8 +124,17 @@ impl Brooklet {
         self.port
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
     pub(crate) fn log(&self) -> String {
         self.program.stderr()
+    }
+
+    /// Greeting and log so far.
+    pub(crate) fn printed(&self) -> String {
+        self.program.stdout() + &self.program.stderr()
     }
 
     /// Waits until the log has at least `count` lines with these words.
@@ -131,9 +149,37 @@ impl Brooklet {
         );
     }
 
+    pub(crate) fn with_log<T>(&self, look: impl FnOnce(&str) -> T) -> T {
+        self.program.with_stderr(look)
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.program.is_running()
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> Id {
+        self.program.id()
+    }
+
+    /// A number of /proc/PID/status, such as "Threads" or "VmRSS" (in kB).
+    pub(crate) fn status(&self, name: &str) -> u64 {
+        self.id().status(name).expect("it runs")
+    }
+
+    /// Open descriptors.
+    pub(crate) fn descriptors(&self) -> u64 {
+        self.id().descriptors().expect("it runs")
+    }
+
     /// Asks it to stop, and waits until it has.
-    pub(crate) fn stop(mut self) {
-        self.program.signal("TERM");
+    pub(crate) fn stop(self) {
+        self.stop_by("TERM");
+    }
+
+    /// The same by any signal.
+    pub(crate) fn stop_by(mut self, signal: &str) {
+        self.program.signal(signal);
         self.program.wait_for_success(SOON);
     }
 }

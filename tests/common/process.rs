@@ -1,5 +1,6 @@
 //! Programs that a test starts: what they print is at hand, and they end when dropped.
 
+use std::fs;
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,6 +52,27 @@ impl Output {
     }
 }
 
+/// A process, to be looked at from outside; `None` once it has ended.
+#[derive(Clone, Copy)]
+pub(crate) struct Id(u32);
+
+impl Id {
+    /// A number of /proc/PID/status, such as "Threads" or "VmRSS" (in kB).
+    pub(crate) fn status(self, name: &str) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Open descriptors.
+    pub(crate) fn descriptors(self) -> Option<u64> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.0)).ok()?;
+        Some(entries.count() as u64)
+    }
+}
+
 impl Program {
     pub(crate) fn start(command: &mut Command) -> Program {
         let name = command.get_program().to_string_lossy().into_owned();
@@ -86,6 +108,11 @@ impl Program {
 
     pub(crate) fn with_stderr<T>(&self, look: impl FnOnce(&str) -> T) -> T {
         self.stderr.with(look)
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> Id {
+        Id(self.child.id())
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

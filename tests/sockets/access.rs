@@ -4,7 +4,7 @@ use brooklet::config::{Access, Key, Network};
 use brooklet::{Config, Server};
 
 use crate::client::{Client, server, wait_until};
-use crate::resources::Process;
+use crate::common::Brooklet;
 
 const REFUSED_PUBLISH: (&str, &str) = ("error", "NetStream.Publish.Denied");
 const REFUSED_PLAY: (&str, &str) = ("error", "NetStream.Play.Failed");
@@ -191,7 +191,7 @@ fn no_key_is_ever_printed() {
 
     let users = format!("bob:{}", KEYS[3]);
     let own = format!("live/own={}", KEYS[2]);
-    let process = Process::start(&[
+    let server = Brooklet::start(&[
         "--log",
         "trace",
         "--publish-key",
@@ -203,7 +203,7 @@ fn no_key_is_ever_printed() {
         "--publish-user",
         &users,
     ]);
-    let address = process.address;
+    let address = server.address();
     let mut count = 0;
     for key in KEYS.into_iter().chain(["s3crte-one"]) {
         for (app, name) in [
@@ -239,9 +239,9 @@ fn no_key_is_ever_printed() {
         }
     }
     wait_until("all are gone from the log", || {
-        process.printed().matches(" disconnected: ").count() >= count
+        server.printed().matches(" disconnected: ").count() >= count
     });
-    let printed = process.printed();
+    let printed = server.printed();
     for line in printed.lines() {
         assert!(!line.contains("s3c"), "{line}");
     }

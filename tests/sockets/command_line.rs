@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, Output};
 
-use crate::client::{Client, wait_until};
-use crate::resources::Process;
+use crate::client::Client;
+use crate::common::Brooklet;
 
 fn brooklet(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
@@ -53,26 +53,13 @@ fn help_and_version_are_printed() {
 
 #[test]
 fn a_signal_ends_it_with_exit_code_0_while_a_stream_runs() {
-    for signal in ["-TERM", "-INT"] {
-        let mut process = Process::start(&[]);
-        let mut publisher = Client::publishing(process.address, "live", "door");
-        let mut player = Client::playing(process.address, "live", "door");
+    for signal in ["TERM", "INT"] {
+        let server = Brooklet::start(&[]);
+        let mut publisher = Client::publishing(server.address(), "live", "door");
+        let mut player = Client::playing(server.address(), "live", "door");
         publisher.send_headers();
         publisher.send_picture(1, 0, true, 5_000);
         player.wait_for_media();
-        let pid = process.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        let mut status = None;
-        wait_until("it has ended", || {
-            status = process.child.try_wait().unwrap();
-            status.is_some()
-        });
-        assert_eq!(status.unwrap().code(), Some(0));
+        server.stop_by(signal);
     }
 }

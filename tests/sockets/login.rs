@@ -8,7 +8,7 @@ use brooklet::{Config, Server};
 use md5::{Digest, Md5};
 
 use crate::client::{Client, server, wait_until};
-use crate::resources::Process;
+use crate::common::Brooklet;
 
 fn users(users: &[&str]) -> Access {
     Access {
@@ -265,20 +265,20 @@ fn a_key_or_password_in_the_url_makes_the_question_unnecessary() {
 
 #[test]
 fn a_login_is_no_warning_and_leaves_no_secret_in_the_log() {
-    let process = Process::start(&["--log", "trace", "--publish-user", "bob:pw"]);
-    let mut publisher = BOB.log_in(process.address);
+    let server = Brooklet::start(&["--log", "trace", "--publish-user", "bob:pw"]);
+    let mut publisher = BOB.log_in(server.address());
     publisher.publish("door");
     assert_eq!(publisher.wait_for_status().1, "NetStream.Publish.Start");
     let wrong = Person {
         password: "guess",
         ..BOB
     };
-    let answer = wrong.answer(Ipv4Addr::LOCALHOST, process.address);
-    wrong.refusal(Ipv4Addr::LOCALHOST, process.address, &answer);
+    let answer = wrong.answer(Ipv4Addr::LOCALHOST, server.address());
+    wrong.refusal(Ipv4Addr::LOCALHOST, server.address(), &answer);
     wait_until("all but the publisher are gone from the log", || {
-        process.printed().matches(" disconnected: ").count() == 5
+        server.printed().matches(" disconnected: ").count() == 5
     });
-    let printed = process.printed();
+    let printed = server.printed();
     let warnings: Vec<_> = printed
         .lines()
         .filter(|line| line.contains(" warn "))

@@ -1,7 +1,9 @@
 //! The server over real sockets on loopback: command flows, lifecycles, limits.
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod access;
-mod client;
 mod command_line;
 mod handlers;
 mod independent_client;
@@ -13,3 +15,5 @@ mod publishers;
 mod resources;
 mod shutdown;
 mod slow_players;
+
+use common::client;

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
-use crate::resources::Process;
+use crate::common::Brooklet;
 
 /// Publishes pictures in real time, with the time since `start` in each. Gives the client back:
 /// closed with unread input it would reset the connection, and its last picture could be lost.
@@ -39,9 +39,9 @@ fn latencies(mut player: Client, start: Instant, pictures: u32) -> Vec<u32> {
 
 /// Good players beside slow ones, for some seconds; returns the median and 99th percentile of
 /// the good ones' latency.
-fn run(process: &Process, seconds: u32, with_slow: bool) -> (u32, u32) {
+fn run(server: &Brooklet, seconds: u32, with_slow: bool) -> (u32, u32) {
     const PICTURE: usize = 16_000;
-    let address = process.address;
+    let address = server.address();
     let publisher = Client::publishing(address, "live", "door");
     let good: Vec<_> = (0..3)
         .map(|_| Client::playing(address, "live", "door"))
@@ -86,35 +86,35 @@ fn run(process: &Process, seconds: u32, with_slow: bool) -> (u32, u32) {
 #[test]
 #[ignore = "needs half a minute of real time"]
 fn the_other_players_lose_nothing_and_are_not_delayed() {
-    let process = Process::start(&["--memory", "8M"]);
-    let alone = run(&process, 12, false);
-    let beside = run(&process, 14, true);
+    let server = Brooklet::start(&["--memory", "8M"]);
+    let alone = run(&server, 12, false);
+    let beside = run(&server, 14, true);
     println!("latency in us, median and 99th: {alone:?} alone, {beside:?} beside slow players");
 }
 
 #[test]
 #[ignore = "needs a minute of real time"]
 fn two_stalled_players_for_a_minute_do_not_grow_the_server() {
-    let process = Process::start(&[]);
-    let address = process.address;
+    let server = Brooklet::start(&[]);
+    let address = server.address();
     let publisher = Client::publishing(address, "live", "door");
     let good = Client::playing(address, "live", "door");
     let stalled: Vec<_> = (0..2)
         .map(|_| Client::playing(address, "live", "door"))
         .collect();
-    let before = process.status("VmRSS");
+    let before = server.status("VmRSS");
     let start = Instant::now();
     // 8 Mbit/s.
     let publisher = thread::spawn(move || publish(publisher, start, 60, 33_333));
     let good = thread::spawn(move || latencies(good, start, 60 * 30));
     let mut most = 0;
     while !publisher.is_finished() {
-        most = most.max(process.status("VmRSS"));
+        most = most.max(server.status("VmRSS"));
         thread::sleep(Duration::from_millis(500));
     }
     let _publisher = publisher.join().unwrap();
     let latencies = good.join().unwrap();
-    let after = process.status("VmRSS");
+    let after = server.status("VmRSS");
     println!("resident: {before} kB before, {most} kB at most, {after} kB after 60 s");
     println!(
         "the good player's latency: median {} us",

@@ -85,6 +85,10 @@ impl<'a> Encoder<'a> {
             Value::Undefined => self.byte(marker::UNDEFINED),
             Value::Date(ms) => self.date(*ms),
             Value::XmlDocument(text) => self.byte(marker::XML_DOCUMENT).long_text(text),
+            Value::ByteArray(_) => {
+                super::emit_avmplus(value, self.out);
+                self
+            }
         }
     }
 

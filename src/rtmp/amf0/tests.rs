@@ -154,7 +154,7 @@ fn errors_say_what_came_and_what_was_expected() {
         (b"\x09", "amf0 marker 0x09 at byte 0, expected a value"),
         (b"\x04", "amf0 marker 0x04 at byte 0, expected a value"),
         (b"\x05\x12", "amf0 marker 0x12 at byte 1, expected a value"),
-        (b"\x11\x04\x01", "amf3 value at byte 0, expected amf0"),
+        (b"\x11\x12", "amf3 marker 0x12 at byte 1, expected a value"),
     ];
     for (bytes, message) in rows {
         let error = parse(bytes, MissingEnd::Refused).unwrap_err();

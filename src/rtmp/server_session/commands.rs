@@ -1,7 +1,7 @@
 //! The commands of a client (7.2), each with its reply or event.
 
 use super::event::{Connect, Event, MediaKind};
-use super::{MessageStream, Phase, Role, ServerSession};
+use super::{Dialect, MessageStream, Phase, Role, ServerSession};
 use crate::rtmp::Error;
 use crate::rtmp::amf0::Value;
 use crate::rtmp::chunk_reader::PayloadSource;
@@ -21,7 +21,11 @@ impl<S: PayloadSource> ServerSession<S> {
         if self.phase == Phase::Handshaken && command.name == "connect" {
             self.phase = Phase::Connecting { transaction_id };
             let connect = Connect::parse(&command.object);
-            self.can_reconnect = connect.can_reconnect();
+            let encoding = command.object.property("objectEncoding");
+            self.dialect = Dialect {
+                is_amf3: encoding.and_then(Value::as_f64) == Some(3.0),
+                can_reconnect: connect.can_reconnect(),
+            };
             return Ok(Some(Event::Connect(connect)));
         }
         if self.phase != Phase::Connected || command.name == "connect" {

@@ -51,17 +51,21 @@ impl<S: PayloadSource> ServerSession<S> {
             ("level", text("status")),
             ("code", text("NetConnection.Connect.Success")),
             ("description", text("Connection succeeded.")),
-            ("objectEncoding", Value::Number(0.0)),
+            (
+                "objectEncoding",
+                Value::Number(if self.dialect.is_amf3 { 3.0 } else { 0.0 }),
+            ),
         ]);
         let reply = command::result(transaction_id, properties, information);
-        self.command(0, &reply);
+        // In AMF0 whatever was agreed: this is the message that agrees on it.
+        self.message(type_id::COMMAND, chunk_stream_id::COMMAND, 0, &reply.emit());
     }
 
     /// The client must not go on; the caller closes after sending this.
     pub fn refuse_connect(&mut self, code: &str, description: &str) {
         if let Phase::Connecting { transaction_id } = self.phase {
             let reply = command::error(transaction_id, code, description);
-            self.command(0, &reply);
+            self.message(type_id::COMMAND, chunk_stream_id::COMMAND, 0, &reply.emit());
         }
     }
 
@@ -146,16 +150,18 @@ impl<S: PayloadSource> ServerSession<S> {
     /// Tells the client that the server stops; one that knows how is asked to come again, which
     /// it does once the server is back (E2, "Reconnect Request").
     pub fn shut_down(&mut self) {
-        let (level, code) = if self.can_reconnect {
-            ("status", "NetConnection.Connect.ReconnectRequest")
+        let status = if self.dialect.can_reconnect {
+            reconnect_request()
         } else {
-            ("error", "NetConnection.Connect.AppShutdown")
+            let code = "NetConnection.Connect.AppShutdown";
+            command::call("onStatus", info("error", code, SHUTTING_DOWN))
         };
-        let status = command::call(
-            "onStatus",
-            info(level, code, "The server is shutting down."),
-        );
         self.command(0, &status);
+    }
+
+    /// How the client wants to be spoken to.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Asks the client for a sign of life (6.2).
@@ -179,8 +185,8 @@ impl<S: PayloadSource> ServerSession<S> {
     }
 
     fn send(&mut self, chunk_stream_id: u8, message_stream_id: u32, command: &Command) {
-        let body = command.emit();
-        self.message(type_id::COMMAND, chunk_stream_id, message_stream_id, &body);
+        let (type_id, body) = self.dialect.emit(command);
+        self.message(type_id, chunk_stream_id, message_stream_id, &body);
     }
 
     pub(super) fn user_control(&mut self, control: UserControl) {
@@ -200,27 +206,79 @@ impl<S: PayloadSource> ServerSession<S> {
     }
 }
 
-/// What a player is told when its stream has ended: each of the three is waited for by somebody.
-pub fn end_of_stream(message_stream_id: u32) -> Vec<u8> {
+/// How a client wants to be spoken to, by what it said in connect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dialect {
+    /// In AMF3 (objectEncoding 3).
+    pub is_amf3: bool,
+    /// It understands the request to connect anew (capsEx).
+    pub can_reconnect: bool,
+}
+
+impl Dialect {
+    /// What nearly everybody speaks.
+    pub const AMF0: Dialect = Dialect {
+        is_amf3: false,
+        can_reconnect: false,
+    };
+
+    /// Message type and payload of a command.
+    fn emit(self, command: &Command) -> (u8, Vec<u8>) {
+        if self.is_amf3 {
+            (type_id::COMMAND_AMF3, command.emit_amf3())
+        } else {
+            (type_id::COMMAND, command.emit())
+        }
+    }
+}
+
+/// Why a player's stream is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Its publisher is gone for good.
+    Unpublished,
+    /// The server stops.
+    ShuttingDown,
+}
+
+const SHUTTING_DOWN: &str = "The server is shutting down.";
+
+fn reconnect_request() -> Command {
+    let code = "NetConnection.Connect.ReconnectRequest";
+    command::call("onStatus", info("status", code, SHUTTING_DOWN))
+}
+
+/// What a player is told when its stream is over: each of the messages is waited for by somebody.
+pub fn end_of_stream(message_stream_id: u32, dialect: Dialect, over: Over) -> Vec<u8> {
     let writer = ChunkWriter::with_announced_chunk_size();
     let mut out = Vec::new();
-    writer.write_control(
-        &Control::User(UserControl::StreamEof(message_stream_id)),
-        &mut out,
-    );
+    let send = |chunk_stream_id, message_stream_id, command: &Command, out: &mut Vec<u8>| {
+        let (type_id, body) = dialect.emit(command);
+        let header = MessageHeader {
+            chunk_stream_id,
+            timestamp: 0,
+            len: 0,
+            type_id,
+            message_stream_id,
+        };
+        writer.write(header, &body, out);
+    };
+    if over == Over::ShuttingDown && dialect.can_reconnect {
+        send(chunk_stream_id::COMMAND, 0, &reconnect_request(), &mut out);
+    }
+    let eof = Control::User(UserControl::StreamEof(message_stream_id));
+    writer.write_control(&eof, &mut out);
     for (code, description) in [
         ("NetStream.Play.UnpublishNotify", "The publisher is gone."),
         ("NetStream.Play.Stop", "The stream has ended."),
     ] {
-        let header = MessageHeader {
-            chunk_stream_id: chunk_stream_id::STATUS,
-            timestamp: 0,
-            len: 0,
-            type_id: type_id::COMMAND,
-            message_stream_id,
-        };
         let status = command::call("onStatus", info("status", code, description));
-        writer.write(header, &status.emit(), &mut out);
+        send(
+            chunk_stream_id::STATUS,
+            message_stream_id,
+            &status,
+            &mut out,
+        );
     }
     out
 }

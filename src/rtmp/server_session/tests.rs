@@ -16,6 +16,7 @@ mod captures;
 mod connect;
 mod control;
 mod counters;
+mod encodings;
 mod limits;
 mod media;
 mod message_streams;

@@ -179,7 +179,10 @@ impl Connection {
         let join = join.unwrap_or(self.shared.config.join);
         let control = self.session.accept_play(message_stream_id, &told);
         let receiver = Receiver {
-            framing: Framing::Rtmp { message_stream_id },
+            framing: Framing::Rtmp {
+                message_stream_id,
+                dialect: self.session.dialect(),
+            },
             join,
             capabilities: capabilities(self.client.connect(), name),
         };

@@ -5,6 +5,15 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use brooklet::live::arena::{Arena, BLOCK_LEN};
+use brooklet::media::aac::AacConfig;
+use brooklet::media::avc::AvcConfig;
+use brooklet::media::codec::VideoCodec;
+use brooklet::media::describe::{describe, describe_audio, describe_video};
+use brooklet::media::hevc::HevcConfig;
+use brooklet::media::keyframe;
+use brooklet::media::picture::Picture;
+use brooklet::media::tag::tracks::{TrackMessage, TrackMessages};
+use brooklet::media::tag::{AudioTag, Kind, Medium, VideoTag};
 use brooklet::rtmp::amf0::{self, MissingEnd, Value};
 use brooklet::rtmp::chunk::{self, chunk_stream_id};
 use brooklet::rtmp::chunk_reader::{
@@ -178,6 +187,26 @@ pub fn amf0(data: &[u8]) {
     let _ = Command::parse(data);
 }
 
+/// A value in AMF3. What it decodes to is written, in AMF3 and in AMF0, and reads back the same.
+pub fn amf3(data: &[u8]) {
+    let avmplus = [&[0x11], data].concat();
+    let mut decoder = amf0::Decoder::new(&avmplus);
+    let value = match decoder.next_value() {
+        Ok(Some(value)) => value,
+        Ok(None) => unreachable!("there is a marker"),
+        Err(error) => {
+            assert!(!error.to_string().contains(char::is_control), "{error:?}");
+            return;
+        }
+    };
+    let mut again = Vec::new();
+    amf0::emit_avmplus(&value, &mut again);
+    for bytes in [again, emit(std::slice::from_ref(&value))] {
+        let read = amf0::parse(&bytes, MissingEnd::Refused).expect("what was emitted parses");
+        assert_eq!(emit(&read), emit(std::slice::from_ref(&value)));
+    }
+}
+
 fn emit(values: &[Value]) -> Vec<u8> {
     let mut bytes = Vec::new();
     values.iter().for_each(|value| value.emit(&mut bytes));
@@ -208,6 +237,206 @@ pub fn metadata(data: &[u8]) {
         assert_eq!(name, "onMetaData");
         assert_eq!(made[14..18], (safe.len() as u32).to_be_bytes());
         assert_eq!(rtmp_metadata::for_players(safe, has_audio, has_video), made);
+    }
+}
+
+// Media.
+
+/// How many beginnings of a payload are read: headers end before that.
+const BEGINNINGS: usize = 128;
+
+/// The first byte's lowest bit: the rest is the payload of an audio message, or else of a video
+/// message.
+///
+/// Whatever of the payload is there, its header reads the same once it is there; what is rewritten
+/// for players reads as what came.
+pub fn tag(data: &[u8]) {
+    let Some((&first, payload)) = data.split_first() else {
+        return;
+    };
+    if first & 1 == 1 {
+        audio_tag(payload);
+        assert_eq!(
+            describe(None, Some(payload)),
+            describe_audio(payload).unwrap_or_default()
+        );
+    } else {
+        video_tag(payload);
+        assert_eq!(
+            describe(Some(payload), None),
+            describe_video(payload).unwrap_or_default()
+        );
+    }
+    for medium in [Medium::Audio, Medium::Video] {
+        tracks(medium, payload);
+    }
+    configurations(payload);
+    frames(payload);
+}
+
+/// What players get of a message are messages of one track each, hardly longer than what came,
+/// and in the form in which they stay.
+fn tracks(medium: Medium, payload: &[u8]) {
+    let split = |payload: &[u8]| -> Vec<(TrackMessage, Vec<u8>)> {
+        let parts = std::iter::once(payload);
+        TrackMessages::new(medium, parts.clone())
+            .map(|message| {
+                let bytes = match &message.rewrite {
+                    Some(rewrite) => rewrite.apply(parts.clone()).collect::<Vec<_>>().concat(),
+                    None => payload.to_vec(),
+                };
+                (message, bytes)
+            })
+            .collect()
+    };
+    for (message, bytes) in split(payload) {
+        assert!(bytes.len() <= payload.len() + 8);
+        let again = split(&bytes);
+        let [(same, same_bytes)] = again.as_slice() else {
+            panic!("{} messages of {bytes:X?}", again.len())
+        };
+        assert_eq!(*same_bytes, bytes);
+        assert_eq!(
+            (same.kind, same.track_id, same.four_cc, same.mod_ex_len),
+            (
+                message.kind,
+                message.track_id,
+                message.four_cc,
+                message.mod_ex_len
+            )
+        );
+        assert!(same.is_keyframe || !message.is_keyframe);
+    }
+}
+
+fn video_tag(payload: &[u8]) {
+    let text = describe_video(payload);
+    let tag = match VideoTag::parse(payload) {
+        Ok(tag) => tag,
+        Err(error) => {
+            assert!(!error.to_string().contains(char::is_control), "{error:?}");
+            assert_eq!(text, None);
+            beginnings(payload).for_each(|part| drop(VideoTag::parse(part)));
+            return;
+        }
+    };
+    assert!(tag.body_offset <= payload.len());
+    assert_eq!(text.is_some(), tag.codec.is_some());
+    assert!(tag.kind == Kind::Frames || !tag.is_keyframe);
+    for part in beginnings(payload) {
+        let read = VideoTag::parse(part);
+        if part.len() >= tag.body_offset {
+            let read = read.expect("the header is there");
+            assert!(is_kind_of_beginning(read.kind, tag.kind));
+            assert!(tag.is_keyframe || !read.is_keyframe);
+            let (kind, is_keyframe) = (tag.kind, tag.is_keyframe);
+            let read = VideoTag {
+                kind,
+                is_keyframe,
+                ..read
+            };
+            assert_eq!(read, tag, "{} bytes", part.len());
+        }
+    }
+
+    let mut rewritten = payload.to_vec();
+    rewritten[0] = tag.first_byte_for_players(payload[0]);
+    assert_eq!(
+        payload[0] & 0x8F,
+        rewritten[0] & 0x8F,
+        "more than the frame type"
+    );
+    assert_eq!(VideoTag::parse(&rewritten), Ok(tag));
+    assert_eq!(tag.first_byte_for_players(rewritten[0]), rewritten[0]);
+    let frame_type = rewritten[0] >> 4 & 7;
+    assert_ne!(frame_type, 0);
+    if tag.kind == Kind::Frames {
+        assert_eq!(matches!(frame_type, 1 | 4), tag.is_keyframe);
+    }
+}
+
+fn audio_tag(payload: &[u8]) {
+    let text = describe_audio(payload);
+    let tag = match AudioTag::parse(payload) {
+        Ok(tag) => tag,
+        Err(error) => {
+            assert!(!error.to_string().contains(char::is_control), "{error:?}");
+            assert_eq!(text, None);
+            beginnings(payload).for_each(|part| drop(AudioTag::parse(part)));
+            return;
+        }
+    };
+    assert!(tag.body_offset <= payload.len());
+    assert_eq!(text.is_some(), tag.codec.is_some());
+    assert_eq!(tag.codec.is_none(), payload.is_empty());
+    for part in beginnings(payload) {
+        let read = AudioTag::parse(part);
+        if part.len() >= tag.body_offset {
+            let read = read.expect("the header is there");
+            assert!(is_kind_of_beginning(read.kind, tag.kind));
+            let kind = tag.kind;
+            assert_eq!(AudioTag { kind, ..read }, tag, "{} bytes", part.len());
+        }
+    }
+}
+
+fn beginnings(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+    (0..payload.len().min(BEGINNINGS)).map(|len| &payload[..len])
+}
+
+/// A sequence header that is cut may be none any more; everything else stays what it is.
+fn is_kind_of_beginning(part: Kind, whole: Kind) -> bool {
+    part == whole || (part, whole) == (Kind::InvalidSequenceHeader, Kind::SequenceHeader)
+}
+
+/// The bodies of sequence headers, tried at the payload's beginning too: the fuzzer gets there
+/// sooner without a header in front.
+fn configurations(payload: &[u8]) {
+    for start in [0, 1, 2, 5].into_iter().filter(|at| *at <= payload.len()) {
+        let body = &payload[start..];
+        let avc = AvcConfig::parse(body).map(|config| {
+            assert!((1..=4).contains(&config.nal_length_size));
+            config.picture
+        });
+        let hevc = HevcConfig::parse(body).map(|config| {
+            assert!((1..=4).contains(&config.nal_length_size));
+            config.picture
+        });
+        for picture in [&avc, &hevc].into_iter().filter_map(|p| p.clone().ok()?) {
+            assert!(picture.width > 0 && picture.height > 0);
+            let rate = picture.frame_rate.unwrap_or(25.0);
+            assert!(rate > 0.0 && rate <= 1000.0, "{rate}");
+        }
+        for part in beginnings(body) {
+            same_or_none(AvcConfig::parse(part).ok().and_then(|c| c.picture), &avc);
+            same_or_none(HevcConfig::parse(part).ok().and_then(|c| c.picture), &hevc);
+        }
+        let _ = HevcConfig::is_disguised(body);
+        match AacConfig::parse(body) {
+            Ok(config) => {
+                assert!(config.sample_rate > 0 && config.output_sample_rate > 0);
+                assert_ne!(config.channels, Some(0));
+            }
+            Err(error) => assert!(!error.to_string().contains(char::is_control)),
+        }
+    }
+}
+
+/// What the beginning of a configuration tells is not taken back by the rest.
+fn same_or_none<E>(part: Option<Picture>, whole: &Result<Option<Picture>, E>) {
+    if part.is_some() {
+        assert!(matches!(whole, Ok(whole) if *whole == part));
+    }
+}
+
+/// A frame that is a keyframe by its beginning is one as a whole.
+fn frames(payload: &[u8]) {
+    use VideoCodec::*;
+    for codec in [H264, Hevc, Vvc, Av1, Vp8, Vp9, Screen] {
+        let whole = keyframe::is_keyframe(codec, payload);
+        for part in beginnings(payload) {
+            assert!(whole || !keyframe::is_keyframe(codec, part), "{codec}");
+        }
     }
 }
 

@@ -122,7 +122,7 @@ fn a_player_that_stops_is_heard() {
 #[test]
 fn the_end_of_a_stream_is_said_in_three_ways() {
     let mut scenario = Scenario::playing();
-    scenario.read(&end_of_stream(1));
+    scenario.read(&end_of_stream(1, Dialect::default(), Over::Unpublished));
     assert_eq!(
         scenario.replies(),
         [

@@ -1,0 +1,238 @@
+//! A stream through a server under attack, of which nothing may be lost.
+//!
+//! The publisher sends messages whose every byte follows from their number; the player
+//! computes each one again and compares: from its join on all of them, each once, in order, with
+//! intact bytes and timestamps.
+
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use brooklet::rtmp::message::type_id;
+
+use crate::common::client::{AAC_HEADER, AVC_HEADER, Client, DEADLINE, Message};
+
+/// Between two messages, which are pictures and sound by turns.
+const STEP: Duration = Duration::from_millis(10);
+
+/// Messages from one keyframe to the next: half a second.
+const GOP: u64 = 50;
+
+/// Timestamp of the first message.
+const START: u32 = 1_000;
+
+/// How much the stream is.
+#[derive(Clone, Copy)]
+pub(crate) struct Load {
+    keyframe_len: usize,
+    picture_len: usize,
+}
+
+impl Load {
+    /// 300 kbit/s: a few blocks of memory, whatever the others do.
+    pub(crate) const LIGHT: Load = Load {
+        keyframe_len: 3_000,
+        picture_len: 500,
+    };
+
+    /// 11 Mbit/s: a player that doesn't read is behind soon.
+    pub(crate) const HEAVY: Load = Load {
+        keyframe_len: 80_000,
+        picture_len: 25_000,
+    };
+
+    /// Type, timestamp and payload of a message.
+    fn message(self, number: u64) -> (u8, u32, Vec<u8>) {
+        let timestamp = START + (number * STEP.as_millis() as u64) as u32;
+        let is_keyframe = number % GOP == 0;
+        let (type_id, len, mut payload) = if number % 2 == 1 {
+            (type_id::AUDIO, 100, vec![0xAF, 1])
+        } else if is_keyframe {
+            let nal_len = (self.keyframe_len - 9) as u32;
+            let mut payload = vec![0x17, 1, 0, 0, 0];
+            payload.extend(nal_len.to_be_bytes());
+            payload.push(0x65);
+            (type_id::VIDEO, self.keyframe_len, payload)
+        } else {
+            let nal_len = (self.picture_len - 9) as u32;
+            let mut payload = vec![0x27, 1, 0, 0, 0];
+            payload.extend(nal_len.to_be_bytes());
+            payload.push(0x41);
+            (type_id::VIDEO, self.picture_len, payload)
+        };
+        payload.extend((number as u32).to_be_bytes());
+        let missing = len - payload.len();
+        let offset = number as usize * 97 % 65_536;
+        payload.extend_from_slice(&PATTERN[offset..offset + missing]);
+        (type_id, timestamp, payload)
+    }
+}
+
+/// Bytes without a pattern, of which each message has another stretch.
+static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut state = 0x1234_5678_u32;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as u8
+    };
+    (0..192 * 1024).map(|_| next()).collect()
+});
+
+/// See the module's documentation.
+pub(crate) struct Canary {
+    sent: Arc<AtomicU64>,
+    received: Arc<AtomicU64>,
+    is_over: Arc<AtomicBool>,
+    player_socket: TcpStream,
+    publisher: Option<JoinHandle<()>>,
+    player: Option<JoinHandle<()>>,
+}
+
+/// App and name of the canary's stream.
+pub(crate) const STREAM: (&str, &str) = ("live", "canary");
+
+impl Canary {
+    /// Starts to publish and to play.
+    pub(crate) fn start(server: SocketAddr, load: Load) -> Canary {
+        let player = Client::playing(server, STREAM.0, STREAM.1);
+        let publisher = Client::publishing(server, STREAM.0, STREAM.1);
+        let player_socket = player.socket().try_clone().unwrap();
+        let sent = Arc::<AtomicU64>::default();
+        let received = Arc::<AtomicU64>::default();
+        let is_over = Arc::<AtomicBool>::default();
+        let publisher = {
+            let (sent, is_over) = (Arc::clone(&sent), Arc::clone(&is_over));
+            thread::spawn(move || publish(publisher, load, &sent, &is_over))
+        };
+        let player = {
+            let (received, is_over) = (Arc::clone(&received), Arc::clone(&is_over));
+            thread::spawn(move || play(player, load, &received, &is_over))
+        };
+        let mut canary = Canary {
+            sent,
+            received,
+            is_over,
+            player_socket,
+            publisher: Some(publisher),
+            player: Some(player),
+        };
+        canary.verdict(10);
+        canary
+    }
+
+    /// Waits until `more` messages that aren't sent yet have arrived; fails if anything was
+    /// wrong with any message so far. Returns how many have arrived in all.
+    pub(crate) fn verdict(&mut self, more: u64) -> u64 {
+        let goal = self.sent.load(Ordering::Relaxed) + more;
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let received = self.received.load(Ordering::Relaxed);
+            if self.player.as_ref().is_none_or(JoinHandle::is_finished) {
+                let player = self
+                    .player
+                    .take()
+                    .expect("nobody has asked since it failed");
+                match player.join() {
+                    Ok(()) => panic!("the canary's player ended by itself"),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            if received >= goal {
+                return received;
+            }
+            let sent = self.sent.load(Ordering::Relaxed);
+            assert!(
+                Instant::now() < deadline,
+                "the canary starves: {received} messages of {sent} arrived, waited for {goal}"
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Canary {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        let _ = self.player_socket.shutdown(Shutdown::Both);
+        for thread in [self.publisher.take(), self.player.take()]
+            .into_iter()
+            .flatten()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn publish(mut client: Client, load: Load, sent: &AtomicU64, is_over: &AtomicBool) {
+    client.send_message(type_id::VIDEO, 1, START, AVC_HEADER);
+    client.send_message(type_id::AUDIO, 1, START, AAC_HEADER);
+    let began = Instant::now();
+    for number in 0.. {
+        let due = STEP * number as u32;
+        // The pace of the media.
+        thread::sleep(due.saturating_sub(began.elapsed()));
+        if is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        let (type_id, timestamp, payload) = load.message(number);
+        sent.store(number + 1, Ordering::Relaxed);
+        client.send_message(type_id, 1, timestamp, &payload);
+    }
+}
+
+fn play(mut client: Client, load: Load, received: &AtomicU64, is_over: &AtomicBool) {
+    let mut next = || loop {
+        match client.next() {
+            Some(message) if matches!(message.type_id, type_id::AUDIO | type_id::VIDEO) => {
+                return Some(message);
+            }
+            Some(_) => {}
+            None => {
+                let is_over = is_over.load(Ordering::Relaxed);
+                assert!(is_over, "the canary's player was disconnected");
+                return None;
+            }
+        }
+    };
+    for header in [AVC_HEADER, AAC_HEADER] {
+        let Some(message) = next() else { return };
+        assert_eq!(message.payload, header, "the canary's headers come first");
+    }
+    // It starts at a keyframe: the first one, unless that was read together with the next.
+    let Some(first) = next() else { return };
+    assert!(
+        first.is_keyframe(),
+        "the canary's player starts at a keyframe"
+    );
+    let joined_at = u64::from((first.timestamp - START) / STEP.as_millis() as u32);
+    check(&first, joined_at, load);
+    for number in joined_at + 1.. {
+        let Some(message) = next() else { return };
+        check(&message, number, load);
+        received.store(number + 1, Ordering::Relaxed);
+    }
+}
+
+fn check(message: &Message, number: u64, load: Load) {
+    let (type_id, timestamp, payload) = load.message(number);
+    let came = (message.type_id, message.timestamp, message.payload.len());
+    assert_eq!(
+        came,
+        (type_id, timestamp, payload.len()),
+        "type, timestamp and length of the canary's message {number}"
+    );
+    // Not assert_eq: nobody wants to read 25,000 numbers.
+    let damaged = message
+        .payload
+        .iter()
+        .zip(&payload)
+        .position(|(a, b)| a != b);
+    assert_eq!(
+        damaged, None,
+        "byte of the canary's message {number} that isn't what was sent"
+    );
+}

@@ -1,0 +1,260 @@
+//! A case: a server process with its canary, looked at before, during and after an attack.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::canary::{Canary, Load};
+use crate::common::client::DEADLINE;
+use crate::common::{Brooklet, process};
+
+/// Memory for media in each case that doesn't choose another, in MiB.
+const MEMORY: u64 = 8;
+
+/// What a connection may cost, in kB.
+const PER_CONNECTION: u64 = 24;
+
+/// What the rest of the server may cost, in kB.
+const REST: u64 = 3 * 1024;
+
+/// What the canary has to deliver once the attack is over.
+const MORE: u64 = 20;
+
+/// See the module's documentation.
+pub(crate) struct Case {
+    name: &'static str,
+    /// MiB
+    memory: u64,
+    // Before the server: first the canary is told that it is over.
+    canary: Canary,
+    sampler: Sampler,
+    server: Brooklet,
+    before: Figures,
+}
+
+/// A server's figures at one moment, or the highest of a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// Resident memory in kB.
+    pub(crate) memory: u64,
+    pub(crate) threads: u64,
+    pub(crate) descriptors: u64,
+}
+
+/// What a case has shown.
+pub(crate) struct Shown {
+    pub(crate) before: Figures,
+    pub(crate) during: Figures,
+    pub(crate) after: Figures,
+    pub(crate) log: String,
+}
+
+impl Case {
+    /// A server with these options besides those that all cases have.
+    pub(crate) fn start(name: &'static str, options: &[&str]) -> Case {
+        Case::start_with(name, MEMORY, Load::LIGHT, options)
+    }
+
+    /// The same with another amount of memory, in MiB, and another canary.
+    pub(crate) fn start_with(
+        name: &'static str,
+        memory: u64,
+        load: Load,
+        options: &[&str],
+    ) -> Case {
+        let size = format!("{memory}M");
+        // A case is about one thing; the limits on connections have cases of their own.
+        let common = [
+            "--memory",
+            &size,
+            "--max-connections=4000",
+            "--max-per-address=4000",
+        ];
+        let options = [&common, options].concat();
+        let server = Brooklet::start_with(&options, |command| {
+            command.env("BROOKLET_MAX_CONNECT_RATE", "100000");
+        });
+        let canary = Canary::start(server.address(), load);
+        let before = Figures::of(server.id()).expect("the server runs");
+        Case {
+            name,
+            memory,
+            canary,
+            sampler: Sampler::start(server.id()),
+            server,
+            before,
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    pub(crate) fn before(&self) -> Figures {
+        self.before
+    }
+
+    /// The figures at this moment.
+    pub(crate) fn now(&self) -> Figures {
+        Figures::of(self.server.id()).expect("the server runs")
+    }
+
+    /// Waits until the log has at least `count` lines with these words.
+    pub(crate) fn wait_for_log(&self, words: &str, count: usize) {
+        self.server.wait_for_log(words, count);
+    }
+
+    /// Waits until as many connections are open as before.
+    pub(crate) fn wait_until_alone(&self) {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let (now, before) = (self.now(), self.before);
+            if (now.threads, now.descriptors) == (before.threads, before.descriptors) {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain until threads and descriptors are back: {now:?} after {before:?}"
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Judges: to be called when the attackers are gone, of whom there were at most
+    /// `connections` at a time.
+    pub(crate) fn finish(mut self, connections: u64) -> Shown {
+        let Case { name, before, .. } = self;
+        self.wait_until_alone();
+        let messages = self.canary.verdict(MORE);
+        let after = self.now();
+        let during = self.sampler.finish(self.server.id());
+        println!(
+            "{name}: RSS {}/{}/{} kB, threads {}/{}/{}, descriptors {}/{}/{}, \
+             canary {messages} messages",
+            before.memory,
+            during.memory,
+            after.memory,
+            before.threads,
+            during.threads,
+            after.threads,
+            before.descriptors,
+            during.descriptors,
+            after.descriptors,
+        );
+        let allowed = self.memory * 1024 + connections * PER_CONNECTION + REST;
+        let growth = during.memory.saturating_sub(before.memory);
+        assert!(
+            growth <= allowed,
+            "{name}: memory grew by {growth} kB, allowed are {allowed} kB"
+        );
+        assert!(self.server.is_running());
+        let log = self.server.log();
+        check_log(&log);
+        Shown {
+            before,
+            during,
+            after,
+            log,
+        }
+    }
+}
+
+impl Shown {
+    /// Fails if more than this is left of what the attack took, in kB.
+    pub(crate) fn memory_is_back_within(&self, allowed: u64) {
+        let left = self.after.memory.saturating_sub(self.before.memory);
+        assert!(
+            left <= allowed,
+            "{left} kB are still in use, allowed are {allowed} kB"
+        );
+    }
+
+    /// Fails if the attack took more than this at a time, in kB.
+    pub(crate) fn memory_grew_at_most(&self, allowed: u64) {
+        let growth = self.during.memory.saturating_sub(self.before.memory);
+        assert!(
+            growth <= allowed,
+            "memory grew by {growth} kB, allowed are {allowed} kB"
+        );
+    }
+}
+
+impl Figures {
+    fn of(server: process::Id) -> Option<Figures> {
+        Some(Figures {
+            memory: server.status("VmRSS")?,
+            threads: server.status("Threads")?,
+            descriptors: server.descriptors()?,
+        })
+    }
+}
+
+/// Keeps the highest number of threads and descriptors; the kernel keeps the memory's.
+struct Sampler {
+    threads: Arc<AtomicU64>,
+    descriptors: Arc<AtomicU64>,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sampler {
+    fn start(server: process::Id) -> Sampler {
+        let threads = Arc::<AtomicU64>::default();
+        let descriptors = Arc::<AtomicU64>::default();
+        let is_over = Arc::<AtomicBool>::default();
+        let sample = {
+            let (threads, descriptors) = (Arc::clone(&threads), Arc::clone(&descriptors));
+            let is_over = Arc::clone(&is_over);
+            move || {
+                while let Some(now) = Figures::of(server) {
+                    threads.fetch_max(now.threads, Ordering::Relaxed);
+                    descriptors.fetch_max(now.descriptors, Ordering::Relaxed);
+                    if is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    thread::sleep(Duration::from_millis(10));
+                }
+            }
+        };
+        Sampler {
+            threads,
+            descriptors,
+            is_over,
+            thread: Some(thread::spawn(sample)),
+        }
+    }
+
+    fn finish(&mut self, server: process::Id) -> Figures {
+        self.is_over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("it only reads numbers");
+        }
+        Figures {
+            memory: server.status("VmHWM").expect("the server runs"),
+            threads: self.threads.load(Ordering::Relaxed),
+            descriptors: self.descriptors.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// No panic, no control characters, and no line that isn't the server's own.
+fn check_log(log: &str) {
+    for line in log.lines() {
+        let is_plain = line.bytes().all(|byte| (0x20..0x7F).contains(&byte));
+        assert!(is_plain, "raw characters in the log: {line:?}");
+        // 2026-01-31 18:05:09.123 info  #17 live/door: ...
+        let level = line.get(24..30).unwrap_or_default();
+        let is_ours = line.starts_with("20")
+            && ["error ", "warn  ", "info  ", "debug ", "trace "].contains(&level);
+        assert!(is_ours, "a line of the log that isn't the server's: {line}");
+        assert!(level != "error ", "an error: {line}");
+    }
+}

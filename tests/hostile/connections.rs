@@ -1,0 +1,127 @@
+//! Many connections: idle ones, refused ones, and ones that come and go.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+
+use crate::case::Case;
+use crate::common::client::{Client, wait_until};
+use crate::wire;
+
+#[test]
+fn five_hundred_idle_connections_come_and_go_without_a_trace() {
+    const CONNECTIONS: u64 = 520;
+    let options = ["--handshake-timeout", "10m", "--command-timeout", "10m"];
+    let case = Case::start("520 idle connections", &options);
+    let idle: Vec<(TcpStream, Option<Client>)> = (0..CONNECTIONS)
+        .map(|number| {
+            let address = case.address();
+            match number % 4 {
+                0 => (wire::connect(address), None),
+                1 => {
+                    let mut socket = wire::connect(address);
+                    socket.write_all(&wire::c0_c1()).unwrap();
+                    (socket, None)
+                }
+                phase => {
+                    let client = if phase == 2 {
+                        Client::handshaken(address)
+                    } else {
+                        Client::connected(address, "live")
+                    };
+                    (client.socket().try_clone().unwrap(), Some(client))
+                }
+            }
+        })
+        .collect();
+    let before = case.before();
+    wait_until("all have a thread", || {
+        case.now().threads == before.threads + CONNECTIONS
+    });
+    assert_eq!(case.now().descriptors, before.descriptors + CONNECTIONS);
+    // Among them another stream finds its place.
+    let mut player = Client::playing(case.address(), "live", "door");
+    let mut publisher = Client::publishing(case.address(), "live", "door");
+    publisher.send_headers();
+    publisher.send_picture(1, 0, true, 100);
+    player.wait_for_media();
+    drop((idle, player, publisher));
+    case.finish(CONNECTIONS + 2);
+}
+
+/// Whether a new connection is served as far as the handshake.
+fn is_accepted(server: SocketAddr) -> Option<TcpStream> {
+    let mut socket = wire::connect(server);
+    socket.write_all(&wire::c0_c1()).ok()?;
+    let mut answer = [0; 3073];
+    socket.read_exact(&mut answer).ok()?;
+    Some(socket)
+}
+
+#[test]
+fn connections_over_the_limit_are_closed_and_cost_nothing() {
+    const MAX: u64 = 40;
+    for option in ["--max-connections", "--max-per-address"] {
+        let max = MAX.to_string();
+        let case = Case::start("connections over the limit", &[option, &max]);
+        let mut accepted = Vec::new();
+        let mut refused = 0;
+        for _ in 0..300 {
+            match is_accepted(case.address()) {
+                Some(socket) => accepted.push(socket),
+                None => refused += 1,
+            }
+        }
+        // The canary has two places. Those who have said nothing yet may have fewer than all.
+        let most = MAX - 2;
+        assert!(
+            (1..=most).contains(&(accepted.len() as u64)),
+            "{}",
+            accepted.len()
+        );
+        assert_eq!(accepted.len() + refused, 300);
+        drop(accepted);
+        case.wait_until_alone();
+        // There is room again.
+        let mut player = Client::playing(case.address(), "live", "door");
+        let mut publisher = Client::publishing(case.address(), "live", "door");
+        publisher.send_headers();
+        publisher.send_picture(1, 0, true, 100);
+        player.wait_for_media();
+        drop((player, publisher));
+        let shown = case.finish(most);
+        assert!(shown.during.threads <= shown.before.threads + most);
+        // Besides those, one that is about to be refused.
+        assert!(shown.during.descriptors <= shown.before.descriptors + most + 1);
+        let per_refusal = shown.log.len() / refused.max(1);
+        assert!(
+            per_refusal < 300,
+            "{per_refusal} bytes of log for each refusal"
+        );
+    }
+}
+
+#[test]
+fn connections_that_come_and_go_as_quickly_as_possible_leave_nothing_behind() {
+    const ROUNDS: usize = 600;
+    let case = Case::start("connection flood", &[]);
+    let address = case.address();
+    thread::scope(|scope| {
+        for attacker in 0..3 {
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let mut socket = wire::connect(address);
+                    if attacker > 0 {
+                        let _ = socket.write_all(&wire::c0_c1());
+                    }
+                    // Every other one ends with a reset; ports in TIME_WAIT are few.
+                    if attacker == 2 || round % 2 == 0 {
+                        wire::reset(&socket);
+                    }
+                }
+            });
+        }
+    });
+    // The backlog holds what the server hasn't come to yet.
+    case.finish(200).memory_is_back_within(2 * 1024);
+}

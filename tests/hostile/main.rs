@@ -1,0 +1,29 @@
+//! Attacks on the running program over real sockets, each while a canary stream runs through it
+//! that must lose nothing.
+//!
+//! Every test is a case with a server process of its own (see [`case`]). At its end the canary
+//! gives its verdict, threads and descriptors are back where they were, memory has stayed within
+//! the bound that the design promises, and every line of the log is one that the server wrote.
+//! `cargo test --test hostile -- --nocapture` shows each case's figures.
+#![cfg(target_os = "linux")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod amf;
+mod assembly;
+mod canary;
+mod case;
+mod commands;
+mod connections;
+mod control_floods;
+mod media_floods;
+mod memory;
+mod names;
+mod peers;
+mod players;
+mod protocols;
+mod slow_loris;
+mod streams;
+mod timestamps;
+mod wire;

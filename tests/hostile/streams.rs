@@ -1,0 +1,96 @@
+//! Many streams, and many publishers for one.
+
+use std::thread;
+
+use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::command::text;
+use brooklet::rtmp::message::type_id;
+
+use crate::case::Case;
+use crate::common::client::Client;
+use crate::wire::{self, message};
+
+#[test]
+fn publishers_that_fight_for_a_name_leave_it_usable() {
+    let case = Case::start("takeover fight", &[]);
+    let address = case.address();
+    let mut player = Client::playing(address, "live", "disputed");
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..30 {
+                    let mut client = Client::connected(address, "live");
+                    client.publish("disputed");
+                    // Nothing is said to one who is replaced before the answer is out.
+                    let answer = std::iter::from_fn(|| client.next()).find_map(|m| m.status());
+                    if answer.is_some_and(|status| status.1 == "NetStream.Publish.Start") {
+                        client.send_headers();
+                        for number in 0..5 {
+                            client.send_picture(number, number * 40, number == 0, 2_000);
+                        }
+                        // Until the other one takes over, or it has had its turn.
+                        wire::flood(client.socket(), &message(type_id::AUDIO, 1, &[]), 20_000);
+                    }
+                }
+            });
+        }
+    });
+    let mut last = wire::publish_again(address, "disputed");
+    last.send_headers();
+    last.send_picture(4_711, 0, true, 2_000);
+    player.wait_for("the last publisher", |m| {
+        m.is_media() && m.number() == 4_711
+    });
+    drop((player, last));
+    let shown = case.finish(4);
+    assert!(
+        shown.log.len() < 200_000,
+        "{} bytes of log",
+        shown.log.len()
+    );
+}
+
+/// Commands that a connection may send at once are limited: so many names per connection.
+const NAMES: usize = 40;
+
+#[test]
+fn streams_that_nobody_keeps_are_forgotten() {
+    let case = Case::start("streams come and go", &[]);
+    let of_many = |command: &str, arguments: &dyn Fn(String) -> Vec<Value>| {
+        for connection in 0..40 {
+            let mut client = Client::connected(case.address(), "live");
+            for number in 0..NAMES {
+                let name = format!("{connection}-{number}-{}", "x".repeat(100));
+                client.send_command(1, command, 3.0, Value::Null, arguments(name));
+                client.send_command(1, "closeStream", 0.0, Value::Null, vec![]);
+            }
+            assert!(wire::is_served(&mut client));
+        }
+    };
+    of_many("publish", &|name| vec![text(&name), text("live")]);
+    of_many("play", &|name| vec![text(&name)]);
+    case.finish(2).memory_is_back_within(1024);
+}
+
+#[test]
+fn streams_that_one_connection_has_ended_cost_nothing() {
+    let case = Case::start("streams ended", &[]);
+    let mut client = Client::connected(case.address(), "live");
+    let mut header = vec![0x17, 0, 0, 0, 0];
+    header.resize(60_000, 1);
+    for number in 0..NAMES {
+        client.publish(&format!("ended{number}"));
+        // As much as a stream remembers for those who join.
+        for track in 0..40 {
+            let mut video = vec![0x96, 0x00];
+            video.extend(b"hvc1");
+            video.push(track);
+            video.resize(60_000, number as u8);
+            client.send(&message(type_id::VIDEO, 1, &video));
+        }
+        client.send_command(1, "closeStream", 0.0, Value::Null, vec![]);
+    }
+    assert!(wire::is_served(&mut client));
+    drop(client);
+    case.finish(1);
+}

@@ -1,0 +1,227 @@
+//! Bytes that no honest client sends, and ways to send them.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::message::type_id;
+
+use crate::common::client::{Client, DEADLINE};
+
+/// Chunk size that [`Client::connected`] has announced.
+const CHUNK_SIZE: usize = 65_536;
+
+/// Event of a User Control message (7.1.7).
+pub(crate) const PING_REQUEST: u16 = 6;
+
+/// A basic header of the shortest form.
+pub(crate) fn basic(format: u8, chunk_stream_id: u32) -> Vec<u8> {
+    let format = format << 6;
+    match chunk_stream_id {
+        0..64 => vec![format | chunk_stream_id as u8],
+        64..320 => vec![format, (chunk_stream_id - 64) as u8],
+        _ => {
+            let [low, high, ..] = (chunk_stream_id - 64).to_le_bytes();
+            vec![format | 1, low, high]
+        }
+    }
+}
+
+/// A chunk header of type 0 with any length.
+pub(crate) fn header(
+    chunk_stream_id: u32,
+    timestamp: u32,
+    len: u32,
+    type_id: u8,
+    message_stream_id: u32,
+) -> Vec<u8> {
+    let mut out = basic(0, chunk_stream_id);
+    out.extend(&timestamp.min(0xFF_FFFF).to_be_bytes()[1..]);
+    out.extend(&len.to_be_bytes()[1..]);
+    out.push(type_id);
+    out.extend(message_stream_id.to_le_bytes());
+    if timestamp >= 0xFF_FFFF {
+        out.extend(timestamp.to_be_bytes());
+    }
+    out
+}
+
+/// A whole message in chunks of the size that was announced.
+pub(crate) fn message(type_id: u8, message_stream_id: u32, payload: &[u8]) -> Vec<u8> {
+    let chunk_stream_id = if type_id == type_id::COMMAND { 3 } else { 6 };
+    let len = payload.len() as u32;
+    let mut out = header(chunk_stream_id, 0, len, type_id, message_stream_id);
+    for (index, chunk) in payload.chunks(CHUNK_SIZE).enumerate() {
+        if index > 0 {
+            out.extend(basic(3, chunk_stream_id));
+        }
+        out.extend(chunk);
+    }
+    out
+}
+
+/// A protocol control message with any body.
+pub(crate) fn control(type_id: u8, body: &[u8]) -> Vec<u8> {
+    [header(2, 0, body.len() as u32, type_id, 0), body.to_vec()].concat()
+}
+
+pub(crate) fn set_chunk_size(size: u32) -> Vec<u8> {
+    control(type_id::SET_CHUNK_SIZE, &size.to_be_bytes())
+}
+
+pub(crate) fn user_control(event: u16, data: &[u8]) -> Vec<u8> {
+    let body = [&event.to_be_bytes(), data].concat();
+    control(type_id::USER_CONTROL, &body)
+}
+
+/// The payload of a command whose values after the transaction id are any bytes.
+pub(crate) fn command(name: &str, transaction_id: f64, rest: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    Value::String(name.to_owned()).emit(&mut out);
+    Value::Number(transaction_id).emit(&mut out);
+    out.extend(rest);
+    out
+}
+
+/// The payload of `onMetaData` whose properties are any bytes.
+pub(crate) fn metadata(rest: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    Value::String("@setDataFrame".to_owned()).emit(&mut out);
+    Value::String("onMetaData".to_owned()).emit(&mut out);
+    out.extend(rest);
+    out
+}
+
+/// Whether the server still answers this client; otherwise it has hung up.
+pub(crate) fn is_served(client: &mut Client) -> bool {
+    const TRANSACTION: f64 = 4711.0;
+    client.send_command(0, "releaseStream", TRANSACTION, Value::Null, vec![]);
+    while let Some(message) = client.next() {
+        let is_answer = message
+            .command()
+            .is_some_and(|command| command.transaction_id == TRANSACTION);
+        if is_answer {
+            return true;
+        }
+    }
+    false
+}
+
+/// How a flood ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flooded {
+    /// Everything was taken.
+    Taken,
+    /// The server hung up.
+    Closed,
+    /// The server reads no more, since nobody reads its replies.
+    Stalled,
+}
+
+/// Sends a piece again and again until `len` bytes are out, the server hangs up, or takes no
+/// more. What the server says is not read.
+pub(crate) fn flood(mut socket: &TcpStream, piece: &[u8], len: usize) -> Flooded {
+    /// A server that reads at all takes something in this time.
+    const PATIENCE: Duration = Duration::from_millis(300);
+
+    let pieces = piece.repeat((32_768 / piece.len()).max(1));
+    socket.set_write_timeout(Some(PATIENCE)).unwrap();
+    let mut sent = 0;
+    while sent < len {
+        // A piece that was cut off may go on where it was.
+        let offset = sent % pieces.len();
+        match socket.write(&pieces[offset..]) {
+            Ok(written) => sent += written,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return Flooded::Stalled;
+            }
+            Err(_) => return Flooded::Closed,
+        }
+    }
+    Flooded::Taken
+}
+
+/// The same while the server's replies are read and thrown away.
+pub(crate) fn flood_reading(socket: &TcpStream, piece: &[u8], len: usize) -> Flooded {
+    let replies = socket.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut replies = &replies;
+            let mut buffer = [0; 16_384];
+            while let Ok(1..) = replies.read(&mut buffer) {}
+        });
+        let flooded = flood(socket, piece, len);
+        let _ = socket.shutdown(std::net::Shutdown::Write);
+        flooded
+    })
+}
+
+/// Waits until the server has hung up, whatever it says before.
+pub(crate) fn wait_until_closed(mut socket: &TcpStream) {
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut buffer = [0; 16_384];
+    loop {
+        match socket.read(&mut buffer) {
+            Ok(1..) => {}
+            Ok(0) => return,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
+            Err(error) => panic!("the server hasn't hung up: {error}"),
+        }
+    }
+}
+
+/// Publishes, trying again until the name is free: two takeovers in a row are a fight.
+pub(crate) fn publish_again(server: SocketAddr, name: &str) -> Client {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let mut client = Client::connected(server, "live");
+        client.publish(name);
+        if client.wait_for_status().1 == "NetStream.Publish.Start" {
+            return client;
+        }
+        assert!(Instant::now() < deadline, "{name} stays in use");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A bare connection.
+pub(crate) fn connect(server: SocketAddr) -> TcpStream {
+    let socket = TcpStream::connect(server).unwrap();
+    socket.set_nodelay(true).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    socket
+}
+
+/// Ends a connection with a reset, as a killed process with unread input does.
+pub(crate) fn reset(socket: &TcpStream) {
+    let socket = socket2::SockRef::from(socket);
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+/// C0 and C1 of the plain handshake.
+pub(crate) fn c0_c1() -> Vec<u8> {
+    let mut bytes = vec![3; 1537];
+    bytes[1..9].fill(0);
+    bytes
+}
+
+/// Small and repeatable (xorshift64*).
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.next() as usize % bound.max(1)
+    }
+
+    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.next() as u8).collect()
+    }
+}
