@@ -693,7 +693,11 @@ impl Connection {
                 }
                 13 => self.session.end_publish(message_stream_id, "ended"),
                 14 => self.session.ping(steps.number()),
-                _ => self.session.shut_down(),
+                _ if steps.byte().unwrap_or(0) < 16 => self.session.shut_down(),
+                _ => {
+                    let header = header(type_id::AGGREGATE, 4, message_stream_id, steps.number());
+                    writer.write(header, &steps.aggregate(), &mut bytes);
+                }
             }
             if step & 15 == 13 {
                 self.publishing.retain(|id| *id != message_stream_id);
@@ -742,6 +746,21 @@ impl Steps<'_> {
         let (taken, rest) = self.data.split_at(len.min(self.data.len()));
         self.data = rest;
         taken.to_vec()
+    }
+
+    /// An aggregate message: like an FLV file's tags.
+    fn aggregate(&mut self) -> Vec<u8> {
+        let mut aggregate = Vec::new();
+        for _ in 0..self.byte().unwrap_or(0) % 6 {
+            let kind = [8, 9, 18, 22][usize::from(self.byte().unwrap_or(0) % 4)];
+            let time = self.number().to_be_bytes();
+            let body = self.bytes();
+            let len = (body.len() as u32).to_be_bytes();
+            let times = [time[1], time[2], time[3], time[0], 0, 0, 0];
+            aggregate.extend_from_slice(&[&[kind], &len[1..], &times, &body].concat());
+            aggregate.extend_from_slice(&(11 + body.len() as u32).to_be_bytes());
+        }
+        aggregate
     }
 
     fn text(&mut self) -> String {
