@@ -24,20 +24,20 @@ pub fn text(config: &Config, listening: &[SocketAddr]) -> String {
         .flat_map(|address| hosts(*address))
         .collect();
     // What the keys are, only their owner knows.
-    let query = |access: &Access| {
-        if access.keys.is_empty() {
-            ""
-        } else {
-            "?key=KEY"
-        }
+    let proof = match (
+        config.publish.keys.is_empty(),
+        config.publish.users.is_empty(),
+    ) {
+        (false, _) => "?key=KEY",
+        (true, false) => "   Use authentication",
+        (true, true) => "",
     };
     for host in &hosts {
         let _ = write!(
             text,
-            "\n  publish with OBS      Server: rtmp://{host}/{APP}   Stream Key: {NAME}{}\
+            "\n  publish with OBS      Server: rtmp://{host}/{APP}   Stream Key: {NAME}{proof}\
              \n  publish with ffmpeg   ffmpeg -re -i INPUT -c copy -f flv {}\
              \n  play with VLC         vlc {}\n",
-            query(&config.publish),
             url(host, &config.publish),
             url(host, &config.play),
         );
@@ -213,10 +213,10 @@ mod tests {
             assert!(text.contains(&line), "{text}");
             let open = "\nplaying: open to private and loopback addresses, no key (--play-key";
             assert!(text.contains(open), "{text}");
-            let stream_key = if key.is_some() {
-                "Key: cam?key=KEY\n"
-            } else {
-                "Key: cam\n"
+            let stream_key = match (key, user) {
+                (Some(_), _) => "Key: cam?key=KEY\n",
+                (None, Some(_)) => "Key: cam   Use authentication\n",
+                (None, None) => "Key: cam\n",
             };
             assert!(
                 text.contains(stream_key) && text.contains("/live/cam\n"),
