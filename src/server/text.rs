@@ -31,11 +31,6 @@ pub(super) fn in_brackets(text: &str) -> String {
     format!(" ({shown})")
 }
 
-/// An app without its query, where keys may stand.
-pub(super) fn without_query(app: &str) -> &str {
-    app.split('?').next().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

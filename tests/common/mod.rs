@@ -132,6 +132,11 @@ impl Brooklet {
         self.program.stderr()
     }
 
+    /// Greeting and log so far.
+    pub(crate) fn printed(&self) -> String {
+        self.program.stdout() + &self.program.stderr()
+    }
+
     /// Waits until the log has at least `count` lines with these words.
     pub(crate) fn wait_for_log(&self, words: &str, count: usize) {
         wait_until(
