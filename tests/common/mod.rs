@@ -6,6 +6,8 @@
 // Each test file is a crate of its own and uses its own part of this.
 #![allow(dead_code)]
 
+pub(crate) mod ffmpeg8;
+pub(crate) mod framehash;
 pub(crate) mod media;
 pub(crate) mod packets;
 pub(crate) mod process;

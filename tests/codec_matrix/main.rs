@@ -1,0 +1,176 @@
+//! Publishers, players and codecs, each with each: what the programs that people use get through
+//! the server.
+//!
+//! The table that is printed has a row for each publisher and pair of codecs, and a column for
+//! each player. A publish has all players at once, most of them from before it begins, one from
+//! its middle. What a program can't do is there in its own words; what it can do must work.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod cells;
+mod multitrack;
+mod players;
+mod publishers;
+mod sources;
+mod table;
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use cells::Cell;
+use common::process::Program;
+use common::{Brooklet, TempDir, framehash, wait_until};
+use players::Player;
+use publishers::Publisher;
+use sources::Source;
+
+/// A dozen programs start at once, on machines with two cores that may be busy.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Publishes at a time.
+const WORKERS: usize = 2;
+
+/// Pictures after which the late player comes: in the second group of pictures.
+const LATE: usize = 20;
+
+/// One publish.
+pub(crate) struct Row {
+    pub(crate) publisher: Publisher,
+    pub(crate) codecs: String,
+    pub(crate) outcome: Outcome,
+}
+
+pub(crate) enum Outcome {
+    /// A cell for each of [`Player::ALL`].
+    Played(Vec<Cell>),
+    /// The publisher can't send these codecs, and says so.
+    Refused(String),
+    /// It should have worked.
+    Failed(String),
+}
+
+#[test]
+#[ignore = "needs ffmpeg, gst-launch-1.0, rtmpdump, vlc, mpv, BROOKLET_FFMPEG7, BROOKLET_PYAV"]
+fn every_player_gets_from_every_publisher_what_both_can() {
+    let dir = TempDir::new();
+    let sources = sources::make_all(&dir);
+    let publishes = Publisher::ALL
+        .iter()
+        .flat_map(|publisher| sources.iter().map(|source| (*publisher, source)));
+    let rows = in_parallel(publishes.collect());
+    table::print(&rows);
+    let failures = table::failures(&rows);
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Does all publishes, and returns their rows in order.
+fn in_parallel(publishes: Vec<(Publisher, &Source)>) -> Vec<Row> {
+    let total = publishes.len();
+    let queue: Mutex<VecDeque<_>> = Mutex::new(publishes.into_iter().enumerate().collect());
+    let next = || {
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.pop_front()
+    };
+    let mut rows: Vec<(usize, Row)> = Vec::with_capacity(total);
+    thread::scope(|scope| {
+        let work = || {
+            let mut rows = Vec::new();
+            while let Some((index, (publisher, source))) = next() {
+                // A thread of its own, so that one that panics leaves the others their rows.
+                let publish = thread::scope(|s| s.spawn(|| publish(publisher, source)).join());
+                let outcome = publish.unwrap_or_else(|panic| Outcome::Failed(words(&*panic)));
+                rows.push((
+                    index,
+                    Row {
+                        publisher,
+                        codecs: source.name(),
+                        outcome,
+                    },
+                ));
+            }
+            rows
+        };
+        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            rows.extend(worker.join().expect("a worker only collects rows"));
+        }
+    });
+    rows.sort_by_key(|(index, _)| *index);
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// What a thread panicked with.
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_default()
+}
+
+fn publish(publisher: Publisher, source: &Source) -> Outcome {
+    // Long enough for the late player to find the stream, should it be very late.
+    let server = Brooklet::start(&["--grace", "2s"]);
+    let url = server.url("cam");
+    let start = || Program::start(&mut publisher.command(source, &url));
+    if !publisher.can_send(source.video) || !publisher.can_send(source.audio) {
+        return refused(&mut start());
+    }
+    let dir = TempDir::new();
+    let mut early = Vec::new();
+    for player in Player::ALL.iter().filter(|player| !player.is_late()) {
+        early.push((*player, Program::start(&mut player.command(&dir, &url))));
+    }
+    wait_until("all players are waiting", PATIENCE, || {
+        count(&server, "waiting for its publisher") >= early.len()
+    });
+    let mut publishing = start();
+    let reference = early.iter().find(|(player, _)| *player == Player::Ffmpeg8);
+    let (_, reference) = reference.expect("FFmpeg 8 is one of the players");
+    wait_until("it is time for the late player", PATIENCE, || {
+        let tracks = reference.with_stdout(framehash::parse);
+        framehash::first(&tracks, "video").packets.len() >= LATE
+    });
+    let late = Player::Ffmpeg8Late;
+    let mut all = early;
+    all.push((late, Program::start(&mut late.command(&dir, &url))));
+    publishing.wait_for_success(PATIENCE);
+
+    let mut cells = Vec::new();
+    for player in Player::ALL {
+        let (_, program) = all
+            .iter_mut()
+            .find(|(candidate, _)| candidate == player)
+            .expect("all players were started");
+        if *player == Player::Rtmpsrc {
+            // It connects again whenever a stream has ended, so it has to be stopped.
+            wait_until("rtmpsrc has connected again", PATIENCE, || {
+                count(&server, "(LNX 10,0,32,18), waiting for its publisher") >= 3
+            });
+            program.kill();
+        } else {
+            program.wait(PATIENCE);
+        }
+        cells.push(player.cell(program, &dir, source));
+    }
+    if cells.iter().any(|cell| matches!(cell, Cell::Wrong(_))) {
+        eprintln!("{publisher:?}, {}:\n{}", source.name(), server.log());
+    }
+    Outcome::Played(cells)
+}
+
+fn refused(publisher: &mut Program) -> Outcome {
+    let status = publisher.wait(PATIENCE);
+    let words = cells::complaint(publisher);
+    if status.success() {
+        return Outcome::Failed(format!("published what it is not known to send: {words}"));
+    }
+    Outcome::Refused(words)
+}
+
+fn count(server: &Brooklet, words: &str) -> usize {
+    let log = server.log();
+    log.lines().filter(|line| line.contains(words)).count()
+}
