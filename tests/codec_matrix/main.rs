@@ -19,7 +19,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cells::Cell;
 use common::process::Program;
@@ -36,6 +36,9 @@ const WORKERS: usize = 2;
 
 /// Pictures after which the late player comes: in the second group of pictures.
 const LATE: usize = 20;
+
+/// Connections of librtmp that wait for a publisher: rtmpdump's, and rtmpsrc's first and second.
+const RTMPSRC_IS_BACK: usize = 3;
 
 /// One publish.
 pub(crate) struct Row {
@@ -138,22 +141,29 @@ fn publish(publisher: Publisher, source: &Source) -> Outcome {
     all.push((late, Program::start(&mut late.command(&dir, &url))));
     publishing.wait_for_success(PATIENCE);
 
+    // It connects again whenever a stream has ended, so it has to be stopped.
+    let rtmpsrc_is_back =
+        || count(&server, "(LNX 10,0,32,18), waiting for its publisher") >= RTMPSRC_IS_BACK;
+    let has_ended = |player: Player, program: &mut Program| match player {
+        Player::Rtmpsrc => rtmpsrc_is_back(),
+        _ => !program.is_running(),
+    };
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end && !all.iter_mut().all(|(player, p)| has_ended(*player, p)) {
+        thread::sleep(Duration::from_millis(50));
+    }
     let mut cells = Vec::new();
     for player in Player::ALL {
         let (_, program) = all
             .iter_mut()
             .find(|(candidate, _)| candidate == player)
             .expect("all players were started");
-        if *player == Player::Rtmpsrc {
-            // It connects again whenever a stream has ended, so it has to be stopped.
-            wait_until("rtmpsrc has connected again", PATIENCE, || {
-                count(&server, "(LNX 10,0,32,18), waiting for its publisher") >= 3
-            });
-            program.kill();
-        } else {
-            program.wait(PATIENCE);
-        }
-        cells.push(player.cell(program, &dir, source));
+        let has_ended = has_ended(*player, program);
+        program.stop();
+        cells.push(match has_ended {
+            true => player.cell(program, &dir, source),
+            false => Cell::Wrong("plays on after the end".to_owned()),
+        });
     }
     if cells.iter().any(|cell| matches!(cell, Cell::Wrong(_))) {
         eprintln!("{publisher:?}, {}:\n{}", source.name(), server.log());
