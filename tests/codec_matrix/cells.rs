@@ -10,7 +10,7 @@ use super::sources::Source;
 /// may leave the last ones out.
 const AUDIO_SLACK: usize = 8;
 
-/// Pictures of 60 that the late player gets, who comes after the twentieth.
+/// Pictures of 60 that the late player gets, which comes when the second group of 15 has begun.
 const LATE_PICTURES: RangeInclusive<usize> = 10..=45;
 
 /// Pictures of 60 that a player on a busy machine has to show.

@@ -17,13 +17,14 @@ mod table;
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use cells::Cell;
 use common::process::Program;
-use common::{Brooklet, TempDir, framehash, wait_until};
+use common::{Brooklet, TempDir, packets, wait_until};
 use players::Player;
 use publishers::Publisher;
 use sources::Source;
@@ -34,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Publishes at a time.
 const WORKERS: usize = 2;
 
-/// Pictures after which the late player comes: in the second group of pictures.
+/// Pictures after which the late player comes: the second group of 15, or 16, has begun.
 const LATE: usize = 20;
 
 /// Connections of librtmp that wait for a publisher: rtmpdump's, and rtmpsrc's first and second.
@@ -122,23 +123,20 @@ fn publish(publisher: Publisher, source: &Source) -> Outcome {
         return refused(&mut start());
     }
     let dir = TempDir::new();
-    let mut early = Vec::new();
-    for player in Player::ALL.iter().filter(|player| !player.is_late()) {
-        early.push((*player, Program::start(&mut player.command(&dir, &url))));
+    let mut all = Vec::new();
+    for player in Player::ALL {
+        all.push((*player, Program::start(&mut player.command(&dir, &url))));
     }
+    let early = Player::ALL.iter().filter(|player| !player.is_late());
+    let early = early.count();
     wait_until("all players are waiting", PATIENCE, || {
-        count(&server, "waiting for its publisher") >= early.len()
+        count(&server, "waiting for its publisher") >= early
     });
     let mut publishing = start();
-    let reference = early.iter().find(|(player, _)| *player == Player::Ffmpeg8);
-    let (_, reference) = reference.expect("FFmpeg 8 is one of the players");
     wait_until("it is time for the late player", PATIENCE, || {
-        let tracks = reference.with_stdout(framehash::parse);
-        framehash::first(&tracks, "video").packets.len() >= LATE
+        pictures(&dir.join(Player::Rtmpdump.file())) >= LATE
     });
-    let late = Player::Ffmpeg8Late;
-    let mut all = early;
-    all.push((late, Program::start(&mut late.command(&dir, &url))));
+    std::fs::write(dir.join(players::GO), "").expect("a file can be written");
     publishing.wait_for_success(PATIENCE);
 
     // It connects again whenever a stream has ended, so it has to be stopped.
@@ -178,6 +176,15 @@ fn refused(publisher: &mut Program) -> Outcome {
         return Outcome::Failed(format!("published what it is not known to send: {words}"));
     }
     Outcome::Refused(words)
+}
+
+/// Pictures in an FLV file that is being written.
+fn pictures(file: &Path) -> usize {
+    let tags = match file.exists() {
+        true => packets::flv_tags(file),
+        false => Vec::new(),
+    };
+    tags.iter().filter(|tag| tag.type_id == 9).count()
 }
 
 fn count(server: &Brooklet, words: &str) -> usize {

@@ -1,18 +1,24 @@
 //! Several tracks of a kind in one stream, which FFmpeg 8 sends and plays.
 
+use std::path::Path;
+use std::process::Command;
+
 use super::common::ffmpeg8::ffmpeg8;
 use super::common::framehash::{self, Track};
 use super::common::process::{Program, run};
 use super::common::{Brooklet, TempDir, media, wait_until};
 use super::{LATE, PATIENCE};
 
-/// Pictures in each track.
+/// Video tracks.
+const TRACKS: usize = 2;
+
+/// Pictures in each.
 const PICTURES: usize = 60;
 
 /// A player who asks for all tracks gets them, and one that joins later too: it needs the sequence
 /// headers of each.
 #[test]
-#[ignore = "needs ffmpeg, BROOKLET_PYAV"]
+#[ignore = "needs ffmpeg, rtmpdump, BROOKLET_PYAV"]
 fn two_tracks_of_video_and_two_of_audio_reach_early_and_late_players() {
     let dir = TempDir::new();
     let file = dir.join("source.mp4");
@@ -27,15 +33,23 @@ fn two_tracks_of_video_and_two_of_audio_reach_early_and_late_players() {
 
     let server = Brooklet::start(&["--grace", "2s"]);
     let url = server.url("cam");
-    let mut early = play(&format!("{url}?tracks=all"));
-    server.wait_for_log("waiting for its publisher", 1);
+    let url_of_all = format!("{url}?tracks=all");
+    let mut early = play(&url_of_all, None);
+    let dump = dir.join("dump.flv");
+    let mut command = Command::new("rtmpdump");
+    command
+        .args(["-q", "--live", "-r", &url_of_all, "-o"])
+        .arg(&dump);
+    let _rtmpdump = Program::start(&mut command);
+    let go = dir.join("go");
+    let mut late = play(&url_of_all, Some(&go));
+    server.wait_for_log("waiting for its publisher", 2);
     let mut publish = ffmpeg8(&["--realtime"]);
     let mut publisher = Program::start(publish.arg(&file).args(["flv", &url]));
     wait_until("it is time for the late player", PATIENCE, || {
-        let tracks = early.with_stdout(framehash::parse);
-        framehash::first(&tracks, "video").packets.len() >= LATE
+        super::pictures(&dump) >= TRACKS * LATE
     });
-    let mut late = play(&format!("{url}?tracks=all"));
+    std::fs::write(&go, "").expect("a file can be written");
     publisher.wait_for_success(PATIENCE);
 
     let source = sorted(framehash::of_file(&file));
@@ -76,10 +90,12 @@ fn two_tracks_of_video_and_two_of_audio_reach_early_and_late_players() {
     server.stop();
 }
 
-/// A player that decodes what it gets.
-fn play(url: &str) -> Program {
+/// A player that decodes what it gets, and begins when a file is there.
+fn play(url: &str, begin: Option<&Path>) -> Program {
     let mut command = ffmpeg8(&["--decode", "--output-option", "hash=md5"]);
-    command.args(["--output-option", "flush_packets=1"]);
+    if let Some(file) = begin {
+        command.arg("--wait-for").arg(file);
+    }
     Program::start(command.args([url, "framehash", "pipe:1"]))
 }
 

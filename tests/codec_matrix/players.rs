@@ -9,6 +9,9 @@ use super::common::process::{Program, run};
 use super::common::{TempDir, framehash, media};
 use super::sources::{Codec, Source};
 
+/// The file in the players' folder for which the late one waits.
+pub(crate) const GO: &str = "go";
+
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Player {
@@ -72,7 +75,7 @@ impl Player {
     }
 
     /// What is recorded in the folder.
-    fn file(self) -> &'static str {
+    pub(crate) fn file(self) -> &'static str {
         match self {
             Rtmp2src => "rtmp2src.flv",
             Rtmpsrc => "rtmpsrc.flv",
@@ -92,9 +95,9 @@ impl Player {
             Ffmpeg7 => ffmpeg(&media::ffmpeg7(), url),
             Ffmpeg8 | Ffmpeg8Late => {
                 let mut command = ffmpeg8(&["--output-option", "hash=md5"]);
-                // What it has got so far is looked at while it plays.
-                command.args(["--output-option", "flush_packets=1"]);
-                command.args(self.is_late().then_some("--decode"));
+                if self.is_late() {
+                    command.args(["--decode", "--wait-for"]).arg(dir.join(GO));
+                }
                 command.args([url, "framehash", "pipe:1"]);
                 command
             }

@@ -3,10 +3,12 @@
 There is no ffmpeg 8 to install, but av carries FFmpeg 8's libraries. With --realtime it publishes
 like `ffmpeg -re -i INPUT -map 0 -c copy -f FORMAT OUTPUT`; with the format framehash and the
 output pipe:1 it prints a line per packet. With --decode it also decodes what it copies, and says
-at the end how many frames came of it: `#decoded 0: 60`.
+at the end how many frames came of it: `#decoded 0: 60`. With --wait-for it is ready to begin in an
+instant, at a moment that somebody else chooses.
 """
 
 import argparse
+import os
 import sys
 import time
 
@@ -41,6 +43,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--realtime", action="store_true", help="no faster than the timestamps say")
     parser.add_argument("--decode", action="store_true", help="decode all tracks as well")
+    parser.add_argument("--wait-for", metavar="FILE", help="begin when this file is there")
     parser.add_argument("--log-all", action="store_true", help="everything that FFmpeg has to say")
     parser.add_argument("--input-option", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--output-option", action="append", default=[], metavar="KEY=VALUE")
@@ -52,6 +55,8 @@ def main():
     major = av.library_versions["libavformat"][0]
     if major != 62:
         sys.exit(f"av {av.__version__} has libavformat {major}, not FFmpeg 8's 62")
+    while arguments.wait_for and not os.path.exists(arguments.wait_for):
+        time.sleep(0.01)
     av.logging.set_level(av.logging.TRACE if arguments.log_all else av.logging.WARNING)
     try:
         with av.open(arguments.input, options=options(arguments.input_option)) as source:
