@@ -161,6 +161,9 @@ pub(crate) fn complaint(program: &Program) -> String {
     };
     let line = line.split(". Update your").next().unwrap_or(line);
     // "0:00:01.045 5920 0x55 WARN flvdemux gstflvdemux.c:1484:name:<flvdemux0> unsupported ..."
-    let line = line.split_once(":<").map_or(line, |(_, line)| line);
+    let line = match line.split_once(":<") {
+        Some((_, rest)) => rest.split_once("> ").map_or(rest, |(_, line)| line),
+        None => line,
+    };
     line.trim().to_owned()
 }

@@ -32,7 +32,7 @@ impl Publisher {
         }
     }
 
-    /// As of these versions. GStreamer has the Enhanced codecs since 1.28.
+    /// As of these versions; GStreamer is Debian's, 1.22.
     pub(crate) fn can_send(self, codec: Codec) -> bool {
         match self {
             Ffmpeg5 | Rtmp2sink | Rtmpsink => codec.is_legacy(),
