@@ -7,6 +7,8 @@
 #![allow(dead_code)]
 
 pub(crate) mod client;
+pub(crate) mod ffmpeg8;
+pub(crate) mod framehash;
 pub(crate) mod media;
 pub(crate) mod packets;
 pub(crate) mod process;
