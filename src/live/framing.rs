@@ -15,7 +15,7 @@ use super::log::Kind;
 use crate::rtmp::chunk::{MessageHeader, chunk_stream_id};
 use crate::rtmp::chunk_writer::CHUNK_SIZE;
 use crate::rtmp::message::type_id;
-use crate::rtmp::server_session::{Dialect, Over, end_of_stream};
+use crate::rtmp::server_session::{Dialect, Over, end_of_stream, no_codec_for_player};
 
 /// How one receiver wants its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,15 @@ impl Framing {
 }
 
 impl Framing {
+    /// What the receiver is told when the stream has nothing for it.
+    pub fn nothing_to_take(&self) -> Vec<u8> {
+        let Framing::Rtmp {
+            message_stream_id,
+            dialect,
+        } = *self;
+        no_codec_for_player(message_stream_id, dialect)
+    }
+
     /// What the receiver is told when the stream is over.
     pub fn last_words(&self, over: Over) -> Vec<u8> {
         let Framing::Rtmp {

@@ -38,6 +38,10 @@ const MAX_CONTROL_LEN: usize = 16 * 1024;
 /// A subscriber whose socket takes nothing at all for this long is lost.
 const MAX_STALL: Millis = 20_000;
 
+/// Messages of codecs that a player didn't announce, after which it is told that there is nothing
+/// else: a few seconds of video, or of audio.
+const MAX_UNTAKEN: u64 = 100;
+
 /// Why a subscriber was marked for removal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -47,6 +51,8 @@ pub enum End {
     ControlOverflow,
     /// The stream ended and the subscriber has been told.
     Finished,
+    /// Nothing that is published is of a codec that it announced; it has been told.
+    NothingToTake,
     /// The socket failed.
     Io(ErrorKind),
 }
@@ -57,6 +63,9 @@ impl fmt::Display for End {
             End::Stalled => f.write_str("stalled: it stopped reading, or reads too slowly"),
             End::ControlOverflow => f.write_str("it sends commands without reading the replies"),
             End::Finished => f.write_str("the stream ended"),
+            End::NothingToTake => {
+                f.write_str("the stream has none of the codecs that the player announced")
+            }
             End::Io(kind) => write!(f, "{kind}"),
         }
     }
@@ -128,6 +137,10 @@ pub struct Subscriber {
     video: Video,
     /// Finish after the control bytes.
     is_ending: bool,
+    /// What that end is.
+    ends_as: End,
+    /// Messages that it couldn't take, until one came that it could.
+    untaken: Option<u64>,
     end: Option<End>,
     /// Since when the socket has taken nothing.
     blocked_since: Option<Millis>,
@@ -197,6 +210,8 @@ impl Subscriber {
             audio: true,
             video: Video::On,
             is_ending: false,
+            ends_as: End::Finished,
+            untaken: Some(0),
             end: None,
             blocked_since: None,
             last_skip: None,
@@ -319,7 +334,7 @@ impl Subscriber {
                 return self.send_control(view);
             }
             if self.is_ending {
-                self.end = Some(End::Finished);
+                self.end = Some(self.ends_as.clone());
                 self.sink.finish();
                 return Ok(Step::Idle);
             }
@@ -573,6 +588,7 @@ impl Subscriber {
                 let taken = try_send(&*self.sink, &[IoSlice::new(bytes)])?;
                 let (number, sent) = scratch.stage.place(taken);
                 self.cursor = Cursor::At { number, sent };
+                self.untaken = None;
                 self.count(taken, view);
                 return Ok(if taken < offered {
                     Step::Blocked
@@ -618,6 +634,7 @@ impl Subscriber {
             let taken = try_send(&*self.sink, slices.as_slice())?;
             self.count(taken, view);
             self.advance(view.log, scratch, taken as u64, next);
+            self.untaken = None;
             if (taken as u64) < offered {
                 return Ok(Step::Blocked);
             }
@@ -627,6 +644,7 @@ impl Subscriber {
                 number: next,
                 sent: 0,
             };
+            self.note_untaken(next - first);
         }
         let head = Cursor::At {
             number: view.log.end(),
@@ -634,6 +652,20 @@ impl Subscriber {
         };
         let is_done = self.cursor == head && self.control.is_empty() && !self.is_ending;
         Ok(if is_done { Step::Idle } else { Step::Sent })
+    }
+
+    /// A player that announced its codecs, and finds none of them, is told so: silence is the
+    /// worst answer. One that didn't turn anything off, that is.
+    fn note_untaken(&mut self, messages: u64) {
+        let Some(untaken) = &mut self.untaken else {
+            return;
+        };
+        *untaken += messages;
+        let is_too_much = *untaken >= MAX_UNTAKEN;
+        if is_too_much && self.audio && self.video == Video::On && !self.is_ending {
+            self.ends_as = End::NothingToTake;
+            self.queue_end(&self.receiver.framing.nothing_to_take());
+        }
     }
 
     /// Moves the cursor over `taken` bytes of the messages in `scratch`, and to `next` when that

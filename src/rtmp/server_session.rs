@@ -37,7 +37,7 @@ use super::metadata;
 use super::rate::Rate;
 
 pub use event::{Connect, Event, Media, MediaKind};
-pub use replies::{Dialect, Over, end_of_stream};
+pub use replies::{Dialect, Over, end_of_stream, no_codec_for_player};
 
 /// Window that this server announces, for both directions, in bytes.
 const WINDOW: u32 = 2_500_000;

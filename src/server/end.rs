@@ -54,9 +54,11 @@ impl End {
         match self {
             End::Protocol(_) | End::Timeout { .. } if !is_handshaken => log::Level::Info,
             End::Refused { .. } | End::Protocol(_) | End::Timeout { .. } => log::Level::Warn,
-            End::Player(subscriber::End::Stalled | subscriber::End::ControlOverflow) => {
-                log::Level::Warn
-            }
+            End::Player(
+                subscriber::End::Stalled
+                | subscriber::End::ControlOverflow
+                | subscriber::End::NothingToTake,
+            ) => log::Level::Warn,
             End::Panicked => log::Level::Error,
             _ => log::Level::Info,
         }

@@ -6,6 +6,7 @@ use brooklet::live::capabilities::Capabilities;
 use brooklet::live::join::Join;
 use brooklet::live::log::Kind::{self, Audio, Video};
 use brooklet::live::stream::Appended;
+use brooklet::live::subscriber::End;
 use proptest::prelude::*;
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, Got, Player, TestSink};
@@ -156,6 +157,34 @@ fn codecs_that_a_player_did_not_announce_are_left_out() {
     // Legacy messages aren't announced.
     let expected: Vec<_> = [0, 1, 4, 6].iter().map(|index| OBS[*index].1).collect();
     assert_eq!(late(av1_only, &OBS), expected);
+}
+
+#[test]
+fn a_player_that_can_take_nothing_is_told_so() {
+    let fixture = Fixture::new();
+    fixture.publish();
+    fixture.append(Video, 0, &[b"\x90hvc1", HVCC].concat());
+    fixture.append(Audio, 0, b"\x90Opus");
+    let frame = |number: u32| {
+        fixture.append(
+            Video,
+            number * 40,
+            b"\x91hvc1\0\0\x28\0\0\0\x03\x28\x01\x00",
+        );
+        fixture.append(Audio, number * 40, b"\x91Opus\xFC\x00");
+        fixture.pump();
+    };
+    frame(0);
+    let av1_only = Capabilities::announced(&["av01"], &[], &[], 0);
+    let mut none = play(&fixture, av1_only);
+    let mut some = play(&fixture, hevc_only());
+    (1..60).for_each(frame);
+    assert_eq!(fixture.end_of(&none), Some(End::NothingToTake));
+    let last = none.got().pop().unwrap();
+    let text = String::from_utf8_lossy(&last.payload).into_owned();
+    assert!(text.contains("NetStream.Play.Failed"), "{text}");
+    assert_eq!(fixture.end_of(&some), None);
+    assert!(some.media().len() >= 50);
 }
 
 #[test]

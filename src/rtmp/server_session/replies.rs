@@ -230,6 +230,25 @@ impl Dialect {
             (type_id::COMMAND, command.emit())
         }
     }
+
+    /// Appends a command as a message, in chunks of the size that was announced.
+    fn write(
+        self,
+        chunk_stream_id: u8,
+        message_stream_id: u32,
+        command: &Command,
+        out: &mut Vec<u8>,
+    ) {
+        let (type_id, body) = self.emit(command);
+        let header = MessageHeader {
+            chunk_stream_id,
+            timestamp: 0,
+            len: 0,
+            type_id,
+            message_stream_id,
+        };
+        ChunkWriter::with_announced_chunk_size().write(header, &body, out);
+    }
 }
 
 /// Why a player's stream is over.
@@ -250,35 +269,37 @@ fn reconnect_request() -> Command {
 
 /// What a player is told when its stream is over: each of the messages is waited for by somebody.
 pub fn end_of_stream(message_stream_id: u32, dialect: Dialect, over: Over) -> Vec<u8> {
-    let writer = ChunkWriter::with_announced_chunk_size();
     let mut out = Vec::new();
-    let send = |chunk_stream_id, message_stream_id, command: &Command, out: &mut Vec<u8>| {
-        let (type_id, body) = dialect.emit(command);
-        let header = MessageHeader {
-            chunk_stream_id,
-            timestamp: 0,
-            len: 0,
-            type_id,
-            message_stream_id,
-        };
-        writer.write(header, &body, out);
-    };
     if over == Over::ShuttingDown && dialect.can_reconnect {
-        send(chunk_stream_id::COMMAND, 0, &reconnect_request(), &mut out);
+        dialect.write(chunk_stream_id::COMMAND, 0, &reconnect_request(), &mut out);
     }
     let eof = Control::User(UserControl::StreamEof(message_stream_id));
-    writer.write_control(&eof, &mut out);
+    ChunkWriter::with_announced_chunk_size().write_control(&eof, &mut out);
     for (code, description) in [
         ("NetStream.Play.UnpublishNotify", "The publisher is gone."),
         ("NetStream.Play.Stop", "The stream has ended."),
     ] {
         let status = command::call("onStatus", info("status", code, description));
-        send(
+        dialect.write(
             chunk_stream_id::STATUS,
             message_stream_id,
             &status,
             &mut out,
         );
     }
+    out
+}
+
+/// What a player is told that announced codecs of which the stream has none.
+pub fn no_codec_for_player(message_stream_id: u32, dialect: Dialect) -> Vec<u8> {
+    let description = "The stream has none of the codecs that you announced.";
+    let status = info("error", "NetStream.Play.Failed", description);
+    let mut out = Vec::new();
+    dialect.write(
+        chunk_stream_id::STATUS,
+        message_stream_id,
+        &command::call("onStatus", status),
+        &mut out,
+    );
     out
 }
