@@ -21,11 +21,13 @@
 //!    00 00 09                             end
 //! ```
 
+mod budget;
 mod encoder;
 
 use byteorder::{BigEndian, ByteOrder};
 
 use super::{Error, amf3};
+pub(super) use budget::{Budget, limit};
 pub use encoder::Encoder;
 
 /// Values may lie this deep in each other. Real ones stay below 4; ffmpeg reads 16.
@@ -33,6 +35,9 @@ pub const MAX_DEPTH: usize = 16;
 
 /// Values in one message, nested ones included.
 pub const MAX_VALUES: usize = 8192;
+
+/// Bytes that references of AMF3 may repeat in one message: 16 for the name of every value.
+pub const MAX_REPEATED_TEXT: usize = 16 * MAX_VALUES;
 
 mod marker {
     pub(super) const NUMBER: u8 = 0x00;
@@ -167,8 +172,7 @@ pub struct Decoder<'a> {
     bytes: &'a [u8],
     /// Length of the whole message: errors name positions in it.
     len: usize,
-    /// How many more values this message may have.
-    values_left: usize,
+    budget: Budget,
     missing_end: MissingEnd,
 }
 
@@ -179,7 +183,7 @@ impl<'a> Decoder<'a> {
         Decoder {
             bytes,
             len: bytes.len(),
-            values_left: MAX_VALUES,
+            budget: Budget::of_message(),
             missing_end,
         }
     }
@@ -198,11 +202,13 @@ impl<'a> Decoder<'a> {
     }
 
     fn value(&mut self, depth: usize) -> Result<Value, Error> {
-        if depth == MAX_DEPTH {
-            return Err(limit("depth of amf0 values", MAX_DEPTH));
+        // Marker and value are one value; for that one only (AMF0, 3.1).
+        if let Some(bytes) = self.bytes.strip_prefix(&[marker::AVMPLUS]) {
+            let (value, rest) = amf3::decode(bytes, self.len, depth, &mut self.budget)?;
+            self.bytes = rest;
+            return Ok(value);
         }
-        let left = self.values_left.checked_sub(1);
-        self.values_left = left.ok_or_else(|| limit("amf0 values in a message", MAX_VALUES))?;
+        self.budget.take_values(1, depth)?;
         let at = self.position();
         Ok(match self.byte("marker")? {
             marker::NUMBER => Value::Number(self.number()?),
@@ -230,13 +236,6 @@ impl<'a> Decoder<'a> {
             marker::TYPED_OBJECT => {
                 self.short_text("class name")?;
                 Value::Object(self.properties(depth)?)
-            }
-            marker::AVMPLUS => {
-                // For this value only (AMF0, 3.1).
-                let (value, rest) =
-                    amf3::decode(self.bytes, self.len, depth, &mut self.values_left)?;
-                self.bytes = rest;
-                value
             }
             other => {
                 return Err(Error::malformed(format!(
@@ -318,16 +317,6 @@ impl<'a> Decoder<'a> {
 
     fn position(&self) -> usize {
         self.len - self.bytes.len()
-    }
-}
-
-pub(super) fn limit(what: &'static str, allowed: usize) -> Error {
-    let allowed = allowed as u64;
-    Error::Limit {
-        what,
-        got: allowed + 1,
-        allowed,
-        option: None,
     }
 }
 

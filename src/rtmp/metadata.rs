@@ -240,6 +240,7 @@ mod tests {
         for value in [
             Value::Undefined,
             Value::XmlDocument("<a/>".into()),
+            Value::ByteArray(vec![1]),
             Value::Number(f64::NAN),
             Value::Date(f64::INFINITY),
             text("x".repeat(1024)),
@@ -256,6 +257,26 @@ mod tests {
             Some(text("x".repeat(1023)))
         );
         assert_eq!(relayed(Value::Null), Some(Value::Null));
+    }
+
+    #[test]
+    fn metadata_in_amf3_is_relayed_in_amf0() {
+        // {width: 1920, fps: 29.5, made: date 0, raw: byte array, again: the same string}
+        let object = b"\x11\x0A\x0B\x01\x0Bwidth\x04\x8F\x00\x07fps\x05\x40\x3D\x80\0\0\0\0\0\
+            \x09made\x08\x01\0\0\0\0\0\0\0\0\x07raw\x0C\x03\xFF\x0Bagain\x06\x00\x01";
+        let array = [b"\x11\x09\x01", &object[4..]].concat();
+        for value in [&object[..], &array] {
+            let body = [b"\x02\0\x0AonMetaData", value].concat();
+            let came = super::parse(&body).unwrap().unwrap();
+            let bytes = for_players(&came, None, None);
+            assert_eq!(
+                bytes[13..],
+                *b"\x08\0\0\0\x04\0\x05width\0\x40\x9E\0\0\0\0\0\0\
+                    \0\x03fps\0\x40\x3D\x80\0\0\0\0\0\
+                    \0\x04made\x0B\0\0\0\0\0\0\0\0\0\0\
+                    \0\x05again\x02\0\x05width\0\0\x09"
+            );
+        }
     }
 
     #[test]

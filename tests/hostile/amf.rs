@@ -80,7 +80,29 @@ fn values(len: usize) -> Vec<(String, Vec<u8>)> {
     let mut keys = vec![3];
     keys.extend(b"\0\x01a\x05".repeat(len / 4 - 1));
     values.push(("the same key many times".to_owned(), keys));
+    values.push(("AMF3 class with a long name in it".to_owned(), class(len)));
     values
+}
+
+/// An AMF3 array of objects of one class, whose only member has a name that takes three quarters
+/// of the message: three bytes each, if it weren't for the name.
+fn class(len: usize) -> Vec<u8> {
+    let inline = |count: usize| {
+        let number = (count as u32) << 1 | 1;
+        [14, 7]
+            .map(|shift| (number >> shift) as u8 | 0x80)
+            .into_iter()
+            .chain([number as u8 & 0x7F])
+    };
+    let (name_len, count) = (len / 4 * 3, (len / 12 - 10).min(4000));
+    let mut bytes = b"\x11\x09".to_vec();
+    bytes.extend(inline(count));
+    bytes.extend(b"\x01\x0A\x13\x01");
+    bytes.extend(inline(name_len));
+    bytes.resize(bytes.len() + name_len, b'a');
+    bytes.push(1);
+    bytes.extend(b"\x0A\x01\x01".repeat(count - 1));
+    bytes
 }
 
 #[test]

@@ -195,7 +195,7 @@ fn hostile_depth_ends_at_the_limit() {
             let error = parse(&opening.repeat(100_000), missing_end).unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "depth of amf0 values: 17 exceeds the limit of 16"
+                "depth of amf values: 17 exceeds the limit of 16"
             );
         }
     }
@@ -215,7 +215,7 @@ fn a_flood_of_values_ends_at_the_limit() {
     let error = parse(&[marker::NULL; MAX_VALUES + 1], MissingEnd::Refused).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "amf0 values in a message: 8193 exceeds the limit of 8192"
+        "amf values in a message: 8193 exceeds the limit of 8192"
     );
     let mut nested = b"\x0A\0\x01\0\0".to_vec();
     nested.resize(70_000, marker::NULL);

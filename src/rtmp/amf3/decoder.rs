@@ -4,10 +4,7 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::{MAX_INTEGER, marker};
 use crate::rtmp::Error;
-use crate::rtmp::amf0::{MAX_DEPTH, MAX_VALUES, Value, limit};
-
-/// Bytes that references to strings may repeat, in all.
-const MAX_REPEATED_TEXT: usize = 64 * 1024;
+use crate::rtmp::amf0::{Budget, MAX_VALUES, Value, limit};
 
 /// Classes that write themselves, as exactly one value.
 const WRAPPERS: [&[u8]; 3] = [
@@ -17,23 +14,22 @@ const WRAPPERS: [&[u8]; 3] = [
 ];
 
 /// Reads one value from the beginning of `bytes`, which are the end of a message of `len` bytes;
-/// returns what is behind it. The value lies `depth` deep, and `values_left` is what this message
-/// may still have.
+/// returns what is behind it. The value lies `depth` deep, and `budget` is what this message may
+/// still bring.
 pub(in crate::rtmp) fn decode<'a>(
     bytes: &'a [u8],
     len: usize,
     depth: usize,
-    values_left: &mut usize,
+    budget: &mut Budget,
 ) -> Result<(Value, &'a [u8]), Error> {
     let mut decoder = Decoder {
         bytes,
         len,
-        values_left,
+        budget,
         strings: Vec::new(),
         objects: 0,
         traits: Vec::new(),
         names_left: MAX_VALUES,
-        text_left: MAX_REPEATED_TEXT,
     };
     let value = decoder.value(depth)?;
     Ok((value, decoder.bytes))
@@ -44,14 +40,13 @@ struct Decoder<'a, 'b> {
     bytes: &'a [u8],
     /// Length of the whole message: errors name positions in it.
     len: usize,
-    values_left: &'b mut usize,
+    budget: &'b mut Budget,
     strings: Vec<&'a [u8]>,
     /// Objects so far, whose number alone matters.
     objects: usize,
     traits: Vec<Traits<'a>>,
     /// How many more names traits may have.
     names_left: usize,
-    text_left: usize,
 }
 
 /// What is said of a class.
@@ -71,11 +66,7 @@ enum Announced {
 
 impl<'a> Decoder<'a, '_> {
     fn value(&mut self, depth: usize) -> Result<Value, Error> {
-        if depth >= MAX_DEPTH {
-            return Err(limit("depth of amf3 values", MAX_DEPTH));
-        }
-        let left = self.values_left.checked_sub(1);
-        *self.values_left = left.ok_or_else(|| limit("amf3 values in a message", MAX_VALUES))?;
+        self.budget.take_values(1, depth)?;
         let at = self.position();
         Ok(match self.byte("marker")? {
             marker::UNDEFINED => Value::Undefined,
@@ -138,7 +129,8 @@ impl<'a> Decoder<'a, '_> {
         if announced & 1 == 0 {
             return self.object_reference(announced as usize >> 1);
         }
-        let traits = if announced & 2 == 0 {
+        let is_repeated = announced & 2 == 0;
+        let traits = if is_repeated {
             announced as usize >> 2
         } else {
             self.inline_traits(announced)?
@@ -149,6 +141,10 @@ impl<'a> Decoder<'a, '_> {
         let Some(found) = self.traits.get(traits) else {
             return Err(no_reference("traits", traits, count, at));
         };
+        if is_repeated {
+            let len = found.names.iter().map(|name| name.len()).sum();
+            self.budget.take_repeated_text(len)?;
+        }
         let (is_dynamic, sealed) = (found.is_dynamic, found.names.len());
         if found.is_externalizable {
             if WRAPPERS.contains(&found.class) {
@@ -212,13 +208,9 @@ impl<'a> Decoder<'a, '_> {
         let Some(count) = self.object_header()? else {
             return Ok(Value::Null);
         };
-        if count > 0 && depth + 1 == MAX_DEPTH {
-            return Err(limit("depth of amf3 values", MAX_DEPTH));
-        }
         self.byte("fixed flag")?;
         self.check_count(count, size)?;
-        let left = self.values_left.checked_sub(count);
-        *self.values_left = left.ok_or_else(|| limit("amf3 values in a message", MAX_VALUES))?;
+        self.budget.take_values(count, depth + 1)?;
         let bytes = self.take(count * size, "vector")?;
         let numbers = bytes.chunks_exact(size).map(number).map(Value::Number);
         Ok(Value::StrictArray(numbers.collect()))
@@ -316,9 +308,7 @@ impl<'a> Decoder<'a, '_> {
                 let (count, at) = (self.strings.len(), self.position());
                 let text = self.strings.get(index).copied();
                 let text = text.ok_or_else(|| no_reference("string", index, count, at))?;
-                let left = self.text_left.checked_sub(text.len());
-                self.text_left =
-                    left.ok_or_else(|| limit("bytes of repeated amf3 strings", MAX_REPEATED_TEXT))?;
+                self.budget.take_repeated_text(text.len())?;
                 Ok(text)
             }
         }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::encoder::emit_u29;
 use super::*;
 use crate::rtmp::Error;
-use crate::rtmp::amf0::{self, MAX_VALUES, MissingEnd, Value};
+use crate::rtmp::amf0::{self, Budget, MAX_DEPTH, MAX_REPEATED_TEXT, MissingEnd, Value};
 
 fn text(text: &str) -> Value {
     Value::String(text.into())
@@ -18,8 +18,7 @@ fn pairs<const N: usize>(pairs: [(&str, Value); N]) -> Vec<(String, Value)> {
 }
 
 fn read(bytes: &[u8]) -> Result<Value, Error> {
-    let mut values_left = MAX_VALUES;
-    let (value, rest) = decode(bytes, bytes.len(), 0, &mut values_left)?;
+    let (value, rest) = decode(bytes, bytes.len(), 0, &mut Budget::of_message())?;
     assert_eq!(rest, [0; 0], "bytes are left");
     Ok(value)
 }
@@ -288,7 +287,7 @@ fn hostile_depth_ends_at_the_limit() {
     ] {
         let error = read(&level.repeat(100_000)).unwrap_err().to_string();
         assert_eq!(
-            error, "depth of amf3 values: 17 exceeds the limit of 16",
+            error, "depth of amf values: 17 exceeds the limit of 16",
             "{name}"
         );
     }
@@ -317,21 +316,79 @@ fn depth_and_number_of_values_count_across_both_formats() {
     let error = amf0::parse(&three, MissingEnd::Refused).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "amf3 values in a message: 8193 exceeds the limit of 8192"
+        "amf values in a message: 8193 exceeds the limit of 8192"
     );
 }
 
 #[test]
+fn the_numbers_of_a_vector_lie_as_deep_as_other_elements() {
+    for (empty, one) in [
+        (&b"\x0D\x01\0"[..], &b"\x0D\x03\0\0\0\0\x01"[..]),
+        (b"\x0E\x01\0", b"\x0E\x03\0\0\0\0\x01"),
+        (b"\x0F\x01\0", b"\x0F\x03\0\0\0\0\0\0\0\0\0"),
+    ] {
+        let inside =
+            |levels: usize, vector: &[u8]| [&b"\x09\x03\x01".repeat(levels), vector].concat();
+        assert!(read(&inside(MAX_DEPTH - 1, empty)).is_ok());
+        assert!(read(&inside(MAX_DEPTH - 2, one)).is_ok());
+        assert_eq!(
+            read(&inside(MAX_DEPTH - 1, one)).unwrap_err().to_string(),
+            "depth of amf values: 17 exceeds the limit of 16"
+        );
+    }
+}
+
+#[test]
+fn a_value_behind_avmplus_counts_once() {
+    let many = Value::StrictArray(vec![Value::ByteArray(vec![]); 8000]);
+    let mut bytes = Vec::new();
+    many.emit(&mut bytes);
+    assert_eq!(amf0::parse(&bytes, MissingEnd::Refused), Ok(vec![many]));
+}
+
+/// Bytes with their length in front.
+fn inline(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    emit_u29((bytes.len() as u32) << 1 | 1, &mut out);
+    [&out, bytes].concat()
+}
+
+const TOO_MUCH_REPEATED: &str =
+    "bytes that amf3 references repeat: 131073 exceeds the limit of 131072";
+
+#[test]
 fn small_messages_do_not_become_large() {
-    // A string of 32,767 bytes, again and again.
-    let mut bytes = b"\x09\x81\x01\x01\x06".to_vec();
-    emit_u29(32_767 << 1 | 1, &mut bytes);
-    bytes.resize(bytes.len() + 32_767, b'x');
-    bytes.extend(b"\x06\x00".repeat(63));
-    assert_eq!(
-        read(&bytes).unwrap_err().to_string(),
-        "bytes of repeated amf3 strings: 65537 exceeds the limit of 65536"
-    );
+    // A string of 32 KiB, again and again.
+    let string = inline(&[b'x'; MAX_REPEATED_TEXT / 4]);
+    let repeated = |times: usize| {
+        let mut bytes = b"\x09".to_vec();
+        emit_u29((times as u32 + 1) << 1 | 1, &mut bytes);
+        [
+            &bytes,
+            &b"\x01\x06"[..],
+            &string,
+            &b"\x06\x00".repeat(times),
+        ]
+        .concat()
+    };
+    assert!(read(&repeated(4)).is_ok());
+    let error = read(&repeated(5)).unwrap_err();
+    assert_eq!(error.to_string(), TOO_MUCH_REPEATED);
+    // The limit is that of the message, not of the value.
+    let apart = |times| [b"\x11", repeated(2).as_slice()].concat().repeat(times);
+    assert!(amf0::parse(&apart(2), MissingEnd::Refused).is_ok());
+    let error = amf0::parse(&apart(3), MissingEnd::Refused).unwrap_err();
+    assert_eq!(error.to_string(), TOO_MUCH_REPEATED);
+    // Objects of one class, whose only member has a name of 32 KiB.
+    let objects = |times: usize| {
+        let mut bytes = b"\x09".to_vec();
+        emit_u29((times as u32 + 1) << 1 | 1, &mut bytes);
+        let first = [b"\x01\x0A\x13\x01", string.as_slice(), b"\x01"].concat();
+        [bytes, first, b"\x0A\x01\x01".repeat(times)].concat()
+    };
+    assert!(read(&objects(4)).is_ok());
+    let error = read(&objects(5)).unwrap_err();
+    assert_eq!(error.to_string(), TOO_MUCH_REPEATED);
     // Names of members that are all the same string.
     let mut bytes = b"\x0A".to_vec();
     emit_u29(9000 << 4 | 3, &mut bytes);
@@ -409,8 +466,7 @@ proptest! {
         bytes in proptest::collection::vec(
             prop_oneof![0_u8..0x13, any::<u8>()], 0..200)
     ) {
-        let mut values_left = MAX_VALUES;
-        if let Ok((value, rest)) = decode(&bytes, bytes.len(), 0, &mut values_left) {
+        if let Ok((value, rest)) = decode(&bytes, bytes.len(), 0, &mut Budget::of_message()) {
             prop_assert!(rest.len() < bytes.len());
             let mut out = Vec::new();
             emit(&value, &mut out);
