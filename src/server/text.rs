@@ -23,12 +23,16 @@ pub(super) fn in_brackets(text: &str) -> String {
     if text.is_empty() {
         return String::new();
     }
-    let shown: String = text
-        .chars()
+    format!(" ({})", shown(text))
+}
+
+/// The beginning of what a client says, made safe for a log line: whatever isn't printable ASCII
+/// is escaped.
+pub(super) fn shown(text: &str) -> String {
+    text.chars()
         .take(60)
         .flat_map(char::escape_default)
-        .collect();
-    format!(" ({shown})")
+        .collect()
 }
 
 /// An app without its query, where keys may stand.

@@ -17,7 +17,7 @@ use crate::server::end::End;
 use crate::server::handler::{Handler, StreamRequest};
 use crate::server::playing::Playing;
 use crate::server::publishing::Publishing;
-use crate::server::text::{in_brackets, without_query};
+use crate::server::text::{in_brackets, shown, without_query};
 
 /// Status codes that make clients stop and show the text.
 mod code {
@@ -31,10 +31,10 @@ mod code {
 impl Connection {
     pub(super) fn connect(&mut self, connect: Connect) -> Result<(), End> {
         log::debug!(
-            "{} connect to app {:?} by {:?}",
+            "{} connect to app \"{}\"{}",
             self.client,
-            without_query(&connect.app),
-            connect.flash_ver
+            shown(without_query(&connect.app)),
+            in_brackets(&connect.flash_ver)
         );
         self.name = in_brackets(&connect.flash_ver);
         self.client.set_connect(connect);
