@@ -122,6 +122,11 @@ impl Case {
         }
     }
 
+    /// Fails unless the canary delivers so many more messages while the attackers are still there.
+    pub(crate) fn canary_sings(&self, messages: u64) {
+        self.canary.verdict(messages);
+    }
+
     /// Judges: to be called when the attackers are gone, of whom there were at most
     /// `connections` at a time.
     pub(crate) fn finish(mut self, connections: u64) -> Shown {
@@ -143,6 +148,8 @@ impl Case {
             during.descriptors,
             after.descriptors,
         );
+        // A connection that is being closed is one too.
+        let connections = connections.max(during.threads - before.threads);
         let allowed = self.memory * 1024 + connections * PER_CONNECTION + REST;
         let growth = during.memory.saturating_sub(before.memory);
         assert!(
@@ -162,8 +169,11 @@ impl Case {
 }
 
 impl Shown {
-    /// Fails if more than this is left of what the attack took, in kB.
-    pub(crate) fn memory_is_back_within(&self, allowed: u64) {
+    /// Fails if more is left of what the attack took than what the C library keeps for the next
+    /// threads.
+    pub(crate) fn memory_is_back(&self) {
+        let connections = self.during.threads - self.before.threads;
+        let allowed = connections * PER_CONNECTION + 2 * 1024;
         let left = self.after.memory.saturating_sub(self.before.memory);
         assert!(
             left <= allowed,
