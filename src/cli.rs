@@ -2,6 +2,8 @@
 //!
 //! Every option `--some-name` can also be set as `BROOKLET_SOME_NAME`; the command line wins.
 
+mod access;
+
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -9,9 +11,12 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::live::join::Join;
+use access::LISTS;
 
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq)]
+// There is one in the whole program.
+#[allow(clippy::large_enum_variant)]
 pub enum Request {
     /// Serve.
     Serve(Settings),
@@ -136,6 +141,17 @@ const OPTIONS: &[Opt] = &[
         set: |settings, text| set_count(&mut settings.config.max_per_address, text),
     },
     Opt {
+        name: "max-connect-rate",
+        value: "N",
+        help: "New connections a second from one address; twice as many may come\n\
+               at once [default: 20]",
+        set: |settings, text| {
+            let rate = text.parse().ok().filter(|rate| *rate >= 1);
+            settings.config.max_connect_rate = rate.ok_or(COUNT)?;
+            Ok(())
+        },
+    },
+    Opt {
         name: "idle-timeout",
         value: "TIME",
         help: "A publisher that sends nothing for this long is disconnected\n[default: 15s]",
@@ -187,8 +203,15 @@ pub fn parse(
             }
         }
     }
+    for list in LISTS {
+        let variable = variable_name(list.name);
+        if let Some(text) = environment(&variable) {
+            list.set_all(&variable, &mut settings, &text)?;
+        }
+    }
 
     let mut is_first_listener = true;
+    let mut lists_given = Vec::new();
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
         match argument {
@@ -202,16 +225,22 @@ pub fn parse(
                 )));
             }
             lexopt::Arg::Long(name) => {
+                if let Some(list) = LISTS.iter().find(|list| list.name == name) {
+                    let value = value_of(&mut parser, list.name, list.value)?;
+                    if !lists_given.contains(&list.name) {
+                        lists_given.push(list.name);
+                        list.clear(&mut settings);
+                    }
+                    list.set(&format!("--{}", list.name), &mut settings, &value)?;
+                    continue;
+                }
                 let Some(option) = OPTIONS.iter().find(|option| option.name == name) else {
                     return Err(format!("unknown option --{name}. Try --help"));
                 };
                 if option.name == "rtmp" && std::mem::take(&mut is_first_listener) {
                     settings.config.rtmp.clear();
                 }
-                let value = parser
-                    .value()
-                    .map_err(|_| format!("--{} needs a value, {}", option.name, option.value))?;
-                let value = value.to_string_lossy();
+                let value = value_of(&mut parser, option.name, option.value)?;
                 set(option, &format!("--{}", option.name), &mut settings, &value)?;
             }
             lexopt::Arg::Short(letter) => {
@@ -230,6 +259,12 @@ pub fn parse(
     Ok(Request::Serve(settings))
 }
 
+fn value_of(parser: &mut lexopt::Parser, name: &str, expected: &str) -> Result<String, String> {
+    let value = parser.value();
+    let value = value.map_err(|_| format!("--{name} needs a value, {expected}"))?;
+    Ok(value.to_string_lossy().into_owned())
+}
+
 fn set(option: &Opt, origin: &str, settings: &mut Settings, text: &str) -> Result<(), String> {
     (option.set)(settings, text)
         .map_err(|expected| format!("invalid value {text:?} for {origin}: expected {expected}"))
@@ -246,18 +281,20 @@ fn help() -> String {
          Without options it listens on port 1935 of every address and prints what to enter in\n\
          OBS, ffmpeg and VLC.\n\nOptions:\n",
     );
-    for option in OPTIONS {
-        let left = format!("--{} {}", option.name, option.value);
-        for (index, line) in option.help.lines().enumerate() {
+    let options = OPTIONS.iter().map(|o| (o.name, o.value, o.help));
+    let lists = LISTS.iter().map(|l| (l.name, l.value, l.help));
+    for (name, value, help) in options.chain(lists) {
+        let left = format!("--{name} {value}");
+        for (index, line) in help.lines().enumerate() {
             let left = if index == 0 { left.as_str() } else { "" };
-            let _ = writeln!(text, "  {left:<26}  {line}");
+            let _ = writeln!(text, "  {left:<28}  {line}");
         }
     }
     for (left, help) in [
         ("-h, --help", "Print this"),
         ("-V, --version", "Print the version"),
     ] {
-        let _ = writeln!(text, "  {left:<26}  {help}");
+        let _ = writeln!(text, "  {left:<28}  {help}");
     }
     text.push_str("\nEach option can also be an environment variable: BROOKLET_MAX_LAG=1s.\n");
     text
@@ -430,12 +467,9 @@ mod tests {
         let Ok(Request::Print(help)) = parsed(&["--help"]) else {
             panic!()
         };
-        for option in OPTIONS {
-            assert!(
-                help.contains(&format!("--{} ", option.name)),
-                "{}",
-                option.name
-            );
+        let names = OPTIONS.iter().map(|option| option.name);
+        for name in names.chain(LISTS.iter().map(|list| list.name)) {
+            assert!(help.contains(&format!("--{name} ")), "{name}");
         }
         for line in help.lines() {
             assert!(line.len() <= 100, "{line}");

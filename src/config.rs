@@ -1,9 +1,16 @@
 //! What a server is told at start, with the defaults and limits of each number.
 
+mod access;
+mod network;
+
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::live::join::Join;
+
+pub use access::{Access, Key, Scope, Secret, User};
+pub use network::Network;
+pub(crate) use network::one_client;
 
 /// Port that RTMP clients try by themselves.
 pub const RTMP_PORT: u16 = 1935;
@@ -28,10 +35,16 @@ pub struct Config {
     pub join: Join,
     /// How long messages wait for company before they are sent.
     pub batch: Duration,
+    /// Who may publish.
+    pub publish: Access,
+    /// Who may play.
+    pub play: Access,
     /// Connections in all.
     pub max_connections: usize,
     /// Connections from one address.
     pub max_per_address: usize,
+    /// New connections a second from one address; twice as many may come at once.
+    pub max_connect_rate: u32,
     /// A publisher that sends nothing for this long is disconnected.
     pub idle_timeout: Duration,
     /// From accept to the end of the handshake.
@@ -51,8 +64,11 @@ impl Default for Config {
             grace: Duration::from_secs(30),
             join: Join::Live,
             batch: Duration::ZERO,
+            publish: Access::default(),
+            play: Access::default(),
             max_connections: 256,
             max_per_address: 64,
+            max_connect_rate: 20,
             idle_timeout: Duration::from_secs(15),
             handshake_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(15),

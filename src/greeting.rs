@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::{Config, RTMP_PORT};
+use crate::config::{Access, Config, Network, RTMP_PORT};
 
 /// App and stream name of the examples.
 const APP: &str = "live";
@@ -16,16 +16,30 @@ pub fn text(config: &Config, listening: &[SocketAddr]) -> String {
     for address in listening {
         let _ = writeln!(text, "listening for RTMP on {address}");
     }
+    let publish = access_text("publish", &config.publish);
+    let play = access_text("play", &config.play);
+    let _ = writeln!(text, "publishing: {publish}\nplaying: {play}");
     let hosts: Vec<String> = listening
         .iter()
         .flat_map(|address| hosts(*address))
         .collect();
+    // What the keys are, only their owner knows.
+    let proof = match (
+        config.publish.keys.is_empty(),
+        config.publish.users.is_empty(),
+    ) {
+        (false, _) => "?key=KEY",
+        (true, false) => "   Use authentication",
+        (true, true) => "",
+    };
     for host in &hosts {
         let _ = write!(
             text,
-            "\n  publish with OBS      Server: rtmp://{host}/{APP}   Stream Key: {NAME}\
-             \n  publish with ffmpeg   ffmpeg -re -i INPUT -c copy -f flv rtmp://{host}/{APP}/{NAME}\
-             \n  play with VLC         vlc rtmp://{host}/{APP}/{NAME}\n"
+            "\n  publish with OBS      Server: rtmp://{host}/{APP}   Stream Key: {NAME}{proof}\
+             \n  publish with ffmpeg   ffmpeg -re -i INPUT -c copy -f flv {}\
+             \n  play with VLC         vlc {}\n",
+            url(host, &config.publish),
+            url(host, &config.play),
         );
     }
     text.push('\n');
@@ -53,6 +67,18 @@ pub fn warn_of_low_limits(config: &Config) {
     }
 }
 
+/// The example for a command line, with what a client has to present.
+fn url(host: &str, access: &Access) -> String {
+    if !access.keys.is_empty() {
+        // Some shells take a question mark for a pattern.
+        format!("'rtmp://{host}/{APP}/{NAME}?key=KEY'")
+    } else if !access.users.is_empty() {
+        format!("rtmp://USER:PASSWORD@{host}/{APP}/{NAME}")
+    } else {
+        format!("rtmp://{host}/{APP}/{NAME}")
+    }
+}
+
 /// "32 MiB: about 9 s of history for four 6 Mbit/s streams", as the shares are.
 fn memory_text(config: &Config) -> String {
     const STREAMS: u64 = 4;
@@ -66,6 +92,26 @@ fn memory_text(config: &Config) -> String {
          Mbit/s",
         config.memory >> 20
     )
+}
+
+/// Who may do it: "needs a key, from any address".
+fn access_text(verb: &str, access: &Access) -> String {
+    let networks: Vec<_> = access
+        .networks()
+        .iter()
+        .map(|network| match network {
+            Network::Any => "any address".into(),
+            Network::Private => "private and loopback addresses".into(),
+            Network::Prefix { .. } => network.to_string(),
+        })
+        .collect();
+    let networks = networks.join(", ");
+    match (access.keys.is_empty(), access.users.is_empty()) {
+        (true, true) => format!("open to {networks}, no key (--{verb}-key sets one)"),
+        (false, true) => format!("needs a key, from {networks}"),
+        (true, false) => format!("needs user and password, from {networks}"),
+        (false, false) => format!("needs a key, or user and password, from {networks}"),
+    }
 }
 
 /// How clients reach a listening address: `HOST`, or `HOST:PORT` unless the port is the usual
@@ -98,6 +144,7 @@ fn hosts(address: SocketAddr) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Key, User};
 
     #[test]
     fn the_usual_port_is_left_out_and_others_are_not() {
@@ -112,6 +159,71 @@ mod tests {
             ["[2001:db8::7]:1936"]
         );
         assert!(!hosts("[::]:1935".parse().unwrap()).is_empty());
+    }
+
+    #[test]
+    fn it_says_plainly_who_may_and_never_a_key() {
+        for (key, user, from, words) in [
+            (
+                None,
+                None,
+                None,
+                "open to private and loopback addresses, no key (--publish-key sets one)",
+            ),
+            (
+                None,
+                None,
+                Some("any"),
+                "open to any address, no key (--publish-key sets one)",
+            ),
+            (Some("s3cret"), None, None, "needs a key, from any address"),
+            (
+                None,
+                Some("bob:s3cret"),
+                Some("10.0.0.0/8"),
+                "needs user and password, from 10.0.0.0/8",
+            ),
+            (
+                Some("live/door=s3cret"),
+                Some("bob:s3cret"),
+                None,
+                "needs a key, or user and password, from any address",
+            ),
+        ] {
+            let publish = Access {
+                keys: key
+                    .map(|text| Key::parse(text).unwrap())
+                    .into_iter()
+                    .collect(),
+                users: user
+                    .map(|text| User::parse(text).unwrap())
+                    .into_iter()
+                    .collect(),
+                from: from
+                    .map(|text| Network::parse(text).unwrap())
+                    .into_iter()
+                    .collect(),
+            };
+            let config = Config {
+                publish,
+                ..Config::default()
+            };
+            let text = text(&config, &["192.0.2.7:1935".parse().unwrap()]);
+            let line = format!("\npublishing: {words}\n");
+            assert!(text.contains(&line), "{text}");
+            let open = "\nplaying: open to private and loopback addresses, no key (--play-key";
+            assert!(text.contains(open), "{text}");
+            let stream_key = match (key, user) {
+                (Some(_), _) => "Key: cam?key=KEY\n",
+                (None, Some(_)) => "Key: cam   Use authentication\n",
+                (None, None) => "Key: cam\n",
+            };
+            assert!(
+                text.contains(stream_key) && text.contains("/live/cam\n"),
+                "{text}"
+            );
+            assert!(!text.contains("s3cret"), "{text}");
+        }
     }
 
     #[test]

@@ -24,6 +24,18 @@
 //!
 //! The publisher's own thread does all of this; players' threads read only. Arrows between
 //! modules point one way: `server -> live -> { rtmp, media }`.
+//!
+//! # In a program of one's own
+//!
+//! ```no_run
+//! let config = brooklet::Config::default();
+//! let server = brooklet::Server::start(config)?;
+//! println!("{:?}", server.rtmp_addresses());
+//! # Ok::<(), brooklet::StartError>(())
+//! ```
+//!
+//! With [`Server::start_with`] a [`Handler`] decides who may connect, publish and play, and hears
+//! who comes and goes: `examples/doorman.rs` does all of that.
 
 pub mod cli;
 pub mod config;

@@ -12,7 +12,7 @@ use signal_hook::iterator::Signals;
 mod logger;
 
 fn main() -> ExitCode {
-    match cli::parse(std::env::args_os().skip(1), |name| std::env::var(name).ok()) {
+    match cli::parse(std::env::args_os().skip(1), environment) {
         Ok(Request::Print(text)) => {
             show(&text);
             ExitCode::SUCCESS
@@ -57,6 +57,11 @@ fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     server.stop();
     log::info!("stopped");
     Ok(())
+}
+
+/// What isn't valid Unicode is not to be overlooked: it might have been a key.
+fn environment(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// Prints to standard output, where nobody may be listening: that is no reason to end.

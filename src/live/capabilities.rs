@@ -4,12 +4,11 @@
 //! Legacy messages ask for nothing. A receiver that told nothing of itself gets what a player of
 //! one track can take or skip: the first track, whatever its codec, without ModEx.
 
-use std::iter;
 use std::ops::{BitAnd, BitOr};
 
 use super::log::Kind;
 use crate::media::codec::FourCc;
-use crate::media::tag::tracks::{TrackMessage, TrackMessages};
+use crate::media::tag::tracks::TrackMessage;
 
 /// A bit for each codec that has a FourCC, from bit 0 on; first those of video.
 const CODECS: [&FourCc; 12] = [
@@ -112,7 +111,7 @@ impl Capabilities {
     /// What a header of the preamble asks of its receiver.
     pub(super) fn needed_by_header(kind: Kind, payload: &[u8]) -> Capabilities {
         kind.medium()
-            .and_then(|medium| TrackMessages::new(medium, iter::once(payload)).next())
+            .and_then(|medium| TrackMessage::read(medium, payload))
             .map_or(Capabilities::NONE, |message| {
                 Capabilities::needed_by(&message)
             })
@@ -158,7 +157,7 @@ mod tests {
     fn codecs(capabilities: Capabilities) -> Vec<&'static str> {
         let is_set = |index: &usize| capabilities.0 & 1 << index != 0;
         let set = (0..CODECS.len()).filter(is_set);
-        set.map(|index| str::from_utf8(CODECS[index]).unwrap())
+        set.map(|index| std::str::from_utf8(CODECS[index]).unwrap())
             .collect()
     }
 

@@ -37,7 +37,6 @@ pub(super) fn classify(kind: Kind, message: &TrackMessage) -> Option<Class> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::tag::tracks::TrackMessages;
 
     #[test]
     fn legacy_and_enhanced_messages_fall_into_the_same_classes() {
@@ -126,8 +125,8 @@ mod tests {
             ),
             ("no audio at all", Kind::Audio, b"", None),
         ] {
-            let mut messages = TrackMessages::new(kind.medium().unwrap(), std::iter::once(payload));
-            let found = messages.next().and_then(|message| classify(kind, &message));
+            let message = TrackMessage::read(kind.medium().unwrap(), payload);
+            let found = message.and_then(|message| classify(kind, &message));
             assert_eq!(found, class, "{name}");
         }
     }

@@ -4,7 +4,8 @@
 //! players want the same bytes. One `send` of contiguous bytes costs 4 to 5 % less in the kernel
 //! than one `sendmsg` of header and payload apart, and nothing is framed again for each player. A
 //! copy of at most [`MAX_LEN`] bytes pays for that once there are [`MIN_RECEIVERS`] of them.
-//! Who is behind, has just joined, or leaves something out, is served from the log as ever.
+//! Tracks and codecs that they can't take are left out of it. Who is behind, has just joined, or
+//! wants something else than the others, is served from the log as ever.
 
 use super::capabilities::Capabilities;
 use super::framing::{Framing, Piece};

@@ -9,6 +9,7 @@
 //! pump are made under it on purpose: their slices borrow the log, and none of them waits.
 
 mod append;
+mod clock;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +27,8 @@ use crate::rtmp::amf0::Value;
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use append::Publish;
+use clock::Clock;
+pub use clock::ClockRepair;
 
 /// A publisher that has been silent this long may be replaced by anybody.
 pub const TAKEOVER_SILENCE: Millis = 2_000;
@@ -107,6 +110,8 @@ pub struct Pumped {
     pub is_waiting: bool,
     /// Subscribers that were moved to a newer keyframe; to be logged.
     pub skips: Vec<Skip>,
+    /// The publisher's time stamps jumped; to be logged.
+    pub repair: Option<ClockRepair>,
 }
 
 /// How the wait for another publisher ended.
@@ -153,9 +158,7 @@ struct State {
     /// No longer in the table, or about to be removed.
     is_closed: bool,
     publish: Publish,
-    /// Newest timestamp sent to the log.
-    last_timestamp: Option<u32>,
-    last_append: Millis,
+    clock: Clock,
     /// Arrival of the oldest message not pumped yet.
     batch_since: Option<Millis>,
     /// A keyframe is among the messages not pumped yet.
@@ -182,8 +185,7 @@ impl Stream {
                 last_takeover: None,
                 is_closed: false,
                 publish: Publish::default(),
-                last_timestamp: None,
-                last_append: 0,
+                clock: Clock::default(),
                 batch_since: None,
                 is_urgent: false,
                 pumped_to: 0,
@@ -236,6 +238,7 @@ impl Stream {
         state.generation += 1;
         state.publisher = Some(publisher);
         state.publish = Publish::default();
+        state.clock.begin_publish();
         // What was published before may still be sent to those who are in the middle of it, but
         // nobody starts there any more.
         state.log.clear_join_point();
@@ -305,6 +308,7 @@ impl Stream {
             has_unsent,
             is_waiting: false,
             skips: std::mem::take(&mut state.scratch.skips),
+            repair: state.clock.take_repair(),
         }
     }
 

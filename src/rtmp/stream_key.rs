@@ -102,6 +102,12 @@ impl StreamKey {
         Ok(StreamKey(key))
     }
 
+    /// The key without its last part, and that part; `None` if it is the only one.
+    pub fn split_last(&self) -> Option<(StreamKey, &str)> {
+        let (rest, last) = self.0.rsplit_once('/')?;
+        Some((StreamKey(rest.to_owned()), last))
+    }
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,6 +1,11 @@
 //! The connections that are open, and the caps on their number.
+//!
+//! Those that have neither published nor played yet have half of the places at most. When these
+//! are taken, the oldest of them makes room for a newcomer: who means it needs a second to publish
+//! or play, and strangers that hang about can't lock the others out.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,10 +16,15 @@ use crate::live::lock;
 use crate::live::sink::Sink;
 use crate::rtmp::flight_recorder::FlightRecorder;
 
+/// Places for connections that have neither published nor played yet, however few there are in all.
+const MIN_UNUSED: usize = 16;
+
 /// See the module's documentation.
 pub(super) struct Connections {
     max: usize,
     max_per_address: usize,
+    /// Of those that have neither published nor played yet.
+    max_unused: usize,
     state: Mutex<State>,
     emptied: Condvar,
 }
@@ -31,6 +41,18 @@ struct Open {
     /// Until it is closed.
     socket: Option<Arc<Socket>>,
     recorder: Arc<Mutex<FlightRecorder>>,
+    usage: Usage,
+}
+
+/// What a connection is good for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Usage {
+    /// It has neither published nor played yet.
+    None,
+    /// It has.
+    Some,
+    /// It has to make room for another one.
+    Displaced,
 }
 
 /// A place among the connections, given back when dropped.
@@ -46,6 +68,26 @@ pub(super) enum Full {
     InAll(usize),
     /// `--max-per-address`
     PerAddress(usize),
+    /// `--max-connect-rate`
+    Rate(u64),
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Full::InAll(max) => {
+                write!(f, "{max} connections are open (raise --max-connections)")
+            }
+            Full::PerAddress(max) => write!(
+                f,
+                "{max} connections from its address are open (raise --max-per-address)"
+            ),
+            Full::Rate(max) => write!(
+                f,
+                "more than {max} connections a second from its address (raise --max-connect-rate)"
+            ),
+        }
+    }
 }
 
 impl Connections {
@@ -53,6 +95,7 @@ impl Connections {
         Connections {
             max,
             max_per_address,
+            max_unused: (max / 2).max(MIN_UNUSED),
             state: Mutex::default(),
             emptied: Condvar::new(),
         }
@@ -66,6 +109,20 @@ impl Connections {
     pub(super) fn recorder(&self, id: u64) -> Option<Arc<Mutex<FlightRecorder>>> {
         let state = lock(&self.state);
         Some(Arc::clone(&state.open.get(&id)?.recorder))
+    }
+
+    /// A connection publishes or plays: its place is its own from now on.
+    pub(super) fn note_use(&self, id: u64) {
+        if let Some(open) = lock(&self.state).open.get_mut(&id) {
+            open.usage = Usage::Some;
+        }
+    }
+
+    /// Whether a connection has to make room for another one.
+    pub(super) fn is_displaced(&self, id: u64) -> bool {
+        let state = lock(&self.state);
+        let open = state.open.get(&id);
+        open.is_some_and(|open| open.usage == Usage::Displaced)
     }
 
     /// Wakes every connection's thread as if its peer had closed.
@@ -106,6 +163,26 @@ impl Connections {
     }
 }
 
+impl State {
+    /// Sees to it that fewer than `max` connections are unused.
+    fn make_room(&mut self, max: usize) {
+        let unused = self
+            .open
+            .iter_mut()
+            .filter(|(_, open)| open.usage == Usage::None);
+        let unused: Vec<_> = unused.collect();
+        if unused.len() < max {
+            return;
+        }
+        if let Some((_, oldest)) = unused.into_iter().min_by_key(|(id, _)| **id) {
+            oldest.usage = Usage::Displaced;
+            if let Some(socket) = &oldest.socket {
+                socket.stop_reading();
+            }
+        }
+    }
+}
+
 impl Permit {
     /// A place for a new connection, if the caps allow one.
     pub(super) fn take(
@@ -126,12 +203,14 @@ impl Permit {
         if from_there >= connections.max_per_address {
             return Err(Full::PerAddress(connections.max_per_address));
         }
+        state.make_room(connections.max_unused);
         state.next_id += 1;
         let id = state.next_id;
         let open = Open {
             address,
             socket: Some(Arc::clone(socket)),
             recorder: Arc::default(),
+            usage: Usage::None,
         };
         state.open.insert(id, open);
         Ok(Permit {

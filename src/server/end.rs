@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use super::handler::Refusal;
 use crate::live::subscriber;
 use crate::rtmp::Error;
 
@@ -32,6 +33,10 @@ pub(super) enum End {
         /// What came, what was expected, what to do.
         why: String,
     },
+    /// A connect was refused so that the client comes back with what was missing.
+    Step(String),
+    /// Others wanted its place, which it made no use of.
+    Displaced,
     /// What it plays has ended, or can't be sent to it.
     Player(subscriber::End),
     /// Another publisher has taken over.
@@ -63,6 +68,15 @@ impl End {
             why: why.to_owned(),
         }
     }
+
+    /// By a handler.
+    pub(super) fn refused_by(what: &str, refusal: &Refusal) -> End {
+        if refusal.is_step() {
+            End::Step(refusal.reason().to_owned())
+        } else {
+            End::refused(what, refusal.reason())
+        }
+    }
 }
 
 impl fmt::Display for End {
@@ -77,6 +91,10 @@ impl fmt::Display for End {
                 option,
             } => write!(f, "{missing} within {} ms ({option})", after.as_millis()),
             End::Refused { what, why } => write!(f, "refused to {what}: {why}"),
+            End::Step(why) => f.write_str(why),
+            End::Displaced => f.write_str(
+                "closed for a newer connection: half of --max-connections neither publish nor play",
+            ),
             End::Player(end) => write!(f, "{end}"),
             End::Superseded => f.write_str("another publisher has taken over"),
             End::Stopping => f.write_str("the server stops"),

@@ -13,6 +13,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use super::access::Action;
 use crate::rtmp::amf0::Value;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::{StreamKey, query_value};
@@ -73,6 +74,9 @@ pub struct Client {
     local_address: SocketAddr,
     connect: Connect,
     user: Option<String>,
+    /// It has logged in as one of those who may publish, or play.
+    may_publish: bool,
+    may_play: bool,
 }
 
 impl Client {
@@ -83,6 +87,23 @@ impl Client {
             local_address,
             connect: Connect::default(),
             user: None,
+            may_publish: false,
+            may_play: false,
+        }
+    }
+
+    /// Whether it has logged in as somebody who may.
+    pub(super) fn may(&self, action: Action) -> bool {
+        match action {
+            Action::Publish => self.may_publish,
+            Action::Play => self.may_play,
+        }
+    }
+
+    pub(super) fn allow(&mut self, action: Action) {
+        match action {
+            Action::Publish => self.may_publish = true,
+            Action::Play => self.may_play = true,
         }
     }
 
@@ -141,6 +162,8 @@ pub struct StreamRequest<'a> {
     name: &'a str,
     key: StreamKey,
     is_trusted: bool,
+    /// The key is not the name as sent, but what may be shown of it.
+    is_hidden: bool,
 }
 
 impl<'a> StreamRequest<'a> {
@@ -150,7 +173,19 @@ impl<'a> StreamRequest<'a> {
             name,
             key,
             is_trusted: false,
+            is_hidden: false,
         }
+    }
+
+    /// The name holds a secret. `shown` takes its place, in the log and everywhere else.
+    pub(super) fn hide(&mut self, shown: StreamKey) {
+        self.key = shown;
+        self.is_hidden = true;
+    }
+
+    /// Whether the name holds a secret, so that the client must not be told what became of it.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.is_hidden
     }
 
     /// The stream that is wanted.
@@ -190,6 +225,7 @@ impl<'a> StreamRequest<'a> {
 pub struct Refusal {
     reason: String,
     description: Option<String>,
+    is_step: bool,
 }
 
 impl Refusal {
@@ -198,6 +234,16 @@ impl Refusal {
         Refusal {
             reason: reason.into(),
             description: None,
+            is_step: false,
+        }
+    }
+
+    /// A refusal in the course of things, such as the question for a password: nobody has done
+    /// anything wrong, and the log doesn't warn.
+    pub fn step(reason: impl Into<String>) -> Refusal {
+        Refusal {
+            is_step: true,
+            ..Refusal::new(reason)
         }
     }
 
@@ -207,6 +253,11 @@ impl Refusal {
             description: Some(description.into()),
             ..self
         }
+    }
+
+    /// Whether it is in the course of things.
+    pub fn is_step(&self) -> bool {
+        self.is_step
     }
 
     /// What the log says.

@@ -114,18 +114,15 @@ fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
 }
 
 fn begin(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
+    if !shared.rates.allow(peer.ip(), shared.now()) {
+        refuse(shared, peer, Full::Rate(shared.rates.per_second()));
+        return;
+    }
     let socket = Arc::new(Socket::new(stream));
     let permit = match Permit::take(shared, peer.ip(), &socket) {
         Ok(permit) => permit,
-        Err(Full::InAll(max)) => {
-            log::warn!("{peer} refused: {max} connections are open (raise --max-connections)");
-            return;
-        }
-        Err(Full::PerAddress(max)) => {
-            log::warn!(
-                "{peer} refused: {max} connections from its address are open \
-                 (raise --max-per-address)"
-            );
+        Err(full) => {
+            refuse(shared, peer, full);
             return;
         }
     };
@@ -137,6 +134,15 @@ fn begin(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
         .stack_size(STACK_LEN);
     if let Err(error) = thread.spawn(run) {
         log::error!("#{id} {peer} refused: cannot start a thread: {error}");
+    }
+}
+
+/// Says that a connection is refused, unless that was said a moment ago of another one.
+fn refuse(shared: &Shared, peer: SocketAddr, full: Full) {
+    match shared.refused.note(shared.now()) {
+        Some(1) => log::warn!("{peer} refused: {full}"),
+        Some(count) => log::warn!("{peer} refused: {full}; {count} refused since the last line"),
+        None => {}
     }
 }
 

@@ -8,12 +8,14 @@
 //! A publisher's thread also sends to its players, and after its connection has ended it waits
 //! out the grace time of its stream.
 
+mod access;
 mod connections;
 mod end;
 pub mod handler;
 mod listener;
 mod playing;
 mod publishing;
+mod rates;
 mod rtmp_conn;
 mod socket;
 mod text;
@@ -32,9 +34,11 @@ use crate::live::stream::Settings;
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};
 use crate::rtmp::flight_recorder::FlightRecorder;
+use access::Guard;
 use connections::Connections;
 use handler::{Handler, Handlers};
 use listener::Listener;
+use rates::{Rates, Refused};
 
 /// A running server. Dropping it stops it.
 pub struct Server {
@@ -48,7 +52,10 @@ struct Shared {
     arena: Arena,
     table: StreamTable,
     connections: Connections,
+    rates: Rates,
+    refused: Refused,
     handlers: Handlers,
+    guard: Arc<Guard>,
     next_subscriber: AtomicU64,
     is_stopping: AtomicBool,
     started: Instant,
@@ -107,7 +114,7 @@ impl Server {
     fn start_all(
         config: Config,
         arena: Arena,
-        handlers: Vec<Arc<dyn Handler>>,
+        mut handlers: Vec<Arc<dyn Handler>>,
     ) -> Result<Server, StartError> {
         let settings = Settings {
             arena: arena.clone(),
@@ -115,11 +122,16 @@ impl Server {
             max_lag: millis(config.effective_max_lag()),
             batch: millis(config.batch),
         };
+        let guard = Arc::new(Guard::new(&config));
+        handlers.insert(0, guard.clone());
         let shared = Arc::new(Shared {
             arena,
             table: StreamTable::new(settings),
             connections: Connections::new(config.max_connections, config.max_per_address),
+            rates: Rates::new(config.max_connect_rate),
+            refused: Refused::default(),
             handlers: Handlers::new(handlers),
+            guard,
             next_subscriber: AtomicU64::new(1),
             is_stopping: AtomicBool::new(false),
             started: Instant::now(),
@@ -199,6 +211,7 @@ impl Server {
         for stream in self.shared.table.streams() {
             stream.close(now);
         }
+        self.shared.guard.close();
         self.shared.connections.stop_reading();
         if !self.shared.connections.wait_until_empty(POLITE) {
             self.shared.connections.shutdown();

@@ -7,7 +7,7 @@ use super::text::{megabytes, seconds};
 use super::{Shared, millis};
 use crate::live::Millis;
 use crate::live::log::Kind;
-use crate::live::stream::{Appended, Pumped, Stream, Superseded, Waited};
+use crate::live::stream::{Appended, ClockRepair, Pumped, Stream, Superseded, Waited};
 use crate::media::describe::describe;
 use crate::rtmp::amf0::Value;
 
@@ -23,6 +23,9 @@ const UNSENT_MEMORY: Millis = 1_000;
 /// Between two warnings of messages dropped for want of memory.
 const WARN_INTERVAL: Millis = 1_000;
 
+/// Between two warnings of time stamps that jump: some cameras' do all the time.
+const REPAIR_INTERVAL: Millis = 10_000;
+
 /// See the module's documentation.
 pub(super) struct Publishing {
     shared: Arc<Shared>,
@@ -36,6 +39,9 @@ pub(super) struct Publishing {
     is_described: bool,
     dropped: u64,
     last_warning: Option<Millis>,
+    /// Not logged yet.
+    repair: Option<ClockRepair>,
+    last_repair: Option<Millis>,
     /// When some player last had unsent bytes.
     unsent_at: Option<Millis>,
     is_waiting: bool,
@@ -64,6 +70,8 @@ impl Publishing {
             is_described: false,
             dropped: 0,
             last_warning: None,
+            repair: None,
+            last_repair: None,
             unsent_at: None,
             is_waiting: false,
             ended: None,
@@ -128,8 +136,11 @@ impl Publishing {
             has_unsent,
             is_waiting,
             skips,
+            repair,
         } = self.stream.pump(now);
         self.is_waiting = is_waiting;
+        self.repair = repair.or(self.repair);
+        self.tell_repair(now);
         if has_unsent {
             self.unsent_at = Some(now);
         }
@@ -141,6 +152,29 @@ impl Publishing {
                 skip.messages,
             );
         }
+    }
+
+    /// Says that the time stamps jumped: the newest time only, once in a while.
+    fn tell_repair(&mut self, now: Millis) {
+        let is_due = self
+            .last_repair
+            .is_none_or(|last| now.saturating_sub(last) >= REPAIR_INTERVAL);
+        let Some(repair) = self.repair.take_if(|_| is_due) else {
+            return;
+        };
+        self.last_repair = Some(now);
+        let what = if repair.is_start {
+            "of audio and video are apart"
+        } else {
+            "jumped"
+        };
+        log::warn!(
+            "#{} {}: time stamps {what} by {:.1} s, continued without a jump ({} so far)",
+            self.connection,
+            self.stream.key(),
+            f64::from(repair.jump_ms) / 1000.0,
+            repair.total,
+        );
     }
 
     /// Whether players may still have unsent bytes, so that the thread should wake often.

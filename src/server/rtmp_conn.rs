@@ -102,6 +102,9 @@ impl Connection {
             }
             let result = match self.socket.read(&mut buffer) {
                 Ok(0) if self.shared.is_stopping() => Err(End::Stopping),
+                Ok(0) if self.shared.connections.is_displaced(self.client.id()) => {
+                    Err(End::Displaced)
+                }
                 Ok(0) => Err(End::Closed),
                 Ok(len) => self.handle_input(&buffer[..len]),
                 Err(error) => match error.kind() {

@@ -23,21 +23,12 @@ pub(super) fn in_brackets(text: &str) -> String {
     if text.is_empty() {
         return String::new();
     }
-    format!(" ({})", shown(text))
-}
-
-/// The beginning of what a client says, made safe for a log line: whatever isn't printable ASCII
-/// is escaped.
-pub(super) fn shown(text: &str) -> String {
-    text.chars()
+    let shown: String = text
+        .chars()
         .take(60)
         .flat_map(char::escape_default)
-        .collect()
-}
-
-/// An app without its query, where keys may stand.
-pub(super) fn without_query(app: &str) -> &str {
-    app.split('?').next().unwrap_or_default()
+        .collect();
+    format!(" ({shown})")
 }
 
 #[cfg(test)]

@@ -150,8 +150,16 @@ impl Client {
         Client::handshaken(server).connect(app)
     }
 
-    pub(crate) fn connect(mut self, app: &str) -> Client {
-        let parameters = object([("app", text(app)), ("flashVer", text("test"))]);
+    pub(crate) fn connect(self, app: &str) -> Client {
+        self.connect_with(parameters_for(app))
+    }
+
+    /// Says connect, and no more.
+    pub(crate) fn send_connect(&mut self, app: &str) {
+        self.send_command(0, "connect", 1.0, parameters_for(app), vec![]);
+    }
+
+    pub(crate) fn connect_with(mut self, parameters: Value) -> Client {
         self.send_command(0, "connect", 1.0, parameters, vec![]);
         self.wait_for_command("_result");
         self.send_command(0, "createStream", 2.0, Value::Null, vec![]);
@@ -322,4 +330,8 @@ impl Client {
     pub(crate) fn socket(&self) -> &TcpStream {
         &self.socket
     }
+}
+
+fn parameters_for(app: &str) -> Value {
+    object([("app", text(app)), ("flashVer", text("test"))])
 }

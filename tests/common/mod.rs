@@ -7,6 +7,8 @@
 #![allow(dead_code)]
 
 pub(crate) mod client;
+pub(crate) mod ffmpeg8;
+pub(crate) mod framehash;
 pub(crate) mod media;
 pub(crate) mod packets;
 pub(crate) mod process;
@@ -130,6 +132,11 @@ impl Brooklet {
 
     pub(crate) fn log(&self) -> String {
         self.program.stderr()
+    }
+
+    /// Greeting and log so far.
+    pub(crate) fn printed(&self) -> String {
+        self.program.stdout() + &self.program.stderr()
     }
 
     /// Waits until the log has at least `count` lines with these words.

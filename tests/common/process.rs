@@ -138,6 +138,13 @@ impl Program {
         let _ = self.child.wait();
     }
 
+    /// Ends it if it hasn't ended, and has all that it printed.
+    pub(crate) fn stop(&mut self) {
+        self.kill();
+        self.stdout.finish();
+        self.stderr.finish();
+    }
+
     /// Waits until it ends by itself.
     pub(crate) fn wait(&mut self, timeout: Duration) -> ExitStatus {
         let mut status = None;

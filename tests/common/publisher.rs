@@ -30,6 +30,16 @@ pub(crate) struct Publisher {
 impl Publisher {
     /// Starts to publish; `offset` is added to the timestamps, wrapping as they do on the wire.
     pub(crate) fn start(port: u16, name: &str, tags: Vec<FlvTag>, offset: u32) -> Publisher {
+        Publisher::start_stamped(port, name, tags, move |time| time.wrapping_add(offset))
+    }
+
+    /// Starts to publish; `stamp` makes the timestamps on the wire from those of the file.
+    pub(crate) fn start_stamped(
+        port: u16,
+        name: &str,
+        tags: Vec<FlvTag>,
+        stamp: impl Fn(u32) -> u32 + Send + 'static,
+    ) -> Publisher {
         let mut socket = connect(port, name);
         let is_stopping = Arc::<AtomicBool>::default();
         let began = Instant::now();
@@ -47,8 +57,8 @@ impl Publisher {
                     // The pace of the media, which is what a live source has.
                     thread::sleep((due - Instant::now()).min(Duration::from_millis(50)));
                 }
-                let timestamp = tag.timestamp.wrapping_add(offset);
-                writer.write(header(tag.type_id, timestamp, 1), &tag.body, &mut out);
+                let header = header(tag.type_id, stamp(tag.timestamp), 1);
+                writer.write(header, &tag.body, &mut out);
                 if socket.write_all(&out).is_err() {
                     return;
                 }

@@ -123,7 +123,6 @@ pub(crate) struct Player {
     pub(crate) id: u64,
     pub(crate) sink: Arc<TestSink>,
     reader: ChunkReader<Heap>,
-    read: usize,
 }
 
 impl Player {
@@ -134,8 +133,8 @@ impl Player {
 
     /// The whole messages that came since the last call. What comes must always parse.
     pub(crate) fn got(&mut self) -> Vec<Got> {
-        let taken = self.sink.taken.lock().unwrap();
-        let mut input = &taken[self.read..];
+        let mut taken = self.sink.taken.lock().unwrap();
+        let mut input = taken.as_slice();
         let mut messages = Vec::new();
         while let Some(header) = self
             .reader
@@ -148,7 +147,7 @@ impl Player {
                 payload: self.reader.payload().unwrap().clone(),
             });
         }
-        self.read = taken.len();
+        taken.clear();
         messages
     }
 
@@ -272,12 +271,7 @@ impl Fixture {
         };
         let mut reader = ChunkReader::new(Heap, limits);
         reader.set_chunk_size(CHUNK_SIZE).unwrap();
-        Player {
-            id,
-            sink,
-            reader,
-            read: 0,
-        }
+        Player { id, sink, reader }
     }
 
     /// Lets time pass.

@@ -1,5 +1,7 @@
 //! The live core over fake sockets: no thread, no clock, no network.
 
+mod day;
+mod encoder;
 mod enhanced;
 mod fixture;
 mod joins;

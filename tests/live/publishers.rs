@@ -268,3 +268,24 @@ fn a_publisher_without_audio_leaves_no_audio_header_of_the_one_before() {
     let got = fixture.play(Join::Live).got();
     assert!(got.iter().all(|got| !got.is_audio()));
 }
+
+#[test]
+fn a_clock_that_is_set_while_it_runs_is_not_seen_by_players_and_told_once() {
+    let fixture = Fixture::published();
+    let mut player = fixture.play(Join::Live);
+    fixture.gop(10_000, 10);
+    let before = player.media().len();
+    fixture.picture(50_000_400, true, 1_000);
+    // In between, headers at time 0, and new ones.
+    fixture.headers();
+    fixture.append(Kind::Video, 0, &[AVC_HEADER, b"other"].concat());
+    let repair = fixture.stream.pump(fixture.now.get()).repair;
+    let repair = repair.map(|repair| (repair.jump_ms, repair.total));
+    assert_eq!(repair, Some((49_990_000, 1)));
+    fixture.wait(40);
+    fixture.gop(50_000_440, 2);
+    assert_eq!(fixture.stream.pump(fixture.now.get()).repair, None);
+    let times: Vec<_> = player.got().iter().map(|got| got.timestamp).collect();
+    assert_eq!(before, 20);
+    assert_eq!(times, [10_400, 10_400, 10_440, 10_450, 10_480, 10_490]);
+}

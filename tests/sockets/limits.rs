@@ -1,7 +1,7 @@
 //! Time-outs, caps, and clients that speak something else.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use brooklet::Config;
@@ -103,6 +103,59 @@ fn connections_are_capped_in_all_and_per_address() {
         wait_until("one is gone", || server.connections() == 1);
         let _three = Client::connected(address, "live");
     }
+}
+
+#[test]
+fn an_address_that_connects_too_often_is_closed_and_no_other() {
+    let server = server(Config {
+        max_connect_rate: 1,
+        ..Config::default()
+    });
+    let address = server.rtmp_addresses()[0];
+    let is_closed = || {
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        // A server that takes it waits for more.
+        socket.write_all(&[3; 1537]).unwrap();
+        socket.read(&mut [0; 1]).unwrap_or(0) == 0
+    };
+    // Two may come at once. So many as follow can't be slower than one a second.
+    wait_until("one is refused", is_closed);
+    Client::handshaken_from(Ipv4Addr::new(127, 0, 0, 2), address).connect("live");
+    // The bucket fills again.
+    wait_until("one is accepted", || !is_closed());
+}
+
+#[test]
+fn who_hangs_about_makes_room_for_who_comes() {
+    let server = server(Config {
+        max_connections: 32,
+        max_connect_rate: 1_000,
+        ..Config::default()
+    });
+    let address = server.rtmp_addresses()[0];
+    let mut publisher = Client::publishing(address, "live", "door");
+    let mut player = Client::playing(address, "live", "door");
+    let mut idle: Vec<_> = (0..16)
+        .map(|_| Client::connected(address, "live"))
+        .collect();
+    assert_eq!(server.connections(), 18);
+
+    // The oldest of those that do nothing has to go, and no other.
+    let mut new = Client::publishing(address, "live", "gate");
+    assert!(idle.remove(0).until_closed().is_empty());
+    let mut last = idle.remove(0);
+    last.publish("yard");
+    assert_eq!(last.wait_for_status().1, "NetStream.Publish.Start");
+    // These two have left places.
+    let _more = [0, 1].map(|_| Client::connected(address, "live"));
+    for client in idle.iter_mut().chain([&mut new]) {
+        client.play("door");
+        while client.wait_for_status().1 != "NetStream.Play.Start" {}
+    }
+    publisher.send_headers();
+    publisher.send_picture(7, 0, true, 500);
+    assert_eq!(player.wait_for_media().number(), 7);
 }
 
 #[test]

@@ -3,10 +3,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod access;
 mod command_line;
+mod handlers;
 mod independent_client;
 mod joins;
 mod limits;
+mod login;
 mod names;
 mod publishers;
 mod resources;

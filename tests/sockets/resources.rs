@@ -5,7 +5,17 @@ use crate::common::Brooklet;
 
 #[test]
 fn two_hundred_idle_connections_come_and_go_without_a_trace() {
-    let server = Brooklet::start(&["--max-per-address", "256", "--command-timeout", "10m"]);
+    // Half of the places are for those who do nothing.
+    let server = Brooklet::start(&[
+        "--max-connections",
+        "512",
+        "--max-per-address",
+        "256",
+        "--max-connect-rate",
+        "1000",
+        "--command-timeout",
+        "10m",
+    ]);
     let start = (server.status("Threads"), server.descriptors());
     println!(
         "at start: {start:?} threads and descriptors, {} kB",

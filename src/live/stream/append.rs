@@ -4,8 +4,7 @@
 //!
 //! A stream outlives its publisher by a grace time. Who comes back within it, or takes over, goes
 //! on under the same generation counter plus one, and players stay. Timestamps continue at the
-//! seam: the first message of the new publisher is placed as much later than the last one of the
-//! old as time has passed. Playback goes on with the new publisher's first keyframe.
+//! seam (see `clock`). Playback goes on with the new publisher's first keyframe.
 
 use std::sync::Arc;
 
@@ -15,12 +14,9 @@ use crate::live::capabilities::Capabilities;
 use crate::live::classify::{Class, classify};
 use crate::live::log::{Kind, Meta, Role};
 use crate::live::preamble::Slot;
-use crate::media::tag::tracks::{TrackMessage, TrackMessages};
+use crate::media::tag::tracks::{Many, TrackMessage};
 use crate::rtmp::amf0::Value;
 use crate::rtmp::metadata;
-
-/// Smallest step of the timestamps from one publisher to the next.
-const MIN_SEAM: Millis = 40;
 
 /// How long after the first media message it is decided which tracks a publisher has.
 const SETTLE: Millis = 2_000;
@@ -28,10 +24,6 @@ const SETTLE: Millis = 2_000;
 /// What is known of the current publish.
 #[derive(Default)]
 pub(super) struct Publish {
-    /// Added to its timestamps, wrapping; set by its first media message.
-    offset: Option<u32>,
-    /// Timestamps just below this one are raised to it.
-    floor: Option<u32>,
     /// Of the first track, as has_video and has_keyframe: it is what most players see.
     has_audio: bool,
     has_video: bool,
@@ -55,8 +47,18 @@ impl State {
         let Some(medium) = kind.medium() else {
             return Appended::Ignored;
         };
+        let first = payload.clone().next().unwrap_or_default();
+        let Some(mut many) = Many::read(medium, first) else {
+            return match TrackMessage::read(medium, first) {
+                Some(message) => self.append_track(kind, timestamp, &message, payload, now),
+                None => Appended::Ignored,
+            };
+        };
         let mut appended = Appended::Ignored;
-        for message in TrackMessages::new(medium, payload.clone()) {
+        while many.has_more() {
+            let Some(message) = many.next(&mut payload.clone()) else {
+                continue;
+            };
             match self.append_track(kind, timestamp, &message, payload.clone(), now) {
                 Appended::Ignored => {}
                 // One track that is lost is worth a word more than those that aren't.
@@ -86,10 +88,7 @@ impl State {
         }
         let needs = Capabilities::needed_by(message);
         if let Class::Header(slot) = class {
-            let bytes = match &message.rewrite {
-                Some(rewrite) => rewrite.apply(payload).collect::<Vec<_>>().concat(),
-                None => payload.collect::<Vec<_>>().concat(),
-            };
+            let bytes = message.payload(payload).collect::<Vec<_>>().concat();
             return self.append_header(slot, needs, timestamp, &bytes, now);
         }
         let is_keyframe = class == Class::Keyframe;
@@ -99,7 +98,10 @@ impl State {
         }
         let meta = Meta {
             kind,
-            timestamp: self.place(timestamp, now),
+            timestamp: match class {
+                Class::Other => self.clock.place_beside(kind, timestamp),
+                _ => self.clock.place(kind, timestamp, now),
+            },
             arrived: now,
             is_join_point: is_keyframe
                 || (kind == Kind::Audio && is_first_track && !self.publish.has_video),
@@ -113,10 +115,7 @@ impl State {
             mod_ex_len: message.mod_ex_len,
         };
         self.is_urgent |= is_keyframe;
-        let appended = match &message.rewrite {
-            Some(rewrite) => self.append(meta, rewrite.apply(payload)),
-            None => self.append(meta, payload),
-        };
+        let appended = self.append(meta, message.payload(payload));
         if !self.publish.is_settled
             && now.saturating_sub(*self.publish.began.get_or_insert(now)) > SETTLE
         {
@@ -146,12 +145,7 @@ impl State {
         if slot == Slot::Video(0) {
             self.log.clear_join_point();
         }
-        // Headers often have time 0 where the media that follows has another: only media tells
-        // where a publisher's clock stands.
-        let timestamp = match self.publish.offset {
-            Some(_) => self.place(timestamp, now),
-            None => self.last_timestamp.unwrap_or(timestamp),
-        };
+        let timestamp = self.clock.place_beside(slot.kind(), timestamp);
         self.append_preamble_change(slot.kind(), needs, timestamp, bytes, now)
     }
 
@@ -188,35 +182,6 @@ impl State {
         }
         self.batch_since.get_or_insert(meta.arrived);
         Appended::Stored
-    }
-
-    /// The timestamp under which a message goes into the log: the publisher's own for the first
-    /// publisher of a stream, continued at the seam for each later one.
-    fn place(&mut self, timestamp: u32, now: Millis) -> u32 {
-        let offset = *self.publish.offset.get_or_insert_with(|| {
-            let Some(last) = self.last_timestamp else {
-                return 0;
-            };
-            let gap = now.saturating_sub(self.last_append).max(MIN_SEAM);
-            self.publish.floor = Some(last);
-            last.wrapping_add(gap as u32).wrapping_sub(timestamp)
-        });
-        let mut placed = timestamp.wrapping_add(offset);
-        // The other track may begin a little earlier than the one that set the offset.
-        if let Some(floor) = self.publish.floor {
-            let ahead = placed.wrapping_sub(floor) as i32;
-            if (-1000..0).contains(&ahead) {
-                placed = floor;
-            }
-        }
-        if self
-            .last_timestamp
-            .is_none_or(|last| placed.wrapping_sub(last) as i32 > 0)
-        {
-            self.last_timestamp = Some(placed);
-        }
-        self.last_append = now;
-        placed
     }
 
     /// Enough has been seen to know which tracks there are: what an earlier publisher left, and
@@ -256,7 +221,7 @@ impl State {
         };
         if let Some(preamble) = self.preamble.with(Slot::Metadata, &bytes) {
             self.preamble = Arc::new(preamble);
-            let timestamp = self.last_timestamp.unwrap_or(0);
+            let timestamp = self.clock.newest().unwrap_or(0);
             self.append_preamble_change(Kind::Data, Capabilities::NONE, timestamp, &bytes, now);
         }
     }

@@ -46,11 +46,33 @@ pub(super) struct Lead {
     pub(super) layout: Layout,
     /// `None` if each track has its own.
     pub(super) four_cc: Option<FourCc>,
-    /// Length of the ModEx prefixes, which follow the first byte.
-    pub(super) mod_ex_len: usize,
-    /// The last byte of them, or the first byte if there are none: in its low half stands what
-    /// comes next.
-    pub(super) last: u8,
+    pub(super) mod_ex: ModEx,
+}
+
+/// Longest ModEx that is kept; the one kind in use has 5 bytes.
+pub(super) const MAX_MOD_EX_LEN: usize = 8;
+
+/// The ModEx prefixes, which follow the first byte. The low half of their last byte says what
+/// comes next. Empty if there are none, or if they are too long to be kept.
+#[derive(Clone, Copy, Default)]
+pub(super) struct ModEx {
+    bytes: [u8; MAX_MOD_EX_LEN],
+    len: u8,
+}
+
+impl ModEx {
+    fn new(prefixes: &[u8]) -> ModEx {
+        let mut mod_ex = ModEx::default();
+        if let Some(bytes) = mod_ex.bytes.get_mut(..prefixes.len()) {
+            bytes.copy_from_slice(prefixes);
+            mod_ex.len = prefixes.len() as u8;
+        }
+        mod_ex
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
 }
 
 /// One track of an Enhanced message.
@@ -138,7 +160,7 @@ impl<'a> Cursor<'a> {
         let first = self.byte()?;
         let start = self.at;
         let packet_type = self.skip_mod_ex(first & 0x0F)?;
-        let mod_ex_len = self.at - start;
+        let mod_ex = self.payload.get(start..self.at).unwrap_or_default();
         let is_command = medium == Medium::Video
             && frame_type(first) == frame_type::COMMAND
             && packet_type != packet_type::METADATA;
@@ -150,12 +172,7 @@ impl<'a> Cursor<'a> {
             packet_type,
             layout: Layout::Plain,
             four_cc: None,
-            mod_ex_len,
-            last: self
-                .payload
-                .get(start + mod_ex_len - 1)
-                .copied()
-                .unwrap_or(first),
+            mod_ex: ModEx::new(mod_ex),
         };
         if packet_type == medium.multitrack() {
             let byte = self.byte()?;

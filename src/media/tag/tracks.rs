@@ -11,12 +11,12 @@
 //! 97 02 nnnnnn 03 hvc1 ...        the same; of headers without the ModEx
 //! ```
 //!
-//! Nothing is copied: a [`Rewrite`] says which few bytes stand in front of which of those that
-//! came.
+//! Nothing is copied: a [`TrackMessage`] says which few bytes stand in front of which of those
+//! that came.
 
 use std::ops::Range;
 
-use super::cursor::{Cursor, Layout, Lead, Track, packet_type};
+use super::cursor::{Cursor, Layout, Lead, MAX_MOD_EX_LEN, Track, packet_type};
 use super::{AudioTag, Kind, Medium, VideoTag};
 use crate::media::codec::FourCc;
 
@@ -26,6 +26,9 @@ const MAX_TRACKS: u8 = 32;
 /// How much of a track is looked at, if it is one of many: enough for any header, and for most
 /// keyframes that aren't flagged.
 const WINDOW_LEN: usize = 1024;
+
+/// First byte, ModEx, multitrack byte, FourCC, track id.
+const MAX_HEAD_LEN: usize = 1 + MAX_MOD_EX_LEN + 1 + 4 + 1;
 
 /// What a message carries for one track, and how it is to be passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,29 +42,49 @@ pub struct TrackMessage {
     /// The codec; `None` in legacy form, which every player takes.
     pub four_cc: Option<FourCc>,
     /// Bytes of ModEx behind its first byte. The last of them has in its low half the type that
-    /// the first one has without them. Longer ones than this can tell are dropped.
+    /// the first one has without them.
     pub mod_ex_len: u8,
-    /// How to make it of the payload that came; `None`: as it came.
-    pub rewrite: Option<Rewrite>,
-}
-
-/// A payload made of another: new bytes in front of old ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rewrite {
-    first: [u8; 1],
-    /// What stays of ModEx: all but the byte that ends it.
-    mod_ex: Range<usize>,
-    head: [u8; 7],
+    /// New bytes.
+    head: [u8; MAX_HEAD_LEN],
     head_len: u8,
-    body: Range<usize>,
+    /// What follows them of the payload that came.
+    body: Range<u32>,
 }
 
-impl Rewrite {
-    fn new(first: u8, body: Range<usize>) -> Rewrite {
-        Rewrite {
-            first: [first],
-            mod_ex: 0..0,
-            head: [0; 7],
+impl TrackMessage {
+    /// Reads the payload of a message of one track; its first part is enough. `None`: the message
+    /// is of no use, or one of [`Many`] tracks.
+    pub fn read(medium: Medium, payload: &[u8]) -> Option<TrackMessage> {
+        let first = *payload.first()?;
+        if medium.is_enhanced(first) {
+            return read_enhanced(medium, payload);
+        }
+        match medium {
+            Medium::Audio => {
+                let kind = AudioTag::parse(payload).ok()?.kind;
+                Some(TrackMessage::new(kind, false, 0, 0..u32::MAX))
+            }
+            Medium::Video => {
+                let tag = VideoTag::parse(payload).ok()?;
+                let mut message = TrackMessage::new(tag.kind, tag.is_keyframe, 0, 0..u32::MAX);
+                let truth = tag.first_byte_for_players(first);
+                if truth != first {
+                    message.body.start = 1;
+                    message.push(&[truth]);
+                }
+                Some(message)
+            }
+        }
+    }
+
+    fn new(kind: Kind, is_keyframe: bool, track_id: u8, body: Range<u32>) -> TrackMessage {
+        TrackMessage {
+            kind,
+            is_keyframe,
+            track_id,
+            four_cc: None,
+            mod_ex_len: 0,
+            head: [0; MAX_HEAD_LEN],
             head_len: 0,
             body,
         }
@@ -75,177 +98,155 @@ impl Rewrite {
         }
     }
 
-    /// The new payload; `parts` are those of the old one.
-    pub fn apply<'a: 'b, 'b>(
+    /// The payload, made of that of the whole message.
+    pub fn payload<'a: 'b, 'b>(
         &'b self,
         parts: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> impl Iterator<Item = &'b [u8]> + Clone {
         let head = self.head.get(..usize::from(self.head_len));
-        std::iter::once(&self.first[..])
-            .chain(range_of(parts.clone(), self.mod_ex.clone()))
-            .chain(head)
-            .chain(range_of(parts, self.body.clone()))
-    }
-}
-
-/// A range of the concatenation of `parts`.
-fn range_of<'a: 'b, 'b>(
-    parts: impl Iterator<Item = &'a [u8]> + Clone,
-    range: Range<usize>,
-) -> impl Iterator<Item = &'b [u8]> + Clone {
-    let Range { start, end } = range;
-    let mut at = 0;
-    parts.filter_map(move |part| {
-        let within = |position: usize| position.saturating_sub(at).min(part.len());
-        let range = within(start)..within(end);
-        at += part.len();
-        part.get(range).filter(|part| !part.is_empty())
-    })
-}
-
-/// The messages of one message's tracks: usually one, none if the message is of no use. Where
-/// there are more, track 0 comes first: with its keyframe receivers start.
-///
-/// Of a damaged message, the tracks before the damage are there.
-pub struct TrackMessages<I> {
-    medium: Medium,
-    parts: I,
-    state: State,
-}
-
-enum State {
-    Begin,
-    Many(Many),
-    End,
-}
-
-/// A message of many tracks on its way through them.
-struct Many {
-    lead: Lead,
-    /// Where they lie in the payload.
-    tracks: Range<usize>,
-    /// Where those lie that weren't looked at yet.
-    rest: Range<usize>,
-    left: u8,
-    /// First the messages of track 0 are found, then the others.
-    is_track_0_over: bool,
-}
-
-impl<'a, I: Iterator<Item = &'a [u8]> + Clone> TrackMessages<I> {
-    /// Reads a payload, which lies in `parts`. The header of a message, up to its first track,
-    /// must lie in the first one.
-    pub fn new(medium: Medium, parts: I) -> TrackMessages<I> {
-        TrackMessages {
-            medium,
+        Rewritten {
+            head: head.unwrap_or_default(),
             parts,
-            state: State::Begin,
+            skip: self.body.start as usize,
+            left: self.body.len(),
         }
     }
 }
 
-impl<'a, I: Iterator<Item = &'a [u8]> + Clone> Iterator for TrackMessages<I> {
-    type Item = TrackMessage;
+/// New bytes, then a range of others.
+#[derive(Clone)]
+struct Rewritten<'b, I> {
+    head: &'b [u8],
+    parts: I,
+    skip: usize,
+    left: usize,
+}
 
-    fn next(&mut self) -> Option<TrackMessage> {
-        if let State::Begin = self.state {
-            self.state = State::End;
-            let payload = self.parts.clone().next()?;
-            let first = *payload.first()?;
-            if !self.medium.is_enhanced(first) {
-                return legacy(self.medium, first, payload);
-            }
-            let mut cursor = Cursor::new(payload);
-            let lead = cursor.lead(self.medium).ok()??;
-            if matches!(lead.layout, Layout::Plain | Layout::One) {
-                let track = cursor.track(&lead).ok()?;
-                let body = cursor.at()..usize::MAX;
-                return enhanced(self.medium, &lead, &track, body);
-            }
-            let len = self.parts.clone().map(<[u8]>::len).sum();
-            self.state = State::Many(Many::new(lead, cursor.at()..len));
+impl<'a: 'b, 'b, I: Iterator<Item = &'a [u8]>> Iterator for Rewritten<'b, I> {
+    type Item = &'b [u8];
+
+    fn next(&mut self) -> Option<&'b [u8]> {
+        if !self.head.is_empty() {
+            return Some(std::mem::take(&mut self.head));
         }
-        let State::Many(many) = &mut self.state else {
-            return None;
-        };
-        while many.goes_on() {
-            let mut window = [0; WINDOW_LEN];
-            let seen = copy(range_of(self.parts.clone(), many.rest.clone()), &mut window);
-            if let Some(message) = many.next(self.medium, seen) {
-                return Some(message);
-            }
+        while self.left > 0 {
+            let part = self.parts.next()?;
+            let Some(part) = part.get(self.skip..) else {
+                self.skip -= part.len();
+                continue;
+            };
+            self.skip = 0;
+            let part = part.get(..self.left).unwrap_or(part);
+            self.left -= part.len();
+            return Some(part);
         }
         None
     }
 }
 
-/// Copies what fits.
-fn copy<'a, 'w>(parts: impl Iterator<Item = &'a [u8]>, window: &'w mut [u8]) -> &'w [u8] {
-    let mut len = 0;
-    for (slot, byte) in window.iter_mut().zip(parts.flatten()) {
-        *slot = *byte;
-        len += 1;
-    }
-    window.get(..len).unwrap_or_default()
+/// A message of many tracks on its way through them. Track 0 comes first, wherever it stands:
+/// receivers start with its keyframe.
+///
+/// Of a damaged message, the tracks before the damage are there.
+pub struct Many {
+    medium: Medium,
+    lead: Lead,
+    /// Where the first track begins.
+    start: usize,
+    /// Where the next one begins.
+    at: usize,
+    /// Length of the payload, once it is known.
+    len: usize,
+    left: u8,
+    is_track_0_over: bool,
 }
 
 impl Many {
-    fn new(lead: Lead, tracks: Range<usize>) -> Many {
-        Many {
+    /// Reads the payload of a message of many tracks, of which the first part must hold everything
+    /// up to the first track. `None`: the message is another.
+    #[inline]
+    pub fn read(medium: Medium, payload: &[u8]) -> Option<Many> {
+        let first = *payload.first()?;
+        medium
+            .is_enhanced(first)
+            .then(|| Many::read_enhanced(medium, payload))
+            .flatten()
+    }
+
+    fn read_enhanced(medium: Medium, payload: &[u8]) -> Option<Many> {
+        let mut cursor = Cursor::new(payload);
+        let lead = cursor.lead(medium).ok()??;
+        matches!(lead.layout, Layout::Many | Layout::ManyCodecs).then(|| Many {
+            medium,
             lead,
-            rest: tracks.clone(),
-            tracks,
+            start: cursor.at(),
+            at: cursor.at(),
+            len: usize::MAX,
             left: MAX_TRACKS,
             is_track_0_over: false,
-        }
+        })
     }
 
-    /// Whether there is another track to look at, after turning to the others than track 0.
-    fn goes_on(&mut self) -> bool {
-        if !self.rest.is_empty() && self.left > 0 {
-            return true;
+    /// Whether there is more to look at.
+    pub fn has_more(&mut self) -> bool {
+        if (self.at >= self.len || self.left == 0) && !self.is_track_0_over {
+            self.is_track_0_over = true;
+            self.at = self.start;
+            self.left = MAX_TRACKS;
         }
-        if self.is_track_0_over {
-            return false;
-        }
-        self.is_track_0_over = true;
-        self.rest = self.tracks.clone();
-        self.left = MAX_TRACKS;
-        !self.rest.is_empty()
+        self.at < self.len && self.left > 0
     }
 
-    /// Takes the next track, whose beginning is `seen`. `None`: it is the turn of others, it is
-    /// of no use, or it is damaged; then it is the last.
-    fn next(&mut self, medium: Medium, seen: &[u8]) -> Option<TrackMessage> {
+    /// Looks at the next track of a payload. `None`: it is the turn of others, or the track is of
+    /// no use.
+    pub fn next(&mut self, payload: &mut dyn Iterator<Item = &[u8]>) -> Option<TrackMessage> {
+        let mut window = [0; WINDOW_LEN];
+        let (seen, len) = look(payload, self.at, &mut window);
         let mut cursor = Cursor::new(seen);
         let track = cursor.track(&self.lead).ok();
-        let body = self.rest.start + cursor.at();
+        let body = self.at + cursor.at();
         let end = track
             .as_ref()
             .and_then(|track| body.checked_add(track.len?))
-            .filter(|end| *end <= self.rest.end);
-        self.rest.start = end.unwrap_or(self.rest.end);
-        self.left -= 1;
+            .filter(|end| *end <= len);
+        self.len = len;
+        self.at = end.unwrap_or(len);
+        self.left = self.left.saturating_sub(1);
         let track = track.filter(|track| (track.id != 0) == self.is_track_0_over)?;
-        enhanced(medium, &self.lead, &track, body..end?)
+        let body = u32::try_from(body).ok()?..u32::try_from(end?).ok()?;
+        enhanced(self.medium, &self.lead, &track, body)
     }
 }
 
-fn legacy(medium: Medium, first: u8, payload: &[u8]) -> Option<TrackMessage> {
-    let (kind, is_keyframe, truth) = match medium {
-        Medium::Audio => (AudioTag::parse(payload).ok()?.kind, false, first),
-        Medium::Video => {
-            let tag = VideoTag::parse(payload).ok()?;
-            (tag.kind, tag.is_keyframe, tag.first_byte_for_players(first))
+/// What stands in a payload from a position on, as far as it fits; and the payload's length.
+fn look<'w>(
+    payload: &mut dyn Iterator<Item = &[u8]>,
+    position: usize,
+    window: &'w mut [u8],
+) -> (&'w [u8], usize) {
+    let mut len = 0;
+    let mut seen = 0;
+    for part in payload {
+        let wanted = part.get(position.saturating_sub(len)..).unwrap_or_default();
+        let free = window.get_mut(seen..).unwrap_or_default();
+        for (slot, byte) in free.iter_mut().zip(wanted) {
+            *slot = *byte;
+            seen += 1;
         }
-    };
-    Some(TrackMessage {
-        kind,
-        is_keyframe,
-        track_id: 0,
-        four_cc: None,
-        mod_ex_len: 0,
-        rewrite: (truth != first).then(|| Rewrite::new(truth, 1..usize::MAX)),
-    })
+        len += part.len();
+    }
+    (window.get(..seen).unwrap_or_default(), len)
+}
+
+fn read_enhanced(medium: Medium, payload: &[u8]) -> Option<TrackMessage> {
+    let mut cursor = Cursor::new(payload);
+    let lead = cursor.lead(medium).ok()??;
+    if !matches!(lead.layout, Layout::Plain | Layout::One) {
+        return None;
+    }
+    let track = cursor.track(&lead).ok()?;
+    let body = u32::try_from(cursor.at()).ok()?..u32::MAX;
+    enhanced(medium, &lead, &track, body)
 }
 
 /// The message of a track whose body lies in this range of the payload.
@@ -253,7 +254,7 @@ fn enhanced(
     medium: Medium,
     lead: &Lead,
     track: &Track<'_>,
-    body: Range<usize>,
+    body: Range<u32>,
 ) -> Option<TrackMessage> {
     let is_extra = track.id != 0;
     // The high half of the first byte.
@@ -265,64 +266,50 @@ fn enhanced(
             (tag.kind, tag.is_keyframe, 0x80 | frame_type << 4)
         }
     };
-    let mut message = TrackMessage {
-        kind,
-        is_keyframe,
-        track_id: track.id,
-        four_cc: None,
-        mod_ex_len: 0,
-        rewrite: None,
-    };
-    let legacy_head = match (&track.four_cc, lead.packet_type) {
+    let mut message = TrackMessage::new(kind, is_keyframe, track.id, body);
+    let avc_first = high & 0x70 | 0x07;
+    let legacy: Option<&[u8]> = match (&track.four_cc, lead.packet_type) {
         _ if is_extra => None,
-        (b"avc1", packet_type::SEQUENCE_START) => Some(&[0, 0, 0, 0][..]),
-        (b"avc1", packet_type::CODED_FRAMES) => Some(&[1][..]),
-        (b"avc1", packet_type::CODED_FRAMES_X) => Some(&[1, 0, 0, 0][..]),
-        (b"avc1", packet_type::SEQUENCE_END) => Some(&[2, 0, 0, 0][..]),
-        (b"mp4a", packet_type::SEQUENCE_START) => Some(&[0][..]),
-        (b"mp4a", packet_type::CODED_FRAMES) => Some(&[1][..]),
+        (b"avc1", packet_type::SEQUENCE_START) => Some(&[avc_first, 0, 0, 0, 0]),
+        (b"avc1", packet_type::CODED_FRAMES) => Some(&[avc_first, 1]),
+        (b"avc1", packet_type::CODED_FRAMES_X) => Some(&[avc_first, 1, 0, 0, 0]),
+        (b"avc1", packet_type::SEQUENCE_END) => Some(&[avc_first, 2, 0, 0, 0]),
+        (b"mp4a", packet_type::SEQUENCE_START) => Some(&[0xAF, 0]),
+        (b"mp4a", packet_type::CODED_FRAMES) => Some(&[0xAF, 1]),
         // There is no legacy form of these, and to players that know no other the Enhanced one
         // would be one more track. AAC says its channels in its sequence header.
         (b"mp4a", _) => return None,
         _ => None,
     };
-    if let Some(head) = legacy_head {
-        let first = match medium {
-            Medium::Audio => 0xAF,
-            Medium::Video => high & 0x70 | 0x07,
-        };
-        let mut rewrite = Rewrite::new(first, body);
-        rewrite.push(head);
-        message.rewrite = Some(rewrite);
+    if let Some(head) = legacy {
+        message.push(head);
         return Some(message);
     }
 
-    let is_header = !matches!(kind, Kind::Frames | Kind::SequenceEnd);
     message.four_cc = Some(track.four_cc);
-    message.mod_ex_len = match u8::try_from(lead.mod_ex_len) {
-        Ok(len) if !is_header => len,
-        _ => 0,
-    };
     let packet_type = if is_extra {
         medium.multitrack()
     } else {
         lead.packet_type
     };
-    let mut rewrite = Rewrite::new(high | packet_type, body);
-    if message.mod_ex_len > 0 {
-        rewrite.first = [high | packet_type::MOD_EX];
-        rewrite.mod_ex = 1..lead.mod_ex_len;
-        rewrite.push(&[lead.last & 0xF0 | packet_type]);
+    let is_header = !matches!(kind, Kind::Frames | Kind::SequenceEnd);
+    match lead.mod_ex.as_slice().split_last() {
+        Some((last, data)) if !is_header => {
+            message.mod_ex_len = data.len() as u8 + 1;
+            message.push(&[high | packet_type::MOD_EX]);
+            message.push(data);
+            message.push(&[last & 0xF0 | packet_type]);
+        }
+        _ => message.push(&[high | packet_type]),
     }
     if is_extra {
         // The high half says that there is one track.
-        rewrite.push(&[lead.packet_type]);
+        message.push(&[lead.packet_type]);
     }
-    rewrite.push(&track.four_cc);
+    message.push(&track.four_cc);
     if is_extra {
-        rewrite.push(&[track.id]);
+        message.push(&[track.id]);
     }
-    message.rewrite = Some(rewrite);
     Some(message)
 }
 

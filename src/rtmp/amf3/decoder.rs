@@ -99,9 +99,13 @@ impl<'a> Decoder<'a, '_> {
             },
             marker::ARRAY => self.array(depth)?,
             marker::OBJECT => self.object(depth)?,
-            marker::VECTOR_INT => self.vector(4, |bytes| BigEndian::read_i32(bytes).into())?,
-            marker::VECTOR_UINT => self.vector(4, |bytes| BigEndian::read_u32(bytes).into())?,
-            marker::VECTOR_DOUBLE => self.vector(8, BigEndian::read_f64)?,
+            marker::VECTOR_INT => {
+                self.vector(depth, 4, |bytes| BigEndian::read_i32(bytes).into())?
+            }
+            marker::VECTOR_UINT => {
+                self.vector(depth, 4, |bytes| BigEndian::read_u32(bytes).into())?
+            }
+            marker::VECTOR_DOUBLE => self.vector(depth, 8, BigEndian::read_f64)?,
             marker::VECTOR_OBJECT => self.vector_of_objects(depth)?,
             marker::DICTIONARY => self.dictionary(depth)?,
             other => {
@@ -199,10 +203,18 @@ impl<'a> Decoder<'a, '_> {
         Ok(self.traits.len() - 1)
     }
 
-    fn vector(&mut self, size: usize, number: fn(&[u8]) -> f64) -> Result<Value, Error> {
+    fn vector(
+        &mut self,
+        depth: usize,
+        size: usize,
+        number: fn(&[u8]) -> f64,
+    ) -> Result<Value, Error> {
         let Some(count) = self.object_header()? else {
             return Ok(Value::Null);
         };
+        if count > 0 && depth + 1 == MAX_DEPTH {
+            return Err(limit("depth of amf3 values", MAX_DEPTH));
+        }
         self.byte("fixed flag")?;
         self.check_count(count, size)?;
         let left = self.values_left.checked_sub(count);

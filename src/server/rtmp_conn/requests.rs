@@ -17,7 +17,7 @@ use crate::server::end::End;
 use crate::server::handler::{Handler, StreamRequest};
 use crate::server::playing::Playing;
 use crate::server::publishing::Publishing;
-use crate::server::text::{in_brackets, shown, without_query};
+use crate::server::text::in_brackets;
 
 /// Status codes that make clients stop and show the text.
 mod code {
@@ -30,18 +30,14 @@ mod code {
 
 impl Connection {
     pub(super) fn connect(&mut self, connect: Connect) -> Result<(), End> {
-        log::debug!(
-            "{} connect to app \"{}\"{}",
-            self.client,
-            shown(without_query(&connect.app)),
-            in_brackets(&connect.flash_ver)
-        );
         self.name = in_brackets(&connect.flash_ver);
+        // Without the app: a key may stand in any part of it.
+        log::debug!("{} connect{}", self.client, self.name);
         self.client.set_connect(connect);
         if let Err(refusal) = self.shared.handlers.connect(&mut self.client) {
             self.session
                 .refuse_connect(code::CONNECT_REJECTED, refusal.description());
-            return Err(End::refused("connect", refusal.reason()));
+            return Err(End::refused_by("connect", &refusal));
         }
         self.is_accepted = true;
         self.session.accept_connect();
@@ -75,7 +71,7 @@ impl Connection {
             let description = refusal.description();
             self.session
                 .refuse_publish(message_stream_id, code::PUBLISH_DENIED, description);
-            return Err(End::refused(&what, refusal.reason()));
+            return Err(End::refused_by(&what, &refusal));
         }
         let key = request.key().clone();
         let publisher = || Publisher {
@@ -109,6 +105,7 @@ impl Connection {
             self.client.address(),
             self.name
         );
+        self.shared.connections.note_use(self.client.id());
         self.publishing.push(Publishing::new(
             Arc::clone(&self.shared),
             self.client.id(),
@@ -158,15 +155,21 @@ impl Connection {
                 return Err(End::refused("play", &why));
             }
         };
+        let asked = key.to_string();
         let mut request = StreamRequest::new(client, name, key);
         if let Err(refusal) = self.shared.handlers.play(client, &mut request) {
             let what = format!("play {}", request.key());
             let description = refusal.description();
             self.session
                 .refuse_play(message_stream_id, code::PLAY_FAILED, description);
-            return Err(End::refused(&what, refusal.reason()));
+            return Err(End::refused_by(&what, &refusal));
         }
         let key = request.key().clone();
+        let told = if request.is_hidden() {
+            asked
+        } else {
+            key.to_string()
+        };
         // Replies to what came before go first.
         if let Err(end) = self.send_replies() {
             self.shared.handlers.stop(&self.client, &key);
@@ -174,9 +177,7 @@ impl Connection {
         }
         let join = query_value(name, "join").and_then(Join::from_name);
         let join = join.unwrap_or(self.shared.config.join);
-        let control = self
-            .session
-            .accept_play(message_stream_id, &key.to_string());
+        let control = self.session.accept_play(message_stream_id, &told);
         let receiver = Receiver {
             framing: Framing::Rtmp {
                 message_stream_id,
@@ -202,6 +203,7 @@ impl Connection {
             self.client.address(),
             self.name
         );
+        self.shared.connections.note_use(id);
         self.playing.push(playing);
         Ok(())
     }

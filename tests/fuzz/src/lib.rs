@@ -12,7 +12,7 @@ use brooklet::media::describe::{describe, describe_audio, describe_video};
 use brooklet::media::hevc::HevcConfig;
 use brooklet::media::keyframe;
 use brooklet::media::picture::Picture;
-use brooklet::media::tag::tracks::{TrackMessage, TrackMessages};
+use brooklet::media::tag::tracks::{Many, TrackMessage};
 use brooklet::media::tag::{AudioTag, Kind, Medium, VideoTag};
 use brooklet::rtmp::amf0::{self, MissingEnd, Value};
 use brooklet::rtmp::chunk::{self, chunk_stream_id};
@@ -278,16 +278,22 @@ pub fn tag(data: &[u8]) {
 /// and in the form in which they stay.
 fn tracks(medium: Medium, payload: &[u8]) {
     let split = |payload: &[u8]| -> Vec<(TrackMessage, Vec<u8>)> {
-        let parts = std::iter::once(payload);
-        TrackMessages::new(medium, parts.clone())
-            .map(|message| {
-                let bytes = match &message.rewrite {
-                    Some(rewrite) => rewrite.apply(parts.clone()).collect::<Vec<_>>().concat(),
-                    None => payload.to_vec(),
-                };
-                (message, bytes)
-            })
-            .collect()
+        let mut messages = Vec::new();
+        if let Some(mut many) = Many::read(medium, payload) {
+            while many.has_more() {
+                if let Some(message) = many.next(&mut std::iter::once(payload)) {
+                    messages.push(message);
+                }
+            }
+        } else if let Some(message) = TrackMessage::read(medium, payload) {
+            messages.push(message);
+        }
+        let rewritten = |message: TrackMessage| {
+            let parts = message.payload(std::iter::once(payload));
+            let bytes = parts.collect::<Vec<_>>().concat();
+            (message, bytes)
+        };
+        messages.into_iter().map(rewritten).collect()
     };
     for (message, bytes) in split(payload) {
         assert!(bytes.len() <= payload.len() + 8);
@@ -693,7 +699,11 @@ impl Connection {
                 }
                 13 => self.session.end_publish(message_stream_id, "ended"),
                 14 => self.session.ping(steps.number()),
-                _ => self.session.shut_down(),
+                _ if steps.byte().unwrap_or(0) < 16 => self.session.shut_down(),
+                _ => {
+                    let header = header(type_id::AGGREGATE, 4, message_stream_id, steps.number());
+                    writer.write(header, &steps.aggregate(), &mut bytes);
+                }
             }
             if step & 15 == 13 {
                 self.publishing.retain(|id| *id != message_stream_id);
@@ -742,6 +752,21 @@ impl Steps<'_> {
         let (taken, rest) = self.data.split_at(len.min(self.data.len()));
         self.data = rest;
         taken.to_vec()
+    }
+
+    /// An aggregate message: like an FLV file's tags.
+    fn aggregate(&mut self) -> Vec<u8> {
+        let mut aggregate = Vec::new();
+        for _ in 0..self.byte().unwrap_or(0) % 6 {
+            let kind = [8, 9, 18, 22][usize::from(self.byte().unwrap_or(0) % 4)];
+            let time = self.number().to_be_bytes();
+            let body = self.bytes();
+            let len = (body.len() as u32).to_be_bytes();
+            let times = [time[1], time[2], time[3], time[0], 0, 0, 0];
+            aggregate.extend_from_slice(&[&[kind], &len[1..], &times, &body].concat());
+            aggregate.extend_from_slice(&(11 + body.len() as u32).to_be_bytes());
+        }
+        aggregate
     }
 
     fn text(&mut self) -> String {

@@ -5,27 +5,38 @@ use super::*;
 const AVCC: &[u8] = b"\x01\x42\xC0\x1E\xFF\xE1\0\0\x01\0\0";
 const HVCC: &[u8] = b"\x01\x01\x60\0\0\0\x90\0\0\0\0\0\x78\xF0\0\xFC\xFD\xF8\xF8\0\0\x0F\0";
 
-/// A message as it goes to players: its payload, its track and what else is said of it.
+/// A message as it goes to players, and what is told of it: kind, whether it is a keyframe, track,
+/// codec, length of ModEx.
 #[derive(Debug, PartialEq)]
 struct Passed {
     payload: Vec<u8>,
-    message: TrackMessage,
+    told: (Kind, bool, u8, Option<FourCc>, u8),
 }
 
 fn split(medium: Medium, parts: &[&[u8]]) -> Vec<Passed> {
-    let parts = parts.iter().copied();
-    TrackMessages::new(medium, parts.clone())
-        .map(|message| Passed {
-            payload: match &message.rewrite {
-                Some(rewrite) => rewrite.apply(parts.clone()).collect::<Vec<_>>().concat(),
-                None => parts.clone().collect::<Vec<_>>().concat(),
-            },
-            message: TrackMessage {
-                rewrite: None,
-                ..message
-            },
-        })
-        .collect()
+    let pass = |message: TrackMessage| Passed {
+        payload: message
+            .payload(parts.iter().copied())
+            .collect::<Vec<_>>()
+            .concat(),
+        told: (
+            message.kind,
+            message.is_keyframe,
+            message.track_id,
+            message.four_cc,
+            message.mod_ex_len,
+        ),
+    };
+    let first = parts.first().copied().unwrap_or_default();
+    let one = TrackMessage::read(medium, first);
+    let mut passed: Vec<_> = one.map(pass).into_iter().collect();
+    if let Some(mut many) = Many::read(medium, first) {
+        assert!(passed.is_empty(), "one track or many");
+        while many.has_more() {
+            passed.extend(many.next(&mut parts.iter().copied()).map(pass));
+        }
+    }
+    passed
 }
 
 fn payloads(medium: Medium, payload: &[u8]) -> Vec<Vec<u8>> {
@@ -167,6 +178,12 @@ fn each_track_goes_on_in_the_form_that_players_know() {
             b"\xA7\0\xAA\x17\x01\xBB\xBB\x26\x01hvc1\x05\0\0\0",
         ),
         (
+            "the longest ModEx that is kept, and a track",
+            Video,
+            b"\xA7\x05\xAA\xAA\xAA\xAA\xAA\xAA\x06\x03hvc1\x05\0\0\0",
+            b"\xA7\x05\xAA\xAA\xAA\xAA\xAA\xAA\x06\x03hvc1\x05\0\0\0",
+        ),
+        (
             "two ModEx and track 0",
             Video,
             b"\xA7\0\xAA\x17\x01\xBB\xBB\x26\x01hvc1\0\0\0\0",
@@ -274,8 +291,8 @@ fn each_of_many_tracks_is_looked_at_by_itself() {
     let seen: Vec<_> = passed
         .iter()
         .map(|passed| {
-            let message = &passed.message;
-            (message.track_id, message.is_keyframe, passed.payload[0])
+            let (_, is_keyframe, track, ..) = passed.told;
+            (track, is_keyframe, passed.payload[0])
         })
         .collect();
     assert_eq!(seen, [(0, false, 0xA1), (1, true, 0x96)]);
@@ -347,7 +364,7 @@ fn it_does_not_matter_where_the_blocks_of_a_payload_end() {
 fn the_length_of_mod_ex_is_told_unless_it_is_too_long() {
     let told = |payload: &[u8]| {
         let passed = split(Medium::Video, &[payload]).remove(0);
-        (passed.message.mod_ex_len, passed.payload)
+        (passed.told.4, passed.payload)
     };
     let short = b"\x97\x02\x01\x02\x03\x01av01\x12\0";
     assert_eq!(told(short), (5, short.to_vec()));
@@ -355,8 +372,9 @@ fn the_length_of_mod_ex_is_told_unless_it_is_too_long() {
         let data = vec![0x55; usize::from(len) + 1];
         [&[0x97, len], &data[..], b"\x01av01\x12\0"].concat()
     };
-    assert_eq!(told(&long(252)), (255, long(252)));
-    assert_eq!(told(&long(253)), (0, b"\x91av01\x12\0".to_vec()));
+    assert_eq!(told(&long(5)), (8, long(5)));
+    assert_eq!(told(&long(6)), (0, b"\x91av01\x12\0".to_vec()));
+    assert_eq!(told(&long(254)), (0, b"\x91av01\x12\0".to_vec()));
 }
 
 proptest! {
@@ -373,7 +391,7 @@ proptest! {
     ) {
         let payload = [lead, &bytes].concat();
         for medium in [Medium::Audio, Medium::Video] {
-            for Passed { payload, message } in split(medium, &[&payload]) {
+            for Passed { payload, told } in split(medium, &[&payload]) {
                 let (kind, is_multitrack, track_id) = match medium {
                     Medium::Audio => {
                         let tag = AudioTag::parse(&payload).unwrap();
@@ -381,14 +399,14 @@ proptest! {
                     }
                     Medium::Video => {
                         let tag = VideoTag::parse(&payload).unwrap();
-                        prop_assert_eq!(tag.is_keyframe, message.is_keyframe);
+                        prop_assert_eq!(tag.is_keyframe, told.1);
                         (tag.kind, tag.is_multitrack, tag.track_id)
                     }
                 };
-                prop_assert_eq!((kind, track_id), (message.kind, message.track_id));
+                prop_assert_eq!((kind, track_id), (told.0, told.2));
                 prop_assert_eq!(is_multitrack, track_id != 0);
                 let again = split(medium, &[&payload]);
-                prop_assert_eq!(again, [Passed { payload, message }]);
+                prop_assert_eq!(again, [Passed { payload, told }]);
             }
         }
     }

@@ -1,0 +1,329 @@
+//! The options that say who may publish and play: lists, given by repetition, and secrets, which
+//! no message repeats and which a file can hold.
+
+use super::Settings;
+use crate::config::{Access, Key, Network, User};
+
+/// An option that may be repeated.
+pub(super) struct List {
+    pub(super) name: &'static str,
+    pub(super) value: &'static str,
+    pub(super) help: &'static str,
+    /// What it is about.
+    access: fn(&mut Settings) -> &mut Access,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Keys,
+    Users,
+    Networks,
+}
+
+fn publish(settings: &mut Settings) -> &mut Access {
+    &mut settings.config.publish
+}
+
+fn play(settings: &mut Settings) -> &mut Access {
+    &mut settings.config.play
+}
+
+/// All of them, in the order of the help text.
+pub(super) const LISTS: &[List] = &[
+    List {
+        name: "publish-key",
+        value: "[NAME=]KEY",
+        help: "Who publishes needs this key: rtmp://HOST/live/door?key=KEY; NAME is\n\
+               live/door, live/* for all below live, or absent for all streams.\n\
+               @FILE: read from a file, one a line",
+        access: publish,
+        kind: Kind::Keys,
+    },
+    List {
+        name: "publish-user",
+        value: "NAME:PASSWORD",
+        help: "Who publishes needs this name and password; or @FILE",
+        access: publish,
+        kind: Kind::Users,
+    },
+    List {
+        name: "publish-from",
+        value: "NETWORKS",
+        help: "Who publishes must be here: 192.168.1.0/24, fd00::/8, private, any\n\
+               [default: private without keys and users, any with them]",
+        access: publish,
+        kind: Kind::Networks,
+    },
+    List {
+        name: "play-key",
+        value: "[NAME=]KEY",
+        help: "Who plays needs this key; as --publish-key",
+        access: play,
+        kind: Kind::Keys,
+    },
+    List {
+        name: "play-user",
+        value: "NAME:PASSWORD",
+        help: "Who plays needs this name and password; or @FILE",
+        access: play,
+        kind: Kind::Users,
+    },
+    List {
+        name: "play-from",
+        value: "NETWORKS",
+        help: "Who plays must be here; as --publish-from",
+        access: play,
+        kind: Kind::Networks,
+    },
+];
+
+impl List {
+    /// Takes values from an environment variable, which separates them by commas.
+    pub(super) fn set_all(
+        &self,
+        variable: &str,
+        settings: &mut Settings,
+        text: &str,
+    ) -> Result<(), String> {
+        let values = text.split(',').map(str::trim);
+        let values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
+        if values.is_empty() && self.is_secret() {
+            // A variable that was to be filled in from another one: not to be taken for "open to
+            // everybody".
+            return Err(format!("{variable} is empty: set it or remove it"));
+        }
+        values
+            .into_iter()
+            .try_for_each(|value| self.set(variable, settings, value))
+    }
+
+    /// Adds a value, or those of a file. Of a secret the error says what was expected, not what
+    /// came.
+    pub(super) fn set(
+        &self,
+        origin: &str,
+        settings: &mut Settings,
+        text: &str,
+    ) -> Result<(), String> {
+        let Some(path) = text.strip_prefix('@').filter(|_| self.is_secret()) else {
+            return self.add(origin, settings, text);
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot read {path} for {origin}: {error}"))?;
+        let mut is_empty = true;
+        for (index, line) in text.lines().map(str::trim).enumerate() {
+            if !line.is_empty() && !line.starts_with('#') {
+                is_empty = false;
+                let origin = format!("{origin} in line {} of {path}", index + 1);
+                self.add(&origin, settings, line)?;
+            }
+        }
+        if is_empty {
+            return Err(format!(
+                "{path} is empty: {origin} expects {} on each line",
+                self.value
+            ));
+        }
+        Ok(())
+    }
+
+    /// Forgets what came so far.
+    pub(super) fn clear(&self, settings: &mut Settings) {
+        let access = (self.access)(settings);
+        match self.kind {
+            Kind::Keys => access.keys.clear(),
+            Kind::Users => access.users.clear(),
+            Kind::Networks => access.from.clear(),
+        }
+    }
+
+    fn is_secret(&self) -> bool {
+        self.kind != Kind::Networks
+    }
+
+    fn add(&self, origin: &str, settings: &mut Settings, text: &str) -> Result<(), String> {
+        let access = (self.access)(settings);
+        let secret =
+            |expected: &str| format!("invalid value for {origin} (not shown): expected {expected}");
+        match self.kind {
+            Kind::Keys => access.keys.push(Key::parse(text).map_err(secret)?),
+            Kind::Users => access.users.push(User::parse(text).map_err(secret)?),
+            Kind::Networks => {
+                for part in text.split(',').map(str::trim) {
+                    let network = Network::parse(part).map_err(|expected| {
+                        format!("invalid value {part:?} for {origin}: expected {expected}")
+                    })?;
+                    access.from.push(network);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::path::PathBuf;
+
+    use super::super::{Request, parse};
+    use crate::Config;
+    use crate::config::{Network, Secret};
+
+    fn config(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Config, String> {
+        let environment = |name: &str| {
+            let found = environment.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        match parse(arguments.iter().map(OsString::from), environment)? {
+            Request::Serve(settings) => Ok(settings.config),
+            Request::Print(text) => panic!("{text}"),
+        }
+    }
+
+    fn secrets(secrets: impl Iterator<Item = Secret>) -> Vec<String> {
+        secrets.map(|secret| secret.reveal().to_owned()).collect()
+    }
+
+    /// A file that is removed when dropped.
+    struct File(PathBuf);
+
+    impl File {
+        fn new(name: &str, text: &str) -> File {
+            let name = format!("brooklet-test-{}-{name}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            std::fs::write(&path, text).unwrap();
+            File(path)
+        }
+
+        fn argument(&self) -> String {
+            format!("@{}", self.0.display())
+        }
+    }
+
+    impl Drop for File {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    #[test]
+    fn values_add_up_and_each_action_has_its_own() {
+        let config = config(
+            &[
+                "--publish-key",
+                "first",
+                "--publish-key=live/door=second",
+                "--play-key",
+                "third",
+                "--publish-user",
+                "bob:p,w",
+                "--play-from",
+                "10.0.0.0/8,private",
+                "--play-from",
+                "::1",
+            ],
+            &[],
+        );
+        let config = config.unwrap();
+        let keys = |access: &crate::config::Access| {
+            secrets(access.keys.iter().map(|key| key.secret.clone()))
+        };
+        assert_eq!(keys(&config.publish), ["first", "second"]);
+        assert_eq!(keys(&config.play), ["third"]);
+        let users = config.publish.users.iter().map(|u| u.password.clone());
+        assert_eq!(secrets(users), ["p,w"]);
+        assert!(config.play.users.is_empty() && config.publish.from.is_empty());
+        let shown: Vec<_> = config.play.from.iter().map(Network::to_string).collect();
+        assert_eq!(shown, ["10.0.0.0/8", "private", "::1"]);
+    }
+
+    #[test]
+    fn the_environment_is_replaced_by_the_command_line_list_by_list() {
+        let environment = [
+            ("BROOKLET_PUBLISH_KEY", "one1, two2"),
+            ("BROOKLET_PLAY_KEY", "three"),
+        ];
+        let config = config(&["--play-key", "four"], &environment).unwrap();
+        let keys = config.publish.keys.iter().chain(&config.play.keys);
+        let keys = secrets(keys.map(|key| key.secret.clone()));
+        assert_eq!(keys, ["one1", "two2", "four"]);
+    }
+
+    #[test]
+    fn a_file_has_one_value_a_line() {
+        let file = File::new(
+            "keys",
+            "# cameras\r\nlive/door=first\r\n\r\n  second  \n#third\n",
+        );
+        let config = config(&["--publish-key", &file.argument()], &[]).unwrap();
+        let keys = secrets(config.publish.keys.into_iter().map(|key| key.secret));
+        assert_eq!(keys, ["first", "second"]);
+    }
+
+    #[test]
+    fn errors_name_the_place_and_not_the_secret() {
+        let bad_line = File::new("bad", "good-key\nlive/door=s3 cret\n");
+        let empty = File::new("empty", "# nothing yet\n");
+        let (bad, nothing) = (bad_line.argument(), empty.argument());
+        for (arguments, environment, words) in [
+            (
+                vec!["--publish-key", "s3 cret"],
+                None,
+                "for --publish-key (not shown): expected KEY or NAME=KEY, with a key of 4 to 128",
+            ),
+            (
+                vec!["--play-key", "l*ve=s3cret"],
+                None,
+                "or live/* for all that",
+            ),
+            (
+                vec!["--publish-user", "s3cret"],
+                None,
+                "expected NAME:PASSWORD",
+            ),
+            (
+                vec!["--publish-key", &bad],
+                None,
+                "for --publish-key in line 2 of ",
+            ),
+            (
+                vec!["--play-user", &nothing],
+                None,
+                "--play-user expects NAME:PASSWORD on each line",
+            ),
+            (
+                vec!["--play-user", "@/nowhere/users"],
+                None,
+                "cannot read /nowhere/users for --play-user: ",
+            ),
+            (
+                vec!["--play-from", "10.0.0.0/33"],
+                None,
+                "invalid value \"10.0.0.0/33\" for --play-from: expected an address",
+            ),
+            (vec!["--play-from", ""], None, "expected an address"),
+            (
+                vec!["--publish-key"],
+                None,
+                "--publish-key needs a value, [NAME=]KEY",
+            ),
+            (
+                vec![],
+                Some(("BROOKLET_PUBLISH_KEY", "s3")),
+                "for BROOKLET_PUBLISH_KEY (not",
+            ),
+            (
+                vec![],
+                Some(("BROOKLET_PUBLISH_KEY", " ")),
+                "BROOKLET_PUBLISH_KEY is empty",
+            ),
+        ] {
+            let environment: Vec<_> = environment.into_iter().collect();
+            let error = config(&arguments, &environment).unwrap_err();
+            assert!(error.contains(words), "{arguments:?}: {error}");
+            assert!(!error.contains("s3"), "{error}");
+        }
+    }
+}

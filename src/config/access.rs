@@ -1,0 +1,330 @@
+//! Who may do something, publish or play: keys, users, networks.
+
+use std::fmt;
+
+use super::network::Network;
+use crate::rtmp::secret::constant_time_eq;
+use crate::rtmp::stream_key::StreamKey;
+
+/// Lengths of a key, in bytes. Short ones can be guessed; long ones don't fit in a part of a
+/// stream's name.
+const KEY_LEN: std::ops::RangeInclusive<usize> = 4..=128;
+
+/// Longest name and password of a user, in bytes.
+const MAX_USER_LEN: usize = 64;
+const MAX_PASSWORD_LEN: usize = 128;
+
+/// Who may do it. Without keys and users everybody may who is in one of the networks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Keys of streams. Of several the most specific ones count that match a stream's name.
+    pub keys: Vec<Key>,
+    /// Users, who may use every stream.
+    pub users: Vec<User>,
+    /// Where clients may come from. Empty means [`Network::Private`] as long as there are neither
+    /// keys nor users, and [`Network::Any`] otherwise.
+    pub from: Vec<Network>,
+}
+
+impl Access {
+    /// Whether neither key nor password is asked for.
+    pub fn is_open(&self) -> bool {
+        self.keys.is_empty() && self.users.is_empty()
+    }
+
+    /// The networks in force.
+    pub fn networks(&self) -> &[Network] {
+        match &*self.from {
+            [] if self.is_open() => &[Network::Private],
+            [] => &[Network::Any],
+            networks => networks,
+        }
+    }
+
+    /// The keys that count for a stream: those of its name, or else of the longest `app/*` that
+    /// it is in, or else those of all streams.
+    pub fn keys_of(&self, stream: &StreamKey) -> impl Iterator<Item = &Key> + use<'_> {
+        let matching = |key: &Key| key.scope.match_len(stream.as_str());
+        let best = self.keys.iter().filter_map(matching).max();
+        let name = stream.as_str().to_owned();
+        self.keys
+            .iter()
+            .filter(move |key| best.is_some() && key.scope.match_len(&name) == best)
+    }
+}
+
+/// A key and the streams that it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The streams.
+    pub scope: Scope,
+    /// What clients have to present.
+    pub secret: Secret,
+}
+
+impl Key {
+    /// Understands `KEY`, `NAME=KEY` and `APP/*=KEY`; the error says what was expected.
+    pub fn parse(text: &str) -> Result<Key, &'static str> {
+        let (scope, key) = match text.rsplit_once('=') {
+            Some((name, key)) => (Scope::parse(name).ok_or(NAME)?, key),
+            None => (Scope::All, text),
+        };
+        // A key has to survive URLs, the fields of cameras, and as part of a stream's name.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
+        let is_part = !key.starts_with('.') && !key.ends_with(".flv");
+        if !KEY_LEN.contains(&key.len()) || !key.bytes().all(is_plain) || !is_part {
+            return Err(KEY);
+        }
+        let secret = Secret::new(key);
+        Ok(Key { scope, secret })
+    }
+}
+
+const KEY: &str = "KEY or NAME=KEY, with a key of 4 to 128 letters (A-Z, a-z), digits and any of \
+                   . _ ~ - (all of which survive in URLs), that neither begins with a dot nor ends \
+                   in .flv";
+const NAME: &str = "KEY or NAME=KEY, with the name of a stream such as live/door, or live/* for all \
+                    that begin with live/";
+
+/// Streams that have a key in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All streams.
+    All,
+    /// Those whose names begin with this; it ends with a slash.
+    Under(String),
+    /// The stream of this name.
+    Stream(StreamKey),
+}
+
+impl Scope {
+    fn parse(text: &str) -> Option<Scope> {
+        if text.contains('?') {
+            return None;
+        }
+        match text.strip_suffix("/*") {
+            Some(app) => Some(Scope::Under(format!(
+                "{}/",
+                StreamKey::new("", app).ok()?.as_str()
+            ))),
+            None if text.contains('*') => None,
+            None => Some(Scope::Stream(StreamKey::new("", text).ok()?)),
+        }
+    }
+
+    /// How much of a name it determines, if it matches.
+    fn match_len(&self, name: &str) -> Option<usize> {
+        match self {
+            Scope::All => Some(0),
+            Scope::Under(app) => name.starts_with(app.as_str()).then_some(app.len()),
+            Scope::Stream(key) => (key.as_str() == name).then_some(usize::MAX),
+        }
+    }
+}
+
+/// Somebody with a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Of letters, digits and `._~-`, since clients put it into URLs as it is.
+    pub name: String,
+    /// The password.
+    pub password: Secret,
+}
+
+impl User {
+    /// Understands `NAME:PASSWORD`; the error says what was expected.
+    pub fn parse(text: &str) -> Result<User, &'static str> {
+        const USER: &str = "NAME:PASSWORD, with a name of at most 64 letters (A-Z, a-z), digits and \
+                            any of . _ ~ -, and a password of 1 to 128 bytes";
+
+        let (name, password) = text.split_once(':').ok_or(USER)?;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
+        let is_name = (1..=MAX_USER_LEN).contains(&name.len()) && name.bytes().all(is_plain);
+        let is_password = (1..=MAX_PASSWORD_LEN).contains(&password.len())
+            && !password.contains(char::is_control);
+        if !is_name || !is_password {
+            return Err(USER);
+        }
+        Ok(User {
+            name: name.to_owned(),
+            password: Secret::new(password),
+        })
+    }
+}
+
+/// A text that must not be shown: it prints as `***`.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a text into safe keeping.
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The text itself, for who has to compute with it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is this text, in a time that depends on the lengths only.
+    pub fn is(&self, text: &str) -> bool {
+        constant_time_eq(self.0.as_bytes(), text.as_bytes())
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Secret) -> bool {
+        self.is(&other.0)
+    }
+}
+
+impl Eq for Secret {}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(keys: &[&str]) -> Access {
+        Access {
+            keys: keys.iter().map(|text| Key::parse(text).unwrap()).collect(),
+            ..Access::default()
+        }
+    }
+
+    #[test]
+    fn the_most_specific_name_decides_which_keys_count() {
+        let access = access(&[
+            "everywhere",
+            "all-too",
+            "live/*=for-live",
+            "live/cam/*=for-cams",
+            "live/door=for-door",
+            "/live//door/=door-too",
+            "gate=for-gate",
+        ]);
+        for (stream, keys) in [
+            ("other/door", &["everywhere", "all-too"][..]),
+            ("live/gate", &["for-live"]),
+            ("live/cam/main", &["for-cams"]),
+            ("live/cam", &["for-live"]),
+            ("live", &["everywhere", "all-too"]),
+            ("live/door", &["for-door", "door-too"]),
+            ("live/door/two", &["for-live"]),
+            ("lively/door", &["everywhere", "all-too"]),
+            ("gate", &["for-gate"]),
+        ] {
+            let stream = StreamKey::new("", stream).unwrap();
+            let found: Vec<_> = access
+                .keys_of(&stream)
+                .map(|key| key.secret.reveal())
+                .collect();
+            assert_eq!(found, keys, "{stream}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_no_name_matches_has_no_key() {
+        let access = access(&["live/door=for-door"]);
+        let stream = StreamKey::new("live", "gate").unwrap();
+        assert_eq!(access.keys_of(&stream).count(), 0);
+    }
+
+    #[test]
+    fn keys_are_of_what_survives_urls() {
+        let longest = "k".repeat(128);
+        for text in ["1234", "Az09._~-", "a..b", &longest] {
+            assert_eq!(Key::parse(text).unwrap().secret.reveal(), text);
+        }
+        let too_long = "k".repeat(129);
+        for text in [
+            "",
+            "123",
+            "with space",
+            "per%20cent",
+            "plus+",
+            "a/b/c",
+            "d\u{f6}rr",
+            "x&yz",
+            ".hidden",
+            "some.flv",
+            "tail\n",
+            &too_long,
+            "live/door=",
+            "live/door=123",
+        ] {
+            assert_eq!(Key::parse(text), Err(KEY), "{text:?}");
+        }
+        for text in [
+            "=1234",
+            "../x=1234",
+            "*=1234",
+            "li*/x=1234",
+            "live/door?x=1234",
+            "/*=1234",
+        ] {
+            assert_eq!(Key::parse(text), Err(NAME), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_what_follows_the_first_colon() {
+        for (text, name, password) in [
+            ("bob:pw", "bob", "pw"),
+            ("bob:p:w", "bob", "p:w"),
+            ("a.b-c_d~9:\u{fc} =&?", "a.b-c_d~9", "\u{fc} =&?"),
+        ] {
+            let user = User::parse(text).unwrap();
+            assert_eq!((&*user.name, user.password.reveal()), (name, password));
+        }
+        let long_name = format!("{}:pw", "n".repeat(65));
+        let long_password = format!("bob:{}", "p".repeat(129));
+        for text in [
+            "bob",
+            "bob:",
+            ":pw",
+            "b b:pw",
+            "b&b:pw",
+            "b\u{f6}b:pw",
+            "bob:p\tw",
+            &long_name,
+            &long_password,
+        ] {
+            assert!(User::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_secret_is_printed() {
+        let access = Access {
+            keys: vec![Key::parse("live/door=s3cret").unwrap()],
+            users: vec![User::parse("bob:s3cret").unwrap()],
+            from: vec![Network::Any],
+        };
+        let printed = format!("{access:?} {access:#?}");
+        assert!(
+            printed.contains("***") && printed.contains("bob"),
+            "{printed}"
+        );
+        assert!(!printed.contains("s3cret"), "{printed}");
+    }
+
+    #[test]
+    fn who_asks_for_nothing_lets_only_neighbours_in() {
+        let mut access = Access::default();
+        assert_eq!(access.networks(), [Network::Private]);
+        access.keys.push(Key::parse("1234").unwrap());
+        assert_eq!(access.networks(), [Network::Any]);
+        access.keys.clear();
+        access.users.push(User::parse("bob:pw").unwrap());
+        assert_eq!(access.networks(), [Network::Any]);
+        access.from.push(Network::Private);
+        assert_eq!(access.networks(), [Network::Private]);
+    }
+}

@@ -1,0 +1,395 @@
+//! The publisher's clock: which time stamp a message has in the log.
+//!
+//! As a rule the one that it came with, for a first publisher, or that one plus a constant, for
+//! each later one: the first message of a publisher is placed as much later than the last one
+//! before it as time has passed. Cameras break the rule: their time stamps jump when they fetch the
+//! time from the network, restart at 0 after a hiccup, are cut to 24 or 31 bits, or differ
+//! between audio and video. Then the constant changes, and the stream goes on:
+//!
+//! ```text
+//! came     video 1000  audio 1010  audio 1030 | video 81040  audio 81050  video 81080
+//! arrived        1000        1010        1030 |        1040         1050         1080
+//! placed         1000        1010        1030 |        1040         1050         1080
+//!                                             +-- -80000 from here on, for both
+//! ```
+//!
+//! A time stamp **jumps** when it is more than [`TOLERANCE`] outside of what is natural:
+//!
+//! * not before the newest time stamp of its own track (audio or video; where there are more than
+//!   one of a kind they share a clock), and
+//! * not after the newest one of the stream, plus the time since that came, plus the delay that
+//!   an outage of the network has left (what it held back comes in a burst, perhaps with a gap
+//!   where the encoder dropped something).
+//!
+//! Steps that stay below follow each other for ever without being a jump, however fast: a file that
+//! is pushed faster than it plays. After a jump the track goes on where the wall clock is. The
+//! other track mostly jumps by the same, a moment later: it is given the very same constant, as
+//! soon as it fits better than its own, so that sound and picture stay together to the ms.
+//!
+//! Invariants: within a publish, no track goes back by more than [`TOLERANCE`]; without a jump,
+//! what is placed is what came plus a constant.
+
+use crate::live::Millis;
+use crate::live::log::Kind;
+
+/// How far from what is natural a time stamp may be, in ms.
+const TOLERANCE: i64 = 3_000;
+
+/// A time stamp further than this from what is natural is given to the other track's constant if
+/// it fits better there, in ms. Less than [`TOLERANCE`], for a jump near it may be a little above
+/// for one track and a little below for the other.
+const DOUBTFUL: i64 = 1_000;
+
+/// How far from what is natural a time stamp may be after a change of the constant that nothing but
+/// the time stamp speaks for, in ms.
+const EXACT: i64 = 500;
+
+/// Smallest step of the time stamps from one publisher to the next, in ms.
+const MIN_SEAM: i64 = 40;
+
+/// A difference between the wall clock and a track's usual step that may be the network's, in ms.
+const JITTER: i64 = 200;
+
+/// Longest delay that an outage of the network may leave behind, in ms.
+const MAX_DELAY: i64 = 60_000;
+
+/// Where clocks start again at 0: FLV's time stamps of 24 bits (4.66 h), the positive half of 32
+/// bits (24.9 days).
+const WRAPS: [u32; 2] = [1 << 24, 1 << 31];
+
+/// A jump that was taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockRepair {
+    /// By how much the time stamps left what is natural, in ms.
+    pub jump_ms: i32,
+    /// The two tracks differed when the second began; otherwise a track jumped later on.
+    pub is_start: bool,
+    /// Jumps of this publisher, this one included; that of a second track which follows the first
+    /// is not counted.
+    pub total: u32,
+}
+
+/// See the module's documentation. Lives as long as the stream, through all publishers.
+#[derive(Default)]
+pub(super) struct Clock {
+    /// The newest time stamp of all tracks and publishers.
+    newest: Option<Placed>,
+    /// Audio and video of the current publisher.
+    tracks: [Option<Track>; 2],
+    /// The newest time stamp of the publisher before.
+    seam: Option<u32>,
+    /// What messages come later than at best, in hundredths of ms.
+    delay: i64,
+    /// By how much a jump changed a track's constant last.
+    shift: u32,
+    total: u32,
+    /// Not told yet.
+    repair: Option<ClockRepair>,
+}
+
+#[derive(Clone, Copy)]
+struct Placed {
+    timestamp: u32,
+    arrived: Millis,
+}
+
+/// What is added to a track's time stamps, wrapping.
+#[derive(Clone, Copy)]
+struct Constant {
+    ms: u32,
+    /// The clock's `shift` is in it.
+    is_shifted: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Track {
+    constant: Constant,
+    /// What its first message was ahead of the wall clock, in ms, wrapping.
+    lead: u32,
+    newest: Placed,
+    /// From one message to the next, in ms; 0 before there are two.
+    usual_step: i64,
+    /// Time stamps below this one are raised to it, until the first that isn't.
+    floor: Option<u32>,
+}
+
+/// What is natural, in ms relative to `newest`.
+struct Natural {
+    newest: u32,
+    from: i64,
+    to: i64,
+}
+
+impl Clock {
+    /// Another publisher begins.
+    pub(super) fn begin_publish(&mut self) {
+        self.tracks = [None; 2];
+        self.seam = None;
+        self.shift = 0;
+        self.total = 0;
+        self.repair = None;
+    }
+
+    /// The newest time stamp that was placed.
+    pub(super) fn newest(&self) -> Option<u32> {
+        self.newest.map(|newest| newest.timestamp)
+    }
+
+    /// The time stamp under which a picture or sound goes into the log.
+    pub(super) fn place(&mut self, kind: Kind, timestamp: u32, now: Millis) -> u32 {
+        let index = usize::from(kind != Kind::Audio);
+        let [audio, video] = self.tracks;
+        let (track, other) = if index == 0 {
+            (audio, video)
+        } else {
+            (video, audio)
+        };
+        let constant = match (self.newest, track.or(other)) {
+            (Some(newest), Some(Track { constant, .. })) => {
+                self.constant(timestamp, constant, newest, track, other, now)
+            }
+            (last, _) => self.first_constant(timestamp, last, now),
+        };
+
+        let mut placed = timestamp.wrapping_add(constant.ms);
+        let mut floor = match track {
+            None => self.seam,
+            Some(track) if track.constant.ms == constant.ms => track.floor,
+            Some(track) => Some(track.newest.timestamp),
+        };
+        if let Some(least) = floor {
+            if (-TOLERANCE..0).contains(&difference(placed, least)) {
+                placed = least;
+            } else {
+                floor = None;
+            }
+        }
+        let placed = Placed {
+            timestamp: placed,
+            arrived: now,
+        };
+        self.note(placed);
+        let before = track.unwrap_or(Track {
+            constant,
+            lead: placed.timestamp.wrapping_sub(now as u32),
+            newest: placed,
+            usual_step: 0,
+            floor,
+        });
+        if let Some(track) = self.tracks.get_mut(index) {
+            *track = Some(before.followed_by(placed, constant, floor));
+        }
+        placed.timestamp
+    }
+
+    /// The time stamp of a message that says nothing of the publisher's clock: headers often have
+    /// time 0 where the media around them has another.
+    pub(super) fn place_beside(&self, kind: Kind, timestamp: u32) -> u32 {
+        let [audio, video] = self.tracks;
+        let track = match kind {
+            Kind::Audio => audio.or(video),
+            _ => video.or(audio),
+        };
+        let Some(newest) = self.newest() else {
+            return timestamp;
+        };
+        let placed = track.map(|track| timestamp.wrapping_add(track.constant.ms));
+        let fits = |placed: &u32| (-TOLERANCE..=TOLERANCE).contains(&difference(*placed, newest));
+        placed.filter(fits).unwrap_or(newest)
+    }
+
+    /// The last jump, unless it has been told.
+    pub(super) fn take_repair(&mut self) -> Option<ClockRepair> {
+        self.repair.take()
+    }
+
+    /// The constant of a publisher's first message.
+    fn first_constant(&mut self, timestamp: u32, last: Option<Placed>, now: Millis) -> Constant {
+        self.seam = last.map(|last| last.timestamp);
+        self.delay = 0;
+        Constant {
+            ms: last.map_or(0, |last| {
+                let gap = last.elapsed(now).max(MIN_SEAM);
+                later(last.timestamp, gap).wrapping_sub(timestamp)
+            }),
+            is_shifted: false,
+        }
+    }
+
+    /// The constant of a later message: `own`, what it was (or what it is of the other track),
+    /// unless the time stamp jumps.
+    fn constant(
+        &mut self,
+        timestamp: u32,
+        own: Constant,
+        newest: Placed,
+        track: Option<Track>,
+        other: Option<Track>,
+        now: Millis,
+    ) -> Constant {
+        let natural = self.natural(newest, track, other, now);
+        let misses_by = |constant: &Constant| natural.distance(timestamp.wrapping_add(constant.ms));
+        let jump = misses_by(&own);
+        if jump <= DOUBTFUL {
+            return own;
+        }
+        // Constants that there is a reason for are exact, which the time of arrival isn't: that of
+        // the other track; the last jump, by this track too, or back again; the end of a clock.
+        let toggled = if own.is_shifted {
+            own.plus(self.shift.wrapping_neg(), false)
+        } else {
+            own.plus(self.shift, true)
+        };
+        let is_shifted = track.is_some() || own.is_shifted;
+        let wraps = WRAPS.map(|wrap| own.plus(wrap, is_shifted));
+        let known = [other.map_or(own, |other| other.constant), toggled];
+        let known = known.into_iter().chain(wraps);
+        let is_expected = other.is_some_and(|other| other.constant.is_shifted != own.is_shifted);
+        let allowed = if is_expected { TOLERANCE } else { EXACT };
+        if let Some(best) = known
+            .min_by_key(misses_by)
+            .filter(|best| misses_by(best) <= allowed.min(jump / 2))
+        {
+            let is_wrap = wraps.iter().any(|wrap| wrap.ms == best.ms);
+            if is_wrap && other.is_none_or(|other| other.constant.ms != best.ms) {
+                self.set_shift(best.ms.wrapping_sub(own.ms), track);
+            }
+            return best;
+        }
+        if jump <= TOLERANCE {
+            return own;
+        }
+        let expected = self.expected(newest, track, now);
+        let change = expected.wrapping_sub(timestamp.wrapping_add(own.ms));
+        self.set_shift(change, track);
+        own.plus(change, is_shifted)
+    }
+
+    fn natural(
+        &self,
+        newest: Placed,
+        track: Option<Track>,
+        other: Option<Track>,
+        now: Millis,
+    ) -> Natural {
+        let from = match (track, other) {
+            (Some(track), _) => track.newest.timestamp,
+            // The second track may come after all of a burst of the first.
+            (None, Some(first)) => first.wall_clock(now),
+            (None, None) => newest.timestamp,
+        };
+        Natural {
+            newest: newest.timestamp,
+            from: difference(from, newest.timestamp).min(0),
+            to: newest.elapsed(now) + self.delay / 100,
+        }
+    }
+
+    /// Where the next message of a track is to be when nothing but the wall clock can be trusted.
+    fn expected(&self, newest: Placed, track: Option<Track>, now: Millis) -> u32 {
+        let Some(track) = track else {
+            return later(newest.timestamp, newest.elapsed(now));
+        };
+        // As late as time has passed, or as usual if that is nearly the same. If the stream is
+        // ahead of the wall clock, less: else each jump within a burst would leave players later
+        // for good.
+        let most = track.newest.elapsed(now).max(track.usual_step).max(1);
+        let mut step = difference(track.wall_clock(now), track.newest.timestamp);
+        if track.usual_step > 0 && (step - track.usual_step).abs() <= JITTER {
+            step = track.usual_step;
+        }
+        let expected = later(track.newest.timestamp, step.clamp(1, most));
+        if difference(expected, newest.timestamp) < -TOLERANCE {
+            return newest.timestamp;
+        }
+        expected
+    }
+
+    /// A track's constant changes; if it had one, the other track is expected to follow.
+    fn set_shift(&mut self, change: u32, track: Option<Track>) {
+        if track.is_some() {
+            self.shift = change;
+            for track in self.tracks.iter_mut().flatten() {
+                track.constant.is_shifted = false;
+            }
+        }
+        self.total = self.total.saturating_add(1);
+        self.repair = Some(ClockRepair {
+            jump_ms: change.wrapping_neg() as i32,
+            is_start: track.is_none(),
+            total: self.total,
+        });
+    }
+
+    /// Keeps the newest time stamp of the stream, and how late it came.
+    fn note(&mut self, placed: Placed) {
+        if let Some(newest) = self.newest {
+            let step = difference(placed.timestamp, newest.timestamp);
+            if step <= 0 {
+                return;
+            }
+            // A hundredth is forgotten, for the two clocks' seconds are not quite the same length.
+            let elapsed = newest.elapsed(placed.arrived);
+            self.delay = (self.delay + elapsed * 99 - step * 100).clamp(0, MAX_DELAY * 100);
+        }
+        self.newest = Some(placed);
+    }
+}
+
+impl Placed {
+    /// Time since it came, in ms.
+    fn elapsed(&self, now: Millis) -> i64 {
+        now.saturating_sub(self.arrived).min(i32::MAX as u64) as i64
+    }
+}
+
+impl Constant {
+    fn plus(self, ms: u32, is_shifted: bool) -> Constant {
+        Constant {
+            ms: self.ms.wrapping_add(ms),
+            is_shifted,
+        }
+    }
+}
+
+impl Track {
+    /// Where it would be had it kept its pace since its first message.
+    fn wall_clock(&self, now: Millis) -> u32 {
+        self.lead.wrapping_add(now as u32)
+    }
+
+    fn followed_by(mut self, placed: Placed, constant: Constant, floor: Option<u32>) -> Track {
+        let step = difference(placed.timestamp, self.newest.timestamp);
+        if step > 0 {
+            if constant.ms == self.constant.ms {
+                self.usual_step = step;
+            }
+            self.newest = placed;
+        }
+        Track {
+            constant,
+            floor,
+            ..self
+        }
+    }
+}
+
+impl Natural {
+    /// How far outside a time stamp is, in ms; 0 inside.
+    fn distance(&self, timestamp: u32) -> i64 {
+        let at = difference(timestamp, self.newest);
+        (self.from - at).max(at - self.to).max(0)
+    }
+}
+
+/// By how much `a` is later than `b`, in ms; negative when it is earlier.
+fn difference(a: u32, b: u32) -> i64 {
+    i64::from(a.wrapping_sub(b) as i32)
+}
+
+fn later(timestamp: u32, ms: i64) -> u32 {
+    timestamp.wrapping_add(ms as u32)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+use super::*;
+
+mod jumps;
+mod random;
+
+const A: Kind = Kind::Audio;
+const V: Kind = Kind::Video;
+
+/// Arrival, kind, what came, what is placed.
+type Row = (Millis, Kind, u32, u32);
+
+fn check(name: &str, clock: &mut Clock, rows: &[Row]) {
+    for (index, (arrival, kind, came, placed)) in rows.iter().enumerate() {
+        assert_eq!(
+            clock.place(*kind, *came, *arrival),
+            *placed,
+            "{name}, row {index}: {kind:?} {came} at {arrival}"
+        );
+    }
+}
+
+/// Messages of one track, one per step of arrival and of time stamp.
+fn run(clock: &mut Clock, kind: Kind, count: u32, arrival: (Millis, Millis), came: (u32, u32)) {
+    for index in 0..count {
+        let now = arrival.0 + arrival.1 * Millis::from(index);
+        clock.place(kind, came.0.wrapping_add(came.1 * index), now);
+    }
+}
+
+#[test]
+fn what_is_natural_is_relayed_untouched() {
+    let same = |rows: &[(Millis, Kind, u32)]| -> Vec<Row> {
+        rows.iter()
+            .map(|(now, kind, t)| (*now, *kind, *t, *t))
+            .collect()
+    };
+    for (name, rows) in [
+        (
+            "small steps back",
+            &[
+                (0, V, 5_000),
+                (40, V, 5_080),
+                (80, V, 5_040),
+                (120, V, 5_120),
+            ][..],
+        ),
+        (
+            "audio behind video",
+            &[
+                (0, V, 5_000),
+                (10, A, 2_500),
+                (40, V, 5_040),
+                (50, A, 2_523),
+            ],
+        ),
+        (
+            "steps back of almost the tolerance",
+            &[
+                (0, V, 9_000),
+                (40, V, 6_000),
+                (80, V, 6_040),
+                (3_080, V, 9_040),
+            ],
+        ),
+        (
+            "the end of 32 bits",
+            &[
+                (0, V, 0xFFFF_FFF0),
+                (10, A, 0xFFFF_FFFA),
+                (40, V, 24),
+                (50, A, 7),
+            ],
+        ),
+        (
+            "a pause of both",
+            &[
+                (0, V, 0),
+                (10, A, 10),
+                (20_040, V, 20_040),
+                (20_050, A, 20_050),
+            ],
+        ),
+        (
+            "video switched off for a minute",
+            &[
+                (0, V, 0),
+                (0, A, 0),
+                (30_000, A, 30_000),
+                (60_000, A, 60_000),
+                (60_001, V, 60_001),
+            ],
+        ),
+        (
+            "no media for a while, time stamps stand still",
+            &[(0, V, 0), (10, A, 10), (20_000, V, 40), (20_010, A, 33)],
+        ),
+        (
+            "audio that begins late",
+            &[
+                (0, V, 0),
+                (30_000, V, 30_000),
+                (60_000, V, 60_000),
+                (60_010, A, 60_010),
+            ],
+        ),
+        (
+            "a burst at the start, one track after the other",
+            &[
+                (0, V, 0),
+                (1, V, 2_000),
+                (2, V, 4_000),
+                (3, A, 0),
+                (4, A, 4_010),
+            ],
+        ),
+        (
+            "a slow publisher, a few pictures later each time",
+            &[
+                (0, V, 0),
+                (2_000, V, 1_000),
+                (4_000, V, 2_000),
+                (4_001, V, 4_000),
+            ],
+        ),
+        (
+            "one time stamp for all",
+            &[
+                (0, V, 0),
+                (40, V, 0),
+                (50, A, 0),
+                (90, V, 0),
+                (1_000_000, A, 0),
+            ],
+        ),
+    ] {
+        let mut clock = Clock::default();
+        check(name, &mut clock, &same(rows));
+        assert_eq!(clock.take_repair(), None, "{name}");
+    }
+}
+
+#[test]
+fn what_an_outage_held_back_comes_in_a_burst_and_may_have_a_gap() {
+    let mut clock = Clock::default();
+    run(&mut clock, V, 250, (0, 40), (0, 40));
+    // Nothing for 10 s; then what was on its way, then what the encoder didn't drop.
+    check(
+        "burst",
+        &mut clock,
+        &[
+            (20_000, V, 10_000, 10_000),
+            (20_001, A, 10_010, 10_010),
+            (20_002, V, 10_700, 10_700),
+            (20_003, V, 19_500, 19_500),
+            (20_004, A, 19_510, 19_510),
+        ],
+    );
+    assert_eq!(clock.take_repair(), None);
+}
+
+#[test]
+fn a_file_that_is_pushed_at_thirty_times_its_speed_is_relayed_untouched() {
+    let mut clock = Clock::default();
+    for index in 0..100_000u32 {
+        let now = Millis::from(index * 40 / 30);
+        assert_eq!(clock.place(V, index * 40, now), index * 40);
+        assert_eq!(clock.place(A, index * 40 + 5, now), index * 40 + 5);
+        if index % 250 == 0 {
+            // Every 10 s a picture of a second video track.
+            assert_eq!(clock.place(V, index * 40, now), index * 40);
+        }
+    }
+    assert_eq!(clock.take_repair(), None);
+}
+
+#[test]
+fn a_slide_show_pushed_faster_than_it_plays_stays_with_its_sound() {
+    let mut clock = Clock::default();
+    for slide in 0..20u32 {
+        let now = Millis::from(slide * 300);
+        assert_eq!(clock.place(V, slide * 10_000, now), slide * 10_000);
+        for frame in 0..100 {
+            let came = slide * 10_000 + frame * 100;
+            assert_eq!(clock.place(A, came, now + Millis::from(frame * 3)), came);
+        }
+    }
+}
+
+#[test]
+fn no_header_moves_the_clock() {
+    let mut clock = Clock::default();
+    assert_eq!(clock.place_beside(V, 5), 5);
+    check(
+        "before",
+        &mut clock,
+        &[(0, V, 80_000, 80_000), (10, A, 80_010, 80_010)],
+    );
+    assert_eq!(clock.place_beside(V, 0), 80_010);
+    assert_eq!(clock.place_beside(V, 80_040), 80_040);
+    check(
+        "after",
+        &mut clock,
+        &[(40, V, 80_040, 80_040), (50, A, 80_033, 80_033)],
+    );
+    assert_eq!(clock.take_repair(), None);
+}
+
+#[test]
+fn the_next_publisher_goes_on_where_time_is() {
+    let mut clock = Clock::default();
+    check("first", &mut clock, &[(0, V, 500, 500), (10, A, 510, 510)]);
+    clock.begin_publish();
+    check(
+        "second",
+        &mut clock,
+        &[
+            (3_010, V, 4_000_000_000, 3_510),
+            (3_020, A, 3_999_999_000, 2_510),
+            (3_050, V, 4_000_000_040, 3_550),
+            (3_060, A, 3_999_999_023, 2_533),
+        ],
+    );
+    clock.begin_publish();
+    check(
+        "third, at once, with pictures from before the seam",
+        &mut clock,
+        &[
+            (3_061, A, 500, 3_590),
+            (3_062, V, 400, 3_550),
+            (3_070, V, 480, 3_570),
+        ],
+    );
+    assert_eq!(clock.take_repair(), None);
+}

@@ -1,0 +1,402 @@
+use std::time::Duration;
+
+use super::*;
+use crate::config::Network;
+use crate::rtmp::server_session::Connect;
+
+/// A guard at which nobody waits long.
+fn guard(publish: &[&str], play: &[&str]) -> Guard {
+    let keys = |keys: &[&str]| Access {
+        keys: keys.iter().map(|text| Key::parse(text).unwrap()).collect(),
+        ..Access::default()
+    };
+    of(keys(publish), keys(play))
+}
+
+fn of(publish: Access, play: Access) -> Guard {
+    let config = Config {
+        publish,
+        play,
+        ..Config::default()
+    };
+    Guard {
+        room: WaitingRoom::new(Duration::ZERO),
+        ..Guard::new(&config)
+    }
+}
+
+fn users(users: &[&str]) -> Access {
+    Access {
+        users: users
+            .iter()
+            .map(|text| User::parse(text).unwrap())
+            .collect(),
+        ..Access::default()
+    }
+}
+
+fn from(networks: &[&str]) -> Access {
+    let networks = networks.iter().map(|text| Network::parse(text).unwrap());
+    Access {
+        from: networks.collect(),
+        ..Access::default()
+    }
+}
+
+/// A client that comes from `ip` and has said this in connect.
+fn client(ip: &str, app: &str, tc_url: &str) -> Client {
+    let address = std::net::SocketAddr::new(ip.parse().unwrap(), 40_000);
+    let mut client = Client::new(1, address, "192.0.2.1:1935".parse().unwrap());
+    client.set_connect(Connect {
+        app: app.into(),
+        tc_url: tc_url.into(),
+        ..Connect::default()
+    });
+    client
+}
+
+/// What is decided, with the name of the stream afterwards, and whether the client is trusted.
+fn decide(
+    guard: &Guard,
+    action: Action,
+    client: &Client,
+    name: &str,
+    now: Millis,
+) -> (Result<(), Refusal>, String, bool) {
+    let key = StreamKey::new(&client.connect().app, name).unwrap();
+    let mut request = StreamRequest::new(client, name, key);
+    let result = guard.decide(action, client, &mut request, now);
+    (result, request.key().to_string(), request.is_trusted())
+}
+
+#[test]
+fn a_key_is_accepted_wherever_it_can_stand_and_stripped_from_the_name() {
+    let guard = guard(&["s3cret"], &["watch-it"]);
+    for (app, name, tc_url) in [
+        ("live", "door?key=s3cret", "rtmp://h/live"),
+        ("live", "door?token=s3cret", ""),
+        ("live", "door?x=1&secret=s3cret", ""),
+        ("live?key=s3cret", "door", ""),
+        ("live", "door", "rtmp://h/live?secret=s3cret"),
+        ("live", "door/s3cret", ""),
+        ("live/door", "s3cret", ""),
+        ("live/door", "s3cret/", ""),
+        ("", "live/door/s3cret", ""),
+        ("live/door", "s3cret?key=wrong", ""),
+        ("live/door", "s3cret?key=s3cret", ""),
+    ] {
+        let client = client("203.0.113.5", app, tc_url);
+        let (result, key, is_trusted) = decide(&guard, Action::Publish, &client, name, 0);
+        assert_eq!(result, Ok(()), "{app} {name}");
+        assert_eq!((&*key, is_trusted), ("live/door", true), "{app} {name}");
+        // The key for publishing is none for playing, even from loopback.
+        let (result, _, is_trusted) = decide(&guard, Action::Play, &client, name, 0);
+        assert!(result.is_err() && !is_trusted, "{app} {name}");
+    }
+    let player = client("203.0.113.5", "live", "");
+    let (result, key, is_trusted) = decide(&guard, Action::Play, &player, "door?key=watch-it", 0);
+    assert_eq!((result, &*key, is_trusted), (Ok(()), "live/door", false));
+}
+
+#[test]
+fn without_the_right_key_even_loopback_is_refused_and_told_the_same() {
+    let guard = guard(&["s3cret"], &[]);
+    for (app, name, shown, came) in [
+        ("live", "door", "live/door", "no key or password"),
+        (
+            "live",
+            "door?key=wrong-1",
+            "live/door",
+            "a wrong key in ?key= of the stream name",
+        ),
+        (
+            "live?token=wrong-1",
+            "door",
+            "live/door",
+            "a wrong key in ?token= of the app",
+        ),
+        (
+            "live/door",
+            "wrong-1",
+            "live/door/***",
+            "no key, or a wrong one as last part of the name",
+        ),
+        // Where the key doesn't count, it must not be seen either, nor what resembles it.
+        ("live", "s3cret", "live/***", "no key or password"),
+        ("live", "s3crte", "live/***", "no key or password"),
+        (
+            "live",
+            "S3CRET?key=wrong-1",
+            "live/***",
+            "a wrong key in ?key= of the stream name",
+        ),
+        (
+            "s3cret",
+            "cam/main?key=wrong-1",
+            "***/cam/main",
+            "a wrong key in ?key= of the stream name",
+        ),
+    ] {
+        let client = client("127.0.0.1", app, "");
+        let (result, key, is_trusted) = decide(&guard, Action::Publish, &client, name, 0);
+        let refusal = result.unwrap_err();
+        assert_eq!((&*key, is_trusted), (shown, false), "{app} {name}");
+        let reason = refusal.reason();
+        assert!(reason.starts_with(came), "{app} {name}: {reason}");
+        assert!(
+            reason.contains("; expected a key, as in rtmp://"),
+            "{reason}"
+        );
+        assert!(
+            !reason.contains("wrong-1") && !reason.contains("s3c"),
+            "{reason}"
+        );
+        let told = "wrong or missing key: use NAME?key=KEY";
+        assert_eq!(refusal.description(), told);
+        assert!(!refusal.is_step());
+        guard
+            .failures
+            .forget(client.address().ip(), Action::Publish);
+    }
+}
+
+#[test]
+fn each_stream_has_the_keys_of_the_most_specific_name() {
+    let guard = guard(&["live/door=for-door", "live/*=for-live"], &[]);
+    for (name, is_right) in [
+        ("door?key=for-door", true),
+        ("door?key=for-live", false),
+        ("gate?key=for-live", true),
+        ("gate?key=for-door", false),
+        ("door/for-door", true),
+        ("door/for-live", false),
+        ("cam/main/for-live", true),
+    ] {
+        let client = client("127.0.0.1", "live", "");
+        let (result, ..) = decide(&guard, Action::Publish, &client, name, 0);
+        assert_eq!(result.is_ok(), is_right, "{name}");
+    }
+    let client = client("127.0.0.1", "other", "");
+    let (result, ..) = decide(&guard, Action::Publish, &client, "door?key=for-live", 0);
+    let refusal = result.unwrap_err();
+    let why = "none is set for this stream (--publish-key NAME=KEY)";
+    assert!(refusal.reason().contains(why), "{}", refusal.reason());
+    // Whether there is one is not told to strangers.
+    assert_eq!(
+        refusal.description(),
+        "wrong or missing key: use NAME?key=KEY"
+    );
+}
+
+#[test]
+fn user_and_password_do_in_a_query_and_beside_keys() {
+    let mut publish = users(&["bob:pw", "eve:other"]);
+    let only_users = of(publish.clone(), Access::default());
+    publish.keys.push(Key::parse("s3cret").unwrap());
+    let both = of(publish, Access::default());
+    for (name, by_users, by_both) in [
+        ("door?user=bob&pass=pw", true, true),
+        ("door?user=eve&pass=other", true, true),
+        ("door?user=bob&pass=other", false, false),
+        ("door?user=bob&pass=", false, false),
+        ("door?user=rob&pass=pw", false, false),
+        ("door?key=s3cret", false, true),
+        ("door?key=wrong&user=bob&pass=pw", true, true),
+        ("door/s3cret", false, true),
+        ("door/pw", false, false),
+        ("door", false, false),
+    ] {
+        let client = client("203.0.113.5", "live", "");
+        for (guard, is_right) in [(&only_users, by_users), (&both, by_both)] {
+            let (result, _, is_trusted) = decide(guard, Action::Publish, &client, name, 0);
+            assert_eq!(result.is_ok(), is_right, "{name}");
+            assert_eq!(is_trusted, is_right, "{name}");
+            guard
+                .failures
+                .forget(client.address().ip(), Action::Publish);
+        }
+    }
+}
+
+#[test]
+fn who_has_logged_in_needs_no_key() {
+    let mut access = users(&["bob:pw"]);
+    access.keys.push(Key::parse("s3cret").unwrap());
+    let guard = of(access.clone(), access);
+    let mut client = client("203.0.113.5", "live", "");
+    client.allow(Action::Publish);
+    let (result, key, is_trusted) = decide(&guard, Action::Publish, &client, "door", 0);
+    assert_eq!((result, &*key, is_trusted), (Ok(()), "live/door", true));
+    let (_, key, _) = decide(&guard, Action::Publish, &client, "cam/main", 0);
+    assert_eq!(key, "live/cam/main");
+    let (_, key, _) = decide(&guard, Action::Publish, &client, "door/s3cret", 0);
+    assert_eq!(key, "live/door");
+    assert!(decide(&guard, Action::Play, &client, "door", 0).0.is_err());
+}
+
+#[test]
+fn clients_outside_of_the_networks_are_refused_whatever_they_know() {
+    let open = of(Access::default(), Access::default());
+    let mut closed = from(&["10.0.0.0/8", "2001:db8::/32"]);
+    closed.keys.push(Key::parse("s3cret").unwrap());
+    let closed = of(closed, from(&["any"]));
+    for (ip, by_default, by_list) in [
+        ("127.0.0.1", true, false),
+        ("192.168.1.7", true, false),
+        ("10.1.2.3", true, true),
+        ("203.0.113.5", false, false),
+        ("2001:db8::5", false, true),
+    ] {
+        for (guard, is_right) in [(&open, by_default), (&closed, by_list)] {
+            let client = client(ip, "live", "");
+            let name = "door?key=s3cret";
+            let (result, ..) = decide(guard, Action::Publish, &client, name, 0);
+            assert_eq!(result.is_ok(), is_right, "{ip}");
+            if let Err(refusal) = result {
+                let reason = refusal.reason();
+                assert!(
+                    reason.contains("one may publish (--publish-from)"),
+                    "{reason}"
+                );
+                let told = "publishing is not allowed from your address";
+                assert_eq!(refusal.description(), told);
+            }
+        }
+    }
+    let stranger = || client("203.0.113.5", "live", "");
+    assert!(open.connect(&mut stranger()).is_err());
+    assert!(closed.connect(&mut stranger()).is_ok(), "it may play");
+    assert!(
+        decide(&closed, Action::Play, &stranger(), "door", 0)
+            .0
+            .is_ok()
+    );
+}
+
+#[test]
+fn who_is_too_far_away_leaves_no_key_in_the_log_either() {
+    let mut publish = from(&["10.0.0.0/8"]);
+    publish.keys.push(Key::parse("s3cret").unwrap());
+    let guard = of(publish, Access::default());
+    for (name, shown) in [
+        ("door/s3cert", "live/door/***"),
+        ("s3cret", "live/***"),
+        ("cam/main?key=s3cret", "live/cam/main"),
+    ] {
+        let client = client("203.0.113.5", "live", "");
+        let (_, key, _) = decide(&guard, Action::Publish, &client, name, 0);
+        assert_eq!(key, shown);
+    }
+    let open = of(Access::default(), Access::default());
+    let client = client("203.0.113.5", "live", "");
+    let (_, key, _) = decide(&open, Action::Publish, &client, "cam/main", 0);
+    assert_eq!(key, "live/cam/main");
+}
+
+#[test]
+fn a_player_that_shows_the_publishers_key_is_not_told_whether_it_is_right() {
+    let guard = guard(&["s3cret"], &[]);
+    let client = client("127.0.0.1", "live", "");
+    for (name, shown) in [
+        ("door/s3cret", "live/door/***"),
+        ("s3cret", "live/***"),
+        ("door/other", "live/door/other"),
+    ] {
+        let key = StreamKey::new("live", name).unwrap();
+        let mut request = StreamRequest::new(&client, name, key);
+        let result = guard.decide(Action::Play, &client, &mut request, 0);
+        assert_eq!(result, Ok(()));
+        assert_eq!(request.key().as_str(), shown);
+        assert_eq!(request.is_hidden(), shown.contains('*'), "{name}");
+    }
+}
+
+#[test]
+fn a_key_is_no_part_of_a_streams_name() {
+    let guard = guard(&["s3cret"], &[]);
+    for name in [
+        "s3cret?key=s3cret",
+        "s3cret/door?key=s3cret",
+        "s3cret/s3cret",
+    ] {
+        let client = client("127.0.0.1", "live", "");
+        let (result, key, _) = decide(&guard, Action::Publish, &client, name, 0);
+        let refusal = result.unwrap_err();
+        assert!(refusal.reason().contains("name is a key"), "{name}");
+        assert!(!key.contains("s3cret"), "{key}");
+    }
+}
+
+#[test]
+fn failures_slow_down_their_own_address_until_it_succeeds() {
+    let guard = guard(&["s3cret"], &[]);
+    let (bad, good) = (
+        client("192.0.2.7", "live", ""),
+        client("192.0.2.8", "live", ""),
+    );
+    let are_many = |client: &Client, now| {
+        let address = client.address().ip();
+        guard.failures.are_many(address, Action::Publish, now)
+    };
+    let publish =
+        |client: &Client, name, now| decide(&guard, Action::Publish, client, name, now).0.is_ok();
+    // Who shows nothing guesses nothing.
+    (0..9).for_each(|now| assert!(!publish(&bad, "door", now)));
+    assert!(!are_many(&bad, 9));
+    for (now, name) in [
+        "door?key=a",
+        "door?token=b",
+        "door/c",
+        "door/d",
+        "door?user=e&pass=f",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(!are_many(&bad, 9), "{name}");
+        assert!(!publish(&bad, name, now as Millis));
+    }
+    assert!(are_many(&bad, 9) && !are_many(&good, 9));
+
+    // Nobody may wait any more: it isn't even looked at, and others are served.
+    guard.close();
+    assert!(!publish(&bad, "door?key=s3cret", 10));
+    assert!(publish(&good, "door?key=s3cret", 10));
+    assert!(are_many(&bad, 10));
+    // A minute later it may try again.
+    assert!(publish(&bad, "door?key=s3cret", 61_000));
+    assert!(!are_many(&bad, 61_000));
+}
+
+#[test]
+fn who_has_waited_is_looked_at() {
+    let guard = guard(&["s3cret"], &[]);
+    let client = client("192.0.2.7", "live", "");
+    for _ in 0..20 {
+        let (result, ..) = decide(&guard, Action::Publish, &client, "door?key=wrong", 0);
+        assert!(
+            result
+                .unwrap_err()
+                .reason()
+                .contains("a wrong key in ?key=")
+        );
+    }
+    let (result, ..) = decide(&guard, Action::Publish, &client, "door?key=s3cret", 0);
+    assert_eq!(result, Ok(()));
+}
+
+#[test]
+fn slips_of_the_pen_resemble_the_key() {
+    for (key, part, is_it) in [
+        ("s3cret-cam", "s3cret-cam", true),
+        ("s3cret-cam", "my-s3cret-cam-2", true),
+        ("s3cret-cam", "s3cret-cma", true),
+        ("s3cret-cam", "S3cret_Cam", true),
+        ("s3cret-cam", "3cret-cam", true),
+        ("s3cret-cam", "cam", false),
+        ("door-4711", "door", false),
+        ("live-4711", "live", false),
+    ] {
+        assert_eq!(is_similar(key, part), is_it, "{key} {part}");
+    }
+}

@@ -1,0 +1,171 @@
+//! How often clients connect, and how often the log says that they do so too often.
+
+use std::net::IpAddr;
+use std::sync::Mutex;
+
+use crate::config::one_client;
+use crate::live::{Millis, lock};
+
+/// Addresses that are remembered.
+const MAX_CLIENTS: usize = 256;
+
+/// Connections that may come at once, in seconds' worth.
+const BURST_SECONDS: u64 = 2;
+
+/// Between two lines about refused connections.
+const LINE_INTERVAL: Millis = 1_000;
+
+/// New connections by address: a token bucket for each, which fills with `per_second` connections
+/// a second up to twice as many.
+pub(super) struct Rates {
+    per_second: u64,
+    /// The least recently seen first. Who isn't in it has a full bucket.
+    clients: Mutex<Vec<Bucket>>,
+}
+
+struct Bucket {
+    client: IpAddr,
+    /// Thousandths of a connection.
+    level: u64,
+    /// When it was filled to that level.
+    at: Millis,
+}
+
+impl Rates {
+    pub(super) fn new(per_second: u32) -> Rates {
+        Rates {
+            per_second: per_second.into(),
+            clients: Mutex::default(),
+        }
+    }
+
+    /// Connections a second that one address may make for long.
+    pub(super) fn per_second(&self) -> u64 {
+        self.per_second
+    }
+
+    /// Whether an address may have one more connection now.
+    pub(super) fn allow(&self, address: IpAddr, now: Millis) -> bool {
+        const ONE: u64 = 1000;
+
+        let client = one_client(address);
+        let full = self.per_second * BURST_SECONDS * ONE;
+        let mut clients = lock(&self.clients);
+        let mut bucket = match clients.iter().position(|bucket| bucket.client == client) {
+            Some(index) => clients.remove(index),
+            None => Bucket {
+                client,
+                level: full,
+                at: now,
+            },
+        };
+        // So many a second are as many thousandths a millisecond.
+        let gained = now
+            .saturating_sub(bucket.at)
+            .saturating_mul(self.per_second);
+        bucket.level = bucket.level.saturating_add(gained).min(full);
+        bucket.at = now;
+        let is_allowed = bucket.level >= ONE;
+        if is_allowed {
+            bucket.level -= ONE;
+        }
+        if clients.len() == MAX_CLIENTS {
+            clients.remove(0);
+        }
+        clients.push(bucket);
+        is_allowed
+    }
+}
+
+/// Refused connections, of which the log tells at most once a second.
+#[derive(Default)]
+pub(super) struct Refused {
+    state: Mutex<RefusedState>,
+}
+
+#[derive(Default)]
+struct RefusedState {
+    since_last: u64,
+    last: Option<Millis>,
+}
+
+impl Refused {
+    /// Counts one. If a line is due, how many were refused since the last one.
+    pub(super) fn note(&self, now: Millis) -> Option<u64> {
+        let mut state = lock(&self.state);
+        state.since_last += 1;
+        if state
+            .last
+            .is_some_and(|last| now.saturating_sub(last) < LINE_INTERVAL)
+        {
+            return None;
+        }
+        state.last = Some(now);
+        Some(std::mem::take(&mut state.since_last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(number: u32) -> IpAddr {
+        IpAddr::V4((0x0A00_0000 + number).into())
+    }
+
+    fn allowed(rates: &Rates, address: IpAddr, attempts: usize, now: Millis) -> usize {
+        (0..attempts).filter(|_| rates.allow(address, now)).count()
+    }
+
+    #[test]
+    fn an_address_may_connect_twice_its_rate_at_once_and_then_at_its_rate() {
+        let rates = Rates::new(20);
+        assert_eq!(allowed(&rates, host(1), 100, 5_000), 40);
+        assert_eq!(allowed(&rates, host(1), 100, 5_049), 0);
+        assert_eq!(allowed(&rates, host(1), 100, 5_050), 1);
+        assert_eq!(allowed(&rates, host(1), 100, 6_050), 20);
+        // However long it was away.
+        assert_eq!(allowed(&rates, host(1), 100, 999_999_999), 40);
+        assert_eq!(allowed(&rates, host(2), 1, 5_000), 1);
+    }
+
+    #[test]
+    fn refused_attempts_cost_nothing() {
+        let rates = Rates::new(1);
+        assert_eq!(allowed(&rates, host(1), 2, 0), 2);
+        let seconds = (0..10_000).step_by(10);
+        let count: usize = seconds.map(|now| allowed(&rates, host(1), 1, now)).sum();
+        assert_eq!(count, 9);
+    }
+
+    #[test]
+    fn an_ipv6_subnet_is_one_address() {
+        let rates = Rates::new(5);
+        let address = |host: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, host]);
+        let count = (0..100).filter(|host| rates.allow(address(*host), 0));
+        assert_eq!(count.count(), 10);
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_forgets_who_was_away_for_longest() {
+        let rates = Rates::new(1);
+        for number in 0..MAX_CLIENTS as u32 {
+            assert_eq!(allowed(&rates, host(number), 3, 0), 2);
+        }
+        assert_eq!(allowed(&rates, host(0), 1, 1), 0);
+        assert!(rates.allow(host(100_000), 1));
+        assert_eq!(lock(&rates.clients).len(), MAX_CLIENTS);
+        assert_eq!(allowed(&rates, host(0), 1, 1), 0);
+        assert_eq!(allowed(&rates, host(1), 1, 1), 1);
+    }
+
+    #[test]
+    fn lines_come_once_a_second_with_the_number_of_refusals() {
+        let refused = Refused::default();
+        let lines: Vec<_> = (0..3_000)
+            .step_by(10)
+            .filter_map(|now| Some((now, refused.note(now)?)))
+            .collect();
+        assert_eq!(lines, [(0, 1), (1_000, 100), (2_000, 100)]);
+    }
+}

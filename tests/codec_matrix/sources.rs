@@ -1,0 +1,134 @@
+//! What is published: four seconds of a small test picture and a tone, in pairs of codecs.
+
+use std::path::PathBuf;
+
+use super::common::framehash::{self, Track};
+use super::common::packets::decoded_pictures;
+use super::common::process::run;
+use super::common::{TempDir, media};
+
+/// Codecs that RTMP carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Codec {
+    H264,
+    Sorenson,
+    Hevc,
+    Av1,
+    Vp9,
+    Aac,
+    Mp3,
+    Opus,
+    Flac,
+    Ac3,
+}
+
+use Codec::*;
+
+const PAIRS: &[(Codec, Codec)] = &[
+    (H264, Aac),
+    (Sorenson, Mp3),
+    (Hevc, Aac),
+    (Av1, Aac),
+    (Vp9, Mp3),
+    (Hevc, Opus),
+    (Av1, Flac),
+    (Vp9, Ac3),
+];
+
+impl Codec {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            H264 => "H.264",
+            Sorenson => "Sorenson",
+            Hevc => "HEVC",
+            Av1 => "AV1",
+            Vp9 => "VP9",
+            Aac => "AAC",
+            Mp3 => "MP3",
+            Opus => "Opus",
+            Flac => "FLAC",
+            Ac3 => "AC-3",
+        }
+    }
+
+    /// Whether the FLV format had it from the beginning; the others came with Enhanced RTMP.
+    pub(crate) fn is_legacy(self) -> bool {
+        matches!(self, H264 | Sorenson | Aac | Mp3)
+    }
+
+    pub(crate) fn is_video(self) -> bool {
+        matches!(self, H264 | Sorenson | Hevc | Av1 | Vp9)
+    }
+
+    /// ffmpeg's options; a keyframe every second.
+    fn encoder(self) -> &'static str {
+        match self {
+            H264 => "-c:v libx264 -preset veryfast -bf 2 -sc_threshold 0",
+            Sorenson => "-c:v flv1",
+            Hevc => {
+                "-c:v libx265 -preset ultrafast \
+                 -x265-params log-level=none:keyint=15:min-keyint=15:open-gop=0:bframes=2"
+            }
+            Av1 => "-c:v libsvtav1 -preset 12",
+            Vp9 => "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 300k",
+            Aac => "-c:a aac -ac 2",
+            Mp3 => "-c:a libmp3lame",
+            Opus => "-c:a libopus -b:a 64k -ar 48000 -ac 2",
+            // ffmpeg 5.1 calls it experimental in an MP4 file.
+            Flac => "-c:a flac -strict experimental",
+            Ac3 => "-c:a ac3 -ac 2",
+        }
+    }
+}
+
+/// A file, and what is in it.
+pub(crate) struct Source {
+    pub(crate) video: Codec,
+    pub(crate) audio: Codec,
+    pub(crate) file: PathBuf,
+    pub(crate) tracks: Vec<Track>,
+    /// A hash of each decoded picture.
+    pub(crate) pictures: Vec<String>,
+}
+
+impl Source {
+    pub(crate) fn name(&self) -> String {
+        format!("{} + {}", self.video.name(), self.audio.name())
+    }
+
+    pub(crate) fn hashes(&self, media: &str) -> Vec<String> {
+        let track = framehash::first(&self.tracks, media);
+        track.packets.into_iter().map(|p| p.hash).collect()
+    }
+}
+
+pub(crate) fn make_all(dir: &TempDir) -> Vec<Source> {
+    PAIRS.iter().map(|pair| make(dir, *pair)).collect()
+}
+
+fn make(dir: &TempDir, (video, audio): (Codec, Codec)) -> Source {
+    // GStreamer and ffmpeg 5.1 read no Enhanced FLV.
+    let extension = match video.is_legacy() && audio.is_legacy() {
+        true => "flv",
+        false => "mp4",
+    };
+    let file = dir.join(&format!("{video:?}-{audio:?}.{extension}"));
+    let mut command = media::quiet("ffmpeg");
+    let inputs = "-f lavfi -i testsrc2=size=320x180:rate=15 -f lavfi -i sine=beep_factor=4";
+    command.args(inputs.split_whitespace());
+    command.args(["-t", "4", "-pix_fmt", "yuv420p", "-g", "15"]);
+    for codec in [video, audio] {
+        command.args(codec.encoder().split_whitespace());
+    }
+    run(command.arg(&file));
+    let source = Source {
+        video,
+        audio,
+        tracks: framehash::of_file(&file),
+        pictures: decoded_pictures(&file),
+        file,
+    };
+    assert_eq!(source.pictures.len(), 60, "{}", source.name());
+    assert_eq!(source.hashes("video").len(), 60, "{}", source.name());
+    source
+}

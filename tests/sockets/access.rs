@@ -1,0 +1,261 @@
+//! Keys, users and networks, as clients meet them.
+
+use brooklet::config::{Access, Key, Network};
+use brooklet::{Config, Server};
+
+use crate::client::{Client, server, wait_until};
+use crate::common::Brooklet;
+
+const REFUSED_PUBLISH: (&str, &str) = ("error", "NetStream.Publish.Denied");
+const REFUSED_PLAY: (&str, &str) = ("error", "NetStream.Play.Failed");
+const WRONG_KEY: &str = "wrong or missing key: use NAME?key=KEY";
+
+fn keys(keys: &[&str]) -> Access {
+    Access {
+        keys: keys.iter().map(|text| Key::parse(text).unwrap()).collect(),
+        ..Access::default()
+    }
+}
+
+fn from(networks: &[&str]) -> Access {
+    let networks = networks.iter().map(|text| Network::parse(text).unwrap());
+    Access {
+        from: networks.collect(),
+        ..Access::default()
+    }
+}
+
+fn guarded(publish: Access, play: Access) -> Server {
+    server(Config {
+        publish,
+        play,
+        ..Config::default()
+    })
+}
+
+/// The client is told this, and nothing comes after it.
+fn assert_refused(client: &mut Client, (level, code): (&str, &str), description: &str) {
+    let status = client.wait_for_status();
+    let got = (&*status.0, &*status.1, &*status.2);
+    assert_eq!(got, (level, code, description));
+    assert!(client.until_closed().is_empty());
+}
+
+#[test]
+fn publishers_and_players_need_their_own_key_wherever_they_put_it() {
+    let server = guarded(keys(&["pub-key"]), keys(&["play-key"]));
+    let address = server.rtmp_addresses()[0];
+    for (app, name) in [
+        ("live", "door?key=KEY"),
+        ("live?token=KEY", "door"),
+        ("live", "door?join=gop&secret=KEY"),
+        ("live/door", "KEY"),
+        ("live", "door/KEY"),
+    ] {
+        let [publish, play] = ["pub-key", "play-key"].map(|key| {
+            let with_key = |text: &str| text.replace("KEY", key);
+            (with_key(app), with_key(name))
+        });
+        let mut publisher = Client::connected(address, &publish.0);
+        publisher.publish(&publish.1);
+        let (_, code, description) = publisher.wait_for_status();
+        assert_eq!(code, "NetStream.Publish.Start");
+        assert_eq!(description, "Publishing live/door", "{app} {name}");
+
+        let mut player = Client::connected(address, &play.0);
+        player.play(&play.1);
+        let (_, code, description) = player.wait_for_status();
+        assert_eq!(code, "NetStream.Play.Reset");
+        assert_eq!(description, "Playing live/door", "{app} {name}");
+        publisher.send_headers();
+        publisher.send_picture(7, 0, true, 500);
+        assert_eq!(player.wait_for_media().number(), 7);
+
+        // The other one's key is a wrong key.
+        let mut publisher = Client::connected(address, &play.0);
+        publisher.publish(&play.1);
+        assert_refused(&mut publisher, REFUSED_PUBLISH, WRONG_KEY);
+        let mut player = Client::connected(address, &publish.0);
+        player.play(&publish.1);
+        assert_refused(&mut player, REFUSED_PLAY, WRONG_KEY);
+    }
+    let mut publisher = Client::connected(address, "live");
+    publisher.publish("door");
+    assert_refused(&mut publisher, REFUSED_PUBLISH, WRONG_KEY);
+    let mut player = Client::connected(address, "live");
+    player.play("door");
+    assert_refused(&mut player, REFUSED_PLAY, WRONG_KEY);
+}
+
+#[test]
+fn a_key_in_the_url_alone_will_do() {
+    use brooklet::rtmp::command::{object, text};
+
+    let server = guarded(keys(&["pub-key"]), Access::default());
+    let address = server.rtmp_addresses()[0];
+    let mut publisher = Client::handshaken(address).connect_with(object([
+        ("app", text("live")),
+        ("tcUrl", text("rtmp://camera/live?key=pub-key")),
+    ]));
+    publisher.publish("door");
+    assert_eq!(publisher.wait_for_status().1, "NetStream.Publish.Start");
+}
+
+#[test]
+fn each_stream_has_its_own_keys() {
+    let server = guarded(keys(&["live/door=door-key", "any-key"]), Access::default());
+    let address = server.rtmp_addresses()[0];
+    for (name, is_right) in [
+        ("door?key=door-key", true),
+        ("door?key=any-key", false),
+        ("gate?key=any-key", true),
+        ("gate?key=door-key", false),
+    ] {
+        let mut publisher = Client::connected(address, "live");
+        publisher.publish(name);
+        if is_right {
+            assert_eq!(publisher.wait_for_status().1, "NetStream.Publish.Start");
+        } else {
+            assert_refused(&mut publisher, REFUSED_PUBLISH, WRONG_KEY);
+        }
+    }
+}
+
+#[test]
+fn who_has_the_key_takes_over_from_anywhere_at_once() {
+    let server = guarded(keys(&["pub-key"]), Access::default());
+    let address = server.rtmp_addresses()[0];
+    let mut old = Client::publishing(address, "live", "door?key=pub-key");
+    old.send_headers();
+    let elsewhere = std::net::Ipv4Addr::new(127, 0, 0, 2);
+    let mut new = Client::handshaken_from(elsewhere, address).connect("live");
+    new.publish("door?key=pub-key");
+    assert_eq!(new.wait_for_status().1, "NetStream.Publish.Start");
+    old.until_closed();
+}
+
+#[test]
+fn networks_decide_for_each_action() {
+    let server = guarded(from(&["10.0.0.0/8", "::1"]), from(&["127.0.0.0/30"]));
+    let address = server.rtmp_addresses()[0];
+    let mut publisher = Client::connected(address, "live");
+    publisher.publish("door");
+    let description = "publishing is not allowed from your address";
+    assert_refused(&mut publisher, REFUSED_PUBLISH, description);
+    let _player = Client::playing(address, "live", "door");
+}
+
+#[test]
+fn who_may_do_nothing_may_not_even_connect() {
+    let server = guarded(from(&["10.0.0.0/8"]), from(&["192.168.0.0/16"]));
+    let mut client = Client::handshaken(server.rtmp_addresses()[0]);
+    client.send_connect("live");
+    let rejected = ("error", "NetConnection.Connect.Rejected");
+    assert_refused(
+        &mut client,
+        rejected,
+        "neither publishing nor playing is allowed from your address",
+    );
+}
+
+#[test]
+fn failures_slow_down_nobody_else_and_end_with_the_server() {
+    let mut server = guarded(keys(&["pub-key"]), Access::default());
+    let address = server.rtmp_addresses()[0];
+    let guess = |name: &str| {
+        let mut client = Client::connected(address, "live");
+        client.publish(name);
+        client
+    };
+    for _ in 0..5 {
+        assert_refused(&mut guess("door?key=guess"), REFUSED_PUBLISH, WRONG_KEY);
+    }
+    // From now on it waits, each attempt on its own thread; those that find no room are refused.
+    let mut waiting: Vec<_> = (0..9).map(|_| guess("door?key=guess")).collect();
+    let elsewhere = std::net::Ipv4Addr::new(127, 0, 0, 2);
+    let mut other = Client::handshaken_from(elsewhere, address).connect("live");
+    other.publish("door?key=pub-key");
+    assert_eq!(other.wait_for_status().1, "NetStream.Publish.Start");
+    // Nobody is waited for.
+    server.stop();
+    assert_eq!(server.connections(), 0);
+    for client in &mut waiting {
+        client.until_closed();
+    }
+}
+
+/// Whatever is wrong, and at every level of detail.
+#[test]
+fn no_key_is_ever_printed() {
+    const KEYS: [&str; 4] = ["s3cret-one", "s3cret-two", "s3cret-own", "s3cret-pw"];
+
+    let users = format!("bob:{}", KEYS[3]);
+    let own = format!("live/own={}", KEYS[2]);
+    let server = Brooklet::start(&[
+        "--log",
+        "trace",
+        "--publish-key",
+        KEYS[0],
+        "--publish-key",
+        &own,
+        "--play-key",
+        KEYS[1],
+        "--publish-user",
+        &users,
+    ]);
+    let address = server.address();
+    let mut count = 0;
+    for key in KEYS.into_iter().chain(["s3crte-one"]) {
+        for (app, name) in [
+            ("live", "door?key=KEY"),
+            ("live?key=KEY", "door"),
+            ("live?user=bob&pass=KEY", "door"),
+            ("live", "door/KEY"),
+            ("live/door", "KEY"),
+            ("live", "door/KEY/"),
+            ("live", "KEY"),
+            ("KEY", "door"),
+            ("live/KEY", "door"),
+            ("live/door/KEY", ""),
+            ("live", "KEY?key=KEY"),
+            ("live", ".KEY"),
+            ("live", "own/KEY"),
+        ] {
+            let [app, name] = [app, name].map(|text| text.replace("KEY", key));
+            for is_publisher in [true, false] {
+                // Each from an address of its own, so that nobody is slowed down.
+                count += 1;
+                let local =
+                    std::net::Ipv4Addr::new(127, 1, (count / 100) as u8, (count % 100) as u8 + 1);
+                let mut client = Client::handshaken_from(local, address).connect(&app);
+                if is_publisher {
+                    client.publish(&name);
+                } else {
+                    client.play(&name);
+                }
+                client.wait_for_status();
+                drop(client);
+            }
+        }
+    }
+    wait_until("all are gone from the log", || {
+        server.printed().matches(" disconnected: ").count() >= count
+    });
+    let printed = server.printed();
+    for line in printed.lines() {
+        assert!(!line.contains("s3c"), "{line}");
+    }
+    // It isn't silent either.
+    for words in [
+        "\npublishing: needs a key, or user and password, from any address\n",
+        "\nplaying: needs a key, from any address\n",
+        " live/door: publishing from 127.1.",
+        " live/door: playing to 127.1.",
+        "refused to publish live/door: a wrong key in ?key= of the stream name; expected a key",
+        "refused to publish live/door/***: no key, or a wrong one as last part of the name;",
+        "refused to play live/***: no key or password; expected a key",
+        "connect by \"test\"",
+    ] {
+        assert!(printed.contains(words), "{words:?} in\n{printed}");
+    }
+}
