@@ -255,8 +255,16 @@ impl Drop for Sampler {
     }
 }
 
-/// No panic, no control characters, and no line that isn't the server's own.
+/// No panic, no control characters, no line that isn't the server's own, and no more of them than
+/// connections are worth.
 fn check_log(log: &str) {
+    let connections = log.matches(" connected").count();
+    // A connection may give a hundred commands at once, and each may be worth a line.
+    let (len, allowed) = (log.len(), 64 * 1024 + connections * 32 * 1024);
+    assert!(
+        len <= allowed,
+        "{len} bytes of log for {connections} connections"
+    );
     for line in log.lines() {
         let is_plain = line.bytes().all(|byte| (0x20..0x7F).contains(&byte));
         assert!(is_plain, "raw characters in the log: {line:?}");

@@ -42,12 +42,7 @@ fn publishers_that_fight_for_a_name_leave_it_usable() {
         m.is_media() && m.number() == 4_711
     });
     drop((player, last));
-    let shown = case.finish(4);
-    assert!(
-        shown.log.len() < 200_000,
-        "{} bytes of log",
-        shown.log.len()
-    );
+    case.finish(4);
 }
 
 /// Commands that a connection may send at once are limited: so many names per connection.
