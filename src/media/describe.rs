@@ -3,6 +3,7 @@
 use super::aac::AacConfig;
 use super::avc::AvcConfig;
 use super::codec::{AudioCodec, VideoCodec};
+use super::decimal::Thousandths;
 use super::hevc::HevcConfig;
 use super::tag::{AudioTag, Kind, VideoTag};
 
@@ -85,7 +86,7 @@ pub fn describe_audio(payload: &[u8]) -> Option<String> {
         _ => (tag.sample_rate, tag.channels),
     };
     if let Some(sample_rate) = sample_rate {
-        name += &format!(" {} kHz", f64::from(sample_rate) / 1000.0);
+        name += &format!(" {} kHz", Thousandths(sample_rate.into()));
     }
     match channels {
         Some(1) => name += " mono",

@@ -19,6 +19,7 @@ pub mod aac;
 pub mod avc;
 pub mod bits;
 pub mod codec;
+pub mod decimal;
 pub mod describe;
 pub mod error;
 pub mod hevc;

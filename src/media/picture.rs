@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::decimal::Thousandths;
+
 /// What a player shows. Written as `1920x1080 30 fps`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Picture {
@@ -47,7 +49,10 @@ impl fmt::Display for Picture {
         write!(f, "{}x{}", self.width, self.height)?;
         match self.frame_rate {
             // Two digits tell 29.97 from 30; more would only show how it was divided.
-            Some(rate) => write!(f, " {} fps", (rate * 100.0).round() / 100.0),
+            Some(rate) => {
+                let hundredths = (rate * 100.0).round() as u64;
+                write!(f, " {} fps", Thousandths(hundredths * 10))
+            }
             None => Ok(()),
         }
     }

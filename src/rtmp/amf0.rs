@@ -89,12 +89,12 @@ impl Value {
         }
     }
 
-    /// A number, or what some clients send for one: a boolean, a number as text.
+    /// A number, or what some clients send for one: a boolean, a whole number as text.
     pub fn as_f64(&self) -> Option<f64> {
         match self {
             Value::Number(number) => Some(*number),
             Value::Boolean(boolean) => Some(f64::from(u8::from(*boolean))),
-            Value::String(text) => text.trim().parse().ok(),
+            Value::String(text) => text.trim().parse::<i32>().ok().map(f64::from),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ pub struct Rate {
     capacity: u32,
     per_second: u32,
     tokens: u32,
-    /// ms, on the caller's clock; fractions of a token are kept by not moving it on.
+    /// ms, on the caller's clock, up to which tokens were gained in full.
     filled_at: u64,
 }
 
@@ -39,10 +39,13 @@ impl Rate {
     fn fill(&mut self, now: u64) {
         let elapsed = now.saturating_sub(self.filled_at);
         let gained = elapsed.saturating_mul(self.per_second.into()) / 1000;
-        if gained > 0 {
-            let missing = self.capacity - self.tokens;
-            self.tokens += u64::from(missing).min(gained) as u32;
+        let missing = u64::from(self.capacity - self.tokens);
+        if gained >= missing {
+            self.tokens = self.capacity;
             self.filled_at = now;
+        } else {
+            self.tokens += gained as u32;
+            self.filled_at += gained * 1000 / u64::from(self.per_second.max(1));
         }
     }
 }
@@ -59,6 +62,16 @@ mod tests {
         assert!(!rate.take(1, 10_499));
         assert!(rate.take(1, 10_500));
         assert!(!rate.take(1, 10_500));
+    }
+
+    #[test]
+    fn parts_of_a_token_are_not_lost() {
+        let mut rate = Rate::new(30, 20);
+        assert!(rate.take(30, 0));
+        let taken = (1..=1000).filter(|ms| rate.take(1, *ms)).count();
+        assert_eq!(taken, 20);
+        let taken = (1..=100).filter(|step| rate.take(1, 1000 + step * 70));
+        assert_eq!(taken.count(), 100);
     }
 
     #[test]

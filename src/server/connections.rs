@@ -69,7 +69,7 @@ pub(super) enum Full {
     /// `--max-per-address`
     PerAddress(usize),
     /// `--max-connect-rate`
-    Rate(u64),
+    Rate(u32),
 }
 
 impl fmt::Display for Full {

@@ -14,8 +14,7 @@ use super::rtmp_conn;
 use super::socket::Socket;
 
 /// Stack of a connection's thread. The deepest path is an AMF0 value nested to its limit; address
-/// space matters on 32-bit machines. Where the compiler hasn't optimised, that path takes 144 KiB
-/// instead of 16.
+/// space matters on 32-bit machines. Unoptimized code takes ten times as much.
 const STACK_LEN: usize = if cfg!(debug_assertions) { 512 } else { 128 } * 1024;
 
 /// Pause after a failed accept: out of descriptors or memory, trying again at once helps nobody.

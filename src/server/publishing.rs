@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::text::{megabytes, seconds};
+use super::text::{Tenths, megabytes, seconds};
 use super::{Shared, millis};
 use crate::live::Millis;
 use crate::live::log::Kind;
@@ -146,9 +146,9 @@ impl Publishing {
         }
         for skip in skips {
             log::warn!(
-                "{}: a player was {:.1} s behind, skipped {} messages to the newest keyframe",
+                "{}: a player was {} s behind, skipped {} messages to the newest keyframe",
                 self.stream.key(),
-                skip.lag as f64 / 1000.0,
+                Tenths::of_thousandths(skip.lag as i64),
                 skip.messages,
             );
         }
@@ -169,10 +169,10 @@ impl Publishing {
             "jumped"
         };
         log::warn!(
-            "#{} {}: time stamps {what} by {:.1} s, continued without a jump ({} so far)",
+            "#{} {}: time stamps {what} by {} s, continued without a jump ({} so far)",
             self.connection,
             self.stream.key(),
-            f64::from(repair.jump_ms) / 1000.0,
+            Tenths::of_thousandths(repair.jump_ms.into()),
             repair.total,
         );
     }

@@ -5,74 +5,54 @@ use std::sync::Mutex;
 
 use crate::config::one_client;
 use crate::live::{Millis, lock};
+use crate::rtmp::rate::Rate;
 
 /// Addresses that are remembered.
 const MAX_CLIENTS: usize = 256;
 
 /// Connections that may come at once, in seconds' worth.
-const BURST_SECONDS: u64 = 2;
+const BURST_SECONDS: u32 = 2;
 
 /// Between two lines about refused connections.
 const LINE_INTERVAL: Millis = 1_000;
 
-/// New connections by address: a token bucket for each, which fills with `per_second` connections
-/// a second up to twice as many.
+/// New connections by address: `per_second` of them for long, and twice as many at once.
 pub(super) struct Rates {
-    per_second: u64,
-    /// The least recently seen first. Who isn't in it has a full bucket.
-    clients: Mutex<Vec<Bucket>>,
-}
-
-struct Bucket {
-    client: IpAddr,
-    /// Thousandths of a connection.
-    level: u64,
-    /// When it was filled to that level.
-    at: Millis,
+    per_second: u32,
+    /// The least recently seen first. Who isn't in it may connect at the full rate.
+    clients: Mutex<Vec<(IpAddr, Rate)>>,
 }
 
 impl Rates {
     pub(super) fn new(per_second: u32) -> Rates {
         Rates {
-            per_second: per_second.into(),
+            per_second,
             clients: Mutex::default(),
         }
     }
 
     /// Connections a second that one address may make for long.
-    pub(super) fn per_second(&self) -> u64 {
+    pub(super) fn per_second(&self) -> u32 {
         self.per_second
     }
 
     /// Whether an address may have one more connection now.
     pub(super) fn allow(&self, address: IpAddr, now: Millis) -> bool {
-        const ONE: u64 = 1000;
-
         let client = one_client(address);
-        let full = self.per_second * BURST_SECONDS * ONE;
         let mut clients = lock(&self.clients);
-        let mut bucket = match clients.iter().position(|bucket| bucket.client == client) {
-            Some(index) => clients.remove(index),
-            None => Bucket {
-                client,
-                level: full,
-                at: now,
-            },
+        let found = clients.iter().position(|(other, _)| *other == client);
+        let mut rate = match found {
+            Some(index) => clients.remove(index).1,
+            None => Rate::new(
+                self.per_second.saturating_mul(BURST_SECONDS),
+                self.per_second,
+            ),
         };
-        // So many a second are as many thousandths a millisecond.
-        let gained = now
-            .saturating_sub(bucket.at)
-            .saturating_mul(self.per_second);
-        bucket.level = bucket.level.saturating_add(gained).min(full);
-        bucket.at = now;
-        let is_allowed = bucket.level >= ONE;
-        if is_allowed {
-            bucket.level -= ONE;
-        }
+        let is_allowed = rate.take(1, now);
         if clients.len() == MAX_CLIENTS {
             clients.remove(0);
         }
-        clients.push(bucket);
+        clients.push((client, rate));
         is_allowed
     }
 }

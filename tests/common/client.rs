@@ -290,6 +290,9 @@ impl Client {
                 Ok(0) => return None,
                 Ok(len) => len,
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                // A read with a time-out is not resumed by itself when the process was stopped
+                // for a moment.
+                Err(error) if error.kind() == ErrorKind::Interrupted => 0,
                 Err(error) => panic!("nothing came: {error}"),
             };
         }

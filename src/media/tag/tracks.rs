@@ -267,21 +267,25 @@ fn enhanced(
         }
     };
     let mut message = TrackMessage::new(kind, is_keyframe, track.id, body);
-    let avc_first = high & 0x70 | 0x07;
+    // What follows the legacy form's first byte.
     let legacy: Option<&[u8]> = match (&track.four_cc, lead.packet_type) {
         _ if is_extra => None,
-        (b"avc1", packet_type::SEQUENCE_START) => Some(&[avc_first, 0, 0, 0, 0]),
-        (b"avc1", packet_type::CODED_FRAMES) => Some(&[avc_first, 1]),
-        (b"avc1", packet_type::CODED_FRAMES_X) => Some(&[avc_first, 1, 0, 0, 0]),
-        (b"avc1", packet_type::SEQUENCE_END) => Some(&[avc_first, 2, 0, 0, 0]),
-        (b"mp4a", packet_type::SEQUENCE_START) => Some(&[0xAF, 0]),
-        (b"mp4a", packet_type::CODED_FRAMES) => Some(&[0xAF, 1]),
+        (b"avc1", packet_type::SEQUENCE_START) => Some(&[0, 0, 0, 0]),
+        (b"avc1", packet_type::CODED_FRAMES) => Some(&[1]),
+        (b"avc1", packet_type::CODED_FRAMES_X) => Some(&[1, 0, 0, 0]),
+        (b"avc1", packet_type::SEQUENCE_END) => Some(&[2, 0, 0, 0]),
+        (b"mp4a", packet_type::SEQUENCE_START) => Some(&[0]),
+        (b"mp4a", packet_type::CODED_FRAMES) => Some(&[1]),
         // There is no legacy form of these, and to players that know no other the Enhanced one
         // would be one more track. AAC says its channels in its sequence header.
         (b"mp4a", _) => return None,
         _ => None,
     };
     if let Some(head) = legacy {
+        message.push(&[match medium {
+            Medium::Audio => 0xAF,
+            Medium::Video => high & 0x70 | 0x07,
+        }]);
         message.push(head);
         return Some(message);
     }

@@ -234,7 +234,8 @@ impl<'a> Decoder<'a, '_> {
         Ok(Value::StrictArray(self.elements(count, depth)?))
     }
 
-    /// Keys may be any value. Texts and numbers become names, pairs with other keys are dropped.
+    /// Keys may be any value. Texts and whole numbers become names, pairs with other keys are
+    /// dropped.
     fn dictionary(&mut self, depth: usize) -> Result<Value, Error> {
         let Some(count) = self.object_header()? else {
             return Ok(Value::Null);
@@ -247,7 +248,9 @@ impl<'a> Decoder<'a, '_> {
             let value = self.value(depth + 1)?;
             let name = match key {
                 Value::String(name) => name,
-                Value::Number(number) => number.to_string(),
+                Value::Number(number) if f64::from(number as i32) == number => {
+                    (number as i32).to_string()
+                }
                 _ => continue,
             };
             if !name.is_empty() {

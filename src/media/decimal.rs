@@ -1,0 +1,40 @@
+//! Decimal fractions in text: "29.97", "44.1", "30". Formatting a floating-point number brings
+//! 25 KB of code with it, a thirtieth of the program.
+
+use std::fmt;
+
+/// A number in thousandths, written without zeros at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thousandths(pub u64);
+
+impl fmt::Display for Thousandths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, part) = (self.0 / 1000, self.0 % 1000);
+        match (part, part % 10, part % 100) {
+            (0, ..) => write!(f, "{whole}"),
+            (.., 0) => write!(f, "{whole}.{}", part / 100),
+            (_, 0, _) => write!(f, "{whole}.{:02}", part / 10),
+            _ => write!(f, "{whole}.{part:03}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_at_the_end_are_left_out() {
+        for (thousandths, text) in [
+            (0, "0"),
+            (30_000, "30"),
+            (44_100, "44.1"),
+            (29_970, "29.97"),
+            (11_025, "11.025"),
+            (1_005, "1.005"),
+            (1_050, "1.05"),
+        ] {
+            assert_eq!(Thousandths(thousandths).to_string(), text);
+        }
+    }
+}
