@@ -202,6 +202,12 @@ impl Log {
     /// Gives up the oldest message so that its blocks can serve somebody else; false when there
     /// is none.
     pub fn evict_oldest(&mut self) -> bool {
+        self.evict(0)
+    }
+
+    /// Gives up the oldest message and the blocks that this frees, but for the last `keep`, which
+    /// are to be written again: given back, they could be somebody else's before they are taken.
+    fn evict(&mut self, keep: usize) -> bool {
         let Some(_) = self.entries.pop_front() else {
             return false;
         };
@@ -214,11 +220,14 @@ impl Log {
             .front()
             .map_or(self.head, |entry| entry.position);
         while self.blocks.len() > 1 && self.base + BLOCK_LEN as u64 <= keep_from {
-            self.blocks.pop_front();
+            let freed = self.blocks.pop_front();
             self.base += BLOCK_LEN as u64;
+            if self.blocks.len() < keep {
+                self.blocks.extend(freed);
+            }
         }
         if self.entries.is_empty() {
-            self.blocks.clear();
+            self.blocks.truncate(keep);
             self.head = self.head.next_multiple_of(BLOCK_LEN as u64);
             self.base = self.head;
         }
@@ -308,11 +317,11 @@ impl Log {
             if is_in_newest_gop || is_needed {
                 break;
             }
-            self.evict_oldest();
+            self.evict(1);
         }
         let share = self.arena.fair_share();
         while self.entries.len() >= share * ENTRIES_PER_BLOCK {
-            self.evict_oldest();
+            self.evict(1);
         }
         while self.blocks_wanted(len) > 0 {
             if self.blocks.len() < share {
@@ -321,8 +330,8 @@ impl Log {
                     continue;
                 }
             }
-            // Evicting the last message gives back every block, so this ends.
-            if !self.evict_oldest() {
+            // Evicting the last message frees every block, so this ends.
+            if !self.evict(self.blocks.len().min(share)) {
                 return Err(OutOfBlocks);
             }
         }

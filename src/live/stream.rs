@@ -278,8 +278,7 @@ impl Stream {
         now: Millis,
     ) -> Result<(), Superseded> {
         let mut state = self.published(generation)?;
-        state.publish.metadata = metadata;
-        state.update_metadata(now);
+        state.set_metadata(metadata.as_deref(), now);
         Ok(())
     }
 

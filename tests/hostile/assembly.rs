@@ -265,5 +265,5 @@ fn sessions_that_break_off_anywhere_leave_nothing_behind() {
             wire::reset(&socket);
         }
     }
-    case.finish(200).memory_is_back_within(2 * 1024);
+    case.finish(200).memory_is_back();
 }

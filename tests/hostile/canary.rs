@@ -6,10 +6,12 @@
 
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use brooklet::rtmp::chunk::MessageHeader;
+use brooklet::rtmp::chunk_writer::ChunkWriter;
 use brooklet::rtmp::message::type_id;
 
 use crate::common::client::{AAC_HEADER, AVC_HEADER, Client, DEADLINE, Message};
@@ -19,6 +21,9 @@ const STEP: Duration = Duration::from_millis(10);
 
 /// Messages from one keyframe to the next: half a second.
 const GOP: u64 = 50;
+
+/// Bytes of a message that are held back until the next: fewer than the shortest has.
+const TAIL: usize = 3;
 
 /// Timestamp of the first message.
 const START: u32 = 1_000;
@@ -89,7 +94,7 @@ pub(crate) struct Canary {
     is_over: Arc<AtomicBool>,
     player_socket: TcpStream,
     publisher: Option<JoinHandle<()>>,
-    player: Option<JoinHandle<()>>,
+    player: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// App and name of the canary's stream.
@@ -112,13 +117,13 @@ impl Canary {
             let (received, is_over) = (Arc::clone(&received), Arc::clone(&is_over));
             thread::spawn(move || play(player, load, &received, &is_over))
         };
-        let mut canary = Canary {
+        let canary = Canary {
             sent,
             received,
             is_over,
             player_socket,
             publisher: Some(publisher),
-            player: Some(player),
+            player: Mutex::new(Some(player)),
         };
         canary.verdict(10);
         canary
@@ -126,21 +131,19 @@ impl Canary {
 
     /// Waits until `more` messages that aren't sent yet have arrived; fails if anything was
     /// wrong with any message so far. Returns how many have arrived in all.
-    pub(crate) fn verdict(&mut self, more: u64) -> u64 {
+    pub(crate) fn verdict(&self, more: u64) -> u64 {
         let goal = self.sent.load(Ordering::Relaxed) + more;
         let deadline = Instant::now() + DEADLINE;
         loop {
             let received = self.received.load(Ordering::Relaxed);
-            if self.player.as_ref().is_none_or(JoinHandle::is_finished) {
-                let player = self
-                    .player
-                    .take()
-                    .expect("nobody has asked since it failed");
+            let mut player = self.player.lock().unwrap();
+            if let Some(player) = player.take_if(|player| player.is_finished()) {
                 match player.join() {
                     Ok(()) => panic!("the canary's player ended by itself"),
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
+            drop(player);
             if received >= goal {
                 return received;
             }
@@ -158,18 +161,36 @@ impl Drop for Canary {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
         let _ = self.player_socket.shutdown(Shutdown::Both);
-        for thread in [self.publisher.take(), self.player.take()]
-            .into_iter()
-            .flatten()
-        {
+        let player = self
+            .player
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        for thread in [self.publisher.take(), player.take()].into_iter().flatten() {
             let _ = thread.join();
         }
     }
 }
 
 fn publish(mut client: Client, load: Load, sent: &AtomicU64, is_over: &AtomicBool) {
-    client.send_message(type_id::VIDEO, 1, START, AVC_HEADER);
-    client.send_message(type_id::AUDIO, 1, START, AAC_HEADER);
+    let writer = ChunkWriter::with_announced_chunk_size();
+    let mut bytes = Vec::new();
+    let mut write = |(type_id, timestamp, payload): (u8, u32, Vec<u8>)| {
+        let header = MessageHeader {
+            chunk_stream_id: type_id % 60,
+            timestamp,
+            len: 0,
+            type_id,
+            message_stream_id: 1,
+        };
+        writer.write(header, &payload, &mut bytes);
+        // The end of each message comes with the next, as it does from a network: the server is
+        // always in the middle of one.
+        let end = bytes.len() - TAIL;
+        client.send(&bytes[..end]);
+        bytes.drain(..end);
+    };
+    write((type_id::VIDEO, START, AVC_HEADER.to_vec()));
+    write((type_id::AUDIO, START, AAC_HEADER.to_vec()));
     let began = Instant::now();
     for number in 0.. {
         let due = STEP * number as u32;
@@ -178,9 +199,8 @@ fn publish(mut client: Client, load: Load, sent: &AtomicU64, is_over: &AtomicBoo
         if is_over.load(Ordering::Relaxed) {
             return;
         }
-        let (type_id, timestamp, payload) = load.message(number);
-        sent.store(number + 1, Ordering::Relaxed);
-        client.send_message(type_id, 1, timestamp, &payload);
+        sent.store(number, Ordering::Relaxed);
+        write(load.message(number));
     }
 }
 

@@ -122,6 +122,11 @@ impl Case {
         }
     }
 
+    /// Fails unless the canary delivers so many more messages while the attackers are still there.
+    pub(crate) fn canary_sings(&self, messages: u64) {
+        self.canary.verdict(messages);
+    }
+
     /// Judges: to be called when the attackers are gone, of whom there were at most
     /// `connections` at a time.
     pub(crate) fn finish(mut self, connections: u64) -> Shown {
@@ -143,6 +148,8 @@ impl Case {
             during.descriptors,
             after.descriptors,
         );
+        // A connection that is being closed is one too.
+        let connections = connections.max(during.threads - before.threads);
         let allowed = self.memory * 1024 + connections * PER_CONNECTION + REST;
         let growth = during.memory.saturating_sub(before.memory);
         assert!(
@@ -162,8 +169,11 @@ impl Case {
 }
 
 impl Shown {
-    /// Fails if more than this is left of what the attack took, in kB.
-    pub(crate) fn memory_is_back_within(&self, allowed: u64) {
+    /// Fails if more is left of what the attack took than what the C library keeps for the next
+    /// threads.
+    pub(crate) fn memory_is_back(&self) {
+        let connections = self.during.threads - self.before.threads;
+        let allowed = connections * PER_CONNECTION + 2 * 1024;
         let left = self.after.memory.saturating_sub(self.before.memory);
         assert!(
             left <= allowed,
@@ -245,8 +255,16 @@ impl Drop for Sampler {
     }
 }
 
-/// No panic, no control characters, and no line that isn't the server's own.
+/// No panic, no control characters, no line that isn't the server's own, and no more of them than
+/// connections are worth.
 fn check_log(log: &str) {
+    let connections = log.matches(" connected").count();
+    // A connection may give a hundred commands at once, and each may be worth a line.
+    let (len, allowed) = (log.len(), 64 * 1024 + connections * 32 * 1024);
+    assert!(
+        len <= allowed,
+        "{len} bytes of log for {connections} connections"
+    );
     for line in log.lines() {
         let is_plain = line.bytes().all(|byte| (0x20..0x7F).contains(&byte));
         assert!(is_plain, "raw characters in the log: {line:?}");

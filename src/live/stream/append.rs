@@ -29,7 +29,9 @@ pub(super) struct Publish {
     has_video: bool,
     has_keyframe: bool,
     slots: Vec<Slot>,
-    pub(super) metadata: Option<Vec<(String, Value)>>,
+    /// What players may get of the metadata, encoded: a tenth of what the values take, and at most
+    /// [`metadata::MAX_LEN`] bytes.
+    metadata: Option<Vec<u8>>,
     began: Option<Millis>,
     is_settled: bool,
 }
@@ -195,10 +197,15 @@ impl State {
         self.update_metadata(now);
     }
 
+    pub(super) fn set_metadata(&mut self, values: Option<&[(String, Value)]>, now: Millis) {
+        self.publish.metadata = values.map(|values| metadata::for_players(values, None, None));
+        self.update_metadata(now);
+    }
+
     /// Brings the metadata of the preamble up to date.
-    pub(super) fn update_metadata(&mut self, now: Millis) {
+    fn update_metadata(&mut self, now: Millis) {
         let publish = &self.publish;
-        let Some(values) = &publish.metadata else {
+        let Some(all) = &publish.metadata else {
             if publish.is_settled {
                 if let Some(preamble) = self.preamble.without(|slot| slot == Slot::Metadata) {
                     self.preamble = Arc::new(preamble);
@@ -206,8 +213,12 @@ impl State {
             }
             return;
         };
-        let seen = |has_track| publish.is_settled.then_some(has_track);
-        let bytes = metadata::for_players(values, seen(publish.has_audio), seen(publish.has_video));
+        let bytes = match metadata::parse(all) {
+            Some(Some(values)) if publish.is_settled => {
+                metadata::for_players(&values, Some(publish.has_audio), Some(publish.has_video))
+            }
+            _ => all.clone(),
+        };
         if let Some(preamble) = self.preamble.with(Slot::Metadata, &bytes) {
             self.preamble = Arc::new(preamble);
             let timestamp = self.clock.newest().unwrap_or(0);

@@ -30,9 +30,9 @@ mod code {
 
 impl Connection {
     pub(super) fn connect(&mut self, connect: Connect) -> Result<(), End> {
-        // Without the app: a key may stand in any part of it.
-        log::debug!("{} connect by {:?}", self.client, connect.flash_ver);
         self.name = in_brackets(&connect.flash_ver);
+        // Without the app: a key may stand in any part of it.
+        log::debug!("{} connect{}", self.client, self.name);
         self.client.set_connect(connect);
         if let Err(refusal) = self.shared.handlers.connect(&mut self.client) {
             self.session
