@@ -1,12 +1,70 @@
 //! Messages under assembly in blocks of the arena.
 
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
 use super::arena::{Arena, BLOCK_LEN, Block};
 use crate::rtmp::chunk_reader::{Payload, PayloadSource};
 
-/// The payload of one message while its chunks arrive. Blocks are taken as bytes come and go home
-/// when the message has been handled; the list itself is kept for the next message.
-pub struct BlockPayload {
+/// Bytes that lie on the heap before the first block is taken. Commands fit, so that clients can
+/// connect while others hold all blocks; and a message that was begun and never goes on holds
+/// none.
+pub const SMALL_LEN: usize = 512;
+
+/// Where the messages of one connection are put together.
+///
+/// It may keep some of the blocks that it has used for the next message: a publisher's, so that
+/// nobody who lies in wait for memory can stop a stream that runs.
+#[derive(Clone)]
+pub struct Assembly {
     arena: Arena,
+    spare: Rc<Spare>,
+}
+
+#[derive(Default)]
+struct Spare {
+    most: Cell<usize>,
+    blocks: RefCell<Vec<Block>>,
+}
+
+impl Assembly {
+    /// One that keeps nothing.
+    pub fn new(arena: Arena) -> Assembly {
+        Assembly {
+            arena,
+            spare: Rc::default(),
+        }
+    }
+
+    /// Keeps up to this many blocks from now on.
+    pub fn keep(&self, most: usize) {
+        self.spare.most.set(most);
+        self.spare.blocks.borrow_mut().truncate(most);
+    }
+
+    fn take(&self) -> Option<Block> {
+        let spare = self.spare.blocks.borrow_mut().pop();
+        spare.or_else(|| self.arena.take())
+    }
+
+    fn give_back(&self, blocks: &mut Vec<Block>) {
+        let mut spare = self.spare.blocks.borrow_mut();
+        while spare.len() < self.spare.most.get() {
+            match blocks.pop() {
+                Some(block) => spare.push(block),
+                None => return,
+            }
+        }
+        blocks.clear();
+    }
+}
+
+/// The payload of one message while its chunks arrive. Blocks are taken as bytes come and go home
+/// when the message has been handled; the lists themselves are kept for the next message.
+pub struct BlockPayload {
+    assembly: Assembly,
+    /// All bytes, while they are few.
+    small: Vec<u8>,
     blocks: Vec<Block>,
     len: usize,
 }
@@ -15,8 +73,17 @@ impl PayloadSource for Arena {
     type Payload = BlockPayload;
 
     fn payload(&self) -> BlockPayload {
+        Assembly::new(self.clone()).payload()
+    }
+}
+
+impl PayloadSource for Assembly {
+    type Payload = BlockPayload;
+
+    fn payload(&self) -> BlockPayload {
         BlockPayload {
-            arena: self.clone(),
+            assembly: self.clone(),
+            small: Vec::new(),
             blocks: Vec::new(),
             len: 0,
         }
@@ -25,11 +92,19 @@ impl PayloadSource for Arena {
 
 impl Payload for BlockPayload {
     fn extend(&mut self, bytes: &[u8]) -> usize {
+        if self.len + bytes.len() <= SMALL_LEN && self.blocks.is_empty() {
+            self.small.extend_from_slice(bytes);
+            self.len += bytes.len();
+            return bytes.len();
+        }
+        if !self.small.is_empty() && !self.move_to_block() {
+            return 0;
+        }
         let mut left = bytes;
         while !left.is_empty() {
             let offset = self.len % BLOCK_LEN;
             if self.len / BLOCK_LEN == self.blocks.len() {
-                let Some(block) = self.arena.take() else {
+                let Some(block) = self.assembly.take() else {
                     break;
                 };
                 self.blocks.push(block);
@@ -50,15 +125,31 @@ impl Payload for BlockPayload {
     }
 
     fn clear(&mut self) {
-        self.blocks.clear();
+        self.small.clear();
+        self.assembly.give_back(&mut self.blocks);
         self.len = 0;
     }
 
     fn parts(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        self.blocks.iter().enumerate().map(|(index, block)| {
+        let small = Some(self.small.as_slice()).filter(|small| !small.is_empty());
+        let blocks = self.blocks.iter().enumerate().map(|(index, block)| {
             let used = self.len.saturating_sub(index * BLOCK_LEN).min(BLOCK_LEN);
             &block.bytes()[..used]
-        })
+        });
+        small.into_iter().chain(blocks)
+    }
+}
+
+impl BlockPayload {
+    /// Moves the few bytes into the first block; false when there is none.
+    fn move_to_block(&mut self) -> bool {
+        let Some(mut block) = self.assembly.take() else {
+            return false;
+        };
+        block.bytes_mut()[..self.len].copy_from_slice(&self.small);
+        self.small.clear();
+        self.blocks.push(block);
+        true
     }
 }
 
@@ -79,6 +170,52 @@ mod tests {
         payload.clear();
         assert_eq!(arena.free_blocks(), 4);
         assert!(payload.is_empty());
+    }
+
+    #[test]
+    fn a_few_bytes_take_no_block() {
+        let arena = Arena::new(4 * BLOCK_LEN);
+        let bytes: Vec<u8> = (0..SMALL_LEN * 2).map(|i| (i % 251) as u8).collect();
+        for piece in [1, 7, SMALL_LEN, SMALL_LEN * 2] {
+            let mut payload = arena.payload();
+            for (index, piece) in bytes.chunks(piece).enumerate() {
+                assert_eq!(payload.extend(piece), piece.len());
+                let len = payload.len();
+                assert_eq!(payload.parts().collect::<Vec<_>>().concat(), bytes[..len]);
+                let blocks = usize::from(len > SMALL_LEN);
+                assert_eq!(arena.free_blocks(), 4 - blocks, "piece {index}");
+            }
+            payload.clear();
+            assert_eq!(payload.parts().count(), 0);
+            assert_eq!(arena.free_blocks(), 4);
+        }
+    }
+
+    #[test]
+    fn a_publisher_keeps_some_of_its_blocks_for_the_next_message() {
+        let arena = Arena::new(4 * BLOCK_LEN);
+        let assembly = Assembly::new(arena.clone());
+        assembly.keep(1);
+        let mut payload = assembly.payload();
+        payload.extend(&[7; 3 * BLOCK_LEN]);
+        payload.clear();
+        assert_eq!(arena.free_blocks(), 3);
+        let _others: Vec<_> = std::iter::from_fn(|| arena.take()).collect();
+        let mut next = assembly.payload();
+        assert_eq!(next.extend(&[8; 2 * BLOCK_LEN]), BLOCK_LEN);
+        next.clear();
+        assembly.keep(0);
+        assert_eq!(arena.free_blocks(), 1);
+    }
+
+    #[test]
+    fn without_blocks_a_few_bytes_are_taken_and_no_more() {
+        let arena = Arena::new(4 * BLOCK_LEN);
+        let _all: Vec<_> = std::iter::from_fn(|| arena.take()).collect();
+        let mut payload = arena.payload();
+        assert_eq!(payload.extend(&[7; SMALL_LEN]), SMALL_LEN);
+        assert_eq!(payload.extend(&[7]), 0);
+        assert_eq!(payload.len(), SMALL_LEN);
     }
 
     #[test]

@@ -52,6 +52,10 @@ const MAX_BYTES_BEFORE_USE: u64 = 256 * 1024;
 const MAX_COMMAND_LEN: u32 = 64 * 1024;
 const MAX_DATA_LEN: u32 = 256 * 1024;
 
+/// Longest metadata that is read. Longer ones, which nobody sends, would cost more to decode than a
+/// small machine has to spare.
+const MAX_METADATA_LEN: usize = 64 * 1024;
+
 /// Until something is published, whoever it is: together with the size of a block this bounds
 /// what a stranger can hold. Media messages are dropped, and can't be large.
 const BEFORE_PUBLISH: Limits = Limits {
@@ -381,9 +385,7 @@ impl<S: PayloadSource> ServerSession<S> {
                         timestamp: inner.timestamp,
                     });
                 }
-                type_id::DATA | type_id::DATA_AMF3
-                    if inner.range.len() <= MAX_DATA_LEN as usize =>
-                {
+                type_id::DATA | type_id::DATA_AMF3 => {
                     let event = self.metadata(message_stream_id, inner.type_id, inner.range);
                     if event.is_some() {
                         return event;
@@ -395,6 +397,9 @@ impl<S: PayloadSource> ServerSession<S> {
     }
 
     fn metadata(&self, message_stream_id: u32, type_id: u8, range: Range<usize>) -> Option<Event> {
+        if range.len() > MAX_METADATA_LEN {
+            return None;
+        }
         let body = self.body(range);
         let properties = metadata::parse(without_selector(type_id, &body))?;
         Some(Event::Metadata {

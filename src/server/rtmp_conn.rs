@@ -16,8 +16,8 @@ use super::playing::Playing;
 use super::publishing::Publishing;
 use super::socket::Socket;
 use super::{Shared, millis};
-use crate::live::arena::Arena;
 use crate::live::log::Kind;
+use crate::live::payload::Assembly;
 use crate::live::sink::Sink;
 use crate::live::subscriber::Subscriber;
 use crate::live::{Millis, lock};
@@ -44,9 +44,11 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
     let local = socket.local_address().unwrap_or(peer);
     let client = Client::new(permit.id(), peer, local);
     log::info!("{client} connected");
+    let assembly = Assembly::new(shared.arena.clone());
     let mut connection = Connection {
         client,
-        session: ServerSession::new(shared.arena.clone(), shared.config.max_message, nonce),
+        session: ServerSession::new(assembly.clone(), shared.config.max_message, nonce),
+        assembly,
         deadline: Some(shared.now() + millis(shared.config.handshake_timeout)),
         name: String::new(),
         is_accepted: false,
@@ -74,7 +76,8 @@ struct Connection {
     client: Client,
     shared: Arc<Shared>,
     socket: Arc<Socket>,
-    session: ServerSession<Arena>,
+    session: ServerSession<Assembly>,
+    assembly: Assembly,
     /// When the phase before publish or play has to be over.
     deadline: Option<Millis>,
     /// What the client calls itself, as it stands in log lines.

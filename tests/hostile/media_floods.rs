@@ -133,7 +133,6 @@ fn metadata_of_256_kib_again_and_again_is_bounded() {
 }
 
 #[test]
-#[ignore = "known to fail: each connection decodes 256 KiB into 1 MB for a moment"]
 fn metadata_of_256_kib_from_many_is_bounded() {
     let case = Case::start("large metadata from many", &[]);
     flood(&case, &vec![large_metadata(); 8].concat(), 3_000_000);

@@ -19,6 +19,9 @@ use crate::server::playing::Playing;
 use crate::server::publishing::Publishing;
 use crate::server::text::in_brackets;
 
+/// Blocks that a publisher keeps for its next message: enough for most pictures.
+const SPARE_BLOCKS: usize = 4;
+
 /// Status codes that make clients stop and show the text.
 mod code {
     pub(super) const CONNECT_REJECTED: &str = "NetConnection.Connect.Rejected";
@@ -106,6 +109,7 @@ impl Connection {
             self.name
         );
         self.shared.connections.note_use(self.client.id());
+        self.assembly.keep(SPARE_BLOCKS);
         self.publishing.push(Publishing::new(
             Arc::clone(&self.shared),
             self.client.id(),

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use brooklet::live::arena::{Arena, BLOCK_LEN};
+use brooklet::live::payload::SMALL_LEN;
 use brooklet::media::aac::AacConfig;
 use brooklet::media::avc::AvcConfig;
 use brooklet::media::codec::VideoCodec;
@@ -622,7 +623,13 @@ impl Connection {
                 );
                 let total: usize = self.session.payload().map(<[u8]>::len).sum();
                 assert!(total <= MAX_MESSAGE as usize);
-                assert!(self.arena.free_blocks() + total.div_ceil(BLOCK_LEN) <= 16);
+                let is_small = total <= SMALL_LEN;
+                let blocks = if is_small {
+                    0
+                } else {
+                    total.div_ceil(BLOCK_LEN)
+                };
+                assert!(self.arena.free_blocks() + blocks <= 16);
             }
             Event::Metadata {
                 message_stream_id,
