@@ -1,5 +1,6 @@
 //! OBS Studio on a screen that isn't there: its media source plays one stream, and what it shows
-//! and sounds like it publishes as another.
+//! and sounds like it publishes as another. It shows what it knows when it is asked, and stops when
+//! that is wrong.
 
 mod common;
 
@@ -22,7 +23,8 @@ fn obs_plays_publishes_and_stays_when_what_it_plays_drops_off() {
     let camera = Program::start(&mut camera(Colour::Red, &server.url("in")));
     server.wait_for_log("live/in: H.264", 1);
     let screen = Screen::start();
-    let _obs = Obs::start(&dir, &screen, &server);
+    let scenes = MEDIA.replace("INPUT", &server.url("in"));
+    let _obs = Obs::start(&dir, &screen, &scenes, &service(&server, "out", None));
     wait_until("OBS plays and publishes", PATIENCE, || {
         let log = server.log();
         log.contains("live/in: playing to") && log.contains("live/out: H.264 320x180 15 fps, AAC")
@@ -45,6 +47,77 @@ fn obs_plays_publishes_and_stays_when_what_it_plays_drops_off() {
     assert_eq!(count("live/out: publishing from"), 1);
     assert!(log.contains("(FMLE/3.0 (compatible; FMSc/1.0))"), "{log}");
 }
+
+#[test]
+#[ignore = "needs obs, Xvfb"]
+fn obs_shows_its_password_or_key_and_publishes() {
+    let screen = Screen::start();
+    for (access, key, user, asked) in [
+        (USER, "cam", Some(("bob", "pub-pw")), 1),
+        (KEY, "cam?key=pub-key", None, 0),
+    ] {
+        let dir = TempDir::new();
+        let server = Brooklet::start(&access);
+        let mut obs = Obs::start(&dir, &screen, NOTHING, &service(&server, key, user));
+        wait_until("OBS publishes", PATIENCE, || {
+            let log = server.log();
+            log.contains("live/cam: H.264 320x180 15 fps, AAC") && obs.says("= Streaming Start =")
+        });
+        obs.program.stop();
+        let log = server.log();
+        let asked_for = log.matches("asked for user and password").count();
+        assert_eq!(asked_for, asked, "{log}");
+        assert!(!log.contains("pub-pw") && !log.contains("pub-key"), "{log}");
+    }
+}
+
+#[test]
+#[ignore = "needs obs, Xvfb"]
+fn obs_stops_and_does_not_try_again_when_its_password_or_key_is_wrong() {
+    let screen = Screen::start();
+    // The number is how OBS calls a stream that it may not access, which it shows in a window; the
+    // text for who has no right stands in its log.
+    for (access, key, user, refused, told) in [
+        (
+            USER,
+            "cam",
+            Some(("bob", "pub-pv")),
+            "a wrong password for bob",
+            "/live failed: -3",
+        ),
+        (
+            USER,
+            "cam",
+            None,
+            "asked for user and password",
+            "/live failed: -3",
+        ),
+        (
+            KEY,
+            "cam?key=pub-kex",
+            None,
+            "a wrong key in ?key= of the stream name",
+            "NetStream.Publish.Denied (wrong or missing key: use NAME?key=KEY)",
+        ),
+    ] {
+        let dir = TempDir::new();
+        let server = Brooklet::start(&access);
+        let mut obs = Obs::start(&dir, &screen, NOTHING, &service(&server, key, user));
+        wait_until("OBS stops", PATIENCE, || {
+            obs.says("/live failed: -3") && obs.says("= Streaming Stop =")
+        });
+        server.wait_for_log(refused, 1);
+        obs.program.stop();
+        assert!(obs.says(told));
+        assert!(!obs.says("Reconnecting") && !obs.says("Streaming Start"));
+        let log = server.log();
+        assert_eq!(log.matches(refused).count(), 1, "{log}");
+        assert!(!log.contains("pub-pv") && !log.contains("pub-kex"), "{log}");
+    }
+}
+
+const USER: [&str; 2] = ["--publish-user", "bob:pub-pw"];
+const KEY: [&str; 2] = ["--publish-key", "pub-key"];
 
 /// Far enough from each other, and from the black that OBS shows first, to be told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,14 +204,14 @@ impl Screen {
     }
 }
 
-/// OBS, which plays `in` and publishes as `out`.
+/// OBS, which publishes from its start on.
 struct Obs {
     program: Program,
 }
 
 impl Obs {
-    fn start(dir: &TempDir, screen: &Screen, server: &Brooklet) -> Obs {
-        configure(&dir.join("obs-studio"), server);
+    fn start(dir: &TempDir, screen: &Screen, scenes: &str, service: &str) -> Obs {
+        configure(&dir.join("obs-studio"), scenes, service);
         let mut command = Command::new("obs");
         command.args(["--startstreaming", "--multi", "--disable-updater"]);
         command
@@ -152,6 +225,11 @@ impl Obs {
             program: Program::start(&mut command),
         }
     }
+
+    /// Its log is what it prints.
+    fn says(&self, words: &str) -> bool {
+        self.program.with_stdout(|text| text.contains(words))
+    }
 }
 
 impl Drop for Obs {
@@ -164,24 +242,29 @@ impl Drop for Obs {
 }
 
 /// Everything that its wizard and dialogues would ask for.
-fn configure(folder: &Path, server: &Brooklet) {
-    let service = format!(
-        r#"{{"type": "rtmp_custom", "settings":
-            {{"server": "rtmp://127.0.0.1:{}/live", "key": "out", "use_auth": false}}}}"#,
-        server.port()
-    );
-    let scenes = SCENES.replace("INPUT", &server.url("in"));
+fn configure(folder: &Path, scenes: &str, service: &str) {
     for (path, text) in [
         ("global.ini", GLOBAL),
         ("basic/profiles/test/basic.ini", PROFILE),
-        ("basic/profiles/test/service.json", &service),
-        ("basic/scenes/test.json", &scenes),
+        ("basic/profiles/test/service.json", service),
+        ("basic/scenes/test.json", scenes),
     ] {
         let path = folder.join(path);
         let parent = path.parent().expect("it is in a folder");
         std::fs::create_dir_all(parent).expect("a folder can be made");
         std::fs::write(path, text).expect("a file can be written");
     }
+}
+
+/// What is entered under "Stream".
+fn service(server: &Brooklet, key: &str, user: Option<(&str, &str)>) -> String {
+    let (use_auth, (user, password)) = (user.is_some(), user.unwrap_or_default());
+    format!(
+        r#"{{"type": "rtmp_custom", "settings":
+            {{"server": "rtmp://127.0.0.1:{}/live", "key": "{key}",
+              "use_auth": {use_auth}, "username": "{user}", "password": "{password}"}}}}"#,
+        server.port()
+    )
 }
 
 /// `FirstRun` says that the wizard is done.
@@ -223,7 +306,17 @@ Preset=ultrafast
 x264Settings=keyint=15
 ";
 
-const SCENES: &str = r#"{
+/// It publishes black and silence.
+const NOTHING: &str = r#"{
+  "name": "test",
+  "current_scene": "Scene",
+  "current_program_scene": "Scene",
+  "scene_order": [{"name": "Scene"}],
+  "sources": [{"id": "scene", "name": "Scene", "settings": {"items": []}}]
+}"#;
+
+/// It publishes what it plays.
+const MEDIA: &str = r#"{
   "name": "test",
   "current_scene": "Scene",
   "current_program_scene": "Scene",
