@@ -34,6 +34,7 @@ impl Handler for Doorman {
     fn publish(&self, client: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
         let wanted = request.key().as_str();
         let Some((_, name)) = STREAMS.iter().find(|(sent, _)| *sent == wanted) else {
+            println!("{client}: may not publish {wanted}");
             // The first text is for the log, the second one for the client.
             return Err(Refusal::new("it isn't on the list of streams")
                 .with_description("this camera is not on the list"));
@@ -78,7 +79,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     // Keys and networks of the configuration are asked before the doorman is.
     let mut server = Server::start_with(Config::default(), Arc::new(Doorman))?;
-    println!("listening on {:?}", server.rtmp_addresses());
+    for address in server.rtmp_addresses() {
+        println!("listening on {address}");
+    }
     signals.forever().next();
     server.stop();
     Ok(())

@@ -43,7 +43,7 @@ struct Opt {
 }
 
 const SIZE: &str = "a size such as 32M or 512K";
-const TIME: &str = "a time such as 2s, 500ms or 1m";
+const TIME: &str = "a time such as 2s, 500ms or 1m, at most a day";
 const COUNT: &str = "a number of at least 1";
 
 /// All options, in the order of the help text.
@@ -72,7 +72,7 @@ const OPTIONS: &[Opt] = &[
                 .filter(|bytes| *bytes <= isize::MAX as usize);
             settings.config.memory = bytes
                 .filter(|bytes| *bytes >= MIN)
-                .ok_or("a size of at least 1M that this machine has")?;
+                .ok_or("a size from 1M up to what this machine has")?;
             Ok(())
         },
     },
@@ -80,7 +80,7 @@ const OPTIONS: &[Opt] = &[
         name: "history",
         value: "TIME",
         help: "What a stream keeps for players that are behind, while memory\n\
-               lasts; the newest GOP is always kept [default: 12s]",
+               lasts; more if keyframes are further apart [default: 12s]",
         set: |settings, text| set_time(&mut settings.config.history, text),
     },
     Opt {
@@ -301,9 +301,11 @@ fn help() -> String {
 }
 
 fn set_time(slot: &mut Duration, text: &str) -> Result<(), &'static str> {
-    *slot = parse_time(text)
-        .filter(|time| !time.is_zero())
-        .ok_or(TIME)?;
+    let time = parse_time(text).ok_or(TIME)?;
+    if time.is_zero() {
+        return Err("a time above 0, such as 2s");
+    }
+    *slot = time;
     Ok(())
 }
 
@@ -443,9 +445,11 @@ mod tests {
                 &["--memory", "lots"][..],
                 "invalid value \"lots\" for --memory: expected a size",
             ),
-            (&["--memory", "1K"], "at least 1M"),
+            (&["--memory", "1K"], "a size from 1M up"),
             (&["--grace", "soon"], "expected a time such as 2s"),
             (&["--grace", "-1s"], "expected a time"),
+            (&["--grace", "0s"], "expected a time above 0"),
+            (&["--grace", "25h"], "at most a day"),
             (&["--join", "now"], "expected live, gop or next"),
             (&["--batch", "2s"], "from 0ms to 1s"),
             (&["--max-connections", "0"], "at least 1"),

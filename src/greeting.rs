@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::{Access, Config, Network, RTMP_PORT};
+use crate::config::{Access, Config, RTMP_PORT};
 
 /// App and stream name of the examples.
 const APP: &str = "live";
@@ -25,11 +25,11 @@ pub fn text(config: &Config, listening: &[SocketAddr]) -> String {
         .collect();
     // What the keys are, only their owner knows.
     let proof = match (
-        config.publish.keys.is_empty(),
         config.publish.users.is_empty(),
+        config.publish.keys.is_empty(),
     ) {
-        (false, _) => "?key=KEY",
-        (true, false) => "   Use authentication",
+        (false, _) => "   Use authentication",
+        (true, false) => "?key=PUBLISH-KEY",
         (true, true) => "",
     };
     for host in &hosts {
@@ -38,8 +38,8 @@ pub fn text(config: &Config, listening: &[SocketAddr]) -> String {
             "\n  publish with OBS      Server: rtmp://{host}/{APP}   Stream Key: {NAME}{proof}\
              \n  publish with ffmpeg   ffmpeg -re -i INPUT -c copy -f flv {}\
              \n  play with VLC         vlc {}\n",
-            url(host, &config.publish),
-            url(host, &config.play),
+            url(host, &config.publish, "PUBLISH-KEY"),
+            url(host, &config.play, "PLAY-KEY"),
         );
     }
     text.push('\n');
@@ -67,13 +67,14 @@ pub fn warn_of_low_limits(config: &Config) {
     }
 }
 
-/// The example for a command line, with what a client has to present.
-fn url(host: &str, access: &Access) -> String {
-    if !access.keys.is_empty() {
-        // Some shells take a question mark for a pattern.
-        format!("'rtmp://{host}/{APP}/{NAME}?key=KEY'")
-    } else if !access.users.is_empty() {
+/// The example for a command line, with what a client has to present. Where there are users, all
+/// are asked to log in before the key behind a name has come.
+fn url(host: &str, access: &Access, key: &str) -> String {
+    if !access.users.is_empty() {
         format!("rtmp://USER:PASSWORD@{host}/{APP}/{NAME}")
+    } else if !access.keys.is_empty() {
+        // Some shells take a question mark for a pattern.
+        format!("'rtmp://{host}/{APP}/{NAME}?key={key}'")
     } else {
         format!("rtmp://{host}/{APP}/{NAME}")
     }
@@ -96,16 +97,7 @@ fn memory_text(config: &Config) -> String {
 
 /// Who may do it: "needs a key, from any address".
 fn access_text(verb: &str, access: &Access) -> String {
-    let networks: Vec<_> = access
-        .networks()
-        .iter()
-        .map(|network| match network {
-            Network::Any => "any address".into(),
-            Network::Private => "private and loopback addresses".into(),
-            Network::Prefix { .. } => network.to_string(),
-        })
-        .collect();
-    let networks = networks.join(", ");
+    let networks = access.networks_in_words();
     match (access.keys.is_empty(), access.users.is_empty()) {
         (true, true) => format!("open to {networks}, no key (--{verb}-key sets one)"),
         (false, true) => format!("needs a key, from {networks}"),
@@ -144,7 +136,7 @@ fn hosts(address: SocketAddr) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Key, User};
+    use crate::config::{Key, Network, User};
 
     #[test]
     fn the_usual_port_is_left_out_and_others_are_not() {
@@ -214,8 +206,8 @@ mod tests {
             let open = "\nplaying: open to private and loopback addresses, no key (--play-key";
             assert!(text.contains(open), "{text}");
             let stream_key = match (key, user) {
-                (Some(_), _) => "Key: cam?key=KEY\n",
-                (None, Some(_)) => "Key: cam   Use authentication\n",
+                (_, Some(_)) => "Key: cam   Use authentication\n",
+                (Some(_), None) => "Key: cam?key=PUBLISH-KEY\n",
                 (None, None) => "Key: cam\n",
             };
             assert!(

@@ -41,6 +41,17 @@ impl Access {
         }
     }
 
+    /// The networks in force, as a sentence names them.
+    pub(crate) fn networks_in_words(&self) -> String {
+        let words = |network: &Network| match network {
+            Network::Any => "any address".to_owned(),
+            Network::Private => "private and loopback addresses".to_owned(),
+            Network::Prefix { .. } => network.to_string(),
+        };
+        let networks: Vec<_> = self.networks().iter().map(words).collect();
+        networks.join(", ")
+    }
+
     /// The keys that count for a stream: those of its name, or else of the longest `app/*` that
     /// it is in, or else those of all streams.
     pub fn keys_of(&self, stream: &StreamKey) -> impl Iterator<Item = &Key> + use<'_> {

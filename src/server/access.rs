@@ -202,7 +202,10 @@ impl Handler for Guard {
     fn connect(&self, client: &mut Client) -> Result<(), Refusal> {
         let is_near_enough = |action| self.is_near_enough(action, client);
         if !is_near_enough(Action::Publish) && !is_near_enough(Action::Play) {
-            return Err(too_far(Action::Play, &self.play)
+            let publish = too_far(Action::Publish, &self.publish);
+            let play = self.play.networks_in_words();
+            let why = format!("{}, nor play: {play} (--play-from)", publish.reason());
+            return Err(Refusal::new(why)
                 .with_description("neither publishing nor playing is allowed from your address"));
         }
         let action = match client.connect().is_publisher {
@@ -304,11 +307,10 @@ fn is_similar(key: &str, part: &str) -> bool {
 }
 
 fn too_far(action: Action, access: &Access) -> Refusal {
-    let networks: Vec<_> = access.networks().iter().map(ToString::to_string).collect();
     let verb = action.verb();
-    let networks = networks.join(", ");
+    let networks = access.networks_in_words();
     Refusal::new(format!(
-        "its address is outside of {networks}, from where one may {verb} (--{verb}-from)"
+        "its address isn't one of those that may {verb}: {networks} (--{verb}-from)"
     ))
     .with_description(match action {
         Action::Publish => "publishing is not allowed from your address",
@@ -330,16 +332,20 @@ fn refusal(
         (_, Some(found)) => format!("a wrong user or password in {found}"),
         (Some(found), None) => format!("a key in {found}, where none counts"),
         (None, None) if may_be_last => "no key, or a wrong one as last part of the name".into(),
-        (None, None) => "no key or password".into(),
+        (None, None) if access.users.is_empty() => "no key".into(),
+        (None, None) if access.keys.is_empty() => "no user and password".into(),
+        (None, None) => "no key, nor user and password".into(),
     };
     let mut expected = Vec::new();
     if access.keys_of(name).next().is_some() {
-        expected.push(
-            "a key, as in rtmp://HOST/APP/NAME?key=KEY (in OBS: stream key NAME?key=KEY)".into(),
-        );
+        let in_obs = match action {
+            Action::Publish => " (in OBS: stream key NAME?key=KEY)",
+            Action::Play => "",
+        };
+        expected.push(format!("a key, as in rtmp://HOST/APP/NAME?key=KEY{in_obs}"));
     } else if !access.keys.is_empty() {
         expected.push(format!(
-            "a key, but none is set for this stream (--{verb}-key NAME=KEY)"
+            "a key, of which none is set for this stream (--{verb}-key NAME=KEY sets one)"
         ));
     }
     if !access.users.is_empty() {

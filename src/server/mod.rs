@@ -82,9 +82,9 @@ impl fmt::Display for StartError {
                 f,
                 "permission denied. Ports below 1024 need privileges; try --rtmp 1935"
             ),
-            io::ErrorKind::AddrNotAvailable => {
-                f.write_str("this machine doesn't have that address. Try --rtmp 1935 for all")
-            }
+            io::ErrorKind::AddrNotAvailable => f.write_str(
+                "this machine doesn't have that address. Try --rtmp 1935 for all of its addresses",
+            ),
             _ => write!(f, "{}", self.error),
         }
     }

@@ -253,7 +253,7 @@ fn no_key_is_ever_printed() {
         " live/door: playing to 127.1.",
         "refused to publish live/door: a wrong key in ?key= of the stream name; expected a key",
         "refused to publish live/door/***: no key, or a wrong one as last part of the name;",
-        "refused to play live/***: no key or password; expected a key",
+        "refused to play live/***: no key; expected a key",
         " connect (test)",
     ] {
         assert!(printed.contains(words), "{words:?} in\n{printed}");

@@ -284,8 +284,7 @@ fn a_login_is_no_warning_and_leaves_no_secret_in_the_log() {
         .filter(|line| line.contains(" warn "))
         .collect();
     assert_eq!(warnings.len(), 1, "{printed}");
-    let words = "refused to connect: a wrong password for bob; expected one of those who may \
-                 publish (--publish-user)";
+    let words = "refused to connect: a wrong password for bob; expected that of --publish-user";
     assert!(warnings[0].contains(words), "{}", warnings[0]);
     assert_eq!(
         printed

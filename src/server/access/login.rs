@@ -29,8 +29,14 @@ impl Guard {
         let attempt = Attempt::parse(&connect.app).or_else(|| Attempt::parse(&connect.tc_url));
         match attempt {
             None if Presented::find(None, connect).is_some() => Ok(()),
-            None => Err(Refusal::step("asked for user and password")
-                .with_description(describe_need_auth(Scheme::Adobe))),
+            None => {
+                let or_key = match self.access(action).keys.is_empty() {
+                    true => "",
+                    false => ", or with a key behind the app: rtmp://HOST/APP?key=KEY",
+                };
+                let why = format!("asked for user and password, expected back with them{or_key}");
+                Err(Refusal::step(why).with_description(describe_need_auth(Scheme::Adobe)))
+            }
             Some(Attempt::Hello { scheme, user }) => {
                 let mut random = [0; 24];
                 getrandom::fill(&mut random)
@@ -39,7 +45,10 @@ impl Guard {
                 let description = describe_challenge(scheme, user, &challenge);
                 let address = client.address().ip();
                 self.challenges.add(address, user, challenge, now);
-                Err(Refusal::step("was sent a challenge").with_description(description))
+                Err(
+                    Refusal::step("was sent a challenge, expected back with the answer")
+                        .with_description(description),
+                )
             }
             Some(answer) => {
                 let user = self.check(action, client, &answer, now)?;
@@ -105,14 +114,10 @@ impl Guard {
             None => {
                 self.failures.note(address, action, now);
                 // A name that isn't known may be a password in the wrong field.
-                let came = if is_known {
-                    format!("a wrong password for {user}")
-                } else {
-                    "an unknown user".to_owned()
-                };
-                Err(failed(format!(
-                    "{came}; expected one of those who may {verb} (--{verb}-user)"
-                )))
+                Err(failed(match is_known {
+                    true => format!("a wrong password for {user}; expected that of --{verb}-user"),
+                    false => format!("an unknown user; expected one of --{verb}-user"),
+                }))
             }
         }
     }
@@ -123,7 +128,7 @@ mod tests {
     use md5::{Digest, Md5};
 
     use super::*;
-    use crate::config::{Access, Config, Network, Secret};
+    use crate::config::{Access, Config, Key, Network, Secret};
     use crate::rtmp::server_session::Connect;
 
     fn guard(publish: &[&str], play: &[&str]) -> Guard {
@@ -183,6 +188,15 @@ mod tests {
         assert!(asked.is_step());
         let need = "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ";
         assert_eq!(asked.description(), need);
+        assert!(asked.reason().ends_with("expected back with them"));
+        let mut with_key = Guard::new(&Config {
+            publish: guard.publish.clone(),
+            ..Config::default()
+        });
+        with_key.publish.keys.push(Key::parse("s3cret").unwrap());
+        let asked = log_in(&with_key, Action::Publish, "127.0.0.1", "live", 0).unwrap_err();
+        let or_key = "with them, or with a key behind the app: rtmp://HOST/APP?key=KEY";
+        assert!(asked.reason().ends_with(or_key), "{}", asked.reason());
         assert!(log_in(&guard, Action::Play, "127.0.0.1", "live", 0).is_ok());
         // These are looked at when the name of the stream is known.
         for app in [

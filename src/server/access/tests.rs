@@ -102,7 +102,7 @@ fn a_key_is_accepted_wherever_it_can_stand_and_stripped_from_the_name() {
 fn without_the_right_key_even_loopback_is_refused_and_told_the_same() {
     let guard = guard(&["s3cret"], &[]);
     for (app, name, shown, came) in [
-        ("live", "door", "live/door", "no key or password"),
+        ("live", "door", "live/door", "no key"),
         (
             "live",
             "door?key=wrong-1",
@@ -122,8 +122,8 @@ fn without_the_right_key_even_loopback_is_refused_and_told_the_same() {
             "no key, or a wrong one as last part of the name",
         ),
         // Where the key doesn't count, it must not be seen either, nor what resembles it.
-        ("live", "s3cret", "live/***", "no key or password"),
-        ("live", "s3crte", "live/***", "no key or password"),
+        ("live", "s3cret", "live/***", "no key"),
+        ("live", "s3crte", "live/***", "no key"),
         (
             "live",
             "S3CRET?key=wrong-1",
@@ -179,7 +179,7 @@ fn each_stream_has_the_keys_of_the_most_specific_name() {
     let client = client("127.0.0.1", "other", "");
     let (result, ..) = decide(&guard, Action::Publish, &client, "door?key=for-live", 0);
     let refusal = result.unwrap_err();
-    let why = "none is set for this stream (--publish-key NAME=KEY)";
+    let why = "none is set for this stream (--publish-key NAME=KEY sets one)";
     assert!(refusal.reason().contains(why), "{}", refusal.reason());
     // Whether there is one is not told to strangers.
     assert_eq!(
@@ -240,6 +240,8 @@ fn clients_outside_of_the_networks_are_refused_whatever_they_know() {
     let mut closed = from(&["10.0.0.0/8", "2001:db8::/32"]);
     closed.keys.push(Key::parse("s3cret").unwrap());
     let closed = of(closed, from(&["any"]));
+    let of_default = "that may publish: private and loopback addresses (--publish-from)";
+    let of_list = "that may publish: 10.0.0.0/8, 2001:db8::/32 (--publish-from)";
     for (ip, by_default, by_list) in [
         ("127.0.0.1", true, false),
         ("192.168.1.7", true, false),
@@ -247,24 +249,25 @@ fn clients_outside_of_the_networks_are_refused_whatever_they_know() {
         ("203.0.113.5", false, false),
         ("2001:db8::5", false, true),
     ] {
-        for (guard, is_right) in [(&open, by_default), (&closed, by_list)] {
+        for (guard, is_right, why) in [(&open, by_default, of_default), (&closed, by_list, of_list)]
+        {
             let client = client(ip, "live", "");
             let name = "door?key=s3cret";
             let (result, ..) = decide(guard, Action::Publish, &client, name, 0);
             assert_eq!(result.is_ok(), is_right, "{ip}");
             if let Err(refusal) = result {
                 let reason = refusal.reason();
-                assert!(
-                    reason.contains("one may publish (--publish-from)"),
-                    "{reason}"
-                );
+                assert!(reason.ends_with(why), "{reason}");
                 let told = "publishing is not allowed from your address";
                 assert_eq!(refusal.description(), told);
             }
         }
     }
     let stranger = || client("203.0.113.5", "live", "");
-    assert!(open.connect(&mut stranger()).is_err());
+    let neither = open.connect(&mut stranger()).unwrap_err();
+    let words = "may publish: private and loopback addresses (--publish-from), nor play: private \
+                 and loopback addresses (--play-from)";
+    assert!(neither.reason().ends_with(words), "{}", neither.reason());
     assert!(closed.connect(&mut stranger()).is_ok(), "it may play");
     assert!(
         decide(&closed, Action::Play, &stranger(), "door", 0)

@@ -89,7 +89,7 @@ impl Connection {
             Ok(accepted) => accepted,
             Err(busy) => {
                 self.shared.handlers.unpublish(&self.client, &key);
-                let why = busy_text(&key, busy);
+                let why = busy_text(busy);
                 self.session
                     .refuse_publish(message_stream_id, code::PUBLISH_BAD_NAME, &why);
                 return Err(End::refused(&format!("publish {key}"), &why));
@@ -270,14 +270,14 @@ fn masks(map: &[(String, u32)]) -> Vec<(&str, u32)> {
     masks.collect()
 }
 
-fn busy_text(key: &StreamKey, busy: Busy) -> String {
+fn busy_text(busy: Busy) -> String {
     match busy {
         Busy::InUse { retry_in } => format!(
-            "{key} is in use by another publisher; possible {} s after it falls silent",
+            "another publisher uses this stream; try again when it has been silent for {} s",
             retry_in.div_ceil(1000)
         ),
         Busy::Fighting { retry_in } => format!(
-            "{key} was taken over a moment ago; try again in {} s",
+            "this stream was taken over a moment ago; try again in {} s",
             retry_in.div_ceil(1000)
         ),
     }
