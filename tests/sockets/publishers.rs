@@ -40,7 +40,10 @@ fn another_address_gets_bad_name_with_the_reason() {
         (&level[..], &code[..]),
         ("error", "NetStream.Publish.BadName")
     );
-    assert!(description.contains("another publisher uses this stream"), "{description}");
+    assert!(
+        description.contains("another publisher uses this stream"),
+        "{description}"
+    );
     assert!(second.until_closed().is_empty());
 }
 
