@@ -55,10 +55,11 @@ impl Network {
 
     /// Whether a client at `peer`, accepted at the address `local` of this machine, is in it.
     pub fn contains(&self, peer: IpAddr, local: IpAddr) -> bool {
-        let peer = peer.to_canonical();
+        let (peer, local) = (peer.to_canonical(), local.to_canonical());
         match self {
             Network::Any => true,
-            Network::Private => is_private(peer) || is_neighbour(peer, local.to_canonical()),
+            // Its own address too, if that isn't private: it is the machine itself.
+            Network::Private => is_private(peer) || is_neighbour(peer, local) || peer == local,
             Network::Prefix { address, prefix } => has_prefix(peer, *address, *prefix),
         }
     }
@@ -162,6 +163,7 @@ mod tests {
             ("169.254.7.7", "169.254.1.1", true),
             ("100.64.0.1", "100.64.0.2", false),
             ("203.0.113.5", "203.0.113.6", false),
+            ("203.0.113.5", "203.0.113.5", true),
             ("fd12:3456::1", "2001:db8::1", true),
             ("fe80::1", "fe80::2", true),
             ("2001:db8:0:1::5", "2001:db8:0:1:aaaa::1", true),

@@ -251,6 +251,11 @@ impl Stream {
         }))
     }
 
+    /// Whether the publisher of this generation still publishes.
+    pub fn is_published_by(&self, generation: u64) -> bool {
+        self.published(generation).is_ok()
+    }
+
     /// Notes that bytes came from the publisher.
     pub fn heard(&self, now: Millis) {
         self.heard.store(now, Ordering::Relaxed);

@@ -82,7 +82,9 @@ impl StreamKey {
                 .find_map(|prefix| last.strip_prefix(prefix))
                 .unwrap_or(last);
         }
-        if name.is_empty() || parts.last().is_none_or(|last| last.is_empty()) {
+        // Of `rtmp://host/live/door/` ffmpeg makes the app `live/door` and an empty name.
+        let has_name = !name.is_empty() || parts.len() > 1;
+        if !has_name || parts.last().is_none_or(|last| last.is_empty()) {
             return Err(InvalidName::Empty);
         }
         if parts.iter().any(|part| part.len() > MAX_PART_LEN) {
@@ -155,6 +157,8 @@ mod tests {
             ("live/cam", "main", "live/cam/main"),
             ("live", "cam//main", "live/cam/main"),
             ("", "door", "door"),
+            ("live/door", "", "live/door"),
+            ("live/door/", "?key=secret", "live/door"),
             ("live", "d\u{f6}rr", "live/d\u{f6}rr"),
         ] {
             assert_eq!(

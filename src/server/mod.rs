@@ -63,16 +63,32 @@ struct Shared {
 
 /// A server couldn't start.
 #[derive(Debug)]
-pub struct StartError {
-    address: SocketAddr,
-    error: io::Error,
+pub struct StartError(Failure);
+
+#[derive(Debug)]
+enum Failure {
+    Memory(usize),
+    Listen {
+        address: SocketAddr,
+        error: io::Error,
+    },
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let port = self.address.port();
-        write!(f, "cannot listen on {}: ", self.address)?;
-        match self.error.kind() {
+        let (address, error) = match &self.0 {
+            Failure::Memory(bytes) => {
+                let mib = bytes >> 20;
+                return write!(
+                    f,
+                    "this machine has no {mib} MiB of memory to give. Try a smaller --memory"
+                );
+            }
+            Failure::Listen { address, error } => (address, error),
+        };
+        let port = address.port();
+        write!(f, "cannot listen on {address}: ")?;
+        match error.kind() {
             io::ErrorKind::AddrInUse => write!(
                 f,
                 "the address is in use. Is another RTMP server running? Try --rtmp {}",
@@ -85,7 +101,7 @@ impl fmt::Display for StartError {
             io::ErrorKind::AddrNotAvailable => f.write_str(
                 "this machine doesn't have that address. Try --rtmp 1935 for all of its addresses",
             ),
-            _ => write!(f, "{}", self.error),
+            _ => write!(f, "{error}"),
         }
     }
 }
@@ -95,14 +111,14 @@ impl std::error::Error for StartError {}
 impl Server {
     /// Claims the memory, opens the listening sockets and starts to serve.
     pub fn start(config: Config) -> Result<Server, StartError> {
-        let arena = Arena::new(config.memory);
+        let arena = claim(config.memory)?;
         Server::start_in(config, arena)
     }
 
     /// Like [`start`](Server::start); `handler` decides too who may do what, once the
     /// configuration's own rules have no objection.
     pub fn start_with(config: Config, handler: Arc<dyn Handler>) -> Result<Server, StartError> {
-        let arena = Arena::new(config.memory);
+        let arena = claim(config.memory)?;
         Server::start_all(config, arena, vec![handler])
     }
 
@@ -142,12 +158,10 @@ impl Server {
             .rtmp
             .iter()
             .map(|address| {
-                Listener::bind(*address)
-                    .map(Arc::new)
-                    .map_err(|error| StartError {
-                        address: *address,
-                        error,
-                    })
+                Listener::bind(*address).map(Arc::new).map_err(|error| {
+                    let address = *address;
+                    StartError(Failure::Listen { address, error })
+                })
             })
             .collect();
         let listeners = listeners?
@@ -218,6 +232,15 @@ impl Server {
             self.shared.connections.wait_until_empty(PATIENCE);
         }
     }
+}
+
+/// An arena of this size, if there can be one. The first try is given back at once: memory that
+/// is claimed this way is touched only when it is used, unlike memory that was reserved and filled.
+fn claim(bytes: usize) -> Result<Arena, StartError> {
+    let can_have = Vec::<u8>::new().try_reserve_exact(bytes).is_ok();
+    can_have
+        .then(|| Arena::new(bytes))
+        .ok_or(StartError(Failure::Memory(bytes)))
 }
 
 impl Drop for Server {

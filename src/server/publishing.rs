@@ -188,6 +188,11 @@ impl Publishing {
         self.is_waiting
     }
 
+    /// Whether somebody else has taken over.
+    pub(super) fn is_superseded(&self) -> bool {
+        self.is_live() && !self.stream.is_published_by(self.generation)
+    }
+
     /// Whether it still goes on.
     pub(super) fn is_live(&self) -> bool {
         self.ended.is_none()

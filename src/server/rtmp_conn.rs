@@ -108,6 +108,9 @@ impl Connection {
                 Ok(0) if self.shared.connections.is_displaced(self.client.id()) => {
                     Err(End::Displaced)
                 }
+                Ok(0) if self.publishing.iter().any(Publishing::is_superseded) => {
+                    Err(End::Superseded)
+                }
                 Ok(0) => Err(End::Closed),
                 Ok(len) => self.handle_input(&buffer[..len]),
                 Err(error) => match error.kind() {

@@ -154,7 +154,8 @@ mod tests {
         now: Millis,
     ) -> Result<Client, Refusal> {
         let address = std::net::SocketAddr::new(ip.parse().unwrap(), 40_000);
-        let mut client = Client::new(1, address, address);
+        let local = "192.0.2.1:1935".parse().unwrap();
+        let mut client = Client::new(1, address, local);
         client.set_connect(Connect {
             app: app.into(),
             ..Connect::default()
