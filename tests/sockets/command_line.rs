@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, Output};
 
-use crate::client::Client;
+use crate::client::{Client, wait_until};
 use crate::common::Brooklet;
 
 fn brooklet(arguments: &[&str]) -> Output {
@@ -42,6 +42,18 @@ fn a_port_in_use_is_exit_code_1_and_says_what_to_do() {
 }
 
 #[test]
+#[cfg(target_pointer_width = "64")]
+fn memory_that_no_machine_has_is_exit_code_1_and_says_what_to_do() {
+    // 200 TB: more than there are addresses.
+    let output = brooklet(&["--memory", "200000G", "--rtmp", "127.0.0.1:0"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "brooklet: this machine has no 204800000 MiB of memory to give. Try a smaller --memory\n"
+    );
+}
+
+#[test]
 fn help_and_version_are_printed() {
     let help = brooklet(&["--help"]);
     assert!(help.status.success());
@@ -49,6 +61,19 @@ fn help_and_version_are_printed() {
     let version = brooklet(&["--version"]);
     let expected = format!("brooklet {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(String::from_utf8_lossy(&version.stdout), expected);
+}
+
+#[test]
+fn the_log_says_that_a_publisher_was_taken_over() {
+    let server = Brooklet::start(&[]);
+    let mut first = Client::publishing(server.address(), "live", "door");
+    first.send_headers();
+    let mut second = Client::publishing(server.address(), "live", "door");
+    second.send_headers();
+    wait_until("the log tells how the first one ended", || {
+        let end = "disconnected: another publisher has taken over";
+        server.with_log(|log| log.contains(end))
+    });
 }
 
 #[test]
