@@ -289,7 +289,7 @@ impl Window {
 #[derive(Default)]
 pub(super) struct Doctor {
     found: [Option<Finding>; KINDS],
-    /// Some finding hasn't been told.
+    /// Some finding is to be told.
     has_news: bool,
     told: [bool; KINDS],
     /// When the first message came.
@@ -328,16 +328,16 @@ impl Doctor {
         }
         let mut news = self.findings();
         news.retain(|finding| {
-            let was_told = std::mem::replace(&mut self.told[finding.kind()], true);
-            !was_told && !finding.is_logged_elsewhere()
+            let told = &mut self.told[finding.kind()];
+            !finding.is_logged_elsewhere() && !std::mem::replace(told, true)
         });
         news
     }
 
     fn find(&mut self, finding: Finding) {
-        let slot = &mut self.found[finding.kind()];
-        self.has_news |= slot.is_none();
-        *slot = Some(finding);
+        let kind = finding.kind();
+        self.has_news |= !self.told[kind] && !finding.is_logged_elsewhere();
+        self.found[kind] = Some(finding);
     }
 
     /// A message came, whatever becomes of it.

@@ -33,6 +33,7 @@ pub mod stats;
 pub mod stream;
 pub mod subscriber;
 pub mod table;
+pub mod tracks;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -112,6 +112,8 @@ pub struct ViewerReport {
 pub(super) fn protocol_of(framing: Framing) -> &'static str {
     match framing {
         Framing::Rtmp { .. } => "rtmp",
+        Framing::Flv { .. } => "flv",
+        Framing::Mp4 { .. } => "mp4",
     }
 }
 

@@ -10,6 +10,8 @@
 
 mod append;
 mod clock;
+mod media_clock;
+mod samples;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +26,7 @@ use super::sink::Sink;
 use super::stats::{Stats, StreamReport};
 use super::subscriber::{Delivered, End, Scratch, Skip, Subscriber, View};
 use super::table::Closed;
+use super::tracks::Tracks;
 use super::{Millis, lock};
 use crate::rtmp::amf0::Value;
 use crate::rtmp::server_session::Over;
@@ -31,6 +34,7 @@ use crate::rtmp::stream_key::StreamKey;
 use append::Publish;
 use clock::Clock;
 pub use clock::ClockRepair;
+use media_clock::MediaClock;
 
 /// A publisher that has been silent this long may be replaced by anybody.
 pub const TAKEOVER_SILENCE: Millis = 2_000;
@@ -157,6 +161,7 @@ pub struct Stream {
 struct State {
     log: Log,
     preamble: Arc<Preamble>,
+    tracks: Arc<Tracks>,
     subscribers: Vec<Subscriber>,
     publisher: Option<Publisher>,
     generation: u64,
@@ -166,6 +171,7 @@ struct State {
     publish: Publish,
     clock: Clock,
     stats: Stats,
+    media_clock: MediaClock,
     /// Arrival of the oldest message not pumped yet.
     batch_since: Option<Millis>,
     /// A keyframe is among the messages not pumped yet.
@@ -186,6 +192,7 @@ impl Stream {
             state: Mutex::new(State {
                 log: Log::new(settings.arena.clone(), settings.history),
                 preamble: Arc::default(),
+                tracks: Arc::default(),
                 subscribers: Vec::new(),
                 publisher: None,
                 generation: 0,
@@ -194,6 +201,7 @@ impl Stream {
                 publish: Publish::default(),
                 clock: Clock::default(),
                 stats: Stats::default(),
+                media_clock: MediaClock::default(),
                 batch_since: None,
                 is_urgent: false,
                 pumped_to: 0,
@@ -481,9 +489,11 @@ impl Stream {
 impl State {
     /// Offers everybody what there is; true when some socket didn't take all of it.
     fn pump_all(&mut self, max_lag: Millis, now: Millis) -> bool {
+        let are_tracks_known = self.are_tracks_known();
         let State {
             log,
             preamble,
+            tracks,
             subscribers,
             scratch,
             pumped_to,
@@ -495,6 +505,8 @@ impl State {
         let view = View {
             log,
             preamble,
+            tracks,
+            are_tracks_known,
             now,
             max_lag,
         };
@@ -513,9 +525,11 @@ impl State {
 
     /// Offers one subscriber what there is.
     fn pump_one(&mut self, index: usize, max_lag: Millis, now: Millis) -> bool {
+        let are_tracks_known = self.are_tracks_known();
         let State {
             log,
             preamble,
+            tracks,
             subscribers,
             scratch,
             ..
@@ -523,6 +537,8 @@ impl State {
         let view = View {
             log,
             preamble,
+            tracks,
+            are_tracks_known,
             now,
             max_lag,
         };
