@@ -164,7 +164,7 @@ pub(crate) struct Fixture {
     pub(crate) now: Cell<u64>,
     pub(crate) generation: Cell<u64>,
     next_number: Cell<u32>,
-    next_player: Cell<u64>,
+    pub(crate) next_player: Cell<u64>,
 }
 
 pub(crate) const HOME: [u8; 4] = [192, 0, 2, 1];

@@ -3,6 +3,7 @@
 mod day;
 mod encoder;
 mod enhanced;
+mod files;
 mod fixture;
 mod joins;
 mod log_model;
