@@ -10,7 +10,7 @@ use crate::live::join::Join;
 
 pub use access::{Access, Key, Scope, Secret, User, parse_api_key};
 pub use network::Network;
-pub(crate) use network::one_client;
+pub(crate) use network::{is_private, one_client};
 
 /// Port that RTMP clients try by themselves.
 pub const RTMP_PORT: u16 = 1935;

@@ -57,5 +57,5 @@ pub mod rtmp;
 pub mod server;
 
 pub use config::Config;
-pub use server::handler::{Client, Handler, Refusal, StreamRequest};
+pub use server::handler::{Client, Handler, Protocol, Refusal, StreamRequest};
 pub use server::{Server, StartError};
