@@ -21,7 +21,9 @@ use super::outgoing::Outgoing;
 use super::preamble::Preamble;
 use super::sink::{Sink, Slices, try_send};
 use super::stage::Stage;
+use super::stats::{ViewerReport, protocol_of};
 use super::tracks::Tracks;
+use crate::http::Response;
 use crate::rtmp::server_session::Over;
 
 /// Messages offered in one send, at most.
@@ -128,10 +130,13 @@ pub struct Receiver {
 /// See the module's documentation.
 pub struct Subscriber {
     id: u64,
+    /// The number of its connection, for reports.
+    connection: u64,
+    since: Millis,
     sink: Arc<dyn Sink>,
     receiver: Receiver,
-    /// The beginning of an HTTP response's head, until it is out.
-    opening: Option<Vec<u8>>,
+    /// The response to an HTTP request, until its head is out.
+    opening: Option<Box<Response>>,
     /// What a file begins with isn't out yet.
     is_lead_due: bool,
     /// What the file has announced.
@@ -215,6 +220,8 @@ impl Subscriber {
     pub fn new(id: u64, sink: Arc<dyn Sink>, receiver: Receiver, control: Vec<u8>) -> Subscriber {
         Subscriber {
             id,
+            connection: 0,
+            since: 0,
             sink,
             receiver,
             opening: None,
@@ -240,11 +247,16 @@ impl Subscriber {
         }
     }
 
-    /// The response to an HTTP request. Its head will be this, which ends with the name of the
-    /// content type's field, and the content type, once that is known.
-    pub fn with_opening(self, opening: Vec<u8>) -> Subscriber {
+    /// The same, known in reports as that of a connection.
+    pub fn of_connection(self, connection: u64) -> Subscriber {
+        Subscriber { connection, ..self }
+    }
+
+    /// The answer to an HTTP request: with this response, but for its content type, which the
+    /// stream knows.
+    pub fn with_opening(self, opening: Response) -> Subscriber {
         Subscriber {
-            opening: Some(opening),
+            opening: Some(opening.into()),
             ..self
         }
     }
@@ -274,6 +286,21 @@ impl Subscriber {
         self.delivered
     }
 
+    /// Who it is and how it fares.
+    pub(super) fn report(&self, log: &Log, now: Millis) -> ViewerReport {
+        let oldest = match self.cursor {
+            Cursor::At { number, .. } if !self.is_paused => log.entry(number.max(log.start())),
+            _ => None,
+        };
+        ViewerReport {
+            connection: self.connection,
+            protocol: protocol_of(self.receiver.framing),
+            since: self.since,
+            delivered: self.delivered,
+            lag: oldest.map_or(0, |entry| now.saturating_sub(entry.meta.arrived)),
+        }
+    }
+
     /// The oldest message that it wants still; `u64::MAX` when any new one will do.
     pub(super) fn needs_from(&self) -> u64 {
         match self.cursor {
@@ -283,7 +310,8 @@ impl Subscriber {
     }
 
     /// Called once, when the subscriber is attached: what comes from now on is live to it.
-    pub(super) fn attach(&mut self, log: &Log) {
+    pub(super) fn attach(&mut self, log: &Log, now: Millis) {
+        self.since = now;
         self.live_from = log.end();
         if self.receiver.join == Join::Next {
             self.cursor = Cursor::Waiting { from: log.end() };
@@ -508,7 +536,10 @@ impl Subscriber {
                 self.is_lead_due |= matches!(framing, Framing::Mp4 { .. });
             }
             None if !has.audio && !has.video => {
-                self.end_as(End::NothingToTake, framing.nothing_to_take(false));
+                self.end_as(
+                    End::NothingToTake,
+                    framing.nothing_to_take(self.opening.as_deref()),
+                );
                 return;
             }
             None => {
@@ -810,7 +841,9 @@ impl Subscriber {
         if is_too_much && self.audio && self.video == Video::On && !self.is_ending {
             self.end_as(
                 End::NothingToTake,
-                self.receiver.framing.nothing_to_take(self.tracks.is_some()),
+                self.receiver
+                    .framing
+                    .nothing_to_take(self.opening.as_deref()),
             );
         }
     }

@@ -221,6 +221,7 @@ impl Fixture {
         sink: &Arc<TestSink>,
     ) -> Result<Accepted, Busy> {
         let publisher = Publisher {
+            connection: 1,
             is_trusted: false,
             address: IpAddr::from(address),
             sink: sink.clone(),

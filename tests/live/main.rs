@@ -1,6 +1,7 @@
 //! The live core over fake sockets: no thread, no clock, no network.
 
 mod day;
+mod doctor;
 mod encoder;
 mod enhanced;
 mod files;
