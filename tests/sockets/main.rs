@@ -7,6 +7,7 @@ mod access;
 mod command_line;
 mod handlers;
 mod http;
+mod http_viewers;
 mod independent_client;
 mod joins;
 mod limits;
@@ -16,5 +17,6 @@ mod publishers;
 mod resources;
 mod shutdown;
 mod slow_players;
+mod viewer;
 
 use common::client;
