@@ -222,40 +222,30 @@ impl Viewer {
         self.socket.write_all(&frame).unwrap();
     }
 
-    /// What comes next; `None` when the server has closed, which it does between two parts.
+    /// What comes next; `None` when the server has closed.
     pub(crate) fn next(&mut self) -> Option<Part> {
-        let part = match self.is_mp4 {
+        match self.is_mp4 {
             true => self.next_box(),
             false => self.next_tag(),
-        };
-        assert!(
-            part.is_some() || self.body.is_empty(),
-            "{} bytes of a part are missing",
-            self.body.len()
-        );
-        part
+        }
     }
 
     /// The next picture; the file must not end before.
     pub(crate) fn next_picture(&mut self) -> Picture {
-        loop {
-            match self.next() {
-                Some(Part::Picture(picture)) => return picture,
-                Some(_) => {}
-                None => panic!("the file ended"),
-            }
-        }
+        self.pictures().next().expect("the file goes on")
     }
 
-    /// All that comes up to the end, and whether that is between two parts.
-    pub(crate) fn until_closed(&mut self) -> (Vec<Part>, bool) {
-        let next = |viewer: &mut Viewer| match viewer.is_mp4 {
-            true => viewer.next_box(),
-            false => viewer.next_tag(),
-        };
-        let parts = std::iter::from_fn(|| next(self)).collect();
-        assert!(self.has_ended);
-        (parts, self.body.is_empty())
+    /// The pictures, up to the file's end.
+    pub(crate) fn pictures(&mut self) -> impl Iterator<Item = Picture> + '_ {
+        std::iter::from_fn(|| self.next()).filter_map(|part| match part {
+            Part::Picture(picture) => Some(picture),
+            _ => None,
+        })
+    }
+
+    /// Whether everything that came was whole, once it has ended.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.has_ended && self.raw.is_empty() && self.body.is_empty()
     }
 
     fn next_tag(&mut self) -> Option<Part> {
