@@ -155,8 +155,8 @@ impl AudioTrack {
         }
     }
 
-    /// By the payload of a message with a frame; its first 32 bytes are enough. Of MP3, and of
-    /// Opus without a sequence header; `None` for all others.
+    /// By the payload of a message with a frame; the tag's header and four more bytes are enough.
+    /// Of MP3, and of Opus without a sequence header; `None` for all others.
     pub fn from_frame(payload: &[u8]) -> Option<AudioTrack> {
         let (codec, body) = split(payload, Kind::Frames)?;
         match codec {

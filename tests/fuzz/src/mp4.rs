@@ -4,6 +4,7 @@ use brooklet::media::mp4::{
     AudioTrack, FRAGMENT_HEAD_LEN, Fragment, MAX_CONFIG_LEN, Presentation, VideoTrack,
     picture_of_keyframe, removable_len,
 };
+use brooklet::media::tag::AudioTag;
 
 /// Bytes of a frame that are at hand when it is looked at.
 const BEGINNING: usize = 16;
@@ -60,7 +61,8 @@ fn audio_track(track: &AudioTrack, payload: &[u8], frame: &[u8]) {
     assert!((1..=65536).contains(&samples), "{samples}");
     assert_eq!(track.samples(&frame[..frame.len().min(BEGINNING)]), samples);
     if let Some(of_frame) = AudioTrack::from_frame(payload) {
-        let beginning = &payload[..payload.len().min(32)];
+        let tag = AudioTag::parse(payload).expect("the header was read");
+        let beginning = &payload[..payload.len().min(tag.body_offset + 4)];
         assert_eq!(AudioTrack::from_frame(beginning), Some(of_frame));
     }
 }
