@@ -17,6 +17,7 @@ mod case;
 mod commands;
 mod connections;
 mod control_floods;
+mod http;
 mod media_floods;
 mod memory;
 mod names;
