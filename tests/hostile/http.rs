@@ -187,7 +187,7 @@ fn five_hundred_idle_http_connections_cost_little() {
             match number % 3 {
                 0 => {}
                 1 => assert_eq!(client.get("/healthz").status, 200),
-                _ => assert_eq!(client.get("/live/nobody.flv").status, 404),
+                _ => assert_eq!(client.get("/page/nothing").status, 404),
             }
             client
         })

@@ -27,4 +27,5 @@ mod protocols;
 mod slow_loris;
 mod streams;
 mod timestamps;
+mod websocket;
 mod wire;
