@@ -25,7 +25,6 @@ const PATIENCE: Millis = 15_000;
 const MAX_TOGETHER: usize = 8 * 1024;
 
 /// How a handler answers.
-
 pub(super) enum Reply {
     /// With this, which is written for it.
     Response(Response),
