@@ -26,6 +26,7 @@ use super::handler::{Client, Handler, Protocol, Refusal, StreamRequest};
 use super::millis;
 use super::rates::Refused;
 use crate::config::{Access, Config, Key, Secret, User};
+use crate::http::response::Status;
 use crate::live::Millis;
 use crate::rtmp::secret::constant_time_eq;
 use crate::rtmp::stream_key::StreamKey;
@@ -35,9 +36,7 @@ use presented::Presented;
 
 pub(super) use authorization::Login;
 #[allow(unused_imports)]
-pub(super) use http::{Credentials, Denied, Visitor, authorize_play};
-#[allow(unused_imports)]
-pub(super) use origin::Page;
+pub(super) use http::{Denied, Visitor, authorize_play};
 
 /// What a rule is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,13 +188,15 @@ impl Guard {
             return Ok(());
         }
         self.room.wait().map_err(|no_room| match no_room {
-            NoRoom::Closed => Refusal::step("the server stops").with_http_status(503),
+            NoRoom::Closed => {
+                Refusal::step("the server stops").with_http_status(Status::ServiceUnavailable)
+            }
             NoRoom::Full => Refusal::new(
                 "too many wrong keys or passwords came from its address, and too many attempts \
                  wait already. It can try again in a minute",
             )
             .with_description("too many wrong keys or passwords: try again in a minute")
-            .with_http_status(429),
+            .with_http_status(Status::TooManyRequests),
         })
     }
 
@@ -373,7 +374,7 @@ impl Expected<'_> {
         let expected = self.what_was_expected(name);
         Refusal::new(format!("{came}; expected {expected}"))
             .with_description(self.description())
-            .with_http_status(401)
+            .with_http_status(Status::Unauthorized)
     }
 
     fn what_came(&self, presented: &Presented<'_>, may_be_last: bool) -> String {

@@ -14,6 +14,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use super::access::{Action, Login};
+use crate::http::response::Status;
 use crate::rtmp::amf0::Value;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::{StreamKey, query_value};
@@ -277,7 +278,7 @@ pub struct Refusal {
     reason: String,
     description: Option<String>,
     is_step: bool,
-    http_status: u16,
+    http_status: Status,
 }
 
 impl Refusal {
@@ -287,7 +288,7 @@ impl Refusal {
             reason: reason.into(),
             description: None,
             is_step: false,
-            http_status: 403,
+            http_status: Status::Forbidden,
         }
     }
 
@@ -309,14 +310,14 @@ impl Refusal {
     }
 
     /// Over HTTP this is the answer, instead of 403 Forbidden.
-    pub(super) fn with_http_status(self, http_status: u16) -> Refusal {
+    pub(super) fn with_http_status(self, http_status: Status) -> Refusal {
         Refusal {
             http_status,
             ..self
         }
     }
 
-    pub(super) fn http_status(&self) -> u16 {
+    pub(super) fn http_status(&self) -> Status {
         self.http_status
     }
 
