@@ -27,7 +27,6 @@ use super::handler::{Client, Handler, Refusal, StreamRequest};
 use super::millis;
 use super::rates::Refused;
 use crate::config::{Access, Config, Key, Secret, User};
-use crate::http::response::Status;
 use crate::live::Millis;
 use crate::rtmp::secret::constant_time_eq;
 use crate::rtmp::stream_key::StreamKey;
@@ -38,7 +37,9 @@ use refusals::{Expected, too_far};
 
 pub(super) use authorization::Login;
 #[allow(unused_imports)]
-pub(super) use http::{Denied, Visitor, authorize_play};
+pub(super) use http::{Credentials, Denied, Visitor, authorize_play};
+#[allow(unused_imports)]
+pub(super) use origin::Page;
 
 /// What a rule is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,15 +191,13 @@ impl Guard {
             return Ok(());
         }
         self.room.wait().map_err(|no_room| match no_room {
-            NoRoom::Closed => {
-                Refusal::step("the server stops").with_http_status(Status::ServiceUnavailable)
-            }
+            NoRoom::Closed => Refusal::step("the server stops").with_http_status(503),
             NoRoom::Full => Refusal::new(
                 "too many wrong keys or passwords came from its address, and too many attempts \
                  wait already. It can try again in a minute",
             )
             .with_description("too many wrong keys or passwords: try again in a minute")
-            .with_http_status(Status::TooManyRequests),
+            .with_http_status(429),
         })
     }
 

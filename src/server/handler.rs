@@ -14,7 +14,6 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use super::access::{Action, Login};
-use crate::http::response::Status;
 use crate::rtmp::amf0::Value;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::{StreamKey, query_value};
@@ -278,7 +277,7 @@ pub struct Refusal {
     reason: String,
     description: Option<String>,
     is_step: bool,
-    http_status: Status,
+    http_status: u16,
 }
 
 impl Refusal {
@@ -288,7 +287,7 @@ impl Refusal {
             reason: reason.into(),
             description: None,
             is_step: false,
-            http_status: Status::Forbidden,
+            http_status: 403,
         }
     }
 
@@ -310,14 +309,14 @@ impl Refusal {
     }
 
     /// Over HTTP this is the answer, instead of 403 Forbidden.
-    pub(super) fn with_http_status(self, http_status: Status) -> Refusal {
+    pub(super) fn with_http_status(self, http_status: u16) -> Refusal {
         Refusal {
             http_status,
             ..self
         }
     }
 
-    pub(super) fn http_status(&self) -> Status {
+    pub(super) fn http_status(&self) -> u16 {
         self.http_status
     }
 

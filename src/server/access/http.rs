@@ -10,13 +10,10 @@
 
 use super::authorization::{Authorization, Login};
 use super::failures::Attempt;
-use super::origin::is_local;
+use super::origin::Page;
 use super::presented::Presented;
 use super::{Action, Guard, Proofs, accepts_user};
 use crate::config::Network;
-use crate::http::head::Head;
-use crate::http::percent::decode_query;
-use crate::http::response::{Response, Status};
 use crate::rtmp::secret::constant_time_eq;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::{StreamKey, query_value};
@@ -25,20 +22,68 @@ use crate::server::handler::{Client, Handler, Handlers, Refusal, StreamRequest};
 /// Longest query in which keys are looked for, as long as RTMP's names are.
 const MAX_QUERY_LEN: usize = 1024;
 
+/// What a request says of who sends it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::server) struct Credentials<'a> {
+    /// Of its target, as it came.
+    pub(in crate::server) query: Option<&'a str>,
+    /// The field of this name, as it came.
+    pub(in crate::server) authorization: Option<&'a str>,
+    /// Whether a proxy has handed it on: it has one of the fields Forwarded, X-Forwarded-For,
+    /// X-Real-IP and Via.
+    pub(in crate::server) is_forwarded: bool,
+    pub(in crate::server) page: Page<'a>,
+}
+
+impl<'a> Credentials<'a> {
+    fn login(&self) -> Option<Login> {
+        match Authorization::parse(self.authorization?)? {
+            Authorization::Basic(login) => Some(login),
+            Authorization::Bearer(_) => None,
+        }
+    }
+
+    fn bearer(&self) -> Option<&'a str> {
+        match Authorization::parse(self.authorization?)? {
+            Authorization::Bearer(token) => Some(token),
+            Authorization::Basic(_) => None,
+        }
+    }
+
+    /// A name that ends in the query, as RTMP has it: each value decoded once.
+    fn named(&self, name: &str) -> String {
+        let query = self.query.filter(|query| query.len() <= MAX_QUERY_LEN);
+        let mut text = format!("{name}?");
+        for (index, pair) in query
+            .into_iter()
+            .flat_map(|query| query.split('&'))
+            .enumerate()
+        {
+            if index > 0 {
+                text.push('&');
+            }
+            // What would look like the next pair stays as it is.
+            let decoded = percent_decoded(pair).filter(|decoded| !decoded.contains('&'));
+            text.push_str(decoded.as_deref().unwrap_or(pair));
+        }
+        text
+    }
+}
+
 /// Why a request gets nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::server) struct Denied {
-    pub(in crate::server) status: Status,
+    /// 401, 403, 429 or 503.
+    pub(in crate::server) status: u16,
     /// A sentence for whoever sees the answer.
     pub(in crate::server) text: String,
 }
 
-impl From<Denied> for Response {
-    fn from(denied: Denied) -> Response {
-        match denied.status {
-            Status::Unauthorized => Response::unauthorized(&denied.text),
-            status => Response::text(status, &denied.text),
-        }
+impl Denied {
+    /// What the field WWW-Authenticate says: with 401 it has to be there. Browsers then ask for a
+    /// password.
+    pub(in crate::server) fn challenge(&self) -> Option<&'static str> {
+        (self.status == 401).then_some("Basic realm=\"brooklet\", charset=\"UTF-8\"")
     }
 }
 
@@ -48,17 +93,16 @@ pub(in crate::server) fn authorize_play(
     handlers: &Handlers,
     guard: &Guard,
     client: &mut Client,
-    head: &Head,
+    credentials: &Credentials<'_>,
     key: &StreamKey,
 ) -> Result<StreamKey, Denied> {
-    client.set_login(login(head));
-    let name = with_query(key.as_str(), head);
+    client.set_login(credentials.login());
+    let name = credentials.named(key.as_str());
     let mut request = StreamRequest::new(client, &name, key.clone());
     match handlers.play(client, &mut request) {
         Ok(()) => Ok(request.key().clone()),
         Err(refusal) => {
-            let is_question =
-                refusal.http_status() == Status::Unauthorized && !guard.is_attempt(client, &name);
+            let is_question = refusal.http_status() == 401 && !guard.is_attempt(client, &name);
             guard.tell(client, request.key(), &refusal, is_question);
             Err(Denied {
                 status: refusal.http_status(),
@@ -98,12 +142,16 @@ impl Visitor<'_> {
 impl Guard {
     /// What a list may show to whom. A wrong key counts as one for playing: otherwise lists would
     /// be the place to guess at. So this may wait, and the list itself doesn't.
-    pub(in crate::server) fn visitor(&self, client: &Client, head: &Head) -> Visitor<'_> {
+    pub(in crate::server) fn visitor(
+        &self,
+        client: &Client,
+        credentials: &Credentials<'_>,
+    ) -> Visitor<'_> {
         let mut visitor = Visitor {
             guard: self,
             is_near_enough: self.is_near_enough(Action::Play, client),
-            query: with_query("", head),
-            login: login(head).filter(|login| !self.is_api_key(login)),
+            query: credentials.named(""),
+            login: credentials.login().filter(|login| !self.is_api_key(login)),
         };
         let connect = Connect::default();
         let presented = Presented::find(Some(&visitor.query), &connect);
@@ -132,19 +180,26 @@ impl Guard {
 
     /// Whether a request may see addresses, and end connections. A wrong key counts, and slows
     /// down further ones.
-    pub(in crate::server) fn is_privileged(&self, client: &Client, head: &Head) -> bool {
+    pub(in crate::server) fn is_privileged(
+        &self,
+        client: &Client,
+        credentials: &Credentials<'_>,
+    ) -> bool {
+        let page = &credentials.page;
         let Some(api_key) = &self.api_key else {
             // Behind a proxy everybody comes from this machine.
-            return head.is_local_and_same_site(client.address().ip());
+            let address = client.address().ip().to_canonical();
+            let is_here = address.is_loopback() && !credentials.is_forwarded;
+            return is_here && page.is_to_address() && page.is_own();
         };
-        let query = with_query("", head);
+        let query = credentials.named("");
         let in_query = query_value(&query, "api_key");
         // Browsers send a password by themselves, also for pages of other sites. And it may be there
         // for the sake of playing.
         let is_meant = |login: &Login| self.is_api_key(login) || !self.is_play_login(login);
-        let login = login(head);
-        let login = login.filter(|login| head.is_same_site() && is_meant(login));
-        if in_query.is_none() && bearer(head).is_none() && login.is_none() {
+        let login = credentials.login();
+        let login = login.filter(|login| page.is_own() && is_meant(login));
+        if in_query.is_none() && credentials.bearer().is_none() && login.is_none() {
             return false;
         }
         let (address, now) = (client.address().ip(), self.now());
@@ -156,7 +211,7 @@ impl Guard {
         }
         let is_it = |key: Option<&str>| key.is_some_and(|key| api_key.is(key));
         let password = login.as_ref().map(|login| login.password.reveal());
-        let is_right = is_it(in_query) | is_it(bearer(head)) | is_it(password);
+        let is_right = is_it(in_query) | is_it(credentials.bearer()) | is_it(password);
         match is_right {
             true => self.failures.forget(address, Attempt::Administer),
             false => self.failures.note(address, Attempt::Administer, now),
@@ -168,12 +223,12 @@ impl Guard {
     pub(in crate::server) fn api_denial(&self) -> Denied {
         let (status, text) = match &self.api_key {
             Some(_) => (
-                Status::Unauthorized,
+                401,
                 "wrong or missing key: send Authorization: Bearer KEY, or log in with the key as \
                  password",
             ),
             None => (
-                Status::Forbidden,
+                403,
                 "only for programs on the server's own machine, by its address; --api-key lets \
                  others in",
             ),
@@ -185,19 +240,19 @@ impl Guard {
     }
 
     /// Whether pages of other sites may read an answer that shows streams or is one, that is:
-    /// whether it gets the field `Access-Control-Allow-Origin: *`. Not when it is given for where it
-    /// goes to, unless the page is from there too; and not when it is given for a password, which
-    /// browsers send by themselves.
-    pub(in crate::server) fn may_share(&self, head: &Head) -> bool {
+    /// whether it gets the field `Access-Control-Allow-Origin: *`, or a WebSocket. Not when it is
+    /// given for where it goes to, unless the page is from there too; and not when it is given for
+    /// what browsers send by themselves.
+    pub(in crate::server) fn may_share(&self, credentials: &Credentials<'_>) -> bool {
         let is_for_all = !self.play.is_open() || self.play.networks().contains(&Network::Any);
-        let is_near = || head.header("origin").is_some_and(is_local);
-        login(head).is_none() && (is_for_all || is_near())
+        credentials.login().is_none() && (is_for_all || credentials.page.is_local())
     }
 
     /// Whether a WebSocket may be opened: browsers open one for every page, and leave it to the
     /// server to refuse. Programs don't say where they come from.
-    pub(in crate::server) fn may_open_socket(&self, head: &Head) -> bool {
-        head.is_same_site() || self.may_share(head)
+    pub(in crate::server) fn may_open_socket(&self, credentials: &Credentials<'_>) -> bool {
+        let page = &credentials.page;
+        page.origin.is_none() || page.is_same_origin() || self.may_share(credentials)
     }
 
     /// Whether a client has shown anything that may be a key for playing.
@@ -254,37 +309,28 @@ impl Guard {
     }
 }
 
-fn login(head: &Head) -> Option<Login> {
-    match Authorization::parse(head.header("authorization")?)? {
-        Authorization::Basic(login) => Some(login),
-        Authorization::Bearer(_) => None,
+/// With `%41` as `A`; what isn't written like that stays. `None` if it doesn't become text.
+fn percent_decoded(text: &str) -> Option<String> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, others @ ..] = rest {
+        rest = others;
+        let encoded = match others {
+            [high, low, after @ ..] if *first == b'%' => {
+                digit(high).zip(digit(low)).zip(Some(after))
+            }
+            _ => None,
+        };
+        match encoded {
+            Some(((high, low), after)) => {
+                bytes.push((high << 4 | low) as u8);
+                rest = after;
+            }
+            None => bytes.push(*first),
+        }
     }
-}
-
-fn bearer(head: &Head) -> Option<&str> {
-    match Authorization::parse(head.header("authorization")?)? {
-        Authorization::Bearer(token) => Some(token),
-        Authorization::Basic(_) => None,
-    }
-}
-
-/// A name that ends in the query, as RTMP has it: each pair decoded once.
-fn with_query(name: &str, head: &Head) -> String {
-    let query = head.query().filter(|query| query.len() <= MAX_QUERY_LEN);
-    let mut text = name.to_owned();
-    let mut separator = '?';
-    for pair in query.into_iter().flat_map(|query| query.split('&')) {
-        text.push(separator);
-        separator = '&';
-        let decoded = decode_query(pair);
-        // What would look like the next pair stays as it is.
-        text.push_str(if decoded.contains('&') {
-            pair
-        } else {
-            &decoded
-        });
-    }
-    text
+    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 use super::Action;
 use super::presented::Presented;
 use crate::config::Access;
-use crate::http::response::Status;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::handler::{Protocol, Refusal};
 
@@ -39,7 +38,7 @@ impl Expected<'_> {
         let expected = self.what_was_expected(name);
         Refusal::new(format!("{came}; expected {expected}"))
             .with_description(self.description())
-            .with_http_status(Status::Unauthorized)
+            .with_http_status(401)
     }
 
     fn what_came(&self, presented: &Presented<'_>, may_be_last: bool) -> String {

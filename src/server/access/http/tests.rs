@@ -3,7 +3,6 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::config::{Access, Config, Key, Secret};
-use crate::http::response::Length;
 use crate::server::access::authorization::tests::basic_field;
 use crate::server::access::tests::{from, guard, of, users};
 use crate::server::handler::Protocol;
@@ -19,25 +18,37 @@ fn key(name: &str) -> StreamKey {
     StreamKey::new("", name).unwrap()
 }
 
-/// A request that shows these; an empty text is none.
-fn showing(query: &str, authorization: &str) -> Head {
-    from_page("pi:8080", "", query, authorization)
-}
-
-/// That of a page of this origin, to a server of this name.
-fn from_page(host: &str, origin: &str, query: &str, authorization: &str) -> Head {
-    let mut text = format!("GET /live/door.mp4?{query} HTTP/1.1\r\nHost: {host}\r\n");
-    for (name, value) in [("Origin", origin), ("Authorization", authorization)] {
-        if !value.is_empty() {
-            text += &format!("{name}: {value}\r\n");
-        }
+/// What shows these; an empty text is none.
+fn showing<'a>(query: &'a str, authorization: &'a str) -> Credentials<'a> {
+    let some = |text: &'a str| Some(text).filter(|text| !text.is_empty());
+    Credentials {
+        query: some(query),
+        authorization: some(authorization),
+        ..Credentials::default()
     }
-    Head::parse((text + "\r\n").as_bytes()).unwrap()
 }
 
-fn play(guard: &Arc<Guard>, ip: &str, head: &Head, name: &str) -> Result<String, Denied> {
+/// From the page of this origin on a server of this name.
+fn from_page<'a>(host: &'a str, origin: &'a str, credentials: Credentials<'a>) -> Credentials<'a> {
+    let page = Page {
+        host: Some(host),
+        origin: Some(origin).filter(|origin| !origin.is_empty()),
+        sec_fetch_site: None,
+    };
+    Credentials {
+        page,
+        ..credentials
+    }
+}
+
+fn play(
+    guard: &Arc<Guard>,
+    ip: &str,
+    credentials: &Credentials<'_>,
+    name: &str,
+) -> Result<String, Denied> {
     let handlers = Handlers::new(vec![guard.clone()]);
-    let allowed = authorize_play(&handlers, guard, &mut client(ip), head, &key(name));
+    let allowed = authorize_play(&handlers, guard, &mut client(ip), credentials, &key(name));
     allowed.map(|key| key.as_str().to_owned())
 }
 
@@ -98,15 +109,14 @@ fn whatever_is_wrong_the_answer_is_the_same() {
     let basic = |password| basic_field("viewer", password);
     let long_query = format!("key=watch-it&note={}", "x".repeat(1024));
     let expected = Denied {
-        status: Status::Unauthorized,
+        status: 401,
         text:
             "wrong or missing key: put ?key=KEY behind the address, or log in with it as password"
                 .into(),
     };
-    let answer = Response::from(expected.clone()).head(Length::Known(0), false);
-    assert!(
-        answer.contains("WWW-Authenticate: Basic realm=\"brooklet\""),
-        "{answer}"
+    assert_eq!(
+        expected.challenge(),
+        Some("Basic realm=\"brooklet\", charset=\"UTF-8\"")
     );
     for (name, query, authorization) in [
         ("live/door", "", ""),
@@ -165,11 +175,7 @@ fn users_log_in_by_password_or_query_and_beside_keys() {
         for (guard, is_right) in [(&only_users, by_users), (&both, by_both)] {
             let result = play(guard, PLAYER, &showing(query, authorization), "live/door");
             let status = result.as_ref().err().map(|denied| denied.status);
-            let expected = if is_right {
-                None
-            } else {
-                Some(Status::Unauthorized)
-            };
+            let expected = if is_right { None } else { Some(401) };
             assert_eq!(status, expected, "{query} {authorization}: {result:?}");
             forget(guard, PLAYER);
         }
@@ -187,14 +193,14 @@ fn who_is_too_far_away_is_not_asked_for_a_password() {
     for guard in [&open, &near_and_key] {
         for query in ["", "key=watch-it", "key=wrong"] {
             let denied = play(guard, PLAYER, &showing(query, ""), "live/door").unwrap_err();
-            assert_eq!(denied.status, Status::Forbidden);
+            assert_eq!((denied.status, denied.challenge()), (403, None));
             assert_eq!(denied.text, "playing is not allowed from your address");
         }
     }
     let here = play(&open, "192.168.1.9", &showing("", ""), "live/door");
     assert_eq!(here.as_deref(), Ok("live/door"));
     let here = play(&near_and_key, "10.1.2.3", &showing("", ""), "live/door");
-    assert_eq!(here.unwrap_err().status, Status::Unauthorized);
+    assert_eq!(here.unwrap_err().status, 401);
 }
 
 #[test]
@@ -221,9 +227,9 @@ fn a_publishers_key_in_the_name_is_hidden_and_not_confirmed() {
 fn wrong_keys_count_wherever_they_are_tried_and_missing_ones_nowhere() {
     let new = || Arc::new(guard(&[], &["watch-it"]));
     let wrong = basic_field("viewer", "guess");
-    let list = |guard: &Arc<Guard>, head: &Head| {
+    let list = |guard: &Arc<Guard>, credentials: &Credentials<'_>| {
         guard
-            .visitor(&client(PLAYER), head)
+            .visitor(&client(PLAYER), credentials)
             .may_list(&key("live/door"))
     };
     for (query, authorization, is_guess) in [
@@ -252,7 +258,7 @@ fn wrong_keys_count_wherever_they_are_tried_and_missing_ones_nowhere() {
             // Who has to wait and can't isn't looked at, though the key is right.
             guard.close();
             let denied = play(guard, PLAYER, &showing("key=watch-it", ""), "live/door");
-            assert_eq!(denied.unwrap_err().status, Status::ServiceUnavailable);
+            assert_eq!(denied.unwrap_err().status, 503);
             assert!(!list(guard, &showing("key=watch-it", "")));
         }
     }
@@ -360,14 +366,8 @@ fn embedding_programs_are_asked_and_see_what_the_client_sent() {
         Ok(key("live/yard"))
     );
     let denied = ask("key=watch-it", "live/gate").unwrap_err();
-    assert_eq!(
-        (denied.status, &*denied.text),
-        (Status::Forbidden, "closed")
-    );
-    assert_eq!(
-        ask("key=wrong", "live/door").unwrap_err().status,
-        Status::Unauthorized
-    );
+    assert_eq!((denied.status, &*denied.text), (403, "closed"));
+    assert_eq!(ask("key=wrong", "live/door").unwrap_err().status, 401);
     let asked = doorman.0.lock().unwrap();
     let expected = [
         "curl/8 plays live/door?key=watch-it&note=a%20b%26c, a%20b%26c",
@@ -398,31 +398,95 @@ fn a_password_counts_for_one_request_only() {
 #[test]
 fn without_an_api_key_only_this_machine_is_privileged() {
     let guard = guard(&[], &[]);
-    let here = "127.0.0.1:8080";
-    for (ip, host, origin, authorization, expected) in [
-        ("127.0.0.1", here, "", "", true),
-        ("127.0.0.1", here, "http://127.0.0.1:8080", "", true),
-        ("::1", "[::1]:8080", "", "", true),
-        ("127.0.0.1", "localhost:8080", "", "Bearer any", true),
-        ("192.168.1.9", here, "", "", false),
-        ("192.168.1.9", "192.168.1.5:8080", "", "Bearer any", false),
-        // Pages of other sites, in a browser on this machine; one of a name that was made to lead
-        // here.
-        ("127.0.0.1", here, "http://evil.example", "", false),
-        ("127.0.0.1", "evil.example:8080", "", "", false),
+    let privileged = |ip: &str, host, origin, site, is_forwarded| {
+        let page = Page {
+            host,
+            origin,
+            sec_fetch_site: site,
+        };
+        let credentials = Credentials {
+            page,
+            is_forwarded,
+            ..Credentials::default()
+        };
+        guard.is_privileged(&client(ip), &credentials)
+    };
+    let here = Some("127.0.0.1:8080");
+    for (ip, host, origin, site, is_forwarded, expected) in [
+        ("127.0.0.1", here, None, None, false, true),
         (
             "127.0.0.1",
-            "evil.example:8080",
-            "http://evil.example:8080",
-            "",
+            here,
+            Some("http://127.0.0.1:8080"),
+            Some("same-origin"),
+            false,
+            true,
+        ),
+        (
+            "127.0.0.1",
+            Some("localhost:8080"),
+            None,
+            Some("none"),
+            false,
+            true,
+        ),
+        ("::1", Some("[::1]:8080"), None, None, false, true),
+        ("::ffff:127.0.0.1", here, None, None, false, true),
+        (
+            "192.168.1.9",
+            Some("192.168.1.5:8080"),
+            None,
+            None,
+            false,
             false,
         ),
+        ("192.168.1.9", here, None, None, false, false),
+        ("203.0.113.5", here, None, None, false, false),
+        // Pages of other sites, in a browser on this machine.
+        (
+            "127.0.0.1",
+            here,
+            Some("http://evil.example"),
+            None,
+            false,
+            false,
+        ),
+        ("127.0.0.1", here, Some("null"), None, false, false),
+        (
+            "127.0.0.1",
+            here,
+            Some("http://127.0.0.1:3000"),
+            None,
+            false,
+            false,
+        ),
+        ("127.0.0.1", here, None, Some("cross-site"), false, false),
+        ("127.0.0.1", here, None, Some("same-site"), false, false),
+        // A page whose name was made to lead here.
+        (
+            "127.0.0.1",
+            Some("evil.example:8080"),
+            None,
+            None,
+            false,
+            false,
+        ),
+        (
+            "127.0.0.1",
+            Some("evil.example:8080"),
+            Some("http://evil.example:8080"),
+            Some("same-origin"),
+            false,
+            false,
+        ),
+        ("127.0.0.1", None, None, None, false, false),
+        // The world, through a proxy on this machine.
+        ("127.0.0.1", here, None, None, true, false),
     ] {
-        let head = from_page(host, origin, "api_key=any", authorization);
-        let found = guard.is_privileged(&client(ip), &head);
-        assert_eq!(found, expected, "{ip} {host} {origin}");
+        let found = privileged(ip, host, origin, site, is_forwarded);
+        assert_eq!(found, expected, "{ip} {host:?} {origin:?} {site:?}");
     }
-    assert_eq!(guard.api_denial().status, Status::Forbidden);
+    assert_eq!(guard.api_denial().status, 403);
 }
 
 #[test]
@@ -448,7 +512,7 @@ fn with_an_api_key_it_is_needed_and_loopback_is_nothing() {
         ("", "Basic ???", false, false),
         ("", "Digest admin-key", false, false),
     ] {
-        let credentials = from_page("127.0.0.1:8080", "", query, authorization);
+        let credentials = from_page("127.0.0.1:8080", "", showing(query, authorization));
         for ip in [PLAYER, "127.0.0.1"] {
             for _ in 0..5 {
                 let found = guard.is_privileged(&client(ip), &credentials);
@@ -460,7 +524,9 @@ fn with_an_api_key_it_is_needed_and_loopback_is_nothing() {
             forget(&guard, ip);
         }
     }
-    assert_eq!(guard.api_denial().status, Status::Unauthorized);
+    let denied = guard.api_denial();
+    assert_eq!(denied.status, 401);
+    assert!(denied.challenge().is_some());
 }
 
 #[test]
@@ -473,13 +539,13 @@ fn a_browser_does_not_lend_its_password_to_pages_of_other_sites() {
         ("http://evil.example", false, true),
         ("http://pi", false, true),
     ] {
-        let credentials = from_page("pi:8080", origin, "", &basic);
+        let credentials = from_page("pi:8080", origin, showing("", &basic));
         assert_eq!(
             guard.is_privileged(&client(PLAYER), &credentials),
             by_basic,
             "{origin}"
         );
-        let credentials = from_page("pi:8080", origin, "api_key=admin-key", "");
+        let credentials = from_page("pi:8080", origin, showing("api_key=admin-key", ""));
         assert_eq!(
             guard.is_privileged(&client(PLAYER), &credentials),
             by_key,
@@ -506,7 +572,7 @@ fn the_api_key_as_password_is_no_guess_at_playing_nor_a_key_for_it() {
     let basic = basic_field("", "admin-key");
     for _ in 0..9 {
         let denied = play(&guard, PLAYER, &showing("", &basic), "live/door");
-        assert_eq!(denied.unwrap_err().status, Status::Unauthorized);
+        assert_eq!(denied.unwrap_err().status, 401);
         let visitor_of = client(PLAYER);
         let visitor = guard.visitor(&visitor_of, &showing("", &basic));
         assert!(!visitor.may_list(&key("live/door")));
@@ -529,7 +595,7 @@ fn pages_of_other_sites_read_only_what_is_not_given_for_where_the_browser_is() {
         ("http://192.168.1.9", &*basic, false, false, false),
         ("http://evil.example", &basic, false, false, false),
     ] {
-        let credentials = from_page("pi:8080", origin, "", authorization);
+        let credentials = from_page("pi:8080", origin, showing("", authorization));
         for (guard, expected) in [(&open, by_open), (&for_all, by_all), (&keyed, by_key)] {
             assert_eq!(
                 guard.may_share(&credentials),
@@ -545,8 +611,31 @@ fn pages_of_other_sites_read_only_what_is_not_given_for_where_the_browser_is() {
             );
         }
     }
-    let own = from_page("pi.example:8080", "http://pi.example:8080", "", &basic);
+    let own = from_page(
+        "pi.example:8080",
+        "http://pi.example:8080",
+        showing("", &basic),
+    );
     assert!(!open.may_share(&own) && open.may_open_socket(&own));
+}
+
+#[test]
+fn percent_encoding_is_undone_once() {
+    for (text, decoded) in [
+        ("", Some("")),
+        ("abc", Some("abc")),
+        ("%41%62%C3%B6", Some("Ab\u{f6}")),
+        ("%2541", Some("%41")),
+        ("a+b", Some("a+b")),
+        ("100%", Some("100%")),
+        ("%4", Some("%4")),
+        ("%zz%+1", Some("%zz%+1")),
+        ("%%41", Some("%A")),
+        ("%00", Some("\0")),
+        ("%FF", None),
+    ] {
+        assert_eq!(percent_decoded(text).as_deref(), decoded, "{text}");
+    }
 }
 
 #[test]
@@ -556,7 +645,7 @@ fn a_config_with_an_api_key_makes_a_guard_that_wants_it() {
         ..Config::default()
     };
     let guard = Guard::new(&config);
-    assert_eq!(guard.api_denial().status, Status::Unauthorized);
+    assert_eq!(guard.api_denial().status, 401);
     let right = showing("api_key=admin-key", "");
     assert!(guard.is_privileged(&client(PLAYER), &right));
 }
