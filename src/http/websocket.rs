@@ -24,7 +24,7 @@ pub const MAX_MESSAGE_LEN: u64 = 64 * 1024;
 pub const MAX_CONTROL_LEN: usize = 125;
 
 /// Length of the longest head of a frame from the server.
-pub const MAX_HEAD_LEN: usize = 10;
+pub const MAX_FRAME_HEAD_LEN: usize = 10;
 
 /// Whether a request asks for an upgrade to WebSocket, in whatever form.
 pub fn is_upgrade(head: &Head) -> bool {
@@ -84,7 +84,7 @@ pub enum Opcode {
 }
 
 /// The head of a whole message of `len` bytes from the server, and how many bytes of it count.
-pub fn server_frame_head(opcode: Opcode, len: u64) -> ([u8; MAX_HEAD_LEN], usize) {
+pub fn server_frame_head(opcode: Opcode, len: u64) -> ([u8; MAX_FRAME_HEAD_LEN], usize) {
     const FINAL: u8 = 0x80;
 
     let [b7, b6, b5, b4, b3, b2, b1, b0] = len.to_be_bytes();
