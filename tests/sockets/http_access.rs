@@ -275,6 +275,15 @@ fn without_one_programs_on_this_machine_do_and_no_page_of_another_site() {
 }
 
 #[test]
+fn a_proxy_that_does_not_say_so_is_known_by_its_old_version() {
+    let server = server(Config::default());
+    // nginx, as it is without further settings.
+    let mut client = HttpClient::connect(server.http_addresses()[0]);
+    client.send("GET /api/v1/connections HTTP/1.0\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.answer().status, 403);
+}
+
+#[test]
 fn pages_of_other_sites_get_no_socket_that_is_given_for_where_the_browser_is() {
     const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
