@@ -7,6 +7,7 @@ mod access;
 mod command_line;
 mod handlers;
 mod http;
+mod http_access;
 mod independent_client;
 mod joins;
 mod limits;
