@@ -2,68 +2,57 @@
 //
 // Names and texts come from strangers: they enter the document as text only.
 
-import { play, streams } from './player.js';
+import { play, rtmp, streams } from './player.js';
 
-const main = document.querySelector('main');
-const state = document.getElementById('state');
-const locked = document.getElementById('locked');
-const publish = document.getElementById('publish');
-const cards = new Map(); // by name of the stream
-let rtmp = ''; // rtmp://HOST[:PORT]
+const [main, state, locked, publish] = ['main', 'header p', 'section', '#publish'].map(s => document.querySelector(s));
+const cards = new Map(); // by name
 
 const copy = id => document.getElementById(id).content.firstElementChild.cloneNode(true);
 const pathOf = name => '/' + name.split('/').map(encodeURIComponent).join('/');
 const plural = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
 
-/** Changes a text only if it is another: a reader's selection stays, and screen readers keep still. */
+/** Changes a text only if it is another: selections stay, and screen readers keep still. */
 function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Fields with a button that copies; `entries` are pairs of label and text. */
-function fill(parent, entries) {
-  const texts = JSON.stringify(entries);
-  if (parent.dataset.texts === texts) return;
-  parent.dataset.texts = texts;
-  parent.textContent = '';
-  for (const [label, text] of entries) {
-    const field = copy('url');
-    const input = field.querySelector('input');
-    const button = field.querySelector('button');
-    field.firstElementChild.textContent = label;
-    input.value = text;
-    button.setAttribute('aria-label', `Copy ${label}`);
-    button.onclick = () => {
-      input.select();
-      // The clipboard's own interface is there with HTTPS only.
-      put(button, document.execCommand('copy') ? 'Copied' : 'Select');
-      setTimeout(() => put(button, 'Copy'), 2000);
-    };
-    parent.append(field);
-  }
+/** Adds a field whose text can be copied. */
+function addField(parent, name, text) {
+  const field = copy('url');
+  const [label, input, button] = field.children;
+  label.textContent = name;
+  input.value = text;
+  button.setAttribute('aria-label', `Copy ${name}`);
+  button.onclick = () => {
+    input.select();
+    // navigator.clipboard is there with HTTPS only.
+    if (document.execCommand('copy')) put(button, 'Copied');
+    setTimeout(() => put(button, 'Copy'), 2000);
+  };
+  parent.append(field);
 }
 
-function urls(parent, name) {
-  const http = location.origin + pathOf(name);
-  const query = location.search;
-  const own = [['RTMP', `${rtmp}/${name}${query}`]];
-  const others = [['HTTP-FLV', '.flv'], ['MP4', '.mp4'], ['HLS', '.m3u8'], ['This page', '']];
-  fill(parent, own.concat(others.map(([label, form]) => [label, http + form + query])));
+function addUrls(parent, name) {
+  const forms = [['HTTP-FLV', '.flv'], ['MP4', '.mp4'], ['HLS', '.m3u8'], ['This page', '']];
+  addField(parent, 'RTMP', `${rtmp}/${name}${location.search}`);
+  for (const [label, form] of forms) addField(parent, label, location.origin + pathOf(name) + form + location.search);
 }
 
-/** A player inside `parent`, which calls `stopped` when its button was pressed, if there is one. */
+/** Opens a player; its button to stop is there if there is something to do then. Returns the first button. */
 function open(parent, name, stopped) {
   const box = copy('player');
   const [video, message, bar] = box.children;
   const [text, help] = message.children;
   const [sound, full, stop] = bar.children;
-  const say = (words, kind) => {
-    message.hidden = !words;
+  let kind;
+  const end = play(video, pathOf(name), name, (words, wanted) => {
     put(text, words);
-    if (kind === 'urls') urls(help, name);
-    else if (kind !== 'key') help.textContent = delete help.dataset.texts && '';
-    else if (!help.firstChild) help.append(copy('key'));
-  };
+    if (wanted === kind) return;
+    kind = wanted;
+    help.textContent = '';
+    if (kind === 'urls') addUrls(help, name);
+    if (kind === 'key') help.append(copy('key'));
+  });
   video.muted = true;
   video.setAttribute('aria-label', name);
   video.onvolumechange = () => put(sound, video.muted ? 'Sound on' : 'Sound off');
@@ -73,108 +62,82 @@ function open(parent, name, stopped) {
     video.muted = muted;
     video.play().catch(() => {});
   };
-  video.onclick = () => (video.paused ? video.play().catch(() => {}) : sound.onclick());
+  video.onclick = () => (video.paused ? video.play() : sound.onclick());
+  full.hidden = !document.fullscreenEnabled && !video.webkitEnterFullscreen;
   full.onclick = () => {
     if (document.fullscreenElement) document.exitFullscreen();
     else if (box.requestFullscreen) box.requestFullscreen();
     else video.webkitEnterFullscreen(); // iPhone
   };
-  full.hidden = !document.fullscreenEnabled && !video.webkitEnterFullscreen;
   stop.hidden = !stopped;
-  parent.append(box);
-  const end = play(video, pathOf(name), name, say);
   stop.onclick = () => {
     end();
     box.remove();
     stopped();
   };
+  parent.append(box);
   return sound;
 }
-
-// ------------------------------------------------------------------------------------- the list
 
 function makeCard(name) {
   const element = copy('card');
   const [screen, title, facts, findings, others] = element.children;
   const button = screen.firstElementChild;
-  const link = title.firstElementChild;
   const card = { element, isPlaying: false };
-  let since = '';
-  let begun = '';
+  let since, begun;
   let pictured = 0;
 
-  link.textContent = name;
-  link.href = pathOf(name) + location.search;
+  title.firstElementChild.textContent = name;
+  title.firstElementChild.href = pathOf(name) + location.search;
+  addUrls(others, name);
   button.setAttribute('aria-label', `Play ${name}`);
   button.onclick = () => {
     card.isPlaying = button.hidden = true;
-    open(screen, name, () => {
+    const first = open(screen, name, () => {
       card.isPlaying = button.hidden = false;
       button.focus();
-    }).focus();
-  };
-
-  /** The newest keyframe, loaded beside the one that is there. */
-  const picture = () => {
-    const still = document.createElement('video');
-    still.muted = true;
-    still.preload = 'auto';
-    still.onloadeddata = () => {
-      button.firstElementChild.textContent = '';
-      button.firstElementChild.append(still);
-    };
-    still.src = `${pathOf(name)}/frame.mp4${location.search}`;
+    });
+    first.focus();
   };
 
   card.update = stream => {
     // By this machine's clock: a server without a battery may have no idea of the time.
-    if (since !== stream.since) {
-      since = stream.since;
-      begun = clock(new Date(Date.now() - stream.uptime_s * 1000));
-    }
+    if (since !== stream.since) begun = clock(new Date(Date.now() - stream.uptime_s * 1000));
+    since = stream.since;
     put(facts, describe(stream, begun));
-    const texts = stream.findings.map(f => f.text);
-    if (findings.dataset.texts !== texts.join()) {
-      findings.dataset.texts = texts.join();
-      findings.textContent = '';
-      for (const text of texts) findings.appendChild(document.createElement('li')).textContent = text;
-    }
-    findings.hidden = !texts.length;
-    urls(others.lastElementChild, name);
-    if (stream.is_live && stream.video && !card.isPlaying && !document.hidden && Date.now() - pictured > 20000) {
-      pictured = Date.now();
-      picture();
-    }
+    put(findings, stream.findings.map(f => f.text).join('\n'));
+    if (!stream.is_live || !stream.video || card.isPlaying || document.hidden || Date.now() - pictured < 20000) return;
+    // The newest keyframe, loaded behind the one that is there.
+    pictured = Date.now();
+    const still = document.createElement('video');
+    still.muted = true;
+    still.onloadeddata = () => {
+      button.textContent = '';
+      button.append(still);
+    };
+    still.src = `${pathOf(name)}/frame.mp4${location.search}`;
   };
   return card;
 }
 
 function clock(date) {
-  const time = { hour: '2-digit', minute: '2-digit' };
   const isToday = date.toDateString() === new Date().toDateString();
-  return isToday ? date.toLocaleTimeString([], time) : date.toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' });
+  return (isToday ? '' : date.toLocaleDateString() + ' ') + date.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
 }
 
 /** "H.264 1280×720 29.97 fps · AAC 48 kHz stereo · 2.5 Mbit/s · 3 viewers · since 08:00" */
-function describe({ is_live, video, audio, kbit_s_in, viewers }, begun) {
-  const facts = [];
-  if (!is_live) facts.push('waiting for its publisher');
-  if (video) {
-    const { codec, width, height, frame_rate } = video;
-    facts.push(codec + (width ? ` ${width}×${height}` : '') + (frame_rate ? ` ${+(+frame_rate).toFixed(2)} fps` : ''));
-  }
-  if (audio) {
-    const channels = ['', 'mono', 'stereo'][audio.channels] || plural(audio.channels, 'channel');
-    facts.push(`${audio.codec} ${audio.sample_rate / 1000} kHz ${channels}`);
-  }
-  if (kbit_s_in) facts.push(kbit_s_in < 1000 ? `${kbit_s_in} kbit/s` : `${(kbit_s_in / 1000).toFixed(1)} Mbit/s`);
-  return facts.concat(plural(viewers, 'viewer'), `since ${begun}`).join(' · ');
+function describe({ is_live, video: v, audio: a, kbit_s_in: rate, viewers }, begun) {
+  const facts = is_live ? [] : ['waiting for its publisher'];
+  if (v) facts.push(v.codec + (v.width ? ` ${v.width}×${v.height}` : '') + (v.frame_rate ? ` ${v.frame_rate} fps` : ''));
+  if (a) facts.push(`${a.codec} ${a.sample_rate / 1000} kHz ${['', 'mono', 'stereo'][a.channels] || plural(a.channels, 'channel')}`);
+  if (rate) facts.push(rate < 1000 ? `${rate} kbit/s` : `${(rate / 1000).toFixed(1)} Mbit/s`);
+  return [...facts, plural(viewers, 'viewer'), `since ${begun}`].join(' · ');
 }
 
-function show(list) {
-  const live = list.streams.filter(s => s.is_live).length;
+function show({ streams, locked: isLocked }) {
+  const live = streams.filter(s => s.is_live).length;
   put(state, live ? `${plural(live, 'stream')} live` : 'Nothing is live.');
-  for (const stream of list.streams) {
+  for (const stream of streams) {
     if (!cards.has(stream.name)) {
       cards.set(stream.name, makeCard(stream.name));
       main.append(cards.get(stream.name).element);
@@ -182,56 +145,44 @@ function show(list) {
     cards.get(stream.name).update(stream);
   }
   for (const [name, card] of cards) {
-    // One that is being watched stays, and waits for its publisher.
-    if (card.isPlaying || list.streams.some(s => s.name === name)) continue;
+    // One that is being watched stays, and waits.
+    if (card.isPlaying || streams.some(s => s.name === name)) continue;
     card.element.remove();
     cards.delete(name);
   }
-
-  if (list.locked && !locked.firstChild) {
-    const words = /[?&]key=/.test(location.search) ? 'There are streams that want another key.' : 'There are streams that want a key.';
-    locked.append(words, copy('key'));
+  locked.hidden = !isLocked;
+  if (publish.hidden) {
+    publish.hidden = false;
+    publish.open = !live;
+    addField(publish, 'RTMP URL', `${rtmp}/live/cam`);
+    addField(publish, 'OBS: Server', `${rtmp}/live`);
+    addField(publish, 'Stream Key', 'cam');
+    addField(publish, 'ffmpeg', `ffmpeg -re -i INPUT -c copy -f flv ${rtmp}/live/cam`);
   }
-  locked.hidden = !list.locked;
-
-  const isEmpty = !list.streams.length;
-  if (publish.hidden || publish.dataset.empty !== `${isEmpty}`) publish.open = isEmpty;
-  publish.dataset.empty = isEmpty;
-  publish.hidden = false;
-  fill(publish.children[1], [
-    ['RTMP URL', `${rtmp}/live/cam`],
-    ['OBS: Server', `${rtmp}/live`],
-    ['Stream Key', 'cam'],
-    ['ffmpeg', `ffmpeg -re -i INPUT -c copy -f flv ${rtmp}/live/cam`],
-  ]);
 }
 
 let timer;
 async function poll() {
   const list = await streams();
-  if (list) {
-    const { rtmp_port } = list.server;
-    rtmp = `rtmp://${location.hostname}${rtmp_port === 1935 ? '' : ':' + rtmp_port}`;
-    if (!alone) show(list);
-  } else {
-    put(state, 'The server does not answer. Trying again …');
-  }
+  if (list) show(list);
+  else put(state, 'The server does not answer. Trying again …');
   clearTimeout(timer);
-  timer = setTimeout(poll, document.hidden || alone ? 20000 : 2000);
+  timer = setTimeout(poll, document.hidden ? 20000 : 2000);
 }
 
-const alone = location.pathname.replace(/^\/+|\/+$/g, '');
-if (alone) {
-  let name = alone;
+const path = location.pathname.replace(/^\/+|\/+$/g, '');
+if (path) {
+  let name = path;
   try {
-    name = alone.split('/').map(decodeURIComponent).join('/');
+    name = decodeURIComponent(path);
   } catch (_) {
-    // Not encoded; then it is what it looks like.
+    // Not encoded: it is what it looks like.
   }
   document.title = name;
   document.body.className = 'alone';
   open(main, name);
 } else {
+  locked.append(copy('key'));
   document.addEventListener('visibilitychange', poll);
+  poll();
 }
-poll();
