@@ -20,6 +20,7 @@
 pub mod arena;
 pub mod capabilities;
 mod classify;
+pub mod doctor;
 pub mod framing;
 pub mod join;
 pub mod log;
@@ -28,9 +29,11 @@ pub mod payload;
 pub mod preamble;
 pub mod sink;
 mod stage;
+pub mod stats;
 pub mod stream;
 pub mod subscriber;
 pub mod table;
+pub mod tracks;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -14,13 +14,16 @@ use std::sync::Arc;
 
 use super::Millis;
 use super::capabilities::Capabilities;
-use super::framing::Framing;
+use super::framing::{Framing, Message};
 use super::join::{Burst, Join};
-use super::log::{Entry, Kind, Log, Role};
+use super::log::{Entry, Kind, Log, Role, Sample};
 use super::outgoing::Outgoing;
 use super::preamble::Preamble;
 use super::sink::{Sink, Slices, try_send};
 use super::stage::Stage;
+use super::stats::{ViewerReport, protocol_of};
+use super::tracks::Tracks;
+use crate::rtmp::server_session::Over;
 
 /// Messages offered in one send, at most.
 const MAX_FRAMES: usize = 64;
@@ -53,6 +56,8 @@ pub enum End {
     Finished,
     /// Nothing that is published is of a codec that it announced; it has been told.
     NothingToTake,
+    /// The stream has other tracks than the file that it is getting.
+    OtherTracks,
     /// The socket failed.
     Io(ErrorKind),
 }
@@ -64,8 +69,9 @@ impl fmt::Display for End {
             End::ControlOverflow => f.write_str("it sends commands without reading the replies"),
             End::Finished => f.write_str("the stream ended"),
             End::NothingToTake => {
-                f.write_str("the stream has none of the codecs that the player announced")
+                f.write_str("the stream has none of the codecs that the player takes")
             }
+            End::OtherTracks => f.write_str("the stream's tracks or codecs have changed"),
             End::Io(kind) => write!(f, "{kind}"),
         }
     }
@@ -99,6 +105,10 @@ pub struct View<'a> {
     pub log: &'a Log,
     /// What joiners need first.
     pub preamble: &'a Arc<Preamble>,
+    /// What files of the stream announce.
+    pub tracks: &'a Arc<Tracks>,
+    /// Whether that is all, so that a file can be begun.
+    pub are_tracks_known: bool,
     /// The time.
     pub now: Millis,
     /// Lag at which a subscriber is moved to a newer keyframe.
@@ -119,8 +129,17 @@ pub struct Receiver {
 /// See the module's documentation.
 pub struct Subscriber {
     id: u64,
+    /// The number of its connection, for reports.
+    connection: u64,
+    since: Millis,
     sink: Arc<dyn Sink>,
     receiver: Receiver,
+    /// The beginning of an HTTP response's head, until it is out.
+    opening: Option<Vec<u8>>,
+    /// What a file begins with isn't out yet.
+    is_lead_due: bool,
+    /// What the file has announced.
+    tracks: Option<Arc<Tracks>>,
     cursor: Cursor,
     /// To be sent, or being sent, before the message at the cursor.
     preamble: Option<PreambleCursor>,
@@ -157,7 +176,10 @@ enum Cursor {
 }
 
 struct PreambleCursor {
+    /// Of a file: what comes first of all.
+    lead: Vec<u8>,
     preamble: Arc<Preamble>,
+    /// Of the header that comes next; behind the last one if they aren't wanted.
     index: usize,
     sent: u64,
     timestamp: u32,
@@ -197,8 +219,13 @@ impl Subscriber {
     pub fn new(id: u64, sink: Arc<dyn Sink>, receiver: Receiver, control: Vec<u8>) -> Subscriber {
         Subscriber {
             id,
+            connection: 0,
+            since: 0,
             sink,
             receiver,
+            opening: None,
+            is_lead_due: !receiver.framing.is_shared(),
+            tracks: None,
             cursor: Cursor::Waiting { from: 0 },
             preamble: None,
             preamble_version: None,
@@ -217,6 +244,25 @@ impl Subscriber {
             last_skip: None,
             delivered: Delivered::default(),
         }
+    }
+
+    /// The same, known in reports as that of a connection.
+    pub fn of_connection(self, connection: u64) -> Subscriber {
+        Subscriber { connection, ..self }
+    }
+
+    /// The response to an HTTP request. Its head will be this, which ends with the name of the
+    /// content type's field, and the content type, once that is known.
+    pub fn with_opening(self, opening: Vec<u8>) -> Subscriber {
+        Subscriber {
+            opening: Some(opening),
+            ..self
+        }
+    }
+
+    /// Whether an HTTP response has begun: what it will be isn't open any more.
+    pub fn has_begun(&self) -> bool {
+        self.tracks.is_some() || self.is_ending
     }
 
     /// Identifies it within the server.
@@ -239,6 +285,21 @@ impl Subscriber {
         self.delivered
     }
 
+    /// Who it is and how it fares.
+    pub(super) fn report(&self, log: &Log, now: Millis) -> ViewerReport {
+        let oldest = match self.cursor {
+            Cursor::At { number, .. } if !self.is_paused => log.entry(number.max(log.start())),
+            _ => None,
+        };
+        ViewerReport {
+            connection: self.connection,
+            protocol: protocol_of(self.receiver.framing),
+            since: self.since,
+            delivered: self.delivered,
+            lag: oldest.map_or(0, |entry| now.saturating_sub(entry.meta.arrived)),
+        }
+    }
+
     /// The oldest message that it wants still; `u64::MAX` when any new one will do.
     pub(super) fn needs_from(&self) -> u64 {
         match self.cursor {
@@ -248,7 +309,8 @@ impl Subscriber {
     }
 
     /// Called once, when the subscriber is attached: what comes from now on is live to it.
-    pub(super) fn attach(&mut self, log: &Log) {
+    pub(super) fn attach(&mut self, log: &Log, now: Millis) {
+        self.since = now;
         self.live_from = log.end();
         if self.receiver.join == Join::Next {
             self.cursor = Cursor::Waiting { from: log.end() };
@@ -368,6 +430,9 @@ impl Subscriber {
                     self.join(number, view);
                 }
             }
+            Cursor::At { number, .. } if self.must_announce(number, view) => {
+                self.announce(number, view);
+            }
             Cursor::At { number, .. } => {
                 let is_evicted = number < view.log.start();
                 if !is_evicted && !self.is_lagging(number, view) {
@@ -407,19 +472,89 @@ impl Subscriber {
 
     /// Sets the cursor on a join point, after the preamble if the receiver's is out of date.
     fn start_at(&mut self, number: u64, view: &View<'_>) {
+        if !self.receiver.framing.is_shared() {
+            self.announce(number, view);
+            return;
+        }
         self.cursor = Cursor::At { number, sent: 0 };
         self.preamble = None;
         if self.preamble_version != Some(view.preamble.version()) {
-            let timestamp = view
-                .log
-                .entry(number)
-                .map_or(0, |entry| self.timestamp(number, entry));
-            self.preamble = Some(PreambleCursor {
-                preamble: Arc::clone(view.preamble),
-                index: 0,
-                sent: 0,
-                timestamp,
-            });
+            self.send_headers(number, Vec::new(), view);
+        }
+    }
+
+    /// Headers are to be sent before the message with this number, after `lead`.
+    fn send_headers(&mut self, number: u64, lead: Vec<u8>, view: &View<'_>) {
+        let entry = view.log.entry(number);
+        let is_wanted = !matches!(self.receiver.framing, Framing::Mp4 { .. });
+        self.preamble = Some(PreambleCursor {
+            lead,
+            preamble: Arc::clone(view.preamble),
+            index: if is_wanted { 0 } else { usize::MAX },
+            sent: 0,
+            timestamp: entry.map_or(0, |entry| self.timestamp(number, entry)),
+        });
+    }
+
+    /// Whether a file must announce other tracks before this message.
+    fn must_announce(&self, number: u64, view: &View<'_>) -> bool {
+        let (Framing::Mp4 { .. }, Some(own)) = (self.receiver.framing, &self.tracks) else {
+            return false;
+        };
+        let tracks = view.tracks;
+        // A message of theirs, or a newer one.
+        let is_theirs =
+            |entry: &Entry| entry.meta.preamble_version.wrapping_sub(tracks.since) as i32 >= 0;
+        !Arc::ptr_eq(own, tracks) && view.log.entry(number).is_some_and(is_theirs)
+    }
+
+    /// Sets the cursor of a file, after what it announces if that is new.
+    fn announce(&mut self, number: u64, view: &View<'_>) {
+        let tracks = view.tracks;
+        let can_begin = view.are_tracks_known || self.tracks.is_some();
+        let Some(entry) = view.log.entry(number).filter(|_| can_begin) else {
+            self.cursor = Cursor::Waiting { from: number };
+            return;
+        };
+        self.cursor = Cursor::At { number, sent: 0 };
+        self.preamble = None;
+        let has = match self.receiver.framing {
+            Framing::Mp4 { .. } => tracks.in_file(),
+            _ => tracks.has(self.receiver.capabilities),
+        };
+        let mut framing = self.receiver.framing;
+        match &self.tracks {
+            Some(own) if own.presentation == tracks.presentation => {}
+            Some(own) => {
+                let is_file_over = matches!(framing, Framing::Mp4 { .. })
+                    && !own.presentation.is_continued_by(&tracks.presentation);
+                if is_file_over {
+                    self.end_as(End::OtherTracks, framing.last_words(Over::Unpublished));
+                    return;
+                }
+                self.is_lead_due |= matches!(framing, Framing::Mp4 { .. });
+            }
+            None if !has.audio && !has.video => {
+                self.end_as(End::NothingToTake, framing.nothing_to_take(false));
+                return;
+            }
+            None => {
+                let restamped = self.burst.and_then(|burst| burst.timestamp(number, entry));
+                let timestamp = restamped.unwrap_or(entry.meta.timestamp);
+                let later = timestamp.wrapping_sub(entry.meta.timestamp) as i32;
+                let time = tracks.time(entry).saturating_add_signed(later.into());
+                framing.set_base(timestamp, time, tracks.audio_rate());
+                self.receiver.framing = framing;
+            }
+        }
+        let lead = if self.is_lead_due {
+            framing.lead(tracks, has, self.opening.as_deref())
+        } else {
+            Vec::new()
+        };
+        self.tracks = Some(Arc::clone(tracks));
+        if self.is_lead_due || self.preamble_version != Some(view.preamble.version()) {
+            self.send_headers(number, lead, view);
         }
     }
 
@@ -461,7 +596,11 @@ impl Subscriber {
     }
 
     fn wants(&self, number: u64, entry: &Entry) -> bool {
-        if !self.receiver.capabilities.take(entry.meta.needs) {
+        if matches!(self.receiver.framing, Framing::Mp4 { .. }) {
+            if entry.meta.sample.duration == 0 {
+                return false;
+            }
+        } else if !self.receiver.capabilities.take(entry.meta.needs) {
             return false;
         }
         match entry.meta.role {
@@ -494,15 +633,13 @@ impl Subscriber {
     }
 
     fn outgoing(&self, number: u64, entry: &Entry, log: &Log) -> Outgoing {
-        let timestamp = self.timestamp(number, entry);
-        let receiver = &self.receiver;
-        Outgoing::new(
-            receiver.framing,
-            receiver.capabilities,
-            entry,
-            timestamp,
-            log,
-        )
+        let restamped = self.burst.and_then(|burst| burst.timestamp(number, entry));
+        let Receiver {
+            framing,
+            capabilities,
+            ..
+        } = self.receiver;
+        Outgoing::new(framing, capabilities, number, entry, restamped, log)
     }
 
     /// The timestamp under which this subscriber gets a message.
@@ -526,7 +663,11 @@ impl Subscriber {
     }
 
     fn send_preamble(&mut self, view: &View<'_>) -> io::Result<Step> {
+        if self.preamble.as_ref().is_some_and(|p| !p.lead.is_empty()) {
+            return self.send_lead(view);
+        }
         let Some(PreambleCursor {
+            lead: _,
             preamble,
             index,
             sent,
@@ -546,9 +687,14 @@ impl Subscriber {
             *index += 1;
             return Ok(Step::Sent);
         }
-        let frame = receiver
-            .framing
-            .frame(slot.kind(), *timestamp, payload.len() as u32);
+        let frame = receiver.framing.frame(&Message {
+            number: 0,
+            kind: slot.kind(),
+            timestamp: *timestamp,
+            len: payload.len() as u32,
+            is_sync: false,
+            sample: Sample::default(),
+        });
         let mut slices = Slices::<MAX_HEADER_SLICES>::new();
         slices.push_frame(&frame, *sent, |range| {
             std::iter::once(&payload[range.start as usize..range.end as usize])
@@ -559,6 +705,29 @@ impl Subscriber {
         if is_complete {
             *index += 1;
             *sent = 0;
+        }
+        self.count(taken, view);
+        Ok(if is_complete {
+            Step::Sent
+        } else {
+            Step::Blocked
+        })
+    }
+
+    fn send_lead(&mut self, view: &View<'_>) -> io::Result<Step> {
+        let Some(PreambleCursor { lead, sent, .. }) = &mut self.preamble else {
+            return Ok(Step::Idle);
+        };
+        let left = lead.get(*sent as usize..).unwrap_or_default();
+        let offered = left.len();
+        let taken = try_send(&*self.sink, &[IoSlice::new(left)])?;
+        *sent += taken as u64;
+        let is_complete = taken == offered;
+        if is_complete {
+            *lead = Vec::new();
+            *sent = 0;
+            self.opening = None;
+            self.is_lead_due = false;
         }
         self.count(taken, view);
         Ok(if is_complete {
@@ -609,6 +778,9 @@ impl Subscriber {
         let mut next = first;
         while let Some(entry) = view.log.entry(next).filter(|_| scratch.len() < MAX_FRAMES) {
             let is_begun = next == first && sent > 0;
+            if next > first && self.must_announce(next, view) {
+                break;
+            }
             if is_begun || self.wants(next, entry) {
                 scratch.push((next, self.outgoing(next, entry, view.log)));
             } else if next > first && self.video == Video::FromKeyframe && entry.meta.is_join_point
@@ -663,9 +835,16 @@ impl Subscriber {
         *untaken += messages;
         let is_too_much = *untaken >= MAX_UNTAKEN;
         if is_too_much && self.audio && self.video == Video::On && !self.is_ending {
-            self.ends_as = End::NothingToTake;
-            self.queue_end(&self.receiver.framing.nothing_to_take());
+            self.end_as(
+                End::NothingToTake,
+                self.receiver.framing.nothing_to_take(self.tracks.is_some()),
+            );
         }
+    }
+
+    fn end_as(&mut self, end: End, last_words: Vec<u8>) {
+        self.ends_as = end;
+        self.queue_end(&last_words);
     }
 
     /// Moves the cursor over `taken` bytes of the messages in `scratch`, and to `next` when that

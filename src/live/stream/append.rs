@@ -8,12 +8,15 @@
 
 use std::sync::Arc;
 
-use super::{Appended, State};
+use super::samples::Found;
+use super::{Appended, ClockRepair, State};
 use crate::live::Millis;
 use crate::live::capabilities::Capabilities;
 use crate::live::classify::{Class, classify};
-use crate::live::log::{Kind, Meta, Role};
+use crate::live::doctor::{Finding, Memory};
+use crate::live::log::{Kind, Meta, Role, Sample};
 use crate::live::preamble::Slot;
+use crate::media::describe::picture_of;
 use crate::media::tag::tracks::{Many, TrackMessage};
 use crate::rtmp::amf0::Value;
 use crate::rtmp::metadata;
@@ -33,7 +36,8 @@ pub(super) struct Publish {
     /// [`metadata::MAX_LEN`] bytes.
     metadata: Option<Vec<u8>>,
     began: Option<Millis>,
-    is_settled: bool,
+    pub(super) is_settled: bool,
+    pub(super) found: Found,
 }
 
 impl State {
@@ -47,6 +51,7 @@ impl State {
         let Some(medium) = kind.medium() else {
             return Appended::Ignored;
         };
+        self.stats.note_message(medium, payload.clone(), now);
         let first = payload.clone().next().unwrap_or_default();
         let Some(mut many) = Many::read(medium, first) else {
             return match TrackMessage::read(medium, first) {
@@ -87,6 +92,12 @@ impl State {
             Kind::Data => {}
         }
         let needs = Capabilities::needed_by(message);
+        match class {
+            Class::Header(slot) if slot.is_description() => {}
+            _ if !is_first_track => {}
+            Class::Header(_) => self.note_track(kind, needs, true),
+            _ => self.note_track(kind, needs, false),
+        }
         if let Class::Header(slot) = class {
             let bytes = message.payload(payload).collect::<Vec<_>>().concat();
             return self.append_header(slot, needs, timestamp, &bytes, now);
@@ -96,12 +107,18 @@ impl State {
         if kind == Kind::Video && !self.publish.has_keyframe {
             return Appended::Ignored;
         }
+        let timestamp = match class {
+            Class::Other => self.clock.place_beside(kind, timestamp),
+            _ => self.clock.place(kind, timestamp, now),
+        };
+        let sample = if is_first_track && class != Class::Other {
+            self.sample(message, timestamp, message.payload(payload.clone()))
+        } else {
+            Sample::default()
+        };
         let meta = Meta {
             kind,
-            timestamp: match class {
-                Class::Other => self.clock.place_beside(kind, timestamp),
-                _ => self.clock.place(kind, timestamp, now),
-            },
+            timestamp,
             arrived: now,
             is_join_point: is_keyframe
                 || (kind == Kind::Audio && is_first_track && !self.publish.has_video),
@@ -113,7 +130,14 @@ impl State {
             preamble_version: self.preamble.version(),
             needs,
             mod_ex_len: message.mod_ex_len,
+            sample,
         };
+        if class != Class::Other {
+            self.stats.note_frame(kind, meta.timestamp, now);
+            if kind == Kind::Video && is_first_track {
+                self.stats.note_picture(is_keyframe, meta.timestamp, now);
+            }
+        }
         self.is_urgent |= is_keyframe;
         let appended = self.append(meta, message.payload(payload));
         if !self.publish.is_settled
@@ -145,6 +169,9 @@ impl State {
         if slot == Slot::Video(0) {
             self.log.clear_join_point();
         }
+        if matches!(slot, Slot::Video(0) | Slot::Audio(0)) {
+            self.update_tracks();
+        }
         let timestamp = self.clock.place_beside(slot.kind(), timestamp);
         self.append_preamble_change(slot.kind(), needs, timestamp, bytes, now)
     }
@@ -166,6 +193,7 @@ impl State {
             preamble_version: self.preamble.version(),
             needs,
             mod_ex_len: 0,
+            sample: Sample::default(),
         };
         self.append(meta, std::iter::once(bytes))
     }
@@ -175,13 +203,41 @@ impl State {
         meta: Meta,
         parts: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Appended {
-        if self.log.append(meta, parts).is_err() {
+        let was_joinable = self.log.join_point().is_some();
+        if self.log.append(meta, parts.clone()).is_err() {
+            let len: usize = parts.map(<[u8]>::len).sum();
+            self.stats.note_dropped(len as u64, self.log.capacity());
             // What follows can't be decoded without what was lost.
             self.publish.has_keyframe &= meta.kind != Kind::Video || meta.needs.has_multitrack();
             return Appended::OutOfBlocks;
         }
+        self.note_eviction(was_joinable);
         self.batch_since.get_or_insert(meta.arrived);
         Appended::Stored
+    }
+
+    /// Tells the doctor if something had to go for want of memory that joiners would have needed.
+    pub(super) fn note_eviction(&mut self, was_joinable: bool) {
+        if was_joinable && self.log.join_point().is_none() {
+            let may_hold = self.log.capacity();
+            self.stats.doctor.note_memory(Memory::Gop { may_hold });
+        }
+    }
+
+    /// Lets the doctor look at what has been seen, and returns what is to be told.
+    pub(super) fn examine(&mut self, repair: Option<ClockRepair>, now: Millis) -> Vec<Finding> {
+        let doctor = &mut self.stats.doctor;
+        if let Some(repair) = repair {
+            doctor.note_repair(repair);
+        }
+        if doctor.is_examination_due(now) {
+            let metadata = self.publish.metadata.as_deref().and_then(metadata::parse);
+            let header = self.preamble.header(Slot::Video(0));
+            let picture = header.and_then(picture_of);
+            let size = picture.map(|picture| (picture.width, picture.height));
+            doctor.examine(&metadata.flatten().unwrap_or_default(), size);
+        }
+        doctor.take_news()
     }
 
     /// Enough has been seen to know which tracks there are: what an earlier publisher left, and
@@ -195,9 +251,11 @@ impl State {
         }
         self.publish.slots = slots;
         self.update_metadata(now);
+        self.update_tracks();
     }
 
     pub(super) fn set_metadata(&mut self, values: Option<&[(String, Value)]>, now: Millis) {
+        self.note_announced(values);
         self.publish.metadata = values.map(|values| metadata::for_players(values, None, None));
         self.update_metadata(now);
     }
