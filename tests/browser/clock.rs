@@ -33,12 +33,16 @@ fn picture() -> String {
     let mut graph = "testsrc=size=640x360:rate=30,drawbox=w=640:h=32:color=black:t=fill".to_owned();
     for bit in 0..BITS {
         let x = bit * BOX;
-        // Each bit of a Gray code is the exclusive or of two of the number itself.
-        let bit_of = |bit: u32| format!("floor(time(0)*1000/{})", u64::from(UNIT) << bit);
-        let (this, next) = (bit_of(bit), bit_of(bit + 1));
+        // Each bit of a Gray code is the exclusive or of two of the number itself; above the
+        // highest there is none.
+        let value = |bit: u32| format!("floor(time(0)*1000/{})", u64::from(UNIT) << bit);
+        let mut bits = value(bit);
+        if bit + 1 < BITS {
+            bits = format!("{bits}+{}", value(bit + 1));
+        }
         let _ = write!(
             graph,
-            ",drawbox=x={x}:w={BOX}:h={BOX}:color=white:t=fill:enable='mod({this}+{next},2)'"
+            ",drawbox=x={x}:w={BOX}:h={BOX}:color=white:t=fill:enable='mod({bits},2)'"
         );
     }
     graph
