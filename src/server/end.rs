@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::handler::Refusal;
 use crate::http::Rejected;
+use crate::http::websocket::Violation;
 use crate::live::subscriber;
 use crate::rtmp::Error;
 
@@ -44,6 +45,12 @@ pub(super) enum End {
     Idle,
     /// A response was taken too slowly.
     Slow,
+    /// The stream that was asked for isn't live.
+    NotLive,
+    /// A viewer sent more than anybody wants to read.
+    Talkative,
+    /// A viewer broke the protocol of its WebSocket.
+    WebSocket(Violation),
     /// Others wanted its place, which it made no use of.
     Displaced,
     /// What it plays has ended, or can't be sent to it.
@@ -109,6 +116,9 @@ impl fmt::Display for End {
             End::Answered => f.write_str("the last response has been sent"),
             End::Idle => f.write_str("nothing more was asked"),
             End::Slow => f.write_str("it took a response too slowly"),
+            End::NotLive => f.write_str("the stream isn't live"),
+            End::Talkative => f.write_str("it sent data, where it was to watch"),
+            End::WebSocket(violation) => write!(f, "WebSocket: {}", violation.why),
             End::Displaced => f.write_str(
                 "closed for a newer connection: half of --max-connections neither publish nor play",
             ),

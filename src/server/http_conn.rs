@@ -176,6 +176,7 @@ impl Connection {
         let level = match end {
             End::Rejected(_) | End::Slow => log::Level::Info,
             End::Panicked => log::Level::Error,
+            End::Player(_) => end.level(true),
             _ => log::Level::Debug,
         };
         log::log!(level, "{} disconnected: {end}", self.client);
