@@ -13,7 +13,7 @@ use brooklet::live::subscriber::{End, Receiver, Subscriber};
 use crate::fixture::{AAC_HEADER, Fixture, TestSink};
 
 /// H.264, 320x240 and 640x480.
-const SMALL: &[u8] =
+pub(crate) const SMALL: &[u8] =
     b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
     \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 const LARGE: &[u8] =
