@@ -16,5 +16,6 @@ mod publishers;
 mod resources;
 mod shutdown;
 mod slow_players;
+mod status;
 
 use common::client;
