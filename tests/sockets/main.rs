@@ -19,5 +19,6 @@ mod resources;
 mod shutdown;
 mod slow_players;
 mod viewer;
+mod status;
 
 use common::client;
