@@ -26,6 +26,7 @@ pub mod log;
 mod outgoing;
 pub mod payload;
 pub mod preamble;
+pub mod segments;
 pub mod sink;
 mod stage;
 pub mod stream;
