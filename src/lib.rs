@@ -40,6 +40,7 @@
 pub mod cli;
 pub mod config;
 pub mod greeting;
+pub mod http;
 pub mod live;
 pub mod media;
 pub mod rtmp;

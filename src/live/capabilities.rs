@@ -1,14 +1,16 @@
 //! What a receiver can take, and what a message asks of its receiver: Enhanced RTMP's codecs,
 //! tracks beside the first, ModEx (E2, "Enhancing NetConnection connect Command").
 //!
-//! Legacy messages ask for nothing. A receiver that told nothing of itself gets what a player of
-//! one track can take or skip: the first track, whatever its codec, without ModEx.
+//! Legacy messages of the usual codecs ask for nothing. A receiver that told nothing of itself gets
+//! what a player of one track can take or skip: the first track, whatever its codec, without ModEx.
+//! Players in browsers give up at the first message that they don't know, so they get a selection.
 
 use std::ops::{BitAnd, BitOr};
 
 use super::log::Kind;
-use crate::media::codec::FourCc;
-use crate::media::tag::tracks::TrackMessage;
+use crate::media::codec::{AudioCodec, FourCc, VideoCodec};
+use crate::media::tag::Kind as TagKind;
+use crate::media::tag::tracks::{Codec, TrackMessage};
 
 /// A bit for each codec that has a FourCC, from bit 0 on; first those of video.
 const CODECS: [&FourCc; 12] = [
@@ -16,9 +18,16 @@ const CODECS: [&FourCc; 12] = [
     b"Opus", b"fLaC", b"ac-3", b"ec-3", b".mp3", b"mp4a", // audio
 ];
 const VIDEO_CODECS: usize = 6;
-const ALL_CODECS: u16 = (1 << CODECS.len()) - 1;
-const MULTITRACK: u16 = 1 << 12;
-const MOD_EX: u16 = 1 << 13;
+const ALL_CODECS: u32 = (1 << CODECS.len()) - 1;
+const MULTITRACK: u32 = 1 << 12;
+const MOD_EX: u32 = 1 << 13;
+/// Legacy messages of codecs other than H.264, HEVC, AAC, MP3 and PCM.
+const OLD_CODECS: u32 = 1 << 14;
+/// Enhanced messages that describe: colours, layout of channels.
+const DESCRIPTIONS: u32 = 1 << 15;
+
+/// What mpegts.js takes of Enhanced RTMP; it is given legacy messages of H.264 and AAC.
+const BROWSER_CODECS: [&FourCc; 4] = [b"hvc1", b"av01", b"Opus", b"fLaC"];
 
 /// Bits of `capsEx`.
 mod caps_ex {
@@ -33,7 +42,7 @@ const CAN_FORWARD: u32 = 4;
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capabilities(u16);
+pub struct Capabilities(u32);
 
 impl Default for Capabilities {
     fn default() -> Capabilities {
@@ -47,12 +56,18 @@ impl Capabilities {
 
     /// Of a receiver that told nothing of itself.
     pub fn unknown() -> Capabilities {
-        Capabilities(ALL_CODECS)
+        Capabilities(ALL_CODECS | OLD_CODECS | DESCRIPTIONS)
+    }
+
+    /// Of a player in a browser, which plays FLV by mpegts.js or the like.
+    pub fn browser() -> Capabilities {
+        let bits = BROWSER_CODECS.iter().filter_map(|codec| bit_of(codec));
+        Capabilities(bits.fold(0, |all, bit| all | bit))
     }
 
     /// Of a receiver that wants the stream as it is, such as a recording.
     pub fn everything() -> Capabilities {
-        Capabilities(ALL_CODECS | MULTITRACK | MOD_EX)
+        Capabilities(MULTITRACK | MOD_EX) | Capabilities::unknown()
     }
 
     /// Of a client that put some of this into its `connect`: `fourCcList`, `videoFourCcInfoMap`
@@ -66,7 +81,7 @@ impl Capabilities {
         audio: &[(&str, u32)],
         caps_ex: u32,
     ) -> Capabilities {
-        let mut bits = 0;
+        let mut bits = OLD_CODECS | DESCRIPTIONS;
         for (index, four_cc) in CODECS.iter().enumerate() {
             let map = if index < VIDEO_CODECS { video } else { audio };
             let in_map = |name: &[u8]| map.iter().find(|(key, _)| key.as_bytes() == name);
@@ -77,7 +92,7 @@ impl Capabilities {
                     .iter()
                     .any(|name| *name == "*" || name.as_bytes() == &four_cc[..]),
             };
-            bits |= u16::from(is_taken) << index;
+            bits |= u32::from(is_taken) << index;
         }
         if caps_ex & caps_ex::MULTITRACK != 0 {
             bits |= MULTITRACK;
@@ -95,10 +110,17 @@ impl Capabilities {
 
     /// What a message asks of its receiver.
     pub(super) fn needed_by(message: &TrackMessage) -> Capabilities {
-        let codec = message
-            .four_cc
-            .and_then(|four_cc| CODECS.iter().position(|codec| **codec == four_cc));
-        let mut bits = codec.map_or(0, |index| 1 << index);
+        let mut bits = match &message.four_cc {
+            Some(four_cc) => bit_of(four_cc).unwrap_or(0),
+            None if is_usual(message.codec) => 0,
+            None => OLD_CODECS,
+        };
+        if matches!(
+            message.kind,
+            TagKind::Metadata | TagKind::MultichannelConfig
+        ) {
+            bits |= DESCRIPTIONS;
+        }
         if message.track_id != 0 {
             bits |= MULTITRACK;
         }
@@ -123,6 +145,11 @@ impl Capabilities {
         needs.0 & !self.0 & !MOD_EX == 0
     }
 
+    /// Of all messages of a track, if these are of one of them.
+    pub(super) fn of_codec(self) -> Capabilities {
+        Capabilities(self.0 & !MOD_EX)
+    }
+
     /// Reads ModEx.
     pub(super) fn has_mod_ex(self) -> bool {
         self.0 & MOD_EX != 0
@@ -131,6 +158,23 @@ impl Capabilities {
     /// Takes other tracks than the first; or, of a message: is of another track.
     pub(super) fn has_multitrack(self) -> bool {
         self.0 & MULTITRACK != 0
+    }
+}
+
+fn bit_of(four_cc: &FourCc) -> Option<u32> {
+    let index = CODECS.iter().position(|codec| *codec == four_cc)?;
+    Some(1 << index)
+}
+
+/// Whether every player takes the legacy form of this codec.
+fn is_usual(codec: Option<Codec>) -> bool {
+    match codec {
+        Some(Codec::Video(codec)) => matches!(codec, VideoCodec::H264 | VideoCodec::Hevc),
+        Some(Codec::Audio(codec)) => matches!(
+            codec,
+            AudioCodec::Aac | AudioCodec::Mp3 | AudioCodec::PcmLittleEndian
+        ),
+        None => true,
     }
 }
 
@@ -153,6 +197,7 @@ impl BitOr for Capabilities {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::tag::Medium;
 
     fn codecs(capabilities: Capabilities) -> Vec<&'static str> {
         let is_set = |index: &usize| capabilities.0 & 1 << index != 0;
@@ -236,6 +281,61 @@ mod tests {
         for (name, list, video, audio, expected) in rows {
             let capabilities = Capabilities::announced(list, video, audio, 0);
             assert_eq!(codecs(capabilities), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_browser_gets_what_its_player_knows() {
+        for (name, medium, payload, is_taken) in [
+            (
+                "H.264",
+                Medium::Video,
+                &b"\x17\x01\0\0\0\0\0\0\x01\x65"[..],
+                true,
+            ),
+            (
+                "Enhanced H.264",
+                Medium::Video,
+                b"\x93avc1\0\0\0\x01\x65",
+                true,
+            ),
+            ("HEVC", Medium::Video, b"\x93hvc1\0\0\0\x02\x26\x01", true),
+            (
+                "legacy HEVC",
+                Medium::Video,
+                b"\x1C\x01\0\0\0\0\0\0\x02\x26\x01",
+                true,
+            ),
+            ("AV1", Medium::Video, b"\x91av01\x32\0", true),
+            ("VP9", Medium::Video, b"\x91vp09\x32\0", false),
+            ("Sorenson", Medium::Video, b"\x12\0\0\x84", false),
+            (
+                "colours",
+                Medium::Video,
+                b"\xD4hvc1\x02\0\x09colorInfo",
+                false,
+            ),
+            (
+                "track 1",
+                Medium::Video,
+                b"\x96\x03hvc1\x01\0\0\0\x02\x26\x01",
+                false,
+            ),
+            ("AAC", Medium::Audio, b"\xAF\x01\x21", true),
+            ("MP3", Medium::Audio, b"\x2F\xFF\xFB", true),
+            ("Speex", Medium::Audio, b"\xB6\x01", false),
+            ("Opus", Medium::Audio, b"\x91Opus\xFC", true),
+            ("AC-3", Medium::Audio, b"\x91ac-3\x0B\x77", false),
+        ] {
+            let message = TrackMessage::read(medium, payload).unwrap();
+            let needs = Capabilities::needed_by(&message);
+            assert_eq!(Capabilities::browser().take(needs), is_taken, "{name}");
+            assert_eq!(
+                Capabilities::unknown().take(needs),
+                name != "track 1",
+                "{name}"
+            );
+            assert!(Capabilities::everything().take(needs), "{name}");
         }
     }
 

@@ -7,11 +7,18 @@
 //!
 //! ```text
 //! RTMP   type 0 header (12 or 16) | 65536 bytes | type 3 header (1 or 5) | 65536 bytes | ...
+//! FLV    tag header (11)          | payload     | PreviousTagSize (4)
+//! MP4    moof (104), mdat (8)     | picture or sound
 //! ```
+//!
+//! Over a WebSocket each message of FLV or MP4 is a binary message, with 2, 4 or 10 bytes in front.
 
 use std::ops::Range;
 
-use super::log::Kind;
+use super::log::{Kind, Sample};
+use super::tracks::Tracks;
+use crate::http::websocket::{self, Opcode};
+use crate::media::mp4::{AUDIO_TRACK_ID, FRAGMENT_HEAD_LEN, Fragment, VIDEO_TRACK_ID};
 use crate::rtmp::chunk::{MessageHeader, chunk_stream_id};
 use crate::rtmp::chunk_writer::CHUNK_SIZE;
 use crate::rtmp::message::type_id;
@@ -27,72 +34,288 @@ pub enum Framing {
         /// How it wants to be spoken to.
         dialect: Dialect,
     },
+    /// The tags of an FLV file (FLV, Annex E).
+    Flv {
+        /// What carries it.
+        carrier: Carrier,
+        /// Time stamp that becomes 0, in ms: some players read it as a signed number.
+        base: u32,
+    },
+    /// The fragments of an MP4 file, each of one picture or sound.
+    Mp4 {
+        /// What carries it.
+        carrier: Carrier,
+        /// Time that becomes 0.
+        base: Base,
+    },
+}
+
+/// What carries a file that never ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// The body of a response that ends with its connection.
+    Http,
+    /// The messages of a WebSocket.
+    WebSocket,
+}
+
+/// The decode times that become 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Base {
+    /// Of pictures, in ms.
+    pub video: u64,
+    /// Of sounds, in samples.
+    pub audio: u64,
+}
+
+/// What a framing looks at of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Message {
+    /// Its number in the log.
+    pub number: u64,
+    /// Audio, video or data.
+    pub kind: Kind,
+    /// ms, wrapping.
+    pub timestamp: u32,
+    /// Length of the payload; for MP4, of the sample.
+    pub len: u32,
+    /// A decoder can start with it.
+    pub is_sync: bool,
+    /// What MP4 needs.
+    pub sample: Sample,
+}
+
+impl Message {
+    /// Makes it a picture that is shown at once and makes room for the next one, which follows
+    /// 1 ms later.
+    pub(super) fn restamp(&mut self, timestamp: u32) {
+        let later = timestamp.wrapping_sub(self.timestamp) as i32;
+        if later != 0 {
+            self.sample.duration = 1;
+        }
+        let time = self.sample.decode_time;
+        self.sample.decode_time = time.saturating_add_signed(later.into());
+        self.sample.composition_time = 0;
+        self.timestamp = timestamp;
+    }
 }
 
 /// The framing of one message.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame {
-    head: [u8; 16],
+    head: [u8; MAX_HEAD_LEN],
     head_len: u8,
     /// Comes between two slices of the payload.
     between: [u8; 5],
     between_len: u8,
+    tail: [u8; 4],
+    tail_len: u8,
     payload_len: u32,
+    /// Longest run of payload without framing bytes.
+    slice_len: u32,
 }
 
-/// Longest run of payload without framing bytes.
-const SLICE_LEN: u64 = CHUNK_SIZE as u64;
+/// Longest head of a message.
+const MAX_HEAD_LEN: usize = websocket::MAX_HEAD_LEN + FRAGMENT_HEAD_LEN;
+
+/// Header of a tag, and of a file with the size of the tag before the first (FLV, E.4.1, E.2, E.3).
+const TAG_HEADER_LEN: usize = 11;
+const FILE_HEADER: [u8; 13] = *b"FLV\x01\0\0\0\0\x09\0\0\0\0";
 
 impl Framing {
-    /// Frames a message of `payload_len` bytes.
-    pub fn frame(&self, kind: Kind, timestamp: u32, payload_len: u32) -> Frame {
-        let Framing::Rtmp {
-            message_stream_id, ..
-        } = *self;
-        let (chunk_stream_id, type_id, timestamp) = match kind {
-            Kind::Audio => (chunk_stream_id::AUDIO, type_id::AUDIO, timestamp),
-            Kind::Video => (chunk_stream_id::VIDEO, type_id::VIDEO, timestamp),
-            // ffmpeg, and with it VLC and mpv, take metadata for a text track unless its
-            // timestamp is 0; VLC then buffers for ten seconds.
-            Kind::Data => (chunk_stream_id::STATUS, type_id::DATA, 0),
+    /// Frames a message.
+    pub fn frame(&self, message: &Message) -> Frame {
+        let mut frame = Frame {
+            head: [0; MAX_HEAD_LEN],
+            head_len: 0,
+            between: [0; 5],
+            between_len: 0,
+            tail: [0; 4],
+            tail_len: 0,
+            payload_len: message.len,
+            slice_len: u32::MAX,
         };
-        let header = MessageHeader {
-            chunk_stream_id,
-            timestamp,
-            len: payload_len,
-            type_id,
-            message_stream_id,
-        };
-        let mut head = [0; 16];
-        let mut between = [0; 5];
-        Frame {
-            head_len: header.emit(&mut head) as u8,
-            head,
-            between_len: header.emit_continuation(&mut between) as u8,
-            between,
-            payload_len,
+        match *self {
+            Framing::Rtmp {
+                message_stream_id, ..
+            } => frame.put_chunk_headers(message, message_stream_id),
+            Framing::Flv { carrier, base } => {
+                let body = u64::from(message.len);
+                frame.put_carrier(carrier, TAG_HEADER_LEN as u64 + body + 4);
+                frame.put(&tag_header(message, base));
+                frame.tail = (TAG_HEADER_LEN as u32 + message.len).to_be_bytes();
+                frame.tail_len = 4;
+            }
+            Framing::Mp4 { carrier, base } => {
+                let body = u64::from(message.len);
+                frame.put_carrier(carrier, FRAGMENT_HEAD_LEN as u64 + body);
+                frame.put(&fragment(message, base).head());
+            }
         }
+        frame
     }
-}
 
-impl Framing {
-    /// What the receiver is told when the stream has nothing for it.
-    pub fn nothing_to_take(&self) -> Vec<u8> {
-        let Framing::Rtmp {
-            message_stream_id,
-            dialect,
-        } = *self;
-        no_codec_for_player(message_stream_id, dialect)
+    /// Whether many receivers get the very same bytes.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self, Framing::Rtmp { .. })
+    }
+
+    /// What the receiver is told when the stream has nothing for it. A file that `has_begun` just
+    /// ends.
+    pub fn nothing_to_take(&self, has_begun: bool) -> Vec<u8> {
+        match *self {
+            Framing::Rtmp {
+                message_stream_id,
+                dialect,
+            } => no_codec_for_player(message_stream_id, dialect),
+            Framing::Flv { carrier, .. } | Framing::Mp4 { carrier, .. } => match carrier {
+                Carrier::Http if has_begun => Vec::new(),
+                Carrier::Http => NO_CODEC.into(),
+                Carrier::WebSocket => websocket_close(NO_CODEC_CLOSE),
+            },
+        }
     }
 
     /// What the receiver is told when the stream is over.
     pub fn last_words(&self, over: Over) -> Vec<u8> {
-        let Framing::Rtmp {
-            message_stream_id,
-            dialect,
-        } = *self;
-        end_of_stream(message_stream_id, dialect, over)
+        match *self {
+            Framing::Rtmp {
+                message_stream_id,
+                dialect,
+            } => end_of_stream(message_stream_id, dialect, over),
+            Framing::Flv { carrier, .. } | Framing::Mp4 { carrier, .. } => match carrier {
+                Carrier::Http => Vec::new(),
+                Carrier::WebSocket => websocket_close(GOING_AWAY),
+            },
+        }
     }
+
+    /// What comes before the first message, and before the first with other `tracks`: for FLV the
+    /// file's header, for MP4 the initialization segment. `opening` is the beginning of an HTTP
+    /// response's head, up to its content type, for the first time.
+    pub(super) fn lead(&self, tracks: &Tracks, has: Has, opening: Option<&[u8]>) -> Vec<u8> {
+        let (carrier, content_type, file) = match *self {
+            Framing::Rtmp { .. } => return Vec::new(),
+            Framing::Flv { carrier, .. } => {
+                let mut header = FILE_HEADER;
+                header[4] = u8::from(has.audio) << 2 | u8::from(has.video);
+                (carrier, FLV_TYPE.into(), header.to_vec())
+            }
+            Framing::Mp4 { carrier, .. } => {
+                let presentation = &tracks.presentation;
+                let init = presentation.init_segment();
+                (carrier, presentation.content_type(), init)
+            }
+        };
+        let mut lead = opening.map(<[u8]>::to_vec).unwrap_or_default();
+        match carrier {
+            Carrier::Http if opening.is_some() => {
+                lead.extend_from_slice(content_type.as_bytes());
+                lead.extend_from_slice(b"\r\n\r\n");
+            }
+            Carrier::Http => {}
+            Carrier::WebSocket => {
+                put_message(&mut lead, Opcode::Text, content_type.as_bytes());
+            }
+        }
+        match carrier {
+            Carrier::Http => lead.extend_from_slice(&file),
+            Carrier::WebSocket => put_message(&mut lead, Opcode::Binary, &file),
+        }
+        lead
+    }
+
+    /// Sets what becomes 0: the time of the first message, and a little before it, for what comes
+    /// beside it may be earlier.
+    pub(super) fn set_base(&mut self, timestamp: u32, time: u64, audio_rate: u32) {
+        /// Four frames of any usual codec, in ms.
+        const BEFORE: u32 = 200;
+
+        let time = time.saturating_sub(BEFORE.into());
+        match self {
+            Framing::Rtmp { .. } => {}
+            Framing::Flv { base, .. } => *base = timestamp.wrapping_sub(BEFORE),
+            Framing::Mp4 { base, .. } => {
+                *base = Base {
+                    video: time,
+                    audio: time * u64::from(audio_rate) / 1000,
+                }
+            }
+        }
+    }
+}
+
+/// The answer to a request for a stream that has nothing that the format can hold.
+const NO_CODEC: &str = "HTTP/1.1 415 Unsupported Media Type\r\n\
+    Content-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 62\r\n\
+    Access-Control-Allow-Origin: *\r\n\
+    Cache-Control: no-store\r\n\
+    Connection: close\r\n\r\n\
+    the stream's codecs don't fit this format. Try RTMP, or .flv\r\n";
+
+/// Why a WebSocket is closed (RFC 6455, 7.4.1).
+const GOING_AWAY: u16 = 1001;
+const NO_CODEC_CLOSE: u16 = 1003;
+
+const FLV_TYPE: &str = "video/x-flv";
+
+fn websocket_close(code: u16) -> Vec<u8> {
+    let mut message = Vec::new();
+    put_message(&mut message, Opcode::Close, &code.to_be_bytes());
+    message
+}
+
+fn put_message(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
+    let (head, len) = websocket::server_frame_head(opcode, payload.len() as u64);
+    out.extend_from_slice(&head[..len]);
+    out.extend_from_slice(payload);
+}
+
+/// The header of an FLV tag. Metadata has time 0 for the reason that it has in RTMP.
+fn tag_header(message: &Message, base: u32) -> [u8; TAG_HEADER_LEN] {
+    let (tag_type, timestamp) = match message.kind {
+        Kind::Audio => (type_id::AUDIO, message.timestamp.wrapping_sub(base)),
+        Kind::Video => (type_id::VIDEO, message.timestamp.wrapping_sub(base)),
+        Kind::Data => (type_id::DATA, 0),
+    };
+    // What is earlier than the first message by more than there is room for.
+    let timestamp = if timestamp > u32::MAX - JUST_BEFORE {
+        0
+    } else {
+        timestamp
+    };
+    let [t0, t1, t2, t3] = timestamp.to_be_bytes();
+    let [_, l1, l2, l3] = message.len.to_be_bytes();
+    [tag_type, l1, l2, l3, t1, t2, t3, t0, 0, 0, 0]
+}
+
+/// Time stamps this much before 0, in ms, are taken for 0.
+const JUST_BEFORE: u32 = 10_000;
+
+fn fragment(message: &Message, base: Base) -> Fragment {
+    let sample = &message.sample;
+    let (track_id, base) = match message.kind {
+        Kind::Video => (VIDEO_TRACK_ID, base.video),
+        _ => (AUDIO_TRACK_ID, base.audio),
+    };
+    Fragment {
+        // Grows, which is all that is asked of it.
+        sequence: (message.number as u32).wrapping_add(1),
+        track_id,
+        decode_time: sample.decode_time.saturating_sub(base),
+        duration: sample.duration.into(),
+        composition_offset: sample.composition_time,
+        is_sync: message.is_sync,
+        len: message.len,
+    }
+}
+
+/// Which kinds of media a receiver is to expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Has {
+    pub(super) audio: bool,
+    pub(super) video: bool,
 }
 
 /// A stretch of a framed message.
@@ -105,11 +328,48 @@ pub enum Piece<'a> {
 }
 
 impl Frame {
+    fn put(&mut self, bytes: &[u8]) {
+        let start = usize::from(self.head_len);
+        self.head[start..start + bytes.len()].copy_from_slice(bytes);
+        self.head_len += bytes.len() as u8;
+    }
+
+    /// The head of a WebSocket message of `len` bytes, if it is one.
+    fn put_carrier(&mut self, carrier: Carrier, len: u64) {
+        if carrier == Carrier::WebSocket {
+            let (head, head_len) = websocket::server_frame_head(Opcode::Binary, len);
+            self.put(&head[..head_len]);
+        }
+    }
+
+    fn put_chunk_headers(&mut self, message: &Message, message_stream_id: u32) {
+        let (chunk_stream_id, type_id, timestamp) = match message.kind {
+            Kind::Audio => (chunk_stream_id::AUDIO, type_id::AUDIO, message.timestamp),
+            Kind::Video => (chunk_stream_id::VIDEO, type_id::VIDEO, message.timestamp),
+            // ffmpeg, and with it VLC and mpv, take metadata for a text track unless its
+            // timestamp is 0; VLC then buffers for ten seconds.
+            Kind::Data => (chunk_stream_id::STATUS, type_id::DATA, 0),
+        };
+        let header = MessageHeader {
+            chunk_stream_id,
+            timestamp,
+            len: message.len,
+            type_id,
+            message_stream_id,
+        };
+        let mut head = [0; 16];
+        let len = header.emit(&mut head);
+        self.put(&head[..len]);
+        self.between_len = header.emit_continuation(&mut self.between) as u8;
+        self.slice_len = CHUNK_SIZE;
+    }
+
     /// Length of the framed message in bytes.
     pub fn total_len(&self) -> u64 {
         let payload = u64::from(self.payload_len);
-        let seams = payload.div_ceil(SLICE_LEN).saturating_sub(1);
-        u64::from(self.head_len) + payload + seams * u64::from(self.between_len)
+        let seams = payload.div_ceil(self.slice_len.into()).saturating_sub(1);
+        let framing = u64::from(self.head_len) + u64::from(self.tail_len);
+        framing + payload + seams * u64::from(self.between_len)
     }
 
     /// The framed message without its first `skip` bytes.
@@ -118,16 +378,19 @@ impl Frame {
         let between = &self.between[..usize::from(self.between_len)];
         let payload = u64::from(self.payload_len);
         let mut skip = skip;
-        let slices = payload.div_ceil(SLICE_LEN).max(1);
+        let tail = &self.tail[..usize::from(self.tail_len)];
+        let slice_len = u64::from(self.slice_len);
+        let slices = payload.div_ceil(slice_len).max(1);
         (0..slices)
             .flat_map(move |index| {
-                let start = index * SLICE_LEN;
+                let start = index * slice_len;
                 let framing = if index == 0 { head } else { between };
                 [
                     Piece::Framing(framing),
-                    Piece::Payload(start..payload.min(start + SLICE_LEN)),
+                    Piece::Payload(start..payload.min(start + slice_len)),
                 ]
             })
+            .chain([Piece::Framing(tail)])
             .filter_map(move |piece| {
                 let len = piece.len();
                 let cut = skip.min(len);
@@ -171,6 +434,17 @@ mod tests {
         out
     }
 
+    fn message(kind: Kind, timestamp: u32, len: u32) -> Message {
+        Message {
+            number: 7,
+            kind,
+            timestamp,
+            len,
+            is_sync: true,
+            sample: Sample::default(),
+        }
+    }
+
     #[test]
     fn a_framed_message_of_any_length_reads_back() {
         for len in [0, 1, 65_535, 65_536, 65_537, 131_072, 200_000] {
@@ -180,7 +454,7 @@ mod tests {
                     message_stream_id: 3,
                     dialect: Dialect::AMF0,
                 };
-                let frame = framing.frame(Kind::Video, timestamp, len);
+                let frame = framing.frame(&message(Kind::Video, timestamp, len));
                 let bytes = framed(&frame, &payload, 0);
                 assert_eq!(bytes.len() as u64, frame.total_len());
 
@@ -208,7 +482,7 @@ mod tests {
             message_stream_id: 1,
             dialect: Dialect::AMF0,
         }
-        .frame(Kind::Video, 0x0100_0000, payload.len() as u32);
+        .frame(&message(Kind::Video, 0x0100_0000, payload.len() as u32));
         let whole = framed(&frame, &payload, 0);
         let near_seams = (0..40).chain(65_540..65_570).chain(131_080..131_110);
         for skip in near_seams.chain(whole.len() - 3..whole.len() + 1) {
@@ -226,7 +500,7 @@ mod tests {
             message_stream_id: 1,
             dialect: Dialect::AMF0,
         }
-        .frame(Kind::Data, 5000, 3);
+        .frame(&message(Kind::Data, 5000, 3));
         assert_eq!(framed(&frame, b"abc", 0)[..4], [5, 0, 0, 0]);
     }
 }

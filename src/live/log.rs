@@ -21,7 +21,7 @@ use super::capabilities::Capabilities;
 use crate::media::tag::Medium;
 
 /// Index entries that a log may hold per block of its share. Together with the share it bounds
-/// the index, whatever the size of the messages: 16 x 48 bytes per block, 5 % of the arena.
+/// the index, whatever the size of the messages: 16 x 64 bytes per block, 6 % of the arena.
 const ENTRIES_PER_BLOCK: usize = 16;
 
 /// What a message carries.
@@ -57,6 +57,20 @@ pub enum Role {
     Other,
 }
 
+/// What a container needs to know of a picture or sound beside its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// When it is decoded: pictures in ms, sounds in samples at the track's rate, both since the
+    /// same moment before the stream began. Only grows, and doesn't wrap.
+    pub decode_time: u64,
+    /// ms from decoding to showing.
+    pub composition_time: i32,
+    /// In the unit of the decode time. 0: the message holds nothing that a container takes.
+    pub duration: u16,
+    /// Where the coded picture or sound begins in the payload.
+    pub body_offset: u8,
+}
+
 /// What the stream says of a message when it appends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
@@ -77,6 +91,15 @@ pub struct Meta {
     /// Bytes of ModEx behind the first byte of its payload. The last of them has in its low half
     /// the type that belongs into the first byte without them.
     pub mod_ex_len: u8,
+    /// As a sample of its track.
+    pub sample: Sample,
+}
+
+impl Meta {
+    /// Whether it can be decoded without what came before.
+    pub(super) fn is_sync(&self) -> bool {
+        self.is_join_point || self.kind == Kind::Audio
+    }
 }
 
 /// One message in the index.
@@ -94,7 +117,7 @@ pub struct Entry {
     pub audio_frames: u32,
 }
 
-const _: () = assert!(size_of::<Entry>() == 48);
+const _: () = assert!(size_of::<Entry>() == 64);
 
 /// No block is left, and the log has none of its own to give up.
 #[derive(Debug, PartialEq, Eq)]

@@ -32,6 +32,7 @@ mod stage;
 pub mod stream;
 pub mod subscriber;
 pub mod table;
+pub mod tracks;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

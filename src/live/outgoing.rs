@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::slice;
 
 use super::capabilities::Capabilities;
-use super::framing::{Frame, Framing};
+use super::framing::{Frame, Framing, Message};
 use super::log::{Entry, Log};
 
 /// See the module's documentation.
@@ -26,16 +26,21 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
+    /// The message with this number; with `restamped`, a picture of a burst, which is shown at once
+    /// and makes room for the next one.
     pub(super) fn new(
         framing: Framing,
         capabilities: Capabilities,
+        number: u64,
         entry: &Entry,
-        timestamp: u32,
+        restamped: Option<u32>,
         log: &Log,
     ) -> Outgoing {
         let mut cut = 0;
         let mut first = None;
-        if entry.meta.mod_ex_len > 0 && !capabilities.has_mod_ex() {
+        if matches!(framing, Framing::Mp4 { .. }) {
+            cut = u32::from(entry.meta.sample.body_offset);
+        } else if entry.meta.mod_ex_len > 0 && !capabilities.has_mod_ex() {
             cut = u32::from(entry.meta.mod_ex_len);
             let byte = |offset: u32| {
                 let mut slices = log.slices(entry.position + u64::from(offset), 1);
@@ -43,9 +48,19 @@ impl Outgoing {
             };
             first = Some(byte(0) & 0xF0 | byte(cut) & 0x0F);
         }
-        let len = entry.len.saturating_sub(cut);
+        let mut message = Message {
+            number,
+            kind: entry.meta.kind,
+            timestamp: entry.meta.timestamp,
+            len: entry.len.saturating_sub(cut),
+            is_sync: entry.meta.is_sync(),
+            sample: entry.meta.sample,
+        };
+        if let Some(timestamp) = restamped {
+            message.restamp(timestamp);
+        }
         Outgoing {
-            frame: framing.frame(entry.meta.kind, timestamp, len),
+            frame: framing.frame(&message),
             position: entry.position + u64::from(cut),
             first,
         }

@@ -34,6 +34,14 @@ pub enum Slot {
 }
 
 impl Slot {
+    /// Whether a decoder can do without it.
+    pub(super) fn is_description(self) -> bool {
+        matches!(
+            self,
+            Slot::Metadata | Slot::VideoMetadata(_) | Slot::AudioChannels(_)
+        )
+    }
+
     /// The kind of message that carries it.
     pub fn kind(self) -> Kind {
         match self {

@@ -71,7 +71,11 @@ impl Stage {
         first: u64,
         log: &Log,
     ) -> Option<&[u8]> {
-        if first != self.first || self.end != log.end() || self.first == self.end {
+        if !framing.is_shared()
+            || first != self.first
+            || self.end != log.end()
+            || self.first == self.end
+        {
             return None;
         }
         let capabilities = capabilities & self.needs;
@@ -107,8 +111,7 @@ impl Stage {
                 return;
             };
             if capabilities.take(entry.meta.needs) {
-                let timestamp = entry.meta.timestamp;
-                let outgoing = Outgoing::new(framing, capabilities, entry, timestamp, log);
+                let outgoing = Outgoing::new(framing, capabilities, number, entry, None, log);
                 for piece in outgoing.frame.pieces(0) {
                     match piece {
                         Piece::Framing(bytes) => self.bytes.extend_from_slice(bytes),
@@ -128,7 +131,7 @@ impl Stage {
 mod tests {
     use super::*;
     use crate::live::arena::Arena;
-    use crate::live::log::{Kind, Meta};
+    use crate::live::log::{Kind, Meta, Sample};
     use crate::rtmp::server_session::Dialect;
 
     const FRAMING: Framing = Framing::Rtmp {
@@ -153,6 +156,7 @@ mod tests {
                 preamble_version: 0,
                 needs,
                 mod_ex_len: 0,
+                sample: Sample::default(),
             };
             log.append(meta, std::iter::once(&vec![7; *len][..]))
                 .unwrap();

@@ -10,6 +10,8 @@
 
 mod append;
 mod clock;
+mod media_clock;
+mod samples;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +24,7 @@ use super::preamble::{Preamble, Slot};
 use super::sink::Sink;
 use super::subscriber::{Delivered, End, Scratch, Skip, Subscriber, View};
 use super::table::Closed;
+use super::tracks::Tracks;
 use super::{Millis, lock};
 use crate::rtmp::amf0::Value;
 use crate::rtmp::server_session::Over;
@@ -29,6 +32,7 @@ use crate::rtmp::stream_key::StreamKey;
 use append::Publish;
 use clock::Clock;
 pub use clock::ClockRepair;
+use media_clock::MediaClock;
 
 /// A publisher that has been silent this long may be replaced by anybody.
 pub const TAKEOVER_SILENCE: Millis = 2_000;
@@ -151,6 +155,7 @@ pub struct Stream {
 struct State {
     log: Log,
     preamble: Arc<Preamble>,
+    tracks: Arc<Tracks>,
     subscribers: Vec<Subscriber>,
     publisher: Option<Publisher>,
     generation: u64,
@@ -159,6 +164,7 @@ struct State {
     is_closed: bool,
     publish: Publish,
     clock: Clock,
+    media_clock: MediaClock,
     /// Arrival of the oldest message not pumped yet.
     batch_since: Option<Millis>,
     /// A keyframe is among the messages not pumped yet.
@@ -179,6 +185,7 @@ impl Stream {
             state: Mutex::new(State {
                 log: Log::new(settings.arena.clone(), settings.history),
                 preamble: Arc::default(),
+                tracks: Arc::default(),
                 subscribers: Vec::new(),
                 publisher: None,
                 generation: 0,
@@ -186,6 +193,7 @@ impl Stream {
                 is_closed: false,
                 publish: Publish::default(),
                 clock: Clock::default(),
+                media_clock: MediaClock::default(),
                 batch_since: None,
                 is_urgent: false,
                 pumped_to: 0,
@@ -449,9 +457,11 @@ impl Stream {
 impl State {
     /// Offers everybody what there is; true when some socket didn't take all of it.
     fn pump_all(&mut self, max_lag: Millis, now: Millis) -> bool {
+        let are_tracks_known = self.are_tracks_known();
         let State {
             log,
             preamble,
+            tracks,
             subscribers,
             scratch,
             pumped_to,
@@ -462,6 +472,8 @@ impl State {
         let view = View {
             log,
             preamble,
+            tracks,
+            are_tracks_known,
             now,
             max_lag,
         };
@@ -477,9 +489,11 @@ impl State {
 
     /// Offers one subscriber what there is.
     fn pump_one(&mut self, index: usize, max_lag: Millis, now: Millis) -> bool {
+        let are_tracks_known = self.are_tracks_known();
         let State {
             log,
             preamble,
+            tracks,
             subscribers,
             scratch,
             ..
@@ -487,6 +501,8 @@ impl State {
         let view = View {
             log,
             preamble,
+            tracks,
+            are_tracks_known,
             now,
             max_lag,
         };

@@ -14,13 +14,15 @@ use std::sync::Arc;
 
 use super::Millis;
 use super::capabilities::Capabilities;
-use super::framing::Framing;
+use super::framing::{Framing, Message};
 use super::join::{Burst, Join};
-use super::log::{Entry, Kind, Log, Role};
+use super::log::{Entry, Kind, Log, Role, Sample};
 use super::outgoing::Outgoing;
 use super::preamble::Preamble;
 use super::sink::{Sink, Slices, try_send};
 use super::stage::Stage;
+use super::tracks::Tracks;
+use crate::rtmp::server_session::Over;
 
 /// Messages offered in one send, at most.
 const MAX_FRAMES: usize = 64;
@@ -53,6 +55,8 @@ pub enum End {
     Finished,
     /// Nothing that is published is of a codec that it announced; it has been told.
     NothingToTake,
+    /// The stream has other tracks than the file that it is getting.
+    OtherTracks,
     /// The socket failed.
     Io(ErrorKind),
 }
@@ -64,8 +68,9 @@ impl fmt::Display for End {
             End::ControlOverflow => f.write_str("it sends commands without reading the replies"),
             End::Finished => f.write_str("the stream ended"),
             End::NothingToTake => {
-                f.write_str("the stream has none of the codecs that the player announced")
+                f.write_str("the stream has none of the codecs that the player takes")
             }
+            End::OtherTracks => f.write_str("the stream's tracks or codecs have changed"),
             End::Io(kind) => write!(f, "{kind}"),
         }
     }
@@ -99,6 +104,10 @@ pub struct View<'a> {
     pub log: &'a Log,
     /// What joiners need first.
     pub preamble: &'a Arc<Preamble>,
+    /// What files of the stream announce.
+    pub tracks: &'a Arc<Tracks>,
+    /// Whether that is all, so that a file can be begun.
+    pub are_tracks_known: bool,
     /// The time.
     pub now: Millis,
     /// Lag at which a subscriber is moved to a newer keyframe.
@@ -121,6 +130,12 @@ pub struct Subscriber {
     id: u64,
     sink: Arc<dyn Sink>,
     receiver: Receiver,
+    /// The beginning of an HTTP response's head, until it is out.
+    opening: Option<Vec<u8>>,
+    /// What a file begins with isn't out yet.
+    is_lead_due: bool,
+    /// What the file has announced.
+    tracks: Option<Arc<Tracks>>,
     cursor: Cursor,
     /// To be sent, or being sent, before the message at the cursor.
     preamble: Option<PreambleCursor>,
@@ -157,7 +172,10 @@ enum Cursor {
 }
 
 struct PreambleCursor {
+    /// Of a file: what comes first of all.
+    lead: Vec<u8>,
     preamble: Arc<Preamble>,
+    /// Of the header that comes next; behind the last one if they aren't wanted.
     index: usize,
     sent: u64,
     timestamp: u32,
@@ -199,6 +217,9 @@ impl Subscriber {
             id,
             sink,
             receiver,
+            opening: None,
+            is_lead_due: !receiver.framing.is_shared(),
+            tracks: None,
             cursor: Cursor::Waiting { from: 0 },
             preamble: None,
             preamble_version: None,
@@ -217,6 +238,20 @@ impl Subscriber {
             last_skip: None,
             delivered: Delivered::default(),
         }
+    }
+
+    /// The response to an HTTP request. Its head will be this, which ends with the name of the
+    /// content type's field, and the content type, once that is known.
+    pub fn with_opening(self, opening: Vec<u8>) -> Subscriber {
+        Subscriber {
+            opening: Some(opening),
+            ..self
+        }
+    }
+
+    /// Whether an HTTP response has begun: what it will be isn't open any more.
+    pub fn has_begun(&self) -> bool {
+        self.tracks.is_some() || self.is_ending
     }
 
     /// Identifies it within the server.
@@ -368,6 +403,9 @@ impl Subscriber {
                     self.join(number, view);
                 }
             }
+            Cursor::At { number, .. } if self.must_announce(number, view) => {
+                self.announce(number, view);
+            }
             Cursor::At { number, .. } => {
                 let is_evicted = number < view.log.start();
                 if !is_evicted && !self.is_lagging(number, view) {
@@ -407,19 +445,89 @@ impl Subscriber {
 
     /// Sets the cursor on a join point, after the preamble if the receiver's is out of date.
     fn start_at(&mut self, number: u64, view: &View<'_>) {
+        if !self.receiver.framing.is_shared() {
+            self.announce(number, view);
+            return;
+        }
         self.cursor = Cursor::At { number, sent: 0 };
         self.preamble = None;
         if self.preamble_version != Some(view.preamble.version()) {
-            let timestamp = view
-                .log
-                .entry(number)
-                .map_or(0, |entry| self.timestamp(number, entry));
-            self.preamble = Some(PreambleCursor {
-                preamble: Arc::clone(view.preamble),
-                index: 0,
-                sent: 0,
-                timestamp,
-            });
+            self.send_headers(number, Vec::new(), view);
+        }
+    }
+
+    /// Headers are to be sent before the message with this number, after `lead`.
+    fn send_headers(&mut self, number: u64, lead: Vec<u8>, view: &View<'_>) {
+        let entry = view.log.entry(number);
+        let is_wanted = !matches!(self.receiver.framing, Framing::Mp4 { .. });
+        self.preamble = Some(PreambleCursor {
+            lead,
+            preamble: Arc::clone(view.preamble),
+            index: if is_wanted { 0 } else { usize::MAX },
+            sent: 0,
+            timestamp: entry.map_or(0, |entry| self.timestamp(number, entry)),
+        });
+    }
+
+    /// Whether a file must announce other tracks before this message.
+    fn must_announce(&self, number: u64, view: &View<'_>) -> bool {
+        let (Framing::Mp4 { .. }, Some(own)) = (self.receiver.framing, &self.tracks) else {
+            return false;
+        };
+        let tracks = view.tracks;
+        // A message of theirs, or a newer one.
+        let is_theirs =
+            |entry: &Entry| entry.meta.preamble_version.wrapping_sub(tracks.since) as i32 >= 0;
+        !Arc::ptr_eq(own, tracks) && view.log.entry(number).is_some_and(is_theirs)
+    }
+
+    /// Sets the cursor of a file, after what it announces if that is new.
+    fn announce(&mut self, number: u64, view: &View<'_>) {
+        let tracks = view.tracks;
+        let can_begin = view.are_tracks_known || self.tracks.is_some();
+        let Some(entry) = view.log.entry(number).filter(|_| can_begin) else {
+            self.cursor = Cursor::Waiting { from: number };
+            return;
+        };
+        self.cursor = Cursor::At { number, sent: 0 };
+        self.preamble = None;
+        let has = match self.receiver.framing {
+            Framing::Mp4 { .. } => tracks.in_file(),
+            _ => tracks.has(self.receiver.capabilities),
+        };
+        let mut framing = self.receiver.framing;
+        match &self.tracks {
+            Some(own) if own.presentation == tracks.presentation => {}
+            Some(own) => {
+                let is_file_over = matches!(framing, Framing::Mp4 { .. })
+                    && !own.presentation.is_continued_by(&tracks.presentation);
+                if is_file_over {
+                    self.end_as(End::OtherTracks, framing.last_words(Over::Unpublished));
+                    return;
+                }
+                self.is_lead_due |= matches!(framing, Framing::Mp4 { .. });
+            }
+            None if !has.audio && !has.video => {
+                self.end_as(End::NothingToTake, framing.nothing_to_take(false));
+                return;
+            }
+            None => {
+                let restamped = self.burst.and_then(|burst| burst.timestamp(number, entry));
+                let timestamp = restamped.unwrap_or(entry.meta.timestamp);
+                let later = timestamp.wrapping_sub(entry.meta.timestamp) as i32;
+                let time = tracks.time(entry).saturating_add_signed(later.into());
+                framing.set_base(timestamp, time, tracks.audio_rate());
+                self.receiver.framing = framing;
+            }
+        }
+        let lead = if self.is_lead_due {
+            framing.lead(tracks, has, self.opening.as_deref())
+        } else {
+            Vec::new()
+        };
+        self.tracks = Some(Arc::clone(tracks));
+        if self.is_lead_due || self.preamble_version != Some(view.preamble.version()) {
+            self.send_headers(number, lead, view);
         }
     }
 
@@ -461,7 +569,11 @@ impl Subscriber {
     }
 
     fn wants(&self, number: u64, entry: &Entry) -> bool {
-        if !self.receiver.capabilities.take(entry.meta.needs) {
+        if matches!(self.receiver.framing, Framing::Mp4 { .. }) {
+            if entry.meta.sample.duration == 0 {
+                return false;
+            }
+        } else if !self.receiver.capabilities.take(entry.meta.needs) {
             return false;
         }
         match entry.meta.role {
@@ -494,15 +606,13 @@ impl Subscriber {
     }
 
     fn outgoing(&self, number: u64, entry: &Entry, log: &Log) -> Outgoing {
-        let timestamp = self.timestamp(number, entry);
-        let receiver = &self.receiver;
-        Outgoing::new(
-            receiver.framing,
-            receiver.capabilities,
-            entry,
-            timestamp,
-            log,
-        )
+        let restamped = self.burst.and_then(|burst| burst.timestamp(number, entry));
+        let Receiver {
+            framing,
+            capabilities,
+            ..
+        } = self.receiver;
+        Outgoing::new(framing, capabilities, number, entry, restamped, log)
     }
 
     /// The timestamp under which this subscriber gets a message.
@@ -526,7 +636,11 @@ impl Subscriber {
     }
 
     fn send_preamble(&mut self, view: &View<'_>) -> io::Result<Step> {
+        if self.preamble.as_ref().is_some_and(|p| !p.lead.is_empty()) {
+            return self.send_lead(view);
+        }
         let Some(PreambleCursor {
+            lead: _,
             preamble,
             index,
             sent,
@@ -546,9 +660,14 @@ impl Subscriber {
             *index += 1;
             return Ok(Step::Sent);
         }
-        let frame = receiver
-            .framing
-            .frame(slot.kind(), *timestamp, payload.len() as u32);
+        let frame = receiver.framing.frame(&Message {
+            number: 0,
+            kind: slot.kind(),
+            timestamp: *timestamp,
+            len: payload.len() as u32,
+            is_sync: false,
+            sample: Sample::default(),
+        });
         let mut slices = Slices::<MAX_HEADER_SLICES>::new();
         slices.push_frame(&frame, *sent, |range| {
             std::iter::once(&payload[range.start as usize..range.end as usize])
@@ -559,6 +678,29 @@ impl Subscriber {
         if is_complete {
             *index += 1;
             *sent = 0;
+        }
+        self.count(taken, view);
+        Ok(if is_complete {
+            Step::Sent
+        } else {
+            Step::Blocked
+        })
+    }
+
+    fn send_lead(&mut self, view: &View<'_>) -> io::Result<Step> {
+        let Some(PreambleCursor { lead, sent, .. }) = &mut self.preamble else {
+            return Ok(Step::Idle);
+        };
+        let left = lead.get(*sent as usize..).unwrap_or_default();
+        let offered = left.len();
+        let taken = try_send(&*self.sink, &[IoSlice::new(left)])?;
+        *sent += taken as u64;
+        let is_complete = taken == offered;
+        if is_complete {
+            *lead = Vec::new();
+            *sent = 0;
+            self.opening = None;
+            self.is_lead_due = false;
         }
         self.count(taken, view);
         Ok(if is_complete {
@@ -609,6 +751,9 @@ impl Subscriber {
         let mut next = first;
         while let Some(entry) = view.log.entry(next).filter(|_| scratch.len() < MAX_FRAMES) {
             let is_begun = next == first && sent > 0;
+            if next > first && self.must_announce(next, view) {
+                break;
+            }
             if is_begun || self.wants(next, entry) {
                 scratch.push((next, self.outgoing(next, entry, view.log)));
             } else if next > first && self.video == Video::FromKeyframe && entry.meta.is_join_point
@@ -663,9 +808,16 @@ impl Subscriber {
         *untaken += messages;
         let is_too_much = *untaken >= MAX_UNTAKEN;
         if is_too_much && self.audio && self.video == Video::On && !self.is_ending {
-            self.ends_as = End::NothingToTake;
-            self.queue_end(&self.receiver.framing.nothing_to_take());
+            self.end_as(
+                End::NothingToTake,
+                self.receiver.framing.nothing_to_take(self.tracks.is_some()),
+            );
         }
+    }
+
+    fn end_as(&mut self, end: End, last_words: Vec<u8>) {
+        self.ends_as = end;
+        self.queue_end(&last_words);
     }
 
     /// Moves the cursor over `taken` bytes of the messages in `scratch`, and to `next` when that

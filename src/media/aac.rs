@@ -30,6 +30,9 @@ pub struct AacConfig {
     pub output_sample_rate: u32,
     /// Channels of the core; `None` when they are laid out in a program config element.
     pub channels: Option<u8>,
+    /// Samples of each channel in a frame, at the core's frequency: 1024, seldom 960; 512 or 480
+    /// of the low-delay types.
+    pub samples_per_frame: u16,
 }
 
 impl AacConfig {
@@ -66,13 +69,35 @@ fn read(r: &mut BitReader<'_>) -> Option<AacConfig> {
     } else {
         sample_rate
     };
+    let core_type = if is_extended {
+        self::object_type(r)
+    } else {
+        Some(object_type)
+    };
+    let samples_per_frame = samples_per_frame(r, core_type.unwrap_or(object_type));
     // Type 0 is what a zeroed or cut configuration has.
     (object_type != 0).then_some(AacConfig {
         object_type,
         sample_rate,
         output_sample_rate,
         channels,
+        samples_per_frame,
     })
+}
+
+/// By the first bit of what the core's type has (ISO/IEC 14496-3, 4.4.1), frameLengthFlag; it may
+/// be cut off.
+fn samples_per_frame(r: &mut BitReader<'_>, core_type: u8) -> u16 {
+    const GENERAL: [u8; 9] = [1, 2, 3, 4, 6, 7, 17, 19, 20];
+    const LOW_DELAY: [u8; 2] = [23, 39];
+    let is_short = r.flag() == Some(true);
+    if LOW_DELAY.contains(&core_type) {
+        return if is_short { 480 } else { 512 };
+    }
+    match is_short && GENERAL.contains(&core_type) {
+        true => 960,
+        false => 1024,
+    }
 }
 
 fn object_type(r: &mut BitReader<'_>) -> Option<u8> {
@@ -99,52 +124,74 @@ mod tests {
 
     #[test]
     fn configurations_of_real_encoders_are_read() {
-        type Expected = (u8, u32, u32, Option<u8>);
+        type Expected = (u8, u32, u32, Option<u8>, u16);
         let rows: &[(&str, &[u8], Expected)] = &[
             (
                 "ffmpeg, LC 48 kHz stereo",
                 b"\x11\x90\x56\xE5\0",
-                (2, 48000, 48000, Some(2)),
+                (2, 48000, 48000, Some(2), 1024),
             ),
             (
                 "OBS, LC 44.1 kHz stereo",
                 b"\x12\x10",
-                (2, 44100, 44100, Some(2)),
+                (2, 44100, 44100, Some(2), 1024),
             ),
-            ("LC 8 kHz mono", b"\x15\x88", (2, 8000, 8000, Some(1))),
+            ("LC 8 kHz mono", b"\x15\x88", (2, 8000, 8000, Some(1), 1024)),
             (
                 "HE-AAC 22.05 to 44.1 kHz stereo",
                 b"\x2B\x92\x08\0",
-                (5, 22050, 44100, Some(2)),
+                (5, 22050, 44100, Some(2), 1024),
             ),
             (
                 "HE-AAC v2 24 to 48 kHz",
                 b"\xEB\x09\x88\0",
-                (29, 24000, 48000, Some(1)),
+                (29, 24000, 48000, Some(1), 1024),
             ),
-            ("5.1", b"\x11\xB0", (2, 48000, 48000, Some(6))),
+            ("5.1", b"\x11\xB0", (2, 48000, 48000, Some(6), 1024)),
             (
                 "channels in a program config element",
                 b"\x11\x80",
-                (2, 48000, 48000, None),
+                (2, 48000, 48000, None, 1024),
             ),
             (
                 "explicit frequency",
                 b"\x17\x80\x5D\xC0\x10",
-                (2, 48000, 48000, Some(2)),
+                (2, 48000, 48000, Some(2), 1024),
             ),
             (
                 "escaped object type (42, xHE-AAC)",
                 b"\xF9\x46\x40",
-                (42, 48000, 48000, Some(2)),
+                (42, 48000, 48000, Some(2), 1024),
+            ),
+            (
+                "frames of 960",
+                b"\x11\x94",
+                (2, 48000, 48000, Some(2), 960),
+            ),
+            (
+                "HE-AAC with frames of 960",
+                b"\x2B\x92\x0A\0",
+                (5, 22050, 44100, Some(2), 960),
+            ),
+            (
+                "low delay (23)",
+                b"\xB9\x90",
+                (23, 48000, 48000, Some(2), 512),
+            ),
+            (
+                "enhanced low delay (39) with frames of 480",
+                b"\xF8\xE6\x50",
+                (39, 48000, 48000, Some(2), 480),
             ),
         ];
-        for (name, bytes, (object_type, sample_rate, output_sample_rate, channels)) in rows {
+        for (name, bytes, expected) in rows {
+            let (object_type, sample_rate, output_sample_rate, channels, samples) = expected;
             let config = AacConfig {
                 object_type: *object_type,
                 sample_rate: *sample_rate,
                 output_sample_rate: *output_sample_rate,
                 channels: *channels,
+                samples_per_frame: *samples,
             };
             assert_eq!(AacConfig::parse(bytes), Ok(config), "{name}");
         }

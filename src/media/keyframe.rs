@@ -6,6 +6,7 @@
 //!
 //! The bytes may be the beginning of a long frame. What can't be seen in them is no keyframe.
 
+use super::av1::{obu_type, split_obu};
 use super::codec::VideoCodec;
 
 /// Whether the body of a frame message is a keyframe by its own account. Never true for codecs
@@ -55,15 +56,12 @@ fn any_nal_unit(body: &[u8], is_wanted: impl Fn(&[u8]) -> bool) -> bool {
 /// A keyframe that comes with its sequence header (AV1, 5.3 and 5.9.2): a key frame alone may be
 /// one of a layer, or one shown late, from which a decoder can't start.
 fn is_av1_keyframe(body: &[u8]) -> bool {
-    const SEQUENCE_HEADER: u8 = 1;
-    const FRAME_HEADER: u8 = 3;
-    const FRAME: u8 = 6;
     let mut rest = body;
     let mut has_sequence_header = false;
     while let Some((obu_type, payload, after)) = split_obu(rest) {
         match obu_type {
-            SEQUENCE_HEADER => has_sequence_header = true,
-            FRAME_HEADER | FRAME => {
+            obu_type::SEQUENCE_HEADER => has_sequence_header = true,
+            obu_type::FRAME_HEADER | obu_type::FRAME => {
                 // show_existing_frame (1 bit) and frame_type (2 bits) are all 0.
                 let is_key = payload.first().is_some_and(|byte| byte & 0xE0 == 0);
                 return has_sequence_header && is_key;
@@ -73,37 +71,6 @@ fn is_av1_keyframe(body: &[u8]) -> bool {
         rest = after;
     }
     false
-}
-
-/// Type and payload of the first open bitstream unit (AV1, 5.3.1 and 5.3.2), and what follows.
-fn split_obu(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (head, mut rest) = bytes.split_first()?;
-    let (is_forbidden, has_extension, has_size) = (head & 0x80, head & 0x04, head & 0x02);
-    if is_forbidden != 0 {
-        return None;
-    }
-    if has_extension != 0 {
-        rest = rest.get(1..)?;
-    }
-    let mut len = rest.len();
-    if has_size != 0 {
-        (len, rest) = split_leb128(rest)?;
-    }
-    let (payload, after) = rest.split_at_checked(len).unwrap_or((rest, &[]));
-    Some((head >> 3 & 0xF, payload, after))
-}
-
-/// A size in groups of 7 bits, least significant first (AV1, 4.10.5); 4 bytes hold any that fits
-/// into a message.
-fn split_leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut number = 0;
-    for (index, byte) in bytes.iter().enumerate().take(4) {
-        number |= usize::from(byte & 0x7F) << (7 * index);
-        if byte & 0x80 == 0 {
-            return Some((number, bytes.get(index + 1..)?));
-        }
-    }
-    None
 }
 
 /// VP9, 6.2: marker 10, profile, [reserved bit of profile 3], show_existing_frame, frame_type.

@@ -5,8 +5,10 @@
 //!    |
 //!   tag, codec  header: codec, kind, keyframe, track, where the body begins
 //!    |-- keyframe    frames: does a decoder start here?
-//!    |-- avc  hevc  aac    sequence headers: picture size, sample rate
+//!    |-- avc  hevc  av1  vp9      sequence headers: picture size, sample rate;
+//!    |   aac  mp3  opus  flac     frames: how many samples
 //!    |     `-- bits, picture
+//!    |-- mp4         the same for browsers: init segment, fragments
 //!    `-- describe    a sequence header as text for the log: "H.264 1920x1080 30 fps"
 //! ```
 //!
@@ -16,15 +18,21 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used))]
 
 pub mod aac;
+pub mod av1;
 pub mod avc;
 pub mod bits;
 pub mod codec;
 pub mod decimal;
 pub mod describe;
 pub mod error;
+pub mod flac;
 pub mod hevc;
 pub mod keyframe;
+pub mod mp3;
+pub mod mp4;
+pub mod opus;
 pub mod picture;
 pub mod tag;
+pub mod vp9;
 
 pub use error::Error;

@@ -7,7 +7,7 @@ use std::thread;
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::join::Join;
-use brooklet::live::log::{Kind, Log, Meta, Role};
+use brooklet::live::log::{Kind, Log, Meta, Role, Sample};
 use proptest::prelude::*;
 
 use crate::fixture::{Fixture, TestSink};
@@ -22,6 +22,7 @@ fn meta(arrived: u64, is_join_point: bool) -> Meta {
         preamble_version: 0,
         needs: Capabilities::NONE,
         mod_ex_len: 0,
+        sample: Sample::default(),
     }
 }
 

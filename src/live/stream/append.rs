@@ -8,11 +8,12 @@
 
 use std::sync::Arc;
 
+use super::samples::Found;
 use super::{Appended, State};
 use crate::live::Millis;
 use crate::live::capabilities::Capabilities;
 use crate::live::classify::{Class, classify};
-use crate::live::log::{Kind, Meta, Role};
+use crate::live::log::{Kind, Meta, Role, Sample};
 use crate::live::preamble::Slot;
 use crate::media::tag::tracks::{Many, TrackMessage};
 use crate::rtmp::amf0::Value;
@@ -33,7 +34,8 @@ pub(super) struct Publish {
     /// [`metadata::MAX_LEN`] bytes.
     metadata: Option<Vec<u8>>,
     began: Option<Millis>,
-    is_settled: bool,
+    pub(super) is_settled: bool,
+    pub(super) found: Found,
 }
 
 impl State {
@@ -87,6 +89,12 @@ impl State {
             Kind::Data => {}
         }
         let needs = Capabilities::needed_by(message);
+        match class {
+            Class::Header(slot) if slot.is_description() => {}
+            _ if !is_first_track => {}
+            Class::Header(_) => self.note_track(kind, needs, true),
+            _ => self.note_track(kind, needs, false),
+        }
         if let Class::Header(slot) = class {
             let bytes = message.payload(payload).collect::<Vec<_>>().concat();
             return self.append_header(slot, needs, timestamp, &bytes, now);
@@ -96,12 +104,18 @@ impl State {
         if kind == Kind::Video && !self.publish.has_keyframe {
             return Appended::Ignored;
         }
+        let timestamp = match class {
+            Class::Other => self.clock.place_beside(kind, timestamp),
+            _ => self.clock.place(kind, timestamp, now),
+        };
+        let sample = if is_first_track && class != Class::Other {
+            self.sample(message, timestamp, message.payload(payload.clone()))
+        } else {
+            Sample::default()
+        };
         let meta = Meta {
             kind,
-            timestamp: match class {
-                Class::Other => self.clock.place_beside(kind, timestamp),
-                _ => self.clock.place(kind, timestamp, now),
-            },
+            timestamp,
             arrived: now,
             is_join_point: is_keyframe
                 || (kind == Kind::Audio && is_first_track && !self.publish.has_video),
@@ -113,6 +127,7 @@ impl State {
             preamble_version: self.preamble.version(),
             needs,
             mod_ex_len: message.mod_ex_len,
+            sample,
         };
         self.is_urgent |= is_keyframe;
         let appended = self.append(meta, message.payload(payload));
@@ -145,6 +160,9 @@ impl State {
         if slot == Slot::Video(0) {
             self.log.clear_join_point();
         }
+        if matches!(slot, Slot::Video(0) | Slot::Audio(0)) {
+            self.update_tracks();
+        }
         let timestamp = self.clock.place_beside(slot.kind(), timestamp);
         self.append_preamble_change(slot.kind(), needs, timestamp, bytes, now)
     }
@@ -166,6 +184,7 @@ impl State {
             preamble_version: self.preamble.version(),
             needs,
             mod_ex_len: 0,
+            sample: Sample::default(),
         };
         self.append(meta, std::iter::once(bytes))
     }
@@ -195,9 +214,11 @@ impl State {
         }
         self.publish.slots = slots;
         self.update_metadata(now);
+        self.update_tracks();
     }
 
     pub(super) fn set_metadata(&mut self, values: Option<&[(String, Value)]>, now: Millis) {
+        self.note_announced(values);
         self.publish.metadata = values.map(|values| metadata::for_players(values, None, None));
         self.update_metadata(now);
     }

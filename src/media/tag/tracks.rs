@@ -9,6 +9,7 @@
 //! 96 21  avc1 00 size ...         17 01 ...
 //!        av01 01 size ...         96 01 av01 01 ...   one message each
 //! 97 02 nnnnnn 03 hvc1 ...        the same; of headers without the ModEx
+//! A3 av01 ...                     A1 av01 ...         neither has a composition time
 //! ```
 //!
 //! Nothing is copied: a [`TrackMessage`] says which few bytes stand in front of which of those
@@ -18,7 +19,7 @@ use std::ops::Range;
 
 use super::cursor::{Cursor, Layout, Lead, MAX_MOD_EX_LEN, Track, packet_type};
 use super::{AudioTag, Kind, Medium, VideoTag};
-use crate::media::codec::FourCc;
+use crate::media::codec::{AudioCodec, FourCc, VideoCodec};
 
 /// Tracks taken from one message. OBS has ten of video, six of audio.
 const MAX_TRACKS: u8 = 32;
@@ -39,7 +40,13 @@ pub struct TrackMessage {
     pub is_keyframe: bool,
     /// 0 unless the message says otherwise.
     pub track_id: u8,
-    /// The codec; `None` in legacy form, which every player takes.
+    /// The codec, if it is told.
+    pub codec: Option<Codec>,
+    /// ms from decoding to showing.
+    pub composition_time: i32,
+    /// Where the coded picture or sound begins in [`payload`](TrackMessage::payload).
+    pub body_offset: u8,
+    /// What the codec is called in an Enhanced header; `None` in legacy form.
     pub four_cc: Option<FourCc>,
     /// Bytes of ModEx behind its first byte. The last of them has in its low half the type that
     /// the first one has without them.
@@ -49,6 +56,49 @@ pub struct TrackMessage {
     head_len: u8,
     /// What follows them of the payload that came.
     body: Range<u32>,
+}
+
+/// The codec of a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// Of audio.
+    Audio(AudioCodec),
+    /// Of video.
+    Video(VideoCodec),
+}
+
+/// What a track's own header says, audio and video alike.
+struct Seen {
+    kind: Kind,
+    is_keyframe: bool,
+    codec: Option<Codec>,
+    composition_time: i32,
+    /// From the beginning of the legacy payload, or of the track's body.
+    body_offset: usize,
+}
+
+impl From<VideoTag> for Seen {
+    fn from(tag: VideoTag) -> Seen {
+        Seen {
+            kind: tag.kind,
+            is_keyframe: tag.is_keyframe,
+            codec: tag.codec.map(Codec::Video),
+            composition_time: tag.composition_time,
+            body_offset: tag.body_offset,
+        }
+    }
+}
+
+impl From<AudioTag> for Seen {
+    fn from(tag: AudioTag) -> Seen {
+        Seen {
+            kind: tag.kind,
+            is_keyframe: false,
+            codec: tag.codec.map(Codec::Audio),
+            composition_time: 0,
+            body_offset: tag.body_offset,
+        }
+    }
 }
 
 impl TrackMessage {
@@ -61,12 +111,12 @@ impl TrackMessage {
         }
         match medium {
             Medium::Audio => {
-                let kind = AudioTag::parse(payload).ok()?.kind;
-                Some(TrackMessage::new(kind, false, 0, 0..u32::MAX))
+                let seen = AudioTag::parse(payload).ok()?.into();
+                Some(TrackMessage::new(&seen, 0, 0..u32::MAX))
             }
             Medium::Video => {
                 let tag = VideoTag::parse(payload).ok()?;
-                let mut message = TrackMessage::new(tag.kind, tag.is_keyframe, 0, 0..u32::MAX);
+                let mut message = TrackMessage::new(&tag.into(), 0, 0..u32::MAX);
                 let truth = tag.first_byte_for_players(first);
                 if truth != first {
                     message.body.start = 1;
@@ -77,11 +127,15 @@ impl TrackMessage {
         }
     }
 
-    fn new(kind: Kind, is_keyframe: bool, track_id: u8, body: Range<u32>) -> TrackMessage {
+    fn new(seen: &Seen, track_id: u8, body: Range<u32>) -> TrackMessage {
         TrackMessage {
-            kind,
-            is_keyframe,
+            kind: seen.kind,
+            is_keyframe: seen.is_keyframe,
             track_id,
+            codec: seen.codec,
+            composition_time: seen.composition_time,
+            // Headers are short: what comes before the body is kept or made anew.
+            body_offset: seen.body_offset as u8,
             four_cc: None,
             mod_ex_len: 0,
             head: [0; MAX_HEAD_LEN],
@@ -258,15 +312,15 @@ fn enhanced(
 ) -> Option<TrackMessage> {
     let is_extra = track.id != 0;
     // The high half of the first byte.
-    let (kind, is_keyframe, high) = match medium {
-        Medium::Audio => (AudioTag::of_track(lead, track).ok()?.kind, false, 0x90),
+    let (seen, high) = match medium {
+        Medium::Audio => (Seen::from(AudioTag::of_track(lead, track).ok()?), 0x90),
         Medium::Video => {
             let tag = VideoTag::of_track(lead, track).ok()?;
             let frame_type = tag.frame_type_for_players(lead.first, is_extra);
-            (tag.kind, tag.is_keyframe, 0x80 | frame_type << 4)
+            (tag.into(), 0x80 | frame_type << 4)
         }
     };
-    let mut message = TrackMessage::new(kind, is_keyframe, track.id, body);
+    let mut message = TrackMessage::new(&seen, track.id, body);
     // What follows the legacy form's first byte.
     let legacy: Option<&[u8]> = match (&track.four_cc, lead.packet_type) {
         _ if is_extra => None,
@@ -287,16 +341,26 @@ fn enhanced(
             Medium::Video => high & 0x70 | 0x07,
         }]);
         message.push(head);
+        message.body_offset += message.head_len;
         return Some(message);
     }
 
     message.four_cc = Some(track.four_cc);
+    // Codecs that have no composition time: the two are the same, and mpegts.js knows but one.
+    let own_type = match (seen.codec, lead.packet_type) {
+        (Some(Codec::Video(codec)), packet_type::CODED_FRAMES_X)
+            if !codec.has_composition_time() =>
+        {
+            packet_type::CODED_FRAMES
+        }
+        (_, own_type) => own_type,
+    };
     let packet_type = if is_extra {
         medium.multitrack()
     } else {
-        lead.packet_type
+        own_type
     };
-    let is_header = !matches!(kind, Kind::Frames | Kind::SequenceEnd);
+    let is_header = !matches!(seen.kind, Kind::Frames | Kind::SequenceEnd);
     match lead.mod_ex.as_slice().split_last() {
         Some((last, data)) if !is_header => {
             message.mod_ex_len = data.len() as u8 + 1;
@@ -308,12 +372,13 @@ fn enhanced(
     }
     if is_extra {
         // The high half says that there is one track.
-        message.push(&[lead.packet_type]);
+        message.push(&[own_type]);
     }
     message.push(&track.four_cc);
     if is_extra {
         message.push(&[track.id]);
     }
+    message.body_offset += message.head_len;
     Some(message)
 }
 

@@ -1,0 +1,3 @@
+//! HTTP and WebSocket. Bytes in, values out.
+
+pub mod websocket;

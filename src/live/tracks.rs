@@ -1,0 +1,62 @@
+//! The tracks of a stream, as a file of it has to announce them: RTMP's receivers find out as they
+//! go, those of FLV and MP4 are told at the beginning what there will be.
+
+use super::capabilities::Capabilities;
+use super::framing::Has;
+use super::log::{Entry, Kind};
+use crate::media::mp4::{Presentation, VIDEO_TIMESCALE};
+
+/// The first track of each kind. Immutable; a change makes new ones.
+#[derive(Clone, Debug, Default)]
+pub struct Tracks {
+    /// Version of the preamble from which on they hold.
+    pub since: u32,
+    /// Those of them that MP4 can hold.
+    pub presentation: Presentation,
+    /// What video asks of its receivers, if there is any.
+    pub video: Option<Capabilities>,
+    /// What audio asks of its receivers, if there is any.
+    pub audio: Option<Capabilities>,
+}
+
+impl Tracks {
+    /// Whether receivers would see no difference.
+    pub(super) fn is_same_as(&self, other: &Tracks) -> bool {
+        self.presentation == other.presentation
+            && self.video == other.video
+            && self.audio == other.audio
+    }
+
+    /// What a receiver with these capabilities gets.
+    pub(super) fn has(&self, capabilities: Capabilities) -> Has {
+        let takes =
+            |needs: Option<Capabilities>| needs.is_some_and(|needs| capabilities.take(needs));
+        Has {
+            audio: takes(self.audio),
+            video: takes(self.video),
+        }
+    }
+
+    /// What an MP4 file gets.
+    pub(super) fn in_file(&self) -> Has {
+        Has {
+            audio: self.presentation.audio.is_some(),
+            video: self.presentation.video.is_some(),
+        }
+    }
+
+    /// Hz; 0 without audio that MP4 can hold.
+    pub(super) fn audio_rate(&self) -> u32 {
+        let audio = self.presentation.audio.as_ref();
+        audio.map_or(0, |audio| audio.sample_rate())
+    }
+
+    /// When a message is decoded, in ms.
+    pub fn time(&self, entry: &Entry) -> u64 {
+        let timescale = match entry.meta.kind {
+            Kind::Audio => self.audio_rate(),
+            _ => VIDEO_TIMESCALE,
+        };
+        entry.meta.sample.decode_time * 1000 / u64::from(timescale.max(1))
+    }
+}

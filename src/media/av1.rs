@@ -1,0 +1,139 @@
+//! AV1: open bitstream units (AV1, 5.3), the sequence header, an AV1CodecConfigurationRecord ("AV1
+//! Codec ISO Media File Format Binding", 2.3.3), and the picture size in the unit that it holds.
+//!
+//! ```text
+//! 81              marker and version
+//! 00              profile (3 bits), level (5): Main, 2.0
+//! 0C              tier, more than 8 bits, 12 bits, no colour, subsampling; position of samples (2)
+//! 00              delay of the first picture
+//! 0A 0B 00 ...    units: type 1 (4 bits) with a size (02), size, sequence header
+//! ```
+
+use super::bits::BitReader;
+use super::picture::Picture;
+
+/// Types of units (AV1, 6.2.2).
+pub(super) mod obu_type {
+    pub(in super::super) const SEQUENCE_HEADER: u8 = 1;
+    pub(in super::super) const FRAME_HEADER: u8 = 3;
+    pub(in super::super) const FRAME: u8 = 6;
+}
+
+/// Length of a record without units.
+pub const MIN_LEN: usize = 4;
+
+/// The picture, from the body of a sequence header; `None` without a unit that tells it.
+pub fn picture_of_config(body: &[u8]) -> Option<Picture> {
+    picture_of_units(body.get(MIN_LEN..)?)
+}
+
+/// The picture, from the units of a keyframe, which have a sequence header at their beginning.
+pub fn picture_of_units(mut units: &[u8]) -> Option<Picture> {
+    loop {
+        // Each unit takes at least its first byte off the slice.
+        let (obu_type, payload, after) = split_obu(units)?;
+        if obu_type == obu_type::SEQUENCE_HEADER {
+            return picture(&mut BitReader::new(payload));
+        }
+        units = after;
+    }
+}
+
+/// Bytes of the temporal delimiter (type 2, empty) in front of a frame, 0 if there is none.
+pub fn temporal_delimiter_len(units: &[u8]) -> usize {
+    match units {
+        [0x12, 0, ..] => 2,
+        [0x16, _, 0, ..] => 3,
+        _ => 0,
+    }
+}
+
+/// Type and payload of the first open bitstream unit (AV1, 5.3.1 and 5.3.2), and what follows.
+pub(super) fn split_obu(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (head, mut rest) = bytes.split_first()?;
+    let (is_forbidden, has_extension, has_size) = (head & 0x80, head & 0x04, head & 0x02);
+    if is_forbidden != 0 {
+        return None;
+    }
+    if has_extension != 0 {
+        rest = rest.get(1..)?;
+    }
+    let mut len = rest.len();
+    if has_size != 0 {
+        (len, rest) = split_leb128(rest)?;
+    }
+    let (payload, after) = rest.split_at_checked(len).unwrap_or((rest, &[]));
+    Some((head >> 3 & 0xF, payload, after))
+}
+
+/// A size in groups of 7 bits, least significant first (AV1, 4.10.5); 4 bytes hold any that fits
+/// into a message.
+fn split_leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut number = 0;
+    for (index, byte) in bytes.iter().enumerate().take(4) {
+        number |= usize::from(byte & 0x7F) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Some((number, bytes.get(index + 1..)?));
+        }
+    }
+    None
+}
+
+/// The size in a sequence header (AV1, 5.5.1).
+fn picture(r: &mut BitReader<'_>) -> Option<Picture> {
+    r.skip(3 + 1)?; // seq_profile, still_picture
+    if r.flag()? {
+        r.skip(5)?; // reduced_still_picture_header: seq_level_idx alone
+    } else {
+        let decoder_model = timing(r)?;
+        let has_display_delay = r.flag()?;
+        for _ in 0..=r.bits(5)? {
+            skip_operating_point(r, decoder_model, has_display_delay)?;
+        }
+    }
+    let width_bits = r.bits(4)? + 1;
+    let height_bits = r.bits(4)? + 1;
+    let coded = [
+        u64::from(r.bits(width_bits)?) + 1,
+        u64::from(r.bits(height_bits)?) + 1,
+    ];
+    Picture::new(coded, [0, 0])
+}
+
+/// Passes over timing_info and decoder_model_info (AV1, 5.5.3 and 5.5.4). Returns the bits of
+/// each buffer delay, if there is such a model.
+fn timing(r: &mut BitReader<'_>) -> Option<Option<u32>> {
+    if !r.flag()? {
+        return Some(None);
+    }
+    r.skip(32 + 32)?; // num_units_in_display_tick, time_scale
+    if r.flag()? {
+        r.ue()?; // num_ticks_per_picture_minus_1; uvlc is the same code
+    }
+    if !r.flag()? {
+        return Some(None);
+    }
+    let buffer_delay_bits = r.bits(5)? + 1;
+    r.skip(32 + 5 + 5)?; // num_units_in_decoding_tick, lengths
+    Some(Some(buffer_delay_bits))
+}
+
+fn skip_operating_point(
+    r: &mut BitReader<'_>,
+    decoder_model: Option<u32>,
+    has_display_delay: bool,
+) -> Option<()> {
+    r.skip(12)?; // operating_point_idc
+    if r.bits(5)? > 7 {
+        r.flag()?; // seq_tier
+    }
+    if let Some(buffer_delay_bits) = decoder_model {
+        if r.flag()? {
+            r.skip(2 * buffer_delay_bits + 1)?;
+        }
+    }
+    if has_display_delay && r.flag()? {
+        r.skip(4)?; // initial_display_delay_minus_1
+    }
+    Some(())
+}

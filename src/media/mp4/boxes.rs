@@ -1,0 +1,91 @@
+//! Boxes as they are written: a size, four letters, a body (ISO/IEC 14496-12, 4.2).
+//!
+//! ```text
+//! 00 00 00 10 66 72 6D 61   size 16, "frma"
+//! 61 76 63 31 00 00 00 00   body: numbers, and other boxes
+//! ```
+//!
+//! The size of a box is known when it ends, so it is filled in then.
+
+/// Bytes, a part of them in boxes.
+pub(super) struct Boxes {
+    bytes: Vec<u8>,
+}
+
+/// A box that was begun; says where.
+#[must_use]
+pub(super) struct Begun(usize);
+
+impl Boxes {
+    pub(super) fn with_capacity(len: usize) -> Boxes {
+        Boxes {
+            bytes: Vec::with_capacity(len),
+        }
+    }
+
+    pub(super) fn begin(&mut self, name: &[u8; 4]) -> Begun {
+        let begun = Begun(self.bytes.len());
+        self.u32(0);
+        self.bytes(name);
+        begun
+    }
+
+    /// The same for a box with version and flags.
+    pub(super) fn begin_full(&mut self, name: &[u8; 4], version_and_flags: u32) -> Begun {
+        let begun = self.begin(name);
+        self.u32(version_and_flags);
+        begun
+    }
+
+    pub(super) fn end(&mut self, Begun(start): Begun) {
+        let len = self.bytes.len().saturating_sub(start) as u32;
+        if let Some(size) = self.bytes.get_mut(start..start.saturating_add(4)) {
+            size.copy_from_slice(&len.to_be_bytes());
+        }
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(super) fn zeros(&mut self, count: usize) {
+        self.bytes.resize(self.bytes.len() + count, 0);
+    }
+
+    pub(super) fn u8(&mut self, number: u8) {
+        self.bytes.push(number);
+    }
+
+    pub(super) fn u16(&mut self, number: u16) {
+        self.bytes(&number.to_be_bytes());
+    }
+
+    pub(super) fn u32(&mut self, number: u32) {
+        self.bytes(&number.to_be_bytes());
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_has_the_size_of_what_is_in_it() {
+        let mut boxes = Boxes::with_capacity(0);
+        let outer = boxes.begin(b"moof");
+        let inner = boxes.begin_full(b"tfhd", 0x0002_0000);
+        boxes.u32(1);
+        boxes.end(inner);
+        let empty = boxes.begin(b"free");
+        boxes.end(empty);
+        boxes.end(outer);
+        assert_eq!(
+            boxes.into_bytes(),
+            b"\0\0\0\x20moof\0\0\0\x10tfhd\0\x02\0\0\0\0\0\x01\0\0\0\x08free"
+        );
+    }
+}

@@ -1,0 +1,286 @@
+//! The init segment: what a player must know before the first fragment (ISO/IEC 14496-12, 8).
+//!
+//! ```text
+//! ftyp                       iso6
+//! moov
+//!   mvhd                     of the whole; durations are 0, since they are in the fragments
+//!   trak                     one for each track
+//!     tkhd                   number, picture size
+//!     mdia
+//!       mdhd                 timescale
+//!       hdlr                 video or audio
+//!       minf
+//!         vmhd / smhd
+//!         dinf [ dref [ url ] ]
+//!         stbl
+//!           stsd [ avc1 [ avcC ] ]     the codec
+//!           stts stsc stsz stco        empty
+//!   mvex
+//!     trex                   one for each track: fragments follow
+//! ```
+
+use super::boxes::Boxes;
+use super::{
+    AUDIO_TRACK_ID, AudioTrack, Presentation, VIDEO_TIMESCALE, VIDEO_TRACK_ID, VideoTrack,
+};
+use crate::media::codec::{AudioCodec, VideoCodec};
+
+const FILE_TYPE: &[u8] = b"\0\0\0\x20ftypiso6\0\0\0\x01iso6iso5mp41mp42";
+
+/// Of a picture that is neither turned nor scaled.
+const MATRIX: &[u8; 36] = b"\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+    \x40\0\0\0";
+
+/// The media are in the same file.
+const DATA_INFORMATION: &[u8] = b"\0\0\0\x24dinf\0\0\0\x1Cdref\0\0\0\0\0\0\0\x01\
+    \0\0\0\x0Curl \0\0\0\x01";
+
+/// Samples are in the fragments, so there are none here.
+const EMPTY_TABLES: &[u8] = b"\0\0\0\x10stts\0\0\0\0\0\0\0\0\0\0\0\x10stsc\0\0\0\0\0\0\0\0\
+    \0\0\0\x14stsz\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10stco\0\0\0\0\0\0\0\0";
+
+/// What all sample entries begin with: reserved, data reference 1.
+const SAMPLE_ENTRY: &[u8; 8] = b"\0\0\0\0\0\0\0\x01";
+
+/// Of a full box of version 0 without flags.
+const PLAIN: u32 = 0;
+
+pub(super) fn init_segment(presentation: &Presentation) -> Vec<u8> {
+    let mut boxes = Boxes::with_capacity(2048);
+    let b = &mut boxes;
+    b.bytes(FILE_TYPE);
+    let movie = b.begin(b"moov");
+    movie_header(b);
+    if let Some(video) = &presentation.video {
+        video_track(b, video);
+    }
+    if let Some(audio) = &presentation.audio {
+        audio_track(b, audio);
+    }
+    let extends = b.begin(b"mvex");
+    if presentation.video.is_some() {
+        track_extends(b, VIDEO_TRACK_ID);
+    }
+    if presentation.audio.is_some() {
+        track_extends(b, AUDIO_TRACK_ID);
+    }
+    b.end(extends);
+    b.end(movie);
+    boxes.into_bytes()
+}
+
+fn movie_header(b: &mut Boxes) {
+    const MILLISECONDS: u32 = 1000;
+    let header = b.begin_full(b"mvhd", PLAIN);
+    b.zeros(4 + 4); // creation_time, modification_time
+    b.u32(MILLISECONDS);
+    b.zeros(4); // duration
+    b.u32(0x0001_0000); // rate 1.0
+    b.u16(0x0100); // volume 1.0
+    b.zeros(10);
+    b.bytes(MATRIX);
+    b.zeros(24);
+    b.u32(u32::MAX); // next_track_ID: unknown
+    b.end(header);
+}
+
+fn track_extends(b: &mut Boxes, track_id: u32) {
+    let extends = b.begin_full(b"trex", PLAIN);
+    b.u32(track_id);
+    b.u32(1); // default_sample_description_index
+    b.zeros(12); // default duration, size, flags
+    b.end(extends);
+}
+
+fn video_track(b: &mut Boxes, video: &VideoTrack) {
+    let size = [video.width(), video.height()];
+    let track = b.begin(b"trak");
+    track_header(b, VIDEO_TRACK_ID, 0, size);
+    let media = b.begin(b"mdia");
+    media_header(b, VIDEO_TIMESCALE, b"vide");
+    let information = b.begin(b"minf");
+    let header = b.begin_full(b"vmhd", 1);
+    b.zeros(8);
+    b.end(header);
+    b.bytes(DATA_INFORMATION);
+    let table = b.begin(b"stbl");
+    let descriptions = b.begin_full(b"stsd", PLAIN);
+    b.u32(1);
+    video_sample_entry(b, video, size);
+    b.end(descriptions);
+    b.bytes(EMPTY_TABLES);
+    b.end(table);
+    b.end(information);
+    b.end(media);
+    b.end(track);
+}
+
+fn audio_track(b: &mut Boxes, audio: &AudioTrack) {
+    let track = b.begin(b"trak");
+    track_header(b, AUDIO_TRACK_ID, 0x0100, [0, 0]);
+    let media = b.begin(b"mdia");
+    media_header(b, audio.sample_rate(), b"soun");
+    let information = b.begin(b"minf");
+    let header = b.begin_full(b"smhd", PLAIN);
+    b.zeros(4); // balance
+    b.end(header);
+    b.bytes(DATA_INFORMATION);
+    let table = b.begin(b"stbl");
+    let descriptions = b.begin_full(b"stsd", PLAIN);
+    b.u32(1);
+    audio_sample_entry(b, audio);
+    b.end(descriptions);
+    b.bytes(EMPTY_TABLES);
+    b.end(table);
+    b.end(information);
+    b.end(media);
+    b.end(track);
+}
+
+fn track_header(b: &mut Boxes, track_id: u32, volume: u16, size: [u16; 2]) {
+    const ENABLED_IN_MOVIE: u32 = 3;
+    let header = b.begin_full(b"tkhd", ENABLED_IN_MOVIE);
+    b.zeros(4 + 4); // creation_time, modification_time
+    b.u32(track_id);
+    b.zeros(4 + 4 + 8 + 2 + 2); // duration, layer, alternate_group
+    b.u16(volume);
+    b.zeros(2);
+    b.bytes(MATRIX);
+    for pixels in size {
+        b.u32(u32::from(pixels) << 16);
+    }
+    b.end(header);
+}
+
+fn media_header(b: &mut Boxes, timescale: u32, handler: &[u8; 4]) {
+    const UNDETERMINED: u16 = 0x55C4;
+    let header = b.begin_full(b"mdhd", PLAIN);
+    b.zeros(4 + 4); // creation_time, modification_time
+    b.u32(timescale);
+    b.zeros(4); // duration
+    b.u16(UNDETERMINED); // language
+    b.zeros(2);
+    b.end(header);
+    let handler_reference = b.begin_full(b"hdlr", PLAIN);
+    b.zeros(4);
+    b.bytes(handler);
+    b.zeros(12 + 1); // reserved, an empty name
+    b.end(handler_reference);
+}
+
+/// ISO/IEC 14496-12, 12.1.3.
+fn video_sample_entry(b: &mut Boxes, video: &VideoTrack, size: [u16; 2]) {
+    let (entry, config) = match video.codec() {
+        VideoCodec::Hevc => (b"hvc1", b"hvcC"),
+        VideoCodec::Av1 => (b"av01", b"av1C"),
+        VideoCodec::Vp9 => (b"vp09", b"vpcC"),
+        _ => (b"avc1", b"avcC"),
+    };
+    let entry = b.begin(entry);
+    b.bytes(SAMPLE_ENTRY);
+    b.zeros(16);
+    for pixels in size {
+        b.u16(pixels);
+    }
+    b.u32(0x0048_0000); // 72 dpi
+    b.u32(0x0048_0000);
+    b.zeros(4);
+    b.u16(1); // frame_count
+    b.zeros(32); // compressorname
+    b.u16(0x0018); // depth
+    b.u16(0xFFFF);
+    let config = b.begin(config);
+    if video.codec() == VideoCodec::Vp9 {
+        b.u32(0x0100_0000); // version 1
+    }
+    b.bytes(video.config());
+    b.end(config);
+    b.end(entry);
+}
+
+/// ISO/IEC 14496-12, 12.2.3.
+fn audio_sample_entry(b: &mut Boxes, audio: &AudioTrack) {
+    let entry = b.begin(match audio.codec() {
+        AudioCodec::Opus => b"Opus",
+        AudioCodec::Flac => b"fLaC",
+        _ => b"mp4a",
+    });
+    b.bytes(SAMPLE_ENTRY);
+    b.zeros(8);
+    b.u16(audio.channels().into());
+    b.u16(16); // bits
+    b.zeros(4);
+    // 16.16; what doesn't fit is told by the configuration alone.
+    let sample_rate = u16::try_from(audio.sample_rate()).unwrap_or(0);
+    b.u16(sample_rate);
+    b.zeros(2);
+    match audio.codec() {
+        AudioCodec::Opus => {
+            let config = b.begin(b"dOps");
+            b.bytes(audio.config());
+            b.end(config);
+        }
+        AudioCodec::Flac => {
+            let config = b.begin_full(b"dfLa", PLAIN);
+            b.bytes(b"\x80\0\0\x22"); // the only block, STREAMINFO
+            b.bytes(audio.config());
+            b.end(config);
+        }
+        _ => elementary_stream_descriptor(b, audio),
+    }
+    b.end(entry);
+}
+
+/// ISO/IEC 14496-1, 7.2.6: descriptors within descriptors, each with the length of its body in
+/// groups of 7 bits.
+fn elementary_stream_descriptor(b: &mut Boxes, audio: &AudioTrack) {
+    const ELEMENTARY_STREAM: u8 = 3;
+    const DECODER_CONFIG: u8 = 4;
+    const DECODER_SPECIFIC_INFO: u8 = 5;
+    const SYNC_LAYER_CONFIG: u8 = 6;
+    /// Tag, and a length in four groups.
+    const HEADER_LEN: usize = 5;
+    const DECODER_CONFIG_LEN: usize = 13;
+
+    let config = audio.config();
+    let object_type = match (audio.codec(), audio.sample_rate()) {
+        (AudioCodec::Aac, _) => 0x40,
+        // MP3: of MPEG-2 and of MPEG-1.
+        (_, 0..32000) => 0x69,
+        _ => 0x6B,
+    };
+    let specific_len = match config.len() {
+        0 => 0,
+        len => HEADER_LEN + len,
+    };
+    let decoder_len = DECODER_CONFIG_LEN + specific_len;
+
+    let descriptor = b.begin_full(b"esds", PLAIN);
+    begin_descriptor(
+        b,
+        ELEMENTARY_STREAM,
+        3 + HEADER_LEN + decoder_len + HEADER_LEN + 1,
+    );
+    b.u16(AUDIO_TRACK_ID as u16);
+    b.u8(0); // no other fields
+    begin_descriptor(b, DECODER_CONFIG, decoder_len);
+    b.u8(object_type);
+    b.u8(0x15); // audio
+    b.zeros(3 + 4 + 4); // buffer size, largest and average bit rate: unknown
+    if !config.is_empty() {
+        begin_descriptor(b, DECODER_SPECIFIC_INFO, config.len());
+        b.bytes(config);
+    }
+    begin_descriptor(b, SYNC_LAYER_CONFIG, 1);
+    b.u8(2); // as in MP4
+    b.end(descriptor);
+}
+
+/// Lengths below 2^28, in the widest form, so that those around needn't depend on them.
+fn begin_descriptor(b: &mut Boxes, tag: u8, len: usize) {
+    b.u8(tag);
+    for shift in [21, 14, 7] {
+        b.u8((len >> shift) as u8 | 0x80);
+    }
+    b.u8(len as u8 & 0x7F);
+}

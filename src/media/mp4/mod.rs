@@ -1,0 +1,105 @@
+//! Fragmented MP4 (ISO/IEC 14496-12), as browsers take it by Media Source Extensions and HLS.
+//!
+//! ```text
+//! init segment    ftyp  moov [ mvhd  trak (video)  trak (audio)  mvex ]
+//! fragment        moof [ mfhd  traf [ tfhd  tfdt  trun ] ]  mdat          one for each frame
+//! fragment        moof ...                                  mdat
+//!                 `--------------- Fragment::head ----------'`-- the frame's bytes as they came
+//! ```
+//!
+//! ```text
+//! payloads of sequence headers
+//!    |
+//!   track          VideoTrack, AudioTrack: what the payloads say, and what goes into the boxes
+//!    |-- codec_string   "avc1.64001f"
+//!    `-- init           the init segment
+//!         `-- boxes     bytes, and boxes whose size is known when they end
+//!   fragment       what stands in front of a frame; needs no track
+//! ```
+//!
+//! A frame's bytes go into the `mdat` unchanged: RTMP has them in the form of MP4 already. Only
+//! the tag's header is left out, and what [`removable_len`] says.
+
+mod boxes;
+mod codec_string;
+mod fragment;
+mod init;
+mod track;
+
+pub use fragment::{FRAGMENT_HEAD_LEN, Fragment};
+pub use track::{AudioTrack, VideoTrack, picture_of_keyframe};
+
+use super::av1;
+use super::codec::VideoCodec;
+
+/// Number of the video track, if there is one.
+pub const VIDEO_TRACK_ID: u32 = 1;
+
+/// Number of the audio track, if there is one.
+pub const AUDIO_TRACK_ID: u32 = 2;
+
+/// Ticks per second of the video track: RTMP's milliseconds. That of audio is its sample rate.
+pub const VIDEO_TIMESCALE: u32 = 1000;
+
+/// Longest configuration of a decoder that is taken: parameter sets of some hundred bytes.
+pub const MAX_CONFIG_LEN: usize = 8 * 1024;
+
+/// The tracks of a stream as MP4 has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Presentation {
+    /// Of the stream's video, if it has a codec for MP4.
+    pub video: Option<VideoTrack>,
+    /// Of the stream's audio, if it has a codec for MP4.
+    pub audio: Option<AudioTrack>,
+}
+
+impl Presentation {
+    /// What stands in front of the fragments.
+    pub fn init_segment(&self) -> Vec<u8> {
+        init::init_segment(self)
+    }
+
+    /// The codecs as in RFC 6381: `avc1.64001f,mp4a.40.2`; empty without a track.
+    pub fn codecs(&self) -> String {
+        let mut codecs = String::new();
+        if let Some(video) = &self.video {
+            codecs += &video.codec_string();
+        }
+        if let Some(audio) = &self.audio {
+            if !codecs.is_empty() {
+                codecs.push(',');
+            }
+            codecs += &audio.codec_string();
+        }
+        codecs
+    }
+
+    /// The content type for HTTP and for `MediaSource`: `video/mp4; codecs="avc1.64001f"`.
+    pub fn content_type(&self) -> String {
+        let mut content_type = String::from(match self.video {
+            Some(_) => "video/mp4; codecs=\"",
+            None => "audio/mp4; codecs=\"",
+        });
+        content_type += &self.codecs();
+        content_type.push('"');
+        content_type
+    }
+
+    /// Whether the init segment of `other` may follow in the same stream: the same tracks with
+    /// the same codecs, though with other parameters.
+    pub fn is_continued_by(&self, other: &Presentation) -> bool {
+        self.video.as_ref().map(VideoTrack::codec) == other.video.as_ref().map(VideoTrack::codec)
+            && self.audio.as_ref().map(AudioTrack::codec)
+                == other.audio.as_ref().map(AudioTrack::codec)
+    }
+}
+
+/// How many bytes at the beginning of a video frame MP4 wants left out: of AV1 the temporal
+/// delimiter, which most encoders leave out themselves ("AV1 Codec ISO Media File Format
+/// Binding", 2.4). The first three bytes of the body are enough.
+pub fn removable_len(codec: VideoCodec, body: &[u8]) -> usize {
+    match codec {
+        VideoCodec::Av1 => av1::temporal_delimiter_len(body),
+        _ => 0,
+    }
+}

@@ -1,0 +1,181 @@
+//! Opus: the sequence header, an identification header (RFC 7845, 5.1), which may be missing, and
+//! the length of a packet (RFC 6716, 3.1). The clock is 48 kHz, whatever is encoded.
+//!
+//! ```text
+//! "OpusHead"      magic
+//! 01              version
+//! 02              channels
+//! 38 01           samples to be dropped at the beginning, 312: from here on little-endian
+//! 80 BB 00 00     sample rate of what was encoded
+//! 00 00           gain
+//! 00              family of channel mappings; of all but 0 a mapping follows
+//! ```
+
+/// Rate of the clock in Hz.
+pub const SAMPLE_RATE: u32 = 48000;
+
+/// Most samples in a packet: 120 ms.
+const MAX_SAMPLES: u32 = 5760;
+
+/// What an identification header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpusHead<'a> {
+    /// At least 1.
+    pub channels: u8,
+    /// Samples to be dropped at the beginning.
+    pub pre_skip: u16,
+    /// Rate of what was encoded, in Hz.
+    pub input_sample_rate: u32,
+    /// In 1/256 dB.
+    pub gain: i16,
+    /// 0: one stream of one or two channels.
+    pub mapping_family: u8,
+    /// Of families above 0: streams, coupled streams, a byte for each channel.
+    pub mapping: &'a [u8],
+}
+
+impl<'a> OpusHead<'a> {
+    /// What holds when an encoder sends none.
+    pub const STEREO: OpusHead<'static> = OpusHead {
+        channels: 2,
+        pre_skip: 0,
+        input_sample_rate: SAMPLE_RATE,
+        gain: 0,
+        mapping_family: 0,
+        mapping: &[],
+    };
+
+    /// Reads the body of a sequence header.
+    pub fn parse(body: &'a [u8]) -> Option<OpusHead<'a>> {
+        let rest = body.strip_prefix(b"OpusHead")?;
+        let &[
+            _,
+            channels,
+            s0,
+            s1,
+            r0,
+            r1,
+            r2,
+            r3,
+            g0,
+            g1,
+            mapping_family,
+            ref rest @ ..,
+        ] = rest
+        else {
+            return None;
+        };
+        let mapping: &[u8] = match mapping_family {
+            0 if channels <= 2 => &[],
+            0 => return None,
+            _ => rest.get(..2 + usize::from(channels))?,
+        };
+        (channels > 0).then_some(OpusHead {
+            channels,
+            pre_skip: u16::from_le_bytes([s0, s1]),
+            input_sample_rate: u32::from_le_bytes([r0, r1, r2, r3]),
+            gain: i16::from_le_bytes([g0, g1]),
+            mapping_family,
+            mapping,
+        })
+    }
+}
+
+/// Samples of each channel in a packet, by its first two bytes; `None` when it can't be one.
+pub fn samples(packet: &[u8]) -> Option<u32> {
+    let (&head, rest) = packet.split_first()?;
+    let configuration = u32::from(head >> 3);
+    let size = match configuration {
+        // SILK: 10, 20, 40, 60 ms.
+        0..=11 => [480, 960, 1920, 2880]
+            .get(configuration as usize & 3)
+            .copied()?,
+        // Hybrid: 10, 20 ms.
+        12..=15 => 480 << (configuration & 1),
+        // CELT: 2.5, 5, 10, 20 ms.
+        _ => 120 << (configuration & 3),
+    };
+    let count = match head & 3 {
+        0 => 1,
+        1 | 2 => 2,
+        _ => u32::from(rest.first()? & 0x3F),
+    };
+    Some(count * size).filter(|samples| (1..=MAX_SAMPLES).contains(samples))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn identification_headers_are_read() {
+        let head = OpusHead::parse(b"OpusHead\x01\x02\x38\x01\x80\xBB\0\0\xFE\xFF\0").unwrap();
+        let expected = OpusHead {
+            pre_skip: 312,
+            gain: -2,
+            ..OpusHead::STEREO
+        };
+        assert_eq!(head, expected);
+        let surround =
+            b"OpusHead\x01\x06\x38\x01\x80\xBB\0\0\0\0\x01\x04\x02\0\x04\x01\x02\x03\x05";
+        let head = OpusHead::parse(surround).unwrap();
+        assert_eq!((head.channels, head.mapping_family), (6, 1));
+        assert_eq!(head.mapping, b"\x04\x02\0\x04\x01\x02\x03\x05");
+    }
+
+    #[test]
+    fn what_is_no_identification_header_is_refused() {
+        let rows: &[(&str, &[u8])] = &[
+            ("empty", b""),
+            ("cut", b"OpusHead\x01\x02\x38\x01\x80\xBB\0\0\0\0"),
+            ("other magic", b"OpusTags\x01\x02\x38\x01\x80\xBB\0\0\0\0\0"),
+            ("no channels", b"OpusHead\x01\0\x38\x01\x80\xBB\0\0\0\0\0"),
+            (
+                "three channels without a mapping",
+                b"OpusHead\x01\x03\x38\x01\x80\xBB\0\0\0\0\0",
+            ),
+            (
+                "mapping cut",
+                b"OpusHead\x01\x03\x38\x01\x80\xBB\0\0\0\0\x01\x02\x01\0\x01",
+            ),
+        ];
+        for (name, bytes) in rows {
+            assert_eq!(OpusHead::parse(bytes), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn packets_tell_how_long_they_are() {
+        let rows: &[(&str, &[u8], Option<u32>)] = &[
+            ("libopus: CELT, 20 ms stereo", b"\xFC\x7F", Some(960)),
+            ("SILK, 10 ms", b"\0", Some(480)),
+            ("SILK, 60 ms", b"\x18", Some(2880)),
+            ("SILK wideband, 40 ms", b"\x50", Some(1920)),
+            ("hybrid, 10 ms", b"\x60", Some(480)),
+            ("hybrid, 20 ms", b"\x68", Some(960)),
+            ("CELT, 2.5 ms", b"\x80", Some(120)),
+            ("CELT, 5 ms", b"\xE8", Some(240)),
+            ("two frames", b"\xFD", Some(1920)),
+            ("two frames of different size", b"\xFE", Some(1920)),
+            ("three frames", b"\xFF\x03", Some(2880)),
+            ("six frames, padded", b"\xFF\x46", Some(5760)),
+            ("seven frames: above 120 ms", b"\xFF\x07", None),
+            ("no frames", b"\xFF\x40", None),
+            ("cut", b"\xFF", None),
+            ("empty", b"", None),
+        ];
+        for (name, bytes, expected) in rows {
+            assert_eq!(samples(bytes), *expected, "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = samples(&bytes);
+            let _ = OpusHead::parse(&bytes);
+            let _ = OpusHead::parse(&[b"OpusHead", &bytes[..]].concat());
+        }
+    }
+}
