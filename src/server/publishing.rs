@@ -237,7 +237,7 @@ impl Publishing {
         };
         match self
             .stream
-            .wait_for_publisher(self.generation, Duration::ZERO)
+            .wait_for_publisher(self.generation, Duration::ZERO, now)
         {
             Waited::TimedOut if !left.is_zero() => return false,
             waited => self.conclude(waited),
@@ -255,12 +255,13 @@ impl Publishing {
                 break;
             }
             let pause = Duration::from_millis(50);
-            if self.stream.wait_for_publisher(self.generation, pause) != Waited::TimedOut {
+            if self.stream.wait_for_publisher(self.generation, pause, now) != Waited::TimedOut {
                 break;
             }
         }
-        let left = self.grace_left(self.shared.now()).unwrap_or_default();
-        let waited = self.stream.wait_for_publisher(self.generation, left);
+        let now = self.shared.now();
+        let left = self.grace_left(now).unwrap_or_default();
+        let waited = self.stream.wait_for_publisher(self.generation, left, now);
         self.conclude(waited);
     }
 

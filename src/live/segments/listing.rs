@@ -83,9 +83,13 @@ impl Segments {
         kept.unwrap_or(newest).messages.start
     }
 
-    /// What is to be listed; `None` while there is nothing. `is_safe` tells for a message's number
-    /// whether the log will hold it for some time yet.
-    pub fn listing(&mut self, is_safe: &dyn Fn(u64) -> bool) -> Option<Listing> {
+    /// What is to be listed; `None` while there is nothing. Promises a target duration, unless the
+    /// stream `is_ended`. `is_safe` tells for a message's number whether the log will hold it for
+    /// some time yet.
+    pub fn listing(&mut self, is_ended: bool, is_safe: &dyn Fn(u64) -> bool) -> Option<Listing> {
+        if !is_ended && !self.promise() {
+            return None;
+        }
         let target = self.target?;
         let second = u64::from(target) * 1_000;
         let mut first = self.complete.len();
@@ -125,7 +129,7 @@ impl Segments {
             segments,
             open,
             next: self.next(),
-            is_ended: false,
+            is_ended,
             parts: self.parts.iter().skip(skip).cloned().collect(),
             first_part,
         })
@@ -160,6 +164,13 @@ impl Segments {
             Some(part) if part >= there + ADVANCE => Found::No,
             _ => Found::NotYet,
         }
+    }
+
+    /// The oldest version of an init segment that is of use.
+    pub fn oldest_version(&self) -> Option<u32> {
+        let open = self.open.as_ref().map(|open| &open.segment);
+        let oldest = self.complete.front().or(open)?;
+        Some(oldest.version)
     }
 
     /// A segment that is complete.

@@ -61,7 +61,7 @@ impl Source {
         self.segments.prune(self.log_start);
         assert!(self.segments.promise(), "nothing to list");
         let log_start = self.log_start;
-        let listing = self.segments.listing(&|number| number >= log_start);
+        let listing = self.segments.listing(false, &|number| number >= log_start);
         listing.expect("something to list")
     }
 
@@ -344,13 +344,13 @@ fn only_what_is_safe_in_the_log_is_listed_and_what_was_left_out_stays_out() {
     source.gops(6, 50);
     source.listing();
     let from = |listing: Option<Listing>| listing.map(|listing| listing.segments[0].number);
-    assert_eq!(from(source.segments.listing(&|_| true)), Some(1));
+    assert_eq!(from(source.segments.listing(false, &|_| true)), Some(1));
     assert_eq!(
-        from(source.segments.listing(&|number| number >= 300)),
+        from(source.segments.listing(false, &|number| number >= 300)),
         Some(3)
     );
-    assert_eq!(from(source.segments.listing(&|_| true)), Some(3));
-    assert_eq!(from(source.segments.listing(&|_| false)), None);
+    assert_eq!(from(source.segments.listing(false, &|_| true)), Some(3));
+    assert_eq!(from(source.segments.listing(false, &|_| false)), None);
 }
 
 #[derive(Clone, Debug)]
@@ -482,7 +482,7 @@ proptest! {
                         continue;
                     }
                     let log_start = source.log_start;
-                    let Some(listing) = source.segments.listing(&|number| number >= log_start) else {
+                    let Some(listing) = source.segments.listing(false, &|number| number >= log_start) else {
                         continue;
                     };
                     seen.check(&listing, log_start);

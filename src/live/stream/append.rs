@@ -194,11 +194,12 @@ impl State {
         meta: Meta,
         parts: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Appended {
-        if self.log.append(meta, parts).is_err() {
+        let Ok(number) = self.log.append(meta, parts) else {
             // What follows can't be decoded without what was lost.
             self.publish.has_keyframe &= meta.kind != Kind::Video || meta.needs.has_multitrack();
             return Appended::OutOfBlocks;
-        }
+        };
+        self.note_sample(number);
         self.batch_since.get_or_insert(meta.arrived);
         Appended::Stored
     }
