@@ -42,6 +42,10 @@ struct Opt {
     set: fn(&mut Settings, &str) -> Result<(), &'static str>,
 }
 
+/// What a listener is told by.
+const ADDRESS: &str = "an address and port such as 0.0.0.0:1935, [::1]:1935 or 1935";
+const ADDRESS_OR_OFF: &str = "an address and port such as 0.0.0.0:8080, [::1]:8080 or 8080, or off";
+
 const SIZE: &str = "a size such as 32M or 512K";
 const TIME: &str = "a time such as 2s, 500ms or 1m, at most a day";
 const COUNT: &str = "a number of at least 1";
@@ -54,9 +58,24 @@ const OPTIONS: &[Opt] = &[
         help: "Listen here for RTMP; may be repeated. A port alone means all\n\
                addresses [default: 1935]",
         set: |settings, text| {
-            let address = parse_address(text)
-                .ok_or("an address and port such as 0.0.0.0:1935, [::1]:1935 or 1935")?;
+            let address = parse_address(text).ok_or(ADDRESS)?;
             settings.config.rtmp.push(address);
+            Ok(())
+        },
+    },
+    Opt {
+        name: "http",
+        value: "ADDR:PORT",
+        help: "Listen here for HTTP: page, players and state; may be repeated;\n\
+               off for nowhere [default: 8080]",
+        set: |settings, text| {
+            match text {
+                "off" => settings.config.http.clear(),
+                _ => {
+                    let address = parse_address(text).ok_or(ADDRESS_OR_OFF)?;
+                    settings.config.http.push(address);
+                }
+            }
             Ok(())
         },
     },
@@ -190,15 +209,14 @@ pub fn parse(
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<Request, String> {
     let mut settings = Settings::default();
-    settings.config.rtmp.clear();
     for option in OPTIONS {
         let variable = variable_name(option.name);
         if let Some(text) = environment(&variable) {
-            for part in text
-                .split(',')
-                .map(str::trim)
-                .filter(|part| !part.is_empty())
-            {
+            let parts = text.split(',').map(str::trim);
+            for (index, part) in parts.filter(|part| !part.is_empty()).enumerate() {
+                if index == 0 {
+                    forget_listeners(option, &mut settings);
+                }
                 set(option, &variable, &mut settings, part)?;
             }
         }
@@ -210,8 +228,8 @@ pub fn parse(
         }
     }
 
-    let mut is_first_listener = true;
-    let mut lists_given = Vec::new();
+    // Of what may be repeated.
+    let mut given = Vec::new();
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
         match argument {
@@ -227,8 +245,7 @@ pub fn parse(
             lexopt::Arg::Long(name) => {
                 if let Some(list) = LISTS.iter().find(|list| list.name == name) {
                     let value = value_of(&mut parser, list.name, list.value)?;
-                    if !lists_given.contains(&list.name) {
-                        lists_given.push(list.name);
+                    if is_first(list.name, &mut given) {
                         list.clear(&mut settings);
                     }
                     list.set(&format!("--{}", list.name), &mut settings, &value)?;
@@ -237,10 +254,10 @@ pub fn parse(
                 let Some(option) = OPTIONS.iter().find(|option| option.name == name) else {
                     return Err(format!("unknown option --{name}. Try --help"));
                 };
-                if option.name == "rtmp" && std::mem::take(&mut is_first_listener) {
-                    settings.config.rtmp.clear();
-                }
                 let value = value_of(&mut parser, option.name, option.value)?;
+                if is_first(option.name, &mut given) {
+                    forget_listeners(option, &mut settings);
+                }
                 set(option, &format!("--{}", option.name), &mut settings, &value)?;
             }
             lexopt::Arg::Short(letter) => {
@@ -253,10 +270,23 @@ pub fn parse(
             }
         }
     }
-    if settings.config.rtmp.is_empty() {
-        settings.config.rtmp = Config::default().rtmp;
-    }
     Ok(Request::Serve(settings))
+}
+
+fn is_first(name: &'static str, given: &mut Vec<&'static str>) -> bool {
+    let is_first = !given.contains(&name);
+    given.push(name);
+    is_first
+}
+
+/// Listeners that are given replace the default, and those of the command line replace those of
+/// the environment.
+fn forget_listeners(option: &Opt, settings: &mut Settings) {
+    match option.name {
+        "rtmp" => settings.config.rtmp.clear(),
+        "http" => settings.config.http.clear(),
+        _ => {}
+    }
 }
 
 fn value_of(parser: &mut lexopt::Parser, name: &str, expected: &str) -> Result<String, String> {
@@ -278,8 +308,8 @@ fn help() -> String {
     let mut text = String::from(
         "brooklet: a small RTMP live-streaming server\n\n\
          Usage: brooklet [OPTIONS]\n\n\
-         Without options it listens on port 1935 of every address and prints what to enter in\n\
-         OBS, ffmpeg and VLC.\n\nOptions:\n",
+         Without options it listens on ports 1935 (RTMP) and 8080 (HTTP) of every address, and\n\
+         prints what to enter in OBS, ffmpeg, browser and VLC.\n\nOptions:\n",
     );
     let options = OPTIONS.iter().map(|o| (o.name, o.value, o.help));
     let lists = LISTS.iter().map(|l| (l.name, l.value, l.help));
@@ -417,6 +447,39 @@ mod tests {
     }
 
     #[test]
+    fn the_http_side_can_be_moved_and_turned_off() {
+        let environment = |name: &str| (name == "BROOKLET_HTTP").then(|| "80,127.0.0.1:81".into());
+        for (arguments, is_in_environment, http) in [
+            (&[][..], false, &["[::]:8080"][..]),
+            (&["--http", "80"], false, &["[::]:80"]),
+            (
+                &["--http", "127.0.0.1:80", "--http", ":81"],
+                false,
+                &["127.0.0.1:80", "[::]:81"],
+            ),
+            (&["--http", "off"], false, &[]),
+            (&["--rtmp", "80", "--http", "off"], true, &[]),
+            (&[], true, &["[::]:80", "127.0.0.1:81"]),
+            (&["--http", "82"], true, &["[::]:82"]),
+        ] {
+            let arguments = arguments.iter().map(OsString::from);
+            let parsed = parse(arguments, |name| {
+                environment(name).filter(|_| is_in_environment)
+            });
+            let Ok(Request::Serve(settings)) = parsed else {
+                panic!("{parsed:?}")
+            };
+            let found: Vec<_> = settings
+                .config
+                .http
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(found, http);
+        }
+    }
+
+    #[test]
     fn the_command_line_wins_over_the_environment() {
         let environment = |name: &str| match name {
             "BROOKLET_MAX_LAG" => Some("1s".to_owned()),
@@ -454,6 +517,10 @@ mod tests {
             (&["--batch", "2s"], "from 0ms to 1s"),
             (&["--max-connections", "0"], "at least 1"),
             (&["--rtmp", "localhost"], "such as 0.0.0.0:1935"),
+            (
+                &["--http", "on"],
+                "such as 0.0.0.0:8080, [::1]:8080 or 8080, or off",
+            ),
             (&["--max-message", "16M"], "from 1K to 16383K"),
             (&["--log", "loud"], "expected error, warn"),
             (&["--memory"], "--memory needs a value, SIZE"),

@@ -8,18 +8,23 @@ use std::time::Duration;
 
 use crate::live::join::Join;
 
-pub use access::{Access, Key, Scope, Secret, User};
+pub use access::{Access, Key, Scope, Secret, User, parse_api_key};
 pub use network::Network;
-pub(crate) use network::one_client;
+pub(crate) use network::{is_private, one_client};
 
 /// Port that RTMP clients try by themselves.
 pub const RTMP_PORT: u16 = 1935;
+
+/// Port for browsers and players that speak HTTP.
+pub const HTTP_PORT: u16 = 8080;
 
 /// Configuration of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where to listen. `[::]` takes IPv4 too.
     pub rtmp: Vec<SocketAddr>,
+    /// Where to listen for HTTP; empty for nowhere.
+    pub http: Vec<SocketAddr>,
     /// Bytes for all media in memory, claimed at start.
     pub memory: usize,
     /// What a stream keeps for players that are behind, while memory lasts. The newest GOP is
@@ -39,6 +44,9 @@ pub struct Config {
     pub publish: Access,
     /// Who may play.
     pub play: Access,
+    /// What somebody has to show, over HTTP, to see addresses and to end connections. Without it
+    /// this machine itself may, and nobody else.
+    pub api_key: Option<Secret>,
     /// Connections in all.
     pub max_connections: usize,
     /// Connections from one address.
@@ -57,6 +65,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             rtmp: vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, RTMP_PORT))],
+            http: vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, HTTP_PORT))],
             memory: 32 << 20,
             history: Duration::from_secs(12),
             max_lag: Duration::from_secs(2),
@@ -66,6 +75,7 @@ impl Default for Config {
             batch: Duration::ZERO,
             publish: Access::default(),
             play: Access::default(),
+            api_key: None,
             max_connections: 256,
             max_per_address: 64,
             max_connect_rate: 20,

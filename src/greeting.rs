@@ -4,25 +4,65 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::{Access, Config, RTMP_PORT};
+use crate::server::hosts::{host, page, reachable};
 
 /// App and stream name of the examples.
 const APP: &str = "live";
 const NAME: &str = "cam";
 
-/// Text to paste for OBS, ffmpeg and VLC, for each address on which the server can be reached.
-pub fn text(config: &Config, listening: &[SocketAddr]) -> String {
+/// The page to open, and text to paste for OBS, ffmpeg and VLC, for each address on which the server
+/// can be reached. `rtmp` and `http` are where it listens.
+pub fn text(config: &Config, rtmp: &[SocketAddr], http: &[SocketAddr]) -> String {
     let mut text = format!("brooklet {}\n", env!("CARGO_PKG_VERSION"));
     let _ = writeln!(text, "{}\n", memory_text(config));
-    for address in listening {
-        let _ = writeln!(text, "listening for RTMP on {address}");
+    for (protocol, listening) in [("RTMP", rtmp), ("HTTP", http)] {
+        for address in listening {
+            let _ = writeln!(text, "listening for {protocol} on {address}");
+        }
     }
     let publish = access_text("publish", &config.publish);
     let play = access_text("play", &config.play);
     let _ = writeln!(text, "publishing: {publish}\nplaying: {play}");
-    let hosts: Vec<String> = listening
-        .iter()
-        .flat_map(|address| hosts(*address))
-        .collect();
+    let mut pages = reachable_at(http);
+    for (ip, port) in reachable_at(rtmp) {
+        text.push('\n');
+        pages.retain(|(page_ip, page_port)| {
+            let is_here = *page_ip == ip;
+            if is_here {
+                push_page(&mut text, &config.play, ip, *page_port);
+            }
+            !is_here
+        });
+        push_examples(&mut text, config, &host(ip, port, RTMP_PORT));
+    }
+    if !pages.is_empty() {
+        text.push('\n');
+    }
+    for (ip, port) in pages {
+        push_page(&mut text, &config.play, ip, port);
+    }
+    text.push('\n');
+    text
+}
+
+fn reachable_at(listening: &[SocketAddr]) -> Vec<(IpAddr, u16)> {
+    let at = |address: &SocketAddr| {
+        let port = address.port();
+        reachable(*address).into_iter().map(move |ip| (ip, port))
+    };
+    listening.iter().flat_map(at).collect()
+}
+
+fn push_page(text: &mut String, play: &Access, ip: IpAddr, port: u16) {
+    // The page asks for what is missing.
+    let key = match (play.users.is_empty(), play.keys.is_empty()) {
+        (true, false) => "?key=PLAY-KEY",
+        _ => "",
+    };
+    let _ = writeln!(text, "  watch in a browser    {}{key}", page(ip, port));
+}
+
+fn push_examples(text: &mut String, config: &Config, host: &str) {
     // What the keys are, only their owner knows.
     let proof = match (
         config.publish.users.is_empty(),
@@ -32,18 +72,14 @@ pub fn text(config: &Config, listening: &[SocketAddr]) -> String {
         (true, false) => "?key=PUBLISH-KEY",
         (true, true) => "",
     };
-    for host in &hosts {
-        let _ = write!(
-            text,
-            "\n  publish with OBS      Server: rtmp://{host}/{APP}   Stream Key: {NAME}{proof}\
-             \n  publish with ffmpeg   ffmpeg -re -i INPUT -c copy -f flv {}\
-             \n  play with VLC         vlc {}\n",
-            url(host, &config.publish, "PUBLISH-KEY"),
-            url(host, &config.play, "PLAY-KEY"),
-        );
-    }
-    text.push('\n');
-    text
+    let _ = write!(
+        text,
+        "  publish with OBS      Server: rtmp://{host}/{APP}   Stream Key: {NAME}{proof}\
+         \n  publish with ffmpeg   ffmpeg -re -i INPUT -c copy -f flv {}\
+         \n  play with VLC         vlc {}\n",
+        url(host, &config.publish, "PUBLISH-KEY"),
+        url(host, &config.play, "PLAY-KEY"),
+    );
 }
 
 /// Says so when the process may not open as many files as there may be connections.
@@ -51,7 +87,7 @@ pub fn warn_of_low_limits(config: &Config) {
     /// Descriptors for everything but connections.
     const OTHERS: usize = 16;
 
-    let needed = config.max_connections + config.rtmp.len() + OTHERS;
+    let needed = config.max_connections + config.rtmp.len() + config.http.len() + OTHERS;
     // Only Linux has this file; elsewhere the limit is found out when it is reached.
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits
@@ -106,51 +142,47 @@ fn access_text(verb: &str, access: &Access) -> String {
     }
 }
 
-/// How clients reach a listening address: `HOST`, or `HOST:PORT` unless the port is the usual
-/// one.
-fn hosts(address: SocketAddr) -> Vec<String> {
-    let with_port = |ip: IpAddr| match (ip, address.port()) {
-        (IpAddr::V4(ip), RTMP_PORT) => ip.to_string(),
-        (IpAddr::V6(ip), RTMP_PORT) => format!("[{ip}]"),
-        (ip, port) => SocketAddr::new(ip, port).to_string(),
-    };
-    if !address.ip().is_unspecified() {
-        return vec![with_port(address.ip())];
-    }
-    let mut ips: Vec<IpAddr> = if_addrs::get_if_addrs()
-        .unwrap_or_default()
-        .iter()
-        .filter(|interface| !interface.is_loopback())
-        .map(if_addrs::Interface::ip)
-        .filter(|ip| address.is_ipv6() || ip.is_ipv4())
-        .filter(|ip| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()))
-        .collect();
-    // IPv4 first: that is what people type.
-    ips.sort_by_key(IpAddr::is_ipv6);
-    if ips.is_empty() {
-        ips.push(IpAddr::from([127, 0, 0, 1]));
-    }
-    ips.into_iter().map(with_port).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Key, Network, User};
 
+    fn listening(addresses: &[&str]) -> Vec<SocketAddr> {
+        addresses.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
     #[test]
-    fn the_usual_port_is_left_out_and_others_are_not() {
-        assert_eq!(hosts("192.0.2.7:1935".parse().unwrap()), ["192.0.2.7"]);
-        assert_eq!(hosts("192.0.2.7:1936".parse().unwrap()), ["192.0.2.7:1936"]);
+    fn the_page_stands_beside_what_to_enter_elsewhere() {
+        let rtmp = listening(&["192.0.2.7:1935", "192.0.2.8:1936"]);
+        let http = listening(&["192.0.2.7:8080", "192.0.2.9:80"]);
+        let text = text(&Config::default(), &rtmp, &http);
+        let (start, examples) = text.split_once("\n\n  ").unwrap();
+        let lines = "listening for RTMP on 192.0.2.8:1936\nlistening for HTTP on 192.0.2.7:8080\n";
+        assert!(start.contains(lines), "{start}");
         assert_eq!(
-            hosts("[2001:db8::7]:1935".parse().unwrap()),
-            ["[2001:db8::7]"]
+            examples,
+            "watch in a browser    http://192.0.2.7:8080/
+  publish with OBS      Server: rtmp://192.0.2.7/live   Stream Key: cam
+  publish with ffmpeg   ffmpeg -re -i INPUT -c copy -f flv rtmp://192.0.2.7/live/cam
+  play with VLC         vlc rtmp://192.0.2.7/live/cam
+
+  publish with OBS      Server: rtmp://192.0.2.8:1936/live   Stream Key: cam
+  publish with ffmpeg   ffmpeg -re -i INPUT -c copy -f flv rtmp://192.0.2.8:1936/live/cam
+  play with VLC         vlc rtmp://192.0.2.8:1936/live/cam
+
+  watch in a browser    http://192.0.2.9/
+
+"
         );
-        assert_eq!(
-            hosts("[2001:db8::7]:1936".parse().unwrap()),
-            ["[2001:db8::7]:1936"]
+    }
+
+    #[test]
+    fn without_http_there_is_no_word_of_a_page() {
+        let text = text(&Config::default(), &listening(&["192.0.2.7:1935"]), &[]);
+        assert!(
+            !text.contains("browser") && !text.contains("HTTP"),
+            "{text}"
         );
-        assert!(!hosts("[::]:1935".parse().unwrap()).is_empty());
     }
 
     #[test]
@@ -200,7 +232,12 @@ mod tests {
                 publish,
                 ..Config::default()
             };
-            let text = text(&config, &["192.0.2.7:1935".parse().unwrap()]);
+            let rtmp = listening(&["192.0.2.7:1935"]);
+            let text = text(&config, &rtmp, &listening(&["192.0.2.7:8080"]));
+            assert!(
+                text.contains("browser    http://192.0.2.7:8080/\n"),
+                "{text}"
+            );
             let line = format!("\npublishing: {words}\n");
             assert!(text.contains(&line), "{text}");
             let open = "\nplaying: open to private and loopback addresses, no key (--play-key";
@@ -215,6 +252,27 @@ mod tests {
                 "{text}"
             );
             assert!(!text.contains("s3cret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_page_is_told_the_key_for_playing_but_no_password() {
+        for (key, user, url) in [
+            (Some("s3cret"), None, "http://192.0.2.7/?key=PLAY-KEY\n"),
+            (None, Some("bob:s3cret"), "http://192.0.2.7/\n"),
+            (Some("s3cret"), Some("bob:s3cret"), "http://192.0.2.7/\n"),
+        ] {
+            let play = Access {
+                keys: key.iter().map(|text| Key::parse(text).unwrap()).collect(),
+                users: user.iter().map(|text| User::parse(text).unwrap()).collect(),
+                ..Access::default()
+            };
+            let config = Config {
+                play,
+                ..Config::default()
+            };
+            let text = text(&config, &[], &listening(&["192.0.2.7:80"]));
+            assert!(text.contains(url) && !text.contains("s3cret"), "{text}");
         }
     }
 

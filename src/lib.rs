@@ -22,8 +22,18 @@
 //!  players' sockets         one sendmsg each, which never waits
 //! ```
 //!
-//! The publisher's own thread does all of this; players' threads read only. Arrows between
-//! modules point one way: `server -> live -> { rtmp, media }`.
+//! The publisher's own thread does all of this; players' threads read only. Players that speak
+//! HTTP come in by another door, and wait at the same logs:
+//!
+//! ```text
+//!  http::head              bytes -> request head, or why not
+//!        v
+//!  http::route             path -> page, stream, playlist, state
+//!        v
+//!  server::http_conn       a response, or the connection becomes a subscriber's
+//! ```
+//!
+//! Arrows between modules point one way: `server -> live -> { rtmp, media, http }`.
 //!
 //! # In a program of one's own
 //!
@@ -48,5 +58,5 @@ pub mod rtmp;
 pub mod server;
 
 pub use config::Config;
-pub use server::handler::{Client, Handler, Refusal, StreamRequest};
+pub use server::handler::{Client, Handler, Protocol, Refusal, StreamRequest};
 pub use server::{Server, StartError};

@@ -1,25 +1,28 @@
-//! The options that say who may publish and play: lists, given by repetition, and secrets, which
-//! no message repeats and which a file can hold.
+//! The options that say who may publish, play and administer: lists, given by repetition, and
+//! secrets, which no message repeats and which a file can hold.
 
 use super::Settings;
-use crate::config::{Access, Key, Network, User};
+use crate::config::{Access, Key, Network, User, parse_api_key};
 
 /// An option that may be repeated.
 pub(super) struct List {
     pub(super) name: &'static str,
     pub(super) value: &'static str,
     pub(super) help: &'static str,
-    /// What it is about.
-    access: fn(&mut Settings) -> &mut Access,
     kind: Kind,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+/// What it holds, and what that is about.
+#[derive(Clone, Copy)]
 enum Kind {
-    Keys,
-    Users,
-    Networks,
+    Keys(AccessOf),
+    Users(AccessOf),
+    Networks(AccessOf),
+    /// One at most.
+    ApiKey,
 }
+
+type AccessOf = fn(&mut Settings) -> &mut Access;
 
 fn publish(settings: &mut Settings) -> &mut Access {
     &mut settings.config.publish
@@ -37,44 +40,45 @@ pub(super) const LISTS: &[List] = &[
         help: "Who publishes needs this key: rtmp://HOST/live/door?key=KEY; NAME is\n\
                live/door, live/* for all below live, or absent for all streams.\n\
                @FILE: read from a file, one a line",
-        access: publish,
-        kind: Kind::Keys,
+        kind: Kind::Keys(publish),
     },
     List {
         name: "publish-user",
         value: "NAME:PASSWORD",
         help: "Who publishes needs this name and password; or @FILE",
-        access: publish,
-        kind: Kind::Users,
+        kind: Kind::Users(publish),
     },
     List {
         name: "publish-from",
         value: "NETWORKS",
         help: "Who publishes must be here: 192.168.1.0/24, fd00::/8, private, any\n\
                [default: private without keys and users, any with them]",
-        access: publish,
-        kind: Kind::Networks,
+        kind: Kind::Networks(publish),
     },
     List {
         name: "play-key",
         value: "[NAME=]KEY",
         help: "Who plays needs this key; as --publish-key",
-        access: play,
-        kind: Kind::Keys,
+        kind: Kind::Keys(play),
     },
     List {
         name: "play-user",
         value: "NAME:PASSWORD",
         help: "Who plays needs this name and password; or @FILE",
-        access: play,
-        kind: Kind::Users,
+        kind: Kind::Users(play),
     },
     List {
         name: "play-from",
         value: "NETWORKS",
         help: "Who plays must be here; as --publish-from",
-        access: play,
-        kind: Kind::Networks,
+        kind: Kind::Networks(play),
+    },
+    List {
+        name: "api-key",
+        value: "KEY",
+        help: "Who asks over HTTP for addresses of viewers, or ends connections,\n\
+               needs this key [default: only this machine may]; or @FILE",
+        kind: Kind::ApiKey,
     },
 ];
 
@@ -130,31 +134,43 @@ impl List {
 
     /// Forgets what came so far.
     pub(super) fn clear(&self, settings: &mut Settings) {
-        let access = (self.access)(settings);
         match self.kind {
-            Kind::Keys => access.keys.clear(),
-            Kind::Users => access.users.clear(),
-            Kind::Networks => access.from.clear(),
+            Kind::Keys(access) => access(settings).keys.clear(),
+            Kind::Users(access) => access(settings).users.clear(),
+            Kind::Networks(access) => access(settings).from.clear(),
+            Kind::ApiKey => settings.config.api_key = None,
         }
     }
 
     fn is_secret(&self) -> bool {
-        self.kind != Kind::Networks
+        !matches!(self.kind, Kind::Networks(_))
     }
 
     fn add(&self, origin: &str, settings: &mut Settings, text: &str) -> Result<(), String> {
-        let access = (self.access)(settings);
         let secret =
             |expected: &str| format!("invalid value for {origin} (not shown): expected {expected}");
         match self.kind {
-            Kind::Keys => access.keys.push(Key::parse(text).map_err(secret)?),
-            Kind::Users => access.users.push(User::parse(text).map_err(secret)?),
-            Kind::Networks => {
+            Kind::Keys(access) => {
+                let key = Key::parse(text).map_err(secret)?;
+                access(settings).keys.push(key);
+            }
+            Kind::Users(access) => {
+                let user = User::parse(text).map_err(secret)?;
+                access(settings).users.push(user);
+            }
+            Kind::ApiKey => {
+                let key = parse_api_key(text).map_err(secret)?;
+                // The second one would be left out in silence, or the first one.
+                if settings.config.api_key.replace(key).is_some() {
+                    return Err(secret("one key only"));
+                }
+            }
+            Kind::Networks(access) => {
                 for part in text.split(',').map(str::trim) {
                     let network = Network::parse(part).map_err(|expected| {
                         format!("invalid value {part:?} for {origin}: expected {expected}")
                     })?;
-                    access.from.push(network);
+                    access(settings).from.push(network);
                 }
             }
         }
@@ -263,6 +279,23 @@ mod tests {
     }
 
     #[test]
+    fn there_is_one_key_for_the_api() {
+        let file = File::new("api", "# for NOALBS\nfrom-file\n");
+        let environment = [("BROOKLET_API_KEY", "from-environment")];
+        for (arguments, environment, key) in [
+            (vec![], &[][..], None),
+            (vec![], &environment[..], Some("from-environment")),
+            (vec!["--api-key", "given"], &environment, Some("given")),
+            (vec!["--api-key", &file.argument()], &[], Some("from-file")),
+        ] {
+            let config = config(&arguments, environment).unwrap();
+            let found = config.api_key.as_ref().map(Secret::reveal);
+            assert_eq!(found, key, "{arguments:?}");
+            assert!(!format!("{config:?}").contains("from-"));
+        }
+    }
+
+    #[test]
     fn errors_name_the_place_and_not_the_secret() {
         let bad_line = File::new("bad", "good-key\nlive/door=s3 cret\n");
         let empty = File::new("empty", "# nothing yet\n");
@@ -304,6 +337,22 @@ mod tests {
                 "invalid value \"10.0.0.0/33\" for --play-from: expected an address",
             ),
             (vec!["--play-from", ""], None, "expected an address"),
+            (
+                vec!["--api-key", "s3 cret"],
+                None,
+                "for --api-key (not shown): expected a key of 4 to 128 letters",
+            ),
+            (
+                vec!["--api-key", "s3cret", "--api-key", "s3cret-2"],
+                None,
+                "for --api-key (not shown): expected one key only",
+            ),
+            (
+                vec![],
+                Some(("BROOKLET_API_KEY", "")),
+                "BROOKLET_API_KEY is empty",
+            ),
+            (vec!["--api-key"], None, "--api-key needs a value, KEY"),
             (
                 vec!["--publish-key"],
                 None,

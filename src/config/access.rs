@@ -81,14 +81,27 @@ impl Key {
             None => (Scope::All, text),
         };
         // A key has to survive URLs, the fields of cameras, and as part of a stream's name.
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
         let is_part = !key.starts_with('.') && !key.ends_with(".flv");
-        if !KEY_LEN.contains(&key.len()) || !key.bytes().all(is_plain) || !is_part {
+        if !is_plain_key(key) || !is_part {
             return Err(KEY);
         }
         let secret = Secret::new(key);
         Ok(Key { scope, secret })
     }
+}
+
+/// Understands the key for the API; the error says what was expected.
+pub fn parse_api_key(text: &str) -> Result<Secret, &'static str> {
+    match is_plain_key(text) {
+        true => Ok(Secret::new(text)),
+        false => Err("a key of 4 to 128 letters (A-Z, a-z), digits and any of . _ ~ -"),
+    }
+}
+
+/// Of a length and of letters with which it survives URLs.
+fn is_plain_key(key: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
+    KEY_LEN.contains(&key.len()) && key.bytes().all(is_plain)
 }
 
 const KEY: &str = "KEY or NAME=KEY, with a key of 4 to 128 letters (A-Z, a-z), digits and any of \

@@ -1,38 +1,363 @@
-//! WebSocket messages (RFC 6455, 5.2).
+//! WebSocket, the server's side (RFC 6455): the opening handshake, frames to the client, and
+//! reading what the client sends, which for a viewer is next to nothing.
+//!
+//! ```text
+//! server  82 7E 01 2C ...             binary, 300 bytes
+//! client  89 82 01 02 03 04 60 60     Ping "ab", masked with 01 02 03 04
+//! server  8A 02 61 62                 Pong "ab"
+//! ```
+//!
+//! Messages from a viewer are skipped as they come, never kept.
 
-/// Longest head of a message that a server sends.
-pub const MAX_HEAD_LEN: usize = 10;
+mod sha1;
 
-/// What a message is.
+use super::{Head, Method, Response, Status};
+use crate::rtmp::base64::base64;
+
+/// What a client must append to prove that it speaks WebSocket (1.3).
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Longest message that is skipped, in bytes. Viewers have nothing to say.
+pub const MAX_MESSAGE_LEN: u64 = 64 * 1024;
+
+/// Longest payload of a control frame, in bytes (5.5).
+pub const MAX_CONTROL_LEN: usize = 125;
+
+/// Length of the longest head of a frame from the server.
+pub const MAX_FRAME_HEAD_LEN: usize = 10;
+
+/// Whether a request asks for an upgrade to WebSocket, in whatever form.
+pub fn is_upgrade(head: &Head) -> bool {
+    head.has_token("upgrade", "websocket")
+}
+
+/// Answers the opening handshake (4.2): "Switching Protocols", or why not.
+pub fn accept(head: &Head) -> Result<Response, Response> {
+    let refuse = |why| Err(Response::text(Status::BadRequest, why));
+    if head.method() != Method::Get || !head.is_1_1() {
+        return refuse("a WebSocket begins with GET and HTTP/1.1");
+    }
+    if !head.has_token("connection", "upgrade") {
+        return refuse("no Connection: Upgrade");
+    }
+    if head.header("sec-websocket-version") != Some("13") {
+        let refusal = Response::text(Status::UpgradeRequired, "expected WebSocket version 13");
+        return Err(refusal
+            .header("Sec-WebSocket-Version", "13")
+            .header("Upgrade", "websocket")
+            .header("Connection", "Upgrade"));
+    }
+    let key = head.header("sec-websocket-key").unwrap_or_default();
+    if !is_key(key) {
+        return refuse("expected a Sec-WebSocket-Key of 16 bytes in base64");
+    }
+    Ok(Response::text(Status::SwitchingProtocols, "")
+        .header("Upgrade", "websocket")
+        .header("Connection", "Upgrade")
+        .header("Sec-WebSocket-Accept", &accept_key(key)))
+}
+
+/// 16 bytes in base64.
+fn is_key(key: &str) -> bool {
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+    let digits = key.strip_suffix("==").unwrap_or_default();
+    digits.len() == 22 && digits.bytes().all(is_base64)
+}
+
+fn accept_key(key: &str) -> String {
+    base64(&sha1::sha1(&[key.as_bytes(), GUID].concat()))
+}
+
+/// What a frame holds (5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opcode {
     /// UTF-8.
     Text = 1,
     /// Bytes.
     Binary = 2,
-    /// The last one.
+    /// The end, and why.
     Close = 8,
+    /// A question whether anybody is there.
+    Ping = 9,
+    /// The answer to it.
+    Pong = 10,
 }
 
-/// The head of a whole message, and its length.
-pub fn server_frame_head(opcode: Opcode, len: u64) -> ([u8; MAX_HEAD_LEN], usize) {
-    let mut head = [0; MAX_HEAD_LEN];
-    head[0] = 0x80 | opcode as u8;
-    let used = match len {
-        0..=125 => {
-            head[1] = len as u8;
-            2
-        }
-        126..=0xFFFF => {
-            head[1] = 126;
-            head[2..4].copy_from_slice(&(len as u16).to_be_bytes());
-            4
-        }
-        _ => {
-            head[1] = 127;
-            head[2..10].copy_from_slice(&len.to_be_bytes());
-            10
-        }
-    };
-    (head, used)
+/// The head of a whole message of `len` bytes from the server, and how many bytes of it count.
+pub fn server_frame_head(opcode: Opcode, len: u64) -> ([u8; MAX_FRAME_HEAD_LEN], usize) {
+    const FINAL: u8 = 0x80;
+
+    let [b7, b6, b5, b4, b3, b2, b1, b0] = len.to_be_bytes();
+    let first = FINAL | opcode as u8;
+    match len {
+        0..=125 => ([first, b0, 0, 0, 0, 0, 0, 0, 0, 0], 2),
+        126..=0xFFFF => ([first, 126, b1, b0, 0, 0, 0, 0, 0, 0], 4),
+        _ => ([first, 127, b7, b6, b5, b4, b3, b2, b1, b0], 10),
+    }
 }
+
+/// A whole frame from the server with a short payload, of which at most 125 bytes are taken.
+pub fn short_frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let payload = payload.get(..MAX_CONTROL_LEN).unwrap_or(payload);
+    let (head, len) = server_frame_head(opcode, payload.len() as u64);
+    let mut frame = head.get(..len).unwrap_or_default().to_vec();
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// A Close frame with a status code (7.4.1) and a reason in words.
+pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
+    short_frame(
+        Opcode::Close,
+        &[&code.to_be_bytes(), reason.as_bytes()].concat(),
+    )
+}
+
+/// Status codes of Close (7.4.1).
+pub mod close_code {
+    /// It has served its purpose.
+    pub const NORMAL: u16 = 1000;
+    /// The server stops.
+    pub const GOING_AWAY: u16 = 1001;
+    /// The client broke the protocol.
+    pub const PROTOCOL_ERROR: u16 = 1002;
+    /// A message was longer than the server takes.
+    pub const TOO_BIG: u16 = 1009;
+}
+
+/// What a client sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It wants these bytes back in a Pong.
+    Ping(Vec<u8>),
+    /// It answers a Ping, or just shows that it is there.
+    Pong,
+    /// It ends the conversation, with this status code if it says one. Nothing more comes.
+    Close(Option<u16>),
+    /// A text or binary message, which has been skipped.
+    Message,
+}
+
+/// A client broke the protocol, or a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// For the Close frame.
+    pub code: u16,
+    /// What came.
+    pub why: &'static str,
+}
+
+fn violation(why: &'static str) -> Violation {
+    let code = close_code::PROTOCOL_ERROR;
+    Violation { code, why }
+}
+
+/// Reads the frames of a client, however they are cut.
+#[derive(Debug, Default)]
+pub struct FrameReader {
+    state: State,
+    /// The head of the frame, as far as it has come: at most 14 bytes.
+    head: Vec<u8>,
+    /// The payload of a control frame, as far as it has come.
+    control: Vec<u8>,
+    /// Bytes of the data message that has begun and isn't over.
+    message_len: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Head,
+    Payload {
+        head: FrameHead,
+        /// Bytes that are still to come.
+        left: u64,
+    },
+    Closed,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct FrameHead {
+    is_final: bool,
+    opcode: u8,
+    len: u64,
+    mask: [u8; 4],
+}
+
+const CONTINUATION: u8 = 0;
+const CLOSE: u8 = 8;
+const PING: u8 = 9;
+
+impl FrameHead {
+    fn is_control(&self) -> bool {
+        self.opcode >= CLOSE
+    }
+
+    /// Parses a head; `None` if it isn't complete (5.2).
+    fn parse(bytes: &[u8]) -> Result<Option<FrameHead>, Violation> {
+        let [first, second, rest @ ..] = bytes else {
+            return Ok(None);
+        };
+        let (is_final, opcode) = (first & 0x80 != 0, first & 0x0F);
+        if first & 0x70 != 0 {
+            return Err(violation("a frame with reserved bits"));
+        }
+        if !matches!(opcode, 0..=2 | 8..=10) {
+            return Err(violation("a frame of an unknown kind"));
+        }
+        if second & 0x80 == 0 {
+            return Err(violation("a frame without mask"));
+        }
+        let short = second & 0x7F;
+        if opcode >= CLOSE && (!is_final || short > 125) {
+            return Err(violation(
+                "a control frame in pieces, or of more than 125 bytes",
+            ));
+        }
+        let (len, rest) = match (short, rest) {
+            (126, [b1, b0, rest @ ..]) => (u64::from(u16::from_be_bytes([*b1, *b0])), rest),
+            (127, [b7, b6, b5, b4, b3, b2, b1, b0, rest @ ..]) => {
+                let bytes = [*b7, *b6, *b5, *b4, *b3, *b2, *b1, *b0];
+                (u64::from_be_bytes(bytes), rest)
+            }
+            (126 | 127, _) => return Ok(None),
+            (short, rest) => (u64::from(short), rest),
+        };
+        let shortest = match short {
+            126 => 126,
+            127 => 0x1_0000,
+            _ => 0,
+        };
+        if len < shortest || len > i64::MAX as u64 {
+            return Err(violation(
+                "a frame whose length isn't written as it must be",
+            ));
+        }
+        let [m0, m1, m2, m3] = rest else {
+            return Ok(None);
+        };
+        Ok(Some(FrameHead {
+            is_final,
+            opcode,
+            len,
+            mask: [*m0, *m1, *m2, *m3],
+        }))
+    }
+}
+
+impl FrameReader {
+    /// Consumes input up to the next event; `None` when all is consumed. After Close or
+    /// a violation whatever comes is ignored.
+    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
+        let result = self.advance(input);
+        if result.is_err() {
+            self.state = State::Closed;
+        }
+        result
+    }
+
+    fn advance(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
+        loop {
+            match self.state {
+                State::Closed => {
+                    *input = &[];
+                    return Ok(None);
+                }
+                State::Head => {
+                    let Some((byte, rest)) = input.split_first() else {
+                        return Ok(None);
+                    };
+                    *input = rest;
+                    self.head.push(*byte);
+                    if let Some(head) = FrameHead::parse(&self.head)? {
+                        self.head.clear();
+                        self.begin(head)?;
+                        let left = head.len;
+                        self.state = State::Payload { head, left };
+                    }
+                }
+                State::Payload { head, left: 0 } => {
+                    self.state = State::Head;
+                    if let Some(event) = self.end(head)? {
+                        return Ok(Some(event));
+                    }
+                }
+                State::Payload { head, left } => {
+                    if input.is_empty() {
+                        return Ok(None);
+                    }
+                    let len = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
+                    let (payload, rest) = input.split_at_checked(len).unwrap_or_default();
+                    *input = rest;
+                    if head.is_control() {
+                        // The mask goes round from the first byte of the payload (5.3).
+                        let mask = head.mask.iter().cycle().skip(self.control.len() % 4);
+                        let plain = payload.iter().zip(mask).map(|(byte, mask)| byte ^ mask);
+                        self.control.extend(plain);
+                    }
+                    let left = left - len as u64;
+                    self.state = State::Payload { head, left };
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, head: FrameHead) -> Result<(), Violation> {
+        if head.is_control() {
+            return Ok(());
+        }
+        let so_far = match (head.opcode, self.message_len) {
+            (CONTINUATION, Some(len)) => len,
+            (CONTINUATION, None) => return Err(violation("the rest of a message without one")),
+            (_, None) => 0,
+            (_, Some(_)) => return Err(violation("a message inside another one")),
+        };
+        let len = so_far.saturating_add(head.len);
+        if len > MAX_MESSAGE_LEN {
+            return Err(Violation {
+                code: close_code::TOO_BIG,
+                why: "a message of more than 65536 bytes",
+            });
+        }
+        self.message_len = Some(len);
+        Ok(())
+    }
+
+    fn end(&mut self, head: FrameHead) -> Result<Option<Event>, Violation> {
+        if !head.is_control() {
+            if !head.is_final {
+                return Ok(None);
+            }
+            self.message_len = None;
+            return Ok(Some(Event::Message));
+        }
+        let payload = std::mem::take(&mut self.control);
+        Ok(Some(match head.opcode {
+            CLOSE => {
+                self.state = State::Closed;
+                Event::Close(close_code_of(&payload)?)
+            }
+            PING => Event::Ping(payload),
+            _ => Event::Pong,
+        }))
+    }
+}
+
+/// What a Close frame says (5.5.1, 7.4).
+fn close_code_of(payload: &[u8]) -> Result<Option<u16>, Violation> {
+    let (code, reason) = match payload {
+        [] => return Ok(None),
+        [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
+        _ => return Err(violation("half a status code")),
+    };
+    let is_code = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
+    if !is_code || std::str::from_utf8(reason).is_err() {
+        return Err(violation(
+            "a Close frame with a wrong status code or reason",
+        ));
+    }
+    Ok(Some(code))
+}
+
+#[cfg(test)]
+mod tests;

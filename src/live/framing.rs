@@ -17,7 +17,7 @@ use std::ops::Range;
 
 use super::log::{Kind, Sample};
 use super::tracks::Tracks;
-use crate::http::websocket::{self, Opcode};
+use crate::http::websocket::{self, Opcode, close_code};
 use crate::media::mp4::{AUDIO_TRACK_ID, FRAGMENT_HEAD_LEN, Fragment, VIDEO_TRACK_ID};
 use crate::rtmp::chunk::{MessageHeader, chunk_stream_id};
 use crate::rtmp::chunk_writer::CHUNK_SIZE;
@@ -116,7 +116,7 @@ pub struct Frame {
 }
 
 /// Longest head of a message.
-const MAX_HEAD_LEN: usize = websocket::MAX_HEAD_LEN + FRAGMENT_HEAD_LEN;
+const MAX_HEAD_LEN: usize = websocket::MAX_FRAME_HEAD_LEN + FRAGMENT_HEAD_LEN;
 
 /// Header of a tag, and of a file with the size of the tag before the first (FLV, E.4.1, E.2, E.3).
 const TAG_HEADER_LEN: usize = 11;
@@ -171,7 +171,7 @@ impl Framing {
             Framing::Flv { carrier, .. } | Framing::Mp4 { carrier, .. } => match carrier {
                 Carrier::Http if has_begun => Vec::new(),
                 Carrier::Http => NO_CODEC.into(),
-                Carrier::WebSocket => websocket_close(NO_CODEC_CLOSE),
+                Carrier::WebSocket => websocket::close_frame(NO_CODEC_CLOSE, "no codec that fits"),
             },
         }
     }
@@ -185,7 +185,7 @@ impl Framing {
             } => end_of_stream(message_stream_id, dialect, over),
             Framing::Flv { carrier, .. } | Framing::Mp4 { carrier, .. } => match carrier {
                 Carrier::Http => Vec::new(),
-                Carrier::WebSocket => websocket_close(GOING_AWAY),
+                Carrier::WebSocket => websocket::close_frame(close_code::GOING_AWAY, ""),
             },
         }
     }
@@ -254,17 +254,10 @@ const NO_CODEC: &str = "HTTP/1.1 415 Unsupported Media Type\r\n\
     Connection: close\r\n\r\n\
     the stream's codecs don't fit this format. Try RTMP, or .flv\r\n";
 
-/// Why a WebSocket is closed (RFC 6455, 7.4.1).
-const GOING_AWAY: u16 = 1001;
+/// Unsupported data (RFC 6455, 7.4.1).
 const NO_CODEC_CLOSE: u16 = 1003;
 
 const FLV_TYPE: &str = "video/x-flv";
-
-fn websocket_close(code: u16) -> Vec<u8> {
-    let mut message = Vec::new();
-    put_message(&mut message, Opcode::Close, &code.to_be_bytes());
-    message
-}
 
 fn put_message(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     let (head, len) = websocket::server_frame_head(opcode, payload.len() as u64);

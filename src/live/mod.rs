@@ -20,6 +20,7 @@
 pub mod arena;
 pub mod capabilities;
 mod classify;
+pub mod doctor;
 pub mod framing;
 pub mod join;
 pub mod log;
@@ -29,6 +30,7 @@ pub mod preamble;
 pub mod segments;
 pub mod sink;
 mod stage;
+pub mod stats;
 pub mod stream;
 pub mod subscriber;
 pub mod table;

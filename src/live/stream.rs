@@ -20,9 +20,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::arena::Arena;
+use super::doctor::Finding;
 use super::log::{Kind, Log};
 use super::preamble::{Preamble, Slot};
 use super::sink::Sink;
+use super::stats::{Stats, StreamReport};
 use super::subscriber::{Delivered, End, Scratch, Skip, Subscriber, View};
 use super::table::Closed;
 use super::tracks::Tracks;
@@ -58,6 +60,8 @@ pub struct Settings {
 
 /// Who publishes.
 pub struct Publisher {
+    /// Its connection's number.
+    pub connection: u64,
     /// Its address, by which a camera that comes back is recognised.
     pub address: IpAddr,
     /// Whether it has proved that the stream is its own, so that its address doesn't matter.
@@ -118,6 +122,8 @@ pub struct Pumped {
     pub skips: Vec<Skip>,
     /// The publisher's time stamps jumped; to be logged.
     pub repair: Option<ClockRepair>,
+    /// What else is wrong with what it sends; to be logged.
+    pub findings: Vec<Finding>,
 }
 
 /// How the wait for another publisher ended.
@@ -170,6 +176,7 @@ struct State {
     is_closed: bool,
     publish: Publish,
     clock: Clock,
+    stats: Stats,
     media_clock: MediaClock,
     hls: Hls,
     /// Arrival of the oldest message not pumped yet.
@@ -201,6 +208,7 @@ impl Stream {
                 is_closed: false,
                 publish: Publish::default(),
                 clock: Clock::default(),
+                stats: Stats::default(),
                 media_clock: MediaClock::default(),
                 hls: Hls::default(),
                 batch_since: None,
@@ -258,6 +266,7 @@ impl Stream {
         state.publisher = Some(publisher);
         state.publish = Publish::default();
         state.clock.begin_publish();
+        state.stats.begin_publish(now);
         // What was published before may still be sent to those who are in the middle of it, but
         // nobody starts there any more.
         state.log.clear_join_point();
@@ -312,8 +321,12 @@ impl Stream {
 
     /// Gives up the oldest message, so that a message under assembly finds a block.
     pub fn evict_oldest(&self, generation: u64) -> bool {
-        self.published(generation)
-            .is_ok_and(|mut state| state.log.evict_oldest())
+        self.published(generation).is_ok_and(|mut state| {
+            let was_joinable = state.log.join_point().is_some();
+            let is_evicted = state.log.evict_oldest();
+            state.note_eviction(was_joinable);
+            is_evicted
+        })
     }
 
     /// Offers every subscriber what it hasn't got yet, unless the messages are to wait for
@@ -332,11 +345,13 @@ impl Stream {
         state.batch_since = None;
         state.is_urgent = false;
         let has_unsent = state.pump_all(self.max_lag, now);
+        let repair = state.clock.take_repair();
         Pumped {
             has_unsent,
             is_waiting: false,
             skips: std::mem::take(&mut state.scratch.skips),
-            repair: state.clock.take_repair(),
+            repair,
+            findings: state.examine(repair, now),
         }
     }
 
@@ -404,9 +419,10 @@ impl Stream {
         if state.is_closed {
             return Err(Closed);
         }
-        subscriber.attach(&state.log);
+        subscriber.attach(&state.log, now);
         state.subscribers.push(subscriber);
         let last = state.subscribers.len() - 1;
+        state.stats.note_viewers(last + 1);
         Ok(state.pump_one(last, self.max_lag, now))
     }
 
@@ -439,9 +455,10 @@ impl Stream {
             .subscribers
             .iter()
             .position(|subscriber| subscriber.id() == id)?;
-        let subscriber = state.subscribers.swap_remove(index);
+        let delivered = state.subscribers.swap_remove(index).delivered();
+        state.stats.note_left(delivered);
         self.changed.notify_all();
-        Some(subscriber.delivered())
+        Some(delivered)
     }
 
     /// Closes the stream if nobody publishes, plays or waits. True if it is closed now.
@@ -472,6 +489,21 @@ impl Stream {
         }
     }
 
+    /// All that is known of the stream, and of those who receive it.
+    pub fn report(&self, now: Millis) -> StreamReport {
+        let state = lock(&self.state);
+        let viewers = state.subscribers.iter();
+        let viewers = viewers.map(|viewer| viewer.report(&state.log, now));
+        let publisher = state.publisher.as_ref();
+        StreamReport {
+            is_live: publisher.is_some(),
+            publisher: publisher.map(|publisher| (publisher.connection, publisher.address)),
+            blocks: state.log.blocks_held(),
+            preamble: Arc::clone(&state.preamble),
+            ..state.stats.report(viewers.collect(), now)
+        }
+    }
+
     fn published(&self, generation: u64) -> Result<MutexGuard<'_, State>, Superseded> {
         let state = lock(&self.state);
         if state.generation == generation && state.publisher.is_some() {
@@ -493,6 +525,7 @@ impl State {
             subscribers,
             scratch,
             pumped_to,
+            stats,
             ..
         } = self;
         scratch.stage.begin(*pumped_to, log, subscribers.len());
@@ -507,10 +540,13 @@ impl State {
         };
         let mut has_unsent = false;
         let mut needed_from = u64::MAX;
+        let mut sent = 0;
         for subscriber in subscribers {
             has_unsent |= subscriber.pump(&view, scratch);
             needed_from = needed_from.min(subscriber.needs_from());
+            sent += subscriber.delivered().bytes;
         }
+        stats.note_sent(sent, now);
         log.set_needed_from(needed_from);
         has_unsent
     }

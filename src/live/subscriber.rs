@@ -21,6 +21,7 @@ use super::outgoing::Outgoing;
 use super::preamble::Preamble;
 use super::sink::{Sink, Slices, try_send};
 use super::stage::Stage;
+use super::stats::{ViewerReport, protocol_of};
 use super::tracks::Tracks;
 use crate::rtmp::server_session::Over;
 
@@ -128,6 +129,9 @@ pub struct Receiver {
 /// See the module's documentation.
 pub struct Subscriber {
     id: u64,
+    /// The number of its connection, for reports.
+    connection: u64,
+    since: Millis,
     sink: Arc<dyn Sink>,
     receiver: Receiver,
     /// The beginning of an HTTP response's head, until it is out.
@@ -215,6 +219,8 @@ impl Subscriber {
     pub fn new(id: u64, sink: Arc<dyn Sink>, receiver: Receiver, control: Vec<u8>) -> Subscriber {
         Subscriber {
             id,
+            connection: 0,
+            since: 0,
             sink,
             receiver,
             opening: None,
@@ -238,6 +244,11 @@ impl Subscriber {
             last_skip: None,
             delivered: Delivered::default(),
         }
+    }
+
+    /// The same, known in reports as that of a connection.
+    pub fn of_connection(self, connection: u64) -> Subscriber {
+        Subscriber { connection, ..self }
     }
 
     /// The response to an HTTP request. Its head will be this, which ends with the name of the
@@ -274,6 +285,21 @@ impl Subscriber {
         self.delivered
     }
 
+    /// Who it is and how it fares.
+    pub(super) fn report(&self, log: &Log, now: Millis) -> ViewerReport {
+        let oldest = match self.cursor {
+            Cursor::At { number, .. } if !self.is_paused => log.entry(number.max(log.start())),
+            _ => None,
+        };
+        ViewerReport {
+            connection: self.connection,
+            protocol: protocol_of(self.receiver.framing),
+            since: self.since,
+            delivered: self.delivered,
+            lag: oldest.map_or(0, |entry| now.saturating_sub(entry.meta.arrived)),
+        }
+    }
+
     /// The oldest message that it wants still; `u64::MAX` when any new one will do.
     pub(super) fn needs_from(&self) -> u64 {
         match self.cursor {
@@ -283,7 +309,8 @@ impl Subscriber {
     }
 
     /// Called once, when the subscriber is attached: what comes from now on is live to it.
-    pub(super) fn attach(&mut self, log: &Log) {
+    pub(super) fn attach(&mut self, log: &Log, now: Millis) {
+        self.since = now;
         self.live_from = log.end();
         if self.receiver.join == Join::Next {
             self.cursor = Cursor::Waiting { from: log.end() };

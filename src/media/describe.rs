@@ -5,6 +5,7 @@ use super::avc::AvcConfig;
 use super::codec::{AudioCodec, VideoCodec};
 use super::decimal::Thousandths;
 use super::hevc::HevcConfig;
+use super::picture::Picture;
 use super::tag::{AudioTag, Kind, VideoTag};
 
 /// Describes a stream by the payloads of its sequence headers; empty when nothing is known.
@@ -19,28 +20,36 @@ pub fn describe(video: Option<&[u8]>, audio: Option<&[u8]>) -> String {
 /// Describes a video track by the payload of its sequence header. Any other message, or a header
 /// that makes no sense, tells the codec alone; `None` if not even that.
 pub fn describe_video(payload: &[u8]) -> Option<String> {
+    let (codec, _) = video_header(payload)?;
+    Some(match picture_of(payload) {
+        Some(picture) => format!("{codec} {picture}"),
+        None => codec.to_string(),
+    })
+}
+
+/// What the payload of a sequence header says of the pictures, if its codec's is known.
+pub fn picture_of(payload: &[u8]) -> Option<Picture> {
+    let (codec, body) = video_header(payload)?;
+    match codec {
+        VideoCodec::H264 => AvcConfig::parse(body).ok()?.picture,
+        VideoCodec::Hevc => HevcConfig::parse(body).ok()?.picture,
+        _ => None,
+    }
+}
+
+/// The codec of a video message, and what configures the decoder; that is empty in all messages
+/// but sequence headers.
+pub fn video_header(payload: &[u8]) -> Option<(VideoCodec, &[u8])> {
     let tag = VideoTag::parse(payload).ok()?;
-    let mut codec = tag.codec?;
+    let codec = tag.codec?;
     let body = match tag.kind {
         Kind::SequenceHeader => payload.get(tag.body_offset..).unwrap_or_default(),
         _ => &[],
     };
     if codec == VideoCodec::H264 && HevcConfig::is_disguised(body) {
-        codec = VideoCodec::Hevc;
+        return Some((VideoCodec::Hevc, body));
     }
-    let picture = match codec {
-        VideoCodec::H264 => AvcConfig::parse(body)
-            .ok()
-            .and_then(|config| config.picture),
-        VideoCodec::Hevc => HevcConfig::parse(body)
-            .ok()
-            .and_then(|config| config.picture),
-        _ => None,
-    };
-    Some(match picture {
-        Some(picture) => format!("{codec} {picture}"),
-        None => codec.to_string(),
-    })
+    Some((codec, body))
 }
 
 /// Describes an audio track by the payload of its sequence header or, for codecs without one, of

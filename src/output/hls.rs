@@ -10,6 +10,7 @@
 
 use std::fmt::Write;
 
+use crate::http::route::{SegmentKind, SegmentName};
 use crate::live::Millis;
 use crate::live::segments::{Listing, Part, Segment};
 use crate::media::mp4::Presentation;
@@ -52,8 +53,9 @@ pub fn multivariant(
         put_thousandths(&mut text, pictures * 1_000_000 / duration);
     }
     text.push('\n');
-    put_uri(&mut text, media, query);
-    text.push('\n');
+    for part in [media, query, "\n"] {
+        text.push_str(part);
+    }
     text
 }
 
@@ -127,7 +129,7 @@ impl Playlist<'_> {
         if self.version != Some(segment.version) {
             self.version = Some(segment.version);
             self.text.push_str("#EXT-X-MAP:URI=\"");
-            self.name(segment.version.into(), None, ".mp4");
+            self.name(SegmentKind::Init(segment.version.into()));
             self.text.push_str("\"\n");
         }
         if is_first || segment.has_discontinuity {
@@ -142,7 +144,7 @@ impl Playlist<'_> {
             self.text.push_str("#EXT-X-PART:DURATION=");
             put_thousandths(&mut self.text, part.duration.into());
             self.text.push_str(",URI=\"");
-            self.name(segment.number, Some(place), ".m4s");
+            self.name(SegmentKind::Part(segment.number, place));
             self.text.push('"');
             if part.is_independent {
                 self.text.push_str(",INDEPENDENT=YES");
@@ -155,7 +157,7 @@ impl Playlist<'_> {
         self.text.push_str("#EXTINF:");
         put_thousandths(&mut self.text, segment.duration.into());
         self.text.push_str(",\n");
-        self.name(segment.number, None, ".m4s");
+        self.name(SegmentKind::Segment(segment.number));
         self.text.push('\n');
     }
 
@@ -165,7 +167,7 @@ impl Playlist<'_> {
         } else if listing.part_target.is_some() {
             let (number, place) = listing.next;
             self.text.push_str("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"");
-            self.name(number, Some(place), ".m4s");
+            self.name(SegmentKind::Part(number, place));
             self.text.push_str("\"\n");
         }
     }
@@ -176,22 +178,15 @@ impl Playlist<'_> {
         self.text.push('\n');
     }
 
-    fn name(&mut self, number: u64, part: Option<u64>, extension: &str) {
-        let _ = write!(self.text, "{:08x}-{number}", self.life);
-        if let Some(part) = part {
-            let _ = write!(self.text, ".{part}");
-        }
-        put_uri(&mut self.text, extension, self.query);
+    fn name(&mut self, kind: SegmentKind) {
+        let life = self.life;
+        let _ = write!(self.text, "{}", SegmentName { life, kind });
+        self.text.push_str(self.query);
     }
 }
 
 fn put(text: &mut String, number: u64) {
     let _ = write!(text, "{number}");
-}
-
-fn put_uri(text: &mut String, uri: &str, query: &str) {
-    text.push_str(uri);
-    text.push_str(query);
 }
 
 /// A number of thousandths: "2.000".

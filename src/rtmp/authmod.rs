@@ -27,6 +27,7 @@
 
 use md5::{Digest, Md5};
 
+use super::base64::base64;
 use super::secret::constant_time_eq;
 
 /// Longest user name in bytes. A description has to stay below 256 bytes, ffmpeg's limit.
@@ -256,34 +257,6 @@ fn hex(bytes: &[u8]) -> String {
         .iter()
         .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
         .collect()
-}
-
-/// Base64 of RFC 4648, section 4, with padding.
-fn base64(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let bits = (0..3).fold(0, |bits, i| {
-            bits << 8 | u32::from(group.get(i).copied().unwrap_or(0))
-        });
-        for i in 0..4 {
-            text.push(if i > group.len() {
-                '='
-            } else {
-                base64_digit((bits >> (18 - 6 * i) & 63) as u8)
-            });
-        }
-    }
-    text
-}
-
-fn base64_digit(value: u8) -> char {
-    char::from(match value {
-        0..=25 => b'A' + value,
-        26..=51 => b'a' + (value - 26),
-        52..=61 => b'0' + (value - 52),
-        62 => b'+',
-        _ => b'/',
-    })
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod aggregate;
 pub mod amf0;
 pub mod amf3;
 pub mod authmod;
+pub mod base64;
 pub mod chunk;
 pub mod chunk_reader;
 pub mod chunk_writer;

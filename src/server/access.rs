@@ -10,22 +10,34 @@
 //! No log line and no error holds a key, not even a wrong one, which is often a right one with a
 //! slip of the pen. A name may hold one too, as its last part.
 
+mod authorization;
 mod challenges;
 mod failures;
+// Until there are connections over HTTP.
+#[allow(dead_code)]
+mod http;
 mod login;
+mod origin;
 mod presented;
 
 use std::time::Instant;
 
-use super::handler::{Client, Handler, Refusal, StreamRequest};
+use super::handler::{Client, Handler, Protocol, Refusal, StreamRequest};
 use super::millis;
+use super::rates::Refused;
 use crate::config::{Access, Config, Key, Secret, User};
 use crate::live::Millis;
 use crate::rtmp::secret::constant_time_eq;
 use crate::rtmp::stream_key::StreamKey;
 use challenges::Challenges;
-use failures::{Failures, NoRoom, WaitingRoom};
+use failures::{Attempt, Failures, NoRoom, WaitingRoom};
 use presented::Presented;
+
+pub(super) use authorization::Login;
+#[allow(unused_imports)]
+pub(super) use http::{Credentials, Denied, Visitor, authorize_play};
+#[allow(unused_imports)]
+pub(super) use origin::Page;
 
 /// What a rule is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +62,9 @@ impl Action {
 pub(super) struct Guard {
     publish: Access,
     play: Access,
+    api_key: Option<Secret>,
+    /// Over HTTP; elsewhere each ends a connection, which has a line of its own.
+    denials: Refused,
     failures: Failures,
     room: WaitingRoom,
     challenges: Challenges,
@@ -61,6 +76,8 @@ impl Guard {
         Guard {
             publish: config.publish.clone(),
             play: config.play.clone(),
+            api_key: config.api_key.clone(),
+            denials: Refused::default(),
             failures: Failures::default(),
             room: WaitingRoom::default(),
             challenges: Challenges::default(),
@@ -99,7 +116,8 @@ impl Guard {
         now: Millis,
     ) -> Result<(), Refusal> {
         let access = self.access(action);
-        let presented = Presented::find(Some(request.name()), client.connect());
+        let presented = Presented::find(Some(request.name()), client.connect())
+            .with_login(client.login().filter(|login| !self.is_api_key(login)));
         if !self.is_near_enough(action, client) {
             self.hide_keys(
                 request,
@@ -122,18 +140,24 @@ impl Guard {
         if !client.may(action) {
             let is_attempt = presented.is_some() || tail.is_some();
             if is_attempt {
-                self.wait_if_need_be(action, client, now)?;
+                self.wait_if_need_be(action.into(), client, now)?;
             }
             let found = Proofs::check(access, request.key(), tail.as_ref(), &presented);
             if !found.is_enough() {
-                let refusal = refusal(action, access, request.key(), &presented, tail.is_some());
+                let expected = Expected {
+                    action,
+                    access,
+                    protocol: client.protocol(),
+                };
+                let refusal = expected.refusal(request.key(), &presented, tail.is_some());
                 if is_attempt {
-                    self.failures.note(client.address().ip(), action, now);
+                    self.failures
+                        .note(client.address().ip(), action.into(), now);
                 }
                 self.hide_keys(request, tail.is_some() && !presented.is_some());
                 return Err(refusal);
             }
-            self.failures.forget(client.address().ip(), action);
+            self.failures.forget(client.address().ip(), action.into());
         }
         if let Some((stream, key)) = tail {
             if accepts_key(access, &stream, &key) {
@@ -154,18 +178,24 @@ impl Guard {
     }
 
     /// Slows down who has been wrong often, on its own thread.
-    fn wait_if_need_be(&self, action: Action, client: &Client, now: Millis) -> Result<(), Refusal> {
+    fn wait_if_need_be(
+        &self,
+        attempt: Attempt,
+        client: &Client,
+        now: Millis,
+    ) -> Result<(), Refusal> {
         let address = client.address().ip();
-        if !self.failures.are_many(address, action, now) {
+        if !self.failures.are_many(address, attempt, now) {
             return Ok(());
         }
         self.room.wait().map_err(|no_room| match no_room {
-            NoRoom::Closed => Refusal::step("the server stops"),
+            NoRoom::Closed => Refusal::step("the server stops").with_http_status(503),
             NoRoom::Full => Refusal::new(
                 "too many wrong keys or passwords came from its address, and too many attempts \
                  wait already. It can try again in a minute",
             )
-            .with_description("too many wrong keys or passwords: try again in a minute"),
+            .with_description("too many wrong keys or passwords: try again in a minute")
+            .with_http_status(429),
         })
     }
 
@@ -191,10 +221,10 @@ impl Guard {
         without(name, |_, part| self.keys().any(|key| key.is(part)))
     }
 
-    /// The keys of both actions.
+    /// The keys of both actions, and that for the API.
     fn keys(&self) -> impl Iterator<Item = &Secret> {
         let keys = self.publish.keys.iter().chain(&self.play.keys);
-        keys.map(|key| &key.secret)
+        keys.map(|key| &key.secret).chain(&self.api_key)
     }
 }
 
@@ -266,6 +296,17 @@ impl Proofs {
         let by_key = key.is_some_and(|key| accepts_key(access, name, key));
         let user = presented.user.map(|found| found.value);
         let by_user = user.is_some_and(|(user, password)| accepts_user(access, user, password));
+        let (by_key, by_user) = match presented.login {
+            None => (by_key, by_user),
+            Some(Login { user, password }) => {
+                let password = password.reveal();
+                let is_user = accepts_user(access, user, password);
+                (
+                    by_key | accepts_key(access, name, password),
+                    by_user | is_user,
+                )
+            }
+        };
         Proofs {
             by_tail,
             by_key,
@@ -318,46 +359,78 @@ fn too_far(action: Action, access: &Access) -> Refusal {
     })
 }
 
-/// What came, what was expected, what to do; the client is told the same whatever came.
-fn refusal(
+/// What is asked for, and of whom.
+struct Expected<'a> {
     action: Action,
-    access: &Access,
-    name: &StreamKey,
-    presented: &Presented<'_>,
-    may_be_last: bool,
-) -> Refusal {
-    let verb = action.verb();
-    let came = match (presented.key, presented.user) {
-        (Some(found), _) if !access.keys.is_empty() => format!("a wrong key in {found}"),
-        (_, Some(found)) => format!("a wrong user or password in {found}"),
-        (Some(found), None) => format!("a key in {found}, where none counts"),
-        (None, None) if may_be_last => "no key, or a wrong one as last part of the name".into(),
-        (None, None) if access.users.is_empty() => "no key".into(),
-        (None, None) if access.keys.is_empty() => "no user and password".into(),
-        (None, None) => "no key, nor user and password".into(),
-    };
-    let mut expected = Vec::new();
-    if access.keys_of(name).next().is_some() {
-        let in_obs = match action {
-            Action::Publish => " (in OBS: stream key NAME?key=KEY)",
-            Action::Play => "",
+    access: &'a Access,
+    protocol: Protocol,
+}
+
+impl Expected<'_> {
+    /// What came, what was expected, what to do; the client is told the same whatever came.
+    fn refusal(&self, name: &StreamKey, presented: &Presented<'_>, may_be_last: bool) -> Refusal {
+        let came = self.what_came(presented, may_be_last);
+        let expected = self.what_was_expected(name);
+        Refusal::new(format!("{came}; expected {expected}"))
+            .with_description(self.description())
+            .with_http_status(401)
+    }
+
+    fn what_came(&self, presented: &Presented<'_>, may_be_last: bool) -> String {
+        let access = self.access;
+        match (presented.key, presented.user) {
+            (Some(found), _) if !access.keys.is_empty() => format!("a wrong key in {found}"),
+            (_, Some(found)) => format!("a wrong user or password in {found}"),
+            _ if presented.login.is_some() => "a wrong password, by HTTP Basic".into(),
+            (Some(found), None) => format!("a key in {found}, where none counts"),
+            (None, None) if may_be_last => "no key, or a wrong one as last part of the name".into(),
+            (None, None) if access.users.is_empty() => "no key".into(),
+            (None, None) if access.keys.is_empty() => "no user and password".into(),
+            (None, None) => "no key, nor user and password".into(),
+        }
+    }
+
+    fn what_was_expected(&self, name: &StreamKey) -> String {
+        let Expected { access, .. } = self;
+        let verb = self.action.verb();
+        let scheme = match self.protocol {
+            Protocol::Rtmp => "rtmp",
+            Protocol::Http => "http",
         };
-        expected.push(format!("a key, as in rtmp://HOST/APP/NAME?key=KEY{in_obs}"));
-    } else if !access.keys.is_empty() {
-        expected.push(format!(
-            "a key, of which none is set for this stream (--{verb}-key NAME=KEY sets one)"
-        ));
+        let mut expected = Vec::new();
+        if access.keys_of(name).next().is_some() {
+            let in_obs = match self.action {
+                Action::Publish => " (in OBS: stream key NAME?key=KEY)",
+                Action::Play => "",
+            };
+            let key = format!("a key, as in {scheme}://HOST/APP/NAME?key=KEY{in_obs}");
+            expected.push(key);
+        } else if !access.keys.is_empty() {
+            expected.push(format!(
+                "a key, of which none is set for this stream (--{verb}-key NAME=KEY sets one)"
+            ));
+        }
+        if !access.users.is_empty() {
+            let user = format!("a user, as in {scheme}://USER:PASSWORD@HOST/APP/NAME");
+            expected.push(user);
+        }
+        expected.join(", or ")
     }
-    if !access.users.is_empty() {
-        expected.push("a user, as in rtmp://USER:PASSWORD@HOST/APP/NAME".into());
+
+    fn description(&self) -> &'static str {
+        let Access { keys, users, .. } = self.access;
+        match (self.protocol, keys.is_empty(), users.is_empty()) {
+            (_, true, _) => "wrong or missing user or password",
+            (Protocol::Rtmp, false, true) => "wrong or missing key: use NAME?key=KEY",
+            (Protocol::Rtmp, false, false) => {
+                "wrong or missing key or password: use NAME?key=KEY, or log in"
+            }
+            (Protocol::Http, false, _) => {
+                "wrong or missing key: put ?key=KEY behind the address, or log in with it as \
+                 password"
+            }
+        }
     }
-    let description = match (access.keys.is_empty(), access.users.is_empty()) {
-        (false, true) => "wrong or missing key: use NAME?key=KEY",
-        (true, _) => "wrong or missing user or password",
-        (false, false) => "wrong or missing key or password: use NAME?key=KEY, or log in",
-    };
-    let expected = expected.join(", or ");
-    Refusal::new(format!("{came}; expected {expected}")).with_description(description)
 }
 
 #[cfg(test)]

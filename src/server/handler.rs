@@ -13,7 +13,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::access::Action;
+use super::access::{Action, Login};
 use crate::rtmp::amf0::Value;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::{StreamKey, query_value};
@@ -21,7 +21,7 @@ use crate::rtmp::stream_key::{StreamKey, query_value};
 /// Decides who may do what, and hears of what happens. Every method has a default which accepts
 /// and does nothing.
 pub trait Handler: Send + Sync {
-    /// A client wants to connect.
+    /// A client wants to connect, over RTMP.
     fn connect(&self, client: &mut Client) -> Result<(), Refusal> {
         let _ = client;
         Ok(())
@@ -43,7 +43,8 @@ pub trait Handler: Send + Sync {
         let _ = (client, stream);
     }
 
-    /// A client wants to play. The handler may also change what it plays.
+    /// A client wants to play. The handler may also change what it plays. Over HTTP that is a
+    /// request for a stream or a part of one: a player of HLS makes one every second or so.
     fn play(&self, client: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
         let _ = (client, request);
         Ok(())
@@ -66,6 +67,17 @@ pub trait Handler: Send + Sync {
     }
 }
 
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// RTMP, over which streams are published and played.
+    Rtmp,
+    /// HTTP, over which they are played. Each request stands for itself: there is no connect, and
+    /// so no disconnect. What the program calls itself stands where RTMP has it, in
+    /// [`flash_ver`](Connect::flash_ver).
+    Http,
+}
+
 /// A connection, and what its client says of itself.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -73,6 +85,9 @@ pub struct Client {
     address: SocketAddr,
     local_address: SocketAddr,
     connect: Connect,
+    protocol: Protocol,
+    /// What came with the newest request over HTTP.
+    login: Option<Login>,
     user: Option<String>,
     /// It has logged in as one of those who may publish, or play.
     may_publish: bool,
@@ -86,10 +101,41 @@ impl Client {
             address,
             local_address,
             connect: Connect::default(),
+            protocol: Protocol::Rtmp,
+            login: None,
             user: None,
             may_publish: false,
             may_play: false,
         }
+    }
+
+    /// One that speaks HTTP, and says that it is this program.
+    // Until there are connections over HTTP.
+    #[allow(dead_code)]
+    pub(super) fn over_http(
+        id: u64,
+        address: SocketAddr,
+        local_address: SocketAddr,
+        user_agent: &str,
+    ) -> Client {
+        let connect = Connect {
+            flash_ver: user_agent.to_owned(),
+            ..Connect::default()
+        };
+        Client {
+            protocol: Protocol::Http,
+            connect,
+            ..Client::new(id, address, local_address)
+        }
+    }
+
+    /// Name and password of a request over HTTP.
+    pub(super) fn login(&self) -> Option<&Login> {
+        self.login.as_ref()
+    }
+
+    pub(super) fn set_login(&mut self, login: Option<Login>) {
+        self.login = login;
     }
 
     /// Whether it has logged in as somebody who may.
@@ -124,6 +170,11 @@ impl Client {
     /// Where it was accepted.
     pub fn local_address(&self) -> SocketAddr {
         self.local_address
+    }
+
+    /// What it speaks.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// What it said in connect.
@@ -226,6 +277,7 @@ pub struct Refusal {
     reason: String,
     description: Option<String>,
     is_step: bool,
+    http_status: u16,
 }
 
 impl Refusal {
@@ -235,6 +287,7 @@ impl Refusal {
             reason: reason.into(),
             description: None,
             is_step: false,
+            http_status: 403,
         }
     }
 
@@ -253,6 +306,18 @@ impl Refusal {
             description: Some(description.into()),
             ..self
         }
+    }
+
+    /// Over HTTP this is the answer, instead of 403 Forbidden.
+    pub(super) fn with_http_status(self, http_status: u16) -> Refusal {
+        Refusal {
+            http_status,
+            ..self
+        }
+    }
+
+    pub(super) fn http_status(&self) -> u16 {
+        self.http_status
     }
 
     /// Whether it is in the course of things.

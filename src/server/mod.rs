@@ -12,6 +12,7 @@ mod access;
 mod connections;
 mod end;
 pub mod handler;
+pub(crate) mod hosts;
 mod listener;
 mod playing;
 mod publishing;

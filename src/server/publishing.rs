@@ -137,12 +137,17 @@ impl Publishing {
             is_waiting,
             skips,
             repair,
+            findings,
         } = self.stream.pump(now);
         self.is_waiting = is_waiting;
         self.repair = repair.or(self.repair);
         self.tell_repair(now);
         if has_unsent {
             self.unsent_at = Some(now);
+        }
+        for finding in findings {
+            let (connection, key) = (self.connection, self.stream.key());
+            log::warn!("#{connection} {key}: {finding}");
         }
         for skip in skips {
             log::warn!(

@@ -164,7 +164,7 @@ pub(crate) struct Fixture {
     pub(crate) now: Cell<u64>,
     pub(crate) generation: Cell<u64>,
     next_number: Cell<u32>,
-    next_player: Cell<u64>,
+    pub(crate) next_player: Cell<u64>,
 }
 
 pub(crate) const HOME: [u8; 4] = [192, 0, 2, 1];
@@ -221,6 +221,7 @@ impl Fixture {
         sink: &Arc<TestSink>,
     ) -> Result<Accepted, Busy> {
         let publisher = Publisher {
+            connection: 1,
             is_trusted: false,
             address: IpAddr::from(address),
             sink: sink.clone(),

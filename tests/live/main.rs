@@ -1,8 +1,10 @@
 //! The live core over fake sockets: no thread, no clock, no network.
 
 mod day;
+mod doctor;
 mod encoder;
 mod enhanced;
+mod files;
 mod fixture;
 mod joins;
 mod log_model;

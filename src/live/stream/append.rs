@@ -9,12 +9,14 @@
 use std::sync::Arc;
 
 use super::samples::Found;
-use super::{Appended, State};
+use super::{Appended, ClockRepair, State};
 use crate::live::Millis;
 use crate::live::capabilities::Capabilities;
 use crate::live::classify::{Class, classify};
+use crate::live::doctor::{Finding, Memory};
 use crate::live::log::{Kind, Meta, Role, Sample};
 use crate::live::preamble::Slot;
+use crate::media::describe::picture_of;
 use crate::media::tag::tracks::{Many, TrackMessage};
 use crate::rtmp::amf0::Value;
 use crate::rtmp::metadata;
@@ -49,6 +51,7 @@ impl State {
         let Some(medium) = kind.medium() else {
             return Appended::Ignored;
         };
+        self.stats.note_message(medium, payload.clone(), now);
         let first = payload.clone().next().unwrap_or_default();
         let Some(mut many) = Many::read(medium, first) else {
             return match TrackMessage::read(medium, first) {
@@ -129,6 +132,12 @@ impl State {
             mod_ex_len: message.mod_ex_len,
             sample,
         };
+        if class != Class::Other {
+            self.stats.note_frame(kind, meta.timestamp, now);
+            if kind == Kind::Video && is_first_track {
+                self.stats.note_picture(is_keyframe, meta.timestamp, now);
+            }
+        }
         self.is_urgent |= is_keyframe;
         let appended = self.append(meta, message.payload(payload));
         if !self.publish.is_settled
@@ -194,14 +203,42 @@ impl State {
         meta: Meta,
         parts: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Appended {
-        let Ok(number) = self.log.append(meta, parts) else {
+        let was_joinable = self.log.join_point().is_some();
+        let Ok(number) = self.log.append(meta, parts.clone()) else {
+            let len: usize = parts.map(<[u8]>::len).sum();
+            self.stats.note_dropped(len as u64, self.log.capacity());
             // What follows can't be decoded without what was lost.
             self.publish.has_keyframe &= meta.kind != Kind::Video || meta.needs.has_multitrack();
             return Appended::OutOfBlocks;
         };
+        self.note_eviction(was_joinable);
         self.note_sample(number);
         self.batch_since.get_or_insert(meta.arrived);
         Appended::Stored
+    }
+
+    /// Tells the doctor if something had to go for want of memory that joiners would have needed.
+    pub(super) fn note_eviction(&mut self, was_joinable: bool) {
+        if was_joinable && self.log.join_point().is_none() {
+            let may_hold = self.log.capacity();
+            self.stats.doctor.note_memory(Memory::Gop { may_hold });
+        }
+    }
+
+    /// Lets the doctor look at what has been seen, and returns what is to be told.
+    pub(super) fn examine(&mut self, repair: Option<ClockRepair>, now: Millis) -> Vec<Finding> {
+        let doctor = &mut self.stats.doctor;
+        if let Some(repair) = repair {
+            doctor.note_repair(repair);
+        }
+        if doctor.is_examination_due(now) {
+            let metadata = self.publish.metadata.as_deref().and_then(metadata::parse);
+            let header = self.preamble.header(Slot::Video(0));
+            let picture = header.and_then(picture_of);
+            let size = picture.map(|picture| (picture.width, picture.height));
+            doctor.examine(&metadata.flatten().unwrap_or_default(), size);
+        }
+        doctor.take_news()
     }
 
     /// Enough has been seen to know which tracks there are: what an earlier publisher left, and

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{State, Stream};
+use crate::http::route::{SegmentKind, SegmentName};
 use crate::live::capabilities::Capabilities;
 use crate::live::framing::{Base, Carrier, Framing, Piece};
 use crate::live::log::{Entry, Kind, Log, Role};
@@ -94,17 +95,6 @@ pub struct Playlist {
     pub tracks: Arc<Tracks>,
 }
 
-/// What a name in a playlist stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
-    /// The init segment of this version.
-    Init(u64),
-    /// The segment with this number.
-    Segment(u64),
-    /// A part: number of the segment, place in it.
-    Part(u64, u64),
-}
-
 /// What a name in a playlist names.
 #[derive(Clone, Debug)]
 pub enum Named {
@@ -178,13 +168,13 @@ impl Stream {
         })
     }
 
-    /// What `name` names in a stream whose life is this one. The part that comes next is waited for.
-    pub fn named(&self, life: u32, name: Name, asker: Asker<'_>) -> Result<Named, Unavailable> {
+    /// What a name in a playlist names. The part that comes next is waited for.
+    pub fn named(&self, name: SegmentName, asker: Asker<'_>) -> Result<Named, Unavailable> {
         self.answer(asker, |state, is_last| {
-            if state.hls.life != Some(life) {
+            if state.hls.life != Some(name.life) {
                 return Err(Unavailable::NotFound);
             }
-            state.named(name, is_last)
+            state.named(name.kind, is_last)
         })
     }
 
@@ -345,18 +335,18 @@ impl State {
         }
     }
 
-    fn named(&mut self, name: Name, is_last: bool) -> Result<Attempt<Named>, Unavailable> {
+    fn named(&mut self, name: SegmentKind, is_last: bool) -> Result<Attempt<Named>, Unavailable> {
         let segments = &self.hls.segments;
         let (messages, version) = match name {
-            Name::Init(version) => {
+            SegmentKind::Init(version) => {
                 let tracks = self.hls.tracks(version).ok_or(Unavailable::NotFound)?;
                 return Ok(Attempt::Done(Named::Init(tracks)));
             }
-            Name::Segment(number) => {
+            SegmentKind::Segment(number) => {
                 let segment = segments.segment(number).ok_or(Unavailable::NotFound)?;
                 (segment.messages.clone(), segment.version)
             }
-            Name::Part(number, part) => match segments.part(number, part) {
+            SegmentKind::Part(number, part) => match segments.part(number, part) {
                 Found::Yes(found) => found,
                 Found::No => return Err(Unavailable::NotFound),
                 Found::NotYet if self.is_closed || is_last => return Err(Unavailable::NotFound),

@@ -21,7 +21,25 @@ const DELAY: Duration = Duration::from_secs(2);
 /// Attempts that may wait at a time, each on the thread of its connection.
 const MAX_WAITING: usize = 8;
 
-/// The failures of the last time. A success at one action says nothing about the other.
+/// What was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attempt {
+    Publish,
+    Play,
+    /// What `--api-key` is for.
+    Administer,
+}
+
+impl From<Action> for Attempt {
+    fn from(action: Action) -> Attempt {
+        match action {
+            Action::Publish => Attempt::Publish,
+            Action::Play => Attempt::Play,
+        }
+    }
+}
+
+/// The failures of the last time. A success at one thing says nothing about another.
 #[derive(Default)]
 pub(super) struct Failures {
     /// In the order of their latest failures.
@@ -30,22 +48,22 @@ pub(super) struct Failures {
 
 struct Failing {
     client: IpAddr,
-    action: Action,
+    attempt: Attempt,
     /// The newest ones, the oldest of them first.
     times: Vec<Millis>,
 }
 
 impl Failures {
     /// Notes a failure.
-    pub(super) fn note(&self, address: IpAddr, action: Action, now: Millis) {
+    pub(super) fn note(&self, address: IpAddr, attempt: Attempt, now: Millis) {
         let client = one_client(address);
         let mut clients = lock(&self.clients);
-        let found = clients.iter().position(|f| f.is(client, action));
+        let found = clients.iter().position(|f| f.is(client, attempt));
         let mut failing = match found {
             Some(index) => clients.remove(index),
             None => Failing {
                 client,
-                action,
+                attempt,
                 times: Vec::with_capacity(MAX_FAILURES),
             },
         };
@@ -60,16 +78,16 @@ impl Failures {
     }
 
     /// Forgets the failures of somebody who has the right key after all.
-    pub(super) fn forget(&self, address: IpAddr, action: Action) {
+    pub(super) fn forget(&self, address: IpAddr, attempt: Attempt) {
         let client = one_client(address);
-        lock(&self.clients).retain(|failing| !failing.is(client, action));
+        lock(&self.clients).retain(|failing| !failing.is(client, attempt));
     }
 
     /// Whether an attempt from there has to wait.
-    pub(super) fn are_many(&self, address: IpAddr, action: Action, now: Millis) -> bool {
+    pub(super) fn are_many(&self, address: IpAddr, attempt: Attempt, now: Millis) -> bool {
         let client = one_client(address);
         let clients = lock(&self.clients);
-        let failing = clients.iter().find(|failing| failing.is(client, action));
+        let failing = clients.iter().find(|failing| failing.is(client, attempt));
         failing.is_some_and(|failing| {
             let is_recent = |time: &&Millis| now.saturating_sub(**time) < WITHIN;
             failing.times.iter().filter(is_recent).count() >= MAX_FAILURES
@@ -78,8 +96,8 @@ impl Failures {
 }
 
 impl Failing {
-    fn is(&self, client: IpAddr, action: Action) -> bool {
-        self.client == client && self.action == action
+    fn is(&self, client: IpAddr, attempt: Attempt) -> bool {
+        self.client == client && self.attempt == attempt
     }
 }
 
@@ -168,40 +186,41 @@ mod tests {
     fn after_five_failures_within_a_minute_attempts_have_to_wait() {
         let failures = Failures::default();
         for time in [0, 20_000, 30_000, 40_000] {
-            failures.note(HOST, Action::Publish, time);
-            assert!(!failures.are_many(HOST, Action::Publish, time));
+            failures.note(HOST, Attempt::Publish, time);
+            assert!(!failures.are_many(HOST, Attempt::Publish, time));
         }
-        failures.note(HOST, Action::Publish, 50_000);
-        assert!(failures.are_many(HOST, Action::Publish, 59_999));
+        failures.note(HOST, Attempt::Publish, 50_000);
+        assert!(failures.are_many(HOST, Attempt::Publish, 59_999));
         // The first one is a minute old.
-        assert!(!failures.are_many(HOST, Action::Publish, 60_000));
-        failures.note(HOST, Action::Publish, 70_000);
-        assert!(failures.are_many(HOST, Action::Publish, 79_999));
-        assert!(!failures.are_many(HOST, Action::Publish, 80_000));
+        assert!(!failures.are_many(HOST, Attempt::Publish, 60_000));
+        failures.note(HOST, Attempt::Publish, 70_000);
+        assert!(failures.are_many(HOST, Attempt::Publish, 79_999));
+        assert!(!failures.are_many(HOST, Attempt::Publish, 80_000));
         // Nobody else waits, nor does who wants something else.
-        assert!(!failures.are_many(OTHER, Action::Publish, 70_000));
-        assert!(!failures.are_many(HOST, Action::Play, 70_000));
+        assert!(!failures.are_many(OTHER, Attempt::Publish, 70_000));
+        assert!(!failures.are_many(HOST, Attempt::Play, 70_000));
     }
 
     #[test]
-    fn a_success_clears_the_failures_at_the_same_action() {
+    fn a_success_clears_the_failures_at_the_same_attempt() {
         let failures = Failures::default();
-        for action in [Action::Publish, Action::Play] {
-            (0..9).for_each(|time| failures.note(HOST, action, time));
+        for attempt in [Attempt::Publish, Attempt::Play, Attempt::Administer] {
+            (0..9).for_each(|time| failures.note(HOST, attempt, time));
         }
-        failures.forget(HOST, Action::Play);
-        assert!(!failures.are_many(HOST, Action::Play, 10));
-        assert!(failures.are_many(HOST, Action::Publish, 10));
+        failures.forget(HOST, Attempt::Play);
+        assert!(!failures.are_many(HOST, Attempt::Play, 10));
+        assert!(failures.are_many(HOST, Attempt::Publish, 10));
+        assert!(failures.are_many(HOST, Attempt::Administer, 10));
     }
 
     #[test]
     fn all_addresses_of_an_ipv6_subnet_fail_together() {
         let failures = Failures::default();
         let address = |host: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, host]);
-        (1..=5).for_each(|host| failures.note(address(host), Action::Play, 0));
-        assert!(failures.are_many(address(99), Action::Play, 1));
+        (1..=5).for_each(|host| failures.note(address(host), Attempt::Play, 0));
+        assert!(failures.are_many(address(99), Attempt::Play, 1));
         let elsewhere = IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]);
-        assert!(!failures.are_many(elsewhere, Action::Play, 1));
+        assert!(!failures.are_many(elsewhere, Attempt::Play, 1));
     }
 
     #[test]
@@ -209,17 +228,17 @@ mod tests {
         let failures = Failures::default();
         let address = |host: u32| IpAddr::V4((0x0A00_0000 + host).into());
         for _ in 0..MAX_FAILURES {
-            failures.note(address(0), Action::Publish, 0);
-            failures.note(address(1), Action::Publish, 0);
+            failures.note(address(0), Attempt::Publish, 0);
+            failures.note(address(1), Attempt::Publish, 0);
         }
         for host in 2..MAX_CLIENTS as u32 {
-            failures.note(address(host), Action::Publish, 1);
+            failures.note(address(host), Attempt::Publish, 1);
         }
-        failures.note(address(0), Action::Publish, 2);
-        failures.note(address(100_000), Action::Publish, 3);
+        failures.note(address(0), Attempt::Publish, 2);
+        failures.note(address(100_000), Attempt::Publish, 3);
         assert_eq!(lock(&failures.clients).len(), MAX_CLIENTS);
-        assert!(failures.are_many(address(0), Action::Publish, 4));
-        assert!(!failures.are_many(address(1), Action::Publish, 4));
+        assert!(failures.are_many(address(0), Attempt::Publish, 4));
+        assert!(!failures.are_many(address(1), Attempt::Publish, 4));
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Guard {
         else {
             return Err(Refusal::new("no answer"));
         };
-        self.wait_if_need_be(action, client, now)?;
+        self.wait_if_need_be(action.into(), client, now)?;
         let verb = action.verb();
         let failed =
             |reason: String| Refusal::new(reason).with_description(describe_failed(scheme));
@@ -108,11 +108,11 @@ impl Guard {
         }
         match found {
             Some(user) => {
-                self.failures.forget(address, action);
+                self.failures.forget(address, action.into());
                 Ok(user)
             }
             None => {
-                self.failures.note(address, action, now);
+                self.failures.note(address, action.into(), now);
                 // A name that isn't known may be a password in the wrong field.
                 Err(failed(match is_known {
                     true => format!("a wrong password for {user}; expected that of --{verb}-user"),
@@ -130,6 +130,7 @@ mod tests {
     use super::*;
     use crate::config::{Access, Config, Key, Network, Secret};
     use crate::rtmp::server_session::Connect;
+    use crate::server::access::failures::Attempt;
 
     fn guard(publish: &[&str], play: &[&str]) -> Guard {
         let access = |users: &[&str]| Access {
@@ -248,7 +249,7 @@ mod tests {
             assert_eq!(refused.description(), told);
             guard
                 .failures
-                .forget("127.0.0.1".parse().unwrap(), Action::Publish);
+                .forget("127.0.0.1".parse().unwrap(), Attempt::Publish);
         }
         // The right answer, but too late, from elsewhere, or again.
         let app = answer(&guard, Action::Publish, "127.0.0.1", "bob", "pw");
@@ -264,7 +265,7 @@ mod tests {
     fn only_wrong_answers_are_failures() {
         let guard = guard(&["bob:pw"], &[]);
         let (ip, address) = ("192.0.2.7", "192.0.2.7".parse().unwrap());
-        let are_many = || guard.failures.are_many(address, Action::Publish, 2);
+        let are_many = || guard.failures.are_many(address, Attempt::Publish, 2);
         for _ in 0..9 {
             assert!(log_in(&guard, Action::Publish, ip, "live", 0).is_err());
             let app = answer(&guard, Action::Publish, ip, "bob", "pw");

@@ -2,18 +2,21 @@
 
 use std::fmt;
 
+use super::authorization::Login;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::query_value;
 
 /// Names of parameters that hold a key. They mean the same: devices differ in what they call it.
 const KEY_NAMES: [&str; 3] = ["key", "token", "secret"];
 
-/// What a client shows in a query.
+/// What a client shows in a query, or over HTTP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Presented<'a> {
     pub(super) key: Option<Found<'a, &'a str>>,
     /// Name and password.
     pub(super) user: Option<Found<'a, (&'a str, &'a str)>>,
+    /// By HTTP Basic: the password is that of the user, or a key.
+    pub(super) login: Option<&'a Login>,
 }
 
 /// A value and where it was found.
@@ -57,9 +60,14 @@ impl<'a> Presented<'a> {
         presented
     }
 
+    /// That too.
+    pub(super) fn with_login(self, login: Option<&'a Login>) -> Presented<'a> {
+        Presented { login, ..self }
+    }
+
     /// Whether there is anything.
     pub(super) fn is_some(&self) -> bool {
-        self.key.is_some() || self.user.is_some()
+        self.key.is_some() || self.user.is_some() || self.login.is_some()
     }
 }
 

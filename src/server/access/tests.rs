@@ -5,7 +5,7 @@ use crate::config::Network;
 use crate::rtmp::server_session::Connect;
 
 /// A guard at which nobody waits long.
-fn guard(publish: &[&str], play: &[&str]) -> Guard {
+pub(super) fn guard(publish: &[&str], play: &[&str]) -> Guard {
     let keys = |keys: &[&str]| Access {
         keys: keys.iter().map(|text| Key::parse(text).unwrap()).collect(),
         ..Access::default()
@@ -13,7 +13,7 @@ fn guard(publish: &[&str], play: &[&str]) -> Guard {
     of(keys(publish), keys(play))
 }
 
-fn of(publish: Access, play: Access) -> Guard {
+pub(super) fn of(publish: Access, play: Access) -> Guard {
     let config = Config {
         publish,
         play,
@@ -25,7 +25,7 @@ fn of(publish: Access, play: Access) -> Guard {
     }
 }
 
-fn users(users: &[&str]) -> Access {
+pub(super) fn users(users: &[&str]) -> Access {
     Access {
         users: users
             .iter()
@@ -35,7 +35,7 @@ fn users(users: &[&str]) -> Access {
     }
 }
 
-fn from(networks: &[&str]) -> Access {
+pub(super) fn from(networks: &[&str]) -> Access {
     let networks = networks.iter().map(|text| Network::parse(text).unwrap());
     Access {
         from: networks.collect(),
@@ -156,7 +156,7 @@ fn without_the_right_key_even_loopback_is_refused_and_told_the_same() {
         assert!(!refusal.is_step());
         guard
             .failures
-            .forget(client.address().ip(), Action::Publish);
+            .forget(client.address().ip(), Attempt::Publish);
     }
 }
 
@@ -213,7 +213,7 @@ fn user_and_password_do_in_a_query_and_beside_keys() {
             assert_eq!(is_trusted, is_right, "{name}");
             guard
                 .failures
-                .forget(client.address().ip(), Action::Publish);
+                .forget(client.address().ip(), Attempt::Publish);
         }
     }
 }
@@ -339,7 +339,7 @@ fn failures_slow_down_their_own_address_until_it_succeeds() {
     );
     let are_many = |client: &Client, now| {
         let address = client.address().ip();
-        guard.failures.are_many(address, Action::Publish, now)
+        guard.failures.are_many(address, Attempt::Publish, now)
     };
     let publish =
         |client: &Client, name, now| decide(&guard, Action::Publish, client, name, now).0.is_ok();

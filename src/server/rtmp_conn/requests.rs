@@ -78,6 +78,7 @@ impl Connection {
         }
         let key = request.key().clone();
         let publisher = || Publisher {
+            connection: client.id(),
             address: client.address().ip(),
             is_trusted: request.is_trusted(),
             sink: self.socket.clone(),
@@ -190,12 +191,13 @@ impl Connection {
             join,
             capabilities: capabilities(self.client.connect(), name),
         };
+        let connection = self.client.id();
         let subscriber = |id| {
             let sink: Arc<dyn Sink> = self.socket.clone();
-            Subscriber::new(id, sink, receiver, control.clone())
+            Subscriber::new(id, sink, receiver, control.clone()).of_connection(connection)
         };
         let shared = &self.shared;
-        let id = self.client.id();
+        let id = connection;
         let playing = Playing::start(shared, id, &key, message_stream_id, subscriber, now);
         let state = if playing.is_live() {
             ""

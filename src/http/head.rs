@@ -1,0 +1,402 @@
+//! Request heads: request line and headers, up to the empty line (RFC 9112, sections 2 to 5).
+//!
+//! ```text
+//! GET /live/door.flv?key=1 HTTP/1.1 CR LF
+//! Host: camera:8080 CR LF
+//! CR LF
+//! ```
+//!
+//! What proxies and servers are known to read differently is refused, not understood: lines that
+//! end without CR, folded lines, a blank before the colon, a second Host, any body.
+
+use core::net::{IpAddr, Ipv6Addr};
+use std::ops::Range;
+
+use super::{Rejected, Status};
+
+/// Longest head, in bytes.
+pub const MAX_HEAD_LEN: usize = 8 * 1024;
+
+/// Headers at most.
+pub const MAX_HEADERS: usize = 64;
+
+/// Finds the end of a head among bytes that come in pieces.
+#[derive(Debug, Default)]
+pub struct HeadReader {
+    /// Bytes that were looked at.
+    seen: usize,
+    /// Where the line begins that is being looked at.
+    line_start: usize,
+}
+
+impl HeadReader {
+    /// Looks at what has come since the last time; `bytes` is all that has come of the head.
+    /// Returns the length of the head, the empty line included, once it is complete.
+    pub fn find(&mut self, bytes: &[u8]) -> Result<Option<usize>, Rejected> {
+        if let (0, Some(first)) = (self.seen, bytes.first()) {
+            check_first(*first)?;
+        }
+        let end = bytes.len().min(MAX_HEAD_LEN);
+        for (index, byte) in bytes.iter().enumerate().take(end).skip(self.seen) {
+            let is_after_cr = index
+                .checked_sub(1)
+                .is_some_and(|before| bytes.get(before) == Some(&b'\r'));
+            if is_after_cr != (*byte == b'\n') {
+                return Err(malformed("a line that doesn't end in CR LF"));
+            }
+            if *byte == b'\n' {
+                // An empty line ahead of the request is left over from the one before (RFC 9112,
+                // 2.2).
+                if index == self.line_start + 1 && index > 1 {
+                    return Ok(Some(index + 1));
+                }
+                self.line_start = index + 1;
+            }
+        }
+        self.seen = end;
+        if end == MAX_HEAD_LEN {
+            return Err(Rejected::new(
+                Status::HeadersTooLarge,
+                "a request head of more than 8192 bytes",
+            ));
+        }
+        Ok(None)
+    }
+}
+
+/// What can't become HTTP is best told apart by its first byte.
+fn check_first(first: u8) -> Result<(), Rejected> {
+    match first {
+        3 | 6 => Err(malformed("RTMP on the HTTP port, expected http://")),
+        0x16 => Err(malformed(
+            "TLS (https://) on the HTTP port, expected http://",
+        )),
+        b'\r' => Ok(()),
+        first if first.is_ascii_graphic() => Ok(()),
+        _ => Err(malformed("not an HTTP request")),
+    }
+}
+
+fn malformed(why: &'static str) -> Rejected {
+    Rejected::new(Status::BadRequest, why)
+}
+
+/// What a client wants done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The answer.
+    Get,
+    /// What would stand before the answer's body.
+    Head,
+    /// What may be done.
+    Options,
+    /// The end of something.
+    Delete,
+    /// Something that nothing here understands.
+    Other,
+}
+
+/// Place of a text in the head.
+type Span = Range<usize>;
+
+/// A complete and sound request head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    bytes: Vec<u8>,
+    method: Method,
+    is_1_1: bool,
+    path: Span,
+    query: Option<Span>,
+    /// Of the target, or else of the header; empty if there is none.
+    host: Span,
+    /// Names and values.
+    headers: Vec<(Span, Span)>,
+}
+
+impl Head {
+    /// Parses what [`HeadReader`] found to be a head.
+    pub fn parse(bytes: &[u8]) -> Result<Head, Rejected> {
+        let bytes = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut request = httparse::Request::new(&mut headers);
+        match request.parse(bytes) {
+            Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
+            Ok(_) => return Err(malformed("an incomplete request head")),
+            Err(error) => return Err(refuse(error)),
+        }
+        let method = match request.method {
+            Some("GET") => Method::Get,
+            Some("HEAD") => Method::Head,
+            Some("OPTIONS") => Method::Options,
+            Some("DELETE") => Method::Delete,
+            _ => Method::Other,
+        };
+        let target = request.path.unwrap_or_default();
+        let headers = request.headers.iter().map(|header| {
+            let name = span_of(bytes, header.name.as_bytes());
+            (name, span_of(bytes, header.value))
+        });
+        let mut head = Head {
+            bytes: bytes.to_vec(),
+            method,
+            is_1_1: request.version == Some(1),
+            path: 0..0,
+            query: None,
+            host: 0..0,
+            headers: headers.collect(),
+        };
+        head.check_body()?;
+        head.set_host()?;
+        head.set_target(span_of(bytes, target.as_bytes()))?;
+        Ok(head)
+    }
+
+    /// What is to be done.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// Whether the client speaks HTTP/1.1, not 1.0.
+    pub fn is_1_1(&self) -> bool {
+        self.is_1_1
+    }
+
+    /// The path as it came, percent signs included; begins with a slash, or is `*` for OPTIONS.
+    pub fn path(&self) -> &str {
+        match self.text(&self.path) {
+            "" => "/",
+            path => path,
+        }
+    }
+
+    /// What follows the question mark, as it came.
+    pub fn query(&self) -> Option<&str> {
+        Some(self.text(self.query.as_ref()?))
+    }
+
+    /// The server's name as the client knows it, with the port unless that is the usual one:
+    /// `camera:8080`. Empty if a client of HTTP/1.0 doesn't say.
+    pub fn host(&self) -> &str {
+        self.text(&self.host)
+    }
+
+    /// The first header of this name, if its value is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.values(name).next()
+    }
+
+    /// Whether one of the comma-separated values of a header is this word.
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.values(name)
+            .flat_map(|value| value.split(','))
+            .any(|value| value.trim().eq_ignore_ascii_case(token))
+    }
+
+    /// Whether another request may follow on the connection. Clients of HTTP/1.0 are not asked.
+    pub fn is_persistent(&self) -> bool {
+        self.is_1_1 && !self.has_token("connection", "close")
+    }
+
+    /// Whether a browser sent it, for a page or a script.
+    pub fn is_browser(&self) -> bool {
+        let is_of_browsers = |name: &str| {
+            name.eq_ignore_ascii_case("origin")
+                || name
+                    .get(.."sec-fetch-".len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case("sec-fetch-"))
+        };
+        self.headers
+            .iter()
+            .any(|(name, _)| is_of_browsers(self.text(name)))
+    }
+
+    /// Whether no page of another site is behind it: it comes from a page of this server, from a
+    /// person, or from a program.
+    pub fn is_same_site(&self) -> bool {
+        let is_own = |origin: &str| {
+            let host = origin.split_once("://").map(|(_, host)| host);
+            host.is_some_and(|host| !host.is_empty() && host.eq_ignore_ascii_case(self.host()))
+        };
+        let is_near = |site: &str| matches!(site, "same-origin" | "none");
+        self.values("origin").all(is_own) && self.values("sec-fetch-site").all(is_near)
+    }
+
+    /// Whether the request comes from this machine itself, on behalf of nobody else: not of a page
+    /// from elsewhere, nor of a name that somebody made to point here (DNS rebinding), nor
+    /// through a proxy that says so.
+    pub fn is_local_and_same_site(&self, peer: IpAddr) -> bool {
+        let host = self.host();
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let is_address = match name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
+            Some(name) => name.parse::<Ipv6Addr>().is_ok(),
+            None => name.parse::<IpAddr>().is_ok(),
+        };
+        let is_forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"]
+            .iter()
+            .any(|name| self.header(name).is_some());
+        peer.to_canonical().is_loopback()
+            && (is_address || name.eq_ignore_ascii_case("localhost"))
+            && self.is_same_site()
+            && !is_forwarded
+    }
+
+    /// Whether the client has what bears this tag (`"abc"`) already (RFC 9110, 13.1.2).
+    pub fn has_tag(&self, tag: &str) -> bool {
+        let mut tags = self.values("if-none-match").flat_map(|v| v.split(','));
+        tags.any(|value| {
+            let value = value.trim();
+            value == "*" || value.strip_prefix("W/").unwrap_or(value) == tag
+        })
+    }
+
+    fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.headers
+            .iter()
+            .filter(move |(found, _)| self.text(found).eq_ignore_ascii_case(name))
+            .filter_map(|(_, value)| std::str::from_utf8(self.bytes.get(value.clone())?).ok())
+    }
+
+    fn text(&self, span: &Span) -> &str {
+        let bytes = self.bytes.get(span.clone()).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+
+    fn count(&self, name: &str) -> usize {
+        let is_it = |span: &Span| self.text(span).eq_ignore_ascii_case(name);
+        self.headers.iter().filter(|(name, _)| is_it(name)).count()
+    }
+
+    /// Requests have no body (RFC 9112, section 6).
+    fn check_body(&self) -> Result<(), Rejected> {
+        let lengths = self.count("content-length");
+        if self.count("transfer-encoding") > 0 {
+            return Err(match lengths {
+                0 => Rejected::new(
+                    Status::NotImplemented,
+                    "a request with a body (Transfer-Encoding), expected none",
+                ),
+                _ => malformed("both Transfer-Encoding and Content-Length"),
+            });
+        }
+        if lengths == 0 {
+            return Ok(());
+        }
+        let length = self.header("content-length").unwrap_or_default();
+        let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
+        if lengths > 1 || !is_number {
+            return Err(malformed("a Content-Length that isn't one number"));
+        }
+        if length.bytes().any(|byte| byte != b'0') {
+            return Err(Rejected::new(
+                Status::ContentTooLarge,
+                "a request with a body (Content-Length), expected none",
+            ));
+        }
+        Ok(())
+    }
+
+    /// One Host, and a sound one (RFC 9112, 3.2).
+    fn set_host(&mut self) -> Result<(), Rejected> {
+        match (self.count("host"), self.is_1_1) {
+            (0, false) => return Ok(()),
+            (0, true) => return Err(malformed("no Host")),
+            (1, _) => {}
+            _ => return Err(malformed("more than one Host")),
+        }
+        let is_host = |(name, _): &&(Span, Span)| self.text(name).eq_ignore_ascii_case("host");
+        let found = self.headers.iter().find(is_host);
+        let span = found.map_or(0..0, |(_, value)| value.clone());
+        if !is_host_and_port(self.text(&span)) {
+            return Err(malformed("an invalid Host"));
+        }
+        self.host = span;
+        Ok(())
+    }
+
+    /// Takes a target apart: `/path?query`, `http://host/path?query`, `*`.
+    fn set_target(&mut self, span: Span) -> Result<(), Rejected> {
+        let target = self.text(&span);
+        if target.contains('#') {
+            return Err(malformed("a target with a fragment"));
+        }
+        let path_start = if target.starts_with('/') || (target, self.method) == STAR {
+            0
+        } else {
+            let scheme_len = ["http://", "https://"]
+                .iter()
+                .find(|scheme| starts_with_ignoring_case(target, scheme))
+                .map(|scheme| scheme.len())
+                .ok_or(malformed("a target that isn't a path"))?;
+            let rest = target.get(scheme_len..).unwrap_or_default();
+            let len = rest.find(['/', '?']).unwrap_or(rest.len());
+            if !is_host_and_port(rest.get(..len).unwrap_or_default()) {
+                return Err(malformed("an invalid host in the target"));
+            }
+            // It takes the place of the header (RFC 9112, 3.2.2).
+            let start = span.start + scheme_len;
+            self.host = start..start + len;
+            scheme_len + len
+        };
+        let target = self.text(&span);
+        let query = target.find('?').map(|at| span.start + at);
+        self.path = span.start + path_start..query.unwrap_or(span.end);
+        self.query = query.map(|at| at + 1..span.end);
+        Ok(())
+    }
+}
+
+const STAR: (&str, Method) = ("*", Method::Options);
+
+/// Of a text that is part of `whole`.
+fn span_of(whole: &[u8], part: &[u8]) -> Span {
+    let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
+    start..start + part.len()
+}
+
+fn starts_with_ignoring_case(text: &str, start: &str) -> bool {
+    let beginning = text.get(..start.len());
+    beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(start))
+}
+
+/// `name`, `192.0.2.7` or `[2001:db8::7]`, each with or without `:8080` (RFC 3986, 3.2).
+fn is_host_and_port(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((address, port)) => {
+                let is_address = address.parse::<Ipv6Addr>().is_ok();
+                return is_address
+                    && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+            }
+            None => return false,
+        },
+        None => text.split_once(':').unwrap_or((text, "")),
+    };
+    let is_of_names =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
+    !host.is_empty() && host.bytes().all(is_of_names) && is_port(port)
+}
+
+fn is_port(text: &str) -> bool {
+    text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn refuse(error: httparse::Error) -> Rejected {
+    match error {
+        httparse::Error::TooManyHeaders => {
+            Rejected::new(Status::HeadersTooLarge, "more than 64 headers")
+        }
+        httparse::Error::Version => Rejected::new(
+            Status::VersionNotSupported,
+            "a version other than HTTP/1.0 and HTTP/1.1",
+        ),
+        httparse::Error::HeaderName => malformed("an invalid header name, or a folded line"),
+        httparse::Error::HeaderValue => malformed("an invalid header value"),
+        _ => malformed("an invalid request line"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! Percent-encoding of URLs (RFC 3986, section 2.1).
+
+/// Decodes a part of a path once. `None` for a sequence that is none, or what isn't UTF-8 then.
+pub fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Decodes a query once. Browsers encode what keys are made of now and then, people don't: what is
+/// no sequence stays as it is, and so does a query that wouldn't be printable text. `+` is
+/// a plus, as it is in the URLs of players.
+pub fn decode_query(text: &str) -> String {
+    let mut is_wrong = false;
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        let sequence = match (byte, after) {
+            (b'%', [high, low, after @ ..]) => hex(*high)
+                .zip(hex(*low))
+                .map(|(high, low)| (high << 4 | low, after)),
+            _ => None,
+        };
+        match sequence {
+            Some((decoded, after)) => {
+                is_wrong |= decoded.is_ascii_control();
+                bytes.push(decoded);
+                rest = after;
+            }
+            None => bytes.push(*byte),
+        }
+    }
+    match String::from_utf8(bytes) {
+        Ok(decoded) if !is_wrong => decoded,
+        _ => text.to_owned(),
+    }
+}
+
+/// Encodes a path: everything outside `A-Z a-z 0-9 . _ -` and the slash.
+pub fn encode(path: &str) -> String {
+    let mut text = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"._-/".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
+            text.push('%');
+            text.push(digit(byte >> 4).to_ascii_uppercase());
+            text.push(digit(byte & 15).to_ascii_uppercase());
+        }
+    }
+    text
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn paths_are_decoded_once_and_strictly() {
+        for (text, decoded) in [
+            ("door", Some("door")),
+            ("d%6For", Some("door")),
+            ("d%c3%B6rr", Some("d\u{f6}rr")),
+            ("%252e", Some("%2e")),
+            ("a+b", Some("a+b")),
+            ("%", None),
+            ("%4", None),
+            ("%4g", None),
+            ("%+1", None),
+            ("%ff", None),
+            ("%c3", None),
+        ] {
+            assert_eq!(decode(text).as_deref(), decoded, "{text}");
+        }
+    }
+
+    #[test]
+    fn queries_are_decoded_as_far_as_they_can_be() {
+        for (text, decoded) in [
+            ("key=a%2Db", "key=a-b"),
+            ("key=100%sure", "key=100%sure"),
+            ("key=100%", "key=100%"),
+            ("key=a+b", "key=a+b"),
+            ("key=%2541", "key=%41"),
+            ("key=%0aforged", "key=%0aforged"),
+            ("key=%ff&a=%41", "key=%ff&a=%41"),
+        ] {
+            assert_eq!(decode_query(text), decoded, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded_again(text in ".*") {
+            let encoded = encode(&text);
+            prop_assert!(encoded.is_ascii());
+            prop_assert_eq!(decode(&encoded), Some(text.clone()));
+            if !text.contains(|c: char| c.is_ascii_control()) {
+                prop_assert_eq!(decode_query(&encoded), text);
+            }
+        }
+    }
+}

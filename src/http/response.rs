@@ -1,0 +1,321 @@
+//! Responses: status, headers, and a body that is at hand.
+
+use std::borrow::Cow;
+
+use super::Rejected;
+
+/// Status codes (RFC 9110, section 15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // The RFC's words.
+pub enum Status {
+    SwitchingProtocols = 101,
+    Ok = 200,
+    NoContent = 204,
+    PartialContent = 206,
+    NotModified = 304,
+    BadRequest = 400,
+    Unauthorized = 401,
+    Forbidden = 403,
+    NotFound = 404,
+    MethodNotAllowed = 405,
+    RequestTimeout = 408,
+    Gone = 410,
+    ContentTooLarge = 413,
+    UnsupportedMediaType = 415,
+    RangeNotSatisfiable = 416,
+    UpgradeRequired = 426,
+    TooManyRequests = 429,
+    HeadersTooLarge = 431,
+    InternalServerError = 500,
+    NotImplemented = 501,
+    ServiceUnavailable = 503,
+    VersionNotSupported = 505,
+}
+
+impl Status {
+    /// The number.
+    pub fn code(self) -> u16 {
+        self as u16
+    }
+
+    /// The words behind the number.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Status::SwitchingProtocols => "Switching Protocols",
+            Status::Ok => "OK",
+            Status::NoContent => "No Content",
+            Status::PartialContent => "Partial Content",
+            Status::NotModified => "Not Modified",
+            Status::BadRequest => "Bad Request",
+            Status::Unauthorized => "Unauthorized",
+            Status::Forbidden => "Forbidden",
+            Status::NotFound => "Not Found",
+            Status::MethodNotAllowed => "Method Not Allowed",
+            Status::RequestTimeout => "Request Timeout",
+            Status::Gone => "Gone",
+            Status::ContentTooLarge => "Content Too Large",
+            Status::UnsupportedMediaType => "Unsupported Media Type",
+            Status::RangeNotSatisfiable => "Range Not Satisfiable",
+            Status::UpgradeRequired => "Upgrade Required",
+            Status::TooManyRequests => "Too Many Requests",
+            Status::HeadersTooLarge => "Request Header Fields Too Large",
+            Status::InternalServerError => "Internal Server Error",
+            Status::NotImplemented => "Not Implemented",
+            Status::ServiceUnavailable => "Service Unavailable",
+            Status::VersionNotSupported => "HTTP Version Not Supported",
+        }
+    }
+
+    /// Whether a response of this status never has a body (RFC 9110, 6.4.1).
+    pub fn is_bodiless(self) -> bool {
+        matches!(
+            self,
+            Status::SwitchingProtocols | Status::NoContent | Status::NotModified
+        )
+    }
+}
+
+/// What follows the head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Made for this response.
+    Owned(Vec<u8>),
+    /// Part of the program.
+    Static(&'static [u8]),
+}
+
+impl Body {
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Body::Owned(bytes) => bytes,
+            Body::Static(bytes) => bytes,
+        }
+    }
+}
+
+/// How long a response is, for its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// Bytes of the body. For a response to HEAD: those that GET would bring.
+    Known(u64),
+    /// The end of the connection is the end of the body.
+    UntilClose,
+}
+
+/// See the module's documentation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// How it went.
+    pub status: Status,
+    /// What the body is; empty for nothing.
+    pub content_type: Cow<'static, str>,
+    /// For how long it may be kept: the value of Cache-Control.
+    pub cache: &'static str,
+    /// Whether pages of other sites may read it (CORS).
+    pub is_for_all_sites: bool,
+    /// More headers, each with CR LF at its end.
+    headers: String,
+    /// What follows the head.
+    pub body: Body,
+}
+
+impl Response {
+    /// A response whose body is made for it. Nobody may keep it.
+    pub fn new(content_type: impl Into<Cow<'static, str>>, body: Vec<u8>) -> Response {
+        Response::with_body(content_type.into(), Body::Owned(body))
+    }
+
+    /// A response with a body that is part of the program.
+    pub fn of_static(content_type: &'static str, body: &'static [u8]) -> Response {
+        Response::with_body(content_type.into(), Body::Static(body))
+    }
+
+    fn with_body(content_type: Cow<'static, str>, body: Body) -> Response {
+        Response {
+            status: Status::Ok,
+            content_type,
+            cache: "no-store",
+            is_for_all_sites: false,
+            headers: String::new(),
+            body,
+        }
+    }
+
+    /// A response with a status and a line of text that says why.
+    pub fn text(status: Status, why: &str) -> Response {
+        let body = match status.is_bodiless() {
+            true => Vec::new(),
+            false => [why, "\n"].concat().into_bytes(),
+        };
+        let mut response = Response::new("text/plain; charset=utf-8", body);
+        response.status = status;
+        response
+    }
+
+    /// "There is nothing of this name": the same whatever was asked for.
+    pub fn not_found() -> Response {
+        Response::text(Status::NotFound, "not found")
+    }
+
+    /// What the methods are that `allowed` names.
+    pub fn method_not_allowed(allowed: &str) -> Response {
+        Response::text(Status::MethodNotAllowed, "method not allowed").header("Allow", allowed)
+    }
+
+    /// Asks for name and password.
+    pub fn unauthorized(why: &str) -> Response {
+        Response::text(Status::Unauthorized, why).header(
+            "WWW-Authenticate",
+            "Basic realm=\"brooklet\", charset=\"UTF-8\"",
+        )
+    }
+
+    /// The answer to OPTIONS, which a browser sends ahead of some requests (CORS preflight).
+    pub fn options(allowed: &str, is_for_all_sites: bool) -> Response {
+        let mut response = Response::text(Status::NoContent, "").header("Allow", allowed);
+        response.is_for_all_sites = is_for_all_sites;
+        if is_for_all_sites {
+            response = response
+                .header("Access-Control-Allow-Methods", allowed)
+                .header(
+                    "Access-Control-Allow-Headers",
+                    "Range, Content-Type, Authorization",
+                )
+                .header("Access-Control-Max-Age", "86400");
+        }
+        response
+    }
+
+    /// Adds a header. A value that can't stand in one is left out, and the header with it: nobody
+    /// smuggles lines into a response.
+    pub fn header(mut self, name: &'static str, value: &str) -> Response {
+        if !value.bytes().any(|byte| byte.is_ascii_control()) {
+            for text in [name, ": ", value, "\r\n"] {
+                self.headers.push_str(text);
+            }
+        }
+        self
+    }
+
+    /// The head, up to the empty line. `is_last`: the connection ends after this response.
+    pub fn head(&self, length: Length, is_last: bool) -> String {
+        let mut head = String::with_capacity(256 + self.headers.len());
+        let mut add = |text: &str| head.push_str(text);
+        add("HTTP/1.1 ");
+        add(&self.status.code().to_string());
+        add(" ");
+        add(self.status.reason());
+        add("\r\n");
+        if !self.status.is_bodiless() {
+            add("Content-Type: ");
+            add(&self.content_type);
+            add("\r\n");
+            if let Length::Known(len) = length {
+                add("Content-Length: ");
+                add(&len.to_string());
+                add("\r\n");
+            }
+        }
+        if self.status != Status::SwitchingProtocols {
+            add("Cache-Control: ");
+            add(self.cache);
+            add("\r\nX-Content-Type-Options: nosniff\r\n");
+            if self.is_for_all_sites {
+                add("Access-Control-Allow-Origin: *\r\n");
+            }
+            if is_last || length == Length::UntilClose {
+                add("Connection: close\r\n");
+            }
+        }
+        add(&self.headers);
+        add("\r\n");
+        head
+    }
+}
+
+impl From<Rejected> for Response {
+    fn from(rejected: Rejected) -> Response {
+        Response::text(rejected.status, rejected.why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_written_as_the_rfc_has_them() {
+        let mut page = Response::of_static("text/html", b"<p>");
+        page.is_for_all_sites = true;
+        page.cache = "no-cache";
+        for (name, response, length, is_last, head) in [
+            (
+                "a page",
+                page.clone().header("ETag", "\"1\""),
+                Length::Known(3),
+                false,
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 3\r\n\
+                 Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n\
+                 Access-Control-Allow-Origin: *\r\nETag: \"1\"\r\n\r\n",
+            ),
+            (
+                "the last one",
+                Response::not_found(),
+                Length::Known(10),
+                true,
+                "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\n\
+                 Content-Length: 10\r\nCache-Control: no-store\r\n\
+                 X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
+            ),
+            (
+                "without an end",
+                Response::new("video/x-flv", Vec::new()),
+                Length::UntilClose,
+                false,
+                "HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\nCache-Control: no-store\r\n\
+                 X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
+            ),
+            (
+                "an upgrade",
+                Response::text(Status::SwitchingProtocols, "").header("Upgrade", "websocket"),
+                Length::UntilClose,
+                false,
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
+            ),
+            (
+                "a preflight's answer",
+                Response::options("GET, HEAD, OPTIONS", true),
+                Length::Known(0),
+                false,
+                "HTTP/1.1 204 No Content\r\nCache-Control: no-store\r\n\
+                 X-Content-Type-Options: nosniff\r\nAccess-Control-Allow-Origin: *\r\n\
+                 Allow: GET, HEAD, OPTIONS\r\n\
+                 Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n\
+                 Access-Control-Allow-Headers: Range, Content-Type, Authorization\r\n\
+                 Access-Control-Max-Age: 86400\r\n\r\n",
+            ),
+        ] {
+            assert_eq!(response.head(length, is_last), head, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_header_value_cannot_bring_lines_of_its_own() {
+        for value in ["a\r\nSet-Cookie: b", "a\nb", "a\rb", "a\0b", "a\u{7f}"] {
+            let response = Response::not_found().header("Location", value);
+            assert_eq!(response, Response::not_found(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_is_asked_for_a_password_and_told_what_is_allowed() {
+        let head = Response::unauthorized("a key, please").head(Length::Known(14), false);
+        assert!(
+            head.contains("WWW-Authenticate: Basic realm=\"brooklet\""),
+            "{head}"
+        );
+        let head = Response::method_not_allowed("GET").head(Length::Known(1), false);
+        assert!(head.contains("\r\nAllow: GET\r\n"), "{head}");
+    }
+}

@@ -1,0 +1,148 @@
+use super::*;
+use proptest::prelude::*;
+
+fn door() -> StreamKey {
+    StreamKey::new("live", "door").unwrap()
+}
+
+fn segment(kind: SegmentKind) -> Route {
+    let life = 0x1a2b_3c4d;
+    Route::Segment(door(), SegmentName { life, kind })
+}
+
+#[test]
+fn every_path_stands_for_one_thing() {
+    let named = |name: &str| StreamKey::new("", name).unwrap();
+    for (path, route) in [
+        ("/", Route::Home),
+        ("/live/door", Route::Player(door())),
+        ("/live/door/", Route::Player(door())),
+        ("/live//door", Route::Player(door())),
+        ("/door", Route::Player(named("door"))),
+        ("/live/door.flv", Route::Media(door(), Container::Flv)),
+        ("/live/door.mp4", Route::Media(door(), Container::Mp4)),
+        ("/live/d%6For%2Eflv", Route::Media(door(), Container::Flv)),
+        (
+            "/live/door.mp4.mp4",
+            Route::Media(named("live/door.mp4"), Container::Mp4),
+        ),
+        ("/a/b/c.flv", Route::Media(named("a/b/c"), Container::Flv)),
+        (
+            "/live/d%C3%B6rr.flv",
+            Route::Media(named("live/d\u{f6}rr"), Container::Flv),
+        ),
+        ("/live/door/frame.mp4", Route::Frame(door())),
+        ("/live/door.m3u8", Route::Playlist(door())),
+        ("/live/door/index.m3u8", Route::Playlist(door())),
+        ("/live/door/media.m3u8", Route::MediaPlaylist(door())),
+        ("/live/door/1a2b3c4d-0.mp4", segment(SegmentKind::Init(0))),
+        (
+            "/live/door/1a2b3c4d-12.m4s",
+            segment(SegmentKind::Segment(12)),
+        ),
+        (
+            "/live/door/1a2b3c4d-12.3.m4s",
+            segment(SegmentKind::Part(12, 3)),
+        ),
+        // No segments: names of streams.
+        (
+            "/live/door-1.mp4",
+            Route::Media(named("live/door-1"), Container::Mp4),
+        ),
+        (
+            "/live/1A2B3C4D-1.mp4",
+            Route::Media(named("live/1A2B3C4D-1"), Container::Mp4),
+        ),
+        ("/api/v1/streams", Route::Streams),
+        ("/api/v1/connections", Route::Connections),
+        ("/api/v1/connections/17", Route::Connection(17)),
+        ("/api/door", Route::Player(named("api/door"))),
+        ("/metrics", Route::Metrics),
+        ("/stat", Route::Stat),
+        ("/healthz", Route::Health),
+        ("/page/app.js", Route::Asset("app.js".into())),
+        ("/favicon.ico", Route::Asset("favicon.ico".into())),
+        // A name is decoded once.
+        ("/live/%2564oor", Route::Player(named("live/%64oor"))),
+    ] {
+        assert_eq!(Route::of(path), Ok(route), "{path}");
+    }
+}
+
+#[test]
+fn names_that_are_no_names_are_not_found() {
+    for path in [
+        "/..",
+        "/../etc/passwd",
+        "/live/../../etc/passwd",
+        "/live/%2e%2e/door",
+        "/live/.%2E/door.flv",
+        "/live/.hidden",
+        "/page/../Cargo.toml",
+        "/page/%2e%2e%2fCargo.toml",
+        "/live%2Fdoor",
+        "/live%2fdoor.flv",
+        "/live/a%5Cb",
+        "/live/a\\b",
+        "/live/a%00b",
+        "/live/a%0d%0ab",
+        "/live/a%7Fb",
+        "/live/a%C2%85b",
+        "/live/door%3Fkey=1",
+        "/live/.flv",
+        "/.mp4",
+        "/live/x.m4s",
+        "/live/door/1a2b3c4d-012.m4s",
+        "/live/door/1a2b3c4d-.m4s",
+        "/live/door/1a2b3c4d-1.2.3.m4s",
+        "/live/door/1a2b3c4d-99999999999999999999999.m4s",
+        "/api/v1/",
+        "/api/v1/streams/x",
+        "/api/v1/connections/x",
+        "/api/v1/connections/-1",
+        "/api/v1/connections/017",
+    ] {
+        let expected = match path {
+            // Without its last part it is the name of something.
+            "/api/v1/" => Ok(Route::Player(StreamKey::new("api", "v1").unwrap())),
+            _ => Err(NOT_FOUND),
+        };
+        assert_eq!(Route::of(path), expected, "{path}");
+    }
+    let long = format!("/live/{}.flv", "x".repeat(200));
+    assert_eq!(Route::of(&long), Err(NOT_FOUND));
+    for path in ["/live/%", "/%zz", "/live/%ff.flv", "/live/%c3"] {
+        let rejected = Route::of(path).unwrap_err();
+        assert_eq!(rejected.status, Status::BadRequest, "{path}");
+    }
+}
+
+#[test]
+fn a_segment_name_is_shown_as_it_is_read() {
+    for text in [
+        "00000000-0.mp4",
+        "1a2b3c4d-7.mp4",
+        "ffffffff-18446744073709551615.m4s",
+        "1a2b3c4d-7.0.m4s",
+    ] {
+        assert_eq!(SegmentName::parse(text).unwrap().to_string(), text);
+    }
+}
+
+proptest! {
+    /// Whatever comes, no route holds a part that begins with a dot, or has what no name may have.
+    #[test]
+    fn no_route_leads_out_of_the_names(path in "(/(\\.|%2e|%2F|%5c|a|%00|\\\\|%3f|page|%25)*){0,5}") {
+        let text = match Route::of(&path) {
+            Ok(Route::Player(key) | Route::Media(key, _) | Route::Playlist(key)) => {
+                key.as_str().to_owned()
+            }
+            Ok(Route::Asset(name)) => name,
+            _ => return Ok(()),
+        };
+        let is_wrong = |part: &str| {
+            part.starts_with('.') || part.is_empty() || part.contains(['\\', '\0', '?'])
+        };
+        prop_assert!(!text.split('/').any(is_wrong), "{path} {text}");
+    }
+}

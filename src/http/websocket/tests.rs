@@ -1,0 +1,331 @@
+use super::*;
+use crate::http::head::HeadReader;
+use proptest::prelude::*;
+
+fn head(line: &str, headers: &str) -> Head {
+    let bytes = format!("{line}\r\nHost: h\r\n{headers}\r\n");
+    let len = HeadReader::default().find(bytes.as_bytes());
+    Head::parse(&bytes.as_bytes()[..len.unwrap().unwrap()]).unwrap()
+}
+
+/// The example of the RFC, section 1.3.
+const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+#[test]
+fn the_handshake_is_that_of_the_rfc() {
+    let headers =
+        format!("Upgrade: websocket\r\nConnection: Upgrade\r\n{KEY}Sec-WebSocket-Version: 13\r\n");
+    let head = head("GET /live/door.flv HTTP/1.1", &headers);
+    assert!(is_upgrade(&head));
+    let response = accept(&head).unwrap();
+    assert_eq!(
+        response.head(crate::http::response::Length::UntilClose, false),
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+    );
+}
+
+#[test]
+fn handshakes_are_checked() {
+    const UPGRADE: &str = "Upgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n";
+    const V13: &str = "Sec-WebSocket-Version: 13\r\n";
+    let get = "GET / HTTP/1.1";
+    for (name, line, headers, status) in [
+        (
+            "as Firefox sends it",
+            get,
+            [UPGRADE, KEY, V13].concat(),
+            101,
+        ),
+        ("POST", "POST / HTTP/1.1", [UPGRADE, KEY, V13].concat(), 400),
+        ("HEAD", "HEAD / HTTP/1.1", [UPGRADE, KEY, V13].concat(), 400),
+        (
+            "HTTP/1.0",
+            "GET / HTTP/1.0",
+            [UPGRADE, KEY, V13].concat(),
+            400,
+        ),
+        (
+            "no Connection",
+            get,
+            ["Upgrade: websocket\r\n", KEY, V13].concat(),
+            400,
+        ),
+        ("no version", get, [UPGRADE, KEY].concat(), 426),
+        (
+            "version 8",
+            get,
+            [UPGRADE, KEY, "Sec-WebSocket-Version: 8\r\n"].concat(),
+            426,
+        ),
+        ("no key", get, [UPGRADE, V13].concat(), 400),
+        (
+            "a short key",
+            get,
+            [
+                UPGRADE,
+                V13,
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=\r\n",
+            ]
+            .concat(),
+            400,
+        ),
+        (
+            "a long key",
+            get,
+            [
+                UPGRADE,
+                V13,
+                "Sec-WebSocket-Key: AdGhlIHNhbXBsZSBub25jZQ==\r\n",
+            ]
+            .concat(),
+            400,
+        ),
+        (
+            "a key of other letters",
+            get,
+            [
+                UPGRADE,
+                V13,
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j-Q==\r\n",
+            ]
+            .concat(),
+            400,
+        ),
+    ] {
+        let head = head(line, &headers);
+        assert!(is_upgrade(&head), "{name}");
+        let response = accept(&head).unwrap_or_else(|refusal| refusal);
+        assert_eq!(response.status.code(), status, "{name}");
+    }
+    let old = accept(&head(get, &[UPGRADE, KEY].concat())).unwrap_err();
+    let old = old.head(crate::http::response::Length::Known(0), true);
+    assert!(old.contains("Sec-WebSocket-Version: 13\r\n"), "{old}");
+    assert!(!is_upgrade(&head(
+        get,
+        "Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    )));
+}
+
+#[test]
+fn frames_to_the_client_are_written_as_short_as_can_be() {
+    for (len, bytes) in [
+        (0, &[0x82, 0][..]),
+        (1, &[0x82, 1]),
+        (125, &[0x82, 125]),
+        (126, &[0x82, 126, 0, 126]),
+        (300, &[0x82, 0x7E, 0x01, 0x2C]),
+        (0xFFFF, &[0x82, 126, 0xFF, 0xFF]),
+        (0x1_0000, &[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+        (1 << 40, &[0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0]),
+    ] {
+        let (head, head_len) = server_frame_head(Opcode::Binary, len);
+        assert_eq!(&head[..head_len], bytes, "{len}");
+    }
+    // The RFC's own, section 5.7.
+    assert_eq!(short_frame(Opcode::Text, b"Hello"), b"\x81\x05Hello");
+    assert_eq!(short_frame(Opcode::Pong, b"ab"), b"\x8A\x02ab");
+    assert_eq!(close_frame(close_code::GOING_AWAY, ""), b"\x88\x02\x03\xE9");
+    assert_eq!(
+        short_frame(Opcode::Ping, &[7; 200]).len(),
+        2 + MAX_CONTROL_LEN
+    );
+}
+
+/// A frame from a client: first byte, payload, masked with 1, 2, 3, 4.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = match payload.len() {
+        len @ 0..=125 => vec![first, 0x80 | len as u8],
+        len @ 126..=0xFFFF => [&[first, 0x80 | 126][..], &(len as u16).to_be_bytes()].concat(),
+        len => [&[first, 0x80 | 127][..], &(len as u64).to_be_bytes()].concat(),
+    };
+    bytes.extend([1, 2, 3, 4]);
+    let mask = [1, 2, 3, 4].into_iter().cycle();
+    bytes.extend(payload.iter().zip(mask).map(|(byte, mask)| byte ^ mask));
+    bytes
+}
+
+/// All events, and the violation that ended the reading.
+fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Event>, Option<Violation>) {
+    let mut reader = FrameReader::default();
+    let mut events = Vec::new();
+    for mut input in pieces {
+        loop {
+            match reader.next(&mut input) {
+                Ok(Some(event)) => events.push(event),
+                Ok(None) => break,
+                Err(violation) => return (events, Some(violation)),
+            }
+        }
+        assert!(input.is_empty());
+    }
+    (events, None)
+}
+
+#[test]
+fn what_a_client_sends_is_understood() {
+    let code = |code: u16| code.to_be_bytes().to_vec();
+    for (name, bytes, events) in [
+        // The RFC's own, section 5.7.
+        (
+            "Hello",
+            b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".to_vec(),
+            vec![Event::Message],
+        ),
+        (
+            "Pong Hello",
+            b"\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".to_vec(),
+            vec![Event::Pong],
+        ),
+        (
+            "Ping",
+            frame(0x89, b"abcde"),
+            vec![Event::Ping(b"abcde".to_vec())],
+        ),
+        ("an empty Ping", frame(0x89, b""), vec![Event::Ping(vec![])]),
+        (
+            "the longest Ping",
+            frame(0x89, &[7; 125]),
+            vec![Event::Ping(vec![7; 125])],
+        ),
+        ("300 bytes", frame(0x82, &[7; 300]), vec![Event::Message]),
+        (
+            "65536 bytes",
+            frame(0x82, &[7; 0x1_0000]),
+            vec![Event::Message],
+        ),
+        ("an empty message", frame(0x81, b""), vec![Event::Message]),
+        (
+            "a message in pieces with a Ping between",
+            [
+                frame(0x02, b"ab"),
+                frame(0x89, b"p"),
+                frame(0x00, b""),
+                frame(0x80, b"c"),
+            ]
+            .concat(),
+            vec![Event::Ping(b"p".to_vec()), Event::Message],
+        ),
+        ("Close", frame(0x88, b""), vec![Event::Close(None)]),
+        (
+            "Close 1001",
+            frame(0x88, &code(1001)),
+            vec![Event::Close(Some(1001))],
+        ),
+        (
+            "Close with a reason, and what follows is ignored",
+            [
+                frame(0x88, &[code(3000), b"bye".to_vec()].concat()),
+                frame(0x89, b""),
+                vec![0; 99],
+            ]
+            .concat(),
+            vec![Event::Close(Some(3000))],
+        ),
+        ("half a frame", frame(0x89, b"abc")[..7].to_vec(), vec![]),
+    ] {
+        assert_eq!(read([&bytes[..]]), (events.clone(), None), "{name}");
+        assert_eq!(
+            read(bytes.chunks(1)),
+            (events, None),
+            "{name}, byte by byte"
+        );
+    }
+}
+
+#[test]
+fn violations_are_told_apart() {
+    let length = |len: u64| [&[0x82, 0xFF][..], &len.to_be_bytes(), &[1, 2, 3, 4]].concat();
+    for (name, bytes, code) in [
+        ("without mask", b"\x81\x05Hello".to_vec(), 1002),
+        ("without mask, empty", vec![0x89, 0], 1002),
+        ("reserved bits", frame(0xC1, b""), 1002),
+        ("an unknown kind", frame(0x83, b""), 1002),
+        ("an unknown control frame", frame(0x8B, b""), 1002),
+        ("a Ping in pieces", frame(0x09, b"a"), 1002),
+        ("a long Ping", frame(0x89, &[0; 126]), 1002),
+        ("a rest without beginning", frame(0x80, b"a"), 1002),
+        (
+            "a message in a message",
+            [frame(0x01, b"a"), frame(0x81, b"b")].concat(),
+            1002,
+        ),
+        (
+            "125 in two bytes",
+            vec![0x82, 0xFE, 0, 125, 1, 2, 3, 4],
+            1002,
+        ),
+        ("65535 in eight bytes", length(0xFFFF), 1002),
+        ("a negative length", length(1 << 63), 1002),
+        ("a huge length", length(i64::MAX as u64), 1009),
+        (
+            "one byte more than is skipped",
+            length(MAX_MESSAGE_LEN + 1),
+            1009,
+        ),
+        (
+            "too much in pieces",
+            [frame(0x02, &[0; 0x8001]), frame(0x80, &[0; 0x8000])].concat(),
+            1009,
+        ),
+        ("half a status code", frame(0x88, &[3]), 1002),
+        ("status code 999", frame(0x88, &[0x03, 0xE7]), 1002),
+        ("status code 1005", frame(0x88, &[0x03, 0xED]), 1002),
+        (
+            "a reason that isn't text",
+            frame(0x88, &[0x03, 0xE8, 0xFF]),
+            1002,
+        ),
+    ] {
+        let (events, found) = read([&bytes[..]]);
+        assert_eq!(events, [], "{name}");
+        assert_eq!(found.map(|violation| violation.code), Some(code), "{name}");
+        assert_eq!(
+            read(bytes.chunks(1)),
+            (events, found),
+            "{name}, byte by byte"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_kept_of_messages() {
+    let mut reader = FrameReader::default();
+    let bytes = frame(0x82, &[7; 60_000]);
+    assert_eq!(reader.next(&mut &bytes[..50_000]), Ok(None));
+    assert!(reader.head.capacity() + reader.control.capacity() < 256);
+}
+
+#[test]
+fn nothing_follows_a_violation() {
+    let mut reader = FrameReader::default();
+    assert!(reader.next(&mut &[0x81, 0][..]).is_err());
+    let ping = frame(0x89, b"");
+    let mut input = &ping[..];
+    assert_eq!(reader.next(&mut input), Ok(None));
+    assert!(input.is_empty());
+}
+
+fn any_frame() -> impl Strategy<Value = Vec<u8>> {
+    let sound = (
+        prop::sample::select(vec![0x81, 0x82, 0x01, 0x00, 0x80, 0x88, 0x89, 0x8A]),
+        prop::collection::vec(any::<u8>(), 0..200),
+    );
+    prop_oneof![
+        9 => sound.prop_map(|(first, payload)| frame(first, &payload)),
+        1 => prop::collection::vec(any::<u8>(), 0..20),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_split_gives_the_same_events(
+        frames in prop::collection::vec(any_frame(), 0..6),
+        len in 2..40_usize,
+    ) {
+        let bytes = frames.concat();
+        let whole = read([&bytes[..]]);
+        prop_assert_eq!(read(bytes.chunks(1)), whole.clone());
+        prop_assert_eq!(read(bytes.chunks(len)), whole);
+    }
+}

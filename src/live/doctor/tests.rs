@@ -1,0 +1,372 @@
+use super::*;
+
+#[test]
+fn findings_say_what_came_what_was_expected_and_what_to_do() {
+    let repair = |is_start, jump_ms, total| ClockRepair {
+        jump_ms,
+        is_start,
+        total,
+    };
+    for (finding, id, text) in [
+        (
+            Finding::KeyframeInterval {
+                interval: 8_333,
+                is_open: false,
+                frame_rate: Some(29_970),
+            },
+            "keyframe-interval",
+            "keyframes are 8.3 s apart, expected at most 4 s: players wait for them when they join \
+             or fall behind, and HLS cuts there. Set the encoder's keyframe interval to 2 s (OBS: \
+             Keyframe Interval 2 s; ffmpeg: -g 60)",
+        ),
+        (
+            Finding::KeyframeInterval {
+                interval: 10_040,
+                is_open: true,
+                frame_rate: Some(5_000),
+            },
+            "keyframe-interval",
+            "no keyframe for 10.0 s, expected at most 4 s: players wait for them when they join or \
+             fall behind, and HLS cuts there. Set the encoder's keyframe interval to 2 s (OBS: \
+             Keyframe Interval 2 s; ffmpeg: -g 10)",
+        ),
+        (
+            Finding::MissingTrack(Medium::Audio),
+            "missing-audio",
+            "the metadata announces audio, but none came in the first 5 s: some players wait for \
+             it. Check the encoder's microphone, or turn its audio off",
+        ),
+        (
+            Finding::MissingTrack(Medium::Video),
+            "missing-video",
+            "the metadata announces video, but none came in the first 5 s: some players wait for \
+             it. Check the encoder's camera, or turn its video off",
+        ),
+        (
+            Finding::FrameRate {
+                announced: 59_940,
+                measured: 29_970,
+            },
+            "frame-rate",
+            "the metadata says 59.94 pictures a second, 30.0 were measured: the encoder can't keep \
+             up, its source is slower, or it announces a wrong rate. Set its frame rate to what \
+             the source delivers",
+        ),
+        (
+            Finding::PictureSize {
+                announced: (1920, 1080),
+                coded: (1280, 720),
+            },
+            "picture-size",
+            "the metadata says 1920x1080, the pictures are 1280x720: some players show them \
+             distorted. Set the encoder's output size, or restart it after a change of size",
+        ),
+        (
+            Finding::Timestamps(repair(false, -80_000, 3)),
+            "timestamps",
+            "time stamps jumped by -80.0 s, continued without a jump (3 so far). Check the \
+             encoder's clock and its source's",
+        ),
+        (
+            Finding::Timestamps(repair(true, 5_040, 1)),
+            "timestamps",
+            "time stamps of audio and video are apart by 5.0 s, continued without a jump (1 so \
+             far). Check the encoder's clock and its source's",
+        ),
+        (
+            Finding::NetworkGaps {
+                count: 3,
+                longest: 1_949,
+            },
+            "network-gaps",
+            "3 times nothing came for more than 1 s (at most 1.9 s), and then all of it at once: \
+             the sender's network holds it up. Lower the bit rate, or improve the connection \
+             (cable instead of Wi-Fi, a better signal)",
+        ),
+        (
+            Finding::Memory(Memory::Gop {
+                may_hold: 4_194_304,
+            }),
+            "memory",
+            "from one keyframe to the next come more than the 4194 kB that the stream may keep: \
+             players that join or fall behind wait for the next keyframe. Raise --memory, or lower \
+             the encoder's keyframe interval or bit rate",
+        ),
+        (
+            Finding::Memory(Memory::Message {
+                len: 300_001,
+                may_hold: 262_144,
+            }),
+            "memory",
+            "a message of 301 kB was dropped, the stream may keep 262 kB in all. Raise --memory, \
+             or lower the encoder's bit rate",
+        ),
+    ] {
+        assert_eq!(finding.id(), id);
+        assert_eq!(finding.to_string(), text);
+    }
+}
+
+/// A doctor who has been told this of a stream whose pictures are of that size.
+fn examined(
+    media: &[Medium],
+    metadata: &[(&str, Value)],
+    coded: Option<(u16, u16)>,
+) -> Vec<Finding> {
+    let mut doctor = Doctor::default();
+    for medium in media {
+        doctor.note_message(*medium, 1_000);
+    }
+    assert!(!doctor.is_examination_due(5_999));
+    assert_eq!(doctor.is_examination_due(6_000), !media.is_empty());
+    let metadata: Vec<_> = metadata
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect();
+    doctor.examine(&metadata, coded);
+    assert!(!doctor.is_examination_due(7_000));
+    doctor.take_news()
+}
+
+#[test]
+fn announced_tracks_that_do_not_come_are_found() {
+    use Medium::{Audio, Video};
+
+    let number = |name: &'static str, number: f64| (name, Value::Number(number));
+    let text = |name: &'static str, text: &str| (name, Value::String(text.to_owned()));
+    let flag = |name: &'static str, flag: bool| (name, Value::Boolean(flag));
+    for (name, media, metadata, missing) in [
+        (
+            "OBS, both there",
+            &[Video, Audio][..],
+            vec![number("videocodecid", 7.0), number("audiocodecid", 10.0)],
+            None,
+        ),
+        (
+            "a camera without a microphone that promises one",
+            &[Video],
+            vec![number("videocodecid", 7.0), number("audiocodecid", 10.0)],
+            Some(Audio),
+        ),
+        (
+            "the same with FourCCs in letters",
+            &[Video],
+            vec![text("videocodecid", "hvc1"), text("audiocodecid", "mp4a")],
+            Some(Audio),
+        ),
+        (
+            "a radio with a codec of video",
+            &[Audio],
+            vec![number("videocodecid", 7.0), number("audiocodecid", 10.0)],
+            Some(Video),
+        ),
+        (
+            "codecs that say none",
+            &[Video],
+            vec![number("audiocodecid", 0.0)],
+            None,
+        ),
+        (
+            "codecs that are taken back",
+            &[Video],
+            vec![number("audiocodecid", 10.0), flag("hasAudio", false)],
+            None,
+        ),
+        (
+            "empty codecs",
+            &[Video],
+            vec![text("audiocodecid", "")],
+            None,
+        ),
+        ("no metadata", &[Video], vec![], None),
+    ] {
+        let missing: Vec<_> = missing.into_iter().map(Finding::MissingTrack).collect();
+        assert_eq!(examined(media, &metadata, None), missing, "{name}");
+    }
+}
+
+#[test]
+fn a_track_that_comes_late_is_no_longer_missing_and_not_told_again() {
+    let mut doctor = Doctor::default();
+    doctor.note_message(Medium::Video, 0);
+    doctor.examine(&[("audiocodecid".into(), Value::Number(10.0))], None);
+    assert_eq!(doctor.take_news().len(), 1);
+    doctor.note_message(Medium::Audio, 9_000);
+    assert_eq!(doctor.findings(), []);
+}
+
+#[test]
+fn picture_sizes_are_compared_but_for_the_rows_that_codecs_add() {
+    let size = |width, height| {
+        [
+            ("width", Value::Number(width)),
+            ("height", Value::Number(height)),
+        ]
+    };
+    for (width, height, is_wrong) in [
+        (1920.0, 1080.0, false),
+        (1920.0, 1088.0, false),
+        (1280.0, 720.0, true),
+        (1080.0, 1920.0, true),
+        (0.0, 0.0, false),
+        (-1.0, 1080.0, false),
+        (f64::NAN, f64::NAN, false),
+        (1e300, 1080.0, true),
+    ] {
+        let found = examined(&[Medium::Video], &size(width, height), Some((1920, 1080)));
+        assert_eq!(!found.is_empty(), is_wrong, "{width}x{height}");
+        let unknown = examined(&[Medium::Video], &size(width, height), None);
+        assert_eq!(unknown, []);
+    }
+}
+
+/// What is found when the metadata says `announced` and pictures come after these steps.
+fn rated(announced: f64, steps: impl Iterator<Item = u32>) -> Vec<Finding> {
+    let mut doctor = Doctor::default();
+    doctor.note_message(Medium::Video, 0);
+    doctor.examine(&[("framerate".into(), Value::Number(announced))], None);
+    let mut window = Window::default();
+    for step in steps {
+        window.add(step);
+        if window.ms >= 4_000 {
+            doctor.note_window(&std::mem::take(&mut window));
+        }
+    }
+    doctor.take_news()
+}
+
+#[test]
+fn frame_rates_that_are_wrong_all_the_time_are_found() {
+    let wrong = |announced, measured| {
+        vec![Finding::FrameRate {
+            announced,
+            measured,
+        }]
+    };
+    let even = |step: u32| std::iter::repeat_n(step, 16_000 / step as usize);
+    assert_eq!(rated(30.0, even(40)), []);
+    assert_eq!(rated(30.0, even(50)), wrong(30_000, 20_000));
+    assert_eq!(rated(30.0, even(50).take(300)), []);
+    assert_eq!(rated(24.0, even(40)), []);
+    assert_eq!(rated(25.0, even(20)), wrong(25_000, 50_000));
+    assert_eq!(rated(5.0, even(200)), []);
+    assert_eq!(rated(0.0, even(40)), []);
+    assert_eq!(rated(f64::NAN, even(40)), []);
+    assert_eq!(rated(f64::INFINITY, even(40)), wrong(1_000_000, 25_000));
+    // Half of the time it is right.
+    let now_and_then = (0..4_000).map(|index| if index / 150 % 2 == 0 { 33 } else { 66 });
+    assert_eq!(rated(30.0, now_and_then), []);
+    // A telephone in the dark: each picture takes its time.
+    let uneven = (0..4_000).map(|index| [33, 66, 33, 100][index % 4]);
+    assert_eq!(rated(30.0, uneven), []);
+}
+
+/// What is found when pictures come every 40 ms with a keyframe after so many.
+fn keyed(gops: &[u32]) -> Vec<Finding> {
+    let mut doctor = Doctor::default();
+    for pictures in gops {
+        for index in 0..*pictures {
+            doctor.note_picture(index == 0, Some(40), Some(25_000));
+        }
+    }
+    doctor.take_news()
+}
+
+#[test]
+fn keyframes_that_are_too_far_apart_are_found() {
+    let found = |interval, is_open| {
+        vec![Finding::KeyframeInterval {
+            interval,
+            is_open,
+            frame_rate: Some(25_000),
+        }]
+    };
+    assert_eq!(keyed(&[50, 50, 50]), []);
+    assert_eq!(keyed(&[100, 100, 106, 1]), []);
+    assert_eq!(keyed(&[50, 107, 50]), found(4_280, false));
+    assert_eq!(keyed(&[250, 250, 250]), found(10_000, false));
+    assert_eq!(keyed(&[251]), []);
+    assert_eq!(keyed(&[260]), found(10_360, true));
+}
+
+#[test]
+fn pictures_without_any_keyframe_are_found() {
+    let mut doctor = Doctor::default();
+    doctor.note_message(Medium::Video, 1_000);
+    doctor.note_message(Medium::Audio, 20_000);
+    assert_eq!(doctor.take_news(), []);
+    doctor.note_message(Medium::Video, 11_001);
+    assert_eq!(
+        doctor.take_news(),
+        [Finding::KeyframeInterval {
+            interval: 10_001,
+            is_open: true,
+            frame_rate: None
+        }]
+    );
+}
+
+#[test]
+fn a_hole_in_the_time_stamps_is_no_long_interval() {
+    let mut doctor = Doctor::default();
+    for gop in 0..10 {
+        for index in 0..50 {
+            let step = if gop > 0 && index == 25 { 9_000 } else { 40 };
+            doctor.note_picture(index == 0, Some(step), None);
+        }
+    }
+    assert_eq!(doctor.take_news(), []);
+}
+
+/// What is found when sound arrives at these times with these time stamps.
+fn arrived(messages: &[(Millis, u32)]) -> Vec<Finding> {
+    let mut doctor = Doctor::default();
+    for (now, timestamp) in messages {
+        doctor.note_arrival(Kind::Audio, *timestamp, *now);
+    }
+    doctor.take_news()
+}
+
+#[test]
+fn silences_that_the_time_stamps_know_nothing_of_are_found() {
+    let gaps = |count, longest| vec![Finding::NetworkGaps { count, longest }];
+    assert_eq!(arrived(&[(0, 0), (2_920, 40), (2_921, 80)]), []);
+    assert_eq!(arrived(&[(0, 0), (3_000, 40)]), gaps(1, 3_000));
+    let three = [
+        (0, 0),
+        (1_500, 40),
+        (1_501, 1_500),
+        (3_100, 1_540),
+        (4_700, 1_580),
+    ];
+    assert_eq!(arrived(&three[..4]), []);
+    assert_eq!(arrived(&three), gaps(3, 1_600));
+    // An hour apart.
+    let rare: Vec<_> = (0..20)
+        .flat_map(|hour| [(hour * 3_600_000, 0), (hour * 3_600_000 + 2_000, 40)])
+        .collect();
+    assert_eq!(arrived(&rare), []);
+    // The encoder paused, or dropped what the network didn't take.
+    assert_eq!(arrived(&[(0, 0), (5_000, 5_000), (10_000, 8_000)]), []);
+}
+
+#[test]
+fn each_is_told_once_and_not_what_others_log() {
+    let mut doctor = Doctor::default();
+    doctor.note_memory(Memory::Gop { may_hold: 1 });
+    assert_eq!(doctor.take_news().len(), 1);
+    doctor.note_memory(Memory::Gop { may_hold: 2 });
+    assert_eq!(doctor.take_news(), []);
+    assert_eq!(
+        doctor.findings(),
+        [Finding::Memory(Memory::Gop { may_hold: 2 })]
+    );
+    let repair = ClockRepair {
+        jump_ms: 5_000,
+        is_start: false,
+        total: 1,
+    };
+    doctor.note_repair(repair);
+    assert_eq!(doctor.take_news(), []);
+    assert_eq!(doctor.findings()[0], Finding::Timestamps(repair));
+}

@@ -1,0 +1,651 @@
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::config::{Access, Config, Key, Secret};
+use crate::server::access::authorization::tests::basic_field;
+use crate::server::access::tests::{from, guard, of, users};
+use crate::server::handler::Protocol;
+
+const PLAYER: &str = "203.0.113.5";
+
+fn client(ip: &str) -> Client {
+    let address = SocketAddr::new(ip.parse().unwrap(), 40_000);
+    Client::over_http(1, address, "192.0.2.1:8080".parse().unwrap(), "curl/8")
+}
+
+fn key(name: &str) -> StreamKey {
+    StreamKey::new("", name).unwrap()
+}
+
+/// What shows these; an empty text is none.
+fn showing<'a>(query: &'a str, authorization: &'a str) -> Credentials<'a> {
+    let some = |text: &'a str| Some(text).filter(|text| !text.is_empty());
+    Credentials {
+        query: some(query),
+        authorization: some(authorization),
+        ..Credentials::default()
+    }
+}
+
+/// From the page of this origin on a server of this name.
+fn from_page<'a>(host: &'a str, origin: &'a str, credentials: Credentials<'a>) -> Credentials<'a> {
+    let page = Page {
+        host: Some(host),
+        origin: Some(origin).filter(|origin| !origin.is_empty()),
+        sec_fetch_site: None,
+    };
+    Credentials {
+        page,
+        ..credentials
+    }
+}
+
+fn play(
+    guard: &Arc<Guard>,
+    ip: &str,
+    credentials: &Credentials<'_>,
+    name: &str,
+) -> Result<String, Denied> {
+    let handlers = Handlers::new(vec![guard.clone()]);
+    let allowed = authorize_play(&handlers, guard, &mut client(ip), credentials, &key(name));
+    allowed.map(|key| key.as_str().to_owned())
+}
+
+fn are_many(guard: &Guard, ip: &str, attempt: Attempt) -> bool {
+    let now = guard.now();
+    guard.failures.are_many(ip.parse().unwrap(), attempt, now)
+}
+
+fn forget(guard: &Guard, ip: &str) {
+    for attempt in [Attempt::Play, Attempt::Administer] {
+        guard.failures.forget(ip.parse().unwrap(), attempt);
+    }
+}
+
+fn with_api_key(guard: Guard) -> Guard {
+    Guard {
+        api_key: Some(Secret::new("admin-key")),
+        ..guard
+    }
+}
+
+#[test]
+fn a_key_is_taken_from_the_query_the_password_or_the_name() {
+    let guard = Arc::new(guard(&["publish-it"], &["watch-it"]));
+    let (any, none) = (
+        basic_field("viewer", "watch-it"),
+        basic_field("", "watch-it"),
+    );
+    let wrong = basic_field("viewer", "watch-it!");
+    for (name, query, authorization) in [
+        ("live/door", "key=watch-it", ""),
+        ("live/door", "token=watch-it", ""),
+        ("live/door", "join=gop&secret=watch-it", ""),
+        ("live/door", "key=%77atch%2Dit", ""),
+        ("live/door", "%6Bey=watch-it", ""),
+        ("live/door", "note=%&key=watch-it", ""),
+        ("live/door", "note=%FF%fF&key=watch-it", ""),
+        ("live/door", "note=a%26key=no&key=watch-it", ""),
+        ("live/door", "", &any),
+        ("live/door", "", &none),
+        ("live/door", "key=wrong", &any),
+        ("live/door", "key=watch-it", &wrong),
+        ("live/door", "key=watch-it", "Bearer other"),
+        ("live/door/watch-it", "", ""),
+    ] {
+        let allowed = play(&guard, PLAYER, &showing(query, authorization), name);
+        assert_eq!(
+            allowed.as_deref(),
+            Ok("live/door"),
+            "{name} {query} {authorization}"
+        );
+    }
+}
+
+#[test]
+fn whatever_is_wrong_the_answer_is_the_same() {
+    let guard = Arc::new(guard(&["publish-it"], &["watch-it", "live/gate=gate-key"]));
+    let basic = |password| basic_field("viewer", password);
+    let long_query = format!("key=watch-it&note={}", "x".repeat(1024));
+    let expected = Denied {
+        status: 401,
+        text:
+            "wrong or missing key: put ?key=KEY behind the address, or log in with it as password"
+                .into(),
+    };
+    assert_eq!(
+        expected.challenge(),
+        Some("Basic realm=\"brooklet\", charset=\"UTF-8\"")
+    );
+    for (name, query, authorization) in [
+        ("live/door", "", ""),
+        ("live/door", "key=wrong", ""),
+        ("live/door", "key=", ""),
+        ("live/door", "key=watch-i", ""),
+        ("live/door", "key=publish-it", ""),
+        ("live/door", "key=gate-key", ""),
+        // Decoded once, not twice.
+        ("live/door", "key=%2577atch-it", ""),
+        // No pair of its own.
+        ("live/door", "note=%26key=watch-it", ""),
+        ("live/door", "note=%26key%3Dwatch-it", ""),
+        ("live/door", &long_query, ""),
+        ("live/door", "user=viewer&pass=watch-it", ""),
+        ("live/door", "", &basic("wrong")),
+        ("live/door", "", &basic("publish-it")),
+        ("live/door", "", &basic("")),
+        ("live/door", "", &basic_field("watch-it", "")),
+        ("live/door", "", "Bearer watch-it"),
+        ("live/door", "", "Basic !!!"),
+        ("live/door/wrong", "", ""),
+        ("live/gate", "key=watch-it", ""),
+    ] {
+        // Not even from this machine.
+        let denied = play(&guard, "127.0.0.1", &showing(query, authorization), name);
+        assert_eq!(
+            denied,
+            Err(expected.clone()),
+            "{name} {query} {authorization}"
+        );
+        forget(&guard, "127.0.0.1");
+    }
+}
+
+#[test]
+fn users_log_in_by_password_or_query_and_beside_keys() {
+    let mut access = users(&["bob:p w:&", "eve:other"]);
+    let only_users = Arc::new(of(Access::default(), access.clone()));
+    access.keys.push(Key::parse("watch-it").unwrap());
+    let both = Arc::new(of(Access::default(), access));
+    let basic = basic_field;
+    for (query, authorization, by_users, by_both) in [
+        ("", &*basic("bob", "p w:&"), true, true),
+        ("", &basic("eve", "other"), true, true),
+        ("user=eve&pass=other", "", true, true),
+        ("user=eve&pass=%6fther", "", true, true),
+        ("user=eve&pass=wrong", &basic("bob", "p w:&"), true, true),
+        ("", &basic("eve", "p w:&"), false, false),
+        ("", &basic("", "other"), false, false),
+        ("", &basic("EVE", "other"), false, false),
+        ("", &basic("eve", "watch-it"), false, true),
+        ("key=watch-it", "", false, true),
+        ("user=eve&pass=watch-it", "", false, false),
+    ] {
+        for (guard, is_right) in [(&only_users, by_users), (&both, by_both)] {
+            let result = play(guard, PLAYER, &showing(query, authorization), "live/door");
+            let status = result.as_ref().err().map(|denied| denied.status);
+            let expected = if is_right { None } else { Some(401) };
+            assert_eq!(status, expected, "{query} {authorization}: {result:?}");
+            forget(guard, PLAYER);
+        }
+    }
+    let denied = play(&only_users, PLAYER, &showing("", ""), "live/door").unwrap_err();
+    assert_eq!(denied.text, "wrong or missing user or password");
+}
+
+#[test]
+fn who_is_too_far_away_is_not_asked_for_a_password() {
+    let open = Arc::new(of(Access::default(), Access::default()));
+    let mut access = from(&["10.0.0.0/8"]);
+    access.keys.push(Key::parse("watch-it").unwrap());
+    let near_and_key = Arc::new(of(Access::default(), access));
+    for guard in [&open, &near_and_key] {
+        for query in ["", "key=watch-it", "key=wrong"] {
+            let denied = play(guard, PLAYER, &showing(query, ""), "live/door").unwrap_err();
+            assert_eq!((denied.status, denied.challenge()), (403, None));
+            assert_eq!(denied.text, "playing is not allowed from your address");
+        }
+    }
+    let here = play(&open, "192.168.1.9", &showing("", ""), "live/door");
+    assert_eq!(here.as_deref(), Ok("live/door"));
+    let here = play(&near_and_key, "10.1.2.3", &showing("", ""), "live/door");
+    assert_eq!(here.unwrap_err().status, 401);
+}
+
+#[test]
+fn a_publishers_key_in_the_name_is_hidden_and_not_confirmed() {
+    let guard = Arc::new(guard(&["s3cret"], &[]));
+    for (name, played) in [
+        ("live/door/s3cret", "live/door/***"),
+        ("live/s3cret", "live/***"),
+        ("live/door/other", "live/door/other"),
+    ] {
+        let allowed = play(&guard, "127.0.0.1", &showing("", ""), name);
+        assert_eq!(allowed.as_deref(), Ok(played));
+        let client = client("127.0.0.1");
+        let visitor = guard.visitor(&client, &showing("", ""));
+        assert_eq!(
+            visitor.may_list(&key(name)),
+            !played.contains('*'),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn wrong_keys_count_wherever_they_are_tried_and_missing_ones_nowhere() {
+    let new = || Arc::new(guard(&[], &["watch-it"]));
+    let wrong = basic_field("viewer", "guess");
+    let list = |guard: &Arc<Guard>, credentials: &Credentials<'_>| {
+        guard
+            .visitor(&client(PLAYER), credentials)
+            .may_list(&key("live/door"))
+    };
+    for (query, authorization, is_guess) in [
+        ("", "", false),
+        ("join=gop", "", false),
+        ("", "Basic ???", false),
+        ("", "Bearer guess", false),
+        ("key=guess", "", true),
+        ("user=bob&pass=guess", "", true),
+        ("", &wrong, true),
+    ] {
+        let credentials = showing(query, authorization);
+        let (player, lister) = (new(), new());
+        for _ in 0..5 {
+            assert!(play(&player, PLAYER, &credentials, "live/door").is_err());
+            assert!(!list(&lister, &credentials));
+        }
+        for guard in [&player, &lister] {
+            let many = are_many(guard, PLAYER, Attempt::Play);
+            assert_eq!(many, is_guess, "{query} {authorization}");
+            assert!(!are_many(guard, PLAYER, Attempt::Publish));
+            assert!(!are_many(guard, PLAYER, Attempt::Administer));
+            if !is_guess {
+                continue;
+            }
+            // Who has to wait and can't isn't looked at, though the key is right.
+            guard.close();
+            let denied = play(guard, PLAYER, &showing("key=watch-it", ""), "live/door");
+            assert_eq!(denied.unwrap_err().status, 503);
+            assert!(!list(guard, &showing("key=watch-it", "")));
+        }
+    }
+}
+
+#[test]
+fn a_right_key_ends_the_waiting() {
+    let guard = Arc::new(guard(&[], &["watch-it"]));
+    let list = |query| {
+        let credentials = showing(query, "");
+        guard
+            .visitor(&client(PLAYER), &credentials)
+            .may_list(&key("live/door"))
+    };
+    (0..9).for_each(|_| assert!(!list("key=guess")));
+    assert!(are_many(&guard, PLAYER, Attempt::Play));
+    assert!(list("key=watch-it"));
+    assert!(!are_many(&guard, PLAYER, Attempt::Play));
+}
+
+#[test]
+fn lists_show_what_may_be_played_and_nobody_is_asked() {
+    let open = guard(&["publish-it"], &[]);
+    let keyed = guard(&[], &["live/*=for-live", "live/door=for-door"]);
+    let mut access = users(&["bob:pw"]);
+    access.keys.push(Key::parse("live/door=for-door").unwrap());
+    let user = of(Access::default(), access);
+    for (guard, ip, query, authorization, shown) in [
+        (&open, "192.168.1.9", "", "", [true, true, true]),
+        (&open, PLAYER, "", "", [false, false, false]),
+        (&keyed, "127.0.0.1", "", "", [false, false, false]),
+        (&keyed, PLAYER, "key=for-live", "", [false, true, false]),
+        (&keyed, PLAYER, "key=for-door", "", [true, false, false]),
+        (
+            &keyed,
+            PLAYER,
+            "",
+            &basic_field("", "for-door"),
+            [true, false, false],
+        ),
+        (&keyed, PLAYER, "key=for%2Ddoor", "", [true, false, false]),
+        (
+            &user,
+            PLAYER,
+            "",
+            &basic_field("bob", "pw"),
+            [true, true, true],
+        ),
+        (&user, PLAYER, "user=bob&pass=pw", "", [true, true, true]),
+        (&user, PLAYER, "key=for-door", "", [true, false, false]),
+        (
+            &user,
+            PLAYER,
+            "",
+            &basic_field("eve", "pw"),
+            [false, false, false],
+        ),
+    ] {
+        let visitor_of = client(ip);
+        let visitor = guard.visitor(&visitor_of, &showing(query, authorization));
+        let found =
+            ["live/door", "live/gate", "other/door"].map(|name| visitor.may_list(&key(name)));
+        assert_eq!(found, shown, "{ip} {query} {authorization}");
+    }
+}
+
+#[test]
+fn embedding_programs_are_asked_and_see_what_the_client_sent() {
+    /// Notes what it is asked, and refuses the gate.
+    #[derive(Default)]
+    struct Doorman(Mutex<Vec<String>>);
+
+    impl Handler for Doorman {
+        fn play(&self, client: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
+            assert_eq!(client.protocol(), Protocol::Http);
+            let Connect { flash_ver, .. } = client.connect();
+            let note = request.query_value("note").unwrap_or("none");
+            let text = format!("{flash_ver} plays {}, {note}", request.name());
+            self.0.lock().unwrap().push(text);
+            match request.key().as_str() {
+                "live/gate" => Err(Refusal::new("no gates").with_description("closed")),
+                _ => {
+                    request.set_key(key("live/yard"));
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    let guard = Arc::new(guard(&[], &["watch-it"]));
+    let doorman = Arc::new(Doorman::default());
+    let handlers = Handlers::new(vec![guard.clone(), doorman.clone()]);
+    let ask = |query, name| {
+        let credentials = showing(query, "");
+        authorize_play(
+            &handlers,
+            &guard,
+            &mut client(PLAYER),
+            &credentials,
+            &key(name),
+        )
+    };
+    assert_eq!(
+        ask("key=watch-it&note=a%20b%26c", "live/door"),
+        Ok(key("live/yard"))
+    );
+    let denied = ask("key=watch-it", "live/gate").unwrap_err();
+    assert_eq!((denied.status, &*denied.text), (403, "closed"));
+    assert_eq!(ask("key=wrong", "live/door").unwrap_err().status, 401);
+    let asked = doorman.0.lock().unwrap();
+    let expected = [
+        "curl/8 plays live/door?key=watch-it&note=a%20b%26c, a%20b%26c",
+        "curl/8 plays live/gate?key=watch-it, none",
+    ];
+    assert_eq!(*asked, expected);
+}
+
+#[test]
+fn a_password_counts_for_one_request_only() {
+    let guard = Arc::new(guard(&[], &["watch-it"]));
+    let handlers = Handlers::new(vec![guard.clone()]);
+    let mut client = client(PLAYER);
+    let basic = basic_field("", "watch-it");
+    for (authorization, is_allowed) in [(&*basic, true), ("", false)] {
+        let credentials = showing("", authorization);
+        let result = authorize_play(
+            &handlers,
+            &guard,
+            &mut client,
+            &credentials,
+            &key("live/door"),
+        );
+        assert_eq!(result.is_ok(), is_allowed);
+    }
+}
+
+#[test]
+fn without_an_api_key_only_this_machine_is_privileged() {
+    let guard = guard(&[], &[]);
+    let privileged = |ip: &str, host, origin, site, is_forwarded| {
+        let page = Page {
+            host,
+            origin,
+            sec_fetch_site: site,
+        };
+        let credentials = Credentials {
+            page,
+            is_forwarded,
+            ..Credentials::default()
+        };
+        guard.is_privileged(&client(ip), &credentials)
+    };
+    let here = Some("127.0.0.1:8080");
+    for (ip, host, origin, site, is_forwarded, expected) in [
+        ("127.0.0.1", here, None, None, false, true),
+        (
+            "127.0.0.1",
+            here,
+            Some("http://127.0.0.1:8080"),
+            Some("same-origin"),
+            false,
+            true,
+        ),
+        (
+            "127.0.0.1",
+            Some("localhost:8080"),
+            None,
+            Some("none"),
+            false,
+            true,
+        ),
+        ("::1", Some("[::1]:8080"), None, None, false, true),
+        ("::ffff:127.0.0.1", here, None, None, false, true),
+        (
+            "192.168.1.9",
+            Some("192.168.1.5:8080"),
+            None,
+            None,
+            false,
+            false,
+        ),
+        ("192.168.1.9", here, None, None, false, false),
+        ("203.0.113.5", here, None, None, false, false),
+        // Pages of other sites, in a browser on this machine.
+        (
+            "127.0.0.1",
+            here,
+            Some("http://evil.example"),
+            None,
+            false,
+            false,
+        ),
+        ("127.0.0.1", here, Some("null"), None, false, false),
+        (
+            "127.0.0.1",
+            here,
+            Some("http://127.0.0.1:3000"),
+            None,
+            false,
+            false,
+        ),
+        ("127.0.0.1", here, None, Some("cross-site"), false, false),
+        ("127.0.0.1", here, None, Some("same-site"), false, false),
+        // A page whose name was made to lead here.
+        (
+            "127.0.0.1",
+            Some("evil.example:8080"),
+            None,
+            None,
+            false,
+            false,
+        ),
+        (
+            "127.0.0.1",
+            Some("evil.example:8080"),
+            Some("http://evil.example:8080"),
+            Some("same-origin"),
+            false,
+            false,
+        ),
+        ("127.0.0.1", None, None, None, false, false),
+        // The world, through a proxy on this machine.
+        ("127.0.0.1", here, None, None, true, false),
+    ] {
+        let found = privileged(ip, host, origin, site, is_forwarded);
+        assert_eq!(found, expected, "{ip} {host:?} {origin:?} {site:?}");
+    }
+    assert_eq!(guard.api_denial().status, 403);
+}
+
+#[test]
+fn with_an_api_key_it_is_needed_and_loopback_is_nothing() {
+    let guard = with_api_key(guard(&[], &["watch-it"]));
+    let right = basic_field("", "admin-key");
+    let (wrong, other) = (basic_field("", "guess"), basic_field("", "watch-it"));
+    for (query, authorization, is_privileged, is_guess) in [
+        ("", "", false, false),
+        ("", "Bearer admin-key", true, false),
+        ("", &*right, true, false),
+        ("api_key=admin-key", "", true, false),
+        ("x=1&api_key=admin%2dkey", "", true, false),
+        ("api_key=guess", "Bearer admin-key", true, false),
+        ("", &wrong, false, true),
+        ("", "Bearer guess", false, true),
+        ("", "Bearer watch-it", false, true),
+        ("api_key=guess", "", false, true),
+        ("api_key=", "", false, true),
+        // That is for playing, and sent by itself.
+        ("", &other, false, false),
+        ("key=admin-key", "", false, false),
+        ("", "Basic ???", false, false),
+        ("", "Digest admin-key", false, false),
+    ] {
+        let credentials = from_page("127.0.0.1:8080", "", showing(query, authorization));
+        for ip in [PLAYER, "127.0.0.1"] {
+            for _ in 0..5 {
+                let found = guard.is_privileged(&client(ip), &credentials);
+                assert_eq!(found, is_privileged, "{query} {authorization}");
+            }
+            let many = are_many(&guard, ip, Attempt::Administer);
+            assert_eq!(many, is_guess, "{query} {authorization}");
+            assert!(!are_many(&guard, ip, Attempt::Play));
+            forget(&guard, ip);
+        }
+    }
+    let denied = guard.api_denial();
+    assert_eq!(denied.status, 401);
+    assert!(denied.challenge().is_some());
+}
+
+#[test]
+fn a_browser_does_not_lend_its_password_to_pages_of_other_sites() {
+    let guard = with_api_key(guard(&[], &[]));
+    let basic = basic_field("", "admin-key");
+    for (origin, by_basic, by_key) in [
+        ("", true, true),
+        ("http://pi:8080", true, true),
+        ("http://evil.example", false, true),
+        ("http://pi", false, true),
+    ] {
+        let credentials = from_page("pi:8080", origin, showing("", &basic));
+        assert_eq!(
+            guard.is_privileged(&client(PLAYER), &credentials),
+            by_basic,
+            "{origin}"
+        );
+        let credentials = from_page("pi:8080", origin, showing("api_key=admin-key", ""));
+        assert_eq!(
+            guard.is_privileged(&client(PLAYER), &credentials),
+            by_key,
+            "{origin}"
+        );
+    }
+}
+
+#[test]
+fn guesses_at_the_api_key_wait_and_the_key_itself_with_them() {
+    let guard = with_api_key(guard(&[], &[]));
+    let guess = |key| guard.is_privileged(&client(PLAYER), &showing(key, ""));
+    (0..20).for_each(|_| assert!(!guess("api_key=guess")));
+    assert!(guess("api_key=admin-key"), "it has waited");
+    (0..5).for_each(|_| assert!(!guess("api_key=guess")));
+    // Nobody may wait any more, so it isn't even looked at.
+    guard.close();
+    assert!(!guess("api_key=admin-key"));
+}
+
+#[test]
+fn the_api_key_as_password_is_no_guess_at_playing_nor_a_key_for_it() {
+    let guard = Arc::new(with_api_key(guard(&[], &["watch-it"])));
+    let basic = basic_field("", "admin-key");
+    for _ in 0..9 {
+        let denied = play(&guard, PLAYER, &showing("", &basic), "live/door");
+        assert_eq!(denied.unwrap_err().status, 401);
+        let visitor_of = client(PLAYER);
+        let visitor = guard.visitor(&visitor_of, &showing("", &basic));
+        assert!(!visitor.may_list(&key("live/door")));
+    }
+    assert!(!are_many(&guard, PLAYER, Attempt::Play));
+}
+
+#[test]
+fn pages_of_other_sites_read_only_what_is_not_given_for_where_the_browser_is() {
+    let open = of(Access::default(), Access::default());
+    let for_all = of(Access::default(), from(&["any"]));
+    let keyed = guard(&[], &["watch-it"]);
+    let basic = basic_field("", "watch-it");
+    for (origin, authorization, by_open, by_all, by_key) in [
+        ("http://evil.example", "", false, true, true),
+        ("null", "", false, true, true),
+        ("", "", false, true, true),
+        ("http://nas.local:8123", "", true, true, true),
+        ("http://192.168.1.9", "", true, true, true),
+        ("http://192.168.1.9", &*basic, false, false, false),
+        ("http://evil.example", &basic, false, false, false),
+    ] {
+        let credentials = from_page("pi:8080", origin, showing("", authorization));
+        for (guard, expected) in [(&open, by_open), (&for_all, by_all), (&keyed, by_key)] {
+            assert_eq!(
+                guard.may_share(&credentials),
+                expected,
+                "{origin} {authorization}"
+            );
+            // Programs say nothing of an origin, and have nothing to lend.
+            let socket = guard.may_open_socket(&credentials);
+            assert_eq!(
+                socket,
+                expected || origin.is_empty(),
+                "{origin} {authorization}"
+            );
+        }
+    }
+    let own = from_page(
+        "pi.example:8080",
+        "http://pi.example:8080",
+        showing("", &basic),
+    );
+    assert!(!open.may_share(&own) && open.may_open_socket(&own));
+}
+
+#[test]
+fn percent_encoding_is_undone_once() {
+    for (text, decoded) in [
+        ("", Some("")),
+        ("abc", Some("abc")),
+        ("%41%62%C3%B6", Some("Ab\u{f6}")),
+        ("%2541", Some("%41")),
+        ("a+b", Some("a+b")),
+        ("100%", Some("100%")),
+        ("%4", Some("%4")),
+        ("%zz%+1", Some("%zz%+1")),
+        ("%%41", Some("%A")),
+        ("%00", Some("\0")),
+        ("%FF", None),
+    ] {
+        assert_eq!(percent_decoded(text).as_deref(), decoded, "{text}");
+    }
+}
+
+#[test]
+fn a_config_with_an_api_key_makes_a_guard_that_wants_it() {
+    let config = Config {
+        api_key: Some(Secret::new("admin-key")),
+        ..Config::default()
+    };
+    let guard = Guard::new(&config);
+    assert_eq!(guard.api_denial().status, 401);
+    let right = showing("api_key=admin-key", "");
+    assert!(guard.is_privileged(&client(PLAYER), &right));
+}

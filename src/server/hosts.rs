@@ -1,0 +1,132 @@
+//! How clients reach a listening address: what people enter.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// Port of URLs that name none.
+const HTTP_USUAL_PORT: u16 = 80;
+
+/// The addresses of this machine at which something listens, IPv4 first: that is what people type.
+pub(crate) fn reachable(listening: SocketAddr) -> Vec<IpAddr> {
+    if !listening.ip().is_unspecified() {
+        return vec![listening.ip()];
+    }
+    let mut ips: Vec<IpAddr> = if_addrs::get_if_addrs()
+        .unwrap_or_default()
+        .iter()
+        .filter(|interface| !interface.is_loopback())
+        .map(if_addrs::Interface::ip)
+        .filter(|ip| listening.is_ipv6() || ip.is_ipv4())
+        .filter(|ip| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()))
+        .collect();
+    ips.sort_by_key(IpAddr::is_ipv6);
+    if ips.is_empty() {
+        ips.push(Ipv4Addr::LOCALHOST.into());
+    }
+    ips
+}
+
+/// `HOST`, or `HOST:PORT` unless the port is the usual one.
+pub(crate) fn host(ip: IpAddr, port: u16, usual_port: u16) -> String {
+    match ip {
+        IpAddr::V4(ip) if port == usual_port => ip.to_string(),
+        IpAddr::V6(ip) if port == usual_port => format!("[{ip}]"),
+        ip => SocketAddr::new(ip, port).to_string(),
+    }
+}
+
+/// The page at one of this machine's addresses: `http://192.0.2.5:8080/`.
+pub(crate) fn page(ip: IpAddr, port: u16) -> String {
+    format!("http://{}/", host(ip, port, HTTP_USUAL_PORT))
+}
+
+/// The page, for those who are where a publisher is: at the address `local` of this machine, by
+/// which that came. From this machine itself others can't tell where they find it, so then it is
+/// one of its other addresses, if there is a choice.
+// Until the HTTP side listens.
+#[allow(dead_code)]
+pub(crate) fn page_beside(local: IpAddr, listening: &[SocketAddr]) -> Option<String> {
+    let local = local.to_canonical();
+    let is_there = |address: &&SocketAddr| {
+        let ip = address.ip();
+        ip == local || (ip.is_unspecified() && (ip.is_ipv6() || local.is_ipv4()))
+    };
+    if !local.is_loopback() {
+        if let Some(address) = listening.iter().find(is_there) {
+            return Some(page(local, address.port()));
+        }
+    }
+    let is_for_others = |address: &&SocketAddr| !address.ip().is_loopback();
+    let address = listening.iter().find(is_for_others).or(listening.first())?;
+    Some(page(*reachable(*address).first()?, address.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_port_is_left_out_and_others_are_not() {
+        for (address, text) in [
+            ("192.0.2.7:1935", "192.0.2.7"),
+            ("192.0.2.7:1936", "192.0.2.7:1936"),
+            ("[2001:db8::7]:1935", "[2001:db8::7]"),
+            ("[2001:db8::7]:1936", "[2001:db8::7]:1936"),
+        ] {
+            let address: SocketAddr = address.parse().unwrap();
+            assert_eq!(reachable(address), [address.ip()]);
+            assert_eq!(host(address.ip(), address.port(), 1935), text);
+        }
+        assert_eq!(page(Ipv4Addr::LOCALHOST.into(), 80), "http://127.0.0.1/");
+    }
+
+    #[test]
+    fn whatever_a_machine_is_called_it_can_be_reached() {
+        let ips = reachable("[::]:1935".parse().unwrap());
+        assert!(!ips.is_empty() && ips.iter().all(|ip| !ip.is_unspecified()));
+        let ips = reachable("0.0.0.0:1935".parse().unwrap());
+        assert!(!ips.is_empty() && ips.iter().all(IpAddr::is_ipv4));
+    }
+
+    #[test]
+    fn the_page_is_where_the_publisher_is() {
+        for (local, listening, url) in [
+            (
+                "192.0.2.5",
+                &["[::]:8080"][..],
+                Some("http://192.0.2.5:8080/"),
+            ),
+            ("::ffff:192.0.2.5", &["[::]:80"], Some("http://192.0.2.5/")),
+            ("192.0.2.5", &["0.0.0.0:81"], Some("http://192.0.2.5:81/")),
+            (
+                "2001:db8::5",
+                &["[::]:81"],
+                Some("http://[2001:db8::5]:81/"),
+            ),
+            (
+                "2001:db8::5",
+                &["127.0.0.1:80", "192.0.2.5:81"],
+                Some("http://192.0.2.5:81/"),
+            ),
+            (
+                "192.0.2.5",
+                &["192.0.2.6:80", "192.0.2.5:81"],
+                Some("http://192.0.2.5:81/"),
+            ),
+            (
+                "127.0.0.1",
+                &["127.0.0.1:80", "192.0.2.5:81"],
+                Some("http://192.0.2.5:81/"),
+            ),
+            ("192.0.2.5", &["127.0.0.1:81"], Some("http://127.0.0.1:81/")),
+            ("127.0.0.1", &["127.0.0.1:81"], Some("http://127.0.0.1:81/")),
+            ("192.0.2.5", &[], None),
+        ] {
+            let listening: Vec<SocketAddr> = listening.iter().map(|a| a.parse().unwrap()).collect();
+            let found = page_beside(local.parse().unwrap(), &listening);
+            assert_eq!(found.as_deref(), url, "{local} {listening:?}");
+        }
+        let all: SocketAddr = "[::]:81".parse().unwrap();
+        let found = page_beside("127.0.0.1".parse().unwrap(), &[all]).unwrap();
+        assert_eq!(found, page(reachable(all)[0], 81));
+    }
+}

@@ -1,0 +1,371 @@
+//! What the stream doctor finds in whole streams, with every clock in the test's hand; and that it
+//! finds nothing in streams that are as they should be.
+
+use brooklet::live::doctor::{Finding, Memory};
+use brooklet::live::join::Join;
+use brooklet::live::log::Kind;
+use brooklet::live::stream::Appended;
+use brooklet::media::tag::Medium;
+use brooklet::rtmp::amf0::Value;
+
+use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture};
+
+const MINUTE: u64 = 60_000;
+const HOUR: u64 = 60 * MINUTE;
+
+/// The sequence header of an H.264 track of 640x360 pixels, 25 of them a second.
+const AVC_640X360: &[u8] = b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE1\0\x19\x67\x42\xC0\x1E\xD9\0\xA0\
+    \x2F\xF9\x70\x11\0\0\x03\0\x01\0\0\x03\0\x32\x0F\x16\x2E\x48\x01\0\x05\x68\xCB\x83\xCB\x20";
+
+/// How a synthetic encoder sends.
+#[derive(Clone, Copy)]
+struct Habits {
+    /// Time from a picture to the next, in ms, by its number.
+    picture: Option<fn(u64) -> u64>,
+    /// Every so many pictures a keyframe.
+    gop: u64,
+    /// Time from a sound to the next, in us.
+    sound: Option<u64>,
+    /// What the network adds to a message's way, in ms, by its number.
+    delay: fn(u64) -> u64,
+}
+
+/// H.264 at 25 pictures a second, with a keyframe every two seconds, and AAC.
+const USUAL: Habits = Habits {
+    picture: Some(|_| 40),
+    gop: 50,
+    sound: Some(21_333),
+    delay: |_| 0,
+};
+
+/// Publishes, and tells in the metadata of H.264 and AAC at this rate and size.
+fn publish(fixture: &Fixture, metadata: &[(&str, f64)]) {
+    fixture.publish();
+    let properties = metadata.iter();
+    let properties = properties.map(|(name, value)| ((*name).to_owned(), Value::Number(*value)));
+    fixture
+        .stream
+        .set_metadata(
+            fixture.generation.get(),
+            Some(properties.collect()),
+            fixture.now.get(),
+        )
+        .unwrap();
+}
+
+const METADATA: &[(&str, f64)] = &[
+    ("width", 640.0),
+    ("height", 360.0),
+    ("framerate", 25.0),
+    ("videocodecid", 7.0),
+    ("audiocodecid", 10.0),
+];
+
+/// Lets an encoder run for so long; returns what was told meanwhile, with the time.
+fn run(fixture: &Fixture, habits: Habits, duration: u64) -> Vec<(u64, Finding)> {
+    let start = fixture.now.get();
+    let (mut pictures, mut sounds) = (0, 0);
+    let (mut picture_at, mut sound_at) = (0, 0);
+    let mut told = Vec::new();
+    if habits.picture.is_some() {
+        fixture.append(Kind::Video, 0, AVC_640X360);
+    }
+    if habits.sound.is_some() {
+        fixture.append(Kind::Audio, 0, AAC_HEADER);
+    }
+    let mut number = 0;
+    loop {
+        let next_picture = habits.picture.map_or(u64::MAX, |_| picture_at);
+        let next_sound = habits.sound.map_or(u64::MAX, |_| sound_at / 1000);
+        let at = next_picture.min(next_sound);
+        if at >= duration {
+            return told;
+        }
+        let arrives = start + at + (habits.delay)(number);
+        fixture.now.set(fixture.now.get().max(arrives));
+        let timestamp = (start + at) as u32;
+        if next_picture <= next_sound {
+            let is_keyframe = pictures % habits.gop == 0;
+            fixture.picture(timestamp, is_keyframe, if is_keyframe { 400 } else { 60 });
+            picture_at += habits.picture.map_or(0, |step| step(pictures));
+            pictures += 1;
+        } else {
+            fixture.sound(timestamp, 20);
+            sound_at += habits.sound.unwrap_or_default();
+            sounds += 1;
+        }
+        number = pictures + sounds;
+        let now = fixture.now.get();
+        let findings = fixture.stream.pump(now).findings;
+        told.extend(findings.into_iter().map(|finding| (now - start, finding)));
+    }
+}
+
+fn findings(fixture: &Fixture) -> Vec<Finding> {
+    fixture.stream.report(fixture.now.get()).findings
+}
+
+#[test]
+fn streams_that_are_as_they_should_be_give_no_cause_for_findings() {
+    // Anything from 20 to 100 ms, without a pattern.
+    let variable = |number: u64| 20 + number.wrapping_mul(0x9E37_79B9) % 81;
+    let jitter = |number: u64| number.wrapping_mul(0x9E37_79B9) % 600;
+    for (name, habits, announced, duration) in [
+        ("an encoder, for two hours", USUAL, 25.0, 2 * HOUR),
+        (
+            "one on bad Wi-Fi",
+            Habits {
+                delay: jitter,
+                ..USUAL
+            },
+            25.0,
+            10 * MINUTE,
+        ),
+        (
+            "variable frame rate",
+            Habits {
+                picture: Some(variable),
+                gop: 30,
+                ..USUAL
+            },
+            30.0,
+            HOUR,
+        ),
+        (
+            "NTSC with a keyframe every four seconds",
+            Habits {
+                picture: Some(|number| (number + 1) * 1001 / 30 - number * 1001 / 30),
+                gop: 120,
+                ..USUAL
+            },
+            29.97,
+            HOUR,
+        ),
+        (
+            "a camera of five pictures a second, for a day",
+            Habits {
+                picture: Some(|_| 200),
+                gop: 20,
+                sound: None,
+                ..USUAL
+            },
+            5.0,
+            24 * HOUR,
+        ),
+        (
+            "a picture every ten seconds, for a day",
+            Habits {
+                picture: Some(|_| 10_000),
+                gop: 1,
+                sound: None,
+                ..USUAL
+            },
+            0.0,
+            24 * HOUR,
+        ),
+        (
+            "sound alone",
+            Habits {
+                picture: None,
+                ..USUAL
+            },
+            0.0,
+            2 * HOUR,
+        ),
+    ] {
+        let fixture = Fixture::new();
+        let mut metadata = METADATA.to_vec();
+        metadata[2].1 = announced;
+        metadata.retain(|(name, _)| match *name {
+            "audiocodecid" => habits.sound.is_some(),
+            _ => habits.picture.is_some(),
+        });
+        publish(&fixture, &metadata);
+        assert_eq!(run(&fixture, habits, duration), [], "{name}");
+        assert_eq!(findings(&fixture), [], "{name}");
+    }
+}
+
+#[test]
+fn a_report_tells_the_measured_figures() {
+    let fixture = Fixture::new();
+    publish(&fixture, METADATA);
+    let player = fixture.play(Join::Next);
+    run(&fixture, USUAL, MINUTE);
+    let now = fixture.now.get();
+    let report = fixture.stream.report(now);
+    assert!(report.is_live);
+    assert_eq!((report.since, report.publisher.unwrap().0), (1_000, 1));
+    assert_eq!(report.frame_rate, Some(25_000));
+    assert_eq!(report.keyframe_interval, Some(2_000));
+    assert_eq!(report.longest_keyframe_interval, Some(2_000));
+    assert_eq!(report.video.messages, 1_501);
+    assert_eq!(report.audio.messages, 1 + 2_813);
+    // 24 pictures of 60 bytes and a half of a keyframe, within a keyframe.
+    let a_second = 8 * (24 * 60 + 60 + 170);
+    assert_eq!(report.video.bits_per_second, a_second);
+    assert_eq!((report.skips, report.dropped_messages), (0, 0));
+    let [viewer] = &report.viewers[..] else {
+        panic!("{:?}", report.viewers)
+    };
+    assert_eq!(
+        (viewer.protocol, viewer.since, viewer.lag),
+        ("rtmp", 1_000, 0)
+    );
+    assert_eq!(viewer.delivered.bytes, report.bytes_out);
+    let sent = report.video.bytes + report.audio.bytes;
+    assert!((sent..sent + 100_000).contains(&report.bytes_out));
+
+    let delivered = fixture.stream.leave(player.id).unwrap();
+    let after = fixture.stream.report(now);
+    assert_eq!((after.viewers.len(), after.peak_viewers), (0, 1));
+    assert_eq!(after.bytes_out, delivered.bytes);
+    fixture.unpublish();
+    let after = fixture.stream.report(now);
+    assert!(!after.is_live && after.publisher.is_none());
+}
+
+#[test]
+fn a_viewer_that_lags_and_skips_is_reported_as_such() {
+    let fixture = Fixture::published();
+    let player = fixture.play(Join::Live);
+    fixture.gop(0, 25);
+    player.sink.set_room(0);
+    fixture.gop(1_000, 25);
+    let viewer = &fixture.stream.report(fixture.now.get()).viewers[0];
+    assert_eq!(viewer.lag, 1_000);
+    fixture.gop(2_000, 25);
+    fixture.gop(3_000, 25);
+    player.sink.set_room(usize::MAX);
+    fixture.pump();
+    let report = fixture.stream.report(fixture.now.get());
+    assert_eq!((report.skips, report.viewers[0].delivered.skips), (1, 1));
+    assert!(report.skipped_messages > 50);
+    assert_eq!(report.viewers[0].lag, 0);
+}
+
+#[test]
+fn each_fault_is_found_and_told_once_per_publish() {
+    let fixture = Fixture::new();
+    let wrong = [
+        ("width", 1280.0),
+        ("height", 720.0),
+        ("framerate", 60.0),
+        ("videocodecid", 7.0),
+        ("audiocodecid", 10.0),
+    ];
+    let habits = Habits {
+        gop: 250,
+        sound: None,
+        // Every minute the network is gone for two seconds.
+        delay: |number| 2_000 - (number % 1500).min(50) * 40,
+        ..USUAL
+    };
+    for publish_number in 0..2 {
+        publish(&fixture, &wrong);
+        let told = run(&fixture, habits, 10 * MINUTE);
+        let ids: Vec<_> = told.iter().map(|(_, finding)| finding.id()).collect();
+        assert_eq!(
+            ids,
+            [
+                "missing-audio",
+                "picture-size",
+                "keyframe-interval",
+                "frame-rate",
+                "network-gaps"
+            ],
+            "publish {publish_number}"
+        );
+        assert!(told[..2].iter().all(|(at, _)| (5_000..7_100).contains(at)));
+        assert!(told[3].0 < 25_000);
+        let found = findings(&fixture);
+        assert_eq!(found.len(), 5);
+        let gaps = found.last().unwrap();
+        let Finding::NetworkGaps { count, longest } = gaps else {
+            panic!("{gaps:?}")
+        };
+        assert!(
+            (8..=9).contains(count) && (2_000..2_100).contains(longest),
+            "{gaps:?}"
+        );
+        fixture.unpublish();
+        fixture.wait(1_000);
+    }
+}
+
+#[test]
+fn jumps_of_the_clock_are_in_the_report_and_told_with_the_repair_alone() {
+    let fixture = Fixture::published();
+    fixture.gop(0, 25);
+    let timestamp = 100_000_000;
+    fixture.picture(timestamp, true, 100);
+    let pumped = fixture.stream.pump(fixture.now.get());
+    let repair = pumped.repair.unwrap();
+    assert_eq!(pumped.findings, []);
+    assert_eq!(findings(&fixture), [Finding::Timestamps(repair)]);
+}
+
+#[test]
+fn a_gop_that_does_not_fit_is_found_when_its_keyframe_goes() {
+    // A log may hold half of the eight blocks.
+    let fixture = Fixture::with(8, 0);
+    fixture.publish();
+    fixture.append(Kind::Video, 0, AVC_HEADER);
+    let mut told = Vec::new();
+    for index in 0..30 {
+        fixture.picture(index * 40, index == 0, 4_000);
+        told.extend(fixture.stream.pump(fixture.now.get()).findings);
+        fixture.wait(40);
+    }
+    let memory = Finding::Memory(Memory::Gop { may_hold: 65_536 });
+    assert_eq!(told, [memory]);
+    assert_eq!(findings(&fixture), [memory]);
+}
+
+#[test]
+fn a_message_that_does_not_fit_is_counted_and_found() {
+    let fixture = Fixture::with(8, 0);
+    fixture.publish();
+    fixture.append(Kind::Video, 0, AVC_HEADER);
+    let mut large = vec![0x17, 1, 0, 0, 0];
+    large.resize(70_000, 0x41);
+    let appended = fixture.append(Kind::Video, 0, &large);
+    assert_eq!(appended, Appended::OutOfBlocks);
+    // Logged by who counts them.
+    assert_eq!(fixture.stream.pump(fixture.now.get()).findings, []);
+    let report = fixture.stream.report(fixture.now.get());
+    assert_eq!(report.dropped_messages, 1);
+    let memory = Memory::Message {
+        len: 70_000,
+        may_hold: 65_536,
+    };
+    assert_eq!(report.findings, [Finding::Memory(memory)]);
+}
+
+#[test]
+fn a_camera_that_never_sends_a_keyframe_is_found() {
+    let fixture = Fixture::published();
+    let mut told = Vec::new();
+    for index in 0..300 {
+        fixture.picture(index * 40, false, 100);
+        told.extend(fixture.stream.pump(fixture.now.get()).findings);
+        fixture.wait(40);
+    }
+    let [Finding::KeyframeInterval { is_open: true, .. }] = told[..] else {
+        panic!("{told:?}")
+    };
+}
+
+#[test]
+fn sound_alone_where_video_was_announced_is_found() {
+    let fixture = Fixture::new();
+    publish(&fixture, METADATA);
+    let habits = Habits {
+        picture: None,
+        ..USUAL
+    };
+    let told = run(&fixture, habits, MINUTE);
+    let [(5_000..=5_100, Finding::MissingTrack(Medium::Video))] = told[..] else {
+        panic!("{told:?}")
+    };
+}

@@ -1,0 +1,478 @@
+//! Receivers of files that never end: FLV and fragmented MP4, over HTTP and WebSocket.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use brooklet::live::capabilities::Capabilities;
+use brooklet::live::framing::{Base, Carrier, Framing};
+use brooklet::live::join::Join;
+use brooklet::live::log::Kind;
+use brooklet::live::subscriber::{End, Receiver, Subscriber};
+
+use crate::fixture::{AAC_HEADER, Fixture, TestSink};
+
+/// H.264, 320x240 and 640x480.
+const SMALL: &[u8] =
+    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
+    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
+const LARGE: &[u8] =
+    b"\x17\0\0\0\0\x01\x42\xc0\x1e\xff\xe1\0\x18\x67\x42\xc0\x1e\xda\x02\x80\xf6\xc0\x44\
+    \0\0\x03\0\x04\0\0\x03\0\xc8\x3c\x58\xba\x80\x01\0\x04\x68\xce\x0f\xc8";
+const VP8: &[u8] = b"\x91vp08\x10\0\0\x9d\x01\x2a\x40\x01\xf0\0";
+
+const OPENING: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: ";
+const FLV: Framing = Framing::Flv {
+    carrier: Carrier::Http,
+    base: 0,
+};
+const MP4: Framing = Framing::Mp4 {
+    carrier: Carrier::Http,
+    base: Base { video: 0, audio: 0 },
+};
+const MP4_IN_WEBSOCKET: Framing = Framing::Mp4 {
+    carrier: Carrier::WebSocket,
+    base: Base { video: 0, audio: 0 },
+};
+
+fn published() -> Fixture {
+    let fixture = Fixture::new();
+    fixture.publish();
+    fixture.append(Kind::Video, 0, SMALL);
+    fixture.append(Kind::Audio, 0, AAC_HEADER);
+    fixture
+}
+
+struct Viewer {
+    id: u64,
+    sink: Arc<TestSink>,
+}
+
+fn view(fixture: &Fixture, framing: Framing, join: Join) -> Viewer {
+    view_as(fixture, framing, join, Capabilities::unknown())
+}
+
+fn view_as(fixture: &Fixture, framing: Framing, join: Join, capabilities: Capabilities) -> Viewer {
+    let id = fixture.next_player.get();
+    fixture.next_player.set(id + 1);
+    let sink = Arc::<TestSink>::default();
+    let receiver = Receiver {
+        framing,
+        join,
+        capabilities,
+    };
+    let subscriber = Subscriber::new(id, sink.clone(), receiver, Vec::new());
+    let subscriber = match framing {
+        MP4_IN_WEBSOCKET => subscriber,
+        _ => subscriber.with_opening(OPENING.to_vec()),
+    };
+    let now = fixture.now.get();
+    fixture.stream.subscribe(subscriber, now).unwrap();
+    Viewer { id, sink }
+}
+
+impl Viewer {
+    /// What came after the response's head, which is returned too.
+    fn body(&self) -> (String, Vec<u8>) {
+        let bytes = self.sink.bytes();
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        let (head, body) = bytes.split_at(end.expect("a head") + 4);
+        (String::from_utf8(head.to_vec()).unwrap(), body.to_vec())
+    }
+
+    fn content_type(&self) -> String {
+        let (head, _) = self.body();
+        head.trim_end().rsplit(": ").next().unwrap().to_owned()
+    }
+
+    fn end(&self, fixture: &Fixture) -> Option<End> {
+        let now = fixture.now.get();
+        fixture.stream.with_subscriber(self.id, now, |_| {}).err()
+    }
+
+    fn fragments(&self) -> Vec<Fragment> {
+        fragments(&self.body().1)
+    }
+
+    fn tags(&self) -> (u8, Vec<Tag>) {
+        tags(&self.body().1)
+    }
+}
+
+/// A tag of FLV: type, time stamp, payload.
+type Tag = (u8, u32, Vec<u8>);
+
+/// The flags, and all tags; panics unless everything is as the specification wants it.
+fn tags(file: &[u8]) -> (u8, Vec<Tag>) {
+    assert_eq!(file[..4], *b"FLV\x01");
+    assert_eq!(file[5..13], [0, 0, 0, 9, 0, 0, 0, 0]);
+    let mut tags = Vec::new();
+    let mut rest = &file[13..];
+    while !rest.is_empty() {
+        let len = u32::from_be_bytes([0, rest[1], rest[2], rest[3]]) as usize;
+        let timestamp = u32::from_be_bytes([rest[7], rest[4], rest[5], rest[6]]);
+        assert_eq!(rest[8..11], [0, 0, 0]);
+        let previous = &rest[11 + len..15 + len];
+        assert_eq!(previous, (11 + len as u32).to_be_bytes());
+        tags.push((rest[0], timestamp, rest[11..11 + len].to_vec()));
+        rest = &rest[15 + len..];
+    }
+    (file[4], tags)
+}
+
+/// An initialization segment, or a picture or sound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fragment {
+    Init(Vec<u8>),
+    Sample {
+        track: u32,
+        time: u64,
+        duration: u32,
+        is_sync: bool,
+        bytes: Vec<u8>,
+    },
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap())
+}
+
+fn fragments(file: &[u8]) -> Vec<Fragment> {
+    let mut found = Vec::new();
+    let mut rest = file;
+    let mut next = || {
+        let (len, name) = (u32_at(rest, 0) as usize, &rest[4..8]);
+        let (boxed, later) = rest.split_at(len);
+        rest = later;
+        (name, boxed, later.is_empty())
+    };
+    loop {
+        let (name, boxed, _) = next();
+        let (after, more, is_last) = next();
+        found.push(match (name, after) {
+            (b"ftyp", b"moov") => Fragment::Init(more.to_vec()),
+            (b"moof", b"mdat") => {
+                assert_eq!(boxed.len(), 104);
+                assert_eq!(u32_at(boxed, 92) as usize + 8, more.len());
+                Fragment::Sample {
+                    track: u32_at(boxed, 44),
+                    time: u64::from(u32_at(boxed, 60)) << 32 | u64::from(u32_at(boxed, 64)),
+                    duration: u32_at(boxed, 88),
+                    is_sync: u32_at(boxed, 96) & 0x1_0000 == 0,
+                    bytes: more[8..].to_vec(),
+                }
+            }
+            other => panic!("{other:?}"),
+        });
+        if is_last {
+            return found;
+        }
+    }
+}
+
+/// Of each sample of a track: time, duration.
+fn times(fragments: &[Fragment], wanted: u32) -> Vec<(u64, u32)> {
+    let of_track = fragments.iter().filter_map(|fragment| match fragment {
+        Fragment::Sample {
+            track,
+            time,
+            duration,
+            ..
+        } if *track == wanted => Some((*time, *duration)),
+        _ => None,
+    });
+    of_track.collect()
+}
+
+#[test]
+fn an_flv_file_has_true_flags_headers_and_tags_from_near_zero() {
+    let fixture = published();
+    fixture.gop(5_000_000, 5);
+    let viewer = view(&fixture, FLV, Join::Gop);
+    fixture.gop(5_000_200, 2);
+    assert_eq!(viewer.content_type(), "video/x-flv");
+    let (flags, tags) = viewer.tags();
+    assert_eq!(flags, 5);
+    assert_eq!((tags[0].0, &tags[0].2[..]), (9, SMALL));
+    assert_eq!((tags[1].0, &tags[1].2[..]), (8, AAC_HEADER));
+    let pictures: Vec<u32> = tags[2..].iter().filter(|t| t.0 == 9).map(|t| t.1).collect();
+    assert_eq!(pictures, [200, 240, 280, 320, 360, 400, 440]);
+    let sounds = tags[2..].iter().filter(|tag| tag.0 == 8);
+    assert_eq!(
+        sounds.map(|tag| tag.1).take(2).collect::<Vec<_>>(),
+        [210, 250]
+    );
+}
+
+#[test]
+fn a_file_is_begun_once_the_tracks_are_known() {
+    for framing in [FLV, MP4] {
+        let fixture = Fixture::new();
+        fixture.publish();
+        fixture.append(Kind::Video, 0, SMALL);
+        let viewer = view(&fixture, framing, Join::Gop);
+        fixture.picture(0, true, 1_000);
+        fixture.pump();
+        assert!(viewer.sink.bytes().is_empty(), "audio may come");
+        fixture.append(Kind::Audio, 0, AAC_HEADER);
+        fixture.sound(10, 100);
+        fixture.pump();
+        let tracks = match framing {
+            FLV => viewer.tags().0,
+            _ => {
+                assert_eq!(
+                    viewer.content_type(),
+                    r#"video/mp4; codecs="avc1.42C00D,mp4a.40.2""#
+                );
+                5
+            }
+        };
+        assert_eq!(tracks, 5);
+    }
+}
+
+#[test]
+fn without_audio_a_file_is_begun_after_two_seconds() {
+    let fixture = Fixture::new();
+    fixture.publish();
+    fixture.append(Kind::Video, 0, SMALL);
+    let viewers = [FLV, MP4].map(|framing| view(&fixture, framing, Join::Gop));
+    for index in 0..60 {
+        fixture.picture(index * 40, index == 0, 1_000);
+        fixture.pump();
+        fixture.wait(40);
+    }
+    assert_eq!(viewers[0].tags().0, 1);
+    assert_eq!(
+        viewers[1].content_type(),
+        r#"video/mp4; codecs="avc1.42C00D""#
+    );
+}
+
+#[test]
+fn an_mp4_file_has_every_picture_and_sound_without_gaps() {
+    let fixture = published();
+    fixture.gop(0, 5);
+    let viewer = view(&fixture, MP4, Join::Gop);
+    fixture.gop(200, 5);
+    let fragments = viewer.fragments();
+    assert!(matches!(fragments[0], Fragment::Init(_)));
+    let Fragment::Sample {
+        is_sync: true,
+        bytes,
+        ..
+    } = &fragments[1]
+    else {
+        panic!("{:?}", fragments[1]);
+    };
+    assert_eq!(bytes.len(), 995, "without the tag's header");
+    let pictures = times(&fragments, 1);
+    let expected: Vec<_> = (0..10).map(|i| (200 + i * 40, 40)).collect();
+    assert_eq!(pictures, expected);
+    // At 44,100 Hz; the time stamps are 40 ms apart, so the count is corrected in the end.
+    let sounds = times(&fragments, 2);
+    assert_eq!(sounds[0], (8820 + 441, 1024));
+    assert!(
+        sounds[..5]
+            .windows(2)
+            .all(|pair| pair[0].0 + 1024 == pair[1].0)
+    );
+}
+
+#[test]
+fn a_live_join_squeezes_what_is_cached() {
+    let fixture = published();
+    fixture.gop(0, 20);
+    let viewer = view(&fixture, MP4, Join::Live);
+    fixture.gop(800, 1);
+    let pictures = times(&viewer.fragments(), 1);
+    let expected = (0..20).map(|i| (200 + i, if i == 19 { 40 } else { 1 }));
+    assert_eq!(pictures, expected.chain([(259, 40)]).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_file_that_is_sent_byte_by_byte_is_the_same_file() {
+    for framing in [FLV, MP4, MP4_IN_WEBSOCKET] {
+        let fixture = published();
+        fixture.gop(0, 3);
+        let whole = view(&fixture, framing, Join::Gop);
+        let slow = view(&fixture, framing, Join::Gop);
+        slow.sink.set_room(0);
+        for index in 0..20 {
+            fixture.picture(120 + index * 40, false, 300);
+            fixture.sound(125 + index * 40, 30);
+            for _ in 0..400 {
+                slow.sink.set_room(1 + index as usize * 3);
+                fixture.pump();
+            }
+        }
+        slow.sink.set_room(usize::MAX);
+        fixture.pump();
+        assert!(slow.sink.bytes() == whole.sink.bytes(), "{framing:?}");
+    }
+}
+
+#[test]
+fn new_parameters_come_before_the_first_picture_that_needs_them() {
+    let fixture = published();
+    fixture.gop(0, 3);
+    let viewer = view(&fixture, MP4, Join::Gop);
+    let beside = view(&fixture, MP4_IN_WEBSOCKET, Join::Gop);
+    fixture.append(Kind::Video, 120, LARGE);
+    fixture.gop(120, 3);
+    let fragments = viewer.fragments();
+    let inits: Vec<_> = (0..fragments.len())
+        .filter(|index| matches!(fragments[*index], Fragment::Init(_)))
+        .collect();
+    assert_eq!(inits, [0, 7]);
+    let Fragment::Sample { is_sync, time, .. } = fragments[8] else {
+        panic!();
+    };
+    assert_eq!((is_sync, time), (true, 320));
+    let texts = messages(&beside.sink.bytes());
+    let texts = texts.into_iter().filter(|(opcode, _)| *opcode == 1);
+    let texts: Vec<_> = texts
+        .map(|(_, text)| String::from_utf8(text).unwrap())
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            r#"video/mp4; codecs="avc1.42C00D,mp4a.40.2""#,
+            r#"video/mp4; codecs="avc1.42C01E,mp4a.40.2""#,
+        ]
+    );
+}
+
+#[test]
+fn other_tracks_end_a_file_so_that_another_can_begin() {
+    let fixture = published();
+    fixture.gop(0, 3);
+    let viewer = view(&fixture, MP4, Join::Gop);
+    let beside = view(&fixture, MP4_IN_WEBSOCKET, Join::Gop);
+    let flv = view(&fixture, FLV, Join::Gop);
+    let before = viewer.fragments().len();
+    fixture.append(
+        Kind::Audio,
+        120,
+        b"\x90OpusOpusHead\x01\x02\0\0\x80\xBB\0\0\0\0\0",
+    );
+    fixture.gop(120, 1);
+    assert_eq!(viewer.fragments().len(), before);
+    assert_eq!(viewer.end(&fixture), Some(End::OtherTracks));
+    assert!(viewer.sink.is_finished.load(Ordering::SeqCst));
+    assert_eq!(beside.end(&fixture), Some(End::OtherTracks));
+    let last = messages(&beside.sink.bytes()).pop();
+    assert_eq!(last, Some((8, vec![0x03, 0xE9])), "going away");
+    assert_eq!(flv.end(&fixture), None, "FLV can go on");
+}
+
+#[test]
+fn a_slow_viewer_moves_to_a_newer_keyframe_and_its_file_stays_whole() {
+    for framing in [FLV, MP4] {
+        let fixture = published();
+        fixture.gop(0, 3);
+        let viewer = view(&fixture, framing, Join::Gop);
+        viewer.sink.set_room(500);
+        fixture.gop(120, 60);
+        fixture.gop(2_520, 60);
+        viewer.sink.set_room(usize::MAX);
+        fixture.gop(4_920, 3);
+        let times: Vec<u64> = match framing {
+            FLV => {
+                let (_, tags) = viewer.tags();
+                let pictures = tags[2..].iter().filter(|tag| tag.0 == 9);
+                pictures.map(|tag| tag.1.into()).collect()
+            }
+            _ => times(&viewer.fragments(), 1).iter().map(|t| t.0).collect(),
+        };
+        assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
+        assert_eq!(times.last(), Some(&(4_920 + 80 + 200)));
+        assert!(times.len() < 70, "{}", times.len());
+    }
+}
+
+#[test]
+fn a_stream_that_fits_no_file_is_refused_as_one() {
+    let fixture = Fixture::new();
+    fixture.publish();
+    fixture.append(Kind::Video, 0, VP8);
+    fixture.wait(2_100);
+    fixture.append(Kind::Video, 40, VP8);
+    let viewer = view(&fixture, MP4, Join::Gop);
+    let browser = view_as(&fixture, FLV, Join::Gop, Capabilities::browser());
+    let other = view(&fixture, FLV, Join::Gop);
+    for viewer in [&viewer, &browser] {
+        let (head, body) = viewer.body();
+        assert!(head.starts_with("HTTP/1.1 415 "), "{head}");
+        let len = format!("Content-Length: {}\r\n", body.len());
+        assert!(head.contains(&len), "{head} {}", body.len());
+        assert_eq!(viewer.end(&fixture), Some(End::NothingToTake));
+        assert!(viewer.sink.is_finished.load(Ordering::SeqCst));
+    }
+    assert_eq!(other.tags().0, 1);
+}
+
+#[test]
+fn a_browser_gets_the_tracks_that_it_can_take() {
+    let fixture = Fixture::new();
+    fixture.publish();
+    fixture.append(Kind::Video, 0, VP8);
+    fixture.append(Kind::Audio, 0, AAC_HEADER);
+    let viewer = view_as(&fixture, FLV, Join::Gop, Capabilities::browser());
+    fixture.sound(10, 50);
+    fixture.pump();
+    let (flags, tags) = viewer.tags();
+    assert_eq!(flags, 4);
+    assert!(tags.iter().all(|tag| tag.0 == 8));
+}
+
+#[test]
+fn in_a_websocket_the_content_type_comes_first_and_everything_is_a_message() {
+    let fixture = published();
+    fixture.gop(0, 2);
+    let viewer = view(&fixture, MP4_IN_WEBSOCKET, Join::Gop);
+    fixture.picture(80, false, 70_000);
+    fixture.pump();
+    let messages = messages(&viewer.sink.bytes());
+    let types: Vec<u8> = messages.iter().map(|(opcode, _)| *opcode).collect();
+    assert_eq!(types, [1, 2, 2, 2, 2, 2, 2]);
+    let file: Vec<u8> = messages[1..]
+        .iter()
+        .flat_map(|(_, bytes)| bytes.clone())
+        .collect();
+    assert_eq!(fragments(&file).len(), 6);
+}
+
+#[test]
+fn when_the_stream_ends_so_does_the_file() {
+    let fixture = published();
+    fixture.gop(0, 2);
+    let viewers = [FLV, MP4, MP4_IN_WEBSOCKET].map(|framing| view(&fixture, framing, Join::Gop));
+    let before = viewers[1].sink.bytes();
+    fixture.unpublish();
+    fixture
+        .stream
+        .end(fixture.generation.get(), fixture.now.get());
+    for viewer in &viewers {
+        assert_eq!(viewer.end(&fixture), Some(End::Finished));
+        assert!(viewer.sink.is_finished.load(Ordering::SeqCst));
+    }
+    assert_eq!(viewers[1].sink.bytes(), before);
+    let last = messages(&viewers[2].sink.bytes()).pop();
+    assert_eq!(last, Some((8, vec![0x03, 0xE9])));
+}
+
+/// The messages of a WebSocket: opcode, payload.
+fn messages(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut messages = Vec::new();
+    while !bytes.is_empty() {
+        let (len, head) = match bytes[1] {
+            126 => (u16::from_be_bytes([bytes[2], bytes[3]]) as usize, 4),
+            127 => (u32_at(bytes, 6) as usize, 10),
+            len => (usize::from(len), 2),
+        };
+        assert_eq!(bytes[0] & 0xF0, 0x80, "whole, unmasked");
+        messages.push((bytes[0] & 0x0F, bytes[head..head + len].to_vec()));
+        bytes = &bytes[head + len..];
+    }
+    messages
+}
