@@ -409,6 +409,7 @@ impl Stream {
     pub fn close(&self, now: Millis) {
         let mut state = lock(&self.state);
         state.end(Over::ShuttingDown, self.max_lag, now);
+        state.hls.is_in_tail = false;
         self.changed.notify_all();
         self.grown.notify_all();
     }
@@ -461,7 +462,8 @@ impl Stream {
         Some(delivered)
     }
 
-    /// Closes the stream if nobody publishes, plays or waits. True if it is closed now.
+    /// Closes the stream if nobody publishes, plays or waits. True if it is closed now, and need not
+    /// be found any more.
     pub(super) fn close_unused(&self) -> bool {
         let mut state = lock(&self.state);
         // Those who watch by HLS are the last publisher's thread's care.
@@ -469,7 +471,7 @@ impl Stream {
         if state.publisher.is_none() && !is_used {
             state.is_closed = true;
         }
-        state.is_closed
+        state.is_closed && !state.hls.is_in_tail
     }
 
     /// Sequence headers of the stream's first tracks: video, audio.

@@ -58,6 +58,8 @@ pub(super) struct Hls {
     /// In the names of segments. Drawn when somebody asks first.
     life: Option<u32>,
     asked: Option<Millis>,
+    /// The stream has ended, and is still to be found.
+    pub(super) is_in_tail: bool,
     /// The tracks were all known when a message was noted last.
     were_known: bool,
     /// Requests that wait for a part.
@@ -197,11 +199,27 @@ impl Stream {
         recent.count()
     }
 
-    /// How long an ended stream is to be found still, so that those who ask learn that it has ended.
-    pub fn hls_tail(&self, now: Millis) -> Duration {
-        let hls = &lock(&self.state).hls;
+    /// The stream has ended. How long it is to be found still, so that those who ask learn of it.
+    pub fn begin_hls_tail(&self, now: Millis) -> Duration {
+        let hls = &mut lock(&self.state).hls;
         let target = hls.segments.target().filter(|_| hls.is_wanted(now));
+        hls.is_in_tail = target.is_some();
         Duration::from_secs(target.map_or(0, |target| u64::from(target) * MAX_WAIT))
+    }
+
+    /// Waits for the end of that time, unless the server stops.
+    pub fn wait_out_hls_tail(&self, tail: Duration) {
+        let began = Instant::now();
+        let mut state = lock(&self.state);
+        while state.hls.is_in_tail && began.elapsed() < tail {
+            let left = tail.saturating_sub(began.elapsed());
+            state = wait(&self.changed, state, left);
+        }
+    }
+
+    /// The stream need not be found any more.
+    pub fn end_hls_tail(&self) {
+        lock(&self.state).hls.is_in_tail = false;
     }
 
     /// Tells those who wait, if there is something to tell.
