@@ -40,7 +40,8 @@ fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     greeting::warn_of_low_limits(&config);
     // Last, so that whoever waits for these lines finds a server that is all set.
     if log::max_level() >= log::LevelFilter::Info {
-        show(&greeting::text(&config, &server.rtmp_addresses(), &[]));
+        let (rtmp, http) = (server.rtmp_addresses(), server.http_addresses());
+        show(&greeting::text(&config, &rtmp, &http));
     }
 
     if let Some(signal) = signals.forever().next() {

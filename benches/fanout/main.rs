@@ -153,7 +153,7 @@ fn targets(options: &Options) -> Result<Vec<(Target, Vec<String>)>, String> {
             (Target::BareLoop, bare_loop),
         ]);
     }
-    let limits = "--rtmp {address} --log warn --max-connections 1024 --max-per-address 1024 \
+    let limits = "--rtmp {address} --http off --log warn --max-connections 1024 --max-per-address 1024 \
                   --max-connect-rate 100000";
     let mut brooklet = vec![env!("CARGO_BIN_EXE_brooklet").to_owned()];
     brooklet.extend(limits.split(' ').map(str::to_owned));

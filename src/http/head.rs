@@ -9,7 +9,7 @@
 //! What proxies and servers are known to read differently is refused, not understood: lines that
 //! end without CR, folded lines, a blank before the colon, a second Host, any body.
 
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::Ipv6Addr;
 use std::ops::Range;
 
 use super::{Rejected, Status};
@@ -208,39 +208,6 @@ impl Head {
         self.headers
             .iter()
             .any(|(name, _)| is_of_browsers(self.text(name)))
-    }
-
-    /// Whether no page of another site is behind it: it comes from a page of this server, from a
-    /// person, or from a program.
-    pub fn is_same_site(&self) -> bool {
-        let is_own = |origin: &str| {
-            let host = origin.split_once("://").map(|(_, host)| host);
-            host.is_some_and(|host| !host.is_empty() && host.eq_ignore_ascii_case(self.host()))
-        };
-        let is_near = |site: &str| matches!(site, "same-origin" | "none");
-        self.values("origin").all(is_own) && self.values("sec-fetch-site").all(is_near)
-    }
-
-    /// Whether the request comes from this machine itself, on behalf of nobody else: not of a page
-    /// from elsewhere, nor of a name that somebody made to point here (DNS rebinding), nor
-    /// through a proxy that says so.
-    pub fn is_local_and_same_site(&self, peer: IpAddr) -> bool {
-        let host = self.host();
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-            _ => host,
-        };
-        let is_address = match name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
-            Some(name) => name.parse::<Ipv6Addr>().is_ok(),
-            None => name.parse::<IpAddr>().is_ok(),
-        };
-        let is_forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"]
-            .iter()
-            .any(|name| self.header(name).is_some());
-        peer.to_canonical().is_loopback()
-            && (is_address || name.eq_ignore_ascii_case("localhost"))
-            && self.is_same_site()
-            && !is_forwarded
     }
 
     /// Whether the client has what bears this tag (`"abc"`) already (RFC 9110, 13.1.2).

@@ -200,6 +200,18 @@ impl Response {
 
     /// The head, up to the empty line. `is_last`: the connection ends after this response.
     pub fn head(&self, length: Length, is_last: bool) -> String {
+        let mut head = self.opening(length, is_last);
+        match self.status.is_bodiless() {
+            true => head.truncate(head.len() - TYPE.len()),
+            false => head.extend([&*self.content_type, "\r\n"]),
+        }
+        head.push_str("\r\n");
+        head
+    }
+
+    /// The head up to the value of Content-Type, which comes last: for whoever learns only later
+    /// what is sent, and goes on with that and two ends of line.
+    pub fn opening(&self, length: Length, is_last: bool) -> String {
         let mut head = String::with_capacity(256 + self.headers.len());
         let mut add = |text: &str| head.push_str(text);
         add("HTTP/1.1 ");
@@ -207,15 +219,10 @@ impl Response {
         add(" ");
         add(self.status.reason());
         add("\r\n");
-        if !self.status.is_bodiless() {
-            add("Content-Type: ");
-            add(&self.content_type);
+        if let (Length::Known(len), false) = (length, self.status.is_bodiless()) {
+            add("Content-Length: ");
+            add(&len.to_string());
             add("\r\n");
-            if let Length::Known(len) = length {
-                add("Content-Length: ");
-                add(&len.to_string());
-                add("\r\n");
-            }
         }
         if self.status != Status::SwitchingProtocols {
             add("Cache-Control: ");
@@ -229,10 +236,13 @@ impl Response {
             }
         }
         add(&self.headers);
-        add("\r\n");
+        add(TYPE);
         head
     }
 }
+
+/// Begins the last header.
+const TYPE: &str = "Content-Type: ";
 
 impl From<Rejected> for Response {
     fn from(rejected: Rejected) -> Response {
@@ -255,26 +265,29 @@ mod tests {
                 page.clone().header("ETag", "\"1\""),
                 Length::Known(3),
                 false,
-                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 3\r\n\
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\
                  Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n\
-                 Access-Control-Allow-Origin: *\r\nETag: \"1\"\r\n\r\n",
+                 Access-Control-Allow-Origin: *\r\nETag: \"1\"\r\n\
+                 Content-Type: text/html\r\n\r\n",
             ),
             (
                 "the last one",
                 Response::not_found(),
                 Length::Known(10),
                 true,
-                "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\n\
+                "HTTP/1.1 404 Not Found\r\n\
                  Content-Length: 10\r\nCache-Control: no-store\r\n\
-                 X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
+                 X-Content-Type-Options: nosniff\r\nConnection: close\r\n\
+                 Content-Type: text/plain; charset=utf-8\r\n\r\n",
             ),
             (
                 "without an end",
                 Response::new("video/x-flv", Vec::new()),
                 Length::UntilClose,
                 false,
-                "HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\nCache-Control: no-store\r\n\
-                 X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\n\
+                 X-Content-Type-Options: nosniff\r\nConnection: close\r\n\
+                 Content-Type: video/x-flv\r\n\r\n",
             ),
             (
                 "an upgrade",

@@ -17,7 +17,9 @@ use std::ops::Range;
 
 use super::log::{Kind, Sample};
 use super::tracks::Tracks;
+use crate::http::response::Length;
 use crate::http::websocket::{self, Opcode, close_code};
+use crate::http::{Response, Status};
 use crate::media::mp4::{AUDIO_TRACK_ID, FRAGMENT_HEAD_LEN, Fragment, VIDEO_TRACK_ID};
 use crate::rtmp::chunk::{MessageHeader, chunk_stream_id};
 use crate::rtmp::chunk_writer::CHUNK_SIZE;
@@ -160,17 +162,16 @@ impl Framing {
         matches!(self, Framing::Rtmp { .. })
     }
 
-    /// What the receiver is told when the stream has nothing for it. A file that `has_begun` just
-    /// ends.
-    pub fn nothing_to_take(&self, has_begun: bool) -> Vec<u8> {
+    /// What the receiver is told when the stream has nothing for it. `opening` as in
+    /// [`lead`](Framing::lead): without it a file just ends.
+    pub(super) fn nothing_to_take(&self, opening: Option<&Response>) -> Vec<u8> {
         match *self {
             Framing::Rtmp {
                 message_stream_id,
                 dialect,
             } => no_codec_for_player(message_stream_id, dialect),
             Framing::Flv { carrier, .. } | Framing::Mp4 { carrier, .. } => match carrier {
-                Carrier::Http if has_begun => Vec::new(),
-                Carrier::Http => NO_CODEC.into(),
+                Carrier::Http => opening.map(no_codec).unwrap_or_default(),
                 Carrier::WebSocket => websocket::close_frame(NO_CODEC_CLOSE, "no codec that fits"),
             },
         }
@@ -191,15 +192,15 @@ impl Framing {
     }
 
     /// What comes before the first message, and before the first with other `tracks`: for FLV the
-    /// file's header, for MP4 the initialization segment. `opening` is the beginning of an HTTP
-    /// response's head, up to its content type, for the first time.
-    pub(super) fn lead(&self, tracks: &Tracks, has: Has, opening: Option<&[u8]>) -> Vec<u8> {
+    /// file's header, for MP4 the initialization segment. `opening` is what the response to an HTTP
+    /// request will be, for the first time, but for its content type.
+    pub(super) fn lead(&self, tracks: &Tracks, has: Has, opening: Option<&Response>) -> Vec<u8> {
         let (carrier, content_type, file) = match *self {
             Framing::Rtmp { .. } => return Vec::new(),
             Framing::Flv { carrier, .. } => {
                 let mut header = FILE_HEADER;
                 header[4] = u8::from(has.audio) << 2 | u8::from(has.video);
-                (carrier, FLV_TYPE.into(), header.to_vec())
+                (carrier, FLV_TYPE.to_owned(), header.to_vec())
             }
             Framing::Mp4 { carrier, .. } => {
                 let presentation = &tracks.presentation;
@@ -207,22 +208,22 @@ impl Framing {
                 (carrier, presentation.content_type(), init)
             }
         };
-        let mut lead = opening.map(<[u8]>::to_vec).unwrap_or_default();
         match carrier {
-            Carrier::Http if opening.is_some() => {
-                lead.extend_from_slice(content_type.as_bytes());
-                lead.extend_from_slice(b"\r\n\r\n");
+            Carrier::Http => {
+                let head = opening.map(|response| {
+                    let mut response = response.clone();
+                    response.content_type = content_type.into();
+                    response.head(Length::UntilClose, true)
+                });
+                [head.unwrap_or_default().as_bytes(), &file].concat()
             }
-            Carrier::Http => {}
             Carrier::WebSocket => {
+                let mut lead = Vec::new();
                 put_message(&mut lead, Opcode::Text, content_type.as_bytes());
+                put_message(&mut lead, Opcode::Binary, &file);
+                lead
             }
         }
-        match carrier {
-            Carrier::Http => lead.extend_from_slice(&file),
-            Carrier::WebSocket => put_message(&mut lead, Opcode::Binary, &file),
-        }
-        lead
     }
 
     /// Sets what becomes 0: the time of the first message, and a little before it, for what comes
@@ -246,13 +247,16 @@ impl Framing {
 }
 
 /// The answer to a request for a stream that has nothing that the format can hold.
-const NO_CODEC: &str = "HTTP/1.1 415 Unsupported Media Type\r\n\
-    Content-Type: text/plain; charset=utf-8\r\n\
-    Content-Length: 62\r\n\
-    Access-Control-Allow-Origin: *\r\n\
-    Cache-Control: no-store\r\n\
-    Connection: close\r\n\r\n\
-    the stream's codecs don't fit this format. Try RTMP, or .flv\r\n";
+fn no_codec(opening: &Response) -> Vec<u8> {
+    let mut response = Response::text(
+        Status::UnsupportedMediaType,
+        "the stream's codecs don't fit this format. Try RTMP, or .flv",
+    );
+    response.is_for_all_sites = opening.is_for_all_sites;
+    let body = response.body.as_bytes();
+    let head = response.head(Length::Known(body.len() as u64), true);
+    [head.as_bytes(), body].concat()
+}
 
 /// Unsupported data (RFC 6455, 7.4.1).
 const NO_CODEC_CLOSE: u16 = 1003;

@@ -23,6 +23,7 @@ use super::sink::{Sink, Slices, try_send};
 use super::stage::Stage;
 use super::stats::{ViewerReport, protocol_of};
 use super::tracks::Tracks;
+use crate::http::Response;
 use crate::rtmp::server_session::Over;
 
 /// Messages offered in one send, at most.
@@ -134,8 +135,8 @@ pub struct Subscriber {
     since: Millis,
     sink: Arc<dyn Sink>,
     receiver: Receiver,
-    /// The beginning of an HTTP response's head, until it is out.
-    opening: Option<Vec<u8>>,
+    /// The response to an HTTP request, until its head is out.
+    opening: Option<Box<Response>>,
     /// What a file begins with isn't out yet.
     is_lead_due: bool,
     /// What the file has announced.
@@ -251,11 +252,11 @@ impl Subscriber {
         Subscriber { connection, ..self }
     }
 
-    /// The response to an HTTP request. Its head will be this, which ends with the name of the
-    /// content type's field, and the content type, once that is known.
-    pub fn with_opening(self, opening: Vec<u8>) -> Subscriber {
+    /// The answer to an HTTP request: with this response, but for its content type, which the
+    /// stream knows.
+    pub fn with_opening(self, opening: Response) -> Subscriber {
         Subscriber {
-            opening: Some(opening),
+            opening: Some(opening.into()),
             ..self
         }
     }
@@ -535,7 +536,10 @@ impl Subscriber {
                 self.is_lead_due |= matches!(framing, Framing::Mp4 { .. });
             }
             None if !has.audio && !has.video => {
-                self.end_as(End::NothingToTake, framing.nothing_to_take(false));
+                self.end_as(
+                    End::NothingToTake,
+                    framing.nothing_to_take(self.opening.as_deref()),
+                );
                 return;
             }
             None => {
@@ -837,7 +841,9 @@ impl Subscriber {
         if is_too_much && self.audio && self.video == Video::On && !self.is_ending {
             self.end_as(
                 End::NothingToTake,
-                self.receiver.framing.nothing_to_take(self.tracks.is_some()),
+                self.receiver
+                    .framing
+                    .nothing_to_take(self.opening.as_deref()),
             );
         }
     }

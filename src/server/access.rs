@@ -13,7 +13,7 @@
 mod authorization;
 mod challenges;
 mod failures;
-// Until there are connections over HTTP.
+// Until there are lists.
 #[allow(dead_code)]
 mod http;
 mod login;
@@ -34,9 +34,8 @@ use failures::{Attempt, Failures, NoRoom, WaitingRoom};
 use presented::Presented;
 
 pub(super) use authorization::Login;
-#[allow(unused_imports)]
+#[allow(unused_imports)] // Visitor: until lists are made.
 pub(super) use http::{Credentials, Denied, Visitor, authorize_play};
-#[allow(unused_imports)]
 pub(super) use origin::Page;
 
 /// What a rule is about.

@@ -118,6 +118,16 @@ impl Connections {
         }
     }
 
+    /// A connection does nothing any longer, for the time being: it can come back.
+    pub(super) fn note_idle(&self, id: u64) {
+        if let Some(open) = lock(&self.state).open.get_mut(&id) {
+            open.usage = match open.usage {
+                Usage::Displaced => Usage::Displaced,
+                _ => Usage::None,
+            };
+        }
+    }
+
     /// Whether a connection has to make room for another one.
     pub(super) fn is_displaced(&self, id: u64) -> bool {
         let state = lock(&self.state);

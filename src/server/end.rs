@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::handler::Refusal;
+use crate::http::Rejected;
 use crate::live::subscriber;
 use crate::rtmp::Error;
 
@@ -35,6 +36,14 @@ pub(super) enum End {
     },
     /// A connect was refused so that the client comes back with what was missing.
     Step(String),
+    /// What came is no request that is served; the client has been told why.
+    Rejected(Rejected),
+    /// The last response has been sent.
+    Answered,
+    /// Nothing more was asked.
+    Idle,
+    /// A response was taken too slowly.
+    Slow,
     /// Others wanted its place, which it made no use of.
     Displaced,
     /// What it plays has ended, or can't be sent to it.
@@ -94,6 +103,12 @@ impl fmt::Display for End {
             } => write!(f, "{missing} within {} ms ({option})", after.as_millis()),
             End::Refused { what, why } => write!(f, "refused to {what}: {why}"),
             End::Step(why) => f.write_str(why),
+            End::Rejected(rejected) => {
+                write!(f, "answered {}: {}", rejected.status.code(), rejected.why)
+            }
+            End::Answered => f.write_str("the last response has been sent"),
+            End::Idle => f.write_str("nothing more was asked"),
+            End::Slow => f.write_str("it took a response too slowly"),
             End::Displaced => f.write_str(
                 "closed for a newer connection: half of --max-connections neither publish nor play",
             ),

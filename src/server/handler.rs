@@ -110,8 +110,6 @@ impl Client {
     }
 
     /// One that speaks HTTP, and says that it is this program.
-    // Until there are connections over HTTP.
-    #[allow(dead_code)]
     pub(super) fn over_http(
         id: u64,
         address: SocketAddr,

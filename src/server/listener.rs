@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
+use socket2::{Domain, SockRef, Socket as RawSocket, Type};
 
 use super::Shared;
 use super::connections::{Full, Permit};
-use super::rtmp_conn;
+use super::handler::Protocol;
 use super::socket::Socket;
+use super::{http_conn, rtmp_conn};
 
 /// Stack of a connection's thread. The deepest path is an AMF0 value nested to its limit; address
 /// space matters on 32-bit machines. Unoptimized code takes ten times as much.
@@ -27,12 +28,13 @@ const BACKLOG: i32 = 128;
 pub(super) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    protocol: Protocol,
 }
 
 impl Listener {
     /// Listens on an address; on `[::]` for IPv4 as well, and for IPv4 alone where the machine
     /// has no IPv6.
-    pub(super) fn bind(address: SocketAddr) -> io::Result<Listener> {
+    pub(super) fn bind(address: SocketAddr, protocol: Protocol) -> io::Result<Listener> {
         let socket = match bind(address) {
             Err(_) if address.is_ipv6() && address.ip().is_unspecified() && !has_ipv6() => {
                 bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))?
@@ -40,7 +42,15 @@ impl Listener {
             result => result?,
         };
         let address = socket.local_addr()?;
-        Ok(Listener { socket, address })
+        Ok(Listener {
+            socket,
+            address,
+            protocol,
+        })
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -63,7 +73,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = RawSocket::new(
         Domain::for_address(address),
         Type::STREAM,
-        Some(Protocol::TCP),
+        Some(socket2::Protocol::TCP),
     )?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
@@ -96,7 +106,7 @@ fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
             Ok((stream, peer)) => {
                 is_failing = false;
                 if !shared.is_stopping() {
-                    begin(stream, canonical(peer), shared);
+                    begin(stream, canonical(peer), listener.protocol, shared);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -112,7 +122,7 @@ fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
     }
 }
 
-fn begin(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
+fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<Shared>) {
     if !shared.rates.allow(peer.ip(), shared.now()) {
         refuse(shared, peer, Full::Rate(shared.rates.per_second()));
         return;
@@ -127,9 +137,16 @@ fn begin(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     };
     let id = permit.id();
     let shared = Arc::clone(shared);
-    let run = move || rtmp_conn::run(shared, socket, peer, permit);
+    let run = move || match protocol {
+        Protocol::Rtmp => rtmp_conn::run(shared, socket, peer, permit),
+        Protocol::Http => http_conn::run(shared, socket, peer, permit),
+    };
+    let name = match protocol {
+        Protocol::Rtmp => "rtmp",
+        Protocol::Http => "http",
+    };
     let thread = thread::Builder::new()
-        .name(format!("rtmp {id}"))
+        .name(format!("{name} {id}"))
         .stack_size(STACK_LEN);
     if let Err(error) = thread.spawn(run) {
         log::error!("#{id} {peer} refused: cannot start a thread: {error}");

@@ -13,6 +13,7 @@ mod connections;
 mod end;
 pub mod handler;
 pub(crate) mod hosts;
+mod http_conn;
 mod listener;
 mod playing;
 mod publishing;
@@ -29,7 +30,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::config::Config;
+use crate::config::{Config, HTTP_PORT, RTMP_PORT};
 use crate::live::arena::Arena;
 use crate::live::stream::Settings;
 use crate::live::table::StreamTable;
@@ -37,7 +38,7 @@ use crate::live::{Millis, lock};
 use crate::rtmp::flight_recorder::FlightRecorder;
 use access::Guard;
 use connections::Connections;
-use handler::{Handler, Handlers};
+use handler::{Handler, Handlers, Protocol};
 use listener::Listener;
 use rates::{Rates, Refused};
 
@@ -57,6 +58,9 @@ struct Shared {
     refused: Refused,
     handlers: Handlers,
     guard: Arc<Guard>,
+    /// Where it listens for RTMP and for HTTP.
+    rtmp_addresses: Vec<SocketAddr>,
+    http_addresses: Vec<SocketAddr>,
     next_subscriber: AtomicU64,
     is_stopping: AtomicBool,
     started: Instant,
@@ -70,6 +74,7 @@ pub struct StartError(Failure);
 enum Failure {
     Memory(usize),
     Listen {
+        protocol: Protocol,
         address: SocketAddr,
         error: io::Error,
     },
@@ -77,7 +82,7 @@ enum Failure {
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (address, error) = match &self.0 {
+        let (protocol, address, error) = match &self.0 {
             Failure::Memory(bytes) => {
                 let mib = bytes >> 20;
                 return write!(
@@ -85,22 +90,37 @@ impl fmt::Display for StartError {
                     "this machine has no {mib} MiB of memory to give. Try a smaller --memory"
                 );
             }
-            Failure::Listen { address, error } => (address, error),
+            Failure::Listen {
+                protocol,
+                address,
+                error,
+            } => (protocol, address, error),
         };
-        let port = address.port();
+        let (option, usual_port, others) = match protocol {
+            Protocol::Rtmp => ("--rtmp", RTMP_PORT, "RTMP server"),
+            Protocol::Http => ("--http", HTTP_PORT, "web server"),
+        };
         write!(f, "cannot listen on {address}: ")?;
         match error.kind() {
-            io::ErrorKind::AddrInUse => write!(
-                f,
-                "the address is in use. Is another RTMP server running? Try --rtmp {}",
-                port.checked_add(1).unwrap_or(1936)
-            ),
+            io::ErrorKind::AddrInUse => {
+                let next = address.port().checked_add(1).unwrap_or(usual_port + 1);
+                write!(
+                    f,
+                    "the address is in use. Is another {others} running? Try {option} {next}"
+                )?;
+                match protocol {
+                    Protocol::Rtmp => Ok(()),
+                    Protocol::Http => f.write_str(", or --http off"),
+                }
+            }
             io::ErrorKind::PermissionDenied => write!(
                 f,
-                "permission denied. Ports below 1024 need privileges; try --rtmp 1935"
+                "permission denied. Ports below 1024 need privileges; try {option} {usual_port}"
             ),
-            io::ErrorKind::AddrNotAvailable => f.write_str(
-                "this machine doesn't have that address. Try --rtmp 1935 for all of its addresses",
+            io::ErrorKind::AddrNotAvailable => write!(
+                f,
+                "this machine doesn't have that address. Try {option} {usual_port} for all of its \
+                 addresses"
             ),
             _ => write!(f, "{error}"),
         }
@@ -133,6 +153,23 @@ impl Server {
         arena: Arena,
         mut handlers: Vec<Arc<dyn Handler>>,
     ) -> Result<Server, StartError> {
+        let mut listeners = Vec::new();
+        for (protocol, addresses) in [
+            (Protocol::Rtmp, &config.rtmp),
+            (Protocol::Http, &config.http),
+        ] {
+            for address in addresses {
+                let listener = Listener::bind(*address, protocol).map_err(|error| {
+                    let address = *address;
+                    StartError(Failure::Listen {
+                        protocol,
+                        address,
+                        error,
+                    })
+                })?;
+                listeners.push(Arc::new(listener));
+            }
+        }
         let settings = Settings {
             arena: arena.clone(),
             history: millis(config.history),
@@ -149,23 +186,14 @@ impl Server {
             refused: Refused::default(),
             handlers: Handlers::new(handlers),
             guard,
+            rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
+            http_addresses: addresses(&listeners, Protocol::Http),
             next_subscriber: AtomicU64::new(1),
             is_stopping: AtomicBool::new(false),
             started: Instant::now(),
             config,
         });
-        let listeners: Result<Vec<_>, _> = shared
-            .config
-            .rtmp
-            .iter()
-            .map(|address| {
-                Listener::bind(*address).map(Arc::new).map_err(|error| {
-                    let address = *address;
-                    StartError(Failure::Listen { address, error })
-                })
-            })
-            .collect();
-        let listeners = listeners?
+        let listeners = listeners
             .into_iter()
             .map(|listener| {
                 let thread = listener::spawn(Arc::clone(&listener), Arc::clone(&shared));
@@ -175,12 +203,14 @@ impl Server {
         Ok(Server { shared, listeners })
     }
 
-    /// Where it listens; with port 0 in the configuration, the ports that were found.
+    /// Where it listens for RTMP; with port 0 in the configuration, the ports that were found.
     pub fn rtmp_addresses(&self) -> Vec<SocketAddr> {
-        self.listeners
-            .iter()
-            .map(|(listener, _)| listener.address())
-            .collect()
+        self.shared.rtmp_addresses.clone()
+    }
+
+    /// The same for HTTP; empty if it doesn't.
+    pub fn http_addresses(&self) -> Vec<SocketAddr> {
+        self.shared.http_addresses.clone()
     }
 
     /// Connections open at this moment, those included that wait out a grace time.
@@ -233,6 +263,11 @@ impl Server {
             self.shared.connections.wait_until_empty(PATIENCE);
         }
     }
+}
+
+fn addresses(listeners: &[Arc<Listener>], protocol: Protocol) -> Vec<SocketAddr> {
+    let of_protocol = listeners.iter().filter(|l| l.protocol() == protocol);
+    of_protocol.map(|listener| listener.address()).collect()
 }
 
 /// An arena of this size, if there can be one. The first try is given back at once: memory that

@@ -85,6 +85,11 @@ impl Socket {
         (&self.stream).write_all(bytes)
     }
 
+    /// Writes some of the bytes, from the front, waiting if need be.
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        (&self.stream).write(bytes)
+    }
+
     /// Wakes the connection's thread from its read as if the peer had closed.
     pub(crate) fn stop_reading(&self) {
         // Fails only when the peer is gone already.

@@ -22,8 +22,17 @@ pub(crate) const AAC_HEADER: &[u8] = b"\xAF\0\x12\x10";
 
 /// A server on a free port of loopback.
 pub(crate) fn server(config: Config) -> Server {
-    let rtmp = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
-    Server::start(Config { rtmp, ..config }).unwrap()
+    Server::start(on_free_ports(config)).unwrap()
+}
+
+/// The same, listening on free ports of loopback.
+pub(crate) fn on_free_ports(config: Config) -> Config {
+    let free = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
+    Config {
+        rtmp: free.clone(),
+        http: free,
+        ..config
+    }
 }
 
 /// A configuration for tests that wait for the end of a stream.

@@ -9,6 +9,7 @@
 pub(crate) mod client;
 pub(crate) mod ffmpeg8;
 pub(crate) mod framehash;
+pub(crate) mod http;
 pub(crate) mod media;
 pub(crate) mod packets;
 pub(crate) mod process;
@@ -76,10 +77,11 @@ impl Drop for TempDir {
     }
 }
 
-/// The real program, listening on a free port of the loopback address.
+/// The real program, listening on free ports of the loopback address.
 pub(crate) struct Brooklet {
     program: Program,
     port: u16,
+    http_port: u16,
 }
 
 impl Brooklet {
@@ -91,29 +93,31 @@ impl Brooklet {
     /// The same after something was done to the command, such as setting environment variables.
     pub(crate) fn start_with(arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Brooklet {
         let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
-        command.args(["--rtmp", "127.0.0.1:0"]).args(arguments);
+        command.args(["--rtmp", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        command.args(arguments);
         command.env_remove("RUST_LOG");
         prepare(&mut command);
         let mut program = Program::start(&mut command);
-        let mut port = None;
+        // What comes after the lines that say where it listens, for which protocol ever.
         wait_until("brooklet says where it listens", SOON, || {
             assert!(
                 program.is_running(),
                 "brooklet ended at once:\n{}",
                 program.stderr()
             );
-            let stdout = program.stdout();
-            let mut lines = stdout.lines();
-            port = lines.find_map(|l| {
-                l.strip_prefix("listening for RTMP on 127.0.0.1:")?
-                    .parse()
-                    .ok()
-            });
-            port.is_some()
+            program.with_stdout(|text| text.contains("\nplaying: "))
         });
+        let stdout = program.stdout();
+        let port = |protocol| {
+            let start = format!("listening for {protocol} on 127.0.0.1:");
+            let mut lines = stdout.lines();
+            let port = lines.find_map(|line| line.strip_prefix(&start)?.parse().ok());
+            port.unwrap_or_default()
+        };
         Brooklet {
+            port: port("RTMP"),
+            http_port: port("HTTP"),
             program,
-            port: port.unwrap_or_default(),
         }
     }
 
@@ -128,6 +132,11 @@ impl Brooklet {
 
     pub(crate) fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Where it listens for HTTP.
+    pub(crate) fn http_address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.http_port).into()
     }
 
     pub(crate) fn log(&self) -> String {
@@ -198,6 +207,7 @@ impl Drop for Brooklet {
 pub(crate) fn start_library_server(configure: impl FnOnce(&mut Config)) -> Server {
     let mut config = Config {
         rtmp: vec![([127, 0, 0, 1], 0).into()],
+        http: vec![([127, 0, 0, 1], 0).into()],
         ..Config::default()
     };
     configure(&mut config);

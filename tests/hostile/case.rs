@@ -92,6 +92,10 @@ impl Case {
         self.server.address()
     }
 
+    pub(crate) fn http_address(&self) -> SocketAddr {
+        self.server.http_address()
+    }
+
     pub(crate) fn before(&self) -> Figures {
         self.before
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use brooklet::http::Response;
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::{Base, Carrier, Framing};
 use brooklet::live::join::Join;
@@ -20,7 +21,6 @@ const LARGE: &[u8] =
     \0\0\x03\0\x04\0\0\x03\0\xc8\x3c\x58\xba\x80\x01\0\x04\x68\xce\x0f\xc8";
 const VP8: &[u8] = b"\x91vp08\x10\0\0\x9d\x01\x2a\x40\x01\xf0\0";
 
-const OPENING: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: ";
 const FLV: Framing = Framing::Flv {
     carrier: Carrier::Http,
     base: 0,
@@ -63,7 +63,7 @@ fn view_as(fixture: &Fixture, framing: Framing, join: Join, capabilities: Capabi
     let subscriber = Subscriber::new(id, sink.clone(), receiver, Vec::new());
     let subscriber = match framing {
         MP4_IN_WEBSOCKET => subscriber,
-        _ => subscriber.with_opening(OPENING.to_vec()),
+        _ => subscriber.with_opening(Response::new("", Vec::new())),
     };
     let now = fixture.now.get();
     fixture.stream.subscribe(subscriber, now).unwrap();
@@ -81,7 +81,10 @@ impl Viewer {
 
     fn content_type(&self) -> String {
         let (head, _) = self.body();
-        head.trim_end().rsplit(": ").next().unwrap().to_owned()
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        let mut lines = head.lines();
+        let line = lines.find_map(|line| line.strip_prefix("Content-Type: "));
+        line.unwrap().to_owned()
     }
 
     fn end(&self, fixture: &Fixture) -> Option<End> {

@@ -45,7 +45,15 @@ fn a_port_in_use_is_exit_code_1_and_says_what_to_do() {
 #[cfg(target_pointer_width = "64")]
 fn memory_that_no_machine_has_is_exit_code_1_and_says_what_to_do() {
     // 200 TB: more than there are addresses.
-    let output = brooklet(&["--memory", "200000G", "--rtmp", "127.0.0.1:0"]);
+    let arguments = [
+        "--memory",
+        "200000G",
+        "--rtmp",
+        "127.0.0.1:0",
+        "--http",
+        "off",
+    ];
+    let output = brooklet(&arguments);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),

@@ -8,7 +8,7 @@ use brooklet::rtmp::message::type_id;
 use brooklet::rtmp::stream_key::StreamKey;
 use brooklet::{Client as Peer, Config, Handler, Refusal, Server, StreamRequest};
 
-use crate::client::{Client, wait_until};
+use crate::client::{Client, on_free_ports, wait_until};
 
 /// Writes down what it is asked and told; refuses apps and names that begin with "no".
 #[derive(Default)]
@@ -85,8 +85,7 @@ impl Handler for Witness {
 
 fn witnessed(config: Config) -> (Server, Arc<Witness>) {
     let witness = Arc::new(Witness::default());
-    let rtmp = vec![([127, 0, 0, 1], 0).into()];
-    let server = Server::start_with(Config { rtmp, ..config }, witness.clone()).unwrap();
+    let server = Server::start_with(on_free_ports(config), witness.clone()).unwrap();
     (server, witness)
 }
 

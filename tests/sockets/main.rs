@@ -6,6 +6,7 @@ mod common;
 mod access;
 mod command_line;
 mod handlers;
+mod http;
 mod independent_client;
 mod joins;
 mod limits;

@@ -1,0 +1,76 @@
+//! Whether a request may have what it asks for: the same decision as over RTMP.
+
+use std::sync::Arc;
+
+use super::super::Shared;
+use super::super::access::{Denied, authorize_play};
+use super::super::handler::{Client, Handler};
+use super::exchange::Exchange;
+use crate::http::{Response, Status, websocket};
+use crate::rtmp::stream_key::StreamKey;
+
+/// A play that was allowed. The handlers hear of its end when this is dropped.
+pub(super) struct Admission {
+    shared: Arc<Shared>,
+    client: Client,
+    key: StreamKey,
+}
+
+impl Admission {
+    #[allow(dead_code)] // Until streams are sent.
+    /// The stream that may be played, which need not be the one that was asked for.
+    pub(super) fn key(&self) -> &StreamKey {
+        &self.key
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.shared.handlers.stop(&self.client, &self.key);
+    }
+}
+
+/// Asks whether a stream may be played. While it is, the connection's place is its own.
+pub(super) fn authorize(
+    exchange: &mut Exchange<'_>,
+    key: &StreamKey,
+) -> Result<Admission, Response> {
+    let credentials = exchange.credentials();
+    let shared = Arc::clone(exchange.shared);
+    let client = &mut *exchange.client;
+    let key = authorize_play(&shared.handlers, &shared.guard, client, &credentials, key)
+        .map_err(|denied| refusal(&denied))?;
+    shared.connections.note_use(client.id());
+    Ok(Admission {
+        client: client.clone(),
+        shared,
+        key,
+    })
+}
+
+/// Answers the opening handshake of a WebSocket with "Switching Protocols", or with why not.
+pub(super) fn accept_websocket(exchange: &Exchange<'_>) -> Result<Response, Response> {
+    let guard = &exchange.shared.guard;
+    if !guard.may_open_socket(&exchange.credentials()) {
+        return Err(Response::text(
+            Status::Forbidden,
+            "pages of other sites may not open this",
+        ));
+    }
+    websocket::accept(exchange.head)
+}
+
+/// What somebody is told who may not.
+pub(super) fn refusal(denied: &Denied) -> Response {
+    let status = match denied.status {
+        401 => Status::Unauthorized,
+        429 => Status::TooManyRequests,
+        503 => Status::ServiceUnavailable,
+        _ => Status::Forbidden,
+    };
+    let response = Response::text(status, &denied.text);
+    match denied.challenge() {
+        Some(challenge) => response.header("WWW-Authenticate", challenge),
+        None => response,
+    }
+}

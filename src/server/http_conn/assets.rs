@@ -1,0 +1,83 @@
+//! The page and what it is made of: part of the program, the same for everybody.
+
+use super::super::end::End;
+use super::exchange::{Exchange, Reply};
+use crate::http::{Response, Route, Status};
+
+/// A file of the page.
+struct Asset {
+    name: &'static str,
+    content_type: &'static str,
+    bytes: &'static [u8],
+    /// Of the bytes, so that a browser asks for those again that changed and for no others.
+    hash: u64,
+}
+
+impl Asset {
+    const fn new(name: &'static str, content_type: &'static str, bytes: &'static [u8]) -> Asset {
+        let hash = hash(bytes);
+        Asset {
+            name,
+            content_type,
+            bytes,
+            hash,
+        }
+    }
+}
+
+/// The page itself, which finds out by its address what it is to show.
+const PAGE: Asset = Asset::new(
+    "index.html",
+    "text/html; charset=utf-8",
+    include_bytes!("../../page/index.html"),
+);
+
+/// What the page asks for.
+const ASSETS: &[Asset] = &[];
+
+/// FNV-1a.
+const fn hash(bytes: &[u8]) -> u64 {
+    let mut hash = 0xCBF2_9CE4_8422_2325;
+    let mut rest = bytes;
+    while let [byte, after @ ..] = rest {
+        hash = (hash ^ *byte as u64).wrapping_mul(0x0100_0000_01B3);
+        rest = after;
+    }
+    hash
+}
+
+/// Answers a request for the page or a part of it.
+pub(super) fn reply(exchange: &Exchange<'_>, route: &Route) -> Result<Reply, End> {
+    let asset = match route {
+        Route::Asset(name) => ASSETS.iter().find(|asset| asset.name == name),
+        _ => Some(&PAGE),
+    };
+    let Some(asset) = asset else {
+        return Ok(Response::not_found().into());
+    };
+    let tag = format!("\"{:016x}\"", asset.hash);
+    let mut response = Response::of_static(asset.content_type, asset.bytes).header("ETag", &tag);
+    response.cache = "no-cache";
+    if exchange.head.has_tag(&tag) {
+        response.status = Status::NotModified;
+    }
+    Ok(response.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_fnv_1a() {
+        assert_eq!(hash(b""), 0xCBF2_9CE4_8422_2325);
+        assert_eq!(hash(b"a"), 0xAF63_DC4C_8601_EC8C);
+        assert_eq!(hash(b"foobar"), 0x8594_4171_F739_67E8);
+    }
+
+    #[test]
+    fn the_page_has_a_hash_of_its_own() {
+        assert_eq!(PAGE.hash, hash(PAGE.bytes));
+        assert!(ASSETS.iter().all(|asset| asset.hash != PAGE.hash));
+    }
+}

@@ -1,0 +1,195 @@
+//! One request and its response.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use super::super::Shared;
+use super::super::access::{Credentials, Page};
+use super::super::end::End;
+use super::super::handler::Client;
+use super::super::socket::Socket;
+use crate::http::response::Length;
+use crate::http::{Body, Head, Method, Rejected, Response, Route};
+use crate::live::Millis;
+
+/// A client takes a response at no less than this many bytes per ms: 128 kbit/s, too little for
+/// anything to be watched.
+const MIN_RATE: u64 = 16;
+
+/// What it may take longer, in ms.
+const PATIENCE: Millis = 15_000;
+
+/// A body of at most so many bytes goes out together with its head.
+const MAX_TOGETHER: usize = 8 * 1024;
+
+/// How a handler answers.
+#[allow(dead_code)] // Until streams are sent.
+pub(super) enum Reply {
+    /// With this, which is written for it.
+    Response(Response),
+    /// It has done so itself, by [`Exchange::begin`] and [`Exchange::write`].
+    Sent,
+}
+
+impl From<Response> for Reply {
+    fn from(response: Response) -> Reply {
+        Reply::Response(response)
+    }
+}
+
+/// See the module's documentation.
+pub(super) struct Exchange<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) socket: &'a Arc<Socket>,
+    pub(super) client: &'a mut Client,
+    pub(super) head: &'a Head,
+    /// What came behind the head.
+    #[allow(dead_code)] // Until streams are sent.
+    input: &'a mut Vec<u8>,
+    is_shared: bool,
+    sending: Option<Sending>,
+}
+
+/// A response on its way.
+struct Sending {
+    since: Millis,
+    sent: u64,
+    /// Bytes that the head has promised.
+    len: u64,
+}
+
+#[allow(dead_code)] // Until streams are sent.
+impl<'a> Exchange<'a> {
+    pub(super) fn new(
+        shared: &'a Arc<Shared>,
+        socket: &'a Arc<Socket>,
+        client: &'a mut Client,
+        head: &'a Head,
+        input: &'a mut Vec<u8>,
+    ) -> Exchange<'a> {
+        Exchange {
+            shared,
+            socket,
+            client,
+            head,
+            input,
+            is_shared: false,
+            sending: None,
+        }
+    }
+
+    /// What the request says of who sends it.
+    pub(super) fn credentials(&self) -> Credentials<'a> {
+        let head = self.head;
+        let is_forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"]
+            .iter()
+            .any(|name| head.header(name).is_some());
+        Credentials {
+            query: head.query(),
+            authorization: head.header("authorization"),
+            is_forwarded,
+            page: Page {
+                host: Some(head.host()).filter(|host| !host.is_empty()),
+                origin: head.header("origin"),
+                sec_fetch_site: head.header("sec-fetch-site"),
+            },
+        }
+    }
+
+    /// Decides whether pages of other sites may read the response.
+    pub(super) fn decide_sharing(&mut self, route: &Route) {
+        self.is_shared = match route {
+            Route::Home | Route::Player(_) | Route::Asset(_) | Route::Health => true,
+            Route::Connections | Route::Connection(_) | Route::Metrics | Route::Stat => false,
+            _ => self.shared.guard.may_share(&self.credentials()),
+        };
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// What has come behind the request: for a protocol that begins with the response.
+    pub(super) fn take_input(&mut self) -> Vec<u8> {
+        std::mem::take(self.input)
+    }
+
+    /// Sends the head of a response whose body of `len` bytes follows by [`Exchange::write`];
+    /// [`Reply::Sent`] says that it has.
+    pub(super) fn begin(&mut self, response: Response, len: u64) -> Result<(), End> {
+        let head = self.head_of(response, len);
+        self.write_all(&head)
+    }
+
+    /// Sends the next bytes of the body, waiting for the client; to HEAD nothing.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
+        if let Some(sending) = &mut self.sending {
+            sending.sent += bytes.len() as u64;
+        }
+        match self.head.method() {
+            Method::Head => Ok(()),
+            _ => self.write_all(bytes),
+        }
+    }
+
+    /// Sends what is still to be sent; whether another request may follow.
+    pub(super) fn finish(&mut self, reply: Reply) -> Result<bool, End> {
+        if let Reply::Response(mut response) = reply {
+            let body = std::mem::replace(&mut response.body, Body::Static(&[]));
+            let body = match response.status.is_bodiless() {
+                true => &[],
+                false => body.as_bytes(),
+            };
+            let mut head = self.head_of(response, body.len() as u64);
+            if body.len() <= MAX_TOGETHER && self.head.method() != Method::Head {
+                head.extend_from_slice(body);
+                self.write_all(&head)?;
+                return Ok(self.head.is_persistent());
+            }
+            self.write_all(&head)?;
+            self.write(body)?;
+        }
+        // A client that was promised more would take the next response for the rest.
+        let is_complete = |sending: &Sending| sending.sent == sending.len;
+        Ok(self.head.is_persistent() && self.sending.as_ref().is_some_and(is_complete))
+    }
+
+    fn head_of(&mut self, mut response: Response, len: u64) -> Vec<u8> {
+        response.is_for_all_sites |= self.is_shared;
+        self.sending = Some(Sending {
+            since: self.shared.now(),
+            sent: 0,
+            len,
+        });
+        let is_last = !self.head.is_persistent();
+        response.head(Length::Known(len), is_last).into_bytes()
+    }
+
+    fn write_all(&self, mut bytes: &[u8]) -> Result<(), End> {
+        while !bytes.is_empty() {
+            let written = self
+                .socket
+                .write(bytes)
+                .map_err(|error| match error.kind() {
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => End::Slow,
+                    kind => End::Lost(kind),
+                })?;
+            bytes = bytes.get(written..).unwrap_or_default();
+            if let Some(sending) = &self.sending {
+                let allowed = PATIENCE + sending.sent / MIN_RATE;
+                if self.shared.now().saturating_sub(sending.since) > allowed {
+                    return Err(End::Slow);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a request that couldn't be read, after which nothing can be.
+pub(super) fn reject(socket: &Socket, rejected: Rejected) {
+    let response = Response::from(rejected);
+    let body = response.body.as_bytes();
+    let head = response.head(Length::Known(body.len() as u64), true);
+    let _ = socket.write_all(&[head.as_bytes(), body].concat());
+}

@@ -1,0 +1,262 @@
+//! The HTTP side: requests as clients send them, one after the other and all at once.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::Duration;
+
+use brooklet::{Config, Server};
+
+use crate::client::{Client, on_free_ports, server, wait_until};
+use crate::common::http::HttpClient;
+
+fn http(server: &Server) -> HttpClient {
+    HttpClient::connect(server.http_addresses()[0])
+}
+
+#[test]
+fn requests_of_one_connection_are_answered_one_after_the_other() {
+    let server = server(Config::default());
+    let mut client = http(&server);
+    for _ in 0..3 {
+        let health = client.get("/healthz");
+        assert_eq!((health.status, health.text().as_str()), (200, "ok\n"));
+        assert_eq!(health.header("connection"), None);
+        assert_eq!(client.get("/live/nobody.flv").status, 404);
+    }
+    assert_eq!(server.connections(), 1);
+    client.request("GET", "/healthz", "Connection: close\r\n");
+    let last = client.answer();
+    assert_eq!(last.header("connection"), Some("close"));
+    assert_eq!(client.until_closed(), b"");
+    wait_until("it is gone", || server.connections() == 0);
+}
+
+#[test]
+fn requests_sent_at_once_are_answered_in_their_order() {
+    let server = server(Config::default());
+    let mut client = http(&server);
+    let get = |path| format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+    let once = [get("/healthz"), get("/live/nobody.flv"), get("/")].concat();
+    client.send(once.repeat(20) + "GET / HTTP/1.1\r\nHost: h");
+    for _ in 0..20 {
+        let found = [(); 3].map(|()| client.answer().status);
+        assert_eq!(found, [200, 404, 200]);
+    }
+    client.send("\r\n\r\n");
+    assert_eq!(client.answer().status, 200);
+}
+
+#[test]
+fn a_head_may_come_byte_by_byte() {
+    let server = server(Config::default());
+    let mut client = http(&server);
+    client.socket().set_nodelay(true).unwrap();
+    for byte in b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nA: b\r\n\r\n" {
+        client.send([*byte]);
+    }
+    assert_eq!(client.answer().text(), "ok\n");
+}
+
+#[test]
+fn a_client_of_http_1_0_is_answered_and_closed() {
+    let server = server(Config::default());
+    for headers in ["", "Connection: keep-alive\r\n", "Host: h\r\n"] {
+        let mut client = http(&server);
+        client.send(format!("GET /healthz HTTP/1.0\r\n{headers}\r\n"));
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.text().as_str()), (200, "ok\n"));
+        assert_eq!(answer.header("connection"), Some("close"));
+        assert_eq!(client.until_closed(), b"");
+    }
+}
+
+#[test]
+fn whoever_has_nothing_more_to_send_still_gets_all_answers() {
+    let server = server(Config::default());
+    let mut client = http(&server);
+    client.send("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n".repeat(3));
+    client.finish();
+    for _ in 0..3 {
+        assert_eq!(client.answer().status, 200);
+    }
+    assert_eq!(client.next(true), None);
+}
+
+#[test]
+fn head_is_get_without_a_body() {
+    let server = server(Config::default());
+    let mut client = http(&server);
+    for path in ["/", "/healthz", "/live/nobody.flv", "/live/door"] {
+        let get = client.get(path);
+        client.request("HEAD", path, "");
+        let head = client.bodiless_answer();
+        assert_eq!(head.head, get.head, "{path}");
+        let len: usize = head.header("content-length").unwrap().parse().unwrap();
+        assert_eq!(len, get.body.len(), "{path}");
+    }
+}
+
+#[test]
+fn methods_that_nothing_understands_are_told_what_would_be() {
+    let server = server(Config::default());
+    let mut client = http(&server);
+    for (method, path, status, allow) in [
+        ("POST", "/", 405, Some("GET, HEAD, OPTIONS")),
+        ("PUT", "/live/door.flv", 405, Some("GET, HEAD, OPTIONS")),
+        ("DELETE", "/live/door.flv", 405, Some("GET, HEAD, OPTIONS")),
+        ("TRACE", "/healthz", 405, Some("GET, HEAD, OPTIONS")),
+        ("get", "/healthz", 405, Some("GET, HEAD, OPTIONS")),
+        ("GET", "/api/v1/connections/7", 405, Some("DELETE, OPTIONS")),
+        ("POST", "/live/../x", 404, None),
+        ("OPTIONS", "*", 204, Some("GET, HEAD, OPTIONS")),
+    ] {
+        client.request(method, path, "Content-Length: 0\r\n");
+        let answer = client.answer();
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert_eq!(answer.header("allow"), allow, "{method} {path}");
+    }
+}
+
+#[test]
+fn pages_of_other_sites_may_read_media_and_nothing_of_the_state() {
+    let server = server(Config::default());
+    let mut client = http(&server);
+    // From a page in the same network, and from one that is not.
+    const NEAR: &str = "Origin: http://192.168.1.9\r\n";
+    const FAR: &str = "Origin: https://example.com\r\n";
+    for (path, headers, is_shared) in [
+        ("/", FAR, true),
+        ("/live/nobody.flv", NEAR, true),
+        ("/live/nobody.mp4", NEAR, true),
+        ("/live/nobody.m3u8", NEAR, true),
+        ("/live/nobody.flv", FAR, false),
+        ("/live/nobody.m3u8", FAR, false),
+        ("/api/v1/connections", NEAR, false),
+        ("/metrics", NEAR, false),
+        ("/stat", NEAR, false),
+    ] {
+        let expected = is_shared.then_some("*");
+        client.request("GET", path, headers);
+        let answer = client.answer();
+        let found = answer.header("access-control-allow-origin");
+        assert_eq!(found, expected, "{path} {headers}");
+        client.request("OPTIONS", path, headers);
+        let preflight = client.answer();
+        assert_eq!((preflight.status, preflight.body.len()), (204, 0), "{path}");
+        let found = preflight.header("access-control-allow-origin");
+        assert_eq!(found, expected, "{path} {headers}");
+        let methods = preflight.header("access-control-allow-methods");
+        assert_eq!(methods.is_some(), is_shared, "{path} {headers}");
+    }
+}
+
+#[test]
+fn the_page_is_sent_once_and_then_only_when_it_has_changed() {
+    let server = server(Config::default());
+    let mut client = http(&server);
+    let page = client.get("/");
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    assert!(page.text().starts_with("<!doctype html>"));
+    assert_eq!(client.get("/live/door").body, page.body);
+    let tag = page.header("etag").unwrap();
+    client.request("GET", "/", &format!("If-None-Match: {tag}\r\n"));
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.header("etag")), (304, Some(tag)));
+    client.request("GET", "/", "If-None-Match: \"another\"\r\n");
+    assert_eq!(client.answer().status, 200);
+    for path in ["/page/nothing.js", "/favicon.ico", "/page/../index.html"] {
+        assert_eq!(client.get(path).status, 404, "{path}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_and_the_connection_closed() {
+    let server = server(Config::default());
+    for (request, status) in [
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("GET /\r\n\r\n", 400),
+        ("GET / HTTP/1.1\nHost: h\n\n", 400),
+        ("GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505),
+        (
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
+            413,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            501,
+        ),
+    ] {
+        let mut client = http(&server);
+        // What follows is never taken for another request.
+        client.send([request, "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"].concat());
+        let answer = client.answer();
+        assert_eq!(answer.status, status, "{request}");
+        assert_eq!(answer.header("connection"), Some("close"), "{request}");
+        assert_eq!(client.until_closed(), b"", "{request}");
+    }
+}
+
+#[test]
+fn whoever_is_slow_or_silent_is_closed() {
+    let short = Duration::from_millis(200);
+    let server = server(Config {
+        handshake_timeout: short,
+        command_timeout: short,
+        ..Config::default()
+    });
+    // Nothing was asked, so nothing is answered.
+    assert_eq!(http(&server).until_closed(), b"");
+    let mut idle = http(&server);
+    idle.get("/healthz");
+    assert_eq!(idle.until_closed(), b"");
+    let mut half = http(&server);
+    half.send("GET / HTTP/1.1\r\n");
+    assert_eq!(half.answer().status, 408);
+    assert_eq!(half.until_closed(), b"");
+    wait_until("all are gone", || server.connections() == 0);
+}
+
+#[test]
+fn both_protocols_share_the_places_and_stop_together() {
+    let mut server = server(Config {
+        max_connections: 2,
+        ..Config::default()
+    });
+    let _player = Client::connected(server.rtmp_addresses()[0], "live");
+    let mut first = http(&server);
+    assert_eq!(first.get("/healthz").status, 200);
+    assert_eq!(http(&server).until_closed(), b"");
+    server.stop();
+    assert_eq!(first.until_closed(), b"");
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn a_port_in_use_is_an_error_that_names_the_option() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = taken.local_addr().unwrap();
+    let config = Config {
+        http: vec![address],
+        ..on_free_ports(Config::default())
+    };
+    let error = Server::start(config).err().unwrap().to_string();
+    let expected = format!("cannot listen on {address}: the address is in use.");
+    assert!(error.starts_with(&expected), "{error}");
+    let next = address.port().checked_add(1).unwrap_or(8081);
+    let option = format!("Try --http {next}, or --http off");
+    assert!(error.ends_with(&option), "{error}");
+}
+
+#[test]
+fn without_http_there_is_none() {
+    let server = Server::start(Config {
+        http: Vec::new(),
+        ..on_free_ports(Config::default())
+    });
+    let server = server.unwrap();
+    assert_eq!(server.http_addresses(), Vec::<SocketAddr>::new());
+    assert_eq!(server.rtmp_addresses().len(), 1);
+}
