@@ -48,8 +48,9 @@ const SLACK: u32 = 49;
 const MAX_STEP: u32 = 250;
 
 /// Longest part, in ms, for pictures that are not further apart than `PART_STEP`: parts are to
-/// have at least 85 % of it.
-const PART_TARGET: u32 = 500;
+/// have at least 85 % of it. Meant to be half a second; what is more lets a GOP of whole seconds
+/// have no tiny part at its end for its time stamps' sake.
+const PART_TARGET: u32 = 520;
 const PART_STEP: u32 = 75;
 
 /// Segments held.

@@ -502,6 +502,7 @@ impl Stream {
             publisher: publisher.map(|publisher| (publisher.connection, publisher.address)),
             blocks: state.log.blocks_held(),
             preamble: Arc::clone(&state.preamble),
+            hls_viewers: state.hls.viewers(now),
             ..state.stats.report(viewers.collect(), now)
         }
     }

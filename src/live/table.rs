@@ -50,6 +50,11 @@ impl StreamTable {
         }
     }
 
+    /// The stream of this name, if there is one. It may have ended.
+    pub fn find(&self, key: &StreamKey) -> Option<Arc<Stream>> {
+        lock(&self.streams).get(key).map(Arc::clone)
+    }
+
     /// Removes the stream if nobody publishes or plays it.
     pub fn remove_unused(&self, stream: &Arc<Stream>) {
         if stream.close_unused() {

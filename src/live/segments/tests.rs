@@ -106,8 +106,8 @@ fn segments_begin_at_keyframes_once_they_are_long_enough() {
 #[test]
 fn a_part_ends_before_the_picture_that_would_make_it_too_long() {
     for (name, step, expected) in [
-        ("25 pictures a second", 40, [480, 480, 480, 480, 80]),
-        ("50", 20, [500, 500, 500, 500, 0]),
+        ("25 pictures a second", 40, [520, 520, 520, 440, 0]),
+        ("50", 20, [520, 520, 520, 440, 0]),
         ("24", 41, [492, 492, 492, 492, 41]),
         ("15", 66, [462, 462, 462, 462, 198]),
         ("10", 100, [1_000, 1_000, 0, 0, 0]),
@@ -158,14 +158,14 @@ fn a_picture_that_is_late_leaves_the_one_before_to_the_next_part() {
         source.picture(40, false);
     }
     // Expected at 440 ms, which a part can hold.
-    source.picture(120, false);
+    source.picture(160, false);
     source.picture(40, false);
     assert_eq!(source.part_lengths(2), [400]);
     assert_eq!(source.segments.next(), (2, 1));
     for _ in 0..8 {
         source.picture(40, false);
     }
-    assert_eq!(source.part_lengths(2), [400, 480]);
+    assert_eq!(source.part_lengths(2), [400, 520]);
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn who_asks_before_a_segment_is_complete_gets_the_parts_so_far_as_one() {
     let [only] = &listing.segments[..] else {
         panic!("{listing:?}")
     };
-    assert_eq!((only.duration, only.is_independent), (1_920, true));
+    assert_eq!((only.duration, only.is_independent), (2_080, true));
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn what_is_asked_for_is_there_or_comes_or_is_refused() {
     let mut source = Source::new();
     source.gops(3, 50);
     source.listing();
-    // Segments 0 and 1 are complete; of 2 four parts: its last picture is at 1960 ms.
+    // Segments 0 and 1 are complete; of 2 three parts: its last picture is at 1960 ms.
     let part = Wanted::Part;
     for (wanted, found) in [
         (Wanted::Segment(0), Found::Yes(())),
@@ -301,12 +301,12 @@ fn what_is_asked_for_is_there_or_comes_or_is_refused() {
         (Wanted::Segment(4), Found::No),
         (Wanted::Segment(u64::MAX), Found::No),
         (part(0, 77), Found::Yes(())),
+        (part(1, 3), Found::Yes(())),
         (part(1, 4), Found::Yes(())),
-        (part(1, 5), Found::Yes(())),
-        (part(2, 3), Found::Yes(())),
-        (part(2, 4), Found::NotYet),
-        (part(2, 9), Found::NotYet),
-        (part(2, 10), Found::No),
+        (part(2, 2), Found::Yes(())),
+        (part(2, 3), Found::NotYet),
+        (part(2, 8), Found::NotYet),
+        (part(2, 9), Found::No),
         (part(3, 0), Found::NotYet),
         (part(3, 6), Found::No),
         (part(4, 0), Found::No),
@@ -315,16 +315,16 @@ fn what_is_asked_for_is_there_or_comes_or_is_refused() {
         assert_eq!(source.segments.has(wanted), found, "{wanted:?}");
     }
     source.gops(1, 1);
-    assert_eq!(source.segments.has(part(2, 4)), Found::Yes(()));
+    assert_eq!(source.segments.has(part(2, 3)), Found::Yes(()));
     assert_eq!(
-        source.segments.has(part(2, 5)),
+        source.segments.has(part(2, 4)),
         Found::NotYet,
         "part 0 of 3"
     );
     assert_eq!(source.segments.part(3, 0), Found::NotYet);
     assert_eq!(source.segments.part(3, 1), Found::No);
-    assert_eq!(source.segments.part(2, 5), Found::No);
-    assert!(matches!(source.segments.part(2, 4), Found::Yes(_)));
+    assert_eq!(source.segments.part(2, 4), Found::No);
+    assert!(matches!(source.segments.part(2, 3), Found::Yes(_)));
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn sound_alone_is_cut_anywhere() {
         source.add(true, true);
     }
     assert_eq!(source.lengths(), [1_909; 4]);
-    assert_eq!(source.part_lengths(3), [483, 483, 483, 460]);
+    assert_eq!(source.part_lengths(3), [506, 506, 506, 391]);
 }
 
 #[test]

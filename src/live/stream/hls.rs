@@ -35,7 +35,7 @@ const MAX_WAIT: Millis = 3;
 const MAX_WAITING: usize = 64;
 
 /// Who hasn't asked for this long has stopped watching.
-const VIEWER: Millis = 10_000;
+const VIEWER: Millis = 15_000;
 
 /// Addresses of viewers that are told apart.
 const MAX_VIEWERS: usize = 64;
@@ -181,8 +181,16 @@ impl Stream {
     }
 
     /// Reads what comes next into `out`, as much as fits: 0 bytes at the end.
-    pub fn read(&self, reading: &mut Reading, out: &mut [u8]) -> Result<usize, Evicted> {
-        reading.read(&lock(&self.state).log, out)
+    pub fn read(
+        &self,
+        reading: &mut Reading,
+        out: &mut [u8],
+        now: Millis,
+    ) -> Result<usize, Evicted> {
+        let mut state = lock(&self.state);
+        let len = reading.read(&state.log, out)?;
+        state.stats.note_fetched(len as u64, now);
+        Ok(len)
     }
 
     /// Leaves out the first bytes, and all that comes after `len` more.
@@ -190,13 +198,6 @@ impl Stream {
         reading.skip(&lock(&self.state).log, skip)?;
         reading.len = reading.len.min(len);
         Ok(())
-    }
-
-    /// Addresses that asked for a playlist lately.
-    pub fn hls_viewers(&self, now: Millis) -> usize {
-        let state = lock(&self.state);
-        let recent = state.hls.recent_viewers(now);
-        recent.count()
     }
 
     /// The stream has ended. How long it is to be found still, so that those who ask learn of it.
@@ -464,11 +465,10 @@ impl Hls {
         }
     }
 
-    fn recent_viewers(&self, now: Millis) -> impl Iterator<Item = IpAddr> {
-        self.viewers
-            .iter()
-            .filter(move |(_, asked)| now.saturating_sub(*asked) < VIEWER)
-            .map(|(address, _)| *address)
+    /// Addresses that asked for a playlist lately.
+    pub(super) fn viewers(&self, now: Millis) -> usize {
+        let is_recent = |(_, asked): &&(IpAddr, Millis)| now.saturating_sub(*asked) < VIEWER;
+        self.viewers.iter().filter(is_recent).count()
     }
 }
 

@@ -56,26 +56,24 @@ fn a_playlist_lists_segments_parts_and_what_comes_next() {
         "#EXTM3U
 #EXT-X-VERSION:9
 #EXT-X-TARGETDURATION:2
-#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.500
-#EXT-X-PART-INF:PART-TARGET=0.500
+#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.560
+#EXT-X-PART-INF:PART-TARGET=0.520
 #EXT-X-MEDIA-SEQUENCE:0
 #EXT-X-MAP:URI=\"00c0ffee-3.mp4?key=a\"
 #EXT-X-PROGRAM-DATE-TIME:2026-11-21T08:00:01.000Z
-#EXT-X-PART:DURATION=0.480,URI=\"00c0ffee-0.0.m4s?key=a\",INDEPENDENT=YES
-#EXT-X-PART:DURATION=0.480,URI=\"00c0ffee-0.1.m4s?key=a\"
-#EXT-X-PART:DURATION=0.480,URI=\"00c0ffee-0.2.m4s?key=a\"
-#EXT-X-PART:DURATION=0.480,URI=\"00c0ffee-0.3.m4s?key=a\"
-#EXT-X-PART:DURATION=0.080,URI=\"00c0ffee-0.4.m4s?key=a\"
+#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-0.0.m4s?key=a\",INDEPENDENT=YES
+#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-0.1.m4s?key=a\"
+#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-0.2.m4s?key=a\"
+#EXT-X-PART:DURATION=0.440,URI=\"00c0ffee-0.3.m4s?key=a\"
 #EXTINF:2.000,
 00c0ffee-0.m4s?key=a
-#EXT-X-PART:DURATION=0.480,URI=\"00c0ffee-1.0.m4s?key=a\",INDEPENDENT=YES
-#EXT-X-PART:DURATION=0.480,URI=\"00c0ffee-1.1.m4s?key=a\"
-#EXT-X-PART:DURATION=0.480,URI=\"00c0ffee-1.2.m4s?key=a\"
-#EXT-X-PART:DURATION=0.480,URI=\"00c0ffee-1.3.m4s?key=a\"
-#EXT-X-PART:DURATION=0.080,URI=\"00c0ffee-1.4.m4s?key=a\"
+#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-1.0.m4s?key=a\",INDEPENDENT=YES
+#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-1.1.m4s?key=a\"
+#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-1.2.m4s?key=a\"
+#EXT-X-PART:DURATION=0.440,URI=\"00c0ffee-1.3.m4s?key=a\"
 #EXTINF:2.000,
 00c0ffee-1.m4s?key=a
-#EXT-X-PART:DURATION=0.480,URI=\"00c0ffee-2.0.m4s?key=a\",INDEPENDENT=YES
+#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-2.0.m4s?key=a\",INDEPENDENT=YES
 #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"00c0ffee-2.1.m4s?key=a\"
 "
     );
@@ -98,7 +96,7 @@ fn a_publisher_that_returned_with_other_parameters_and_left_again_is_in_the_play
     for segment in &listing.segments {
         assert_eq!(
             listing.parts(segment).len(),
-            [5, 1, 5][segment.number as usize - 4]
+            [4, 1, 4][segment.number as usize - 4]
         );
     }
     let text = media(&listing, LIFE, EPOCH, "");
