@@ -121,6 +121,8 @@ pub mod close_code {
     pub const GOING_AWAY: u16 = 1001;
     /// The client broke the protocol.
     pub const PROTOCOL_ERROR: u16 = 1002;
+    /// It can't be done now.
+    pub const TRY_AGAIN_LATER: u16 = 1013;
     /// A message was longer than the server takes.
     pub const TOO_BIG: u16 = 1009;
 }

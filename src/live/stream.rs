@@ -481,6 +481,19 @@ impl Stream {
         (header(Slot::Video(0)), header(Slot::Audio(0)))
     }
 
+    /// Whether somebody publishes, or has published and is waited for.
+    pub fn was_published(&self) -> bool {
+        lock(&self.state).generation > 0
+    }
+
+    /// What an MP4 file of the stream is; `None` while nobody publishes what could be in one.
+    pub fn content_type(&self) -> Option<String> {
+        let state = lock(&self.state);
+        let has = state.tracks.in_file();
+        let is_there = state.publisher.is_some() && state.are_tracks_known();
+        (is_there && (has.audio || has.video)).then(|| state.tracks.presentation.content_type())
+    }
+
     /// The stream's figures.
     pub fn snapshot(&self) -> Snapshot {
         let state = lock(&self.state);

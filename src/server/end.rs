@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::handler::Refusal;
 use crate::http::Rejected;
+use crate::http::websocket::Violation;
 use crate::live::subscriber;
 use crate::rtmp::Error;
 
@@ -36,6 +38,14 @@ pub(super) enum End {
     },
     /// A connect was refused so that the client comes back with what was missing.
     Step(String),
+    /// The client speaks another protocol, for which another port is there.
+    WrongPort {
+        /// What came.
+        what: String,
+        /// What it speaks, and where that is served.
+        protocol: &'static str,
+        port: u16,
+    },
     /// What came is no request that is served; the client has been told why.
     Rejected(Rejected),
     /// The last response has been sent.
@@ -44,6 +54,12 @@ pub(super) enum End {
     Idle,
     /// A response was taken too slowly.
     Slow,
+    /// The stream that was asked for isn't live.
+    NotLive,
+    /// A viewer sent more than anybody wants to read.
+    Talkative,
+    /// A viewer broke the protocol of its WebSocket.
+    WebSocket(Violation),
     /// Others wanted its place, which it made no use of.
     Displaced,
     /// What it plays has ended, or can't be sent to it.
@@ -70,6 +86,22 @@ impl End {
             ) => log::Level::Warn,
             End::Panicked => log::Level::Error,
             _ => log::Level::Info,
+        }
+    }
+
+    /// With the port that would have been right, if there is one.
+    pub(super) fn wrong_port(
+        error: Error,
+        protocol: &'static str,
+        right: Option<&SocketAddr>,
+    ) -> End {
+        match right {
+            Some(address) => End::WrongPort {
+                what: error.to_string(),
+                protocol,
+                port: address.port(),
+            },
+            None => End::Protocol(error),
         }
     }
 
@@ -103,12 +135,20 @@ impl fmt::Display for End {
             } => write!(f, "{missing} within {} ms ({option})", after.as_millis()),
             End::Refused { what, why } => write!(f, "refused to {what}: {why}"),
             End::Step(why) => f.write_str(why),
+            End::WrongPort {
+                what,
+                protocol,
+                port,
+            } => write!(f, "{what}. {protocol} is on port {port}"),
             End::Rejected(rejected) => {
                 write!(f, "answered {}: {}", rejected.status.code(), rejected.why)
             }
             End::Answered => f.write_str("the last response has been sent"),
             End::Idle => f.write_str("nothing more was asked"),
             End::Slow => f.write_str("it took a response too slowly"),
+            End::NotLive => f.write_str("the stream isn't live"),
+            End::Talkative => f.write_str("it sent data, where it was to watch"),
+            End::WebSocket(violation) => write!(f, "WebSocket: {}", violation.why),
             End::Displaced => f.write_str(
                 "closed for a newer connection: half of --max-connections neither publish nor play",
             ),

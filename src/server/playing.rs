@@ -103,7 +103,13 @@ impl Playing {
                 delivered.skipped_messages
             ),
         };
-        log::info!(
+        // A viewer that asked too early has not begun.
+        let level = match delivered.bytes {
+            0 => log::Level::Debug,
+            _ => log::Level::Info,
+        };
+        log::log!(
+            level,
             "#{} {}: stopped playing after {}, {} sent{skips}: {why}",
             self.connection,
             self.stream.key(),

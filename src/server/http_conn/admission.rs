@@ -17,7 +17,6 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    #[allow(dead_code)] // Until streams are sent.
     /// The stream that may be played, which need not be the one that was asked for.
     pub(super) fn key(&self) -> &StreamKey {
         &self.key

@@ -8,6 +8,8 @@ use super::super::access::{Credentials, Page};
 use super::super::end::End;
 use super::super::handler::Client;
 use super::super::socket::Socket;
+use super::super::text::in_brackets;
+use crate::http::head::MAX_HEAD_LEN;
 use crate::http::response::Length;
 use crate::http::{Body, Head, Method, Rejected, Response, Route};
 use crate::live::Millis;
@@ -23,10 +25,11 @@ const PATIENCE: Millis = 15_000;
 const MAX_TOGETHER: usize = 8 * 1024;
 
 /// How a handler answers.
-#[allow(dead_code)] // Until streams are sent.
 pub(super) enum Reply {
     /// With this, which is written for it.
     Response(Response),
+    /// To HEAD: with the head of a response that would go on until somebody closes.
+    Unending(Response),
     /// It has done so itself, by [`Exchange::begin`] and [`Exchange::write`].
     Sent,
 }
@@ -44,7 +47,6 @@ pub(super) struct Exchange<'a> {
     pub(super) client: &'a mut Client,
     pub(super) head: &'a Head,
     /// What came behind the head.
-    #[allow(dead_code)] // Until streams are sent.
     input: &'a mut Vec<u8>,
     is_shared: bool,
     sending: Option<Sending>,
@@ -58,7 +60,6 @@ struct Sending {
     len: u64,
 }
 
-#[allow(dead_code)] // Until streams are sent.
 impl<'a> Exchange<'a> {
     pub(super) fn new(
         shared: &'a Arc<Shared>,
@@ -81,9 +82,9 @@ impl<'a> Exchange<'a> {
     /// What the request says of who sends it.
     pub(super) fn credentials(&self) -> Credentials<'a> {
         let head = self.head;
-        let is_forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"]
-            .iter()
-            .any(|name| head.header(name).is_some());
+        let mut fields = ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter();
+        // nginx adds none of them by itself, but hands on requests in HTTP/1.0.
+        let is_forwarded = !head.is_1_1() || fields.any(|name| head.header(name).is_some());
         Credentials {
             query: head.query(),
             authorization: head.header("authorization"),
@@ -109,9 +110,23 @@ impl<'a> Exchange<'a> {
         self.is_shared
     }
 
+    /// What the client calls itself, as it stands in log lines.
+    pub(super) fn agent(&self) -> String {
+        in_brackets(&self.client.connect().flash_ver)
+    }
+
     /// What has come behind the request: for a protocol that begins with the response.
     pub(super) fn take_input(&mut self) -> Vec<u8> {
         std::mem::take(self.input)
+    }
+
+    /// Puts back what came behind the request and wasn't for its handler; false if it is too much.
+    pub(super) fn put_input(&mut self, bytes: &[u8]) -> bool {
+        let fits = self.input.len() + bytes.len() < MAX_HEAD_LEN;
+        if fits {
+            self.input.extend_from_slice(bytes);
+        }
+        fits
     }
 
     /// Sends the head of a response whose body of `len` bytes follows by [`Exchange::write`];
@@ -134,6 +149,11 @@ impl<'a> Exchange<'a> {
 
     /// Sends what is still to be sent; whether another request may follow.
     pub(super) fn finish(&mut self, reply: Reply) -> Result<bool, End> {
+        if let Reply::Unending(response) = reply {
+            let head = response.head(Length::UntilClose, true);
+            self.write_all(head.as_bytes())?;
+            return Ok(false);
+        }
         if let Reply::Response(mut response) = reply {
             let body = std::mem::replace(&mut response.body, Body::Static(&[]));
             let body = match response.status.is_bodiless() {
