@@ -29,7 +29,7 @@ use super::end::End;
 use super::handler::Client;
 use super::socket::Socket;
 use super::{Shared, millis};
-use crate::http::head::{HeadReader, MAX_HEAD_LEN};
+use crate::http::head::{self, HeadReader, MAX_HEAD_LEN};
 use crate::http::{Head, Method, Rejected, Response, Route, Status};
 use crate::live::Millis;
 use crate::live::sink::Sink;
@@ -173,13 +173,19 @@ impl Connection {
         if !is_over && !self.shared.is_stopping() {
             self.socket.drain();
         }
+        let hint = match (end, self.shared.rtmp_addresses.first()) {
+            (End::Rejected(head::RTMP), Some(right)) => {
+                format!(". RTMP is on port {}", right.port())
+            }
+            _ => String::new(),
+        };
         let level = match end {
             End::Rejected(_) | End::Slow => log::Level::Info,
             End::Panicked => log::Level::Error,
             End::Player(_) => end.level(true),
             _ => log::Level::Debug,
         };
-        log::log!(level, "{} disconnected: {end}", self.client);
+        log::log!(level, "{} disconnected: {end}{hint}", self.client);
     }
 }
 

@@ -23,6 +23,7 @@ use crate::live::subscriber::Subscriber;
 use crate::live::{Millis, lock};
 use crate::rtmp::Error;
 use crate::rtmp::flight_recorder::{Decision, Event as Noted, FlightRecorder};
+use crate::rtmp::handshake;
 use crate::rtmp::message::type_id;
 use crate::rtmp::server_session::{Event, MediaKind, ServerSession};
 
@@ -167,6 +168,10 @@ impl Connection {
                 }
                 Ok(None) => break,
                 Err(Error::OutOfBlocks) if self.publishing.iter().any(Publishing::evict) => {}
+                Err(error) if error == handshake::HTTP => {
+                    let right = self.shared.http_addresses.first();
+                    return Err(End::wrong_port(error, "HTTP", right));
+                }
                 Err(error) => return Err(End::Protocol(error)),
             }
         }

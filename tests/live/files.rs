@@ -346,6 +346,24 @@ fn new_parameters_come_before_the_first_picture_that_needs_them() {
 }
 
 #[test]
+fn a_header_that_tells_its_size_is_believed_more_than_an_earlier_keyframe() {
+    let fixture = published();
+    let parameter_set = &SMALL[11..13 + 0x16];
+    let keyframe = [b"\x17\x01\0\0\0\0\0", parameter_set, b"\0\0\0\x02\x65\x88"].concat();
+    fixture.append(Kind::Video, 0, &keyframe);
+    fixture.append(Kind::Video, 40, LARGE);
+    fixture.append(Kind::Video, 40, b"\x17\x01\0\0\0\0\0\0\x02\x65\x88");
+    let viewer = view(&fixture, MP4, Join::Gop);
+    fixture.pump();
+    let fragments = viewer.fragments();
+    let Fragment::Init(init) = &fragments[0] else {
+        panic!();
+    };
+    let size = *b"\x02\x80\0\0\x01\xE0\0\0";
+    assert!(init.windows(8).any(|eight| eight == size), "640x480");
+}
+
+#[test]
 fn other_tracks_end_a_file_so_that_another_can_begin() {
     let fixture = published();
     fixture.gop(0, 3);
