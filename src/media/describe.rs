@@ -1,6 +1,7 @@
 //! A track in a few words, for the log: "H.264 1920x1080 30 fps", "AAC 48 kHz stereo".
 
 use super::aac::AacConfig;
+use super::av1;
 use super::avc::AvcConfig;
 use super::codec::{AudioCodec, VideoCodec};
 use super::decimal::Thousandths;
@@ -33,6 +34,7 @@ pub fn picture_of(payload: &[u8]) -> Option<Picture> {
     match codec {
         VideoCodec::H264 => AvcConfig::parse(body).ok()?.picture,
         VideoCodec::Hevc => HevcConfig::parse(body).ok()?.picture,
+        VideoCodec::Av1 => av1::picture_of_config(body),
         _ => None,
     }
 }
@@ -137,6 +139,10 @@ mod tests {
             (&legacy_hevc(b"\x1C"), Some("HEVC")),
             (&legacy_hevc(b"\x17"), Some("HEVC")),
             (b"\x90av01\x81\0\x0C\0", Some("AV1")),
+            (
+                b"\x90av01\x81\0\x0C\0\x0A\x0B\0\0\0\x04\x3D\x06\xCC\xDA\xF9\0\x40",
+                Some("AV1 322x180"),
+            ),
             (b"\x12\0\0\x84", Some("Sorenson H.263")),
             (b"\x90xxxx", None),
             (b"", None),

@@ -113,7 +113,7 @@ impl Connection {
         self.assembly.keep(SPARE_BLOCKS);
         self.publishing.push(Publishing::new(
             Arc::clone(&self.shared),
-            self.client.id(),
+            &self.client,
             message_stream_id,
             stream,
             accepted.generation,

@@ -2,6 +2,7 @@
 //! the same functions over mutated captures and over every input that ever crashed one.
 
 mod http;
+mod mp4;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -30,6 +31,7 @@ use brooklet::rtmp::server_session::{Event, ServerSession};
 use brooklet::rtmp::{Error, metadata as rtmp_metadata};
 
 pub use http::{http_head, websocket};
+pub use mp4::mp4;
 
 /// Longest media message in these tests.
 const MAX_MESSAGE: u32 = 1 << 20;
