@@ -451,6 +451,11 @@ impl Stream {
         (header(Slot::Video(0)), header(Slot::Audio(0)))
     }
 
+    /// Whether somebody publishes, or has published and is waited for.
+    pub fn was_published(&self) -> bool {
+        lock(&self.state).generation > 0
+    }
+
     /// What an MP4 file of the stream is; `None` while nobody publishes what could be in one.
     pub fn content_type(&self) -> Option<String> {
         let state = lock(&self.state);

@@ -9,6 +9,7 @@ use super::super::end::End;
 use super::super::handler::Client;
 use super::super::socket::Socket;
 use super::super::text::in_brackets;
+use crate::http::head::MAX_HEAD_LEN;
 use crate::http::response::Length;
 use crate::http::{Body, Head, Method, Rejected, Response, Route};
 use crate::live::Millis;
@@ -118,6 +119,15 @@ impl<'a> Exchange<'a> {
     /// What has come behind the request: for a protocol that begins with the response.
     pub(super) fn take_input(&mut self) -> Vec<u8> {
         std::mem::take(self.input)
+    }
+
+    /// Puts back what came behind the request and wasn't for its handler; false if it is too much.
+    pub(super) fn put_input(&mut self, bytes: &[u8]) -> bool {
+        let fits = self.input.len() + bytes.len() < MAX_HEAD_LEN;
+        if fits {
+            self.input.extend_from_slice(bytes);
+        }
+        fits
     }
 
     /// Sends the head of a response whose body of `len` bytes follows by [`Exchange::write`];
