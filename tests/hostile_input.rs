@@ -158,6 +158,7 @@ fn crashers_crash_no_more() {
             Some("amf0") => fuzz::amf0,
             Some("amf3") => fuzz::amf3,
             Some("metadata") => fuzz::metadata,
+            Some("mp4") => fuzz::mp4,
             Some("session") => fuzz::session,
             Some("tag") => fuzz::tag,
             _ => {
@@ -284,10 +285,14 @@ const MEDIA_HEADERS: &[&[u8]] = &[
     b"\0\x96\x21avc1\x01\0\0\x08\0\0\x53",
     b"\0\x81av01\x12\0\x0A\x01\0\x32",
     b"\0\x84hvc1",
+    b"\0\x90av01\x81\0\x0C\0\x0A\x7F",
+    b"\0\x90vp09\x01\0\0\0",
     b"\0",
     b"\x01\xAF\0\x11",
     b"\x01\x90OpusOpusHead",
     b"\x01\x95\x11Opus",
+    b"\x01\x2F\xFF\xFB",
+    b"\x01\x90fLaC\x10\0\x10\0",
     b"\x01\x97",
     b"\x01",
 ];
@@ -322,6 +327,21 @@ proptest! {
         bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0_u8..6], 0..100),
     ) {
         fuzz::tag(&[header, &bytes].concat());
+    }
+
+    #[test]
+    fn arbitrary_media_becomes_whole_boxes(
+        video in prop::sample::select(MEDIA_HEADERS),
+        audio in prop::sample::select(MEDIA_HEADERS),
+        bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0_u8..6], 0..100),
+        frame in proptest::collection::vec(any::<u8>(), 0..40),
+    ) {
+        // The headers' first byte says what they are of, the target's how long they are.
+        let piece = |header: &[u8]| {
+            let payload = [&header[1..], &bytes].concat();
+            [&[payload.len() as u8], &payload[..]].concat()
+        };
+        fuzz::mp4(&[piece(video), piece(audio), frame].concat());
     }
 
     #[test]

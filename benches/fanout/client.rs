@@ -12,7 +12,7 @@ use crate::wire::{self, ChunkReader, Collector, HANDSHAKE_LEN};
 /// How long a server may take for any one answer.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Nobody but the server's log cares about the application's name.
-const APP: &str = "bench";
+pub(crate) const APP: &str = "bench";
 
 /// A connection on which createStream has succeeded.
 pub(crate) struct Client {
@@ -27,17 +27,8 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Result<Self, String> {
-        let failed = |error| format!("connecting to {address}: {error}");
-        let socket = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT).map_err(failed)?;
-        socket.set_nodelay(true).map_err(failed)?;
-        socket
-            .set_read_timeout(Some(ANSWER_TIMEOUT))
-            .map_err(failed)?;
-        socket
-            .set_write_timeout(Some(ANSWER_TIMEOUT))
-            .map_err(failed)?;
         let mut client = Self {
-            socket,
+            socket: connect(address)?,
             reader: ChunkReader::new(),
             message_stream_id: 0,
             acknowledgement_window: 0,
@@ -168,6 +159,18 @@ impl Client {
         }
         Ok(found.unwrap_or_default())
     }
+}
+
+/// A connection with time-outs.
+pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream, String> {
+    let connect = || -> io::Result<TcpStream> {
+        let socket = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        socket.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+        Ok(socket)
+    };
+    connect().map_err(|error| format!("connecting to {address}: {error}"))
 }
 
 /// A socket's time-out calls itself "Resource temporarily unavailable".

@@ -2,15 +2,17 @@
 //!
 //! ```text
 //! cargo bench --bench fanout -- [--quick | --full] [--rounds N] [--seconds N] [--players N,N,..]
-//!                               [--command "PROGRAM ARGUMENTS {address}"]
+//!                               [--command "PROGRAM ARGUMENTS {address} {http_address}"]
 //! ```
 //!
-//! Each round runs each scenario against three servers in turn, each a fresh process: brooklet, the bare
-//! loop (this program again, see `bare_loop`), and brooklet with `--batch 350ms`. Publishers send 4 Mbit/s
-//! at 30 frames a second and 43 audio messages a second in real time; players check every byte and take the
-//! time each message needed. After all have joined and 2 s more, the window is measured (10 s, with
+//! Each round runs each scenario against five servers in turn, each a fresh process: brooklet with players
+//! of RTMP, the bare loop (this program again, see `bare_loop`), brooklet with viewers of FLV and of
+//! fragmented MP4 over HTTP, and brooklet with `--batch 350ms`. Publishers send 4 Mbit/s at 30 frames a
+//! second and 43 audio messages a second in real time, by RTMP; players check every byte and take the time
+//! each message needed. After all have joined and 2 s more, the window is measured (10 s, with
 //! `--quick` 4 s; an even number, since a GOP has 2 s and half a GOP more or less would move the result by
 //! some per cent): the server's CPU time (see `process::CpuTime`) over the payload bytes that all players got.
+//! Payload is what was published, whatever comes around it on its way to a player.
 //!
 //! On loopback the receiving half of TCP runs inside the sender's system call, and players share the
 //! processors with the server. Both are the same for all, so ratios mean more than figures.
@@ -21,11 +23,15 @@
 mod amf;
 mod bare_loop;
 mod client;
+mod flv;
+mod http;
 mod media;
+mod mp4;
 mod players;
 mod process;
 mod publishers;
 mod report;
+mod session;
 mod view;
 mod wire;
 
@@ -59,7 +65,7 @@ struct Options {
     scenarios: Vec<Scenario>,
     rounds: usize,
     window: Duration,
-    /// Replaces brooklet; there is no batched column then.
+    /// Replaces brooklet; there is no batched column then, and those of HTTP only if it says `{http_address}`.
     command: Option<Vec<String>>,
 }
 
@@ -110,7 +116,7 @@ fn parse_options() -> Result<Options, String> {
                 Long("bench") => {} // cargo passes it
                 Long("quick") => {
                     scenarios = [1, 50].map(one_stream).into();
-                    seconds = 4.0;
+                    (rounds, seconds) = (2, 4.0);
                 }
                 Long("full") => {
                     scenarios = [1, 50, 200, 500].map(one_stream).into();
@@ -147,23 +153,32 @@ fn targets(options: &Options) -> Result<Vec<(Target, Vec<String>)>, String> {
     let own = env::current_exe().map_err(|error| format!("own path: {error}"))?;
     let own = own.to_string_lossy().into_owned();
     let bare_loop = vec![own, BARE_LOOP.into(), "{address}".into()];
-    if let Some(command) = &options.command {
-        return Ok(vec![
-            (Target::Server, command.clone()),
-            (Target::BareLoop, bare_loop),
-        ]);
-    }
-    let limits = "--rtmp {address} --http off --log warn --max-connections 1024 --max-per-address 1024 \
-                  --max-connect-rate 100000";
-    let mut brooklet = vec![env!("CARGO_BIN_EXE_brooklet").to_owned()];
-    brooklet.extend(limits.split(' ').map(str::to_owned));
-    let mut batched = brooklet.clone();
-    batched.extend(["--batch".to_owned(), BATCH.to_owned()]);
-    Ok(vec![
-        (Target::Server, brooklet),
+    let brooklet = || {
+        let program = [env!("CARGO_BIN_EXE_brooklet").to_owned()];
+        let limits = "--rtmp {address} --http {http_address} --log warn --max-connections 1024 \
+                      --max-per-address 1024 --max-connect-rate 100000";
+        program
+            .into_iter()
+            .chain(limits.split_whitespace().map(str::to_owned))
+            .collect()
+    };
+    let server: Vec<String> = options.command.clone().unwrap_or_else(brooklet);
+    let has_http = server
+        .iter()
+        .any(|argument| argument.contains("{http_address}"));
+    let mut targets = vec![
+        (Target::Server, server.clone()),
         (Target::BareLoop, bare_loop),
-        (Target::Batched, batched),
-    ])
+    ];
+    if has_http {
+        targets.push((Target::Flv, server.clone()));
+        targets.push((Target::Mp4, server.clone()));
+    }
+    if options.command.is_none() {
+        let batch = ["--batch".to_owned(), BATCH.to_owned()];
+        targets.push((Target::Batched, [&server[..], &batch].concat()));
+    }
+    Ok(targets)
 }
 
 fn run(options: &Options) -> Result<(), String> {
@@ -181,7 +196,7 @@ fn run(options: &Options) -> Result<(), String> {
     for round in 1..=options.rounds {
         for (row, scenario) in options.scenarios.iter().enumerate() {
             for (target, command) in &targets {
-                let measured = measure(command, *scenario, options.window, &stop);
+                let measured = measure(*target, command, *scenario, options.window, &stop);
                 let outcome = measured.map_err(|error| format!("{target}: {error}"))?;
                 eprintln!("round {round}, {scenario}, {target}: {outcome}");
                 report.add(row, *target, outcome);
@@ -199,6 +214,7 @@ fn run(options: &Options) -> Result<(), String> {
 
 /// One server's run from start to end.
 fn measure(
+    target: Target,
     command: &[String],
     scenario: Scenario,
     window: Duration,
@@ -208,7 +224,12 @@ fn measure(
     let idle = server.resident();
     let publishing = Publishing::start(server.address, scenario.streams)?;
     pause(HEAD_START, stop)?;
-    let players = Players::start(server.address, scenario.streams, scenario.players)?;
+    let players = Players::start(
+        &server,
+        target.protocol(),
+        scenario.streams,
+        scenario.players,
+    )?;
     let deadline = Instant::now() + players::JOIN_TIMEOUT;
     while !players.have_joined() {
         if Instant::now() > deadline {

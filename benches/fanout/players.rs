@@ -1,7 +1,6 @@
 //! Players on few threads: read, parse, check every message, record its latency.
 
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -10,18 +9,17 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::client::Client;
 use crate::media::{self, Track};
-use crate::process;
-use crate::publishers::stream_name;
+use crate::process::{self, Server};
+use crate::session::{Protocol, Reader, Session};
 use crate::view::View;
-use crate::wire::{self, ChunkReader};
+use crate::wire;
 
 /// Above this many players a second thread reads half of them.
 const PLAYERS_PER_THREAD: usize = 100;
 const MAX_THREADS: usize = 2;
 const READ_LEN: usize = 256 * 1024;
-/// Between two players' `play` commands on one thread: viewers do not come all in one instant.
+/// Between two players' requests on one thread: viewers do not come all in one instant.
 const PLAY_INTERVAL: Duration = Duration::from_millis(2);
 /// How long the last messages may take after the publishers fell silent.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,12 +57,17 @@ pub(crate) struct Players {
 
 impl Players {
     /// Connects `each` players per stream; they begin to play at once.
-    pub(crate) fn start(address: SocketAddr, streams: u32, each: usize) -> Result<Self, String> {
+    pub(crate) fn start(
+        server: &Server,
+        protocol: Protocol,
+        streams: u32,
+        each: usize,
+    ) -> Result<Self, String> {
         let count = streams as usize * each;
         let mut players = Vec::with_capacity(count);
         for number in 0..count {
             let stream = (number % streams as usize) as u32;
-            let player = Player::connect(address, number, stream);
+            let player = Player::connect(server, protocol, number, stream);
             players.push(player.map_err(|error| format!("player {number}: {error}"))?);
         }
         let shared = Arc::new(Shared::default());
@@ -124,7 +127,7 @@ impl Drop for Players {
 struct Engine {
     poll: Poll,
     players: Vec<Player>,
-    /// Players before this index have sent `play`.
+    /// Players before this index have asked for their stream.
     started: usize,
     tally: Tally,
     shared: Arc<Shared>,
@@ -196,7 +199,7 @@ impl Engine {
         let registry = self.poll.registry();
         registry.register(&mut player.socket, token, readable)?;
         // A fresh connection takes this much without waiting.
-        player.socket.write_all(&player.play)?;
+        player.socket.write_all(&player.request)?;
         self.started += 1;
         Ok(())
     }
@@ -204,10 +207,11 @@ impl Engine {
 
 struct Player {
     socket: TcpStream,
-    reader: ChunkReader,
-    /// The `play` command, ready to send.
-    play: Vec<u8>,
+    reader: Reader,
+    /// What starts the stream, ready to send.
+    request: Vec<u8>,
     view: View,
+    /// Of RTMP; 0 for never.
     acknowledgement_window: u32,
     received: u32,
     acknowledged: u32,
@@ -215,15 +219,20 @@ struct Player {
 }
 
 impl Player {
-    fn connect(address: SocketAddr, number: usize, stream: u32) -> Result<Self, String> {
-        let client = Client::connect(address)?;
-        let nonblocking = client.socket.set_nonblocking(true);
+    fn connect(
+        server: &Server,
+        protocol: Protocol,
+        number: usize,
+        stream: u32,
+    ) -> Result<Self, String> {
+        let session = Session::open(server, protocol, stream)?;
+        let nonblocking = session.socket.set_nonblocking(true);
         nonblocking.map_err(|error| error.to_string())?;
         Ok(Self {
-            play: client.play(&stream_name(stream)),
-            acknowledgement_window: client.acknowledgement_window,
-            socket: TcpStream::from_std(client.socket),
-            reader: client.reader,
+            request: session.request,
+            acknowledgement_window: session.acknowledgement_window,
+            socket: TcpStream::from_std(session.socket),
+            reader: session.reader,
             view: View::new(number, stream),
             received: 0,
             acknowledged: 0,

@@ -12,15 +12,22 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// A running server; ended when dropped, whichever way the benchmark leaves.
 pub(crate) struct Server {
     child: Child,
+    /// Where it listens for RTMP.
     pub(crate) address: SocketAddr,
+    /// Where it listens for HTTP, if it was told to.
+    pub(crate) http_address: SocketAddr,
 }
 
 impl Server {
-    /// Starts a command (program, then arguments, `{address}` standing for the address to listen on) and
-    /// waits until it accepts.
+    /// Starts a command (program, then arguments, `{address}` standing for the address to listen on, and
+    /// `{http_address}` for that of HTTP) and waits until it accepts.
     pub(crate) fn start(command: &[String]) -> Result<Self, String> {
-        let address = free_address().map_err(|error| format!("no free port: {error}"))?;
-        let place = |argument: &String| argument.replace("{address}", &address.to_string());
+        let addresses = free_addresses().map_err(|error| format!("no free port: {error}"))?;
+        let [address, http_address] = addresses;
+        let place = |argument: &String| {
+            let argument = argument.replace("{address}", &address.to_string());
+            argument.replace("{http_address}", &http_address.to_string())
+        };
         let (program, arguments) = command.split_first().ok_or("empty server command")?;
         let child = Command::new(program)
             .args(arguments.iter().map(place))
@@ -28,7 +35,11 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .map_err(|error| format!("cannot start {program}: {error}"))?;
-        let mut server = Self { child, address };
+        let mut server = Self {
+            child,
+            address,
+            http_address,
+        };
         let deadline = Instant::now() + START_TIMEOUT;
         while TcpStream::connect(address).is_err() {
             if let Ok(Some(status)) = server.child.try_wait() {
@@ -59,8 +70,11 @@ impl Drop for Server {
     }
 }
 
-fn free_address() -> std::io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+fn free_addresses() -> std::io::Result<[SocketAddr; 2]> {
+    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    // Both at once, so that they differ.
+    let (first, second) = (listen()?, listen()?);
+    Ok([first.local_addr()?, second.local_addr()?])
 }
 
 /// CPU time of a process at one moment, from two sources.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::Scenario;
 use crate::players::Tally;
+use crate::session::Protocol;
 
 /// Busier than this, the players' threads rather than the server decide the latency.
 const MAX_BUSY: f64 = 0.8;
@@ -13,12 +14,24 @@ const MAX_OTHERS: f64 = 0.1;
 /// A publisher that ran this late hints at a machine that does something else as well.
 const MAX_LATE: Duration = Duration::from_millis(30);
 
-/// A server under test.
+/// A server under test, and how its players get their streams.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
     Server,
     BareLoop,
+    Flv,
+    Mp4,
     Batched,
+}
+
+impl Target {
+    pub(crate) fn protocol(self) -> Protocol {
+        match self {
+            Target::Server | Target::BareLoop | Target::Batched => Protocol::Rtmp,
+            Target::Flv => Protocol::Flv,
+            Target::Mp4 => Protocol::Mp4,
+        }
+    }
 }
 
 impl Display for Target {
@@ -26,6 +39,8 @@ impl Display for Target {
         f.write_str(match self {
             Target::Server => "server",
             Target::BareLoop => "bare loop",
+            Target::Flv => "server, FLV over HTTP",
+            Target::Mp4 => "server, MP4 over HTTP",
             Target::Batched => "server, batched",
         })
     }
@@ -117,82 +132,123 @@ impl Report {
     }
 }
 
+/// All outcomes of a scenario.
+struct Row<'a> {
+    outcomes: &'a [(Target, Outcome)],
+}
+
+impl<'a> Row<'a> {
+    fn of(&self, target: Target) -> impl Iterator<Item = &'a Outcome> + use<'a> {
+        let is_it = move |(candidate, _): &&(Target, Outcome)| *candidate == target;
+        self.outcomes.iter().filter(is_it).map(|(_, o)| o)
+    }
+
+    fn median_of(&self, target: Target, value: fn(&Outcome) -> f64) -> f64 {
+        median(self.of(target).map(value))
+    }
+
+    fn cpu(&self, target: Target) -> String {
+        figure(self.median_of(target, |o| o.cpu_per_gb))
+    }
+
+    fn latency(&self, target: Target) -> String {
+        let median = self.median_of(target, |o| o.latency(50));
+        let p99 = self.median_of(target, |o| o.latency(99));
+        format!("{} / {}", figure(median), figure(p99))
+    }
+
+    fn memory(&self, target: Target) -> String {
+        let memory = self.median_of(target, |o| megabytes(o.resident));
+        if memory.is_nan() {
+            return "-".into();
+        }
+        format!("{memory:.1} MB")
+    }
+
+    /// Median and range of what `target` costs of what `base` does, round by round: what disturbs a round
+    /// disturbs both sides of its ratio.
+    fn ratio(&self, target: Target, base: Target) -> [String; 2] {
+        let pairs = self.of(target).zip(self.of(base));
+        let mut ratios: Vec<_> = pairs.map(|(o, b)| o.cpu_per_gb / b.cpu_per_gb).collect();
+        ratios.sort_unstable_by(f64::total_cmp);
+        let range = match (ratios.first(), ratios.last()) {
+            (Some(least), Some(most)) => format!("({least:.2}-{most:.2})"),
+            _ => String::new(),
+        };
+        [figure(median(ratios)), range]
+    }
+}
+
+impl Report {
+    /// The server's players of RTMP, beside the bare loop's.
+    fn write_rtmp(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let widths = [8, 9, 7, 6, 12, 14, 14, 8, 6, 9];
+        let head = "players,CPU s/GB,bare,ratio,(range),latency ms,bare,batched,ratio,memory";
+        write_line(f, &widths, head.split(',').map(str::to_owned))?;
+        for (scenario, outcomes) in &self.rows {
+            let row = Row { outcomes };
+            let [ratio, range] = row.ratio(Target::Server, Target::BareLoop);
+            let [batched_ratio, _] = row.ratio(Target::Batched, Target::BareLoop);
+            let cells = [
+                scenario.to_string(),
+                row.cpu(Target::Server),
+                row.cpu(Target::BareLoop),
+                ratio,
+                range,
+                row.latency(Target::Server),
+                row.latency(Target::BareLoop),
+                row.cpu(Target::Batched),
+                batched_ratio,
+                row.memory(Target::Server),
+            ];
+            write_line(f, &widths, cells)?;
+        }
+        Ok(())
+    }
+
+    /// Its viewers over HTTP, beside its players of RTMP.
+    fn write_http(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let widths = [8, 9, 6, 12, 14, 9, 9, 6, 12, 14, 9];
+        let head = "players,FLV s/GB,ratio,(range),latency ms,memory,\
+                    MP4 s/GB,ratio,(range),latency ms,memory";
+        writeln!(f)?;
+        write_line(f, &widths, head.split(',').map(str::to_owned))?;
+        for (scenario, outcomes) in &self.rows {
+            let row = Row { outcomes };
+            let cells = [Target::Flv, Target::Mp4].map(|target| {
+                let [ratio, range] = row.ratio(target, Target::Server);
+                let (latency, memory) = (row.latency(target), row.memory(target));
+                [row.cpu(target), ratio, range, latency, memory]
+            });
+            let cells = [scenario.to_string()]
+                .into_iter()
+                .chain(cells.into_iter().flatten());
+            write_line(f, &widths, cells)?;
+        }
+        Ok(())
+    }
+}
+
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let (mut rounds, mut idle) = (0, 0);
-        let head = [
-            "players",
-            "CPU s/GB",
-            "bare",
-            "ratio",
-            "(range)",
-            "latency ms",
-            "bare",
-            "batched",
-            "ratio",
-            "memory",
-        ];
-        write_line(f, &head.map(str::to_owned))?;
-        for (scenario, outcomes) in &self.rows {
-            let of = |target| {
-                outcomes
-                    .iter()
-                    .filter(move |(t, _)| *t == target)
-                    .map(|(_, o)| o)
-            };
-            let median_of = |target, value: fn(&Outcome) -> f64| median(of(target).map(value));
-            let cpu = |target| median_of(target, |o| o.cpu_per_gb);
-            let latency = |target| {
-                let median = median_of(target, |o| o.latency(50));
-                format!(
-                    "{} / {}",
-                    figure(median),
-                    figure(median_of(target, |o| o.latency(99)))
-                )
-            };
-            // Round by round: what disturbs a round disturbs both sides of its ratio.
-            let ratios = |target| {
-                let pairs = of(target).zip(of(Target::BareLoop));
-                let mut ratios: Vec<_> = pairs
-                    .map(|(o, bare)| o.cpu_per_gb / bare.cpu_per_gb)
-                    .collect();
-                ratios.sort_unstable_by(f64::total_cmp);
-                ratios
-            };
-            let own = ratios(Target::Server);
-            let range = match (own.first(), own.last()) {
-                (Some(least), Some(most)) => format!("({least:.2}-{most:.2})"),
-                _ => String::new(),
-            };
-            let memory = median_of(Target::Server, |o| megabytes(o.resident));
-            let line = [
-                scenario.to_string(),
-                figure(cpu(Target::Server)),
-                figure(cpu(Target::BareLoop)),
-                figure(median(own)),
-                range,
-                latency(Target::Server),
-                latency(Target::BareLoop),
-                figure(cpu(Target::Batched)),
-                figure(median(ratios(Target::Batched))),
-                if memory.is_nan() {
-                    "-".into()
-                } else {
-                    format!("{memory:.1} MB")
-                },
-            ];
-            write_line(f, &line)?;
-            rounds = of(Target::Server).count();
-            idle = of(Target::Server).map(|o| o.idle).max().unwrap_or(idle);
+        let outcomes = || self.rows.iter().flat_map(|(_, outcomes)| outcomes);
+        self.write_rtmp(f)?;
+        if outcomes().any(|(target, _)| *target == Target::Flv) {
+            self.write_http(f)?;
         }
+        let of_server =
+            |row: &(Scenario, Vec<_>)| Row { outcomes: &row.1 }.of(Target::Server).count();
+        let rounds = self.rows.first().map_or(0, of_server);
+        let of_server = outcomes().filter(|(target, _)| *target == Target::Server);
+        let idle = of_server.map(|(_, outcome)| outcome.idle).max();
         writeln!(
             f,
-            "\nMedians of {rounds} interleaved rounds; latency: median / p99; ratio: to the bare loop of the \
-             same round.\nGB: 10^9 payload bytes delivered. Idle, before any connection: {:.1} MB.",
-            megabytes(idle)
+            "\nMedians of {rounds} interleaved rounds; latency: median / p99; ratio: to the bare loop, and of \
+             viewers over HTTP\nto players of RTMP, of the same round. GB: 10^9 payload bytes delivered. \
+             Idle, before any connection: {:.1} MB.",
+            megabytes(idle.unwrap_or(0))
         )?;
-        let outcomes = self.rows.iter().flat_map(|(_, outcomes)| outcomes);
-        let others = outcomes
+        let others = outcomes()
             .map(|(_, outcome)| outcome.others)
             .fold(0.0, f64::max);
         if others > MAX_OTHERS {
@@ -205,9 +261,12 @@ impl Display for Report {
     }
 }
 
-fn write_line(f: &mut Formatter<'_>, cells: &[String; 10]) -> fmt::Result {
-    let widths = [8, 9, 7, 6, 12, 14, 14, 8, 6, 9];
-    for (cell, width) in cells.iter().zip(widths) {
+fn write_line(
+    f: &mut Formatter<'_>,
+    widths: &[usize],
+    cells: impl IntoIterator<Item = String>,
+) -> fmt::Result {
+    for (cell, width) in cells.into_iter().zip(widths) {
         write!(f, "{cell:>width$} ")?;
     }
     writeln!(f)

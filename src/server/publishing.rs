@@ -1,10 +1,14 @@
 //! A stream that a connection publishes, from publish to the end of the grace time.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::handler::Client;
+use super::hosts::page_beside;
 use super::text::{Tenths, megabytes, seconds};
 use super::{Shared, millis};
+use crate::http::percent::encode;
 use crate::live::Millis;
 use crate::live::log::Kind;
 use crate::live::stream::{Appended, ClockRepair, Pumped, Stream, Superseded, Waited};
@@ -30,6 +34,8 @@ const REPAIR_INTERVAL: Millis = 10_000;
 pub(super) struct Publishing {
     shared: Arc<Shared>,
     connection: u64,
+    /// The address of this machine by which the publisher came.
+    local: IpAddr,
     pub(super) message_stream_id: u32,
     pub(super) stream: Arc<Stream>,
     generation: u64,
@@ -52,7 +58,7 @@ pub(super) struct Publishing {
 impl Publishing {
     pub(super) fn new(
         shared: Arc<Shared>,
-        connection: u64,
+        client: &Client,
         message_stream_id: u32,
         stream: Arc<Stream>,
         generation: u64,
@@ -60,7 +66,8 @@ impl Publishing {
     ) -> Publishing {
         Publishing {
             shared,
-            connection,
+            connection: client.id(),
+            local: client.local_address().ip(),
             message_stream_id,
             stream,
             generation,
@@ -290,9 +297,16 @@ impl Publishing {
         if is_complete || now - self.since >= DESCRIBE_AFTER {
             self.is_described = true;
             let what = describe(video.as_deref(), audio.as_deref());
-            if !what.is_empty() {
-                log::info!("#{} {}: {what}", self.connection, self.stream.key());
-            }
+            let page = page_beside(self.local, &self.shared.http_addresses);
+            let path = encode(self.stream.key().as_str());
+            let place = page.map(|page| format!("watch at {page}{path}"));
+            let text = match (&*what, place) {
+                ("", None) => return,
+                ("", Some(place)) => place,
+                (what, None) => what.to_owned(),
+                (what, Some(place)) => format!("{what}; {place}"),
+            };
+            log::info!("#{} {}: {text}", self.connection, self.stream.key());
         }
     }
 }

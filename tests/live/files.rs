@@ -13,7 +13,7 @@ use brooklet::live::subscriber::{End, Receiver, Subscriber};
 use crate::fixture::{AAC_HEADER, Fixture, TestSink};
 
 /// H.264, 320x240 and 640x480.
-const SMALL: &[u8] =
+pub(crate) const SMALL: &[u8] =
     b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
     \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 const LARGE: &[u8] =
@@ -344,6 +344,24 @@ fn new_parameters_come_before_the_first_picture_that_needs_them() {
             r#"video/mp4; codecs="avc1.42C01E,mp4a.40.2""#,
         ]
     );
+}
+
+#[test]
+fn a_header_that_tells_its_size_is_believed_more_than_an_earlier_keyframe() {
+    let fixture = published();
+    let parameter_set = &SMALL[11..13 + 0x16];
+    let keyframe = [b"\x17\x01\0\0\0\0\0", parameter_set, b"\0\0\0\x02\x65\x88"].concat();
+    fixture.append(Kind::Video, 0, &keyframe);
+    fixture.append(Kind::Video, 40, LARGE);
+    fixture.append(Kind::Video, 40, b"\x17\x01\0\0\0\0\0\0\x02\x65\x88");
+    let viewer = view(&fixture, MP4, Join::Gop);
+    fixture.pump();
+    let fragments = viewer.fragments();
+    let Fragment::Init(init) = &fragments[0] else {
+        panic!();
+    };
+    let size = *b"\x02\x80\0\0\x01\xE0\0\0";
+    assert!(init.windows(8).any(|eight| eight == size), "640x480");
 }
 
 #[test]

@@ -48,6 +48,15 @@ impl TestSink {
         self.taken.lock().unwrap().clone()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.taken.lock().unwrap().len()
+    }
+
+    /// Makes room for bytes, so that taking them allocates nothing.
+    pub(crate) fn reserve(&self, bytes: usize) {
+        self.taken.lock().unwrap().reserve(bytes);
+    }
+
     /// Bytes that it takes from now on before it blocks.
     pub(crate) fn set_room(&self, room: usize) {
         self.room.store(room, Ordering::SeqCst);
@@ -126,11 +135,6 @@ pub(crate) struct Player {
 }
 
 impl Player {
-    /// Makes room for bytes, so that taking them allocates nothing.
-    pub(crate) fn reserve(&self, bytes: usize) {
-        self.sink.taken.lock().unwrap().reserve(bytes);
-    }
-
     /// The whole messages that came since the last call. What comes must always parse.
     pub(crate) fn got(&mut self) -> Vec<Got> {
         let mut taken = self.sink.taken.lock().unwrap();
@@ -251,8 +255,6 @@ impl Fixture {
         join: Join,
         sink: Arc<TestSink>,
     ) -> Player {
-        let id = self.next_player.get();
-        self.next_player.set(id + 1);
         let framing = Framing::Rtmp {
             message_stream_id: 1,
             dialect: Dialect::AMF0,
@@ -262,8 +264,7 @@ impl Fixture {
             join,
             capabilities,
         };
-        let subscriber = Subscriber::new(id, sink.clone(), receiver, Vec::new());
-        self.stream.subscribe(subscriber, self.now.get()).unwrap();
+        let id = self.receive(receiver, sink.clone());
         let limits = Limits {
             media: 1 << 24,
             data: 1 << 24,
@@ -273,6 +274,15 @@ impl Fixture {
         let mut reader = ChunkReader::new(Heap, limits);
         reader.set_chunk_size(CHUNK_SIZE).unwrap();
         Player { id, sink, reader }
+    }
+
+    /// Attaches any receiver; returns the subscriber's number.
+    pub(crate) fn receive(&self, receiver: Receiver, sink: Arc<TestSink>) -> u64 {
+        let id = self.next_player.get();
+        self.next_player.set(id + 1);
+        let subscriber = Subscriber::new(id, sink, receiver, Vec::new());
+        self.stream.subscribe(subscriber, self.now.get()).unwrap();
+        id
     }
 
     /// Lets time pass.

@@ -7,6 +7,8 @@ mod access;
 mod command_line;
 mod handlers;
 mod http;
+mod http_access;
+mod http_viewers;
 mod independent_client;
 mod joins;
 mod limits;
@@ -16,5 +18,7 @@ mod publishers;
 mod resources;
 mod shutdown;
 mod slow_players;
+mod viewer;
+mod status;
 
 use common::client;

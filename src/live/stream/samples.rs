@@ -87,8 +87,11 @@ impl State {
         let video = header(Slot::Video(0))
             .and_then(VideoTrack::from_sequence_header)
             .map(|track| match found.picture {
-                Some(picture) => track.with_size(picture.width, picture.height),
-                None => track,
+                // One from before the header may be of another size.
+                Some(picture) if !track.has_size() => {
+                    track.with_size(picture.width, picture.height)
+                }
+                _ => track,
             })
             .filter(VideoTrack::has_size);
         let audio = match header(Slot::Audio(0)) {

@@ -25,7 +25,6 @@ const PATIENCE: Millis = 15_000;
 const MAX_TOGETHER: usize = 8 * 1024;
 
 /// How a handler answers.
-
 pub(super) enum Reply {
     /// With this, which is written for it.
     Response(Response),
@@ -83,9 +82,9 @@ impl<'a> Exchange<'a> {
     /// What the request says of who sends it.
     pub(super) fn credentials(&self) -> Credentials<'a> {
         let head = self.head;
-        let is_forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"]
-            .iter()
-            .any(|name| head.header(name).is_some());
+        let mut fields = ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter();
+        // nginx adds none of them by itself, but hands on requests in HTTP/1.0.
+        let is_forwarded = !head.is_1_1() || fields.any(|name| head.header(name).is_some());
         Credentials {
             query: head.query(),
             authorization: head.header("authorization"),

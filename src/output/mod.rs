@@ -1,0 +1,3 @@
+//! What consumers of a stream are given other than its messages.
+
+pub mod status;

@@ -1,0 +1,310 @@
+//! A viewer of FLV or fragmented MP4, over HTTP or a WebSocket.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::client::DEADLINE;
+
+/// The key of RFC 6455, 1.3, and the proof for it.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const PROOF: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// Messages of a WebSocket.
+pub(crate) mod opcode {
+    pub(crate) const TEXT: u8 = 1;
+    pub(crate) const BINARY: u8 = 2;
+    pub(crate) const CLOSE: u8 = 8;
+    pub(crate) const PING: u8 = 9;
+    pub(crate) const PONG: u8 = 10;
+}
+
+/// What comes in a file, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The header of an FLV file: its flags.
+    FileHeader(u8),
+    /// Metadata or a sequence header.
+    Header(Vec<u8>),
+    /// The initialization segment of MP4.
+    Init(Vec<u8>),
+    Picture(Picture),
+    Sound,
+}
+
+/// One that [`Client::send_picture`](crate::client::Client::send_picture) sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Picture {
+    pub(crate) number: u32,
+    /// ms
+    pub(crate) time: u64,
+    pub(crate) is_keyframe: bool,
+    /// Of the picture without the five bytes that RTMP has in front of it.
+    pub(crate) len: usize,
+}
+
+pub(crate) struct Viewer {
+    socket: TcpStream,
+    is_mp4: bool,
+    is_websocket: bool,
+    /// Came, and was not looked at yet.
+    raw: Vec<u8>,
+    /// The same without what is around it.
+    body: Vec<u8>,
+    /// Messages of a WebSocket other than binary ones.
+    messages: VecDeque<(u8, Vec<u8>)>,
+    has_header: bool,
+    has_ended: bool,
+}
+
+/// Status and fields of a response, in lower case.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) text: String,
+}
+
+impl Head {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let mut lines = self.text.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
+
+impl Viewer {
+    /// Asks for something; the response is still to be read.
+    pub(crate) fn ask(server: SocketAddr, target: &str) -> Viewer {
+        Viewer::ask_with(server, target, "")
+    }
+
+    /// Asks for a file, and reads the response's head, which must promise it.
+    pub(crate) fn of(server: SocketAddr, target: &str) -> Viewer {
+        let mut viewer = Viewer::ask(server, target);
+        let head = viewer.head();
+        assert_eq!(head.status, 200, "{head:?}");
+        viewer
+    }
+
+    /// The same in a WebSocket.
+    pub(crate) fn of_websocket(server: SocketAddr, target: &str) -> Viewer {
+        let fields = format!(
+            "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: {KEY}\r\n"
+        );
+        let mut viewer = Viewer::ask_with(server, target, &fields);
+        let head = viewer.head();
+        assert_eq!(head.status, 101, "{head:?}");
+        let proof = PROOF.to_lowercase();
+        assert_eq!(head.field("sec-websocket-accept"), Some(&proof[..]));
+        viewer.is_websocket = true;
+        viewer
+    }
+
+    fn ask_with(server: SocketAddr, target: &str, fields: &str) -> Viewer {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        // Small, so that one which doesn't read fills it soon.
+        socket.set_recv_buffer_size(16 * 1024).unwrap();
+        socket.connect(&server.into()).unwrap();
+        let mut socket = TcpStream::from(socket);
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {server}\r\n{fields}\r\n");
+        socket.write_all(request.as_bytes()).unwrap();
+        Viewer {
+            socket,
+            is_mp4: target.contains(".mp4"),
+            is_websocket: false,
+            raw: Vec::new(),
+            body: Vec::new(),
+            messages: VecDeque::new(),
+            has_header: false,
+            has_ended: false,
+        }
+    }
+
+    /// Reads the response's head.
+    pub(crate) fn head(&mut self) -> Head {
+        let end = loop {
+            let found = self.raw.windows(4).position(|four| four == b"\r\n\r\n");
+            if let Some(end) = found {
+                break end + 4;
+            }
+            assert!(self.receive(), "no response");
+        };
+        let head: Vec<u8> = self.raw.drain(..end).collect();
+        let text = String::from_utf8(head).unwrap().to_lowercase();
+        let status = text.strip_prefix("http/1.1 ").unwrap();
+        let status = status.get(..3).unwrap().parse().unwrap();
+        Head { status, text }
+    }
+
+    /// Reads what there is; false at the end.
+    fn receive(&mut self) -> bool {
+        let mut buffer = [0; 16 * 1024];
+        let len = loop {
+            match self.socket.read(&mut buffer) {
+                Ok(len) => break len,
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => break 0,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => panic!("nothing came: {error}"),
+            }
+        };
+        self.raw.extend_from_slice(&buffer[..len]);
+        self.has_ended |= len == 0;
+        len > 0
+    }
+
+    /// Takes the next message of a WebSocket off what came; false if it isn't there yet.
+    fn unwrap_message(&mut self) -> bool {
+        let raw = &self.raw;
+        let (len, head) = match raw.get(1) {
+            Some(126) if raw.len() >= 4 => (u64::from(u16::from_be_bytes([raw[2], raw[3]])), 4),
+            Some(127) if raw.len() >= 10 => {
+                (u64::from_be_bytes(raw[2..10].try_into().unwrap()), 10)
+            }
+            Some(len @ 0..=125) => (u64::from(*len), 2),
+            Some(len) if *len > 127 => panic!("a server doesn't mask"),
+            _ => return false,
+        };
+        assert_eq!(raw[0] & 0xF0, 0x80, "a whole message");
+        let end = head + len as usize;
+        if raw.len() < end {
+            return false;
+        }
+        let opcode = raw[0] & 0x0F;
+        let payload = raw[head..end].to_vec();
+        self.raw.drain(..end);
+        match opcode {
+            opcode::BINARY => self.body.extend(payload),
+            _ => self.messages.push_back((opcode, payload)),
+        }
+        true
+    }
+
+    /// Reads until there are so many bytes of the file; false if it ends before.
+    fn fill(&mut self, len: usize) -> bool {
+        while self.body.len() < len {
+            if self.is_websocket {
+                if !self.unwrap_message() && !self.receive() {
+                    return false;
+                }
+            } else if self.raw.is_empty() {
+                if !self.receive() {
+                    return false;
+                }
+            } else {
+                self.body.append(&mut self.raw);
+            }
+        }
+        true
+    }
+
+    /// The next message of a WebSocket that isn't a part of the file; `None` at the end.
+    pub(crate) fn next_message(&mut self) -> Option<(u8, Vec<u8>)> {
+        loop {
+            if let Some(message) = self.messages.pop_front() {
+                return Some(message);
+            }
+            if !self.unwrap_message() && !self.receive() {
+                return None;
+            }
+        }
+    }
+
+    /// Sends a message, masked as a client's must be.
+    pub(crate) fn send_message(&mut self, opcode: u8, payload: &[u8]) {
+        const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
+        let mut frame = vec![0x80 | opcode, 0x80 | payload.len() as u8];
+        frame.extend(MASK);
+        let masked = payload.iter().zip(MASK.iter().cycle());
+        frame.extend(masked.map(|(byte, mask)| byte ^ mask));
+        self.socket.write_all(&frame).unwrap();
+    }
+
+    /// What comes next; `None` when the server has closed.
+    pub(crate) fn next(&mut self) -> Option<Part> {
+        match self.is_mp4 {
+            true => self.next_box(),
+            false => self.next_tag(),
+        }
+    }
+
+    /// The next picture; the file must not end before.
+    pub(crate) fn next_picture(&mut self) -> Picture {
+        self.pictures().next().expect("the file goes on")
+    }
+
+    /// The pictures, up to the file's end.
+    pub(crate) fn pictures(&mut self) -> impl Iterator<Item = Picture> + '_ {
+        std::iter::from_fn(|| self.next()).filter_map(|part| match part {
+            Part::Picture(picture) => Some(picture),
+            _ => None,
+        })
+    }
+
+    /// Whether everything that came was whole, once it has ended.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.has_ended && self.raw.is_empty() && self.body.is_empty()
+    }
+
+    fn next_tag(&mut self) -> Option<Part> {
+        if !self.has_header {
+            self.fill(13).then_some(())?;
+            let header: Vec<u8> = self.body.drain(..13).collect();
+            assert_eq!(header[..4], *b"FLV\x01");
+            assert_eq!(header[5..], [0, 0, 0, 9, 0, 0, 0, 0]);
+            self.has_header = true;
+            return Some(Part::FileHeader(header[4]));
+        }
+        self.fill(11).then_some(())?;
+        let len = number(&[&[0], &self.body[1..4]].concat()) as usize;
+        self.fill(11 + len + 4).then_some(())?;
+        let tag: Vec<u8> = self.body.drain(..11 + len + 4).collect();
+        assert_eq!(tag[8..11], [0; 3]);
+        assert_eq!(number(&tag[11 + len..]) as usize, 11 + len);
+        let time = u32::from_be_bytes([tag[7], tag[4], tag[5], tag[6]]);
+        let payload = &tag[11..11 + len];
+        Some(match (tag[0], payload) {
+            (9, [first, 1, _, _, _, picture @ ..]) => Part::Picture(Picture {
+                number: number(picture),
+                time: time.into(),
+                is_keyframe: first >> 4 == 1,
+                len: picture.len(),
+            }),
+            (8, [_, 1, ..]) => Part::Sound,
+            _ => Part::Header(payload.to_vec()),
+        })
+    }
+
+    fn next_box(&mut self) -> Option<Part> {
+        self.fill(8).then_some(())?;
+        let first = number(&self.body) as usize;
+        self.fill(first + 8).then_some(())?;
+        let second = number(&self.body[first..]) as usize;
+        self.fill(first + second).then_some(())?;
+        let both: Vec<u8> = self.body.drain(..first + second).collect();
+        match (&both[4..8], &both[first + 4..first + 8]) {
+            (b"ftyp", b"moov") => Some(Part::Init(both)),
+            (b"moof", b"mdat") => {
+                let (head, sample) = (&both[..first], &both[first + 8..]);
+                assert_eq!(number(&head[92..]) as usize, sample.len());
+                let time = u64::from(number(&head[60..])) << 32 | u64::from(number(&head[64..]));
+                Some(match number(&head[44..]) {
+                    1 => Part::Picture(Picture {
+                        number: number(sample),
+                        time,
+                        is_keyframe: number(&head[96..]) & 0x1_0000 == 0,
+                        len: sample.len(),
+                    }),
+                    _ => Part::Sound,
+                })
+            }
+            names => panic!("boxes {names:?}"),
+        }
+    }
+}
+
+fn number(bytes: &[u8]) -> u32 {
+    u32::from_be_bytes(bytes[..4].try_into().unwrap())
+}
