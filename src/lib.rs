@@ -53,6 +53,7 @@ pub mod greeting;
 pub mod http;
 pub mod live;
 pub mod media;
+pub mod output;
 pub mod rtmp;
 pub mod server;
 

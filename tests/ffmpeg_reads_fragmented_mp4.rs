@@ -220,8 +220,8 @@ fn ffmpeg_reads_h264_with_b_frames_and_aac_or_mp3() {
     for (audio, codecs, rate) in [
         (AAC, "avc1.64001E,mp4a.40.2", 44100),
         (AAC_8, "avc1.64001E,mp4a.40.2", 8000),
-        (MP3, "avc1.64001E,mp3", 44100),
-        (MP3_22, "avc1.64001E,mp3", 22050),
+        (MP3, "avc1.64001E,mp4a.40.34", 44100),
+        (MP3_22, "avc1.64001E,mp4a.40.34", 22050),
     ] {
         let dir = TempDir::new();
         let file = media::make(&dir, 5, &[H264_B_FRAMES, audio]);
@@ -262,11 +262,11 @@ fn ffmpeg_reads_the_codecs_of_enhanced_rtmp() {
     const FLAC_96: &str = "-c:a flac -strict experimental -ar 96000 -frame_size 1200";
     let rows = [
         (HEVC, AAC, "hvc1.1.6.L60.90,mp4a.40.2"),
-        (HEVC, OPUS, "hvc1.1.6.L60.90,opus"),
-        (AV1, FLAC, "av01.0.00M.08,flac"),
-        (AV1, OPUS_10, "av01.0.00M.08,opus"),
-        (VP9, OPUS, "vp09.00.11.08,opus"),
-        (VP9, FLAC_96, "vp09.00.11.08,flac"),
+        (HEVC, OPUS, "hvc1.1.6.L60.90,Opus"),
+        (AV1, FLAC, "av01.0.00M.08,fLaC"),
+        (AV1, OPUS_10, "av01.0.00M.08,Opus"),
+        (VP9, OPUS, "vp09.00.11.08,Opus"),
+        (VP9, FLAC_96, "vp09.00.11.08,fLaC"),
     ];
     for (video, audio, codecs) in rows {
         let dir = TempDir::new();

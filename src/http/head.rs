@@ -67,7 +67,7 @@ impl HeadReader {
 /// What can't become HTTP is best told apart by its first byte.
 fn check_first(first: u8) -> Result<(), Rejected> {
     match first {
-        3 | 6 => Err(malformed("RTMP on the HTTP port, expected http://")),
+        3 | 6 => Err(RTMP),
         0x16 => Err(malformed(
             "TLS (https://) on the HTTP port, expected http://",
         )),
@@ -80,6 +80,12 @@ fn check_first(first: u8) -> Result<(), Rejected> {
 fn malformed(why: &'static str) -> Rejected {
     Rejected::new(Status::BadRequest, why)
 }
+
+/// An RTMP client has come to the wrong port.
+pub const RTMP: Rejected = Rejected {
+    status: Status::BadRequest,
+    why: "RTMP on the HTTP port, expected http://",
+};
 
 /// What a client wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -137,3 +137,100 @@ fn skip_operating_point(
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// libaom 3.6, 322x180.
+    const LIBAOM: &[u8] = b"\x81\0\x0C\0\x0A\x0B\0\0\0\x04\x3D\x06\xCC\xDA\xF9\0\x40";
+
+    #[test]
+    fn configurations_of_real_encoders_tell_their_picture() {
+        let rows: &[(&str, &[u8], &str)] = &[
+            ("libaom", LIBAOM, "322x180"),
+            (
+                "SVT-AV1, 10 bits",
+                b"\x81\x0C\x4C\0\x0A\x0C\0\0\0\x62\xEF\xBF\xE1\xBC\x02\xF8\x40\x40",
+                "3840x2160",
+            ),
+        ];
+        for (name, bytes, expected) in rows {
+            let picture = picture_of_config(bytes).unwrap();
+            assert_eq!(picture.to_string(), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_keyframe_tells_its_picture_after_a_delimiter_and_metadata() {
+        let units = [b"\x12\0\x2A\x02\x01\x80", &LIBAOM[4..], b"\x32\x02\x10\0"].concat();
+        assert_eq!(picture_of_units(&units).unwrap().to_string(), "322x180");
+        assert_eq!(picture_of_units(b"\x12\0\x32\x02\x30\0"), None);
+    }
+
+    #[test]
+    fn a_cut_configuration_has_no_picture() {
+        // The last of the 11 bytes of the sequence header is not needed for the size.
+        for len in 0..LIBAOM.len() - 5 {
+            assert_eq!(picture_of_config(&LIBAOM[..len]), None, "{len}");
+        }
+    }
+
+    /// A unit with a sequence header of these bits.
+    fn sequence_header(bits: &str) -> Vec<u8> {
+        let bits: Vec<u8> = bits
+            .bytes()
+            .filter(|b| *b != b' ')
+            .map(|b| b - b'0')
+            .collect();
+        let byte = |bits: &[u8]| (0..8).fold(0, |n, i| n << 1 | bits.get(i).unwrap_or(&0));
+        let payload: Vec<u8> = bits.chunks(8).map(byte).collect();
+        [&[0x0A, payload.len() as u8], &payload[..]].concat()
+    }
+
+    #[test]
+    fn timing_models_and_operating_points_are_passed_over() {
+        const SIZE: &str = "0111 0111 01111111 00111111";
+        let zeros = "0".repeat(32);
+        // Level 5.0 has a tier. The buffer delays have 3 bits.
+        let timing = format!("1 {zeros} {zeros} 1 00101 1 00010 {zeros} 00000 00000");
+        let points = "1 00001 000000000001 01100 1 1 101 101 1 1 0011 000000000010 00111 0 0";
+        for (name, bits) in [
+            ("all there is", format!("000 0 0 {timing} {points} {SIZE}")),
+            ("no decoder model", {
+                let timing = format!("1 {zeros} {zeros} 0 0");
+                format!("000 0 0 {timing} 0 00000 000000000000 01100 1 {SIZE}")
+            }),
+            ("a still picture", format!("000 1 1 00100 {SIZE}")),
+        ] {
+            let picture = picture_of_units(&sequence_header(&bits)).unwrap();
+            assert_eq!(picture.to_string(), "128x64", "{name}");
+        }
+    }
+
+    #[test]
+    fn a_temporal_delimiter_is_found_at_the_beginning_only() {
+        let rows: &[(&[u8], usize)] = &[
+            (b"\x12\0\x0A\x0B", 2),
+            (b"\x16\x20\0\x32", 3),
+            (b"\x12\0", 2),
+            (b"\x12", 0),
+            (b"\x0A\x0B\x12\0", 0),
+            (b"\x12\x01\0", 0),
+            (b"", 0),
+        ];
+        for (bytes, expected) in rows {
+            assert_eq!(temporal_delimiter_len(bytes), *expected, "{bytes:02X?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = picture_of_config(&bytes);
+            let _ = picture_of_units(&[b"\x0A\x7F", &bytes[..]].concat());
+            prop_assert!(temporal_delimiter_len(&bytes) <= bytes.len());
+        }
+    }
+}

@@ -16,10 +16,14 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::Error;
 use super::bits::BitReader;
+use super::keyframe::find_nal_unit;
 use super::picture::Picture;
 
 /// Shortest record that can mean anything; encoders send shorter ones by mistake.
 pub const MIN_LEN: usize = 7;
+
+/// NAL unit type of a sequence parameter set.
+const SEQUENCE_PARAMETER_SET: u8 = 7;
 
 /// What the sequence header of an H.264 track says.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +77,12 @@ impl AvcConfig {
     }
 }
 
+/// The picture, from the units of a keyframe that has its sequence parameter set with it.
+pub fn picture_of_units(units: &[u8]) -> Option<Picture> {
+    let is_wanted = |nal: &[u8]| matches!(nal, [head, ..] if head & 0x1F == SEQUENCE_PARAMETER_SET);
+    find_nal_unit(units, is_wanted).and_then(picture)
+}
+
 fn first_parameter_set(sets: &[u8]) -> Option<&[u8]> {
     let (len, rest) = sets.split_at_checked(2)?;
     rest.get(..usize::from(BigEndian::read_u16(len)))
@@ -81,7 +91,7 @@ fn first_parameter_set(sets: &[u8]) -> Option<&[u8]> {
 /// What a sequence parameter set, from its NAL unit header on, says about the picture.
 fn picture(parameter_set: &[u8]) -> Option<Picture> {
     let (header, payload) = parameter_set.split_first()?;
-    if header & 0x1F != 7 {
+    if header & 0x1F != SEQUENCE_PARAMETER_SET {
         return None;
     }
     let r = &mut BitReader::of_nal_unit(payload);
@@ -315,6 +325,19 @@ mod tests {
                 Err(error) => assert!(len < 6, "{len}: {error}"),
             }
         }
+    }
+
+    #[test]
+    fn a_keyframe_with_its_parameter_sets_tells_its_picture() {
+        let (_, bytes, _) = RECORDS[0];
+        let units = [
+            b"\0\0\0\x02\x09\x10\0\0\0\x1B",
+            &bytes[8..8 + 0x1B],
+            b"\0\0\0\x02\x65\x88",
+        ];
+        let picture = picture_of_units(&units.concat()).unwrap();
+        assert_eq!(picture.to_string(), "1920x1080 30 fps");
+        assert_eq!(picture_of_units(b"\0\0\0\x02\x65\x88"), None);
     }
 
     #[test]

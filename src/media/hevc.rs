@@ -19,6 +19,7 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::Error;
 use super::bits::BitReader;
+use super::keyframe::find_nal_unit;
 use super::picture::Picture;
 
 /// Length of a record without arrays: some encoders send their parameter sets in the stream only.
@@ -113,6 +114,13 @@ impl HevcConfig {
         let is_avc = is_set((4, 0xFC)) && is_set((5, 0xE0));
         body.len() >= MIN_LEN && !is_avc && RESERVED.into_iter().all(is_set)
     }
+}
+
+/// The picture, from the units of a keyframe that has its sequence parameter set with it.
+pub fn picture_of_units(units: &[u8]) -> Option<Picture> {
+    let is_wanted =
+        |nal: &[u8]| matches!(nal, [head, ..] if head >> 1 & 0x3F == SEQUENCE_PARAMETER_SET);
+    find_nal_unit(units, is_wanted).and_then(picture)
 }
 
 /// Finds the first sequence parameter set among the arrays, which come in any order.
@@ -218,6 +226,20 @@ mod tests {
     #[test]
     fn sub_layers_and_the_conformance_window_are_read() {
         assert_eq!(picture(MAIN_10).unwrap().to_string(), "1280x718");
+    }
+
+    #[test]
+    fn a_keyframe_with_its_parameter_sets_tells_its_picture() {
+        let len = (MAIN_10.len() as u32).to_be_bytes();
+        let units = [
+            b"\0\0\0\x02\x40\x01",
+            &len[..],
+            MAIN_10,
+            b"\0\0\0\x03\x28\x01\xAF",
+        ];
+        let picture = picture_of_units(&units.concat()).unwrap();
+        assert_eq!(picture.to_string(), "1280x718");
+        assert_eq!(picture_of_units(b"\0\0\0\x03\x28\x01\xAF"), None);
     }
 
     #[test]

@@ -14,20 +14,23 @@ use super::codec::VideoCodec;
 pub fn is_keyframe(codec: VideoCodec, body: &[u8]) -> bool {
     match codec {
         // IDR slice, which is always a reference.
-        VideoCodec::H264 => any_nal_unit(
+        VideoCodec::H264 => find_nal_unit(
             body,
             |nal| matches!(nal, [head, ..] if head & 0x9F == 5 && head & 0x60 != 0),
-        ),
+        )
+        .is_some(),
         // BLA, IDR and CRA pictures.
-        VideoCodec::Hevc => any_nal_unit(
+        VideoCodec::Hevc => find_nal_unit(
             body,
             |nal| matches!(nal, [head, _, ..] if head & 0x80 == 0 && (16..=21).contains(&(head >> 1))),
-        ),
+        )
+        .is_some(),
         // IDR, CRA and GDR pictures.
-        VideoCodec::Vvc => any_nal_unit(
+        VideoCodec::Vvc => find_nal_unit(
             body,
             |nal| matches!(nal, [0..0x80, head, ..] if (7..=10).contains(&(head >> 3))),
-        ),
+        )
+        .is_some(),
         VideoCodec::Av1 => is_av1_keyframe(body),
         // RFC 6386, 9.1: the frame type is bit 0, and 9D 01 2A follows three bytes later.
         VideoCodec::Vp8 => {
@@ -38,19 +41,19 @@ pub fn is_keyframe(codec: VideoCodec, body: &[u8]) -> bool {
     }
 }
 
-/// Walks NAL units with lengths of four bytes. Other sizes are legal and unheard of; a wrong walk
-/// ends soon, since a length is below 2^24, the limit of a message.
-fn any_nal_unit(body: &[u8], is_wanted: impl Fn(&[u8]) -> bool) -> bool {
+/// The first NAL unit of a kind. Walks units with lengths of four bytes: other sizes are legal and
+/// unheard of; a wrong walk ends soon, since a length is below 2^24, the limit of a message.
+pub(super) fn find_nal_unit(body: &[u8], is_wanted: fn(&[u8]) -> bool) -> Option<&[u8]> {
     let mut rest = body;
     while let Some((&[0, l0, l1, l2], units)) = rest.split_first_chunk() {
         let len = u32::from_be_bytes([0, l0, l1, l2]) as usize;
         let (unit, after) = units.split_at_checked(len).unwrap_or((units, &[]));
         if is_wanted(unit) {
-            return true;
+            return Some(unit);
         }
         rest = after;
     }
-    false
+    None
 }
 
 /// A keyframe that comes with its sequence header (AV1, 5.3 and 5.9.2): a key frame alone may be

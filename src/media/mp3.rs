@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn headers_tell_rate_channels_and_samples() {
-        let rows: &[(&str, [u8; 4], (u32, u8, u16))] = &[
+        type Expected = (u32, u8, u16);
+        let rows: &[(&str, [u8; 4], Expected)] = &[
             (
                 "LAME, 44.1 kHz joint stereo",
                 [0xFF, 0xFB, 0x90, 0x64],

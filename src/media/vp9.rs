@@ -59,3 +59,89 @@ pub fn picture_of_keyframe(frame: &[u8]) -> Option<Picture> {
     let coded = [u64::from(r.bits(16)?) + 1, u64::from(r.bits(16)?) + 1];
     Picture::new(coded, [0, 0])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn both_forms_of_a_configuration_are_taken() {
+        let config_bytes = b"\0\x0A\x82\x02\x02\x02\0\0";
+        let boxed = [b"\x01\0\0\0", &config_bytes[..]].concat();
+        type Row<'a> = (&'a str, &'a [u8], Option<&'a [u8; 8]>);
+        let rows: &[Row] = &[
+            ("ffmpeg: with version and flags", &boxed, Some(config_bytes)),
+            ("without", config_bytes, Some(config_bytes)),
+            ("cut", &boxed[..11], None),
+            ("neither", b"\0\x0A\x82\x02\x02\x02\0\0\0", None),
+            ("empty", b"", None),
+        ];
+        for (name, bytes, expected) in rows {
+            assert_eq!(config(bytes), *expected, "{name}");
+        }
+    }
+
+    /// Frames of libvpx 1.12.
+    #[test]
+    fn keyframes_of_all_profiles_tell_their_picture() {
+        let rows: &[(&str, &[u8], Option<&str>)] = &[
+            (
+                "0",
+                b"\x82\x49\x83\x42\0\x4F\xF0\x2C\xD6\x06\x38",
+                Some("1280x718"),
+            ),
+            (
+                "0, inter",
+                b"\x86\0\x40\x92\xF0\x21\x40\x06\0\xF0\x6F",
+                None,
+            ),
+            (
+                "1, RGB",
+                b"\xA2\x49\x83\x42\xE0\x03\xF0\x02\x36\x02\x38",
+                Some("64x36"),
+            ),
+            (
+                "2, 10 bits",
+                b"\x92\x49\x83\x42\0\x01\xF8\x01\x1B\x01\x1C",
+                Some("64x36"),
+            ),
+            (
+                "3, 10 bits, 4:4:4",
+                b"\xB1\x24\xC1\xA1\0\x02\x7F\x81\x66\xB0\x31",
+                Some("1280x718"),
+            ),
+            (
+                "3, inter",
+                b"\xB3\0\x20\x49\x78\x38\xA0\x03\0\xA2\x80",
+                None,
+            ),
+            (
+                "0, shows an existing frame",
+                b"\x88\x49\x83\x42\0\x4F\xF0\x2C\xD6",
+                None,
+            ),
+            (
+                "0, without the sync code",
+                b"\x82\x49\x83\x43\0\x4F\xF0\x2C\xD6",
+                None,
+            ),
+            ("no marker", b"\x02\x49\x83\x42\0\x4F\xF0\x2C\xD6", None),
+            ("cut", b"\x82\x49\x83\x42\0\x4F\xF0\x2C", None),
+            ("empty", b"", None),
+        ];
+        for (name, bytes, expected) in rows {
+            let picture = picture_of_keyframe(bytes).map(|picture| picture.to_string());
+            assert_eq!(picture.as_deref(), *expected, "profile {name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = config(&bytes);
+            let _ = picture_of_keyframe(&bytes);
+            let _ = picture_of_keyframe(&[b"\xA2\x49\x83\x42", &bytes[..]].concat());
+        }
+    }
+}

@@ -11,6 +11,8 @@
 
 mod digest;
 
+use std::borrow::Cow;
+
 use self::digest::Signed;
 use super::Error;
 
@@ -124,6 +126,11 @@ fn answer(c1: &[u8], nonce: impl Fn(&mut [u8]), out: &mut Vec<u8>) -> bool {
     false
 }
 
+/// A client of HTTP has come to the wrong port.
+pub const HTTP: Error = Error::Unsupported(Cow::Borrowed(
+    "an HTTP request on the RTMP port, expected an rtmp:// client",
+));
+
 /// Clients that ask for another plain version get ours; the encrypted ones and other protocols
 /// can't go on.
 fn check_version(version: u8) -> Result<(), Error> {
@@ -131,9 +138,7 @@ fn check_version(version: u8) -> Result<(), Error> {
         6 | 8 | 9 => Err(Error::unsupported(format!(
             "encrypted RTMP (RTMPE, version {version}), expected rtmp://"
         ))),
-        b'G' | b'P' | b'H' | b'O' => Err(Error::unsupported(
-            "an HTTP request on the RTMP port, expected an rtmp:// client",
-        )),
+        b'G' | b'P' | b'H' | b'O' => Err(HTTP),
         0x16 => Err(Error::unsupported(
             "TLS (rtmps:// or https://) on the RTMP port, expected rtmp://",
         )),

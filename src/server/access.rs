@@ -19,10 +19,11 @@ mod http;
 mod login;
 mod origin;
 mod presented;
+mod refusals;
 
 use std::time::Instant;
 
-use super::handler::{Client, Handler, Protocol, Refusal, StreamRequest};
+use super::handler::{Client, Handler, Refusal, StreamRequest};
 use super::millis;
 use super::rates::Refused;
 use crate::config::{Access, Config, Key, Secret, User};
@@ -32,6 +33,7 @@ use crate::rtmp::stream_key::StreamKey;
 use challenges::Challenges;
 use failures::{Attempt, Failures, NoRoom, WaitingRoom};
 use presented::Presented;
+use refusals::{Expected, too_far};
 
 pub(super) use authorization::Login;
 #[allow(unused_imports)] // Visitor: until lists are made.
@@ -344,92 +346,6 @@ fn is_similar(key: &str, part: &str) -> bool {
     let end = key.bytes().rev().zip(part.bytes().rev());
     let end = end.take_while(is_same).count();
     part.contains(key) || (start + end) * 3 >= key.len() * 2
-}
-
-fn too_far(action: Action, access: &Access) -> Refusal {
-    let verb = action.verb();
-    let networks = access.networks_in_words();
-    Refusal::new(format!(
-        "its address isn't one of those that may {verb}: {networks} (--{verb}-from)"
-    ))
-    .with_description(match action {
-        Action::Publish => "publishing is not allowed from your address",
-        Action::Play => "playing is not allowed from your address",
-    })
-}
-
-/// What is asked for, and of whom.
-struct Expected<'a> {
-    action: Action,
-    access: &'a Access,
-    protocol: Protocol,
-}
-
-impl Expected<'_> {
-    /// What came, what was expected, what to do; the client is told the same whatever came.
-    fn refusal(&self, name: &StreamKey, presented: &Presented<'_>, may_be_last: bool) -> Refusal {
-        let came = self.what_came(presented, may_be_last);
-        let expected = self.what_was_expected(name);
-        Refusal::new(format!("{came}; expected {expected}"))
-            .with_description(self.description())
-            .with_http_status(401)
-    }
-
-    fn what_came(&self, presented: &Presented<'_>, may_be_last: bool) -> String {
-        let access = self.access;
-        match (presented.key, presented.user) {
-            (Some(found), _) if !access.keys.is_empty() => format!("a wrong key in {found}"),
-            (_, Some(found)) => format!("a wrong user or password in {found}"),
-            _ if presented.login.is_some() => "a wrong password, by HTTP Basic".into(),
-            (Some(found), None) => format!("a key in {found}, where none counts"),
-            (None, None) if may_be_last => "no key, or a wrong one as last part of the name".into(),
-            (None, None) if access.users.is_empty() => "no key".into(),
-            (None, None) if access.keys.is_empty() => "no user and password".into(),
-            (None, None) => "no key, nor user and password".into(),
-        }
-    }
-
-    fn what_was_expected(&self, name: &StreamKey) -> String {
-        let Expected { access, .. } = self;
-        let verb = self.action.verb();
-        let scheme = match self.protocol {
-            Protocol::Rtmp => "rtmp",
-            Protocol::Http => "http",
-        };
-        let mut expected = Vec::new();
-        if access.keys_of(name).next().is_some() {
-            let in_obs = match self.action {
-                Action::Publish => " (in OBS: stream key NAME?key=KEY)",
-                Action::Play => "",
-            };
-            let key = format!("a key, as in {scheme}://HOST/APP/NAME?key=KEY{in_obs}");
-            expected.push(key);
-        } else if !access.keys.is_empty() {
-            expected.push(format!(
-                "a key, of which none is set for this stream (--{verb}-key NAME=KEY sets one)"
-            ));
-        }
-        if !access.users.is_empty() {
-            let user = format!("a user, as in {scheme}://USER:PASSWORD@HOST/APP/NAME");
-            expected.push(user);
-        }
-        expected.join(", or ")
-    }
-
-    fn description(&self) -> &'static str {
-        let Access { keys, users, .. } = self.access;
-        match (self.protocol, keys.is_empty(), users.is_empty()) {
-            (_, true, _) => "wrong or missing user or password",
-            (Protocol::Rtmp, false, true) => "wrong or missing key: use NAME?key=KEY",
-            (Protocol::Rtmp, false, false) => {
-                "wrong or missing key or password: use NAME?key=KEY, or log in"
-            }
-            (Protocol::Http, false, _) => {
-                "wrong or missing key: put ?key=KEY behind the address, or log in with it as \
-                 password"
-            }
-        }
-    }
 }
 
 #[cfg(test)]

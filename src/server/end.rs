@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::handler::Refusal;
@@ -37,6 +38,14 @@ pub(super) enum End {
     },
     /// A connect was refused so that the client comes back with what was missing.
     Step(String),
+    /// The client speaks another protocol, for which another port is there.
+    WrongPort {
+        /// What came.
+        what: String,
+        /// What it speaks, and where that is served.
+        protocol: &'static str,
+        port: u16,
+    },
     /// What came is no request that is served; the client has been told why.
     Rejected(Rejected),
     /// The last response has been sent.
@@ -53,6 +62,8 @@ pub(super) enum End {
     WebSocket(Violation),
     /// Others wanted its place, which it made no use of.
     Displaced,
+    /// A request to the API asked for it.
+    Kicked,
     /// What it plays has ended, or can't be sent to it.
     Player(subscriber::End),
     /// Another publisher has taken over.
@@ -77,6 +88,22 @@ impl End {
             ) => log::Level::Warn,
             End::Panicked => log::Level::Error,
             _ => log::Level::Info,
+        }
+    }
+
+    /// With the port that would have been right, if there is one.
+    pub(super) fn wrong_port(
+        error: Error,
+        protocol: &'static str,
+        right: Option<&SocketAddr>,
+    ) -> End {
+        match right {
+            Some(address) => End::WrongPort {
+                what: error.to_string(),
+                protocol,
+                port: address.port(),
+            },
+            None => End::Protocol(error),
         }
     }
 
@@ -110,6 +137,11 @@ impl fmt::Display for End {
             } => write!(f, "{missing} within {} ms ({option})", after.as_millis()),
             End::Refused { what, why } => write!(f, "refused to {what}: {why}"),
             End::Step(why) => f.write_str(why),
+            End::WrongPort {
+                what,
+                protocol,
+                port,
+            } => write!(f, "{what}. {protocol} is on port {port}"),
             End::Rejected(rejected) => {
                 write!(f, "answered {}: {}", rejected.status.code(), rejected.why)
             }
@@ -122,6 +154,7 @@ impl fmt::Display for End {
             End::Displaced => f.write_str(
                 "closed for a newer connection: half of --max-connections neither publish nor play",
             ),
+            End::Kicked => f.write_str("disconnected by the API"),
             End::Player(end) => write!(f, "{end}"),
             End::Superseded => f.write_str("another publisher has taken over"),
             End::Stopping => f.write_str("the server stops"),

@@ -42,8 +42,6 @@ pub(crate) fn page(ip: IpAddr, port: u16) -> String {
 /// The page, for those who are where a publisher is: at the address `local` of this machine, by
 /// which that came. From this machine itself others can't tell where they find it, so then it is
 /// one of its other addresses, if there is a choice.
-// Until the HTTP side listens.
-#[allow(dead_code)]
 pub(crate) fn page_beside(local: IpAddr, listening: &[SocketAddr]) -> Option<String> {
     let local = local.to_canonical();
     let is_there = |address: &&SocketAddr| {

@@ -139,3 +139,96 @@ impl HttpClient {
         }
     }
 }
+
+/// A WebSocket, and what has come and wasn't looked at.
+pub(crate) struct WebSocket(HttpClient);
+
+/// What an upgrade asks for, with the key of RFC 6455, 1.3.
+pub(crate) const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+impl WebSocket {
+    /// Opens one.
+    pub(crate) fn open(server: SocketAddr, target: &str) -> WebSocket {
+        let mut client = HttpClient::connect(server);
+        client.request("GET", target, UPGRADE);
+        let answer = client.answer();
+        assert_eq!(answer.status, 101, "{}", answer.head);
+        let accept = answer.header("sec-websocket-accept");
+        assert_eq!(accept, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+        WebSocket(client)
+    }
+
+    pub(crate) fn socket(&self) -> &TcpStream {
+        self.0.socket()
+    }
+
+    /// Sends a frame, masked: its first byte, and the payload.
+    pub(crate) fn send(&mut self, first: u8, payload: &[u8]) {
+        self.0.send(client_frame(first, payload));
+    }
+
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        self.0.send(bytes);
+    }
+
+    /// The first byte and the payload of the next frame; `None` at the end of the connection.
+    pub(crate) fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+        loop {
+            if let Some((first, payload, len)) = server_frame(&self.0.rest) {
+                self.0.rest.drain(..len);
+                return Some((first, payload));
+            }
+            if self.0.read() == 0 {
+                return None;
+            }
+        }
+    }
+
+    /// The status code with which the server closes, after whatever it was sending.
+    pub(crate) fn close_code(&mut self) -> Option<u16> {
+        let mut code = None;
+        while let Some((first, payload)) = self.next() {
+            assert_eq!(code, None, "a frame after Close");
+            if first == 0x88 {
+                code = Some(u16::from_be_bytes([payload[0], payload[1]]));
+            }
+        }
+        code
+    }
+}
+
+/// A frame as clients send it (RFC 6455, 5.2 and 5.3).
+pub(crate) fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
+
+    let mut bytes = match payload.len() {
+        len @ 0..=125 => vec![first, 0x80 | len as u8],
+        len @ 126..=0xFFFF => [&[first, 0xFE][..], &(len as u16).to_be_bytes()].concat(),
+        len => [&[first, 0xFF][..], &(len as u64).to_be_bytes()].concat(),
+    };
+    bytes.extend(MASK);
+    let mask = MASK.iter().cycle();
+    bytes.extend(payload.iter().zip(mask).map(|(byte, mask)| byte ^ mask));
+    bytes
+}
+
+/// First byte, payload and length of the frame at the front, if it is complete.
+fn server_frame(bytes: &[u8]) -> Option<(u8, Vec<u8>, usize)> {
+    let (start, len) = match *bytes.get(1)? {
+        126 => (
+            4,
+            u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?).into(),
+        ),
+        127 => (
+            10,
+            u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?) as usize,
+        ),
+        len => {
+            assert!(len < 126, "servers don't mask");
+            (2, usize::from(len))
+        }
+    };
+    let payload = bytes.get(start..start + len)?.to_vec();
+    Some((bytes[0], payload, start + len))
+}

@@ -269,7 +269,8 @@ fn an_mp4_file_has_every_picture_and_sound_without_gaps() {
     };
     assert_eq!(bytes.len(), 995, "without the tag's header");
     let pictures = times(&fragments, 1);
-    let expected: Vec<_> = (0..10).map(|i| (200 + i * 40, 40)).collect();
+    // Decoded one step early.
+    let expected: Vec<_> = (0..10).map(|i| (160 + i * 40, 40)).collect();
     assert_eq!(pictures, expected);
     // At 44,100 Hz; the time stamps are 40 ms apart, so the count is corrected in the end.
     let sounds = times(&fragments, 2);
@@ -288,8 +289,8 @@ fn a_live_join_squeezes_what_is_cached() {
     let viewer = view(&fixture, MP4, Join::Live);
     fixture.gop(800, 1);
     let pictures = times(&viewer.fragments(), 1);
-    let expected = (0..20).map(|i| (200 + i, if i == 19 { 40 } else { 1 }));
-    assert_eq!(pictures, expected.chain([(259, 40)]).collect::<Vec<_>>());
+    let expected = (0..20).map(|i| (199 + i, 1));
+    assert_eq!(pictures, expected.chain([(219, 40)]).collect::<Vec<_>>());
 }
 
 #[test]
@@ -330,7 +331,7 @@ fn new_parameters_come_before_the_first_picture_that_needs_them() {
     let Fragment::Sample { is_sync, time, .. } = fragments[8] else {
         panic!();
     };
-    assert_eq!((is_sync, time), (true, 320));
+    assert_eq!((is_sync, time), (true, 280));
     let texts = messages(&beside.sink.bytes());
     let texts = texts.into_iter().filter(|(opcode, _)| *opcode == 1);
     let texts: Vec<_> = texts
@@ -343,6 +344,24 @@ fn new_parameters_come_before_the_first_picture_that_needs_them() {
             r#"video/mp4; codecs="avc1.42C01E,mp4a.40.2""#,
         ]
     );
+}
+
+#[test]
+fn a_header_that_tells_its_size_is_believed_more_than_an_earlier_keyframe() {
+    let fixture = published();
+    let parameter_set = &SMALL[11..13 + 0x16];
+    let keyframe = [b"\x17\x01\0\0\0\0\0", parameter_set, b"\0\0\0\x02\x65\x88"].concat();
+    fixture.append(Kind::Video, 0, &keyframe);
+    fixture.append(Kind::Video, 40, LARGE);
+    fixture.append(Kind::Video, 40, b"\x17\x01\0\0\0\0\0\0\x02\x65\x88");
+    let viewer = view(&fixture, MP4, Join::Gop);
+    fixture.pump();
+    let fragments = viewer.fragments();
+    let Fragment::Init(init) = &fragments[0] else {
+        panic!();
+    };
+    let size = *b"\x02\x80\0\0\x01\xE0\0\0";
+    assert!(init.windows(8).any(|eight| eight == size), "640x480");
 }
 
 #[test]
@@ -385,7 +404,11 @@ fn a_slow_viewer_moves_to_a_newer_keyframe_and_its_file_stays_whole() {
                 let pictures = tags[2..].iter().filter(|tag| tag.0 == 9);
                 pictures.map(|tag| tag.1.into()).collect()
             }
-            _ => times(&viewer.fragments(), 1).iter().map(|t| t.0).collect(),
+            // When they are due.
+            _ => times(&viewer.fragments(), 1)
+                .iter()
+                .map(|(time, duration)| time + u64::from(*duration))
+                .collect(),
         };
         assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
         assert_eq!(times.last(), Some(&(4_920 + 80 + 200)));

@@ -85,6 +85,40 @@ fn the_log_says_that_a_publisher_was_taken_over() {
 }
 
 #[test]
+fn it_says_where_a_stream_can_be_watched_once_for_each_publish() {
+    let server = Brooklet::start(&[]);
+    let page = format!("http://{}/", server.http_address());
+    let line = format!("  watch in a browser    {page}\n");
+    assert!(server.printed().contains(&line), "{}", server.printed());
+    for count in [1, 2] {
+        let mut publisher = Client::publishing(server.address(), "live", "d\u{f6}or");
+        publisher.send_headers();
+        publisher.send_picture(1, 0, true, 500);
+        publisher.send_picture(2, 40, false, 500);
+        let line = format!("; watch at {page}live/d%C3%B6or");
+        server.wait_for_log(&line, count);
+        drop(publisher);
+        server.wait_for_log("stopped publishing", count);
+        let lines = server.with_log(|log| log.matches("watch at").count());
+        assert_eq!(lines, count);
+    }
+}
+
+#[test]
+fn without_http_it_says_nothing_of_a_page() {
+    let server = Brooklet::start(&["--http", "off"]);
+    let mut publisher = Client::publishing(server.address(), "live", "door");
+    publisher.send_headers();
+    publisher.send_picture(1, 0, true, 500);
+    server.wait_for_log("live/door: H.264", 1);
+    let printed = server.printed();
+    assert!(
+        !printed.contains("http:") && !printed.contains("browser"),
+        "{printed}"
+    );
+}
+
+#[test]
 fn a_signal_ends_it_with_exit_code_0_while_a_stream_runs() {
     for signal in ["TERM", "INT"] {
         let server = Brooklet::start(&[]);

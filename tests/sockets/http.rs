@@ -20,7 +20,7 @@ fn requests_of_one_connection_are_answered_one_after_the_other() {
         let health = client.get("/healthz");
         assert_eq!((health.status, health.text().as_str()), (200, "ok\n"));
         assert_eq!(health.header("connection"), None);
-        assert_eq!(client.get("/live/nobody.flv").status, 404);
+        assert_eq!(client.get("/page/nothing").status, 404);
     }
     assert_eq!(server.connections(), 1);
     client.request("GET", "/healthz", "Connection: close\r\n");
@@ -35,7 +35,7 @@ fn requests_sent_at_once_are_answered_in_their_order() {
     let server = server(Config::default());
     let mut client = http(&server);
     let get = |path| format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
-    let once = [get("/healthz"), get("/live/nobody.flv"), get("/")].concat();
+    let once = [get("/healthz"), get("/page/nothing"), get("/")].concat();
     client.send(once.repeat(20) + "GET / HTTP/1.1\r\nHost: h");
     for _ in 0..20 {
         let found = [(); 3].map(|()| client.answer().status);
@@ -85,7 +85,7 @@ fn whoever_has_nothing_more_to_send_still_gets_all_answers() {
 fn head_is_get_without_a_body() {
     let server = server(Config::default());
     let mut client = http(&server);
-    for path in ["/", "/healthz", "/live/nobody.flv", "/live/door"] {
+    for path in ["/", "/healthz", "/page/nothing", "/live/door"] {
         let get = client.get(path);
         client.request("HEAD", path, "");
         let head = client.bodiless_answer();
@@ -135,8 +135,8 @@ fn pages_of_other_sites_may_read_media_and_nothing_of_the_state() {
         ("/stat", NEAR, false),
     ] {
         let expected = is_shared.then_some("*");
-        client.request("GET", path, headers);
-        let answer = client.answer();
+        client.request("HEAD", path, headers);
+        let answer = client.bodiless_answer();
         let found = answer.header("access-control-allow-origin");
         assert_eq!(found, expected, "{path} {headers}");
         client.request("OPTIONS", path, headers);

@@ -7,6 +7,7 @@ mod access;
 mod command_line;
 mod handlers;
 mod http;
+mod http_access;
 mod http_viewers;
 mod independent_client;
 mod joins;
@@ -17,6 +18,7 @@ mod publishers;
 mod resources;
 mod shutdown;
 mod slow_players;
+mod status;
 mod viewer;
 
 use common::client;

@@ -1,4 +1,4 @@
-//! Codecs as `MediaSource` and HLS name them (RFC 6381 and the codecs' own specifications).
+//! Codecs as HLS and `MediaSource` name them (RFC 6381 and the codecs' own specifications).
 //!
 //! ```text
 //! avcC 01 42 C0 0A                                    avc1.42C00A
@@ -7,6 +7,10 @@
 //! vpcC 00 0A 82 ...                                   vp09.00.10.08
 //! AudioSpecificConfig 11 90                           mp4a.40.2
 //! ```
+//!
+//! Of a few codecs of audio the registered name isn't what browsers ask for in a content type.
+//! Chromium 156 takes `opus` and `Opus`, Firefox `opus`; Chromium has said yes to `fLaC` and then
+//! failed. MP3 is called `mp3` by those that take it at all, and `mp4a.40.34` in HLS.
 
 use std::fmt::Write;
 
@@ -73,9 +77,9 @@ fn write_hevc(text: &mut String, config: &[u8]) -> std::fmt::Result {
 pub(super) fn of_audio(codec: AudioCodec, config: &[u8]) -> String {
     let mut text = String::from(match codec {
         AudioCodec::Aac => "mp4a.40.",
-        AudioCodec::Mp3 => "mp3",
-        AudioCodec::Opus => "opus",
-        AudioCodec::Flac => "flac",
+        AudioCodec::Mp3 => "mp4a.40.34",
+        AudioCodec::Opus => "Opus",
+        AudioCodec::Flac => "fLaC",
         _ => "",
     });
     if codec == AudioCodec::Aac {
@@ -83,6 +87,16 @@ pub(super) fn of_audio(codec: AudioCodec, config: &[u8]) -> String {
         let _ = write!(text, "{object_type}");
     }
     text
+}
+
+/// What browsers call the codec in a content type, where that is another name.
+pub(super) fn other_name_of_audio(codec: AudioCodec) -> Option<&'static str> {
+    match codec {
+        AudioCodec::Mp3 => Some("mp3"),
+        AudioCodec::Opus => Some("opus"),
+        AudioCodec::Flac => Some("flac"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -139,9 +153,9 @@ mod tests {
             (Aac, b"\x2B\x92\x08\0", "mp4a.40.5"),
             (Aac, b"\xEB\x09\x88\0", "mp4a.40.29"),
             (Aac, b"\xF9\x46\x40", "mp4a.40.42"),
-            (Mp3, b"", "mp3"),
-            (Opus, b"\0\x02\0\0\0\0\xBB\x80\0\0\0", "opus"),
-            (Flac, b"\x10\0\x10\0", "flac"),
+            (Mp3, b"", "mp4a.40.34"),
+            (Opus, b"\0\x02\0\0\0\0\xBB\x80\0\0\0", "Opus"),
+            (Flac, b"\x10\0\x10\0", "fLaC"),
         ];
         for (codec, config, expected) in rows {
             assert_eq!(of_audio(*codec, config), *expected);

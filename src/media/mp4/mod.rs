@@ -59,30 +59,37 @@ impl Presentation {
         init::init_segment(self)
     }
 
-    /// The codecs as in RFC 6381: `avc1.64001f,mp4a.40.2`; empty without a track.
+    /// The codecs as in RFC 6381, for a playlist of HLS: `avc1.64001F,mp4a.40.2`; empty without a
+    /// track.
     pub fn codecs(&self) -> String {
-        let mut codecs = String::new();
-        if let Some(video) = &self.video {
-            codecs += &video.codec_string();
-        }
-        if let Some(audio) = &self.audio {
-            if !codecs.is_empty() {
-                codecs.push(',');
-            }
-            codecs += &audio.codec_string();
-        }
-        codecs
+        let audio = self.audio.as_ref().map(AudioTrack::codec_string);
+        self.with_video(String::new(), audio)
     }
 
-    /// The content type for HTTP and for `MediaSource`: `video/mp4; codecs="avc1.64001f"`.
+    /// The content type for HTTP and for `MediaSource`: `video/mp4; codecs="avc1.64001F,opus"`.
     pub fn content_type(&self) -> String {
-        let mut content_type = String::from(match self.video {
+        let start = match self.video {
             Some(_) => "video/mp4; codecs=\"",
             None => "audio/mp4; codecs=\"",
-        });
-        content_type += &self.codecs();
+        };
+        let audio = self
+            .audio
+            .as_ref()
+            .map(AudioTrack::codec_string_of_browsers);
+        let mut content_type = self.with_video(start.into(), audio);
         content_type.push('"');
         content_type
+    }
+
+    fn with_video(&self, mut codecs: String, audio: Option<String>) -> String {
+        if let Some(video) = &self.video {
+            codecs += &video.codec_string();
+            if audio.is_some() {
+                codecs.push(',');
+            }
+        }
+        codecs += &audio.unwrap_or_default();
+        codecs
     }
 
     /// Whether the init segment of `other` may follow in the same stream: the same tracks with
@@ -103,3 +110,5 @@ pub fn removable_len(codec: VideoCodec, body: &[u8]) -> usize {
         _ => 0,
     }
 }
+#[cfg(test)]
+mod tests;

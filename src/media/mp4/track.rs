@@ -1,11 +1,12 @@
 //! A track as the payloads of RTMP messages describe it.
 
 use super::MAX_CONFIG_LEN;
+use super::boxes::Boxes;
 use super::codec_string;
 use crate::media::aac::AacConfig;
-use crate::media::avc::AvcConfig;
+use crate::media::avc::{self, AvcConfig};
 use crate::media::codec::{AudioCodec, VideoCodec};
-use crate::media::hevc::HevcConfig;
+use crate::media::hevc::{self, HevcConfig};
 use crate::media::mp3::Mp3Header;
 use crate::media::opus::{self, OpusHead};
 use crate::media::picture::Picture;
@@ -74,7 +75,7 @@ impl VideoTrack {
     }
 
     /// The same track with the size that the body of a keyframe tells. VP9 says it nowhere else,
-    /// and AV1 may do so.
+    /// and other codecs may have it there only.
     pub fn with_size_of_keyframe(self, body: &[u8]) -> VideoTrack {
         match picture_of_keyframe(self.codec, body) {
             Some(picture) => self.with_size(picture.width, picture.height),
@@ -112,10 +113,11 @@ impl VideoTrack {
     }
 }
 
-/// The size of the picture by the body of a keyframe, for the codecs whose sequence header may
-/// lack it.
+/// The picture as the body of a keyframe has it, if it does.
 pub fn picture_of_keyframe(codec: VideoCodec, body: &[u8]) -> Option<Picture> {
     match codec {
+        VideoCodec::H264 => avc::picture_of_units(body),
+        VideoCodec::Hevc => hevc::picture_of_units(body),
         VideoCodec::Av1 => av1::picture_of_units(body),
         VideoCodec::Vp9 => vp9::picture_of_keyframe(body),
         _ => None,
@@ -154,8 +156,8 @@ impl AudioTrack {
         }
     }
 
-    /// By the payload of a message with a frame; its first 32 bytes are enough. Of MP3, and of
-    /// Opus without a sequence header; `None` for all others.
+    /// By the payload of a message with a frame; the tag's header and four more bytes are enough.
+    /// Of MP3, and of Opus without a sequence header; `None` for all others.
     pub fn from_frame(payload: &[u8]) -> Option<AudioTrack> {
         let (codec, body) = split(payload, Kind::Frames)?;
         match codec {
@@ -181,9 +183,17 @@ impl AudioTrack {
         self.channels
     }
 
-    /// The codec as in RFC 6381: `mp4a.40.2`.
+    /// The codec as in RFC 6381: `mp4a.40.2`, `Opus`.
     pub fn codec_string(&self) -> String {
         codec_string::of_audio(self.codec, &self.config)
+    }
+
+    /// The same as browsers want it in a content type: `mp4a.40.2`, `opus`.
+    pub fn codec_string_of_browsers(&self) -> String {
+        match codec_string::other_name_of_audio(self.codec) {
+            Some(name) => name.into(),
+            None => self.codec_string(),
+        }
     }
 
     /// Samples of each channel in the frame that begins with these bytes; 16 are enough. A frame
@@ -236,18 +246,20 @@ fn of_mp3(header: Mp3Header) -> Option<AudioTrack> {
 /// The box has the header's fields in big-endian order ("Encapsulation of Opus in ISO Base Media
 /// File Format", 4.3.2).
 fn of_opus(head: OpusHead<'_>) -> AudioTrack {
-    let mut config = vec![0, head.channels];
-    config.extend_from_slice(&head.pre_skip.to_be_bytes());
-    config.extend_from_slice(&head.input_sample_rate.to_be_bytes());
-    config.extend_from_slice(&head.gain.to_be_bytes());
-    config.push(head.mapping_family);
-    config.extend_from_slice(head.mapping);
+    let mut config = Boxes::with_capacity(11 + head.mapping.len());
+    config.u8(0); // version
+    config.u8(head.channels);
+    config.u16(head.pre_skip);
+    config.u32(head.input_sample_rate);
+    config.u16(head.gain as u16);
+    config.u8(head.mapping_family);
+    config.bytes(head.mapping);
     AudioTrack {
         codec: AudioCodec::Opus,
         sample_rate: opus::SAMPLE_RATE,
         channels: head.channels,
         samples_per_frame: 960,
-        config: config.into(),
+        config: config.into_bytes().into(),
     }
 }
 

@@ -29,8 +29,8 @@ pub(in crate::server) struct Credentials<'a> {
     pub(in crate::server) query: Option<&'a str>,
     /// The field of this name, as it came.
     pub(in crate::server) authorization: Option<&'a str>,
-    /// Whether a proxy has handed it on: it has one of the fields Forwarded, X-Forwarded-For,
-    /// X-Real-IP and Via.
+    /// Whether a proxy may have handed it on: it has one of the fields Forwarded, X-Forwarded-For,
+    /// X-Real-IP and Via, or is in HTTP/1.0.
     pub(in crate::server) is_forwarded: bool,
     pub(in crate::server) page: Page<'a>,
 }

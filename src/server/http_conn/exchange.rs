@@ -9,6 +9,7 @@ use super::super::end::End;
 use super::super::handler::Client;
 use super::super::socket::Socket;
 use super::super::text::in_brackets;
+use crate::http::head::MAX_HEAD_LEN;
 use crate::http::response::Length;
 use crate::http::{Body, Head, Method, Rejected, Response, Route};
 use crate::live::Millis;
@@ -24,7 +25,6 @@ const PATIENCE: Millis = 15_000;
 const MAX_TOGETHER: usize = 8 * 1024;
 
 /// How a handler answers.
-
 pub(super) enum Reply {
     /// With this, which is written for it.
     Response(Response),
@@ -82,9 +82,9 @@ impl<'a> Exchange<'a> {
     /// What the request says of who sends it.
     pub(super) fn credentials(&self) -> Credentials<'a> {
         let head = self.head;
-        let is_forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"]
-            .iter()
-            .any(|name| head.header(name).is_some());
+        let mut fields = ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter();
+        // nginx adds none of them by itself, but hands on requests in HTTP/1.0.
+        let is_forwarded = !head.is_1_1() || fields.any(|name| head.header(name).is_some());
         Credentials {
             query: head.query(),
             authorization: head.header("authorization"),
@@ -118,6 +118,15 @@ impl<'a> Exchange<'a> {
     /// What has come behind the request: for a protocol that begins with the response.
     pub(super) fn take_input(&mut self) -> Vec<u8> {
         std::mem::take(self.input)
+    }
+
+    /// Puts back what came behind the request and wasn't for its handler; false if it is too much.
+    pub(super) fn put_input(&mut self, bytes: &[u8]) -> bool {
+        let fits = self.input.len() + bytes.len() < MAX_HEAD_LEN;
+        if fits {
+            self.input.extend_from_slice(bytes);
+        }
+        fits
     }
 
     /// Sends the head of a response whose body of `len` bytes follows by [`Exchange::write`];

@@ -24,11 +24,11 @@ use crate::live::sink::Sink;
 use crate::live::subscriber::{Receiver, Subscriber};
 use crate::rtmp::stream_key::{StreamKey, query_value};
 
-/// How long a request waits for a stream that isn't live.
+/// How long a request waits for the first keyframe of a stream, or for the return of its publisher.
 const HOLD: Millis = 5_000;
 
-/// Bytes that a viewer may send over plain HTTP while it watches.
-const MAX_IGNORED: usize = 16 * 1024;
+/// Bytes that a viewer may send over plain HTTP while it watches: a request or two.
+const MAX_UNREAD: usize = 4 * 1024;
 
 /// Answers a request for the media of a stream.
 pub(super) fn media(
@@ -40,6 +40,10 @@ pub(super) fn media(
         Ok(admission) => admission,
         Err(refusal) => return Ok(refusal.into()),
     };
+    let stream = exchange.shared.table.find(admission.key());
+    if !stream.is_some_and(|stream| stream.was_published()) {
+        return Ok(not_live(admission.key()));
+    }
     let switching = match websocket::is_upgrade(exchange.head) {
         true => match accept_websocket(exchange) {
             Ok(response) => Some(response),
@@ -78,7 +82,7 @@ pub(super) fn media(
         frames: FrameReader::default(),
         since: now,
         has_begun: false,
-        ignored: 0,
+        unread: 0,
     };
     let end = viewing.run(exchange);
     viewing.leave(exchange, end)
@@ -121,13 +125,18 @@ fn describe(
         .find(key)
         .and_then(|stream| stream.content_type());
     let Some(content_type) = content_type else {
-        return Response::not_found().into();
+        return not_live(key);
     };
     opening.content_type = match container {
         Container::Mp4 => content_type.into(),
         Container::Flv => "video/x-flv".into(),
     };
     Reply::Unending(opening)
+}
+
+fn not_live(key: &StreamKey) -> Reply {
+    let why = [key.as_str(), " isn't live"].concat();
+    Response::text(Status::NotFound, &why).into()
 }
 
 /// A viewer, from its request to its end.
@@ -139,17 +148,19 @@ struct Viewing {
     since: Millis,
     /// The response has begun.
     has_begun: bool,
-    ignored: usize,
+    /// Bytes that came from a client which was to watch.
+    unread: usize,
 }
 
 impl Viewing {
     fn run(&mut self, exchange: &mut Exchange<'_>) -> End {
-        let input = exchange.take_input();
         let mut buffer = [0; 512];
-        if let Err(end) = self.handle_input(&input, exchange) {
-            return end;
+        if self.carrier == Carrier::WebSocket {
+            let input = exchange.take_input();
+            if let Err(end) = self.handle_input(&input, exchange) {
+                return end;
+            }
         }
-        drop(input);
         loop {
             let timeout = match self.look(exchange) {
                 Ok(timeout) => timeout,
@@ -229,13 +240,15 @@ impl Viewing {
         Ok(())
     }
 
-    fn handle_input(&mut self, mut input: &[u8], exchange: &Exchange<'_>) -> Result<(), End> {
+    fn handle_input(&mut self, mut input: &[u8], exchange: &mut Exchange<'_>) -> Result<(), End> {
         if self.carrier == Carrier::Http {
-            self.ignored += input.len();
-            return match self.ignored > MAX_IGNORED {
-                true => Err(End::Talkative),
-                false => Ok(()),
-            };
+            self.unread += input.len();
+            if self.unread > MAX_UNREAD {
+                return Err(End::Talkative);
+            }
+            // It may be the next request, if this one is refused in the end.
+            let is_kept = self.has_begun || exchange.put_input(input);
+            return is_kept.then_some(()).ok_or(End::Talkative);
         }
         loop {
             match self.frames.next(&mut input) {
@@ -293,13 +306,10 @@ impl Viewing {
             self.finish(close_code::TRY_AGAIN_LATER, "not live", exchange)?;
         }
         let now = exchange.shared.now();
-        let name = self.playing.key().to_string();
+        let key = self.playing.key().clone();
         self.playing.leave(exchange.shared, &end.to_string(), now);
         match self.carrier {
-            Carrier::Http if is_not_live => {
-                let why = [&name, " isn't live"].concat();
-                Ok(Response::text(Status::NotFound, &why).into())
-            }
+            Carrier::Http if is_not_live => Ok(not_live(&key)),
             _ => Err(end),
         }
     }

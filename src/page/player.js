@@ -1,0 +1,270 @@
+// Plays a stream in a <video> and keeps it at the live edge, until it is stopped.
+//
+// fMP4 comes through a WebSocket, since browsers open six HTTP connections to a host, but many
+// sockets; through fetch() if something on the way knows no WebSocket; HLS is for browsers without
+// MediaSource.
+
+const Source = self.MediaSource || self.ManagedMediaSource;
+const HLS = 'application/vnd.apple.mpegurl';
+const now = () => performance.now() / 1000;
+const sleep = seconds => new Promise(done => setTimeout(done, seconds * 1000));
+
+/** rtmp://HOST[:PORT] of the server, once it was asked for its streams. */
+export let rtmp = '';
+
+/** The server's list of streams, or null. The page's query carries the key. */
+export async function streams() {
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), 8000);
+  try {
+    const answer = await fetch('/api/v1/streams' + location.search, { cache: 'no-store', signal: abort.signal });
+    const list = await answer.json();
+    const port = list.server.rtmp_port;
+    rtmp = `rtmp://${location.hostname}${port === 1935 ? '' : `:${port}`}`;
+    return list;
+  } catch (_) {
+    return null;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Plays what is at `path` ("/live/door") and called `name`; returns a function that stops it.
+ * `say(text, help)` tells what is going on, "" when all is well; help is "key", "urls" or nothing.
+ */
+export function play(video, path, name, say) {
+  let end;
+  let isStopped = false;
+  const resume = () => document.hidden || video.play().catch(() => {});
+  document.addEventListener('visibilitychange', resume);
+
+  (async () => {
+    let isSocket = true;
+    let failures = 0;
+    say(`Connecting to ${name} …`);
+    while (!isStopped) {
+      const begun = now();
+      const why = await session(video, path, isSocket, say, over => (end = over));
+      if (isStopped) return;
+      // Requests for what isn't live are held a while; those are no failures.
+      failures = now() - begun > 3 ? 0 : failures + 1;
+      isSocket = true;
+      let wait = Math.min(3, 0.25 * 2 ** failures);
+      const list = why === 'lost' || (await streams());
+      const stream = list && list.streams && list.streams.find(s => s.name === name);
+      if (why === 'lost') {
+        say('The connection was lost. Reconnecting …');
+      } else if (!list) {
+        say('The server does not answer. Trying again …');
+      } else if (why === 'broken') {
+        say('The picture cannot be decoded. Trying again …');
+      } else if (why === 415 || why.codecs) {
+        say(`This browser cannot play ${inWords(stream, why.codecs)}. Others can:`, 'urls');
+        wait = 15;
+      } else if (why === 401 || why === 403) {
+        say(`${name} wants a key.`, 'key');
+      } else if (why === 429 || why === 503) {
+        say('The server is full. Trying again …');
+      } else if (stream && stream.is_live) {
+        isSocket = false; // fetch() learns why, or does without sockets
+      } else {
+        say(`${name} is not live${list.locked ? ', or wants a key' : ''}. It starts here by itself.`, list.locked && 'key');
+        wait = 1;
+      }
+      if (!isStopped) await sleep(wait);
+    }
+  })();
+
+  return () => {
+    isStopped = true;
+    end('stopped');
+    document.removeEventListener('visibilitychange', resume);
+    video.removeAttribute('src');
+    video.load();
+  };
+}
+
+/** "HEVC (hvc1.1.6.L93.B0)", as far as the server gave the codecs names. */
+function inWords(stream, codecs) {
+  const tracks = stream ? [stream.video, stream.audio] : [];
+  const bad = tracks.filter(t => t && (!codecs || codecs.includes(t.mime_codec)));
+  return bad.map(t => `${t.codec} (${t.mime_codec})`).join(' and ') || codecs || 'this';
+}
+
+/** One connection; resolves with the reason of its end, a word or an HTTP status. */
+const session = (video, path, isSocket, say, atStop) => new Promise(resolve => {
+  const abort = new AbortController();
+  let socket, buffer;
+  let hasBegun = false;
+  let isOver = false;
+  let isHeld = false; // by a ManagedMediaSource
+  let queue = [];
+  let target = 0.4; // seconds behind the newest picture; more where the network stutters
+  let lag = target; // smoothed
+  let jumped = 0;
+  let trimmed = 0;
+  let shown = -1;
+  let moved = now();
+
+  const timer = setInterval(watch, 250);
+  const over = why => {
+    if (isOver) return;
+    isOver = true;
+    clearInterval(timer);
+    abort.abort();
+    if (socket) socket.close();
+    video.onerror = video.onended = video.onwaiting = null;
+    resolve(why);
+  };
+  atStop(over);
+
+  /** Later types announce an init segment, which is appended like everything. */
+  function begin(type) {
+    if (hasBegun || isOver) return;
+    if (!Source.isTypeSupported(type)) {
+      const codecs = type.split('"')[1] || type;
+      const bad = codecs.split(',').filter(c => !Source.isTypeSupported(`video/mp4; codecs="${c}"`));
+      if (video.canPlayType(HLS) && video.canPlayType(type)) hls();
+      else over({ codecs: bad.length ? bad : [codecs] });
+      return;
+    }
+    const media = new Source();
+    media.onsourceopen = () => {
+      URL.revokeObjectURL(video.src);
+      if (isOver) return;
+      buffer = media.addSourceBuffer(type);
+      buffer.onupdateend = () => {
+        if (isOver || trim(30)) return;
+        append();
+        steer();
+      };
+      append();
+    };
+    media.onendstreaming = () => (isHeld = true);
+    media.onstartstreaming = () => {
+      isHeld = false;
+      append();
+    };
+    open(URL.createObjectURL(media));
+  }
+
+  function open(source) {
+    hasBegun = true;
+    moved = now();
+    video.onerror = () => over('broken');
+    video.onended = () => over('lost');
+    video.onwaiting = () => {
+      if (shown > 0 && !video.seeking) target = Math.min(target + 0.15, 1.5);
+    };
+    video.disableRemotePlayback = true; // or a ManagedMediaSource stays closed
+    video.src = source;
+    video.play().catch(() => {}); // watch() sees it
+  }
+
+  function hls() {
+    abort.abort();
+    if (socket) socket.onclose = socket.close();
+    open(`${path}.m3u8${location.search}`);
+    video.onerror = () => over(shown > 0 ? 'lost' : 404);
+  }
+
+  function feed(piece) {
+    queue.push(new Uint8Array(piece));
+    if (queue.length > 5000) over('lost');
+    append();
+  }
+
+  /** All that waits as one piece: a stream begins with many pictures at once. */
+  function append() {
+    if (isOver || isHeld || !queue.length || !buffer || buffer.updating) return;
+    const all = new Uint8Array(queue.reduce((sum, piece) => sum + piece.length, 0));
+    let at = 0;
+    for (const piece of queue) {
+      all.set(piece, at);
+      at += piece.length;
+    }
+    queue = [all];
+    try {
+      buffer.appendBuffer(all);
+      queue = [];
+    } catch (error) {
+      if (error.name !== 'QuotaExceededError') over('broken');
+      else if (!trim(1)) over('lost');
+    }
+  }
+
+  /** Forgets what is more than `keep` seconds back, ten seconds at a time unless there is need. */
+  function trim(keep) {
+    const end = video.currentTime - keep;
+    if (end <= trimmed + (keep > 1 ? 10 : 0)) return false;
+    trimmed = end;
+    buffer.remove(0, end);
+    return true;
+  }
+
+  /** Small drifts by speed; large ones, and gaps, by a jump. */
+  function steer() {
+    const ranges = video.buffered;
+    const last = ranges.length - 1;
+    if (last < 0 || video.seeking) return;
+    const start = ranges.start(last);
+    const behind = ranges.end(last) - video.currentTime;
+    lag += (behind - lag) * 0.1;
+    const isAfterGap = video.currentTime < start && (!last || ranges.end(last) - start > 0.2);
+    if (isAfterGap || behind < -0.5 || (behind > target + 2 && now() - jumped > 3)) {
+      jumped = now();
+      lag = target;
+      video.currentTime = Math.max(start, ranges.end(last) - target);
+    }
+    const isLate = lag > target + (video.playbackRate > 1 ? 0 : 0.3);
+    video.playbackRate = isLate ? 1.08 : lag < target / 4 ? 0.96 : 1;
+  }
+
+  function watch() {
+    if (buffer) steer();
+    target = Math.max(0.4, target - 0.001);
+    if (document.hidden) moved = now();
+    if (hasBegun && video.readyState > 1) {
+      if (video.currentTime !== shown) {
+        if (shown >= 0) say('');
+        shown = video.currentTime;
+        moved = now();
+      } else if (video.paused) {
+        say('Tap to play.');
+        moved = now();
+      }
+    }
+    if (shown >= 0 && now() - moved > 2) say('No picture comes. Waiting …');
+    if (now() - moved > 12) over('lost');
+  }
+
+  const url = new URL(path + '.mp4' + location.search, location);
+  if (!url.searchParams.has('join')) url.searchParams.set('join', 'gop');
+
+  function connect() {
+    let failure = 'refused';
+    socket = new WebSocket(url.href.replace('http', 'ws'));
+    socket.binaryType = 'arraybuffer';
+    socket.onopen = () => (failure = 'lost');
+    socket.onmessage = ({ data }) => (typeof data === 'string' ? begin(data) : feed(data));
+    // 1003: nothing that the format can hold.
+    socket.onclose = ({ code }) => over(code === 1003 ? 415 : failure);
+  }
+
+  async function request() {
+    const answer = await fetch(url, { cache: 'no-store', signal: abort.signal });
+    if (!answer.ok) return over(answer.status);
+    begin(answer.headers.get('content-type'));
+    const reader = answer.body.getReader();
+    while (!isOver) {
+      const { done, value } = await reader.read();
+      if (done) return over('lost');
+      feed(value);
+    }
+  }
+
+  if (Source) isSocket ? connect() : request().catch(() => over('lost'));
+  else if (video.canPlayType(HLS)) hls();
+  else over(415);
+});

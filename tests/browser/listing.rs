@@ -1,0 +1,149 @@
+//! What the page shows beside pictures: how to publish, keys, names of strangers.
+
+use serde_json::json;
+
+use super::{Watched, clock};
+
+const INPUTS: &str = "[...document.querySelectorAll('#publish input')].map(i => i.value).join()";
+
+#[test]
+#[ignore = "needs Chromium"]
+fn when_nothing_is_live_it_shows_how_to_publish() {
+    let mut watched = Watched::start(&[]);
+    watched.open_path("/");
+    let says = "document.querySelector('header p').textContent === 'Nothing is live.'";
+    watched.wait_for("it says so", says);
+    assert_eq!(
+        watched.evaluate("document.querySelector('#publish').open"),
+        true
+    );
+    let server = format!("rtmp://127.0.0.1:{}/live", watched.server.port());
+    let expected =
+        format!("{server}/cam,{server},cam,ffmpeg -re -i INPUT -c copy -f flv {server}/cam");
+    assert_eq!(watched.text(INPUTS), expected);
+    // What it hands out is right.
+    watched.click("#publish button");
+    let copied = "document.querySelector('#publish button').textContent === 'Copied'";
+    watched.wait_for("it is copied", copied);
+    watched.screenshot("nothing");
+    watched.check();
+}
+
+#[test]
+#[ignore = "needs Chromium, ffmpeg"]
+fn a_stream_that_wants_a_key_gets_it_from_the_page_everywhere() {
+    let mut watched = Watched::start(&["--play-key", "s3cret&=+"]);
+    let _publisher = clock::publish(&watched.server.url("door"));
+    watched.open_path("/");
+    watched.wait_for(
+        "it asks for a key",
+        "!document.querySelector('section').hidden",
+    );
+    assert_eq!(
+        watched.number("document.querySelectorAll('article').length"),
+        0.0
+    );
+    watched.screenshot("locked");
+    watched.click("section input");
+    watched.type_text("s3cret&=+");
+    watched.click("section button");
+    watched.click(".play");
+    watched.wait_until_it_plays();
+    watched.wait_for_pictures(30);
+    let link = watched.text("document.querySelector('h2 a').getAttribute('href')");
+    assert_eq!(link, "/live/door?key=s3cret%26%3D%2B");
+
+    // A player alone asks by itself.
+    watched.open_path("/live/door");
+    watched.wait_for(
+        "it asks for a key",
+        "document.querySelector('.message input')",
+    );
+    assert!(watched.said().contains("wants a key"), "{}", watched.said());
+    watched.click(".message input");
+    watched.type_text("s3cret&=+");
+    watched.press("Enter", 13, "\r");
+    watched.wait_for("it has the key", "location.search");
+    watched.wait_until_it_plays();
+    watched.check();
+}
+
+#[test]
+#[ignore = "needs Chromium, ffmpeg"]
+fn names_are_text_and_nothing_else() {
+    const NAME: &str = "<img src=x onerror=alert(1)>&amp;\"'";
+
+    let mut watched = Watched::start(&[]);
+    let _publisher = clock::publish(&watched.server.url(NAME));
+    watched.open_path("/");
+    watched.wait_for("the stream is there", "document.querySelector('h2 a')");
+    let name = format!("live/{NAME}");
+    assert_eq!(
+        watched.text("document.querySelector('h2').textContent"),
+        name
+    );
+    assert_eq!(
+        watched.number("document.querySelectorAll('img').length"),
+        0.0
+    );
+    watched.click(".play");
+    watched.wait_until_it_plays();
+    let page = watched.text("document.querySelector('h2 a').pathname");
+    watched.open_path(&page);
+    watched.wait_until_it_plays();
+    assert_eq!(watched.text("document.title"), name);
+    watched.check();
+}
+
+#[test]
+#[ignore = "needs Chromium, ffmpeg"]
+fn the_keyboard_is_enough() {
+    let mut watched = Watched::start(&[]);
+    let _publisher = clock::publish(&watched.server.url("door"));
+    watched.open_path("/");
+    watched.wait_for("the stream is there", "document.querySelector('.play')");
+    watched.press("Tab", 9, "");
+    let focused = "document.activeElement.getAttribute('aria-label')";
+    assert_eq!(watched.text(focused), "Play live/door");
+    watched.press("Enter", 13, "\r");
+    watched.wait_until_it_plays();
+    let focused = "document.activeElement.textContent";
+    assert_eq!(watched.text(focused), "Sound on");
+    watched.press(" ", 32, " ");
+    watched.wait_for(
+        "there is sound",
+        "!document.querySelector('.player video').muted",
+    );
+    watched.press("Tab", 9, "");
+    watched.press("Tab", 9, "");
+    assert_eq!(watched.text(focused), "Stop");
+    watched.press("Enter", 13, "\r");
+    watched.wait_for("it stops", "!document.querySelector('.player')");
+    watched.check();
+}
+
+#[test]
+#[ignore = "needs Chromium, ffmpeg"]
+fn it_fits_a_phone_in_the_dark() {
+    let mut watched = Watched::start(&[]);
+    let _publisher = clock::publish(
+        &watched
+            .server
+            .url("a-name-that-is-longer-than-a-phone-is-wide"),
+    );
+    let phone = json!({ "width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true });
+    watched.call("Emulation.setDeviceMetricsOverride", phone);
+    let dark = json!({ "features": [{ "name": "prefers-color-scheme", "value": "dark" }] });
+    watched.call("Emulation.setEmulatedMedia", dark);
+    watched.open_path("/");
+    watched.click(".play");
+    watched.wait_until_it_plays();
+    watched.click("summary");
+    let width = watched.number("document.scrollingElement.scrollWidth");
+    watched.screenshot("phone");
+    assert!(width <= 360.0, "{width} pixels wide");
+    let back = watched.text("getComputedStyle(document.body).backgroundColor");
+    assert_eq!(back, "rgb(18, 20, 22)");
+    assert_eq!(watched.said(), "");
+    watched.check();
+}

@@ -1,0 +1,96 @@
+//! The page in a real browser: headless Chromium plays what ffmpeg publishes.
+//!
+//! Pictures of what was to be seen are in `target/tmp/browser-*.png` afterwards; figures are
+//! printed. Every test fails if the page had an error of any kind, or asked another host for
+//! anything.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod chromium;
+mod clock;
+mod codecs;
+mod listing;
+mod playing;
+mod timing;
+
+use std::ops::{Deref, DerefMut};
+
+use chromium::Browser;
+use common::Brooklet;
+
+/// The server, and a browser to look at it.
+pub(crate) struct Watched {
+    // Dropped first, so that no request of the page finds the server gone.
+    pub(crate) browser: Browser,
+    pub(crate) server: Brooklet,
+}
+
+impl Watched {
+    pub(crate) fn start(arguments: &[&str]) -> Watched {
+        Watched {
+            server: Brooklet::start(arguments),
+            browser: Browser::start(),
+        }
+    }
+
+    /// Opens a path of the server, such as "/live/door".
+    pub(crate) fn open_path(&mut self, path: &str) {
+        let url = format!("http://{}{path}", self.server.http_address());
+        self.browser.open(&url);
+    }
+
+    /// Waits until a player shows moving pictures, and says nothing over them.
+    pub(crate) fn wait_until_it_plays(&mut self) {
+        self.wait_for(
+            "the picture moves",
+            "document.querySelector('.player video').currentTime > 0 && !said() && shown() > 5"
+                .replace("said()", SAID)
+                .replace("shown()", SHOWN)
+                .as_str(),
+        );
+    }
+
+    /// Waits for so many more decoded pictures; returns how many were dropped since the beginning.
+    pub(crate) fn wait_for_pictures(&mut self, count: u32) -> f64 {
+        let first = self.number(SHOWN);
+        let enough = format!("{SHOWN} > {first} + {count}");
+        self.wait_for(&format!("{count} pictures are decoded"), &enough);
+        let error = self.evaluate("document.querySelector('.player video').error");
+        assert!(error.is_null(), "{error}");
+        self.number(
+            "document.querySelector('.player video').getVideoPlaybackQuality().droppedVideoFrames",
+        )
+    }
+
+    /// What the player says instead of showing a picture.
+    pub(crate) fn said(&mut self) -> String {
+        self.text(SAID)
+    }
+
+    /// Ends the test: nothing may have gone wrong in the page.
+    pub(crate) fn check(&self) {
+        self.browser.check(&self.server.http_address().to_string());
+    }
+}
+
+/// What the player says.
+pub(crate) const SAID: &str = "document.querySelector('.message p').textContent";
+
+/// How many pictures it has decoded since it connected.
+pub(crate) const SHOWN: &str =
+    "document.querySelector('.player video').getVideoPlaybackQuality().totalVideoFrames";
+
+impl Deref for Watched {
+    type Target = Browser;
+
+    fn deref(&self) -> &Browser {
+        &self.browser
+    }
+}
+
+impl DerefMut for Watched {
+    fn deref_mut(&mut self) -> &mut Browser {
+        &mut self.browser
+    }
+}

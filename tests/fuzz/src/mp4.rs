@@ -1,0 +1,99 @@
+//! Fragmented MP4 from arbitrary payloads.
+
+use brooklet::media::mp4::{
+    AudioTrack, FRAGMENT_HEAD_LEN, Fragment, MAX_CONFIG_LEN, Presentation, VideoTrack,
+    picture_of_keyframe, removable_len,
+};
+use brooklet::media::tag::AudioTag;
+
+/// Bytes of a frame that are at hand when it is looked at.
+const BEGINNING: usize = 16;
+
+/// A payload of video and one of audio, each after a byte with its length; the rest is a frame.
+/// Whatever they are, what is written is whole boxes of a bounded size.
+pub fn mp4(data: &[u8]) {
+    let (video, rest) = piece(data);
+    let (audio, frame) = piece(rest);
+    let video = VideoTrack::from_sequence_header(video);
+    let presentation = Presentation {
+        video: video.map(|track| video_track(track, frame)),
+        audio: AudioTrack::from_sequence_header(audio).or_else(|| AudioTrack::from_frame(audio)),
+    };
+    if let Some(track) = &presentation.audio {
+        audio_track(track, audio, frame);
+    }
+    let init = presentation.init_segment();
+    assert!(init.len() <= 2048 + 2 * MAX_CONFIG_LEN);
+    whole_boxes(&init);
+    let content_type = presentation.content_type();
+    let is_plain = |c: char| c.is_ascii_graphic() || c == ' ';
+    assert!(content_type.chars().all(is_plain), "{content_type}");
+    assert!(presentation.is_continued_by(&presentation));
+    fragment(frame);
+}
+
+fn piece(data: &[u8]) -> (&[u8], &[u8]) {
+    let Some((&len, rest)) = data.split_first() else {
+        return (&[], &[]);
+    };
+    rest.split_at(rest.len().min(len.into()))
+}
+
+fn video_track(track: VideoTrack, frame: &[u8]) -> VideoTrack {
+    let removable = removable_len(track.codec(), frame);
+    assert!(removable <= frame.len());
+    assert!(!track.codec_string().is_empty());
+    let picture = picture_of_keyframe(track.codec(), frame);
+    let sized = track.clone().with_size_of_keyframe(frame);
+    match picture {
+        Some(picture) => assert_eq!(
+            (sized.width(), sized.height(), sized.has_size()),
+            (picture.width, picture.height, true)
+        ),
+        None => assert_eq!(sized, track),
+    }
+    sized
+}
+
+fn audio_track(track: &AudioTrack, payload: &[u8], frame: &[u8]) {
+    assert!(track.sample_rate() > 0 && track.channels() > 0);
+    let samples = track.samples(frame);
+    assert!((1..=65536).contains(&samples), "{samples}");
+    assert_eq!(track.samples(&frame[..frame.len().min(BEGINNING)]), samples);
+    if let Some(of_frame) = AudioTrack::from_frame(payload) {
+        let tag = AudioTag::parse(payload).expect("the header was read");
+        let beginning = &payload[..payload.len().min(tag.body_offset + 4)];
+        assert_eq!(AudioTrack::from_frame(beginning), Some(of_frame));
+    }
+}
+
+fn fragment(frame: &[u8]) {
+    let fragment = Fragment {
+        sequence: 1,
+        track_id: 2,
+        decode_time: u64::MAX,
+        duration: 0,
+        composition_offset: -1,
+        is_sync: true,
+        len: frame.len() as u32,
+    };
+    let bytes = [&fragment.head(), frame].concat();
+    assert_eq!(bytes.len(), FRAGMENT_HEAD_LEN + frame.len());
+    whole_boxes(&bytes);
+}
+
+/// Sizes add up, in the boxes that hold others too.
+fn whole_boxes(mut bytes: &[u8]) {
+    const CONTAINERS: &[&[u8]] = &[
+        b"moov", b"trak", b"mdia", b"minf", b"dinf", b"stbl", b"mvex", b"moof", b"traf",
+    ];
+    while let Some((size, rest)) = bytes.split_first_chunk() {
+        let size = u32::from_be_bytes(*size) as usize;
+        assert!(size >= 8 && size <= bytes.len(), "a box of {size} bytes");
+        if CONTAINERS.contains(&&rest[..4]) {
+            whole_boxes(&bytes[8..size]);
+        }
+        bytes = &bytes[size..];
+    }
+    assert!(bytes.is_empty());
+}

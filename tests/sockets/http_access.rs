@@ -1,0 +1,399 @@
+//! Keys, users and the key for the API, as clients of HTTP meet them.
+
+use std::sync::{Arc, Mutex};
+
+use brooklet::config::{Access, Key, Secret, User};
+use brooklet::rtmp::stream_key::StreamKey;
+use brooklet::{Client as Peer, Config, Handler, Refusal, Server, StreamRequest};
+
+use crate::client::{Client, on_free_ports, server, wait_until};
+use crate::common::Brooklet;
+use crate::common::http::{Answer, HttpClient};
+
+/// In base64: "viewer:play-key", ":play-key", "bob:pass:word", "viewer:wrong-key", "viewer:api-key".
+const PLAY_KEY: &str = "Basic dmlld2VyOnBsYXkta2V5";
+const PLAY_KEY_ALONE: &str = "Basic OnBsYXkta2V5";
+const BOB: &str = "Basic Ym9iOnBhc3M6d29yZA==";
+const WRONG: &str = "Basic dmlld2VyOndyb25nLWtleQ==";
+const API_KEY: &str = "Basic dmlld2VyOmFwaS1rZXk=";
+
+fn keyed() -> Config {
+    Config {
+        play: Access {
+            keys: vec![Key::parse("play-key").unwrap()],
+            ..Access::default()
+        },
+        // Each request comes on a connection of its own.
+        max_connect_rate: 1000,
+        ..Config::default()
+    }
+}
+
+/// Asks on a connection of its own.
+fn ask(server: &Server, method: &str, target: &str, headers: &str) -> Answer {
+    let mut client = HttpClient::connect(server.http_addresses()[0]);
+    client.request(method, target, &format!("Connection: close\r\n{headers}"));
+    client.answer()
+}
+
+fn get(server: &Server, target: &str, authorization: &str) -> Answer {
+    let header = match authorization {
+        "" => String::new(),
+        value => format!("Authorization: {value}\r\n"),
+    };
+    ask(server, "GET", target, &header)
+}
+
+/// A camera that has sent a picture.
+fn camera(server: &Server) -> Client {
+    let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
+    camera.send_headers();
+    camera.send_picture(1, 0, true, 500);
+    camera
+}
+
+fn is_admitted(answer: &Answer) -> bool {
+    !matches!(answer.status, 401 | 403 | 429)
+}
+
+#[test]
+fn a_key_is_shown_in_the_query_or_as_a_password() {
+    let server = server(keyed());
+    let _camera = camera(&server);
+    for target in [
+        "/live/door/frame.mp4",
+        "/live/door.flv",
+        "/live/door.mp4",
+        "/live/door.m3u8",
+        "/live/door/index.m3u8",
+        "/live/door/media.m3u8",
+        "/live/door/0badcafe-0.mp4",
+        "/live/door/0badcafe-0.m4s",
+    ] {
+        let denied = get(&server, target, "");
+        assert_eq!(denied.status, 401, "{target}");
+        let asked = denied.header("www-authenticate");
+        assert_eq!(asked, Some("Basic realm=\"brooklet\", charset=\"UTF-8\""));
+        let told = (401, denied.text());
+        let wrong = get(&server, target, WRONG);
+        assert_eq!((wrong.status, wrong.text()), told, "{target}");
+        let wrong = get(&server, &format!("{target}?key=wrong-key"), "");
+        assert_eq!(wrong, denied, "{target}");
+        // A browser asks beforehand what may be done, without what it will show then.
+        assert_eq!(ask(&server, "OPTIONS", target, "").status, 204, "{target}");
+        // What there would be, without the media that have no end.
+        let head = |query: &str, authorization: &str| {
+            let mut client = HttpClient::connect(server.http_addresses()[0]);
+            let headers = format!("Authorization: {authorization}\r\nConnection: close\r\n");
+            client.request("HEAD", &format!("{target}{query}"), &headers);
+            client.bodiless_answer()
+        };
+        for (query, authorization) in [
+            ("?key=play-key", "none"),
+            ("?join=gop&token=%70lay-key", "none"),
+            ("", PLAY_KEY),
+            ("", PLAY_KEY_ALONE),
+            ("?key=wrong-key", PLAY_KEY),
+        ] {
+            assert!(
+                is_admitted(&head(query, authorization)),
+                "{target}{query} {authorization}"
+            );
+        }
+        assert_eq!(head("", WRONG).status, 401, "{target}");
+    }
+}
+
+#[test]
+fn a_user_logs_in_as_browsers_do() {
+    let server = server(Config {
+        play: Access {
+            users: vec![User::parse("bob:pass:word").unwrap()],
+            ..Access::default()
+        },
+        ..Config::default()
+    });
+    let target = "/live/door/frame.mp4";
+    let denied = get(&server, target, "");
+    assert_eq!(denied.status, 401);
+    assert_eq!(denied.text(), "wrong or missing user or password\n");
+    let wrong = get(&server, target, PLAY_KEY);
+    assert_eq!((wrong.status, wrong.text()), (401, denied.text()));
+    assert!(is_admitted(&get(&server, target, BOB)));
+    let in_query = format!("{target}?user=bob&pass=pass%3Aword");
+    assert!(is_admitted(&get(&server, &in_query, "")));
+}
+
+#[test]
+fn whatever_stands_in_the_field_the_server_goes_on() {
+    let server = server(keyed());
+    let long = "QUFB".repeat(1800);
+    let mut fields: Vec<Vec<u8>> = [
+        "",
+        " ",
+        "Basic",
+        "Basic ",
+        "Basic =",
+        "Basic ====",
+        "Basic !",
+        "Basic Ym9i",
+        "Basic Og==",
+        "Basic Ov8=",
+        "Basic QQ",
+        "Basic QR==",
+        "Bearer",
+        "Bearer ",
+        "Bearer \t",
+        "Digest x=\"\"",
+        "Negotiate YII=",
+        ":",
+        "Basic Basic OnBsYXkta2V5",
+    ]
+    .iter()
+    .map(|text| text.as_bytes().to_vec())
+    .collect();
+    fields.push(format!("Basic {long}").into_bytes());
+    fields.push(b"Basic \xFF\xFE\x80".to_vec());
+    fields.push("Basic \u{f6}\u{1f600}".into());
+    let mut client = HttpClient::connect(server.http_addresses()[0]);
+    for field in fields {
+        let start = b"GET /live/door/frame.mp4 HTTP/1.1\r\nHost: h\r\nAuthorization: ";
+        client.send([start, &field[..], b"\r\n\r\n"].concat());
+        let answer = client.answer();
+        let shown = String::from_utf8_lossy(&field).into_owned();
+        assert_eq!(answer.status, 401, "{shown}");
+    }
+    // As much as 8 KiB of it is no head any more.
+    let too_long = format!("Authorization: Basic {}\r\n", "QUFB".repeat(2048));
+    assert_eq!(
+        ask(&server, "GET", "/live/door/frame.mp4", &too_long).status,
+        431
+    );
+    assert!(is_admitted(&get(&server, "/live/door/frame.mp4", PLAY_KEY)));
+}
+
+#[test]
+fn guesses_are_slowed_down_and_the_right_key_is_still_taken() {
+    let server = server(keyed());
+    let target = "/live/door/frame.mp4";
+    for _ in 0..5 {
+        assert_eq!(get(&server, target, WRONG).status, 401);
+    }
+    // This one has to wait, and so has what asks for a list: both are looked at after that.
+    assert!(is_admitted(&get(&server, target, PLAY_KEY)));
+    assert!(is_admitted(&get(
+        &server,
+        "/api/v1/streams?key=play-key",
+        ""
+    )));
+}
+
+#[test]
+fn with_a_key_for_the_api_it_is_needed_even_here() {
+    let server = server(Config {
+        api_key: Some(Secret::new("api-key")),
+        ..keyed()
+    });
+    let connections = "/api/v1/connections";
+    let denied = get(&server, connections, "");
+    assert_eq!(denied.status, 401);
+    assert!(denied.header("www-authenticate").is_some());
+    for (query, authorization, is_right) in [
+        ("", "Bearer api-key", true),
+        ("", API_KEY, true),
+        ("?api_key=api-key", "", true),
+        ("?api_key=api%2Dkey", "", true),
+        ("", "Bearer play-key", false),
+        ("", PLAY_KEY, false),
+        ("?key=api-key", "", false),
+        ("?api_key=wrong-key", "", false),
+    ] {
+        let answer = get(&server, &format!("{connections}{query}"), authorization);
+        assert_eq!(is_admitted(&answer), is_right, "{query} {authorization}");
+        if !is_right {
+            assert_eq!(answer, denied, "{query} {authorization}");
+        }
+        let target = format!("{connections}/99999{query}");
+        let delete = ask(
+            &server,
+            "DELETE",
+            &target,
+            &format!("Authorization: {authorization}\r\n"),
+        );
+        assert_eq!(is_admitted(&delete), is_right, "{query} {authorization}");
+    }
+    // A browser that has the key as a password doesn't lend it to pages of other sites.
+    for (origin, is_right) in [("http://localhost", true), ("http://evil.example", false)] {
+        let headers = format!("Authorization: {API_KEY}\r\nOrigin: {origin}\r\n");
+        for (method, target) in [
+            ("GET", connections),
+            ("DELETE", "/api/v1/connections/99999"),
+        ] {
+            let answer = ask(&server, method, target, &headers);
+            assert_eq!(is_admitted(&answer), is_right, "{method} {origin}");
+            assert_eq!(answer.header("access-control-allow-origin"), None);
+        }
+    }
+}
+
+#[test]
+fn without_one_programs_on_this_machine_do_and_no_page_of_another_site() {
+    let server = server(Config::default());
+    let address = server.http_addresses()[0];
+    for (host, headers, status_is_forbidden) in [
+        ("localhost", "", false),
+        (&*address.to_string(), "", false),
+        ("localhost", "Origin: http://localhost\r\n", false),
+        ("localhost", "Sec-Fetch-Site: same-origin\r\n", false),
+        ("localhost", "Origin: http://evil.example\r\n", true),
+        ("localhost", "Origin: null\r\n", true),
+        ("localhost", "Sec-Fetch-Site: cross-site\r\n", true),
+        // A name that was made to lead here.
+        ("evil.example", "", true),
+        ("evil.example", "Origin: http://evil.example\r\n", true),
+        // The world, through a proxy.
+        ("localhost", "X-Forwarded-For: 203.0.113.5\r\n", true),
+        ("localhost", "Forwarded: for=203.0.113.5\r\n", true),
+    ] {
+        for (method, target) in [
+            ("GET", "/api/v1/connections"),
+            ("DELETE", "/api/v1/connections/99999"),
+        ] {
+            let mut client = HttpClient::connect(address);
+            client.send(format!(
+                "{method} {target} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n"
+            ));
+            let answer = client.answer();
+            let is_forbidden = answer.status == 403;
+            assert_eq!(
+                is_forbidden, status_is_forbidden,
+                "{method} {host} {headers}"
+            );
+            assert_ne!(answer.status, 401);
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_does_not_say_so_is_known_by_its_old_version() {
+    let server = server(Config::default());
+    // nginx, as it is without further settings.
+    let mut client = HttpClient::connect(server.http_addresses()[0]);
+    client.send("GET /api/v1/connections HTTP/1.0\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.answer().status, 403);
+}
+
+#[test]
+fn pages_of_other_sites_get_no_socket_that_is_given_for_where_the_browser_is() {
+    const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+    let open = server(Config::default());
+    let keyed = server(keyed());
+    let _cameras = [camera(&open), camera(&keyed)];
+    for (origin, by_open, by_keyed) in [
+        ("", true, true),
+        ("Origin: http://localhost\r\n", true, true),
+        ("Origin: http://nas.local\r\n", true, true),
+        ("Origin: http://evil.example\r\n", false, true),
+        ("Origin: null\r\n", false, true),
+    ] {
+        for (server, expected) in [(&open, by_open), (&keyed, by_keyed)] {
+            let mut client = HttpClient::connect(server.http_addresses()[0]);
+            let headers = format!("{UPGRADE}{origin}");
+            client.request("GET", "/live/door.mp4?key=play-key", &headers);
+            let expected = if expected { 101 } else { 403 };
+            assert_eq!(client.answer().status, expected, "{origin}");
+        }
+    }
+    // Nor one that is given for a password which the browser sends by itself.
+    let mut client = HttpClient::connect(keyed.http_addresses()[0]);
+    let headers = format!("{UPGRADE}Origin: http://evil.example\r\nAuthorization: {PLAY_KEY}\r\n");
+    client.request("GET", "/live/door.mp4", &headers);
+    assert_eq!(client.answer().status, 403);
+}
+
+#[test]
+fn embedding_programs_hear_of_each_play_and_of_its_end() {
+    #[derive(Default)]
+    struct Witness(Mutex<Vec<String>>);
+
+    impl Witness {
+        fn note(&self, client: &Peer, what: &str, stream: &StreamKey) {
+            let name = &client.connect().flash_ver;
+            self.0
+                .lock()
+                .unwrap()
+                .push(format!("{name} {what} {stream}"));
+        }
+    }
+
+    impl Handler for Witness {
+        fn play(&self, client: &Peer, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
+            self.note(client, "play", request.key());
+            match request.query_value("who") {
+                Some("stranger") => Err(Refusal::new("no strangers")),
+                _ => Ok(()),
+            }
+        }
+
+        fn stop(&self, client: &Peer, stream: &StreamKey) {
+            self.note(client, "stop", stream);
+        }
+    }
+
+    let witness = Arc::new(Witness::default());
+    let server = Server::start_with(on_free_ports(keyed()), witness.clone()).unwrap();
+    let target = |query: &str| format!("/live/door/frame.mp4?key=play-key{query}");
+    let agent = "User-Agent: curl/8\r\n";
+    assert!(is_admitted(&ask(&server, "GET", &target(""), agent)));
+    let denied = ask(&server, "GET", &target("&who=stranger"), agent);
+    assert_eq!(
+        (denied.status, denied.text().as_str()),
+        (403, "no strangers\n")
+    );
+    assert_eq!(
+        ask(&server, "GET", "/live/door/frame.mp4", agent).status,
+        401
+    );
+    let expected = [
+        "curl/8 play live/door",
+        "curl/8 stop live/door",
+        "curl/8 play live/door",
+    ];
+    wait_until("it has heard of all", || {
+        *witness.0.lock().unwrap() == expected
+    });
+}
+
+#[test]
+fn neither_keys_nor_guesses_are_in_the_log() {
+    let server = Brooklet::start_with(&["--play-key", "play-key", "--log", "trace"], |command| {
+        command.env("BROOKLET_API_KEY", "api-key");
+    });
+    let mut client = HttpClient::connect(server.http_address());
+    for (target, authorization) in [
+        ("/live/door/frame.mp4?key=play-key", "none"),
+        ("/live/door/frame.mp4?key=wrong-key", "none"),
+        ("/live/door/play-key/frame.mp4?key=wrong-key", "none"),
+        ("/live/door/api-key/frame.mp4?key=wrong-key", "none"),
+        ("/live/door/frame.mp4", WRONG),
+        ("/api/v1/connections?api_key=api-key", "none"),
+        ("/api/v1/connections", "Bearer api-key"),
+        ("/api/v1/connections", "Bearer wrong-key"),
+    ] {
+        client.request(
+            "GET",
+            target,
+            &format!("Authorization: {authorization}\r\n"),
+        );
+        client.answer();
+    }
+    server.wait_for_log("refused to play live/door: a wrong ", 1);
+    let printed = server.printed();
+    for secret in ["play-key", "wrong-key", "api-key", "dmlld2Vy"] {
+        // The name of the option is none.
+        let text = printed.replace("--play-key", "");
+        assert!(!text.contains(secret), "{secret}: {printed}");
+    }
+}
