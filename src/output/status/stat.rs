@@ -46,10 +46,13 @@ pub fn xml(status: &Status) -> String {
     xml.value("bw_out", &sum(|stream| stream.report.bits_out));
     xml.value("bytes_out", &status.bytes_out);
     xml.open("server");
-    let mut apps: Vec<&str> = streams.iter().map(|stream| split(stream).0).collect();
-    apps.push(USUAL_APPLICATION);
-    apps.sort_unstable();
-    apps.dedup();
+    let mut apps = vec![USUAL_APPLICATION];
+    for stream in &streams {
+        let (app, _) = split(stream);
+        if let Err(at) = apps.binary_search(&app) {
+            apps.insert(at, app);
+        }
+    }
     for app in apps {
         let of_app = streams.iter().filter(|stream| split(stream).0 == app);
         xml.open("application");
