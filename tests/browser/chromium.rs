@@ -284,7 +284,10 @@ impl Drop for Browser {
             let state = self.shared.lock();
             eprintln!("errors of the page: {:#?}", state.errors);
             let failed = state.failed_requests.iter().rev().take(5);
-            eprintln!("requests that failed last: {:#?}", failed.collect::<Vec<_>>());
+            eprintln!(
+                "requests that failed last: {:#?}",
+                failed.collect::<Vec<_>>()
+            );
         }
     }
 }

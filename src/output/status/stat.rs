@@ -247,6 +247,9 @@ fn avc_profile(profile: u8) -> &'static str {
         66 => "Baseline",
         77 => "Main",
         100 => "High",
+        110 => "High 10",
+        122 => "High 4:2:2",
+        244 => "High 4:4:4",
         _ => "",
     }
 }
