@@ -20,7 +20,10 @@ use crate::media::decimal::Thousandths;
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What viewers may be told to speak.
-const PROTOCOLS: [&str; 3] = ["rtmp", "flv", "mp4"];
+const PROTOCOLS: [&str; 4] = ["rtmp", "flv", "mp4", HLS];
+
+/// Those who watch by it come and go; the stream counts them.
+const HLS: &str = "hls";
 
 /// A figure of the server: name, type, help, value in thousandths.
 type ServerFigure = (&'static str, &'static str, &'static str, fn(&Status) -> u64);
@@ -205,7 +208,10 @@ impl Exposition {
         for stream in streams {
             for protocol in PROTOCOLS {
                 let viewers = stream.report.viewers.iter();
-                let count = viewers.filter(|viewer| viewer.protocol == protocol).count();
+                let count = match protocol {
+                    HLS => stream.report.hls_viewers,
+                    _ => viewers.filter(|viewer| viewer.protocol == protocol).count(),
+                };
                 let labels = [("stream", stream.key.as_str()), ("protocol", protocol)];
                 self.sample(NAME, &labels, whole(count as u64));
             }

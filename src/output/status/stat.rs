@@ -81,7 +81,7 @@ fn bits_in(stream: &StreamStatus) -> u64 {
 
 /// The publisher counts as one.
 fn clients_of(stream: &StreamStatus) -> usize {
-    stream.report.viewers.len() + usize::from(stream.report.publisher.is_some())
+    stream.report.viewer_count() + usize::from(stream.report.publisher.is_some())
 }
 
 struct Xml(String);
