@@ -89,15 +89,14 @@ pub struct Message {
 
 impl Message {
     /// Makes it a picture that is shown at once and makes room for the next one, which follows
-    /// 1 ms later.
+    /// 1 ms later. As always, it is decoded when the one before is due.
     pub(super) fn restamp(&mut self, timestamp: u32) {
         let later = timestamp.wrapping_sub(self.timestamp) as i32;
-        if later != 0 {
-            self.sample.duration = 1;
-        }
-        let time = self.sample.decode_time;
-        self.sample.decode_time = time.saturating_add_signed(later.into());
-        self.sample.composition_time = 0;
+        let due = self.sample.decode_time + u64::from(self.sample.duration);
+        let due = due.saturating_add_signed(later.into());
+        self.sample.decode_time = due.saturating_sub(1);
+        self.sample.duration = 1;
+        self.sample.composition_time = 1;
         self.timestamp = timestamp;
     }
 }

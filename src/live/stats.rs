@@ -14,6 +14,7 @@ use super::framing::Framing;
 use super::log::Kind;
 use super::preamble::Preamble;
 use super::subscriber::Delivered;
+use super::tracks::Tracks;
 use crate::media::tag::Medium;
 
 /// Whole seconds over which rates are measured.
@@ -44,6 +45,8 @@ const RATE_MEMORY: Millis = 10_000;
 pub struct StreamReport {
     /// Somebody publishes.
     pub is_live: bool,
+    /// How often somebody has begun to publish it.
+    pub publishes: u64,
     /// When the current publish began, or the last one.
     pub since: Millis,
     /// Who publishes: its connection's number, and its address.
@@ -74,12 +77,21 @@ pub struct StreamReport {
     pub blocks: usize,
     /// Metadata and sequence headers.
     pub preamble: Arc<Preamble>,
+    /// Those of its tracks that MP4 can hold, among others.
+    pub tracks: Arc<Tracks>,
     /// What is wrong with the current publish, as far as it has shown.
     pub findings: Vec<Finding>,
     /// Who plays.
     pub viewers: Vec<ViewerReport>,
     /// Addresses from which somebody watches by HLS.
     pub hls_viewers: usize,
+}
+
+impl StreamReport {
+    /// Viewers of all kinds.
+    pub fn viewer_count(&self) -> usize {
+        self.viewers.len() + self.hls_viewers
+    }
 }
 
 /// What came of one medium since the publish began.

@@ -512,9 +512,11 @@ impl Stream {
         let publisher = state.publisher.as_ref();
         StreamReport {
             is_live: publisher.is_some(),
+            publishes: state.generation,
             publisher: publisher.map(|publisher| (publisher.connection, publisher.address)),
             blocks: state.log.blocks_held(),
             preamble: Arc::clone(&state.preamble),
+            tracks: Arc::clone(&state.tracks),
             hls_viewers: state.hls.viewers(now),
             ..state.stats.report(viewers.collect(), now)
         }

@@ -4,7 +4,7 @@
 use super::capabilities::Capabilities;
 use super::framing::Has;
 use super::log::{Entry, Kind};
-use crate::media::mp4::{Presentation, VIDEO_TIMESCALE};
+use crate::media::mp4::Presentation;
 
 /// The first track of each kind. Immutable; a change makes new ones.
 #[derive(Clone, Debug, Default)]
@@ -51,12 +51,13 @@ impl Tracks {
         audio.map_or(0, |audio| audio.sample_rate())
     }
 
-    /// When a message is decoded, in ms.
+    /// When a message is due, in ms: by its time stamp, without the composition time.
     pub fn time(&self, entry: &Entry) -> u64 {
-        let timescale = match entry.meta.kind {
-            Kind::Audio => self.audio_rate(),
-            _ => VIDEO_TIMESCALE,
-        };
-        entry.meta.sample.decode_time * 1000 / u64::from(timescale.max(1))
+        let sample = &entry.meta.sample;
+        match entry.meta.kind {
+            Kind::Audio => sample.decode_time * 1000 / u64::from(self.audio_rate().max(1)),
+            // Decoded one step early.
+            _ => sample.decode_time + u64::from(sample.duration),
+        }
     }
 }

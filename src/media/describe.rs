@@ -57,29 +57,71 @@ pub fn video_header(payload: &[u8]) -> Option<(VideoCodec, &[u8])> {
 /// Describes an audio track by the payload of its sequence header or, for codecs without one, of
 /// any message.
 pub fn describe_audio(payload: &[u8]) -> Option<String> {
+    let sound = sound_of(payload)?;
+    let mut name = sound.name();
+    if let Some(sample_rate) = sound.sample_rate {
+        name += &format!(" {} kHz", Thousandths(sample_rate.into()));
+    }
+    match sound.channels {
+        Some(1) => name += " mono",
+        Some(2) => name += " stereo",
+        Some(channels) => name += &format!(" {channels} channels"),
+        None => {}
+    }
+    Some(name)
+}
+
+/// What is known of an audio track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sound {
+    /// Its codec.
+    pub codec: AudioCodec,
+    /// Of AAC the audio object type: 2 LC, 5 HE-AAC, 29 HE-AAC v2; 0 if unknown.
+    pub object_type: u8,
+    /// Samples per second as they are played.
+    pub sample_rate: Option<u32>,
+    /// Channels as they are played.
+    pub channels: Option<u8>,
+}
+
+impl Sound {
+    /// Its codec in a word: "AAC", "HE-AAC", "Opus".
+    pub fn name(&self) -> String {
+        match self.object_type {
+            0 => self.codec.to_string(),
+            object_type => aac_name(object_type).to_owned(),
+        }
+    }
+}
+
+/// What a sequence header says of an audio track or, for codecs without one, any message.
+pub fn sound_of(payload: &[u8]) -> Option<Sound> {
     let tag = AudioTag::parse(payload).ok()?;
-    let codec = tag.codec?;
     let body = match tag.kind {
         Kind::SequenceHeader => payload.get(tag.body_offset..).unwrap_or_default(),
         _ => &[],
     };
-    let mut name = codec.to_string();
-    let (sample_rate, channels) = match codec {
-        AudioCodec::Aac => match AacConfig::parse(body) {
-            Ok(config) => {
-                name = aac_name(config.object_type).to_owned();
+    let mut sound = Sound {
+        codec: tag.codec?,
+        object_type: 0,
+        sample_rate: None,
+        channels: None,
+    };
+    match sound.codec {
+        AudioCodec::Aac => {
+            if let Ok(config) = AacConfig::parse(body) {
+                sound.object_type = config.object_type;
+                sound.sample_rate = Some(config.output_sample_rate);
                 // The parametric stereo of HE-AAC v2 makes two channels of one.
                 let is_widened = config.object_type == 29;
-                let channels = config
+                sound.channels = config
                     .channels
                     .map(|n| if is_widened { n.max(2) } else { n });
-                (Some(config.output_sample_rate), channels)
             }
-            Err(_) => (None, None),
-        },
-        // RFC 7845, 5.1: magic, version, channels. The clock is always 48 kHz.
-        AudioCodec::Opus => match body {
-            [
+        }
+        AudioCodec::Opus => {
+            // RFC 7845, 5.1: magic, version, channels. The clock is always 48 kHz.
+            if let [
                 b'O',
                 b'p',
                 b'u',
@@ -91,21 +133,18 @@ pub fn describe_audio(payload: &[u8]) -> Option<String> {
                 _,
                 channels,
                 ..,
-            ] => (Some(48000), Some(*channels)),
-            _ => (None, None),
-        },
-        _ => (tag.sample_rate, tag.channels),
-    };
-    if let Some(sample_rate) = sample_rate {
-        name += &format!(" {} kHz", Thousandths(sample_rate.into()));
+            ] = body
+            {
+                sound.sample_rate = Some(48000);
+                sound.channels = Some(*channels);
+            }
+        }
+        _ => {
+            sound.sample_rate = tag.sample_rate;
+            sound.channels = tag.channels;
+        }
     }
-    match channels {
-        Some(1) => name += " mono",
-        Some(2) => name += " stereo",
-        Some(channels) => name += &format!(" {channels} channels"),
-        None => {}
-    }
-    Some(name)
+    Some(sound)
 }
 
 fn aac_name(object_type: u8) -> &'static str {

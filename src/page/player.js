@@ -64,12 +64,13 @@ export function play(video, path, name, say) {
         wait = 15;
       } else if (why === 401 || why === 403) {
         say(`${name} wants a key.`, 'key');
-      } else if (why === 503) {
+      } else if (why === 429 || why === 503) {
         say('The server is full. Trying again …');
       } else if (stream && stream.is_live) {
         isSocket = false; // fetch() learns why, or does without sockets
       } else {
         say(`${name} is not live${list.locked ? ', or wants a key' : ''}. It starts here by itself.`, list.locked && 'key');
+        wait = 1;
       }
       if (!isStopped) await sleep(wait);
     }
@@ -211,7 +212,7 @@ const session = (video, path, isSocket, say, atStop) => new Promise(resolve => {
     const behind = ranges.end(last) - video.currentTime;
     lag += (behind - lag) * 0.1;
     const isAfterGap = video.currentTime < start && (!last || ranges.end(last) - start > 0.2);
-    if (isAfterGap || (behind > target + 2 && now() - jumped > 3)) {
+    if (isAfterGap || behind < -0.5 || (behind > target + 2 && now() - jumped > 3)) {
       jumped = now();
       lag = target;
       video.currentTime = Math.max(start, ranges.end(last) - target);

@@ -6,18 +6,24 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Shared;
+use super::handler::Protocol;
 use super::socket::Socket;
-use crate::live::lock;
 use crate::live::sink::Sink;
+use crate::live::{Millis, lock};
+use crate::output::status::ConnectionReport;
 use crate::rtmp::flight_recorder::FlightRecorder;
+use crate::rtmp::stream_key::StreamKey;
 
 /// Places for connections that have neither published nor played yet, however few there are in all.
 const MIN_UNUSED: usize = 16;
+
+/// What clients call themselves is kept up to this length, in characters.
+const MAX_CLIENT_LEN: usize = 120;
 
 /// See the module's documentation.
 pub(super) struct Connections {
@@ -34,10 +40,19 @@ struct State {
     next_id: u64,
     /// By number.
     open: HashMap<u64, Open>,
+    /// Bytes in and out of those that have been closed.
+    bytes: [u64; 2],
 }
 
 struct Open {
-    address: IpAddr,
+    address: SocketAddr,
+    protocol: Protocol,
+    /// What the client calls itself, in printable ASCII.
+    client: String,
+    since: Millis,
+    publishes: Vec<StreamKey>,
+    plays: Vec<StreamKey>,
+    is_kicked: bool,
     /// Until it is closed.
     socket: Option<Arc<Socket>>,
     recorder: Arc<Mutex<FlightRecorder>>,
@@ -111,21 +126,104 @@ impl Connections {
         Some(Arc::clone(&state.open.get(&id)?.recorder))
     }
 
-    /// A connection publishes or plays: its place is its own from now on.
-    pub(super) fn note_use(&self, id: u64) {
-        if let Some(open) = lock(&self.state).open.get_mut(&id) {
+    /// What the client of a connection calls itself.
+    pub(super) fn note_client(&self, id: u64, name: &str) {
+        let printable = |c: char| match c {
+            ' '..='~' => c,
+            _ => '?',
+        };
+        let name = name.chars().take(MAX_CLIENT_LEN).map(printable).collect();
+        self.with(id, |open| open.client = name);
+    }
+
+    /// A connection publishes: its place is its own from now on.
+    pub(super) fn note_publish(&self, id: u64, key: &StreamKey) {
+        self.with(id, |open| {
             open.usage = Usage::Some;
+            open.publishes.push(key.clone());
+        });
+    }
+
+    /// A publish has ended.
+    pub(super) fn note_unpublish(&self, id: u64, key: &StreamKey) {
+        self.with(id, |open| remove(&mut open.publishes, key));
+    }
+
+    /// A connection plays: its place is its own from now on.
+    pub(super) fn note_play(&self, id: u64, key: &StreamKey) {
+        self.with(id, |open| {
+            open.usage = Usage::Some;
+            open.plays.push(key.clone());
+        });
+    }
+
+    /// A play has ended.
+    pub(super) fn note_stop(&self, id: u64, key: &StreamKey) {
+        self.with(id, |open| remove(&mut open.plays, key));
+    }
+
+    fn with(&self, id: u64, act: impl FnOnce(&mut Open)) {
+        if let Some(open) = lock(&self.state).open.get_mut(&id) {
+            act(open);
         }
+    }
+
+    /// Cuts a connection; false if there is none of that number.
+    pub(super) fn kick(&self, id: u64) -> bool {
+        let mut state = lock(&self.state);
+        let open = state.open.get_mut(&id);
+        let Some((open, socket)) = open.and_then(|open| open.socket.clone().map(|s| (open, s)))
+        else {
+            return false;
+        };
+        open.is_kicked = true;
+        socket.shutdown();
+        true
+    }
+
+    /// Whether a connection was cut by [`kick`](Self::kick).
+    pub(super) fn is_kicked(&self, id: u64) -> bool {
+        lock(&self.state)
+            .open
+            .get(&id)
+            .is_some_and(|open| open.is_kicked)
+    }
+
+    /// All that are open, by number.
+    pub(super) fn report(&self) -> Vec<ConnectionReport> {
+        let state = lock(&self.state);
+        let open = state.open.iter();
+        // Those that wait out a grace time are closed.
+        let open = open.filter(|(_, open)| open.socket.is_some());
+        // Inserted in order: a sort takes 4 KB of the binary.
+        let mut reports: Vec<ConnectionReport> = Vec::with_capacity(state.open.len());
+        for (id, open) in open {
+            let at = reports.partition_point(|report| report.id < *id);
+            reports.insert(at, open.report(*id));
+        }
+        reports
+    }
+
+    /// Accepted so far; bytes that all of them brought and were sent.
+    pub(super) fn totals(&self) -> (u64, [u64; 2]) {
+        let state = lock(&self.state);
+        let [mut bytes_in, mut bytes_out] = state.bytes;
+        for open in state.open.values() {
+            let [received, sent] = open.bytes();
+            bytes_in += received;
+            bytes_out += sent;
+        }
+        (state.next_id, [bytes_in, bytes_out])
     }
 
     /// A connection does nothing any longer, for the time being: it can come back.
     pub(super) fn note_idle(&self, id: u64) {
-        if let Some(open) = lock(&self.state).open.get_mut(&id) {
+        self.with(id, |open| {
             open.usage = match open.usage {
                 Usage::Displaced => Usage::Displaced,
                 _ => Usage::None,
             };
-        }
+        });
     }
 
     /// Whether a connection has to make room for another one.
@@ -173,7 +271,45 @@ impl Connections {
     }
 }
 
+impl Open {
+    /// Received, sent.
+    fn bytes(&self) -> [u64; 2] {
+        self.socket.as_ref().map_or([0, 0], |socket| socket.bytes())
+    }
+
+    fn report(&self, id: u64) -> ConnectionReport {
+        let [bytes_in, bytes_out] = self.bytes();
+        ConnectionReport {
+            id,
+            address: self.address,
+            protocol: match self.protocol {
+                Protocol::Rtmp => "rtmp",
+                Protocol::Http => "http",
+            },
+            client: self.client.clone(),
+            since: self.since,
+            publishes: self.publishes.clone(),
+            plays: self.plays.clone(),
+            bytes_in,
+            bytes_out,
+        }
+    }
+}
+
+fn remove(keys: &mut Vec<StreamKey>, key: &StreamKey) {
+    if let Some(index) = keys.iter().position(|known| known == key) {
+        keys.swap_remove(index);
+    }
+}
+
 impl State {
+    /// The bytes of a connection that is closed now go to those of the others.
+    fn settle(&mut self, bytes: [u64; 2]) {
+        for (sum, bytes) in self.bytes.iter_mut().zip(bytes) {
+            *sum += bytes;
+        }
+    }
+
     /// Sees to it that fewer than `max` connections are unused.
     fn make_room(&mut self, max: usize) {
         let unused = self
@@ -197,7 +333,8 @@ impl Permit {
     /// A place for a new connection, if the caps allow one.
     pub(super) fn take(
         shared: &Arc<Shared>,
-        address: IpAddr,
+        protocol: Protocol,
+        address: SocketAddr,
         socket: &Arc<Socket>,
     ) -> Result<Permit, Full> {
         let connections = &shared.connections;
@@ -208,7 +345,7 @@ impl Permit {
         let from_there = state
             .open
             .values()
-            .filter(|open| open.address == address)
+            .filter(|open| open.address.ip() == address.ip())
             .count();
         if from_there >= connections.max_per_address {
             return Err(Full::PerAddress(connections.max_per_address));
@@ -218,6 +355,12 @@ impl Permit {
         let id = state.next_id;
         let open = Open {
             address,
+            protocol,
+            client: String::new(),
+            since: shared.now(),
+            publishes: Vec::new(),
+            plays: Vec::new(),
+            is_kicked: false,
             socket: Some(Arc::clone(socket)),
             recorder: Arc::default(),
             usage: Usage::None,
@@ -231,8 +374,11 @@ impl Permit {
 
     /// The connection is closed; its thread goes on for a while.
     pub(super) fn forget_socket(&self) {
-        if let Some(open) = lock(&self.shared.connections.state).open.get_mut(&self.id) {
+        let mut state = lock(&self.shared.connections.state);
+        if let Some(open) = state.open.get_mut(&self.id) {
+            let bytes = open.bytes();
             open.socket = None;
+            state.settle(bytes);
         }
     }
 
@@ -252,7 +398,8 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let connections = &self.shared.connections;
         let mut state = lock(&connections.state);
-        state.open.remove(&self.id);
+        let removed = state.open.remove(&self.id);
+        state.settle(removed.map_or([0, 0], |open| open.bytes()));
         if state.open.is_empty() {
             connections.emptied.notify_all();
         }

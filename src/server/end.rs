@@ -62,6 +62,8 @@ pub(super) enum End {
     WebSocket(Violation),
     /// Others wanted its place, which it made no use of.
     Displaced,
+    /// A request to the API asked for it.
+    Kicked,
     /// What it plays has ended, or can't be sent to it.
     Player(subscriber::End),
     /// Another publisher has taken over.
@@ -152,6 +154,7 @@ impl fmt::Display for End {
             End::Displaced => f.write_str(
                 "closed for a newer connection: half of --max-connections neither publish nor play",
             ),
+            End::Kicked => f.write_str("disconnected by the API"),
             End::Player(end) => write!(f, "{end}"),
             End::Superseded => f.write_str("another publisher has taken over"),
             End::Stopping => f.write_str("the server stops"),

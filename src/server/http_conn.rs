@@ -61,6 +61,8 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
     // A bug that shows itself here ends this connection properly, and no other.
     let end = catch_unwind(AssertUnwindSafe(|| connection.serve()));
     let end = end.unwrap_or(End::Panicked);
+    let is_kicked = connection.shared.connections.is_kicked(permit.id());
+    let end = if is_kicked { End::Kicked } else { end };
     let _ = catch_unwind(AssertUnwindSafe(|| connection.finish(&end)));
     connection.socket.shutdown();
 }
@@ -149,6 +151,7 @@ impl Connection {
         let (id, peer) = (self.client.id(), self.client.address());
         let name = head.header("user-agent").unwrap_or_default();
         let name = name.get(..MAX_USER_AGENT_LEN).unwrap_or(name);
+        self.shared.connections.note_client(id, name);
         // Behind a proxy each request may be somebody else's.
         self.client = Client::over_http(id, peer, self.client.local_address(), name);
         let mut exchange = Exchange::new(
@@ -169,7 +172,10 @@ impl Connection {
             exchange::reject(&self.socket, *rejected);
         }
         // So that the client gets to read what was sent last.
-        let is_over = matches!(end, End::Closed | End::Lost(_) | End::Idle | End::Slow);
+        let is_over = matches!(
+            end,
+            End::Closed | End::Lost(_) | End::Idle | End::Slow | End::Kicked
+        );
         if !is_over && !self.shared.is_stopping() {
             self.socket.drain();
         }
@@ -180,7 +186,7 @@ impl Connection {
             _ => String::new(),
         };
         let level = match end {
-            End::Rejected(_) | End::Slow => log::Level::Info,
+            End::Rejected(_) | End::Slow | End::Kicked => log::Level::Info,
             End::Panicked => log::Level::Error,
             End::Player(_) => end.level(true),
             _ => log::Level::Debug,

@@ -128,7 +128,7 @@ fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<S
         return;
     }
     let socket = Arc::new(Socket::new(stream));
-    let permit = match Permit::take(shared, peer.ip(), &socket) {
+    let permit = match Permit::take(shared, protocol, peer, &socket) {
         Ok(permit) => permit,
         Err(full) => {
             refuse(shared, peer, full);

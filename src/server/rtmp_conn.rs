@@ -63,6 +63,8 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
     };
     // A bug that shows itself here ends this connection properly, and no other.
     let end = catch_unwind(AssertUnwindSafe(|| connection.serve())).unwrap_or(End::Panicked);
+    let is_kicked = connection.shared.connections.is_kicked(permit.id());
+    let end = if is_kicked { End::Kicked } else { end };
     let _ = catch_unwind(AssertUnwindSafe(|| connection.finish(&end)));
     connection.socket.shutdown();
     let left_behind = std::mem::take(&mut connection.publishing);
@@ -383,6 +385,7 @@ impl Connection {
         }
         let is_player = !self.playing.is_empty();
         let why = match self.playing.first() {
+            _ if matches!(end, End::Kicked) => end.to_string(),
             // The stream knows better than the socket why a player was cut off.
             Some(playing) => match playing.with_subscriber(now, |_| {}) {
                 Ok(_) => end.to_string(),
@@ -390,7 +393,7 @@ impl Connection {
             },
             None => end.to_string(),
         };
-        let is_lost = matches!(end, End::Closed | End::Lost(_));
+        let is_lost = matches!(end, End::Closed | End::Lost(_) | End::Kicked);
         if !is_lost && !is_player {
             let last_words = self.session.take_output();
             let _ = self.socket.write_all(&last_words);

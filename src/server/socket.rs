@@ -26,6 +26,8 @@ pub(crate) struct Socket {
     /// The subscriber that is in the middle of a message, 0 for none. A connection may play
     /// several streams, whose messages must not run into each other.
     claimed_by: AtomicU64,
+    received: AtomicU64,
+    sent: AtomicU64,
 }
 
 impl Socket {
@@ -51,6 +53,8 @@ impl Socket {
         Socket {
             stream,
             claimed_by: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
         }
     }
 
@@ -62,7 +66,13 @@ impl Socket {
 
     /// Reads what is there; waits for at most the read time-out.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.stream).read(buffer)
+        let result = (&self.stream).read(buffer);
+        count(&self.received, result)
+    }
+
+    /// Bytes that were received, and that were sent.
+    pub(crate) fn bytes(&self) -> [u64; 2] {
+        [&self.received, &self.sent].map(|bytes| bytes.load(Ordering::Relaxed))
     }
 
     /// Sets how long a read waits.
@@ -82,12 +92,14 @@ impl Socket {
 
     /// Writes all bytes, waiting if need be. Only for a connection that plays nothing.
     pub(crate) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
-        (&self.stream).write_all(bytes)
+        (&self.stream).write_all(bytes)?;
+        self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Writes some of the bytes, from the front, waiting if need be.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        (&self.stream).write(bytes)
+        count(&self.sent, (&self.stream).write(bytes))
     }
 
     /// Wakes the connection's thread from its read as if the peer had closed.
@@ -117,15 +129,23 @@ impl Socket {
     }
 }
 
+fn count(bytes: &AtomicU64, result: io::Result<usize>) -> io::Result<usize> {
+    if let Ok(len) = result {
+        bytes.fetch_add(len as u64, Ordering::Relaxed);
+    }
+    result
+}
+
 impl Sink for Socket {
     fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         let socket = SockRef::from(&self.stream);
-        match slices {
+        let result = match slices {
             // The plain call is cheaper.
             [bytes] => socket.send_with_flags(bytes, flags),
             _ => socket.send_vectored_with_flags(slices, flags),
-        }
+        };
+        count(&self.sent, result)
     }
 
     fn shutdown(&self) {

@@ -269,7 +269,8 @@ fn an_mp4_file_has_every_picture_and_sound_without_gaps() {
     };
     assert_eq!(bytes.len(), 995, "without the tag's header");
     let pictures = times(&fragments, 1);
-    let expected: Vec<_> = (0..10).map(|i| (200 + i * 40, 40)).collect();
+    // Decoded one step early.
+    let expected: Vec<_> = (0..10).map(|i| (160 + i * 40, 40)).collect();
     assert_eq!(pictures, expected);
     // At 44,100 Hz; the time stamps are 40 ms apart, so the count is corrected in the end.
     let sounds = times(&fragments, 2);
@@ -288,8 +289,8 @@ fn a_live_join_squeezes_what_is_cached() {
     let viewer = view(&fixture, MP4, Join::Live);
     fixture.gop(800, 1);
     let pictures = times(&viewer.fragments(), 1);
-    let expected = (0..20).map(|i| (200 + i, if i == 19 { 40 } else { 1 }));
-    assert_eq!(pictures, expected.chain([(259, 40)]).collect::<Vec<_>>());
+    let expected = (0..20).map(|i| (199 + i, 1));
+    assert_eq!(pictures, expected.chain([(219, 40)]).collect::<Vec<_>>());
 }
 
 #[test]
@@ -330,7 +331,7 @@ fn new_parameters_come_before_the_first_picture_that_needs_them() {
     let Fragment::Sample { is_sync, time, .. } = fragments[8] else {
         panic!();
     };
-    assert_eq!((is_sync, time), (true, 320));
+    assert_eq!((is_sync, time), (true, 280));
     let texts = messages(&beside.sink.bytes());
     let texts = texts.into_iter().filter(|(opcode, _)| *opcode == 1);
     let texts: Vec<_> = texts
@@ -403,7 +404,11 @@ fn a_slow_viewer_moves_to_a_newer_keyframe_and_its_file_stays_whole() {
                 let pictures = tags[2..].iter().filter(|tag| tag.0 == 9);
                 pictures.map(|tag| tag.1.into()).collect()
             }
-            _ => times(&viewer.fragments(), 1).iter().map(|t| t.0).collect(),
+            // When they are due.
+            _ => times(&viewer.fragments(), 1)
+                .iter()
+                .map(|(time, duration)| time + u64::from(*duration))
+                .collect(),
         };
         assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
         assert_eq!(times.last(), Some(&(4_920 + 80 + 200)));

@@ -76,7 +76,7 @@ fn other_protocols_are_closed() {
         let mut answer = Vec::new();
         // A reset is as good an answer as an end.
         let _ = socket.read_to_end(&mut answer);
-        assert_eq!(answer, []);
+        assert_eq!(answer, b"");
     }
 }
 

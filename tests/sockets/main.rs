@@ -19,6 +19,7 @@ mod publishers;
 mod resources;
 mod shutdown;
 mod slow_players;
+mod status;
 mod viewer;
 
 use common::client;

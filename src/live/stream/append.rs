@@ -16,7 +16,6 @@ use crate::live::classify::{Class, classify};
 use crate::live::doctor::{Finding, Memory};
 use crate::live::log::{Kind, Meta, Role, Sample};
 use crate::live::preamble::Slot;
-use crate::media::describe::picture_of;
 use crate::media::tag::tracks::{Many, TrackMessage};
 use crate::rtmp::amf0::Value;
 use crate::rtmp::metadata;
@@ -233,9 +232,8 @@ impl State {
         }
         if doctor.is_examination_due(now) {
             let metadata = self.publish.metadata.as_deref().and_then(metadata::parse);
-            let header = self.preamble.header(Slot::Video(0));
-            let picture = header.and_then(picture_of);
-            let size = picture.map(|picture| (picture.width, picture.height));
+            let video = self.tracks.presentation.video.as_ref();
+            let size = video.map(|video| (video.width(), video.height()));
             doctor.examine(&metadata.flatten().unwrap_or_default(), size);
         }
         doctor.take_news()

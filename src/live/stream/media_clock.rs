@@ -11,14 +11,35 @@
 //!
 //! The count starts at the first message's time stamp and is compared with each later one. Within
 //! [`TOLERANCE`] the count is right: time stamps jitter. Beyond, something was lost, or the clock
-//! of the encoder and that of its sound card have drifted apart: then the count jumps forward, or
-//! frames are left out until it is right again.
+//! of the encoder and that of its sound card have drifted apart: then a part of a frame's length is
+//! left free between frames, or frames are left out, until it is right again.
+//!
+//! Browsers are why it goes by steps: when a decode time is ahead of the last one of its track by
+//! more than twice what that sample was said to last, they throw all tracks away up to the next
+//! keyframe (Media Source Extensions, coded frame processing; Chromium does so to the letter).
+//!
+//! How long a picture lasts is known when the next one comes, and that is too late. So pictures are
+//! decoded one step early, where the one before was due, and shown when they are due: then decode
+//! time and duration of each add up to the decode time of the next, whatever the steps are.
+//!
+//! ```text
+//! time stamps             0        33        66       200       233     (ms)
+//! decoded, shown       -40, 0    0, 33    33, 66   66, 200  200, 233
+//! duration                 40        33        33       134        33
+//! ```
 
 /// Where the time starts, in ms: a second track may begin before the first.
 const START: u64 = 10_000;
 
 /// How far the count of samples may be from the time stamps, in ms.
 const TOLERANCE: u64 = 100;
+
+/// Sound that is behind by more than this is not led to its time but put there, in ms.
+const LOST: u64 = 1000;
+
+/// A keyframe that comes later than this after the last picture begins anew, in ms. What pictures
+/// are decoded early counts as delay for some players.
+const PAUSE: u64 = 1000;
 
 /// What the first picture lasts, in ms.
 const FIRST_STEP: u64 = 40;
@@ -40,9 +61,10 @@ struct Newest {
 
 #[derive(Clone, Copy)]
 struct Picture {
+    /// When it is due.
     time: u64,
-    /// Since the one before.
-    step: u64,
+    /// How much earlier it is decoded.
+    step: u16,
 }
 
 #[derive(Clone, Copy)]
@@ -58,6 +80,8 @@ struct Sound {
 pub(super) struct Timed {
     pub(super) time: u64,
     pub(super) duration: u16,
+    /// From decoding until it is due.
+    pub(super) delay: u16,
 }
 
 impl MediaClock {
@@ -78,23 +102,32 @@ impl MediaClock {
         time
     }
 
-    /// The next picture, in ms. How long it will last nobody knows yet: as long as the one before
-    /// it, or that one's forerunner if a pause came between them.
-    pub(super) fn picture(&mut self, timestamp: u32) -> Timed {
+    /// The next picture, in ms.
+    pub(super) fn picture(&mut self, timestamp: u32, is_keyframe: bool) -> Timed {
         let time = self.time(timestamp);
-        let (time, step, duration) = match self.picture {
-            None => (time, FIRST_STEP, FIRST_STEP),
+        let (time, step) = match self.picture {
+            None => (time, FIRST_STEP),
             Some(last) => {
                 // Decoders want each picture later than the one before.
                 let time = time.max(last.time + 1);
                 let step = time - last.time;
-                (time, step, step.min(last.step))
+                let is_new_beginning = is_keyframe && step > PAUSE;
+                (
+                    time,
+                    if is_new_beginning {
+                        last.step.into()
+                    } else {
+                        step
+                    },
+                )
             }
         };
+        let step = step.min(u16::MAX.into()) as u16;
         self.picture = Some(Picture { time, step });
         Timed {
-            time,
-            duration: duration.min(u16::MAX.into()) as u16,
+            time: time.saturating_sub(step.into()),
+            duration: step,
+            delay: step,
         }
     }
 
@@ -109,7 +142,9 @@ impl MediaClock {
                 stamped.max(next)
             }
             Some(last) if last.next > stamped + tolerance => return None,
-            Some(last) if last.next + tolerance < stamped => stamped,
+            Some(last) if last.next + LOST * u64::from(rate) / 1000 < stamped => stamped,
+            // Less than a frame's length of silence after each frame.
+            Some(last) if last.next + tolerance < stamped => last.next + u64::from(samples) * 3 / 4,
             Some(last) => last.next,
         };
         self.sound = Some(Sound {
@@ -119,6 +154,7 @@ impl MediaClock {
         Some(Timed {
             time,
             duration: samples,
+            delay: 0,
         })
     }
 }
@@ -137,8 +173,8 @@ mod tests {
         let mut frames = 0_u64;
         for picture in 0..2 * 3600 * 30_u64 {
             let ms = picture * 1000 / 30;
-            let shown = clock.picture(first.wrapping_add(ms as u32));
-            assert_eq!(shown.time, START + ms);
+            let shown = clock.picture(first.wrapping_add(ms as u32), picture % 60 == 0);
+            assert_eq!(shown.time + u64::from(shown.delay), START + ms);
             while frames * 1024 * 1000 / u64::from(RATE) <= ms {
                 let samples = frames * 1024;
                 let true_us = (samples * 1_000_000 / u64::from(RATE)) as i64;
@@ -152,28 +188,53 @@ mod tests {
         assert!(worst < 1000, "{worst} us");
     }
 
+    /// (time stamp, keyframe), (decoded, lasts) both in ms.
     #[test]
-    fn a_picture_lasts_as_long_as_the_one_before_and_pauses_do_not_count() {
+    fn pictures_are_decoded_where_the_ones_before_were_due() {
         let mut clock = MediaClock::default();
-        let durations: Vec<_> = [0, 33, 67, 100, 20_100, 20_133, 20_133, 20_120, 20_200]
-            .into_iter()
-            .map(|timestamp| clock.picture(timestamp))
-            .map(|timed| (timed.time - START, timed.duration))
-            .collect();
-        assert_eq!(
-            durations,
-            [
-                (0, 40),
-                (33, 33),
-                (67, 33),
-                (100, 33),
-                (20_100, 33),
-                (20_133, 33),
-                (20_134, 1),
-                (20_135, 1),
-                (20_200, 1),
-            ]
-        );
+        for ((timestamp, is_keyframe), expected) in [
+            ((0, true), (-40, 40)),
+            ((33, false), (0, 33)),
+            ((67, false), (33, 34)),
+            // A gap that is left as it is, since a decoder can't begin there.
+            ((2067, false), (67, 2000)),
+            ((2100, true), (2067, 33)),
+            // A pause.
+            ((22_100, true), (22_067, 33)),
+            ((22_133, false), (22_100, 33)),
+            // Time stamps that stand still or go back.
+            ((22_133, false), (22_133, 1)),
+            ((22_120, false), (22_134, 1)),
+            ((22_200, false), (22_135, 65)),
+        ] {
+            let timed = clock.picture(timestamp, is_keyframe);
+            let decoded = timed.time as i64 - START as i64;
+            assert_eq!((decoded, timed.duration), expected, "{timestamp}");
+            assert_eq!(timed.delay, timed.duration);
+        }
+    }
+
+    /// What browsers ask for.
+    #[test]
+    fn no_sample_is_decoded_later_than_the_one_before_ends_unless_decoders_begin_there() {
+        let mut clock = MediaClock::default();
+        let mut pictures = None;
+        let mut sounds = None;
+        let mut timestamp = 0_u32;
+        for number in 0..10_000_u32 {
+            // Steps of 0 to 255 ms in no order.
+            timestamp += number.wrapping_mul(2_654_435_761) >> 24;
+            let picture = clock.picture(timestamp, false);
+            if let Some(end) = pictures.replace(picture.time + u64::from(picture.duration)) {
+                assert_eq!(picture.time, end, "picture {number}");
+            }
+            // Sound is lost now and then, a second at most.
+            let sound = clock.sound(number * 21 + number / 100 * 900, 48_000, 1024);
+            let Some(sound) = sound else { continue };
+            if let Some(end) = sounds.replace(sound.time + 1024) {
+                assert!((end..end + 1024).contains(&sound.time), "sound {number}");
+            }
+        }
     }
 
     #[test]
@@ -187,14 +248,19 @@ mod tests {
         // Jitter.
         assert_eq!(at(95), Some(960));
         assert_eq!(at(0), Some(1920));
-        // A loss.
-        assert_eq!(at(1000), Some(48_000));
+        // A loss, made up for by silence between the frames.
+        assert_eq!(at(200), Some(3600));
+        assert_eq!(at(220), Some(5280));
+        assert_eq!(at(240), Some(6960));
+        assert_eq!(at(260), Some(7920));
+        // More than that.
+        assert_eq!(at(2000), Some(96_000));
         // More sound than time.
-        for (timestamp, time) in [(920, 48_960), (940, 49_920)] {
+        for (timestamp, time) in [(1920, 96_960), (1940, 97_920)] {
             assert_eq!(at(timestamp), Some(time));
         }
-        assert_eq!(at(939), None);
-        assert_eq!(at(960), Some(50_880));
+        assert_eq!(at(1939), None);
+        assert_eq!(at(1960), Some(98_880));
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl State {
             Some(Codec::Audio(codec)) => self.sound(codec, timestamp, prefix, body),
             None => None,
         };
-        let Some(Timed { time, duration }) = timed else {
+        let Some(timed) = timed else {
             return Sample::default();
         };
         let skipped = match message.codec {
@@ -134,9 +134,9 @@ impl State {
             _ => 0,
         };
         Sample {
-            decode_time: time,
-            composition_time: message.composition_time,
-            duration,
+            decode_time: timed.time,
+            composition_time: message.composition_time.saturating_add(timed.delay.into()),
+            duration: timed.duration,
             body_offset: message.body_offset + skipped as u8,
         }
     }
@@ -148,7 +148,7 @@ impl State {
         timestamp: u32,
         body: &[u8],
     ) -> Option<Timed> {
-        let timed = self.media_clock.picture(timestamp);
+        let timed = self.media_clock.picture(timestamp, is_keyframe);
         if is_keyframe {
             let picture = mp4::picture_of_keyframe(codec, body);
             if picture.is_some() && picture != self.publish.found.picture {

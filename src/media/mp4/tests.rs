@@ -336,7 +336,7 @@ fn audio_tracks_of_every_form_are_written_with_their_configuration() {
         assert_eq!(body(&nodes, &path), config, "{name}");
         let (entry, _) = path.rsplit_once('/').unwrap();
         let entry = body(&nodes, entry);
-        assert_eq!(u16_at(entry, 16), channels.into(), "{name}");
+        assert_eq!(u16_at(entry, 16), u16::from(channels), "{name}");
         assert_eq!(u32_at(entry, 24), sample_rate << 16, "{name}");
         assert_eq!(
             u32_at(body(&nodes, "moov/trak/mdia/mdhd"), 12),

@@ -25,6 +25,8 @@ impl Admission {
 
 impl Drop for Admission {
     fn drop(&mut self) {
+        let connections = &self.shared.connections;
+        connections.note_stop(self.client.id(), &self.key);
         self.shared.handlers.stop(&self.client, &self.key);
     }
 }
@@ -39,7 +41,7 @@ pub(super) fn authorize(
     let client = &mut *exchange.client;
     let key = authorize_play(&shared.handlers, &shared.guard, client, &credentials, key)
         .map_err(|denied| refusal(&denied))?;
-    shared.connections.note_use(client.id());
+    shared.connections.note_play(client.id(), &key);
     Ok(Admission {
         client: client.clone(),
         shared,

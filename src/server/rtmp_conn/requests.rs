@@ -36,6 +36,8 @@ impl Connection {
         self.name = in_brackets(&connect.flash_ver);
         // Without the app: a key may stand in any part of it.
         log::debug!("{} connect{}", self.client, self.name);
+        let connections = &self.shared.connections;
+        connections.note_client(self.client.id(), &connect.flash_ver);
         self.client.set_connect(connect);
         if let Err(refusal) = self.shared.handlers.connect(&mut self.client) {
             self.session
@@ -109,7 +111,8 @@ impl Connection {
             self.client.address(),
             self.name
         );
-        self.shared.connections.note_use(self.client.id());
+        let connections = &self.shared.connections;
+        connections.note_publish(self.client.id(), &key);
         self.assembly.keep(SPARE_BLOCKS);
         self.publishing.push(Publishing::new(
             Arc::clone(&self.shared),
@@ -209,7 +212,7 @@ impl Connection {
             self.client.address(),
             self.name
         );
-        self.shared.connections.note_use(id);
+        self.shared.connections.note_play(id, playing.key());
         self.playing.push(playing);
         Ok(())
     }
@@ -219,6 +222,8 @@ impl Connection {
         if let Some(publishing) = find(&mut self.publishing, message_stream_id) {
             publishing.unpublish(why, now);
             let key = publishing.stream.key();
+            let connections = &self.shared.connections;
+            connections.note_unpublish(self.client.id(), key);
             self.shared.handlers.unpublish(&self.client, key);
         }
         let found = self
@@ -247,6 +252,8 @@ impl Connection {
     fn leave(&self, playing: Playing, why: &str, now: Millis) {
         let key = playing.key().clone();
         playing.leave(&self.shared, why, now);
+        let connections = &self.shared.connections;
+        connections.note_stop(self.client.id(), &key);
         self.shared.handlers.stop(&self.client, &key);
     }
 }
