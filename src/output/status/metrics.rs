@@ -254,6 +254,7 @@ impl Exposition {
     }
 
     /// The two lines before the samples of a name.
+    #[inline(never)]
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         for line in [
             "# HELP ",
@@ -271,6 +272,7 @@ impl Exposition {
     }
 
     /// A line with a value in thousandths.
+    #[inline(never)]
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
         self.0.push_str(name);
         for (index, (label, value)) in labels.iter().enumerate() {
@@ -287,6 +289,7 @@ impl Exposition {
         let _ = writeln!(self.0, " {}", Thousandths(value));
     }
 
+    #[inline(never)]
     fn push_escaped(&mut self, text: &str) {
         for c in text.chars() {
             match c {
