@@ -209,17 +209,11 @@ impl Response {
     pub fn opening(&self, length: Length, is_last: bool) -> String {
         let is_switching = self.status == Status::SwitchingProtocols;
         let is_last = is_last || length == Length::UntilClose;
-        let (code, len) = (
-            self.status.code().to_string(),
-            match length {
-                Length::Known(len) => len.to_string(),
-                Length::UntilClose => String::new(),
-            },
-        );
-        let when = |condition: bool, text: &'static str| if condition { text } else { "" };
-        let (len_name, len, len_end) = match len.is_empty() || self.status.is_bodiless() {
-            true => ("", "", ""),
-            false => ("Content-Length: ", &*len, "\r\n"),
+        let len = match length {
+            Length::Known(len) if !self.status.is_bodiless() => {
+                format!("Content-Length: {len}\r\n")
+            }
+            _ => String::new(),
         };
         let (cache_name, cache, cache_end) = match is_switching {
             true => ("", "", ""),
@@ -229,24 +223,14 @@ impl Response {
                 "\r\nX-Content-Type-Options: nosniff\r\n",
             ),
         };
-        [
-            "HTTP/1.1 ",
-            &code,
-            " ",
-            self.status.reason(),
-            "\r\n",
-            len_name,
-            len,
-            len_end,
-            cache_name,
-            cache,
-            cache_end,
-            when(self.is_for_all_sites, "Access-Control-Allow-Origin: *\r\n"),
-            when(is_last && !is_switching, "Connection: close\r\n"),
-            &self.headers,
-            TYPE,
-        ]
-        .concat()
+        let when = |condition: bool, text: &'static str| if condition { text } else { "" };
+        let sharing = when(self.is_for_all_sites, "Access-Control-Allow-Origin: *\r\n");
+        let close = when(is_last && !is_switching, "Connection: close\r\n");
+        let (code, reason) = (self.status.code(), self.status.reason());
+        format!(
+            "HTTP/1.1 {code} {reason}\r\n{len}{cache_name}{cache}{cache_end}{sharing}{close}{}{TYPE}",
+            self.headers
+        )
     }
 }
 
