@@ -25,6 +25,7 @@ const PLAYLIST_CACHE: &str = "no-cache";
 const MEDIA_CACHE: &str = "max-age=3600, immutable";
 
 /// Answers a request for a playlist, a segment or a part of one.
+#[inline(never)] // Its variables are not to be part of the stack of a viewer's thread.
 pub(super) fn reply(
     exchange: &mut Exchange<'_>,
     key: &StreamKey,
