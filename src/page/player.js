@@ -123,10 +123,9 @@ const session = (video, path, isSocket, say, atStop) => new Promise(resolve => {
   function begin(type) {
     if (hasBegun || isOver) return;
     if (!Source.isTypeSupported(type)) {
-      const codecs = type.split('"')[1] || type;
-      const bad = codecs.split(',').filter(c => !Source.isTypeSupported(`video/mp4; codecs="${c}"`));
-      if (video.canPlayType(HLS) && video.canPlayType(type)) hls();
-      else over({ codecs: bad.length ? bad : [codecs] });
+      const codecs = (type.split('"')[1] || type).split(',');
+      const bad = codecs.filter(c => !Source.isTypeSupported(`video/mp4; codecs="${c}"`));
+      hls({ codecs: bad.length ? bad : codecs });
       return;
     }
     const media = new Source();
@@ -162,11 +161,13 @@ const session = (video, path, isSocket, say, atStop) => new Promise(resolve => {
     video.play().catch(() => {}); // watch() sees it
   }
 
-  function hls() {
+  /** By the browser's own means; if it has none or they fail, it's over for the reason why it is tried. */
+  function hls(why) {
     abort.abort();
     if (socket) socket.onclose = socket.close();
+    if (!video.canPlayType(HLS)) return over(why);
     open(`${path}.m3u8${location.search}`);
-    video.onerror = () => over(shown > 0 ? 'lost' : 404);
+    video.onerror = () => over(shown > 0 ? 'lost' : why);
   }
 
   function feed(piece) {
@@ -264,7 +265,7 @@ const session = (video, path, isSocket, say, atStop) => new Promise(resolve => {
     }
   }
 
-  if (Source) isSocket ? connect() : request().catch(() => over('lost'));
-  else if (video.canPlayType(HLS)) hls();
-  else over(415);
+  if (!Source) hls('refused');
+  else if (isSocket) connect();
+  else request().catch(() => over('lost'));
 });

@@ -18,7 +18,7 @@ mod publishers;
 mod resources;
 mod shutdown;
 mod slow_players;
-mod viewer;
 mod status;
+mod viewer;
 
 use common::client;
