@@ -161,6 +161,8 @@ fn crashers_crash_no_more() {
             Some("mp4") => fuzz::mp4,
             Some("session") => fuzz::session,
             Some("tag") => fuzz::tag,
+            Some("http_head") => fuzz::http_head,
+            Some("websocket") => fuzz::websocket,
             _ => {
                 assert_eq!(name, "README.md", "expected TARGET-WHAT");
                 continue;
@@ -297,6 +299,45 @@ const MEDIA_HEADERS: &[&[u8]] = &[
     b"\x01",
 ];
 
+/// Request lines, and the lines that follow them, sound and not.
+const REQUEST_LINES: &[&str] = &[
+    "GET / HTTP/1.1\r\n",
+    "GET /live/d%6For.flv?key=1 HTTP/1.1\r\n",
+    "GET http://pi:8080/live/door/1a2b3c4d-7.2.m4s HTTP/1.1\r\n",
+    "OPTIONS * HTTP/1.1\r\n",
+    "HEAD /page/%2e%2e/x HTTP/1.0\r\n",
+    "\r\nGET /a//b%5c HTTP/1.1\r\n",
+    "GET /\n",
+];
+const HEADER_LINES: &[&str] = &[
+    "",
+    "A: b\r\n",
+    "Host: pi:8080\r\n",
+    "Content-Length: 0\r\n",
+    "Content-Length: 5\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Connection: Upgrade, close\r\n",
+    "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+    "Range: bytes=5-9\r\n",
+    "Range: bytes=-99999999999999999999\r\n",
+    "User-Agent: \u{e9}\t1\r\n",
+    "A: b\n",
+    " folded\r\n",
+    "\r\n",
+];
+
+/// Beginnings of frames from clients; anything may follow them.
+const FRAMES: &[&[u8]] = &[
+    b"\x82\x83\x01\x02\x03\x04",
+    b"\x89\x82\x01\x02\x03\x04",
+    b"\x88\x82\x00\x00\x00\x00\x03\xE8",
+    b"\x02\xFE\x00\x80",
+    b"\x80\xFF\0\0\0\0\0\x01\0\0",
+    b"\x00\x80\x01\x02\x03\x04",
+    b"",
+];
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
 
@@ -349,5 +390,37 @@ proptest! {
         bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0_u8..32], 1..300),
     ) {
         fuzz::session(&[vec![0], bytes].concat());
+    }
+    #[test]
+    fn arbitrary_request_heads_are_refused_or_read_in_one_way(
+        line in prop::sample::select(REQUEST_LINES),
+        host in prop::sample::select(&["Host: pi:8080\r\n", "Host: [::1]\r\n", ""][..]),
+        lines in proptest::collection::vec(prop::sample::select(HEADER_LINES), 0..5),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        cut in any::<u8>(),
+    ) {
+        let head = [line, host, &lines.concat(), "\r\n"].concat();
+        let mut bytes = [&[cut], head.as_bytes()].concat();
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        fuzz::http_head(&bytes);
+    }
+
+    #[test]
+    fn arbitrary_frames_give_the_same_events_however_they_are_split(
+        frames in proptest::collection::vec(
+            (prop::sample::select(FRAMES), proptest::collection::vec(any::<u8>(), 0..12)),
+            0..6,
+        ),
+        cut in any::<u8>(),
+    ) {
+        let mut bytes = vec![cut];
+        for (frame, rest) in &frames {
+            bytes.extend_from_slice(frame);
+            bytes.extend_from_slice(rest);
+        }
+        fuzz::websocket(&bytes);
     }
 }

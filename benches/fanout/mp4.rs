@@ -228,14 +228,20 @@ fn parse_track(trak: &[u8]) -> Result<(Track, Vec<u8>), String> {
 /// What is in an `esds` behind version and flags: an ES_Descriptor (3) with a DecoderConfigDescriptor (4)
 /// with a DecoderSpecificInfo (5), ISO/IEC 14496-1, 7.2.6.
 fn decoder_specific_info(esds: &[u8]) -> Option<&[u8]> {
-    let descriptor = |bytes: &'_ [u8], tag: u8| -> Option<(usize, usize)> {
-        let (first, len) = (*bytes.first()?, *bytes.get(1)?);
-        (first == tag && len < 0x80).then_some((2, usize::from(len)))
-    };
     let mut rest = esds.get(4..)?;
     for (tag, fields) in [(3, 3), (4, 13), (5, 0)] {
-        let (start, len) = descriptor(rest, tag)?;
-        rest = rest.get(start..start + len)?.get(fields..)?;
+        let (first, mut body) = rest.split_first()?;
+        let mut len = 0;
+        // Seven bits a byte, 8.3.3.
+        while let Some((byte, after)) = body.split_first() {
+            body = after;
+            len = len << 7 | usize::from(byte & 0x7F);
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        rest = body.get(..len)?.get(fields..)?;
+        (*first == tag).then_some(())?;
     }
     Some(rest)
 }

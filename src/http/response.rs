@@ -121,6 +121,9 @@ pub struct Response {
 }
 
 impl Response {
+    /// What nobody may keep.
+    pub const UNCACHED: &'static str = "no-store";
+
     /// A response whose body is made for it. Nobody may keep it.
     pub fn new(content_type: impl Into<Cow<'static, str>>, body: Vec<u8>) -> Response {
         Response::with_body(content_type.into(), Body::Owned(body))
@@ -135,7 +138,7 @@ impl Response {
         Response {
             status: Status::Ok,
             content_type,
-            cache: "no-store",
+            cache: Response::UNCACHED,
             is_for_all_sites: false,
             headers: String::new(),
             body,
@@ -161,14 +164,6 @@ impl Response {
     /// What the methods are that `allowed` names.
     pub fn method_not_allowed(allowed: &str) -> Response {
         Response::text(Status::MethodNotAllowed, "method not allowed").header("Allow", allowed)
-    }
-
-    /// Asks for name and password.
-    pub fn unauthorized(why: &str) -> Response {
-        Response::text(Status::Unauthorized, why).header(
-            "WWW-Authenticate",
-            "Basic realm=\"brooklet\", charset=\"UTF-8\"",
-        )
     }
 
     /// The answer to OPTIONS, which a browser sends ahead of some requests (CORS preflight).
@@ -322,12 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_asked_for_a_password_and_told_what_is_allowed() {
-        let head = Response::unauthorized("a key, please").head(Length::Known(14), false);
-        assert!(
-            head.contains("WWW-Authenticate: Basic realm=\"brooklet\""),
-            "{head}"
-        );
+    fn a_client_is_told_what_is_allowed() {
         let head = Response::method_not_allowed("GET").head(Length::Known(1), false);
         assert!(head.contains("\r\nAllow: GET\r\n"), "{head}");
     }

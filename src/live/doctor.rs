@@ -269,7 +269,7 @@ impl Window {
         };
         self.longest = self.longest.max(step);
         self.ms += step;
-        self.steps += 1;
+        self.steps = self.steps.saturating_add(1);
     }
 
     /// Pictures per second, in thousandths.

@@ -139,6 +139,8 @@ pub struct Log {
     join_point: Option<u64>,
     /// Messages before this one have been sent to everybody.
     needed_from: u64,
+    /// Messages from this one on are kept however old they are.
+    kept_from: u64,
     pictures: u32,
     audio_frames: u32,
     /// Timestamp of the newest picture, the live edge of a re-stamped join.
@@ -160,6 +162,7 @@ impl Log {
             first: 0,
             join_point: None,
             needed_from: 0,
+            kept_from: u64::MAX,
             pictures: 0,
             audio_frames: 0,
             picture_timestamp: 0,
@@ -263,6 +266,24 @@ impl Log {
         self.needed_from = number;
     }
 
+    /// From this message on all are kept while blocks last, however old they are; `u64::MAX` for
+    /// none.
+    pub fn set_kept_from(&mut self, number: u64) {
+        self.kept_from = number;
+    }
+
+    /// Whether the log holds a message, and will for some time yet if it is kept: an eighth of what
+    /// the log may hold has to come before it is given up.
+    pub fn is_safe(&self, number: u64) -> bool {
+        let Some(entry) = self.entry(number) else {
+            return false;
+        };
+        let share = self.arena.fair_share();
+        let entries = (self.end() - number) as usize;
+        self.bytes_behind(entry) <= self.capacity() / 8 * 7
+            && entries <= share * ENTRIES_PER_BLOCK / 8 * 7
+    }
+
     /// Number of the oldest message held.
     pub fn start(&self) -> u64 {
         self.first
@@ -337,7 +358,7 @@ impl Log {
             let is_in_newest_gop = self.join_point.is_some_and(|number| self.first >= number);
             let is_needed = self.first >= self.needed_from
                 && now.saturating_sub(oldest.meta.arrived) <= self.history;
-            if is_in_newest_gop || is_needed {
+            if is_in_newest_gop || is_needed || self.first >= self.kept_from {
                 break;
             }
             self.evict(1);

@@ -27,6 +27,7 @@ pub mod log;
 mod outgoing;
 pub mod payload;
 pub mod preamble;
+pub mod segments;
 pub mod sink;
 mod stage;
 pub mod stats;
@@ -35,7 +36,8 @@ pub mod subscriber;
 pub mod table;
 pub mod tracks;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Milliseconds on the server's own clock, which starts with the server and never goes back.
 pub type Millis = u64;
@@ -44,4 +46,14 @@ pub type Millis = u64;
 /// usable at each step, and one connection's bug must not end the others.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until something is told, or the time is over. Nothing may be told, too.
+pub(crate) fn wait<'a, T>(
+    condition: &Condvar,
+    guard: MutexGuard<'a, T>,
+    timeout: Duration,
+) -> MutexGuard<'a, T> {
+    let result = condition.wait_timeout(guard, timeout);
+    result.unwrap_or_else(PoisonError::into_inner).0
 }

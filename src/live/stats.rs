@@ -83,6 +83,15 @@ pub struct StreamReport {
     pub findings: Vec<Finding>,
     /// Who plays.
     pub viewers: Vec<ViewerReport>,
+    /// Addresses from which somebody watches by HLS.
+    pub hls_viewers: usize,
+}
+
+impl StreamReport {
+    /// Viewers of all kinds.
+    pub fn viewer_count(&self) -> usize {
+        self.viewers.len() + self.hls_viewers
+    }
 }
 
 /// What came of one medium since the publish began.
@@ -249,6 +258,13 @@ impl Stats {
         let total = self.gone.bytes + bytes;
         self.out.add(total.saturating_sub(self.bytes_out), now);
         self.bytes_out = total;
+    }
+
+    /// Somebody has fetched so many bytes.
+    pub(super) fn note_fetched(&mut self, bytes: u64, now: Millis) {
+        self.gone.bytes += bytes;
+        self.bytes_out += bytes;
+        self.out.add(bytes, now);
     }
 
     /// The stream's part of a report.

@@ -10,12 +10,13 @@
 
 mod append;
 mod clock;
+pub mod hls;
 mod media_clock;
 mod samples;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::arena::Arena;
@@ -27,13 +28,14 @@ use super::stats::{Stats, StreamReport};
 use super::subscriber::{Delivered, End, Scratch, Skip, Subscriber, View};
 use super::table::Closed;
 use super::tracks::Tracks;
-use super::{Millis, lock};
+use super::{Millis, lock, wait};
 use crate::rtmp::amf0::Value;
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use append::Publish;
 use clock::Clock;
 pub use clock::ClockRepair;
+use hls::Hls;
 use media_clock::MediaClock;
 
 /// A publisher that has been silent this long may be replaced by anybody.
@@ -156,6 +158,8 @@ pub struct Stream {
     state: Mutex<State>,
     /// Told when a publisher comes, a subscriber leaves, or the stream is closed.
     changed: Condvar,
+    /// Told when a part of a segment is complete that somebody waits for, or the stream is closed.
+    grown: Condvar,
 }
 
 struct State {
@@ -166,12 +170,15 @@ struct State {
     publisher: Option<Publisher>,
     generation: u64,
     last_takeover: Option<Millis>,
+    /// There is a publisher, or the thread of the last one waits for another.
+    is_awaited: bool,
     /// No longer in the table, or about to be removed.
     is_closed: bool,
     publish: Publish,
     clock: Clock,
     stats: Stats,
     media_clock: MediaClock,
+    hls: Hls,
     /// Arrival of the oldest message not pumped yet.
     batch_since: Option<Millis>,
     /// A keyframe is among the messages not pumped yet.
@@ -197,17 +204,20 @@ impl Stream {
                 publisher: None,
                 generation: 0,
                 last_takeover: None,
+                is_awaited: false,
                 is_closed: false,
                 publish: Publish::default(),
                 clock: Clock::default(),
                 stats: Stats::default(),
                 media_clock: MediaClock::default(),
+                hls: Hls::default(),
                 batch_since: None,
                 is_urgent: false,
                 pumped_to: 0,
                 scratch: Scratch::default(),
             }),
             changed: Condvar::new(),
+            grown: Condvar::new(),
         }
     }
 
@@ -252,6 +262,7 @@ impl Stream {
         }
         let is_return = state.generation > 0;
         state.generation += 1;
+        state.is_awaited = true;
         state.publisher = Some(publisher);
         state.publish = Publish::default();
         state.clock.begin_publish();
@@ -259,6 +270,8 @@ impl Stream {
         // What was published before may still be sent to those who are in the middle of it, but
         // nobody starts there any more.
         state.log.clear_join_point();
+        state.cut_off_hls();
+        self.tell_hls(&mut state);
         self.heard.store(now, Ordering::Relaxed);
         self.changed.notify_all();
         Ok(Ok(Accepted {
@@ -289,7 +302,9 @@ impl Stream {
         now: Millis,
     ) -> Result<Appended, Superseded> {
         let mut state = self.published(generation)?;
-        Ok(state.append_media(kind, timestamp, payload, now))
+        let appended = state.append_media(kind, timestamp, payload, now);
+        self.tell_hls(&mut state);
+        Ok(appended)
     }
 
     /// Replaces the metadata, or forgets it.
@@ -347,26 +362,35 @@ impl Stream {
             state.publisher = None;
             // Whatever waited for company has waited long enough.
             state.is_urgent = true;
+            state.cut_off_hls();
+            self.tell_hls(&mut state);
         }
     }
 
     /// Waits until somebody publishes, nobody is left to wait for it, or the time is over.
-    pub fn wait_for_publisher(&self, generation: u64, timeout: Duration) -> Waited {
-        let deadline = Instant::now() + timeout;
+    pub fn wait_for_publisher(&self, generation: u64, timeout: Duration, now: Millis) -> Waited {
+        let began = Instant::now();
         let mut state = lock(&self.state);
         loop {
             if state.generation != generation {
                 return Waited::Returned;
             }
-            if state.subscribers.is_empty() || state.is_closed {
+            let elapsed = began.elapsed();
+            let mut left = timeout.saturating_sub(elapsed);
+            state.is_awaited = true;
+            if state.subscribers.is_empty() {
+                // Those who watch by HLS are seen only when they ask.
+                let wanted = state.hls.wanted_for(now + elapsed.as_millis() as Millis);
+                state.is_awaited = wanted > 0;
+                left = left.min(Duration::from_millis(wanted));
+            }
+            if state.is_closed || !state.is_awaited {
                 return Waited::Deserted;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if timeout <= elapsed {
                 return Waited::TimedOut;
             }
-            let result = self.changed.wait_timeout(state, left);
-            state = result.unwrap_or_else(PoisonError::into_inner).0;
+            state = wait(&self.changed, state, left);
         }
     }
 
@@ -377,6 +401,7 @@ impl Stream {
         if state.generation == generation {
             state.end(Over::Unpublished, self.max_lag, now);
             self.changed.notify_all();
+            self.grown.notify_all();
         }
     }
 
@@ -384,7 +409,9 @@ impl Stream {
     pub fn close(&self, now: Millis) {
         let mut state = lock(&self.state);
         state.end(Over::ShuttingDown, self.max_lag, now);
+        state.hls.is_in_tail = false;
         self.changed.notify_all();
+        self.grown.notify_all();
     }
 
     /// Attaches a subscriber and sends it what there is. True when something is left unsent.
@@ -435,13 +462,16 @@ impl Stream {
         Some(delivered)
     }
 
-    /// Closes the stream if nobody publishes, plays or waits. True if it is closed now.
+    /// Closes the stream if nobody publishes, plays or waits. True if it is closed now, and need not
+    /// be found any more.
     pub(super) fn close_unused(&self) -> bool {
         let mut state = lock(&self.state);
-        if state.publisher.is_none() && state.subscribers.is_empty() {
+        // Those who watch by HLS are the last publisher's thread's care.
+        let is_used = !state.subscribers.is_empty() || state.is_awaited && state.hls.is_known();
+        if state.publisher.is_none() && !is_used {
             state.is_closed = true;
         }
-        state.is_closed
+        state.is_closed && !state.hls.is_in_tail
     }
 
     /// Sequence headers of the stream's first tracks: video, audio.
@@ -487,6 +517,7 @@ impl Stream {
             blocks: state.log.blocks_held(),
             preamble: Arc::clone(&state.preamble),
             tracks: Arc::clone(&state.tracks),
+            hls_viewers: state.hls.viewers(now),
             ..state.stats.report(viewers.collect(), now)
         }
     }
@@ -568,6 +599,7 @@ impl State {
 
     fn end(&mut self, over: Over, max_lag: Millis, now: Millis) {
         self.is_closed = true;
+        self.cut_off_hls();
         for subscriber in &mut self.subscribers {
             let last_words = subscriber.framing().last_words(over);
             subscriber.queue_end(&last_words);

@@ -50,7 +50,7 @@ impl StreamTable {
         }
     }
 
-    /// The stream of this name, if it is there.
+    /// The stream of this name, if there is one. It may have ended.
     pub fn find(&self, key: &StreamKey) -> Option<Arc<Stream>> {
         lock(&self.streams).get(key).map(Arc::clone)
     }

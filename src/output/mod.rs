@@ -1,3 +1,5 @@
-//! What consumers of a stream are given other than its messages.
+//! What is made of streams for those who ask: texts from plain values. Opens no socket and starts
+//! no thread.
 
+pub mod hls;
 pub mod status;

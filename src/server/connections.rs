@@ -195,8 +195,12 @@ impl Connections {
         let open = state.open.iter();
         // Those that wait out a grace time are closed.
         let open = open.filter(|(_, open)| open.socket.is_some());
-        let mut reports: Vec<_> = open.map(|(id, open)| open.report(*id)).collect();
-        reports.sort_unstable_by_key(|report| report.id);
+        // Inserted in order: a sort takes 4 KB of the binary.
+        let mut reports: Vec<ConnectionReport> = Vec::with_capacity(state.open.len());
+        for (id, open) in open {
+            let at = reports.partition_point(|report| report.id < *id);
+            reports.insert(at, open.report(*id));
+        }
         reports
     }
 

@@ -10,7 +10,7 @@ pub(crate) fn reachable(listening: SocketAddr) -> Vec<IpAddr> {
     if !listening.ip().is_unspecified() {
         return vec![listening.ip()];
     }
-    let mut ips: Vec<IpAddr> = if_addrs::get_if_addrs()
+    let found: Vec<IpAddr> = if_addrs::get_if_addrs()
         .unwrap_or_default()
         .iter()
         .filter(|interface| !interface.is_loopback())
@@ -18,7 +18,9 @@ pub(crate) fn reachable(listening: SocketAddr) -> Vec<IpAddr> {
         .filter(|ip| listening.is_ipv6() || ip.is_ipv4())
         .filter(|ip| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()))
         .collect();
-    ips.sort_by_key(IpAddr::is_ipv6);
+    let (v4, v6) = (IpAddr::is_ipv4, IpAddr::is_ipv6);
+    let mut ips: Vec<IpAddr> = found.iter().copied().filter(v4).collect();
+    ips.extend(found.iter().copied().filter(v6));
     if ips.is_empty() {
         ips.push(Ipv4Addr::LOCALHOST.into());
     }

@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 use crate::config::{Config, HTTP_PORT, RTMP_PORT};
 use crate::live::arena::Arena;
 use crate::live::stream::Settings;
+use crate::live::stream::hls::Waiters;
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};
 use crate::rtmp::flight_recorder::FlightRecorder;
@@ -62,6 +63,8 @@ struct Shared {
     rtmp_addresses: Vec<SocketAddr>,
     http_addresses: Vec<SocketAddr>,
     next_subscriber: AtomicU64,
+    /// Those who wait for the next part of a stream.
+    waiters: Waiters,
     is_stopping: AtomicBool,
     started: Instant,
 }
@@ -189,6 +192,7 @@ impl Server {
             rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
             http_addresses: addresses(&listeners, Protocol::Http),
             next_subscriber: AtomicU64::new(1),
+            waiters: Waiters::default(),
             is_stopping: AtomicBool::new(false),
             started: Instant::now(),
             config,

@@ -53,6 +53,8 @@ pub(super) struct Publishing {
     is_waiting: bool,
     /// When it ended.
     ended: Option<Millis>,
+    /// The stream has ended too; until when it can be found still.
+    found_until: Option<Millis>,
 }
 
 impl Publishing {
@@ -82,6 +84,7 @@ impl Publishing {
             unsent_at: None,
             is_waiting: false,
             ended: None,
+            found_until: None,
         }
     }
 
@@ -237,7 +240,9 @@ impl Publishing {
 
     /// How long the stream waits for another publisher, once this one has ended.
     pub(super) fn grace_left(&self, now: Millis) -> Option<Duration> {
-        let until = self.ended? + millis(self.shared.config.grace);
+        let until = self
+            .found_until
+            .unwrap_or(self.ended? + millis(self.shared.config.grace));
         Some(Duration::from_millis(until.saturating_sub(now)))
     }
 
@@ -247,18 +252,35 @@ impl Publishing {
         let Some(left) = self.grace_left(now) else {
             return false;
         };
+        if self.found_until.is_some() {
+            if left.is_zero() {
+                self.end_tail();
+            }
+            return left.is_zero();
+        }
         match self
             .stream
-            .wait_for_publisher(self.generation, Duration::ZERO)
+            .wait_for_publisher(self.generation, Duration::ZERO, now)
         {
             Waited::TimedOut if !left.is_zero() => return false,
-            waited => self.conclude(waited),
+            waited => self.conclude(waited, now),
         }
-        true
+        self.found_until.is_none()
     }
 
     /// Waits until another publisher comes, nobody waits for one, or the grace time is over.
     pub(super) fn wait_out_grace(mut self) {
+        if self.found_until.is_none() {
+            self.wait_for_successor();
+        }
+        if self.found_until.is_some() {
+            let left = self.grace_left(self.shared.now()).unwrap_or_default();
+            self.stream.wait_out_hls_tail(left);
+            self.end_tail();
+        }
+    }
+
+    fn wait_for_successor(&mut self) {
         // Tails first: nobody else pumps them before the players' next tick.
         loop {
             let now = self.shared.now();
@@ -267,16 +289,17 @@ impl Publishing {
                 break;
             }
             let pause = Duration::from_millis(50);
-            if self.stream.wait_for_publisher(self.generation, pause) != Waited::TimedOut {
+            if self.stream.wait_for_publisher(self.generation, pause, now) != Waited::TimedOut {
                 break;
             }
         }
-        let left = self.grace_left(self.shared.now()).unwrap_or_default();
-        let waited = self.stream.wait_for_publisher(self.generation, left);
-        self.conclude(waited);
+        let now = self.shared.now();
+        let left = self.grace_left(now).unwrap_or_default();
+        let waited = self.stream.wait_for_publisher(self.generation, left, now);
+        self.conclude(waited, self.shared.now());
     }
 
-    fn conclude(&self, waited: Waited) {
+    fn conclude(&mut self, waited: Waited, now: Millis) {
         match waited {
             Waited::Returned => {}
             Waited::Deserted => self.shared.table.remove_unused(&self.stream),
@@ -285,10 +308,21 @@ impl Publishing {
                     "{}: ended, its publisher did not come back",
                     self.stream.key()
                 );
-                self.stream.end(self.generation, self.shared.now());
-                self.shared.table.remove_unused(&self.stream);
+                self.stream.end(self.generation, now);
+                let tail = self.stream.begin_hls_tail(now);
+                if tail.is_zero() {
+                    self.shared.table.remove_unused(&self.stream);
+                } else {
+                    self.found_until = Some(now + millis(tail));
+                }
             }
         }
+    }
+
+    /// Who watched by HLS has learned by now that the stream has ended.
+    fn end_tail(&self) {
+        self.stream.end_hls_tail();
+        self.shared.table.remove_unused(&self.stream);
     }
 
     fn describe(&mut self, now: Millis) {

@@ -213,7 +213,7 @@ fn the_wait_for_a_publisher_ends_as_it_should() {
     let wait = |generation| {
         fixture
             .stream
-            .wait_for_publisher(generation, Duration::ZERO)
+            .wait_for_publisher(generation, Duration::ZERO, fixture.now.get())
     };
     fixture.unpublish();
     assert_eq!(wait(generation), Waited::Deserted);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use brooklet::{Config, Server};
 
 use crate::client::{Client, on_free_ports, server, wait_until};
-use crate::common::http::HttpClient;
+use crate::common::http::{HttpClient, WebSocket};
 
 fn http(server: &Server) -> HttpClient {
     HttpClient::connect(server.http_addresses()[0])
@@ -232,6 +232,34 @@ fn both_protocols_share_the_places_and_stop_together() {
     server.stop();
     assert_eq!(first.until_closed(), b"");
     assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn who_waits_between_two_requests_makes_room_for_who_comes() {
+    let server = server(Config {
+        max_connections: 32,
+        max_connect_rate: 1_000,
+        ..Config::default()
+    });
+    let mut publisher = Client::publishing(server.rtmp_addresses()[0], "live", "door");
+    publisher.send_headers();
+    publisher.send_picture(1, 0, true, 500);
+    let mut viewer = WebSocket::open(server.http_addresses()[0], "/live/door.flv");
+    let mut idle: Vec<_> = (0..16)
+        .map(|_| {
+            let mut client = http(&server);
+            // An answer gives no right to stay.
+            assert_eq!(client.get("/healthz").status, 200);
+            client
+        })
+        .collect();
+    assert_eq!(server.connections(), 18);
+    assert_eq!(http(&server).get("/healthz").status, 200);
+    assert_eq!(idle.remove(0).until_closed(), b"");
+    // Those who publish and watch are in nobody's way.
+    publisher.send_picture(2, 40, false, 4_711);
+    while viewer.next().expect("the viewer is served").1.len() < 4_711 {}
+    assert_eq!(idle.remove(0).get("/healthz").status, 200);
 }
 
 #[test]

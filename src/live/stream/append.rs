@@ -203,14 +203,15 @@ impl State {
         parts: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Appended {
         let was_joinable = self.log.join_point().is_some();
-        if self.log.append(meta, parts.clone()).is_err() {
+        let Ok(number) = self.log.append(meta, parts.clone()) else {
             let len: usize = parts.map(<[u8]>::len).sum();
             self.stats.note_dropped(len as u64, self.log.capacity());
             // What follows can't be decoded without what was lost.
             self.publish.has_keyframe &= meta.kind != Kind::Video || meta.needs.has_multitrack();
             return Appended::OutOfBlocks;
-        }
+        };
         self.note_eviction(was_joinable);
+        self.note_sample(number);
         self.batch_since.get_or_insert(meta.arrived);
         Appended::Stored
     }

@@ -23,6 +23,7 @@ impl Boxes {
         }
     }
 
+    #[inline(never)]
     pub(super) fn begin(&mut self, name: &[u8; 4]) -> Begun {
         let begun = Begun(self.bytes.len());
         self.u32(0);
@@ -37,6 +38,7 @@ impl Boxes {
         begun
     }
 
+    #[inline(never)]
     pub(super) fn end(&mut self, Begun(start): Begun) {
         let len = self.bytes.len().saturating_sub(start) as u32;
         if let Some(size) = self.bytes.get_mut(start..start.saturating_add(4)) {
@@ -44,22 +46,26 @@ impl Boxes {
         }
     }
 
+    // Not inlined, like the others: each would bring the vector's growth along.
+    #[inline(never)]
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
+    #[inline(never)]
     pub(super) fn zeros(&mut self, count: usize) {
         self.bytes.resize(self.bytes.len() + count, 0);
     }
 
     pub(super) fn u8(&mut self, number: u8) {
-        self.bytes.push(number);
+        self.bytes(&[number]);
     }
 
     pub(super) fn u16(&mut self, number: u16) {
         self.bytes(&number.to_be_bytes());
     }
 
+    #[inline(never)]
     pub(super) fn u32(&mut self, number: u32) {
         self.bytes(&number.to_be_bytes());
     }

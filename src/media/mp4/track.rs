@@ -1,6 +1,7 @@
 //! A track as the payloads of RTMP messages describe it.
 
 use super::MAX_CONFIG_LEN;
+use super::boxes::Boxes;
 use super::codec_string;
 use crate::media::aac::AacConfig;
 use crate::media::avc::{self, AvcConfig};
@@ -245,18 +246,20 @@ fn of_mp3(header: Mp3Header) -> Option<AudioTrack> {
 /// The box has the header's fields in big-endian order ("Encapsulation of Opus in ISO Base Media
 /// File Format", 4.3.2).
 fn of_opus(head: OpusHead<'_>) -> AudioTrack {
-    let mut config = vec![0, head.channels];
-    config.extend_from_slice(&head.pre_skip.to_be_bytes());
-    config.extend_from_slice(&head.input_sample_rate.to_be_bytes());
-    config.extend_from_slice(&head.gain.to_be_bytes());
-    config.push(head.mapping_family);
-    config.extend_from_slice(head.mapping);
+    let mut config = Boxes::with_capacity(11 + head.mapping.len());
+    config.u8(0); // version
+    config.u8(head.channels);
+    config.u16(head.pre_skip);
+    config.u32(head.input_sample_rate);
+    config.u16(head.gain as u16);
+    config.u8(head.mapping_family);
+    config.bytes(head.mapping);
     AudioTrack {
         codec: AudioCodec::Opus,
         sample_rate: opus::SAMPLE_RATE,
         channels: head.channels,
         samples_per_frame: 960,
-        config: config.into(),
+        config: config.into_bytes().into(),
     }
 }
 

@@ -58,7 +58,7 @@ fn write_stream(json: &mut Json, status: &Status, stream: &StreamStatus) {
     json.named_number("kbit_s_out", report.bits_out / 1000);
     json.named_number("bytes_in", report.audio.bytes + report.video.bytes);
     json.named_number("bytes_out", report.bytes_out);
-    json.named_number("viewers", report.viewers.len() as u64);
+    json.named_number("viewers", report.viewer_count() as u64);
     json.named_number("peak_viewers", report.peak_viewers as u64);
     json.named_number("skips", report.skips);
     json.named_number("dropped_messages", report.dropped_messages);

@@ -2,7 +2,8 @@
 
 use std::fmt::{Display, Write};
 
-/// JSON under construction. Commas come by themselves; what was begun must be ended.
+/// JSON under construction. Commas come by themselves; what was begun must be ended. Its methods are
+/// called from a hundred places, and not to be part of each.
 #[derive(Default)]
 pub(super) struct Json {
     out: String,
@@ -16,6 +17,7 @@ impl Json {
     }
 
     /// Begins an object or array, by its bracket.
+    #[inline(never)]
     pub(super) fn begin(&mut self, bracket: char) {
         self.separate();
         self.out.push(bracket);
@@ -23,12 +25,14 @@ impl Json {
     }
 
     /// Ends it.
+    #[inline(never)]
     pub(super) fn end(&mut self, bracket: char) {
         self.out.push(bracket);
         self.needs_comma = true;
     }
 
     /// The name of the value that follows. Names are ours: they need no escapes.
+    #[inline(never)]
     pub(super) fn name(&mut self, name: &str) {
         self.separate();
         self.out.push('"');
@@ -38,6 +42,7 @@ impl Json {
     }
 
     /// A value that stands as it is: a number, `true`, `null`.
+    #[inline(never)]
     pub(super) fn value(&mut self, value: &dyn Display) {
         self.separate();
         // A String takes everything.
@@ -48,6 +53,7 @@ impl Json {
     ///
     /// Beside what the RFC asks for, what ends a line in JavaScript is escaped, and what may open a
     /// tag: somebody will put the text into a page.
+    #[inline(never)]
     pub(super) fn text(&mut self, text: &str) {
         self.separate();
         self.out.push('"');
@@ -65,16 +71,19 @@ impl Json {
         self.out.push('"');
     }
 
+    #[inline(never)]
     pub(super) fn named_text(&mut self, name: &str, text: &str) {
         self.name(name);
         self.text(text);
     }
 
+    #[inline(never)]
     pub(super) fn named_number(&mut self, name: &str, number: u64) {
         self.named_value(name, Some(&number));
     }
 
     /// `null` for nothing.
+    #[inline(never)]
     pub(super) fn named_value(&mut self, name: &str, value: Option<&dyn Display>) {
         self.name(name);
         self.value(value.unwrap_or(&"null"));

@@ -20,7 +20,10 @@ use crate::media::decimal::Thousandths;
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What viewers may be told to speak.
-const PROTOCOLS: [&str; 3] = ["rtmp", "flv", "mp4"];
+const PROTOCOLS: [&str; 4] = ["rtmp", "flv", "mp4", HLS];
+
+/// Those who watch by it come and go; the stream counts them.
+const HLS: &str = "hls";
 
 /// A figure of the server: name, type, help, value in thousandths.
 type ServerFigure = (&'static str, &'static str, &'static str, fn(&Status) -> u64);
@@ -205,7 +208,10 @@ impl Exposition {
         for stream in streams {
             for protocol in PROTOCOLS {
                 let viewers = stream.report.viewers.iter();
-                let count = viewers.filter(|viewer| viewer.protocol == protocol).count();
+                let count = match protocol {
+                    HLS => stream.report.hls_viewers,
+                    _ => viewers.filter(|viewer| viewer.protocol == protocol).count(),
+                };
                 let labels = [("stream", stream.key.as_str()), ("protocol", protocol)];
                 self.sample(NAME, &labels, whole(count as u64));
             }
@@ -248,6 +254,7 @@ impl Exposition {
     }
 
     /// The two lines before the samples of a name.
+    #[inline(never)]
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         for line in [
             "# HELP ",
@@ -265,6 +272,7 @@ impl Exposition {
     }
 
     /// A line with a value in thousandths.
+    #[inline(never)]
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
         self.0.push_str(name);
         for (index, (label, value)) in labels.iter().enumerate() {
@@ -281,6 +289,7 @@ impl Exposition {
         let _ = writeln!(self.0, " {}", Thousandths(value));
     }
 
+    #[inline(never)]
     fn push_escaped(&mut self, text: &str) {
         for c in text.chars() {
             match c {

@@ -17,7 +17,7 @@ use std::fmt::{Display, Write};
 use super::{Status, StreamStatus, VERSION, tracks};
 use crate::live::Millis;
 use crate::live::subscriber::Delivered;
-use crate::media::codec::AudioCodec;
+use crate::media::codec::{AudioCodec, VideoCodec};
 use crate::media::decimal::Thousandths;
 
 /// The content type.
@@ -38,18 +38,21 @@ pub fn xml(status: &Status) -> String {
     xml.value("nginx_rtmp_version", &"1.1.4");
     xml.value("compiler", &"rustc");
     xml.value("built", &VERSION);
-    xml.value("pid", &std::process::id());
-    xml.value("uptime", &status.uptime());
-    xml.value("naccepted", &status.accepted);
-    xml.value("bw_in", &sum(bits_in));
-    xml.value("bytes_in", &status.bytes_in);
-    xml.value("bw_out", &sum(|stream| stream.report.bits_out));
-    xml.value("bytes_out", &status.bytes_out);
+    xml.number("pid", std::process::id().into());
+    xml.number("uptime", status.uptime());
+    xml.number("naccepted", status.accepted);
+    xml.number("bw_in", sum(bits_in));
+    xml.number("bytes_in", status.bytes_in);
+    xml.number("bw_out", sum(|stream| stream.report.bits_out));
+    xml.number("bytes_out", status.bytes_out);
     xml.open("server");
-    let mut apps: Vec<&str> = streams.iter().map(|stream| split(stream).0).collect();
-    apps.push(USUAL_APPLICATION);
-    apps.sort_unstable();
-    apps.dedup();
+    let mut apps = vec![USUAL_APPLICATION];
+    for stream in &streams {
+        let (app, _) = split(stream);
+        if let Err(at) = apps.binary_search(&app) {
+            apps.insert(at, app);
+        }
+    }
     for app in apps {
         let of_app = streams.iter().filter(|stream| split(stream).0 == app);
         xml.open("application");
@@ -60,7 +63,7 @@ pub fn xml(status: &Status) -> String {
             clients += clients_of(stream);
             xml.write_stream(status, stream);
         }
-        xml.value("nclients", &clients);
+        xml.number("nclients", clients as u64);
         xml.close("live");
         xml.close("application");
     }
@@ -81,7 +84,7 @@ fn bits_in(stream: &StreamStatus) -> u64 {
 
 /// The publisher counts as one.
 fn clients_of(stream: &StreamStatus) -> usize {
-    stream.report.viewers.len() + usize::from(stream.report.publisher.is_some())
+    stream.report.viewer_count() + usize::from(stream.report.publisher.is_some())
 }
 
 struct Xml(String);
@@ -91,19 +94,19 @@ impl Xml {
         let report = &stream.report;
         self.open("stream");
         self.text("name", split(stream).1);
-        self.value("time", &status.age(report.since));
-        self.value("bw_in", &bits_in(stream));
-        self.value("bytes_in", &(report.audio.bytes + report.video.bytes));
-        self.value("bw_out", &report.bits_out);
-        self.value("bytes_out", &report.bytes_out);
-        self.value("bw_audio", &report.audio.bits_per_second);
-        self.value("bw_video", &report.video.bits_per_second);
-        self.value("bw_data", &0);
+        self.number("time", status.age(report.since));
+        self.number("bw_in", bits_in(stream));
+        self.number("bytes_in", report.audio.bytes + report.video.bytes);
+        self.number("bw_out", report.bits_out);
+        self.number("bytes_out", report.bytes_out);
+        self.number("bw_audio", report.audio.bits_per_second);
+        self.number("bw_video", report.video.bits_per_second);
+        self.number("bw_data", 0);
         if status.is_privileged {
             self.write_clients(status, stream);
         }
         self.write_meta(stream);
-        self.value("nclients", &clients_of(stream));
+        self.number("nclients", clients_of(stream) as u64);
         self.empty("publishing");
         self.empty("active");
         self.close("stream");
@@ -138,17 +141,17 @@ impl Xml {
         };
         let time = status.age(since);
         self.open("client");
-        self.value("id", &id);
+        self.number("id", id);
         self.value("address", &connection.address.ip());
-        self.value("port", &connection.address.port());
-        self.value("time", &time);
+        self.number("port", connection.address.port().into());
+        self.number("time", time);
         self.text("flashver", &connection.client);
-        self.value("bytes_in", &connection.bytes_in);
+        self.number("bytes_in", connection.bytes_in);
         let bytes_out = delivered.map_or(connection.bytes_out, |delivered| delivered.bytes);
-        self.value("bytes_out", &bytes_out);
-        self.value("dropped", &dropped);
-        self.value("avsync", &0);
-        self.value("timestamp", &time);
+        self.number("bytes_out", bytes_out);
+        self.number("dropped", dropped);
+        self.number("avsync", 0);
+        self.number("timestamp", time);
         if is_publishing {
             self.empty("publishing");
         }
@@ -166,16 +169,20 @@ impl Xml {
             .and_then(|video| video.size)
             .unwrap_or((0, 0));
         let frame_rate = report.frame_rate.unwrap_or(0);
-        self.value("width", &width);
-        self.value("height", &height);
+        self.number("width", width.into());
+        self.number("height", height.into());
         self.value("frame_rate", &Thousandths(frame_rate.into()));
-        self.value("data_rate", &(report.video.bits_per_second / 1000));
-        let codec = video.as_ref().map(|video| video.codec.to_string());
-        // The dot is not theirs.
-        self.text("codec", &codec.unwrap_or_default().replace("H.26", "H26"));
+        self.number("data_rate", report.video.bits_per_second / 1000);
+        let codec = match &video {
+            // As they spell it.
+            Some(video) if video.codec == VideoCodec::H264 => "H264".to_owned(),
+            Some(video) => video.codec.to_string(),
+            None => String::new(),
+        };
+        self.text("codec", &codec);
         let [profile, compat, level] = video.and_then(|video| video.avc).unwrap_or_default();
         self.value("profile", &avc_profile(profile));
-        self.value("compat", &compat);
+        self.number("compat", compat.into());
         self.value("level", &Thousandths(u64::from(level) * 100));
         self.close("video");
         self.open("audio");
@@ -185,46 +192,54 @@ impl Xml {
                 self.value("profile", &aac_profile(audio.object_type));
             }
             if let Some(channels) = audio.channels {
-                self.value("channels", &channels);
+                self.number("channels", channels.into());
             }
             if let Some(sample_rate) = audio.sample_rate {
-                self.value("sample_rate", &sample_rate);
+                self.number("sample_rate", sample_rate.into());
             }
-            self.value("data_rate", &(report.audio.bits_per_second / 1000));
+            self.number("data_rate", report.audio.bits_per_second / 1000);
         }
         self.close("audio");
         self.close("meta");
     }
 
     fn open(&mut self, name: &str) {
-        for part in ["<", name, ">\r\n"] {
-            self.0.push_str(part);
-        }
+        self.tag("<", name, ">\r\n");
     }
 
     fn close(&mut self, name: &str) {
-        for part in ["</", name, ">\r\n"] {
-            self.0.push_str(part);
-        }
+        self.tag("</", name, ">\r\n");
     }
 
     fn empty(&mut self, name: &str) {
-        for part in ["<", name, "/>\r\n"] {
+        self.tag("<", name, "/>\r\n");
+    }
+
+    #[inline(never)] // Once, not in each of a hundred places.
+    fn tag(&mut self, start: &str, name: &str, end: &str) {
+        for part in [start, name, end] {
             self.0.push_str(part);
         }
+    }
+
+    #[inline(never)]
+    fn number(&mut self, name: &str, number: u64) {
+        self.value(name, &number);
     }
 
     /// An element whose content is ours.
+    #[inline(never)]
     fn value(&mut self, name: &str, value: &dyn Display) {
+        self.tag("<", name, ">");
         // A String takes everything.
-        let _ = write!(self.0, "<{name}>{value}</{name}>\r\n");
+        let _ = write!(self.0, "{value}");
+        self.close(name);
     }
 
     /// An element whose content comes from a stranger.
+    #[inline(never)]
     fn text(&mut self, name: &str, text: &str) {
-        for part in ["<", name, ">"] {
-            self.0.push_str(part);
-        }
+        self.tag("<", name, ">");
         for c in text.chars() {
             match c {
                 '&' => self.0.push_str("&amp;"),
@@ -247,6 +262,9 @@ fn avc_profile(profile: u8) -> &'static str {
         66 => "Baseline",
         77 => "Main",
         100 => "High",
+        110 => "High 10",
+        122 => "High 4:2:2",
+        244 => "High 4:4:4",
         _ => "",
     }
 }

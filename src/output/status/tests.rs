@@ -97,6 +97,7 @@ fn door() -> StreamReport {
             ..Tracks::default()
         }),
         findings: vec![Finding::MissingTrack(Medium::Audio)],
+        hls_viewers: 4,
         viewers: vec![viewer(18, "rtmp", 20, 0), viewer(19, "mp4", 1_250, 2)],
     }
 }
@@ -149,7 +150,7 @@ fn streams_are_listed_as_the_page_reads_them() {
                 "kbit_s": 128
             },
             "kbit_s_in": 2528, "kbit_s_out": 5000, "bytes_in": 1_896_000, "bytes_out": 123_456,
-            "viewers": 2, "peak_viewers": 5, "skips": 2, "dropped_messages": 3,
+            "viewers": 6, "peak_viewers": 5, "skips": 2, "dropped_messages": 3,
             "findings": [{
                 "id": "missing-audio",
                 "text": Finding::MissingTrack(Medium::Audio).to_string()
@@ -358,6 +359,7 @@ fn metrics_are_read_by_another_parser() {
         ),
         ("brooklet_stream_viewers", &[door, ("protocol", "flv")], 0.0),
         ("brooklet_stream_viewers", &[door, ("protocol", "mp4")], 1.0),
+        ("brooklet_stream_viewers", &[door, ("protocol", "hls")], 4.0),
         (
             "brooklet_stream_finding",
             &[door, ("finding", "missing-audio")],
@@ -376,7 +378,7 @@ fn metrics_are_read_by_another_parser() {
     ] {
         assert_eq!(value(name, labels), expected, "{name}");
     }
-    assert_eq!(samples.len(), 27);
+    assert_eq!(samples.len(), 28);
 }
 
 /// The value of a line's first label and what follows it, by the format's definition: that other
@@ -567,7 +569,7 @@ fn what_is_made_for_nginx_rtmp_reads_the_streams() {
     let [Application { name, live }] = &rtmp.server.application[..] else {
         panic!("{rtmp:?}")
     };
-    assert_eq!((&name[..], live.nclients), ("live", 3));
+    assert_eq!((&name[..], live.nclients), ("live", 7));
     let [stream] = &live.stream[..] else {
         panic!("{live:?}")
     };
@@ -575,7 +577,7 @@ fn what_is_made_for_nginx_rtmp_reads_the_streams() {
     assert_eq!((stream.bw_in, stream.bytes_in), (2_528_999, 1_896_000));
     assert_eq!((stream.bw_out, stream.bytes_out), (5_000_000, 123_456));
     assert_eq!((stream.bw_audio, stream.bw_video), (128_000, 2_400_999));
-    assert_eq!((stream.bw_data, stream.nclients), (0, 3));
+    assert_eq!((stream.bw_data, stream.nclients), (0, 7));
     assert!(stream.publishing.is_some() && stream.active.is_some());
 
     let [publisher, player, slow] = &stream.client[..] else {

@@ -60,6 +60,13 @@ struct Sending {
     len: u64,
 }
 
+impl Sending {
+    /// Whether the client takes what was given to it so slowly that it only holds a place.
+    fn is_too_slow(&self, now: Millis) -> bool {
+        now.saturating_sub(self.since) > PATIENCE + self.sent / MIN_RATE
+    }
+}
+
 impl<'a> Exchange<'a> {
     pub(super) fn new(
         shared: &'a Arc<Shared>,
@@ -176,6 +183,10 @@ impl<'a> Exchange<'a> {
 
     fn head_of(&mut self, mut response: Response, len: u64) -> Vec<u8> {
         response.is_for_all_sites |= self.is_shared;
+        if response.cache != Response::UNCACHED {
+            // Who may read it depends on where the page is from.
+            response = response.header("Vary", "Origin");
+        }
         self.sending = Some(Sending {
             since: self.shared.now(),
             sent: 0,
@@ -195,11 +206,9 @@ impl<'a> Exchange<'a> {
                     kind => End::Lost(kind),
                 })?;
             bytes = bytes.get(written..).unwrap_or_default();
-            if let Some(sending) = &self.sending {
-                let allowed = PATIENCE + sending.sent / MIN_RATE;
-                if self.shared.now().saturating_sub(sending.since) > allowed {
-                    return Err(End::Slow);
-                }
+            let now = self.shared.now();
+            if self.sending.as_ref().is_some_and(|s| s.is_too_slow(now)) {
+                return Err(End::Slow);
             }
         }
         Ok(())
@@ -212,4 +221,29 @@ pub(super) fn reject(socket: &Socket, rejected: Rejected) {
     let body = response.body.as_bytes();
     let head = response.head(Length::Known(body.len() as u64), true);
     let _ = socket.write_all(&[head.as_bytes(), body].concat());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_takes_a_response_too_slowly_to_watch_it_is_told_apart() {
+        for (sent, after, is_too_slow) in [
+            (0, 15_000, false),
+            (0, 15_001, true),
+            // A page, a segment of 4 MB at 1 Mbit/s, and at 100 kbit/s.
+            (24_000, 16_000, false),
+            (4_000_000, 32_000, false),
+            (4_000_000, 320_000, true),
+        ] {
+            let sending = Sending {
+                since: 1_000,
+                sent,
+                len: sent,
+            };
+            let found = sending.is_too_slow(1_000 + after);
+            assert_eq!(found, is_too_slow, "{sent} bytes in {after} ms");
+        }
+    }
 }

@@ -56,12 +56,13 @@ fn status(exchange: &Exchange<'_>, is_privileged: bool) -> Status {
         let key = stream.key();
         if visitor.as_ref().is_none_or(|visitor| visitor.may_list(key)) {
             let key = key.clone();
-            streams.push(StreamStatus { key, report });
+            let is_before = |other: &StreamStatus| other.key.as_str() < key.as_str();
+            let at = streams.partition_point(is_before);
+            streams.insert(at, StreamStatus { key, report });
         } else {
             is_locked = true;
         }
     }
-    streams.sort_unstable_by(|a, b| a.key.as_str().cmp(b.key.as_str()));
     let (accepted, [bytes_in, bytes_out]) = shared.connections.totals();
     Status {
         now,

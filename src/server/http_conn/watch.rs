@@ -293,6 +293,7 @@ impl Viewing {
         let (shared, id) = (exchange.shared, exchange.client.id());
         match self.playing.with_subscriber(shared.now(), |_| {}) {
             _ if shared.is_stopping() => End::Stopping,
+            _ if shared.connections.is_kicked(id) => End::Kicked,
             Err(end) => End::Player(end),
             Ok(_) if shared.connections.is_displaced(id) => End::Displaced,
             Ok(_) => End::Closed,

@@ -1,6 +1,7 @@
 //! What the fuzz targets do with their input, and what must hold. `tests/hostile_input.rs` runs
 //! the same functions over mutated captures and over every input that ever crashed one.
 
+mod http;
 mod mp4;
 
 use std::cell::Cell;
@@ -29,6 +30,7 @@ use brooklet::rtmp::message::{Control, UserControl, type_id};
 use brooklet::rtmp::server_session::{Event, ServerSession};
 use brooklet::rtmp::{Error, metadata as rtmp_metadata};
 
+pub use http::{http_head, websocket};
 pub use mp4::mp4;
 
 /// Longest media message in these tests.

@@ -1,0 +1,226 @@
+//! What of the segments is listed, kept and found.
+
+use std::ops::Range;
+
+use super::{MAX_SEGMENT, Open, Part, Segment, Segments};
+
+/// Target durations of segments that are listed, of those whose parts are listed, and of all those
+/// that are kept: who has just read the playlist has time to fetch them.
+const LISTED: u64 = 4;
+const LISTED_PARTS: u64 = 3;
+const KEPT: u64 = 7;
+
+/// Fewest segments listed, however long.
+const MIN_LISTED: usize = 4;
+
+/// What a media playlist says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// EXT-X-TARGETDURATION, in seconds.
+    pub target: u32,
+    /// Longest part in ms; `None`: there are no parts.
+    pub part_target: Option<u32>,
+    /// The segments that are complete, at least one.
+    pub segments: Vec<Segment>,
+    /// The one that isn't, without length and end.
+    pub open: Option<Segment>,
+    /// The part that comes next: number of its segment, its place in it.
+    pub next: (u64, u64),
+    /// Nothing will come any more.
+    pub is_ended: bool,
+    parts: Vec<Part>,
+    /// Number of the first of `parts`.
+    first_part: u64,
+}
+
+/// What somebody wants to be in the playlist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The segment with this number.
+    Segment(u64),
+    /// A part: number of the segment, place in it.
+    Part(u64, u64),
+}
+
+/// Whether there is what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found<T> {
+    /// It is there.
+    Yes(T),
+    /// It comes soon.
+    NotYet,
+    /// There is no such thing, or no longer.
+    No,
+}
+
+impl Listing {
+    /// The parts of a segment that are listed.
+    pub fn parts(&self, segment: &Segment) -> &[Part] {
+        let index = |number: u64| usize::try_from(number.checked_sub(self.first_part)?).ok();
+        let range = index(segment.parts.start).zip(index(segment.parts.end));
+        range
+            .and_then(|(start, end)| self.parts.get(start..end))
+            .unwrap_or_default()
+    }
+}
+
+impl Segments {
+    /// The target duration in seconds, once it is promised.
+    pub fn target(&self) -> Option<u32> {
+        self.target
+    }
+
+    /// Number of the oldest message that HLS needs.
+    pub fn needed_from(&self) -> u64 {
+        let newest = self.open.as_ref().map(|open| &open.segment);
+        let Some(newest) = newest.or(self.complete.back()) else {
+            return u64::MAX;
+        };
+        let target = self.target.unwrap_or(MAX_SEGMENT / 1_000);
+        let window = u64::from(target) * 1_000 * KEPT;
+        let is_kept = |segment: &&Segment| segment.start + window >= newest.start;
+        let kept = self.complete.iter().rev().take_while(is_kept).last();
+        kept.unwrap_or(newest).messages.start
+    }
+
+    /// What is to be listed; `None` while there is nothing. Promises a target duration, unless the
+    /// stream `is_ended`. `is_safe` tells for a message's number whether the log will hold it for
+    /// some time yet.
+    pub fn listing(&mut self, is_ended: bool, is_safe: &dyn Fn(u64) -> bool) -> Option<Listing> {
+        if !is_ended && !self.promise() {
+            return None;
+        }
+        let target = self.target?;
+        let second = u64::from(target) * 1_000;
+        let mut first = self.complete.len();
+        let mut listed = 0;
+        for segment in self.complete.iter().rev() {
+            let is_enough = listed >= second * LISTED && self.complete.len() - first >= MIN_LISTED;
+            if is_enough || segment.number < self.listed_from || !is_safe(segment.messages.start) {
+                break;
+            }
+            listed += u64::from(segment.duration);
+            first -= 1;
+        }
+        self.listed_from = self.complete.get(first)?.number;
+        let segments: Vec<_> = self.complete.range(first..).cloned().collect();
+        // Parts of segments that ended longer ago are of no use.
+        let mut first_part = self.parts_end();
+        let mut since = 0;
+        for segment in segments.iter().rev() {
+            if since >= second * LISTED_PARTS || !self.has_parts(segment) {
+                break;
+            }
+            first_part = segment.parts.start;
+            since += u64::from(segment.duration);
+        }
+        let open = self
+            .open
+            .as_ref()
+            .map(|open| self.with_parts(&open.segment));
+        let open = open.filter(|open| self.has_parts(open) && !open.parts.is_empty());
+        if let (Some(open), true) = (&open, since == 0) {
+            first_part = open.parts.start;
+        }
+        let skip = (first_part - self.first_part) as usize;
+        Some(Listing {
+            target,
+            part_target: self.part_target,
+            segments,
+            open,
+            next: self.next(),
+            is_ended,
+            parts: self.parts.iter().skip(skip).cloned().collect(),
+            first_part,
+        })
+    }
+
+    /// Whether a playlist would have this, or something newer.
+    pub fn has(&self, wanted: Wanted) -> Found<()> {
+        /// What may be asked for ahead of the newest part, in parts: 3 s.
+        const ADVANCE: u64 = 6;
+
+        let (number, part) = match wanted {
+            Wanted::Part(number, part) if self.part_target.is_some() => (number, Some(part)),
+            Wanted::Segment(number) | Wanted::Part(number, _) => (number, None),
+        };
+        let open = self.open.as_ref().map(|open| &open.segment);
+        let growing = open.map_or(self.next_number, |open| open.number);
+        let open = open.filter(|open| self.has_parts(open));
+        let there = open.map_or(0, |open| self.parts_end() - open.parts.start);
+        if number < growing {
+            // Past the last part of a segment is the first one of the next.
+            let last = self.complete.back().filter(|last| last.number == number);
+            let count = last.map_or(u64::MAX, |last| last.parts.end - last.parts.start);
+            return match part {
+                Some(part) if part >= count && there == 0 => Found::NotYet,
+                _ => Found::Yes(()),
+            };
+        }
+        let there = if number == growing { there } else { 0 };
+        match part {
+            _ if number > growing + 1 => Found::No,
+            Some(part) if part < there => Found::Yes(()),
+            Some(part) if part >= there + ADVANCE => Found::No,
+            _ => Found::NotYet,
+        }
+    }
+
+    /// The oldest version of an init segment that is of use.
+    pub fn oldest_version(&self) -> Option<u32> {
+        let open = self.open.as_ref().map(|open| &open.segment);
+        let oldest = self.complete.front().or(open)?;
+        Some(oldest.version)
+    }
+
+    /// A segment that is complete.
+    pub fn segment(&self, number: u64) -> Option<&Segment> {
+        let index = number.checked_sub(self.complete.front()?.number)?;
+        self.complete.get(usize::try_from(index).ok()?)
+    }
+
+    /// The messages of a part, and the version of their init segment.
+    pub fn part(&self, number: u64, part: u64) -> Found<(Range<u64>, u32)> {
+        let open = self.open.as_ref().map(|open| &open.segment);
+        let open = open.filter(|open| open.number == number);
+        let segment = match (self.segment(number), open) {
+            (Some(segment), _) => segment.clone(),
+            (None, Some(open)) => self.with_parts(open),
+            (None, None) => Segment::default(),
+        };
+        let count = segment.parts.end - segment.parts.start;
+        if part < count && self.has_parts(&segment) {
+            let index = segment.parts.start + part - self.first_part;
+            if let Some(found) = self.parts.get(index as usize) {
+                return Found::Yes((found.messages.clone(), segment.version));
+            }
+        }
+        if self.part_target.is_some() && (number, part) == self.next() {
+            Found::NotYet
+        } else {
+            Found::No
+        }
+    }
+
+    /// Number and place of the part that comes next.
+    pub(super) fn next(&self) -> (u64, u64) {
+        match &self.open {
+            None => (self.next_number, 0),
+            Some(open) if !self.has_parts(&open.segment) => (self.next_number, 0),
+            Some(Open { segment, .. }) => (segment.number, self.parts_end() - segment.parts.start),
+        }
+    }
+
+    /// The open segment with the parts that it has so far.
+    fn with_parts(&self, open: &Segment) -> Segment {
+        Segment {
+            parts: open.parts.start..self.parts_end(),
+            ..open.clone()
+        }
+    }
+
+    /// Whether the parts of a segment can be listed: all are held, and cut as promised.
+    fn has_parts(&self, segment: &Segment) -> bool {
+        self.part_target.is_some() && segment.parts.start >= self.parts_from.max(self.first_part)
+    }
+}

@@ -1,0 +1,555 @@
+//! HLS from a stream: what a playlist says, what its names stand for, and the wait for what comes
+//! next.
+//!
+//! A segment is a range of the log's messages, each framed as a fragment of MP4, so its bytes are
+//! made anew whenever somebody fetches it. Only while somebody asks, the log keeps what playlists
+//! name, and whoever completes a part tells those who wait for it.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::{State, Stream};
+use crate::http::route::{SegmentKind, SegmentName};
+use crate::live::capabilities::Capabilities;
+use crate::live::framing::{Base, Carrier, Framing, Piece};
+use crate::live::log::{Entry, Kind, Log, Role};
+use crate::live::outgoing::Outgoing;
+use crate::live::segments::{Found, Listing, Segments, Unit, Wanted};
+use crate::live::tracks::Tracks;
+use crate::live::{Millis, lock, wait};
+use crate::media::mp4::FRAGMENT_HEAD_LEN;
+
+/// What is kept for those who asked is kept for this long after the last one did.
+const ASKED: Millis = 30_000;
+
+/// How long a request waits for the first segment.
+const FIRST_WAIT: Millis = 10_000;
+
+/// How long a request waits for what comes next, in target durations (RFC 8216bis, 6.2.5.2).
+const MAX_WAIT: Millis = 3;
+
+/// Requests that wait, in all: each holds a thread.
+const MAX_WAITING: usize = 64;
+
+/// Who hasn't asked for this long has stopped watching.
+const VIEWER: Millis = 15_000;
+
+/// Addresses of viewers that are told apart.
+const MAX_VIEWERS: usize = 64;
+
+/// Segments of a long GOP are cut such that the memory holds this many.
+const SEGMENTS_IN_MEMORY: u64 = 6;
+
+/// How segments are framed: with the time of the stream, which is the same for all who fetch them.
+const FRAMING: Framing = Framing::Mp4 {
+    carrier: Carrier::Http,
+    base: Base { video: 0, audio: 0 },
+};
+
+/// What a stream knows for HLS.
+#[derive(Default)]
+pub(super) struct Hls {
+    segments: Segments,
+    /// The tracks of the segments, oldest first, and their versions.
+    versions: VecDeque<(u32, Arc<Tracks>)>,
+    /// In the names of segments. Drawn when somebody asks first.
+    life: Option<u32>,
+    asked: Option<Millis>,
+    /// The stream has ended, and is still to be found.
+    pub(super) is_in_tail: bool,
+    /// The tracks were all known when a message was noted last.
+    were_known: bool,
+    /// Requests that wait for a part.
+    waiting: usize,
+    /// A part is complete, and those who wait aren't told yet.
+    has_news: bool,
+    viewers: Vec<(IpAddr, Millis)>,
+}
+
+/// How many requests wait, in all streams.
+#[derive(Default)]
+pub struct Waiters(AtomicUsize);
+
+/// Who asks, and when.
+#[derive(Clone, Copy)]
+pub struct Asker<'a> {
+    /// Where from.
+    pub address: IpAddr,
+    /// When.
+    pub now: Millis,
+    /// A random number.
+    pub nonce: u32,
+    /// Those who wait.
+    pub waiters: &'a Waiters,
+}
+
+/// What makes a playlist.
+#[derive(Clone, Debug)]
+pub struct Playlist {
+    /// What the media playlist says.
+    pub listing: Listing,
+    /// The life of the stream, which stands in the names of segments.
+    pub life: u32,
+    /// The tracks of the newest segment.
+    pub tracks: Arc<Tracks>,
+}
+
+/// What a name in a playlist names.
+#[derive(Clone, Debug)]
+pub enum Named {
+    /// An init segment.
+    Init(Arc<Tracks>),
+    /// A range of the log, to be read.
+    Media(Reading),
+}
+
+/// Messages of the log on their way to somebody.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    next: u64,
+    end: u64,
+    /// Bytes of the next one that were read.
+    sent: u64,
+    /// Bytes that are left.
+    pub len: u64,
+    /// There is video in it.
+    pub has_video: bool,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// There is no such thing, or no longer.
+    NotFound,
+    /// It would come too far in the future.
+    TooFar,
+    /// It didn't come in time.
+    TimedOut,
+    /// Too many wait.
+    TooMany,
+    /// Nothing of the stream fits into MP4.
+    NoCodec,
+}
+
+/// Messages have left the log before they were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evicted;
+
+/// An attempt to answer.
+enum Attempt<T> {
+    Done(T),
+    /// Wait for at most this long, counted from the request's beginning.
+    Wait(Millis),
+}
+
+impl Waiters {
+    fn try_add(&self) -> bool {
+        let add = |count| Some(count + 1).filter(|count| *count <= MAX_WAITING);
+        let relaxed = Ordering::Relaxed;
+        self.0.fetch_update(relaxed, relaxed, add).is_ok()
+    }
+
+    fn remove(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Stream {
+    /// What is to be listed, once that is `wanted`, or anything at all.
+    pub fn playlist(
+        &self,
+        wanted: Option<Wanted>,
+        asker: Asker<'_>,
+    ) -> Result<Playlist, Unavailable> {
+        self.answer(asker, |state, is_last| {
+            state.hls.note_viewer(asker.address, asker.now);
+            state.playlist(wanted, is_last)
+        })
+    }
+
+    /// What a name in a playlist names. The part that comes next is waited for.
+    pub fn named(&self, name: SegmentName, asker: Asker<'_>) -> Result<Named, Unavailable> {
+        self.answer(asker, |state, is_last| {
+            if state.hls.life != Some(name.life) {
+                return Err(Unavailable::NotFound);
+            }
+            state.named(name.kind, is_last)
+        })
+    }
+
+    /// Reads what comes next into `out`, as much as fits: 0 bytes at the end.
+    pub fn read(
+        &self,
+        reading: &mut Reading,
+        out: &mut [u8],
+        now: Millis,
+    ) -> Result<usize, Evicted> {
+        let mut state = lock(&self.state);
+        let len = reading.read(&state.log, out)?;
+        state.stats.note_fetched(len as u64, now);
+        Ok(len)
+    }
+
+    /// Leaves out the first bytes, and all that comes after `len` more.
+    pub fn cut(&self, reading: &mut Reading, skip: u64, len: u64) -> Result<(), Evicted> {
+        reading.skip(&lock(&self.state).log, skip)?;
+        reading.len = reading.len.min(len);
+        Ok(())
+    }
+
+    /// The stream has ended. How long it is to be found still, so that those who ask learn of it.
+    pub fn begin_hls_tail(&self, now: Millis) -> Duration {
+        let hls = &mut lock(&self.state).hls;
+        let target = hls.segments.target().filter(|_| hls.is_wanted(now));
+        hls.is_in_tail = target.is_some();
+        Duration::from_secs(target.map_or(0, |target| u64::from(target) * MAX_WAIT))
+    }
+
+    /// Waits for the end of that time, unless the server stops.
+    pub fn wait_out_hls_tail(&self, tail: Duration) {
+        let began = Instant::now();
+        let mut state = lock(&self.state);
+        while state.hls.is_in_tail && began.elapsed() < tail {
+            let left = tail.saturating_sub(began.elapsed());
+            state = wait(&self.changed, state, left);
+        }
+    }
+
+    /// The stream need not be found any more.
+    pub fn end_hls_tail(&self) {
+        lock(&self.state).hls.is_in_tail = false;
+    }
+
+    /// Tells those who wait, if there is something to tell.
+    pub(super) fn tell_hls(&self, state: &mut State) {
+        if std::mem::take(&mut state.hls.has_news) && state.hls.waiting > 0 {
+            self.grown.notify_all();
+        }
+    }
+
+    fn answer<T>(
+        &self,
+        asker: Asker<'_>,
+        attempt: impl Fn(&mut State, bool) -> Result<Attempt<T>, Unavailable>,
+    ) -> Result<T, Unavailable> {
+        let began = Instant::now();
+        let mut state = lock(&self.state);
+        if state.generation == 0 {
+            return Err(Unavailable::NotFound);
+        }
+        state.ask(asker);
+        let limit = match attempt(&mut state, false)? {
+            Attempt::Done(answer) => return Ok(answer),
+            Attempt::Wait(limit) => Duration::from_millis(limit),
+        };
+        if !asker.waiters.try_add() {
+            return Err(Unavailable::TooMany);
+        }
+        state.hls.waiting += 1;
+        let result = loop {
+            let left = limit.saturating_sub(began.elapsed());
+            state = wait(&self.grown, state, left);
+            match attempt(&mut state, left.is_zero()) {
+                Ok(Attempt::Done(answer)) => break Ok(answer),
+                Ok(Attempt::Wait(_)) if left.is_zero() => break Err(Unavailable::TimedOut),
+                Ok(Attempt::Wait(_)) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        state.hls.waiting -= 1;
+        asker.waiters.remove();
+        result
+    }
+}
+
+impl State {
+    /// Takes note of a message that was appended.
+    pub(super) fn note_sample(&mut self, number: u64) {
+        self.hls.segments.prune(self.log.start());
+        let Some(entry) = self.log.entry(number).filter(|entry| is_sample(entry)) else {
+            return;
+        };
+        let are_tracks_known = self.are_tracks_known();
+        let has_video = self.tracks.presentation.video.is_some();
+        let is_boundary = has_video == (entry.meta.kind == Kind::Video);
+        let unit = Unit {
+            number,
+            time: self.tracks.time(entry),
+            arrived: entry.meta.arrived,
+            len: entry.len + FRAGMENT_HEAD_LEN as u32,
+            version: self.hls.version_of(&self.tracks, are_tracks_known),
+            is_boundary,
+            is_join_point: is_boundary && (!has_video || entry.meta.is_join_point),
+        };
+        let max_bytes = self.log.capacity() / SEGMENTS_IN_MEMORY;
+        if self.hls.segments.add(&unit, max_bytes) {
+            self.note_news(unit.arrived);
+        }
+    }
+
+    /// What comes next doesn't go on where the last message ended.
+    pub(super) fn cut_off_hls(&mut self) {
+        self.hls.segments.cut_off();
+        self.hls.has_news = true;
+    }
+
+    fn note_news(&mut self, now: Millis) {
+        self.hls.has_news = true;
+        self.hls.forget_versions();
+        let is_wanted = self.hls.is_wanted(now);
+        let kept_from = is_wanted.then(|| self.hls.segments.needed_from());
+        self.log.set_kept_from(kept_from.unwrap_or(u64::MAX));
+    }
+
+    fn ask(&mut self, asker: Asker<'_>) {
+        self.hls.life.get_or_insert(asker.nonce);
+        if !self.hls.is_wanted(asker.now) {
+            self.log.set_kept_from(self.hls.segments.needed_from());
+        }
+        self.hls.asked = Some(asker.now);
+        self.hls.segments.prune(self.log.start());
+    }
+
+    fn playlist(
+        &mut self,
+        wanted: Option<Wanted>,
+        is_last: bool,
+    ) -> Result<Attempt<Playlist>, Unavailable> {
+        let is_live = self.publisher.is_some();
+        if is_live && self.is_without_samples() {
+            return Err(Unavailable::NoCodec);
+        }
+        let are_tracks_known = self.are_tracks_known();
+        let hls = &mut self.hls;
+        hls.segments.prune(self.log.start());
+        if !are_tracks_known && !self.is_closed && hls.segments.target().is_none() {
+            return Ok(Attempt::Wait(FIRST_WAIT));
+        }
+        if let (Some(target), Some(wanted), false) = (hls.segments.target(), wanted, self.is_closed)
+        {
+            match hls.segments.has(wanted) {
+                Found::Yes(()) => {}
+                Found::No => return Err(Unavailable::TooFar),
+                // While the publisher is away, those who have waited get what they have already.
+                Found::NotYet if is_last && !is_live => {}
+                Found::NotYet => return Ok(Attempt::Wait(Millis::from(target) * 1_000 * MAX_WAIT)),
+            }
+        }
+        let log = &self.log;
+        let listing = hls
+            .segments
+            .listing(self.is_closed, &|number| log.is_safe(number));
+        let tracks = hls.versions.back();
+        match (listing, tracks) {
+            (Some(listing), Some((_, tracks))) => Ok(Attempt::Done(Playlist {
+                listing,
+                life: hls.life.unwrap_or_default(),
+                tracks: Arc::clone(tracks),
+            })),
+            _ if self.is_closed || is_last && !is_live => Err(Unavailable::NotFound),
+            _ => Ok(Attempt::Wait(FIRST_WAIT)),
+        }
+    }
+
+    fn named(&mut self, name: SegmentKind, is_last: bool) -> Result<Attempt<Named>, Unavailable> {
+        let segments = &self.hls.segments;
+        let (messages, version) = match name {
+            SegmentKind::Init(version) => {
+                let tracks = self.hls.tracks(version).ok_or(Unavailable::NotFound)?;
+                return Ok(Attempt::Done(Named::Init(tracks)));
+            }
+            SegmentKind::Segment(number) => {
+                let segment = segments.segment(number).ok_or(Unavailable::NotFound)?;
+                (segment.messages.clone(), segment.version)
+            }
+            SegmentKind::Part(number, part) => match segments.part(number, part) {
+                Found::Yes(found) => found,
+                Found::No => return Err(Unavailable::NotFound),
+                Found::NotYet if self.is_closed || is_last => return Err(Unavailable::NotFound),
+                Found::NotYet => {
+                    let target = segments.target().unwrap_or_default();
+                    return Ok(Attempt::Wait(Millis::from(target) * 1_000 * MAX_WAIT));
+                }
+            },
+        };
+        let mut reading = Reading {
+            next: messages.start,
+            end: messages.end,
+            sent: 0,
+            len: 0,
+            has_video: self
+                .hls
+                .tracks(version.into())
+                .is_some_and(|tracks| tracks.presentation.video.is_some()),
+        };
+        for number in messages {
+            let entry = self.log.entry(number).ok_or(Unavailable::NotFound)?;
+            if is_sample(entry) {
+                reading.len += framed(number, entry, &self.log).frame.total_len();
+            }
+        }
+        Ok(Attempt::Done(Named::Media(reading)))
+    }
+
+    /// Whether it is known that nothing of the stream fits into MP4.
+    fn is_without_samples(&self) -> bool {
+        let presentation = &self.tracks.presentation;
+        presentation.video.is_none() && presentation.audio.is_none() && self.are_tracks_known()
+    }
+}
+
+impl Hls {
+    /// Whether somebody has asked lately.
+    pub(super) fn is_wanted(&self, now: Millis) -> bool {
+        self.asked
+            .is_some_and(|asked| now.saturating_sub(asked) < ASKED)
+    }
+
+    /// How long it will be wanted if nobody asks again, in ms.
+    pub(super) fn wanted_for(&self, now: Millis) -> Millis {
+        self.asked
+            .map_or(0, |asked| (asked + ASKED).saturating_sub(now))
+    }
+
+    /// Whether anybody has asked ever.
+    pub(super) fn is_known(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// The version of these tracks.
+    fn version_of(&mut self, tracks: &Arc<Tracks>, are_known: bool) -> u32 {
+        let is_open = self.segments.target().is_none() && !self.were_known;
+        self.were_known = are_known;
+        let version = match self.versions.back_mut() {
+            None => 0,
+            Some((version, known)) if Arc::ptr_eq(known, tracks) => return *version,
+            // Nobody has seen them without the sound that came late.
+            Some((version, known))
+                if known.presentation == tracks.presentation
+                    || is_open && has_only_gained_sound(known, tracks) =>
+            {
+                *known = Arc::clone(tracks);
+                return *version;
+            }
+            Some((version, _)) => *version + 1,
+        };
+        self.versions.push_back((version, Arc::clone(tracks)));
+        version
+    }
+
+    fn tracks(&self, version: u64) -> Option<Arc<Tracks>> {
+        let found = |(known, _): &&(u32, _)| u64::from(*known) == version;
+        let (_, tracks) = self.versions.iter().find(found)?;
+        Some(Arc::clone(tracks))
+    }
+
+    fn forget_versions(&mut self) {
+        let oldest = self.segments.oldest_version().unwrap_or(u32::MAX);
+        while self.versions.len() > 1 && self.versions.front().is_some_and(|(v, _)| *v < oldest) {
+            self.versions.pop_front();
+        }
+    }
+
+    fn note_viewer(&mut self, address: IpAddr, now: Millis) {
+        if let Some((_, asked)) = self.viewers.iter_mut().find(|(known, _)| *known == address) {
+            *asked = now;
+            return;
+        }
+        self.viewers
+            .retain(|(_, asked)| now.saturating_sub(*asked) < VIEWER);
+        if self.viewers.len() < MAX_VIEWERS {
+            self.viewers.push((address, now));
+        }
+    }
+
+    /// Addresses that asked for a playlist lately.
+    pub(super) fn viewers(&self, now: Millis) -> usize {
+        let is_recent = |(_, asked): &&(IpAddr, Millis)| now.saturating_sub(*asked) < VIEWER;
+        self.viewers.iter().filter(is_recent).count()
+    }
+}
+
+impl Reading {
+    fn read(&mut self, log: &Log, out: &mut [u8]) -> Result<usize, Evicted> {
+        let mut room = out;
+        let before = self.len;
+        while let Some(outgoing) = self.outgoing(log)? {
+            let (total, sent) = (outgoing.frame.total_len(), self.sent);
+            let mut copy = |bytes: &[u8]| {
+                let taken = bytes.len().min(room.len()).min(self.len as usize);
+                let (now, later) = std::mem::take(&mut room).split_at_mut(taken);
+                now.copy_from_slice(&bytes[..taken]);
+                room = later;
+                self.sent += taken as u64;
+                self.len -= taken as u64;
+            };
+            for piece in outgoing.frame.pieces(sent) {
+                match piece {
+                    Piece::Framing(bytes) => copy(bytes),
+                    Piece::Payload(range) => outgoing.payload(range, log).for_each(&mut copy),
+                }
+            }
+            if self.sent < total {
+                break;
+            }
+            self.go_on();
+        }
+        Ok((before - self.len) as usize)
+    }
+
+    fn skip(&mut self, log: &Log, skip: u64) -> Result<(), Evicted> {
+        let mut left = skip;
+        while let Some(outgoing) = self.outgoing(log)?.filter(|_| left > 0) {
+            let total = outgoing.frame.total_len();
+            let taken = left.min(total - self.sent);
+            self.sent += taken;
+            self.len = self.len.saturating_sub(taken);
+            left -= taken;
+            if self.sent == total {
+                self.go_on();
+            }
+        }
+        Ok(())
+    }
+
+    /// The next message that is a sample, unless all were read.
+    fn outgoing(&mut self, log: &Log) -> Result<Option<Outgoing>, Evicted> {
+        while self.next < self.end && self.len > 0 {
+            let entry = log.entry(self.next).ok_or(Evicted)?;
+            if is_sample(entry) {
+                return Ok(Some(framed(self.next, entry, log)));
+            }
+            self.next += 1;
+        }
+        Ok(None)
+    }
+
+    fn go_on(&mut self) {
+        self.next += 1;
+        self.sent = 0;
+    }
+}
+
+fn has_only_gained_sound(before: &Tracks, now: &Tracks) -> bool {
+    let (before, now) = (&before.presentation, &now.presentation);
+    before.video == now.video && before.video.is_some() && before.audio.is_none()
+}
+
+/// Whether a message is a picture or sound that MP4 can hold.
+fn is_sample(entry: &Entry) -> bool {
+    entry.meta.sample.duration > 0 && entry.meta.role == Role::Media
+}
+
+fn framed(number: u64, entry: &Entry, log: &Log) -> Outgoing {
+    Outgoing::new(
+        FRAMING,
+        Capabilities::everything(),
+        number,
+        entry,
+        None,
+        log,
+    )
+}

@@ -1,0 +1,210 @@
+use super::*;
+use crate::live::segments::{Segments, Unit};
+use crate::media::mp4::{AudioTrack, VideoTrack};
+
+const LIFE: u32 = 0x00C0_FFEE;
+
+/// 2026-11-21T08:00:00Z
+const EPOCH: u64 = 1_795_248_000_000;
+
+/// Pictures 40 ms apart, in GOPs of two seconds.
+struct Source {
+    segments: Segments,
+    number: u64,
+    time: u64,
+    version: u32,
+}
+
+impl Source {
+    fn new() -> Source {
+        Source {
+            segments: Segments::default(),
+            number: 0,
+            time: 10_000,
+            version: 3,
+        }
+    }
+
+    fn pictures(&mut self, count: u64) {
+        for index in 0..count {
+            let unit = Unit {
+                number: self.number,
+                time: self.time,
+                arrived: self.time - 9_000,
+                len: 10_000,
+                version: self.version,
+                is_boundary: true,
+                is_join_point: index % 50 == 0,
+            };
+            self.segments.add(&unit, u64::MAX);
+            self.number += 1;
+            self.time += 40;
+        }
+    }
+
+    fn listing(&mut self) -> Listing {
+        self.segments.listing(false, &|_| true).unwrap()
+    }
+}
+
+#[test]
+fn a_playlist_lists_segments_parts_and_what_comes_next() {
+    let mut source = Source::new();
+    source.pictures(50 * 2 + 20);
+    assert_eq!(
+        media(&source.listing(), LIFE, EPOCH, "?key=a"),
+        "#EXTM3U
+#EXT-X-VERSION:9
+#EXT-X-TARGETDURATION:2
+#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.560
+#EXT-X-PART-INF:PART-TARGET=0.520
+#EXT-X-MEDIA-SEQUENCE:0
+#EXT-X-MAP:URI=\"00c0ffee-3.mp4?key=a\"
+#EXT-X-PROGRAM-DATE-TIME:2026-11-21T08:00:01.000Z
+#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-0.0.m4s?key=a\",INDEPENDENT=YES
+#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-0.1.m4s?key=a\"
+#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-0.2.m4s?key=a\"
+#EXT-X-PART:DURATION=0.440,URI=\"00c0ffee-0.3.m4s?key=a\"
+#EXTINF:2.000,
+00c0ffee-0.m4s?key=a
+#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-1.0.m4s?key=a\",INDEPENDENT=YES
+#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-1.1.m4s?key=a\"
+#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-1.2.m4s?key=a\"
+#EXT-X-PART:DURATION=0.440,URI=\"00c0ffee-1.3.m4s?key=a\"
+#EXTINF:2.000,
+00c0ffee-1.m4s?key=a
+#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-2.0.m4s?key=a\",INDEPENDENT=YES
+#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"00c0ffee-2.1.m4s?key=a\"
+"
+    );
+}
+
+#[test]
+fn a_publisher_that_returned_with_other_parameters_and_left_again_is_in_the_playlist() {
+    let mut source = Source::new();
+    source.pictures(50 * 5 + 10);
+    source.listing();
+    source.segments.cut_off();
+    source.time += 3_000;
+    source.version = 4;
+    source.pictures(50);
+    source.segments.cut_off();
+    source.segments.prune(200);
+    let mut listing = source.segments.listing(true, &|_| true).unwrap();
+    // Parts are tested above.
+    listing.part_target = None;
+    for segment in &listing.segments {
+        assert_eq!(
+            listing.parts(segment).len(),
+            [4, 1, 4][segment.number as usize - 4]
+        );
+    }
+    let text = media(&listing, LIFE, EPOCH, "");
+    let lines = text
+        .lines()
+        .filter(|line| !line.starts_with("#EXT-X-PART:"));
+    assert_eq!(
+        lines.collect::<Vec<_>>(),
+        [
+            "#EXTM3U",
+            "#EXT-X-VERSION:7",
+            "#EXT-X-TARGETDURATION:2",
+            "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES",
+            "#EXT-X-MEDIA-SEQUENCE:4",
+            "#EXT-X-MAP:URI=\"00c0ffee-3.mp4\"",
+            "#EXT-X-PROGRAM-DATE-TIME:2026-11-21T08:00:09.000Z",
+            "#EXTINF:2.000,",
+            "00c0ffee-4.m4s",
+            "#EXTINF:0.400,",
+            "00c0ffee-5.m4s",
+            "#EXT-X-DISCONTINUITY",
+            "#EXT-X-MAP:URI=\"00c0ffee-4.mp4\"",
+            "#EXT-X-PROGRAM-DATE-TIME:2026-11-21T08:00:14.400Z",
+            "#EXTINF:2.000,",
+            "00c0ffee-6.m4s",
+            "#EXT-X-ENDLIST",
+        ]
+    );
+}
+
+#[test]
+fn removed_discontinuities_are_counted() {
+    let mut source = Source::new();
+    for _ in 0..4 {
+        source.pictures(150);
+        source.listing();
+        source.segments.cut_off();
+        source.time += 1_000;
+    }
+    source.segments.prune(450);
+    let text = media(&source.listing(), LIFE, EPOCH, "");
+    assert!(text.contains("SEQUENCE:9\n#EXT-X-DISCONTINUITY-SEQUENCE:2\n#EXT-X-DISCONTINUITY\n"));
+    source.segments.prune(500);
+    let text = media(&source.listing(), LIFE, EPOCH, "");
+    assert!(text.contains("SEQUENCE:10\n#EXT-X-DISCONTINUITY-SEQUENCE:3\n#EXT-X-MAP"));
+}
+
+#[test]
+fn the_multivariant_playlist_says_what_the_stream_is() {
+    let mut source = Source::new();
+    source.pictures(50 * 3 + 1);
+    let video = VideoTrack::from_sequence_header(
+        b"\x17\0\0\0\0\x01\x64\0\x1F\xFF\xE1\0\x1B\
+        \x67\x64\0\x1F\xAC\xD9\x40\x50\x05\xBB\x01\x6A\x02\x02\x02\x80\0\0\x03\0\x80\0\0\x1E\x07\
+        \x8C\x18\xCB\x01\0\x06\x68\xEB\xE3\xCB\x22\xC0",
+    );
+    let audio = AudioTrack::from_sequence_header(b"\xAF\0\x11\x90");
+    let presentation = Presentation { video, audio };
+    let listing = source.listing();
+    let playlist = |presentation: &Presentation| {
+        multivariant(&listing, presentation, "door/media.m3u8", "?key=a")
+    };
+    assert_eq!(
+        playlist(&presentation),
+        "#EXTM3U
+#EXT-X-VERSION:6
+#EXT-X-STREAM-INF:BANDWIDTH=2200000,AVERAGE-BANDWIDTH=2000000,\
+CODECS=\"avc1.64001F,mp4a.40.2\",RESOLUTION=1280x720,FRAME-RATE=25.000
+door/media.m3u8?key=a
+"
+    );
+    let audio = Presentation {
+        video: None,
+        ..presentation
+    };
+    let text = playlist(&audio);
+    assert!(text.contains("CODECS=\"mp4a.40.2\"\ndoor"), "{text}");
+}
+
+#[test]
+fn dates_are_those_of_the_calendar() {
+    for (ms, expected) in [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (EPOCH + 250, "2026-11-21T08:00:00.250Z"),
+        (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+        (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+        (951_868_800_000, "2000-03-01T00:00:00.000Z"),
+        (1_704_067_199_000, "2023-12-31T23:59:59.000Z"),
+        (1_709_208_000_000, "2024-02-29T12:00:00.000Z"),
+        (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+    ] {
+        let mut text = String::new();
+        put_date(&mut text, ms);
+        assert_eq!(text, expected);
+    }
+}
+
+#[test]
+fn the_key_is_carried_and_nothing_that_breaks_a_playlist() {
+    for (query, carried) in [
+        ("", ""),
+        ("key=a", "?key=a"),
+        ("_HLS_msn=3&key=a%2Fb&_HLS_part=1&x=1", "?key=a%2Fb&x=1"),
+        ("_HLS_msn=3", ""),
+        ("&&key=a&", "?key=a"),
+        ("key=\"a\"\n#EXT", "?key=%22a%22%0A%23EXT"),
+        ("key=\u{e4}", "?key=%C3%A4"),
+    ] {
+        assert_eq!(carried_query(query), carried, "{query:?}");
+    }
+}
