@@ -9,6 +9,14 @@ const HLS = 'application/vnd.apple.mpegurl';
 const now = () => performance.now() / 1000;
 const sleep = seconds => new Promise(done => setTimeout(done, seconds * 1000));
 
+/** Reasons of an end that speak for themselves. */
+const TEXTS = {
+  lost: 'The connection was lost. Reconnecting …',
+  broken: 'The picture cannot be decoded. Trying again …',
+  429: 'The server is busy. Trying again …',
+  503: 'The server is full. Trying again …',
+};
+
 /** rtmp://HOST[:PORT] of the server, once it was asked for its streams. */
 export let rtmp = '';
 
@@ -51,21 +59,17 @@ export function play(video, path, name, say) {
       failures = now() - begun > 3 ? 0 : failures + 1;
       isSocket = true;
       let wait = Math.min(3, 0.25 * 2 ** failures);
-      const list = why === 'lost' || (await streams());
-      const stream = list && list.streams && list.streams.find(s => s.name === name);
-      if (why === 'lost') {
-        say('The connection was lost. Reconnecting …');
+      const list = TEXTS[why] ? null : await streams();
+      const stream = list && list.streams.find(s => s.name === name);
+      if (TEXTS[why]) {
+        say(TEXTS[why]);
       } else if (!list) {
         say('The server does not answer. Trying again …');
-      } else if (why === 'broken') {
-        say('The picture cannot be decoded. Trying again …');
       } else if (why === 415 || why.codecs) {
         say(`This browser cannot play ${inWords(stream, why.codecs)}. Others can:`, 'urls');
         wait = 15;
       } else if (why === 401 || why === 403) {
         say(`${name} wants a key.`, 'key');
-      } else if (why === 429 || why === 503) {
-        say('The server is full. Trying again …');
       } else if (stream && stream.is_live) {
         isSocket = false; // fetch() learns why, or does without sockets
       } else {

@@ -54,6 +54,11 @@ fn a_stream_that_wants_a_key_gets_it_from_the_page_everywhere() {
     let link = watched.text("document.querySelector('h2 a').getAttribute('href')");
     assert_eq!(link, "/live/door?key=s3cret.%7E-");
 
+    // Where nothing decodes percent signs, there are none.
+    let url = watched.text("document.querySelector('article input').value");
+    let expected = format!("{}?key=s3cret.~-", watched.server.url("door"));
+    assert_eq!(url, expected);
+
     // A player alone asks by itself.
     watched.open_path("/live/door");
     watched.wait_for(
