@@ -124,7 +124,7 @@ fn tags(file: &[u8]) -> (u8, Vec<Tag>) {
 
 /// An initialization segment, or a picture or sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Fragment {
+pub(crate) enum Fragment {
     Init(Vec<u8>),
     Sample {
         track: u32,
@@ -139,7 +139,7 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap())
 }
 
-fn fragments(file: &[u8]) -> Vec<Fragment> {
+pub(crate) fn fragments(file: &[u8]) -> Vec<Fragment> {
     let mut found = Vec::new();
     let mut rest = file;
     let mut next = || {

@@ -6,6 +6,7 @@ mod encoder;
 mod enhanced;
 mod files;
 mod fixture;
+mod hls;
 mod joins;
 mod log_model;
 mod publishers;

@@ -6,6 +6,7 @@ mod common;
 mod access;
 mod command_line;
 mod handlers;
+mod hls;
 mod http;
 mod http_access;
 mod http_viewers;

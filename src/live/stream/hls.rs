@@ -146,6 +146,11 @@ enum Attempt<T> {
 }
 
 impl Waiters {
+    /// As many as may be: nobody waits.
+    pub fn full() -> Waiters {
+        Waiters(AtomicUsize::new(MAX_WAITING))
+    }
+
     fn try_add(&self) -> bool {
         let add = |count| Some(count + 1).filter(|count| *count <= MAX_WAITING);
         let relaxed = Ordering::Relaxed;

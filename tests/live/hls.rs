@@ -1,0 +1,601 @@
+//! HLS: what playlists list is there, whole, and the same for everybody who fetches it.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use brooklet::http::route::{SegmentKind, SegmentName};
+use brooklet::live::arena::BLOCK_LEN;
+use brooklet::live::join::Join;
+use brooklet::live::log::Kind;
+use brooklet::live::segments::{Listing, Wanted};
+use brooklet::live::stream::Waited;
+use brooklet::live::stream::hls::{Asker, Evicted, Named, Playlist, Unavailable, Waiters};
+use brooklet::output::hls;
+use proptest::prelude::*;
+
+use crate::files::{Fragment, SMALL, fragments};
+use crate::fixture::{AAC_HEADER, Fixture};
+
+const LIFE: u32 = 0xC0FFEE;
+
+fn published(blocks: usize) -> Fixture {
+    let fixture = Fixture::with(blocks, 0);
+    fixture.publish();
+    headers(&fixture);
+    fixture
+}
+
+fn headers(fixture: &Fixture) {
+    fixture.append(Kind::Video, 0, SMALL);
+    fixture.append(Kind::Audio, 0, AAC_HEADER);
+}
+
+/// GOPs of two seconds, one after the other, from the present on.
+fn gops(fixture: &Fixture, count: u32) {
+    for _ in 0..count {
+        fixture.gop(fixture.now.get() as u32, 50);
+    }
+}
+
+/// A stream that somebody watches since its first GOP, which made two segments then. Now 2 to 5 are
+/// listed, and 6 has all of its pictures and three parts.
+fn watched(blocks: usize) -> Fixture {
+    let fixture = published(blocks);
+    gops(&fixture, 1);
+    listing(&fixture);
+    gops(&fixture, 5);
+    fixture
+}
+
+fn asker<'a>(fixture: &Fixture, waiters: &'a Waiters) -> Asker<'a> {
+    Asker {
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        now: fixture.now.get(),
+        nonce: LIFE,
+        waiters,
+    }
+}
+
+fn playlist(fixture: &Fixture) -> Result<Playlist, Unavailable> {
+    let waiters = Waiters::default();
+    fixture.stream.playlist(None, asker(fixture, &waiters))
+}
+
+fn listing(fixture: &Fixture) -> Listing {
+    playlist(fixture).unwrap().listing
+}
+
+fn numbers(listing: &Listing) -> Vec<u64> {
+    listing.segments.iter().map(|s| s.number).collect()
+}
+
+fn named(fixture: &Fixture, kind: SegmentKind) -> Result<Named, Unavailable> {
+    let (waiters, life) = (Waiters::default(), LIFE);
+    let name = SegmentName { life, kind };
+    fixture.stream.named(name, asker(fixture, &waiters))
+}
+
+/// All bytes of a segment or part, read so many at a time.
+fn fetch(fixture: &Fixture, kind: SegmentKind, step: usize) -> Result<Vec<u8>, Evicted> {
+    let Named::Media(mut reading) = named(fixture, kind).map_err(|_| Evicted)? else {
+        panic!("not a piece of media")
+    };
+    let len = reading.len;
+    let mut bytes = Vec::new();
+    let mut buffer = vec![0; step];
+    loop {
+        let now = fixture.now.get();
+        match fixture.stream.read(&mut reading, &mut buffer, now)? {
+            0 => break,
+            len => bytes.extend_from_slice(&buffer[..len]),
+        }
+    }
+    assert_eq!(bytes.len() as u64, len, "{kind:?}");
+    Ok(bytes)
+}
+
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The parts of a listed segment.
+fn parts(fixture: &Fixture, listing: &Listing, number: u64) -> Vec<u8> {
+    let segments = listing.segments.iter().chain(&listing.open);
+    let segment = segments.clone().find(|s| s.number == number).unwrap();
+    let count = listing.parts(segment).len() as u64;
+    let fetch = |part| fetch(fixture, SegmentKind::Part(number, part), 999);
+    (0..count).flat_map(|part| fetch(part).unwrap()).collect()
+}
+
+#[test]
+fn a_segment_is_its_messages_and_its_parts_and_the_same_for_all() {
+    let fixture = watched(1024);
+    gops(&fixture, 4);
+    let listing = listing(&fixture);
+    assert_eq!(numbers(&listing), [6, 7, 8, 9]);
+    let mut pictures = Vec::new();
+    for number in numbers(&listing) {
+        let whole = fetch(&fixture, SegmentKind::Segment(number), 16 * 1024).unwrap();
+        for step in [1, 111, 5_000, 1 << 20] {
+            let again = fetch(&fixture, SegmentKind::Segment(number), step).unwrap();
+            assert!(again == whole, "segment {number} by {step}");
+        }
+        if number > 6 {
+            assert!(parts(&fixture, &listing, number) == whole, "{number}");
+        }
+        let mut times = [None; 3];
+        for fragment in fragments(&whole) {
+            let Fragment::Sample {
+                track,
+                time,
+                bytes,
+                is_sync,
+                ..
+            } = fragment
+            else {
+                panic!("an init segment within a segment")
+            };
+            assert!(times[track as usize].replace(time) < Some(time));
+            if track == 1 {
+                pictures.push((time, is_sync, bytes));
+            }
+        }
+    }
+    // Every picture once, 40 ms apart, whole, with a keyframe each two seconds.
+    assert_eq!(pictures.len(), 200);
+    for (index, (time, is_sync, bytes)) in pictures.iter().enumerate() {
+        assert_eq!(*time, pictures[0].0 + 40 * index as u64);
+        assert_eq!(*is_sync, index % 50 == 0);
+        assert_eq!(bytes.len(), 995);
+    }
+    let Named::Init(tracks) = named(&fixture, SegmentKind::Init(0)).unwrap() else {
+        panic!("not an init segment")
+    };
+    assert!(tracks.presentation.init_segment().len() > 500);
+}
+
+#[test]
+fn names_of_another_life_or_of_nothing_are_not_found() {
+    let fixture = watched(1024);
+    for kind in [
+        SegmentKind::Init(1),
+        SegmentKind::Segment(6),
+        SegmentKind::Segment(u64::MAX),
+        SegmentKind::Part(6, 4),
+        SegmentKind::Part(7, 0),
+        SegmentKind::Part(u64::MAX, u64::MAX),
+    ] {
+        let error = named(&fixture, kind).unwrap_err();
+        assert_eq!(error, Unavailable::NotFound, "{kind:?}");
+    }
+    let waiters = Waiters::default();
+    let name = SegmentName {
+        life: LIFE + 1,
+        kind: SegmentKind::Segment(3),
+    };
+    let found = fixture.stream.named(name, asker(&fixture, &waiters));
+    assert_eq!(found.unwrap_err(), Unavailable::NotFound);
+}
+
+#[test]
+fn nothing_is_kept_for_hls_unless_somebody_asks() {
+    let fixture = published(1024);
+    gops(&fixture, 20);
+    assert!(fixture.stream.snapshot().blocks < 8);
+    // The newest GOP, and a moment later what it takes.
+    assert_eq!(listing(&fixture).segments.len(), 1);
+    gops(&fixture, 14);
+    let asked = listing(&fixture);
+    assert_eq!(numbers(&asked), [30, 31, 32, 33]);
+    for number in 27..30 {
+        // Who has read an older playlist has time to fetch what it lists.
+        assert!(fetch(&fixture, SegmentKind::Segment(number), 5_000).is_ok());
+    }
+    assert!(fetch(&fixture, SegmentKind::Segment(24), 5_000).is_err());
+    let blocks = fixture.stream.snapshot().blocks;
+    gops(&fixture, 14);
+    assert!(fixture.stream.snapshot().blocks <= blocks + 1);
+    gops(&fixture, 4);
+    assert!(
+        fixture.stream.snapshot().blocks < 8,
+        "nobody asked for 30 s"
+    );
+}
+
+#[test]
+fn the_first_playlist_comes_within_a_second_of_a_long_gop() {
+    let fixture = published(1024);
+    fixture.gop(0, 250);
+    fixture.gop(10_000, 60);
+    let listing = listing(&fixture);
+    let what = listing
+        .segments
+        .iter()
+        .map(|s| (s.number, s.duration, s.is_independent));
+    assert_eq!(what.collect::<Vec<_>>(), [(1, 2_080, true)]);
+    assert_eq!(listing.target, 10);
+    assert_eq!(listing.next, (2, 0));
+    let parts = parts(&fixture, &listing, 1);
+    assert!(parts == fetch(&fixture, SegmentKind::Segment(1), 5_000).unwrap());
+}
+
+#[test]
+fn a_long_gop_that_takes_too_much_memory_is_cut() {
+    // 16 blocks a second; the log may have 500.
+    let fixture = published(1_000);
+    for index in 0..2_000 {
+        let now = fixture.now.get() as u32;
+        fixture.picture(now, index % 500 == 0, 10_000);
+        fixture.wait(40);
+        if index % 25 == 0 && index > 500 {
+            listing(&fixture);
+        }
+    }
+    let listing = listing(&fixture);
+    assert!(listing.segments.len() >= 3, "{:?}", numbers(&listing));
+    assert!(
+        listing
+            .segments
+            .iter()
+            .all(|segment| segment.duration < 6_000)
+    );
+}
+
+#[test]
+fn who_waits_gets_the_part_as_soon_as_it_is_complete() {
+    let fixture = watched(1024);
+    let before = listing(&fixture);
+    let (number, part) = before.next;
+    let waiters = Waiters::default();
+    let (playlist, media) = thread::scope(|scope| {
+        let (stream, asker) = (&fixture.stream, asker(&fixture, &waiters));
+        let kind = SegmentKind::Part(number, part);
+        let playlist =
+            scope.spawn(move || stream.playlist(Some(Wanted::Part(number, part)), asker));
+        let media = scope.spawn(move || stream.named(SegmentName { life: LIFE, kind }, asker));
+        while !(playlist.is_finished() && media.is_finished()) {
+            assert!(!playlist.is_finished() || fixture.now.get() > asker.now);
+            thread::sleep(Duration::from_millis(1));
+            let now = fixture.now.get() as u32;
+            fixture.picture(now, false, 1_000);
+            fixture.wait(40);
+        }
+        (playlist.join().unwrap(), media.join().unwrap())
+    });
+    let after = playlist.unwrap().listing;
+    assert!(after.next > before.next);
+    assert!(matches!(media, Ok(Named::Media(_))));
+}
+
+#[test]
+fn too_many_cannot_wait() {
+    let fixture = watched(1024);
+    let waiters = Waiters::default();
+    let (stream, asker) = (&fixture.stream, asker(&fixture, &waiters));
+    let wanted = Some(Wanted::Segment(6));
+    thread::scope(|scope| {
+        let ask = |_| scope.spawn(move || stream.playlist(wanted, asker));
+        let (refused, waiting): (Vec<_>, Vec<_>) = {
+            let threads: Vec<_> = (0..70).map(ask).collect();
+            wait_until("six are refused", || {
+                threads.iter().filter(|thread| thread.is_finished()).count() == 6
+            });
+            threads.into_iter().partition(|thread| thread.is_finished())
+        };
+        for thread in refused {
+            let result = thread.join().unwrap();
+            assert_eq!(result.unwrap_err(), Unavailable::TooMany);
+        }
+        fixture.unpublish();
+        for thread in waiting {
+            assert!(thread.join().unwrap().is_ok());
+        }
+        // They are gone, and others may wait.
+        let another = scope.spawn(move || stream.playlist(Some(Wanted::Segment(7)), asker));
+        fixture
+            .stream
+            .end(fixture.generation.get(), fixture.now.get());
+        assert!(another.join().unwrap().unwrap().listing.is_ended);
+    });
+}
+
+#[test]
+fn nobody_waits_for_ever_or_for_what_is_far_away() {
+    let fixture = watched(1024);
+    let waiters = Waiters::default();
+    let asker = asker(&fixture, &waiters);
+    let ask = |number| {
+        fixture
+            .stream
+            .playlist(Some(Wanted::Segment(number)), asker)
+    };
+    assert_eq!(ask(8).unwrap_err(), Unavailable::TooFar);
+    assert_eq!(ask(7).unwrap_err(), Unavailable::TimedOut);
+    // While the publisher is away those who wait get what there is.
+    fixture.unpublish();
+    assert_eq!(numbers(&ask(7).unwrap().listing).last(), Some(&6));
+}
+
+#[test]
+fn a_camera_that_comes_back_goes_on_in_the_same_playlist() {
+    let fixture = watched(1024);
+    fixture.gop(fixture.now.get() as u32, 20);
+    let generation = fixture.generation.get();
+    fixture.unpublish();
+    let wait = |timeout| {
+        let now = fixture.now.get();
+        fixture.stream.wait_for_publisher(generation, timeout, now)
+    };
+    assert_eq!(wait(Duration::ZERO), Waited::TimedOut, "somebody watches");
+    let gone = listing(&fixture);
+    assert_eq!(gone.segments.last().unwrap().duration, 800);
+    assert_eq!((gone.next, gone.is_ended), ((8, 0), false));
+    fixture.wait(5_000);
+    fixture.publish();
+    headers(&fixture);
+    gops(&fixture, 3);
+    let listing = listing(&fixture);
+    let what = listing
+        .segments
+        .iter()
+        .map(|s| (s.number, s.has_discontinuity, s.version));
+    assert_eq!(
+        what.collect::<Vec<_>>(),
+        [
+            (5, false, 0),
+            (6, false, 0),
+            (7, false, 0),
+            (8, true, 0),
+            (9, false, 0)
+        ]
+    );
+}
+
+#[test]
+fn those_who_watch_learn_that_the_stream_has_ended() {
+    let fixture = watched(1024);
+    let generation = fixture.generation.get();
+    let waiters = Waiters::default();
+    let (stream, asker) = (&fixture.stream, asker(&fixture, &waiters));
+    let waited = thread::scope(|scope| {
+        let waiting = scope.spawn(move || stream.playlist(Some(Wanted::Segment(7)), asker));
+        fixture.unpublish();
+        fixture.stream.end(generation, fixture.now.get());
+        waiting.join().unwrap()
+    });
+    assert!(waited.unwrap().listing.is_ended);
+    let tail = fixture.stream.begin_hls_tail(fixture.now.get());
+    assert_eq!(tail, Duration::from_secs(6));
+    let ended = listing(&fixture);
+    assert!(ended.is_ended);
+    assert_eq!(numbers(&ended), [3, 4, 5, 6]);
+    assert!(fetch(&fixture, SegmentKind::Segment(6), 5_000).is_ok());
+    let text = hls::media(&ended, LIFE, 0, "");
+    assert!(text.ends_with("-6.m4s\n#EXT-X-ENDLIST\n"), "{text}");
+}
+
+#[test]
+fn nobody_is_deserted_for_hls_for_more_than_half_a_minute() {
+    let fixture = watched(1024);
+    listing(&fixture);
+    fixture.unpublish();
+    let wait = || {
+        let (generation, now) = (fixture.generation.get(), fixture.now.get());
+        fixture
+            .stream
+            .wait_for_publisher(generation, Duration::ZERO, now)
+    };
+    fixture.wait(29_999);
+    assert_eq!(wait(), Waited::TimedOut);
+    fixture.wait(1);
+    assert_eq!(wait(), Waited::Deserted);
+    assert_eq!(
+        fixture.stream.begin_hls_tail(fixture.now.get()),
+        Duration::ZERO
+    );
+}
+
+#[test]
+fn without_anything_for_mp4_there_is_no_hls() {
+    let fixture = Fixture::new();
+    assert_eq!(playlist(&fixture).unwrap_err(), Unavailable::NotFound);
+    fixture.publish();
+    for _ in 0..100 {
+        fixture.append(Kind::Video, fixture.now.get() as u32, b"\x12\0\0\x84");
+        fixture.append(Kind::Audio, fixture.now.get() as u32, b"\xB6\x01");
+        fixture.wait(40);
+    }
+    assert_eq!(playlist(&fixture).unwrap_err(), Unavailable::NoCodec);
+}
+
+#[test]
+fn sound_that_comes_a_little_later_is_in_the_first_segment() {
+    let fixture = Fixture::new();
+    fixture.publish();
+    fixture.append(Kind::Video, 0, SMALL);
+    for index in 0..5 {
+        fixture.picture(index * 40, index == 0, 1_000);
+        fixture.wait(40);
+    }
+    fixture.append(Kind::Audio, 200, AAC_HEADER);
+    for index in 5..100 {
+        fixture.picture(index * 40, index % 50 == 0, 1_000);
+        fixture.sound(index * 40, 100);
+        fixture.wait(40);
+    }
+    let playlist = playlist(&fixture).unwrap();
+    assert_eq!(numbers(&playlist.listing), [0]);
+    assert_eq!(
+        playlist.tracks.presentation.codecs(),
+        "avc1.42C00D,mp4a.40.2"
+    );
+    let Ok(Named::Init(tracks)) = named(&fixture, SegmentKind::Init(0)) else {
+        panic!("no init segment")
+    };
+    assert_eq!(tracks.presentation, playlist.tracks.presentation);
+}
+
+#[test]
+fn other_parameters_are_another_init_segment_and_the_old_one_stays_while_it_is_needed() {
+    const LARGE: &[u8] =
+        b"\x17\0\0\0\0\x01\x42\xc0\x1e\xff\xe1\0\x18\x67\x42\xc0\x1e\xda\x02\x80\xf6\xc0\x44\
+        \0\0\x03\0\x04\0\0\x03\0\xc8\x3c\x58\xba\x80\x01\0\x04\x68\xce\x0f\xc8";
+
+    let fixture = watched(1024);
+    fixture.append(Kind::Video, fixture.now.get() as u32, LARGE);
+    gops(&fixture, 2);
+    let both = listing(&fixture);
+    let versions = both
+        .segments
+        .iter()
+        .map(|s| (s.version, s.has_discontinuity));
+    assert_eq!(
+        versions.collect::<Vec<_>>(),
+        [(0, false), (0, false), (0, false), (1, true)]
+    );
+    let init = |version| named(&fixture, SegmentKind::Init(version)).is_ok();
+    assert!(init(0) && init(1));
+    for _ in 0..10 {
+        gops(&fixture, 1);
+        listing(&fixture);
+    }
+    assert!(!init(0) && init(1));
+}
+
+#[test]
+fn ranges_of_a_segment_are_what_they_say() {
+    let fixture = watched(1024);
+    let kind = SegmentKind::Segment(3);
+    let whole = fetch(&fixture, kind, 5_000).unwrap();
+    let last = whole.len() as u64;
+    for (skip, len) in [
+        (0, 1),
+        (0, last),
+        (1, 5_000),
+        (1_107, 1),
+        (50_000, 1 << 40),
+        (last - 1, 1),
+        (last, 0),
+    ] {
+        let Ok(Named::Media(mut reading)) = named(&fixture, kind) else {
+            panic!("no segment")
+        };
+        fixture.stream.cut(&mut reading, skip, len).unwrap();
+        let expected = &whole[skip as usize..(skip + len).min(last) as usize];
+        assert_eq!(reading.len, expected.len() as u64);
+        let mut bytes = vec![0; whole.len()];
+        let now = fixture.now.get();
+        let len = fixture.stream.read(&mut reading, &mut bytes, now).unwrap();
+        assert!(bytes[..len] == *expected, "{len} bytes from {skip}");
+    }
+}
+
+#[test]
+fn who_reads_too_slowly_is_told_so() {
+    let fixture = watched(32);
+    let Ok(Named::Media(mut reading)) = named(&fixture, SegmentKind::Segment(5)) else {
+        panic!("no segment")
+    };
+    let mut buffer = [0; 1_000];
+    let now = fixture.now.get();
+    assert_eq!(
+        fixture.stream.read(&mut reading, &mut buffer, now),
+        Ok(1_000)
+    );
+    gops(&fixture, 4);
+    assert_eq!(
+        fixture.stream.read(&mut reading, &mut buffer, now),
+        Err(Evicted)
+    );
+}
+
+#[test]
+fn viewers_are_counted_by_address_while_they_ask() {
+    let fixture = watched(1024);
+    fixture.wait(15_000);
+    let waiters = Waiters::default();
+    for last in [1, 2, 3, 2, 1] {
+        let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
+        let asker = Asker {
+            address,
+            ..asker(&fixture, &waiters)
+        };
+        fixture.stream.playlist(None, asker).unwrap();
+    }
+    let viewers = || fixture.stream.report(fixture.now.get()).hls_viewers;
+    assert_eq!(viewers(), 3);
+    fixture.wait(14_999);
+    assert_eq!(viewers(), 3);
+    fixture.wait(1);
+    assert_eq!(viewers(), 0);
+    let before = fixture.stream.report(fixture.now.get()).bytes_out;
+    let len = fetch(&fixture, SegmentKind::Segment(3), 5_000)
+        .unwrap()
+        .len();
+    let after = fixture.stream.report(fixture.now.get()).bytes_out;
+    assert_eq!(after - before, len as u64);
+}
+
+#[test]
+fn a_player_beside_changes_nothing() {
+    let fixture = published(1024);
+    let mut player = fixture.play(Join::Live);
+    gops(&fixture, 3);
+    let before = listing(&fixture);
+    assert_eq!(player.media().len(), 300);
+    fixture.stream.leave(player.id);
+    assert_eq!(listing(&fixture), before);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever the memory, what a playlist lists is there when it is read, and hasn't changed.
+    #[test]
+    fn what_is_listed_is_there(
+        blocks in 8..200usize,
+        gop in 5..200u32,
+        len in 100..6_000usize,
+        asks in prop::collection::vec(1..100usize, 5..60),
+    ) {
+        let fixture = published(blocks);
+        let mut seen = HashMap::new();
+        let mut sequence = 0;
+        let mut picture = 0;
+        for pictures in asks {
+            for _ in 0..pictures {
+                let now = fixture.now.get() as u32;
+                fixture.picture(now, picture % gop == 0, len);
+                fixture.sound(now, 200);
+                fixture.wait(40);
+                picture += 1;
+            }
+            // Nobody waits in this test.
+            let asker_gone = Waiters::full();
+            let asked = fixture.stream.playlist(None, asker(&fixture, &asker_gone));
+            let Ok(Playlist { listing, .. }) = asked else {
+                continue;
+            };
+            prop_assert!(numbers(&listing)[0] >= sequence);
+            sequence = numbers(&listing)[0];
+            for segment in &listing.segments {
+                let number = segment.number;
+                let bytes = fetch(&fixture, SegmentKind::Segment(number), 16 * 1024);
+                let bytes = bytes.expect("a listed segment is in the log");
+                let known = seen.entry(number).or_insert_with(|| bytes.clone());
+                prop_assert!(*known == bytes, "segment {} has changed", number);
+                if !listing.parts(segment).is_empty() {
+                    prop_assert!(parts(&fixture, &listing, number) == bytes);
+                }
+            }
+            let held = fixture.stream.snapshot().blocks;
+            prop_assert!(held <= blocks / 2 && held * BLOCK_LEN <= fixture.arena.total_blocks() * BLOCK_LEN);
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Playlists, segments and parts over HTTP.
+
+use std::time::Duration;
+
+use brooklet::config::{Access, Key};
+use brooklet::rtmp::amf0::Value;
+use brooklet::{Config, Server};
+
+use crate::client::{AAC_HEADER, Client, server, short_grace};
+use crate::common::http::{Answer, HttpClient};
+
+/// H.264, 320x240.
+const AVC_HEADER: &[u8] =
+    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
+    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
+
+fn http(server: &Server) -> HttpClient {
+    HttpClient::connect(server.http_addresses()[0])
+}
+
+/// Somebody who publishes `live/door`, and how many pictures were sent.
+struct Camera {
+    client: Client,
+    pictures: u32,
+}
+
+impl Camera {
+    fn start(server: &Server, name: &str) -> Camera {
+        let address = server.rtmp_addresses()[0];
+        let mut client = Client::publishing(address, "live", name);
+        client.send_message(9, 1, 0, AVC_HEADER);
+        client.send_message(8, 1, 0, AAC_HEADER);
+        let pictures = 0;
+        let mut camera = Camera { client, pictures };
+        camera.pictures(240);
+        camera
+    }
+
+    /// Pictures 40 ms apart, in GOPs of two seconds; each with a sound.
+    fn pictures(&mut self, count: u32) {
+        for _ in 0..count {
+            let (number, time) = (self.pictures, self.pictures * 40);
+            self.client
+                .send_picture(number, time, number % 50 == 0, 3_000);
+            self.client
+                .send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
+            self.pictures += 1;
+        }
+        // Once this is answered they have all been taken.
+        let arguments = Vec::new();
+        self.client
+            .send_command(0, "createStream", 9.0, Value::Null, arguments);
+        self.client.wait_for_command("_result");
+    }
+}
+
+/// The lines of a playlist that are URIs, and the URIs within tags that begin like this.
+fn uris<'a>(playlist: &'a str, tag: &str) -> Vec<&'a str> {
+    let lines = playlist.lines();
+    if tag.is_empty() {
+        return lines.filter(|line| !line.starts_with('#')).collect();
+    }
+    let tagged = lines.filter(|line| line.starts_with(tag));
+    let uri = |line: &'a str| line.split("URI=\"").nth(1)?.split('"').next();
+    tagged.filter_map(uri).collect()
+}
+
+fn get_ok(client: &mut HttpClient, target: &str) -> Answer {
+    let answer = client.get(target);
+    assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+    answer
+}
+
+/// The media playlist, once it has been asked for at the beginning and lists all GOPs since.
+fn media_playlist(client: &mut HttpClient, camera: &mut Camera) -> String {
+    get_ok(client, "/live/door.m3u8");
+    camera.pictures(140);
+    get_ok(client, "/live/door/media.m3u8?_HLS_msn=3").text()
+}
+
+#[test]
+fn a_playlist_leads_to_segments_and_these_are_their_parts() {
+    let server = server(Config::default());
+    let mut camera = Camera::start(&server, "door");
+    let mut client = http(&server);
+    let text = media_playlist(&mut client, &mut camera);
+    for (target, uri) in [
+        ("/live/door.m3u8", "door/media.m3u8"),
+        ("/live/door/index.m3u8?key=a&_HLS_msn=1", "media.m3u8?key=a"),
+    ] {
+        let playlist = get_ok(&mut client, target);
+        let content_type = playlist.header("content-type");
+        assert_eq!(content_type, Some("application/vnd.apple.mpegurl"));
+        assert_eq!(playlist.header("cache-control"), Some("no-cache"));
+        assert_eq!(uris(&playlist.text(), ""), [uri]);
+        assert!(
+            playlist
+                .text()
+                .contains("CODECS=\"avc1.42C00D,mp4a.40.2\",RESOLUTION=320x240")
+        );
+    }
+    let init = uris(&text, "#EXT-X-MAP");
+    let init = get_ok(&mut client, &format!("/live/door/{}", init[0]));
+    assert_eq!(init.header("content-type"), Some("video/mp4"));
+    assert_eq!(init.body[4..12], *b"ftypiso6");
+
+    let (segments, parts) = (uris(&text, ""), uris(&text, "#EXT-X-PART:"));
+    assert!(segments.len() >= 3 && parts.len() >= 10, "{text}");
+    let mut from_parts = Vec::new();
+    for part in &parts {
+        from_parts.extend(get_ok(&mut client, &format!("/live/door/{part}")).body);
+    }
+    let mut whole = Vec::new();
+    for segment in &segments {
+        let segment = get_ok(&mut client, &format!("/live/door/{segment}"));
+        assert_eq!(segment.header("content-type"), Some("video/mp4"));
+        assert!(
+            segment
+                .header("cache-control")
+                .unwrap()
+                .contains("immutable")
+        );
+        assert_eq!(segment.body[4..8], *b"moof");
+        whole.extend(segment.body);
+    }
+    // The open segment has parts too.
+    assert!(from_parts.starts_with(&whole));
+    assert_eq!(server.connections(), 2, "all of it over one connection");
+}
+
+#[test]
+fn a_range_of_a_segment_may_be_asked_for_and_its_head_alone() {
+    let server = server(Config::default());
+    let mut camera = Camera::start(&server, "door");
+    let mut client = http(&server);
+    let text = media_playlist(&mut client, &mut camera);
+    let segment = format!("/live/door/{}", uris(&text, "")[1]);
+    let whole = get_ok(&mut client, &segment).body;
+    let len = whole.len();
+    for (range, from, to) in [
+        ("bytes=0-0", 0, 1),
+        ("bytes=100-20099", 100, 20_100),
+        ("bytes=30000-", 30_000, len),
+        ("bytes=-5", len - 5, len),
+        ("bytes=5-99999999", 5, len),
+    ] {
+        client.request("GET", &segment, &format!("Range: {range}\r\n"));
+        let answer = client.answer();
+        assert_eq!(answer.status, 206, "{range}");
+        assert!(answer.body == whole[from..to], "{range}");
+        let expected = format!("bytes {from}-{}/{len}", to - 1);
+        assert_eq!(answer.header("content-range"), Some(expected.as_str()));
+    }
+    client.request("GET", &segment, "Range: bytes=99999999-\r\n");
+    let answer = client.answer();
+    assert_eq!(answer.status, 416);
+    let expected = format!("bytes */{len}");
+    assert_eq!(answer.header("content-range"), Some(expected.as_str()));
+    client.request("HEAD", &segment, "");
+    let answer = client.bodiless_answer();
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.header("content-length"),
+        Some(len.to_string().as_str())
+    );
+    client.request("HEAD", "/live/door/media.m3u8", "");
+    assert_eq!(client.bodiless_answer().status, 200);
+    assert_eq!(client.get("/healthz").text(), "ok\n", "nothing came behind");
+}
+
+#[test]
+fn what_is_not_there_is_refused_as_it_should_be() {
+    let server = server(Config::default());
+    let mut client = http(&server);
+    for target in [
+        "/live/door.m3u8",
+        "/live/door/media.m3u8",
+        "/live/door/00000000-1.m4s",
+    ] {
+        assert_eq!(client.get(target).status, 404, "{target}");
+    }
+    let mut camera = Camera::start(&server, "door");
+    let text = media_playlist(&mut client, &mut camera);
+    let life = uris(&text, "")[0].split('-').next().unwrap().to_owned();
+    let media = "/live/door/media.m3u8";
+    for (target, status) in [
+        (format!("{media}?_HLS_part=1"), 400),
+        (format!("{media}?_HLS_msn=x"), 400),
+        (format!("{media}?_HLS_msn=1&_HLS_part=-1"), 400),
+        (format!("{media}?_HLS_msn=99"), 400),
+        (format!("{media}?_HLS_msn=0&_HLS_part=99"), 200),
+        (format!("/live/door/{life}-99.m4s"), 404),
+        (format!("/live/door/{life}-99.mp4"), 404),
+        (format!("/live/door/{life}-1.99.m4s"), 404),
+        ("/live/door/00000000-1.m4s".to_owned(), 404),
+        ("/live/other/media.m3u8".to_owned(), 404),
+    ] {
+        assert_eq!(client.get(&target).status, status, "{target}");
+    }
+}
+
+#[test]
+fn a_request_for_what_comes_next_waits_for_it() {
+    let server = server(Config::default());
+    let mut camera = Camera::start(&server, "door");
+    let mut client = http(&server);
+    let text = media_playlist(&mut client, &mut camera);
+    let hint = uris(&text, "#EXT-X-PRELOAD-HINT")[0];
+    let (segment, part) = hint.split('-').nth(1).unwrap().split_once('.').unwrap();
+    let part = part.strip_suffix(".m4s").unwrap();
+    let mut waiting = http(&server);
+    client.request("GET", &format!("/live/door/{hint}"), "");
+    let target = format!("/live/door/media.m3u8?_HLS_msn={segment}&_HLS_part={part}");
+    waiting.request("GET", &target, "");
+    let patience = Some(Duration::from_millis(200));
+    for client in [&client, &waiting] {
+        client.socket().set_read_timeout(patience).unwrap();
+        assert!(
+            client.socket().peek(&mut [0]).is_err(),
+            "it is answered already"
+        );
+        let patience = Some(Duration::from_secs(20));
+        client.socket().set_read_timeout(patience).unwrap();
+    }
+    camera.pictures(14);
+    let hinted = client.answer();
+    assert_eq!((hinted.status, &hinted.body[4..8]), (200, &b"moof"[..]));
+    let text = waiting.answer().text();
+    assert!(uris(&text, "#EXT-X-PART:").contains(&hint), "{text}");
+}
+
+#[test]
+fn the_key_of_a_playlist_stands_behind_every_uri_in_it() {
+    let play = Access {
+        keys: vec![Key::parse("sesame").unwrap()],
+        ..Access::default()
+    };
+    let server = server(Config {
+        play,
+        ..Config::default()
+    });
+    let mut camera = Camera::start(&server, "door");
+    let mut client = http(&server);
+    for target in ["/live/door.m3u8", "/live/door/media.m3u8?key=wrong"] {
+        assert_ne!(client.get(target).status, 200, "{target}");
+    }
+    let text = get_ok(&mut client, "/live/door.m3u8?key=sesame").text();
+    assert_eq!(uris(&text, ""), ["door/media.m3u8?key=sesame"]);
+    camera.pictures(60);
+    let target = "/live/door/media.m3u8?_HLS_msn=1&key=sesame&_HLS_part=0";
+    let text = get_ok(&mut client, target).text();
+    let tags = ["", "#EXT-X-MAP", "#EXT-X-PART:", "#EXT-X-PRELOAD-HINT"];
+    let all: Vec<_> = tags.iter().flat_map(|tag| uris(&text, tag)).collect();
+    assert!(
+        all.len() > 5 && all.iter().all(|uri| uri.ends_with("?key=sesame")),
+        "{text}"
+    );
+    let (name, _) = all[0].split_once('?').unwrap();
+    get_ok(&mut client, &format!("/live/door/{}", all[0]));
+    assert_ne!(client.get(&format!("/live/door/{name}")).status, 200);
+}
+
+#[test]
+fn an_ended_stream_is_found_for_a_moment_and_gone_then() {
+    let server = server(short_grace());
+    let mut camera = Camera::start(&server, "door");
+    let mut client = http(&server);
+    media_playlist(&mut client, &mut camera);
+    client.request("GET", "/live/door/media.m3u8?_HLS_msn=9", "");
+    drop(camera);
+    let text = client.answer().text();
+    assert!(text.ends_with("\n#EXT-X-ENDLIST\n"), "{text}");
+    for uri in uris(&text, "") {
+        get_ok(&mut client, &format!("/live/door/{uri}"));
+    }
+    crate::client::wait_until("it is gone", || {
+        client.get("/live/door/media.m3u8").status == 404
+    });
+    let (free, total) = server.blocks();
+    assert_eq!(free, total);
+}
+
+#[test]
+fn a_server_that_stops_lets_nobody_wait() {
+    let mut server = server(Config::default());
+    let mut camera = Camera::start(&server, "door");
+    let mut client = http(&server);
+    let text = media_playlist(&mut client, &mut camera);
+    let hint = uris(&text, "#EXT-X-PRELOAD-HINT")[0];
+    client.request("GET", &format!("/live/door/{hint}"), "");
+    let mut other = http(&server);
+    other.request("GET", "/live/door/media.m3u8?_HLS_msn=9", "");
+    crate::client::wait_until("they are there", || server.connections() == 3);
+    server.stop();
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn a_stream_without_anything_for_mp4_has_no_playlist() {
+    let server = server(Config::default());
+    let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
+    for number in 0..100 {
+        camera.send_message(9, 1, number * 40, b"\x12\0\0\x84");
+        camera.send_message(8, 1, number * 40, b"\xB6\x01\x02");
+    }
+    let mut client = http(&server);
+    crate::client::wait_until("it is there", || {
+        client.get("/live/door.m3u8").status == 415
+    });
+}
