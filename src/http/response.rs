@@ -101,6 +101,8 @@ pub enum Length {
     Known(u64),
     /// The end of the connection is the end of the body.
     UntilClose,
+    /// The body says itself where it ends (RFC 9112, 7.1). For HTTP/1.1 only.
+    Chunked,
 }
 
 /// See the module's documentation.
@@ -213,6 +215,7 @@ impl Response {
             Length::Known(len) if !self.status.is_bodiless() => {
                 format!("Content-Length: {len}\r\n")
             }
+            Length::Chunked => "Transfer-Encoding: chunked\r\n".to_owned(),
             _ => String::new(),
         };
         let (cache_name, cache, cache_end) = match is_switching {
@@ -279,6 +282,15 @@ mod tests {
                 Length::UntilClose,
                 false,
                 "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\n\
+                 X-Content-Type-Options: nosniff\r\nConnection: close\r\n\
+                 Content-Type: video/x-flv\r\n\r\n",
+            ),
+            (
+                "in chunks",
+                Response::new("video/x-flv", Vec::new()),
+                Length::Chunked,
+                true,
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nCache-Control: no-store\r\n\
                  X-Content-Type-Options: nosniff\r\nConnection: close\r\n\
                  Content-Type: video/x-flv\r\n\r\n",
             ),

@@ -55,6 +55,7 @@ pub(super) fn media(
     };
     let carrier = match &switching {
         Some(_) => Carrier::WebSocket,
+        None if exchange.head.is_1_1() => Carrier::Chunked,
         None => Carrier::Http,
     };
     let mut opening = Response::new("", Vec::new()).header("X-Accel-Buffering", "no");
@@ -216,10 +217,10 @@ impl Viewing {
 
     fn tell(&self, exchange: &Exchange<'_>) {
         let what = match (self.container, self.carrier) {
-            (Container::Flv, Carrier::Http) => "FLV over HTTP",
             (Container::Flv, Carrier::WebSocket) => "FLV over WebSocket",
-            (Container::Mp4, Carrier::Http) => "MP4 over HTTP",
             (Container::Mp4, Carrier::WebSocket) => "MP4 over WebSocket",
+            (Container::Flv, _) => "FLV over HTTP",
+            (Container::Mp4, _) => "MP4 over HTTP",
         };
         let client = &exchange.client;
         log::info!(
@@ -243,7 +244,7 @@ impl Viewing {
     }
 
     fn handle_input(&mut self, mut input: &[u8], exchange: &mut Exchange<'_>) -> Result<(), End> {
-        if self.carrier == Carrier::Http {
+        if self.carrier != Carrier::WebSocket {
             self.unread += input.len();
             if self.unread > MAX_UNREAD {
                 return Err(End::Talkative);
@@ -312,7 +313,7 @@ impl Viewing {
         let key = self.playing.key().clone();
         self.playing.leave(exchange.shared, &end.to_string(), now);
         match self.carrier {
-            Carrier::Http if is_not_live => Ok(not_live(&key)),
+            Carrier::Http | Carrier::Chunked if is_not_live => Ok(not_live(&key)),
             _ => Err(end),
         }
     }
