@@ -117,6 +117,7 @@ pub struct Reading {
     pub len: u64,
     /// There is video in it.
     pub has_video: bool,
+    framing: Framing,
 }
 
 /// Why there is no answer.
@@ -183,6 +184,33 @@ impl Stream {
             }
             state.named(name.kind, is_last)
         })
+    }
+
+    /// The newest keyframe as a file of its own: what it begins with, and the picture, due at 0. `None` while
+    /// there is none.
+    pub fn keyframe(&self) -> Option<(Arc<Tracks>, Reading)> {
+        let state = lock(&self.state);
+        let number = state.log.join_point()?;
+        let entry = state.log.entry(number).filter(|entry| is_sample(entry))?;
+        let has_video = entry.meta.kind == Kind::Video;
+        let base = Base {
+            video: entry.meta.sample.decode_time,
+            audio: 0,
+        };
+        let framing = Framing::Mp4 {
+            carrier: Carrier::Http,
+            base,
+        };
+        let frame = framed(framing, number, entry, &state.log).frame;
+        let reading = Reading {
+            next: number,
+            end: number + 1,
+            sent: 0,
+            len: frame.total_len(),
+            has_video,
+            framing,
+        };
+        has_video.then(|| (Arc::clone(&state.tracks), reading))
     }
 
     /// Reads what comes next into `out`, as much as fits: 0 bytes at the end.
@@ -389,11 +417,12 @@ impl State {
                 .hls
                 .tracks(version.into())
                 .is_some_and(|tracks| tracks.presentation.video.is_some()),
+            framing: FRAMING,
         };
         for number in messages {
             let entry = self.log.entry(number).ok_or(Unavailable::NotFound)?;
             if is_sample(entry) {
-                reading.len += framed(number, entry, &self.log).frame.total_len();
+                reading.len += framed(FRAMING, number, entry, &self.log).frame.total_len();
             }
         }
         Ok(Attempt::Done(Named::Media(reading)))
@@ -525,7 +554,7 @@ impl Reading {
         while self.next < self.end && self.len > 0 {
             let entry = log.entry(self.next).ok_or(Evicted)?;
             if is_sample(entry) {
-                return Ok(Some(framed(self.next, entry, log)));
+                return Ok(Some(framed(self.framing, self.next, entry, log)));
             }
             self.next += 1;
         }
@@ -548,9 +577,9 @@ fn is_sample(entry: &Entry) -> bool {
     entry.meta.sample.duration > 0 && entry.meta.role == Role::Media
 }
 
-fn framed(number: u64, entry: &Entry, log: &Log) -> Outgoing {
+fn framed(framing: Framing, number: u64, entry: &Entry, log: &Log) -> Outgoing {
     Outgoing::new(
-        FRAMING,
+        framing,
         Capabilities::everything(),
         number,
         entry,

@@ -12,6 +12,7 @@ use super::super::end::End;
 use super::super::playing::Playing;
 use super::admission::{accept_websocket, authorize};
 use super::exchange::{Exchange, Reply};
+use super::hls;
 use crate::http::response::Length;
 use crate::http::route::Container;
 use crate::http::websocket::{self, Event, FrameReader, Opcode, close_code};
@@ -22,6 +23,7 @@ use crate::live::framing::{Base, Carrier, Framing};
 use crate::live::join::Join;
 use crate::live::sink::Sink;
 use crate::live::subscriber::{Receiver, Subscriber};
+use crate::media::mp4::Presentation;
 use crate::rtmp::stream_key::{StreamKey, query_value};
 
 /// How long a request waits for the first keyframe of a stream, or for the return of its publisher.
@@ -319,9 +321,24 @@ impl Viewing {
 
 /// Answers a request for the newest keyframe of a stream.
 pub(super) fn frame(exchange: &mut Exchange<'_>, key: &StreamKey) -> Result<Reply, End> {
-    let _admission = match authorize(exchange, key) {
+    let admission = match authorize(exchange, key) {
         Ok(admission) => admission,
         Err(refusal) => return Ok(refusal.into()),
     };
-    Ok(Response::not_found().into())
+    let Some(stream) = exchange.shared.table.find(admission.key()) else {
+        return Ok(not_live(key));
+    };
+    let Some((tracks, mut reading)) = stream.keyframe() else {
+        return Ok(not_live(key));
+    };
+    let presentation = Presentation {
+        video: tracks.presentation.video.clone(),
+        audio: None,
+    };
+    let init = presentation.init_segment();
+    let response = Response::new(presentation.content_type(), Vec::new());
+    exchange.begin(response, init.len() as u64 + reading.len)?;
+    exchange.write(&init)?;
+    hls::copy(exchange, &stream, &mut reading)?;
+    Ok(Reply::Sent)
 }
