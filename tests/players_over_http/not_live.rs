@@ -20,7 +20,7 @@ fn players_of_a_stream_that_is_not_live_say_so_and_end() {
             server.http_address(),
             container.name()
         );
-        let start = |player: &Player| Program::start(&mut player.command(&dir, &url));
+        let start = |player: &Player| Program::start(&mut player.command(&dir, &url, true));
         let players: Vec<_> = Player::ALL.iter().map(start).collect();
         for (player, mut program) in Player::ALL.iter().zip(players) {
             program.wait(PATIENCE);

@@ -95,7 +95,7 @@ impl Player {
         }
     }
 
-    pub(crate) fn command(self, dir: &TempDir, url: &str) -> Command {
+    pub(crate) fn command(self, dir: &TempDir, url: &str, has_audio: bool) -> Command {
         let file = dir.join(self.file());
         let path = file.display();
         let agent = self.agent();
@@ -124,12 +124,18 @@ impl Player {
                 command.env("GST_DEBUG_NO_COLOR", "1");
                 let pipeline = format!(
                     "souphttpsrc user-agent={agent} location={url} ! decodebin name=d d. ! \
-                     videoconvert ! video/x-raw,format=I420 ! filesink location={path} d. ! \
-                     audioconvert ! audioresample ! \
-                     audio/x-raw,format=S16LE,rate=44100,channels=2 ! wavenc ! \
-                     filesink location={path}.wav"
+                     videoconvert ! video/x-raw,format=I420 ! filesink location={path}"
                 );
                 command.arg("-q").args(pipeline.split_whitespace());
+                // It would wait for what never comes.
+                if has_audio {
+                    let pipeline = format!(
+                        "d. ! audioconvert ! audioresample ! \
+                         audio/x-raw,format=S16LE,rate=44100,channels=2 ! wavenc ! \
+                         filesink location={path}.wav"
+                    );
+                    command.args(pipeline.split_whitespace());
+                }
                 command
             }
             Vlc => {
