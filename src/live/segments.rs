@@ -169,6 +169,8 @@ pub struct Segments {
     parts_from: u64,
     /// No segment before this one is listed any more.
     listed_from: u64,
+    /// The first segment of the first playlist.
+    first_listed: Option<u64>,
 }
 
 impl Segments {

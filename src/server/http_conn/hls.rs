@@ -3,10 +3,7 @@
 //! A request for what comes next waits for it in this thread. What a segment is made of is copied
 //! out of the log bit by bit, and sent while the log isn't locked.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::super::end::End;
-use super::super::millis;
 use super::admission::authorize;
 use super::exchange::{Exchange, Reply};
 use crate::http::route::SegmentName;
@@ -15,6 +12,7 @@ use crate::live::segments::Wanted;
 use crate::live::stream::Stream;
 use crate::live::stream::hls::{Asker, Evicted, Named, Reading, Unavailable};
 use crate::output::hls;
+use crate::output::status::utc;
 use crate::rtmp::stream_key::StreamKey;
 
 /// Bytes that are copied at a time.
@@ -45,7 +43,9 @@ pub(super) fn reply(
             Err(why) => return Ok(Response::text(Status::BadRequest, why).into()),
             Ok(wanted) => stream.playlist(wanted, asker(exchange)).map(|playlist| {
                 let query = hls::carried_query(query);
-                hls::media(&playlist.listing, playlist.life, epoch(exchange), &query)
+                let is_filled = is_of_apple(head.header("user-agent"));
+                let epoch = epoch(exchange);
+                hls::media(&playlist.listing, playlist.life, epoch, &query, is_filled)
             }),
         },
         _ => stream.playlist(None, asker(exchange)).map(|playlist| {
@@ -74,6 +74,11 @@ fn media_uri(path: &str, key: &StreamKey) -> String {
         true => "media.m3u8".to_owned(),
         false => [&percent::encode(name), "/media.m3u8"].concat(),
     }
+}
+
+/// Others take gaps for segments that can't be fetched.
+fn is_of_apple(user_agent: Option<&str>) -> bool {
+    user_agent.is_some_and(|name| name.starts_with("AppleCoreMedia/"))
 }
 
 /// What a request for the media playlist waits for (RFC 8216bis, 6.2.5.2).
@@ -113,10 +118,7 @@ fn asker<'a>(exchange: &Exchange<'a>) -> Asker<'a> {
 
 /// When the server's clock was 0, in ms since 1970.
 fn epoch(exchange: &Exchange<'_>) -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        millis(since).saturating_sub(exchange.shared.now())
-    })
+    utc::wall_clock().saturating_sub(exchange.shared.now())
 }
 
 fn segment(exchange: &mut Exchange<'_>, stream: &Stream, name: SegmentName) -> Result<Reply, End> {
