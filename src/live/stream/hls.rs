@@ -5,6 +5,8 @@
 //! made anew whenever somebody fetches it. Only while somebody asks, the log keeps what playlists
 //! name, and whoever completes a part tells those who wait for it.
 
+mod reading;
+
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,14 +15,13 @@ use std::time::{Duration, Instant};
 
 use super::{State, Stream};
 use crate::http::route::{SegmentKind, SegmentName};
-use crate::live::capabilities::Capabilities;
-use crate::live::framing::{Base, Carrier, Framing, Piece};
-use crate::live::log::{Entry, Kind, Log, Role};
-use crate::live::outgoing::Outgoing;
+use crate::live::log::Kind;
 use crate::live::segments::{Found, Listing, Segments, Unit, Wanted};
 use crate::live::tracks::Tracks;
 use crate::live::{Millis, lock, wait};
 use crate::media::mp4::FRAGMENT_HEAD_LEN;
+use reading::is_sample;
+pub use reading::{Evicted, Reading};
 
 /// What is kept for those who asked is kept for this long after the last one did.
 const ASKED: Millis = 30_000;
@@ -42,12 +43,6 @@ const MAX_VIEWERS: usize = 64;
 
 /// Segments of a long GOP are cut such that the memory holds this many.
 const SEGMENTS_IN_MEMORY: u64 = 6;
-
-/// How segments are framed: with the time of the stream, which is the same for all who fetch them.
-const FRAMING: Framing = Framing::Mp4 {
-    carrier: Carrier::Http,
-    base: Base { video: 0, audio: 0 },
-};
 
 /// What a stream knows for HLS.
 #[derive(Default)]
@@ -106,19 +101,6 @@ pub enum Named {
     Media(Reading),
 }
 
-/// Messages of the log on their way to somebody.
-#[derive(Clone, Debug)]
-pub struct Reading {
-    next: u64,
-    end: u64,
-    /// Bytes of the next one that were read.
-    sent: u64,
-    /// Bytes that are left.
-    pub len: u64,
-    /// There is video in it.
-    pub has_video: bool,
-}
-
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unavailable {
@@ -133,10 +115,6 @@ pub enum Unavailable {
     /// Nothing of the stream fits into MP4.
     NoCodec,
 }
-
-/// Messages have left the log before they were read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Evicted;
 
 /// An attempt to answer.
 enum Attempt<T> {
@@ -380,23 +358,12 @@ impl State {
                 }
             },
         };
-        let mut reading = Reading {
-            next: messages.start,
-            end: messages.end,
-            sent: 0,
-            len: 0,
-            has_video: self
-                .hls
-                .tracks(version.into())
-                .is_some_and(|tracks| tracks.presentation.video.is_some()),
-        };
-        for number in messages {
-            let entry = self.log.entry(number).ok_or(Unavailable::NotFound)?;
-            if is_sample(entry) {
-                reading.len += framed(number, entry, &self.log).frame.total_len();
-            }
+        let tracks = self.hls.tracks(version.into());
+        let has_video = tracks.is_some_and(|tracks| tracks.presentation.video.is_some());
+        match Reading::new(messages, has_video, &self.log) {
+            Ok(reading) => Ok(Attempt::Done(Named::Media(reading))),
+            Err(Evicted) => Err(Unavailable::NotFound),
         }
-        Ok(Attempt::Done(Named::Media(reading)))
     }
 
     /// Whether it is known that nothing of the stream fits into MP4.
@@ -477,84 +444,7 @@ impl Hls {
     }
 }
 
-impl Reading {
-    fn read(&mut self, log: &Log, out: &mut [u8]) -> Result<usize, Evicted> {
-        let mut room = out;
-        let before = self.len;
-        while let Some(outgoing) = self.outgoing(log)? {
-            let (total, sent) = (outgoing.frame.total_len(), self.sent);
-            let mut copy = |bytes: &[u8]| {
-                let taken = bytes.len().min(room.len()).min(self.len as usize);
-                let (now, later) = std::mem::take(&mut room).split_at_mut(taken);
-                now.copy_from_slice(&bytes[..taken]);
-                room = later;
-                self.sent += taken as u64;
-                self.len -= taken as u64;
-            };
-            for piece in outgoing.frame.pieces(sent) {
-                match piece {
-                    Piece::Framing(bytes) => copy(bytes),
-                    Piece::Payload(range) => outgoing.payload(range, log).for_each(&mut copy),
-                }
-            }
-            if self.sent < total {
-                break;
-            }
-            self.go_on();
-        }
-        Ok((before - self.len) as usize)
-    }
-
-    fn skip(&mut self, log: &Log, skip: u64) -> Result<(), Evicted> {
-        let mut left = skip;
-        while let Some(outgoing) = self.outgoing(log)?.filter(|_| left > 0) {
-            let total = outgoing.frame.total_len();
-            let taken = left.min(total - self.sent);
-            self.sent += taken;
-            self.len = self.len.saturating_sub(taken);
-            left -= taken;
-            if self.sent == total {
-                self.go_on();
-            }
-        }
-        Ok(())
-    }
-
-    /// The next message that is a sample, unless all were read.
-    fn outgoing(&mut self, log: &Log) -> Result<Option<Outgoing>, Evicted> {
-        while self.next < self.end && self.len > 0 {
-            let entry = log.entry(self.next).ok_or(Evicted)?;
-            if is_sample(entry) {
-                return Ok(Some(framed(self.next, entry, log)));
-            }
-            self.next += 1;
-        }
-        Ok(None)
-    }
-
-    fn go_on(&mut self) {
-        self.next += 1;
-        self.sent = 0;
-    }
-}
-
 fn has_only_gained_sound(before: &Tracks, now: &Tracks) -> bool {
     let (before, now) = (&before.presentation, &now.presentation);
     before.video == now.video && before.video.is_some() && before.audio.is_none()
-}
-
-/// Whether a message is a picture or sound that MP4 can hold.
-fn is_sample(entry: &Entry) -> bool {
-    entry.meta.sample.duration > 0 && entry.meta.role == Role::Media
-}
-
-fn framed(number: u64, entry: &Entry, log: &Log) -> Outgoing {
-    Outgoing::new(
-        FRAMING,
-        Capabilities::everything(),
-        number,
-        entry,
-        None,
-        log,
-    )
 }
