@@ -13,35 +13,86 @@ pub(crate) fn request(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: fanout\r\n\r\n").into_bytes()
 }
 
-/// Takes the head off a response.
-#[derive(Default)]
-pub(crate) struct HeadReader {
-    head: Gathered,
-    is_complete: bool,
+/// Takes the head off a response, and what is around its chunks (RFC 9112, 7.1), if it comes in any.
+pub(crate) struct ResponseReader {
+    state: State,
+    gathered: Gathered,
 }
 
-impl HeadReader {
-    /// Leaves in `input` what belongs to the body. It ends with the connection, so it has no length and no
-    /// chunks.
-    pub(crate) fn take(&mut self, input: &mut &[u8]) -> Result<(), String> {
-        while !self.is_complete && self.head.fill(input, self.head.bytes().len() + 1) {
-            let head = self.head.bytes();
-            if head.len() > MAX_HEAD_LEN {
-                return Err("a response without an end of its head".into());
-            }
-            if !head.ends_with(b"\r\n\r\n") {
-                continue;
-            }
-            let text = String::from_utf8_lossy(head).to_ascii_lowercase();
-            let is_ours = text.starts_with("http/1.1 200 ")
-                && !text.contains("\r\ntransfer-encoding:")
-                && !text.contains("\r\ncontent-length:");
-            if !is_ours {
-                return Err(format!("the server answered: {text}"));
-            }
-            self.is_complete = true;
+#[derive(Clone, Copy)]
+enum State {
+    Head,
+    ChunkSize,
+    /// Bytes left of a chunk, with the end of line behind it.
+    Chunk(usize),
+    /// Of a body that is not in chunks.
+    Body,
+}
+
+impl ResponseReader {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: State::Head,
+            gathered: Gathered::default(),
+        }
+    }
+
+    /// Gives on the bytes of the body.
+    pub(crate) fn feed(
+        &mut self,
+        mut input: &[u8],
+        mut take: impl FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<(), String> {
+        const LINE_END: &[u8] = b"\r\n";
+
+        while !input.is_empty() {
+            self.state = match self.state {
+                State::Head => match self.gathered.fill_until(&mut input, b"\r\n\r\n")? {
+                    false => break,
+                    true => self.parse_head()?,
+                },
+                State::ChunkSize => match self.gathered.fill_until(&mut input, LINE_END)? {
+                    false => break,
+                    true => {
+                        let line = String::from_utf8_lossy(self.gathered.bytes());
+                        let size = usize::from_str_radix(line.trim_end(), 16);
+                        let size = size.map_err(|_| format!("chunk of {line:?} bytes"))?;
+                        self.gathered.clear();
+                        State::Chunk(size + LINE_END.len())
+                    }
+                },
+                State::Chunk(left) if left > LINE_END.len() => {
+                    let now = input.len().min(left - LINE_END.len());
+                    let (bytes, rest) = input.split_at(now);
+                    take(bytes)?;
+                    input = rest;
+                    State::Chunk(left - now)
+                }
+                State::Chunk(_) => match self.gathered.fill(&mut input, LINE_END.len()) {
+                    false => break,
+                    true if self.gathered.bytes() == LINE_END => {
+                        self.gathered.clear();
+                        State::ChunkSize
+                    }
+                    true => return Err("a chunk is longer than it said".into()),
+                },
+                State::Body => return take(input),
+            };
         }
         Ok(())
+    }
+
+    fn parse_head(&mut self) -> Result<State, String> {
+        let head = String::from_utf8_lossy(self.gathered.bytes()).to_ascii_lowercase();
+        let is_ours = head.starts_with("http/1.1 200 ") && !head.contains("\r\ncontent-length:");
+        if !is_ours {
+            return Err(format!("the server answered: {head}"));
+        }
+        self.gathered.clear();
+        match head.contains("\r\ntransfer-encoding: chunked\r\n") {
+            true => Ok(State::ChunkSize),
+            false => Ok(State::Body),
+        }
     }
 }
 
@@ -57,6 +108,19 @@ impl Gathered {
         self.0.extend_from_slice(now);
         *input = later;
         now.len() == missing
+    }
+
+    /// Takes from `input` until there is this at the end; false if it ended before.
+    fn fill_until(&mut self, input: &mut &[u8], end: &[u8]) -> Result<bool, String> {
+        while self.fill(input, self.0.len() + 1) {
+            if self.0.ends_with(end) {
+                return Ok(true);
+            }
+            if self.0.len() > MAX_HEAD_LEN {
+                return Err("a response without an end of its head".into());
+            }
+        }
+        Ok(false)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

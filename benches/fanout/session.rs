@@ -4,7 +4,7 @@ use std::net::TcpStream;
 
 use crate::client::{self, Client};
 use crate::flv::FlvReader;
-use crate::http::{self, HeadReader};
+use crate::http::{self, ResponseReader};
 use crate::mp4::Mp4Reader;
 use crate::process::Server;
 use crate::publishers::stream_name;
@@ -47,7 +47,7 @@ impl Session {
         };
         Ok(Self {
             socket: client::connect(server.http_address)?,
-            reader: Reader::Http(HeadReader::default(), body),
+            reader: Reader::Http(ResponseReader::new(), body),
             request: http::request(&format!("/{}/{name}.{extension}", client::APP)),
             acknowledgement_window: 0,
         })
@@ -57,7 +57,7 @@ impl Session {
 /// Cuts what comes into pieces of messages.
 pub(crate) enum Reader {
     Rtmp(ChunkReader),
-    Http(HeadReader, Body),
+    Http(ResponseReader, Body),
 }
 
 /// Of a response.
@@ -69,18 +69,15 @@ pub(crate) enum Body {
 impl Reader {
     pub(crate) fn feed(
         &mut self,
-        mut input: &[u8],
-        take: impl FnMut(Piece<'_>) -> Result<(), String>,
+        input: &[u8],
+        mut take: impl FnMut(Piece<'_>) -> Result<(), String>,
     ) -> Result<(), String> {
         match self {
             Reader::Rtmp(reader) => reader.feed(input, take),
-            Reader::Http(head, body) => {
-                head.take(&mut input)?;
-                match body {
-                    Body::Flv(reader) => reader.feed(input, take),
-                    Body::Mp4(reader) => reader.feed(input, take),
-                }
-            }
+            Reader::Http(response, body) => response.feed(input, |bytes| match body {
+                Body::Flv(reader) => reader.feed(bytes, &mut take),
+                Body::Mp4(reader) => reader.feed(bytes, &mut take),
+            }),
         }
     }
 }

@@ -188,14 +188,14 @@ impl Head {
 
     /// The first header of this name, if its value is text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.values(name).next()
+        let mut headers = self.headers.iter();
+        let (_, value) = headers.find(|(found, _)| self.text(found).eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(self.bytes.get(value.clone())?).ok()
     }
 
     /// Whether one of the comma-separated values of a header is this word.
     pub fn has_token(&self, name: &str, token: &str) -> bool {
-        self.values(name)
-            .flat_map(|value| value.split(','))
-            .any(|value| value.trim().eq_ignore_ascii_case(token))
+        self.lists(name, &|value| value.eq_ignore_ascii_case(token))
     }
 
     /// Whether another request may follow on the connection. Clients of HTTP/1.0 are not asked.
@@ -218,18 +218,20 @@ impl Head {
 
     /// Whether the client has what bears this tag (`"abc"`) already (RFC 9110, 13.1.2).
     pub fn has_tag(&self, tag: &str) -> bool {
-        let mut tags = self.values("if-none-match").flat_map(|v| v.split(','));
-        tags.any(|value| {
-            let value = value.trim();
+        self.lists("if-none-match", &|value| {
             value == "*" || value.strip_prefix("W/").unwrap_or(value) == tag
         })
     }
 
-    fn values(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.headers
-            .iter()
-            .filter(move |(found, _)| self.text(found).eq_ignore_ascii_case(name))
-            .filter_map(|(_, value)| std::str::from_utf8(self.bytes.get(value.clone())?).ok())
+    /// Whether one of the comma-separated values of a header is it.
+    fn lists(&self, name: &str, is_it: &dyn Fn(&str) -> bool) -> bool {
+        self.headers.iter().any(|(found, value)| {
+            self.text(found).eq_ignore_ascii_case(name)
+                && self
+                    .text(value)
+                    .split(',')
+                    .any(|value| is_it(value.trim_matches([' ', '\t'])))
+        })
     }
 
     fn text(&self, span: &Span) -> &str {

@@ -101,6 +101,8 @@ pub enum Length {
     Known(u64),
     /// The end of the connection is the end of the body.
     UntilClose,
+    /// The body says itself where it ends (RFC 9112, 7.1). For HTTP/1.1 only.
+    Chunked,
 }
 
 /// See the module's documentation.
@@ -207,32 +209,31 @@ impl Response {
     /// The head up to the value of Content-Type, which comes last: for whoever learns only later
     /// what is sent, and goes on with that and two ends of line.
     pub fn opening(&self, length: Length, is_last: bool) -> String {
-        let mut head = String::with_capacity(256 + self.headers.len());
-        let mut add = |text: &str| head.push_str(text);
-        add("HTTP/1.1 ");
-        add(&self.status.code().to_string());
-        add(" ");
-        add(self.status.reason());
-        add("\r\n");
-        if let (Length::Known(len), false) = (length, self.status.is_bodiless()) {
-            add("Content-Length: ");
-            add(&len.to_string());
-            add("\r\n");
-        }
-        if self.status != Status::SwitchingProtocols {
-            add("Cache-Control: ");
-            add(self.cache);
-            add("\r\nX-Content-Type-Options: nosniff\r\n");
-            if self.is_for_all_sites {
-                add("Access-Control-Allow-Origin: *\r\n");
+        let is_switching = self.status == Status::SwitchingProtocols;
+        let is_last = is_last || length == Length::UntilClose;
+        let len = match length {
+            Length::Known(len) if !self.status.is_bodiless() => {
+                format!("Content-Length: {len}\r\n")
             }
-            if is_last || length == Length::UntilClose {
-                add("Connection: close\r\n");
-            }
-        }
-        add(&self.headers);
-        add(TYPE);
-        head
+            Length::Chunked => "Transfer-Encoding: chunked\r\n".to_owned(),
+            _ => String::new(),
+        };
+        let (cache_name, cache, cache_end) = match is_switching {
+            true => ("", "", ""),
+            false => (
+                "Cache-Control: ",
+                self.cache,
+                "\r\nX-Content-Type-Options: nosniff\r\n",
+            ),
+        };
+        let when = |condition: bool, text: &'static str| if condition { text } else { "" };
+        let sharing = when(self.is_for_all_sites, "Access-Control-Allow-Origin: *\r\n");
+        let close = when(is_last && !is_switching, "Connection: close\r\n");
+        let (code, reason) = (self.status.code(), self.status.reason());
+        format!(
+            "HTTP/1.1 {code} {reason}\r\n{len}{cache_name}{cache}{cache_end}{sharing}{close}{}{TYPE}",
+            self.headers
+        )
     }
 }
 
@@ -281,6 +282,15 @@ mod tests {
                 Length::UntilClose,
                 false,
                 "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\n\
+                 X-Content-Type-Options: nosniff\r\nConnection: close\r\n\
+                 Content-Type: video/x-flv\r\n\r\n",
+            ),
+            (
+                "in chunks",
+                Response::new("video/x-flv", Vec::new()),
+                Length::Chunked,
+                true,
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nCache-Control: no-store\r\n\
                  X-Content-Type-Options: nosniff\r\nConnection: close\r\n\
                  Content-Type: video/x-flv\r\n\r\n",
             ),

@@ -11,7 +11,8 @@
 //! MP4    moof (104), mdat (8)     | picture or sound
 //! ```
 //!
-//! Over a WebSocket each message of FLV or MP4 is a binary message, with 2, 4 or 10 bytes in front.
+//! Over a WebSocket each message of FLV or MP4 is a binary message, with 2, 4 or 10 bytes in front. In
+//! chunks of HTTP each is a chunk: its length in hexadecimal digits, an end of line, another one behind.
 
 use std::ops::Range;
 
@@ -55,8 +56,11 @@ pub enum Framing {
 /// What carries a file that never ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carrier {
-    /// The body of a response that ends with its connection.
+    /// The body of a response that ends with its connection, or any bytes.
     Http,
+    /// The body of a response in chunks (RFC 9112, 7.1). Its client can tell the end from a cut: for
+    /// ffmpeg, a body that ends with its connection ends with an error.
+    Chunked,
     /// The messages of a WebSocket.
     WebSocket,
 }
@@ -109,7 +113,7 @@ pub struct Frame {
     /// Comes between two slices of the payload.
     between: [u8; 5],
     between_len: u8,
-    tail: [u8; 4],
+    tail: [u8; 6],
     tail_len: u8,
     payload_len: u32,
     /// Longest run of payload without framing bytes.
@@ -131,7 +135,7 @@ impl Framing {
             head_len: 0,
             between: [0; 5],
             between_len: 0,
-            tail: [0; 4],
+            tail: [0; 6],
             tail_len: 0,
             payload_len: message.len,
             slice_len: u32::MAX,
@@ -144,13 +148,14 @@ impl Framing {
                 let body = u64::from(message.len);
                 frame.put_carrier(carrier, TAG_HEADER_LEN as u64 + body + 4);
                 frame.put(&tag_header(message, base));
-                frame.tail = (TAG_HEADER_LEN as u32 + message.len).to_be_bytes();
-                frame.tail_len = 4;
+                frame.put_tail(&(TAG_HEADER_LEN as u32 + message.len).to_be_bytes());
+                frame.end_carrier(carrier);
             }
             Framing::Mp4 { carrier, base } => {
                 let body = u64::from(message.len);
                 frame.put_carrier(carrier, FRAGMENT_HEAD_LEN as u64 + body);
                 frame.put(&fragment(message, base).head());
+                frame.end_carrier(carrier);
             }
         }
         frame
@@ -170,22 +175,25 @@ impl Framing {
                 dialect,
             } => no_codec_for_player(message_stream_id, dialect),
             Framing::Flv { carrier, .. } | Framing::Mp4 { carrier, .. } => match carrier {
-                Carrier::Http => opening.map(no_codec).unwrap_or_default(),
+                Carrier::Http | Carrier::Chunked => opening.map(no_codec).unwrap_or_default(),
                 Carrier::WebSocket => websocket::close_frame(NO_CODEC_CLOSE, "no codec that fits"),
             },
         }
     }
 
-    /// What the receiver is told when the stream is over.
-    pub fn last_words(&self, over: Over) -> Vec<u8> {
+    /// What the receiver is told when the stream is over. `opening` as in [`lead`](Framing::lead): if
+    /// it isn't out, the request is answered with that there is nothing.
+    pub(super) fn last_words(&self, over: Over, opening: Option<&Response>) -> Vec<u8> {
         match *self {
             Framing::Rtmp {
                 message_stream_id,
                 dialect,
             } => end_of_stream(message_stream_id, dialect, over),
             Framing::Flv { carrier, .. } | Framing::Mp4 { carrier, .. } => match carrier {
-                Carrier::Http => Vec::new(),
                 Carrier::WebSocket => websocket::close_frame(close_code::GOING_AWAY, ""),
+                _ if opening.is_some() => opening.map(not_live).unwrap_or_default(),
+                Carrier::Http => Vec::new(),
+                Carrier::Chunked => b"0\r\n\r\n".to_vec(),
             },
         }
     }
@@ -208,13 +216,23 @@ impl Framing {
             }
         };
         match carrier {
-            Carrier::Http => {
+            Carrier::Http | Carrier::Chunked => {
+                let is_chunked = carrier == Carrier::Chunked;
                 let head = opening.map(|response| {
                     let mut response = response.clone();
                     response.content_type = content_type.into();
-                    response.head(Length::UntilClose, true)
+                    let length = match is_chunked {
+                        true => Length::Chunked,
+                        false => Length::UntilClose,
+                    };
+                    response.head(length, true)
                 });
-                [head.unwrap_or_default().as_bytes(), &file].concat()
+                let head = head.unwrap_or_default();
+                let (size, size_len) = chunk_head(file.len() as u64);
+                match is_chunked {
+                    true => [head.as_bytes(), &size[..size_len], &file, b"\r\n"].concat(),
+                    false => [head.as_bytes(), &file].concat(),
+                }
             }
             Carrier::WebSocket => {
                 let mut lead = Vec::new();
@@ -247,10 +265,17 @@ impl Framing {
 
 /// The answer to a request for a stream that has nothing that the format can hold.
 fn no_codec(opening: &Response) -> Vec<u8> {
-    let mut response = Response::text(
-        Status::UnsupportedMediaType,
-        "the stream's codecs don't fit this format. Try RTMP, or .flv",
-    );
+    let why = "the stream's codecs don't fit this format. Try RTMP, or .flv";
+    refusal(Status::UnsupportedMediaType, why, opening)
+}
+
+/// The answer to a request for a stream that has ended before there was anything to send.
+fn not_live(opening: &Response) -> Vec<u8> {
+    refusal(Status::NotFound, "the stream isn't live", opening)
+}
+
+fn refusal(status: Status, why: &str, opening: &Response) -> Vec<u8> {
+    let mut response = Response::text(status, why);
     response.is_for_all_sites = opening.is_for_all_sites;
     let body = response.body.as_bytes();
     let head = response.head(Length::Known(body.len() as u64), true);
@@ -266,6 +291,20 @@ fn put_message(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     let (head, len) = websocket::server_frame_head(opcode, payload.len() as u64);
     out.extend_from_slice(&head[..len]);
     out.extend_from_slice(payload);
+}
+
+/// The head of a chunk of `len` bytes, and how many bytes of it count (RFC 9112, 7.1).
+fn chunk_head(len: u64) -> ([u8; websocket::MAX_FRAME_HEAD_LEN], usize) {
+    let mut head = [0; websocket::MAX_FRAME_HEAD_LEN];
+    // A message has less than 2^32 bytes.
+    let digits = (67 - len.leading_zeros() as usize) / 4;
+    let digits = digits.clamp(1, head.len() - 2);
+    for (index, digit) in head[..digits].iter_mut().rev().enumerate() {
+        let value = (len >> (4 * index)) as u8 & 0xF;
+        *digit = value + if value < 10 { b'0' } else { b'A' - 10 };
+    }
+    head[digits..digits + 2].copy_from_slice(b"\r\n");
+    (head, digits + 2)
 }
 
 /// The header of an FLV tag. Metadata has time 0 for the reason that it has in RTMP.
@@ -330,11 +369,26 @@ impl Frame {
         self.head_len += bytes.len() as u8;
     }
 
-    /// The head of a WebSocket message of `len` bytes, if it is one.
+    fn put_tail(&mut self, bytes: &[u8]) {
+        let start = usize::from(self.tail_len);
+        self.tail[start..start + bytes.len()].copy_from_slice(bytes);
+        self.tail_len += bytes.len() as u8;
+    }
+
+    /// What the carrier puts in front of `len` bytes.
     fn put_carrier(&mut self, carrier: Carrier, len: u64) {
-        if carrier == Carrier::WebSocket {
-            let (head, head_len) = websocket::server_frame_head(Opcode::Binary, len);
-            self.put(&head[..head_len]);
+        let (head, head_len) = match carrier {
+            Carrier::Http => return,
+            Carrier::Chunked => chunk_head(len),
+            Carrier::WebSocket => websocket::server_frame_head(Opcode::Binary, len),
+        };
+        self.put(&head[..head_len]);
+    }
+
+    /// What it puts behind them.
+    fn end_carrier(&mut self, carrier: Carrier) {
+        if carrier == Carrier::Chunked {
+            self.put_tail(b"\r\n");
         }
     }
 
@@ -487,6 +541,22 @@ mod tests {
                 whole[skip..],
                 "skip {skip}"
             );
+        }
+    }
+
+    #[test]
+    fn the_size_of_a_chunk_is_written_in_as_few_digits_as_it_takes() {
+        for (len, expected) in [
+            (0, "0\r\n"),
+            (1, "1\r\n"),
+            (0xF, "F\r\n"),
+            (0x10, "10\r\n"),
+            (0xABC, "ABC\r\n"),
+            (0x9_0000, "90000\r\n"),
+            (0xFFFF_FFFF, "FFFFFFFF\r\n"),
+        ] {
+            let (head, head_len) = chunk_head(len);
+            assert_eq!(&head[..head_len], expected.as_bytes());
         }
     }
 

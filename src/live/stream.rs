@@ -601,8 +601,7 @@ impl State {
         self.is_closed = true;
         self.cut_off_hls();
         for subscriber in &mut self.subscribers {
-            let last_words = subscriber.framing().last_words(over);
-            subscriber.queue_end(&last_words);
+            subscriber.queue_last_words(over);
         }
         // What a slow one hasn't got yet stays in the log until it has left.
         self.pump_all(max_lag, now);

@@ -333,6 +333,15 @@ impl Subscriber {
         self.is_ending = true;
     }
 
+    /// Queues what its framing has to say when the stream is over.
+    pub(super) fn queue_last_words(&mut self, over: Over) {
+        // What has begun is finished first.
+        let is_out = !self.is_at_boundary();
+        let opening = self.opening.as_deref().filter(|_| !is_out);
+        let last_words = self.receiver.framing.last_words(over, opening);
+        self.queue_end(&last_words);
+    }
+
     /// Stops at the next message boundary, or starts again as after a join.
     pub fn set_paused(&mut self, is_paused: bool) {
         if self.is_paused && !is_paused && self.is_at_boundary() {
@@ -530,7 +539,10 @@ impl Subscriber {
                 let is_file_over = matches!(framing, Framing::Mp4 { .. })
                     && !own.presentation.is_continued_by(&tracks.presentation);
                 if is_file_over {
-                    self.end_as(End::OtherTracks, framing.last_words(Over::Unpublished));
+                    self.end_as(
+                        End::OtherTracks,
+                        framing.last_words(Over::Unpublished, None),
+                    );
                     return;
                 }
                 self.is_lead_due |= matches!(framing, Framing::Mp4 { .. });

@@ -34,7 +34,8 @@ function addField(parent, name, text) {
 
 function addUrls(parent, name) {
   const forms = [['HTTP-FLV', '.flv'], ['MP4', '.mp4'], ['HLS', '.m3u8'], ['This page', '']];
-  addField(parent, 'RTMP', `${rtmp}/${name}${location.search}`);
+  // RTMP knows no percent signs; a key may have this one.
+  addField(parent, 'RTMP', `${rtmp}/${name}${location.search.replace(/%7E/g, '~')}`);
   for (const [label, form] of forms) addField(parent, label, location.origin + pathOf(name) + form + location.search);
 }
 

@@ -9,6 +9,14 @@ const HLS = 'application/vnd.apple.mpegurl';
 const now = () => performance.now() / 1000;
 const sleep = seconds => new Promise(done => setTimeout(done, seconds * 1000));
 
+/** Reasons of an end that speak for themselves. */
+const TEXTS = {
+  lost: 'The connection was lost. Reconnecting …',
+  broken: 'The picture cannot be decoded. Trying again …',
+  429: 'The server is busy. Trying again …',
+  503: 'The server is full. Trying again …',
+};
+
 /** rtmp://HOST[:PORT] of the server, once it was asked for its streams. */
 export let rtmp = '';
 
@@ -51,21 +59,17 @@ export function play(video, path, name, say) {
       failures = now() - begun > 3 ? 0 : failures + 1;
       isSocket = true;
       let wait = Math.min(3, 0.25 * 2 ** failures);
-      const list = why === 'lost' || (await streams());
-      const stream = list && list.streams && list.streams.find(s => s.name === name);
-      if (why === 'lost') {
-        say('The connection was lost. Reconnecting …');
+      const list = TEXTS[why] ? null : await streams();
+      const stream = list && list.streams.find(s => s.name === name);
+      if (TEXTS[why]) {
+        say(TEXTS[why]);
       } else if (!list) {
         say('The server does not answer. Trying again …');
-      } else if (why === 'broken') {
-        say('The picture cannot be decoded. Trying again …');
       } else if (why === 415 || why.codecs) {
         say(`This browser cannot play ${inWords(stream, why.codecs)}. Others can:`, 'urls');
         wait = 15;
       } else if (why === 401 || why === 403) {
         say(`${name} wants a key.`, 'key');
-      } else if (why === 429 || why === 503) {
-        say('The server is full. Trying again …');
       } else if (stream && stream.is_live) {
         isSocket = false; // fetch() learns why, or does without sockets
       } else {
@@ -123,10 +127,9 @@ const session = (video, path, isSocket, say, atStop) => new Promise(resolve => {
   function begin(type) {
     if (hasBegun || isOver) return;
     if (!Source.isTypeSupported(type)) {
-      const codecs = type.split('"')[1] || type;
-      const bad = codecs.split(',').filter(c => !Source.isTypeSupported(`video/mp4; codecs="${c}"`));
-      if (video.canPlayType(HLS) && video.canPlayType(type)) hls();
-      else over({ codecs: bad.length ? bad : [codecs] });
+      const codecs = (type.split('"')[1] || type).split(',');
+      const bad = codecs.filter(c => !Source.isTypeSupported(`video/mp4; codecs="${c}"`));
+      hls({ codecs: bad.length ? bad : codecs });
       return;
     }
     const media = new Source();
@@ -162,11 +165,13 @@ const session = (video, path, isSocket, say, atStop) => new Promise(resolve => {
     video.play().catch(() => {}); // watch() sees it
   }
 
-  function hls() {
+  /** By the browser's own means; if it has none or they fail, it's over for the reason why it is tried. */
+  function hls(why) {
     abort.abort();
     if (socket) socket.onclose = socket.close();
+    if (!video.canPlayType(HLS)) return over(why);
     open(`${path}.m3u8${location.search}`);
-    video.onerror = () => over(shown > 0 ? 'lost' : 404);
+    video.onerror = () => over(shown > 0 ? 'lost' : why);
   }
 
   function feed(piece) {
@@ -264,7 +269,7 @@ const session = (video, path, isSocket, say, atStop) => new Promise(resolve => {
     }
   }
 
-  if (Source) isSocket ? connect() : request().catch(() => over('lost'));
-  else if (video.canPlayType(HLS)) hls();
-  else over(415);
+  if (!Source) hls('refused');
+  else if (isSocket) connect();
+  else request().catch(() => over('lost'));
 });

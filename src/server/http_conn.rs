@@ -89,6 +89,7 @@ impl Connection {
     }
 
     /// Waits for the next request head. What comes behind it is left for the next time.
+    #[inline(never)] // Its table of headers is not to be part of the stack of a viewer's thread.
     fn read_head(&mut self) -> Result<Head, End> {
         let config = &self.shared.config;
         let head_timeout = millis(config.handshake_timeout.min(HEAD_TIMEOUT));

@@ -20,6 +20,12 @@ fn watch(watched: &mut Watched, name: &str) {
     watched.screenshot(name);
 }
 
+/// How often a WebSocket was opened.
+fn sockets(watched: &Watched) -> usize {
+    let requests = watched.requests();
+    requests.iter().filter(|url| url.starts_with("ws")).count()
+}
+
 #[test]
 #[ignore = "needs Chromium, ffmpeg"]
 fn a_click_on_a_live_stream_shows_it_and_goes_on_when_its_publisher_is_back() {
@@ -73,16 +79,38 @@ fn a_publisher_that_is_back_within_the_grace_time_goes_on_in_the_same_connection
     let mut publisher = clock::publish(&url);
     watched.open_path("/live/door");
     watch(&mut watched, "before-grace");
+    let connections = sockets(&watched);
     publisher.kill();
     watched.wait_for("the player says so", SAID);
     let _publisher = clock::publish(&url);
     watch(&mut watched, "after-grace");
-    let sockets = watched
-        .requests()
-        .iter()
-        .filter(|url| url.starts_with("ws"))
-        .count();
-    assert_eq!(sockets, 1, "connections");
+    assert_eq!(sockets(&watched), connections);
+    watched.check();
+}
+
+#[test]
+#[ignore = "needs Chromium, ffmpeg"]
+fn after_a_stutter_of_the_network_the_player_is_at_the_live_edge_again() {
+    let mut watched = Watched::start(&[]);
+    let publisher = clock::publish(&watched.server.url("door"));
+    watched.open_path("/live/door");
+    watched.wait_until_it_plays();
+    watched.wait_for_pictures(30);
+    publisher.signal("STOP");
+    watched.wait_for(
+        "the player says so",
+        &format!("{SAID}.includes('No picture')"),
+    );
+    // What was held back comes all at once.
+    publisher.signal("CONT");
+    watched.wait_for("it goes on", &format!("!{SAID}"));
+    let behind = "(v => v.buffered.end(v.buffered.length - 1) - v.currentTime)\
+                  (document.querySelector('.player video'))";
+    watched.wait_for("it is at the edge", &format!("{behind} < 1"));
+    watch(&mut watched, "stutter");
+    let behind = watched.number(behind);
+    println!("{behind:.2} s behind the newest picture");
+    assert!(behind < 1.5, "{behind}");
     watched.check();
 }
 

@@ -29,6 +29,14 @@ const MP4: Framing = Framing::Mp4 {
     carrier: Carrier::Http,
     base: Base { video: 0, audio: 0 },
 };
+const FLV_IN_CHUNKS: Framing = Framing::Flv {
+    carrier: Carrier::Chunked,
+    base: 0,
+};
+const MP4_IN_CHUNKS: Framing = Framing::Mp4 {
+    carrier: Carrier::Chunked,
+    base: Base { video: 0, audio: 0 },
+};
 const MP4_IN_WEBSOCKET: Framing = Framing::Mp4 {
     carrier: Carrier::WebSocket,
     base: Base { video: 0, audio: 0 },
@@ -295,7 +303,7 @@ fn a_live_join_squeezes_what_is_cached() {
 
 #[test]
 fn a_file_that_is_sent_byte_by_byte_is_the_same_file() {
-    for framing in [FLV, MP4, MP4_IN_WEBSOCKET] {
+    for framing in [FLV, MP4, FLV_IN_CHUNKS, MP4_IN_CHUNKS, MP4_IN_WEBSOCKET] {
         let fixture = published();
         fixture.gop(0, 3);
         let whole = view(&fixture, framing, Join::Gop);
@@ -469,6 +477,43 @@ fn in_a_websocket_the_content_type_comes_first_and_everything_is_a_message() {
 }
 
 #[test]
+fn in_chunks_the_file_is_the_same_and_its_end_is_said() {
+    for (plain, in_chunks) in [(FLV, FLV_IN_CHUNKS), (MP4, MP4_IN_CHUNKS)] {
+        let fixture = published();
+        fixture.gop(0, 2);
+        let viewers = [plain, in_chunks].map(|framing| view(&fixture, framing, Join::Gop));
+        fixture.picture(80, false, 70_000);
+        fixture.pump();
+        fixture.unpublish();
+        fixture
+            .stream
+            .end(fixture.generation.get(), fixture.now.get());
+        let [plain, in_chunks] = viewers;
+        let (head, body) = in_chunks.body();
+        assert!(
+            head.contains("\r\nTransfer-Encoding: chunked\r\n"),
+            "{head}"
+        );
+        assert_eq!(chunks(&body).concat(), plain.body().1);
+    }
+}
+
+#[test]
+fn a_request_whose_stream_ends_before_its_response_begins_is_told_so() {
+    for framing in [FLV, MP4, FLV_IN_CHUNKS, MP4_IN_CHUNKS] {
+        let fixture = published();
+        let viewer = view(&fixture, framing, Join::Gop);
+        fixture.unpublish();
+        fixture
+            .stream
+            .end(fixture.generation.get(), fixture.now.get());
+        let (head, _) = viewer.body();
+        assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
+        assert_eq!(viewer.end(&fixture), Some(End::Finished));
+    }
+}
+
+#[test]
 fn when_the_stream_ends_so_does_the_file() {
     let fixture = published();
     fixture.gop(0, 2);
@@ -501,4 +546,22 @@ fn messages(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
         bytes = &bytes[head + len..];
     }
     messages
+}
+
+/// The chunks of a body, up to the one that says that it is the last.
+fn chunks(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut chunks = Vec::new();
+    loop {
+        let line = bytes.iter().position(|byte| *byte == b'\r').unwrap();
+        let digits = std::str::from_utf8(&bytes[..line]).unwrap();
+        let len = usize::from_str_radix(digits, 16).unwrap();
+        assert_eq!(&bytes[line..line + 2], b"\r\n");
+        let (chunk, rest) = bytes[line + 2..].split_at(len);
+        bytes = rest.strip_prefix(b"\r\n").expect("an end of line");
+        if len == 0 {
+            assert!(bytes.is_empty());
+            return chunks;
+        }
+        chunks.push(chunk.to_vec());
+    }
 }

@@ -97,7 +97,7 @@ fn files() -> Vec<Receiver> {
             receiver(Framing::Mp4 { carrier, base }, everything),
         ]
     };
-    [Carrier::Http, Carrier::WebSocket]
+    [Carrier::Http, Carrier::Chunked, Carrier::WebSocket]
         .into_iter()
         .flat_map(of_carrier)
         .collect()

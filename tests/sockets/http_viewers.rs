@@ -141,12 +141,12 @@ fn a_stream_that_is_not_live_is_not_found() {
 }
 
 #[test]
-fn a_viewer_that_comes_before_the_camera_sees_it_from_the_first_picture() {
+fn a_viewer_that_comes_before_the_first_picture_waits_for_it() {
     let server = server(Config::default());
     let (rtmp, http) = addresses(&server);
-    let mut viewers = ["/live/door.flv", "/live/door.mp4"].map(|path| Viewer::ask(http, path));
-    wait_until("both are there", || server.connections() == 2);
     let mut camera = Camera::start(rtmp);
+    let mut viewers = ["/live/door.flv", "/live/door.mp4"].map(|path| Viewer::ask(http, path));
+    wait_until("both are there", || server.connections() == 3);
     for number in 0..3 {
         camera.picture(1_000);
         for viewer in &mut viewers {
@@ -156,6 +156,22 @@ fn a_viewer_that_comes_before_the_camera_sees_it_from_the_first_picture() {
             assert_eq!(viewer.next_picture().number, number);
         }
     }
+}
+
+#[test]
+fn a_stream_that_ends_before_the_first_picture_is_not_found() {
+    let server = server(short_grace());
+    let (rtmp, http) = addresses(&server);
+    let camera = Camera::start(rtmp);
+    let mut viewers = ["/live/door.flv", "/live/door.mp4"].map(|path| Viewer::ask(http, path));
+    wait_until("both are there", || server.connections() == 3);
+    drop(camera);
+    for viewer in &mut viewers {
+        let head = viewer.head();
+        assert_eq!(head.status, 404, "{head:?}");
+        assert!(head.field("content-length").is_some(), "{head:?}");
+    }
+    wait_until("all are gone", || server.connections() == 0);
 }
 
 #[test]
@@ -176,7 +192,13 @@ fn the_content_type_names_the_codecs() {
         assert_eq!(head.status, 200, "{head:?}");
         assert_eq!(head.field("content-type"), Some(expected));
         assert_eq!(head.field("content-length"), None, "it never ends");
+        assert_eq!(head.field("transfer-encoding"), Some("chunked"));
+        let mut old = Viewer::ask_by_http_1_0(http, path);
+        let head = old.head();
+        assert_eq!(head.status, 200, "{head:?}");
+        assert_eq!(head.field("transfer-encoding"), None, "it knows of none");
         assert_eq!(head.field("connection"), Some("close"));
+        assert_eq!(old.next_picture().number, 0);
 
         let mut viewer = Viewer::of_websocket(http, path);
         let (opcode, text) = viewer.next_message().unwrap();

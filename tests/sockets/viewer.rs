@@ -48,7 +48,7 @@ pub(crate) struct Picture {
 pub(crate) struct Viewer {
     socket: TcpStream,
     is_mp4: bool,
-    is_websocket: bool,
+    carrier: Carrier,
     /// Came, and was not looked at yet.
     raw: Vec<u8>,
     /// The same without what is around it.
@@ -56,7 +56,18 @@ pub(crate) struct Viewer {
     /// Messages of a WebSocket other than binary ones.
     messages: VecDeque<(u8, Vec<u8>)>,
     has_header: bool,
+    /// The last chunk has come.
+    is_over: bool,
     has_ended: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carrier {
+    /// The body of a response that ends with its connection.
+    Plain,
+    /// The same in chunks.
+    Chunks,
+    WebSocket,
 }
 
 /// Status and fields of a response, in lower case.
@@ -76,7 +87,12 @@ impl Head {
 impl Viewer {
     /// Asks for something; the response is still to be read.
     pub(crate) fn ask(server: SocketAddr, target: &str) -> Viewer {
-        Viewer::ask_with(server, target, "")
+        Viewer::ask_with(server, target, "HTTP/1.1", "")
+    }
+
+    /// The same as an old program.
+    pub(crate) fn ask_by_http_1_0(server: SocketAddr, target: &str) -> Viewer {
+        Viewer::ask_with(server, target, "HTTP/1.0", "")
     }
 
     /// Asks for a file, and reads the response's head, which must promise it.
@@ -93,32 +109,33 @@ impl Viewer {
             "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: {KEY}\r\n"
         );
-        let mut viewer = Viewer::ask_with(server, target, &fields);
+        let mut viewer = Viewer::ask_with(server, target, "HTTP/1.1", &fields);
         let head = viewer.head();
         assert_eq!(head.status, 101, "{head:?}");
         let proof = PROOF.to_lowercase();
         assert_eq!(head.field("sec-websocket-accept"), Some(&proof[..]));
-        viewer.is_websocket = true;
+        viewer.carrier = Carrier::WebSocket;
         viewer
     }
 
-    fn ask_with(server: SocketAddr, target: &str, fields: &str) -> Viewer {
+    fn ask_with(server: SocketAddr, target: &str, version: &str, fields: &str) -> Viewer {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         // Small, so that one which doesn't read fills it soon.
         socket.set_recv_buffer_size(16 * 1024).unwrap();
         socket.connect(&server.into()).unwrap();
         let mut socket = TcpStream::from(socket);
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        let request = format!("GET {target} HTTP/1.1\r\nHost: {server}\r\n{fields}\r\n");
+        let request = format!("GET {target} {version}\r\nHost: {server}\r\n{fields}\r\n");
         socket.write_all(request.as_bytes()).unwrap();
         Viewer {
             socket,
             is_mp4: target.contains(".mp4"),
-            is_websocket: false,
+            carrier: Carrier::Plain,
             raw: Vec::new(),
             body: Vec::new(),
             messages: VecDeque::new(),
             has_header: false,
+            is_over: false,
             has_ended: false,
         }
     }
@@ -136,7 +153,11 @@ impl Viewer {
         let text = String::from_utf8(head).unwrap().to_lowercase();
         let status = text.strip_prefix("http/1.1 ").unwrap();
         let status = status.get(..3).unwrap().parse().unwrap();
-        Head { status, text }
+        let head = Head { status, text };
+        if head.field("transfer-encoding") == Some("chunked") {
+            self.carrier = Carrier::Chunks;
+        }
+        head
     }
 
     /// Reads what there is; false at the end.
@@ -185,18 +206,35 @@ impl Viewer {
     /// Reads until there are so many bytes of the file; false if it ends before.
     fn fill(&mut self, len: usize) -> bool {
         while self.body.len() < len {
-            if self.is_websocket {
-                if !self.unwrap_message() && !self.receive() {
-                    return false;
+            let is_unwrapped = match self.carrier {
+                Carrier::Plain => {
+                    self.body.append(&mut self.raw);
+                    false
                 }
-            } else if self.raw.is_empty() {
-                if !self.receive() {
-                    return false;
-                }
-            } else {
-                self.body.append(&mut self.raw);
+                Carrier::Chunks => self.unwrap_chunk(),
+                Carrier::WebSocket => self.unwrap_message(),
+            };
+            if !is_unwrapped && self.body.len() < len && (self.is_over || !self.receive()) {
+                return false;
             }
         }
+        true
+    }
+
+    /// Takes the next chunk off what came; false if it isn't there yet.
+    fn unwrap_chunk(&mut self) -> bool {
+        let line = self.raw.windows(2).position(|two| two == b"\r\n");
+        let Some(line) = line else { return false };
+        let digits = std::str::from_utf8(&self.raw[..line]).unwrap();
+        let size = usize::from_str_radix(digits, 16).expect("the size of a chunk");
+        let end = line + 2 + size;
+        if self.raw.len() < end + 2 {
+            return false;
+        }
+        assert_eq!(self.raw[end..end + 2], *b"\r\n");
+        self.body.extend_from_slice(&self.raw[line + 2..end]);
+        self.raw.drain(..end + 2);
+        self.is_over |= size == 0;
         true
     }
 
@@ -244,8 +282,10 @@ impl Viewer {
     }
 
     /// Whether everything that came was whole, once it has ended.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.has_ended && self.raw.is_empty() && self.body.is_empty()
+    pub(crate) fn is_whole(&mut self) -> bool {
+        while self.receive() {}
+        let is_over = self.is_over || self.carrier != Carrier::Chunks;
+        self.has_ended && is_over && self.raw.is_empty() && self.body.is_empty()
     }
 
     fn next_tag(&mut self) -> Option<Part> {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::{State, Stream};
 use crate::http::route::{SegmentKind, SegmentName};
+use crate::live::framing::Base;
 use crate::live::log::Kind;
 use crate::live::segments::{Found, Listing, Segments, Unit, Wanted};
 use crate::live::tracks::Tracks;
@@ -161,6 +162,21 @@ impl Stream {
             }
             state.named(name.kind, is_last)
         })
+    }
+
+    /// The newest keyframe as a file of its own: what it begins with, and the picture, due at 0.
+    /// `None` while there is none.
+    pub fn keyframe(&self) -> Option<(Arc<Tracks>, Reading)> {
+        let state = lock(&self.state);
+        let number = state.log.join_point()?;
+        let entry = state.log.entry(number).filter(|entry| is_sample(entry))?;
+        let has_video = entry.meta.kind == Kind::Video;
+        let base = Base {
+            video: entry.meta.sample.decode_time,
+            audio: 0,
+        };
+        let reading = Reading::new(number..number + 1, base, has_video, &state.log).ok()?;
+        has_video.then(|| (Arc::clone(&state.tracks), reading))
     }
 
     /// Reads what comes next into `out`, as much as fits: 0 bytes at the end.
@@ -360,7 +376,8 @@ impl State {
         };
         let tracks = self.hls.tracks(version.into());
         let has_video = tracks.is_some_and(|tracks| tracks.presentation.video.is_some());
-        match Reading::new(messages, has_video, &self.log) {
+        // With the time of the stream, which is the same for all who fetch it.
+        match Reading::new(messages, Base::default(), has_video, &self.log) {
             Ok(reading) => Ok(Attempt::Done(Named::Media(reading))),
             Err(Evicted) => Err(Unavailable::NotFound),
         }

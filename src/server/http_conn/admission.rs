@@ -1,18 +1,12 @@
 //! Whether a request may have what it asks for: the same decision as over RTMP.
 
-use std::sync::Arc;
-
-use super::super::Shared;
 use super::super::access::{Denied, authorize_play};
-use super::super::handler::{Client, Handler};
 use super::exchange::Exchange;
 use crate::http::{Response, Status, websocket};
 use crate::rtmp::stream_key::StreamKey;
 
-/// A play that was allowed. The handlers hear of its end when this is dropped.
+/// A play that was allowed. The handlers hear of its end when the exchange is over.
 pub(super) struct Admission {
-    shared: Arc<Shared>,
-    client: Client,
     key: StreamKey,
 }
 
@@ -23,30 +17,23 @@ impl Admission {
     }
 }
 
-impl Drop for Admission {
-    fn drop(&mut self) {
-        let connections = &self.shared.connections;
-        connections.note_stop(self.client.id(), &self.key);
-        self.shared.handlers.stop(&self.client, &self.key);
-    }
-}
-
 /// Asks whether a stream may be played. While it is, the connection's place is its own.
 pub(super) fn authorize(
     exchange: &mut Exchange<'_>,
     key: &StreamKey,
 ) -> Result<Admission, Response> {
     let credentials = exchange.credentials();
-    let shared = Arc::clone(exchange.shared);
-    let client = &mut *exchange.client;
-    let key = authorize_play(&shared.handlers, &shared.guard, client, &credentials, key)
-        .map_err(|denied| refusal(&denied))?;
-    shared.connections.note_play(client.id(), &key);
-    Ok(Admission {
-        client: client.clone(),
-        shared,
+    let shared = exchange.shared;
+    let key = authorize_play(
+        &shared.handlers,
+        &shared.guard,
+        exchange.client,
+        &credentials,
         key,
-    })
+    )
+    .map_err(|denied| refusal(&denied))?;
+    exchange.note_play(&key);
+    Ok(Admission { key })
 }
 
 /// Answers the opening handshake of a WebSocket with "Switching Protocols", or with why not.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use super::super::Shared;
 use super::super::access::{Credentials, Page};
 use super::super::end::End;
-use super::super::handler::Client;
+use super::super::handler::{Client, Handler};
 use super::super::socket::Socket;
 use super::super::text::in_brackets;
 use crate::http::head::MAX_HEAD_LEN;
 use crate::http::response::Length;
 use crate::http::{Body, Head, Method, Rejected, Response, Route};
 use crate::live::Millis;
+use crate::rtmp::stream_key::StreamKey;
 
 /// A client takes a response at no less than this many bytes per ms: 128 kbit/s, too little for
 /// anything to be watched.
@@ -49,6 +50,8 @@ pub(super) struct Exchange<'a> {
     /// What came behind the head.
     input: &'a mut Vec<u8>,
     is_shared: bool,
+    /// Streams whose play was allowed, and has to be followed by its end.
+    plays: Vec<StreamKey>,
     sending: Option<Sending>,
 }
 
@@ -82,6 +85,7 @@ impl<'a> Exchange<'a> {
             head,
             input,
             is_shared: false,
+            plays: Vec::new(),
             sending: None,
         }
     }
@@ -115,6 +119,12 @@ impl<'a> Exchange<'a> {
 
     pub(super) fn is_shared(&self) -> bool {
         self.is_shared
+    }
+
+    /// The handlers have allowed to play this.
+    pub(super) fn note_play(&mut self, key: &StreamKey) {
+        self.shared.connections.note_play(self.client.id(), key);
+        self.plays.push(key.clone());
     }
 
     /// What the client calls itself, as it stands in log lines.
@@ -212,6 +222,15 @@ impl<'a> Exchange<'a> {
             }
         }
         Ok(())
+    }
+}
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        for key in &self.plays {
+            self.shared.connections.note_stop(self.client.id(), key);
+            self.shared.handlers.stop(self.client, key);
+        }
     }
 }
 

@@ -23,6 +23,7 @@ const PLAYLIST_CACHE: &str = "no-cache";
 const MEDIA_CACHE: &str = "max-age=3600, immutable";
 
 /// Answers a request for a playlist, a segment or a part of one.
+#[inline(never)] // Its variables are not to be part of the stack of a viewer's thread.
 pub(super) fn reply(
     exchange: &mut Exchange<'_>,
     key: &StreamKey,
@@ -159,20 +160,29 @@ fn media(exchange: &mut Exchange<'_>, stream: &Stream, mut reading: Reading) -> 
         }
     }
     exchange.begin(response, reading.len)?;
+    copy(exchange, stream, &mut reading)?;
+    Ok(Reply::Sent)
+}
+
+/// Sends messages of the log, of which the head has told the length.
+pub(super) fn copy(
+    exchange: &mut Exchange<'_>,
+    stream: &Stream,
+    reading: &mut Reading,
+) -> Result<(), End> {
     let mut buffer = vec![0; COPY_LEN.min(reading.len as usize)];
     loop {
         let now = exchange.shared.now();
-        match stream.read(&mut reading, &mut buffer, now) {
-            Ok(0) => break,
+        match stream.read(reading, &mut buffer, now) {
+            Ok(0) => return Ok(()),
             Ok(len) => exchange.write(buffer.get(..len).unwrap_or_default())?,
             // The response is cut short, and the connection ends for it.
             Err(Evicted) => {
                 log::debug!("{}: too slow for a segment", exchange.client);
-                break;
+                return Ok(());
             }
         }
     }
-    Ok(Reply::Sent)
 }
 
 fn content_type(has_video: bool) -> &'static str {

@@ -7,6 +7,7 @@ use crate::http::{self, Response, Route};
 use crate::output::status::{Status, StreamStatus, api, metrics, stat, utc};
 
 /// Answers a request for the state of streams or connections, or to end a connection.
+#[inline(never)] // Its variables are not to be part of the stack of a viewer's thread.
 pub(super) fn reply(exchange: &mut Exchange<'_>, route: &Route) -> Result<Reply, End> {
     let guard = &exchange.shared.guard;
     let is_privileged = guard.is_privileged(exchange.client, &exchange.credentials());

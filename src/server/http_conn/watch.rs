@@ -12,6 +12,7 @@ use super::super::end::End;
 use super::super::playing::Playing;
 use super::admission::{accept_websocket, authorize};
 use super::exchange::{Exchange, Reply};
+use super::hls;
 use crate::http::response::Length;
 use crate::http::route::Container;
 use crate::http::websocket::{self, Event, FrameReader, Opcode, close_code};
@@ -22,6 +23,7 @@ use crate::live::framing::{Base, Carrier, Framing};
 use crate::live::join::Join;
 use crate::live::sink::Sink;
 use crate::live::subscriber::{Receiver, Subscriber};
+use crate::media::mp4::Presentation;
 use crate::rtmp::stream_key::{StreamKey, query_value};
 
 /// How long a request waits for the first keyframe of a stream, or for the return of its publisher.
@@ -53,6 +55,7 @@ pub(super) fn media(
     };
     let carrier = match &switching {
         Some(_) => Carrier::WebSocket,
+        None if exchange.head.is_1_1() => Carrier::Chunked,
         None => Carrier::Http,
     };
     let mut opening = Response::new("", Vec::new()).header("X-Accel-Buffering", "no");
@@ -214,10 +217,10 @@ impl Viewing {
 
     fn tell(&self, exchange: &Exchange<'_>) {
         let what = match (self.container, self.carrier) {
-            (Container::Flv, Carrier::Http) => "FLV over HTTP",
             (Container::Flv, Carrier::WebSocket) => "FLV over WebSocket",
-            (Container::Mp4, Carrier::Http) => "MP4 over HTTP",
             (Container::Mp4, Carrier::WebSocket) => "MP4 over WebSocket",
+            (Container::Flv, _) => "FLV over HTTP",
+            (Container::Mp4, _) => "MP4 over HTTP",
         };
         let client = &exchange.client;
         log::info!(
@@ -241,7 +244,7 @@ impl Viewing {
     }
 
     fn handle_input(&mut self, mut input: &[u8], exchange: &mut Exchange<'_>) -> Result<(), End> {
-        if self.carrier == Carrier::Http {
+        if self.carrier != Carrier::WebSocket {
             self.unread += input.len();
             if self.unread > MAX_UNREAD {
                 return Err(End::Talkative);
@@ -310,7 +313,7 @@ impl Viewing {
         let key = self.playing.key().clone();
         self.playing.leave(exchange.shared, &end.to_string(), now);
         match self.carrier {
-            Carrier::Http if is_not_live => Ok(not_live(&key)),
+            Carrier::Http | Carrier::Chunked if is_not_live => Ok(not_live(&key)),
             _ => Err(end),
         }
     }
@@ -318,9 +321,24 @@ impl Viewing {
 
 /// Answers a request for the newest keyframe of a stream.
 pub(super) fn frame(exchange: &mut Exchange<'_>, key: &StreamKey) -> Result<Reply, End> {
-    let _admission = match authorize(exchange, key) {
+    let admission = match authorize(exchange, key) {
         Ok(admission) => admission,
         Err(refusal) => return Ok(refusal.into()),
     };
-    Ok(Response::not_found().into())
+    let Some(stream) = exchange.shared.table.find(admission.key()) else {
+        return Ok(not_live(key));
+    };
+    let Some((tracks, mut reading)) = stream.keyframe() else {
+        return Ok(not_live(key));
+    };
+    let presentation = Presentation {
+        video: tracks.presentation.video.clone(),
+        audio: None,
+    };
+    let init = presentation.init_segment();
+    let response = Response::new(presentation.content_type(), Vec::new());
+    exchange.begin(response, init.len() as u64 + reading.len)?;
+    exchange.write(&init)?;
+    hls::copy(exchange, &stream, &mut reading)?;
+    Ok(Reply::Sent)
 }

@@ -7,12 +7,6 @@ use crate::live::framing::{Base, Carrier, Framing, Piece};
 use crate::live::log::{Entry, Log, Role};
 use crate::live::outgoing::Outgoing;
 
-/// How segments are framed: with the time of the stream, which is the same for all who fetch them.
-const FRAMING: Framing = Framing::Mp4 {
-    carrier: Carrier::Http,
-    base: Base { video: 0, audio: 0 },
-};
-
 /// Messages of the log on their way to somebody.
 #[derive(Clone, Debug)]
 pub struct Reading {
@@ -24,6 +18,7 @@ pub struct Reading {
     pub len: u64,
     /// There is video in it.
     pub has_video: bool,
+    framing: Framing,
 }
 
 /// Messages have left the log before they were read.
@@ -33,14 +28,17 @@ pub struct Evicted;
 impl Reading {
     pub(super) fn new(
         messages: Range<u64>,
+        base: Base,
         has_video: bool,
         log: &Log,
     ) -> Result<Reading, Evicted> {
+        let carrier = Carrier::Http;
+        let framing = Framing::Mp4 { carrier, base };
         let mut len = 0;
         for number in messages.clone() {
             let entry = log.entry(number).ok_or(Evicted)?;
             if is_sample(entry) {
-                len += framed(number, entry, log).frame.total_len();
+                len += framed(framing, number, entry, log).frame.total_len();
             }
         }
         Ok(Reading {
@@ -49,6 +47,7 @@ impl Reading {
             sent: 0,
             len,
             has_video,
+            framing,
         })
     }
 
@@ -99,7 +98,7 @@ impl Reading {
         while self.next < self.end && self.len > 0 {
             let entry = log.entry(self.next).ok_or(Evicted)?;
             if is_sample(entry) {
-                return Ok(Some(framed(self.next, entry, log)));
+                return Ok(Some(framed(self.framing, self.next, entry, log)));
             }
             self.next += 1;
         }
@@ -117,9 +116,9 @@ pub(super) fn is_sample(entry: &Entry) -> bool {
     entry.meta.sample.duration > 0 && entry.meta.role == Role::Media
 }
 
-fn framed(number: u64, entry: &Entry, log: &Log) -> Outgoing {
+fn framed(framing: Framing, number: u64, entry: &Entry, log: &Log) -> Outgoing {
     Outgoing::new(
-        FRAMING,
+        framing,
         Capabilities::everything(),
         number,
         entry,
