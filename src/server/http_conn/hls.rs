@@ -10,7 +10,7 @@ use crate::http::route::SegmentName;
 use crate::http::{Response, Route, Status, percent, range};
 use crate::live::segments::Wanted;
 use crate::live::stream::Stream;
-use crate::live::stream::hls::{Asker, Evicted, Named, Reading, Unavailable};
+use crate::live::stream::hls::{Asker, Evicted, Named, Playlist, Reading, Unavailable};
 use crate::output::hls;
 use crate::output::status::utc;
 use crate::rtmp::stream_key::StreamKey;
@@ -38,34 +38,37 @@ pub(super) fn reply(
     };
     let head = exchange.head;
     let query = head.query().unwrap_or_default();
-    let result = match route {
+    let wanted = match route {
         Route::Segment(_, name) => return segment(exchange, &stream, *name),
-        Route::MediaPlaylist(_) => match wanted(query) {
-            Err(why) => return Ok(Response::text(Status::BadRequest, why).into()),
-            Ok(wanted) => stream.playlist(wanted, asker(exchange)).map(|playlist| {
-                let query = hls::carried_query(query);
-                let is_filled = is_of_apple(head.header("user-agent"));
-                let epoch = epoch(exchange);
-                hls::media(&playlist.listing, playlist.life, epoch, &query, is_filled)
-            }),
-        },
-        _ => stream.playlist(None, asker(exchange)).map(|playlist| {
-            hls::multivariant(
-                &playlist.listing,
-                &playlist.tracks.presentation,
-                &media_uri(head.path(), key),
-                &hls::carried_query(query),
-            )
-        }),
+        Route::MediaPlaylist(_) => wanted(query),
+        _ => Ok(None),
     };
-    Ok(match result {
-        Ok(text) => {
-            let mut response = Response::new(hls::CONTENT_TYPE, text.into_bytes());
-            response.cache = PLAYLIST_CACHE;
-            response.into()
+    let playlist = match wanted {
+        Ok(wanted) => stream.playlist(wanted, asker(exchange)).map_err(refusal),
+        Err(why) => Err(Response::text(Status::BadRequest, why)),
+    };
+    let Playlist {
+        listing,
+        life,
+        tracks,
+    } = match playlist {
+        Ok(playlist) => playlist,
+        Err(refusal) => return Ok(refusal.into()),
+    };
+    let query = hls::carried_query(query);
+    let text = match route {
+        Route::MediaPlaylist(_) => {
+            let is_filled = is_of_apple(head.header("user-agent"));
+            hls::media(&listing, life, epoch(exchange), &query, is_filled)
         }
-        Err(why) => refusal(why).into(),
-    })
+        _ => {
+            let uri = media_uri(head.path(), key);
+            hls::multivariant(&listing, &tracks.presentation, &uri, &query)
+        }
+    };
+    let mut response = Response::new(hls::CONTENT_TYPE, text.into_bytes());
+    response.cache = PLAYLIST_CACHE;
+    Ok(response.into())
 }
 
 /// The media playlist, as seen from the URL of the other one.
