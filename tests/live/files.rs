@@ -60,19 +60,37 @@ fn view(fixture: &Fixture, framing: Framing, join: Join) -> Viewer {
 }
 
 fn view_as(fixture: &Fixture, framing: Framing, join: Join, capabilities: Capabilities) -> Viewer {
-    let id = fixture.next_player.get();
-    fixture.next_player.set(id + 1);
-    let sink = Arc::<TestSink>::default();
     let receiver = Receiver {
         framing,
         join,
         capabilities,
     };
+    subscribe(fixture, receiver, |_| {})
+}
+
+fn view_with(fixture: &Fixture, framing: Framing, change: impl FnOnce(&mut Subscriber)) -> Viewer {
+    let receiver = Receiver {
+        framing,
+        join: Join::Gop,
+        capabilities: Capabilities::unknown(),
+    };
+    subscribe(fixture, receiver, change)
+}
+
+fn subscribe(
+    fixture: &Fixture,
+    receiver: Receiver,
+    change: impl FnOnce(&mut Subscriber),
+) -> Viewer {
+    let id = fixture.next_player.get();
+    fixture.next_player.set(id + 1);
+    let sink = Arc::<TestSink>::default();
     let subscriber = Subscriber::new(id, sink.clone(), receiver, Vec::new());
-    let subscriber = match framing {
+    let mut subscriber = match receiver.framing {
         MP4_IN_WEBSOCKET => subscriber,
         _ => subscriber.with_opening(Response::new("", Vec::new())),
     };
+    change(&mut subscriber);
     let now = fixture.now.get();
     fixture.stream.subscribe(subscriber, now).unwrap();
     Viewer { id, sink }
@@ -443,6 +461,49 @@ fn a_stream_that_fits_no_file_is_refused_as_one() {
         assert!(viewer.sink.is_finished.load(Ordering::SeqCst));
     }
     assert_eq!(other.tags().0, 1);
+}
+
+#[test]
+fn a_file_has_no_track_that_its_viewer_has_turned_off() {
+    for (framing, has_audio) in [(FLV, true), (MP4, true), (FLV, false), (MP4, false)] {
+        let fixture = published();
+        fixture.gop(0, 3);
+        let viewer = view_with(&fixture, framing, |subscriber| {
+            subscriber.set_audio(has_audio);
+            subscriber.set_video(!has_audio);
+        });
+        // What is turned off may change.
+        if has_audio {
+            fixture.append(Kind::Video, 120, LARGE);
+        } else {
+            fixture.append(Kind::Audio, 120, b"\xAF\0\x13\x90");
+        }
+        fixture.gop(120, 3);
+        assert_eq!(viewer.end(&fixture), None);
+        if framing == FLV {
+            let (flags, tags) = viewer.tags();
+            assert_eq!(flags, if has_audio { 4 } else { 1 });
+            let is_media = |tag: &&Tag| tag.2[1] == 1;
+            let wanted = if has_audio { 8 } else { 9 };
+            assert!(tags.iter().filter(is_media).all(|tag| tag.0 == wanted));
+            continue;
+        }
+        let codec = if has_audio {
+            "mp4a.40.2"
+        } else {
+            "avc1.42C00D"
+        };
+        assert!(
+            viewer
+                .content_type()
+                .ends_with(&format!("codecs=\"{codec}\""))
+        );
+        let fragments = viewer.fragments();
+        let inits = fragments.iter().filter(|f| matches!(f, Fragment::Init(_)));
+        assert_eq!(inits.count(), 1);
+        let lengths = [1, 2].map(|track| times(&fragments, track).len());
+        assert_eq!(lengths, if has_audio { [0, 6] } else { [6, 0] });
+    }
 }
 
 #[test]
