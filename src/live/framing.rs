@@ -17,11 +17,12 @@
 use std::ops::Range;
 
 use super::log::{Kind, Sample};
-use super::tracks::Tracks;
 use crate::http::response::Length;
 use crate::http::websocket::{self, Opcode, close_code};
 use crate::http::{Response, Status};
-use crate::media::mp4::{AUDIO_TRACK_ID, FRAGMENT_HEAD_LEN, Fragment, VIDEO_TRACK_ID};
+use crate::media::mp4::{
+    AUDIO_TRACK_ID, FRAGMENT_HEAD_LEN, Fragment, Presentation, VIDEO_TRACK_ID,
+};
 use crate::rtmp::chunk::{MessageHeader, chunk_stream_id};
 use crate::rtmp::chunk_writer::CHUNK_SIZE;
 use crate::rtmp::message::type_id;
@@ -198,10 +199,15 @@ impl Framing {
         }
     }
 
-    /// What comes before the first message, and before the first with other `tracks`: for FLV the
+    /// What comes before the first message, and before the first of another presentation: for FLV the
     /// file's header, for MP4 the initialization segment. `opening` is what the response to an HTTP
     /// request will be, for the first time, but for its content type.
-    pub(super) fn lead(&self, tracks: &Tracks, has: Has, opening: Option<&Response>) -> Vec<u8> {
+    pub(super) fn lead(
+        &self,
+        presentation: &Presentation,
+        has: Has,
+        opening: Option<&Response>,
+    ) -> Vec<u8> {
         let (carrier, content_type, file) = match *self {
             Framing::Rtmp { .. } => return Vec::new(),
             Framing::Flv { carrier, .. } => {
@@ -210,7 +216,6 @@ impl Framing {
                 (carrier, FLV_TYPE.to_owned(), header.to_vec())
             }
             Framing::Mp4 { carrier, .. } => {
-                let presentation = &tracks.presentation;
                 let init = presentation.init_segment();
                 (carrier, presentation.content_type(), init)
             }
@@ -351,6 +356,16 @@ fn fragment(message: &Message, base: Base) -> Fragment {
 pub(super) struct Has {
     pub(super) audio: bool,
     pub(super) video: bool,
+}
+
+impl Has {
+    /// Those that a file has.
+    pub(super) fn tracks_of(presentation: &Presentation) -> Has {
+        Has {
+            audio: presentation.audio.is_some(),
+            video: presentation.video.is_some(),
+        }
+    }
 }
 
 /// A stretch of a framed message.

@@ -489,9 +489,10 @@ impl Stream {
     /// What an MP4 file of the stream is; `None` while nobody publishes what could be in one.
     pub fn content_type(&self) -> Option<String> {
         let state = lock(&self.state);
-        let has = state.tracks.in_file();
+        let presentation = &state.tracks.presentation;
+        let has_any = presentation.video.is_some() || presentation.audio.is_some();
         let is_there = state.publisher.is_some() && state.are_tracks_known();
-        (is_there && (has.audio || has.video)).then(|| state.tracks.presentation.content_type())
+        (is_there && has_any).then(|| presentation.content_type())
     }
 
     /// The stream's figures.

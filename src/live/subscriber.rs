@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::Millis;
 use super::capabilities::Capabilities;
-use super::framing::{Framing, Message};
+use super::framing::{Framing, Has, Message};
 use super::join::{Burst, Join};
 use super::log::{Entry, Kind, Log, Role, Sample};
 use super::outgoing::Outgoing;
@@ -24,6 +24,7 @@ use super::stage::Stage;
 use super::stats::{ViewerReport, protocol_of};
 use super::tracks::Tracks;
 use crate::http::Response;
+use crate::media::mp4::Presentation;
 use crate::rtmp::server_session::Over;
 
 /// Messages offered in one send, at most.
@@ -528,24 +529,25 @@ impl Subscriber {
         };
         self.cursor = Cursor::At { number, sent: 0 };
         self.preamble = None;
-        let has = match self.receiver.framing {
-            Framing::Mp4 { .. } => tracks.in_file(),
-            _ => tracks.has(self.receiver.capabilities),
-        };
         let mut framing = self.receiver.framing;
+        let is_mp4 = matches!(framing, Framing::Mp4 { .. });
+        let presentation = self.wanted_of(&tracks.presentation);
+        let has = match is_mp4 {
+            true => Has::tracks_of(&presentation),
+            false => self.wanted_tracks(tracks),
+        };
         match &self.tracks {
             Some(own) if own.presentation == tracks.presentation => {}
             Some(own) => {
-                let is_file_over = matches!(framing, Framing::Mp4 { .. })
-                    && !own.presentation.is_continued_by(&tracks.presentation);
-                if is_file_over {
+                let own = self.wanted_of(&own.presentation);
+                if is_mp4 && !own.is_continued_by(&presentation) {
                     self.end_as(
                         End::OtherTracks,
                         framing.last_words(Over::Unpublished, None),
                     );
                     return;
                 }
-                self.is_lead_due |= matches!(framing, Framing::Mp4 { .. });
+                self.is_lead_due |= is_mp4 && own != presentation;
             }
             None if !has.audio && !has.video => {
                 self.end_as(
@@ -564,13 +566,31 @@ impl Subscriber {
             }
         }
         let lead = if self.is_lead_due {
-            framing.lead(tracks, has, self.opening.as_deref())
+            framing.lead(&presentation, has, self.opening.as_deref())
         } else {
             Vec::new()
         };
         self.tracks = Some(Arc::clone(tracks));
         if self.is_lead_due || self.preamble_version != Some(view.preamble.version()) {
             self.send_headers(number, lead, view);
+        }
+    }
+
+    /// What of a presentation the receiver hasn't turned off.
+    fn wanted_of(&self, presentation: &Presentation) -> Presentation {
+        let Presentation { video, audio } = presentation;
+        Presentation {
+            video: video.clone().filter(|_| self.video != Video::Off),
+            audio: audio.clone().filter(|_| self.audio),
+        }
+    }
+
+    /// What it can take, and hasn't turned off.
+    fn wanted_tracks(&self, tracks: &Tracks) -> Has {
+        let has = tracks.has(self.receiver.capabilities);
+        Has {
+            audio: has.audio && self.audio,
+            video: has.video && self.video != Video::Off,
         }
     }
 

@@ -37,14 +37,6 @@ impl Tracks {
         }
     }
 
-    /// What an MP4 file gets.
-    pub(super) fn in_file(&self) -> Has {
-        Has {
-            audio: self.presentation.audio.is_some(),
-            video: self.presentation.video.is_some(),
-        }
-    }
-
     /// Hz; 0 without audio that MP4 can hold.
     pub(super) fn audio_rate(&self) -> u32 {
         let audio = self.presentation.audio.as_ref();

@@ -3,6 +3,8 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
+use flate2::read::GzDecoder;
+
 use super::client::DEADLINE;
 
 /// An answer as it came.
@@ -24,7 +26,14 @@ impl Answer {
     }
 
     pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
+        let mut text = Vec::new();
+        match self.header("content-encoding") {
+            Some("gzip") => GzDecoder::new(&self.body[..])
+                .read_to_end(&mut text)
+                .unwrap(),
+            _ => (&self.body[..]).read_to_end(&mut text).unwrap(),
+        };
+        String::from_utf8_lossy(&text).into_owned()
     }
 }
 

@@ -60,19 +60,37 @@ fn view(fixture: &Fixture, framing: Framing, join: Join) -> Viewer {
 }
 
 fn view_as(fixture: &Fixture, framing: Framing, join: Join, capabilities: Capabilities) -> Viewer {
-    let id = fixture.next_player.get();
-    fixture.next_player.set(id + 1);
-    let sink = Arc::<TestSink>::default();
     let receiver = Receiver {
         framing,
         join,
         capabilities,
     };
+    subscribe(fixture, receiver, |_| {})
+}
+
+fn view_with(fixture: &Fixture, framing: Framing, change: impl FnOnce(&mut Subscriber)) -> Viewer {
+    let receiver = Receiver {
+        framing,
+        join: Join::Gop,
+        capabilities: Capabilities::unknown(),
+    };
+    subscribe(fixture, receiver, change)
+}
+
+fn subscribe(
+    fixture: &Fixture,
+    receiver: Receiver,
+    change: impl FnOnce(&mut Subscriber),
+) -> Viewer {
+    let id = fixture.next_player.get();
+    fixture.next_player.set(id + 1);
+    let sink = Arc::<TestSink>::default();
     let subscriber = Subscriber::new(id, sink.clone(), receiver, Vec::new());
-    let subscriber = match framing {
+    let mut subscriber = match receiver.framing {
         MP4_IN_WEBSOCKET => subscriber,
         _ => subscriber.with_opening(Response::new("", Vec::new())),
     };
+    change(&mut subscriber);
     let now = fixture.now.get();
     fixture.stream.subscribe(subscriber, now).unwrap();
     Viewer { id, sink }
@@ -290,6 +308,43 @@ fn an_mp4_file_has_every_picture_and_sound_without_gaps() {
     );
 }
 
+/// Two hours at 30 pictures a second, beside AAC at 44,100 Hz, with the time stamps that an encoder
+/// would give them: whole ms.
+#[test]
+fn picture_and_sound_are_together_after_hours() {
+    const SECONDS: u64 = 2 * 3600;
+    const RATE: u64 = 44_100;
+    let fixture = published();
+    let viewer = view(&fixture, MP4, Join::Gop);
+    let (mut worst, mut apart, mut frames) = (0, None, 0_u64);
+    // In parts, for the sink keeps all that it takes.
+    let mut begin = 0;
+    for picture in 0..SECONDS * 30 {
+        let ms = picture * 1000 / 30;
+        fixture.picture(ms as u32, picture % 60 == 0, 12);
+        while frames * 1024 * 1000 <= ms * RATE {
+            fixture.sound((frames * 1024 * 1000 / RATE) as u32, 12);
+            frames += 1;
+        }
+        fixture.wait(33);
+        if picture % 3_000 != 2_999 {
+            continue;
+        }
+        fixture.pump();
+        let (_, body) = viewer.body();
+        let found = fragments(&body[begin..]);
+        begin = body.len();
+        // When the newest of each is due, in us, and when it should be.
+        let (decoded, step) = *times(&found, 1).last().unwrap();
+        let shown = (decoded + u64::from(step)) * 1000;
+        let heard = times(&found, 2).last().unwrap().0 * 1_000_000 / RATE;
+        let offset = (shown as i64 - (ms * 1000) as i64)
+            - (heard as i64 - ((frames - 1) * 1024 * 1_000_000 / RATE) as i64);
+        worst = worst.max((offset - *apart.get_or_insert(offset)).abs());
+    }
+    assert!(worst < 1_000, "{worst} us");
+}
+
 #[test]
 fn a_live_join_squeezes_what_is_cached() {
     let fixture = published();
@@ -443,6 +498,49 @@ fn a_stream_that_fits_no_file_is_refused_as_one() {
         assert!(viewer.sink.is_finished.load(Ordering::SeqCst));
     }
     assert_eq!(other.tags().0, 1);
+}
+
+#[test]
+fn a_file_has_no_track_that_its_viewer_has_turned_off() {
+    for (framing, has_audio) in [(FLV, true), (MP4, true), (FLV, false), (MP4, false)] {
+        let fixture = published();
+        fixture.gop(0, 3);
+        let viewer = view_with(&fixture, framing, |subscriber| {
+            subscriber.set_audio(has_audio);
+            subscriber.set_video(!has_audio);
+        });
+        // What is turned off may change.
+        if has_audio {
+            fixture.append(Kind::Video, 120, LARGE);
+        } else {
+            fixture.append(Kind::Audio, 120, b"\xAF\0\x13\x90");
+        }
+        fixture.gop(120, 3);
+        assert_eq!(viewer.end(&fixture), None);
+        if framing == FLV {
+            let (flags, tags) = viewer.tags();
+            assert_eq!(flags, if has_audio { 4 } else { 1 });
+            let is_media = |tag: &&Tag| tag.2[1] == 1;
+            let wanted = if has_audio { 8 } else { 9 };
+            assert!(tags.iter().filter(is_media).all(|tag| tag.0 == wanted));
+            continue;
+        }
+        let codec = if has_audio {
+            "mp4a.40.2"
+        } else {
+            "avc1.42C00D"
+        };
+        assert!(
+            viewer
+                .content_type()
+                .ends_with(&format!("codecs=\"{codec}\""))
+        );
+        let fragments = viewer.fragments();
+        let inits = fragments.iter().filter(|f| matches!(f, Fragment::Init(_)));
+        assert_eq!(inits.count(), 1);
+        let lengths = [1, 2].map(|track| times(&fragments, track).len());
+        assert_eq!(lengths, if has_audio { [0, 6] } else { [6, 0] });
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ use crate::live::join::Join;
 use crate::live::sink::Sink;
 use crate::live::subscriber::{Receiver, Subscriber};
 use crate::media::mp4::Presentation;
-use crate::rtmp::stream_key::{StreamKey, query_value};
+use crate::rtmp::stream_key::StreamKey;
 
 /// How long a request waits for the first keyframe of a stream, or for the return of its publisher.
 const HOLD: Millis = 5_000;
@@ -66,13 +66,15 @@ pub(super) fn media(
     let subscriber = |id| {
         let sink: Arc<dyn Sink> = exchange.socket.clone();
         let receiver = receiver(exchange, container, carrier);
-        let subscriber = match &switching {
+        let mut subscriber = match &switching {
             Some(response) => {
                 let head = response.head(Length::UntilClose, false);
                 Subscriber::new(id, sink, receiver, head.into_bytes())
             }
             None => Subscriber::new(id, sink, receiver, Vec::new()).with_opening(opening.clone()),
         };
+        subscriber.set_audio(parameter(exchange, "audio") != Some("off"));
+        subscriber.set_video(parameter(exchange, "video") != Some("off"));
         subscriber.of_connection(exchange.client.id())
     };
     let now = exchange.shared.now();
@@ -91,10 +93,16 @@ pub(super) fn media(
     viewing.leave(exchange, end)
 }
 
+/// A parameter of the query.
+fn parameter<'a>(exchange: &Exchange<'a>, name: &str) -> Option<&'a str> {
+    let pairs = exchange.head.query()?.split('&');
+    let mut values = pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    values.next()
+}
+
 /// What the viewer gets.
 fn receiver(exchange: &Exchange<'_>, container: Container, carrier: Carrier) -> Receiver {
-    let query = exchange.head.query().unwrap_or_default();
-    let join = query_value(&["?", query].concat(), "join").and_then(Join::from_name);
+    let join = parameter(exchange, "join").and_then(Join::from_name);
     let (framing, capabilities) = match container {
         Container::Mp4 => {
             let base = Base::default();
