@@ -54,10 +54,11 @@ struct Track {
 struct Sample {
     /// Index of its track.
     track: usize,
-    time: u64,
+    /// Decode time and composition offset: pictures may be decoded early, and none was published
+    /// that is shown later than it was to be decoded.
+    shown: u64,
     len: usize,
     is_sync: bool,
-    composition_offset: u32,
 }
 
 impl Mp4Reader {
@@ -133,14 +134,13 @@ impl Mp4Reader {
         }
         self.gathered.clear();
         let track = &self.tracks[sample.track];
-        let [_, c1, c2, c3] = sample.composition_offset.to_be_bytes();
         let tag: &[u8] = match (track.message_type, sample.is_sync) {
-            (wire::VIDEO, true) => &[0x17, 1, c1, c2, c3],
-            (wire::VIDEO, false) => &[0x27, 1, c1, c2, c3],
+            (wire::VIDEO, true) => &[0x17, 1, 0, 0, 0],
+            (wire::VIDEO, false) => &[0x27, 1, 0, 0, 0],
             _ => &[0xAF, 1],
         };
         self.header = MessageHeader {
-            timestamp: (sample.time * 1000 / u64::from(track.timescale)) as u32,
+            timestamp: (sample.shown * 1000 / u64::from(track.timescale)) as u32,
             len: tag.len() + sample.len,
             message_type: track.message_type,
             ..MessageHeader::default()
@@ -264,14 +264,15 @@ fn parse_fragment(moof: &[u8], tracks: &[Track]) -> Result<(u32, Sample), String
     if offset != BOX_HEADER_LEN + moof.len() + BOX_HEADER_LEN {
         return Err(format!("data at {offset}, moof of {} bytes", moof.len()));
     }
+    let decoded = u64::from(u32_at(tfdt, 4)?) << 32 | u64::from(u32_at(tfdt, 8)?);
+    let composition_offset = u32_at(trun, 24)? as i32;
     Ok((
         sequence,
         Sample {
             track,
-            time: u64::from(u32_at(tfdt, 4)?) << 32 | u64::from(u32_at(tfdt, 8)?),
+            shown: decoded.saturating_add_signed(composition_offset.into()),
             len: u32_at(trun, 16)? as usize,
             is_sync: u32_at(trun, 20)? & IS_NO_SYNC == 0,
-            composition_offset: u32_at(trun, 24)?,
         },
     ))
 }
@@ -291,8 +292,11 @@ fn inside<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> Result<&'a [u8], String> {
     Ok(bytes)
 }
 
+/// Name and content of a box.
+type Boxed<'a> = ([u8; 4], &'a [u8]);
+
 /// Takes a box from the front: its name and body.
-fn next_box<'a>(bytes: &mut &'a [u8]) -> Result<Option<([u8; 4], &'a [u8])>, String> {
+fn next_box<'a>(bytes: &mut &'a [u8]) -> Result<Option<Boxed<'a>>, String> {
     if bytes.is_empty() {
         return Ok(None);
     }
