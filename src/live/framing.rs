@@ -16,7 +16,8 @@
 
 use std::ops::Range;
 
-use super::log::{Kind, Sample};
+use super::capabilities::Capabilities;
+use super::log::{Entry, Kind, Sample};
 use crate::http::response::Length;
 use crate::http::websocket::{self, Opcode, close_code};
 use crate::http::{Response, Status};
@@ -162,9 +163,26 @@ impl Framing {
         frame
     }
 
-    /// Whether many receivers get the very same bytes.
-    pub(super) fn is_shared(&self) -> bool {
-        matches!(self, Framing::Rtmp { .. })
+    /// Whether it is of a file, whose time begins at 0 for each receiver.
+    pub(super) fn has_base(&self) -> bool {
+        !matches!(self, Framing::Rtmp { .. })
+    }
+
+    /// Whether it differs in nothing but the time that is 0, so that all is of the same length.
+    pub(super) fn is_like(&self, other: &Framing) -> bool {
+        match (*self, *other) {
+            (Framing::Flv { carrier, .. }, Framing::Flv { carrier: its, .. })
+            | (Framing::Mp4 { carrier, .. }, Framing::Mp4 { carrier: its, .. }) => carrier == its,
+            (own, other) => own == other,
+        }
+    }
+
+    /// Whether a receiver of this framing can take a message.
+    pub(super) fn takes(&self, capabilities: Capabilities, entry: &Entry) -> bool {
+        match self {
+            Framing::Mp4 { .. } => entry.meta.sample.duration > 0,
+            _ => capabilities.take(entry.meta.needs),
+        }
     }
 
     /// What the receiver is told when the stream has nothing for it. `opening` as in
@@ -380,6 +398,11 @@ pub enum Piece<'a> {
 }
 
 impl Frame {
+    /// What stands in front of the payload.
+    pub(super) fn head(&self) -> &[u8] {
+        &self.head[..usize::from(self.head_len)]
+    }
+
     fn put(&mut self, bytes: &[u8]) {
         let start = usize::from(self.head_len);
         self.head[start..start + bytes.len()].copy_from_slice(bytes);
@@ -441,7 +464,7 @@ impl Frame {
 
     /// The framed message without its first `skip` bytes.
     pub fn pieces(&self, skip: u64) -> impl Iterator<Item = Piece<'_>> {
-        let head = &self.head[..usize::from(self.head_len)];
+        let head = self.head();
         let between = &self.between[..usize::from(self.between_len)];
         let payload = u64::from(self.payload_len);
         let mut skip = skip;

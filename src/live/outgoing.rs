@@ -18,6 +18,8 @@ use super::log::{Entry, Log};
 /// See the module's documentation.
 pub(super) struct Outgoing {
     pub(super) frame: Frame,
+    /// What was framed.
+    pub(super) message: Message,
     /// Position in the log of the payload; of one without its ModEx, such that its second byte is
     /// in the right place.
     position: u64,
@@ -61,6 +63,7 @@ impl Outgoing {
         }
         Outgoing {
             frame: framing.frame(&message),
+            message,
             position: entry.position + u64::from(cut),
             first,
         }

@@ -6,88 +6,117 @@
 //! copy of at most [`MAX_LEN`] bytes pays for that once there are [`MIN_RECEIVERS`] of them.
 //! Tracks and codecs that they can't take are left out of it. Who is behind, has just joined, or
 //! wants something else than the others, is served from the log as ever.
+//!
+//! There is a stage for each kind of framing. Files differ in the time that is 0, so their
+//! messages' heads are written anew for each receiver, between the payloads that stay.
 
 use super::capabilities::Capabilities;
-use super::framing::{Framing, Piece};
+use super::framing::{Framing, Message, Piece};
 use super::log::{Log, Role};
 use super::outgoing::Outgoing;
 
 /// Longest stretch that is staged, in bytes. Copying costs little beside sending, but memory
-/// counts: this much per stream.
+/// counts: this much per stream and kind of framing in use.
 const MAX_LEN: usize = 32 * 1024;
 
 /// Receivers from which on it pays.
 const MIN_RECEIVERS: usize = 4;
 
 /// See the module's documentation.
+#[derive(Default)]
 pub(super) struct Stage {
     /// Messages to be staged, from the number on; none when `first == end`.
     first: u64,
     end: u64,
     /// What these messages ask of their receivers, taken together.
     needs: Capabilities,
+    /// One for RTMP, FLV and MP4 each.
+    shelves: [Shelf; 3],
+}
+
+/// The messages in one kind of framing.
+#[derive(Default)]
+pub(super) struct Shelf {
+    /// Number of the first of them.
+    first: u64,
     /// The framing of what is staged, and what its receivers have of `needs`: messages that they
     /// can't take are left out. `None` until somebody asks.
     receivers: Option<(Framing, Capabilities)>,
     bytes: Vec<u8>,
     /// Where each of the messages ends in `bytes`.
     ends: Vec<usize>,
-}
-
-impl Default for Stage {
-    fn default() -> Stage {
-        Stage {
-            first: 0,
-            end: 0,
-            needs: Capabilities::NONE,
-            receivers: None,
-            bytes: Vec::new(),
-            ends: Vec::new(),
-        }
-    }
+    /// Where heads stand in `bytes`, and of which messages, if receivers have different ones.
+    heads: Vec<(usize, Message)>,
 }
 
 impl Stage {
     /// Forgets what was staged. From now on it is about what came from message `first` on.
     pub(super) fn begin(&mut self, first: u64, log: &Log, receivers: usize) {
-        self.receivers = None;
+        for shelf in &mut self.shelves {
+            shelf.receivers = None;
+        }
         self.end = log.end();
         self.first = if receivers >= MIN_RECEIVERS {
             first.max(log.start())
         } else {
             self.end
         };
-        let entries = (self.first..self.end).filter_map(|number| log.entry(number));
-        let needs = entries.map(|entry| entry.meta.needs);
-        self.needs = needs.fold(Capabilities::NONE, |all, needs| all | needs);
+        let mut len = 0;
+        self.needs = Capabilities::NONE;
+        for number in self.first..self.end {
+            let entry = log.entry(number);
+            let Some(entry) = entry.filter(|entry| entry.meta.role != Role::Header) else {
+                self.end = self.first;
+                return;
+            };
+            self.needs = self.needs | entry.meta.needs;
+            len += entry.len as usize;
+        }
+        if len > MAX_LEN {
+            self.end = self.first;
+        }
     }
 
     /// The framed messages from `first` to the end of the log for such a receiver, if they are
     /// staged, or can be.
-    pub(super) fn bytes(
+    pub(super) fn shelf(
         &mut self,
         framing: Framing,
         capabilities: Capabilities,
         first: u64,
         log: &Log,
-    ) -> Option<&[u8]> {
-        if !framing.is_shared()
-            || first != self.first
-            || self.end != log.end()
-            || self.first == self.end
-        {
+    ) -> Option<&Shelf> {
+        if first != self.first || self.end != log.end() || self.first == self.end {
             return None;
         }
         let capabilities = capabilities & self.needs;
-        if self.receivers.is_none() {
-            self.fill(framing, capabilities, log);
+        let shelf = match framing {
+            Framing::Rtmp { .. } => &mut self.shelves[0],
+            Framing::Flv { .. } => &mut self.shelves[1],
+            Framing::Mp4 { .. } => &mut self.shelves[2],
+        };
+        if shelf.receivers.is_none() {
+            shelf.fill(framing, capabilities, first..self.end, log);
         }
-        let is_for_it = self.receivers == Some((framing, capabilities)) && !self.bytes.is_empty();
-        is_for_it.then_some(&self.bytes)
+        let (staged, of) = shelf.receivers?;
+        if of != capabilities || !staged.is_like(&framing) || shelf.bytes.is_empty() {
+            return None;
+        }
+        if staged != framing {
+            shelf.write_heads(framing);
+            shelf.receivers = Some((framing, capabilities));
+        }
+        Some(shelf)
+    }
+}
+
+impl Shelf {
+    /// The framed messages.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
-    /// The place in the log after `sent` of the staged bytes: the message, and how much of it is
-    /// out.
+    /// The place in the log after `sent` of the bytes: the message, and how much of it is out.
     pub(super) fn place(&self, sent: usize) -> (u64, u64) {
         let complete = self.ends.partition_point(|end| *end <= sent);
         let start = complete.checked_sub(1).and_then(|last| self.ends.get(last));
@@ -97,21 +126,24 @@ impl Stage {
         )
     }
 
-    fn fill(&mut self, framing: Framing, capabilities: Capabilities, log: &Log) {
+    fn fill(
+        &mut self,
+        framing: Framing,
+        capabilities: Capabilities,
+        messages: std::ops::Range<u64>,
+        log: &Log,
+    ) {
+        self.first = messages.start;
         self.bytes.clear();
         self.ends.clear();
-        for number in self.first..self.end {
-            let entry = log
-                .entry(number)
-                .filter(|entry| entry.meta.role != Role::Header);
-            let fits = |len: u32| self.bytes.len() + len as usize <= MAX_LEN;
-            let Some(entry) = entry.filter(|entry| fits(entry.len)) else {
-                // Not this time: nobody asks again for an empty range.
-                self.first = self.end;
-                return;
-            };
-            if capabilities.take(entry.meta.needs) {
+        self.heads.clear();
+        for number in messages {
+            let entry = log.entry(number);
+            if let Some(entry) = entry.filter(|entry| framing.takes(capabilities, entry)) {
                 let outgoing = Outgoing::new(framing, capabilities, number, entry, None, log);
+                if framing.has_base() {
+                    self.heads.push((self.bytes.len(), outgoing.message));
+                }
                 for piece in outgoing.frame.pieces(0) {
                     match piece {
                         Piece::Framing(bytes) => self.bytes.extend_from_slice(bytes),
@@ -125,12 +157,22 @@ impl Stage {
         }
         self.receivers = Some((framing, capabilities));
     }
+
+    /// The same messages for a receiver whose time begins elsewhere: heads of the same length.
+    fn write_heads(&mut self, framing: Framing) {
+        for (at, message) in &self.heads {
+            let frame = framing.frame(message);
+            let head = frame.head();
+            self.bytes[*at..*at + head.len()].copy_from_slice(head);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::live::arena::Arena;
+    use crate::live::framing::Carrier;
     use crate::live::log::{Kind, Meta, Sample};
     use crate::rtmp::server_session::Dialect;
 
@@ -170,7 +212,7 @@ mod tests {
         let mut stage = Stage::default();
         stage.begin(1, &log, 4);
         assert_eq!(
-            stage.bytes(FRAMING, PLAIN, 1, &log).unwrap().len(),
+            stage.shelf(FRAMING, PLAIN, 1, &log).unwrap().bytes().len(),
             112 + 12 + 22
         );
         for (sent, place) in [
@@ -182,7 +224,8 @@ mod tests {
             (125, (3, 1)),
             (146, (4, 0)),
         ] {
-            assert_eq!(stage.place(sent), place, "{sent}");
+            let shelf = stage.shelf(FRAMING, PLAIN, 1, &log).unwrap();
+            assert_eq!(shelf.place(sent), place, "{sent}");
         }
     }
 
@@ -191,24 +234,24 @@ mod tests {
         let log = log_of(&[5, 100]);
         let mut stage = Stage::default();
         stage.begin(1, &log, 4);
-        assert!(stage.bytes(FRAMING, PLAIN, 0, &log).is_none(), "behind");
-        assert!(stage.bytes(FRAMING, PLAIN, 1, &log).is_some());
+        assert!(stage.shelf(FRAMING, PLAIN, 0, &log).is_none(), "behind");
+        assert!(stage.shelf(FRAMING, PLAIN, 1, &log).is_some());
         let other = Framing::Rtmp {
             message_stream_id: 2,
             dialect: Dialect::AMF0,
         };
         assert!(
-            stage.bytes(other, PLAIN, 1, &log).is_none(),
+            stage.shelf(other, PLAIN, 1, &log).is_none(),
             "another framing"
         );
         stage.begin(2, &log, 4);
         assert!(
-            stage.bytes(FRAMING, PLAIN, 2, &log).is_none(),
+            stage.shelf(FRAMING, PLAIN, 2, &log).is_none(),
             "nothing new"
         );
         stage.begin(0, &log, 3);
         assert!(
-            stage.bytes(FRAMING, PLAIN, 0, &log).is_none(),
+            stage.shelf(FRAMING, PLAIN, 0, &log).is_none(),
             "too few receivers"
         );
     }
@@ -219,17 +262,57 @@ mod tests {
         let log = log_of(&[5, 100]);
         let mut stage = Stage::default();
         stage.begin(0, &log, 4);
-        assert!(stage.bytes(FRAMING, some, 0, &log).is_some());
-        assert!(stage.bytes(FRAMING, all, 0, &log).is_some());
+        assert!(stage.shelf(FRAMING, some, 0, &log).is_some());
+        assert!(stage.shelf(FRAMING, all, 0, &log).is_some());
 
         let log = log_that_needs(PLAIN.with_all_tracks(), &[5, 100]);
         stage.begin(0, &log, 4);
-        assert!(stage.bytes(FRAMING, all, 0, &log).is_some());
-        assert!(stage.bytes(FRAMING, some, 0, &log).is_none());
+        assert!(stage.shelf(FRAMING, all, 0, &log).is_some());
+        assert!(stage.shelf(FRAMING, some, 0, &log).is_none());
         stage.begin(0, &log, 4);
         assert!(
-            stage.bytes(FRAMING, some, 0, &log).is_none(),
+            stage.shelf(FRAMING, some, 0, &log).is_none(),
             "all left out"
+        );
+    }
+
+    #[test]
+    fn files_share_payloads_and_have_their_own_times() {
+        let log = log_of(&[5, 100, 10]);
+        let mut stage = Stage::default();
+        stage.begin(0, &log, 4);
+        for base in [0, 7, u32::MAX, 0] {
+            let framing = Framing::Flv {
+                carrier: Carrier::WebSocket,
+                base,
+            };
+            let expected: Vec<u8> = (0..3)
+                .flat_map(|number| {
+                    let entry = log.entry(number).unwrap();
+                    let outgoing = Outgoing::new(framing, PLAIN, number, entry, None, &log);
+                    let mut bytes = Vec::new();
+                    for piece in outgoing.frame.pieces(0) {
+                        match piece {
+                            Piece::Framing(framing) => bytes.extend_from_slice(framing),
+                            Piece::Payload(range) => outgoing
+                                .payload(range, &log)
+                                .for_each(|part| bytes.extend_from_slice(part)),
+                        }
+                    }
+                    bytes
+                })
+                .collect();
+            let shelf = stage.shelf(framing, PLAIN, 0, &log).unwrap();
+            assert_eq!(shelf.bytes(), expected, "{base}");
+        }
+        let other = Framing::Flv {
+            carrier: Carrier::Chunked,
+            base: 0,
+        };
+        assert!(stage.shelf(other, PLAIN, 0, &log).is_none());
+        assert!(
+            stage.shelf(FRAMING, PLAIN, 0, &log).is_some(),
+            "beside them"
         );
     }
 
@@ -238,6 +321,6 @@ mod tests {
         let log = log_of(&[MAX_LEN + 1]);
         let mut stage = Stage::default();
         stage.begin(0, &log, 200);
-        assert!(stage.bytes(FRAMING, PLAIN, 0, &log).is_none());
+        assert!(stage.shelf(FRAMING, PLAIN, 0, &log).is_none());
     }
 }

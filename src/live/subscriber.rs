@@ -226,7 +226,7 @@ impl Subscriber {
             sink,
             receiver,
             opening: None,
-            is_lead_due: !receiver.framing.is_shared(),
+            is_lead_due: receiver.framing.has_base(),
             tracks: None,
             cursor: Cursor::Waiting { from: 0 },
             preamble: None,
@@ -483,7 +483,7 @@ impl Subscriber {
 
     /// Sets the cursor on a join point, after the preamble if the receiver's is out of date.
     fn start_at(&mut self, number: u64, view: &View<'_>) {
-        if !self.receiver.framing.is_shared() {
+        if self.receiver.framing.has_base() {
             self.announce(number, view);
             return;
         }
@@ -632,11 +632,12 @@ impl Subscriber {
     }
 
     fn wants(&self, number: u64, entry: &Entry) -> bool {
-        if matches!(self.receiver.framing, Framing::Mp4 { .. }) {
-            if entry.meta.sample.duration == 0 {
-                return false;
-            }
-        } else if !self.receiver.capabilities.take(entry.meta.needs) {
+        let Receiver {
+            framing,
+            capabilities,
+            ..
+        } = self.receiver;
+        if !framing.takes(capabilities, entry) {
             return false;
         }
         match entry.meta.role {
@@ -662,7 +663,12 @@ impl Subscriber {
     }
 
     /// Whether it gets every message that it can take from this one on, with its own timestamp.
-    fn wants_all_from(&self, number: u64) -> bool {
+    fn wants_all_from(&self, number: u64, view: &View<'_>) -> bool {
+        let is_mp4 = matches!(self.receiver.framing, Framing::Mp4 { .. });
+        let has_tracks = |own: &Arc<Tracks>| Arc::ptr_eq(own, view.tracks);
+        if is_mp4 && !self.tracks.as_ref().is_some_and(has_tracks) {
+            return false;
+        }
         self.audio
             && self.video == Video::On
             && self.burst.is_none_or(|burst| number >= burst.end())
@@ -785,13 +791,15 @@ impl Subscriber {
             self.fail(End::Stalled);
             return Ok(Step::Idle);
         }
-        if sent == 0 && self.wants_all_from(first) {
+        if sent == 0 && self.wants_all_from(first, view) {
             let receiver = &self.receiver;
             let (framing, capabilities) = (receiver.framing, receiver.capabilities);
-            if let Some(bytes) = scratch.stage.bytes(framing, capabilities, first, view.log) {
+            let stage = &mut scratch.stage;
+            if let Some(shelf) = stage.shelf(framing, capabilities, first, view.log) {
+                let bytes = shelf.bytes();
                 let offered = bytes.len();
                 let taken = try_send(&*self.sink, &[IoSlice::new(bytes)])?;
-                let (number, sent) = scratch.stage.place(taken);
+                let (number, sent) = shelf.place(taken);
                 self.cursor = Cursor::At { number, sent };
                 self.untaken = None;
                 self.count(taken, view);

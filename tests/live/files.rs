@@ -379,6 +379,33 @@ fn a_file_that_is_sent_byte_by_byte_is_the_same_file() {
 }
 
 #[test]
+fn a_file_is_the_same_however_many_get_one() {
+    /// What the first viewer gets, and one that came later.
+    fn seen(framing: Framing, others: usize) -> (Vec<u8>, Vec<u8>) {
+        let fixture = published();
+        fixture.gop(0, 3);
+        let first = view(&fixture, framing, Join::Gop);
+        let _players: Vec<_> = (0..others).map(|_| fixture.play(Join::Gop)).collect();
+        let _viewers: Vec<_> = (0..others)
+            .flat_map(|_| [FLV, MP4, MP4_IN_WEBSOCKET])
+            .map(|framing| view(&fixture, framing, Join::Gop))
+            .collect();
+        fixture.gop(120, 30);
+        let late = view(&fixture, framing, Join::Live);
+        fixture.gop(1_320, 5);
+        fixture.append(Kind::Video, 1_520, LARGE);
+        fixture.gop(1_520, 30);
+        (first.sink.bytes(), late.sink.bytes())
+    }
+
+    for framing in [FLV, MP4, MP4_IN_WEBSOCKET] {
+        let (alone, among_others) = (seen(framing, 0), seen(framing, 3));
+        assert!(alone == among_others, "{framing:?}");
+        assert_ne!(alone.0, alone.1);
+    }
+}
+
+#[test]
 fn new_parameters_come_before_the_first_picture_that_needs_them() {
     let fixture = published();
     fixture.gop(0, 3);
