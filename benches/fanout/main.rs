@@ -220,12 +220,23 @@ fn measure(
     window: Duration,
     stop: &AtomicBool,
 ) -> Result<Outcome, String> {
-    let server = Server::start(command)?;
+    let mut server = Server::start(command)?;
+    let measured = measure_server(target, &server, scenario, window, stop);
+    measured.map_err(|error| server.explain(error))
+}
+
+fn measure_server(
+    target: Target,
+    server: &Server,
+    scenario: Scenario,
+    window: Duration,
+    stop: &AtomicBool,
+) -> Result<Outcome, String> {
     let idle = server.resident();
     let publishing = Publishing::start(server.address, scenario.streams)?;
     pause(HEAD_START, stop)?;
     let players = Players::start(
-        &server,
+        server,
         target.protocol(),
         scenario.streams,
         scenario.players,
@@ -239,10 +250,10 @@ fn measure(
     }
     pause(WARM_UP, stop)?;
 
-    let before = Load::read(&server);
+    let before = Load::read(server);
     players.count_messages(true);
     pause(window, stop)?;
-    let load = Load::read(&server).since(&before);
+    let load = Load::read(server).since(&before);
     players.count_messages(false);
     let resident = server.resident();
 

@@ -53,6 +53,14 @@ impl Server {
         Ok(server)
     }
 
+    /// What went wrong, and how the server ended if it has.
+    pub(crate) fn explain(&mut self, error: String) -> String {
+        match self.child.try_wait() {
+            Ok(Some(status)) => format!("{error}; the server has ended: {status}"),
+            _ => error,
+        }
+    }
+
     /// Resident memory in bytes.
     pub(crate) fn resident(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
