@@ -84,7 +84,8 @@ pub struct Unit {
 /// A segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Segment {
-    /// Media sequence number, counted from 0 through the stream's life.
+    /// Media sequence number, counted from 1 through the stream's life: hls.js (1.7) doesn't see
+    /// that it has got the parts of a segment 0.
     pub number: u64,
     /// Its messages, as far as they belong to the presentation.
     pub messages: Range<u64>,
@@ -154,8 +155,8 @@ pub struct Segments {
     parts: VecDeque<Part>,
     /// Parts that were given up.
     first_part: u64,
-    /// Number of the next segment to begin.
-    next_number: u64,
+    /// Number of the segment that began last.
+    begun: u64,
     discontinuities: u32,
     is_cut_off: bool,
     /// Date and time of the segment that began last, unless it was cut off.
@@ -292,8 +293,9 @@ impl Segments {
             open.part.messages.start,
             self.first_part + self.parts.len() as u64,
         );
+        self.begun += 1;
         let rest = Segment {
-            number: self.next_number,
+            number: self.begun,
             messages: first..first,
             start: open.part.start,
             date: open.segment.date + length,
@@ -307,7 +309,6 @@ impl Segments {
             ..open.segment
         };
         self.anchor = Some((rest.date, rest.start));
-        self.next_number += 1;
         let segment = std::mem::replace(&mut open.segment, rest);
         let segment = Segment {
             messages: segment.messages.start..first,
@@ -395,7 +396,8 @@ impl Segments {
         if self.target.is_none() {
             self.set_part_target();
         }
-        let has_discontinuity = std::mem::take(&mut self.is_cut_off) && self.next_number > 0;
+        let has_discontinuity = std::mem::take(&mut self.is_cut_off) && self.begun > 0;
+        self.begun += 1;
         let date = match self.anchor {
             None => at.arrived,
             // The two clocks' seconds are not quite the same length.
@@ -408,7 +410,7 @@ impl Segments {
         let part = self.parts_end();
         self.open = Some(Open {
             segment: Segment {
-                number: self.next_number,
+                number: self.begun,
                 messages: at.number..at.number,
                 start: at.time,
                 duration: 0,
@@ -429,7 +431,6 @@ impl Segments {
             end: at.number,
         });
         self.discontinuities += u32::from(has_discontinuity);
-        self.next_number += 1;
     }
 
     /// Ends the open segment before message `end`, at `time`.
