@@ -340,8 +340,10 @@ fn fragment(message: &Message, base: Base) -> Fragment {
         _ => (AUDIO_TRACK_ID, base.audio),
     };
     Fragment {
-        // Grows, which is all that is asked of it.
-        sequence: (message.number as u32).wrapping_add(1),
+        // Grows, which is all that is asked of it, and by more than one each time: after a number that
+        // is the next one VLC doesn't look at the decode time, and takes the first sound of HLS for one
+        // at 0, which is much too late to be heard.
+        sequence: (message.number as u32).wrapping_mul(2).wrapping_add(2),
         track_id,
         decode_time: sample.decode_time.saturating_sub(base),
         duration: sample.duration.into(),

@@ -10,6 +10,7 @@
 
 use std::fmt::Write;
 
+use super::status::utc;
 use crate::http::route::{SegmentKind, SegmentName};
 use crate::live::Millis;
 use crate::live::segments::{Listing, Part, Segment};
@@ -61,15 +62,19 @@ pub fn multivariant(
 
 /// The media playlist of a stream. `life` stands in the names; `epoch` is the beginning of the
 /// server's clock, in ms since 1970; `query` comes behind each name, with its question mark.
-pub fn media(listing: &Listing, life: u32, epoch: u64, query: &str) -> String {
+/// `is_filled`: gaps stand for the segments that the first playlists lack.
+pub fn media(listing: &Listing, life: u32, epoch: u64, query: &str, is_filled: bool) -> String {
     let mut playlist = Playlist {
+        gaps: if is_filled { listing.missing } else { 0 },
         text: String::with_capacity(2048),
         life,
         epoch,
         query,
         version: None,
+        has_date: false,
     };
     playlist.head(listing);
+    playlist.gaps(listing);
     for segment in &listing.segments {
         let parts = listing.parts(segment);
         playlist.begin_segment(segment);
@@ -89,8 +94,11 @@ struct Playlist<'a> {
     life: u32,
     epoch: u64,
     query: &'a str,
+    /// Segments before the first one that never were.
+    gaps: u64,
     /// Of the init segment that was named last.
     version: Option<u32>,
+    has_date: bool,
 }
 
 impl Playlist<'_> {
@@ -111,7 +119,8 @@ impl Playlist<'_> {
         let Some(first) = listing.segments.first() else {
             return;
         };
-        self.tag("#EXT-X-MEDIA-SEQUENCE:", first.number);
+        let sequence = first.number.saturating_sub(self.gaps);
+        self.tag("#EXT-X-MEDIA-SEQUENCE:", sequence);
         if first.discontinuities > 0 {
             self.tag(
                 "#EXT-X-DISCONTINUITY-SEQUENCE:",
@@ -120,19 +129,37 @@ impl Playlist<'_> {
         }
     }
 
+    /// Apple's players don't begin with a playlist of low latency that is too short.
+    fn gaps(&mut self, listing: &Listing) {
+        let Some(first) = listing.segments.first().filter(|_| self.gaps > 0) else {
+            return;
+        };
+        self.map(first.version);
+        for number in first.number.saturating_sub(self.gaps)..first.number {
+            self.text.push_str("#EXT-X-GAP\n#EXTINF:");
+            put_thousandths(&mut self.text, u64::from(listing.target) * 1_000);
+            self.text.push_str(",\n");
+            self.name(SegmentKind::Segment(number));
+            self.text.push('\n');
+        }
+    }
+
+    fn map(&mut self, version: u32) {
+        if self.version != Some(version) {
+            self.version = Some(version);
+            self.text.push_str("#EXT-X-MAP:URI=\"");
+            self.name(SegmentKind::Init(version.into()));
+            self.text.push_str("\"\n");
+        }
+    }
+
     /// What stands before the first part of a segment, and before the segment itself.
     fn begin_segment(&mut self, segment: &Segment) {
-        let is_first = self.version.is_none();
         if segment.has_discontinuity {
             self.text.push_str("#EXT-X-DISCONTINUITY\n");
         }
-        if self.version != Some(segment.version) {
-            self.version = Some(segment.version);
-            self.text.push_str("#EXT-X-MAP:URI=\"");
-            self.name(SegmentKind::Init(segment.version.into()));
-            self.text.push_str("\"\n");
-        }
-        if is_first || segment.has_discontinuity {
+        self.map(segment.version);
+        if !std::mem::replace(&mut self.has_date, true) || segment.has_discontinuity {
             self.text.push_str("#EXT-X-PROGRAM-DATE-TIME:");
             put_date(&mut self.text, self.epoch + segment.date);
             self.text.push('\n');
@@ -196,24 +223,9 @@ fn put_thousandths(text: &mut String, thousandths: u64) {
 
 /// A date and time of day in UTC, from ms since 1970: "2026-11-21T08:00:00.250Z".
 fn put_date(text: &mut String, ms: Millis) {
-    let (days, ms) = (ms / 86_400_000, ms % 86_400_000);
-    // Years that begin in March, in cycles of 400, since the March before the year 0.
-    let days = days + 719_468;
-    let (cycle, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (year, month) = match month {
-        0..10 => (cycle * 400 + year, month + 3),
-        _ => (cycle * 400 + year + 1, month - 9),
-    };
-    let (minutes, seconds) = (ms / 60_000, ms / 1_000 % 60);
-    let (hour, minute, ms) = (minutes / 60, minutes % 60, ms % 1_000);
-    let _ = write!(
-        text,
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{seconds:02}.{ms:03}Z"
-    );
+    let seconds = utc::text(ms / 1_000);
+    text.push_str(seconds.trim_end_matches('Z'));
+    let _ = write!(text, ".{:03}Z", ms % 1_000);
 }
 
 /// What of the query of a playlist's URL stands behind the URIs in it, with a question mark: all

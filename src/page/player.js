@@ -50,11 +50,14 @@ export function play(video, path, name, say) {
   (async () => {
     let isSocket = true;
     let failures = 0;
+    let off = ''; // a track that the browser cannot play
     say(`Connecting to ${name} …`);
     while (!isStopped) {
       const begun = now();
-      const why = await session(video, path, isSocket, say, over => (end = over));
+      const why = await session(video, path, isSocket, off, say, over => (end = over));
       if (isStopped) return;
+      off = why.off || '';
+      if (off) continue;
       // Requests for what isn't live are held a while; those are no failures.
       failures = now() - begun > 3 ? 0 : failures + 1;
       isSocket = true;
@@ -97,7 +100,7 @@ function inWords(stream, codecs) {
 }
 
 /** One connection; resolves with the reason of its end, a word or an HTTP status. */
-const session = (video, path, isSocket, say, atStop) => new Promise(resolve => {
+const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve => {
   const abort = new AbortController();
   let socket, buffer;
   let hasBegun = false;
@@ -126,10 +129,14 @@ const session = (video, path, isSocket, say, atStop) => new Promise(resolve => {
   /** Later types announce an init segment, which is appended like everything. */
   function begin(type) {
     if (hasBegun || isOver) return;
+    const inSafari = type.replace('opus', 'Opus').replace('flac', 'fLaC');
+    if (Source.isTypeSupported(inSafari)) type = inSafari;
     if (!Source.isTypeSupported(type)) {
       const codecs = (type.split('"')[1] || type).split(',');
       const bad = codecs.filter(c => !Source.isTypeSupported(`video/mp4; codecs="${c}"`));
-      hls({ codecs: bad.length ? bad : codecs });
+      // Rather a silent picture than none.
+      if (codecs[1] && bad[0] === codecs[1]) over({ off: 'audio' });
+      else hls({ codecs: bad.length ? bad : codecs });
       return;
     }
     const media = new Source();
@@ -245,6 +252,7 @@ const session = (video, path, isSocket, say, atStop) => new Promise(resolve => {
   }
 
   const url = new URL(path + '.mp4' + location.search, location);
+  if (off) url.searchParams.set(off, 'off');
   if (!url.searchParams.has('join')) url.searchParams.set('join', 'gop');
 
   function connect() {

@@ -35,6 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Publishes at a time.
 const WORKERS: usize = 2;
 
+/// Pictures from one keyframe to the next: a second.
+const GOP: u32 = 15;
+
 /// Pictures after which the late player comes: the second group of 15, or 16, has begun.
 const LATE: usize = 20;
 
@@ -61,7 +64,7 @@ pub(crate) enum Outcome {
 #[ignore = "needs ffmpeg, gst-launch-1.0, rtmpdump, vlc, mpv, BROOKLET_FFMPEG7, BROOKLET_PYAV"]
 fn every_player_gets_from_every_publisher_what_both_can() {
     let dir = TempDir::new();
-    let sources = sources::make_all(&dir);
+    let sources = sources::make_all(&dir, GOP);
     let publishes = Publisher::ALL
         .iter()
         .flat_map(|publisher| sources.iter().map(|source| (*publisher, source)));

@@ -60,14 +60,16 @@ impl Codec {
         matches!(self, H264 | Sorenson | Hevc | Av1 | Vp9)
     }
 
-    /// ffmpeg's options; a keyframe every second.
-    fn encoder(self) -> &'static str {
-        match self {
+    /// ffmpeg's options.
+    fn encoder(self, keyframe_interval: u32) -> String {
+        let options = match self {
             H264 => "-c:v libx264 -preset veryfast -bf 2 -sc_threshold 0",
             Sorenson => "-c:v flv1",
             Hevc => {
-                "-c:v libx265 -preset ultrafast \
-                 -x265-params log-level=none:keyint=15:min-keyint=15:open-gop=0:bframes=2"
+                return format!(
+                    "-c:v libx265 -preset ultrafast -x265-params log-level=none:open-gop=0:\
+                     bframes=2:keyint={keyframe_interval}:min-keyint={keyframe_interval}"
+                );
             }
             Av1 => "-c:v libsvtav1 -preset 12",
             Vp9 => "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 300k",
@@ -77,7 +79,8 @@ impl Codec {
             // ffmpeg 5.1 calls it experimental in an MP4 file.
             Flac => "-c:a flac -strict experimental",
             Ac3 => "-c:a ac3 -ac 2",
-        }
+        };
+        options.to_owned()
     }
 }
 
@@ -102,23 +105,27 @@ impl Source {
     }
 }
 
-pub(crate) fn make_all(dir: &TempDir) -> Vec<Source> {
-    PAIRS.iter().map(|pair| make(dir, *pair)).collect()
+/// A keyframe after each of so many pictures.
+pub(crate) fn make_all(dir: &TempDir, keyframe_interval: u32) -> Vec<Source> {
+    let make = |pair: &(Codec, Codec)| make(dir, *pair, keyframe_interval);
+    PAIRS.iter().map(make).collect()
 }
 
-fn make(dir: &TempDir, (video, audio): (Codec, Codec)) -> Source {
+fn make(dir: &TempDir, (video, audio): (Codec, Codec), keyframe_interval: u32) -> Source {
     // GStreamer and ffmpeg 5.1 read no Enhanced FLV.
     let extension = match video.is_legacy() && audio.is_legacy() {
         true => "flv",
         false => "mp4",
     };
-    let file = dir.join(&format!("{video:?}-{audio:?}.{extension}"));
+    let name = format!("{video:?}-{audio:?}-{keyframe_interval}.{extension}");
+    let file = dir.join(&name);
     let mut command = media::quiet("ffmpeg");
     let inputs = "-f lavfi -i testsrc2=size=320x180:rate=15 -f lavfi -i sine=beep_factor=4";
     command.args(inputs.split_whitespace());
-    command.args(["-t", "4", "-pix_fmt", "yuv420p", "-g", "15"]);
+    command.args(["-t", "4", "-pix_fmt", "yuv420p", "-g"]);
+    command.arg(keyframe_interval.to_string());
     for codec in [video, audio] {
-        command.args(codec.encoder().split_whitespace());
+        command.args(codec.encoder(keyframe_interval).split_whitespace());
     }
     run(command.arg(&file));
     let source = Source {

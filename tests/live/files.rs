@@ -308,6 +308,43 @@ fn an_mp4_file_has_every_picture_and_sound_without_gaps() {
     );
 }
 
+/// Two hours at 30 pictures a second, beside AAC at 44,100 Hz, with the time stamps that an encoder
+/// would give them: whole ms.
+#[test]
+fn picture_and_sound_are_together_after_hours() {
+    const SECONDS: u64 = 2 * 3600;
+    const RATE: u64 = 44_100;
+    let fixture = published();
+    let viewer = view(&fixture, MP4, Join::Gop);
+    let (mut worst, mut apart, mut frames) = (0, None, 0_u64);
+    // In parts, for the sink keeps all that it takes.
+    let mut begin = 0;
+    for picture in 0..SECONDS * 30 {
+        let ms = picture * 1000 / 30;
+        fixture.picture(ms as u32, picture % 60 == 0, 12);
+        while frames * 1024 * 1000 <= ms * RATE {
+            fixture.sound((frames * 1024 * 1000 / RATE) as u32, 12);
+            frames += 1;
+        }
+        fixture.wait(33);
+        if picture % 3_000 != 2_999 {
+            continue;
+        }
+        fixture.pump();
+        let (_, body) = viewer.body();
+        let found = fragments(&body[begin..]);
+        begin = body.len();
+        // When the newest of each is due, in us, and when it should be.
+        let (decoded, step) = *times(&found, 1).last().unwrap();
+        let shown = (decoded + u64::from(step)) * 1000;
+        let heard = times(&found, 2).last().unwrap().0 * 1_000_000 / RATE;
+        let offset = (shown as i64 - (ms * 1000) as i64)
+            - (heard as i64 - ((frames - 1) * 1024 * 1_000_000 / RATE) as i64);
+        worst = worst.max((offset - *apart.get_or_insert(offset)).abs());
+    }
+    assert!(worst < 1_000, "{worst} us");
+}
+
 #[test]
 fn a_live_join_squeezes_what_is_cached() {
     let fixture = published();

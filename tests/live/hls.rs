@@ -376,7 +376,7 @@ fn those_who_watch_learn_that_the_stream_has_ended() {
     assert!(ended.is_ended);
     assert_eq!(numbers(&ended), [4, 5, 6, 7]);
     assert!(fetch(&fixture, SegmentKind::Segment(7), 5_000).is_ok());
-    let text = hls::media(&ended, LIFE, 0, "");
+    let text = hls::media(&ended, LIFE, 0, "", false);
     assert!(text.ends_with("-7.m4s\n#EXT-X-ENDLIST\n"), "{text}");
 }
 

@@ -22,6 +22,8 @@ pub struct Listing {
     pub part_target: Option<u32>,
     /// The segments that are complete, at least one.
     pub segments: Vec<Segment>,
+    /// Segments that the first playlists lack in front of these to be as long as playlists are.
+    pub missing: u64,
     /// The one that isn't, without length and end.
     pub open: Option<Segment>,
     /// The part that comes next: number of its segment, its place in it.
@@ -103,6 +105,11 @@ impl Segments {
             first -= 1;
         }
         self.listed_from = self.complete.get(first)?.number;
+        let mut missing = 0;
+        if *self.first_listed.get_or_insert(self.listed_from) == self.listed_from {
+            let lacking = (second * LISTED).saturating_sub(listed);
+            missing = lacking.div_ceil(second).min(self.listed_from);
+        }
         let segments: Vec<_> = self.complete.range(first..).cloned().collect();
         // Parts of segments that ended longer ago are of no use.
         let mut first_part = self.parts_end();
@@ -127,6 +134,7 @@ impl Segments {
             target,
             part_target: self.part_target,
             segments,
+            missing,
             open,
             next: self.next(),
             is_ended,

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
+use super::growth::{MAX_PARTS, MAX_SEGMENTS};
 use super::*;
 
 /// A stream under construction: what is appended, and what the log holds of it.

@@ -5,6 +5,8 @@
 //! made anew whenever somebody fetches it. Only while somebody asks, the log keeps what playlists
 //! name, and whoever completes a part tells those who wait for it.
 
+mod reading;
+
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,14 +15,14 @@ use std::time::{Duration, Instant};
 
 use super::{State, Stream};
 use crate::http::route::{SegmentKind, SegmentName};
-use crate::live::capabilities::Capabilities;
-use crate::live::framing::{Base, Carrier, Framing, Piece};
-use crate::live::log::{Entry, Kind, Log, Role};
-use crate::live::outgoing::Outgoing;
+use crate::live::framing::Base;
+use crate::live::log::Kind;
 use crate::live::segments::{Found, Listing, Segments, Unit, Wanted};
 use crate::live::tracks::Tracks;
 use crate::live::{Millis, lock, wait};
 use crate::media::mp4::FRAGMENT_HEAD_LEN;
+use reading::is_sample;
+pub use reading::{Evicted, Reading};
 
 /// What is kept for those who asked is kept for this long after the last one did.
 const ASKED: Millis = 30_000;
@@ -42,12 +44,6 @@ const MAX_VIEWERS: usize = 64;
 
 /// Segments of a long GOP are cut such that the memory holds this many.
 const SEGMENTS_IN_MEMORY: u64 = 6;
-
-/// How segments are framed: with the time of the stream, which is the same for all who fetch them.
-const FRAMING: Framing = Framing::Mp4 {
-    carrier: Carrier::Http,
-    base: Base { video: 0, audio: 0 },
-};
 
 /// What a stream knows for HLS.
 #[derive(Default)]
@@ -106,20 +102,6 @@ pub enum Named {
     Media(Reading),
 }
 
-/// Messages of the log on their way to somebody.
-#[derive(Clone, Debug)]
-pub struct Reading {
-    next: u64,
-    end: u64,
-    /// Bytes of the next one that were read.
-    sent: u64,
-    /// Bytes that are left.
-    pub len: u64,
-    /// There is video in it.
-    pub has_video: bool,
-    framing: Framing,
-}
-
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unavailable {
@@ -134,10 +116,6 @@ pub enum Unavailable {
     /// Nothing of the stream fits into MP4.
     NoCodec,
 }
-
-/// Messages have left the log before they were read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Evicted;
 
 /// An attempt to answer.
 enum Attempt<T> {
@@ -186,8 +164,8 @@ impl Stream {
         })
     }
 
-    /// The newest keyframe as a file of its own: what it begins with, and the picture, due at 0. `None` while
-    /// there is none.
+    /// The newest keyframe as a file of its own: what it begins with, and the picture, due at 0.
+    /// `None` while there is none.
     pub fn keyframe(&self) -> Option<(Arc<Tracks>, Reading)> {
         let state = lock(&self.state);
         let number = state.log.join_point()?;
@@ -197,19 +175,7 @@ impl Stream {
             video: entry.meta.sample.decode_time,
             audio: 0,
         };
-        let framing = Framing::Mp4 {
-            carrier: Carrier::Http,
-            base,
-        };
-        let frame = framed(framing, number, entry, &state.log).frame;
-        let reading = Reading {
-            next: number,
-            end: number + 1,
-            sent: 0,
-            len: frame.total_len(),
-            has_video,
-            framing,
-        };
+        let reading = Reading::new(number..number + 1, base, has_video, &state.log).ok()?;
         has_video.then(|| (Arc::clone(&state.tracks), reading))
     }
 
@@ -408,24 +374,13 @@ impl State {
                 }
             },
         };
-        let mut reading = Reading {
-            next: messages.start,
-            end: messages.end,
-            sent: 0,
-            len: 0,
-            has_video: self
-                .hls
-                .tracks(version.into())
-                .is_some_and(|tracks| tracks.presentation.video.is_some()),
-            framing: FRAMING,
-        };
-        for number in messages {
-            let entry = self.log.entry(number).ok_or(Unavailable::NotFound)?;
-            if is_sample(entry) {
-                reading.len += framed(FRAMING, number, entry, &self.log).frame.total_len();
-            }
+        let tracks = self.hls.tracks(version.into());
+        let has_video = tracks.is_some_and(|tracks| tracks.presentation.video.is_some());
+        // With the time of the stream, which is the same for all who fetch it.
+        match Reading::new(messages, Base::default(), has_video, &self.log) {
+            Ok(reading) => Ok(Attempt::Done(Named::Media(reading))),
+            Err(Evicted) => Err(Unavailable::NotFound),
         }
-        Ok(Attempt::Done(Named::Media(reading)))
     }
 
     /// Whether it is known that nothing of the stream fits into MP4.
@@ -506,84 +461,7 @@ impl Hls {
     }
 }
 
-impl Reading {
-    fn read(&mut self, log: &Log, out: &mut [u8]) -> Result<usize, Evicted> {
-        let mut room = out;
-        let before = self.len;
-        while let Some(outgoing) = self.outgoing(log)? {
-            let (total, sent) = (outgoing.frame.total_len(), self.sent);
-            let mut copy = |bytes: &[u8]| {
-                let taken = bytes.len().min(room.len()).min(self.len as usize);
-                let (now, later) = std::mem::take(&mut room).split_at_mut(taken);
-                now.copy_from_slice(&bytes[..taken]);
-                room = later;
-                self.sent += taken as u64;
-                self.len -= taken as u64;
-            };
-            for piece in outgoing.frame.pieces(sent) {
-                match piece {
-                    Piece::Framing(bytes) => copy(bytes),
-                    Piece::Payload(range) => outgoing.payload(range, log).for_each(&mut copy),
-                }
-            }
-            if self.sent < total {
-                break;
-            }
-            self.go_on();
-        }
-        Ok((before - self.len) as usize)
-    }
-
-    fn skip(&mut self, log: &Log, skip: u64) -> Result<(), Evicted> {
-        let mut left = skip;
-        while let Some(outgoing) = self.outgoing(log)?.filter(|_| left > 0) {
-            let total = outgoing.frame.total_len();
-            let taken = left.min(total - self.sent);
-            self.sent += taken;
-            self.len = self.len.saturating_sub(taken);
-            left -= taken;
-            if self.sent == total {
-                self.go_on();
-            }
-        }
-        Ok(())
-    }
-
-    /// The next message that is a sample, unless all were read.
-    fn outgoing(&mut self, log: &Log) -> Result<Option<Outgoing>, Evicted> {
-        while self.next < self.end && self.len > 0 {
-            let entry = log.entry(self.next).ok_or(Evicted)?;
-            if is_sample(entry) {
-                return Ok(Some(framed(self.framing, self.next, entry, log)));
-            }
-            self.next += 1;
-        }
-        Ok(None)
-    }
-
-    fn go_on(&mut self) {
-        self.next += 1;
-        self.sent = 0;
-    }
-}
-
 fn has_only_gained_sound(before: &Tracks, now: &Tracks) -> bool {
     let (before, now) = (&before.presentation, &now.presentation);
     before.video == now.video && before.video.is_some() && before.audio.is_none()
-}
-
-/// Whether a message is a picture or sound that MP4 can hold.
-fn is_sample(entry: &Entry) -> bool {
-    entry.meta.sample.duration > 0 && entry.meta.role == Role::Media
-}
-
-fn framed(framing: Framing, number: u64, entry: &Entry, log: &Log) -> Outgoing {
-    Outgoing::new(
-        framing,
-        Capabilities::everything(),
-        number,
-        entry,
-        None,
-        log,
-    )
 }

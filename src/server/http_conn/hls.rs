@@ -3,18 +3,16 @@
 //! A request for what comes next waits for it in this thread. What a segment is made of is copied
 //! out of the log bit by bit, and sent while the log isn't locked.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::super::end::End;
-use super::super::millis;
 use super::admission::authorize;
 use super::exchange::{Exchange, Reply};
 use crate::http::route::SegmentName;
 use crate::http::{Response, Route, Status, percent, range};
 use crate::live::segments::Wanted;
 use crate::live::stream::Stream;
-use crate::live::stream::hls::{Asker, Evicted, Named, Reading, Unavailable};
+use crate::live::stream::hls::{Asker, Evicted, Named, Playlist, Reading, Unavailable};
 use crate::output::hls;
+use crate::output::status::utc;
 use crate::rtmp::stream_key::StreamKey;
 
 /// Bytes that are copied at a time.
@@ -40,32 +38,37 @@ pub(super) fn reply(
     };
     let head = exchange.head;
     let query = head.query().unwrap_or_default();
-    let result = match route {
+    let wanted = match route {
         Route::Segment(_, name) => return segment(exchange, &stream, *name),
-        Route::MediaPlaylist(_) => match wanted(query) {
-            Err(why) => return Ok(Response::text(Status::BadRequest, why).into()),
-            Ok(wanted) => stream.playlist(wanted, asker(exchange)).map(|playlist| {
-                let query = hls::carried_query(query);
-                hls::media(&playlist.listing, playlist.life, epoch(exchange), &query)
-            }),
-        },
-        _ => stream.playlist(None, asker(exchange)).map(|playlist| {
-            hls::multivariant(
-                &playlist.listing,
-                &playlist.tracks.presentation,
-                &media_uri(head.path(), key),
-                &hls::carried_query(query),
-            )
-        }),
+        Route::MediaPlaylist(_) => wanted(query),
+        _ => Ok(None),
     };
-    Ok(match result {
-        Ok(text) => {
-            let mut response = Response::new(hls::CONTENT_TYPE, text.into_bytes());
-            response.cache = PLAYLIST_CACHE;
-            response.into()
+    let playlist = match wanted {
+        Ok(wanted) => stream.playlist(wanted, asker(exchange)).map_err(refusal),
+        Err(why) => Err(Response::text(Status::BadRequest, why)),
+    };
+    let Playlist {
+        listing,
+        life,
+        tracks,
+    } = match playlist {
+        Ok(playlist) => playlist,
+        Err(refusal) => return Ok(refusal.into()),
+    };
+    let query = hls::carried_query(query);
+    let text = match route {
+        Route::MediaPlaylist(_) => {
+            let is_filled = is_of_apple(head.header("user-agent"));
+            hls::media(&listing, life, epoch(exchange), &query, is_filled)
         }
-        Err(why) => refusal(why).into(),
-    })
+        _ => {
+            let uri = media_uri(head.path(), key);
+            hls::multivariant(&listing, &tracks.presentation, &uri, &query)
+        }
+    };
+    let mut response = Response::new(hls::CONTENT_TYPE, text.into_bytes());
+    response.cache = PLAYLIST_CACHE;
+    Ok(response.into())
 }
 
 /// The media playlist, as seen from the URL of the other one.
@@ -75,6 +78,11 @@ fn media_uri(path: &str, key: &StreamKey) -> String {
         true => "media.m3u8".to_owned(),
         false => [&percent::encode(name), "/media.m3u8"].concat(),
     }
+}
+
+/// Others take gaps for segments that can't be fetched.
+fn is_of_apple(user_agent: Option<&str>) -> bool {
+    user_agent.is_some_and(|name| name.starts_with("AppleCoreMedia/"))
 }
 
 /// What a request for the media playlist waits for (RFC 8216bis, 6.2.5.2).
@@ -114,10 +122,7 @@ fn asker<'a>(exchange: &Exchange<'a>) -> Asker<'a> {
 
 /// When the server's clock was 0, in ms since 1970.
 fn epoch(exchange: &Exchange<'_>) -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        millis(since).saturating_sub(exchange.shared.now())
-    })
+    utc::wall_clock().saturating_sub(exchange.shared.now())
 }
 
 fn segment(exchange: &mut Exchange<'_>, stream: &Stream, name: SegmentName) -> Result<Reply, End> {
