@@ -259,7 +259,10 @@ impl Framing {
             }
             Carrier::WebSocket => {
                 let mut lead = Vec::new();
-                put_message(&mut lead, Opcode::Text, content_type.as_bytes());
+                // Players of FLV, such as mpegts.js, give up at a message that isn't binary.
+                if let Framing::Mp4 { .. } = self {
+                    put_message(&mut lead, Opcode::Text, content_type.as_bytes());
+                }
                 put_message(&mut lead, Opcode::Binary, &file);
                 lead
             }

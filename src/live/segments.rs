@@ -64,7 +64,8 @@ pub struct Unit {
 /// A segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Segment {
-    /// Media sequence number, counted from 0 through the stream's life.
+    /// Media sequence number, counted from 1 through the stream's life: hls.js (1.7) doesn't see
+    /// that it has got the parts of a segment 0.
     pub number: u64,
     /// Its messages, as far as they belong to the presentation.
     pub messages: Range<u64>,
@@ -112,8 +113,8 @@ pub struct Segments {
     parts: VecDeque<Part>,
     /// Parts that were given up.
     first_part: u64,
-    /// Number of the next segment to begin.
-    next_number: u64,
+    /// Number of the segment that began last.
+    begun: u64,
     discontinuities: u32,
     is_cut_off: bool,
     /// Date and time of the segment that began last, unless it was cut off.
@@ -252,8 +253,9 @@ impl Segments {
             open.part.messages.start,
             self.first_part + self.parts.len() as u64,
         );
+        self.begun += 1;
         let rest = Segment {
-            number: self.next_number,
+            number: self.begun,
             messages: first..first,
             start: open.part.start,
             date: open.segment.date + length,
@@ -267,7 +269,6 @@ impl Segments {
             ..open.segment
         };
         self.anchor = Some((rest.date, rest.start));
-        self.next_number += 1;
         let segment = std::mem::replace(&mut open.segment, rest);
         let segment = Segment {
             messages: segment.messages.start..first,

@@ -37,6 +37,10 @@ const MP4_IN_CHUNKS: Framing = Framing::Mp4 {
     carrier: Carrier::Chunked,
     base: Base { video: 0, audio: 0 },
 };
+const FLV_IN_WEBSOCKET: Framing = Framing::Flv {
+    carrier: Carrier::WebSocket,
+    base: 0,
+};
 const MP4_IN_WEBSOCKET: Framing = Framing::Mp4 {
     carrier: Carrier::WebSocket,
     base: Base { video: 0, audio: 0 },
@@ -87,7 +91,7 @@ fn subscribe(
     let sink = Arc::<TestSink>::default();
     let subscriber = Subscriber::new(id, sink.clone(), receiver, Vec::new());
     let mut subscriber = match receiver.framing {
-        MP4_IN_WEBSOCKET => subscriber,
+        MP4_IN_WEBSOCKET | FLV_IN_WEBSOCKET => subscriber,
         _ => subscriber.with_opening(Response::new("", Vec::new())),
     };
     change(&mut subscriber);
@@ -599,6 +603,19 @@ fn in_a_websocket_the_content_type_comes_first_and_everything_is_a_message() {
         .flat_map(|(_, bytes)| bytes.clone())
         .collect();
     assert_eq!(fragments(&file).len(), 6);
+}
+
+#[test]
+fn in_a_websocket_all_messages_of_flv_are_binary() {
+    let fixture = published();
+    fixture.gop(0, 2);
+    let viewer = view(&fixture, FLV_IN_WEBSOCKET, Join::Gop);
+    let messages = messages(&viewer.sink.bytes());
+    assert!(messages.iter().all(|(opcode, _)| *opcode == 2));
+    let file: Vec<u8> = messages.into_iter().flat_map(|(_, bytes)| bytes).collect();
+    let (flags, tags) = tags(&file);
+    // Two headers, two pictures and what is to be heard with each.
+    assert_eq!((flags, tags.len()), (5, 6));
 }
 
 #[test]

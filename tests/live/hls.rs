@@ -118,7 +118,7 @@ fn a_segment_is_its_messages_and_its_parts_and_the_same_for_all() {
     let fixture = watched(1024);
     gops(&fixture, 4);
     let listing = listing(&fixture);
-    assert_eq!(numbers(&listing), [6, 7, 8, 9]);
+    assert_eq!(numbers(&listing), [7, 8, 9, 10]);
     let mut pictures = Vec::new();
     for number in numbers(&listing) {
         let whole = fetch(&fixture, SegmentKind::Segment(number), 16 * 1024).unwrap();
@@ -126,7 +126,7 @@ fn a_segment_is_its_messages_and_its_parts_and_the_same_for_all() {
             let again = fetch(&fixture, SegmentKind::Segment(number), step).unwrap();
             assert!(again == whole, "segment {number} by {step}");
         }
-        if number > 6 {
+        if number > 7 {
             assert!(parts(&fixture, &listing, number) == whole, "{number}");
         }
         let mut times = [None; 3];
@@ -165,10 +165,10 @@ fn names_of_another_life_or_of_nothing_are_not_found() {
     let fixture = watched(1024);
     for kind in [
         SegmentKind::Init(1),
-        SegmentKind::Segment(6),
+        SegmentKind::Segment(7),
         SegmentKind::Segment(u64::MAX),
-        SegmentKind::Part(6, 4),
-        SegmentKind::Part(7, 0),
+        SegmentKind::Part(7, 4),
+        SegmentKind::Part(8, 0),
         SegmentKind::Part(u64::MAX, u64::MAX),
     ] {
         let error = named(&fixture, kind).unwrap_err();
@@ -177,7 +177,7 @@ fn names_of_another_life_or_of_nothing_are_not_found() {
     let waiters = Waiters::default();
     let name = SegmentName {
         life: LIFE + 1,
-        kind: SegmentKind::Segment(3),
+        kind: SegmentKind::Segment(4),
     };
     let found = fixture.stream.named(name, asker(&fixture, &waiters));
     assert_eq!(found.unwrap_err(), Unavailable::NotFound);
@@ -192,12 +192,12 @@ fn nothing_is_kept_for_hls_unless_somebody_asks() {
     assert_eq!(listing(&fixture).segments.len(), 1);
     gops(&fixture, 14);
     let asked = listing(&fixture);
-    assert_eq!(numbers(&asked), [30, 31, 32, 33]);
-    for number in 27..30 {
+    assert_eq!(numbers(&asked), [31, 32, 33, 34]);
+    for number in 28..31 {
         // Who has read an older playlist has time to fetch what it lists.
         assert!(fetch(&fixture, SegmentKind::Segment(number), 5_000).is_ok());
     }
-    assert!(fetch(&fixture, SegmentKind::Segment(24), 5_000).is_err());
+    assert!(fetch(&fixture, SegmentKind::Segment(25), 5_000).is_err());
     let blocks = fixture.stream.snapshot().blocks;
     gops(&fixture, 14);
     assert!(fixture.stream.snapshot().blocks <= blocks + 1);
@@ -218,11 +218,11 @@ fn the_first_playlist_comes_within_a_second_of_a_long_gop() {
         .segments
         .iter()
         .map(|s| (s.number, s.duration, s.is_independent));
-    assert_eq!(what.collect::<Vec<_>>(), [(1, 2_080, true)]);
+    assert_eq!(what.collect::<Vec<_>>(), [(2, 2_080, true)]);
     assert_eq!(listing.target, 10);
-    assert_eq!(listing.next, (2, 0));
-    let parts = parts(&fixture, &listing, 1);
-    assert!(parts == fetch(&fixture, SegmentKind::Segment(1), 5_000).unwrap());
+    assert_eq!(listing.next, (3, 0));
+    let parts = parts(&fixture, &listing, 2);
+    assert!(parts == fetch(&fixture, SegmentKind::Segment(2), 5_000).unwrap());
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn too_many_cannot_wait() {
     let fixture = watched(1024);
     let waiters = Waiters::default();
     let (stream, asker) = (&fixture.stream, asker(&fixture, &waiters));
-    let wanted = Some(Wanted::Segment(6));
+    let wanted = Some(Wanted::Segment(7));
     thread::scope(|scope| {
         let ask = |_| scope.spawn(move || stream.playlist(wanted, asker));
         let (refused, waiting): (Vec<_>, Vec<_>) = {
@@ -297,7 +297,7 @@ fn too_many_cannot_wait() {
             assert!(thread.join().unwrap().is_ok());
         }
         // They are gone, and others may wait.
-        let another = scope.spawn(move || stream.playlist(Some(Wanted::Segment(7)), asker));
+        let another = scope.spawn(move || stream.playlist(Some(Wanted::Segment(8)), asker));
         fixture
             .stream
             .end(fixture.generation.get(), fixture.now.get());
@@ -315,11 +315,11 @@ fn nobody_waits_for_ever_or_for_what_is_far_away() {
             .stream
             .playlist(Some(Wanted::Segment(number)), asker)
     };
-    assert_eq!(ask(8).unwrap_err(), Unavailable::TooFar);
-    assert_eq!(ask(7).unwrap_err(), Unavailable::TimedOut);
+    assert_eq!(ask(9).unwrap_err(), Unavailable::TooFar);
+    assert_eq!(ask(8).unwrap_err(), Unavailable::TimedOut);
     // While the publisher is away those who wait get what there is.
     fixture.unpublish();
-    assert_eq!(numbers(&ask(7).unwrap().listing).last(), Some(&6));
+    assert_eq!(numbers(&ask(8).unwrap().listing).last(), Some(&7));
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn a_camera_that_comes_back_goes_on_in_the_same_playlist() {
     assert_eq!(wait(Duration::ZERO), Waited::TimedOut, "somebody watches");
     let gone = listing(&fixture);
     assert_eq!(gone.segments.last().unwrap().duration, 800);
-    assert_eq!((gone.next, gone.is_ended), ((8, 0), false));
+    assert_eq!((gone.next, gone.is_ended), ((9, 0), false));
     fixture.wait(5_000);
     fixture.publish();
     headers(&fixture);
@@ -348,11 +348,11 @@ fn a_camera_that_comes_back_goes_on_in_the_same_playlist() {
     assert_eq!(
         what.collect::<Vec<_>>(),
         [
-            (5, false, 0),
             (6, false, 0),
             (7, false, 0),
-            (8, true, 0),
-            (9, false, 0)
+            (8, false, 0),
+            (9, true, 0),
+            (10, false, 0)
         ]
     );
 }
@@ -364,7 +364,7 @@ fn those_who_watch_learn_that_the_stream_has_ended() {
     let waiters = Waiters::default();
     let (stream, asker) = (&fixture.stream, asker(&fixture, &waiters));
     let waited = thread::scope(|scope| {
-        let waiting = scope.spawn(move || stream.playlist(Some(Wanted::Segment(7)), asker));
+        let waiting = scope.spawn(move || stream.playlist(Some(Wanted::Segment(8)), asker));
         fixture.unpublish();
         fixture.stream.end(generation, fixture.now.get());
         waiting.join().unwrap()
@@ -374,10 +374,10 @@ fn those_who_watch_learn_that_the_stream_has_ended() {
     assert_eq!(tail, Duration::from_secs(6));
     let ended = listing(&fixture);
     assert!(ended.is_ended);
-    assert_eq!(numbers(&ended), [3, 4, 5, 6]);
-    assert!(fetch(&fixture, SegmentKind::Segment(6), 5_000).is_ok());
+    assert_eq!(numbers(&ended), [4, 5, 6, 7]);
+    assert!(fetch(&fixture, SegmentKind::Segment(7), 5_000).is_ok());
     let text = hls::media(&ended, LIFE, 0, "", false);
-    assert!(text.ends_with("-6.m4s\n#EXT-X-ENDLIST\n"), "{text}");
+    assert!(text.ends_with("-7.m4s\n#EXT-X-ENDLIST\n"), "{text}");
 }
 
 #[test]
@@ -430,7 +430,7 @@ fn sound_that_comes_a_little_later_is_in_the_first_segment() {
         fixture.wait(40);
     }
     let playlist = playlist(&fixture).unwrap();
-    assert_eq!(numbers(&playlist.listing), [0]);
+    assert_eq!(numbers(&playlist.listing), [1]);
     assert_eq!(
         playlist.tracks.presentation.codecs(),
         "avc1.42C00D,mp4a.40.2"
@@ -471,7 +471,7 @@ fn other_parameters_are_another_init_segment_and_the_old_one_stays_while_it_is_n
 #[test]
 fn ranges_of_a_segment_are_what_they_say() {
     let fixture = watched(1024);
-    let kind = SegmentKind::Segment(3);
+    let kind = SegmentKind::Segment(4);
     let whole = fetch(&fixture, kind, 5_000).unwrap();
     let last = whole.len() as u64;
     for (skip, len) in [
@@ -499,7 +499,7 @@ fn ranges_of_a_segment_are_what_they_say() {
 #[test]
 fn who_reads_too_slowly_is_told_so() {
     let fixture = watched(32);
-    let Ok(Named::Media(mut reading)) = named(&fixture, SegmentKind::Segment(5)) else {
+    let Ok(Named::Media(mut reading)) = named(&fixture, SegmentKind::Segment(6)) else {
         panic!("no segment")
     };
     let mut buffer = [0; 1_000];
@@ -535,7 +535,7 @@ fn viewers_are_counted_by_address_while_they_ask() {
     fixture.wait(1);
     assert_eq!(viewers(), 0);
     let before = fixture.stream.report(fixture.now.get()).bytes_out;
-    let len = fetch(&fixture, SegmentKind::Segment(3), 5_000)
+    let len = fetch(&fixture, SegmentKind::Segment(4), 5_000)
         .unwrap()
         .len();
     let after = fixture.stream.report(fixture.now.get()).bytes_out;

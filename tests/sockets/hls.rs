@@ -75,7 +75,7 @@ fn get_ok(client: &mut HttpClient, target: &str) -> Answer {
 fn media_playlist(client: &mut HttpClient, camera: &mut Camera) -> String {
     get_ok(client, "/live/door.m3u8");
     camera.pictures(140);
-    get_ok(client, "/live/door/media.m3u8?_HLS_msn=3").text()
+    get_ok(client, "/live/door/media.m3u8?_HLS_msn=4").text()
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn an_ended_stream_is_found_for_a_moment_and_gone_then() {
     let mut camera = Camera::start(&server, "door");
     let mut client = http(&server);
     media_playlist(&mut client, &mut camera);
-    client.request("GET", "/live/door/media.m3u8?_HLS_msn=9", "");
+    client.request("GET", "/live/door/media.m3u8?_HLS_msn=10", "");
     drop(camera);
     let text = client.answer().text();
     assert!(text.ends_with("\n#EXT-X-ENDLIST\n"), "{text}");
@@ -289,7 +289,7 @@ fn a_server_that_stops_lets_nobody_wait() {
     let hint = uris(&text, "#EXT-X-PRELOAD-HINT")[0];
     client.request("GET", &format!("/live/door/{hint}"), "");
     let mut other = http(&server);
-    other.request("GET", "/live/door/media.m3u8?_HLS_msn=9", "");
+    other.request("GET", "/live/door/media.m3u8?_HLS_msn=10", "");
     crate::client::wait_until("they are there", || server.connections() == 3);
     server.stop();
     assert_eq!(server.connections(), 0);

@@ -201,6 +201,10 @@ fn the_content_type_names_the_codecs() {
         assert_eq!(old.next_picture().number, 0);
 
         let mut viewer = Viewer::of_websocket(http, path);
+        if path.ends_with(".flv") {
+            assert_eq!(viewer.next_picture().number, 0, "it has no content type");
+            continue;
+        }
         let (opcode, text) = viewer.next_message().unwrap();
         assert_eq!(opcode, opcode::TEXT);
         let text = String::from_utf8(text).unwrap().to_lowercase();

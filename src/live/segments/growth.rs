@@ -111,7 +111,8 @@ impl Segments {
         if self.target.is_none() {
             self.set_part_target();
         }
-        let has_discontinuity = std::mem::take(&mut self.is_cut_off) && self.next_number > 0;
+        let has_discontinuity = std::mem::take(&mut self.is_cut_off) && self.begun > 0;
+        self.begun += 1;
         let date = match self.anchor {
             None => at.arrived,
             // The two clocks' seconds are not quite the same length.
@@ -124,7 +125,7 @@ impl Segments {
         let part = self.parts_end();
         self.open = Some(Open {
             segment: Segment {
-                number: self.next_number,
+                number: self.begun,
                 messages: at.number..at.number,
                 start: at.time,
                 duration: 0,
@@ -145,7 +146,6 @@ impl Segments {
             end: at.number,
         });
         self.discontinuities += u32::from(has_discontinuity);
-        self.next_number += 1;
     }
 
     /// Ends the open segment before message `end`, at `time`.

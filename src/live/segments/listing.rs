@@ -153,7 +153,7 @@ impl Segments {
             Wanted::Segment(number) | Wanted::Part(number, _) => (number, None),
         };
         let open = self.open.as_ref().map(|open| &open.segment);
-        let growing = open.map_or(self.next_number, |open| open.number);
+        let growing = open.map_or(self.begun + 1, |open| open.number);
         let open = open.filter(|open| self.has_parts(open));
         let there = open.map_or(0, |open| self.parts_end() - open.parts.start);
         if number < growing {
@@ -213,8 +213,8 @@ impl Segments {
     /// Number and place of the part that comes next.
     pub(super) fn next(&self) -> (u64, u64) {
         match &self.open {
-            None => (self.next_number, 0),
-            Some(open) if !self.has_parts(&open.segment) => (self.next_number, 0),
+            None => (self.begun + 1, 0),
+            Some(open) if !self.has_parts(&open.segment) => (self.begun + 1, 0),
             Some(Open { segment, .. }) => (segment.number, self.parts_end() - segment.parts.start),
         }
     }

@@ -161,12 +161,12 @@ fn a_picture_that_is_late_leaves_the_one_before_to_the_next_part() {
     // Expected at 440 ms, which a part can hold.
     source.picture(160, false);
     source.picture(40, false);
-    assert_eq!(source.part_lengths(2), [400]);
-    assert_eq!(source.segments.next(), (2, 1));
+    assert_eq!(source.part_lengths(3), [400]);
+    assert_eq!(source.segments.next(), (3, 1));
     for _ in 0..8 {
         source.picture(40, false);
     }
-    assert_eq!(source.part_lengths(2), [400, 520]);
+    assert_eq!(source.part_lengths(3), [400, 520]);
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_publisher_that_returns_leaves_a_discontinuity_and_no_hole() {
     source.gops(1, 20);
     assert!(source.segments.cut_off());
     assert!(!source.segments.cut_off());
-    assert_eq!(source.segments.next(), (4, 0));
+    assert_eq!(source.segments.next(), (5, 0));
     source.time += 20_000;
     source.gops(3, 50);
     let listing = source.listing();
@@ -292,40 +292,40 @@ fn what_is_asked_for_is_there_or_comes_or_is_refused() {
     let mut source = Source::new();
     source.gops(3, 50);
     source.listing();
-    // Segments 0 and 1 are complete; of 2 three parts: its last picture is at 1960 ms.
+    // Segments 1 and 2 are complete; of 3 three parts: its last picture is at 1960 ms.
     let part = Wanted::Part;
     for (wanted, found) in [
-        (Wanted::Segment(0), Found::Yes(())),
         (Wanted::Segment(1), Found::Yes(())),
-        (Wanted::Segment(2), Found::NotYet),
+        (Wanted::Segment(2), Found::Yes(())),
         (Wanted::Segment(3), Found::NotYet),
-        (Wanted::Segment(4), Found::No),
+        (Wanted::Segment(4), Found::NotYet),
+        (Wanted::Segment(5), Found::No),
         (Wanted::Segment(u64::MAX), Found::No),
-        (part(0, 77), Found::Yes(())),
-        (part(1, 3), Found::Yes(())),
-        (part(1, 4), Found::Yes(())),
-        (part(2, 2), Found::Yes(())),
-        (part(2, 3), Found::NotYet),
-        (part(2, 8), Found::NotYet),
-        (part(2, 9), Found::No),
-        (part(3, 0), Found::NotYet),
-        (part(3, 6), Found::No),
-        (part(4, 0), Found::No),
+        (part(1, 77), Found::Yes(())),
+        (part(2, 3), Found::Yes(())),
+        (part(2, 4), Found::Yes(())),
+        (part(3, 2), Found::Yes(())),
+        (part(3, 3), Found::NotYet),
+        (part(3, 8), Found::NotYet),
+        (part(3, 9), Found::No),
+        (part(4, 0), Found::NotYet),
+        (part(4, 6), Found::No),
+        (part(5, 0), Found::No),
         (part(u64::MAX, u64::MAX), Found::No),
     ] {
         assert_eq!(source.segments.has(wanted), found, "{wanted:?}");
     }
     source.gops(1, 1);
-    assert_eq!(source.segments.has(part(2, 3)), Found::Yes(()));
+    assert_eq!(source.segments.has(part(3, 3)), Found::Yes(()));
     assert_eq!(
-        source.segments.has(part(2, 4)),
+        source.segments.has(part(3, 4)),
         Found::NotYet,
-        "part 0 of 3"
+        "part 0 of 4"
     );
-    assert_eq!(source.segments.part(3, 0), Found::NotYet);
-    assert_eq!(source.segments.part(3, 1), Found::No);
-    assert_eq!(source.segments.part(2, 4), Found::No);
-    assert!(matches!(source.segments.part(2, 3), Found::Yes(_)));
+    assert_eq!(source.segments.part(4, 0), Found::NotYet);
+    assert_eq!(source.segments.part(4, 1), Found::No);
+    assert_eq!(source.segments.part(3, 4), Found::No);
+    assert!(matches!(source.segments.part(3, 3), Found::Yes(_)));
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn sound_alone_is_cut_anywhere() {
         source.add(true, true);
     }
     assert_eq!(source.lengths(), [1_909; 4]);
-    assert_eq!(source.part_lengths(3), [506, 506, 506, 391]);
+    assert_eq!(source.part_lengths(4), [506, 506, 506, 391]);
 }
 
 #[test]
@@ -345,12 +345,12 @@ fn only_what_is_safe_in_the_log_is_listed_and_what_was_left_out_stays_out() {
     source.gops(6, 50);
     source.listing();
     let from = |listing: Option<Listing>| listing.map(|listing| listing.segments[0].number);
-    assert_eq!(from(source.segments.listing(false, &|_| true)), Some(1));
+    assert_eq!(from(source.segments.listing(false, &|_| true)), Some(2));
     assert_eq!(
         from(source.segments.listing(false, &|number| number >= 300)),
-        Some(3)
+        Some(4)
     );
-    assert_eq!(from(source.segments.listing(false, &|_| true)), Some(3));
+    assert_eq!(from(source.segments.listing(false, &|_| true)), Some(4));
     assert_eq!(from(source.segments.listing(false, &|_| false)), None);
 }
 

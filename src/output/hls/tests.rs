@@ -58,15 +58,9 @@ fn a_playlist_lists_segments_parts_and_what_comes_next() {
 #EXT-X-TARGETDURATION:2
 #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.560
 #EXT-X-PART-INF:PART-TARGET=0.520
-#EXT-X-MEDIA-SEQUENCE:0
+#EXT-X-MEDIA-SEQUENCE:1
 #EXT-X-MAP:URI=\"00c0ffee-3.mp4?key=a\"
 #EXT-X-PROGRAM-DATE-TIME:2026-11-21T08:00:01.000Z
-#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-0.0.m4s?key=a\",INDEPENDENT=YES
-#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-0.1.m4s?key=a\"
-#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-0.2.m4s?key=a\"
-#EXT-X-PART:DURATION=0.440,URI=\"00c0ffee-0.3.m4s?key=a\"
-#EXTINF:2.000,
-00c0ffee-0.m4s?key=a
 #EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-1.0.m4s?key=a\",INDEPENDENT=YES
 #EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-1.1.m4s?key=a\"
 #EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-1.2.m4s?key=a\"
@@ -74,7 +68,13 @@ fn a_playlist_lists_segments_parts_and_what_comes_next() {
 #EXTINF:2.000,
 00c0ffee-1.m4s?key=a
 #EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-2.0.m4s?key=a\",INDEPENDENT=YES
-#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"00c0ffee-2.1.m4s?key=a\"
+#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-2.1.m4s?key=a\"
+#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-2.2.m4s?key=a\"
+#EXT-X-PART:DURATION=0.440,URI=\"00c0ffee-2.3.m4s?key=a\"
+#EXTINF:2.000,
+00c0ffee-2.m4s?key=a
+#EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-3.0.m4s?key=a\",INDEPENDENT=YES
+#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"00c0ffee-3.1.m4s?key=a\"
 "
     );
 }
@@ -96,7 +96,7 @@ fn a_publisher_that_returned_with_other_parameters_and_left_again_is_in_the_play
     for segment in &listing.segments {
         assert_eq!(
             listing.parts(segment).len(),
-            [4, 1, 4][segment.number as usize - 4]
+            [4, 1, 4][segment.number as usize - 5]
         );
     }
     let text = media(&listing, LIFE, EPOCH, "", false);
@@ -110,18 +110,18 @@ fn a_publisher_that_returned_with_other_parameters_and_left_again_is_in_the_play
             "#EXT-X-VERSION:7",
             "#EXT-X-TARGETDURATION:2",
             "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES",
-            "#EXT-X-MEDIA-SEQUENCE:4",
+            "#EXT-X-MEDIA-SEQUENCE:5",
             "#EXT-X-MAP:URI=\"00c0ffee-3.mp4\"",
             "#EXT-X-PROGRAM-DATE-TIME:2026-11-21T08:00:09.000Z",
             "#EXTINF:2.000,",
-            "00c0ffee-4.m4s",
-            "#EXTINF:0.400,",
             "00c0ffee-5.m4s",
+            "#EXTINF:0.400,",
+            "00c0ffee-6.m4s",
             "#EXT-X-DISCONTINUITY",
             "#EXT-X-MAP:URI=\"00c0ffee-4.mp4\"",
             "#EXT-X-PROGRAM-DATE-TIME:2026-11-21T08:00:14.400Z",
             "#EXTINF:2.000,",
-            "00c0ffee-6.m4s",
+            "00c0ffee-7.m4s",
             "#EXT-X-ENDLIST",
         ]
     );
@@ -142,11 +142,8 @@ fn a_playlist_that_is_too_short_yet_can_be_filled_with_gaps() {
     assert_eq!(
         short,
         [
-            "#EXT-X-MEDIA-SEQUENCE:2",
+            "#EXT-X-MEDIA-SEQUENCE:3",
             "#EXT-X-MAP:URI=\"00c0ffee-3.mp4\"",
-            "#EXT-X-GAP",
-            "#EXTINF:2.000,",
-            "00c0ffee-2.m4s",
             "#EXT-X-GAP",
             "#EXTINF:2.000,",
             "00c0ffee-3.m4s",
@@ -156,20 +153,23 @@ fn a_playlist_that_is_too_short_yet_can_be_filled_with_gaps() {
             "#EXT-X-GAP",
             "#EXTINF:2.000,",
             "00c0ffee-5.m4s",
+            "#EXT-X-GAP",
+            "#EXTINF:2.000,",
+            "00c0ffee-6.m4s",
             "#EXT-X-PROGRAM-DATE-TIME:2026-11-21T08:00:13.000Z",
             "#EXTINF:1.560,",
-            "00c0ffee-6.m4s",
-            "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"00c0ffee-7.0.m4s\"",
+            "00c0ffee-7.m4s",
+            "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"00c0ffee-8.0.m4s\"",
         ]
     );
     let gaps = |lines: &[String]| lines.iter().filter(|line| *line == "#EXT-X-GAP").count();
     assert_eq!(
         (longer[0].as_str(), gaps(&longer)),
-        ("#EXT-X-MEDIA-SEQUENCE:2", 4)
+        ("#EXT-X-MEDIA-SEQUENCE:3", 4)
     );
     assert_eq!(
         (full[0].as_str(), gaps(&full)),
-        ("#EXT-X-MEDIA-SEQUENCE:4", 2)
+        ("#EXT-X-MEDIA-SEQUENCE:5", 2)
     );
 }
 
@@ -184,10 +184,10 @@ fn removed_discontinuities_are_counted() {
     }
     source.segments.prune(450);
     let text = media(&source.listing(), LIFE, EPOCH, "", false);
-    assert!(text.contains("SEQUENCE:9\n#EXT-X-DISCONTINUITY-SEQUENCE:2\n#EXT-X-DISCONTINUITY\n"));
+    assert!(text.contains("SEQUENCE:10\n#EXT-X-DISCONTINUITY-SEQUENCE:2\n#EXT-X-DISCONTINUITY\n"));
     source.segments.prune(500);
     let text = media(&source.listing(), LIFE, EPOCH, "", false);
-    assert!(text.contains("SEQUENCE:10\n#EXT-X-DISCONTINUITY-SEQUENCE:3\n#EXT-X-MAP"));
+    assert!(text.contains("SEQUENCE:11\n#EXT-X-DISCONTINUITY-SEQUENCE:3\n#EXT-X-MAP"));
 }
 
 #[test]
