@@ -21,8 +21,11 @@ const STEP: u32 = 40;
 /// Pictures from one keyframe to the next.
 const GOP: u32 = 25;
 
+/// A path, and how it is asked for.
+type Way = (&'static str, fn(SocketAddr, &str) -> Viewer);
+
 /// All ways to view a stream.
-const WAYS: [(&str, fn(SocketAddr, &str) -> Viewer); 4] = [
+const WAYS: [Way; 4] = [
     ("/live/door.flv", Viewer::of),
     ("/live/door.mp4", Viewer::of),
     ("/live/door.flv", Viewer::of_websocket),
