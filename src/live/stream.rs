@@ -414,17 +414,17 @@ impl Stream {
         self.grown.notify_all();
     }
 
-    /// Attaches a subscriber and sends it what there is. True when something is left unsent.
-    pub fn subscribe(&self, mut subscriber: Subscriber, now: Millis) -> Result<bool, Closed> {
+    /// Attaches a subscriber. It is sent nothing before it is pumped.
+    pub fn subscribe(&self, mut subscriber: Subscriber, now: Millis) -> Result<(), Closed> {
         let mut state = lock(&self.state);
         if state.is_closed {
             return Err(Closed);
         }
         subscriber.attach(&state.log, now);
         state.subscribers.push(subscriber);
-        let last = state.subscribers.len() - 1;
-        state.stats.note_viewers(last + 1);
-        Ok(state.pump_one(last, self.max_lag, now))
+        let count = state.subscribers.len();
+        state.stats.note_viewers(count);
+        Ok(())
     }
 
     /// Does something to a subscriber, then pumps it. True when something is left unsent; the

@@ -34,7 +34,8 @@ pub(super) struct Playing {
 }
 
 impl Playing {
-    /// Attaches to the stream of this name the subscriber that `subscriber` makes for a number.
+    /// Attaches to the stream of this name the subscriber that `subscriber` makes for a number. It
+    /// is sent nothing before the first [`tick`](Playing::tick).
     pub(super) fn start(
         shared: &Shared,
         connection: u64,
@@ -44,9 +45,9 @@ impl Playing {
         now: Millis,
     ) -> Playing {
         let id = shared.next_subscriber();
-        let (stream, is_in_burst) = shared.table.with(key, |stream| {
-            let has_unsent = stream.subscribe(subscriber(id), now)?;
-            Ok((Arc::clone(stream), has_unsent))
+        let stream = shared.table.with(key, |stream| {
+            stream.subscribe(subscriber(id), now)?;
+            Ok(Arc::clone(stream))
         });
         Playing {
             connection,
@@ -54,7 +55,7 @@ impl Playing {
             stream,
             subscriber: id,
             since: now,
-            is_in_burst,
+            is_in_burst: true,
         }
     }
 
@@ -76,6 +77,11 @@ impl Playing {
         act: impl FnOnce(&mut Subscriber),
     ) -> Result<bool, End> {
         self.stream.with_subscriber(self.subscriber, now, act)
+    }
+
+    /// Whether the first burst isn't out yet.
+    pub(super) fn is_in_burst(&self) -> bool {
+        self.is_in_burst
     }
 
     /// How long the thread may sleep.

@@ -46,7 +46,8 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
     let client = Client::new(permit.id(), peer, local);
     log::info!("{client} connected");
     let assembly = Assembly::new(shared.arena.clone());
-    let mut connection = Connection {
+    // On the heap it takes what it needs; on the stack every player would have a page more.
+    let mut connection = Box::new(Connection {
         client,
         session: ServerSession::new(assembly.clone(), shared.config.max_message, nonce),
         assembly,
@@ -60,7 +61,7 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
         recorder: permit.recorder(),
         shared,
         socket,
-    };
+    });
     // A bug that shows itself here ends this connection properly, and no other.
     let end = catch_unwind(AssertUnwindSafe(|| connection.serve())).unwrap_or(End::Panicked);
     let is_kicked = connection.shared.connections.is_kicked(permit.id());
@@ -286,6 +287,12 @@ impl Connection {
             .retain_mut(|publishing| !publishing.is_over(now));
         for publishing in &mut self.publishing {
             publishing.pump(now);
+        }
+        // Not where a play begins: what lies on the stack there would make the stack of each player
+        // a page larger.
+        for playing in self.playing.iter_mut().filter(|p| p.is_in_burst()) {
+            // Who has failed is found out by its own read, or at its next tick.
+            let _ = playing.tick(now);
         }
     }
 

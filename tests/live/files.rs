@@ -97,6 +97,7 @@ fn subscribe(
     change(&mut subscriber);
     let now = fixture.now.get();
     fixture.stream.subscribe(subscriber, now).unwrap();
+    let _ = fixture.stream.with_subscriber(id, now, |_| {});
     Viewer { id, sink }
 }
 

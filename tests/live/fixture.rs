@@ -281,7 +281,10 @@ impl Fixture {
         let id = self.next_player.get();
         self.next_player.set(id + 1);
         let subscriber = Subscriber::new(id, sink, receiver, Vec::new());
-        self.stream.subscribe(subscriber, self.now.get()).unwrap();
+        let now = self.now.get();
+        self.stream.subscribe(subscriber, now).unwrap();
+        // Who fails at once is looked at by the test.
+        let _ = self.stream.with_subscriber(id, now, |_| {});
         id
     }
 

@@ -32,6 +32,7 @@ mod code {
 }
 
 impl Connection {
+    #[inline(never)] // Its variables are not to be on the stack of a connection that waits.
     pub(super) fn connect(&mut self, connect: Connect) -> Result<(), End> {
         self.name = in_brackets(&connect.flash_ver);
         // Without the app: a key may stand in any part of it.
@@ -49,6 +50,7 @@ impl Connection {
         Ok(())
     }
 
+    #[inline(never)] // Its variables are not to be on the stack of a connection that waits.
     pub(super) fn publish(
         &mut self,
         message_stream_id: u32,
@@ -142,6 +144,7 @@ impl Connection {
             .map_err(|_| End::Superseded)
     }
 
+    #[inline(never)] // Its variables are not to be on the stack of a connection that waits.
     pub(super) fn play(
         &mut self,
         message_stream_id: u32,
@@ -183,9 +186,23 @@ impl Connection {
             self.shared.handlers.stop(&self.client, &key);
             return Err(end);
         }
+        self.begin_play(message_stream_id, name, &key, &told, now);
+        Ok(())
+    }
+
+    /// Plays what is allowed.
+    #[inline(never)]
+    fn begin_play(
+        &mut self,
+        message_stream_id: u32,
+        name: &str,
+        key: &StreamKey,
+        told: &str,
+        now: Millis,
+    ) {
         let join = query_value(name, "join").and_then(Join::from_name);
         let join = join.unwrap_or(self.shared.config.join);
-        let control = self.session.accept_play(message_stream_id, &told);
+        let control = self.session.accept_play(message_stream_id, told);
         let receiver = Receiver {
             framing: Framing::Rtmp {
                 message_stream_id,
@@ -201,7 +218,7 @@ impl Connection {
         };
         let shared = &self.shared;
         let id = connection;
-        let playing = Playing::start(shared, id, &key, message_stream_id, subscriber, now);
+        let playing = Playing::start(shared, id, key, message_stream_id, subscriber, now);
         let state = if playing.is_live() {
             ""
         } else {
@@ -214,7 +231,6 @@ impl Connection {
         );
         self.shared.connections.note_play(id, playing.key());
         self.playing.push(playing);
-        Ok(())
     }
 
     /// Ends what a message stream does, if anything.
