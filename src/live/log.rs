@@ -65,7 +65,8 @@ pub struct Sample {
     pub decode_time: u64,
     /// ms from decoding to showing, in MP4: pictures are decoded early there.
     pub composition_time: i32,
-    /// In the unit of the decode time. Of a picture, how much later than decoded it is due. 0: the message holds nothing that a container takes.
+    /// In the unit of the decode time. Of a picture, how much later than decoded it is due. 0: the
+    /// message holds nothing that a container takes.
     pub duration: u16,
     /// Where the coded picture or sound begins in the payload.
     pub body_offset: u8,
