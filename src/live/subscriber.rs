@@ -8,44 +8,32 @@
 //! end, a skip, the preamble, messages. A message that was begun is always finished, because
 //! clients can't abort one; when its bytes leave the log before that, the subscriber is lost.
 
+mod file;
+mod sending;
+
 use std::fmt;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use super::Millis;
 use super::capabilities::Capabilities;
-use super::framing::{Framing, Has, Message};
+use super::framing::Framing;
 use super::join::{Burst, Join};
-use super::log::{Entry, Kind, Log, Role, Sample};
+use super::log::Log;
 use super::outgoing::Outgoing;
 use super::preamble::Preamble;
-use super::sink::{Sink, Slices, try_send};
+use super::sink::Sink;
 use super::stage::Stage;
 use super::stats::{ViewerReport, protocol_of};
 use super::tracks::Tracks;
 use crate::http::Response;
-use crate::media::mp4::Presentation;
 use crate::rtmp::server_session::Over;
-
-/// Messages offered in one send, at most.
-const MAX_FRAMES: usize = 64;
-
-/// Slices offered in one send, at most: enough for 350 ms of a 6 Mbit/s stream. They lie on the
-/// stack, which is small: each page of it counts, times the number of players.
-const MAX_SLICES: usize = 80;
-
-/// Slices of a header: two for each 64 KiB.
-const MAX_HEADER_SLICES: usize = 4;
 
 /// Control bytes waiting for a message boundary. A client that asks without reading exceeds it.
 const MAX_CONTROL_LEN: usize = 16 * 1024;
 
 /// A subscriber whose socket takes nothing at all for this long is lost.
 const MAX_STALL: Millis = 20_000;
-
-/// Messages of codecs that a player didn't announce, after which it is told that there is nothing
-/// else: a few seconds of video, or of audio.
-const MAX_UNTAKEN: u64 = 100;
 
 /// Why a subscriber was marked for removal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -494,106 +482,6 @@ impl Subscriber {
         }
     }
 
-    /// Headers are to be sent before the message with this number, after `lead`.
-    fn send_headers(&mut self, number: u64, lead: Vec<u8>, view: &View<'_>) {
-        let entry = view.log.entry(number);
-        let is_wanted = !matches!(self.receiver.framing, Framing::Mp4 { .. });
-        self.preamble = Some(PreambleCursor {
-            lead,
-            preamble: Arc::clone(view.preamble),
-            index: if is_wanted { 0 } else { usize::MAX },
-            sent: 0,
-            timestamp: entry.map_or(0, |entry| self.timestamp(number, entry)),
-        });
-    }
-
-    /// Whether a file must announce other tracks before this message.
-    fn must_announce(&self, number: u64, view: &View<'_>) -> bool {
-        let (Framing::Mp4 { .. }, Some(own)) = (self.receiver.framing, &self.tracks) else {
-            return false;
-        };
-        let tracks = view.tracks;
-        // A message of theirs, or a newer one.
-        let is_theirs =
-            |entry: &Entry| entry.meta.preamble_version.wrapping_sub(tracks.since) as i32 >= 0;
-        !Arc::ptr_eq(own, tracks) && view.log.entry(number).is_some_and(is_theirs)
-    }
-
-    /// Sets the cursor of a file, after what it announces if that is new.
-    fn announce(&mut self, number: u64, view: &View<'_>) {
-        let tracks = view.tracks;
-        let can_begin = view.are_tracks_known || self.tracks.is_some();
-        let Some(entry) = view.log.entry(number).filter(|_| can_begin) else {
-            self.cursor = Cursor::Waiting { from: number };
-            return;
-        };
-        self.cursor = Cursor::At { number, sent: 0 };
-        self.preamble = None;
-        let mut framing = self.receiver.framing;
-        let is_mp4 = matches!(framing, Framing::Mp4 { .. });
-        let presentation = self.wanted_of(&tracks.presentation);
-        let has = match is_mp4 {
-            true => Has::tracks_of(&presentation),
-            false => self.wanted_tracks(tracks),
-        };
-        match &self.tracks {
-            Some(own) if own.presentation == tracks.presentation => {}
-            Some(own) => {
-                let own = self.wanted_of(&own.presentation);
-                if is_mp4 && !own.is_continued_by(&presentation) {
-                    self.end_as(
-                        End::OtherTracks,
-                        framing.last_words(Over::Unpublished, None),
-                    );
-                    return;
-                }
-                self.is_lead_due |= is_mp4 && own != presentation;
-            }
-            None if !has.audio && !has.video => {
-                self.end_as(
-                    End::NothingToTake,
-                    framing.nothing_to_take(self.opening.as_deref()),
-                );
-                return;
-            }
-            None => {
-                let restamped = self.burst.and_then(|burst| burst.timestamp(number, entry));
-                let timestamp = restamped.unwrap_or(entry.meta.timestamp);
-                let later = timestamp.wrapping_sub(entry.meta.timestamp) as i32;
-                let time = tracks.time(entry).saturating_add_signed(later.into());
-                framing.set_base(timestamp, time, tracks.audio_rate());
-                self.receiver.framing = framing;
-            }
-        }
-        let lead = if self.is_lead_due {
-            framing.lead(&presentation, has, self.opening.as_deref())
-        } else {
-            Vec::new()
-        };
-        self.tracks = Some(Arc::clone(tracks));
-        if self.is_lead_due || self.preamble_version != Some(view.preamble.version()) {
-            self.send_headers(number, lead, view);
-        }
-    }
-
-    /// What of a presentation the receiver hasn't turned off.
-    fn wanted_of(&self, presentation: &Presentation) -> Presentation {
-        let Presentation { video, audio } = presentation;
-        Presentation {
-            video: video.clone().filter(|_| self.video != Video::Off),
-            audio: audio.clone().filter(|_| self.audio),
-        }
-    }
-
-    /// What it can take, and hasn't turned off.
-    fn wanted_tracks(&self, tracks: &Tracks) -> Has {
-        let has = tracks.has(self.receiver.capabilities);
-        Has {
-            audio: has.audio && self.audio,
-            video: has.video && self.video != Video::Off,
-        }
-    }
-
     /// Whether the subscriber should move, and can: a newer join point is there, and it is
     /// further behind than allowed or than half of what the log can hold. Moved any later, it
     /// would nearly always be in the middle of a message that has left the log.
@@ -631,297 +519,9 @@ impl Subscriber {
         }
     }
 
-    fn wants(&self, number: u64, entry: &Entry) -> bool {
-        let Receiver {
-            framing,
-            capabilities,
-            ..
-        } = self.receiver;
-        if !framing.takes(capabilities, entry) {
-            return false;
-        }
-        match entry.meta.role {
-            // The preamble that it got at its join may be newer.
-            Role::Header => {
-                return self.preamble_version.is_none_or(|version| {
-                    entry.meta.preamble_version.wrapping_sub(version) as i32 > 0
-                });
-            }
-            Role::Other => return true,
-            Role::Media => {}
-        }
-        match entry.meta.kind {
-            Kind::Audio => {
-                self.audio
-                    && self
-                        .burst
-                        .is_none_or(|burst| !burst.leaves_out(number, entry))
-            }
-            Kind::Video => self.video == Video::On,
-            Kind::Data => true,
-        }
-    }
-
-    /// Whether it gets every message that it can take from this one on, with its own timestamp.
-    fn wants_all_from(&self, number: u64, view: &View<'_>) -> bool {
-        let is_mp4 = matches!(self.receiver.framing, Framing::Mp4 { .. });
-        let has_tracks = |own: &Arc<Tracks>| Arc::ptr_eq(own, view.tracks);
-        if is_mp4 && !self.tracks.as_ref().is_some_and(has_tracks) {
-            return false;
-        }
-        self.audio
-            && self.video == Video::On
-            && self.burst.is_none_or(|burst| number >= burst.end())
-    }
-
-    fn outgoing(&self, number: u64, entry: &Entry, log: &Log) -> Outgoing {
-        let restamped = self.burst.and_then(|burst| burst.timestamp(number, entry));
-        let Receiver {
-            framing,
-            capabilities,
-            ..
-        } = self.receiver;
-        Outgoing::new(framing, capabilities, number, entry, restamped, log)
-    }
-
-    /// The timestamp under which this subscriber gets a message.
-    fn timestamp(&self, number: u64, entry: &Entry) -> u32 {
-        let restamped = self.burst.and_then(|burst| burst.timestamp(number, entry));
-        restamped.unwrap_or(entry.meta.timestamp)
-    }
-
-    fn send_control(&mut self, view: &View<'_>) -> io::Result<Step> {
-        let left = &self.control[self.control_sent..];
-        let offered = left.len();
-        let sent = try_send(&*self.sink, &[IoSlice::new(left)])?;
-        self.count(sent, view);
-        if sent < offered {
-            self.control_sent += sent;
-            return Ok(Step::Blocked);
-        }
-        self.control.clear();
-        self.control_sent = 0;
-        Ok(Step::Sent)
-    }
-
-    fn send_preamble(&mut self, view: &View<'_>) -> io::Result<Step> {
-        if self.preamble.as_ref().is_some_and(|p| !p.lead.is_empty()) {
-            return self.send_lead(view);
-        }
-        let Some(PreambleCursor {
-            lead: _,
-            preamble,
-            index,
-            sent,
-            timestamp,
-        }) = &mut self.preamble
-        else {
-            return Ok(Step::Idle);
-        };
-        let Some((slot, payload)) = preamble.nth(*index) else {
-            self.preamble_version = Some(preamble.version());
-            self.preamble = None;
-            return Ok(Step::Sent);
-        };
-        let receiver = &self.receiver;
-        let needs = Capabilities::needed_by_header(slot.kind(), payload);
-        if !receiver.capabilities.take(needs) {
-            *index += 1;
-            return Ok(Step::Sent);
-        }
-        let frame = receiver.framing.frame(&Message {
-            number: 0,
-            kind: slot.kind(),
-            timestamp: *timestamp,
-            len: payload.len() as u32,
-            is_sync: false,
-            sample: Sample::default(),
-        });
-        let mut slices = Slices::<MAX_HEADER_SLICES>::new();
-        slices.push_frame(&frame, *sent, |range| {
-            std::iter::once(&payload[range.start as usize..range.end as usize])
-        });
-        let taken = try_send(&*self.sink, slices.as_slice())?;
-        *sent += taken as u64;
-        let is_complete = *sent == frame.total_len();
-        if is_complete {
-            *index += 1;
-            *sent = 0;
-        }
-        self.count(taken, view);
-        Ok(if is_complete {
-            Step::Sent
-        } else {
-            Step::Blocked
-        })
-    }
-
-    fn send_lead(&mut self, view: &View<'_>) -> io::Result<Step> {
-        let Some(PreambleCursor { lead, sent, .. }) = &mut self.preamble else {
-            return Ok(Step::Idle);
-        };
-        let left = lead.get(*sent as usize..).unwrap_or_default();
-        let offered = left.len();
-        let taken = try_send(&*self.sink, &[IoSlice::new(left)])?;
-        *sent += taken as u64;
-        let is_complete = taken == offered;
-        if is_complete {
-            *lead = Vec::new();
-            *sent = 0;
-            self.opening = None;
-            self.is_lead_due = false;
-        }
-        self.count(taken, view);
-        Ok(if is_complete {
-            Step::Sent
-        } else {
-            Step::Blocked
-        })
-    }
-
-    fn send_messages(&mut self, view: &View<'_>, scratch: &mut Scratch) -> io::Result<Step> {
-        let Cursor::At {
-            number: first,
-            sent,
-        } = self.cursor
-        else {
-            return Ok(Step::Idle);
-        };
-        if sent > 0 && first < view.log.start() {
-            self.fail(End::Stalled);
-            return Ok(Step::Idle);
-        }
-        if sent == 0 && self.wants_all_from(first, view) {
-            let receiver = &self.receiver;
-            let (framing, capabilities) = (receiver.framing, receiver.capabilities);
-            let stage = &mut scratch.stage;
-            if let Some(shelf) = stage.shelf(framing, capabilities, first, view.log) {
-                let bytes = shelf.bytes();
-                let offered = bytes.len();
-                let taken = try_send(&*self.sink, &[IoSlice::new(bytes)])?;
-                let (number, sent) = shelf.place(taken);
-                self.cursor = Cursor::At { number, sent };
-                self.untaken = None;
-                self.count(taken, view);
-                return Ok(if taken < offered {
-                    Step::Blocked
-                } else {
-                    Step::Sent
-                });
-            }
-        }
-        // Something waits for this message's end: don't begin another one.
-        let ends_here = sent > 0
-            && (!self.control.is_empty()
-                || self.is_ending
-                || self.is_paused
-                || self.is_lagging(first, view));
-
-        let scratch = &mut scratch.pending;
-        scratch.clear();
-        let mut next = first;
-        while let Some(entry) = view.log.entry(next).filter(|_| scratch.len() < MAX_FRAMES) {
-            let is_begun = next == first && sent > 0;
-            if next > first && self.must_announce(next, view) {
-                break;
-            }
-            if is_begun || self.wants(next, entry) {
-                scratch.push((next, self.outgoing(next, entry, view.log)));
-            } else if next > first && self.video == Video::FromKeyframe && entry.meta.is_join_point
-            {
-                break;
-            }
-            next += 1;
-            if ends_here {
-                break;
-            }
-        }
-
-        let mut slices = Slices::<MAX_SLICES>::new();
-        let mut skip = sent;
-        for (_, outgoing) in &*scratch {
-            slices.push_frame(&outgoing.frame, skip, |range| {
-                outgoing.payload(range, view.log)
-            });
-            skip = 0;
-        }
-        let offered = slices.len;
-        if offered > 0 {
-            let taken = try_send(&*self.sink, slices.as_slice())?;
-            self.count(taken, view);
-            self.advance(view.log, scratch, taken as u64, next);
-            self.untaken = None;
-            if (taken as u64) < offered {
-                return Ok(Step::Blocked);
-            }
-        } else {
-            // Nothing there that this receiver wants.
-            self.cursor = Cursor::At {
-                number: next,
-                sent: 0,
-            };
-            self.note_untaken(next - first);
-        }
-        let head = Cursor::At {
-            number: view.log.end(),
-            sent: 0,
-        };
-        let is_done = self.cursor == head && self.control.is_empty() && !self.is_ending;
-        Ok(if is_done { Step::Idle } else { Step::Sent })
-    }
-
-    /// A player that announced its codecs, and finds none of them, is told so: silence is the
-    /// worst answer. One that didn't turn anything off, that is.
-    fn note_untaken(&mut self, messages: u64) {
-        let Some(untaken) = &mut self.untaken else {
-            return;
-        };
-        *untaken += messages;
-        let is_too_much = *untaken >= MAX_UNTAKEN;
-        if is_too_much && self.audio && self.video == Video::On && !self.is_ending {
-            self.end_as(
-                End::NothingToTake,
-                self.receiver
-                    .framing
-                    .nothing_to_take(self.opening.as_deref()),
-            );
-        }
-    }
-
     fn end_as(&mut self, end: End, last_words: Vec<u8>) {
         self.ends_as = end;
         self.queue_end(&last_words);
-    }
-
-    /// Moves the cursor over `taken` bytes of the messages in `scratch`, and to `next` when that
-    /// is all of them.
-    fn advance(&mut self, log: &Log, scratch: &[Pending], taken: u64, next: u64) {
-        let Cursor::At { mut sent, .. } = self.cursor else {
-            return;
-        };
-        let mut left = taken;
-        for (number, outgoing) in scratch {
-            let missing = outgoing.frame.total_len() - sent;
-            if left < missing {
-                self.cursor = Cursor::At {
-                    number: *number,
-                    sent: sent + left,
-                };
-                return;
-            }
-            left -= missing;
-            sent = 0;
-            if let Some(entry) = log
-                .entry(*number)
-                .filter(|entry| entry.meta.role == Role::Header)
-            {
-                self.preamble_version = Some(entry.meta.preamble_version);
-            }
-        }
-        self.cursor = Cursor::At {
-            number: next,
-            sent: 0,
-        };
     }
 
     fn count(&mut self, sent: usize, view: &View<'_>) {
