@@ -13,6 +13,7 @@ mod codecs;
 mod elsewhere;
 mod hls_js;
 mod listing;
+mod mpegts_js;
 mod native_hls;
 mod playing;
 mod timing;
