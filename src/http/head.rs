@@ -203,7 +203,9 @@ impl Head {
         self.is_1_1 && !self.has_token("connection", "close")
     }
 
-    /// Whether a browser sent it, for a page or a script.
+    /// Whether a browser sent it, for a page or a script. To the page's own site, unless that is
+    /// encrypted or on the same machine, they say so by their name alone, which all of them begin in
+    /// the same way.
     pub fn is_browser(&self) -> bool {
         let is_of_browsers = |name: &str| {
             name.eq_ignore_ascii_case("origin")
@@ -211,9 +213,12 @@ impl Head {
                     .get(.."sec-fetch-".len())
                     .is_some_and(|start| start.eq_ignore_ascii_case("sec-fetch-"))
         };
-        self.headers
-            .iter()
-            .any(|(name, _)| is_of_browsers(self.text(name)))
+        let agent = self.header("user-agent").unwrap_or_default();
+        agent.starts_with("Mozilla/")
+            || self
+                .headers
+                .iter()
+                .any(|(name, _)| is_of_browsers(self.text(name)))
     }
 
     /// Whether the client has what bears this tag (`"abc"`) already (RFC 9110, 13.1.2).

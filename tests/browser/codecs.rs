@@ -58,14 +58,15 @@ const CASES: &[Case] = &[
     },
 ];
 
-/// Twenty seconds with a keyframe every two.
-fn make(dir: &TempDir, case: &Case) -> Command {
-    let file = dir.join(&format!("{}.mp4", case.name));
+/// Twenty seconds with a keyframe every two, and the command that publishes them; its last argument,
+/// the URL, is missing.
+pub(crate) fn make(dir: &TempDir, name: &str, encoders: &str) -> Command {
+    let file = dir.join(&format!("{name}.mp4"));
     let mut command = quiet("ffmpeg");
     let inputs = "-f lavfi -i testsrc=size=320x180:rate=25 -f lavfi -i sine=beep_factor=4:sample_rate=48000 \
                   -t 20 -pix_fmt yuv420p -g 50";
     command.args(inputs.split_whitespace());
-    command.args(case.encoders.split_whitespace());
+    command.args(encoders.split_whitespace());
     run(command.arg(&file));
     let mut command = ffmpeg8(&["--realtime"]);
     command.arg(file).arg("flv");
@@ -78,7 +79,7 @@ fn codecs_that_the_browser_has_play_and_the_page_names_the_others() {
     let dir = TempDir::new();
     let mut watched = Watched::start(&[]);
     for case in CASES {
-        let mut command = make(&dir, case);
+        let mut command = make(&dir, case.name, case.encoders);
         let url = watched.server.url(case.name);
         let mut publisher = Program::start(command.arg(&url));
         watched.open_path(&format!("/live/{}", case.name));

@@ -10,7 +10,11 @@ mod common;
 mod chromium;
 mod clock;
 mod codecs;
+mod elsewhere;
+mod hls_js;
 mod listing;
+mod mpegts_js;
+mod native_hls;
 mod playing;
 mod timing;
 
@@ -18,6 +22,7 @@ use std::ops::{Deref, DerefMut};
 
 use chromium::Browser;
 use common::Brooklet;
+use elsewhere::Site;
 
 /// The server, and a browser to look at it.
 pub(crate) struct Watched {
@@ -70,7 +75,13 @@ impl Watched {
 
     /// Ends the test: nothing may have gone wrong in the page.
     pub(crate) fn check(&self) {
-        self.browser.check(&self.server.http_address().to_string());
+        self.browser.check(&[self.server.http_address()]);
+    }
+
+    /// Ends a test in which another site's page played.
+    pub(crate) fn check_at(&self, site: &Site) {
+        self.browser
+            .check(&[self.server.http_address(), site.address()]);
     }
 }
 

@@ -56,6 +56,24 @@ fn heads_of_clients_are_understood() {
 }
 
 #[test]
+fn browsers_are_known_by_what_they_send() {
+    for (field, is_browser) in [
+        // To the page's own site, over plain HTTP.
+        ("User-Agent: Mozilla/5.0 (X11; Linux x86_64)", true),
+        ("Origin: http://example.com", true),
+        ("Sec-Fetch-Mode: cors", true),
+        (
+            "User-Agent: VLC/3.0.18 LibVLC/3.0.18\r\nAccept-Language: en_US",
+            false,
+        ),
+        ("Referer: http://192.168.1.7/", false),
+    ] {
+        let head = read(format!("GET / HTTP/1.1\r\nHost: h\r\n{field}\r\n\r\n").as_bytes());
+        assert_eq!(head.unwrap().is_browser(), is_browser, "{field}");
+    }
+}
+
+#[test]
 fn targets_are_taken_apart() {
     for (target, path, query, host) in [
         ("/", "/", None, "h"),
