@@ -1,7 +1,5 @@
 //! HLS as the browser plays it by itself.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use super::common::http::HttpClient;
@@ -55,7 +53,6 @@ fn watch(watched: &mut Watched, player: &Player, name: &str) {
     player.wait_for_pictures(watched, 100);
     let latency = clock::latency(watched);
     println!("{name}: {latency:?} from ffmpeg to the screen");
-    assert!(latency < Duration::from_secs(10), "{latency:?}");
     watched.screenshot(name);
     assert_eq!(player.errors(watched), json!([]));
 }
