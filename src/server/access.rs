@@ -13,8 +13,6 @@
 mod authorization;
 mod challenges;
 mod failures;
-// Until there are lists.
-#[allow(dead_code)]
 mod http;
 mod login;
 mod origin;

@@ -14,6 +14,7 @@ use super::origin::Page;
 use super::presented::Presented;
 use super::{Action, Guard, Proofs, accepts_user};
 use crate::config::Network;
+use crate::http::percent;
 use crate::rtmp::secret::constant_time_eq;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::{StreamKey, query_value};
@@ -63,7 +64,7 @@ impl<'a> Credentials<'a> {
                 text.push('&');
             }
             // What would look like the next pair stays as it is.
-            let decoded = percent_decoded(pair).filter(|decoded| !decoded.contains('&'));
+            let decoded = percent::decode_leniently(pair).filter(|decoded| !decoded.contains('&'));
             text.push_str(decoded.as_deref().unwrap_or(pair));
         }
         text
@@ -307,30 +308,6 @@ impl Guard {
             None => {}
         }
     }
-}
-
-/// With `%41` as `A`; what isn't written like that stays. `None` if it doesn't become text.
-fn percent_decoded(text: &str) -> Option<String> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16);
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, others @ ..] = rest {
-        rest = others;
-        let encoded = match others {
-            [high, low, after @ ..] if *first == b'%' => {
-                digit(high).zip(digit(low)).zip(Some(after))
-            }
-            _ => None,
-        };
-        match encoded {
-            Some(((high, low), after)) => {
-                bytes.push((high << 4 | low) as u8);
-                rest = after;
-            }
-            None => bytes.push(*first),
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
