@@ -47,6 +47,7 @@
 //! With [`Server::start_with`] a [`Handler`] decides who may connect, publish and play, and hears
 //! who comes and goes: `examples/doorman.rs` does all of that.
 
+pub mod allowance;
 pub mod cli;
 pub mod config;
 pub mod greeting;

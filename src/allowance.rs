@@ -1,0 +1,162 @@
+//! The allowance: what one connection may make the server keep outside the arena.
+//!
+//! ```text
+//! per connection   stack of its thread   16 KiB   what the deepest path touches
+//!                  allowance              8 KiB   everything else that is kept for it
+//! ```
+//!
+//! Whatever is kept or buffered on behalf of a peer is paid for here before it is allocated, or it
+//! lies in blocks of the [arena](crate::live::arena): strings of `connect`, names, chunk-stream
+//! tables, control queues, request heads, the state of the streams that it publishes. A [`Taken`]
+//! lives beside what it pays for and gives the bytes back when dropped. That makes the README's
+//! bound a sum: `--memory` + 24 KiB x connections + the server itself.
+//!
+//! ```
+//! use brooklet::allowance::{Allowance, Exceeded};
+//!
+//! let allowance = Allowance::new(100);
+//! let mut taken = allowance.take(60)?;
+//! assert_eq!(allowance.take(50).unwrap_err(), Exceeded { wanted: 50, left: 40 });
+//! taken.resize(10)?;
+//! assert_eq!(allowance.left(), 90);
+//! drop(taken);
+//! assert_eq!(allowance.left(), 100);
+//! # Ok::<(), Exceeded>(())
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The allowance of a connection, in bytes. With 16 KiB of stack it makes the 24 KiB that the
+/// README promises.
+pub const PER_CONNECTION: usize = 8 * 1024;
+
+/// A connection's account; clones share it. See the module's documentation.
+#[derive(Clone, Debug)]
+pub struct Allowance {
+    left: Arc<AtomicUsize>,
+}
+
+/// Bytes that were taken from an allowance, given back when dropped.
+#[derive(Debug)]
+pub struct Taken {
+    from: Allowance,
+    bytes: usize,
+}
+
+/// There is less left than was wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exceeded {
+    /// Bytes that were asked for.
+    pub wanted: usize,
+    /// Bytes that were left.
+    pub left: usize,
+}
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the connection wants {} bytes more to be kept for it, {} are left",
+            self.wanted, self.left
+        )
+    }
+}
+
+impl std::error::Error for Exceeded {}
+
+impl Allowance {
+    /// An allowance of so many bytes, all of them left.
+    pub fn new(bytes: usize) -> Allowance {
+        Allowance {
+            left: Arc::new(AtomicUsize::new(bytes)),
+        }
+    }
+
+    /// The number of bytes that are left.
+    pub fn left(&self) -> usize {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    /// Takes `bytes`, all or nothing. To be called before they are allocated.
+    pub fn take(&self, bytes: usize) -> Result<Taken, Exceeded> {
+        self.subtract(bytes)?;
+        Ok(Taken {
+            from: self.clone(),
+            bytes,
+        })
+    }
+
+    fn subtract(&self, bytes: usize) -> Result<(), Exceeded> {
+        let relaxed = Ordering::Relaxed;
+        self.left
+            .fetch_update(relaxed, relaxed, |left| left.checked_sub(bytes))
+            .map(|_| ())
+            .map_err(|left| Exceeded {
+                wanted: bytes,
+                left,
+            })
+    }
+}
+
+impl Default for Allowance {
+    /// That of a connection.
+    fn default() -> Allowance {
+        Allowance::new(PER_CONNECTION)
+    }
+}
+
+impl Taken {
+    /// The number of bytes taken.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes more, or gives some back, until `bytes` are taken. On failure nothing changes.
+    pub fn resize(&mut self, bytes: usize) -> Result<(), Exceeded> {
+        match bytes.checked_sub(self.bytes) {
+            Some(more) => self.from.subtract(more)?,
+            None => {
+                let less = self.bytes - bytes;
+                self.from.left.fetch_add(less, Ordering::Relaxed);
+            }
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.from.left.fetch_add(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_comes_back_when_it_is_dropped_or_shrinks() {
+        let allowance = Allowance::new(10);
+        let mut taken = allowance.take(10).unwrap();
+        assert_eq!(allowance.left(), 0);
+        taken.resize(4).unwrap();
+        assert_eq!((taken.bytes(), allowance.left()), (4, 6));
+        assert_eq!(taken.resize(11), Err(Exceeded { wanted: 7, left: 6 }));
+        assert_eq!((taken.bytes(), allowance.left()), (4, 6));
+        drop(taken);
+        assert_eq!(allowance.left(), 10);
+    }
+
+    #[test]
+    fn nobody_takes_more_than_is_left() {
+        let allowance = Allowance::new(10);
+        let _held = allowance.clone().take(7).unwrap();
+        let refused = allowance.take(4).unwrap_err();
+        assert_eq!(refused, Exceeded { wanted: 4, left: 3 });
+        assert_eq!(allowance.left(), 3);
+        assert!(allowance.take(usize::MAX).is_err());
+    }
+}
