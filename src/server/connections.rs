@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use super::handler::Protocol;
 use super::socket::Socket;
+use crate::allowance::{Allowance, PER_CONNECTION, Taken};
 use crate::live::sink::Sink;
 use crate::live::{Millis, lock};
 use crate::output::status::ConnectionReport;
@@ -21,6 +22,13 @@ use crate::rtmp::stream_key::StreamKey;
 
 /// Places for connections that have neither published nor played yet, however few there are in all.
 const MIN_UNUSED: usize = 16;
+
+/// What a connection costs before it has said anything, in bytes: its entry here with the name that
+/// its client will give itself 330, socket, recorder and allowance 210, its thread's name, handle,
+/// result and closure 330. Not what the recorder comes to hold.
+const FIXED: usize = 1024;
+
+const _: () = assert!(FIXED < PER_CONNECTION);
 
 /// What clients call themselves is kept up to this length, in characters.
 const MAX_CLIENT_LEN: usize = 120;
@@ -56,6 +64,9 @@ struct Open {
     /// Until it is closed.
     socket: Option<Arc<Socket>>,
     recorder: Arc<Mutex<FlightRecorder>>,
+    allowance: Allowance,
+    /// What the connection costs before it has said anything.
+    _fixed: Option<Taken>,
     usage: Usage,
 }
 
@@ -353,6 +364,7 @@ impl Permit {
         state.make_room(connections.max_unused);
         state.next_id += 1;
         let id = state.next_id;
+        let allowance = Allowance::default();
         let open = Open {
             address,
             protocol,
@@ -363,6 +375,8 @@ impl Permit {
             is_kicked: false,
             socket: Some(Arc::clone(socket)),
             recorder: Arc::default(),
+            _fixed: allowance.take(FIXED).ok(),
+            allowance,
             usage: Usage::None,
         };
         state.open.insert(id, open);
@@ -386,6 +400,14 @@ impl Permit {
     pub(super) fn recorder(&self) -> Arc<Mutex<FlightRecorder>> {
         let connections = &self.shared.connections;
         connections.recorder(self.id).unwrap_or_default()
+    }
+
+    /// What is left of the connection's allowance: its fixed cost is taken.
+    #[allow(dead_code)] // Until what is kept for a peer is taken from it.
+    pub(super) fn allowance(&self) -> Allowance {
+        let state = lock(&self.shared.connections.state);
+        let open = state.open.get(&self.id);
+        open.map(|open| open.allowance.clone()).unwrap_or_default()
     }
 
     /// The connection's number, counted from 1.
