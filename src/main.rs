@@ -9,9 +9,14 @@ use brooklet::{Server, greeting};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod heap;
 mod logger;
 
 fn main() -> ExitCode {
+    // musl has one heap and gives back what it can, by itself.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    heap::settle();
     match cli::parse(std::env::args_os().skip(1), environment) {
         Ok(Request::Print(text)) => {
             show(&text);
