@@ -61,8 +61,8 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
     // A bug that shows itself here ends this connection properly, and no other.
     let end = catch_unwind(AssertUnwindSafe(|| connection.serve()));
     let end = end.unwrap_or(End::Panicked);
-    let is_kicked = connection.shared.connections.is_kicked(permit.id());
-    let end = if is_kicked { End::Kicked } else { end };
+    let why_cut = connection.shared.connections.why_cut(permit.id());
+    let end = why_cut.unwrap_or(end);
     let _ = catch_unwind(AssertUnwindSafe(|| connection.finish(&end)));
     connection.socket.shutdown();
 }
@@ -137,7 +137,6 @@ impl Connection {
         self.input.truncate(before + *result.as_ref().unwrap_or(&0));
         match result {
             Ok(0) if self.shared.is_stopping() => Err(End::Stopping),
-            Ok(0) if self.shared.connections.is_displaced(self.client.id()) => Err(End::Displaced),
             Ok(0) => Err(End::Closed),
             Ok(_) => Ok(()),
             Err(error) => match error.kind() {
@@ -162,9 +161,7 @@ impl Connection {
             head,
             &mut self.input,
         );
-        let result = reply(&mut exchange).and_then(|reply| exchange.finish(reply));
-        self.shared.connections.note_idle(id);
-        result
+        reply(&mut exchange).and_then(|reply| exchange.finish(reply))
     }
 
     /// Says the last words and closes.
@@ -175,7 +172,7 @@ impl Connection {
         // So that the client gets to read what was sent last.
         let is_over = matches!(
             end,
-            End::Closed | End::Lost(_) | End::Idle | End::Slow | End::Kicked
+            End::Closed | End::Lost(_) | End::Idle | End::Slow | End::Kicked | End::Displaced
         );
         if !is_over && !self.shared.is_stopping() {
             self.socket.drain();
