@@ -139,7 +139,10 @@ impl Shelf {
         self.heads.clear();
         for number in messages {
             let entry = log.entry(number);
-            if let Some(entry) = entry.filter(|entry| framing.takes(capabilities, entry)) {
+            if let Some(entry) = entry
+                .filter(|entry| framing.takes(capabilities, entry))
+                .as_ref()
+            {
                 let outgoing = Outgoing::new(framing, capabilities, number, entry, None, log);
                 if framing.has_base() {
                     self.heads.push((self.bytes.len(), outgoing.message));
@@ -289,7 +292,7 @@ mod tests {
             let expected: Vec<u8> = (0..3)
                 .flat_map(|number| {
                     let entry = log.entry(number).unwrap();
-                    let outgoing = Outgoing::new(framing, PLAIN, number, entry, None, &log);
+                    let outgoing = Outgoing::new(framing, PLAIN, number, &entry, None, &log);
                     let mut bytes = Vec::new();
                     for piece in outgoing.frame.pieces(0) {
                         match piece {

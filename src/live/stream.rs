@@ -16,10 +16,10 @@ mod samples;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
-use super::arena::Arena;
+use super::arena::{Arena, Full, Holder};
 use super::doctor::Finding;
 use super::log::{Kind, Log};
 use super::preamble::{Preamble, Slot};
@@ -83,6 +83,8 @@ pub enum Busy {
         /// ms until the next one is allowed.
         retry_in: Millis,
     },
+    /// There is no memory for one stream more.
+    Full(Full),
 }
 
 /// A publish that was accepted.
@@ -155,7 +157,8 @@ pub struct Stream {
     max_lag: Millis,
     /// When the publisher was last heard of; outside the lock, since every read sets it.
     heard: AtomicU64,
-    state: Mutex<State>,
+    arena: Arena,
+    state: Arc<Mutex<State>>,
     /// Told when a publisher comes, a subscriber leaves, or the stream is closed.
     changed: Condvar,
     /// Told when a part of a segment is complete that somebody waits for, or the stream is closed.
@@ -196,7 +199,8 @@ impl Stream {
             batch: settings.batch,
             max_lag: settings.max_lag,
             heard: AtomicU64::new(0),
-            state: Mutex::new(State {
+            arena: settings.arena.clone(),
+            state: Arc::new(Mutex::new(State {
                 log: Log::new(settings.arena.clone(), settings.history),
                 preamble: Arc::default(),
                 tracks: Arc::default(),
@@ -215,7 +219,7 @@ impl Stream {
                 is_urgent: false,
                 pumped_to: 0,
                 scratch: Scratch::default(),
-            }),
+            })),
             changed: Condvar::new(),
             grown: Condvar::new(),
         }
@@ -240,6 +244,13 @@ impl Stream {
         if state.is_closed {
             return Err(Closed);
         }
+        let mut account = None;
+        if state.log.account().is_none() {
+            account = match self.arena.admit() {
+                Ok(account) => Some(account),
+                Err(full) => return Ok(Err(Busy::Full(full))),
+            };
+        }
         let mut is_takeover = false;
         if let Some(old) = &state.publisher {
             let silence = now.saturating_sub(self.heard.load(Ordering::Relaxed));
@@ -259,6 +270,14 @@ impl Stream {
             old.sink.shutdown();
             state.last_takeover = Some(now);
             is_takeover = true;
+        }
+        if let Some(account) = account {
+            state.log.set_account(account);
+        }
+        if let Some(account) = state.log.account() {
+            account.set_running(true);
+            let state: Weak<Mutex<State>> = Arc::downgrade(&self.state);
+            account.set_holder(state);
         }
         let is_return = state.generation > 0;
         state.generation += 1;
@@ -301,6 +320,7 @@ impl Stream {
         payload: impl Iterator<Item = &'a [u8]> + Clone,
         now: Millis,
     ) -> Result<Appended, Superseded> {
+        self.arena.reclaim();
         let mut state = self.published(generation)?;
         let appended = state.append_media(kind, timestamp, payload, now);
         self.tell_hls(&mut state);
@@ -321,6 +341,7 @@ impl Stream {
 
     /// Gives up the oldest message, so that a message under assembly finds a block.
     pub fn evict_oldest(&self, generation: u64) -> bool {
+        self.arena.reclaim();
         self.published(generation).is_ok_and(|mut state| {
             let was_joinable = state.log.join_point().is_some();
             let is_evicted = state.log.evict_oldest();
@@ -360,6 +381,9 @@ impl Stream {
         let mut state = lock(&self.state);
         if state.generation == generation {
             state.publisher = None;
+            if let Some(account) = state.log.account() {
+                account.set_running(false);
+            }
             // Whatever waited for company has waited long enough.
             state.is_urgent = true;
             state.cut_off_hls();
@@ -530,6 +554,20 @@ impl Stream {
         } else {
             Err(Superseded)
         }
+    }
+}
+
+impl Holder for Mutex<State> {
+    fn give_up(&self, blocks: usize) {
+        let mut state = match self.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Whoever is at work on it gives way by itself, when it takes the next block.
+            Err(TryLockError::WouldBlock) => return,
+        };
+        let was_joinable = state.log.join_point().is_some();
+        state.log.give_up(blocks);
+        state.note_eviction(was_joinable);
     }
 }
 

@@ -491,7 +491,7 @@ impl Subscriber {
         }
         view.log.entry(number).is_some_and(|entry| {
             view.now.saturating_sub(entry.meta.arrived) > view.max_lag
-                || view.log.bytes_behind(entry) > view.log.capacity() / 2
+                || view.log.bytes_behind(&entry) > view.log.capacity() / 2
         })
     }
 

@@ -203,8 +203,8 @@ impl Subscriber {
             if next > first && self.must_announce(next, view) {
                 break;
             }
-            if is_begun || self.wants(next, entry) {
-                scratch.push((next, self.outgoing(next, entry, view.log)));
+            if is_begun || self.wants(next, &entry) {
+                scratch.push((next, self.outgoing(next, &entry, view.log)));
             } else if next > first && self.video == Video::FromKeyframe && entry.meta.is_join_point
             {
                 break;
