@@ -36,6 +36,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use super::lock;
+use super::subscriber::Desks;
 
 /// Length of a block in bytes: large enough that a 4 Mbit/s picture is one or two slices for
 /// `sendmsg`, small enough that an audio-only stream doesn't hoard.
@@ -63,6 +64,7 @@ struct Shared {
     total: usize,
     /// Blocks above which an account is to give some up, or [`PLENTY`].
     level: AtomicUsize,
+    desks: Desks,
 }
 
 struct State {
@@ -90,9 +92,9 @@ struct Slot {
 
 /// Who holds the blocks of an account, and can be asked to give some up.
 pub trait Holder: Send + Sync {
-    /// Gives up what is the least use until at most `blocks` are held, unless it is at work just
-    /// now. Must not wait.
-    fn give_up(&self, blocks: usize);
+    /// Gives up so many blocks, what is the least use first, unless it is at work just now. Must not
+    /// wait.
+    fn give_up(&self, count: usize);
 }
 
 /// A block on loan: [`BLOCK_LEN`] bytes with stale content.
@@ -153,6 +155,7 @@ impl Arena {
                 }),
                 total,
                 level: AtomicUsize::new(PLENTY),
+                desks: Desks::default(),
             }),
         }
     }
@@ -183,6 +186,11 @@ impl Arena {
         state.assembly += 1;
         state.strangers += 1;
         self.shared.hand_out(&mut state, STRANGER)
+    }
+
+    /// What pumps work on.
+    pub(super) fn desks(&self) -> &Desks {
+        &self.shared.desks
     }
 
     /// Blocks in all.
@@ -244,14 +252,14 @@ impl Arena {
                         continue;
                     };
                     match places.next() {
-                        Some(place) => *place = Some((holder, may_hold)),
+                        Some(place) => *place = Some((holder, slot.held - may_hold)),
                         None => break,
                     }
                 }
             }
         }
-        for (holder, blocks) in victims.iter().flatten() {
-            holder.give_up(*blocks);
+        for (holder, count) in victims.iter().flatten() {
+            holder.give_up(*count);
         }
     }
 }
@@ -405,15 +413,15 @@ impl Account {
         blocks <= self.may_hold
     }
 
-    /// Blocks that it is to give up now, of the `held` ones, since others need them more.
-    pub fn excess(&self, held: usize) -> usize {
+    /// Blocks that it is to give up now, since others need them more.
+    pub fn excess(&self) -> usize {
         let level = self.shared.level.load(Ordering::Relaxed);
-        if held <= level {
+        if level == PLENTY {
             return 0;
         }
         let state = self.shared.lock();
         let slot = state.accounts.get(self.number as usize);
-        slot.map_or(0, |slot| held.saturating_sub(slot.may_hold(level)))
+        slot.map_or(0, |slot| slot.held.saturating_sub(slot.may_hold(level)))
     }
 
     /// Sets aside so many blocks, of which it holds all now, if it isn't too much.

@@ -276,6 +276,11 @@ impl Log {
         }
     }
 
+    /// Where the blocks come from.
+    pub(super) fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
     /// The account from which blocks are taken, if it is open.
     pub fn account(&mut self) -> Option<&mut Account> {
         self.account.as_mut()
@@ -444,8 +449,21 @@ impl Log {
         });
     }
 
-    /// Gives up the oldest messages until at most so many blocks are held.
-    pub fn give_up(&mut self, blocks: usize) {
+    /// A block for something else than messages, if need be instead of the oldest ones.
+    pub fn take_block(&mut self) -> Option<Block> {
+        let arena = &self.arena;
+        self.account.get_or_insert_with(|| arena.account());
+        loop {
+            let block = self.account.as_mut().and_then(Account::take);
+            if block.is_some() || !self.evict(0) {
+                return block;
+            }
+        }
+    }
+
+    /// Gives up the oldest messages until so many blocks have gone home, or there is none.
+    pub fn give_up(&mut self, count: usize) {
+        let blocks = self.blocks.len().saturating_sub(count);
         while self.blocks.len() > blocks && self.evict(0) {}
         if self.first == self.next {
             self.blocks.truncate(blocks);
@@ -584,10 +602,10 @@ impl Log {
             }
             self.evict(1);
         }
-        let held = self.blocks.len();
-        let excess = self.account.as_ref().map_or(0, |a| a.excess(held));
-        if excess > 0 {
-            self.give_up(held - excess);
+        if let Some(excess) = self.account.as_ref().map(Account::excess) {
+            if excess > 0 {
+                self.give_up(excess);
+            }
         }
         while self.blocks_wanted(len) > self.blocks.len() {
             if let Some(block) = self.account.as_mut().and_then(Account::take) {

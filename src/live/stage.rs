@@ -16,8 +16,11 @@ use super::log::{Log, Role};
 use super::outgoing::Outgoing;
 
 /// Longest stretch that is staged, in bytes. Copying costs little beside sending, but memory
-/// counts: this much per stream and kind of framing in use.
+/// counts: this much per pump that is under way, and kind of framing in use.
 const MAX_LEN: usize = 32 * 1024;
+
+/// Most messages in it.
+const MAX_MESSAGES: u64 = 64;
 
 /// Receivers from which on it pays.
 const MIN_RECEIVERS: usize = 4;
@@ -50,6 +53,11 @@ pub(super) struct Shelf {
 }
 
 impl Stage {
+    /// Nothing is staged.
+    pub(super) fn clear(&mut self) {
+        self.end = self.first;
+    }
+
     /// Forgets what was staged. From now on it is about what came from message `first` on.
     pub(super) fn begin(&mut self, first: u64, log: &Log, receivers: usize) {
         for shelf in &mut self.shelves {
@@ -72,7 +80,7 @@ impl Stage {
             self.needs = self.needs | entry.meta.needs;
             len += entry.len as usize;
         }
-        if len > MAX_LEN {
+        if len > MAX_LEN || self.end - self.first > MAX_MESSAGES {
             self.end = self.first;
         }
     }

@@ -25,7 +25,7 @@ use super::log::{Kind, Log};
 use super::preamble::{Preamble, Slot};
 use super::sink::Sink;
 use super::stats::{Stats, StreamReport};
-use super::subscriber::{Delivered, End, Scratch, Skip, Subscriber, View};
+use super::subscriber::{Delivered, End, Skip, Subscriber, View};
 use super::table::Closed;
 use super::tracks::Tracks;
 use super::{Millis, lock, wait};
@@ -44,6 +44,9 @@ pub const TAKEOVER_SILENCE: Millis = 2_000;
 /// Between two takeovers of a stream whose publisher is still sending: two cameras with one name
 /// must not fight.
 pub const TAKEOVER_INTERVAL: Millis = 5_000;
+
+/// Skips that wait to be told.
+const MAX_SKIPS: usize = 16;
 
 /// What all streams of a server have in common.
 #[derive(Clone)]
@@ -188,7 +191,12 @@ struct State {
     is_urgent: bool,
     /// Everything before this message has been offered to everybody.
     pumped_to: u64,
-    scratch: Scratch,
+    /// Skips that are to be told, a few at most; taken by whoever pumps next.
+    skips: Vec<Skip>,
+    /// Version of the preamble at the last pump of all.
+    pumped_preamble: u32,
+    /// Version before that. Who is in the middle of an older one is lost.
+    oldest_preamble: u32,
 }
 
 impl Stream {
@@ -218,7 +226,9 @@ impl Stream {
                 batch_since: None,
                 is_urgent: false,
                 pumped_to: 0,
-                scratch: Scratch::default(),
+                skips: Vec::new(),
+                pumped_preamble: 0,
+                oldest_preamble: 0,
             })),
             changed: Condvar::new(),
             grown: Condvar::new(),
@@ -370,7 +380,7 @@ impl Stream {
         Pumped {
             has_unsent,
             is_waiting: false,
-            skips: std::mem::take(&mut state.scratch.skips),
+            skips: std::mem::take(&mut state.skips),
             repair,
             findings: state.examine(repair, now),
         }
@@ -558,7 +568,7 @@ impl Stream {
 }
 
 impl Holder for Mutex<State> {
-    fn give_up(&self, blocks: usize) {
+    fn give_up(&self, count: usize) {
         let mut state = match self.try_lock() {
             Ok(state) => state,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -566,7 +576,7 @@ impl Holder for Mutex<State> {
             Err(TryLockError::WouldBlock) => return,
         };
         let was_joinable = state.log.join_point().is_some();
-        state.log.give_up(blocks);
+        state.log.give_up(count);
         state.note_eviction(was_joinable);
     }
 }
@@ -574,22 +584,30 @@ impl Holder for Mutex<State> {
 impl State {
     /// Offers everybody what there is; true when some socket didn't take all of it.
     fn pump_all(&mut self, max_lag: Millis, now: Millis) -> bool {
+        let version = self.preamble.version();
+        if version != self.pumped_preamble {
+            self.oldest_preamble = self.pumped_preamble;
+            self.pumped_preamble = version;
+        }
         let are_tracks_known = self.are_tracks_known();
+        let mut desk = self.log.arena().desks().take();
         let State {
             log,
             preamble,
             tracks,
             subscribers,
-            scratch,
+            skips,
+            oldest_preamble,
             pumped_to,
             stats,
             ..
         } = self;
-        scratch.stage.begin(*pumped_to, log, subscribers.len());
+        desk.stage.begin(*pumped_to, log, subscribers.len());
         *pumped_to = log.end();
         let view = View {
             log,
             preamble,
+            oldest_preamble: *oldest_preamble,
             tracks,
             are_tracks_known,
             now,
@@ -599,11 +617,14 @@ impl State {
         let mut needed_from = u64::MAX;
         let mut sent = 0;
         for subscriber in subscribers {
-            has_unsent |= subscriber.pump(&view, scratch);
+            has_unsent |= subscriber.pump(&view, &mut desk);
             needed_from = needed_from.min(subscriber.needs_from());
             sent += subscriber.delivered().bytes;
         }
         stats.note_sent(sent, now);
+        skips.append(&mut desk.skips);
+        skips.truncate(MAX_SKIPS);
+        log.arena().desks().put(desk);
         log.set_needed_from(needed_from);
         has_unsent
     }
@@ -611,26 +632,32 @@ impl State {
     /// Offers one subscriber what there is.
     fn pump_one(&mut self, index: usize, max_lag: Millis, now: Millis) -> bool {
         let are_tracks_known = self.are_tracks_known();
+        let mut desk = self.log.arena().desks().take();
         let State {
             log,
             preamble,
             tracks,
             subscribers,
-            scratch,
+            skips,
+            oldest_preamble,
             ..
         } = self;
         let view = View {
             log,
             preamble,
+            oldest_preamble: *oldest_preamble,
             tracks,
             are_tracks_known,
             now,
             max_lag,
         };
         let has_unsent = match subscribers.get_mut(index) {
-            Some(subscriber) => subscriber.pump(&view, scratch),
+            Some(subscriber) => subscriber.pump(&view, &mut desk),
             None => false,
         };
+        skips.append(&mut desk.skips);
+        skips.truncate(MAX_SKIPS);
+        log.arena().desks().put(desk);
         let needed_from = subscribers.iter().map(Subscriber::needs_from).min();
         log.set_needed_from(needed_from.unwrap_or(u64::MAX));
         has_unsent
