@@ -316,6 +316,7 @@ fn busy_text(busy: Busy) -> String {
             "another publisher uses this stream; try again when it has been silent for {} s",
             retry_in.div_ceil(1000)
         ),
+        Busy::Full(full) => full.to_string(),
         Busy::Fighting { retry_in } => format!(
             "this stream was taken over a moment ago; try again in {} s",
             retry_in.div_ceil(1000)
