@@ -34,6 +34,8 @@ pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
     let few = Name::Few(0);
     let picture = Picture(Len::Tiny);
     let header = VideoHeader(None, Len::Small);
+    let mut gop = [Picture(Len::Small); 30];
+    gop[0] = Keyframe(Len::Small);
     vec![
         (
             "versions of headers, unwatched",
@@ -129,27 +131,27 @@ pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
                     true,
                     &[Get(What::MediaPlaylist(few), Len::Tiny, Len::Tiny)],
                 ),
-                rtmp(A, 20, &[Keyframe(Len::Tiny), picture, picture, picture]),
+                rtmp(A, 20, &gop),
                 http(
                     A,
                     1,
                     true,
                     &[Get(What::MediaPlaylist(few), Len::Tiny, Len::Tiny)],
                 ),
-                rtmp(A, 120, &[Keyframe(Len::Tiny), picture, picture, picture]),
+                rtmp(A, 60, &gop),
                 http(
                     Who::Fresh,
                     20,
                     false,
-                    &[Get(What::MediaPlaylist(few), Len::Medium, Len::Tiny); 2],
+                    &[Get(What::MediaPlaylist(few), Len::Medium, Len::Tiny); 40],
                 ),
             ],
         ),
         (
             "an index of tiny messages",
             vec![
-                rtmp(A, 1, &[Publish(few)]),
-                rtmp(A, 10_000, &[Sound(Len::Tiny); 3]),
+                rtmp(A, 1, &[Publish(few), header, Keyframe(Len::Tiny)]),
+                rtmp(A, 10_000, &[picture, picture, Sound(Len::Tiny)]),
             ],
         ),
         (
@@ -220,13 +222,16 @@ pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
             ],
         ),
         (
-            "waiting viewers",
-            vec![http(
-                Who::Fresh,
-                40,
-                false,
-                &[Get(What::Flv(Name::New), Len::Small, Len::Medium)],
-            )],
+            "viewers that wait for the next part",
+            vec![
+                rtmp(A, 1, &[Publish(few), header, Keyframe(Len::Tiny)]),
+                http(
+                    Who::Fresh,
+                    40,
+                    false,
+                    &[Get(What::NextPlaylist(few), Len::Medium, Len::Small)],
+                ),
+            ],
         ),
     ]
 }
@@ -242,6 +247,11 @@ fn unread(what: What) -> Vec<Step> {
             times: 32,
             reads: true,
         },
-        http(Who::Fresh, 24, false, &[Get(what, Len::Tiny, Len::Tiny); 3]),
+        http(
+            Who::Fresh,
+            24,
+            false,
+            &[Get(what, Len::Tiny, Len::Tiny); 16],
+        ),
     ]
 }

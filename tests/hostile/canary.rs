@@ -15,6 +15,7 @@ use brooklet::rtmp::chunk_writer::ChunkWriter;
 use brooklet::rtmp::message::type_id;
 
 use crate::common::client::{AAC_HEADER, AVC_HEADER, Client, DEADLINE, Message};
+use crate::delays::Delays;
 
 /// Between two messages, which are pictures and sound by turns.
 const STEP: Duration = Duration::from_millis(10);
@@ -49,7 +50,7 @@ impl Load {
     };
 
     /// Type, timestamp and payload of a message.
-    fn message(self, number: u64) -> (u8, u32, Vec<u8>) {
+    pub(crate) fn message(self, number: u64) -> (u8, u32, Vec<u8>) {
         let timestamp = START + (number * STEP.as_millis() as u64) as u32;
         let is_keyframe = number % GOP == 0;
         let (type_id, len, mut payload) = if number % 2 == 1 {
@@ -90,6 +91,7 @@ static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
 /// See the module's documentation.
 pub(crate) struct Canary {
     sent: Arc<AtomicU64>,
+    delays: Arc<Delays>,
     received: Arc<AtomicU64>,
     is_over: Arc<AtomicBool>,
     player_socket: TcpStream,
@@ -109,16 +111,20 @@ impl Canary {
         let sent = Arc::<AtomicU64>::default();
         let received = Arc::<AtomicU64>::default();
         let is_over = Arc::<AtomicBool>::default();
+        let delays = Arc::<Delays>::default();
         let publisher = {
             let (sent, is_over) = (Arc::clone(&sent), Arc::clone(&is_over));
-            thread::spawn(move || publish(publisher, load, &sent, &is_over))
+            let delays = Arc::clone(&delays);
+            thread::spawn(move || publish(publisher, load, &sent, &delays, &is_over))
         };
         let player = {
             let (received, is_over) = (Arc::clone(&received), Arc::clone(&is_over));
-            thread::spawn(move || play(player, load, &received, &is_over))
+            let delays = Arc::clone(&delays);
+            thread::spawn(move || play(player, load, &received, &delays, &is_over))
         };
         let canary = Canary {
             sent,
+            delays,
             received,
             is_over,
             player_socket,
@@ -127,6 +133,11 @@ impl Canary {
         };
         canary.verdict(10);
         canary
+    }
+
+    /// When its messages were sent, and how late they arrived.
+    pub(crate) fn delays(&self) -> &Arc<Delays> {
+        &self.delays
     }
 
     /// Waits until `more` messages that aren't sent yet have arrived; fails if anything was
@@ -171,7 +182,13 @@ impl Drop for Canary {
     }
 }
 
-fn publish(mut client: Client, load: Load, sent: &AtomicU64, is_over: &AtomicBool) {
+fn publish(
+    mut client: Client,
+    load: Load,
+    sent: &AtomicU64,
+    delays: &Delays,
+    is_over: &AtomicBool,
+) {
     let writer = ChunkWriter::with_announced_chunk_size();
     let mut bytes = Vec::new();
     let mut write = |(type_id, timestamp, payload): (u8, u32, Vec<u8>)| {
@@ -200,11 +217,21 @@ fn publish(mut client: Client, load: Load, sent: &AtomicU64, is_over: &AtomicBoo
             return;
         }
         sent.store(number, Ordering::Relaxed);
+        // What is sent now has the end of the one before.
+        if let Some(before) = number.checked_sub(1) {
+            delays.note_sent(before);
+        }
         write(load.message(number));
     }
 }
 
-fn play(mut client: Client, load: Load, received: &AtomicU64, is_over: &AtomicBool) {
+fn play(
+    mut client: Client,
+    load: Load,
+    received: &AtomicU64,
+    delays: &Delays,
+    is_over: &AtomicBool,
+) {
     let mut next = || loop {
         match client.next() {
             Some(message) if matches!(message.type_id, type_id::AUDIO | type_id::VIDEO) => {
@@ -233,6 +260,7 @@ fn play(mut client: Client, load: Load, received: &AtomicU64, is_over: &AtomicBo
     for number in joined_at + 1.. {
         let Some(message) = next() else { return };
         check(&message, number, load);
+        delays.note_received(number);
         received.store(number + 1, Ordering::Relaxed);
     }
 }

@@ -83,7 +83,7 @@ fn headers_that_change_with_every_picture() {
 
 #[test]
 fn streams_that_somebody_wanted_over_http_and_their_publisher_left() {
-    let case = Case::start_with("404 wanted", 8, Load::LIGHT, &[]);
+    let case = Case::start_with("404 wanted", 8, Load::LIGHT, &["--grace", "2s"]);
     let mut publisher = Client::connected(case.address(), "live");
     let mut viewer = HttpClient::connect(case.http_address());
     for number in 0..60 {
@@ -145,7 +145,7 @@ fn ask_and_do_not_read(name: &'static str, target: &str) {
     for number in 0..PUBLISHERS {
         let mut client = Client::connected(case.address(), "live");
         for stream in 1..=4 {
-            let name = text(&format!("{number}-{stream}-{}", "n".repeat(200)));
+            let name = text(&format!("{number}-{stream}-{}", "n".repeat(100)));
             let arguments = vec![name, text("live")];
             client.send_command(stream, "publish", 3.0, Value::Null, arguments);
             client.send(&message(type_id::VIDEO, stream, AVC_HEADER));
@@ -160,7 +160,7 @@ fn ask_and_do_not_read(name: &'static str, target: &str) {
             let small = socket2::SockRef::from(&socket).set_recv_buffer_size(2048);
             small.unwrap();
             let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            let _ = socket.write_all(request.repeat(3).as_bytes());
+            let _ = socket.write_all(request.repeat(16).as_bytes());
             socket
         })
         .collect();
@@ -204,7 +204,7 @@ fn playlists_whose_query_stands_in_each_of_their_lines() {
             let small = socket2::SockRef::from(&socket).set_recv_buffer_size(2048);
             small.unwrap();
             let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            let _ = socket.write_all(request.repeat(2).as_bytes());
+            let _ = socket.write_all(request.repeat(40).as_bytes());
             socket
         })
         .collect();
@@ -217,13 +217,18 @@ fn playlists_whose_query_stands_in_each_of_their_lines() {
 fn streams_of_tiny_messages() {
     const STREAMS: u32 = 16;
 
-    let options = ["--history", "10m", "--idle-timeout", "10m"];
-    let case = Case::start_with("tiny messages", 8, Load::LIGHT, &options);
-    let sound = message(type_id::AUDIO, 1, &[0xAF, 1, 0]);
-    let publishers: Vec<TcpStream> = (0..STREAMS)
+    let case = Case::start_with("tiny messages", 8, Load::LIGHT, &[]);
+    let publishers: Vec<Client> = (0..STREAMS)
         .map(|number| {
-            let publisher = wire::publish_blindly(case.address(), &format!("tiny{number}"));
-            wire::flood(&publisher, &sound, 600_000);
+            let name = format!("tiny{number}");
+            let mut publisher = Client::publishing(case.address(), "live", &name);
+            let mut bytes = video_header(0, 50);
+            bytes.extend(picture(0, true, 100));
+            // As long as there is no other keyframe all of them are needed.
+            for number in 1..20_000 {
+                bytes.extend(picture(number / 2, false, 6));
+            }
+            publisher.send(&bytes);
             publisher
         })
         .collect();
@@ -275,6 +280,7 @@ fn players_that_stop_within_the_headers() {
             header[10] = number as u8;
             publisher.send(&message(type_id::VIDEO, 1, &header));
         }
+        publisher.send(&message(type_id::DATA, 1, &large_metadata(number as usize)));
         if !wire::is_served(&mut publisher) {
             publisher = wire::publish_again(case.address(), "preamble");
         }
@@ -404,7 +410,7 @@ fn viewers_that_wait_for_what_does_not_come() {
             let mut client = HttpClient::connect(case.http_address());
             let key = "k".repeat(5_000);
             let target = match number % 3 {
-                0 => format!("{playlist}?_HLS_msn=5&key={key}"),
+                0 => format!("{playlist}?_HLS_msn=1&key={key}"),
                 1 => format!("/live/awaited{number}.mp4?key={key}"),
                 _ => format!("/live/awaited{number}/media.m3u8?_HLS_msn=1&key={key}"),
             };
