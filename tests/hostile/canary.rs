@@ -14,7 +14,7 @@ use brooklet::rtmp::chunk::MessageHeader;
 use brooklet::rtmp::chunk_writer::ChunkWriter;
 use brooklet::rtmp::message::type_id;
 
-use crate::common::client::{AAC_HEADER, AVC_HEADER, Client, DEADLINE, Message};
+use crate::common::client::{Client, DEADLINE, Message};
 use crate::delays::Delays;
 
 /// Between two messages, which are pictures and sound by turns.
@@ -25,6 +25,14 @@ const GOP: u64 = 50;
 
 /// Bytes of a message that are held back until the next: fewer than the shortest has.
 const TAIL: usize = 3;
+
+/// H.264, 320x240, with all that MP4 needs.
+const VIDEO_HEADER: &[u8] =
+    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
+    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
+
+/// AAC whose frames of 1024 samples are as long as two steps: 51,200 Hz.
+const SOUND_HEADER: &[u8] = b"\xAF\0\x17\x80\x64\0\x10";
 
 /// Timestamp of the first message.
 const START: u32 = 1_000;
@@ -206,8 +214,8 @@ fn publish(
         client.send(&bytes[..end]);
         bytes.drain(..end);
     };
-    write((type_id::VIDEO, START, AVC_HEADER.to_vec()));
-    write((type_id::AUDIO, START, AAC_HEADER.to_vec()));
+    write((type_id::VIDEO, START, VIDEO_HEADER.to_vec()));
+    write((type_id::AUDIO, START, SOUND_HEADER.to_vec()));
     let began = Instant::now();
     for number in 0.. {
         let due = STEP * number as u32;
@@ -245,7 +253,7 @@ fn play(
             }
         }
     };
-    for header in [AVC_HEADER, AAC_HEADER] {
+    for header in [VIDEO_HEADER, SOUND_HEADER] {
         let Some(message) = next() else { return };
         assert_eq!(message.payload, header, "the canary's headers come first");
     }

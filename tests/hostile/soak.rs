@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The server has a limit on its address space, and a memory cgroup where one can be made (as
-//! root, with the controller of cgroup v1 or v2 mounted). Each minute is one line.
+//! root, with the controller of cgroup v1 or v2 mounted). Each minute is one line. The server's log
+//! goes to `BROOKLET_SOAK_LOG`, if that names a file.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -403,13 +404,14 @@ fn eight_kinds_of_attack_for_an_hour_cost_four_canaries_nothing() {
     let load = Load::LIGHT;
     let space = MEMORY * 1024 + CONNECTIONS * THREAD + SPACE;
     let group = Group::new(MEMORY * 1024 + ALLOWED + CONNECTIONS * KERNEL);
-    let mut shell = format!("ulimit -v {space}");
+    let log = std::env::var("BROOKLET_SOAK_LOG").unwrap_or("/dev/null".to_owned());
+    let mut shell = format!("exec 2>{log} && ulimit -v {space}");
     if let Some(group) = &group {
         let procs = group.folder.join("cgroup.procs");
         shell += &format!(" && echo $$ > {}", procs.display());
     }
     let size = format!("{MEMORY}M");
-    let mut server = Brooklet::start_after(&shell, &["--memory", &size, "--log", "error"]);
+    let mut server = Brooklet::start_after(&shell, &["--memory", &size]);
     let outside = Outside::of(server.id(), MEMORY << 20);
     println!(
         "at most {space} kB of address space; cgroup: {}",

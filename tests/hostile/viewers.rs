@@ -41,7 +41,7 @@ impl Viewer {
         let is_over = Arc::<AtomicBool>::default();
         let check = Check {
             load,
-            next: None,
+            next: [None; 2],
             sent: Arc::clone(sent),
             delays: Arc::clone(&delays),
             received: Arc::clone(&received),
@@ -87,7 +87,8 @@ impl Drop for Viewer {
 /// Each message once and in order, from the first on.
 struct Check {
     load: Load,
-    next: Option<u64>,
+    /// Of sounds and of pictures, which are every second message each.
+    next: [Option<u64>; 2],
     sent: Arc<Delays>,
     delays: Arc<Histogram>,
     received: Arc<AtomicU64>,
@@ -101,12 +102,13 @@ impl Check {
         let at = tag - missing + if is_video { 5 } else { 0 };
         let number = bytes.get(at..at + 4).expect("a message has a number");
         let number = u64::from(u32::from_be_bytes(number.try_into().expect("four bytes")));
-        if let Some(next) = self.next {
+        let next = &mut self.next[usize::from(is_video)];
+        if let Some(next) = *next {
             assert_eq!(number, next, "the number of the message that comes next");
         }
+        *next = Some(number + 2);
         let (_, _, payload) = self.load.message(number);
         assert!(payload[missing..] == *bytes, "message {number} is damaged");
-        self.next = Some(number + 1);
         self.delays.note(&self.sent, number);
         self.received.fetch_add(1, Ordering::Relaxed);
     }
