@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::amf::Properties;
 use brooklet::rtmp::stream_key::StreamKey;
 use brooklet::{Client, Config, Handler, Refusal, Server, StreamRequest};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -48,11 +48,10 @@ impl Handler for Doorman {
         &self,
         client: &Client,
         stream: &StreamKey,
-        properties: Option<&[(String, Value)]>,
+        properties: Option<&Properties<'_>>,
     ) {
-        let properties = properties.unwrap_or_default();
-        let encoder = properties.iter().find(|(name, _)| name == "encoder");
-        if let Some(encoder) = encoder.and_then(|(_, value)| value.as_str()) {
+        let encoder = properties.and_then(|all| all.find("encoder"));
+        if let Some(encoder) = encoder.as_ref().and_then(|value| value.as_str()) {
             println!("{client}: {stream} is made by {encoder:?}");
         }
     }

@@ -29,7 +29,7 @@ use super::subscriber::{Delivered, End, Skip, Subscriber, View};
 use super::table::Closed;
 use super::tracks::Tracks;
 use super::{Millis, lock, wait};
-use crate::rtmp::amf0::Value;
+use crate::rtmp::amf::Properties;
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use append::Publish;
@@ -341,11 +341,11 @@ impl Stream {
     pub fn set_metadata(
         &self,
         generation: u64,
-        metadata: Option<Vec<(String, Value)>>,
+        metadata: Option<&Properties<'_>>,
         now: Millis,
     ) -> Result<(), Superseded> {
         let mut state = self.published(generation)?;
-        state.set_metadata(metadata.as_deref(), now);
+        state.set_metadata(metadata, now);
         Ok(())
     }
 

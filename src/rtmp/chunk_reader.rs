@@ -55,7 +55,7 @@ impl Limits {
     };
 
     /// Protocol control and user control messages; the longest that is defined has 10 bytes.
-    const CONTROL: u32 = 64;
+    pub(super) const CONTROL: u32 = 64;
 
     fn of(&self, type_id: u8) -> (u32, &'static str, Option<&'static str>) {
         match type_id {

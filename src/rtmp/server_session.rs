@@ -29,14 +29,18 @@ use super::Error;
 use super::aggregate::{Aggregate, slice};
 use super::chunk_reader::{self, ChunkReader, Limits, Payload, PayloadSource};
 use super::chunk_writer::ChunkWriter;
-use super::command::Command;
+use super::amf::{Bytes, Parts};
+use super::command::Call;
 use super::flight_recorder::{self, CommandName, Tape};
 use super::handshake::Handshake;
 use super::message::{Control, UserControl, type_id};
 use super::metadata;
 use super::rate::Rate;
 
-pub use event::{Connect, Event, Media, MediaKind};
+pub use event::{
+    Codecs, Connect, Event, FOUR_CCS, MAX_FLASH_VER_LEN, MAX_URL_LEN, Media, MediaKind,
+    VIDEO_FOUR_CCS,
+};
 pub use replies::{Dialect, Over, end_of_stream, no_codec_for_player};
 
 /// Window that this server announces, for both directions, in bytes.
@@ -101,7 +105,7 @@ pub struct ServerSession<S: PayloadSource> {
     received_in_use: u64,
     /// The aggregate message whose parts are being given out.
     aggregate: Option<Aggregate>,
-    /// Where in the reader's payload the last media message lies.
+    /// Where in the reader's payload the last media message, or metadata, lies.
     media: Range<usize>,
     dialect: Dialect,
     commands: Rate,
@@ -227,6 +231,11 @@ impl<S: PayloadSource> ServerSession<S> {
         slice(parts.into_iter().flatten(), self.media.clone())
     }
 
+    /// Body of the last [`Event::Metadata`] where it lies, until the next call of `handle`.
+    pub fn body(&self) -> Parts<'_> {
+        self.parts(self.media.clone())
+    }
+
     // Output.
 
     /// Bytes to be sent to the client, in whole messages.
@@ -302,8 +311,8 @@ impl<S: PayloadSource> ServerSession<S> {
                 }));
             }
             1..=6 => {
-                let body = self.body(0..len);
-                let control = Control::parse(header.type_id, &body)?;
+                let body: [u8; Limits::CONTROL as usize] = self.parts(0..len).bytes().to_array();
+                let control = Control::parse(header.type_id, body.get(..len).unwrap_or(&body))?;
                 tape.note_control(&control);
                 if !self.controls.take(1, tape.now()) {
                     return Err(too_often("control messages in a second", CONTROLS));
@@ -312,9 +321,8 @@ impl<S: PayloadSource> ServerSession<S> {
                 return Ok(None);
             }
             type_id::COMMAND | type_id::COMMAND_AMF3 => {
-                let body = self.body(0..len);
-                let body = without_selector(header.type_id, &body);
-                return self.handle_command_body(id, body, tape);
+                let read = self.read_command(header.type_id, 0..len);
+                return self.handle_read_command(id, read, tape);
             }
             _ => {}
         }
@@ -336,17 +344,30 @@ impl<S: PayloadSource> ServerSession<S> {
         }
     }
 
-    fn handle_command_body(
+    /// Reads a command, and of connect what it says.
+    #[inline(never)] // Its variables are not to be on the stack of a connection that waits.
+    fn read_command(&self, type_id: u8, range: Range<usize>) -> Result<Read, Error> {
+        let parts = self.parts(range);
+        let mut connect = None;
+        let call = Call::read(without_selector(type_id, parts.bytes()), |name, object| {
+            if name == "connect" {
+                connect = Some(Connect::read(object));
+            }
+        })?;
+        Ok((call, connect))
+    }
+
+    fn handle_read_command(
         &mut self,
         id: u32,
-        body: &[u8],
+        read: Result<Read, Error>,
         tape: &mut Tape<'_>,
     ) -> Result<Option<Event>, Error> {
         if !self.commands.take(1, tape.now()) {
             return Err(too_often("commands at a time", COMMANDS));
         }
-        let command = match Command::parse(body) {
-            Ok(command) => command,
+        let (call, connect) = match read {
+            Ok(read) => read,
             Err(error) => {
                 // Some encoders send things of their own invention.
                 tape.note(flight_recorder::Event::Command(CommandName::UNREADABLE, 0));
@@ -359,9 +380,9 @@ impl<S: PayloadSource> ServerSession<S> {
             }
         };
         self.unreadable = 0;
-        let name = CommandName::new(&command.name);
+        let name = CommandName::new(&call.name);
         tape.note(flight_recorder::Event::Command(name, id as u8));
-        self.handle_command(id, command)
+        self.handle_command(id, call, connect)
     }
 
     /// The next message in an aggregate message that somebody wants.
@@ -396,16 +417,22 @@ impl<S: PayloadSource> ServerSession<S> {
         }
     }
 
-    fn metadata(&self, message_stream_id: u32, type_id: u8, range: Range<usize>) -> Option<Event> {
+    #[inline(never)] // Its variables are not to be on the stack of a connection that waits.
+    fn metadata(
+        &mut self,
+        message_stream_id: u32,
+        type_id: u8,
+        range: Range<usize>,
+    ) -> Option<Event> {
         if range.len() > MAX_METADATA_LEN {
             return None;
         }
-        let body = self.body(range);
-        let properties = metadata::parse(without_selector(type_id, &body))?;
-        Some(Event::Metadata {
-            message_stream_id,
-            properties,
-        })
+        let parts = self.parts(range.clone());
+        let body = without_selector(type_id, parts.bytes());
+        metadata::parse(body)?;
+        let start = range.end - body.len();
+        self.media = start..range.end;
+        Some(Event::Metadata { message_stream_id })
     }
 
     fn check_small_chunks(&mut self, now: u64) -> Result<(), Error> {
@@ -460,10 +487,10 @@ impl<S: PayloadSource> ServerSession<S> {
         }
     }
 
-    fn body(&self, range: Range<usize>) -> Vec<u8> {
+    /// Bytes of the reader's payload; none if they lie in more places than what is read ever does.
+    fn parts(&self, range: Range<usize>) -> Parts<'_> {
         let parts = self.reader.payload().map(Payload::parts);
-        let parts = slice(parts.into_iter().flatten(), range);
-        parts.collect::<Vec<_>>().concat()
+        Parts::new(slice(parts.into_iter().flatten(), range)).unwrap_or_default()
     }
 
     fn acknowledge(&mut self) {
@@ -487,8 +514,11 @@ fn too_often(what: &'static str, rate: Rate) -> Error {
     }
 }
 
+/// A command, and what it says if it is connect.
+type Read = (Call, Option<(Connect, Dialect)>);
+
 /// The AMF3 envelope has a format selector of 0 in front of AMF0 values; some senders omit it.
-fn without_selector(type_id: u8, body: &[u8]) -> &[u8] {
+fn without_selector(type_id: u8, body: Bytes<'_>) -> Bytes<'_> {
     let is_envelope = matches!(type_id, type_id::COMMAND_AMF3 | type_id::DATA_AMF3);
     body.strip_prefix(&[0])
         .filter(|_| is_envelope)

@@ -13,7 +13,7 @@ use crate::live::Millis;
 use crate::live::log::Kind;
 use crate::live::stream::{Appended, ClockRepair, Pumped, Stream, Superseded, Waited};
 use crate::media::describe::describe;
-use crate::rtmp::amf0::Value;
+use crate::rtmp::amf::Properties;
 
 /// Media is described in the log when both kinds of header have come, or after this long.
 const DESCRIBE_AFTER: Millis = 2_000;
@@ -126,7 +126,7 @@ impl Publishing {
 
     pub(super) fn set_metadata(
         &mut self,
-        properties: Option<Vec<(String, Value)>>,
+        properties: Option<&Properties<'_>>,
         now: Millis,
     ) -> Result<(), Superseded> {
         self.stream.set_metadata(self.generation, properties, now)

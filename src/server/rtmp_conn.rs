@@ -208,10 +208,7 @@ impl Connection {
                         .map_err(|_| End::Superseded)?;
                 }
             }
-            Event::Metadata {
-                message_stream_id,
-                properties,
-            } => self.set_metadata(message_stream_id, properties, now)?,
+            Event::Metadata { message_stream_id } => self.set_metadata(message_stream_id, now)?,
             Event::Connect(connect) => self.connect(connect)?,
             Event::Publish {
                 message_stream_id,

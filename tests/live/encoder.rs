@@ -8,6 +8,7 @@ use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use brooklet::rtmp::command::{self, Command};
 use brooklet::rtmp::flight_recorder::FlightRecorder;
+use brooklet::rtmp::metadata;
 use brooklet::rtmp::server_session::{Event, MediaKind, ServerSession};
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture};
@@ -292,8 +293,10 @@ impl Encoder {
                     let (kind, payload) = (kind_of(kind), self.session.payload());
                     stream.append(self.generation, kind, timestamp, payload, now)?;
                 }
-                Some(Event::Metadata { properties, .. }) => {
-                    stream.set_metadata(self.generation, properties, now)?;
+                Some(Event::Metadata { .. }) => {
+                    let body = self.session.body();
+                    let properties = metadata::parse(body.bytes()).unwrap();
+                    stream.set_metadata(self.generation, properties.as_ref(), now)?;
                 }
                 Some(Event::Connect(_)) => self.session.accept_connect(),
                 Some(Event::Publish {

@@ -347,3 +347,12 @@ impl Fixture {
             .err()
     }
 }
+
+/// Properties that are all numbers, as an object in AMF0.
+pub(crate) fn numbers(properties: &[(&str, f64)]) -> Vec<u8> {
+    let pairs = properties.iter();
+    let pairs = pairs.map(|(name, number)| (*name, Value::Number(*number)));
+    let mut bytes = Vec::new();
+    object(pairs).emit(&mut bytes);
+    bytes
+}

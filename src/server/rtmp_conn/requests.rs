@@ -10,7 +10,7 @@ use crate::live::join::Join;
 use crate::live::sink::Sink;
 use crate::live::stream::{Busy, Publisher};
 use crate::live::subscriber::{Receiver, Subscriber};
-use crate::rtmp::amf0::Value;
+use crate::rtmp::metadata;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::{StreamKey, query_value};
 use crate::server::connections::Connections;
@@ -136,18 +136,18 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) fn set_metadata(
-        &mut self,
-        message_stream_id: u32,
-        properties: Option<Vec<(String, Value)>>,
-        now: Millis,
-    ) -> Result<(), End> {
+    #[inline(never)] // Its variables are not to be on the stack of a connection that waits.
+    pub(super) fn set_metadata(&mut self, message_stream_id: u32, now: Millis) -> Result<(), End> {
         let Some(publishing) = find(&mut self.publishing, message_stream_id) else {
             return Ok(());
         };
-        self.shared
-            .handlers
-            .metadata(&self.client, publishing.stream.key(), properties.as_deref());
+        let body = self.session.body();
+        let Some(properties) = metadata::parse(body.bytes()) else {
+            return Ok(());
+        };
+        let (client, properties) = (&self.client, properties.as_ref());
+        let key = publishing.stream.key();
+        self.shared.handlers.metadata(client, key, properties);
         publishing
             .set_metadata(properties, now)
             .map_err(|_| End::Superseded)
@@ -292,22 +292,11 @@ impl Connection {
 /// What a player can take: by what it announced, and by `?tracks=all` for one that understands
 /// several tracks without saying so, as FFmpeg 8 does.
 fn capabilities(connect: &Connect, name: &str) -> Capabilities {
-    let names: Vec<&str> = connect.four_cc_list.iter().map(String::as_str).collect();
-    let capabilities = Capabilities::announced(
-        &names,
-        &masks(&connect.video_four_ccs),
-        &masks(&connect.audio_four_ccs),
-        connect.caps_ex,
-    );
+    let capabilities = Capabilities::announced(connect.codecs, connect.caps_ex);
     if query_value(name, "tracks") == Some("all") {
         return capabilities.with_all_tracks();
     }
     capabilities
-}
-
-fn masks(map: &[(String, u32)]) -> Vec<(&str, u32)> {
-    let masks = map.iter().map(|(name, mask)| (name.as_str(), *mask));
-    masks.collect()
 }
 
 fn busy_text(busy: Busy) -> String {
