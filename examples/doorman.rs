@@ -44,12 +44,7 @@ impl Handler for Doorman {
         Ok(())
     }
 
-    fn metadata(
-        &self,
-        client: &Client,
-        stream: &StreamKey,
-        properties: Option<&Properties<'_>>,
-    ) {
+    fn metadata(&self, client: &Client, stream: &StreamKey, properties: Option<&Properties<'_>>) {
         let encoder = properties.and_then(|all| all.find("encoder"));
         if let Some(encoder) = encoder.as_ref().and_then(|value| value.as_str()) {
             println!("{client}: {stream} is made by {encoder:?}");

@@ -199,9 +199,7 @@ impl<'a> Reader<'a> {
             Token::Undefined => Value::Undefined,
             Token::Date(ms) => Value::Date(ms),
             Token::XmlDocument(text) => Value::XmlDocument(text.to_str().into_owned()),
-            Token::ByteArray(bytes) => {
-                Value::ByteArray(bytes.parts().collect::<Vec<_>>().concat())
-            }
+            Token::ByteArray(bytes) => Value::ByteArray(bytes.parts().collect::<Vec<_>>().concat()),
         })
     }
 
@@ -382,8 +380,7 @@ impl<'a> Reader<'a> {
     fn is_amf3(&self) -> bool {
         let top = self.depth.checked_sub(1);
         let top = top.and_then(|top| self.frames.get(top));
-        self.tables.is_reading
-            || top.is_some_and(|frame| matches!(frame.kind, FrameKind::Amf3(_)))
+        self.tables.is_reading || top.is_some_and(|frame| matches!(frame.kind, FrameKind::Amf3(_)))
     }
 
     pub(super) fn position(&self) -> usize {

@@ -27,9 +27,9 @@ use std::ops::Range;
 
 use super::Error;
 use super::aggregate::{Aggregate, slice};
+use super::amf::{Bytes, Parts};
 use super::chunk_reader::{self, ChunkReader, Limits, Payload, PayloadSource};
 use super::chunk_writer::ChunkWriter;
-use super::amf::{Bytes, Parts};
 use super::command::Call;
 use super::flight_recorder::{self, CommandName, Tape};
 use super::handshake::Handshake;

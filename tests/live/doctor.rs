@@ -8,7 +8,7 @@ use brooklet::live::stream::Appended;
 use brooklet::media::tag::Medium;
 use brooklet::rtmp::amf::Properties;
 
-use crate::fixture::{numbers, AAC_HEADER, AVC_HEADER, Fixture};
+use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, numbers};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;

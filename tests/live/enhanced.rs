@@ -7,6 +7,7 @@ use brooklet::live::join::Join;
 use brooklet::live::log::Kind::{self, Audio, Video};
 use brooklet::live::stream::Appended;
 use brooklet::live::subscriber::End;
+use brooklet::rtmp::server_session::Codecs;
 use proptest::prelude::*;
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, Got, Player, TestSink};

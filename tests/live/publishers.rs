@@ -11,7 +11,7 @@ use brooklet::live::subscriber::End;
 use brooklet::rtmp::amf::Properties;
 use brooklet::rtmp::amf0::{self, Value};
 
-use crate::fixture::{numbers, AAC_HEADER, AVC_HEADER, AWAY, Fixture, Got, HOME, Player, TestSink};
+use crate::fixture::{AAC_HEADER, AVC_HEADER, AWAY, Fixture, Got, HOME, Player, TestSink, numbers};
 
 fn metadata(fixture: &Fixture, properties: &[(&str, f64)]) {
     let properties = numbers(properties);

@@ -228,7 +228,11 @@ fn picture_sizes_are_compared_but_for_the_rows_that_codecs_add() {
 fn rated(announced: f64, steps: impl Iterator<Item = u32>) -> Vec<Finding> {
     let mut doctor = Doctor::default();
     doctor.note_message(Medium::Video, 0);
-    examine(&mut doctor, &[("framerate", Value::Number(announced))], None);
+    examine(
+        &mut doctor,
+        &[("framerate", Value::Number(announced))],
+        None,
+    );
     let mut window = Window::default();
     for step in steps {
         window.add(step);

@@ -240,10 +240,7 @@ mod tests {
                 let bytes = parts.bytes();
                 assert_eq!(bytes.len(), all.len());
                 assert!(bytes == *all);
-                assert_eq!(
-                    Text(bytes).to_str(),
-                    "a long text, \u{f6} in the middle"
-                );
+                assert_eq!(Text(bytes).to_str(), "a long text, \u{f6} in the middle");
                 for at in 0..=all.len() {
                     let (left, right) = bytes.split_at(at).unwrap();
                     assert!(left == all[..at] && right == all[at..], "{slices:?}, {at}");

@@ -51,10 +51,17 @@ struct Traits {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::rtmp) enum Inside {
     /// Pairs up to the empty name, then elements.
-    Pairs { count: u32 },
+    Pairs {
+        count: u32,
+    },
     /// Elements named by their index, since there were pairs before.
-    Indexed { next: u32, count: u32 },
-    Elements { left: u32 },
+    Indexed {
+        next: u32,
+        count: u32,
+    },
+    Elements {
+        left: u32,
+    },
     Sealed {
         left: u32,
         /// Where the next name stands.
@@ -65,10 +72,15 @@ pub(in crate::rtmp) enum Inside {
     /// Pairs up to the empty name.
     Dynamic,
     /// Of a vector.
-    Numbers { left: u32, marker: u8 },
+    Numbers {
+        left: u32,
+        marker: u8,
+    },
     /// Keys may be any value. Texts and whole numbers become names, pairs with other keys are
     /// dropped.
-    Dictionary { left: u32 },
+    Dictionary {
+        left: u32,
+    },
 }
 
 /// What a U29 announces.
@@ -352,7 +364,11 @@ impl<'a> Reader<'a> {
             return Ok(Token::Null);
         };
         self.byte("fixed flag")?;
-        let size = if marker == marker::VECTOR_DOUBLE { 8 } else { 4 };
+        let size = if marker == marker::VECTOR_DOUBLE {
+            8
+        } else {
+            4
+        };
         self.check_count(count, size)?;
         self.budget.take_values(count, depth + 1)?;
         let left = count as u32;

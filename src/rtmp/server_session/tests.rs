@@ -153,9 +153,8 @@ impl Scenario {
         let body = self.session.body();
         let properties = metadata::parse(body.bytes()).expect("it was parsed before");
         let properties = properties.map(|all| {
-            let pair = |(name, value): (Name<'_>, View<'_>)| {
-                (name.to_string(), value.to_value().unwrap())
-            };
+            let pair =
+                |(name, value): (Name<'_>, View<'_>)| (name.to_string(), value.to_value().unwrap());
             values(&[Value::Object(all.map(pair).collect())])
         });
         properties.unwrap_or_default()
