@@ -16,6 +16,7 @@ use super::playing::Playing;
 use super::publishing::Publishing;
 use super::socket::Socket;
 use super::{Shared, millis};
+use crate::allowance::Allowance;
 use crate::live::log::Kind;
 use crate::live::payload::Assembly;
 use crate::live::sink::Sink;
@@ -45,7 +46,8 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
     let local = socket.local_address().unwrap_or(peer);
     let client = Client::new(permit.id(), peer, local);
     log::info!("{client} connected");
-    let assembly = Assembly::new(shared.arena.clone());
+    let allowance = Allowance::default();
+    let assembly = Assembly::new(shared.arena.clone(), allowance.clone());
     // On the heap it takes what it needs; on the stack every player would have a page more.
     let mut connection = Box::new(Connection {
         client,
