@@ -180,7 +180,12 @@ impl Payload for BlockPayload {
     fn clear(&mut self) {
         self.small.clear();
         self.assembly.give_back(&mut self.blocks);
-        if self.blocks.capacity() > MAX_KEPT_LIST {
+        let is_publisher = self.assembly.shared.most.get() > 0;
+        if !is_publisher {
+            self.small = Vec::new();
+            self.paid = None;
+        }
+        if !is_publisher || self.blocks.capacity() > MAX_KEPT_LIST {
             self.blocks = Vec::new();
         }
         self.len = 0;
@@ -294,11 +299,15 @@ mod tests {
         let mut second = assembly.payload();
         second.extend(b"a few bytes");
         assert_eq!((allowance.left(), arena.free_blocks()), (10, 3));
-        // What is kept for the next message stays paid.
+        // A publisher's is kept for the next message, and stays paid.
+        assembly.keep(1);
         first.clear();
         assert_eq!(allowance.left(), 10);
-        drop((first, second));
-        assert_eq!((allowance.left(), arena.free_blocks()), (SMALL_LEN + 10, 4));
+        assembly.keep(0);
+        first.clear();
+        assert_eq!(allowance.left(), SMALL_LEN + 10);
+        drop(second);
+        assert_eq!(arena.free_blocks(), 4);
 
         assembly.pay(SMALL_LEN).unwrap();
         assembly.pay(20).unwrap();
@@ -317,7 +326,9 @@ mod tests {
     #[test]
     fn of_a_long_message_no_list_is_kept() {
         let arena = Arena::new(40 * BLOCK_LEN);
-        let mut payload = arena.payload();
+        let assembly = Assembly::new(arena.clone(), Allowance::default());
+        assembly.keep(1);
+        let mut payload = assembly.payload();
         payload.extend(&vec![7; 16 * BLOCK_LEN]);
         payload.clear();
         assert_eq!(payload.blocks.capacity(), 16);

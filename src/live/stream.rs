@@ -38,6 +38,10 @@ pub use clock::ClockRepair;
 use hls::Hls;
 use media_clock::MediaClock;
 
+/// What a stream takes on the heap besides its blocks, in bytes: its state, its name, its entry in the
+/// table, and what it lists.
+pub const STREAM_COST: usize = 2560;
+
 /// A publisher that has been silent this long may be replaced by anybody.
 pub const TAKEOVER_SILENCE: Millis = 2_000;
 

@@ -88,6 +88,13 @@ const EMPTY_CHUNKS: u32 = 50_000;
 /// times the rate of empty ones. A file of such sounds may be sent at 25 MB a second.
 const MISSING_BYTES: Rate = Rate::new(EMPTY_CHUNKS * FULL_CHUNK, EMPTY_CHUNKS * FULL_CHUNK);
 
+/// Replies that are gathered before they must be sent, in bytes. What one command is answered with,
+/// or a handshake, comes on top.
+pub const MAX_REPLIES: usize = 512;
+
+/// The longest answer to one command, in bytes: two statuses to a play, which name it.
+pub const MAX_REPLY: usize = 1024;
+
 /// Commands without a readable name that are let pass in a row.
 const MAX_UNREADABLE: u8 = 10;
 
@@ -241,6 +248,11 @@ impl<S: PayloadSource> ServerSession<S> {
 
     // Output.
 
+    /// Gives bytes back that [`take_output`](Self::take_output) returned, to be sent first.
+    pub fn put_back_output(&mut self, bytes: &[u8]) {
+        self.out.splice(..0, bytes.iter().copied());
+    }
+
     /// Bytes to be sent to the client, in whole messages.
     pub fn take_output(&mut self) -> Vec<u8> {
         mem::take(&mut self.out)
@@ -286,6 +298,9 @@ impl<S: PayloadSource> ServerSession<S> {
         loop {
             if let Some(event) = self.next_in_aggregate() {
                 return Ok(Some(event));
+            }
+            if self.out.len() > MAX_REPLIES && !input.is_empty() {
+                return Ok(Some(Event::Replies));
             }
             let Some(header) = self.reader.read(input)? else {
                 return Ok(None);

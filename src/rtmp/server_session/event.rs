@@ -40,6 +40,8 @@ pub enum Event {
         /// Message stream.
         message_stream_id: u32,
     },
+    /// There is so much to be sent that it goes out before anything else is read.
+    Replies,
     /// Publishing or playing ends on this message stream.
     Stop {
         /// Message stream.

@@ -121,6 +121,9 @@ impl Scenario {
             let event = self.next(&mut input);
             self.collect();
             let Some(event) = event? else { break };
+            if event == Event::Replies {
+                continue;
+            }
             let payload = match event {
                 Event::Media { .. } => self.session.payload().collect::<Vec<_>>().concat(),
                 Event::Metadata { .. } => self.metadata(),

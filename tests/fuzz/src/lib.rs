@@ -29,7 +29,7 @@ use brooklet::rtmp::chunk_writer::ChunkWriter;
 use brooklet::rtmp::command::{Command, object, text};
 use brooklet::rtmp::flight_recorder::FlightRecorder;
 use brooklet::rtmp::message::{Control, UserControl, type_id};
-use brooklet::rtmp::server_session::{Event, ServerSession};
+use brooklet::rtmp::server_session::{Event, MAX_REPLIES, ServerSession};
 use brooklet::rtmp::{Error, metadata as rtmp_metadata};
 
 pub use http::{http_head, websocket};
@@ -688,6 +688,7 @@ impl Connection {
                     rtmp_metadata::for_players(&properties, None, Some(true));
                 }
             }
+            Event::Replies => assert!(self.replies.len() > MAX_REPLIES),
             Event::Pause { .. } | Event::Receive { .. } => {}
         }
     }
