@@ -250,6 +250,11 @@ impl<S: PayloadSource> ChunkReader<S> {
         self.finished.as_ref()
     }
 
+    /// Gives the payload's memory back before the next call.
+    pub fn forget_payload(&mut self) {
+        self.clear_finished();
+    }
+
     /// The peer's Set Chunk Size (5.4.1); holds from the next chunk on, in the middle of a
     /// message too.
     pub fn set_chunk_size(&mut self, size: u32) -> Result<(), Error> {

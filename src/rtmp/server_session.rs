@@ -90,10 +90,10 @@ const MISSING_BYTES: Rate = Rate::new(EMPTY_CHUNKS * FULL_CHUNK, EMPTY_CHUNKS * 
 
 /// Replies that are gathered before they must be sent, in bytes. What one command is answered with,
 /// or a handshake, comes on top.
-pub const MAX_REPLIES: usize = 512;
+pub const MAX_REPLIES: usize = 256;
 
 /// The longest answer to one command, in bytes: two statuses to a play, which name it.
-pub const MAX_REPLY: usize = 1024;
+pub const MAX_REPLY: usize = 768;
 
 /// Commands without a readable name that are let pass in a row.
 const MAX_UNREADABLE: u8 = 10;
@@ -343,6 +343,8 @@ impl<S: PayloadSource> ServerSession<S> {
             }
             type_id::COMMAND | type_id::COMMAND_AMF3 => {
                 let read = self.read_command(header.type_id, 0..len);
+                // What comes of it may take a while, and may need the room.
+                self.reader.forget_payload();
                 return self.handle_read_command(id, read, tape);
             }
             _ => {}

@@ -94,6 +94,8 @@ pub(crate) struct Encoder {
     pub(crate) sent: u64,
     acknowledged: u64,
     replies: ChunkReader<Heap>,
+    /// Sent while it was still writing.
+    early: Vec<u8>,
     recorder: FlightRecorder,
     generation: u64,
     /// Jumps of its clock that the stream told of.
@@ -121,6 +123,7 @@ impl Encoder {
             sent: 0,
             acknowledged: 0,
             replies: ChunkReader::new(Heap, limits),
+            early: Vec::new(),
             recorder: FlightRecorder::default(),
             generation: 0,
             jumps: 0,
@@ -158,7 +161,8 @@ impl Encoder {
 
         let bytes = std::mem::take(&mut encoder.out);
         encoder.receive(fixture, &bytes, address).unwrap();
-        let replies = encoder.session.take_output();
+        let last = encoder.session.take_output();
+        let replies = [std::mem::take(&mut encoder.early), last].concat();
         encoder.read_replies(&replies[HANDSHAKE_LEN..]);
         assert!(encoder.generation > 0, "the publish was accepted");
         encoder
@@ -298,6 +302,7 @@ impl Encoder {
                     let properties = metadata::parse(body.bytes()).unwrap();
                     stream.set_metadata(self.generation, properties.as_ref(), now)?;
                 }
+                Some(Event::Replies) => self.early.append(&mut self.session.take_output()),
                 Some(Event::Connect(_)) => self.session.accept_connect(),
                 Some(Event::Publish {
                     message_stream_id, ..

@@ -160,18 +160,24 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes what a publish costs from the allowance. Publishes that have ended, and wait for their
-    /// publisher to come back, make room.
+    /// Takes what a publish costs from the allowance.
     fn pay_for_publish(&mut self, key: &StreamKey, now: Millis) -> Result<Taken, Exceeded> {
-        self.publishing.retain_mut(|publishing| !publishing.is_over(now));
+        self.publishing
+            .retain_mut(|publishing| !publishing.is_over(now));
         // One that comes back is the same stream, and waits no longer.
         let mut publishing = self.publishing.iter_mut();
         let before = publishing.find(|p| !p.is_live() && p.stream.key() == key);
         if let Some(taken) = before.and_then(Publishing::take_payment) {
             return Ok(taken);
         }
+        self.pay(STREAM_COST + size_of::<Publishing>(), now)
+    }
+
+    /// Takes this from the allowance. Publishes that have ended, and wait for their publisher to come
+    /// back, make room.
+    fn pay(&mut self, cost: usize, now: Millis) -> Result<Taken, Exceeded> {
         loop {
-            match self.allowance.take(STREAM_COST + size_of::<Publishing>()) {
+            match self.allowance.take(cost) {
                 Ok(taken) => return Ok(taken),
                 Err(exceeded) => {
                     let mut publishing = self.publishing.iter();
@@ -236,7 +242,7 @@ impl Connection {
         } else {
             key.to_string()
         };
-        let taken = match self.pay_for_play(&key) {
+        let taken = match self.pay_for_play(&key, now) {
             Ok(taken) => taken,
             Err(why) => {
                 // The others that it plays go on.
@@ -267,7 +273,7 @@ impl Connection {
     }
 
     /// Takes what a play costs from the allowance; with its stream, if no publisher pays for that.
-    fn pay_for_play(&self, key: &StreamKey) -> Result<Taken, String> {
+    fn pay_for_play(&mut self, key: &StreamKey, now: Millis) -> Result<Taken, String> {
         let is_played = |playing: &Playing| !playing.is_retiring && playing.key() == key;
         if self.playing.iter().any(is_played) {
             return Err("the connection plays this stream already".to_owned());
@@ -275,9 +281,7 @@ impl Connection {
         let stream = self.shared.table.find(key);
         let is_paid = stream.is_some_and(|stream| stream.snapshot().is_live);
         let cost = PLAY_COST + if is_paid { 0 } else { STREAM_COST };
-        self.allowance
-            .take(cost)
-            .map_err(|exceeded| exceeded.to_string())
+        self.pay(cost, now).map_err(|exceeded| exceeded.to_string())
     }
 
     /// Plays what is allowed.
