@@ -8,6 +8,7 @@ mod files;
 mod fixture;
 mod hls;
 mod joins;
+mod kept;
 mod log_model;
 mod publishers;
 mod slow_players;

@@ -181,6 +181,24 @@ impl Segments {
         Some(oldest.version)
     }
 
+    /// The newest version of an init segment that is of use.
+    pub fn newest_version(&self) -> Option<u32> {
+        let open = self.open.as_ref().map(|open| &open.segment);
+        let newest = open.or(self.complete.back())?;
+        Some(newest.version)
+    }
+
+    /// Forgets the segments that want this version, or an older one.
+    pub fn forget_version(&mut self, version: u32) {
+        while self
+            .complete
+            .front()
+            .is_some_and(|segment| segment.version <= version)
+        {
+            self.complete.pop_front();
+        }
+    }
+
     /// A segment that is complete.
     pub fn segment(&self, number: u64) -> Option<&Segment> {
         let index = number.checked_sub(self.complete.front()?.number)?;

@@ -40,7 +40,10 @@ const MAX_WAITING: usize = 64;
 const VIEWER: Millis = 15_000;
 
 /// Addresses of viewers that are told apart.
-const MAX_VIEWERS: usize = 64;
+const MAX_VIEWERS: usize = 32;
+
+/// What the decoder configurations of all versions may take, in bytes, but for the newest two.
+const MAX_CONFIGS_LEN: usize = 2 * 1024;
 
 /// Segments of a long GOP are cut such that the memory holds this many.
 const SEGMENTS_IN_MEMORY: u64 = 6;
@@ -425,8 +428,19 @@ impl Hls {
             }
             Some((version, _)) => *version + 1,
         };
+        // No segment has the newest ones, if others follow at once.
+        let newest = self.segments.newest_version();
+        self.versions
+            .retain(|(version, _)| newest.is_some_and(|newest| *version <= newest));
         self.versions.push_back((version, Arc::clone(tracks)));
+        self.forget_versions();
         version
+    }
+
+    /// Versions of the tracks that are kept: what the segments want, and the next one.
+    #[cfg(test)]
+    pub(super) fn version_count(&self) -> usize {
+        self.versions.len()
     }
 
     fn tracks(&self, version: u64) -> Option<Arc<Tracks>> {
@@ -436,6 +450,20 @@ impl Hls {
     }
 
     fn forget_versions(&mut self) {
+        let config_len = |tracks: &Tracks| tracks.presentation.config_len();
+        // Of what is long, segments of fewer versions are listed.
+        while self.versions.len() > 2
+            && self
+                .versions
+                .iter()
+                .map(|(_, t)| config_len(t))
+                .sum::<usize>()
+                > MAX_CONFIGS_LEN
+        {
+            if let Some((version, _)) = self.versions.pop_front() {
+                self.segments.forget_version(version);
+            }
+        }
         let oldest = self.segments.oldest_version().unwrap_or(u32::MAX);
         while self.versions.len() > 1 && self.versions.front().is_some_and(|(v, _)| *v < oldest) {
             self.versions.pop_front();

@@ -19,6 +19,9 @@ use crate::rtmp::amf::Properties;
 /// sound lasts or how large a picture is.
 const PREFIX_LEN: usize = 64;
 
+/// Longest sequence header of which a file is made, in bytes: x265 writes a long text into its own.
+const MAX_CONFIG_LEN: usize = 3 * 1024;
+
 /// What is known of the tracks of the current publish beside their headers.
 #[derive(Default)]
 pub(super) struct Found {
@@ -78,7 +81,10 @@ impl State {
         let found = &self.publish.found;
         // Until it is known what the publisher sends, what the one before sent counts too.
         let before = Some(&self.tracks).filter(|_| !self.publish.is_settled);
-        let header = |slot| self.preamble.header(slot);
+        let header = |slot| {
+            let header = self.preamble.header(slot);
+            header.filter(|header| header.len() <= MAX_CONFIG_LEN)
+        };
         let video = header(Slot::Video(0))
             .and_then(VideoTrack::from_sequence_header)
             .map(|track| match found.picture {

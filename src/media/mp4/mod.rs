@@ -54,6 +54,13 @@ pub struct Presentation {
 }
 
 impl Presentation {
+    /// Bytes of the decoders' configurations.
+    pub fn config_len(&self) -> usize {
+        let video = self.video.as_ref().map_or(0, |video| video.config().len());
+        let audio = self.audio.as_ref().map_or(0, |audio| audio.config().len());
+        video + audio
+    }
+
     /// What stands in front of the fragments.
     pub fn init_segment(&self) -> Vec<u8> {
         init::init_segment(self)
