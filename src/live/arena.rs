@@ -213,7 +213,8 @@ impl Arena {
             streams += 1;
             held += slot.held;
         }
-        if self.shared.level_for(&state, None) < self.shared.least() {
+        // Those that have just come will want some soon.
+        if self.shared.level_for(&state, None, 2) < self.shared.least() {
             return Err(Full {
                 streams,
                 bytes: held * BLOCK_LEN,
@@ -294,7 +295,7 @@ impl Shared {
         Account {
             shared: Arc::clone(self),
             number: number as u32,
-            may_hold: self.level_for(state, Some(number)),
+            may_hold: self.level_for(state, Some(number), 0),
         }
     }
 
@@ -309,13 +310,14 @@ impl Shared {
         (self.total / 32).clamp(2, 8)
     }
 
-    /// The level if this account takes all that it can get; that of a new one for `None`.
-    fn level_for(&self, state: &State, asker: Option<usize>) -> usize {
+    /// The level if this account takes all that it can get, and each other what it holds, `least` at
+    /// least; that of a new one for `None`.
+    fn level_for(&self, state: &State, asker: Option<usize>, least: usize) -> usize {
         let all = self.total.saturating_sub(state.assembly + self.reserve());
         let others = |level: usize| -> usize {
             let others = state.accounts.iter().enumerate();
             let others = others.filter(|(number, slot)| Some(*number) != asker && slot.is_running);
-            others.map(|(_, slot)| slot.claim(level)).sum()
+            others.map(|(_, slot)| slot.claim(level, least)).sum()
         };
         let (mut low, mut high) = (0, all);
         let most = others(PLENTY);
@@ -344,9 +346,9 @@ impl Slot {
         }
     }
 
-    /// What it takes at a level: two blocks at least, soon.
-    fn claim(&self, level: usize) -> usize {
-        let needs = self.held.max(self.protected).max(2);
+    /// What it takes at a level.
+    fn claim(&self, level: usize, least: usize) -> usize {
+        let needs = self.held.max(self.protected).max(least);
         needs.min(self.may_hold(level))
     }
 
@@ -379,9 +381,10 @@ impl Account {
         let spare = state.free.len().saturating_sub(state.owed - owed);
         let is_plenty = spare > shared.reserve() + shared.total / 8;
         self.may_hold = if is_plenty {
+            shared.level.store(PLENTY, Ordering::Relaxed);
             held + spare - shared.reserve()
         } else {
-            let level = shared.level_for(&state, Some(self.number as usize));
+            let level = shared.level_for(&state, Some(self.number as usize), 0);
             // While there is more than the reserve, nobody needs to give up anything.
             let is_short = spare <= shared.reserve();
             let told = if is_short { level } else { PLENTY };
@@ -407,7 +410,7 @@ impl Account {
         if blocks > self.may_hold {
             let state = self.shared.lock();
             let slot = state.accounts.get(self.number as usize);
-            let level = self.shared.level_for(&state, Some(self.number as usize));
+            let level = self.shared.level_for(&state, Some(self.number as usize), 0);
             self.may_hold = level.max(slot.map_or(0, |slot| slot.protected));
         }
         blocks <= self.may_hold
@@ -498,6 +501,8 @@ impl Drop for Block {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -519,5 +524,119 @@ mod tests {
         let blocks: Vec<_> = std::iter::from_fn(|| arena.take()).collect();
         assert_eq!(blocks.len(), arena.total_blocks());
         assert!(arena.take().is_none());
+    }
+
+    /// What each gets if as many as possible are satisfied, block by block.
+    fn fill(needs: &[usize], blocks: usize) -> Vec<usize> {
+        let mut got = vec![0; needs.len()];
+        for _ in 0..blocks {
+            let hungry = (0..needs.len()).filter(|index| got[*index] < needs[*index]);
+            match hungry.min_by_key(|index| got[*index]) {
+                Some(index) => got[index] += 1,
+                None => break,
+            }
+        }
+        got
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Whatever is needed, and however that changes, in the end each has what it needs or as
+        /// much as those who have most, and hardly anything is left.
+        #[test]
+        fn blocks_are_shared_as_water_between_vessels(
+            blocks in 64..400usize,
+            phases in prop::collection::vec(prop::collection::vec(0..150usize, 1..30), 1..5),
+        ) {
+            let arena = Arena::new(blocks * BLOCK_LEN);
+            let mut accounts: Vec<_> = (0..30).map(|_| (arena.account(), Vec::new())).collect();
+            for needs in phases {
+                for _ in 0..2 * blocks {
+                    for (index, (account, held)) in accounts.iter_mut().enumerate() {
+                        let need = needs.get(index).copied().unwrap_or(0);
+                        let excess = account.excess().max(held.len().saturating_sub(need));
+                        held.truncate(held.len() - excess);
+                        if held.len() < need {
+                            held.extend(account.take());
+                        }
+                    }
+                }
+                let held: Vec<_> = accounts.iter().map(|(_, held)| held.len()).collect();
+                let fair = fill(&needs, blocks - blocks / 8);
+                for (held, fair) in held.iter().zip(&fair) {
+                    prop_assert!(held.abs_diff(*fair) <= 1, "{held}, {fair} of {needs:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn who_came_first_keeps_what_its_pictures_took() {
+        let arena = Arena::new(64 * BLOCK_LEN);
+        let mut first = arena.account();
+        let mut held: Vec<_> = (0..20).map_while(|_| first.take()).collect();
+        first.protect(20);
+        let mut others: Vec<_> = (0..8).map(|_| (arena.account(), Vec::new())).collect();
+        for _ in 0..64 {
+            for (account, held) in &mut others {
+                held.truncate(held.len() - account.excess());
+                held.extend(account.take());
+            }
+            assert_eq!(first.excess(), 0);
+        }
+        // It has given them back, and others can't have them.
+        held.truncate(2);
+        for (account, held) in &mut others {
+            held.extend(account.take());
+        }
+        let strangers: Vec<_> = std::iter::from_fn(|| arena.take()).collect();
+        held.extend((0..18).map_while(|_| first.take()));
+        assert_eq!(held.len(), 20);
+        drop(strangers);
+        // Others share the rest.
+        for (_, held) in &others {
+            assert!((4..=5).contains(&held.len()), "{}", held.len());
+        }
+    }
+
+    #[test]
+    fn nobody_is_admitted_who_would_get_next_to_nothing() {
+        let arena = Arena::new(64 * BLOCK_LEN);
+        let mut streams = Vec::new();
+        let full = loop {
+            match arena.admit() {
+                Ok(mut account) => {
+                    let held: Vec<_> = std::iter::from_fn(|| account.take()).collect();
+                    streams.push((account, held));
+                    for (account, held) in &mut streams {
+                        held.truncate(held.len() - account.excess());
+                    }
+                }
+                Err(full) => break full,
+            }
+        };
+        assert_eq!(full.streams, streams.len());
+        assert!((20..=28).contains(&full.streams), "{full}");
+        // Those whose publisher is gone give way.
+        for (account, _) in &mut streams[..4] {
+            account.set_running(false);
+        }
+        assert!(arena.admit().is_ok());
+    }
+
+    #[test]
+    fn strangers_get_an_eighth_and_nothing_that_is_set_aside() {
+        let arena = Arena::new(64 * BLOCK_LEN);
+        let strangers: Vec<_> = std::iter::from_fn(|| arena.take_as_stranger()).collect();
+        assert_eq!(strangers.len(), 8);
+        let mut account = arena.account();
+        let held: Vec<_> = (0..30).map_while(|_| account.take()).collect();
+        assert_eq!(held.len(), 30);
+        account.protect(30);
+        drop(held);
+        let publishers: Vec<_> = std::iter::from_fn(|| arena.take()).collect();
+        assert_eq!(publishers.len(), 64 - 8 - 30);
+        assert!((0..30).all(|_| account.take().is_some()));
     }
 }

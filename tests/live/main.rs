@@ -11,6 +11,7 @@ mod joins;
 mod kept;
 mod log_model;
 mod publishers;
+mod sharing;
 mod slow_players;
 mod steady_state;
 mod wants;

@@ -1,0 +1,243 @@
+//! Streams that share the memory.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use brooklet::live::arena::{Arena, BLOCK_LEN};
+use brooklet::live::capabilities::Capabilities;
+use brooklet::live::framing::Framing;
+use brooklet::live::join::Join;
+use brooklet::live::log::Kind;
+use brooklet::live::stream::{Appended, Busy, Publisher, Settings, Stream};
+use brooklet::live::subscriber::{Receiver, Subscriber};
+use brooklet::rtmp::server_session::Dialect;
+use brooklet::rtmp::stream_key::StreamKey;
+
+use crate::fixture::{AVC_HEADER, TestSink};
+
+/// A server's streams and its clock.
+struct Streams {
+    settings: Settings,
+    now: u64,
+}
+
+/// A stream and its publisher.
+struct Camera {
+    stream: Stream,
+    generation: u64,
+    pictures: u32,
+    /// Pictures that were dropped.
+    lost: u32,
+}
+
+impl Streams {
+    fn of_blocks(blocks: usize) -> Streams {
+        let settings = Settings {
+            arena: Arena::new(blocks * BLOCK_LEN),
+            history: 12_000,
+            max_lag: 2_000,
+            batch: 0,
+        };
+        Streams {
+            settings,
+            now: 1_000,
+        }
+    }
+
+    fn publish(&self, name: usize) -> Result<Camera, Busy> {
+        let key = StreamKey::new("live", &name.to_string()).unwrap();
+        let stream = Stream::new(key, &self.settings);
+        let publisher = Publisher {
+            connection: 1,
+            is_trusted: false,
+            address: IpAddr::from([192, 0, 2, 1]),
+            sink: Arc::<TestSink>::default(),
+        };
+        let accepted = stream.publish(publisher, self.now).unwrap()?;
+        let camera = Camera {
+            stream,
+            generation: accepted.generation,
+            pictures: 0,
+            lost: 0,
+        };
+        camera.append(AVC_HEADER, self.now);
+        Ok(camera)
+    }
+
+    /// A stream that has nothing but one keyframe of some bytes.
+    fn still(&self, name: usize, len: usize) -> Result<Camera, Busy> {
+        let mut camera = self.publish(name)?;
+        camera.picture(true, len, self.now);
+        Ok(camera)
+    }
+}
+
+impl Camera {
+    fn append(&self, payload: &[u8], now: u64) -> Appended {
+        self.stream.heard(now);
+        let payload = std::iter::once(payload);
+        self.stream
+            .append(self.generation, Kind::Video, now as u32, payload, now)
+            .unwrap()
+    }
+
+    fn picture(&mut self, is_keyframe: bool, len: usize, now: u64) {
+        let mut picture = vec![if is_keyframe { 0x17 } else { 0x27 }, 1, 0, 0, 0];
+        picture.resize(len, 0x41);
+        self.lost += u32::from(self.append(&picture, now) != Appended::Stored);
+        self.pictures += 1;
+        self.stream.pump(now);
+    }
+
+    /// The next picture of 25 a second, with keyframes of 90 KB every two seconds.
+    fn film(&mut self, now: u64) {
+        let is_keyframe = self.pictures % 50 == 0;
+        self.picture(is_keyframe, if is_keyframe { 90_000 } else { 9_000 }, now);
+    }
+
+    /// Whether a player that joins now gets a picture at once.
+    fn can_be_joined(&self) -> bool {
+        let sink = Arc::<TestSink>::default();
+        let framing = Framing::Rtmp {
+            message_stream_id: 1,
+            dialect: Dialect::AMF0,
+        };
+        let receiver = Receiver {
+            framing,
+            join: Join::Gop,
+            capabilities: Capabilities::unknown(),
+        };
+        let player = Subscriber::new(1, sink.clone(), receiver, Vec::new());
+        self.stream.subscribe(player, 0).unwrap();
+        let _ = self.stream.with_subscriber(1, 0, |_| {});
+        self.stream.leave(1);
+        sink.len() > 90_000
+    }
+
+    fn blocks(&self) -> usize {
+        self.stream.snapshot().blocks
+    }
+}
+
+/// Films for some pictures, and says how often a player could join.
+fn film(streams: &mut Streams, camera: &mut Camera, pictures: u32) -> u32 {
+    let mut joinable = 0;
+    for _ in 0..pictures {
+        streams.now += 40;
+        camera.film(streams.now);
+        joinable += u32::from(camera.can_be_joined());
+    }
+    joinable
+}
+
+#[test]
+fn a_camera_beside_480_streams_of_one_tiny_keyframe_loses_nothing() {
+    for is_first in [true, false] {
+        let mut streams = Streams::of_blocks(2_048);
+        let mut early = is_first.then(|| streams.publish(1_000).unwrap());
+        if let Some(camera) = &mut early {
+            assert_eq!(film(&mut streams, camera, 500), 500);
+        }
+        let tiny: Vec<_> = (0..480).map(|name| streams.still(name, 72)).collect();
+        assert!(tiny.iter().all(Result::is_ok));
+        let mut camera = early.unwrap_or_else(|| streams.publish(1_000).unwrap());
+        assert_eq!(film(&mut streams, &mut camera, 500), 500);
+        assert_eq!(camera.lost, 0);
+        assert!(camera.blocks() >= 33, "{}", camera.blocks());
+    }
+}
+
+#[test]
+fn streams_whose_publisher_is_gone_give_way() {
+    let mut streams = Streams::of_blocks(512);
+    let mut zombies: Vec<_> = (0..12).map(|name| streams.publish(name).unwrap()).collect();
+    for _ in 0..100 {
+        streams.now += 40;
+        for zombie in &mut zombies {
+            zombie.film(streams.now);
+        }
+    }
+    assert!(streams.settings.arena.free_blocks() <= 128);
+    for zombie in &zombies {
+        zombie.stream.unpublish(zombie.generation);
+    }
+    let mut camera = streams.publish(1_000).unwrap();
+    assert_eq!(film(&mut streams, &mut camera, 500), 500);
+    assert_eq!(camera.lost, 0);
+    let other = streams.publish(1_001).unwrap();
+    let mut cameras = [camera, other];
+    for index in 0..500 {
+        streams.now += 40;
+        for camera in &mut cameras {
+            camera.picture(index % 250 == 0, 12_000, streams.now);
+        }
+    }
+    // All that there is but for the reserve, half of it each.
+    for camera in &cameras {
+        assert!(camera.blocks() >= 184, "{}", camera.blocks());
+    }
+}
+
+#[test]
+fn a_huge_gop_takes_nothing_from_those_who_need_little() {
+    for is_first in [true, false] {
+        let mut streams = Streams::of_blocks(512);
+        let mut huge = streams.publish(0).unwrap();
+        if is_first {
+            for index in 0..400 {
+                huge.picture(index == 0, 9_200, streams.now);
+            }
+        }
+        let mut cameras: Vec<_> = (1..5).map(|name| streams.publish(name).unwrap()).collect();
+        // What fits beside them, and then what doesn't.
+        for len in [9_200, 30_000] {
+            for index in 0..500 {
+                streams.now += 40;
+                for half in 0..2 {
+                    huge.picture(index % 250 == 0 && half == 0, len, streams.now);
+                }
+                for camera in &mut cameras {
+                    camera.film(streams.now);
+                    assert!(camera.can_be_joined(), "{index}");
+                }
+            }
+            // Of 448, and 33 for each camera.
+            if len == 9_200 {
+                assert!(huge.blocks() >= 280, "{}", huge.blocks());
+            }
+        }
+        for camera in &cameras {
+            assert_eq!(camera.lost, 0);
+            assert!(camera.blocks() >= 33, "{}", camera.blocks());
+        }
+    }
+}
+
+#[test]
+fn who_films_keeps_its_gop_whoever_comes_and_whoever_finds_no_room_is_told() {
+    let mut streams = Streams::of_blocks(128);
+    let mut camera = streams.publish(1_000).unwrap();
+    assert_eq!(film(&mut streams, &mut camera, 200), 200);
+    let mut greedy = Vec::new();
+    let mut refused = None;
+    for name in 0..60 {
+        match streams.still(name, 40_000) {
+            Ok(camera) => greedy.push(camera),
+            Err(busy) => refused = Some(busy),
+        }
+        for other in &mut greedy {
+            for _ in 0..20 {
+                other.picture(false, 40_000, streams.now);
+            }
+        }
+        assert_eq!(film(&mut streams, &mut camera, 10), 10, "{name}");
+    }
+    assert_eq!(camera.lost, 0);
+    let Some(Busy::Full(full)) = refused else {
+        panic!("{refused:?} after {} streams", greedy.len())
+    };
+    assert_eq!(full.streams, greedy.len() + 1);
+    let said = full.to_string();
+    assert!(said.starts_with("no memory for another stream: "), "{said}");
+    assert!(said.ends_with("(raise --memory)"), "{said}");
+}
