@@ -29,6 +29,7 @@ use super::subscriber::{Delivered, End, Skip, Subscriber, View};
 use super::table::Closed;
 use super::tracks::Tracks;
 use super::{Millis, lock, wait};
+use crate::allowance::{Allowance, Taken};
 use crate::rtmp::amf::Properties;
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
@@ -75,6 +76,9 @@ pub struct Publisher {
     pub is_trusted: bool,
     /// Its socket, shut down when somebody takes over.
     pub sink: Arc<dyn Sink>,
+    /// What its connection may make the server keep. The decoders' configurations are paid from
+    /// it, which are kept on the heap for viewers of files.
+    pub allowance: Allowance,
 }
 
 /// Why a publish was refused.
@@ -178,6 +182,8 @@ struct State {
     tracks: Arc<Tracks>,
     subscribers: Vec<Subscriber>,
     publisher: Option<Publisher>,
+    /// What the publisher pays for.
+    paid: Option<Taken>,
     generation: u64,
     last_takeover: Option<Millis>,
     /// There is a publisher, or the thread of the last one waits for another.
@@ -218,6 +224,7 @@ impl Stream {
                 tracks: Arc::default(),
                 subscribers: Vec::new(),
                 publisher: None,
+                paid: None,
                 generation: 0,
                 last_takeover: None,
                 is_awaited: false,
@@ -296,6 +303,8 @@ impl Stream {
         let is_return = state.generation > 0;
         state.generation += 1;
         state.is_awaited = true;
+        // What the publisher before has paid for is due again with the next track.
+        state.paid = publisher.allowance.take(0).ok();
         state.publisher = Some(publisher);
         state.publish = Publish::default();
         state.clock.begin_publish();

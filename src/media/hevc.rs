@@ -123,6 +123,33 @@ pub fn picture_of_units(units: &[u8]) -> Option<Picture> {
     find_nal_unit(units, is_wanted).and_then(picture)
 }
 
+/// A record without its supplemental information (SEI), which nobody needs: x265 puts a text of
+/// two kilobytes there. As it is, if it can't be read to its end.
+pub fn without_sei(body: &[u8]) -> Vec<u8> {
+    let stripped = || {
+        let (head, mut arrays) = body.split_first_chunk::<MIN_LEN>()?;
+        let mut out = head.to_vec();
+        let mut kept = 0;
+        for _ in 0..*head.last()? {
+            let (&[kind, n0, n1], mut rest) = arrays.split_first_chunk()?;
+            for _ in 0..u16::from_be_bytes([n0, n1]) {
+                let (&len, units) = rest.split_first_chunk()?;
+                rest = units.get(u16::from_be_bytes(len).into()..)?;
+            }
+            let len = arrays.len() - rest.len();
+            // Prefix and suffix SEI.
+            if !matches!(kind & 0x3F, 39 | 40) {
+                out.extend_from_slice(arrays.get(..len)?);
+                kept += 1;
+            }
+            arrays = rest;
+        }
+        *out.get_mut(MIN_LEN - 1)? = kept;
+        Some(out)
+    };
+    stripped().unwrap_or_else(|| body.to_vec())
+}
+
 /// Finds the first sequence parameter set among the arrays, which come in any order.
 fn first_parameter_set(mut arrays: &[u8], count: u8) -> Option<&[u8]> {
     for _ in 0..count {
@@ -305,6 +332,33 @@ mod tests {
             let _ = HevcConfig::parse(&[&MAIN[..MIN_LEN], &bytes].concat());
             let _ = HevcConfig::is_disguised(&bytes);
             let _ = picture(&[&MAIN_10[..2], &bytes].concat());
+        }
+    }
+
+    #[test]
+    fn what_decoders_do_not_need_is_left_out() {
+        let arrays: &[(u8, &[&[u8]])] = &[
+            (0xA0, &[b"vps"]),
+            (0xA7, &[b"text of x265", b"more"]),
+            (0x21, &[b"sps", b"another"]),
+            (40, &[b""]),
+        ];
+        let record = |arrays: &[(u8, &[&[u8]])]| {
+            let mut record = vec![1; MIN_LEN - 1];
+            record.push(arrays.len() as u8);
+            for (kind, units) in arrays {
+                record.extend([*kind, 0, units.len() as u8]);
+                for unit in *units {
+                    record.extend((unit.len() as u16).to_be_bytes());
+                    record.extend(*unit);
+                }
+            }
+            record
+        };
+        let all = record(arrays);
+        assert_eq!(without_sei(&all), record(&[arrays[0], arrays[2]]));
+        for len in 0..all.len() {
+            assert_eq!(without_sei(&all[..len]), all[..len]);
         }
     }
 }

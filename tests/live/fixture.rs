@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use brooklet::allowance::Allowance;
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::Framing;
@@ -231,6 +232,7 @@ impl Fixture {
             is_trusted: false,
             address: IpAddr::from(address),
             sink: sink.clone(),
+            allowance: Allowance::default(),
         };
         let result = self.stream.publish(publisher, self.now.get()).unwrap();
         if let Ok(accepted) = result {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use brooklet::allowance::Allowance;
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::Framing;
@@ -52,6 +53,7 @@ impl Streams {
             is_trusted: false,
             address: IpAddr::from([192, 0, 2, 1]),
             sink: Arc::<TestSink>::default(),
+            allowance: Allowance::default(),
         };
         let accepted = stream.publish(publisher, self.now).unwrap()?;
         let camera = Camera {

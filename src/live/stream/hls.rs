@@ -43,7 +43,7 @@ const VIEWER: Millis = 15_000;
 const MAX_VIEWERS: usize = 32;
 
 /// What the decoder configurations of all versions may take, in bytes, but for the newest two.
-const MAX_CONFIGS_LEN: usize = 2 * 1024;
+pub(super) const MAX_CONFIGS_LEN: usize = 1024;
 
 /// Segments of a long GOP are cut such that the memory holds this many.
 const SEGMENTS_IN_MEMORY: u64 = 6;
@@ -435,12 +435,6 @@ impl Hls {
         self.versions.push_back((version, Arc::clone(tracks)));
         self.forget_versions();
         version
-    }
-
-    /// Versions of the tracks that are kept: what the segments want, and the next one.
-    #[cfg(test)]
-    pub(super) fn version_count(&self) -> usize {
-        self.versions.len()
     }
 
     fn tracks(&self, version: u64) -> Option<Arc<Tracks>> {

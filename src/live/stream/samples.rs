@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use super::State;
+use super::hls::MAX_CONFIGS_LEN;
 use super::media_clock::Timed;
+use crate::allowance::Taken;
 use crate::live::capabilities::Capabilities;
 use crate::live::log::{Kind, Sample};
 use crate::live::preamble::Slot;
@@ -21,6 +23,9 @@ const PREFIX_LEN: usize = 64;
 
 /// Longest sequence header of which a file is made, in bytes: x265 writes a long text into its own.
 const MAX_CONFIG_LEN: usize = 3 * 1024;
+
+/// What configurations take that are in the fixed cost of a stream, in bytes.
+const USUAL_CONFIGS_LEN: usize = MAX_CONFIGS_LEN + 512;
 
 /// What is known of the tracks of the current publish beside their headers.
 #[derive(Default)]
@@ -106,9 +111,21 @@ impl State {
             video: found.video.or(before.and_then(|tracks| tracks.video)),
             audio: found.audio.or(before.and_then(|tracks| tracks.audio)),
         };
-        if !tracks.is_same_as(&self.tracks) {
-            self.tracks = Arc::new(tracks);
+        if tracks.is_same_as(&self.tracks) {
+            return;
         }
+        // As the stream's, as HLS's, and those of the version before.
+        let bytes = 2 * tracks.presentation.config_len() + MAX_CONFIGS_LEN;
+        let bytes = bytes.saturating_sub(USUAL_CONFIGS_LEN);
+        let is_paid = |paid: &mut Taken| paid.resize(bytes).is_ok();
+        self.tracks = Arc::new(match self.paid.as_mut().is_none_or(is_paid) {
+            true => tracks,
+            // No files of it.
+            false => Tracks {
+                presentation: Presentation::default(),
+                ..tracks
+            },
+        });
     }
 
     /// A picture or sound of a first track as a sample. One that no file can hold has no duration.

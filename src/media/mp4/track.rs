@@ -21,8 +21,8 @@ pub struct VideoTrack {
     width: u16,
     /// 0 as long as it is unknown.
     height: u16,
-    /// Body of the configuration's box: avcC, hvcC, av1C as they came; of vpcC what follows
-    /// version and flags.
+    /// Body of the configuration's box: avcC and av1C as they came, hvcC without SEI; of vpcC what
+    /// follows version and flags.
     config: Box<[u8]>,
 }
 
@@ -57,7 +57,10 @@ impl VideoTrack {
             codec,
             width: 0,
             height: 0,
-            config: config.into(),
+            config: match codec {
+                VideoCodec::Hevc => hevc::without_sei(config).into(),
+                _ => config.into(),
+            },
         };
         Some(match picture {
             Some(picture) => track.with_size(picture.width, picture.height),

@@ -118,6 +118,7 @@ impl Connection {
             address: client.address().ip(),
             is_trusted,
             sink: self.socket.clone(),
+            allowance: self.allowance.clone(),
         };
         let (stream, verdict) = self.shared.table.with(&key, |stream| {
             Ok((Arc::clone(stream), stream.publish(publisher(), now)?))
