@@ -203,6 +203,23 @@ impl Segments {
         }
     }
 
+    /// Forgets all but what whoever asks first is given: nobody watches.
+    pub fn shrink(&mut self) {
+        /// Segments and parts that are held then.
+        const FEW: usize = 8;
+        const FEW_PARTS: usize = 24;
+
+        while self.complete.len() > FEW {
+            self.complete.pop_front();
+        }
+        while self.parts.len() > FEW_PARTS {
+            self.parts.pop_front();
+            self.first_part += 1;
+        }
+        self.complete.shrink_to(FEW);
+        self.parts.shrink_to(FEW_PARTS);
+    }
+
     /// Promises a target duration, if that isn't done, when there is something to list. In a stream
     /// that nobody has asked for, the log holds little more than the newest GOP: then its parts so
     /// far become the first segment.

@@ -207,6 +207,8 @@ struct State {
     pumped_preamble: u32,
     /// Version before that. Who is in the middle of an older one is lost.
     oldest_preamble: u32,
+    /// Tracks at the last pump of all, and those before: a file may still have announced them.
+    old_tracks: [Arc<Tracks>; 2],
 }
 
 impl Stream {
@@ -240,6 +242,7 @@ impl Stream {
                 skips: Vec::new(),
                 pumped_preamble: 0,
                 oldest_preamble: 0,
+                old_tracks: Default::default(),
             })),
             changed: Condvar::new(),
             grown: Condvar::new(),
@@ -602,6 +605,10 @@ impl State {
             self.oldest_preamble = self.pumped_preamble;
             self.pumped_preamble = version;
         }
+        if !Arc::ptr_eq(&self.tracks, &self.old_tracks[0]) {
+            self.old_tracks.swap(0, 1);
+            self.old_tracks[0] = Arc::clone(&self.tracks);
+        }
         let are_tracks_known = self.are_tracks_known();
         let mut desk = self.log.arena().desks().take();
         let State {
@@ -611,6 +618,7 @@ impl State {
             subscribers,
             skips,
             oldest_preamble,
+            old_tracks,
             pumped_to,
             stats,
             ..
@@ -621,6 +629,7 @@ impl State {
             log,
             preamble,
             oldest_preamble: *oldest_preamble,
+            old_tracks,
             tracks,
             are_tracks_known,
             now,
@@ -653,12 +662,14 @@ impl State {
             subscribers,
             skips,
             oldest_preamble,
+            old_tracks,
             ..
         } = self;
         let view = View {
             log,
             preamble,
             oldest_preamble: *oldest_preamble,
+            old_tracks,
             tracks,
             are_tracks_known,
             now,

@@ -100,6 +100,8 @@ pub struct View<'a> {
     pub preamble: &'a Arc<Preamble>,
     /// Oldest version of it that may still be sent.
     pub oldest_preamble: u32,
+    /// Those at the last pump of all, and those before.
+    pub old_tracks: &'a [Arc<Tracks>; 2],
     /// What files of the stream announce.
     pub tracks: &'a Arc<Tracks>,
     /// Whether that is all, so that a file can be begun.
@@ -407,6 +409,7 @@ impl Subscriber {
             return true;
         }
         self.give_up_old_preamble(view);
+        self.give_up_old_tracks(view);
         let is_blocked = loop {
             match self.step(view, scratch) {
                 Ok(Step::Sent) => {}

@@ -98,16 +98,18 @@ fn still(case: &Case, name: &str) -> TcpStream {
 
 #[test]
 fn many_streams_of_one_tiny_keyframe_take_nothing_from_one_that_runs() {
-    let case = Case::start_with("tiny streams", LEAST, Load::HEAVY, &["--grace", "60s"]);
+    const STILLS: usize = 200;
+
+    let case = Case::start_with("tiny streams", 4, Load::HEAVY, &["--grace", "60s"]);
     let stills = |round: u8| -> Vec<_> {
-        (0..2 * BLOCKS)
+        (0..STILLS)
             .map(|number| still(&case, &format!("still{round}-{number}")))
             .collect()
     };
     let mut publishers = stills(0);
     wait_until("those are refused for whom there is no room", || {
         publishers.retain(|publisher| !is_closed(publisher));
-        publishers.len() < BLOCKS
+        publishers.len() < STILLS
     });
     case.wait_for_log("no memory for another stream", 1);
     case.canary_sings(100);
@@ -116,5 +118,5 @@ fn many_streams_of_one_tiny_keyframe_take_nothing_from_one_that_runs() {
     let others = stills(1);
     case.canary_sings(100);
     drop(others);
-    case.finish(4 * BLOCKS as u64 + 4);
+    case.finish(2 * STILLS as u64 + 4);
 }

@@ -20,10 +20,10 @@ const SLACK: u32 = 49;
 const MAX_STEP: u32 = 250;
 
 /// Segments held.
-pub(super) const MAX_SEGMENTS: usize = 64;
+pub(super) const MAX_SEGMENTS: usize = 32;
 
 /// Parts held.
-pub(super) const MAX_PARTS: usize = 256;
+pub(super) const MAX_PARTS: usize = 128;
 
 /// Init segments that the segments held may want.
 const MAX_VERSIONS: usize = 8;

@@ -302,6 +302,9 @@ impl State {
         self.hls.has_news = true;
         self.hls.forget_versions();
         let is_wanted = self.hls.is_wanted(now);
+        if !is_wanted {
+            self.hls.segments.shrink();
+        }
         let kept_from = is_wanted.then(|| self.hls.segments.needed_from());
         self.log.set_kept_from(kept_from.unwrap_or(u64::MAX));
     }

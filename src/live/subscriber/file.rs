@@ -25,6 +25,22 @@ impl Subscriber {
         });
     }
 
+    /// Tracks of a version that is too old are not kept for one receiver either.
+    pub(super) fn give_up_old_tracks(&mut self, view: &View<'_>) {
+        let Some(own) = &mut self.tracks else {
+            return;
+        };
+        let mut kept = view.old_tracks.iter().chain([view.tracks]);
+        if kept.any(|kept| Arc::ptr_eq(own, kept)) {
+            return;
+        }
+        match self.receiver.framing {
+            Framing::Mp4 { .. } => self.fail(End::OtherTracks),
+            // It has announced them, and has no use for them any more.
+            _ => *own = Arc::clone(view.tracks),
+        }
+    }
+
     /// Whether a file must announce other tracks before this message.
     pub(super) fn must_announce(&self, number: u64, view: &View<'_>) -> bool {
         let (Framing::Mp4 { .. }, Some(own)) = (self.receiver.framing, &self.tracks) else {
