@@ -32,6 +32,7 @@
 //! rest, or is told at once that there is none (see [`Full`]).
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
@@ -64,6 +65,8 @@ struct Shared {
     total: usize,
     /// Blocks above which an account is to give some up, or [`PLENTY`].
     level: AtomicUsize,
+    /// Streams that one client may have.
+    per_client: AtomicUsize,
     desks: Desks,
 }
 
@@ -87,6 +90,8 @@ struct Slot {
     is_running: bool,
     held: usize,
     protected: usize,
+    /// Whose stream it is, as long as the account is open.
+    client: Option<IpAddr>,
     holder: Option<Weak<dyn Holder>>,
 }
 
@@ -111,23 +116,33 @@ pub struct Account {
     may_hold: usize,
 }
 
-/// There are no blocks for one stream more.
+/// Why there is no account for one stream more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full {
-    /// Streams that are published.
-    pub streams: usize,
-    /// Bytes that they hold.
-    pub bytes: usize,
+pub enum Full {
+    /// There are no blocks for it.
+    InAll {
+        /// Streams that are published.
+        streams: usize,
+        /// Bytes that they hold.
+        bytes: usize,
+    },
+    /// So many are from this client already.
+    PerClient(usize),
 }
 
 impl fmt::Display for Full {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "no memory for another stream: {} streams hold {} kB (raise --memory)",
-            self.streams,
-            self.bytes / 1000
-        )
+        match self {
+            Full::InAll { streams, bytes } => write!(
+                f,
+                "no memory for another stream: {streams} streams hold {} kB (raise --memory)",
+                bytes / 1000
+            ),
+            Full::PerClient(streams) => write!(
+                f,
+                "{streams} streams come from this address already (raise --max-per-address)"
+            ),
+        }
     }
 }
 
@@ -155,6 +170,7 @@ impl Arena {
                 }),
                 total,
                 level: AtomicUsize::new(PLENTY),
+                per_client: AtomicUsize::new(usize::MAX),
                 desks: Desks::default(),
             }),
         }
@@ -203,10 +219,22 @@ impl Arena {
         self.shared.lock().free.len()
     }
 
-    /// Opens an account for a stream that is to be published, unless there would be hardly anything
-    /// on it.
-    pub fn admit(&self) -> Result<Account, Full> {
+    /// From now on a client may have so many streams, those that have lost their publisher and
+    /// are waited for counted.
+    pub fn set_streams_per_client(&self, most: usize) {
+        self.shared.per_client.store(most, Ordering::Relaxed);
+    }
+
+    /// Opens an account for a stream that a client wants to publish, unless there would be hardly
+    /// anything on it. A network of IPv6 that one host may have counts as one client.
+    pub fn admit(&self, client: IpAddr) -> Result<Account, Full> {
+        let client = one_client(client);
         let mut state = self.shared.lock();
+        let per_client = self.shared.per_client.load(Ordering::Relaxed);
+        let its_own = state.accounts.iter().filter(|s| s.client == Some(client));
+        if its_own.count() >= per_client {
+            return Err(Full::PerClient(per_client));
+        }
         let running = state.accounts.iter().filter(|slot| slot.is_running);
         let (mut streams, mut held) = (0, 0);
         for slot in running {
@@ -215,17 +243,17 @@ impl Arena {
         }
         // Those that have just come will want some soon.
         if self.shared.level_for(&state, None, 2) < self.shared.least() {
-            return Err(Full {
+            return Err(Full::InAll {
                 streams,
                 bytes: held * BLOCK_LEN,
             });
         }
-        Ok(self.shared.open(&mut state))
+        Ok(self.shared.open(&mut state, Some(client)))
     }
 
     /// Opens an account, however little there will be on it.
     pub fn account(&self) -> Account {
-        self.shared.open(&mut self.shared.lock())
+        self.shared.open(&mut self.shared.lock(), None)
     }
 
     /// Asks those who hold more than the level to give some up, if blocks are short. To be called
@@ -265,6 +293,17 @@ impl Arena {
     }
 }
 
+/// An address without the part that a host chooses itself.
+fn one_client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) >> 64 << 64;
+            IpAddr::V6(network.into())
+        }
+        address => address,
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
@@ -278,7 +317,7 @@ impl Shared {
         })
     }
 
-    fn open(self: &Arc<Shared>, state: &mut State) -> Account {
+    fn open(self: &Arc<Shared>, state: &mut State, client: Option<IpAddr>) -> Account {
         let free = state
             .accounts
             .iter()
@@ -290,6 +329,7 @@ impl Shared {
         state.accounts[number] = Slot {
             is_open: true,
             is_running: true,
+            client,
             ..Slot::default()
         };
         Account {
@@ -465,6 +505,7 @@ impl Drop for Account {
             slot.is_running = false;
             slot.protected = 0;
             slot.holder = None;
+            slot.client = None;
             slot.is_open = false;
         });
     }
@@ -504,6 +545,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     #[test]
     fn a_dropped_block_goes_home_and_is_handed_out_first() {
@@ -605,7 +648,7 @@ mod tests {
         let arena = Arena::new(64 * BLOCK_LEN);
         let mut streams = Vec::new();
         let full = loop {
-            match arena.admit() {
+            match arena.admit(HERE) {
                 Ok(mut account) => {
                     let held: Vec<_> = std::iter::from_fn(|| account.take()).collect();
                     streams.push((account, held));
@@ -616,13 +659,30 @@ mod tests {
                 Err(full) => break full,
             }
         };
-        assert_eq!(full.streams, streams.len());
-        assert!((20..=28).contains(&full.streams), "{full}");
+        let said = full.to_string();
+        let Full::InAll { streams: count, .. } = full else {
+            panic!("{said}")
+        };
+        assert_eq!(count, streams.len());
+        assert!((20..=28).contains(&count), "{said}");
         // Those whose publisher is gone give way.
         for (account, _) in &mut streams[..4] {
             account.set_running(false);
         }
-        assert!(arena.admit().is_ok());
+        assert!(arena.admit(HERE).is_ok());
+    }
+
+    #[test]
+    fn a_client_has_so_many_streams_and_no_more() {
+        let arena = Arena::new(640 * BLOCK_LEN);
+        arena.set_streams_per_client(2);
+        let (_one, two) = (arena.admit(HERE).unwrap(), arena.admit(HERE).unwrap());
+        assert!(matches!(arena.admit(HERE), Err(Full::PerClient(2))));
+        let host = |host: u16| IpAddr::from([0x2001, 0xDB8, 0, 0, host, 0, 0, 1]);
+        let _elsewhere = [arena.admit(host(1)).unwrap(), arena.admit(host(2)).unwrap()];
+        assert!(arena.admit(host(3)).is_err());
+        drop(two);
+        assert!(arena.admit(HERE).is_ok());
     }
 
     #[test]

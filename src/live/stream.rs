@@ -270,7 +270,7 @@ impl Stream {
         }
         let mut account = None;
         if state.log.account().is_none() {
-            account = match self.arena.admit() {
+            account = match self.arena.admit(publisher.address) {
                 Ok(account) => Some(account),
                 Err(full) => return Ok(Err(Busy::Full(full))),
             };

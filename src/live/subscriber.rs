@@ -204,19 +204,19 @@ pub(super) struct Scratch {
 /// Desks on which pumps work, kept between pumps so that these don't allocate. There are as many
 /// as pumps run at the same time, and not one for each stream.
 #[derive(Default)]
-pub(super) struct Desks(Mutex<Vec<Box<Scratch>>>);
+pub(super) struct Desks(Mutex<Vec<Scratch>>);
 
 impl Desks {
     /// Those that are kept: as many as there are likely to be cores. Each takes up to 130 kB.
     const KEPT: usize = 4;
 
-    pub(super) fn take(&self) -> Box<Scratch> {
+    pub(super) fn take(&self) -> Scratch {
         let mut desk = lock(&self.0).pop().unwrap_or_default();
         desk.stage.clear();
         desk
     }
 
-    pub(super) fn put(&self, desk: Box<Scratch>) {
+    pub(super) fn put(&self, desk: Scratch) {
         let mut desks = lock(&self.0);
         if desks.len() < Desks::KEPT {
             desks.push(desk);

@@ -179,6 +179,7 @@ impl Server {
             max_lag: millis(config.effective_max_lag()),
             batch: millis(config.batch),
         };
+        arena.set_streams_per_client(config.max_per_address);
         let guard = Arc::new(Guard::new(&config));
         handlers.insert(0, guard.clone());
         let shared = Arc::new(Shared {

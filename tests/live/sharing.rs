@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use brooklet::allowance::Allowance;
-use brooklet::live::arena::{Arena, BLOCK_LEN};
+use brooklet::live::arena::{Arena, BLOCK_LEN, Full};
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::Framing;
 use brooklet::live::join::Join;
@@ -238,7 +238,10 @@ fn who_films_keeps_its_gop_whoever_comes_and_whoever_finds_no_room_is_told() {
     let Some(Busy::Full(full)) = refused else {
         panic!("{refused:?} after {} streams", greedy.len())
     };
-    assert_eq!(full.streams, greedy.len() + 1);
+    let Full::InAll { streams, .. } = full else {
+        panic!("{full}")
+    };
+    assert_eq!(streams, greedy.len() + 1);
     let said = full.to_string();
     assert!(said.starts_with("no memory for another stream: "), "{said}");
     assert!(said.ends_with("(raise --memory)"), "{said}");

@@ -172,7 +172,7 @@ impl Stream {
     pub fn keyframe(&self) -> Option<(Arc<Tracks>, Reading)> {
         let state = lock(&self.state);
         let number = state.log.join_point()?;
-        let entry = state.log.entry(number).filter(|entry| is_sample(entry))?;
+        let entry = state.log.entry(number).filter(is_sample)?;
         let has_video = entry.meta.kind == Kind::Video;
         let base = Base {
             video: entry.meta.sample.decode_time,
@@ -271,7 +271,7 @@ impl State {
     /// Takes note of a message that was appended.
     pub(super) fn note_sample(&mut self, number: u64) {
         self.hls.segments.prune(self.log.start());
-        let Some(entry) = self.log.entry(number).filter(|entry| is_sample(entry)) else {
+        let Some(entry) = self.log.entry(number).filter(is_sample) else {
             return;
         };
         let are_tracks_known = self.are_tracks_known();
