@@ -236,6 +236,15 @@ pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
     ]
 }
 
+/// Ways of the search without sockets, in its bytes.
+pub(crate) const WITHOUT_SOCKETS: [(&str, &[u8]); 1] = [
+    // Publish, header and keyframe; then 800 times a header and a picture.
+    (
+        "versions of headers",
+        &[2, 1, 0, 9, 1, 12, 0, 57, 9, 1, 13, 0],
+    ),
+];
+
 /// Many streams, and clients that ask about them and don't read.
 fn unread(what: What) -> Vec<Step> {
     let publish = (1..=8).map(|stream| (stream, Publish(Name::NewLong)));

@@ -6,6 +6,9 @@
 //! each open connection, and a little for the server itself. Media lie in the arena, which is
 //! allocated before.
 //!
+//! The same is done without sockets, where many more cases fit into a second ([`kept`], also a fuzz
+//! target).
+//!
 //! What fails is made as short as possible and printed. It belongs into [`known`] then, and its
 //! cause away. A longer search: `BROOKLET_SEARCH_CASES=2000 cargo test --test bounded`.
 #![cfg(target_os = "linux")]
@@ -13,6 +16,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod crowd;
+#[allow(unreachable_pub)]
+#[path = "../fuzz/src/kept.rs"]
+mod kept;
 mod known;
 mod steps;
 #[allow(dead_code)]
@@ -22,6 +28,7 @@ mod wire;
 use std::sync::{Mutex, PoisonError};
 
 use peak_alloc::PeakAlloc;
+use proptest::arbitrary::any;
 use proptest::collection::vec;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
@@ -78,6 +85,31 @@ fn whatever_clients_do_the_server_keeps_no_more_than_their_allowances() {
     }
 }
 
+/// In the usual run, without sockets: a few seconds.
+const CORE_CASES: u32 = 200;
+
+#[test]
+fn nor_do_sessions_and_streams_by_themselves() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let cases = std::env::var("BROOKLET_SEARCH_CASES");
+    let mut runner = TestRunner::new(Config {
+        cases: cases
+            .ok()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(CORE_CASES),
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let found = runner.run(&vec(any::<u8>(), 1..120), |steps| {
+        kept::kept(&steps, || HEAP.current_usage()).map_err(TestCaseError::fail)
+    });
+    match found {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, steps)) => panic!("{reason}, after {steps:?}"),
+        Err(TestError::Abort(reason)) => panic!("{reason}"),
+    }
+}
+
 #[test]
 fn what_was_found_once_is_not_found_again() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,5 +121,11 @@ fn what_was_found_once_is_not_found_again() {
             kept.is_too_much().then(|| format!("{name}: {kept}"))
         })
         .collect();
+    let without_sockets = known::WITHOUT_SOCKETS.iter().filter_map(|(name, steps)| {
+        let kept = kept::kept(steps, || HEAP.current_usage());
+        println!("{name}, without sockets: {kept:?}");
+        Some(format!("{name}: {}", kept.err()?))
+    });
+    let found: Vec<String> = found.into_iter().chain(without_sockets).collect();
     assert!(found.is_empty(), "{found:#?}");
 }
