@@ -517,7 +517,7 @@ mod tests {
     fn what_a_connection_takes_has_a_fixed_size() {
         let sizes = [
             ("connection", size_of::<Connection>(), 1200),
-            ("session", size_of::<ServerSession<Assembly>>(), 720),
+            ("session", size_of::<ServerSession<Assembly>>(), 752),
             ("client", size_of::<Client>(), 240),
             ("play", size_of::<Playing>(), 80),
             ("publish", size_of::<Publishing>(), 208),
