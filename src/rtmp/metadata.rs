@@ -82,7 +82,7 @@ pub fn write_for_players(
     properties: &Properties<'_>,
     has_audio: Option<bool>,
     has_video: Option<bool>,
-    write: &mut dyn FnMut(&[u8]),
+    write: Write<'_>,
 ) {
     let is_absent = |name: &Name<'_>| {
         has_audio == Some(false) && AUDIO_NAMES.iter().any(|absent| name == absent)
@@ -104,9 +104,12 @@ pub fn write_for_players(
 
 const ON_METADATA: &str = "onMetaData";
 
+/// Where bytes go in their order.
+type Write<'w> = &'w mut dyn FnMut(&[u8]);
+
 /// Writes what may be relayed, or counts it.
 struct Out<'w> {
-    write: Option<&'w mut dyn FnMut(&[u8])>,
+    write: Option<Write<'w>>,
     len: usize,
     /// Properties that would make it longer are left out.
     most: usize,

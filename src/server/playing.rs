@@ -16,7 +16,7 @@ use crate::rtmp::stream_key::StreamKey;
 const BURST_TICK: Duration = Duration::from_millis(5);
 
 /// How often it looks whether the message has been sent that was under way when the play was over.
-const RETIRING_TICK: Duration = Duration::from_millis(50);
+const RETIRING_TICK: Duration = Duration::from_millis(20);
 
 /// A burst that takes longer than this is left to the publisher's pump.
 const MAX_BURST: Millis = 3_000;
@@ -129,7 +129,11 @@ impl Playing {
 
     /// Sends what there is. True when a ping is due.
     pub(super) fn tick(&mut self, now: Millis) -> Result<bool, End> {
-        let has_unsent = self.with_subscriber(now, |_| {})?;
+        let has_unsent = match self.with_subscriber(now, |_| {}) {
+            // Whoever lets go of it finds it at the next look.
+            Err(End::Left) if self.is_retiring => return Ok(false),
+            result => result?,
+        };
         if self.is_in_burst {
             self.is_in_burst = has_unsent && now - self.since < MAX_BURST;
             return Ok(false);

@@ -20,6 +20,7 @@ mod connections;
 mod control_floods;
 mod delays;
 mod http;
+mod kept;
 mod kept_memory;
 mod media_floods;
 mod memory;

@@ -183,7 +183,8 @@ impl Codecs {
                 (false, true) => 0,
             };
             let bits = match map.others {
-                Some(is_taken) => [0, ALL_BITS][usize::from(is_taken)],
+                Some(true) => ALL_BITS,
+                Some(false) => 0,
                 None => map.taken | others & !map.named,
             };
             bits & of_medium

@@ -151,3 +151,72 @@ fn tiny_chunks(payload: &[u8]) -> Vec<u8> {
     let rest = payload[1..].iter().flat_map(|byte| [0xC8, *byte]);
     header.into_iter().chain([payload[0]]).chain(rest).collect()
 }
+
+/// Messages of this many bytes in chunks of 64 KiB, the first with a whole header.
+fn messages(count: usize, len: u32) -> Vec<u8> {
+    let header = [&[8, 0, 0, 0], &len.to_be_bytes()[1..], b"\x09\x01\0\0\0"].concat();
+    let body = vec![0x27; len as usize];
+    let next = [&[0xC8], body.as_slice()].concat();
+    [header, body, next.repeat(count - 1)].concat()
+}
+
+#[test]
+fn what_chunks_carry_is_counted_however_large_they_may_be() {
+    for len in [0, 1] {
+        let mut scenario = Scenario::publishing();
+        scenario.now = 60_000;
+        scenario.send(&control(Control::SetChunkSize(65_536)));
+        assert_eq!(scenario.send(&messages(49_000, len)).len(), 49_000);
+        let error = scenario.error(&messages(2_000, len));
+        assert!(
+            error.starts_with("chunks of less than 128 bytes in a second: 50001"),
+            "{error}"
+        );
+    }
+    // The same as types 1, which are read in place.
+    let mut scenario = Scenario::publishing();
+    scenario.now = 60_000;
+    scenario.send(&control(Control::SetChunkSize(65_536)));
+    scenario.send(&messages(1, 1));
+    let in_place = b"\x48\0\0\0\0\0\x01\x09\x27".repeat(51_000);
+    assert!(scenario.try_send(&in_place).is_err());
+}
+
+#[test]
+fn empty_messages_in_an_aggregate_are_counted() {
+    let empty = [9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
+    let aggregate = message(type_id::AGGREGATE, 1, 0, &empty.repeat(4000));
+    let mut scenario = Scenario::publishing();
+    scenario.now = 60_000;
+    let (count, error) = until_error(&mut scenario, &aggregate, 20);
+    assert_eq!(count, 12);
+    assert!(error.starts_with("chunks of less than"), "{error}");
+}
+
+#[test]
+fn what_real_publishers_send_is_never_too_little() {
+    // Sixteen tracks of AAC at 43 messages a second each, of 90 bytes; an outage of a minute is made
+    // up for at once.
+    let mut scenario = Scenario::publishing();
+    scenario.now = 60_000;
+    scenario.send(&control(Control::SetChunkSize(65_536)));
+    let minute = 16 * 43 * 60;
+    assert_eq!(scenario.send(&messages(minute, 90)).len(), minute);
+    // A file of sounds of 170 bytes, at 100 MB in a second; of 100 bytes, at 20 MB.
+    for (count, len) in [(600_000, 170), (200_000, 100)] {
+        let mut scenario = Scenario::publishing();
+        scenario.now = 60_000;
+        scenario.send(&control(Control::SetChunkSize(65_536)));
+        let piece = messages(10_000, len);
+        for _ in 0..count / 10_000 {
+            assert_eq!(scenario.send(&piece).len(), 10_000);
+        }
+    }
+    // The last chunks of messages of 130 bytes in chunks of 128 carry two each.
+    let mut scenario = Scenario::publishing();
+    scenario.now = 60_000;
+    let message = message(type_id::VIDEO, 1, 0, &[0x27; 130]);
+    for _ in 0..60 {
+        assert_eq!(scenario.send(&message.repeat(1_000)).len(), 1_000);
+    }
+}

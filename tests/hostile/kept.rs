@@ -1,0 +1,274 @@
+//! What one connection can make the server keep: for what it says of itself, for messages that it
+//! has begun, for what it plays and has published.
+
+use std::thread;
+
+use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::command::{object, text};
+use brooklet::rtmp::message::type_id;
+use socket2::SockRef;
+
+use crate::canary::Load;
+use crate::case::Case;
+use crate::common::client::Client;
+use crate::wire::{self, command, header, message, metadata, set_chunk_size};
+
+/// A case with hardly any memory for media, in which what lies outside of it shows.
+fn case(name: &'static str, options: &[&str]) -> Case {
+    Case::start_with(name, 1, Load::LIGHT, options)
+}
+
+/// kB that these many connections may take, blocks included.
+fn allowed(connections: u64) -> u64 {
+    // Of the mebibyte for media all may be touched; as much is for the server itself.
+    2 * 1024 + connections * 24
+}
+
+#[test]
+fn a_connect_of_eight_thousand_values_costs_no_more_than_its_bytes() {
+    const STRANGERS: u64 = 14;
+
+    // With room for all of the messages.
+    let case = Case::start("connect of many values", &[]);
+    // 8,050 values of six bytes: a tree of them takes sixteen times as much.
+    let mut values = vec![3];
+    for number in 0..8_050_u32 {
+        values.extend([0, 3]);
+        values.extend(format!("{number:03}").as_bytes()[..3].iter());
+        values.push(5);
+    }
+    values.extend([0, 0, 9]);
+    let connect = message(type_id::COMMAND, 0, &command("connect", 1.0, &values));
+    thread::scope(|scope| {
+        let strangers: Vec<_> = (0..STRANGERS)
+            .map(|_| {
+                let address = case.address();
+                let connect = &connect;
+                scope.spawn(move || {
+                    let mut client = Client::handshaken(address);
+                    client.send(&set_chunk_size(65_536));
+                    client.send(connect);
+                    client.wait_for_command("_result");
+                    client
+                })
+            })
+            .collect();
+        let strangers = strangers.into_iter().map(|thread| thread.join().unwrap());
+        drop(strangers.collect::<Vec<_>>());
+    });
+    let shown = case.finish(STRANGERS);
+    shown.memory_grew_at_most(allowed(STRANGERS));
+}
+
+#[test]
+fn of_a_url_of_sixty_kilobytes_a_little_is_kept() {
+    const PLAYERS: u64 = 60;
+
+    let case = case("long URLs", &["--grace", "100ms"]);
+    let parameters = || {
+        object([
+            ("app", text("live")),
+            ("tcUrl", text(&"u".repeat(61_000))),
+            ("flashVer", text(&"f".repeat(2_000))),
+        ])
+    };
+    let mut publisher = Client::publishing(case.address(), "live", "door");
+    publisher.send_headers();
+    let players: Vec<_> = (0..PLAYERS)
+        .map(|_| {
+            let mut client = Client::handshaken(case.address());
+            client.send(&set_chunk_size(65_536));
+            let connect = command("connect", 1.0, &[]);
+            let mut body = connect;
+            parameters().emit(&mut body);
+            client.send(&message(type_id::COMMAND, 0, &body));
+            client.wait_for_command("_result");
+            client.send(&message(
+                type_id::COMMAND,
+                1,
+                &command("play", 0.0, b"\x05\x02\0\x04door"),
+            ));
+            while client.wait_for_status().1 != "NetStream.Play.Start" {}
+            client
+        })
+        .collect();
+    drop((players, publisher));
+    let shown = case.finish(PLAYERS + 1);
+    shown.memory_grew_at_most(allowed(PLAYERS + 1));
+}
+
+#[test]
+fn sixty_four_chunk_streams_cost_no_more_than_a_table() {
+    const CLIENTS: u64 = 30;
+
+    let case = case("chunk streams with large messages", &[]);
+    let mut clients: Vec<_> = (0..CLIENTS)
+        .map(|_| Client::connected(case.address(), "live"))
+        .collect();
+    for client in &mut clients {
+        client.send(&set_chunk_size(65_536));
+        for chunk_stream_id in 3..10 {
+            // A long one, whose list of blocks used to be kept, and a short one.
+            client.send(&header(chunk_stream_id, 0, 30_000, type_id::DATA, 1));
+            client.send(&vec![0; 30_000]);
+            client.send(&header(chunk_stream_id, 0, 500, type_id::DATA, 1));
+            client.send(&[0; 500]);
+        }
+        for chunk_stream_id in 10..60 {
+            client.send(&header(chunk_stream_id, 0, 500, type_id::DATA, 1));
+            client.send(&[0; 500]);
+        }
+        assert!(wire::is_served(client));
+    }
+    drop(clients);
+    let shown = case.finish(CLIENTS);
+    shown.memory_grew_at_most(allowed(CLIENTS));
+}
+
+#[test]
+fn names_published_one_after_the_other_on_one_connection_are_bounded() {
+    // Two commands each, of which a hundred may come at a time.
+    const NAMES: u32 = 45;
+
+    let case = case("names on one connection", &["--grace", "60s"]);
+    let mut client = Client::connected(case.address(), "live");
+    let mut properties = vec![3];
+    for number in 0..16 {
+        let name = format!("property{number}");
+        properties.extend((name.len() as u16).to_be_bytes());
+        properties.extend(name.as_bytes());
+        Value::String("x".repeat(1_000)).emit(&mut properties);
+    }
+    properties.extend([0, 0, 9]);
+    let metadata = metadata(&properties);
+    let mut players = Vec::new();
+    for number in 0..NAMES {
+        let name = format!("name{number}");
+        // Without somebody who watches, nothing would be waited for.
+        players.push(Client::playing(case.address(), "live", &name));
+        client.publish(&name);
+        let (_, code, why) = client.wait_for_status();
+        assert_eq!(code, "NetStream.Publish.Start", "{number}: {why}");
+        client.send_headers();
+        client.send_message(type_id::DATA, 1, 0, &metadata);
+        client.send_command(1, "closeStream", 0.0, Value::Null, vec![]);
+    }
+    // The newest of those that have ended is still waited for.
+    assert!(wire::is_served(&mut client));
+    drop((client, players));
+    let shown = case.finish(1 + u64::from(NAMES));
+    shown.memory_grew_at_most(allowed(1 + u64::from(NAMES)));
+    let ended = shown.log.matches("its publisher did not come back").count();
+    assert!(ended >= NAMES as usize / 2, "{ended} have ended early");
+}
+
+#[test]
+fn empty_messages_in_large_chunks_are_taken_at_a_rate() {
+    let case = Case::start("empty messages", &[]);
+    let words = "chunks of less than 128 bytes in a second: 50001 exceeds the limit of 50000";
+    for (count, body) in [(1, &b""[..]), (2, b"\x27")] {
+        let name = format!("empty{count}");
+        let mut publisher = Client::publishing(case.address(), "live", &name);
+        publisher.send(&set_chunk_size(65_536));
+        let len = body.len() as u32;
+        publisher.send(&header(6, 0, len, type_id::VIDEO, 1));
+        publisher.send(body);
+        // Every byte, or two, are a message.
+        let piece = [&[0xC6][..], body].concat();
+        let flooded = wire::flood(publisher.socket(), &piece, 64 << 20);
+        assert_ne!(flooded, wire::Flooded::Taken, "{body:?}");
+        case.wait_for_log(words, count);
+    }
+    case.finish(2);
+}
+
+/// A client that plays two streams on one connection, on message streams 1 and 2.
+fn playing_two(case: &Case) -> Client {
+    let mut client = Client::playing(case.address(), "live", "large");
+    client.send_command(0, "createStream", 9.0, Value::Null, vec![]);
+    client.wait_for_command("_result");
+    client.send_command(2, "play", 0.0, Value::Null, vec![text("other")]);
+    while client.wait_for_status().1 != "NetStream.Play.Start" {}
+    client
+}
+
+#[test]
+fn a_play_that_ends_in_the_middle_of_a_message_leaves_the_others_their_socket() {
+    let case = Case::start("play closed in mid-message", &[]);
+    let mut large = Client::publishing(case.address(), "live", "large");
+    let mut other = Client::publishing(case.address(), "live", "other");
+    let mut player = playing_two(&case);
+    let socket = SockRef::from(player.socket());
+    socket.set_recv_buffer_size(64 * 1024).unwrap();
+    large.send_headers();
+    // More than the kernel holds for a client that doesn't read.
+    large.send_picture(1, 0, true, 1_900_000);
+    assert!(wire::is_served(&mut large));
+    player.send_command(1, "closeStream", 0.0, Value::Null, vec![]);
+    other.send_headers();
+    for number in 10..40 {
+        other.send_picture(number, number * 40, number == 10, 1_000);
+    }
+    let picture = player.wait_for_media();
+    assert!(picture.message_stream_id == 1 || picture.message_stream_id == 2);
+    player.wait_for("the other stream", |m| {
+        m.message_stream_id == 2 && m.is_media() && m.number() == 39
+    });
+    // What was closed stays closed, and what is asked is answered.
+    assert!(wire::is_served(&mut player));
+    case.wait_for_log("live/large: stopped playing", 1);
+    drop((large, other, player));
+    case.finish(3);
+}
+
+#[test]
+fn a_connection_plays_a_stream_once() {
+    let case = Case::start("one stream played twice", &[]);
+    let mut publisher = Client::publishing(case.address(), "live", "twice");
+    let mut player = Client::playing(case.address(), "live", "twice");
+    for id in 2..8 {
+        player.send_command(id, "play", 0.0, Value::Null, vec![text("twice")]);
+        let (level, code, why) = player.wait_for_status();
+        assert_eq!(
+            (level.as_str(), code.as_str(), why.as_str()),
+            (
+                "error",
+                "NetStream.Play.Failed",
+                "the connection plays this stream already"
+            )
+        );
+    }
+    publisher.send_headers();
+    publisher.send_picture(1, 0, true, 500);
+    assert_eq!(player.wait_for_media().message_stream_id, 1);
+    // On its own message stream a play replaces the one before.
+    player.play("twice");
+    while player.wait_for_status().1 != "NetStream.Play.Start" {}
+    drop((publisher, player));
+    case.finish(2);
+}
+
+#[test]
+fn what_a_connection_plays_is_bounded_by_what_it_may_cost() {
+    let case = case("plays of names that nobody publishes", &[]);
+    let mut player = Client::playing(case.address(), "live", "waiting1");
+    let mut failed = 0;
+    for id in 2..8_u32 {
+        let name = text(&format!("waiting{id}"));
+        player.send_command(id, "play", 0.0, Value::Null, vec![name]);
+        loop {
+            match player.wait_for_status().1.as_str() {
+                "NetStream.Play.Start" => break,
+                "NetStream.Play.Failed" => {
+                    failed += 1;
+                    break;
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(failed > 0, "all were accepted");
+    assert!(wire::is_served(&mut player));
+    drop(player);
+    case.finish(1);
+}
