@@ -21,6 +21,7 @@ mod control_floods;
 mod delays;
 mod http;
 mod kept_memory;
+mod lists;
 mod media_floods;
 mod memory;
 mod names;

@@ -3,24 +3,49 @@
 //! A request for what comes next waits for it in this thread. What a segment is made of is copied
 //! out of the log bit by bit, and sent while the log isn't locked.
 
+use std::sync::Arc;
+
+use super::super::Shared;
 use super::super::end::End;
 use super::admission::authorize;
 use super::exchange::{Exchange, Reply};
-use crate::http::route::SegmentName;
+use super::writer::{PIECE_LEN, Writer, why_over};
+use crate::config::one_client;
+use crate::http::response::Length;
+use crate::http::route::{SegmentKind, SegmentName};
 use crate::http::{Response, Route, Status, percent, range};
 use crate::live::segments::Wanted;
 use crate::live::stream::Stream;
 use crate::live::stream::hls::{Asker, Evicted, Named, Playlist, Reading, Unavailable};
-use crate::output::hls;
+use crate::output::hls::{self, Carried};
 use crate::output::status::utc;
 use crate::rtmp::stream_key::StreamKey;
-
-/// Bytes that are copied at a time.
-const COPY_LEN: usize = 16 * 1024;
 
 /// Playlists change all the time; what they name never does.
 const PLAYLIST_CACHE: &str = "no-cache";
 const MEDIA_CACHE: &str = "max-age=3600, immutable";
+
+/// A playlist to be sent.
+pub(super) struct Listed {
+    playlist: Playlist,
+    /// Of the media playlist; `None` if it is that one.
+    uri: Option<String>,
+    query: String,
+    is_filled: bool,
+}
+
+/// What a playlist names, to be sent.
+pub(super) struct Media {
+    stream: Arc<Stream>,
+    response: Response,
+    body: MediaBody,
+}
+
+enum MediaBody {
+    /// The init segment of this name.
+    Init(SegmentName),
+    Messages(Reading),
+}
 
 /// Answers a request for a playlist, a segment or a part of one.
 #[inline(never)] // Its variables are not to be part of the stack of a viewer's thread.
@@ -28,7 +53,7 @@ pub(super) fn reply(
     exchange: &mut Exchange<'_>,
     key: &StreamKey,
     route: &Route,
-) -> Result<Reply, End> {
+) -> Result<Reply<'static>, End> {
     let admission = match authorize(exchange, key) {
         Ok(admission) => admission,
         Err(refusal) => return Ok(refusal.into()),
@@ -39,36 +64,86 @@ pub(super) fn reply(
     let head = exchange.head;
     let query = head.query().unwrap_or_default();
     let wanted = match route {
-        Route::Segment(_, name) => return segment(exchange, &stream, *name),
+        Route::Segment(_, name) => return segment(exchange, stream, *name),
         Route::MediaPlaylist(_) => wanted(query),
         _ => Ok(None),
     };
-    let playlist = match wanted {
-        Ok(wanted) => stream.playlist(wanted, asker(exchange)).map_err(refusal),
-        Err(why) => Err(Response::text(Status::BadRequest, why)),
+    let wanted = match wanted {
+        Ok(wanted) => wanted,
+        Err(why) => return Ok(Response::text(Status::BadRequest, why).into()),
     };
-    let Playlist {
-        listing,
-        life,
-        tracks,
-    } = match playlist {
+    let playlist = match asking(exchange, |asker| stream.playlist(wanted, asker))? {
         Ok(playlist) => playlist,
         Err(refusal) => return Ok(refusal.into()),
     };
-    let query = hls::carried_query(query);
-    let text = match route {
-        Route::MediaPlaylist(_) => {
-            let is_filled = is_of_apple(head.header("user-agent"));
-            hls::media(&listing, life, epoch(exchange), &query, is_filled)
-        }
-        _ => {
-            let uri = media_uri(head.path(), key);
-            hls::multivariant(&listing, &tracks.presentation, &uri, &query)
-        }
+    let uri = match route {
+        Route::MediaPlaylist(_) => None,
+        _ => Some(media_uri(head.path(), key)),
     };
-    let mut response = Response::new(hls::CONTENT_TYPE, text.into_bytes());
-    response.cache = PLAYLIST_CACHE;
-    Ok(response.into())
+    // A longer one isn't carried on.
+    let query = query.get(..hls::MAX_QUERY_LEN + 1).unwrap_or(query);
+    Ok(Reply::Playlist(Listed {
+        playlist,
+        uri,
+        query: query.to_owned(),
+        is_filled: is_of_apple(head.header("user-agent")),
+    }))
+}
+
+impl Listed {
+    /// What it takes while it is sent, in bytes.
+    pub(super) fn len(&self) -> usize {
+        let uri = self.uri.as_ref().map_or(0, String::capacity);
+        self.playlist.listing.memory() + self.query.capacity() + uri
+    }
+
+    /// Sends it.
+    #[inline(never)]
+    pub(super) fn write(&self, writer: &mut Writer<'_>) -> Result<(), End> {
+        let epoch = epoch(writer.shared);
+        let mut response = Response::new(hls::CONTENT_TYPE, Vec::new());
+        response.cache = PLAYLIST_CACHE;
+        writer.write_made(response, |out| {
+            let Playlist {
+                listing,
+                life,
+                tracks,
+            } = &self.playlist;
+            let query = Carried(&self.query);
+            // Who can't take any more keeps that to itself.
+            let _ = match &self.uri {
+                Some(uri) => hls::multivariant(out, listing, &tracks.presentation, uri, query),
+                None => hls::media(out, listing, *life, epoch, query, self.is_filled),
+            };
+        })
+    }
+}
+
+/// Asks a stream for something, as this client: what it answers, or what the client is answered.
+fn asking<T>(
+    exchange: &Exchange<'_>,
+    ask: impl FnOnce(Asker<'_>) -> Result<T, Unavailable>,
+) -> Result<Result<T, Response>, End> {
+    let (shared, client) = (exchange.shared, &*exchange.client);
+    let mut random = [0; 4];
+    // Without random numbers the time will do: it is the name of nothing that is secret.
+    if getrandom::fill(&mut random).is_err() {
+        random = (epoch(shared) as u32).to_be_bytes();
+    }
+    let address = client.address().ip();
+    let asker = Asker {
+        address,
+        client: one_client(address),
+        now: shared.now(),
+        nonce: u32::from_be_bytes(random),
+        waiters: &shared.waiters,
+        is_over: &|| why_over(shared, client).is_some(),
+    };
+    match ask(asker) {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(Unavailable::Over) => Err(why_over(shared, client).unwrap_or(End::Closed)),
+        Err(why) => Ok(Err(refusal(why))),
+    }
 }
 
 /// The media playlist, as seen from the URL of the other one.
@@ -106,40 +181,34 @@ fn wanted(query: &str) -> Result<Option<Wanted>, &'static str> {
     }
 }
 
-fn asker<'a>(exchange: &Exchange<'a>) -> Asker<'a> {
-    let mut random = [0; 4];
-    // Without random numbers the time will do: it is the name of nothing that is secret.
-    if getrandom::fill(&mut random).is_err() {
-        random = (epoch(exchange) as u32).to_be_bytes();
-    }
-    Asker {
-        address: exchange.client.address().ip(),
-        now: exchange.shared.now(),
-        nonce: u32::from_be_bytes(random),
-        waiters: &exchange.shared.waiters,
-    }
-}
-
 /// When the server's clock was 0, in ms since 1970.
-fn epoch(exchange: &Exchange<'_>) -> u64 {
-    utc::wall_clock().saturating_sub(exchange.shared.now())
+fn epoch(shared: &Shared) -> u64 {
+    utc::wall_clock().saturating_sub(shared.now())
 }
 
-fn segment(exchange: &mut Exchange<'_>, stream: &Stream, name: SegmentName) -> Result<Reply, End> {
-    match stream.named(name, asker(exchange)) {
-        Ok(Named::Init(tracks)) => {
-            let presentation = &tracks.presentation;
-            let content_type = content_type(presentation.video.is_some());
-            let mut response = Response::new(content_type, presentation.init_segment());
+fn segment(
+    exchange: &Exchange<'_>,
+    stream: Arc<Stream>,
+    name: SegmentName,
+) -> Result<Reply<'static>, End> {
+    let named = match asking(exchange, |asker| stream.named(name, asker))? {
+        Ok(named) => named,
+        Err(refusal) => return Ok(refusal.into()),
+    };
+    let mut reading = match named {
+        Named::Init(tracks) => {
+            let content_type = content_type(tracks.presentation.video.is_some());
+            let mut response = Response::new(content_type, Vec::new());
             response.cache = MEDIA_CACHE;
-            Ok(response.into())
+            let body = MediaBody::Init(name);
+            return Ok(Reply::Media(Media {
+                stream,
+                response,
+                body,
+            }));
         }
-        Ok(Named::Media(reading)) => media(exchange, stream, reading),
-        Err(why) => Ok(refusal(why).into()),
-    }
-}
-
-fn media(exchange: &mut Exchange<'_>, stream: &Stream, mut reading: Reading) -> Result<Reply, End> {
+        Named::Media(reading) => reading,
+    };
     let len = reading.len;
     let mut response = Response::new(content_type(reading.has_video), Vec::new());
     response.cache = MEDIA_CACHE;
@@ -162,26 +231,95 @@ fn media(exchange: &mut Exchange<'_>, stream: &Stream, mut reading: Reading) -> 
             return Ok(refusal.header("Content-Range", &content_range).into());
         }
     }
-    exchange.begin(response, reading.len)?;
-    copy(exchange, stream, &mut reading)?;
-    Ok(Reply::Sent)
+    Ok(Reply::Media(Media {
+        stream,
+        response,
+        body: MediaBody::Messages(reading),
+    }))
+}
+
+impl Media {
+    #[inline(never)]
+    pub(super) fn write(self, writer: &mut Writer<'_>) -> Result<(), End> {
+        match self.body {
+            MediaBody::Init(name) => write_init(writer, &self.stream, self.response, name.kind),
+            MediaBody::Messages(mut reading) => {
+                writer.begin(self.response, Length::Known(reading.len))?;
+                copy(writer, &self.stream, &mut reading)
+            }
+        }
+    }
+}
+
+/// Sends an init segment. It is made anew for each piece, so that nobody who takes it slowly holds a
+/// long one, nor the headers that it is made of.
+fn write_init(
+    writer: &mut Writer<'_>,
+    stream: &Stream,
+    response: Response,
+    kind: SegmentKind,
+) -> Result<(), End> {
+    let mut response = Some(response);
+    let mut sent = 0;
+    loop {
+        let mut piece = [0; PIECE_LEN];
+        let Some((len, total)) = part_of_init(stream, kind, sent, &mut piece) else {
+            // It is of no use to anybody any more.
+            return match response {
+                Some(_) => writer.respond(Response::not_found()),
+                None => Ok(()),
+            };
+        };
+        if let Some(response) = response.take() {
+            writer.begin(response, Length::Known(total as u64))?;
+        }
+        writer.write(piece.get(..len).unwrap_or_default())?;
+        sent += len;
+        if sent == total || len == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Copies a part of an init segment; how much, and how long it is as a whole.
+#[inline(never)]
+fn part_of_init(
+    stream: &Stream,
+    kind: SegmentKind,
+    start: usize,
+    out: &mut [u8],
+) -> Option<(usize, usize)> {
+    let init = stream.init(kind)?.presentation.init_segment();
+    let part = init.get(start..)?;
+    let part = part.get(..out.len()).unwrap_or(part);
+    out.get_mut(..part.len())?.copy_from_slice(part);
+    Some((part.len(), init.len()))
 }
 
 /// Sends messages of the log, of which the head has told the length.
+#[inline(never)] // Its buffer is not to be part of the stack of others.
 pub(super) fn copy(
-    exchange: &mut Exchange<'_>,
+    writer: &mut Writer<'_>,
     stream: &Stream,
     reading: &mut Reading,
 ) -> Result<(), End> {
-    let mut buffer = vec![0; COPY_LEN.min(reading.len as usize)];
+    if !writer.wants_body() {
+        return Ok(());
+    }
+    let mut scratch = writer.shared.scratches.take();
+    let mut small = [0; PIECE_LEN];
     loop {
-        let now = exchange.shared.now();
-        match stream.read(reading, &mut buffer, now) {
+        let buffer = match &mut scratch {
+            Some(block) => block.bytes_mut(),
+            None => &mut small[..],
+        };
+        let now = writer.shared.now();
+        match stream.read(reading, buffer, now) {
             Ok(0) => return Ok(()),
-            Ok(len) => exchange.write(buffer.get(..len).unwrap_or_default())?,
+            Ok(len) => writer.write(buffer.get(..len).unwrap_or_default())?,
             // The response is cut short, and the connection ends for it.
             Err(Evicted) => {
-                log::debug!("{}: too slow for a segment", exchange.client);
+                log::debug!("{}: too slow for a segment", writer.client());
                 return Ok(());
             }
         }
@@ -201,7 +339,7 @@ fn refusal(why: Unavailable) -> Response {
             "_HLS_msn or _HLS_part is too far in the future",
         ),
         Unavailable::TimedOut => later("nothing new has come"),
-        Unavailable::TooMany => later("too many requests wait"),
+        Unavailable::TooMany | Unavailable::Over => later("too many requests wait"),
         Unavailable::NoCodec => Response::text(
             Status::UnsupportedMediaType,
             "the stream's codecs don't fit this format. Try RTMP, or .flv",
