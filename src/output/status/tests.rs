@@ -51,14 +51,14 @@ fn connection(id: u64, protocol: &'static str, client: &str) -> ConnectionReport
 
 /// A server as a test wants it.
 #[derive(Clone, Default)]
-struct Server {
+struct Figures {
     status: Status,
     streams: Vec<(StreamKey, StreamReport)>,
     viewers: Vec<ViewerReport>,
     connections: Vec<ConnectionReport>,
 }
 
-impl Source for Server {
+impl Source for Figures {
     fn stream_after(&mut self, key: Option<&StreamKey>) -> Option<StreamStatus> {
         let later = self
             .streams
@@ -91,7 +91,7 @@ impl Source for Server {
 
 type Form = fn(&mut dyn std::fmt::Write, &Status, &mut dyn Source);
 
-fn told(form: Form, server: &Server) -> String {
+fn told(form: Form, server: &Figures) -> String {
     let mut text = String::new();
     form(&mut text, &server.status, &mut server.clone());
     text
@@ -158,7 +158,7 @@ fn door() -> StreamReport {
     }
 }
 
-fn server(is_privileged: bool) -> Server {
+fn server(is_privileged: bool) -> Figures {
     let mut publisher = connection(17, "rtmp", "FMLE/3.0");
     publisher.publishes = vec![key("door")];
     let mut player = connection(18, "rtmp", "LNX 9,0,124,2");
@@ -176,7 +176,7 @@ fn server(is_privileged: bool) -> Server {
         free_blocks: 2_038,
         total_blocks: 2_048,
     };
-    Server {
+    Figures {
         status,
         streams: vec![(key("door"), door())],
         viewers: viewers(),
@@ -311,19 +311,20 @@ fn connections_are_listed_by_number() {
 
 #[test]
 fn an_empty_server_has_empty_lists() {
-    let empty = Server::default();
+    let empty = Figures::default();
     assert_eq!(read(&told(api::streams, &empty))["streams"], json!([]));
     assert_eq!(read(&told(api::connections, &empty)), json!({"connections": []}));
     assert_eq!(samples(&told(metrics::text, &empty)).len(), 8);
 }
 
 /// Streams with hostile names, published by clients with such names.
-fn hostile() -> Server {
+fn hostile() -> Figures {
     let mut server = server(true);
     server.streams = HOSTILE
         .iter()
         .map(|name| (key(name), door()))
         .collect();
+    server.streams.sort_by(|(a, _), (b, _)| a.cmp(b));
     server.streams[0].1.publisher = Some((40, [192, 0, 2, 40].into()));
     let client = HOSTILE.concat() + "\0\x01\r\n\x1B\u{7F}\u{85}";
     server.connections.push(connection(40, "rtmp", &client));
@@ -336,8 +337,10 @@ fn hostile_names_come_out_of_json_as_they_went_in() {
     let text = told(api::streams, &server);
     assert!(!text.contains(['<', '\u{2028}', '\n']), "{text}");
     let answer = read(&text);
-    for (stream, name) in answer["streams"].as_array().unwrap().iter().zip(HOSTILE) {
-        assert_eq!(stream["name"], format!("live/{name}"));
+    let listed = answer["streams"].as_array().unwrap();
+    assert_eq!(listed.len(), HOSTILE.len());
+    for (stream, (key, _)) in listed.iter().zip(&server.streams) {
+        assert_eq!(stream["name"], key.as_str());
     }
     let client = &answer["streams"][0]["publisher"]["client"];
     assert_eq!(client, &server.connections[3].client);
@@ -457,7 +460,8 @@ fn first_label(line: &str) -> (String, &str) {
 #[test]
 fn hostile_names_stay_within_their_labels() {
     let mut server = hostile();
-    let names: Vec<_> = HOSTILE.iter().map(|name| format!("live/{name}")).collect();
+    let names = server.streams.iter();
+    let names: Vec<_> = names.map(|(key, _)| key.as_str().to_owned()).collect();
     let text = told(metrics::text, &server);
     let live = text
         .lines()
@@ -607,7 +611,7 @@ struct AudioMeta {
     sample_rate: Option<u32>,
 }
 
-fn read_xml(server: &Server) -> Rtmp {
+fn read_xml(server: &Figures) -> Rtmp {
     let xml = told(stat::xml, server);
     quick_xml::de::from_str(&xml).unwrap_or_else(|error| panic!("{error}: {xml}"))
 }
@@ -688,7 +692,7 @@ fn streams_without_video_or_without_anything_are_read_too() {
 fn a_stream_that_nobody_publishes_is_offline_and_an_application_is_always_there() {
     let mut server = server(false);
     server.streams[0].1.is_live = false;
-    for server in [server, Server::default()] {
+    for server in [server, Figures::default()] {
         let rtmp = read_xml(&server);
         let [application] = &rtmp.server.application[..] else {
             panic!("{rtmp:?}")
