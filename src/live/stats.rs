@@ -468,7 +468,10 @@ mod tests {
         for index in 0..100 {
             stats.note_picture(false, index * 40, 1_000);
         }
-        assert_eq!(stats.report(Viewers::default(), 11_000).frame_rate, Some(25_000));
+        assert_eq!(
+            stats.report(Viewers::default(), 11_000).frame_rate,
+            Some(25_000)
+        );
         assert_eq!(stats.report(Viewers::default(), 11_001).frame_rate, None);
     }
 
@@ -492,7 +495,12 @@ mod tests {
                 let payload = [0x27; 1000];
                 stats.note_message(Medium::Video, std::iter::once(&payload[..]), now);
             }
-            rates.push(stats.report(Viewers::default(), now + 99).video.bits_per_second);
+            rates.push(
+                stats
+                    .report(Viewers::default(), now + 99)
+                    .video
+                    .bits_per_second,
+            );
         }
         assert_eq!(rates[0], 8_000_000 / 99);
         assert_eq!(rates[9], 80_080);

@@ -213,7 +213,13 @@ impl Playlist<'_> {
 
     #[inline(never)]
     fn name(&mut self, kind: SegmentKind, end: &str) -> fmt::Result {
-        let (name, query) = (SegmentName { life: self.life, kind }, self.query);
+        let (name, query) = (
+            SegmentName {
+                life: self.life,
+                kind,
+            },
+            self.query,
+        );
         write!(self.out, "{name}{query}{end}")
     }
 }

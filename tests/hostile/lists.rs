@@ -4,9 +4,10 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
+use crate::canary::Load;
 use crate::case::Case;
 use crate::common::client::wait_until;
-use crate::common::http::HttpClient;
+use crate::common::http::{HttpClient, UPGRADE};
 use crate::wire;
 
 /// What the server may cost beside its connections while they are attacked, in kB.
@@ -32,7 +33,10 @@ fn publish_many(case: &Case, count: usize) -> Vec<TcpStream> {
         let metrics = client.get("/metrics").text();
         let mut lines = metrics.lines();
         let name = "brooklet_connections_accepted_total ";
-        let accepted = lines.find_map(|line| line.strip_prefix(name)).unwrap();
+        // Who asks too often is told so.
+        let accepted = lines
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap_or("0");
         accepted.parse::<usize>().unwrap() > count
     });
     publishers
@@ -46,7 +50,12 @@ fn lists_that_nobody_reads_are_not_kept() {
     let publishers = publish_many(&case, NAMES);
     let mut reader = HttpClient::connect(case.http_address());
     let len = reader.get("/stat").body.len();
-    let paths = ["/stat", "/metrics", "/api/v1/streams", "/api/v1/connections"];
+    let paths = [
+        "/stat",
+        "/metrics",
+        "/api/v1/streams",
+        "/api/v1/connections",
+    ];
     let clients: Vec<_> = thread::scope(|scope| {
         let address = case.http_address();
         let ask = |index: usize| {
@@ -118,4 +127,93 @@ fn long_heads_are_kept_within_the_bound() {
     let connections = CLIENTS as u64;
     case.finish(connections)
         .memory_grew_at_most(connections * 24 + BESIDE);
+}
+
+/// URIs of the canary's newest whole segment and of the playlist that names it.
+fn newest_segment(reader: &mut HttpClient) -> String {
+    const PLAYLIST: &str = "/live/canary/media.m3u8";
+
+    wait_until("there is a playlist", || reader.get(PLAYLIST).status == 200);
+    let playlist = reader.get(PLAYLIST).text();
+    let segments = playlist.lines().filter(|line| !line.starts_with('#'));
+    format!("/live/canary/{}", segments.last().unwrap())
+}
+
+#[test]
+fn ranges_of_one_byte_delay_nobody() {
+    let case = Case::start("ranges of one byte", &[]);
+    let mut reader = HttpClient::connect(case.http_address());
+    newest_segment(&mut reader);
+    case.canary_sings(600);
+    let segment = newest_segment(&mut reader);
+    let alone = case.canary_p99();
+    let len = reader.get(&segment).body.len();
+    let address = case.http_address();
+    let request = format!(
+        "GET {segment} HTTP/1.1\r\nHost: h\r\nRange: bytes={}-\r\n\r\n",
+        len - 1
+    );
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            let request = &request;
+            scope.spawn(move || {
+                let socket = wire::connect(address);
+                wire::flood_reading(&socket, request.as_bytes(), request.len() * 600);
+            });
+        }
+        case.canary_sings(200);
+        println!(
+            "ranges of one byte: the canary's p99 is {} ms, {alone} ms without them",
+            case.canary_p99()
+        );
+    });
+    drop(reader);
+    case.finish(9);
+}
+
+/// What a connection costs in each state, in resident memory: its stack, and at most 8 KiB of heap.
+#[test]
+fn a_connection_costs_little_in_every_state() {
+    const CONNECTIONS: u64 = 200;
+    let stat = "GET /stat HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20);
+    let query = "k".repeat(1_000);
+    let playlist =
+        format!("GET /live/canary/media.m3u8?key={query} HTTP/1.1\r\nHost: h\r\n\r\n").repeat(20);
+    let head = format!("GET / HTTP/1.1\r\nHost: h\r\nCookie: {}", "c".repeat(8_000));
+    let upgrade = format!("GET /live/canary.flv HTTP/1.1\r\nHost: h\r\n{UPGRADE}\r\n");
+    for (state, request) in [
+        ("idle", "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"),
+        ("half of a short head", "GET /healthz HTTP/1.1\r\nHo"),
+        ("a long head", &head),
+        ("lists that aren't read", &stat),
+        ("playlists that aren't read", &playlist),
+        ("FLV", "GET /live/canary.flv HTTP/1.1\r\nHost: h\r\n\r\n"),
+        ("MP4", "GET /live/canary.mp4 HTTP/1.1\r\nHost: h\r\n\r\n"),
+        ("WebSocket", &upgrade),
+    ] {
+        let options = ["--handshake-timeout", "10m", "--command-timeout", "10m"];
+        let case = Case::start_with(state, 1, Load::LIGHT, &options);
+        let mut reader = HttpClient::connect(case.http_address());
+        newest_segment(&mut reader);
+        let before = case.now();
+        let clients: Vec<_> = (0..CONNECTIONS)
+            .map(|_| {
+                let mut socket = wire::connect(case.http_address());
+                socket2::SockRef::from(&socket)
+                    .set_recv_buffer_size(2_048)
+                    .unwrap();
+                // A server that has no room hangs up.
+                let _ = socket.write_all(request.as_bytes());
+                socket
+            })
+            .collect();
+        case.canary_sings(100);
+        let now = case.now();
+        let open = now.threads - before.threads;
+        let each = (now.memory - before.memory) * 1024 / CONNECTIONS;
+        println!("{state}: {open} connections of {each} bytes each");
+        drop((clients, reader));
+        let shown = case.finish(CONNECTIONS + 1);
+        shown.memory_grew_at_most((CONNECTIONS + 1) * 24 + 2 * 1024);
+    }
 }

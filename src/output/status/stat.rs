@@ -14,9 +14,7 @@
 
 use std::fmt::{Display, Write};
 
-use super::{
-    ConnectionReport, Source, Status, StreamStatus, VERSION, each_stream, each_viewer,
-};
+use super::{ConnectionReport, Source, Status, StreamStatus, VERSION, each_stream, each_viewer};
 use crate::live::Millis;
 use crate::live::subscriber::Delivered;
 use crate::media::codec::{AudioCodec, VideoCodec};

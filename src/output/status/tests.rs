@@ -313,17 +313,17 @@ fn connections_are_listed_by_number() {
 fn an_empty_server_has_empty_lists() {
     let empty = Figures::default();
     assert_eq!(read(&told(api::streams, &empty))["streams"], json!([]));
-    assert_eq!(read(&told(api::connections, &empty)), json!({"connections": []}));
+    assert_eq!(
+        read(&told(api::connections, &empty)),
+        json!({"connections": []})
+    );
     assert_eq!(samples(&told(metrics::text, &empty)).len(), 8);
 }
 
 /// Streams with hostile names, published by clients with such names.
 fn hostile() -> Figures {
     let mut server = server(true);
-    server.streams = HOSTILE
-        .iter()
-        .map(|name| (key(name), door()))
-        .collect();
+    server.streams = HOSTILE.iter().map(|name| (key(name), door())).collect();
     server.streams.sort_by(|(a, _), (b, _)| a.cmp(b));
     server.streams[0].1.publisher = Some((40, [192, 0, 2, 40].into()));
     let client = HOSTILE.concat() + "\0\x01\r\n\x1B\u{7F}\u{85}";

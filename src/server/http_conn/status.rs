@@ -67,8 +67,7 @@ pub(super) fn reply<'s>(
         return Ok(super::too_many().into());
     }
     // What is shown may have to wait before it is looked at: first, so that the figures are fresh.
-    let visitor =
-        (!is_privileged).then(|| guard.visitor(exchange.client, &exchange.credentials()));
+    let visitor = (!is_privileged).then(|| guard.visitor(exchange.client, &exchange.credentials()));
     Ok(Reply::State(State {
         form,
         is_privileged,

@@ -382,10 +382,7 @@ const TOO_MANY_FRAMES: Violation = Violation {
 pub(super) struct Frame(Arc<Stream>);
 
 /// Answers a request for the newest keyframe of a stream.
-pub(super) fn frame(
-    exchange: &mut Exchange<'_>,
-    key: &StreamKey,
-) -> Result<Reply<'static>, End> {
+pub(super) fn frame(exchange: &mut Exchange<'_>, key: &StreamKey) -> Result<Reply<'static>, End> {
     let admission = match authorize(exchange, key) {
         Ok(admission) => admission,
         Err(refusal) => return Ok(refusal.into()),
