@@ -223,24 +223,14 @@ impl Connection {
             reply => reply,
         };
         let mut writer = Writer::new(self, shared, facts);
-        let needs = match &reply {
-            Reply::State(_) => status::VISITOR_LEN,
-            Reply::Playlist(listed) => listed.len(),
-            _ => 0,
-        };
-        let Ok(_paid) = self.allowance.take(needs) else {
-            writer.respond(no_memory())?;
-            return Ok(writer.may_go_on());
-        };
         match reply {
             Reply::Response(response) => writer.respond(response)?,
             Reply::Unending(response) => {
                 writer.describe(&response)?;
                 return Ok(false);
             }
-            Reply::State(state) => state.write(&mut writer)?,
-            Reply::Playlist(listed) => listed.write(&mut writer)?,
-            Reply::Media(media) => media.write(&mut writer)?,
+            Reply::State(state) => state.write(&mut writer, &self.allowance)?,
+            Reply::Hls(asked) => asked.write(&mut writer, &self.allowance)?,
             Reply::Frame(frame) => frame.write(&mut writer, &self.allowance)?,
             Reply::Viewing(_) => {}
         }

@@ -19,10 +19,8 @@ pub(super) enum Reply<'a> {
     Unending(Response),
     /// A list of the server's state.
     State(status::State<'a>),
-    /// A playlist.
-    Playlist(hls::Listed),
-    /// What a playlist names.
-    Media(hls::Media),
+    /// A playlist, or what one names.
+    Hls(hls::Asked),
     /// A picture.
     Frame(watch::Frame),
     /// The media of a stream, as long as either side lasts.

@@ -10,6 +10,7 @@ use super::super::end::End;
 use super::admission::authorize;
 use super::exchange::{Exchange, Reply};
 use super::writer::{PIECE_LEN, Writer, why_over};
+use crate::allowance::Allowance;
 use crate::config::one_client;
 use crate::http::response::Length;
 use crate::http::route::{SegmentKind, SegmentName};
@@ -21,33 +22,35 @@ use crate::output::hls::{self, Carried};
 use crate::output::status::utc;
 use crate::rtmp::stream_key::StreamKey;
 
+/// Longest header Range that is looked at, in bytes.
+const MAX_RANGE_LEN: usize = 64;
+
 /// Playlists change all the time; what they name never does.
 const PLAYLIST_CACHE: &str = "no-cache";
 const MEDIA_CACHE: &str = "max-age=3600, immutable";
 
-/// A playlist to be sent.
-pub(super) struct Listed {
-    playlist: Playlist,
-    /// Of the media playlist; `None` if it is that one.
-    uri: Option<String>,
-    query: String,
-    is_filled: bool,
-}
-
-/// What a playlist names, to be sent.
-pub(super) struct Media {
+/// What is asked of a stream. The answer may have to be waited for.
+pub(super) struct Asked {
     stream: Arc<Stream>,
-    response: Response,
-    body: MediaBody,
+    what: What,
 }
 
-enum MediaBody {
-    /// The init segment of this name.
-    Init(SegmentName),
-    Messages(Reading),
+enum What {
+    Playlist {
+        wanted: Option<Wanted>,
+        /// Of the media playlist; `None` if it is that one.
+        uri: Option<String>,
+        query: String,
+        is_filled: bool,
+    },
+    Named {
+        name: SegmentName,
+        /// The header.
+        range: Option<String>,
+    },
 }
 
-/// Answers a request for a playlist, a segment or a part of one.
+/// Takes in a request for a playlist, a segment or a part of one.
 #[inline(never)] // Its variables are not to be part of the stack of a viewer's thread.
 pub(super) fn reply(
     exchange: &mut Exchange<'_>,
@@ -62,69 +65,111 @@ pub(super) fn reply(
         return Ok(Response::not_found().into());
     };
     let head = exchange.head;
+    if let Route::Segment(_, name) = route {
+        let range = head.header("range");
+        // A longer one is more than one range.
+        let range = range.filter(|range| range.len() <= MAX_RANGE_LEN);
+        let what = What::Named {
+            name: *name,
+            range: range.map(str::to_owned),
+        };
+        return Ok(Reply::Hls(Asked { stream, what }));
+    }
     let query = head.query().unwrap_or_default();
-    let wanted = match route {
-        Route::Segment(_, name) => return segment(exchange, stream, *name),
-        Route::MediaPlaylist(_) => wanted(query),
-        _ => Ok(None),
+    let (wanted, uri) = match route {
+        Route::MediaPlaylist(_) => (wanted(query), None),
+        _ => (Ok(None), Some(media_uri(head.path(), key))),
     };
     let wanted = match wanted {
         Ok(wanted) => wanted,
         Err(why) => return Ok(Response::text(Status::BadRequest, why).into()),
     };
-    let playlist = match asking(exchange, |asker| stream.playlist(wanted, asker))? {
-        Ok(playlist) => playlist,
-        Err(refusal) => return Ok(refusal.into()),
-    };
-    let uri = match route {
-        Route::MediaPlaylist(_) => None,
-        _ => Some(media_uri(head.path(), key)),
-    };
     // A longer one isn't carried on.
-    let query = query.get(..hls::MAX_QUERY_LEN + 1).unwrap_or(query);
-    Ok(Reply::Playlist(Listed {
-        playlist,
+    let query = Some(query).filter(|query| query.len() <= hls::MAX_QUERY_LEN);
+    let what = What::Playlist {
+        wanted,
         uri,
-        query: query.to_owned(),
+        query: query.unwrap_or_default().to_owned(),
         is_filled: is_of_apple(head.header("user-agent")),
-    }))
+    };
+    Ok(Reply::Hls(Asked { stream, what }))
 }
 
-impl Listed {
-    /// What it takes while it is sent, in bytes.
-    pub(super) fn len(&self) -> usize {
-        let uri = self.uri.as_ref().map_or(0, String::capacity);
-        self.playlist.listing.memory() + self.query.capacity() + uri
-    }
-
-    /// Sends it.
+impl Asked {
+    /// Waits for the answer, and sends it.
     #[inline(never)]
-    pub(super) fn write(&self, writer: &mut Writer<'_>) -> Result<(), End> {
-        let epoch = epoch(writer.shared);
-        let mut response = Response::new(hls::CONTENT_TYPE, Vec::new());
-        response.cache = PLAYLIST_CACHE;
-        writer.write_made(response, |out| {
-            let Playlist {
-                listing,
-                life,
-                tracks,
-            } = &self.playlist;
-            let query = Carried(&self.query);
-            // Who can't take any more keeps that to itself.
-            let _ = match &self.uri {
-                Some(uri) => hls::multivariant(out, listing, &tracks.presentation, uri, query),
-                None => hls::media(out, listing, *life, epoch, query, self.is_filled),
-            };
-        })
+    pub(super) fn write(
+        mut self,
+        writer: &mut Writer<'_>,
+        allowance: &Allowance,
+    ) -> Result<(), End> {
+        let paid = match &mut self.what {
+            What::Playlist { uri, query, .. } => {
+                let uri = uri.as_ref().map_or(0, String::capacity);
+                allowance.take(query.capacity() + uri)
+            }
+            What::Named { .. } => allowance.take(MAX_RANGE_LEN),
+        };
+        let Ok(_paid) = paid else {
+            return writer.respond(super::no_memory());
+        };
+        match self.what {
+            What::Playlist {
+                wanted,
+                uri,
+                query,
+                is_filled,
+            } => {
+                let answer = asking(writer, |asker| self.stream.playlist(wanted, asker))?;
+                let playlist = match answer {
+                    Ok(playlist) => playlist,
+                    Err(refusal) => return writer.respond(refusal),
+                };
+                let Ok(_paid) = allowance.take(playlist.listing.memory()) else {
+                    return writer.respond(super::no_memory());
+                };
+                write_playlist(writer, &playlist, uri.as_deref(), &query, is_filled)
+            }
+            What::Named { name, range } => {
+                match asking(writer, |asker| self.stream.named(name, asker))? {
+                    Ok(Named::Init(_)) => write_init(writer, &self.stream, name.kind),
+                    Ok(Named::Media(reading)) => {
+                        write_media(writer, &self.stream, reading, range.as_deref())
+                    }
+                    Err(refusal) => writer.respond(refusal),
+                }
+            }
+        }
     }
+}
+
+fn write_playlist(
+    writer: &mut Writer<'_>,
+    playlist: &Playlist,
+    uri: Option<&str>,
+    query: &str,
+    is_filled: bool,
+) -> Result<(), End> {
+    let epoch = epoch(writer.shared);
+    let mut response = Response::new(hls::CONTENT_TYPE, Vec::new());
+    response.cache = PLAYLIST_CACHE;
+    let (listing, query) = (&playlist.listing, Carried(query));
+    let presentation = &playlist.tracks.presentation;
+    writer.write_made(response, |out| {
+        // Who can't take any more keeps that to itself.
+        let _ = match uri {
+            Some(uri) => hls::multivariant(out, listing, presentation, uri, query),
+            None => hls::media(out, listing, playlist.life, epoch, query, is_filled),
+        };
+    })
 }
 
 /// Asks a stream for something, as this client: what it answers, or what the client is answered.
 fn asking<T>(
-    exchange: &Exchange<'_>,
+    writer: &Writer<'_>,
     ask: impl FnOnce(Asker<'_>) -> Result<T, Unavailable>,
 ) -> Result<Result<T, Response>, End> {
-    let (shared, client) = (exchange.shared, &*exchange.client);
+    let (shared, client) = (writer.shared, writer.client());
     let mut random = [0; 4];
     // Without random numbers the time will do: it is the name of nothing that is secret.
     if getrandom::fill(&mut random).is_err() {
@@ -186,41 +231,22 @@ fn epoch(shared: &Shared) -> u64 {
     utc::wall_clock().saturating_sub(shared.now())
 }
 
-fn segment(
-    exchange: &Exchange<'_>,
-    stream: Arc<Stream>,
-    name: SegmentName,
-) -> Result<Reply<'static>, End> {
-    let named = match asking(exchange, |asker| stream.named(name, asker))? {
-        Ok(named) => named,
-        Err(refusal) => return Ok(refusal.into()),
-    };
-    let mut reading = match named {
-        Named::Init(tracks) => {
-            let content_type = content_type(tracks.presentation.video.is_some());
-            let mut response = Response::new(content_type, Vec::new());
-            response.cache = MEDIA_CACHE;
-            let body = MediaBody::Init(name);
-            return Ok(Reply::Media(Media {
-                stream,
-                response,
-                body,
-            }));
-        }
-        Named::Media(reading) => reading,
-    };
+fn write_media(
+    writer: &mut Writer<'_>,
+    stream: &Stream,
+    mut reading: Reading,
+    range: Option<&str>,
+) -> Result<(), End> {
     let len = reading.len;
     let mut response = Response::new(content_type(reading.has_video), Vec::new());
     response.cache = MEDIA_CACHE;
     response = response.header("Accept-Ranges", "bytes");
-    match range::parse(exchange.head.header("range"), len) {
+    match range::parse(range, len) {
         Ok(None) => {}
         Ok(Some(range)) => {
-            if stream
-                .cut(&mut reading, range.start, range.end - range.start)
-                .is_err()
-            {
-                return Ok(Response::not_found().into());
+            let part = range.end - range.start;
+            if stream.cut(&mut reading, range.start, part).is_err() {
+                return writer.respond(Response::not_found());
             }
             response.status = Status::PartialContent;
             response = response.header("Content-Range", &range::content_range(Some(&range), len));
@@ -228,27 +254,11 @@ fn segment(
         Err(range::Unsatisfiable) => {
             let content_range = range::content_range(None, len);
             let refusal = Response::text(Status::RangeNotSatisfiable, "no such range");
-            return Ok(refusal.header("Content-Range", &content_range).into());
+            return writer.respond(refusal.header("Content-Range", &content_range));
         }
     }
-    Ok(Reply::Media(Media {
-        stream,
-        response,
-        body: MediaBody::Messages(reading),
-    }))
-}
-
-impl Media {
-    #[inline(never)]
-    pub(super) fn write(self, writer: &mut Writer<'_>) -> Result<(), End> {
-        match self.body {
-            MediaBody::Init(name) => write_init(writer, &self.stream, self.response, name.kind),
-            MediaBody::Messages(mut reading) => {
-                writer.begin(self.response, Length::Known(reading.len))?;
-                copy(writer, &self.stream, &mut reading)
-            }
-        }
-    }
+    writer.begin(response, Length::Known(reading.len))?;
+    copy(writer, stream, &mut reading)
 }
 
 /// Sends an init segment. It is made anew for each piece, so that nobody who takes it slowly holds a
@@ -256,44 +266,56 @@ impl Media {
 fn write_init(
     writer: &mut Writer<'_>,
     stream: &Stream,
-    response: Response,
     kind: SegmentKind,
 ) -> Result<(), End> {
-    let mut response = Some(response);
     let mut sent = 0;
     loop {
         let mut piece = [0; PIECE_LEN];
-        let Some((len, total)) = part_of_init(stream, kind, sent, &mut piece) else {
+        let Some(part) = part_of_init(stream, kind, sent, &mut piece) else {
             // It is of no use to anybody any more.
-            return match response {
-                Some(_) => writer.respond(Response::not_found()),
-                None => Ok(()),
+            return match sent {
+                0 => writer.respond(Response::not_found()),
+                _ => Ok(()),
             };
         };
-        if let Some(response) = response.take() {
-            writer.begin(response, Length::Known(total as u64))?;
+        if sent == 0 {
+            let mut response = Response::new(content_type(part.has_video), Vec::new());
+            response.cache = MEDIA_CACHE;
+            writer.begin(response, Length::Known(part.total as u64))?;
         }
-        writer.write(piece.get(..len).unwrap_or_default())?;
-        sent += len;
-        if sent == total || len == 0 {
+        writer.write(piece.get(..part.len).unwrap_or_default())?;
+        sent += part.len;
+        if sent == part.total || part.len == 0 {
             return Ok(());
         }
     }
 }
 
-/// Copies a part of an init segment; how much, and how long it is as a whole.
+/// A part of an init segment, which was copied.
+struct InitPart {
+    has_video: bool,
+    len: usize,
+    /// Of the whole.
+    total: usize,
+}
+
 #[inline(never)]
 fn part_of_init(
     stream: &Stream,
     kind: SegmentKind,
     start: usize,
     out: &mut [u8],
-) -> Option<(usize, usize)> {
-    let init = stream.init(kind)?.presentation.init_segment();
+) -> Option<InitPart> {
+    let tracks = stream.init(kind)?;
+    let init = tracks.presentation.init_segment();
     let part = init.get(start..)?;
     let part = part.get(..out.len()).unwrap_or(part);
     out.get_mut(..part.len())?.copy_from_slice(part);
-    Some((part.len(), init.len()))
+    Some(InitPart {
+        has_video: tracks.presentation.video.is_some(),
+        len: part.len(),
+        total: init.len(),
+    })
 }
 
 /// Sends messages of the log, of which the head has told the length.

@@ -9,6 +9,7 @@ use super::super::end::End;
 use super::admission::refusal;
 use super::exchange::{Exchange, Reply};
 use super::writer::Writer;
+use crate::allowance::Allowance;
 use crate::http::{self, Response, Route};
 use crate::live::Millis;
 use crate::live::stats::ViewerReport;
@@ -18,7 +19,7 @@ use crate::output::status::{
 use crate::rtmp::stream_key::StreamKey;
 
 /// What is kept of who asks while a list is sent, in bytes: what it has shown.
-pub(super) const VISITOR_LEN: usize = 2 * 1024;
+const VISITOR_LEN: usize = 2 * 1024;
 
 /// A list to be sent.
 pub(super) struct State<'a> {
@@ -82,7 +83,14 @@ pub(super) fn reply<'s>(
 
 impl State<'_> {
     #[inline(never)]
-    pub(super) fn write(mut self, writer: &mut Writer<'_>) -> Result<(), End> {
+    pub(super) fn write(
+        mut self,
+        writer: &mut Writer<'_>,
+        allowance: &Allowance,
+    ) -> Result<(), End> {
+        let Ok(_paid) = allowance.take(VISITOR_LEN) else {
+            return writer.respond(super::no_memory());
+        };
         let shared = self.lister.shared;
         let (accepted, [bytes_in, bytes_out]) = shared.connections.totals();
         let status = Status {
