@@ -10,7 +10,6 @@
 //! end without CR, folded lines, a blank before the colon, a second Host, any body.
 
 use core::net::Ipv6Addr;
-use std::ops::Range;
 
 use super::{Rejected, Status};
 
@@ -102,26 +101,23 @@ pub enum Method {
     Other,
 }
 
-/// Place of a text in the head.
-type Span = Range<usize>;
-
-/// A complete and sound request head.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
-    bytes: Vec<u8>,
+/// A complete and sound request head: places in the bytes that came, of which nothing is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// Header lines, each with its end.
+    lines: &'a [u8],
     method: Method,
     is_1_1: bool,
-    path: Span,
-    query: Option<Span>,
+    path: &'a str,
+    query: Option<&'a str>,
     /// Of the target, or else of the header; empty if there is none.
-    host: Span,
-    /// Names and values.
-    headers: Vec<(Span, Span)>,
+    host: &'a str,
 }
 
-impl Head {
+impl<'a> Head<'a> {
     /// Parses what [`HeadReader`] found to be a head.
-    pub fn parse(bytes: &[u8]) -> Result<Head, Rejected> {
+    #[inline(never)] // Its table of headers is not to be part of the stack of whoever answers.
+    pub fn parse(bytes: &'a [u8]) -> Result<Head<'a>, Rejected> {
         let bytes = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
@@ -137,23 +133,19 @@ impl Head {
             Some("DELETE") => Method::Delete,
             _ => Method::Other,
         };
-        let target = request.path.unwrap_or_default();
-        let headers = request.headers.iter().map(|header| {
-            let name = span_of(bytes, header.name.as_bytes());
-            (name, span_of(bytes, header.value))
-        });
+        let line_end = bytes.iter().position(|byte| *byte == b'\n');
+        let lines = line_end.and_then(|at| bytes.get(at + 1..));
         let mut head = Head {
-            bytes: bytes.to_vec(),
+            lines: lines.unwrap_or_default(),
             method,
             is_1_1: request.version == Some(1),
-            path: 0..0,
+            path: "",
             query: None,
-            host: 0..0,
-            headers: headers.collect(),
+            host: "",
         };
         head.check_body()?;
         head.set_host()?;
-        head.set_target(span_of(bytes, target.as_bytes()))?;
+        head.set_target(request.path.unwrap_or_default())?;
         Ok(head)
     }
 
@@ -168,29 +160,28 @@ impl Head {
     }
 
     /// The path as it came, percent signs included; begins with a slash, or is `*` for OPTIONS.
-    pub fn path(&self) -> &str {
-        match self.text(&self.path) {
+    pub fn path(&self) -> &'a str {
+        match self.path {
             "" => "/",
             path => path,
         }
     }
 
     /// What follows the question mark, as it came.
-    pub fn query(&self) -> Option<&str> {
-        Some(self.text(self.query.as_ref()?))
+    pub fn query(&self) -> Option<&'a str> {
+        self.query
     }
 
     /// The server's name as the client knows it, with the port unless that is the usual one:
     /// `camera:8080`. Empty if a client of HTTP/1.0 doesn't say.
-    pub fn host(&self) -> &str {
-        self.text(&self.host)
+    pub fn host(&self) -> &'a str {
+        self.host
     }
 
     /// The first header of this name, if its value is text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let mut headers = self.headers.iter();
-        let (_, value) = headers.find(|(found, _)| self.text(found).eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(self.bytes.get(value.clone())?).ok()
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        let (_, value) = self.headers().find(|(found, _)| is_named(found, name))?;
+        std::str::from_utf8(value).ok()
     }
 
     /// Whether one of the comma-separated values of a header is this word.
@@ -207,18 +198,14 @@ impl Head {
     /// encrypted or on the same machine, they say so by their name alone, which all of them begin in
     /// the same way.
     pub fn is_browser(&self) -> bool {
-        let is_of_browsers = |name: &str| {
-            name.eq_ignore_ascii_case("origin")
+        let is_of_browsers = |name: &[u8]| {
+            is_named(name, "origin")
                 || name
                     .get(.."sec-fetch-".len())
-                    .is_some_and(|start| start.eq_ignore_ascii_case("sec-fetch-"))
+                    .is_some_and(|start| is_named(start, "sec-fetch-"))
         };
         let agent = self.header("user-agent").unwrap_or_default();
-        agent.starts_with("Mozilla/")
-            || self
-                .headers
-                .iter()
-                .any(|(name, _)| is_of_browsers(self.text(name)))
+        agent.starts_with("Mozilla/") || self.headers().any(|(name, _)| is_of_browsers(name))
     }
 
     /// Whether the client has what bears this tag (`"abc"`) already (RFC 9110, 13.1.2).
@@ -228,25 +215,30 @@ impl Head {
         })
     }
 
+    /// Names and values, as they came but for the blanks around a value.
+    fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let lines = self.lines.split(|byte| *byte == b'\n');
+        lines.filter_map(|line| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            let (name, value) = line.split_at_checked(colon)?;
+            // Blanks, and the CR at the end: no others are in a sound value.
+            Some((name, value.strip_prefix(b":")?.trim_ascii()))
+        })
+    }
+
     /// Whether one of the comma-separated values of a header is it.
     fn lists(&self, name: &str, is_it: &dyn Fn(&str) -> bool) -> bool {
-        self.headers.iter().any(|(found, value)| {
-            self.text(found).eq_ignore_ascii_case(name)
-                && self
-                    .text(value)
+        self.headers().any(|(found, value)| {
+            is_named(found, name)
+                && text(value)
                     .split(',')
                     .any(|value| is_it(value.trim_matches([' ', '\t'])))
         })
     }
 
-    fn text(&self, span: &Span) -> &str {
-        let bytes = self.bytes.get(span.clone()).unwrap_or_default();
-        std::str::from_utf8(bytes).unwrap_or_default()
-    }
-
     fn count(&self, name: &str) -> usize {
-        let is_it = |span: &Span| self.text(span).eq_ignore_ascii_case(name);
-        self.headers.iter().filter(|(name, _)| is_it(name)).count()
+        let is_it = |(found, _): &(&[u8], &[u8])| is_named(found, name);
+        self.headers().filter(is_it).count()
     }
 
     /// Requests have no body (RFC 9112, section 6).
@@ -286,25 +278,21 @@ impl Head {
             (1, _) => {}
             _ => return Err(malformed("more than one Host")),
         }
-        let is_host = |(name, _): &&(Span, Span)| self.text(name).eq_ignore_ascii_case("host");
-        let found = self.headers.iter().find(is_host);
-        let span = found.map_or(0..0, |(_, value)| value.clone());
-        if !is_host_and_port(self.text(&span)) {
+        let host = self.header("host").unwrap_or_default();
+        if !is_host_and_port(host) {
             return Err(malformed("an invalid Host"));
         }
-        self.host = span;
+        self.host = host;
         Ok(())
     }
 
     /// Takes a target apart: `/path?query`, `http://host/path?query`, `*`.
-    fn set_target(&mut self, span: Span) -> Result<(), Rejected> {
-        let target = self.text(&span);
+    fn set_target(&mut self, target: &'a str) -> Result<(), Rejected> {
         if target.contains('#') {
             return Err(malformed("a target with a fragment"));
         }
-        let path_start = if target.starts_with('/') || (target, self.method) == STAR {
-            0
-        } else {
+        let mut path = target;
+        if !target.starts_with('/') && (target, self.method) != STAR {
             let scheme_len = ["http://", "https://"]
                 .iter()
                 .find(|scheme| starts_with_ignoring_case(target, scheme))
@@ -312,29 +300,31 @@ impl Head {
                 .ok_or(malformed("a target that isn't a path"))?;
             let rest = target.get(scheme_len..).unwrap_or_default();
             let len = rest.find(['/', '?']).unwrap_or(rest.len());
-            if !is_host_and_port(rest.get(..len).unwrap_or_default()) {
+            let (host, rest) = rest.split_at_checked(len).unwrap_or_default();
+            if !is_host_and_port(host) {
                 return Err(malformed("an invalid host in the target"));
             }
             // It takes the place of the header (RFC 9112, 3.2.2).
-            let start = span.start + scheme_len;
-            self.host = start..start + len;
-            scheme_len + len
+            self.host = host;
+            path = rest;
+        }
+        (self.path, self.query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path, None),
         };
-        let target = self.text(&span);
-        let query = target.find('?').map(|at| span.start + at);
-        self.path = span.start + path_start..query.unwrap_or(span.end);
-        self.query = query.map(|at| at + 1..span.end);
         Ok(())
     }
 }
 
-const STAR: (&str, Method) = ("*", Method::Options);
-
-/// Of a text that is part of `whole`.
-fn span_of(whole: &[u8], part: &[u8]) -> Span {
-    let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
-    start..start + part.len()
+fn is_named(found: &[u8], name: &str) -> bool {
+    found.eq_ignore_ascii_case(name.as_bytes())
 }
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+const STAR: (&str, Method) = ("*", Method::Options);
 
 fn starts_with_ignoring_case(text: &str, start: &str) -> bool {
     let beginning = text.get(..start.len());

@@ -27,12 +27,12 @@ pub const MAX_CONTROL_LEN: usize = 125;
 pub const MAX_FRAME_HEAD_LEN: usize = 10;
 
 /// Whether a request asks for an upgrade to WebSocket, in whatever form.
-pub fn is_upgrade(head: &Head) -> bool {
+pub fn is_upgrade(head: &Head<'_>) -> bool {
     head.has_token("upgrade", "websocket")
 }
 
 /// Answers the opening handshake (4.2): "Switching Protocols", or why not.
-pub fn accept(head: &Head) -> Result<Response, Response> {
+pub fn accept(head: &Head<'_>) -> Result<Response, Response> {
     let refuse = |why| Err(Response::text(Status::BadRequest, why));
     if head.method() != Method::Get || !head.is_1_1() {
         return refuse("a WebSocket begins with GET and HTTP/1.1");
@@ -121,6 +121,8 @@ pub mod close_code {
     pub const GOING_AWAY: u16 = 1001;
     /// The client broke the protocol.
     pub const PROTOCOL_ERROR: u16 = 1002;
+    /// The client did what the server doesn't put up with.
+    pub const POLICY_VIOLATION: u16 = 1008;
     /// It can't be done now.
     pub const TRY_AGAIN_LATER: u16 = 1013;
     /// A message was longer than the server takes.

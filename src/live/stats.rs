@@ -81,8 +81,8 @@ pub struct StreamReport {
     pub tracks: Arc<Tracks>,
     /// What is wrong with the current publish, as far as it has shown.
     pub findings: Vec<Finding>,
-    /// Who plays.
-    pub viewers: Vec<ViewerReport>,
+    /// Those who play.
+    pub viewers: Viewers,
     /// Addresses from which somebody watches by HLS.
     pub hls_viewers: usize,
 }
@@ -90,7 +90,7 @@ pub struct StreamReport {
 impl StreamReport {
     /// Viewers of all kinds.
     pub fn viewer_count(&self) -> usize {
-        self.viewers.len() + self.hls_viewers
+        self.viewers.counts.iter().sum::<usize>() + self.hls_viewers
     }
 }
 
@@ -107,9 +107,38 @@ pub struct TrackReport {
     pub sample: Vec<u8>,
 }
 
+/// Names of the framings, in the order of [`Viewers::counts`].
+pub const PROTOCOLS: [&str; 3] = ["rtmp", "flv", "mp4"];
+
+/// Those who receive a stream, all together: however many they are, a report is of one size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Viewers {
+    /// By framing: RTMP, FLV, MP4.
+    pub counts: [usize; 3],
+    /// What they were sent.
+    pub delivered: Delivered,
+    /// How far behind the slowest of them is.
+    pub lag: Millis,
+}
+
+impl Viewers {
+    /// Counts one more.
+    pub fn add(&mut self, viewer: &ViewerReport) {
+        for (count, protocol) in self.counts.iter_mut().zip(PROTOCOLS) {
+            *count += usize::from(viewer.protocol == protocol);
+        }
+        self.delivered.bytes += viewer.delivered.bytes;
+        self.delivered.skips = self.delivered.skips.saturating_add(viewer.delivered.skips);
+        self.delivered.skipped_messages += viewer.delivered.skipped_messages;
+        self.lag = self.lag.max(viewer.lag);
+    }
+}
+
 /// Who receives a stream, and how that goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViewerReport {
+    /// Its number among all subscribers.
+    pub id: u64,
     /// Its connection's number.
     pub connection: u64,
     /// `rtmp`, `flv` or `mp4`.
@@ -125,9 +154,9 @@ pub struct ViewerReport {
 /// What reports call a framing.
 pub(super) fn protocol_of(framing: Framing) -> &'static str {
     match framing {
-        Framing::Rtmp { .. } => "rtmp",
-        Framing::Flv { .. } => "flv",
-        Framing::Mp4 { .. } => "mp4",
+        Framing::Rtmp { .. } => PROTOCOLS[0],
+        Framing::Flv { .. } => PROTOCOLS[1],
+        Framing::Mp4 { .. } => PROTOCOLS[2],
     }
 }
 
@@ -268,8 +297,12 @@ impl Stats {
     }
 
     /// The stream's part of a report.
-    pub(super) fn report(&self, viewers: Vec<ViewerReport>, now: Millis) -> StreamReport {
-        let all = |of: fn(&Delivered) -> u64| viewers.iter().map(|v| of(&v.delivered)).sum::<u64>();
+    pub(super) fn report(&self, viewers: Viewers, now: Millis) -> StreamReport {
+        let Delivered {
+            bytes,
+            skips,
+            skipped_messages,
+        } = viewers.delivered;
         let age = now.saturating_sub(self.since);
         StreamReport {
             since: self.since,
@@ -279,11 +312,10 @@ impl Stats {
             keyframe_interval: self.pictures.interval,
             longest_keyframe_interval: self.pictures.longest,
             dropped_messages: self.dropped,
-            bytes_out: self.gone.bytes + all(|delivered| delivered.bytes),
+            bytes_out: self.gone.bytes + bytes,
             bits_out: self.out.bits_per_second(age, now),
-            skips: self.gone.skips + all(|delivered| delivered.skips.into()),
-            skipped_messages: self.gone.skipped_messages
-                + all(|delivered| delivered.skipped_messages),
+            skips: self.gone.skips + u64::from(skips),
+            skipped_messages: self.gone.skipped_messages + skipped_messages,
             peak_viewers: self.peak_viewers,
             findings: self.doctor.findings(),
             viewers,
@@ -407,7 +439,7 @@ mod tests {
             let timestamp = step(index);
             stats.note_picture(index % 60 == 0, timestamp, timestamp.into());
         }
-        stats.report(Vec::new(), 1_000).frame_rate
+        stats.report(Viewers::default(), 1_000).frame_rate
     }
 
     #[test]
@@ -436,8 +468,11 @@ mod tests {
         for index in 0..100 {
             stats.note_picture(false, index * 40, 1_000);
         }
-        assert_eq!(stats.report(Vec::new(), 11_000).frame_rate, Some(25_000));
-        assert_eq!(stats.report(Vec::new(), 11_001).frame_rate, None);
+        assert_eq!(
+            stats.report(Viewers::default(), 11_000).frame_rate,
+            Some(25_000)
+        );
+        assert_eq!(stats.report(Viewers::default(), 11_001).frame_rate, None);
     }
 
     #[test]
@@ -460,7 +495,12 @@ mod tests {
                 let payload = [0x27; 1000];
                 stats.note_message(Medium::Video, std::iter::once(&payload[..]), now);
             }
-            rates.push(stats.report(Vec::new(), now + 99).video.bits_per_second);
+            rates.push(
+                stats
+                    .report(Viewers::default(), now + 99)
+                    .video
+                    .bits_per_second,
+            );
         }
         assert_eq!(rates[0], 8_000_000 / 99);
         assert_eq!(rates[9], 80_080);
@@ -473,7 +513,7 @@ mod tests {
             [&70_000, &50_000, &30_000, &10_000]
         );
         assert!(rates[145..].iter().all(|rate| *rate == 0));
-        let report = stats.report(Vec::new(), 40_000);
+        let report = stats.report(Viewers::default(), 40_000);
         assert_eq!((report.video.bytes, report.video.messages), (100_000, 100));
         assert_eq!(report.audio, TrackReport::default());
         assert_eq!(report.video.sample, [0x27; 16]);
@@ -488,6 +528,7 @@ mod tests {
             skipped_messages: 5,
         };
         let viewer = |bytes| ViewerReport {
+            id: 1,
             connection: 1,
             protocol: "rtmp",
             since: 0,
@@ -499,7 +540,9 @@ mod tests {
         stats.note_left(delivered(4_000));
         stats.note_viewers(1);
         stats.note_sent(2_000, 1_500);
-        let report = stats.report(vec![viewer(2_000)], 2_000);
+        let mut viewers = Viewers::default();
+        viewers.add(&viewer(2_000));
+        let report = stats.report(viewers, 2_000);
         assert_eq!(report.bytes_out, 6_000);
         assert_eq!((report.skips, report.skipped_messages), (4, 10));
         assert_eq!(report.bits_out, 6_000 * 8 / 2);
@@ -518,7 +561,7 @@ mod tests {
         ] {
             stats.note_picture(is_keyframe, timestamp, 0);
         }
-        let report = stats.report(Vec::new(), 0);
+        let report = stats.report(Viewers::default(), 0);
         assert_eq!(report.keyframe_interval, Some(1_000));
         assert_eq!(report.longest_keyframe_interval, Some(3_000));
     }

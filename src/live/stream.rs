@@ -24,7 +24,7 @@ use super::doctor::Finding;
 use super::log::{Kind, Log};
 use super::preamble::{Preamble, Slot};
 use super::sink::Sink;
-use super::stats::{Stats, StreamReport};
+use super::stats::{Stats, StreamReport, ViewerReport, Viewers};
 use super::subscriber::{Delivered, End, Skip, Subscriber, View};
 use super::table::Closed;
 use super::tracks::Tracks;
@@ -555,11 +555,21 @@ impl Stream {
         }
     }
 
+    /// The viewer with the next higher number.
+    pub fn viewer_after(&self, id: u64, now: Millis) -> Option<ViewerReport> {
+        let state = lock(&self.state);
+        let later = state.subscribers.iter().filter(|viewer| viewer.id() > id);
+        let next = later.min_by_key(|viewer| viewer.id())?;
+        Some(next.report(&state.log, now))
+    }
+
     /// All that is known of the stream, and of those who receive it.
     pub fn report(&self, now: Millis) -> StreamReport {
         let state = lock(&self.state);
-        let viewers = state.subscribers.iter();
-        let viewers = viewers.map(|viewer| viewer.report(&state.log, now));
+        let mut viewers = Viewers::default();
+        for viewer in &state.subscribers {
+            viewers.add(&viewer.report(&state.log, now));
+        }
         let publisher = state.publisher.as_ref();
         StreamReport {
             is_live: publisher.is_some(),
@@ -569,7 +579,7 @@ impl Stream {
             preamble: Arc::clone(&state.preamble),
             tracks: Arc::clone(&state.tracks),
             hls_viewers: state.hls.viewers(now),
-            ..state.stats.report(viewers.collect(), now)
+            ..state.stats.report(viewers, now)
         }
     }
 

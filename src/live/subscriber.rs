@@ -315,6 +315,7 @@ impl Subscriber {
             _ => None,
         };
         ViewerReport {
+            id: self.id,
             connection: self.connection,
             protocol: protocol_of(self.receiver.framing),
             since: self.since,
@@ -348,6 +349,11 @@ impl Subscriber {
         }
         self.control.reserve_exact(bytes.len());
         self.control.extend_from_slice(bytes);
+    }
+
+    /// Bytes of control messages that are queued, and not out.
+    pub fn control_len(&self) -> usize {
+        self.control.len().saturating_sub(self.control_sent)
     }
 
     /// Queues the last words; after them the connection is finished.

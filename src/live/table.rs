@@ -2,7 +2,8 @@
 //!
 //! Its lock is held for look-up, insert and remove only, and never together with a stream's.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 
 use super::lock;
@@ -12,7 +13,7 @@ use crate::rtmp::stream_key::StreamKey;
 /// See the module's documentation.
 pub struct StreamTable {
     settings: Settings,
-    streams: Mutex<HashMap<StreamKey, Arc<Stream>>>,
+    streams: Mutex<BTreeMap<StreamKey, Arc<Stream>>>,
 }
 
 /// The stream was closed between look-up and use: look it up again.
@@ -24,7 +25,7 @@ impl StreamTable {
     pub fn new(settings: Settings) -> StreamTable {
         StreamTable {
             settings,
-            streams: Mutex::new(HashMap::new()),
+            streams: Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -62,7 +63,16 @@ impl StreamTable {
         }
     }
 
-    /// All streams, in no order.
+    /// The stream that comes next in the order of names, and how many there are: for lists, which
+    /// hold nothing from one stream to the next.
+    pub fn next(&self, after: Option<&StreamKey>) -> (Option<Arc<Stream>>, usize) {
+        let streams = lock(&self.streams);
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let next = streams.range((from, Bound::Unbounded)).next();
+        (next.map(|(_, stream)| Arc::clone(stream)), streams.len())
+    }
+
+    /// All streams, by name.
     pub fn streams(&self) -> Vec<Arc<Stream>> {
         lock(&self.streams).values().map(Arc::clone).collect()
     }

@@ -6,9 +6,10 @@
 //! /live/door/00c0ffee-1.mp4, -7.m4s, -7.2.m4s      init segment, segment, part
 //! ```
 //!
-//! Every URI has the query with which the playlist was asked for, for the key is in it.
+//! Every URI has the query with which the playlist was asked for, for the key is in it. A playlist
+//! is written as it is made: the query that somebody sends once stands in it a hundred times.
 
-use std::fmt::Write;
+use std::fmt::{self, Display, Write};
 
 use super::status::utc;
 use crate::http::route::{SegmentKind, SegmentName};
@@ -19,14 +20,18 @@ use crate::media::mp4::Presentation;
 /// Content type of playlists.
 pub const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
 
-/// The multivariant playlist of a stream. `media` is the URI of the media playlist; `query` comes
-/// behind it, with its question mark.
+/// Longest query that is repeated, in bytes: in a longer one nobody looks for keys.
+pub const MAX_QUERY_LEN: usize = 1024;
+
+/// Writes the multivariant playlist of a stream. `media` is the URI of the media playlist; `query`
+/// comes behind it.
 pub fn multivariant(
+    out: &mut dyn Write,
     listing: &Listing,
     presentation: &Presentation,
     media: &str,
-    query: &str,
-) -> String {
+    query: Carried<'_>,
+) -> fmt::Result {
     let mut peak = 0;
     let (mut bytes, mut duration, mut pictures) = (0, 0, 0);
     for segment in &listing.segments {
@@ -37,63 +42,62 @@ pub fn multivariant(
         pictures += u64::from(segment.pictures);
     }
     let duration = duration.max(1);
-    let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-STREAM-INF:BANDWIDTH=");
+    out.write_str("#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-STREAM-INF:BANDWIDTH=")?;
     // What comes may be a little more than what was.
-    put(&mut text, peak + peak / 10);
-    text.push_str(",AVERAGE-BANDWIDTH=");
-    put(&mut text, bytes * 8_000 / duration);
-    text.push_str(",CODECS=\"");
-    text.push_str(&presentation.codecs());
-    text.push('"');
+    let (peak, average) = (peak + peak / 10, bytes * 8_000 / duration);
+    let codecs = presentation.codecs();
+    write!(
+        out,
+        "{peak},AVERAGE-BANDWIDTH={average},CODECS=\"{codecs}\""
+    )?;
     if let Some(video) = &presentation.video {
-        text.push_str(",RESOLUTION=");
-        put(&mut text, video.width().into());
-        text.push('x');
-        put(&mut text, video.height().into());
-        text.push_str(",FRAME-RATE=");
-        put_thousandths(&mut text, pictures * 1_000_000 / duration);
+        let (width, height) = (video.width(), video.height());
+        let rate = Thousandths(pictures * 1_000_000 / duration);
+        write!(out, ",RESOLUTION={width}x{height},FRAME-RATE={rate}")?;
     }
-    text.push('\n');
-    for part in [media, query, "\n"] {
-        text.push_str(part);
-    }
-    text
+    write!(out, "\n{media}{query}\n")
 }
 
-/// The media playlist of a stream. `life` stands in the names; `epoch` is the beginning of the
-/// server's clock, in ms since 1970; `query` comes behind each name, with its question mark.
-/// `is_filled`: gaps stand for the segments that the first playlists lack.
-pub fn media(listing: &Listing, life: u32, epoch: u64, query: &str, is_filled: bool) -> String {
+/// Writes the media playlist of a stream. `life` stands in the names; `epoch` is the beginning of
+/// the server's clock, in ms since 1970; `query` comes behind each name. `is_filled`: gaps stand for
+/// the segments that the first playlists lack.
+pub fn media(
+    out: &mut dyn Write,
+    listing: &Listing,
+    life: u32,
+    epoch: u64,
+    query: Carried<'_>,
+    is_filled: bool,
+) -> fmt::Result {
     let mut playlist = Playlist {
         gaps: if is_filled { listing.missing } else { 0 },
-        text: String::with_capacity(2048),
+        out,
         life,
         epoch,
         query,
         version: None,
         has_date: false,
     };
-    playlist.head(listing);
-    playlist.gaps(listing);
+    playlist.head(listing)?;
+    playlist.gaps(listing)?;
     for segment in &listing.segments {
         let parts = listing.parts(segment);
-        playlist.begin_segment(segment);
-        playlist.parts(segment, parts);
-        playlist.segment(segment);
+        playlist.begin_segment(segment)?;
+        playlist.parts(segment, parts)?;
+        playlist.segment(segment)?;
     }
     if let Some(open) = &listing.open {
-        playlist.begin_segment(open);
-        playlist.parts(open, listing.parts(open));
+        playlist.begin_segment(open)?;
+        playlist.parts(open, listing.parts(open))?;
     }
-    playlist.end(listing);
-    playlist.text
+    playlist.end(listing)
 }
 
 struct Playlist<'a> {
-    text: String,
+    out: &'a mut dyn Write,
     life: u32,
     epoch: u64,
-    query: &'a str,
+    query: Carried<'a>,
     /// Segments before the first one that never were.
     gaps: u64,
     /// Of the init segment that was named last.
@@ -102,153 +106,162 @@ struct Playlist<'a> {
 }
 
 impl Playlist<'_> {
-    fn head(&mut self, listing: &Listing) {
+    fn head(&mut self, listing: &Listing) -> fmt::Result {
         let version = if listing.part_target.is_some() { 9 } else { 7 };
-        self.text.push_str("#EXTM3U\n");
-        self.tag("#EXT-X-VERSION:", version);
-        self.tag("#EXT-X-TARGETDURATION:", listing.target.into());
-        self.text
-            .push_str("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES");
+        let target = listing.target;
+        write!(
+            self.out,
+            "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{target}\n\
+             #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES"
+        )?;
         if let Some(target) = listing.part_target {
-            self.text.push_str(",PART-HOLD-BACK=");
-            put_thousandths(&mut self.text, u64::from(target) * 3);
-            self.text.push_str("\n#EXT-X-PART-INF:PART-TARGET=");
-            put_thousandths(&mut self.text, target.into());
+            let hold_back = Thousandths(u64::from(target) * 3);
+            let target = Thousandths(target.into());
+            write!(
+                self.out,
+                ",PART-HOLD-BACK={hold_back}\n#EXT-X-PART-INF:PART-TARGET={target}"
+            )?;
         }
-        self.text.push('\n');
+        self.put("\n")?;
         let Some(first) = listing.segments.first() else {
-            return;
+            return Ok(());
         };
         let sequence = first.number.saturating_sub(self.gaps);
-        self.tag("#EXT-X-MEDIA-SEQUENCE:", sequence);
+        writeln!(self.out, "#EXT-X-MEDIA-SEQUENCE:{sequence}")?;
         if first.discontinuities > 0 {
-            self.tag(
-                "#EXT-X-DISCONTINUITY-SEQUENCE:",
-                first.discontinuities.into(),
-            );
+            let count = first.discontinuities;
+            writeln!(self.out, "#EXT-X-DISCONTINUITY-SEQUENCE:{count}")?;
         }
+        Ok(())
     }
 
     /// Apple's players don't begin with a playlist of low latency that is too short.
-    fn gaps(&mut self, listing: &Listing) {
+    fn gaps(&mut self, listing: &Listing) -> fmt::Result {
         let Some(first) = listing.segments.first().filter(|_| self.gaps > 0) else {
-            return;
+            return Ok(());
         };
-        self.map(first.version);
+        self.map(first.version)?;
         for number in first.number.saturating_sub(self.gaps)..first.number {
-            self.text.push_str("#EXT-X-GAP\n#EXTINF:");
-            put_thousandths(&mut self.text, u64::from(listing.target) * 1_000);
-            self.text.push_str(",\n");
-            self.name(SegmentKind::Segment(number));
-            self.text.push('\n');
+            self.put("#EXT-X-GAP\n")?;
+            self.entry(number, u64::from(listing.target) * 1_000)?;
         }
+        Ok(())
     }
 
-    fn map(&mut self, version: u32) {
+    fn map(&mut self, version: u32) -> fmt::Result {
         if self.version != Some(version) {
             self.version = Some(version);
-            self.text.push_str("#EXT-X-MAP:URI=\"");
-            self.name(SegmentKind::Init(version.into()));
-            self.text.push_str("\"\n");
+            self.put("#EXT-X-MAP:URI=\"")?;
+            self.name(SegmentKind::Init(version.into()), "\"\n")?;
         }
+        Ok(())
     }
 
     /// What stands before the first part of a segment, and before the segment itself.
-    fn begin_segment(&mut self, segment: &Segment) {
+    fn begin_segment(&mut self, segment: &Segment) -> fmt::Result {
         if segment.has_discontinuity {
-            self.text.push_str("#EXT-X-DISCONTINUITY\n");
+            self.put("#EXT-X-DISCONTINUITY\n")?;
         }
-        self.map(segment.version);
+        self.map(segment.version)?;
         if !std::mem::replace(&mut self.has_date, true) || segment.has_discontinuity {
-            self.text.push_str("#EXT-X-PROGRAM-DATE-TIME:");
-            put_date(&mut self.text, self.epoch + segment.date);
-            self.text.push('\n');
+            let ms = self.epoch + segment.date;
+            let seconds = utc::text(ms / 1_000);
+            let seconds = seconds.trim_end_matches('Z');
+            let ms = ms % 1_000;
+            writeln!(self.out, "#EXT-X-PROGRAM-DATE-TIME:{seconds}.{ms:03}Z")?;
         }
+        Ok(())
     }
 
-    fn parts(&mut self, segment: &Segment, parts: &[Part]) {
+    fn parts(&mut self, segment: &Segment, parts: &[Part]) -> fmt::Result {
         for (place, part) in (0..).zip(parts) {
-            self.text.push_str("#EXT-X-PART:DURATION=");
-            put_thousandths(&mut self.text, part.duration.into());
-            self.text.push_str(",URI=\"");
-            self.name(SegmentKind::Part(segment.number, place));
-            self.text.push('"');
-            if part.is_independent {
-                self.text.push_str(",INDEPENDENT=YES");
-            }
-            self.text.push('\n');
+            let duration = Thousandths(part.duration.into());
+            write!(self.out, "#EXT-X-PART:DURATION={duration},URI=\"")?;
+            let end = match part.is_independent {
+                true => "\",INDEPENDENT=YES\n",
+                false => "\"\n",
+            };
+            self.name(SegmentKind::Part(segment.number, place), end)?;
         }
+        Ok(())
     }
 
-    fn segment(&mut self, segment: &Segment) {
-        self.text.push_str("#EXTINF:");
-        put_thousandths(&mut self.text, segment.duration.into());
-        self.text.push_str(",\n");
-        self.name(SegmentKind::Segment(segment.number));
-        self.text.push('\n');
+    fn segment(&mut self, segment: &Segment) -> fmt::Result {
+        self.entry(segment.number, segment.duration.into())
     }
 
-    fn end(&mut self, listing: &Listing) {
+    fn entry(&mut self, number: u64, duration: Millis) -> fmt::Result {
+        let duration = Thousandths(duration);
+        write!(self.out, "#EXTINF:{duration},\n")?;
+        self.name(SegmentKind::Segment(number), "\n")
+    }
+
+    fn end(&mut self, listing: &Listing) -> fmt::Result {
         if listing.is_ended {
-            self.text.push_str("#EXT-X-ENDLIST\n");
+            self.put("#EXT-X-ENDLIST\n")?;
         } else if listing.part_target.is_some() {
             let (number, place) = listing.next;
-            self.text.push_str("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"");
-            self.name(SegmentKind::Part(number, place));
-            self.text.push_str("\"\n");
+            self.put("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"")?;
+            self.name(SegmentKind::Part(number, place), "\"\n")?;
         }
+        Ok(())
     }
 
-    fn tag(&mut self, tag: &str, value: u64) {
-        self.text.push_str(tag);
-        put(&mut self.text, value);
-        self.text.push('\n');
+    fn put(&mut self, text: &str) -> fmt::Result {
+        self.out.write_str(text)
     }
 
-    fn name(&mut self, kind: SegmentKind) {
-        let life = self.life;
-        let _ = write!(self.text, "{}", SegmentName { life, kind });
-        self.text.push_str(self.query);
+    #[inline(never)]
+    fn name(&mut self, kind: SegmentKind, end: &str) -> fmt::Result {
+        let (name, query) = (
+            SegmentName {
+                life: self.life,
+                kind,
+            },
+            self.query,
+        );
+        write!(self.out, "{name}{query}{end}")
     }
 }
 
-fn put(text: &mut String, number: u64) {
-    let _ = write!(text, "{number}");
-}
+/// A number of thousandths, with all its zeros: "2.000".
+struct Thousandths(u64);
 
-/// A number of thousandths: "2.000".
-fn put_thousandths(text: &mut String, thousandths: u64) {
-    let _ = write!(text, "{}.{:03}", thousandths / 1_000, thousandths % 1_000);
-}
-
-/// A date and time of day in UTC, from ms since 1970: "2026-11-21T08:00:00.250Z".
-fn put_date(text: &mut String, ms: Millis) {
-    let seconds = utc::text(ms / 1_000);
-    text.push_str(seconds.trim_end_matches('Z'));
-    let _ = write!(text, ".{:03}Z", ms % 1_000);
+impl Display for Thousandths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0 / 1_000, self.0 % 1_000)
+    }
 }
 
 /// What of the query of a playlist's URL stands behind the URIs in it, with a question mark: all
 /// but the playlist's own parameters (RFC 8216bis, 6.2.5), and nothing that a playlist can't hold.
-pub fn carried_query(query: &str) -> String {
-    let mut carried = String::new();
-    for parameter in query.split('&') {
-        if parameter.is_empty() || parameter.starts_with("_HLS_") {
-            continue;
+/// Nothing of a query of more than [`MAX_QUERY_LEN`] bytes.
+#[derive(Clone, Copy)]
+pub struct Carried<'a>(pub &'a str);
+
+impl Display for Carried<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.len() > MAX_QUERY_LEN {
+            return Ok(());
         }
-        carried.push(if carried.is_empty() { '?' } else { '&' });
-        for byte in parameter.bytes() {
-            match byte {
-                b'!' | b'$'..=b';' | b'=' | b'?'..=b'Z' | b'_' | b'a'..=b'z' | b'~' => {
-                    carried.push(byte.into());
-                }
-                _ => {
-                    let _ = write!(carried, "%{byte:02X}");
+        let mut before = '?';
+        for parameter in self.0.split('&') {
+            if parameter.is_empty() || parameter.starts_with("_HLS_") {
+                continue;
+            }
+            f.write_char(before)?;
+            before = '&';
+            for byte in parameter.bytes() {
+                match byte {
+                    b'!' | b'$'..=b';' | b'=' | b'?'..=b'Z' | b'_' | b'a'..=b'z' | b'~' => {
+                        f.write_char(byte.into())?;
+                    }
+                    _ => write!(f, "%{byte:02X}")?,
                 }
             }
         }
+        Ok(())
     }
-    carried
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //!
 //! What doesn't make a valid name is refused, never mended: two names must not collide.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 /// Longest part between two slashes, in bytes.
@@ -110,9 +111,27 @@ impl StreamKey {
         Some((StreamKey(rest.to_owned()), last))
     }
 
+    /// All parts but the last, which may be none, and the last one.
+    pub fn app_and_name(&self) -> (&str, &str) {
+        self.0.rsplit_once('/').unwrap_or(("", &self.0))
+    }
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// By app, then by name: streams of one app stand together in lists.
+impl Ord for StreamKey {
+    fn cmp(&self, other: &StreamKey) -> Ordering {
+        self.app_and_name().cmp(&other.app_and_name())
+    }
+}
+
+impl PartialOrd for StreamKey {
+    fn partial_cmp(&self, other: &StreamKey) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -192,6 +211,18 @@ mod tests {
         ] {
             assert_eq!(StreamKey::new(app, name), Err(error), "{app:?} {name:?}");
         }
+    }
+
+    #[test]
+    fn streams_of_one_app_stand_together() {
+        let names = ["door", "a/z", "live/a", "live/b", "live/a/b", "live-2/a"];
+        let mut keys = names.map(|name| StreamKey::new("", name).unwrap());
+        keys.sort();
+        let sorted = keys.each_ref().map(StreamKey::as_str);
+        assert_eq!(
+            sorted,
+            ["door", "a/z", "live/a", "live/b", "live-2/a", "live/a/b"]
+        );
     }
 
     #[test]

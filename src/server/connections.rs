@@ -286,12 +286,20 @@ impl Connections {
         }
     }
 
-    /// All that are open, by number.
-    pub(super) fn report(&self) -> Vec<ConnectionReport> {
+    /// The one that is open and has the next higher number.
+    pub(super) fn report_after(&self, id: u64) -> Option<ConnectionReport> {
         let state = lock(&self.state);
         // Those that wait out a grace time are closed.
-        let open = state.open.iter().filter(|open| open.socket.is_some());
-        open.map(|open| open.report()).collect()
+        let from = state.open.partition_point(|open| open.id <= id);
+        let mut later = state.open.iter().skip(from);
+        Some(later.find(|open| open.socket.is_some())?.report())
+    }
+
+    /// The one of this number, if it is open.
+    pub(super) fn report_of(&self, id: u64) -> Option<ConnectionReport> {
+        let mut state = lock(&self.state);
+        let open = state.find(id).filter(|open| open.socket.is_some())?;
+        Some(open.report())
     }
 
     /// Accepted so far; bytes that all of them brought and were sent.

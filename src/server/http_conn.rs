@@ -2,21 +2,24 @@
 //! until either side has enough.
 //!
 //! ```text
-//! read_head -> reply -> assets, status, hls, watch -> Reply::Response   written here
-//!     ^                                            -> Reply::Sent       by the handler, bit by bit
-//!     +---- unless it is the last one <------------+
-//!                                                  -> Err(End)          the connection is over
+//! read_head -> decide -> assets, status, hls, watch -> Reply     head forgotten -> send
+//!     ^                                             -> Err(End)  the connection is over
+//!     +---- unless it is the last one <---------------------------------------------+
 //! ```
 //!
-//! A handler that streams keeps the connection to its end: from then on only the stream writes to
-//! the socket, and this thread reads what the client has to say.
+//! What a request keeps is a head until it is decided, and then what is to be sent, of which no more
+//! is made at a time than a small piece. A viewer keeps the connection to its end: from then on only
+//! the stream writes to the socket, and this thread reads what the client has to say.
 
 mod admission;
 mod assets;
 mod exchange;
 mod hls;
+mod input;
+mod scratch;
 mod status;
 mod watch;
+mod writer;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -26,14 +29,20 @@ use std::time::Duration;
 
 use super::connections::Permit;
 use super::end::End;
-use super::handler::Client;
+use super::handler::{Client, Handler};
 use super::socket::Socket;
 use super::{Shared, millis};
-use crate::http::head::{self, HeadReader, MAX_HEAD_LEN};
+use crate::allowance::Allowance;
+use crate::http::head::{self, HeadReader};
 use crate::http::{Head, Method, Rejected, Response, Route, Status};
 use crate::live::Millis;
 use crate::live::sink::Sink;
-use exchange::{Exchange, Reply};
+use crate::rtmp::rate::Rate;
+use crate::rtmp::stream_key::StreamKey;
+use exchange::{Exchange, Facts, Reply};
+use input::{Input, NoRoom};
+pub(super) use scratch::Scratches;
+use writer::{Writer, why_over};
 
 /// From the first byte of a head to its last, unless `--handshake-timeout` is shorter.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,8 +50,18 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two requests, unless `--command-timeout` is shorter.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Bytes that are read at a time, at first: most heads are shorter.
-const READ_LEN: usize = 1024;
+/// Requests of one client: a page with 16 cameras that are played by low-latency HLS makes 160 a
+/// second, and half a dozen of its kind may share an address. Who asks more often is told to wait.
+pub(super) const REQUESTS_PER_SECOND: u32 = 1_000;
+
+/// Streams that are looked at for one client's lists.
+pub(super) const LOOKS_PER_SECOND: u32 = 5_000;
+
+/// Requests of one connection, at once and per second: who asks more often is made to wait.
+const REQUESTS: Rate = Rate::new(400, 200);
+
+/// How long such a one waits before it is looked again whether it may go on.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What programs call themselves is kept up to this length, in bytes.
 const MAX_USER_AGENT_LEN: usize = 200;
@@ -52,11 +71,15 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
     let local = socket.local_address().unwrap_or(peer);
     let client = Client::over_http(permit.id(), peer, local, "");
     log::debug!("{client} connected over HTTP");
+    let allowance = permit.allowance();
     let mut connection = Connection {
         client,
         shared,
         socket,
-        input: Vec::new(),
+        input: Input::new(Allowance::clone(&allowance)),
+        allowance,
+        plays: Vec::new(),
+        rate: REQUESTS,
     };
     // A bug that shows itself here ends this connection properly, and no other.
     let end = catch_unwind(AssertUnwindSafe(|| connection.serve()));
@@ -71,26 +94,33 @@ struct Connection {
     client: Client,
     shared: Arc<Shared>,
     socket: Arc<Socket>,
-    /// What has come and isn't looked at yet: less than the longest head.
-    input: Vec<u8>,
+    allowance: Allowance,
+    input: Input,
+    /// Streams whose play was allowed, and has to be followed by its end.
+    plays: Vec<StreamKey>,
+    rate: Rate,
 }
 
 impl Connection {
     fn serve(&mut self) -> End {
         loop {
-            let answered = self.read_head().and_then(|head| self.answer(&head));
+            let answered = self.read_head().and_then(|len| self.answer(len));
             match answered {
-                Ok(true) if self.shared.is_stopping() => return End::Stopping,
                 Ok(true) => {}
                 Ok(false) => return End::Answered,
                 Err(end) => return end,
             }
+            // Whoever has more requests here already need not be read from.
+            if let Some(end) = why_over(&self.shared, &self.client) {
+                return end;
+            }
         }
     }
 
-    /// Waits for the next request head. What comes behind it is left for the next time.
-    #[inline(never)] // Its table of headers is not to be part of the stack of a viewer's thread.
-    fn read_head(&mut self) -> Result<Head, End> {
+    /// Waits for the next request head; returns its length. What comes behind it is left for the next
+    /// time.
+    #[inline(never)] // Its variables are not to be part of the stack of a viewer's thread.
+    fn read_head(&mut self) -> Result<usize, End> {
         let config = &self.shared.config;
         let head_timeout = millis(config.handshake_timeout.min(HEAD_TIMEOUT));
         let idle_timeout = millis(config.command_timeout.min(IDLE_TIMEOUT));
@@ -100,16 +130,13 @@ impl Connection {
         let mut deadline = began + idle_timeout;
         let mut has_begun = false;
         loop {
-            if !has_begun && !self.input.is_empty() {
+            let bytes = self.input.bytes();
+            if !has_begun && !bytes.is_empty() {
                 has_begun = true;
                 deadline = self.shared.now() + head_timeout;
             }
-            if let Some(len) = reader.find(&self.input).map_err(End::Rejected)? {
-                let bytes = self.input.get(..len).unwrap_or_default();
-                let head = Head::parse(bytes).map_err(End::Rejected)?;
-                self.input.drain(..len);
-                self.input.shrink_to(READ_LEN);
-                return Ok(head);
+            if let Some(len) = reader.find(bytes).map_err(End::Rejected)? {
+                return Ok(len);
             }
             let left = deadline.saturating_sub(self.shared.now());
             if left == 0 {
@@ -128,16 +155,9 @@ impl Connection {
         self.socket
             .set_read_timeout(Duration::from_millis(timeout))
             .map_err(lost)?;
-        let before = self.input.len();
-        let room = before.max(READ_LEN).min(MAX_HEAD_LEN - before);
-        self.input.resize(before + room, 0);
-        let result = self
-            .socket
-            .read(self.input.get_mut(before..).unwrap_or_default());
-        self.input.truncate(before + *result.as_ref().unwrap_or(&0));
-        match result {
-            Ok(0) if self.shared.is_stopping() => Err(End::Stopping),
-            Ok(0) => Err(End::Closed),
+        let result = self.input.read(&self.socket, &self.shared.scratches);
+        match result.map_err(|NoRoom| End::Rejected(NO_MEMORY))? {
+            Ok(0) => Err(why_over(&self.shared, &self.client).unwrap_or(End::Closed)),
             Ok(_) => Ok(()),
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => Ok(()),
@@ -146,28 +166,90 @@ impl Connection {
         }
     }
 
-    /// Has a request answered; whether another one may follow.
-    fn answer(&mut self, head: &Head) -> Result<bool, End> {
+    /// Has the request answered whose head is there; whether another one may follow.
+    fn answer(&mut self, len: usize) -> Result<bool, End> {
+        self.wait_for_turn()?;
+        let shared = Arc::clone(&self.shared);
+        let decided = self.decide(&shared, len);
+        // From here on nothing is left of the head, however long what follows takes.
+        self.input.consume(len);
+        self.client.set_login(None);
+        let result = decided.and_then(|(reply, facts)| self.send(&shared, reply, facts));
+        self.end_plays();
+        result
+    }
+
+    /// Slows down who asks more often than anybody has to.
+    fn wait_for_turn(&mut self) -> Result<(), End> {
+        while !self.rate.take(1, self.shared.now()) {
+            std::thread::sleep(PAUSE);
+            if let Some(end) = why_over(&self.shared, &self.client) {
+                return Err(end);
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides what a request is answered.
+    #[inline(never)] // Its variables are not to be part of the stack of a viewer's thread.
+    fn decide<'s>(
+        &mut self,
+        shared: &'s Arc<Shared>,
+        len: usize,
+    ) -> Result<(Reply<'s>, Facts), End> {
+        let bytes = self.input.bytes().get(..len).unwrap_or_default();
+        let head = Head::parse(bytes).map_err(End::Rejected)?;
         let (id, peer) = (self.client.id(), self.client.address());
         let name = head.header("user-agent").unwrap_or_default();
         let name = name.get(..MAX_USER_AGENT_LEN).unwrap_or(name);
-        self.shared.connections.note_client(id, name);
+        shared.connections.note_client(id, name);
         // Behind a proxy each request may be somebody else's.
         self.client = Client::over_http(id, peer, self.client.local_address(), name);
         let mut exchange = Exchange::new(
-            &self.shared,
+            shared,
             &self.socket,
             &mut self.client,
-            head,
-            &mut self.input,
+            &head,
+            &mut self.plays,
         );
-        reply(&mut exchange).and_then(|reply| exchange.finish(reply))
+        let reply = reply(shared, &mut exchange)?;
+        Ok((reply, exchange.facts()))
+    }
+
+    /// Sends what was decided.
+    fn send(&mut self, shared: &Arc<Shared>, reply: Reply<'_>, facts: Facts) -> Result<bool, End> {
+        let reply = match reply {
+            Reply::Viewing(viewing) => Reply::Response(viewing.run(self)?),
+            reply => reply,
+        };
+        let mut writer = Writer::new(self, shared, facts);
+        match reply {
+            Reply::Response(response) => writer.respond(response)?,
+            Reply::Unending(response) => {
+                writer.describe(&response)?;
+                return Ok(false);
+            }
+            Reply::State(state) => state.write(&mut writer, &self.allowance)?,
+            Reply::Hls(asked) => asked.write(&mut writer, &self.allowance)?,
+            Reply::Frame(frame) => frame.write(&mut writer, &self.allowance)?,
+            Reply::Viewing(_) => {}
+        }
+        Ok(writer.may_go_on())
+    }
+
+    /// Tells the handlers that what they have allowed is over.
+    fn end_plays(&mut self) {
+        for key in self.plays.drain(..) {
+            self.shared.connections.note_stop(self.client.id(), &key);
+            self.shared.handlers.stop(&self.client, &key);
+        }
     }
 
     /// Says the last words and closes.
     fn finish(&mut self, end: &End) {
+        self.end_plays();
         if let End::Rejected(rejected) = end {
-            exchange::reject(&self.socket, *rejected);
+            writer::reject(&self.socket, *rejected);
         }
         // So that the client gets to read what was sent last.
         let is_over = matches!(
@@ -198,12 +280,29 @@ const TOO_SLOW: Rejected = Rejected {
     why: "the request head took too long",
 };
 
+const NO_MEMORY: Rejected = Rejected {
+    status: Status::ServiceUnavailable,
+    why: "there is no memory for this at the moment",
+};
+
+fn no_memory() -> Response {
+    Response::from(NO_MEMORY).header("Retry-After", "1")
+}
+
+fn too_many() -> Response {
+    Response::text(Status::TooManyRequests, "too many requests").header("Retry-After", "1")
+}
+
 /// What may be done with most things.
 const READABLE: &str = "GET, HEAD, OPTIONS";
 
 /// Has the right module answer.
-fn reply(exchange: &mut Exchange<'_>) -> Result<Reply, End> {
+fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Reply<'s>, End> {
     let head = exchange.head;
+    let address = exchange.client.address().ip();
+    if !shared.requests.allow(address, shared.now()) {
+        return Ok(too_many().into());
+    }
     if head.path() == "*" {
         return Ok(Response::options(READABLE, false).into());
     }
@@ -237,6 +336,6 @@ fn reply(exchange: &mut Exchange<'_>) -> Result<Reply, End> {
         | Route::Connections
         | Route::Connection(_)
         | Route::Metrics
-        | Route::Stat => status::reply(exchange, &route),
+        | Route::Stat => status::reply(shared, exchange, &route),
     }
 }

@@ -40,6 +40,7 @@ use crate::rtmp::flight_recorder::FlightRecorder;
 use access::Guard;
 use connections::Connections;
 use handler::{Handler, Handlers, Protocol};
+use http_conn::Scratches;
 use listener::Listener;
 use rates::{Rates, Refused};
 
@@ -56,6 +57,10 @@ struct Shared {
     table: StreamTable,
     connections: Connections,
     rates: Rates,
+    /// Requests over HTTP, and streams that are looked at for them, by address.
+    requests: Rates,
+    looks: Rates,
+    scratches: Scratches,
     refused: Refused,
     handlers: Handlers,
     guard: Arc<Guard>,
@@ -182,18 +187,22 @@ impl Server {
         arena.set_streams_per_client(config.max_per_address);
         let guard = Arc::new(Guard::new(&config));
         handlers.insert(0, guard.clone());
+        let scratches = Scratches::new(arena.clone());
         let shared = Arc::new(Shared {
             arena,
             table: StreamTable::new(settings),
             connections: Connections::new(config.max_connections, config.max_per_address),
             rates: Rates::new(config.max_connect_rate),
+            requests: Rates::new(http_conn::REQUESTS_PER_SECOND),
+            looks: Rates::new(http_conn::LOOKS_PER_SECOND),
+            scratches,
             refused: Refused::default(),
             handlers: Handlers::new(handlers),
             guard,
             rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
             http_addresses: addresses(&listeners, Protocol::Http),
             next_subscriber: AtomicU64::new(1),
-            waiters: Waiters::default(),
+            waiters: Waiters::new(config.max_connections),
             is_stopping: AtomicBool::new(false),
             started: Instant::now(),
             config,

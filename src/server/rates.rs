@@ -38,6 +38,11 @@ impl Rates {
 
     /// Whether an address may have one more connection now.
     pub(super) fn allow(&self, address: IpAddr, now: Millis) -> bool {
+        self.allow_many(address, 1, now)
+    }
+
+    /// Whether it may have so many at once. What is more than it may ever have counts as that.
+    pub(super) fn allow_many(&self, address: IpAddr, count: usize, now: Millis) -> bool {
         let client = one_client(address);
         let mut clients = lock(&self.clients);
         let found = clients.iter().position(|(other, _)| *other == client);
@@ -48,7 +53,9 @@ impl Rates {
                 self.per_second,
             ),
         };
-        let is_allowed = rate.take(1, now);
+        let most = rate.capacity() as u32;
+        let count = u32::try_from(count).map_or(most, |count| count.min(most));
+        let is_allowed = rate.take(count, now);
         if clients.len() == MAX_CLIENTS {
             clients.remove(0);
         }

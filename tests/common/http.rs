@@ -72,7 +72,7 @@ impl HttpClient {
         self.answer()
     }
 
-    /// The next answer, its body by Content-Length, or to the end without one.
+    /// The next answer, its body by Content-Length, in chunks, or to the end without either.
     pub(crate) fn answer(&mut self) -> Answer {
         self.next(true).expect("an answer")
     }
@@ -104,6 +104,10 @@ impl HttpClient {
         if !has_body || matches!(status, 101 | 204 | 304) {
             return Some(answer);
         }
+        if answer.header("transfer-encoding") == Some("chunked") {
+            answer.body = self.chunked_body();
+            return Some(answer);
+        }
         match answer
             .header("content-length")
             .map(|len| len.parse().unwrap())
@@ -120,6 +124,28 @@ impl HttpClient {
             }
         }
         Some(answer)
+    }
+
+    /// A body in chunks (RFC 9112, 7.1).
+    fn chunked_body(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let line = loop {
+                if let Some(at) = self.rest.windows(2).position(|bytes| bytes == b"\r\n") {
+                    break self.rest.drain(..at + 2).take(at).collect::<Vec<_>>();
+                }
+                assert_ne!(self.read(), 0, "the body is complete");
+            };
+            let len = usize::from_str_radix(std::str::from_utf8(&line).unwrap(), 16).unwrap();
+            while self.rest.len() < len + 2 {
+                assert_ne!(self.read(), 0, "the body is complete");
+            }
+            body.extend(self.rest.drain(..len));
+            assert_eq!(self.rest.drain(..2).collect::<Vec<_>>(), b"\r\n");
+            if len == 0 {
+                return body;
+            }
+        }
     }
 
     /// Everything until the server closes, by an end or a reset.

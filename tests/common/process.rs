@@ -73,6 +73,15 @@ impl Id {
         line.split_whitespace().next()?.parse().ok()
     }
 
+    /// What of the heap is in memory, in kB; the thread's stacks and what was claimed in large pieces
+    /// lie elsewhere.
+    pub(crate) fn heap(self) -> Option<u64> {
+        let maps = fs::read_to_string(format!("/proc/{}/smaps", self.0)).ok()?;
+        let (_, heap) = maps.split_once("[heap]")?;
+        let resident = heap.lines().find_map(|line| line.strip_prefix("Rss:"))?;
+        resident.split_whitespace().next()?.parse().ok()
+    }
+
     /// Open descriptors.
     pub(crate) fn descriptors(self) -> Option<u64> {
         let entries = fs::read_dir(format!("/proc/{}/fd", self.0)).ok()?;

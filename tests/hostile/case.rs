@@ -119,6 +119,11 @@ impl Case {
         self.server.status("VmSize")
     }
 
+    /// What the server's heap takes, in kB.
+    pub(crate) fn heap(&self) -> u64 {
+        self.server.id().heap().expect("the server runs")
+    }
+
     /// Waits until the log has at least `count` lines with these words.
     pub(crate) fn wait_for_log(&self, words: &str, count: usize) {
         self.server.wait_for_log(words, count);
@@ -143,6 +148,11 @@ impl Case {
     /// Fails unless the canary delivers so many more messages while the attackers are still there.
     pub(crate) fn canary_sings(&self, messages: u64) {
         self.canary.verdict(messages);
+    }
+
+    /// How late 99 of 100 of the canary's messages have come at most since the last time, in ms.
+    pub(crate) fn canary_p99(&self) -> u64 {
+        self.canary.delays().received().take().2 as u64
     }
 
     /// Judges: to be called when the attackers are gone, of whom there were at most

@@ -22,6 +22,7 @@ mod delays;
 mod http;
 mod kept;
 mod kept_memory;
+mod lists;
 mod media_floods;
 mod memory;
 mod names;

@@ -1,7 +1,9 @@
 //! Attacks by viewers over WebSocket.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use crate::case::Case;
 use crate::common::http::{HttpClient, UPGRADE, WebSocket, client_frame};
@@ -134,4 +136,45 @@ fn noise_after_the_handshake_ends_no_more_than_its_connection() {
         }
     }
     case.finish(4).memory_is_back();
+}
+
+#[test]
+fn empty_pings_at_line_rate_are_ended_and_delay_nobody() {
+    let case = Case::start("empty pings", &[]);
+    case.canary_sings(100);
+    let alone = case.canary_p99();
+    let address = case.http_address();
+    let is_over = AtomicBool::new(false);
+    let ping = client_frame(0x89, b"");
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            let (is_over, ping) = (&is_over, &ping);
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    let viewer = WebSocket::open(address, STREAM);
+                    wire::flood_reading(viewer.socket(), ping, 16 << 20);
+                    // Each time is worth lines of the log, which are another case.
+                    thread::sleep(Duration::from_millis(100));
+                }
+            });
+        }
+        case.canary_sings(300);
+        is_over.store(true, Ordering::Relaxed);
+    });
+    println!(
+        "empty pings: the canary's p99 is {} ms, {alone} ms without them",
+        case.canary_p99()
+    );
+    let mut viewer = WebSocket::open(address, STREAM);
+    // The server may close before the last byte.
+    let _ = viewer.socket().write_all(&ping.repeat(1_000));
+    assert_eq!(viewer.close_code(), Some(1008));
+    // Who asks now and then is answered.
+    let mut viewer = WebSocket::open(address, STREAM);
+    viewer.send(0x89, b"a");
+    viewer.send(0x89, b"b");
+    let pong = std::iter::from_fn(|| viewer.next()).find(|(first, _)| *first == 0x8A);
+    assert!([b"a", b"b"].contains(&&pong.unwrap().1[..].try_into().unwrap()));
+    drop(viewer);
+    case.finish(8);
 }

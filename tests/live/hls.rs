@@ -11,7 +11,7 @@ use brooklet::live::log::Kind;
 use brooklet::live::segments::{Listing, Wanted};
 use brooklet::live::stream::Waited;
 use brooklet::live::stream::hls::{Asker, Evicted, Named, Playlist, Unavailable, Waiters};
-use brooklet::output::hls;
+use brooklet::output::hls::{self, Carried};
 use proptest::prelude::*;
 
 use crate::files::{Fragment, SMALL, fragments};
@@ -51,14 +51,16 @@ fn watched(blocks: usize) -> Fixture {
 fn asker<'a>(fixture: &Fixture, waiters: &'a Waiters) -> Asker<'a> {
     Asker {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
         now: fixture.now.get(),
         nonce: LIFE,
         waiters,
+        is_over: &|| false,
     }
 }
 
 fn playlist(fixture: &Fixture) -> Result<Playlist, Unavailable> {
-    let waiters = Waiters::default();
+    let waiters = Waiters::new(256);
     fixture.stream.playlist(None, asker(fixture, &waiters))
 }
 
@@ -71,7 +73,7 @@ fn numbers(listing: &Listing) -> Vec<u64> {
 }
 
 fn named(fixture: &Fixture, kind: SegmentKind) -> Result<Named, Unavailable> {
-    let (waiters, life) = (Waiters::default(), LIFE);
+    let (waiters, life) = (Waiters::new(256), LIFE);
     let name = SegmentName { life, kind };
     fixture.stream.named(name, asker(fixture, &waiters))
 }
@@ -173,7 +175,7 @@ fn names_of_another_life_or_of_nothing_are_not_found() {
         let error = named(&fixture, kind).unwrap_err();
         assert_eq!(error, Unavailable::NotFound, "{kind:?}");
     }
-    let waiters = Waiters::default();
+    let waiters = Waiters::new(256);
     let name = SegmentName {
         life: LIFE + 1,
         kind: SegmentKind::Segment(4),
@@ -251,7 +253,7 @@ fn who_waits_gets_the_part_as_soon_as_it_is_complete() {
     let fixture = watched(1024);
     let before = listing(&fixture);
     let (number, part) = before.next;
-    let waiters = Waiters::default();
+    let waiters = Waiters::new(256);
     let (playlist, media) = thread::scope(|scope| {
         let (stream, asker) = (&fixture.stream, asker(&fixture, &waiters));
         let kind = SegmentKind::Part(number, part);
@@ -273,28 +275,37 @@ fn who_waits_gets_the_part_as_soon_as_it_is_complete() {
 }
 
 #[test]
-fn too_many_cannot_wait() {
+fn who_finds_no_place_to_wait_gets_what_there_is_and_takes_no_place_from_others() {
     let fixture = watched(1024);
-    let waiters = Waiters::default();
+    let before = listing(&fixture);
+    let waiters = Waiters::new(256);
     let (stream, asker) = (&fixture.stream, asker(&fixture, &waiters));
     let wanted = Some(Wanted::Segment(7));
     thread::scope(|scope| {
         let ask = |_| scope.spawn(move || stream.playlist(wanted, asker));
-        let (refused, waiting): (Vec<_>, Vec<_>) = {
+        let (answered, waiting): (Vec<_>, Vec<_>) = {
             let threads: Vec<_> = (0..70).map(ask).collect();
-            wait_until("six are refused", || {
+            wait_until("six are answered at once", || {
                 threads.iter().filter(|thread| thread.is_finished()).count() == 6
             });
             threads.into_iter().partition(|thread| thread.is_finished())
         };
-        for thread in refused {
-            let result = thread.join().unwrap();
-            assert_eq!(result.unwrap_err(), Unavailable::TooMany);
+        for thread in answered {
+            assert_eq!(thread.join().unwrap().unwrap().listing, before);
         }
+        // A part that there isn't can't be answered with anything else.
+        let kind = SegmentKind::Part(before.next.0, before.next.1);
+        let name = SegmentName { life: LIFE, kind };
+        let result = stream.named(name, asker);
+        assert_eq!(result.unwrap_err(), Unavailable::TooMany);
+        // Another client has places of its own.
+        let client = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+        let other = scope.spawn(move || stream.playlist(wanted, Asker { client, ..asker }));
         fixture.unpublish();
         for thread in waiting {
             assert!(thread.join().unwrap().is_ok());
         }
+        assert_ne!(other.join().unwrap().unwrap().listing, before);
         // They are gone, and others may wait.
         let another = scope.spawn(move || stream.playlist(Some(Wanted::Segment(8)), asker));
         fixture
@@ -305,9 +316,23 @@ fn too_many_cannot_wait() {
 }
 
 #[test]
+fn nobody_waits_for_a_client_that_is_to_go() {
+    let fixture = watched(1024);
+    let waiters = Waiters::new(1);
+    let asker = Asker {
+        is_over: &|| true,
+        ..asker(&fixture, &waiters)
+    };
+    for _ in 0..2 {
+        let result = fixture.stream.playlist(Some(Wanted::Segment(7)), asker);
+        assert_eq!(result.unwrap_err(), Unavailable::Over);
+    }
+}
+
+#[test]
 fn nobody_waits_for_ever_or_for_what_is_far_away() {
     let fixture = watched(1024);
-    let waiters = Waiters::default();
+    let waiters = Waiters::new(256);
     let asker = asker(&fixture, &waiters);
     let ask = |number| {
         fixture
@@ -360,7 +385,7 @@ fn a_camera_that_comes_back_goes_on_in_the_same_playlist() {
 fn those_who_watch_learn_that_the_stream_has_ended() {
     let fixture = watched(1024);
     let generation = fixture.generation.get();
-    let waiters = Waiters::default();
+    let waiters = Waiters::new(256);
     let (stream, asker) = (&fixture.stream, asker(&fixture, &waiters));
     let waited = thread::scope(|scope| {
         let waiting = scope.spawn(move || stream.playlist(Some(Wanted::Segment(8)), asker));
@@ -375,7 +400,8 @@ fn those_who_watch_learn_that_the_stream_has_ended() {
     assert!(ended.is_ended);
     assert_eq!(numbers(&ended), [4, 5, 6, 7]);
     assert!(fetch(&fixture, SegmentKind::Segment(7), 5_000).is_ok());
-    let text = hls::media(&ended, LIFE, 0, "", false);
+    let mut text = String::new();
+    hls::media(&mut text, &ended, LIFE, 0, Carried(""), false).unwrap();
     assert!(text.ends_with("-7.m4s\n#EXT-X-ENDLIST\n"), "{text}");
 }
 
@@ -518,7 +544,7 @@ fn who_reads_too_slowly_is_told_so() {
 fn viewers_are_counted_by_address_while_they_ask() {
     let fixture = watched(1024);
     fixture.wait(15_000);
-    let waiters = Waiters::default();
+    let waiters = Waiters::new(256);
     for last in [1, 2, 3, 2, 1] {
         let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
         let asker = Asker {
@@ -576,7 +602,7 @@ proptest! {
                 picture += 1;
             }
             // Nobody waits in this test.
-            let asker_gone = Waiters::full();
+            let asker_gone = Waiters::new(0);
             let asked = fixture.stream.playlist(None, asker(&fixture, &asker_gone));
             let Ok(Playlist { listing, .. }) = asked else {
                 continue;

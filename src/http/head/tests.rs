@@ -1,7 +1,9 @@
 use super::*;
 use proptest::prelude::*;
 
-fn read(bytes: &[u8]) -> Result<Head, Rejected> {
+/// The head lives as long as the test.
+fn read(bytes: &[u8]) -> Result<Head<'static>, Rejected> {
+    let bytes: &'static [u8] = bytes.to_vec().leak();
     let len = HeadReader::default().find(bytes)?;
     Head::parse(&bytes[..len.expect("the head is complete")])
 }

@@ -2,8 +2,9 @@ use super::*;
 use crate::http::head::HeadReader;
 use proptest::prelude::*;
 
-fn head(line: &str, headers: &str) -> Head {
-    let bytes = format!("{line}\r\nHost: h\r\n{headers}\r\n");
+/// A head that lives as long as the test.
+fn head(line: &str, headers: &str) -> Head<'static> {
+    let bytes = format!("{line}\r\nHost: h\r\n{headers}\r\n").leak();
     let len = HeadReader::default().find(bytes.as_bytes());
     Head::parse(&bytes.as_bytes()[..len.unwrap().unwrap()]).unwrap()
 }

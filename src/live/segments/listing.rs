@@ -13,6 +13,11 @@ const KEPT: u64 = 7;
 /// Fewest segments listed, however long.
 const MIN_LISTED: usize = 4;
 
+/// Segments and parts listed at most, however short: a little more than there are of the shortest
+/// ones in the time above, so that a listing takes 6 KB at most.
+const MAX_LISTED: usize = 24;
+const MAX_LISTED_PARTS: u64 = 96;
+
 /// What a media playlist says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
@@ -56,6 +61,12 @@ pub enum Found<T> {
 }
 
 impl Listing {
+    /// Bytes that its lists take.
+    pub fn memory(&self) -> usize {
+        let (segments, parts) = (self.segments.capacity(), self.parts.capacity());
+        segments * size_of::<Segment>() + parts * size_of::<Part>()
+    }
+
     /// The parts of a segment that are listed.
     pub fn parts(&self, segment: &Segment) -> &[Part] {
         let index = |number: u64| usize::try_from(number.checked_sub(self.first_part)?).ok();
@@ -97,7 +108,8 @@ impl Segments {
         let mut first = self.complete.len();
         let mut listed = 0;
         for segment in self.complete.iter().rev() {
-            let is_enough = listed >= second * LISTED && self.complete.len() - first >= MIN_LISTED;
+            let count = self.complete.len() - first;
+            let is_enough = listed >= second * LISTED && count >= MIN_LISTED || count >= MAX_LISTED;
             if is_enough || segment.number < self.listed_from || !is_safe(segment.messages.start) {
                 break;
             }
@@ -115,7 +127,9 @@ impl Segments {
         let mut first_part = self.parts_end();
         let mut since = 0;
         for segment in segments.iter().rev() {
-            if since >= second * LISTED_PARTS || !self.has_parts(segment) {
+            let is_enough = since >= second * LISTED_PARTS
+                || self.parts_end() - segment.parts.start > MAX_LISTED_PARTS;
+            if is_enough || !self.has_parts(segment) {
                 break;
             }
             first_part = segment.parts.start;

@@ -9,8 +9,7 @@ mod reading;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::{State, Stream};
@@ -33,8 +32,12 @@ const FIRST_WAIT: Millis = 10_000;
 /// How long a request waits for what comes next, in target durations (RFC 8216bis, 6.2.5.2).
 const MAX_WAIT: Millis = 3;
 
-/// Requests that wait, in all: each holds a thread.
-const MAX_WAITING: usize = 64;
+/// How often a request that waits looks whether its connection is to end.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Of the requests that may wait, those of one client are a quarter at most, but not fewer than this:
+/// a few players of pictures and sound.
+const MIN_PER_CLIENT: usize = 8;
 
 /// Who hasn't asked for this long has stopped watching.
 const VIEWER: Millis = 15_000;
@@ -68,21 +71,34 @@ pub(super) struct Hls {
     viewers: Vec<(IpAddr, Millis)>,
 }
 
-/// How many requests wait, in all streams.
-#[derive(Default)]
-pub struct Waiters(AtomicUsize);
+/// The requests that wait, in all streams, by client. Each holds a thread that is there anyway, so
+/// there are as many places as connections; but nobody has so many that others find none.
+pub struct Waiters {
+    max: usize,
+    clients: Mutex<Vec<(IpAddr, usize)>>,
+}
+
+/// A place among those who wait, given back when dropped.
+struct Place<'a> {
+    waiters: &'a Waiters,
+    client: IpAddr,
+}
 
 /// Who asks, and when.
 #[derive(Clone, Copy)]
 pub struct Asker<'a> {
     /// Where from.
     pub address: IpAddr,
+    /// What counts as one for limits.
+    pub client: IpAddr,
     /// When.
     pub now: Millis,
     /// A random number.
     pub nonce: u32,
     /// Those who wait.
     pub waiters: &'a Waiters,
+    /// Whether it is of no use to wait any longer.
+    pub is_over: &'a (dyn Fn() -> bool + Sync),
 }
 
 /// What makes a playlist.
@@ -114,8 +130,10 @@ pub enum Unavailable {
     TooFar,
     /// It didn't come in time.
     TimedOut,
-    /// Too many wait.
+    /// Too many wait, and there is nothing yet.
     TooMany,
+    /// Nobody is there any more who could be answered.
+    Over,
     /// Nothing of the stream fits into MP4.
     NoCodec,
 }
@@ -127,20 +145,52 @@ enum Attempt<T> {
     Wait(Millis),
 }
 
+/// How an attempt to answer is to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempts {
+    /// Another one may follow.
+    More,
+    /// Others had to wait, and the time is over.
+    Last,
+    /// There is no place to wait.
+    Only,
+}
+
 impl Waiters {
-    /// As many as may be: nobody waits.
-    pub fn full() -> Waiters {
-        Waiters(AtomicUsize::new(MAX_WAITING))
+    /// At most so many may wait.
+    pub fn new(max: usize) -> Waiters {
+        Waiters {
+            max,
+            clients: Mutex::default(),
+        }
     }
 
-    fn try_add(&self) -> bool {
-        let add = |count| Some(count + 1).filter(|count| *count <= MAX_WAITING);
-        let relaxed = Ordering::Relaxed;
-        self.0.fetch_update(relaxed, relaxed, add).is_ok()
+    fn try_add(&self, client: IpAddr) -> Option<Place<'_>> {
+        let mut clients = lock(&self.clients);
+        if clients.iter().map(|(_, count)| count).sum::<usize>() >= self.max {
+            return None;
+        }
+        match clients.iter_mut().find(|(other, _)| *other == client) {
+            Some((_, count)) if *count >= (self.max / 4).max(MIN_PER_CLIENT) => return None,
+            Some((_, count)) => *count += 1,
+            None => clients.push((client, 1)),
+        }
+        Some(Place {
+            waiters: self,
+            client,
+        })
     }
+}
 
-    fn remove(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut clients = lock(&self.waiters.clients);
+        if let Some(at) = clients.iter().position(|(other, _)| *other == self.client) {
+            clients[at].1 -= 1;
+            if clients[at].1 == 0 {
+                clients.swap_remove(at);
+            }
+        }
     }
 }
 
@@ -151,20 +201,33 @@ impl Stream {
         wanted: Option<Wanted>,
         asker: Asker<'_>,
     ) -> Result<Playlist, Unavailable> {
-        self.answer(asker, |state, is_last| {
+        self.answer(asker, |state, attempts| {
             state.hls.note_viewer(asker.address, asker.now);
-            state.playlist(wanted, is_last)
+            state.playlist(wanted, attempts)
         })
     }
 
     /// What a name in a playlist names. The part that comes next is waited for.
     pub fn named(&self, name: SegmentName, asker: Asker<'_>) -> Result<Named, Unavailable> {
-        self.answer(asker, |state, is_last| {
+        let mut named = self.answer(asker, |state, attempts| {
             if state.hls.life != Some(name.life) {
                 return Err(Unavailable::NotFound);
             }
-            state.named(name.kind, is_last)
-        })
+            state.named(name.kind, attempts)
+        })?;
+        if let Named::Media(reading) = &mut named {
+            let measure = || reading.measure(&lock(&self.state).log);
+            in_steps(measure).map_err(|Evicted| Unavailable::NotFound)?;
+        }
+        Ok(named)
+    }
+
+    /// The tracks of an init segment, without asking for it.
+    pub fn init(&self, name: SegmentKind) -> Option<Arc<Tracks>> {
+        match name {
+            SegmentKind::Init(version) => lock(&self.state).hls.tracks(version),
+            _ => None,
+        }
     }
 
     /// The newest keyframe as a file of its own: what it begins with, and the picture, due at 0.
@@ -178,7 +241,8 @@ impl Stream {
             video: entry.meta.sample.decode_time,
             audio: 0,
         };
-        let reading = Reading::new(number..number + 1, base, has_video, &state.log).ok()?;
+        let mut reading = Reading::new(number..number + 1, base, has_video);
+        reading.measure(&state.log).ok()?;
         has_video.then(|| (Arc::clone(&state.tracks), reading))
     }
 
@@ -197,7 +261,8 @@ impl Stream {
 
     /// Leaves out the first bytes, and all that comes after `len` more.
     pub fn cut(&self, reading: &mut Reading, skip: u64, len: u64) -> Result<(), Evicted> {
-        reading.skip(&lock(&self.state).log, skip)?;
+        let mut left = skip;
+        in_steps(|| reading.skip(&lock(&self.state).log, &mut left))?;
         reading.len = reading.len.min(len);
         Ok(())
     }
@@ -235,7 +300,7 @@ impl Stream {
     fn answer<T>(
         &self,
         asker: Asker<'_>,
-        attempt: impl Fn(&mut State, bool) -> Result<Attempt<T>, Unavailable>,
+        attempt: impl Fn(&mut State, Attempts) -> Result<Attempt<T>, Unavailable>,
     ) -> Result<T, Unavailable> {
         let began = Instant::now();
         let mut state = lock(&self.state);
@@ -243,28 +308,50 @@ impl Stream {
             return Err(Unavailable::NotFound);
         }
         state.ask(asker);
-        let limit = match attempt(&mut state, false)? {
+        let limit = match attempt(&mut state, Attempts::More)? {
             Attempt::Done(answer) => return Ok(answer),
             Attempt::Wait(limit) => Duration::from_millis(limit),
         };
-        if !asker.waiters.try_add() {
-            return Err(Unavailable::TooMany);
-        }
+        let Some(_place) = asker.waiters.try_add(asker.client) else {
+            // What there is now is better than nothing: players that find nothing new in a playlist
+            // ask again after a while.
+            return match attempt(&mut state, Attempts::Only)? {
+                Attempt::Done(answer) => Ok(answer),
+                Attempt::Wait(_) => Err(Unavailable::TooMany),
+            };
+        };
         state.hls.waiting += 1;
         let result = loop {
             let left = limit.saturating_sub(began.elapsed());
-            state = wait(&self.grown, state, left);
-            match attempt(&mut state, left.is_zero()) {
+            state = wait(&self.grown, state, left.min(LOOK_INTERVAL));
+            let left = limit.saturating_sub(began.elapsed());
+            let attempts = match left.is_zero() {
+                true => Attempts::Last,
+                false => Attempts::More,
+            };
+            match attempt(&mut state, attempts) {
                 Ok(Attempt::Done(answer)) => break Ok(answer),
                 Ok(Attempt::Wait(_)) if left.is_zero() => break Err(Unavailable::TimedOut),
                 Ok(Attempt::Wait(_)) => {}
                 Err(error) => break Err(error),
             }
+            // Others' locks are not taken under a stream's.
+            drop(state);
+            let is_over = (asker.is_over)();
+            state = lock(&self.state);
+            if is_over {
+                break Err(Unavailable::Over);
+            }
         };
         state.hls.waiting -= 1;
-        asker.waiters.remove();
         result
     }
+}
+
+/// Does something to a stream until it is done, and leaves the stream to others in between.
+fn in_steps(mut step: impl FnMut() -> Result<bool, Evicted>) -> Result<(), Evicted> {
+    while step()? {}
+    Ok(())
 }
 
 impl State {
@@ -321,9 +408,10 @@ impl State {
     fn playlist(
         &mut self,
         wanted: Option<Wanted>,
-        is_last: bool,
+        attempts: Attempts,
     ) -> Result<Attempt<Playlist>, Unavailable> {
         let is_live = self.publisher.is_some();
+        let is_last = attempts == Attempts::Last;
         if is_live && self.is_without_samples() {
             return Err(Unavailable::NoCodec);
         }
@@ -339,7 +427,7 @@ impl State {
                 Found::Yes(()) => {}
                 Found::No => return Err(Unavailable::TooFar),
                 // While the publisher is away, those who have waited get what they have already.
-                Found::NotYet if is_last && !is_live => {}
+                Found::NotYet if attempts == Attempts::Only || is_last && !is_live => {}
                 Found::NotYet => return Ok(Attempt::Wait(Millis::from(target) * 1_000 * MAX_WAIT)),
             }
         }
@@ -359,7 +447,12 @@ impl State {
         }
     }
 
-    fn named(&mut self, name: SegmentKind, is_last: bool) -> Result<Attempt<Named>, Unavailable> {
+    fn named(
+        &mut self,
+        name: SegmentKind,
+        attempts: Attempts,
+    ) -> Result<Attempt<Named>, Unavailable> {
+        let is_last = attempts == Attempts::Last;
         let segments = &self.hls.segments;
         let (messages, version) = match name {
             SegmentKind::Init(version) => {
@@ -383,10 +476,8 @@ impl State {
         let tracks = self.hls.tracks(version.into());
         let has_video = tracks.is_some_and(|tracks| tracks.presentation.video.is_some());
         // With the time of the stream, which is the same for all who fetch it.
-        match Reading::new(messages, Base::default(), has_video, &self.log) {
-            Ok(reading) => Ok(Attempt::Done(Named::Media(reading))),
-            Err(Evicted) => Err(Unavailable::NotFound),
-        }
+        let reading = Reading::new(messages, Base::default(), has_video);
+        Ok(Attempt::Done(Named::Media(reading)))
     }
 
     /// Whether it is known that nothing of the stream fits into MP4.

@@ -47,12 +47,18 @@ impl Source {
     }
 }
 
+fn media(listing: &Listing, life: u32, epoch: u64, query: &str, is_filled: bool) -> String {
+    let mut text = String::new();
+    super::media(&mut text, listing, life, epoch, Carried(query), is_filled).unwrap();
+    text
+}
+
 #[test]
 fn a_playlist_lists_segments_parts_and_what_comes_next() {
     let mut source = Source::new();
     source.pictures(50 * 2 + 20);
     assert_eq!(
-        media(&source.listing(), LIFE, EPOCH, "?key=a", false),
+        media(&source.listing(), LIFE, EPOCH, "key=a", false),
         "#EXTM3U
 #EXT-X-VERSION:9
 #EXT-X-TARGETDURATION:2
@@ -203,7 +209,10 @@ fn the_multivariant_playlist_says_what_the_stream_is() {
     let presentation = Presentation { video, audio };
     let listing = source.listing();
     let playlist = |presentation: &Presentation| {
-        multivariant(&listing, presentation, "door/media.m3u8", "?key=a")
+        let mut text = String::new();
+        let uri = "door/media.m3u8";
+        multivariant(&mut text, &listing, presentation, uri, Carried("key=a")).unwrap();
+        text
     };
     assert_eq!(
         playlist(&presentation),
@@ -233,6 +242,13 @@ fn the_key_is_carried_and_nothing_that_breaks_a_playlist() {
         ("key=\"a\"\n#EXT", "?key=%22a%22%0A%23EXT"),
         ("key=\u{e4}", "?key=%C3%A4"),
     ] {
-        assert_eq!(carried_query(query), carried, "{query:?}");
+        assert_eq!(Carried(query).to_string(), carried, "{query:?}");
     }
+}
+
+#[test]
+fn a_query_in_which_nobody_looks_for_a_key_is_not_repeated() {
+    let longest = "k".repeat(MAX_QUERY_LEN);
+    assert_eq!(Carried(&longest).to_string(), format!("?{longest}"));
+    assert_eq!(Carried(&(longest + "k")).to_string(), "");
 }

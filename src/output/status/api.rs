@@ -1,16 +1,18 @@
 //! The API's answers in JSON.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 
 use super::json::Json;
-use super::{ConnectionReport, Status, StreamStatus, VERSION, tracks, utc};
+use super::{
+    ConnectionReport, Source, Status, StreamStatus, VERSION, each_stream, each_viewer, utc,
+};
 use crate::live::stats::{TrackReport, ViewerReport};
 use crate::media::decimal::Thousandths;
 use crate::rtmp::stream_key::StreamKey;
 
 /// `GET /api/v1/streams`
-pub fn streams(status: &Status) -> String {
-    let mut json = Json::default();
+pub fn streams(out: &mut dyn Write, status: &Status, source: &mut dyn Source) {
+    let mut json = Json::new(out);
     json.begin('{');
     json.name("server");
     json.begin('{');
@@ -20,32 +22,37 @@ pub fn streams(status: &Status) -> String {
     let port = status.rtmp_port.as_ref().map(|port| port as &dyn Display);
     json.named_value("rtmp_port", port);
     json.end('}');
-    json.named_value("locked", Some(&status.is_locked));
     json.name("streams");
     json.begin('[');
-    for stream in &status.streams {
-        write_stream(&mut json, status, stream);
-    }
+    each_stream(source, |source, stream| {
+        write_stream(&mut json, status, source, stream);
+    });
     json.end(']');
+    json.named_value("locked", Some(&source.is_locked()));
     json.end('}');
-    json.into_string()
 }
 
 /// `GET /api/v1/connections`
-pub fn connections(status: &Status) -> String {
-    let mut json = Json::default();
+pub fn connections(out: &mut dyn Write, status: &Status, source: &mut dyn Source) {
+    let mut json = Json::new(out);
     json.begin('{');
     json.name("connections");
     json.begin('[');
-    for connection in &status.connections {
-        write_connection(&mut json, status, connection);
+    let mut last = 0;
+    while let Some(connection) = source.connection_after(last) {
+        write_connection(&mut json, status, &connection);
+        last = connection.id;
     }
     json.end(']');
     json.end('}');
-    json.into_string()
 }
 
-fn write_stream(json: &mut Json, status: &Status, stream: &StreamStatus) {
+fn write_stream(
+    json: &mut Json<'_>,
+    status: &Status,
+    source: &mut dyn Source,
+    stream: &StreamStatus,
+) {
     let report = &stream.report;
     json.begin('{');
     json.named_text("name", stream.key.as_str());
@@ -75,7 +82,7 @@ fn write_stream(json: &mut Json, status: &Status, stream: &StreamStatus) {
     match report.publisher {
         Some((id, _)) => {
             json.begin('{');
-            write_client(json, status, id);
+            write_client(json, status, source, id);
             json.end('}');
         }
         None => json.value(&"null"),
@@ -83,18 +90,18 @@ fn write_stream(json: &mut Json, status: &Status, stream: &StreamStatus) {
     if status.is_privileged {
         json.name("viewer_list");
         json.begin('[');
-        for viewer in &report.viewers {
-            write_viewer(json, status, viewer);
-        }
+        each_viewer(source, &stream.key, &mut |source, viewer| {
+            write_viewer(json, status, source, viewer);
+        });
         json.end(']');
     }
     json.end('}');
 }
 
-fn write_video(json: &mut Json, stream: &StreamStatus) {
+fn write_video(json: &mut Json<'_>, stream: &StreamStatus) {
     let report = &stream.report;
     json.name("video");
-    let Some(video) = tracks::video(report) else {
+    let Some(video) = &stream.video else {
         json.value(&"null");
         return;
     };
@@ -110,10 +117,10 @@ fn write_video(json: &mut Json, stream: &StreamStatus) {
     json.end('}');
 }
 
-fn write_audio(json: &mut Json, stream: &StreamStatus) {
+fn write_audio(json: &mut Json<'_>, stream: &StreamStatus) {
     let report = &stream.report;
     json.name("audio");
-    let Some(audio) = tracks::audio(report) else {
+    let Some(audio) = &stream.audio else {
         json.value(&"null");
         return;
     };
@@ -126,10 +133,15 @@ fn write_audio(json: &mut Json, stream: &StreamStatus) {
     json.end('}');
 }
 
-fn write_viewer(json: &mut Json, status: &Status, viewer: &ViewerReport) {
+fn write_viewer(
+    json: &mut Json<'_>,
+    status: &Status,
+    source: &mut dyn Source,
+    viewer: &ViewerReport,
+) {
     let delivered = &viewer.delivered;
     json.begin('{');
-    write_client(json, status, viewer.connection);
+    write_client(json, status, source, viewer.connection);
     json.named_text("protocol", viewer.protocol);
     write_since(json, status, viewer.since);
     json.named_number("bytes_out", delivered.bytes);
@@ -140,17 +152,17 @@ fn write_viewer(json: &mut Json, status: &Status, viewer: &ViewerReport) {
 }
 
 /// Number and name of a connection, and where it comes from if that may be seen.
-fn write_client(json: &mut Json, status: &Status, id: u64) {
+fn write_client(json: &mut Json<'_>, status: &Status, source: &mut dyn Source, id: u64) {
     json.named_number("connection", id);
-    let connection = status.connection(id);
-    let client = connection.map_or("", |connection| &connection.client);
+    let connection = source.connection(id);
+    let client = connection.as_ref().map_or("", |found| &found.client);
     json.named_text("client", client);
     if let Some(connection) = connection.filter(|_| status.is_privileged) {
         json.named_text("address", &connection.address.to_string());
     }
 }
 
-fn write_connection(json: &mut Json, status: &Status, connection: &ConnectionReport) {
+fn write_connection(json: &mut Json<'_>, status: &Status, connection: &ConnectionReport) {
     json.begin('{');
     json.named_number("id", connection.id);
     json.named_text("address", &connection.address.to_string());
@@ -164,12 +176,12 @@ fn write_connection(json: &mut Json, status: &Status, connection: &ConnectionRep
     json.end('}');
 }
 
-fn write_since(json: &mut Json, status: &Status, since: u64) {
+fn write_since(json: &mut Json<'_>, status: &Status, since: u64) {
     json.named_text("since", &utc::text(status.wall_clock_at(since)));
     json.named_number("uptime_s", status.age(since) / 1000);
 }
 
-fn write_keys(json: &mut Json, name: &str, keys: &[StreamKey]) {
+fn write_keys(json: &mut Json<'_>, name: &str, keys: &[StreamKey]) {
     json.name(name);
     json.begin('[');
     for key in keys {
@@ -178,23 +190,23 @@ fn write_keys(json: &mut Json, name: &str, keys: &[StreamKey]) {
     json.end(']');
 }
 
-fn write_rate(json: &mut Json, track: &TrackReport) {
+fn write_rate(json: &mut Json<'_>, track: &TrackReport) {
     json.named_number("kbit_s", track.bits_per_second / 1000);
 }
 
-fn write_mime_codec(json: &mut Json, codec: Option<&str>) {
+fn write_mime_codec(json: &mut Json<'_>, codec: Option<&str>) {
     match codec {
         Some(codec) => json.named_text("mime_codec", codec),
         None => json.named_value("mime_codec", None),
     }
 }
 
-fn write_optional(json: &mut Json, name: &str, number: Option<u64>) {
+fn write_optional(json: &mut Json<'_>, name: &str, number: Option<u64>) {
     let number = number.as_ref().map(|number| number as &dyn Display);
     json.named_value(name, number);
 }
 
-fn write_thousandths(json: &mut Json, name: &str, number: Option<u32>) {
+fn write_thousandths(json: &mut Json<'_>, name: &str, number: Option<u32>) {
     let number = number.map(|number| Thousandths(number.into()));
     let number = number.as_ref().map(|number| number as &dyn Display);
     json.named_value(name, number);

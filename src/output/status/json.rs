@@ -3,31 +3,34 @@
 use std::fmt::{Display, Write};
 
 /// JSON under construction. Commas come by themselves; what was begun must be ended. Its methods are
-/// called from a hundred places, and not to be part of each.
-#[derive(Default)]
-pub(super) struct Json {
-    out: String,
+/// called from a hundred places, and not to be part of each. Who can't take any more keeps that to
+/// itself.
+pub(super) struct Json<'a> {
+    out: &'a mut dyn Write,
     /// Something stands before, in the same object or array.
     needs_comma: bool,
 }
 
-impl Json {
-    pub(super) fn into_string(self) -> String {
-        self.out
+impl Json<'_> {
+    pub(super) fn new(out: &mut dyn Write) -> Json<'_> {
+        Json {
+            out,
+            needs_comma: false,
+        }
     }
 
     /// Begins an object or array, by its bracket.
     #[inline(never)]
     pub(super) fn begin(&mut self, bracket: char) {
         self.separate();
-        self.out.push(bracket);
+        self.put_char(bracket);
         self.needs_comma = false;
     }
 
     /// Ends it.
     #[inline(never)]
     pub(super) fn end(&mut self, bracket: char) {
-        self.out.push(bracket);
+        self.put_char(bracket);
         self.needs_comma = true;
     }
 
@@ -35,9 +38,9 @@ impl Json {
     #[inline(never)]
     pub(super) fn name(&mut self, name: &str) {
         self.separate();
-        self.out.push('"');
-        self.out.push_str(name);
-        self.out.push_str("\":");
+        self.put("\"");
+        self.put(name);
+        self.put("\":");
         self.needs_comma = false;
     }
 
@@ -45,7 +48,6 @@ impl Json {
     #[inline(never)]
     pub(super) fn value(&mut self, value: &dyn Display) {
         self.separate();
-        // A String takes everything.
         let _ = write!(self.out, "{value}");
     }
 
@@ -56,19 +58,19 @@ impl Json {
     #[inline(never)]
     pub(super) fn text(&mut self, text: &str) {
         self.separate();
-        self.out.push('"');
+        self.put("\"");
         for c in text.chars() {
             match c {
                 '"' | '\\' => {
-                    self.out.push('\\');
-                    self.out.push(c);
+                    self.put("\\");
+                    self.put_char(c);
                 }
                 '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => self.escape(c),
                 c if c.is_control() => self.escape(c),
-                c => self.out.push(c),
+                c => self.put_char(c),
             }
         }
-        self.out.push('"');
+        self.put("\"");
     }
 
     #[inline(never)]
@@ -89,6 +91,15 @@ impl Json {
         self.value(value.unwrap_or(&"null"));
     }
 
+    #[inline(never)]
+    fn put(&mut self, text: &str) {
+        let _ = self.out.write_str(text);
+    }
+
+    fn put_char(&mut self, c: char) {
+        self.put(c.encode_utf8(&mut [0; 4]));
+    }
+
     /// All of them are in the first plane.
     fn escape(&mut self, c: char) {
         let _ = write!(self.out, "\\u{:04x}", u32::from(c));
@@ -96,7 +107,7 @@ impl Json {
 
     fn separate(&mut self) {
         if std::mem::replace(&mut self.needs_comma, true) {
-            self.out.push(',');
+            self.put(",");
         }
     }
 }
@@ -115,9 +126,8 @@ mod tests {
             ("a\u{2028}b\u{2029}", r#""a\u2028b\u2029""#),
             ("d\u{F6}r \u{1F3A5}", "\"d\u{F6}r \u{1F3A5}\""),
         ] {
-            let mut written = Json::default();
-            written.text(text);
-            let written = written.into_string();
+            let mut written = String::new();
+            Json::new(&mut written).text(text);
             assert_eq!(written, json);
             let read: String = serde_json::from_str(&written).unwrap();
             assert_eq!(read, text);
@@ -126,7 +136,8 @@ mod tests {
 
     #[test]
     fn commas_stand_between_and_nowhere_else() {
-        let mut json = Json::default();
+        let mut text = String::new();
+        let mut json = Json::new(&mut text);
         json.begin('{');
         json.name("a");
         json.begin('[');
@@ -141,9 +152,6 @@ mod tests {
         json.named_value("c", None);
         json.named_number("d", 2);
         json.end('}');
-        assert_eq!(
-            json.into_string(),
-            r#"{"a":[],"b":[1,{},""],"c":null,"d":2}"#
-        );
+        assert_eq!(text, r#"{"a":[],"b":[1,{},""],"c":null,"d":2}"#);
     }
 }

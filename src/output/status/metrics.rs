@@ -11,16 +11,13 @@
 
 use std::fmt::Write;
 
-use super::{Status, StreamStatus, VERSION, tracks};
+use super::{Source, Status, StreamStatus, VERSION, each_stream};
 use crate::live::arena::BLOCK_LEN;
-use crate::live::stats::{StreamReport, TrackReport};
+use crate::live::stats::{PROTOCOLS, StreamReport, TrackReport};
 use crate::media::decimal::Thousandths;
 
 /// The content type.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// What viewers may be told to speak.
-const PROTOCOLS: [&str; 4] = ["rtmp", "flv", "mp4", HLS];
 
 /// Those who watch by it come and go; the stream counts them.
 const HLS: &str = "hls";
@@ -39,7 +36,7 @@ const OF_SERVER: &[ServerFigure] = &[
         "brooklet_connections",
         "gauge",
         "Connections that are open.",
-        |status| whole(status.connections.len() as u64),
+        |status| whole(status.connections as u64),
     ),
     (
         "brooklet_connections_accepted_total",
@@ -122,7 +119,7 @@ const OF_STREAM: &[StreamFigure] = &[
         "brooklet_stream_viewer_lag_max_seconds",
         "gauge",
         "How far behind the slowest viewer is.",
-        |report| Some(report.viewers.iter().map(|v| v.lag).max().unwrap_or(0)),
+        |report| Some(report.viewers.lag),
     ),
     (
         "brooklet_stream_skips_total",
@@ -164,9 +161,10 @@ fn whole(number: u64) -> u64 {
     number.saturating_mul(1000)
 }
 
-/// `GET /metrics`
-pub fn text(status: &Status) -> String {
-    let mut out = Exposition::default();
+/// `GET /metrics`. All samples of a name stand together, so each name is another walk through the
+/// streams.
+pub fn text(out: &mut dyn Write, status: &Status, source: &mut dyn Source) {
+    let mut out = Exposition(out);
     out.family("brooklet_build_info", "gauge", "The program's version.");
     out.sample("brooklet_build_info", &[("version", VERSION)], whole(1));
     for (name, kind, help, value) in OF_SERVER {
@@ -175,82 +173,91 @@ pub fn text(status: &Status) -> String {
     }
     for (name, kind, help, value) in OF_STREAM {
         out.family(name, kind, help);
-        for stream in &status.streams {
+        out.each_stream(source, &|out, stream| {
             if let Some(value) = value(&stream.report) {
                 out.sample(name, &[("stream", stream.key.as_str())], value);
             }
-        }
+        });
     }
     for (name, help, value) in OF_TRACK {
         out.family(name, "counter", help);
-        for stream in &status.streams {
+        out.each_stream(source, &|out, stream| {
             let report = &stream.report;
             for (medium, track) in [("audio", &report.audio), ("video", &report.video)] {
                 let labels = [("stream", stream.key.as_str()), ("medium", medium)];
                 out.sample(name, &labels, whole(value(track)));
             }
-        }
+        });
     }
-    out.write_viewers(&status.streams);
-    out.write_findings(&status.streams);
-    out.write_info(&status.streams);
-    out.0
+    out.write_viewers(source);
+    out.write_findings(source);
+    out.write_info(source);
 }
 
-#[derive(Default)]
-struct Exposition(String);
+/// Walks through all streams that [`text`] makes.
+pub const WALKS: usize = OF_STREAM.len() + OF_TRACK.len() + 3;
 
-impl Exposition {
-    fn write_viewers(&mut self, streams: &[StreamStatus]) {
+struct Exposition<'a>(&'a mut dyn Write);
+
+impl Exposition<'_> {
+    #[inline(never)] // The walk once, not for each name.
+    fn each_stream(
+        &mut self,
+        source: &mut dyn Source,
+        act: &dyn Fn(&mut Exposition<'_>, &StreamStatus),
+    ) {
+        each_stream(source, |_, stream| act(self, stream));
+    }
+
+    fn write_viewers(&mut self, source: &mut dyn Source) {
         const NAME: &str = "brooklet_stream_viewers";
 
         self.family(NAME, "gauge", "Viewers of the stream.");
-        for stream in streams {
-            for protocol in PROTOCOLS {
-                let viewers = stream.report.viewers.iter();
-                let count = match protocol {
-                    HLS => stream.report.hls_viewers,
-                    _ => viewers.filter(|viewer| viewer.protocol == protocol).count(),
-                };
+        self.each_stream(source, &|out, stream| {
+            let counts = PROTOCOLS.iter().zip(stream.report.viewers.counts);
+            for (protocol, count) in counts.chain([(&HLS, stream.report.hls_viewers)]) {
                 let labels = [("stream", stream.key.as_str()), ("protocol", protocol)];
-                self.sample(NAME, &labels, whole(count as u64));
+                out.sample(NAME, &labels, whole(count as u64));
             }
-        }
+        });
     }
 
-    fn write_findings(&mut self, streams: &[StreamStatus]) {
+    fn write_findings(&mut self, source: &mut dyn Source) {
         const NAME: &str = "brooklet_stream_finding";
 
         self.family(NAME, "gauge", "What is wrong with the stream.");
-        for stream in streams {
+        self.each_stream(source, &|out, stream| {
             for finding in &stream.report.findings {
                 let labels = [("stream", stream.key.as_str()), ("finding", finding.id())];
-                self.sample(NAME, &labels, whole(1));
+                out.sample(NAME, &labels, whole(1));
             }
-        }
+        });
     }
 
-    fn write_info(&mut self, streams: &[StreamStatus]) {
+    fn write_info(&mut self, source: &mut dyn Source) {
         const NAME: &str = "brooklet_stream_info";
 
         self.family(NAME, "gauge", "Codecs and picture size of the stream.");
-        for stream in streams {
-            let video = tracks::video(&stream.report);
-            let audio = tracks::audio(&stream.report);
-            let codec = video.as_ref().map(|video| video.codec.to_string());
+        self.each_stream(source, &|out, stream| {
+            let video = stream.video.as_ref();
+            let codec = video.map(|video| video.codec.to_string());
             let size = video.and_then(|video| video.size);
             let resolution = size.map(|(width, height)| format!("{width}x{height}"));
+            let audio = stream.audio.as_ref();
             let labels = [
                 ("stream", stream.key.as_str()),
                 ("video_codec", &codec.unwrap_or_default()),
                 ("resolution", &resolution.unwrap_or_default()),
-                (
-                    "audio_codec",
-                    &audio.map_or(String::new(), |audio| audio.name),
-                ),
+                ("audio_codec", audio.map_or("", |audio| &audio.name)),
             ];
-            self.sample(NAME, &labels, whole(1));
-        }
+            out.sample(NAME, &labels, whole(1));
+        });
+    }
+
+    /// Who can't take any more keeps that to itself.
+    #[inline(never)]
+    fn put(&mut self, text: &str) {
+        let _ = self.0.write_str(text);
     }
 
     /// The two lines before the samples of a name.
@@ -267,25 +274,24 @@ impl Exposition {
             kind,
             "\n",
         ] {
-            self.0.push_str(line);
+            self.put(line);
         }
     }
 
     /// A line with a value in thousandths.
     #[inline(never)]
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
-        self.0.push_str(name);
+        self.put(name);
         for (index, (label, value)) in labels.iter().enumerate() {
-            self.0.push(if index == 0 { '{' } else { ',' });
-            self.0.push_str(label);
-            self.0.push_str("=\"");
+            self.put(if index == 0 { "{" } else { "," });
+            self.put(label);
+            self.put("=\"");
             self.push_escaped(value);
-            self.0.push('"');
+            self.put("\"");
         }
         if !labels.is_empty() {
-            self.0.push('}');
+            self.put("}");
         }
-        // A String takes everything.
         let _ = writeln!(self.0, " {}", Thousandths(value));
     }
 
@@ -293,12 +299,12 @@ impl Exposition {
     fn push_escaped(&mut self, text: &str) {
         for c in text.chars() {
             match c {
-                '\\' => self.0.push_str("\\\\"),
-                '"' => self.0.push_str("\\\""),
-                '\n' => self.0.push_str("\\n"),
+                '\\' => self.put("\\\\"),
+                '"' => self.put("\\\""),
+                '\n' => self.put("\\n"),
                 // Legal, and read differently by different parsers.
-                c if c.is_control() => self.0.push(char::REPLACEMENT_CHARACTER),
-                c => self.0.push(c),
+                c if c.is_control() => self.put("\u{FFFD}"),
+                c => self.put(c.encode_utf8(&mut [0; 4])),
             }
         }
     }

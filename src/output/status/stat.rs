@@ -14,11 +14,12 @@
 
 use std::fmt::{Display, Write};
 
-use super::{Status, StreamStatus, VERSION, tracks};
+use super::{ConnectionReport, Source, Status, StreamStatus, VERSION, each_stream, each_viewer};
 use crate::live::Millis;
 use crate::live::subscriber::Delivered;
 use crate::media::codec::{AudioCodec, VideoCodec};
 use crate::media::decimal::Thousandths;
+use crate::rtmp::stream_key::StreamKey;
 
 /// The content type.
 pub const CONTENT_TYPE: &str = "text/xml; charset=utf-8";
@@ -27,13 +28,16 @@ pub const CONTENT_TYPE: &str = "text/xml; charset=utf-8";
 const USUAL_APPLICATION: &str = "live";
 
 /// `GET /stat`
-pub fn xml(status: &Status) -> String {
-    let streams = status.streams.iter();
-    let streams: Vec<_> = streams.filter(|stream| stream.report.is_live).collect();
-    let sum = |of: fn(&StreamStatus) -> u64| streams.iter().map(|stream| of(stream)).sum::<u64>();
-    let mut xml = Xml(String::from(
-        "<?xml version=\"1.0\" encoding=\"utf-8\" ?>\r\n<rtmp>\r\n",
-    ));
+pub fn xml(out: &mut dyn Write, status: &Status, source: &mut dyn Source) {
+    let (mut sum_in, mut sum_out) = (0, 0);
+    let mut has_usual = false;
+    each_live(source, |_, stream| {
+        sum_in += bits_in(stream);
+        sum_out += stream.report.bits_out;
+        has_usual |= app_of(stream) == USUAL_APPLICATION;
+    });
+    let mut xml = Xml(out);
+    xml.put("<?xml version=\"1.0\" encoding=\"utf-8\" ?>\r\n<rtmp>\r\n");
     xml.value("nginx_version", &format_args!("brooklet {VERSION}"));
     xml.value("nginx_rtmp_version", &"1.1.4");
     xml.value("compiler", &"rustc");
@@ -41,41 +45,49 @@ pub fn xml(status: &Status) -> String {
     xml.number("pid", std::process::id().into());
     xml.number("uptime", status.uptime());
     xml.number("naccepted", status.accepted);
-    xml.number("bw_in", sum(bits_in));
+    xml.number("bw_in", sum_in);
     xml.number("bytes_in", status.bytes_in);
-    xml.number("bw_out", sum(|stream| stream.report.bits_out));
+    xml.number("bw_out", sum_out);
     xml.number("bytes_out", status.bytes_out);
     xml.open("server");
-    let mut apps = vec![USUAL_APPLICATION];
-    for stream in &streams {
-        let (app, _) = split(stream);
-        if let Err(at) = apps.binary_search(&app) {
-            apps.insert(at, app);
-        }
+    if !has_usual {
+        xml.begin_application(USUAL_APPLICATION);
+        xml.end_application(0);
     }
-    for app in apps {
-        let of_app = streams.iter().filter(|stream| split(stream).0 == app);
-        xml.open("application");
-        xml.text("name", app);
-        xml.open("live");
-        let mut clients = 0;
-        for stream in of_app {
-            clients += clients_of(stream);
-            xml.write_stream(status, stream);
+    // Streams of one application come one after the other.
+    let mut application: Option<StreamKey> = None;
+    let mut clients = 0;
+    each_live(source, |source, stream| {
+        let app = app_of(stream);
+        let last = application.as_ref().map(|key| key.app_and_name().0);
+        if last != Some(app) {
+            if last.is_some() {
+                xml.end_application(std::mem::take(&mut clients));
+            }
+            xml.begin_application(app);
+            application = Some(stream.key.clone());
         }
-        xml.number("nclients", clients as u64);
-        xml.close("live");
-        xml.close("application");
+        clients += clients_of(stream);
+        xml.write_stream(status, source, stream);
+    });
+    if application.is_some() {
+        xml.end_application(clients);
     }
     xml.close("server");
     xml.close("rtmp");
-    xml.0
 }
 
-/// Application and name.
-fn split(stream: &StreamStatus) -> (&str, &str) {
-    let key = stream.key.as_str();
-    key.rsplit_once('/').unwrap_or(("", key))
+/// Does something with each stream that somebody publishes.
+fn each_live(source: &mut dyn Source, mut act: impl FnMut(&mut dyn Source, &StreamStatus)) {
+    each_stream(source, |source, stream| {
+        if stream.report.is_live {
+            act(source, stream);
+        }
+    });
+}
+
+fn app_of(stream: &StreamStatus) -> &str {
+    stream.key.app_and_name().0
 }
 
 fn bits_in(stream: &StreamStatus) -> u64 {
@@ -87,13 +99,25 @@ fn clients_of(stream: &StreamStatus) -> usize {
     stream.report.viewer_count() + usize::from(stream.report.publisher.is_some())
 }
 
-struct Xml(String);
+struct Xml<'a>(&'a mut dyn Write);
 
-impl Xml {
-    fn write_stream(&mut self, status: &Status, stream: &StreamStatus) {
+impl Xml<'_> {
+    fn begin_application(&mut self, app: &str) {
+        self.open("application");
+        self.text("name", app);
+        self.open("live");
+    }
+
+    fn end_application(&mut self, clients: usize) {
+        self.number("nclients", clients as u64);
+        self.close("live");
+        self.close("application");
+    }
+
+    fn write_stream(&mut self, status: &Status, source: &mut dyn Source, stream: &StreamStatus) {
         let report = &stream.report;
         self.open("stream");
-        self.text("name", split(stream).1);
+        self.text("name", stream.key.app_and_name().1);
         self.number("time", status.age(report.since));
         self.number("bw_in", bits_in(stream));
         self.number("bytes_in", report.audio.bytes + report.video.bytes);
@@ -103,7 +127,7 @@ impl Xml {
         self.number("bw_video", report.video.bits_per_second);
         self.number("bw_data", 0);
         if status.is_privileged {
-            self.write_clients(status, stream);
+            self.write_clients(status, source, stream);
         }
         self.write_meta(stream);
         self.number("nclients", clients_of(stream) as u64);
@@ -113,35 +137,37 @@ impl Xml {
     }
 
     /// Publisher and players.
-    fn write_clients(&mut self, status: &Status, stream: &StreamStatus) {
+    fn write_clients(&mut self, status: &Status, source: &mut dyn Source, stream: &StreamStatus) {
         let report = &stream.report;
         if let Some((id, _)) = report.publisher {
             let dropped = report.dropped_messages;
-            self.write_client(status, id, report.since, None, dropped, true);
+            let connection = source.connection(id);
+            self.write_client(status, connection, report.since, None, dropped, true);
         }
-        for viewer in &report.viewers {
+        each_viewer(source, &stream.key, &mut |source, viewer| {
             let (sent, since) = (&viewer.delivered, viewer.since);
-            let id = viewer.connection;
-            self.write_client(status, id, since, Some(sent), sent.skipped_messages, false);
-        }
+            let connection = source.connection(viewer.connection);
+            let dropped = sent.skipped_messages;
+            self.write_client(status, connection, since, Some(sent), dropped, false);
+        });
     }
 
     fn write_client(
         &mut self,
         status: &Status,
-        id: u64,
+        connection: Option<ConnectionReport>,
         since: Millis,
         delivered: Option<&Delivered>,
         dropped: u64,
         is_publishing: bool,
     ) {
         // It may have closed in the meantime.
-        let Some(connection) = status.connection(id) else {
+        let Some(connection) = connection else {
             return;
         };
         let time = status.age(since);
         self.open("client");
-        self.number("id", id);
+        self.number("id", connection.id);
         self.value("address", &connection.address.ip());
         self.number("port", connection.address.port().into());
         self.number("time", time);
@@ -163,17 +189,14 @@ impl Xml {
         let report = &stream.report;
         self.open("meta");
         self.open("video");
-        let video = tracks::video(report);
-        let (width, height) = video
-            .as_ref()
-            .and_then(|video| video.size)
-            .unwrap_or((0, 0));
+        let video = stream.video.as_ref();
+        let (width, height) = video.and_then(|video| video.size).unwrap_or((0, 0));
         let frame_rate = report.frame_rate.unwrap_or(0);
         self.number("width", width.into());
         self.number("height", height.into());
         self.value("frame_rate", &Thousandths(frame_rate.into()));
         self.number("data_rate", report.video.bits_per_second / 1000);
-        let codec = match &video {
+        let codec = match video {
             // As they spell it.
             Some(video) if video.codec == VideoCodec::H264 => "H264".to_owned(),
             Some(video) => video.codec.to_string(),
@@ -186,7 +209,7 @@ impl Xml {
         self.value("level", &Thousandths(u64::from(level) * 100));
         self.close("video");
         self.open("audio");
-        if let Some(audio) = tracks::audio(report) {
+        if let Some(audio) = &stream.audio {
             self.text("codec", &audio.codec.to_string());
             if audio.codec == AudioCodec::Aac {
                 self.value("profile", &aac_profile(audio.object_type));
@@ -218,8 +241,14 @@ impl Xml {
     #[inline(never)] // Once, not in each of a hundred places.
     fn tag(&mut self, start: &str, name: &str, end: &str) {
         for part in [start, name, end] {
-            self.0.push_str(part);
+            self.put(part);
         }
+    }
+
+    /// Who can't take any more keeps that to itself.
+    #[inline(never)]
+    fn put(&mut self, text: &str) {
+        let _ = self.0.write_str(text);
     }
 
     #[inline(never)]
@@ -231,7 +260,6 @@ impl Xml {
     #[inline(never)]
     fn value(&mut self, name: &str, value: &dyn Display) {
         self.tag("<", name, ">");
-        // A String takes everything.
         let _ = write!(self.0, "{value}");
         self.close(name);
     }
@@ -242,15 +270,15 @@ impl Xml {
         self.tag("<", name, ">");
         for c in text.chars() {
             match c {
-                '&' => self.0.push_str("&amp;"),
-                '<' => self.0.push_str("&lt;"),
-                '>' => self.0.push_str("&gt;"),
-                '"' => self.0.push_str("&quot;"),
-                '\'' => self.0.push_str("&#39;"),
+                '&' => self.put("&amp;"),
+                '<' => self.put("&lt;"),
+                '>' => self.put("&gt;"),
+                '"' => self.put("&quot;"),
+                '\'' => self.put("&#39;"),
                 // No reference makes them legal (XML 1.0, 2.2).
-                '\u{FFFE}' | '\u{FFFF}' => self.0.push(' '),
-                c if c.is_control() => self.0.push(' '),
-                c => self.0.push(c),
+                '\u{FFFE}' | '\u{FFFF}' => self.put(" "),
+                c if c.is_control() => self.put(" "),
+                c => self.put(c.encode_utf8(&mut [0; 4])),
             }
         }
         self.close(name);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::live::doctor::Finding;
 use crate::live::preamble::{Preamble, Slot};
-use crate::live::stats::{TrackReport, ViewerReport};
+use crate::live::stats::{TrackReport, Viewers};
 use crate::live::subscriber::Delivered;
 use crate::live::tracks::Tracks;
 use crate::media::mp4::{AudioTrack, Presentation, VideoTrack};
@@ -49,9 +49,58 @@ fn connection(id: u64, protocol: &'static str, client: &str) -> ConnectionReport
     }
 }
 
-/// A camera with two viewers, of whom one is slow.
-fn door() -> StreamReport {
+/// A server as a test wants it.
+#[derive(Clone, Default)]
+struct Figures {
+    status: Status,
+    streams: Vec<(StreamKey, StreamReport)>,
+    viewers: Vec<ViewerReport>,
+    connections: Vec<ConnectionReport>,
+}
+
+impl Source for Figures {
+    fn stream_after(&mut self, key: Option<&StreamKey>) -> Option<StreamStatus> {
+        let later = self
+            .streams
+            .iter()
+            .filter(|(other, _)| key.is_none_or(|key| other > key));
+        let (key, report) = later.min_by(|(a, _), (b, _)| a.cmp(b))?;
+        Some(StreamStatus::new(key.clone(), report.clone()))
+    }
+
+    fn is_locked(&self) -> bool {
+        false
+    }
+
+    fn viewer_after(&mut self, key: &StreamKey, viewer: u64) -> Option<ViewerReport> {
+        let (_, report) = self.streams.iter().find(|(other, _)| other == key)?;
+        let has_viewers = report.viewers != Viewers::default();
+        let mut viewers = self.viewers.iter().filter(|_| has_viewers);
+        viewers.find(|found| found.id > viewer).cloned()
+    }
+
+    fn connection_after(&mut self, id: u64) -> Option<ConnectionReport> {
+        let mut connections = self.connections.iter();
+        connections.find(|found| found.id > id).cloned()
+    }
+
+    fn connection(&mut self, id: u64) -> Option<ConnectionReport> {
+        self.connection_after(id - 1).filter(|found| found.id == id)
+    }
+}
+
+type Form = fn(&mut dyn std::fmt::Write, &Status, &mut dyn Source);
+
+fn told(form: Form, server: &Figures) -> String {
+    let mut text = String::new();
+    form(&mut text, &server.status, &mut server.clone());
+    text
+}
+
+/// Two viewers, of whom one is slow.
+fn viewers() -> Vec<ViewerReport> {
     let viewer = |connection, protocol, lag, skips| ViewerReport {
+        id: connection + 100,
         connection,
         protocol,
         since: 70_000,
@@ -62,6 +111,13 @@ fn door() -> StreamReport {
         },
         lag,
     };
+    vec![viewer(18, "rtmp", 20, 0), viewer(19, "mp4", 1_250, 2)]
+}
+
+/// A camera with these viewers.
+fn door() -> StreamReport {
+    let mut all = Viewers::default();
+    viewers().iter().for_each(|viewer| all.add(viewer));
     let track = |bytes, messages, bits_per_second| TrackReport {
         bytes,
         messages,
@@ -98,32 +154,33 @@ fn door() -> StreamReport {
         }),
         findings: vec![Finding::MissingTrack(Medium::Audio)],
         hls_viewers: 4,
-        viewers: vec![viewer(18, "rtmp", 20, 0), viewer(19, "mp4", 1_250, 2)],
+        viewers: all,
     }
 }
 
-fn status(is_privileged: bool) -> Status {
+fn server(is_privileged: bool) -> Figures {
     let mut publisher = connection(17, "rtmp", "FMLE/3.0");
     publisher.publishes = vec![key("door")];
     let mut player = connection(18, "rtmp", "LNX 9,0,124,2");
     player.plays = vec![key("door")];
-    Status {
+    let status = Status {
         now: 72_345,
         // 2026-11-21T08:00:12.345Z
         wall_clock: 1_795_248_012_345,
         rtmp_port: Some(1935),
         is_privileged,
-        is_locked: false,
-        streams: vec![StreamStatus {
-            key: key("door"),
-            report: door(),
-        }],
-        connections: vec![publisher, player, connection(19, "http", "Mozilla/5.0")],
+        connections: 3,
         accepted: 19,
         bytes_in: 2_000_000,
         bytes_out: 200_000,
         free_blocks: 2_038,
         total_blocks: 2_048,
+    };
+    Figures {
+        status,
+        streams: vec![(key("door"), door())],
+        viewers: viewers(),
+        connections: vec![publisher, player, connection(19, "http", "Mozilla/5.0")],
     }
 }
 
@@ -158,12 +215,12 @@ fn streams_are_listed_as_the_page_reads_them() {
             "publisher": {"connection": 17, "client": "FMLE/3.0"}
         }]
     });
-    assert_eq!(read(&api::streams(&status(false))), expected);
+    assert_eq!(read(&told(api::streams, &server(false))), expected);
 }
 
 #[test]
 fn the_privileged_see_viewers_and_addresses() {
-    let answer = read(&api::streams(&status(true)));
+    let answer = read(&told(api::streams, &server(true)));
     let stream = &answer["streams"][0];
     assert_eq!(
         stream["publisher"],
@@ -188,11 +245,11 @@ fn the_privileged_see_viewers_and_addresses() {
 
 #[test]
 fn no_form_shows_addresses_to_the_others() {
-    let status = status(false);
+    let server = server(false);
     for (form, text) in [
-        ("JSON", api::streams(&status)),
-        ("Prometheus", metrics::text(&status)),
-        ("nginx-rtmp", stat::xml(&status)),
+        ("JSON", told(api::streams, &server)),
+        ("Prometheus", told(metrics::text, &server)),
+        ("nginx-rtmp", told(stat::xml, &server)),
     ] {
         assert!(!text.contains("192.0.2"), "{form}: {text}");
     }
@@ -200,9 +257,9 @@ fn no_form_shows_addresses_to_the_others() {
 
 #[test]
 fn what_is_unknown_is_null() {
-    let mut status = status(true);
-    status.rtmp_port = None;
-    status.streams[0].report = StreamReport {
+    let mut server = server(true);
+    server.status.rtmp_port = None;
+    server.streams[0].1 = StreamReport {
         video: TrackReport {
             messages: 1,
             // VP6.
@@ -211,7 +268,7 @@ fn what_is_unknown_is_null() {
         },
         ..StreamReport::default()
     };
-    let answer = read(&api::streams(&status));
+    let answer = read(&told(api::streams, &server));
     assert_eq!(answer["server"]["rtmp_port"], Value::Null);
     let stream = &answer["streams"][0];
     assert_eq!(
@@ -228,16 +285,16 @@ fn what_is_unknown_is_null() {
 
 #[test]
 fn a_header_of_the_publisher_before_is_no_track() {
-    let mut status = status(false);
-    status.streams[0].report.audio = TrackReport::default();
-    let answer = read(&api::streams(&status));
+    let mut server = server(false);
+    server.streams[0].1.audio = TrackReport::default();
+    let answer = read(&told(api::streams, &server));
     assert_eq!(answer["streams"][0]["audio"], Value::Null);
     assert_ne!(answer["streams"][0]["video"], Value::Null);
 }
 
 #[test]
 fn connections_are_listed_by_number() {
-    let answer = read(&api::connections(&status(true)));
+    let answer = read(&told(api::connections, &server(true)));
     let connections = answer["connections"].as_array().unwrap();
     assert_eq!(connections.len(), 3);
     assert_eq!(
@@ -254,40 +311,40 @@ fn connections_are_listed_by_number() {
 
 #[test]
 fn an_empty_server_has_empty_lists() {
-    let empty = Status::default();
-    assert_eq!(read(&api::streams(&empty))["streams"], json!([]));
-    assert_eq!(read(&api::connections(&empty)), json!({"connections": []}));
-    assert_eq!(samples(&metrics::text(&empty)).len(), 8);
+    let empty = Figures::default();
+    assert_eq!(read(&told(api::streams, &empty))["streams"], json!([]));
+    assert_eq!(
+        read(&told(api::connections, &empty)),
+        json!({"connections": []})
+    );
+    assert_eq!(samples(&told(metrics::text, &empty)).len(), 8);
 }
 
 /// Streams with hostile names, published by clients with such names.
-fn hostile() -> Status {
-    let mut status = status(true);
-    status.streams = HOSTILE
-        .iter()
-        .map(|name| StreamStatus {
-            key: key(name),
-            report: door(),
-        })
-        .collect();
-    status.streams[0].report.publisher = Some((40, [192, 0, 2, 40].into()));
+fn hostile() -> Figures {
+    let mut server = server(true);
+    server.streams = HOSTILE.iter().map(|name| (key(name), door())).collect();
+    server.streams.sort_by(|(a, _), (b, _)| a.cmp(b));
+    server.streams[0].1.publisher = Some((40, [192, 0, 2, 40].into()));
     let client = HOSTILE.concat() + "\0\x01\r\n\x1B\u{7F}\u{85}";
-    status.connections.push(connection(40, "rtmp", &client));
-    status
+    server.connections.push(connection(40, "rtmp", &client));
+    server
 }
 
 #[test]
 fn hostile_names_come_out_of_json_as_they_went_in() {
-    let status = hostile();
-    let text = api::streams(&status);
+    let server = hostile();
+    let text = told(api::streams, &server);
     assert!(!text.contains(['<', '\u{2028}', '\n']), "{text}");
     let answer = read(&text);
-    for (stream, name) in answer["streams"].as_array().unwrap().iter().zip(HOSTILE) {
-        assert_eq!(stream["name"], format!("live/{name}"));
+    let listed = answer["streams"].as_array().unwrap();
+    assert_eq!(listed.len(), HOSTILE.len());
+    for (stream, (key, _)) in listed.iter().zip(&server.streams) {
+        assert_eq!(stream["name"], key.as_str());
     }
     let client = &answer["streams"][0]["publisher"]["client"];
-    assert_eq!(client, &status.connections[3].client);
-    let answer = read(&api::connections(&status));
+    assert_eq!(client, &server.connections[3].client);
+    let answer = read(&told(api::connections, &server));
     assert_eq!(answer["connections"][3]["client"], *client);
 }
 
@@ -312,7 +369,7 @@ fn samples(text: &str) -> HashMap<(String, Vec<(String, String)>), f64> {
 
 #[test]
 fn metrics_are_read_by_another_parser() {
-    let samples = samples(&metrics::text(&status(false)));
+    let samples = samples(&told(metrics::text, &server(false)));
     let value = |name: &str, labels: &[(&str, &str)]| {
         let mut labels: Vec<_> = labels
             .iter()
@@ -402,9 +459,10 @@ fn first_label(line: &str) -> (String, &str) {
 
 #[test]
 fn hostile_names_stay_within_their_labels() {
-    let mut status = hostile();
-    let names: Vec<_> = HOSTILE.iter().map(|name| format!("live/{name}")).collect();
-    let text = metrics::text(&status);
+    let mut server = hostile();
+    let names = server.streams.iter();
+    let names: Vec<_> = names.map(|(key, _)| key.as_str().to_owned()).collect();
+    let text = told(metrics::text, &server);
     let live = text
         .lines()
         .filter(|line| line.starts_with("brooklet_stream_live{"));
@@ -416,9 +474,9 @@ fn hostile_names_stay_within_their_labels() {
     let families = text.lines().filter(|line| line.starts_with("# TYPE"));
     assert_eq!(families.count(), 23);
 
-    status.streams.truncate(1);
-    status.streams[0].key = key("a\"b");
-    let text = metrics::text(&status);
+    server.streams.truncate(1);
+    server.streams[0].0 = key("a\"b");
+    let text = told(metrics::text, &server);
     assert!(text.contains("brooklet_stream_live{stream=\"live/a\\\"b\"} 1\n"));
 }
 
@@ -426,7 +484,7 @@ fn hostile_names_stay_within_their_labels() {
 /// the name, which stand together; counters and nothing else end in `_total`; base units.
 #[test]
 fn metrics_follow_the_naming_rules() {
-    let text = metrics::text(&hostile());
+    let text = told(metrics::text, &hostile());
     assert!(text.ends_with('\n') && !text.contains('\r'));
     let mut seen = Vec::new();
     let mut lines = text.lines().peekable();
@@ -553,14 +611,14 @@ struct AudioMeta {
     sample_rate: Option<u32>,
 }
 
-fn read_xml(status: &Status) -> Rtmp {
-    let xml = stat::xml(status);
+fn read_xml(server: &Figures) -> Rtmp {
+    let xml = told(stat::xml, server);
     quick_xml::de::from_str(&xml).unwrap_or_else(|error| panic!("{error}: {xml}"))
 }
 
 #[test]
 fn what_is_made_for_nginx_rtmp_reads_the_streams() {
-    let rtmp = read_xml(&status(true));
+    let rtmp = read_xml(&server(true));
     assert!(rtmp.nginx_version.contains("brooklet") && !rtmp.nginx_rtmp_version.is_empty());
     assert!(!rtmp.compiler.is_empty() && !rtmp.built.is_empty() && rtmp.pid > 0);
     assert_eq!((rtmp.uptime, rtmp.naccepted), (72, 19));
@@ -617,25 +675,25 @@ fn what_is_made_for_nginx_rtmp_reads_the_streams() {
 
 #[test]
 fn streams_without_video_or_without_anything_are_read_too() {
-    let mut status = status(false);
-    status.streams[0].report.video = TrackReport::default();
-    let rtmp = read_xml(&status);
+    let mut server = server(false);
+    server.streams[0].1.video = TrackReport::default();
+    let rtmp = read_xml(&server);
     let video = &rtmp.server.application[0].live.stream[0].meta.video;
     assert_eq!((video.width, &video.codec[..]), (0, ""));
     assert!(rtmp.server.application[0].live.stream[0].client.is_empty());
 
-    status.streams[0].report.audio = TrackReport::default();
-    let rtmp = read_xml(&status);
+    server.streams[0].1.audio = TrackReport::default();
+    let rtmp = read_xml(&server);
     let audio = &rtmp.server.application[0].live.stream[0].meta.audio;
     assert_eq!((&audio.codec, audio.sample_rate), (&None, None));
 }
 
 #[test]
 fn a_stream_that_nobody_publishes_is_offline_and_an_application_is_always_there() {
-    let mut status = status(false);
-    status.streams[0].report.is_live = false;
-    for status in [status, Status::default()] {
-        let rtmp = read_xml(&status);
+    let mut server = server(false);
+    server.streams[0].1.is_live = false;
+    for server in [server, Figures::default()] {
+        let rtmp = read_xml(&server);
         let [application] = &rtmp.server.application[..] else {
             panic!("{rtmp:?}")
         };
@@ -647,14 +705,11 @@ fn a_stream_that_nobody_publishes_is_offline_and_an_application_is_always_there(
 
 #[test]
 fn applications_are_all_but_the_last_part_of_a_name() {
-    let mut status = status(false);
-    status.streams = ["cam/a", "cam/b", "x"]
-        .map(|name| StreamStatus {
-            key: StreamKey::new("", name).unwrap(),
-            report: door(),
-        })
+    let mut server = server(false);
+    server.streams = ["cam/a", "cam/b", "x"]
+        .map(|name| (StreamKey::new("", name).unwrap(), door()))
         .into();
-    let rtmp = read_xml(&status);
+    let rtmp = read_xml(&server);
     let names: Vec<_> = rtmp
         .server
         .application
@@ -667,7 +722,7 @@ fn applications_are_all_but_the_last_part_of_a_name() {
         .collect();
     assert_eq!(
         names,
-        [("", vec!["x"]), ("cam", vec!["a", "b"]), ("live", vec![])]
+        [("live", vec![]), ("", vec!["x"]), ("cam", vec!["a", "b"])]
     );
 }
 

@@ -7,6 +7,7 @@ use crate::media::codec::{AudioCodec, VideoCodec};
 use crate::media::describe::{picture_of, sound_of, video_header};
 
 /// The first video track.
+#[derive(Clone, Debug)]
 pub(super) struct Video {
     pub(super) codec: VideoCodec,
     /// As in RFC 6381, for a codec that browsers may know.
@@ -18,6 +19,7 @@ pub(super) struct Video {
 }
 
 /// The first audio track.
+#[derive(Clone, Debug)]
 pub(super) struct Audio {
     pub(super) name: String,
     pub(super) codec: AudioCodec,

@@ -77,7 +77,7 @@ const fn hash(bytes: &[u8]) -> u64 {
 
 /// Answers a request for the page or a part of it.
 #[inline(never)] // Its variables are not to be part of the stack of a viewer's thread.
-pub(super) fn reply(exchange: &Exchange<'_>, route: &Route) -> Result<Reply, End> {
+pub(super) fn reply(exchange: &Exchange<'_>, route: &Route) -> Result<Reply<'static>, End> {
     let asset = match route {
         Route::Asset(name) => ASSETS.iter().find(|asset| asset.name == name),
         _ => Some(&PAGE),

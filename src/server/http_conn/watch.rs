@@ -10,20 +10,26 @@ use std::time::Duration;
 
 use super::super::end::End;
 use super::super::playing::Playing;
+use super::super::text::in_brackets;
+use super::Connection;
 use super::admission::{accept_websocket, authorize};
 use super::exchange::{Exchange, Reply};
 use super::hls;
+use super::writer::{Writer, why_over};
+use crate::allowance::Allowance;
 use crate::http::response::Length;
 use crate::http::route::Container;
-use crate::http::websocket::{self, Event, FrameReader, Opcode, close_code};
+use crate::http::websocket::{self, Event, FrameReader, Opcode, Violation, close_code};
 use crate::http::{Method, Response, Status};
 use crate::live::Millis;
 use crate::live::capabilities::Capabilities;
 use crate::live::framing::{Base, Carrier, Framing};
 use crate::live::join::Join;
 use crate::live::sink::Sink;
+use crate::live::stream::Stream;
 use crate::live::subscriber::{Receiver, Subscriber};
 use crate::media::mp4::Presentation;
+use crate::rtmp::rate::Rate;
 use crate::rtmp::stream_key::StreamKey;
 
 /// How long a request waits for the first keyframe of a stream, or for the return of its publisher.
@@ -32,19 +38,28 @@ const HOLD: Millis = 5_000;
 /// Bytes that a viewer may send over plain HTTP while it watches: a request or two.
 const MAX_UNREAD: usize = 4 * 1024;
 
+/// What a viewer may send over a WebSocket at once, and per second: it has next to nothing to say.
+/// Pings have to be answered between two pictures, which takes the stream's lock.
+const PINGS: Rate = Rate::new(20, 10);
+const FRAMES: Rate = Rate::new(200, 100);
+
+/// A Pong isn't sent behind more unsent control bytes than this: one for the newest Ping is enough
+/// (RFC 6455, 5.5.3).
+const MAX_UNSENT_PONGS: usize = 256;
+
 /// Answers a request for the media of a stream.
 pub(super) fn media(
     exchange: &mut Exchange<'_>,
     key: &StreamKey,
     container: Container,
-) -> Result<Reply, End> {
+) -> Result<Reply<'static>, End> {
     let admission = match authorize(exchange, key) {
         Ok(admission) => admission,
         Err(refusal) => return Ok(refusal.into()),
     };
     let stream = exchange.shared.table.find(admission.key());
     if !stream.is_some_and(|stream| stream.was_published()) {
-        return Ok(not_live(admission.key()));
+        return Ok(not_live(admission.key()).into());
     }
     let switching = match websocket::is_upgrade(exchange.head) {
         true => match accept_websocket(exchange) {
@@ -88,17 +103,17 @@ pub(super) fn media(
         None,
         now,
     );
-    let mut viewing = Viewing {
+    Ok(Reply::Viewing(Viewing {
         playing,
         carrier,
         container,
         frames: FrameReader::default(),
+        frame_rate: FRAMES,
+        ping_rate: PINGS,
         since: now,
         has_begun: false,
         unread: 0,
-    };
-    let end = viewing.run(exchange);
-    viewing.leave(exchange, end)
+    }))
 }
 
 /// A parameter of the query.
@@ -137,14 +152,14 @@ fn describe(
     key: &StreamKey,
     container: Container,
     mut opening: Response,
-) -> Reply {
+) -> Reply<'static> {
     let content_type = exchange
         .shared
         .table
         .find(key)
         .and_then(|stream| stream.content_type());
     let Some(content_type) = content_type else {
-        return not_live(key);
+        return not_live(key).into();
     };
     opening.content_type = match container {
         Container::Mp4 => content_type.into(),
@@ -153,17 +168,19 @@ fn describe(
     Reply::Unending(opening)
 }
 
-fn not_live(key: &StreamKey) -> Reply {
+fn not_live(key: &StreamKey) -> Response {
     let why = [key.as_str(), " isn't live"].concat();
-    Response::text(Status::NotFound, &why).into()
+    Response::text(Status::NotFound, &why)
 }
 
 /// A viewer, from its request to its end.
-struct Viewing {
+pub(super) struct Viewing {
     playing: Playing,
     carrier: Carrier,
     container: Container,
     frames: FrameReader,
+    frame_rate: Rate,
+    ping_rate: Rate,
     since: Millis,
     /// The response has begun.
     has_begun: bool,
@@ -172,31 +189,37 @@ struct Viewing {
 }
 
 impl Viewing {
-    fn run(&mut self, exchange: &mut Exchange<'_>) -> End {
+    /// Lets the client watch. Returns what it is answered if it has got nothing.
+    pub(super) fn run(mut self, connection: &mut Connection) -> Result<Response, End> {
+        let end = self.watch(connection);
+        self.leave(connection, end)
+    }
+
+    fn watch(&mut self, connection: &mut Connection) -> End {
         let mut buffer = [0; 512];
         if self.carrier == Carrier::WebSocket {
-            let input = exchange.take_input();
-            if let Err(end) = self.handle_input(&input, exchange) {
+            let input = connection.input.take();
+            if let Err(end) = self.handle_input(&input, connection) {
                 return end;
             }
         }
         loop {
-            let timeout = match self.look(exchange) {
+            let timeout = match self.look(connection) {
                 Ok(timeout) => timeout,
                 Err(end) => return end,
             };
-            let result = exchange
+            let result = connection
                 .socket
                 .set_read_timeout(timeout)
-                .and_then(|()| exchange.socket.read(&mut buffer));
+                .and_then(|()| connection.socket.read(&mut buffer));
             let result = match result {
-                Ok(0) => Err(self.why_closed(exchange)),
+                Ok(0) => Err(self.why_closed(connection)),
                 Ok(len) => {
                     let input = buffer.get(..len).unwrap_or_default();
-                    self.handle_input(input, exchange)
+                    self.handle_input(input, connection)
                 }
                 Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut => self.tick(exchange),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => self.tick(connection),
                     ErrorKind::Interrupted => Ok(()),
                     kind => Err(End::Lost(kind)),
                 },
@@ -208,12 +231,15 @@ impl Viewing {
     }
 
     /// Looks whether the response has begun, and how long the thread may sleep.
-    fn look(&mut self, exchange: &Exchange<'_>) -> Result<Duration, End> {
+    fn look(&mut self, connection: &Connection) -> Result<Duration, End> {
+        if let Some(end) = why_over(&connection.shared, &connection.client) {
+            return Err(end);
+        }
         let interval = self.playing.tick_interval();
         if self.has_begun {
             return Ok(interval);
         }
-        let now = exchange.shared.now();
+        let now = connection.shared.now();
         let left = (self.since + HOLD).saturating_sub(now);
         let mut has_begun = false;
         let look = self.playing.with_subscriber(now, |subscriber| {
@@ -224,111 +250,122 @@ impl Viewing {
         self.has_begun = has_begun;
         look.map_err(End::Player)?;
         if has_begun {
-            self.tell(exchange);
+            self.tell(connection);
         } else if left == 0 {
             return Err(End::NotLive);
         }
         Ok(interval.min(Duration::from_millis(left)))
     }
 
-    fn tell(&self, exchange: &Exchange<'_>) {
+    fn tell(&self, connection: &Connection) {
         let what = match (self.container, self.carrier) {
             (Container::Flv, Carrier::WebSocket) => "FLV over WebSocket",
             (Container::Mp4, Carrier::WebSocket) => "MP4 over WebSocket",
             (Container::Flv, _) => "FLV over HTTP",
             (Container::Mp4, _) => "MP4 over HTTP",
         };
-        let client = &exchange.client;
+        let client = &connection.client;
         log::info!(
             "#{} {}: playing to {} as {what}{}",
             client.id(),
             self.playing.key(),
             client.address(),
-            exchange.agent(),
+            in_brackets(&client.connect().flash_ver),
         );
     }
 
-    fn tick(&mut self, exchange: &Exchange<'_>) -> Result<(), End> {
-        let now = exchange.shared.now();
+    fn tick(&mut self, connection: &Connection) -> Result<(), End> {
+        let now = connection.shared.now();
         let is_idle = self.playing.tick(now).map_err(End::Player)?;
         if is_idle && self.has_begun && self.carrier == Carrier::WebSocket {
             // Proxies end what is silent for a minute.
             let ping = websocket::short_frame(Opcode::Ping, &[]);
-            self.say(&ping, exchange)?;
+            self.say(&ping, connection)?;
         }
         Ok(())
     }
 
-    fn handle_input(&mut self, mut input: &[u8], exchange: &mut Exchange<'_>) -> Result<(), End> {
+    fn handle_input(&mut self, mut input: &[u8], connection: &mut Connection) -> Result<(), End> {
         if self.carrier != Carrier::WebSocket {
             self.unread += input.len();
             if self.unread > MAX_UNREAD {
                 return Err(End::Talkative);
             }
             // It may be the next request, if this one is refused in the end.
-            let is_kept = self.has_begun || exchange.put_input(input);
+            let is_kept = self.has_begun || connection.input.put(input);
             return is_kept.then_some(()).ok_or(End::Talkative);
         }
+        let now = connection.shared.now();
+        let mut newest_ping = None;
         loop {
-            match self.frames.next(&mut input) {
-                Ok(None) => return Ok(()),
-                Ok(Some(Event::Ping(payload))) => {
-                    self.say(&websocket::short_frame(Opcode::Pong, &payload), exchange)?;
-                }
+            let event = match self.frames.next(&mut input) {
+                Ok(None) => break,
                 Ok(Some(Event::Close(_))) => {
-                    self.finish(close_code::NORMAL, "", exchange)?;
+                    self.finish(close_code::NORMAL, "", connection);
                     return Err(End::Closed);
                 }
-                Ok(Some(_)) => {}
-                Err(violation) => {
-                    self.finish(violation.code, violation.why, exchange)?;
-                    return Err(End::WebSocket(violation));
-                }
+                Ok(Some(event)) => event,
+                Err(violation) => return Err(self.refuse(violation, connection)),
+            };
+            let mut is_allowed = self.frame_rate.take(1, now);
+            if let Event::Ping(payload) = event {
+                is_allowed &= self.ping_rate.take(1, now);
+                newest_ping = Some(payload);
             }
+            if !is_allowed {
+                return Err(self.refuse(TOO_MANY_FRAMES, connection));
+            }
+        }
+        match newest_ping {
+            Some(payload) => self.say(&websocket::short_frame(Opcode::Pong, &payload), connection),
+            None => Ok(()),
         }
     }
 
-    fn say(&self, bytes: &[u8], exchange: &Exchange<'_>) -> Result<(), End> {
-        let now = exchange.shared.now();
-        let said = self
-            .playing
-            .with_subscriber(now, |s| s.queue_control(bytes));
+    fn refuse(&self, violation: Violation, connection: &Connection) -> End {
+        self.finish(violation.code, violation.why, connection);
+        End::WebSocket(violation)
+    }
+
+    fn say(&self, bytes: &[u8], connection: &Connection) -> Result<(), End> {
+        let now = connection.shared.now();
+        let said = self.playing.with_subscriber(now, |subscriber| {
+            if subscriber.control_len() <= MAX_UNSENT_PONGS {
+                subscriber.queue_control(bytes);
+            }
+        });
         said.map(|_| ()).map_err(End::Player)
     }
 
     /// The last words of a WebSocket.
-    fn finish(&self, code: u16, why: &str, exchange: &Exchange<'_>) -> Result<(), End> {
-        let now = exchange.shared.now();
+    fn finish(&self, code: u16, why: &str, connection: &Connection) {
+        let now = connection.shared.now();
         let last_words = websocket::close_frame(code, why);
         // It ends as it should, or it is over already.
         let _ = self
             .playing
             .with_subscriber(now, |s| s.queue_end(&last_words));
-        Ok(())
     }
 
     /// The stream knows better than the socket why a viewer was cut off.
-    fn why_closed(&self, exchange: &Exchange<'_>) -> End {
-        let (shared, id) = (exchange.shared, exchange.client.id());
-        if shared.is_stopping() {
-            return End::Stopping;
-        }
-        let why_cut = shared.connections.why_cut(id);
-        why_cut.unwrap_or_else(|| {
+    fn why_closed(&self, connection: &Connection) -> End {
+        let shared = &connection.shared;
+        why_over(shared, &connection.client).unwrap_or_else(|| {
             let looked = self.playing.with_subscriber(shared.now(), |_| {});
             looked.map_or_else(End::Player, |_| End::Closed)
         })
     }
 
     /// Detaches. A viewer that has got nothing is told why.
-    fn leave(self, exchange: &Exchange<'_>, end: End) -> Result<Reply, End> {
+    fn leave(self, connection: &Connection, end: End) -> Result<Response, End> {
         let is_not_live = matches!(end, End::NotLive);
         if is_not_live && self.carrier == Carrier::WebSocket {
-            self.finish(close_code::TRY_AGAIN_LATER, "not live", exchange)?;
+            self.finish(close_code::TRY_AGAIN_LATER, "not live", connection);
         }
-        let now = exchange.shared.now();
+        let now = connection.shared.now();
         let key = self.playing.key().clone();
-        self.playing.leave(exchange.shared, &end.to_string(), now);
+        self.playing
+            .leave(&connection.shared, &end.to_string(), now);
         match self.carrier {
             Carrier::Http | Carrier::Chunked if is_not_live => Ok(not_live(&key)),
             _ => Err(end),
@@ -336,26 +373,46 @@ impl Viewing {
     }
 }
 
+const TOO_MANY_FRAMES: Violation = Violation {
+    code: close_code::POLICY_VIOLATION,
+    why: "more frames than a viewer has to send",
+};
+
+/// The newest keyframe of a stream, to be sent.
+pub(super) struct Frame(Arc<Stream>);
+
 /// Answers a request for the newest keyframe of a stream.
-pub(super) fn frame(exchange: &mut Exchange<'_>, key: &StreamKey) -> Result<Reply, End> {
+pub(super) fn frame(exchange: &mut Exchange<'_>, key: &StreamKey) -> Result<Reply<'static>, End> {
     let admission = match authorize(exchange, key) {
         Ok(admission) => admission,
         Err(refusal) => return Ok(refusal.into()),
     };
-    let Some(stream) = exchange.shared.table.find(admission.key()) else {
-        return Ok(not_live(key));
-    };
-    let Some((tracks, mut reading)) = stream.keyframe() else {
-        return Ok(not_live(key));
-    };
-    let presentation = Presentation {
-        video: tracks.presentation.video.clone(),
-        audio: None,
-    };
-    let init = presentation.init_segment();
-    let response = Response::new(presentation.content_type(), Vec::new());
-    exchange.begin(response, init.len() as u64 + reading.len)?;
-    exchange.write(&init)?;
-    hls::copy(exchange, &stream, &mut reading)?;
-    Ok(Reply::Sent)
+    Ok(match exchange.shared.table.find(admission.key()) {
+        Some(stream) => Reply::Frame(Frame(stream)),
+        None => not_live(key).into(),
+    })
+}
+
+impl Frame {
+    #[inline(never)]
+    pub(super) fn write(self, writer: &mut Writer<'_>, allowance: &Allowance) -> Result<(), End> {
+        let Some((tracks, mut reading)) = self.0.keyframe() else {
+            return writer.respond(not_live(self.0.key()));
+        };
+        let presentation = Presentation {
+            video: tracks.presentation.video.clone(),
+            audio: None,
+        };
+        let init = presentation.init_segment();
+        let response = Response::new(presentation.content_type(), Vec::new());
+        drop((tracks, presentation));
+        // Held until it is out.
+        let Ok(_paid) = allowance.take(init.capacity()) else {
+            return writer.respond(super::no_memory());
+        };
+        writer.begin(response, Length::Known(init.len() as u64 + reading.len))?;
+        writer.write(&init)?;
+        drop(init);
+        hls::copy(writer, &self.0, &mut reading)
+    }
 }

@@ -6,6 +6,10 @@ use crate::live::capabilities::Capabilities;
 use crate::live::framing::{Base, Carrier, Framing, Piece};
 use crate::live::log::{Entry, Log, Role};
 use crate::live::outgoing::Outgoing;
+use crate::media::mp4::FRAGMENT_HEAD_LEN;
+
+/// Messages that are looked at while the stream is locked, when nothing is read of them.
+const STEP: usize = 256;
 
 /// Messages of the log on their way to somebody.
 #[derive(Clone, Debug)]
@@ -14,7 +18,9 @@ pub struct Reading {
     end: u64,
     /// Bytes of the next one that were read.
     sent: u64,
-    /// Bytes that are left.
+    /// The messages before this one are measured.
+    measured: u64,
+    /// Bytes that are left, of the messages that are measured.
     pub len: u64,
     /// There is video in it.
     pub has_video: bool,
@@ -26,29 +32,29 @@ pub struct Reading {
 pub struct Evicted;
 
 impl Reading {
-    pub(super) fn new(
-        messages: Range<u64>,
-        base: Base,
-        has_video: bool,
-        log: &Log,
-    ) -> Result<Reading, Evicted> {
+    pub(super) fn new(messages: Range<u64>, base: Base, has_video: bool) -> Reading {
         let carrier = Carrier::Http;
-        let framing = Framing::Mp4 { carrier, base };
-        let mut len = 0;
-        for number in messages.clone() {
-            let entry = log.entry(number).ok_or(Evicted)?;
-            if is_sample(&entry) {
-                len += framed(framing, number, &entry, log).frame.total_len();
-            }
-        }
-        Ok(Reading {
+        Reading {
             next: messages.start,
             end: messages.end,
             sent: 0,
-            len,
+            measured: messages.start,
+            len: 0,
             has_video,
-            framing,
-        })
+            framing: Framing::Mp4 { carrier, base },
+        }
+    }
+
+    /// Measures some more of the messages; true while there are others.
+    pub(super) fn measure(&mut self, log: &Log) -> Result<bool, Evicted> {
+        for number in (self.measured..self.end).take(STEP) {
+            let entry = log.entry(number).ok_or(Evicted)?;
+            if is_sample(&entry) {
+                self.len += framed_len(&entry);
+            }
+            self.measured = number + 1;
+        }
+        Ok(self.measured < self.end)
     }
 
     pub(super) fn read(&mut self, log: &Log, out: &mut [u8]) -> Result<usize, Evicted> {
@@ -78,19 +84,28 @@ impl Reading {
         Ok((before - self.len) as usize)
     }
 
-    pub(super) fn skip(&mut self, log: &Log, skip: u64) -> Result<(), Evicted> {
-        let mut left = skip;
-        while let Some(outgoing) = self.outgoing(log)?.filter(|_| left > 0) {
-            let total = outgoing.frame.total_len();
-            let taken = left.min(total - self.sent);
+    /// Leaves out some of the next bytes, of which `left` are to be left out; true while there are
+    /// others.
+    pub(super) fn skip(&mut self, log: &Log, left: &mut u64) -> Result<bool, Evicted> {
+        for _ in 0..STEP {
+            if *left == 0 || self.next == self.end || self.len == 0 {
+                return Ok(false);
+            }
+            let entry = log.entry(self.next).ok_or(Evicted)?;
+            if !is_sample(&entry) {
+                self.next += 1;
+                continue;
+            }
+            let total = framed_len(&entry);
+            let taken = (*left).min(total - self.sent);
             self.sent += taken;
             self.len = self.len.saturating_sub(taken);
-            left -= taken;
+            *left -= taken;
             if self.sent == total {
                 self.go_on();
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The next message that is a sample, unless all were read.
@@ -114,6 +129,12 @@ impl Reading {
 /// Whether a message is a picture or sound that MP4 can hold.
 pub(super) fn is_sample(entry: &Entry) -> bool {
     entry.meta.sample.duration > 0 && entry.meta.role == Role::Media
+}
+
+/// Length of a message with what stands before it, without making that.
+fn framed_len(entry: &Entry) -> u64 {
+    let body_offset = entry.meta.sample.body_offset.into();
+    FRAGMENT_HEAD_LEN as u64 + u64::from(entry.len.saturating_sub(body_offset))
 }
 
 fn framed(framing: Framing, number: u64, entry: &Entry, log: &Log) -> Outgoing {

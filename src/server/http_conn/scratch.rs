@@ -1,0 +1,87 @@
+//! Blocks of the arena for what a connection needs for a while: a long head, a piece of a segment.
+//!
+//! All connections together have an eighth of the arena at most: who is slow with many of them takes
+//! no stream's memory, and only makes others do with less.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::live::arena::{Arena, Block};
+
+/// One block in so many may be on loan.
+const PART: usize = 8;
+
+/// See the module's documentation.
+pub(in crate::server) struct Scratches {
+    arena: Arena,
+    left: Arc<AtomicUsize>,
+}
+
+/// A block on loan.
+pub(super) struct Scratch {
+    block: Block,
+    left: Arc<AtomicUsize>,
+}
+
+impl Scratches {
+    pub(in crate::server) fn new(arena: Arena) -> Scratches {
+        let left = (arena.total_blocks() / PART).max(1);
+        Scratches {
+            arena,
+            left: Arc::new(AtomicUsize::new(left)),
+        }
+    }
+
+    /// A block, if there is one.
+    pub(super) fn take(&self) -> Option<Scratch> {
+        let relaxed = Ordering::Relaxed;
+        let less = |left: usize| left.checked_sub(1);
+        self.left.fetch_update(relaxed, relaxed, less).ok()?;
+        match self.arena.take() {
+            Some(block) => Some(Scratch {
+                block,
+                left: Arc::clone(&self.left),
+            }),
+            None => {
+                self.left.fetch_add(1, relaxed);
+                None
+            }
+        }
+    }
+}
+
+impl Scratch {
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.block.bytes()
+    }
+
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        self.block.bytes_mut()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.left.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::arena::BLOCK_LEN;
+
+    #[test]
+    fn no_more_than_an_eighth_is_on_loan() {
+        let arena = Arena::new(32 * BLOCK_LEN);
+        let scratches = Scratches::new(arena.clone());
+        let held: Vec<_> = std::iter::from_fn(|| scratches.take()).collect();
+        assert_eq!((held.len(), arena.free_blocks()), (4, 28));
+        drop(held);
+        assert_eq!(arena.free_blocks(), 32);
+        let all: Vec<_> = std::iter::from_fn(|| arena.take()).collect();
+        assert!(scratches.take().is_none());
+        drop(all);
+        assert!(scratches.take().is_some());
+    }
+}

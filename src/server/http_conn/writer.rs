@@ -1,0 +1,298 @@
+//! A response on its way, bit by bit: what is sent is never in memory as a whole.
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use super::super::Shared;
+use super::super::end::End;
+use super::super::handler::Client;
+use super::super::socket::Socket;
+use super::Connection;
+use super::exchange::Facts;
+use crate::http::response::Length;
+use crate::http::{Body, Rejected, Response};
+use crate::live::Millis;
+
+/// A client takes a response at no less than this many bytes per ms: 128 kbit/s, too little for
+/// anything to be watched.
+const MIN_RATE: u64 = 16;
+
+/// What it may take longer, in ms.
+const PATIENCE: Millis = 15_000;
+
+/// How often it is looked whether the connection is to end, in ms.
+const LOOK_INTERVAL: Millis = 1_000;
+
+/// Bytes that are gathered before they are sent. A body of at most so many goes out together with its
+/// head.
+pub(super) const PIECE_LEN: usize = 2 * 1024;
+
+/// Room before a piece for its length as a chunk has it, with three digits, and behind it.
+const BEFORE: usize = 5;
+const BEHIND: usize = 2;
+
+/// See the module's documentation.
+pub(super) struct Writer<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    socket: &'a Arc<Socket>,
+    client: &'a Client,
+    facts: Facts,
+    since: Millis,
+    looked: Millis,
+    sent: u64,
+    /// Bytes that the head has promised; without a number the end is marked.
+    len: Option<u64>,
+    /// All is out, so that another response may follow.
+    is_complete: bool,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(
+        connection: &'a Connection,
+        shared: &'a Arc<Shared>,
+        facts: Facts,
+    ) -> Writer<'a> {
+        let now = shared.now();
+        Writer {
+            shared,
+            socket: &connection.socket,
+            client: &connection.client,
+            facts,
+            since: now,
+            looked: now,
+            sent: 0,
+            len: None,
+            is_complete: false,
+        }
+    }
+
+    pub(super) fn client(&self) -> &'a Client {
+        self.client
+    }
+
+    /// Whether another request may follow.
+    pub(super) fn may_go_on(&self) -> bool {
+        self.facts.is_persistent && self.is_complete
+    }
+
+    /// Sends a response whose body is at hand.
+    pub(super) fn respond(&mut self, mut response: Response) -> Result<(), End> {
+        let body = std::mem::replace(&mut response.body, Body::Static(&[]));
+        let body = match response.status.is_bodiless() {
+            true => &[],
+            false => body.as_bytes(),
+        };
+        let length = Length::Known(body.len() as u64);
+        if body.len() > PIECE_LEN || self.facts.is_head {
+            self.begin(response, length)?;
+            return self.write(body);
+        }
+        let mut head = self.head_of(response, length);
+        head.extend_from_slice(body);
+        self.write_all(&head)?;
+        self.is_complete = true;
+        Ok(())
+    }
+
+    /// Sends the head of a response that would go on until somebody closes.
+    pub(super) fn describe(&mut self, response: &Response) -> Result<(), End> {
+        let head = response.head(Length::UntilClose, true);
+        self.write_all(head.as_bytes())
+    }
+
+    /// Sends the head of a response, whose body follows by [`write`](Self::write).
+    pub(super) fn begin(&mut self, response: Response, length: Length) -> Result<(), End> {
+        let head = self.head_of(response, length);
+        self.len = match length {
+            Length::Known(len) => Some(len),
+            _ => None,
+        };
+        self.write_all(&head)
+    }
+
+    /// Sends the next bytes of the body, waiting for the client; to HEAD nothing.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
+        self.sent += bytes.len() as u64;
+        if !self.facts.is_head {
+            self.write_all(bytes)?;
+        }
+        self.is_complete = self.len == Some(self.sent);
+        Ok(())
+    }
+
+    /// Whether the body is wanted; if not, the head alone is the response.
+    pub(super) fn wants_body(&mut self) -> bool {
+        self.is_complete |= self.facts.is_head;
+        !self.facts.is_head
+    }
+
+    /// Sends a response whose body is made by `make`, in pieces.
+    pub(super) fn write_made(
+        &mut self,
+        response: Response,
+        make: impl FnOnce(&mut dyn fmt::Write),
+    ) -> Result<(), End> {
+        let mut pieces = Pieces {
+            writer: self,
+            response: Some(response),
+            buffer: [0; PIECE_LEN + BEFORE + BEHIND],
+            len: 0,
+            state: State::Open,
+        };
+        make(&mut pieces);
+        pieces.finish()
+    }
+
+    fn head_of(&self, mut response: Response, length: Length) -> Vec<u8> {
+        response.is_for_all_sites |= self.facts.is_shared;
+        if response.cache != Response::UNCACHED {
+            // Who may read it depends on where the page is from.
+            response = response.header("Vary", "Origin");
+        }
+        let is_last = !self.facts.is_persistent;
+        response.head(length, is_last).into_bytes()
+    }
+
+    fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), End> {
+        while !bytes.is_empty() {
+            let written = match self.socket.write(bytes) {
+                Ok(written) => written,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    let end = match error.kind() {
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut => End::Slow,
+                        kind => End::Lost(kind),
+                    };
+                    return Err(why_over(self.shared, self.client).unwrap_or(end));
+                }
+            };
+            let was_blocked = written < bytes.len();
+            bytes = bytes.get(written..).unwrap_or_default();
+            let now = self.shared.now();
+            if now.saturating_sub(self.since) > PATIENCE + self.sent / MIN_RATE {
+                return Err(End::Slow);
+            }
+            if was_blocked || now.saturating_sub(self.looked) >= LOOK_INTERVAL {
+                self.looked = now;
+                if let Some(end) = why_over(self.shared, self.client) {
+                    return Err(end);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a connection is to end whatever it is in the middle of, if it is.
+pub(super) fn why_over(shared: &Shared, client: &Client) -> Option<End> {
+    match shared.is_stopping() {
+        true => Some(End::Stopping),
+        false => shared.connections.why_cut(client.id()),
+    }
+}
+
+/// A body under construction, of which no more than a piece is held.
+struct Pieces<'w, 'a> {
+    writer: &'w mut Writer<'a>,
+    /// Until its head is out.
+    response: Option<Response>,
+    buffer: [u8; PIECE_LEN + BEFORE + BEHIND],
+    /// Bytes of the body in the buffer.
+    len: usize,
+    state: State,
+}
+
+enum State {
+    Open,
+    /// Nothing more is wanted: the request was for the head.
+    Done,
+    Failed(End),
+}
+
+impl Pieces<'_, '_> {
+    /// Sends what is in the buffer, and goes on with an empty one.
+    fn flush(&mut self) -> Result<(), End> {
+        let is_chunked = self.writer.facts.is_1_1;
+        if let Some(response) = self.response.take() {
+            let length = match is_chunked {
+                true => Length::Chunked,
+                false => Length::UntilClose,
+            };
+            self.writer.begin(response, length)?;
+            if self.writer.facts.is_head {
+                self.state = State::Done;
+                return Ok(());
+            }
+        }
+        let (start, end) = match is_chunked {
+            true => (0, BEFORE + self.len + BEHIND),
+            false => (BEFORE, BEFORE + self.len),
+        };
+        let digit = |place: usize| {
+            char::from_digit((self.len >> (place * 4) & 0xF) as u32, 16).map_or(b'0', |c| c as u8)
+        };
+        let size = [digit(2), digit(1), digit(0), b'\r', b'\n'];
+        let buffer = &mut self.buffer;
+        buffer[..BEFORE].copy_from_slice(&size);
+        buffer[BEFORE + self.len..][..BEHIND].copy_from_slice(b"\r\n");
+        self.writer.write(&buffer[start..end])?;
+        self.len = 0;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(), End> {
+        match self.state {
+            State::Open => {}
+            State::Done => {
+                self.writer.is_complete = true;
+                return Ok(());
+            }
+            State::Failed(end) => return Err(end),
+        }
+        if let Some(mut response) = self.response.take() {
+            // All of it is here: its length is known.
+            response.body = Body::Owned(self.buffer[BEFORE..BEFORE + self.len].to_vec());
+            return self.writer.respond(response);
+        }
+        if self.len > 0 {
+            self.flush()?;
+        }
+        if self.writer.facts.is_1_1 {
+            self.writer.write(b"0\r\n\r\n")?;
+        }
+        self.writer.is_complete = true;
+        Ok(())
+    }
+}
+
+impl fmt::Write for Pieces<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut bytes = text.as_bytes();
+        while !bytes.is_empty() {
+            if !matches!(self.state, State::Open) {
+                return Err(fmt::Error);
+            }
+            let room = &mut self.buffer[BEFORE + self.len..BEFORE + PIECE_LEN];
+            let taken = bytes.len().min(room.len());
+            room[..taken].copy_from_slice(&bytes[..taken]);
+            self.len += taken;
+            bytes = &bytes[taken..];
+            // Not before there is more: a body that just fits has a length.
+            if !bytes.is_empty() {
+                if let Err(end) = self.flush() {
+                    self.state = State::Failed(end);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a request that couldn't be read, after which nothing can be.
+pub(super) fn reject(socket: &Socket, rejected: Rejected) {
+    let response = Response::from(rejected);
+    let body = response.body.as_bytes();
+    let head = response.head(Length::Known(body.len() as u64), true);
+    let _ = socket.write_all(&[head.as_bytes(), body].concat());
+}
