@@ -11,6 +11,7 @@ use socket2::{Domain, SockRef, Socket as RawSocket, Type};
 use super::Shared;
 use super::connections::{Full, Permit};
 use super::handler::Protocol;
+use super::lines::About;
 use super::socket::Socket;
 use super::{http_conn, rtmp_conn};
 
@@ -136,10 +137,10 @@ fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<S
         }
     };
     let id = permit.id();
-    let shared = Arc::clone(shared);
+    let its = Arc::clone(shared);
     let run = move || match protocol {
-        Protocol::Rtmp => rtmp_conn::run(shared, socket, peer, permit),
-        Protocol::Http => http_conn::run(shared, socket, peer, permit),
+        Protocol::Rtmp => rtmp_conn::run(its, socket, peer, permit),
+        Protocol::Http => http_conn::run(its, socket, peer, permit),
     };
     let name = match protocol {
         Protocol::Rtmp => "rtmp",
@@ -149,7 +150,12 @@ fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<S
         .name(format!("{name} {id}"))
         .stack_size(STACK_LEN);
     if let Err(error) = thread.spawn(run) {
-        log::error!("#{id} {peer} refused: cannot start a thread: {error}");
+        shared.say(
+            log::Level::Error,
+            About::Connection,
+            peer.ip(),
+            format_args!("#{id} {peer} refused: cannot start a thread: {error}"),
+        );
     }
 }
 

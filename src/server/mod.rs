@@ -14,6 +14,7 @@ mod end;
 pub mod handler;
 pub(crate) mod hosts;
 mod http_conn;
+mod lines;
 mod listener;
 mod playing;
 mod publishing;
@@ -40,6 +41,7 @@ use crate::rtmp::flight_recorder::FlightRecorder;
 use access::Guard;
 use connections::Connections;
 use handler::{Handler, Handlers, Protocol};
+use lines::Lines;
 use listener::Listener;
 use rates::{Rates, Refused};
 
@@ -57,6 +59,7 @@ struct Shared {
     connections: Connections,
     rates: Rates,
     refused: Refused,
+    lines: Lines,
     handlers: Handlers,
     guard: Arc<Guard>,
     /// Where it listens for RTMP and for HTTP.
@@ -187,6 +190,7 @@ impl Server {
             connections: Connections::new(config.max_connections, config.max_per_address),
             rates: Rates::new(config.max_connect_rate),
             refused: Refused::default(),
+            lines: Lines::default(),
             handlers: Handlers::new(handlers),
             guard,
             rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
@@ -266,6 +270,7 @@ impl Server {
             self.shared.connections.shutdown();
             self.shared.connections.wait_until_empty(PATIENCE);
         }
+        self.shared.lines.finish();
     }
 }
 

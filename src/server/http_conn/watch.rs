@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::end::End;
+use super::super::lines::About;
 use super::super::playing::Playing;
 use super::admission::{accept_websocket, authorize};
 use super::exchange::{Exchange, Reply};
@@ -78,16 +79,7 @@ pub(super) fn media(
         subscriber.of_connection(exchange.client.id())
     };
     let now = exchange.shared.now();
-    let id = exchange.client.id();
-    let playing = Playing::start(
-        exchange.shared,
-        id,
-        admission.key(),
-        0,
-        subscriber,
-        None,
-        now,
-    );
+    let playing = Playing::start(exchange.shared, admission.key(), 0, subscriber, None, now);
     let mut viewing = Viewing {
         playing,
         carrier,
@@ -239,12 +231,17 @@ impl Viewing {
             (Container::Mp4, _) => "MP4 over HTTP",
         };
         let client = &exchange.client;
-        log::info!(
-            "#{} {}: playing to {} as {what}{}",
-            client.id(),
-            self.playing.key(),
-            client.address(),
-            exchange.agent(),
+        exchange.shared.say(
+            log::Level::Info,
+            About::Media,
+            client.address().ip(),
+            format_args!(
+                "#{} {}: playing to {} as {what}{}",
+                client.id(),
+                self.playing.key(),
+                client.address(),
+                exchange.agent(),
+            ),
         );
     }
 
@@ -328,7 +325,9 @@ impl Viewing {
         }
         let now = exchange.shared.now();
         let key = self.playing.key().clone();
-        self.playing.leave(exchange.shared, &end.to_string(), now);
+        let why = end.to_string();
+        self.playing
+            .leave(exchange.shared, exchange.client, &why, now);
         match self.carrier {
             Carrier::Http | Carrier::Chunked if is_not_live => Ok(not_live(&key)),
             _ => Err(end),
