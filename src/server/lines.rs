@@ -4,7 +4,7 @@
 //! An address may be worth 50 lines of each kind at once, and one a second for long; all addresses
 //! together 200 at once and ten a second. What streams are published is told beside the rest, such
 //! that no crowd hides it. Lines that are left out are counted, and the number is told as soon as
-//! there may be another line.
+//! there may be another line. With `--log debug` all are there.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -165,7 +165,8 @@ impl Shared {
         if !log::log_enabled!(level) {
             return;
         }
-        if level <= log::Level::Info {
+        // Who asks for debug lines looks for something, and wants all of them.
+        if log::max_level() <= log::LevelFilter::Info {
             let (is_allowed, left_out) = self.lines.allow(about, address, self.now());
             if let Some(left_out) = left_out {
                 log::info!("{left_out}");

@@ -91,13 +91,12 @@ fn has_ipv6() -> bool {
 }
 
 /// Starts the thread that accepts on a listener.
-pub(super) fn spawn(listener: Arc<Listener>, shared: Arc<Shared>) -> JoinHandle<()> {
+pub(super) fn spawn(listener: Arc<Listener>, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
     let accept = move || accept_loop(&listener, &shared);
     thread::Builder::new()
         .name("accept".into())
         .stack_size(STACK_LEN)
         .spawn(accept)
-        .expect("the first threads of a process can be started")
 }
 
 fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {

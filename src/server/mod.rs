@@ -79,6 +79,7 @@ pub struct StartError(Failure);
 #[derive(Debug)]
 enum Failure {
     Memory(usize),
+    Thread(io::Error),
     Listen {
         protocol: Protocol,
         address: SocketAddr,
@@ -96,6 +97,7 @@ impl fmt::Display for StartError {
                     "this machine has no {mib} MiB of memory to give. Try a smaller --memory"
                 );
             }
+            Failure::Thread(error) => return write!(f, "cannot start a thread: {error}"),
             Failure::Listen {
                 protocol,
                 address,
@@ -201,14 +203,17 @@ impl Server {
             started: Instant::now(),
             config,
         });
-        let listeners = listeners
-            .into_iter()
-            .map(|listener| {
-                let thread = listener::spawn(Arc::clone(&listener), Arc::clone(&shared));
-                (listener, Some(thread))
-            })
-            .collect();
-        Ok(Server { shared, listeners })
+        let mut server = Server {
+            shared,
+            listeners: Vec::new(),
+        };
+        for listener in listeners {
+            let accepting = Arc::clone(&listener);
+            let thread = listener::spawn(accepting, Arc::clone(&server.shared))
+                .map_err(|error| StartError(Failure::Thread(error)))?;
+            server.listeners.push((listener, Some(thread)));
+        }
+        Ok(server)
     }
 
     /// Where it listens for RTMP; with port 0 in the configuration, the ports that were found.

@@ -26,6 +26,7 @@ mod memory;
 mod names;
 mod outside;
 mod peers;
+mod places;
 mod players;
 mod protocols;
 mod slow_loris;
