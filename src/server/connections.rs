@@ -19,6 +19,7 @@
 //! playing or publishing takes a key, nobody views or publishes without.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -146,6 +147,8 @@ pub(super) enum Full {
     Rate(u32),
     /// What all connections may take isn't there for one more.
     Memory(usize),
+    /// There is no thread for it.
+    Thread(ErrorKind),
     /// All places for viewers are taken.
     Viewing(usize),
     /// The connection's allowance is used up.
@@ -171,6 +174,7 @@ impl fmt::Display for Full {
                 "no memory for another connection, {open} are open (raise the limit, or lower \
                  --memory or --max-connections)"
             ),
+            Full::Thread(kind) => write!(f, "cannot start a thread: {kind}"),
             Full::Viewing(max) => {
                 write!(
                     f,

@@ -3,8 +3,8 @@
 //!
 //! An address may be worth 50 lines of each kind at once, and one a second for long; all addresses
 //! together 200 at once and ten a second. What streams are published is told beside the rest, such
-//! that no crowd hides it. Lines that are left out are counted, and the number is told as soon as
-//! there may be another line. With `--log debug` all are there.
+//! that no crowd hides it. Lines that are left out are counted, and the number is told every ten
+//! seconds, with whatever line comes next. With `--log debug` all are there.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -23,6 +23,9 @@ const FEW: Rate = Rate::new(50, 1);
 
 /// About all of them.
 const MANY: Rate = Rate::new(200, 10);
+
+/// How long lines that are left out are counted before that is told, in ms.
+const TELL_AFTER: Millis = 10_000;
 
 /// What a line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,8 @@ struct Entry {
     client: IpAddr,
     rates: [Rate; 3],
     left_out: u64,
+    /// When the first of them was.
+    since: Millis,
 }
 
 /// So many lines about a client were left out.
@@ -92,10 +97,11 @@ impl Lines {
                 client,
                 rates: [FEW; 3],
                 left_out: 0,
+                since: 0,
             },
         };
         let evicted = match state.clients.len() {
-            MAX_CLIENTS => state.clients.remove(0).take_left_out(),
+            MAX_CLIENTS => state.clients.remove(0).take_left_out(Millis::MAX),
             _ => None,
         };
         let [publishing, rest] = &mut state.all;
@@ -110,45 +116,38 @@ impl Lines {
             About::Publishing => publishes,
         };
         let is_allowed = own.take(1, now) && all.take(1, now);
-        let left_out = if is_allowed {
-            entry.take_left_out()
-        } else {
+        if !is_allowed {
+            if entry.left_out == 0 {
+                entry.since = now;
+            }
             entry.left_out += 1;
-            None
-        };
+        }
         state.clients.push(entry);
-        let left_out = evicted.or(left_out).or_else(|| state.take_left_out(now));
+        let mut clients = state.clients.iter_mut();
+        let due = || clients.find_map(|entry| entry.take_left_out(now));
+        let left_out = evicted.or_else(due);
         (is_allowed, left_out)
     }
 
     /// Tells what was left out and isn't told yet.
     pub(super) fn finish(&self) {
         for entry in &mut lock(&self.state).clients {
-            if let Some(left_out) = entry.take_left_out() {
+            if let Some(left_out) = entry.take_left_out(Millis::MAX) {
                 log::info!("{left_out}");
             }
         }
     }
 }
 
-impl State {
-    /// What was left out about somebody who has been quiet since.
-    fn take_left_out(&mut self, now: Millis) -> Option<LeftOut> {
-        for entry in &mut self.clients {
-            if entry.left_out > 0 && entry.rates.iter_mut().all(|rate| rate.take(1, now)) {
-                return entry.take_left_out();
-            }
-        }
-        None
-    }
-}
-
 impl Entry {
-    fn take_left_out(&mut self) -> Option<LeftOut> {
-        let lines = std::mem::take(&mut self.left_out);
-        (lines > 0).then_some(LeftOut {
+    /// What was left out, if that is to be told now.
+    fn take_left_out(&mut self, now: Millis) -> Option<LeftOut> {
+        if self.left_out == 0 || now.saturating_sub(self.since) < TELL_AFTER {
+            return None;
+        }
+        Some(LeftOut {
             client: self.client,
-            lines,
+            lines: std::mem::take(&mut self.left_out),
         })
     }
 }
@@ -198,10 +197,7 @@ mod tests {
         let lines = Lines::default();
         assert_eq!(told(&lines, About::Connection, host(7), 1000, 5_000), 50);
         assert_eq!(told(&lines, About::Connection, host(7), 1000, 5_999), 0);
-        let (is_allowed, left_out) = lines.allow(About::Connection, host(7), 6_000);
-        assert!(is_allowed);
-        let text = left_out.unwrap().to_string();
-        assert_eq!(text, "1950 more lines about 10.0.0.7 left out");
+        assert_eq!(told(&lines, About::Connection, host(7), 1000, 6_000), 1);
         // Its cameras are told of all the same, and so are others.
         assert_eq!(told(&lines, About::Publishing, host(7), 1000, 6_000), 50);
         assert_eq!(told(&lines, About::Media, host(7), 9, 6_000), 9);
@@ -227,10 +223,10 @@ mod tests {
         let lines = Lines::default();
         let address = IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, 9]);
         assert_eq!(told(&lines, About::Media, address, 60, 5_000), 50);
-        assert_eq!(lines.allow(About::Media, host(1), 5_500), (true, None));
-        let (_, left_out) = lines.allow(About::Media, host(1), 6_000);
+        assert_eq!(lines.allow(About::Media, host(1), 14_999), (true, None));
+        let (_, left_out) = lines.allow(About::Media, host(1), 15_000);
         let text = left_out.unwrap().to_string();
         assert_eq!(text, "10 more lines about 2001:db8:0:1::/64 left out");
-        assert_eq!(lines.allow(About::Media, host(1), 9_000), (true, None));
+        assert_eq!(lines.allow(About::Media, host(1), 99_000), (true, None));
     }
 }

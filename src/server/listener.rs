@@ -11,7 +11,6 @@ use socket2::{Domain, SockRef, Socket as RawSocket, Type};
 use super::Shared;
 use super::connections::{Full, Permit};
 use super::handler::Protocol;
-use super::lines::About;
 use super::socket::Socket;
 use super::{http_conn, rtmp_conn};
 
@@ -149,12 +148,7 @@ fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<S
         .name(format!("{name} {id}"))
         .stack_size(STACK_LEN);
     if let Err(error) = thread.spawn(run) {
-        shared.say(
-            log::Level::Error,
-            About::Connection,
-            peer.ip(),
-            format_args!("#{id} {peer} refused: cannot start a thread: {error}"),
-        );
+        refuse(shared, peer, Full::Thread(error.kind()));
     }
 }
 
