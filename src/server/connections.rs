@@ -174,7 +174,10 @@ impl fmt::Display for Full {
                 "no memory for another connection, {open} are open (raise the limit, or lower \
                  --memory or --max-connections)"
             ),
-            Full::Thread(kind) => write!(f, "cannot start a thread: {kind}"),
+            Full::Thread(kind) => write!(
+                f,
+                "no thread can be started: {kind} (raise the limits on memory and processes)"
+            ),
             Full::Viewing(max) => {
                 write!(
                     f,
