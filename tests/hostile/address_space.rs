@@ -52,7 +52,7 @@ fn who_finds_no_memory_is_refused_and_nobody_else_hurt() {
         case.finish(CONNECTIONS as u64);
         kib = kib * 3 / 4;
         // The canary needs two.
-        if threads < 8 {
+        if threads < 16 {
             break;
         }
     }
