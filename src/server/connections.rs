@@ -46,7 +46,7 @@ const RESERVE: usize = 8;
 const SPARE: usize = 1 << 20;
 
 /// So many may be on their way out however few places there are.
-const MIN_LEAVING: usize = 2;
+const MIN_LEAVING: usize = 4;
 
 /// What a connection costs before it has said anything, in bytes: its entry here, of which a growing
 /// vector may have room for two, 440, the name that its client gives itself 130, socket, recorder

@@ -57,7 +57,7 @@ fn who_finds_no_memory_is_refused_and_nobody_else_hurt() {
         }
     }
     let last_words = loop {
-        match Brooklet::start_within(kib, &["--memory", "8M"], |_| {}) {
+        match Brooklet::try_after(&format!("ulimit -v {kib}"), &["--memory", "8M"], |_| {}) {
             Ok(_) => kib = kib * 15 / 16,
             Err(words) => break words,
         }
