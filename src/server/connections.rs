@@ -612,3 +612,102 @@ impl Drop for Permit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A socket for all: none of them says anything.
+    fn socket() -> Arc<Socket> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        Arc::new(Socket::new(stream))
+    }
+
+    /// Connections of these addresses and ranks, numbered from 1.
+    fn connections(limits: (usize, usize), all: &[(&str, Rank)]) -> Connections {
+        let connections = Connections::new(limits.0, limits.1);
+        let socket = socket();
+        let used = |is_live| Use {
+            key: StreamKey::new("live", "door").unwrap(),
+            is_live,
+            _taken: Allowance::default().take(1).unwrap(),
+        };
+        let open = |(index, (address, rank)): (usize, &(&str, Rank))| {
+            let address: IpAddr = address.parse().unwrap();
+            Open {
+                id: index as u64 + 1,
+                address: (address, 50_000).into(),
+                origin: one_client(address),
+                protocol: Protocol::Rtmp,
+                client: String::new(),
+                since: 0,
+                publishes: (*rank == Rank::Publishing)
+                    .then(|| used(true))
+                    .into_iter()
+                    .collect(),
+                plays: match rank {
+                    Rank::Waiting => vec![used(false)],
+                    Rank::Viewing => vec![used(true)],
+                    _ => Vec::new(),
+                },
+                cut: None,
+                socket: Some(Arc::clone(&socket)),
+                recorder: Arc::default(),
+                allowance: Allowance::default(),
+                _fixed: None,
+            }
+        };
+        lock(&connections.state).open = all.iter().enumerate().map(open).collect();
+        connections
+    }
+
+    /// Who has to go for a newcomer from this address.
+    fn displaced(connections: &Connections, address: &str) -> Result<Vec<u64>, Full> {
+        let mut state = lock(&connections.state);
+        let origin = one_client(address.parse().unwrap());
+        state.make_room(connections, origin)?;
+        let gone = state.open.iter().filter(|open| open.cut.is_some());
+        Ok(gone.map(|open| open.id).collect())
+    }
+
+    #[test]
+    fn the_lowest_goes_of_the_address_that_has_most_and_of_these_the_oldest() {
+        use Rank::{Publishing, Unused, Viewing, Waiting};
+
+        let all = [
+            ("10.0.0.1", Publishing),
+            ("10.0.0.2", Unused),
+            ("10.0.0.3", Viewing),
+            ("10.0.0.4", Waiting),
+            ("10.0.0.5", Unused),
+            ("10.0.0.5", Unused),
+        ];
+        // Whoever comes takes the place of the one who goes.
+        let mut all = all.to_vec();
+        for expected in [5, 2, 6, 4] {
+            let connections = connections((6, 6), &all);
+            let gone = displaced(&connections, "10.0.0.9").unwrap();
+            assert_eq!(gone, [expected]);
+            all[expected as usize - 1] = ("10.0.0.9", Publishing);
+        }
+        let connections = connections((6, 6), &all);
+        assert_eq!(displaced(&connections, "10.0.0.9"), Err(Full::InAll(6)));
+    }
+
+    #[test]
+    fn an_ipv6_subnet_is_one_address() {
+        let all = [
+            ("2001:db8:0:1::1", Rank::Viewing),
+            ("2001:db8:0:1::2", Rank::Viewing),
+        ];
+        let connections = connections((9, 2), &all);
+        assert_eq!(
+            displaced(&connections, "2001:db8:0:1::3"),
+            Err(Full::PerAddress(2))
+        );
+        assert_eq!(displaced(&connections, "2001:db8:0:2::3"), Ok(vec![]));
+    }
+}
