@@ -279,6 +279,7 @@ impl Stream {
         if let Some(old) = &state.publisher {
             let silence = now.saturating_sub(self.heard.load(Ordering::Relaxed));
             if silence < TAKEOVER_SILENCE {
+                // The very address: a neighbour in its /64, one client elsewhere, is another camera.
                 if old.address != publisher.address && !publisher.is_trusted {
                     return Ok(Err(Busy::InUse {
                         retry_in: TAKEOVER_SILENCE - silence,

@@ -19,6 +19,7 @@
 //! playing or publishing takes a key, nobody views or publishes without.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,11 +36,17 @@ use crate::output::status::ConnectionReport;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
 
-/// The part of all places that viewers leave to others: one in so many.
+/// The part of all places that viewers leave to others, and of those who may be on their way out
+/// beside the rest: one in so many.
 const RESERVE: usize = 8;
 
-/// Connections that may be on their way out beside those that have a place.
-const MIN_LEAVING: usize = 2;
+/// Memory that must be there for another connection beyond what the allowances of all may take, in
+/// bytes: the stacks that its thread has beside its own, and what is made while requests are
+/// answered.
+const SPARE: usize = 1 << 20;
+
+/// So many may be on their way out however few places there are.
+const MIN_LEAVING: usize = 4;
 
 /// What a connection costs before it has said anything, in bytes: its entry here, of which a growing
 /// vector may have room for two, 440, the name that its client gives itself 130, socket, recorder
@@ -58,8 +65,6 @@ pub(super) struct Connections {
     max_per_address: usize,
     /// Of those that view.
     max_viewing: usize,
-    /// Of those that had to make room and haven't ended yet.
-    max_leaving: usize,
     state: Mutex<State>,
     emptied: Condvar,
 }
@@ -140,6 +145,10 @@ pub(super) enum Full {
     PerAddress(usize),
     /// `--max-connect-rate`
     Rate(u32),
+    /// What all connections may take isn't there for one more.
+    Memory(usize),
+    /// There is no thread for it.
+    Thread(ErrorKind),
     /// All places for viewers are taken.
     Viewing(usize),
     /// The connection's allowance is used up.
@@ -160,6 +169,15 @@ impl fmt::Display for Full {
                 f,
                 "more than {max} connections a second from its address (raise --max-connect-rate)"
             ),
+            Full::Memory(open) => write!(
+                f,
+                "no memory for another connection, {open} are open (raise the limit, or lower \
+                 --memory or --max-connections)"
+            ),
+            Full::Thread(kind) => write!(
+                f,
+                "no thread can be started: {kind} (raise the limits on memory and processes)"
+            ),
             Full::Viewing(max) => {
                 write!(
                     f,
@@ -177,7 +195,6 @@ impl Connections {
             max,
             max_per_address,
             max_viewing: max - max / RESERVE,
-            max_leaving: (max / RESERVE).max(MIN_LEAVING),
             state: Mutex::default(),
             emptied: Condvar::new(),
         }
@@ -394,6 +411,12 @@ impl Open {
     }
 }
 
+/// Whether so much memory could be had. An allocation that fails later would end the process, and
+/// everybody in it.
+fn is_there(bytes: usize) -> bool {
+    Vec::<u8>::new().try_reserve_exact(bytes).is_ok()
+}
+
 fn remove(uses: &mut Vec<Use>, key: &StreamKey) {
     if let Some(index) = uses.iter().position(|used| used.key == *key) {
         uses.swap_remove(index);
@@ -438,19 +461,19 @@ impl State {
         victims.reduce(|most, next| if next.count > most.count { next } else { most })
     }
 
-    /// Has somebody make room, if there is somebody and not too many are on their way out.
-    fn displace(
-        &mut self,
-        victim: Option<Victim>,
-        max_leaving: usize,
-        full: Full,
-    ) -> Result<(), Full> {
-        let leaving = self.open.len() - self.staying().count();
-        let victim = victim.filter(|_| leaving < max_leaving).ok_or(full)?;
+    /// Has somebody make room.
+    fn displace(&mut self, victim: &Victim) {
         if let Some(open) = self.open.get_mut(victim.index) {
             open.cut(Cut::Displaced);
         }
-        Ok(())
+    }
+
+    /// Whether as many are on their way out as may be of so many; of one address or of all.
+    fn is_crowded(&self, max: usize, origin: Option<IpAddr>) -> bool {
+        let leaving = self.open.iter().filter(|open| {
+            open.cut == Some(Cut::Displaced) && origin.is_none_or(|origin| open.origin == origin)
+        });
+        leaving.count() >= (max / RESERVE).max(MIN_LEAVING)
     }
 
     fn count(&self, is_meant: impl Fn(&Open, Rank) -> bool) -> usize {
@@ -462,12 +485,18 @@ impl State {
 
     /// Finds a place for a newcomer from `origin`.
     fn make_room(&mut self, limits: &Connections, origin: IpAddr) -> Result<(), Full> {
+        let open = self.open.len();
+        if !is_there((open + 1) * PER_CONNECTION + SPARE) {
+            return Err(Full::Memory(open));
+        }
         let is_low = |rank| rank < Rank::Viewing;
         let is_from_there = |open: &Open| open.origin == origin;
         if self.count(|open, _| is_from_there(open)) >= limits.max_per_address {
+            let max = limits.max_per_address;
             let victim = self.victim(|open, rank| is_low(rank) && is_from_there(open));
-            let full = Full::PerAddress(limits.max_per_address);
-            return self.displace(victim, limits.max_leaving, full);
+            let victim = victim.filter(|_| !self.is_crowded(max, Some(origin)));
+            self.displace(&victim.ok_or(Full::PerAddress(max))?);
+            return Ok(());
         }
         if self.count(|_, _| true) < limits.max {
             return Ok(());
@@ -477,7 +506,9 @@ impl State {
         let has_surplus = viewing > limits.max_viewing;
         let may_go = |rank| is_low(rank) || (has_surplus && rank == Rank::Viewing);
         let victim = self.victim(|_, rank| may_go(rank));
-        self.displace(victim, limits.max_leaving, Full::InAll(limits.max))
+        let victim = victim.filter(|_| !self.is_crowded(limits.max, None));
+        self.displace(&victim.ok_or(Full::InAll(limits.max))?);
+        Ok(())
     }
 
     /// Makes a viewer of a connection, if one of the viewers' places is free or an address has more
@@ -498,8 +529,8 @@ impl State {
             let own = self.count(|open, rank| is_viewing(rank) && open.origin == origin);
             let victim = self.victim(|_, rank| is_viewing(rank));
             let victim = victim.filter(|victim| victim.count > own + 1);
-            let full = Full::Viewing(limits.max_viewing);
-            self.displace(victim, limits.max_leaving, full)?;
+            let victim = victim.filter(|_| !self.is_crowded(limits.max, None));
+            self.displace(&victim.ok_or(Full::Viewing(limits.max_viewing))?);
         }
         let plays = self.find(id).map(|open| &mut open.plays);
         for play in plays.into_iter().flatten() {
@@ -587,5 +618,104 @@ impl Drop for Permit {
         if state.open.is_empty() {
             connections.emptied.notify_all();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A socket for all: none of them says anything.
+    fn socket() -> Arc<Socket> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        Arc::new(Socket::new(stream))
+    }
+
+    /// Connections of these addresses and ranks, numbered from 1.
+    fn connections(limits: (usize, usize), all: &[(&str, Rank)]) -> Connections {
+        let connections = Connections::new(limits.0, limits.1);
+        let socket = socket();
+        let used = |is_live| Use {
+            key: StreamKey::new("live", "door").unwrap(),
+            is_live,
+            _taken: Allowance::default().take(1).unwrap(),
+        };
+        let open = |(index, (address, rank)): (usize, &(&str, Rank))| {
+            let address: IpAddr = address.parse().unwrap();
+            Open {
+                id: index as u64 + 1,
+                address: (address, 50_000).into(),
+                origin: one_client(address),
+                protocol: Protocol::Rtmp,
+                client: String::new(),
+                since: 0,
+                publishes: (*rank == Rank::Publishing)
+                    .then(|| used(true))
+                    .into_iter()
+                    .collect(),
+                plays: match rank {
+                    Rank::Waiting => vec![used(false)],
+                    Rank::Viewing => vec![used(true)],
+                    _ => Vec::new(),
+                },
+                cut: None,
+                socket: Some(Arc::clone(&socket)),
+                recorder: Arc::default(),
+                allowance: Allowance::default(),
+                _fixed: None,
+            }
+        };
+        lock(&connections.state).open = all.iter().enumerate().map(open).collect();
+        connections
+    }
+
+    /// Who has to go for a newcomer from this address.
+    fn displaced(connections: &Connections, address: &str) -> Result<Vec<u64>, Full> {
+        let mut state = lock(&connections.state);
+        let origin = one_client(address.parse().unwrap());
+        state.make_room(connections, origin)?;
+        let gone = state.open.iter().filter(|open| open.cut.is_some());
+        Ok(gone.map(|open| open.id).collect())
+    }
+
+    #[test]
+    fn the_lowest_goes_of_the_address_that_has_most_and_of_these_the_oldest() {
+        use Rank::{Publishing, Unused, Viewing, Waiting};
+
+        let all = [
+            ("10.0.0.1", Publishing),
+            ("10.0.0.2", Unused),
+            ("10.0.0.3", Viewing),
+            ("10.0.0.4", Waiting),
+            ("10.0.0.5", Unused),
+            ("10.0.0.5", Unused),
+        ];
+        // Whoever comes takes the place of the one who goes.
+        let mut all = all.to_vec();
+        for expected in [5, 2, 6, 4] {
+            let connections = connections((6, 6), &all);
+            let gone = displaced(&connections, "10.0.0.9").unwrap();
+            assert_eq!(gone, [expected]);
+            all[expected as usize - 1] = ("10.0.0.9", Publishing);
+        }
+        let connections = connections((6, 6), &all);
+        assert_eq!(displaced(&connections, "10.0.0.9"), Err(Full::InAll(6)));
+    }
+
+    #[test]
+    fn an_ipv6_subnet_is_one_address() {
+        let all = [
+            ("2001:db8:0:1::1", Rank::Viewing),
+            ("2001:db8:0:1::2", Rank::Viewing),
+        ];
+        let connections = connections((9, 2), &all);
+        assert_eq!(
+            displaced(&connections, "2001:db8:0:1::3"),
+            Err(Full::PerAddress(2))
+        );
+        assert_eq!(displaced(&connections, "2001:db8:0:2::3"), Ok(vec![]));
     }
 }

@@ -30,6 +30,7 @@ use std::time::Duration;
 use super::connections::Permit;
 use super::end::End;
 use super::handler::{Client, Handler};
+use super::lines::About;
 use super::socket::Socket;
 use super::{Shared, millis};
 use crate::allowance::Allowance;
@@ -271,7 +272,12 @@ impl Connection {
             End::Player(_) => end.level(true),
             _ => log::Level::Debug,
         };
-        log::log!(level, "{} disconnected: {end}{hint}", self.client);
+        self.shared.say(
+            level,
+            About::Connection,
+            self.client.address().ip(),
+            format_args!("{} disconnected: {end}{hint}", self.client),
+        );
     }
 }
 

@@ -90,13 +90,12 @@ fn has_ipv6() -> bool {
 }
 
 /// Starts the thread that accepts on a listener.
-pub(super) fn spawn(listener: Arc<Listener>, shared: Arc<Shared>) -> JoinHandle<()> {
+pub(super) fn spawn(listener: Arc<Listener>, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
     let accept = move || accept_loop(&listener, &shared);
     thread::Builder::new()
         .name("accept".into())
         .stack_size(STACK_LEN)
         .spawn(accept)
-        .expect("the first threads of a process can be started")
 }
 
 fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
@@ -136,10 +135,10 @@ fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<S
         }
     };
     let id = permit.id();
-    let shared = Arc::clone(shared);
+    let its = Arc::clone(shared);
     let run = move || match protocol {
-        Protocol::Rtmp => rtmp_conn::run(shared, socket, peer, permit),
-        Protocol::Http => http_conn::run(shared, socket, peer, permit),
+        Protocol::Rtmp => rtmp_conn::run(its, socket, peer, permit),
+        Protocol::Http => http_conn::run(its, socket, peer, permit),
     };
     let name = match protocol {
         Protocol::Rtmp => "rtmp",
@@ -149,7 +148,7 @@ fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<S
         .name(format!("{name} {id}"))
         .stack_size(STACK_LEN);
     if let Err(error) = thread.spawn(run) {
-        log::error!("#{id} {peer} refused: cannot start a thread: {error}");
+        refuse(shared, peer, Full::Thread(error.kind()));
     }
 }
 

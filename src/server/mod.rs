@@ -14,6 +14,7 @@ mod end;
 pub mod handler;
 pub(crate) mod hosts;
 mod http_conn;
+mod lines;
 mod listener;
 mod playing;
 mod publishing;
@@ -41,6 +42,7 @@ use access::Guard;
 use connections::Connections;
 use handler::{Handler, Handlers, Protocol};
 use http_conn::Scratches;
+use lines::Lines;
 use listener::Listener;
 use rates::{Rates, Refused};
 
@@ -62,6 +64,7 @@ struct Shared {
     looks: Rates,
     scratches: Scratches,
     refused: Refused,
+    lines: Lines,
     handlers: Handlers,
     guard: Arc<Guard>,
     /// Where it listens for RTMP and for HTTP.
@@ -81,6 +84,7 @@ pub struct StartError(Failure);
 #[derive(Debug)]
 enum Failure {
     Memory(usize),
+    Thread(io::Error),
     Listen {
         protocol: Protocol,
         address: SocketAddr,
@@ -98,6 +102,7 @@ impl fmt::Display for StartError {
                     "this machine has no {mib} MiB of memory to give. Try a smaller --memory"
                 );
             }
+            Failure::Thread(error) => return write!(f, "cannot start a thread: {error}"),
             Failure::Listen {
                 protocol,
                 address,
@@ -197,6 +202,7 @@ impl Server {
             looks: Rates::new(http_conn::LOOKS_PER_SECOND),
             scratches,
             refused: Refused::default(),
+            lines: Lines::default(),
             handlers: Handlers::new(handlers),
             guard,
             rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
@@ -207,14 +213,17 @@ impl Server {
             started: Instant::now(),
             config,
         });
-        let listeners = listeners
-            .into_iter()
-            .map(|listener| {
-                let thread = listener::spawn(Arc::clone(&listener), Arc::clone(&shared));
-                (listener, Some(thread))
-            })
-            .collect();
-        Ok(Server { shared, listeners })
+        let mut server = Server {
+            shared,
+            listeners: Vec::new(),
+        };
+        for listener in listeners {
+            let accepting = Arc::clone(&listener);
+            let thread = listener::spawn(accepting, Arc::clone(&server.shared))
+                .map_err(|error| StartError(Failure::Thread(error)))?;
+            server.listeners.push((listener, Some(thread)));
+        }
+        Ok(server)
     }
 
     /// Where it listens for RTMP; with port 0 in the configuration, the ports that were found.
@@ -276,6 +285,7 @@ impl Server {
             self.shared.connections.shutdown();
             self.shared.connections.wait_until_empty(PATIENCE);
         }
+        self.shared.lines.finish();
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
+use super::handler::Client;
+use super::lines::About;
 use super::text::{megabytes, seconds};
 use crate::allowance::Taken;
 use crate::live::Millis;
@@ -28,7 +30,6 @@ const TICK: Duration = Duration::from_secs(20);
 
 /// See the module's documentation.
 pub(super) struct Playing {
-    connection: u64,
     pub(super) message_stream_id: u32,
     stream: Arc<Stream>,
     subscriber: u64,
@@ -51,7 +52,6 @@ impl Playing {
     /// is sent nothing before the first [`tick`](Playing::tick).
     pub(super) fn start(
         shared: &Shared,
-        connection: u64,
         key: &StreamKey,
         message_stream_id: u32,
         subscriber: impl Fn(u64) -> Subscriber,
@@ -64,7 +64,6 @@ impl Playing {
             Ok(Arc::clone(stream))
         });
         Playing {
-            connection,
             message_stream_id,
             stream,
             subscriber: id,
@@ -142,7 +141,7 @@ impl Playing {
     }
 
     /// Detaches.
-    pub(super) fn leave(self, shared: &Shared, why: &str, now: Millis) {
+    pub(super) fn leave(self, shared: &Shared, client: &Client, why: &str, now: Millis) {
         let delivered = self.stream.leave(self.subscriber).unwrap_or_default();
         let skips = match delivered.skips {
             0 => String::new(),
@@ -156,13 +155,17 @@ impl Playing {
             0 => log::Level::Debug,
             _ => log::Level::Info,
         };
-        log::log!(
+        shared.say(
             level,
-            "#{} {}: stopped playing after {}, {} sent{skips}: {why}",
-            self.connection,
-            self.stream.key(),
-            seconds(now - self.since),
-            megabytes(delivered.bytes),
+            About::Media,
+            client.address().ip(),
+            format_args!(
+                "#{} {}: stopped playing after {}, {} sent{skips}: {why}",
+                client.id(),
+                self.stream.key(),
+                seconds(now - self.since),
+                megabytes(delivered.bytes),
+            ),
         );
         shared.table.remove_unused(&self.stream);
     }

@@ -1,11 +1,13 @@
 //! A stream that a connection publishes, from publish to the end of the grace time.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::handler::Client;
 use super::hosts::page_beside;
+use super::lines::About;
 use super::text::{Tenths, megabytes, seconds};
 use super::{Shared, millis};
 use crate::allowance::Taken;
@@ -35,6 +37,7 @@ const REPAIR_INTERVAL: Millis = 10_000;
 pub(super) struct Publishing {
     shared: Arc<Shared>,
     connection: u64,
+    address: IpAddr,
     /// The address of this machine by which the publisher came.
     local: IpAddr,
     pub(super) message_stream_id: u32,
@@ -73,6 +76,7 @@ impl Publishing {
         Publishing {
             shared,
             connection: client.id(),
+            address: client.address().ip(),
             local: client.local_address().ip(),
             message_stream_id,
             stream,
@@ -113,13 +117,17 @@ impl Publishing {
                 .is_none_or(|last| now - last >= WARN_INTERVAL)
             {
                 self.last_warning = Some(now);
-                log::warn!(
-                    "#{} {}: {} messages dropped, the last one of {} bytes: larger than the \
+                self.say(
+                    log::Level::Warn,
+                    About::Media,
+                    format_args!(
+                        "#{} {}: {} messages dropped, the last one of {} bytes: larger than the \
                      stream's share of the memory (raise --memory)",
-                    self.connection,
-                    self.stream.key(),
-                    self.dropped,
-                    len,
+                        self.connection,
+                        self.stream.key(),
+                        self.dropped,
+                        len,
+                    ),
                 );
             }
         }
@@ -162,14 +170,22 @@ impl Publishing {
         }
         for finding in findings {
             let (connection, key) = (self.connection, self.stream.key());
-            log::warn!("#{connection} {key}: {finding}");
+            self.say(
+                log::Level::Warn,
+                About::Media,
+                format_args!("#{connection} {key}: {finding}"),
+            );
         }
         for skip in skips {
-            log::warn!(
-                "{}: a player was {} s behind, skipped {} messages to the newest keyframe",
-                self.stream.key(),
-                Tenths::of_thousandths(skip.lag as i64),
-                skip.messages,
+            self.say(
+                log::Level::Warn,
+                About::Media,
+                format_args!(
+                    "{}: a player was {} s behind, skipped {} messages to the newest keyframe",
+                    self.stream.key(),
+                    Tenths::of_thousandths(skip.lag as i64),
+                    skip.messages,
+                ),
             );
         }
     }
@@ -188,13 +204,21 @@ impl Publishing {
         } else {
             "jumped"
         };
-        log::warn!(
-            "#{} {}: time stamps {what} by {} s, continued without a jump ({} so far)",
-            self.connection,
-            self.stream.key(),
-            Tenths::of_thousandths(repair.jump_ms.into()),
-            repair.total,
+        self.say(
+            log::Level::Warn,
+            About::Media,
+            format_args!(
+                "#{} {}: time stamps {what} by {} s, continued without a jump ({} so far)",
+                self.connection,
+                self.stream.key(),
+                Tenths::of_thousandths(repair.jump_ms.into()),
+                repair.total,
+            ),
         );
+    }
+
+    fn say(&self, level: log::Level, about: About, line: fmt::Arguments<'_>) {
+        self.shared.say(level, about, self.address, line);
     }
 
     /// Whether players may still have unsent bytes, so that the thread should wake often.
@@ -233,13 +257,17 @@ impl Publishing {
         let duration = now - self.since;
         // bytes * 8 / 1000 bits per second * 1000 ms
         let rate = (self.bytes * 8).checked_div(duration).unwrap_or(0);
-        log::info!(
-            "#{} {}: stopped publishing after {}, {} messages, {}, {rate} kbit/s: {why}",
-            self.connection,
-            self.stream.key(),
-            seconds(duration),
-            self.messages,
-            megabytes(self.bytes),
+        self.say(
+            log::Level::Info,
+            About::Publishing,
+            format_args!(
+                "#{} {}: stopped publishing after {}, {} messages, {}, {rate} kbit/s: {why}",
+                self.connection,
+                self.stream.key(),
+                seconds(duration),
+                self.messages,
+                megabytes(self.bytes),
+            ),
         );
     }
 
@@ -327,9 +355,13 @@ impl Publishing {
             Waited::Returned => {}
             Waited::Deserted => self.shared.table.remove_unused(&self.stream),
             Waited::TimedOut => {
-                log::info!(
-                    "{}: ended, its publisher did not come back",
-                    self.stream.key()
+                self.say(
+                    log::Level::Info,
+                    About::Publishing,
+                    format_args!(
+                        "{}: ended, its publisher did not come back",
+                        self.stream.key()
+                    ),
                 );
                 self.stream.end(self.generation, now);
                 let tail = self.stream.begin_hls_tail(now);
@@ -363,7 +395,11 @@ impl Publishing {
                 (what, None) => what.to_owned(),
                 (what, Some(place)) => format!("{what}; {place}"),
             };
-            log::info!("#{} {}: {text}", self.connection, self.stream.key());
+            self.say(
+                log::Level::Info,
+                About::Publishing,
+                format_args!("#{} {}: {text}", self.connection, self.stream.key()),
+            );
         }
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::connections::Permit;
 use super::end::End;
 use super::handler::Client;
+use super::lines::About;
 use super::playing::Playing;
 use super::publishing::Publishing;
 use super::socket::Socket;
@@ -51,7 +52,12 @@ const TAIL_TICK: Duration = Duration::from_millis(50);
 pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, permit: Permit) {
     let local = socket.local_address().unwrap_or(peer);
     let client = Client::new(permit.id(), peer, local);
-    log::info!("{client} connected");
+    shared.say(
+        log::Level::Info,
+        About::Connection,
+        peer.ip(),
+        format_args!("{client} connected"),
+    );
     let allowance = permit.allowance();
     let fixed = allowance.take(FIXED_COST);
     let assembly = Assembly::new(shared.arena.clone(), allowance.clone());
@@ -448,7 +454,12 @@ impl Connection {
         }
         self.socket.shutdown();
         let level = end.level(self.session.is_handshaken());
-        log::log!(level, "{}{} disconnected: {why}", self.client, self.name);
+        self.shared.say(
+            level,
+            About::Connection,
+            self.client.address().ip(),
+            format_args!("{}{} disconnected: {why}", self.client, self.name),
+        );
         if level < log::Level::Info {
             self.print_recorder();
         }

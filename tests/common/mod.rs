@@ -93,36 +93,48 @@ impl Brooklet {
     /// The same after something was done to the command, such as setting environment variables.
     pub(crate) fn start_with(arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Brooklet {
         let command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
-        Brooklet::start_by(command, arguments, prepare)
+        let started = Brooklet::start_by(command, arguments, prepare);
+        started.unwrap_or_else(|error| panic!("brooklet ended at once:\n{error}"))
     }
 
     /// The same by a shell that has done this before, such as to set limits.
     pub(crate) fn start_after(shell: &str, arguments: &[&str]) -> Brooklet {
+        let started = Brooklet::try_after(shell, arguments, |_| {});
+        started.unwrap_or_else(|error| panic!("brooklet ended at once:\n{error}"))
+    }
+
+    /// The same; if it ends at once, what it printed.
+    pub(crate) fn try_after(
+        shell: &str,
+        arguments: &[&str],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Brooklet, String> {
         let mut command = Command::new("sh");
         let line = format!("{shell} && exec \"$0\" \"$@\"");
         command.args(["-c", &line, env!("CARGO_BIN_EXE_brooklet")]);
-        Brooklet::start_by(command, arguments, |_| {})
+        Brooklet::start_by(command, arguments, prepare)
     }
 
     fn start_by(
         mut command: Command,
         arguments: &[&str],
         prepare: impl FnOnce(&mut Command),
-    ) -> Brooklet {
+    ) -> Result<Brooklet, String> {
         command.args(["--rtmp", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
         command.args(arguments);
         command.env_remove("RUST_LOG");
         prepare(&mut command);
         let mut program = Program::start(&mut command);
+        let mut has_ended = false;
         // What comes after the lines that say where it listens, for which protocol ever.
         wait_until("brooklet says where it listens", SOON, || {
-            assert!(
-                program.is_running(),
-                "brooklet ended at once:\n{}",
-                program.stderr()
-            );
-            program.with_stdout(|text| text.contains("\nplaying: "))
+            has_ended = !program.is_running();
+            has_ended || program.with_stdout(|text| text.contains("\nplaying: "))
         });
+        if has_ended {
+            program.stop();
+            return Err(program.stderr());
+        }
         let stdout = program.stdout();
         let port = |protocol| {
             let start = format!("listening for {protocol} on 127.0.0.1:");
@@ -130,11 +142,11 @@ impl Brooklet {
             let port = lines.find_map(|line| line.strip_prefix(&start)?.parse().ok());
             port.unwrap_or_default()
         };
-        Brooklet {
+        Ok(Brooklet {
             port: port("RTMP"),
             http_port: port("HTTP"),
             program,
-        }
+        })
     }
 
     /// Where a stream is published and played.

@@ -1,6 +1,7 @@
 //! A case: a server process with its canary, looked at before, during and after an attack.
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -72,6 +73,30 @@ impl Case {
         load: Load,
         options: &[&str],
     ) -> Case {
+        Case::with_server(name, memory, load, options, |options, prepare| {
+            Ok(Brooklet::start_with(options, prepare))
+        })
+        .expect("it starts")
+    }
+
+    /// The same in so many KiB of address space; what the server printed if that isn't enough.
+    pub(crate) fn start_within(
+        name: &'static str,
+        kib: u64,
+        options: &[&str],
+    ) -> Result<Case, String> {
+        Case::with_server(name, MEMORY, Load::LIGHT, options, |options, prepare| {
+            Brooklet::try_after(&format!("ulimit -v {kib}"), options, prepare)
+        })
+    }
+
+    fn with_server(
+        name: &'static str,
+        memory: u64,
+        load: Load,
+        options: &[&str],
+        start: impl FnOnce(&[&str], fn(&mut Command)) -> Result<Brooklet, String>,
+    ) -> Result<Case, String> {
         let size = format!("{memory}M");
         // A case is about one thing; the limits on connections have cases of their own.
         let common = [
@@ -81,20 +106,20 @@ impl Case {
             "--max-per-address=4000",
         ];
         let options = [&common, options].concat();
-        let server = Brooklet::start_with(&options, |command| {
+        let server = start(&options, |command| {
             command.env("BROOKLET_MAX_CONNECT_RATE", "100000");
-        });
+        })?;
         let outside = Arc::new(Outside::of(server.id(), memory << 20));
         let canary = Canary::start(server.address(), load);
         let before = Figures::of(server.id(), &outside).expect("the server runs");
-        Case {
+        Ok(Case {
             name,
             canary,
             sampler: Sampler::start(server.id(), &outside),
             outside,
             server,
             before,
-        }
+        })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -11,6 +11,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod address_space;
 mod amf;
 mod assembly;
 mod canary;
@@ -28,6 +29,7 @@ mod memory;
 mod names;
 mod outside;
 mod peers;
+mod places;
 mod players;
 mod protocols;
 mod slow_loris;

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use crate::client::{Client, wait_until};
+use crate::common::Brooklet;
 
 /// A server whose standard error takes nothing any more.
 struct Unread {
@@ -83,4 +84,32 @@ fn nobody_waits_for_whoever_reads_the_log_and_a_signal_ends_it_all_the_same() {
     });
     println!("ended {} ms after SIGTERM", asked.elapsed().as_millis());
     assert!(status.unwrap().success());
+}
+
+#[test]
+fn who_comes_and_goes_all_the_time_does_not_fill_the_log_nor_hide_a_camera() {
+    const ROUNDS: usize = 500;
+    let server = Brooklet::start(&["--max-connect-rate", "10000"]);
+    let camera = || {
+        let local = Ipv4Addr::new(127, 0, 0, 2);
+        let mut camera = Client::handshaken_from(local, server.address()).connect("live");
+        camera.publish("door");
+        assert_eq!(camera.wait_for_status().1, "NetStream.Publish.Start");
+    };
+    camera();
+    let began = Instant::now();
+    for number in 0..ROUNDS {
+        let mut client = Client::connected(server.address(), "live");
+        client.play(&format!("n{number}"));
+        client.wait_for_status();
+    }
+    let seconds = began.elapsed().as_secs() as usize;
+    camera();
+    server.wait_for_log("live/door: publishing from 127.0.0.2", 2);
+    server.wait_for_log("live/door: stopped publishing", 2);
+    let count = |words: &str| server.with_log(|log| log.matches(words).count());
+    let lines = count(" 127.0.0.1:");
+    println!("{lines} lines about {ROUNDS} connections of one address in {seconds} s");
+    // Two kinds of line.
+    assert!(lines <= 2 * (50 + seconds + 1), "{lines} lines");
 }

@@ -263,11 +263,7 @@ fn write_media(
 
 /// Sends an init segment. It is made anew for each piece, so that nobody who takes it slowly holds a
 /// long one, nor the headers that it is made of.
-fn write_init(
-    writer: &mut Writer<'_>,
-    stream: &Stream,
-    kind: SegmentKind,
-) -> Result<(), End> {
+fn write_init(writer: &mut Writer<'_>, stream: &Stream, kind: SegmentKind) -> Result<(), End> {
     let mut sent = 0;
     loop {
         let mut piece = [0; PIECE_LEN];

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::end::End;
+use super::super::lines::About;
 use super::super::playing::Playing;
 use super::super::text::in_brackets;
 use super::Connection;
@@ -93,16 +94,7 @@ pub(super) fn media(
         subscriber.of_connection(exchange.client.id())
     };
     let now = exchange.shared.now();
-    let id = exchange.client.id();
-    let playing = Playing::start(
-        exchange.shared,
-        id,
-        admission.key(),
-        0,
-        subscriber,
-        None,
-        now,
-    );
+    let playing = Playing::start(exchange.shared, admission.key(), 0, subscriber, None, now);
     Ok(Reply::Viewing(Viewing {
         playing,
         carrier,
@@ -265,12 +257,17 @@ impl Viewing {
             (Container::Mp4, _) => "MP4 over HTTP",
         };
         let client = &connection.client;
-        log::info!(
-            "#{} {}: playing to {} as {what}{}",
-            client.id(),
-            self.playing.key(),
-            client.address(),
-            in_brackets(&client.connect().flash_ver),
+        connection.shared.say(
+            log::Level::Info,
+            About::Media,
+            client.address().ip(),
+            format_args!(
+                "#{} {}: playing to {} as {what}{}",
+                client.id(),
+                self.playing.key(),
+                client.address(),
+                in_brackets(&client.connect().flash_ver),
+            ),
         );
     }
 
@@ -364,8 +361,9 @@ impl Viewing {
         }
         let now = connection.shared.now();
         let key = self.playing.key().clone();
+        let why = end.to_string();
         self.playing
-            .leave(&connection.shared, &end.to_string(), now);
+            .leave(&connection.shared, &connection.client, &why, now);
         match self.carrier {
             Carrier::Http | Carrier::Chunked if is_not_live => Ok(not_live(&key)),
             _ => Err(end),

@@ -17,6 +17,7 @@ use crate::rtmp::stream_key::{StreamKey, query_value};
 use crate::server::connections::Connections;
 use crate::server::end::End;
 use crate::server::handler::{Handler, StreamRequest};
+use crate::server::lines::About;
 use crate::server::playing::{PLAY_COST, Playing};
 use crate::server::publishing::Publishing;
 use crate::server::text::in_brackets;
@@ -141,11 +142,12 @@ impl Connection {
             (false, true) => ", its players have waited",
             (false, false) => "",
         };
-        log::info!(
-            "#{} {key}: publishing from {}{}{how}",
-            self.client.id(),
-            self.client.address(),
-            self.name
+        let (id, address) = (self.client.id(), self.client.address());
+        self.shared.say(
+            log::Level::Info,
+            About::Publishing,
+            address.ip(),
+            format_args!("#{id} {key}: publishing from {address}{}{how}", self.name),
         );
         connections.note_live(&key);
         self.assembly.keep(SPARE_BLOCKS);
@@ -248,7 +250,12 @@ impl Connection {
             Err(why) => {
                 // The others that it plays go on.
                 self.shared.handlers.stop(&self.client, &key);
-                log::warn!("{}{} refused to play {key}: {why}", self.client, self.name);
+                self.shared.say(
+                    log::Level::Warn,
+                    About::Connection,
+                    self.client.address().ip(),
+                    format_args!("{}{} refused to play {key}: {why}", self.client, self.name),
+                );
                 self.session
                     .refuse_play(message_stream_id, code::PLAY_FAILED, &why);
                 return match self.playing.is_empty() {
@@ -314,24 +321,19 @@ impl Connection {
         };
         let shared = &self.shared;
         let id = connection;
-        let playing = Playing::start(
-            shared,
-            id,
-            key,
-            message_stream_id,
-            subscriber,
-            Some(taken),
-            now,
-        );
+        let taken = Some(taken);
+        let playing = Playing::start(shared, key, message_stream_id, subscriber, taken, now);
         let state = if playing.is_live() {
             ""
         } else {
             ", waiting for its publisher"
         };
-        log::info!(
-            "#{id} {key}: playing to {}{}{state}",
-            self.client.address(),
-            self.name
+        let address = self.client.address();
+        shared.say(
+            log::Level::Info,
+            About::Media,
+            address.ip(),
+            format_args!("#{id} {key}: playing to {address}{}{state}", self.name),
         );
         self.playing.push(playing);
     }
@@ -374,7 +376,7 @@ impl Connection {
 
     pub(super) fn leave(&self, playing: Playing, why: &str, now: Millis) {
         let key = playing.key().clone();
-        playing.leave(&self.shared, why, now);
+        playing.leave(&self.shared, &self.client, why, now);
         let connections = &self.shared.connections;
         connections.note_stop(self.client.id(), &key);
         self.shared.handlers.stop(&self.client, &key);

@@ -6,12 +6,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use brooklet::allowance::PER_CONNECTION;
+use brooklet::allowance::{Allowance, PER_CONNECTION};
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::Framing;
 use brooklet::live::join::Join;
 use brooklet::live::log::Kind;
+use brooklet::live::payload::Assembly;
 use brooklet::live::sink::Sink;
 use brooklet::live::stream::hls::{Asker, Waiters};
 use brooklet::live::stream::{Publisher, Settings, Stream};
@@ -61,7 +62,8 @@ impl Sink for Taker {
 
 /// What a connection's thread does, without one.
 struct Client {
-    session: ServerSession<Arena>,
+    allowance: Allowance,
+    session: ServerSession<Assembly>,
     recorder: FlightRecorder,
     sink: Arc<Taker>,
     /// By message stream: what it publishes and as which generation.
@@ -101,7 +103,7 @@ pub fn kept(data: &[u8], heap: fn() -> usize) -> Result<(), String> {
             table: StreamTable::new(settings),
             arena: arena.clone(),
             clients: [const { None }; CLIENTS],
-            waiters: Waiters::full(),
+            waiters: Waiters::new(0),
             now: 1_000,
             sent: 0,
             next: 0,
@@ -148,8 +150,11 @@ fn receiver(message_stream_id: u32) -> Receiver {
 
 impl Client {
     fn new(arena: &Arena) -> Client {
+        let allowance = Allowance::default();
+        let assembly = Assembly::new(arena.clone(), allowance.clone());
         Client {
-            session: ServerSession::new(arena.clone(), MAX_MESSAGE, |random| random.fill(7)),
+            allowance,
+            session: ServerSession::new(assembly, MAX_MESSAGE, |random| random.fill(7)),
             recorder: FlightRecorder::default(),
             sink: Arc::new(Taker(AtomicUsize::new(usize::MAX))),
             publishes: Vec::new(),
@@ -304,9 +309,11 @@ impl Core {
     fn asker(&self) -> Asker<'_> {
         Asker {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
             now: self.now,
             nonce: 1,
             waiters: &self.waiters,
+            is_over: &|| false,
         }
     }
 
@@ -349,6 +356,7 @@ impl Core {
                     address: IpAddr::V4(Ipv4Addr::LOCALHOST),
                     is_trusted: false,
                     sink: client.sink.clone(),
+                    allowance: client.allowance.clone(),
                 };
                 let now = self.now;
                 let publish = |stream: &Arc<Stream>| {

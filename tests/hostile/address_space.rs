@@ -1,0 +1,67 @@
+//! Less and less address space, down to where the server says that it can't start.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use brooklet::rtmp::message::type_id;
+
+use crate::case::Case;
+use crate::common::Brooklet;
+use crate::wire;
+
+/// Those who come, by turns with nothing to say, half a request, and a stream.
+const CONNECTIONS: usize = 300;
+
+fn come(case: &Case, number: usize) -> Option<TcpStream> {
+    match number % 3 {
+        0 => {
+            let mut socket = wire::connect(case.address());
+            socket.write_all(&wire::c0_c1()).ok()?;
+            let mut answer = [0; 3073];
+            socket.read_exact(&mut answer).ok()?;
+            Some(socket)
+        }
+        1 => {
+            let mut socket = wire::connect(case.http_address());
+            socket.write_all(b"GET / HTTP/1.1\r\nHost: loc").ok()?;
+            Some(socket)
+        }
+        _ => {
+            let mut socket = wire::publish_blindly(case.address(), &format!("n{number}"));
+            let picture = wire::message(type_id::VIDEO, 1, &[0x17; 20_000]);
+            socket.write_all(&picture).ok()?;
+            Some(socket)
+        }
+    }
+}
+
+#[test]
+fn who_finds_no_memory_is_refused_and_nobody_else_hurt() {
+    let mut kib: u64 = 400 * 1024;
+    loop {
+        let options = ["--handshake-timeout", "10m", "--command-timeout", "10m"];
+        let case = Case::start_within("little address space", kib, &options).unwrap();
+        let guests: Vec<_> = (0..CONNECTIONS).map(|number| come(&case, number)).collect();
+        case.canary_sings(30);
+        let threads = case.now().threads - case.before().threads;
+        println!(
+            "{} MiB of address space: {threads} of {CONNECTIONS} got in",
+            kib >> 10
+        );
+        drop(guests);
+        case.finish(CONNECTIONS as u64);
+        kib = kib * 3 / 4;
+        // The canary needs two.
+        if threads < 16 {
+            break;
+        }
+    }
+    let last_words = loop {
+        match Brooklet::try_after(&format!("ulimit -v {kib}"), &["--memory", "8M"], |_| {}) {
+            Ok(_) => kib = kib * 15 / 16,
+            Err(words) => break words,
+        }
+    };
+    println!("{} MiB of address space: {last_words}", kib >> 10);
+    assert!(last_words.starts_with("brooklet: "), "{last_words}");
+}
