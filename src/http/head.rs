@@ -105,6 +105,28 @@ pub enum Method {
 /// Place of a text in the head.
 type Span = Range<usize>;
 
+/// What there is of a header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Field<'a> {
+    /// Nothing.
+    #[default]
+    Absent,
+    /// One, with this value.
+    Text(&'a str),
+    /// One that is no text, or several.
+    Unreadable,
+}
+
+impl<'a> Field<'a> {
+    /// The value, if it can be read.
+    pub fn text(self) -> Option<&'a str> {
+        match self {
+            Field::Text(text) => Some(text),
+            Field::Absent | Field::Unreadable => None,
+        }
+    }
+}
+
 /// A complete and sound request head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -186,11 +208,34 @@ impl Head {
         self.text(&self.host)
     }
 
-    /// The first header of this name, if its value is text.
+    /// The header of this name. Where it decides that something is allowed because it isn't there,
+    /// what is there has to be told from what isn't.
+    pub fn field(&self, name: &str) -> Field<'_> {
+        let mut values = self.values(name);
+        match (values.next(), values.next()) {
+            (None, _) => Field::Absent,
+            (Some(value), None) => std::str::from_utf8(value).map_or(Field::Unreadable, Field::Text),
+            _ => Field::Unreadable,
+        }
+    }
+
+    /// The header of this name, if there is one and its value is text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut headers = self.headers.iter();
-        let (_, value) = headers.find(|(found, _)| self.text(found).eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(self.bytes.get(value.clone())?).ok()
+        self.field(name).text()
+    }
+
+    /// The values of all headers of this name, in their order.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let is_it = move |span: &Span| self.text(span).eq_ignore_ascii_case(name);
+        let headers = self.headers.iter();
+        headers
+            .filter(move |(found, _)| is_it(found))
+            .map(|(_, value)| self.bytes.get(value.clone()).unwrap_or_default())
+    }
+
+    /// The names of all headers, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.headers.iter().map(|(name, _)| self.text(name))
     }
 
     /// Whether one of the comma-separated values of a header is this word.
@@ -200,7 +245,10 @@ impl Head {
 
     /// Whether another request may follow on the connection. Clients of HTTP/1.0 are not asked.
     pub fn is_persistent(&self) -> bool {
-        self.is_1_1 && !self.has_token("connection", "close")
+        let is_readable = |value: &[u8]| std::str::from_utf8(value).is_ok();
+        self.is_1_1
+            && !self.has_token("connection", "close")
+            && self.values("connection").all(is_readable)
     }
 
     /// Whether a browser sent it, for a page or a script. To the page's own site, unless that is
@@ -214,11 +262,7 @@ impl Head {
                     .is_some_and(|start| start.eq_ignore_ascii_case("sec-fetch-"))
         };
         let agent = self.header("user-agent").unwrap_or_default();
-        agent.starts_with("Mozilla/")
-            || self
-                .headers
-                .iter()
-                .any(|(name, _)| is_of_browsers(self.text(name)))
+        agent.starts_with("Mozilla/") || self.names().any(is_of_browsers)
     }
 
     /// Whether the client has what bears this tag (`"abc"`) already (RFC 9110, 13.1.2).
@@ -245,8 +289,7 @@ impl Head {
     }
 
     fn count(&self, name: &str) -> usize {
-        let is_it = |span: &Span| self.text(span).eq_ignore_ascii_case(name);
-        self.headers.iter().filter(|(name, _)| is_it(name)).count()
+        self.values(name).count()
     }
 
     /// Requests have no body (RFC 9112, section 6).
