@@ -33,6 +33,18 @@ impl Network {
             .ok_or("an address, a network such as 192.168.1.0/24 or fd00::/8, private or any")
     }
 
+    /// Understands where proxies are that are trusted: not everywhere, or every client could say who
+    /// it is.
+    pub fn parse_of_proxies(text: &str) -> Result<Network, &'static str> {
+        match Network::parse(text) {
+            Ok(Network::Any | Network::Prefix { prefix: 0, .. }) | Err(_) => Err(
+                "an address, a network such as 172.18.0.0/16, or private: where the proxies are, and \
+                 nobody else",
+            ),
+            Ok(network) => Ok(network),
+        }
+    }
+
     fn parse_prefix(text: &str) -> Option<Network> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
@@ -194,6 +206,16 @@ mod tests {
             " 10.0.0.1",
         ] {
             assert!(Network::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn proxies_are_not_everywhere() {
+        for text in ["127.0.0.1", "::1", "10.0.0.0/8", "private"] {
+            assert_eq!(Network::parse_of_proxies(text), Network::parse(text));
+        }
+        for text in ["any", "0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96", "proxy", ""] {
+            assert!(Network::parse_of_proxies(text).is_err(), "{text:?}");
         }
     }
 
