@@ -12,7 +12,7 @@ use crate::live::join::Join;
 pub use access::{Access, Key, Scope, Secret, User, parse_api_key};
 pub use host::parse_host_name;
 pub use network::Network;
-pub(crate) use network::{is_private, one_client};
+pub(crate) use network::{Shown, is_private, one_client};
 
 /// Port that RTMP clients try by themselves.
 pub const RTMP_PORT: u16 = 1935;

@@ -1,7 +1,7 @@
 //! Sets of addresses: `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7`, `private`, `any`.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Addresses of clients. IPv4 addresses that are written as IPv6 (`::ffff:192.0.2.7`) are IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +126,18 @@ pub(crate) fn one_client(address: IpAddr) -> IpAddr {
             IpAddr::V6(Ipv6Addr::from(bits))
         }
         ip => ip,
+    }
+}
+
+/// A client's address as people see it: with the port, unless a proxy has named it without.
+pub(crate) struct Shown(pub(crate) SocketAddr);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.port() {
+            0 => write!(f, "{}", self.0.ip()),
+            _ => write!(f, "{}", self.0),
+        }
     }
 }
 

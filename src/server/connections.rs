@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use super::Shared;
 use super::handler::Protocol;
 use super::socket::Socket;
 use crate::allowance::{Allowance, PER_CONNECTION, Taken};
+use crate::config::one_client;
 use crate::live::sink::Sink;
 use crate::live::{Millis, lock};
 use crate::output::status::ConnectionReport;
@@ -53,7 +54,10 @@ struct State {
 }
 
 struct Open {
+    /// Of the client, as far as it is known.
     address: SocketAddr,
+    /// The client among whose connections it counts: none for a proxy's that serves nobody just now.
+    counts_for: Option<IpAddr>,
     protocol: Protocol,
     /// What the client calls itself, in printable ASCII.
     client: String,
@@ -171,6 +175,34 @@ impl Connections {
     /// A play has ended.
     pub(super) fn note_stop(&self, id: u64, key: &StreamKey) {
         self.with(id, |open| remove(&mut open.plays, key));
+    }
+
+    /// A proxy's connection serves this client from now on, unless that has too many of them.
+    pub(super) fn note_sender(&self, id: u64, address: SocketAddr) -> Result<(), Full> {
+        let client = one_client(address.ip());
+        let mut state = lock(&self.state);
+        self.check_count(&state, client)?;
+        if let Some(open) = state.open.get_mut(&id) {
+            open.address = address;
+            open.counts_for = Some(client);
+        }
+        Ok(())
+    }
+
+    /// A proxy's connection is the proxy's again, which is at `peer`.
+    pub(super) fn forget_sender(&self, id: u64, peer: SocketAddr) {
+        self.with(id, |open| {
+            open.address = peer;
+            open.counts_for = None;
+        });
+    }
+
+    fn check_count(&self, state: &State, client: IpAddr) -> Result<(), Full> {
+        let is_its = |open: &&Open| open.counts_for == Some(client);
+        match state.open.values().filter(is_its).count() < self.max_per_address {
+            true => Ok(()),
+            false => Err(Full::PerAddress(self.max_per_address)),
+        }
     }
 
     fn with(&self, id: u64, act: impl FnOnce(&mut Open)) {
@@ -353,13 +385,10 @@ impl Permit {
         if state.open.len() >= connections.max {
             return Err(Full::InAll(connections.max));
         }
-        let from_there = state
-            .open
-            .values()
-            .filter(|open| open.address.ip() == address.ip())
-            .count();
-        if from_there >= connections.max_per_address {
-            return Err(Full::PerAddress(connections.max_per_address));
+        let is_of_proxy = shared.is_of_proxy(protocol, address, socket);
+        let counts_for = (!is_of_proxy).then(|| one_client(address.ip()));
+        if let Some(client) = counts_for {
+            connections.check_count(&state, client)?;
         }
         state.make_room(connections.max_unused);
         state.next_id += 1;
@@ -367,6 +396,7 @@ impl Permit {
         let allowance = Allowance::default();
         let open = Open {
             address,
+            counts_for,
             protocol,
             client: String::new(),
             since: shared.now(),

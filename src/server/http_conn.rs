@@ -26,7 +26,8 @@ use std::time::Duration;
 
 use super::connections::Permit;
 use super::end::End;
-use super::handler::Client;
+use super::handler::{Client, Protocol, Way};
+use super::listener;
 use super::socket::Socket;
 use super::{Shared, millis};
 use crate::http::head::{self, HeadReader, MAX_HEAD_LEN};
@@ -51,9 +52,12 @@ const MAX_USER_AGENT_LEN: usize = 200;
 pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, permit: Permit) {
     let local = socket.local_address().unwrap_or(peer);
     let client = Client::over_http(permit.id(), peer, local, "");
+    let is_of_proxy = shared.is_of_proxy(Protocol::Http, peer, &socket);
     log::debug!("{client} connected over HTTP");
     let mut connection = Connection {
         client,
+        peer,
+        is_of_proxy,
         shared,
         socket,
         input: Vec::new(),
@@ -68,7 +72,11 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
 }
 
 struct Connection {
+    /// Who sends the request that is being answered.
     client: Client,
+    /// Who has connected.
+    peer: SocketAddr,
+    is_of_proxy: bool,
     shared: Arc<Shared>,
     socket: Arc<Socket>,
     /// What has come and isn't looked at yet: less than the longest head.
@@ -149,12 +157,19 @@ impl Connection {
 
     /// Has a request answered; whether another one may follow.
     fn answer(&mut self, head: &Head) -> Result<bool, End> {
-        let (id, peer) = (self.client.id(), self.client.address());
+        let (id, local) = (self.client.id(), self.client.local_address());
         let name = head.header("user-agent").unwrap_or_default();
         let name = name.get(..MAX_USER_AGENT_LEN).unwrap_or(name);
-        self.shared.connections.note_client(id, name);
+        let connections = &self.shared.connections;
+        connections.note_client(id, name);
         // Behind a proxy each request may be somebody else's.
-        self.client = Client::over_http(id, peer, self.client.local_address(), name);
+        let (sender, way) = self.shared.guard.sender(head, self.peer, local.ip());
+        self.client = Client::over_http(id, sender, local, name);
+        self.client.set_way(way);
+        let is_full = match self.is_of_proxy && way != Way::Direct {
+            true => connections.note_sender(id, sender).err(),
+            false => None,
+        };
         let mut exchange = Exchange::new(
             &self.shared,
             &self.socket,
@@ -162,8 +177,21 @@ impl Connection {
             head,
             &mut self.input,
         );
-        let result = reply(&mut exchange).and_then(|reply| exchange.finish(reply));
-        self.shared.connections.note_idle(id);
+        let reply = match is_full {
+            Some(full) => {
+                listener::refuse(&self.shared, sender, full);
+                let text = full.to_string();
+                Ok(Response::text(Status::TooManyRequests, &text).into())
+            }
+            None => reply(&mut exchange),
+        };
+        let result = reply.and_then(|reply| exchange.finish(reply));
+        drop(exchange);
+        let connections = &self.shared.connections;
+        connections.note_idle(id);
+        if self.is_of_proxy {
+            connections.forget_sender(id, self.peer);
+        }
         result
     }
 
@@ -227,6 +255,11 @@ fn reply(exchange: &mut Exchange<'_>) -> Result<Reply, End> {
         Method::Get | Method::Head if !is_connection => {}
         Method::Delete if is_connection => {}
         _ => return Ok(Response::method_not_allowed(allowed).into()),
+    }
+    if matches!(route, Route::Home | Route::Player(_)) {
+        if let Err(refusal) = admission::check_host(exchange) {
+            return Ok(refusal.into());
+        }
     }
     match &route {
         Route::Health => Ok(Response::text(Status::Ok, "ok").into()),

@@ -37,11 +37,13 @@ use crate::live::stream::hls::Waiters;
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};
 use crate::rtmp::flight_recorder::FlightRecorder;
+use crate::rtmp::stream_key::StreamKey;
 use access::Guard;
 use connections::Connections;
 use handler::{Handler, Handlers, Protocol};
 use listener::Listener;
 use rates::{Rates, Refused};
+use socket::Socket;
 
 /// A running server. Dropping it stops it.
 pub struct Server {
@@ -293,6 +295,22 @@ impl Shared {
     /// The time on the server's clock.
     fn now(&self) -> Millis {
         millis(self.started.elapsed())
+    }
+
+    /// Whether a connection is one of a proxy that is trusted to say for whom it comes.
+    fn is_of_proxy(&self, protocol: Protocol, peer: SocketAddr, socket: &Socket) -> bool {
+        let local = socket.local_address().unwrap_or(peer);
+        protocol == Protocol::Http && self.guard.is_trusted_proxy(peer.ip(), local.ip())
+    }
+
+    /// A name as the log and the API show it: of a stream that nobody has published only what can't be
+    /// a key.
+    fn shown(&self, key: &StreamKey) -> StreamKey {
+        let stream = self.table.find(key);
+        match self.guard.masked(key) {
+            Some(masked) if !stream.is_some_and(|stream| stream.was_published()) => masked,
+            _ => key.clone(),
+        }
     }
 
     /// A number that no other subscriber has.

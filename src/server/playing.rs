@@ -118,7 +118,7 @@ impl Playing {
             level,
             "#{} {}: stopped playing after {}, {} sent{skips}: {why}",
             self.connection,
-            self.stream.key(),
+            shared.shown(self.stream.key()),
             seconds(now - self.since),
             megabytes(delivered.bytes),
         );

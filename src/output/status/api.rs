@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use super::json::Json;
 use super::{ConnectionReport, Status, StreamStatus, VERSION, tracks, utc};
+use crate::config::Shown;
 use crate::live::stats::{TrackReport, ViewerReport};
 use crate::media::decimal::Thousandths;
 use crate::rtmp::stream_key::StreamKey;
@@ -146,14 +147,14 @@ fn write_client(json: &mut Json, status: &Status, id: u64) {
     let client = connection.map_or("", |connection| &connection.client);
     json.named_text("client", client);
     if let Some(connection) = connection.filter(|_| status.is_privileged) {
-        json.named_text("address", &connection.address.to_string());
+        json.named_text("address", &Shown(connection.address).to_string());
     }
 }
 
 fn write_connection(json: &mut Json, status: &Status, connection: &ConnectionReport) {
     json.begin('{');
     json.named_number("id", connection.id);
-    json.named_text("address", &connection.address.to_string());
+    json.named_text("address", &Shown(connection.address).to_string());
     json.named_text("protocol", connection.protocol);
     json.named_text("client", &connection.client);
     write_since(json, status, connection.since);

@@ -82,12 +82,14 @@ impl Guard {
         else {
             return Err(Refusal::new("no answer"));
         };
-        self.wait_if_need_be(action.into(), client, now)?;
+        self.look(action.into(), client, now)?;
         let verb = action.verb();
         let failed =
             |reason: String| Refusal::new(reason).with_description(describe_failed(scheme));
         let address = client.address().ip();
         let Some(challenge) = self.challenges.take(address, user, token, now) else {
+            // It would be refused with the right password too.
+            self.failures.was_right(address, action.into());
             return Err(failed(
                 "an answer to no challenge of the last minute; expected one to the challenge that \
                  its address was sent"
@@ -108,11 +110,11 @@ impl Guard {
         }
         match found {
             Some(user) => {
-                self.failures.forget(address, action.into());
+                self.failures.was_right(address, action.into());
                 Ok(user)
             }
             None => {
-                self.failures.note(address, action.into(), now);
+                self.was_wrong(action.into(), client, now)?;
                 // A name that isn't known may be a password in the wrong field.
                 Err(failed(match is_known {
                     true => format!("a wrong password for {user}; expected that of --{verb}-user"),

@@ -1,7 +1,7 @@
 //! The server's state, as far as it may be shown to who asks.
 
 use super::super::end::End;
-use super::admission::refusal;
+use super::admission::{check_host, refusal};
 use super::exchange::{Exchange, Reply};
 use crate::http::{self, Response, Route};
 use crate::output::status::{Status, StreamStatus, api, metrics, stat, utc};
@@ -16,6 +16,11 @@ pub(super) fn reply(exchange: &mut Exchange<'_>, route: &Route) -> Result<Reply,
     }
     if let Route::Connection(id) = route {
         return Ok(kick(exchange, *id).into());
+    }
+    if !is_privileged {
+        if let Err(refusal) = check_host(exchange) {
+            return Ok(refusal.into());
+        }
     }
     let status = status(exchange, is_privileged);
     let (content_type, body) = match route {
@@ -64,6 +69,10 @@ fn status(exchange: &Exchange<'_>, is_privileged: bool) -> Status {
             is_locked = true;
         }
     }
+    let mut connections = shared.connections.report();
+    for played in connections.iter_mut().flat_map(|c| &mut c.plays) {
+        *played = shared.shown(played);
+    }
     let (accepted, [bytes_in, bytes_out]) = shared.connections.totals();
     Status {
         now,
@@ -72,7 +81,7 @@ fn status(exchange: &Exchange<'_>, is_privileged: bool) -> Status {
         is_privileged,
         is_locked,
         streams,
-        connections: shared.connections.report(),
+        connections,
         accepted,
         bytes_in,
         bytes_out,

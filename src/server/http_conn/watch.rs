@@ -13,6 +13,7 @@ use super::super::playing::Playing;
 use super::admission::{accept_websocket, authorize};
 use super::exchange::{Exchange, Reply};
 use super::hls;
+use crate::config::Shown;
 use crate::http::response::Length;
 use crate::http::route::Container;
 use crate::http::websocket::{self, Event, FrameReader, Opcode, close_code};
@@ -235,7 +236,7 @@ impl Viewing {
             "#{} {}: playing to {} as {what}{}",
             client.id(),
             self.playing.key(),
-            client.address(),
+            Shown(client.address()),
             exchange.agent(),
         );
     }

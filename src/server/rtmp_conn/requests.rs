@@ -169,7 +169,7 @@ impl Connection {
         let asked = key.to_string();
         let mut request = StreamRequest::new(client, name, key);
         if let Err(refusal) = self.shared.handlers.play(client, &mut request) {
-            let what = format!("play {}", request.key());
+            let what = format!("play {}", self.shared.shown(request.key()));
             let description = refusal.description();
             self.session
                 .refuse_play(message_stream_id, code::PLAY_FAILED, description);
@@ -225,7 +225,8 @@ impl Connection {
             ", waiting for its publisher"
         };
         log::info!(
-            "#{id} {key}: playing to {}{}{state}",
+            "#{id} {}: playing to {}{}{state}",
+            shared.shown(key),
             self.client.address(),
             self.name
         );
