@@ -85,15 +85,15 @@ pub(super) const LISTS: &[List] = &[
     List {
         name: "trusted-proxy",
         value: "NETWORKS",
-        help: "Reverse proxies here name the client over HTTP, by X-Forwarded-For or\n\
-               Forwarded [default: none; what they hand on is from anywhere]",
+        help: "Reverse proxies that say, by X-Forwarded-For or Forwarded, for whom\n\
+               they ask [default: none; what others hand on is from anywhere]",
         kind: Kind::Proxies,
     },
     List {
         name: "host-name",
         value: "NAME",
-        help: "Browsers may ask by this name too where the network alone lets them\n\
-               in [default: addresses, localhost, *.local, *.lan, this machine's]",
+        help: "Where no key is needed, browsers may ask by this name too, beside\n\
+               addresses and names that are local, such as localhost and pi.local",
         kind: Kind::HostNames,
     },
 ];
@@ -199,7 +199,9 @@ impl List {
         let config = &mut settings.config;
         match self.kind {
             Kind::Networks(access) => access(settings).from.push(Network::parse(text)?),
-            Kind::Proxies => config.trusted_proxies.push(Network::parse_of_proxies(text)?),
+            Kind::Proxies => config
+                .trusted_proxies
+                .push(Network::parse_of_proxies(text)?),
             Kind::HostNames => config.host_names.push(parse_host_name(text)?),
             Kind::Keys(_) | Kind::Users(_) | Kind::ApiKey => {}
         }
@@ -293,9 +295,14 @@ mod tests {
         let of_environment = config(&[], &environment).unwrap();
         let shown = |config: &Config| {
             let proxies = config.trusted_proxies.iter().map(Network::to_string);
-            proxies.chain(config.host_names.iter().cloned()).collect::<Vec<_>>()
+            proxies
+                .chain(config.host_names.iter().cloned())
+                .collect::<Vec<_>>()
         };
-        assert_eq!(shown(&of_environment), ["127.0.0.1", "::1", "cams.example.com", "pi"]);
+        assert_eq!(
+            shown(&of_environment),
+            ["127.0.0.1", "::1", "cams.example.com", "pi"]
+        );
         let arguments = [
             "--trusted-proxy=172.18.0.0/16,10.0.0.1",
             "--trusted-proxy",
@@ -305,7 +312,13 @@ mod tests {
             "--host-name=two.example",
         ];
         let of_both = config(&arguments, &environment).unwrap();
-        let expected = ["172.18.0.0/16", "10.0.0.1", "private", "one.example", "two.example"];
+        let expected = [
+            "172.18.0.0/16",
+            "10.0.0.1",
+            "private",
+            "one.example",
+            "two.example",
+        ];
         assert_eq!(shown(&of_both), expected);
         for (arguments, words) in [
             (

@@ -214,7 +214,9 @@ impl Head {
         let mut values = self.values(name);
         match (values.next(), values.next()) {
             (None, _) => Field::Absent,
-            (Some(value), None) => std::str::from_utf8(value).map_or(Field::Unreadable, Field::Text),
+            (Some(value), None) => {
+                std::str::from_utf8(value).map_or(Field::Unreadable, Field::Text)
+            }
             _ => Field::Unreadable,
         }
     }

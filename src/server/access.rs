@@ -233,6 +233,12 @@ impl Guard {
         shown.ok()
     }
 
+    /// The same for the name of what somebody plays, or waits for: where that takes a key or a user, it
+    /// was accepted for what was shown, and the name is one.
+    pub(super) fn masked_in_play(&self, name: &StreamKey) -> Option<StreamKey> {
+        self.masked(name).filter(|_| self.play.is_open())
+    }
+
     /// The name with its parts hidden that are keys; `None` if there are none.
     fn without_keys(&self, name: &StreamKey) -> Option<StreamKey> {
         without(name, |part| self.keys().any(|key| key.is(part)))

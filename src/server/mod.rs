@@ -303,13 +303,16 @@ impl Shared {
         protocol == Protocol::Http && self.guard.is_trusted_proxy(peer.ip(), local.ip())
     }
 
-    /// A name as the log and the API show it: of a stream that nobody has published only what can't be
-    /// a key.
+    /// A name that is played as log and API show it: where everybody may play anything, and nobody has
+    /// published this, only what can't be a key.
     fn shown(&self, key: &StreamKey) -> StreamKey {
+        let Some(masked) = self.guard.masked_in_play(key) else {
+            return key.clone();
+        };
         let stream = self.table.find(key);
-        match self.guard.masked(key) {
-            Some(masked) if !stream.is_some_and(|stream| stream.was_published()) => masked,
-            _ => key.clone(),
+        match stream.is_some_and(|stream| stream.was_published()) {
+            true => key.clone(),
+            false => masked,
         }
     }
 

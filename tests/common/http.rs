@@ -77,6 +77,11 @@ impl HttpClient {
         self.next(true).expect("an answer")
     }
 
+    /// The head of an answer whose body has no end.
+    pub(crate) fn answer_head(&mut self) -> Answer {
+        self.next(false).expect("an answer")
+    }
+
     /// The same for a request whose answer has no body.
     pub(crate) fn bodiless_answer(&mut self) -> Answer {
         self.next(false).expect("an answer")

@@ -305,9 +305,10 @@ fn no_key_is_ever_printed() {
         "\nplaying: needs a key, from any address\n",
         " live/door: publishing from 127.1.",
         " live/door: playing to 127.1.",
-        "refused to publish live/door: a wrong key in ?key= of the stream name; expected a key",
-        "refused to publish live/door/***: no key, or a wrong one as last part of the name;",
-        "refused to play live/***: no key; expected a key",
+        "refused to publish live/***: a wrong key in ?key= of the stream name; expected a key",
+        "refused to publish live/***: no key, or a wrong one as last part of the name;",
+        "refused to publish live/own/***: no key, or a wrong one as last part of the name;",
+        "refused to play ***: no key; expected a key",
         " connect (test)",
     ] {
         assert!(printed.contains(words), "{words:?} in\n{printed}");

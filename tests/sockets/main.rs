@@ -15,6 +15,7 @@ mod joins;
 mod limits;
 mod login;
 mod names;
+mod proxies;
 mod publishers;
 mod resources;
 mod shutdown;

@@ -73,7 +73,10 @@ fn the_right_most_who_is_no_proxy_of_ours_is_the_client() {
         (&[b"localhost"], "hidden"),
         (&[b"\"203.0.113.5\""], "hidden"),
     ] {
-        let named: Vec<_> = fields.iter().map(|value| ("X-Forwarded-For", *value)).collect();
+        let named: Vec<_> = fields
+            .iter()
+            .map(|value| ("X-Forwarded-For", *value))
+            .collect();
         assert_eq!(shown(sender_of(&named)), client, "{named:?}");
     }
 }
@@ -83,20 +86,44 @@ fn forwarded_is_read_as_the_specification_has_it() {
     for (fields, client) in [
         // RFC 7239, sections 4, 6 and 7.
         (&[&b"for=\"_gazonk\""[..]][..], "hidden"),
-        (&[b"For=\"[2001:db8:cafe::17]:4711\""], "[2001:db8:cafe::17]:4711"),
-        (&[b"for=192.0.2.60;proto=http;by=203.0.113.43"], "192.0.2.60:0"),
+        (
+            &[b"For=\"[2001:db8:cafe::17]:4711\""],
+            "[2001:db8:cafe::17]:4711",
+        ),
+        (
+            &[b"for=192.0.2.60;proto=http;by=203.0.113.43"],
+            "192.0.2.60:0",
+        ),
         (&[b"for=192.0.2.43, for=198.51.100.17"], "198.51.100.17:0"),
-        (&[b"for=192.0.2.43,for=\"[2001:db8:cafe::17]\",for=unknown"], "hidden"),
+        (
+            &[b"for=192.0.2.43,for=\"[2001:db8:cafe::17]\",for=unknown"],
+            "hidden",
+        ),
         (&[b"for=_hidden, for=_SEVKISEK"], "hidden"),
-        (&[b"for=192.0.2.43", b"for=\"[2001:db8:cafe::17]\""], "[2001:db8:cafe::17]:0"),
+        (
+            &[b"for=192.0.2.43", b"for=\"[2001:db8:cafe::17]\""],
+            "[2001:db8:cafe::17]:0",
+        ),
         (&[b"for=\"192.0.2.43:47011\""], "192.0.2.43:47011"),
-        (&[b"by=203.0.113.43 ; FOR=192.0.2.60 ;proto=https"], "192.0.2.60:0"),
-        (&[b"for=192.0.2.60, for=10.0.0.2;by=10.0.0.1"], "192.0.2.60:0"),
+        (
+            &[b"by=203.0.113.43 ; FOR=192.0.2.60 ;proto=https"],
+            "192.0.2.60:0",
+        ),
+        (
+            &[b"for=192.0.2.60, for=10.0.0.2;by=10.0.0.1"],
+            "192.0.2.60:0",
+        ),
         // Without the quotes that have to be there.
         (&[b"for=[2001:db8::1]:4711"], "[2001:db8::1]:4711"),
         // Commas and semicolons of a client inside of quotes.
-        (&[b"for=\"127.0.0.1, for=127.0.0.1\", for=192.0.2.60"], "192.0.2.60:0"),
-        (&[b"for=\"a\\\"b, for=1.2.3.4\", for=192.0.2.60"], "192.0.2.60:0"),
+        (
+            &[b"for=\"127.0.0.1, for=127.0.0.1\", for=192.0.2.60"],
+            "192.0.2.60:0",
+        ),
+        (
+            &[b"for=\"a\\\"b, for=1.2.3.4\", for=192.0.2.60"],
+            "192.0.2.60:0",
+        ),
         // A quote that the client left open.
         (&[b"for=127.0.0.1, for=\", for=192.0.2.60"], "hidden"),
         (&[b"for=127.0.0.1, for=\"\\\", for=192.0.2.60"], "hidden"),
@@ -123,7 +150,11 @@ fn two_fields_that_do_not_agree_name_nobody() {
     for (commas, elements, client) in [
         ("203.0.113.5", "for=203.0.113.5", "203.0.113.5:0"),
         ("203.0.113.5:80", "for=203.0.113.5", "203.0.113.5:80"),
-        ("127.0.0.1, 203.0.113.5", "for=203.0.113.5, for=10.0.0.1", "203.0.113.5:0"),
+        (
+            "127.0.0.1, 203.0.113.5",
+            "for=203.0.113.5, for=10.0.0.1",
+            "203.0.113.5:0",
+        ),
         ("203.0.113.5", "for=192.168.1.9", "hidden"),
         ("192.168.1.9", "for=unknown", "hidden"),
         ("unknown", "for=192.168.1.9", "hidden"),
@@ -161,12 +192,34 @@ fn that_a_field_is_there_is_enough() {
 
 /// What a client may send: pieces of both fields in any order, and any other bytes.
 fn claims() -> impl Strategy<Value = Vec<u8>> {
-    let piece = prop::sample::select(&[
-        "127.0.0.1", "10.0.0.1", "192.168.1.9", "[::1]:80", "for=", "For=\"", "\"", "\\", ",", ", ", ";",
-        ";by=", "unknown", "\u{f6}", "=", ":", "[", "]", "\t", "0",
-    ][..]);
+    let piece = prop::sample::select(
+        &[
+            "127.0.0.1",
+            "10.0.0.1",
+            "192.168.1.9",
+            "[::1]:80",
+            "for=",
+            "For=\"",
+            "\"",
+            "\\",
+            ",",
+            ", ",
+            ";",
+            ";by=",
+            "unknown",
+            "\u{f6}",
+            "=",
+            ":",
+            "[",
+            "]",
+            "\t",
+            "0",
+        ][..],
+    );
     let bytes = prop::collection::vec(
-        any::<u8>().prop_filter("a header can hold it", |byte| *byte >= b' ' && *byte != 0x7F),
+        any::<u8>().prop_filter("a header can hold it", |byte| {
+            *byte >= b' ' && *byte != 0x7F
+        }),
         0..4,
     );
     let any = prop_oneof![piece.prop_map(|text| text.as_bytes().to_vec()), bytes];

@@ -105,12 +105,17 @@ impl Failures {
         let found = clients.iter().position(|f| f.is(client, attempt));
         let mut failing = match found {
             Some(index) => clients.remove(index),
-            None => Failing {
-                client,
-                attempt,
-                times: Vec::with_capacity(MAX_FAILURES),
-                looks: Rate::new(MAX_PER_SECOND, MAX_PER_SECOND),
-            },
+            None => {
+                let mut looks = Rate::new(MAX_PER_SECOND, MAX_PER_SECOND);
+                // The one that has just been had.
+                looks.take(1, now);
+                Failing {
+                    client,
+                    attempt,
+                    times: Vec::with_capacity(MAX_FAILURES),
+                    looks,
+                }
+            }
         };
         if failing.times.len() == MAX_FAILURES {
             failing.times.remove(0);
@@ -278,7 +283,10 @@ mod tests {
             assert!(failures.may_look(HOST, Attempt::Play, now), "at {now}");
             failures.was_right(HOST, Attempt::Play);
         }
-        assert!(failures.are_many(HOST, Attempt::Play, 60_000), "a success clears nothing");
+        assert!(
+            failures.are_many(HOST, Attempt::Play, 60_000),
+            "a success clears nothing"
+        );
     }
 
     #[test]

@@ -17,11 +17,12 @@ pub(super) fn too_far(action: Action, access: &Access, way: Way) -> Refusal {
         }
         Way::Direct | Way::Named => "its address isn't one of those that",
     };
-    Refusal::new(format!("{what} may {verb}: {networks} (--{verb}-from)"))
-    .with_description(match action {
-        Action::Publish => "publishing is not allowed from your address",
-        Action::Play => "playing is not allowed from your address",
-    })
+    Refusal::new(format!("{what} may {verb}: {networks} (--{verb}-from)")).with_description(
+        match action {
+            Action::Publish => "publishing is not allowed from your address",
+            Action::Play => "playing is not allowed from your address",
+        },
+    )
 }
 
 /// Nothing is said of what came, which may not even have been looked at.
