@@ -25,8 +25,10 @@ pub(super) struct LocalNames {
 
 impl LocalNames {
     pub(super) fn new(named: &[String]) -> LocalNames {
-        // Only Linux has this file; elsewhere the operator can name it.
-        let own = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        // A service may not be shown the first one; elsewhere than on Linux the operator can name it.
+        let own = std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .or_else(|_| std::fs::read_to_string("/etc/hostname"))
+            .unwrap_or_default();
         let own = own.trim().split('.').next().unwrap_or_default();
         LocalNames {
             own: own.to_ascii_lowercase(),
