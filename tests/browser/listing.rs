@@ -115,9 +115,14 @@ fn what_is_copied_is_one_word_for_a_shell() {
     for line in copied.lines() {
         // The shell itself says what it makes of it; nothing in it is run.
         let script = format!("printf '%s\\n' {line}");
-        let output = std::process::Command::new("sh").args(["-c", &script]).output();
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .output();
         let output = output.unwrap();
-        assert!(output.status.success() && output.stderr.is_empty(), "{line}");
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{line}"
+        );
         let word = String::from_utf8(output.stdout).unwrap();
         let expected = match line.strip_prefix('\'') {
             Some(_) => format!("{}?key=1%3Bid", watched.server.url(NAME)),

@@ -1,9 +1,10 @@
 //! A plain HTTP client for tests.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 
 use flate2::read::GzDecoder;
+use socket2::{Domain, Socket, Type};
 
 use super::client::DEADLINE;
 
@@ -46,6 +47,18 @@ pub(crate) struct HttpClient {
 impl HttpClient {
     pub(crate) fn connect(server: SocketAddr) -> HttpClient {
         let socket = TcpStream::connect(server).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket.set_write_timeout(Some(DEADLINE)).unwrap();
+        let rest = Vec::new();
+        HttpClient { socket, rest }
+    }
+
+    /// The same from an address of this machine.
+    pub(crate) fn connect_from(local: Ipv4Addr, server: SocketAddr) -> HttpClient {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((local, 0)).into()).unwrap();
+        socket.connect(&server.into()).unwrap();
+        let socket = TcpStream::from(socket);
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         socket.set_write_timeout(Some(DEADLINE)).unwrap();
         let rest = Vec::new();
