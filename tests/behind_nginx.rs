@@ -90,7 +90,7 @@ impl Site {
 
     /// Does something while a camera sends 25 pictures a second.
     fn with_camera(&self, name: &str, act: impl FnOnce()) {
-        let is_over = AtomicBool::new(false);
+        let is_over = Over::default();
         let mut camera = Client::publishing(self.server.address(), "live", name);
         camera.send_message(9, 1, 0, AVC_HEADER);
         camera.send_message(8, 1, 0, AAC_HEADER);
@@ -98,7 +98,7 @@ impl Site {
             scope.spawn(|| {
                 let began = Instant::now();
                 for number in 0.. {
-                    if is_over.load(Ordering::SeqCst) {
+                    if is_over.is_it() {
                         return;
                     }
                     let time = number * 40;
@@ -108,9 +108,31 @@ impl Site {
                     thread::sleep(due.saturating_sub(began.elapsed()));
                 }
             });
+            let _end = is_over.at_the_end();
             act();
-            is_over.store(true, Ordering::SeqCst);
         });
+    }
+}
+
+/// Says that what goes on beside a test is over, also when the test fails.
+#[derive(Default)]
+struct Over(AtomicBool);
+
+struct End<'a>(&'a Over);
+
+impl Over {
+    fn is_it(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn at_the_end(&self) -> End<'_> {
+        End(self)
+    }
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::SeqCst);
     }
 }
 
@@ -189,13 +211,14 @@ fn ninety_viewers_are_no_crowd() {
 fn a_stranger_that_guesses_locks_nobody_out() {
     let site = Site::start(&["--play-key", "play-key"]);
     site.with_camera("door", || {
-        let is_over = AtomicBool::new(false);
+        let is_over = Over::default();
         thread::scope(|scope| {
+            let end = is_over.at_the_end();
             for host in [200, 10] {
                 let (site, is_over) = (&site, &is_over);
                 scope.spawn(move || {
                     let mut guesses = Vec::new();
-                    while !is_over.load(Ordering::SeqCst) {
+                    while !is_over.is_it() {
                         let mut guess = site.viewer(host);
                         guess.request("GET", "/live/door/frame.mp4?key=wrong-key", "");
                         guesses.push(guess);
@@ -209,7 +232,7 @@ fn a_stranger_that_guesses_locks_nobody_out() {
             });
             site.server.wait_for_log("too many wrong keys", 1);
             let statuses = [10, 11].map(|host| follow(&mut site.viewer(host), "?key=play-key", 12));
-            is_over.store(true, Ordering::SeqCst);
+            drop(end);
             let statuses = statuses.concat();
             let failed = statuses.iter().filter(|status| **status != 200).count();
             println!("{failed} of {} answers are not 200", statuses.len());

@@ -10,6 +10,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod access;
 mod amf;
 mod assembly;
 mod canary;
