@@ -6,13 +6,53 @@
 //!
 //! `env_logger`'s own time stamps would bring a calendar library of a few hundred kilobytes.
 
-use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use env_logger::Target;
 use log::LevelFilter;
 
-/// Starts logging to standard error at a level, or as `RUST_LOG` says.
-pub(crate) fn init(level: Option<LevelFilter>) {
+/// Bytes of lines that wait to be written.
+const BUFFER_LEN: usize = 64 * 1024;
+
+/// The line that says how many are missing is no longer than this.
+const NOTICE_LEN: usize = 128;
+
+/// Stack of the thread that writes.
+pub(crate) const STACK_LEN: usize = 64 * 1024;
+
+/// Lines on their way to standard error. Nobody who logs waits for whoever reads them: one thread
+/// writes, and what doesn't fit into the buffer meanwhile is counted.
+#[derive(Clone)]
+pub(crate) struct Logger {
+    queue: Arc<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    state: Mutex<State>,
+    /// Told when there is something to write, and when everything is written.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Whole lines.
+    lines: Vec<u8>,
+    left_out: u64,
+    /// Some are being written.
+    is_writing: bool,
+}
+
+/// Starts logging to standard error at a level, or as `RUST_LOG` says; panics are logged too.
+pub(crate) fn init(level: Option<LevelFilter>) -> io::Result<Logger> {
+    // Whoever holds the lock of standard error may wait for its reader for ever.
+    let out = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    let logger = Logger::start(out)?;
     let mut builder = env_logger::Builder::new();
     builder.filter_level(LevelFilter::Info);
     match level {
@@ -28,7 +68,103 @@ pub(crate) fn init(level: Option<LevelFilter>) {
             record.args()
         )
     });
+    builder.target(Target::Pipe(Box::new(logger.clone())));
     builder.init();
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = thread::current();
+        let name = thread.name().unwrap_or_default();
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(|text| &**text));
+        let text = text.unwrap_or_default();
+        match panic.location() {
+            Some(location) => log::error!("thread {name:?} panicked at {location}: {text:?}"),
+            None => log::error!("thread {name:?} panicked: {text:?}"),
+        }
+    }));
+    Ok(logger)
+}
+
+impl Logger {
+    fn start(mut out: impl Write + Send + 'static) -> io::Result<Logger> {
+        let queue = Arc::<Queue>::default();
+        queue.lock().lines.reserve_exact(BUFFER_LEN + NOTICE_LEN);
+        let write = {
+            let queue = Arc::clone(&queue);
+            move || queue.write_to(&mut out)
+        };
+        thread::Builder::new()
+            .name("log".into())
+            .stack_size(STACK_LEN)
+            .spawn(write)?;
+        Ok(Logger { queue })
+    }
+
+    /// Waits until everything is written, but not for ever.
+    pub(crate) fn finish(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        let mut state = self.queue.lock();
+        while state.is_writing || !state.lines.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let result = self.queue.changed.wait_timeout(state, left);
+            state = result.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// One call, one line.
+impl Write for Logger {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut state = self.queue.lock();
+        if state.lines.len() + line.len() > BUFFER_LEN {
+            state.left_out += 1;
+        } else {
+            state.lines.extend_from_slice(line);
+            drop(state);
+            self.queue.changed.notify_all();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes for ever. What can't be written is lost: there is nobody to tell.
+    fn write_to(&self, out: &mut impl Write) {
+        let mut lines = Vec::with_capacity(BUFFER_LEN + NOTICE_LEN);
+        loop {
+            let mut state = self.lock();
+            state.is_writing = false;
+            self.changed.notify_all();
+            while state.lines.is_empty() && state.left_out == 0 {
+                let result = self.changed.wait(state);
+                state = result.unwrap_or_else(PoisonError::into_inner);
+            }
+            std::mem::swap(&mut state.lines, &mut lines);
+            let left_out = std::mem::take(&mut state.left_out);
+            state.is_writing = true;
+            drop(state);
+            if left_out > 0 {
+                let now = time(SystemTime::now());
+                let _ = writeln!(
+                    lines,
+                    "{now} warn  {left_out} lines left out here: the log is read too slowly"
+                );
+            }
+            let _ = out.write_all(&lines);
+            lines.clear();
+        }
+    }
 }
 
 fn time(now: SystemTime) -> String {
@@ -63,9 +199,62 @@ fn date(days: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::sync::mpsc;
 
     use super::*;
+
+    /// A reader that takes a piece whenever it is told to.
+    struct Slow {
+        may_take: mpsc::Receiver<()>,
+        taken: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.may_take.recv();
+            self.taken.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_the_reader_who_learns_how_many_lines_are_missing() {
+        let (take, may_take) = mpsc::channel();
+        let taken = Arc::<Mutex<Vec<u8>>>::default();
+        let out = Slow {
+            may_take,
+            taken: Arc::clone(&taken),
+        };
+        let mut logger = Logger::start(out).unwrap();
+        let line = |number: usize| format!("{number:05}{}\n", "x".repeat(94));
+        logger.write_all(line(0).as_bytes()).unwrap();
+        while !logger.queue.lock().is_writing {
+            thread::yield_now();
+        }
+        // One is being written, and so many fit into 64 KiB.
+        for number in 1..=1000 {
+            logger.write_all(line(number).as_bytes()).unwrap();
+        }
+        logger.finish(Duration::from_millis(1));
+        assert!(taken.lock().unwrap().is_empty());
+        drop(take);
+        logger.finish(Duration::from_secs(3600));
+        let text = String::from_utf8(taken.lock().unwrap().clone()).unwrap();
+        let fit = BUFFER_LEN / 100;
+        let whole: String = (0..=fit).map(line).collect();
+        let rest = text.strip_prefix(&whole).unwrap();
+        let missing = format!("warn  {} lines left out here: the log", 1000 - fit);
+        assert!(rest.contains(&missing), "{rest}");
+        assert_eq!(rest.lines().count(), 1);
+        // What comes then finds an empty buffer.
+        logger.write_all(line(7).as_bytes()).unwrap();
+        logger.finish(Duration::from_secs(3600));
+        assert!(taken.lock().unwrap().ends_with(line(7).as_bytes()));
+    }
 
     #[test]
     fn times_are_those_of_the_calendar() {

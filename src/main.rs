@@ -3,15 +3,25 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
 use brooklet::cli::{self, Request, Settings};
-use brooklet::{Server, greeting};
+use brooklet::{Config, Server, greeting};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod heap;
 mod logger;
 
+/// How long whoever reads the log may take for the last lines.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
+    // musl has one heap and gives back what it can, by itself.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    heap::settle();
     match cli::parse(std::env::args_os().skip(1), environment) {
         Ok(Request::Print(text)) => {
             show(&text);
@@ -32,16 +42,25 @@ fn main() -> ExitCode {
 }
 
 fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
-    logger::init(settings.log);
+    let logger = logger::init(settings.log)?;
+    let result = run(settings.config);
+    logger.finish(LAST_LINES);
+    result
+}
+
+fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     // Before any thread starts, so that no signal is missed.
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let config = settings.config;
     let mut server = Server::start(config.clone())?;
     greeting::warn_of_low_limits(&config);
     // Last, so that whoever waits for these lines finds a server that is all set.
     if log::max_level() >= log::LevelFilter::Info {
         let (rtmp, http) = (server.rtmp_addresses(), server.http_addresses());
-        show(&greeting::text(&config, &rtmp, &http));
+        let text = greeting::text(&config, &rtmp, &http);
+        // Not here: a reader that has stopped would keep the signals from being heard.
+        thread::Builder::new()
+            .stack_size(logger::STACK_LEN)
+            .spawn(move || show(&text))?;
     }
 
     if let Some(signal) = signals.forever().next() {

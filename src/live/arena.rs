@@ -1,4 +1,4 @@
-//! The memory of all media: a fixed number of equal blocks, claimed once.
+//! The memory of all media: a fixed number of equal blocks, claimed once and shared by need.
 //!
 //! ```text
 //! Arena (32 MiB)   [block 16 KiB][block][block] ... [block]
@@ -7,19 +7,51 @@
 //!                      +-- a `Block` is owned by whoever took it and goes home when dropped
 //! ```
 //!
-//! Invariant: blocks are neither created nor destroyed after [`Arena::new`]; when none is left,
-//! [`Arena::take`] says so and the caller evicts something of its own. Untouched blocks cost
+//! Invariant: blocks are neither created nor destroyed after [`Arena::new`]. Untouched blocks cost
 //! address space only, and the block returned last is handed out first, so the resident size
 //! follows what is really in use.
+//!
+//! # Who gets a block when there are few
+//!
+//! Each stream has an [`Account`]. What it takes is up to its needs as long as blocks last. When
+//! they don't, accounts are filled like vessels that stand in the same water: the *level* is the
+//! highest number of blocks such that it is enough for all if nobody holds more.
+//!
+//! ```text
+//! needs     2  3  40  25  400        of 100 blocks
+//! gets      2  3  35  25   35        level 35
+//! ```
+//!
+//! Who holds less than the level gets its block, and who holds more gives up its own oldest: when
+//! it takes the next one, or when somebody else asks it to (see [`Holder`]). Until it has done so,
+//! a reserve bridges the time. Streams without a publisher have level 0.
+//!
+//! What an account's newest groups of pictures took is *protected*: it is set aside for it even
+//! while it holds less, and even above the level; but not more than half of all blocks for one, nor
+//! three quarters for all. So who came first keeps what it has, and who comes later shares the
+//! rest, or is told at once that there is none (see [`Full`]).
 
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use super::lock;
+use super::subscriber::Desks;
 
 /// Length of a block in bytes: large enough that a 4 Mbit/s picture is one or two slices for
 /// `sendmsg`, small enough that an audio-only stream doesn't hoard.
 pub const BLOCK_LEN: usize = 16 * 1024;
+
+/// What lists of blocks take beside each block, at most, in bytes: the free list, and the list of
+/// the log that holds it, while that grows.
+const LISTED_LEN: usize = 16 + 3 * 48;
+
+/// No level: there are enough blocks.
+const PLENTY: usize = usize::MAX;
+
+/// Whose block it is; others than accounts.
+const ASSEMBLY: u32 = u32::MAX;
+const STRANGER: u32 = u32::MAX - 1;
 
 /// A handle on the arena; clones share the same blocks.
 #[derive(Clone)]
@@ -28,21 +60,75 @@ pub struct Arena {
 }
 
 struct Shared {
-    free: Mutex<Vec<&'static mut [u8]>>,
+    state: Mutex<State>,
     total: usize,
-    /// Logs that hold blocks, or soon will: the divisor of the fair share.
-    logs: AtomicUsize,
+    /// Blocks above which an account is to give some up, or [`PLENTY`].
+    level: AtomicUsize,
+    desks: Desks,
+}
+
+struct State {
+    free: Vec<&'static mut [u8]>,
+    /// Blocks on loan to nobody's account, for messages under assembly.
+    assembly: usize,
+    /// Those of them that are with connections that don't publish.
+    strangers: usize,
+    accounts: Vec<Slot>,
+    /// Protected blocks of all accounts.
+    protected: usize,
+    /// Protected blocks that those for whom they are set aside don't hold.
+    owed: usize,
+}
+
+#[derive(Default)]
+struct Slot {
+    /// There is an [`Account`]. Blocks may come home after it was closed.
+    is_open: bool,
+    is_running: bool,
+    held: usize,
+    protected: usize,
+    holder: Option<Weak<dyn Holder>>,
+}
+
+/// Who holds the blocks of an account, and can be asked to give some up.
+pub trait Holder: Send + Sync {
+    /// Gives up so many blocks, what is the least use first, unless it is at work just now. Must not
+    /// wait.
+    fn give_up(&self, count: usize);
 }
 
 /// A block on loan: [`BLOCK_LEN`] bytes with stale content.
 pub struct Block {
     bytes: &'static mut [u8],
     home: Arc<Shared>,
+    owner: u32,
 }
 
-/// Proof that a log is counted in [`Arena::fair_share`]; dropping it gives the share back.
-pub struct Share {
+/// A stream's account; closed when dropped.
+pub struct Account {
     shared: Arc<Shared>,
+    number: u32,
+    may_hold: usize,
+}
+
+/// There are no blocks for one stream more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full {
+    /// Streams that are published.
+    pub streams: usize,
+    /// Bytes that they hold.
+    pub bytes: usize,
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "no memory for another stream: {} streams hold {} kB (raise --memory)",
+            self.streams,
+            self.bytes / 1000
+        )
+    }
 }
 
 impl Arena {
@@ -59,20 +145,52 @@ impl Arena {
         let free: Vec<_> = slab.chunks_exact_mut(BLOCK_LEN).rev().collect();
         Arena {
             shared: Arc::new(Shared {
-                free: Mutex::new(free),
+                state: Mutex::new(State {
+                    free,
+                    assembly: 0,
+                    strangers: 0,
+                    accounts: Vec::new(),
+                    protected: 0,
+                    owed: 0,
+                }),
                 total,
-                logs: AtomicUsize::new(0),
+                level: AtomicUsize::new(PLENTY),
+                desks: Desks::default(),
             }),
         }
     }
 
-    /// A block, or `None` when all are on loan.
+    /// The same, of which the lists of blocks are a part.
+    pub fn within(bytes: usize) -> Arena {
+        Arena::new(bytes / (BLOCK_LEN + LISTED_LEN) * BLOCK_LEN)
+    }
+
+    /// A block for a message of somebody who publishes; `None` when there is none that isn't set
+    /// aside for a stream.
     pub fn take(&self) -> Option<Block> {
-        let bytes = lock(&self.shared.free).pop()?;
-        Some(Block {
-            bytes,
-            home: Arc::clone(&self.shared),
-        })
+        let mut state = self.shared.lock();
+        if state.free.len() <= state.owed {
+            return None;
+        }
+        state.assembly += 1;
+        self.shared.hand_out(&mut state, ASSEMBLY)
+    }
+
+    /// The same for somebody who doesn't: all of them together get an eighth of the blocks.
+    pub fn take_as_stranger(&self) -> Option<Block> {
+        let mut state = self.shared.lock();
+        let most = (self.shared.total / 8).max(1);
+        if state.free.len() <= state.owed || state.strangers >= most {
+            return None;
+        }
+        state.assembly += 1;
+        state.strangers += 1;
+        self.shared.hand_out(&mut state, STRANGER)
+    }
+
+    /// What pumps work on.
+    pub(super) fn desks(&self) -> &Desks {
+        &self.shared.desks
     }
 
     /// Blocks in all.
@@ -82,21 +200,270 @@ impl Arena {
 
     /// Blocks not on loan at this moment.
     pub fn free_blocks(&self) -> usize {
-        lock(&self.shared.free).len()
+        self.shared.lock().free.len()
     }
 
-    /// Counts one more log among those that share the blocks.
-    pub fn share(&self) -> Share {
-        self.shared.logs.fetch_add(1, Ordering::Relaxed);
-        Share {
-            shared: Arc::clone(&self.shared),
+    /// Opens an account for a stream that is to be published, unless there would be hardly anything
+    /// on it.
+    pub fn admit(&self) -> Result<Account, Full> {
+        let mut state = self.shared.lock();
+        let running = state.accounts.iter().filter(|slot| slot.is_running);
+        let (mut streams, mut held) = (0, 0);
+        for slot in running {
+            streams += 1;
+            held += slot.held;
+        }
+        if self.shared.level_for(&state, None) < self.shared.least() {
+            return Err(Full {
+                streams,
+                bytes: held * BLOCK_LEN,
+            });
+        }
+        Ok(self.shared.open(&mut state))
+    }
+
+    /// Opens an account, however little there will be on it.
+    pub fn account(&self) -> Account {
+        self.shared.open(&mut self.shared.lock())
+    }
+
+    /// Asks those who hold more than the level to give some up, if blocks are short. To be called
+    /// without a stream's lock.
+    pub fn reclaim(&self) {
+        /// Holders that are asked at a time.
+        const ASKED: usize = 4;
+
+        let level = self.shared.level.load(Ordering::Relaxed);
+        if level == PLENTY {
+            return;
+        }
+        let mut victims: [Option<(Arc<dyn Holder>, usize)>; ASKED] = [const { None }; ASKED];
+        {
+            let state = self.shared.lock();
+            let mut places = victims.iter_mut();
+            // Those without a publisher first.
+            for is_running in [false, true] {
+                for slot in &state.accounts {
+                    let may_hold = slot.may_hold(level);
+                    if !slot.is_open || slot.is_running != is_running || slot.held <= may_hold {
+                        continue;
+                    }
+                    let Some(holder) = slot.holder.as_ref().and_then(Weak::upgrade) else {
+                        continue;
+                    };
+                    match places.next() {
+                        Some(place) => *place = Some((holder, slot.held - may_hold)),
+                        None => break,
+                    }
+                }
+            }
+        }
+        for (holder, count) in victims.iter().flatten() {
+            holder.give_up(*count);
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    fn hand_out(self: &Arc<Shared>, state: &mut State, owner: u32) -> Option<Block> {
+        Some(Block {
+            bytes: state.free.pop()?,
+            home: Arc::clone(self),
+            owner,
+        })
+    }
+
+    fn open(self: &Arc<Shared>, state: &mut State) -> Account {
+        let free = state
+            .accounts
+            .iter()
+            .position(|slot| !slot.is_open && slot.held == 0);
+        let number = free.unwrap_or(state.accounts.len());
+        if free.is_none() {
+            state.accounts.push(Slot::default());
+        }
+        state.accounts[number] = Slot {
+            is_open: true,
+            is_running: true,
+            ..Slot::default()
+        };
+        Account {
+            shared: Arc::clone(self),
+            number: number as u32,
+            may_hold: self.level_for(state, Some(number)),
         }
     }
 
-    /// Blocks that a log may hold now: with n logs, `total / (n + 1)`. The spare share is for
-    /// messages under assembly.
-    pub fn fair_share(&self) -> usize {
-        (self.shared.total / (self.shared.logs.load(Ordering::Relaxed) + 1)).max(1)
+    /// Blocks that bridge the time until those give way who hold too many, and in which messages
+    /// are put together.
+    fn reserve(&self) -> usize {
+        self.total / 8
+    }
+
+    /// Blocks without which a stream isn't worth publishing.
+    fn least(&self) -> usize {
+        (self.total / 32).clamp(2, 8)
+    }
+
+    /// The level if this account takes all that it can get; that of a new one for `None`.
+    fn level_for(&self, state: &State, asker: Option<usize>) -> usize {
+        let all = self.total.saturating_sub(state.assembly + self.reserve());
+        let others = |level: usize| -> usize {
+            let others = state.accounts.iter().enumerate();
+            let others = others.filter(|(number, slot)| Some(*number) != asker && slot.is_running);
+            others.map(|(_, slot)| slot.claim(level)).sum()
+        };
+        let (mut low, mut high) = (0, all);
+        let most = others(PLENTY);
+        // Usually all needs are met.
+        if all.saturating_sub(most) >= high / 2 {
+            return all - most;
+        }
+        while low < high {
+            let middle = (low + high).div_ceil(2);
+            if middle + others(middle) <= all {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        low
+    }
+}
+
+impl Slot {
+    /// What it may hold at a level.
+    fn may_hold(&self, level: usize) -> usize {
+        match self.is_running {
+            true => level.max(self.protected),
+            false => 0,
+        }
+    }
+
+    /// What it takes at a level: two blocks at least, soon.
+    fn claim(&self, level: usize) -> usize {
+        let needs = self.held.max(self.protected).max(2);
+        needs.min(self.may_hold(level))
+    }
+
+    fn owed(&self) -> usize {
+        self.protected.saturating_sub(self.held)
+    }
+}
+
+impl State {
+    /// Changes an account, and with it the sums over all.
+    fn change(&mut self, number: u32, change: impl FnOnce(&mut Slot)) {
+        let Some(slot) = self.accounts.get_mut(number as usize) else {
+            return;
+        };
+        let (protected, owed) = (slot.protected, slot.owed());
+        change(slot);
+        self.protected = self.protected + slot.protected - protected;
+        self.owed = self.owed + slot.owed() - owed;
+    }
+}
+
+impl Account {
+    /// A block, unless the account holds what it may: then it has to give up one of its own.
+    pub fn take(&mut self) -> Option<Block> {
+        let shared = &self.shared;
+        let mut state = shared.lock();
+        let slot = state.accounts.get(self.number as usize)?;
+        let (held, protected, owed) = (slot.held, slot.protected, slot.owed());
+        // What isn't set aside for others.
+        let spare = state.free.len().saturating_sub(state.owed - owed);
+        let is_plenty = spare > shared.reserve() + shared.total / 8;
+        self.may_hold = if is_plenty {
+            held + spare - shared.reserve()
+        } else {
+            let level = shared.level_for(&state, Some(self.number as usize));
+            // While there is more than the reserve, nobody needs to give up anything.
+            let is_short = spare <= shared.reserve();
+            let told = if is_short { level } else { PLENTY };
+            shared.level.store(told, Ordering::Relaxed);
+            let unclaimed = spare.saturating_sub(shared.reserve());
+            level.max(protected).max(held + unclaimed)
+        };
+        if held >= self.may_hold || spare == 0 {
+            return None;
+        }
+        let block = shared.hand_out(&mut state, self.number)?;
+        state.change(self.number, |slot| slot.held += 1);
+        Some(block)
+    }
+
+    /// Blocks that it may hold, as it was when it took the last one.
+    pub fn may_hold(&self) -> usize {
+        self.may_hold
+    }
+
+    /// Whether it may hold so many blocks now.
+    pub fn can_hold(&mut self, blocks: usize) -> bool {
+        if blocks > self.may_hold {
+            let state = self.shared.lock();
+            let slot = state.accounts.get(self.number as usize);
+            let level = self.shared.level_for(&state, Some(self.number as usize));
+            self.may_hold = level.max(slot.map_or(0, |slot| slot.protected));
+        }
+        blocks <= self.may_hold
+    }
+
+    /// Blocks that it is to give up now, since others need them more.
+    pub fn excess(&self) -> usize {
+        let level = self.shared.level.load(Ordering::Relaxed);
+        if level == PLENTY {
+            return 0;
+        }
+        let state = self.shared.lock();
+        let slot = state.accounts.get(self.number as usize);
+        slot.map_or(0, |slot| slot.held.saturating_sub(slot.may_hold(level)))
+    }
+
+    /// Sets aside so many blocks, of which it holds all now, if it isn't too much.
+    pub fn protect(&mut self, blocks: usize) {
+        let total = self.shared.total;
+        let mut state = self.shared.lock();
+        let Some(slot) = state.accounts.get(self.number as usize) else {
+            return;
+        };
+        let others = state.protected - slot.protected;
+        let most = (total / 4 * 3).saturating_sub(others).min(total / 2);
+        let blocks = blocks.min(most);
+        state.change(self.number, |slot| slot.protected = blocks);
+    }
+
+    /// Whether somebody publishes. If not, all is given up when others need it.
+    pub fn set_running(&mut self, is_running: bool) {
+        let mut state = self.shared.lock();
+        state.change(self.number, |slot| {
+            slot.is_running = is_running;
+            if !is_running {
+                slot.protected = 0;
+            }
+        });
+    }
+
+    /// Who is to be asked to give up blocks.
+    pub fn set_holder(&mut self, holder: Weak<dyn Holder>) {
+        let mut state = self.shared.lock();
+        state.change(self.number, |slot| slot.holder = Some(holder));
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.change(self.number, |slot| {
+            slot.is_running = false;
+            slot.protected = 0;
+            slot.holder = None;
+            slot.is_open = false;
+        });
     }
 }
 
@@ -115,13 +482,17 @@ impl Block {
 impl Drop for Block {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
-        lock(&self.home.free).push(bytes);
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.shared.logs.fetch_sub(1, Ordering::Relaxed);
+        let home = &*self.home;
+        let mut state = home.lock();
+        state.free.push(bytes);
+        match self.owner {
+            ASSEMBLY => state.assembly -= 1,
+            STRANGER => {
+                state.assembly -= 1;
+                state.strangers -= 1;
+            }
+            number => state.change(number, |slot| slot.held -= 1),
+        }
     }
 }
 
@@ -148,17 +519,5 @@ mod tests {
         let blocks: Vec<_> = std::iter::from_fn(|| arena.take()).collect();
         assert_eq!(blocks.len(), arena.total_blocks());
         assert!(arena.take().is_none());
-    }
-
-    #[test]
-    fn logs_share_fairly_and_leave_a_share_for_assembly() {
-        let arena = Arena::new(12 * BLOCK_LEN);
-        assert_eq!(arena.fair_share(), 12);
-        let one = arena.share();
-        assert_eq!(arena.fair_share(), 6);
-        let two = arena.share();
-        assert_eq!(arena.fair_share(), 4);
-        drop((one, two));
-        assert_eq!(arena.fair_share(), 12);
     }
 }

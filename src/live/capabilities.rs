@@ -54,6 +54,16 @@ impl Capabilities {
     /// Of a message that every receiver can take.
     pub const NONE: Capabilities = Capabilities(0);
 
+    /// As a number.
+    pub(super) fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// Of that number.
+    pub(super) fn from_bits(bits: u32) -> Capabilities {
+        Capabilities(bits)
+    }
+
     /// Of a receiver that told nothing of itself.
     pub fn unknown() -> Capabilities {
         Capabilities(ALL_CODECS | OLD_CODECS | DESCRIPTIONS)

@@ -1,28 +1,35 @@
 //! The log: the bounded history of one stream, messages end to end in blocks of the arena.
 //!
 //! ```text
-//! blocks     [ b0 ............ ][ b1 ............ ][ b2 .....          ]
-//! positions  ^base      ^first entry                      ^head
-//! index      number 71: position, length, kind, timestamp, flags
-//!            number 72: ...
+//! block      [ payloads -->              <-- records ]
+//! blocks     [ b0 .....70.. | 70 ][ ... ][ ..71..72.. | 72 71 ]
+//! positions    ^base     ^first message               ^head
 //! ```
 //!
-//! Numbers (of messages) and positions (of bytes) are `u64`, start at 0 and only grow. A position
-//! becomes a block and an offset in one place, [`Log::slices`]. What falls out at the old end is
-//! gone: a cursor that asks for it learns so from [`Log::entry`] returning `None`.
+//! Payloads fill a block from the front. From its end grow the records of the messages that begin
+//! in it, [`RECORD_LEN`] bytes each: what an [`Entry`] says. So the index lies in the arena, and a
+//! stream of few small messages needs one block for both.
 //!
-//! Invariant: a message in the log is complete and immutable.
+//! Numbers (of messages) and positions (of bytes) are `u64`, start at 0 and only grow. Positions
+//! count blocks as a whole, and a position becomes a block and an offset in one place,
+//! [`Log::slices`]. What falls out at the old end is gone: a cursor that asks for it learns so from
+//! [`Log::entry`] returning `None`.
+//!
+//! Invariants: a message in the log is complete and immutable; its payload begins in the block that
+//! has its record.
 
 use std::collections::VecDeque;
 
 use super::Millis;
-use super::arena::{Arena, BLOCK_LEN, Block, Share};
+use super::arena::{Account, Arena, BLOCK_LEN, Block};
 use super::capabilities::Capabilities;
 use crate::media::tag::Medium;
 
-/// Index entries that a log may hold per block of its share. Together with the share it bounds
-/// the index, whatever the size of the messages: 16 x 64 bytes per block, 6 % of the arena.
-const ENTRIES_PER_BLOCK: usize = 16;
+/// What a message takes beside its payload, in bytes.
+pub const RECORD_LEN: usize = 48;
+
+/// Newest groups of pictures whose size says what the next one will need.
+const GOPS: usize = 4;
 
 /// What a message carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,26 +125,123 @@ pub struct Entry {
     pub audio_frames: u32,
 }
 
-const _: () = assert!(size_of::<Entry>() == 64);
+impl Entry {
+    /// As it lies in a block that begins at `base`.
+    fn encode(&self, base: u64) -> [u8; RECORD_LEN] {
+        let meta = &self.meta;
+        let kind = match meta.kind {
+            Kind::Audio => 0,
+            Kind::Video => 1,
+            Kind::Data => 2,
+        };
+        let role = match meta.role {
+            Role::Media => 0,
+            Role::Header => 1,
+            Role::Other => 2,
+        };
+        let flags = kind | role << 2 | u32::from(meta.is_join_point) << 4;
+        let mut record = [0; RECORD_LEN];
+        let mut put = |at: usize, bytes: &[u8]| record[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &meta.timestamp.to_le_bytes());
+        put(4, &meta.preamble_version.to_le_bytes());
+        put(8, &meta.needs.to_bits().to_le_bytes());
+        put(12, &self.pictures.to_le_bytes());
+        put(16, &self.audio_frames.to_le_bytes());
+        put(20, &(self.len & 0xFF_FFFF | flags << 24).to_le_bytes());
+        put(24, &meta.sample.decode_time.to_le_bytes());
+        put(32, &meta.sample.composition_time.to_le_bytes());
+        put(36, &meta.sample.duration.to_le_bytes());
+        put(38, &((self.position - base) as u16).to_le_bytes());
+        // 48 bits of ms are 8,900 years.
+        put(40, &meta.arrived.to_le_bytes()[..6]);
+        put(46, &[meta.mod_ex_len, meta.sample.body_offset]);
+        record
+    }
+
+    fn decode(record: &[u8; RECORD_LEN], base: u64) -> Entry {
+        fn bytes<const N: usize>(record: &[u8; RECORD_LEN], at: usize) -> [u8; N] {
+            let mut bytes = [0; N];
+            bytes.copy_from_slice(&record[at..at + N]);
+            bytes
+        }
+        let u32_at = |at| u32::from_le_bytes(bytes(record, at));
+        let u16_at = |at| u16::from_le_bytes(bytes(record, at));
+        let len_and_flags = u32_at(20);
+        let flags = len_and_flags >> 24;
+        let meta = Meta {
+            kind: match flags & 3 {
+                0 => Kind::Audio,
+                1 => Kind::Video,
+                _ => Kind::Data,
+            },
+            timestamp: u32_at(0),
+            arrived: u64::from_le_bytes(bytes(record, 40)) & 0xFFFF_FFFF_FFFF,
+            is_join_point: flags & 0x10 != 0,
+            role: match flags >> 2 & 3 {
+                0 => Role::Media,
+                1 => Role::Header,
+                _ => Role::Other,
+            },
+            preamble_version: u32_at(4),
+            needs: Capabilities::from_bits(u32_at(8)),
+            mod_ex_len: record[46],
+            sample: Sample {
+                decode_time: u64::from_le_bytes(bytes(record, 24)),
+                composition_time: u32_at(32) as i32,
+                duration: u16_at(36),
+                body_offset: record[47],
+            },
+        };
+        Entry {
+            meta,
+            position: base + u64::from(u16_at(38)),
+            len: len_and_flags & 0xFF_FFFF,
+            pictures: u32_at(12),
+            audio_frames: u32_at(16),
+        }
+    }
+}
 
 /// No block is left, and the log has none of its own to give up.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OutOfBlocks;
 
+/// A block of a log.
+struct Held {
+    block: Block,
+    /// Number of the first message that begins in it, or after it if none does.
+    first: u64,
+    /// Messages that begin in it.
+    count: u16,
+}
+
+impl Held {
+    /// Where the records begin.
+    fn payload_end(&self) -> usize {
+        BLOCK_LEN - usize::from(self.count) * RECORD_LEN
+    }
+}
+
 /// See the module's documentation.
 pub struct Log {
     arena: Arena,
-    /// Held from the first message on.
-    share: Option<Share>,
+    /// Held from the publish on, or from the first message on.
+    account: Option<Account>,
     history: Millis,
-    blocks: VecDeque<Block>,
+    blocks: VecDeque<Held>,
     /// Position of the first byte of `blocks`.
     base: u64,
+    /// Where the next payload may begin.
     head: u64,
-    entries: VecDeque<Entry>,
-    /// Number of the first entry.
+    /// Number of the oldest message.
     first: u64,
+    /// Number that the next message will get.
+    next: u64,
     join_point: Option<u64>,
+    /// Blocks of the GOPs that ended last.
+    gops: [u32; GOPS],
+    /// Blocks that are set aside in the account.
+    protected: usize,
     /// Messages before this one have been sent to everybody.
     needed_from: u64,
     /// Messages from this one on are kept however old they are.
@@ -154,14 +258,16 @@ impl Log {
     pub fn new(arena: Arena, history: Millis) -> Log {
         Log {
             arena,
-            share: None,
+            account: None,
             history,
             blocks: VecDeque::new(),
             base: 0,
             head: 0,
-            entries: VecDeque::new(),
             first: 0,
+            next: 0,
             join_point: None,
+            gops: [0; GOPS],
+            protected: 0,
             needed_from: 0,
             kept_from: u64::MAX,
             pictures: 0,
@@ -170,8 +276,24 @@ impl Log {
         }
     }
 
+    /// Where the blocks come from.
+    pub(super) fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
+    /// The account from which blocks are taken, if it is open.
+    pub fn account(&mut self) -> Option<&mut Account> {
+        self.account.as_mut()
+    }
+
+    /// Takes blocks from this account from now on.
+    pub fn set_account(&mut self, account: Account) {
+        self.protected = 0;
+        self.account = Some(account);
+    }
+
     /// Appends a message whose payload is the concatenation of `parts`, after evicting what nobody
-    /// needs, what is older than the history, and what is over the fair share. Returns its number.
+    /// needs, what is older than the history, and what others need more. Returns its number.
     pub fn append<'a>(
         &mut self,
         meta: Meta,
@@ -186,12 +308,38 @@ impl Log {
     }
 
     fn begin(&mut self, len: usize, now: Millis) -> Result<u64, OutOfBlocks> {
-        self.share.get_or_insert_with(|| self.arena.share());
-        if len > self.arena.fair_share() * BLOCK_LEN {
+        let arena = &self.arena;
+        let account = self.account.get_or_insert_with(|| arena.account());
+        let least = (RECORD_LEN + len).div_ceil(BLOCK_LEN);
+        if !account.can_hold(least) {
             return Err(OutOfBlocks);
         }
         self.make_room(len, now)?;
+        let used = self.offset();
+        let index = used / BLOCK_LEN;
+        if self.room() < RECORD_LEN + len.min(1) && used % BLOCK_LEN > 0 {
+            self.head = self.base + ((index + 1) * BLOCK_LEN) as u64;
+        }
+        if let Some(held) = self.blocks.get_mut(self.offset() / BLOCK_LEN) {
+            // Its place, and with it the end of the payloads, is fixed before these are written.
+            if held.count == 0 {
+                held.first = self.next;
+            }
+            held.count += 1;
+        }
         Ok(self.head)
+    }
+
+    /// From the base to the head.
+    fn offset(&self) -> usize {
+        (self.head - self.base) as usize
+    }
+
+    /// Bytes free in the block at the head.
+    fn room(&self) -> usize {
+        let used = self.offset();
+        let held = self.blocks.get(used / BLOCK_LEN);
+        held.map_or(0, |held| held.payload_end() - used % BLOCK_LEN)
     }
 
     fn finish(&mut self, meta: Meta, position: u64, len: usize) -> u64 {
@@ -206,19 +354,51 @@ impl Log {
                 Kind::Data => {}
             }
         }
-        let number = self.end();
-        self.entries.push_back(Entry {
+        let number = self.next;
+        self.next += 1;
+        let entry = Entry {
             meta,
             position,
-            // Fits: a message is smaller than the arena, and the wire's length has 24 bits.
+            // Fits: the wire's length has 24 bits.
             len: len as u32,
             pictures: self.pictures,
             audio_frames: self.audio_frames,
-        });
+        };
+        let index = (position - self.base) as usize / BLOCK_LEN;
+        let base = self.base + (index * BLOCK_LEN) as u64;
+        if let Some(held) = self.blocks.get_mut(index) {
+            let at = held.payload_end();
+            held.block.bytes_mut()[at..at + RECORD_LEN].copy_from_slice(&entry.encode(base));
+        }
+        for held in self.blocks.iter_mut().skip(index + 1) {
+            held.first = self.next;
+        }
         if meta.is_join_point {
+            self.gops.rotate_right(1);
+            self.gops[0] = self.gop_blocks() as u32;
             self.join_point = Some(number);
         }
+        self.protect();
         number
+    }
+
+    /// Blocks of the newest GOP, or what is left of it.
+    fn gop_blocks(&self) -> usize {
+        let index = self.join_point.and_then(|number| self.index_of(number));
+        self.blocks.len() - index.unwrap_or(0)
+    }
+
+    /// Sets aside what the newest GOPs took, of which one is growing.
+    fn protect(&mut self) {
+        let so_far = self.gops.iter().copied().max().unwrap_or(0) as usize;
+        let wanted = so_far.max(self.gop_blocks());
+        let wanted = wanted.min(self.blocks.len().max(self.protected));
+        if wanted != self.protected {
+            self.protected = wanted;
+            if let Some(account) = &mut self.account {
+                account.protect(wanted);
+            }
+        }
     }
 
     /// From now on nobody may start at an older message: the decoder's configuration changed.
@@ -235,30 +415,59 @@ impl Log {
     /// Gives up the oldest message and the blocks that this frees, but for the last `keep`, which
     /// are to be written again: given back, they could be somebody else's before they are taken.
     fn evict(&mut self, keep: usize) -> bool {
-        let Some(_) = self.entries.pop_front() else {
+        if self.first == self.next {
             return false;
-        };
+        }
         self.first += 1;
         if self.join_point.is_some_and(|number| number < self.first) {
             self.join_point = None;
         }
-        let keep_from = self
-            .entries
-            .front()
-            .map_or(self.head, |entry| entry.position);
-        while self.blocks.len() > 1 && self.base + BLOCK_LEN as u64 <= keep_from {
-            let freed = self.blocks.pop_front();
-            self.base += BLOCK_LEN as u64;
-            if self.blocks.len() < keep {
-                self.blocks.extend(freed);
-            }
-        }
-        if self.entries.is_empty() {
+        let Some(oldest) = self.entry(self.first) else {
             self.blocks.truncate(keep);
             self.head = self.head.next_multiple_of(BLOCK_LEN as u64);
             self.base = self.head;
+            for held in &mut self.blocks {
+                (held.first, held.count) = (self.next, 0);
+            }
+            return true;
+        };
+        while self.base + BLOCK_LEN as u64 <= oldest.position {
+            let freed = self.blocks.pop_front();
+            self.base += BLOCK_LEN as u64;
+            if let Some(freed) = freed.filter(|_| self.blocks.len() < keep) {
+                self.push(freed.block);
+            }
         }
         true
+    }
+
+    fn push(&mut self, block: Block) {
+        self.blocks.push_back(Held {
+            block,
+            first: self.next,
+            count: 0,
+        });
+    }
+
+    /// A block for something else than messages, if need be instead of the oldest ones.
+    pub fn take_block(&mut self) -> Option<Block> {
+        let arena = &self.arena;
+        self.account.get_or_insert_with(|| arena.account());
+        loop {
+            let block = self.account.as_mut().and_then(Account::take);
+            if block.is_some() || !self.evict(0) {
+                return block;
+            }
+        }
+    }
+
+    /// Gives up the oldest messages until so many blocks have gone home, or there is none.
+    pub fn give_up(&mut self, count: usize) {
+        let blocks = self.blocks.len().saturating_sub(count);
+        while self.blocks.len() > blocks && self.evict(0) {}
+        if self.first == self.next {
+            self.blocks.truncate(blocks);
+        }
     }
 
     /// Says which message the slowest receiver wants next. What is older, and older than the
@@ -279,10 +488,7 @@ impl Log {
         let Some(entry) = self.entry(number) else {
             return false;
         };
-        let share = self.arena.fair_share();
-        let entries = (self.end() - number) as usize;
-        self.bytes_behind(entry) <= self.capacity() / 8 * 7
-            && entries <= share * ENTRIES_PER_BLOCK / 8 * 7
+        self.bytes_behind(&entry) <= self.capacity() / 8 * 7
     }
 
     /// Number of the oldest message held.
@@ -292,7 +498,7 @@ impl Log {
 
     /// Number that the next message will get.
     pub fn end(&self) -> u64 {
-        self.first + self.entries.len() as u64
+        self.next
     }
 
     /// The newest message where a receiver may start.
@@ -301,14 +507,37 @@ impl Log {
     }
 
     /// The message with this number, unless it has been evicted or is still to come.
-    pub fn entry(&self, number: u64) -> Option<&Entry> {
-        let index = number.checked_sub(self.first)?;
-        self.entries.get(usize::try_from(index).ok()?)
+    pub fn entry(&self, number: u64) -> Option<Entry> {
+        let index = self.index_of(number)?;
+        let held = self.blocks.get(index)?;
+        let place = usize::try_from(number - held.first).ok()?;
+        let at = BLOCK_LEN.checked_sub((place + 1) * RECORD_LEN)?;
+        let record = held.block.bytes().get(at..)?.first_chunk()?;
+        Some(Entry::decode(
+            record,
+            self.base + (index * BLOCK_LEN) as u64,
+        ))
+    }
+
+    /// The block in which a message begins.
+    fn index_of(&self, number: u64) -> Option<usize> {
+        if !(self.first..self.next).contains(&number) {
+            return None;
+        }
+        // Most of those who ask are at the head.
+        let last = self.offset() / BLOCK_LEN;
+        match self.blocks.get(last) {
+            Some(held) if held.count > 0 && held.first <= number => Some(last),
+            _ => self
+                .blocks
+                .partition_point(|held| held.first <= number)
+                .checked_sub(1),
+        }
     }
 
     /// The newest message.
-    pub fn newest(&self) -> Option<&Entry> {
-        self.entries.back()
+    pub fn newest(&self) -> Option<Entry> {
+        self.entry(self.next.checked_sub(1)?)
     }
 
     /// Timestamp of the newest picture; meaningful once there is one.
@@ -323,7 +552,9 @@ impl Log {
 
     /// Bytes that the log may hold at present.
     pub fn capacity(&self) -> u64 {
-        (self.arena.fair_share() * BLOCK_LEN) as u64
+        let account = self.account.as_ref();
+        let blocks = account.map_or(self.arena.total_blocks(), Account::may_hold);
+        (blocks * BLOCK_LEN) as u64
     }
 
     /// Blocks that the log holds.
@@ -331,31 +562,38 @@ impl Log {
         self.blocks.len()
     }
 
-    /// `len` bytes from `position` as slices of the blocks in which they lie. Empty when the
-    /// range isn't held: callers ask for ranges of entries only.
-    pub fn slices(&self, position: u64, len: usize) -> impl Iterator<Item = &[u8]> {
-        let mut position = position;
+    /// `len` bytes of a payload that begins at `position`, but for the first `skip`, as slices of
+    /// the blocks in which they lie. Empty when the range isn't held: callers ask for ranges of
+    /// entries only.
+    pub fn slices(&self, position: u64, skip: usize, len: usize) -> impl Iterator<Item = &[u8]> {
+        let mut from_base = position
+            .checked_sub(self.base)
+            .and_then(|from_base| usize::try_from(from_base).ok());
+        let mut skip = skip;
         let mut left = len;
         std::iter::from_fn(move || {
-            if left == 0 {
-                return None;
+            while left > 0 {
+                let at = from_base?;
+                let (index, offset) = (at / BLOCK_LEN, at % BLOCK_LEN);
+                let held = self.blocks.get(index)?;
+                let there = held.payload_end().saturating_sub(offset);
+                // The next time, on to the next block, over the records.
+                from_base = Some((index + 1) * BLOCK_LEN);
+                if skip < there {
+                    let from = offset + skip;
+                    let take = left.min(there - skip);
+                    skip = 0;
+                    left -= take;
+                    return held.block.bytes().get(from..from + take);
+                }
+                skip -= there;
             }
-            let from_base = usize::try_from(position.checked_sub(self.base)?).ok()?;
-            let offset = from_base % BLOCK_LEN;
-            let take = left.min(BLOCK_LEN - offset);
-            let slice = self
-                .blocks
-                .get(from_base / BLOCK_LEN)?
-                .bytes()
-                .get(offset..offset + take)?;
-            position += take as u64;
-            left -= take;
-            Some(slice)
+            None
         })
     }
 
     fn make_room(&mut self, len: usize, now: Millis) -> Result<(), OutOfBlocks> {
-        while let Some(oldest) = self.entries.front() {
+        while let Some(oldest) = self.entry(self.first) {
             let is_in_newest_gop = self.join_point.is_some_and(|number| self.first >= number);
             let is_needed = self.first >= self.needed_from
                 && now.saturating_sub(oldest.meta.arrived) <= self.history;
@@ -364,42 +602,50 @@ impl Log {
             }
             self.evict(1);
         }
-        let share = self.arena.fair_share();
-        while self.entries.len() >= share * ENTRIES_PER_BLOCK {
-            self.evict(1);
+        if let Some(excess) = self.account.as_ref().map(Account::excess) {
+            if excess > 0 {
+                self.give_up(excess);
+            }
         }
-        while self.blocks_wanted(len) > 0 {
-            if self.blocks.len() < share {
-                if let Some(block) = self.arena.take() {
-                    self.blocks.push_back(block);
-                    continue;
-                }
+        while self.blocks_wanted(len) > self.blocks.len() {
+            if let Some(block) = self.account.as_mut().and_then(Account::take) {
+                self.push(block);
+                continue;
             }
             // Evicting the last message frees every block, so this ends.
-            if !self.evict(self.blocks.len().min(share)) {
+            if !self.evict(self.blocks.len()) {
                 return Err(OutOfBlocks);
             }
         }
         Ok(())
     }
 
-    /// Blocks missing for `len` bytes more.
+    /// Blocks that are needed in all for a message of `len` bytes more.
     fn blocks_wanted(&self, len: usize) -> usize {
-        let used = (self.head - self.base) as usize;
-        (used + len)
-            .div_ceil(BLOCK_LEN)
-            .saturating_sub(self.blocks.len())
+        let used = self.offset();
+        let room = self.room();
+        let (begun, first) = if room >= RECORD_LEN + len.min(1) {
+            (used / BLOCK_LEN, room - RECORD_LEN)
+        } else {
+            (used.div_ceil(BLOCK_LEN), BLOCK_LEN - RECORD_LEN)
+        };
+        begun + 1 + len.saturating_sub(first).div_ceil(BLOCK_LEN)
     }
 
     fn write(&mut self, mut part: &[u8]) {
         while !part.is_empty() {
-            let used = (self.head - self.base) as usize;
-            let Some(block) = self.blocks.get_mut(used / BLOCK_LEN) else {
+            let used = self.offset();
+            let room = self.room();
+            if room == 0 && used % BLOCK_LEN > 0 {
+                self.head = self.base + used.next_multiple_of(BLOCK_LEN) as u64;
+                continue;
+            }
+            let Some(held) = self.blocks.get_mut(used / BLOCK_LEN) else {
                 return;
             };
-            let (now, later) = part.split_at(part.len().min(BLOCK_LEN - used % BLOCK_LEN));
+            let (now, later) = part.split_at(part.len().min(room));
             let offset = used % BLOCK_LEN;
-            block.bytes_mut()[offset..offset + now.len()].copy_from_slice(now);
+            held.block.bytes_mut()[offset..offset + now.len()].copy_from_slice(now);
             self.head += now.len() as u64;
             part = later;
         }

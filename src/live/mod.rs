@@ -23,6 +23,7 @@ mod classify;
 pub mod doctor;
 pub mod framing;
 pub mod join;
+pub mod kept;
 pub mod log;
 mod outgoing;
 pub mod payload;

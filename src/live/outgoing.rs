@@ -20,9 +20,10 @@ pub(super) struct Outgoing {
     pub(super) frame: Frame,
     /// What was framed.
     pub(super) message: Message,
-    /// Position in the log of the payload; of one without its ModEx, such that its second byte is
-    /// in the right place.
+    /// Position in the log of the payload as it was published.
     position: u64,
+    /// Bytes of it that are left out; of one without its ModEx, those behind the first one.
+    cut: u32,
     /// In place of the first byte, if there was ModEx behind it.
     first: Option<u8>,
 }
@@ -45,7 +46,7 @@ impl Outgoing {
         } else if entry.meta.mod_ex_len > 0 && !capabilities.has_mod_ex() {
             cut = u32::from(entry.meta.mod_ex_len);
             let byte = |offset: u32| {
-                let mut slices = log.slices(entry.position + u64::from(offset), 1);
+                let mut slices = log.slices(entry.position, offset as usize, 1);
                 slices.next().and_then(<[u8]>::first).copied().unwrap_or(0)
             };
             first = Some(byte(0) & 0xF0 | byte(cut) & 0x0F);
@@ -64,7 +65,8 @@ impl Outgoing {
         Outgoing {
             frame: framing.frame(&message),
             message,
-            position: entry.position + u64::from(cut),
+            position: entry.position,
+            cut,
             first,
         }
     }
@@ -77,7 +79,8 @@ impl Outgoing {
     ) -> impl Iterator<Item = &'a [u8]> {
         let first = self.first.as_ref().filter(|_| range.start == 0);
         let start = range.start + first.map_or(0, |_| 1);
-        let rest = log.slices(self.position + start, (range.end - start) as usize);
+        let skip = u64::from(self.cut) + start;
+        let rest = log.slices(self.position, skip as usize, (range.end - start) as usize);
         first.map(slice::from_ref).into_iter().chain(rest)
     }
 }

@@ -18,6 +18,8 @@ pub const SMALL_LEN: usize = 512;
 #[derive(Clone)]
 pub struct Assembly {
     arena: Arena,
+    /// As long as it keeps nothing, it takes its blocks from those for strangers.
+    is_bounded: bool,
     spare: Rc<Spare>,
 }
 
@@ -32,6 +34,7 @@ impl Assembly {
     pub fn new(arena: Arena) -> Assembly {
         Assembly {
             arena,
+            is_bounded: true,
             spare: Rc::default(),
         }
     }
@@ -44,7 +47,10 @@ impl Assembly {
 
     fn take(&self) -> Option<Block> {
         let spare = self.spare.blocks.borrow_mut().pop();
-        spare.or_else(|| self.arena.take())
+        spare.or_else(|| match self.spare.most.get() {
+            0 if self.is_bounded => self.arena.take_as_stranger(),
+            _ => self.arena.take(),
+        })
     }
 
     fn give_back(&self, blocks: &mut Vec<Block>) {
@@ -73,7 +79,11 @@ impl PayloadSource for Arena {
     type Payload = BlockPayload;
 
     fn payload(&self) -> BlockPayload {
-        Assembly::new(self.clone()).payload()
+        let assembly = Assembly {
+            is_bounded: false,
+            ..Assembly::new(self.clone())
+        };
+        assembly.payload()
     }
 }
 

@@ -2,21 +2,30 @@
 //!
 //! Metadata and sequence headers come once, at the start of a publish, and scroll out of the log.
 //! The stream keeps a copy of the current ones. A preamble is immutable; a change makes a new one
-//! with the next version, and a receiver that holds the old one finishes what it has begun.
+//! with the next version, and a receiver that holds the one before finishes what it has begun.
+//! Those that are older than that are given up, so that there are two of them at most.
+//!
+//! What real streams have is less than [`HEAP_LEN`] bytes and lies on the heap. What is more lies
+//! in blocks of the stream's account.
 
+use std::fmt;
 use std::sync::Arc;
 
+use super::arena::Block;
+use super::kept::{Kept, MAX_KEPT_LEN};
 use super::log::Kind;
 
 /// Longest metadata or sequence header that is kept, in bytes.
-pub const MAX_HEADER_LEN: usize = 64 * 1024;
+pub const MAX_HEADER_LEN: usize = MAX_KEPT_LEN;
 
 /// Headers kept per stream: metadata, and a few per track.
 const MAX_HEADERS: usize = 40;
 
-/// Bytes kept per stream, which don't come from the arena: the largest metadata and as much for
-/// all tracks, where real ones need a few hundred.
-const MAX_LEN: usize = 128 * 1024;
+/// Bytes on the heap, for all headers of a stream.
+pub const HEAP_LEN: usize = 1024;
+
+/// Headers in blocks.
+const MAX_IN_BLOCKS: usize = 8;
 
 /// Where a header belongs; one header per slot, sent in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,10 +62,17 @@ impl Slot {
 }
 
 /// See the module's documentation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Preamble {
     version: u32,
-    headers: Vec<(Slot, Arc<[u8]>)>,
+    headers: Vec<(Slot, Arc<Kept>)>,
+}
+
+impl fmt::Debug for Preamble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slots = self.headers.iter().map(|(slot, _)| slot);
+        f.debug_list().entries(slots).finish()
+    }
 }
 
 impl Preamble {
@@ -70,36 +86,63 @@ impl Preamble {
         self.headers
             .iter()
             .find(|(s, _)| *s == slot)
-            .map(|(_, bytes)| &**bytes)
+            .map(|(_, bytes)| &***bytes)
     }
 
     /// All headers, in the order in which they are sent.
     pub fn headers(&self) -> impl Iterator<Item = (Slot, &[u8])> {
-        self.headers.iter().map(|(slot, bytes)| (*slot, &**bytes))
+        self.headers.iter().map(|(slot, bytes)| (*slot, &***bytes))
     }
 
     /// The header at an index in sending order.
     pub fn nth(&self, index: usize) -> Option<(Slot, &[u8])> {
         self.headers
             .get(index)
-            .map(|(slot, bytes)| (*slot, &**bytes))
+            .map(|(slot, bytes)| (*slot, &***bytes))
+    }
+
+    /// Whether there is this header with these bytes.
+    pub fn has(&self, slot: Slot, bytes: &[u8]) -> bool {
+        self.header(slot) == Some(bytes)
     }
 
     /// A preamble with one header replaced or added; `None` when nothing changes: the same bytes
     /// again, more than [`MAX_HEADER_LEN`] of them, too many tracks, or too much in all.
     pub fn with(&self, slot: Slot, bytes: &[u8]) -> Option<Preamble> {
-        if bytes.len() > MAX_HEADER_LEN || self.header(slot) == Some(bytes) {
+        self.with_in(slot, bytes, || None)
+    }
+
+    /// The same, with a block for what is too much for the heap.
+    pub fn with_in(
+        &self,
+        slot: Slot,
+        bytes: &[u8],
+        block: impl FnOnce() -> Option<Block>,
+    ) -> Option<Preamble> {
+        if bytes.len() > MAX_HEADER_LEN || self.has(slot, bytes) {
             return None;
         }
-        let others = self.headers().filter(|(other, _)| *other != slot);
-        if others.map(|(_, bytes)| bytes.len()).sum::<usize>() + bytes.len() > MAX_LEN {
+        let place = self.headers.binary_search_by_key(&slot, |(s, _)| *s);
+        if place.is_err() && self.headers.len() == MAX_HEADERS {
             return None;
         }
+        let others = self.headers.iter().filter(|(other, _)| *other != slot);
+        let (mut on_heap, mut in_blocks) = (0, 0);
+        for (_, kept) in others {
+            on_heap += kept.heap_len();
+            in_blocks += usize::from(kept.heap_len() < kept.len());
+        }
+        let kept = if on_heap + bytes.len() <= HEAP_LEN {
+            Kept::on_heap(bytes)
+        } else if in_blocks < MAX_IN_BLOCKS {
+            Kept::in_block(bytes, block()?)?
+        } else {
+            return None;
+        };
         let mut headers = self.headers.clone();
-        match headers.binary_search_by_key(&slot, |(s, _)| *s) {
-            Ok(index) => headers[index].1 = bytes.into(),
-            Err(_) if headers.len() == MAX_HEADERS => return None,
-            Err(index) => headers.insert(index, (slot, bytes.into())),
+        match place {
+            Ok(index) => headers[index].1 = kept.into(),
+            Err(index) => headers.insert(index, (slot, kept.into())),
         }
         Some(Preamble {
             version: self.version.wrapping_add(1),
@@ -121,6 +164,7 @@ impl Preamble {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::live::arena::{Arena, BLOCK_LEN};
 
     #[test]
     fn headers_are_sent_metadata_first_then_video_then_audio() {
@@ -137,7 +181,7 @@ mod tests {
     #[test]
     fn the_same_header_again_changes_nothing() {
         let preamble = Preamble::default().with(Slot::Video(0), b"avcc").unwrap();
-        assert_eq!(preamble.with(Slot::Video(0), b"avcc"), None);
+        assert!(preamble.with(Slot::Video(0), b"avcc").is_none());
         assert!(preamble.with(Slot::Video(0), b"other").is_some());
     }
 
@@ -150,23 +194,33 @@ mod tests {
                 .unwrap_or(preamble);
         }
         assert_eq!(preamble.headers().count(), MAX_HEADERS);
-        assert_eq!(
-            preamble.with(Slot::Video(0), &[0; MAX_HEADER_LEN + 1]),
-            None
-        );
+        let too_long = [0; MAX_HEADER_LEN + 1];
+        assert!(preamble.with(Slot::Video(0), &too_long).is_none());
     }
 
     #[test]
-    fn many_long_headers_are_kept_as_long_as_they_fit_together() {
+    fn long_headers_are_kept_in_blocks_as_long_as_they_fit_together() {
+        let arena = Arena::new(100 * BLOCK_LEN);
         let mut preamble = Preamble::default();
         for track in 0..40 {
             preamble = preamble
-                .with(Slot::Video(track), &[track; 50_000])
+                .with_in(Slot::Video(track), &[track; 10_000], || arena.take())
                 .unwrap_or(preamble);
         }
-        assert_eq!(preamble.headers().count(), 2);
+        assert_eq!(preamble.headers().count(), MAX_IN_BLOCKS);
+        assert_eq!(arena.free_blocks(), 100 - MAX_IN_BLOCKS);
+        assert_eq!(preamble.header(Slot::Video(1)), Some(&[1; 10_000][..]));
         // What replaces one of them counts in its stead.
-        assert!(preamble.with(Slot::Video(1), &[9; 60_000]).is_some());
-        assert!(preamble.with(Slot::Audio(0), b"\xAF\0\x12\x10").is_some());
+        let other = preamble.with_in(Slot::Video(1), &[9; 16_000], || arena.take());
+        assert_eq!(
+            other.unwrap().header(Slot::Video(1)),
+            Some(&[9; 16_000][..])
+        );
+        // What is short is kept on the heap, up to 1 KiB.
+        let short = preamble.with(Slot::Audio(0), b"\xAF\0\x12\x10").unwrap();
+        assert!(short.with(Slot::Audio(1), &[0; 1_000]).is_some());
+        assert!(short.with(Slot::Audio(1), &[0; 1_021]).is_none());
+        drop((preamble, short));
+        assert_eq!(arena.free_blocks(), 100);
     }
 }

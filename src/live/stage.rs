@@ -16,8 +16,11 @@ use super::log::{Log, Role};
 use super::outgoing::Outgoing;
 
 /// Longest stretch that is staged, in bytes. Copying costs little beside sending, but memory
-/// counts: this much per stream and kind of framing in use.
+/// counts: this much per pump that is under way, and kind of framing in use.
 const MAX_LEN: usize = 32 * 1024;
+
+/// Most messages in it.
+const MAX_MESSAGES: u64 = 64;
 
 /// Receivers from which on it pays.
 const MIN_RECEIVERS: usize = 4;
@@ -50,6 +53,11 @@ pub(super) struct Shelf {
 }
 
 impl Stage {
+    /// Nothing is staged.
+    pub(super) fn clear(&mut self) {
+        self.end = self.first;
+    }
+
     /// Forgets what was staged. From now on it is about what came from message `first` on.
     pub(super) fn begin(&mut self, first: u64, log: &Log, receivers: usize) {
         for shelf in &mut self.shelves {
@@ -72,7 +80,7 @@ impl Stage {
             self.needs = self.needs | entry.meta.needs;
             len += entry.len as usize;
         }
-        if len > MAX_LEN {
+        if len > MAX_LEN || self.end - self.first > MAX_MESSAGES {
             self.end = self.first;
         }
     }
@@ -139,7 +147,10 @@ impl Shelf {
         self.heads.clear();
         for number in messages {
             let entry = log.entry(number);
-            if let Some(entry) = entry.filter(|entry| framing.takes(capabilities, entry)) {
+            if let Some(entry) = entry
+                .filter(|entry| framing.takes(capabilities, entry))
+                .as_ref()
+            {
                 let outgoing = Outgoing::new(framing, capabilities, number, entry, None, log);
                 if framing.has_base() {
                     self.heads.push((self.bytes.len(), outgoing.message));
@@ -289,7 +300,7 @@ mod tests {
             let expected: Vec<u8> = (0..3)
                 .flat_map(|number| {
                     let entry = log.entry(number).unwrap();
-                    let outgoing = Outgoing::new(framing, PLAIN, number, entry, None, &log);
+                    let outgoing = Outgoing::new(framing, PLAIN, number, &entry, None, &log);
                     let mut bytes = Vec::new();
                     for piece in outgoing.frame.pieces(0) {
                         match piece {

@@ -16,16 +16,16 @@ mod samples;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
-use super::arena::Arena;
+use super::arena::{Arena, Full, Holder};
 use super::doctor::Finding;
 use super::log::{Kind, Log};
 use super::preamble::{Preamble, Slot};
 use super::sink::Sink;
 use super::stats::{Stats, StreamReport};
-use super::subscriber::{Delivered, End, Scratch, Skip, Subscriber, View};
+use super::subscriber::{Delivered, End, Skip, Subscriber, View};
 use super::table::Closed;
 use super::tracks::Tracks;
 use super::{Millis, lock, wait};
@@ -44,6 +44,9 @@ pub const TAKEOVER_SILENCE: Millis = 2_000;
 /// Between two takeovers of a stream whose publisher is still sending: two cameras with one name
 /// must not fight.
 pub const TAKEOVER_INTERVAL: Millis = 5_000;
+
+/// Skips that wait to be told.
+const MAX_SKIPS: usize = 16;
 
 /// What all streams of a server have in common.
 #[derive(Clone)]
@@ -83,6 +86,8 @@ pub enum Busy {
         /// ms until the next one is allowed.
         retry_in: Millis,
     },
+    /// There is no memory for one stream more.
+    Full(Full),
 }
 
 /// A publish that was accepted.
@@ -155,7 +160,8 @@ pub struct Stream {
     max_lag: Millis,
     /// When the publisher was last heard of; outside the lock, since every read sets it.
     heard: AtomicU64,
-    state: Mutex<State>,
+    arena: Arena,
+    state: Arc<Mutex<State>>,
     /// Told when a publisher comes, a subscriber leaves, or the stream is closed.
     changed: Condvar,
     /// Told when a part of a segment is complete that somebody waits for, or the stream is closed.
@@ -185,7 +191,12 @@ struct State {
     is_urgent: bool,
     /// Everything before this message has been offered to everybody.
     pumped_to: u64,
-    scratch: Scratch,
+    /// Skips that are to be told, a few at most; taken by whoever pumps next.
+    skips: Vec<Skip>,
+    /// Version of the preamble at the last pump of all.
+    pumped_preamble: u32,
+    /// Version before that. Who is in the middle of an older one is lost.
+    oldest_preamble: u32,
 }
 
 impl Stream {
@@ -196,7 +207,8 @@ impl Stream {
             batch: settings.batch,
             max_lag: settings.max_lag,
             heard: AtomicU64::new(0),
-            state: Mutex::new(State {
+            arena: settings.arena.clone(),
+            state: Arc::new(Mutex::new(State {
                 log: Log::new(settings.arena.clone(), settings.history),
                 preamble: Arc::default(),
                 tracks: Arc::default(),
@@ -214,8 +226,10 @@ impl Stream {
                 batch_since: None,
                 is_urgent: false,
                 pumped_to: 0,
-                scratch: Scratch::default(),
-            }),
+                skips: Vec::new(),
+                pumped_preamble: 0,
+                oldest_preamble: 0,
+            })),
             changed: Condvar::new(),
             grown: Condvar::new(),
         }
@@ -240,6 +254,13 @@ impl Stream {
         if state.is_closed {
             return Err(Closed);
         }
+        let mut account = None;
+        if state.log.account().is_none() {
+            account = match self.arena.admit() {
+                Ok(account) => Some(account),
+                Err(full) => return Ok(Err(Busy::Full(full))),
+            };
+        }
         let mut is_takeover = false;
         if let Some(old) = &state.publisher {
             let silence = now.saturating_sub(self.heard.load(Ordering::Relaxed));
@@ -259,6 +280,14 @@ impl Stream {
             old.sink.shutdown();
             state.last_takeover = Some(now);
             is_takeover = true;
+        }
+        if let Some(account) = account {
+            state.log.set_account(account);
+        }
+        if let Some(account) = state.log.account() {
+            account.set_running(true);
+            let state: Weak<Mutex<State>> = Arc::downgrade(&self.state);
+            account.set_holder(state);
         }
         let is_return = state.generation > 0;
         state.generation += 1;
@@ -301,6 +330,7 @@ impl Stream {
         payload: impl Iterator<Item = &'a [u8]> + Clone,
         now: Millis,
     ) -> Result<Appended, Superseded> {
+        self.arena.reclaim();
         let mut state = self.published(generation)?;
         let appended = state.append_media(kind, timestamp, payload, now);
         self.tell_hls(&mut state);
@@ -321,6 +351,7 @@ impl Stream {
 
     /// Gives up the oldest message, so that a message under assembly finds a block.
     pub fn evict_oldest(&self, generation: u64) -> bool {
+        self.arena.reclaim();
         self.published(generation).is_ok_and(|mut state| {
             let was_joinable = state.log.join_point().is_some();
             let is_evicted = state.log.evict_oldest();
@@ -349,7 +380,7 @@ impl Stream {
         Pumped {
             has_unsent,
             is_waiting: false,
-            skips: std::mem::take(&mut state.scratch.skips),
+            skips: std::mem::take(&mut state.skips),
             repair,
             findings: state.examine(repair, now),
         }
@@ -360,6 +391,9 @@ impl Stream {
         let mut state = lock(&self.state);
         if state.generation == generation {
             state.publisher = None;
+            if let Some(account) = state.log.account() {
+                account.set_running(false);
+            }
             // Whatever waited for company has waited long enough.
             state.is_urgent = true;
             state.cut_off_hls();
@@ -533,25 +567,47 @@ impl Stream {
     }
 }
 
+impl Holder for Mutex<State> {
+    fn give_up(&self, count: usize) {
+        let mut state = match self.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Whoever is at work on it gives way by itself, when it takes the next block.
+            Err(TryLockError::WouldBlock) => return,
+        };
+        let was_joinable = state.log.join_point().is_some();
+        state.log.give_up(count);
+        state.note_eviction(was_joinable);
+    }
+}
+
 impl State {
     /// Offers everybody what there is; true when some socket didn't take all of it.
     fn pump_all(&mut self, max_lag: Millis, now: Millis) -> bool {
+        let version = self.preamble.version();
+        if version != self.pumped_preamble {
+            self.oldest_preamble = self.pumped_preamble;
+            self.pumped_preamble = version;
+        }
         let are_tracks_known = self.are_tracks_known();
+        let mut desk = self.log.arena().desks().take();
         let State {
             log,
             preamble,
             tracks,
             subscribers,
-            scratch,
+            skips,
+            oldest_preamble,
             pumped_to,
             stats,
             ..
         } = self;
-        scratch.stage.begin(*pumped_to, log, subscribers.len());
+        desk.stage.begin(*pumped_to, log, subscribers.len());
         *pumped_to = log.end();
         let view = View {
             log,
             preamble,
+            oldest_preamble: *oldest_preamble,
             tracks,
             are_tracks_known,
             now,
@@ -561,11 +617,14 @@ impl State {
         let mut needed_from = u64::MAX;
         let mut sent = 0;
         for subscriber in subscribers {
-            has_unsent |= subscriber.pump(&view, scratch);
+            has_unsent |= subscriber.pump(&view, &mut desk);
             needed_from = needed_from.min(subscriber.needs_from());
             sent += subscriber.delivered().bytes;
         }
         stats.note_sent(sent, now);
+        skips.append(&mut desk.skips);
+        skips.truncate(MAX_SKIPS);
+        log.arena().desks().put(desk);
         log.set_needed_from(needed_from);
         has_unsent
     }
@@ -573,26 +632,32 @@ impl State {
     /// Offers one subscriber what there is.
     fn pump_one(&mut self, index: usize, max_lag: Millis, now: Millis) -> bool {
         let are_tracks_known = self.are_tracks_known();
+        let mut desk = self.log.arena().desks().take();
         let State {
             log,
             preamble,
             tracks,
             subscribers,
-            scratch,
+            skips,
+            oldest_preamble,
             ..
         } = self;
         let view = View {
             log,
             preamble,
+            oldest_preamble: *oldest_preamble,
             tracks,
             are_tracks_known,
             now,
             max_lag,
         };
         let has_unsent = match subscribers.get_mut(index) {
-            Some(subscriber) => subscriber.pump(&view, scratch),
+            Some(subscriber) => subscriber.pump(&view, &mut desk),
             None => false,
         };
+        skips.append(&mut desk.skips);
+        skips.truncate(MAX_SKIPS);
+        log.arena().desks().put(desk);
         let needed_from = subscribers.iter().map(Subscriber::needs_from).min();
         log.set_needed_from(needed_from.unwrap_or(u64::MAX));
         has_unsent

@@ -13,9 +13,8 @@ mod sending;
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use super::Millis;
 use super::capabilities::Capabilities;
 use super::framing::Framing;
 use super::join::{Burst, Join};
@@ -26,11 +25,12 @@ use super::sink::Sink;
 use super::stage::Stage;
 use super::stats::{ViewerReport, protocol_of};
 use super::tracks::Tracks;
+use super::{Millis, lock};
 use crate::http::Response;
 use crate::rtmp::server_session::Over;
 
 /// Control bytes waiting for a message boundary. A client that asks without reading exceeds it.
-const MAX_CONTROL_LEN: usize = 16 * 1024;
+const MAX_CONTROL_LEN: usize = 2 * 1024;
 
 /// A subscriber whose socket takes nothing at all for this long is lost.
 const MAX_STALL: Millis = 20_000;
@@ -95,6 +95,8 @@ pub struct View<'a> {
     pub log: &'a Log,
     /// What joiners need first.
     pub preamble: &'a Arc<Preamble>,
+    /// Oldest version of it that may still be sent.
+    pub oldest_preamble: u32,
     /// What files of the stream announce.
     pub tracks: &'a Arc<Tracks>,
     /// Whether that is all, so that a file can be begun.
@@ -183,13 +185,36 @@ enum Video {
     FromKeyframe,
 }
 
-/// Kept by the stream between pumps, so that they don't allocate.
+/// What a pump works on.
 #[derive(Default)]
 pub(super) struct Scratch {
     pending: Vec<Pending>,
     pub(super) stage: Stage,
-    /// Skips that are to be told; taken by whoever pumps next.
+    /// Skips that are to be told.
     pub(super) skips: Vec<Skip>,
+}
+
+/// Desks on which pumps work, kept between pumps so that these don't allocate. There are as many
+/// as pumps run at the same time, and not one for each stream.
+#[derive(Default)]
+pub(super) struct Desks(Mutex<Vec<Box<Scratch>>>);
+
+impl Desks {
+    /// Those that are kept: as many as there are likely to be cores. Each takes up to 130 kB.
+    const KEPT: usize = 4;
+
+    pub(super) fn take(&self) -> Box<Scratch> {
+        let mut desk = lock(&self.0).pop().unwrap_or_default();
+        desk.stage.clear();
+        desk
+    }
+
+    pub(super) fn put(&self, desk: Box<Scratch>) {
+        let mut desks = lock(&self.0);
+        if desks.len() < Desks::KEPT {
+            desks.push(desk);
+        }
+    }
 }
 
 /// A message in a send under preparation, and its number.
@@ -362,6 +387,7 @@ impl Subscriber {
         if !self.sink.claim(self.id) {
             return true;
         }
+        self.give_up_old_preamble(view);
         let is_blocked = loop {
             match self.step(view, scratch) {
                 Ok(Step::Sent) => {}
@@ -491,7 +517,7 @@ impl Subscriber {
         }
         view.log.entry(number).is_some_and(|entry| {
             view.now.saturating_sub(entry.meta.arrived) > view.max_lag
-                || view.log.bytes_behind(entry) > view.log.capacity() / 2
+                || view.log.bytes_behind(&entry) > view.log.capacity() / 2
         })
     }
 
@@ -533,6 +559,12 @@ impl Subscriber {
 
     fn fail(&mut self, end: End) {
         self.end.get_or_insert(end);
+        // Its own thread removes it, when it gets to that.
+        self.preamble = None;
+        self.tracks = None;
+        self.opening = None;
+        self.control = Vec::new();
+        self.control_sent = 0;
         self.sink.shutdown();
     }
 }

@@ -16,7 +16,7 @@
 use super::amf0::{self, Encoder, Value};
 
 /// Longest payload that is made, in bytes.
-pub const MAX_LEN: usize = 64 * 1024;
+pub const MAX_LEN: usize = 16 * 1024;
 
 /// Properties of one object.
 const MAX_PROPERTIES: usize = 256;

@@ -1,19 +1,33 @@
-//! The connections that are open, and the caps on their number.
+//! The connections that are open, and who gets a place among them.
 //!
-//! Those that have neither published nor played yet have half of the places at most. When these
-//! are taken, the oldest of them makes room for a newcomer: who means it needs a second to publish
-//! or play, and strangers that hang about can't lock the others out.
+//! ```text
+//! rank        it                                          makes room for
+//! unused      has asked for nothing yet, or its answer    any newcomer
+//!             is no stream: strangers that hang about
+//! waiting     plays a name that nobody has published      any newcomer
+//! viewing     plays a stream, or asks for parts of one    a viewer whose address has fewer
+//! publishing  publishes, or waits for who did so          nobody
+//! ```
+//!
+//! A newcomer may turn out to be a publisher, so there is always a place for one: viewers have
+//! seven of eight places at most. When all places are taken, the lowest in rank goes; among equals
+//! one of the address that has most of them; among these the oldest. Who has to go is cut off at
+//! once, whatever it does: its thread wakes from reading and from writing. It doesn't count any
+//! longer, but where so many haven't come to their end yet, nobody is let in.
+//!
+//! All of an IPv6 /64 is one address here. A right that was shown needs no rank of its own: where
+//! playing or publishing takes a key, nobody views or publishes without.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Shared;
+use super::end::End;
 use super::handler::Protocol;
 use super::socket::Socket;
-use crate::allowance::{Allowance, PER_CONNECTION, Taken};
+use crate::allowance::{Allowance, Exceeded, PER_CONNECTION, Taken};
 use crate::config::one_client;
 use crate::live::sink::Sink;
 use crate::live::{Millis, lock};
@@ -21,13 +35,17 @@ use crate::output::status::ConnectionReport;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
 
-/// Places for connections that have neither published nor played yet, however few there are in all.
-const MIN_UNUSED: usize = 16;
+/// The part of all places that viewers leave to others: one in so many.
+const RESERVE: usize = 8;
 
-/// What a connection costs before it has said anything, in bytes: its entry here with the name that
-/// its client will give itself 330, socket, recorder and allowance 210, its thread's name, handle,
-/// result and closure 330. Not what the recorder comes to hold.
-const FIXED: usize = 1024;
+/// Connections that may be on their way out beside those that have a place.
+const MIN_LEAVING: usize = 2;
+
+/// What a connection costs before it has said anything, in bytes: its entry here, of which a growing
+/// vector may have room for two, 440, the name that its client gives itself 130, socket, recorder
+/// and allowance 210, its thread's name, handle, result and closure 330. Not what the recorder
+/// comes to hold.
+const FIXED: usize = 1152;
 
 const _: () = assert!(FIXED < PER_CONNECTION);
 
@@ -38,8 +56,10 @@ const MAX_CLIENT_LEN: usize = 120;
 pub(super) struct Connections {
     max: usize,
     max_per_address: usize,
-    /// Of those that have neither published nor played yet.
-    max_unused: usize,
+    /// Of those that view.
+    max_viewing: usize,
+    /// Of those that had to make room and haven't ended yet.
+    max_leaving: usize,
     state: Mutex<State>,
     emptied: Condvar,
 }
@@ -47,42 +67,65 @@ pub(super) struct Connections {
 #[derive(Default)]
 struct State {
     next_id: u64,
-    /// By number.
-    open: HashMap<u64, Open>,
+    /// In the order of their numbers.
+    open: Vec<Open>,
     /// Bytes in and out of those that have been closed.
     bytes: [u64; 2],
 }
 
 struct Open {
+    id: u64,
     /// Of the client, as far as it is known.
     address: SocketAddr,
-    /// The client among whose connections it counts: none for a proxy's that serves nobody just now.
-    counts_for: Option<IpAddr>,
+    /// What counts as its address when connections are counted.
+    origin: IpAddr,
+    /// A proxy's, which serves nobody just now: it doesn't count for any address.
+    is_proxys: bool,
     protocol: Protocol,
     /// What the client calls itself, in printable ASCII.
     client: String,
     since: Millis,
-    publishes: Vec<StreamKey>,
-    plays: Vec<StreamKey>,
-    is_kicked: bool,
+    publishes: Vec<Use>,
+    plays: Vec<Use>,
+    cut: Option<Cut>,
     /// Until it is closed.
     socket: Option<Arc<Socket>>,
     recorder: Arc<Mutex<FlightRecorder>>,
     allowance: Allowance,
     /// What the connection costs before it has said anything.
     _fixed: Option<Taken>,
-    usage: Usage,
 }
 
-/// What a connection is good for.
+/// A stream that a connection publishes or plays.
+struct Use {
+    key: StreamKey,
+    /// Somebody has published it, or does.
+    is_live: bool,
+    _taken: Taken,
+}
+
+/// Why a connection was cut by another one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Usage {
-    /// It has neither published nor played yet.
-    None,
-    /// It has.
-    Some,
-    /// It has to make room for another one.
+enum Cut {
+    Kicked,
+    /// It has to make room.
     Displaced,
+}
+
+/// How much a connection makes of its place. See the module's documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Unused,
+    Waiting,
+    Viewing,
+    Publishing,
+}
+
+/// Who has to make room.
+struct Victim {
+    index: usize,
+    /// Connections of the same rank that its address has.
+    count: usize,
 }
 
 /// A place among the connections, given back when dropped.
@@ -100,6 +143,10 @@ pub(super) enum Full {
     PerAddress(usize),
     /// `--max-connect-rate`
     Rate(u32),
+    /// All places for viewers are taken.
+    Viewing(usize),
+    /// The connection's allowance is used up.
+    Allowance(Exceeded),
 }
 
 impl fmt::Display for Full {
@@ -116,6 +163,13 @@ impl fmt::Display for Full {
                 f,
                 "more than {max} connections a second from its address (raise --max-connect-rate)"
             ),
+            Full::Viewing(max) => {
+                write!(
+                    f,
+                    "{max} connections play streams (raise --max-connections)"
+                )
+            }
+            Full::Allowance(exceeded) => write!(f, "{exceeded}"),
         }
     }
 }
@@ -125,7 +179,8 @@ impl Connections {
         Connections {
             max,
             max_per_address,
-            max_unused: (max / 2).max(MIN_UNUSED),
+            max_viewing: max - max / RESERVE,
+            max_leaving: (max / RESERVE).max(MIN_LEAVING),
             state: Mutex::default(),
             emptied: Condvar::new(),
         }
@@ -137,8 +192,8 @@ impl Connections {
 
     /// Where a connection notes what happens, while it is open.
     pub(super) fn recorder(&self, id: u64) -> Option<Arc<Mutex<FlightRecorder>>> {
-        let state = lock(&self.state);
-        Some(Arc::clone(&state.open.get(&id)?.recorder))
+        let mut state = lock(&self.state);
+        Some(Arc::clone(&state.find(id)?.recorder))
     }
 
     /// What the client of a connection calls itself.
@@ -148,110 +203,129 @@ impl Connections {
             _ => '?',
         };
         let name = name.chars().take(MAX_CLIENT_LEN).map(printable).collect();
-        self.with(id, |open| open.client = name);
-    }
-
-    /// A connection publishes: its place is its own from now on.
-    pub(super) fn note_publish(&self, id: u64, key: &StreamKey) {
-        self.with(id, |open| {
-            open.usage = Usage::Some;
-            open.publishes.push(key.clone());
-        });
-    }
-
-    /// A publish has ended.
-    pub(super) fn note_unpublish(&self, id: u64, key: &StreamKey) {
-        self.with(id, |open| remove(&mut open.publishes, key));
-    }
-
-    /// A connection plays: its place is its own from now on.
-    pub(super) fn note_play(&self, id: u64, key: &StreamKey) {
-        self.with(id, |open| {
-            open.usage = Usage::Some;
-            open.plays.push(key.clone());
-        });
-    }
-
-    /// A play has ended.
-    pub(super) fn note_stop(&self, id: u64, key: &StreamKey) {
-        self.with(id, |open| remove(&mut open.plays, key));
+        if let Some(open) = lock(&self.state).find(id) {
+            open.client = name;
+        }
     }
 
     /// A proxy's connection serves this client from now on, unless that has too many of them.
     pub(super) fn note_sender(&self, id: u64, address: SocketAddr) -> Result<(), Full> {
-        let client = one_client(address.ip());
+        let origin = one_client(address.ip());
         let mut state = lock(&self.state);
-        self.check_count(&state, client)?;
-        if let Some(open) = state.open.get_mut(&id) {
+        if state.count_of(origin) >= self.max_per_address {
+            return Err(Full::PerAddress(self.max_per_address));
+        }
+        if let Some(open) = state.find(id) {
             open.address = address;
-            open.counts_for = Some(client);
+            open.origin = origin;
+            open.is_proxys = false;
         }
         Ok(())
     }
 
     /// A proxy's connection is the proxy's again, which is at `peer`.
     pub(super) fn forget_sender(&self, id: u64, peer: SocketAddr) {
-        self.with(id, |open| {
+        if let Some(open) = lock(&self.state).find(id) {
             open.address = peer;
-            open.counts_for = None;
+            open.origin = one_client(peer.ip());
+            open.is_proxys = true;
+        }
+    }
+
+    /// A connection may publish: its place is its own from now on.
+    pub(super) fn note_publish(&self, id: u64, key: &StreamKey) -> Result<(), Full> {
+        self.note_use(id, key, |open| &mut open.publishes)
+    }
+
+    /// A publish has ended, or hasn't begun.
+    pub(super) fn note_unpublish(&self, id: u64, key: &StreamKey) {
+        if let Some(open) = lock(&self.state).find(id) {
+            remove(&mut open.publishes, key);
+        }
+    }
+
+    /// A stream is published, for which connections may have waited.
+    pub(super) fn note_live(&self, key: &StreamKey) {
+        let mut state = lock(&self.state);
+        let plays = state.open.iter_mut().flat_map(|open| &mut open.plays);
+        for play in plays.filter(|play| play.key == *key) {
+            play.is_live = true;
+        }
+    }
+
+    /// A connection plays. While the stream is published, or its publisher is waited for, it is a
+    /// viewer, if there is a viewer's place.
+    pub(super) fn note_play(shared: &Shared, id: u64, key: &StreamKey) -> Result<(), Full> {
+        let connections = &shared.connections;
+        connections.note_use(id, key, |open| &mut open.plays)?;
+        // Who publishes it from now on finds the note.
+        let stream = shared.table.find(key);
+        if !stream.is_some_and(|stream| stream.was_published()) {
+            return Ok(());
+        }
+        let result = lock(&connections.state).begin_viewing(connections, id, key);
+        if result.is_err() {
+            connections.note_stop(id, key);
+        }
+        result
+    }
+
+    /// A play has ended, or hasn't begun.
+    pub(super) fn note_stop(&self, id: u64, key: &StreamKey) {
+        if let Some(open) = lock(&self.state).find(id) {
+            remove(&mut open.plays, key);
+        }
+    }
+
+    fn note_use(
+        &self,
+        id: u64,
+        key: &StreamKey,
+        list: fn(&mut Open) -> &mut Vec<Use>,
+    ) -> Result<(), Full> {
+        let mut state = lock(&self.state);
+        let Some(open) = state.find(id) else {
+            return Ok(());
+        };
+        // The vector may hold twice as many.
+        let bytes = key.as_str().len() + 2 * size_of::<Use>();
+        let taken = open.allowance.take(bytes).map_err(Full::Allowance)?;
+        list(open).push(Use {
+            key: key.clone(),
+            is_live: false,
+            _taken: taken,
         });
-    }
-
-    fn check_count(&self, state: &State, client: IpAddr) -> Result<(), Full> {
-        let is_its = |open: &&Open| open.counts_for == Some(client);
-        match state.open.values().filter(is_its).count() < self.max_per_address {
-            true => Ok(()),
-            false => Err(Full::PerAddress(self.max_per_address)),
-        }
-    }
-
-    fn with(&self, id: u64, act: impl FnOnce(&mut Open)) {
-        if let Some(open) = lock(&self.state).open.get_mut(&id) {
-            act(open);
-        }
+        Ok(())
     }
 
     /// Cuts a connection; false if there is none of that number.
     pub(super) fn kick(&self, id: u64) -> bool {
         let mut state = lock(&self.state);
-        let open = state.open.get_mut(&id);
-        let Some((open, socket)) = open.and_then(|open| open.socket.clone().map(|s| (open, s)))
-        else {
-            return false;
-        };
-        open.is_kicked = true;
-        socket.shutdown();
-        true
+        let open = state.find(id).filter(|open| open.socket.is_some());
+        open.map(|open| open.cut(Cut::Kicked)).is_some()
     }
 
-    /// Whether a connection was cut by [`kick`](Self::kick).
-    pub(super) fn is_kicked(&self, id: u64) -> bool {
-        lock(&self.state)
-            .open
-            .get(&id)
-            .is_some_and(|open| open.is_kicked)
+    /// Whether a connection was cut by another one, and why.
+    pub(super) fn why_cut(&self, id: u64) -> Option<End> {
+        match lock(&self.state).find(id)?.cut? {
+            Cut::Kicked => Some(End::Kicked),
+            Cut::Displaced => Some(End::Displaced),
+        }
     }
 
     /// All that are open, by number.
     pub(super) fn report(&self) -> Vec<ConnectionReport> {
         let state = lock(&self.state);
-        let open = state.open.iter();
         // Those that wait out a grace time are closed.
-        let open = open.filter(|(_, open)| open.socket.is_some());
-        // Inserted in order: a sort takes 4 KB of the binary.
-        let mut reports: Vec<ConnectionReport> = Vec::with_capacity(state.open.len());
-        for (id, open) in open {
-            let at = reports.partition_point(|report| report.id < *id);
-            reports.insert(at, open.report(*id));
-        }
-        reports
+        let open = state.open.iter().filter(|open| open.socket.is_some());
+        open.map(|open| open.report()).collect()
     }
 
     /// Accepted so far; bytes that all of them brought and were sent.
     pub(super) fn totals(&self) -> (u64, [u64; 2]) {
         let state = lock(&self.state);
         let [mut bytes_in, mut bytes_out] = state.bytes;
-        for open in state.open.values() {
+        for open in &state.open {
             let [received, sent] = open.bytes();
             bytes_in += received;
             bytes_out += sent;
@@ -259,42 +333,21 @@ impl Connections {
         (state.next_id, [bytes_in, bytes_out])
     }
 
-    /// A connection does nothing any longer, for the time being: it can come back.
-    pub(super) fn note_idle(&self, id: u64) {
-        self.with(id, |open| {
-            open.usage = match open.usage {
-                Usage::Displaced => Usage::Displaced,
-                _ => Usage::None,
-            };
-        });
-    }
-
-    /// Whether a connection has to make room for another one.
-    pub(super) fn is_displaced(&self, id: u64) -> bool {
-        let state = lock(&self.state);
-        let open = state.open.get(&id);
-        open.is_some_and(|open| open.usage == Usage::Displaced)
-    }
-
     /// Wakes every connection's thread as if its peer had closed.
     pub(super) fn stop_reading(&self) {
-        for socket in lock(&self.state)
-            .open
-            .values()
-            .filter_map(|open| open.socket.as_ref())
-        {
-            socket.stop_reading();
+        for open in &lock(&self.state).open {
+            if let Some(socket) = &open.socket {
+                socket.stop_reading();
+            }
         }
     }
 
     /// Cuts every connection.
     pub(super) fn shutdown(&self) {
-        for socket in lock(&self.state)
-            .open
-            .values()
-            .filter_map(|open| open.socket.as_ref())
-        {
-            socket.shutdown();
+        for open in &lock(&self.state).open {
+            if let Some(socket) = &open.socket {
+                socket.shutdown();
+            }
         }
     }
 
@@ -320,10 +373,31 @@ impl Open {
         self.socket.as_ref().map_or([0, 0], |socket| socket.bytes())
     }
 
-    fn report(&self, id: u64) -> ConnectionReport {
+    fn rank(&self) -> Rank {
+        if !self.publishes.is_empty() || self.socket.is_none() {
+            Rank::Publishing
+        } else if self.plays.iter().any(|play| play.is_live) {
+            Rank::Viewing
+        } else if !self.plays.is_empty() {
+            Rank::Waiting
+        } else {
+            Rank::Unused
+        }
+    }
+
+    /// Cuts it off, whether it reads or writes.
+    fn cut(&mut self, why: Cut) {
+        self.cut = Some(why);
+        if let Some(socket) = &self.socket {
+            socket.shutdown();
+        }
+    }
+
+    fn report(&self) -> ConnectionReport {
         let [bytes_in, bytes_out] = self.bytes();
+        let keys = |uses: &[Use]| uses.iter().map(|used| used.key.clone()).collect();
         ConnectionReport {
-            id,
+            id: self.id,
             address: self.address,
             protocol: match self.protocol {
                 Protocol::Rtmp => "rtmp",
@@ -331,17 +405,17 @@ impl Open {
             },
             client: self.client.clone(),
             since: self.since,
-            publishes: self.publishes.clone(),
-            plays: self.plays.clone(),
+            publishes: keys(&self.publishes),
+            plays: keys(&self.plays),
             bytes_in,
             bytes_out,
         }
     }
 }
 
-fn remove(keys: &mut Vec<StreamKey>, key: &StreamKey) {
-    if let Some(index) = keys.iter().position(|known| known == key) {
-        keys.swap_remove(index);
+fn remove(uses: &mut Vec<Use>, key: &StreamKey) {
+    if let Some(index) = uses.iter().position(|used| used.key == *key) {
+        uses.swap_remove(index);
     }
 }
 
@@ -353,22 +427,114 @@ impl State {
         }
     }
 
-    /// Sees to it that fewer than `max` connections are unused.
-    fn make_room(&mut self, max: usize) {
-        let unused = self
-            .open
-            .iter_mut()
-            .filter(|(_, open)| open.usage == Usage::None);
-        let unused: Vec<_> = unused.collect();
-        if unused.len() < max {
-            return;
-        }
-        if let Some((_, oldest)) = unused.into_iter().min_by_key(|(id, _)| **id) {
-            oldest.usage = Usage::Displaced;
-            if let Some(socket) = &oldest.socket {
-                socket.stop_reading();
+    fn find(&mut self, id: u64) -> Option<&mut Open> {
+        let index = self.open.binary_search_by_key(&id, |open| open.id).ok()?;
+        self.open.get_mut(index)
+    }
+
+    /// Those that needn't make room, with their ranks.
+    fn staying(&self) -> impl Iterator<Item = (usize, &Open, Rank)> {
+        let open = self.open.iter().enumerate();
+        let staying = open.filter(|(_, open)| open.cut != Some(Cut::Displaced));
+        staying.map(|(index, open)| (index, open, open.rank()))
+    }
+
+    /// Which of those has to go that may have to.
+    fn victim(&self, may_go: impl Fn(&Open, Rank) -> bool) -> Option<Victim> {
+        let candidates = || self.staying().filter(|(_, open, rank)| may_go(open, *rank));
+        let lowest = candidates().map(|(_, _, rank)| rank).min()?;
+        let mut origins: Vec<(IpAddr, Victim)> = Vec::new();
+        for (index, open, _) in candidates().filter(|(_, _, rank)| *rank == lowest) {
+            match origins
+                .iter_mut()
+                .find(|(origin, _)| *origin == open.origin)
+            {
+                Some((_, victim)) => victim.count += 1,
+                None => origins.push((open.origin, Victim { index, count: 1 })),
             }
         }
+        let victims = origins.into_iter().map(|(_, victim)| victim);
+        victims.reduce(|most, next| if next.count > most.count { next } else { most })
+    }
+
+    /// Has somebody make room, if there is somebody and not too many are on their way out.
+    fn displace(
+        &mut self,
+        victim: Option<Victim>,
+        max_leaving: usize,
+        full: Full,
+    ) -> Result<(), Full> {
+        let leaving = self.open.len() - self.staying().count();
+        let victim = victim.filter(|_| leaving < max_leaving).ok_or(full)?;
+        if let Some(open) = self.open.get_mut(victim.index) {
+            open.cut(Cut::Displaced);
+        }
+        Ok(())
+    }
+
+    fn count(&self, is_meant: impl Fn(&Open, Rank) -> bool) -> usize {
+        let staying = self.staying();
+        staying
+            .filter(|(_, open, rank)| is_meant(open, *rank))
+            .count()
+    }
+
+    /// Connections that count for an address.
+    fn count_of(&self, origin: IpAddr) -> usize {
+        self.count(|open, _| open.origin == origin && !open.is_proxys)
+    }
+
+    /// Finds a place for a newcomer from `origin`; a proxy may have any number.
+    fn make_room(
+        &mut self,
+        limits: &Connections,
+        origin: IpAddr,
+        is_proxys: bool,
+    ) -> Result<(), Full> {
+        let is_low = |rank| rank < Rank::Viewing;
+        let is_from_there = |open: &Open| open.origin == origin && !open.is_proxys;
+        if !is_proxys && self.count_of(origin) >= limits.max_per_address {
+            let victim = self.victim(|open, rank| is_low(rank) && is_from_there(open));
+            let full = Full::PerAddress(limits.max_per_address);
+            return self.displace(victim, limits.max_leaving, full);
+        }
+        if self.count(|_, _| true) < limits.max {
+            return Ok(());
+        }
+        // Those who have waited for a stream may be too many once it is there.
+        let viewing = self.count(|_, rank| rank == Rank::Viewing);
+        let has_surplus = viewing > limits.max_viewing;
+        let may_go = |rank| is_low(rank) || (has_surplus && rank == Rank::Viewing);
+        let victim = self.victim(|_, rank| may_go(rank));
+        self.displace(victim, limits.max_leaving, Full::InAll(limits.max))
+    }
+
+    /// Makes a viewer of a connection, if one of the viewers' places is free or an address has more
+    /// of them than its own.
+    fn begin_viewing(
+        &mut self,
+        limits: &Connections,
+        id: u64,
+        key: &StreamKey,
+    ) -> Result<(), Full> {
+        let Some(open) = self.find(id) else {
+            return Ok(());
+        };
+        let (origin, rank) = (open.origin, open.rank());
+        let is_viewing = |rank| rank == Rank::Viewing;
+        let viewing = self.count(|_, rank| is_viewing(rank));
+        if rank < Rank::Viewing && viewing >= limits.max_viewing {
+            let own = self.count(|open, rank| is_viewing(rank) && open.origin == origin);
+            let victim = self.victim(|_, rank| is_viewing(rank));
+            let victim = victim.filter(|victim| victim.count > own + 1);
+            let full = Full::Viewing(limits.max_viewing);
+            self.displace(victim, limits.max_leaving, full)?;
+        }
+        let plays = self.find(id).map(|open| &mut open.plays);
+        for play in plays.into_iter().flatten() {
+            play.is_live |= play.key == *key;
+        }
+        Ok(())
     }
 }
 
@@ -382,34 +548,29 @@ impl Permit {
     ) -> Result<Permit, Full> {
         let connections = &shared.connections;
         let mut state = lock(&connections.state);
-        if state.open.len() >= connections.max {
-            return Err(Full::InAll(connections.max));
-        }
-        let is_of_proxy = shared.is_of_proxy(protocol, address, socket);
-        let counts_for = (!is_of_proxy).then(|| one_client(address.ip()));
-        if let Some(client) = counts_for {
-            connections.check_count(&state, client)?;
-        }
-        state.make_room(connections.max_unused);
+        let origin = one_client(address.ip());
+        let is_proxys = shared.is_of_proxy(protocol, address, socket);
+        state.make_room(connections, origin, is_proxys)?;
         state.next_id += 1;
         let id = state.next_id;
         let allowance = Allowance::default();
         let open = Open {
+            id,
             address,
-            counts_for,
+            origin,
+            is_proxys,
             protocol,
             client: String::new(),
             since: shared.now(),
             publishes: Vec::new(),
             plays: Vec::new(),
-            is_kicked: false,
+            cut: None,
             socket: Some(Arc::clone(socket)),
             recorder: Arc::default(),
             _fixed: allowance.take(FIXED).ok(),
             allowance,
-            usage: Usage::None,
         };
-        state.open.insert(id, open);
+        state.open.push(open);
         Ok(Permit {
             shared: Arc::clone(shared),
             id,
@@ -419,7 +580,7 @@ impl Permit {
     /// The connection is closed; its thread goes on for a while.
     pub(super) fn forget_socket(&self) {
         let mut state = lock(&self.shared.connections.state);
-        if let Some(open) = state.open.get_mut(&self.id) {
+        if let Some(open) = state.find(self.id) {
             let bytes = open.bytes();
             open.socket = None;
             state.settle(bytes);
@@ -435,8 +596,8 @@ impl Permit {
     /// What is left of the connection's allowance: its fixed cost is taken.
     #[allow(dead_code)] // Until what is kept for a peer is taken from it.
     pub(super) fn allowance(&self) -> Allowance {
-        let state = lock(&self.shared.connections.state);
-        let open = state.open.get(&self.id);
+        let mut state = lock(&self.shared.connections.state);
+        let open = state.find(self.id);
         open.map(|open| open.allowance.clone()).unwrap_or_default()
     }
 
@@ -450,8 +611,11 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let connections = &self.shared.connections;
         let mut state = lock(&connections.state);
-        let removed = state.open.remove(&self.id);
-        state.settle(removed.map_or([0, 0], |open| open.bytes()));
+        let found = state.open.binary_search_by_key(&self.id, |open| open.id);
+        if let Ok(index) = found {
+            let open = state.open.remove(index);
+            state.settle(open.bytes());
+        }
         if state.open.is_empty() {
             connections.emptied.notify_all();
         }

@@ -152,7 +152,8 @@ impl fmt::Display for End {
             End::Talkative => f.write_str("it sent data, where it was to watch"),
             End::WebSocket(violation) => write!(f, "WebSocket: {}", violation.why),
             End::Displaced => f.write_str(
-                "closed for a newer connection: half of --max-connections neither publish nor play",
+                "closed for a newer one, which needed its place (raise --max-connections, or \
+                 --max-per-address)",
             ),
             End::Kicked => f.write_str("disconnected by the API"),
             End::Player(end) => write!(f, "{end}"),

@@ -65,8 +65,8 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
     // A bug that shows itself here ends this connection properly, and no other.
     let end = catch_unwind(AssertUnwindSafe(|| connection.serve()));
     let end = end.unwrap_or(End::Panicked);
-    let is_kicked = connection.shared.connections.is_kicked(permit.id());
-    let end = if is_kicked { End::Kicked } else { end };
+    let why_cut = connection.shared.connections.why_cut(permit.id());
+    let end = why_cut.unwrap_or(end);
     let _ = catch_unwind(AssertUnwindSafe(|| connection.finish(&end)));
     connection.socket.shutdown();
 }
@@ -145,7 +145,6 @@ impl Connection {
         self.input.truncate(before + *result.as_ref().unwrap_or(&0));
         match result {
             Ok(0) if self.shared.is_stopping() => Err(End::Stopping),
-            Ok(0) if self.shared.connections.is_displaced(self.client.id()) => Err(End::Displaced),
             Ok(0) => Err(End::Closed),
             Ok(_) => Ok(()),
             Err(error) => match error.kind() {
@@ -187,10 +186,8 @@ impl Connection {
         };
         let result = reply.and_then(|reply| exchange.finish(reply));
         drop(exchange);
-        let connections = &self.shared.connections;
-        connections.note_idle(id);
         if self.is_of_proxy {
-            connections.forget_sender(id, self.peer);
+            self.shared.connections.forget_sender(id, self.peer);
         }
         result
     }
@@ -203,7 +200,7 @@ impl Connection {
         // So that the client gets to read what was sent last.
         let is_over = matches!(
             end,
-            End::Closed | End::Lost(_) | End::Idle | End::Slow | End::Kicked
+            End::Closed | End::Lost(_) | End::Idle | End::Slow | End::Kicked | End::Displaced
         );
         if !is_over && !self.shared.is_stopping() {
             self.socket.drain();

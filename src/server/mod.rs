@@ -281,7 +281,7 @@ fn addresses(listeners: &[Arc<Listener>], protocol: Protocol) -> Vec<SocketAddr>
 fn claim(bytes: usize) -> Result<Arena, StartError> {
     let can_have = Vec::<u8>::new().try_reserve_exact(bytes).is_ok();
     can_have
-        .then(|| Arena::new(bytes))
+        .then(|| Arena::within(bytes))
         .ok_or(StartError(Failure::Memory(bytes)))
 }
 

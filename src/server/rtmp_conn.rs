@@ -64,8 +64,8 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
     });
     // A bug that shows itself here ends this connection properly, and no other.
     let end = catch_unwind(AssertUnwindSafe(|| connection.serve())).unwrap_or(End::Panicked);
-    let is_kicked = connection.shared.connections.is_kicked(permit.id());
-    let end = if is_kicked { End::Kicked } else { end };
+    let why_cut = connection.shared.connections.why_cut(permit.id());
+    let end = why_cut.unwrap_or(end);
     let _ = catch_unwind(AssertUnwindSafe(|| connection.finish(&end)));
     connection.socket.shutdown();
     let left_behind = std::mem::take(&mut connection.publishing);
@@ -109,9 +109,6 @@ impl Connection {
             }
             let result = match self.socket.read(&mut buffer) {
                 Ok(0) if self.shared.is_stopping() => Err(End::Stopping),
-                Ok(0) if self.shared.connections.is_displaced(self.client.id()) => {
-                    Err(End::Displaced)
-                }
                 Ok(0) if self.publishing.iter().any(Publishing::is_superseded) => {
                     Err(End::Superseded)
                 }
@@ -391,8 +388,9 @@ impl Connection {
             self.session.shut_down();
         }
         let is_player = !self.playing.is_empty();
+        let is_cut = matches!(end, End::Kicked | End::Displaced);
         let why = match self.playing.first() {
-            _ if matches!(end, End::Kicked) => end.to_string(),
+            _ if is_cut => end.to_string(),
             // The stream knows better than the socket why a player was cut off.
             Some(playing) => match playing.with_subscriber(now, |_| {}) {
                 Ok(_) => end.to_string(),
@@ -400,7 +398,7 @@ impl Connection {
             },
             None => end.to_string(),
         };
-        let is_lost = matches!(end, End::Closed | End::Lost(_) | End::Kicked);
+        let is_lost = is_cut || matches!(end, End::Closed | End::Lost(_));
         if !is_lost && !is_player {
             let last_words = self.session.take_output();
             let _ = self.socket.write_all(&last_words);

@@ -307,7 +307,7 @@ fn jumps_of_the_clock_are_in_the_report_and_told_with_the_repair_alone() {
 
 #[test]
 fn a_gop_that_does_not_fit_is_found_when_its_keyframe_goes() {
-    // A log may hold half of the eight blocks.
+    // A log may hold seven of the eight blocks.
     let fixture = Fixture::with(8, 0);
     fixture.publish();
     fixture.append(Kind::Video, 0, AVC_HEADER);
@@ -317,7 +317,7 @@ fn a_gop_that_does_not_fit_is_found_when_its_keyframe_goes() {
         told.extend(fixture.stream.pump(fixture.now.get()).findings);
         fixture.wait(40);
     }
-    let memory = Finding::Memory(Memory::Gop { may_hold: 65_536 });
+    let memory = Finding::Memory(Memory::Gop { may_hold: 114_688 });
     assert_eq!(told, [memory]);
     assert_eq!(findings(&fixture), [memory]);
 }
@@ -328,7 +328,7 @@ fn a_message_that_does_not_fit_is_counted_and_found() {
     fixture.publish();
     fixture.append(Kind::Video, 0, AVC_HEADER);
     let mut large = vec![0x17, 1, 0, 0, 0];
-    large.resize(70_000, 0x41);
+    large.resize(120_000, 0x41);
     let appended = fixture.append(Kind::Video, 0, &large);
     assert_eq!(appended, Appended::OutOfBlocks);
     // Logged by who counts them.
@@ -336,8 +336,8 @@ fn a_message_that_does_not_fit_is_counted_and_found() {
     let report = fixture.stream.report(fixture.now.get());
     assert_eq!(report.dropped_messages, 1);
     let memory = Memory::Message {
-        len: 70_000,
-        may_hold: 65_536,
+        len: 120_000,
+        may_hold: 114_688,
     };
     assert_eq!(report.findings, [Finding::Memory(memory)]);
 }

@@ -493,6 +493,9 @@ fn embedding_programs_hear_of_each_play_and_of_its_end() {
     let target = |query: &str| format!("/live/door/frame.mp4?key=play-key{query}");
     let agent = "User-Agent: curl/8\r\n";
     assert!(is_admitted(&ask(&server, "GET", &target(""), agent)));
+    wait_until("the end of the first is heard of", || {
+        witness.0.lock().unwrap().len() == 2
+    });
     let denied = ask(&server, "GET", &target("&who=stranger"), agent);
     assert_eq!(
         (denied.status, denied.text().as_str()),

@@ -94,14 +94,19 @@ fn connections_are_capped_in_all_and_per_address() {
     ] {
         let server = server(config);
         let address = server.rtmp_addresses()[0];
-        let one = Client::connected(address, "live");
-        let _two = Client::connected(address, "live");
+        let _one = Client::publishing(address, "live", "door");
+        let two = Client::playing(address, "live", "door");
         let mut refused = TcpStream::connect(address).unwrap();
         refused.set_read_timeout(Some(DEADLINE)).unwrap();
+        // A server that takes it waits for more.
+        let _ = refused.write_all(&[3; 1537]);
         assert_eq!(refused.read(&mut [0; 1]).unwrap_or(0), 0);
-        drop(one);
+        drop(two);
         wait_until("one is gone", || server.connections() == 1);
-        let _three = Client::connected(address, "live");
+        let mut three = Client::connected(address, "live");
+        // Who has asked for nothing yet makes room, within the address too.
+        let _four = Client::playing(address, "live", "door");
+        assert!(three.until_closed().is_empty());
     }
 }
 
@@ -129,17 +134,17 @@ fn an_address_that_connects_too_often_is_closed_and_no_other() {
 #[test]
 fn who_hangs_about_makes_room_for_who_comes() {
     let server = server(Config {
-        max_connections: 32,
+        max_connections: 16,
         max_connect_rate: 1_000,
         ..Config::default()
     });
     let address = server.rtmp_addresses()[0];
     let mut publisher = Client::publishing(address, "live", "door");
     let mut player = Client::playing(address, "live", "door");
-    let mut idle: Vec<_> = (0..16)
+    let mut idle: Vec<_> = (0..14)
         .map(|_| Client::connected(address, "live"))
         .collect();
-    assert_eq!(server.connections(), 18);
+    assert_eq!(server.connections(), 16);
 
     // The oldest of those that do nothing has to go, and no other.
     let mut new = Client::publishing(address, "live", "gate");
@@ -147,8 +152,6 @@ fn who_hangs_about_makes_room_for_who_comes() {
     let mut last = idle.remove(0);
     last.publish("yard");
     assert_eq!(last.wait_for_status().1, "NetStream.Publish.Start");
-    // These two have left places.
-    let _more = [0, 1].map(|_| Client::connected(address, "live"));
     for client in idle.iter_mut().chain([&mut new]) {
         client.play("door");
         while client.wait_for_status().1 != "NetStream.Play.Start" {}
@@ -156,6 +159,82 @@ fn who_hangs_about_makes_room_for_who_comes() {
     publisher.send_headers();
     publisher.send_picture(7, 0, true, 500);
     assert_eq!(player.wait_for_media().number(), 7);
+}
+
+/// Addresses of loopback for those who have several.
+fn host(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 0, number)
+}
+
+#[test]
+fn who_waits_for_a_name_that_nobody_has_published_makes_room_for_a_publisher() {
+    let server = server(Config {
+        max_connections: 16,
+        max_connect_rate: 1_000,
+        ..Config::default()
+    });
+    let address = server.rtmp_addresses()[0];
+    let wait_for = |from: u8, name: &str| {
+        let mut player = Client::handshaken_from(host(from), address).connect("live");
+        player.play(name);
+        while player.wait_for_status().1 != "NetStream.Play.Start" {}
+        player
+    };
+    let mut waiting: Vec<_> = (0..16)
+        .map(|number| wait_for(2 + number % 2, &format!("never{number}")))
+        .collect();
+    let mut publisher = Client::publishing(address, "live", "never5");
+    publisher.send_headers();
+    publisher.send_picture(7, 0, true, 500);
+    waiting.remove(0).until_closed();
+    // The one that waited for this stream watches it.
+    let mut watching = waiting.remove(4);
+    assert_eq!(watching.wait_for_media().number(), 7);
+    // It stays now, whoever comes.
+    let _more: Vec<_> = (0..20).map(|_| wait_for(4, "nothing")).collect();
+    publisher.send_picture(8, 40, false, 500);
+    assert_eq!(watching.wait_for_media().number(), 8);
+}
+
+#[test]
+fn viewers_leave_places_for_publishers_and_an_address_with_many_for_one_with_few() {
+    let server = server(Config {
+        max_connections: 16,
+        max_connect_rate: 1_000,
+        ..Config::default()
+    });
+    let address = server.rtmp_addresses()[0];
+    let mut publisher = Client::publishing(address, "live", "door");
+    let play = |from: u8| {
+        let mut player = Client::handshaken_from(host(from), address).connect("live");
+        player.play("door");
+        loop {
+            match player.wait_for_status().1.as_str() {
+                "NetStream.Play.Start" => return Some(player),
+                "NetStream.Play.Failed" => return None,
+                _ => {}
+            }
+        }
+    };
+    // Seven of eight places are for viewers.
+    let mut many: Vec<_> = (0..14).map(|_| play(2).unwrap()).collect();
+    assert!(play(2).is_none(), "the address that has most gets no more");
+    // Another one gets its share: until both have as many.
+    let few: Vec<_> = (0..7).map(|_| play(3).unwrap()).collect();
+    assert!(play(3).is_none());
+    for player in many.drain(..7) {
+        let mut player = player;
+        player.until_closed();
+    }
+    // None of them is in the way of publishers.
+    let mut other = Client::publishing(address, "live", "gate");
+    other.send_headers();
+    publisher.send_headers();
+    publisher.send_picture(7, 0, true, 500);
+    for player in &mut many.into_iter().chain(few) {
+        let mut player = player;
+        assert_eq!(player.wait_for_media().number(), 7);
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod http_viewers;
 mod independent_client;
 mod joins;
 mod limits;
+mod logging;
 mod login;
 mod names;
 mod proxies;

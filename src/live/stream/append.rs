@@ -14,14 +14,21 @@ use crate::live::Millis;
 use crate::live::capabilities::Capabilities;
 use crate::live::classify::{Class, classify};
 use crate::live::doctor::{Finding, Memory};
+use crate::live::kept::Kept;
 use crate::live::log::{Kind, Meta, Role, Sample};
-use crate::live::preamble::Slot;
+use crate::live::preamble::{MAX_HEADER_LEN, Slot};
 use crate::media::tag::tracks::{Many, TrackMessage};
 use crate::rtmp::amf0::Value;
 use crate::rtmp::metadata;
 
 /// How long after the first media message it is decided which tracks a publisher has.
 const SETTLE: Millis = 2_000;
+
+/// Headers of a publish that are remembered: as many as a preamble has.
+const MAX_SLOTS: usize = 40;
+
+/// Metadata that lie on the heap, in bytes; longer ones lie in a block.
+const SHORT_METADATA: usize = 512;
 
 /// What is known of the current publish.
 #[derive(Default)]
@@ -33,7 +40,7 @@ pub(super) struct Publish {
     slots: Vec<Slot>,
     /// What players may get of the metadata, encoded: a tenth of what the values take, and at most
     /// [`metadata::MAX_LEN`] bytes.
-    metadata: Option<Vec<u8>>,
+    metadata: Option<Kept>,
     began: Option<Millis>,
     pub(super) is_settled: bool,
     pub(super) found: Found,
@@ -98,6 +105,10 @@ impl State {
             _ => self.note_track(kind, needs, false),
         }
         if let Class::Header(slot) = class {
+            let len: usize = message.payload(payload.clone()).map(<[u8]>::len).sum();
+            if len > MAX_HEADER_LEN {
+                return Appended::Ignored;
+            }
             let bytes = message.payload(payload).collect::<Vec<_>>().concat();
             return self.append_header(slot, needs, timestamp, &bytes, now);
         }
@@ -157,10 +168,11 @@ impl State {
         bytes: &[u8],
         now: Millis,
     ) -> Appended {
-        if !self.publish.slots.contains(&slot) {
+        if !self.publish.slots.contains(&slot) && self.publish.slots.len() < MAX_SLOTS {
             self.publish.slots.push(slot);
         }
-        let Some(preamble) = self.preamble.with(slot, bytes) else {
+        let log = &mut self.log;
+        let Some(preamble) = self.preamble.with_in(slot, bytes, || log.take_block()) else {
             return Appended::Ignored;
         };
         self.preamble = Arc::new(preamble);
@@ -255,7 +267,12 @@ impl State {
 
     pub(super) fn set_metadata(&mut self, values: Option<&[(String, Value)]>, now: Millis) {
         self.note_announced(values);
-        self.publish.metadata = values.map(|values| metadata::for_players(values, None, None));
+        let encoded = values.map(|values| metadata::for_players(values, None, None));
+        self.publish.metadata = None;
+        self.publish.metadata = encoded.and_then(|encoded| match encoded.len() {
+            0..=SHORT_METADATA => Some(Kept::on_heap(&encoded)),
+            _ => Kept::in_block(&encoded, self.log.take_block()?),
+        });
         self.update_metadata(now);
     }
 
@@ -274,9 +291,11 @@ impl State {
             Some(Some(values)) if publish.is_settled => {
                 metadata::for_players(&values, Some(publish.has_audio), Some(publish.has_video))
             }
-            _ => all.clone(),
+            _ => all.to_vec(),
         };
-        if let Some(preamble) = self.preamble.with(Slot::Metadata, &bytes) {
+        let log = &mut self.log;
+        let preamble = &self.preamble;
+        if let Some(preamble) = preamble.with_in(Slot::Metadata, &bytes, || log.take_block()) {
             self.preamble = Arc::new(preamble);
             let timestamp = self.clock.newest().unwrap_or(0);
             self.append_preamble_change(Kind::Data, Capabilities::NONE, timestamp, &bytes, now);

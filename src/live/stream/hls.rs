@@ -276,7 +276,7 @@ impl State {
         let is_boundary = has_video == (entry.meta.kind == Kind::Video);
         let unit = Unit {
             number,
-            time: self.tracks.time(entry),
+            time: self.tracks.time(&entry),
             arrived: entry.meta.arrived,
             len: entry.len + FRAGMENT_HEAD_LEN as u32,
             version: self.hls.version_of(&self.tracks, are_tracks_known),

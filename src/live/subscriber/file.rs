@@ -21,7 +21,7 @@ impl Subscriber {
             preamble: Arc::clone(view.preamble),
             index: if is_wanted { 0 } else { usize::MAX },
             sent: 0,
-            timestamp: entry.map_or(0, |entry| self.timestamp(number, entry)),
+            timestamp: entry.map_or(0, |entry| self.timestamp(number, &entry)),
         });
     }
 
@@ -33,7 +33,7 @@ impl Subscriber {
         let tracks = view.tracks;
         // A message of theirs, or a newer one.
         let is_theirs =
-            |entry: &Entry| entry.meta.preamble_version.wrapping_sub(tracks.since) as i32 >= 0;
+            |entry: Entry| entry.meta.preamble_version.wrapping_sub(tracks.since) as i32 >= 0;
         !Arc::ptr_eq(own, tracks) && view.log.entry(number).is_some_and(is_theirs)
     }
 
@@ -75,10 +75,10 @@ impl Subscriber {
                 return;
             }
             None => {
-                let restamped = self.burst.and_then(|burst| burst.timestamp(number, entry));
+                let restamped = self.burst.and_then(|burst| burst.timestamp(number, &entry));
                 let timestamp = restamped.unwrap_or(entry.meta.timestamp);
                 let later = timestamp.wrapping_sub(entry.meta.timestamp) as i32;
-                let time = tracks.time(entry).saturating_add_signed(later.into());
+                let time = tracks.time(&entry).saturating_add_signed(later.into());
                 framing.set_base(timestamp, time, tracks.audio_rate());
                 self.receiver.framing = framing;
             }

@@ -101,6 +101,27 @@ impl Subscriber {
         Ok(Step::Sent)
     }
 
+    /// Headers of a version that is too old are not kept for one receiver: it gets the new ones, or
+    /// is lost if it is in the middle of one.
+    pub(super) fn give_up_old_preamble(&mut self, view: &View<'_>) {
+        let Some(cursor) = &mut self.preamble else {
+            return;
+        };
+        let age = view.oldest_preamble.wrapping_sub(cursor.preamble.version());
+        if age as i32 <= 0 {
+            return;
+        }
+        let is_in_lead = !cursor.lead.is_empty();
+        if !is_in_lead && cursor.sent > 0 {
+            self.fail(End::Stalled);
+            return;
+        }
+        cursor.preamble = Arc::clone(view.preamble);
+        if cursor.index != usize::MAX {
+            cursor.index = 0;
+        }
+    }
+
     pub(super) fn send_preamble(&mut self, view: &View<'_>) -> io::Result<Step> {
         if self.preamble.as_ref().is_some_and(|p| !p.lead.is_empty()) {
             return self.send_lead(view);
@@ -203,8 +224,8 @@ impl Subscriber {
             if next > first && self.must_announce(next, view) {
                 break;
             }
-            if is_begun || self.wants(next, entry) {
-                scratch.push((next, self.outgoing(next, entry, view.log)));
+            if is_begun || self.wants(next, &entry) {
+                scratch.push((next, self.outgoing(next, &entry, view.log)));
             } else if next > first && self.video == Video::FromKeyframe && entry.meta.is_join_point
             {
                 break;

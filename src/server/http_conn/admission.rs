@@ -17,7 +17,7 @@ impl Admission {
     }
 }
 
-/// Asks whether a stream may be played. While it is, the connection's place is its own.
+/// Asks whether a stream may be played. While a live one is, the connection has a viewer's place.
 pub(super) fn authorize(
     exchange: &mut Exchange<'_>,
     key: &StreamKey,
@@ -32,7 +32,10 @@ pub(super) fn authorize(
         key,
     )
     .map_err(|denied| refusal(&denied))?;
-    exchange.note_play(&key);
+    exchange.note_play(&key).map_err(|full| {
+        let why = format!("no place: {full}");
+        Response::text(Status::ServiceUnavailable, &why).header("Retry-After", "1")
+    })?;
     Ok(Admission { key })
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::Shared;
 use super::super::access::{Credentials, Page};
+use super::super::connections::{Connections, Full};
 use super::super::end::End;
 use super::super::handler::{Client, Handler};
 use super::super::socket::Socket;
@@ -117,10 +118,10 @@ impl<'a> Exchange<'a> {
         self.is_shared
     }
 
-    /// The handlers have allowed to play this.
-    pub(super) fn note_play(&mut self, key: &StreamKey) {
-        self.shared.connections.note_play(self.client.id(), key);
+    /// The handlers have allowed to play this, which takes a viewer's place if it is live.
+    pub(super) fn note_play(&mut self, key: &StreamKey) -> Result<(), Full> {
         self.plays.push(key.clone());
+        Connections::note_play(self.shared, self.client.id(), key)
     }
 
     /// What the client calls itself, as it stands in log lines.

@@ -303,13 +303,14 @@ impl Viewing {
     /// The stream knows better than the socket why a viewer was cut off.
     fn why_closed(&self, exchange: &Exchange<'_>) -> End {
         let (shared, id) = (exchange.shared, exchange.client.id());
-        match self.playing.with_subscriber(shared.now(), |_| {}) {
-            _ if shared.is_stopping() => End::Stopping,
-            _ if shared.connections.is_kicked(id) => End::Kicked,
-            Err(end) => End::Player(end),
-            Ok(_) if shared.connections.is_displaced(id) => End::Displaced,
-            Ok(_) => End::Closed,
+        if shared.is_stopping() {
+            return End::Stopping;
         }
+        let why_cut = shared.connections.why_cut(id);
+        why_cut.unwrap_or_else(|| {
+            let looked = self.playing.with_subscriber(shared.now(), |_| {});
+            looked.map_or_else(End::Player, |_| End::Closed)
+        })
     }
 
     /// Detaches. A viewer that has got nothing is told why.

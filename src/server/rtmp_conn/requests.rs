@@ -13,6 +13,7 @@ use crate::live::subscriber::{Receiver, Subscriber};
 use crate::rtmp::amf0::Value;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::{StreamKey, query_value};
+use crate::server::connections::Connections;
 use crate::server::end::End;
 use crate::server::handler::{Handler, StreamRequest};
 use crate::server::playing::Playing;
@@ -81,6 +82,14 @@ impl Connection {
             return Err(End::refused_by(&what, &refusal));
         }
         let key = request.key().clone();
+        let connections = &self.shared.connections;
+        if let Err(full) = connections.note_publish(client.id(), &key) {
+            self.shared.handlers.unpublish(client, &key);
+            let why = full.to_string();
+            self.session
+                .refuse_publish(message_stream_id, code::PUBLISH_DENIED, &why);
+            return Err(End::refused(&format!("publish {key}"), &why));
+        }
         let publisher = || Publisher {
             connection: client.id(),
             address: client.address().ip(),
@@ -93,6 +102,7 @@ impl Connection {
         let accepted = match verdict {
             Ok(accepted) => accepted,
             Err(busy) => {
+                connections.note_unpublish(client.id(), &key);
                 self.shared.handlers.unpublish(&self.client, &key);
                 let why = busy_text(busy);
                 self.session
@@ -113,8 +123,7 @@ impl Connection {
             self.client.address(),
             self.name
         );
-        let connections = &self.shared.connections;
-        connections.note_publish(self.client.id(), &key);
+        connections.note_live(&key);
         self.assembly.keep(SPARE_BLOCKS);
         self.publishing.push(Publishing::new(
             Arc::clone(&self.shared),
@@ -186,6 +195,13 @@ impl Connection {
             self.shared.handlers.stop(&self.client, &key);
             return Err(end);
         }
+        if let Err(full) = Connections::note_play(&self.shared, self.client.id(), &key) {
+            self.shared.handlers.stop(&self.client, &key);
+            let why = format!("no place: {full}");
+            self.session
+                .refuse_play(message_stream_id, code::PLAY_FAILED, &why);
+            return Err(End::refused(&format!("play {key}"), &why));
+        }
         self.begin_play(message_stream_id, name, &key, &told, now);
         Ok(())
     }
@@ -230,7 +246,6 @@ impl Connection {
             self.client.address(),
             self.name
         );
-        self.shared.connections.note_play(id, playing.key());
         self.playing.push(playing);
     }
 
@@ -302,6 +317,7 @@ fn busy_text(busy: Busy) -> String {
             "another publisher uses this stream; try again when it has been silent for {} s",
             retry_in.div_ceil(1000)
         ),
+        Busy::Full(full) => full.to_string(),
         Busy::Fighting { retry_in } => format!(
             "this stream was taken over a moment ago; try again in {} s",
             retry_in.div_ceil(1000)

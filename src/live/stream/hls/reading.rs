@@ -37,8 +37,8 @@ impl Reading {
         let mut len = 0;
         for number in messages.clone() {
             let entry = log.entry(number).ok_or(Evicted)?;
-            if is_sample(entry) {
-                len += framed(framing, number, entry, log).frame.total_len();
+            if is_sample(&entry) {
+                len += framed(framing, number, &entry, log).frame.total_len();
             }
         }
         Ok(Reading {
@@ -97,8 +97,8 @@ impl Reading {
     fn outgoing(&mut self, log: &Log) -> Result<Option<Outgoing>, Evicted> {
         while self.next < self.end && self.len > 0 {
             let entry = log.entry(self.next).ok_or(Evicted)?;
-            if is_sample(entry) {
-                return Ok(Some(framed(self.framing, self.next, entry, log)));
+            if is_sample(&entry) {
+                return Ok(Some(framed(self.framing, self.next, &entry, log)));
             }
             self.next += 1;
         }

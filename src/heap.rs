@@ -1,0 +1,86 @@
+//! The C library's allocator, told to keep nothing for itself.
+//!
+//! glibc is made for programs that do much on many processors: eight heaps per processor (two on
+//! 32 bits), a cache of freed memory per thread, and the stacks of threads that have ended, up to
+//! 40 MB of them. What a peer has made the server free stays resident in each of these, outside of
+//! every account. One connection that frees pieces of every small size leaves 236 KB in the cache
+//! of its thread alone.
+//!
+//! These can be set by the environment only, and only before the program starts. So the program
+//! starts itself once more, as the same process, with that environment. Measured on x86-64 with
+//! 2 processors, in kB: idle; with 400 connections that asked to play and 100 with half a request;
+//! when they are gone, after three rounds. "Own" is memory of the process's own, "space" is
+//! address space.
+//!
+//! ```text
+//!                                     idle   500 connections     gone afterwards
+//!                                      RSS    RSS    space       own      space
+//! glibc as it is                      2528  20000  1094216     13000    1060756
+//! MALLOC_ARENA_MAX=1                  2504  19716   118276     13484      85196
+//! and no stacks kept                  2560  19688   118296      7944      44448
+//! and no caches of threads, as here   2444  16760   115472      4368      40764
+//! crate dlmalloc, no stacks kept      2480  24708  1126552     13068    1052684
+//! musl, static                         812  11804   117188       440      34532
+//! ```
+//!
+//! dlmalloc as global allocator leaves glibc's heaps where they are (the C library allocates a
+//! few bytes for each thread itself), fills memory that is asked for as zeros, the arena's too, and
+//! is 21 KB of program.
+
+use std::env;
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStringExt;
+
+use nix::unistd::execve;
+
+/// One heap with one lock, which connections take when they begin and end and when they say
+/// something new, never for media; nothing is kept for threads, ended or not. glibc overlooks what
+/// it doesn't know.
+const SETTINGS: &str = "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:\
+                        glibc.pthread.stack_cache_size=0";
+
+/// Where glibc looks.
+const TUNABLES: &str = "GLIBC_TUNABLES";
+
+/// Says that this was done. Not [`TUNABLES`]: glibc hides that from a program with more rights
+/// than its user, which would start itself forever.
+const DONE: &str = "BROOKLET_HEAP_IS_SETTLED";
+
+/// Starts the program once more with the settings, unless they are there. Where that isn't
+/// possible (QEMU without binfmt, no /proc) it goes on without.
+pub(crate) fn settle() {
+    if env::var_os(DONE).is_none() {
+        let _ = start_again();
+    }
+}
+
+/// Returns only if that was in vain. Not by std's `Command`, which is 24 KB of program.
+fn start_again() -> Option<()> {
+    let program = text(env::current_exe().ok()?.into_os_string())?;
+    let arguments: Vec<_> = env::args_os().filter_map(text).collect();
+    // Of two settings the later one holds: the user's.
+    let mut settings = OsString::from(SETTINGS);
+    let mut environment = vec![text(OsString::from(DONE.to_owned() + "=1"))?];
+    for (name, value) in env::vars_os() {
+        if name == TUNABLES {
+            settings.push(":");
+            settings.push(value);
+        } else {
+            environment.extend(variable(name, value));
+        }
+    }
+    environment.extend(variable(TUNABLES.into(), settings));
+    execve(&program, &arguments, &environment).ok()?;
+    None
+}
+
+fn variable(mut name: OsString, value: OsString) -> Option<CString> {
+    name.push("=");
+    name.push(value);
+    text(name)
+}
+
+/// As the kernel gave it, so that there is no zero in it.
+fn text(text: OsString) -> Option<CString> {
+    CString::new(text.into_vec()).ok()
+}
