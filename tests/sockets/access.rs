@@ -202,10 +202,12 @@ fn a_key_is_not_printed_when_too_many_attempts_wait() {
         clients.push(attempt(name));
     }
     for client in &mut clients {
-        client.until_closed();
+        client.wait_for_status();
     }
+    let count = clients.len();
+    drop(clients);
     wait_until("all are gone from the log", || {
-        server.printed().matches(" disconnected: ").count() >= clients.len()
+        server.printed().matches(" disconnected: ").count() >= count
     });
     let printed = server.printed();
     assert!(printed.contains("too many wrong keys"), "{printed}");

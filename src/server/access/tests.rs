@@ -381,12 +381,13 @@ fn beyond_so_many_guesses_a_second_nothing_is_looked_at() {
     let guard = guard(&["s3cret"], &[]);
     let client = client("192.0.2.7", "live", "");
     let publish = |name: &str, now| decide(&guard, Action::Publish, &client, name, now).0;
-    for _ in 0..20 {
+    for _ in 0..19 {
         let refusal = publish("door?key=wrong", 0).unwrap_err();
         assert!(refusal.reason().contains("a wrong key in ?key="));
         // As often as it likes.
         assert_eq!(publish("door?key=s3cret", 0), Ok(()));
     }
+    assert_eq!(publish("door?key=wrong", 0).unwrap_err().http_status(), 401);
     let wrong = publish("door?key=wrong", 0).unwrap_err();
     // No difference to see.
     assert_eq!(publish("door?key=s3cret", 0), Err(wrong.clone()));

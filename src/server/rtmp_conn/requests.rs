@@ -200,7 +200,8 @@ impl Connection {
             let why = format!("no place: {full}");
             self.session
                 .refuse_play(message_stream_id, code::PLAY_FAILED, &why);
-            return Err(End::refused(&format!("play {key}"), &why));
+            let what = format!("play {}", self.shared.shown(&key));
+            return Err(End::refused(&what, &why));
         }
         self.begin_play(message_stream_id, name, &key, &told, now);
         Ok(())
