@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::amf::Properties;
 use brooklet::rtmp::stream_key::StreamKey;
 use brooklet::{Client, Config, Handler, Refusal, Server, StreamRequest};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -44,15 +44,9 @@ impl Handler for Doorman {
         Ok(())
     }
 
-    fn metadata(
-        &self,
-        client: &Client,
-        stream: &StreamKey,
-        properties: Option<&[(String, Value)]>,
-    ) {
-        let properties = properties.unwrap_or_default();
-        let encoder = properties.iter().find(|(name, _)| name == "encoder");
-        if let Some(encoder) = encoder.and_then(|(_, value)| value.as_str()) {
+    fn metadata(&self, client: &Client, stream: &StreamKey, properties: Option<&Properties<'_>>) {
+        let encoder = properties.and_then(|all| all.find("encoder"));
+        if let Some(encoder) = encoder.as_ref().and_then(|value| value.as_str()) {
             println!("{client}: {stream} is made by {encoder:?}");
         }
     }

@@ -34,10 +34,11 @@ use std::os::unix::ffi::OsStringExt;
 use nix::unistd::execve;
 
 /// One heap with one lock, which connections take when they begin and end and when they say
-/// something new, never for media; nothing is kept for threads, ended or not. glibc overlooks what
-/// it doesn't know.
+/// something new, never for media; nothing is kept for threads, ended or not; what is large is a
+/// mapping of its own, which goes back when it is freed (without this the limit for that rises by
+/// itself to 32 MB, and the arena lies amid the heap). glibc overlooks what it doesn't know.
 const SETTINGS: &str = "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:\
-                        glibc.pthread.stack_cache_size=0";
+                        glibc.malloc.mmap_threshold=131072:glibc.pthread.stack_cache_size=0";
 
 /// Where glibc looks.
 const TUNABLES: &str = "GLIBC_TUNABLES";

@@ -11,14 +11,10 @@ use super::log::Kind;
 use crate::media::codec::{AudioCodec, FourCc, VideoCodec};
 use crate::media::tag::Kind as TagKind;
 use crate::media::tag::tracks::{Codec, TrackMessage};
+use crate::rtmp::server_session::{Codecs, FOUR_CCS};
 
-/// A bit for each codec that has a FourCC, from bit 0 on; first those of video.
-const CODECS: [&FourCc; 12] = [
-    b"avc1", b"hvc1", b"vvc1", b"av01", b"vp08", b"vp09", // video
-    b"Opus", b"fLaC", b"ac-3", b"ec-3", b".mp3", b"mp4a", // audio
-];
-const VIDEO_CODECS: usize = 6;
-const ALL_CODECS: u32 = (1 << CODECS.len()) - 1;
+/// A bit for each codec that has a FourCC, from bit 0 on.
+const ALL_CODECS: u32 = (1 << FOUR_CCS.len()) - 1;
 const MULTITRACK: u32 = 1 << 12;
 const MOD_EX: u32 = 1 << 13;
 /// Legacy messages of codecs other than H.264, HEVC, AAC, MP3 and PCM.
@@ -34,11 +30,6 @@ mod caps_ex {
     pub(super) const MULTITRACK: u32 = 2;
     pub(super) const MOD_EX: u32 = 4;
 }
-
-/// Bits of the masks in `videoFourCcInfoMap` and `audioFourCcInfoMap`: whoever can decode or
-/// forward something wants to receive it.
-const CAN_DECODE: u32 = 1;
-const CAN_FORWARD: u32 = 4;
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,30 +71,10 @@ impl Capabilities {
         Capabilities(MULTITRACK | MOD_EX) | Capabilities::unknown()
     }
 
-    /// Of a client that put some of this into its `connect`: `fourCcList`, `videoFourCcInfoMap`
-    /// and `audioFourCcInfoMap` as names and masks, `capsEx` (0 if it is missing).
-    ///
-    /// What is empty says nothing, as if it were missing, and forbids nothing. A map's `*` overrides
-    /// its other names, and a map overrides the list.
-    pub fn announced(
-        four_cc_list: &[&str],
-        video: &[(&str, u32)],
-        audio: &[(&str, u32)],
-        caps_ex: u32,
-    ) -> Capabilities {
-        let mut bits = OLD_CODECS | DESCRIPTIONS;
-        for (index, four_cc) in CODECS.iter().enumerate() {
-            let map = if index < VIDEO_CODECS { video } else { audio };
-            let in_map = |name: &[u8]| map.iter().find(|(key, _)| key.as_bytes() == name);
-            let is_taken = match in_map(b"*").or_else(|| in_map(&four_cc[..])) {
-                Some((_, mask)) => mask & (CAN_DECODE | CAN_FORWARD) != 0,
-                None if four_cc_list.is_empty() => map.is_empty(),
-                None => four_cc_list
-                    .iter()
-                    .any(|name| *name == "*" || name.as_bytes() == &four_cc[..]),
-            };
-            bits |= u32::from(is_taken) << index;
-        }
+    /// Of a client that takes these codecs by its `connect`, where `capsEx` was this (0 if it was
+    /// missing).
+    pub fn announced(codecs: Codecs, caps_ex: u32) -> Capabilities {
+        let mut bits = u32::from(codecs.bits()) | OLD_CODECS | DESCRIPTIONS;
         if caps_ex & caps_ex::MULTITRACK != 0 {
             bits |= MULTITRACK;
         }
@@ -172,7 +143,7 @@ impl Capabilities {
 }
 
 fn bit_of(four_cc: &FourCc) -> Option<u32> {
-    let index = CODECS.iter().position(|codec| *codec == four_cc)?;
+    let index = FOUR_CCS.iter().position(|codec| *codec == four_cc)?;
     Some(1 << index)
 }
 
@@ -209,89 +180,13 @@ mod tests {
     use super::*;
     use crate::media::tag::Medium;
 
-    fn codecs(capabilities: Capabilities) -> Vec<&'static str> {
-        let is_set = |index: &usize| capabilities.0 & 1 << index != 0;
-        let set = (0..CODECS.len()).filter(is_set);
-        set.map(|index| std::str::from_utf8(CODECS[index]).unwrap())
-            .collect()
-    }
-
     #[test]
     fn who_announces_nothing_gets_all_codecs_of_the_first_track() {
-        let nothing = Capabilities::announced(&[], &[], &[], 0);
+        let nothing = Capabilities::announced(Codecs::default(), 0);
         assert_eq!(nothing, Capabilities::unknown());
         assert_eq!(nothing, Capabilities::default());
-        assert_eq!(codecs(nothing).len(), CODECS.len());
         assert!(!nothing.has_multitrack() && !nothing.has_mod_ex());
         assert!(nothing.with_all_tracks().has_multitrack());
-    }
-
-    #[test]
-    fn lists_and_maps_name_the_codecs() {
-        type Map = &'static [(&'static str, u32)];
-        type Row = (
-            &'static str,
-            &'static [&'static str],
-            Map,
-            Map,
-            &'static [&'static str],
-        );
-        const ALL: &[&str] = &[
-            "avc1", "hvc1", "vvc1", "av01", "vp08", "vp09", "Opus", "fLaC", "ac-3", "ec-3", ".mp3",
-            "mp4a",
-        ];
-        let rows: &[Row] = &[
-            (
-                "ffmpeg: a list",
-                &["hvc1", "av01", "vp09"],
-                &[],
-                &[],
-                &["hvc1", "av01", "vp09"],
-            ),
-            ("a wildcard in the list", &["*"], &[], &[], ALL),
-            ("what this server does not know", &["zzzz"], &[], &[], &[]),
-            (
-                "a map of video says nothing of audio",
-                &[],
-                &[("hvc1", 1), ("av01", 2), ("vp09", 4)],
-                &[],
-                &[
-                    "hvc1", "vp09", "Opus", "fLaC", "ac-3", "ec-3", ".mp3", "mp4a",
-                ],
-            ),
-            (
-                "both maps",
-                &[],
-                &[("avc1", 3)],
-                &[("Opus", 7), ("fLaC", 2)],
-                &["avc1", "Opus"],
-            ),
-            (
-                "a wildcard overrides",
-                &[],
-                &[("hvc1", 2), ("*", 4)],
-                &[("Opus", 7), ("*", 2)],
-                &["avc1", "hvc1", "vvc1", "av01", "vp08", "vp09"],
-            ),
-            (
-                "a map overrides the list",
-                &["hvc1", "av01"],
-                &[("hvc1", 2), ("vp09", 1)],
-                &[],
-                &["av01", "vp09"],
-            ),
-            (
-                "a codec of video in the map of audio",
-                &["av01"],
-                &[],
-                &[("hvc1", 1)],
-                &["av01"],
-            ),
-        ];
-        for (name, list, video, audio, expected) in rows {
-            let capabilities = Capabilities::announced(list, video, audio, 0);
-            assert_eq!(codecs(capabilities), *expected, "{name}");
-        }
     }
 
     #[test]
@@ -358,7 +253,7 @@ mod tests {
             (4, false, true),
             (0xF, true, true),
         ] {
-            let capabilities = Capabilities::announced(&[], &[], &[], caps_ex);
+            let capabilities = Capabilities::announced(Codecs::default(), caps_ex);
             assert_eq!(capabilities.has_multitrack(), has_multitrack, "{caps_ex}");
             assert_eq!(capabilities.has_mod_ex(), has_mod_ex, "{caps_ex}");
         }

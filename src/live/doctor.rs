@@ -12,7 +12,7 @@ use super::log::Kind;
 use super::stream::ClockRepair;
 use crate::media::decimal::Thousandths;
 use crate::media::tag::Medium;
-use crate::rtmp::amf0::Value;
+use crate::rtmp::amf::{Properties, Token};
 
 /// Keyframes further apart than this are too far apart, in ms; a little more than the 4 s which
 /// the text names, for 4 s are 4004 ms at 29.97 pictures a second.
@@ -432,21 +432,21 @@ impl Doctor {
 
     /// Compares the publish with its metadata, once. `coded` is the picture size of the sequence
     /// header.
-    pub(super) fn examine(&mut self, metadata: &[(String, Value)], coded: Option<(u16, u16)>) {
+    pub(super) fn examine(&mut self, metadata: Option<&Properties<'_>>, coded: Option<(u16, u16)>) {
         self.is_examined = true;
         let value = |names: &[&str]| {
-            let of_that_name = metadata.iter().find(|(name, _)| names.contains(&&**name));
-            of_that_name.map(|(_, value)| value)
+            let mut found = names.iter().filter_map(|name| metadata?.find(name));
+            found.next()
         };
         let number = |names: &[&str]| value(names)?.as_f64().filter(|number| *number > 0.0);
         // A codec is a number or a FourCC; 0 is PCM in name, and nothing in practice.
         let is_announced = |codec: &str, flag: &str| {
-            let is_codec = match value(&[codec]) {
-                Some(Value::Number(id)) => *id > 0.0,
-                Some(Value::String(name)) => !name.is_empty(),
+            let is_codec = match value(&[codec]).map(|view| view.token()) {
+                Some(Token::Number(id)) => id > 0.0,
+                Some(Token::String(name)) => !name.is_empty(),
                 _ => false,
             };
-            is_codec && value(&[flag]) != Some(&Value::Boolean(false))
+            is_codec && value(&[flag]).map(|view| view.token()) != Some(Token::Boolean(false))
         };
         if !self.has_audio && is_announced("audiocodecid", "hasAudio") {
             self.find(Finding::MissingTrack(Medium::Audio));

@@ -4,12 +4,21 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::arena::{Arena, BLOCK_LEN, Block};
+use crate::allowance::{Allowance, Taken};
+use crate::rtmp::Error;
 use crate::rtmp::chunk_reader::{Payload, PayloadSource};
 
 /// Bytes that lie on the heap before the first block is taken. Commands fit, so that clients can
 /// connect while others hold all blocks; and a message that was begun and never goes on holds
-/// none.
+/// none. They are paid from the connection's allowance; without them a block is taken at once.
 pub const SMALL_LEN: usize = 512;
+
+/// Blocks by which the list of a message grows. All lists together name no block twice, so that
+/// the arena bounds them.
+const LIST_STEP: usize = 4;
+
+/// Longest list that is kept for the next message: of one of 256 KiB.
+const MAX_KEPT_LIST: usize = 16;
 
 /// Where the messages of one connection are put together.
 ///
@@ -20,42 +29,54 @@ pub struct Assembly {
     arena: Arena,
     /// As long as it keeps nothing, it takes its blocks from those for strangers.
     is_bounded: bool,
-    spare: Rc<Spare>,
+    shared: Rc<Shared>,
 }
 
-#[derive(Default)]
-struct Spare {
+struct Shared {
+    allowance: Allowance,
+    /// For the tables of the reader.
+    tables: RefCell<Option<Taken>>,
+    /// How many spare blocks are kept at most.
     most: Cell<usize>,
-    blocks: RefCell<Vec<Block>>,
+    spare: RefCell<Vec<Block>>,
 }
 
 impl Assembly {
-    /// One that keeps nothing.
-    pub fn new(arena: Arena) -> Assembly {
+    /// One that keeps no blocks, of a connection with this allowance.
+    pub fn new(arena: Arena, allowance: Allowance) -> Assembly {
         Assembly {
             arena,
             is_bounded: true,
-            spare: Rc::default(),
+            shared: Rc::new(Shared {
+                allowance,
+                tables: RefCell::default(),
+                most: Cell::new(0),
+                spare: RefCell::default(),
+            }),
         }
     }
 
     /// Keeps up to this many blocks from now on.
     pub fn keep(&self, most: usize) {
-        self.spare.most.set(most);
-        self.spare.blocks.borrow_mut().truncate(most);
+        self.shared.most.set(most);
+        let mut spare = self.shared.spare.borrow_mut();
+        spare.truncate(most);
+        let missing = most - spare.len();
+        spare.reserve_exact(missing);
     }
 
-    fn take(&self) -> Option<Block> {
-        let spare = self.spare.blocks.borrow_mut().pop();
-        spare.or_else(|| match self.spare.most.get() {
+    /// A block: one that was kept, or of the arena.
+    pub fn take(&self) -> Option<Block> {
+        let spare = self.shared.spare.borrow_mut().pop();
+        spare.or_else(|| match self.shared.most.get() {
             0 if self.is_bounded => self.arena.take_as_stranger(),
             _ => self.arena.take(),
         })
     }
 
     fn give_back(&self, blocks: &mut Vec<Block>) {
-        let mut spare = self.spare.blocks.borrow_mut();
-        while spare.len() < self.spare.most.get() {
+        let mut spare = self.shared.spare.borrow_mut();
+        while spare.len() < self.shared.most.get() {
             match blocks.pop() {
                 Some(block) => spare.push(block),
                 None => return,
@@ -66,11 +87,13 @@ impl Assembly {
 }
 
 /// The payload of one message while its chunks arrive. Blocks are taken as bytes come and go home
-/// when the message has been handled; the lists themselves are kept for the next message.
+/// when the message has been handled; a short list of them is kept for the next message.
 pub struct BlockPayload {
     assembly: Assembly,
     /// All bytes, while they are few.
     small: Vec<u8>,
+    /// What `small` is paid with.
+    paid: Option<Taken>,
     blocks: Vec<Block>,
     len: usize,
 }
@@ -81,7 +104,7 @@ impl PayloadSource for Arena {
     fn payload(&self) -> BlockPayload {
         let assembly = Assembly {
             is_bounded: false,
-            ..Assembly::new(self.clone())
+            ..Assembly::new(self.clone(), Allowance::default())
         };
         assembly.payload()
     }
@@ -94,15 +117,35 @@ impl PayloadSource for Assembly {
         BlockPayload {
             assembly: self.clone(),
             small: Vec::new(),
+            paid: None,
             blocks: Vec::new(),
             len: 0,
         }
+    }
+
+    fn pay(&self, bytes: usize) -> Result<(), Error> {
+        let mut tables = self.shared.tables.borrow_mut();
+        let result = match &mut *tables {
+            Some(taken) => taken.resize(bytes),
+            None => self
+                .shared
+                .allowance
+                .take(bytes)
+                .map(|taken| *tables = Some(taken)),
+        };
+        result.map_err(|exceeded| Error::Limit {
+            what: "bytes that chunk streams take beyond what is left for the connection",
+            got: exceeded.wanted as u64,
+            allowed: exceeded.left as u64,
+            option: None,
+        })
     }
 }
 
 impl Payload for BlockPayload {
     fn extend(&mut self, bytes: &[u8]) -> usize {
-        if self.len + bytes.len() <= SMALL_LEN && self.blocks.is_empty() {
+        let is_small = self.len + bytes.len() <= SMALL_LEN && self.blocks.is_empty();
+        if is_small && self.has_small() {
             self.small.extend_from_slice(bytes);
             self.len += bytes.len();
             return bytes.len();
@@ -117,7 +160,7 @@ impl Payload for BlockPayload {
                 let Some(block) = self.assembly.take() else {
                     break;
                 };
-                self.blocks.push(block);
+                self.list(block);
             }
             let Some(block) = self.blocks.last_mut() else {
                 break;
@@ -137,6 +180,14 @@ impl Payload for BlockPayload {
     fn clear(&mut self) {
         self.small.clear();
         self.assembly.give_back(&mut self.blocks);
+        let is_publisher = self.assembly.shared.most.get() > 0;
+        if !is_publisher {
+            self.small = Vec::new();
+            self.paid = None;
+        }
+        if !is_publisher || self.blocks.capacity() > MAX_KEPT_LIST {
+            self.blocks = Vec::new();
+        }
         self.len = 0;
     }
 
@@ -158,8 +209,26 @@ impl BlockPayload {
         };
         block.bytes_mut()[..self.len].copy_from_slice(&self.small);
         self.small.clear();
-        self.blocks.push(block);
+        self.list(block);
         true
+    }
+
+    /// Whether a few bytes may lie on the heap.
+    fn has_small(&mut self) -> bool {
+        if self.paid.is_none() {
+            self.paid = self.assembly.shared.allowance.take(SMALL_LEN).ok();
+            if self.paid.is_some() {
+                self.small.reserve_exact(SMALL_LEN);
+            }
+        }
+        self.paid.is_some()
+    }
+
+    fn list(&mut self, block: Block) {
+        if self.blocks.len() == self.blocks.capacity() {
+            self.blocks.reserve_exact(LIST_STEP);
+        }
+        self.blocks.push(block);
     }
 }
 
@@ -204,7 +273,7 @@ mod tests {
     #[test]
     fn a_publisher_keeps_some_of_its_blocks_for_the_next_message() {
         let arena = Arena::new(4 * BLOCK_LEN);
-        let assembly = Assembly::new(arena.clone());
+        let assembly = Assembly::new(arena.clone(), Allowance::default());
         assembly.keep(1);
         let mut payload = assembly.payload();
         payload.extend(&[7; 3 * BLOCK_LEN]);
@@ -216,6 +285,56 @@ mod tests {
         next.clear();
         assembly.keep(0);
         assert_eq!(arena.free_blocks(), 1);
+    }
+
+    #[test]
+    fn what_lies_on_the_heap_is_paid_for_and_comes_back() {
+        let arena = Arena::new(4 * BLOCK_LEN);
+        let allowance = Allowance::new(SMALL_LEN + 10);
+        let assembly = Assembly::new(arena.clone(), allowance.clone());
+        let mut first = assembly.payload();
+        first.extend(b"a few bytes");
+        assert_eq!((allowance.left(), arena.free_blocks()), (10, 4));
+        // Nothing is left for a second one: it takes a block.
+        let mut second = assembly.payload();
+        second.extend(b"a few bytes");
+        assert_eq!((allowance.left(), arena.free_blocks()), (10, 3));
+        // A publisher's is kept for the next message, and stays paid.
+        assembly.keep(1);
+        first.clear();
+        assert_eq!(allowance.left(), 10);
+        assembly.keep(0);
+        first.clear();
+        assert_eq!(allowance.left(), SMALL_LEN + 10);
+        drop(second);
+        assert_eq!(arena.free_blocks(), 4);
+
+        assembly.pay(SMALL_LEN).unwrap();
+        assembly.pay(20).unwrap();
+        assert_eq!(allowance.left(), SMALL_LEN - 10);
+        let error = assembly.pay(SMALL_LEN + 11).unwrap_err();
+        assert!(matches!(
+            error,
+            Error::Limit {
+                got: 503,
+                allowed: 502,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn of_a_long_message_no_list_is_kept() {
+        let arena = Arena::new(40 * BLOCK_LEN);
+        let assembly = Assembly::new(arena.clone(), Allowance::default());
+        assembly.keep(1);
+        let mut payload = assembly.payload();
+        payload.extend(&vec![7; 16 * BLOCK_LEN]);
+        payload.clear();
+        assert_eq!(payload.blocks.capacity(), 16);
+        payload.extend(&vec![7; 40 * BLOCK_LEN]);
+        payload.clear();
+        assert_eq!(payload.blocks.capacity(), 0);
     }
 
     #[test]

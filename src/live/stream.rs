@@ -29,7 +29,7 @@ use super::subscriber::{Delivered, End, Skip, Subscriber, View};
 use super::table::Closed;
 use super::tracks::Tracks;
 use super::{Millis, lock, wait};
-use crate::rtmp::amf0::Value;
+use crate::rtmp::amf::Properties;
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use append::Publish;
@@ -37,6 +37,10 @@ use clock::Clock;
 pub use clock::ClockRepair;
 use hls::Hls;
 use media_clock::MediaClock;
+
+/// What a stream takes on the heap besides its blocks, in bytes: its state, its name, its entry in the
+/// table, and what it lists.
+pub const STREAM_COST: usize = 2560;
 
 /// A publisher that has been silent this long may be replaced by anybody.
 pub const TAKEOVER_SILENCE: Millis = 2_000;
@@ -341,11 +345,11 @@ impl Stream {
     pub fn set_metadata(
         &self,
         generation: u64,
-        metadata: Option<Vec<(String, Value)>>,
+        metadata: Option<&Properties<'_>>,
         now: Millis,
     ) -> Result<(), Superseded> {
         let mut state = self.published(generation)?;
-        state.set_metadata(metadata.as_deref(), now);
+        state.set_metadata(metadata, now);
         Ok(())
     }
 

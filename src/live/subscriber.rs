@@ -27,10 +27,10 @@ use super::stats::{ViewerReport, protocol_of};
 use super::tracks::Tracks;
 use super::{Millis, lock};
 use crate::http::Response;
-use crate::rtmp::server_session::Over;
+use crate::rtmp::server_session::{MAX_REPLIES, MAX_REPLY, Over};
 
 /// Control bytes waiting for a message boundary. A client that asks without reading exceeds it.
-const MAX_CONTROL_LEN: usize = 2 * 1024;
+pub const MAX_CONTROL_LEN: usize = MAX_REPLIES + MAX_REPLY;
 
 /// A subscriber whose socket takes nothing at all for this long is lost.
 const MAX_STALL: Millis = 20_000;
@@ -48,6 +48,8 @@ pub enum End {
     NothingToTake,
     /// The stream has other tracks than the file that it is getting.
     OtherTracks,
+    /// It stopped playing, at a message boundary; its connection goes on.
+    Left,
     /// The socket failed.
     Io(ErrorKind),
 }
@@ -62,6 +64,7 @@ impl fmt::Display for End {
                 f.write_str("the stream has none of the codecs that the player takes")
             }
             End::OtherTracks => f.write_str("the stream's tracks or codecs have changed"),
+            End::Left => f.write_str("it stopped playing"),
             End::Io(kind) => write!(f, "{kind}"),
         }
     }
@@ -150,6 +153,8 @@ pub struct Subscriber {
     is_ending: bool,
     /// What that end is.
     ends_as: End,
+    /// Finish at the next boundary, and leave the connection open.
+    is_retiring: bool,
     /// Messages that it couldn't take, until one came that it could.
     untaken: Option<u64>,
     end: Option<End>,
@@ -253,6 +258,7 @@ impl Subscriber {
             video: Video::On,
             is_ending: false,
             ends_as: End::Finished,
+            is_retiring: false,
             untaken: Some(0),
             end: None,
             blocked_since: None,
@@ -338,6 +344,7 @@ impl Subscriber {
             self.fail(End::ControlOverflow);
             return;
         }
+        self.control.reserve_exact(bytes.len());
         self.control.extend_from_slice(bytes);
     }
 
@@ -354,6 +361,18 @@ impl Subscriber {
         let opening = self.opening.as_deref().filter(|_| !is_out);
         let last_words = self.receiver.framing.last_words(over, opening);
         self.queue_end(&last_words);
+    }
+
+    /// Ends the play, and leaves the socket to others. In the middle of a message it goes on to the
+    /// end of it, since clients can't abort one: then `None`, and its end is [`End::Left`] later.
+    /// Otherwise it has ended, and these control bytes are for somebody else to send.
+    pub fn retire(&mut self) -> Option<Vec<u8>> {
+        self.is_retiring = true;
+        if !self.is_at_boundary() {
+            return None;
+        }
+        self.end.get_or_insert(End::Left);
+        Some(std::mem::take(&mut self.control))
     }
 
     /// Stops at the next message boundary, or starts again as after a join.
@@ -419,6 +438,10 @@ impl Subscriber {
         if self.is_at_boundary() {
             if !self.control.is_empty() {
                 return self.send_control(view);
+            }
+            if self.is_retiring {
+                self.end = Some(End::Left);
+                return Ok(Step::Idle);
             }
             if self.is_ending {
                 self.end = Some(self.ends_as.clone());

@@ -24,8 +24,7 @@
 mod budget;
 mod encoder;
 
-use byteorder::{BigEndian, ByteOrder};
-
+use super::amf::Reader;
 use super::{Error, amf3};
 pub(super) use budget::{Budget, limit};
 pub use encoder::Encoder;
@@ -39,23 +38,23 @@ pub const MAX_VALUES: usize = 8192;
 /// Bytes that references of AMF3 may repeat in one message: 16 for the name of every value.
 pub const MAX_REPEATED_TEXT: usize = 16 * MAX_VALUES;
 
-mod marker {
-    pub(super) const NUMBER: u8 = 0x00;
-    pub(super) const BOOLEAN: u8 = 0x01;
-    pub(super) const STRING: u8 = 0x02;
-    pub(super) const OBJECT: u8 = 0x03;
-    pub(super) const NULL: u8 = 0x05;
-    pub(super) const UNDEFINED: u8 = 0x06;
-    pub(super) const REFERENCE: u8 = 0x07;
-    pub(super) const ECMA_ARRAY: u8 = 0x08;
-    pub(super) const OBJECT_END: u8 = 0x09;
-    pub(super) const STRICT_ARRAY: u8 = 0x0A;
-    pub(super) const DATE: u8 = 0x0B;
-    pub(super) const LONG_STRING: u8 = 0x0C;
-    pub(super) const UNSUPPORTED: u8 = 0x0D;
-    pub(super) const XML_DOCUMENT: u8 = 0x0F;
-    pub(super) const TYPED_OBJECT: u8 = 0x10;
-    pub(super) const AVMPLUS: u8 = 0x11;
+pub(super) mod marker {
+    pub(in crate::rtmp) const NUMBER: u8 = 0x00;
+    pub(in crate::rtmp) const BOOLEAN: u8 = 0x01;
+    pub(in crate::rtmp) const STRING: u8 = 0x02;
+    pub(in crate::rtmp) const OBJECT: u8 = 0x03;
+    pub(in crate::rtmp) const NULL: u8 = 0x05;
+    pub(in crate::rtmp) const UNDEFINED: u8 = 0x06;
+    pub(in crate::rtmp) const REFERENCE: u8 = 0x07;
+    pub(in crate::rtmp) const ECMA_ARRAY: u8 = 0x08;
+    pub(in crate::rtmp) const OBJECT_END: u8 = 0x09;
+    pub(in crate::rtmp) const STRICT_ARRAY: u8 = 0x0A;
+    pub(in crate::rtmp) const DATE: u8 = 0x0B;
+    pub(in crate::rtmp) const LONG_STRING: u8 = 0x0C;
+    pub(in crate::rtmp) const UNSUPPORTED: u8 = 0x0D;
+    pub(in crate::rtmp) const XML_DOCUMENT: u8 = 0x0F;
+    pub(in crate::rtmp) const TYPED_OBJECT: u8 = 0x10;
+    pub(in crate::rtmp) const AVMPLUS: u8 = 0x11;
 }
 
 /// A value. Properties keep the order in which they came.
@@ -151,173 +150,14 @@ pub enum MissingEnd {
     Tolerated,
 }
 
-/// Reads all values of a message.
+/// Reads all values of a message as trees: for messages that this side trusts.
 pub fn parse(bytes: &[u8], missing_end: MissingEnd) -> Result<Vec<Value>, Error> {
-    let mut decoder = Decoder {
-        missing_end,
-        ..Decoder::new(bytes)
-    };
+    let mut reader = Reader::tolerating(bytes.into(), missing_end);
     let mut values = Vec::new();
-    while let Some(value) = decoder.next_value()? {
+    while let Some(value) = reader.next_value()? {
         values.push(value);
     }
     Ok(values)
-}
-
-/// Reads a message value by value, so that the first ones count even if a later one is
-/// undecodable.
-#[derive(Clone, Debug)]
-pub struct Decoder<'a> {
-    /// What is still to be read.
-    bytes: &'a [u8],
-    /// Length of the whole message: errors name positions in it.
-    len: usize,
-    budget: Budget,
-    missing_end: MissingEnd,
-}
-
-impl<'a> Decoder<'a> {
-    /// Reads the payload of a command or data message; every object must have its end.
-    pub fn new(bytes: &'a [u8]) -> Decoder<'a> {
-        let missing_end = MissingEnd::Refused;
-        Decoder {
-            bytes,
-            len: bytes.len(),
-            budget: Budget::of_message(),
-            missing_end,
-        }
-    }
-
-    /// The next value, `None` at the end. Nothing comes after an error: what can't be decoded
-    /// can't be skipped either.
-    pub fn next_value(&mut self) -> Result<Option<Value>, Error> {
-        if self.bytes.is_empty() {
-            return Ok(None);
-        }
-        let result = self.value(0);
-        if result.is_err() {
-            self.bytes = &[];
-        }
-        result.map(Some)
-    }
-
-    fn value(&mut self, depth: usize) -> Result<Value, Error> {
-        // Marker and value are one value; for that one only (AMF0, 3.1).
-        if let Some(bytes) = self.bytes.strip_prefix(&[marker::AVMPLUS]) {
-            let (value, rest) = amf3::decode(bytes, self.len, depth, &mut self.budget)?;
-            self.bytes = rest;
-            return Ok(value);
-        }
-        self.budget.take_values(1, depth)?;
-        let at = self.position();
-        Ok(match self.byte("marker")? {
-            marker::NUMBER => Value::Number(self.number()?),
-            marker::BOOLEAN => Value::Boolean(self.byte("boolean")? != 0),
-            marker::STRING => Value::String(self.short_text("string")?),
-            marker::OBJECT => Value::Object(self.properties(depth)?),
-            marker::NULL => Value::Null,
-            marker::UNDEFINED | marker::UNSUPPORTED => Value::Undefined,
-            marker::REFERENCE => {
-                self.take(2, "reference")?;
-                Value::Null
-            }
-            marker::ECMA_ARRAY => {
-                self.take(4, "count")?;
-                Value::EcmaArray(self.properties(depth)?)
-            }
-            marker::STRICT_ARRAY => Value::StrictArray(self.elements(depth)?),
-            marker::DATE => {
-                let ms = self.number()?;
-                self.take(2, "time zone")?;
-                Value::Date(ms)
-            }
-            marker::LONG_STRING => Value::String(self.long_text("long string")?),
-            marker::XML_DOCUMENT => Value::XmlDocument(self.long_text("xml document")?),
-            marker::TYPED_OBJECT => {
-                self.short_text("class name")?;
-                Value::Object(self.properties(depth)?)
-            }
-            other => {
-                return Err(Error::malformed(format!(
-                    "amf0 marker {other:#04x} at byte {at}, expected a value"
-                )));
-            }
-        })
-    }
-
-    /// Pairs up to the end marker. An empty key is the end only when 09 follows; some encoders
-    /// do have a property without a name.
-    fn properties(&mut self, depth: usize) -> Result<Vec<(String, Value)>, Error> {
-        let mut properties = Vec::new();
-        loop {
-            if self.bytes.is_empty() && self.missing_end == MissingEnd::Tolerated {
-                return Ok(properties);
-            }
-            if let Some(rest) = self.bytes.strip_prefix(&[0, 0, marker::OBJECT_END]) {
-                self.bytes = rest;
-                return Ok(properties);
-            }
-            let key = self.short_text("key")?;
-            properties.push((key, self.value(depth + 1)?));
-        }
-    }
-
-    fn elements(&mut self, depth: usize) -> Result<Vec<Value>, Error> {
-        let at = self.position();
-        let count = BigEndian::read_u32(self.take(4, "count")?);
-        let left = self.bytes.len();
-        // An element has at least one byte. Elements that are there are read one by one all the
-        // same: memory grows with what came, not with what was announced.
-        if count as usize > left {
-            return Err(Error::malformed(format!(
-                "strict array of {count} values at byte {at}, but only {left} bytes are left"
-            )));
-        }
-        let mut elements = Vec::new();
-        for _ in 0..count {
-            elements.push(self.value(depth + 1)?);
-        }
-        Ok(elements)
-    }
-
-    fn number(&mut self) -> Result<f64, Error> {
-        Ok(BigEndian::read_f64(self.take(8, "number")?))
-    }
-
-    fn short_text(&mut self, what: &str) -> Result<String, Error> {
-        let len = BigEndian::read_u16(self.take(2, what)?);
-        self.text(usize::from(len), what)
-    }
-
-    fn long_text(&mut self, what: &str) -> Result<String, Error> {
-        let len = BigEndian::read_u32(self.take(4, what)?);
-        self.text(len as usize, what)
-    }
-
-    fn text(&mut self, len: usize, what: &str) -> Result<String, Error> {
-        Ok(String::from_utf8_lossy(self.take(len, what)?).into_owned())
-    }
-
-    fn byte(&mut self, what: &str) -> Result<u8, Error> {
-        Ok(self.take(1, what)?.first().copied().unwrap_or_default())
-    }
-
-    /// Exactly `len` bytes, or an error.
-    fn take(&mut self, len: usize, what: &str) -> Result<&'a [u8], Error> {
-        let Some((taken, rest)) = self.bytes.split_at_checked(len) else {
-            return Err(Error::malformed(format!(
-                "amf0 {what} of {len} bytes at byte {}, but only {} are left",
-                self.position(),
-                self.bytes.len()
-            )));
-        };
-        self.bytes = rest;
-        Ok(taken)
-    }
-
-    fn position(&self) -> usize {
-        self.len - self.bytes.len()
-    }
 }
 
 #[cfg(test)]

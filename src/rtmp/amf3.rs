@@ -24,12 +24,12 @@
 //! expanding them is how small messages become large, and nobody who speaks RTMP sends them.
 //! Class names are dropped: nothing is ever created by name.
 
-mod decoder;
 mod encoder;
+mod reader;
 
 pub use encoder::emit;
 
-pub(super) use decoder::decode;
+pub(super) use reader::{Inside, Tables};
 
 mod marker {
     pub(super) const UNDEFINED: u8 = 0x00;

@@ -23,10 +23,12 @@ pub use payload::{Heap, Payload, PayloadSource};
 /// Chunk streams per connection; real clients use fewer than ten.
 pub const MAX_CHUNK_STREAMS: usize = 64;
 
-/// Chunks with a payload of less than this are counted (see
-/// [`small_chunks`](ChunkReader::small_chunks)). It is the size that holds before any Set Chunk
-/// Size.
-const SMALL_CHUNK: u32 = DEFAULT_CHUNK_SIZE;
+/// What a chunk should carry to be worth its time; see
+/// [`missing_bytes`](ChunkReader::missing_bytes). It is the size that holds before any Set Chunk Size.
+pub const FULL_CHUNK: u32 = DEFAULT_CHUNK_SIZE;
+
+/// Entries by which the table of chunk streams grows: most clients use no more.
+const TABLE_STEP: usize = 4;
 
 /// What a peer may send: the longest message, in bytes, by what the message is, and how much may
 /// be under assembly at a time.
@@ -55,7 +57,7 @@ impl Limits {
     };
 
     /// Protocol control and user control messages; the longest that is defined has 10 bytes.
-    const CONTROL: u32 = 64;
+    pub(super) const CONTROL: u32 = 64;
 
     fn of(&self, type_id: u8) -> (u32, &'static str, Option<&'static str>) {
         match type_id {
@@ -95,15 +97,19 @@ pub struct ChunkReader<S: PayloadSource> {
     limits: Limits,
     chunk_size: u32,
     state: State,
-    streams: Vec<ChunkStream<S::Payload>>,
+    streams: Vec<ChunkStream>,
+    /// Messages under assembly.
+    partial: Vec<Partial<S::Payload>>,
+    /// Payload of the message that was returned last.
+    finished: Option<S::Payload>,
+    /// Empty ones for the next messages: of audio and video, which may come at the same time.
+    spare: [Option<S::Payload>; 2],
     /// The header under way; complete headers fit.
     header: [u8; MAX_HEADER_LEN],
     header_len: usize,
     /// Bytes that looked like an extended timestamp and turned out to be payload.
     carry: Carry,
-    /// Index of the chunk stream whose message was returned last.
-    finished: Option<usize>,
-    small_chunks: u64,
+    missing_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,8 +122,16 @@ enum State {
     Payload { stream: usize, left: u32 },
 }
 
+/// A message under assembly.
+struct Partial<P> {
+    /// Index of its chunk stream.
+    stream: usize,
+    payload: P,
+}
+
 /// What the last headers of a chunk stream said. All fields start at 0 (see the module).
-struct ChunkStream<P> {
+#[derive(Default)]
+struct ChunkStream {
     id: u32,
     timestamp: u32,
     delta: u32,
@@ -131,7 +145,6 @@ struct ChunkStream<P> {
     /// A length is known: messages may begin with types 2 and 3.
     is_opened: bool,
     is_partial: bool,
-    payload: P,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -156,11 +169,13 @@ impl<S: PayloadSource> ChunkReader<S> {
             chunk_size: DEFAULT_CHUNK_SIZE,
             state: State::Header,
             streams: Vec::new(),
+            partial: Vec::new(),
+            finished: None,
+            spare: [None, None],
             header: [0; MAX_HEADER_LEN],
             header_len: 0,
             carry: Carry::default(),
-            finished: None,
-            small_chunks: 0,
+            missing_bytes: 0,
         }
     }
 
@@ -212,21 +227,32 @@ impl<S: PayloadSource> ChunkReader<S> {
         let payload = input.get(header_len..end).filter(|_| is_plain)?;
         stream.apply(&new);
         let message = stream.message_header();
-        self.small_chunks += u64::from(self.chunk_size < SMALL_CHUNK);
+        self.note_chunk(new.len);
         self.clear_finished();
         *input = input.get(end..)?;
         Some((message, payload))
     }
 
-    /// Chunks read so far whose size, as set by the peer, is below 128 bytes. Each costs as much
-    /// time as a large one.
-    pub fn small_chunks(&self) -> u64 {
-        self.small_chunks
+    /// How many bytes the chunks that were read so far were short of [`FULL_CHUNK`], all together:
+    /// a chunk costs the same time whatever it carries, and one without payload is short of all of
+    /// them. The last chunk of a message that has several isn't counted.
+    pub fn missing_bytes(&self) -> u64 {
+        self.missing_bytes
+    }
+
+    /// Counts something that costs as much time as a chunk and carried so many bytes.
+    pub fn note_chunk(&mut self, carried: u32) {
+        self.missing_bytes += u64::from(FULL_CHUNK.saturating_sub(carried));
     }
 
     /// Payload of the message that [`read`](Self::read) returned last, until the next call.
     pub fn payload(&self) -> Option<&S::Payload> {
-        Some(&self.streams.get(self.finished?)?.payload)
+        self.finished.as_ref()
+    }
+
+    /// Gives the payload's memory back before the next call.
+    pub fn forget_payload(&mut self) {
+        self.clear_finished();
     }
 
     /// The peer's Set Chunk Size (5.4.1); holds from the next chunk on, in the middle of a
@@ -243,9 +269,11 @@ impl<S: PayloadSource> ChunkReader<S> {
 
     /// The peer's Abort Message (5.4.2): forgets what has come of a message.
     pub fn abort(&mut self, chunk_stream_id: u32) {
-        if let Some(stream) = self.streams.iter_mut().find(|s| s.id == chunk_stream_id) {
-            stream.is_partial = false;
-            stream.payload.clear();
+        let Some(index) = self.streams.iter().position(|s| s.id == chunk_stream_id) else {
+            return;
+        };
+        if let Some(payload) = self.end_message(index) {
+            self.keep(payload);
         }
     }
 
@@ -334,10 +362,10 @@ impl<S: PayloadSource> ChunkReader<S> {
     }
 
     fn begin_message(&mut self, index: usize) -> Result<Step, Error> {
-        let partial = self.streams.iter().filter(|stream| stream.is_partial);
-        let (messages, bytes) = partial.fold((0, 0), |(messages, bytes), stream| {
-            (messages + 1, bytes + u64::from(stream.len))
-        });
+        let messages = self.partial.len() as u64;
+        let partial = self.partial.iter();
+        let lens = partial.filter_map(|partial| self.streams.get(partial.stream));
+        let bytes: u64 = lens.map(|stream| u64::from(stream.len)).sum();
         let Some(stream) = self.streams.get_mut(index) else {
             return Ok(Step::Next);
         };
@@ -366,7 +394,42 @@ impl<S: PayloadSource> ChunkReader<S> {
             Some("--max-message"),
         )?;
         stream.is_partial = true;
+        let payload = self.spare.iter_mut().find_map(Option::take);
+        let payload = payload.unwrap_or_else(|| self.source.payload());
+        if self.partial.len() == self.partial.capacity() {
+            self.pay(self.streams.capacity(), self.partial.len() + 1)?;
+            self.partial.reserve_exact(1);
+        }
+        self.partial.push(Partial {
+            stream: index,
+            payload,
+        });
         self.begin_payload(index)
+    }
+
+    /// Pays for tables of these capacities.
+    fn pay(&self, streams: usize, partial: usize) -> Result<(), Error> {
+        let bytes = streams * size_of::<ChunkStream>() + partial * size_of::<Partial<S::Payload>>();
+        self.source.pay(bytes)
+    }
+
+    /// Keeps an empty payload for another message, or drops it.
+    fn keep(&mut self, mut payload: S::Payload) {
+        payload.clear();
+        if let Some(slot) = self.spare.iter_mut().find(|slot| slot.is_none()) {
+            *slot = Some(payload);
+        }
+    }
+
+    /// The payload of a chunk stream's message, which is no longer under assembly.
+    fn end_message(&mut self, index: usize) -> Option<S::Payload> {
+        let of_stream = |partial: &Partial<S::Payload>| partial.stream == index;
+        let at = self.partial.iter().position(of_stream)?;
+        let partial = self.partial.swap_remove(at);
+        if let Some(stream) = self.streams.get_mut(index) {
+            stream.is_partial = false;
+        }
+        Some(partial.payload)
     }
 
     /// Compares byte by byte, so that a mismatch is known at once and nothing waits for bytes
@@ -433,15 +496,19 @@ impl<S: PayloadSource> ChunkReader<S> {
     }
 
     fn begin_payload(&mut self, index: usize) -> Result<Step, Error> {
-        let chunk_size = self.chunk_size;
-        self.small_chunks += u64::from(chunk_size < SMALL_CHUNK);
-        let Some(stream) = self.streams.get_mut(index) else {
+        let partial = self.partial.iter().find(|partial| partial.stream == index);
+        let (Some(stream), Some(partial)) = (self.streams.get(index), partial) else {
             return Ok(Step::Next);
         };
-        let left = stream.len.saturating_sub(stream.payload.len() as u32);
+        let come = partial.payload.len() as u32;
+        let missing = stream.len.saturating_sub(come);
+        let left = missing.min(self.chunk_size);
+        if come == 0 || left < missing {
+            self.note_chunk(left);
+        }
         self.state = State::Payload {
             stream: index,
-            left: left.min(chunk_size),
+            left,
         };
         Ok(Step::Next)
     }
@@ -452,7 +519,10 @@ impl<S: PayloadSource> ChunkReader<S> {
         mut left: u32,
         input: &mut &[u8],
     ) -> Result<Step, Error> {
-        let Some(stream) = self.streams.get_mut(index) else {
+        let partial = self.partial.iter_mut();
+        let mut of_stream = partial.filter(|partial| partial.stream == index);
+        let (Some(stream), Some(partial)) = (self.streams.get(index), of_stream.next()) else {
+            self.state = State::Header;
             return Ok(Step::Next);
         };
         while left > 0 {
@@ -470,7 +540,7 @@ impl<S: PayloadSource> ChunkReader<S> {
                 return Ok(Step::NeedsInput);
             }
             let wanted = bytes.get(..left as usize).unwrap_or(bytes);
-            let taken = stream.payload.extend(wanted).min(wanted.len());
+            let taken = partial.payload.extend(wanted).min(wanted.len());
             left -= taken as u32;
             if from_carry {
                 self.carry.start += taken;
@@ -486,21 +556,17 @@ impl<S: PayloadSource> ChunkReader<S> {
             }
         }
         self.state = State::Header;
-        if (stream.payload.len() as u32) < stream.len {
+        if (partial.payload.len() as u32) < stream.len {
             return Ok(Step::Next);
         }
-        stream.is_partial = false;
-        self.finished = Some(index);
-        Ok(Step::Message(stream.message_header()))
+        let header = stream.message_header();
+        self.finished = self.end_message(index);
+        Ok(Step::Message(header))
     }
 
     fn clear_finished(&mut self) {
-        if let Some(stream) = self
-            .finished
-            .take()
-            .and_then(|index| self.streams.get_mut(index))
-        {
-            stream.payload.clear();
+        if let Some(payload) = self.finished.take() {
+            self.keep(payload);
         }
     }
 
@@ -516,18 +582,13 @@ impl<S: PayloadSource> ChunkReader<S> {
                 option: None,
             });
         }
+        if self.streams.len() == self.streams.capacity() {
+            self.pay(self.streams.len() + TABLE_STEP, self.partial.capacity())?;
+            self.streams.reserve_exact(TABLE_STEP);
+        }
         self.streams.push(ChunkStream {
             id,
-            timestamp: 0,
-            delta: 0,
-            len: 0,
-            type_id: 0,
-            message_stream_id: 0,
-            extended: None,
-            repeats: None,
-            is_opened: false,
-            is_partial: false,
-            payload: self.source.payload(),
+            ..ChunkStream::default()
         });
         Ok(self.streams.len() - 1)
     }
@@ -554,7 +615,7 @@ struct Fields {
     type_id: u8,
 }
 
-impl<P> ChunkStream<P> {
+impl ChunkStream {
     fn read_fields(&self, format: u8, fields: &[u8]) -> Fields {
         let field = field_u24(fields, 0);
         let extended = (field == EXTENDED).then(|| {

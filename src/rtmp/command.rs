@@ -10,9 +10,119 @@
 //! type, send names where numbers belong and numbers where booleans do.
 
 use super::Error;
-use super::amf0::{self, Decoder, Value};
+use super::amf::{Bytes, Named, Properties, Reader, Text, Token};
+use super::amf0::{self, Value};
+use super::stream_key::MAX_SENT_LEN;
 
-/// A command as it came.
+/// Longest beginning of a command's name that is kept. The longest known one has 15 bytes.
+const MAX_NAME_LEN: usize = 40;
+
+/// Longest beginning of a name, or an app, that is kept: enough that what is too long for a name is
+/// seen to be too long.
+pub(super) const MAX_KEPT_NAME: usize = MAX_SENT_LEN + 4;
+
+/// A client's command: of what came, the little that any command needs.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Call {
+    /// Name of the procedure, or the beginning of a long one.
+    pub(super) name: String,
+    /// 0 when no reply is wanted.
+    pub(super) transaction_id: f64,
+    pub(super) argument: Argument,
+}
+
+/// The first argument.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Argument {
+    /// Missing, undecodable or of no use.
+    None,
+    Number(f64),
+    Boolean(bool),
+    /// At most [`MAX_KEPT_NAME`] bytes of it. Of `play2` it is the property `streamName`.
+    Text(String),
+}
+
+impl Call {
+    /// Reads a command in AMF0 where it lies; gives `object` the properties of the command object.
+    /// Undecodable arguments count as missing; an undecodable name is an error.
+    pub(super) fn read(
+        payload: Bytes<'_>,
+        object: impl FnOnce(&str, Properties<'_>),
+    ) -> Result<Call, Error> {
+        let mut reader = Reader::new(payload);
+        let Some(Token::String(name)) = next(&mut reader).map(|(token, _)| token) else {
+            return Err(Error::malformed(
+                "command without a name, expected an AMF0 string first",
+            ));
+        };
+        let name = name.to_string_of(MAX_NAME_LEN);
+        let id = next(&mut reader).and_then(|(token, _)| token.as_f64());
+        if let Some((Token::Object | Token::EcmaArray, inside)) = next(&mut reader) {
+            object(&name, Properties { reader: inside });
+        }
+        let argument = next(&mut reader).map_or(Argument::None, |(token, inside)| match token {
+            Token::Object | Token::EcmaArray if name.starts_with("play") => {
+                let properties = Properties { reader: inside };
+                let stream_name = properties.find("streamName");
+                Argument::of(stream_name.map_or(Token::Null, |view| view.token()))
+            }
+            token => Argument::of(token),
+        });
+        Ok(Call {
+            name,
+            transaction_id: id.unwrap_or(0.0),
+            argument,
+        })
+    }
+}
+
+/// The next value, if it is decodable to its end, and a reader behind its first token.
+fn next<'a>(reader: &mut Reader<'a>) -> Option<(Token<'a>, Reader<'a>)> {
+    let Named { token, .. } = reader.next_token().ok()??;
+    let inside = reader.clone();
+    reader.skip(token).ok()?;
+    Some((token, inside))
+}
+
+impl Argument {
+    fn of(token: Token<'_>) -> Argument {
+        match token {
+            Token::Number(number) => Argument::Number(number),
+            Token::Boolean(boolean) => Argument::Boolean(boolean),
+            Token::String(text) => Argument::Text(Text::to_string_of(text, MAX_KEPT_NAME)),
+            _ => Argument::None,
+        }
+    }
+
+    /// The text, if it is one.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Argument::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A truth value, if it can be taken for one.
+    pub(super) fn flag(&self) -> Option<bool> {
+        match *self {
+            Argument::Boolean(boolean) => Some(boolean),
+            Argument::Number(number) => Some(number != 0.0 && !number.is_nan()),
+            _ => None,
+        }
+    }
+
+    /// An unsigned number, if it is one: an id, a time in ms.
+    pub(super) fn unsigned(&self) -> Option<u32> {
+        let number = match *self {
+            Argument::Number(number) => number,
+            Argument::Boolean(boolean) => f64::from(u8::from(boolean)),
+            _ => return None,
+        };
+        (number >= 0.0 && number <= f64::from(u32::MAX)).then_some(number as u32)
+    }
+}
+
+/// A command with all that belongs to it: a reply of this side's, or what a trusted peer says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Command {
     /// Name of the procedure.
@@ -29,8 +139,8 @@ impl Command {
     /// Reads a command in AMF0. Undecodable arguments count as missing; an undecodable name or
     /// transaction id is an error.
     pub fn parse(payload: &[u8]) -> Result<Command, Error> {
-        let mut decoder = Decoder::new(payload);
-        let mut next = || decoder.next_value().ok().flatten();
+        let mut reader = Reader::new(payload.into());
+        let mut next = || reader.next_value().ok().flatten();
         let Some(Value::String(name)) = next() else {
             return Err(Error::malformed(
                 "command without a name, expected an AMF0 string first",
@@ -74,22 +184,6 @@ impl Command {
             }
         }
         out
-    }
-
-    /// An argument as text, if it is there and is text.
-    pub fn text(&self, index: usize) -> Option<&str> {
-        self.arguments.get(index)?.as_str()
-    }
-
-    /// An argument as a truth value, if it is there.
-    pub fn flag(&self, index: usize) -> Option<bool> {
-        self.arguments.get(index)?.as_bool()
-    }
-
-    /// An argument as an unsigned number, if it is there and is one: an id, a time in ms.
-    pub fn unsigned(&self, index: usize) -> Option<u32> {
-        let number = self.arguments.get(index)?.as_f64()?;
-        (number >= 0.0 && number <= f64::from(u32::MAX)).then_some(number as u32)
     }
 }
 
@@ -164,38 +258,69 @@ mod tests {
         );
     }
 
+    /// What is read of a command.
+    fn call(payload: &[u8]) -> Call {
+        Call::read(payload.into(), |_, _| {}).unwrap()
+    }
+
     #[test]
     fn missing_arguments_are_missing_not_errors() {
+        let call = call(b"\x02\0\x07publish");
+        assert_eq!(
+            (&*call.name, call.transaction_id, call.argument),
+            ("publish", 0.0, Argument::None)
+        );
         let command = Command::parse(b"\x02\0\x07publish").unwrap();
-        assert_eq!(
-            (command.transaction_id, command.object.clone()),
-            (0.0, Value::Null)
-        );
-        assert_eq!(
-            (command.text(0), command.flag(0), command.unsigned(0)),
-            (None, None, None)
-        );
+        assert_eq!((command.object, command.arguments), (Value::Null, vec![]));
     }
 
     #[test]
     fn an_undecodable_argument_ends_the_arguments() {
-        let command =
-            Command::parse(b"\x02\0\x04play\0\0\0\0\0\0\0\0\0\x05\x02\0\x01a\x99\x02\0\x01b")
-                .unwrap();
-        assert_eq!(command.arguments, [text("a")]);
+        let play = b"\x02\0\x04play\0\0\0\0\0\0\0\0\0\x05\x02\0\x01a\x99\x02\0\x01b";
+        assert_eq!(Command::parse(play).unwrap().arguments, [text("a")]);
+        assert_eq!(call(play).argument.text(), Some("a"));
+        // An object without an end is no object, and nothing comes behind it.
+        let cut = b"\x02\0\x07connect\0\0\0\0\0\0\0\0\0\x03\0\x03app\x02\0\x01a";
+        Call::read(cut[..].into(), |_, _| panic!("it has no end")).unwrap();
+    }
+
+    #[test]
+    fn the_name_to_play_may_stand_in_an_object() {
+        let command = |name: &str, key: &str| Command {
+            arguments: vec![object([(key, text("door"))])],
+            ..call_of(name)
+        };
+        let read = |command: Command| call(&command.emit()).argument;
+        assert_eq!(read(command("play2", "streamName")).text(), Some("door"));
+        assert_eq!(read(command("play2", "oldStreamName")), Argument::None);
+        assert_eq!(read(command("deleteStream", "streamName")), Argument::None);
+    }
+
+    fn call_of(name: &str) -> Command {
+        Command {
+            name: name.into(),
+            transaction_id: 0.0,
+            object: Value::Null,
+            arguments: vec![],
+        }
+    }
+
+    #[test]
+    fn of_long_texts_the_beginning_is_kept() {
+        let command = Command {
+            arguments: vec![text(&"n".repeat(60_000))],
+            ..call_of(&"c".repeat(60_000))
+        };
+        let call = call(&command.emit());
+        assert_eq!(call.name.len(), MAX_NAME_LEN);
+        assert_eq!(call.argument.text().map(str::len), Some(MAX_KEPT_NAME));
     }
 
     #[test]
     fn ids_that_are_no_numbers_are_none() {
-        let command = |number| Command {
-            name: "deleteStream".into(),
-            transaction_id: 0.0,
-            object: Value::Null,
-            arguments: vec![Value::Number(number)],
-        };
-        assert_eq!(command(7.0).unsigned(0), Some(7));
+        assert_eq!(Argument::Number(7.0).unsigned(), Some(7));
         for number in [f64::NAN, f64::INFINITY, -1.0, 4e10] {
-            assert_eq!(command(number).unsigned(0), None);
+            assert_eq!(Argument::Number(number).unsigned(), None);
         }
     }
 

@@ -11,10 +11,10 @@ use std::fmt;
 use super::message::{Control, UserControl};
 
 /// Events kept from the beginning.
-const MAX_FIRST: usize = 32;
+const MAX_FIRST: usize = 8;
 
 /// Events kept from the end.
-const MAX_LAST: usize = 224;
+const MAX_LAST: usize = 32;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +109,9 @@ pub struct Entry {
     pub event: Event,
 }
 
+/// What a recorder takes on the heap, in bytes.
+pub const COST: usize = (MAX_FIRST + MAX_LAST) * size_of::<Entry>();
+
 /// See the module's documentation.
 #[derive(Clone, Debug, Default)]
 pub struct FlightRecorder {
@@ -157,12 +160,16 @@ impl FlightRecorder {
             event,
         };
         self.total += 1;
+        // All of it at once: it is part of what a connection costs from its first event on.
         if self.first.len() < MAX_FIRST {
+            self.first.reserve_exact(MAX_FIRST - self.first.len());
             self.first.push(entry);
             return;
         }
         if self.last.len() == MAX_LAST {
             self.last.pop_front();
+        } else if self.last.is_empty() {
+            self.last.reserve_exact(MAX_LAST);
         }
         self.last.push_back(entry);
     }
@@ -257,7 +264,9 @@ mod tests {
             recorder.note(event, 5000 + u64::from(len));
         }
         let times: Vec<u32> = recorder.entries().map(|entry| entry.at).collect();
-        let expected: Vec<u32> = (0..32).chain(776..1000).collect();
+        let expected: Vec<u32> = (0..8).chain(968..1000).collect();
+        assert_eq!(recorder.first.capacity(), 8);
+        assert_eq!(recorder.last.capacity(), 32);
         assert_eq!(times, expected);
         assert_eq!(recorder.total(), 1000);
     }

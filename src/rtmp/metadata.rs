@@ -4,7 +4,8 @@
 //! Players are strict where publishers are not. ffmpeg (and with it mpv and VLC) ends the play on
 //! an undefined value, on a name of 128 bytes or more, on bytes after the end; it takes metadata
 //! only as an ECMA array, and waits for a track that `audiocodecid` or `videocodecid` announces.
-//! So nothing of the publisher's bytes is relayed: the values are filtered and written anew.
+//! So nothing of the publisher's bytes is relayed: the values are filtered and written anew, from
+//! where they lie, without a tree of them in between.
 //!
 //! ```text
 //! 02 00 0A 6F 6E 4D 65 74 61 44 61 74 61         "onMetaData"
@@ -13,13 +14,16 @@
 //!    00 00 09                                    end
 //! ```
 
-use super::amf0::{self, Encoder, Value};
+use std::borrow::Cow;
+
+use super::amf::{Bytes, Name, Named, Properties, Reader, Text, Token};
+use super::amf0::{MissingEnd, marker};
 
 /// Longest payload that is made, in bytes.
 pub const MAX_LEN: usize = 16 * 1024;
 
 /// Properties of one object.
-const MAX_PROPERTIES: usize = 256;
+const MAX_PROPERTIES: u32 = 256;
 
 /// Objects in objects, the outermost counted.
 const MAX_DEPTH: usize = 4;
@@ -57,121 +61,245 @@ const VIDEO_NAMES: &[&str] = &[
     "hasVideo",
 ];
 
-/// The payload of an `onMetaData` message for players.
-///
-/// `has_audio` and `has_video` are `Some(false)` once it is known that the track is absent
-/// whatever the metadata promise; its properties are then left out.
+/// The payload of an `onMetaData` message for players; see [`write_for_players`].
 pub fn for_players(
-    properties: &[(String, Value)],
+    properties: &Properties<'_>,
     has_audio: Option<bool>,
     has_video: Option<bool>,
 ) -> Vec<u8> {
-    let is_absent = |name: &str| {
-        has_audio == Some(false) && AUDIO_NAMES.contains(&name)
-            || has_video == Some(false) && VIDEO_NAMES.contains(&name)
-    };
-    let mut pairs = Vec::new();
-    let mut count = 0;
-    for (name, value) in safe_properties(properties, 1) {
-        let len = pairs.len();
-        if is_absent(&name) {
-            continue;
-        }
-        Encoder::new(&mut pairs).key(&name).value(&value);
-        // 64 bytes are more than what stands around the pairs.
-        if pairs.len() > MAX_LEN - 64 {
-            pairs.truncate(len);
-            continue;
-        }
-        count += 1;
-    }
-    let mut out = Vec::with_capacity(pairs.len() + 64);
-    Encoder::new(&mut out)
-        .string("onMetaData")
-        .ecma_array(count);
-    out.append(&mut pairs);
-    Encoder::new(&mut out).end();
+    let mut out = Vec::new();
+    let write = &mut |bytes: &[u8]| out.extend_from_slice(bytes);
+    write_for_players(properties, has_audio, has_video, write);
     out
 }
 
-/// The properties that may be relayed: one per name, with the last value, in the order of the
-/// first.
-fn safe_properties(properties: &[(String, Value)], depth: usize) -> Vec<(String, Value)> {
-    let mut newest: Vec<(&str, &Value)> = Vec::new();
-    for (name, value) in properties {
-        if let Some((_, older)) = newest.iter_mut().find(|(known, _)| known == name) {
-            *older = value;
-        } else if is_safe_name(name) && newest.len() < MAX_PROPERTIES {
-            newest.push((name, value));
+/// Writes the payload of an `onMetaData` message for players, in pieces: at most [`MAX_LEN`] bytes.
+/// A name that comes twice is written twice; receivers take the last value.
+///
+/// `has_audio` and `has_video` are `Some(false)` once it is known that the track is absent
+/// whatever the metadata promise; its properties are then left out.
+pub fn write_for_players(
+    properties: &Properties<'_>,
+    has_audio: Option<bool>,
+    has_video: Option<bool>,
+    write: &mut dyn FnMut(&[u8]),
+) {
+    let is_absent = |name: &Name<'_>| {
+        has_audio == Some(false) && AUDIO_NAMES.iter().any(|absent| name == absent)
+            || has_video == Some(false) && VIDEO_NAMES.iter().any(|absent| name == absent)
+    };
+    // 64 bytes are more than what stands around the pairs.
+    let count = Out::counting(MAX_LEN - 64).properties(properties.reader.clone(), 1, &is_absent);
+    let mut out = Out {
+        write: Some(write),
+        len: 0,
+        most: MAX_LEN - 64,
+    };
+    out.text(marker::STRING, ON_METADATA);
+    out.begin(marker::ECMA_ARRAY, count);
+    out.len = 0;
+    out.properties(properties.reader.clone(), 1, &is_absent);
+    out.end();
+}
+
+const ON_METADATA: &str = "onMetaData";
+
+/// Writes what may be relayed, or counts it.
+struct Out<'w> {
+    write: Option<&'w mut dyn FnMut(&[u8])>,
+    len: usize,
+    /// Properties that would make it longer are left out.
+    most: usize,
+}
+
+impl Out<'_> {
+    fn counting(most: usize) -> Out<'static> {
+        Out {
+            write: None,
+            len: 0,
+            most,
         }
     }
-    let safe = |(name, value): (&str, &Value)| Some((name.to_owned(), safe_value(value, depth)?));
-    newest.into_iter().filter_map(safe).collect()
+
+    /// The properties that may be relayed, from inside of an object up to its end; returns their
+    /// number.
+    fn properties(
+        &mut self,
+        mut reader: Reader<'_>,
+        depth: usize,
+        is_absent: &dyn Fn(&Name<'_>) -> bool,
+    ) -> u32 {
+        let mut count = 0;
+        while let Ok(Some(Named { name, token })) = reader.next_token() {
+            if token == Token::End {
+                break;
+            }
+            let is_safe = is_safe_name(name) && is_safe_value(token, depth) && !is_absent(&name);
+            if is_safe && count < MAX_PROPERTIES {
+                let mut counted = Out::counting(usize::MAX);
+                counted.property(name, token, reader.clone(), depth);
+                if self.len + counted.len <= self.most {
+                    self.property(name, token, reader.clone(), depth);
+                    count += 1;
+                }
+            }
+            if reader.skip(token).is_err() {
+                break;
+            }
+        }
+        count
+    }
+
+    fn property(&mut self, name: Name<'_>, token: Token<'_>, reader: Reader<'_>, depth: usize) {
+        let name = name.to_str();
+        self.bytes(&(name.len() as u16).to_be_bytes());
+        self.bytes(name.as_bytes());
+        self.value(token, reader, depth);
+    }
+
+    /// A safe value; `reader` is behind its token.
+    fn value(&mut self, token: Token<'_>, reader: Reader<'_>, depth: usize) {
+        match token {
+            Token::Number(number) => {
+                self.bytes(&[marker::NUMBER]);
+                self.bytes(&number.to_be_bytes());
+            }
+            Token::Date(ms) => {
+                self.bytes(&[marker::DATE]);
+                self.bytes(&ms.to_be_bytes());
+                self.bytes(&[0, 0]);
+            }
+            Token::Boolean(boolean) => self.bytes(&[marker::BOOLEAN, u8::from(boolean)]),
+            Token::String(text) => self.text(marker::STRING, &printable(text)),
+            Token::Object => {
+                self.bytes(&[marker::OBJECT]);
+                self.properties(reader, depth + 1, &|_| false);
+                self.end();
+            }
+            Token::EcmaArray => {
+                let all = &|_: &Name<'_>| false;
+                let most = self.most.saturating_sub(self.len);
+                let count = Out::counting(most).properties(reader.clone(), depth + 1, all);
+                self.begin(marker::ECMA_ARRAY, count);
+                self.properties(reader, depth + 1, all);
+                self.end();
+            }
+            Token::StrictArray(count) => {
+                self.begin(marker::STRICT_ARRAY, count);
+                self.elements(reader, depth + 1);
+            }
+            _ => self.bytes(&[marker::NULL]),
+        }
+    }
+
+    /// Elements keep their places: arrays such as times and file positions belong together.
+    fn elements(&mut self, mut reader: Reader<'_>, depth: usize) {
+        while let Ok(Some(Named { token, .. })) = reader.next_token() {
+            let is_array = matches!(token, Token::StrictArray(_));
+            match token {
+                Token::End => return,
+                _ if is_safe_value(token, depth) && !is_array => {
+                    self.value(token, reader.clone(), depth);
+                }
+                _ => self.bytes(&[marker::NULL]),
+            }
+            if reader.skip(token).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn text(&mut self, marker: u8, text: &str) {
+        self.bytes(&[marker]);
+        self.bytes(&(text.len() as u16).to_be_bytes());
+        self.bytes(text.as_bytes());
+    }
+
+    fn begin(&mut self, marker: u8, count: u32) {
+        self.bytes(&[marker]);
+        self.bytes(&count.to_be_bytes());
+    }
+
+    fn end(&mut self) {
+        self.bytes(&[0, 0, marker::OBJECT_END]);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.len += bytes.len();
+        if let Some(write) = &mut self.write {
+            write(bytes);
+        }
+    }
 }
 
 /// An empty name would end the object for ffmpeg.
-fn is_safe_name(name: &str) -> bool {
+fn is_safe_name(name: Name<'_>) -> bool {
+    // What is longer as it came isn't looked at.
+    if matches!(name, Name::Text(text) if text.len() > MAX_NAME_LEN) {
+        return false;
+    }
+    let name = name.to_str();
     (1..=MAX_NAME_LEN).contains(&name.len()) && !name.contains(char::is_control)
 }
 
-fn safe_value(value: &Value, depth: usize) -> Option<Value> {
-    match value {
+fn is_safe_value(token: Token<'_>, depth: usize) -> bool {
+    match token {
         // Players cast numbers to integers without a look.
-        Value::Number(number) | Value::Date(number) => number.is_finite().then(|| value.clone()),
-        Value::Boolean(_) | Value::Null => Some(value.clone()),
-        Value::String(text) => {
-            let text: String = text.chars().filter(|c| !c.is_control()).collect();
-            (text.len() <= MAX_STRING_LEN).then_some(Value::String(text))
+        Token::Number(number) | Token::Date(number) => number.is_finite(),
+        Token::Boolean(_) | Token::Null => true,
+        Token::String(text) => {
+            text.len() <= MAX_STRING_LEN && printable(text).len() <= MAX_STRING_LEN
         }
-        Value::Object(_) | Value::EcmaArray(_) | Value::StrictArray(_) if depth == MAX_DEPTH => {
-            None
-        }
-        Value::Object(inner) => Some(Value::Object(safe_properties(inner, depth + 1))),
-        Value::EcmaArray(inner) => Some(Value::EcmaArray(safe_properties(inner, depth + 1))),
-        // Elements keep their places: arrays such as times and file positions belong together.
-        Value::StrictArray(elements) => {
-            let safe = |element: &Value| match element {
-                Value::StrictArray(_) => Value::Null,
-                element => safe_value(element, depth + 1).unwrap_or(Value::Null),
-            };
-            Some(Value::StrictArray(elements.iter().map(safe).collect()))
-        }
-        Value::Undefined | Value::XmlDocument(_) | Value::ByteArray(_) => None,
+        Token::Object | Token::EcmaArray | Token::StrictArray(_) => depth < MAX_DEPTH,
+        Token::Undefined | Token::XmlDocument(_) | Token::ByteArray(_) | Token::End => false,
     }
+}
+
+/// A text without control characters.
+fn printable(text: Text<'_>) -> Cow<'_, str> {
+    let text = text.to_str();
+    if text.contains(char::is_control) {
+        return text.chars().filter(|c| !c.is_control()).collect();
+    }
+    text
 }
 
 /// The properties of a metadata message, `Some(None)` when it withdraws them, `None` when the
 /// message is something else or can't be decoded. ffmpeg sends time codes as data messages that
 /// aren't AMF; that must not end a publish.
-pub fn parse(body: &[u8]) -> Option<Option<Vec<(String, Value)>>> {
-    let values = amf0::parse(body, amf0::MissingEnd::Tolerated).ok()?;
-    let mut values = values.into_iter();
-    let mut name = values.next()?;
+pub fn parse(body: Bytes<'_>) -> Option<Option<Properties<'_>>> {
+    let mut reader = Reader::tolerating(body, MissingEnd::Tolerated);
+    let mut whole = reader.clone();
+    let mut name = reader.next_token().ok()??.token;
     let mut is_cleared = false;
-    match name.as_str()? {
-        "@setDataFrame" => name = values.next()?,
-        "@clearDataFrame" => {
-            is_cleared = true;
-            name = values.next()?;
-        }
-        _ => {}
+    if is_text(name, "@setDataFrame") {
+        name = reader.next_token().ok()??.token;
+    } else if is_text(name, "@clearDataFrame") {
+        is_cleared = true;
+        name = reader.next_token().ok()??.token;
     }
-    if name.as_str()? != "onMetaData" {
+    if !is_text(name, ON_METADATA) {
         return None;
     }
+    let first = reader.next_token();
+    while whole.next_token().ok()?.is_some() {}
     if is_cleared {
         return Some(None);
     }
-    match values.next()? {
-        Value::Object(properties) | Value::EcmaArray(properties) => Some(Some(properties)),
+    match first.ok()??.token {
+        Token::Object | Token::EcmaArray => Some(Some(Properties { reader })),
         _ => None,
     }
+}
+
+fn is_text(token: Token<'_>, expected: &str) -> bool {
+    matches!(token, Token::String(text) if text == *expected)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rtmp::amf0::{MissingEnd, parse};
+    use crate::rtmp::amf0::{Value, parse};
 
     /// Metadata of ffmpeg 5.1 (libx264, aac), without the properties from `stereo` on.
     const FFMPEG: &[u8] = b"\x02\0\x0AonMetaData\x08\0\0\0\x0D\
@@ -196,6 +324,18 @@ mod tests {
             "true count"
         );
         properties.clone()
+    }
+
+    /// What players get of these properties.
+    fn for_players(
+        came: &[(String, Value)],
+        has_audio: Option<bool>,
+        has_video: Option<bool>,
+    ) -> Vec<u8> {
+        let mut object = Vec::new();
+        Value::Object(came.to_vec()).emit(&mut object);
+        let properties = Properties::of(&object).unwrap();
+        super::for_players(&properties, has_audio, has_video)
     }
 
     fn relayed(value: Value) -> Option<Value> {
@@ -267,8 +407,8 @@ mod tests {
         let array = [b"\x11\x09\x01", &object[4..]].concat();
         for value in [&object[..], &array] {
             let body = [b"\x02\0\x0AonMetaData", value].concat();
-            let came = super::parse(&body).unwrap().unwrap();
-            let bytes = for_players(&came, None, None);
+            let came = super::parse(body.as_slice().into()).unwrap().unwrap();
+            let bytes = super::for_players(&came, None, None);
             assert_eq!(
                 bytes[13..],
                 *b"\x08\0\0\0\x04\0\x05width\0\x40\x9E\0\0\0\0\0\0\
@@ -315,17 +455,13 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_two_values_stands_at_the_place_of_the_first() {
+    fn of_two_values_of_a_name_the_last_one_counts() {
         let came = [("a", 1.0), ("b", 2.0), ("a", 3.0)]
             .map(|(name, number)| (name.to_owned(), Value::Number(number)));
-        let kept = properties(&for_players(&came, None, None));
-        assert_eq!(
-            kept,
-            [
-                ("a".into(), Value::Number(3.0)),
-                ("b".into(), Value::Number(2.0))
-            ]
-        );
+        let bytes = for_players(&came, None, None);
+        assert_eq!(properties(&bytes), came);
+        let kept = super::parse(bytes.as_slice().into()).unwrap().unwrap();
+        assert_eq!(kept.find("a").unwrap().as_f64(), Some(3.0));
     }
 
     #[test]
@@ -335,7 +471,7 @@ mod tests {
             .collect();
         assert_eq!(
             properties(&for_players(&many, None, None)).len(),
-            MAX_PROPERTIES
+            MAX_PROPERTIES as usize
         );
         let large: Vec<_> = (0..200)
             .map(|i| (format!("key{i}"), text("x".repeat(1000))))

@@ -1,7 +1,7 @@
 //! The protocol: bytes in, values out. No sockets, no threads, no clocks.
 //!
 //! ```text
-//! bytes -> handshake -> chunk_reader -> message -> amf0, amf3 -> server_session -> Event
+//! bytes -> handshake -> chunk_reader -> message -> amf -> server_session -> Event
 //! bytes <------------- chunk_writer <- message, command <-----/
 //! ```
 //!
@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used))]
 
 mod aggregate;
+pub mod amf;
 pub mod amf0;
 pub mod amf3;
 pub mod authmod;

@@ -27,16 +27,20 @@ use std::ops::Range;
 
 use super::Error;
 use super::aggregate::{Aggregate, slice};
-use super::chunk_reader::{self, ChunkReader, Limits, Payload, PayloadSource};
+use super::amf::{Bytes, Parts};
+use super::chunk_reader::{self, ChunkReader, FULL_CHUNK, Limits, Payload, PayloadSource};
 use super::chunk_writer::ChunkWriter;
-use super::command::Command;
+use super::command::Call;
 use super::flight_recorder::{self, CommandName, Tape};
 use super::handshake::Handshake;
 use super::message::{Control, UserControl, type_id};
 use super::metadata;
 use super::rate::Rate;
 
-pub use event::{Connect, Event, Media, MediaKind};
+pub use event::{
+    Codecs, Connect, Event, FOUR_CCS, MAX_FLASH_VER_LEN, MAX_URL_LEN, Media, MediaKind,
+    VIDEO_FOUR_CCS,
+};
 pub use replies::{Dialect, Over, end_of_stream, no_codec_for_player};
 
 /// Window that this server announces, for both directions, in bytes.
@@ -77,9 +81,19 @@ const COMMANDS: Rate = Rate::new(100, 10);
 /// Control messages. An encoder that acknowledges each of our messages stays far below.
 const CONTROLS: Rate = Rate::new(1000, 1000);
 
-/// Chunks of fewer than 128 bytes: at a size of 1 each byte of media costs as much time as a whole
-/// chunk.
-const SMALL_CHUNKS: Rate = Rate::new(50_000, 50_000);
+/// Chunks and messages without payload in a second: each costs as much time as one with 128 bytes.
+const EMPTY_CHUNKS: u32 = 50_000;
+
+/// What chunks may be short of 128 bytes, in bytes: those that carry 100 may come at nearly five
+/// times the rate of empty ones. A file of such sounds may be sent at 25 MB a second.
+const MISSING_BYTES: Rate = Rate::new(EMPTY_CHUNKS * FULL_CHUNK, EMPTY_CHUNKS * FULL_CHUNK);
+
+/// Replies that are gathered before they must be sent, in bytes. What one command is answered with,
+/// or a handshake, comes on top.
+pub const MAX_REPLIES: usize = 256;
+
+/// The longest answer to one command, in bytes: two statuses to a play, which name it.
+pub const MAX_REPLY: usize = 768;
 
 /// Commands without a readable name that are let pass in a row.
 const MAX_UNREADABLE: u8 = 10;
@@ -101,13 +115,13 @@ pub struct ServerSession<S: PayloadSource> {
     received_in_use: u64,
     /// The aggregate message whose parts are being given out.
     aggregate: Option<Aggregate>,
-    /// Where in the reader's payload the last media message lies.
+    /// Where in the reader's payload the last media message, or metadata, lies.
     media: Range<usize>,
     dialect: Dialect,
     commands: Rate,
     controls: Rate,
-    small_chunks: Rate,
-    small_chunks_counted: u64,
+    missing_bytes: Rate,
+    missing_bytes_counted: u64,
     /// Commands without a readable name, in a row.
     unreadable: u8,
     out: Vec<u8>,
@@ -158,8 +172,8 @@ impl<S: PayloadSource> ServerSession<S> {
             dialect: Dialect::default(),
             commands: COMMANDS,
             controls: CONTROLS,
-            small_chunks: SMALL_CHUNKS,
-            small_chunks_counted: 0,
+            missing_bytes: MISSING_BYTES,
+            missing_bytes_counted: 0,
             unreadable: 0,
             out: Vec::new(),
         }
@@ -192,7 +206,7 @@ impl<S: PayloadSource> ServerSession<S> {
                 option: None,
             });
         }
-        self.check_small_chunks(tape.now())?;
+        self.check_missing_bytes(tape.now())?;
         result
     }
 
@@ -227,7 +241,17 @@ impl<S: PayloadSource> ServerSession<S> {
         slice(parts.into_iter().flatten(), self.media.clone())
     }
 
+    /// Body of the last [`Event::Metadata`] where it lies, until the next call of `handle`.
+    pub fn body(&self) -> Parts<'_> {
+        self.parts(self.media.clone())
+    }
+
     // Output.
+
+    /// Gives bytes back that [`take_output`](Self::take_output) returned, to be sent first.
+    pub fn put_back_output(&mut self, bytes: &[u8]) {
+        self.out.splice(..0, bytes.iter().copied());
+    }
 
     /// Bytes to be sent to the client, in whole messages.
     pub fn take_output(&mut self) -> Vec<u8> {
@@ -275,6 +299,9 @@ impl<S: PayloadSource> ServerSession<S> {
             if let Some(event) = self.next_in_aggregate() {
                 return Ok(Some(event));
             }
+            if self.out.len() > MAX_REPLIES && !input.is_empty() {
+                return Ok(Some(Event::Replies));
+            }
             let Some(header) = self.reader.read(input)? else {
                 return Ok(None);
             };
@@ -302,19 +329,23 @@ impl<S: PayloadSource> ServerSession<S> {
                 }));
             }
             1..=6 => {
-                let body = self.body(0..len);
-                let control = Control::parse(header.type_id, &body)?;
+                let body: [u8; Limits::CONTROL as usize] = self.parts(0..len).bytes().to_array();
+                let control = Control::parse(header.type_id, body.get(..len).unwrap_or(&body))?;
                 tape.note_control(&control);
                 if !self.controls.take(1, tape.now()) {
-                    return Err(too_often("control messages in a second", CONTROLS));
+                    return Err(too_often(
+                        "control messages in a second",
+                        CONTROLS.capacity(),
+                    ));
                 }
                 self.handle_control(control)?;
                 return Ok(None);
             }
             type_id::COMMAND | type_id::COMMAND_AMF3 => {
-                let body = self.body(0..len);
-                let body = without_selector(header.type_id, &body);
-                return self.handle_command_body(id, body, tape);
+                let read = self.read_command(header.type_id, 0..len);
+                // What comes of it may take a while, and may need the room.
+                self.reader.forget_payload();
+                return self.handle_read_command(id, read, tape);
             }
             _ => {}
         }
@@ -336,17 +367,30 @@ impl<S: PayloadSource> ServerSession<S> {
         }
     }
 
-    fn handle_command_body(
+    /// Reads a command, and of connect what it says.
+    #[inline(never)] // Its variables are not to be on the stack of a connection that waits.
+    fn read_command(&self, type_id: u8, range: Range<usize>) -> Result<Read, Error> {
+        let parts = self.parts(range);
+        let mut connect = None;
+        let call = Call::read(without_selector(type_id, parts.bytes()), |name, object| {
+            if name == "connect" {
+                connect = Some(Connect::read(object));
+            }
+        })?;
+        Ok((call, connect))
+    }
+
+    fn handle_read_command(
         &mut self,
         id: u32,
-        body: &[u8],
+        read: Result<Read, Error>,
         tape: &mut Tape<'_>,
     ) -> Result<Option<Event>, Error> {
         if !self.commands.take(1, tape.now()) {
-            return Err(too_often("commands at a time", COMMANDS));
+            return Err(too_often("commands at a time", COMMANDS.capacity()));
         }
-        let command = match Command::parse(body) {
-            Ok(command) => command,
+        let (call, connect) = match read {
+            Ok(read) => read,
             Err(error) => {
                 // Some encoders send things of their own invention.
                 tape.note(flight_recorder::Event::Command(CommandName::UNREADABLE, 0));
@@ -359,9 +403,9 @@ impl<S: PayloadSource> ServerSession<S> {
             }
         };
         self.unreadable = 0;
-        let name = CommandName::new(&command.name);
+        let name = CommandName::new(&call.name);
         tape.note(flight_recorder::Event::Command(name, id as u8));
-        self.handle_command(id, command)
+        self.handle_command(id, call, connect)
     }
 
     /// The next message in an aggregate message that somebody wants.
@@ -376,6 +420,8 @@ impl<S: PayloadSource> ServerSession<S> {
                 self.aggregate = None;
                 return None;
             };
+            // It costs as much as a message of its own.
+            self.reader.note_chunk(inner.range.len() as u32);
             match inner.type_id {
                 type_id::AUDIO | type_id::VIDEO => {
                     self.media = inner.range;
@@ -396,28 +442,34 @@ impl<S: PayloadSource> ServerSession<S> {
         }
     }
 
-    fn metadata(&self, message_stream_id: u32, type_id: u8, range: Range<usize>) -> Option<Event> {
+    #[inline(never)] // Its variables are not to be on the stack of a connection that waits.
+    fn metadata(
+        &mut self,
+        message_stream_id: u32,
+        type_id: u8,
+        range: Range<usize>,
+    ) -> Option<Event> {
         if range.len() > MAX_METADATA_LEN {
             return None;
         }
-        let body = self.body(range);
-        let properties = metadata::parse(without_selector(type_id, &body))?;
-        Some(Event::Metadata {
-            message_stream_id,
-            properties,
-        })
+        let parts = self.parts(range.clone());
+        let body = without_selector(type_id, parts.bytes());
+        metadata::parse(body)?;
+        let start = range.end - body.len();
+        self.media = start..range.end;
+        Some(Event::Metadata { message_stream_id })
     }
 
-    fn check_small_chunks(&mut self, now: u64) -> Result<(), Error> {
-        let counted = self.reader.small_chunks();
-        let new = counted - std::mem::replace(&mut self.small_chunks_counted, counted);
+    fn check_missing_bytes(&mut self, now: u64) -> Result<(), Error> {
+        let counted = self.reader.missing_bytes();
+        let new = counted - std::mem::replace(&mut self.missing_bytes_counted, counted);
         let new = u32::try_from(new).unwrap_or(u32::MAX);
-        if self.small_chunks.take(new, now) {
+        if self.missing_bytes.take(new, now) {
             return Ok(());
         }
         Err(too_often(
             "chunks of less than 128 bytes in a second",
-            SMALL_CHUNKS,
+            EMPTY_CHUNKS.into(),
         ))
     }
 
@@ -460,10 +512,10 @@ impl<S: PayloadSource> ServerSession<S> {
         }
     }
 
-    fn body(&self, range: Range<usize>) -> Vec<u8> {
+    /// Bytes of the reader's payload; none if they lie in more places than what is read ever does.
+    fn parts(&self, range: Range<usize>) -> Parts<'_> {
         let parts = self.reader.payload().map(Payload::parts);
-        let parts = slice(parts.into_iter().flatten(), range);
-        parts.collect::<Vec<_>>().concat()
+        Parts::new(slice(parts.into_iter().flatten(), range)).unwrap_or_default()
     }
 
     fn acknowledge(&mut self) {
@@ -477,8 +529,7 @@ impl<S: PayloadSource> ServerSession<S> {
     }
 }
 
-fn too_often(what: &'static str, rate: Rate) -> Error {
-    let allowed = rate.capacity();
+fn too_often(what: &'static str, allowed: u64) -> Error {
     Error::Limit {
         what,
         got: allowed + 1,
@@ -487,8 +538,11 @@ fn too_often(what: &'static str, rate: Rate) -> Error {
     }
 }
 
+/// A command, and what it says if it is connect.
+type Read = (Call, Option<(Connect, Dialect)>);
+
 /// The AMF3 envelope has a format selector of 0 in front of AMF0 values; some senders omit it.
-fn without_selector(type_id: u8, body: &[u8]) -> &[u8] {
+fn without_selector(type_id: u8, body: Bytes<'_>) -> Bytes<'_> {
     let is_envelope = matches!(type_id, type_id::COMMAND_AMF3 | type_id::DATA_AMF3);
     body.strip_prefix(&[0])
         .filter(|_| is_envelope)

@@ -22,7 +22,7 @@ const MAX_PART_LEN: usize = 128;
 const MAX_KEY_LEN: usize = 255;
 
 /// Longest app or name as sent, query included, in bytes.
-const MAX_SENT_LEN: usize = 1024;
+pub(super) const MAX_SENT_LEN: usize = 1024;
 
 /// App and stream name in normal form: one or more parts joined by `/`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -594,7 +594,6 @@ impl Permit {
     }
 
     /// What is left of the connection's allowance: its fixed cost is taken.
-    #[allow(dead_code)] // Until what is kept for a peer is taken from it.
     pub(super) fn allowance(&self) -> Allowance {
         let mut state = lock(&self.shared.connections.state);
         let open = state.find(self.id);

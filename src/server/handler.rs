@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 
 use super::access::{Action, Login};
 use crate::config::Shown;
-use crate::rtmp::amf0::Value;
+use crate::rtmp::amf::Properties;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::{StreamKey, query_value};
 
@@ -57,13 +57,9 @@ pub trait Handler: Send + Sync {
     }
 
     /// A publisher has described its stream; `None` when it withdraws the description. The
-    /// properties are as they came, in their order.
-    fn metadata(
-        &self,
-        client: &Client,
-        stream: &StreamKey,
-        properties: Option<&[(String, Value)]>,
-    ) {
+    /// properties are as they came, in their order. They are read from the message itself: whoever
+    /// needs one [finds](Properties::find) it, or clones the view and goes through all.
+    fn metadata(&self, client: &Client, stream: &StreamKey, properties: Option<&Properties<'_>>) {
         let _ = (client, stream, properties);
     }
 }
@@ -416,12 +412,7 @@ impl Handler for Handlers {
         self.undo(self.0.len(), |handler| handler.stop(client, stream));
     }
 
-    fn metadata(
-        &self,
-        client: &Client,
-        stream: &StreamKey,
-        properties: Option<&[(String, Value)]>,
-    ) {
+    fn metadata(&self, client: &Client, stream: &StreamKey, properties: Option<&Properties<'_>>) {
         for handler in &self.0 {
             handler.metadata(client, stream, properties);
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Shared;
 use super::text::{megabytes, seconds};
+use crate::allowance::Taken;
 use crate::live::Millis;
 use crate::live::stream::Stream;
 use crate::live::subscriber::{End, Subscriber};
@@ -13,6 +14,9 @@ use crate::rtmp::stream_key::StreamKey;
 /// How often it wakes while the first burst is on its way: a publisher that sends little pumps
 /// too seldom for a player that has just joined.
 const BURST_TICK: Duration = Duration::from_millis(5);
+
+/// How often it looks whether the message has been sent that was under way when the play was over.
+const RETIRING_TICK: Duration = Duration::from_millis(50);
 
 /// A burst that takes longer than this is left to the publisher's pump.
 const MAX_BURST: Millis = 3_000;
@@ -31,7 +35,16 @@ pub(super) struct Playing {
     since: Millis,
     /// The first burst isn't out yet.
     is_in_burst: bool,
+    /// It is over, but for the end of a message that has begun.
+    pub(super) is_retiring: bool,
+    /// What it costs.
+    _taken: Option<Taken>,
 }
+
+/// What a play takes on the heap besides its stream, in bytes: the subscriber, with room in a list
+/// that grows, and its name in the list of connections. What it has to be told is counted with the
+/// replies of the connection.
+pub(super) const PLAY_COST: usize = 768;
 
 impl Playing {
     /// Attaches to the stream of this name the subscriber that `subscriber` makes for a number. It
@@ -42,6 +55,7 @@ impl Playing {
         key: &StreamKey,
         message_stream_id: u32,
         subscriber: impl Fn(u64) -> Subscriber,
+        taken: Option<Taken>,
         now: Millis,
     ) -> Playing {
         let id = shared.next_subscriber();
@@ -56,6 +70,8 @@ impl Playing {
             subscriber: id,
             since: now,
             is_in_burst: true,
+            is_retiring: false,
+            _taken: taken,
         }
     }
 
@@ -86,7 +102,29 @@ impl Playing {
 
     /// How long the thread may sleep.
     pub(super) fn tick_interval(&self) -> Duration {
-        if self.is_in_burst { BURST_TICK } else { TICK }
+        match self {
+            Playing {
+                is_retiring: true, ..
+            } => RETIRING_TICK,
+            Playing {
+                is_in_burst: true, ..
+            } => BURST_TICK,
+            _ => TICK,
+        }
+    }
+
+    /// Ends the play. `None` when a message has begun: then it goes on to the end of that.
+    /// Otherwise control bytes that somebody else has to send.
+    pub(super) fn retire(&mut self, now: Millis) -> Option<Vec<u8>> {
+        let mut left = None;
+        let result = self.with_subscriber(now, |subscriber| left = subscriber.retire());
+        self.is_retiring = left.is_none() && result.is_ok();
+        // Who has failed has nothing left to say either.
+        if self.is_retiring {
+            None
+        } else {
+            Some(left.unwrap_or_default())
+        }
     }
 
     /// Sends what there is. True when a ping is due.

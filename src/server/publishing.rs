@@ -8,12 +8,13 @@ use super::handler::Client;
 use super::hosts::page_beside;
 use super::text::{Tenths, megabytes, seconds};
 use super::{Shared, millis};
+use crate::allowance::Taken;
 use crate::http::percent::encode;
 use crate::live::Millis;
 use crate::live::log::Kind;
 use crate::live::stream::{Appended, ClockRepair, Pumped, Stream, Superseded, Waited};
 use crate::media::describe::describe;
-use crate::rtmp::amf0::Value;
+use crate::rtmp::amf::Properties;
 
 /// Media is described in the log when both kinds of header have come, or after this long.
 const DESCRIBE_AFTER: Millis = 2_000;
@@ -55,6 +56,8 @@ pub(super) struct Publishing {
     ended: Option<Millis>,
     /// The stream has ended too; until when it can be found still.
     found_until: Option<Millis>,
+    /// What it costs, and its stream.
+    taken: Option<Taken>,
 }
 
 impl Publishing {
@@ -64,6 +67,7 @@ impl Publishing {
         message_stream_id: u32,
         stream: Arc<Stream>,
         generation: u64,
+        taken: Taken,
         now: Millis,
     ) -> Publishing {
         Publishing {
@@ -85,6 +89,7 @@ impl Publishing {
             is_waiting: false,
             ended: None,
             found_until: None,
+            taken: Some(taken),
         }
     }
 
@@ -126,7 +131,7 @@ impl Publishing {
 
     pub(super) fn set_metadata(
         &mut self,
-        properties: Option<Vec<(String, Value)>>,
+        properties: Option<&Properties<'_>>,
         now: Millis,
     ) -> Result<(), Superseded> {
         self.stream.set_metadata(self.generation, properties, now)
@@ -266,6 +271,24 @@ impl Publishing {
             waited => self.conclude(waited, now),
         }
         self.found_until.is_none()
+    }
+
+    /// What it was paid with, for a publish that takes its place.
+    pub(super) fn take_payment(&mut self) -> Option<Taken> {
+        self.taken.take()
+    }
+
+    /// Ends the stream before its grace time is over.
+    pub(super) fn end_early(mut self, now: Millis) {
+        if self.found_until.is_none() {
+            let waited = self
+                .stream
+                .wait_for_publisher(self.generation, Duration::ZERO, now);
+            self.conclude(waited, now);
+        }
+        if self.found_until.is_some() {
+            self.end_tail();
+        }
     }
 
     /// Waits until another publisher comes, nobody waits for one, or the grace time is over.

@@ -16,23 +16,30 @@ use super::playing::Playing;
 use super::publishing::Publishing;
 use super::socket::Socket;
 use super::{Shared, millis};
+use crate::allowance::{Allowance, Taken};
+use crate::live::arena::Block;
 use crate::live::log::Kind;
 use crate::live::payload::Assembly;
 use crate::live::sink::Sink;
-use crate::live::subscriber::Subscriber;
+use crate::live::subscriber::{self, Subscriber};
 use crate::live::{Millis, lock};
 use crate::rtmp::Error;
-use crate::rtmp::flight_recorder::{Decision, Event as Noted, FlightRecorder};
+use crate::rtmp::flight_recorder::{self, Decision, Event as Noted, FlightRecorder};
 use crate::rtmp::handshake;
 use crate::rtmp::message::type_id;
-use crate::rtmp::server_session::{Event, MediaKind, ServerSession};
+use crate::rtmp::server_session::{Event, MAX_REPLIES, MAX_REPLY, MediaKind, ServerSession};
 
 /// Read buffer before anything is published, and for players: they say little, and there are many
-/// of them.
-const SMALL_BUFFER_LEN: usize = 1024;
+/// of them. A publisher reads into a block of the arena: most pictures come with one read.
+const SMALL_BUFFER_LEN: usize = 256;
 
-/// Read buffer of a publisher: most pictures come with one read.
-const LARGE_BUFFER_LEN: usize = 32 * 1024;
+/// What a connection takes on the heap once it speaks RTMP, in bytes. What it says of itself, its
+/// chunk streams, and what it publishes and plays comes on top.
+const FIXED_COST: usize =
+    size_of::<Connection>() + SMALL_BUFFER_LEN + flight_recorder::COST + MAX_REPLIES + MAX_REPLY;
+
+/// Why a publish or play ended that its client ended.
+const STOPPED: &str = "stopped by the client";
 
 /// How often a connection wakes at least, when nothing comes.
 const TICK: Duration = Duration::from_secs(20);
@@ -45,13 +52,18 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
     let local = socket.local_address().unwrap_or(peer);
     let client = Client::new(permit.id(), peer, local);
     log::info!("{client} connected");
-    let assembly = Assembly::new(shared.arena.clone());
+    let allowance = permit.allowance();
+    let fixed = allowance.take(FIXED_COST);
+    let assembly = Assembly::new(shared.arena.clone(), allowance.clone());
     // On the heap it takes what it needs; on the stack every player would have a page more.
     let mut connection = Box::new(Connection {
         client,
         session: ServerSession::new(assembly.clone(), shared.config.max_message, nonce),
         assembly,
         deadline: Some(shared.now() + millis(shared.config.handshake_timeout)),
+        allowance,
+        _fixed: fixed.ok(),
+        kept: None,
         name: String::new(),
         is_accepted: false,
         publishing: Vec::new(),
@@ -82,6 +94,10 @@ struct Connection {
     socket: Arc<Socket>,
     session: ServerSession<Assembly>,
     assembly: Assembly,
+    allowance: Allowance,
+    _fixed: Option<Taken>,
+    /// For what it says of itself.
+    kept: Option<Taken>,
     /// When the phase before publish or play has to be over.
     deadline: Option<Millis>,
     /// What the client calls itself, as it stands in log lines.
@@ -99,15 +115,26 @@ struct Connection {
 
 impl Connection {
     fn serve(&mut self) -> End {
-        let mut buffer = vec![0; SMALL_BUFFER_LEN];
+        let mut small = vec![0; SMALL_BUFFER_LEN];
+        let mut large: Option<Block> = None;
         loop {
+            // Without a block it goes on with the small buffer.
+            if self.publishing.is_empty() {
+                large = None;
+            } else if large.is_none() {
+                large = self.assembly.take();
+            }
+            let buffer = match &mut large {
+                Some(block) => block.bytes_mut(),
+                None => &mut small,
+            };
             if let Err(end) = self.check_deadline().and_then(|()| self.set_read_timeout()) {
                 return end;
             }
             if !self.session.is_in_use() {
                 self.socket.acknowledge_quickly();
             }
-            let result = match self.socket.read(&mut buffer) {
+            let result = match self.socket.read(buffer) {
                 Ok(0) if self.shared.is_stopping() => Err(End::Stopping),
                 Ok(0) if self.publishing.iter().any(Publishing::is_superseded) => {
                     Err(End::Superseded)
@@ -124,9 +151,6 @@ impl Connection {
                 return end;
             }
             self.pump();
-            if !self.publishing.is_empty() && buffer.len() < LARGE_BUFFER_LEN {
-                buffer = vec![0; LARGE_BUFFER_LEN];
-            }
         }
     }
 
@@ -208,10 +232,8 @@ impl Connection {
                         .map_err(|_| End::Superseded)?;
                 }
             }
-            Event::Metadata {
-                message_stream_id,
-                properties,
-            } => self.set_metadata(message_stream_id, properties, now)?,
+            Event::Metadata { message_stream_id } => self.set_metadata(message_stream_id, now)?,
+            Event::Replies => self.send_replies()?,
             Event::Connect(connect) => self.connect(connect)?,
             Event::Publish {
                 message_stream_id,
@@ -222,7 +244,7 @@ impl Connection {
                 name,
             } => self.play(message_stream_id, &name, now)?,
             Event::Stop { message_stream_id } => {
-                self.stop(message_stream_id, "stopped by the client", now);
+                self.stop(message_stream_id, STOPPED, now);
             }
             Event::Pause {
                 message_stream_id,
@@ -253,7 +275,7 @@ impl Connection {
         let playing = self
             .playing
             .iter()
-            .find(|p| p.message_stream_id == message_stream_id);
+            .find(|p| p.message_stream_id == message_stream_id && !p.is_retiring);
         let result = playing.map(|playing| playing.with_subscriber(now, act));
         result.transpose().map(|_| ()).map_err(End::Player)
     }
@@ -271,9 +293,24 @@ impl Connection {
                 .write_all(&replies)
                 .map_err(|error| End::Lost(error.kind())),
             Some(playing) => {
-                let id = playing.message_stream_id;
-                self.with_subscriber(id, self.shared.now(), |s| s.queue_control(&replies))
+                let now = self.shared.now();
+                match playing.with_subscriber(now, |s| s.queue_control(&replies)) {
+                    Ok(_) | Err(subscriber::End::Left) => Ok(()),
+                    Err(end) => Err(End::Player(end)),
+                }
             }
+        }
+    }
+
+    /// Lets go of plays that are over, once the message has been sent that was under way.
+    fn leave_retired(&mut self, now: Millis) {
+        let has_left = |playing: &Playing| {
+            let sent = || playing.with_subscriber(now, |_| {});
+            playing.is_retiring && sent() == Err(subscriber::End::Left)
+        };
+        while let Some(index) = self.playing.iter().position(has_left) {
+            let playing = self.playing.swap_remove(index);
+            self.leave(playing, STOPPED, now);
         }
     }
 
@@ -285,6 +322,7 @@ impl Connection {
         for publishing in &mut self.publishing {
             publishing.pump(now);
         }
+        self.leave_retired(now);
         // Not where a play begins: what lies on the stack there would make the stack of each player
         // a page larger.
         for playing in self.playing.iter_mut().filter(|p| p.is_in_burst()) {
@@ -343,6 +381,7 @@ impl Connection {
                 option: "--idle-timeout",
             });
         }
+        self.leave_retired(now);
         for playing in &mut self.playing {
             if playing.tick(now).map_err(End::Player)? {
                 self.session.ping(now as u32);
@@ -464,5 +503,32 @@ fn noted(kind: MediaKind, len: usize, timestamp: u32) -> Noted {
 fn nonce(bytes: &mut [u8]) {
     if getrandom::fill(bytes).is_err() {
         bytes.fill(0x42);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::playing::PLAY_COST;
+
+    /// What is fixed can't grow unnoticed: a connection that plays takes less than 4 KiB, and the
+    /// rest of its allowance is for its chunk streams and what it says.
+    #[test]
+    fn what_a_connection_takes_has_a_fixed_size() {
+        let sizes = [
+            ("connection", size_of::<Connection>(), 1200),
+            ("session", size_of::<ServerSession<Assembly>>(), 720),
+            ("client", size_of::<Client>(), 240),
+            ("play", size_of::<Playing>(), 80),
+            ("publish", size_of::<Publishing>(), 208),
+            ("subscriber", size_of::<Subscriber>(), 336),
+            ("record", flight_recorder::COST, 640),
+            ("replies", MAX_REPLIES + MAX_REPLY, 1024),
+            ("all", FIXED_COST, 3100),
+        ];
+        for (what, size, most) in sizes {
+            assert!(size <= most, "{what}: {size} bytes, {most} were planned");
+        }
+        assert!(FIXED_COST + PLAY_COST < 4 * 1024);
     }
 }

@@ -92,7 +92,23 @@ impl Brooklet {
 
     /// The same after something was done to the command, such as setting environment variables.
     pub(crate) fn start_with(arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Brooklet {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+        let command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+        Brooklet::start_by(command, arguments, prepare)
+    }
+
+    /// The same by a shell that has done this before, such as to set limits.
+    pub(crate) fn start_after(shell: &str, arguments: &[&str]) -> Brooklet {
+        let mut command = Command::new("sh");
+        let line = format!("{shell} && exec \"$0\" \"$@\"");
+        command.args(["-c", &line, env!("CARGO_BIN_EXE_brooklet")]);
+        Brooklet::start_by(command, arguments, |_| {})
+    }
+
+    fn start_by(
+        mut command: Command,
+        arguments: &[&str],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Brooklet {
         command.args(["--rtmp", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
         command.args(arguments);
         command.env_remove("RUST_LOG");

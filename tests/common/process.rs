@@ -1,5 +1,6 @@
 //! Programs that a test starts: what they print is at hand, and they end when dropped.
 
+use std::fmt;
 use std::fs;
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -55,6 +56,12 @@ impl Output {
 /// A process, to be looked at from outside; `None` once it has ended.
 #[derive(Clone, Copy)]
 pub(crate) struct Id(u32);
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 impl Id {
     /// A number of /proc/PID/status, such as "Threads" or "VmRSS" (in kB).

@@ -14,7 +14,8 @@ use brooklet::rtmp::chunk::MessageHeader;
 use brooklet::rtmp::chunk_writer::ChunkWriter;
 use brooklet::rtmp::message::type_id;
 
-use crate::common::client::{AAC_HEADER, AVC_HEADER, Client, DEADLINE, Message};
+use crate::common::client::{Client, DEADLINE, Message};
+use crate::delays::Delays;
 
 /// Between two messages, which are pictures and sound by turns.
 const STEP: Duration = Duration::from_millis(10);
@@ -24,6 +25,14 @@ const GOP: u64 = 50;
 
 /// Bytes of a message that are held back until the next: fewer than the shortest has.
 const TAIL: usize = 3;
+
+/// H.264, 320x240, with all that MP4 needs.
+const VIDEO_HEADER: &[u8] =
+    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
+    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
+
+/// AAC whose frames of 1024 samples are as long as two steps: 51,200 Hz.
+const SOUND_HEADER: &[u8] = b"\xAF\0\x17\x80\x64\0\x10";
 
 /// Timestamp of the first message.
 const START: u32 = 1_000;
@@ -49,7 +58,7 @@ impl Load {
     };
 
     /// Type, timestamp and payload of a message.
-    fn message(self, number: u64) -> (u8, u32, Vec<u8>) {
+    pub(crate) fn message(self, number: u64) -> (u8, u32, Vec<u8>) {
         let timestamp = START + (number * STEP.as_millis() as u64) as u32;
         let is_keyframe = number % GOP == 0;
         let (type_id, len, mut payload) = if number % 2 == 1 {
@@ -90,6 +99,7 @@ static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
 /// See the module's documentation.
 pub(crate) struct Canary {
     sent: Arc<AtomicU64>,
+    delays: Arc<Delays>,
     received: Arc<AtomicU64>,
     is_over: Arc<AtomicBool>,
     player_socket: TcpStream,
@@ -109,16 +119,20 @@ impl Canary {
         let sent = Arc::<AtomicU64>::default();
         let received = Arc::<AtomicU64>::default();
         let is_over = Arc::<AtomicBool>::default();
+        let delays = Arc::<Delays>::default();
         let publisher = {
             let (sent, is_over) = (Arc::clone(&sent), Arc::clone(&is_over));
-            thread::spawn(move || publish(publisher, load, &sent, &is_over))
+            let delays = Arc::clone(&delays);
+            thread::spawn(move || publish(publisher, load, &sent, &delays, &is_over))
         };
         let player = {
             let (received, is_over) = (Arc::clone(&received), Arc::clone(&is_over));
-            thread::spawn(move || play(player, load, &received, &is_over))
+            let delays = Arc::clone(&delays);
+            thread::spawn(move || play(player, load, &received, &delays, &is_over))
         };
         let canary = Canary {
             sent,
+            delays,
             received,
             is_over,
             player_socket,
@@ -127,6 +141,11 @@ impl Canary {
         };
         canary.verdict(10);
         canary
+    }
+
+    /// When its messages were sent, and how late they arrived.
+    pub(crate) fn delays(&self) -> &Arc<Delays> {
+        &self.delays
     }
 
     /// Waits until `more` messages that aren't sent yet have arrived; fails if anything was
@@ -171,7 +190,13 @@ impl Drop for Canary {
     }
 }
 
-fn publish(mut client: Client, load: Load, sent: &AtomicU64, is_over: &AtomicBool) {
+fn publish(
+    mut client: Client,
+    load: Load,
+    sent: &AtomicU64,
+    delays: &Delays,
+    is_over: &AtomicBool,
+) {
     let writer = ChunkWriter::with_announced_chunk_size();
     let mut bytes = Vec::new();
     let mut write = |(type_id, timestamp, payload): (u8, u32, Vec<u8>)| {
@@ -189,8 +214,8 @@ fn publish(mut client: Client, load: Load, sent: &AtomicU64, is_over: &AtomicBoo
         client.send(&bytes[..end]);
         bytes.drain(..end);
     };
-    write((type_id::VIDEO, START, AVC_HEADER.to_vec()));
-    write((type_id::AUDIO, START, AAC_HEADER.to_vec()));
+    write((type_id::VIDEO, START, VIDEO_HEADER.to_vec()));
+    write((type_id::AUDIO, START, SOUND_HEADER.to_vec()));
     let began = Instant::now();
     for number in 0.. {
         let due = STEP * number as u32;
@@ -200,11 +225,21 @@ fn publish(mut client: Client, load: Load, sent: &AtomicU64, is_over: &AtomicBoo
             return;
         }
         sent.store(number, Ordering::Relaxed);
+        // What is sent now has the end of the one before.
+        if let Some(before) = number.checked_sub(1) {
+            delays.note_sent(before);
+        }
         write(load.message(number));
     }
 }
 
-fn play(mut client: Client, load: Load, received: &AtomicU64, is_over: &AtomicBool) {
+fn play(
+    mut client: Client,
+    load: Load,
+    received: &AtomicU64,
+    delays: &Delays,
+    is_over: &AtomicBool,
+) {
     let mut next = || loop {
         match client.next() {
             Some(message) if matches!(message.type_id, type_id::AUDIO | type_id::VIDEO) => {
@@ -218,7 +253,7 @@ fn play(mut client: Client, load: Load, received: &AtomicU64, is_over: &AtomicBo
             }
         }
     };
-    for header in [AVC_HEADER, AAC_HEADER] {
+    for header in [VIDEO_HEADER, SOUND_HEADER] {
         let Some(message) = next() else { return };
         assert_eq!(message.payload, header, "the canary's headers come first");
     }
@@ -233,6 +268,7 @@ fn play(mut client: Client, load: Load, received: &AtomicU64, is_over: &AtomicBo
     for number in joined_at + 1.. {
         let Some(message) = next() else { return };
         check(&message, number, load);
+        delays.note_received(number);
         received.store(number + 1, Ordering::Relaxed);
     }
 }

@@ -62,6 +62,19 @@ pub(crate) fn message(type_id: u8, message_stream_id: u32, payload: &[u8]) -> Ve
     out
 }
 
+/// An H.264 sequence header, 320x240, that differs from others by its number, and is about `len`
+/// bytes long.
+pub(crate) fn video_header(number: u32, len: usize) -> Vec<u8> {
+    let mut header = b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\
+        \x04\x40\0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01"
+        .to_vec();
+    let mut parameters = [b"\x68\xce", &number.to_be_bytes()[..]].concat();
+    parameters.resize(len.saturating_sub(header.len() + 2).max(6), 0xC8);
+    header.extend((parameters.len() as u16).to_be_bytes());
+    header.extend(parameters);
+    header
+}
+
 /// A protocol control message with any body.
 pub(crate) fn control(type_id: u8, body: &[u8]) -> Vec<u8> {
     [header(2, 0, body.len() as u32, type_id, 0), body.to_vec()].concat()
@@ -170,6 +183,11 @@ pub(crate) fn wait_until_closed(mut socket: &TcpStream) {
             Err(error) => panic!("the server hasn't hung up: {error}"),
         }
     }
+}
+
+/// Waits for anything that the server says or does, as long as the socket's time-out allows.
+pub(crate) fn wait_for_answer(mut socket: &TcpStream) {
+    let _ = socket.read(&mut [0; 16_384]);
 }
 
 /// Publishes, trying again until the name is free: two takeovers in a row are a fight.

@@ -6,9 +6,9 @@ use brooklet::live::join::Join;
 use brooklet::live::log::Kind;
 use brooklet::live::stream::Appended;
 use brooklet::media::tag::Medium;
-use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::amf::Properties;
 
-use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture};
+use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, numbers};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -41,13 +41,12 @@ const USUAL: Habits = Habits {
 /// Publishes, and tells in the metadata of H.264 and AAC at this rate and size.
 fn publish(fixture: &Fixture, metadata: &[(&str, f64)]) {
     fixture.publish();
-    let properties = metadata.iter();
-    let properties = properties.map(|(name, value)| ((*name).to_owned(), Value::Number(*value)));
+    let properties = numbers(metadata);
     fixture
         .stream
         .set_metadata(
             fixture.generation.get(),
-            Some(properties.collect()),
+            Properties::of(&properties).as_ref(),
             fixture.now.get(),
         )
         .unwrap();

@@ -8,6 +8,7 @@ use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use brooklet::rtmp::command::{self, Command};
 use brooklet::rtmp::flight_recorder::FlightRecorder;
+use brooklet::rtmp::metadata;
 use brooklet::rtmp::server_session::{Event, MediaKind, ServerSession};
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture};
@@ -93,6 +94,8 @@ pub(crate) struct Encoder {
     pub(crate) sent: u64,
     acknowledged: u64,
     replies: ChunkReader<Heap>,
+    /// Sent while it was still writing.
+    early: Vec<u8>,
     recorder: FlightRecorder,
     generation: u64,
     /// Jumps of its clock that the stream told of.
@@ -120,6 +123,7 @@ impl Encoder {
             sent: 0,
             acknowledged: 0,
             replies: ChunkReader::new(Heap, limits),
+            early: Vec::new(),
             recorder: FlightRecorder::default(),
             generation: 0,
             jumps: 0,
@@ -157,7 +161,8 @@ impl Encoder {
 
         let bytes = std::mem::take(&mut encoder.out);
         encoder.receive(fixture, &bytes, address).unwrap();
-        let replies = encoder.session.take_output();
+        let last = encoder.session.take_output();
+        let replies = [std::mem::take(&mut encoder.early), last].concat();
         encoder.read_replies(&replies[HANDSHAKE_LEN..]);
         assert!(encoder.generation > 0, "the publish was accepted");
         encoder
@@ -292,9 +297,12 @@ impl Encoder {
                     let (kind, payload) = (kind_of(kind), self.session.payload());
                     stream.append(self.generation, kind, timestamp, payload, now)?;
                 }
-                Some(Event::Metadata { properties, .. }) => {
-                    stream.set_metadata(self.generation, properties, now)?;
+                Some(Event::Metadata { .. }) => {
+                    let body = self.session.body();
+                    let properties = metadata::parse(body.bytes()).unwrap();
+                    stream.set_metadata(self.generation, properties.as_ref(), now)?;
                 }
+                Some(Event::Replies) => self.early.append(&mut self.session.take_output()),
                 Some(Event::Connect(_)) => self.session.accept_connect(),
                 Some(Event::Publish {
                     message_stream_id, ..

@@ -7,6 +7,7 @@ use brooklet::live::join::Join;
 use brooklet::live::log::Kind::{self, Audio, Video};
 use brooklet::live::stream::Appended;
 use brooklet::live::subscriber::End;
+use brooklet::rtmp::server_session::Codecs;
 use proptest::prelude::*;
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, Got, Player, TestSink};
@@ -24,7 +25,7 @@ fn plain() -> Capabilities {
 }
 
 fn all() -> Capabilities {
-    Capabilities::announced(&["*"], &[], &[], 2 | 4)
+    Capabilities::announced(Codecs::default(), 2 | 4)
 }
 
 fn tracks() -> Capabilities {
@@ -32,7 +33,7 @@ fn tracks() -> Capabilities {
 }
 
 fn hevc_only() -> Capabilities {
-    Capabilities::announced(&["hvc1"], &[], &[("mp4a", 1)], 2)
+    Capabilities::announced(Codecs::of(&["hvc1", "mp4a"]), 2)
 }
 
 fn play(fixture: &Fixture, capabilities: Capabilities) -> Player {
@@ -152,7 +153,7 @@ fn codecs_that_a_player_did_not_announce_are_left_out() {
         .map(|index| messages[*index].1)
         .collect();
     assert_eq!(late(hevc_only(), &messages), expected);
-    let av1_only = Capabilities::announced(&["av01"], &[], &[], 0);
+    let av1_only = Capabilities::announced(Codecs::of(&["av01"]), 0);
     assert_eq!(late(av1_only, &messages), [b""; 0]);
     // Legacy messages aren't announced.
     let expected: Vec<_> = [0, 1, 4, 6].iter().map(|index| OBS[*index].1).collect();
@@ -175,7 +176,7 @@ fn a_player_that_can_take_nothing_is_told_so() {
         fixture.pump();
     };
     frame(0);
-    let av1_only = Capabilities::announced(&["av01"], &[], &[], 0);
+    let av1_only = Capabilities::announced(Codecs::of(&["av01"]), 0);
     let mut none = play(&fixture, av1_only);
     let mut some = play(&fixture, hevc_only());
     (1..60).for_each(frame);

@@ -14,8 +14,10 @@ use brooklet::live::log::Kind;
 use brooklet::live::sink::Sink;
 use brooklet::live::stream::{Accepted, Appended, Busy, Publisher, Settings, Stream};
 use brooklet::live::subscriber::{End, Receiver, Subscriber};
+use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use brooklet::rtmp::chunk_writer::CHUNK_SIZE;
+use brooklet::rtmp::command::object;
 use brooklet::rtmp::server_session::Dialect;
 use brooklet::rtmp::stream_key::StreamKey;
 
@@ -346,4 +348,13 @@ impl Fixture {
             .with_subscriber(player.id, self.now.get(), |_| {})
             .err()
     }
+}
+
+/// Properties that are all numbers, as an object in AMF0.
+pub(crate) fn numbers(properties: &[(&str, f64)]) -> Vec<u8> {
+    let pairs = properties.iter();
+    let pairs = pairs.map(|(name, number)| (*name, Value::Number(*number)));
+    let mut bytes = Vec::new();
+    object(pairs).emit(&mut bytes);
+    bytes
 }

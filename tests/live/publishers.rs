@@ -8,19 +8,18 @@ use brooklet::live::join::Join;
 use brooklet::live::log::Kind;
 use brooklet::live::stream::{Busy, Superseded, Waited};
 use brooklet::live::subscriber::End;
+use brooklet::rtmp::amf::Properties;
 use brooklet::rtmp::amf0::{self, Value};
 
-use crate::fixture::{AAC_HEADER, AVC_HEADER, AWAY, Fixture, Got, HOME, Player, TestSink};
+use crate::fixture::{AAC_HEADER, AVC_HEADER, AWAY, Fixture, Got, HOME, Player, TestSink, numbers};
 
 fn metadata(fixture: &Fixture, properties: &[(&str, f64)]) {
-    let properties = properties
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), Value::Number(*value)))
-        .collect();
+    let properties = numbers(properties);
+    let properties = Properties::of(&properties);
     let (generation, now) = (fixture.generation.get(), fixture.now.get());
     fixture
         .stream
-        .set_metadata(generation, Some(properties), now)
+        .set_metadata(generation, properties.as_ref(), now)
         .unwrap();
 }
 

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use brooklet::allowance::Allowance;
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::{Base, Carrier, Framing};
 use brooklet::live::join::Join;
 use brooklet::live::log::Kind;
+use brooklet::live::payload::Assembly;
 use brooklet::live::subscriber::Receiver;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Limits, Payload};
 use brooklet::rtmp::server_session::Dialect;
@@ -148,7 +150,10 @@ fn relay_a_thousand_messages_to(receivers: &[Receiver], message: fn(u32) -> Mess
         command: 0,
         ..Limits::NONE
     };
-    let mut reader = ChunkReader::new(fixture.arena.clone(), limits);
+    // A publisher's.
+    let assembly = Assembly::new(fixture.arena.clone(), Allowance::default());
+    assembly.keep(4);
+    let mut reader = ChunkReader::new(assembly, limits);
     reader.set_chunk_size(65_536).unwrap();
     let (warm_up, measured) = (
         chunks((0..400).map(message)),

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use brooklet::rtmp::amf::Properties;
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::command::{object, text};
 use brooklet::rtmp::message::type_id;
@@ -78,7 +79,12 @@ impl Handler for Witness {
         self.note(format!("#{} stop {stream}", client.id()));
     }
 
-    fn metadata(&self, client: &Peer, stream: &StreamKey, properties: Option<&[(String, Value)]>) {
+    fn metadata(&self, client: &Peer, stream: &StreamKey, properties: Option<&Properties<'_>>) {
+        let properties = properties.map(|all| {
+            let pairs = all.clone();
+            let pairs = pairs.map(|(name, value)| (name.to_string(), value.to_value().unwrap()));
+            pairs.collect::<Vec<_>>()
+        });
         self.note(format!("#{} metadata {stream} {properties:?}", client.id()));
     }
 }

@@ -1,4 +1,6 @@
 use super::*;
+use crate::rtmp::amf0::Value;
+use crate::rtmp::command::object;
 
 #[test]
 fn findings_say_what_came_what_was_expected_and_what_to_do() {
@@ -107,6 +109,12 @@ fn findings_say_what_came_what_was_expected_and_what_to_do() {
     }
 }
 
+fn examine(doctor: &mut Doctor, metadata: &[(&str, Value)], coded: Option<(u16, u16)>) {
+    let mut bytes = Vec::new();
+    object(metadata.iter().cloned()).emit(&mut bytes);
+    doctor.examine(Properties::of(&bytes).as_ref(), coded);
+}
+
 /// A doctor who has been told this of a stream whose pictures are of that size.
 fn examined(
     media: &[Medium],
@@ -119,11 +127,7 @@ fn examined(
     }
     assert!(!doctor.is_examination_due(5_999));
     assert_eq!(doctor.is_examination_due(6_000), !media.is_empty());
-    let metadata: Vec<_> = metadata
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), value.clone()))
-        .collect();
-    doctor.examine(&metadata, coded);
+    examine(&mut doctor, metadata, coded);
     assert!(!doctor.is_examination_due(7_000));
     doctor.take_news()
 }
@@ -189,7 +193,7 @@ fn announced_tracks_that_do_not_come_are_found() {
 fn a_track_that_comes_late_is_no_longer_missing_and_not_told_again() {
     let mut doctor = Doctor::default();
     doctor.note_message(Medium::Video, 0);
-    doctor.examine(&[("audiocodecid".into(), Value::Number(10.0))], None);
+    examine(&mut doctor, &[("audiocodecid", Value::Number(10.0))], None);
     assert_eq!(doctor.take_news().len(), 1);
     doctor.note_message(Medium::Audio, 9_000);
     assert_eq!(doctor.findings(), []);
@@ -224,7 +228,11 @@ fn picture_sizes_are_compared_but_for_the_rows_that_codecs_add() {
 fn rated(announced: f64, steps: impl Iterator<Item = u32>) -> Vec<Finding> {
     let mut doctor = Doctor::default();
     doctor.note_message(Medium::Video, 0);
-    doctor.examine(&[("framerate".into(), Value::Number(announced))], None);
+    examine(
+        &mut doctor,
+        &[("framerate", Value::Number(announced))],
+        None,
+    );
     let mut window = Window::default();
     for step in steps {
         window.add(step);

@@ -18,7 +18,7 @@ use crate::live::kept::Kept;
 use crate::live::log::{Kind, Meta, Role, Sample};
 use crate::live::preamble::{MAX_HEADER_LEN, Slot};
 use crate::media::tag::tracks::{Many, TrackMessage};
-use crate::rtmp::amf0::Value;
+use crate::rtmp::amf::Properties;
 use crate::rtmp::metadata;
 
 /// How long after the first media message it is decided which tracks a publisher has.
@@ -243,10 +243,11 @@ impl State {
             doctor.note_repair(repair);
         }
         if doctor.is_examination_due(now) {
-            let metadata = self.publish.metadata.as_deref().and_then(metadata::parse);
+            let metadata = self.publish.metadata.as_deref();
+            let metadata = metadata.and_then(|bytes| metadata::parse(bytes.into()));
             let video = self.tracks.presentation.video.as_ref();
             let size = video.map(|video| (video.width(), video.height()));
-            doctor.examine(&metadata.flatten().unwrap_or_default(), size);
+            doctor.examine(metadata.flatten().as_ref(), size);
         }
         doctor.take_news()
     }
@@ -265,9 +266,9 @@ impl State {
         self.update_tracks();
     }
 
-    pub(super) fn set_metadata(&mut self, values: Option<&[(String, Value)]>, now: Millis) {
-        self.note_announced(values);
-        let encoded = values.map(|values| metadata::for_players(values, None, None));
+    pub(super) fn set_metadata(&mut self, properties: Option<&Properties<'_>>, now: Millis) {
+        self.note_announced(properties);
+        let encoded = properties.map(|all| metadata::for_players(all, None, None));
         self.publish.metadata = None;
         self.publish.metadata = encoded.and_then(|encoded| match encoded.len() {
             0..=SHORT_METADATA => Some(Kept::on_heap(&encoded)),
@@ -287,7 +288,7 @@ impl State {
             }
             return;
         };
-        let bytes = match metadata::parse(all) {
+        let bytes = match metadata::parse((&**all).into()) {
             Some(Some(values)) if publish.is_settled => {
                 metadata::for_players(&values, Some(publish.has_audio), Some(publish.has_video))
             }

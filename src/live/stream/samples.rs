@@ -13,7 +13,7 @@ use crate::media::codec::{AudioCodec, VideoCodec};
 use crate::media::mp4::{self, AudioTrack, Presentation, VideoTrack};
 use crate::media::picture::Picture;
 use crate::media::tag::tracks::{Codec, TrackMessage};
-use crate::rtmp::amf0::Value;
+use crate::rtmp::amf::Properties;
 
 /// How much of a message is looked at: any header, and as much of what follows as tells how long a
 /// sound lasts or how large a picture is.
@@ -49,13 +49,8 @@ impl State {
     }
 
     /// Notes which tracks the publisher's metadata announces.
-    pub(super) fn note_announced(&mut self, values: Option<&[(String, Value)]>) {
-        let has = |name: &str| {
-            values
-                .unwrap_or_default()
-                .iter()
-                .any(|(key, _)| key == name)
-        };
+    pub(super) fn note_announced(&mut self, properties: Option<&Properties<'_>>) {
+        let has = |name: &str| properties.is_some_and(|all| all.find(name).is_some());
         let announced = Announced {
             audio: has("audiocodecid"),
             video: has("videocodecid"),

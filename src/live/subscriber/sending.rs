@@ -212,6 +212,7 @@ impl Subscriber {
         // Something waits for this message's end: don't begin another one.
         let ends_here = sent > 0
             && (!self.control.is_empty()
+                || self.is_retiring
                 || self.is_ending
                 || self.is_paused
                 || self.is_lagging(first, view));

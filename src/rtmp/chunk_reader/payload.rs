@@ -1,5 +1,7 @@
 //! Where the bytes of messages under assembly are kept.
 
+use crate::rtmp::Error;
+
 /// Where the payload of a message under assembly is kept.
 pub trait Payload {
     /// Appends as many of `bytes` as there is room for; returns how many.
@@ -10,7 +12,7 @@ pub trait Payload {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Gives the memory back.
+    /// Gives the memory back, but for a little that the next message will need.
     fn clear(&mut self);
     /// The bytes, in order, in as many slices as they lie in.
     fn parts(&self) -> impl Iterator<Item = &[u8]> + Clone;
@@ -22,6 +24,12 @@ pub trait PayloadSource {
     type Payload: Payload;
     /// An empty payload, which holds no memory yet.
     fn payload(&self) -> Self::Payload;
+
+    /// Pays for so many bytes, in all, that a reader's own tables take from now on.
+    fn pay(&self, bytes: usize) -> Result<(), Error> {
+        let _ = bytes;
+        Ok(())
+    }
 }
 
 /// Payloads in ordinary vectors, for clients and tests.

@@ -5,7 +5,7 @@ use super::{Dialect, MessageStream, Phase, Role, ServerSession};
 use crate::rtmp::Error;
 use crate::rtmp::amf0::Value;
 use crate::rtmp::chunk_reader::PayloadSource;
-use crate::rtmp::command::{self, Command, info};
+use crate::rtmp::command::{self, Argument, Call, info};
 use crate::rtmp::message::UserControl;
 
 /// Message streams per connection.
@@ -15,17 +15,14 @@ impl<S: PayloadSource> ServerSession<S> {
     pub(super) fn handle_command(
         &mut self,
         id: u32,
-        command: Command,
+        command: Call,
+        connect: Option<(Connect, Dialect)>,
     ) -> Result<Option<Event>, Error> {
         let transaction_id = command.transaction_id;
         if self.phase == Phase::Handshaken && command.name == "connect" {
             self.phase = Phase::Connecting { transaction_id };
-            let connect = Connect::parse(&command.object);
-            let encoding = command.object.property("objectEncoding");
-            self.dialect = Dialect {
-                is_amf3: encoding.and_then(Value::as_f64) == Some(3.0),
-                can_reconnect: connect.can_reconnect(),
-            };
+            let (connect, dialect) = connect.unwrap_or_default();
+            self.dialect = dialect;
             return Ok(Some(Event::Connect(connect)));
         }
         if self.phase != Phase::Connected || command.name == "connect" {
@@ -58,23 +55,16 @@ impl<S: PayloadSource> ServerSession<S> {
             "createStream" => self.create_stream(transaction_id)?,
             "publish" => {
                 self.open(id)?;
-                let name = command.text(0).unwrap_or_default().to_owned();
                 return Ok(Some(Event::Publish {
                     message_stream_id,
-                    name,
+                    name: text_of(command.argument),
                 }));
             }
             "play" | "play2" => {
                 self.open(id)?;
-                let argument = command.arguments.first();
-                let stream_name = argument.and_then(|value| value.property("streamName"));
-                let name = stream_name
-                    .or(argument)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default();
                 return Ok(Some(Event::Play {
                     message_stream_id,
-                    name: name.to_owned(),
+                    name: text_of(command.argument),
                 }));
             }
             "FCUnpublish" => {
@@ -87,8 +77,8 @@ impl<S: PayloadSource> ServerSession<S> {
             "deleteStream" => {
                 // GStreamer sends the stream's name where the id belongs. A name of digits is
                 // no id either.
-                let is_name = command.text(0).is_some();
-                let target = command.unsigned(0).filter(|_| !is_name);
+                let is_name = command.argument.text().is_some();
+                let target = command.argument.unsigned().filter(|_| !is_name);
                 let target = target.or(Some(id)).filter(|id| *id != 0);
                 let event = self.stop(None, target);
                 self.message_streams
@@ -96,7 +86,7 @@ impl<S: PayloadSource> ServerSession<S> {
                 return Ok(event);
             }
             "pause" | "pauseRaw" if self.role(id) == Some(Role::Playing) => {
-                let is_paused = command.flag(0).unwrap_or(true);
+                let is_paused = command.argument.flag().unwrap_or(true);
                 if is_paused {
                     self.status(id, "status", "NetStream.Pause.Notify", "Paused.");
                     self.user_control(UserControl::StreamEof(id));
@@ -119,7 +109,7 @@ impl<S: PayloadSource> ServerSession<S> {
                 );
             }
             "receiveAudio" | "receiveVideo" if self.role(id) == Some(Role::Playing) => {
-                let is_wanted = command.flag(0).unwrap_or(true);
+                let is_wanted = command.argument.flag().unwrap_or(true);
                 if is_wanted {
                     self.status(id, "status", "NetStream.Seek.Notify", "Receiving.");
                     self.status(id, "status", "NetStream.Play.Start", "Receiving.");
@@ -205,5 +195,12 @@ impl<S: PayloadSource> ServerSession<S> {
                 &command::result(transaction_id, Value::Null, Value::Undefined),
             );
         }
+    }
+}
+
+fn text_of(argument: Argument) -> String {
+    match argument {
+        Argument::Text(text) => text,
+        _ => String::new(),
     }
 }

@@ -1,6 +1,8 @@
 //! What a session tells its caller.
 
-use crate::rtmp::amf0::Value;
+use super::Dialect;
+use crate::rtmp::amf::{Properties, Token, View};
+use crate::rtmp::command::MAX_KEPT_NAME;
 use crate::rtmp::message::type_id;
 
 /// What the client wants or sends.
@@ -32,13 +34,14 @@ pub enum Event {
         /// ms, wrapping.
         timestamp: u32,
     },
-    /// Metadata of a message stream that publishes; `None` when it is withdrawn.
+    /// Metadata of a message stream that publishes, or that it is withdrawn; the properties are in
+    /// `body()`, for [`metadata::parse`](crate::rtmp::metadata::parse).
     Metadata {
         /// Message stream.
         message_stream_id: u32,
-        /// The properties in order.
-        properties: Option<Vec<(String, Value)>>,
     },
+    /// There is so much to be sent that it goes out before anything else is read.
+    Replies,
     /// Publishing or playing ends on this message stream.
     Stop {
         /// Message stream.
@@ -107,71 +110,188 @@ pub struct Media<'a> {
 /// What a client says of itself in connect (7.2.1.1); what it left out is empty.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Connect {
-    /// The application, query included.
+    /// The application, query included. Of more than 1,024 bytes, which no name may have, the
+    /// beginning.
     pub app: String,
-    /// URL that the user gave.
+    /// URL that the user gave; at most [`MAX_URL_LEN`] bytes of it.
     pub tc_url: String,
-    /// Name and version of the client.
+    /// Name and version of the client; at most [`MAX_FLASH_VER_LEN`] bytes of it.
     pub flash_ver: String,
     /// Whether it says that it is going to publish: encoders set `type` to "nonprivate", or call
     /// themselves FMLE. Players say nothing.
     pub is_publisher: bool,
-    /// The codecs that it knows, by FourCC, or "*" (E2, "connect"). Empty if it doesn't say.
-    pub four_cc_list: Vec<String>,
-    /// What it can do with video codecs: FourCC or "*", and the mask 1 decode, 2 encode,
-    /// 4 forward.
-    pub video_four_ccs: Vec<(String, u32)>,
-    /// The same of audio codecs.
-    pub audio_four_ccs: Vec<(String, u32)>,
+    /// What it says of codecs.
+    pub codecs: Codecs,
     /// 1 reconnect, 2 multitrack, 4 ModEx, 8 nanosecond offsets.
     pub caps_ex: u32,
 }
 
-/// Codecs that are listened to in each list; there are a dozen.
-const MAX_FOUR_CCS: usize = 32;
+/// Longest beginning of a URL that is kept, in bytes.
+pub const MAX_URL_LEN: usize = 1024;
+
+/// Longest beginning of a client's name that is kept, in bytes.
+pub const MAX_FLASH_VER_LEN: usize = 128;
+
+/// The FourCCs that clients may name in connect; a bit each in [`Codecs`].
+pub const FOUR_CCS: [&[u8; 4]; 12] = [
+    b"avc1", b"hvc1", b"vvc1", b"av01", b"vp08", b"vp09", // video
+    b"Opus", b"fLaC", b"ac-3", b"ec-3", b".mp3", b"mp4a", // audio
+];
+
+/// How many of them are of video.
+pub const VIDEO_FOUR_CCS: usize = 6;
+
+const VIDEO_BITS: u16 = (1 << VIDEO_FOUR_CCS) - 1;
+const ALL_BITS: u16 = (1 << FOUR_CCS.len()) - 1;
+
+/// Bits of the masks in `videoFourCcInfoMap` and `audioFourCcInfoMap`: whoever can decode or
+/// forward something wants to receive it.
+const CAN_DECODE: u32 = 1;
+const CAN_FORWARD: u32 = 4;
+
+/// The codecs that a client takes by what it said in connect: `fourCcList`, `videoFourCcInfoMap`
+/// and `audioFourCcInfoMap` (E2, "connect").
+///
+/// What is empty says nothing, as if it were missing, and forbids nothing. A map's `*` overrides its
+/// other names, and a map overrides the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Codecs(u16);
+
+impl Default for Codecs {
+    /// Of a client that said nothing.
+    fn default() -> Codecs {
+        Codecs(ALL_BITS)
+    }
+}
+
+impl Codecs {
+    /// A bit for each of [`FOUR_CCS`], from bit 0 on.
+    pub fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// These, by their FourCCs; unknown ones are left out.
+    pub fn of(names: &[&str]) -> Codecs {
+        Codecs(names.iter().fold(0, |bits, name| bits | bit_of(name)))
+    }
+
+    fn new(list: &List, video: &Map, audio: &Map) -> Codecs {
+        let taken = |map: &Map, of_medium: u16| {
+            let others = match (list.is_announced, map.is_announced) {
+                (true, _) => list.bits,
+                (false, false) => ALL_BITS,
+                (false, true) => 0,
+            };
+            let bits = match map.others {
+                Some(is_taken) => [0, ALL_BITS][usize::from(is_taken)],
+                None => map.taken | others & !map.named,
+            };
+            bits & of_medium
+        };
+        Codecs(taken(video, VIDEO_BITS) | taken(audio, ALL_BITS & !VIDEO_BITS))
+    }
+}
+
+/// `fourCcList`.
+#[derive(Default)]
+struct List {
+    is_announced: bool,
+    bits: u16,
+}
+
+/// A map of FourCCs and masks.
+#[derive(Default)]
+struct Map {
+    is_announced: bool,
+    named: u16,
+    taken: u16,
+    /// What is said of `*`.
+    others: Option<bool>,
+}
+
+impl List {
+    fn read(list: &View<'_>) -> List {
+        let mut read = List::default();
+        for text in list.elements().filter_map(|element| element.as_str()) {
+            read.is_announced = true;
+            read.bits |= match &*text {
+                "*" => ALL_BITS,
+                name => bit_of(name),
+            };
+        }
+        read
+    }
+}
+
+impl Map {
+    fn read(map: &View<'_>) -> Map {
+        let mut read = Map::default();
+        for (name, value) in map.properties().into_iter().flatten() {
+            read.is_announced = true;
+            let is_taken = mask(&value) & (CAN_DECODE | CAN_FORWARD) != 0;
+            if name == "*" {
+                read.others = Some(is_taken);
+                continue;
+            }
+            let bit = bit_of(&name.to_str());
+            read.named |= bit;
+            read.taken |= if is_taken { bit } else { 0 };
+        }
+        read
+    }
+}
+
+fn bit_of(name: &str) -> u16 {
+    let index = FOUR_CCS.iter().position(|known| name.as_bytes() == *known);
+    index.map_or(0, |index| 1 << index)
+}
 
 impl Connect {
-    /// Reads the command object.
-    pub(super) fn parse(object: &Value) -> Connect {
-        let text = |key| object.property(key).and_then(Value::as_str);
-        let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        let flash_ver = text("flashVer").unwrap_or_default();
-        Connect {
-            app: owned(text("app")),
-            tc_url: owned(text("tcUrl").or(text("tcurl"))),
-            is_publisher: text("type") == Some("nonprivate") || flash_ver.starts_with("FMLE/"),
-            flash_ver: flash_ver.to_owned(),
-            four_cc_list: four_cc_list(object.property("fourCcList")),
-            video_four_ccs: four_cc_info(object.property("videoFourCcInfoMap")),
-            audio_four_ccs: four_cc_info(object.property("audioFourCcInfoMap")),
-            caps_ex: object.property("capsEx").map_or(0, mask),
+    /// Reads the command object, in one pass.
+    pub(super) fn read(object: Properties<'_>) -> (Connect, Dialect) {
+        let mut connect = Connect::default();
+        let (mut list, mut video, mut audio) = (List::default(), Map::default(), Map::default());
+        let (mut is_nonprivate, mut is_amf3) = (false, false);
+        for (name, value) in object {
+            let text = |most| match value.token() {
+                Token::String(text) => text.to_string_of(most),
+                _ => String::new(),
+            };
+            // Of a name that comes twice the last value counts.
+            match &*name.to_str() {
+                "app" => connect.app = text(MAX_KEPT_NAME),
+                "tcUrl" => connect.tc_url = text(MAX_URL_LEN),
+                "tcurl" if connect.tc_url.is_empty() => connect.tc_url = text(MAX_URL_LEN),
+                "flashVer" => connect.flash_ver = text(MAX_FLASH_VER_LEN),
+                "type" => is_nonprivate = value.as_str().is_some_and(|kind| kind == "nonprivate"),
+                "objectEncoding" => is_amf3 = value.as_f64() == Some(3.0),
+                "fourCcList" => list = List::read(&value),
+                "videoFourCcInfoMap" => video = Map::read(&value),
+                "audioFourCcInfoMap" => audio = Map::read(&value),
+                "capsEx" => connect.caps_ex = mask(&value),
+                _ => {}
+            }
         }
+        connect.is_publisher = is_nonprivate || connect.flash_ver.starts_with("FMLE/");
+        connect.codecs = Codecs::new(&list, &video, &audio);
+        let dialect = Dialect {
+            is_amf3,
+            can_reconnect: connect.can_reconnect(),
+        };
+        (connect, dialect)
     }
 
     /// Whether it can be asked to connect anew (E2, "Reconnect Request").
     pub fn can_reconnect(&self) -> bool {
         self.caps_ex & 1 != 0
     }
+
+    /// Bytes that it takes on the heap.
+    pub fn heap_len(&self) -> usize {
+        self.app.capacity() + self.tc_url.capacity() + self.flash_ver.capacity()
+    }
 }
 
-fn four_cc_list(list: Option<&Value>) -> Vec<String> {
-    let Some(Value::StrictArray(names)) = list else {
-        return Vec::new();
-    };
-    let names = names.iter().filter_map(Value::as_str).map(str::to_owned);
-    names.take(MAX_FOUR_CCS).collect()
-}
-
-fn four_cc_info(map: Option<&Value>) -> Vec<(String, u32)> {
-    let Some(Value::Object(names) | Value::EcmaArray(names)) = map else {
-        return Vec::new();
-    };
-    let names = names
-        .iter()
-        .map(|(name, value)| (name.clone(), mask(value)));
-    names.take(MAX_FOUR_CCS).collect()
-}
-
-fn mask(value: &Value) -> u32 {
+fn mask(value: &View<'_>) -> u32 {
     value.as_f64().map_or(0, |number| number as u32)
 }

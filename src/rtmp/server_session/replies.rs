@@ -1,8 +1,8 @@
 //! What the server says to a client: verdicts, statuses, and the end of a stream.
 
 use super::{
-    MAX_COMMAND_LEN, MAX_DATA_LEN, PARTIAL_BYTES, PARTIAL_MESSAGES, Phase, Role, ServerSession,
-    WINDOW,
+    MAX_COMMAND_LEN, MAX_DATA_LEN, MAX_REPLIES, MAX_REPLY, PARTIAL_BYTES, PARTIAL_MESSAGES, Phase,
+    Role, ServerSession, WINDOW,
 };
 use crate::rtmp::amf0::Value;
 use crate::rtmp::chunk::{MessageHeader, chunk_stream_id};
@@ -202,6 +202,9 @@ impl<S: PayloadSource> ServerSession<S> {
             type_id,
             message_stream_id,
         };
+        if self.out.capacity() == 0 {
+            self.out.reserve_exact(MAX_REPLIES + MAX_REPLY);
+        }
         self.writer.write(header, body, &mut self.out);
     }
 }

@@ -2,12 +2,13 @@
 //! caller would give, and reads the replies as a client does.
 
 use super::*;
+use crate::rtmp::amf::{Name, View};
 use crate::rtmp::amf0::{self, Value};
 use crate::rtmp::chunk::MessageHeader;
 use crate::rtmp::chunk_reader::Heap;
 use crate::rtmp::chunk_reader::tests::every_split;
 use crate::rtmp::chunk_writer::CHUNK_SIZE;
-use crate::rtmp::command::{object, text};
+use crate::rtmp::command::{Command, object, text};
 use crate::rtmp::flight_recorder::FlightRecorder;
 
 mod aggregates;
@@ -120,8 +121,12 @@ impl Scenario {
             let event = self.next(&mut input);
             self.collect();
             let Some(event) = event? else { break };
+            if event == Event::Replies {
+                continue;
+            }
             let payload = match event {
                 Event::Media { .. } => self.session.payload().collect::<Vec<_>>().concat(),
+                Event::Metadata { .. } => self.metadata(),
                 _ => Vec::new(),
             };
             match &event {
@@ -144,6 +149,18 @@ impl Scenario {
         }
         assert!(input.is_empty(), "input is left");
         Ok(events)
+    }
+
+    /// The properties of the metadata that came, as an object.
+    fn metadata(&self) -> Vec<u8> {
+        let body = self.session.body();
+        let properties = metadata::parse(body.bytes()).expect("it was parsed before");
+        let properties = properties.map(|all| {
+            let pair =
+                |(name, value): (Name<'_>, View<'_>)| (name.to_string(), value.to_value().unwrap());
+            values(&[Value::Object(all.map(pair).collect())])
+        });
+        properties.unwrap_or_default()
     }
 
     fn next(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Error> {
@@ -307,6 +324,14 @@ const MEDIA: &[u8] = b"\x17\x01\0\0\0picture";
 
 fn video(message_stream_id: u32, timestamp: u32) -> Vec<u8> {
     message(type_id::VIDEO, message_stream_id, timestamp, MEDIA)
+}
+
+/// What comes of metadata with these properties.
+fn described_as(properties: Vec<(String, Value)>) -> (Event, Vec<u8>) {
+    let event = Event::Metadata {
+        message_stream_id: 1,
+    };
+    (event, values(&[Value::Object(properties)]))
 }
 
 fn stop(message_stream_id: u32) -> Event {

@@ -80,7 +80,15 @@ pub(super) fn media(
     };
     let now = exchange.shared.now();
     let id = exchange.client.id();
-    let playing = Playing::start(exchange.shared, id, admission.key(), 0, subscriber, now);
+    let playing = Playing::start(
+        exchange.shared,
+        id,
+        admission.key(),
+        0,
+        subscriber,
+        None,
+        now,
+    );
     let mut viewing = Viewing {
         playing,
         carrier,

@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use super::{Connection, find};
+use crate::allowance::{Exceeded, Taken};
 use crate::live::Millis;
 use crate::live::capabilities::Capabilities;
 use crate::live::framing::Framing;
 use crate::live::join::Join;
 use crate::live::sink::Sink;
-use crate::live::stream::{Busy, Publisher};
+use crate::live::stream::{Busy, Publisher, STREAM_COST};
 use crate::live::subscriber::{Receiver, Subscriber};
-use crate::rtmp::amf0::Value;
+use crate::rtmp::metadata;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::{StreamKey, query_value};
 use crate::server::connections::Connections;
 use crate::server::end::End;
 use crate::server::handler::{Handler, StreamRequest};
-use crate::server::playing::Playing;
+use crate::server::playing::{PLAY_COST, Playing};
 use crate::server::publishing::Publishing;
 use crate::server::text::in_brackets;
 
@@ -36,6 +37,16 @@ impl Connection {
     #[inline(never)] // Its variables are not to be on the stack of a connection that waits.
     pub(super) fn connect(&mut self, connect: Connect) -> Result<(), End> {
         self.name = in_brackets(&connect.flash_ver);
+        // The flash version is kept three times: here, in the line, and in the list of connections.
+        let len = connect.heap_len() + self.name.capacity();
+        self.kept = match self.allowance.take(len) {
+            Ok(kept) => Some(kept),
+            Err(exceeded) => {
+                let why = exceeded.to_string();
+                self.session.refuse_connect(code::CONNECT_REJECTED, &why);
+                return Err(End::refused("connect", &why));
+            }
+        };
         // Without the app: a key may stand in any part of it.
         log::debug!("{} connect{}", self.client, self.name);
         let connections = &self.shared.connections;
@@ -82,6 +93,18 @@ impl Connection {
             return Err(End::refused_by(&what, &refusal));
         }
         let key = request.key().clone();
+        let is_trusted = request.is_trusted();
+        let taken = match self.pay_for_publish(&key, now) {
+            Ok(taken) => taken,
+            Err(exceeded) => {
+                self.shared.handlers.unpublish(&self.client, &key);
+                let why = exceeded.to_string();
+                self.session
+                    .refuse_publish(message_stream_id, code::PUBLISH_DENIED, &why);
+                return Err(End::refused(&format!("publish {key}"), &why));
+            }
+        };
+        let client = &self.client;
         let connections = &self.shared.connections;
         if let Err(full) = connections.note_publish(client.id(), &key) {
             self.shared.handlers.unpublish(client, &key);
@@ -93,7 +116,7 @@ impl Connection {
         let publisher = || Publisher {
             connection: client.id(),
             address: client.address().ip(),
-            is_trusted: request.is_trusted(),
+            is_trusted,
             sink: self.socket.clone(),
         };
         let (stream, verdict) = self.shared.table.with(&key, |stream| {
@@ -131,23 +154,52 @@ impl Connection {
             message_stream_id,
             stream,
             accepted.generation,
+            taken,
             now,
         ));
         Ok(())
     }
 
-    pub(super) fn set_metadata(
-        &mut self,
-        message_stream_id: u32,
-        properties: Option<Vec<(String, Value)>>,
-        now: Millis,
-    ) -> Result<(), End> {
+    /// Takes what a publish costs from the allowance.
+    fn pay_for_publish(&mut self, key: &StreamKey, now: Millis) -> Result<Taken, Exceeded> {
+        self.publishing
+            .retain_mut(|publishing| !publishing.is_over(now));
+        // One that comes back is the same stream, and waits no longer.
+        let mut publishing = self.publishing.iter_mut();
+        let before = publishing.find(|p| !p.is_live() && p.stream.key() == key);
+        if let Some(taken) = before.and_then(Publishing::take_payment) {
+            return Ok(taken);
+        }
+        self.pay(STREAM_COST + size_of::<Publishing>(), now)
+    }
+
+    /// Takes this from the allowance. Publishes that have ended, and wait for their publisher to come
+    /// back, make room.
+    fn pay(&mut self, cost: usize, now: Millis) -> Result<Taken, Exceeded> {
+        loop {
+            match self.allowance.take(cost) {
+                Ok(taken) => return Ok(taken),
+                Err(exceeded) => {
+                    let mut publishing = self.publishing.iter();
+                    let oldest = publishing.position(|p| !p.is_live()).ok_or(exceeded)?;
+                    self.publishing.remove(oldest).end_early(now);
+                }
+            }
+        }
+    }
+
+    #[inline(never)] // Its variables are not to be on the stack of a connection that waits.
+    pub(super) fn set_metadata(&mut self, message_stream_id: u32, now: Millis) -> Result<(), End> {
         let Some(publishing) = find(&mut self.publishing, message_stream_id) else {
             return Ok(());
         };
-        self.shared
-            .handlers
-            .metadata(&self.client, publishing.stream.key(), properties.as_deref());
+        let body = self.session.body();
+        let Some(properties) = metadata::parse(body.bytes()) else {
+            return Ok(());
+        };
+        let (client, properties) = (&self.client, properties.as_ref());
+        let key = publishing.stream.key();
+        self.shared.handlers.metadata(client, key, properties);
         publishing
             .set_metadata(properties, now)
             .map_err(|_| End::Superseded)
@@ -190,6 +242,20 @@ impl Connection {
         } else {
             key.to_string()
         };
+        let taken = match self.pay_for_play(&key, now) {
+            Ok(taken) => taken,
+            Err(why) => {
+                // The others that it plays go on.
+                self.shared.handlers.stop(&self.client, &key);
+                log::warn!("{}{} refused to play {key}: {why}", self.client, self.name);
+                self.session
+                    .refuse_play(message_stream_id, code::PLAY_FAILED, &why);
+                return match self.playing.is_empty() {
+                    true => Err(End::refused(&format!("play {key}"), &why)),
+                    false => Ok(()),
+                };
+            }
+        };
         // Replies to what came before go first.
         if let Err(end) = self.send_replies() {
             self.shared.handlers.stop(&self.client, &key);
@@ -203,8 +269,20 @@ impl Connection {
             let what = format!("play {}", self.shared.shown(&key));
             return Err(End::refused(&what, &why));
         }
-        self.begin_play(message_stream_id, name, &key, &told, now);
+        self.begin_play(message_stream_id, name, &key, &told, taken, now);
         Ok(())
+    }
+
+    /// Takes what a play costs from the allowance; with its stream, if no publisher pays for that.
+    fn pay_for_play(&mut self, key: &StreamKey, now: Millis) -> Result<Taken, String> {
+        let is_played = |playing: &Playing| !playing.is_retiring && playing.key() == key;
+        if self.playing.iter().any(is_played) {
+            return Err("the connection plays this stream already".to_owned());
+        }
+        let stream = self.shared.table.find(key);
+        let is_paid = stream.is_some_and(|stream| stream.snapshot().is_live);
+        let cost = PLAY_COST + if is_paid { 0 } else { STREAM_COST };
+        self.pay(cost, now).map_err(|exceeded| exceeded.to_string())
     }
 
     /// Plays what is allowed.
@@ -215,6 +293,7 @@ impl Connection {
         name: &str,
         key: &StreamKey,
         told: &str,
+        taken: Taken,
         now: Millis,
     ) {
         let join = query_value(name, "join").and_then(Join::from_name);
@@ -235,7 +314,15 @@ impl Connection {
         };
         let shared = &self.shared;
         let id = connection;
-        let playing = Playing::start(shared, id, key, message_stream_id, subscriber, now);
+        let playing = Playing::start(
+            shared,
+            id,
+            key,
+            message_stream_id,
+            subscriber,
+            Some(taken),
+            now,
+        );
         let state = if playing.is_live() {
             ""
         } else {
@@ -262,10 +349,14 @@ impl Connection {
         let found = self
             .playing
             .iter()
-            .position(|p| p.message_stream_id == message_stream_id);
+            .position(|p| p.message_stream_id == message_stream_id && !p.is_retiring);
         if let Some(index) = found {
-            let playing = self.playing.swap_remove(index);
-            self.leave(playing, why, now);
+            // In the middle of a message it stays for the rest of that.
+            if let Some(unsent) = self.playing[index].retire(now) {
+                let playing = self.playing.swap_remove(index);
+                self.leave(playing, why, now);
+                self.session.put_back_output(&unsent);
+            }
         }
     }
 
@@ -282,7 +373,7 @@ impl Connection {
         }
     }
 
-    fn leave(&self, playing: Playing, why: &str, now: Millis) {
+    pub(super) fn leave(&self, playing: Playing, why: &str, now: Millis) {
         let key = playing.key().clone();
         playing.leave(&self.shared, why, now);
         let connections = &self.shared.connections;
@@ -294,22 +385,11 @@ impl Connection {
 /// What a player can take: by what it announced, and by `?tracks=all` for one that understands
 /// several tracks without saying so, as FFmpeg 8 does.
 fn capabilities(connect: &Connect, name: &str) -> Capabilities {
-    let names: Vec<&str> = connect.four_cc_list.iter().map(String::as_str).collect();
-    let capabilities = Capabilities::announced(
-        &names,
-        &masks(&connect.video_four_ccs),
-        &masks(&connect.audio_four_ccs),
-        connect.caps_ex,
-    );
+    let capabilities = Capabilities::announced(connect.codecs, connect.caps_ex);
     if query_value(name, "tracks") == Some("all") {
         return capabilities.with_all_tracks();
     }
     capabilities
-}
-
-fn masks(map: &[(String, u32)]) -> Vec<(&str, u32)> {
-    let masks = map.iter().map(|(name, mask)| (name.as_str(), *mask));
-    masks.collect()
 }
 
 fn busy_text(busy: Busy) -> String {

@@ -3,6 +3,7 @@
 
 mod http;
 mod mp4;
+mod tree;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -18,6 +19,7 @@ use brooklet::media::keyframe;
 use brooklet::media::picture::Picture;
 use brooklet::media::tag::tracks::{Many, TrackMessage};
 use brooklet::media::tag::{AudioTag, Kind, Medium, VideoTag};
+use brooklet::rtmp::amf::{Parts, Properties, Reader};
 use brooklet::rtmp::amf0::{self, MissingEnd, Value};
 use brooklet::rtmp::chunk::{self, chunk_stream_id};
 use brooklet::rtmp::chunk_reader::{
@@ -27,7 +29,7 @@ use brooklet::rtmp::chunk_writer::ChunkWriter;
 use brooklet::rtmp::command::{Command, object, text};
 use brooklet::rtmp::flight_recorder::FlightRecorder;
 use brooklet::rtmp::message::{Control, UserControl, type_id};
-use brooklet::rtmp::server_session::{Event, ServerSession};
+use brooklet::rtmp::server_session::{Event, MAX_REPLIES, ServerSession};
 use brooklet::rtmp::{Error, metadata as rtmp_metadata};
 
 pub use http::{http_head, websocket};
@@ -182,8 +184,12 @@ impl Payload for NarrowPayload {
 
 // AMF0.
 
-/// What was read can be written, and reads as the same again.
+/// What was read can be written, and reads as the same again. It is what a simpler decoder reads,
+/// wherever the message is cut in two.
 pub fn amf0(data: &[u8]) {
+    for missing_end in [MissingEnd::Refused, MissingEnd::Tolerated] {
+        compare(data, missing_end);
+    }
     let Ok(values) = amf0::parse(data, MissingEnd::Tolerated) else {
         return;
     };
@@ -194,11 +200,39 @@ pub fn amf0(data: &[u8]) {
     let _ = Command::parse(data);
 }
 
+/// The server's reader and the simple decoder find the same.
+fn compare(data: &[u8], missing_end: MissingEnd) {
+    let expected = tree::parse(data, missing_end == MissingEnd::Tolerated);
+    let middle = data.len() / 2;
+    for cut in [0, 1, 2, 3, 5, middle, data.len().saturating_sub(1)] {
+        let (left, right) = data.split_at(cut.min(data.len()));
+        let parts = Parts::new([left, right]).expect("two are few");
+        let mut reader = Reader::tolerating(parts.bytes(), missing_end);
+        for value in &expected.values {
+            let read = reader.next_value().expect("the decoder read it");
+            let read = read.expect("the decoder read it");
+            assert_eq!(
+                emit(&[read]),
+                emit(std::slice::from_ref(value)),
+                "cut at {cut}"
+            );
+        }
+        let rest = reader.next_value();
+        assert_eq!(
+            rest.is_err(),
+            expected.is_cut_short,
+            "cut at {cut}: {rest:?}"
+        );
+        assert!(!matches!(rest, Ok(Some(_))), "cut at {cut}: {rest:?}");
+    }
+}
+
 /// A value in AMF3. What it decodes to is written, in AMF3 and in AMF0, and reads back the same.
 pub fn amf3(data: &[u8]) {
     let avmplus = [&[0x11], data].concat();
-    let mut decoder = amf0::Decoder::new(&avmplus);
-    let value = match decoder.next_value() {
+    compare(&avmplus, MissingEnd::Refused);
+    let mut reader = Reader::new(avmplus.as_slice().into());
+    let value = match reader.next_value() {
         Ok(Some(value)) => value,
         Ok(None) => unreachable!("there is a marker"),
         Err(error) => {
@@ -232,7 +266,8 @@ pub fn metadata(data: &[u8]) {
     let track = |bit: u8| (tracks & bit != 0).then_some(tracks & (bit << 1) != 0);
     let (has_audio, has_video) = (track(1), track(4));
     for value in values {
-        let (Value::Object(properties) | Value::EcmaArray(properties)) = value else {
+        let bytes = emit(&[value]);
+        let Some(properties) = Properties::of(&bytes) else {
             continue;
         };
         let made = rtmp_metadata::for_players(&properties, has_audio, has_video);
@@ -243,7 +278,12 @@ pub fn metadata(data: &[u8]) {
         };
         assert_eq!(name, "onMetaData");
         assert_eq!(made[14..18], (safe.len() as u32).to_be_bytes());
-        assert_eq!(rtmp_metadata::for_players(safe, has_audio, has_video), made);
+        let again = rtmp_metadata::parse(made.as_slice().into()).expect("it is metadata");
+        let again = again.expect("it has properties");
+        assert_eq!(
+            rtmp_metadata::for_players(&again, has_audio, has_video),
+            made
+        );
     }
 }
 
@@ -637,16 +677,18 @@ impl Connection {
                 };
                 assert!(self.arena.free_blocks() + blocks <= 16);
             }
-            Event::Metadata {
-                message_stream_id,
-                properties,
-            } => {
+            Event::Metadata { message_stream_id } => {
                 assert!(
                     self.publishing.contains(&message_stream_id),
                     "metadata before publish"
                 );
-                rtmp_metadata::for_players(&properties.unwrap_or_default(), None, Some(true));
+                let body = self.session.body();
+                let properties = rtmp_metadata::parse(body.bytes()).expect("it is metadata");
+                if let Some(properties) = properties {
+                    rtmp_metadata::for_players(&properties, None, Some(true));
+                }
             }
+            Event::Replies => assert!(self.replies.len() > MAX_REPLIES),
             Event::Pause { .. } | Event::Receive { .. } => {}
         }
     }

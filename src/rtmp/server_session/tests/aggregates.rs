@@ -34,14 +34,10 @@ fn media(kind: MediaKind, timestamp: u32, payload: &[u8]) -> (Event, Vec<u8>) {
 }
 
 fn expected(timestamp: u32) -> Vec<(Event, Vec<u8>)> {
-    let metadata = Event::Metadata {
-        message_stream_id: 1,
-        properties: Some(width(64.0)),
-    };
     vec![
         media(MediaKind::Audio, timestamp, b"\xAF\x01sound"),
         media(MediaKind::Video, timestamp.wrapping_add(40), MEDIA),
-        (metadata, Vec::new()),
+        described_as(width(64.0)),
         media(MediaKind::Video, timestamp.wrapping_add(33), MEDIA),
     ]
 }

@@ -1,6 +1,7 @@
 //! What client and server tell each other in connect (E2, "connect").
 
 use super::*;
+use crate::rtmp::command::MAX_KEPT_NAME;
 
 fn connect_with(properties: &[(&str, Value)]) -> Vec<u8> {
     let app = ("app", text("live"));
@@ -20,27 +21,99 @@ fn said(properties: &[(&str, Value)]) -> Connect {
     }
 }
 
-#[test]
-fn the_codecs_that_a_client_announces_are_read() {
-    let map = object([("*", Value::Number(4.0)), ("hvc1", Value::Number(1.0))]);
+type Map = &'static [(&'static str, f64)];
+
+/// What is taken of a client that announced these, by FourCC.
+fn taken(list: &[&str], video: Map, audio: Map) -> Codecs {
+    let map = |map: Map| object(map.iter().map(|(name, mask)| (*name, Value::Number(*mask))));
+    let list = list.iter().map(|name| text(name)).collect();
     let connect = said(&[
+        ("fourCcList", Value::StrictArray(list)),
+        ("videoFourCcInfoMap", map(video)),
+        ("audioFourCcInfoMap", map(audio)),
+    ]);
+    connect.codecs
+}
+
+#[test]
+fn lists_and_maps_name_the_codecs() {
+    type Row = (
+        &'static str,
+        &'static [&'static str],
+        Map,
+        Map,
+        &'static [&'static str],
+    );
+    const ALL: &[&str] = &[
+        "avc1", "hvc1", "vvc1", "av01", "vp08", "vp09", "Opus", "fLaC", "ac-3", "ec-3", ".mp3",
+        "mp4a",
+    ];
+    let rows: &[Row] = &[
+        ("nothing", &[], &[], &[], ALL),
         (
-            "fourCcList",
-            Value::StrictArray(vec![text("av01"), text("hvc1")]),
+            "ffmpeg: a list",
+            &["hvc1", "av01", "vp09"],
+            &[],
+            &[],
+            &["hvc1", "av01", "vp09"],
         ),
-        ("videoFourCcInfoMap", map),
+        ("a wildcard in the list", &["*"], &[], &[], ALL),
+        ("what this server does not know", &["zzzz"], &[], &[], &[]),
+        (
+            "a map of video says nothing of audio",
+            &[],
+            &[("hvc1", 1.0), ("av01", 2.0), ("vp09", 4.0)],
+            &[],
+            &[
+                "hvc1", "vp09", "Opus", "fLaC", "ac-3", "ec-3", ".mp3", "mp4a",
+            ],
+        ),
+        (
+            "both maps",
+            &[],
+            &[("avc1", 3.0)],
+            &[("Opus", 7.0), ("fLaC", 2.0)],
+            &["avc1", "Opus"],
+        ),
+        (
+            "a wildcard overrides",
+            &[],
+            &[("hvc1", 2.0), ("*", 4.0)],
+            &[("Opus", 7.0), ("*", 2.0)],
+            &["avc1", "hvc1", "vvc1", "av01", "vp08", "vp09"],
+        ),
+        (
+            "a map overrides the list",
+            &["hvc1", "av01"],
+            &[("hvc1", 2.0), ("vp09", 1.0)],
+            &[],
+            &["av01", "vp09"],
+        ),
+        (
+            "a codec of video in the map of audio",
+            &["av01"],
+            &[],
+            &[("hvc1", 1.0)],
+            &["av01"],
+        ),
+    ];
+    for (name, list, video, audio, expected) in rows {
+        let expected = Codecs::of(expected);
+        assert_eq!(taken(list, video, audio), expected, "{name}");
+    }
+}
+
+#[test]
+fn maps_may_be_arrays_and_caps_ex_is_a_mask() {
+    let connect = said(&[
         (
             "audioFourCcInfoMap",
             Value::EcmaArray(vec![("Opus".into(), Value::Number(3.0))]),
         ),
+        ("videoFourCcInfoMap", object([("hvc1", text("1"))])),
         ("capsEx", Value::Number(7.0)),
     ]);
-    assert_eq!(connect.four_cc_list, ["av01", "hvc1"]);
-    assert_eq!(
-        connect.video_four_ccs,
-        [("*".into(), 4), ("hvc1".into(), 1)]
-    );
-    assert_eq!(connect.audio_four_ccs, [("Opus".into(), 3)]);
+    assert_eq!(connect.codecs, Codecs::of(&["hvc1", "Opus"]));
     assert_eq!(connect.caps_ex, 7);
     assert!(connect.can_reconnect());
 }
@@ -59,9 +132,23 @@ fn capabilities_of_the_wrong_type_are_none() {
             ..Connect::default()
         }
     );
-    let flood = vec![text("hvc1"); 1000];
-    let connect = said(&[("fourCcList", Value::StrictArray(flood))]);
-    assert_eq!(connect.four_cc_list.len(), 32);
+}
+
+#[test]
+fn of_what_a_client_says_a_little_is_kept() {
+    let long = |len| text(&"x".repeat(len));
+    let connect = said(&[
+        ("app", long(60_000 - 9000)),
+        ("tcUrl", long(3000)),
+        ("flashVer", long(3000)),
+        ("pageUrl", long(3000)),
+    ]);
+    assert_eq!(connect.app.len(), MAX_KEPT_NAME);
+    assert!(crate::rtmp::stream_key::StreamKey::new(&connect.app, "door").is_err());
+    assert_eq!(connect.tc_url.len(), MAX_URL_LEN);
+    assert_eq!(connect.flash_ver.len(), MAX_FLASH_VER_LEN);
+    let kept = MAX_KEPT_NAME + MAX_URL_LEN + MAX_FLASH_VER_LEN;
+    assert_eq!(connect.heap_len(), kept);
 }
 
 #[test]

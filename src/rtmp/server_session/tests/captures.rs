@@ -1,6 +1,7 @@
 //! What real clients sent, whole sessions (see `tests/data/README.md`).
 
 use super::*;
+use crate::rtmp::amf::Properties;
 
 /// The events, with payloads, and the replies, but for acknowledgements: when they are due
 /// depends on how much comes at once.
@@ -47,14 +48,11 @@ fn check_publish(events: &[(Event, Vec<u8>)], name: &str) {
         }
     );
     assert_eq!(*end, stop(1));
-    let is_metadata = |event: &Event| {
-        matches!(event, Event::Metadata { properties: Some(properties), .. }
-        if properties.iter().any(|(name, value)| name == "width" && *value == Value::Number(64.0)))
+    let is_metadata = |(event, object): &&(Event, Vec<u8>)| {
+        let width = Properties::of(object).and_then(|all| all.find("width")?.as_f64());
+        matches!(event, Event::Metadata { .. }) && width == Some(64.0)
     };
-    assert_eq!(
-        media.iter().filter(|(event, _)| is_metadata(event)).count(),
-        1
-    );
+    assert_eq!(media.iter().filter(is_metadata).count(), 1);
     for (wanted, header) in [(MediaKind::Video, [0x17, 0]), (MediaKind::Audio, [0xAF, 0])] {
         let mut last = 0;
         let mut payloads = media.iter().filter_map(|(event, payload)| match event {

@@ -140,7 +140,6 @@ fn a_whole_publish_may_be_pipelined_however_it_is_split() {
         kind,
         timestamp,
     };
-    let properties = Some(width(64.0));
     assert_eq!(
         events[1..],
         [
@@ -151,13 +150,7 @@ fn a_whole_publish_may_be_pipelined_however_it_is_split() {
                 },
                 vec![]
             ),
-            (
-                Event::Metadata {
-                    message_stream_id: 1,
-                    properties
-                },
-                vec![]
-            ),
+            described_as(width(64.0)),
             (media(video, 0), MEDIA.to_vec()),
             (media(audio, 7), b"\xAF\x01sound".to_vec()),
             (stop(1), vec![]),

@@ -1,0 +1,257 @@
+//! Ways that were found: each kept more than the allowances once.
+
+use crate::steps::Act::*;
+use crate::steps::Ask::*;
+use crate::steps::{Act, Acts, Ask, Len, Name, Step, What, Who};
+
+const A: Who = Who::Slot(0);
+
+fn rtmp(who: Who, times: u16, acts: &[Act]) -> Step {
+    streams(who, times, 1, acts)
+}
+
+/// On this message stream; 0: another one each time.
+fn streams(who: Who, times: u16, stream: u8, acts: &[Act]) -> Step {
+    Step {
+        who,
+        acts: Acts::Rtmp(acts.iter().map(|act| (stream, *act)).collect()),
+        times,
+        reads: true,
+    }
+}
+
+fn http(who: Who, times: u16, reads: bool, asks: &[Ask]) -> Step {
+    Step {
+        who,
+        acts: Acts::Http(asks.to_vec()),
+        times,
+        reads,
+    }
+}
+
+/// With what each of them is about.
+pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
+    let few = Name::Few(0);
+    let picture = Picture(Len::Tiny);
+    let header = VideoHeader(None, Len::Small);
+    let mut gop = [Picture(Len::Small); 30];
+    gop[0] = Keyframe(Len::Small);
+    vec![
+        (
+            "versions of headers, unwatched",
+            vec![
+                rtmp(A, 1, &[Publish(few), header, Keyframe(Len::Tiny)]),
+                rtmp(A, 2_000, &[header, picture]),
+            ],
+        ),
+        (
+            "streams that are over and were wanted",
+            vec![
+                rtmp(
+                    A,
+                    1,
+                    &[Publish(Name::New), VideoHeader(Some(0), Len::Large)],
+                ),
+                http(
+                    A,
+                    1,
+                    true,
+                    &[Get(What::Segment(Name::Last), Len::Tiny, Len::Tiny)],
+                ),
+                rtmp(A, 1, &[CloseStream]),
+                rtmp(
+                    A,
+                    1,
+                    &[Publish(Name::New), VideoHeader(Some(0), Len::Large)],
+                ),
+                http(
+                    A,
+                    1,
+                    true,
+                    &[Get(What::Segment(Name::Last), Len::Tiny, Len::Tiny)],
+                ),
+                rtmp(A, 1, &[CloseStream]),
+                rtmp(
+                    A,
+                    1,
+                    &[Publish(Name::New), VideoHeader(Some(0), Len::Large)],
+                ),
+                http(
+                    A,
+                    1,
+                    true,
+                    &[Get(What::Segment(Name::Last), Len::Tiny, Len::Tiny)],
+                ),
+                rtmp(A, 1, &[CloseStream]),
+                rtmp(
+                    A,
+                    1,
+                    &[Publish(Name::New), VideoHeader(Some(0), Len::Large)],
+                ),
+            ],
+        ),
+        (
+            "eight message streams with headers and metadata",
+            vec![streams(
+                A,
+                8,
+                0,
+                &[
+                    Publish(Name::New),
+                    VideoHeader(Some(0), Len::Large),
+                    VideoHeader(Some(1), Len::Large),
+                    Metadata(Len::Large),
+                ],
+            )],
+        ),
+        (
+            "one stream with headers and metadata",
+            vec![
+                rtmp(A, 1, &[Publish(Name::New), Metadata(Len::Large)]),
+                rtmp(
+                    A,
+                    1,
+                    &[
+                        VideoHeader(Some(0), Len::Large),
+                        VideoHeader(Some(1), Len::Large),
+                    ],
+                ),
+            ],
+        ),
+        ("unread statistics", unread(What::Stat)),
+        ("unread metrics", unread(What::Metrics)),
+        ("unread list of streams", unread(What::Streams)),
+        (
+            "unread playlists with long queries",
+            vec![
+                rtmp(A, 1, &[Publish(few), header]),
+                http(
+                    A,
+                    1,
+                    true,
+                    &[Get(What::MediaPlaylist(few), Len::Tiny, Len::Tiny)],
+                ),
+                rtmp(A, 20, &gop),
+                http(
+                    A,
+                    1,
+                    true,
+                    &[Get(What::MediaPlaylist(few), Len::Tiny, Len::Tiny)],
+                ),
+                rtmp(A, 60, &gop),
+                http(
+                    Who::Fresh,
+                    20,
+                    false,
+                    &[Get(What::MediaPlaylist(few), Len::Medium, Len::Tiny); 40],
+                ),
+            ],
+        ),
+        (
+            "an index of tiny messages",
+            vec![
+                rtmp(A, 1, &[Publish(few), header, Keyframe(Len::Tiny)]),
+                rtmp(A, 10_000, &[picture, picture, Sound(Len::Tiny)]),
+            ],
+        ),
+        (
+            "players within the headers",
+            std::iter::once(rtmp(A, 1, &[Publish(few)]))
+                .chain((0..30).flat_map(|_| {
+                    [
+                        rtmp(
+                            A,
+                            1,
+                            &[
+                                VideoHeader(Some(0), Len::Large),
+                                VideoHeader(Some(1), Len::Large),
+                            ],
+                        ),
+                        Step {
+                            reads: false,
+                            ..rtmp(Who::Fresh, 1, &[Play(few)])
+                        },
+                    ]
+                }))
+                .collect(),
+        ),
+        (
+            "long addresses in connect",
+            vec![rtmp(
+                Who::Fresh,
+                20,
+                &[Connect(Len::Large), CreateStream, Play(Name::New)],
+            )],
+        ),
+        (
+            "lists of chunk streams",
+            vec![Step {
+                reads: false,
+                ..rtmp(Who::Fresh, 30, &[Unknown(Len::Tiny); 50])
+            }],
+        ),
+        (
+            "lists of chunk streams that had longer messages",
+            vec![Step {
+                reads: false,
+                ..rtmp(Who::Fresh, 30, &[Unknown(Len::Medium); 30])
+            }],
+        ),
+        (
+            "request heads of viewers",
+            vec![
+                rtmp(A, 1, &[Publish(few), header, Keyframe(Len::Tiny)]),
+                http(
+                    Who::Fresh,
+                    40,
+                    false,
+                    &[Get(What::Flv(few), Len::Small, Len::Medium)],
+                ),
+            ],
+        ),
+        (
+            "request heads of sockets",
+            vec![
+                rtmp(A, 1, &[Publish(few), header, Keyframe(Len::Tiny)]),
+                http(
+                    Who::Fresh,
+                    40,
+                    false,
+                    &[Upgrade(What::Mp4(few), Len::Medium)],
+                ),
+            ],
+        ),
+        (
+            "viewers that wait for the next part",
+            vec![
+                rtmp(A, 1, &[Publish(few), header, Keyframe(Len::Tiny)]),
+                http(
+                    Who::Fresh,
+                    40,
+                    false,
+                    &[Get(What::NextPlaylist(few), Len::Medium, Len::Small)],
+                ),
+            ],
+        ),
+    ]
+}
+
+/// Many streams, and clients that ask about them and don't read.
+fn unread(what: What) -> Vec<Step> {
+    let publish = (1..=8).map(|stream| (stream, Publish(Name::NewLong)));
+    let headers = (1..=8).map(|stream| (stream, VideoHeader(None, Len::Tiny)));
+    vec![
+        Step {
+            who: Who::Fresh,
+            acts: Acts::Rtmp(publish.chain(headers).collect()),
+            times: 32,
+            reads: true,
+        },
+        http(
+            Who::Fresh,
+            24,
+            false,
+            &[Get(what, Len::Tiny, Len::Tiny); 16],
+        ),
+    ]
+}

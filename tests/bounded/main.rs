@@ -1,0 +1,93 @@
+//! A search for ways to make the server keep more than its connections' allowances.
+//!
+//! The server runs within the test. Random clients do valid things in random order, many times
+//! over, with large and small and ever different values, and some of them never read. Whenever
+//! all is quiet, what is allocated beyond an idle server must be at most [`PER_CONNECTION`] for
+//! each open connection, and a little for the server itself. Media lie in the arena, which is
+//! allocated before.
+//!
+//! What fails is made as short as possible and printed. It belongs into [`known`] then, and its
+//! cause away. A longer search: `BROOKLET_SEARCH_CASES=2000 cargo test --test bounded`.
+#![cfg(target_os = "linux")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod crowd;
+mod known;
+mod steps;
+#[allow(dead_code)]
+#[path = "../hostile/wire.rs"]
+mod wire;
+
+use std::sync::{Mutex, PoisonError};
+
+use peak_alloc::PeakAlloc;
+use proptest::collection::vec;
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+
+use crowd::{Crowd, Kept};
+use steps::{Step, step};
+
+#[global_allocator]
+static HEAP: PeakAlloc = PeakAlloc;
+
+/// Steps of a case.
+const STEPS: std::ops::Range<usize> = 1..12;
+
+/// In the usual run: about half a minute in debug builds.
+const CASES: u32 = 48;
+
+/// There is one heap: one case at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Does these steps with a new server: what was kept when it was the most, or first too much.
+fn play(steps: &[Step]) -> Kept {
+    let mut crowd = Crowd::new();
+    let mut most = crowd.kept();
+    for step in steps {
+        crowd.take(step);
+        most = most.max(crowd.kept());
+        if most.is_too_much() {
+            break;
+        }
+    }
+    most
+}
+
+#[test]
+fn whatever_clients_do_the_server_keeps_no_more_than_their_allowances() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let cases = std::env::var("BROOKLET_SEARCH_CASES");
+    let mut runner = TestRunner::new(Config {
+        cases: cases.ok().and_then(|n| n.parse().ok()).unwrap_or(CASES),
+        max_shrink_iters: 120,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let found = runner.run(&vec(step(), STEPS), |steps| {
+        let kept = play(&steps);
+        match kept.is_too_much() {
+            true => Err(TestCaseError::fail(kept.to_string())),
+            false => Ok(()),
+        }
+    });
+    match found {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, steps)) => panic!("{reason}, after {steps:#?}"),
+        Err(TestError::Abort(reason)) => panic!("{reason}"),
+    }
+}
+
+#[test]
+fn what_was_found_once_is_not_found_again() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let found: Vec<String> = known::ways()
+        .into_iter()
+        .filter_map(|(name, steps)| {
+            let kept = play(&steps);
+            println!("{name}: {kept}");
+            kept.is_too_much().then(|| format!("{name}: {kept}"))
+        })
+        .collect();
+    assert!(found.is_empty(), "{found:#?}");
+}

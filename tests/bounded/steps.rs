@@ -1,0 +1,207 @@
+//! What clients may do: a grammar of valid things, and how often they do them.
+
+use proptest::prelude::*;
+
+/// Something that is done, again and again.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) who: Who,
+    pub(crate) acts: Acts,
+    pub(crate) times: u16,
+    /// Whether it reads what the server says.
+    pub(crate) reads: bool,
+}
+
+/// Of a few clients one, or a new one each time, of whom all stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Slot(u8),
+    Fresh,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Acts {
+    /// On a message stream; number 0 means another one each time.
+    Rtmp(Vec<(u8, Act)>),
+    Http(Vec<Ask>),
+}
+
+/// The name of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Name {
+    /// Of a few.
+    Few(u8),
+    /// One that nobody has used yet.
+    New,
+    /// The same, and long.
+    NewLong,
+    /// The last new one.
+    Last,
+}
+
+/// How long a value is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Len {
+    Tiny,
+    Small,
+    Medium,
+    Large,
+}
+
+impl Len {
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Len::Tiny => 30,
+            Len::Small => 400,
+            Len::Medium => 6_000,
+            Len::Large => 60_000,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Act {
+    /// Connects anew, with an address this long.
+    Connect(Len),
+    CreateStream,
+    Publish(Name),
+    Play(Name),
+    Pause,
+    CloseStream,
+    DeleteStream,
+    Metadata(Len),
+    /// A video sequence header, never the same twice; of one track of many, or of the only one.
+    VideoHeader(Option<u8>, Len),
+    AudioHeader(Len),
+    Keyframe(Len),
+    Picture(Len),
+    Sound(Len),
+    /// A command that means nothing, with many values, on another chunk stream each time.
+    Unknown(Len),
+    /// A message that doesn't end.
+    Begin(Len),
+    Ping,
+    Leave,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ask {
+    /// With a query and with further headers so long.
+    Get(What, Len, Len),
+    /// The same as a WebSocket.
+    Upgrade(What, Len),
+    /// A request that doesn't end.
+    Half(Len),
+    /// A WebSocket's.
+    Ping,
+    Leave,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum What {
+    Home,
+    Stat,
+    Metrics,
+    Streams,
+    Connections,
+    Player(Name),
+    Playlist(Name),
+    MediaPlaylist(Name),
+    NextPlaylist(Name),
+    Init(Name),
+    Segment(Name),
+    Flv(Name),
+    Mp4(Name),
+    Frame(Name),
+}
+
+fn name() -> impl Strategy<Value = Name> {
+    prop_oneof![
+        3 => (0..3_u8).prop_map(Name::Few),
+        2 => Just(Name::New),
+        1 => Just(Name::NewLong),
+        2 => Just(Name::Last),
+    ]
+}
+
+fn len() -> impl Strategy<Value = Len> {
+    prop_oneof![
+        2 => Just(Len::Tiny),
+        1 => Just(Len::Small),
+        1 => Just(Len::Medium),
+        2 => Just(Len::Large),
+    ]
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        1 => len().prop_map(Act::Connect),
+        1 => Just(Act::CreateStream),
+        5 => name().prop_map(Act::Publish),
+        4 => name().prop_map(Act::Play),
+        1 => Just(Act::Pause),
+        2 => Just(Act::CloseStream),
+        1 => Just(Act::DeleteStream),
+        2 => len().prop_map(Act::Metadata),
+        5 => (proptest::option::of(0..40_u8), len()).prop_map(|(track, len)| Act::VideoHeader(track, len)),
+        2 => len().prop_map(Act::AudioHeader),
+        3 => len().prop_map(Act::Keyframe),
+        4 => len().prop_map(Act::Picture),
+        3 => len().prop_map(Act::Sound),
+        2 => len().prop_map(Act::Unknown),
+        1 => len().prop_map(Act::Begin),
+        1 => Just(Act::Ping),
+        1 => Just(Act::Leave),
+    ]
+}
+
+fn what() -> impl Strategy<Value = What> {
+    prop_oneof![
+        1 => Just(What::Home),
+        2 => Just(What::Stat),
+        2 => Just(What::Metrics),
+        2 => Just(What::Streams),
+        1 => Just(What::Connections),
+        1 => name().prop_map(What::Player),
+        2 => name().prop_map(What::Playlist),
+        3 => name().prop_map(What::MediaPlaylist),
+        2 => name().prop_map(What::NextPlaylist),
+        2 => name().prop_map(What::Init),
+        3 => name().prop_map(What::Segment),
+        3 => name().prop_map(What::Flv),
+        3 => name().prop_map(What::Mp4),
+        1 => name().prop_map(What::Frame),
+    ]
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    prop_oneof![
+        10 => (what(), len(), len()).prop_map(|(what, query, head)| Ask::Get(what, query, head)),
+        3 => (what(), len()).prop_map(|(what, head)| Ask::Upgrade(what, head)),
+        1 => len().prop_map(Ask::Half),
+        1 => Just(Ask::Ping),
+        1 => Just(Ask::Leave),
+    ]
+}
+
+fn acts() -> impl Strategy<Value = Acts> {
+    let rtmp = (
+        prop_oneof![3 => Just(1_u8), 1 => Just(0), 1 => 1..9_u8],
+        act(),
+    );
+    prop_oneof![
+        3 => proptest::collection::vec(rtmp, 1..6).prop_map(Acts::Rtmp),
+        1 => proptest::collection::vec(ask(), 1..3).prop_map(Acts::Http),
+    ]
+}
+
+pub(crate) fn step() -> impl Strategy<Value = Step> {
+    let who = prop_oneof![3 => (0..3_u8).prop_map(Who::Slot), 1 => Just(Who::Fresh)];
+    let times = prop_oneof![3 => Just(1_u16), 2 => 2..20_u16, 2 => 20..300_u16];
+    (who, acts(), times, any::<bool>()).prop_map(|(who, acts, times, reads)| Step {
+        who,
+        acts,
+        times,
+        reads,
+    })
+}

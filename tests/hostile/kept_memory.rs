@@ -1,0 +1,445 @@
+//! What a peer can make the server keep outside of the arena: each of these kept many times more
+//! than the bound once. The bound is the case's own; what comes on top is said here.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::command::{object, text};
+use brooklet::rtmp::message::type_id;
+
+use crate::canary::{Load, STREAM};
+use crate::case::Case;
+use crate::common::client::{AVC_HEADER, Client, wait_until};
+use crate::common::http::{HttpClient, UPGRADE};
+use crate::wire::{self, command, header, message, metadata, set_chunk_size};
+
+/// Not that of the canary: who is punished by address must not take it along.
+const STRANGER: [u8; 4] = [127, 0, 0, 7];
+
+/// What a strange client waits for an answer that may never come.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A video sequence header as a message, at a time.
+fn video_header(number: u32, len: usize) -> Vec<u8> {
+    let payload = wire::video_header(number, len);
+    let mut bytes = header(6, number, payload.len() as u32, type_id::VIDEO, 1);
+    bytes.extend(payload);
+    bytes
+}
+
+/// The header of one track of many.
+fn track_header(track: u8, len: usize) -> Vec<u8> {
+    let mut header = vec![0x96, 0x00];
+    header.extend(b"hvc1");
+    header.push(track);
+    header.resize(len, track);
+    header
+}
+
+fn picture(timestamp: u32, is_key: bool, len: usize) -> Vec<u8> {
+    let mut payload = vec![if is_key { 0x17 } else { 0x27 }, 1, 0, 0, 0];
+    payload.resize(len, 0x41);
+    let mut bytes = header(6, timestamp, len as u32, type_id::VIDEO, 1);
+    bytes.extend(payload);
+    bytes
+}
+
+/// Metadata of nearly 64 KB.
+fn large_metadata(number: usize) -> Vec<u8> {
+    let mut properties = Vec::new();
+    let value = "m".repeat(240 + number % 7);
+    object((0..230).map(|index| (NAMES[index % NAMES.len()], text(&value)))).emit(&mut properties);
+    metadata(&properties)
+}
+
+/// Properties that a server may care for, and others.
+const NAMES: [&str; 6] = [
+    "encoder",
+    "width",
+    "videocodecid",
+    "comment",
+    "title",
+    "artist",
+];
+
+#[test]
+fn headers_that_change_with_every_picture() {
+    let case = Case::start_with("header versions", 8, Load::LIGHT, &[]);
+    let mut publisher = Client::publishing(case.address(), "live", "versions");
+    publisher.send(&video_header(0, 50));
+    publisher.send(&picture(0, true, 100));
+    for number in 1..=10_000 {
+        let mut bytes = video_header(number, 1_000);
+        bytes.extend(picture(number, false, 20));
+        publisher.send(&bytes);
+    }
+    let _ = wire::is_served(&mut publisher);
+    drop(publisher);
+    case.finish(1);
+}
+
+#[test]
+fn streams_that_somebody_wanted_over_http_and_their_publisher_left() {
+    let case = Case::start_with("404 wanted", 8, Load::LIGHT, &["--grace", "2s"]);
+    let mut publisher = Client::connected(case.address(), "live");
+    let mut viewer = HttpClient::connect(case.http_address());
+    for number in 0..60 {
+        let name = format!("wanted{number}");
+        publisher.publish(&name);
+        for track in 0..4 {
+            let bytes = message(type_id::VIDEO, 1, &track_header(track, 31_000));
+            publisher.send(&bytes);
+        }
+        publisher.send(&message(type_id::DATA, 1, &large_metadata(number)));
+        if !wire::is_served(&mut publisher) {
+            publisher = Client::connected(case.address(), "live");
+            continue;
+        }
+        viewer.request("GET", &format!("/live/{name}/00c0ffee-7.m4s"), "");
+        if viewer.next(true).is_none() {
+            viewer = HttpClient::connect(case.http_address());
+        }
+        publisher.send_command(1, "closeStream", 0.0, Value::Null, vec![]);
+    }
+    drop((publisher, viewer));
+    case.finish(2);
+}
+
+#[test]
+fn sixty_connections_with_eight_message_streams_each() {
+    const CONNECTIONS: usize = 60;
+
+    let case = Case::start_with("8 message streams each", 8, Load::LIGHT, &[]);
+    let clients: Vec<Client> = (0..CONNECTIONS)
+        .map(|connection| {
+            let mut client = Client::connected(case.address(), "live");
+            for stream in 1..=8 {
+                let name = text(&format!("many{connection}-{stream}"));
+                let arguments = vec![name, text("live")];
+                client.send_command(stream, "publish", 3.0, Value::Null, arguments);
+                for track in 0..4 {
+                    let header = track_header(track, 30_000);
+                    client.send(&message(type_id::VIDEO, stream, &header));
+                }
+                let metadata = large_metadata(connection);
+                client.send(&message(type_id::DATA, stream, &metadata));
+            }
+            client
+        })
+        .collect();
+    case.canary_sings(100);
+    drop(clients);
+    case.finish(CONNECTIONS as u64);
+}
+
+/// Many streams with long names, and many clients that ask for this and don't read.
+fn ask_and_do_not_read(name: &'static str, target: &str) {
+    const PUBLISHERS: usize = 100;
+    const CLIENTS: usize = 120;
+
+    let case = Case::start_with(name, 8, Load::LIGHT, &[]);
+    let mut publishers = Vec::new();
+    for number in 0..PUBLISHERS {
+        let mut client = Client::connected(case.address(), "live");
+        for stream in 1..=4 {
+            let name = text(&format!("{number}-{stream}-{}", "n".repeat(100)));
+            let arguments = vec![name, text("live")];
+            client.send_command(stream, "publish", 3.0, Value::Null, arguments);
+            client.send(&message(type_id::VIDEO, stream, AVC_HEADER));
+        }
+        // Who is refused one of them may be told so and disconnected.
+        let _ = wire::is_served(&mut client);
+        publishers.push(client);
+    }
+    let clients: Vec<TcpStream> = (0..CLIENTS)
+        .map(|_| {
+            let mut socket = wire::connect(case.http_address());
+            let small = socket2::SockRef::from(&socket).set_recv_buffer_size(2048);
+            small.unwrap();
+            let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            let _ = socket.write_all(request.repeat(16).as_bytes());
+            socket
+        })
+        .collect();
+    case.canary_sings(200);
+    drop((publishers, clients));
+    case.finish((PUBLISHERS + CLIENTS) as u64);
+}
+
+#[test]
+fn clients_that_ask_for_the_statistics_and_do_not_read() {
+    ask_and_do_not_read("unread /stat", "/stat");
+}
+
+#[test]
+fn clients_that_ask_for_the_metrics_and_do_not_read() {
+    ask_and_do_not_read("unread /metrics", "/metrics");
+}
+
+#[test]
+fn clients_that_ask_for_the_streams_and_do_not_read() {
+    ask_and_do_not_read("unread /api/v1/streams", "/api/v1/streams");
+}
+
+#[test]
+fn playlists_whose_query_stands_in_each_of_their_lines() {
+    const CLIENTS: usize = 60;
+
+    let case = Case::start_with("unread playlists", 8, Load::LIGHT, &["--history", "30s"]);
+    let playlist = format!("/{}/{}/media.m3u8", STREAM.0, STREAM.1);
+    // From the first one on that is asked for there are segments.
+    let mut first = HttpClient::connect(case.http_address());
+    for _ in 0..5 {
+        first.request("GET", &format!("{playlist}?_HLS_msn=3"), "");
+        let _ = first.next(true);
+        case.canary_sings(200);
+    }
+    let target = format!("{playlist}?key={}", "q".repeat(6_000));
+    let clients: Vec<TcpStream> = (0..CLIENTS)
+        .map(|_| {
+            let mut socket = wire::connect(case.http_address());
+            let small = socket2::SockRef::from(&socket).set_recv_buffer_size(2048);
+            small.unwrap();
+            let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            let _ = socket.write_all(request.repeat(40).as_bytes());
+            socket
+        })
+        .collect();
+    case.canary_sings(100);
+    drop((first, clients));
+    case.finish(CLIENTS as u64 + 1);
+}
+
+#[test]
+fn streams_of_tiny_messages() {
+    const STREAMS: u32 = 16;
+
+    let case = Case::start_with("tiny messages", 8, Load::LIGHT, &[]);
+    let publishers: Vec<Client> = (0..STREAMS)
+        .map(|number| {
+            let name = format!("tiny{number}");
+            let mut publisher = Client::publishing(case.address(), "live", &name);
+            let mut bytes = video_header(0, 50);
+            bytes.extend(picture(0, true, 100));
+            // As long as there is no other keyframe all of them are needed.
+            for number in 1..20_000 {
+                bytes.extend(picture(number / 2, false, 6));
+            }
+            publisher.send(&bytes);
+            publisher
+        })
+        .collect();
+    case.canary_sings(100);
+    drop(publishers);
+    case.finish(u64::from(STREAMS));
+}
+
+#[test]
+fn strangers_with_thousands_of_values_in_connect() {
+    const STRANGERS: usize = 14;
+
+    // From where the canary is, and from nowhere else.
+    let rules = ["--publish-from", "127.0.0.1", "--play-from", "127.0.0.1"];
+    let case = Case::start_with("strangers' AMF", 8, Load::LIGHT, &rules);
+    let mut value = b"\x0A\0\0\x1F\x70".to_vec();
+    for index in 0..8_000_u32 {
+        value.extend([2, 0, 3, b'a', b'0' + (index % 10) as u8, b'x']);
+    }
+    let connect = command("connect", 1.0, &value);
+    thread::scope(|scope| {
+        for _ in 0..STRANGERS {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    let mut client = Client::handshaken_from(STRANGER.into(), case.address());
+                    let _ = client.socket().set_read_timeout(Some(PATIENCE));
+                    client.send(&set_chunk_size(65_536));
+                    client.send(&message(type_id::COMMAND, 0, &connect));
+                    let metadata = metadata(&value);
+                    client.send(&message(type_id::DATA, 1, &metadata));
+                    wire::wait_for_answer(client.socket());
+                }
+            });
+        }
+    });
+    case.finish(STRANGERS as u64);
+}
+
+#[test]
+fn players_that_stop_within_the_headers() {
+    const PLAYERS: u32 = 60;
+
+    let case = Case::start_with("players within headers", 8, Load::LIGHT, &[]);
+    let mut publisher = Client::publishing(case.address(), "live", "preamble");
+    let mut players = Vec::new();
+    for number in 0..PLAYERS {
+        for track in 0..2_u8 {
+            let mut header = track_header(track, 60_000);
+            header[10] = number as u8;
+            publisher.send(&message(type_id::VIDEO, 1, &header));
+        }
+        publisher.send(&message(type_id::DATA, 1, &large_metadata(number as usize)));
+        if !wire::is_served(&mut publisher) {
+            publisher = wire::publish_again(case.address(), "preamble");
+        }
+        let player = Client::connected(case.address(), "live");
+        let socket = socket2::SockRef::from(player.socket());
+        socket.set_recv_buffer_size(2048).unwrap();
+        let mut player = player;
+        player.play("preamble");
+        players.push(player);
+        publisher.send(&picture(number, true, 200));
+    }
+    case.canary_sings(100);
+    drop((players, publisher));
+    case.finish(u64::from(PLAYERS) + 1);
+}
+
+#[test]
+fn long_addresses_in_connect() {
+    const PLAYERS: usize = 60;
+
+    let case = Case::start_with("long tcUrl", 8, Load::LIGHT, &["--command-timeout", "1m"]);
+    let players: Vec<Client> = (0..PLAYERS)
+        .map(|number| {
+            let mut client = Client::handshaken(case.address());
+            client.send(&set_chunk_size(65_536));
+            let mut app = Vec::new();
+            object([
+                ("app", text("live")),
+                (
+                    "tcUrl",
+                    text(&format!("rtmp://host/live?{}", "u".repeat(61_000))),
+                ),
+                ("flashVer", text("test")),
+            ])
+            .emit(&mut app);
+            client.send(&message(
+                type_id::COMMAND,
+                0,
+                &command("connect", 1.0, &app),
+            ));
+            client.send_command(0, "createStream", 2.0, Value::Null, vec![]);
+            client.play(&format!("awaited{number}"));
+            client
+        })
+        .collect();
+    case.canary_sings(100);
+    drop(players);
+    case.finish(PLAYERS as u64);
+}
+
+/// Messages on as many chunk streams as there may be, by connections that wait.
+fn fill_chunk_streams(name: &'static str, len: usize) {
+    const CONNECTIONS: usize = 40;
+
+    let case = Case::start_with(name, 8, Load::LIGHT, &["--command-timeout", "1m"]);
+    let clients: Vec<Client> = (0..CONNECTIONS)
+        .map(|_| {
+            let mut client = Client::connected(case.address(), "live");
+            // Read to the end, and of no use to anybody.
+            let unknown = command("unknown", 0.0, &vec![5; len]);
+            for chunk_stream_id in 3..60 {
+                let size = unknown.len() as u32;
+                let mut bytes = header(chunk_stream_id, 0, size, type_id::COMMAND, 0);
+                bytes.extend(&unknown);
+                client.send(&bytes);
+                if chunk_stream_id % 20 == 0 {
+                    let _ = wire::is_served(&mut client);
+                }
+            }
+            client
+        })
+        .collect();
+    case.canary_sings(100);
+    drop(clients);
+    case.finish(CONNECTIONS as u64);
+}
+
+#[test]
+fn lists_of_chunk_streams() {
+    fill_chunk_streams("chunk streams", 10);
+}
+
+#[test]
+fn lists_of_chunk_streams_that_had_long_messages() {
+    fill_chunk_streams("chunk streams with long messages", 4_000);
+}
+
+#[test]
+fn request_heads_of_those_who_watch() {
+    const VIEWERS: usize = 100;
+
+    let case = Case::start_with("HTTP heads", 8, Load::LIGHT, &[]);
+    let padding: String = (0..28)
+        .map(|number| format!("X-{number}: {}\r\n", "h".repeat(250)))
+        .collect();
+    let clients: Vec<HttpClient> = (0..VIEWERS)
+        .map(|number| {
+            let mut client = HttpClient::connect(case.http_address());
+            let target = format!("/{}/{}.flv", STREAM.0, STREAM.1);
+            match number % 4 {
+                0 => client.request("GET", &target, &padding),
+                1 => client.request("GET", &target, &format!("{UPGRADE}{padding}")),
+                // A stream that nobody publishes.
+                2 => client.request("GET", "/live/awaited.flv", &padding),
+                // A head that doesn't end.
+                _ => client.send(format!("GET / HTTP/1.1\r\nHost: h\r\n{padding}")),
+            }
+            client
+        })
+        .collect();
+    case.canary_sings(100);
+    drop(clients);
+    case.finish(VIEWERS as u64);
+}
+
+#[test]
+fn viewers_that_wait_for_what_does_not_come() {
+    const WAITING: usize = 120;
+
+    let case = Case::start_with("waiting viewers", 8, Load::LIGHT, &[]);
+    let mut first = HttpClient::connect(case.http_address());
+    let playlist = format!("/{}/{}/media.m3u8", STREAM.0, STREAM.1);
+    first.request("GET", &playlist, "");
+    let _ = first.next(true);
+    let clients: Vec<HttpClient> = (0..WAITING)
+        .map(|number| {
+            let mut client = HttpClient::connect(case.http_address());
+            let key = "k".repeat(5_000);
+            let target = match number % 3 {
+                0 => format!("{playlist}?_HLS_msn=1&key={key}"),
+                1 => format!("/live/awaited{number}.mp4?key={key}"),
+                _ => format!("/live/awaited{number}/media.m3u8?_HLS_msn=1&key={key}"),
+            };
+            client.request("GET", &target, "");
+            client
+        })
+        .collect();
+    case.canary_sings(100);
+    drop((first, clients));
+    case.finish(WAITING as u64 + 1);
+}
+
+/// glibc reserves 64 MiB for each heap that it makes, eight per processor, when threads come.
+#[test]
+fn address_space_grows_by_no_more_than_stacks() {
+    const CONNECTIONS: u64 = 60;
+    /// Of one, with what guards it, in kB: unoptimized code has larger ones.
+    const STACK: u64 = if cfg!(debug_assertions) { 512 } else { 128 } + 64;
+
+    let case = Case::start("address space", &["--handshake-timeout", "1m"]);
+    let before = case.address_space();
+    let clients: Vec<Client> = (0..CONNECTIONS)
+        .map(|_| Client::connected(case.address(), "live"))
+        .collect();
+    wait_until("all have a thread", || {
+        case.now().threads >= case.before().threads + CONNECTIONS
+    });
+    let grown = case.address_space().saturating_sub(before);
+    assert!(grown <= CONNECTIONS * STACK + 4 * 1024, "{grown} kB");
+    drop(clients);
+    case.finish(CONNECTIONS);
+}

@@ -1,0 +1,99 @@
+//! Memory that a server has outside of its arena.
+//!
+//! The arena is one mapping of the size that `--memory` says, touched as media need it. The
+//! kernel tells of each of its pages whether it is there; what else is resident is outside.
+
+use std::fs::{self, File};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use crate::common::process;
+
+const PAGE_LEN: u64 = 4096;
+
+/// Bytes of an entry of `/proc/PID/pagemap`, and its bits that say that the page is in memory or
+/// in swap.
+const ENTRY_LEN: u64 = 8;
+const IS_THERE: u64 = 0b11 << 62;
+
+/// A server's memory, told apart.
+pub(crate) struct Outside {
+    server: process::Id,
+    arena: Range<u64>,
+    /// Pages in `arena` that were there before any media: its neighbors', which the kernel shows
+    /// as one with it.
+    not_of_arena: u64,
+}
+
+/// In kB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Resident {
+    /// Stacks and heap: what belongs to the process alone.
+    pub(crate) own: u64,
+    /// That, the program, and the libraries.
+    pub(crate) all: u64,
+}
+
+impl Outside {
+    /// Of a server without media yet, which was started with so many bytes of memory.
+    pub(crate) fn of(server: process::Id, memory: u64) -> Outside {
+        /// What a neighbor adds at most: one stack of unoptimized code.
+        const NEIGHBOR: u64 = 1 << 20;
+
+        let maps = fs::read_to_string(format!("/proc/{server}/maps")).expect("it runs");
+        let sizes = memory..memory + NEIGHBOR;
+        let arena = maps
+            .lines()
+            .filter_map(mapping)
+            .filter(|range| sizes.contains(&(range.end - range.start)))
+            .min_by_key(|range| range.end - range.start)
+            .expect("the arena is a mapping of its own");
+        let mut outside = Outside {
+            server,
+            arena,
+            not_of_arena: 0,
+        };
+        outside.not_of_arena = outside.pages().expect("it runs");
+        outside
+    }
+
+    /// Resident memory outside of the arena at this moment; `None` once the server has ended.
+    pub(crate) fn now(&self) -> Option<Resident> {
+        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.server)).ok()?;
+        // Afterwards, so that pages that come in between count for the server.
+        let arena = self.pages()?.saturating_sub(self.not_of_arena) * PAGE_LEN / 1024;
+        let number = |name: &str| -> Option<u64> {
+            let line = rollup.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next()?.parse().ok()
+        };
+        Some(Resident {
+            own: number("Anonymous:")?.saturating_sub(arena),
+            all: number("Rss:")?.saturating_sub(arena),
+        })
+    }
+
+    /// Pages of the arena that are there.
+    fn pages(&self) -> Option<u64> {
+        let pages = (self.arena.end - self.arena.start) / PAGE_LEN;
+        let mut entries = vec![0; (pages * ENTRY_LEN) as usize];
+        let pagemap = File::open(format!("/proc/{}/pagemap", self.server)).ok()?;
+        pagemap
+            .read_exact_at(&mut entries, self.arena.start / PAGE_LEN * ENTRY_LEN)
+            .ok()?;
+        let entries = entries.chunks_exact(ENTRY_LEN as usize);
+        let is_there = |entry: &&[u8]| {
+            let entry = u64::from_ne_bytes((*entry).try_into().expect("eight bytes"));
+            entry & IS_THERE != 0
+        };
+        Some(entries.filter(is_there).count() as u64)
+    }
+}
+
+/// Addresses of memory that belongs to the process alone and that it may write to.
+fn mapping(line: &str) -> Option<Range<u64>> {
+    let mut words = line.split_whitespace();
+    let (start, end) = words.next()?.split_once('-')?;
+    let is_own = words.next()? == "rw-p" && words.nth(2)? == "0" && words.next().is_none();
+    let address = |text| u64::from_str_radix(text, 16).ok();
+    Some(address(start)?..address(end)?).filter(|_| is_own)
+}
