@@ -1,6 +1,7 @@
 //! What a server is told at start, with the defaults and limits of each number.
 
 mod access;
+mod host;
 mod network;
 
 use std::net::{Ipv6Addr, SocketAddr};
@@ -9,8 +10,9 @@ use std::time::Duration;
 use crate::live::join::Join;
 
 pub use access::{Access, Key, Scope, Secret, User, parse_api_key};
+pub use host::parse_host_name;
 pub use network::Network;
-pub(crate) use network::{is_private, one_client};
+pub(crate) use network::{Shown, is_private, one_client};
 
 /// Port that RTMP clients try by themselves.
 pub const RTMP_PORT: u16 = 1935;
@@ -47,6 +49,11 @@ pub struct Config {
     /// What somebody has to show, over HTTP, to see addresses and to end connections. Without it
     /// this machine itself may, and nobody else.
     pub api_key: Option<Secret>,
+    /// Proxies whose word is taken for who sends a request over HTTP that they hand on.
+    pub trusted_proxies: Vec<Network>,
+    /// Names of the server, in lower case, by which browsers may ask for what the network alone lets
+    /// them have: beside addresses, and names that mean something inside of a network only.
+    pub host_names: Vec<String>,
     /// Connections in all.
     pub max_connections: usize,
     /// Connections from one address.
@@ -76,6 +83,8 @@ impl Default for Config {
             publish: Access::default(),
             play: Access::default(),
             api_key: None,
+            trusted_proxies: Vec::new(),
+            host_names: Vec::new(),
             max_connections: 256,
             max_per_address: 64,
             max_connect_rate: 20,

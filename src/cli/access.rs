@@ -1,8 +1,8 @@
-//! The options that say who may publish, play and administer: lists, given by repetition, and
-//! secrets, which no message repeats and which a file can hold.
+//! The options that say who may publish, play and administer, and who is asking: lists, given by
+//! repetition, and secrets, which no message repeats and which a file can hold.
 
 use super::Settings;
-use crate::config::{Access, Key, Network, User, parse_api_key};
+use crate::config::{Access, Key, Network, User, parse_api_key, parse_host_name};
 
 /// An option that may be repeated.
 pub(super) struct List {
@@ -20,6 +20,8 @@ enum Kind {
     Networks(AccessOf),
     /// One at most.
     ApiKey,
+    Proxies,
+    HostNames,
 }
 
 type AccessOf = fn(&mut Settings) -> &mut Access;
@@ -80,6 +82,20 @@ pub(super) const LISTS: &[List] = &[
                needs this key [default: only this machine may]; or @FILE",
         kind: Kind::ApiKey,
     },
+    List {
+        name: "trusted-proxy",
+        value: "NETWORKS",
+        help: "Reverse proxies that say, by X-Forwarded-For or Forwarded, for whom\n\
+               they ask [default: none; what others hand on is from anywhere]",
+        kind: Kind::Proxies,
+    },
+    List {
+        name: "host-name",
+        value: "NAME",
+        help: "Where no key is needed, browsers may ask by this name too, beside\n\
+               addresses and names that are local, such as localhost and pi.local",
+        kind: Kind::HostNames,
+    },
 ];
 
 impl List {
@@ -139,11 +155,13 @@ impl List {
             Kind::Users(access) => access(settings).users.clear(),
             Kind::Networks(access) => access(settings).from.clear(),
             Kind::ApiKey => settings.config.api_key = None,
+            Kind::Proxies => settings.config.trusted_proxies.clear(),
+            Kind::HostNames => settings.config.host_names.clear(),
         }
     }
 
     fn is_secret(&self) -> bool {
-        !matches!(self.kind, Kind::Networks(_))
+        matches!(self.kind, Kind::Keys(_) | Kind::Users(_) | Kind::ApiKey)
     }
 
     fn add(&self, origin: &str, settings: &mut Settings, text: &str) -> Result<(), String> {
@@ -165,14 +183,27 @@ impl List {
                     return Err(secret("one key only"));
                 }
             }
-            Kind::Networks(access) => {
+            Kind::Networks(_) | Kind::Proxies | Kind::HostNames => {
                 for part in text.split(',').map(str::trim) {
-                    let network = Network::parse(part).map_err(|expected| {
+                    self.add_shown(settings, part).map_err(|expected| {
                         format!("invalid value {part:?} for {origin}: expected {expected}")
                     })?;
-                    access(settings).from.push(network);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Adds a value that is no secret.
+    fn add_shown(&self, settings: &mut Settings, text: &str) -> Result<(), &'static str> {
+        let config = &mut settings.config;
+        match self.kind {
+            Kind::Networks(access) => access(settings).from.push(Network::parse(text)?),
+            Kind::Proxies => config
+                .trusted_proxies
+                .push(Network::parse_of_proxies(text)?),
+            Kind::HostNames => config.host_names.push(parse_host_name(text)?),
+            Kind::Keys(_) | Kind::Users(_) | Kind::ApiKey => {}
         }
         Ok(())
     }
@@ -253,6 +284,56 @@ mod tests {
         assert!(config.play.users.is_empty() && config.publish.from.is_empty());
         let shown: Vec<_> = config.play.from.iter().map(Network::to_string).collect();
         assert_eq!(shown, ["10.0.0.0/8", "private", "::1"]);
+    }
+
+    #[test]
+    fn proxies_and_names_are_repeated_or_parted_by_commas() {
+        let environment = [
+            ("BROOKLET_TRUSTED_PROXY", "127.0.0.1, ::1"),
+            ("BROOKLET_HOST_NAME", "cams.example.com,Pi"),
+        ];
+        let of_environment = config(&[], &environment).unwrap();
+        let shown = |config: &Config| {
+            let proxies = config.trusted_proxies.iter().map(Network::to_string);
+            proxies
+                .chain(config.host_names.iter().cloned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            shown(&of_environment),
+            ["127.0.0.1", "::1", "cams.example.com", "pi"]
+        );
+        let arguments = [
+            "--trusted-proxy=172.18.0.0/16,10.0.0.1",
+            "--trusted-proxy",
+            "private",
+            "--host-name",
+            "one.example",
+            "--host-name=two.example",
+        ];
+        let of_both = config(&arguments, &environment).unwrap();
+        let expected = [
+            "172.18.0.0/16",
+            "10.0.0.1",
+            "private",
+            "one.example",
+            "two.example",
+        ];
+        assert_eq!(shown(&of_both), expected);
+        for (arguments, words) in [
+            (
+                ["--trusted-proxy", "any"],
+                "invalid value \"any\" for --trusted-proxy: expected an address, a network such as",
+            ),
+            (
+                ["--host-name", "http://pi:8080"],
+                "invalid value \"http://pi:8080\" for --host-name: expected a name such as",
+            ),
+            (["--host-name", "@/nowhere"], "expected a name"),
+        ] {
+            let error = config(&arguments, &[]).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Sets of addresses: `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7`, `private`, `any`.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Addresses of clients. IPv4 addresses that are written as IPv6 (`::ffff:192.0.2.7`) are IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,18 @@ impl Network {
         }
         Network::parse_prefix(text)
             .ok_or("an address, a network such as 192.168.1.0/24 or fd00::/8, private or any")
+    }
+
+    /// Understands where proxies are that are trusted: not everywhere, or every client could say who
+    /// it is.
+    pub fn parse_of_proxies(text: &str) -> Result<Network, &'static str> {
+        match Network::parse(text) {
+            Ok(Network::Any | Network::Prefix { prefix: 0, .. }) | Err(_) => Err(
+                "an address, a network such as 172.18.0.0/16, or private: where the proxies are, and \
+                 nobody else",
+            ),
+            Ok(network) => Ok(network),
+        }
     }
 
     fn parse_prefix(text: &str) -> Option<Network> {
@@ -117,6 +129,18 @@ pub(crate) fn one_client(address: IpAddr) -> IpAddr {
     }
 }
 
+/// A client's address as people see it: with the port, unless a proxy has named it without.
+pub(crate) struct Shown(pub(crate) SocketAddr);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.port() {
+            0 => write!(f, "{}", self.0.ip()),
+            _ => write!(f, "{}", self.0),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,6 +218,16 @@ mod tests {
             " 10.0.0.1",
         ] {
             assert!(Network::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn proxies_are_not_everywhere() {
+        for text in ["127.0.0.1", "::1", "10.0.0.0/8", "private"] {
+            assert_eq!(Network::parse_of_proxies(text), Network::parse(text));
+        }
+        for text in ["any", "0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96", "proxy", ""] {
+            assert!(Network::parse_of_proxies(text).is_err(), "{text:?}");
         }
     }
 

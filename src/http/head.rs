@@ -101,6 +101,28 @@ pub enum Method {
     Other,
 }
 
+/// What there is of a header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Field<'a> {
+    /// Nothing.
+    #[default]
+    Absent,
+    /// One, with this value.
+    Text(&'a str),
+    /// One that is no text, or several.
+    Unreadable,
+}
+
+impl<'a> Field<'a> {
+    /// The value, if it can be read.
+    pub fn text(self) -> Option<&'a str> {
+        match self {
+            Field::Text(text) => Some(text),
+            Field::Absent | Field::Unreadable => None,
+        }
+    }
+}
+
 /// A complete and sound request head: places in the bytes that came, of which nothing is copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head<'a> {
@@ -178,10 +200,36 @@ impl<'a> Head<'a> {
         self.host
     }
 
-    /// The first header of this name, if its value is text.
+    /// The header of this name. Where it decides that something is allowed because it isn't there,
+    /// what is there has to be told from what isn't.
+    pub fn field(&self, name: &str) -> Field<'a> {
+        let mut values = self.values(name);
+        match (values.next(), values.next()) {
+            (None, _) => Field::Absent,
+            (Some(value), None) => {
+                std::str::from_utf8(value).map_or(Field::Unreadable, Field::Text)
+            }
+            _ => Field::Unreadable,
+        }
+    }
+
+    /// The header of this name, if there is one and its value is text.
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        let (_, value) = self.headers().find(|(found, _)| is_named(found, name))?;
-        std::str::from_utf8(value).ok()
+        self.field(name).text()
+    }
+
+    /// The values of all headers of this name, in their order.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let headers = self.headers();
+        headers
+            .filter(move |(found, _)| is_named(found, name))
+            .map(|(_, value)| value)
+    }
+
+    /// The names of all headers, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> {
+        // Sound names are ASCII.
+        self.headers().map(|(name, _)| text(name))
     }
 
     /// Whether one of the comma-separated values of a header is this word.
@@ -191,7 +239,10 @@ impl<'a> Head<'a> {
 
     /// Whether another request may follow on the connection. Clients of HTTP/1.0 are not asked.
     pub fn is_persistent(&self) -> bool {
-        self.is_1_1 && !self.has_token("connection", "close")
+        let is_readable = |value: &[u8]| std::str::from_utf8(value).is_ok();
+        self.is_1_1
+            && !self.has_token("connection", "close")
+            && self.values("connection").all(is_readable)
     }
 
     /// Whether a browser sent it, for a page or a script. To the page's own site, unless that is
@@ -237,8 +288,7 @@ impl<'a> Head<'a> {
     }
 
     fn count(&self, name: &str) -> usize {
-        let is_it = |(found, _): &(&[u8], &[u8])| is_named(found, name);
-        self.headers().filter(is_it).count()
+        self.values(name).count()
     }
 
     /// Requests have no body (RFC 9112, section 6).

@@ -13,6 +13,7 @@
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used))]
 
+pub mod forwarded;
 pub mod head;
 pub mod percent;
 pub mod range;

@@ -8,7 +8,14 @@ const [main, state, locked, publish] = ['main', 'header p', 'section', '#publish
 const cards = new Map(); // by name
 
 const copy = id => document.getElementById(id).content.firstElementChild.cloneNode(true);
-const pathOf = name => '/' + name.split('/').map(encodeURIComponent).join('/');
+/** Also what has a meaning for shells, into which URLs are pasted. */
+const encode = text => encodeURIComponent(text).replace(/[!'()*]/g, c => '%' + c.charCodeAt(0).toString(16).toUpperCase());
+const pathOf = name => '/' + name.split('/').map(encode).join('/');
+/** As it is if it's one word for a shell, or else as that takes it for one. */
+const quote = text => (/^[\p{L}\p{N}.:/?=%@+,_~\[\]-]*$/u.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`);
+/** The page's key for URLs that are copied; whatever else a link has put behind the page's address is not. */
+const keys = [...new URLSearchParams(location.search)].filter(([name]) => /^(key|token|secret|user|pass)$/.test(name));
+const query = keys.map(([name, value], i) => `${i ? '&' : '?'}${name}=${encode(value)}`).join('');
 const plural = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
 
 /** Changes a text only if it is another: selections stay, and screen readers keep still. */
@@ -34,9 +41,9 @@ function addField(parent, name, text) {
 
 function addUrls(parent, name) {
   const forms = [['HTTP-FLV', '.flv'], ['MP4', '.mp4'], ['HLS', '.m3u8'], ['This page', '']];
-  // RTMP knows no percent signs; a key may have this one.
-  addField(parent, 'RTMP', `${rtmp}/${name}${location.search.replace(/%7E/g, '~')}`);
-  for (const [label, form] of forms) addField(parent, label, location.origin + pathOf(name) + form + location.search);
+  // RTMP knows no percent signs: names are as they are.
+  addField(parent, 'RTMP', quote(`${rtmp}/${name}${query}`));
+  for (const [label, form] of forms) addField(parent, label, quote(location.origin + pathOf(name) + form + query));
 }
 
 /** Opens a player; its button to stop is there if there is something to do then. Returns the first button. */

@@ -31,6 +31,11 @@ impl Rate {
         true
     }
 
+    /// Puts back what was taken for something that wasn't done.
+    pub fn give_back(&mut self, count: u32) {
+        self.tokens = self.tokens.saturating_add(count).min(self.capacity);
+    }
+
     /// Tokens that it holds at most.
     pub fn capacity(&self) -> u64 {
         self.capacity.into()

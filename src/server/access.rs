@@ -8,7 +8,9 @@
 //! ```
 //!
 //! No log line and no error holds a key, not even a wrong one, which is often a right one with a
-//! slip of the pen. A name may hold one too, as its last part.
+//! slip of the pen. A name may hold one too, as any of its parts. So where there is anything secret,
+//! names are hidden first and shown once they are accepted; what somebody waits for that nobody has
+//! published stays hidden (see [`Guard::masked`]).
 
 mod authorization;
 mod challenges;
@@ -21,17 +23,18 @@ mod refusals;
 
 use std::time::Instant;
 
-use super::handler::{Client, Handler, Refusal, StreamRequest};
+use super::handler::{Client, Handler, Refusal, StreamRequest, Way};
 use super::millis;
 use super::rates::Refused;
-use crate::config::{Access, Config, Key, Secret, User};
+use crate::config::{Access, Config, Key, Network, Scope, Secret, User};
 use crate::live::Millis;
 use crate::rtmp::secret::constant_time_eq;
 use crate::rtmp::stream_key::StreamKey;
 use challenges::Challenges;
 use failures::{Attempt, Failures, NoRoom, WaitingRoom};
+use origin::LocalNames;
 use presented::Presented;
-use refusals::{Expected, too_far};
+use refusals::{Expected, too_far, too_many};
 
 pub(super) use authorization::Login;
 #[allow(unused_imports)] // Visitor: until lists are made.
@@ -62,6 +65,8 @@ pub(super) struct Guard {
     publish: Access,
     play: Access,
     api_key: Option<Secret>,
+    trusted_proxies: Vec<Network>,
+    names: LocalNames,
     /// Over HTTP; elsewhere each ends a connection, which has a line of its own.
     denials: Refused,
     failures: Failures,
@@ -76,6 +81,8 @@ impl Guard {
             publish: config.publish.clone(),
             play: config.play.clone(),
             api_key: config.api_key.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
+            names: LocalNames::new(&config.host_names),
             denials: Refused::default(),
             failures: Failures::default(),
             room: WaitingRoom::default(),
@@ -103,7 +110,12 @@ impl Guard {
     fn is_near_enough(&self, action: Action, client: &Client) -> bool {
         let (peer, local) = (client.address().ip(), client.local_address().ip());
         let networks = self.access(action).networks();
-        networks.iter().any(|network| network.contains(peer, local))
+        // Where somebody is of whom the address isn't known, nobody knows.
+        let contains = |network: &Network| match client.way() {
+            Way::Unnamed => *network == Network::Any,
+            Way::Direct | Way::Named => network.contains(peer, local),
+        };
+        networks.iter().any(contains)
     }
 
     /// Decides about a publish or play.
@@ -114,110 +126,122 @@ impl Guard {
         request: &mut StreamRequest<'_>,
         now: Millis,
     ) -> Result<(), Refusal> {
+        let asked = request.key().clone();
+        // Before anything is decided: whatever comes out then, the log has no more of it.
+        if let Some(shown) = self.masked(&asked) {
+            request.hide(shown);
+        }
         let access = self.access(action);
         let presented = Presented::find(Some(request.name()), client.connect())
             .with_login(client.login().filter(|login| !self.is_api_key(login)));
         if !self.is_near_enough(action, client) {
-            self.hide_keys(
-                request,
-                self.keys().next().is_some() && !presented.is_some(),
-            );
-            return Err(too_far(action, access));
+            return Err(too_far(action, access, client.way()));
         }
-        if access.is_open() {
-            // A player that was given the publisher's address, key included: there is nothing to
-            // play. The log must not show it, nor may the client learn whether it was right.
-            if let Some(shown) = self
-                .without_keys(request.key())
-                .filter(|_| action == Action::Play)
-            {
-                request.hide(shown);
-            }
-            return Ok(());
-        }
-        let tail = tail(request.key()).filter(|_| !access.keys.is_empty());
-        if !client.may(action) {
+        let tail = tail(&asked).filter(|_| !access.keys.is_empty());
+        if !access.is_open() && !client.may(action) {
             let is_attempt = presented.is_some() || tail.is_some();
+            let (address, attempt) = (client.address().ip(), action.into());
             if is_attempt {
-                self.wait_if_need_be(action.into(), client, now)?;
+                self.look(attempt, client, now)?;
             }
-            let found = Proofs::check(access, request.key(), tail.as_ref(), &presented);
+            let found = Proofs::check(access, &asked, tail.as_ref(), &presented);
             if !found.is_enough() {
+                if is_attempt {
+                    self.was_wrong(attempt, client, now)?;
+                }
                 let expected = Expected {
                     action,
                     access,
                     protocol: client.protocol(),
                 };
-                let refusal = expected.refusal(request.key(), &presented, tail.is_some());
-                if is_attempt {
-                    self.failures
-                        .note(client.address().ip(), action.into(), now);
-                }
-                self.hide_keys(request, tail.is_some() && !presented.is_some());
-                return Err(refusal);
+                return Err(expected.refusal(&asked, &presented, tail.is_some()));
             }
-            self.failures.forget(client.address().ip(), action.into());
-        }
-        if let Some((stream, key)) = tail {
-            if accepts_key(access, &stream, &key) {
-                request.set_key(stream);
+            if is_attempt {
+                self.failures.was_right(address, attempt);
             }
         }
-        if let Some(shown) = self.without_keys(request.key()) {
-            request.hide(shown);
-            return Err(Refusal::new(
-                "a part of the stream's name is a key. Expected it as ?key=KEY, or as one more \
-                 part at the end: APP/NAME/KEY",
-            ));
+        let found = match tail {
+            Some((stream, key)) if accepts_key(access, &stream, &key) => stream,
+            _ => asked,
+        };
+        match self.without_keys(&found) {
+            // A player that was given the publisher's address, key included: there is nothing to
+            // play. The client must not learn whether it was right.
+            Some(shown) if access.is_open() && action == Action::Play => request.hide(shown),
+            Some(_) => {
+                return Err(Refusal::new(
+                    "a part of the stream's name is a key. Expected it as ?key=KEY, or as one more \
+                     part at the end: APP/NAME/KEY",
+                ));
+            }
+            None => request.show(found),
         }
-        if action == Action::Publish {
+        if action == Action::Publish && !access.is_open() {
             request.trust();
         }
         Ok(())
     }
 
-    /// Slows down who has been wrong often, on its own thread.
-    fn wait_if_need_be(
-        &self,
-        attempt: Attempt,
-        client: &Client,
-        now: Millis,
-    ) -> Result<(), Refusal> {
+    /// Before something is looked at that may be a guess: there can be too many of them.
+    fn look(&self, attempt: Attempt, client: &Client, now: Millis) -> Result<(), Refusal> {
+        let may_look = self.failures.may_look(client.address().ip(), attempt, now);
+        may_look.then_some(()).ok_or_else(too_many)
+    }
+
+    /// It was a guess, or a slip of the pen. Who has been wrong often waits for the answer, on its own
+    /// thread.
+    fn was_wrong(&self, attempt: Attempt, client: &Client, now: Millis) -> Result<(), Refusal> {
         let address = client.address().ip();
-        if !self.failures.are_many(address, attempt, now) {
+        let were_many = self.failures.are_many(address, attempt, now);
+        self.failures.note(address, attempt, now);
+        if !were_many {
             return Ok(());
         }
-        self.room.wait().map_err(|no_room| match no_room {
+        self.room.wait(address).map_err(|no_room| match no_room {
             NoRoom::Closed => Refusal::step("the server stops").with_http_status(503),
-            NoRoom::Full => Refusal::new(
-                "too many wrong keys or passwords came from its address, and too many attempts \
-                 wait already. It can try again in a minute",
-            )
-            .with_description("too many wrong keys or passwords: try again in a minute")
-            .with_http_status(429),
+            NoRoom::Full => too_many(),
         })
     }
 
-    /// For the log: hides what may be a key in the name of a refused stream. When none stands in a
-    /// query, that is also the last part of a long name.
-    fn hide_keys(&self, request: &mut StreamRequest<'_>, may_be_last: bool) {
-        let may_be_last = may_be_last && tail(request.key()).is_some();
-        let is_similar = |part: &str| {
-            let users = self.publish.users.iter().chain(&self.play.users);
-            let passwords = users.map(|user| &user.password);
-            let mut secrets = self.keys().chain(passwords);
-            secrets.any(|secret| is_similar(secret.reveal(), part))
-        };
-        let last = request.key().as_str().split('/').count() - 1;
-        let is_key = |index, part: &str| is_similar(part) || (may_be_last && index == last);
-        if let Some(shown) = without(request.key(), is_key) {
-            request.hide(shown);
+    /// What the log may show of a name that isn't known to be one, where it may hold something secret:
+    /// as much as the operator has written into options, or `live`, which is in everybody's manual.
+    /// `None` where there are no secrets.
+    pub(super) fn masked(&self, name: &StreamKey) -> Option<StreamKey> {
+        let mut users = self.publish.users.iter().chain(&self.play.users);
+        if self.keys().next().is_none() && users.next().is_none() {
+            return None;
         }
+        let name = name.as_str();
+        let keys = self.publish.keys.iter().chain(&self.play.keys);
+        let scopes = keys.filter_map(|key| match &key.scope {
+            Scope::All => None,
+            Scope::Under(app) => app.strip_suffix('/'),
+            Scope::Stream(stream) => Some(stream.as_str()),
+        });
+        let is_part = |known: &&str| {
+            let rest = name.strip_prefix(*known);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let known = scopes.chain(["live"]).filter(is_part);
+        let shown = match known.max_by_key(|known| known.len()) {
+            Some(known) if known == name => known.to_owned(),
+            Some(known) => [known, "/***"].concat(),
+            None => "***".to_owned(),
+        };
+        // A name with stars instead of some parts can be too long.
+        let shown = StreamKey::new("", &shown).or_else(|_| StreamKey::new("", "***"));
+        shown.ok()
+    }
+
+    /// The same for the name of what somebody plays, or waits for: where that takes a key or a user, it
+    /// was accepted for what was shown, and the name is one.
+    pub(super) fn masked_in_play(&self, name: &StreamKey) -> Option<StreamKey> {
+        self.masked(name).filter(|_| self.play.is_open())
     }
 
     /// The name with its parts hidden that are keys; `None` if there are none.
     fn without_keys(&self, name: &StreamKey) -> Option<StreamKey> {
-        without(name, |_, part| self.keys().any(|key| key.is(part)))
+        without(name, |part| self.keys().any(|key| key.is(part)))
     }
 
     /// The keys of both actions, and that for the API.
@@ -231,7 +255,7 @@ impl Handler for Guard {
     fn connect(&self, client: &mut Client) -> Result<(), Refusal> {
         let is_near_enough = |action| self.is_near_enough(action, client);
         if !is_near_enough(Action::Publish) && !is_near_enough(Action::Play) {
-            let publish = too_far(Action::Publish, &self.publish);
+            let publish = too_far(Action::Publish, &self.publish, client.way());
             let play = self.play.networks_in_words();
             let why = format!("{}, nor play: {play} (--play-from)", publish.reason());
             return Err(Refusal::new(why)
@@ -253,11 +277,11 @@ impl Handler for Guard {
     }
 }
 
-/// A name with `***` for some parts, chosen by their place and text; `None` if there are none.
-fn without(name: &StreamKey, is_secret: impl Fn(usize, &str) -> bool) -> Option<StreamKey> {
+/// A name with `***` for some parts; `None` if there are none.
+fn without(name: &StreamKey, is_secret: impl Fn(&str) -> bool) -> Option<StreamKey> {
     let mut is_changed = false;
-    let parts = name.as_str().split('/').enumerate().map(|(index, part)| {
-        let is_secret = is_secret(index, part);
+    let parts = name.as_str().split('/').map(|part| {
+        let is_secret = is_secret(part);
         is_changed |= is_secret;
         if is_secret { "***" } else { part }
     });
@@ -334,16 +358,6 @@ fn accepts_user(access: &Access, name: &str, password: &str) -> bool {
         .users
         .iter()
         .fold(false, |found, user| found | is_it(user))
-}
-
-/// Whether a part of a name contains a key, or differs from it by a slip of the pen: beginning and
-/// end that they have in common make up two thirds of the key.
-fn is_similar(key: &str, part: &str) -> bool {
-    let is_same = |(a, b): &(u8, u8)| a.eq_ignore_ascii_case(b);
-    let start = key.bytes().zip(part.bytes()).take_while(is_same).count();
-    let end = key.bytes().rev().zip(part.bytes().rev());
-    let end = end.take_while(is_same).count();
-    part.contains(key) || (start + end) * 3 >= key.len() * 2
 }
 
 #[cfg(test)]

@@ -80,9 +80,12 @@ struct State {
 
 struct Open {
     id: u64,
+    /// Of the client, as far as it is known.
     address: SocketAddr,
     /// What counts as its address when connections are counted.
     origin: IpAddr,
+    /// A proxy's, which serves nobody just now: it doesn't count for any address.
+    is_proxys: bool,
     protocol: Protocol,
     /// What the client calls itself, in printable ASCII.
     client: String,
@@ -219,6 +222,30 @@ impl Connections {
         let name = name.chars().take(MAX_CLIENT_LEN).map(printable).collect();
         if let Some(open) = lock(&self.state).find(id) {
             open.client = name;
+        }
+    }
+
+    /// A proxy's connection serves this client from now on, unless that has too many of them.
+    pub(super) fn note_sender(&self, id: u64, address: SocketAddr) -> Result<(), Full> {
+        let origin = one_client(address.ip());
+        let mut state = lock(&self.state);
+        if state.count_of(origin) >= self.max_per_address {
+            return Err(Full::PerAddress(self.max_per_address));
+        }
+        if let Some(open) = state.find(id) {
+            open.address = address;
+            open.origin = origin;
+            open.is_proxys = false;
+        }
+        Ok(())
+    }
+
+    /// A proxy's connection is the proxy's again, which is at `peer`.
+    pub(super) fn forget_sender(&self, id: u64, peer: SocketAddr) {
+        if let Some(open) = lock(&self.state).find(id) {
+            open.address = peer;
+            open.origin = one_client(peer.ip());
+            open.is_proxys = true;
         }
     }
 
@@ -483,15 +510,25 @@ impl State {
             .count()
     }
 
-    /// Finds a place for a newcomer from `origin`.
-    fn make_room(&mut self, limits: &Connections, origin: IpAddr) -> Result<(), Full> {
+    /// Connections that count for an address.
+    fn count_of(&self, origin: IpAddr) -> usize {
+        self.count(|open, _| open.origin == origin && !open.is_proxys)
+    }
+
+    /// Finds a place for a newcomer from `origin`; a proxy may have any number.
+    fn make_room(
+        &mut self,
+        limits: &Connections,
+        origin: IpAddr,
+        is_proxys: bool,
+    ) -> Result<(), Full> {
         let open = self.open.len();
         if !is_there((open + 1) * PER_CONNECTION + SPARE) {
             return Err(Full::Memory(open));
         }
         let is_low = |rank| rank < Rank::Viewing;
-        let is_from_there = |open: &Open| open.origin == origin;
-        if self.count(|open, _| is_from_there(open)) >= limits.max_per_address {
+        let is_from_there = |open: &Open| open.origin == origin && !open.is_proxys;
+        if !is_proxys && self.count_of(origin) >= limits.max_per_address {
             let max = limits.max_per_address;
             let victim = self.victim(|open, rank| is_low(rank) && is_from_there(open));
             let victim = victim.filter(|_| !self.is_crowded(max, Some(origin)));
@@ -551,7 +588,8 @@ impl Permit {
         let connections = &shared.connections;
         let mut state = lock(&connections.state);
         let origin = one_client(address.ip());
-        state.make_room(connections, origin)?;
+        let is_proxys = shared.is_of_proxy(protocol, address, socket);
+        state.make_room(connections, origin, is_proxys)?;
         state.next_id += 1;
         let id = state.next_id;
         let allowance = Allowance::default();
@@ -559,6 +597,7 @@ impl Permit {
             id,
             address,
             origin,
+            is_proxys,
             protocol,
             client: String::new(),
             since: shared.now(),
@@ -649,6 +688,7 @@ mod tests {
                 id: index as u64 + 1,
                 address: (address, 50_000).into(),
                 origin: one_client(address),
+                is_proxys: false,
                 protocol: Protocol::Rtmp,
                 client: String::new(),
                 since: 0,
@@ -676,7 +716,7 @@ mod tests {
     fn displaced(connections: &Connections, address: &str) -> Result<Vec<u64>, Full> {
         let mut state = lock(&connections.state);
         let origin = one_client(address.parse().unwrap());
-        state.make_room(connections, origin)?;
+        state.make_room(connections, origin, false)?;
         let gone = state.open.iter().filter(|open| open.cut.is_some());
         Ok(gone.map(|open| open.id).collect())
     }

@@ -14,6 +14,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use super::access::{Action, Login};
+use crate::config::Shown;
 use crate::rtmp::amf::Properties;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::{StreamKey, query_value};
@@ -74,6 +75,18 @@ pub enum Protocol {
     Http,
 }
 
+/// How it came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By itself.
+    #[default]
+    Direct,
+    /// Through a proxy that is trusted and has said from which address.
+    Named,
+    /// Through something that may not say so, or hasn't: it may be anywhere.
+    Unnamed,
+}
+
 /// A connection, and what its client says of itself.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -82,6 +95,7 @@ pub struct Client {
     local_address: SocketAddr,
     connect: Connect,
     protocol: Protocol,
+    way: Way,
     /// What came with the newest request over HTTP.
     login: Option<Login>,
     user: Option<String>,
@@ -98,6 +112,7 @@ impl Client {
             local_address,
             connect: Connect::default(),
             protocol: Protocol::Rtmp,
+            way: Way::Direct,
             login: None,
             user: None,
             may_publish: false,
@@ -121,6 +136,15 @@ impl Client {
             connect,
             ..Client::new(id, address, local_address)
         }
+    }
+
+    /// The request came in this way.
+    pub(super) fn set_way(&mut self, way: Way) {
+        self.way = way;
+    }
+
+    pub(super) fn way(&self) -> Way {
+        self.way
     }
 
     /// Name and password of a request over HTTP.
@@ -156,7 +180,7 @@ impl Client {
         self.id
     }
 
-    /// Where it comes from.
+    /// Where it comes from: behind a trusted proxy what that says, with port 0 if it says none.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -196,7 +220,7 @@ impl Client {
 /// As it stands in the log: `#17 192.0.2.7:5123`.
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{} {}", self.id, self.address)
+        write!(f, "#{} {}", self.id, Shown(self.address))
     }
 }
 
@@ -226,6 +250,12 @@ impl<'a> StreamRequest<'a> {
     pub(super) fn hide(&mut self, shown: StreamKey) {
         self.key = shown;
         self.is_hidden = true;
+    }
+
+    /// The name is one: it may be shown.
+    pub(super) fn show(&mut self, key: StreamKey) {
+        self.key = key;
+        self.is_hidden = false;
     }
 
     /// Whether the name holds a secret, so that the client must not be told what became of it.

@@ -29,8 +29,9 @@ use std::time::Duration;
 
 use super::connections::Permit;
 use super::end::End;
-use super::handler::{Client, Handler};
+use super::handler::{Client, Handler, Protocol, Way};
 use super::lines::About;
+use super::listener;
 use super::socket::Socket;
 use super::{Shared, millis};
 use crate::allowance::Allowance;
@@ -71,10 +72,13 @@ const MAX_USER_AGENT_LEN: usize = 200;
 pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, permit: Permit) {
     let local = socket.local_address().unwrap_or(peer);
     let client = Client::over_http(permit.id(), peer, local, "");
+    let is_of_proxy = shared.is_of_proxy(Protocol::Http, peer, &socket);
     log::debug!("{client} connected over HTTP");
     let allowance = permit.allowance();
     let mut connection = Connection {
         client,
+        peer,
+        is_of_proxy,
         shared,
         socket,
         input: Input::new(Allowance::clone(&allowance)),
@@ -92,7 +96,11 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
 }
 
 struct Connection {
+    /// Who sends the request that is being answered.
     client: Client,
+    /// Who has connected.
+    peer: SocketAddr,
+    is_of_proxy: bool,
     shared: Arc<Shared>,
     socket: Arc<Socket>,
     allowance: Allowance,
@@ -177,6 +185,10 @@ impl Connection {
         self.client.set_login(None);
         let result = decided.and_then(|(reply, facts)| self.send(&shared, reply, facts));
         self.end_plays();
+        if self.is_of_proxy {
+            let connections = &self.shared.connections;
+            connections.forget_sender(self.client.id(), self.peer);
+        }
         result
     }
 
@@ -200,12 +212,19 @@ impl Connection {
     ) -> Result<(Reply<'s>, Facts), End> {
         let bytes = self.input.bytes().get(..len).unwrap_or_default();
         let head = Head::parse(bytes).map_err(End::Rejected)?;
-        let (id, peer) = (self.client.id(), self.client.address());
+        let (id, local) = (self.client.id(), self.client.local_address());
         let name = head.header("user-agent").unwrap_or_default();
         let name = name.get(..MAX_USER_AGENT_LEN).unwrap_or(name);
-        shared.connections.note_client(id, name);
+        let connections = &shared.connections;
+        connections.note_client(id, name);
         // Behind a proxy each request may be somebody else's.
-        self.client = Client::over_http(id, peer, self.client.local_address(), name);
+        let (sender, way) = shared.guard.sender(&head, self.peer, local.ip());
+        self.client = Client::over_http(id, sender, local, name);
+        self.client.set_way(way);
+        let is_full = match self.is_of_proxy && way != Way::Direct {
+            true => connections.note_sender(id, sender).err(),
+            false => None,
+        };
         let mut exchange = Exchange::new(
             shared,
             &self.socket,
@@ -213,7 +232,13 @@ impl Connection {
             &head,
             &mut self.plays,
         );
-        let reply = reply(shared, &mut exchange)?;
+        let reply = match is_full {
+            Some(full) => {
+                listener::refuse(shared, sender, full);
+                Response::text(Status::TooManyRequests, &full.to_string()).into()
+            }
+            None => reply(shared, &mut exchange)?,
+        };
         Ok((reply, exchange.facts()))
     }
 
@@ -329,6 +354,11 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
         Method::Get | Method::Head if !is_connection => {}
         Method::Delete if is_connection => {}
         _ => return Ok(Response::method_not_allowed(allowed).into()),
+    }
+    if matches!(route, Route::Home | Route::Player(_)) {
+        if let Err(refusal) = admission::check_host(exchange) {
+            return Ok(refusal.into());
+        }
     }
     match &route {
         Route::Health => Ok(Response::text(Status::Ok, "ok").into()),

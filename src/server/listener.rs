@@ -13,6 +13,7 @@ use super::connections::{Full, Permit};
 use super::handler::Protocol;
 use super::socket::Socket;
 use super::{http_conn, rtmp_conn};
+use crate::config::Shown;
 
 /// Stack of a connection's thread. The deepest path is an AMF0 value nested to its limit; address
 /// space matters on 32-bit machines. Unoptimized code takes ten times as much.
@@ -122,11 +123,13 @@ fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
 }
 
 fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<Shared>) {
-    if !shared.rates.allow(peer.ip(), shared.now()) {
+    let socket = Arc::new(Socket::new(stream));
+    // A proxy comes for many, who are counted by their requests.
+    let is_limited = !shared.is_of_proxy(protocol, peer, &socket);
+    if is_limited && !shared.rates.allow(peer.ip(), shared.now()) {
         refuse(shared, peer, Full::Rate(shared.rates.per_second()));
         return;
     }
-    let socket = Arc::new(Socket::new(stream));
     let permit = match Permit::take(shared, protocol, peer, &socket) {
         Ok(permit) => permit,
         Err(full) => {
@@ -152,8 +155,9 @@ fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<S
     }
 }
 
-/// Says that a connection is refused, unless that was said a moment ago of another one.
-fn refuse(shared: &Shared, peer: SocketAddr, full: Full) {
+/// Says that a connection, or a request of a proxy's client, is refused, unless that was said a moment ago of another one.
+pub(super) fn refuse(shared: &Shared, peer: SocketAddr, full: Full) {
+    let peer = Shown(peer);
     match shared.refused.note(shared.now()) {
         Some(1) => log::warn!("{peer} refused: {full}"),
         Some(count) => log::warn!("{peer} refused: {full}; {count} refused since the last line"),

@@ -38,6 +38,7 @@ use crate::live::stream::hls::Waiters;
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};
 use crate::rtmp::flight_recorder::FlightRecorder;
+use crate::rtmp::stream_key::StreamKey;
 use access::Guard;
 use connections::Connections;
 use handler::{Handler, Handlers, Protocol};
@@ -45,6 +46,7 @@ use http_conn::Scratches;
 use lines::Lines;
 use listener::Listener;
 use rates::{Rates, Refused};
+use socket::Socket;
 
 /// A running server. Dropping it stops it.
 pub struct Server {
@@ -313,6 +315,25 @@ impl Shared {
     /// The time on the server's clock.
     fn now(&self) -> Millis {
         millis(self.started.elapsed())
+    }
+
+    /// Whether a connection is one of a proxy that is trusted to say for whom it comes.
+    fn is_of_proxy(&self, protocol: Protocol, peer: SocketAddr, socket: &Socket) -> bool {
+        let local = socket.local_address().unwrap_or(peer);
+        protocol == Protocol::Http && self.guard.is_trusted_proxy(peer.ip(), local.ip())
+    }
+
+    /// A name that is played as log and API show it: where everybody may play anything, and nobody has
+    /// published this, only what can't be a key.
+    fn shown(&self, key: &StreamKey) -> StreamKey {
+        let Some(masked) = self.guard.masked_in_play(key) else {
+            return key.clone();
+        };
+        let stream = self.table.find(key);
+        match stream.is_some_and(|stream| stream.was_published()) {
+            true => key.clone(),
+            false => masked,
+        }
     }
 
     /// A number that no other subscriber has.

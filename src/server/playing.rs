@@ -162,7 +162,7 @@ impl Playing {
             format_args!(
                 "#{} {}: stopped playing after {}, {} sent{skips}: {why}",
                 client.id(),
-                self.stream.key(),
+                shared.shown(self.stream.key()),
                 seconds(now - self.since),
                 megabytes(delivered.bytes),
             ),

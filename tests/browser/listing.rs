@@ -98,6 +98,42 @@ fn names_are_text_and_nothing_else() {
     watched.check();
 }
 
+/// What is copied is pasted into shells.
+#[test]
+#[ignore = "needs Chromium, ffmpeg"]
+fn what_is_copied_is_one_word_for_a_shell() {
+    const NAME: &str = "-x;$(id)`id`'\"&|*<>!(a){b}";
+
+    let mut watched = Watched::start(&[]);
+    let _publisher = clock::publish(&watched.server.url(NAME));
+    // A link from somebody else.
+    watched.open_path("/?key=1;id&id&x=`id`");
+    watched.wait_for("the stream is there", "document.querySelector('h2 a')");
+    let fields = "[...document.querySelectorAll('article input')].map(i => i.value).join('\\n')";
+    let copied = watched.text(fields);
+    assert_eq!(copied.lines().count(), 5);
+    for line in copied.lines() {
+        // The shell itself says what it makes of it; nothing in it is run.
+        let script = format!("printf '%s\\n' {line}");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .output();
+        let output = output.unwrap();
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{line}"
+        );
+        let word = String::from_utf8(output.stdout).unwrap();
+        let expected = match line.strip_prefix('\'') {
+            Some(_) => format!("{}?key=1%3Bid", watched.server.url(NAME)),
+            None => line.to_owned(),
+        };
+        assert_eq!(word.trim_end(), expected);
+    }
+    assert!(copied.starts_with("'rtmp://"), "{copied}");
+    watched.check();
+}
+
 #[test]
 #[ignore = "needs Chromium, ffmpeg"]
 fn the_keyboard_is_enough() {

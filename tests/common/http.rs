@@ -1,9 +1,10 @@
 //! A plain HTTP client for tests.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 
 use flate2::read::GzDecoder;
+use socket2::{Domain, Socket, Type};
 
 use super::client::DEADLINE;
 
@@ -52,6 +53,18 @@ impl HttpClient {
         HttpClient { socket, rest }
     }
 
+    /// The same from an address of this machine.
+    pub(crate) fn connect_from(local: Ipv4Addr, server: SocketAddr) -> HttpClient {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((local, 0)).into()).unwrap();
+        socket.connect(&server.into()).unwrap();
+        let socket = TcpStream::from(socket);
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket.set_write_timeout(Some(DEADLINE)).unwrap();
+        let rest = Vec::new();
+        HttpClient { socket, rest }
+    }
+
     pub(crate) fn socket(&self) -> &TcpStream {
         &self.socket
     }
@@ -75,6 +88,11 @@ impl HttpClient {
     /// The next answer, its body by Content-Length, in chunks, or to the end without either.
     pub(crate) fn answer(&mut self) -> Answer {
         self.next(true).expect("an answer")
+    }
+
+    /// The head of an answer whose body has no end.
+    pub(crate) fn answer_head(&mut self) -> Answer {
+        self.next(false).expect("an answer")
     }
 
     /// The same for a request whose answer has no body.

@@ -172,6 +172,9 @@ fn failures_slow_down_nobody_else_and_end_with_the_server() {
     }
     // From now on it waits, each attempt on its own thread; those that find no room are refused.
     let mut waiting: Vec<_> = (0..9).map(|_| guess("door?key=guess")).collect();
+    // Who knows the key doesn't, wherever it comes from.
+    let mut knowing = guess("door?key=pub-key");
+    assert_eq!(knowing.wait_for_status().1, "NetStream.Publish.Start");
     let elsewhere = std::net::Ipv4Addr::new(127, 0, 0, 2);
     let mut other = Client::handshaken_from(elsewhere, address).connect("live");
     other.publish("door?key=pub-key");
@@ -182,6 +185,59 @@ fn failures_slow_down_nobody_else_and_end_with_the_server() {
     for client in &mut waiting {
         client.until_closed();
     }
+}
+
+/// Also one that is shown as the last part of the name, which isn't looked at any more.
+#[test]
+fn a_key_is_not_printed_when_too_many_attempts_wait() {
+    let server = Brooklet::start(&["--log", "trace", "--publish-key", "s3cret-one"]);
+    let address = server.address();
+    let attempt = |name: &str| {
+        let mut client = Client::connected(address, "live");
+        client.publish(name);
+        client
+    };
+    let mut clients: Vec<_> = (0..17).map(|_| attempt("door?key=guess")).collect();
+    for name in ["door/s3cret-one", "s3cret-one", "door/s3crte-one"] {
+        clients.push(attempt(name));
+    }
+    for client in &mut clients {
+        client.wait_for_status();
+    }
+    let count = clients.len();
+    drop(clients);
+    wait_until("all are gone from the log", || {
+        server.printed().matches(" disconnected: ").count() >= count
+    });
+    let printed = server.printed();
+    assert!(printed.contains("too many wrong keys"), "{printed}");
+    let line = printed.lines().find(|line| line.contains("s3c"));
+    assert_eq!(line, None);
+}
+
+/// What somebody plays who has taken the URL of the publisher, with a slip of the pen.
+#[test]
+fn a_name_that_was_never_published_is_not_printed_where_there_are_keys() {
+    let server = Brooklet::start(&["--log", "trace", "--publish-key", "s3cret-one"]);
+    let address = server.address();
+    let names = ["door/s3crte-one", "s3cret-on", "door/s3cret-one"];
+    let players: Vec<_> = names
+        .into_iter()
+        .map(|name| Client::playing(address, "live", name))
+        .collect();
+    server.wait_for_log(": playing to ", names.len());
+    let mut http = crate::common::http::HttpClient::connect(server.http_address());
+    let connections = http.get("/api/v1/connections").text();
+    http.get("/live/door/s3crte-one/frame.mp4");
+    drop(players);
+    server.wait_for_log(" disconnected: ", names.len());
+    let printed = server.printed();
+    let mut lines = printed.lines().chain(connections.lines());
+    assert_eq!(lines.find(|line| line.contains("s3c")), None);
+    // Once it is published, its name is known to be one.
+    let _publisher = Client::publishing(address, "live", "door?key=s3cret-one");
+    let _player = Client::playing(address, "live", "door");
+    server.wait_for_log(" live/door: playing to ", 1);
 }
 
 /// Whatever is wrong, and at every level of detail.
@@ -251,9 +307,10 @@ fn no_key_is_ever_printed() {
         "\nplaying: needs a key, from any address\n",
         " live/door: publishing from 127.1.",
         " live/door: playing to 127.1.",
-        "refused to publish live/door: a wrong key in ?key= of the stream name; expected a key",
-        "refused to publish live/door/***: no key, or a wrong one as last part of the name;",
-        "refused to play live/***: no key; expected a key",
+        "refused to publish live/***: a wrong key in ?key= of the stream name; expected a key",
+        "refused to publish live/***: no key, or a wrong one as last part of the name;",
+        "refused to publish live/own/***: no key, or a wrong one as last part of the name;",
+        "refused to play ***: no key; expected a key",
         " connect (test)",
     ] {
         assert!(printed.contains(words), "{words:?} in\n{printed}");

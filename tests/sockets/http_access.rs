@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use brooklet::config::{Access, Key, Secret, User};
+use brooklet::config::{Access, Key, Network, Secret, User};
 use brooklet::rtmp::stream_key::StreamKey;
 use brooklet::{Client as Peer, Config, Handler, Refusal, Server, StreamRequest};
 
 use crate::client::{Client, on_free_ports, server, wait_until};
 use crate::common::Brooklet;
-use crate::common::http::{Answer, HttpClient};
+use crate::common::http::{Answer, HttpClient, UPGRADE};
 
 /// In base64: "viewer:play-key", ":play-key", "bob:pass:word", "viewer:wrong-key", "viewer:api-key".
 const PLAY_KEY: &str = "Basic dmlld2VyOnBsYXkta2V5";
@@ -173,19 +173,33 @@ fn whatever_stands_in_the_field_the_server_goes_on() {
 }
 
 #[test]
-fn guesses_are_slowed_down_and_the_right_key_is_still_taken() {
-    let server = server(keyed());
+fn guesses_are_slowed_down_and_the_right_key_is_taken_all_the_while() {
+    let server = server(Config {
+        api_key: Some(Secret::new("api-key")),
+        ..keyed()
+    });
     let target = "/live/door/frame.mp4";
     for _ in 0..5 {
         assert_eq!(get(&server, target, WRONG).status, 401);
+        assert_eq!(get(&server, "/api/v1/connections", WRONG).status, 401);
     }
-    // This one has to wait, and so has what asks for a list: both are looked at after that.
+    // As many wait from now on as may, and others are told at once that they would have to.
+    let guess = |target: &str| {
+        let mut client = HttpClient::connect(server.http_addresses()[0]);
+        client.request("GET", target, &format!("Authorization: {WRONG}\r\n"));
+        client
+    };
+    let mut guesses: Vec<_> = (0..9).map(|_| guess(target)).collect();
+    // Who has the right key isn't one of them.
     assert!(is_admitted(&get(&server, target, PLAY_KEY)));
-    assert!(is_admitted(&get(
-        &server,
-        "/api/v1/streams?key=play-key",
-        ""
-    )));
+    let list = get(&server, "/api/v1/streams?key=play-key", "");
+    assert!(is_admitted(&list));
+    let connections = get(&server, "/api/v1/connections", "Bearer api-key");
+    assert!(is_admitted(&connections));
+    let answers: Vec<_> = guesses.iter_mut().map(|c| c.answer().status).collect();
+    assert!(answers.contains(&429), "{answers:?}");
+    assert!(answers.contains(&401), "{answers:?}");
+    assert!(is_admitted(&get(&server, target, PLAY_KEY)));
 }
 
 #[test]
@@ -275,6 +289,141 @@ fn without_one_programs_on_this_machine_do_and_no_page_of_another_site() {
 }
 
 #[test]
+fn what_cannot_be_read_is_there_all_the_same() {
+    let server = server(Config::default());
+    let mut publisher = camera(&server);
+    for header in [
+        // A proxy that appends to what it was sent.
+        &b"X-Forwarded-For: \xFF, 203.0.113.5\r\n"[..],
+        b"X-Forwarded-For: \xFF\r\n",
+        b"X-Forwarded-For:\r\n",
+        b"Forwarded: for=\xFF\r\n",
+        b"X-Real-IP: \xFF\r\n",
+        b"Via: 1.1 \xFF\r\n",
+        b"X-Forwarded-Host: \xFF\r\n",
+        b"Origin: http://\xFF\r\n",
+        b"Origin: http://localhost\r\nOrigin: http://evil.example\r\n",
+        b"Origin: http://localhost\r\nOrigin: http://localhost\r\n",
+        b"Sec-Fetch-Site: \xFF\r\n",
+        b"Sec-Fetch-Site: same-origin\r\nSec-Fetch-Site: cross-site\r\n",
+    ] {
+        let shown = String::from_utf8_lossy(header);
+        for request in ["GET /api/v1/connections", "DELETE /api/v1/connections/1"] {
+            let mut client = HttpClient::connect(server.http_addresses()[0]);
+            let start = format!("{request} HTTP/1.1\r\nHost: localhost\r\n");
+            client.send([start.as_bytes(), header, b"\r\n"].concat());
+            assert_eq!(client.answer().status, 403, "{request} {shown}");
+        }
+    }
+    publisher.send_picture(2, 40, true, 500);
+    for header in [
+        &b"Origin: http://\xFF\r\n"[..],
+        b"Origin: http://localhost\r\nOrigin: http://evil.example\r\n",
+    ] {
+        let mut client = HttpClient::connect(server.http_addresses()[0]);
+        let start = format!("GET /live/door.mp4 HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}");
+        client.send([start.as_bytes(), header, b"\r\n"].concat());
+        assert_eq!(client.answer().status, 403);
+    }
+}
+
+/// The network alone lets them in: a page of a name that leads here is in the browser of somebody
+/// who may.
+#[test]
+fn a_page_whose_name_was_made_to_lead_here_gets_nothing() {
+    const TARGETS: [&str; 12] = [
+        "/api/v1/streams",
+        "/metrics",
+        "/stat",
+        "/",
+        "/live/door",
+        "/live/door.flv",
+        "/live/door.mp4",
+        "/live/door/frame.mp4",
+        "/live/door.m3u8",
+        "/live/door/media.m3u8",
+        "/live/door/0badcafe-0.mp4",
+        "/live/door/0badcafe-0.m4s",
+    ];
+
+    let open = server(Config {
+        max_connect_rate: 1000,
+        ..Config::default()
+    });
+    let for_all = server(Config {
+        play: Access {
+            from: vec![Network::Any],
+            ..Access::default()
+        },
+        max_connect_rate: 1000,
+        ..Config::default()
+    });
+    let keyed = server(Config {
+        api_key: Some(Secret::new("api-key")),
+        ..keyed()
+    });
+    let _cameras = [&open, &for_all, &keyed].map(camera);
+    let ask = |server: &Server, target: &str, host: &str, headers: &str| {
+        let mut client = HttpClient::connect(server.http_addresses()[0]);
+        client.send(format!(
+            "HEAD {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n"
+        ));
+        client.bodiless_answer().status
+    };
+    for (host, is_local) in [
+        ("127.0.0.1", true),
+        ("[::1]:8080", true),
+        ("192.168.1.5:8080", true),
+        ("localhost", true),
+        ("LOCALHOST:8080", true),
+        ("pi.local", true),
+        ("pi.lan:8080", true),
+        ("pi.home.arpa", true),
+        ("pi.internal", true),
+        ("evil.example", false),
+        ("evil.example:8080", false),
+        ("evil.example.", false),
+        ("localhost.evil.example", false),
+        ("127.0.0.1.evil.example", false),
+        ("com", false),
+        ("local", false),
+        ("evil", false),
+        ("notlocal.xlocal", false),
+    ] {
+        // Most of them, for one name only: some answers have to wait for the stream.
+        let targets = match host {
+            "evil.example" => &TARGETS[..],
+            "pi.local" => &TARGETS[..8],
+            _ => &TARGETS[..1],
+        };
+        for target in targets {
+            let is_refused = ask(&open, target, host, "") == 403;
+            assert_eq!(is_refused, !is_local, "{target} by {host}");
+        }
+        // Everybody may, or who has a key.
+        for target in &targets[..1] {
+            assert_ne!(ask(&for_all, target, host, ""), 403, "{target} by {host}");
+            let key = format!("{target}?key=play-key");
+            assert_ne!(ask(&keyed, &key, host, ""), 403, "{target} by {host}");
+        }
+        let upgrade = format!("{UPGRADE}Origin: http://{host}\r\n");
+        let mut client = HttpClient::connect(open.http_addresses()[0]);
+        client.send(format!(
+            "GET /live/door.mp4 HTTP/1.1\r\nHost: {host}\r\n{upgrade}\r\n"
+        ));
+        let expected = if is_local { 101 } else { 403 };
+        assert_eq!(client.answer().status, expected, "{host}");
+        assert_eq!(ask(&open, "/healthz", host, ""), 200);
+        let bearer = "Authorization: Bearer api-key\r\n";
+        assert_eq!(ask(&keyed, "/api/v1/connections", host, bearer), 200);
+    }
+    let mut client = HttpClient::connect(open.http_addresses()[0]);
+    client.send("GET /api/v1/streams HTTP/1.1\r\nHost: cams.example.com\r\n\r\n");
+    let told = client.answer().text();
+    assert!(told.contains("--host-name"), "{told}");
+}
+
+#[test]
 fn a_proxy_that_does_not_say_so_is_known_by_its_old_version() {
     let server = server(Config::default());
     // nginx, as it is without further settings.
@@ -285,9 +434,6 @@ fn a_proxy_that_does_not_say_so_is_known_by_its_old_version() {
 
 #[test]
 fn pages_of_other_sites_get_no_socket_that_is_given_for_where_the_browser_is() {
-    const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n\
-        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-
     let open = server(Config::default());
     let keyed = server(keyed());
     let _cameras = [camera(&open), camera(&keyed)];
@@ -392,7 +538,7 @@ fn neither_keys_nor_guesses_are_in_the_log() {
         );
         client.answer();
     }
-    server.wait_for_log("refused to play live/door: a wrong ", 1);
+    server.wait_for_log("refused to play live/***: a wrong ", 1);
     let printed = server.printed();
     for secret in ["play-key", "wrong-key", "api-key", "dmlld2Vy"] {
         // The name of the option is none.

@@ -16,6 +16,7 @@ mod limits;
 mod logging;
 mod login;
 mod names;
+mod proxies;
 mod publishers;
 mod resources;
 mod shutdown;

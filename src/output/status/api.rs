@@ -6,6 +6,7 @@ use super::json::Json;
 use super::{
     ConnectionReport, Source, Status, StreamStatus, VERSION, each_stream, each_viewer, utc,
 };
+use crate::config::Shown;
 use crate::live::stats::{TrackReport, ViewerReport};
 use crate::media::decimal::Thousandths;
 use crate::rtmp::stream_key::StreamKey;
@@ -158,14 +159,14 @@ fn write_client(json: &mut Json<'_>, status: &Status, source: &mut dyn Source, i
     let client = connection.as_ref().map_or("", |found| &found.client);
     json.named_text("client", client);
     if let Some(connection) = connection.filter(|_| status.is_privileged) {
-        json.named_text("address", &connection.address.to_string());
+        json.named_text("address", &Shown(connection.address).to_string());
     }
 }
 
 fn write_connection(json: &mut Json<'_>, status: &Status, connection: &ConnectionReport) {
     json.begin('{');
     json.named_number("id", connection.id);
-    json.named_text("address", &connection.address.to_string());
+    json.named_text("address", &Shown(connection.address).to_string());
     json.named_text("protocol", connection.protocol);
     json.named_text("client", &connection.client);
     write_since(json, status, connection.since);

@@ -1,4 +1,23 @@
 //! Wrong keys and passwords, by who sent them: whoever sends many has to wait.
+//!
+//! What is shown is looked at at once, in a time that tells nothing, and who is right goes on at once:
+//! nobody is held up for the sake of others who share its address, be it a household's or that of
+//! a proxy that names nobody. What waits is the answer to who is wrong:
+//!
+//! ```text
+//! five wrong ones within a minute      each further "no" comes 2 s late, on its own thread
+//! four such answers are late already   it comes at once, as "too many", and waits for nothing
+//! twenty wrong ones within a second    nothing from there is looked at, right or wrong: "too many"
+//! ```
+//!
+//! So who guesses on one connection makes one guess in 2 s. Who hangs up and doesn't wait, or uses many
+//! connections, makes at most [`MAX_PER_SECOND`] a second from one address, or one /64, whether it comes
+//! directly or through a proxy: that is the bound, for the answer to a guess that isn't refused is
+//! known once it is late. It is as much as one address may connect by default. Only right ones give back
+//! what they took, so whoever is right comes through as long as its own address sends fewer wrong ones
+//! than that; to do better, right and wrong would have to be told apart without looking. At that rate
+//! a key of eight random letters and digits takes 170,000 years. A success doesn't make failures
+//! forgotten, or who has one key could guess at others without end.
 
 use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -7,6 +26,7 @@ use std::time::{Duration, Instant};
 use super::Action;
 use crate::config::one_client;
 use crate::live::{Millis, lock};
+use crate::rtmp::rate::Rate;
 
 /// So many failures within so long, and further attempts have to wait.
 const MAX_FAILURES: usize = 5;
@@ -15,11 +35,15 @@ const WITHIN: Millis = 60_000;
 /// Clients that are remembered.
 const MAX_CLIENTS: usize = 256;
 
-/// How long an attempt waits before it is looked at.
+/// Wrong ones of a client that are looked at, in a second for long, and at once.
+const MAX_PER_SECOND: u32 = 20;
+
+/// How long an answer waits before it is given.
 const DELAY: Duration = Duration::from_secs(2);
 
-/// Attempts that may wait at a time, each on the thread of its connection.
-const MAX_WAITING: usize = 8;
+/// Answers that may wait at a time, each on the thread of its connection: of one client, and in all.
+const MAX_WAITING_PER_CLIENT: usize = 4;
+const MAX_WAITING: usize = 32;
 
 /// What was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +75,29 @@ struct Failing {
     attempt: Attempt,
     /// The newest ones, the oldest of them first.
     times: Vec<Millis>,
+    /// Wrong ones that may still be looked at.
+    looks: Rate,
 }
 
 impl Failures {
+    /// Whether an attempt may be looked at. If it was right, [`was_right`](Self::was_right) follows.
+    pub(super) fn may_look(&self, address: IpAddr, attempt: Attempt, now: Millis) -> bool {
+        let client = one_client(address);
+        let mut clients = lock(&self.clients);
+        let failing = clients.iter_mut().find(|f| f.is(client, attempt));
+        // Taken before it is known what comes out: others look at the same time.
+        failing.is_none_or(|failing| failing.looks.take(1, now))
+    }
+
+    /// An attempt was none to guess.
+    pub(super) fn was_right(&self, address: IpAddr, attempt: Attempt) {
+        let client = one_client(address);
+        let mut clients = lock(&self.clients);
+        if let Some(failing) = clients.iter_mut().find(|f| f.is(client, attempt)) {
+            failing.looks.give_back(1);
+        }
+    }
+
     /// Notes a failure.
     pub(super) fn note(&self, address: IpAddr, attempt: Attempt, now: Millis) {
         let client = one_client(address);
@@ -61,11 +105,17 @@ impl Failures {
         let found = clients.iter().position(|f| f.is(client, attempt));
         let mut failing = match found {
             Some(index) => clients.remove(index),
-            None => Failing {
-                client,
-                attempt,
-                times: Vec::with_capacity(MAX_FAILURES),
-            },
+            None => {
+                let mut looks = Rate::new(MAX_PER_SECOND, MAX_PER_SECOND);
+                // The one that has just been had.
+                looks.take(1, now);
+                Failing {
+                    client,
+                    attempt,
+                    times: Vec::with_capacity(MAX_FAILURES),
+                    looks,
+                }
+            }
         };
         if failing.times.len() == MAX_FAILURES {
             failing.times.remove(0);
@@ -77,13 +127,7 @@ impl Failures {
         clients.push(failing);
     }
 
-    /// Forgets the failures of somebody who has the right key after all.
-    pub(super) fn forget(&self, address: IpAddr, attempt: Attempt) {
-        let client = one_client(address);
-        lock(&self.clients).retain(|failing| !failing.is(client, attempt));
-    }
-
-    /// Whether an attempt from there has to wait.
+    /// Whether the answer to a wrong one from there has to wait.
     pub(super) fn are_many(&self, address: IpAddr, attempt: Attempt, now: Millis) -> bool {
         let client = one_client(address);
         let clients = lock(&self.clients);
@@ -101,7 +145,7 @@ impl Failing {
     }
 }
 
-/// Where attempts wait.
+/// Where answers wait.
 pub(super) struct WaitingRoom {
     delay: Duration,
     state: Mutex<State>,
@@ -110,7 +154,8 @@ pub(super) struct WaitingRoom {
 
 #[derive(Default)]
 struct State {
-    waiting: usize,
+    /// Those whose answers wait.
+    waiting: Vec<IpAddr>,
     is_closed: bool,
 }
 
@@ -139,17 +184,19 @@ impl WaitingRoom {
         }
     }
 
-    /// Waits.
-    pub(super) fn wait(&self) -> Result<(), NoRoom> {
+    /// Waits with the answer to a client.
+    pub(super) fn wait(&self, address: IpAddr) -> Result<(), NoRoom> {
+        let client = one_client(address);
         let until = Instant::now() + self.delay;
         let mut state = lock(&self.state);
         if state.is_closed {
             return Err(NoRoom::Closed);
         }
-        if state.waiting == MAX_WAITING {
+        let own = state.waiting.iter().filter(|other| **other == client);
+        if own.count() >= MAX_WAITING_PER_CLIENT || state.waiting.len() >= MAX_WAITING {
             return Err(NoRoom::Full);
         }
-        state.waiting += 1;
+        state.waiting.push(client);
         while !state.is_closed {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -158,7 +205,9 @@ impl WaitingRoom {
             let result = self.closed.wait_timeout(state, left);
             state = result.unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.waiting -= 1;
+        if let Some(index) = state.waiting.iter().position(|other| *other == client) {
+            state.waiting.swap_remove(index);
+        }
         if state.is_closed {
             return Err(NoRoom::Closed);
         }
@@ -202,15 +251,42 @@ mod tests {
     }
 
     #[test]
-    fn a_success_clears_the_failures_at_the_same_attempt() {
+    fn so_many_guesses_a_second_are_looked_at_and_no_more() {
         let failures = Failures::default();
-        for attempt in [Attempt::Publish, Attempt::Play, Attempt::Administer] {
-            (0..9).for_each(|time| failures.note(HOST, attempt, time));
+        let guess = |now| {
+            let may_look = failures.may_look(HOST, Attempt::Play, now);
+            if may_look {
+                failures.note(HOST, Attempt::Play, now);
+            }
+            may_look
+        };
+        // 1,000 a second, for ten seconds.
+        let looks = (0..10_000).filter(|now| guess(*now)).count();
+        assert!((200..=221).contains(&looks), "{looks}");
+        // Others, and what is something else, don't suffer.
+        assert!(failures.may_look(OTHER, Attempt::Play, 10_000));
+        assert!(failures.may_look(HOST, Attempt::Publish, 10_000));
+        assert!(guess(10_100));
+    }
+
+    #[test]
+    fn who_is_right_comes_through_beside_fifteen_guesses_a_second() {
+        let failures = Failures::default();
+        let mut guesses = 0;
+        for now in (0..60_000).step_by(10) {
+            if now * 15 / 1000 > guesses {
+                guesses += 1;
+                assert!(failures.may_look(HOST, Attempt::Play, now));
+                failures.note(HOST, Attempt::Play, now);
+            }
+            // A hundred a second.
+            assert!(failures.may_look(HOST, Attempt::Play, now), "at {now}");
+            failures.was_right(HOST, Attempt::Play);
         }
-        failures.forget(HOST, Attempt::Play);
-        assert!(!failures.are_many(HOST, Attempt::Play, 10));
-        assert!(failures.are_many(HOST, Attempt::Publish, 10));
-        assert!(failures.are_many(HOST, Attempt::Administer, 10));
+        assert!(
+            failures.are_many(HOST, Attempt::Play, 60_000),
+            "a success clears nothing"
+        );
     }
 
     #[test]
@@ -245,28 +321,55 @@ mod tests {
     fn so_many_wait_and_no_more_until_the_server_stops() {
         let room = Arc::new(WaitingRoom::new(Duration::from_secs(3600)));
         let waiting: Vec<_> = (0..MAX_WAITING)
-            .map(|_| {
+            .map(|number| {
                 let room = Arc::clone(&room);
-                thread::spawn(move || room.wait())
+                let client = number / MAX_WAITING_PER_CLIENT;
+                let address = IpAddr::from([10, 0, 0, client as u8]);
+                thread::spawn(move || room.wait(address))
             })
             .collect();
-        while lock(&room.state).waiting < MAX_WAITING {
+        while lock(&room.state).waiting.len() < MAX_WAITING {
             thread::yield_now();
         }
-        assert_eq!(room.wait(), Err(NoRoom::Full));
+        assert_eq!(room.wait(HOST), Err(NoRoom::Full));
         // Long before the hour is over.
         room.close();
         for thread in waiting {
             assert_eq!(thread.join().unwrap(), Err(NoRoom::Closed));
         }
-        assert_eq!(room.wait(), Err(NoRoom::Closed));
+        assert_eq!(room.wait(HOST), Err(NoRoom::Closed));
+    }
+
+    #[test]
+    fn a_client_has_so_many_places_and_leaves_the_others_to_others() {
+        let room = Arc::new(WaitingRoom::new(Duration::from_secs(3600)));
+        let subnet = |host: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, host]);
+        let wait = |address| {
+            let room = Arc::clone(&room);
+            thread::spawn(move || room.wait(address))
+        };
+        let mut waiting: Vec<_> = (0..MAX_WAITING_PER_CLIENT as u16)
+            .map(|host| wait(subnet(host)))
+            .collect();
+        while lock(&room.state).waiting.len() < MAX_WAITING_PER_CLIENT {
+            thread::yield_now();
+        }
+        assert_eq!(room.wait(subnet(99)), Err(NoRoom::Full));
+        waiting.push(wait(HOST));
+        while lock(&room.state).waiting.len() == MAX_WAITING_PER_CLIENT {
+            thread::yield_now();
+        }
+        room.close();
+        for thread in waiting {
+            assert_eq!(thread.join().unwrap(), Err(NoRoom::Closed));
+        }
     }
 
     #[test]
     fn who_has_waited_may_go_on_and_leaves_a_place() {
         let room = WaitingRoom::new(Duration::from_millis(1));
         for _ in 0..2 * MAX_WAITING {
-            assert_eq!(room.wait(), Ok(()));
+            assert_eq!(room.wait(HOST), Ok(()));
         }
     }
 }

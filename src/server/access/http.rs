@@ -4,9 +4,13 @@
 //! /live/door.mp4?key=KEY       in the query, percent-encoded as browsers do
 //! Authorization: Basic ...     a key as password, under any name; or user and password
 //! /api/v1/connections          --api-key, or without one: from this machine, by no other site's page
+//! Host: pi.local               where the network alone lets in, by no name that may be anybody's
+//! X-Forwarded-For: ADDRESS     who is asking, if a trusted proxy says so
 //! ```
 //!
 //! Who plays is decided by the same handlers as over RTMP, the configuration's own first.
+
+use std::net::{IpAddr, SocketAddr};
 
 use super::authorization::{Authorization, Login};
 use super::failures::Attempt;
@@ -14,11 +18,13 @@ use super::origin::Page;
 use super::presented::Presented;
 use super::{Action, Guard, Proofs, accepts_user};
 use crate::config::Network;
-use crate::http::percent;
+use crate::http::forwarded::{self, Sender};
+use crate::http::head::Field;
+use crate::http::{Head, percent};
 use crate::rtmp::secret::constant_time_eq;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::{StreamKey, query_value};
-use crate::server::handler::{Client, Handler, Handlers, Refusal, StreamRequest};
+use crate::server::handler::{Client, Handler, Handlers, Refusal, StreamRequest, Way};
 
 /// Longest query in which keys are looked for, as long as RTMP's names are.
 const MAX_QUERY_LEN: usize = 1024;
@@ -29,23 +35,20 @@ pub(in crate::server) struct Credentials<'a> {
     /// Of its target, as it came.
     pub(in crate::server) query: Option<&'a str>,
     /// The field of this name, as it came.
-    pub(in crate::server) authorization: Option<&'a str>,
-    /// Whether a proxy may have handed it on: it has one of the fields Forwarded, X-Forwarded-For,
-    /// X-Real-IP and Via, or is in HTTP/1.0.
-    pub(in crate::server) is_forwarded: bool,
+    pub(in crate::server) authorization: Field<'a>,
     pub(in crate::server) page: Page<'a>,
 }
 
 impl<'a> Credentials<'a> {
     fn login(&self) -> Option<Login> {
-        match Authorization::parse(self.authorization?)? {
+        match Authorization::parse(self.authorization.text()?)? {
             Authorization::Basic(login) => Some(login),
             Authorization::Bearer(_) => None,
         }
     }
 
     fn bearer(&self) -> Option<&'a str> {
-        match Authorization::parse(self.authorization?)? {
+        match Authorization::parse(self.authorization.text()?)? {
             Authorization::Bearer(token) => Some(token),
             Authorization::Basic(_) => None,
         }
@@ -97,6 +100,7 @@ pub(in crate::server) fn authorize_play(
     credentials: &Credentials<'_>,
     key: &StreamKey,
 ) -> Result<StreamKey, Denied> {
+    guard.check_host(client, credentials)?;
     client.set_login(credentials.login());
     let name = credentials.named(key.as_str());
     let mut request = StreamRequest::new(client, &name, key.clone());
@@ -141,6 +145,59 @@ impl Visitor<'_> {
 }
 
 impl Guard {
+    /// Whether at this address, accepted at `local`, there is a proxy whose word counts.
+    pub(in crate::server) fn is_trusted_proxy(&self, peer: IpAddr, local: IpAddr) -> bool {
+        let mut proxies = self.trusted_proxies.iter();
+        proxies.any(|network| network.contains(peer, local))
+    }
+
+    /// Who sends a request, and in which way it came from `peer` to the address `local` of this
+    /// machine. What anybody else than a trusted proxy hands on is from anywhere.
+    pub(in crate::server) fn sender(
+        &self,
+        head: &Head,
+        peer: SocketAddr,
+        local: IpAddr,
+    ) -> (SocketAddr, Way) {
+        // Players of this machine speak HTTP/1.1, and nginx doesn't unless it is told to.
+        let is_of_nginx = !head.is_1_1() && peer.ip().to_canonical().is_loopback();
+        if !is_of_nginx && !forwarded::is_forwarded(head) {
+            return (peer, Way::Direct);
+        }
+        let is_ours = |ip| self.is_trusted_proxy(ip, local);
+        match forwarded::sender(head, &is_ours) {
+            Some(Sender::At(address)) if is_ours(peer.ip()) => (address, Way::Named),
+            _ => (peer, Way::Unnamed),
+        }
+    }
+
+    /// Where the network alone lets a client in, it must ask by a name that nobody else can have made
+    /// to lead here: otherwise the page that asks is from anywhere.
+    pub(in crate::server) fn check_host(
+        &self,
+        client: &Client,
+        credentials: &Credentials<'_>,
+    ) -> Result<(), Denied> {
+        let is_for_all = !self.play.is_open() || self.play.networks().contains(&Network::Any);
+        let foreign = credentials.page.foreign_name(&self.names);
+        let Some(name) = foreign.filter(|_| !is_for_all) else {
+            return Ok(());
+        };
+        if let Some(count) = self.denials.note(self.now()) {
+            log::warn!(
+                "{client} refused: it asks by a name that isn't known to be this server's \
+                 (--host-name); {count} refused since the last line"
+            );
+        }
+        Err(Denied {
+            status: 403,
+            text: format!(
+                "{name} isn't known as a name of this server: ask by its address, or start it with \
+                 --host-name {name}"
+            ),
+        })
+    }
+
     /// What a list may show to whom. A wrong key counts as one for playing: otherwise lists would
     /// be the place to guess at. So this may wait, and the list itself doesn't.
     pub(in crate::server) fn visitor(
@@ -168,13 +225,15 @@ impl Guard {
     /// Whether what is shown is right for some stream at least; if not, that counts.
     fn is_known(&self, client: &Client, presented: &Presented<'_>) -> bool {
         let (address, now) = (client.address().ip(), self.now());
-        if self.wait_if_need_be(Attempt::Play, client, now).is_err() {
+        if self.look(Attempt::Play, client, now).is_err() {
             return false;
         }
         let is_known = self.has_play_key(presented);
-        match is_known {
-            true => self.failures.forget(address, Attempt::Play),
-            false => self.failures.note(address, Attempt::Play, now),
+        if is_known {
+            self.failures.was_right(address, Attempt::Play);
+        } else {
+            // Whether it has waited or not: it is shown nothing.
+            let _ = self.was_wrong(Attempt::Play, client, now);
         }
         is_known
     }
@@ -188,9 +247,9 @@ impl Guard {
     ) -> bool {
         let page = &credentials.page;
         let Some(api_key) = &self.api_key else {
-            // Behind a proxy everybody comes from this machine.
+            // Behind a proxy everybody comes from this machine, and may say so.
             let address = client.address().ip().to_canonical();
-            let is_here = address.is_loopback() && !credentials.is_forwarded;
+            let is_here = address.is_loopback() && client.way() == Way::Direct;
             return is_here && page.is_to_address() && page.is_own();
         };
         let query = credentials.named("");
@@ -204,18 +263,17 @@ impl Guard {
             return false;
         }
         let (address, now) = (client.address().ip(), self.now());
-        if self
-            .wait_if_need_be(Attempt::Administer, client, now)
-            .is_err()
-        {
+        if self.look(Attempt::Administer, client, now).is_err() {
             return false;
         }
         let is_it = |key: Option<&str>| key.is_some_and(|key| api_key.is(key));
         let password = login.as_ref().map(|login| login.password.reveal());
         let is_right = is_it(in_query) | is_it(credentials.bearer()) | is_it(password);
-        match is_right {
-            true => self.failures.forget(address, Attempt::Administer),
-            false => self.failures.note(address, Attempt::Administer, now),
+        if is_right {
+            self.failures.was_right(address, Attempt::Administer);
+        } else {
+            // Whether it has waited or not: it gets nothing.
+            let _ = self.was_wrong(Attempt::Administer, client, now);
         }
         is_right
     }
@@ -246,14 +304,16 @@ impl Guard {
     /// what browsers send by themselves.
     pub(in crate::server) fn may_share(&self, credentials: &Credentials<'_>) -> bool {
         let is_for_all = !self.play.is_open() || self.play.networks().contains(&Network::Any);
-        credentials.login().is_none() && (is_for_all || credentials.page.is_local())
+        let is_sent_by_itself =
+            credentials.login().is_some() || credentials.authorization == Field::Unreadable;
+        !is_sent_by_itself && (is_for_all || credentials.page.is_local(&self.names))
     }
 
     /// Whether a WebSocket may be opened: browsers open one for every page, and leave it to the
     /// server to refuse. Programs don't say where they come from.
     pub(in crate::server) fn may_open_socket(&self, credentials: &Credentials<'_>) -> bool {
         let page = &credentials.page;
-        page.origin.is_none() || page.is_same_origin() || self.may_share(credentials)
+        page.origin == Field::Absent || page.is_same_origin() || self.may_share(credentials)
     }
 
     /// Whether a client has shown anything that may be a key for playing.

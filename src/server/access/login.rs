@@ -82,12 +82,14 @@ impl Guard {
         else {
             return Err(Refusal::new("no answer"));
         };
-        self.wait_if_need_be(action.into(), client, now)?;
+        self.look(action.into(), client, now)?;
         let verb = action.verb();
         let failed =
             |reason: String| Refusal::new(reason).with_description(describe_failed(scheme));
         let address = client.address().ip();
         let Some(challenge) = self.challenges.take(address, user, token, now) else {
+            // It would be refused with the right password too.
+            self.failures.was_right(address, action.into());
             return Err(failed(
                 "an answer to no challenge of the last minute; expected one to the challenge that \
                  its address was sent"
@@ -108,11 +110,11 @@ impl Guard {
         }
         match found {
             Some(user) => {
-                self.failures.forget(address, action.into());
+                self.failures.was_right(address, action.into());
                 Ok(user)
             }
             None => {
-                self.failures.note(address, action.into(), now);
+                self.was_wrong(action.into(), client, now)?;
                 // A name that isn't known may be a password in the wrong field.
                 Err(failed(match is_known {
                     true => format!("a wrong password for {user}; expected that of --{verb}-user"),
@@ -130,7 +132,7 @@ mod tests {
     use super::*;
     use crate::config::{Access, Config, Key, Network, Secret};
     use crate::rtmp::server_session::Connect;
-    use crate::server::access::failures::Attempt;
+    use crate::server::access::failures::{Attempt, WaitingRoom};
 
     fn guard(publish: &[&str], play: &[&str]) -> Guard {
         let access = |users: &[&str]| Access {
@@ -140,11 +142,14 @@ mod tests {
                 .collect(),
             ..Access::default()
         };
-        Guard::new(&Config {
-            publish: access(publish),
-            play: access(play),
-            ..Config::default()
-        })
+        Guard {
+            room: WaitingRoom::new(std::time::Duration::ZERO),
+            ..Guard::new(&Config {
+                publish: access(publish),
+                play: access(play),
+                ..Config::default()
+            })
+        }
     }
 
     fn log_in(
@@ -247,9 +252,6 @@ mod tests {
             assert!(!refused.is_step());
             let told = "[ AccessManager.Reject ] : [ authmod=llnw ] : ?reason=authfail";
             assert_eq!(refused.description(), told);
-            guard
-                .failures
-                .forget("127.0.0.1".parse().unwrap(), Attempt::Publish);
         }
         // The right answer, but too late, from elsewhere, or again.
         let app = answer(&guard, Action::Publish, "127.0.0.1", "bob", "pw");
@@ -277,11 +279,14 @@ mod tests {
             assert!(log_in(&guard, Action::Publish, ip, &app, 1).is_err());
         }
         assert!(are_many());
-        // Nobody may wait any more, so it isn't even looked at.
+        // Nobody may wait any more: who is right doesn't.
         guard.close();
         let app = answer(&guard, Action::Publish, ip, "bob", "pw");
-        assert!(log_in(&guard, Action::Publish, ip, &app, 2).is_err());
-        assert!(log_in(&guard, Action::Publish, ip, &app, 60_000 - 1).is_err());
+        assert!(log_in(&guard, Action::Publish, ip, &app, 2).is_ok());
+        assert!(are_many());
+        let app = answer(&guard, Action::Publish, ip, "bob", "guess");
+        let refusal = log_in(&guard, Action::Publish, ip, &app, 2).unwrap_err();
+        assert_eq!(refusal.reason(), "the server stops");
     }
 
     #[test]

@@ -8,25 +8,68 @@
 use std::net::IpAddr;
 
 use crate::config::is_private;
+use crate::http::head::Field;
 
 /// Endings of names that mean something inside of a network only: RFC 6762, RFC 8375, RFC 6761, and
-/// what routers make up.
+/// what routers make up. None of them alone, and no other name without a dot: the world has such, too.
 const LOCAL_ENDINGS: [&str; 5] = [".local", ".home.arpa", ".localhost", ".internal", ".lan"];
+
+/// Names that lead to this network wherever somebody asks for them, or else to nobody.
+#[derive(Debug, Default)]
+pub(super) struct LocalNames {
+    /// This machine's name for itself, without a dot and in lower case.
+    own: String,
+    /// What the operator says, in lower case.
+    named: Vec<String>,
+}
+
+impl LocalNames {
+    pub(super) fn new(named: &[String]) -> LocalNames {
+        // A service may not be shown the first one; elsewhere than on Linux the operator can name it.
+        let own = std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .or_else(|_| std::fs::read_to_string("/etc/hostname"))
+            .unwrap_or_default();
+        let own = own.trim().split('.').next().unwrap_or_default();
+        LocalNames {
+            own: own.to_ascii_lowercase(),
+            named: named.to_vec(),
+        }
+    }
+
+    fn have(&self, name: &str) -> bool {
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        let is_under = |ending: &&str| name.len() > ending.len() && name.ends_with(*ending);
+        name == "localhost"
+            || LOCAL_ENDINGS.iter().any(is_under)
+            || (!name.is_empty() && name == self.own)
+            || self.named.contains(&name)
+    }
+}
 
 /// What a request says of where it comes from: the fields as they came.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::server) struct Page<'a> {
     pub(in crate::server) host: Option<&'a str>,
-    pub(in crate::server) origin: Option<&'a str>,
-    pub(in crate::server) sec_fetch_site: Option<&'a str>,
+    pub(in crate::server) origin: Field<'a>,
+    pub(in crate::server) sec_fetch_site: Field<'a>,
 }
 
 impl Page<'_> {
     /// Whether no page of another site has a part in it, as far as browsers tell.
     pub(super) fn is_own(&self) -> bool {
-        let is_own_fetch = |site: &str| site == "same-origin" || site == "none";
-        let is_foreign = self.origin.is_some() && !self.is_same_origin();
-        !is_foreign && self.sec_fetch_site.is_none_or(is_own_fetch)
+        let is_own_fetch = match self.sec_fetch_site {
+            Field::Absent => true,
+            Field::Text(site) => site == "same-origin" || site == "none",
+            Field::Unreadable => false,
+        };
+        is_own_fetch && (self.origin == Field::Absent || self.is_same_origin())
+    }
+
+    /// The name by which it was sent, if that could be somebody else's who makes it lead here.
+    pub(super) fn foreign_name(&self, names: &LocalNames) -> Option<&str> {
+        // Browsers have sent the field for as long as there have been names in it.
+        let name = host_name(self.host?);
+        (ip(name).is_none() && !names.have(name)).then_some(name)
     }
 
     /// Whether it was sent to an address, or to this machine by its own name for itself: no name
@@ -38,7 +81,7 @@ impl Page<'_> {
 
     /// Whether a page asks that came from here itself.
     pub(super) fn is_same_origin(&self) -> bool {
-        let (Some(host), Some(origin)) = (self.host, self.origin) else {
+        let (Some(host), Field::Text(origin)) = (self.host, self.origin) else {
             return false;
         };
         authority(origin).is_some_and(|authority| authority.eq_ignore_ascii_case(host))
@@ -46,17 +89,15 @@ impl Page<'_> {
 
     /// Whether a page asks that came from this network: from a private address, or a name that
     /// has no meaning outside.
-    pub(super) fn is_local(&self) -> bool {
-        let Some(authority) = self.origin.and_then(authority) else {
+    pub(super) fn is_local(&self, names: &LocalNames) -> bool {
+        let Some(authority) = self.origin.text().and_then(authority) else {
             return false;
         };
         let name = host_name(authority);
-        if let Some(ip) = ip(name) {
-            return is_private(ip.to_canonical());
+        match ip(name) {
+            Some(ip) => is_private(ip.to_canonical()),
+            None => names.have(name),
         }
-        let name = name.to_ascii_lowercase();
-        let is_local = |ending: &&str| name.ends_with(*ending);
-        !name.is_empty() && (!name.contains('.') || LOCAL_ENDINGS.iter().any(is_local))
     }
 }
 
@@ -89,11 +130,26 @@ mod tests {
     use super::*;
 
     fn page<'a>(host: &'a str, origin: &'a str, site: &'a str) -> Page<'a> {
-        let some = |text: &'a str| Some(text).filter(|text| !text.is_empty());
         Page {
-            host: some(host),
-            origin: some(origin),
-            sec_fetch_site: some(site),
+            host: Some(host).filter(|text| !text.is_empty()),
+            origin: field(origin),
+            sec_fetch_site: field(site),
+        }
+    }
+
+    /// An empty text is no field, `?` one that can't be read.
+    fn field(text: &str) -> Field<'_> {
+        match text {
+            "" => Field::Absent,
+            "?" => Field::Unreadable,
+            text => Field::Text(text),
+        }
+    }
+
+    fn names() -> LocalNames {
+        LocalNames {
+            own: "pi".into(),
+            named: vec!["cams.example.com".into()],
         }
     }
 
@@ -125,6 +181,9 @@ mod tests {
             ("127.0.0.1:8080", "ftp://127.0.0.1:8080", "", false),
             ("", "http://127.0.0.1:8080", "", false),
             ("", "http://", "", false),
+            ("127.0.0.1:8080", "?", "", false),
+            ("127.0.0.1:8080", "", "?", false),
+            ("127.0.0.1:8080", "http://127.0.0.1:8080", "?", false),
         ] {
             assert_eq!(
                 page(host, origin, site).is_own(),
@@ -166,11 +225,17 @@ mod tests {
             ("http://localhost:5173", true),
             ("http://homeassistant.local:8123", true),
             ("http://HA.Home.Arpa", true),
-            ("http://nas", true),
+            ("http://pi", true),
+            ("https://PI:8123", true),
+            ("http://nas", false),
+            ("http://com", false),
             ("https://nas.lan", true),
+            ("https://cams.example.com", true),
+            ("http://evil.cams.example.com", false),
             ("http://evil.example", false),
             ("http://evil.example.local.com", false),
-            ("https://local", true),
+            ("https://local", false),
+            ("?", false),
             ("http://203.0.113.5", false),
             ("http://[2001:db8::1]", false),
             ("http://0.0.0.0", false),
@@ -180,7 +245,53 @@ mod tests {
             ("file://", false),
             ("evil", false),
         ] {
-            assert_eq!(page("pi", origin, "").is_local(), is_local, "{origin}");
+            let found = page("pi", origin, "").is_local(&names());
+            assert_eq!(found, is_local, "{origin}");
         }
+    }
+
+    #[test]
+    fn a_name_that_somebody_can_make_lead_here_is_foreign() {
+        for (host, is_foreign) in [
+            ("", false),
+            ("127.0.0.1", false),
+            ("203.0.113.5:8080", false),
+            ("[2001:db8::5]:8080", false),
+            ("localhost:8080", false),
+            ("localhost.", false),
+            ("raspberrypi.local", false),
+            ("Raspberrypi.LOCAL.:8080", false),
+            ("nas.lan", false),
+            ("nas.home.arpa", false),
+            ("nas.internal", false),
+            ("pi", false),
+            ("PI:8080", false),
+            ("cams.example.com", false),
+            ("CAMS.example.com.:443", false),
+            ("evil.example", true),
+            ("evil.example.:8080", true),
+            ("pi.evil.example", true),
+            ("x.cams.example.com", true),
+            ("cams.example.com.evil.example", true),
+            ("com", true),
+            ("local", true),
+            ("lan", true),
+            (".local", true),
+            (".", true),
+            ("evillocal", true),
+            ("evil.local.", false),
+            ("evil.local..", true),
+            ("127.0.0.1.", true),
+            ("127.1", true),
+            ("2130706433", true),
+            ("0x7f000001", true),
+        ] {
+            let found = page(host, "", "").foreign_name(&names()).is_some();
+            assert_eq!(found, is_foreign, "{host}");
+        }
+        // Without a name of its own nothing is.
+        let nameless = LocalNames::default();
+        assert!(page("pi", "", "").foreign_name(&nameless).is_some());
+        assert!(page(".", "", "").foreign_name(&nameless).is_some());
     }
 }

@@ -5,18 +5,34 @@ use super::Action;
 use super::presented::Presented;
 use crate::config::Access;
 use crate::rtmp::stream_key::StreamKey;
-use crate::server::handler::{Protocol, Refusal};
+use crate::server::handler::{Protocol, Refusal, Way};
 
-pub(super) fn too_far(action: Action, access: &Access) -> Refusal {
+pub(super) fn too_far(action: Action, access: &Access, way: Way) -> Refusal {
     let verb = action.verb();
     let networks = access.networks_in_words();
-    Refusal::new(format!(
-        "its address isn't one of those that may {verb}: {networks} (--{verb}-from)"
-    ))
-    .with_description(match action {
-        Action::Publish => "publishing is not allowed from your address",
-        Action::Play => "playing is not allowed from your address",
-    })
+    let what = match way {
+        Way::Unnamed => {
+            "a proxy has handed it on that isn't trusted (--trusted-proxy), or doesn't say for whom; \
+             not everybody"
+        }
+        Way::Direct | Way::Named => "its address isn't one of those that",
+    };
+    Refusal::new(format!("{what} may {verb}: {networks} (--{verb}-from)")).with_description(
+        match action {
+            Action::Publish => "publishing is not allowed from your address",
+            Action::Play => "playing is not allowed from your address",
+        },
+    )
+}
+
+/// Nothing is said of what came, which may not even have been looked at.
+pub(super) fn too_many() -> Refusal {
+    Refusal::new(
+        "too many wrong keys or passwords came from its address, and too many answers wait already. \
+         It can try again in a minute",
+    )
+    .with_description("too many wrong keys or passwords: try again in a minute")
+    .with_http_status(429)
 }
 
 /// What is asked for, and of whom.

@@ -39,6 +39,15 @@ pub(super) fn authorize(
     Ok(Admission { key })
 }
 
+/// Whether the page may be shown where it was asked for: what it asks for itself then may not be had
+/// by that name either, and this way somebody reads why.
+pub(super) fn check_host(exchange: &Exchange<'_>) -> Result<(), Response> {
+    let guard = &exchange.shared.guard;
+    guard
+        .check_host(exchange.client, &exchange.credentials())
+        .map_err(|denied| refusal(&denied))
+}
+
 /// Answers the opening handshake of a WebSocket with "Switching Protocols", or with why not.
 pub(super) fn accept_websocket(exchange: &Exchange<'_>) -> Result<Response, Response> {
     let guard = &exchange.shared.guard;

@@ -86,17 +86,13 @@ impl<'a> Exchange<'a> {
     /// What the request says of who sends it.
     pub(super) fn credentials(&self) -> Credentials<'a> {
         let head = self.head;
-        let mut fields = ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter();
-        // nginx adds none of them by itself, but hands on requests in HTTP/1.0.
-        let is_forwarded = !head.is_1_1() || fields.any(|name| head.header(name).is_some());
         Credentials {
             query: head.query(),
-            authorization: head.header("authorization"),
-            is_forwarded,
+            authorization: head.field("authorization"),
             page: Page {
                 host: Some(head.host()).filter(|host| !host.is_empty()),
-                origin: head.header("origin"),
-                sec_fetch_site: head.header("sec-fetch-site"),
+                origin: head.field("origin"),
+                sec_fetch_site: head.field("sec-fetch-site"),
             },
         }
     }

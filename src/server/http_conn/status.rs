@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::Shared;
 use super::super::access::Visitor;
 use super::super::end::End;
-use super::admission::refusal;
+use super::admission::{check_host, refusal};
 use super::exchange::{Exchange, Reply};
 use super::writer::Writer;
 use crate::allowance::Allowance;
@@ -47,6 +47,11 @@ pub(super) fn reply<'s>(
     let is_privileged = guard.is_privileged(exchange.client, &exchange.credentials());
     if matches!(route, Route::Connections | Route::Connection(_)) && !is_privileged {
         return Ok(refusal(&guard.api_denial()).into());
+    }
+    if !is_privileged {
+        if let Err(refusal) = check_host(exchange) {
+            return Ok(refusal.into());
+        }
     }
     let form = match route {
         Route::Connection(id) => return Ok(kick(exchange, *id).into()),
@@ -164,7 +169,11 @@ impl Source for Lister<'_> {
     }
 
     fn connection_after(&mut self, id: u64) -> Option<ConnectionReport> {
-        self.shared.connections.report_after(id)
+        let mut report = self.shared.connections.report_after(id)?;
+        for played in &mut report.plays {
+            *played = self.shared.shown(played);
+        }
+        Some(report)
     }
 
     fn connection(&mut self, id: u64) -> Option<ConnectionReport> {

@@ -18,6 +18,7 @@ use super::exchange::{Exchange, Reply};
 use super::hls;
 use super::writer::{Writer, why_over};
 use crate::allowance::Allowance;
+use crate::config::Shown;
 use crate::http::response::Length;
 use crate::http::route::Container;
 use crate::http::websocket::{self, Event, FrameReader, Opcode, Violation, close_code};
@@ -265,7 +266,7 @@ impl Viewing {
                 "#{} {}: playing to {} as {what}{}",
                 client.id(),
                 self.playing.key(),
-                client.address(),
+                Shown(client.address()),
                 in_brackets(&client.connect().flash_ver),
             ),
         );

@@ -233,7 +233,7 @@ impl Connection {
         let asked = key.to_string();
         let mut request = StreamRequest::new(client, name, key);
         if let Err(refusal) = self.shared.handlers.play(client, &mut request) {
-            let what = format!("play {}", request.key());
+            let what = format!("play {}", self.shared.shown(request.key()));
             let description = refusal.description();
             self.session
                 .refuse_play(message_stream_id, code::PLAY_FAILED, description);
@@ -274,7 +274,8 @@ impl Connection {
             let why = format!("no place: {full}");
             self.session
                 .refuse_play(message_stream_id, code::PLAY_FAILED, &why);
-            return Err(End::refused(&format!("play {key}"), &why));
+            let what = format!("play {}", self.shared.shown(&key));
+            return Err(End::refused(&what, &why));
         }
         self.begin_play(message_stream_id, name, &key, &told, taken, now);
         Ok(())
@@ -333,7 +334,11 @@ impl Connection {
             log::Level::Info,
             About::Media,
             address.ip(),
-            format_args!("#{id} {key}: playing to {address}{}{state}", self.name),
+            format_args!(
+                "#{id} {}: playing to {address}{}{state}",
+                shared.shown(key),
+                self.name
+            ),
         );
         self.playing.push(playing);
     }

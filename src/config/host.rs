@@ -1,0 +1,58 @@
+//! Names under which a server is known.
+
+use std::net::IpAddr;
+
+/// Longest name (RFC 1035, 2.3.4).
+const MAX_NAME_LEN: usize = 253;
+
+/// Understands a name as browsers write it into the field Host, without the port; in lower case. The
+/// error says what was expected.
+pub fn parse_host_name(text: &str) -> Result<String, &'static str> {
+    const NAME: &str = "a name such as cams.example.com, without http:// and port";
+
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_of_names);
+    // An address is no name of anybody, and always taken.
+    let is_name = name.len() <= MAX_NAME_LEN && name.parse::<IpAddr>().is_err();
+    match is_name && name.split('.').all(is_label) {
+        true => Ok(name.to_ascii_lowercase()),
+        false => Err(NAME),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_as_browsers_write_them() {
+        for (text, name) in [
+            ("cams.example.com", "cams.example.com"),
+            ("Cams.Example.Com.", "cams.example.com"),
+            ("pi", "pi"),
+            ("xn--drr-sna.fritz.box", "xn--drr-sna.fritz.box"),
+        ] {
+            assert_eq!(parse_host_name(text).as_deref(), Ok(name));
+        }
+        let long = "a.".repeat(127) + "a";
+        for text in [
+            "",
+            ".",
+            "..",
+            ".example.com",
+            "cams..example.com",
+            "cams.example.com:8080",
+            "http://cams.example.com",
+            "*.example.com",
+            "d\u{f6}rr.example",
+            "192.168.1.5",
+            "[::1]",
+            "::1",
+            "a b",
+            &long,
+        ] {
+            assert!(parse_host_name(text).is_err(), "{text:?}");
+        }
+    }
+}
