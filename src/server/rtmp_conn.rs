@@ -520,7 +520,6 @@ fn nonce(bytes: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::stream::{STREAM_COST, Stream};
     use crate::server::playing::PLAY_COST;
 
     /// What is fixed can't grow unnoticed: a connection that plays takes less than 4 KiB, and the
@@ -537,8 +536,6 @@ mod tests {
             ("record", flight_recorder::COST, 640),
             ("replies", MAX_REPLIES + MAX_REPLY, 1024),
             ("all", FIXED_COST, 3136),
-            // With its name, twice, and an entry in the table.
-            ("stream", size_of::<Stream>() + 2 * 256 + 64, STREAM_COST),
         ];
         for (what, size, most) in sizes {
             assert!(size <= most, "{what}: {size} bytes, {most} were planned");

@@ -122,7 +122,8 @@ fn sixty_four_chunk_streams_cost_no_more_than_a_table() {
     }
     drop(clients);
     let shown = case.finish(CLIENTS);
-    shown.memory_grew_at_most(allowed(CLIENTS));
+    // Of the mebibyte hardly anything is touched.
+    shown.memory_grew_at_most(allowed(CLIENTS) - 1024);
 }
 
 #[test]

@@ -173,7 +173,7 @@ impl Connection {
         if let Some(taken) = before.and_then(Publishing::take_payment) {
             return Ok(taken);
         }
-        self.pay(STREAM_COST + size_of::<Publishing>(), now)
+        self.pay(stream_cost(key) + size_of::<Publishing>(), now)
     }
 
     /// Takes this from the allowance. Publishes that have ended, and wait for their publisher to come
@@ -289,7 +289,7 @@ impl Connection {
         }
         let stream = self.shared.table.find(key);
         let is_paid = stream.is_some_and(|stream| stream.snapshot().is_live);
-        let cost = PLAY_COST + if is_paid { 0 } else { STREAM_COST };
+        let cost = PLAY_COST + if is_paid { 0 } else { stream_cost(key) };
         self.pay(cost, now).map_err(|exceeded| exceeded.to_string())
     }
 
@@ -386,6 +386,11 @@ impl Connection {
         connections.note_stop(self.client.id(), &key);
         self.shared.handlers.stop(&self.client, &key);
     }
+}
+
+/// What a stream of this name takes outside of the arena, in bytes.
+fn stream_cost(key: &StreamKey) -> usize {
+    STREAM_COST + 2 * key.as_str().len()
 }
 
 /// What a player can take: by what it announced, and by `?tracks=all` for one that understands
