@@ -407,10 +407,13 @@ impl<S: PayloadSource> ChunkReader<S> {
         self.begin_payload(index)
     }
 
-    /// Pays for tables of these capacities.
-    fn pay(&self, streams: usize, partial: usize) -> Result<(), Error> {
+    /// Pays for tables of these capacities, if need be with what is kept for the next messages.
+    fn pay(&mut self, streams: usize, partial: usize) -> Result<(), Error> {
         let bytes = streams * size_of::<ChunkStream>() + partial * size_of::<Partial<S::Payload>>();
-        self.source.pay(bytes)
+        self.source.pay(bytes).or_else(|_| {
+            self.spare = [None, None];
+            self.source.pay(bytes)
+        })
     }
 
     /// Keeps an empty payload for another message, or drops it.
