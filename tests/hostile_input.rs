@@ -185,6 +185,7 @@ fn publishing(arena: &Arena) -> ServerSession<Arena> {
     let mut input = CAPTURES[0];
     loop {
         match read(&mut session, &mut input).unwrap().unwrap() {
+            Event::Replies => drop(session.take_output()),
             Event::Connect(_) => session.accept_connect(),
             Event::Publish { .. } => {
                 session.accept_publish(1, "live/one");
@@ -353,6 +354,13 @@ proptest! {
         bytes in chunks(), cut in 0_u8..8,
     ) {
         fuzz::chunk_reader(&[vec![cut], bytes].concat());
+    }
+
+    #[test]
+    fn arbitrary_amf0_reads_as_a_simple_decoder_reads_it(
+        bytes in proptest::collection::vec(prop_oneof![0_u8..0x12, any::<u8>()], 0..200)
+    ) {
+        fuzz::amf0(&bytes);
     }
 
     #[test]
