@@ -482,6 +482,6 @@ mod tests {
             "{}",
             bytes.len()
         );
-        assert_eq!(properties(&bytes).len(), 64);
+        assert_eq!(properties(&bytes).len(), 16);
     }
 }
