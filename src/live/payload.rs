@@ -27,12 +27,12 @@ const MAX_KEPT_LIST: usize = 16;
 #[derive(Clone)]
 pub struct Assembly {
     arena: Arena,
-    /// As long as it keeps nothing, it takes its blocks from those for strangers.
-    is_bounded: bool,
     shared: Rc<Shared>,
 }
 
 struct Shared {
+    /// As long as it keeps nothing, it takes its blocks from those for strangers.
+    is_bounded: bool,
     allowance: Allowance,
     /// For the tables of the reader.
     tables: RefCell<Option<Taken>>,
@@ -44,10 +44,14 @@ struct Shared {
 impl Assembly {
     /// One that keeps no blocks, of a connection with this allowance.
     pub fn new(arena: Arena, allowance: Allowance) -> Assembly {
+        Assembly::with(arena, allowance, true)
+    }
+
+    fn with(arena: Arena, allowance: Allowance, is_bounded: bool) -> Assembly {
         Assembly {
             arena,
-            is_bounded: true,
             shared: Rc::new(Shared {
+                is_bounded,
                 allowance,
                 tables: RefCell::default(),
                 most: Cell::new(0),
@@ -69,7 +73,7 @@ impl Assembly {
     pub fn take(&self) -> Option<Block> {
         let spare = self.shared.spare.borrow_mut().pop();
         spare.or_else(|| match self.shared.most.get() {
-            0 if self.is_bounded => self.arena.take_as_stranger(),
+            0 if self.shared.is_bounded => self.arena.take_as_stranger(),
             _ => self.arena.take(),
         })
     }
@@ -102,11 +106,7 @@ impl PayloadSource for Arena {
     type Payload = BlockPayload;
 
     fn payload(&self) -> BlockPayload {
-        let assembly = Assembly {
-            is_bounded: false,
-            ..Assembly::new(self.clone(), Allowance::default())
-        };
-        assembly.payload()
+        Assembly::with(self.clone(), Allowance::default(), false).payload()
     }
 }
 
