@@ -192,7 +192,7 @@ impl Playlist<'_> {
 
     fn entry(&mut self, number: u64, duration: Millis) -> fmt::Result {
         let duration = Thousandths(duration);
-        write!(self.out, "#EXTINF:{duration},\n")?;
+        writeln!(self.out, "#EXTINF:{duration},")?;
         self.name(SegmentKind::Segment(number), "\n")
     }
 

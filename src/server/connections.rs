@@ -346,6 +346,16 @@ impl Connections {
         Some(open.report())
     }
 
+    /// Those that are open, without those that wait out a grace time.
+    pub(super) fn open_count(&self) -> usize {
+        let state = lock(&self.state);
+        state
+            .open
+            .iter()
+            .filter(|open| open.socket.is_some())
+            .count()
+    }
+
     /// Accepted so far; bytes that all of them brought and were sent.
     pub(super) fn totals(&self) -> (u64, [u64; 2]) {
         let state = lock(&self.state);

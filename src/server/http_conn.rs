@@ -274,6 +274,8 @@ impl Connection {
     /// Says the last words and closes.
     fn finish(&mut self, end: &End) {
         self.end_plays();
+        // Nothing more is looked at.
+        self.input.take();
         if let End::Rejected(rejected) = end {
             writer::reject(&self.socket, *rejected);
         }

@@ -104,7 +104,12 @@ fn a_published_stream_is_told_in_all_forms() {
         player.socket().local_addr().unwrap().to_string()
     );
 
-    let answer = get(http, "/metrics");
+    // Those that have asked before are gone in a moment.
+    let mut answer = get(http, "/metrics");
+    wait_until("three connections are left", || {
+        answer = get(http, "/metrics");
+        metric(&answer.text(), "brooklet_connections") == Some(3.0)
+    });
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     assert_eq!(answer.header("content-type"), Some(content_type));
     let metrics = answer.text();

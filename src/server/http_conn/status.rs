@@ -103,7 +103,7 @@ impl State<'_> {
             wall_clock: utc::wall_clock(),
             rtmp_port: shared.rtmp_addresses.first().map(|address| address.port()),
             is_privileged: self.is_privileged,
-            connections: shared.connections.count(),
+            connections: shared.connections.open_count(),
             accepted,
             bytes_in,
             bytes_out,
