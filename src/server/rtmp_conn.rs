@@ -58,28 +58,7 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
         peer.ip(),
         format_args!("{client} connected"),
     );
-    let allowance = permit.allowance();
-    let fixed = allowance.take(FIXED_COST);
-    let assembly = Assembly::new(shared.arena.clone(), allowance.clone());
-    // On the heap it takes what it needs; on the stack every player would have a page more.
-    let mut connection = Box::new(Connection {
-        client,
-        session: ServerSession::new(assembly.clone(), shared.config.max_message, nonce),
-        assembly,
-        deadline: Some(shared.now() + millis(shared.config.handshake_timeout)),
-        allowance,
-        _fixed: fixed.ok(),
-        kept: None,
-        name: String::new(),
-        is_accepted: false,
-        publishing: Vec::new(),
-        playing: Vec::new(),
-        read_timeout: Duration::ZERO,
-        last_read: shared.now(),
-        recorder: permit.recorder(),
-        shared,
-        socket,
-    });
+    let mut connection = Connection::new(shared, socket, client, &permit);
     // A bug that shows itself here ends this connection properly, and no other.
     let end = catch_unwind(AssertUnwindSafe(|| connection.serve())).unwrap_or(End::Panicked);
     let why_cut = connection.shared.connections.why_cut(permit.id());
@@ -120,6 +99,39 @@ struct Connection {
 }
 
 impl Connection {
+    /// On the heap it takes what it needs; on the stack every player would have a page more, as by
+    /// what makes it.
+    #[inline(never)]
+    fn new(
+        shared: Arc<Shared>,
+        socket: Arc<Socket>,
+        client: Client,
+        permit: &Permit,
+    ) -> Box<Connection> {
+        let allowance = permit.allowance();
+        let fixed = allowance.take(FIXED_COST);
+        let assembly = Assembly::new(shared.arena.clone(), allowance.clone());
+        Box::new(Connection {
+            client,
+            session: ServerSession::new(assembly.clone(), shared.config.max_message, nonce),
+            assembly,
+            deadline: Some(shared.now() + millis(shared.config.handshake_timeout)),
+            allowance,
+            _fixed: fixed.ok(),
+            kept: None,
+            name: String::new(),
+            is_accepted: false,
+            publishing: Vec::new(),
+            playing: Vec::new(),
+            read_timeout: Duration::ZERO,
+            last_read: shared.now(),
+            recorder: permit.recorder(),
+            shared,
+            socket,
+        })
+    }
+
+    #[inline(never)] // What it needs at the end is not to be part of the stack all the time.
     fn serve(&mut self) -> End {
         let mut small = vec![0; SMALL_BUFFER_LEN];
         let mut large: Option<Block> = None;
@@ -427,6 +439,7 @@ impl Connection {
     }
 
     /// Says the last words, closes, and detaches from the streams.
+    #[inline(never)]
     fn finish(&mut self, end: &End) {
         let now = self.shared.now();
         if matches!(end, End::Stopping) {
