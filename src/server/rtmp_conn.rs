@@ -545,7 +545,7 @@ mod tests {
             ("session", size_of::<ServerSession<Assembly>>(), 752),
             ("client", size_of::<Client>(), 240),
             ("play", size_of::<Playing>(), 80),
-            ("publish", size_of::<Publishing>(), 208),
+            ("publish", size_of::<Publishing>(), 216),
             ("subscriber", size_of::<Subscriber>(), 336),
             ("record", flight_recorder::COST, 640),
             ("replies", MAX_REPLIES + MAX_REPLY, 1024),
