@@ -69,6 +69,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 const MAX_USER_AGENT_LEN: usize = 200;
 
 /// Serves a connection to its end.
+#[inline(never)] // Its variables are not to be part of the stack of a connection over RTMP.
 pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, permit: Permit) {
     let local = socket.local_address().unwrap_or(peer);
     let client = Client::over_http(permit.id(), peer, local, "");

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 
@@ -112,18 +112,21 @@ impl Socket {
     /// reset the connection, and the peer could lose what was sent to it.
     #[inline(never)] // Its buffer is not to be part of the stack of a connection that lives.
     pub(crate) fn drain(&self) {
-        /// Input that is worth reading for politeness, and the wait for it.
-        const MAX_READS: usize = 16;
+        /// Input that is worth reading for politeness, and the wait for all of it.
+        const MAX_READS: usize = 64;
         const PATIENCE: Duration = Duration::from_secs(1);
 
         self.finish();
-        if self.set_read_timeout(PATIENCE).is_ok() {
-            let mut rest = [0; 4096];
-            for _ in 0..MAX_READS {
-                match self.read(&mut rest) {
-                    Ok(0) | Err(_) => break,
-                    Ok(_) => {}
-                }
+        let deadline = Instant::now() + PATIENCE;
+        let mut rest = [0; 1024];
+        for _ in 0..MAX_READS {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.set_read_timeout(left).is_err() {
+                break;
+            }
+            match self.read(&mut rest) {
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
             }
         }
     }
