@@ -41,12 +41,13 @@ impl Outside {
         const NEIGHBOR: u64 = 1 << 20;
 
         let maps = fs::read_to_string(format!("/proc/{server}/maps")).expect("it runs");
-        let sizes = memory..memory + NEIGHBOR;
+        // A little of the memory may be its bookkeeping's, elsewhere.
+        let sizes = memory / 16 * 15..memory + NEIGHBOR;
         let arena = maps
             .lines()
             .filter_map(mapping)
             .filter(|range| sizes.contains(&(range.end - range.start)))
-            .min_by_key(|range| range.end - range.start)
+            .min_by_key(|range| (range.end - range.start).abs_diff(memory))
             .expect("the arena is a mapping of its own");
         let mut outside = Outside {
             server,
