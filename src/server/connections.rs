@@ -144,6 +144,8 @@ pub(super) enum Full {
     Viewing(usize),
     /// The connection's allowance is used up.
     Allowance(Exceeded),
+    /// The process may have no more address space.
+    Memory,
 }
 
 impl fmt::Display for Full {
@@ -167,6 +169,7 @@ impl fmt::Display for Full {
                 )
             }
             Full::Allowance(exceeded) => write!(f, "{exceeded}"),
+            Full::Memory => f.write_str("no memory is left for its thread (raise ulimit -v)"),
         }
     }
 }

@@ -127,6 +127,10 @@ fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<S
         refuse(shared, peer, Full::Rate(shared.rates.per_second()));
         return;
     }
+    if !has_room() {
+        refuse(shared, peer, Full::Memory);
+        return;
+    }
     let socket = Arc::new(Socket::new(stream));
     let permit = match Permit::take(shared, protocol, peer, &socket) {
         Ok(permit) => permit,
@@ -151,6 +155,20 @@ fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<S
     if let Err(error) = thread.spawn(run) {
         log::error!("#{id} {peer} refused: cannot start a thread: {error}");
     }
+}
+
+/// Whether there is address space for one thread more, and then some for those that run. A thread
+/// that has its stack and finds none for its signals ends the process, as does any allocation that
+/// fails.
+fn has_room() -> bool {
+    /// What all connections together may still want of their allowances.
+    const RESERVE: usize = 2 << 20;
+
+    let mut room = Vec::<u8>::new();
+    let has_room = room.try_reserve_exact(STACK_LEN + RESERVE).is_ok();
+    // Or else the compiler sees that nobody uses it, and that there is enough of what isn't used.
+    std::hint::black_box(&mut room);
+    has_room
 }
 
 /// Says that a connection is refused, unless that was said a moment ago of another one.

@@ -11,6 +11,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod address_space;
 mod amf;
 mod assembly;
 mod canary;
