@@ -24,10 +24,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Shared;
 use super::end::End;
 use super::handler::Protocol;
+use super::listener::STACK_LEN;
 use super::socket::Socket;
+use super::{Shared, is_memory_there};
 use crate::allowance::{Allowance, Exceeded, PER_CONNECTION, Taken};
 use crate::config::one_client;
 use crate::live::sink::Sink;
@@ -41,9 +42,9 @@ use crate::rtmp::stream_key::StreamKey;
 const RESERVE: usize = 8;
 
 /// Memory that must be there for another connection beyond what the allowances of all may take, in
-/// bytes: the stacks that its thread has beside its own, and what is made while requests are
-/// answered.
-const SPARE: usize = 1 << 20;
+/// bytes: the stack of its thread and those that it has for its signals, and what is made while
+/// requests are answered.
+const SPARE: usize = STACK_LEN + (2 << 20);
 
 /// So many may be on their way out however few places there are.
 const MIN_LEAVING: usize = 4;
@@ -448,12 +449,6 @@ impl Open {
     }
 }
 
-/// Whether so much memory could be had. An allocation that fails later would end the process, and
-/// everybody in it.
-fn is_there(bytes: usize) -> bool {
-    Vec::<u8>::new().try_reserve_exact(bytes).is_ok()
-}
-
 fn remove(uses: &mut Vec<Use>, key: &StreamKey) {
     if let Some(index) = uses.iter().position(|used| used.key == *key) {
         uses.swap_remove(index);
@@ -533,7 +528,7 @@ impl State {
         is_proxys: bool,
     ) -> Result<(), Full> {
         let open = self.open.len();
-        if !is_there((open + 1) * PER_CONNECTION + SPARE) {
+        if !is_memory_there((open + 1) * PER_CONNECTION + SPARE) {
             return Err(Full::Memory(open));
         }
         let is_low = |rank| rank < Rank::Viewing;

@@ -17,7 +17,7 @@ use crate::config::Shown;
 
 /// Stack of a connection's thread. The deepest path is an AMF0 value nested to its limit; address
 /// space matters on 32-bit machines. Unoptimized code takes ten times as much.
-const STACK_LEN: usize = if cfg!(debug_assertions) { 512 } else { 128 } * 1024;
+pub(super) const STACK_LEN: usize = if cfg!(debug_assertions) { 512 } else { 128 } * 1024;
 
 /// Pause after a failed accept: out of descriptors or memory, trying again at once helps nobody.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -155,7 +155,8 @@ fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<S
     }
 }
 
-/// Says that a connection, or a request of a proxy's client, is refused, unless that was said a moment ago of another one.
+/// Says that a connection, or a request of a proxy's client, is refused, unless that was said a
+/// moment ago of another one.
 pub(super) fn refuse(shared: &Shared, peer: SocketAddr, full: Full) {
     let peer = Shown(peer);
     match shared.refused.note(shared.now()) {

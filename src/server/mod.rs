@@ -299,10 +299,19 @@ fn addresses(listeners: &[Arc<Listener>], protocol: Protocol) -> Vec<SocketAddr>
 /// An arena of this size, if there can be one. The first try is given back at once: memory that
 /// is claimed this way is touched only when it is used, unlike memory that was reserved and filled.
 fn claim(bytes: usize) -> Result<Arena, StartError> {
-    let can_have = Vec::<u8>::new().try_reserve_exact(bytes).is_ok();
-    can_have
+    is_memory_there(bytes)
         .then(|| Arena::within(bytes))
         .ok_or(StartError(Failure::Memory(bytes)))
+}
+
+/// Whether so much memory could be had. An allocation that fails ends the process, and everybody in
+/// it.
+fn is_memory_there(bytes: usize) -> bool {
+    let mut room = Vec::<u8>::new();
+    let is_there = room.try_reserve_exact(bytes).is_ok();
+    // Or else the compiler sees that nobody uses it, and leaves out the question.
+    std::hint::black_box(&mut room);
+    is_there
 }
 
 impl Drop for Server {

@@ -134,6 +134,11 @@ impl Case {
         self.before
     }
 
+    /// What the server's heap takes, in kB.
+    pub(crate) fn heap(&self) -> u64 {
+        self.server.id().heap().expect("the server runs")
+    }
+
     /// The figures at this moment.
     pub(crate) fn now(&self) -> Figures {
         Figures::of(self.server.id(), &self.outside).expect("the server runs")
@@ -142,11 +147,6 @@ impl Case {
     /// Address space of the server, in kB.
     pub(crate) fn address_space(&self) -> u64 {
         self.server.status("VmSize")
-    }
-
-    /// What the server's heap takes, in kB.
-    pub(crate) fn heap(&self) -> u64 {
-        self.server.id().heap().expect("the server runs")
     }
 
     /// Waits until the log has at least `count` lines with these words.

@@ -135,8 +135,8 @@ fn newest_segment(reader: &mut HttpClient) -> String {
 
     wait_until("there is a playlist", || reader.get(PLAYLIST).status == 200);
     let playlist = reader.get(PLAYLIST).text();
-    let segments = playlist.lines().filter(|line| !line.starts_with('#'));
-    format!("/live/canary/{}", segments.last().unwrap())
+    let mut segments = playlist.lines().filter(|line| !line.starts_with('#'));
+    format!("/live/canary/{}", segments.next_back().unwrap())
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod common;
 
 mod access;
 mod address_space;
+mod address_space_left;
 mod amf;
 mod assembly;
 mod canary;

@@ -47,7 +47,7 @@ impl Outside {
             .lines()
             .filter_map(mapping)
             .filter(|range| sizes.contains(&(range.end - range.start)))
-            .min_by_key(|range| range.end - range.start)
+            .min_by_key(|range| (range.end - range.start).abs_diff(memory))
             .expect("the arena is a mapping of its own");
         let mut outside = Outside {
             server,

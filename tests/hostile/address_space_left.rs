@@ -1,0 +1,61 @@
+//! A server that may have no more memory.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::common::Brooklet;
+use crate::wire;
+
+const OPTIONS: [&str; 5] = [
+    "--memory=1M",
+    "--max-connections=512",
+    "--max-per-address=512",
+    "--max-connect-rate=10000",
+    "--handshake-timeout=1m",
+];
+
+/// Address space of a connection's thread, in kB, and what it has for its signals.
+const STACK: usize = if cfg!(debug_assertions) { 512 } else { 128 };
+const SIGNALS: usize = 16;
+
+/// A page, in kB.
+const PAGE: usize = 4;
+
+/// A connection to which the server has answered.
+fn handshaken(server: &Brooklet) -> Option<TcpStream> {
+    let mut socket = wire::connect(server.address());
+    socket
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    socket.write_all(&wire::c0_c1()).ok()?;
+    socket.read_exact(&mut [0; 3073]).ok()?;
+    Some(socket)
+}
+
+/// Somewhere within these limits there is room for a stack and for nothing else.
+#[test]
+fn whoever_comes_when_there_is_no_address_space_left_is_refused_and_the_others_stay() {
+    let idle = Brooklet::start(&OPTIONS).status("VmSize");
+    for step in 0..(STACK + SIGNALS) / PAGE {
+        let limit = idle as usize + 4 * 1024 + step * PAGE;
+        let mut server = Brooklet::start_after(&format!("ulimit -v {limit}"), &OPTIONS);
+        let mut served = Vec::new();
+        // The first one that is refused is not the only one.
+        for _ in 0..5 {
+            while let Some(socket) = handshaken(&server) {
+                served.push(socket);
+            }
+            assert!(server.is_running(), "with {limit} kB of address space");
+        }
+        assert!(!served.is_empty(), "with {limit} kB of address space");
+        for socket in &mut served {
+            socket.set_nonblocking(true).unwrap();
+            let closed = socket.read(&mut [0; 1]).is_ok_and(|len| len == 0);
+            assert!(
+                !closed,
+                "one was disconnected with {limit} kB of address space"
+            );
+        }
+    }
+}
