@@ -175,6 +175,22 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Reads the rest of an object whose first token was read last; returns the value of that name,
+    /// or the beginning of it. The last one if there are several, null if there is none.
+    pub fn find(&mut self, name: &str) -> Result<Token<'a>, Error> {
+        let mut found = Token::Null;
+        while let Some(next) = self.next_token()? {
+            if next.token == Token::End {
+                break;
+            }
+            if next.name == *name {
+                found = next.token;
+            }
+            self.skip(next.token)?;
+        }
+        Ok(found)
+    }
+
     /// The next value as a tree, `None` at the end: for values that this side trusts.
     pub fn next_value(&mut self) -> Result<Option<Value>, Error> {
         match self.next_token()? {

@@ -10,7 +10,7 @@
 //! type, send names where numbers belong and numbers where booleans do.
 
 use super::Error;
-use super::amf::{Bytes, Named, Properties, Reader, Text, Token};
+use super::amf::{Bytes, Named, Reader, Text, Token};
 use super::amf0::{self, Value};
 use super::stream_key::MAX_SENT_LEN;
 
@@ -43,31 +43,29 @@ pub(super) enum Argument {
 }
 
 impl Call {
-    /// Reads a command in AMF0 where it lies; gives `object` the properties of the command object.
-    /// Undecodable arguments count as missing; an undecodable name is an error.
-    pub(super) fn read(
-        payload: Bytes<'_>,
-        object: impl FnOnce(&str, Properties<'_>),
+    /// Reads a command in AMF0 where it lies. `object` reads the rest of a command object that has
+    /// begun with this token; what it read counts only if it says so. Undecodable arguments count
+    /// as missing; an undecodable name is an error.
+    pub(super) fn read<'a>(
+        payload: Bytes<'a>,
+        object: impl FnOnce(&str, Token<'a>, &mut Reader<'a>) -> Result<(), Error>,
     ) -> Result<Call, Error> {
         let mut reader = Reader::new(payload);
-        let Some(Token::String(name)) = next(&mut reader).map(|(token, _)| token) else {
+        let Some(Token::String(name)) = next(&mut reader) else {
             return Err(Error::malformed(
                 "command without a name, expected an AMF0 string first",
             ));
         };
         let name = name.to_string_of(MAX_NAME_LEN);
-        let id = next(&mut reader).and_then(|(token, _)| token.as_f64());
-        if let Some((Token::Object | Token::EcmaArray, inside)) = next(&mut reader) {
-            object(&name, Properties { reader: inside });
+        let id = next(&mut reader).and_then(|token| token.as_f64());
+        // After an error nothing comes.
+        if let Ok(Some(Named { token, .. })) = reader.next_token() {
+            let _ = object(&name, token, &mut reader);
         }
-        let argument = next(&mut reader).map_or(Argument::None, |(token, inside)| match token {
-            Token::Object | Token::EcmaArray if name.starts_with("play") => {
-                let properties = Properties { reader: inside };
-                let stream_name = properties.find("streamName");
-                Argument::of(stream_name.map_or(Token::Null, |view| view.token()))
-            }
-            token => Argument::of(token),
-        });
+        let argument = match reader.next_token() {
+            Ok(Some(Named { token, .. })) => Argument::read(&name, token, &mut reader),
+            _ => Argument::None,
+        };
         Ok(Call {
             name,
             transaction_id: id.unwrap_or(0.0),
@@ -76,15 +74,26 @@ impl Call {
     }
 }
 
-/// The next value, if it is decodable to its end, and a reader behind its first token.
-fn next<'a>(reader: &mut Reader<'a>) -> Option<(Token<'a>, Reader<'a>)> {
+/// The next value, if it is decodable to its end.
+fn next<'a>(reader: &mut Reader<'a>) -> Option<Token<'a>> {
     let Named { token, .. } = reader.next_token().ok()??;
-    let inside = reader.clone();
     reader.skip(token).ok()?;
-    Some((token, inside))
+    Some(token)
 }
 
 impl Argument {
+    /// Reads the rest of the first argument of a command.
+    fn read<'a>(command: &str, token: Token<'a>, reader: &mut Reader<'a>) -> Argument {
+        let mut token = token;
+        let is_object = matches!(token, Token::Object | Token::EcmaArray);
+        let read = if is_object && command.starts_with("play") {
+            reader.find("streamName").map(|found| token = found)
+        } else {
+            reader.skip(token)
+        };
+        read.map_or(Argument::None, |()| Argument::of(token))
+    }
+
     fn of(token: Token<'_>) -> Argument {
         match token {
             Token::Number(number) => Argument::Number(number),
@@ -260,7 +269,7 @@ mod tests {
 
     /// What is read of a command.
     fn call(payload: &[u8]) -> Call {
-        Call::read(payload.into(), |_, _| {}).unwrap()
+        Call::read(payload.into(), |_, token, reader| reader.skip(token)).unwrap()
     }
 
     #[test]
@@ -281,7 +290,13 @@ mod tests {
         assert_eq!(call(play).argument.text(), Some("a"));
         // An object without an end is no object, and nothing comes behind it.
         let cut = b"\x02\0\x07connect\0\0\0\0\0\0\0\0\0\x03\0\x03app\x02\0\x01a";
-        Call::read(cut[..].into(), |_, _| panic!("it has no end")).unwrap();
+        let mut read = None;
+        let call = Call::read(cut[..].into(), |_, token, reader| {
+            read = Some(reader.skip(token));
+            Ok(())
+        });
+        assert_eq!(call.unwrap().argument, Argument::None);
+        assert!(read.unwrap().is_err(), "it has no end");
     }
 
     #[test]

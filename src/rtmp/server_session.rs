@@ -27,7 +27,7 @@ use std::ops::Range;
 
 use super::Error;
 use super::aggregate::{Aggregate, slice};
-use super::amf::{Bytes, Parts};
+use super::amf::{Bytes, Parts, Token};
 use super::chunk_reader::{self, ChunkReader, FULL_CHUNK, Limits, Payload, PayloadSource};
 use super::chunk_writer::ChunkWriter;
 use super::command::Call;
@@ -372,10 +372,14 @@ impl<S: PayloadSource> ServerSession<S> {
     fn read_command(&self, type_id: u8, range: Range<usize>) -> Result<Read, Error> {
         let parts = self.parts(range);
         let mut connect = None;
-        let call = Call::read(without_selector(type_id, parts.bytes()), |name, object| {
-            if name == "connect" {
-                connect = Some(Connect::read(object));
+        let body = without_selector(type_id, parts.bytes());
+        let call = Call::read(body, |name, token, reader| {
+            let is_object = matches!(token, Token::Object | Token::EcmaArray);
+            if name != "connect" || !is_object {
+                return reader.skip(token);
             }
+            connect = Some(Connect::read(reader)?);
+            Ok(())
         })?;
         Ok((call, connect))
     }

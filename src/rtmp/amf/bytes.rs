@@ -192,6 +192,11 @@ impl<'a> Text<'a> {
         text
     }
 
+    /// The text as a FourCC, if it has four bytes.
+    pub fn to_four_cc(self) -> Option<[u8; 4]> {
+        (self.len() == 4).then(|| self.0.to_array())
+    }
+
     /// A whole number, if that is what it says.
     pub(super) fn to_i32(self) -> Option<i32> {
         // More is no number of this size, or one with a lot of blanks around it.
@@ -199,6 +204,12 @@ impl<'a> Text<'a> {
             return None;
         }
         self.to_str().trim().parse().ok()
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Text<'a> {
+        Text(text.as_bytes().into())
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a session tells its caller.
 
 use super::Dialect;
-use crate::rtmp::amf::{Properties, Token, View};
+use crate::rtmp::Error;
+use crate::rtmp::amf::{Name, Named, Reader, Text, Token};
 use crate::rtmp::command::MAX_KEPT_NAME;
 use crate::rtmp::message::type_id;
 
@@ -172,7 +173,11 @@ impl Codecs {
 
     /// These, by their FourCCs; unknown ones are left out.
     pub fn of(names: &[&str]) -> Codecs {
-        Codecs(names.iter().fold(0, |bits, name| bits | bit_of(name)))
+        Codecs(
+            names
+                .iter()
+                .fold(0, |bits, name| bits | bit_of((*name).into())),
+        )
     }
 
     fn new(list: &List, video: &Map, audio: &Map) -> Codecs {
@@ -211,67 +216,97 @@ struct Map {
 }
 
 impl List {
-    fn read(list: &View<'_>) -> List {
+    /// Reads the value that begins with this token.
+    fn read<'a>(token: Token<'a>, reader: &mut Reader<'a>) -> Result<List, Error> {
         let mut read = List::default();
-        for text in list.elements().filter_map(|element| element.as_str()) {
-            read.is_announced = true;
-            read.bits |= match &*text {
-                "*" => ALL_BITS,
-                name => bit_of(name),
-            };
+        if !matches!(token, Token::StrictArray(_)) {
+            reader.skip(token)?;
+            return Ok(read);
         }
-        read
+        while let Some(Named { token, .. }) = reader.next_token()? {
+            match token {
+                Token::End => break,
+                Token::String(name) => {
+                    read.is_announced = true;
+                    read.bits |= if name == "*" { ALL_BITS } else { bit_of(name) };
+                }
+                _ => reader.skip(token)?,
+            }
+        }
+        Ok(read)
     }
 }
 
 impl Map {
-    fn read(map: &View<'_>) -> Map {
+    /// Reads the value that begins with this token.
+    fn read<'a>(token: Token<'a>, reader: &mut Reader<'a>) -> Result<Map, Error> {
         let mut read = Map::default();
-        for (name, value) in map.properties().into_iter().flatten() {
+        if !matches!(token, Token::Object | Token::EcmaArray) {
+            reader.skip(token)?;
+            return Ok(read);
+        }
+        while let Some(Named { name, token }) = reader.next_token()? {
+            if token == Token::End {
+                break;
+            }
             read.is_announced = true;
-            let is_taken = mask(&value) & (CAN_DECODE | CAN_FORWARD) != 0;
+            let is_taken = mask(token) & (CAN_DECODE | CAN_FORWARD) != 0;
             if name == "*" {
                 read.others = Some(is_taken);
-                continue;
+            } else if let Name::Text(name) = name {
+                let bit = bit_of(name);
+                read.named |= bit;
+                read.taken |= if is_taken { bit } else { 0 };
             }
-            let bit = bit_of(&name.to_str());
-            read.named |= bit;
-            read.taken |= if is_taken { bit } else { 0 };
+            reader.skip(token)?;
         }
-        read
+        Ok(read)
     }
 }
 
-fn bit_of(name: &str) -> u16 {
-    let index = FOUR_CCS.iter().position(|known| name.as_bytes() == *known);
+fn bit_of(name: Text<'_>) -> u16 {
+    let four_cc = name.to_four_cc();
+    let index = FOUR_CCS.iter().position(|known| four_cc == Some(**known));
     index.map_or(0, |index| 1 << index)
 }
 
 impl Connect {
-    /// Reads the command object, in one pass.
-    pub(super) fn read(object: Properties<'_>) -> (Connect, Dialect) {
+    /// Reads the rest of a command object, in one pass, and without a second reader: what lies on
+    /// the stack meanwhile each connection keeps.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<(Connect, Dialect), Error> {
         let mut connect = Connect::default();
         let (mut list, mut video, mut audio) = (List::default(), Map::default(), Map::default());
         let (mut is_nonprivate, mut is_amf3) = (false, false);
-        for (name, value) in object {
-            let text = |most| match value.token() {
-                Token::String(text) => text.to_string_of(most),
-                _ => String::new(),
-            };
+        while let Some(Named { name, token }) = reader.next_token()? {
             // Of a name that comes twice the last value counts.
-            match &*name.to_str() {
-                "app" => connect.app = text(MAX_KEPT_NAME),
-                "tcUrl" => connect.tc_url = text(MAX_URL_LEN),
-                "tcurl" if connect.tc_url.is_empty() => connect.tc_url = text(MAX_URL_LEN),
-                "flashVer" => connect.flash_ver = text(MAX_FLASH_VER_LEN),
-                "type" => is_nonprivate = value.as_str().is_some_and(|kind| kind == "nonprivate"),
-                "objectEncoding" => is_amf3 = value.as_f64() == Some(3.0),
-                "fourCcList" => list = List::read(&value),
-                "videoFourCcInfoMap" => video = Map::read(&value),
-                "audioFourCcInfoMap" => audio = Map::read(&value),
-                "capsEx" => connect.caps_ex = mask(&value),
+            match WANTED.iter().find(|wanted| name == ***wanted).copied() {
+                _ if token == Token::End => break,
+                Some("app") => connect.app = text_of(token, MAX_KEPT_NAME),
+                Some("tcUrl") => connect.tc_url = text_of(token, MAX_URL_LEN),
+                Some("tcurl") if connect.tc_url.is_empty() => {
+                    connect.tc_url = text_of(token, MAX_URL_LEN);
+                }
+                Some("flashVer") => connect.flash_ver = text_of(token, MAX_FLASH_VER_LEN),
+                Some("type") => {
+                    is_nonprivate = matches!(token, Token::String(kind) if kind == "nonprivate");
+                }
+                Some("objectEncoding") => is_amf3 = token.as_f64() == Some(3.0),
+                Some("capsEx") => connect.caps_ex = mask(token),
+                Some("fourCcList") => {
+                    list = List::read(token, reader)?;
+                    continue;
+                }
+                Some("videoFourCcInfoMap") => {
+                    video = Map::read(token, reader)?;
+                    continue;
+                }
+                Some("audioFourCcInfoMap") => {
+                    audio = Map::read(token, reader)?;
+                    continue;
+                }
                 _ => {}
             }
+            reader.skip(token)?;
         }
         connect.is_publisher = is_nonprivate || connect.flash_ver.starts_with("FMLE/");
         connect.codecs = Codecs::new(&list, &video, &audio);
@@ -279,7 +314,7 @@ impl Connect {
             is_amf3,
             can_reconnect: connect.can_reconnect(),
         };
-        (connect, dialect)
+        Ok((connect, dialect))
     }
 
     /// Whether it can be asked to connect anew (E2, "Reconnect Request").
@@ -293,6 +328,27 @@ impl Connect {
     }
 }
 
-fn mask(value: &View<'_>) -> u32 {
+/// The properties of a command object that say anything to this server.
+const WANTED: [&str; 10] = [
+    "app",
+    "tcUrl",
+    "tcurl",
+    "flashVer",
+    "type",
+    "objectEncoding",
+    "fourCcList",
+    "videoFourCcInfoMap",
+    "audioFourCcInfoMap",
+    "capsEx",
+];
+
+fn text_of(token: Token<'_>, most: usize) -> String {
+    match token {
+        Token::String(text) => text.to_string_of(most),
+        _ => String::new(),
+    }
+}
+
+fn mask(value: Token<'_>) -> u32 {
     value.as_f64().map_or(0, |number| number as u32)
 }
