@@ -176,7 +176,12 @@ fn crashers_crash_no_more() {
 // Memory.
 
 fn read(session: &mut ServerSession<Arena>, input: &mut &[u8]) -> Result<Option<Event>, Error> {
-    session.handle(input, &mut FlightRecorder::default().at(0))
+    loop {
+        match session.handle(input, &mut FlightRecorder::default().at(0)) {
+            Ok(Some(Event::Replies)) => drop(session.take_output()),
+            result => return result,
+        }
+    }
 }
 
 /// A session that publishes on message stream 1, as ffmpeg does.
@@ -185,7 +190,6 @@ fn publishing(arena: &Arena) -> ServerSession<Arena> {
     let mut input = CAPTURES[0];
     loop {
         match read(&mut session, &mut input).unwrap().unwrap() {
-            Event::Replies => drop(session.take_output()),
             Event::Connect(_) => session.accept_connect(),
             Event::Publish { .. } => {
                 session.accept_publish(1, "live/one");

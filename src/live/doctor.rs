@@ -435,18 +435,18 @@ impl Doctor {
     pub(super) fn examine(&mut self, metadata: Option<&Properties<'_>>, coded: Option<(u16, u16)>) {
         self.is_examined = true;
         let value = |names: &[&str]| {
-            let mut found = names.iter().filter_map(|name| metadata?.find(name));
+            let mut found = names.iter().filter_map(|name| metadata?.token(name));
             found.next()
         };
         let number = |names: &[&str]| value(names)?.as_f64().filter(|number| *number > 0.0);
         // A codec is a number or a FourCC; 0 is PCM in name, and nothing in practice.
         let is_announced = |codec: &str, flag: &str| {
-            let is_codec = match value(&[codec]).map(|view| view.token()) {
+            let is_codec = match value(&[codec]) {
                 Some(Token::Number(id)) => id > 0.0,
                 Some(Token::String(name)) => !name.is_empty(),
                 _ => false,
             };
-            is_codec && value(&[flag]).map(|view| view.token()) != Some(Token::Boolean(false))
+            is_codec && value(&[flag]) != Some(Token::Boolean(false))
         };
         if !self.has_audio && is_announced("audiocodecid", "hasAudio") {
             self.find(Finding::MissingTrack(Medium::Audio));

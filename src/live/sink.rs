@@ -27,7 +27,7 @@ pub trait Sink: Send + Sync {
 }
 
 /// Sends, with "nothing can be taken" as 0 bytes.
-pub(super) fn try_send(sink: &dyn Sink, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+pub(crate) fn try_send(sink: &dyn Sink, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     match sink.try_send(slices) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
         result => result,

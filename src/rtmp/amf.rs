@@ -176,15 +176,15 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the rest of an object whose first token was read last; returns the value of that name,
-    /// or the beginning of it. The last one if there are several, null if there is none.
-    pub fn find(&mut self, name: &str) -> Result<Token<'a>, Error> {
-        let mut found = Token::Null;
+    /// or the beginning of it. The last one if there are several.
+    pub fn find(&mut self, name: &str) -> Result<Option<Token<'a>>, Error> {
+        let mut found = None;
         while let Some(next) = self.next_token()? {
             if next.token == Token::End {
                 break;
             }
             if next.name == *name {
-                found = next.token;
+                found = Some(next.token);
             }
             self.skip(next.token)?;
         }

@@ -87,7 +87,9 @@ impl Argument {
         let mut token = token;
         let is_object = matches!(token, Token::Object | Token::EcmaArray);
         let read = if is_object && command.starts_with("play") {
-            reader.find("streamName").map(|found| token = found)
+            reader
+                .find("streamName")
+                .map(|found| token = found.unwrap_or(Token::Null))
         } else {
             reader.skip(token)
         };

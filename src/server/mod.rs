@@ -31,6 +31,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::allowance::Allowance;
 use crate::config::{Config, HTTP_PORT, RTMP_PORT};
 use crate::live::arena::Arena;
 use crate::live::stream::Settings;
@@ -54,10 +55,16 @@ pub struct Server {
     listeners: Vec<(Arc<Listener>, Option<JoinHandle<()>>)>,
 }
 
+/// The part of the memory that isn't for media but for further streams of connections: one in so
+/// many. Of a mebibyte it is enough for a dozen.
+const COMMON: usize = 32;
+
 /// What all threads of a server share.
 struct Shared {
     config: Config,
     arena: Arena,
+    /// What second and further streams of connections are paid from.
+    common: Allowance,
     table: StreamTable,
     connections: Connections,
     rates: Rates,
@@ -147,25 +154,27 @@ impl std::error::Error for StartError {}
 impl Server {
     /// Claims the memory, opens the listening sockets and starts to serve.
     pub fn start(config: Config) -> Result<Server, StartError> {
-        let arena = claim(config.memory)?;
-        Server::start_in(config, arena)
+        let (arena, common) = claim(config.memory)?;
+        Server::start_all(config, arena, common, Vec::new())
     }
 
     /// Like [`start`](Server::start); `handler` decides too who may do what, once the
     /// configuration's own rules have no objection.
     pub fn start_with(config: Config, handler: Arc<dyn Handler>) -> Result<Server, StartError> {
-        let arena = claim(config.memory)?;
-        Server::start_all(config, arena, vec![handler])
+        let (arena, common) = claim(config.memory)?;
+        Server::start_all(config, arena, common, vec![handler])
     }
 
-    /// Like [`start`](Server::start), with memory from an arena that outlives the server.
+    /// Like [`start`](Server::start), with memory from an arena that outlives the server. A
+    /// connection may publish and play what its own allowance pays for.
     pub fn start_in(config: Config, arena: Arena) -> Result<Server, StartError> {
-        Server::start_all(config, arena, Vec::new())
+        Server::start_all(config, arena, Allowance::new(0), Vec::new())
     }
 
     fn start_all(
         config: Config,
         arena: Arena,
+        common: Allowance,
         mut handlers: Vec<Arc<dyn Handler>>,
     ) -> Result<Server, StartError> {
         let mut listeners = Vec::new();
@@ -197,6 +206,7 @@ impl Server {
         let scratches = Scratches::new(arena.clone());
         let shared = Arc::new(Shared {
             arena,
+            common,
             table: StreamTable::new(settings),
             connections: Connections::new(config.max_connections, config.max_per_address),
             rates: Rates::new(config.max_connect_rate),
@@ -298,9 +308,13 @@ fn addresses(listeners: &[Arc<Listener>], protocol: Protocol) -> Vec<SocketAddr>
 
 /// An arena of this size, if there can be one. The first try is given back at once: memory that
 /// is claimed this way is touched only when it is used, unlike memory that was reserved and filled.
-fn claim(bytes: usize) -> Result<Arena, StartError> {
+///
+/// A part of it is set aside: from that the streams are paid for which the allowance of a connection
+/// that publishes or plays already is too small.
+fn claim(bytes: usize) -> Result<(Arena, Allowance), StartError> {
+    let common = bytes / COMMON;
     is_memory_there(bytes)
-        .then(|| Arena::within(bytes))
+        .then(|| (Arena::within(bytes - common), Allowance::new(common)))
         .ok_or(StartError(Failure::Memory(bytes)))
 }
 

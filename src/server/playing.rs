@@ -42,9 +42,8 @@ pub(super) struct Playing {
     _taken: Option<Taken>,
 }
 
-/// What a play takes on the heap besides its stream, in bytes: the subscriber, with room in a list
-/// that grows, and its name in the list of connections. What it has to be told is counted with the
-/// replies of the connection.
+/// What a play takes on the heap besides its stream and what it has to be told, in bytes: the
+/// subscriber, with room in a list that grows, and its entry in the connection's list.
 pub(super) const PLAY_COST: usize = 768;
 
 impl Playing {

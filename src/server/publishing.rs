@@ -155,20 +155,24 @@ impl Publishing {
             self.unsent_at = None;
             return;
         }
-        let Pumped {
-            has_unsent,
-            is_waiting,
-            skips,
-            repair,
-            findings,
-        } = self.stream.pump(now);
-        self.is_waiting = is_waiting;
-        self.repair = repair.or(self.repair);
-        self.tell_repair(now);
-        if has_unsent {
+        let pumped = self.stream.pump(now);
+        self.is_waiting = pumped.is_waiting;
+        self.repair = pumped.repair.or(self.repair);
+        if pumped.has_unsent {
             self.unsent_at = Some(now);
         }
-        for finding in findings {
+        if self.repair.is_some() {
+            self.tell_repair(now);
+        }
+        if !pumped.findings.is_empty() || !pumped.skips.is_empty() {
+            self.tell(&pumped);
+        }
+    }
+
+    /// Says what was found at a pump.
+    #[inline(never)] // Its variables are not to be on the stack of every publisher.
+    fn tell(&self, pumped: &Pumped) {
+        for finding in &pumped.findings {
             let (connection, key) = (self.connection, self.stream.key());
             self.say(
                 log::Level::Warn,
@@ -176,7 +180,7 @@ impl Publishing {
                 format_args!("#{connection} {key}: {finding}"),
             );
         }
-        for skip in skips {
+        for skip in &pumped.skips {
             self.say(
                 log::Level::Warn,
                 About::Media,
@@ -191,6 +195,7 @@ impl Publishing {
     }
 
     /// Says that the time stamps jumped: the newest time only, once in a while.
+    #[inline(never)] // Its variables are not to be on the stack of every publisher.
     fn tell_repair(&mut self, now: Millis) {
         let is_due = self
             .last_repair
@@ -380,6 +385,7 @@ impl Publishing {
         self.shared.table.remove_unused(&self.stream);
     }
 
+    #[inline(never)] // Its variables are not to be on the stack of every publisher.
     fn describe(&mut self, now: Millis) {
         let (video, audio) = self.stream.sequence_headers();
         let is_complete = video.is_some() && audio.is_some();

@@ -3,7 +3,7 @@
 
 mod requests;
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -21,14 +21,14 @@ use crate::allowance::{Allowance, Taken};
 use crate::live::arena::Block;
 use crate::live::log::Kind;
 use crate::live::payload::Assembly;
-use crate::live::sink::Sink;
+use crate::live::sink::{Sink, try_send};
 use crate::live::subscriber::{self, Subscriber};
 use crate::live::{Millis, lock};
 use crate::rtmp::Error;
 use crate::rtmp::flight_recorder::{self, Decision, Event as Noted, FlightRecorder};
 use crate::rtmp::handshake;
 use crate::rtmp::message::type_id;
-use crate::rtmp::server_session::{Event, MAX_REPLIES, MAX_REPLY, MediaKind, ServerSession};
+use crate::rtmp::server_session::{Event, MediaKind, ServerSession};
 
 /// Read buffer before anything is published, and for players: they say little, and there are many
 /// of them. A publisher reads into a block of the arena: most pictures come with one read.
@@ -36,8 +36,7 @@ const SMALL_BUFFER_LEN: usize = 256;
 
 /// What a connection takes on the heap once it speaks RTMP, in bytes. What it says of itself, its
 /// chunk streams, and what it publishes and plays comes on top.
-const FIXED_COST: usize =
-    size_of::<Connection>() + SMALL_BUFFER_LEN + flight_recorder::COST + MAX_REPLIES + MAX_REPLY;
+const FIXED_COST: usize = size_of::<Connection>() + SMALL_BUFFER_LEN + flight_recorder::COST;
 
 /// Why a publish or play ended that its client ended.
 const STOPPED: &str = "stopped by the client";
@@ -58,28 +57,7 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
         peer.ip(),
         format_args!("{client} connected"),
     );
-    let allowance = permit.allowance();
-    let fixed = allowance.take(FIXED_COST);
-    let assembly = Assembly::new(shared.arena.clone(), allowance.clone());
-    // On the heap it takes what it needs; on the stack every player would have a page more.
-    let mut connection = Box::new(Connection {
-        client,
-        session: ServerSession::new(assembly.clone(), shared.config.max_message, nonce),
-        assembly,
-        deadline: Some(shared.now() + millis(shared.config.handshake_timeout)),
-        allowance,
-        _fixed: fixed.ok(),
-        kept: None,
-        name: String::new(),
-        is_accepted: false,
-        publishing: Vec::new(),
-        playing: Vec::new(),
-        read_timeout: Duration::ZERO,
-        last_read: shared.now(),
-        recorder: permit.recorder(),
-        shared,
-        socket,
-    });
+    let mut connection = Connection::open(shared, socket, client, &permit);
     // A bug that shows itself here ends this connection properly, and no other.
     let end = catch_unwind(AssertUnwindSafe(|| connection.serve())).unwrap_or(End::Panicked);
     let why_cut = connection.shared.connections.why_cut(permit.id());
@@ -120,6 +98,38 @@ struct Connection {
 }
 
 impl Connection {
+    /// A connection at its start. It lies on the heap, and is put there by a function of its own: what
+    /// is on the stack of the thread's first one stays there for life.
+    #[inline(never)]
+    fn open(
+        shared: Arc<Shared>,
+        socket: Arc<Socket>,
+        client: Client,
+        permit: &Permit,
+    ) -> Box<Connection> {
+        let allowance = permit.allowance();
+        let fixed = allowance.take(FIXED_COST);
+        let assembly = Assembly::new(shared.arena.clone(), allowance.clone());
+        Box::new(Connection {
+            client,
+            session: ServerSession::new(assembly.clone(), shared.config.max_message, nonce),
+            assembly,
+            deadline: Some(shared.now() + millis(shared.config.handshake_timeout)),
+            allowance,
+            _fixed: fixed.ok(),
+            kept: None,
+            name: String::new(),
+            is_accepted: false,
+            publishing: Vec::new(),
+            playing: Vec::new(),
+            read_timeout: Duration::ZERO,
+            last_read: shared.now(),
+            recorder: permit.recorder(),
+            shared,
+            socket,
+        })
+    }
+
     fn serve(&mut self) -> End {
         let mut small = vec![0; SMALL_BUFFER_LEN];
         let mut large: Option<Block> = None;
@@ -223,6 +233,10 @@ impl Connection {
     }
 
     fn handle_event(&mut self, event: Event, now: Millis) -> Result<(), End> {
+        if event.is_question() {
+            // Nothing waits while somebody else decides.
+            self.send_replies()?;
+        }
         match event {
             Event::Media {
                 message_stream_id,
@@ -294,10 +308,7 @@ impl Connection {
             return Ok(());
         }
         match self.playing.first() {
-            None => self
-                .socket
-                .write_all(&replies)
-                .map_err(|error| End::Lost(error.kind())),
+            None => self.write(&replies),
             Some(playing) => {
                 let now = self.shared.now();
                 match playing.with_subscriber(now, |s| s.queue_control(&replies)) {
@@ -306,6 +317,27 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Writes to the socket. Whoever doesn't take it, so that it waits, pays for what is left: a
+    /// few replies find room in any socket.
+    fn write(&self, bytes: &[u8]) -> Result<(), End> {
+        let lost = |error: io::Error| End::Lost(error.kind());
+        let sent = try_send(&*self.socket, &[IoSlice::new(bytes)]).map_err(lost)?;
+        let left = bytes.get(sent..).unwrap_or_default();
+        if left.is_empty() {
+            return Ok(());
+        }
+        // All of it is kept meanwhile, and its vector may have room for as much again.
+        let _taken = self.allowance.take(2 * bytes.len()).map_err(|exceeded| {
+            End::Protocol(Error::Limit {
+                what: "bytes of replies that are waiting, beyond what is left for the connection",
+                got: exceeded.wanted as u64,
+                allowed: exceeded.left as u64,
+                option: None,
+            })
+        })?;
+        self.socket.write_all(left).map_err(lost)
     }
 
     /// Lets go of plays that are over, once the message has been sent that was under way.
@@ -427,6 +459,7 @@ impl Connection {
     }
 
     /// Says the last words, closes, and detaches from the streams.
+    #[inline(never)] // Its variables are not to be on the stack of a connection that lives.
     fn finish(&mut self, end: &End) {
         let now = self.shared.now();
         if matches!(end, End::Stopping) {
@@ -446,7 +479,7 @@ impl Connection {
         let is_lost = is_cut || matches!(end, End::Closed | End::Lost(_));
         if !is_lost && !is_player {
             let last_words = self.session.take_output();
-            let _ = self.socket.write_all(&last_words);
+            let _ = self.write(&last_words);
         }
         self.stop_all(&why, now);
         if !is_lost && !self.shared.is_stopping() {
@@ -520,6 +553,7 @@ fn nonce(bytes: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::live::subscriber::MAX_CONTROL_LEN;
     use crate::server::playing::PLAY_COST;
 
     /// What is fixed can't grow unnoticed: a connection that plays takes less than 4 KiB, and the
@@ -534,12 +568,11 @@ mod tests {
             ("publish", size_of::<Publishing>(), 224),
             ("subscriber", size_of::<Subscriber>(), 336),
             ("record", flight_recorder::COST, 640),
-            ("replies", MAX_REPLIES + MAX_REPLY, 1024),
-            ("all", FIXED_COST, 3136),
+            ("all", FIXED_COST, 2112),
         ];
         for (what, size, most) in sizes {
             assert!(size <= most, "{what}: {size} bytes, {most} were planned");
         }
-        const { assert!(FIXED_COST + PLAY_COST < 4 * 1024) }
+        const { assert!(FIXED_COST + PLAY_COST + MAX_CONTROL_LEN < 4 * 1024) }
     }
 }

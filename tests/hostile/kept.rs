@@ -10,7 +10,7 @@ use socket2::SockRef;
 
 use crate::canary::Load;
 use crate::case::Case;
-use crate::common::client::Client;
+use crate::common::client::{AAC_HEADER, AVC_HEADER, Client};
 use crate::wire::{self, command, header, message, metadata, set_chunk_size};
 
 /// A case with hardly any memory for media, in which what lies outside of it shows.
@@ -162,6 +162,77 @@ fn names_published_one_after_the_other_on_one_connection_are_bounded() {
     }
     drop((client, players));
     case.finish(1 + u64::from(NAMES));
+}
+
+#[test]
+fn one_connection_publishes_two_streams_and_plays_a_third() {
+    let case = case("two publishes and a play", &[]);
+    let mut other = Client::publishing(case.address(), "live", "third");
+    other.send_headers();
+    let mut client = Client::publishing(case.address(), "live", "first");
+    for id in [2, 3] {
+        client.send_command(0, "createStream", 9.0, Value::Null, vec![]);
+        client.wait_for_command("_result");
+        let (command, name) = if id == 2 {
+            ("publish", "second")
+        } else {
+            ("play", "third")
+        };
+        client.send_command(id, command, 0.0, Value::Null, vec![text(name)]);
+        loop {
+            let (level, code, why) = client.wait_for_status();
+            assert_eq!(level, "status", "{command}: {code}: {why}");
+            if code.ends_with(".Start") {
+                break;
+            }
+        }
+    }
+    // Audio and video of both, on chunk streams of their own, and more.
+    client.send(&set_chunk_size(65_536));
+    for chunk_stream_id in 10..50 {
+        let id = 1 + chunk_stream_id % 2;
+        for (kind, payload) in [
+            (type_id::VIDEO, AVC_HEADER),
+            (type_id::AUDIO, AAC_HEADER),
+            (type_id::VIDEO, b"\x17\x01\0\0\0\0\0\0\x07"),
+        ] {
+            client.send(&header(chunk_stream_id, 0, payload.len() as u32, kind, id));
+            client.send(payload);
+        }
+    }
+    assert!(wire::is_served(&mut client));
+    for name in ["first", "second"] {
+        let mut player = Client::playing(case.address(), "live", name);
+        assert_eq!(player.wait_for_media().number(), 7);
+    }
+    other.send_picture(9, 0, true, 500);
+    let picture = client.wait_for_media();
+    assert_eq!((picture.message_stream_id, picture.number()), (3, 9));
+    drop((client, other));
+    case.finish(4).memory_grew_at_most(allowed(4));
+}
+
+#[test]
+fn a_connection_plays_three_streams() {
+    let case = case("three plays", &[]);
+    let names = ["one", "two", "three"];
+    let mut publishers = names.map(|name| Client::publishing(case.address(), "live", name));
+    let mut player = Client::connected(case.address(), "live");
+    for (id, name) in (2..).zip(names) {
+        player.send_command(id, "play", 0.0, Value::Null, vec![text(name)]);
+        while player.wait_for_status().1 != "NetStream.Play.Start" {}
+    }
+    for (number, publisher) in (2..).zip(&mut publishers) {
+        publisher.send_headers();
+        publisher.send_picture(number, 0, true, 500);
+        let picture = player.wait_for_media();
+        assert_eq!(
+            (picture.message_stream_id, picture.number()),
+            (number, number)
+        );
+    }
+    drop((player, publishers));
+    case.finish(4).memory_grew_at_most(allowed(4));
 }
 
 #[test]

@@ -243,13 +243,19 @@ impl State {
             doctor.note_repair(repair);
         }
         if doctor.is_examination_due(now) {
-            let metadata = self.publish.metadata.as_deref();
-            let metadata = metadata.and_then(|bytes| metadata::parse(bytes.into()));
-            let video = self.tracks.presentation.video.as_ref();
-            let size = video.map(|video| (video.width(), video.height()));
-            doctor.examine(metadata.flatten().as_ref(), size);
+            self.compare_with_metadata();
         }
-        doctor.take_news()
+        self.stats.doctor.take_news()
+    }
+
+    #[inline(never)] // Its variables are not to be on the stack of every publisher all the time.
+    fn compare_with_metadata(&mut self) {
+        let metadata = self.publish.metadata.as_deref();
+        let metadata = metadata.and_then(|bytes| metadata::parse(bytes.into()));
+        let video = self.tracks.presentation.video.as_ref();
+        let size = video.map(|video| (video.width(), video.height()));
+        let doctor = &mut self.stats.doctor;
+        doctor.examine(metadata.flatten().as_ref(), size);
     }
 
     /// Enough has been seen to know which tracks there are: what an earlier publisher left, and

@@ -58,7 +58,7 @@ impl State {
 
     /// Notes which tracks the publisher's metadata announces.
     pub(super) fn note_announced(&mut self, properties: Option<&Properties<'_>>) {
-        let has = |name: &str| properties.is_some_and(|all| all.find(name).is_some());
+        let has = |name: &str| properties.is_some_and(|all| all.token(name).is_some());
         let announced = Announced {
             audio: has("audiocodecid"),
             video: has("videocodecid"),

@@ -124,8 +124,27 @@ impl<'a> Properties<'a> {
 
     /// The value of that name; the last one if there are several.
     pub fn find(&self, name: &str) -> Option<View<'a>> {
-        let of_that_name = self.clone().filter(|(found, _)| found == name);
-        of_that_name.last().map(|(_, value)| value)
+        let mut found = None;
+        let mut reader = self.reader.clone();
+        while let Ok(Some(next)) = reader.next_token() {
+            if next.token == Token::End {
+                break;
+            }
+            let behind = (next.name == *name).then(|| reader.clone());
+            if reader.skip(next.token).is_err() {
+                break;
+            }
+            if let Some(reader) = behind {
+                let token = next.token;
+                found = Some(View { token, reader });
+            }
+        }
+        found
+    }
+
+    /// The value of that name, or the beginning of it; the last one if there are several.
+    pub fn token(&self, name: &str) -> Option<Token<'a>> {
+        self.reader.clone().find(name).ok()?
     }
 }
 

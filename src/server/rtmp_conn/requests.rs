@@ -12,7 +12,7 @@ use crate::live::sink::Sink;
 use crate::live::stream::{Busy, Publisher, STREAM_COST};
 use crate::live::subscriber::{Receiver, Subscriber};
 use crate::rtmp::metadata;
-use crate::rtmp::server_session::Connect;
+use crate::rtmp::server_session::{Connect, MAX_REPLIES, MAX_REPLY};
 use crate::rtmp::stream_key::{StreamKey, query_value};
 use crate::server::connections::Connections;
 use crate::server::end::End;
@@ -177,9 +177,18 @@ impl Connection {
     }
 
     /// Takes this from the allowance. Publishes that have ended, and wait for their publisher to come
-    /// back, make room.
+    /// back, make room. Who publishes or plays already is lent what all have in common, and keeps
+    /// its own for its tables.
     fn pay(&mut self, cost: usize, now: Millis) -> Result<Taken, Exceeded> {
         loop {
+            let mut publishing = self.publishing.iter();
+            let are_live = publishing.all(Publishing::is_live);
+            let is_in_use = !self.publishing.is_empty() || !self.playing.is_empty();
+            if are_live && is_in_use {
+                if let Ok(taken) = self.shared.common.take(cost) {
+                    return Ok(taken);
+                }
+            }
             match self.allowance.take(cost) {
                 Ok(taken) => return Ok(taken),
                 Err(exceeded) => {
@@ -289,7 +298,9 @@ impl Connection {
         }
         let stream = self.shared.table.find(key);
         let is_paid = stream.is_some_and(|stream| stream.snapshot().is_live);
-        let cost = PLAY_COST + if is_paid { 0 } else { stream_cost(key) };
+        // What the player has to be told waits in one queue, or in the other.
+        let queue = MAX_REPLIES + MAX_REPLY;
+        let cost = PLAY_COST + queue + if is_paid { 0 } else { stream_cost(key) };
         self.pay(cost, now).map_err(|exceeded| exceeded.to_string())
     }
 
