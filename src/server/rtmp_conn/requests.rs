@@ -173,18 +173,18 @@ impl Connection {
         if let Some(taken) = before.and_then(Publishing::take_payment) {
             return Ok(taken);
         }
-        self.pay(stream_cost(key) + size_of::<Publishing>(), now)
+        self.pay(stream_cost(key) + size_of::<Publishing>(), true, now)
     }
 
     /// Takes this from the allowance. Publishes that have ended, and wait for their publisher to come
-    /// back, make room. Who publishes or plays already is lent what all have in common, and keeps
-    /// its own for its tables.
-    fn pay(&mut self, cost: usize, now: Millis) -> Result<Taken, Exceeded> {
+    /// back, make room. If `is_lent`, who publishes or plays already takes it from what all have in
+    /// common, as long as that lasts, and keeps its own for its tables.
+    fn pay(&mut self, cost: usize, is_lent: bool, now: Millis) -> Result<Taken, Exceeded> {
         loop {
             let mut publishing = self.publishing.iter();
             let are_live = publishing.all(Publishing::is_live);
             let is_in_use = !self.publishing.is_empty() || !self.playing.is_empty();
-            if are_live && is_in_use {
+            if is_lent && are_live && is_in_use {
                 if let Ok(taken) = self.shared.common.take(cost) {
                     return Ok(taken);
                 }
@@ -301,7 +301,9 @@ impl Connection {
         // What the player has to be told waits in one queue, or in the other.
         let queue = MAX_REPLIES + MAX_REPLY;
         let cost = PLAY_COST + queue + if is_paid { 0 } else { stream_cost(key) };
-        self.pay(cost, now).map_err(|exceeded| exceeded.to_string())
+        // Names that nobody publishes are lent nothing.
+        self.pay(cost, is_paid, now)
+            .map_err(|exceeded| exceeded.to_string())
     }
 
     /// Plays what is allowed.
