@@ -25,6 +25,7 @@
 //! ```
 
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -130,6 +131,18 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         self.from.left.fetch_add(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// The address, or the /64 of an IPv6 address, of which one client may have all: what counts as
+/// one client when anything is counted.
+pub(crate) fn one_client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(ip) => {
+            let bits = u128::from(ip) & (u128::MAX << 64);
+            IpAddr::V6(Ipv6Addr::from(bits))
+        }
+        ip => ip,
     }
 }
 

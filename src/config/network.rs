@@ -1,7 +1,9 @@
 //! Sets of addresses: `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7`, `private`, `any`.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+
+pub(crate) use crate::allowance::one_client;
 
 /// Addresses of clients. IPv4 addresses that are written as IPv6 (`::ffff:192.0.2.7`) are IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,18 +117,6 @@ fn has_prefix(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
         _ => return false,
     };
     difference.leading_zeros() >= u32::from(prefix)
-}
-
-/// The address, or the /64 of an IPv6 address, of which one client may have all: what counts as
-/// one client when attempts are counted.
-pub(crate) fn one_client(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(ip) => {
-            let bits = u128::from(ip) & (u128::MAX << 64);
-            IpAddr::V6(Ipv6Addr::from(bits))
-        }
-        ip => ip,
-    }
 }
 
 /// A client's address as people see it: with the port, unless a proxy has named it without.

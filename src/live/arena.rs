@@ -38,6 +38,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use super::lock;
 use super::subscriber::Desks;
+use crate::allowance::one_client;
 
 /// Length of a block in bytes: large enough that a 4 Mbit/s picture is one or two slices for
 /// `sendmsg`, small enough that an audio-only stream doesn't hoard.
@@ -290,17 +291,6 @@ impl Arena {
         for (holder, count) in victims.iter().flatten() {
             holder.give_up(*count);
         }
-    }
-}
-
-/// An address without the part that a host chooses itself.
-fn one_client(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = u128::from(address) >> 64 << 64;
-            IpAddr::V6(network.into())
-        }
-        address => address,
     }
 }
 

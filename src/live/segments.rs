@@ -18,13 +18,16 @@
 
 mod growth;
 mod listing;
+mod lists;
 
-use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::ops::Range;
 
 use super::Millis;
+use super::arena::Block;
 use growth::{Boundary, Open};
 pub use listing::{Found, Listing, Wanted};
+use lists::Lists;
 
 /// Longest segment while no target duration is promised, in ms.
 const MAX_SEGMENT: u32 = 10_000;
@@ -107,10 +110,9 @@ pub struct Part {
 /// See the module's documentation.
 #[derive(Default)]
 pub struct Segments {
-    complete: VecDeque<Segment>,
+    /// Complete segments; complete parts, of those and of the open one; viewers.
+    lists: Lists,
     open: Option<Open>,
-    /// Complete ones, of complete segments and of the open one.
-    parts: VecDeque<Part>,
     /// Parts that were given up.
     first_part: u64,
     /// Number of the segment that began last.
@@ -178,12 +180,9 @@ impl Segments {
 
     /// Forgets what is no longer in the log.
     pub fn prune(&mut self, log_start: u64) {
-        while self
-            .complete
-            .front()
-            .is_some_and(|segment| segment.messages.start < log_start)
-        {
-            self.complete.pop_front();
+        let is_lost = |messages: Range<u64>| messages.start < log_start;
+        while self.lists.segment(0).is_some_and(|s| is_lost(s.messages)) {
+            self.lists.pop_segment();
         }
         if self
             .open
@@ -193,31 +192,35 @@ impl Segments {
             self.open = None;
             self.forget_anchor();
         }
-        while self
-            .parts
-            .front()
-            .is_some_and(|part| part.messages.start < log_start)
-        {
-            self.parts.pop_front();
+        while self.lists.part(0).is_some_and(|p| is_lost(p.messages)) {
+            self.lists.pop_part();
             self.first_part += 1;
         }
     }
 
-    /// Forgets all but what whoever asks first is given: nobody watches.
-    pub fn shrink(&mut self) {
-        /// Segments and parts that are held then.
-        const FEW: usize = 8;
-        const FEW_PARTS: usize = 24;
+    /// Whether more can be listed than what whoever asks first is given.
+    pub fn has_block(&self) -> bool {
+        self.lists.has_block()
+    }
 
-        while self.complete.len() > FEW {
-            self.complete.pop_front();
-        }
-        while self.parts.len() > FEW_PARTS {
-            self.parts.pop_front();
-            self.first_part += 1;
-        }
-        self.complete.shrink_to(FEW);
-        self.parts.shrink_to(FEW_PARTS);
+    /// From now on what is listed lies there: somebody watches.
+    pub fn set_block(&mut self, block: Block) {
+        self.lists.set_block(block);
+    }
+
+    /// Forgets all but what whoever asks first is given, and gives up the block: nobody watches.
+    pub fn shrink(&mut self) {
+        self.first_part += self.lists.shrink() as u64;
+    }
+
+    /// Notes that somebody asked for a playlist, in place of one who hasn't for so long.
+    pub fn note_viewer(&mut self, address: IpAddr, now: Millis, time: Millis) {
+        self.lists.note_viewer(address, now, time);
+    }
+
+    /// Addresses that asked for a playlist within a time.
+    pub fn viewers(&self, now: Millis, time: Millis) -> usize {
+        self.lists.viewers(now, time)
     }
 
     /// Promises a target duration, if that isn't done, when there is something to list. In a stream
@@ -227,7 +230,7 @@ impl Segments {
         if self.target.is_some() {
             return true;
         }
-        if self.complete.is_empty() && !self.split_open() {
+        if self.lists.segments.len == 0 && !self.split_open() {
             return false;
         }
         let so_far = self
@@ -243,7 +246,7 @@ impl Segments {
 
     /// The longest part of pictures that come as fast as those of the last segment.
     fn set_part_target(&mut self) {
-        let target = match self.complete.back() {
+        let target = match self.lists.newest() {
             None => Some(PART_TARGET),
             Some(last) => match last.duration / last.pictures.max(1) {
                 0..=PART_STEP => Some(PART_TARGET),
@@ -259,6 +262,7 @@ impl Segments {
 
     /// Makes a segment of the complete parts of the open one.
     fn split_open(&mut self) -> bool {
+        let parts = self.parts_end();
         let Some(open) = &mut self.open else {
             return false;
         };
@@ -266,10 +270,7 @@ impl Segments {
         if length < MIN_FIRST {
             return false;
         }
-        let (first, parts) = (
-            open.part.messages.start,
-            self.first_part + self.parts.len() as u64,
-        );
+        let first = open.part.messages.start;
         self.begun += 1;
         let rest = Segment {
             number: self.begun,
@@ -305,7 +306,7 @@ impl Segments {
     }
 
     fn parts_end(&self) -> u64 {
-        self.first_part + self.parts.len() as u64
+        self.first_part + self.lists.parts.len as u64
     }
 
     fn forget_anchor(&mut self) {

@@ -16,7 +16,7 @@ use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex};
 
 use super::capabilities::Capabilities;
-use super::framing::Framing;
+use super::framing::{Framing, Has};
 use super::join::{Burst, Join};
 use super::log::Log;
 use super::outgoing::Outgoing;
@@ -26,6 +26,7 @@ use super::stage::Stage;
 use super::stats::{ViewerReport, protocol_of};
 use super::tracks::Tracks;
 use super::{Millis, lock};
+use crate::allowance::{Allowance, Taken};
 use crate::http::Response;
 use crate::rtmp::server_session::{MAX_REPLIES, MAX_REPLY, Over};
 
@@ -146,6 +147,8 @@ pub struct Subscriber {
     live_from: u64,
     burst: Option<Burst>,
     control: Vec<u8>,
+    /// What its connection pays for them.
+    paid: Option<Taken>,
     /// Bytes of `control` that are out.
     control_sent: usize,
     is_paused: bool,
@@ -175,8 +178,8 @@ enum Cursor {
 }
 
 struct PreambleCursor {
-    /// Of a file: what comes first of all.
-    lead: Vec<u8>,
+    /// Of a file: what comes first of all, with these tracks.
+    lead: Option<Has>,
     preamble: Arc<Preamble>,
     /// Of the header that comes next; behind the last one if they aren't wanted.
     index: usize,
@@ -254,6 +257,7 @@ impl Subscriber {
             live_from: 0,
             burst: None,
             control,
+            paid: None,
             control_sent: 0,
             is_paused: false,
             audio: true,
@@ -272,6 +276,20 @@ impl Subscriber {
     /// The same, known in reports as that of a connection.
     pub fn of_connection(self, connection: u64) -> Subscriber {
         Subscriber { connection, ..self }
+    }
+
+    /// The same, whose control bytes its connection pays for from this.
+    pub fn paid_from(mut self, allowance: &Allowance) -> Subscriber {
+        self.paid = allowance.take(0).ok();
+        if !self.pay(self.control.capacity()) {
+            self.fail(End::ControlOverflow);
+        }
+        self
+    }
+
+    fn pay(&mut self, bytes: usize) -> bool {
+        let is_paid = |paid: &mut Taken| paid.resize(bytes).is_ok();
+        self.paid.as_mut().is_none_or(is_paid)
     }
 
     /// The answer to an HTTP request: with this response, but for its content type, which the
@@ -343,7 +361,8 @@ impl Subscriber {
 
     /// Queues control bytes, whole messages, for the next message boundary.
     pub fn queue_control(&mut self, bytes: &[u8]) {
-        if self.control.len() + bytes.len() > MAX_CONTROL_LEN {
+        let len = self.control.len() + bytes.len();
+        if len > MAX_CONTROL_LEN || !self.pay(len.max(self.control.capacity())) {
             self.fail(End::ControlOverflow);
             return;
         }
@@ -380,7 +399,15 @@ impl Subscriber {
             return None;
         }
         self.end.get_or_insert(End::Left);
-        Some(std::mem::take(&mut self.control))
+        let unsent = std::mem::take(&mut self.control);
+        self.forget_control();
+        Some(unsent)
+    }
+
+    fn forget_control(&mut self) {
+        self.control = Vec::new();
+        self.control_sent = 0;
+        self.pay(0);
     }
 
     /// Stops at the next message boundary, or starts again as after a join.
@@ -536,7 +563,7 @@ impl Subscriber {
         self.cursor = Cursor::At { number, sent: 0 };
         self.preamble = None;
         if self.preamble_version != Some(view.preamble.version()) {
-            self.send_headers(number, Vec::new(), view);
+            self.send_headers(number, None, view);
         }
     }
 
@@ -595,8 +622,7 @@ impl Subscriber {
         self.preamble = None;
         self.tracks = None;
         self.opening = None;
-        self.control = Vec::new();
-        self.control_sent = 0;
+        self.forget_control();
         self.sink.shutdown();
     }
 }

@@ -231,6 +231,7 @@ impl Connection {
             &self.socket,
             &mut self.client,
             &head,
+            &self.allowance,
             &mut self.plays,
         );
         let reply = match is_full {

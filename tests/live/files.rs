@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use brooklet::allowance::Allowance;
 use brooklet::http::Response;
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::{Base, Carrier, Framing};
@@ -707,4 +708,65 @@ fn chunks(mut bytes: &[u8]) -> Vec<Vec<u8>> {
         }
         chunks.push(chunk.to_vec());
     }
+}
+
+#[test]
+fn a_head_that_is_taken_byte_by_byte_is_the_same() {
+    for framing in [MP4, FLV, MP4_IN_WEBSOCKET, FLV_IN_WEBSOCKET] {
+        let fixture = published();
+        fixture.append(Kind::Video, 40, b"\x17\x01\0\0\0picture");
+        let at_once = view(&fixture, framing, Join::Gop);
+        let id = fixture.next_player.get();
+        fixture.next_player.set(id + 1);
+        let sink = Arc::<TestSink>::default();
+        sink.set_room(0);
+        let receiver = Receiver {
+            framing,
+            join: Join::Gop,
+            capabilities: Capabilities::unknown(),
+        };
+        let subscriber = Subscriber::new(id, sink.clone(), receiver, Vec::new());
+        let subscriber = match framing {
+            MP4_IN_WEBSOCKET | FLV_IN_WEBSOCKET => subscriber,
+            _ => subscriber.with_opening(Response::new("", Vec::new())),
+        };
+        let now = fixture.now.get();
+        fixture.stream.subscribe(subscriber, now).unwrap();
+        let expected = at_once.sink.bytes();
+        for _ in 0..expected.len() {
+            sink.set_room(1);
+            fixture.stream.with_subscriber(id, now, |_| {}).unwrap();
+        }
+        assert_eq!(sink.bytes(), expected, "{framing:?}");
+    }
+}
+
+#[test]
+fn control_bytes_are_paid_by_the_connection_until_they_are_out() {
+    let fixture = published();
+    let allowance = Allowance::new(100);
+    let receiver = Receiver {
+        framing: FLV_IN_WEBSOCKET,
+        join: Join::Gop,
+        capabilities: Capabilities::unknown(),
+    };
+    let sink = Arc::<TestSink>::default();
+    sink.set_room(0);
+    let subscriber = Subscriber::new(1_000, sink.clone(), receiver, vec![0; 60]);
+    let now = fixture.now.get();
+    let subscriber = subscriber.paid_from(&allowance);
+    fixture.stream.subscribe(subscriber, now).unwrap();
+    assert_eq!(allowance.left(), 40);
+    let say = |len: usize| {
+        let said = |subscriber: &mut Subscriber| subscriber.queue_control(&vec![0; len]);
+        fixture.stream.with_subscriber(1_000, now, said)
+    };
+    assert_eq!(say(30), Ok(true));
+    assert_eq!(allowance.left(), 10);
+    sink.set_room(100_000);
+    assert_eq!(say(0), Ok(false));
+    assert_eq!(allowance.left(), 100);
+    sink.set_room(0);
+    assert_eq!(say(101), Err(End::ControlOverflow));
+    assert_eq!(allowance.left(), 100);
 }

@@ -1,7 +1,5 @@
 //! The open segment: how it grows, and where it and its parts end.
 
-use std::collections::VecDeque;
-
 use super::{Part, Segment, Segments, Unit};
 use crate::live::Millis;
 
@@ -18,12 +16,6 @@ const SLACK: u32 = 49;
 
 /// A step from one picture to the next that is longer than this says nothing of the next step.
 const MAX_STEP: u32 = 250;
-
-/// Segments held.
-pub(super) const MAX_SEGMENTS: usize = 32;
-
-/// Parts held.
-pub(super) const MAX_PARTS: usize = 128;
 
 /// Init segments that the segments held may want.
 const MAX_VERSIONS: usize = 8;
@@ -181,22 +173,22 @@ impl Segments {
 
     pub(super) fn push_segment(&mut self, segment: Segment) {
         self.longest = self.longest.max(segment.duration);
-        let versions = |complete: &VecDeque<Segment>| {
-            let pairs = complete.iter().zip(complete.iter().skip(1));
-            pairs.filter(|(a, b)| a.version != b.version).count() + 1
-        };
-        self.complete.push_back(segment);
-        while self.complete.len() > MAX_SEGMENTS || versions(&self.complete) > MAX_VERSIONS {
-            self.complete.pop_front();
+        self.lists.push_segment(&segment);
+        while self.versions() > MAX_VERSIONS {
+            self.lists.pop_segment();
         }
     }
 
+    /// Init segments that the segments held want.
+    fn versions(&self) -> usize {
+        let versions = self.lists.all_segments().map(|segment| segment.version);
+        let mut newest = None;
+        let changes = versions.filter(|version| newest.replace(*version) != Some(*version));
+        changes.count()
+    }
+
     pub(super) fn push_part(&mut self, part: Part) {
-        if self.parts.len() >= MAX_PARTS {
-            self.parts.pop_front();
-            self.first_part += 1;
-        }
-        self.parts.push_back(part);
+        self.first_part += u64::from(self.lists.push_part(&part));
     }
 }
 

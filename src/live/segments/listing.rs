@@ -85,15 +85,15 @@ impl Segments {
 
     /// Number of the oldest message that HLS needs.
     pub fn needed_from(&self) -> u64 {
-        let newest = self.open.as_ref().map(|open| &open.segment);
-        let Some(newest) = newest.or(self.complete.back()) else {
+        let newest = self.open.as_ref().map(|open| open.segment.clone());
+        let Some(newest) = newest.or_else(|| self.lists.newest()) else {
             return u64::MAX;
         };
         let target = self.target.unwrap_or(MAX_SEGMENT / 1_000);
         let window = u64::from(target) * 1_000 * KEPT;
-        let is_kept = |segment: &&Segment| segment.start + window >= newest.start;
-        let kept = self.complete.iter().rev().take_while(is_kept).last();
-        kept.unwrap_or(newest).messages.start
+        let is_kept = |segment: &Segment| segment.start + window >= newest.start;
+        let kept = self.lists.all_segments().rev().take_while(is_kept).last();
+        kept.as_ref().unwrap_or(&newest).messages.start
     }
 
     /// What is to be listed; `None` while there is nothing. Promises a target duration, unless the
@@ -105,10 +105,11 @@ impl Segments {
         }
         let target = self.target?;
         let second = u64::from(target) * 1_000;
-        let mut first = self.complete.len();
+        let complete = self.lists.segments.len;
+        let mut first = complete;
         let mut listed = 0;
-        for segment in self.complete.iter().rev() {
-            let count = self.complete.len() - first;
+        for segment in self.lists.all_segments().rev() {
+            let count = complete - first;
             let is_enough = listed >= second * LISTED && count >= MIN_LISTED || count >= MAX_LISTED;
             if is_enough || segment.number < self.listed_from || !is_safe(segment.messages.start) {
                 break;
@@ -116,13 +117,14 @@ impl Segments {
             listed += u64::from(segment.duration);
             first -= 1;
         }
-        self.listed_from = self.complete.get(first)?.number;
+        self.listed_from = self.lists.segment(first)?.number;
         let mut missing = 0;
         if *self.first_listed.get_or_insert(self.listed_from) == self.listed_from {
             let lacking = (second * LISTED).saturating_sub(listed);
             missing = lacking.div_ceil(second).min(self.listed_from);
         }
-        let segments: Vec<_> = self.complete.range(first..).cloned().collect();
+        let mut segments = Vec::with_capacity(complete - first);
+        segments.extend((first..complete).filter_map(|index| self.lists.segment(index)));
         // Parts of segments that ended longer ago are of no use.
         let mut first_part = self.parts_end();
         let mut since = 0;
@@ -143,7 +145,12 @@ impl Segments {
         if let (Some(open), true) = (&open, since == 0) {
             first_part = open.parts.start;
         }
-        let skip = (first_part - self.first_part) as usize;
+        let (skip, held) = (
+            (first_part - self.first_part) as usize,
+            self.lists.parts.len,
+        );
+        let mut parts = Vec::with_capacity(held.saturating_sub(skip));
+        parts.extend((skip..held).filter_map(|index| self.lists.part(index)));
         Some(Listing {
             target,
             part_target: self.part_target,
@@ -152,7 +159,7 @@ impl Segments {
             open,
             next: self.next(),
             is_ended,
-            parts: self.parts.iter().skip(skip).cloned().collect(),
+            parts,
             first_part,
         })
     }
@@ -172,7 +179,7 @@ impl Segments {
         let there = open.map_or(0, |open| self.parts_end() - open.parts.start);
         if number < growing {
             // Past the last part of a segment is the first one of the next.
-            let last = self.complete.back().filter(|last| last.number == number);
+            let last = self.lists.newest().filter(|last| last.number == number);
             let count = last.map_or(u64::MAX, |last| last.parts.end - last.parts.start);
             return match part {
                 Some(part) if part >= count && there == 0 => Found::NotYet,
@@ -190,33 +197,28 @@ impl Segments {
 
     /// The oldest version of an init segment that is of use.
     pub fn oldest_version(&self) -> Option<u32> {
-        let open = self.open.as_ref().map(|open| &open.segment);
-        let oldest = self.complete.front().or(open)?;
-        Some(oldest.version)
+        let open = self.open.as_ref().map(|open| open.segment.version);
+        self.lists.segment(0).map(|oldest| oldest.version).or(open)
     }
 
     /// The newest version of an init segment that is of use.
     pub fn newest_version(&self) -> Option<u32> {
-        let open = self.open.as_ref().map(|open| &open.segment);
-        let newest = open.or(self.complete.back())?;
-        Some(newest.version)
+        let open = self.open.as_ref().map(|open| open.segment.version);
+        open.or_else(|| Some(self.lists.newest()?.version))
     }
 
     /// Forgets the segments that want this version, or an older one.
     pub fn forget_version(&mut self, version: u32) {
-        while self
-            .complete
-            .front()
-            .is_some_and(|segment| segment.version <= version)
-        {
-            self.complete.pop_front();
+        let is_gone = |segment: Segment| segment.version <= version;
+        while self.lists.segment(0).is_some_and(is_gone) {
+            self.lists.pop_segment();
         }
     }
 
     /// A segment that is complete.
-    pub fn segment(&self, number: u64) -> Option<&Segment> {
-        let index = number.checked_sub(self.complete.front()?.number)?;
-        self.complete.get(usize::try_from(index).ok()?)
+    pub fn segment(&self, number: u64) -> Option<Segment> {
+        let index = number.checked_sub(self.lists.segment(0)?.number)?;
+        self.lists.segment(usize::try_from(index).ok()?)
     }
 
     /// The messages of a part, and the version of their init segment.
@@ -224,15 +226,15 @@ impl Segments {
         let open = self.open.as_ref().map(|open| &open.segment);
         let open = open.filter(|open| open.number == number);
         let segment = match (self.segment(number), open) {
-            (Some(segment), _) => segment.clone(),
+            (Some(segment), _) => segment,
             (None, Some(open)) => self.with_parts(open),
             (None, None) => Segment::default(),
         };
         let count = segment.parts.end - segment.parts.start;
         if part < count && self.has_parts(&segment) {
             let index = segment.parts.start + part - self.first_part;
-            if let Some(found) = self.parts.get(index as usize) {
-                return Found::Yes((found.messages.clone(), segment.version));
+            if let Some(found) = self.lists.part(index as usize) {
+                return Found::Yes((found.messages, segment.version));
             }
         }
         if self.part_target.is_some() && (number, part) == self.next() {

@@ -2,8 +2,9 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::growth::{MAX_PARTS, MAX_SEGMENTS};
+use super::lists::{MAX_PARTS, MAX_SEGMENTS};
 use super::*;
+use crate::live::arena::Arena;
 
 /// A stream under construction: what is appended, and what the log holds of it.
 struct Source {
@@ -18,8 +19,10 @@ struct Source {
 
 impl Source {
     fn new() -> Source {
+        let mut segments = Segments::default();
+        segments.set_block(Arena::new(0).take().unwrap());
         Source {
-            segments: Segments::default(),
+            segments,
             number: 0,
             time: 10_000,
             version: 1,
@@ -506,8 +509,34 @@ proptest! {
                     }
                 }
             }
-            prop_assert!(source.segments.complete.len() <= MAX_SEGMENTS);
-            prop_assert!(source.segments.parts.len() <= MAX_PARTS);
+            prop_assert!(source.segments.lists.segments.len <= MAX_SEGMENTS);
+            prop_assert!(source.segments.lists.parts.len <= MAX_PARTS);
         }
     }
+}
+
+#[test]
+fn while_nobody_watches_a_few_are_listed_and_the_newest_ones_stay_when_the_block_goes() {
+    let mut source = Source::new();
+    source.gops(20, 50);
+    let all = source.listing();
+    source.segments.note_viewer([127, 0, 0, 1].into(), 0, 100);
+    assert_eq!(source.segments.viewers(99, 100), 1);
+    source.segments.shrink();
+    assert!(!source.segments.has_block());
+    let few = source.listing();
+    assert_eq!(
+        few.segments,
+        all.segments[all.segments.len() - few.segments.len()..]
+    );
+    assert_eq!((few.open, few.next), (all.open, all.next));
+    assert_eq!(source.segments.lists.parts.len, 24);
+    assert_eq!(source.segments.viewers(0, 100), 0);
+    source.gops(3, 50);
+    assert_eq!(source.segments.lists.segments.len, 4);
+    let before = source.listing();
+    source.segments.set_block(Arena::new(0).take().unwrap());
+    assert_eq!(source.listing(), before);
+    source.gops(3, 50);
+    assert_eq!(source.segments.lists.segments.len, 7);
 }

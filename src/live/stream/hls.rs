@@ -42,9 +42,6 @@ const MIN_PER_CLIENT: usize = 8;
 /// Who hasn't asked for this long has stopped watching.
 const VIEWER: Millis = 15_000;
 
-/// Addresses of viewers that are told apart.
-const MAX_VIEWERS: usize = 32;
-
 /// What the decoder configurations of all versions may take, in bytes, but for the newest two.
 pub(super) const MAX_CONFIGS_LEN: usize = 1024;
 
@@ -68,7 +65,6 @@ pub(super) struct Hls {
     waiting: usize,
     /// A part is complete, and those who wait aren't told yet.
     has_news: bool,
-    viewers: Vec<(IpAddr, Millis)>,
 }
 
 /// The requests that wait, in all streams, by client. Each holds a thread that is there anyway, so
@@ -136,6 +132,8 @@ pub enum Unavailable {
     Over,
     /// Nothing of the stream fits into MP4.
     NoCodec,
+    /// There is no memory for what playlists list.
+    NoMemory,
 }
 
 /// An attempt to answer.
@@ -201,18 +199,16 @@ impl Stream {
         wanted: Option<Wanted>,
         asker: Asker<'_>,
     ) -> Result<Playlist, Unavailable> {
-        self.answer(asker, |state, attempts| {
-            state.hls.note_viewer(asker.address, asker.now);
+        self.answer(asker, None, |state, attempts| {
+            let segments = &mut state.hls.segments;
+            segments.note_viewer(asker.address, asker.now, VIEWER);
             state.playlist(wanted, attempts)
         })
     }
 
     /// What a name in a playlist names. The part that comes next is waited for.
     pub fn named(&self, name: SegmentName, asker: Asker<'_>) -> Result<Named, Unavailable> {
-        let mut named = self.answer(asker, |state, attempts| {
-            if state.hls.life != Some(name.life) {
-                return Err(Unavailable::NotFound);
-            }
+        let mut named = self.answer(asker, Some(name.life), |state, attempts| {
             state.named(name.kind, attempts)
         })?;
         if let Named::Media(reading) = &mut named {
@@ -300,14 +296,16 @@ impl Stream {
     fn answer<T>(
         &self,
         asker: Asker<'_>,
+        life: Option<u32>,
         attempt: impl Fn(&mut State, Attempts) -> Result<Attempt<T>, Unavailable>,
     ) -> Result<T, Unavailable> {
         let began = Instant::now();
         let mut state = lock(&self.state);
-        if state.generation == 0 {
+        // What isn't from a playlist of this stream doesn't show that anybody watches.
+        if state.generation == 0 || life.is_some() && life != state.hls.life {
             return Err(Unavailable::NotFound);
         }
-        state.ask(asker);
+        state.ask(asker)?;
         let limit = match attempt(&mut state, Attempts::More)? {
             Attempt::Done(answer) => return Ok(answer),
             Attempt::Wait(limit) => Duration::from_millis(limit),
@@ -396,13 +394,19 @@ impl State {
         self.log.set_kept_from(kept_from.unwrap_or(u64::MAX));
     }
 
-    fn ask(&mut self, asker: Asker<'_>) {
+    fn ask(&mut self, asker: Asker<'_>) -> Result<(), Unavailable> {
+        // Of what goes on more will be listed.
+        if self.publisher.is_some() && !self.hls.segments.has_block() {
+            let block = self.log.take_block().ok_or(Unavailable::NoMemory)?;
+            self.hls.segments.set_block(block);
+        }
         self.hls.life.get_or_insert(asker.nonce);
         if !self.hls.is_wanted(asker.now) {
             self.log.set_kept_from(self.hls.segments.needed_from());
         }
         self.hls.asked = Some(asker.now);
         self.hls.segments.prune(self.log.start());
+        Ok(())
     }
 
     fn playlist(
@@ -558,22 +562,9 @@ impl Hls {
         }
     }
 
-    fn note_viewer(&mut self, address: IpAddr, now: Millis) {
-        if let Some((_, asked)) = self.viewers.iter_mut().find(|(known, _)| *known == address) {
-            *asked = now;
-            return;
-        }
-        self.viewers
-            .retain(|(_, asked)| now.saturating_sub(*asked) < VIEWER);
-        if self.viewers.len() < MAX_VIEWERS {
-            self.viewers.push((address, now));
-        }
-    }
-
     /// Addresses that asked for a playlist lately.
     pub(super) fn viewers(&self, now: Millis) -> usize {
-        let is_recent = |(_, asked): &&(IpAddr, Millis)| now.saturating_sub(*asked) < VIEWER;
-        self.viewers.iter().filter(is_recent).count()
+        self.segments.viewers(now, VIEWER)
     }
 }
 

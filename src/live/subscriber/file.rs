@@ -12,8 +12,9 @@ use crate::media::mp4::Presentation;
 use crate::rtmp::server_session::Over;
 
 impl Subscriber {
-    /// Headers are to be sent before the message with this number, after `lead`.
-    pub(super) fn send_headers(&mut self, number: u64, lead: Vec<u8>, view: &View<'_>) {
+    /// Headers are to be sent before the message with this number, after what a file begins with if
+    /// it has these tracks.
+    pub(super) fn send_headers(&mut self, number: u64, lead: Option<Has>, view: &View<'_>) {
         let entry = view.log.entry(number);
         let is_wanted = !matches!(self.receiver.framing, Framing::Mp4 { .. });
         self.preamble = Some(PreambleCursor {
@@ -99,11 +100,7 @@ impl Subscriber {
                 self.receiver.framing = framing;
             }
         }
-        let lead = if self.is_lead_due {
-            framing.lead(&presentation, has, self.opening.as_deref())
-        } else {
-            Vec::new()
-        };
+        let lead = self.is_lead_due.then_some(has);
         self.tracks = Some(Arc::clone(tracks));
         if self.is_lead_due || self.preamble_version != Some(view.preamble.version()) {
             self.send_headers(number, lead, view);
@@ -129,17 +126,27 @@ impl Subscriber {
     }
 
     pub(super) fn send_lead(&mut self, view: &View<'_>) -> io::Result<Step> {
-        let Some(PreambleCursor { lead, sent, .. }) = &mut self.preamble else {
+        let (Some(cursor), Some(tracks)) = (&self.preamble, &self.tracks) else {
             return Ok(Step::Idle);
         };
-        let left = lead.get(*sent as usize..).unwrap_or_default();
+        let (Some(has), sent) = (cursor.lead, cursor.sent) else {
+            return Ok(Step::Idle);
+        };
+        // Made anew for each send: it is the same again, and whoever takes it slowly holds nothing.
+        let presentation = self.wanted_of(&tracks.presentation);
+        let opening = self.opening.as_deref();
+        let lead = self.receiver.framing.lead(&presentation, has, opening);
+        let left = lead.get(sent as usize..).unwrap_or_default();
         let offered = left.len();
         let taken = try_send(&*self.sink, &[IoSlice::new(left)])?;
-        *sent += taken as u64;
         let is_complete = taken == offered;
+        if let Some(cursor) = &mut self.preamble {
+            cursor.sent += taken as u64;
+            if is_complete {
+                (cursor.lead, cursor.sent) = (None, 0);
+            }
+        }
         if is_complete {
-            *lead = Vec::new();
-            *sent = 0;
             self.opening = None;
             self.is_lead_due = false;
         }

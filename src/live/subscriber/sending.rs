@@ -96,8 +96,7 @@ impl Subscriber {
             self.control_sent += sent;
             return Ok(Step::Blocked);
         }
-        self.control.clear();
-        self.control_sent = 0;
+        self.forget_control();
         Ok(Step::Sent)
     }
 
@@ -111,7 +110,7 @@ impl Subscriber {
         if age as i32 <= 0 {
             return;
         }
-        let is_in_lead = !cursor.lead.is_empty();
+        let is_in_lead = cursor.lead.is_some();
         if !is_in_lead && cursor.sent > 0 {
             self.fail(End::Stalled);
             return;
@@ -123,7 +122,7 @@ impl Subscriber {
     }
 
     pub(super) fn send_preamble(&mut self, view: &View<'_>) -> io::Result<Step> {
-        if self.preamble.as_ref().is_some_and(|p| !p.lead.is_empty()) {
+        if self.preamble.as_ref().is_some_and(|p| p.lead.is_some()) {
             return self.send_lead(view);
         }
         let Some(PreambleCursor {

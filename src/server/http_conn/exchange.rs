@@ -8,6 +8,7 @@ use super::super::connections::{Connections, Full};
 use super::super::handler::Client;
 use super::super::socket::Socket;
 use super::{hls, status, watch};
+use crate::allowance::Allowance;
 use crate::http::{Head, Method, Response, Route};
 use crate::rtmp::stream_key::StreamKey;
 
@@ -39,6 +40,8 @@ pub(super) struct Exchange<'a> {
     pub(super) socket: &'a Arc<Socket>,
     pub(super) client: &'a mut Client,
     pub(super) head: &'a Head<'a>,
+    /// From which is paid what the answer keeps.
+    pub(super) allowance: &'a Allowance,
     is_shared: bool,
     /// Streams whose play was allowed, and has to be followed by its end.
     plays: &'a mut Vec<StreamKey>,
@@ -62,6 +65,7 @@ impl<'a> Exchange<'a> {
         socket: &'a Arc<Socket>,
         client: &'a mut Client,
         head: &'a Head<'a>,
+        allowance: &'a Allowance,
         plays: &'a mut Vec<StreamKey>,
     ) -> Exchange<'a> {
         Exchange {
@@ -69,6 +73,7 @@ impl<'a> Exchange<'a> {
             socket,
             client,
             head,
+            allowance,
             is_shared: false,
             plays,
         }

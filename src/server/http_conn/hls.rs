@@ -358,6 +358,7 @@ fn refusal(why: Unavailable) -> Response {
         ),
         Unavailable::TimedOut => later("nothing new has come"),
         Unavailable::TooMany | Unavailable::Over => later("too many requests wait"),
+        Unavailable::NoMemory => super::no_memory(),
         Unavailable::NoCodec => Response::text(
             Status::UnsupportedMediaType,
             "the stream's codecs don't fit this format. Try RTMP, or .flv",

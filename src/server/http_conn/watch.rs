@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::super::end::End;
 use super::super::lines::About;
-use super::super::playing::Playing;
+use super::super::playing::{PLAY_COST, Playing};
 use super::super::text::in_brackets;
 use super::Connection;
 use super::admission::{accept_websocket, authorize};
@@ -49,6 +49,9 @@ const FRAMES: Rate = Rate::new(200, 100);
 /// (RFC 6455, 5.5.3).
 const MAX_UNSENT_PONGS: usize = 256;
 
+/// What the head of a response takes until it is out, in bytes.
+const OPENING_COST: usize = size_of::<Response>() + 64;
+
 /// Answers a request for the media of a stream.
 pub(super) fn media(
     exchange: &mut Exchange<'_>,
@@ -80,6 +83,10 @@ pub(super) fn media(
     if exchange.head.method() == Method::Head {
         return Ok(describe(exchange, admission.key(), container, opening));
     }
+    let cost = PLAY_COST + size_of::<Viewing>() + OPENING_COST;
+    let Ok(taken) = exchange.allowance.take(cost) else {
+        return Ok(super::no_memory().into());
+    };
     let subscriber = |id| {
         let sink: Arc<dyn Sink> = exchange.socket.clone();
         let receiver = receiver(exchange, container, carrier);
@@ -92,10 +99,18 @@ pub(super) fn media(
         };
         subscriber.set_audio(parameter(exchange, "audio") != Some("off"));
         subscriber.set_video(parameter(exchange, "video") != Some("off"));
-        subscriber.of_connection(exchange.client.id())
+        let subscriber = subscriber.of_connection(exchange.client.id());
+        subscriber.paid_from(exchange.allowance)
     };
     let now = exchange.shared.now();
-    let playing = Playing::start(exchange.shared, admission.key(), 0, subscriber, None, now);
+    let playing = Playing::start(
+        exchange.shared,
+        admission.key(),
+        0,
+        subscriber,
+        Some(taken),
+        now,
+    );
     Ok(Reply::Viewing(Viewing {
         playing,
         carrier,

@@ -329,9 +329,11 @@ impl Connection {
             capabilities: capabilities(self.client.connect(), name),
         };
         let connection = self.client.id();
+        let allowance = &self.allowance;
         let subscriber = |id| {
             let sink: Arc<dyn Sink> = self.socket.clone();
-            Subscriber::new(id, sink, receiver, control.clone()).of_connection(connection)
+            let subscriber = Subscriber::new(id, sink, receiver, control.clone());
+            subscriber.of_connection(connection).paid_from(allowance)
         };
         let shared = &self.shared;
         let id = connection;

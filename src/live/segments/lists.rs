@@ -1,0 +1,325 @@
+//! The lists of segments, parts and viewers: records of fixed size, in a block of the arena while
+//! somebody watches. While nobody does, a few segments and parts lie on the heap.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::{Part, Segment};
+use crate::live::Millis;
+use crate::live::arena::Block;
+
+/// Segments, parts and addresses of viewers that are held in a block.
+pub(super) const MAX_SEGMENTS: usize = 32;
+pub(super) const MAX_PARTS: usize = 128;
+const MAX_VIEWERS: usize = 32;
+
+/// Segments and parts that are held without one: what whoever asks first is given.
+const FEW: usize = 4;
+const FEW_PARTS: usize = 24;
+
+const SEGMENT_LEN: usize = 80;
+const PART_LEN: usize = 28;
+const VIEWER_LEN: usize = 24;
+
+/// Bytes on the heap without a block.
+const FEW_LEN: usize = FEW * SEGMENT_LEN + FEW_PARTS * PART_LEN;
+
+/// See the module's documentation.
+#[derive(Default)]
+pub(super) struct Lists {
+    block: Option<Block>,
+    few: Box<[u8]>,
+    pub(super) segments: Ring,
+    pub(super) parts: Ring,
+    viewers: usize,
+}
+
+/// Which of the places of a list are in use: `len` from `first` on, round and round.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ring {
+    first: usize,
+    pub(super) len: usize,
+}
+
+impl Ring {
+    fn place(self, index: usize, capacity: usize) -> usize {
+        (self.first + index) % capacity
+    }
+
+    fn pop_front(&mut self, capacity: usize) {
+        self.first = self.place(1, capacity);
+        self.len = self.len.saturating_sub(1);
+    }
+}
+
+impl Lists {
+    /// Whether they lie in a block.
+    pub(super) fn has_block(&self) -> bool {
+        self.block.is_some()
+    }
+
+    /// From now on they lie there, and are as long as they may be.
+    pub(super) fn set_block(&mut self, block: Block) {
+        self.move_to(Some(block));
+    }
+
+    /// Gives up the block, and all but the newest of what is listed.
+    pub(super) fn shrink(&mut self) -> usize {
+        let parts = self.parts.len;
+        if self.has_block() {
+            self.move_to(None);
+        }
+        parts - self.parts.len
+    }
+
+    fn move_to(&mut self, block: Option<Block>) {
+        let before = std::mem::replace(
+            self,
+            Lists {
+                block,
+                ..Lists::default()
+            },
+        );
+        let skipped = before.segments.len.saturating_sub(self.capacities().0);
+        for index in skipped..before.segments.len {
+            if let Some(segment) = before.segment(index) {
+                self.push_segment(&segment);
+            }
+        }
+        let skipped = before.parts.len.saturating_sub(self.capacities().1);
+        for index in skipped..before.parts.len {
+            if let Some(part) = before.part(index) {
+                self.push_part(&part);
+            }
+        }
+    }
+
+    /// Segments and parts for which there is room.
+    pub(super) fn capacities(&self) -> (usize, usize) {
+        match self.block {
+            Some(_) => (MAX_SEGMENTS, MAX_PARTS),
+            None => (FEW, FEW_PARTS),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.block {
+            Some(block) => block.bytes(),
+            None => &self.few,
+        }
+    }
+
+    /// So many bytes from `at` on, to be written.
+    fn record(&mut self, at: usize, len: usize) -> &mut [u8] {
+        let bytes = match &mut self.block {
+            Some(block) => block.bytes_mut(),
+            None => {
+                if self.few.is_empty() {
+                    self.few = vec![0; FEW_LEN].into();
+                }
+                &mut self.few
+            }
+        };
+        bytes.get_mut(at..at + len).unwrap_or_default()
+    }
+
+    /// A complete segment, counted from the oldest.
+    pub(super) fn segment(&self, index: usize) -> Option<Segment> {
+        if index >= self.segments.len {
+            return None;
+        }
+        let at = self.segments.place(index, self.capacities().0) * SEGMENT_LEN;
+        let mut bytes = self.bytes().get(at..at + SEGMENT_LEN)?;
+        let from = take_u64(&mut bytes)?;
+        let number = take_u64(&mut bytes)?;
+        let start = take_u64(&mut bytes)?;
+        let date = take_u64(&mut bytes)?;
+        let len = take_u64(&mut bytes)?;
+        let parts = take_u64(&mut bytes)?;
+        let messages = from..from + u64::from(take_u32(&mut bytes)?);
+        let duration = take_u32(&mut bytes)?;
+        let version = take_u32(&mut bytes)?;
+        let discontinuities = take_u32(&mut bytes)?;
+        let pictures = take_u32(&mut bytes)?;
+        let parts = parts..parts + u64::from(take_u32(&mut bytes)?);
+        let flags = take_u32(&mut bytes)?;
+        Some(Segment {
+            number,
+            messages,
+            start,
+            duration,
+            date,
+            version,
+            discontinuities,
+            has_discontinuity: flags & 1 != 0,
+            is_independent: flags & 2 != 0,
+            bytes: len,
+            pictures,
+            parts,
+        })
+    }
+
+    /// The newest segment.
+    pub(super) fn newest(&self) -> Option<Segment> {
+        self.segment(self.segments.len.checked_sub(1)?)
+    }
+
+    /// The segments, oldest first.
+    pub(super) fn all_segments(&self) -> impl DoubleEndedIterator<Item = Segment> + '_ {
+        (0..self.segments.len).filter_map(|index| self.segment(index))
+    }
+
+    /// Adds a segment, if need be instead of the oldest.
+    pub(super) fn push_segment(&mut self, segment: &Segment) {
+        let capacity = self.capacities().0;
+        if self.segments.len == capacity {
+            self.pop_segment();
+        }
+        let at = self.segments.place(self.segments.len, capacity) * SEGMENT_LEN;
+        self.segments.len += 1;
+        let span = |range: &std::ops::Range<u64>| (range.end - range.start) as u32;
+        let flags = u32::from(segment.has_discontinuity) | u32::from(segment.is_independent) << 1;
+        let mut out = self.record(at, SEGMENT_LEN);
+        for value in [
+            segment.messages.start,
+            segment.number,
+            segment.start,
+            segment.date,
+            segment.bytes,
+            segment.parts.start,
+        ] {
+            put(&mut out, &value.to_le_bytes());
+        }
+        for value in [
+            span(&segment.messages),
+            segment.duration,
+            segment.version,
+            segment.discontinuities,
+            segment.pictures,
+            span(&segment.parts),
+            flags,
+        ] {
+            put(&mut out, &value.to_le_bytes());
+        }
+    }
+
+    /// Forgets the oldest segment.
+    pub(super) fn pop_segment(&mut self) {
+        self.segments.pop_front(self.capacities().0);
+    }
+
+    /// A complete part, counted from the oldest.
+    pub(super) fn part(&self, index: usize) -> Option<Part> {
+        if index >= self.parts.len {
+            return None;
+        }
+        let (segments, parts) = self.capacities();
+        let at = segments * SEGMENT_LEN + self.parts.place(index, parts) * PART_LEN;
+        let mut bytes = self.bytes().get(at..at + PART_LEN)?;
+        let (from, start) = (take_u64(&mut bytes)?, take_u64(&mut bytes)?);
+        let messages = from..from + u64::from(take_u32(&mut bytes)?);
+        Some(Part {
+            messages,
+            start,
+            duration: take_u32(&mut bytes)?,
+            is_independent: take_u32(&mut bytes)? != 0,
+        })
+    }
+
+    /// Adds a part, if need be instead of the oldest; true if so.
+    pub(super) fn push_part(&mut self, part: &Part) -> bool {
+        let (segments, capacity) = self.capacities();
+        let is_full = self.parts.len == capacity;
+        if is_full {
+            self.pop_part();
+        }
+        let at = segments * SEGMENT_LEN + self.parts.place(self.parts.len, capacity) * PART_LEN;
+        self.parts.len += 1;
+        let mut out = self.record(at, PART_LEN);
+        put(&mut out, &part.messages.start.to_le_bytes());
+        put(&mut out, &part.start.to_le_bytes());
+        for value in [
+            (part.messages.end - part.messages.start) as u32,
+            part.duration,
+            part.is_independent.into(),
+        ] {
+            put(&mut out, &value.to_le_bytes());
+        }
+        is_full
+    }
+
+    /// Forgets the oldest part.
+    pub(super) fn pop_part(&mut self) {
+        self.parts.pop_front(self.capacities().1);
+    }
+
+    /// Notes that somebody asked for a playlist. Instead of one who hasn't for `time`, if need be;
+    /// nobody is noted without a block.
+    pub(super) fn note_viewer(&mut self, address: IpAddr, now: Millis, time: Millis) {
+        if !self.has_block() {
+            return;
+        }
+        let address = octets(address);
+        let known = |at: usize| self.viewer(at);
+        let its_own = (0..self.viewers).find(|at| known(*at).is_some_and(|(a, _)| a == address));
+        let is_gone = |asked: Millis| now.saturating_sub(asked) >= time;
+        let free = its_own.or_else(|| {
+            (0..self.viewers).find(|at| known(*at).is_none_or(|(_, asked)| is_gone(asked)))
+        });
+        let place = free.unwrap_or(self.viewers);
+        if place >= MAX_VIEWERS {
+            return;
+        }
+        self.viewers = self.viewers.max(place + 1);
+        let mut out = self.record(VIEWERS_AT + place * VIEWER_LEN, VIEWER_LEN);
+        put(&mut out, &address);
+        put(&mut out, &now.to_le_bytes());
+    }
+
+    /// Addresses that have asked within `time`.
+    pub(super) fn viewers(&self, now: Millis, time: Millis) -> usize {
+        let all = (0..self.viewers).filter_map(|place| self.viewer(place));
+        all.filter(|(_, asked)| now.saturating_sub(*asked) < time)
+            .count()
+    }
+
+    fn viewer(&self, place: usize) -> Option<([u8; 16], Millis)> {
+        let at = VIEWERS_AT + place * VIEWER_LEN;
+        let (address, mut asked) = self
+            .bytes()
+            .get(at..at + VIEWER_LEN)?
+            .split_first_chunk::<16>()?;
+        Some((*address, take_u64(&mut asked)?))
+    }
+}
+
+/// Where viewers stand in a block.
+const VIEWERS_AT: usize = MAX_SEGMENTS * SEGMENT_LEN + MAX_PARTS * PART_LEN;
+
+const _: () = assert!(VIEWERS_AT + MAX_VIEWERS * VIEWER_LEN <= crate::live::arena::BLOCK_LEN);
+
+fn octets(address: IpAddr) -> [u8; 16] {
+    let address: Ipv6Addr = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    address.octets()
+}
+
+fn put(out: &mut &mut [u8], bytes: &[u8]) {
+    if let Some((now, later)) = std::mem::take(out).split_at_mut_checked(bytes.len()) {
+        now.copy_from_slice(bytes);
+        *out = later;
+    }
+}
+
+fn take_u64(bytes: &mut &[u8]) -> Option<u64> {
+    let (value, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(u64::from_le_bytes(*value))
+}
+
+fn take_u32(bytes: &mut &[u8]) -> Option<u32> {
+    let (value, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(u32::from_le_bytes(*value))
+}
