@@ -111,7 +111,7 @@ fn long_heads_are_kept_within_the_bound() {
     let options = ["--handshake-timeout", "10m"];
     let case = Case::start("long heads", &options);
     let head = format!(
-        "GET /healthz HTTP/1.1\r\nHost: h\r\n{}",
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\n{}",
         "A: b\r\n".repeat(60) + "Cookie: " + &"c".repeat(7_000)
     );
     let clients: Vec<_> = (0..CLIENTS)
@@ -150,7 +150,7 @@ fn ranges_of_one_byte_delay_nobody() {
     let len = reader.get(&segment).body.len();
     let address = case.http_address();
     let request = format!(
-        "GET {segment} HTTP/1.1\r\nHost: h\r\nRange: bytes={}-\r\n\r\n",
+        "GET {segment} HTTP/1.1\r\nHost: localhost\r\nRange: bytes={}-\r\n\r\n",
         len - 1
     );
     thread::scope(|scope| {
@@ -178,17 +178,27 @@ fn a_connection_costs_little_in_every_state() {
     let stat = "GET /stat HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20);
     let query = "k".repeat(1_000);
     let playlist =
-        format!("GET /live/canary/media.m3u8?key={query} HTTP/1.1\r\nHost: h\r\n\r\n").repeat(20);
-    let head = format!("GET / HTTP/1.1\r\nHost: h\r\nCookie: {}", "c".repeat(8_000));
-    let upgrade = format!("GET /live/canary.flv HTTP/1.1\r\nHost: h\r\n{UPGRADE}\r\n");
+        format!("GET /live/canary/media.m3u8?key={query} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .repeat(20);
+    let head = format!(
+        "GET / HTTP/1.1\r\nHost: localhost\r\nCookie: {}",
+        "c".repeat(8_000)
+    );
+    let upgrade = format!("GET /live/canary.flv HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n");
     for (state, request) in [
-        ("idle", "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"),
+        ("idle", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"),
         ("half of a short head", "GET /healthz HTTP/1.1\r\nHo"),
         ("a long head", &head),
         ("lists that aren't read", &stat),
         ("playlists that aren't read", &playlist),
-        ("FLV", "GET /live/canary.flv HTTP/1.1\r\nHost: h\r\n\r\n"),
-        ("MP4", "GET /live/canary.mp4 HTTP/1.1\r\nHost: h\r\n\r\n"),
+        (
+            "FLV",
+            "GET /live/canary.flv HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        ),
+        (
+            "MP4",
+            "GET /live/canary.mp4 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        ),
         ("WebSocket", &upgrade),
     ] {
         let options = ["--handshake-timeout", "10m", "--command-timeout", "10m"];
