@@ -171,6 +171,12 @@ fn ranges_of_one_byte_delay_nobody() {
     case.finish(9);
 }
 
+/// Of `life-number.m4s`.
+fn number_of(segment: &str) -> u64 {
+    let (_, name) = segment.rsplit_once('-').unwrap();
+    name.strip_suffix(".m4s").unwrap().parse().unwrap()
+}
+
 /// Beside its stack: at most 8 KiB on the heap.
 #[test]
 fn a_connection_costs_little_in_every_state() {
@@ -180,6 +186,7 @@ fn a_connection_costs_little_in_every_state() {
     let playlist =
         format!("GET /live/canary/media.m3u8?key={query} HTTP/1.1\r\nHost: localhost\r\n\r\n")
             .repeat(20);
+    let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let head = format!(
         "GET / HTTP/1.1\r\nHost: localhost\r\nCookie: {}",
         "c".repeat(8_000)
@@ -191,6 +198,11 @@ fn a_connection_costs_little_in_every_state() {
         ("a long head", &head),
         ("lists that aren't read", &stat),
         ("playlists that aren't read", &playlist),
+        ("a segment that isn't read", &get("SEGMENT").repeat(20)),
+        (
+            "waiting for a segment",
+            &get("/live/canary/media.m3u8?_HLS_msn=NEXT"),
+        ),
         (
             "FLV",
             "GET /live/canary.flv HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -204,7 +216,10 @@ fn a_connection_costs_little_in_every_state() {
         let options = ["--handshake-timeout", "10m", "--command-timeout", "10m"];
         let case = Case::start_with(state, 1, Load::LIGHT, &options);
         let mut reader = HttpClient::connect(case.http_address());
-        newest_segment(&mut reader);
+        let segment = newest_segment(&mut reader);
+        let request = request
+            .replace("SEGMENT", &segment)
+            .replace("NEXT", &(number_of(&segment) + 2).to_string());
         let (before, heap_before) = (case.now(), case.heap());
         let clients: Vec<_> = (0..CONNECTIONS)
             .map(|_| {
@@ -224,7 +239,7 @@ fn a_connection_costs_little_in_every_state() {
         let each = |grown: u64| grown * 1024 / open.max(1);
         println!(
             "{state}: {open} connections of {} bytes each, {} of them on the heap",
-            each(now.memory.saturating_sub(before.memory)),
+            each(now.judged().saturating_sub(before.judged())),
             each(heap)
         );
         // Some were refused, since a memory of 1 MiB has few blocks for long heads.
