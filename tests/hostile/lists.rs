@@ -245,6 +245,10 @@ fn a_connection_costs_little_in_every_state() {
         // Some were refused, since a memory of 1 MiB has few blocks for long heads.
         assert!(open >= 16, "{open}");
         assert!(heap <= open * 8, "{heap} kB");
+        // Unoptimized code has larger stacks.
+        let each = each(now.judged().saturating_sub(before.judged()));
+        let allowed = if cfg!(debug_assertions) { 48 } else { 24 } * 1024;
+        assert!(each <= allowed, "{state}: {each} bytes");
         drop((clients, reader));
         case.finish(CONNECTIONS + 1);
     }
