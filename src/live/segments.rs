@@ -54,7 +54,7 @@ pub struct Unit {
     pub time: u64,
     /// When it came.
     pub arrived: Millis,
-    /// Length, with its framing.
+    /// Length of what is sent of it, with its framing.
     pub len: u32,
     /// Version of the init segment that it needs.
     pub version: u32,
@@ -86,7 +86,7 @@ pub struct Segment {
     pub has_discontinuity: bool,
     /// It begins with a keyframe.
     pub is_independent: bool,
-    /// Length, framing included.
+    /// Length, framing included: exactly what is sent of it.
     pub bytes: u64,
     /// Pictures in it; sounds where there are no pictures.
     pub pictures: u32,
@@ -156,7 +156,7 @@ impl Segments {
             if !unit.is_join_point {
                 return is_news;
             }
-            self.begin(at, unit.version);
+            self.begin(at, unit.version, 0);
         } else if unit.is_boundary {
             is_news |= self.cut(at, max_bytes);
         }

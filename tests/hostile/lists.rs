@@ -111,7 +111,7 @@ fn long_heads_are_kept_within_the_bound() {
     let options = ["--handshake-timeout", "10m"];
     let case = Case::start("long heads", &options);
     let head = format!(
-        "GET /healthz HTTP/1.1\r\nHost: h\r\n{}",
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\n{}",
         "A: b\r\n".repeat(60) + "Cookie: " + &"c".repeat(7_000)
     );
     let clients: Vec<_> = (0..CLIENTS)
@@ -150,7 +150,7 @@ fn ranges_of_one_byte_delay_nobody() {
     let len = reader.get(&segment).body.len();
     let address = case.http_address();
     let request = format!(
-        "GET {segment} HTTP/1.1\r\nHost: h\r\nRange: bytes={}-\r\n\r\n",
+        "GET {segment} HTTP/1.1\r\nHost: localhost\r\nRange: bytes={}-\r\n\r\n",
         len - 1
     );
     thread::scope(|scope| {
@@ -171,6 +171,12 @@ fn ranges_of_one_byte_delay_nobody() {
     case.finish(9);
 }
 
+/// Of `life-number.m4s`.
+fn number_of(segment: &str) -> u64 {
+    let (_, name) = segment.rsplit_once('-').unwrap();
+    name.strip_suffix(".m4s").unwrap().parse().unwrap()
+}
+
 /// Beside its stack: at most 8 KiB on the heap.
 #[test]
 fn a_connection_costs_little_in_every_state() {
@@ -178,23 +184,42 @@ fn a_connection_costs_little_in_every_state() {
     let stat = "GET /stat HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20);
     let query = "k".repeat(1_000);
     let playlist =
-        format!("GET /live/canary/media.m3u8?key={query} HTTP/1.1\r\nHost: h\r\n\r\n").repeat(20);
-    let head = format!("GET / HTTP/1.1\r\nHost: h\r\nCookie: {}", "c".repeat(8_000));
-    let upgrade = format!("GET /live/canary.flv HTTP/1.1\r\nHost: h\r\n{UPGRADE}\r\n");
+        format!("GET /live/canary/media.m3u8?key={query} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .repeat(20);
+    let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let head = format!(
+        "GET / HTTP/1.1\r\nHost: localhost\r\nCookie: {}",
+        "c".repeat(8_000)
+    );
+    let upgrade = format!("GET /live/canary.flv HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n");
     for (state, request) in [
-        ("idle", "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"),
+        ("idle", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"),
         ("half of a short head", "GET /healthz HTTP/1.1\r\nHo"),
         ("a long head", &head),
         ("lists that aren't read", &stat),
         ("playlists that aren't read", &playlist),
-        ("FLV", "GET /live/canary.flv HTTP/1.1\r\nHost: h\r\n\r\n"),
-        ("MP4", "GET /live/canary.mp4 HTTP/1.1\r\nHost: h\r\n\r\n"),
+        ("a segment that isn't read", &get("SEGMENT").repeat(20)),
+        (
+            "waiting for a segment",
+            &get("/live/canary/media.m3u8?_HLS_msn=NEXT"),
+        ),
+        (
+            "FLV",
+            "GET /live/canary.flv HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        ),
+        (
+            "MP4",
+            "GET /live/canary.mp4 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        ),
         ("WebSocket", &upgrade),
     ] {
         let options = ["--handshake-timeout", "10m", "--command-timeout", "10m"];
         let case = Case::start_with(state, 1, Load::LIGHT, &options);
         let mut reader = HttpClient::connect(case.http_address());
-        newest_segment(&mut reader);
+        let segment = newest_segment(&mut reader);
+        let request = request
+            .replace("SEGMENT", &segment)
+            .replace("NEXT", &(number_of(&segment) + 2).to_string());
         let (before, heap_before) = (case.now(), case.heap());
         let clients: Vec<_> = (0..CONNECTIONS)
             .map(|_| {
@@ -214,12 +239,16 @@ fn a_connection_costs_little_in_every_state() {
         let each = |grown: u64| grown * 1024 / open.max(1);
         println!(
             "{state}: {open} connections of {} bytes each, {} of them on the heap",
-            each(now.memory.saturating_sub(before.memory)),
+            each(now.judged().saturating_sub(before.judged())),
             each(heap)
         );
         // Some were refused, since a memory of 1 MiB has few blocks for long heads.
         assert!(open >= 16, "{open}");
         assert!(heap <= open * 8, "{heap} kB");
+        // Unoptimized code has larger stacks.
+        let each = each(now.judged().saturating_sub(before.judged()));
+        let allowed = if cfg!(debug_assertions) { 48 } else { 24 } * 1024;
+        assert!(each <= allowed, "{state}: {each} bytes");
         drop((clients, reader));
         case.finish(CONNECTIONS + 1);
     }

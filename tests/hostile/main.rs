@@ -39,5 +39,6 @@ mod soak;
 mod streams;
 mod timestamps;
 mod viewers;
+mod waiting;
 mod websocket;
 mod wire;

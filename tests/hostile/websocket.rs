@@ -30,7 +30,7 @@ fn frames_that_break_the_protocol_close_their_connection_and_say_why() {
         ("a rest without beginning", client_frame(0x80, b"a"), 1002),
         (
             "another handshake",
-            b"GET / HTTP/1.1\r\nHost: h\r\n\r\n".to_vec(),
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
             1002,
         ),
         ("Close", client_frame(0x88, &1000_u16.to_be_bytes()), 1000),
@@ -47,7 +47,7 @@ fn frames_that_break_the_protocol_close_their_connection_and_say_why() {
 fn frames_may_come_with_the_request_and_are_answered_after_it() {
     let case = Case::start("early frames", &[]);
     let mut client = HttpClient::connect(case.http_address());
-    let request = format!("GET {STREAM} HTTP/1.1\r\nHost: h\r\n{UPGRADE}\r\n");
+    let request = format!("GET {STREAM} HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n");
     let early = [
         request.as_bytes(),
         &client_frame(0x88, &1001_u16.to_be_bytes()),

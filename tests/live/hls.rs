@@ -275,7 +275,7 @@ fn who_waits_gets_the_part_as_soon_as_it_is_complete() {
 }
 
 #[test]
-fn who_finds_no_place_to_wait_gets_what_there_is_and_takes_no_place_from_others() {
+fn who_finds_no_place_to_wait_is_told_at_once_and_takes_no_place_from_others() {
     let fixture = watched(1024);
     let before = listing(&fixture);
     let waiters = Waiters::new(256);
@@ -283,17 +283,18 @@ fn who_finds_no_place_to_wait_gets_what_there_is_and_takes_no_place_from_others(
     let wanted = Some(Wanted::Segment(7));
     thread::scope(|scope| {
         let ask = |_| scope.spawn(move || stream.playlist(wanted, asker));
-        let (answered, waiting): (Vec<_>, Vec<_>) = {
+        let (refused, waiting): (Vec<_>, Vec<_>) = {
             let threads: Vec<_> = (0..70).map(ask).collect();
-            wait_until("six are answered at once", || {
+            wait_until("six are refused at once", || {
                 threads.iter().filter(|thread| thread.is_finished()).count() == 6
             });
             threads.into_iter().partition(|thread| thread.is_finished())
         };
-        for thread in answered {
-            assert_eq!(thread.join().unwrap().unwrap().listing, before);
+        for thread in refused {
+            assert_eq!(thread.join().unwrap().unwrap_err(), Unavailable::TooMany);
         }
-        // A part that there isn't can't be answered with anything else.
+        // What there is already is there for everybody.
+        assert_eq!(stream.playlist(None, asker).unwrap().listing, before);
         let kind = SegmentKind::Part(before.next.0, before.next.1);
         let name = SegmentName { life: LIFE, kind };
         let result = stream.named(name, asker);

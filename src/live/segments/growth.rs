@@ -36,6 +36,8 @@ pub(super) struct Open {
     pub(super) part_bytes: u64,
     pub(super) part_pictures: u32,
     pub(super) newest: Boundary,
+    /// Bytes of that picture and of what came behind it.
+    newest_bytes: u64,
     /// From the picture before the newest one to that, in ms.
     pub(super) step: u32,
     /// Number of the last message, and one.
@@ -65,11 +67,13 @@ impl Segments {
             }
             let version = open.segment.version;
             let is_hole = open.len_to(to.time) > limit + SLACK;
+            let bytes = open.bytes_from(to);
+            open.segment.bytes -= bytes;
             self.end_segment(to.number, to.time);
             if is_hole && to.is_join_point {
                 self.forget_anchor();
             }
-            self.begin(to, version);
+            self.begin(to, version, bytes);
             if to.number == at.number {
                 return true;
             }
@@ -99,7 +103,8 @@ impl Segments {
         is_news
     }
 
-    pub(super) fn begin(&mut self, at: Boundary, version: u32) {
+    /// Begins a segment, which has so many bytes already.
+    pub(super) fn begin(&mut self, at: Boundary, version: u32, bytes: u64) {
         if self.target.is_none() {
             self.set_part_target();
         }
@@ -126,14 +131,15 @@ impl Segments {
                 discontinuities: self.discontinuities,
                 has_discontinuity,
                 is_independent: at.is_join_point,
-                bytes: 0,
+                bytes,
                 pictures: 0,
                 parts: part..part,
             },
             part: Part::at(at),
-            part_bytes: 0,
+            part_bytes: bytes,
             part_pictures: 0,
             newest: at,
+            newest_bytes: bytes,
             step: 0,
             end: at.number,
         });
@@ -208,6 +214,7 @@ impl Open {
         self.end = unit.number + 1;
         self.segment.bytes += u64::from(unit.len);
         self.part_bytes += u64::from(unit.len);
+        self.newest_bytes += u64::from(unit.len);
         if !unit.is_boundary {
             return;
         }
@@ -217,6 +224,15 @@ impl Open {
             self.note_keyframe(at.number);
             self.step = self.step_to(at.time).min(MAX_STEP);
             self.newest = at;
+            self.newest_bytes = unit.len.into();
+        }
+    }
+
+    /// Bytes from a boundary on, which is the newest picture or what comes next.
+    fn bytes_from(&self, at: Boundary) -> u64 {
+        match at.number == self.newest.number {
+            true => self.newest_bytes,
+            false => 0,
         }
     }
 
@@ -230,7 +246,7 @@ impl Open {
     /// Ends the open part, of which the next one begins at once.
     fn end_part(&mut self, to: Boundary, target: u32) -> Part {
         self.note_keyframe(to.number);
-        self.part_bytes = 0;
+        self.part_bytes = self.bytes_from(to);
         self.part_pictures = 0;
         let part = std::mem::replace(&mut self.part, Part::at(to));
         Part {

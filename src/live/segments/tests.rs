@@ -6,6 +6,11 @@ use super::lists::{MAX_PARTS, MAX_SEGMENTS};
 use super::*;
 use crate::live::arena::Arena;
 
+/// Of a message, by its number: no two of the next hundreds take the same.
+fn message_len(number: u64) -> u32 {
+    900 + (number * 37 % 211) as u32
+}
+
 /// A stream under construction: what is appended, and what the log holds of it.
 struct Source {
     segments: Segments,
@@ -36,7 +41,7 @@ impl Source {
             number: self.number,
             time: self.time,
             arrived: self.time - 9_000,
-            len: 1_000,
+            len: message_len(self.number),
             version: self.version,
             is_boundary,
             is_join_point,
@@ -413,6 +418,8 @@ impl Seen {
             assert!(segment.messages.start < segment.messages.end);
             assert_eq!(segment.number, expected.number);
             assert_eq!(segment.discontinuities, expected.discontinuities);
+            let bytes = segment.messages.clone().map(|n| u64::from(message_len(n)));
+            assert_eq!(segment.bytes, bytes.sum::<u64>(), "its length is known");
             assert!(segment.messages.start >= expected.messages.start);
             assert!(
                 segment.duration + 500 < listing.target * 1_000 + 1_000,

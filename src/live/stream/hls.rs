@@ -19,9 +19,8 @@ use crate::live::log::Kind;
 use crate::live::segments::{Found, Listing, Segments, Unit, Wanted};
 use crate::live::tracks::Tracks;
 use crate::live::{Millis, lock, wait};
-use crate::media::mp4::FRAGMENT_HEAD_LEN;
-use reading::is_sample;
 pub use reading::{Evicted, Reading};
+use reading::{framed_len, is_sample};
 
 /// What is kept for those who asked is kept for this long after the last one did.
 const ASKED: Millis = 30_000;
@@ -126,7 +125,7 @@ pub enum Unavailable {
     TooFar,
     /// It didn't come in time.
     TimedOut,
-    /// Too many wait, and there is nothing yet.
+    /// Too many wait.
     TooMany,
     /// Nobody is there any more who could be answered.
     Over,
@@ -141,17 +140,6 @@ enum Attempt<T> {
     Done(T),
     /// Wait for at most this long, counted from the request's beginning.
     Wait(Millis),
-}
-
-/// How an attempt to answer is to end.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Attempts {
-    /// Another one may follow.
-    More,
-    /// Others had to wait, and the time is over.
-    Last,
-    /// There is no place to wait.
-    Only,
 }
 
 impl Waiters {
@@ -199,17 +187,17 @@ impl Stream {
         wanted: Option<Wanted>,
         asker: Asker<'_>,
     ) -> Result<Playlist, Unavailable> {
-        self.answer(asker, None, |state, attempts| {
+        self.answer(asker, None, |state, is_last| {
             let segments = &mut state.hls.segments;
             segments.note_viewer(asker.address, asker.now, VIEWER);
-            state.playlist(wanted, attempts)
+            state.playlist(wanted, is_last)
         })
     }
 
     /// What a name in a playlist names. The part that comes next is waited for.
     pub fn named(&self, name: SegmentName, asker: Asker<'_>) -> Result<Named, Unavailable> {
-        let mut named = self.answer(asker, Some(name.life), |state, attempts| {
-            state.named(name.kind, attempts)
+        let mut named = self.answer(asker, Some(name.life), |state, is_last| {
+            state.named(name.kind, is_last)
         })?;
         if let Named::Media(reading) = &mut named {
             let measure = || reading.measure(&lock(&self.state).log);
@@ -293,11 +281,12 @@ impl Stream {
         }
     }
 
+    /// What `attempt` answers in the end. It is told whether the time is over.
     fn answer<T>(
         &self,
         asker: Asker<'_>,
         life: Option<u32>,
-        attempt: impl Fn(&mut State, Attempts) -> Result<Attempt<T>, Unavailable>,
+        attempt: impl Fn(&mut State, bool) -> Result<Attempt<T>, Unavailable>,
     ) -> Result<T, Unavailable> {
         let began = Instant::now();
         let mut state = lock(&self.state);
@@ -306,28 +295,20 @@ impl Stream {
             return Err(Unavailable::NotFound);
         }
         state.ask(asker)?;
-        let limit = match attempt(&mut state, Attempts::More)? {
+        let limit = match attempt(&mut state, false)? {
             Attempt::Done(answer) => return Ok(answer),
             Attempt::Wait(limit) => Duration::from_millis(limit),
         };
-        let Some(_place) = asker.waiters.try_add(asker.client) else {
-            // What there is now is better than nothing: players that find nothing new in a playlist
-            // ask again after a while.
-            return match attempt(&mut state, Attempts::Only)? {
-                Attempt::Done(answer) => Ok(answer),
-                Attempt::Wait(_) => Err(Unavailable::TooMany),
-            };
-        };
+        // A playlist without what was asked for would be no answer: what is wanted, or an error
+        // (RFC 8216bis, 6.2.5.2). Players ask again after one.
+        let place = asker.waiters.try_add(asker.client);
+        let _place = place.ok_or(Unavailable::TooMany)?;
         state.hls.waiting += 1;
         let result = loop {
             let left = limit.saturating_sub(began.elapsed());
             state = wait(&self.grown, state, left.min(LOOK_INTERVAL));
             let left = limit.saturating_sub(began.elapsed());
-            let attempts = match left.is_zero() {
-                true => Attempts::Last,
-                false => Attempts::More,
-            };
-            match attempt(&mut state, attempts) {
+            match attempt(&mut state, left.is_zero()) {
                 Ok(Attempt::Done(answer)) => break Ok(answer),
                 Ok(Attempt::Wait(_)) if left.is_zero() => break Err(Unavailable::TimedOut),
                 Ok(Attempt::Wait(_)) => {}
@@ -348,7 +329,10 @@ impl Stream {
 
 /// Does something to a stream until it is done, and leaves the stream to others in between.
 fn in_steps(mut step: impl FnMut() -> Result<bool, Evicted>) -> Result<(), Evicted> {
-    while step()? {}
+    while step()? {
+        // Whoever has been woken up for the lock wouldn't get it before this thread does again.
+        std::thread::yield_now();
+    }
     Ok(())
 }
 
@@ -366,7 +350,7 @@ impl State {
             number,
             time: self.tracks.time(&entry),
             arrived: entry.meta.arrived,
-            len: entry.len + FRAGMENT_HEAD_LEN as u32,
+            len: framed_len(&entry) as u32,
             version: self.hls.version_of(&self.tracks, are_tracks_known),
             is_boundary,
             is_join_point: is_boundary && (!has_video || entry.meta.is_join_point),
@@ -412,10 +396,9 @@ impl State {
     fn playlist(
         &mut self,
         wanted: Option<Wanted>,
-        attempts: Attempts,
+        is_last: bool,
     ) -> Result<Attempt<Playlist>, Unavailable> {
         let is_live = self.publisher.is_some();
-        let is_last = attempts == Attempts::Last;
         if is_live && self.is_without_samples() {
             return Err(Unavailable::NoCodec);
         }
@@ -431,7 +414,7 @@ impl State {
                 Found::Yes(()) => {}
                 Found::No => return Err(Unavailable::TooFar),
                 // While the publisher is away, those who have waited get what they have already.
-                Found::NotYet if attempts == Attempts::Only || is_last && !is_live => {}
+                Found::NotYet if is_last && !is_live => {}
                 Found::NotYet => return Ok(Attempt::Wait(Millis::from(target) * 1_000 * MAX_WAIT)),
             }
         }
@@ -451,24 +434,23 @@ impl State {
         }
     }
 
-    fn named(
-        &mut self,
-        name: SegmentKind,
-        attempts: Attempts,
-    ) -> Result<Attempt<Named>, Unavailable> {
-        let is_last = attempts == Attempts::Last;
+    fn named(&mut self, name: SegmentKind, is_last: bool) -> Result<Attempt<Named>, Unavailable> {
         let segments = &self.hls.segments;
-        let (messages, version) = match name {
+        let (messages, version, len) = match name {
             SegmentKind::Init(version) => {
                 let tracks = self.hls.tracks(version).ok_or(Unavailable::NotFound)?;
                 return Ok(Attempt::Done(Named::Init(tracks)));
             }
             SegmentKind::Segment(number) => {
                 let segment = segments.segment(number).ok_or(Unavailable::NotFound)?;
-                (segment.messages.clone(), segment.version)
+                (
+                    segment.messages.clone(),
+                    segment.version,
+                    Some(segment.bytes),
+                )
             }
             SegmentKind::Part(number, part) => match segments.part(number, part) {
-                Found::Yes(found) => found,
+                Found::Yes((messages, version)) => (messages, version, None),
                 Found::No => return Err(Unavailable::NotFound),
                 Found::NotYet if self.is_closed || is_last => return Err(Unavailable::NotFound),
                 Found::NotYet => {
@@ -480,7 +462,10 @@ impl State {
         let tracks = self.hls.tracks(version.into());
         let has_video = tracks.is_some_and(|tracks| tracks.presentation.video.is_some());
         // With the time of the stream, which is the same for all who fetch it.
-        let reading = Reading::new(messages, Base::default(), has_video);
+        let mut reading = Reading::new(messages, Base::default(), has_video);
+        if let Some(len) = len {
+            reading.set_measured(len);
+        }
         Ok(Attempt::Done(Named::Media(reading)))
     }
 

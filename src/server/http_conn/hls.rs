@@ -143,6 +143,7 @@ impl Asked {
     }
 }
 
+#[inline(never)] // Its variables are not to be part of the stack of other answers.
 fn write_playlist(
     writer: &mut Writer<'_>,
     playlist: &Playlist,
@@ -165,6 +166,7 @@ fn write_playlist(
 }
 
 /// Asks a stream for something, as this client: what it answers, or what the client is answered.
+#[inline(never)] // Its variables are not to be part of the stack of what follows.
 fn asking<T>(
     writer: &Writer<'_>,
     ask: impl FnOnce(Asker<'_>) -> Result<T, Unavailable>,
@@ -231,6 +233,7 @@ fn epoch(shared: &Shared) -> u64 {
     utc::wall_clock().saturating_sub(shared.now())
 }
 
+#[inline(never)] // Its variables are not to be part of the stack of other answers.
 fn write_media(
     writer: &mut Writer<'_>,
     stream: &Stream,
@@ -263,6 +266,7 @@ fn write_media(
 
 /// Sends an init segment. It is made anew for each piece, so that nobody who takes it slowly holds a
 /// long one, nor the headers that it is made of.
+#[inline(never)] // Its variables are not to be part of the stack of other answers.
 fn write_init(writer: &mut Writer<'_>, stream: &Stream, kind: SegmentKind) -> Result<(), End> {
     let mut sent = 0;
     loop {
@@ -315,7 +319,6 @@ fn part_of_init(
 }
 
 /// Sends messages of the log, of which the head has told the length.
-#[inline(never)] // Its buffer is not to be part of the stack of others.
 pub(super) fn copy(
     writer: &mut Writer<'_>,
     stream: &Stream,
@@ -324,13 +327,25 @@ pub(super) fn copy(
     if !writer.wants_body() {
         return Ok(());
     }
-    let mut scratch = writer.shared.scratches.take();
-    let mut small = [0; PIECE_LEN];
+    match writer.shared.scratches.take() {
+        Some(mut block) => copy_through(block.bytes_mut(), writer, stream, reading),
+        None => copy_slowly(writer, stream, reading),
+    }
+}
+
+#[inline(never)] // Its buffer is not to be part of the stack of others.
+fn copy_slowly(writer: &mut Writer<'_>, stream: &Stream, reading: &mut Reading) -> Result<(), End> {
+    copy_through(&mut [0; PIECE_LEN], writer, stream, reading)
+}
+
+#[inline(never)]
+fn copy_through(
+    buffer: &mut [u8],
+    writer: &mut Writer<'_>,
+    stream: &Stream,
+    reading: &mut Reading,
+) -> Result<(), End> {
     loop {
-        let buffer = match &mut scratch {
-            Some(block) => block.bytes_mut(),
-            None => &mut small[..],
-        };
         let now = writer.shared.now();
         match stream.read(reading, buffer, now) {
             Ok(0) => return Ok(()),

@@ -9,7 +9,7 @@ use crate::live::outgoing::Outgoing;
 use crate::media::mp4::FRAGMENT_HEAD_LEN;
 
 /// Messages that are looked at while the stream is locked, when nothing is read of them.
-const STEP: usize = 256;
+const STEP: usize = 64;
 
 /// Messages of the log on their way to somebody.
 #[derive(Clone, Debug)]
@@ -43,6 +43,12 @@ impl Reading {
             has_video,
             framing: Framing::Mp4 { carrier, base },
         }
+    }
+
+    /// Takes note of the length of all messages, which is known.
+    pub(super) fn set_measured(&mut self, len: u64) {
+        self.len = len;
+        self.measured = self.end;
     }
 
     /// Measures some more of the messages; true while there are others.
@@ -132,7 +138,7 @@ pub(super) fn is_sample(entry: &Entry) -> bool {
 }
 
 /// Length of a message with what stands before it, without making that.
-fn framed_len(entry: &Entry) -> u64 {
+pub(super) fn framed_len(entry: &Entry) -> u64 {
     let body_offset = entry.meta.sample.body_offset.into();
     FRAGMENT_HEAD_LEN as u64 + u64::from(entry.len.saturating_sub(body_offset))
 }
