@@ -118,6 +118,19 @@ pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
                 ),
             ],
         ),
+        (
+            "publishers with headers and metadata",
+            vec![rtmp(
+                Who::Fresh,
+                60,
+                &[
+                    Publish(Name::New),
+                    header,
+                    Keyframe(Len::Tiny),
+                    Metadata(Len::Tiny),
+                ],
+            )],
+        ),
         ("unread statistics", unread(What::Stat)),
         ("unread metrics", unread(What::Metrics)),
         ("unread list of streams", unread(What::Streams)),
