@@ -24,6 +24,9 @@ const MAX_HEADERS: usize = 40;
 /// Bytes on the heap, for all headers of a stream.
 pub const HEAP_LEN: usize = 1024;
 
+/// What a header takes besides its bytes: its entry, and what is shared between versions.
+pub(super) const HEADER_COST: usize = 2 * size_of::<(Slot, Arc<Kept>)>() + size_of::<Kept>() + 16;
+
 /// Headers in blocks.
 const MAX_IN_BLOCKS: usize = 8;
 
@@ -106,17 +109,24 @@ impl Preamble {
         self.header(slot) == Some(bytes)
     }
 
+    /// Bytes that its headers take on the heap, wherever they lie.
+    pub(super) fn cost(&self) -> usize {
+        let headers = self.headers.iter();
+        headers.map(|(_, kept)| HEADER_COST + kept.heap_len()).sum()
+    }
+
     /// A preamble with one header replaced or added; `None` when nothing changes: the same bytes
     /// again, more than [`MAX_HEADER_LEN`] of them, too many tracks, or too much in all.
     pub fn with(&self, slot: Slot, bytes: &[u8]) -> Option<Preamble> {
-        self.with_in(slot, bytes, || None)
+        self.with_in(slot, bytes, HEAP_LEN, || None)
     }
 
-    /// The same, with a block for what is too much for the heap.
+    /// The same, with a block for what makes more than so many bytes on the heap.
     pub fn with_in(
         &self,
         slot: Slot,
         bytes: &[u8],
+        max_on_heap: usize,
         block: impl FnOnce() -> Option<Block>,
     ) -> Option<Preamble> {
         if bytes.len() > MAX_HEADER_LEN || self.has(slot, bytes) {
@@ -132,7 +142,7 @@ impl Preamble {
             on_heap += kept.heap_len();
             in_blocks += usize::from(kept.heap_len() < kept.len());
         }
-        let kept = if on_heap + bytes.len() <= HEAP_LEN {
+        let kept = if on_heap + bytes.len() <= max_on_heap {
             Kept::on_heap(bytes)
         } else if in_blocks < MAX_IN_BLOCKS {
             Kept::in_block(bytes, block()?)?
@@ -204,14 +214,16 @@ mod tests {
         let mut preamble = Preamble::default();
         for track in 0..40 {
             preamble = preamble
-                .with_in(Slot::Video(track), &[track; 10_000], || arena.take())
+                .with_in(Slot::Video(track), &[track; 10_000], HEAP_LEN, || {
+                    arena.take()
+                })
                 .unwrap_or(preamble);
         }
         assert_eq!(preamble.headers().count(), MAX_IN_BLOCKS);
         assert_eq!(arena.free_blocks(), 100 - MAX_IN_BLOCKS);
         assert_eq!(preamble.header(Slot::Video(1)), Some(&[1; 10_000][..]));
         // What replaces one of them counts in its stead.
-        let other = preamble.with_in(Slot::Video(1), &[9; 16_000], || arena.take());
+        let other = preamble.with_in(Slot::Video(1), &[9; 16_000], HEAP_LEN, || arena.take());
         assert_eq!(
             other.unwrap().header(Slot::Video(1)),
             Some(&[9; 16_000][..])

@@ -184,8 +184,11 @@ struct State {
     tracks: Arc<Tracks>,
     subscribers: Vec<Subscriber>,
     publisher: Option<Publisher>,
-    /// What the publisher pays for.
+    /// What the publisher pays for: headers and metadata on the heap, and the decoders'
+    /// configurations.
     paid: Option<Taken>,
+    /// What it pays for these, in bytes.
+    config_cost: usize,
     generation: u64,
     last_takeover: Option<Millis>,
     /// There is a publisher, or the thread of the last one waits for another.
@@ -229,6 +232,7 @@ impl Stream {
                 subscribers: Vec::new(),
                 publisher: None,
                 paid: None,
+                config_cost: 0,
                 generation: 0,
                 last_takeover: None,
                 is_awaited: false,
@@ -311,6 +315,7 @@ impl Stream {
         state.is_awaited = true;
         // What the publisher before has paid for is due again with the next track.
         state.paid = publisher.allowance.take(0).ok();
+        state.config_cost = 0;
         state.publisher = Some(publisher);
         state.publish = Publish::default();
         state.clock.begin_publish();

@@ -21,7 +21,7 @@ use crate::steps::{Act, Acts, Ask, Len, Name, Step, What, Who};
 use crate::wire::{self, command, header, message, metadata, set_chunk_size};
 
 /// For the server itself, and what tables and lists are rounded up by.
-const REST: usize = 64 * 1024;
+const REST: usize = 16 * 1024;
 
 /// Connections at a time.
 const MAX_CLIENTS: usize = 64;

@@ -50,7 +50,7 @@ pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
                 rtmp(
                     A,
                     1,
-                    &[Publish(Name::New), VideoHeader(Some(0), Len::Large)],
+                    &[Publish(Name::New), VideoHeader(Some(0), Len::Block)],
                 ),
                 http(
                     A,
@@ -62,7 +62,7 @@ pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
                 rtmp(
                     A,
                     1,
-                    &[Publish(Name::New), VideoHeader(Some(0), Len::Large)],
+                    &[Publish(Name::New), VideoHeader(Some(0), Len::Block)],
                 ),
                 http(
                     A,
@@ -74,7 +74,7 @@ pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
                 rtmp(
                     A,
                     1,
-                    &[Publish(Name::New), VideoHeader(Some(0), Len::Large)],
+                    &[Publish(Name::New), VideoHeader(Some(0), Len::Block)],
                 ),
                 http(
                     A,
@@ -86,20 +86,20 @@ pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
                 rtmp(
                     A,
                     1,
-                    &[Publish(Name::New), VideoHeader(Some(0), Len::Large)],
+                    &[Publish(Name::New), VideoHeader(Some(0), Len::Block)],
                 ),
             ],
         ),
         (
-            "eight message streams with headers and metadata",
+            "many streams with headers and metadata",
             vec![streams(
-                A,
-                8,
+                Who::Fresh,
+                12,
                 0,
                 &[
                     Publish(Name::New),
-                    VideoHeader(Some(0), Len::Large),
-                    VideoHeader(Some(1), Len::Large),
+                    VideoHeader(Some(0), Len::Block),
+                    VideoHeader(Some(1), Len::Block),
                     Metadata(Len::Large),
                 ],
             )],
@@ -112,11 +112,24 @@ pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
                     A,
                     1,
                     &[
-                        VideoHeader(Some(0), Len::Large),
-                        VideoHeader(Some(1), Len::Large),
+                        VideoHeader(Some(0), Len::Block),
+                        VideoHeader(Some(1), Len::Block),
                     ],
                 ),
             ],
+        ),
+        (
+            "publishers with headers and metadata",
+            vec![rtmp(
+                Who::Fresh,
+                60,
+                &[
+                    Publish(Name::New),
+                    header,
+                    Keyframe(Len::Tiny),
+                    Metadata(Len::Tiny),
+                ],
+            )],
         ),
         ("unread statistics", unread(What::Stat)),
         ("unread metrics", unread(What::Metrics)),
@@ -163,8 +176,8 @@ pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
                             A,
                             1,
                             &[
-                                VideoHeader(Some(0), Len::Large),
-                                VideoHeader(Some(1), Len::Large),
+                                VideoHeader(Some(0), Len::Block),
+                                VideoHeader(Some(1), Len::Block),
                             ],
                         ),
                         Step {

@@ -45,6 +45,8 @@ pub(crate) enum Len {
     Tiny,
     Small,
     Medium,
+    /// As long as what may be kept.
+    Block,
     Large,
 }
 
@@ -54,6 +56,7 @@ impl Len {
             Len::Tiny => 30,
             Len::Small => 400,
             Len::Medium => 6_000,
+            Len::Block => 15_000,
             Len::Large => 60_000,
         }
     }
@@ -117,7 +120,8 @@ pub(crate) enum What {
 
 fn name() -> impl Strategy<Value = Name> {
     prop_oneof![
-        3 => (0..3_u8).prop_map(Name::Few),
+        3 => Just(Name::Few(0)),
+        1 => (1..3_u8).prop_map(Name::Few),
         2 => Just(Name::New),
         1 => Just(Name::NewLong),
         2 => Just(Name::Last),
@@ -129,7 +133,8 @@ fn len() -> impl Strategy<Value = Len> {
         2 => Just(Len::Tiny),
         1 => Just(Len::Small),
         1 => Just(Len::Medium),
-        2 => Just(Len::Large),
+        2 => Just(Len::Block),
+        1 => Just(Len::Large),
     ]
 }
 
@@ -184,14 +189,29 @@ fn ask() -> impl Strategy<Value = Ask> {
     ]
 }
 
+/// What a stream begins with, so that what follows is of use.
+fn begin() -> impl Strategy<Value = Vec<Act>> {
+    (name(), len()).prop_map(|(name, len)| {
+        let header = Act::VideoHeader(None, Len::Small);
+        vec![Act::Publish(name), header, Act::Keyframe(len)]
+    })
+}
+
 fn acts() -> impl Strategy<Value = Acts> {
-    let rtmp = (
-        prop_oneof![3 => Just(1_u8), 1 => Just(0), 1 => 1..9_u8],
-        act(),
-    );
+    let begin = prop_oneof![2 => Just(Vec::new()), 1 => begin()];
+    let acts = (begin, proptest::collection::vec(act(), 1..5));
+    // Mostly all of a step on one message stream.
+    let stream = prop_oneof![6 => Just(1_u8), 1 => Just(0), 1 => 1..9_u8];
+    let on = |stream: u8| move |act| (stream, act);
+    let rtmp = (stream, acts).prop_map(move |(stream, (begin, acts))| {
+        Acts::Rtmp(begin.into_iter().chain(acts).map(on(stream)).collect())
+    });
+    let asks = (ask(), prop_oneof![1..3_usize, Just(16)]);
     prop_oneof![
-        3 => proptest::collection::vec(rtmp, 1..6).prop_map(Acts::Rtmp),
+        3 => rtmp,
         1 => proptest::collection::vec(ask(), 1..3).prop_map(Acts::Http),
+        // Again and again, before anything is read.
+        1 => asks.prop_map(|(ask, times)| Acts::Http(vec![ask; times])),
     ]
 }
 

@@ -16,7 +16,7 @@ use crate::live::classify::{Class, classify};
 use crate::live::doctor::{Finding, Memory};
 use crate::live::kept::Kept;
 use crate::live::log::{Kind, Meta, Role, Sample};
-use crate::live::preamble::{MAX_HEADER_LEN, Slot};
+use crate::live::preamble::{HEADER_COST, HEAP_LEN, MAX_HEADER_LEN, Slot};
 use crate::media::tag::tracks::{Many, TrackMessage};
 use crate::rtmp::amf::Properties;
 use crate::rtmp::metadata;
@@ -171,8 +171,14 @@ impl State {
         if !self.publish.slots.contains(&slot) && self.publish.slots.len() < MAX_SLOTS {
             self.publish.slots.push(slot);
         }
+        let is_first = matches!(slot, Slot::Video(0) | Slot::Audio(0));
+        let paid = self.pay_for_headers(bytes.len());
+        let Some(max_on_heap) = paid.or(is_first.then_some(0)) else {
+            return Appended::Ignored;
+        };
         let log = &mut self.log;
-        let Some(preamble) = self.preamble.with_in(slot, bytes, || log.take_block()) else {
+        let block = || log.take_block();
+        let Some(preamble) = self.preamble.with_in(slot, bytes, max_on_heap, block) else {
             return Appended::Ignored;
         };
         self.preamble = Arc::new(preamble);
@@ -185,6 +191,26 @@ impl State {
         }
         let timestamp = self.clock.place_beside(slot.kind(), timestamp);
         self.append_preamble_change(slot.kind(), needs, timestamp, bytes, now)
+    }
+
+    /// Pays for a header or metadata more, of so many bytes. Returns what all headers may take on the
+    /// heap: nothing if the publisher has no more left, or not even enough for one in a block.
+    fn pay_for_headers(&mut self, len: usize) -> Option<usize> {
+        let least = self.config_cost + self.headers_cost() + HEADER_COST;
+        let mut pay = |bytes| {
+            let paid = self.paid.as_mut();
+            paid.is_none_or(|paid| paid.resize(bytes).is_ok())
+        };
+        if len <= HEAP_LEN && pay(least + len) {
+            return Some(HEAP_LEN);
+        }
+        pay(least).then_some(0)
+    }
+
+    /// What headers and metadata take on the heap, in bytes.
+    pub(super) fn headers_cost(&self) -> usize {
+        let metadata = self.publish.metadata.as_ref();
+        self.preamble.cost() + metadata.map_or(0, Kept::heap_len)
     }
 
     fn append_preamble_change(
@@ -277,7 +303,9 @@ impl State {
         let encoded = properties.map(|all| metadata::for_players(all, None, None));
         self.publish.metadata = None;
         self.publish.metadata = encoded.and_then(|encoded| match encoded.len() {
-            0..=SHORT_METADATA => Some(Kept::on_heap(&encoded)),
+            len @ 0..=SHORT_METADATA if self.pay_for_headers(len) == Some(HEAP_LEN) => {
+                Some(Kept::on_heap(&encoded))
+            }
             _ => Kept::in_block(&encoded, self.log.take_block()?),
         });
         self.update_metadata(now);
@@ -300,9 +328,11 @@ impl State {
             }
             _ => all.to_vec(),
         };
+        let max_on_heap = self.pay_for_headers(bytes.len()).unwrap_or(0);
         let log = &mut self.log;
+        let block = || log.take_block();
         let preamble = &self.preamble;
-        if let Some(preamble) = preamble.with_in(Slot::Metadata, &bytes, || log.take_block()) {
+        if let Some(preamble) = preamble.with_in(Slot::Metadata, &bytes, max_on_heap, block) {
             self.preamble = Arc::new(preamble);
             let timestamp = self.clock.newest().unwrap_or(0);
             self.append_preamble_change(Kind::Data, Capabilities::NONE, timestamp, &bytes, now);

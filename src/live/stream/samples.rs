@@ -117,9 +117,13 @@ impl State {
         // As the stream's, as HLS's, and those of the version before.
         let bytes = 2 * tracks.presentation.config_len() + MAX_CONFIGS_LEN;
         let bytes = bytes.saturating_sub(USUAL_CONFIGS_LEN);
-        let is_paid = |paid: &mut Taken| paid.resize(bytes).is_ok();
+        let all = self.headers_cost() + bytes;
+        let is_paid = |paid: &mut Taken| paid.resize(all).is_ok();
         self.tracks = Arc::new(match self.paid.as_mut().is_none_or(is_paid) {
-            true => tracks,
+            true => {
+                self.config_cost = bytes;
+                tracks
+            }
             // No files of it.
             false => Tracks {
                 presentation: Presentation::default(),

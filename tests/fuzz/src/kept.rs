@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use brooklet::allowance::{Allowance, PER_CONNECTION};
+use brooklet::allowance::{Allowance, PER_CONNECTION, Taken};
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::Framing;
@@ -15,7 +15,7 @@ use brooklet::live::log::Kind;
 use brooklet::live::payload::Assembly;
 use brooklet::live::sink::Sink;
 use brooklet::live::stream::hls::{Asker, Waiters};
-use brooklet::live::stream::{Publisher, Settings, Stream};
+use brooklet::live::stream::{Publisher, STREAM_COST, Settings, Stream};
 use brooklet::live::subscriber::{Receiver, Subscriber};
 use brooklet::live::table::StreamTable;
 use brooklet::rtmp::amf0::Value;
@@ -28,7 +28,7 @@ use brooklet::rtmp::server_session::{Dialect, Event, MediaKind, ServerSession};
 use brooklet::rtmp::stream_key::StreamKey;
 
 /// For tables and lists that are rounded up.
-const REST: usize = 64 * 1024;
+const REST: usize = 16 * 1024;
 
 /// Clients at a time.
 const CLIENTS: usize = 4;
@@ -70,6 +70,8 @@ struct Client {
     publishes: Vec<(u32, Arc<Stream>, u64)>,
     /// By message stream: what it plays and as which subscriber.
     plays: Vec<(u32, Arc<Stream>, u64)>,
+    /// What each of these takes, by message stream.
+    paid: Vec<(u32, Taken)>,
     time: u32,
 }
 
@@ -159,12 +161,20 @@ impl Client {
             sink: Arc::new(Taker(AtomicUsize::new(usize::MAX))),
             publishes: Vec::new(),
             plays: Vec::new(),
+            paid: Vec::new(),
             time: 0,
         }
     }
 
+    fn pay(&mut self, message_stream_id: u32) -> Result<(), Closed> {
+        let taken = self.allowance.take(STREAM_COST).map_err(|_| Closed)?;
+        self.paid.push((message_stream_id, taken));
+        Ok(())
+    }
+
     fn stop(&mut self, message_stream_id: Option<u32>, table: &StreamTable, now: u64) {
         let is_it = |id: u32| message_stream_id.is_none_or(|wanted| wanted == id);
+        self.paid.retain(|paid| !is_it(paid.0));
         let publishes = std::mem::take(&mut self.publishes).into_iter();
         let (gone, stay): (Vec<_>, _) = publishes.partition(|p| is_it(p.0));
         self.publishes = stay;
@@ -351,6 +361,7 @@ impl Core {
             } => {
                 client.stop(Some(id), &self.table, self.now);
                 let key = StreamKey::new("live", &name).map_err(|_| Closed)?;
+                client.pay(id)?;
                 let publisher = || Publisher {
                     connection: 1,
                     address: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -382,6 +393,7 @@ impl Core {
             } => {
                 client.stop(Some(id), &self.table, self.now);
                 let key = StreamKey::new("live", &name).map_err(|_| Closed)?;
+                client.pay(id)?;
                 let control = client.session.accept_play(id, key.as_str());
                 let (sink, now) = (client.sink.clone(), self.now);
                 let subscriber = u64::from(self.next) << 8 | u64::from(id);
@@ -434,7 +446,7 @@ fn append<'a>(
 }
 
 fn len(how: u8) -> usize {
-    [30, 400, 6_000, 60_000][usize::from(how & 3)]
+    [30, 400, 6_000, 15_000][usize::from(how & 3)]
 }
 
 fn command(name: &str, object: Value, arguments: Vec<Value>) -> Vec<u8> {
