@@ -45,7 +45,11 @@ impl StreamTable {
                     .or_insert_with(|| Arc::new(Stream::new(key.clone(), &self.settings))),
             );
             match act(&stream) {
-                Ok(value) => return value,
+                Ok(value) => {
+                    // Whoever was refused must leave no stream behind that nobody uses.
+                    self.remove_unused(&stream);
+                    return value;
+                }
                 Err(Closed) => self.remove(&stream),
             }
         }

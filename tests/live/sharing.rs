@@ -11,6 +11,7 @@ use brooklet::live::join::Join;
 use brooklet::live::log::Kind;
 use brooklet::live::stream::{Appended, Busy, Publisher, Settings, Stream};
 use brooklet::live::subscriber::{Receiver, Subscriber};
+use brooklet::live::table::StreamTable;
 use brooklet::rtmp::server_session::Dialect;
 use brooklet::rtmp::stream_key::StreamKey;
 
@@ -245,4 +246,25 @@ fn who_films_keeps_its_gop_whoever_comes_and_whoever_finds_no_room_is_told() {
     let said = full.to_string();
     assert!(said.starts_with("no memory for another stream: "), "{said}");
     assert!(said.ends_with("(raise --memory)"), "{said}");
+}
+
+#[test]
+fn whoever_is_refused_for_want_of_memory_leaves_no_stream_behind() {
+    let streams = Streams::of_blocks(4);
+    let table = StreamTable::new(streams.settings.clone());
+    let publisher = |number: u8| Publisher {
+        connection: u64::from(number),
+        is_trusted: false,
+        address: IpAddr::from([192, 0, 2, number]),
+        sink: Arc::<TestSink>::default(),
+        allowance: Allowance::default(),
+    };
+    let mut refused = 0;
+    for number in 0..100 {
+        let key = StreamKey::new("live", &number.to_string()).unwrap();
+        let verdict = table.with(&key, |stream| stream.publish(publisher(number), 1_000));
+        refused += usize::from(matches!(verdict, Err(Busy::Full(_))));
+        assert_eq!(table.find(&key).is_some(), verdict.is_ok());
+    }
+    assert!(refused > 90, "{refused}");
 }
