@@ -352,7 +352,7 @@ impl Shared {
         let (mut low, mut high) = (0, all);
         let most = others(PLENTY);
         // Usually all needs are met.
-        if all.saturating_sub(most) >= high / 2 {
+        if most <= all && all - most >= high / 2 {
             return all - most;
         }
         while low < high {
