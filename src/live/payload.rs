@@ -39,6 +39,8 @@ struct Shared {
     /// How many spare blocks are kept at most.
     most: Cell<usize>,
     spare: RefCell<Vec<Block>>,
+    /// Blocks taken as a publisher's that haven't gone home.
+    held: Cell<usize>,
 }
 
 impl Assembly {
@@ -56,6 +58,7 @@ impl Assembly {
                 tables: RefCell::default(),
                 most: Cell::new(0),
                 spare: RefCell::default(),
+                held: Cell::new(0),
             }),
         }
     }
@@ -64,6 +67,7 @@ impl Assembly {
     pub fn keep(&self, most: usize) {
         self.shared.most.set(most);
         let mut spare = self.shared.spare.borrow_mut();
+        self.forget(spare.len().saturating_sub(most));
         spare.truncate(most);
         let missing = most - spare.len();
         spare.reserve_exact(missing);
@@ -74,8 +78,18 @@ impl Assembly {
         let spare = self.shared.spare.borrow_mut().pop();
         spare.or_else(|| match self.shared.most.get() {
             0 if self.shared.is_bounded => self.arena.take_as_stranger(),
-            _ => self.arena.take(),
+            _ => {
+                let block = self.arena.take_beside(self.shared.held.get())?;
+                self.shared.held.set(self.shared.held.get() + 1);
+                Some(block)
+            }
         })
+    }
+
+    /// So many blocks go home.
+    fn forget(&self, blocks: usize) {
+        let held = &self.shared.held;
+        held.set(held.get().saturating_sub(blocks));
     }
 
     fn give_back(&self, blocks: &mut Vec<Block>) {
@@ -86,6 +100,7 @@ impl Assembly {
                 None => return,
             }
         }
+        self.forget(blocks.len());
         blocks.clear();
     }
 }
@@ -198,6 +213,12 @@ impl Payload for BlockPayload {
             &block.bytes()[..used]
         });
         small.into_iter().chain(blocks)
+    }
+}
+
+impl Drop for BlockPayload {
+    fn drop(&mut self) {
+        self.assembly.forget(self.blocks.len());
     }
 }
 

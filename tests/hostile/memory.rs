@@ -120,3 +120,47 @@ fn many_streams_of_one_tiny_keyframe_take_nothing_from_one_that_runs() {
     drop(others);
     case.finish(2 * STILLS as u64 + 4);
 }
+
+/// A stream that has one tiny keyframe, and has begun as many long messages as it may.
+fn assembling(case: &Case, name: &str) -> TcpStream {
+    let publisher = still(case, name);
+    publisher.set_nonblocking(false).unwrap();
+    let mut begun = set_chunk_size(65_536);
+    // Of the longest one all but its end, of others half a MiB together.
+    for (chunk_stream_id, chunks) in [
+        (10, 63),
+        (11, 1),
+        (12, 1),
+        (13, 1),
+        (14, 1),
+        (15, 1),
+        (16, 1),
+    ] {
+        let len = if chunks > 1 { 4 << 20 } else { 70_000 };
+        begun.extend(header(chunk_stream_id, 0, len, type_id::VIDEO, 1));
+        begun.extend([0x27; 65_536]);
+        for _ in 1..chunks {
+            begun.extend(wire::basic(3, chunk_stream_id));
+            begun.extend([0x27; 65_536]);
+        }
+    }
+    // A server that has no room hangs up.
+    let _ = (&publisher).write_all(&begun);
+    publisher.set_nonblocking(true).unwrap();
+    publisher
+}
+
+#[test]
+fn publishers_with_many_long_messages_under_way_take_nothing_from_one_that_runs() {
+    const ATTACKERS: usize = 20;
+
+    let case = Case::start_with("messages under way", 16, Load::HEAVY, &[]);
+    let attackers: Vec<_> = (0..ATTACKERS)
+        .map(|number| assembling(&case, &format!("long{number}")))
+        .collect();
+    case.canary_sings(100);
+    let held = attackers.iter().filter(|socket| !is_closed(socket)).count();
+    println!("{held} of {ATTACKERS} hold what they have begun");
+    drop(attackers);
+    case.finish(2 * ATTACKERS as u64 + 4);
+}

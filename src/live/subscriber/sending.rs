@@ -185,6 +185,10 @@ impl Subscriber {
         else {
             return Ok(Step::Idle);
         };
+        if first == view.log.end() {
+            // As nearly always when the last send was complete.
+            return Ok(Step::Idle);
+        }
         if sent > 0 && first < view.log.start() {
             self.fail(End::Stalled);
             return Ok(Step::Idle);
