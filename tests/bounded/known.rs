@@ -126,8 +126,9 @@ pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
                 &[
                     Publish(Name::New),
                     header,
-                    Keyframe(Len::Tiny),
-                    Metadata(Len::Tiny),
+                    Keyframe(Len::Block),
+                    AudioHeader(Len::Small),
+                    Metadata(Len::Block),
                 ],
             )],
         ),

@@ -42,7 +42,7 @@ static HEAP: PeakAlloc = PeakAlloc;
 const STEPS: std::ops::Range<usize> = 1..12;
 
 /// In the usual run: about half a minute in debug builds.
-const CASES: u32 = 48;
+const CASES: u32 = 32;
 
 /// There is one heap: one case at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -86,7 +86,7 @@ fn whatever_clients_do_the_server_keeps_no_more_than_their_allowances() {
 }
 
 /// In the usual run, without sockets: a few seconds.
-const CORE_CASES: u32 = 200;
+const CORE_CASES: u32 = 100;
 
 #[test]
 fn nor_do_sessions_and_streams_by_themselves() {
