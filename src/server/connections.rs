@@ -10,14 +10,16 @@
 //! ```
 //!
 //! A newcomer may turn out to be a publisher, so there is always a place for one: viewers have
-//! seven of eight places at most. When all places are taken, the lowest in rank goes; among equals
-//! one of the address that has most of them; among these the oldest. Who has to go is cut off at
-//! once, whatever it does: its thread wakes from reading and from writing. It doesn't count any
-//! longer, but where so many haven't come to their end yet, nobody is let in.
+//! seven of eight places at most. When all places are taken, the address with the most unused and
+//! waiting connections loses one of them (among equals, the address with the most connections of
+//! all kinds): the lowest in rank, the oldest of several. It is cut off at once, whatever it does:
+//! its thread wakes from reading and from writing. It doesn't count any longer, but while too many
+//! haven't come to their end yet, nobody is let in.
 //!
 //! All of an IPv6 /64 is one address here. A right that was shown needs no rank of its own: where
 //! playing or publishing takes a key, nobody views or publishes without.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
@@ -127,11 +129,32 @@ enum Rank {
     Publishing,
 }
 
-/// Who has to make room.
+/// The connection that has to make room.
 struct Victim {
     index: usize,
-    /// Connections of the same rank that its address has.
+    /// The number of connections of its address that could have gone instead, itself included.
     count: usize,
+}
+
+/// The connections of one address.
+struct Candidates {
+    origin: IpAddr,
+    connections: usize,
+    /// Those that may have to go.
+    count: usize,
+    /// The lowest in rank of these, the oldest of several.
+    first: Option<(Rank, usize)>,
+}
+
+impl Candidates {
+    fn of(origin: IpAddr) -> Candidates {
+        Candidates {
+            origin,
+            connections: 0,
+            count: 0,
+            first: None,
+        }
+    }
 }
 
 /// A place among the connections, given back when dropped.
@@ -475,22 +498,42 @@ impl State {
         staying.map(|(index, open)| (index, open, open.rank()))
     }
 
-    /// Which of those has to go that may have to.
+    /// Which of those has to go that may. An address is judged by how many of them it has, then by
+    /// all of its connections: by rank alone, strangers that fill all places and come again and
+    /// again would push out each newcomer before it has said what it wants.
     fn victim(&self, may_go: impl Fn(&Open, Rank) -> bool) -> Option<Victim> {
-        let candidates = || self.staying().filter(|(_, open, rank)| may_go(open, *rank));
-        let lowest = candidates().map(|(_, _, rank)| rank).min()?;
-        let mut origins: Vec<(IpAddr, Victim)> = Vec::new();
-        for (index, open, _) in candidates().filter(|(_, _, rank)| *rank == lowest) {
-            match origins
-                .iter_mut()
-                .find(|(origin, _)| *origin == open.origin)
-            {
-                Some((_, victim)) => victim.count += 1,
-                None => origins.push((open.origin, Victim { index, count: 1 })),
+        let mut origins: Vec<Candidates> = Vec::new();
+        for (index, open, rank) in self.staying() {
+            let found = origins.iter().position(|found| found.origin == open.origin);
+            let at = found.unwrap_or_else(|| {
+                origins.push(Candidates::of(open.origin));
+                origins.len() - 1
+            });
+            let Some(candidates) = origins.get_mut(at) else {
+                continue;
+            };
+            candidates.connections += 1;
+            if may_go(open, rank) {
+                candidates.count += 1;
+                // The oldest come first.
+                if candidates.first.is_none_or(|(lowest, _)| rank < lowest) {
+                    candidates.first = Some((rank, index));
+                }
             }
         }
-        let victims = origins.into_iter().map(|(_, victim)| victim);
-        victims.reduce(|most, next| if next.count > most.count { next } else { most })
+        let victims = origins.iter().filter_map(|candidates| {
+            let (rank, index) = candidates.first?;
+            let weight = (candidates.count, candidates.connections, Reverse(rank));
+            Some((weight, index))
+        });
+        let (weight, index) = victims.reduce(|most, next| match next.0 > most.0 {
+            true => next,
+            false => most,
+        })?;
+        Some(Victim {
+            index,
+            count: weight.0,
+        })
     }
 
     /// Has somebody make room.
@@ -546,8 +589,8 @@ impl State {
         // Those who have waited for a stream may be too many once it is there.
         let viewing = self.count(|_, rank| rank == Rank::Viewing);
         let has_surplus = viewing > limits.max_viewing;
-        let may_go = |rank| is_low(rank) || (has_surplus && rank == Rank::Viewing);
-        let victim = self.victim(|_, rank| may_go(rank));
+        let surplus = || self.victim(|_, rank| has_surplus && rank == Rank::Viewing);
+        let victim = self.victim(|_, rank| is_low(rank)).or_else(surplus);
         let victim = victim.filter(|_| !self.is_crowded(limits.max, None));
         self.displace(&victim.ok_or(Full::InAll(limits.max))?);
         Ok(())
@@ -748,6 +791,27 @@ mod tests {
         }
         let connections = connections((6, 6), &all);
         assert_eq!(displaced(&connections, "10.0.0.9"), Err(Full::InAll(6)));
+    }
+
+    #[test]
+    fn a_newcomer_stays_while_strangers_come_again_and_again() {
+        use Rank::{Unused, Viewing, Waiting};
+
+        let waiting = [
+            ("10.0.0.2", Unused),
+            ("10.0.0.1", Waiting),
+            ("10.0.0.1", Waiting),
+        ];
+        let viewing = [
+            ("10.0.0.2", Unused),
+            ("10.0.0.1", Viewing),
+            ("10.0.0.1", Viewing),
+            ("10.0.0.1", Unused),
+        ];
+        for (all, expected) in [(&waiting[..], 2), (&viewing, 4)] {
+            let connections = connections((all.len(), 9), all);
+            assert_eq!(displaced(&connections, "10.0.0.1"), Ok(vec![expected]));
+        }
     }
 
     #[test]
