@@ -48,6 +48,9 @@ pub const BLOCK_LEN: usize = 16 * 1024;
 /// the log that holds it, while that grows.
 const LISTED_LEN: usize = 16 + 3 * 48;
 
+/// The part of all blocks that no stream may fill: one in so many.
+const RESERVE: usize = 8;
+
 /// No level: there are enough blocks.
 const PLENTY: usize = usize::MAX;
 
@@ -180,6 +183,13 @@ impl Arena {
     /// The same, of which the lists of blocks are a part.
     pub fn within(bytes: usize) -> Arena {
         Arena::new(bytes / (BLOCK_LEN + LISTED_LEN) * BLOCK_LEN)
+    }
+
+    /// Bytes that streams share of what [`Arena::within`] makes of `bytes`: without the lists of
+    /// blocks, and without the reserve.
+    pub fn shared_len(bytes: usize) -> usize {
+        let total = bytes / (BLOCK_LEN + LISTED_LEN);
+        (total - total / RESERVE) * BLOCK_LEN
     }
 
     /// A block for a message of somebody who publishes; `None` when there is none that isn't set
@@ -342,7 +352,7 @@ impl Shared {
     /// Blocks that bridge the time until those give way who hold too many, and in which messages
     /// are put together.
     fn reserve(&self) -> usize {
-        self.total / 8
+        self.total / RESERVE
     }
 
     /// Blocks without which a stream isn't worth publishing.

@@ -21,11 +21,12 @@ mod origin;
 mod presented;
 mod refusals;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::handler::{Client, Handler, Refusal, StreamRequest, Way};
+use super::lines::Lines;
 use super::millis;
-use super::rates::Refused;
 use crate::config::{Access, Config, Key, Network, Scope, Secret, User};
 use crate::live::Millis;
 use crate::rtmp::secret::constant_time_eq;
@@ -67,8 +68,7 @@ pub(super) struct Guard {
     api_key: Option<Secret>,
     trusted_proxies: Vec<Network>,
     names: LocalNames,
-    /// Over HTTP; elsewhere each ends a connection, which has a line of its own.
-    denials: Refused,
+    pub(super) lines: Arc<Lines>,
     failures: Failures,
     room: WaitingRoom,
     challenges: Challenges,
@@ -83,7 +83,7 @@ impl Guard {
             api_key: config.api_key.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
             names: LocalNames::new(&config.host_names),
-            denials: Refused::default(),
+            lines: Arc::default(),
             failures: Failures::default(),
             room: WaitingRoom::default(),
             challenges: Challenges::default(),

@@ -152,13 +152,14 @@ impl Entry {
     }
 }
 
-impl Shared {
+impl Lines {
     /// Logs a line about somebody at an address, unless there have been too many.
     pub(super) fn say(
         &self,
         level: log::Level,
         about: About,
         address: IpAddr,
+        now: Millis,
         line: fmt::Arguments<'_>,
     ) {
         if !log::log_enabled!(level) {
@@ -166,7 +167,7 @@ impl Shared {
         }
         // Who asks for debug lines looks for something, and wants all of them.
         if log::max_level() <= log::LevelFilter::Info {
-            let (is_allowed, left_out) = self.lines.allow(about, address, self.now());
+            let (is_allowed, left_out) = self.allow(about, address, now);
             if let Some(left_out) = left_out {
                 log::info!("{left_out}");
             }
@@ -175,6 +176,19 @@ impl Shared {
             }
         }
         log::log!(level, "{line}");
+    }
+}
+
+impl Shared {
+    /// The same, now.
+    pub(super) fn say(
+        &self,
+        level: log::Level,
+        about: About,
+        address: IpAddr,
+        line: fmt::Arguments<'_>,
+    ) {
+        self.lines.say(level, about, address, self.now(), line);
     }
 }
 

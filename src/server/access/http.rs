@@ -10,6 +10,7 @@
 //!
 //! Who plays is decided by the same handlers as over RTMP, the configuration's own first.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::authorization::{Authorization, Login};
@@ -25,6 +26,7 @@ use crate::rtmp::secret::constant_time_eq;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::{StreamKey, query_value};
 use crate::server::handler::{Client, Handler, Handlers, Refusal, StreamRequest, Way};
+use crate::server::lines::About;
 
 /// Longest query in which keys are looked for, as long as RTMP's names are.
 const MAX_QUERY_LEN: usize = 1024;
@@ -183,12 +185,15 @@ impl Guard {
         let Some(name) = foreign.filter(|_| !is_for_all) else {
             return Ok(());
         };
-        if let Some(count) = self.denials.note(self.now()) {
-            log::warn!(
-                "{client} refused: it asks by a name that isn't known to be this server's \
-                 (--host-name); {count} refused since the last line"
-            );
-        }
+        // As long as names can be.
+        let shown = name.get(..253).unwrap_or(name);
+        self.say(
+            About::Connection,
+            client,
+            format_args!(
+                "asked for unknown host name {shown}; to allow it, add --host-name {shown}"
+            ),
+        );
         Err(Denied {
             status: 403,
             text: format!(
@@ -288,8 +293,8 @@ impl Guard {
             ),
             None => (
                 403,
-                "only for programs on the server's own machine, by its address; --api-key lets \
-                 others in",
+                "only for programs on this machine, via 127.0.0.1 or localhost; --api-key allows \
+                 others",
             ),
         };
         Denied {
@@ -353,20 +358,25 @@ impl Guard {
         has_key | user.is_some_and(is_user) | login.is_some_and(is_user)
     }
 
-    /// Has the log say that a play was refused: loudly, but not each time.
+    /// Has the log say that a play was refused, unless the client has shown nothing yet.
     fn tell(&self, client: &Client, key: &StreamKey, refusal: &Refusal, is_question: bool) {
         let reason = refusal.reason();
         if is_question || refusal.is_step() {
             log::debug!("{client} asked to play {key}: {reason}");
             return;
         }
-        match self.denials.note(self.now()) {
-            Some(1) => log::warn!("{client} refused to play {key}: {reason}"),
-            Some(count) => log::warn!(
-                "{client} refused to play {key}: {reason}; {count} refused since the last line"
-            ),
-            None => {}
-        }
+        self.say(
+            About::Media,
+            client,
+            format_args!("refused to play {key}: {reason}"),
+        );
+    }
+
+    /// Over HTTP a refusal doesn't end the connection, which would have a line of its own.
+    fn say(&self, about: About, client: &Client, what: fmt::Arguments<'_>) {
+        let (address, now) = (client.address().ip(), self.now());
+        let line = format_args!("{client} {what}");
+        self.lines.say(log::Level::Warn, about, address, now, line);
     }
 }
 
