@@ -1,5 +1,5 @@
-//! Why somebody may not: for the log what came, what was expected and what to do; for the client the
-//! same whatever came.
+//! Reasons for refusals: the log gets what came, what was expected and what to do; the client gets the
+//! same text whatever came.
 
 use super::Action;
 use super::presented::Presented;
@@ -25,7 +25,7 @@ pub(super) fn too_far(action: Action, access: &Access, way: Way) -> Refusal {
     )
 }
 
-/// Nothing is said of what came, which may not even have been looked at.
+/// Says nothing of what came, which may not even have been looked at.
 pub(super) fn too_many() -> Refusal {
     Refusal::new(
         "too many wrong keys or passwords came from its address, and too many answers wait already. \
