@@ -196,8 +196,8 @@ impl Arena {
         self.take_beside(0)
     }
 
-    /// The same for somebody who holds so many blocks for messages already. Of the reserve each
-    /// publisher has its part, which the long messages of others leave alone.
+    /// The same for a publisher that already holds `held` blocks for messages. Each publisher has an
+    /// equal part of the reserve, which the long messages of others leave alone.
     pub fn take_beside(&self, held: usize) -> Option<Block> {
         let mut state = self.shared.lock();
         let left = state.free.len().saturating_sub(state.owed);

@@ -188,8 +188,8 @@ impl Guard {
         may_look.then_some(()).ok_or_else(too_many)
     }
 
-    /// Counts a wrong attempt, be it a guess or a typing error. After many of them the answer is delayed,
-    /// on the connection's own thread.
+    /// Counts a wrong attempt, be it a guess or a typing error. After many of them the answer is
+    /// delayed, on the connection's own thread.
     fn was_wrong(&self, attempt: Attempt, client: &Client, now: Millis) -> Result<(), Refusal> {
         let address = client.address().ip();
         let were_many = self.failures.are_many(address, attempt, now);
@@ -232,8 +232,8 @@ impl Guard {
         shown.ok()
     }
 
-    /// The same for the name of a stream that a client plays, or waits for. Where playing takes a key or
-    /// a user, the name was accepted and can be shown.
+    /// The same for the name of a stream that a client plays, or waits for. Where playing takes a key
+    /// or a user, the name was accepted and can be shown.
     pub(super) fn masked_in_play(&self, name: &StreamKey) -> Option<StreamKey> {
         self.masked(name).filter(|_| self.play.is_open())
     }

@@ -500,7 +500,8 @@ impl State {
         }
     }
 
-    /// Whether as many connections are closing as may be where `max` are allowed; of one address or of all.
+    /// Whether as many connections are closing as may be where `max` are allowed; of one address or of
+    /// all.
     fn is_crowded(&self, max: usize, origin: Option<IpAddr>) -> bool {
         let leaving = self.open.iter().filter(|open| {
             open.cut == Some(Cut::Displaced) && origin.is_none_or(|origin| open.origin == origin)

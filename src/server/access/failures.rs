@@ -11,8 +11,8 @@
 //! ```
 //!
 //! So one connection makes one guess in 2 s. A client that hangs up instead of waiting, or uses many
-//! connections, makes at most [`MAX_PER_SECOND`] guesses a second from one address, or one /64, directly
-//! or through a proxy. That is the bound, since a late answer already tells that the guess was wrong.
+//! connections, makes at most [`MAX_PER_SECOND`] guesses a second from one address, or one /64, be it
+//! directly or through a proxy. That is the bound, since a late answer already tells that the guess was wrong.
 //! It is as many as the connections that one address may make by default. Only right attempts give back
 //! what they took, so the right key is accepted as long as its address sends fewer wrong ones than
 //! that; to do better, right and wrong would have to be told apart without looking. At that rate a key
