@@ -137,8 +137,8 @@ impl Drop for Taken {
     }
 }
 
-/// The address, or the /64 of an IPv6 address, of which one client may have all: what counts as
-/// one client when anything is counted.
+/// What counts as one client in all limits: an IPv4 address, or the /64 of an IPv6 address, since one
+/// host may use all addresses of that.
 pub(crate) fn one_client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(ip) => {

@@ -150,13 +150,14 @@ const OPTIONS: &[Opt] = &[
     Opt {
         name: "max-connections",
         value: "N",
-        help: "Connections in all [default: 256]",
+        help: "Connections in all, of which 7/8 may watch [default: 256]",
         set: |settings, text| set_count(&mut settings.config.max_connections, text),
     },
     Opt {
         name: "max-per-address",
         value: "N",
-        help: "Connections from one address [default: 64]",
+        help: "Connections from one address, or one /64 of IPv6; also limits the\n\
+               streams that one address may publish [default: 64]",
         set: |settings, text| set_count(&mut settings.config.max_per_address, text),
     },
     Opt {
@@ -179,7 +180,7 @@ const OPTIONS: &[Opt] = &[
     Opt {
         name: "handshake-timeout",
         value: "TIME",
-        help: "For a connection's handshake [default: 10s]",
+        help: "How long the handshake may take [default: 10s]",
         set: |settings, text| set_time(&mut settings.config.handshake_timeout, text),
     },
     Opt {

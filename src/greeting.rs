@@ -4,7 +4,12 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::{Access, Config, RTMP_PORT};
+use crate::live::arena::Arena;
 use crate::server::hosts::{host, page, reachable};
+
+/// Streams of the example, and their rates in Mbit/s.
+const STREAMS: usize = 4;
+const MBIT: usize = 6;
 
 /// App and stream name of the examples.
 const APP: &str = "live";
@@ -118,11 +123,8 @@ fn url(host: &str, access: &Access, key: &str) -> String {
 
 /// "32 MiB: about 9 s of history for four 6 Mbit/s streams", as the shares are.
 fn memory_text(config: &Config) -> String {
-    const STREAMS: u64 = 4;
-    const MBIT: u64 = 6;
-
-    let share = config.memory as u64 / (STREAMS + 1);
-    let seconds = (share * 8 + MBIT * 500_000) / (MBIT * 1_000_000);
+    let share = Arena::shared_len(config.memory) / STREAMS;
+    let seconds = (share / (MBIT * 1_000_000 / 8)) as u64;
     let seconds = seconds.min(config.history.as_secs());
     format!(
         "{} MiB of memory for media: about {seconds} s of history for {STREAMS} streams of {MBIT} \
@@ -146,6 +148,7 @@ fn access_text(verb: &str, access: &Access) -> String {
 mod tests {
     use super::*;
     use crate::config::{Key, Network, User};
+    use crate::live::arena::BLOCK_LEN;
 
     fn listening(addresses: &[&str]) -> Vec<SocketAddr> {
         addresses.iter().map(|text| text.parse().unwrap()).collect()
@@ -278,9 +281,33 @@ mod tests {
 
     #[test]
     fn the_memory_is_explained_by_the_shares_that_are_in_force() {
-        assert_eq!(
-            memory_text(&Config::default()),
-            "32 MiB of memory for media: about 9 s of history for 4 streams of 6 Mbit/s"
-        );
+        for (memory, seconds) in [(8 << 20, 2), (32 << 20, 9), (40 << 20, 12)] {
+            let arena = Arena::within(memory);
+            let mut accounts = [(); STREAMS].map(|()| (arena.account(), Vec::new()));
+            let mut is_full = false;
+            while !is_full {
+                is_full = true;
+                for (account, blocks) in &mut accounts {
+                    let block = account.take();
+                    is_full &= block.is_none();
+                    blocks.extend(block);
+                }
+            }
+            let least = accounts.iter().map(|(_, blocks)| blocks.len()).min();
+            let bits = least.unwrap() * BLOCK_LEN * 8;
+            assert_eq!(bits / (MBIT * 1_000_000), seconds, "{memory}");
+            let config = Config {
+                memory,
+                ..Config::default()
+            };
+            assert_eq!(
+                memory_text(&config),
+                format!(
+                    "{} MiB of memory for media: about {seconds} s of history for 4 streams of 6 \
+                     Mbit/s",
+                    memory >> 20
+                )
+            );
+        }
     }
 }

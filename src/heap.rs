@@ -33,18 +33,18 @@ use std::os::unix::ffi::OsStringExt;
 
 use nix::unistd::execve;
 
-/// One heap with one lock, which connections take when they begin and end and when they say
-/// something new, never for media; nothing is kept for threads, ended or not; what is large is a
-/// mapping of its own, which goes back when it is freed (without this the limit for that rises by
-/// itself to 32 MB, and the arena lies amid the heap). glibc overlooks what it doesn't know.
+/// One heap with one lock, which connections take when they begin, end or send a command, never for
+/// media; no caches per thread and no stacks of ended threads; large allocations are mappings of their
+/// own, which are returned when freed (without this the limit for them rises by itself to 32 MB, and
+/// the arena lies amid the heap). glibc ignores settings that it doesn't know.
 const SETTINGS: &str = "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:\
                         glibc.malloc.mmap_threshold=131072:glibc.pthread.stack_cache_size=0";
 
-/// Where glibc looks.
+/// The environment variable that glibc reads.
 const TUNABLES: &str = "GLIBC_TUNABLES";
 
-/// Says that this was done. Not [`TUNABLES`]: glibc hides that from a program with more rights
-/// than its user, which would start itself forever.
+/// The variable that marks a process as restarted. Not [`TUNABLES`]: glibc hides that from a program
+/// with more rights than its user, which would restart itself forever.
 const DONE: &str = "BROOKLET_HEAP_IS_SETTLED";
 
 /// Starts the program once more with the settings, unless they are there. Where that isn't
@@ -55,7 +55,7 @@ pub(crate) fn settle() {
     }
 }
 
-/// Returns only if that was in vain. Not by std's `Command`, which is 24 KB of program.
+/// Returns only on failure. Doesn't use std's `Command`, which is 24 KB of program.
 fn start_again() -> Option<()> {
     let program = text(env::current_exe().ok()?.into_os_string())?;
     let arguments: Vec<_> = env::args_os().filter_map(text).collect();

@@ -25,8 +25,8 @@ const NOTICE_LEN: usize = 128;
 /// Stack of the thread that writes.
 pub(crate) const STACK_LEN: usize = 64 * 1024;
 
-/// Lines on their way to standard error. Nobody who logs waits for whoever reads them: one thread
-/// writes, and what doesn't fit into the buffer meanwhile is counted.
+/// Lines on their way to standard error. A slow reader blocks no thread that logs: one thread writes,
+/// and lines that don't fit into the buffer meanwhile are counted.
 #[derive(Clone)]
 pub(crate) struct Logger {
     queue: Arc<Queue>,
@@ -50,7 +50,7 @@ struct State {
 
 /// Starts logging to standard error at a level, or as `RUST_LOG` says; panics are logged too.
 pub(crate) fn init(level: Option<LevelFilter>) -> io::Result<Logger> {
-    // Whoever holds the lock of standard error may wait for its reader for ever.
+    // A thread that holds the lock of standard error may wait for its reader for ever.
     let out = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let logger = Logger::start(out)?;
     let mut builder = env_logger::Builder::new();

@@ -74,7 +74,11 @@ fn logs_in(ffmpeg: &str) {
         2,
         "{log}"
     );
-    assert_eq!(log.matches("was sent a challenge").count(), 2, "{log}");
+    assert_eq!(
+        log.matches("was sent a login challenge").count(),
+        2,
+        "{log}"
+    );
     assert!(!log.contains(" warn "), "{log}");
 }
 

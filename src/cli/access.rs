@@ -85,15 +85,15 @@ pub(super) const LISTS: &[List] = &[
     List {
         name: "trusted-proxy",
         value: "NETWORKS",
-        help: "Reverse proxies that say, by X-Forwarded-For or Forwarded, for whom\n\
-               they ask [default: none; what others hand on is from anywhere]",
+        help: "Your reverse proxies, whose X-Forwarded-For and Forwarded are\n\
+               believed; may be repeated; not any [default: none]",
         kind: Kind::Proxies,
     },
     List {
         name: "host-name",
         value: "NAME",
-        help: "Where no key is needed, browsers may ask by this name too, beside\n\
-               addresses and names that are local, such as localhost and pi.local",
+        help: "Another host name that browsers may use when no key is required\n\
+               (addresses and local names always work); may be repeated",
         kind: Kind::HostNames,
     },
 ];

@@ -1,28 +1,28 @@
-//! Who sent a request that a proxy hands on: the fields X-Forwarded-For and Forwarded (RFC 7239).
+//! The client behind a proxy, from the fields X-Forwarded-For and Forwarded (RFC 7239).
 //!
 //! ```text
-//! X-Forwarded-For: 203.0.113.5, 10.0.0.7                     each proxy appends who came to it
+//! X-Forwarded-For: 203.0.113.5, 10.0.0.7                     each proxy appends its peer
 //! Forwarded: for=203.0.113.5, for="[2001:db8::1]:4711";proto=https
 //! ```
 //!
-//! What the client itself has sent stands on the left, where it can claim anything. So the fields are
-//! read from the right: the first one that is no proxy of ours is the client.
+//! Entries on the left may have been made up by the client itself. So the fields are read from the
+//! right: the first address that isn't a trusted proxy is the client.
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::Head;
 
-/// Somebody who is named by a field.
+/// A client as a field names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
     /// At this address; with port 0 where the field has none.
     At(SocketAddr),
-    /// Somebody whose name isn't told, or can't be read.
+    /// At an address that isn't given, or can't be read.
     Hidden,
 }
 
-/// Whether a proxy may have handed a request on. That a field is there is enough, whatever it holds.
-/// nginx adds none by itself, but hands requests on in HTTP/1.0.
+/// Whether a proxy may have forwarded a request: one of the fields is present, whatever it holds.
+/// nginx adds none by itself, but forwards requests in HTTP/1.0.
 pub fn is_forwarded(head: &Head) -> bool {
     let is_of_proxies = |name: &str| {
         let starts = |start: &str| starts_with(name, start);
@@ -34,8 +34,8 @@ pub fn is_forwarded(head: &Head) -> bool {
     head.names().any(is_of_proxies)
 }
 
-/// Who sent a request to the proxies at whose addresses `is_ours` is true; `None` if no field says so.
-/// Where both fields are and don't agree, nobody can know.
+/// The client that sent a request to the trusted proxies, whose addresses satisfy `is_ours`; `None` if
+/// there is no field. If both fields are present and disagree, the client is hidden.
 pub fn sender(head: &Head, is_ours: &dyn Fn(IpAddr) -> bool) -> Option<Sender> {
     let mut commas = None;
     for value in head.values("x-forwarded-for") {
@@ -53,7 +53,7 @@ pub fn sender(head: &Head, is_ours: &dyn Fn(IpAddr) -> bool) -> Option<Sender> {
     }
 }
 
-/// The right-most one that isn't ours, or else the left-most of all.
+/// The right-most address that isn't ours, or else the left-most of all.
 fn note(found: &mut Option<Sender>, next: Sender, is_ours: &dyn Fn(IpAddr) -> bool) {
     let is_proxy = matches!(next, Sender::At(address) if is_ours(address.ip()));
     if found.is_none() || !is_proxy {

@@ -4,7 +4,7 @@
 //! Arena (32 MiB)   [block 16 KiB][block][block] ... [block]
 //!                      |            |
 //!                      |            +-- free, or in a log, or under assembly
-//!                      +-- a `Block` is owned by whoever took it and goes home when dropped
+//!                      +-- a `Block` belongs to its taker and goes home when dropped
 //! ```
 //!
 //! Invariant: blocks are neither created nor destroyed after [`Arena::new`]. Untouched blocks cost
@@ -13,23 +13,23 @@
 //!
 //! # Who gets a block when there are few
 //!
-//! Each stream has an [`Account`]. What it takes is up to its needs as long as blocks last. When
-//! they don't, accounts are filled like vessels that stand in the same water: the *level* is the
-//! highest number of blocks such that it is enough for all if nobody holds more.
+//! Each stream has an [`Account`], which takes what it needs as long as there are enough blocks. When
+//! there aren't, a *level* limits what an account may hold: the highest number of blocks such that
+//! there are enough for all accounts if none holds more.
 //!
 //! ```text
 //! needs     2  3  40  25  400        of 100 blocks
 //! gets      2  3  35  25   35        level 35
 //! ```
 //!
-//! Who holds less than the level gets its block, and who holds more gives up its own oldest: when
-//! it takes the next one, or when somebody else asks it to (see [`Holder`]). Until it has done so,
-//! a reserve bridges the time. Streams without a publisher have level 0.
+//! An account below the level gets the block that it asks for. An account above the level gives up
+//! its oldest blocks: when it takes the next one, or when another account asks it to (see
+//! [`Holder`]). Until then blocks come from a reserve. Streams without a publisher have level 0.
 //!
-//! What an account's newest groups of pictures took is *protected*: it is set aside for it even
-//! while it holds less, and even above the level; but not more than half of all blocks for one, nor
-//! three quarters for all. So who came first keeps what it has, and who comes later shares the
-//! rest, or is told at once that there is none (see [`Full`]).
+//! The blocks that an account's newest groups of pictures took are *protected*: they are set aside
+//! for it even while it holds fewer, and even above the level; at most half of all blocks for one
+//! account and three quarters for all. So later streams can't push out earlier ones: they share the
+//! rest, or are refused at once when there is none (see [`Full`]).
 
 use std::fmt;
 use std::net::IpAddr;
@@ -48,10 +48,13 @@ pub const BLOCK_LEN: usize = 16 * 1024;
 /// the log that holds it, while that grows.
 const LISTED_LEN: usize = 16 + 3 * 48;
 
+/// The part of all blocks that no stream may fill: one in so many.
+const RESERVE: usize = 8;
+
 /// No level: there are enough blocks.
 const PLENTY: usize = usize::MAX;
 
-/// Whose block it is; others than accounts.
+/// Owners of blocks that aren't accounts.
 const ASSEMBLY: u32 = u32::MAX;
 const STRANGER: u32 = u32::MAX - 1;
 
@@ -64,7 +67,7 @@ pub struct Arena {
 struct Shared {
     state: Mutex<State>,
     total: usize,
-    /// Blocks above which an account is to give some up, or [`PLENTY`].
+    /// The most blocks that an account may keep when others need some, or [`PLENTY`].
     level: AtomicUsize,
     /// Streams that one client may have.
     per_client: AtomicUsize,
@@ -75,12 +78,12 @@ struct State {
     free: Vec<&'static mut [u8]>,
     /// Blocks on loan to nobody's account, for messages under assembly.
     assembly: usize,
-    /// Those of them that are with connections that don't publish.
+    /// Those of them on loan to connections that don't publish.
     strangers: usize,
     accounts: Vec<Slot>,
     /// Protected blocks of all accounts.
     protected: usize,
-    /// Protected blocks that those for whom they are set aside don't hold.
+    /// Protected blocks that their accounts don't hold at the moment.
     owed: usize,
 }
 
@@ -96,10 +99,9 @@ struct Slot {
     holder: Option<Weak<dyn Holder>>,
 }
 
-/// Who holds the blocks of an account, and can be asked to give some up.
+/// The holder of an account's blocks, which can be asked to give some up.
 pub trait Holder: Send + Sync {
-    /// Gives up so many blocks, what is the least use first, unless it is at work just now. Must not
-    /// wait.
+    /// Gives up `count` blocks, the least useful first, unless the holder is busy. Must not wait.
     fn give_up(&self, count: usize);
 }
 
@@ -177,19 +179,25 @@ impl Arena {
         }
     }
 
-    /// The same, of which the lists of blocks are a part.
+    /// The same, with the lists of blocks included in `bytes`.
     pub fn within(bytes: usize) -> Arena {
         Arena::new(bytes / (BLOCK_LEN + LISTED_LEN) * BLOCK_LEN)
     }
 
-    /// A block for a message of somebody who publishes; `None` when there is none that isn't set
-    /// aside for a stream.
+    /// Bytes that streams share of what [`Arena::within`] makes of `bytes`: without the lists of
+    /// blocks, and without the reserve.
+    pub fn shared_len(bytes: usize) -> usize {
+        let total = bytes / (BLOCK_LEN + LISTED_LEN);
+        (total - total / RESERVE) * BLOCK_LEN
+    }
+
+    /// A block for a publisher's message; `None` when all free blocks are set aside for streams.
     pub fn take(&self) -> Option<Block> {
         self.take_beside(0)
     }
 
-    /// The same for somebody who holds so many blocks for messages already. Of the reserve each
-    /// publisher has its part, which the long messages of others leave alone.
+    /// The same for a publisher that already holds `held` blocks for messages. Each publisher has an
+    /// equal part of the reserve, which the long messages of others leave alone.
     pub fn take_beside(&self, held: usize) -> Option<Block> {
         let mut state = self.shared.lock();
         let left = state.free.len().saturating_sub(state.owed);
@@ -203,7 +211,7 @@ impl Arena {
         self.shared.hand_out(&mut state, ASSEMBLY)
     }
 
-    /// The same for somebody who doesn't: all of them together get an eighth of the blocks.
+    /// The same for a connection that doesn't publish: all of these share an eighth of the blocks.
     pub fn take_as_stranger(&self) -> Option<Block> {
         let mut state = self.shared.lock();
         let most = (self.shared.total / 8).max(1);
@@ -230,8 +238,8 @@ impl Arena {
         self.shared.lock().free.len()
     }
 
-    /// From now on a client may have so many streams, those that have lost their publisher and
-    /// are waited for counted.
+    /// Sets how many streams a client may have, including those that wait for their publisher to
+    /// come back.
     pub fn set_streams_per_client(&self, most: usize) {
         self.shared.per_client.store(most, Ordering::Relaxed);
     }
@@ -267,10 +275,10 @@ impl Arena {
         self.shared.open(&mut self.shared.lock(), None)
     }
 
-    /// Asks those who hold more than the level to give some up, if blocks are short. To be called
-    /// without a stream's lock.
+    /// Asks accounts above the level to give up blocks, if these are short. To be called without a
+    /// stream's lock.
     pub fn reclaim(&self) {
-        /// Holders that are asked at a time.
+        /// The most holders that are asked in one call.
         const ASKED: usize = 4;
 
         let level = self.shared.level.load(Ordering::Relaxed);
@@ -339,10 +347,10 @@ impl Shared {
         }
     }
 
-    /// Blocks that bridge the time until those give way who hold too many, and in which messages
+    /// Blocks to hand out until accounts above the level have given theirs up, and in which messages
     /// are put together.
     fn reserve(&self) -> usize {
-        self.total / 8
+        self.total / RESERVE
     }
 
     /// Blocks without which a stream isn't worth publishing.
@@ -350,8 +358,8 @@ impl Shared {
         (self.total / 32).clamp(2, 8)
     }
 
-    /// The level if this account takes all that it can get, and each other what it holds, `least` at
-    /// least; that of a new one for `None`.
+    /// The level if this account (a new one for `None`) takes all that it can get, and each other one
+    /// keeps what it holds, but at least `least` blocks.
     fn level_for(&self, state: &State, asker: Option<usize>, least: usize) -> usize {
         let all = self.total.saturating_sub(state.assembly + self.reserve());
         let others = |level: usize| -> usize {
@@ -467,7 +475,7 @@ impl Account {
         slot.map_or(0, |slot| slot.held.saturating_sub(slot.may_hold(level)))
     }
 
-    /// Sets aside so many blocks, of which it holds all now, if it isn't too much.
+    /// Sets aside `blocks`, all of which it holds now, up to the most that may be protected.
     pub fn protect(&mut self, blocks: usize) {
         let total = self.shared.total;
         let mut state = self.shared.lock();
@@ -480,7 +488,7 @@ impl Account {
         state.change(self.number, |slot| slot.protected = blocks);
     }
 
-    /// Whether somebody publishes. If not, all is given up when others need it.
+    /// Notes whether the stream has a publisher. Without one, it gives up all that others need.
     pub fn set_running(&mut self, is_running: bool) {
         let mut state = self.shared.lock();
         state.change(self.number, |slot| {

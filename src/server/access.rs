@@ -21,11 +21,12 @@ mod origin;
 mod presented;
 mod refusals;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::handler::{Client, Handler, Refusal, StreamRequest, Way};
+use super::lines::Lines;
 use super::millis;
-use super::rates::Refused;
 use crate::config::{Access, Config, Key, Network, Scope, Secret, User};
 use crate::live::Millis;
 use crate::rtmp::secret::constant_time_eq;
@@ -67,8 +68,7 @@ pub(super) struct Guard {
     api_key: Option<Secret>,
     trusted_proxies: Vec<Network>,
     names: LocalNames,
-    /// Over HTTP; elsewhere each ends a connection, which has a line of its own.
-    denials: Refused,
+    pub(super) lines: Arc<Lines>,
     failures: Failures,
     room: WaitingRoom,
     challenges: Challenges,
@@ -83,7 +83,7 @@ impl Guard {
             api_key: config.api_key.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
             names: LocalNames::new(&config.host_names),
-            denials: Refused::default(),
+            lines: Arc::default(),
             failures: Failures::default(),
             room: WaitingRoom::default(),
             challenges: Challenges::default(),
@@ -110,7 +110,7 @@ impl Guard {
     fn is_near_enough(&self, action: Action, client: &Client) -> bool {
         let (peer, local) = (client.address().ip(), client.local_address().ip());
         let networks = self.access(action).networks();
-        // Where somebody is of whom the address isn't known, nobody knows.
+        // A client at an unknown address may be anywhere.
         let contains = |network: &Network| match client.way() {
             Way::Unnamed => *network == Network::Any,
             Way::Direct | Way::Named => network.contains(peer, local),
@@ -188,8 +188,8 @@ impl Guard {
         may_look.then_some(()).ok_or_else(too_many)
     }
 
-    /// It was a guess, or a slip of the pen. Who has been wrong often waits for the answer, on its own
-    /// thread.
+    /// Counts a wrong attempt, be it a guess or a typing error. After many of them the answer is
+    /// delayed, on the connection's own thread.
     fn was_wrong(&self, attempt: Attempt, client: &Client, now: Millis) -> Result<(), Refusal> {
         let address = client.address().ip();
         let were_many = self.failures.are_many(address, attempt, now);
@@ -203,9 +203,8 @@ impl Guard {
         })
     }
 
-    /// What the log may show of a name that isn't known to be one, where it may hold something secret:
-    /// as much as the operator has written into options, or `live`, which is in everybody's manual.
-    /// `None` where there are no secrets.
+    /// What the log may show of an unknown name where it may contain a key: the part that stands in the
+    /// options, or `live`, which is in every manual. `None` where there are no secrets.
     pub(super) fn masked(&self, name: &StreamKey) -> Option<StreamKey> {
         let mut users = self.publish.users.iter().chain(&self.play.users);
         if self.keys().next().is_none() && users.next().is_none() {
@@ -233,8 +232,8 @@ impl Guard {
         shown.ok()
     }
 
-    /// The same for the name of what somebody plays, or waits for: where that takes a key or a user, it
-    /// was accepted for what was shown, and the name is one.
+    /// The same for the name of a stream that a client plays, or waits for. Where playing takes a key
+    /// or a user, the name was accepted and can be shown.
     pub(super) fn masked_in_play(&self, name: &StreamKey) -> Option<StreamKey> {
         self.masked(name).filter(|_| self.play.is_open())
     }

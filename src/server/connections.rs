@@ -3,21 +3,21 @@
 //! ```text
 //! rank        it                                          makes room for
 //! unused      has asked for nothing yet, or its answer    any newcomer
-//!             is no stream: strangers that hang about
+//!             is no stream: idle clients
 //! waiting     plays a name that nobody has published      any newcomer
 //! viewing     plays a stream, or asks for parts of one    a viewer whose address has fewer
-//! publishing  publishes, or waits for who did so          nobody
+//! publishing  publishes, or its stream's grace time runs  nobody
 //! ```
 //!
 //! A newcomer may turn out to be a publisher, so there is always a place for one: viewers have
 //! seven of eight places at most. When all places are taken, the address with the most unused and
 //! waiting connections loses one of them (among equals, the address with the most connections of
 //! all kinds): the lowest in rank, the oldest of several. It is cut off at once, whatever it does:
-//! its thread wakes from reading and from writing. It doesn't count any longer, but while too many
-//! haven't come to their end yet, nobody is let in.
+//! its thread wakes from reading and from writing. It no longer counts, but while too many such
+//! threads haven't ended yet, new clients are refused.
 //!
-//! All of an IPv6 /64 is one address here. A right that was shown needs no rank of its own: where
-//! playing or publishing takes a key, nobody views or publishes without.
+//! All of an IPv6 /64 is one address here. Clients that have shown a key need no rank of their own:
+//! where playing or publishing takes a key, all viewers or publishers have shown it.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -39,8 +39,8 @@ use crate::output::status::ConnectionReport;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
 
-/// The part of all places that viewers leave to others, and of those who may be on their way out
-/// beside the rest: one in so many.
+/// One in so many places is kept free of viewers; as many connections may be closing, beyond the
+/// places that are taken.
 const RESERVE: usize = 8;
 
 /// Memory that must be there for another connection beyond what the allowances of all may take, in
@@ -48,7 +48,7 @@ const RESERVE: usize = 8;
 /// requests are answered.
 const SPARE: usize = STACK_LEN + (2 << 20);
 
-/// So many may be on their way out however few places there are.
+/// Connections that may be closing at a time, however few places there are.
 const MIN_LEAVING: usize = 4;
 
 /// What a connection costs before it has said anything, in bytes: its entry here, of which a growing
@@ -66,7 +66,7 @@ const MAX_CLIENT_LEN: usize = 120;
 pub(super) struct Connections {
     max: usize,
     max_per_address: usize,
-    /// Of those that view.
+    /// For viewers.
     max_viewing: usize,
     state: Mutex<State>,
     emptied: Condvar,
@@ -87,7 +87,7 @@ struct Open {
     address: SocketAddr,
     /// What counts as its address when connections are counted.
     origin: IpAddr,
-    /// A proxy's, which serves nobody just now: it doesn't count for any address.
+    /// A trusted proxy's connection between requests: it counts for no address.
     is_proxys: bool,
     protocol: Protocol,
     /// What the client calls itself, in printable ASCII.
@@ -107,7 +107,7 @@ struct Open {
 /// A stream that a connection publishes or plays.
 struct Use {
     key: StreamKey,
-    /// Somebody has published it, or does.
+    /// It is published, or has been.
     is_live: bool,
     _taken: Taken,
 }
@@ -120,7 +120,7 @@ enum Cut {
     Displaced,
 }
 
-/// How much a connection makes of its place. See the module's documentation.
+/// How useful a connection is. See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Unused,
@@ -299,7 +299,7 @@ impl Connections {
     pub(super) fn note_play(shared: &Shared, id: u64, key: &StreamKey) -> Result<(), Full> {
         let connections = &shared.connections;
         connections.note_use(id, key, |open| &mut open.plays)?;
-        // Who publishes it from now on finds the note.
+        // A publisher that comes from now on finds the note.
         let stream = shared.table.find(key);
         if !stream.is_some_and(|stream| stream.was_published()) {
             return Ok(());
@@ -536,14 +536,15 @@ impl State {
         })
     }
 
-    /// Has somebody make room.
+    /// Has a connection make room.
     fn displace(&mut self, victim: &Victim) {
         if let Some(open) = self.open.get_mut(victim.index) {
             open.cut(Cut::Displaced);
         }
     }
 
-    /// Whether as many are on their way out as may be of so many; of one address or of all.
+    /// Whether as many connections are closing as may be where `max` are allowed; of one address or of
+    /// all.
     fn is_crowded(&self, max: usize, origin: Option<IpAddr>) -> bool {
         let leaving = self.open.iter().filter(|open| {
             open.cut == Some(Cut::Displaced) && origin.is_none_or(|origin| open.origin == origin)
@@ -563,7 +564,7 @@ impl State {
         self.count(|open, _| open.origin == origin && !open.is_proxys)
     }
 
-    /// Finds a place for a newcomer from `origin`; a proxy may have any number.
+    /// Finds a place for a newcomer from `origin`; a trusted proxy may have any number.
     fn make_room(
         &mut self,
         limits: &Connections,
@@ -586,7 +587,7 @@ impl State {
         if self.count(|_, _| true) < limits.max {
             return Ok(());
         }
-        // Those who have waited for a stream may be too many once it is there.
+        // Connections that waited for a stream may be too many viewers once it is published.
         let viewing = self.count(|_, rank| rank == Rank::Viewing);
         let has_surplus = viewing > limits.max_viewing;
         let surplus = || self.victim(|_, rank| has_surplus && rank == Rank::Viewing);

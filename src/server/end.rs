@@ -155,7 +155,7 @@ impl fmt::Display for End {
                 "closed for a newer one, which needed its place (raise --max-connections, or \
                  --max-per-address)",
             ),
-            End::Kicked => f.write_str("disconnected by the API"),
+            End::Kicked => f.write_str("disconnected through the API"),
             End::Player(end) => write!(f, "{end}"),
             End::Superseded => f.write_str("another publisher has taken over"),
             End::Stopping => f.write_str("the server stops"),

@@ -1,10 +1,9 @@
-//! How many lines of the log are about one address: somebody who comes and goes all the time would
-//! fill a disk with them.
+//! Rate limits on log lines: a client that reconnects all the time could fill a disk otherwise.
 //!
-//! An address may be worth 50 lines of each kind at once, and one a second for long; all addresses
-//! together 200 at once and ten a second. What streams are published is told beside the rest, such
-//! that no crowd hides it. Lines that are left out are counted, and the number is told every ten
-//! seconds, with whatever line comes next. With `--log debug` all are there.
+//! Each address may log 50 lines of each kind in a burst, then one a second; all addresses together
+//! 200 in a burst, then ten a second. Lines about publishers have their own limit, so that a crowd
+//! can't hide them. Lines that are left out are counted, and every ten seconds the number is logged
+//! together with the next line. With `--log debug` there is no limit.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,23 +17,23 @@ use crate::rtmp::rate::Rate;
 /// Addresses that are remembered.
 const MAX_CLIENTS: usize = 256;
 
-/// About one address.
+/// Limit for one address.
 const FEW: Rate = Rate::new(50, 1);
 
-/// About all of them.
+/// Limit for all addresses together.
 const MANY: Rate = Rate::new(200, 10);
 
-/// How long lines that are left out are counted before that is told, in ms.
+/// How long lines that are left out are counted before their number is logged, in ms.
 const TELL_AFTER: Millis = 10_000;
 
 /// What a line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum About {
-    /// Who connects and disconnects, and why.
+    /// Connections that begin and end, and why.
     Connection,
-    /// Who plays, and what goes wrong with media.
+    /// Players, and what goes wrong with media.
     Media,
-    /// Who publishes what.
+    /// Publishers and their streams.
     Publishing,
 }
 
@@ -44,7 +43,7 @@ pub(super) struct Lines {
 }
 
 struct State {
-    /// Of publishing, of the rest.
+    /// For lines about publishers; for the rest.
     all: [Rate; 2],
     /// The least recently seen first.
     clients: Vec<Entry>,
@@ -58,7 +57,7 @@ struct Entry {
     since: Millis,
 }
 
-/// So many lines about a client were left out.
+/// The number of lines about a client that were left out.
 #[derive(Debug, PartialEq, Eq)]
 struct LeftOut {
     client: IpAddr,
@@ -86,7 +85,7 @@ impl Default for Lines {
 }
 
 impl Lines {
-    /// Whether there may be a line; and what was left out before, if that is to be told now.
+    /// Whether a line may be logged; and what was left out before, if that is due.
     fn allow(&self, about: About, address: IpAddr, now: Millis) -> (bool, Option<LeftOut>) {
         let client = one_client(address);
         let state = &mut *lock(&self.state);
@@ -129,7 +128,7 @@ impl Lines {
         (is_allowed, left_out)
     }
 
-    /// Tells what was left out and isn't told yet.
+    /// Logs what was left out and hasn't been logged yet.
     pub(super) fn finish(&self) {
         for entry in &mut lock(&self.state).clients {
             if let Some(left_out) = entry.take_left_out(Millis::MAX) {
@@ -140,7 +139,7 @@ impl Lines {
 }
 
 impl Entry {
-    /// What was left out, if that is to be told now.
+    /// What was left out, if that is due.
     fn take_left_out(&mut self, now: Millis) -> Option<LeftOut> {
         if self.left_out == 0 || now.saturating_sub(self.since) < TELL_AFTER {
             return None;
@@ -152,21 +151,22 @@ impl Entry {
     }
 }
 
-impl Shared {
-    /// Logs a line about somebody at an address, unless there have been too many.
+impl Lines {
+    /// Logs a line about a client at an address, unless there have been too many.
     pub(super) fn say(
         &self,
         level: log::Level,
         about: About,
         address: IpAddr,
+        now: Millis,
         line: fmt::Arguments<'_>,
     ) {
         if !log::log_enabled!(level) {
             return;
         }
-        // Who asks for debug lines looks for something, and wants all of them.
+        // At debug level somebody is looking for something, and needs all lines.
         if log::max_level() <= log::LevelFilter::Info {
-            let (is_allowed, left_out) = self.lines.allow(about, address, self.now());
+            let (is_allowed, left_out) = self.allow(about, address, now);
             if let Some(left_out) = left_out {
                 log::info!("{left_out}");
             }
@@ -175,6 +175,19 @@ impl Shared {
             }
         }
         log::log!(level, "{line}");
+    }
+}
+
+impl Shared {
+    /// The same, now.
+    pub(super) fn say(
+        &self,
+        level: log::Level,
+        about: About,
+        address: IpAddr,
+        line: fmt::Arguments<'_>,
+    ) {
+        self.lines.say(level, about, address, self.now(), line);
     }
 }
 

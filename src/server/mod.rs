@@ -73,7 +73,7 @@ struct Shared {
     looks: Rates,
     scratches: Scratches,
     refused: Refused,
-    lines: Lines,
+    lines: Arc<Lines>,
     handlers: Handlers,
     guard: Arc<Guard>,
     /// Where it listens for RTMP and for HTTP.
@@ -214,7 +214,7 @@ impl Server {
             looks: Rates::new(http_conn::LOOKS_PER_SECOND),
             scratches,
             refused: Refused::default(),
-            lines: Lines::default(),
+            lines: Arc::clone(&guard.lines),
             handlers: Handlers::new(handlers),
             guard,
             rtmp_addresses: addresses(&listeners, Protocol::Rtmp),

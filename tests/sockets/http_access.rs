@@ -516,6 +516,38 @@ fn embedding_programs_hear_of_each_play_and_of_its_end() {
 }
 
 #[test]
+fn each_refusal_is_in_the_log_with_its_reason() {
+    let server = Brooklet::start(&[]);
+    for host in ["evil.example", "other.example:8080"] {
+        let mut client = HttpClient::connect(server.http_address());
+        client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(client.answer().status, 403);
+    }
+    for name in ["evil.example", "other.example"] {
+        let line =
+            format!("asked for unknown host name {name}; to allow it, add --host-name {name}");
+        server.wait_for_log(&line, 1);
+    }
+    let server = Brooklet::start(&["--play-key", "play-key"]);
+    let mut client = HttpClient::connect(server.http_address());
+    for (target, authorization) in [
+        ("/live/door.mp4?key=guess", "none"),
+        ("/live/door.mp4", WRONG),
+    ] {
+        let field = format!("Authorization: {authorization}\r\n");
+        client.request("GET", target, &field);
+        assert_eq!(client.answer().status, 401);
+    }
+    for came in [
+        "a wrong key in ?key= of the stream name",
+        "a wrong password, by HTTP Basic",
+    ] {
+        server.wait_for_log(&format!("refused to play live/***: {came};"), 1);
+    }
+    assert!(!server.printed().contains("since the last line"));
+}
+
+#[test]
 fn neither_keys_nor_guesses_are_in_the_log() {
     let server = Brooklet::start_with(&["--play-key", "play-key", "--log", "trace"], |command| {
         command.env("BROOKLET_API_KEY", "api-key");

@@ -280,7 +280,7 @@ fn delete_disconnects_and_the_log_says_who_did() {
     let player_id = &stream["viewer_list"][0]["connection"];
     assert_eq!(delete(player_id), 204);
     player.until_closed();
-    server.wait_for_log("disconnected: disconnected by the API", 1);
+    server.wait_for_log("disconnected: disconnected through the API", 1);
     // Over HTTP the viewer's thread is the same as that of the request.
     let mut viewer = HttpClient::connect(http);
     viewer.request("GET", "/live/door.flv", "");
@@ -288,12 +288,12 @@ fn delete_disconnects_and_the_log_says_who_did() {
     wait_until("it is a viewer", || viewers()[0]["protocol"] == "flv");
     assert_eq!(delete(&viewers()[0]["connection"]), 204);
     assert!(viewer.until_closed().starts_with(b"HTTP/1.1 200 OK"));
-    server.wait_for_log("MB sent: disconnected by the API", 2);
+    server.wait_for_log("MB sent: disconnected through the API", 2);
     let camera_id = &stream["publisher"]["connection"];
     assert_eq!(delete(camera_id), 204);
     camera.until_closed();
-    server.wait_for_log("disconnected: disconnected by the API", 3);
-    server.wait_for_log(&format!("disconnects #{camera_id} by the API"), 1);
+    server.wait_for_log("disconnected: disconnected through the API", 3);
+    server.wait_for_log(&format!("ended #{camera_id} through the API"), 1);
     // It is closed, though its stream waits for it to come back.
     wait_until("it is over", || delete(camera_id) == 404);
     server.stop();

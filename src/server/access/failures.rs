@@ -1,8 +1,8 @@
 //! Wrong keys and passwords, by who sent them: whoever sends many has to wait.
 //!
-//! What is shown is looked at at once, in a time that tells nothing, and who is right goes on at once:
-//! nobody is held up for the sake of others who share its address, be it a household's or that of
-//! a proxy that names nobody. What waits is the answer to who is wrong:
+//! Keys and passwords are checked at once, in a time that tells nothing, and a client with the right
+//! one goes on at once, whatever others send from the same address (a household, or a proxy that
+//! doesn't name its clients). Only refusals are delayed:
 //!
 //! ```text
 //! five wrong ones within a minute      each further "no" comes 2 s late, on its own thread
@@ -10,14 +10,14 @@
 //! twenty wrong ones within a second    nothing from there is looked at, right or wrong: "too many"
 //! ```
 //!
-//! So who guesses on one connection makes one guess in 2 s. Who hangs up and doesn't wait, or uses many
-//! connections, makes at most [`MAX_PER_SECOND`] a second from one address, or one /64, whether it comes
-//! directly or through a proxy: that is the bound, for the answer to a guess that isn't refused is
-//! known once it is late. It is as much as one address may connect by default. Only right ones give back
-//! what they took, so whoever is right comes through as long as its own address sends fewer wrong ones
-//! than that; to do better, right and wrong would have to be told apart without looking. At that rate
-//! a key of eight random letters and digits takes 170,000 years. A success doesn't make failures
-//! forgotten, or who has one key could guess at others without end.
+//! So one connection makes one guess in 2 s. A client that hangs up instead of waiting, or uses many
+//! connections, makes at most [`MAX_PER_SECOND`] guesses a second from one address, or one /64, be it
+//! directly or through a proxy. That is the bound, since a late answer already tells that the guess was wrong.
+//! It is as many as the connections that one address may make by default. Only right attempts give back
+//! what they took, so the right key is accepted as long as its address sends fewer wrong ones than
+//! that; to do better, right and wrong would have to be told apart without looking. At that rate a key
+//! of eight random letters and digits takes 170,000 years. A success doesn't clear failures: the owner
+//! of one key could guess at others without end.
 
 use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -35,7 +35,7 @@ const WITHIN: Millis = 60_000;
 /// Clients that are remembered.
 const MAX_CLIENTS: usize = 256;
 
-/// Wrong ones of a client that are looked at, in a second for long, and at once.
+/// Wrong attempts of a client that are looked at: a second, and in a burst.
 const MAX_PER_SECOND: u32 = 20;
 
 /// How long an answer waits before it is given.
@@ -75,21 +75,21 @@ struct Failing {
     attempt: Attempt,
     /// The newest ones, the oldest of them first.
     times: Vec<Millis>,
-    /// Wrong ones that may still be looked at.
+    /// Wrong attempts that may still be looked at.
     looks: Rate,
 }
 
 impl Failures {
-    /// Whether an attempt may be looked at. If it was right, [`was_right`](Self::was_right) follows.
+    /// Whether an attempt may be looked at. If it was right, call [`was_right`](Self::was_right) then.
     pub(super) fn may_look(&self, address: IpAddr, attempt: Attempt, now: Millis) -> bool {
         let client = one_client(address);
         let mut clients = lock(&self.clients);
         let failing = clients.iter_mut().find(|f| f.is(client, attempt));
-        // Taken before it is known what comes out: others look at the same time.
+        // Taken before the result is known, since other threads look at the same time.
         failing.is_none_or(|failing| failing.looks.take(1, now))
     }
 
-    /// An attempt was none to guess.
+    /// Notes that an attempt was not a guess.
     pub(super) fn was_right(&self, address: IpAddr, attempt: Attempt) {
         let client = one_client(address);
         let mut clients = lock(&self.clients);
@@ -127,7 +127,7 @@ impl Failures {
         clients.push(failing);
     }
 
-    /// Whether the answer to a wrong one from there has to wait.
+    /// Whether the answer to a wrong attempt from there has to wait.
     pub(super) fn are_many(&self, address: IpAddr, attempt: Attempt, now: Millis) -> bool {
         let client = one_client(address);
         let clients = lock(&self.clients);
@@ -145,7 +145,7 @@ impl Failing {
     }
 }
 
-/// Where answers wait.
+/// The place where answers wait.
 pub(super) struct WaitingRoom {
     delay: Duration,
     state: Mutex<State>,
@@ -154,7 +154,7 @@ pub(super) struct WaitingRoom {
 
 #[derive(Default)]
 struct State {
-    /// Those whose answers wait.
+    /// The clients whose answers wait.
     waiting: Vec<IpAddr>,
     is_closed: bool,
 }

@@ -4,12 +4,13 @@
 //! /live/door.mp4?key=KEY       in the query, percent-encoded as browsers do
 //! Authorization: Basic ...     a key as password, under any name; or user and password
 //! /api/v1/connections          --api-key, or without one: from this machine, by no other site's page
-//! Host: pi.local               where the network alone lets in, by no name that may be anybody's
-//! X-Forwarded-For: ADDRESS     who is asking, if a trusted proxy says so
+//! Host: pi.local               where no key is needed: an address, or a name that is known as ours
+//! X-Forwarded-For: ADDRESS     the client, if a trusted proxy says so
 //! ```
 //!
 //! Who plays is decided by the same handlers as over RTMP, the configuration's own first.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::authorization::{Authorization, Login};
@@ -25,11 +26,12 @@ use crate::rtmp::secret::constant_time_eq;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::{StreamKey, query_value};
 use crate::server::handler::{Client, Handler, Handlers, Refusal, StreamRequest, Way};
+use crate::server::lines::About;
 
 /// Longest query in which keys are looked for, as long as RTMP's names are.
 const MAX_QUERY_LEN: usize = 1024;
 
-/// What a request says of who sends it.
+/// What a request tells of its sender.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::server) struct Credentials<'a> {
     /// Of its target, as it came.
@@ -79,7 +81,7 @@ impl<'a> Credentials<'a> {
 pub(in crate::server) struct Denied {
     /// 401, 403, 429 or 503.
     pub(in crate::server) status: u16,
-    /// A sentence for whoever sees the answer.
+    /// A sentence for the person who sees the answer.
     pub(in crate::server) text: String,
 }
 
@@ -117,8 +119,7 @@ pub(in crate::server) fn authorize_play(
     }
 }
 
-/// Who looks at a list of streams: what it has shown is looked at once, the streams then one by
-/// one.
+/// A client that asks for a list of streams: its keys are checked once, then the streams one by one.
 pub(in crate::server) struct Visitor<'a> {
     guard: &'a Guard,
     is_near_enough: bool,
@@ -145,14 +146,14 @@ impl Visitor<'_> {
 }
 
 impl Guard {
-    /// Whether at this address, accepted at `local`, there is a proxy whose word counts.
+    /// Whether `peer`, accepted at the address `local`, is a trusted proxy.
     pub(in crate::server) fn is_trusted_proxy(&self, peer: IpAddr, local: IpAddr) -> bool {
         let mut proxies = self.trusted_proxies.iter();
         proxies.any(|network| network.contains(peer, local))
     }
 
-    /// Who sends a request, and in which way it came from `peer` to the address `local` of this
-    /// machine. What anybody else than a trusted proxy hands on is from anywhere.
+    /// The client that sends a request, and how the request came from `peer` to the address `local` of
+    /// this machine. Requests forwarded by other addresses than a trusted proxy's may be from anywhere.
     pub(in crate::server) fn sender(
         &self,
         head: &Head,
@@ -171,8 +172,8 @@ impl Guard {
         }
     }
 
-    /// Where the network alone lets a client in, it must ask by a name that nobody else can have made
-    /// to lead here: otherwise the page that asks is from anywhere.
+    /// Refuses a host name that isn't known to be this server's, where no key is needed: a page from
+    /// the internet can have pointed its own name here (DNS rebinding).
     pub(in crate::server) fn check_host(
         &self,
         client: &Client,
@@ -183,12 +184,15 @@ impl Guard {
         let Some(name) = foreign.filter(|_| !is_for_all) else {
             return Ok(());
         };
-        if let Some(count) = self.denials.note(self.now()) {
-            log::warn!(
-                "{client} refused: it asks by a name that isn't known to be this server's \
-                 (--host-name); {count} refused since the last line"
-            );
-        }
+        // No valid name is longer.
+        let shown = name.get(..253).unwrap_or(name);
+        self.say(
+            About::Connection,
+            client,
+            format_args!(
+                "asked for unknown host name {shown}; to allow it, add --host-name {shown}"
+            ),
+        );
         Err(Denied {
             status: 403,
             text: format!(
@@ -247,7 +251,7 @@ impl Guard {
     ) -> bool {
         let page = &credentials.page;
         let Some(api_key) = &self.api_key else {
-            // Behind a proxy everybody comes from this machine, and may say so.
+            // Clients of a proxy on this machine come from loopback, too.
             let address = client.address().ip().to_canonical();
             let is_here = address.is_loopback() && client.way() == Way::Direct;
             return is_here && page.is_to_address() && page.is_own();
@@ -278,7 +282,7 @@ impl Guard {
         is_right
     }
 
-    /// The answer to who isn't privileged and asks for what only those get.
+    /// The answer to a client that isn't privileged and asks for what takes privileges.
     pub(in crate::server) fn api_denial(&self) -> Denied {
         let (status, text) = match &self.api_key {
             Some(_) => (
@@ -288,8 +292,8 @@ impl Guard {
             ),
             None => (
                 403,
-                "only for programs on the server's own machine, by its address; --api-key lets \
-                 others in",
+                "only for programs on this machine, via 127.0.0.1 or localhost; --api-key allows \
+                 others",
             ),
         };
         Denied {
@@ -353,20 +357,25 @@ impl Guard {
         has_key | user.is_some_and(is_user) | login.is_some_and(is_user)
     }
 
-    /// Has the log say that a play was refused: loudly, but not each time.
+    /// Has the log say that a play was refused, unless the client has shown nothing yet.
     fn tell(&self, client: &Client, key: &StreamKey, refusal: &Refusal, is_question: bool) {
         let reason = refusal.reason();
         if is_question || refusal.is_step() {
             log::debug!("{client} asked to play {key}: {reason}");
             return;
         }
-        match self.denials.note(self.now()) {
-            Some(1) => log::warn!("{client} refused to play {key}: {reason}"),
-            Some(count) => log::warn!(
-                "{client} refused to play {key}: {reason}; {count} refused since the last line"
-            ),
-            None => {}
-        }
+        self.say(
+            About::Media,
+            client,
+            format_args!("refused to play {key}: {reason}"),
+        );
+    }
+
+    /// Over HTTP a refusal doesn't end the connection, which would have a line of its own.
+    fn say(&self, about: About, client: &Client, what: fmt::Arguments<'_>) {
+        let (address, now) = (client.address().ip(), self.now());
+        let line = format_args!("{client} {what}");
+        self.lines.say(log::Level::Warn, about, address, now, line);
     }
 }
 

@@ -34,7 +34,8 @@ impl Guard {
                     true => "",
                     false => ", or with a key behind the app: rtmp://HOST/APP?key=KEY",
                 };
-                let why = format!("asked for user and password, expected back with them{or_key}");
+                let why =
+                    format!("asked to log in; it should reconnect with user and password{or_key}");
                 Err(Refusal::step(why).with_description(describe_need_auth(Scheme::Adobe)))
             }
             Some(Attempt::Hello { scheme, user }) => {
@@ -45,10 +46,8 @@ impl Guard {
                 let description = describe_challenge(scheme, user, &challenge);
                 let address = client.address().ip();
                 self.challenges.add(address, user, challenge, now);
-                Err(
-                    Refusal::step("was sent a challenge, expected back with the answer")
-                        .with_description(description),
-                )
+                let why = "was sent a login challenge; it should reconnect with the answer";
+                Err(Refusal::step(why).with_description(description))
             }
             Some(answer) => {
                 let user = self.check(action, client, &answer, now)?;
@@ -195,14 +194,14 @@ mod tests {
         assert!(asked.is_step());
         let need = "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ";
         assert_eq!(asked.description(), need);
-        assert!(asked.reason().ends_with("expected back with them"));
+        assert!(asked.reason().ends_with("reconnect with user and password"));
         let mut with_key = Guard::new(&Config {
             publish: guard.publish.clone(),
             ..Config::default()
         });
         with_key.publish.keys.push(Key::parse("s3cret").unwrap());
         let asked = log_in(&with_key, Action::Publish, "127.0.0.1", "live", 0).unwrap_err();
-        let or_key = "with them, or with a key behind the app: rtmp://HOST/APP?key=KEY";
+        let or_key = "user and password, or with a key behind the app: rtmp://HOST/APP?key=KEY";
         assert!(asked.reason().ends_with(or_key), "{}", asked.reason());
         assert!(log_in(&guard, Action::Play, "127.0.0.1", "live", 0).is_ok());
         // These are looked at when the name of the stream is known.

@@ -11,15 +11,15 @@ use crate::config::is_private;
 use crate::http::head::Field;
 
 /// Endings of names that mean something inside of a network only: RFC 6762, RFC 8375, RFC 6761, and
-/// what routers make up. None of them alone, and no other name without a dot: the world has such, too.
+/// what routers make up. Not by themselves, nor other names without a dot: these exist in public, too.
 const LOCAL_ENDINGS: [&str; 5] = [".local", ".home.arpa", ".localhost", ".internal", ".lan"];
 
-/// Names that lead to this network wherever somebody asks for them, or else to nobody.
+/// Names that can't belong to a site on the internet.
 #[derive(Debug, Default)]
 pub(super) struct LocalNames {
     /// This machine's name for itself, without a dot and in lower case.
     own: String,
-    /// What the operator says, in lower case.
+    /// Those of `--host-name`, in lower case.
     named: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ impl Page<'_> {
         is_own_fetch && (self.origin == Field::Absent || self.is_same_origin())
     }
 
-    /// The name by which it was sent, if that could be somebody else's who makes it lead here.
+    /// The host name that was asked for, unless it is known to be this server's.
     pub(super) fn foreign_name(&self, names: &LocalNames) -> Option<&str> {
         // Browsers have sent the field for as long as there have been names in it.
         let name = host_name(self.host?);

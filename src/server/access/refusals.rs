@@ -1,5 +1,5 @@
-//! Why somebody may not: for the log what came, what was expected and what to do; for the client the
-//! same whatever came.
+//! Reasons for refusals: the log gets what came, what was expected and what to do; the client gets the
+//! same text whatever came.
 
 use super::Action;
 use super::presented::Presented;
@@ -25,7 +25,7 @@ pub(super) fn too_far(action: Action, access: &Access, way: Way) -> Refusal {
     )
 }
 
-/// Nothing is said of what came, which may not even have been looked at.
+/// Says nothing of what came, which may not even have been looked at.
 pub(super) fn too_many() -> Refusal {
     Refusal::new(
         "too many wrong keys or passwords came from its address, and too many answers wait already. \
@@ -80,12 +80,21 @@ impl Expected<'_> {
         };
         let mut expected = Vec::new();
         if access.keys_of(name).next().is_some() {
-            let in_obs = match self.action {
-                Action::Publish => " (in OBS: stream key NAME?key=KEY)",
-                Action::Play => "",
+            let (key, in_obs) = match self.is_login_first() {
+                true => (
+                    "a key behind the app, as in rtmp://HOST/APP?key=KEY/NAME",
+                    "server rtmp://HOST/APP?key=KEY",
+                ),
+                false if scheme == "rtmp" => (
+                    "a key, as in rtmp://HOST/APP/NAME?key=KEY",
+                    "stream key NAME?key=KEY",
+                ),
+                false => ("a key, as in http://HOST/APP/NAME?key=KEY", ""),
             };
-            let key = format!("a key, as in {scheme}://HOST/APP/NAME?key=KEY{in_obs}");
-            expected.push(key);
+            expected.push(match self.action {
+                Action::Publish => format!("{key} (in OBS: {in_obs})"),
+                Action::Play => key.to_owned(),
+            });
         } else if !access.keys.is_empty() {
             expected.push(format!(
                 "a key, of which none is set for this stream (--{verb}-key NAME=KEY sets one)"
@@ -98,13 +107,19 @@ impl Expected<'_> {
         expected.join(", or ")
     }
 
+    /// Whether a client is asked to log in when it connects, before a key behind the name of a stream
+    /// has come: then only one behind the app makes that unnecessary.
+    fn is_login_first(&self) -> bool {
+        self.protocol == Protocol::Rtmp && !self.access.users.is_empty()
+    }
+
     fn description(&self) -> &'static str {
         let Access { keys, users, .. } = self.access;
         match (self.protocol, keys.is_empty(), users.is_empty()) {
             (_, true, _) => "wrong or missing user or password",
             (Protocol::Rtmp, false, true) => "wrong or missing key: use NAME?key=KEY",
             (Protocol::Rtmp, false, false) => {
-                "wrong or missing key or password: use NAME?key=KEY, or log in"
+                "wrong or missing key or password: use APP?key=KEY, or log in"
             }
             (Protocol::Http, false, _) => {
                 "wrong or missing key: put ?key=KEY behind the address, or log in with it as \

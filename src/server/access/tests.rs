@@ -213,6 +213,24 @@ fn user_and_password_do_in_a_query_and_beside_keys() {
 }
 
 #[test]
+fn where_users_log_in_too_a_key_is_expected_behind_the_app() {
+    let mut publish = users(&["bob:pw"]);
+    publish.keys.push(Key::parse("s3cret").unwrap());
+    let guard = of(publish, Access::default());
+    let client = client("127.0.0.1", "live?key=wrong-1", "");
+    let (result, ..) = decide(&guard, Action::Publish, &client, "door", 0);
+    let refusal = result.unwrap_err();
+    assert_eq!(
+        refusal.reason(),
+        "a wrong key in ?key= of the app; expected a key behind the app, as in \
+         rtmp://HOST/APP?key=KEY/NAME (in OBS: server rtmp://HOST/APP?key=KEY), or a user, as in \
+         rtmp://USER:PASSWORD@HOST/APP/NAME"
+    );
+    let told = "wrong or missing key or password: use APP?key=KEY, or log in";
+    assert_eq!(refusal.description(), told);
+}
+
+#[test]
 fn who_has_logged_in_needs_no_key() {
     let mut access = users(&["bob:pw"]);
     access.keys.push(Key::parse("s3cret").unwrap());

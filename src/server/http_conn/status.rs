@@ -127,7 +127,7 @@ fn kick(exchange: &Exchange<'_>, id: u64) -> Response {
     if !exchange.shared.connections.kick(id) {
         return Response::not_found();
     }
-    log::info!("{} disconnects #{id} by the API", exchange.client);
+    log::info!("{} ended #{id} through the API", exchange.client);
     Response::text(http::Status::NoContent, "")
 }
 
