@@ -69,10 +69,10 @@ impl Kept {
         self.connections * PER_CONNECTION + REST
     }
 
-    /// The one that is nearer to what is allowed, or farther beyond.
+    /// The one that is the greater share of what is allowed.
     pub(crate) fn max(self, other: Kept) -> Kept {
-        let beyond = |kept: Kept| kept.bytes as i64 - kept.allowed() as i64;
-        std::cmp::max_by_key(self, other, |kept| beyond(*kept))
+        let share = |kept: &Kept| kept.bytes * 1_000 / kept.allowed();
+        std::cmp::max_by_key(self, other, share)
     }
 
     pub(crate) fn is_too_much(self) -> bool {
