@@ -17,7 +17,7 @@ use brooklet::{Config, Server};
 use crate::HEAP;
 use crate::common::client::{AAC_HEADER, on_free_ports};
 use crate::common::http::{UPGRADE, client_frame};
-use crate::steps::{Act, Acts, Ask, Len, Name, Step, What, Who};
+use crate::steps::{ANOTHER_TRACK, Act, Acts, Ask, Len, Name, Step, What, Who};
 use crate::wire::{self, command, header, message, metadata, set_chunk_size};
 
 /// For the server itself, beyond what it has kept since the first crowd was gone.
@@ -378,6 +378,10 @@ impl Crowd {
                 bytes
             }
             Act::VideoHeader(Some(track), len) => {
+                let track = match track {
+                    ANOTHER_TRACK => (number % 40) as u8,
+                    track => track,
+                };
                 let mut payload = [b"\x96\0hvc1", &[track][..], &number.to_be_bytes()].concat();
                 payload.resize(payload.len().max(len.bytes()), 1);
                 message(type_id::VIDEO, stream, &payload)

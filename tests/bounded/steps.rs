@@ -84,6 +84,9 @@ impl Len {
     }
 }
 
+/// See [`Act::VideoHeader`].
+pub(crate) const ANOTHER_TRACK: u8 = 255;
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
     /// Connects anew, with an address this long.
@@ -95,7 +98,8 @@ pub(crate) enum Act {
     CloseStream,
     DeleteStream,
     Metadata(Len),
-    /// A video sequence header, never the same twice; of one track of many, or of the only one.
+    /// A video sequence header, never the same twice; of one track of many, of
+    /// [`ANOTHER_TRACK`] each time, or of the only one.
     VideoHeader(Option<u8>, Len),
     AudioHeader(Len),
     Keyframe(Len),
@@ -160,7 +164,23 @@ fn len() -> impl Strategy<Value = Len> {
     ]
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn media() -> impl Strategy<Value = Act> {
+    let track = prop_oneof![
+        2 => Just(None),
+        1 => (0..40_u8).prop_map(Some),
+        1 => Just(Some(ANOTHER_TRACK)),
+    ];
+    prop_oneof![
+        2 => len().prop_map(Act::Metadata),
+        5 => (track, len()).prop_map(|(track, len)| Act::VideoHeader(track, len)),
+        2 => len().prop_map(Act::AudioHeader),
+        3 => len().prop_map(Act::Keyframe),
+        4 => len().prop_map(Act::Picture),
+        3 => len().prop_map(Act::Sound),
+    ]
+}
+
+fn talk() -> impl Strategy<Value = Act> {
     prop_oneof![
         1 => len().prop_map(Act::Connect),
         1 => Just(Act::CreateStream),
@@ -169,16 +189,20 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Pause),
         2 => Just(Act::CloseStream),
         1 => Just(Act::DeleteStream),
-        2 => len().prop_map(Act::Metadata),
-        5 => (proptest::option::of(0..40_u8), len()).prop_map(|(track, len)| Act::VideoHeader(track, len)),
-        2 => len().prop_map(Act::AudioHeader),
-        3 => len().prop_map(Act::Keyframe),
-        4 => len().prop_map(Act::Picture),
-        3 => len().prop_map(Act::Sound),
         2 => len().prop_map(Act::Unknown),
         1 => len().prop_map(Act::Begin),
         1 => Just(Act::Ping),
         1 => Just(Act::Leave),
+    ]
+}
+
+/// Only media, only commands, or of both.
+fn some_acts() -> impl Strategy<Value = Vec<Act>> {
+    use proptest::collection::vec;
+    prop_oneof![
+        3 => vec(media(), 0..4),
+        2 => vec(talk(), 0..4),
+        1 => vec(prop_oneof![media(), talk()], 0..6),
     ]
 }
 
@@ -224,7 +248,7 @@ fn begin() -> impl Strategy<Value = Vec<Act>> {
 }
 
 fn acts() -> impl Strategy<Value = Acts> {
-    let acts = (begin(), proptest::collection::vec(act(), 0..4));
+    let acts = (begin(), some_acts());
     // Mostly all of a step on one message stream.
     let stream = prop_oneof![4 => Just(1_u8), 2 => Just(0), 1 => 1..9_u8];
     let rtmp = (stream, acts).prop_map(|(stream, (first, then))| Acts::Rtmp {
@@ -240,7 +264,7 @@ fn acts() -> impl Strategy<Value = Acts> {
 fn step() -> impl Strategy<Value = Step> {
     let slot = (
         0..3_u8,
-        prop_oneof![3 => Just(1_u16), 2 => 2..20_u16, 2 => 20..300_u16],
+        prop_oneof![2 => Just(1_u16), 1 => 2..20_u16, 2 => 20..300_u16],
     )
         .prop_map(|(slot, times)| (Who::Slot(slot), times, 1));
     let fresh = (
