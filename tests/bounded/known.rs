@@ -14,8 +14,9 @@ fn rtmp(who: Who, times: u16, acts: &[Act]) -> Step {
 fn streams(who: Who, times: u16, stream: u8, acts: &[Act]) -> Step {
     Step {
         who,
-        acts: Acts::Rtmp(acts.iter().map(|act| (stream, *act)).collect()),
+        acts: Acts::rtmp(acts.iter().map(|act| (stream, *act)).collect()),
         times,
+        each: 1,
         reads: true,
     }
 }
@@ -25,6 +26,7 @@ fn http(who: Who, times: u16, reads: bool, asks: &[Ask]) -> Step {
         who,
         acts: Acts::Http(asks.to_vec()),
         times,
+        each: 1,
         reads,
     }
 }
@@ -266,8 +268,9 @@ fn unread(what: What) -> Vec<Step> {
     vec![
         Step {
             who: Who::Fresh,
-            acts: Acts::Rtmp(publish.chain(headers).collect()),
+            acts: Acts::rtmp(publish.chain(headers).collect()),
             times: 32,
+            each: 1,
             reads: true,
         },
         http(

@@ -33,13 +33,13 @@ use proptest::collection::vec;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
 use crowd::{Crowd, Kept};
-use steps::{Step, step};
+use steps::{Turns, turns};
 
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
-/// Steps of a case.
-const STEPS: std::ops::Range<usize> = 1..12;
+/// Turns of a case.
+const STEPS: std::ops::Range<usize> = 1..10;
 
 /// In the usual run: about half a minute in debug builds.
 const CASES: u32 = 32;
@@ -48,11 +48,13 @@ const CASES: u32 = 32;
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// Does these steps with a new server: what was kept when it was the most, or first too much.
-fn play(steps: &[Step]) -> Kept {
+fn play(all: &[Turns]) -> Kept {
     let mut crowd = Crowd::new();
     let mut most = crowd.kept();
-    for step in steps {
-        crowd.take(step);
+    for Turns { steps, times } in all {
+        for step in (0..*times).flat_map(|_| steps) {
+            crowd.take(step);
+        }
         most = most.max(crowd.kept());
         if most.is_too_much() {
             break;
@@ -71,8 +73,9 @@ fn whatever_clients_do_the_server_keeps_no_more_than_their_allowances() {
         failure_persistence: None,
         ..Config::default()
     });
-    let found = runner.run(&vec(step(), STEPS), |steps| {
+    let found = runner.run(&vec(turns(), STEPS), |steps| {
         let kept = play(&steps);
+        println!("{kept}");
         match kept.is_too_much() {
             true => Err(TestCaseError::fail(kept.to_string())),
             false => Ok(()),
@@ -116,6 +119,11 @@ fn what_was_found_once_is_not_found_again() {
     let found: Vec<String> = known::ways()
         .into_iter()
         .filter_map(|(name, steps)| {
+            let alone = |step| Turns {
+                steps: vec![step],
+                times: 1,
+            };
+            let steps: Vec<Turns> = steps.into_iter().map(alone).collect();
             let kept = play(&steps);
             println!("{name}: {kept}");
             kept.is_too_much().then(|| format!("{name}: {kept}"))

@@ -8,6 +8,8 @@ pub(crate) struct Step {
     pub(crate) who: Who,
     pub(crate) acts: Acts,
     pub(crate) times: u16,
+    /// How often at each of these times.
+    pub(crate) each: u16,
     /// Whether it reads what the server says.
     pub(crate) reads: bool,
 }
@@ -22,8 +24,28 @@ pub(crate) enum Who {
 #[derive(Clone, Debug)]
 pub(crate) enum Acts {
     /// On a message stream; number 0 means another one each time.
-    Rtmp(Vec<(u8, Act)>),
+    Rtmp {
+        /// Only once, or once by each new client.
+        first: Vec<(u8, Act)>,
+        then: Vec<(u8, Act)>,
+    },
     Http(Vec<Ask>),
+}
+
+impl Acts {
+    pub(crate) fn rtmp(then: Vec<(u8, Act)>) -> Acts {
+        Acts::Rtmp {
+            first: Vec::new(),
+            then,
+        }
+    }
+}
+
+/// Steps, in turn and again and again.
+#[derive(Clone, Debug)]
+pub(crate) struct Turns {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) times: u16,
 }
 
 /// The name of a stream.
@@ -62,6 +84,9 @@ impl Len {
     }
 }
 
+/// See [`Act::VideoHeader`].
+pub(crate) const ANOTHER_TRACK: u8 = 255;
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
     /// Connects anew, with an address this long.
@@ -73,7 +98,8 @@ pub(crate) enum Act {
     CloseStream,
     DeleteStream,
     Metadata(Len),
-    /// A video sequence header, never the same twice; of one track of many, or of the only one.
+    /// A video sequence header, never the same twice; of one track of many, of
+    /// [`ANOTHER_TRACK`] each time, or of the only one.
     VideoHeader(Option<u8>, Len),
     AudioHeader(Len),
     Keyframe(Len),
@@ -138,7 +164,23 @@ fn len() -> impl Strategy<Value = Len> {
     ]
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn media() -> impl Strategy<Value = Act> {
+    let track = prop_oneof![
+        2 => Just(None),
+        1 => (0..40_u8).prop_map(Some),
+        1 => Just(Some(ANOTHER_TRACK)),
+    ];
+    prop_oneof![
+        2 => len().prop_map(Act::Metadata),
+        5 => (track, len()).prop_map(|(track, len)| Act::VideoHeader(track, len)),
+        2 => len().prop_map(Act::AudioHeader),
+        3 => len().prop_map(Act::Keyframe),
+        4 => len().prop_map(Act::Picture),
+        3 => len().prop_map(Act::Sound),
+    ]
+}
+
+fn talk() -> impl Strategy<Value = Act> {
     prop_oneof![
         1 => len().prop_map(Act::Connect),
         1 => Just(Act::CreateStream),
@@ -147,16 +189,20 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Pause),
         2 => Just(Act::CloseStream),
         1 => Just(Act::DeleteStream),
-        2 => len().prop_map(Act::Metadata),
-        5 => (proptest::option::of(0..40_u8), len()).prop_map(|(track, len)| Act::VideoHeader(track, len)),
-        2 => len().prop_map(Act::AudioHeader),
-        3 => len().prop_map(Act::Keyframe),
-        4 => len().prop_map(Act::Picture),
-        3 => len().prop_map(Act::Sound),
         2 => len().prop_map(Act::Unknown),
         1 => len().prop_map(Act::Begin),
         1 => Just(Act::Ping),
         1 => Just(Act::Leave),
+    ]
+}
+
+/// Only media, only commands, or of both.
+fn some_acts() -> impl Strategy<Value = Vec<Act>> {
+    use proptest::collection::vec;
+    prop_oneof![
+        3 => vec(media(), 0..4),
+        2 => vec(talk(), 0..4),
+        1 => vec(prop_oneof![media(), talk()], 0..6),
     ]
 }
 
@@ -189,39 +235,55 @@ fn ask() -> impl Strategy<Value = Ask> {
     ]
 }
 
-/// What a stream begins with, so that what follows is of use.
+/// What comes first, so that what follows is of use.
 fn begin() -> impl Strategy<Value = Vec<Act>> {
-    (name(), len()).prop_map(|(name, len)| {
-        let header = Act::VideoHeader(None, Len::Small);
-        vec![Act::Publish(name), header, Act::Keyframe(len)]
-    })
-}
-
-fn acts() -> impl Strategy<Value = Acts> {
-    let begin = prop_oneof![2 => Just(Vec::new()), 1 => begin()];
-    let acts = (begin, proptest::collection::vec(act(), 1..5));
-    // Mostly all of a step on one message stream.
-    let stream = prop_oneof![6 => Just(1_u8), 1 => Just(0), 1 => 1..9_u8];
-    let on = |stream: u8| move |act| (stream, act);
-    let rtmp = (stream, acts).prop_map(move |(stream, (begin, acts))| {
-        Acts::Rtmp(begin.into_iter().chain(acts).map(on(stream)).collect())
-    });
-    let asks = (ask(), prop_oneof![1..3_usize, Just(16)]);
+    let header = Act::VideoHeader(None, Len::Small);
     prop_oneof![
-        3 => rtmp,
-        1 => proptest::collection::vec(ask(), 1..3).prop_map(Acts::Http),
-        // Again and again, before anything is read.
-        1 => asks.prop_map(|(ask, times)| Acts::Http(vec![ask; times])),
+        2 => Just(Vec::new()),
+        1 => name().prop_map(|name| vec![Act::Publish(name)]),
+        2 => (name(), len())
+            .prop_map(move |(name, len)| vec![Act::Publish(name), header, Act::Keyframe(len)]),
+        1 => name().prop_map(|name| vec![Act::Play(name)]),
     ]
 }
 
-pub(crate) fn step() -> impl Strategy<Value = Step> {
-    let who = prop_oneof![3 => (0..3_u8).prop_map(Who::Slot), 1 => Just(Who::Fresh)];
-    let times = prop_oneof![3 => Just(1_u16), 2 => 2..20_u16, 2 => 20..300_u16];
-    (who, acts(), times, any::<bool>()).prop_map(|(who, acts, times, reads)| Step {
+fn acts() -> impl Strategy<Value = Acts> {
+    let acts = (begin(), some_acts());
+    // Mostly all of a step on one message stream.
+    let stream = prop_oneof![4 => Just(1_u8), 2 => Just(0), 1 => 1..9_u8];
+    let rtmp = (stream, acts).prop_map(|(stream, (first, then))| Acts::Rtmp {
+        first: first.into_iter().map(|act| (stream.max(1), act)).collect(),
+        then: then.into_iter().map(|act| (stream, act)).collect(),
+    });
+    prop_oneof![
+        3 => rtmp,
+        1 => proptest::collection::vec(ask(), 1..3).prop_map(Acts::Http),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let slot = (
+        0..3_u8,
+        prop_oneof![2 => Just(1_u16), 1 => 2..20_u16, 2 => 20..300_u16],
+    )
+        .prop_map(|(slot, times)| (Who::Slot(slot), times, 1));
+    let fresh = (
+        prop_oneof![1 => Just(1_u16), 1 => 2..64_u16],
+        prop_oneof![2 => Just(1_u16), 2 => 2..20_u16, 1 => 20..100_u16],
+    )
+        .prop_map(|(times, each)| (Who::Fresh, times, each));
+    let who = prop_oneof![1 => slot, 1 => fresh];
+    (who, acts(), any::<bool>()).prop_map(|((who, times, each), acts, reads)| Step {
         who,
         acts,
         times,
+        each,
         reads,
     })
+}
+
+pub(crate) fn turns() -> impl Strategy<Value = Turns> {
+    let one = step().prop_map(|step| (vec![step], 1));
+    let several = (proptest::collection::vec(step(), 2..4), 2..30_u16);
+    prop_oneof![5 => one, 1 => several].prop_map(|(steps, times)| Turns { steps, times })
 }
