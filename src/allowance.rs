@@ -137,6 +137,22 @@ impl Drop for Taken {
     }
 }
 
+/// Adds to a list whose room has been paid: for twice as many as are in it.
+pub(crate) fn push<T>(list: &mut Vec<T>, value: T) {
+    if list.len() == list.capacity() {
+        // A list of its own accord begins with room for four.
+        list.reserve_exact(list.len() / 2 + 1);
+    }
+    list.push(value);
+}
+
+/// Gives room back after something was removed from such a list.
+pub(crate) fn shrink<T>(list: &mut Vec<T>) {
+    if list.capacity() > 2 * list.len() {
+        list.shrink_to(list.len() + list.len() / 2);
+    }
+}
+
 /// What counts as one client in all limits: an IPv4 address, or the /64 of an IPv6 address, since one
 /// host may use all addresses of that.
 pub(crate) fn one_client(address: IpAddr) -> IpAddr {
@@ -164,6 +180,19 @@ mod tests {
         assert_eq!((taken.bytes(), allowance.left()), (4, 6));
         drop(taken);
         assert_eq!(allowance.left(), 10);
+    }
+
+    #[test]
+    fn a_list_has_room_for_twice_as_many_as_are_in_it_at_most() {
+        let mut list = Vec::new();
+        for number in 0..1_000 {
+            push(&mut list, number);
+            assert!(list.capacity() <= 2 * list.len());
+        }
+        while list.pop().is_some() {
+            shrink(&mut list);
+            assert!(list.capacity() <= 2 * list.len());
+        }
     }
 
     #[test]

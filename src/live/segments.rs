@@ -27,6 +27,7 @@ use super::Millis;
 use super::arena::Block;
 use growth::{Boundary, Open};
 pub use listing::{Found, Listing, Wanted};
+pub(super) use lists::FEW_LEN;
 use lists::Lists;
 
 /// Longest segment while no target duration is promised, in ms.

@@ -23,13 +23,14 @@ use super::arena::{Arena, Full, Holder};
 use super::doctor::Finding;
 use super::log::{Kind, Log};
 use super::preamble::{Preamble, Slot};
+use super::segments::FEW_LEN;
 use super::sink::Sink;
 use super::stats::{Stats, StreamReport, ViewerReport, Viewers};
 use super::subscriber::{Delivered, End, Skip, Subscriber, View};
 use super::table::Closed;
 use super::tracks::Tracks;
 use super::{Millis, lock, wait};
-use crate::allowance::{Allowance, Taken};
+use crate::allowance::{Allowance, Taken, push, shrink};
 use crate::rtmp::amf::Properties;
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
@@ -44,6 +45,13 @@ use media_clock::MediaClock;
 pub const STREAM_COST: usize = 2048;
 
 const _: () = assert!(size_of::<Stream>() + size_of::<State>() + 128 <= STREAM_COST);
+
+/// What a publisher brings besides, in bytes, apart from what is paid as it comes: what HLS lists
+/// without a block, the first tracks, and lists of headers and versions.
+pub const PUBLISH_COST: usize = FEW_LEN + 3 * TRACKS_COST + 512;
+
+/// Tracks on the heap, but for the decoders' configurations, in bytes.
+const TRACKS_COST: usize = size_of::<Tracks>() + 16;
 
 /// A publisher that has been silent this long may be replaced by anybody.
 pub const TAKEOVER_SILENCE: Millis = 2_000;
@@ -187,7 +195,7 @@ struct State {
     /// What the publisher pays for: headers and metadata on the heap, and the decoders'
     /// configurations.
     paid: Option<Taken>,
-    /// What it pays for these, in bytes.
+    /// What it pays for tracks and their configurations, in bytes.
     config_cost: usize,
     generation: u64,
     last_takeover: Option<Millis>,
@@ -479,7 +487,7 @@ impl Stream {
             return Err(Closed);
         }
         subscriber.attach(&state.log, now);
-        state.subscribers.push(subscriber);
+        push(&mut state.subscribers, subscriber);
         let count = state.subscribers.len();
         state.stats.note_viewers(count);
         Ok(())
@@ -515,6 +523,7 @@ impl Stream {
             .iter()
             .position(|subscriber| subscriber.id() == id)?;
         let delivered = state.subscribers.swap_remove(index).delivered();
+        shrink(&mut state.subscribers);
         state.stats.note_left(delivered);
         self.changed.notify_all();
         Some(delivered)

@@ -44,7 +44,9 @@ pub(super) struct Playing {
 
 /// What a play takes on the heap besides its stream and what it has to be told, in bytes: the
 /// subscriber, with room in a list that grows, and its entry in the connection's list.
-pub(super) const PLAY_COST: usize = 768;
+pub(super) const PLAY_COST: usize = 896;
+
+const _: () = assert!(2 * size_of::<Subscriber>() + 2 * size_of::<Playing>() <= PLAY_COST);
 
 impl Playing {
     /// Attaches to the stream of this name the subscriber that `subscriber` makes for a number. It

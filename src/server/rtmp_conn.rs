@@ -17,7 +17,7 @@ use super::playing::Playing;
 use super::publishing::Publishing;
 use super::socket::Socket;
 use super::{Shared, millis};
-use crate::allowance::{Allowance, Taken};
+use crate::allowance::{Allowance, Taken, shrink};
 use crate::live::arena::Block;
 use crate::live::log::Kind;
 use crate::live::payload::Assembly;
@@ -348,6 +348,7 @@ impl Connection {
         };
         while let Some(index) = self.playing.iter().position(has_left) {
             let playing = self.playing.swap_remove(index);
+            shrink(&mut self.playing);
             self.leave(playing, STOPPED, now);
         }
     }
@@ -357,6 +358,7 @@ impl Connection {
         // After every read: a connection that goes on to send never comes to its tick.
         self.publishing
             .retain_mut(|publishing| !publishing.is_over(now));
+        shrink(&mut self.publishing);
         for publishing in &mut self.publishing {
             publishing.pump(now);
         }

@@ -32,6 +32,9 @@ const MAX_SENT: usize = 24 << 20;
 /// How long a server that takes nothing is waited for.
 const PATIENCE: Duration = Duration::from_millis(50);
 
+/// In which a server answers that has nothing else to do.
+const MOMENT: Duration = Duration::from_millis(3);
+
 /// Of the arenas only one is needed: they stay allocated.
 static ARENA: LazyLock<Arena> = LazyLock::new(|| Arena::new(8 << 20));
 
@@ -412,6 +415,10 @@ impl Crowd {
                 bytes
             }
             Act::Ping => wire::user_control(wire::PING_REQUEST, &number.to_be_bytes()),
+            Act::Read => {
+                thread::sleep(MOMENT);
+                return client.read();
+            }
             Act::Leave => {
                 client.is_over = true;
                 return;

@@ -38,7 +38,29 @@ pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
     let header = VideoHeader(None, Len::Small);
     let mut gop = [Picture(Len::Small); 30];
     gop[0] = Keyframe(Len::Small);
-    vec![
+    let player = [
+        Read,
+        Publish(Name::Last),
+        Keyframe(Len::Tiny),
+        Play(Name::New),
+        Read,
+    ];
+    let publisher = [
+        Read,
+        Publish(Name::New),
+        header,
+        AudioHeader(Len::Tiny),
+        Metadata(Len::Small),
+        Keyframe(Len::Tiny),
+    ];
+    // Tables of chunk streams take what is left of an allowance. Who takes too much has to go.
+    let rests = [0, 6, 12, 18, 24, 30, 40, 50];
+    let and_rest = |acts: &[Act], len| [acts, &vec![Unknown(Len::Medium); len]].concat();
+    let crowds = |name: &'static str, acts: &[Act]| {
+        let crowd = |rest| (name, vec![rtmp(Who::Fresh, 64, &and_rest(acts, rest))]);
+        rests.map(crowd)
+    };
+    let ways = vec![
         (
             "versions of headers, unwatched",
             vec![
@@ -249,7 +271,10 @@ pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
                 ),
             ],
         ),
-    ]
+    ];
+    let players = crowds("a player for each stream, and what is left", &player);
+    let publishers = crowds("a publisher for each stream, and what is left", &publisher);
+    ways.into_iter().chain(players).chain(publishers).collect()
 }
 
 /// Ways of the search without sockets, in its bytes.

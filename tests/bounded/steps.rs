@@ -110,6 +110,8 @@ pub(crate) enum Act {
     /// A message that doesn't end.
     Begin(Len),
     Ping,
+    /// Takes what the server says within a moment.
+    Read,
     Leave,
 }
 
@@ -192,6 +194,7 @@ fn talk() -> impl Strategy<Value = Act> {
         2 => len().prop_map(Act::Unknown),
         1 => len().prop_map(Act::Begin),
         1 => Just(Act::Ping),
+        1 => Just(Act::Read),
         1 => Just(Act::Leave),
     ]
 }

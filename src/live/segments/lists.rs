@@ -21,7 +21,7 @@ const PART_LEN: usize = 28;
 const VIEWER_LEN: usize = 24;
 
 /// Bytes on the heap without a block.
-const FEW_LEN: usize = FEW * SEGMENT_LEN + FEW_PARTS * PART_LEN;
+pub(in crate::live) const FEW_LEN: usize = FEW * SEGMENT_LEN + FEW_PARTS * PART_LEN;
 
 /// See the module's documentation.
 #[derive(Default)]

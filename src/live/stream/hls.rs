@@ -42,7 +42,7 @@ const MIN_PER_CLIENT: usize = 8;
 const VIEWER: Millis = 15_000;
 
 /// What the decoder configurations of all versions may take, in bytes, but for the newest two.
-pub(super) const MAX_CONFIGS_LEN: usize = 1024;
+const MAX_CONFIGS_LEN: usize = 1024;
 
 /// Segments of a long GOP are cut such that the memory holds this many.
 const SEGMENTS_IN_MEMORY: u64 = 6;
@@ -518,6 +518,11 @@ impl Hls {
         self.versions.push_back((version, Arc::clone(tracks)));
         self.forget_versions();
         version
+    }
+
+    /// The tracks of all versions.
+    pub(super) fn held_tracks(&self) -> impl Iterator<Item = &Arc<Tracks>> + Clone {
+        self.versions.iter().map(|(_, tracks)| tracks)
     }
 
     fn tracks(&self, version: u64) -> Option<Arc<Tracks>> {

@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use super::State;
-use super::hls::MAX_CONFIGS_LEN;
 use super::media_clock::Timed;
+use super::{State, TRACKS_COST};
 use crate::allowance::Taken;
 use crate::live::capabilities::Capabilities;
 use crate::live::log::{Kind, Sample};
@@ -23,9 +22,6 @@ const PREFIX_LEN: usize = 64;
 
 /// Longest sequence header of which a file is made, in bytes: x265 writes a long text into its own.
 const MAX_CONFIG_LEN: usize = 3 * 1024;
-
-/// What configurations take that are in the fixed cost of a stream, in bytes.
-const USUAL_CONFIGS_LEN: usize = MAX_CONFIGS_LEN + 512;
 
 /// What is known of the tracks of the current publish beside their headers.
 #[derive(Default)]
@@ -114,9 +110,8 @@ impl State {
         if tracks.is_same_as(&self.tracks) {
             return;
         }
-        // As the stream's, as HLS's, and those of the version before.
-        let bytes = 2 * tracks.presentation.config_len() + MAX_CONFIGS_LEN;
-        let bytes = bytes.saturating_sub(USUAL_CONFIGS_LEN);
+        let bytes = tracks_cost(&tracks) + self.held_tracks_cost();
+        let bytes = bytes.saturating_sub(3 * TRACKS_COST);
         let all = self.headers_cost() + bytes;
         let is_paid = |paid: &mut Taken| paid.resize(all).is_ok();
         self.tracks = Arc::new(match self.paid.as_mut().is_none_or(is_paid) {
@@ -130,6 +125,21 @@ impl State {
                 ..tracks
             },
         });
+    }
+
+    /// What tracks take that somebody may still need: the stream's, HLS's, and those before. Each
+    /// may come to be held in another place, but no more of them.
+    fn held_tracks_cost(&self) -> usize {
+        let [newer, older] = &self.old_tracks;
+        let held = self.hls.held_tracks().chain([&self.tracks, newer, older]);
+        let is_counted = |(at, tracks): &(usize, &Arc<Tracks>)| {
+            !held
+                .clone()
+                .take(*at)
+                .any(|other| Arc::ptr_eq(other, tracks))
+        };
+        let each = held.clone().enumerate().filter(is_counted);
+        each.map(|(_, tracks)| tracks_cost(tracks)).sum()
     }
 
     /// A picture or sound of a first track as a sample. One that no file can hold has no duration.
@@ -207,6 +217,11 @@ impl State {
         }
         self.media_clock.sound(timestamp, rate, samples)
     }
+}
+
+/// Bytes on the heap.
+fn tracks_cost(tracks: &Tracks) -> usize {
+    TRACKS_COST + tracks.presentation.config_len()
 }
 
 /// Copies the beginning of a payload that lies in parts; returns how much.

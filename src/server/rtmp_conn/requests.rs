@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::{Connection, find};
-use crate::allowance::{Exceeded, Taken};
+use crate::allowance::{Exceeded, Taken, push, shrink};
 use crate::live::Millis;
 use crate::live::capabilities::Capabilities;
 use crate::live::framing::Framing;
 use crate::live::join::Join;
 use crate::live::sink::Sink;
-use crate::live::stream::{Busy, Publisher, STREAM_COST};
+use crate::live::stream::{Busy, PUBLISH_COST, Publisher, STREAM_COST};
 use crate::live::subscriber::{Receiver, Subscriber};
 use crate::rtmp::metadata;
 use crate::rtmp::server_session::{Connect, MAX_REPLIES, MAX_REPLY};
@@ -151,7 +151,7 @@ impl Connection {
         );
         connections.note_live(&key);
         self.assembly.keep(SPARE_BLOCKS);
-        self.publishing.push(Publishing::new(
+        let publishing = Publishing::new(
             Arc::clone(&self.shared),
             &self.client,
             message_stream_id,
@@ -159,7 +159,8 @@ impl Connection {
             accepted.generation,
             taken,
             now,
-        ));
+        );
+        push(&mut self.publishing, publishing);
         Ok(())
     }
 
@@ -173,7 +174,7 @@ impl Connection {
         if let Some(taken) = before.and_then(Publishing::take_payment) {
             return Ok(taken);
         }
-        self.pay(stream_cost(key) + size_of::<Publishing>(), true, now)
+        self.pay(publish_cost(key), true, now)
     }
 
     /// Takes this from the allowance. Publishes that have ended, and wait for their publisher to come
@@ -195,6 +196,7 @@ impl Connection {
                     let mut publishing = self.publishing.iter();
                     let oldest = publishing.position(|p| !p.is_live()).ok_or(exceeded)?;
                     self.publishing.remove(oldest).end_early(now);
+                    shrink(&mut self.publishing);
                 }
             }
         }
@@ -290,20 +292,26 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes what a play costs from the allowance; with its stream, if no publisher pays for that.
+    /// Takes what a play costs from the allowance; with its stream, which stays as long as the player,
+    /// whenever the publisher goes.
     fn pay_for_play(&mut self, key: &StreamKey, now: Millis) -> Result<Taken, String> {
         let is_played = |playing: &Playing| !playing.is_retiring && playing.key() == key;
         if self.playing.iter().any(is_played) {
             return Err("the connection plays this stream already".to_owned());
         }
         let stream = self.shared.table.find(key);
-        let is_paid = stream.is_some_and(|stream| stream.snapshot().is_live);
+        let is_lent = stream.is_some_and(|stream| stream.snapshot().is_live);
         // What the player has to be told waits in one queue, or in the other.
         let queue = MAX_REPLIES + MAX_REPLY;
-        let cost = PLAY_COST + queue + if is_paid { 0 } else { stream_cost(key) };
+        let cost = PLAY_COST + queue + stream_cost(key);
+        // The subscriber pays for what it is told at once: there must be as much left.
+        let told = TOLD_AT_ONCE + 2 * key.to_string().len();
         // Names that nobody publishes are lent nothing.
-        self.pay(cost, is_paid, now)
-            .map_err(|exceeded| exceeded.to_string())
+        let taken = self.pay(cost + told, is_lent, now);
+        let mut taken = taken.map_err(|exceeded| exceeded.to_string())?;
+        let less = taken.resize(cost);
+        less.map_err(|exceeded| exceeded.to_string())?;
+        Ok(taken)
     }
 
     /// Plays what is allowed.
@@ -355,7 +363,7 @@ impl Connection {
                 self.name
             ),
         );
-        self.playing.push(playing);
+        push(&mut self.playing, playing);
     }
 
     /// Ends what a message stream does, if anything.
@@ -375,6 +383,7 @@ impl Connection {
             // In the middle of a message it stays for the rest of that.
             if let Some(unsent) = self.playing[index].retire(now) {
                 let playing = self.playing.swap_remove(index);
+                shrink(&mut self.playing);
                 self.leave(playing, why, now);
                 self.session.put_back_output(&unsent);
             }
@@ -403,9 +412,17 @@ impl Connection {
     }
 }
 
+/// What a player is told before anything else, but for the name of the stream, in bytes.
+const TOLD_AT_ONCE: usize = 384;
+
 /// What a stream of this name takes outside of the arena, in bytes.
 fn stream_cost(key: &StreamKey) -> usize {
     STREAM_COST + 2 * key.as_str().len()
+}
+
+/// The same with what only its publisher brings, and with a place in the connection's list.
+fn publish_cost(key: &StreamKey) -> usize {
+    stream_cost(key) + PUBLISH_COST + 2 * size_of::<Publishing>()
 }
 
 /// What a player can take: by what it announced, and by `?tracks=all` for one that understands
