@@ -308,3 +308,46 @@ fn a_stream_without_anything_for_mp4_has_no_playlist() {
         client.get("/live/door.m3u8").status == 415
     });
 }
+
+/// Metadata of so many bytes, as encoders send them.
+fn metadata(len: usize) -> Vec<u8> {
+    let mut payload =
+        b"\x02\0\x0d@setDataFrame\x02\0\x0aonMetaData\x08\0\0\0\x01\0\x07encoder\x02".to_vec();
+    payload.extend((len as u16).to_be_bytes());
+    payload.resize(payload.len() + len, b'e');
+    payload.extend(b"\0\0\x09");
+    payload
+}
+
+#[test]
+fn what_usual_encoders_announce_can_be_paid_for() {
+    let server = server(Config::default());
+    let address = server.rtmp_addresses()[0];
+    // The last one has further tracks.
+    for (name, header_len, metadata_len, tracks) in [
+        ("obs", 50, 600, 1),
+        ("long", 500, 800, 1),
+        ("many", 50, 600, 4),
+    ] {
+        let mut client = Client::publishing(address, "live", name);
+        client.send_message(18, 1, 0, &metadata(metadata_len));
+        let mut header = AVC_HEADER.to_vec();
+        header.resize(header.len().max(header_len), 0);
+        client.send_message(9, 1, 0, &header);
+        client.send_message(8, 1, 0, AAC_HEADER);
+        for track in 1..tracks {
+            let further = [b"\x96\0avc1", &[track][..], &header[5..]].concat();
+            client.send_message(9, 1, 0, &further);
+        }
+        let mut camera = Camera {
+            client,
+            pictures: 0,
+        };
+        camera.pictures(240);
+        let mut viewer = http(&server);
+        viewer.request("GET", &format!("/live/{name}/frame.mp4"), "");
+        assert_eq!(viewer.answer().status, 200, "{name}");
+        let playlist = get_ok(&mut viewer, &format!("/live/{name}/media.m3u8")).text();
+        assert!(!uris(&playlist, "").is_empty(), "{name}: {playlist}");
+    }
+}

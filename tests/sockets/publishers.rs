@@ -176,3 +176,18 @@ fn players_of_a_stream_that_was_stopped_deliberately_are_told_after_the_grace_ti
             .any(|m| m.status().is_some_and(|s| s.1 == "NetStream.Play.Stop"))
     );
 }
+
+#[test]
+fn who_has_published_may_play_another_stream_before_anybody_publishes_it() {
+    let server = server(Config::default());
+    let address = server.rtmp_addresses()[0];
+    let mut client = Client::publishing(address, "live", "mine");
+    client.send_headers();
+    client.send_picture(0, 0, true, 100);
+    // On the same message stream; what was published waits for its publisher still.
+    client.play("other");
+    let mut other = Client::publishing(address, "live", "other");
+    other.send_headers();
+    other.send_picture(7, 0, true, 100);
+    assert_eq!(client.wait_for_media().number(), 7);
+}
