@@ -23,8 +23,11 @@ use crate::wire::{self, command, header, message, metadata, set_chunk_size};
 /// For the server itself, beyond what it has kept since the first crowd was gone.
 const REST: usize = 8 * 1024;
 
-/// Connections at a time.
+/// Clients at a time that came to stay.
 const MAX_CLIENTS: usize = 64;
+
+/// Connections at a time, with those that end and are not gone yet.
+const MAX_CONNECTIONS: usize = 96;
 
 /// What all clients of a case send at most.
 const MAX_SENT: usize = 24 << 20;
@@ -71,8 +74,12 @@ impl Kept {
 
     /// The one that is the greater share of what is allowed.
     pub(crate) fn max(self, other: Kept) -> Kept {
-        let share = |kept: &Kept| kept.bytes * 1_000 / kept.allowed();
-        std::cmp::max_by_key(self, other, share)
+        std::cmp::max_by_key(self, other, |kept| kept.share())
+    }
+
+    /// Of what is allowed, in thousandths.
+    fn share(self) -> usize {
+        self.bytes * 1_000 / self.allowed()
     }
 
     pub(crate) fn is_too_much(self) -> bool {
@@ -130,7 +137,8 @@ impl Client {
 impl Crowd {
     pub(crate) fn new() -> Crowd {
         let config = Config {
-            max_per_address: 256,
+            max_connections: MAX_CONNECTIONS,
+            max_per_address: MAX_CONNECTIONS,
             max_connect_rate: 100_000,
             ..Config::default()
         };
@@ -138,7 +146,7 @@ impl Crowd {
         let mut crowd = Crowd {
             rtmp: [const { None }; 3],
             http: [const { None }; 3],
-            others: Vec::with_capacity(MAX_CLIENTS),
+            others: Vec::with_capacity(MAX_CONNECTIONS),
             sent: 0,
             next: 0,
             last_name: 0,
@@ -171,6 +179,9 @@ impl Crowd {
             Acts::Http(vec![Ask::Get(What::Stat, Len::Tiny, Len::Tiny)]),
             crowd,
         ));
+        let address = self.server.http_addresses()[0];
+        let more = (self.others.len()..MAX_CONNECTIONS).map(|_| Client::connect(address));
+        self.others.extend(more.collect::<Vec<_>>());
         self.quiet();
         self.others.clear();
         let deadline = Instant::now() + PATIENCE * 20;
@@ -208,12 +219,16 @@ impl Crowd {
                 connections: self.server.connections(),
             }
         };
-        let mut all = (0..TIMES).map(|_| kept());
-        let first = all.next().unwrap_or_else(kept);
-        match first.is_too_much() {
-            true => all.find(|kept| !kept.is_too_much()).unwrap_or(first),
-            false => first,
+        let first = kept();
+        if !first.is_too_much() {
+            return first;
         }
+        // Threads that are about to end may not get their turn on a busy machine.
+        let again = (1..TIMES).map(|_| {
+            thread::sleep(PATIENCE * 4);
+            kept()
+        });
+        again.min_by_key(|kept| kept.share()).unwrap_or(first)
     }
 
     pub(crate) fn take(&mut self, step: &Step) {
