@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use brooklet::allowance::PER_CONNECTION;
-use brooklet::live::arena::Arena;
+use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::command::{object, text};
 use brooklet::rtmp::message::type_id;
@@ -20,8 +20,15 @@ use crate::common::http::{UPGRADE, client_frame};
 use crate::steps::{ANOTHER_TRACK, Act, Acts, Ask, Len, Name, Step, What, Who};
 use crate::wire::{self, command, header, message, metadata, set_chunk_size};
 
-/// For the server itself, beyond what it has kept since the first crowd was gone.
-const REST: usize = 8 * 1024;
+/// For the server itself, beyond what it has kept since the first crowd was gone; and the lists of
+/// blocks, which are a part of `--memory` (see [`Arena::within`]) and not of this arena.
+const REST: usize = 8 * 1024 + ARENA_LEN / BLOCK_LEN * LISTED;
+
+/// For each block, in the lists.
+const LISTED: usize = 96;
+
+/// Of memory, in bytes.
+const ARENA_LEN: usize = 4 << 20;
 
 /// Clients at a time that came to stay.
 const MAX_CLIENTS: usize = 64;
@@ -36,7 +43,7 @@ const MAX_SENT: usize = 24 << 20;
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Of the arenas only one is needed: they stay allocated.
-static ARENA: LazyLock<Arena> = LazyLock::new(|| Arena::new(8 << 20));
+static ARENA: LazyLock<Arena> = LazyLock::new(|| Arena::new(ARENA_LEN));
 
 /// See the module's documentation.
 pub(crate) struct Crowd {
