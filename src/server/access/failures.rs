@@ -1,4 +1,4 @@
-//! Wrong keys and passwords, by who sent them: whoever sends many has to wait.
+//! Wrong keys and passwords, counted by client: after many, refusals are delayed.
 //!
 //! Keys and passwords are checked at once, in a time that tells nothing, and a client with the right
 //! one goes on at once, whatever others send from the same address (a household, or a proxy that

@@ -8,7 +8,7 @@
 //! X-Forwarded-For: ADDRESS     the client, if a trusted proxy says so
 //! ```
 //!
-//! Who plays is decided by the same handlers as over RTMP, the configuration's own first.
+//! The same handlers as over RTMP decide about each play, the configuration's own first.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
