@@ -275,6 +275,11 @@ impl Arena {
         self.shared.open(&mut self.shared.lock(), None)
     }
 
+    /// Whether there are enough blocks for all accounts.
+    pub fn has_plenty(&self) -> bool {
+        self.shared.level.load(Ordering::Relaxed) == PLENTY
+    }
+
     /// Asks accounts above the level to give up blocks, if these are short. To be called without a
     /// stream's lock.
     pub fn reclaim(&self) {

@@ -3,7 +3,7 @@
 
 mod requests;
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use super::publishing::Publishing;
 use super::socket::Socket;
 use super::{Shared, millis};
 use crate::allowance::{Allowance, Taken, shrink};
-use crate::live::arena::Block;
+use crate::live::arena::{BLOCK_LEN, Block};
 use crate::live::log::Kind;
 use crate::live::payload::Assembly;
 use crate::live::sink::{Sink, try_send};
@@ -132,31 +132,39 @@ impl Connection {
 
     fn serve(&mut self) -> End {
         let mut small = vec![0; SMALL_BUFFER_LEN];
-        let mut large: Option<Block> = None;
+        let mut large: [Option<Block>; 2] = [None, None];
+        let mut is_filled = false;
         loop {
-            // Without a block it goes on with the small buffer.
-            if self.publishing.is_empty() {
-                large = None;
-            } else if large.is_none() {
-                large = self.assembly.take();
-            }
-            let buffer = match &mut large {
-                Some(block) => block.bytes_mut(),
-                None => &mut small,
-            };
+            self.take_blocks(&mut large, is_filled);
             if let Err(end) = self.check_deadline().and_then(|()| self.set_read_timeout()) {
                 return end;
             }
             if !self.session.is_in_use() {
                 self.socket.acknowledge_quickly();
             }
-            let result = match self.socket.read(buffer) {
+            let read = match &mut large {
+                [Some(first), Some(second)] => {
+                    let buffers = [first.bytes_mut(), second.bytes_mut()];
+                    self.socket.read_vectored(&mut buffers.map(IoSliceMut::new))
+                }
+                [Some(block), None] => self.socket.read(block.bytes_mut()),
+                // Without a block it goes on with the small buffer.
+                [None, _] => self.socket.read(&mut small),
+            };
+            is_filled = read.as_ref().is_ok_and(|len| *len >= BLOCK_LEN);
+            let result = match read {
                 Ok(0) if self.shared.is_stopping() => Err(End::Stopping),
                 Ok(0) if self.publishing.iter().any(Publishing::is_superseded) => {
                     Err(End::Superseded)
                 }
                 Ok(0) => Err(End::Closed),
-                Ok(len) => self.handle_input(&buffer[..len]),
+                Ok(len) => match &large {
+                    [Some(first), Some(second)] if is_filled => self
+                        .handle_input(first.bytes())
+                        .and_then(|()| self.handle_input(&second.bytes()[..len - BLOCK_LEN])),
+                    [Some(block), _] => self.handle_input(&block.bytes()[..len]),
+                    [None, _] => self.handle_input(&small[..len]),
+                },
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock | ErrorKind::TimedOut => self.tick(),
                     ErrorKind::Interrupted => Ok(()),
@@ -167,6 +175,25 @@ impl Connection {
                 return end;
             }
             self.pump();
+        }
+    }
+
+    /// The blocks into which a publisher's bytes are read: one, and as long as there are enough for
+    /// everybody a second one once the first was filled. A frame of 4 Mbit/s is a little longer than
+    /// a block, and two system calls for each would show.
+    fn take_blocks(&self, large: &mut [Option<Block>; 2], is_filled: bool) {
+        if self.publishing.is_empty() {
+            *large = [None, None];
+            return;
+        }
+        let [first, second] = large;
+        if first.is_none() {
+            *first = self.assembly.take();
+        }
+        if !self.shared.arena.has_plenty() {
+            *second = None;
+        } else if is_filled && second.is_none() {
+            *second = self.assembly.take();
         }
     }
 

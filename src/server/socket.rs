@@ -1,6 +1,6 @@
 //! A connection's socket: its options, its blocking reads, and sends that never wait.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -68,6 +68,11 @@ impl Socket {
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let result = (&self.stream).read(buffer);
         count(&self.received, result)
+    }
+
+    /// The same into several buffers, one after the other.
+    pub(crate) fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        count(&self.received, (&self.stream).read_vectored(buffers))
     }
 
     /// Bytes that were received, and that were sent.

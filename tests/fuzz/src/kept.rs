@@ -15,7 +15,7 @@ use brooklet::live::log::Kind;
 use brooklet::live::payload::Assembly;
 use brooklet::live::sink::Sink;
 use brooklet::live::stream::hls::{Asker, Waiters};
-use brooklet::live::stream::{Publisher, STREAM_COST, Settings, Stream};
+use brooklet::live::stream::{PUBLISH_COST, Publisher, STREAM_COST, Settings, Stream};
 use brooklet::live::subscriber::{Receiver, Subscriber};
 use brooklet::live::table::StreamTable;
 use brooklet::rtmp::amf0::Value;
@@ -167,7 +167,10 @@ impl Client {
     }
 
     fn pay(&mut self, message_stream_id: u32) -> Result<(), Closed> {
-        let taken = self.allowance.take(STREAM_COST).map_err(|_| Closed)?;
+        let taken = self
+            .allowance
+            .take(STREAM_COST + PUBLISH_COST)
+            .map_err(|_| Closed)?;
         self.paid.push((message_stream_id, taken));
         Ok(())
     }
