@@ -11,6 +11,20 @@
 //!
 //! What fails is made as short as possible and printed. It belongs into [`known`] then, and its
 //! cause away. A longer search: `BROOKLET_SEARCH_CASES=2000 cargo test --test bounded`.
+//!
+//! What it finds with a fix taken out, as a multiple of what is allowed (of the random search: the
+//! first case beyond 1.5 times, within 80 seconds on a busy machine; a dash: none in 35 to 60 cases):
+//!
+//! ```text
+//! fix taken out                              known ways   random search
+//! buffers of chunk streams are given back          16.4   1.7
+//! no tree is made of a command's values            34.8   3.3
+//! the URL of `connect` is cut                       5.6   1.9
+//! headers beyond 1 KiB lie in blocks                2.9   -
+//! the index of messages lies in blocks             30.8   -
+//! versions of headers are forgotten                 4.2   -
+//! long metadata lie in blocks                       2.0   -
+//! ```
 #![cfg(target_os = "linux")]
 
 #[path = "../common/mod.rs"]
