@@ -245,6 +245,7 @@ impl Connection {
     }
 
     /// Sends what was decided.
+    #[inline(never)] // Its variables are not to be on the stack of a connection between requests.
     fn send(&mut self, shared: &Arc<Shared>, reply: Reply<'_>, facts: Facts) -> Result<bool, End> {
         let reply = match reply {
             Reply::Viewing(viewing) => Reply::Response(viewing.run(self)?),
@@ -274,6 +275,7 @@ impl Connection {
     }
 
     /// Says the last words and closes.
+    #[inline(never)] // Its variables are not to be on the stack of a connection that is served.
     fn finish(&mut self, end: &End) {
         self.end_plays();
         // Nothing more is looked at.

@@ -103,7 +103,9 @@ fn still(case: &Case, name: &str) -> TcpStream {
 fn many_streams_of_one_tiny_keyframe_take_nothing_from_one_that_runs() {
     const STILLS: usize = 200;
 
-    let case = Case::start_with("tiny streams", 4, Load::HEAVY, &["--grace", "60s"]);
+    // At this level no line is left out.
+    let options = ["--grace", "60s", "--log", "debug"];
+    let case = Case::start_with("tiny streams", 4, Load::HEAVY, &options);
     let stills = |round: u8| -> Vec<_> {
         (0..STILLS)
             .map(|number| still(&case, &format!("still{round}-{number}")))

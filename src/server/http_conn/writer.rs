@@ -241,8 +241,9 @@ impl Pieces<'_, '_> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<(), End> {
-        match self.state {
+    /// Sends the rest. By reference: by value, the buffer would lie on the stack twice.
+    fn finish(&mut self) -> Result<(), End> {
+        match std::mem::replace(&mut self.state, State::Open) {
             State::Open => {}
             State::Done => {
                 self.writer.is_complete = true;
