@@ -374,8 +374,13 @@ impl Guard {
     /// Over HTTP a refusal doesn't end the connection, which would have a line of its own.
     fn say(&self, about: About, client: &Client, what: fmt::Arguments<'_>) {
         let (address, now) = (client.address().ip(), self.now());
-        let line = format_args!("{client} {what}");
-        self.lines.say(log::Level::Warn, about, address, now, line);
+        self.lines.say(
+            log::Level::Warn,
+            about,
+            address,
+            now,
+            format_args!("{client} {what}"),
+        );
     }
 }
 
