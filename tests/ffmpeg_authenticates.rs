@@ -70,7 +70,7 @@ fn logs_in(ffmpeg: &str) {
     // Two questions for each of the two, which are nothing to be warned of.
     let log = scene.server.log();
     assert_eq!(
-        log.matches("asked for user and password").count(),
+        log.matches("asked to log in").count(),
         2,
         "{log}"
     );
