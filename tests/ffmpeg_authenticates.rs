@@ -69,11 +69,7 @@ fn logs_in(ffmpeg: &str) {
     scene.assert_played(&player);
     // Two questions for each of the two, which are nothing to be warned of.
     let log = scene.server.log();
-    assert_eq!(
-        log.matches("asked to log in").count(),
-        2,
-        "{log}"
-    );
+    assert_eq!(log.matches("asked to log in").count(), 2, "{log}");
     assert_eq!(
         log.matches("was sent a login challenge").count(),
         2,

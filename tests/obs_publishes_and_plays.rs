@@ -65,7 +65,7 @@ fn obs_shows_its_password_or_key_and_publishes() {
         });
         obs.program.stop();
         let log = server.log();
-        let asked_for = log.matches("asked for user and password").count();
+        let asked_for = log.matches("asked to log in").count();
         assert_eq!(asked_for, asked, "{log}");
         assert!(!log.contains("pub-pw") && !log.contains("pub-key"), "{log}");
     }
@@ -89,7 +89,7 @@ fn obs_stops_and_does_not_try_again_when_its_password_or_key_is_wrong() {
             USER,
             "cam",
             None,
-            "asked for user and password",
+            "asked to log in",
             "/live failed: -3",
         ),
         (
