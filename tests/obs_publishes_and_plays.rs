@@ -85,13 +85,7 @@ fn obs_stops_and_does_not_try_again_when_its_password_or_key_is_wrong() {
             "a wrong password for bob",
             "/live failed: -3",
         ),
-        (
-            USER,
-            "cam",
-            None,
-            "asked to log in",
-            "/live failed: -3",
-        ),
+        (USER, "cam", None, "asked to log in", "/live failed: -3"),
         (
             KEY,
             "cam?key=pub-kex",
