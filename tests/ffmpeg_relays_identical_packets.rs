@@ -90,7 +90,16 @@ impl Played {
                 .source
                 .starting_at_keyframe(&player.track(Track::Video)[0].hash);
             assert_same_packets(Track::Video, &expected, player, who);
-            assert_same_packets(Track::Audio, &expected, player, who);
+            // Sound that came in a read of its own before the first picture is a place to start, too.
+            let first =
+                |capture: &Capture| capture.track(Track::Audio).first().map(|p| p.hash.clone());
+            let from_the_start = first(player) == first(&self.source);
+            let expected = if from_the_start {
+                &self.source
+            } else {
+                &expected
+            };
+            assert_same_packets(Track::Audio, expected, player, who);
         }
         self.check_live_edge_join();
     }
