@@ -214,7 +214,7 @@ fn a_connection_costs_little_in_every_state() {
         ("WebSocket", &upgrade),
     ] {
         let options = ["--handshake-timeout", "10m", "--command-timeout", "10m"];
-        let case = Case::start_with(state, 1, Load::LIGHT, &options);
+        let case = Case::start_with(state, 32, Load::LIGHT, &options);
         let mut reader = HttpClient::connect(case.http_address());
         let segment = newest_segment(&mut reader);
         let request = request
@@ -242,8 +242,8 @@ fn a_connection_costs_little_in_every_state() {
             each(now.judged().saturating_sub(before.judged())),
             each(heap)
         );
-        // Some were refused, since a memory of 1 MiB has few blocks for long heads.
-        assert!(open >= 16, "{open}");
+        // None was refused: what the heap kept of that one would count as another's.
+        assert!(open >= CONNECTIONS, "{open}");
         assert!(heap <= open * 8, "{heap} kB");
         // Unoptimized code has larger stacks.
         let each = each(now.judged().saturating_sub(before.judged()));
