@@ -8,9 +8,20 @@
 //! parts      | 0     | 1     | 2 | 0     | 1     | 2 | 0 (open)
 //! ```
 //!
-//! A segment begins at a join point, once the one before is long enough; a GOP that is too long
-//! is cut at a picture, and such a segment isn't independent. A part ends before the picture that
-//! would make it longer than the part target.
+//! A segment begins with a keyframe, once the one before is long enough; only a GOP of more than 10 s,
+//! or of more than the memory is to hold, is cut at another picture, and then such a segment isn't
+//! independent. A part ends before the picture that would make it longer than the part target, and
+//! before a keyframe if it is nearly as long.
+//!
+//! Another decoder configuration asks for another init segment, which begins at a keyframe too. Until
+//! then, what the open segment has a track for goes on in it. What it has none for is left out, but
+//! sounds that come shortly before the keyframe are in the segment that it begins:
+//!
+//! ```text
+//! log        K s p s p h S p S K S p S      h: the sounds S need another configuration than s
+//! segment 7  K s p s p     p
+//! segment 8                S   S K S p S
+//! ```
 //!
 //! Invariants: a boundary is decided once, so what is fetched twice is equal; the numbers of the
 //! segments held are contiguous, grow, and are never used again; the parts of a segment tile it.
@@ -25,20 +36,24 @@ use std::ops::Range;
 
 use super::Millis;
 use super::arena::Block;
-use growth::{Boundary, Open};
+use growth::{Early, Open};
 pub use listing::{Found, Listing, Wanted};
 pub(super) use lists::FEW_LEN;
 use lists::Lists;
 
-/// Longest segment while no target duration is promised, in ms.
-const MAX_SEGMENT: u32 = 10_000;
+/// Shortest segment, in ms, but for those cut off. A little less than 2 s, so that keyframes every
+/// second or two are taken for what they are meant to be.
+const MIN_SEGMENT: u32 = 1_900;
 
-/// Shortest first segment, in ms, when somebody asks before there is one.
-const MIN_FIRST: u64 = 1_000;
+/// Longest GOP that isn't cut, in ms. What is more than 10 s is for keyframes that don't come to the
+/// ms.
+const MAX_GOP: u32 = 10_450;
 
-/// A GOP is cut where it would become longer than the target duration by this, in ms: lengths are
-/// rounded to whole seconds.
-const ROUNDING: u32 = 450;
+/// Longest segment, in ms: GOPs that are too short for one of their own, and such a one.
+const MAX_SEGMENT: u32 = MIN_SEGMENT + MAX_GOP;
+
+/// What a segment may be longer than the target duration, in ms, for it is rounded.
+const ROUNDING: u32 = 499;
 
 /// Longest part, in ms, for pictures that are not further apart than `PART_STEP`: parts are to
 /// have at least 85 % of it. Meant to be half a second; what is more lets a GOP of whole seconds
@@ -51,18 +66,85 @@ const PART_STEP: u32 = 75;
 pub struct Unit {
     /// Its number in the log.
     pub number: u64,
-    /// Decode time in ms, that only grows.
+    /// Where it begins in decode time, in ms. Only grows.
     pub time: u64,
+    /// Where it ends in decode time, in ms.
+    pub end: u64,
     /// When it came.
     pub arrived: Millis,
     /// Length of what is sent of it, with its framing.
     pub len: u32,
     /// Version of the init segment that it needs.
     pub version: u32,
-    /// A part may begin here: at a picture; at every sound where there are no pictures.
+    /// Picture or sound.
+    pub is_picture: bool,
+    /// The init segment of the open segment has its track.
+    pub fits: bool,
+    /// A part of the open segment may begin here: at a picture; at every sound where there are no
+    /// pictures.
     pub is_boundary: bool,
-    /// A decoder can start here.
+    /// A segment of its version may begin here: at a keyframe; at every sound where there are no
+    /// pictures.
     pub is_join_point: bool,
+}
+
+impl Unit {
+    /// Whether a decoder can start with it.
+    fn is_start(&self) -> bool {
+        self.is_join_point || !self.is_picture
+    }
+
+    /// When it is due, in ms: pictures are decoded early.
+    fn due(&self) -> u64 {
+        if self.is_picture { self.end } else { self.time }
+    }
+}
+
+/// Of messages that others have a share in, which belong to a segment: from a first one to an end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Share {
+    pictures: (u64, u64),
+    sounds: (u64, u64),
+}
+
+impl Share {
+    /// All pictures and sounds from these on.
+    pub(super) fn new(first_picture: u64, first_sound: u64) -> Share {
+        Share {
+            pictures: (first_picture, u64::MAX),
+            sounds: (first_sound, u64::MAX),
+        }
+    }
+
+    /// Whether a message belongs to it.
+    pub(super) fn has(&self, number: u64, is_picture: bool) -> bool {
+        let (first, end) = if is_picture {
+            self.pictures
+        } else {
+            self.sounds
+        };
+        (first..end).contains(&number)
+    }
+
+    /// Nothing from this message on belongs to it.
+    fn end(&mut self, number: u64, is_picture: bool) {
+        let range = if is_picture {
+            &mut self.pictures
+        } else {
+            &mut self.sounds
+        };
+        range.1 = range.1.min(number);
+    }
+
+    /// Whether neither its pictures nor its sounds have ended.
+    fn goes_on(&self) -> bool {
+        self.pictures.1.min(self.sounds.1) == u64::MAX
+    }
+
+    /// Behind its last message.
+    fn last(&self) -> u64 {
+        self.pictures.1.max(self.sounds.1)
+    }
 }
 
 /// A segment.
@@ -71,13 +153,15 @@ pub struct Segment {
     /// Media sequence number, counted from 1 through the stream's life: hls.js (1.7) doesn't see
     /// that it has got the parts of a segment 0.
     pub number: u64,
-    /// Its messages, as far as they belong to the presentation.
+    /// Its messages, as far as they belong to the presentation, and to it.
     pub messages: Range<u64>,
+    /// Which of these.
+    pub(super) share: Share,
     /// Decode time of its first picture, in ms.
     pub start: u64,
-    /// Length in ms.
+    /// Length in ms: from the decode time of its first picture to that of the next segment's.
     pub duration: u32,
-    /// When its first message came, but for the network's jitter, on the server's clock.
+    /// When its first picture came, but for the network's jitter, on the server's clock.
     pub date: Millis,
     /// Version of its init segment.
     pub version: u32,
@@ -98,13 +182,13 @@ pub struct Segment {
 /// A part of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Its messages, as far as they belong to the presentation.
+    /// Its messages, as far as they belong to the segment.
     pub messages: Range<u64>,
     /// Decode time of its first picture, in ms.
     pub start: u64,
-    /// Length in ms.
+    /// Length in ms, as that of the segment.
     pub duration: u32,
-    /// There is a keyframe in it.
+    /// Its first picture is a keyframe.
     pub is_independent: bool,
 }
 
@@ -114,16 +198,18 @@ pub struct Segments {
     /// Complete segments; complete parts, of those and of the open one; viewers.
     lists: Lists,
     open: Option<Open>,
+    /// What is for the next one.
+    early: Option<Early>,
     /// Parts that were given up.
     first_part: u64,
     /// Number of the segment that began last.
     begun: u64,
     discontinuities: u32,
     is_cut_off: bool,
-    /// Date and time of the segment that began last, unless it was cut off.
-    anchor: Option<(Millis, u64)>,
-    /// Longest segment so far, in ms.
-    longest: u32,
+    /// From when pictures are due to when they come, at least: for the dates of segments, and since
+    /// the last date that was fixed.
+    delay: Option<i64>,
+    least: Option<i64>,
     /// In seconds, once it is promised.
     target: Option<u32>,
     part_target: Option<u32>,
@@ -139,44 +225,42 @@ impl Segments {
     /// Takes note of a message that belongs to the presentation. `max_bytes`: what a segment of a
     /// long GOP may take. True when a segment or a part is complete now.
     pub fn add(&mut self, unit: &Unit, max_bytes: u64) -> bool {
-        let at = Boundary {
-            number: unit.number,
-            time: unit.time,
-            arrived: unit.arrived,
-            is_join_point: unit.is_join_point,
-        };
         let mut is_news = false;
-        if self
+        let fits = self
             .open
             .as_ref()
-            .is_some_and(|open| open.segment.version != unit.version)
-        {
-            is_news = self.cut_off();
-        }
-        if self.open.is_none() {
-            if !unit.is_join_point {
-                return is_news;
-            }
-            self.begin(at, unit.version, 0);
+            .is_some_and(|open| unit.fits && open.segment.share.has(unit.number, unit.is_picture));
+        let is_same = self.open.as_ref().is_some_and(|open| {
+            open.segment.version == unit.version && open.segment.share.goes_on()
+        });
+        if unit.is_join_point && !is_same {
+            is_news = self.open.is_some();
+            self.change(unit);
+        } else if !fits {
+            self.leave_out(unit);
+            return false;
         } else if unit.is_boundary {
-            is_news |= self.cut(at, max_bytes);
+            is_news = self.cut(unit, max_bytes);
         }
-        if let Some(open) = &mut self.open {
-            open.count(unit, at);
-        }
+        self.count(unit);
         is_news
+    }
+
+    /// The sounds that are to come don't go on from those that came.
+    pub fn forget_sounds(&mut self) {
+        self.early = None;
     }
 
     /// What comes next doesn't go on where this ended: the publisher is gone. True when a segment is
     /// complete now.
     pub fn cut_off(&mut self) -> bool {
-        let Some(open) = &self.open else {
+        self.forget_sounds();
+        if self.open.is_none() {
             return false;
-        };
-        let (end, time) = (open.end, open.newest.time + u64::from(open.step));
-        self.end_segment(end, time);
-        self.forget_anchor();
-        true
+        }
+        let is_news = self.end_open();
+        self.forget_date();
+        is_news
     }
 
     /// Forgets what is no longer in the log.
@@ -191,7 +275,14 @@ impl Segments {
             .is_some_and(|open| open.segment.messages.start < log_start)
         {
             self.open = None;
-            self.forget_anchor();
+            self.forget_date();
+        }
+        if self
+            .early
+            .as_ref()
+            .is_some_and(|early| early.number < log_start)
+        {
+            self.early = None;
         }
         while self.lists.part(0).is_some_and(|p| is_lost(p.messages)) {
             self.lists.pop_part();
@@ -224,25 +315,29 @@ impl Segments {
         self.lists.viewers(now, time)
     }
 
-    /// Promises a target duration, if that isn't done, when there is something to list. In a stream
-    /// that nobody has asked for, the log holds little more than the newest GOP: then its parts so
-    /// far become the first segment.
+    /// Promises a target duration, if that isn't done, once there is a segment to list: what the
+    /// segments so far need, of which those who ask first see the newest.
     pub fn promise(&mut self) -> bool {
-        if self.target.is_some() {
-            return true;
+        if self.target.is_none() && self.lists.segments.len > 0 {
+            let held = self.lists.all_segments().map(|segment| segment.duration);
+            let open = self.open.as_ref();
+            let so_far = open.map_or(0, |open| open.len_to(open.pictures_end));
+            self.target = Some(target_for(held.max().unwrap_or(0).max(so_far)));
+            self.set_part_target();
         }
-        if self.lists.segments.len == 0 && !self.split_open() {
-            return false;
+        self.target.is_some()
+    }
+
+    /// A target duration that is promised becomes what a segment of this length needs, in ms.
+    /// (RFC 8216bis, 4.4.3.1, wants it to be the same for ever. But then a GOP that is longer than
+    /// those before would have to be cut, and players stutter where a segment doesn't begin with a
+    /// keyframe; none was found that minds a target duration that grows.)
+    fn grow_target(&mut self, length: u32) {
+        if let Some(target) = &mut self.target {
+            if length > *target * 1_000 + ROUNDING {
+                *target = target_for(length);
+            }
         }
-        let so_far = self
-            .open
-            .as_ref()
-            .map_or(0, |open| open.len_to(open.newest.time));
-        // A tenth of a second is the jitter of keyframes that are meant to come each second.
-        let longest = self.longest.max(so_far).saturating_sub(100);
-        self.target = Some(longest.div_ceil(1_000).clamp(2, MAX_SEGMENT / 1_000));
-        self.set_part_target();
-        true
     }
 
     /// The longest part of pictures that come as fast as those of the last segment.
@@ -257,50 +352,12 @@ impl Segments {
         };
         if self.part_target != target {
             self.part_target = target;
-            self.parts_from = self.parts_end();
+            // Not those of the open segment, whose first one may have grown too long.
+            self.parts_from = self.parts_end() + u64::from(self.open.is_some());
         }
     }
 
-    /// Makes a segment of the complete parts of the open one.
-    fn split_open(&mut self) -> bool {
-        let parts = self.parts_end();
-        let Some(open) = &mut self.open else {
-            return false;
-        };
-        let length = open.part.start.saturating_sub(open.segment.start);
-        if length < MIN_FIRST {
-            return false;
-        }
-        let first = open.part.messages.start;
-        self.begun += 1;
-        let rest = Segment {
-            number: self.begun,
-            messages: first..first,
-            start: open.part.start,
-            date: open.segment.date + length,
-            discontinuities: open.segment.discontinuities
-                + u32::from(open.segment.has_discontinuity),
-            has_discontinuity: false,
-            is_independent: false,
-            bytes: open.part_bytes,
-            pictures: open.part_pictures,
-            parts: parts..parts,
-            ..open.segment
-        };
-        self.anchor = Some((rest.date, rest.start));
-        let segment = std::mem::replace(&mut open.segment, rest);
-        let segment = Segment {
-            messages: segment.messages.start..first,
-            duration: length as u32,
-            bytes: segment.bytes.saturating_sub(open.part_bytes),
-            pictures: segment.pictures.saturating_sub(open.part_pictures),
-            parts: segment.parts.start..parts,
-            ..segment
-        };
-        self.push_segment(segment);
-        true
-    }
-
+    /// Longest segment that the target duration allows, in ms.
     fn limit(&self) -> u32 {
         self.target
             .map_or(MAX_SEGMENT, |target| target * 1_000 + ROUNDING)
@@ -310,10 +367,18 @@ impl Segments {
         self.first_part + self.lists.parts.len as u64
     }
 
-    fn forget_anchor(&mut self) {
-        self.anchor = None;
+    /// What comes next is a discontinuity, also in time.
+    fn forget_date(&mut self) {
+        (self.delay, self.least) = (None, None);
         self.is_cut_off = true;
     }
+}
+
+/// The target duration in seconds for segments of so many ms. A tenth of a second is the jitter of
+/// keyframes that are meant to come each second.
+fn target_for(length: u32) -> u32 {
+    let needed = length.saturating_sub(100).div_ceil(1_000);
+    needed.clamp(2, ((length + 500) / 1_000).max(10))
 }
 
 #[cfg(test)]

@@ -43,13 +43,24 @@ impl Tracks {
         audio.map_or(0, |audio| audio.sample_rate())
     }
 
+    /// Where a picture or sound begins and ends in decode time, in ms: a picture is due at its end,
+    /// a sound at its beginning.
+    pub(super) fn span(&self, entry: &Entry) -> (u64, u64) {
+        let sample = &entry.meta.sample;
+        let (rate, time) = match entry.meta.kind {
+            Kind::Audio => (self.audio_rate().max(1).into(), sample.decode_time),
+            _ => (1_000, sample.decode_time),
+        };
+        let end = time + u64::from(sample.duration);
+        (time * 1_000 / rate, end * 1_000 / rate)
+    }
+
     /// When a message is due, in ms: by its time stamp, without the composition time.
     pub fn time(&self, entry: &Entry) -> u64 {
-        let sample = &entry.meta.sample;
+        let (begin, end) = self.span(entry);
         match entry.meta.kind {
-            Kind::Audio => sample.decode_time * 1000 / u64::from(self.audio_rate().max(1)),
-            // Decoded one step early.
-            _ => sample.decode_time + u64::from(sample.duration),
+            Kind::Audio => begin,
+            _ => end,
         }
     }
 }

@@ -42,7 +42,9 @@ pub fn multivariant(
         pictures += u64::from(segment.pictures);
     }
     let duration = duration.max(1);
-    out.write_str("#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-STREAM-INF:BANDWIDTH=")?;
+    out.write_str("#EXTM3U\n#EXT-X-VERSION:6\n")?;
+    out.write_str(independent(listing))?;
+    out.write_str("#EXT-X-STREAM-INF:BANDWIDTH=")?;
     // What comes may be a little more than what was.
     let (peak, average) = (peak + peak / 10, bytes * 8_000 / duration);
     let codecs = presentation.codecs();
@@ -93,6 +95,14 @@ pub fn media(
     playlist.end(listing)
 }
 
+/// Says that a player can begin with any segment, if it can.
+fn independent(listing: &Listing) -> &'static str {
+    match listing.is_independent() {
+        true => "#EXT-X-INDEPENDENT-SEGMENTS\n",
+        false => "",
+    }
+}
+
 struct Playlist<'a> {
     out: &'a mut dyn Write,
     life: u32,
@@ -123,6 +133,7 @@ impl Playlist<'_> {
             )?;
         }
         self.put("\n")?;
+        self.put(independent(listing))?;
         let Some(first) = listing.segments.first() else {
             return Ok(());
         };

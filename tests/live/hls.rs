@@ -38,14 +38,21 @@ fn gops(fixture: &Fixture, count: u32) {
     }
 }
 
-/// A stream that somebody watches since its first GOP, which made two segments then. Now 2 to 5 are
-/// listed, and 6 has all of its pictures and three parts.
+/// A stream that somebody watches from the beginning. Now 3 to 6 are listed, and 7 has all of its
+/// pictures and three parts.
 fn watched(blocks: usize) -> Fixture {
     let fixture = published(blocks);
-    gops(&fixture, 1);
+    ask(&fixture);
+    gops(&fixture, 2);
     listing(&fixture);
     gops(&fixture, 5);
     fixture
+}
+
+/// Lets it be known that somebody watches.
+fn ask(fixture: &Fixture) {
+    let nowhere = Waiters::new(0);
+    let _ = fixture.stream.playlist(None, asker(fixture, &nowhere));
 }
 
 fn asker<'a>(fixture: &Fixture, waiters: &'a Waiters) -> Asker<'a> {
@@ -189,12 +196,13 @@ fn nothing_is_kept_for_hls_unless_somebody_asks() {
     let fixture = published(1024);
     gops(&fixture, 20);
     assert!(fixture.stream.snapshot().blocks < 8);
-    // The newest GOP, and a moment later what it takes.
-    assert_eq!(listing(&fixture).segments.len(), 1);
-    gops(&fixture, 14);
+    ask(&fixture);
+    gops(&fixture, 2);
+    listing(&fixture);
+    gops(&fixture, 12);
     let asked = listing(&fixture);
-    assert_eq!(numbers(&asked), [31, 32, 33, 34]);
-    for number in 28..31 {
+    assert_eq!(numbers(&asked), [30, 31, 32, 33]);
+    for number in 27..30 {
         // Who has read an older playlist has time to fetch what it lists.
         assert!(fetch(&fixture, SegmentKind::Segment(number), 5_000).is_ok());
     }
@@ -210,20 +218,30 @@ fn nothing_is_kept_for_hls_unless_somebody_asks() {
 }
 
 #[test]
-fn the_first_playlist_comes_within_a_second_of_a_long_gop() {
-    let fixture = published(1024);
-    fixture.gop(0, 250);
-    fixture.gop(10_000, 60);
-    let listing = listing(&fixture);
-    let what = listing
-        .segments
-        .iter()
-        .map(|s| (s.number, s.duration, s.is_independent));
-    assert_eq!(what.collect::<Vec<_>>(), [(2, 2_080, true)]);
-    assert_eq!(listing.target, 10);
-    assert_eq!(listing.next, (3, 0));
-    let parts = parts(&fixture, &listing, 2);
-    assert!(parts == fetch(&fixture, SegmentKind::Segment(2), 5_000).unwrap());
+fn the_first_playlist_waits_for_the_first_keyframe_but_one_however_long_that_takes() {
+    for pictures in [25, 50, 100, 250] {
+        let fixture = published(1024);
+        let waiters = Waiters::new(256);
+        let asker = asker(&fixture, &waiters);
+        let playlist = thread::scope(|scope| {
+            let stream = &fixture.stream;
+            let playlist = scope.spawn(move || stream.playlist(None, asker));
+            for index in 0..=pictures.max(50) {
+                assert!(!playlist.is_finished(), "after {index} pictures");
+                fixture.picture(index * 40, index % pictures == 0, 1_000);
+                fixture.sound(index * 40, 100);
+                fixture.wait(40);
+            }
+            playlist.join().unwrap()
+        });
+        let listing = playlist.unwrap().listing;
+        let what = listing.segments.iter();
+        let what = what.map(|s| (s.number, s.duration, s.is_independent));
+        let length = pictures.max(50) * 40;
+        assert_eq!(what.collect::<Vec<_>>(), [(1, length, true)]);
+        assert_eq!(listing.target, length / 1_000);
+        assert_eq!(listing.next, (2, 0));
+    }
 }
 
 #[test]
@@ -572,6 +590,7 @@ fn viewers_are_counted_by_address_while_they_ask() {
 fn a_player_beside_changes_nothing() {
     let fixture = published(1024);
     let mut player = fixture.play(Join::Live);
+    ask(&fixture);
     gops(&fixture, 3);
     let before = listing(&fixture);
     assert_eq!(player.media().len(), 300);

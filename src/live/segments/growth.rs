@@ -1,184 +1,234 @@
 //! The open segment: how it grows, and where it and its parts end.
+//!
+//! A picture lasts, in decode time, from when the one before was due until it is due itself. So when
+//! a picture comes, it is known where the media before it end, and where they would end with it:
+//! nothing is guessed, and what is declared is what the fragments say.
 
-use super::{Part, Segment, Segments, Unit};
-use crate::live::Millis;
-
-/// Shortest segment, in ms, but for those cut off. A little less than 2 s, so that keyframes every
-/// second or two are taken for what they are meant to be.
-const MIN_SEGMENT: u32 = 1_900;
+use super::{MAX_GOP, MAX_SEGMENT, MIN_SEGMENT, Part, Segment, Segments, Share, Unit};
 
 /// A GOP longer than this is cut where it takes too much of the memory, in ms.
 const MIN_CUT: u32 = 4_000;
 
-/// What a picture that ends a segment may be later than was thought, in ms: together with the
-/// rounding, less than what rounds to another second.
-const SLACK: u32 = 49;
+/// What a publisher that goes away has begun is dropped if it is shorter, in ms, and nothing of it
+/// was listed. It is a keyframe, and a player would wait for what comes behind.
+const MIN_LEFT: u32 = 200;
 
-/// A step from one picture to the next that is longer than this says nothing of the next step.
-const MAX_STEP: u32 = 250;
+/// Where nothing comes for longer than this, in ms, the media have a hole.
+const HOLE: u64 = 500;
+
+/// Sounds of a segment may come before its keyframe by this, in ms.
+const EARLY: u64 = 500;
+
+/// A part that is as long as this ends before a keyframe, in hundredths of the part target.
+const MIN_PART: u32 = 85;
+
+/// What an estimate of the date may be corrected by from one segment to the next, in ms. Messages
+/// come late for many reasons, but never early; and the two clocks' seconds are not quite the same
+/// length.
+const MAX_BACK: i64 = -10;
+const MAX_AHEAD: i64 = 1;
 
 /// Init segments that the segments held may want.
 const MAX_VERSIONS: usize = 8;
 
-/// A place where a part may begin.
-#[derive(Clone, Copy)]
-pub(super) struct Boundary {
-    pub(super) number: u64,
-    pub(super) time: u64,
-    pub(super) arrived: Millis,
-    pub(super) is_join_point: bool,
-}
-
 /// The segment that is still growing, and the last of its parts.
 pub(super) struct Open {
     pub(super) segment: Segment,
-    pub(super) part: Part,
-    pub(super) part_bytes: u64,
-    pub(super) part_pictures: u32,
-    pub(super) newest: Boundary,
-    /// Bytes of that picture and of what came behind it.
-    newest_bytes: u64,
-    /// From the picture before the newest one to that, in ms.
-    pub(super) step: u32,
+    part: Part,
+    /// When its first picture is due, in ms.
+    due: u64,
+    /// Where its last keyframe begins, or it does itself.
+    keyframe: u64,
+    /// Where its pictures and its sounds end so far, in ms. Where there are only sounds, these are
+    /// its pictures.
+    pub(super) pictures_end: u64,
+    sounds_end: u64,
     /// Number of the last message, and one.
-    pub(super) end: u64,
+    end: u64,
+}
+
+/// Sounds that are for the next segment.
+pub(super) struct Early {
+    /// Of the first one.
+    pub(super) number: u64,
+    time: u64,
+    /// Of all of them.
+    bytes: u64,
 }
 
 impl Segments {
-    /// Ends segment and part at `at`, or at the picture before, if they would become too long.
-    pub(super) fn cut(&mut self, at: Boundary, max_bytes: u64) -> bool {
-        let limit = self.limit();
-        let mut is_news = false;
-        while let Some(open) = &mut self.open {
-            let length = open.len_to(at.time);
-            let step = open.step_to(at.time).min(MAX_STEP);
-            let is_natural = at.is_join_point
-                && (length >= MIN_SEGMENT || !open.segment.is_independent)
-                && length <= limit + SLACK;
-            let next = length.saturating_add(step);
-            let is_too_long = next > limit || next > MIN_CUT && open.segment.bytes > max_bytes;
-            if !is_natural && !is_too_long {
-                break;
-            }
-            let mut to = at;
-            // It was thought that this picture would come in time.
-            if !is_natural && length > limit && open.part.messages.start < open.newest.number {
-                to = open.newest;
-            }
-            let version = open.segment.version;
-            let is_hole = open.len_to(to.time) > limit + SLACK;
-            let bytes = open.bytes_from(to);
-            open.segment.bytes -= bytes;
-            self.end_segment(to.number, to.time);
-            if is_hole && to.is_join_point {
-                self.forget_anchor();
-            }
-            self.begin(to, version, bytes);
-            if to.number == at.number {
-                return true;
-            }
-            is_news = true;
+    /// Ends segment or part before `unit`, if it is time.
+    pub(super) fn cut(&mut self, unit: &Unit, max_bytes: u64) -> bool {
+        let Some(open) = &self.open else {
+            return false;
+        };
+        let length = open.len_to(unit.time);
+        let is_natural = unit.is_start() && (length >= MIN_SEGMENT || !open.segment.is_independent);
+        let next = difference(unit.end, open.keyframe);
+        let is_too_long = next > MAX_GOP || next > MIN_CUT && open.segment.bytes > max_bytes;
+        if !is_natural && !is_too_long {
+            return self.cut_part(unit);
         }
-        self.cut_part(at) || is_news
+        let (version, media_end) = (open.segment.version, open.media_end());
+        // Whoever pauses for a while isn't waited for by those who play.
+        let is_hole = unit.is_start()
+            && length > self.limit()
+            && (unit.time > media_end + HOLE || length > MAX_SEGMENT);
+        self.end_segment(unit.number, if is_hole { media_end } else { unit.time });
+        if is_hole {
+            self.forget_date();
+        }
+        self.begin(unit, version);
+        true
     }
 
-    fn cut_part(&mut self, at: Boundary) -> bool {
-        let mut is_news = false;
-        while let (Some(target), Some(open)) = (self.part_target, &mut self.open) {
-            let length = difference(at.time, open.part.start);
-            if length.saturating_add(open.step_to(at.time)) <= target {
-                break;
-            }
-            let mut to = at;
-            if length > target && open.part.messages.start < open.newest.number {
-                to = open.newest;
-            }
-            let part = open.end_part(to, target);
-            self.push_part(part);
-            is_news = true;
-            if to.number == at.number {
-                break;
-            }
+    fn cut_part(&mut self, unit: &Unit) -> bool {
+        let (Some(target), Some(open)) = (self.part_target, &mut self.open) else {
+            return false;
+        };
+        let length = difference(unit.time, open.part.start);
+        let is_full = difference(unit.end, open.part.start) > target;
+        let is_for_keyframe =
+            unit.is_picture && unit.is_join_point && length >= target * MIN_PART / 100;
+        if !is_full && !is_for_keyframe {
+            return false;
         }
-        is_news
+        let part = open.end_part(unit.number, unit.time, target);
+        open.part = Part::at(unit, unit.number);
+        if self.is_without_parts() {
+            self.fix_date();
+        }
+        self.push_part(&part);
+        true
     }
 
-    /// Begins a segment, which has so many bytes already.
-    pub(super) fn begin(&mut self, at: Boundary, version: u32, bytes: u64) {
+    /// Begins a segment of another init segment than the open one.
+    pub(super) fn change(&mut self, unit: &Unit) {
+        if let Some(open) = &self.open {
+            let end = open.media_end().min(unit.time.max(open.pictures_end));
+            self.end_segment(unit.number, end);
+        }
+        self.is_cut_off = true;
+        self.begin(unit, unit.version);
+    }
+
+    /// Begins a segment, with the sounds that came a moment before.
+    fn begin(&mut self, unit: &Unit, version: u32) {
         if self.target.is_none() {
             self.set_part_target();
         }
         let has_discontinuity = std::mem::take(&mut self.is_cut_off) && self.begun > 0;
         self.begun += 1;
-        let date = match self.anchor {
-            None => at.arrived,
-            // The two clocks' seconds are not quite the same length.
-            Some((date, time)) => {
-                let date = date + at.time.saturating_sub(time);
-                at.arrived.clamp(date.saturating_sub(1), date + 1)
-            }
-        };
-        self.anchor = Some((date, at.time));
-        let part = self.parts_end();
+        // They may be for another version, which begins later.
+        let early = self.early.take_if(|_| version == unit.version);
+        let early = early.filter(|early| early.time + EARLY >= unit.time);
+        let first = early.as_ref().map_or(unit.number, |early| early.number);
+        let parts = self.parts_end();
         self.open = Some(Open {
             segment: Segment {
                 number: self.begun,
-                messages: at.number..at.number,
-                start: at.time,
+                messages: first..first,
+                share: Share::new(unit.number, first),
+                start: unit.time,
                 duration: 0,
-                date,
+                date: 0,
                 version,
                 discontinuities: self.discontinuities,
                 has_discontinuity,
-                is_independent: at.is_join_point,
-                bytes,
+                is_independent: unit.is_start(),
+                bytes: early.map_or(0, |early| early.bytes),
                 pictures: 0,
-                parts: part..part,
+                parts: parts..parts,
             },
-            part: Part::at(at),
-            part_bytes: bytes,
-            part_pictures: 0,
-            newest: at,
-            newest_bytes: bytes,
-            step: 0,
-            end: at.number,
+            part: Part::at(unit, first),
+            due: unit.due(),
+            keyframe: unit.time,
+            pictures_end: unit.time,
+            sounds_end: 0,
+            end: unit.number,
         });
         self.discontinuities += u32::from(has_discontinuity);
     }
 
+    /// Takes note of a message that belongs to the open segment.
+    pub(super) fn count(&mut self, unit: &Unit) {
+        let Some(open) = &mut self.open else {
+            return;
+        };
+        open.end = unit.number + 1;
+        open.segment.bytes += u64::from(unit.len);
+        if unit.is_boundary {
+            open.segment.pictures += 1;
+            open.pictures_end = unit.end;
+            if unit.is_start() {
+                open.keyframe = unit.time;
+            }
+            let delay = unit.arrived as i64 - unit.due() as i64;
+            self.least = Some(self.least.map_or(delay, |least| least.min(delay)));
+        } else {
+            open.sounds_end = unit.end;
+        }
+    }
+
+    /// Takes note of a message for which the open segment has no track: it ends that track.
+    pub(super) fn leave_out(&mut self, unit: &Unit) {
+        if let Some(open) = &mut self.open {
+            open.segment.share.end(unit.number, unit.is_picture);
+        }
+        if unit.is_picture {
+            return;
+        }
+        let early = self.early.get_or_insert(Early {
+            number: unit.number,
+            time: unit.time,
+            bytes: 0,
+        });
+        early.bytes += u64::from(unit.len);
+    }
+
+    /// Ends the open segment where its media end. True if something is complete now.
+    pub(super) fn end_open(&mut self) -> bool {
+        let Some(open) = &self.open else {
+            return false;
+        };
+        let (end, time) = (open.end, open.media_end());
+        let is_nothing = open.len_to(time) < MIN_LEFT && self.is_without_parts();
+        if is_nothing {
+            // Its number is that of the next one: nobody has seen more of it.
+            self.begun -= 1;
+            self.discontinuities -= u32::from(open.segment.has_discontinuity);
+            self.open = None;
+        } else {
+            self.end_segment(end, time);
+        }
+        !is_nothing
+    }
+
     /// Ends the open segment before message `end`, at `time`.
-    pub(super) fn end_segment(&mut self, end: u64, time: u64) {
-        let limit = self.limit() + SLACK;
+    fn end_segment(&mut self, end: u64, time: u64) {
+        // Before a target duration is promised, nobody has seen the date.
+        if self.is_without_parts() || self.target.is_none() {
+            self.fix_date();
+        }
         let Some(mut open) = self.open.take() else {
             return;
         };
-        let to = Boundary {
-            number: end,
-            time,
-            ..open.newest
-        };
-        // A hole in the media isn't part of the segment's length.
-        let in_media = open.newest.time + u64::from(open.step);
-        let length = open.len_to(time);
-        let length = match length > limit {
-            true => open.len_to(in_media).min(limit),
-            false => length,
-        };
+        let share = &mut open.segment.share;
+        let end = share.last().min(end);
+        share.end(end, true);
+        share.end(end, false);
         if let Some(target) = self.part_target {
-            let part = open.end_part(to, target);
-            self.push_part(part);
+            self.push_part(&open.end_part(end, time, target));
         }
+        let segment = open.segment;
+        let length = difference(time, segment.start).clamp(1, MAX_SEGMENT);
         let segment = Segment {
-            messages: open.segment.messages.start..end,
-            duration: length.max(1),
-            parts: open.segment.parts.start..self.parts_end(),
-            ..open.segment
+            messages: segment.messages.start..end,
+            duration: length,
+            parts: segment.parts.start..self.parts_end(),
+            ..segment
         };
-        self.push_segment(segment);
-    }
-
-    pub(super) fn push_segment(&mut self, segment: Segment) {
-        self.longest = self.longest.max(segment.duration);
+        self.grow_target(length);
         self.lists.push_segment(&segment);
         while self.versions() > MAX_VERSIONS {
             self.lists.pop_segment();
@@ -193,77 +243,65 @@ impl Segments {
         changes.count()
     }
 
-    pub(super) fn push_part(&mut self, part: Part) {
-        self.first_part += u64::from(self.lists.push_part(&part));
+    /// Whether no part of the open segment is complete.
+    fn is_without_parts(&self) -> bool {
+        let open = self.open.as_ref();
+        open.is_some_and(|open| open.segment.parts.start == self.parts_end())
+    }
+
+    fn push_part(&mut self, part: &Part) {
+        self.first_part += u64::from(self.lists.push_part(part));
+    }
+
+    /// Says when the first picture of the open segment came, but for its delay: those that came with
+    /// the least one since the last date tell it.
+    fn fix_date(&mut self) {
+        let (Some(least), Some(open)) = (self.least.take(), &mut self.open) else {
+            return;
+        };
+        let delay = match self.delay {
+            None => least,
+            Some(known) if self.target.is_none() => least.min(known + MAX_AHEAD),
+            Some(known) => known + (least - known).clamp(MAX_BACK, MAX_AHEAD),
+        };
+        self.delay = Some(delay);
+        open.segment.date = open.due.saturating_add_signed(delay);
     }
 }
 
 impl Open {
-    /// Length up to a picture, in ms.
+    /// Length up to some time, in ms.
     pub(super) fn len_to(&self, time: u64) -> u32 {
         difference(time, self.segment.start)
     }
 
-    /// From the newest picture to this one, in ms.
-    fn step_to(&self, time: u64) -> u32 {
-        difference(time, self.newest.time)
-    }
-
-    /// Takes note of a message that belongs to the open part.
-    pub(super) fn count(&mut self, unit: &Unit, at: Boundary) {
-        self.end = unit.number + 1;
-        self.segment.bytes += u64::from(unit.len);
-        self.part_bytes += u64::from(unit.len);
-        self.newest_bytes += u64::from(unit.len);
-        if !unit.is_boundary {
-            return;
-        }
-        self.segment.pictures += 1;
-        self.part_pictures += 1;
-        if self.newest.number != at.number {
-            self.note_keyframe(at.number);
-            self.step = self.step_to(at.time).min(MAX_STEP);
-            self.newest = at;
-            self.newest_bytes = unit.len.into();
+    /// Where the media end so far: where the pictures do, unless sounds go on alone.
+    fn media_end(&self) -> u64 {
+        match self.sounds_end > self.pictures_end + HOLE {
+            true => self.sounds_end,
+            false => self.pictures_end,
         }
     }
 
-    /// Bytes from a boundary on, which is the newest picture or what comes next.
-    fn bytes_from(&self, at: Boundary) -> u64 {
-        match at.number == self.newest.number {
-            true => self.newest_bytes,
-            false => 0,
-        }
-    }
-
-    /// The newest picture stays in the open part, which goes on to `end` at least.
-    fn note_keyframe(&mut self, end: u64) {
-        if (self.part.messages.start..end).contains(&self.newest.number) {
-            self.part.is_independent |= self.newest.is_join_point;
-        }
-    }
-
-    /// Ends the open part, of which the next one begins at once.
-    fn end_part(&mut self, to: Boundary, target: u32) -> Part {
-        self.note_keyframe(to.number);
-        self.part_bytes = self.bytes_from(to);
-        self.part_pictures = 0;
-        let part = std::mem::replace(&mut self.part, Part::at(to));
+    /// The open part, if it ends before message `end`, at `time`.
+    fn end_part(&self, end: u64, time: u64, target: u32) -> Part {
         Part {
-            messages: part.messages.start..to.number,
-            duration: difference(to.time, part.start).clamp(1, target),
-            ..part
+            messages: self.part.messages.start..end,
+            // Only a single picture may last longer.
+            duration: difference(time, self.part.start).clamp(1, target),
+            ..self.part
         }
     }
 }
 
 impl Part {
-    fn at(at: Boundary) -> Part {
+    /// One that begins with message `first`, and with this picture.
+    fn at(unit: &Unit, first: u64) -> Part {
         Part {
-            messages: at.number..at.number,
-            start: at.time,
+            messages: first..first,
+            start: unit.time,
             duration: 0,
-            is_independent: false,
+            is_independent: unit.is_start(),
         }
     }
 }

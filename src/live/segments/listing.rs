@@ -61,6 +61,12 @@ pub enum Found<T> {
 }
 
 impl Listing {
+    /// Whether all that is listed begins with keyframes.
+    pub fn is_independent(&self) -> bool {
+        let mut all = self.segments.iter().chain(&self.open);
+        all.all(|segment| segment.is_independent)
+    }
+
     /// Bytes that its lists take.
     pub fn memory(&self) -> usize {
         let (segments, parts) = (self.segments.capacity(), self.parts.capacity());
@@ -221,8 +227,8 @@ impl Segments {
         self.lists.segment(usize::try_from(index).ok()?)
     }
 
-    /// The messages of a part, and the version of their init segment.
-    pub fn part(&self, number: u64, part: u64) -> Found<(Range<u64>, u32)> {
+    /// The messages of a part, and the segment that it is of.
+    pub fn part(&self, number: u64, part: u64) -> Found<(Range<u64>, Segment)> {
         let open = self.open.as_ref().map(|open| &open.segment);
         let open = open.filter(|open| open.number == number);
         let segment = match (self.segment(number), open) {
@@ -234,7 +240,7 @@ impl Segments {
         if part < count && self.has_parts(&segment) {
             let index = segment.parts.start + part - self.first_part;
             if let Some(found) = self.lists.part(index as usize) {
-                return Found::Yes((found.messages, segment.version));
+                return Found::Yes((found.messages, segment));
             }
         }
         if self.part_target.is_some() && (number, part) == self.next() {

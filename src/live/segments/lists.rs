@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::{Part, Segment};
+use super::{Part, Segment, Share};
 use crate::live::Millis;
 use crate::live::arena::Block;
 
@@ -16,7 +16,7 @@ const MAX_VIEWERS: usize = 32;
 const FEW: usize = 4;
 const FEW_PARTS: usize = 24;
 
-const SEGMENT_LEN: usize = 80;
+const SEGMENT_LEN: usize = 88;
 const PART_LEN: usize = 28;
 const VIEWER_LEN: usize = 24;
 
@@ -142,9 +142,16 @@ impl Lists {
         let pictures = take_u32(&mut bytes)?;
         let parts = parts..parts + u64::from(take_u32(&mut bytes)?);
         let flags = take_u32(&mut bytes)?;
+        let mut later = || Some(from + u64::from(take_u32(&mut bytes)?));
+        // All sounds from its first message on are its own.
+        let share = Share {
+            pictures: (later()?, later()?),
+            sounds: (from, later()?),
+        };
         Some(Segment {
             number,
             messages,
+            share,
             start,
             duration,
             date,
@@ -177,6 +184,8 @@ impl Lists {
         let at = self.segments.place(self.segments.len, capacity) * SEGMENT_LEN;
         self.segments.len += 1;
         let span = |range: &std::ops::Range<u64>| (range.end - range.start) as u32;
+        let share = &segment.share;
+        let after_first = |number: u64| (number - segment.messages.start) as u32;
         let flags = u32::from(segment.has_discontinuity) | u32::from(segment.is_independent) << 1;
         let mut out = self.record(at, SEGMENT_LEN);
         for value in [
@@ -197,6 +206,9 @@ impl Lists {
             segment.pictures,
             span(&segment.parts),
             flags,
+            after_first(share.pictures.0),
+            after_first(share.pictures.1),
+            after_first(share.sounds.1),
         ] {
             put(&mut out, &value.to_le_bytes());
         }

@@ -11,15 +11,30 @@ fn message_len(number: u64) -> u32 {
     900 + (number * 37 % 211) as u32
 }
 
+/// A message of the log.
+#[derive(Clone, Copy, Debug)]
+struct Message {
+    is_picture: bool,
+    is_keyframe: bool,
+    /// Its track's configuration.
+    config: u8,
+    /// In decode time.
+    time: u64,
+    end: u64,
+}
+
 /// A stream under construction: what is appended, and what the log holds of it.
 struct Source {
     segments: Segments,
-    number: u64,
+    messages: Vec<Message>,
+    /// When the newest picture was due, and how much earlier it was decoded.
     time: u64,
-    version: u32,
+    step: u64,
+    /// Configurations of the video and audio that come; 0: there is none.
+    tracks: (u8, u8),
+    versions: Vec<(u32, (u8, u8))>,
     log_start: u64,
-    /// Messages that aren't pictures.
-    sounds: Vec<u64>,
+    max_bytes: u64,
 }
 
 impl Source {
@@ -28,35 +43,106 @@ impl Source {
         segments.set_block(Arena::new(0).take().unwrap());
         Source {
             segments,
-            number: 0,
+            messages: Vec::new(),
             time: 10_000,
-            version: 1,
+            step: 40,
+            tracks: (1, 1),
+            versions: Vec::new(),
             log_start: 0,
-            sounds: Vec::new(),
+            max_bytes: 1_000_000,
         }
     }
 
-    fn add(&mut self, is_boundary: bool, is_join_point: bool) -> bool {
-        let unit = Unit {
-            number: self.number,
-            time: self.time,
-            arrived: self.time - 9_000,
-            len: message_len(self.number),
-            version: self.version,
-            is_boundary,
-            is_join_point,
-        };
-        self.number += 1;
+    fn number(&self) -> u64 {
+        self.messages.len() as u64
+    }
+
+    /// As the stream finds it.
+    fn version(&mut self) -> u32 {
+        let mut version = 1;
+        if let Some((newest, tracks)) = self.versions.last().copied() {
+            if tracks == self.tracks {
+                return newest;
+            }
+            if tracks.1 != self.tracks.1 {
+                self.segments.forget_sounds();
+            }
+            version = newest + 1;
+        }
+        let used = self.segments.newest_version();
+        self.versions.retain(|(version, _)| used >= Some(*version));
+        match self.versions.last() {
+            Some((used, tracks)) if *tracks == self.tracks => *used,
+            _ => {
+                self.versions.push((version, self.tracks));
+                version
+            }
+        }
+    }
+
+    fn tracks_of(&self, version: u32) -> (u8, u8) {
+        let found = self.versions.iter().find(|(known, _)| *known == version);
+        found.unwrap().1
+    }
+
+    fn add(&mut self, message: Message, arrived: u64) -> bool {
+        let (number, is_picture) = (self.number(), message.is_picture);
+        self.messages.push(message);
         self.segments.prune(self.log_start);
-        self.segments.add(&unit, 1_000_000)
+        let version = self.version();
+        let open = self.segments.newest_version();
+        let open = self.tracks_of(open.unwrap_or(version));
+        let now = self.tracks;
+        let unit = Unit {
+            number,
+            time: message.time,
+            end: message.end,
+            arrived,
+            len: message_len(number),
+            version,
+            is_picture,
+            fits: match is_picture {
+                true => open.0 == now.0,
+                false => open.1 == now.1,
+            },
+            is_boundary: (open.0 > 0) == is_picture,
+            is_join_point: (now.0 > 0) == is_picture && (!is_picture || message.is_keyframe),
+        };
+        self.segments.add(&unit, self.max_bytes)
+    }
+
+    /// A picture alone, this many ms after the one before, which comes late.
+    fn late_picture(&mut self, step: u64, is_keyframe: bool, delay: u64) -> bool {
+        self.time += step;
+        // After a pause the media clock begins anew.
+        if !(is_keyframe && step > 1_000) {
+            self.step = step;
+        }
+        let message = Message {
+            is_picture: true,
+            is_keyframe,
+            config: self.tracks.0,
+            time: self.time - self.step,
+            end: self.time,
+        };
+        self.add(message, self.time - 9_000 + delay)
+    }
+
+    fn sound(&mut self) -> bool {
+        let message = Message {
+            is_picture: false,
+            is_keyframe: false,
+            config: self.tracks.1,
+            time: self.time,
+            end: self.time + 23,
+        };
+        self.add(message, self.time - 9_000)
     }
 
     /// A picture, this many ms after the one before; a sound follows.
     fn picture(&mut self, step: u64, is_keyframe: bool) -> bool {
-        self.time += step;
-        let is_news = self.add(true, is_keyframe);
-        self.sounds.push(self.number);
-        self.add(false, false) || is_news
+        let is_news = self.late_picture(step, is_keyframe, 0);
+        self.sound() || is_news
     }
 
     /// GOPs of so many pictures, 40 ms apart.
@@ -64,6 +150,15 @@ impl Source {
         for index in 0..gops * pictures {
             self.picture(40, index % pictures == 0);
         }
+    }
+
+    /// The numbers of what is in a segment.
+    fn in_segment(&self, segment: &Segment) -> Vec<u64> {
+        let has = |number: &u64| {
+            let message = &self.messages[*number as usize];
+            segment.share.has(*number, message.is_picture)
+        };
+        segment.messages.clone().filter(has).collect()
     }
 
     fn listing(&mut self) -> Listing {
@@ -95,6 +190,9 @@ fn segments_begin_at_keyframes_once_they_are_long_enough() {
         ("each second", 25, vec![2_000; 4], 2),
         ("every two seconds", 50, vec![2_000; 4], 2),
         ("1.2 s", 30, vec![2_400; 4], 3),
+        ("10 s", 250, vec![10_000; 4], 10),
+        ("10.4 s", 260, vec![10_400; 4], 10),
+        ("1.8 s", 45, vec![3_600; 4], 4),
         ("4 s", 100, vec![4_000; 4], 4),
         ("8.32 s", 208, vec![8_320; 5], 9),
     ] {
@@ -158,7 +256,7 @@ fn slow_pictures_have_no_parts() {
 }
 
 #[test]
-fn a_picture_that_is_late_leaves_the_one_before_to_the_next_part() {
+fn a_picture_that_is_late_begins_the_next_part() {
     let mut source = Source::new();
     source.gops(2, 50);
     source.listing();
@@ -166,51 +264,78 @@ fn a_picture_that_is_late_leaves_the_one_before_to_the_next_part() {
     for _ in 0..10 {
         source.picture(40, false);
     }
-    // Expected at 440 ms, which a part can hold.
+    // It lasts from 440 ms on.
     source.picture(160, false);
-    source.picture(40, false);
-    assert_eq!(source.part_lengths(3), [400]);
-    assert_eq!(source.segments.next(), (3, 1));
-    for _ in 0..8 {
+    assert_eq!(source.part_lengths(3), [440]);
+    for _ in 0..10 {
         source.picture(40, false);
     }
-    assert_eq!(source.part_lengths(3), [400, 520]);
+    assert_eq!(source.part_lengths(3), [440, 520]);
+    assert_eq!(source.segments.next(), (3, 2));
 }
 
 #[test]
-fn who_asks_before_a_segment_is_complete_gets_the_parts_so_far_as_one() {
+fn keyframes_begin_parts_if_these_can_be_long_enough() {
+    for (pictures, expected, independent) in [
+        (25, [520, 480, 520, 480, 0], vec![0, 2]),
+        (12, [480, 480, 480, 480, 0], vec![0, 1, 2, 3]),
+        // They are in the middle.
+        (20, [520, 520, 520, 520, 320], vec![0]),
+    ] {
+        let mut source = Source::new();
+        source.gops(16, pictures);
+        let expected: Vec<_> = expected.into_iter().filter(|length| *length > 0).collect();
+        let listing = source.listing();
+        let newest = listing.segments.last().unwrap();
+        assert_eq!(source.part_lengths(newest.number), expected, "{pictures}");
+        let parts = listing.parts(newest).iter().enumerate();
+        let with_keyframe = parts.filter(|(_, part)| part.is_independent);
+        let with_keyframe: Vec<_> = with_keyframe.map(|(index, _)| index).collect();
+        assert_eq!(with_keyframe, independent, "{pictures}");
+    }
+}
+
+#[test]
+fn nothing_is_promised_before_a_segment_is_complete() {
     let mut source = Source::new();
-    source.picture(40, true);
-    for _ in 0..24 {
-        source.picture(40, false);
-    }
-    assert!(!source.segments.promise(), "one second isn't complete");
-    for _ in 0..30 {
-        source.picture(40, false);
-    }
+    source.gops(1, 100);
+    assert!(!source.segments.promise());
+    assert_eq!(source.segments.target(), None);
+    source.gops(1, 60);
     let listing = source.listing();
     let [only] = &listing.segments[..] else {
         panic!("{listing:?}")
     };
-    assert_eq!((only.duration, only.is_independent), (2_080, true));
+    assert_eq!((only.duration, only.is_independent), (4_000, true));
+    assert_eq!(listing.target, 4);
 }
 
 #[test]
-fn a_gop_longer_than_promised_is_cut_at_a_picture() {
+fn the_target_duration_grows_with_a_longer_gop_and_one_of_more_than_ten_seconds_is_cut() {
     let mut source = Source::new();
     source.gops(4, 50);
-    source.listing();
+    assert_eq!(source.listing().target, 2);
+    source.gops(1, 225);
+    assert_eq!(source.listing().target, 2, "it isn't listed");
     source.gops(1, 300);
-    source.gops(3, 50);
+    assert_eq!(source.listing().target, 10);
+    source.gops(2, 50);
     let listing = source.listing();
     let what: Vec<_> = listing
         .segments
         .iter()
         .map(|segment| (segment.duration, segment.is_independent))
         .collect();
-    // 12 s are four times 2.44 s and a rest, which ends at the next keyframe however short it is.
-    assert_eq!(what[0], (2_440, false));
-    assert_eq!(what[1..], [(2_240, false), (2_000, true), (2_000, true)]);
+    // What is left of the 12 s ends at the next keyframe, however short it is.
+    let expected = [
+        (2_000, true),
+        (9_000, true),
+        (10_440, true),
+        (1_560, false),
+        (2_000, true),
+    ];
+    assert_eq!(what[what.len() - 5..], expected);
+    assert_eq!(listing.target, 10);
 }
 
 #[test]
@@ -253,46 +378,202 @@ fn a_publisher_that_returns_leaves_a_discontinuity_and_no_hole() {
 }
 
 #[test]
-fn another_init_segment_ends_the_segment_and_waits_for_a_keyframe() {
+fn of_a_publisher_that_goes_just_after_a_keyframe_nothing_is_left() {
+    for (pictures, is_left) in [(1, false), (4, false), (5, true), (14, true)] {
+        let mut source = Source::new();
+        source.gops(3, 50);
+        source.listing();
+        source.gops(1, pictures);
+        let hint = source.segments.next();
+        assert_eq!(source.segments.cut_off(), is_left, "{pictures}");
+        assert_eq!(source.segments.next(), (4 + u64::from(is_left), 0));
+        assert!(hint.0 == 4, "{hint:?}");
+        source.time += 5_000;
+        source.gops(2, 50);
+        let listing = source.listing();
+        let newest = listing.segments.last().unwrap();
+        assert_eq!(newest.number, 4 + u64::from(is_left));
+        assert!(newest.has_discontinuity);
+        assert_eq!(newest.discontinuities, 0);
+        assert_eq!(listing.open.unwrap().discontinuities, 1);
+        assert!(matches!(source.segments.part(4, 0), Found::Yes(_)));
+    }
+}
+
+/// Numbers of pictures and sounds: 2n and 2n + 1.
+#[test]
+fn at_other_parameters_every_picture_and_sound_goes_to_its_own_segment() {
+    // What changes after 30 pictures of the GOP, and after how many more a keyframe comes.
+    for (name, tracks, later, last_picture, last_sound, first_sound) in [
+        ("sound at the keyframe", (1, 2), 0, 358, 359, 361),
+        ("sound shortly before", (1, 2), 5, 368, 359, 361),
+        ("sound long before", (1, 2), 20, 398, 359, 401),
+        ("picture at the keyframe", (2, 1), 0, 358, 359, 361),
+        ("pictures that nobody can decode", (2, 1), 5, 358, 369, 371),
+        ("both", (2, 2), 0, 358, 359, 361),
+        ("both, shortly before", (2, 2), 5, 358, 359, 361),
+        ("no more sound", (1, 0), 0, 358, 359, u64::MAX),
+    ] {
+        let mut source = Source::new();
+        source.gops(3, 50);
+        source.listing();
+        source.gops(1, 30);
+        assert_eq!(source.number(), 360);
+        source.tracks = tracks;
+        for _ in 0..later {
+            source.picture(40, false);
+        }
+        let keyframe = source.number();
+        source.gops(2, 50);
+        let listing = source.listing();
+        let [.., before, after] = &listing.segments[..] else {
+            panic!()
+        };
+        assert_eq!((before.version, after.version), (1, 2), "{name}");
+        assert!(after.has_discontinuity && !before.has_discontinuity);
+        let of = |segment, is_picture: bool| {
+            let numbers = source.in_segment(segment);
+            let rest = u64::from(!is_picture);
+            let own = numbers.into_iter().filter(move |number| number % 2 == rest);
+            own.collect::<Vec<_>>()
+        };
+        let all = |from: u64, to: u64| (from..=to).step_by(2).collect::<Vec<_>>();
+        assert_eq!(of(before, true), all(300, last_picture), "{name}");
+        assert_eq!(of(before, false), all(301, last_sound), "{name}");
+        assert_eq!(of(after, true), all(keyframe, keyframe + 98), "{name}");
+        if first_sound < u64::MAX {
+            assert_eq!(of(after, false), all(first_sound, keyframe + 99), "{name}");
+        }
+        assert_eq!(after.duration, 2_000);
+        let pictures = (last_picture - 298) / 2;
+        let left_out = (keyframe - 2 - last_picture) / 2;
+        // Sound alone isn't so long here that it counts.
+        assert_eq!(
+            u64::from(before.duration),
+            pictures * 40,
+            "{name} {left_out}"
+        );
+    }
+}
+
+#[test]
+fn sound_that_begins_late_doesnt_keep_pictures_from_being_listed() {
     let mut source = Source::new();
-    source.gops(3, 50);
+    source.tracks.1 = 0;
+    for index in 0..700 {
+        source.late_picture(40, index % 250 == 0, 0);
+    }
     source.listing();
-    source.version = 2;
-    let end = source.number;
-    assert!(source.picture(40, false));
-    source.picture(40, false);
-    source.gops(2, 50);
-    let listing = source.listing();
-    let [.., before, after] = &listing.segments[..] else {
-        panic!()
+    let before = source.segments.next();
+    source.tracks.1 = 1;
+    for _ in 0..40 {
+        source.picture(40, false);
+    }
+    assert_eq!(source.segments.next(), (before.0, before.1 + 3));
+    for _ in 0..10 {
+        source.picture(40, false);
+    }
+    let keyframe = source.number();
+    source.picture(40, true);
+    let newest = source.listing().segments.last().cloned().unwrap();
+    assert_eq!((newest.duration, newest.version), (10_000, 1));
+    let is_sound = |number: &u64| !source.messages[*number as usize].is_picture;
+    assert!(!source.in_segment(&newest).iter().any(is_sound));
+    let open = source.segments.open.as_ref().unwrap();
+    assert_eq!(open.segment.messages.start, keyframe);
+    assert_eq!(
+        (open.segment.version, open.segment.has_discontinuity),
+        (2, true)
+    );
+}
+
+#[test]
+fn pictures_that_join_sound_begin_with_a_keyframe_and_sound_goes_on_until_then() {
+    let mut source = Source::new();
+    source.tracks = (0, 1);
+    let sound = |source: &mut Source| {
+        source.time += 23;
+        source.sound();
     };
-    assert_eq!((before.version, before.messages.end), (1, end));
-    assert_eq!((after.version, after.messages.start), (2, end + 4));
-    assert!(after.has_discontinuity);
+    (0..200).for_each(|_| sound(&mut source));
+    source.listing();
+    source.tracks = (1, 1);
+    (0..100).for_each(|_| sound(&mut source));
+    assert_eq!(source.lengths(), [1_909; 3]);
+    let keyframe = source.number();
+    source.picture(0, true);
+    let listing = source.listing();
+    let newest = listing.segments.last().unwrap();
+    // 300 frames, of which 3 * 83 are listed before.
+    assert_eq!((newest.duration, newest.messages.end), (51 * 23, keyframe));
+    source.gops(1, 60);
+    source.gops(1, 1);
+    let listing = source.listing();
+    let newest = listing.segments.last().unwrap();
+    assert_eq!((newest.version, newest.messages.start), (2, keyframe));
+}
+
+#[test]
+fn what_pauses_leaves_a_discontinuity_if_it_is_longer_than_a_segment_may_be() {
+    for (pause, expected) in [
+        (900, (2_000, false)),
+        (1_200, (2_000, true)),
+        (30_000, (2_000, true)),
+    ] {
+        let mut source = Source::new();
+        source.gops(4, 50);
+        source.listing();
+        source.picture(pause, true);
+        source.gops(2, 60);
+        let listing = source.listing();
+        let after = listing.segments.last().unwrap();
+        let before = &listing.segments[listing.segments.len() - 2];
+        let what = (before.duration, after.has_discontinuity);
+        assert_eq!(what, expected, "{pause}");
+    }
 }
 
 #[test]
 fn dates_follow_the_media_and_not_the_network() {
     let mut source = Source::new();
-    source.gops(1, 50);
-    for index in 0..200 {
-        source.time += 40;
-        let unit = Unit {
-            number: source.number,
-            time: source.time,
-            // Some come half a second late.
-            arrived: source.time - 9_000 + [0, 500][usize::from(index == 100)],
-            len: 1_000,
-            version: 1,
-            is_boundary: true,
-            is_join_point: index % 50 == 0,
+    // The first ones come late: they were waiting somewhere.
+    for index in 0..400 {
+        let delay = match index {
+            0..10 => 700 - index * 40,
+            // So do those of some seconds.
+            120..270 => 500,
+            _ => 30,
         };
-        source.number += 1;
-        source.segments.add(&unit, 1_000_000);
+        source.late_picture(40, index % 50 == 0, delay);
+        if index == 60 {
+            source.listing();
+        }
     }
-    let dates: Vec<_> = source.listing().segments.iter().map(|s| s.date).collect();
-    let steps: Vec<_> = dates.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert_eq!(steps, [2_000, 2_000, 2_001]);
+    let segments = source.listing().segments;
+    for segment in &segments {
+        // Its first picture was due one step after its decode time.
+        let truth = segment.start + 40 - 9_000 + 30;
+        assert!(segment.date.abs_diff(truth) <= 2, "{segment:?} {truth}");
+    }
+}
+
+#[test]
+fn a_date_that_was_wrong_is_led_to_the_right_one_slowly() {
+    let mut source = Source::new();
+    for index in 0..1_000 {
+        let delay = if index < 150 { 100 } else { 0 };
+        source.late_picture(40, index % 50 == 0, delay);
+        if index % 50 == 49 && index > 100 {
+            source.listing();
+        }
+    }
+    let held: Vec<_> = source.segments.lists.all_segments().collect();
+    for pair in held.windows(2) {
+        let step = pair[1].date - pair[0].date;
+        assert!((1_990..=2_001).contains(&step), "{step}");
+    }
+    let last = held.last().unwrap();
+    assert_eq!(last.date, last.start + 40 - 9_000);
 }
 
 #[test]
@@ -339,9 +620,10 @@ fn what_is_asked_for_is_there_or_comes_or_is_refused() {
 #[test]
 fn sound_alone_is_cut_anywhere() {
     let mut source = Source::new();
+    source.tracks = (0, 1);
     for _ in 0..400 {
         source.time += 23;
-        source.add(true, true);
+        source.sound();
     }
     assert_eq!(source.lengths(), [1_909; 4]);
     assert_eq!(source.part_lengths(4), [506, 506, 506, 391]);
@@ -367,7 +649,7 @@ enum Step {
     Picture { step: u64, is_keyframe: bool },
     Sound,
     Return { after: u64 },
-    Headers,
+    Headers { video: u8, audio: u8 },
     Evict { count: u64 },
     Ask,
 }
@@ -384,7 +666,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(step, is_keyframe)| Step::Picture { step, is_keyframe }),
         100 => Just(Step::Sound),
         1 => (0..30_000_u64).prop_map(|after| Step::Return { after }),
-        1 => Just(Step::Headers),
+        1 => (0..3_u8, 0..3_u8).prop_map(|(video, audio)| Step::Headers { video, audio }),
         3 => (0..300_u64).prop_map(|count| Step::Evict { count }),
         10 => Just(Step::Ask),
     ];
@@ -398,14 +680,17 @@ struct Seen {
     parts: HashMap<(u64, u64), Part>,
     sequence: u64,
     discontinuity_sequence: u32,
-    target: Option<(u32, Option<u32>)>,
+    target: u32,
+    part_target: Option<Option<u32>>,
     hints: Vec<(u64, u64)>,
 }
 
 impl Seen {
-    fn check(&mut self, listing: &Listing, log_start: u64) {
-        let promise = (listing.target, listing.part_target);
-        assert_eq!(*self.target.get_or_insert(promise), promise);
+    fn check(&mut self, listing: &Listing, source: &Source) {
+        let part_target = listing.part_target;
+        assert_eq!(*self.part_target.get_or_insert(part_target), part_target);
+        assert!((2..=12).contains(&listing.target) && listing.target >= self.target);
+        self.target = listing.target;
         let first = listing.segments.first().unwrap();
         assert!(first.number >= self.sequence);
         self.sequence = first.number;
@@ -414,18 +699,19 @@ impl Seen {
 
         let mut expected = first.clone();
         for segment in &listing.segments {
-            assert!(segment.messages.start >= log_start, "it has left the log");
+            assert!(
+                segment.messages.start >= source.log_start,
+                "it has left the log"
+            );
             assert!(segment.messages.start < segment.messages.end);
             assert_eq!(segment.number, expected.number);
             assert_eq!(segment.discontinuities, expected.discontinuities);
-            let bytes = segment.messages.clone().map(|n| u64::from(message_len(n)));
-            assert_eq!(segment.bytes, bytes.sum::<u64>(), "its length is known");
-            assert!(segment.messages.start >= expected.messages.start);
-            assert!(
-                segment.duration + 500 < listing.target * 1_000 + 1_000,
-                "{segment:?}"
-            );
-            if !segment.has_discontinuity && segment.version == expected.version {
+            let own = source.in_segment(segment).into_iter();
+            let bytes: u64 = own.map(|number| u64::from(message_len(number))).sum();
+            assert_eq!(segment.bytes, bytes, "its length is known");
+            assert!(segment.duration < listing.target * 1_000 + 500);
+            if !segment.has_discontinuity {
+                assert_eq!(segment.version, expected.version);
                 assert!(segment.messages.start <= expected.messages.start);
             }
             let known = self
@@ -471,22 +757,21 @@ proptest! {
         for step in steps {
             match step {
                 Step::Picture { step, is_keyframe } => {
-                    source.time += step;
-                    source.add(true, is_keyframe);
+                    if source.tracks.0 > 0 {
+                        source.late_picture(step, is_keyframe, 0);
+                    }
                 }
                 Step::Sound => {
-                    let number = source.number;
-                    if has_sound {
-                        source.add(false, false);
-                        source.sounds.push(number);
+                    if has_sound && source.tracks.1 > 0 {
+                        source.sound();
                     }
                 }
                 Step::Return { after } => {
                     source.segments.cut_off();
                     source.time += after;
                 }
-                Step::Headers => source.version += 1,
-                Step::Evict { count } => source.log_start = (source.log_start + count).min(source.number),
+                Step::Headers { video, audio } => source.tracks = (video, audio),
+                Step::Evict { count } => source.log_start = (source.log_start + count).min(source.number()),
                 Step::Ask => {
                     source.segments.prune(source.log_start);
                     if !source.segments.promise() {
@@ -496,7 +781,7 @@ proptest! {
                     let Some(listing) = source.segments.listing(false, &|number| number >= log_start) else {
                         continue;
                     };
-                    seen.check(&listing, log_start);
+                    seen.check(&listing, &source);
                     if listing.part_target.is_some() {
                         seen.hints.push(listing.next);
                         prop_assert_eq!(source.segments.part(listing.next.0, listing.next.1), Found::NotYet);
@@ -518,6 +803,232 @@ proptest! {
             }
             prop_assert!(source.segments.lists.segments.len <= MAX_SEGMENTS);
             prop_assert!(source.segments.lists.parts.len <= MAX_PARTS);
+        }
+    }
+}
+
+/// What an encoder does.
+#[derive(Clone, Debug)]
+enum Act {
+    /// Pictures of a GOP; a sound follows each, while there are any.
+    Gop(Vec<u64>),
+    /// It dies, and is back after a time.
+    Death(u64),
+    /// Other configurations.
+    Change {
+        video: u8,
+        audio: u8,
+    },
+    Ask,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    // GOPs of up to 10 s, of an even pace and of any.
+    let gop = prop_oneof![
+        (5..60_u64, 500..10_000_u64).prop_map(|(rate, length)| vec![
+            1_000 / rate;
+            (length * rate / 1_000).max(1)
+                as usize
+        ]),
+        prop::collection::vec(1..150_u64, 1..120),
+        prop::collection::vec(prop_oneof![9 => 30..36_u64, 1 => 20..450_u64], 1..200),
+    ];
+    let gop = gop.prop_map(|mut steps| {
+        let mut length = 0;
+        steps.retain(|step| {
+            length += step;
+            length <= 10_000
+        });
+        steps
+    });
+    let act = prop_oneof![
+        12 => gop.prop_map(Act::Gop),
+        1 => (0..5_000_u64).prop_map(Act::Death),
+        2 => (1..3_u8, 0..3_u8).prop_map(|(video, audio)| Act::Change { video, audio }),
+        4 => Just(Act::Ask),
+    ];
+    prop::collection::vec(act, 1..25)
+}
+
+/// What has become of the messages of a [`Source`].
+#[derive(Default)]
+struct Account {
+    newest: Option<Segment>,
+    /// Messages that no decoder could begin with or go on from: nobody misses them.
+    excused: Vec<bool>,
+    taken: Vec<bool>,
+    /// What decoders have from the last keyframe on.
+    video: Option<u8>,
+    audio: Option<u8>,
+    /// Sounds for which there is no keyframe yet, and their configuration.
+    early: Vec<u64>,
+    early_config: u8,
+}
+
+impl Account {
+    /// Takes note of the newest message.
+    fn note(&mut self, source: &Source) {
+        let number = source.number() - 1;
+        let message = source.messages[number as usize];
+        self.taken.push(false);
+        self.excused.push(false);
+        let early_time = self
+            .early
+            .first()
+            .map(|first| source.messages[*first as usize].time);
+        match (message.is_picture, message.is_keyframe) {
+            (true, true) => {
+                self.video = Some(message.config);
+                self.audio = Some(source.tracks.1);
+                for number in self.early.drain(..) {
+                    let is_far = early_time.unwrap() + 500 < message.time;
+                    let is_other = self.early_config != source.tracks.1;
+                    self.excused[number as usize] = is_far || is_other;
+                }
+            }
+            (true, false) => {
+                self.video = self.video.filter(|config| *config == message.config);
+                self.excused[number as usize] = self.video.is_none();
+            }
+            _ if self.audio == Some(message.config) => {}
+            _ => {
+                self.audio = None;
+                if self.early_config != message.config {
+                    self.give_up();
+                }
+                self.early_config = message.config;
+                self.early.push(number);
+            }
+        }
+    }
+
+    fn give_up(&mut self) {
+        for number in self.early.drain(..) {
+            self.excused[number as usize] = true;
+        }
+    }
+
+    /// The publisher is gone.
+    fn note_death(&mut self, was_kept: bool, source: &Source) {
+        self.give_up();
+        (self.video, self.audio) = (None, None);
+        if !was_kept {
+            let end = self.newest.as_ref().map_or(0, |newest| newest.messages.end);
+            self.excused[end as usize..].fill(true);
+        }
+        assert_eq!(self.excused.len() as u64, source.number());
+    }
+
+    /// Looks at what is complete since the last time.
+    fn check(&mut self, source: &Source) {
+        let newest = source.segments.lists.newest();
+        if newest == self.newest {
+            return;
+        }
+        let before = std::mem::replace(&mut self.newest, newest);
+        let segment = self.newest.clone().unwrap();
+        assert_eq!(segment.number, before.map_or(1, |before| before.number + 1));
+        assert!(segment.is_independent);
+        let tracks = source.tracks_of(segment.version);
+        let message = |number: u64| source.messages[number as usize];
+        let numbers = source.in_segment(&segment);
+        for number in &numbers {
+            let taken = &mut self.taken[*number as usize];
+            assert!(
+                !std::mem::replace(taken, true),
+                "{number} is in two segments"
+            );
+            let expected = if message(*number).is_picture {
+                tracks.0
+            } else {
+                tracks.1
+            };
+            assert_eq!(message(*number).config, expected);
+        }
+        let pictures = |from: u64, to: u64| {
+            let numbers = numbers.iter().copied();
+            let within = numbers.filter(move |number| (from..to).contains(number));
+            let pictures = within.map(message).filter(|message| message.is_picture);
+            pictures.collect::<Vec<_>>()
+        };
+        let all = pictures(0, u64::MAX);
+        assert!(all[0].is_keyframe, "{segment:?}");
+        let media = |pictures: &[Message]| pictures.last().unwrap().end - pictures[0].time;
+        assert_eq!(segment.start, all[0].time);
+        assert_eq!(u64::from(segment.duration), media(&all), "{segment:?}");
+        let Some(target) = source.segments.part_target else {
+            return;
+        };
+        let mut at = segment.messages.start;
+        let count = segment.parts.end - segment.parts.start;
+        if count == 0 || segment.parts.start < source.segments.parts_from {
+            return;
+        }
+        let mut sum = 0;
+        for index in 0..count {
+            let Found::Yes((messages, _)) = source.segments.part(segment.number, index) else {
+                return;
+            };
+            assert_eq!(std::mem::replace(&mut at, messages.end), messages.start);
+            let own = pictures(messages.start, messages.end);
+            let held = segment.parts.start + index - source.segments.first_part;
+            let part = source.segments.lists.part(held as usize).unwrap();
+            assert_eq!(u64::from(part.duration), media(&own));
+            assert!(part.duration <= target);
+            assert_eq!(part.is_independent, own[0].is_keyframe);
+            sum += part.duration;
+        }
+        assert_eq!((at, sum), (segment.messages.end, segment.duration));
+    }
+}
+
+proptest! {
+    #[test]
+    fn all_that_an_encoder_sends_is_in_segments_that_begin_with_keyframes(acts in acts()) {
+        let mut source = Source::new();
+        source.max_bytes = u64::MAX;
+        let mut account = Account::default();
+        for act in acts {
+            match act {
+                Act::Gop(steps) => {
+                    for (index, step) in steps.into_iter().enumerate() {
+                        source.late_picture(step, index == 0, 0);
+                        account.note(&source);
+                        account.check(&source);
+                        if source.tracks.1 > 0 {
+                            source.sound();
+                            account.note(&source);
+                        }
+                    }
+                }
+                Act::Death(after) => {
+                    let is_open = source.segments.open.is_some();
+                    let is_kept = source.segments.cut_off() || !is_open;
+                    account.check(&source);
+                    account.note_death(is_kept, &source);
+                    source.time += after;
+                }
+                Act::Change { video, audio } => source.tracks = (video, audio),
+                Act::Ask => {
+                    source.segments.promise();
+                }
+            }
+            // Some sounds of what comes next, before its keyframe.
+            if source.tracks.1 > 0 {
+                for _ in 0..source.number() % 3 {
+                    source.sound();
+                    account.note(&source);
+                }
+            }
+        }
+        source.segments.cut_off();
+        account.check(&source);
+        let end = account.newest.as_ref().map_or(0, |newest| newest.messages.end);
+        for number in 0..end as usize {
+            prop_assert!(
+                account.taken[number] || account.excused[number],
+                "{:?} is lost, the {}th", source.messages[number], number
+            );
         }
     }
 }

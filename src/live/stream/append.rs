@@ -300,6 +300,9 @@ impl State {
 
     pub(super) fn set_metadata(&mut self, properties: Option<&Properties<'_>>, now: Millis) {
         self.note_announced(properties);
+        if let Some(rate) = properties.and_then(|all| all.token("framerate")?.as_f64()) {
+            self.media_clock.announce(rate);
+        }
         let encoded = properties.map(|all| metadata::for_players(all, None, None));
         self.publish.metadata = None;
         self.publish.metadata = encoded.and_then(|encoded| match encoded.len() {

@@ -16,7 +16,7 @@ use super::{State, Stream};
 use crate::http::route::{SegmentKind, SegmentName};
 use crate::live::framing::Base;
 use crate::live::log::Kind;
-use crate::live::segments::{Found, Listing, Segments, Unit, Wanted};
+use crate::live::segments::{Found, Listing, Segments, Share, Unit, Wanted};
 use crate::live::tracks::Tracks;
 use crate::live::{Millis, lock, wait};
 pub use reading::{Evicted, Reading};
@@ -225,7 +225,8 @@ impl Stream {
             video: entry.meta.sample.decode_time,
             audio: 0,
         };
-        let mut reading = Reading::new(number..number + 1, base, has_video);
+        let share = Share::new(number, number);
+        let mut reading = Reading::new(number..number + 1, share, base, has_video);
         reading.measure(&state.log).ok()?;
         has_video.then(|| (Arc::clone(&state.tracks), reading))
     }
@@ -344,16 +345,30 @@ impl State {
             return;
         };
         let are_tracks_known = self.are_tracks_known();
-        let has_video = self.tracks.presentation.video.is_some();
-        let is_boundary = has_video == (entry.meta.kind == Kind::Video);
+        let version = self.hls.version_of(&self.tracks, are_tracks_known);
+        let open = self.hls.segments.newest_version();
+        let open = open.filter(|open| *open != version);
+        let open = open.and_then(|open| self.hls.tracks(open.into()));
+        let now = &self.tracks.presentation;
+        let open = open.as_ref().map_or(now, |tracks| &tracks.presentation);
+        let is_picture = entry.meta.kind == Kind::Video;
+        let fits = match is_picture {
+            true => open.video == now.video,
+            false => open.audio == now.audio,
+        };
+        let has_video = now.video.is_some();
+        let (time, end) = self.tracks.span(&entry);
         let unit = Unit {
             number,
-            time: self.tracks.time(&entry),
+            time,
+            end,
             arrived: entry.meta.arrived,
             len: framed_len(&entry) as u32,
-            version: self.hls.version_of(&self.tracks, are_tracks_known),
-            is_boundary,
-            is_join_point: is_boundary && (!has_video || entry.meta.is_join_point),
+            version,
+            is_picture,
+            fits,
+            is_boundary: open.video.is_some() == is_picture,
+            is_join_point: has_video == is_picture && (!has_video || entry.meta.is_join_point),
         };
         let max_bytes = self.log.capacity() / SEGMENTS_IN_MEMORY;
         if self.hls.segments.add(&unit, max_bytes) {
@@ -436,7 +451,7 @@ impl State {
 
     fn named(&mut self, name: SegmentKind, is_last: bool) -> Result<Attempt<Named>, Unavailable> {
         let segments = &self.hls.segments;
-        let (messages, version, len) = match name {
+        let (messages, segment, len) = match name {
             SegmentKind::Init(version) => {
                 let tracks = self.hls.tracks(version).ok_or(Unavailable::NotFound)?;
                 return Ok(Attempt::Done(Named::Init(tracks)));
@@ -445,12 +460,12 @@ impl State {
                 let segment = segments.segment(number).ok_or(Unavailable::NotFound)?;
                 (
                     segment.messages.clone(),
-                    segment.version,
+                    segment.clone(),
                     Some(segment.bytes),
                 )
             }
             SegmentKind::Part(number, part) => match segments.part(number, part) {
-                Found::Yes((messages, version)) => (messages, version, None),
+                Found::Yes((messages, segment)) => (messages, segment, None),
                 Found::No => return Err(Unavailable::NotFound),
                 Found::NotYet if self.is_closed || is_last => return Err(Unavailable::NotFound),
                 Found::NotYet => {
@@ -459,10 +474,11 @@ impl State {
                 }
             },
         };
+        let (version, share) = (segment.version, segment.share);
         let tracks = self.hls.tracks(version.into());
         let has_video = tracks.is_some_and(|tracks| tracks.presentation.video.is_some());
         // With the time of the stream, which is the same for all who fetch it.
-        let mut reading = Reading::new(messages, Base::default(), has_video);
+        let mut reading = Reading::new(messages, share, Base::default(), has_video);
         if let Some(len) = len {
             reading.set_measured(len);
         }
@@ -498,24 +514,31 @@ impl Hls {
     fn version_of(&mut self, tracks: &Arc<Tracks>, are_known: bool) -> u32 {
         let is_open = self.segments.target().is_none() && !self.were_known;
         self.were_known = are_known;
-        let version = match self.versions.back_mut() {
-            None => 0,
-            Some((version, known)) if Arc::ptr_eq(known, tracks) => return *version,
+        let mut version = 0;
+        if let Some((newest, known)) = self.versions.back_mut() {
+            if Arc::ptr_eq(known, tracks) {
+                return *newest;
+            }
             // Nobody has seen them without the sound that came late.
-            Some((version, known))
-                if known.presentation == tracks.presentation
-                    || is_open && has_only_gained_sound(known, tracks) =>
+            if known.presentation == tracks.presentation
+                || is_open && has_only_gained_sound(known, tracks)
             {
                 *known = Arc::clone(tracks);
-                return *version;
+                return *newest;
             }
-            Some((version, _)) => *version + 1,
-        };
-        // No segment has the newest ones, if others follow at once.
-        let newest = self.segments.newest_version();
+            version = *newest + 1;
+            if known.presentation.audio != tracks.presentation.audio {
+                self.segments.forget_sounds();
+            }
+        }
+        // No segment has the newest ones, if others follow at once; these may be the old ones again.
+        let used = self.segments.newest_version();
         self.versions
-            .retain(|(version, _)| newest.is_some_and(|newest| *version <= newest));
-        self.versions.push_back((version, Arc::clone(tracks)));
+            .retain(|(version, _)| used.is_some_and(|used| *version <= used));
+        match self.versions.back() {
+            Some((used, known)) if known.presentation == tracks.presentation => return *used,
+            _ => self.versions.push_back((version, Arc::clone(tracks))),
+        }
         self.forget_versions();
         version
     }

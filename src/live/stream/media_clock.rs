@@ -41,8 +41,8 @@ const LOST: u64 = 1000;
 /// are decoded early counts as delay for some players.
 const PAUSE: u64 = 1000;
 
-/// What the first picture lasts, in ms.
-const FIRST_STEP: u64 = 40;
+/// What the first picture lasts, in ms, unless the metadata tell it.
+const FIRST_STEP: u16 = 40;
 
 /// See the module's documentation. Lives as long as the stream, through all publishers.
 #[derive(Default)]
@@ -50,6 +50,8 @@ pub(super) struct MediaClock {
     newest: Option<Newest>,
     picture: Option<Picture>,
     sound: Option<Sound>,
+    /// From one picture to the next, in ms, as it was announced.
+    announced_step: Option<u16>,
 }
 
 /// The newest time stamp, and its time in ms.
@@ -102,11 +104,17 @@ impl MediaClock {
         time
     }
 
+    /// So many pictures a second are announced.
+    pub(super) fn announce(&mut self, rate: f64) {
+        let is_likely = (1.0..=240.0).contains(&rate);
+        self.announced_step = is_likely.then(|| (1000.0 / rate) as u16);
+    }
+
     /// The next picture, in ms.
     pub(super) fn picture(&mut self, timestamp: u32, is_keyframe: bool) -> Timed {
         let time = self.time(timestamp);
         let (time, step) = match self.picture {
-            None => (time, FIRST_STEP),
+            None => (time, self.announced_step.unwrap_or(FIRST_STEP).into()),
             Some(last) => {
                 // Decoders want each picture later than the one before.
                 let time = time.max(last.time + 1);
@@ -211,6 +219,26 @@ mod tests {
             let decoded = timed.time as i64 - START as i64;
             assert_eq!((decoded, timed.duration), expected, "{timestamp}");
             assert_eq!(timed.delay, timed.duration);
+        }
+    }
+
+    #[test]
+    fn the_first_picture_lasts_as_long_as_is_announced() {
+        for (rate, expected) in [
+            (5.0, 200),
+            (29.97, 33),
+            (1.0, 1000),
+            (240.0, 4),
+            (0.9, 40),
+            (-25.0, 40),
+            (90_000.0, 40),
+            (f64::NAN, 40),
+        ] {
+            let mut clock = MediaClock::default();
+            clock.announce(rate);
+            let first = clock.picture(77, true);
+            assert_eq!(first.duration, expected, "{rate}");
+            assert_eq!(first.time, START - u64::from(expected));
         }
     }
 

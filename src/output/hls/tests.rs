@@ -30,9 +30,12 @@ impl Source {
             let unit = Unit {
                 number: self.number,
                 time: self.time,
+                end: self.time + 40,
                 arrived: self.time - 9_000,
                 len: 10_000,
                 version: self.version,
+                is_picture: true,
+                fits: true,
                 is_boundary: true,
                 is_join_point: index % 50 == 0,
             };
@@ -64,6 +67,7 @@ fn a_playlist_lists_segments_parts_and_what_comes_next() {
 #EXT-X-TARGETDURATION:2
 #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.560
 #EXT-X-PART-INF:PART-TARGET=0.520
+#EXT-X-INDEPENDENT-SEGMENTS
 #EXT-X-MEDIA-SEQUENCE:1
 #EXT-X-MAP:URI=\"00c0ffee-3.mp4?key=a\"
 #EXT-X-PROGRAM-DATE-TIME:2026-11-21T08:00:01.000Z
@@ -116,6 +120,7 @@ fn a_publisher_that_returned_with_other_parameters_and_left_again_is_in_the_play
             "#EXT-X-VERSION:7",
             "#EXT-X-TARGETDURATION:2",
             "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES",
+            "#EXT-X-INDEPENDENT-SEGMENTS",
             "#EXT-X-MEDIA-SEQUENCE:5",
             "#EXT-X-MAP:URI=\"00c0ffee-3.mp4\"",
             "#EXT-X-PROGRAM-DATE-TIME:2026-11-21T08:00:09.000Z",
@@ -136,7 +141,7 @@ fn a_publisher_that_returned_with_other_parameters_and_left_again_is_in_the_play
 #[test]
 fn a_playlist_that_is_too_short_yet_can_be_filled_with_gaps() {
     let mut source = Source::new();
-    source.pictures(50 * 6 + 40);
+    source.pictures(50 * 8);
     source.segments.prune(280);
     let [short, longer, full] = [0, 50, 100].map(|more| {
         source.pictures(more);
@@ -144,15 +149,12 @@ fn a_playlist_that_is_too_short_yet_can_be_filled_with_gaps() {
         let lines = text.lines().filter(|line| !line.starts_with("#EXT-X-PART"));
         lines.skip(4).map(str::to_owned).collect::<Vec<_>>()
     });
-    // What was there of the GOP is the first segment, of 1.56 s.
     assert_eq!(
         short,
         [
-            "#EXT-X-MEDIA-SEQUENCE:3",
+            "#EXT-X-INDEPENDENT-SEGMENTS",
+            "#EXT-X-MEDIA-SEQUENCE:4",
             "#EXT-X-MAP:URI=\"00c0ffee-3.mp4\"",
-            "#EXT-X-GAP",
-            "#EXTINF:2.000,",
-            "00c0ffee-3.m4s",
             "#EXT-X-GAP",
             "#EXTINF:2.000,",
             "00c0ffee-4.m4s",
@@ -163,20 +165,35 @@ fn a_playlist_that_is_too_short_yet_can_be_filled_with_gaps() {
             "#EXTINF:2.000,",
             "00c0ffee-6.m4s",
             "#EXT-X-PROGRAM-DATE-TIME:2026-11-21T08:00:13.000Z",
-            "#EXTINF:1.560,",
+            "#EXTINF:2.000,",
             "00c0ffee-7.m4s",
-            "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"00c0ffee-8.0.m4s\"",
+            "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"00c0ffee-8.3.m4s\"",
         ]
     );
     let gaps = |lines: &[String]| lines.iter().filter(|line| *line == "#EXT-X-GAP").count();
     assert_eq!(
-        (longer[0].as_str(), gaps(&longer)),
-        ("#EXT-X-MEDIA-SEQUENCE:3", 4)
-    );
-    assert_eq!(
-        (full[0].as_str(), gaps(&full)),
+        (longer[1].as_str(), gaps(&longer)),
         ("#EXT-X-MEDIA-SEQUENCE:5", 2)
     );
+    assert_eq!(
+        (full[1].as_str(), gaps(&full)),
+        ("#EXT-X-MEDIA-SEQUENCE:7", 0)
+    );
+}
+
+#[test]
+fn independence_is_said_of_all_or_not_at_all() {
+    let mut source = Source::new();
+    source.pictures(50 * 2 + 1);
+    let mut listing = source.listing();
+    const TAG: &str = "#EXT-X-INDEPENDENT-SEGMENTS\n";
+    assert!(media(&listing, LIFE, EPOCH, "", false).contains(TAG));
+    listing.segments[1].is_independent = false;
+    assert!(!media(&listing, LIFE, EPOCH, "", false).contains(TAG));
+    source.pictures(20);
+    let mut listing = source.listing();
+    listing.open.as_mut().unwrap().is_independent = false;
+    assert!(!media(&listing, LIFE, EPOCH, "", false).contains(TAG));
 }
 
 #[test]
@@ -218,6 +235,7 @@ fn the_multivariant_playlist_says_what_the_stream_is() {
         playlist(&presentation),
         "#EXTM3U
 #EXT-X-VERSION:6
+#EXT-X-INDEPENDENT-SEGMENTS
 #EXT-X-STREAM-INF:BANDWIDTH=2200000,AVERAGE-BANDWIDTH=2000000,\
 CODECS=\"avc1.64001F,mp4a.40.2\",RESOLUTION=1280x720,FRAME-RATE=25.000
 door/media.m3u8?key=a

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use crate::live::capabilities::Capabilities;
 use crate::live::framing::{Base, Carrier, Framing, Piece};
-use crate::live::log::{Entry, Log, Role};
+use crate::live::log::{Entry, Kind, Log, Role};
 use crate::live::outgoing::Outgoing;
+use crate::live::segments::Share;
 use crate::media::mp4::FRAGMENT_HEAD_LEN;
 
 /// Messages that are looked at while the stream is locked, when nothing is read of them.
@@ -16,6 +17,7 @@ const STEP: usize = 64;
 pub struct Reading {
     next: u64,
     end: u64,
+    share: Share,
     /// Bytes of the next one that were read.
     sent: u64,
     /// The messages before this one are measured.
@@ -32,11 +34,12 @@ pub struct Reading {
 pub struct Evicted;
 
 impl Reading {
-    pub(super) fn new(messages: Range<u64>, base: Base, has_video: bool) -> Reading {
+    pub(super) fn new(messages: Range<u64>, share: Share, base: Base, has_video: bool) -> Reading {
         let carrier = Carrier::Http;
         Reading {
             next: messages.start,
             end: messages.end,
+            share,
             sent: 0,
             measured: messages.start,
             len: 0,
@@ -55,7 +58,7 @@ impl Reading {
     pub(super) fn measure(&mut self, log: &Log) -> Result<bool, Evicted> {
         for number in (self.measured..self.end).take(STEP) {
             let entry = log.entry(number).ok_or(Evicted)?;
-            if is_sample(&entry) {
+            if self.has(number, &entry) {
                 self.len += framed_len(&entry);
             }
             self.measured = number + 1;
@@ -98,7 +101,7 @@ impl Reading {
                 return Ok(false);
             }
             let entry = log.entry(self.next).ok_or(Evicted)?;
-            if !is_sample(&entry) {
+            if !self.has(self.next, &entry) {
                 self.next += 1;
                 continue;
             }
@@ -118,12 +121,17 @@ impl Reading {
     fn outgoing(&mut self, log: &Log) -> Result<Option<Outgoing>, Evicted> {
         while self.next < self.end && self.len > 0 {
             let entry = log.entry(self.next).ok_or(Evicted)?;
-            if is_sample(&entry) {
+            if self.has(self.next, &entry) {
                 return Ok(Some(framed(self.framing, self.next, &entry, log)));
             }
             self.next += 1;
         }
         Ok(None)
+    }
+
+    /// Whether a message is one of those that are read.
+    fn has(&self, number: u64, entry: &Entry) -> bool {
+        is_sample(entry) && self.share.has(number, entry.meta.kind == Kind::Video)
     }
 
     fn go_on(&mut self) {
