@@ -302,7 +302,7 @@ fn set(option: &Opt, origin: &str, settings: &mut Settings, text: &str) -> Resul
 }
 
 fn variable_name(option: &str) -> String {
-    format!("BROOKLET_{}", option.to_uppercase().replace('-', "_"))
+    format!("BROOKLET_{}", option.to_ascii_uppercase().replace('-', "_"))
 }
 
 fn help() -> String {
