@@ -487,6 +487,57 @@ fn sound_that_comes_a_little_later_is_in_the_first_segment() {
 }
 
 #[test]
+fn sound_that_comes_a_little_before_the_pictures_is_in_the_first_segment() {
+    let fixture = Fixture::new();
+    fixture.publish();
+    fixture.append(Kind::Audio, 0, AAC_HEADER);
+    for index in 0..10 {
+        fixture.sound(index * 20, 100);
+        fixture.wait(20);
+    }
+    fixture.append(Kind::Video, 200, SMALL);
+    for index in 0..101 {
+        fixture.picture(200 + index * 40, index % 50 == 0, 1_000);
+        fixture.sound(200 + index * 40, 100);
+        fixture.wait(40);
+        ask(&fixture);
+    }
+    let listing = listing(&fixture);
+    let what = listing.segments.iter();
+    let what = what.map(|s| (s.number, s.has_discontinuity, s.duration));
+    assert_eq!(
+        what.collect::<Vec<_>>(),
+        [(1, false, 2_000), (2, false, 2_000)]
+    );
+    let samples = samples(&fixture, &listing);
+    check_durations(&listing, &samples);
+    assert_eq!(samples.len(), 10 + 200);
+}
+
+#[test]
+fn sound_alone_has_segments_once_it_is_known_that_it_is_alone() {
+    let fixture = Fixture::new();
+    fixture.publish();
+    fixture.append(Kind::Audio, 0, AAC_HEADER);
+    for index in 0..500 {
+        fixture.sound(index * 23, 100);
+        fixture.wait(23);
+        ask(&fixture);
+    }
+    let listing = listing(&fixture);
+    let lengths = listing.segments.iter().map(|s| (s.number, s.duration));
+    // 82 frames of 1,024 samples at 44,100 Hz are 1904.04 ms.
+    let lengths: Vec<_> = lengths.collect();
+    assert_eq!(lengths.len(), 5, "{lengths:?}");
+    assert!(
+        lengths
+            .iter()
+            .all(|(_, length)| (1_904..=1_905).contains(length))
+    );
+    assert_eq!(listing.segments[0].number, 1);
+}
+
+#[test]
 fn other_parameters_are_another_init_segment_and_the_old_one_stays_while_it_is_needed() {
     const LARGE: &[u8] =
         b"\x17\0\0\0\0\x01\x42\xc0\x1e\xff\xe1\0\x18\x67\x42\xc0\x1e\xda\x02\x80\xf6\xc0\x44\
