@@ -12,10 +12,11 @@ use brooklet::live::segments::{Listing, Wanted};
 use brooklet::live::stream::Waited;
 use brooklet::live::stream::hls::{Asker, Evicted, Named, Playlist, Unavailable, Waiters};
 use brooklet::output::hls::{self, Carried};
+use brooklet::rtmp::amf::Properties;
 use proptest::prelude::*;
 
 use crate::files::{Fragment, SMALL, fragments};
-use crate::fixture::{AAC_HEADER, Fixture};
+use crate::fixture::{self, AAC_HEADER, Fixture};
 
 const LIFE: u32 = 0xC0FFEE;
 
@@ -486,6 +487,57 @@ fn sound_that_comes_a_little_later_is_in_the_first_segment() {
 }
 
 #[test]
+fn sound_that_comes_a_little_before_the_pictures_is_in_the_first_segment() {
+    let fixture = Fixture::new();
+    fixture.publish();
+    fixture.append(Kind::Audio, 0, AAC_HEADER);
+    for index in 0..10 {
+        fixture.sound(index * 20, 100);
+        fixture.wait(20);
+    }
+    fixture.append(Kind::Video, 200, SMALL);
+    for index in 0..101 {
+        fixture.picture(200 + index * 40, index % 50 == 0, 1_000);
+        fixture.sound(200 + index * 40, 100);
+        fixture.wait(40);
+        ask(&fixture);
+    }
+    let listing = listing(&fixture);
+    let what = listing.segments.iter();
+    let what = what.map(|s| (s.number, s.has_discontinuity, s.duration));
+    assert_eq!(
+        what.collect::<Vec<_>>(),
+        [(1, false, 2_000), (2, false, 2_000)]
+    );
+    let samples = samples(&fixture, &listing);
+    check_durations(&listing, &samples);
+    assert_eq!(samples.len(), 10 + 200);
+}
+
+#[test]
+fn sound_alone_has_segments_once_it_is_known_that_it_is_alone() {
+    let fixture = Fixture::new();
+    fixture.publish();
+    fixture.append(Kind::Audio, 0, AAC_HEADER);
+    for index in 0..500 {
+        fixture.sound(index * 23, 100);
+        fixture.wait(23);
+        ask(&fixture);
+    }
+    let listing = listing(&fixture);
+    let lengths = listing.segments.iter().map(|s| (s.number, s.duration));
+    // 82 frames of 1,024 samples at 44,100 Hz are 1904.04 ms.
+    let lengths: Vec<_> = lengths.collect();
+    assert_eq!(lengths.len(), 5, "{lengths:?}");
+    assert!(
+        lengths
+            .iter()
+            .all(|(_, length)| (1_904..=1_905).contains(length))
+    );
+    assert_eq!(listing.segments[0].number, 1);
+}
+
+#[test]
 fn other_parameters_are_another_init_segment_and_the_old_one_stays_while_it_is_needed() {
     const LARGE: &[u8] =
         b"\x17\0\0\0\0\x01\x42\xc0\x1e\xff\xe1\0\x18\x67\x42\xc0\x1e\xda\x02\x80\xf6\xc0\x44\
@@ -510,6 +562,206 @@ fn other_parameters_are_another_init_segment_and_the_old_one_stays_while_it_is_n
         listing(&fixture);
     }
     assert!(!init(0) && init(1));
+}
+
+/// A picture or sound in a segment.
+struct Sample {
+    segment: u64,
+    /// The number that the fixture gave it.
+    number: u32,
+    is_picture: bool,
+    is_sync: bool,
+    /// In ms for pictures, in samples for sounds.
+    time: u64,
+    duration: u64,
+}
+
+/// All that is in the segments of a listing.
+fn samples(fixture: &Fixture, listing: &Listing) -> Vec<Sample> {
+    let of_segment = |segment| {
+        let bytes = fetch(fixture, SegmentKind::Segment(segment), 5_000).unwrap();
+        let samples = fragments(&bytes).into_iter().map(move |fragment| {
+            let Fragment::Sample {
+                track,
+                time,
+                duration,
+                is_sync,
+                bytes,
+            } = fragment
+            else {
+                panic!("an init segment within a segment")
+            };
+            let is_picture = track == 1;
+            // Of AAC, 2 of the 5 bytes before the number are no part of the frame.
+            let number = if is_picture {
+                &bytes[..4]
+            } else {
+                &bytes[3..7]
+            };
+            Sample {
+                segment,
+                number: u32::from_be_bytes(number.try_into().unwrap()),
+                is_picture,
+                is_sync,
+                time,
+                duration: duration.into(),
+            }
+        });
+        samples.collect::<Vec<_>>()
+    };
+    numbers(listing).into_iter().flat_map(of_segment).collect()
+}
+
+/// Every segment begins with a keyframe and lasts as long as its pictures; the next one begins where
+/// it ends.
+fn check_durations(listing: &Listing, samples: &[Sample]) {
+    let mut end = None;
+    for segment in &listing.segments {
+        let own = samples.iter().filter(|s| s.segment == segment.number);
+        let pictures: Vec<_> = own.filter(|sample| sample.is_picture).collect();
+        assert!(pictures[0].is_sync && segment.is_independent);
+        let length: u64 = pictures.iter().map(|picture| picture.duration).sum();
+        assert_eq!(u64::from(segment.duration), length, "{segment:?}");
+        let parts = listing.parts(segment);
+        if !parts.is_empty() {
+            let sum: u32 = parts.iter().map(|part| part.duration).sum();
+            assert_eq!(sum, segment.duration);
+        }
+        if !segment.has_discontinuity {
+            assert_eq!(*end.get_or_insert(pictures[0].time), pictures[0].time);
+        }
+        end = Some(pictures[0].time + length);
+    }
+}
+
+#[test]
+fn sound_that_begins_late_and_unannounced_keeps_no_picture_from_those_who_watch() {
+    let fixture = Fixture::new();
+    fixture.publish();
+    fixture.append(Kind::Video, 0, SMALL);
+    ask(&fixture);
+    let pictures = |from: u32, to: u32, has_sound: bool| {
+        for index in from..to {
+            fixture.picture(index * 40, index % 250 == 0, 1_000);
+            if has_sound {
+                fixture.sound(index * 40, 100);
+            }
+            fixture.wait(40);
+        }
+    };
+    pictures(0, 300, false);
+    let before = listing(&fixture);
+    fixture.append(Kind::Audio, 300 * 40, AAC_HEADER);
+    pictures(300, 400, true);
+    let after = listing(&fixture);
+    let (number, part) = before.next;
+    assert_eq!(after.next.0, number);
+    assert!(
+        after.next.1 >= part + 7,
+        "{:?} {:?}",
+        before.next,
+        after.next
+    );
+    let hinted = fetch(&fixture, SegmentKind::Part(number, part), 5_000).unwrap();
+    let fragments = fragments(&hinted);
+    let is_picture = |fragment: &Fragment| matches!(fragment, Fragment::Sample { track: 1, .. });
+    assert!(
+        fragments.iter().all(is_picture),
+        "there is no track of sound"
+    );
+    pictures(400, 751, true);
+    let listing = listing(&fixture);
+    let what = listing.segments.iter();
+    let what = what.map(|s| (s.version, s.has_discontinuity, s.duration));
+    let expected = [(0, false, 10_000), (0, false, 10_000), (1, true, 10_000)];
+    assert_eq!(what.collect::<Vec<_>>(), expected);
+    let samples = samples(&fixture, &listing);
+    check_durations(&listing, &samples);
+    assert_eq!(samples.iter().filter(|s| s.is_picture).count(), 750);
+    // From the keyframe on all sounds are there.
+    let sounds = samples.iter().filter(|sample| !sample.is_picture);
+    assert_eq!(sounds.filter(|sample| sample.segment == 3).count(), 250);
+}
+
+#[test]
+fn no_picture_and_no_sound_is_lost_when_the_configuration_changes() {
+    /// AAC at 48,000 Hz.
+    const OTHER_AAC: &[u8] = b"\xAF\0\x11\x90";
+
+    for sounds_before in 0..4 {
+        let fixture = watched(1024);
+        fixture.append(Kind::Audio, fixture.now.get() as u32, OTHER_AAC);
+        for _ in 0..sounds_before {
+            fixture.sound(fixture.now.get() as u32, 100);
+            fixture.wait(21);
+        }
+        gops(&fixture, 2);
+        let listing = listing(&fixture);
+        let samples = samples(&fixture, &listing);
+        check_durations(&listing, &samples);
+        for is_picture in [true, false] {
+            let own = samples.iter().filter(|s| s.is_picture == is_picture);
+            let numbers: Vec<_> = own.map(|sample| sample.number).collect();
+            let mut expected: Vec<_> = numbers.clone();
+            expected.sort_unstable();
+            expected.dedup();
+            assert_eq!(numbers, expected, "in order, and none twice");
+        }
+        let mut all: Vec<_> = samples.iter().map(|sample| sample.number).collect();
+        all.sort_unstable();
+        let every: Vec<_> = (all[0]..all[0] + all.len() as u32).collect();
+        assert_eq!(all, every, "{sounds_before} sounds before the keyframe");
+    }
+}
+
+#[test]
+fn what_slow_pictures_last_is_what_is_said_from_the_first_one_on() {
+    for (rate, length) in [(5.0, 2_000), (10.0, 2_000), (25.0, 2_000)] {
+        let fixture = Fixture::new();
+        fixture.publish();
+        let metadata = fixture::numbers(&[("framerate", rate)]);
+        let properties = Properties::of(&metadata);
+        let (generation, now) = (fixture.generation.get(), fixture.now.get());
+        let set = fixture
+            .stream
+            .set_metadata(generation, properties.as_ref(), now);
+        set.unwrap();
+        headers(&fixture);
+        ask(&fixture);
+        let pictures = 2 * rate as u32;
+        for index in 0..=3 * pictures {
+            let now = fixture.now.get() as u32;
+            fixture.picture(now, index % pictures == 0, 1_000);
+            fixture.sound(now, 100);
+            fixture.wait(1_000 / rate as u64);
+        }
+        let listing = listing(&fixture);
+        let lengths: Vec<_> = listing.segments.iter().map(|s| s.duration).collect();
+        assert_eq!(lengths, [length; 3], "{rate}");
+        check_durations(&listing, &samples(&fixture, &listing));
+    }
+}
+
+#[test]
+fn a_publisher_that_dies_just_after_a_keyframe_leaves_nothing_of_it() {
+    let fixture = watched(1024);
+    let before = listing(&fixture);
+    let rest = before.next.1;
+    fixture.picture(fixture.now.get() as u32, true, 1_000);
+    fixture.unpublish();
+    let gone = listing(&fixture);
+    let newest = gone.segments.last().unwrap();
+    assert_eq!((newest.number, newest.duration), (7, 2_000));
+    assert_eq!(gone.parts(newest).len() as u64, rest + 1);
+    assert_eq!(gone.next, (8, 0));
+    fixture.wait(3_000);
+    fixture.publish();
+    headers(&fixture);
+    gops(&fixture, 2);
+    let back = listing(&fixture);
+    let newest = back.segments.last().unwrap();
+    assert_eq!((newest.number, newest.has_discontinuity), (8, true));
+    assert!(fetch(&fixture, SegmentKind::Part(8, 0), 5_000).is_ok());
 }
 
 #[test]
@@ -600,6 +852,56 @@ fn a_player_beside_changes_nothing() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever the pace, what is listed begins with keyframes and lasts as long as is said, and all
+    /// that was sent is in it once.
+    #[test]
+    fn what_is_listed_is_what_was_sent(
+        gops in prop::collection::vec(
+            (prop::collection::vec(prop_oneof![6 => 15..45u64, 1 => 1..300u64], 5..100), 0..8u32),
+            6..14,
+        ),
+    ) {
+        let fixture = published(1024);
+        let mut sent = Vec::new();
+        ask(&fixture);
+        for (index, (steps, change)) in gops.iter().enumerate() {
+            // Another frequency, and back, before some keyframes: with sounds or without.
+            if *change < 3 {
+                let header = [AAC_HEADER, b"\xAF\0\x11\x90"][index % 2];
+                fixture.append(Kind::Audio, fixture.now.get() as u32, header);
+                for _ in 0..*change {
+                    sent.push(fixture.sound(fixture.now.get() as u32, 100));
+                }
+            }
+            for (picture, step) in steps.iter().enumerate() {
+                fixture.wait(*step);
+                let now = fixture.now.get() as u32;
+                sent.push(fixture.picture(now, picture == 0, 1_000));
+                if picture % 2 == 0 {
+                    sent.push(fixture.sound(now, 100));
+                }
+            }
+            ask(&fixture);
+        }
+        let nowhere = Waiters::new(0);
+        let Ok(playlist) = fixture.stream.playlist(None, asker(&fixture, &nowhere)) else {
+            return Ok(());
+        };
+        let listing = playlist.listing;
+        let samples = samples(&fixture, &listing);
+        check_durations(&listing, &samples);
+        let mut all: Vec<_> = samples.iter().map(|sample| sample.number).collect();
+        all.sort_unstable();
+        // Before the first one listed there may be others, and sounds of the next one in it.
+        let pictures = samples.iter().filter(|sample| sample.is_picture);
+        let pictures: Vec<_> = pictures.map(|sample| sample.number).collect();
+        let (first, last) = (pictures[0], pictures[pictures.len() - 1]);
+        let within = |number: &u32| (first..=last).contains(number);
+        all.retain(within);
+        sent.retain(within);
+        prop_assert_eq!(all, sent);
+    }
 
     /// Whatever the memory, what a playlist lists is there when it is read, and hasn't changed.
     #[test]

@@ -23,10 +23,11 @@ const EARLY: u64 = 500;
 const MIN_PART: u32 = 85;
 
 /// What an estimate of the date may be corrected by from one segment to the next, in ms. Messages
-/// come late for many reasons, but never early; and the two clocks' seconds are not quite the same
-/// length.
+/// come late for many reasons, but never early, unless the publisher's clock was put forward by more
+/// than `CLOCK_STEP`; and the two clocks' seconds are not quite the same length.
 const MAX_BACK: i64 = -10;
 const MAX_AHEAD: i64 = 1;
+const CLOCK_STEP: i64 = 500;
 
 /// Init segments that the segments held may want.
 const MAX_VERSIONS: usize = 8;
@@ -261,7 +262,9 @@ impl Segments {
         };
         let delay = match self.delay {
             None => least,
-            Some(known) if self.target.is_none() => least.min(known + MAX_AHEAD),
+            Some(known) if self.target.is_none() || least + CLOCK_STEP < known => {
+                least.min(known + MAX_AHEAD)
+            }
             Some(known) => known + (least - known).clamp(MAX_BACK, MAX_AHEAD),
         };
         self.delay = Some(delay);

@@ -400,6 +400,29 @@ fn of_a_publisher_that_goes_just_after_a_keyframe_nothing_is_left() {
     }
 }
 
+#[test]
+fn a_clock_that_is_put_forward_takes_the_dates_with_it() {
+    let mut source = Source::new();
+    source.gops(3, 50);
+    source.listing();
+    let ahead = 900;
+    source.time += ahead;
+    for index in 0..101 {
+        source.time += 40;
+        let message = Message {
+            is_picture: true,
+            is_keyframe: index % 50 == 0,
+            config: 1,
+            time: source.time - 40,
+            end: source.time,
+        };
+        source.add(message, source.time - 9_000 - ahead);
+    }
+    let listing = source.listing();
+    let last = listing.segments.last().unwrap();
+    assert_eq!(last.date, last.start + 40 - 9_000 - ahead);
+}
+
 /// Numbers of pictures and sounds: 2n and 2n + 1.
 #[test]
 fn at_other_parameters_every_picture_and_sound_goes_to_its_own_segment() {

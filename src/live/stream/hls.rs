@@ -368,7 +368,14 @@ impl State {
             is_picture,
             fits,
             is_boundary: open.video.is_some() == is_picture,
-            is_join_point: has_video == is_picture && (!has_video || entry.meta.is_join_point),
+            is_join_point: match (is_picture, has_video) {
+                (true, _) => entry.meta.is_join_point,
+                (false, true) => false,
+                // Pictures may be on their way, or of a size that only a keyframe tells.
+                (false, false) => {
+                    are_tracks_known && (self.tracks.video.is_none() || self.publish.is_settled)
+                }
+            },
         };
         let max_bytes = self.log.capacity() / SEGMENTS_IN_MEMORY;
         if self.hls.segments.add(&unit, max_bytes) {
