@@ -300,6 +300,7 @@ impl<'a> Reader<'a> {
         self.multivariant();
         let mut target = self.media.clone();
         let mut is_first = true;
+        let mut asked_for = None;
         for turn in 0.. {
             if self.is_over() || self.judge.has_ended() {
                 break;
@@ -307,9 +308,13 @@ impl<'a> Reader<'a> {
             let from = self.clock.now();
             let Some(playlist) = self.playlist(&target) else {
                 target.clone_from(&self.media);
+                asked_for = None;
                 self.rest(REST);
                 continue;
             };
+            if let Some(part) = asked_for {
+                self.judge.reload(&playlist, part, from);
+            }
             if std::mem::take(&mut is_first) {
                 self.first(asked_at, &playlist);
             }
@@ -318,6 +323,7 @@ impl<'a> Reader<'a> {
             self.kept();
             let open = playlist.open.parts.len();
             let next = playlist.next_number();
+            asked_for = Some((next, open));
             target = format!("{}?_HLS_msn={next}&_HLS_part={open}", self.media);
             // By turns, so that either is what is waited for.
             if let (Some(hint), 0) = (&playlist.hint, turn % 2) {

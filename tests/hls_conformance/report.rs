@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Mutex;
 
 /// Examples that are kept of each kind.
-const EXAMPLES: usize = 3;
+const EXAMPLES: usize = 4;
 
 #[derive(Default)]
 struct Row {
@@ -98,6 +98,19 @@ impl Report {
             "\nkeyed: begin with a keyframe. first: until the first playlist, and list: what is \
              in it. date, EXTINF,\nshown, A/V: the worst differences. peak: rate that comes, \
              divided by BANDWIDTH.\n"
+        );
+        let all = |name| {
+            let counts = rows.iter().filter_map(|(_, row)| row.counts.get(name));
+            counts.sum::<u32>()
+        };
+        let _ = writeln!(
+            text,
+            "Looked at: {} samples, {} parts, {} hints, {} segments and {} parts that had left.\n",
+            all("samples"),
+            all("parts"),
+            all("hints"),
+            all("kept segments"),
+            all("kept parts")
         );
         for (kind, (count, streams)) in kinds {
             let _ = writeln!(text, "{count:6} in {streams:2} streams: {kind}");

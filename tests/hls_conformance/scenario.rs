@@ -12,6 +12,13 @@ pub(crate) enum Times {
     Skipped,
     /// Even, but sent 400 ms at a time.
     Bursts,
+    /// Even, but what is due in the first 900 ms is sent only then.
+    LateStart,
+    /// Nothing for 8 s, from 14 s on, and then the time stamps go on as if it had been there.
+    Pause,
+    /// The clock of the encoder gains or loses 1 ms a second.
+    FastClock,
+    SlowClock,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +67,9 @@ pub(crate) struct Scenario {
 const SMALL: Video = Video::Avc(320, 240);
 const OTHER: Video = Video::Avc(640, 480);
 const AAC: Audio = Audio::Aac(44_100);
+
+/// When nothing is sent by [`Times::Pause`], in ms.
+pub(crate) const PAUSE: std::ops::Range<u64> = 14_000..22_000;
 
 /// H.264 and AAC; GOP in ms, frame rate, age in s when first asked for.
 const fn av(name: &'static str, gop_ms: u64, fps: u32, age: u64) -> Scenario {
@@ -117,6 +127,22 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         times: Times::Bursts,
         ..av("bursts", 2_000, 25, 0)
+    },
+    Scenario {
+        times: Times::LateStart,
+        ..av("late-start", 2_000, 25, 0)
+    },
+    Scenario {
+        times: Times::Pause,
+        ..av("pause", 2_000, 25, 0)
+    },
+    Scenario {
+        times: Times::FastClock,
+        ..av("fast-clock", 2_000, 25, 0)
+    },
+    Scenario {
+        times: Times::SlowClock,
+        ..av("slow-clock", 2_000, 25, 0)
     },
     Scenario {
         video: None,
@@ -252,6 +278,10 @@ pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
 }
 
+/// When something is due, in ms; its place among what is due at the same time: 0 and 1 are headers of
+/// video and audio, 2 and 3 frames; and of a frame, whether it is a keyframe, and its composition time.
+type Due = (u64, usize, Codec, Option<(bool, u32)>);
+
 /// Numbers without a pattern, the same in each run.
 struct Chance(u32);
 
@@ -308,24 +338,31 @@ impl Scenario {
     /// A publish of this length.
     fn live(&self, plan: &mut Plan, life: usize, len_ms: u64) {
         let mut chance = Chance(self.name.len() as u32);
-        // Due, order, codec, is it a keyframe, composition time; `None` for a header.
-        let mut todo: Vec<(u64, usize, Codec, Option<(bool, u32)>)> = Vec::new();
+        let mut todo: Vec<Due> = Vec::new();
         if let Some(first) = self.video {
             self.pictures(first, len_ms, &mut chance, &mut todo);
         }
         if let Some(first) = self.audio {
             self.sounds(first, len_ms, &mut todo);
         }
+        if self.times == Times::Pause {
+            todo.retain(|(due, ..)| !PAUSE.contains(due));
+        }
         todo.sort_by_key(|(due, order, ..)| (*due, *order));
         for (due_ms, track, codec, frame) in todo {
             let track = track % 2;
+            let said_ms = match self.times {
+                Times::FastClock => due_ms + due_ms / 1000,
+                Times::SlowClock => due_ms - due_ms / 1000,
+                _ => due_ms,
+            };
             let action = match frame {
                 None => Action::Header(codec),
                 Some((is_key, composition_time)) => {
                     let index = plan.frames[track].len() as u32;
                     plan.frames[track].push(Frame {
                         life,
-                        timestamp: self.first_time.wrapping_add(due_ms as u32),
+                        timestamp: self.first_time.wrapping_add(said_ms as u32),
                         due_ms,
                         composition_time,
                         is_key,
@@ -336,19 +373,14 @@ impl Scenario {
             };
             let at_ms = match self.times {
                 Times::Bursts => due_ms.div_ceil(400) * 400,
+                Times::LateStart => due_ms.max(900),
                 _ => due_ms,
             };
             plan.steps.push(Step { at_ms, action });
         }
     }
 
-    fn pictures(
-        &self,
-        first: Video,
-        len_ms: u64,
-        chance: &mut Chance,
-        todo: &mut Vec<(u64, usize, Codec, Option<(bool, u32)>)>,
-    ) {
+    fn pictures(&self, first: Video, len_ms: u64, chance: &mut Chance, todo: &mut Vec<Due>) {
         let step = 1000.0 / f64::from(self.fps);
         let (mut next_key, mut in_gop, mut gop_len, mut to_skip) = (0, 0, 0, 0);
         let mut video = None;
@@ -412,12 +444,7 @@ impl Scenario {
         }
     }
 
-    fn sounds(
-        &self,
-        first: Audio,
-        len_ms: u64,
-        todo: &mut Vec<(u64, usize, Codec, Option<(bool, u32)>)>,
-    ) {
+    fn sounds(&self, first: Audio, len_ms: u64, todo: &mut Vec<Due>) {
         let mut time = match self.change {
             Change::LateAudio => 5_000.0,
             _ => 0.0,

@@ -11,7 +11,7 @@ use brooklet::rtmp::command::text;
 
 use crate::codecs::Mark;
 use crate::common::client::Client;
-use crate::scenario::{Action, Codec, Frame, Plan, Scenario};
+use crate::scenario::{Action, Codec, Frame, PAUSE, Plan, Scenario, Times};
 
 /// The time of this run, in us.
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +115,12 @@ impl Source {
     pub(crate) fn was_live(&self, from: u64, to: u64) -> bool {
         let lives = self.lives();
         let mut during = lives.iter();
-        during.any(|life| life.began <= from && life.ended.is_none_or(|end| end >= to))
+        let has_pause = self.scenario.times == Times::Pause;
+        during.any(|life| {
+            let [begin, end] = [PAUSE.start, PAUSE.end].map(|ms| life.began + ms * 1000);
+            let is_paused = has_pause && from < end && to > begin;
+            life.began <= from && life.ended.is_none_or(|end| end >= to) && !is_paused
+        })
     }
 }
 
