@@ -56,6 +56,13 @@ impl Report {
         self.with(stream, |row| *row.counts.entry(name).or_default() += 1);
     }
 
+    /// Whether a kind with these words was found.
+    pub(crate) fn has(&self, words: &str) -> bool {
+        let rows = self.rows.lock().expect("nothing fails with it");
+        let mut kinds = rows.iter().flat_map(|(_, row)| row.wrong.keys());
+        kinds.any(|kind| kind.contains(words))
+    }
+
     /// Of all streams.
     pub(crate) fn total(&self) -> u32 {
         let rows = self.rows.lock().expect("nothing fails with it");

@@ -137,10 +137,12 @@ pub(crate) const ALL: &[Scenario] = &[
         ..av("pause", 2_000, 25, 0)
     },
     Scenario {
+        audio: None,
         times: Times::FastClock,
         ..av("fast-clock", 2_000, 25, 0)
     },
     Scenario {
+        audio: None,
         times: Times::SlowClock,
         ..av("slow-clock", 2_000, 25, 0)
     },

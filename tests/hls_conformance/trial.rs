@@ -1,10 +1,14 @@
 //! The judge on trial: what is wrong on purpose is found.
 
+use brooklet::media::mp4::{
+    AUDIO_TRACK_ID, AudioTrack, Fragment, Presentation, VIDEO_TRACK_ID, VideoTrack,
+};
+
 use crate::judge::Judge;
 use crate::mp4;
-use crate::playlist;
+use crate::playlist::{self, Part, Segment};
 use crate::report::Report;
-use crate::scenario::ALL;
+use crate::scenario::{ALL, Codec};
 use crate::source::{Clock, Source};
 
 const GOOD: &str = "#EXTM3U
@@ -154,7 +158,7 @@ fn what_must_not_change_from_one_playlist_to_the_next_is_found_out() {
         let table = report.table();
         match expected {
             None => assert_eq!(report.total(), 0, "{table}"),
-            Some(expected) => assert!(table.contains(expected), "{expected}: {table}"),
+            Some(expected) => assert!(report.has(expected), "{expected}: {table}"),
         }
     }
 }
@@ -186,4 +190,160 @@ fn a_fragment_is_read_and_a_bad_one_is_found_out() {
         assert!(error.contains(expected), "{at}: {error}");
     }
     assert!(mp4::parse_media(&FRAGMENT[..96]).is_err());
+}
+
+/// A sample as it is served; `time` is when it is decoded, in ms.
+#[derive(Clone)]
+struct Served {
+    track: usize,
+    index: u32,
+    time: f64,
+    is_sync: bool,
+    body: Vec<u8>,
+}
+
+/// The two seconds of the source from this one on, and how they are listed.
+fn served(source: &Source, clock: &Clock, number: u64) -> (Segment, Vec<Served>) {
+    let begin = number * 2_000;
+    let mut samples = Vec::new();
+    for track in [0, 1] {
+        for (frame, index) in source.plan.frames[track].iter().zip(0..) {
+            if (begin..begin + 2_000).contains(&frame.due_ms) {
+                samples.push(Served {
+                    track,
+                    index,
+                    // As a server has to that counts samples.
+                    time: match frame.codec {
+                        Codec::Audio(audio) => f64::from(index) * audio.frame_ms(),
+                        Codec::Video(_) => frame.due_ms as f64,
+                    },
+                    is_sync: frame.is_key,
+                    body: source.bytes(track, index).expect("it is planned"),
+                });
+            }
+        }
+    }
+    let segment = Segment {
+        number,
+        uri: format!("{number}"),
+        duration: 2.0,
+        date: Some(clock.to_date(begin * 1000)),
+        map: Some("map".into()),
+        parts: vec![Part {
+            uri: format!("{number}.0"),
+            duration: 2.0,
+            is_independent: true,
+        }],
+        ..Segment::default()
+    };
+    (segment, samples)
+}
+
+fn bytes_of(samples: &[Served], rate: f64, first: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (sample, sequence) in samples.iter().zip(first..) {
+        let (track_id, scale, duration) = match sample.track {
+            0 => (VIDEO_TRACK_ID, 1.0, 33 + u32::from(sample.index % 3 == 1)),
+            _ => (AUDIO_TRACK_ID, rate / 1000.0, 1024),
+        };
+        let fragment = Fragment {
+            sequence,
+            track_id,
+            decode_time: (sample.time * scale).round() as u64,
+            duration,
+            composition_offset: 0,
+            is_sync: sample.is_sync,
+            len: sample.body.len() as u32,
+        };
+        bytes.extend_from_slice(&fragment.head());
+        bytes.extend_from_slice(&sample.body);
+    }
+    bytes
+}
+
+type Spoil = fn(&mut Segment, &mut Vec<Served>);
+
+#[test]
+fn what_is_wrong_with_a_segment_is_found_out() {
+    let rows: &[(Option<&str>, Spoil)] = &[
+        (None, |_, _| {}),
+        (Some("pictures lost"), |_, samples| {
+            samples.remove(7);
+        }),
+        (Some("sounds lost"), |_, samples| {
+            let first = samples.iter().position(|sample| sample.track == 1);
+            samples.remove(first.expect("there are sounds") + 5);
+        }),
+        (
+            Some("pictures doubled or in another order"),
+            |_, samples| {
+                samples.insert(7, samples[7].clone());
+            },
+        ),
+        (
+            Some("pictures doubled or in another order"),
+            |_, samples| {
+                samples.swap(7, 8);
+            },
+        ),
+        (Some("the bytes of a sample differ"), |_, samples| {
+            samples[9].body[150] ^= 1;
+        }),
+        (Some("a sample that nobody sent"), |_, samples| {
+            samples[9].body[5] ^= 1;
+        }),
+        (Some("sync flag"), |_, samples| samples[9].is_sync = true),
+        (Some("begins without a keyframe"), |_, samples| {
+            samples.remove(0);
+        }),
+        (Some("time of a picture"), |_, samples| {
+            samples[9].time += 2.0
+        }),
+        (Some("picture and sound"), |_, samples| {
+            let sounds = samples.iter_mut().filter(|sample| sample.track == 1);
+            sounds.for_each(|sound| sound.time += 30.0);
+        }),
+        (Some("a gap between pictures"), |_, samples| {
+            samples[9].time += 3.0
+        }),
+        (Some("PROGRAM-DATE-TIME"), |segment, _| {
+            segment.date = segment.date.map(|date| date + 60_000);
+        }),
+        (Some("EXT-X-DISCONTINUITY without need"), |segment, _| {
+            segment.is_discontinuous = true
+        }),
+        (Some("EXTINF"), |segment, _| segment.duration = 2.003),
+        (Some("presentation of a segment"), |segment, _| {
+            segment.duration = 1.9
+        }),
+    ];
+    for (expected, spoil) in rows {
+        let source = Source::new(ALL[1], 1, 8).sent_on_time();
+        let report = Report::new(["other", "trial"].into_iter());
+        let clock = Clock::start();
+        let mut judge = Judge::new(&source, &report, &clock, "polling");
+        let scenario = &source.scenario;
+        let audio = scenario.audio.expect("it has both");
+        let video = scenario.video.expect("it has both");
+        let presentation = Presentation {
+            video: VideoTrack::from_sequence_header(&video.header()),
+            audio: AudioTrack::from_sequence_header(&audio.header()),
+        };
+        judge.init("map", &presentation.init_segment());
+        for number in 0..3 {
+            let (mut segment, mut samples) = served(&source, &clock, number);
+            if number == 1 {
+                spoil(&mut segment, &mut samples);
+            }
+            judge.segment(
+                &segment,
+                bytes_of(&samples, audio.rate().into(), number as u32 * 1_000),
+            );
+        }
+        let table = report.table();
+        match expected {
+            None => assert_eq!(report.total(), 0, "{table}"),
+            Some(expected) => assert!(report.has(expected), "{expected}: {table}"),
+        }
+    }
 }

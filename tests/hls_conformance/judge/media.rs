@@ -204,7 +204,7 @@ impl Judge<'_> {
             (self.offsets, self.ends, self.sequence) = ([None; 2], [None; 2], 0);
         }
         self.begin(of, &media);
-        self.samples(name, &samples);
+        self.samples(of, &samples);
         if let Some((_, listed)) = self.began_short.take_if(|(first, _)| *first == number) {
             // Unless the stream had just begun with it.
             let first = media.begins_with.map(|(_, index, _)| index);
@@ -318,13 +318,9 @@ impl Judge<'_> {
     }
 
     /// Whether all samples are there, at the right times.
-    fn samples(&mut self, name: &str, samples: &[Known]) {
-        let tracks = self
-            .known
-            .values()
-            .rev()
-            .find(|segment| segment.uri == name);
-        let tracks = tracks.and_then(|segment| self.inits.get(segment.map.as_ref()?));
+    fn samples(&mut self, of: &Segment, samples: &[Known]) {
+        let name = &of.uri;
+        let tracks = of.map.as_ref().and_then(|map| self.inits.get(map));
         let tracks = tracks.cloned().unwrap_or_default();
         for (sample, which, index, frame) in samples {
             self.report.count(self.source.number, "samples");
