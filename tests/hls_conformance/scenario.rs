@@ -12,6 +12,8 @@ pub(crate) enum Times {
     Skipped,
     /// Even, but sent 400 ms at a time.
     Bursts,
+    /// Even, but each is up to 250 ms on its way, as through the air.
+    Network,
     /// Even, but what is due in the first 900 ms is sent only then.
     LateStart,
     /// Nothing for 8 s, from 14 s on, and then the time stamps go on as if it had been there.
@@ -127,6 +129,10 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         times: Times::Bursts,
         ..av("bursts", 2_000, 25, 0)
+    },
+    Scenario {
+        times: Times::Network,
+        ..av("network", 2_000, 25, 1)
     },
     Scenario {
         times: Times::LateStart,
@@ -340,6 +346,7 @@ impl Scenario {
     /// A publish of this length.
     fn live(&self, plan: &mut Plan, life: usize, len_ms: u64) {
         let mut chance = Chance(self.name.len() as u32);
+        let mut latest = 0;
         let mut todo: Vec<Due> = Vec::new();
         if let Some(first) = self.video {
             self.pictures(first, len_ms, &mut chance, &mut todo);
@@ -376,8 +383,12 @@ impl Scenario {
             let at_ms = match self.times {
                 Times::Bursts => due_ms.div_ceil(400) * 400,
                 Times::LateStart => due_ms.max(900),
+                Times::Network => due_ms + u64::from(chance.below(250)),
                 _ => due_ms,
             };
+            // In order, as TCP is.
+            latest = at_ms.max(latest);
+            let at_ms = latest;
             plan.steps.push(Step { at_ms, action });
         }
     }

@@ -39,7 +39,7 @@ impl Clock {
     }
 
     /// The other way round.
-    pub(crate) fn to_date(&self, us: u64) -> i64 {
+    pub(crate) fn to_date(self, us: u64) -> i64 {
         us as i64 - self.of_date(0)
     }
 
@@ -121,6 +121,20 @@ impl Source {
     pub(crate) fn due(&self, frame: &Frame) -> Option<u64> {
         let life = *self.lives().get(frame.life)?;
         Some(life.began + frame.due_ms * 1000)
+    }
+
+    /// How much later than due the least late was sent of the frames of the same publish, among
+    /// those due until `until_ms`; in us.
+    pub(crate) fn least_delay(&self, frame: &Frame, until_ms: u64) -> Option<u64> {
+        let began = self.lives().get(frame.life)?.began;
+        let all = self.plan.frames.iter().zip(&self.sent);
+        let all = all.flat_map(|(frames, sent)| frames.iter().zip(sent));
+        let delays = all.filter_map(|(other, sent)| {
+            let sent = sent.load(Ordering::Acquire);
+            let counts = other.life == frame.life && other.due_ms <= until_ms && sent > 0;
+            counts.then(|| sent.saturating_sub(began + other.due_ms * 1000))
+        });
+        delays.min()
     }
 
     pub(crate) fn bytes(&self, track: usize, index: u32) -> Option<Vec<u8>> {
