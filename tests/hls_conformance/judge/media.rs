@@ -388,6 +388,12 @@ impl Judge<'_> {
         };
         let before = self.source.frame(which, expected.saturating_sub(1));
         let other_life = before.is_some_and(|before| before.life != frame.life);
+        // A keyframe may be lost behind which the publisher died: alone it would be a segment of nothing.
+        let lost = self.source.frame(which, expected);
+        let alone = lost.is_some_and(|lost| lost.is_key && lost.life != frame.life);
+        if which == 0 && index == expected + 1 && alone {
+            return;
+        }
         // Sounds of a new configuration may be lost that come long before the keyframe with which it
         // begins.
         let is_early = |sound: &Frame| {
