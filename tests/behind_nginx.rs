@@ -2,116 +2,43 @@
 
 mod common;
 
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::client::{AAC_HEADER, Client};
-use common::http::HttpClient;
-use common::process::Program;
-use common::{Brooklet, SOON, TempDir, wait_until};
-
-const README: &str = include_str!("../README.md");
+use common::http::{Answer, HttpClient};
+use common::nginx::Site;
+use common::{SOON, wait_until};
 
 /// H.264, 320x240.
 const AVC_HEADER: &[u8] =
     b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
     \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 
-/// What stands in the README between these fences, after a heading of the section.
-fn block(language: &str) -> &'static str {
-    let section = README.split_once("**Behind a reverse proxy**").unwrap().1;
-    let fence = format!("```{language}\n");
-    section
-        .split_once(&fence)
-        .unwrap()
-        .1
-        .split_once("```")
-        .unwrap()
-        .0
-}
-
-/// brooklet and nginx, as the README has them.
-struct Site {
-    server: Brooklet,
-    address: SocketAddr,
-    _nginx: Program,
-    _dir: TempDir,
-}
-
-impl Site {
-    fn start(options: &[&str]) -> Site {
-        let told: Vec<&str> = block("sh").split_whitespace().collect();
-        assert_eq!(told[..3], ["brooklet", "--http", "127.0.0.1:8080"]);
-        let server = Brooklet::start(&[&told[3..], options].concat());
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let lines = block("nginx")
-            .replace("127.0.0.1:8080", &server.http_address().to_string())
-            .replace(
-                "# listen, server_name and certificates as usual",
-                &format!("listen {address};"),
-            );
-        let dir = TempDir::new();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|name| format!("{name}_temp_path {name};\n"))
-            .concat();
-        let text = format!(
-            "daemon off;\nmaster_process off;\npid pid;\nerror_log stderr;\nevents {{}}\n\
-             http {{\naccess_log off;\n{temporary}{lines}}}\n"
-        );
-        let path = dir.join("nginx.conf");
-        fs::write(&path, text).unwrap();
-        let mut command = Command::new("nginx");
-        command.arg("-p").arg(dir.path()).arg("-c").arg(&path);
-        command.args(["-e", "stderr"]);
-        let mut nginx = Program::start(&mut command);
-        wait_until("nginx answers", SOON, || {
-            assert!(nginx.is_running(), "{}", nginx.stderr());
-            std::net::TcpStream::connect(address).is_ok()
-        });
-        Site {
-            server,
-            address,
-            _nginx: nginx,
-            _dir: dir,
-        }
-    }
-
-    /// A viewer at an address of this machine, one of 127.0.0.0/8.
-    fn viewer(&self, host: u8) -> HttpClient {
-        let local = Ipv4Addr::new(127, 0, 0, host);
-        HttpClient::connect_from(local, self.address)
-    }
-
-    /// Does something while a camera sends 25 pictures a second.
-    fn with_camera(&self, name: &str, act: impl FnOnce()) {
-        let is_over = Over::default();
-        let mut camera = Client::publishing(self.server.address(), "live", name);
-        camera.send_message(9, 1, 0, AVC_HEADER);
-        camera.send_message(8, 1, 0, AAC_HEADER);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let began = Instant::now();
-                for number in 0.. {
-                    if is_over.is_it() {
-                        return;
-                    }
-                    let time = number * 40;
-                    camera.send_picture(number, time, number % 50 == 0, 3_000);
-                    camera.send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
-                    let due = Duration::from_millis(u64::from(time) + 40);
-                    thread::sleep(due.saturating_sub(began.elapsed()));
+/// Does something while a camera sends 25 pictures a second.
+fn with_camera(site: &Site, name: &str, act: impl FnOnce()) {
+    let is_over = Over::default();
+    let mut camera = Client::publishing(site.server.address(), "live", name);
+    camera.send_message(9, 1, 0, AVC_HEADER);
+    camera.send_message(8, 1, 0, AAC_HEADER);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let began = Instant::now();
+            for number in 0.. {
+                if is_over.is_it() {
+                    return;
                 }
-            });
-            let _end = is_over.at_the_end();
-            act();
+                let time = number * 40;
+                camera.send_picture(number, time, number % 50 == 0, 3_000);
+                camera.send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
+                let due = Duration::from_millis(u64::from(time) + 40);
+                thread::sleep(due.saturating_sub(began.elapsed()));
+            }
         });
-    }
+        let _end = is_over.at_the_end();
+        act();
+    });
 }
 
 /// Says that what goes on beside a test is over, also when the test fails.
@@ -138,10 +65,10 @@ impl Drop for End<'_> {
 
 /// Follows a playlist for so many parts, each asked for before it is there; the statuses of all
 /// answers.
-fn follow(viewer: &mut HttpClient, query: &str, parts: usize) -> Vec<u16> {
+fn follow(viewer: &mut HttpClient, place: &str, query: &str, parts: usize) -> Vec<u16> {
     let mut statuses = Vec::new();
     let mut get = |target: &str| {
-        let answer = viewer.get(&format!("/live/door/{target}"));
+        let answer = viewer.get(&format!("{place}/live/door/{target}"));
         statuses.push(answer.status);
         answer.text()
     };
@@ -159,7 +86,7 @@ fn follow(viewer: &mut HttpClient, query: &str, parts: usize) -> Vec<u16> {
 #[ignore = "needs nginx"]
 fn twenty_viewers_of_low_latency_hls_are_all_answered() {
     let site = Site::start(&[]);
-    site.with_camera("door", || {
+    with_camera(&site, "door", || {
         wait_until("there is a playlist", SOON, || {
             let playlist = site.viewer(1).get("/live/door/media.m3u8");
             playlist.status == 200 && playlist.text().contains("PRELOAD-HINT")
@@ -167,7 +94,7 @@ fn twenty_viewers_of_low_latency_hls_are_all_answered() {
         let statuses: Vec<u16> = thread::scope(|scope| {
             let site = &site;
             let viewers: Vec<_> = (0..20)
-                .map(|host| scope.spawn(move || follow(&mut site.viewer(10 + host), "", 12)))
+                .map(|host| scope.spawn(move || follow(&mut site.viewer(10 + host), "", "", 12)))
                 .collect();
             viewers
                 .into_iter()
@@ -181,11 +108,103 @@ fn twenty_viewers_of_low_latency_hls_are_all_answered() {
     });
 }
 
+/// The path that a reference leads to, as browsers find it (RFC 3986, 5.2).
+fn resolve(base: &str, mut reference: &str) -> String {
+    if reference.starts_with('/') {
+        return reference.to_owned();
+    }
+    let mut folder = base.split('?').next().unwrap().rsplit_once('/').unwrap().0;
+    while let Some(rest) = reference.strip_prefix("../") {
+        reference = rest;
+        folder = folder.rsplit_once('/').map_or("", |(above, _)| above);
+    }
+    format!("{folder}/{reference}")
+}
+
+/// What is found there, and where it is in the end.
+fn open(viewer: &mut HttpClient, base: &str, reference: &str) -> (String, Answer) {
+    let path = resolve(base, reference);
+    viewer.request("GET", &path, "Accept-Encoding: gzip\r\n");
+    let answer = viewer.answer();
+    let place = answer.header("location").map(str::to_owned);
+    match (answer.status, place) {
+        (301, Some(place)) => open(viewer, &path, &place),
+        (status, _) => {
+            assert_eq!(status, 200, "{path}");
+            (path, answer)
+        }
+    }
+}
+
+/// The values of these attributes.
+fn attributes<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
+    let values = text.split(name).skip(1);
+    values
+        .filter_map(|rest| rest.strip_prefix("=\"")?.split('"').next())
+        .collect()
+}
+
+#[test]
+#[ignore = "needs nginx"]
+fn the_page_and_what_it_names_are_found_under_a_path_while_twenty_watch() {
+    let site = Site::start_under("/cams/", &[]);
+    with_camera(&site, "door", || {
+        let is_over = Over::default();
+        thread::scope(|scope| {
+            wait_until("there is a playlist", SOON, || {
+                let playlist = site.viewer(1).get("/cams/live/door/media.m3u8");
+                playlist.status == 200 && playlist.text().contains("PRELOAD-HINT")
+            });
+            let _end = is_over.at_the_end();
+            for host in 0..20 {
+                let (site, is_over) = (&site, &is_over);
+                scope.spawn(move || {
+                    let mut viewer = site.viewer(10 + host);
+                    while !is_over.is_it() {
+                        let statuses = follow(&mut viewer, "/cams", "", 2);
+                        assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+                    }
+                });
+            }
+            let mut viewer = site.viewer(1);
+            for page in ["/cams/", "/cams/live/door", "/cams/live/door/"] {
+                let (page, answer) = open(&mut viewer, "/", page);
+                let html = answer.text();
+                let (script, answer) = open(&mut viewer, &page, attributes(&html, "src")[0]);
+                let content_type = answer.header("content-type");
+                assert_eq!(content_type, Some("text/javascript; charset=utf-8"));
+                // It looks for everything from one step up.
+                assert_eq!(script, "/cams/page/app.js");
+                open(&mut viewer, &script, "./player.js".trim_start_matches("./"));
+                let styles = attributes(&html, "href");
+                let style = styles.iter().find(|href| href.ends_with("css")).unwrap();
+                let (style, _) = open(&mut viewer, &page, style);
+                assert_eq!(style, "/cams/page/style.css");
+                let (_, list) = open(&mut viewer, &script, "../api/v1/streams");
+                assert!(list.text().contains("live/door"), "{}", list.text());
+                let (master, list) = open(&mut viewer, &script, "../live/door.m3u8");
+                let list = list.text();
+                let media = list.lines().find(|line| !line.starts_with('#')).unwrap();
+                let (media, list) = open(&mut viewer, &master, media);
+                let list = list.text();
+                let segments = list.lines().filter(|line| !line.starts_with('#'));
+                let uris: Vec<_> = segments.chain(attributes(&list, "URI")).collect();
+                // An init segment, a segment, parts and the one that comes.
+                assert!(uris.len() >= 4, "{list}");
+                for uri in uris {
+                    let (_, answer) = open(&mut viewer, &media, uri);
+                    assert_eq!(answer.header("content-type"), Some("video/mp4"), "{uri}");
+                }
+            }
+        });
+    });
+}
+
 #[test]
 #[ignore = "needs nginx"]
 fn ninety_viewers_are_no_crowd() {
     let site = Site::start(&[]);
-    site.with_camera("door", || {
+    with_camera(&site, "door", || {
         wait_until("there is a stream", SOON, || {
             site.viewer(1)
                 .get("/api/v1/streams")
@@ -210,7 +229,7 @@ fn ninety_viewers_are_no_crowd() {
 #[ignore = "needs nginx"]
 fn a_stranger_that_guesses_locks_nobody_out() {
     let site = Site::start(&["--play-key", "play-key"]);
-    site.with_camera("door", || {
+    with_camera(&site, "door", || {
         let is_over = Over::default();
         thread::scope(|scope| {
             let end = is_over.at_the_end();
@@ -231,7 +250,8 @@ fn a_stranger_that_guesses_locks_nobody_out() {
                 playlist.status == 200 && playlist.text().contains("PRELOAD-HINT")
             });
             site.server.wait_for_log("too many wrong keys", 1);
-            let statuses = [10, 11].map(|host| follow(&mut site.viewer(host), "?key=play-key", 12));
+            let statuses =
+                [10, 11].map(|host| follow(&mut site.viewer(host), "", "?key=play-key", 12));
             drop(end);
             let statuses = statuses.concat();
             let failed = statuses.iter().filter(|status| **status != 200).count();

@@ -237,6 +237,19 @@ impl<'a> Head<'a> {
         self.lists(name, &|value| value.eq_ignore_ascii_case(token))
     }
 
+    /// Whether the client takes gzip, and says so (RFC 9110, 12.5.3).
+    pub fn takes_gzip(&self) -> bool {
+        let takes = |wanted: &str, is_zero: bool| {
+            self.lists("accept-encoding", &|value| {
+                let (coding, weight) = value.split_once(';').unwrap_or((value, "q=1"));
+                // From 0 to 1, with up to three digits behind the point.
+                let is_none = weight.contains('0') && !weight.contains(|c| matches!(c, '1'..='9'));
+                coding.trim_ascii_end().eq_ignore_ascii_case(wanted) && is_none == is_zero
+            })
+        };
+        takes("gzip", false) || takes("*", false) && !takes("gzip", true)
+    }
+
     /// Whether another request may follow on the connection. Clients of HTTP/1.0 are not asked.
     pub fn is_persistent(&self) -> bool {
         let is_readable = |value: &[u8]| std::str::from_utf8(value).is_ok();
@@ -257,13 +270,6 @@ impl<'a> Head<'a> {
         };
         let agent = self.header("user-agent").unwrap_or_default();
         agent.starts_with("Mozilla/") || self.headers().any(|(name, _)| is_of_browsers(name))
-    }
-
-    /// Whether the client has what bears this tag (`"abc"`) already (RFC 9110, 13.1.2).
-    pub fn has_tag(&self, tag: &str) -> bool {
-        self.lists("if-none-match", &|value| {
-            value == "*" || value.strip_prefix("W/").unwrap_or(value) == tag
-        })
     }
 
     /// Names and values, as they came but for the blanks around a value.
@@ -381,8 +387,8 @@ fn starts_with_ignoring_case(text: &str, start: &str) -> bool {
     beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(start))
 }
 
-/// `name`, `192.0.2.7` or `[2001:db8::7]`, each with or without `:8080` (RFC 3986, 3.2).
-fn is_host_and_port(text: &str) -> bool {
+/// Whether it is `name`, `192.0.2.7` or `[2001:db8::7]`, each with or without `:8080` (RFC 3986, 3.2).
+pub fn is_host_and_port(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
             Some((address, port)) => {

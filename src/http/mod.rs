@@ -13,8 +13,11 @@
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used))]
 
+pub mod conditions;
+pub mod date;
 pub mod forwarded;
 pub mod head;
+pub mod inflate;
 pub mod percent;
 pub mod range;
 pub mod response;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Rejected;
+use super::{Rejected, date};
 
 /// Status codes (RFC 9110, section 15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,7 @@ pub enum Status {
     Ok = 200,
     NoContent = 204,
     PartialContent = 206,
+    MovedPermanently = 301,
     NotModified = 304,
     BadRequest = 400,
     Unauthorized = 401,
@@ -45,6 +46,7 @@ impl Status {
             Status::Ok => "OK",
             Status::NoContent => "No Content",
             Status::PartialContent => "Partial Content",
+            Status::MovedPermanently => "Moved Permanently",
             Status::NotModified => "Not Modified",
             Status::BadRequest => "Bad Request",
             Status::Unauthorized => "Unauthorized",
@@ -116,6 +118,8 @@ pub struct Response {
     pub cache: &'static str,
     /// Whether pages of other sites may read it (CORS).
     pub is_for_all_sites: bool,
+    /// When it is made, in seconds since 1970; before [`date::EARLIEST`] nobody knows.
+    pub date: u64,
     /// More headers, each with CR LF at its end.
     headers: String,
     /// What follows the head.
@@ -142,6 +146,7 @@ impl Response {
             content_type,
             cache: Response::UNCACHED,
             is_for_all_sites: false,
+            date: 0,
             headers: String::new(),
             body,
         }
@@ -230,8 +235,12 @@ impl Response {
         let sharing = when(self.is_for_all_sites, "Access-Control-Allow-Origin: *\r\n");
         let close = when(is_last && !is_switching, "Connection: close\r\n");
         let (code, reason) = (self.status.code(), self.status.reason());
+        let date = match self.date {
+            date::EARLIEST.. => ["Date: ", &date::text(self.date), "\r\n"].concat(),
+            _ => String::new(),
+        };
         format!(
-            "HTTP/1.1 {code} {reason}\r\n{len}{cache_name}{cache}{cache_end}{sharing}{close}{}{TYPE}",
+            "HTTP/1.1 {code} {reason}\r\n{date}{len}{cache_name}{cache}{cache_end}{sharing}{close}{}{TYPE}",
             self.headers
         )
     }
@@ -315,6 +324,24 @@ mod tests {
             ),
         ] {
             assert_eq!(response.head(length, is_last), head, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_response_says_when_it_was_made_once_that_is_known() {
+        for (seconds, date) in [
+            (0, ""),
+            (date::EARLIEST - 1, ""),
+            (1_795_248_000, "Date: Sat, 21 Nov 2026 08:00:00 GMT\r\n"),
+        ] {
+            for status in [Status::Ok, Status::SwitchingProtocols, Status::NotModified] {
+                let mut response = Response::text(status, "");
+                response.date = seconds;
+                let head = response.head(Length::Known(0), false);
+                let line_end = head.find('\n').unwrap() + 1;
+                assert!(head[line_end..].starts_with(date), "{head}");
+                assert_eq!(head.contains("Date:"), !date.is_empty(), "{head}");
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 //! /live/door.m3u8      its playlists             /live/door/media.m3u8
 //! /live/door/1a2b3c4d-0.mp4  -7.m4s  -7.2.m4s    what these name
 //! /api/v1/streams  /metrics  /healthz  /stat     the server's state
-//! /page/app.js                                   what the page is made of
+//! /page/app.js  /live/page/app.js                what the page is made of
 //! ```
 //!
 //! A path is split at its slashes, then each part is decoded, once: an encoded slash is part of a
@@ -84,8 +84,7 @@ impl SegmentName {
     fn parse(text: &str) -> Option<SegmentName> {
         let (stem, extension) = text.rsplit_once('.')?;
         let (life, numbers) = stem.split_once('-')?;
-        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if life.len() != 8 || !life.bytes().all(is_hex) {
+        if !is_life(life) {
             return None;
         }
         let kind = match (extension, numbers.split_once('.')) {
@@ -109,6 +108,35 @@ impl fmt::Display for SegmentName {
             SegmentKind::Part(number, part) => write!(f, "{number}.{part}.m4s"),
         }
     }
+}
+
+/// Endings of files of other kinds, which players guess at and robots look for. A page in their place
+/// would be taken for what they want.
+const NOT_HERE: &str = " flv mp4 m3u8 m4s m3u mpd ts mts m2ts m4v m4a mov mkv webm ogg aac ac3 mp3 wav vtt key \
+    jpg jpeg png gif svg ico htm html js css json xml txt php ";
+
+/// Whether a path is that of a file which isn't here: by its ending, or since it begins as the names
+/// of segments do.
+fn is_of_a_file(path: &str) -> bool {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let Some((stem, ending)) = last.rsplit_once('.') else {
+        return false;
+    };
+    let ending = [" ", &ending.to_ascii_lowercase(), " "].concat();
+    let number = stem
+        .get(..8)
+        .filter(|life| is_life(life))
+        .and(stem.get(8..));
+    NOT_HERE.contains(&ending)
+        || number.is_some_and(|number| {
+            number.starts_with('-') && !number.contains(|c: char| c.is_alphabetic())
+        })
+}
+
+/// Eight digits, hexadecimal ones, which have one spelling.
+fn is_life(text: &str) -> bool {
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.len() == 8 && text.bytes().all(is_hex)
 }
 
 /// A decimal number without zeros in front.
@@ -139,6 +167,13 @@ impl Route {
         if let Some(name) = path.strip_prefix("page/") {
             return Ok(Route::Asset(name.to_owned()));
         }
+        // As the page asks for them that is a stream's; it doesn't know how far up the first one is.
+        for name in ["app.js", "style.css"] {
+            let above = path.strip_suffix(name);
+            if above.is_some_and(|above| above.ends_with("/page/")) {
+                return Ok(Route::Asset(name.to_owned()));
+            }
+        }
         if let Some(rest) = path.strip_prefix("api/v1/") {
             let id = rest.strip_prefix("connections/").and_then(number);
             return id.map(Route::Connection).ok_or(NOT_FOUND);
@@ -155,7 +190,7 @@ impl Route {
             Ok(Route::Media(key?, Container::Mp4))
         } else if let Some(key) = stream(".m3u8") {
             Ok(Route::Playlist(key?))
-        } else if path.ends_with(".m4s") {
+        } else if is_of_a_file(&path) {
             Err(NOT_FOUND)
         } else {
             Ok(Route::Player(key(&path)?))

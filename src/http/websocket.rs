@@ -11,6 +11,7 @@
 
 mod sha1;
 
+use super::head::Field;
 use super::{Head, Method, Response, Status};
 use crate::rtmp::base64::base64;
 
@@ -40,7 +41,11 @@ pub fn accept(head: &Head<'_>) -> Result<Response, Response> {
     if !head.has_token("connection", "upgrade") {
         return refuse("no Connection: Upgrade");
     }
-    if head.header("sec-websocket-version") != Some("13") {
+    let version = head.field("sec-websocket-version");
+    if version == Field::Unreadable {
+        return refuse("more than one Sec-WebSocket-Version");
+    }
+    if version != Field::Text("13") {
         let refusal = Response::text(Status::UpgradeRequired, "expected WebSocket version 13");
         return Err(refusal
             .header("Sec-WebSocket-Version", "13")
@@ -121,6 +126,8 @@ pub mod close_code {
     pub const GOING_AWAY: u16 = 1001;
     /// The client broke the protocol.
     pub const PROTOCOL_ERROR: u16 = 1002;
+    /// A text that isn't UTF-8.
+    pub const NOT_TEXT: u16 = 1007;
     /// The client did what the server doesn't put up with.
     pub const POLICY_VIOLATION: u16 = 1008;
     /// It can't be done now.
@@ -156,6 +163,50 @@ fn violation(why: &'static str) -> Violation {
     Violation { code, why }
 }
 
+const NOT_TEXT: Violation = Violation {
+    code: close_code::NOT_TEXT,
+    why: "a text that isn't UTF-8",
+};
+
+/// A text that is skipped and has to be UTF-8 all the same (8.1): how many bytes its last character
+/// lacks, and between which bounds the next one lies.
+#[derive(Clone, Copy, Debug)]
+struct Utf8 {
+    lacking: u8,
+    first: u8,
+    last: u8,
+}
+
+impl Utf8 {
+    const BETWEEN: Utf8 = Utf8::of(0, 0, 0);
+
+    const fn of(lacking: u8, first: u8, last: u8) -> Utf8 {
+        Utf8 {
+            lacking,
+            first,
+            last,
+        }
+    }
+
+    /// After one more byte (RFC 3629, section 4).
+    fn after(self, byte: u8) -> Option<Utf8> {
+        Some(match (self.lacking, byte) {
+            (0, ..=0x7F) => Utf8::BETWEEN,
+            (0, 0xC2..=0xDF) => Utf8::of(1, 0x80, 0xBF),
+            (0, 0xE0) => Utf8::of(2, 0xA0, 0xBF),
+            (0, 0xED) => Utf8::of(2, 0x80, 0x9F),
+            (0, 0xE1..=0xEF) => Utf8::of(2, 0x80, 0xBF),
+            (0, 0xF0) => Utf8::of(3, 0x90, 0xBF),
+            (0, 0xF1..=0xF3) => Utf8::of(3, 0x80, 0xBF),
+            (0, 0xF4) => Utf8::of(3, 0x80, 0x8F),
+            (1.., _) if (self.first..=self.last).contains(&byte) => {
+                Utf8::of(self.lacking - 1, 0x80, 0xBF)
+            }
+            _ => return None,
+        })
+    }
+}
+
 /// Reads the frames of a client, however they are cut.
 #[derive(Debug, Default)]
 pub struct FrameReader {
@@ -166,6 +217,8 @@ pub struct FrameReader {
     control: Vec<u8>,
     /// Bytes of the data message that has begun and isn't over.
     message_len: Option<u64>,
+    /// That message is a text.
+    text: Option<Utf8>,
 }
 
 #[derive(Debug, Default)]
@@ -189,6 +242,7 @@ struct FrameHead {
 }
 
 const CONTINUATION: u8 = 0;
+const TEXT: u8 = 1;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 
@@ -293,11 +347,18 @@ impl FrameReader {
                     let len = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
                     let (payload, rest) = input.split_at_checked(len).unwrap_or_default();
                     *input = rest;
-                    if head.is_control() {
-                        // The mask goes round from the first byte of the payload (5.3).
-                        let mask = head.mask.iter().cycle().skip(self.control.len() % 4);
-                        let plain = payload.iter().zip(mask).map(|(byte, mask)| byte ^ mask);
-                        self.control.extend(plain);
+                    // The mask goes round from the first byte of the payload (5.3).
+                    let mask = head
+                        .mask
+                        .iter()
+                        .cycle()
+                        .skip((head.len - left) as usize % 4);
+                    for byte in payload.iter().zip(mask).map(|(byte, mask)| byte ^ mask) {
+                        if head.is_control() {
+                            self.control.push(byte);
+                        } else if let Some(text) = &mut self.text {
+                            *text = text.after(byte).ok_or(NOT_TEXT)?;
+                        }
                     }
                     let left = left - len as u64;
                     self.state = State::Payload { head, left };
@@ -324,6 +385,11 @@ impl FrameReader {
             });
         }
         self.message_len = Some(len);
+        match head.opcode {
+            CONTINUATION => {}
+            TEXT => self.text = Some(Utf8::BETWEEN),
+            _ => self.text = None,
+        }
         Ok(())
     }
 
@@ -333,7 +399,10 @@ impl FrameReader {
                 return Ok(None);
             }
             self.message_len = None;
-            return Ok(Some(Event::Message));
+            return match self.text {
+                Some(Utf8 { lacking: 1.., .. }) => Err(NOT_TEXT),
+                _ => Ok(Some(Event::Message)),
+            };
         }
         let payload = std::mem::take(&mut self.control);
         Ok(Some(match head.opcode {
@@ -354,11 +423,11 @@ fn close_code_of(payload: &[u8]) -> Result<Option<u16>, Violation> {
         [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
         _ => return Err(violation("half a status code")),
     };
-    let is_code = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
-    if !is_code || std::str::from_utf8(reason).is_err() {
-        return Err(violation(
-            "a Close frame with a wrong status code or reason",
-        ));
+    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+        return Err(violation("a Close frame with a wrong status code"));
+    }
+    if std::str::from_utf8(reason).is_err() {
+        return Err(NOT_TEXT);
     }
     Ok(Some(code))
 }

@@ -302,7 +302,7 @@ fn not_live(opening: &Response) -> Vec<u8> {
 
 fn refusal(status: Status, why: &str, opening: &Response) -> Vec<u8> {
     let mut response = Response::text(status, why);
-    response.is_for_all_sites = opening.is_for_all_sites;
+    (response.is_for_all_sites, response.date) = (opening.is_for_all_sites, opening.date);
     let body = response.body.as_bytes();
     let head = response.head(Length::Known(body.len() as u64), true);
     [head.as_bytes(), body].concat()

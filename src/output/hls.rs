@@ -57,7 +57,9 @@ pub fn multivariant(
         let rate = Thousandths(pictures * 1_000_000 / duration);
         write!(out, ",RESOLUTION={width}x{height},FRAME-RATE={rate}")?;
     }
-    write!(out, "\n{media}{query}\n")
+    // Captions inside of the pictures are none that anybody knows of; Shaka plays nothing without
+    // this.
+    write!(out, ",CLOSED-CAPTIONS=NONE\n{media}{query}\n")
 }
 
 /// Writes the media playlist of a stream. `life` stands in the names; `epoch` is the beginning of

@@ -1,8 +1,8 @@
-// The page: what is live, at `/`; one player alone, at `/APP/NAME`.
+// The page: what is live; one player alone, at APP/NAME below that.
 //
 // Names and texts come from strangers: they enter the document as text only.
 
-import { play, rtmp, streams } from './player.js';
+import { play, root, rtmp, streams } from './player.js';
 
 const [main, state, locked, publish] = ['main', 'header p', 'section', '#publish'].map(s => document.querySelector(s));
 const cards = new Map(); // by name
@@ -10,7 +10,7 @@ const cards = new Map(); // by name
 const copy = id => document.getElementById(id).content.firstElementChild.cloneNode(true);
 /** Also what has a meaning for shells, into which URLs are pasted. */
 const encode = text => encodeURIComponent(text).replace(/[!'()*]/g, c => '%' + c.charCodeAt(0).toString(16).toUpperCase());
-const pathOf = name => '/' + name.split('/').map(encode).join('/');
+const pathOf = name => root + name.split('/').map(encode).join('/');
 /** As it is if it's one word for a shell, or else as that takes it for one. */
 const quote = text => (/^[\p{L}\p{N}.:/?=%@+,_~\[\]-]*$/u.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`);
 /** The page's key for URLs that are copied; whatever else a link has put behind the page's address is not. */
@@ -43,7 +43,7 @@ function addUrls(parent, name) {
   const forms = [['HTTP-FLV', '.flv'], ['MP4', '.mp4'], ['HLS', '.m3u8'], ['This page', '']];
   // RTMP knows no percent signs: names are as they are.
   addField(parent, 'RTMP', quote(`${rtmp}/${name}${query}`));
-  for (const [label, form] of forms) addField(parent, label, quote(location.origin + pathOf(name) + form + query));
+  for (const [label, form] of forms) addField(parent, label, quote(pathOf(name) + form + query));
 }
 
 /** Opens a player; its button to stop is there if there is something to do then. Returns the first button. */
@@ -178,7 +178,7 @@ async function poll() {
   timer = setTimeout(poll, document.hidden ? 20000 : 2000);
 }
 
-const path = location.pathname.replace(/^\/+|\/+$/g, '');
+const path = location.pathname.slice(new URL(root).pathname.length).replace(/^\/+|\/+$/g, '');
 if (path) {
   let name = path;
   try {

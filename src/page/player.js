@@ -17,6 +17,9 @@ const TEXTS = {
   503: 'The server is full. Trying again …',
 };
 
+/** The URL of the list, which need not be at the top of its host: the server has led to this script. */
+export const root = location.origin + new URL('..', import.meta.url).pathname;
+
 /** rtmp://HOST[:PORT] of the server, once it was asked for its streams. */
 export let rtmp = '';
 
@@ -25,7 +28,7 @@ export async function streams() {
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), 8000);
   try {
-    const answer = await fetch('/api/v1/streams' + location.search, { cache: 'no-store', signal: abort.signal });
+    const answer = await fetch(`${root}api/v1/streams${location.search}`, { cache: 'no-store', signal: abort.signal });
     const list = await answer.json();
     const port = list.server.rtmp_port;
     rtmp = `rtmp://${location.hostname}${port === 1935 ? '' : `:${port}`}`;
@@ -38,7 +41,7 @@ export async function streams() {
 }
 
 /**
- * Plays what is at `path` ("/live/door") and called `name`; returns a function that stops it.
+ * Plays what is at `path` (".../live/door") and called `name`; returns a function that stops it.
  * `say(text, help)` tells what is going on, "" when all is well; help is "key", "urls" or nothing.
  */
 export function play(video, path, name, say) {
@@ -251,7 +254,7 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
     if (now() - moved > 12) over('lost');
   }
 
-  const url = new URL(path + '.mp4' + location.search, location);
+  const url = new URL(path + '.mp4' + location.search);
   if (off) url.searchParams.set(off, 'off');
   if (!url.searchParams.has('join')) url.searchParams.set('join', 'gop');
 

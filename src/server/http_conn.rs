@@ -254,6 +254,7 @@ impl Connection {
         let mut writer = Writer::new(self, shared, facts);
         match reply {
             Reply::Response(response) => writer.respond(response)?,
+            Reply::Packed(response) => writer.unpack(response)?,
             Reply::Unending(response) => {
                 writer.describe(&response)?;
                 return Ok(false);

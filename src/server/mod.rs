@@ -82,6 +82,8 @@ struct Shared {
     next_subscriber: AtomicU64,
     /// Those who wait for the next part of a stream.
     waiters: Waiters,
+    /// When its clock was 0, in ms since 1970, as playlists have it.
+    epoch: AtomicU64,
     is_stopping: AtomicBool,
     started: Instant,
 }
@@ -221,6 +223,7 @@ impl Server {
             http_addresses: addresses(&listeners, Protocol::Http),
             next_subscriber: AtomicU64::new(1),
             waiters: Waiters::new(config.max_connections),
+            epoch: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             started: Instant::now(),
             config,

@@ -17,6 +17,7 @@ mod mpegts_js;
 mod native_hls;
 mod playing;
 mod timing;
+mod under_a_path;
 
 use std::ops::{Deref, DerefMut};
 

@@ -8,14 +8,23 @@ use socket2::{Domain, Socket, Type};
 
 use super::client::DEADLINE;
 
-/// An answer as it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An answer as it came. Two are the same whenever they were given.
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// All lines before the body, without the empty one.
+    /// All lines before the body, without the empty one and the date.
     pub(crate) head: String,
+    pub(crate) date: String,
     pub(crate) body: Vec<u8>,
 }
+
+impl PartialEq for Answer {
+    fn eq(&self, other: &Answer) -> bool {
+        (self.status, &self.head, &self.body) == (other.status, &other.head, &other.body)
+    }
+}
+
+impl Eq for Answer {}
 
 impl Answer {
     /// The value of a header.
@@ -114,9 +123,16 @@ impl HttpClient {
         let head = String::from_utf8(self.rest[..end].to_vec()).unwrap();
         self.rest.drain(..end + 4);
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let (mut head, mut date) = (head, String::new());
+        if let Some((before, rest)) = head.split_once("\r\nDate: ") {
+            let end = rest.find("\r\n").unwrap_or(rest.len());
+            date = rest[..end].to_owned();
+            head = [before, &rest[end..]].concat();
+        }
         let mut answer = Answer {
             status,
             head,
+            date,
             body: Vec::new(),
         };
         if !has_body || matches!(status, 101 | 204 | 304) {

@@ -11,6 +11,7 @@ pub(crate) mod ffmpeg8;
 pub(crate) mod framehash;
 pub(crate) mod http;
 pub(crate) mod media;
+pub(crate) mod nginx;
 pub(crate) mod packets;
 pub(crate) mod process;
 pub(crate) mod publisher;

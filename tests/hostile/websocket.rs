@@ -33,6 +33,21 @@ fn frames_that_break_the_protocol_close_their_connection_and_say_why() {
             b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
             1002,
         ),
+        ("no text", client_frame(0x81, b"caf\xE9"), 1007),
+        (
+            "no text in pieces",
+            [client_frame(0x01, b"\xE2\x82"), client_frame(0x80, b"!")].concat(),
+            1007,
+        ),
+        (
+            "too much in pieces",
+            [
+                client_frame(0x01, &[b'a'; 40_000]),
+                client_frame(0x80, &[b'a'; 40_000]),
+            ]
+            .concat(),
+            1009,
+        ),
         ("Close", client_frame(0x88, &1000_u16.to_be_bytes()), 1000),
     ] {
         let mut viewer = WebSocket::open(case.http_address(), STREAM);
@@ -67,6 +82,17 @@ fn handshakes_that_are_not_sound_are_refused() {
         ("Version: 13", "Version: 8", 426),
         ("Version: 13", "Version: 13, 8", 426),
         ("Sec-WebSocket-Version: 13\r\n", "", 426),
+        (
+            "Sec-WebSocket-Version: 13\r\n",
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Version: 13\r\n",
+            400,
+        ),
+        (
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+            400,
+        ),
         ("Connection: Upgrade\r\n", "", 400),
         ("Connection: Upgrade", "Connection: keep-alive", 400),
         ("dGhlIHNhbXBsZSBub25jZQ==", "", 400),

@@ -553,9 +553,10 @@ fn a_file_has_no_track_that_its_viewer_has_turned_off() {
         if framing == FLV {
             let (flags, tags) = viewer.tags();
             assert_eq!(flags, if has_audio { 4 } else { 1 });
-            let is_media = |tag: &&Tag| tag.2[1] == 1;
+            // Not even a header: ffmpeg would wait for what it announces.
             let wanted = if has_audio { 8 } else { 9 };
-            assert!(tags.iter().filter(is_media).all(|tag| tag.0 == wanted));
+            let kinds: Vec<u8> = tags.iter().map(|tag| tag.0).collect();
+            assert!(kinds.iter().all(|kind| *kind == wanted), "{kinds:?}");
             continue;
         }
         let codec = if has_audio {

@@ -5,8 +5,13 @@ use std::time::Duration;
 
 use brooklet::{Config, Server};
 
-use crate::client::{Client, on_free_ports, server, wait_until};
+use crate::client::{AAC_HEADER, Client, on_free_ports, server, wait_until};
 use crate::common::http::{HttpClient, WebSocket};
+
+/// H.264, 320x240.
+const AVC_HEADER: &[u8] =
+    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
+    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 
 fn http(server: &Server) -> HttpClient {
     HttpClient::connect(server.http_addresses()[0])
@@ -169,6 +174,133 @@ fn the_page_is_sent_once_and_then_only_when_it_has_changed() {
     assert_eq!(client.answer().status, 200);
     for path in ["/page/nothing.js", "/favicon.ico", "/page/../index.html"] {
         assert_eq!(client.get(path).status, 404, "{path}");
+    }
+}
+
+#[test]
+fn the_page_is_gzip_for_those_who_take_that() {
+    let server = server(Config::default());
+    let mut client = http(&server);
+    for path in ["/", "/page/app.js", "/page/player.js", "/page/style.css"] {
+        let mut tags = Vec::new();
+        let plain = client.get(path);
+        for (takes, encoding) in [
+            ("", None),
+            ("Accept-Encoding: identity\r\n", None),
+            ("Accept-Encoding: gzip;q=0, br\r\n", None),
+            ("Accept-Encoding: gzip, deflate, br\r\n", Some("gzip")),
+            ("Accept-Encoding: *\r\n", Some("gzip")),
+        ] {
+            client.request("GET", path, takes);
+            let answer = client.answer();
+            assert_eq!(answer.status, 200, "{path} {takes}");
+            assert_eq!(
+                answer.header("content-encoding"),
+                encoding,
+                "{path} {takes}"
+            );
+            assert!(
+                answer.head.contains("\r\nVary: Accept-Encoding\r\n"),
+                "{path}"
+            );
+            assert!(
+                answer.text() == String::from_utf8_lossy(&plain.body),
+                "{path}"
+            );
+            client.request("HEAD", path, takes);
+            assert_eq!(client.bodiless_answer().head, answer.head, "{path} {takes}");
+            let tag = answer.header("etag").unwrap().to_owned();
+            client.request("GET", path, &format!("{takes}If-None-Match: W/{tag}\r\n"));
+            let known = client.answer();
+            assert_eq!(known.status, 304, "{path} {takes}");
+            for name in ["etag", "cache-control"] {
+                assert!(known.header(name).is_some(), "{path} {name}");
+            }
+            tags.push((tag, encoding));
+        }
+        // Another form is other bytes.
+        tags.dedup();
+        assert_eq!(tags.len(), 2, "{path}");
+        assert_ne!(tags[0].0, tags[1].0, "{path}");
+    }
+}
+
+#[test]
+fn the_page_of_a_stream_is_led_to_its_files() {
+    let server = server(Config::default());
+    let mut client = http(&server);
+    for (path, place) in [
+        ("/live/page/app.js", "../../page/app.js"),
+        ("/live/page/style.css", "../../page/style.css"),
+        ("/a/b/c/page/app.js?key=1", "../../../../page/app.js"),
+        ("//page/app.js", "../../page/app.js"),
+    ] {
+        let answer = client.get(path);
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (301, Some(place))
+        );
+    }
+    assert_eq!(client.get("/page/app.js").status, 200);
+    assert_eq!(client.get("/live/page/player.js").status, 404);
+}
+
+/// RFC 9110, 5.6.7, to be compared by eye with the machine's own.
+fn is_date(text: &str) -> bool {
+    let shape = |c: char| match c {
+        '0'..='9' => '1',
+        'a'..='z' => 'a',
+        'A'..='Z' => 'A',
+        other => other,
+    };
+    text.chars().map(shape).collect::<String>() == "Aaa, 11 Aaa 1111 11:11:11 AAA"
+        && text.ends_with(" GMT")
+}
+
+#[test]
+fn every_response_has_a_date() {
+    let server = server(Config::default());
+    let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
+    camera.send_message(9, 1, 0, AVC_HEADER);
+    camera.send_message(8, 1, 0, AAC_HEADER);
+    for number in 0..50 {
+        camera.send_picture(number, number * 40, number == 0, 1_000);
+        camera.send_message(8, 1, number * 40, b"\xAF\x01\x21\x10\x05");
+    }
+    let mut early = http(&server);
+    wait_until("it is there", || {
+        early.get("/api/v1/streams").text().contains("AAC")
+    });
+    let upgrade = crate::common::http::UPGRADE;
+    for (method, target, headers, status) in [
+        ("GET", "/", "", 200),
+        ("HEAD", "/", "", 200),
+        ("GET", "/", "Accept-Encoding: gzip\r\n", 200),
+        ("GET", "/", "If-None-Match: *\r\n", 304),
+        ("OPTIONS", "/", "", 204),
+        ("POST", "/", "", 405),
+        ("GET", "/live/page/app.js", "", 301),
+        ("GET", "/live/../x", "", 404),
+        ("GET", "/live/nobody.flv", "", 404),
+        ("GET", "/live/nobody.m3u8", "", 404),
+        ("GET", "/api/v1/streams", "", 200),
+        ("GET", "/metrics", "", 200),
+        ("GET", "/", "Content-Length: 7\r\n", 413),
+        ("GET", "/", "Host: other\r\n", 400),
+        ("GET", "/live/door.flv", "", 200),
+        ("GET", "/live/door.flv", upgrade, 101),
+        ("HEAD", "/live/door.flv", "", 200),
+    ] {
+        let mut client = http(&server);
+        client.request(method, target, headers);
+        let answer = client.answer_head();
+        assert_eq!(answer.status, status, "{method} {target} {headers}");
+        assert!(
+            is_date(&answer.date),
+            "{method} {target} {headers}: {}",
+            answer.date
+        );
+        assert_eq!(answer.header("date"), None, "another one");
     }
 }
 

@@ -9,6 +9,7 @@ mod handlers;
 mod hls;
 mod http;
 mod http_access;
+mod http_conditions;
 mod http_viewers;
 mod independent_client;
 mod joins;

@@ -82,6 +82,14 @@ fn handshakes_are_checked() {
             .concat(),
             400,
         ),
+        ("two keys", get, [UPGRADE, V13, KEY, KEY].concat(), 400),
+        ("two versions", get, [UPGRADE, V13, V13, KEY].concat(), 400),
+        (
+            "two versions, one of which will do",
+            get,
+            [UPGRADE, V13, "Sec-WebSocket-Version: 8\r\n", KEY].concat(),
+            400,
+        ),
         (
             "a key of other letters",
             get,
@@ -197,6 +205,35 @@ fn what_a_client_sends_is_understood() {
         ),
         ("an empty message", frame(0x81, b""), vec![Event::Message]),
         (
+            "a text of all lengths of characters",
+            frame(
+                0x81,
+                "a\u{7f}\u{80}\u{7ff}\u{800}\u{d7ff}\u{e000}\u{ffff}\u{10000}\u{10ffff}".as_bytes(),
+            ),
+            vec![Event::Message],
+        ),
+        (
+            "characters in pieces with a Ping between",
+            [
+                frame(0x01, b"\xF0\x9F"),
+                frame(0x89, b"\xFF"),
+                frame(0x00, b"\x98"),
+                frame(0x80, b"\x80!"),
+            ]
+            .concat(),
+            vec![Event::Ping(b"\xFF".to_vec()), Event::Message],
+        ),
+        (
+            "bytes after a text",
+            [
+                frame(0x81, b"a"),
+                frame(0x02, b"\xFF"),
+                frame(0x80, b"\xE2"),
+            ]
+            .concat(),
+            vec![Event::Message, Event::Message],
+        ),
+        (
             "a message in pieces with a Ping between",
             [
                 frame(0x02, b"ab"),
@@ -275,8 +312,30 @@ fn violations_are_told_apart() {
         (
             "a reason that isn't text",
             frame(0x88, &[0x03, 0xE8, 0xFF]),
-            1002,
+            1007,
         ),
+        ("a text that isn't text", frame(0x81, b"a\xFF"), 1007),
+        ("an overlong slash", frame(0x81, b"\xC0\xAF"), 1007),
+        ("another one", frame(0x81, b"\xE0\x80\xAF"), 1007),
+        ("a surrogate", frame(0x81, b"\xED\xA0\x80"), 1007),
+        (
+            "past the last character",
+            frame(0x81, b"\xF4\x90\x80\x80"),
+            1007,
+        ),
+        ("half a character", frame(0x81, b"a\xE2\x82"), 1007),
+        (
+            "half a character, and no more",
+            [frame(0x01, b"\xE2\x82"), frame(0x80, b"")].concat(),
+            1007,
+        ),
+        (
+            "half a character, and another one",
+            [frame(0x01, b"\xE2\x82"), frame(0x80, b"a")].concat(),
+            1007,
+        ),
+        // It isn't waited for the end, which may never come.
+        ("the beginning of a text", frame(0x01, b"\x80"), 1007),
     ] {
         let (events, found) = read([&bytes[..]]);
         assert_eq!(events, [], "{name}");
@@ -319,6 +378,24 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #[test]
+    fn a_text_is_utf_8_if_the_standard_library_says_so(
+        pieces in prop::collection::vec(
+            prop_oneof![
+                any::<char>().prop_map(|c| c.to_string().into_bytes()),
+                prop::collection::vec(any::<u8>(), 0..3),
+            ],
+            0..8,
+        ),
+        cut in 0..24_usize,
+    ) {
+        let text = pieces.concat();
+        let (one, other) = text.split_at(cut.min(text.len()));
+        let expected = std::str::from_utf8(&text).map_or(Some(1007), |_| None);
+        let bytes = [frame(0x01, one), frame(0x80, other)].concat();
+        prop_assert_eq!(read([&bytes[..]]).1.map(|violation| violation.code), expected);
+    }
+
     #[test]
     fn any_split_gives_the_same_events(
         frames in prop::collection::vec(any_frame(), 0..6),

@@ -27,6 +27,17 @@ const MAX_HEADER_SLICES: usize = 4;
 /// else: a few seconds of video, or of audio.
 const MAX_UNTAKEN: u64 = 100;
 
+/// Whether headers of this kind are left out. Whoever reads a file waits for what it announces, and
+/// can't turn on again what it has turned off; over RTMP that is possible.
+fn is_left_out(framing: &Framing, audio: bool, video: Video, kind: Kind) -> bool {
+    framing.has_base()
+        && match kind {
+            Kind::Audio => !audio,
+            Kind::Video => video == Video::Off,
+            Kind::Data => false,
+        }
+}
+
 impl Subscriber {
     pub(super) fn wants(&self, number: u64, entry: &Entry) -> bool {
         let Receiver {
@@ -40,9 +51,10 @@ impl Subscriber {
         match entry.meta.role {
             // The preamble that it got at its join may be newer.
             Role::Header => {
-                return self.preamble_version.is_none_or(|version| {
+                let is_newer = self.preamble_version.is_none_or(|version| {
                     entry.meta.preamble_version.wrapping_sub(version) as i32 > 0
                 });
+                return is_newer && !is_left_out(&framing, self.audio, self.video, entry.meta.kind);
             }
             Role::Other => return true,
             Role::Media => {}
@@ -142,7 +154,9 @@ impl Subscriber {
         };
         let receiver = &self.receiver;
         let needs = Capabilities::needed_by_header(slot.kind(), payload);
-        if !receiver.capabilities.take(needs) {
+        if !receiver.capabilities.take(needs)
+            || is_left_out(&receiver.framing, self.audio, self.video, slot.kind())
+        {
             *index += 1;
             return Ok(Step::Sent);
         }

@@ -237,7 +237,8 @@ fn the_multivariant_playlist_says_what_the_stream_is() {
 #EXT-X-VERSION:6
 #EXT-X-INDEPENDENT-SEGMENTS
 #EXT-X-STREAM-INF:BANDWIDTH=2200000,AVERAGE-BANDWIDTH=2000000,\
-CODECS=\"avc1.64001F,mp4a.40.2\",RESOLUTION=1280x720,FRAME-RATE=25.000
+CODECS=\"avc1.64001F,mp4a.40.2\",RESOLUTION=1280x720,FRAME-RATE=25.000,\
+CLOSED-CAPTIONS=NONE
 door/media.m3u8?key=a
 "
     );
@@ -246,7 +247,10 @@ door/media.m3u8?key=a
         ..presentation
     };
     let text = playlist(&audio);
-    assert!(text.contains("CODECS=\"mp4a.40.2\"\ndoor"), "{text}");
+    assert!(
+        text.contains("CODECS=\"mp4a.40.2\",CLOSED-CAPTIONS=NONE\ndoor"),
+        "{text}"
+    );
 }
 
 #[test]

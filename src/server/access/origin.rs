@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use crate::config::is_private;
-use crate::http::head::Field;
+use crate::http::head::{Field, is_host_and_port};
 
 /// Endings of names that mean something inside of a network only: RFC 6762, RFC 8375, RFC 6761, and
 /// what routers make up. Not by themselves, nor other names without a dot: these exist in public, too.
@@ -105,7 +105,7 @@ impl Page<'_> {
 fn authority(origin: &str) -> Option<&str> {
     let (scheme, authority) = origin.split_once("://")?;
     let is_web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-    is_web.then_some(authority)
+    (is_web && is_host_and_port(authority)).then_some(authority)
 }
 
 /// Without port, and without the brackets of an IPv6 address.
@@ -234,6 +234,9 @@ mod tests {
             ("http://evil.cams.example.com", false),
             ("http://evil.example", false),
             ("http://evil.example.local.com", false),
+            ("http://evil.example\t.local", false),
+            ("http://evil.example/.local", false),
+            ("http://evil.example@pi", false),
             ("https://local", false),
             ("?", false),
             ("http://203.0.113.5", false),

@@ -2,13 +2,14 @@
 
 use super::super::end::End;
 use super::exchange::{Exchange, Reply};
+use crate::http::conditions::{self, hash};
 use crate::http::{Response, Route, Status};
 
 /// A file of the page.
 struct Asset {
     name: &'static str,
     content_type: &'static str,
-    /// As gzip: whoever doesn't say what it takes takes it, and browsers do (RFC 9110, 12.5.3).
+    /// As gzip, which every browser takes.
     bytes: &'static [u8],
     /// Of the bytes, so that a browser asks for those again that changed and for no others.
     hash: u64,
@@ -59,21 +60,13 @@ const ASSETS: &[Asset] = &[
     ),
 ];
 
+/// To unpack a file takes as long as to look at so many streams.
+const UNPACKING: usize = 50;
+
 /// All that the page may do: its own files, its own server, and what it makes of the bytes. Texts
 /// of strangers that were taken for a script would not run.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     media-src 'self' blob:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'";
-
-/// FNV-1a.
-const fn hash(bytes: &[u8]) -> u64 {
-    let mut hash = 0xCBF2_9CE4_8422_2325;
-    let mut rest = bytes;
-    while let [byte, after @ ..] = rest {
-        hash = (hash ^ *byte as u64).wrapping_mul(0x0100_0000_01B3);
-        rest = after;
-    }
-    hash
-}
 
 /// Answers a request for the page or a part of it.
 #[inline(never)] // Its variables are not to be part of the stack of a viewer's thread.
@@ -85,14 +78,37 @@ pub(super) fn reply(exchange: &Exchange<'_>, route: &Route) -> Result<Reply<'sta
     let Some(asset) = asset else {
         return Ok(Response::not_found().into());
     };
-    let tag = format!("\"{:016x}\"", asset.hash);
+    let head = exchange.head;
+    // The page of a stream asks for its files beside itself, and is led to where the page is by the
+    // steps up to it. What stands in front of all paths, as a proxy may have it, nobody here knows.
+    let up = head.path().matches('/').count().saturating_sub(1);
+    if up > 1 && matches!(route, Route::Asset(_)) {
+        let place = ["../".repeat(up).as_str(), "page/", asset.name].concat();
+        let mut response = Response::text(Status::MovedPermanently, "the page is further up");
+        response.cache = "max-age=3600";
+        return Ok(response.header("Location", &place).into());
+    }
+    // Of two forms, each has a tag of its own.
+    let is_packed = head.takes_gzip();
+    let hash = asset.hash ^ u64::from(!is_packed);
+    let tag = conditions::tag(&format_args!("{hash:016x}"));
     let mut response = Response::of_static(asset.content_type, asset.bytes)
         .header("ETag", &tag)
-        .header("Content-Encoding", "gzip")
+        .header("Vary", "Accept-Encoding")
         .header("Content-Security-Policy", POLICY);
     response.cache = "no-cache";
-    if exchange.head.has_tag(&tag) {
+    if conditions::lists(&head.known_tags(), &tag) {
         response.status = Status::NotModified;
+    } else if is_packed {
+        response = response.header("Content-Encoding", "gzip");
+    } else {
+        let (shared, address) = (exchange.shared, exchange.client.address().ip());
+        return Ok(
+            match shared.looks.allow_many(address, UNPACKING, shared.now()) {
+                true => Reply::Packed(response),
+                false => super::too_many().into(),
+            },
+        );
     }
     Ok(response.into())
 }
@@ -101,14 +117,10 @@ pub(super) fn reply(exchange: &Exchange<'_>, route: &Route) -> Result<Reply<'sta
 mod tests {
     use std::io::Read;
 
+    use super::super::writer::HEAD_ROOM;
     use super::*;
-
-    #[test]
-    fn the_hash_is_fnv_1a() {
-        assert_eq!(hash(b""), 0xCBF2_9CE4_8422_2325);
-        assert_eq!(hash(b"a"), 0xAF63_DC4C_8601_EC8C);
-        assert_eq!(hash(b"foobar"), 0x8594_4171_F739_67E8);
-    }
+    use crate::http::inflate;
+    use crate::live::arena::BLOCK_LEN;
 
     #[test]
     fn the_page_has_a_hash_of_its_own() {
@@ -125,6 +137,21 @@ mod tests {
             let mut decoder = flate2::read::GzDecoder::new(asset.bytes);
             decoder.read_to_string(&mut text).unwrap();
             len += text.len();
+            // A block holds it together with its head.
+            let mut unpacked = [0; BLOCK_LEN - HEAD_ROOM];
+            let unpacked_len = inflate::unpack(asset.bytes, &mut unpacked);
+            assert_eq!(unpacked_len, Some(text.len()), "{}", asset.name);
+            assert!(unpacked.starts_with(text.as_bytes()), "{}", asset.name);
+            // Whatever path it is found at, what it asks for is found from there.
+            let is_absolute = |at: &(usize, &str)| {
+                let mut rest = text[at.0 + 2..].chars();
+                // A regular expression has an end and perhaps a letter.
+                rest.by_ref().take(2).all(|c| c.is_ascii_alphabetic())
+            };
+            for quote in ["\"/", "'/", "`/"] {
+                let found = text.match_indices(quote).find(is_absolute);
+                assert_eq!(found, None, "in {}", asset.name);
+            }
             // The name of a language in a drawing, not an address.
             let text = text.replace("http://www.w3.org/2000/svg", "");
             let urls = ["http://", "https://", "src=\"//", "url(//", "import("];

@@ -16,6 +16,8 @@ use crate::rtmp::stream_key::StreamKey;
 pub(super) enum Reply<'a> {
     /// This is sent.
     Response(Response),
+    /// The same, after its body, which is gzip, was unpacked.
+    Packed(Response),
     /// To HEAD: the head of a response that would go on until somebody closes.
     Unending(Response),
     /// A list of the server's state.

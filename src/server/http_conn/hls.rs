@@ -3,7 +3,9 @@
 //! A request for what comes next waits for it in this thread. What a segment is made of is copied
 //! out of the log bit by bit, and sent while the log isn't locked.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::super::Shared;
 use super::super::end::End;
@@ -14,16 +16,20 @@ use crate::allowance::Allowance;
 use crate::config::one_client;
 use crate::http::response::Length;
 use crate::http::route::{SegmentKind, SegmentName};
-use crate::http::{Response, Route, Status, percent, range};
+use crate::http::{Response, Route, Status, conditions, percent, range};
 use crate::live::segments::Wanted;
 use crate::live::stream::Stream;
 use crate::live::stream::hls::{Asker, Evicted, Named, Playlist, Reading, Unavailable};
+use crate::live::tracks::Tracks;
 use crate::output::hls::{self, Carried};
 use crate::output::status::utc;
 use crate::rtmp::stream_key::StreamKey;
 
 /// Longest header Range that is looked at, in bytes.
 const MAX_RANGE_LEN: usize = 64;
+
+/// Longest list of tags that is looked at for a playlist, in bytes. A player knows one or two.
+const MAX_KNOWN_LEN: usize = 256;
 
 /// Playlists change all the time; what they name never does.
 const PLAYLIST_CACHE: &str = "no-cache";
@@ -42,9 +48,13 @@ enum What {
         uri: Option<String>,
         query: String,
         is_filled: bool,
+        /// Tags of those that the client has.
+        known: String,
     },
     Named {
         name: SegmentName,
+        /// The client has it.
+        is_known: bool,
         /// The header.
         range: Option<String>,
     },
@@ -66,11 +76,13 @@ pub(super) fn reply(
     };
     let head = exchange.head;
     if let Route::Segment(_, name) = route {
-        let range = head.header("range");
+        let tag = conditions::tag(name);
         // A longer one is more than one range.
+        let range = head.range(&tag);
         let range = range.filter(|range| range.len() <= MAX_RANGE_LEN);
         let what = What::Named {
             name: *name,
+            is_known: conditions::lists(&head.known_tags(), &tag),
             range: range.map(str::to_owned),
         };
         return Ok(Reply::Hls(Asked { stream, what }));
@@ -86,9 +98,11 @@ pub(super) fn reply(
     };
     // A longer one isn't carried on.
     let query = Some(query).filter(|query| query.len() <= hls::MAX_QUERY_LEN);
+    let known = Some(head.known_tags()).filter(|known| known.len() <= MAX_KNOWN_LEN);
     let what = What::Playlist {
         wanted,
         uri,
+        known: known.unwrap_or_default(),
         query: query.unwrap_or_default().to_owned(),
         is_filled: is_of_apple(head.header("user-agent")),
     };
@@ -104,9 +118,11 @@ impl Asked {
         allowance: &Allowance,
     ) -> Result<(), End> {
         let paid = match &mut self.what {
-            What::Playlist { uri, query, .. } => {
+            What::Playlist {
+                uri, query, known, ..
+            } => {
                 let uri = uri.as_ref().map_or(0, String::capacity);
-                allowance.take(query.capacity() + uri)
+                allowance.take(query.capacity() + known.capacity() + uri)
             }
             What::Named { .. } => allowance.take(MAX_RANGE_LEN),
         };
@@ -119,6 +135,7 @@ impl Asked {
                 uri,
                 query,
                 is_filled,
+                known,
             } => {
                 let answer = asking(writer, |asker| self.stream.playlist(wanted, asker))?;
                 let playlist = match answer {
@@ -128,15 +145,26 @@ impl Asked {
                 let Ok(_paid) = allowance.take(playlist.listing.memory()) else {
                     return writer.respond(super::no_memory());
                 };
-                write_playlist(writer, &playlist, uri.as_deref(), &query, is_filled)
+                write_playlist(writer, &playlist, uri.as_deref(), &query, is_filled, &known)
             }
-            What::Named { name, range } => {
-                match asking(writer, |asker| self.stream.named(name, asker))? {
-                    Ok(Named::Init(_)) => write_init(writer, &self.stream, name.kind),
-                    Ok(Named::Media(reading)) => {
-                        write_media(writer, &self.stream, reading, range.as_deref())
+            What::Named {
+                name,
+                is_known,
+                range,
+            } => {
+                let named = match asking(writer, |asker| self.stream.named(name, asker))? {
+                    Ok(named) => named,
+                    Err(refusal) => return writer.respond(refusal),
+                };
+                let (len, has_video) = match &named {
+                    Named::Init(tracks) => measure_init(tracks),
+                    Named::Media(reading) => (reading.len, reading.has_video),
+                };
+                match opening(&name, is_known, range.as_deref(), has_video, len) {
+                    Ok((response, range)) => {
+                        write_named(writer, &self.stream, name.kind, named, response, range)
                     }
-                    Err(refusal) => writer.respond(refusal),
+                    Err(response) => writer.respond(response),
                 }
             }
         }
@@ -150,18 +178,16 @@ fn write_playlist(
     uri: Option<&str>,
     query: &str,
     is_filled: bool,
+    known: &str,
 ) -> Result<(), End> {
     let epoch = epoch(writer.shared);
     let mut response = Response::new(hls::CONTENT_TYPE, Vec::new());
     response.cache = PLAYLIST_CACHE;
     let (listing, query) = (&playlist.listing, Carried(query));
     let presentation = &playlist.tracks.presentation;
-    writer.write_made(response, |out| {
-        // Who can't take any more keeps that to itself.
-        let _ = match uri {
-            Some(uri) => hls::multivariant(out, listing, presentation, uri, query),
-            None => hls::media(out, listing, playlist.life, epoch, query, is_filled),
-        };
+    writer.write_tagged(response, known, &|out| match uri {
+        Some(uri) => hls::multivariant(out, listing, presentation, uri, query),
+        None => hls::media(out, listing, playlist.life, epoch, query, is_filled),
     })
 }
 
@@ -228,94 +254,123 @@ fn wanted(query: &str) -> Result<Option<Wanted>, &'static str> {
     }
 }
 
-/// When the server's clock was 0, in ms since 1970.
+/// When the server's clock was 0, in ms since 1970. It is the same each time, unless the machine's
+/// time was changed: what dates a playlist has doesn't depend on when it is asked for.
 fn epoch(shared: &Shared) -> u64 {
-    utc::wall_clock().saturating_sub(shared.now())
+    /// Less, in ms, is the rounding of two clocks, or not worth a change.
+    const SLACK: u64 = 20;
+
+    let epoch = utc::wall_clock().saturating_sub(shared.now());
+    let before = shared.epoch.load(Ordering::Relaxed);
+    if before.abs_diff(epoch) < SLACK {
+        return before;
+    }
+    shared.epoch.store(epoch, Ordering::Relaxed);
+    epoch
 }
 
-#[inline(never)] // Its variables are not to be part of the stack of other answers.
-fn write_media(
-    writer: &mut Writer<'_>,
-    stream: &Stream,
-    mut reading: Reading,
+/// What is sent of an init segment, a segment or a part: the response, and which bytes. Or else what
+/// is answered instead.
+#[inline(never)] // Its variables are not to be part of the stack of what follows.
+fn opening(
+    name: &SegmentName,
+    is_known: bool,
     range: Option<&str>,
-) -> Result<(), End> {
-    let len = reading.len;
-    let mut response = Response::new(content_type(reading.has_video), Vec::new());
+    has_video: bool,
+    len: u64,
+) -> Result<(Response, Range<u64>), Response> {
+    let mut response = Response::new(content_type(has_video), Vec::new());
     response.cache = MEDIA_CACHE;
-    response = response.header("Accept-Ranges", "bytes");
+    response = response
+        .header("ETag", &conditions::tag(name))
+        .header("Accept-Ranges", "bytes");
+    if is_known {
+        response.status = Status::NotModified;
+        return Err(response);
+    }
     match range::parse(range, len) {
-        Ok(None) => {}
+        Ok(None) => Ok((response, 0..len)),
         Ok(Some(range)) => {
-            let part = range.end - range.start;
-            if stream.cut(&mut reading, range.start, part).is_err() {
-                return writer.respond(Response::not_found());
-            }
             response.status = Status::PartialContent;
-            response = response.header("Content-Range", &range::content_range(Some(&range), len));
+            let content_range = range::content_range(Some(&range), len);
+            Ok((response.header("Content-Range", &content_range), range))
         }
         Err(range::Unsatisfiable) => {
-            let content_range = range::content_range(None, len);
             let refusal = Response::text(Status::RangeNotSatisfiable, "no such range");
-            return writer.respond(refusal.header("Content-Range", &content_range));
+            Err(refusal.header("Content-Range", &range::content_range(None, len)))
         }
     }
-    writer.begin(response, Length::Known(reading.len))?;
-    copy(writer, stream, &mut reading)
 }
 
-/// Sends an init segment. It is made anew for each piece, so that nobody who takes it slowly holds a
-/// long one, nor the headers that it is made of.
 #[inline(never)] // Its variables are not to be part of the stack of other answers.
-fn write_init(writer: &mut Writer<'_>, stream: &Stream, kind: SegmentKind) -> Result<(), End> {
-    let mut sent = 0;
-    loop {
-        let mut piece = [0; PIECE_LEN];
-        let Some(part) = part_of_init(stream, kind, sent, &mut piece) else {
-            // It is of no use to anybody any more.
-            return match sent {
-                0 => writer.respond(Response::not_found()),
-                _ => Ok(()),
-            };
-        };
-        if sent == 0 {
-            let mut response = Response::new(content_type(part.has_video), Vec::new());
-            response.cache = MEDIA_CACHE;
-            writer.begin(response, Length::Known(part.total as u64))?;
+fn write_named(
+    writer: &mut Writer<'_>,
+    stream: &Stream,
+    kind: SegmentKind,
+    named: Named,
+    response: Response,
+    range: Range<u64>,
+) -> Result<(), End> {
+    let len = range.end - range.start;
+    match named {
+        Named::Init(tracks) => {
+            // Who takes it slowly holds nothing.
+            drop(tracks);
+            writer.begin(response, Length::Known(len))?;
+            write_init(writer, stream, kind, range)
         }
-        writer.write(piece.get(..part.len).unwrap_or_default())?;
-        sent += part.len;
-        if sent == part.total || part.len == 0 {
-            return Ok(());
+        Named::Media(mut reading) => {
+            if len < reading.len && stream.cut(&mut reading, range.start, len).is_err() {
+                return writer.respond(Response::not_found());
+            }
+            writer.begin(response, Length::Known(len))?;
+            copy(writer, stream, &mut reading)
         }
     }
 }
 
-/// A part of an init segment, which was copied.
-struct InitPart {
-    has_video: bool,
-    len: usize,
-    /// Of the whole.
-    total: usize,
+/// The length of an init segment, and whether there is video in it.
+#[inline(never)]
+fn measure_init(tracks: &Tracks) -> (u64, bool) {
+    let presentation = &tracks.presentation;
+    let len = presentation.init_segment().len();
+    (len as u64, presentation.video.is_some())
+}
+
+/// Sends a part of an init segment. It is made anew for each piece, so that nobody who takes it slowly
+/// holds a long one, nor the headers that it is made of.
+#[inline(never)] // Its variables are not to be part of the stack of other answers.
+fn write_init(
+    writer: &mut Writer<'_>,
+    stream: &Stream,
+    kind: SegmentKind,
+    mut range: Range<u64>,
+) -> Result<(), End> {
+    while writer.wants_body() && !range.is_empty() {
+        let mut piece = [0; PIECE_LEN];
+        // If it is of no use to anybody any more, the response is cut short, and the connection ends.
+        let Some(piece) = piece_of_init(stream, kind, &range, &mut piece) else {
+            break;
+        };
+        writer.write(piece)?;
+        range.start += piece.len() as u64;
+    }
+    Ok(())
 }
 
 #[inline(never)]
-fn part_of_init(
+fn piece_of_init<'a>(
     stream: &Stream,
     kind: SegmentKind,
-    start: usize,
-    out: &mut [u8],
-) -> Option<InitPart> {
-    let tracks = stream.init(kind)?;
-    let init = tracks.presentation.init_segment();
-    let part = init.get(start..)?;
-    let part = part.get(..out.len()).unwrap_or(part);
-    out.get_mut(..part.len())?.copy_from_slice(part);
-    Some(InitPart {
-        has_video: tracks.presentation.video.is_some(),
-        len: part.len(),
-        total: init.len(),
-    })
+    range: &Range<u64>,
+    out: &'a mut [u8],
+) -> Option<&'a [u8]> {
+    let init = stream.init(kind)?.presentation.init_segment();
+    let (start, end) = (range.start as usize, range.end as usize);
+    let part = init.get(start..end.min(start + out.len()))?;
+    let out = out.get_mut(..part.len())?;
+    out.copy_from_slice(part);
+    Some(out)
 }
 
 /// Sends messages of the log, of which the head has told the length.

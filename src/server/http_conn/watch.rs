@@ -16,7 +16,7 @@ use super::Connection;
 use super::admission::{accept_websocket, authorize};
 use super::exchange::{Exchange, Reply};
 use super::hls;
-use super::writer::{Writer, why_over};
+use super::writer::{self, Writer, why_over};
 use crate::allowance::Allowance;
 use crate::config::Shown;
 use crate::http::response::Length;
@@ -68,7 +68,10 @@ pub(super) fn media(
     }
     let switching = match websocket::is_upgrade(exchange.head) {
         true => match accept_websocket(exchange) {
-            Ok(response) => Some(response),
+            Ok(mut response) => {
+                response.date = writer::now();
+                Some(response)
+            }
             Err(refusal) => return Ok(refusal.into()),
         },
         false => None,
@@ -80,6 +83,7 @@ pub(super) fn media(
     };
     let mut opening = Response::new("", Vec::new()).header("X-Accel-Buffering", "no");
     opening.is_for_all_sites = exchange.is_shared();
+    opening.date = writer::now();
     if exchange.head.method() == Method::Head {
         return Ok(describe(exchange, admission.key(), container, opening));
     }

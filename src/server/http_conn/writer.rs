@@ -11,8 +11,9 @@ use super::super::socket::Socket;
 use super::Connection;
 use super::exchange::Facts;
 use crate::http::response::Length;
-use crate::http::{Body, Rejected, Response};
+use crate::http::{Body, Rejected, Response, Status, conditions, inflate};
 use crate::live::Millis;
+use crate::output::status::utc;
 
 /// A client takes a response at no less than this many bytes per ms: 128 kbit/s, too little for
 /// anything to be watched.
@@ -27,6 +28,9 @@ const LOOK_INTERVAL: Millis = 1_000;
 /// Bytes that are gathered before they are sent. A body of at most so many goes out together with its
 /// head.
 pub(super) const PIECE_LEN: usize = 2 * 1024;
+
+/// Room before a body that is made in a block, for its head.
+pub(super) const HEAD_ROOM: usize = 1024;
 
 /// Room before a piece for its length as a chunk has it, with three digits, and behind it.
 const BEFORE: usize = 5;
@@ -144,7 +148,76 @@ impl<'a> Writer<'a> {
         pieces.finish()
     }
 
+    /// Sends a response whose body is made by `make`, in pieces if need be. One that is made in
+    /// a block, as nearly all are, has a tag; it isn't sent if that is among those that are `known`.
+    #[inline(never)]
+    pub(super) fn write_tagged(
+        &mut self,
+        mut response: Response,
+        known: &str,
+        make: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result,
+    ) -> Result<(), End> {
+        if let Some(mut block) = self.shared.scratches.take() {
+            let mut room = Room {
+                bytes: block.bytes_mut(),
+                end: HEAD_ROOM,
+            };
+            if make(&mut room).is_ok() {
+                let end = room.end;
+                let body = block.bytes().get(HEAD_ROOM..end).unwrap_or_default();
+                let hash = conditions::hash(body);
+                let tag = conditions::tag(&format_args!("{hash:016x}"));
+                response = response.header("ETag", &tag);
+                if conditions::lists(known, &tag) {
+                    response.status = Status::NotModified;
+                    return self.respond(response);
+                }
+                return self.respond_from(response, block.bytes_mut(), end);
+            }
+        }
+        self.write_made(response, |out| {
+            // Who can't take any more keeps that to itself.
+            let _ = make(out);
+        })
+    }
+
+    /// Sends a response whose body is gzip, which its client doesn't take.
+    #[inline(never)]
+    pub(super) fn unpack(&mut self, response: Response) -> Result<(), End> {
+        if let Some(mut block) = self.shared.scratches.take() {
+            let room = block.bytes_mut().get_mut(HEAD_ROOM..).unwrap_or_default();
+            if let Some(len) = inflate::unpack(response.body.as_bytes(), room) {
+                return self.respond_from(response, block.bytes_mut(), HEAD_ROOM + len);
+            }
+        }
+        self.respond(super::no_memory())
+    }
+
+    /// Sends a response whose body lies behind the room for its head, both at once.
+    fn respond_from(
+        &mut self,
+        response: Response,
+        buffer: &mut [u8],
+        end: usize,
+    ) -> Result<(), End> {
+        let len = end - HEAD_ROOM;
+        let head = self.head_of(response, Length::Known(len as u64));
+        let place = HEAD_ROOM.checked_sub(head.len()).map(|start| start..end);
+        let room = place.and_then(|place| buffer.get_mut(place));
+        if let Some(room) = room.filter(|_| !self.facts.is_head) {
+            room[..head.len()].copy_from_slice(&head);
+            self.sent += len as u64;
+            self.write_all(room)?;
+        } else {
+            self.write_all(&head)?;
+            self.write(buffer.get(HEAD_ROOM..end).unwrap_or_default())?;
+        }
+        self.is_complete = true;
+        Ok(())
+    }
+
     fn head_of(&self, mut response: Response, length: Length) -> Vec<u8> {
+        response.date = now();
         response.is_for_all_sites |= self.facts.is_shared;
         if response.cache != Response::UNCACHED {
             // Who may read it depends on where the page is from.
@@ -184,11 +257,32 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// The time, in seconds since 1970.
+pub(super) fn now() -> u64 {
+    utc::wall_clock() / 1_000
+}
+
 /// Why a connection is to end whatever it is in the middle of, if it is.
 pub(super) fn why_over(shared: &Shared, client: &Client) -> Option<End> {
     match shared.is_stopping() {
         true => Some(End::Stopping),
         false => shared.connections.why_cut(client.id()),
+    }
+}
+
+/// Room for a body, which is full at some time.
+struct Room<'a> {
+    bytes: &'a mut [u8],
+    end: usize,
+}
+
+impl fmt::Write for Room<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.end + text.len();
+        let room = self.bytes.get_mut(self.end..end).ok_or(fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.end = end;
+        Ok(())
     }
 }
 
@@ -292,7 +386,8 @@ impl fmt::Write for Pieces<'_, '_> {
 
 /// Refuses a request that couldn't be read, after which nothing can be.
 pub(super) fn reject(socket: &Socket, rejected: Rejected) {
-    let response = Response::from(rejected);
+    let mut response = Response::from(rejected);
+    response.date = now();
     let body = response.body.as_bytes();
     let head = response.head(Length::Known(body.len() as u64), true);
     let _ = socket.write_all(&[head.as_bytes(), body].concat());

@@ -2,7 +2,7 @@
 
 use brooklet::http::head::{HeadReader, MAX_HEAD_LEN};
 use brooklet::http::websocket::{self, Event, FrameReader, MAX_CONTROL_LEN, Violation};
-use brooklet::http::{Head, Rejected, Response, Route, Status, percent, range};
+use brooklet::http::{Head, Rejected, Response, Route, Status, conditions, percent, range};
 
 /// The first byte says how the rest is cut. Whatever the cut, the same head is found, and what is
 /// accepted can be read in one way only.
@@ -106,6 +106,18 @@ fn check_answers(head: &Head) {
     if let Ok(Some(range)) = range::parse(head.header("range"), len) {
         assert!(range.start < range.end && range.end <= len, "{range:?}");
     }
+    // Who names it and doesn't weigh it down takes it.
+    let encodings = head.header("accept-encoding");
+    assert!(encodings != Some("gzip") || head.takes_gzip());
+    assert!(
+        encodings.is_some() || head.takes_gzip() <= (head.values("accept-encoding").count() > 0)
+    );
+    let tag = "\"a\"";
+    let known = head.known_tags();
+    assert!(conditions::lists(&[&known, tag].concat(), tag));
+    assert!(conditions::lists(&known, tag) <= known.contains(['a', '*']));
+    let is_meant = head.header("if-range").is_none_or(|wanted| wanted == tag);
+    assert!(head.range(tag).is_none() || is_meant);
     let upgrade = websocket::accept(head).unwrap_or_else(|refusal| refusal);
     let echo = head.header("user-agent").unwrap_or(head.path());
     for response in [upgrade, Response::not_found().header("X-Echo", echo)] {

@@ -1,0 +1,143 @@
+//! Entity tags, and what requests make depend on them (RFC 9110, 8.8.3 and 13).
+//!
+//! ```text
+//! ETag: "00c0ffee-7.m4s"                      what is sent
+//! If-None-Match: W/"a", "00c0ffee-7.m4s"      not again, if it is still one of these
+//! If-Range: "00c0ffee-7.m4s"                  no part of anything else than this
+//! ```
+//!
+//! All tags are strong ones: what bears the same one is the same to the byte.
+
+use std::fmt::Display;
+
+use super::Method;
+use super::head::{Field, Head};
+
+/// FNV-1a.
+pub const fn hash(bytes: &[u8]) -> u64 {
+    let mut hash = 0xCBF2_9CE4_8422_2325;
+    let mut rest = bytes;
+    while let [byte, after @ ..] = rest {
+        hash = (hash ^ *byte as u64).wrapping_mul(0x0100_0000_01B3);
+        rest = after;
+    }
+    hash
+}
+
+/// The tag of what is never other than this name, or this hash, says.
+pub fn tag(name: &dyn Display) -> String {
+    format!("\"{name}\"")
+}
+
+/// Whether a list of tags, as [`Head::known_tags`] returns it, has this one. Weak ones do (13.1.2).
+pub fn lists(known: &str, tag: &str) -> bool {
+    let mut tags = known.split(',').map(|tag| tag.trim_matches([' ', '\t']));
+    tags.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+}
+
+impl<'a> Head<'a> {
+    /// The tags of what the client has already, a comma behind each.
+    pub fn known_tags(&self) -> String {
+        let mut all = String::new();
+        for value in self.values("if-none-match") {
+            all.extend([std::str::from_utf8(value).unwrap_or_default(), ","]);
+        }
+        all
+    }
+
+    /// The range that is wanted of what bears this tag, as it came. There are none but for GET
+    /// (14.2), and none of something that the client doesn't mean: instead of the date of a change
+    /// it would have to name the tag (13.1.5).
+    pub fn range(&self, tag: &str) -> Option<&'a str> {
+        let is_meant = match self.field("if-range") {
+            Field::Absent => true,
+            Field::Text(wanted) => wanted == tag,
+            Field::Unreadable => false,
+        };
+        let range = self.header("range");
+        range.filter(|_| is_meant && self.method() == Method::Get)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAG: &str = "\"1a-7.m4s\"";
+
+    fn with_head<T>(method: &str, lines: &str, look: impl FnOnce(&Head<'_>) -> T) -> T {
+        let text = format!("{method} / HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
+        look(&Head::parse(text.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn the_hash_is_fnv_1a() {
+        assert_eq!(hash(b""), 0xCBF2_9CE4_8422_2325);
+        assert_eq!(hash(b"a"), 0xAF63_DC4C_8601_EC8C);
+        assert_eq!(hash(b"foobar"), 0x8594_4171_F739_67E8);
+    }
+
+    #[test]
+    fn a_tag_is_found_among_those_that_are_known() {
+        for (lines, is_known) in [
+            ("", false),
+            ("If-None-Match: \"1a-7.m4s\"\r\n", true),
+            ("if-none-match:W/\"1a-7.m4s\"\r\n", true),
+            ("If-None-Match: *\r\n", true),
+            ("If-None-Match: \"a\", \"1a-7.m4s\"\r\n", true),
+            ("If-None-Match: \"a\",W/\"1a-7.m4s\",\"b\"\r\n", true),
+            (
+                "If-None-Match: \"a\"\r\nIf-None-Match: \"1a-7.m4s\"\r\n",
+                true,
+            ),
+            ("If-None-Match: ,,\t\"1a-7.m4s\" ,\r\n", true),
+            ("If-None-Match: \"1a-8.m4s\"\r\n", false),
+            ("If-None-Match: 1a-7.m4s\r\n", false),
+            ("If-None-Match: \"1A-7.m4s\"\r\n", false),
+            ("If-None-Match: \"*\"\r\n", false),
+            ("If-None-Match: w/\"1a-7.m4s\"\r\n", false),
+            ("If-None-Match: W/W/\"1a-7.m4s\"\r\n", false),
+            ("If-None-Match: \"1a-7.m4s\r\n", false),
+            ("If-None-Match: \"x\"1a-7.m4s\"\r\n", false),
+            ("If-None-Match:\r\n", false),
+            ("If-Match: \"1a-7.m4s\"\r\n", false),
+        ] {
+            let known = with_head("GET", lines, |head| head.known_tags());
+            assert_eq!(lists(&known, TAG), is_known, "{lines:?}");
+        }
+        assert_eq!(tag(&"1a-7.m4s"), TAG);
+        assert_eq!(tag(&format_args!("{:016x}", 26)), "\"000000000000001a\"");
+    }
+
+    #[test]
+    fn a_part_is_sent_of_what_is_meant_and_of_nothing_else() {
+        const RANGE: &str = "Range: bytes=1-2\r\n";
+        for (method, lines, is_sent) in [
+            ("GET", "", true),
+            ("GET", "If-Range: \"1a-7.m4s\"\r\n", true),
+            ("GET", "If-Range:\t\"1a-7.m4s\" \r\n", true),
+            // The comparison is a strong one.
+            ("GET", "If-Range: W/\"1a-7.m4s\"\r\n", false),
+            ("GET", "If-Range: \"1a-8.m4s\"\r\n", false),
+            ("GET", "If-Range: \"1a-7.m4s\", \"b\"\r\n", false),
+            ("GET", "If-Range: *\r\n", false),
+            ("GET", "If-Range:\r\n", false),
+            ("GET", "If-Range: \u{e4}\r\n", false),
+            ("GET", "If-Range: Sat, 21 Nov 2026 08:00:00 GMT\r\n", false),
+            (
+                "GET",
+                "If-Range: \"1a-7.m4s\"\r\nIf-Range: \"1a-7.m4s\"\r\n",
+                false,
+            ),
+            ("HEAD", "", false),
+            ("HEAD", "If-Range: \"1a-7.m4s\"\r\n", false),
+        ] {
+            let lines = [lines, RANGE].concat();
+            let found = with_head(method, &lines, |head| head.range(TAG).map(str::to_owned));
+            let expected = is_sent.then(|| "bytes=1-2".to_owned());
+            assert_eq!(found, expected, "{method} {lines:?}");
+        }
+        let twice = with_head("GET", &RANGE.repeat(2), |head| head.range(TAG).is_some());
+        assert!(!twice, "two ranges are none");
+    }
+}

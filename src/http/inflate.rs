@@ -1,0 +1,216 @@
+//! Decompresses gzip (RFC 1951, RFC 1952) as the build makes it: what the program holds as gzip, for
+//! clients that don't take it.
+//!
+//! Of the three kinds of blocks it knows the one that texts become: those with codes of their own.
+//! It is small rather than fast.
+
+/// The header of gzip, which has nothing in it that is wanted (RFC 1952, 2.3).
+const HEADER_LEN: usize = 10;
+
+/// In this order come the lengths of the codes for lengths of codes (RFC 1951, 3.2.7).
+const ORDER: &[u8; 19] =
+    b"\x10\x11\x12\0\x08\x07\x09\x06\x0A\x05\x0B\x04\x0C\x03\x0D\x02\x0E\x01\x0F";
+
+/// Symbols of both alphabets together.
+const MAX_SYMBOLS: usize = 320;
+
+/// Decompresses a file into `out`; returns its length. `None` if it is none that the build makes, or
+/// doesn't fit.
+#[inline(never)] // Its tables are not to be part of the stack of others.
+pub fn unpack(file: &[u8], out: &mut [u8]) -> Option<usize> {
+    let mut input = Input {
+        bytes: file.get(HEADER_LEN..)?,
+        bit: 0,
+    };
+    let mut codes = [Code::NONE; 2];
+    let mut len = 0_usize;
+    loop {
+        let is_last = input.bits(1)? == 1;
+        if input.bits(2)? != 2 {
+            return None;
+        }
+        input.read_codes(&mut codes)?;
+        let [literals, distances] = &codes;
+        loop {
+            match input.symbol(literals)? {
+                256 => break,
+                symbol @ 257.. => {
+                    // The longest one is out of line (3.2.5).
+                    let count = match symbol {
+                        285 => 258,
+                        _ => input.value(symbol - 257, 2)? + 3,
+                    };
+                    let symbol = input.symbol(distances)?;
+                    let distance = input.value(symbol, 1)? + 1;
+                    for _ in 0..count {
+                        let byte = *out.get(len.checked_sub(distance)?)?;
+                        *out.get_mut(len)? = byte;
+                        len += 1;
+                    }
+                }
+                byte => {
+                    *out.get_mut(len)? = byte as u8;
+                    len += 1;
+                }
+            }
+        }
+        if is_last {
+            return Some(len);
+        }
+    }
+}
+
+/// A Huffman code (RFC 1951, 3.2.2): how many symbols have a code of each length, and the symbols in
+/// the order of their codes.
+struct Code {
+    counts: [u16; 16],
+    symbols: [u16; MAX_SYMBOLS],
+}
+
+impl Code {
+    const NONE: Code = Code {
+        counts: [0; 16],
+        symbols: [0; MAX_SYMBOLS],
+    };
+
+    /// Makes it the code whose symbols have codes of these lengths.
+    fn set(&mut self, lengths: &[u8]) {
+        let mut places = self.symbols.iter_mut();
+        for (len, count) in (0..).zip(&mut self.counts).skip(1) {
+            *count = 0;
+            for (symbol, _) in (0..).zip(lengths).filter(|(_, found)| **found == len) {
+                *count += 1;
+                if let Some(place) = places.next() {
+                    *place = symbol;
+                }
+            }
+        }
+    }
+}
+
+struct Input<'a> {
+    bytes: &'a [u8],
+    /// Those that were read.
+    bit: usize,
+}
+
+impl Input<'_> {
+    fn bits(&mut self, count: usize) -> Option<usize> {
+        let mut value = 0;
+        for place in 0..count {
+            let byte = usize::from(*self.bytes.get(self.bit / 8)?);
+            value |= (byte >> (self.bit % 8) & 1) << place;
+            self.bit += 1;
+        }
+        Some(value)
+    }
+
+    fn symbol(&mut self, code: &Code) -> Option<usize> {
+        let (mut bits, mut first, mut index) = (0, 0, 0);
+        for count in code.counts.iter().skip(1) {
+            let count = usize::from(*count);
+            bits = bits << 1 | self.bits(1)?;
+            first <<= 1;
+            let place = bits.checked_sub(first)?;
+            if place < count {
+                return code
+                    .symbols
+                    .get(index + place)
+                    .map(|symbol| usize::from(*symbol));
+            }
+            first += count;
+            index += count;
+        }
+        None
+    }
+
+    /// What a symbol for a length or a distance stands for, from 0 on: with so many of its bits, more
+    /// bits follow for each further one (3.2.5).
+    fn value(&mut self, symbol: usize, precision: usize) -> Option<usize> {
+        let size = 1 << precision;
+        match (symbol >> precision).checked_sub(1) {
+            None => Some(symbol),
+            Some(more) => Some(((symbol % size + size) << more) + self.bits(more)?),
+        }
+    }
+
+    /// The codes of a block, for literals and lengths and for distances (3.2.7).
+    fn read_codes(&mut self, codes: &mut [Code; 2]) -> Option<()> {
+        let literals = self.bits(5)? + 257;
+        let count = literals + self.bits(5)? + 1;
+        let mut lengths = [0; MAX_SYMBOLS];
+        for place in ORDER.iter().take(self.bits(4)? + 4) {
+            *lengths.get_mut(usize::from(*place))? = self.bits(3)? as u8;
+        }
+        let [literal, distance] = codes;
+        // The code for lengths is needed before the others are there.
+        distance.set(lengths.get(..ORDER.len())?);
+        let mut at = 0;
+        let mut last = 0;
+        while at < count {
+            let symbol = self.symbol(distance)?;
+            let times = match symbol {
+                16 => self.bits(2)? + 3,
+                17 => self.bits(3)? + 3,
+                18 => self.bits(7)? + 11,
+                _ => 1,
+            };
+            match symbol {
+                16 => {}
+                17.. => last = 0,
+                len => last = len as u8,
+            }
+            lengths.get_mut(at..at + times)?.fill(last);
+            at += times;
+        }
+        let (literals, distances) = lengths.get(..count)?.split_at_checked(literals)?;
+        literal.set(literals);
+        distance.set(distances);
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn packed(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn texts_are_what_they_were() {
+        let far = [include_str!("inflate.rs"), include_str!("head.rs")].concat();
+        let run = [far.as_str(), &"=".repeat(5_000)].concat();
+        for text in [include_str!("inflate.rs"), &far, &run] {
+            let mut out = vec![0; text.len()];
+            let file = packed(text.as_bytes());
+            assert_eq!(unpack(&file, &mut out), Some(text.len()));
+            assert!(out == text.as_bytes());
+            let short = out.len() - 1;
+            assert_eq!(unpack(&file, &mut out[..short]), None, "no room");
+            assert_eq!(unpack(&file[..file.len() - 12], &mut out), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_makes_it_panic(
+            place in 0..2_000_usize,
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let mut file = packed(include_bytes!("inflate.rs"));
+            file.splice(place..place + bytes.len(), bytes.iter().copied());
+            let _ = unpack(&file, &mut [0; 20_000]);
+            let _ = unpack(&bytes, &mut [0; 300]);
+        }
+    }
+}

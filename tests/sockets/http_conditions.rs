@@ -1,0 +1,218 @@
+//! Requests on conditions: for what has changed, and for a part of what hasn't.
+
+use brooklet::rtmp::amf0::Value;
+use brooklet::{Config, Server};
+
+use crate::client::{AAC_HEADER, Client, server};
+use crate::common::http::{Answer, HttpClient};
+
+/// H.264, 320x240.
+const AVC_HEADER: &[u8] =
+    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
+    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
+
+const MASTER: &str = "/live/door.m3u8";
+const MEDIA: &str = "/live/door/media.m3u8";
+
+/// A camera in GOPs of two seconds, as far as it has come, and a client.
+struct Scene {
+    _server: Server,
+    camera: Client,
+    pictures: u32,
+    client: HttpClient,
+}
+
+impl Scene {
+    fn start() -> Scene {
+        let server = server(Config::default());
+        let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
+        camera.send_message(9, 1, 0, AVC_HEADER);
+        camera.send_message(8, 1, 0, AAC_HEADER);
+        let client = HttpClient::connect(server.http_addresses()[0]);
+        let mut scene = Scene {
+            _server: server,
+            camera,
+            pictures: 0,
+            client,
+        };
+        scene.pictures(240);
+        scene.get(MASTER, "");
+        scene.pictures(140);
+        scene
+    }
+
+    fn pictures(&mut self, count: u32) {
+        for _ in 0..count {
+            let (number, time) = (self.pictures, self.pictures * 40);
+            self.camera
+                .send_picture(number, time, number % 50 == 0, 3_000);
+            self.camera
+                .send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
+            self.pictures += 1;
+        }
+        // Once this is answered they have all been taken.
+        self.camera
+            .send_command(0, "createStream", 9.0, Value::Null, Vec::new());
+        self.camera.wait_for_command("_result");
+    }
+
+    fn get(&mut self, target: &str, headers: &str) -> Answer {
+        self.client.request("GET", target, headers);
+        self.client.answer()
+    }
+
+    fn head(&mut self, target: &str, headers: &str) -> Answer {
+        self.client.request("HEAD", target, headers);
+        self.client.bodiless_answer()
+    }
+
+    /// An init segment, a segment and a part, all of them complete.
+    fn names(&mut self) -> [String; 3] {
+        let text = self.get(&format!("{MEDIA}?_HLS_msn=4"), "").text();
+        let uri = |begins: &str| {
+            let line = text.lines().find(|line| line.starts_with(begins)).unwrap();
+            line.split("URI=\"").nth(1).unwrap().split('"').next()
+        };
+        let segment = text.lines().find(|line| !line.starts_with('#'));
+        [uri("#EXT-X-MAP"), segment, uri("#EXT-X-PART:")]
+            .map(|name| format!("/live/door/{}", name.unwrap()))
+    }
+}
+
+#[test]
+fn what_the_client_has_is_not_sent_again() {
+    let mut scene = Scene::start();
+    let mut targets = scene.names().to_vec();
+    targets.extend([MASTER.to_owned(), MEDIA.to_owned(), format!("{MEDIA}?a=b")]);
+    for target in targets {
+        let whole = scene.get(&target, "");
+        assert_eq!(whole.status, 200, "{target}");
+        let tag = whole.header("etag").unwrap_or_default().to_owned();
+        assert!(tag.len() > 2 && tag.starts_with('"'), "{target}: {tag:?}");
+        for known in [
+            tag.clone(),
+            format!("W/{tag}"),
+            format!("\"other\", {tag}"),
+            format!("\"other\"\r\nIf-None-Match: W/{tag}"),
+            "*".to_owned(),
+        ] {
+            for method in ["GET", "HEAD"] {
+                let headers = format!("If-None-Match: {known}\r\nRange: bytes=0-9\r\n");
+                scene.client.request(method, &target, &headers);
+                let answer = scene.client.answer();
+                assert_eq!(answer.status, 304, "{method} {target} {known}");
+                assert_eq!(answer.header("etag"), Some(&*tag), "{target}");
+                for name in ["cache-control", "vary"] {
+                    assert_eq!(answer.header(name), whole.header(name), "{target} {name}");
+                }
+                assert!(!answer.date.is_empty(), "{target}");
+                assert_eq!(answer.header("content-length"), None, "{target}");
+            }
+        }
+        for other in ["\"other\"", "", &tag[1..]] {
+            let answer = scene.get(&target, &format!("If-None-Match: {other}\r\n"));
+            assert_eq!(
+                (answer.status, answer.body),
+                (200, whole.body.clone()),
+                "{target} {other}"
+            );
+        }
+        assert_eq!(scene.head(&target, "").head, whole.head, "{target}");
+    }
+    // What isn't there isn't known either.
+    for target in ["/live/door/00000000-1.m4s", "/live/nobody.m3u8"] {
+        assert_eq!(
+            scene.get(target, "If-None-Match: *\r\n").status,
+            404,
+            "{target}"
+        );
+    }
+}
+
+#[test]
+fn the_tag_of_a_playlist_changes_with_it() {
+    let mut scene = Scene::start();
+    let mut seen: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut look = |scene: &mut Scene, target: &str| {
+        for _ in 0..2 {
+            let answer = scene.get(target, "");
+            assert_eq!(answer.status, 200, "{target}");
+            let tag = answer.header("etag").unwrap().to_owned();
+            for (other, body) in &seen {
+                assert_eq!(*other == tag, *body == answer.body, "{target}");
+            }
+            seen.push((tag, answer.body));
+        }
+    };
+    for round in 0..3 {
+        for query in ["", "?a=b", "?a=c"] {
+            look(&mut scene, &format!("{MEDIA}{query}"));
+            look(&mut scene, &format!("{MASTER}{query}"));
+        }
+        // Another part, then other segments.
+        scene.pictures(15 + 35 * round);
+    }
+    // Others get it as Apple's player does, with gaps.
+    let tag = scene.get(MEDIA, "").header("etag").unwrap().to_owned();
+    let apple = scene.get(MEDIA, "User-Agent: AppleCoreMedia/1.0\r\n");
+    let is_same = apple.body == scene.get(MEDIA, "").body;
+    assert_eq!(apple.header("etag") == Some(&*tag), is_same);
+}
+
+#[test]
+fn playlists_are_never_compressed() {
+    let mut scene = Scene::start();
+    for target in [MASTER, MEDIA] {
+        for takes in ["gzip", "gzip, deflate, br, zstd", "*"] {
+            let answer = scene.get(target, &format!("Accept-Encoding: {takes}\r\n"));
+            assert_eq!(answer.header("content-encoding"), None, "{target} {takes}");
+            assert!(answer.body.starts_with(b"#EXTM3U\n"), "{target} {takes}");
+        }
+    }
+}
+
+#[test]
+fn a_part_is_sent_of_what_is_still_the_same() {
+    let mut scene = Scene::start();
+    for target in scene.names() {
+        let whole = scene.get(&target, "");
+        let (tag, len) = (whole.header("etag").unwrap(), whole.body.len());
+        assert_eq!(whole.header("accept-ranges"), Some("bytes"), "{target}");
+        for (range, from, to) in [
+            ("bytes=0-0", 0, 1),
+            ("bytes=100-299", 100, 300),
+            ("bytes=300-", 300, len),
+            ("bytes=-5", len - 5, len),
+            ("bytes=5-99999999", 5, len),
+        ] {
+            for same in ["", &format!("If-Range: {tag}\r\n")] {
+                let answer = scene.get(&target, &format!("{same}Range: {range}\r\n"));
+                assert_eq!(answer.status, 206, "{target} {range} {same}");
+                assert!(answer.body == whole.body[from..to], "{target} {range}");
+                let expected = format!("bytes {from}-{}/{len}", to - 1);
+                assert_eq!(answer.header("content-range"), Some(&*expected), "{target}");
+                assert_eq!(answer.header("etag"), Some(tag), "{target}");
+            }
+            for other in [
+                "\"other\"".to_owned(),
+                format!("W/{tag}"),
+                "Sat, 21 Nov 2026 08:00:00 GMT".to_owned(),
+                format!("{tag}\r\nIf-Range: {tag}"),
+            ] {
+                let headers = format!("If-Range: {other}\r\nRange: {range}\r\n");
+                let answer = scene.get(&target, &headers);
+                assert_eq!(answer.status, 200, "{target} {headers}");
+                assert!(answer.body == whole.body, "{target} {headers}");
+                assert_eq!(answer.header("content-range"), None, "{target}");
+            }
+            // Only GET has ranges (RFC 9110, 14.2).
+            let head = scene.head(&target, &format!("Range: {range}\r\n"));
+            assert_eq!(head.status, 200, "{target} {range}");
+            assert_eq!(head.header("content-length"), Some(&*len.to_string()));
+        }
+        let answer = scene.get(&target, "Range: bytes=99999999-\r\n");
+        assert_eq!(answer.status, 416, "{target}");
+        let expected = format!("bytes */{len}");
+        assert_eq!(answer.header("content-range"), Some(&*expected));
+    }
+}
