@@ -84,6 +84,8 @@ struct Shared {
     waiters: Waiters,
     is_stopping: AtomicBool,
     started: Instant,
+    /// When that was, in ms since 1970, as playlists say it.
+    epoch: AtomicU64,
 }
 
 /// A server couldn't start.
@@ -199,6 +201,7 @@ impl Server {
             history: millis(config.history),
             max_lag: millis(config.effective_max_lag()),
             batch: millis(config.batch),
+            is_hls_served: !config.http.is_empty(),
         };
         arena.set_streams_per_client(config.max_per_address);
         let guard = Arc::new(Guard::new(&config));
@@ -223,6 +226,7 @@ impl Server {
             waiters: Waiters::new(config.max_connections),
             is_stopping: AtomicBool::new(false),
             started: Instant::now(),
+            epoch: AtomicU64::new(0),
             config,
         });
         let mut server = Server {

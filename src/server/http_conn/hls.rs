@@ -4,6 +4,7 @@
 //! out of the log bit by bit, and sent while the log isn't locked.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::super::Shared;
 use super::super::end::End;
@@ -228,9 +229,19 @@ fn wanted(query: &str) -> Result<Option<Wanted>, &'static str> {
     }
 }
 
-/// When the server's clock was 0, in ms since 1970.
+/// When the server's clock was 0, in ms since 1970. Segments keep their dates until the wall clock is
+/// set: the difference of two clocks isn't the same at any two moments.
 fn epoch(shared: &Shared) -> u64 {
-    utc::wall_clock().saturating_sub(shared.now())
+    /// ms
+    const JITTER: u64 = 20;
+
+    let epoch = utc::wall_clock().saturating_sub(shared.now());
+    let before = shared.epoch.load(Ordering::Relaxed);
+    if epoch.abs_diff(before) <= JITTER {
+        return before;
+    }
+    shared.epoch.store(epoch, Ordering::Relaxed);
+    epoch
 }
 
 #[inline(never)] // Its variables are not to be part of the stack of other answers.
