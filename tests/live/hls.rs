@@ -12,6 +12,7 @@ use brooklet::live::segments::{Listing, Wanted};
 use brooklet::live::stream::Waited;
 use brooklet::live::stream::hls::{Asker, Evicted, Named, Playlist, Unavailable, Waiters};
 use brooklet::output::hls::{self, Carried};
+use brooklet::rtmp::amf::Properties;
 use proptest::prelude::*;
 
 use crate::files::{Fragment, SMALL, fragments};
@@ -296,6 +297,43 @@ fn the_first_playlist_is_not_held_for_long_segments() {
             }
         }
     }
+}
+
+#[test]
+fn the_bandwidth_is_above_what_comes() {
+    let fixture = published(4096);
+    // A stream that begins with a dark picture, and takes 2.4 times as much when it has gone.
+    for (gop, len) in [(0, 1_000), (1, 2_000), (2, 2_400)]
+        .iter()
+        .flat_map(|(at, len)| (0..6).map(move |gop| (at * 6 + gop, *len)))
+    {
+        for picture in 0..50 {
+            let now = fixture.now.get() as u32;
+            fixture.picture(now, picture == 0, len);
+            fixture.wait(40);
+        }
+        let said = if gop < 4 {
+            0
+        } else {
+            listing(&fixture).bandwidth
+        };
+        // What it takes in the next ten seconds.
+        let next = 8 * 25 * [1_000, 2_000, 2_400][(gop as usize + 5).min(17) / 6];
+        assert!(
+            gop < 4 || said >= next,
+            "{said} after {gop} GOPs, {next} come"
+        );
+    }
+    // Nobody has seen all that it may take.
+    let rates = [("videodatarate", 9_000.0), ("audiodatarate", 128.0)];
+    let rates = crate::fixture::numbers(&rates);
+    let (generation, now) = (fixture.generation.get(), fixture.now.get());
+    let rates = Properties::of(&rates);
+    fixture
+        .stream
+        .set_metadata(generation, rates.as_ref(), now)
+        .unwrap();
+    assert_eq!(listing(&fixture).bandwidth, 9_128 * 1_024);
 }
 
 #[test]
