@@ -26,6 +26,9 @@
 //! its oldest blocks: when it takes the next one, or when another account asks it to (see
 //! [`Holder`]). Until then blocks come from a reserve. Streams without a publisher have level 0.
 //!
+//! *Spare* blocks are kept for somebody who may come. They count as free: when blocks are short,
+//! they are given up before all others, whatever the level.
+//!
 //! The blocks that an account's newest groups of pictures took are *protected*: they are set aside
 //! for it even while it holds fewer, and even above the level; at most half of all blocks for one
 //! account and three quarters for all. So later streams can't push out earlier ones: they share the
@@ -93,6 +96,8 @@ struct Slot {
     is_open: bool,
     is_running: bool,
     held: usize,
+    /// The oldest of those, which are kept for nobody yet.
+    spare: usize,
     protected: usize,
     /// Whose stream it is, as long as the account is open.
     client: Option<IpAddr>,
@@ -238,6 +243,11 @@ impl Arena {
         self.shared.lock().free.len()
     }
 
+    /// Whether more blocks are free than on loan, so that some can be kept for nobody yet.
+    pub(super) fn has_spare(&self) -> bool {
+        self.free_blocks() > self.shared.total / 2
+    }
+
     /// Sets how many streams a client may have, including those that wait for their publisher to
     /// come back.
     pub fn set_streams_per_client(&self, most: usize) {
@@ -294,18 +304,19 @@ impl Arena {
         {
             let state = self.shared.lock();
             let mut places = victims.iter_mut();
-            // Those without a publisher first.
-            for is_running in [false, true] {
+            // Those without a publisher first, then those that have blocks to spare.
+            for is_useful in [false, true] {
                 for slot in &state.accounts {
-                    let may_hold = slot.may_hold(level);
-                    if !slot.is_open || slot.is_running != is_running || slot.held <= may_hold {
+                    let excess = slot.excess(level);
+                    let has_use = slot.is_running && slot.spare == 0;
+                    if !slot.is_open || has_use != is_useful || excess == 0 {
                         continue;
                     }
                     let Some(holder) = slot.holder.as_ref().and_then(Weak::upgrade) else {
                         continue;
                     };
                     match places.next() {
-                        Some(place) => *place = Some((holder, slot.held - may_hold)),
+                        Some(place) => *place = Some((holder, excess)),
                         None => break,
                     }
                 }
@@ -401,8 +412,14 @@ impl Slot {
 
     /// What it takes at a level.
     fn claim(&self, level: usize, least: usize) -> usize {
-        let needs = self.held.max(self.protected).max(least);
+        let needs = (self.held - self.spare).max(self.protected).max(least);
         needs.min(self.may_hold(level))
+    }
+
+    /// What it is to give up at a level that isn't [`PLENTY`].
+    fn excess(&self, level: usize) -> usize {
+        let excess = self.held.saturating_sub(self.may_hold(level));
+        excess.max(self.spare)
     }
 
     fn owed(&self) -> usize {
@@ -477,7 +494,14 @@ impl Account {
         }
         let state = self.shared.lock();
         let slot = state.accounts.get(self.number as usize);
-        slot.map_or(0, |slot| slot.held.saturating_sub(slot.may_hold(level)))
+        slot.map_or(0, |slot| slot.excess(level))
+    }
+
+    /// Notes how many of its blocks, the oldest, are kept for nobody yet. Each that goes home is
+    /// taken for one of them.
+    pub fn set_spare(&mut self, blocks: usize) {
+        let mut state = self.shared.lock();
+        state.change(self.number, |slot| slot.spare = blocks.min(slot.held));
     }
 
     /// Sets aside `blocks`, all of which it holds now, up to the most that may be protected.
@@ -517,6 +541,7 @@ impl Drop for Account {
         state.change(self.number, |slot| {
             slot.is_running = false;
             slot.protected = 0;
+            slot.spare = 0;
             slot.holder = None;
             slot.client = None;
             slot.is_open = false;
@@ -548,7 +573,10 @@ impl Drop for Block {
                 state.assembly -= 1;
                 state.strangers -= 1;
             }
-            number => state.change(number, |slot| slot.held -= 1),
+            number => state.change(number, |slot| {
+                slot.held -= 1;
+                slot.spare = slot.spare.saturating_sub(1);
+            }),
         }
     }
 }
@@ -654,6 +682,25 @@ mod tests {
         for (_, held) in &others {
             assert!((4..=5).contains(&held.len()), "{}", held.len());
         }
+    }
+
+    #[test]
+    fn spare_blocks_are_free_for_others() {
+        let arena = Arena::new(64 * BLOCK_LEN);
+        let mut keeping = arena.account();
+        let mut kept: Vec<_> = (0..40).map_while(|_| keeping.take()).collect();
+        keeping.protect(10);
+        keeping.set_spare(30);
+        let mut other = arena.account();
+        let mut held = Vec::new();
+        // The reserve is an eighth.
+        while held.len() < 46 {
+            held.extend(other.take());
+            let excess = keeping.excess();
+            kept.drain(..excess);
+            assert!(kept.len() >= 10 && held.len() + kept.len() <= 64);
+        }
+        assert_eq!((kept.len(), keeping.excess(), other.excess()), (10, 0, 0));
     }
 
     #[test]

@@ -246,6 +246,8 @@ pub struct Log {
     needed_from: u64,
     /// Messages from this one on are kept however old they are.
     kept_from: u64,
+    /// Those among them that are only kept so are for somebody who may come.
+    is_spare: bool,
     pictures: u32,
     audio_frames: u32,
     /// Timestamp of the newest picture, the live edge of a re-stamped join.
@@ -270,6 +272,7 @@ impl Log {
             protected: 0,
             needed_from: 0,
             kept_from: u64::MAX,
+            is_spare: false,
             pictures: 0,
             audio_frames: 0,
             picture_timestamp: 0,
@@ -477,9 +480,19 @@ impl Log {
     }
 
     /// From this message on all are kept while blocks last, however old they are; `u64::MAX` for
-    /// none.
-    pub fn set_kept_from(&mut self, number: u64) {
+    /// none. `is_spare`: for nobody yet, and only as long as most blocks of the arena are free.
+    pub fn set_kept_from(&mut self, number: u64, is_spare: bool) {
         self.kept_from = number;
+        let was_spare = std::mem::replace(&mut self.is_spare, is_spare);
+        let needed_from = self.join_point.unwrap_or(self.next).min(self.needed_from);
+        let spare = match is_spare && needed_from > self.first {
+            true => self.index_of(needed_from),
+            false => Some(0),
+        };
+        let spare = spare.unwrap_or(self.blocks.len().saturating_sub(1));
+        if let Some(account) = self.account.as_mut().filter(|_| is_spare || was_spare) {
+            account.set_spare(spare);
+        }
     }
 
     /// Whether the log holds a message, and will for some time yet if it is kept: an eighth of what
@@ -593,13 +606,7 @@ impl Log {
     }
 
     fn make_room(&mut self, len: usize, now: Millis) -> Result<(), OutOfBlocks> {
-        while let Some(oldest) = self.entry(self.first) {
-            let is_in_newest_gop = self.join_point.is_some_and(|number| self.first >= number);
-            let is_needed = self.first >= self.needed_from
-                && now.saturating_sub(oldest.meta.arrived) <= self.history;
-            if is_in_newest_gop || is_needed || self.first >= self.kept_from {
-                break;
-            }
+        while self.first < self.kept_from && self.has_useless(now) {
             self.evict(1);
         }
         if let Some(excess) = self.account.as_ref().map(Account::excess) {
@@ -608,6 +615,10 @@ impl Log {
             }
         }
         while self.blocks_wanted(len) > self.blocks.len() {
+            if self.is_spare && !self.arena.has_spare() && self.has_useless(now) {
+                self.evict(0);
+                continue;
+            }
             if let Some(block) = self.account.as_mut().and_then(Account::take) {
                 self.push(block);
                 continue;
@@ -618,6 +629,17 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// Whether the oldest message is kept for nobody who is there.
+    fn has_useless(&self, now: Millis) -> bool {
+        let Some(oldest) = self.entry(self.first) else {
+            return false;
+        };
+        let is_in_newest_gop = self.join_point.is_some_and(|number| self.first >= number);
+        let is_needed = self.first >= self.needed_from
+            && now.saturating_sub(oldest.meta.arrived) <= self.history;
+        !is_in_newest_gop && !is_needed
     }
 
     /// Blocks that are needed in all for a message of `len` bytes more.

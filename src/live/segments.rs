@@ -219,6 +219,10 @@ pub struct Segments {
     listed_from: u64,
     /// The first segment of the first playlist.
     first_listed: Option<u64>,
+    /// Longest playlist so far, in ms.
+    longest_listed: u32,
+    /// The most that a segment took, in bits per second.
+    peak: u32,
 }
 
 impl Segments {

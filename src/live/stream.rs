@@ -74,6 +74,8 @@ pub struct Settings {
     pub max_lag: Millis,
     /// How long messages may wait for company before they are sent.
     pub batch: Millis,
+    /// Whether somebody may ask for HLS, so that a playlist's worth is kept while memory is free.
+    pub is_hls_served: bool,
 }
 
 /// Who publishes.
@@ -249,7 +251,7 @@ impl Stream {
                 clock: Clock::default(),
                 stats: Stats::default(),
                 media_clock: MediaClock::default(),
-                hls: Hls::default(),
+                hls: Hls::new(settings.is_hls_served),
                 batch_since: None,
                 is_urgent: false,
                 pumped_to: 0,

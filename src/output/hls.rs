@@ -32,21 +32,18 @@ pub fn multivariant(
     media: &str,
     query: Carried<'_>,
 ) -> fmt::Result {
-    let mut peak = 0;
     let (mut bytes, mut duration, mut pictures) = (0, 0, 0);
     for segment in &listing.segments {
-        let ms = u64::from(segment.duration);
-        peak = peak.max(segment.bytes * 8_000 / ms.max(1));
         bytes += segment.bytes;
-        duration += ms;
+        duration += u64::from(segment.duration);
         pictures += u64::from(segment.pictures);
     }
     let duration = duration.max(1);
     out.write_str("#EXTM3U\n#EXT-X-VERSION:6\n")?;
     out.write_str(independent(listing))?;
     out.write_str("#EXT-X-STREAM-INF:BANDWIDTH=")?;
-    // What comes may be a little more than what was.
-    let (peak, average) = (peak + peak / 10, bytes * 8_000 / duration);
+    let average = bytes * 8_000 / duration;
+    let peak = u64::from(listing.bandwidth).max(average);
     let codecs = presentation.codecs();
     write!(
         out,

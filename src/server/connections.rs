@@ -5,16 +5,18 @@
 //! unused      has asked for nothing yet, or its answer    any newcomer
 //!             is no stream: idle clients
 //! waiting     plays a name that nobody has published      any newcomer
+//! gone        is closed; its stream's grace time runs     any newcomer
 //! viewing     plays a stream, or asks for parts of one    a viewer whose address has fewer
-//! publishing  publishes, or its stream's grace time runs  nobody
+//! publishing  publishes                                   nobody
 //! ```
 //!
 //! A newcomer may turn out to be a publisher, so there is always a place for one: viewers have
-//! seven of eight places at most. When all places are taken, the address with the most unused and
-//! waiting connections loses one of them (among equals, the address with the most connections of
-//! all kinds): the lowest in rank, the oldest of several. It is cut off at once, whatever it does:
-//! its thread wakes from reading and from writing. It no longer counts, but while too many such
-//! threads haven't ended yet, new clients are refused.
+//! seven of eight places at most. When all places are taken, the address with the most unused,
+//! waiting and gone connections loses one of them (among equals, the address with the most
+//! connections of all kinds): the lowest in rank, the oldest of several. It is cut off at once,
+//! whatever it does: its thread wakes from reading and from writing, and looks once a second when it
+//! waits out a grace time. It no longer counts, but while too many such threads haven't ended yet,
+//! new clients are refused.
 //!
 //! All of an IPv6 /64 is one address here. Clients that have shown a key need no rank of their own:
 //! where playing or publishing takes a key, all viewers or publishers have shown it.
@@ -125,6 +127,7 @@ enum Cut {
 enum Rank {
     Unused,
     Waiting,
+    Gone,
     Viewing,
     Publishing,
 }
@@ -433,7 +436,9 @@ impl Open {
     }
 
     fn rank(&self) -> Rank {
-        if !self.publishes.is_empty() || self.socket.is_none() {
+        if self.socket.is_none() {
+            Rank::Gone
+        } else if !self.publishes.is_empty() {
             Rank::Publishing
         } else if self.plays.iter().any(|play| play.is_live) {
             Rank::Viewing
@@ -673,6 +678,12 @@ impl Permit {
             open.socket = None;
             state.settle(bytes);
         }
+    }
+
+    /// Whether the place is wanted for another connection.
+    pub(super) fn is_displaced(&self) -> bool {
+        let connections = &self.shared.connections;
+        matches!(connections.why_cut(self.id), Some(End::Displaced))
     }
 
     /// Where the connection notes what happens.

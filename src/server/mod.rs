@@ -201,6 +201,7 @@ impl Server {
             history: millis(config.history),
             max_lag: millis(config.effective_max_lag()),
             batch: millis(config.batch),
+            is_hls_served: !config.http.is_empty(),
         };
         arena.set_streams_per_client(config.max_per_address);
         let guard = Arc::new(Guard::new(&config));

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::connections::Permit;
 use super::handler::Client;
 use super::hosts::page_beside;
 use super::lines::About;
@@ -30,8 +31,29 @@ const UNSENT_MEMORY: Millis = 1_000;
 /// Between two warnings of messages dropped for want of memory.
 const WARN_INTERVAL: Millis = 1_000;
 
+/// How often a thread that waits for another publisher looks whether its place is wanted.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Between two warnings of time stamps that jump: some cameras' do all the time.
 const REPAIR_INTERVAL: Millis = 10_000;
+
+/// Waits out the grace times of what a connection that is closed has published, unless its place is
+/// wanted for another one.
+pub(super) fn wait_out_grace(mut publishing: Vec<Publishing>, shared: &Shared, permit: &Permit) {
+    loop {
+        let now = shared.now();
+        publishing.retain_mut(|publishing| !publishing.is_over(now));
+        if publishing.is_empty() {
+            return;
+        }
+        if permit.is_displaced() || shared.is_stopping() {
+            return publishing.into_iter().for_each(|p| p.end_early(now));
+        }
+        for publishing in &mut publishing {
+            publishing.wait(now);
+        }
+    }
+}
 
 /// See the module's documentation.
 pub(super) struct Publishing {
@@ -57,6 +79,8 @@ pub(super) struct Publishing {
     is_waiting: bool,
     /// When it ended.
     ended: Option<Millis>,
+    /// Its connection ended, and nothing had been said of that.
+    is_lost: bool,
     /// The stream has ended too; until when it can be found still.
     found_until: Option<Millis>,
     /// What it costs, and its stream.
@@ -92,6 +116,7 @@ impl Publishing {
             unsent_at: None,
             is_waiting: false,
             ended: None,
+            is_lost: false,
             found_until: None,
             taken: Some(taken),
         }
@@ -252,6 +277,11 @@ impl Publishing {
         self.stream.evict_oldest(self.generation)
     }
 
+    /// Its connection ends, and it with that: its publisher will be back.
+    pub(super) fn note_loss(&mut self) {
+        self.is_lost = true;
+    }
+
     /// Ends the publish; players stay for the grace time.
     pub(super) fn unpublish(&mut self, why: &str, now: Millis) {
         if self.ended.is_some() {
@@ -276,11 +306,15 @@ impl Publishing {
         );
     }
 
-    /// How long the stream waits for another publisher, once this one has ended.
+    /// How long the stream waits for another publisher, once this one has ended: twice as long if it
+    /// said nothing and somebody watches by HLS, since players of that don't come back after the end.
     pub(super) fn grace_left(&self, now: Millis) -> Option<Duration> {
-        let until = self
-            .found_until
-            .unwrap_or(self.ended? + millis(self.shared.config.grace));
+        let grace = millis(self.shared.config.grace);
+        let mut until = self.ended? + grace;
+        if until <= now && self.is_lost && self.stream.is_wanted_by_hls(now) {
+            until += grace;
+        }
+        let until = self.found_until.unwrap_or(until);
         Some(Duration::from_millis(until.saturating_sub(now)))
     }
 
@@ -324,35 +358,19 @@ impl Publishing {
         }
     }
 
-    /// Waits until another publisher comes, nobody waits for one, or the grace time is over.
-    pub(super) fn wait_out_grace(mut self) {
-        if self.found_until.is_none() {
-            self.wait_for_successor();
-        }
-        if self.found_until.is_some() {
-            let left = self.grace_left(self.shared.now()).unwrap_or_default();
-            self.stream.wait_out_hls_tail(left);
-            self.end_tail();
-        }
-    }
-
-    fn wait_for_successor(&mut self) {
-        // Tails first: nobody else pumps them before the players' next tick.
-        loop {
-            let now = self.shared.now();
-            self.pump(now);
-            if !self.has_unsent(now) {
-                break;
-            }
-            let pause = Duration::from_millis(50);
-            if self.stream.wait_for_publisher(self.generation, pause, now) != Waited::TimedOut {
-                break;
-            }
-        }
-        let now = self.shared.now();
+    /// Waits for a while until another publisher comes, nobody waits for one, or the time is over.
+    fn wait(&mut self, now: Millis) {
         let left = self.grace_left(now).unwrap_or_default();
-        let waited = self.stream.wait_for_publisher(self.generation, left, now);
-        self.conclude(waited, self.shared.now());
+        let mut pause = left.min(LOOK_INTERVAL);
+        if self.found_until.is_some() {
+            return self.stream.wait_out_hls_tail(pause);
+        }
+        // Nobody else sends tails before the players' next tick.
+        self.pump(now);
+        if self.has_unsent(now) {
+            pause = pause.min(Duration::from_millis(50));
+        }
+        self.stream.wait_for_publisher(self.generation, pause, now);
     }
 
     fn conclude(&mut self, waited: Waited, now: Millis) {

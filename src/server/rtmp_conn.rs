@@ -14,7 +14,7 @@ use super::end::End;
 use super::handler::Client;
 use super::lines::About;
 use super::playing::Playing;
-use super::publishing::Publishing;
+use super::publishing::{Publishing, wait_out_grace};
 use super::socket::Socket;
 use super::{Shared, millis};
 use crate::allowance::{Allowance, Taken, shrink};
@@ -57,7 +57,7 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
         peer.ip(),
         format_args!("{client} connected"),
     );
-    let mut connection = Connection::open(shared, socket, client, &permit);
+    let mut connection = Connection::open(Arc::clone(&shared), socket, client, &permit);
     // A bug that shows itself here ends this connection properly, and no other.
     let end = catch_unwind(AssertUnwindSafe(|| connection.serve())).unwrap_or(End::Panicked);
     let why_cut = connection.shared.connections.why_cut(permit.id());
@@ -67,9 +67,7 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
     let left_behind = std::mem::take(&mut connection.publishing);
     drop(connection);
     permit.forget_socket();
-    for publishing in left_behind {
-        publishing.wait_out_grace();
-    }
+    wait_out_grace(left_behind, &shared, &permit);
 }
 
 struct Connection {

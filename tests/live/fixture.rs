@@ -184,13 +184,20 @@ impl Fixture {
 
     /// A stream in an arena of some blocks, with a batch time in ms.
     pub(crate) fn with(blocks: usize, batch: u64) -> Fixture {
+        Fixture::of_settings(blocks, |settings| settings.batch = batch)
+    }
+
+    /// A stream in an arena of some blocks, with other settings than usual.
+    pub(crate) fn of_settings(blocks: usize, change: impl Fn(&mut Settings)) -> Fixture {
         let arena = Arena::new(blocks * BLOCK_LEN);
-        let settings = Settings {
+        let mut settings = Settings {
             arena: arena.clone(),
             history: 12_000,
             max_lag: 2_000,
-            batch,
+            batch: 0,
+            is_hls_served: true,
         };
+        change(&mut settings);
         Fixture {
             stream: Stream::new(StreamKey::new("live", "test").unwrap(), &settings),
             arena,

@@ -44,9 +44,9 @@ fn gops(fixture: &Fixture, count: u32) {
 fn watched(blocks: usize) -> Fixture {
     let fixture = published(blocks);
     ask(&fixture);
-    gops(&fixture, 2);
+    gops(&fixture, 4);
     listing(&fixture);
-    gops(&fixture, 5);
+    gops(&fixture, 3);
     fixture
 }
 
@@ -192,56 +192,213 @@ fn names_of_another_life_or_of_nothing_are_not_found() {
     assert_eq!(found.unwrap_err(), Unavailable::NotFound);
 }
 
+/// What a GOP of [`gops`] takes, in blocks.
+const GOP_BLOCKS: usize = 4;
+
 #[test]
-fn nothing_is_kept_for_hls_unless_somebody_asks() {
+fn whoever_asks_first_gets_as_long_a_playlist_as_others() {
     let fixture = published(1024);
     gops(&fixture, 20);
-    assert!(fixture.stream.snapshot().blocks < 8);
-    ask(&fixture);
-    gops(&fixture, 2);
-    listing(&fixture);
-    gops(&fixture, 12);
-    let asked = listing(&fixture);
-    assert_eq!(numbers(&asked), [30, 31, 32, 33]);
-    for number in 27..30 {
-        // Who has read an older playlist has time to fetch what it lists.
+    let unwatched = fixture.stream.snapshot().blocks;
+    assert!(unwatched <= 6 * GOP_BLOCKS, "{unwatched} blocks");
+    let first = listing(&fixture);
+    assert_eq!(numbers(&first), [16, 17, 18, 19]);
+    for number in 16..20 {
         assert!(fetch(&fixture, SegmentKind::Segment(number), 5_000).is_ok());
     }
-    assert!(fetch(&fixture, SegmentKind::Segment(25), 5_000).is_err());
+    let (start, blocks) = (fixture.now.get(), fixture.stream.snapshot().blocks);
+    assert!(blocks <= unwatched + 1, "{blocks} blocks");
+    gops(&fixture, 10);
+    let watched = fixture.stream.snapshot().blocks;
+    assert!(watched > unwatched + 2 * GOP_BLOCKS, "{watched} blocks");
+    // Nobody asks.
+    while fixture.now.get() < start + 34_000 {
+        gops(&fixture, 1);
+    }
     let blocks = fixture.stream.snapshot().blocks;
-    gops(&fixture, 14);
-    assert!(fixture.stream.snapshot().blocks <= blocks + 1);
-    gops(&fixture, 4);
-    assert!(
-        fixture.stream.snapshot().blocks < 8,
-        "nobody asked for 30 s"
-    );
+    assert!(blocks <= unwatched + 1, "{blocks} blocks");
+    assert_eq!(listing(&fixture).segments.len(), 4);
 }
 
 #[test]
-fn the_first_playlist_waits_for_the_first_keyframe_but_one_however_long_that_takes() {
-    for pictures in [25, 50, 100, 250] {
+fn what_the_first_playlist_lists_is_kept_for_gops_of_all_lengths() {
+    for (pictures, listed) in [(25, 4), (50, 4), (75, 4), (100, 4), (250, 4)] {
+        let fixture = published(4096);
+        for _ in 0..1 + 60 * 25 / pictures {
+            fixture.gop(fixture.now.get() as u32, pictures);
+        }
+        let listing = listing(&fixture);
+        assert_eq!(listing.segments.len(), listed, "GOPs of {pictures}");
+        let ms: u32 = listing.segments.iter().map(|s| s.duration).sum();
+        assert!(ms >= 3_000 * listing.target, "GOPs of {pictures}: {ms} ms");
+    }
+}
+
+#[test]
+fn nothing_is_kept_for_hls_where_it_is_not_served() {
+    let fixture = Fixture::of_settings(1024, |settings| settings.is_hls_served = false);
+    fixture.publish();
+    headers(&fixture);
+    gops(&fixture, 20);
+    let blocks = fixture.stream.snapshot().blocks;
+    assert!(blocks <= 2 * GOP_BLOCKS, "{blocks} blocks");
+}
+
+#[test]
+fn what_nobody_has_asked_for_takes_half_of_the_memory_at_most() {
+    let fixture = published(64);
+    // A block each; the playlist wants 250 of them.
+    for picture in 0..1_000 {
+        let now = fixture.now.get() as u32;
+        fixture.picture(now, picture % 15 == 0, 15_000);
+        fixture.pump();
+        fixture.wait(40);
+        let held = fixture.stream.snapshot().blocks;
+        assert!(held <= 34, "{held} blocks after {picture} pictures");
+    }
+    assert!(fixture.stream.snapshot().blocks > 28);
+}
+
+#[test]
+fn the_first_playlist_is_held_until_a_player_can_begin_with_it() {
+    let fixture = published(1024);
+    gops(&fixture, 1);
+    let waiters = Waiters::new(256);
+    let (stream, asker) = (&fixture.stream, asker(&fixture, &waiters));
+    let first = thread::scope(|scope| {
+        let waiting = scope.spawn(move || stream.playlist(None, asker));
+        while !waiting.is_finished() {
+            thread::sleep(Duration::from_millis(2));
+            let now = fixture.now.get() as u32;
+            assert!(now < 20_000, "it is held for ever");
+            fixture.gop(now, 25);
+        }
+        waiting.join().unwrap().unwrap().listing
+    });
+    assert!(first.segments.len() >= 3, "{:?}", numbers(&first));
+}
+
+#[test]
+fn the_first_playlist_is_not_held_for_long_segments() {
+    for (pictures, segments) in [(50, 3), (75, 3), (100, 2), (250, 2)] {
         let fixture = published(1024);
-        let waiters = Waiters::new(256);
-        let asker = asker(&fixture, &waiters);
-        let playlist = thread::scope(|scope| {
-            let stream = &fixture.stream;
-            let playlist = scope.spawn(move || stream.playlist(None, asker));
-            for index in 0..=pictures.max(50) {
-                assert!(!playlist.is_finished(), "after {index} pictures");
-                fixture.picture(index * 40, index % pictures == 0, 1_000);
-                fixture.sound(index * 40, 100);
-                fixture.wait(40);
+        let waiters = Waiters::new(0);
+        for gop in 1.. {
+            fixture.gop(fixture.now.get() as u32, pictures);
+            // Complete with the next keyframe.
+            fixture.picture(fixture.now.get() as u32, true, 1_000);
+            match fixture.stream.playlist(None, asker(&fixture, &waiters)) {
+                Ok(first) => {
+                    let what = (pictures, gop, first.listing.segments.len());
+                    assert_eq!(what, (pictures, segments, segments));
+                    break;
+                }
+                Err(error) => assert_eq!(error, Unavailable::TooMany),
             }
-            playlist.join().unwrap()
-        });
-        let listing = playlist.unwrap().listing;
-        let what = listing.segments.iter();
-        let what = what.map(|s| (s.number, s.duration, s.is_independent));
-        let length = pictures.max(50) * 40;
-        assert_eq!(what.collect::<Vec<_>>(), [(1, length, true)]);
-        assert_eq!(listing.target, length / 1_000);
-        assert_eq!(listing.next, (2, 0));
+        }
+    }
+}
+
+#[test]
+fn the_bandwidth_is_above_what_comes() {
+    let fixture = published(4096);
+    // A stream that begins with a dark picture, and takes 2.4 times as much when it has gone.
+    for (gop, len) in [(0, 1_000), (1, 2_000), (2, 2_400)]
+        .iter()
+        .flat_map(|(at, len)| (0..6).map(move |gop| (at * 6 + gop, *len)))
+    {
+        for picture in 0..50 {
+            let now = fixture.now.get() as u32;
+            fixture.picture(now, picture == 0, len);
+            fixture.wait(40);
+        }
+        let said = if gop < 4 {
+            0
+        } else {
+            listing(&fixture).bandwidth
+        };
+        // What it takes in the next ten seconds.
+        let next = 8 * 25 * [1_000, 2_000, 2_400][(gop as usize + 5).min(17) / 6];
+        assert!(
+            gop < 4 || said >= next,
+            "{said} after {gop} GOPs, {next} come"
+        );
+    }
+    // Nobody has seen all that it may take.
+    let rates = [("videodatarate", 9_000.0), ("audiodatarate", 128.0)];
+    let rates = crate::fixture::numbers(&rates);
+    let (generation, now) = (fixture.generation.get(), fixture.now.get());
+    let rates = Properties::of(&rates);
+    fixture
+        .stream
+        .set_metadata(generation, rates.as_ref(), now)
+        .unwrap();
+    assert_eq!(listing(&fixture).bandwidth, 9_128 * 1_024);
+}
+
+#[test]
+fn a_pause_takes_nothing_from_the_playlist() {
+    let fixture = watched(1024);
+    listing(&fixture);
+    fixture.wait(20_000);
+    gops(&fixture, 2);
+    let after = listing(&fixture);
+    let ms: u32 = after.segments.iter().map(|s| s.duration).sum();
+    assert!(
+        ms >= 6_000 && after.segments.len() >= 4,
+        "{:?}",
+        numbers(&after)
+    );
+    for number in numbers(&after) {
+        assert!(fetch(&fixture, SegmentKind::Segment(number), 5_000).is_ok());
+    }
+}
+
+/// RFC 8216bis, 6.2.2.
+#[test]
+fn segments_stay_for_their_own_and_the_longest_playlists_duration_after_they_left_it() {
+    for lengths in [
+        &[25][..],
+        &[50],
+        &[100],
+        &[250],
+        &[50, 130, 60, 250],
+        &[30, 30, 100],
+    ] {
+        let fixture = published(8192);
+        // When each left the playlists, and how long it is to stay.
+        let mut left = HashMap::<u64, (u64, u64)>::new();
+        let mut longest = 0;
+        let mut before = Vec::new();
+        let mut fetched = 0;
+        for gop in 0..6_000 / lengths.iter().max().unwrap() * lengths.len() {
+            for picture in 0..lengths[gop % lengths.len()] as u32 {
+                let now = fixture.now.get() as u32;
+                fixture.picture(now, picture == 0, 200);
+                fixture.wait(40);
+                if gop < 8 || picture % 10 > 0 {
+                    continue;
+                }
+                let now = listing(&fixture).segments;
+                let ms: u64 = now.iter().map(|s| u64::from(s.duration)).sum();
+                longest = ms.max(longest);
+                for gone in before.iter().filter(|gone| !now.contains(gone)) {
+                    // It left since it was asked before, ten pictures ago.
+                    let until = fixture.now.get() - 400 + u64::from(gone.duration) + longest;
+                    left.insert(gone.number, (until, gone.bytes));
+                }
+                before = now;
+                left.retain(|number, (until, _)| {
+                    let is_due = fixture.now.get() <= *until;
+                    let kind = SegmentKind::Segment(*number);
+                    let is_there = fetch(&fixture, kind, 16 * 1024).is_ok();
+                    assert!(is_there || !is_due, "{lengths:?}: {number}");
+                    fetched += 1;
+                    is_due
+                });
+            }
+        }
+        assert!(fetched > 50, "{lengths:?}: {fetched}");
     }
 }
 
@@ -391,13 +548,7 @@ fn a_camera_that_comes_back_goes_on_in_the_same_playlist() {
         .map(|s| (s.number, s.has_discontinuity, s.version));
     assert_eq!(
         what.collect::<Vec<_>>(),
-        [
-            (6, false, 0),
-            (7, false, 0),
-            (8, false, 0),
-            (9, true, 0),
-            (10, false, 0)
-        ]
+        [(7, false, 0), (8, false, 0), (9, true, 0), (10, false, 0)]
     );
 }
 

@@ -164,6 +164,7 @@ fn a_stream_that_nobody_has_published_is_small() {
         history: 12_000,
         max_lag: 2_000,
         batch: 0,
+        is_hls_served: true,
     };
     let key = StreamKey::new("live", "test").unwrap();
     let mut stream = None;

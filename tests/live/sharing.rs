@@ -15,6 +15,7 @@ use brooklet::live::table::StreamTable;
 use brooklet::rtmp::server_session::Dialect;
 use brooklet::rtmp::stream_key::StreamKey;
 
+use crate::files::SMALL;
 use crate::fixture::{AVC_HEADER, TestSink};
 
 /// A server's streams and its clock.
@@ -39,6 +40,7 @@ impl Streams {
             history: 12_000,
             max_lag: 2_000,
             batch: 0,
+            is_hls_served: true,
         };
         Streams {
             settings,
@@ -178,6 +180,37 @@ fn streams_whose_publisher_is_gone_give_way() {
     // All that there is but for the reserve, half of it each.
     for camera in &cameras {
         assert!(camera.blocks() >= 184, "{}", camera.blocks());
+    }
+}
+
+#[test]
+fn what_is_kept_for_hls_that_nobody_watches_is_there_for_whoever_needs_it() {
+    for is_silent in [true, false] {
+        let mut streams = Streams::of_blocks(512);
+        let mut unwatched = streams.publish(0).unwrap();
+        unwatched.append(SMALL, streams.now);
+        film(&mut streams, &mut unwatched, 1_000);
+        assert!(unwatched.blocks() > 150, "{}", unwatched.blocks());
+        let mut huge = streams.publish(1).unwrap();
+        // All but what the other's newest GOP takes.
+        let mut most = 0;
+        for index in 0..440 {
+            streams.now += 40;
+            huge.picture(index == 0, 15_000, streams.now);
+            if !is_silent {
+                unwatched.film(streams.now);
+            }
+            assert!(huge.can_be_joined() || index < 8 || huge.blocks() > 370);
+            assert!(unwatched.can_be_joined());
+            most = huge.blocks().max(most);
+        }
+        let (free, most) = (streams.settings.arena.free_blocks(), most);
+        assert!(
+            most > 370,
+            "{most}, {} {} {free}",
+            huge.blocks(),
+            unwatched.blocks()
+        );
     }
 }
 

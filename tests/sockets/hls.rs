@@ -111,7 +111,8 @@ fn a_playlist_leads_to_segments_and_these_are_their_parts() {
         from_parts.extend(get_ok(&mut client, &format!("/live/door/{part}")).body);
     }
     let mut whole = Vec::new();
-    for segment in &segments {
+    // Older ones have no parts any more.
+    for segment in &segments[segments.len() - 3..] {
         let segment = get_ok(&mut client, &format!("/live/door/{segment}"));
         assert_eq!(segment.header("content-type"), Some("video/mp4"));
         assert!(
@@ -266,7 +267,7 @@ fn an_ended_stream_is_found_for_a_moment_and_gone_then() {
     let mut camera = Camera::start(&server, "door");
     let mut client = http(&server);
     media_playlist(&mut client, &mut camera);
-    client.request("GET", "/live/door/media.m3u8?_HLS_msn=10", "");
+    client.request("GET", "/live/door/media.m3u8?_HLS_msn=9", "");
     drop(camera);
     let text = client.answer().text();
     assert!(text.ends_with("\n#EXT-X-ENDLIST\n"), "{text}");
@@ -280,6 +281,150 @@ fn an_ended_stream_is_found_for_a_moment_and_gone_then() {
     assert_eq!(free, total);
 }
 
+/// What a stream's playlist is like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stage {
+    GoesOn,
+    Ended,
+    NotFound,
+}
+
+fn stage(client: &mut HttpClient, name: &str) -> Stage {
+    let answer = client.get(&format!("/live/{name}/media.m3u8"));
+    match answer.status {
+        200 if answer.text().ends_with("\n#EXT-X-ENDLIST\n") => Stage::Ended,
+        200 => Stage::GoesOn,
+        404 => Stage::NotFound,
+        _ => panic!("{}: {}", answer.status, answer.text()),
+    }
+}
+
+#[test]
+fn a_playlist_goes_on_for_twice_as_long_when_nothing_was_said_of_its_end() {
+    let server = server(Config {
+        grace: Duration::from_secs(2),
+        ..Config::default()
+    });
+    let mut client = http(&server);
+    let mut cameras = ["lost", "done"].map(|name| Camera::start(&server, name));
+    for name in ["lost", "done"] {
+        assert_eq!(stage(&mut client, name), Stage::GoesOn);
+    }
+    // The one is cut off, the other one says that it has finished.
+    let stream = vec![Value::Number(1.0)];
+    let [lost, done] = &mut cameras;
+    let socket = lost.client.socket();
+    socket.shutdown(std::net::Shutdown::Both).unwrap();
+    let (client_of_done, null) = (&mut done.client, Value::Null);
+    client_of_done.send_command(0, "deleteStream", 0.0, null, stream);
+    let mut seen = vec![[Stage::GoesOn; 2]];
+    crate::client::wait_until("both are gone", || {
+        let now = ["lost", "done"].map(|name| stage(&mut client, name));
+        if seen.last() != Some(&now) {
+            seen.push(now);
+        }
+        now == [Stage::NotFound; 2]
+    });
+    use Stage::{Ended, GoesOn, NotFound};
+    for index in [0, 1] {
+        let mut stages: Vec<_> = seen.iter().map(|stages| stages[index]).collect();
+        stages.dedup();
+        assert_eq!(stages, [GoesOn, Ended, NotFound]);
+    }
+    assert!(seen.contains(&[GoesOn, Ended]), "{seen:?}");
+    assert!(!seen.contains(&[Ended, GoesOn]), "{seen:?}");
+    drop(cameras);
+    crate::client::wait_until("no place is held", || server.connections() == 1);
+    let (free, total) = server.blocks();
+    assert_eq!(free, total);
+}
+
+#[test]
+fn a_camera_that_was_cut_off_goes_on_in_the_same_playlist() {
+    let server = server(Config::default());
+    let mut camera = Camera::start(&server, "door");
+    let mut client = http(&server);
+    let before = media_playlist(&mut client, &mut camera);
+    drop(camera);
+    let mut away = before.clone();
+    crate::client::wait_until("it is cut off", || {
+        away = get_ok(&mut client, "/live/door/media.m3u8").text();
+        uris(&away, "").last() != uris(&before, "").last()
+    });
+    assert!(
+        !away.contains("DISCONTINUITY") && !away.contains("ENDLIST"),
+        "{away}"
+    );
+    // It says the same as long as nothing comes.
+    let again = get_ok(&mut client, "/live/door/media.m3u8").text();
+    assert!(again == away, "{away}{again}");
+    let waiting = uris(&away, "").last().unwrap().split(['-', '.']).nth(1);
+    let next = waiting.unwrap().parse::<u64>().unwrap() + 1;
+    let mut waiting = http(&server);
+    waiting.request("GET", &format!("/live/door/media.m3u8?_HLS_msn={next}"), "");
+    let _camera = Camera::start(&server, "door");
+    let after = waiting.answer().text();
+    let segments = uris(&after, "");
+    // Numbers and names go on.
+    let first = after.split("#EXT-X-MEDIA-SEQUENCE:").nth(1).unwrap();
+    let first: u64 = first.lines().next().unwrap().parse().unwrap();
+    let life = uris(&away, "")[0].split('-').next().unwrap();
+    for (number, uri) in (first..).zip(&segments) {
+        assert_eq!(*uri, format!("{life}-{number}.m4s"));
+        get_ok(&mut client, &format!("/live/door/{uri}"));
+    }
+    assert!(
+        (first..first + segments.len() as u64).contains(&next),
+        "{after}"
+    );
+    assert_eq!(
+        after.matches("#EXT-X-DISCONTINUITY\n").count(),
+        1,
+        "{after}"
+    );
+}
+
+#[test]
+fn whoever_asks_for_a_stream_that_is_awaited_is_to_come_again() {
+    let server = server(Config::default());
+    let address = server.rtmp_addresses()[0];
+    let mut camera = Client::publishing(address, "live", "door");
+    let _player = Client::playing(address, "live", "door");
+    camera.send_message(9, 1, 0, AVC_HEADER);
+    camera.send_message(8, 1, 0, AAC_HEADER);
+    drop(camera);
+    let _never = Client::playing(address, "live", "never");
+    let mut client = http(&server);
+    let answer = client.get("/live/door.m3u8");
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    // Nobody has ever published this one.
+    assert_eq!(client.get("/live/never.m3u8").status, 404);
+}
+
+#[test]
+fn cameras_that_are_gone_make_room_for_those_that_come() {
+    let server = server(Config {
+        max_connections: 6,
+        ..Config::default()
+    });
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        let camera = Camera::start(&server, name);
+        let mut client = http(&server);
+        assert_eq!(stage(&mut client, name), Stage::GoesOn);
+        drop((camera, client));
+    }
+    crate::client::wait_until("places are taken", || server.connections() >= 6);
+    let camera = Camera::start(&server, "g");
+    let mut client = http(&server);
+    assert_eq!(stage(&mut client, "g"), Stage::GoesOn);
+    // The first ones had to go, and have gone.
+    crate::client::wait_until("it is gone", || stage(&mut client, "a") == Stage::NotFound);
+    assert_eq!(stage(&mut client, "f"), Stage::GoesOn);
+    crate::client::wait_until("there are no more", || server.connections() <= 6);
+    drop(camera);
+}
+
 #[test]
 fn a_server_that_stops_lets_nobody_wait() {
     let mut server = server(Config::default());
@@ -289,7 +434,7 @@ fn a_server_that_stops_lets_nobody_wait() {
     let hint = uris(&text, "#EXT-X-PRELOAD-HINT")[0];
     client.request("GET", &format!("/live/door/{hint}"), "");
     let mut other = http(&server);
-    other.request("GET", "/live/door/media.m3u8?_HLS_msn=10", "");
+    other.request("GET", "/live/door/media.m3u8?_HLS_msn=9", "");
     crate::client::wait_until("they are there", || server.connections() == 3);
     server.stop();
     assert_eq!(server.connections(), 0);

@@ -230,6 +230,7 @@ impl Segments {
             ..segment
         };
         self.grow_target(length);
+        self.note_bandwidth(&segment);
         self.lists.push_segment(&segment);
         while self.versions() > MAX_VERSIONS {
             self.lists.pop_segment();

@@ -2,16 +2,17 @@
 
 use std::ops::Range;
 
-use super::{MAX_SEGMENT, Open, Part, Segment, Segments};
+use super::{Open, Part, Segment, Segments, target_for};
 
-/// Target durations of segments that are listed, of those whose parts are listed, and of all those
-/// that are kept: who has just read the playlist has time to fetch them.
-const LISTED: u64 = 4;
-const LISTED_PARTS: u64 = 3;
-const KEPT: u64 = 7;
+/// Target durations of segments that are listed at least, with parts and without (RFC 8216bis,
+/// 6.2.2).
+const LISTED: u32 = 3;
 
 /// Fewest segments listed, however long.
 const MIN_LISTED: usize = 4;
+
+/// Target durations for which Apple's players are shown something.
+const FILLED: u32 = 4;
 
 /// Segments and parts listed at most, however short: a little more than there are of the shortest
 /// ones in the time above, so that a listing takes 6 KB at most.
@@ -35,6 +36,8 @@ pub struct Listing {
     pub next: (u64, u64),
     /// Nothing will come any more.
     pub is_ended: bool,
+    /// What segments may come to take, in bits per second: twice what any has taken.
+    pub bandwidth: u32,
     parts: Vec<Part>,
     /// Number of the first of `parts`.
     first_part: u64,
@@ -89,17 +92,60 @@ impl Segments {
         self.target
     }
 
-    /// Number of the oldest message that HLS needs.
-    pub fn needed_from(&self) -> u64 {
-        let newest = self.open.as_ref().map(|open| open.segment.clone());
-        let Some(newest) = newest.or_else(|| self.lists.newest()) else {
-            return u64::MAX;
-        };
-        let target = self.target.unwrap_or(MAX_SEGMENT / 1_000);
-        let window = u64::from(target) * 1_000 * KEPT;
-        let is_kept = |segment: &Segment| segment.start + window >= newest.start;
-        let kept = self.lists.all_segments().rev().take_while(is_kept).last();
-        kept.as_ref().unwrap_or(&newest).messages.start
+    /// Number of the oldest message that HLS needs: of what playlists list; if somebody has read
+    /// some, also of what they no longer list, for its own duration and that of the longest playlist
+    /// (RFC 8216bis, 6.2.2).
+    pub fn needed_from(&self, is_read: bool) -> u64 {
+        let open = self.open.as_ref().map(|open| open.segment.messages.start);
+        let mut needed_from = open.unwrap_or(u64::MAX);
+        // Of the segments behind this one.
+        let (mut count, mut behind) = (0, 0);
+        for segment in self.lists.all_segments().rev() {
+            // A long one that is older may have to stay longer.
+            let kept = 2 * self.longest_listed + segment.duration;
+            if !self.is_enough(count, behind) || is_read && behind < kept {
+                needed_from = segment.messages.start;
+            }
+            count += 1;
+            behind += segment.duration;
+        }
+        needed_from
+    }
+
+    /// Whether so many segments of so many ms are as much as is to be listed.
+    fn is_enough(&self, count: usize, duration: u32) -> bool {
+        duration >= self.target_ms() * LISTED && count >= MIN_LISTED || count >= MAX_LISTED
+    }
+
+    /// The target duration, or what would be promised now, in ms.
+    fn target_ms(&self) -> u32 {
+        let target = self.target.unwrap_or_else(|| {
+            let held = self.lists.all_segments().map(|segment| segment.duration);
+            target_for(held.max().unwrap_or(0))
+        });
+        target * 1_000
+    }
+
+    /// Takes note of what a segment takes, unless it is too short to tell.
+    pub(super) fn note_bandwidth(&mut self, segment: &Segment) {
+        let duration = segment.duration.max(1);
+        if duration >= self.target_ms() / 2 {
+            let rate = segment.bytes.saturating_mul(8_000) / u64::from(duration);
+            self.peak = self.peak.max(u32::try_from(rate).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Whether a player can begin with what there is. Those that look for the next segment as seldom
+    /// as they may stutter for as long as they play when they begin too near to the end: mpv with
+    /// one segment, VLC with two. A third long one isn't worth the wait.
+    pub fn is_fit(&self) -> bool {
+        /// Length of two segments that are enough, in ms.
+        const LONG: u32 = 8_000;
+
+        let held = self.lists.all_segments().map(|segment| segment.duration);
+        // What the memory couldn't hold counts too: it won't hold more.
+        let complete = self.begun.saturating_sub(1);
+        self.lists.segments.len > 0 && (complete > 2 || complete == 2 && held.sum::<u32>() >= LONG)
     }
 
     /// What is to be listed; `None` while there is nothing. Promises a target duration, unless the
@@ -110,24 +156,26 @@ impl Segments {
             return None;
         }
         let target = self.target?;
-        let second = u64::from(target) * 1_000;
+        let target_ms = self.target_ms();
         let complete = self.lists.segments.len;
         let mut first = complete;
         let mut listed = 0;
         for segment in self.lists.all_segments().rev() {
-            let count = complete - first;
-            let is_enough = listed >= second * LISTED && count >= MIN_LISTED || count >= MAX_LISTED;
-            if is_enough || segment.number < self.listed_from || !is_safe(segment.messages.start) {
+            if self.is_enough(complete - first, listed)
+                || segment.number < self.listed_from
+                || !is_safe(segment.messages.start)
+            {
                 break;
             }
-            listed += u64::from(segment.duration);
+            listed += segment.duration;
             first -= 1;
         }
         self.listed_from = self.lists.segment(first)?.number;
+        self.longest_listed = self.longest_listed.max(listed);
         let mut missing = 0;
         if *self.first_listed.get_or_insert(self.listed_from) == self.listed_from {
-            let lacking = (second * LISTED).saturating_sub(listed);
-            missing = lacking.div_ceil(second).min(self.listed_from);
+            let lacking = (target_ms * FILLED).saturating_sub(listed);
+            missing = u64::from(lacking.div_ceil(target_ms)).min(self.listed_from);
         }
         let mut segments = Vec::with_capacity(complete - first);
         segments.extend((first..complete).filter_map(|index| self.lists.segment(index)));
@@ -135,13 +183,13 @@ impl Segments {
         let mut first_part = self.parts_end();
         let mut since = 0;
         for segment in segments.iter().rev() {
-            let is_enough = since >= second * LISTED_PARTS
+            let is_enough = since >= target_ms * LISTED
                 || self.parts_end() - segment.parts.start > MAX_LISTED_PARTS;
             if is_enough || !self.has_parts(segment) {
                 break;
             }
             first_part = segment.parts.start;
-            since += u64::from(segment.duration);
+            since += segment.duration;
         }
         let open = self
             .open
@@ -165,6 +213,7 @@ impl Segments {
             open,
             next: self.next(),
             is_ended,
+            bandwidth: self.peak.saturating_mul(2),
             parts,
             first_part,
         })

@@ -2,8 +2,9 @@
 //! next.
 //!
 //! A segment is a range of the log's messages, each framed as a fragment of MP4, so its bytes are
-//! made anew whenever somebody fetches it. Only while somebody asks, the log keeps what playlists
-//! name, and whoever completes a part tells those who wait for it.
+//! made anew whenever somebody fetches it. While somebody asks, the log keeps what playlists name,
+//! and whoever completes a part tells those who wait for it. For whoever may ask first it keeps a
+//! playlist's worth, as long as nobody else has any use for that memory.
 
 mod reading;
 
@@ -25,8 +26,11 @@ use reading::{framed_len, is_sample};
 /// What is kept for those who asked is kept for this long after the last one did.
 const ASKED: Millis = 30_000;
 
-/// How long a request waits for the first segment.
-const FIRST_WAIT: Millis = 10_000;
+/// How long a request waits for the first playlist: for two segments of any length.
+const FIRST_WAIT: Millis = 21_000;
+
+/// How long it waits for the return of a publisher before it is to come again.
+const RETURN_WAIT: Millis = 5_000;
 
 /// How long a request waits for what comes next, in target durations (RFC 8216bis, 6.2.5.2).
 const MAX_WAIT: Millis = 3;
@@ -51,6 +55,8 @@ const SEGMENTS_IN_MEMORY: u64 = 6;
 #[derive(Default)]
 pub(super) struct Hls {
     segments: Segments,
+    /// Somebody may ask.
+    is_served: bool,
     /// The tracks of the segments, oldest first, and their versions.
     versions: VecDeque<(u32, Arc<Tracks>)>,
     /// In the names of segments. Drawn when somebody asks first.
@@ -196,9 +202,8 @@ impl Stream {
 
     /// What a name in a playlist names. The part that comes next is waited for.
     pub fn named(&self, name: SegmentName, asker: Asker<'_>) -> Result<Named, Unavailable> {
-        let mut named = self.answer(asker, Some(name.life), |state, is_last| {
-            state.named(name.kind, is_last)
-        })?;
+        let attempt = |state: &mut State, _| state.named(name.kind);
+        let mut named = self.answer(asker, Some(name.life), attempt)?;
         if let Named::Media(reading) = &mut named {
             let measure = || reading.measure(&lock(&self.state).log);
             in_steps(measure).map_err(|Evicted| Unavailable::NotFound)?;
@@ -250,6 +255,11 @@ impl Stream {
         in_steps(|| reading.skip(&lock(&self.state).log, &mut left))?;
         reading.len = reading.len.min(len);
         Ok(())
+    }
+
+    /// Whether somebody watches by HLS.
+    pub fn is_wanted_by_hls(&self, now: Millis) -> bool {
+        lock(&self.state).hls.is_wanted(now)
     }
 
     /// The stream has ended. How long it is to be found still, so that those who ask learn of it.
@@ -390,14 +400,17 @@ impl State {
     }
 
     fn note_news(&mut self, now: Millis) {
-        self.hls.has_news = true;
-        self.hls.forget_versions();
-        let is_wanted = self.hls.is_wanted(now);
+        let hls = &mut self.hls;
+        hls.has_news = true;
+        hls.forget_versions();
+        let is_wanted = hls.is_wanted(now);
         if !is_wanted {
-            self.hls.segments.shrink();
+            hls.segments.shrink();
         }
-        let kept_from = is_wanted.then(|| self.hls.segments.needed_from());
-        self.log.set_kept_from(kept_from.unwrap_or(u64::MAX));
+        if hls.is_served {
+            let kept_from = hls.segments.needed_from(is_wanted);
+            self.log.set_kept_from(kept_from, !is_wanted);
+        }
     }
 
     fn ask(&mut self, asker: Asker<'_>) -> Result<(), Unavailable> {
@@ -408,7 +421,8 @@ impl State {
         }
         self.hls.life.get_or_insert(asker.nonce);
         if !self.hls.is_wanted(asker.now) {
-            self.log.set_kept_from(self.hls.segments.needed_from());
+            let kept_from = self.hls.segments.needed_from(true);
+            self.log.set_kept_from(kept_from, false);
         }
         self.hls.asked = Some(asker.now);
         self.hls.segments.prune(self.log.start());
@@ -427,8 +441,12 @@ impl State {
         let are_tracks_known = self.are_tracks_known();
         let hls = &mut self.hls;
         hls.segments.prune(self.log.start());
-        if !are_tracks_known && !self.is_closed && hls.segments.target().is_none() {
-            return Ok(Attempt::Wait(FIRST_WAIT));
+        let first_wait = if is_live { FIRST_WAIT } else { RETURN_WAIT };
+        let may_wait = is_live && !is_last && !self.is_closed;
+        let is_first = hls.segments.target().is_none();
+        if is_first && (!are_tracks_known && !self.is_closed || may_wait && !hls.segments.is_fit())
+        {
+            return Ok(Attempt::Wait(first_wait));
         }
         if let (Some(target), Some(wanted), false) = (hls.segments.target(), wanted, self.is_closed)
         {
@@ -446,17 +464,21 @@ impl State {
             .listing(self.is_closed, &|number| log.is_safe(number));
         let tracks = hls.versions.back();
         match (listing, tracks) {
-            (Some(listing), Some((_, tracks))) => Ok(Attempt::Done(Playlist {
-                listing,
-                life: hls.life.unwrap_or_default(),
-                tracks: Arc::clone(tracks),
-            })),
-            _ if self.is_closed || is_last && !is_live => Err(Unavailable::NotFound),
-            _ => Ok(Attempt::Wait(FIRST_WAIT)),
+            (Some(mut listing), Some((_, tracks))) => {
+                let announced = self.publish.found.announced_bandwidth;
+                listing.bandwidth = listing.bandwidth.max(announced);
+                Ok(Attempt::Done(Playlist {
+                    listing,
+                    life: hls.life.unwrap_or_default(),
+                    tracks: Arc::clone(tracks),
+                }))
+            }
+            _ if self.is_closed => Err(Unavailable::NotFound),
+            _ => Ok(Attempt::Wait(first_wait)),
         }
     }
 
-    fn named(&mut self, name: SegmentKind, is_last: bool) -> Result<Attempt<Named>, Unavailable> {
+    fn named(&mut self, name: SegmentKind) -> Result<Attempt<Named>, Unavailable> {
         let segments = &self.hls.segments;
         let (messages, segment, len) = match name {
             SegmentKind::Init(version) => {
@@ -474,7 +496,7 @@ impl State {
             SegmentKind::Part(number, part) => match segments.part(number, part) {
                 Found::Yes((messages, segment)) => (messages, segment, None),
                 Found::No => return Err(Unavailable::NotFound),
-                Found::NotYet if self.is_closed || is_last => return Err(Unavailable::NotFound),
+                Found::NotYet if self.is_closed => return Err(Unavailable::NotFound),
                 Found::NotYet => {
                     let target = segments.target().unwrap_or_default();
                     return Ok(Attempt::Wait(Millis::from(target) * 1_000 * MAX_WAIT));
@@ -500,6 +522,14 @@ impl State {
 }
 
 impl Hls {
+    /// `is_served`: somebody may ask.
+    pub(super) fn new(is_served: bool) -> Hls {
+        Hls {
+            is_served,
+            ..Hls::default()
+        }
+    }
+
     /// Whether somebody has asked lately.
     pub(super) fn is_wanted(&self, now: Millis) -> bool {
         self.asked

@@ -35,6 +35,8 @@ pub(super) struct Found {
     picture: Option<Picture>,
     /// Whether the metadata announces audio and video, if it announces any.
     announced: Option<Announced>,
+    /// What the metadata announces, in bits per second.
+    pub(super) announced_bandwidth: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,6 +62,13 @@ impl State {
             video: has("videocodecid"),
         };
         self.publish.found.announced = Some(announced).filter(|a| a.audio || a.video);
+        let rate = |name: &str| {
+            let token = properties.and_then(|all| all.token(name));
+            token.and_then(|token| token.as_f64()).unwrap_or_default()
+        };
+        let kbits = rate("videodatarate") + rate("audiodatarate");
+        // Some count a kbit as 1024 bits.
+        self.publish.found.announced_bandwidth = (kbits.max(0.0) * 1024.0) as u32;
     }
 
     /// Notes a message of a first track. A track has the codec of its header, or of its first

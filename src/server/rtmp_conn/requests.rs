@@ -392,8 +392,10 @@ impl Connection {
 
     /// Ends everything.
     pub(super) fn stop_all(&mut self, why: &str, now: Millis) {
-        while let Some(publishing) = self.publishing.iter().find(|p| p.is_live()) {
-            self.stop(publishing.message_stream_id, why, now);
+        while let Some(publishing) = self.publishing.iter_mut().find(|p| p.is_live()) {
+            publishing.note_loss();
+            let message_stream_id = publishing.message_stream_id;
+            self.stop(message_stream_id, why, now);
         }
         while let Some(playing) = self.playing.pop() {
             self.leave(playing, why, now);

@@ -100,6 +100,7 @@ pub fn kept(data: &[u8], heap: fn() -> usize) -> Result<(), String> {
             history: 12_000,
             max_lag: 2_000,
             batch: 0,
+            is_hls_served: true,
         };
         let mut core = Core {
             table: StreamTable::new(settings),
