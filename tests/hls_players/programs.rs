@@ -1,0 +1,268 @@
+//! Programs that play: when each of their pictures is shown, and what they complain of.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use super::common::process::{Program, run};
+use super::common::{TempDir, media};
+use super::figures::{Figures, Shown, Watch};
+use super::source::{BITS, BOX, FRAME_MS, HEIGHT, WIDTH};
+use super::wall_clock;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    Vlc,
+    Mpv,
+    Ffmpeg,
+    /// `playbin`, of which it is hlsdemux that plays.
+    Hlsdemux,
+    /// `playbin3`, where it is hlsdemux2.
+    Hlsdemux2,
+}
+
+use Which::*;
+
+/// Says every 20 ms where mpv is: time, whether it waits for its cache.
+const MPV_SCRIPT: &str = "\
+local pipe = io.open('PIPE', 'w')
+mp.add_periodic_timer(0.02, function()
+    local time = mp.get_property_number('time-pos')
+    if time then
+        pipe:write(string.format('%.3f %s\\n', time, mp.get_property('paused-for-cache')))
+        pipe:flush()
+    end
+end)
+";
+
+/// A program that plays. It ends when dropped.
+pub(crate) struct Playing {
+    which: Which,
+    program: Program,
+    /// When it was started, in ms of the wall clock.
+    opened: u64,
+    screen: Arc<Mutex<Screen>>,
+    pipe: PathBuf,
+    is_over: Arc<AtomicBool>,
+    reader: Option<JoinHandle<()>>,
+    _dir: TempDir,
+}
+
+/// What was seen of it so far.
+#[derive(Default)]
+struct Screen {
+    shown: Vec<Shown>,
+    /// How often mpv waited for its cache.
+    waits: usize,
+}
+
+impl Which {
+    /// Bytes of a picture that it writes.
+    fn picture_len(self) -> usize {
+        match self {
+            Ffmpeg => (WIDTH * BOX) as usize,
+            _ => (WIDTH * HEIGHT * 3 / 2) as usize,
+        }
+    }
+
+    fn command(self, dir: &TempDir, pipe: &str, url: &str) -> Command {
+        match self {
+            Vlc => {
+                let mut command = media::vlc(dir.path());
+                command.args(["-vv", "--avcodec-hw=none", "--vout", "yuv", "--yuv-file"]);
+                command.args([pipe, "--aout", "adummy"]);
+                // The title would be drawn into the pictures.
+                command.args(["--no-video-title-show", "--no-osd", url]);
+                command
+            }
+            Mpv => {
+                let script = dir.join("at.lua");
+                fs::write(&script, MPV_SCRIPT.replace("PIPE", pipe))
+                    .expect("a script can be written");
+                let mut command = Command::new("mpv");
+                command.args([
+                    "--no-config",
+                    "--vo=null",
+                    "--ao=null",
+                    "--msg-level=all=warn",
+                ]);
+                command.args(["--rebase-start-time=no", "--no-terminal"]);
+                command
+                    .arg(format!("--script={}", script.display()))
+                    .arg(url);
+                command
+            }
+            Ffmpeg => {
+                let mut command = media::quiet("ffmpeg");
+                command.args(["-i", url, "-map", "0:v", "-fps_mode", "passthrough"]);
+                command.args([
+                    "-vf",
+                    &format!("crop={WIDTH}:{BOX}:0:0"),
+                    "-pix_fmt",
+                    "gray",
+                ]);
+                command.args(["-f", "rawvideo", "-flush_packets", "1", pipe]);
+                command
+            }
+            Hlsdemux | Hlsdemux2 => {
+                let bin = if self == Hlsdemux {
+                    "playbin"
+                } else {
+                    "playbin3"
+                };
+                let mut command = Command::new("gst-launch-1.0");
+                command.env("GST_DEBUG", "2").env("GST_DEBUG_NO_COLOR", "1");
+                command.args([bin, &format!("uri={url}"), "audio-sink=fakesink sync=true"]);
+                command.arg(format!(
+                    "video-sink=videoconvert ! video/x-raw,format=I420 ! \
+                     filesink location={pipe} buffer-mode=unbuffered sync=true"
+                ));
+                command
+            }
+        }
+    }
+
+    pub(crate) fn start(self, url: &str) -> Playing {
+        let dir = TempDir::new();
+        let pipe = dir.join("pictures");
+        run(Command::new("mkfifo").args(["-m", "666"]).arg(&pipe));
+        let screen = Arc::<Mutex<Screen>>::default();
+        let is_over = Arc::<AtomicBool>::default();
+        let reader = {
+            let (pipe, screen) = (pipe.clone(), Arc::clone(&screen));
+            let is_over = Arc::clone(&is_over);
+            thread::spawn(move || {
+                // VLC closes it and opens it again while it tries formats.
+                while !is_over.load(Ordering::Relaxed) {
+                    match (self, File::open(&pipe)) {
+                        (_, Err(_)) => break,
+                        (Mpv, Ok(pipe)) => read_places(BufReader::new(pipe), &screen),
+                        (_, Ok(pipe)) => read_pictures(pipe, self.picture_len(), &screen),
+                    }
+                }
+            })
+        };
+        let opened = wall_clock();
+        let path = pipe.display().to_string();
+        let program = Program::start(&mut self.command(&dir, &path, url));
+        Playing {
+            which: self,
+            program,
+            opened,
+            screen,
+            pipe,
+            is_over,
+            reader: Some(reader),
+            _dir: dir,
+        }
+    }
+}
+
+impl Playing {
+    /// Whether it has shown pictures for so many seconds, or ended.
+    pub(crate) fn is_done(&mut self, seconds: u64) -> bool {
+        let screen = lock(&self.screen);
+        let is_enough = match (screen.shown.first(), screen.shown.last()) {
+            (Some(first), Some(last)) => last.at.saturating_sub(first.at) > seconds * 1000,
+            _ => false,
+        };
+        drop(screen);
+        is_enough || !self.program.is_running()
+    }
+
+    /// Ends it. `begin` is when the stream began.
+    pub(crate) fn figures(&mut self, begin: u64, seconds: u64) -> Figures {
+        let has_ended = !self.program.is_running();
+        self.program.stop();
+        let screen = lock(&self.screen);
+        let watch = Watch {
+            begin,
+            opened: self.opened,
+            until: wall_clock(),
+            seconds,
+        };
+        let mut figures = match self.which {
+            Ffmpeg => Figures::of_arrivals(&screen.shown, watch),
+            _ => Figures::of_screen(&screen.shown, watch),
+        };
+        let printed = self.program.stdout() + &self.program.stderr();
+        let complains = |line: &&str| match self.which {
+            // Of the clock of the input, and of pictures and sounds that came too late to be played.
+            Vlc => ["PCR", "too late", "clock gap"]
+                .iter()
+                .any(|words| line.contains(words)),
+            Mpv => !line.contains("duplicated MOOV"),
+            // It says of every segment that its init segment is known already.
+            Ffmpeg => !line.contains("duplicated MOOV") && !line.contains("Last message repeated"),
+            Hlsdemux | Hlsdemux2 => {
+                line.contains("ERROR") || line.contains("WARN") && line.contains("demux")
+            }
+        };
+        let lines = printed.lines().filter(|line| !line.is_empty());
+        figures.complaints = lines.filter(complains).map(str::to_owned).collect();
+        if screen.waits > 0 {
+            let text = format!("it waited {} times for its cache", screen.waits);
+            figures.complaints.push(text);
+        }
+        if has_ended {
+            figures.fatal.push(format!("it ended:\n{printed}"));
+        }
+        figures
+    }
+}
+
+impl Drop for Playing {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.program.kill();
+        // A reader may still wait for somebody to open the pipe for writing.
+        let _ = OpenOptions::new().read(true).write(true).open(&self.pipe);
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}
+
+fn lock(screen: &Mutex<Screen>) -> MutexGuard<'_, Screen> {
+    screen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read_pictures(mut pipe: File, len: usize, screen: &Mutex<Screen>) {
+    let mut picture = vec![0; len];
+    while pipe.read_exact(&mut picture).is_ok() {
+        let at = wall_clock();
+        let number = number_of(&picture);
+        lock(screen).shown.push(Shown { at, number });
+    }
+}
+
+/// Reads what [`MPV_SCRIPT`] writes.
+fn read_places(pipe: BufReader<File>, screen: &Mutex<Screen>) {
+    let mut was_waiting = true;
+    for line in pipe.lines().map_while(Result::ok) {
+        let at = wall_clock();
+        let (time, waits) = line.split_once(' ').unwrap_or_default();
+        let mut screen = lock(screen);
+        let time: f64 = time.parse().unwrap_or_default();
+        let number = (time * 1000.0 / FRAME_MS as f64).round() as u32;
+        if screen.shown.last().is_none_or(|last| last.number != number) {
+            screen.shown.push(Shown { at, number });
+        }
+        let is_waiting = waits == "yes";
+        screen.waits += usize::from(is_waiting && !was_waiting);
+        was_waiting = is_waiting;
+    }
+}
+
+/// The number that is drawn into a picture, which begins with its luma.
+fn number_of(picture: &[u8]) -> u32 {
+    let row = (BOX / 2 * WIDTH) as usize;
+    (0..BITS).fold(0, |number, bit| {
+        let luma = picture[row + (bit * BOX + BOX / 2) as usize];
+        number | u32::from(luma > 128) << bit
+    })
+}
