@@ -227,7 +227,7 @@ pub struct Segments {
 
 impl Segments {
     /// Takes note of a message that belongs to the presentation. `max_bytes`: what a segment of a
-    /// long GOP may take. True when a segment or a part is complete now.
+    /// long GOP may take. True when a segment has begun, or one or a part is complete now.
     pub fn add(&mut self, unit: &Unit, max_bytes: u64) -> bool {
         let mut is_news = false;
         let fits = self
@@ -238,7 +238,7 @@ impl Segments {
             open.segment.version == unit.version && open.segment.share.goes_on()
         });
         if unit.is_join_point && !is_same {
-            is_news = self.open.is_some();
+            is_news = true;
             self.change(unit);
         } else if !fits {
             self.leave_out(unit);

@@ -77,7 +77,6 @@ pub fn media(
         epoch,
         query,
         version: None,
-        has_date: false,
     };
     playlist.head(listing)?;
     playlist.gaps(listing)?;
@@ -111,7 +110,6 @@ struct Playlist<'a> {
     gaps: u64,
     /// Of the init segment that was named last.
     version: Option<u32>,
-    has_date: bool,
 }
 
 impl Playlist<'_> {
@@ -173,14 +171,13 @@ impl Playlist<'_> {
             self.put("#EXT-X-DISCONTINUITY\n")?;
         }
         self.map(segment.version)?;
-        if !std::mem::replace(&mut self.has_date, true) || segment.has_discontinuity {
-            let ms = self.epoch + segment.date;
-            let seconds = utc::text(ms / 1_000);
-            let seconds = seconds.trim_end_matches('Z');
-            let ms = ms % 1_000;
-            writeln!(self.out, "#EXT-X-PROGRAM-DATE-TIME:{seconds}.{ms:03}Z")?;
-        }
-        Ok(())
+        // Each has a date of its own: where only the first has one, those of others change when it
+        // leaves the list.
+        let ms = self.epoch + segment.date;
+        let seconds = utc::text(ms / 1_000);
+        let seconds = seconds.trim_end_matches('Z');
+        let ms = ms % 1_000;
+        writeln!(self.out, "#EXT-X-PROGRAM-DATE-TIME:{seconds}.{ms:03}Z")
     }
 
     fn parts(&mut self, segment: &Segment, parts: &[Part]) -> fmt::Result {

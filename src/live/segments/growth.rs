@@ -64,7 +64,9 @@ impl Segments {
             return false;
         };
         let length = open.len_to(unit.time);
-        let is_natural = unit.is_start() && (length >= MIN_SEGMENT || !open.segment.is_independent);
+        // What the first picture of a stream lasts says little of the others.
+        let shown = difference(unit.due(), open.due);
+        let is_natural = unit.is_start() && (shown >= MIN_SEGMENT || !open.segment.is_independent);
         let next = difference(unit.end, open.keyframe);
         let is_too_long = next > MAX_GOP || next > MIN_CUT && open.segment.bytes > max_bytes;
         if !is_natural && !is_too_long {

@@ -77,12 +77,14 @@ fn a_playlist_lists_segments_parts_and_what_comes_next() {
 #EXT-X-PART:DURATION=0.440,URI=\"00c0ffee-1.3.m4s?key=a\"
 #EXTINF:2.000,
 00c0ffee-1.m4s?key=a
+#EXT-X-PROGRAM-DATE-TIME:2026-11-21T08:00:03.000Z
 #EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-2.0.m4s?key=a\",INDEPENDENT=YES
 #EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-2.1.m4s?key=a\"
 #EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-2.2.m4s?key=a\"
 #EXT-X-PART:DURATION=0.440,URI=\"00c0ffee-2.3.m4s?key=a\"
 #EXTINF:2.000,
 00c0ffee-2.m4s?key=a
+#EXT-X-PROGRAM-DATE-TIME:2026-11-21T08:00:05.000Z
 #EXT-X-PART:DURATION=0.520,URI=\"00c0ffee-3.0.m4s?key=a\",INDEPENDENT=YES
 #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"00c0ffee-3.1.m4s?key=a\"
 "
@@ -126,6 +128,7 @@ fn a_publisher_that_returned_with_other_parameters_and_left_again_is_in_the_play
             "#EXT-X-PROGRAM-DATE-TIME:2026-11-21T08:00:09.000Z",
             "#EXTINF:2.000,",
             "00c0ffee-5.m4s",
+            "#EXT-X-PROGRAM-DATE-TIME:2026-11-21T08:00:11.000Z",
             "#EXTINF:0.400,",
             "00c0ffee-6.m4s",
             "#EXT-X-DISCONTINUITY",
@@ -167,6 +170,7 @@ fn a_playlist_that_is_too_short_yet_can_be_filled_with_gaps() {
             "#EXT-X-PROGRAM-DATE-TIME:2026-11-21T08:00:13.000Z",
             "#EXTINF:2.000,",
             "00c0ffee-7.m4s",
+            "#EXT-X-PROGRAM-DATE-TIME:2026-11-21T08:00:15.000Z",
             "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"00c0ffee-8.3.m4s\"",
         ]
     );
