@@ -140,11 +140,6 @@ impl Share {
     fn goes_on(&self) -> bool {
         self.pictures.1.min(self.sounds.1) == u64::MAX
     }
-
-    /// Behind its last message.
-    fn last(&self) -> u64 {
-        self.pictures.1.max(self.sounds.1)
-    }
 }
 
 /// A segment.

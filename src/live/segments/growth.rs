@@ -217,7 +217,6 @@ impl Segments {
             return;
         };
         let share = &mut open.segment.share;
-        let end = share.last().min(end);
         share.end(end, true);
         share.end(end, false);
         if let Some(target) = self.part_target {

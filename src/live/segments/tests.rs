@@ -388,6 +388,10 @@ fn of_a_publisher_that_goes_just_after_a_keyframe_nothing_is_left() {
         assert_eq!(source.segments.next(), (4 + u64::from(is_left), 0));
         assert!(hint.0 == 4, "{hint:?}");
         source.time += 5_000;
+        // It may do so once more.
+        source.gops(1, 1);
+        source.segments.cut_off();
+        source.time += 5_000;
         source.gops(2, 50);
         let listing = source.listing();
         let newest = listing.segments.last().unwrap();
