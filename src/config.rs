@@ -36,7 +36,8 @@ pub struct Config {
     pub max_lag: Duration,
     /// Longest audio or video message, in bytes.
     pub max_message: u32,
-    /// How long players wait for a publisher that is gone.
+    /// How long players wait for a publisher that is gone; those of HLS twice as long if it said
+    /// nothing.
     pub grace: Duration,
     /// Where players start, unless their URL says `?join=`.
     pub join: Join,

@@ -762,7 +762,7 @@ mod tests {
                     _ => Vec::new(),
                 },
                 cut: None,
-                socket: Some(Arc::clone(&socket)),
+                socket: (*rank != Rank::Gone).then(|| Arc::clone(&socket)),
                 recorder: Arc::default(),
                 allowance: Allowance::default(),
                 _fixed: None,
@@ -783,9 +783,10 @@ mod tests {
 
     #[test]
     fn the_lowest_goes_of_the_address_that_has_most_and_of_these_the_oldest() {
-        use Rank::{Publishing, Unused, Viewing, Waiting};
+        use Rank::{Gone, Publishing, Unused, Viewing, Waiting};
 
         let all = [
+            ("10.0.0.6", Gone),
             ("10.0.0.1", Publishing),
             ("10.0.0.2", Unused),
             ("10.0.0.3", Viewing),
@@ -795,14 +796,14 @@ mod tests {
         ];
         // Whoever comes takes the place of the one who goes.
         let mut all = all.to_vec();
-        for expected in [5, 2, 6, 4] {
-            let connections = connections((6, 6), &all);
+        for expected in [6, 3, 7, 5, 1] {
+            let connections = connections((7, 7), &all);
             let gone = displaced(&connections, "10.0.0.9").unwrap();
             assert_eq!(gone, [expected]);
             all[expected as usize - 1] = ("10.0.0.9", Publishing);
         }
-        let connections = connections((6, 6), &all);
-        assert_eq!(displaced(&connections, "10.0.0.9"), Err(Full::InAll(6)));
+        let connections = connections((7, 7), &all);
+        assert_eq!(displaced(&connections, "10.0.0.9"), Err(Full::InAll(7)));
     }
 
     #[test]
