@@ -389,16 +389,19 @@ fn segments_stay_for_their_own_and_the_longest_playlists_duration_after_they_lef
                 }
                 before = now;
                 left.retain(|number, (until, _)| {
-                    let is_due = fixture.now.get() <= *until;
-                    let kind = SegmentKind::Segment(*number);
-                    let is_there = fetch(&fixture, kind, 16 * 1024).is_ok();
-                    assert!(is_there || !is_due, "{lengths:?}: {number}");
-                    fetched += 1;
-                    is_due
+                    // For the last time before it may go.
+                    let is_last = fixture.now.get() + 400 > *until;
+                    if is_last {
+                        let kind = SegmentKind::Segment(*number);
+                        let is_there = fetch(&fixture, kind, 16 * 1024).is_ok();
+                        assert!(is_there, "{lengths:?}: {number}");
+                        fetched += 1;
+                    }
+                    !is_last
                 });
             }
         }
-        assert!(fetched > 50, "{lengths:?}: {fetched}");
+        assert!(fetched > 5, "{lengths:?}: {fetched}");
     }
 }
 
