@@ -5,7 +5,7 @@ mod media;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::codecs::{Audio, Video};
-use crate::common::http::Answer;
+use crate::http::Answer;
 use crate::mp4::{self, Sample, Track};
 use crate::playlist::{self, Multivariant, Playlist, Segment};
 use crate::report::Report;
