@@ -374,6 +374,18 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// The first playlist came after so many seconds.
+    pub(crate) fn first_after(&self, seconds: f64) {
+        self.measured("s to the first playlist", seconds);
+        // As long as a segment may take, which is as long as players wait for an answer.
+        let allowed = MAX_GOP as f64 / 1000.0 + BUSY as f64 / 1e6;
+        self.check(
+            seconds <= allowed,
+            "the first playlist is held for more than 10 s",
+            || format!("{seconds:.1} s"),
+        );
+    }
+
     fn first_playlist(&mut self, playlist: &Playlist) {
         let listed = playlist.duration();
         self.check(

@@ -173,7 +173,7 @@ impl<'a> Reader<'a> {
     /// Notes how long it took until there was something to play, and how much.
     fn first(&mut self, asked_at: u64, playlist: &Playlist) {
         let took = (self.clock.now() - asked_at) as f64 / 1e6;
-        self.judge.measured("s to the first playlist", took);
+        self.judge.first_after(took);
         self.judge
             .measured("s in the first playlist", playlist.duration());
     }
@@ -305,12 +305,17 @@ impl<'a> Reader<'a> {
             .map(|(name, allowed)| (resolve(&media, &name), allowed))
             .collect();
         let far = next + 10;
+        // It may be anything where there are no parts.
+        let far_part: &[u16] = match playlist.part_target {
+            Some(_) => &[400],
+            None => &[400, 200],
+        };
         for (query, allowed) in [
             ("_HLS_part=1".to_owned(), &[400][..]),
             ("_HLS_msn=x".to_owned(), &[400]),
             ("_HLS_msn=-1".to_owned(), &[400]),
             (format!("_HLS_msn={far}"), &[400]),
-            (format!("_HLS_msn={next}&_HLS_part=99"), &[400]),
+            (format!("_HLS_msn={next}&_HLS_part=99"), far_part),
             (format!("_HLS_msn={}&_HLS_part=0", segment.number), &[200]),
             (format!("_HLS_msn={}", segment.number), &[200]),
         ] {

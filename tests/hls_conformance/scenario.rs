@@ -30,7 +30,7 @@ pub(crate) enum Change {
     LateAudio,
     /// Another size at a keyframe, every 16 s.
     Video,
-    /// Another sample rate in the middle of a GOP, every 16 s.
+    /// Another sample rate in the middle of a GOP, about every 16 s.
     Audio,
     /// From the tenth second on GOPs of 6 s instead of 2.
     LongerGop,
@@ -466,7 +466,8 @@ impl Scenario {
         while time < len_ms as f64 {
             let due = time.round() as u64;
             let wanted = match self.change {
-                Change::Audio if (due + 8_700) / 16_000 % 2 == 1 => Audio::Aac(48_000),
+                // By turns 700 and 300 ms before a keyframe.
+                Change::Audio if (7_300..23_700).contains(&(due % 32_000)) => Audio::Aac(48_000),
                 _ => first,
             };
             if audio != Some(wanted) {
