@@ -290,7 +290,6 @@ impl<'a> Reader<'a> {
             (format!("{stem}.ts"), &[404][..]),
             (format!("{stem}.mp4"), &[404]),
             (format!("{stem}.m4v"), &[404]),
-            (stem.to_owned(), &[404]),
             (format!("{uri}x"), &[404]),
             (other_life, &[404]),
             (format!("{base}{far}.{extension}"), &[404, 400]),
