@@ -18,7 +18,7 @@ pub(crate) enum Times {
     LateStart,
     /// Nothing for 8 s, from 14 s on, and then the time stamps go on as if it had been there.
     Pause,
-    /// The clock of the encoder gains or loses 1 ms a second.
+    /// The clock of the encoder gains or loses 1 ms in 3 s, which is more than quartz does.
     FastClock,
     SlowClock,
 }
@@ -361,8 +361,8 @@ impl Scenario {
         for (due_ms, track, codec, frame) in todo {
             let track = track % 2;
             let said_ms = match self.times {
-                Times::FastClock => due_ms + due_ms / 1000,
-                Times::SlowClock => due_ms - due_ms / 1000,
+                Times::FastClock => due_ms + due_ms / 3000,
+                Times::SlowClock => due_ms - due_ms / 3000,
                 _ => due_ms,
             };
             let action = match frame {
