@@ -5,7 +5,7 @@ mod media;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::codecs::{Audio, Video};
-use crate::common::http::Answer;
+use crate::http::Answer;
 use crate::mp4::{self, Sample, Track};
 use crate::playlist::{self, Multivariant, Playlist, Segment};
 use crate::report::Report;
@@ -372,6 +372,18 @@ impl<'a> Judge<'a> {
                 format!("{number}.{part} asked for, {next}.{open} is next")
             });
         }
+    }
+
+    /// The first playlist came after so many seconds.
+    pub(crate) fn first_after(&self, seconds: f64) {
+        self.measured("s to the first playlist", seconds);
+        // As long as a segment may take, which is as long as players wait for an answer.
+        let allowed = MAX_GOP as f64 / 1000.0 + BUSY as f64 / 1e6;
+        self.check(
+            seconds <= allowed,
+            "the first playlist is held for more than 10 s",
+            || format!("{seconds:.1} s"),
+        );
     }
 
     fn first_playlist(&mut self, playlist: &Playlist) {

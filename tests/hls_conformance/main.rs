@@ -12,6 +12,7 @@
 mod common;
 
 mod codecs;
+mod http;
 mod judge;
 mod mp4;
 mod playlist;

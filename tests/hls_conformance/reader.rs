@@ -1,132 +1,16 @@
 //! Two who watch: one with low latency, by blocked reloads and parts; one as ordinary players do.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::SocketAddr;
 
-use crate::common::http::Answer;
+use crate::http::{Answer, Http};
 use crate::judge::{Asked, Judge};
 use crate::playlist::{Playlist, Segment};
 use crate::source::{Clock, Source};
 
-/// As long as a request may be blocked, three times the longest target, and more.
-const TIMEOUT: Duration = Duration::from_secs(45);
-
 /// Rest after something was refused, and the shortest between two requests for a playlist, in us.
 const REST: u64 = 500_000;
 const SHORTEST: u64 = 100_000;
-
-/// What the server is asked, over one connection where it lets us.
-struct Http {
-    server: SocketAddr,
-    socket: Option<TcpStream>,
-    rest: Vec<u8>,
-}
-
-impl Http {
-    fn new(server: SocketAddr) -> Http {
-        let (socket, rest) = (None, Vec::new());
-        Http {
-            server,
-            socket,
-            rest,
-        }
-    }
-
-    fn get(&mut self, target: &str) -> Result<Answer, String> {
-        let is_fresh = self.socket.is_none();
-        match self.try_get(target) {
-            // It may close a connection that is not in use.
-            Err(_) if !is_fresh => {
-                self.socket = None;
-                self.try_get(target)
-            }
-            result => result,
-        }
-    }
-
-    fn try_get(&mut self, target: &str) -> Result<Answer, String> {
-        let result = self.exchange(target);
-        let closes = |answer: &Answer| answer.header("connection") == Some("close");
-        if result.as_ref().map_or(true, closes) {
-            self.socket = None;
-        }
-        result.map_err(|error| error.to_string())
-    }
-
-    fn exchange(&mut self, target: &str) -> std::io::Result<Answer> {
-        let socket = match &mut self.socket {
-            Some(socket) => socket,
-            none => {
-                let socket = TcpStream::connect(self.server)?;
-                socket.set_read_timeout(Some(TIMEOUT))?;
-                socket.set_nodelay(true)?;
-                self.rest.clear();
-                none.insert(socket)
-            }
-        };
-        let request = format!(
-            "GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip, deflate\r\n\r\n"
-        );
-        socket.write_all(request.as_bytes())?;
-        let rest = &mut self.rest;
-        let mut read = |rest: &mut Vec<u8>| -> std::io::Result<()> {
-            let mut buffer = [0; 16 * 1024];
-            match socket.read(&mut buffer)? {
-                0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
-                len => {
-                    rest.extend_from_slice(&buffer[..len]);
-                    Ok(())
-                }
-            }
-        };
-        let end = loop {
-            match rest.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-                Some(end) => break end,
-                None => read(rest)?,
-            }
-        };
-        let head = String::from_utf8_lossy(&rest[..end]).into_owned();
-        rest.drain(..end + 4);
-        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
-        let mut answer = Answer {
-            status: status.unwrap_or_default(),
-            head,
-            body: Vec::new(),
-        };
-        let bad = |what: String| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
-        if answer.header("transfer-encoding") == Some("chunked") {
-            loop {
-                let line = loop {
-                    match rest.windows(2).position(|bytes| bytes == b"\r\n") {
-                        Some(end) => break rest.drain(..end + 2).collect::<Vec<_>>(),
-                        None => read(rest)?,
-                    }
-                };
-                let line = String::from_utf8_lossy(&line);
-                let len = usize::from_str_radix(line.trim_end(), 16);
-                let len = len.map_err(|_| bad(format!("chunk {line:?}")))?;
-                while rest.len() < len + 2 {
-                    read(rest)?;
-                }
-                answer.body.extend(rest.drain(..len));
-                rest.drain(..2);
-                if len == 0 {
-                    return Ok(answer);
-                }
-            }
-        }
-        let len = answer.header("content-length");
-        let len = len.and_then(|len| len.parse::<usize>().ok());
-        let len = len.ok_or_else(|| bad(format!("no Content-Length: {}", answer.head)))?;
-        while rest.len() < len {
-            read(rest)?;
-        }
-        answer.body = rest.drain(..len).collect();
-        Ok(answer)
-    }
-}
 
 /// A reader of one stream.
 pub(crate) struct Reader<'a> {
@@ -225,7 +109,7 @@ impl<'a> Reader<'a> {
     /// What came for a Media Playlist.
     fn playlist(&mut self, target: &str) -> Option<Playlist> {
         let answer = self.get(Asked::Playlist, target)?;
-        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        let text = answer.text();
         let playlist = self.judge.playlist(&text, self.clock.now());
         for segment in playlist.segments.iter().chain([&playlist.open]) {
             let Some(uri) = &segment.map else { continue };
@@ -289,7 +173,7 @@ impl<'a> Reader<'a> {
     /// Notes how long it took until there was something to play, and how much.
     fn first(&mut self, asked_at: u64, playlist: &Playlist) {
         let took = (self.clock.now() - asked_at) as f64 / 1e6;
-        self.judge.measured("s to the first playlist", took);
+        self.judge.first_after(took);
         self.judge
             .measured("s in the first playlist", playlist.duration());
     }
@@ -406,7 +290,6 @@ impl<'a> Reader<'a> {
             (format!("{stem}.ts"), &[404][..]),
             (format!("{stem}.mp4"), &[404]),
             (format!("{stem}.m4v"), &[404]),
-            (stem.to_owned(), &[404]),
             (format!("{uri}x"), &[404]),
             (other_life, &[404]),
             (format!("{base}{far}.{extension}"), &[404, 400]),
@@ -421,12 +304,17 @@ impl<'a> Reader<'a> {
             .map(|(name, allowed)| (resolve(&media, &name), allowed))
             .collect();
         let far = next + 10;
+        // It may be anything where there are no parts.
+        let far_part: &[u16] = match playlist.part_target {
+            Some(_) => &[400],
+            None => &[400, 200],
+        };
         for (query, allowed) in [
             ("_HLS_part=1".to_owned(), &[400][..]),
             ("_HLS_msn=x".to_owned(), &[400]),
             ("_HLS_msn=-1".to_owned(), &[400]),
             (format!("_HLS_msn={far}"), &[400]),
-            (format!("_HLS_msn={next}&_HLS_part=99"), &[400]),
+            (format!("_HLS_msn={next}&_HLS_part=99"), far_part),
             (format!("_HLS_msn={}&_HLS_part=0", segment.number), &[200]),
             (format!("_HLS_msn={}", segment.number), &[200]),
         ] {

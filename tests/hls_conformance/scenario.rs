@@ -18,7 +18,7 @@ pub(crate) enum Times {
     LateStart,
     /// Nothing for 8 s, from 14 s on, and then the time stamps go on as if it had been there.
     Pause,
-    /// The clock of the encoder gains or loses 1 ms a second.
+    /// The clock of the encoder gains or loses 1 ms in 3 s, which is more than quartz does.
     FastClock,
     SlowClock,
 }
@@ -30,7 +30,7 @@ pub(crate) enum Change {
     LateAudio,
     /// Another size at a keyframe, every 16 s.
     Video,
-    /// Another sample rate in the middle of a GOP, every 16 s.
+    /// Another sample rate in the middle of a GOP, about every 16 s.
     Audio,
     /// From the tenth second on GOPs of 6 s instead of 2.
     LongerGop,
@@ -361,8 +361,8 @@ impl Scenario {
         for (due_ms, track, codec, frame) in todo {
             let track = track % 2;
             let said_ms = match self.times {
-                Times::FastClock => due_ms + due_ms / 1000,
-                Times::SlowClock => due_ms - due_ms / 1000,
+                Times::FastClock => due_ms + due_ms / 3000,
+                Times::SlowClock => due_ms - due_ms / 3000,
                 _ => due_ms,
             };
             let action = match frame {
@@ -466,7 +466,8 @@ impl Scenario {
         while time < len_ms as f64 {
             let due = time.round() as u64;
             let wanted = match self.change {
-                Change::Audio if (due + 8_700) / 16_000 % 2 == 1 => Audio::Aac(48_000),
+                // By turns 700 and 300 ms before a keyframe.
+                Change::Audio if (7_300..23_700).contains(&(due % 32_000)) => Audio::Aac(48_000),
                 _ => first,
             };
             if audio != Some(wanted) {
