@@ -1,7 +1,7 @@
 //! Playlists and what they name.
 //!
-//! A request for what comes next waits for it in this thread. What a segment is made of is copied
-//! out of the log bit by bit, and sent while the log isn't locked.
+//! A request for what comes next waits for it in this thread. What a segment is made of is sent
+//! straight out of the log as long as the client takes it; nobody waits while that is locked.
 
 use std::io::Write;
 use std::ops::Range;
