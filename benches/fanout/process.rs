@@ -23,7 +23,14 @@ impl Server {
     /// `{http_address}` for that of HTTP) and waits until it accepts.
     pub(crate) fn start(command: &[String]) -> Result<Self, String> {
         let addresses = free_addresses().map_err(|error| format!("no free port: {error}"))?;
-        let [address, http_address] = addresses;
+        Self::start_at(command, addresses)
+    }
+
+    /// The same at these addresses, of which the second is that of HTTP.
+    pub(crate) fn start_at(
+        command: &[String],
+        [address, http_address]: [SocketAddr; 2],
+    ) -> Result<Self, String> {
         let place = |argument: &String| {
             let argument = argument.replace("{address}", &address.to_string());
             argument.replace("{http_address}", &http_address.to_string())

@@ -94,6 +94,18 @@ pub struct Message {
 }
 
 impl Message {
+    /// Of the message with this number, whose first `cut` bytes are left out.
+    pub(super) fn new(number: u64, entry: &Entry, cut: u32) -> Message {
+        Message {
+            number,
+            kind: entry.meta.kind,
+            timestamp: entry.meta.timestamp,
+            len: entry.len.saturating_sub(cut),
+            is_sync: entry.meta.is_sync(),
+            sample: entry.meta.sample,
+        }
+    }
+
     /// Makes it a picture that is shown at once and makes room for the next one, which follows
     /// 1 ms later. As always, it is decoded when the one before is due.
     pub(super) fn restamp(&mut self, timestamp: u32) {
@@ -354,7 +366,8 @@ fn tag_header(message: &Message, base: u32) -> [u8; TAG_HEADER_LEN] {
 /// Time stamps this much before 0, in ms, are taken for 0.
 const JUST_BEFORE: u32 = 10_000;
 
-fn fragment(message: &Message, base: Base) -> Fragment {
+/// What stands in front of a sample in MP4.
+pub(super) fn fragment(message: &Message, base: Base) -> Fragment {
     let sample = &message.sample;
     let (track_id, base) = match message.kind {
         Kind::Video => (VIDEO_TRACK_ID, base.video),

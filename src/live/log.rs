@@ -521,7 +521,23 @@ impl Log {
 
     /// The message with this number, unless it has been evicted or is still to come.
     pub fn entry(&self, number: u64) -> Option<Entry> {
-        let index = self.index_of(number)?;
+        self.entry_in(self.index_of(number)?, number)
+    }
+
+    /// The messages from this one on, of which the first is looked up.
+    pub fn entries(&self, from: u64) -> impl Iterator<Item = Entry> {
+        let mut index = self.index_of(from);
+        (from..self.next).map_while(move |number| {
+            let is_before = |held: &&Held| held.first + u64::from(held.count) <= number;
+            while self.blocks.get(index?).filter(is_before).is_some() {
+                index = index.map(|index| index + 1);
+            }
+            self.entry_in(index?, number)
+        })
+    }
+
+    /// The message with this number, which begins in this block.
+    fn entry_in(&self, index: usize, number: u64) -> Option<Entry> {
         let held = self.blocks.get(index)?;
         let place = usize::try_from(number - held.first).ok()?;
         let at = BLOCK_LEN.checked_sub((place + 1) * RECORD_LEN)?;

@@ -51,14 +51,7 @@ impl Outgoing {
             };
             first = Some(byte(0) & 0xF0 | byte(cut) & 0x0F);
         }
-        let mut message = Message {
-            number,
-            kind: entry.meta.kind,
-            timestamp: entry.meta.timestamp,
-            len: entry.len.saturating_sub(cut),
-            is_sync: entry.meta.is_sync(),
-            sample: entry.meta.sample,
-        };
+        let mut message = Message::new(number, entry, cut);
         if let Some(timestamp) = restamped {
             message.restamp(timestamp);
         }

@@ -66,12 +66,17 @@ impl<'a, const N: usize> Slices<'a, N> {
     }
 
     /// What doesn't fit is left for the next send.
-    fn push(&mut self, bytes: &'a [u8]) {
+    pub(super) fn push(&mut self, bytes: &'a [u8]) {
         if let Some(slot) = self.slices.get_mut(self.count) {
             *slot = IoSlice::new(bytes);
             self.count += 1;
             self.len += bytes.len() as u64;
         }
+    }
+
+    /// Whether nothing more fits.
+    pub(super) fn is_full(&self) -> bool {
+        self.count == N
     }
 
     pub(super) fn as_slice(&self) -> &[IoSlice<'a>] {

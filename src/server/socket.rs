@@ -28,6 +28,8 @@ pub(crate) struct Socket {
     claimed_by: AtomicU64,
     received: AtomicU64,
     sent: AtomicU64,
+    /// In ms, as it was set last; 0 for never.
+    read_timeout: AtomicU64,
 }
 
 impl Socket {
@@ -55,6 +57,7 @@ impl Socket {
             claimed_by: AtomicU64::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            read_timeout: AtomicU64::new(0),
         }
     }
 
@@ -83,8 +86,12 @@ impl Socket {
     /// Sets how long a read waits.
     pub(crate) fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
         // A time-out of zero would mean "for ever".
+        let ms = (timeout.as_millis() as u64).max(1);
+        if self.read_timeout.swap(ms, Ordering::Relaxed) == ms {
+            return Ok(());
+        }
         self.stream
-            .set_read_timeout(Some(timeout.max(Duration::from_millis(1))))
+            .set_read_timeout(Some(Duration::from_millis(ms)))
     }
 
     /// Acknowledges at once what comes next. Clients whose small commands wait for each other's

@@ -62,6 +62,23 @@ impl HttpClient {
         HttpClient { socket, rest }
     }
 
+    /// The same with a buffer of about so many bytes for what isn't read yet.
+    pub(crate) fn with_receive_buffer(server: SocketAddr, len: usize) -> HttpClient {
+        let socket = Socket::new(Domain::for_address(server), Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(len).unwrap();
+        socket.connect(&server.into()).unwrap();
+        let socket = TcpStream::from(socket);
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket.set_write_timeout(Some(DEADLINE)).unwrap();
+        let rest = Vec::new();
+        HttpClient { socket, rest }
+    }
+
+    /// Waits until something has come that wasn't read.
+    pub(crate) fn wait_for_byte(&self) {
+        assert_eq!(self.socket.peek(&mut [0]).unwrap(), 1);
+    }
+
     /// The same from an address of this machine.
     pub(crate) fn connect_from(local: Ipv4Addr, server: SocketAddr) -> HttpClient {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

@@ -10,7 +10,7 @@ use brooklet::live::join::Join;
 use brooklet::live::log::Kind;
 use brooklet::live::segments::{Listing, Wanted};
 use brooklet::live::stream::Waited;
-use brooklet::live::stream::hls::{Asker, Evicted, Named, Playlist, Unavailable, Waiters};
+use brooklet::live::stream::hls::{Asker, Evicted, Named, Playlist, Reading, Unavailable, Waiters};
 use brooklet::output::hls::{self, Carried};
 use brooklet::rtmp::amf::Properties;
 use proptest::prelude::*;
@@ -61,7 +61,7 @@ fn asker<'a>(fixture: &Fixture, waiters: &'a Waiters) -> Asker<'a> {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
         now: fixture.now.get(),
-        nonce: LIFE,
+        nonce: || LIFE,
         waiters,
         is_over: &|| false,
     }
@@ -86,6 +86,30 @@ fn named(fixture: &Fixture, kind: SegmentKind) -> Result<Named, Unavailable> {
     fixture.stream.named(name, asker(fixture, &waiters))
 }
 
+/// Reads what comes next, at most so many bytes, to the end of `bytes`; how many there were.
+fn read(
+    fixture: &Fixture,
+    reading: &mut Reading,
+    most: usize,
+    bytes: &mut Vec<u8>,
+) -> Result<usize, Evicted> {
+    let end = bytes.len() + most;
+    let sent = fixture.stream.send(
+        reading,
+        &[],
+        &mut [0; 4 * 112],
+        fixture.now.get(),
+        &mut |slices| {
+            let before = bytes.len();
+            for slice in slices {
+                bytes.extend_from_slice(&slice[..slice.len().min(end - bytes.len())]);
+            }
+            Ok(bytes.len() - before)
+        },
+    );
+    sent.map(Result::unwrap)
+}
+
 /// All bytes of a segment or part, read so many at a time.
 fn fetch(fixture: &Fixture, kind: SegmentKind, step: usize) -> Result<Vec<u8>, Evicted> {
     let Named::Media(mut reading) = named(fixture, kind).map_err(|_| Evicted)? else {
@@ -93,15 +117,8 @@ fn fetch(fixture: &Fixture, kind: SegmentKind, step: usize) -> Result<Vec<u8>, E
     };
     let len = reading.len;
     let mut bytes = Vec::new();
-    let mut buffer = vec![0; step];
-    loop {
-        let now = fixture.now.get();
-        match fixture.stream.read(&mut reading, &mut buffer, now)? {
-            0 => break,
-            len => bytes.extend_from_slice(&buffer[..len]),
-        }
-    }
-    assert_eq!(bytes.len() as u64, len, "{kind:?}");
+    while read(fixture, &mut reading, step, &mut bytes)? > 0 {}
+    assert_eq!((bytes.len() as u64, reading.len), (len, 0), "{kind:?}");
     Ok(bytes)
 }
 
@@ -940,10 +957,9 @@ fn ranges_of_a_segment_are_what_they_say() {
         fixture.stream.cut(&mut reading, skip, len).unwrap();
         let expected = &whole[skip as usize..(skip + len).min(last) as usize];
         assert_eq!(reading.len, expected.len() as u64);
-        let mut bytes = vec![0; whole.len()];
-        let now = fixture.now.get();
-        let len = fixture.stream.read(&mut reading, &mut bytes, now).unwrap();
-        assert!(bytes[..len] == *expected, "{len} bytes from {skip}");
+        let mut bytes = Vec::new();
+        while read(&fixture, &mut reading, 1 << 20, &mut bytes).unwrap() > 0 {}
+        assert!(bytes == expected, "{} bytes from {skip}", bytes.len());
     }
 }
 
@@ -953,17 +969,11 @@ fn who_reads_too_slowly_is_told_so() {
     let Ok(Named::Media(mut reading)) = named(&fixture, SegmentKind::Segment(6)) else {
         panic!("no segment")
     };
-    let mut buffer = [0; 1_000];
-    let now = fixture.now.get();
-    assert_eq!(
-        fixture.stream.read(&mut reading, &mut buffer, now),
-        Ok(1_000)
-    );
+    let mut bytes = Vec::new();
+    let mut read = |most| read(&fixture, &mut reading, most, &mut bytes);
+    assert_eq!(read(1_000), Ok(1_000));
     gops(&fixture, 4);
-    assert_eq!(
-        fixture.stream.read(&mut reading, &mut buffer, now),
-        Err(Evicted)
-    );
+    assert_eq!(read(1_000), Err(Evicted));
 }
 
 #[test]
@@ -1003,6 +1013,16 @@ fn a_player_beside_changes_nothing() {
     assert_eq!(player.media().len(), 300);
     fixture.stream.leave(player.id);
     assert_eq!(listing(&fixture), before);
+}
+
+/// Two seconds of pictures of so many bytes, and of sounds, which are listed.
+fn listing_of_pictures(fixture: &Fixture, len: usize) {
+    for index in 0..110 {
+        fixture.picture(index * 40, index % 50 == 0, len);
+        fixture.sound(index * 40, 200);
+        fixture.wait(40);
+    }
+    listing(fixture);
 }
 
 proptest! {
@@ -1099,5 +1119,41 @@ proptest! {
             let held = fixture.stream.snapshot().blocks;
             prop_assert!(held <= blocks - blocks / 8);
         }
+    }
+
+    /// Whatever is taken at a time, and whatever room there is for what isn't in the log.
+    #[test]
+    fn the_bytes_are_the_same_at_any_pace(
+        room in 112..20_000usize,
+        lead in prop::collection::vec(any::<u8>(), 0..400),
+        takes in prop::collection::vec(prop_oneof![0..300usize, 0..100_000usize], 1..40),
+        len in 1..40_000usize,
+    ) {
+        let fixture = published(1024);
+        listing_of_pictures(&fixture, len);
+        let kind = SegmentKind::Segment(1);
+        let whole = fetch(&fixture, kind, 1 << 20).unwrap();
+        let Ok(Named::Media(mut reading)) = named(&fixture, kind) else {
+            panic!("no segment")
+        };
+        let (mut bytes, mut room) = (Vec::new(), vec![0; room]);
+        let mut takes = takes.into_iter().chain(std::iter::repeat(10_000));
+        while reading.len > 0 || bytes.len() < lead.len() {
+            let most = takes.next().unwrap();
+            let ahead = lead.get(bytes.len()..).unwrap_or_default();
+            let before = bytes.len();
+            let now = fixture.now.get();
+            let sent = fixture.stream.send(&mut reading, ahead, &mut room, now, &mut |slices| {
+                let offered = slices.iter().map(|slice| slice.len()).sum::<usize>();
+                assert!(offered > 0 && offered <= 400 + 512 * 1024, "{offered}");
+                for slice in slices {
+                    let left = before + most - bytes.len();
+                    bytes.extend_from_slice(&slice[..slice.len().min(left)]);
+                }
+                Ok(bytes.len() - before)
+            });
+            prop_assert_eq!(sent.unwrap().unwrap(), bytes.len() - before);
+        }
+        prop_assert!(bytes == [lead, whole].concat());
     }
 }

@@ -22,16 +22,26 @@ fn http(server: &Server) -> HttpClient {
 struct Camera {
     client: Client,
     pictures: u32,
+    /// Bytes of a picture.
+    len: usize,
 }
 
 impl Camera {
     fn start(server: &Server, name: &str) -> Camera {
+        Camera::start_with(server, name, 3_000)
+    }
+
+    fn start_with(server: &Server, name: &str, len: usize) -> Camera {
         let address = server.rtmp_addresses()[0];
         let mut client = Client::publishing(address, "live", name);
         client.send_message(9, 1, 0, AVC_HEADER);
         client.send_message(8, 1, 0, AAC_HEADER);
         let pictures = 0;
-        let mut camera = Camera { client, pictures };
+        let mut camera = Camera {
+            client,
+            pictures,
+            len,
+        };
         camera.pictures(240);
         camera
     }
@@ -41,7 +51,7 @@ impl Camera {
         for _ in 0..count {
             let (number, time) = (self.pictures, self.pictures * 40);
             self.client
-                .send_picture(number, time, number % 50 == 0, 3_000);
+                .send_picture(number, time, number % 50 == 0, self.len);
             self.client
                 .send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
             self.pictures += 1;
@@ -127,6 +137,38 @@ fn a_playlist_leads_to_segments_and_these_are_their_parts() {
     // The open segment has parts too.
     assert!(from_parts.starts_with(&whole));
     assert_eq!(server.connections(), 2, "all of it over one connection");
+}
+
+/// A segment of 3 MB, of which the first to ask doesn't take what is sent.
+#[test]
+fn who_stops_within_a_segment_stops_nobody_and_gets_the_rest_later() {
+    let server = server(Config::default());
+    let mut camera = Camera::start_with(&server, "door", 60_000);
+    let mut client = http(&server);
+    let text = media_playlist(&mut client, &mut camera);
+    let segment = format!("/live/door/{}", uris(&text, "").last().unwrap());
+    let whole = get_ok(&mut client, &segment).body;
+    assert!(whole.len() > 50 * 60_000, "{}", whole.len());
+    let mut stopped: Vec<_> = (0..3)
+        .map(|_| HttpClient::with_receive_buffer(server.http_addresses()[0], 4_096))
+        .collect();
+    for stopped in &mut stopped {
+        stopped.request("GET", &segment, "");
+        stopped.wait_for_byte();
+    }
+    // Two more segments are published, and taken by others.
+    camera.pictures(100);
+    assert!(get_ok(&mut client, &segment).body == whole);
+    for stopped in &mut stopped {
+        let answer = stopped.answer();
+        assert_eq!(answer.status, 200);
+        assert!(answer.body == whole, "{} bytes", answer.body.len());
+        assert_eq!(
+            stopped.get("/healthz").text(),
+            "ok\n",
+            "nothing came behind"
+        );
+    }
 }
 
 #[test]
@@ -487,6 +529,7 @@ fn what_usual_encoders_announce_can_be_paid_for() {
         let mut camera = Camera {
             client,
             pictures: 0,
+            len: 3_000,
         };
         camera.pictures(240);
         let mut viewer = http(&server);

@@ -9,7 +9,9 @@
 mod reading;
 
 use std::collections::VecDeque;
+use std::io::{self, IoSlice};
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -94,8 +96,8 @@ pub struct Asker<'a> {
     pub client: IpAddr,
     /// When.
     pub now: Millis,
-    /// A random number.
-    pub nonce: u32,
+    /// Draws a random number.
+    pub nonce: fn() -> u32,
     /// Those who wait.
     pub waiters: &'a Waiters,
     /// Whether it is of no use to wait any longer.
@@ -236,17 +238,27 @@ impl Stream {
         has_video.then(|| (Arc::clone(&state.tracks), reading))
     }
 
-    /// Reads what comes next into `out`, as much as fits: 0 bytes at the end.
-    pub fn read(
+    /// Has what comes next sent by `take`, which must not wait, behind `lead`; how much of both it has
+    /// taken. There are no slices at the end. What isn't in the log is made in `room`, which has place
+    /// for a fragment's head at least.
+    pub fn send(
         &self,
         reading: &mut Reading,
-        out: &mut [u8],
+        lead: &[u8],
+        room: &mut [u8],
         now: Millis,
-    ) -> Result<usize, Evicted> {
+        take: &mut dyn FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> Result<io::Result<usize>, Evicted> {
+        // Whoever is woken up for the lock wouldn't get it before a thread that has just had it.
+        while self.is_publisher_waiting.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
         let mut state = lock(&self.state);
-        let len = reading.read(&state.log, out)?;
-        state.stats.note_fetched(len as u64, now);
-        Ok(len)
+        let before = reading.len;
+        // The lock is held across the send on purpose: the slices borrow the log.
+        let result = reading.offer(&state.log, lead, room, take)?;
+        state.stats.note_fetched(before - reading.len, now);
+        Ok(result)
     }
 
     /// Leaves out the first bytes, and all that comes after `len` more.
@@ -419,7 +431,7 @@ impl State {
             let block = self.log.take_block().ok_or(Unavailable::NoMemory)?;
             self.hls.segments.set_block(block);
         }
-        self.hls.life.get_or_insert(asker.nonce);
+        self.hls.life.get_or_insert_with(asker.nonce);
         if !self.hls.is_wanted(asker.now) {
             let kept_from = self.hls.segments.needed_from(true);
             self.log.set_kept_from(kept_from, false);

@@ -1,8 +1,9 @@
 //! Playlists and what they name.
 //!
-//! A request for what comes next waits for it in this thread. What a segment is made of is copied
-//! out of the log bit by bit, and sent while the log isn't locked.
+//! A request for what comes next waits for it in this thread. What a segment is made of is sent
+//! straight out of the log as long as the client takes it; nobody waits while that is locked.
 
+use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,6 +31,9 @@ const MAX_RANGE_LEN: usize = 64;
 
 /// Longest list of tags that is looked at for a playlist, in bytes. A player knows one or two.
 const MAX_KNOWN_LEN: usize = 256;
+
+/// Bytes with which it is waited for a client to take more.
+const WAITING_LEN: usize = 512;
 
 /// Playlists change all the time; what they name never does.
 const PLAYLIST_CACHE: &str = "no-cache";
@@ -198,17 +202,12 @@ fn asking<T>(
     ask: impl FnOnce(Asker<'_>) -> Result<T, Unavailable>,
 ) -> Result<Result<T, Response>, End> {
     let (shared, client) = (writer.shared, writer.client());
-    let mut random = [0; 4];
-    // Without random numbers the time will do: it is the name of nothing that is secret.
-    if getrandom::fill(&mut random).is_err() {
-        random = (epoch(shared) as u32).to_be_bytes();
-    }
     let address = client.address().ip();
     let asker = Asker {
         address,
         client: one_client(address),
         now: shared.now(),
-        nonce: u32::from_be_bytes(random),
+        nonce: random,
         waiters: &shared.waiters,
         is_over: &|| why_over(shared, client).is_some(),
     };
@@ -216,6 +215,15 @@ fn asking<T>(
         Ok(answer) => Ok(Ok(answer)),
         Err(Unavailable::Over) => Err(why_over(shared, client).unwrap_or(End::Closed)),
         Err(why) => Ok(Err(refusal(why))),
+    }
+}
+
+fn random() -> u32 {
+    let mut random = [0; 4];
+    // Without random numbers the time will do: it is the name of nothing that is secret.
+    match getrandom::fill(&mut random) {
+        Ok(()) => u32::from_be_bytes(random),
+        Err(_) => utc::wall_clock() as u32,
     }
 }
 
@@ -323,8 +331,8 @@ fn write_named(
             if len < reading.len && stream.cut(&mut reading, range.start, len).is_err() {
                 return writer.respond(Response::not_found());
             }
-            writer.begin(response, Length::Known(len))?;
-            copy(writer, stream, &mut reading)
+            let head = writer.head(response, Length::Known(len));
+            send(writer, stream, &mut reading, &head)
         }
     }
 }
@@ -373,43 +381,77 @@ fn piece_of_init<'a>(
     Some(out)
 }
 
-/// Sends messages of the log, of which the head has told the length.
-pub(super) fn copy(
+/// Sends the head of a response, and messages of the log, of which it has told the length.
+pub(super) fn send(
     writer: &mut Writer<'_>,
     stream: &Stream,
     reading: &mut Reading,
+    head: &[u8],
 ) -> Result<(), End> {
     if !writer.wants_body() {
-        return Ok(());
+        return writer.write_all(head);
     }
     match writer.shared.scratches.take() {
-        Some(mut block) => copy_through(block.bytes_mut(), writer, stream, reading),
-        None => copy_slowly(writer, stream, reading),
+        Some(mut block) => send_through(block.bytes_mut(), writer, stream, reading, head),
+        None => send_slowly(writer, stream, reading, head),
     }
 }
 
 #[inline(never)] // Its buffer is not to be part of the stack of others.
-fn copy_slowly(writer: &mut Writer<'_>, stream: &Stream, reading: &mut Reading) -> Result<(), End> {
-    copy_through(&mut [0; PIECE_LEN], writer, stream, reading)
-}
-
-#[inline(never)]
-fn copy_through(
-    buffer: &mut [u8],
+fn send_slowly(
     writer: &mut Writer<'_>,
     stream: &Stream,
     reading: &mut Reading,
+    head: &[u8],
 ) -> Result<(), End> {
+    send_through(&mut [0; PIECE_LEN], writer, stream, reading, head)
+}
+
+/// Sends straight out of the log as long as the client takes it. While it doesn't, a few bytes are
+/// waited with that are copied: nobody waits while the stream is locked.
+#[inline(never)]
+fn send_through(
+    room: &mut [u8],
+    writer: &mut Writer<'_>,
+    stream: &Stream,
+    reading: &mut Reading,
+    mut head: &[u8],
+) -> Result<(), End> {
+    let mut is_begun = head.is_empty();
     loop {
         let now = writer.shared.now();
-        match stream.read(reading, buffer, now) {
-            Ok(0) => return Ok(()),
-            Ok(len) => writer.write(buffer.get(..len).unwrap_or_default())?,
+        let mut is_blocked = false;
+        let sent = stream.send(reading, head, room, now, &mut |slices| {
+            let sent = writer.try_send(slices)?;
+            is_blocked = sent < slices.iter().map(|slice| slice.len()).sum();
+            Ok(sent)
+        });
+        let sent = match sent {
+            Ok(sent) => writer.check(sent)?,
+            Err(Evicted) if !is_begun => return writer.respond(Response::not_found()),
             // The response is cut short, and the connection ends for it.
             Err(Evicted) => {
                 log::debug!("{}: too slow for a segment", writer.client());
                 return Ok(());
             }
+        };
+        is_begun |= sent > 0;
+        head = head.get(sent..).unwrap_or_default();
+        writer.note_sent(sent, is_blocked)?;
+        if !is_blocked {
+            if sent == 0 || reading.len == 0 {
+                return Ok(());
+            }
+            continue;
+        }
+        let (piece, room) = room.split_at_mut(WAITING_LEN);
+        let copied = stream.send(reading, head, room, now, &mut |slices| {
+            (&mut *piece).write_vectored(slices)
+        });
+        // What isn't there any more won't be there the next time either.
+        if let Ok(Ok(copied)) = copied {
+            head = head.get(copied..).unwrap_or_default();
+            writer.write_all(piece.get(..copied).unwrap_or_default())?;
         }
     }
 }

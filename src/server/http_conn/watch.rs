@@ -431,6 +431,6 @@ impl Frame {
         writer.begin(response, Length::Known(init.len() as u64 + reading.len))?;
         writer.write(&init)?;
         drop(init);
-        hls::copy(writer, &self.0, &mut reading)
+        hls::send(writer, &self.0, &mut reading, &[])
     }
 }

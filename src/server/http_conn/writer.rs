@@ -1,7 +1,7 @@
 //! A response on its way, bit by bit: what is sent is never in memory as a whole.
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 
 use super::super::Shared;
@@ -13,6 +13,7 @@ use super::exchange::Facts;
 use crate::http::response::Length;
 use crate::http::{Body, Rejected, Response, Status, conditions, inflate};
 use crate::live::Millis;
+use crate::live::sink::try_send;
 use crate::output::status::utc;
 
 /// A client takes a response at no less than this many bytes per ms: 128 kbit/s, too little for
@@ -45,7 +46,7 @@ pub(super) struct Writer<'a> {
     since: Millis,
     looked: Millis,
     sent: u64,
-    /// Bytes that the head has promised; without a number the end is marked.
+    /// Bytes of head and body, if the head tells it; without a number the end is marked.
     len: Option<u64>,
     /// All is out, so that another response may follow.
     is_complete: bool,
@@ -107,22 +108,48 @@ impl<'a> Writer<'a> {
 
     /// Sends the head of a response, whose body follows by [`write`](Self::write).
     pub(super) fn begin(&mut self, response: Response, length: Length) -> Result<(), End> {
+        let head = self.head(response, length);
+        self.write_all(&head)
+    }
+
+    /// The head of a response, which is to be sent next.
+    pub(super) fn head(&mut self, response: Response, length: Length) -> Vec<u8> {
         let head = self.head_of(response, length);
         self.len = match length {
-            Length::Known(len) => Some(len),
+            Length::Known(len) => Some(head.len() as u64 + len),
             _ => None,
         };
-        self.write_all(&head)
+        head
+    }
+
+    /// Sends some of the bytes without waiting.
+    pub(super) fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        try_send(&**self.socket, slices)
+    }
+
+    /// Takes note of so many bytes that were sent; whether the connection may go on.
+    pub(super) fn note_sent(&mut self, len: usize, was_blocked: bool) -> Result<(), End> {
+        self.sent += len as u64;
+        self.is_complete |= self.len == Some(self.sent);
+        let now = self.shared.now();
+        if now.saturating_sub(self.since) > PATIENCE + self.sent / MIN_RATE {
+            return Err(End::Slow);
+        }
+        if was_blocked || now.saturating_sub(self.looked) >= LOOK_INTERVAL {
+            self.looked = now;
+            if let Some(end) = why_over(self.shared, self.client) {
+                return Err(end);
+            }
+        }
+        Ok(())
     }
 
     /// Sends the next bytes of the body, waiting for the client; to HEAD nothing.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
-        self.sent += bytes.len() as u64;
-        if !self.facts.is_head {
-            self.write_all(bytes)?;
+        match self.facts.is_head {
+            true => self.note_sent(bytes.len(), false),
+            false => self.write_all(bytes),
         }
-        self.is_complete = self.len == Some(self.sent);
-        Ok(())
     }
 
     /// Whether the body is wanted; if not, the head alone is the response.
@@ -206,7 +233,6 @@ impl<'a> Writer<'a> {
         let room = place.and_then(|place| buffer.get_mut(place));
         if let Some(room) = room.filter(|_| !self.facts.is_head) {
             room[..head.len()].copy_from_slice(&head);
-            self.sent += len as u64;
             self.write_all(room)?;
         } else {
             self.write_all(&head)?;
@@ -227,33 +253,28 @@ impl<'a> Writer<'a> {
         response.head(length, is_last).into_bytes()
     }
 
-    fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), End> {
+    /// Sends the next bytes, waiting for the client.
+    pub(super) fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), End> {
         while !bytes.is_empty() {
             let written = match self.socket.write(bytes) {
-                Ok(written) => written,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    let end = match error.kind() {
-                        ErrorKind::WouldBlock | ErrorKind::TimedOut => End::Slow,
-                        kind => End::Lost(kind),
-                    };
-                    return Err(why_over(self.shared, self.client).unwrap_or(end));
-                }
+                result => self.check(result)?,
             };
-            let was_blocked = written < bytes.len();
+            self.note_sent(written, written < bytes.len())?;
             bytes = bytes.get(written..).unwrap_or_default();
-            let now = self.shared.now();
-            if now.saturating_sub(self.since) > PATIENCE + self.sent / MIN_RATE {
-                return Err(End::Slow);
-            }
-            if was_blocked || now.saturating_sub(self.looked) >= LOOK_INTERVAL {
-                self.looked = now;
-                if let Some(end) = why_over(self.shared, self.client) {
-                    return Err(end);
-                }
-            }
         }
         Ok(())
+    }
+
+    /// What an error of the socket means.
+    pub(super) fn check<T>(&self, result: io::Result<T>) -> Result<T, End> {
+        result.map_err(|error| {
+            let end = match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => End::Slow,
+                kind => End::Lost(kind),
+            };
+            why_over(self.shared, self.client).unwrap_or(end)
+        })
     }
 }
 

@@ -325,7 +325,7 @@ impl Core {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
             now: self.now,
-            nonce: 1,
+            nonce: || 1,
             waiters: &self.waiters,
             is_over: &|| false,
         }

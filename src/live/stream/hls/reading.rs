@@ -1,16 +1,20 @@
 //! A range of the log on its way to somebody who fetches it.
 
+use std::io::{self, IoSlice};
 use std::ops::Range;
 
-use crate::live::capabilities::Capabilities;
-use crate::live::framing::{Base, Carrier, Framing, Piece};
+use crate::live::framing::{Base, Message, fragment};
 use crate::live::log::{Entry, Kind, Log, Role};
-use crate::live::outgoing::Outgoing;
 use crate::live::segments::Share;
+use crate::live::sink::Slices;
 use crate::media::mp4::FRAGMENT_HEAD_LEN;
 
 /// Messages that are looked at while the stream is locked, when nothing is read of them.
 const STEP: usize = 64;
+
+/// Bytes and slices that are offered while it is locked, at most: its publisher waits meanwhile.
+const MAX_OFFER: u64 = 512 * 1024;
+const MAX_SLICES: usize = 160;
 
 /// Messages of the log on their way to somebody.
 #[derive(Clone, Debug)]
@@ -26,7 +30,7 @@ pub struct Reading {
     pub len: u64,
     /// There is video in it.
     pub has_video: bool,
-    framing: Framing,
+    base: Base,
 }
 
 /// Messages have left the log before they were read.
@@ -35,7 +39,6 @@ pub struct Evicted;
 
 impl Reading {
     pub(super) fn new(messages: Range<u64>, share: Share, base: Base, has_video: bool) -> Reading {
-        let carrier = Carrier::Http;
         Reading {
             next: messages.start,
             end: messages.end,
@@ -44,7 +47,7 @@ impl Reading {
             measured: messages.start,
             len: 0,
             has_video,
-            framing: Framing::Mp4 { carrier, base },
+            base,
         }
     }
 
@@ -66,41 +69,64 @@ impl Reading {
         Ok(self.measured < self.end)
     }
 
-    pub(super) fn read(&mut self, log: &Log, out: &mut [u8]) -> Result<usize, Evicted> {
-        let mut room = out;
-        let before = self.len;
-        while let Some(outgoing) = self.outgoing(log)? {
-            let (total, sent) = (outgoing.frame.total_len(), self.sent);
-            let mut copy = |bytes: &[u8]| {
-                let taken = bytes.len().min(room.len()).min(self.len as usize);
-                let (now, later) = std::mem::take(&mut room).split_at_mut(taken);
-                now.copy_from_slice(&bytes[..taken]);
-                room = later;
-                self.sent += taken as u64;
-                self.len -= taken as u64;
-            };
-            for piece in outgoing.frame.pieces(sent) {
-                match piece {
-                    Piece::Framing(bytes) => copy(bytes),
-                    Piece::Payload(range) => outgoing.payload(range, log).for_each(&mut copy),
-                }
-            }
-            if self.sent < total {
+    /// Offers what comes next as slices, behind `lead`, and goes on behind what was taken of it. What
+    /// stands in front of the frames is made in `room`.
+    pub(super) fn offer(
+        &mut self,
+        log: &Log,
+        lead: &[u8],
+        room: &mut [u8],
+        take: &mut dyn FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> Result<io::Result<usize>, Evicted> {
+        if self.len > 0 && self.next < log.start() {
+            return Err(Evicted);
+        }
+        let mut slices = Slices::<MAX_SLICES>::new();
+        slices.push(lead);
+        let mut left = self.len.min(MAX_OFFER);
+        let mut sent = self.sent;
+        let mut heads = room.chunks_exact_mut(FRAGMENT_HEAD_LEN);
+        for (number, entry) in (self.next..self.end).zip(log.entries(self.next)) {
+            if left == 0 || slices.is_full() {
                 break;
             }
-            self.go_on();
+            if !self.has(number, &entry) {
+                continue;
+            }
+            let Some(head) = heads.next() else {
+                break;
+            };
+            let body_offset = entry.meta.sample.body_offset.into();
+            let message = Message::new(number, &entry, body_offset);
+            head.copy_from_slice(&fragment(&message, self.base).head());
+            let body = log.slices(entry.position, body_offset as usize, message.len as usize);
+            for bytes in std::iter::once(&*head).chain(body) {
+                let cut = sent.min(bytes.len() as u64);
+                sent -= cut;
+                let bytes = &bytes[cut as usize..];
+                let bytes = &bytes[..bytes.len().min(left as usize)];
+                slices.push(bytes);
+                left -= bytes.len() as u64;
+            }
         }
-        Ok((before - self.len) as usize)
+        let taken = match take(slices.as_slice()) {
+            Ok(taken) => taken,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut of_body = taken.saturating_sub(lead.len()) as u64;
+        while self.skip(log, &mut of_body)? {}
+        Ok(Ok(taken))
     }
 
     /// Leaves out some of the next bytes, of which `left` are to be left out; true while there are
     /// others.
     pub(super) fn skip(&mut self, log: &Log, left: &mut u64) -> Result<bool, Evicted> {
+        let mut entries = log.entries(self.next);
         for _ in 0..STEP {
             if *left == 0 || self.next == self.end || self.len == 0 {
                 return Ok(false);
             }
-            let entry = log.entry(self.next).ok_or(Evicted)?;
+            let entry = entries.next().ok_or(Evicted)?;
             if !self.has(self.next, &entry) {
                 self.next += 1;
                 continue;
@@ -111,32 +137,16 @@ impl Reading {
             self.len = self.len.saturating_sub(taken);
             *left -= taken;
             if self.sent == total {
-                self.go_on();
+                self.next += 1;
+                self.sent = 0;
             }
         }
         Ok(true)
     }
 
-    /// The next message that is a sample, unless all were read.
-    fn outgoing(&mut self, log: &Log) -> Result<Option<Outgoing>, Evicted> {
-        while self.next < self.end && self.len > 0 {
-            let entry = log.entry(self.next).ok_or(Evicted)?;
-            if self.has(self.next, &entry) {
-                return Ok(Some(framed(self.framing, self.next, &entry, log)));
-            }
-            self.next += 1;
-        }
-        Ok(None)
-    }
-
     /// Whether a message is one of those that are read.
     fn has(&self, number: u64, entry: &Entry) -> bool {
         is_sample(entry) && self.share.has(number, entry.meta.kind == Kind::Video)
-    }
-
-    fn go_on(&mut self) {
-        self.next += 1;
-        self.sent = 0;
     }
 }
 
@@ -149,15 +159,4 @@ pub(super) fn is_sample(entry: &Entry) -> bool {
 pub(super) fn framed_len(entry: &Entry) -> u64 {
     let body_offset = entry.meta.sample.body_offset.into();
     FRAGMENT_HEAD_LEN as u64 + u64::from(entry.len.saturating_sub(body_offset))
-}
-
-fn framed(framing: Framing, number: u64, entry: &Entry, log: &Log) -> Outgoing {
-    Outgoing::new(
-        framing,
-        Capabilities::everything(),
-        number,
-        entry,
-        None,
-        log,
-    )
 }
