@@ -19,9 +19,11 @@ pub(crate) enum Which {
     Vlc,
     Mpv,
     Ffmpeg,
-    /// `playbin`, of which it is hlsdemux that plays.
+    /// GStreamer's for pipelines of old. Of fragmented MP4 it shows each picture as long after the
+    /// first as it is from the beginning of the stream, so that a `playbin` would wait for as long as
+    /// the stream is old. So its pictures are taken as they are decoded.
     Hlsdemux,
-    /// `playbin3`, where it is hlsdemux2.
+    /// The newer one, which `playbin3` takes.
     Hlsdemux2,
 }
 
@@ -38,6 +40,9 @@ mp.add_periodic_timer(0.02, function()
     end
 end)
 ";
+
+/// Of the first picture of a stream in MP4, in seconds.
+const FIRST_TIME: f64 = 10.0;
 
 /// A program that plays. It ends when dropped.
 pub(crate) struct Playing {
@@ -73,7 +78,14 @@ impl Which {
         match self {
             Vlc => {
                 let mut command = media::vlc(dir.path());
-                command.args(["-vv", "--avcodec-hw=none", "--vout", "yuv", "--yuv-file"]);
+                command.args([
+                    "-vv",
+                    "--avcodec-hw=none",
+                    "--yuv-yuv4mpeg2",
+                    "--vout",
+                    "yuv",
+                    "--yuv-file",
+                ]);
                 command.args([pipe, "--aout", "adummy"]);
                 // The title would be drawn into the pictures.
                 command.args(["--no-video-title-show", "--no-osd", url]);
@@ -109,18 +121,24 @@ impl Which {
                 command
             }
             Hlsdemux | Hlsdemux2 => {
-                let bin = if self == Hlsdemux {
-                    "playbin"
-                } else {
-                    "playbin3"
-                };
                 let mut command = Command::new("gst-launch-1.0");
                 command.env("GST_DEBUG", "2").env("GST_DEBUG_NO_COLOR", "1");
-                command.args([bin, &format!("uri={url}"), "audio-sink=fakesink sync=true"]);
-                command.arg(format!(
-                    "video-sink=videoconvert ! video/x-raw,format=I420 ! \
-                     filesink location={pipe} buffer-mode=unbuffered sync=true"
-                ));
+                let sink = format!(
+                    "videoconvert ! video/x-raw,format=I420 ! \
+                     filesink location={pipe} buffer-mode=unbuffered"
+                );
+                if self == Hlsdemux {
+                    let pipeline = format!(
+                        "souphttpsrc location={url} ! hlsdemux ! qtdemux name=d \
+                         d.video_0 ! queue ! h264parse ! avdec_h264 ! {sink} \
+                         d.audio_0 ! queue ! fakesink"
+                    );
+                    command.args(pipeline.split_whitespace());
+                } else {
+                    command.args(["playbin3", &format!("uri={url}")]);
+                    command.arg("audio-sink=fakesink sync=true");
+                    command.arg(format!("video-sink={sink} sync=true"));
+                }
                 command
             }
         }
@@ -141,7 +159,7 @@ impl Which {
                     match (self, File::open(&pipe)) {
                         (_, Err(_)) => break,
                         (Mpv, Ok(pipe)) => read_places(BufReader::new(pipe), &screen),
-                        (_, Ok(pipe)) => read_pictures(pipe, self.picture_len(), &screen),
+                        (_, Ok(pipe)) => read_pictures(pipe, self, &screen),
                     }
                 }
             })
@@ -186,7 +204,7 @@ impl Playing {
             seconds,
         };
         let mut figures = match self.which {
-            Ffmpeg => Figures::of_arrivals(&screen.shown, watch),
+            Ffmpeg | Hlsdemux => Figures::of_arrivals(&screen.shown, watch),
             _ => Figures::of_screen(&screen.shown, watch),
         };
         let printed = self.program.stdout() + &self.program.stderr();
@@ -231,9 +249,21 @@ fn lock(screen: &Mutex<Screen>) -> MutexGuard<'_, Screen> {
     screen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn read_pictures(mut pipe: File, len: usize, screen: &Mutex<Screen>) {
-    let mut picture = vec![0; len];
-    while pipe.read_exact(&mut picture).is_ok() {
+/// Reads pictures as they are, or in YUV4MPEG2, where each has a line before it.
+fn read_pictures(pipe: File, which: Which, screen: &Mutex<Screen>) {
+    let mut pipe = BufReader::new(pipe);
+    let mut picture = vec![0; which.picture_len()];
+    loop {
+        let mut line = b"YUV4MPEG2".to_vec();
+        while which == Vlc && line.starts_with(b"YUV4MPEG2") {
+            line.clear();
+            if !matches!(pipe.read_until(b'\n', &mut line), Ok(1..)) {
+                return;
+            }
+        }
+        if pipe.read_exact(&mut picture).is_err() {
+            return;
+        }
         let at = wall_clock();
         let number = number_of(&picture);
         lock(screen).shown.push(Shown { at, number });
@@ -247,7 +277,7 @@ fn read_places(pipe: BufReader<File>, screen: &Mutex<Screen>) {
         let at = wall_clock();
         let (time, waits) = line.split_once(' ').unwrap_or_default();
         let mut screen = lock(screen);
-        let time: f64 = time.parse().unwrap_or_default();
+        let time = time.parse::<f64>().unwrap_or_default() - FIRST_TIME;
         let number = (time * 1000.0 / FRAME_MS as f64).round() as u32;
         if screen.shown.last().is_none_or(|last| last.number != number) {
             screen.shown.push(Shown { at, number });
