@@ -156,7 +156,7 @@ fn relay_a_thousand_messages_to(receivers: &[Receiver], message: fn(u32) -> Mess
     let mut reader = ChunkReader::new(assembly, limits);
     reader.set_chunk_size(65_536).unwrap();
     let (warm_up, measured) = (
-        chunks((0..400).map(message)),
+        chunks((0..1_500).map(message)),
         chunks((0..1_000).map(message)),
     );
     let attach = |receiver: &Receiver| {
