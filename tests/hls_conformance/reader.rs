@@ -91,6 +91,7 @@ impl Http {
         rest.drain(..end + 4);
         let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
         let mut answer = Answer {
+            date: String::new(),
             status: status.unwrap_or_default(),
             head,
             body: Vec::new(),
