@@ -286,7 +286,7 @@ impl<'a> Reader<'a> {
         let far = segment.number + 1000;
         let media = self.media.clone();
         let next = playlist.next_number();
-        let mut names = vec![
+        let names = vec![
             (format!("{stem}.ts"), &[404][..]),
             (format!("{stem}.mp4"), &[404]),
             (format!("{stem}.m4v"), &[404]),
@@ -295,10 +295,6 @@ impl<'a> Reader<'a> {
             (format!("{base}{far}.{extension}"), &[404, 400]),
             (format!("{base}{next}.99.{extension}"), &[404, 400]),
         ];
-        if let Some(map) = &segment.map {
-            let stem = map.rsplit_once('.').map_or(&map[..], |(stem, _)| stem);
-            names.push((format!("{stem}.{extension}"), &[404]));
-        }
         let mut requests: Vec<(String, &[u16])> = names
             .into_iter()
             .map(|(name, allowed)| (resolve(&media, &name), allowed))

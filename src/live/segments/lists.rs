@@ -7,9 +7,11 @@ use super::{Part, Segment, Share};
 use crate::live::Millis;
 use crate::live::arena::Block;
 
-/// Segments, parts and addresses of viewers that are held in a block.
+/// Segments, parts and addresses of viewers that are held in a block. Of segments of 10 s those of
+/// 30 s are listed with parts, 20 to each, and as many stay that were; and there is the open one, and
+/// what is left of the oldest.
 pub(super) const MAX_SEGMENTS: usize = 32;
-pub(super) const MAX_PARTS: usize = 128;
+pub(super) const MAX_PARTS: usize = 192;
 const MAX_VIEWERS: usize = 32;
 
 /// Segments and parts that are held without one: what whoever asks first is given.
