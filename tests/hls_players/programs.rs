@@ -39,6 +39,9 @@ mp.add_periodic_timer(0.02, function()
 end)
 ";
 
+/// Of the first picture of a stream in MP4, in seconds.
+const FIRST_TIME: f64 = 10.0;
+
 /// A program that plays. It ends when dropped.
 pub(crate) struct Playing {
     which: Which,
@@ -73,7 +76,14 @@ impl Which {
         match self {
             Vlc => {
                 let mut command = media::vlc(dir.path());
-                command.args(["-vv", "--avcodec-hw=none", "--vout", "yuv", "--yuv-file"]);
+                command.args([
+                    "-vv",
+                    "--avcodec-hw=none",
+                    "--yuv-yuv4mpeg2",
+                    "--vout",
+                    "yuv",
+                    "--yuv-file",
+                ]);
                 command.args([pipe, "--aout", "adummy"]);
                 // The title would be drawn into the pictures.
                 command.args(["--no-video-title-show", "--no-osd", url]);
@@ -141,7 +151,7 @@ impl Which {
                     match (self, File::open(&pipe)) {
                         (_, Err(_)) => break,
                         (Mpv, Ok(pipe)) => read_places(BufReader::new(pipe), &screen),
-                        (_, Ok(pipe)) => read_pictures(pipe, self.picture_len(), &screen),
+                        (_, Ok(pipe)) => read_pictures(pipe, self, &screen),
                     }
                 }
             })
@@ -231,9 +241,21 @@ fn lock(screen: &Mutex<Screen>) -> MutexGuard<'_, Screen> {
     screen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn read_pictures(mut pipe: File, len: usize, screen: &Mutex<Screen>) {
-    let mut picture = vec![0; len];
-    while pipe.read_exact(&mut picture).is_ok() {
+/// Reads pictures as they are, or in YUV4MPEG2, where each has a line before it.
+fn read_pictures(pipe: File, which: Which, screen: &Mutex<Screen>) {
+    let mut pipe = BufReader::new(pipe);
+    let mut picture = vec![0; which.picture_len()];
+    loop {
+        let mut line = b"YUV4MPEG2".to_vec();
+        while which == Vlc && line.starts_with(b"YUV4MPEG2") {
+            line.clear();
+            if !matches!(pipe.read_until(b'\n', &mut line), Ok(1..)) {
+                return;
+            }
+        }
+        if pipe.read_exact(&mut picture).is_err() {
+            return;
+        }
         let at = wall_clock();
         let number = number_of(&picture);
         lock(screen).shown.push(Shown { at, number });
@@ -247,7 +269,7 @@ fn read_places(pipe: BufReader<File>, screen: &Mutex<Screen>) {
         let at = wall_clock();
         let (time, waits) = line.split_once(' ').unwrap_or_default();
         let mut screen = lock(screen);
-        let time: f64 = time.parse().unwrap_or_default();
+        let time = time.parse::<f64>().unwrap_or_default() - FIRST_TIME;
         let number = (time * 1000.0 / FRAME_MS as f64).round() as u32;
         if screen.shown.last().is_none_or(|last| last.number != number) {
             screen.shown.push(Shown { at, number });
