@@ -19,9 +19,11 @@ pub(crate) enum Which {
     Vlc,
     Mpv,
     Ffmpeg,
-    /// `playbin`, of which it is hlsdemux that plays.
+    /// GStreamer's for pipelines of old. Of fragmented MP4 it shows each picture as long after the
+    /// first as it is from the beginning of the stream, so that a `playbin` would wait for as long as
+    /// the stream is old. So its pictures are taken as they are decoded.
     Hlsdemux,
-    /// `playbin3`, where it is hlsdemux2.
+    /// The newer one, which `playbin3` takes.
     Hlsdemux2,
 }
 
@@ -119,18 +121,24 @@ impl Which {
                 command
             }
             Hlsdemux | Hlsdemux2 => {
-                let bin = if self == Hlsdemux {
-                    "playbin"
-                } else {
-                    "playbin3"
-                };
                 let mut command = Command::new("gst-launch-1.0");
                 command.env("GST_DEBUG", "2").env("GST_DEBUG_NO_COLOR", "1");
-                command.args([bin, &format!("uri={url}"), "audio-sink=fakesink sync=true"]);
-                command.arg(format!(
-                    "video-sink=videoconvert ! video/x-raw,format=I420 ! \
-                     filesink location={pipe} buffer-mode=unbuffered sync=true"
-                ));
+                let sink = format!(
+                    "videoconvert ! video/x-raw,format=I420 ! \
+                     filesink location={pipe} buffer-mode=unbuffered"
+                );
+                if self == Hlsdemux {
+                    let pipeline = format!(
+                        "souphttpsrc location={url} ! hlsdemux ! qtdemux name=d \
+                         d.video_0 ! queue ! h264parse ! avdec_h264 ! {sink} \
+                         d.audio_0 ! queue ! fakesink"
+                    );
+                    command.args(pipeline.split_whitespace());
+                } else {
+                    command.args(["playbin3", &format!("uri={url}")]);
+                    command.arg("audio-sink=fakesink sync=true");
+                    command.arg(format!("video-sink={sink} sync=true"));
+                }
                 command
             }
         }
@@ -196,7 +204,7 @@ impl Playing {
             seconds,
         };
         let mut figures = match self.which {
-            Ffmpeg => Figures::of_arrivals(&screen.shown, watch),
+            Ffmpeg | Hlsdemux => Figures::of_arrivals(&screen.shown, watch),
             _ => Figures::of_screen(&screen.shown, watch),
         };
         let printed = self.program.stdout() + &self.program.stderr();
