@@ -69,7 +69,7 @@ impl Figures {
             figures.stalls.push(end - last);
         }
         for pair in shown.windows(2) {
-            let stood = pair[1].at - pair[0].at;
+            let stood = pair[1].at.saturating_sub(pair[0].at);
             if stood > STILL + FRAME_MS {
                 figures.stalls.push(stood);
             }

@@ -137,8 +137,10 @@ fn play(players: &[Player], case: Case) -> Vec<Figures> {
     // A browser has six connections to an address at most, whichever player uses them.
     let addresses = (2..).map(|last| format!("127.0.0.{last}:0"));
     let addresses: Vec<_> = addresses.take(players.len()).collect();
-    let listen = addresses.iter().flat_map(|address| ["--http", address]);
-    let server = Brooklet::start(&listen.collect::<Vec<_>>());
+    // All of what the default would be for a few streams, for each.
+    let mut arguments = vec!["--memory", "128M"];
+    arguments.extend(addresses.iter().flat_map(|address| ["--http", address]));
+    let server = Brooklet::start(&arguments);
     let printed = server.printed();
     let address = |index: usize| {
         let start = format!(
