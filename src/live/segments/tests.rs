@@ -934,15 +934,18 @@ impl Account {
         }
     }
 
-    /// The publisher is gone.
-    fn note_death(&mut self, was_kept: bool, source: &Source) {
+    /// The publisher goes.
+    fn end(&mut self, source: &mut Source) {
+        let open = source.segments.open.as_ref();
+        let begun = open.map(|open| open.segment.messages.start);
+        let is_kept = source.segments.cut_off();
+        self.check(source);
         self.give_up();
         (self.video, self.audio) = (None, None);
-        if !was_kept {
-            let end = self.newest.as_ref().map_or(0, |newest| newest.messages.end);
-            self.excused[end as usize..].fill(true);
-        }
         assert_eq!(self.excused.len() as u64, source.number());
+        if let Some(begun) = begun.filter(|_| !is_kept) {
+            self.excused[begun as usize..].fill(true);
+        }
     }
 
     /// Looks at what is complete since the last time.
@@ -1028,10 +1031,7 @@ proptest! {
                     }
                 }
                 Act::Death(after) => {
-                    let is_open = source.segments.open.is_some();
-                    let is_kept = source.segments.cut_off() || !is_open;
-                    account.check(&source);
-                    account.note_death(is_kept, &source);
+                    account.end(&mut source);
                     source.time += after;
                 }
                 Act::Change { video, audio } => source.tracks = (video, audio),
@@ -1047,8 +1047,7 @@ proptest! {
                 }
             }
         }
-        source.segments.cut_off();
-        account.check(&source);
+        account.end(&mut source);
         let end = account.newest.as_ref().map_or(0, |newest| newest.messages.end);
         for number in 0..end as usize {
             prop_assert!(
