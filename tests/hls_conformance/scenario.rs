@@ -432,7 +432,7 @@ impl Scenario {
             };
             if self.times == Times::Skipped && !is_key {
                 if to_skip == 0 && chance.below(20) == 0 {
-                    to_skip = 1 + chance.below(5);
+                    to_skip = 1 + chance.below(2);
                 }
                 if to_skip > 0 {
                     to_skip -= 1;

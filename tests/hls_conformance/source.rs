@@ -191,6 +191,11 @@ impl Publishing<'_> {
                     said_goodbye: false,
                 };
                 lives().push(life);
+                self.send(
+                    18,
+                    source.scenario.first_time,
+                    &metadata(source.scenario.fps),
+                );
             }
             Action::Header(codec) => {
                 let (type_id, payload) = match codec {
@@ -270,4 +275,14 @@ pub(crate) fn publish(sources: &[Source], rtmp: SocketAddr, clock: &Clock, end: 
         }
     }
     clock.sleep_until(end);
+}
+
+/// The rate of pictures, as encoders announce it, in AMF0. Of codecs it says nothing: some tracks begin
+/// late.
+fn metadata(fps: u32) -> Vec<u8> {
+    let mut payload = b"\x02\0\x0d@setDataFrame\x02\0\x0aonMetaData\x08\0\0\0\x01".to_vec();
+    payload.extend_from_slice(b"\0\x09framerate\0");
+    payload.extend_from_slice(&f64::from(fps).to_be_bytes());
+    payload.extend_from_slice(b"\0\0\x09");
+    payload
 }

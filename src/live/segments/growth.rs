@@ -17,7 +17,7 @@ const MIN_LEFT: u32 = 200;
 const HOLE: u64 = 500;
 
 /// Sounds of a segment may come before its keyframe by this, in ms.
-const EARLY: u64 = 500;
+const EARLY: u64 = 1_000;
 
 /// A part that is as long as this ends before a keyframe, in hundredths of the part target.
 const MIN_PART: u32 = 85;

@@ -136,8 +136,8 @@ impl Segments {
     }
 
     /// Whether a player can begin with what there is. Those that look for the next segment as seldom
-    /// as they may stutter for as long as they play when they begin too near to the end: mpv with
-    /// one segment, VLC with two. A third long one isn't worth the wait.
+    /// as they may stutter for as long as they play when they begin too near to the end: mpv and
+    /// GStreamer with one segment, VLC with two. A third long one isn't worth the wait.
     pub fn is_fit(&self) -> bool {
         /// Length of two segments that are enough, in ms.
         const LONG: u32 = 8_000;
@@ -207,7 +207,7 @@ impl Segments {
         parts.extend((skip..held).filter_map(|index| self.lists.part(index)));
         Some(Listing {
             target,
-            part_target: self.part_target,
+            part_target: self.part_target(),
             segments,
             missing,
             open,
@@ -225,7 +225,7 @@ impl Segments {
         const ADVANCE: u64 = 6;
 
         let (number, part) = match wanted {
-            Wanted::Part(number, part) if self.part_target.is_some() => (number, Some(part)),
+            Wanted::Part(number, part) if self.part_target().is_some() => (number, Some(part)),
             Wanted::Segment(number) | Wanted::Part(number, _) => (number, None),
         };
         let open = self.open.as_ref().map(|open| &open.segment);
@@ -286,13 +286,13 @@ impl Segments {
             (None, None) => Segment::default(),
         };
         let count = segment.parts.end - segment.parts.start;
-        if part < count && self.has_parts(&segment) {
+        if part < count && self.holds_parts(&segment) {
             let index = segment.parts.start + part - self.first_part;
             if let Some(found) = self.lists.part(index as usize) {
                 return Found::Yes((found.messages, segment));
             }
         }
-        if self.part_target.is_some() && (number, part) == self.next() {
+        if self.part_target().is_some() && (number, part) == self.next() {
             Found::NotYet
         } else {
             Found::No
@@ -316,8 +316,23 @@ impl Segments {
         }
     }
 
+    /// The longest part, if parts are listed. They are not where keyframes are far apart: most parts
+    /// don't begin with one then, and players that begin with such a part, or lose their place, show
+    /// nothing until the next keyframe (Shaka 5.2), or give up (Video.js 8.24).
+    fn part_target(&self) -> Option<u32> {
+        /// Longest target duration of segments whose parts are listed, in seconds.
+        const MAX_TARGET: u32 = 4;
+
+        self.part_target
+            .filter(|_| self.target.is_none_or(|target| target <= MAX_TARGET))
+    }
+
     /// Whether the parts of a segment can be listed: all are held, and cut as promised.
     fn has_parts(&self, segment: &Segment) -> bool {
+        self.part_target().is_some() && self.holds_parts(segment)
+    }
+
+    fn holds_parts(&self, segment: &Segment) -> bool {
         self.part_target.is_some() && segment.parts.start >= self.parts_from.max(self.first_part)
     }
 }

@@ -28,8 +28,9 @@ use reading::{framed_len, is_sample};
 /// What is kept for those who asked is kept for this long after the last one did.
 const ASKED: Millis = 30_000;
 
-/// How long a request waits for the first playlist: for two segments of any length.
-const FIRST_WAIT: Millis = 21_000;
+/// How long a request waits for the first segment, or for the next one if more are needed to begin
+/// with, in ms: for any segment, and less than the time after which most players give up.
+const FIRST_WAIT: Millis = 12_000;
 
 /// How long it waits for the return of a publisher before it is to come again.
 const RETURN_WAIT: Millis = 5_000;
@@ -64,6 +65,8 @@ pub(super) struct Hls {
     /// In the names of segments. Drawn when somebody asks first.
     life: Option<u32>,
     asked: Option<Millis>,
+    /// Somebody has got a media playlist.
+    is_given: bool,
     /// The stream has ended, and is still to be found.
     pub(super) is_in_tail: bool,
     /// The tracks were all known when a message was noted last.
@@ -200,6 +203,11 @@ impl Stream {
             segments.note_viewer(asker.address, asker.now, VIEWER);
             state.playlist(wanted, is_last)
         })
+    }
+
+    /// The same, as soon as there is a segment: what makes the multivariant playlist.
+    pub fn outline(&self, asker: Asker<'_>) -> Result<Playlist, Unavailable> {
+        self.answer(asker, None, |state, _| state.outline())
     }
 
     /// What a name in a playlist names. The part that comes next is waited for.
@@ -447,18 +455,14 @@ impl State {
         is_last: bool,
     ) -> Result<Attempt<Playlist>, Unavailable> {
         let is_live = self.publisher.is_some();
-        if is_live && self.is_without_samples() {
-            return Err(Unavailable::NoCodec);
-        }
-        let are_tracks_known = self.are_tracks_known();
         let hls = &mut self.hls;
         hls.segments.prune(self.log.start());
-        let first_wait = if is_live { FIRST_WAIT } else { RETURN_WAIT };
         let may_wait = is_live && !is_last && !self.is_closed;
-        let is_first = hls.segments.target().is_none();
-        if is_first && (!are_tracks_known && !self.is_closed || may_wait && !hls.segments.is_fit())
-        {
-            return Ok(Attempt::Wait(first_wait));
+        if may_wait && !hls.is_given && !hls.segments.is_fit() {
+            return match self.is_without_samples() {
+                true => Err(Unavailable::NoCodec),
+                false => Ok(Attempt::Wait(FIRST_WAIT)),
+            };
         }
         if let (Some(target), Some(wanted), false) = (hls.segments.target(), wanted, self.is_closed)
         {
@@ -469,6 +473,23 @@ impl State {
                 Found::NotYet if is_last && !is_live => {}
                 Found::NotYet => return Ok(Attempt::Wait(Millis::from(target) * 1_000 * MAX_WAIT)),
             }
+        }
+        let attempt = self.outline()?;
+        self.hls.is_given |= matches!(attempt, Attempt::Done(_));
+        Ok(attempt)
+    }
+
+    fn outline(&mut self) -> Result<Attempt<Playlist>, Unavailable> {
+        let is_live = self.publisher.is_some();
+        if is_live && self.is_without_samples() {
+            return Err(Unavailable::NoCodec);
+        }
+        let are_tracks_known = self.are_tracks_known();
+        let hls = &mut self.hls;
+        hls.segments.prune(self.log.start());
+        let first_wait = if is_live { FIRST_WAIT } else { RETURN_WAIT };
+        if hls.segments.target().is_none() && !are_tracks_known && !self.is_closed {
+            return Ok(Attempt::Wait(first_wait));
         }
         let log = &self.log;
         let listing = hls

@@ -141,7 +141,10 @@ impl Asked {
                 is_filled,
                 known,
             } => {
-                let answer = asking(writer, |asker| self.stream.playlist(wanted, asker))?;
+                let answer = asking(writer, |asker| match uri {
+                    Some(_) => self.stream.outline(asker),
+                    None => self.stream.playlist(wanted, asker),
+                })?;
                 let playlist = match answer {
                     Ok(playlist) => playlist,
                     Err(refusal) => return writer.respond(refusal),
