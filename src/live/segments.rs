@@ -59,7 +59,7 @@ const ROUNDING: u32 = 499;
 /// have at least 85 % of it. Meant to be half a second; what is more lets a GOP of whole seconds
 /// have no tiny part at its end for its time stamps' sake.
 const PART_TARGET: u32 = 520;
-const PART_STEP: u32 = 75;
+const PART_STEP: u16 = 75;
 
 /// What the segments are to know of a message.
 #[derive(Clone, Copy, Debug)]
@@ -208,6 +208,8 @@ pub struct Segments {
     /// In seconds, once it is promised.
     target: Option<u32>,
     part_target: Option<u32>,
+    /// The longest from one picture of the last segment to the next, in ms.
+    step: u16,
     /// Parts before this one were cut for another part target.
     parts_from: u64,
     /// No segment before this one is listed any more.
@@ -339,15 +341,13 @@ impl Segments {
         }
     }
 
-    /// The longest part of pictures that come as fast as those of the last segment.
+    /// The longest part of pictures that come as those of the last segment: all but the last one of a
+    /// segment are to have at least 85 % of it, whatever the next picture's step.
     fn set_part_target(&mut self) {
-        let target = match self.lists.newest() {
-            None => Some(PART_TARGET),
-            Some(last) => match last.duration / last.pictures.max(1) {
-                0..=PART_STEP => Some(PART_TARGET),
-                step if step <= 2 * PART_STEP => Some(2 * PART_TARGET),
-                _ => None,
-            },
+        let target = match self.step {
+            0..=PART_STEP => Some(PART_TARGET),
+            step if step <= 2 * PART_STEP => Some(2 * PART_TARGET),
+            _ => None,
         };
         if self.part_target != target {
             self.part_target = target;

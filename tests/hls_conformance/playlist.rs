@@ -51,6 +51,12 @@ impl Playlist {
         self.segments.iter().map(|segment| segment.duration).sum()
     }
 
+    /// Keyframes are so far apart that parts would do more harm than good: players that begin with
+    /// one that isn't independent show nothing until the next keyframe.
+    pub(crate) fn has_far_keyframes(&self) -> bool {
+        self.target > 4
+    }
+
     /// Number of the segment that comes next.
     pub(crate) fn next_number(&self) -> u64 {
         self.media_sequence + self.segments.len() as u64

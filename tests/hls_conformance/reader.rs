@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use crate::http::{Answer, Http};
 use crate::judge::{Asked, Judge};
 use crate::playlist::{Playlist, Segment};
+use crate::scenario::Change;
 use crate::source::{Clock, Source};
 
 /// Rest after something was refused, and the shortest between two requests for a playlist, in us.
@@ -170,10 +171,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Seconds from then until now.
+    fn since(&self, then: u64) -> f64 {
+        (self.clock.now() - then) as f64 / 1e6
+    }
+
     /// Notes how long it took until there was something to play, and how much.
     fn first(&mut self, asked_at: u64, playlist: &Playlist) {
-        let took = (self.clock.now() - asked_at) as f64 / 1e6;
-        self.judge.first_after(took);
+        self.judge.first_after(self.since(asked_at));
         self.judge
             .measured("s in the first playlist", playlist.duration());
     }
@@ -182,6 +187,8 @@ impl<'a> Reader<'a> {
         self.wait_for_age();
         let asked_at = self.clock.now();
         self.multivariant();
+        self.judge.first_after(self.since(asked_at));
+        let asked_at = self.clock.now();
         let mut target = self.media.clone();
         let mut is_first = true;
         let mut asked_for = None;
@@ -300,10 +307,11 @@ impl<'a> Reader<'a> {
             .map(|(name, allowed)| (resolve(&media, &name), allowed))
             .collect();
         let far = next + 10;
-        // It may be anything where there are no parts.
+        // It may be anything where there are no parts, and there may be none any more.
+        let change = self.source.scenario.change;
         let far_part: &[u16] = match playlist.part_target {
-            Some(_) => &[400],
-            None => &[400, 200],
+            Some(_) if !matches!(change, Change::LongerGop | Change::AnyGop) => &[400],
+            _ => &[400, 200],
         };
         for (query, allowed) in [
             ("_HLS_part=1".to_owned(), &[400][..]),

@@ -1019,9 +1019,9 @@ fn a_player_beside_changes_nothing() {
     assert_eq!(listing(&fixture), before);
 }
 
-/// Two seconds of pictures of so many bytes, and of sounds, which are listed.
+/// Six seconds of pictures of so many bytes, and of sounds, which are listed.
 fn listing_of_pictures(fixture: &Fixture, len: usize) {
-    for index in 0..110 {
+    for index in 0..151 {
         fixture.picture(index * 40, index % 50 == 0, len);
         fixture.sound(index * 40, 200);
         fixture.wait(40);

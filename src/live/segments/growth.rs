@@ -44,6 +44,8 @@ pub(super) struct Open {
     /// its pictures.
     pub(super) pictures_end: u64,
     sounds_end: u64,
+    /// The longest picture, in ms.
+    step: u16,
     /// Number of the last message, and one.
     end: u64,
 }
@@ -148,6 +150,7 @@ impl Segments {
             keyframe: unit.time,
             pictures_end: unit.time,
             sounds_end: 0,
+            step: 0,
             end: unit.number,
         });
         self.discontinuities += u32::from(has_discontinuity);
@@ -163,6 +166,8 @@ impl Segments {
         if unit.is_boundary {
             open.segment.pictures += 1;
             open.pictures_end = unit.end;
+            let step = difference(unit.end, unit.time).min(u16::MAX.into());
+            open.step = open.step.max(step as u16);
             if unit.is_start() {
                 open.keyframe = unit.time;
             }
@@ -216,6 +221,7 @@ impl Segments {
         let Some(mut open) = self.open.take() else {
             return;
         };
+        self.step = open.step;
         let share = &mut open.segment.share;
         share.end(end, true);
         share.end(end, false);

@@ -271,9 +271,12 @@ fn epoch(shared: &Shared) -> u64 {
     /// Less, in ms, is the rounding of two clocks, or not worth a change.
     const SLACK: u64 = 20;
 
-    let epoch = utc::wall_clock().saturating_sub(shared.now());
+    let now = shared.now();
+    let epoch = utc::wall_clock().saturating_sub(now);
     let before = shared.epoch.load(Ordering::Relaxed);
-    if before.abs_diff(epoch) < SLACK {
+    // Two clocks are not compared by a thread that had to wait in between.
+    let was_interrupted = before > 0 && shared.now() > now + 1;
+    if was_interrupted || before.abs_diff(epoch) < SLACK {
         return before;
     }
     shared.epoch.store(epoch, Ordering::Relaxed);
