@@ -11,8 +11,7 @@
 
 use std::fmt::{self, Display, Write};
 
-use super::status::utc;
-use crate::http::route::{SegmentKind, SegmentName};
+use crate::http::date;
 use crate::live::Millis;
 use crate::live::segments::{Listing, Part, Segment};
 use crate::media::mp4::Presentation;
@@ -73,7 +72,7 @@ pub fn media(
     let mut playlist = Playlist {
         gaps: if is_filled { listing.missing } else { 0 },
         out,
-        life,
+        life: hex(life),
         epoch,
         query,
         version: None,
@@ -103,7 +102,8 @@ fn independent(listing: &Listing) -> &'static str {
 
 struct Playlist<'a> {
     out: &'a mut dyn Write,
-    life: u32,
+    /// The stream's life, as names have it.
+    life: [u8; 8],
     epoch: u64,
     query: Carried<'a>,
     /// Segments before the first one that never were.
@@ -114,20 +114,19 @@ struct Playlist<'a> {
 
 impl Playlist<'_> {
     fn head(&mut self, listing: &Listing) -> fmt::Result {
-        let version = if listing.part_target.is_some() { 9 } else { 7 };
-        let target = listing.target;
-        write!(
-            self.out,
-            "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{target}\n\
-             #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES"
-        )?;
+        self.put("#EXTM3U\n#EXT-X-VERSION:")?;
+        self.put(if listing.part_target.is_some() {
+            "9"
+        } else {
+            "7"
+        })?;
+        self.line("\n#EXT-X-TARGETDURATION:", listing.target.into())?;
+        self.put("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES")?;
         if let Some(target) = listing.part_target {
-            let hold_back = Thousandths(u64::from(target) * 3);
-            let target = Thousandths(target.into());
-            write!(
-                self.out,
-                ",PART-HOLD-BACK={hold_back}\n#EXT-X-PART-INF:PART-TARGET={target}"
-            )?;
+            self.put(",PART-HOLD-BACK=")?;
+            self.thousandths(u64::from(target) * 3)?;
+            self.put("\n#EXT-X-PART-INF:PART-TARGET=")?;
+            self.thousandths(target.into())?;
         }
         self.put("\n")?;
         self.put(independent(listing))?;
@@ -135,12 +134,11 @@ impl Playlist<'_> {
             return Ok(());
         };
         let sequence = first.number.saturating_sub(self.gaps);
-        writeln!(self.out, "#EXT-X-MEDIA-SEQUENCE:{sequence}")?;
-        if first.discontinuities > 0 {
-            let count = first.discontinuities;
-            writeln!(self.out, "#EXT-X-DISCONTINUITY-SEQUENCE:{count}")?;
+        self.line("#EXT-X-MEDIA-SEQUENCE:", sequence)?;
+        match first.discontinuities {
+            0 => Ok(()),
+            count => self.line("#EXT-X-DISCONTINUITY-SEQUENCE:", count.into()),
         }
-        Ok(())
     }
 
     /// Apple's players don't begin with a playlist of low latency that is too short.
@@ -160,7 +158,7 @@ impl Playlist<'_> {
         if self.version != Some(version) {
             self.version = Some(version);
             self.put("#EXT-X-MAP:URI=\"")?;
-            self.name(SegmentKind::Init(version.into()), "\"\n")?;
+            self.name(version.into(), None, ".mp4", "\"\n")?;
         }
         Ok(())
     }
@@ -174,21 +172,27 @@ impl Playlist<'_> {
         // Each has a date of its own: where only the first has one, those of others change when it
         // leaves the list.
         let ms = self.epoch + segment.date;
-        let seconds = utc::text(ms / 1_000);
-        let seconds = seconds.trim_end_matches('Z');
-        let ms = ms % 1_000;
-        writeln!(self.out, "#EXT-X-PROGRAM-DATE-TIME:{seconds}.{ms:03}Z")
+        let fields = date::fields(ms / 1_000);
+        let before = ["#EXT-X-PROGRAM-DATE-TIME:", "-", "-", "T", ":", ":"];
+        for (before, field) in before.into_iter().zip(fields) {
+            self.put(before)?;
+            self.decimal(field, 2)?;
+        }
+        self.put(".")?;
+        self.decimal(ms % 1_000, 3)?;
+        self.put("Z\n")
     }
 
     fn parts(&mut self, segment: &Segment, parts: &[Part]) -> fmt::Result {
         for (place, part) in (0..).zip(parts) {
-            let duration = Thousandths(part.duration.into());
-            write!(self.out, "#EXT-X-PART:DURATION={duration},URI=\"")?;
+            self.put("#EXT-X-PART:DURATION=")?;
+            self.thousandths(part.duration.into())?;
+            self.put(",URI=\"")?;
             let end = match part.is_independent {
                 true => "\",INDEPENDENT=YES\n",
                 false => "\"\n",
             };
-            self.name(SegmentKind::Part(segment.number, place), end)?;
+            self.name(segment.number, Some(place), ".m4s", end)?;
         }
         Ok(())
     }
@@ -198,9 +202,10 @@ impl Playlist<'_> {
     }
 
     fn entry(&mut self, number: u64, duration: Millis) -> fmt::Result {
-        let duration = Thousandths(duration);
-        writeln!(self.out, "#EXTINF:{duration},")?;
-        self.name(SegmentKind::Segment(number), "\n")
+        self.put("#EXTINF:")?;
+        self.thousandths(duration)?;
+        self.put(",\n")?;
+        self.name(number, None, ".m4s", "\n")
     }
 
     fn end(&mut self, listing: &Listing) -> fmt::Result {
@@ -209,26 +214,69 @@ impl Playlist<'_> {
         } else if listing.part_target.is_some() {
             let (number, place) = listing.next;
             self.put("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"")?;
-            self.name(SegmentKind::Part(number, place), "\"\n")?;
+            self.name(number, Some(place), ".m4s", "\"\n")?;
         }
         Ok(())
+    }
+
+    /// The name of a file, which is that of a [`SegmentName`](crate::http::route::SegmentName).
+    fn name(&mut self, number: u64, place: Option<u64>, ending: &str, end: &str) -> fmt::Result {
+        let life = self.life;
+        self.put(str::from_utf8(&life).unwrap_or_default())?;
+        self.put("-")?;
+        self.decimal(number, 1)?;
+        if let Some(place) = place {
+            self.put(".")?;
+            self.decimal(place, 1)?;
+        }
+        self.put(ending)?;
+        if !self.query.0.is_empty() {
+            write!(self.out, "{}", self.query)?;
+        }
+        self.put(end)
+    }
+
+    fn line(&mut self, name: &str, value: u64) -> fmt::Result {
+        self.put(name)?;
+        self.decimal(value, 1)?;
+        self.put("\n")
+    }
+
+    fn thousandths(&mut self, number: u64) -> fmt::Result {
+        self.decimal(number / 1_000, 1)?;
+        self.put(".")?;
+        self.decimal(number % 1_000, 3)
+    }
+
+    /// A number of at least so many digits, of nine at most. A playlist has a hundred of them and is
+    /// made for each request; what `write!` does for each takes several times as long.
+    fn decimal(&mut self, number: u64, width: usize) -> fmt::Result {
+        const ALL: u64 = 1_000_000_000;
+        if number >= ALL {
+            self.decimal(number / ALL, width.saturating_sub(9))?;
+            return self.decimal(number % ALL, 9);
+        }
+        let (mut rest, mut digits, mut start) = (number as u32, [0; 9], 9);
+        while rest > 0 || 9 - start < width {
+            start -= 1;
+            digits[start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        self.put(str::from_utf8(&digits[start..]).unwrap_or_default())
     }
 
     fn put(&mut self, text: &str) -> fmt::Result {
         self.out.write_str(text)
     }
+}
 
-    #[inline(never)]
-    fn name(&mut self, kind: SegmentKind, end: &str) -> fmt::Result {
-        let (name, query) = (
-            SegmentName {
-                life: self.life,
-                kind,
-            },
-            self.query,
-        );
-        write!(self.out, "{name}{query}{end}")
-    }
+/// As eight hexadecimal digits.
+fn hex(number: u32) -> [u8; 8] {
+    let mut place = 32;
+    [0; 8].map(|_: u8| {
+        place -= 4;
+        b"0123456789abcdef"[(number >> place & 0xF) as usize]
+    })
 }
 
 /// A number of thousandths, with all its zeros: "2.000".
