@@ -183,6 +183,8 @@ pub struct Part {
     pub start: u64,
     /// Length in ms, as that of the segment.
     pub duration: u32,
+    /// Length, framing included.
+    pub bytes: u32,
     /// Its first picture is a keyframe.
     pub is_independent: bool,
 }
@@ -214,8 +216,8 @@ pub struct Segments {
     parts_from: u64,
     /// No segment before this one is listed any more.
     listed_from: u64,
-    /// The first segment of the first playlist.
-    first_listed: Option<u64>,
+    /// The first segment of the first playlist; 0 before that.
+    first_listed: u64,
     /// Longest playlist so far, in ms.
     longest_listed: u32,
     /// The most that a segment took, in bits per second.

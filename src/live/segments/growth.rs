@@ -35,6 +35,7 @@ const MAX_VERSIONS: usize = 8;
 /// The segment that is still growing, and the last of its parts.
 pub(super) struct Open {
     pub(super) segment: Segment,
+    /// Until it ends, its bytes are those of the segment before it.
     part: Part,
     /// When its first picture is due, in ms.
     due: u64,
@@ -99,7 +100,7 @@ impl Segments {
             return false;
         }
         let part = open.end_part(unit.number, unit.time, target);
-        open.part = Part::at(unit, unit.number);
+        open.part = Part::at(unit, unit.number, open.segment.bytes as u32);
         if self.is_without_parts() {
             self.fix_date();
         }
@@ -145,7 +146,7 @@ impl Segments {
                 pictures: 0,
                 parts: parts..parts,
             },
-            part: Part::at(unit, first),
+            part: Part::at(unit, first, 0),
             due: unit.due(),
             keyframe: unit.time,
             pictures_end: unit.time,
@@ -300,18 +301,20 @@ impl Open {
             messages: self.part.messages.start..end,
             // Only a single picture may last longer.
             duration: difference(time, self.part.start).clamp(1, target),
+            bytes: (self.segment.bytes as u32).wrapping_sub(self.part.bytes),
             ..self.part
         }
     }
 }
 
 impl Part {
-    /// One that begins with message `first`, and with this picture.
-    fn at(unit: &Unit, first: u64) -> Part {
+    /// One that begins with message `first`, and with this picture, behind so many bytes.
+    fn at(unit: &Unit, first: u64, bytes: u32) -> Part {
         Part {
             messages: first..first,
             start: unit.time,
             duration: 0,
+            bytes,
             is_independent: unit.is_start(),
         }
     }

@@ -1,7 +1,5 @@
 //! What of the segments is listed, kept and found.
 
-use std::ops::Range;
-
 use super::{Open, Part, Segment, Segments, target_for};
 
 /// Target durations of segments that are listed at least, with parts and without (RFC 8216bis,
@@ -173,7 +171,10 @@ impl Segments {
         self.listed_from = self.lists.segment(first)?.number;
         self.longest_listed = self.longest_listed.max(listed);
         let mut missing = 0;
-        if *self.first_listed.get_or_insert(self.listed_from) == self.listed_from {
+        if self.first_listed == 0 {
+            self.first_listed = self.listed_from;
+        }
+        if self.first_listed == self.listed_from {
             let lacking = (target_ms * FILLED).saturating_sub(listed);
             missing = u64::from(lacking.div_ceil(target_ms)).min(self.listed_from);
         }
@@ -277,7 +278,7 @@ impl Segments {
     }
 
     /// The messages of a part, and the segment that it is of.
-    pub fn part(&self, number: u64, part: u64) -> Found<(Range<u64>, Segment)> {
+    pub fn part(&self, number: u64, part: u64) -> Found<(Part, Segment)> {
         let open = self.open.as_ref().map(|open| &open.segment);
         let open = open.filter(|open| open.number == number);
         let segment = match (self.segment(number), open) {
@@ -289,7 +290,7 @@ impl Segments {
         if part < count && self.holds_parts(&segment) {
             let index = segment.parts.start + part - self.first_part;
             if let Some(found) = self.lists.part(index as usize) {
-                return Found::Yes((found.messages, segment));
+                return Found::Yes((found, segment));
             }
         }
         if self.part_target().is_some() && (number, part) == self.next() {

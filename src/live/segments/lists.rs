@@ -231,11 +231,13 @@ impl Lists {
         let mut bytes = self.bytes().get(at..at + PART_LEN)?;
         let (from, start) = (take_u64(&mut bytes)?, take_u64(&mut bytes)?);
         let messages = from..from + u64::from(take_u32(&mut bytes)?);
+        let (bytes, duration) = (take_u32(&mut bytes)?, take_u32(&mut bytes)?);
         Some(Part {
             messages,
             start,
-            duration: take_u32(&mut bytes)?,
-            is_independent: take_u32(&mut bytes)? != 0,
+            duration: duration >> 1,
+            bytes,
+            is_independent: duration & 1 != 0,
         })
     }
 
@@ -253,8 +255,8 @@ impl Lists {
         put(&mut out, &part.start.to_le_bytes());
         for value in [
             (part.messages.end - part.messages.start) as u32,
-            part.duration,
-            part.is_independent.into(),
+            part.bytes,
+            part.duration << 1 | u32::from(part.is_independent),
         ] {
             put(&mut out, &value.to_le_bytes());
         }

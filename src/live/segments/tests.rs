@@ -775,6 +775,8 @@ impl Seen {
         }
         if !parts.is_empty() && end < u64::MAX {
             assert_eq!(at, end, "parts tile the segment");
+            let bytes: u64 = parts.iter().map(|part| u64::from(part.bytes)).sum();
+            assert_eq!(bytes, segment.bytes, "parts tile the segment");
         }
     }
 }
@@ -822,7 +824,7 @@ proptest! {
             // A hint comes true, unless the log has lost it.
             if let Some((number, part)) = seen.hints.last().copied() {
                 match source.segments.part(number, part) {
-                    Found::Yes((messages, _)) => prop_assert!(messages.start < messages.end),
+                    Found::Yes((part, _)) => prop_assert!(!part.messages.is_empty()),
                     Found::NotYet => {}
                     Found::No => {
                         let is_lost = source.segments.segment(number).is_none();
@@ -999,13 +1001,12 @@ impl Account {
         }
         let mut sum = 0;
         for index in 0..count {
-            let Found::Yes((messages, _)) = source.segments.part(segment.number, index) else {
+            let Found::Yes((part, _)) = source.segments.part(segment.number, index) else {
                 return;
             };
+            let messages = &part.messages;
             assert_eq!(std::mem::replace(&mut at, messages.end), messages.start);
             let own = pictures(messages.start, messages.end);
-            let held = segment.parts.start + index - source.segments.first_part;
-            let part = source.segments.lists.part(held as usize).unwrap();
             assert_eq!(u64::from(part.duration), media(&own));
             assert!(part.duration <= target);
             assert_eq!(part.is_independent, own[0].is_keyframe);

@@ -212,13 +212,7 @@ impl Stream {
 
     /// What a name in a playlist names. The part that comes next is waited for.
     pub fn named(&self, name: SegmentName, asker: Asker<'_>) -> Result<Named, Unavailable> {
-        let attempt = |state: &mut State, _| state.named(name.kind);
-        let mut named = self.answer(asker, Some(name.life), attempt)?;
-        if let Named::Media(reading) = &mut named {
-            let measure = || reading.measure(&lock(&self.state).log);
-            in_steps(measure).map_err(|Evicted| Unavailable::NotFound)?;
-        }
-        Ok(named)
+        self.answer(asker, Some(name.life), |state, _| state.named(name.kind))
     }
 
     /// The tracks of an init segment, without asking for it.
@@ -241,8 +235,8 @@ impl Stream {
             audio: 0,
         };
         let share = Share::new(number, number);
-        let mut reading = Reading::new(number..number + 1, share, base, has_video);
-        reading.measure(&state.log).ok()?;
+        let len = framed_len(&entry);
+        let reading = Reading::new(number..number + 1, len, share, base, has_video);
         has_video.then(|| (Arc::clone(&state.tracks), reading))
     }
 
@@ -513,21 +507,17 @@ impl State {
 
     fn named(&mut self, name: SegmentKind) -> Result<Attempt<Named>, Unavailable> {
         let segments = &self.hls.segments;
-        let (messages, segment, len) = match name {
+        let (messages, len, segment) = match name {
             SegmentKind::Init(version) => {
                 let tracks = self.hls.tracks(version).ok_or(Unavailable::NotFound)?;
                 return Ok(Attempt::Done(Named::Init(tracks)));
             }
             SegmentKind::Segment(number) => {
                 let segment = segments.segment(number).ok_or(Unavailable::NotFound)?;
-                (
-                    segment.messages.clone(),
-                    segment.clone(),
-                    Some(segment.bytes),
-                )
+                (segment.messages.clone(), segment.bytes, segment)
             }
             SegmentKind::Part(number, part) => match segments.part(number, part) {
-                Found::Yes((messages, segment)) => (messages, segment, None),
+                Found::Yes((part, segment)) => (part.messages, part.bytes.into(), segment),
                 Found::No => return Err(Unavailable::NotFound),
                 Found::NotYet if self.is_closed => return Err(Unavailable::NotFound),
                 Found::NotYet => {
@@ -540,10 +530,7 @@ impl State {
         let tracks = self.hls.tracks(version.into());
         let has_video = tracks.is_some_and(|tracks| tracks.presentation.video.is_some());
         // With the time of the stream, which is the same for all who fetch it.
-        let mut reading = Reading::new(messages, share, Base::default(), has_video);
-        if let Some(len) = len {
-            reading.set_measured(len);
-        }
+        let reading = Reading::new(messages, len, share, Base::default(), has_video);
         Ok(Attempt::Done(Named::Media(reading)))
     }
 

@@ -24,9 +24,7 @@ pub struct Reading {
     share: Share,
     /// Bytes of the next one that were read.
     sent: u64,
-    /// The messages before this one are measured.
-    measured: u64,
-    /// Bytes that are left, of the messages that are measured.
+    /// Bytes that are left.
     pub len: u64,
     /// There is video in it.
     pub has_video: bool,
@@ -38,35 +36,23 @@ pub struct Reading {
 pub struct Evicted;
 
 impl Reading {
-    pub(super) fn new(messages: Range<u64>, share: Share, base: Base, has_video: bool) -> Reading {
+    /// Messages that take so many bytes.
+    pub(super) fn new(
+        messages: Range<u64>,
+        len: u64,
+        share: Share,
+        base: Base,
+        has_video: bool,
+    ) -> Reading {
         Reading {
             next: messages.start,
             end: messages.end,
             share,
             sent: 0,
-            measured: messages.start,
-            len: 0,
+            len,
             has_video,
             base,
         }
-    }
-
-    /// Takes note of the length of all messages, which is known.
-    pub(super) fn set_measured(&mut self, len: u64) {
-        self.len = len;
-        self.measured = self.end;
-    }
-
-    /// Measures some more of the messages; true while there are others.
-    pub(super) fn measure(&mut self, log: &Log) -> Result<bool, Evicted> {
-        for number in (self.measured..self.end).take(STEP) {
-            let entry = log.entry(number).ok_or(Evicted)?;
-            if self.has(number, &entry) {
-                self.len += framed_len(&entry);
-            }
-            self.measured = number + 1;
-        }
-        Ok(self.measured < self.end)
     }
 
     /// Offers what comes next as slices, behind `lead`, and goes on behind what was taken of it. What
