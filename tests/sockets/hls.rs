@@ -533,8 +533,10 @@ fn what_usual_encoders_announce_can_be_paid_for() {
         };
         camera.pictures(240);
         let mut viewer = http(&server);
-        viewer.request("GET", &format!("/live/{name}/frame.mp4"), "");
-        assert_eq!(viewer.answer().status, 200, "{name}");
+        // Without the headers there would never be one.
+        crate::client::wait_until("there is a keyframe", || {
+            viewer.get(&format!("/live/{name}/frame.mp4")).status == 200
+        });
         let playlist = get_ok(&mut viewer, &format!("/live/{name}/media.m3u8")).text();
         assert!(!uris(&playlist, "").is_empty(), "{name}: {playlist}");
     }

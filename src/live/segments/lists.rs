@@ -16,7 +16,7 @@ const MAX_VIEWERS: usize = 32;
 
 /// Segments and parts that are held without one: what whoever asks first is given.
 const FEW: usize = 4;
-const FEW_PARTS: usize = 20;
+const FEW_PARTS: usize = 16;
 
 const SEGMENT_LEN: usize = 88;
 const PART_LEN: usize = 28;

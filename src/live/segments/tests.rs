@@ -1078,7 +1078,7 @@ fn while_nobody_watches_a_few_are_listed_and_the_newest_ones_stay_when_the_block
         all.segments[all.segments.len() - few.segments.len()..]
     );
     assert_eq!((few.open, few.next), (all.open, all.next));
-    assert_eq!(source.segments.lists.parts.len, 20);
+    assert_eq!(source.segments.lists.parts.len, 16);
     assert_eq!(source.segments.viewers(0, 100), 0);
     source.gops(3, 50);
     assert_eq!(source.segments.lists.segments.len, 4);
