@@ -524,12 +524,13 @@ fn embedding_programs_hear_of_each_play_and_of_its_end() {
 #[test]
 fn each_refusal_is_in_the_log_with_its_reason() {
     let server = Brooklet::start(&[]);
-    for host in ["evil.example", "other.example:8080"] {
+    for host in ["evil.example", "other.example:8080", "a$(reboot).example"] {
         let mut client = HttpClient::connect(server.http_address());
         client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         assert_eq!(client.answer().status, 403);
     }
-    for name in ["evil.example", "other.example"] {
+    // What a shell would run isn't shown.
+    for name in ["evil.example", "other.example", "NAME"] {
         let line =
             format!("asked for unknown host name {name}; to allow it, add --host-name {name}");
         server.wait_for_log(&line, 1);

@@ -184,8 +184,12 @@ impl Guard {
         let Some(name) = foreign.filter(|_| !is_for_all) else {
             return Ok(());
         };
-        // No valid name is longer.
-        let shown = name.get(..253).unwrap_or(name);
+        // What is shown is copied into a shell.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        let shown = match name.len() <= 253 && name.bytes().all(is_plain) {
+            true => name,
+            false => "NAME",
+        };
         self.say(
             About::Connection,
             client,
@@ -196,8 +200,8 @@ impl Guard {
         Err(Denied {
             status: 403,
             text: format!(
-                "{name} isn't known as a name of this server: ask by its address, or start it with \
-                 --host-name {name}"
+                "{shown} isn't known as a name of this server: ask by its address, or start it with \
+                 --host-name {shown}"
             ),
         })
     }
