@@ -8,8 +8,9 @@
 //! Each round fetches the newest playlist, part and segment, puts them into nginx's folder, and then asks each
 //! server in turn for each of them, many times, by one connection and by eight at once; all connections
 //! stay open meanwhile. Measured is the server's CPU time (see `process::CpuTime`) for each request, without
-//! what relaying the stream takes in the same time. `--other` is another build of brooklet, to be compared
-//! in the same run.
+//! what relaying the stream takes in the same time. Beside them a bare loop serves the files, this program
+//! again (see `bare_loop`): it shows what a thread for each connection, and writing from memory, cost alone.
+//! `--other` is another build of brooklet, to be compared in the same run.
 //!
 //! All the while somebody plays the stream by FLV: how late its messages arrive with and without
 //! requests is printed too. Publisher, player and those who ask are in one process and share the
@@ -21,6 +22,7 @@
 #[allow(dead_code, unreachable_pub)]
 #[path = "../fanout/amf.rs"]
 mod amf;
+mod bare_loop;
 mod canary;
 #[allow(dead_code)]
 #[path = "../fanout/client.rs"]
@@ -54,6 +56,7 @@ mod view;
 mod wire;
 
 use std::env;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -72,6 +75,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// Of the stream without requests, in each round.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// The hidden argument that makes this program the bare loop.
+const BARE_LOOP: &str = "--bare-loop";
+
 struct Options {
     rounds: usize,
     /// Of the usual number of requests, one in so many.
@@ -80,12 +86,24 @@ struct Options {
 }
 
 fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    if arguments.next().as_deref() == Some(BARE_LOOP) {
+        let address = arguments.next().unwrap_or_default();
+        let folder = PathBuf::from(arguments.next().unwrap_or_default());
+        return exit_code(
+            bare_loop::run(&address, folder).map_err(|error| format!("bare loop: {error}")),
+        );
+    }
     if env::args().len() == 1 {
         // As `cargo test --all-targets` runs it: a minute of load is no test.
         println!("run it with: cargo bench --bench hls_requests");
         return ExitCode::SUCCESS;
     }
-    match parse_options().and_then(|options| run(&options)) {
+    exit_code(parse_options().and_then(|options| run(&options)))
+}
+
+fn exit_code(result: Result<(), String>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -205,7 +223,10 @@ fn run(options: &Options) -> Result<(), String> {
     if let Some(program) = &options.other {
         lives.push(Live::start("other", program)?);
     }
-    let names: Vec<_> = lives.iter().map(|live| live.name).collect();
+    let bare_loop = nginx.start_bare_loop(BARE_LOOP)?;
+    let of_files = [&nginx.server, &bare_loop];
+    let names = lives.iter().map(|live| live.name);
+    let names: Vec<_> = ["bare loop"].into_iter().chain(names).collect();
     let mut report = Report::new(&names);
     for live in &lives {
         live.newest()
@@ -223,30 +244,31 @@ fn run(options: &Options) -> Result<(), String> {
         }
         for kind in Kind::ALL {
             for connections in CONNECTIONS {
-                // Index 0 is nginx; nobody is always the first.
-                let mut order: Vec<_> = (0..=lives.len()).collect();
+                // Indexes 0 and 1 are nginx and the bare loop; nobody is always the first.
+                let mut order: Vec<_> = (0..of_files.len() + lives.len()).collect();
                 let count = order.len();
                 order.rotate_left(round % count);
                 let found: Vec<_> = lives.iter().map(Live::newest).collect::<Result<_, _>>()?;
                 let (_, same) = &found[0][kind as usize];
                 nginx.put(kind.file(), same)?;
                 for target in order {
-                    let (server, path, idle) = match target {
-                        0 => (&nginx.server, format!("/{}", kind.file()), 0.0),
-                        _ => {
-                            let (path, _) = &found[target - 1][kind as usize];
-                            (&lives[target - 1].server, path.clone(), idle[target - 1])
+                    let live = target.checked_sub(of_files.len());
+                    let (server, path, idle) = match live {
+                        None => (of_files[target], format!("/{}", kind.file()), 0.0),
+                        Some(index) => {
+                            let (path, _) = &found[index][kind as usize];
+                            (&lives[index].server, path.clone(), idle[index])
                         }
                     };
-                    let phase = if target == 0 {
-                        canary::NGINX
-                    } else {
-                        canary::SERVER
+                    let (phase, concerned) = match (target, live) {
+                        (0, _) => (canary::NGINX, &lives[..]),
+                        (_, Some(index)) => (canary::SERVER, &lives[index..=index]),
+                        _ => (canary::UNCOUNTED, &[][..]),
                     };
-                    let concerned = |index: usize| target == 0 || index == target - 1;
                     let set_phase = |phase| {
-                        let concerned = lives.iter().enumerate().filter(|(i, _)| concerned(*i));
-                        concerned.for_each(|(_, live)| live.canary.set_phase(phase));
+                        concerned
+                            .iter()
+                            .for_each(|live| live.canary.set_phase(phase));
                     };
                     let requests = kind.requests() / options.share;
                     let measured =

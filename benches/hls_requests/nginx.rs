@@ -53,6 +53,17 @@ impl Nginx {
         Ok(Some(Self { server, folder }))
     }
 
+    /// Starts this program again, with this argument, as another server of the files.
+    pub(crate) fn start_bare_loop(&self, argument: &str) -> Result<Server, String> {
+        let failed = |error| format!("bare loop: {error}");
+        let program = std::env::current_exe().map_err(failed)?;
+        let address = free_address().map_err(failed)?;
+        let files = self.folder.0.join("files");
+        let [program, files] = [program, files].map(|path| path.to_string_lossy().into_owned());
+        let command = [program, argument.into(), "{address}".into(), files];
+        Server::start_at(&command, [address; 2])
+    }
+
     /// Writes a file, instead of the one before: whoever reads that has it to its end.
     pub(crate) fn put(&self, name: &str, bytes: &[u8]) -> Result<(), String> {
         let folder = self.folder.0.join("files");

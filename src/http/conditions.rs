@@ -8,10 +8,13 @@
 //!
 //! All tags are strong ones: what bears the same one is the same to the byte.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 
 use super::Method;
 use super::head::{Field, Head};
+
+/// Room that is enough for most tags, in bytes.
+const USUAL_LEN: usize = 32;
 
 /// A hash that differs for what differs by accident: FNV-1a, of eight bytes at a time, whose upper bits
 /// come down again.
@@ -36,7 +39,10 @@ pub const fn hash(bytes: &[u8]) -> u64 {
 
 /// The tag of what is never other than this name, or this hash, says.
 pub fn tag(name: &dyn Display) -> String {
-    format!("\"{name}\"")
+    let mut tag = String::with_capacity(USUAL_LEN);
+    // A string takes everything.
+    let _ = write!(tag, "\"{name}\"");
+    tag
 }
 
 /// Whether a list of tags, as [`Head::known_tags`] returns it, has this one. Weak ones do (13.1.2).

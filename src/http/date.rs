@@ -1,6 +1,8 @@
 //! Dates of the Gregorian calendar, and their form in headers: `Sat, 21 Nov 2026 08:00:00 GMT` (RFC
 //! 9110, 5.6.7).
 
+use std::fmt;
+
 /// An earlier time than this, in seconds since 1970, is that of a clock that nobody has set (2023).
 /// A server without a clock doesn't tell the time (RFC 9110, 6.6.1).
 pub const EARLIEST: u64 = 1_700_000_000;
@@ -8,12 +10,15 @@ pub const EARLIEST: u64 = 1_700_000_000;
 const WEEKDAYS: &str = "ThuFriSatSunMonTueWed";
 const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
-/// Seconds since 1970 as headers have them.
-pub fn text(seconds: u64) -> String {
+/// Writes seconds since 1970 as headers have them.
+pub fn write(out: &mut impl fmt::Write, seconds: u64) -> fmt::Result {
     let [year, month, day, hour, minute, second] = fields(seconds);
     let weekday = name(WEEKDAYS, seconds / 86_400 % 7);
     let month = name(MONTHS, month - 1);
-    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+    write!(
+        out,
+        "{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
+    )
 }
 
 /// One of the names of three letters.
@@ -62,7 +67,9 @@ mod tests {
             (4_107_542_399, "Sun, 28 Feb 2100 23:59:59 GMT"),
             (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
         ] {
-            assert_eq!(text(seconds), expected);
+            let mut text = String::new();
+            write(&mut text, seconds).unwrap();
+            assert_eq!(text, expected);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Responses: status, headers, and a body that is at hand.
 
 use std::borrow::Cow;
+use std::fmt::{self, Write};
 
 use super::{Rejected, date};
 
@@ -193,6 +194,9 @@ impl Response {
     /// smuggles lines into a response.
     pub fn header(mut self, name: &'static str, value: &str) -> Response {
         if !value.bytes().any(|byte| byte.is_ascii_control()) {
+            if self.headers.is_empty() {
+                self.headers.reserve(USUAL_HEADERS_LEN);
+            }
             for text in [name, ": ", value, "\r\n"] {
                 self.headers.push_str(text);
             }
@@ -202,52 +206,62 @@ impl Response {
 
     /// The head, up to the empty line. `is_last`: the connection ends after this response.
     pub fn head(&self, length: Length, is_last: bool) -> String {
-        let mut head = self.opening(length, is_last);
-        match self.status.is_bodiless() {
-            true => head.truncate(head.len() - TYPE.len()),
-            false => head.extend([&*self.content_type, "\r\n"]),
+        let mut head = String::with_capacity(USUAL_LEN);
+        // A string takes everything.
+        let _ = self.write_lines(&mut head, length, is_last);
+        if !self.status.is_bodiless() {
+            for text in [TYPE, &self.content_type, "\r\n"] {
+                head.push_str(text);
+            }
         }
         head.push_str("\r\n");
         head
     }
 
-    /// The head up to the value of Content-Type, which comes last: for whoever learns only later
-    /// what is sent, and goes on with that and two ends of line.
-    pub fn opening(&self, length: Length, is_last: bool) -> String {
+    /// All lines but Content-Type, which comes last, and the empty one.
+    fn write_lines(&self, head: &mut String, length: Length, is_last: bool) -> fmt::Result {
         let is_switching = self.status == Status::SwitchingProtocols;
         let is_last = is_last || length == Length::UntilClose;
-        let len = match length {
+        let (code, reason) = (self.status.code(), self.status.reason());
+        write!(head, "HTTP/1.1 {code} {reason}\r\n")?;
+        if self.date >= date::EARLIEST {
+            head.push_str("Date: ");
+            date::write(head, self.date)?;
+            head.push_str("\r\n");
+        }
+        match length {
             Length::Known(len) if !self.status.is_bodiless() => {
-                format!("Content-Length: {len}\r\n")
+                write!(head, "Content-Length: {len}\r\n")?;
             }
-            Length::Chunked => "Transfer-Encoding: chunked\r\n".to_owned(),
-            _ => String::new(),
-        };
-        let (cache_name, cache, cache_end) = match is_switching {
-            true => ("", "", ""),
-            false => (
+            Length::Chunked => head.push_str("Transfer-Encoding: chunked\r\n"),
+            _ => {}
+        }
+        if !is_switching {
+            for text in [
                 "Cache-Control: ",
                 self.cache,
                 "\r\nX-Content-Type-Options: nosniff\r\n",
-            ),
-        };
-        let when = |condition: bool, text: &'static str| if condition { text } else { "" };
-        let sharing = when(self.is_for_all_sites, "Access-Control-Allow-Origin: *\r\n");
-        let close = when(is_last && !is_switching, "Connection: close\r\n");
-        let (code, reason) = (self.status.code(), self.status.reason());
-        let date = match self.date {
-            date::EARLIEST.. => ["Date: ", &date::text(self.date), "\r\n"].concat(),
-            _ => String::new(),
-        };
-        format!(
-            "HTTP/1.1 {code} {reason}\r\n{date}{len}{cache_name}{cache}{cache_end}{sharing}{close}{}{TYPE}",
-            self.headers
-        )
+            ] {
+                head.push_str(text);
+            }
+        }
+        if self.is_for_all_sites {
+            head.push_str("Access-Control-Allow-Origin: *\r\n");
+        }
+        if is_last && !is_switching {
+            head.push_str("Connection: close\r\n");
+        }
+        head.push_str(&self.headers);
+        Ok(())
     }
 }
 
 /// Begins the last header.
 const TYPE: &str = "Content-Type: ";
+
+/// Room that is enough for most heads, and for most headers of [`Response::header`], in bytes.
+const USUAL_LEN: usize = 512;
+const USUAL_HEADERS_LEN: usize = 128;
 
 impl From<Rejected> for Response {
     fn from(rejected: Rejected) -> Response {

@@ -222,7 +222,7 @@ impl Playlist<'_> {
     /// The name of a file, which is that of a [`SegmentName`](crate::http::route::SegmentName).
     fn name(&mut self, number: u64, place: Option<u64>, ending: &str, end: &str) -> fmt::Result {
         let life = self.life;
-        self.put(str::from_utf8(&life).unwrap_or_default())?;
+        self.put(std::str::from_utf8(&life).unwrap_or_default())?;
         self.put("-")?;
         self.decimal(number, 1)?;
         if let Some(place) = place {
@@ -262,7 +262,7 @@ impl Playlist<'_> {
             digits[start] = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
-        self.put(str::from_utf8(&digits[start..]).unwrap_or_default())
+        self.put(std::str::from_utf8(&digits[start..]).unwrap_or_default())
     }
 
     fn put(&mut self, text: &str) -> fmt::Result {

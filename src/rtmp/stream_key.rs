@@ -15,6 +15,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 /// Longest part between two slashes, in bytes.
 const MAX_PART_LEN: usize = 128;
@@ -25,9 +26,9 @@ const MAX_KEY_LEN: usize = 255;
 /// Longest app or name as sent, query included, in bytes.
 pub(super) const MAX_SENT_LEN: usize = 1024;
 
-/// App and stream name in normal form: one or more parts joined by `/`.
+/// App and stream name in normal form: one or more parts joined by `/`. Clones share the text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct StreamKey(String);
+pub struct StreamKey(Arc<str>);
 
 /// Why a name is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,43 +73,48 @@ impl StreamKey {
         let app_parts = without_query(app)
             .split('/')
             .filter(|part| *part != "_definst_");
-        let mut parts: Vec<&str> = app_parts
+        let parts = app_parts
             .chain(name.split('/'))
-            .filter(|part| !part.is_empty())
-            .collect();
+            .filter(|part| !part.is_empty());
+        let count = parts.clone().count();
         // ffmpeg puts "mp4:" before a name that ends in .mp4; Flash players put "flv:".
-        if let Some(last) = parts.last_mut() {
-            *last = ["mp4:", "flv:", "mp3:"]
-                .iter()
-                .find_map(|prefix| last.strip_prefix(prefix))
-                .unwrap_or(last);
-        }
+        let parts = (1..).zip(parts).map(|(place, part)| {
+            let mut prefixes = ["mp4:", "flv:", "mp3:"].iter();
+            let bare = prefixes.find_map(|prefix| part.strip_prefix(prefix));
+            bare.filter(|_| place == count).unwrap_or(part)
+        });
         // Of `rtmp://host/live/door/` ffmpeg makes the app `live/door` and an empty name.
-        let has_name = !name.is_empty() || parts.len() > 1;
-        if !has_name || parts.last().is_none_or(|last| last.is_empty()) {
+        let has_name = !name.is_empty() || count > 1;
+        if !has_name || parts.clone().last().is_none_or(str::is_empty) {
             return Err(InvalidName::Empty);
         }
-        if parts.iter().any(|part| part.len() > MAX_PART_LEN) {
+        if parts.clone().any(|part| part.len() > MAX_PART_LEN) {
             return Err(InvalidName::TooLong);
         }
         let is_forbidden = |c: char| c.is_control() || c == '\\';
         if parts
-            .iter()
+            .clone()
             .any(|part| part.starts_with('.') || part.contains(is_forbidden))
         {
             return Err(InvalidName::Forbidden);
         }
-        let key = parts.join("/");
+        let mut key = String::with_capacity(app.len() + 1 + name.len());
+        for part in parts {
+            if !key.is_empty() {
+                key.push('/');
+            }
+            key.push_str(part);
+        }
         if key.len() > MAX_KEY_LEN {
             return Err(InvalidName::TooLong);
         }
-        Ok(StreamKey(key))
+        Ok(StreamKey(key.into()))
     }
 
     /// The key without its last part, and that part; `None` if it is the only one.
     pub fn split_last(&self) -> Option<(StreamKey, &str)> {
         let (rest, last) = self.0.rsplit_once('/')?;
-        Some((StreamKey(rest.to_owned()), last))
+        Some((StreamKey(rest.into()), last))
     }
 
     /// All parts but the last, which may be none, and the last one.

@@ -137,7 +137,10 @@ impl Guard {
         if !self.is_near_enough(action, client) {
             return Err(too_far(action, access, client.way()));
         }
-        let tail = tail(&asked).filter(|_| !access.keys.is_empty());
+        let tail = match access.keys.is_empty() {
+            true => None,
+            false => tail(&asked),
+        };
         if !access.is_open() && !client.may(action) {
             let is_attempt = presented.is_some() || tail.is_some();
             let (address, attempt) = (client.address().ip(), action.into());
@@ -278,16 +281,15 @@ impl Handler for Guard {
 
 /// A name with `***` for some parts; `None` if there are none.
 fn without(name: &StreamKey, is_secret: impl Fn(&str) -> bool) -> Option<StreamKey> {
-    let mut is_changed = false;
-    let parts = name.as_str().split('/').map(|part| {
-        let is_secret = is_secret(part);
-        is_changed |= is_secret;
-        if is_secret { "***" } else { part }
-    });
-    let shown = parts.collect::<Vec<_>>().join("/");
+    let parts = || name.as_str().split('/');
+    if !parts().any(&is_secret) {
+        return None;
+    }
+    let shown = parts().map(|part| if is_secret(part) { "***" } else { part });
+    let shown = shown.collect::<Vec<_>>().join("/");
     // A name with stars instead of some parts can be too long.
     let shown = StreamKey::new("", &shown).or_else(|_| StreamKey::new("", "***"));
-    shown.ok().filter(|_| is_changed)
+    shown.ok()
 }
 
 /// What may be a key at the end of a name, and the name of the stream then: `live/door/KEY`. App

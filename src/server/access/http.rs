@@ -59,7 +59,9 @@ impl<'a> Credentials<'a> {
     /// A name that ends in the query, as RTMP has it: each value decoded once.
     fn named(&self, name: &str) -> String {
         let query = self.query.filter(|query| query.len() <= MAX_QUERY_LEN);
-        let mut text = format!("{name}?");
+        let len = name.len() + 1 + query.map_or(0, str::len);
+        let mut text = String::with_capacity(len);
+        text.extend([name, "?"]);
         for (index, pair) in query
             .into_iter()
             .flat_map(|query| query.split('&'))
