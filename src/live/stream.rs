@@ -15,7 +15,7 @@ mod media_clock;
 mod samples;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
@@ -180,8 +180,6 @@ pub struct Stream {
     max_lag: Millis,
     /// When the publisher was last heard of; outside the lock, since every read sets it.
     heard: AtomicU64,
-    /// The publisher waits for the lock, and goes first.
-    is_publisher_waiting: AtomicBool,
     arena: Arena,
     state: Arc<Mutex<State>>,
     /// Told when a publisher comes, a subscriber leaves, or the stream is closed.
@@ -236,7 +234,6 @@ impl Stream {
             batch: settings.batch,
             max_lag: settings.max_lag,
             heard: AtomicU64::new(0),
-            is_publisher_waiting: AtomicBool::new(false),
             arena: settings.arena.clone(),
             state: Arc::new(Mutex::new(State {
                 log: Log::new(settings.arena.clone(), settings.history),
@@ -400,7 +397,7 @@ impl Stream {
     /// Offers every subscriber what it hasn't got yet, unless the messages are to wait for
     /// company. The publisher's thread calls this after each read.
     pub fn pump(&self, now: Millis) -> Pumped {
-        let mut state = self.lock_first();
+        let mut state = lock(&self.state);
         let waited = state
             .batch_since
             .map_or(self.batch, |since| now.saturating_sub(since));
@@ -605,16 +602,8 @@ impl Stream {
         }
     }
 
-    /// Locks for the publisher: those who send in one long turn after the other let it go first.
-    fn lock_first(&self) -> MutexGuard<'_, State> {
-        self.is_publisher_waiting.store(true, Ordering::Relaxed);
-        let state = lock(&self.state);
-        self.is_publisher_waiting.store(false, Ordering::Relaxed);
-        state
-    }
-
     fn published(&self, generation: u64) -> Result<MutexGuard<'_, State>, Superseded> {
-        let state = self.lock_first();
+        let state = lock(&self.state);
         if state.generation == generation && state.publisher.is_some() {
             Ok(state)
         } else {

@@ -89,8 +89,6 @@ struct Connection {
     /// Streams that this connection publishes, or has published and keeps for the grace time.
     publishing: Vec<Publishing>,
     playing: Vec<Playing>,
-    /// The socket's read time-out in force.
-    read_timeout: Duration,
     last_read: Millis,
     recorder: Arc<Mutex<FlightRecorder>>,
 }
@@ -120,7 +118,6 @@ impl Connection {
             is_accepted: false,
             publishing: Vec::new(),
             playing: Vec::new(),
-            read_timeout: Duration::ZERO,
             last_read: shared.now(),
             recorder: permit.recorder(),
             shared,
@@ -476,13 +473,8 @@ impl Connection {
                 timeout = timeout.min(config.batch);
             }
         }
-        if timeout != self.read_timeout {
-            self.socket
-                .set_read_timeout(timeout)
-                .map_err(|error| End::Lost(error.kind()))?;
-            self.read_timeout = timeout;
-        }
-        Ok(())
+        let result = self.socket.set_read_timeout(timeout);
+        result.map_err(|error| End::Lost(error.kind()))
     }
 
     /// Says the last words, closes, and detaches from the streams.

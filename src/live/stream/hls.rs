@@ -11,7 +11,6 @@ mod reading;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -251,10 +250,6 @@ impl Stream {
         now: Millis,
         take: &mut dyn FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> Result<io::Result<usize>, Evicted> {
-        // Whoever is woken up for the lock wouldn't get it before a thread that has just had it.
-        while self.is_publisher_waiting.load(Ordering::Relaxed) {
-            std::thread::yield_now();
-        }
         let mut state = lock(&self.state);
         let before = reading.len;
         // The lock is held across the send on purpose: the slices borrow the log.
