@@ -44,6 +44,9 @@ const STOPPED: &str = "stopped by the client";
 /// How often a connection wakes at least, when nothing comes.
 const TICK: Duration = Duration::from_secs(20);
 
+/// How often a player's thread wakes while one of its plays waits for another to finish a message.
+const UNSENT_TICK: Duration = Duration::from_millis(20);
+
 /// How often a publisher's thread wakes while some player has unsent bytes.
 const TAIL_TICK: Duration = Duration::from_millis(50);
 
@@ -89,6 +92,8 @@ struct Connection {
     /// Streams that this connection publishes, or has published and keeps for the grace time.
     publishing: Vec<Publishing>,
     playing: Vec<Playing>,
+    /// One of several plays has replies to send, which had to wait for another one.
+    has_unsent_replies: bool,
     last_read: Millis,
     recorder: Arc<Mutex<FlightRecorder>>,
 }
@@ -118,6 +123,7 @@ impl Connection {
             is_accepted: false,
             publishing: Vec::new(),
             playing: Vec::new(),
+            has_unsent_replies: false,
             last_read: shared.now(),
             recorder: permit.recorder(),
             shared,
@@ -329,16 +335,27 @@ impl Connection {
         if replies.is_empty() {
             return Ok(());
         }
-        match self.playing.first() {
-            None => self.write(&replies),
-            Some(playing) => {
-                let now = self.shared.now();
-                match playing.with_subscriber(now, |s| s.queue_control(&replies)) {
-                    Ok(_) | Err(subscriber::End::Left) => Ok(()),
-                    Err(end) => Err(End::Player(end)),
+        let now = self.shared.now();
+        for playing in &self.playing {
+            let mut is_taken = false;
+            let result = playing.with_subscriber(now, |subscriber| {
+                // One that has left sends nothing any more.
+                is_taken = subscriber.end().is_none();
+                if is_taken {
+                    subscriber.queue_control(&replies);
                 }
+            });
+            match result {
+                // Another play may be in the middle of a message, and has nothing to do with these.
+                Ok(has_unsent) => self.has_unsent_replies |= has_unsent && self.playing.len() > 1,
+                Err(subscriber::End::Left) => {}
+                Err(end) => return Err(End::Player(end)),
+            }
+            if is_taken {
+                return Ok(());
             }
         }
+        self.write(&replies)
     }
 
     /// Writes to the socket. Whoever doesn't take it, so that it waits, pays for what is left: a
@@ -383,6 +400,14 @@ impl Connection {
         shrink(&mut self.publishing);
         for publishing in &mut self.publishing {
             publishing.pump(now);
+        }
+        if self.has_unsent_replies {
+            self.has_unsent_replies = false;
+            for playing in &self.playing {
+                // Who has failed is found out by its own read, or at its next tick.
+                let result = playing.with_subscriber(now, |_| {});
+                self.has_unsent_replies |= result.unwrap_or(false);
+            }
         }
         self.leave_retired(now);
         // Not where a play begins: what lies on the stack there would make the stack of each player
@@ -464,6 +489,9 @@ impl Connection {
         }
         for playing in &self.playing {
             timeout = timeout.min(playing.tick_interval());
+        }
+        if self.has_unsent_replies {
+            timeout = timeout.min(UNSENT_TICK);
         }
         for publishing in &self.publishing {
             timeout = timeout.min(publishing.grace_left(now).unwrap_or(TICK));

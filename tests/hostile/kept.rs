@@ -1,7 +1,9 @@
 //! What one connection can make the server keep: for what it says of itself, for messages that it
 //! has begun, for what it plays and has published.
 
+use std::io::Write;
 use std::thread;
+use std::time::Duration;
 
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::command::{object, text};
@@ -11,7 +13,7 @@ use socket2::SockRef;
 use crate::canary::Load;
 use crate::case::Case;
 use crate::common::client::{AAC_HEADER, AVC_HEADER, Client};
-use crate::wire::{self, command, header, message, metadata, set_chunk_size};
+use crate::wire::{self, command, header, message, metadata, set_chunk_size, user_control};
 
 /// A case with hardly any memory for media, in which what lies outside of it shows.
 fn case(name: &'static str, options: &[&str]) -> Case {
@@ -291,6 +293,60 @@ fn a_play_that_ends_in_the_middle_of_a_message_leaves_the_others_their_socket() 
     assert!(wire::is_served(&mut player));
     case.wait_for_log("live/large: stopped playing", 1);
     drop((large, other, player));
+    case.finish(3);
+}
+
+/// Whoever reads what was under way pings on, also just when the play ends for good.
+#[test]
+fn no_reply_is_lost_between_two_plays() {
+    /// Of each round, so far apart that they meet the play in all its states.
+    const PINGS: u32 = 20;
+    const INTERVAL: Duration = Duration::from_millis(13);
+
+    let case = Case::start("pings between two plays", &[]);
+    let mut large = Client::publishing(case.address(), "live", "large");
+    let other = Client::publishing(case.address(), "live", "other");
+    let mut player = playing_two(&case);
+    let mut socket = player.socket().try_clone().unwrap();
+    let receiving = SockRef::from(player.socket());
+    receiving.set_recv_buffer_size(64 * 1024).unwrap();
+    large.send_headers();
+    for round in 0..15 {
+        if round > 0 {
+            player.send_command(1, "play", 0.0, Value::Null, vec![text("large")]);
+            while player.wait_for_status().1 != "NetStream.Play.Start" {}
+        }
+        large.send_picture(round, round * 400, true, 1_900_000);
+        assert!(wire::is_served(&mut large));
+        player.send_command(1, "closeStream", 0.0, Value::Null, vec![]);
+        thread::scope(|scope| {
+            // So that it is mostly the publisher's thread which sends the last of the message.
+            let large = &mut large;
+            scope.spawn(move || {
+                for number in 0..PINGS * 13 {
+                    let time = round * 400 + number;
+                    large.send_message(type_id::AUDIO, 1, time, b"\xAF\x01sound");
+                    thread::sleep(Duration::from_millis(1));
+                }
+            });
+            scope.spawn(|| {
+                for number in 0..PINGS {
+                    let ping = user_control(6, &(round * PINGS + number).to_be_bytes());
+                    socket.write_all(&ping).unwrap();
+                    thread::sleep(INTERVAL);
+                }
+            });
+            for number in 0..PINGS {
+                let pong = [&[0, 7], &(round * PINGS + number).to_be_bytes()[..]].concat();
+                player.wait_for("the answer", |m| {
+                    let is_answer = m.payload[..] == pong;
+                    assert!(is_answer || !m.payload.starts_with(&[0, 7]), "{number}");
+                    is_answer
+                });
+            }
+        });
+    }
+    drop((large, other, player, socket));
     case.finish(3);
 }
 
