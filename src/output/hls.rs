@@ -121,14 +121,14 @@ impl Playlist<'_> {
             "7"
         })?;
         self.line("\n#EXT-X-TARGETDURATION:", listing.target.into())?;
-        self.put("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES")?;
         if let Some(target) = listing.part_target {
-            self.put(",PART-HOLD-BACK=")?;
+            // Who waits for a whole segment doesn't wait for longer than a response may take.
+            self.put("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=")?;
             self.thousandths(u64::from(target) * 3)?;
             self.put("\n#EXT-X-PART-INF:PART-TARGET=")?;
             self.thousandths(target.into())?;
+            self.put("\n")?;
         }
-        self.put("\n")?;
         self.put(independent(listing))?;
         let Some(first) = listing.segments.first() else {
             return Ok(());

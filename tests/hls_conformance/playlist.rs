@@ -369,7 +369,7 @@ fn alone(
     unique.sort_unstable();
     unique.dedup();
     check(unique.len() == all.len(), "a URI twice".into());
-    if !playlist.has_ended {
+    if playlist.part_target.is_some() {
         check(playlist.can_block, "no CAN-BLOCK-RELOAD".into());
     }
     let has_parts = playlist.parts().next().is_some() || playlist.hint.is_some();

@@ -121,7 +121,6 @@ fn a_publisher_that_returned_with_other_parameters_and_left_again_is_in_the_play
             "#EXTM3U",
             "#EXT-X-VERSION:7",
             "#EXT-X-TARGETDURATION:2",
-            "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES",
             "#EXT-X-INDEPENDENT-SEGMENTS",
             "#EXT-X-MEDIA-SEQUENCE:5",
             "#EXT-X-MAP:URI=\"00c0ffee-3.mp4\"",
