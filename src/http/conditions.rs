@@ -93,6 +93,7 @@ mod tests {
         for len in 0..=text.len() {
             assert!(hashes.insert(hash(&text[..len])), "{len} bytes");
         }
+        assert_ne!(hash(b"a"), hash(b"a\0\0\0\0\0\0\0"), "eight at a time");
         for at in 0..text.len() {
             for bit in 0..8 {
                 let mut other = text.clone();
