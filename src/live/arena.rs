@@ -27,7 +27,9 @@
 //! [`Holder`]). Until then blocks come from a reserve. Streams without a publisher have level 0.
 //!
 //! *Spare* blocks are kept for somebody who may come. They count as free: when blocks are short,
-//! they are given up before all others, whatever the level.
+//! they are given up before all others, whatever the level. Before that, all accounts together keep
+//! no more of them than half of all blocks, and than leave a quarter free: those that keep the most
+//! give them up first.
 //!
 //! The blocks that an account's newest groups of pictures took are *protected*: they are set aside
 //! for it even while it holds fewer, and even above the level; at most half of all blocks for one
@@ -243,11 +245,6 @@ impl Arena {
         self.shared.lock().free.len()
     }
 
-    /// Whether more blocks are free than on loan, so that some can be kept for nobody yet.
-    pub(super) fn has_spare(&self) -> bool {
-        self.free_blocks() > self.shared.total / 2
-    }
-
     /// Sets how many streams a client may have, including those that wait for their publisher to
     /// come back.
     pub fn set_streams_per_client(&self, most: usize) {
@@ -428,6 +425,11 @@ impl Slot {
 }
 
 impl State {
+    /// Spare blocks of all accounts, if each has so many at most.
+    fn spare(&self, most: usize) -> usize {
+        self.accounts.iter().map(|slot| slot.spare.min(most)).sum()
+    }
+
     /// Changes an account, and with it the sums over all.
     fn change(&mut self, number: u32, change: impl FnOnce(&mut Slot)) {
         let Some(slot) = self.accounts.get_mut(number as usize) else {
@@ -495,6 +497,21 @@ impl Account {
         let state = self.shared.lock();
         let slot = state.accounts.get(self.number as usize);
         slot.map_or(0, |slot| slot.excess(level))
+    }
+
+    /// Whether it has more spare blocks than it may keep.
+    pub fn has_too_much_spare(&self) -> bool {
+        let total = self.shared.total;
+        let state = self.shared.lock();
+        let spare = state.spare(usize::MAX);
+        let free = state.free.len();
+        let excess = (total / 4)
+            .saturating_sub(free)
+            .max(spare.saturating_sub(total / 2));
+        let own = state.accounts.get(self.number as usize);
+        let own = own.map_or(0, |slot| slot.spare);
+        // Others that have more may keep no more than this one has left.
+        excess > 0 && own > 0 && state.spare(own - 1) + excess >= spare
     }
 
     /// Notes how many of its blocks, the oldest, are kept for nobody yet. Each that goes home is
@@ -701,6 +718,34 @@ mod tests {
             assert!(kept.len() >= 10 && held.len() + kept.len() <= 64);
         }
         assert_eq!((kept.len(), keeping.excess(), other.excess()), (10, 0, 0));
+    }
+
+    #[test]
+    fn spare_blocks_are_shared_fairly() {
+        let arena = Arena::new(64 * BLOCK_LEN);
+        let mut all = [20, 8, 6].map(|spare| {
+            let mut account = arena.account();
+            let held: Vec<_> = (0..spare).map_while(|_| account.take()).collect();
+            account.set_spare(spare);
+            (account, held)
+        });
+        let has_too_much = |all: &[(Account, Vec<Block>)]| {
+            let too_much = all.iter().map(|(account, _)| account.has_too_much_spare());
+            too_much.collect::<Vec<_>>()
+        };
+        // Two more than half of all.
+        assert_eq!(has_too_much(&all), [true, false, false]);
+        all[0].1.drain(..2);
+        assert_eq!(has_too_much(&all), [false; 3]);
+        // Now a quarter isn't free, by 10: the first two have to come down to 7.
+        let others: Vec<_> = (0..26).map_while(|_| arena.take()).collect();
+        assert_eq!((others.len(), arena.free_blocks()), (26, 6));
+        for (index, left) in [(0, 8), (1, 8), (2, 6)] {
+            while all[index].0.has_too_much_spare() {
+                all[index].1.pop();
+            }
+            assert_eq!(all[index].1.len(), left, "{index}");
+        }
     }
 
     #[test]

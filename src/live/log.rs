@@ -246,8 +246,9 @@ pub struct Log {
     needed_from: u64,
     /// Messages from this one on are kept however old they are.
     kept_from: u64,
-    /// Those among them that are only kept so are for somebody who may come.
-    is_spare: bool,
+    /// Those of them before this one are for somebody who may come; `None` if they are for somebody
+    /// who is there.
+    spare_to: Option<u64>,
     pictures: u32,
     audio_frames: u32,
     /// Timestamp of the newest picture, the live edge of a re-stamped join.
@@ -272,7 +273,7 @@ impl Log {
             protected: 0,
             needed_from: 0,
             kept_from: u64::MAX,
-            is_spare: false,
+            spare_to: None,
             pictures: 0,
             audio_frames: 0,
             picture_timestamp: 0,
@@ -480,17 +481,22 @@ impl Log {
     }
 
     /// From this message on all are kept while blocks last, however old they are; `u64::MAX` for
-    /// none. `is_spare`: for nobody yet, and only as long as most blocks of the arena are free.
-    pub fn set_kept_from(&mut self, number: u64, is_spare: bool) {
+    /// none. Those before `spare_to` are for nobody yet, and kept only as long as nobody else has any
+    /// use for their blocks.
+    pub fn set_kept_from(&mut self, number: u64, spare_to: Option<u64>) {
         self.kept_from = number;
-        let was_spare = std::mem::replace(&mut self.is_spare, is_spare);
-        let needed_from = self.join_point.unwrap_or(self.next).min(self.needed_from);
-        let spare = match is_spare && needed_from > self.first {
-            true => self.index_of(needed_from),
+        let before = std::mem::replace(&mut self.spare_to, spare_to);
+        if before.or(spare_to).is_none() {
+            return;
+        }
+        let newest_gop = self.join_point.unwrap_or(self.next);
+        let useful_from = spare_to.map_or(0, |to| to.min(newest_gop).min(self.needed_from));
+        let spare = match useful_from > self.first {
+            true => self.index_of(useful_from),
             false => Some(0),
         };
         let spare = spare.unwrap_or(self.blocks.len().saturating_sub(1));
-        if let Some(account) = self.account.as_mut().filter(|_| is_spare || was_spare) {
+        if let Some(account) = self.account.as_mut() {
             account.set_spare(spare);
         }
     }
@@ -631,7 +637,7 @@ impl Log {
             }
         }
         while self.blocks_wanted(len) > self.blocks.len() {
-            if self.is_spare && !self.arena.has_spare() && self.has_useless(now) {
+            if self.has_too_much_spare() && self.has_useless(now) {
                 self.evict(0);
                 continue;
             }
@@ -645,6 +651,13 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// Whether the oldest message is kept for somebody who may come, and others have more use for it.
+    fn has_too_much_spare(&self) -> bool {
+        let account = self.account.as_ref();
+        self.spare_to.is_some_and(|to| self.first < to)
+            && account.is_some_and(Account::has_too_much_spare)
     }
 
     /// Whether the oldest message is kept for nobody who is there.

@@ -216,8 +216,9 @@ pub struct Segments {
     parts_from: u64,
     /// No segment before this one is listed any more.
     listed_from: u64,
-    /// The first segment of the first playlist; 0 before that.
-    first_listed: u64,
+    /// Segments that the first playlist lacked and that haven't left it since, and their length in
+    /// seconds, which is 0 before the first playlist.
+    missing: (u8, u8),
     /// Longest playlist so far, in ms.
     longest_listed: u32,
     /// The most that a segment took, in bits per second.

@@ -149,7 +149,7 @@ impl Playlist<'_> {
         self.map(first.version)?;
         for number in first.number.saturating_sub(self.gaps)..first.number {
             self.put("#EXT-X-GAP\n")?;
-            self.entry(number, u64::from(listing.target) * 1_000)?;
+            self.entry(number, u64::from(listing.missing_duration) * 1_000)?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! A connection's socket: its options, its blocking reads, and sends that never wait.
 
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -81,6 +82,17 @@ impl Socket {
     /// Bytes that were received, and that were sent.
     pub(crate) fn bytes(&self) -> [u64; 2] {
         [&self.received, &self.sent].map(|bytes| bytes.load(Ordering::Relaxed))
+    }
+
+    /// Whether nothing more will come, and nothing is there.
+    pub(crate) fn is_closed_by_peer(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        let peeked = SockRef::from(&self.stream).recv_with_flags(&mut byte, flags);
+        match peeked {
+            Ok(len) => len == 0,
+            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+        }
     }
 
     /// Sets how long a read waits.

@@ -9,6 +9,7 @@ use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::Framing;
 use brooklet::live::join::Join;
 use brooklet::live::log::Kind;
+use brooklet::live::stream::hls::{Asker, Waiters};
 use brooklet::live::stream::{Appended, Busy, Publisher, Settings, Stream};
 use brooklet::live::subscriber::{Receiver, Subscriber};
 use brooklet::live::table::StreamTable;
@@ -181,6 +182,55 @@ fn streams_whose_publisher_is_gone_give_way() {
     for camera in &cameras {
         assert!(camera.blocks() >= 184, "{}", camera.blocks());
     }
+}
+
+#[test]
+fn what_is_kept_for_hls_is_shared_by_those_that_nobody_watches() {
+    let mut streams = Streams::of_blocks(1_024);
+    let mut cameras: Vec<_> = (0..4).map(|name| streams.publish(name).unwrap()).collect();
+    let mut small = streams.publish(4).unwrap();
+    for camera in cameras.iter().chain([&small]) {
+        camera.append(SMALL, streams.now);
+    }
+    let listed = |camera: &Camera, now| {
+        let waiters = Waiters::new(8);
+        let asker = Asker {
+            address: IpAddr::from([192, 0, 2, 2]),
+            client: IpAddr::from([192, 0, 2, 2]),
+            now,
+            nonce: || 1,
+            waiters: &waiters,
+            is_over: &|| false,
+        };
+        camera.stream.playlist(None, asker).unwrap().listing
+    };
+    for index in 0..1_000 {
+        streams.now += 40;
+        for camera in &mut cameras {
+            camera.film(streams.now);
+        }
+        // A keyframe each second: no segment is complete without the GOP before the newest.
+        small.picture(index % 25 == 0, 2_000, streams.now);
+        if index >= 500 && index % 25 == 0 {
+            // A segment of it takes 33 blocks, and ten of them are kept.
+            listed(&cameras[0], streams.now);
+        }
+    }
+    let (free, now) = (streams.settings.arena.free_blocks(), streams.now);
+    // A quarter is, and hardly more.
+    assert!((256..300).contains(&free), "{free} blocks are free");
+    for camera in &cameras {
+        let listing = listed(camera, now);
+        assert!(listing.segments.len() >= 3, "{}", camera.blocks());
+    }
+    let listing = listed(&small, now);
+    assert!(listing.segments.len() >= 4, "{listing:?}");
+    assert!(
+        listing
+            .segments
+            .iter()
+            .all(|segment| !segment.has_discontinuity)
+    );
 }
 
 #[test]

@@ -272,6 +272,74 @@ fn a_request_for_what_comes_next_waits_for_it() {
     assert!(uris(&text, "#EXT-X-PART:").contains(&hint), "{text}");
 }
 
+/// A stream of three GOPs of 10 s, of which two are listed: somebody who wants the fourth waits for
+/// half a minute.
+fn slow_camera(server: &Server) -> Client {
+    let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
+    camera.send_message(9, 1, 0, AVC_HEADER);
+    camera.send_message(8, 1, 0, AAC_HEADER);
+    slow_pictures(&mut camera, 0..751);
+    camera
+}
+
+fn slow_pictures(camera: &mut Client, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        camera.send_picture(number, number * 40, number % 250 == 0, 500);
+        camera.send_message(8, 1, number * 40, b"\xAF\x01\x21\x10\x05");
+    }
+}
+
+#[test]
+fn who_hangs_up_leaves_its_place_to_others() {
+    // Eight of one client may wait.
+    let config = Config {
+        max_connections: 32,
+        ..Config::default()
+    };
+    let server = server(config);
+    let mut camera = slow_camera(&server);
+    let playlist = get_ok(&mut http(&server), "/live/door/media.m3u8").text();
+    assert!(
+        playlist.contains("#EXT-X-TARGETDURATION:10\n"),
+        "{playlist}"
+    );
+    let wanted = "/live/door/media.m3u8?_HLS_msn=4";
+    let waits = || {
+        let mut client = http(&server);
+        client.request("GET", wanted, "");
+        let patience = Some(Duration::from_millis(200));
+        client.socket().set_read_timeout(patience).unwrap();
+        client.socket().peek(&mut [0]).is_err().then_some(client)
+    };
+    let waiting: Vec<_> = std::iter::from_fn(waits).collect();
+    assert_eq!(waiting.len(), 8);
+    drop(waiting);
+    crate::client::wait_until("there is a place", || {
+        // Otherwise it would be over at some time, and with it what waits.
+        camera.send_message(18, 1, 30_040, &metadata(0));
+        waits().is_some()
+    });
+}
+
+#[test]
+fn who_had_to_wait_for_long_has_all_the_time_to_take_what_came() {
+    let server = server(Config::default());
+    let mut camera = slow_camera(&server);
+    let mut client = http(&server);
+    get_ok(&mut client, "/live/door/media.m3u8");
+    client.request("GET", "/live/door/media.m3u8?_HLS_msn=4", "");
+    // Longer than it may take to send a response.
+    for _ in 0..16 {
+        std::thread::sleep(Duration::from_secs(1));
+        camera.send_message(18, 1, 30_040, &metadata(0));
+    }
+    slow_pictures(&mut camera, 751..1_001);
+    let answer = client.answer();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("connection"), None);
+    get_ok(&mut client, "/live/door/media.m3u8");
+}
+
 #[test]
 fn the_key_of_a_playlist_stands_behind_every_uri_in_it() {
     let play = Access {

@@ -28,6 +28,8 @@ pub struct Listing {
     pub segments: Vec<Segment>,
     /// Segments that the first playlists lack in front of these to be as long as playlists are.
     pub missing: u64,
+    /// How long each of them is said to be, in seconds.
+    pub missing_duration: u32,
     /// The one that isn't, without length and end.
     pub open: Option<Segment>,
     /// The part that comes next: number of its segment, its place in it.
@@ -90,12 +92,17 @@ impl Segments {
         self.target
     }
 
+    /// Number of the first message of the open segment; `u64::MAX` if none is open.
+    pub fn open_from(&self) -> u64 {
+        let open = self.open.as_ref().map(|open| open.segment.messages.start);
+        open.unwrap_or(u64::MAX)
+    }
+
     /// Number of the oldest message that HLS needs: of what playlists list; if somebody has read
     /// some, also of what they no longer list, for its own duration and that of the longest playlist
     /// (RFC 8216bis, 6.2.2).
     pub fn needed_from(&self, is_read: bool) -> u64 {
-        let open = self.open.as_ref().map(|open| open.segment.messages.start);
-        let mut needed_from = open.unwrap_or(u64::MAX);
+        let mut needed_from = self.open_from();
         // Of the segments behind this one.
         let (mut count, mut behind) = (0, 0);
         for segment in self.lists.all_segments().rev() {
@@ -168,16 +175,21 @@ impl Segments {
             listed += segment.duration;
             first -= 1;
         }
-        self.listed_from = self.lists.segment(first)?.number;
+        let listed_from = self.lists.segment(first)?.number;
+        let is_moved = std::mem::replace(&mut self.listed_from, listed_from) != listed_from;
         self.longest_listed = self.longest_listed.max(listed);
-        let mut missing = 0;
-        if self.first_listed == 0 {
-            self.first_listed = self.listed_from;
-        }
-        if self.first_listed == self.listed_from {
-            let lacking = (target_ms * FILLED).saturating_sub(listed);
-            missing = u64::from(lacking.div_ceil(target_ms)).min(self.listed_from);
-        }
+        // What has left a playlist doesn't come back, and what is listed doesn't change.
+        self.missing = match self.missing {
+            (_, 0) => (u8::MAX, target as u8),
+            (_, duration) if is_moved => (0, duration),
+            same => same,
+        };
+        let missing_duration = u32::from(self.missing.1);
+        let duration_ms = (missing_duration * 1_000).max(1);
+        let lacking = (duration_ms * FILLED).saturating_sub(listed);
+        let missing = lacking.div_ceil(duration_ms).min(self.missing.0.into());
+        self.missing.0 = missing as u8;
+        let missing = u64::from(missing).min(listed_from);
         let mut segments = Vec::with_capacity(complete - first);
         segments.extend((first..complete).filter_map(|index| self.lists.segment(index)));
         // Parts of segments that ended longer ago are of no use.
@@ -211,6 +223,7 @@ impl Segments {
             part_target: self.part_target(),
             segments,
             missing,
+            missing_duration,
             open,
             next: self.next(),
             is_ended,

@@ -50,8 +50,8 @@ const VIEWER: Millis = 15_000;
 /// What the decoder configurations of all versions may take, in bytes, but for the newest two.
 const MAX_CONFIGS_LEN: usize = 1024;
 
-/// Segments of a long GOP are cut such that the memory holds this many.
-const SEGMENTS_IN_MEMORY: u64 = 6;
+/// A GOP is cut if the memory doesn't hold so many of its length: two that are listed, and the next.
+const SEGMENTS_IN_MEMORY: u64 = 3;
 
 /// What a stream knows for HLS.
 #[derive(Default)]
@@ -102,7 +102,7 @@ pub struct Asker<'a> {
     pub nonce: fn() -> u32,
     /// Those who wait.
     pub waiters: &'a Waiters,
-    /// Whether it is of no use to wait any longer.
+    /// Whether it is of no use to wait any longer. Asked every second.
     pub is_over: &'a (dyn Fn() -> bool + Sync),
 }
 
@@ -343,6 +343,8 @@ impl Stream {
             }
         };
         state.hls.waiting -= 1;
+        let now = asker.now + began.elapsed().as_millis() as Millis;
+        state.hls.asked = state.hls.asked.max(Some(now));
         result
     }
 }
@@ -418,7 +420,9 @@ impl State {
         }
         if hls.is_served {
             let kept_from = hls.segments.needed_from(is_wanted);
-            self.log.set_kept_from(kept_from, !is_wanted);
+            // What is begun becomes a segment: without its beginning there would be none.
+            let spare_to = (!is_wanted).then(|| hls.segments.open_from());
+            self.log.set_kept_from(kept_from, spare_to);
         }
     }
 
@@ -431,9 +435,9 @@ impl State {
         self.hls.life.get_or_insert_with(asker.nonce);
         if !self.hls.is_wanted(asker.now) {
             let kept_from = self.hls.segments.needed_from(true);
-            self.log.set_kept_from(kept_from, false);
+            self.log.set_kept_from(kept_from, None);
         }
-        self.hls.asked = Some(asker.now);
+        self.hls.asked = self.hls.asked.max(Some(asker.now));
         self.hls.segments.prune(self.log.start());
         Ok(())
     }
@@ -547,14 +551,17 @@ impl Hls {
 
     /// Whether somebody has asked lately.
     pub(super) fn is_wanted(&self, now: Millis) -> bool {
-        self.asked
-            .is_some_and(|asked| now.saturating_sub(asked) < ASKED)
+        self.wanted_for(now) > 0
     }
 
     /// How long it will be wanted if nobody asks again, in ms.
     pub(super) fn wanted_for(&self, now: Millis) -> Millis {
-        self.asked
-            .map_or(0, |asked| (asked + ASKED).saturating_sub(now))
+        match self.asked {
+            // They ask as long as they wait.
+            Some(_) if self.waiting > 0 => ASKED,
+            Some(asked) => (asked + ASKED).saturating_sub(now),
+            None => 0,
+        }
     }
 
     /// Whether anybody has asked ever.

@@ -119,21 +119,33 @@ impl State {
         if tracks.is_same_as(&self.tracks) {
             return;
         }
-        let bytes = tracks_cost(&tracks) + self.held_tracks_cost();
-        let bytes = bytes.saturating_sub(3 * TRACKS_COST);
-        let all = self.headers_cost() + bytes;
-        let is_paid = |paid: &mut Taken| paid.resize(all).is_ok();
-        self.tracks = Arc::new(match self.paid.as_mut().is_none_or(is_paid) {
-            true => {
-                self.config_cost = bytes;
-                tracks
-            }
+        let mut is_paid = self.pay_for_tracks(&tracks);
+        if !is_paid {
+            // Who gets a file of the ones before has to come again.
+            self.old_tracks = Default::default();
+            is_paid = self.pay_for_tracks(&tracks);
+        }
+        self.tracks = Arc::new(match is_paid {
+            true => tracks,
             // No files of it.
             false => Tracks {
                 presentation: Presentation::default(),
                 ..tracks
             },
         });
+    }
+
+    /// Pays for tracks that are to take the place of the stream's.
+    fn pay_for_tracks(&mut self, tracks: &Tracks) -> bool {
+        let bytes = tracks_cost(tracks) + self.held_tracks_cost();
+        let bytes = bytes.saturating_sub(3 * TRACKS_COST);
+        let all = self.headers_cost() + bytes;
+        let is_paid = |paid: &mut Taken| paid.resize(all).is_ok();
+        let is_paid = self.paid.as_mut().is_none_or(is_paid);
+        if is_paid {
+            self.config_cost = bytes;
+        }
+        is_paid
     }
 
     /// What tracks take that somebody may still need: the stream's, HLS's, and those before. Each

@@ -26,6 +26,10 @@ impl Source {
     }
 
     fn pictures(&mut self, count: u64) {
+        self.gops_of(50, count);
+    }
+
+    fn gops_of(&mut self, len: u64, count: u64) {
         for index in 0..count {
             let unit = Unit {
                 number: self.number,
@@ -37,7 +41,7 @@ impl Source {
                 is_picture: true,
                 fits: true,
                 is_boundary: true,
-                is_join_point: index % 50 == 0,
+                is_join_point: index % len == 0,
             };
             self.segments.add(&unit, u64::MAX);
             self.number += 1;
@@ -137,6 +141,36 @@ fn a_publisher_that_returned_with_other_parameters_and_left_again_is_in_the_play
             "00c0ffee-7.m4s",
             "#EXT-X-ENDLIST",
         ]
+    );
+}
+
+#[test]
+fn gaps_stay_as_they_are_when_the_target_duration_grows() {
+    let mut source = Source::new();
+    source.pictures(50 * 8);
+    source.segments.prune(280);
+    let [short, grown] = [0, 251].map(|more| {
+        source.gops_of(250, more);
+        let listing = source.listing();
+        let text = media(&listing, LIFE, EPOCH, "", true);
+        let lines = text.lines().map(str::to_owned);
+        (listing.target, lines.collect::<Vec<_>>())
+    });
+    assert_eq!((short.0, grown.0), (2, 10));
+    for line in ["#EXT-X-GAP", "#EXTINF:2.000,", "00c0ffee-6.m4s"] {
+        assert!(short.1.iter().any(|l| l == line), "{short:?}");
+    }
+    let sequence = |lines: &[String]| {
+        let value = lines
+            .iter()
+            .find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:"));
+        value.unwrap().parse::<u64>().unwrap()
+    };
+    assert!(sequence(&grown.1) >= sequence(&short.1), "{grown:?}");
+    let gaps = grown.1.windows(2).filter(|lines| lines[0] == "#EXT-X-GAP");
+    assert!(
+        gaps.map(|lines| &lines[1])
+            .all(|line| line == "#EXTINF:2.000,")
     );
 }
 

@@ -201,7 +201,7 @@ fn write_playlist(
 /// Asks a stream for something, as this client: what it answers, or what the client is answered.
 #[inline(never)] // Its variables are not to be part of the stack of what follows.
 fn asking<T>(
-    writer: &Writer<'_>,
+    writer: &mut Writer<'_>,
     ask: impl FnOnce(Asker<'_>) -> Result<T, Unavailable>,
 ) -> Result<Result<T, Response>, End> {
     let (shared, client) = (writer.shared, writer.client());
@@ -212,9 +212,11 @@ fn asking<T>(
         now: shared.now(),
         nonce: random,
         waiters: &shared.waiters,
-        is_over: &|| why_over(shared, client).is_some(),
+        is_over: &|| why_over(shared, client).is_some() || writer.is_closed_by_client(),
     };
-    match ask(asker) {
+    let answer = ask(asker);
+    writer.note_wait();
+    match answer {
         Ok(answer) => Ok(Ok(answer)),
         Err(Unavailable::Over) => Err(why_over(shared, client).unwrap_or(End::Closed)),
         Err(why) => Ok(Err(refusal(why))),

@@ -72,6 +72,16 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Whoever had to wait for the response to come has all the time to take it.
+    pub(super) fn note_wait(&mut self) {
+        self.since = self.shared.now();
+    }
+
+    /// Whether the client has closed the connection, or its half of it, and sent nothing before.
+    pub(super) fn is_closed_by_client(&self) -> bool {
+        self.socket.is_closed_by_peer()
+    }
+
     pub(super) fn client(&self) -> &'a Client {
         self.client
     }
