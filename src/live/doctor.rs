@@ -168,7 +168,7 @@ impl fmt::Display for Finding {
                 write!(
                     f,
                     ", expected at most 4 s: players wait for them when they join or fall behind, \
-                     and HLS has segments as long, which it cuts after 10 s. Set the encoder's \
+                     and HLS viewers are three times as far behind. Set the encoder's \
                      keyframe interval to 2 s (OBS: Keyframe \
                      Interval 2 s; ffmpeg: -g {pictures})"
                 )

@@ -18,7 +18,7 @@ fn findings_say_what_came_what_was_expected_and_what_to_do() {
             },
             "keyframe-interval",
             "keyframes are 8.3 s apart, expected at most 4 s: players wait for them when they join \
-             or fall behind, and HLS has segments as long, which it cuts after 10 s. Set the encoder's keyframe interval to 2 s (OBS: \
+             or fall behind, and HLS viewers are three times as far behind. Set the encoder's keyframe interval to 2 s (OBS: \
              Keyframe Interval 2 s; ffmpeg: -g 60)",
         ),
         (
@@ -29,7 +29,7 @@ fn findings_say_what_came_what_was_expected_and_what_to_do() {
             },
             "keyframe-interval",
             "no keyframe for 10.0 s, expected at most 4 s: players wait for them when they join or \
-             fall behind, and HLS has segments as long, which it cuts after 10 s. Set the encoder's keyframe interval to 2 s (OBS: \
+             fall behind, and HLS viewers are three times as far behind. Set the encoder's keyframe interval to 2 s (OBS: \
              Keyframe Interval 2 s; ffmpeg: -g 10)",
         ),
         (
