@@ -737,7 +737,7 @@ mod tests {
         assert_eq!(has_too_much(&all), [true, false, false]);
         all[0].1.drain(..2);
         assert_eq!(has_too_much(&all), [false; 3]);
-        // Now a quarter isn't free, by 10: the first two have to come down to 7.
+        // Now ten are lacking to a quarter that is free: the first one has them.
         let others: Vec<_> = (0..26).map_while(|_| arena.take()).collect();
         assert_eq!((others.len(), arena.free_blocks()), (26, 6));
         for (index, left) in [(0, 8), (1, 8), (2, 6)] {
