@@ -28,8 +28,8 @@
 //!
 //! *Spare* blocks are kept for somebody who may come. They count as free: when blocks are short,
 //! they are given up before all others, whatever the level. Before that, all accounts together keep
-//! no more of them than half of all blocks, and than leave a quarter free: those that keep the most
-//! give them up first.
+//! no more of them than half of all blocks, and than leave the reserve free and half as much again:
+//! those that keep the most give them up first.
 //!
 //! The blocks that an account's newest groups of pictures took are *protected*: they are set aside
 //! for it even while it holds fewer, and even above the level; at most half of all blocks for one
@@ -505,7 +505,8 @@ impl Account {
         let state = self.shared.lock();
         let spare = state.spare(usize::MAX);
         let free = state.free.len();
-        let excess = (total / 4)
+        let least_free = self.shared.reserve() / 2 * 3;
+        let excess = least_free
             .saturating_sub(free)
             .max(spare.saturating_sub(total / 2));
         let own = state.accounts.get(self.number as usize);
@@ -737,10 +738,10 @@ mod tests {
         assert_eq!(has_too_much(&all), [true, false, false]);
         all[0].1.drain(..2);
         assert_eq!(has_too_much(&all), [false; 3]);
-        // Now ten are lacking to a quarter that is free: the first one has them.
+        // Now six of twelve that are to be free are lacking: the first one has them.
         let others: Vec<_> = (0..26).map_while(|_| arena.take()).collect();
         assert_eq!((others.len(), arena.free_blocks()), (26, 6));
-        for (index, left) in [(0, 8), (1, 8), (2, 6)] {
+        for (index, left) in [(0, 12), (1, 8), (2, 6)] {
             while all[index].0.has_too_much_spare() {
                 all[index].1.pop();
             }
