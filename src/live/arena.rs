@@ -511,7 +511,8 @@ impl Account {
             .max(spare.saturating_sub(total / 2));
         let own = state.accounts.get(self.number as usize);
         let own = own.map_or(0, |slot| slot.spare);
-        // Others that have more may keep no more than this one has left.
+        // It is its turn if all would still have too many, or just enough, were they cut to less than
+        // it has.
         excess > 0 && own > 0 && state.spare(own - 1) + excess >= spare
     }
 

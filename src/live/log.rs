@@ -246,8 +246,8 @@ pub struct Log {
     needed_from: u64,
     /// Messages from this one on are kept however old they are.
     kept_from: u64,
-    /// Those of them before this one are for somebody who may come; `None` if they are for somebody
-    /// who is there.
+    /// Of the messages that are kept, those before this one are for viewers who may come. `None`: all are
+    /// for viewers who are there.
     spare_to: Option<u64>,
     pictures: u32,
     audio_frames: u32,
@@ -481,8 +481,8 @@ impl Log {
     }
 
     /// From this message on all are kept while blocks last, however old they are; `u64::MAX` for
-    /// none. Those before `spare_to` are for nobody yet, and kept only as long as nobody else has any
-    /// use for their blocks.
+    /// none. Nobody needs those before `spare_to` yet: they are given up when other streams need the
+    /// blocks.
     pub fn set_kept_from(&mut self, number: u64, spare_to: Option<u64>) {
         self.kept_from = number;
         let before = std::mem::replace(&mut self.spare_to, spare_to);

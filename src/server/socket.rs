@@ -84,7 +84,8 @@ impl Socket {
         [&self.received, &self.sent].map(|bytes| bytes.load(Ordering::Relaxed))
     }
 
-    /// Whether nothing more will come, and nothing is there.
+    /// Whether the peer has closed its side, or the connection is lost. Not seen while bytes that it
+    /// sent before are unread.
     pub(crate) fn is_closed_by_peer(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;

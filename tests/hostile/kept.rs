@@ -350,6 +350,44 @@ fn no_reply_is_lost_between_two_plays() {
     case.finish(3);
 }
 
+/// The reply waits with the first play, of a stream that sends nothing, for the other one's picture.
+#[test]
+fn a_reply_follows_the_picture_that_it_had_to_wait_for() {
+    const TRANSACTION: f64 = 815.0;
+
+    let case = Case::start("a reply behind a picture of another play", &[]);
+    let large = Client::publishing(case.address(), "live", "large");
+    let mut other = Client::publishing(case.address(), "live", "other");
+    let mut player = playing_two(&case);
+    let receiving = SockRef::from(player.socket());
+    receiving.set_recv_buffer_size(64 * 1024).unwrap();
+    other.send_headers();
+    other.send_picture(0, 0, true, 1_900_000);
+    assert!(wire::is_served(&mut other));
+    player.send_command(0, "releaseStream", TRANSACTION, Value::Null, vec![]);
+    player.wait_for("the picture", |m| m.payload.len() > 1_000_000);
+    let mut is_answered = false;
+    // Without a look of its own the reply would come with the next ping, after 20 s.
+    for number in 1..100 {
+        other.send_picture(number, number * 40, false, 500);
+        loop {
+            let message = player.next().expect("it is served");
+            let command = message.command();
+            is_answered |= command.is_some_and(|command| command.transaction_id == TRANSACTION);
+            if message.is_media() && message.number() == number {
+                break;
+            }
+        }
+        if is_answered {
+            break;
+        }
+        thread::sleep(Duration::from_millis(40));
+    }
+    assert!(is_answered);
+    drop((large, other, player));
+    case.finish(3);
+}
+
 #[test]
 fn a_connection_plays_a_stream_once() {
     let case = Case::start("one stream played twice", &[]);

@@ -18,8 +18,8 @@ fn findings_say_what_came_what_was_expected_and_what_to_do() {
             },
             "keyframe-interval",
             "keyframes are 8.3 s apart, expected at most 4 s: players wait for them when they join \
-             or fall behind, and HLS viewers are three times as far behind. Set the encoder's keyframe interval to 2 s (OBS: \
-             Keyframe Interval 2 s; ffmpeg: -g 60)",
+             or fall behind, and HLS viewers are three times as far behind. Set the encoder's \
+             keyframe interval to 2 s (OBS: Keyframe Interval 2 s; ffmpeg: -g 60)",
         ),
         (
             Finding::KeyframeInterval {
@@ -29,8 +29,8 @@ fn findings_say_what_came_what_was_expected_and_what_to_do() {
             },
             "keyframe-interval",
             "no keyframe for 10.0 s, expected at most 4 s: players wait for them when they join or \
-             fall behind, and HLS viewers are three times as far behind. Set the encoder's keyframe interval to 2 s (OBS: \
-             Keyframe Interval 2 s; ffmpeg: -g 10)",
+             fall behind, and HLS viewers are three times as far behind. Set the encoder's \
+             keyframe interval to 2 s (OBS: Keyframe Interval 2 s; ffmpeg: -g 10)",
         ),
         (
             Finding::MissingTrack(Medium::Audio),

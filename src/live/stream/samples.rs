@@ -121,7 +121,7 @@ impl State {
         }
         let mut is_paid = self.pay_for_tracks(&tracks);
         if !is_paid {
-            // Who gets a file of the ones before has to come again.
+            // Forgotten, the old ones cost nothing. A viewer who still needs them has to connect again.
             self.old_tracks = Default::default();
             is_paid = self.pay_for_tracks(&tracks);
         }

@@ -72,12 +72,12 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Whoever had to wait for the response to come has all the time to take it.
+    /// The response was waited for: the time that the client has to take it begins now.
     pub(super) fn note_wait(&mut self) {
         self.since = self.shared.now();
     }
 
-    /// Whether the client has closed the connection, or its half of it, and sent nothing before.
+    /// Whether the client has hung up, see [`Socket::is_closed_by_peer`].
     pub(super) fn is_closed_by_client(&self) -> bool {
         self.socket.is_closed_by_peer()
     }
