@@ -326,7 +326,8 @@ impl Segments {
             let held = self.lists.all_segments().map(|segment| segment.duration);
             let open = self.open.as_ref();
             let so_far = open.map_or(0, |open| open.len_to(open.pictures_end));
-            self.target = Some(target_for(held.max().unwrap_or(0).max(so_far)));
+            let longest = held.max().unwrap_or(0).max(so_far);
+            self.target = Some(target_for(longest.min(MAX_SEGMENT)));
             self.set_part_target();
         }
         self.target.is_some()

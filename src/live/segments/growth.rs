@@ -71,7 +71,10 @@ impl Segments {
         let shown = difference(unit.due(), open.due);
         let is_natural = unit.is_start() && (shown >= MIN_SEGMENT || !open.segment.is_independent);
         let next = difference(unit.end, open.keyframe);
-        let is_too_long = next > MAX_GOP || next > MIN_CUT && open.segment.bytes > max_bytes;
+        let is_too_long = next > MAX_GOP
+            || next > MIN_CUT && open.segment.bytes > max_bytes
+            // Its first picture may last for seconds.
+            || open.len_to(unit.end) > MAX_SEGMENT;
         if !is_natural && !is_too_long {
             return self.cut_part(unit);
         }

@@ -339,6 +339,25 @@ fn the_target_duration_grows_with_a_longer_gop_and_one_of_more_than_ten_seconds_
 }
 
 #[test]
+fn a_segment_whose_first_picture_lasts_for_seconds_is_no_longer_than_others() {
+    let mut source = Source::new();
+    for (step, is_keyframe) in [
+        (30, true),
+        (5_000, false),
+        (5_000, true),
+        (30, true),
+        (5_000, false),
+        (5_000, false),
+    ] {
+        source.late_picture(step, is_keyframe, 0);
+    }
+    let listing = source.listing();
+    assert_eq!((listing.segments[0].duration, listing.target), (5_030, 10));
+    source.gops(2, 50);
+    assert_eq!(source.lengths(), [5_030, 10_030, 5_000, 2_000]);
+}
+
+#[test]
 fn a_publisher_that_returns_leaves_a_discontinuity_and_no_hole() {
     let mut source = Source::new();
     source.gops(3, 50);
