@@ -12,7 +12,7 @@ use socket2::SockRef;
 
 use crate::canary::Load;
 use crate::case::Case;
-use crate::common::client::{AAC_HEADER, AVC_HEADER, Client};
+use crate::common::client::{AAC_HEADER, AVC_HEADER, Client, wait_until};
 use crate::wire::{self, command, header, message, metadata, set_chunk_size, user_control};
 
 /// A case with hardly any memory for media, in which what lies outside of it shows.
@@ -364,6 +364,11 @@ fn a_reply_follows_the_picture_that_it_had_to_wait_for() {
     other.send_headers();
     other.send_picture(0, 0, true, 1_900_000);
     assert!(wire::is_served(&mut other));
+    // Its publisher may have been answered a moment before anything of the picture went out.
+    let mut begun = [0; 8_192];
+    wait_until("the picture has begun", || {
+        player.socket().peek(&mut begun).unwrap() == begun.len()
+    });
     player.send_command(0, "releaseStream", TRANSACTION, Value::Null, vec![]);
     player.wait_for("the picture", |m| m.payload.len() > 1_000_000);
     let mut is_answered = false;
