@@ -25,8 +25,9 @@ const PATIENCE_FOR_KEYFRAME: u32 = 10_000;
 /// have left out pictures.
 const MAX_COUNTED_STEP: u32 = 1_000;
 
-/// How long after its first message a publish is compared with its metadata.
-const EXAMINATION: Millis = 5_000;
+/// How long after its first message a publish is compared with its metadata, and how long the first
+/// message may take.
+pub const EXAMINATION: Millis = 5_000;
 
 /// Windows of pictures that have to disagree with the metadata, one after the other: 16 s.
 const WRONG_WINDOWS: u8 = 4;
@@ -93,6 +94,8 @@ pub enum Finding {
     },
     /// The stream doesn't fit into the memory that it may use.
     Memory(Memory),
+    /// Nothing came, neither audio nor video.
+    NoMedia,
 }
 
 /// What doesn't fit.
@@ -124,6 +127,7 @@ impl Finding {
             Finding::Timestamps(_) => "timestamps",
             Finding::NetworkGaps { .. } => "network-gaps",
             Finding::Memory(_) => "memory",
+            Finding::NoMedia => "no-media",
         }
     }
 
@@ -135,11 +139,11 @@ impl Finding {
         )
     }
 
-    /// Where it is kept: one of each kind. At most one track is missing, or nothing would come.
+    /// Where it is kept: one of each kind. At most one track is missing, or all media is.
     fn kind(&self) -> usize {
         match self {
             Finding::KeyframeInterval { .. } => KEYFRAME_INTERVAL,
-            Finding::MissingTrack(_) => MISSING_TRACK,
+            Finding::MissingTrack(_) | Finding::NoMedia => MISSING_TRACK,
             Finding::FrameRate { .. } => FRAME_RATE,
             Finding::PictureSize { .. } => PICTURE_SIZE,
             Finding::Timestamps(_) => TIMESTAMPS,
@@ -237,6 +241,12 @@ impl fmt::Display for Finding {
                  or lower the encoder's bit rate",
                 len.div_ceil(1000),
                 may_hold / 1000
+            ),
+            Finding::NoMedia => write!(
+                f,
+                "no audio or video came in the first {} s of the publish. Check that the encoder \
+                 has a source and is running",
+                EXAMINATION / 1000
             ),
         }
     }
@@ -343,7 +353,11 @@ impl Doctor {
 
     /// A message came, whatever becomes of it.
     pub(super) fn note_message(&mut self, medium: Medium, now: Millis) {
-        self.began.get_or_insert(now);
+        if self.began.is_none() {
+            self.began = Some(now);
+            // It may have been found that nothing comes; a track may be missing yet.
+            (self.found[MISSING_TRACK], self.told[MISSING_TRACK]) = (None, false);
+        }
         let is_known = match medium {
             Medium::Audio => std::mem::replace(&mut self.has_audio, true),
             Medium::Video => self.first_video.is_some(),
@@ -423,6 +437,13 @@ impl Doctor {
     /// Something didn't fit.
     pub(super) fn note_memory(&mut self, memory: Memory) {
         self.find(Finding::Memory(memory));
+    }
+
+    /// Looks whether anything has come of a publish that began at `since`.
+    pub(super) fn note_silence(&mut self, since: Millis, now: Millis) {
+        if self.began.is_none() && now.saturating_sub(since) >= EXAMINATION {
+            self.find(Finding::NoMedia);
+        }
     }
 
     /// Whether it is time to compare the publish with its metadata.

@@ -246,6 +246,11 @@ impl Stats {
         self.doctor.note_message(medium, now);
     }
 
+    /// Time passes while somebody publishes.
+    pub(super) fn note_time(&mut self, now: Millis) {
+        self.doctor.note_silence(self.since, now);
+    }
+
     /// A picture or sound has its place in time.
     pub(super) fn note_frame(&mut self, kind: Kind, timestamp: u32, now: Millis) {
         self.doctor.note_arrival(kind, timestamp, now);

@@ -223,9 +223,9 @@ impl<S: PayloadSource> ServerSession<S> {
             self.received += (before - input.len()) as u64;
             self.received_in_use = self.received;
             self.acknowledge();
-            if self.role(header.message_stream_id) == Some(Role::Publishing) {
+            if let Some(message_stream_id) = self.publish_of(header.message_stream_id) {
                 return Some(Media {
-                    message_stream_id: header.message_stream_id,
+                    message_stream_id,
                     kind: MediaKind::of(header.type_id),
                     timestamp: header.timestamp,
                     payload,
@@ -317,16 +317,18 @@ impl<S: PayloadSource> ServerSession<S> {
         tape: &mut Tape<'_>,
     ) -> Result<Option<Event>, Error> {
         let id = header.message_stream_id;
-        let is_published = self.role(id) == Some(Role::Publishing);
+        let publish = self.publish_of(id);
         let len = self.reader.payload().map_or(0, Payload::len);
         match header.type_id {
-            type_id::AUDIO | type_id::VIDEO if is_published => {
-                self.media = 0..len;
-                return Ok(Some(Event::Media {
-                    message_stream_id: id,
-                    kind: MediaKind::of(header.type_id),
-                    timestamp: header.timestamp,
-                }));
+            type_id::AUDIO | type_id::VIDEO => {
+                if let Some(message_stream_id) = publish {
+                    self.media = 0..len;
+                    return Ok(Some(Event::Media {
+                        message_stream_id,
+                        kind: MediaKind::of(header.type_id),
+                        timestamp: header.timestamp,
+                    }));
+                }
             }
             1..=6 => {
                 let body: [u8; Limits::CONTROL as usize] = self.parts(0..len).bytes().to_array();
@@ -354,9 +356,9 @@ impl<S: PayloadSource> ServerSession<S> {
             len: len as u32,
             timestamp: header.timestamp,
         });
-        if !is_published {
+        let Some(id) = publish else {
             return Ok(None);
-        }
+        };
         match header.type_id {
             type_id::DATA | type_id::DATA_AMF3 => Ok(self.metadata(id, header.type_id, 0..len)),
             type_id::AGGREGATE => {
@@ -497,6 +499,17 @@ impl<S: PayloadSource> ServerSession<S> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The publish that media on this message stream belongs to: the one on it, or else the
+    /// connection's only one. Node-Media-Server's client publishes on the message stream that it has
+    /// created, and sends its media on 0.
+    fn publish_of(&self, id: u32) -> Option<u32> {
+        let is_publishing = |stream: &&MessageStream| stream.role == Role::Publishing;
+        let mut publishing = self.message_streams.iter().filter(is_publishing);
+        let own = publishing.clone().find(|stream| stream.id == id);
+        let only = publishing.next().filter(|_| publishing.next().is_none());
+        own.or(only).map(|stream| stream.id)
     }
 
     fn role(&self, id: u32) -> Option<Role> {

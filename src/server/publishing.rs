@@ -14,6 +14,7 @@ use super::{Shared, millis};
 use crate::allowance::Taken;
 use crate::http::percent::encode;
 use crate::live::Millis;
+use crate::live::doctor::EXAMINATION;
 use crate::live::log::Kind;
 use crate::live::stream::{Appended, ClockRepair, Pumped, Stream, Superseded, Waited};
 use crate::media::describe::describe;
@@ -255,6 +256,14 @@ impl Publishing {
     pub(super) fn has_unsent(&self, now: Millis) -> bool {
         self.unsent_at
             .is_some_and(|at| now.saturating_sub(at) < UNSENT_MEMORY)
+    }
+
+    /// How long it may take from now until the first message comes; `None` once it has, or is too
+    /// late.
+    pub(super) fn patience_left(&self, now: Millis) -> Option<Duration> {
+        let left = (self.since + EXAMINATION).saturating_sub(now);
+        let is_waited_for = self.messages == 0 && self.is_live() && left > 0;
+        is_waited_for.then_some(Duration::from_millis(left))
     }
 
     /// Whether messages wait for company.

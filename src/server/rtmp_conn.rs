@@ -495,6 +495,7 @@ impl Connection {
         }
         for publishing in &self.publishing {
             timeout = timeout.min(publishing.grace_left(now).unwrap_or(TICK));
+            timeout = timeout.min(publishing.patience_left(now).unwrap_or(TICK));
             if publishing.has_unsent(now) {
                 timeout = timeout.min(TAIL_TICK);
             } else if publishing.is_waiting() {

@@ -368,3 +368,31 @@ fn sound_alone_where_video_was_announced_is_found() {
         panic!("{told:?}")
     };
 }
+
+#[test]
+fn a_publish_that_brings_no_media_is_found() {
+    let fixture = Fixture::new();
+    publish(&fixture, METADATA);
+    let pump = |now| {
+        fixture.now.set(now);
+        fixture.stream.pump(now).findings
+    };
+    let since = fixture.now.get();
+    assert_eq!(pump(since + 4_999), []);
+    assert_eq!(pump(since + 5_000), [Finding::NoMedia]);
+    assert_eq!(pump(since + 6_000), []);
+    assert_eq!(findings(&fixture), [Finding::NoMedia]);
+    // What comes late isn't missing any more; that it was late needn't be told.
+    fixture.append(Kind::Audio, 0, AAC_HEADER);
+    assert_eq!(pump(since + 7_000), []);
+    assert_eq!(findings(&fixture), []);
+
+    // Each publish counts for itself, and nobody expects media after its end.
+    fixture.stream.unpublish(fixture.generation.get());
+    fixture.publish();
+    let since = fixture.now.get();
+    assert_eq!(pump(since + 5_000), [Finding::NoMedia]);
+    fixture.publish();
+    fixture.stream.unpublish(fixture.generation.get());
+    assert_eq!(pump(since + 60_000), []);
+}

@@ -7,7 +7,8 @@ use brooklet::Config;
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::message::{Control, UserControl, type_id};
 
-use crate::client::{Client, DEADLINE, server, short_grace, wait_until};
+use crate::client::{AVC_HEADER, Client, DEADLINE, server, short_grace, wait_until};
+use crate::common::Brooklet;
 
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
@@ -190,4 +191,31 @@ fn who_has_published_may_play_another_stream_before_anybody_publishes_it() {
     other.send_headers();
     other.send_picture(7, 0, true, 100);
     assert_eq!(client.wait_for_media().number(), 7);
+}
+
+#[test]
+fn media_on_message_stream_0_is_published() {
+    let server = server(Config::default());
+    let address = server.rtmp_addresses()[0];
+    let mut publisher = Client::publishing(address, "live", "door");
+    let mut player = Client::playing(address, "live", "door");
+    publisher.send_message(type_id::VIDEO, 0, 0, AVC_HEADER);
+    for number in 0..3 {
+        let first = if number == 0 { 0x17 } else { 0x27 };
+        let payload = [&[first, 1, 0, 0, 0, 0, 0, 0, number][..], &[0x41; 5000]].concat();
+        publisher.send_message(type_id::VIDEO, 0, 40 * u32::from(number), &payload);
+    }
+    for number in 0..3 {
+        assert_eq!(player.wait_for_media().number(), number);
+    }
+}
+
+#[test]
+fn a_publisher_that_says_nothing_is_named_in_the_log_while_it_is_there() {
+    let server = Brooklet::start(&[]);
+    let mut publisher = Client::publishing(server.address(), "live", "door");
+    server.wait_for_log("live/door: no audio or video came in the first 5 s", 1);
+    publisher.send_headers();
+    drop(publisher);
+    server.wait_for_log("live/door: stopped publishing", 1);
 }

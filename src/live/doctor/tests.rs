@@ -103,6 +103,12 @@ fn findings_say_what_came_what_was_expected_and_what_to_do() {
             "a message of 301 kB was dropped, the stream may keep 262 kB in all. Raise --memory, \
              or lower the encoder's bit rate",
         ),
+        (
+            Finding::NoMedia,
+            "no-media",
+            "no audio or video came in the first 5 s of the publish. Check that the encoder has a \
+             source and is running",
+        ),
     ] {
         assert_eq!(finding.id(), id);
         assert_eq!(finding.to_string(), text);

@@ -74,8 +74,10 @@ fn an_aggregate_that_nobody_publishes_is_dropped() {
     let bytes = message(22, 1, 5000, &aggregate_body());
     assert_eq!(Scenario::created().send(&bytes), []);
     assert_eq!(Scenario::playing().send(&bytes), []);
-    let bytes = message(22, 2, 5000, &aggregate_body());
-    assert_eq!(Scenario::publishing().send(&bytes), []);
+    let mut scenario = Scenario::publishing();
+    scenario.call(2, "publish", 4.0, &[text("yard")]);
+    let bytes = message(22, 3, 5000, &aggregate_body());
+    assert_eq!(scenario.send(&bytes), []);
 }
 
 #[test]

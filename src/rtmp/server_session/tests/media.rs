@@ -35,7 +35,8 @@ fn media_where_nothing_is_published_is_dropped() {
     assert_eq!(Scenario::created().send(&video(1, 0)), []);
     assert_eq!(Scenario::playing().send(&video(1, 0)), []);
     let mut scenario = Scenario::publishing();
-    assert_eq!(scenario.send(&[video(0, 0), video(2, 0)].concat()), []);
+    scenario.call(2, "publish", 4.0, &[text("yard")]);
+    assert_eq!(scenario.send(&[video(0, 0), video(3, 0)].concat()), []);
     assert_eq!(scenario.send(&video(1, 0)).len(), 1);
 }
 

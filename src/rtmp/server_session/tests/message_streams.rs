@@ -98,7 +98,7 @@ fn several_message_streams_publish_and_play_side_by_side() {
         scenario.call(0, "deleteStream", 9.0, &[Value::Number(2.0)]),
         [stop(2)]
     );
-    assert_eq!(scenario.send(&bytes), [media(1, 10)]);
+    assert_eq!(scenario.send(&video(1, 10)), [media(1, 10)]);
     assert_eq!(
         scenario.call(0, "FCUnpublish", 10.0, &[text("door")]),
         [stop(1)]
@@ -106,4 +106,52 @@ fn several_message_streams_publish_and_play_side_by_side() {
     assert!(scenario.session.is_in_use(), "message stream 3 still plays");
     assert_eq!(scenario.call(3, "closeStream", 0.0, &[]), [stop(3)]);
     assert!(!scenario.session.is_in_use());
+}
+
+/// Node-Media-Server's client creates message stream 1, publishes on it, and sends its media on 0.
+#[test]
+fn media_on_another_message_stream_belongs_to_the_only_publish() {
+    let metadata = values(&[text("onMetaData"), Value::EcmaArray(width(64.0))]);
+    let all = |id| {
+        let inner = [b"\x09\0\0\x0C\0\0\x05\0\0\0\0", MEDIA, &[0; 4]].concat();
+        [
+            message(type_id::DATA, id, 0, &metadata),
+            // The first one isn't read in place: its chunks are shorter.
+            message(type_id::VIDEO, id, 10, &[MEDIA, &[0; 500]].concat()),
+            video(id, 20),
+            message(type_id::AGGREGATE, id, 30, &inner),
+        ]
+        .concat()
+    };
+    let ids = |events: Vec<Event>| -> Vec<(u32, u32)> {
+        let id = |event| match event {
+            Event::Metadata { message_stream_id } => (message_stream_id, 0),
+            Event::Media {
+                message_stream_id,
+                timestamp,
+                ..
+            } => (message_stream_id, timestamp),
+            other => panic!("{other:?}"),
+        };
+        events.into_iter().map(id).collect()
+    };
+    let expected = [(1, 0), (1, 10), (1, 20), (1, 30)];
+    for id in [0, 1, 2, 9] {
+        // Whether the others are there or not.
+        let mut scenario = Scenario::publishing();
+        assert_eq!(ids(scenario.send(&all(id))), expected, "{id}");
+        scenario.call(0, "createStream", 4.0, &[]);
+        assert_eq!(ids(scenario.send(&all(id))), expected, "{id}");
+    }
+    // One that plays doesn't count.
+    let mut scenario = Scenario::publishing();
+    scenario.call(2, "play", 7.0, &[text("yard")]);
+    assert_eq!(ids(scenario.send(&all(0))), expected);
+    // Of two it isn't known which is meant; without one there is nowhere to go.
+    scenario.call(3, "publish", 5.0, &[text("yard")]);
+    assert_eq!(scenario.send(&all(0)), []);
+    scenario.call(1, "closeStream", 0.0, &[]);
+    assert_eq!(ids(scenario.send(&video(0, 20))), [(3, 20)]);
+    scenario.call(3, "closeStream", 0.0, &[]);
+    assert_eq!(scenario.send(&all(0)), []);
 }
