@@ -41,7 +41,7 @@ use hls::Hls;
 use media_clock::MediaClock;
 
 /// What a stream takes on the heap besides its blocks, in bytes: its state, its entry in the table,
-/// and what it lists. Its name, which is there twice, comes on top.
+/// and what it lists. Its name comes on top.
 pub const STREAM_COST: usize = 2112;
 
 const _: () = assert!(size_of::<Stream>() + size_of::<State>() + 128 <= STREAM_COST);

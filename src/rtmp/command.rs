@@ -218,10 +218,12 @@ pub fn call(name: &str, information: Value) -> Command {
     reply(name, 0.0, Value::Null, information)
 }
 
-/// An information object: level ("status", "error"), code and description. Descriptions stay
-/// under 256 bytes, the size of ffmpeg's buffer.
+/// Longest description, in bytes: ffmpeg's buffer has 256.
+pub const MAX_DESCRIPTION_LEN: usize = 250;
+
+/// An information object: level ("status", "error"), code and the beginning of a description.
 pub fn info(level: &str, code: &str, description: &str) -> Value {
-    let end = (0..=description.len().min(250))
+    let end = (0..=description.len().min(MAX_DESCRIPTION_LEN))
         .rev()
         .find(|end| description.is_char_boundary(*end));
     let description = description.get(..end.unwrap_or(0)).unwrap_or_default();

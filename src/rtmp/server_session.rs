@@ -343,7 +343,10 @@ impl<S: PayloadSource> ServerSession<S> {
                 self.handle_control(control)?;
                 return Ok(None);
             }
-            type_id::COMMAND | type_id::COMMAND_AMF3 => {
+            // Empty ones are ignored; the envelope has a selector all the same.
+            type_id::COMMAND | type_id::COMMAND_AMF3
+                if len > usize::from(header.type_id == type_id::COMMAND_AMF3) =>
+            {
                 let read = self.read_command(header.type_id, 0..len);
                 // What comes of it may take a while, and may need the room.
                 self.reader.forget_payload();

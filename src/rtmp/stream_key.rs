@@ -18,10 +18,10 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Longest part between two slashes, in bytes.
-const MAX_PART_LEN: usize = 128;
+const MAX_PART_LEN: usize = 255;
 
-/// Longest key, in bytes.
-const MAX_KEY_LEN: usize = 255;
+/// Longest key, in bytes: app and name of one part each.
+const MAX_KEY_LEN: usize = 2 * MAX_PART_LEN + 1;
 
 /// Longest app or name as sent, query included, in bytes.
 pub(super) const MAX_SENT_LEN: usize = 1024;
@@ -196,8 +196,8 @@ mod tests {
 
     #[test]
     fn names_that_are_no_names_are_refused() {
-        let long_part = "x".repeat(129);
-        let long_key = ["y".repeat(120).as_str(); 3].join("/");
+        let long_part = "x".repeat(256);
+        let long_key = ["y".repeat(171).as_str(); 3].join("/");
         let long_query = format!("door?{}", "z".repeat(1024));
         for (app, name, error) in [
             ("live", "", InvalidName::Empty),
@@ -217,6 +217,18 @@ mod tests {
         ] {
             assert_eq!(StreamKey::new(app, name), Err(error), "{app:?} {name:?}");
         }
+    }
+
+    #[test]
+    fn app_and_name_may_have_255_bytes_each() {
+        let (app, name) = ("a".repeat(255), "n".repeat(255));
+        for (app, name) in [(&*app, &*name), ("", &[&*app, &name].join("/"))] {
+            let key = StreamKey::new(app, name).unwrap();
+            assert_eq!(key.as_str().len(), 511);
+            assert_eq!(key.app_and_name().1.len(), 255);
+        }
+        let path = [name.as_str(), "/x"].concat();
+        assert!(StreamKey::new(&app, &path).is_err(), "513 bytes in all");
     }
 
     #[test]

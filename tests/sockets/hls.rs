@@ -11,7 +11,7 @@ use crate::client::{AAC_HEADER, Client, server, short_grace};
 use crate::common::http::{Answer, HttpClient};
 
 /// H.264, 320x240.
-const AVC_HEADER: &[u8] =
+pub(crate) const AVC_HEADER: &[u8] =
     b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
     \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 

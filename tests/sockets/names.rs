@@ -2,7 +2,9 @@
 
 use brooklet::Config;
 
-use crate::client::{Client, server};
+use crate::client::{AAC_HEADER, Client, server};
+use crate::common::http::HttpClient;
+use crate::hls::AVC_HEADER;
 
 fn plays(server: &brooklet::Server, publish: (&str, &str), play: (&str, &str)) {
     let address = server.rtmp_addresses()[0];
@@ -118,5 +120,40 @@ fn one_connection_may_play_several_streams() {
         assert_eq!(message.number(), *next);
         assert_eq!(message.payload.len(), 9_000);
         *next += 1;
+    }
+}
+
+#[test]
+fn app_and_name_of_255_bytes_each_are_published_played_and_watched() {
+    let server = server(Config::default());
+    let address = server.rtmp_addresses()[0];
+    // Three bytes each in a URL, and more in the log.
+    let (latin, umlauts) = ("a".repeat(255), "\u{f6}".repeat(127));
+    let cjk = "\u{4e2d}".repeat(85);
+    for (app, name) in [("live", &*latin), (&latin, &latin), (&umlauts, &cjk)] {
+        let mut publisher = Client::publishing(address, app, name);
+        publisher.send_message(9, 1, 0, AVC_HEADER);
+        publisher.send_message(8, 1, 0, AAC_HEADER);
+        for number in 0..240 {
+            publisher.send_picture(number, number * 40, number % 50 == 0, 500);
+            publisher.send_message(8, 1, number * 40, b"\xAF\x01\x21\x10\x05");
+        }
+        let mut player = Client::playing(address, app, name);
+        assert!(player.wait_for_media().is_keyframe());
+        let encode = |part: &str| -> String {
+            let encoded = part.bytes().map(|byte| format!("%{byte:02X}"));
+            encoded.collect()
+        };
+        let path = format!("/{}/{}", encode(app), encode(name));
+        for ending in ["", "/frame.mp4", ".m3u8", "/media.m3u8"] {
+            let answer =
+                HttpClient::connect(server.http_addresses()[0]).get(&format!("{path}{ending}"));
+            assert_eq!(answer.status, 200, "{app} {name} {ending}");
+        }
+        for ending in [".flv", ".mp4"] {
+            let mut viewer = HttpClient::connect(server.http_addresses()[0]);
+            viewer.request("GET", &format!("{path}{ending}"), "");
+            assert_eq!(viewer.answer_head().status, 200, "{app} {name} {ending}");
+        }
     }
 }

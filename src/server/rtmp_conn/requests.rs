@@ -11,6 +11,7 @@ use crate::live::join::Join;
 use crate::live::sink::Sink;
 use crate::live::stream::{Busy, PUBLISH_COST, Publisher, STREAM_COST};
 use crate::live::subscriber::{Receiver, Subscriber};
+use crate::rtmp::command::MAX_DESCRIPTION_LEN;
 use crate::rtmp::metadata;
 use crate::rtmp::server_session::{Connect, MAX_REPLIES, MAX_REPLY};
 use crate::rtmp::stream_key::{StreamKey, query_value};
@@ -305,7 +306,7 @@ impl Connection {
         let queue = MAX_REPLIES + MAX_REPLY;
         let cost = PLAY_COST + queue + stream_cost(key);
         // The subscriber pays for what it is told at once: there must be as much left.
-        let told = TOLD_AT_ONCE + 2 * key.to_string().len();
+        let told = TOLD_AT_ONCE + 2 * key.to_string().len().min(MAX_DESCRIPTION_LEN);
         // Names that nobody publishes are lent nothing.
         let taken = self.pay(cost + told, is_lent, now);
         let mut taken = taken.map_err(|exceeded| exceeded.to_string())?;
@@ -417,9 +418,10 @@ impl Connection {
 /// What a player is told before anything else, but for the name of the stream, in bytes.
 const TOLD_AT_ONCE: usize = 384;
 
-/// What a stream of this name takes outside of the arena, in bytes.
+/// What a stream of this name takes outside of the arena, in bytes. The name is shared with the
+/// table; whoever publishes or plays pays for its own copy when that is noted.
 fn stream_cost(key: &StreamKey) -> usize {
-    STREAM_COST + 2 * key.as_str().len()
+    STREAM_COST + key.as_str().len()
 }
 
 /// The same with what only its publisher brings, and with a place in the connection's list.

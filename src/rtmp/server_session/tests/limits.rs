@@ -220,3 +220,28 @@ fn what_real_publishers_send_is_never_too_little() {
         assert_eq!(scenario.send(&message.repeat(1_000)).len(), 1_000);
     }
 }
+
+#[test]
+fn empty_commands_and_data_messages_are_ignored() {
+    let mut scenario = Scenario::publishing();
+    for _ in 0..100 {
+        for (type_id, body) in [
+            (type_id::COMMAND, &b""[..]),
+            (type_id::COMMAND_AMF3, b""),
+            // The selector of the AMF3 envelope, and nothing in it.
+            (type_id::COMMAND_AMF3, b"\0"),
+            (type_id::DATA, b""),
+            (type_id::DATA_AMF3, b""),
+            (type_id::DATA_AMF3, b"\0"),
+        ] {
+            assert_eq!(scenario.send(&message(type_id, 1, 0, body)), []);
+        }
+    }
+    assert_eq!(scenario.send(&video(1, 0)).len(), 1);
+    // What has content, and no name, is still too much after ten.
+    for _ in 0..9 {
+        assert_eq!(scenario.send(&message(type_id::COMMAND, 1, 0, b"\x05")), []);
+    }
+    scenario.send(&message(type_id::COMMAND, 1, 0, b""));
+    scenario.error(&message(type_id::COMMAND, 1, 0, b"\x05"));
+}
