@@ -3,6 +3,7 @@
 //! Every option `--some-name` can also be set as `BROOKLET_SOME_NAME`; the command line wins.
 
 mod access;
+mod nearest;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::live::join::Join;
 use access::LISTS;
+use nearest::nearest;
 
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -203,31 +205,25 @@ const OPTIONS: &[Opt] = &[
     },
 ];
 
+/// What the name of each environment variable begins with.
+const PREFIX: &str = "BROOKLET_";
+
 /// Understands arguments (without the program's name) and environment. The error is one line
 /// that says what was wrong and what was expected.
 pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
-    environment: impl Fn(&str) -> Option<String>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Request, String> {
     let mut settings = Settings::default();
-    for option in OPTIONS {
-        let variable = variable_name(option.name);
-        if let Some(text) = environment(&variable) {
-            let parts = text.split(',').map(str::trim);
-            for (index, part) in parts.filter(|part| !part.is_empty()).enumerate() {
-                if index == 0 {
-                    forget_listeners(option, &mut settings);
-                }
-                set(option, &variable, &mut settings, part)?;
-            }
-        }
-    }
-    for list in LISTS {
-        let variable = variable_name(list.name);
-        if let Some(text) = environment(&variable) {
-            list.set_all(&variable, &mut settings, &text)?;
-        }
-    }
+    // Judged last: --help is for those who got a variable wrong, too.
+    let mut environment = environment.into_iter();
+    let understood = environment.try_for_each(|(name, value)| {
+        take_variable(
+            &mut settings,
+            &name.to_string_lossy(),
+            &value.to_string_lossy(),
+        )
+    });
 
     // Of what may be repeated.
     let mut given = Vec::new();
@@ -253,7 +249,7 @@ pub fn parse(
                     continue;
                 }
                 let Some(option) = OPTIONS.iter().find(|option| option.name == name) else {
-                    return Err(format!("unknown option --{name}. Try --help"));
+                    return Err(unknown("option", "--", name));
                 };
                 let value = value_of(&mut parser, option.name, option.value)?;
                 if is_first(option.name, &mut given) {
@@ -262,7 +258,8 @@ pub fn parse(
                 set(option, &format!("--{}", option.name), &mut settings, &value)?;
             }
             lexopt::Arg::Short(letter) => {
-                return Err(format!("unknown option -{letter}. Try --help"));
+                let rest = parser.optional_value().unwrap_or_default();
+                return Err(unknown_short(letter, &rest.to_string_lossy()));
             }
             lexopt::Arg::Value(value) => {
                 return Err(format!(
@@ -271,7 +268,62 @@ pub fn parse(
             }
         }
     }
+    understood?;
     Ok(Request::Serve(settings))
+}
+
+/// Takes the value of an environment variable, if it is one of ours. One that looks like ours is
+/// refused: a misspelled `BROOKLET_PUBLISH_KEY` would start a server that is open to everybody.
+fn take_variable(settings: &mut Settings, variable: &str, text: &str) -> Result<(), String> {
+    let Some(name) = variable.strip_prefix(PREFIX) else {
+        return Ok(());
+    };
+    if let Some(list) = LISTS.iter().find(|l| variable_name(l.name) == variable) {
+        return list.set_all(variable, settings, text);
+    }
+    let Some(option) = OPTIONS.iter().find(|o| variable_name(o.name) == variable) else {
+        return match is_of_kubernetes(name, text) {
+            true => Ok(()),
+            false => Err(unknown("environment variable", PREFIX, name)),
+        };
+    };
+    let parts = text.split(',').map(str::trim);
+    for (index, part) in parts.filter(|part| !part.is_empty()).enumerate() {
+        if index == 0 {
+            forget_listeners(option, settings);
+        }
+        set(option, variable, settings, part)?;
+    }
+    Ok(())
+}
+
+/// Whether Kubernetes, or a link between containers, has set a variable to say where a service named
+/// brooklet, or brooklet-something, is.
+fn is_of_kubernetes(name: &str, text: &str) -> bool {
+    let is_address = name.ends_with("PORT") && text.contains("://");
+    is_address || name.contains("SERVICE_") || name.contains("PORT_")
+}
+
+/// Says that there is no such option or variable, and which one may have been meant.
+fn unknown(what: &str, prefix: &str, name: &str) -> String {
+    match nearest(name) {
+        Some(option) if prefix == PREFIX => {
+            let variable = variable_name(option);
+            format!("unknown {what} {prefix}{name}. Did you mean {variable}?")
+        }
+        Some(option) => format!("unknown {what} {prefix}{name}. Did you mean --{option}?"),
+        None => format!("unknown {what} {prefix}{name}. Try --help"),
+    }
+}
+
+/// The same of what has one dash. What isn't near an option isn't repeated: it may be a key.
+fn unknown_short(letter: char, rest: &str) -> String {
+    let (rest, _) = rest.split_once('=').unwrap_or((rest, ""));
+    let name = format!("{letter}{rest}");
+    match nearest(&name) {
+        Some(_) => unknown("option", "-", &name),
+        None => unknown("option", "-", &letter.to_string()),
+    }
 }
 
 fn is_first(name: &'static str, given: &mut Vec<&'static str>) -> bool {
@@ -302,7 +354,7 @@ fn set(option: &Opt, origin: &str, settings: &mut Settings, text: &str) -> Resul
 }
 
 fn variable_name(option: &str) -> String {
-    format!("BROOKLET_{}", option.to_ascii_uppercase().replace('-', "_"))
+    PREFIX.to_owned() + &option.to_ascii_uppercase().replace('-', "_")
 }
 
 fn help() -> String {

@@ -44,8 +44,9 @@ const SETTINGS: &str = "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:\
 const TUNABLES: &str = "GLIBC_TUNABLES";
 
 /// The variable that marks a process as restarted. Not [`TUNABLES`]: glibc hides that from a program
-/// with more rights than its user, which would restart itself forever.
-const DONE: &str = "BROOKLET_HEAP_IS_SETTLED";
+/// with more rights than its user, which would restart itself forever. It doesn't begin as the
+/// variables of options do, of which unknown ones are refused.
+const DONE: &str = "HEAP_OF_BROOKLET_IS_SETTLED";
 
 /// Starts the program once more with the settings, unless they are there. Where that isn't
 /// possible (QEMU without binfmt, no /proc) it goes on without.

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     // musl has one heap and gives back what it can, by itself.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     heap::settle();
-    match cli::parse(std::env::args_os().skip(1), environment) {
+    match cli::parse(std::env::args_os().skip(1), std::env::vars_os()) {
         Ok(Request::Print(text)) => {
             show(&text);
             ExitCode::SUCCESS
@@ -77,11 +77,6 @@ fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     server.stop();
     log::info!("stopped");
     Ok(())
-}
-
-/// What isn't valid Unicode is not to be overlooked: it might have been a key.
-fn environment(name: &str) -> Option<String> {
-    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// Prints to standard output, where nobody may be listening: that is no reason to end.

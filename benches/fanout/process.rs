@@ -36,7 +36,13 @@ impl Server {
             argument.replace("{http_address}", &http_address.to_string())
         };
         let (program, arguments) = command.split_first().ok_or("empty server command")?;
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        // Settings of whoever measures aren't those of the servers, and unknown ones are refused.
+        let names = std::env::vars_os().map(|(name, _)| name);
+        for name in names.filter(|name| name.to_string_lossy().starts_with("BROOKLET_")) {
+            command.env_remove(name);
+        }
+        let child = command
             .args(arguments.iter().map(place))
             .stdin(Stdio::piped()) // its end tells the bare loop that we are gone
             .stdout(Stdio::null())

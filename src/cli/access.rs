@@ -219,10 +219,9 @@ mod tests {
     use crate::config::{Network, Secret};
 
     fn config(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Config, String> {
-        let environment = |name: &str| {
-            let found = environment.iter().find(|(variable, _)| *variable == name);
-            found.map(|(_, value)| (*value).to_owned())
-        };
+        let environment = environment
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()));
         match parse(arguments.iter().map(OsString::from), environment)? {
             Request::Serve(settings) => Ok(settings.config),
             Request::Print(text) => panic!("{text}"),

@@ -1,14 +1,25 @@
 use super::*;
 
-fn parsed(arguments: &[&str]) -> Result<Request, String> {
-    parse(arguments.iter().map(OsString::from), |_| None)
+fn parsed_in(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Request, String> {
+    let environment = environment
+        .iter()
+        .map(|(name, value)| (name.into(), value.into()));
+    parse(arguments.iter().map(OsString::from), environment)
 }
 
-fn config(arguments: &[&str]) -> Config {
-    match parsed(arguments) {
+fn parsed(arguments: &[&str]) -> Result<Request, String> {
+    parsed_in(arguments, &[])
+}
+
+fn config_in(arguments: &[&str], environment: &[(&str, &str)]) -> Config {
+    match parsed_in(arguments, environment) {
         Ok(Request::Serve(settings)) => settings.config,
         other => panic!("{other:?}"),
     }
+}
+
+fn config(arguments: &[&str]) -> Config {
+    config_in(arguments, &[])
 }
 
 #[test]
@@ -55,7 +66,7 @@ fn listeners_are_repeated_and_replace_the_default() {
 
 #[test]
 fn the_http_side_can_be_moved_and_turned_off() {
-    let environment = |name: &str| (name == "BROOKLET_HTTP").then(|| "80,127.0.0.1:81".into());
+    let environment = [("BROOKLET_HTTP", "80,127.0.0.1:81")];
     for (arguments, is_in_environment, http) in [
         (&[][..], false, &["[::]:8080"][..]),
         (&["--http", "80"], false, &["[::]:80"]),
@@ -69,43 +80,99 @@ fn the_http_side_can_be_moved_and_turned_off() {
         (&[], true, &["[::]:80", "127.0.0.1:81"]),
         (&["--http", "82"], true, &["[::]:82"]),
     ] {
-        let arguments = arguments.iter().map(OsString::from);
-        let parsed = parse(arguments, |name| {
-            environment(name).filter(|_| is_in_environment)
-        });
-        let Ok(Request::Serve(settings)) = parsed else {
-            panic!("{parsed:?}")
-        };
-        let found: Vec<_> = settings
-            .config
-            .http
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let environment = &environment[..usize::from(is_in_environment)];
+        let config = config_in(arguments, environment);
+        let found: Vec<_> = config.http.iter().map(ToString::to_string).collect();
         assert_eq!(found, http);
     }
 }
 
 #[test]
 fn the_command_line_wins_over_the_environment() {
-    let environment = |name: &str| match name {
-        "BROOKLET_MAX_LAG" => Some("1s".to_owned()),
-        "BROOKLET_GRACE" => Some("5s".to_owned()),
-        "BROOKLET_RTMP" => Some("3000, 3001".to_owned()),
-        _ => None,
-    };
-    let arguments = ["--grace", "7s"].map(OsString::from);
-    let Ok(Request::Serve(settings)) = parse(arguments, environment) else {
-        panic!()
-    };
-    assert_eq!(settings.config.max_lag, Duration::from_secs(1));
-    assert_eq!(settings.config.grace, Duration::from_secs(7));
-    assert_eq!(settings.config.rtmp.len(), 2);
-    let arguments = ["--rtmp", "4000"].map(OsString::from);
-    let Ok(Request::Serve(settings)) = parse(arguments, environment) else {
-        panic!()
-    };
-    assert_eq!(settings.config.rtmp, ["[::]:4000".parse().unwrap()]);
+    let environment = [
+        ("BROOKLET_MAX_LAG", "1s"),
+        ("BROOKLET_GRACE", "5s"),
+        ("BROOKLET_RTMP", "3000, 3001"),
+    ];
+    let config = config_in(&["--grace", "7s"], &environment);
+    assert_eq!(config.max_lag, Duration::from_secs(1));
+    assert_eq!(config.grace, Duration::from_secs(7));
+    assert_eq!(config.rtmp.len(), 2);
+    let config = config_in(&["--rtmp", "4000"], &environment);
+    assert_eq!(config.rtmp, ["[::]:4000".parse().unwrap()]);
+}
+
+#[test]
+fn a_variable_that_does_not_exist_is_refused_with_the_one_that_was_meant() {
+    for (name, words) in [
+        (
+            "BROOKLET_PUBLISH_KEYS",
+            "unknown environment variable BROOKLET_PUBLISH_KEYS. Did you mean \
+             BROOKLET_PUBLISH_KEY?",
+        ),
+        ("BROOKLET_MAXLAG", "Did you mean BROOKLET_MAX_LAG?"),
+        ("BROOKLET_max_lag", "Did you mean BROOKLET_MAX_LAG?"),
+        ("BROOKLET_MAX-LAG", "Did you mean BROOKLET_MAX_LAG?"),
+        (
+            "BROOKLET_PORT",
+            "unknown environment variable BROOKLET_PORT. Try --help",
+        ),
+        (
+            "BROOKLET_",
+            "unknown environment variable BROOKLET_. Try --help",
+        ),
+    ] {
+        for value in ["s3cret", ""] {
+            let error = parsed_in(&["--rtmp", "1936"], &[(name, value)]).unwrap_err();
+            assert!(error.contains(words), "{error}");
+            assert!(!error.contains("s3cret"), "{error}");
+            let help = parsed_in(&["--help"], &[(name, value)]);
+            assert!(matches!(help, Ok(Request::Print(_))), "{help:?}");
+        }
+    }
+}
+
+#[test]
+fn variables_of_others_are_left_alone() {
+    let environment = [
+        ("HOME", "/root"),
+        ("BROOKLET", "/usr/bin/brooklet"),
+        ("MY_BROOKLET_KEY", "x"),
+        // Kubernetes, of a service named brooklet, and of one named brooklet-http.
+        ("BROOKLET_SERVICE_HOST", "10.0.0.1"),
+        ("BROOKLET_SERVICE_PORT_RTMP", "1935"),
+        ("BROOKLET_PORT", "tcp://10.0.0.1:1935"),
+        ("BROOKLET_PORT_1935_TCP_ADDR", "10.0.0.1"),
+        ("BROOKLET_HTTP_SERVICE_PORT", "8080"),
+        ("BROOKLET_HTTP_PORT", "tcp://10.0.0.1:8080"),
+        ("BROOKLET_HTTP_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+    ];
+    assert_eq!(config_in(&[], &environment), Config::default());
+}
+
+#[test]
+fn an_option_that_does_not_exist_is_refused_with_the_one_that_was_meant() {
+    for (argument, words) in [
+        (
+            "--publish-keys=s3cret",
+            "unknown option --publish-keys. Did you mean --publish-key?",
+        ),
+        (
+            "--max_lag=1s",
+            "unknown option --max_lag. Did you mean --max-lag?",
+        ),
+        ("--rmtp", "unknown option --rmtp. Did you mean --rtmp?"),
+        ("-rtmp", "unknown option -rtmp. Did you mean --rtmp?"),
+        (
+            "-publish-key=s3cret",
+            "unknown option -publish-key. Did you mean --publish-key?",
+        ),
+        ("-ks3cret", "unknown option -k. Try --help"),
+        ("--frob", "unknown option --frob. Try --help"),
+    ] {
+        let error = parsed(&[argument]).unwrap_err();
+        assert_eq!(error, words);
+    }
 }
 
 #[test]

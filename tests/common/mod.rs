@@ -78,6 +78,16 @@ impl Drop for TempDir {
     }
 }
 
+/// Starts a command without the settings of whoever runs the tests: a program to test ends at once
+/// where a variable is there that only the tests know.
+pub(crate) fn without_settings(command: &mut Command) -> &mut Command {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    for name in names.filter(|name| name.to_string_lossy().starts_with("BROOKLET_")) {
+        command.env_remove(name);
+    }
+    command.env_remove("RUST_LOG")
+}
+
 /// The real program, listening on free ports of the loopback address.
 pub(crate) struct Brooklet {
     program: Program,
@@ -123,7 +133,7 @@ impl Brooklet {
     ) -> Result<Brooklet, String> {
         command.args(["--rtmp", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
         command.args(arguments);
-        command.env_remove("RUST_LOG");
+        without_settings(&mut command);
         prepare(&mut command);
         let mut program = Program::start(&mut command);
         let mut has_ended = false;

@@ -4,15 +4,16 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, Output};
 
 use crate::client::{Client, wait_until};
-use crate::common::Brooklet;
+use crate::common::{Brooklet, without_settings};
+
+fn brooklet_in(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+    let command = without_settings(&mut command).args(arguments);
+    command.envs(environment.iter().copied()).output().unwrap()
+}
 
 fn brooklet(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
-    command
-        .args(arguments)
-        .env_remove("RUST_LOG")
-        .output()
-        .unwrap()
+    brooklet_in(arguments, &[])
 }
 
 #[test]
@@ -23,6 +24,19 @@ fn wrong_usage_is_exit_code_2_and_one_line() {
         String::from_utf8_lossy(&output.stderr),
         "brooklet: invalid value \"lots\" for --memory: expected a size such as 32M or 512K\n"
     );
+}
+
+#[test]
+fn a_misspelled_variable_is_exit_code_2_and_one_line() {
+    // A port that it can't have, so that it ends in any case.
+    let arguments = ["--rtmp", "192.0.2.1:1", "--http", "off"];
+    let output = brooklet_in(&arguments, &[("BROOKLET_PUBLISH_KEYS", "sesame-4711")]);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "brooklet: unknown environment variable BROOKLET_PUBLISH_KEYS. Did you mean \
+         BROOKLET_PUBLISH_KEY?\n"
+    );
+    assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]

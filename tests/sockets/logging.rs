@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use crate::client::{Client, wait_until};
-use crate::common::Brooklet;
+use crate::common::{Brooklet, without_settings};
 
 /// A server whose standard error takes nothing any more.
 struct Unread {
@@ -28,9 +28,9 @@ impl Unread {
         };
         assert_eq!(full, ErrorKind::WouldBlock);
         writer.set_nonblocking(false).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_brooklet"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+        let mut child = without_settings(&mut command)
             .args(["--rtmp", "127.0.0.1:0", "--http", "off"])
-            .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(OwnedFd::from(writer))
