@@ -3,11 +3,11 @@
 //! Every option `--some-name` can also be set as `BROOKLET_SOME_NAME`; the command line wins.
 
 mod access;
+mod listen;
 mod nearest;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::Config;
@@ -31,6 +31,8 @@ pub enum Request {
 pub struct Settings {
     /// For the server.
     pub config: Config,
+    /// Where to listen besides, by name: option and text. See [`Settings::resolve`].
+    names: Vec<(&'static str, String)>,
     /// `--log`; without it `RUST_LOG` decides.
     pub log: Option<log::LevelFilter>,
 }
@@ -45,8 +47,9 @@ struct Opt {
 }
 
 /// What a listener is told by.
-const ADDRESS: &str = "an address and port such as 0.0.0.0:1935, [::1]:1935 or 1935";
-const ADDRESS_OR_OFF: &str = "an address and port such as 0.0.0.0:8080, [::1]:8080 or 8080, or off";
+const ADDRESS: &str = "a port, an address or a name such as 1935, 0.0.0.0:1935 or localhost:1935";
+const ADDRESS_OR_OFF: &str =
+    "off, a port, an address or a name such as 8080, 0.0.0.0:8080 or localhost:8080";
 
 const SIZE: &str = "a size such as 32M or 512K";
 const TIME: &str = "a time such as 2s, 500ms or 1m, at most a day";
@@ -58,12 +61,8 @@ const OPTIONS: &[Opt] = &[
         name: "rtmp",
         value: "ADDR:PORT",
         help: "Listen here for RTMP; may be repeated. A port alone means all\n\
-               addresses [default: 1935]",
-        set: |settings, text| {
-            let address = parse_address(text).ok_or(ADDRESS)?;
-            settings.config.rtmp.push(address);
-            Ok(())
-        },
+               addresses, a name those that this machine has of it\n[default: 1935]",
+        set: |settings, text| listen::listen(settings, "rtmp", text).ok_or(ADDRESS),
     },
     Opt {
         name: "http",
@@ -72,11 +71,8 @@ const OPTIONS: &[Opt] = &[
                off for nowhere [default: 8080]",
         set: |settings, text| {
             match text {
-                "off" => settings.config.http.clear(),
-                _ => {
-                    let address = parse_address(text).ok_or(ADDRESS_OR_OFF)?;
-                    settings.config.http.push(address);
-                }
+                "off" => listen::forget(settings, "http"),
+                _ => listen::listen(settings, "http", text).ok_or(ADDRESS_OR_OFF)?,
             }
             Ok(())
         },
@@ -253,7 +249,8 @@ pub fn parse(
                 };
                 let value = value_of(&mut parser, option.name, option.value)?;
                 if is_first(option.name, &mut given) {
-                    forget_listeners(option, &mut settings);
+                    // Listeners replace the default, and those of the environment.
+                    listen::forget(&mut settings, option.name);
                 }
                 set(option, &format!("--{}", option.name), &mut settings, &value)?;
             }
@@ -290,7 +287,7 @@ fn take_variable(settings: &mut Settings, variable: &str, text: &str) -> Result<
     let parts = text.split(',').map(str::trim);
     for (index, part) in parts.filter(|part| !part.is_empty()).enumerate() {
         if index == 0 {
-            forget_listeners(option, settings);
+            listen::forget(settings, option.name);
         }
         set(option, variable, settings, part)?;
     }
@@ -330,16 +327,6 @@ fn is_first(name: &'static str, given: &mut Vec<&'static str>) -> bool {
     let is_first = !given.contains(&name);
     given.push(name);
     is_first
-}
-
-/// Listeners that are given replace the default, and those of the command line replace those of
-/// the environment.
-fn forget_listeners(option: &Opt, settings: &mut Settings) {
-    match option.name {
-        "rtmp" => settings.config.rtmp.clear(),
-        "http" => settings.config.http.clear(),
-        _ => {}
-    }
 }
 
 fn value_of(parser: &mut lexopt::Parser, name: &str, expected: &str) -> Result<String, String> {
@@ -395,15 +382,6 @@ fn set_time(slot: &mut Duration, text: &str) -> Result<(), &'static str> {
 fn set_count(slot: &mut usize, text: &str) -> Result<(), &'static str> {
     *slot = text.parse().ok().filter(|count| *count >= 1).ok_or(COUNT)?;
     Ok(())
-}
-
-/// `ADDR:PORT`, `PORT` or `:PORT`.
-fn parse_address(text: &str) -> Option<SocketAddr> {
-    if let Ok(address) = text.parse() {
-        return Some(address);
-    }
-    let port = text.strip_prefix(':').unwrap_or(text).parse().ok()?;
-    Some(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))
 }
 
 /// A number with a unit: of bytes, by 1024.

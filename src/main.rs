@@ -41,7 +41,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
+fn serve(mut settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
+    settings.resolve()?;
     let logger = logger::init(settings.log)?;
     let result = run(settings.config);
     logger.finish(LAST_LINES);

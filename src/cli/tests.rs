@@ -88,6 +88,35 @@ fn the_http_side_can_be_moved_and_turned_off() {
 }
 
 #[test]
+fn names_are_resolved_to_the_addresses_that_this_machine_has() {
+    let resolved = |arguments: &[&str]| {
+        let environment = [("BROOKLET_HTTP", "nowhere.invalid:80")];
+        match parsed_in(arguments, &environment).unwrap() {
+            Request::Serve(mut settings) => settings.resolve().map(|()| settings.config),
+            Request::Print(text) => panic!("{text}"),
+        }
+    };
+    let arguments = [
+        "--rtmp",
+        "localhost:1936",
+        "--rtmp=127.0.0.1:1936",
+        "--http=off",
+    ];
+    let config = resolved(&arguments).unwrap();
+    assert!(config.http.is_empty());
+    let of_ipv4 = config.rtmp.iter().filter(|address| address.is_ipv4());
+    assert_eq!(of_ipv4.count(), 1, "{:?}", config.rtmp);
+    for address in &config.rtmp {
+        assert!(
+            address.ip().is_loopback() && address.port() == 1936,
+            "{address}"
+        );
+    }
+    let error = resolved(&["--rtmp", "1936"]).unwrap_err();
+    assert!(error.contains("nowhere.invalid:80 for --http: "), "{error}");
+}
+
+#[test]
 fn the_command_line_wins_over_the_environment() {
     let environment = [
         ("BROOKLET_MAX_LAG", "1s"),
@@ -190,10 +219,17 @@ fn a_wrong_value_is_told_what_was_expected() {
         (&["--join", "now"], "expected live, gop or next"),
         (&["--batch", "2s"], "from 0ms to 1s"),
         (&["--max-connections", "0"], "at least 1"),
-        (&["--rtmp", "localhost"], "such as 0.0.0.0:1935"),
+        (
+            &["--rtmp", "localhost"],
+            "a name such as 1935, 0.0.0.0:1935",
+        ),
+        (&["--rtmp", "local host:1935"], "a name such as 1935"),
+        (&["--rtmp", "localhost:rtmp"], "a name such as 1935"),
+        (&["--rtmp", "[::1:1935"], "a name such as 1935"),
+        (&["--rtmp", ":70000"], "a name such as 1935"),
         (
             &["--http", "on"],
-            "such as 0.0.0.0:8080, [::1]:8080 or 8080, or off",
+            "expected off, a port, an address or a name",
         ),
         (&["--max-message", "16M"], "from 1K to 16383K"),
         (&["--log", "loud"], "expected error, warn"),

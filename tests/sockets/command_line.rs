@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, Output};
 
 use crate::client::{Client, wait_until};
+use crate::common::process::Program;
 use crate::common::{Brooklet, without_settings};
 
 fn brooklet_in(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
@@ -53,6 +54,29 @@ fn a_port_in_use_is_exit_code_1_and_says_what_to_do() {
         "{error}"
     );
     assert!(error.contains("Try --rtmp "), "{error}");
+}
+
+#[test]
+fn it_listens_where_a_name_says() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+    let command = without_settings(&mut command);
+    let program = Program::start(command.args(["--rtmp", "localhost:0", "--http", "off"]));
+    wait_until("it says where it listens", || {
+        program.with_stdout(|text| text.contains("\nplaying: "))
+    });
+    let printed = program.stdout();
+    let mut lines = printed.lines();
+    let port = lines.find_map(|line| line.strip_prefix("listening for RTMP on 127.0.0.1:"));
+    let port: u16 = port.expect(&printed).parse().unwrap();
+    Client::handshaken((Ipv4Addr::LOCALHOST, port).into());
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_exit_code_1_and_names_the_option() {
+    let output = brooklet(&["--rtmp", "127.0.0.1:0", "--http", "nowhere.invalid:80"]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("nowhere.invalid:80 for --http: "), "{error}");
+    assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]

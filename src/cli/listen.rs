@@ -1,0 +1,71 @@
+//! Where to listen: addresses, which are understood at once, and names, which are resolved when
+//! the server starts: that they can't be at the moment is no wrong usage.
+
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+
+use super::Settings;
+use crate::config::{Config, parse_host_name};
+
+/// Takes an address or a name, with a port, for `--rtmp` or `--http`; `None` if it is neither.
+pub(super) fn listen(settings: &mut Settings, option: &'static str, text: &str) -> Option<()> {
+    if let Some(address) = parse_address(text) {
+        listeners(&mut settings.config, option).push(address);
+        return Some(());
+    }
+    let (host, port) = text.rsplit_once(':')?;
+    port.parse::<u16>().ok()?;
+    parse_host_name(host).ok()?;
+    settings.names.push((option, text.to_owned()));
+    Some(())
+}
+
+/// Forgets what came so far.
+pub(super) fn forget(settings: &mut Settings, option: &str) {
+    if matches!(option, "rtmp" | "http") {
+        listeners(&mut settings.config, option).clear();
+        settings.names.retain(|(of, _)| *of != option);
+    }
+}
+
+impl Settings {
+    /// Adds the addresses of all names to the configuration: those that this machine has. Files
+    /// say of localhost that it is `::1` too, where there is no IPv6.
+    pub fn resolve(&mut self) -> Result<(), String> {
+        for (option, text) in std::mem::take(&mut self.names) {
+            let found = text
+                .to_socket_addrs()
+                .map_err(|error| format!("cannot resolve {text} for --{option}: {error}"))?;
+            let listeners = listeners(&mut self.config, option);
+            let mut is_here = false;
+            for address in found.filter(|address| UdpSocket::bind((address.ip(), 0)).is_ok()) {
+                is_here = true;
+                if !listeners.contains(&address) {
+                    listeners.push(address);
+                }
+            }
+            if !is_here {
+                return Err(format!(
+                    "cannot listen on {text} for --{option}: this machine has no address of that \
+                     name"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn listeners<'a>(config: &'a mut Config, option: &str) -> &'a mut Vec<SocketAddr> {
+    match option {
+        "rtmp" => &mut config.rtmp,
+        _ => &mut config.http,
+    }
+}
+
+/// `ADDR:PORT`, `PORT` or `:PORT`.
+fn parse_address(text: &str) -> Option<SocketAddr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    let port = text.strip_prefix(':').unwrap_or(text).parse().ok()?;
+    Some(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))
+}
