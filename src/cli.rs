@@ -201,6 +201,9 @@ const OPTIONS: &[Opt] = &[
     },
 ];
 
+/// `--max-lag` before it is known: as a value it is refused.
+const NOT_GIVEN: Duration = Duration::ZERO;
+
 /// What the name of each environment variable begins with.
 const PREFIX: &str = "BROOKLET_";
 
@@ -211,6 +214,7 @@ pub fn parse(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Request, String> {
     let mut settings = Settings::default();
+    settings.config.max_lag = NOT_GIVEN;
     // Judged last: --help is for those who got a variable wrong, too.
     let mut environment = environment.into_iter();
     let understood = environment.try_for_each(|(name, value)| {
@@ -266,7 +270,24 @@ pub fn parse(
         }
     }
     understood?;
+    settle_max_lag(&mut settings.config)?;
     Ok(Request::Serve(settings))
+}
+
+/// Refuses a lag that can't be had. The default follows the history.
+fn settle_max_lag(config: &mut Config) -> Result<(), String> {
+    if config.max_lag == NOT_GIVEN {
+        config.max_lag = Config::default().max_lag;
+        config.max_lag = config.effective_max_lag();
+    }
+    if config.max_lag > config.effective_max_lag() {
+        let [lag, history] = [config.max_lag, config.history].map(|time| time.as_millis());
+        return Err(format!(
+            "--max-lag is {lag} ms, but at most half of --history, which is {history} ms: lower \
+             the one or raise the other"
+        ));
+    }
+    Ok(())
 }
 
 /// Takes the value of an environment variable, if it is one of ours. One that looks like ours is

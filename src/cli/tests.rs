@@ -132,6 +132,27 @@ fn the_command_line_wins_over_the_environment() {
 }
 
 #[test]
+fn a_lag_over_half_the_history_is_refused_with_both_numbers() {
+    let refused = |arguments: &[&str], environment| {
+        let error = parsed_in(arguments, environment).unwrap_err();
+        assert!(error.starts_with("--max-lag is "), "{error}");
+        error
+    };
+    let error = refused(&["--max-lag", "10s"], &[]);
+    assert!(error.contains("--max-lag is 10000 ms") && error.contains("which is 12000 ms"));
+    refused(&["--history", "3s", "--max-lag", "2s"], &[]);
+    refused(&["--history", "3s"], &[("BROOKLET_MAX_LAG", "2s")]);
+    refused(&["--max-lag", "2s"], &[("BROOKLET_HISTORY", "3s")]);
+    // Not given, it follows.
+    for (history, lag) in [("3s", 1_500), ("4s", 2_000), ("1m", 2_000)] {
+        let config = config(&["--history", history]);
+        assert_eq!(config.max_lag, Duration::from_millis(lag));
+    }
+    let config = config(&["--max-lag", "6s"]);
+    assert_eq!(config.max_lag, Duration::from_secs(6));
+}
+
+#[test]
 fn a_variable_that_does_not_exist_is_refused_with_the_one_that_was_meant() {
     for (name, words) in [
         (
