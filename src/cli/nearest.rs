@@ -6,7 +6,7 @@ use super::{LISTS, OPTIONS};
 /// away, or one the beginning of the other. Upper case and underscores don't count.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase().replace('_', "-");
-    let most = (name.len() + 2) / 3;
+    let most = name.len().div_ceil(3);
     let names = OPTIONS.iter().map(|option| option.name);
     let names = names.chain(LISTS.iter().map(|list| list.name));
     let rated = names.map(|option| {
