@@ -41,6 +41,8 @@ pub struct Settings {
 struct Opt {
     name: &'static str,
     value: &'static str,
+    default: &'static str,
+    /// One line, as README.md has it in its table.
     help: &'static str,
     /// Sets the value, or says what was expected.
     set: fn(&mut Settings, &str) -> Result<(), &'static str>,
@@ -60,15 +62,16 @@ const OPTIONS: &[Opt] = &[
     Opt {
         name: "rtmp",
         value: "ADDR:PORT",
-        help: "Listen here for RTMP; may be repeated. A port alone means all\n\
-               addresses, a name those that this machine has of it\n[default: 1935]",
+        default: "1935",
+        help: "listen here; may be repeated; a port alone means all addresses, a name such as \
+               localhost:1935 those of its addresses that this machine has",
         set: |settings, text| listen::listen(settings, "rtmp", text).ok_or(ADDRESS),
     },
     Opt {
         name: "http",
         value: "ADDR:PORT",
-        help: "Listen here for HTTP: page, players and state; may be repeated;\n\
-               off for nowhere [default: 8080]",
+        default: "8080",
+        help: "listen here for HTTP: page, players and state; may be repeated; off for nowhere",
         set: |settings, text| {
             match text {
                 "off" => listen::forget(settings, "http"),
@@ -80,7 +83,8 @@ const OPTIONS: &[Opt] = &[
     Opt {
         name: "memory",
         value: "SIZE",
-        help: "Memory for all media, claimed at start [default: 32M]",
+        default: "32M",
+        help: "memory for all media, claimed at start",
         set: |settings, text| {
             const MIN: usize = 1 << 20;
             let bytes = parse_size(text).ok_or(SIZE)?;
@@ -96,21 +100,23 @@ const OPTIONS: &[Opt] = &[
     Opt {
         name: "history",
         value: "TIME",
-        help: "What a stream keeps for players that are behind, while memory\n\
-               lasts; more if keyframes are further apart [default: 12s]",
+        default: "12s",
+        help: "what a stream keeps for players that are behind, while memory lasts; more if \
+               keyframes are further apart",
         set: |settings, text| set_time(&mut settings.config.history, text),
     },
     Opt {
         name: "max-lag",
         value: "TIME",
-        help: "A player further behind skips to the newest keyframe; at most half\n\
-               the history [default: 2s]",
+        default: "2s",
+        help: "a player further behind skips to the newest keyframe; at most half the history",
         set: |settings, text| set_time(&mut settings.config.max_lag, text),
     },
     Opt {
         name: "max-message",
         value: "SIZE",
-        help: "Longest audio or video message, that is: largest keyframe\n[default: 4M]",
+        default: "4M",
+        help: "longest audio or video message, that is: largest keyframe",
         set: |settings, text| {
             let bytes = parse_size(text).filter(|bytes| (1024..1 << 24).contains(bytes));
             settings.config.max_message = bytes.ok_or("a size from 1K to 16383K")? as u32;
@@ -120,15 +126,17 @@ const OPTIONS: &[Opt] = &[
     Opt {
         name: "grace",
         value: "TIME",
-        help: "How long players wait for a publisher that is gone [default: 30s]",
+        default: "30s",
+        help: "how long players wait for a publisher that is gone; those of HLS twice as long if \
+               it vanished",
         set: |settings, text| set_time(&mut settings.config.grace, text),
     },
     Opt {
         name: "join",
         value: "live|gop|next",
-        help: "Where players start: at the live edge with the pictures since the\n\
-               newest keyframe fast-forwarded, at that keyframe, or at the next\n\
-               one; a URL may say ?join=gop [default: live]",
+        default: "live",
+        help: "where players start: at the live edge (live), at the newest keyframe (gop) or at \
+               the next one (next); a URL may say ?join=gop",
         set: |settings, text| {
             settings.config.join = Join::from_name(text).ok_or("live, gop or next")?;
             Ok(())
@@ -137,8 +145,8 @@ const OPTIONS: &[Opt] = &[
     Opt {
         name: "batch",
         value: "TIME",
-        help: "Let messages wait this long for company: less CPU, more delay; at\n\
-               most 1s [default: 0ms]",
+        default: "0ms",
+        help: "let messages wait this long for company: less CPU, more delay; at most 1s",
         set: |settings, text| {
             let batch = parse_time(text).filter(|batch| *batch <= Duration::from_secs(1));
             settings.config.batch = batch.ok_or("a time from 0ms to 1s")?;
@@ -148,21 +156,23 @@ const OPTIONS: &[Opt] = &[
     Opt {
         name: "max-connections",
         value: "N",
-        help: "Connections in all, of which 7/8 may watch [default: 256]",
+        default: "256",
+        help: "connections in all, of which 7/8 may watch",
         set: |settings, text| set_count(&mut settings.config.max_connections, text),
     },
     Opt {
         name: "max-per-address",
         value: "N",
-        help: "Connections from one address, or one /64 of IPv6; also limits the\n\
-               streams that one address may publish [default: 64]",
+        default: "64",
+        help: "connections from one address, or one /64 of IPv6; also limits the streams that \
+               one address may publish",
         set: |settings, text| set_count(&mut settings.config.max_per_address, text),
     },
     Opt {
         name: "max-connect-rate",
         value: "N",
-        help: "New connections a second from one address; twice as many may come\n\
-               at once [default: 20]",
+        default: "20",
+        help: "new connections a second from one address; twice as many may come at once",
         set: |settings, text| {
             let rate = text.parse().ok().filter(|rate| *rate >= 1);
             settings.config.max_connect_rate = rate.ok_or(COUNT)?;
@@ -172,25 +182,29 @@ const OPTIONS: &[Opt] = &[
     Opt {
         name: "idle-timeout",
         value: "TIME",
-        help: "A publisher that sends nothing for this long is disconnected\n[default: 15s]",
+        default: "15s",
+        help: "a publisher that sends nothing for this long is disconnected",
         set: |settings, text| set_time(&mut settings.config.idle_timeout, text),
     },
     Opt {
         name: "handshake-timeout",
         value: "TIME",
-        help: "How long the handshake may take [default: 10s]",
+        default: "10s",
+        help: "how long the handshake may take",
         set: |settings, text| set_time(&mut settings.config.handshake_timeout, text),
     },
     Opt {
         name: "command-timeout",
         value: "TIME",
-        help: "From handshake to publish or play [default: 15s]",
+        default: "15s",
+        help: "from handshake to publish or play",
         set: |settings, text| set_time(&mut settings.config.command_timeout, text),
     },
     Opt {
         name: "log",
         value: "LEVEL",
-        help: "error, warn, info, debug, trace or off; RUST_LOG works too\n[default: info]",
+        default: "info",
+        help: "error, warn, info, debug, trace or off; RUST_LOG works too",
         set: |settings, text| {
             let level = text
                 .parse()
@@ -369,26 +383,46 @@ fn help() -> String {
     let mut text = String::from(
         "brooklet: a small RTMP live-streaming server\n\n\
          Usage: brooklet [OPTIONS]\n\n\
-         Without options it listens on ports 1935 (RTMP) and 8080 (HTTP) of every address, and\n\
-         prints what to enter in OBS, ffmpeg, browser and VLC.\n\nOptions:\n",
+         Without options it listens on ports 1935 (RTMP) and 8080 (HTTP) of every\n\
+         address, and prints what to enter in OBS, ffmpeg, browser and VLC.\n\nOptions:\n",
     );
-    let options = OPTIONS.iter().map(|o| (o.name, o.value, o.help));
-    let lists = LISTS.iter().map(|l| (l.name, l.value, l.help));
-    for (name, value, help) in options.chain(lists) {
-        let left = format!("--{name} {value}");
-        for (index, line) in help.lines().enumerate() {
-            let left = if index == 0 { left.as_str() } else { "" };
-            let _ = writeln!(text, "  {left:<28}  {line}");
-        }
+    for (name, value, default, help) in listed() {
+        let (option, default) = (format!("--{name} {value}"), format!("[default: {default}]"));
+        push_help(&mut text, &option, help, Some(&default));
     }
-    for (left, help) in [
-        ("-h, --help", "Print this"),
-        ("-V, --version", "Print the version"),
-    ] {
-        let _ = writeln!(text, "  {left:<28}  {help}");
-    }
+    push_help(&mut text, "-h, --help", "print this", None);
+    push_help(&mut text, "-V, --version", "print the version", None);
     text.push_str("\nEach option can also be an environment variable: BROOKLET_MAX_LAG=1s.\n");
     text
+}
+
+/// Name, value, default and help of all options, in the order of the help text.
+fn listed() -> impl Iterator<Item = (&'static str, &'static str, &'static str, &'static str)> {
+    let options = OPTIONS.iter().map(|o| (o.name, o.value, o.default, o.help));
+    options.chain(LISTS.iter().map(|l| (l.name, l.value, l.default, l.help)))
+}
+
+/// Adds an option, with its help beside it in lines of at most 80 columns. What ends the help isn't
+/// parted.
+fn push_help(text: &mut String, option: &str, help: &str, end: Option<&str>) {
+    const LEFT: usize = 24;
+    const RIGHT: usize = 80 - "    ".len() - LEFT;
+
+    let mut left = option;
+    if left.len() > LEFT {
+        let _ = writeln!(text, "  {left}");
+        left = "";
+    }
+    let mut line = String::new();
+    for word in help.split(' ').chain(end) {
+        if line.len() + word.len() >= RIGHT {
+            let _ = writeln!(text, "  {left:<LEFT$} {line}");
+            (left, line) = ("", String::new());
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    let _ = writeln!(text, "  {left:<LEFT$} {line}");
 }
 
 fn set_time(slot: &mut Duration, text: &str) -> Result<(), &'static str> {

@@ -8,6 +8,7 @@ use crate::config::{Access, Key, Network, User, parse_api_key, parse_host_name};
 pub(super) struct List {
     pub(super) name: &'static str,
     pub(super) value: &'static str,
+    pub(super) default: &'static str,
     pub(super) help: &'static str,
     kind: Kind,
 }
@@ -39,61 +40,69 @@ pub(super) const LISTS: &[List] = &[
     List {
         name: "publish-key",
         value: "[NAME=]KEY",
-        help: "Who publishes needs this key: rtmp://HOST/live/door?key=KEY; NAME is\n\
-               live/door, live/* for all below live, or absent for all streams.\n\
-               @FILE: read from a file, one a line",
+        default: "none",
+        help: "a key that publishers have to show: rtmp://HOST/live/door?key=KEY; NAME is \
+               live/door, live/* for all below live, or absent for all streams; may be repeated; \
+               @FILE reads keys from a file, one a line",
         kind: Kind::Keys(publish),
     },
     List {
         name: "publish-user",
         value: "NAME:PASSWORD",
-        help: "Who publishes needs this name and password; or @FILE",
+        default: "none",
+        help: "a user that publishers may log in as; may be repeated; or @FILE",
         kind: Kind::Users(publish),
     },
     List {
         name: "publish-from",
         value: "NETWORKS",
-        help: "Who publishes must be here: 192.168.1.0/24, fd00::/8, private, any\n\
-               [default: private without keys and users, any with them]",
+        default: "private without keys and users, else any",
+        help: "where publishers may come from: 192.168.1.0/24, fd00::/8, private, any",
         kind: Kind::Networks(publish),
     },
     List {
         name: "play-key",
         value: "[NAME=]KEY",
-        help: "Who plays needs this key; as --publish-key",
+        default: "none",
+        help: "a key that players have to show, as --publish-key",
         kind: Kind::Keys(play),
     },
     List {
         name: "play-user",
         value: "NAME:PASSWORD",
-        help: "Who plays needs this name and password; or @FILE",
+        default: "none",
+        help: "a user that players may log in as, as --publish-user",
         kind: Kind::Users(play),
     },
     List {
         name: "play-from",
         value: "NETWORKS",
-        help: "Who plays must be here; as --publish-from",
+        default: "private without keys and users, else any",
+        help: "where players may come from, as --publish-from",
         kind: Kind::Networks(play),
     },
     List {
         name: "api-key",
         value: "KEY",
-        help: "Who asks over HTTP for addresses of viewers, or ends connections,\n\
-               needs this key [default: only this machine may]; or @FILE",
+        default: "only this machine may",
+        help: "the key that is needed to see addresses of viewers and to end connections over \
+               HTTP; or @FILE",
         kind: Kind::ApiKey,
     },
     List {
         name: "trusted-proxy",
         value: "NETWORKS",
-        help: "Your reverse proxies, whose X-Forwarded-For and Forwarded are\n\
-               believed; may be repeated; not any [default: none]",
+        default: "none",
+        help: "your reverse proxies, whose X-Forwarded-For and Forwarded are believed; may be \
+               repeated; not any",
         kind: Kind::Proxies,
     },
     List {
         name: "host-name",
         value: "NAME",
-        help: "Another host name that browsers may use when no key is required\n\
-               (addresses and local names always work); may be repeated",
+        default: "none",
+        help: "another host name that browsers may use when no key is required (addresses and \
+               local names always work); may be repeated",
         kind: Kind::HostNames,
     },
 ];

@@ -269,11 +269,29 @@ fn the_help_names_every_option_and_fits_the_screen() {
     let Ok(Request::Print(help)) = parsed(&["--help"]) else {
         panic!()
     };
-    let names = OPTIONS.iter().map(|option| option.name);
-    for name in names.chain(LISTS.iter().map(|list| list.name)) {
-        assert!(help.contains(&format!("--{name} ")), "{name}");
+    let words: Vec<_> = help.split_whitespace().collect();
+    for (name, value, default, text) in listed() {
+        let all = format!("--{name} {value} {text} [default: {default}]");
+        let all: Vec<_> = all.split_whitespace().collect();
+        assert!(words.windows(all.len()).any(|part| part == all), "{name}");
     }
     for line in help.lines() {
-        assert!(line.len() <= 100, "{line}");
+        assert!(line.len() <= 80, "{} columns: {line}", line.len());
+        assert!(!line.ends_with(' '), "{line}");
     }
+}
+
+#[test]
+fn the_readme_says_of_each_option_what_the_help_says() {
+    let readme = include_str!("../../README.md");
+    let (_, readme) = readme.split_once("\n## Options\n").unwrap();
+    let (readme, _) = readme.split_once("\n## ").unwrap();
+    // Without what marks up text.
+    let readme = readme.replace('`', "").replace("\\|", "|");
+    for (name, value, default, help) in listed() {
+        let row = format!("\n| --{name} {value} | {default} | {help} |\n");
+        assert!(readme.contains(&row), "not in README.md:{row}");
+    }
+    let rows = readme.matches("\n| --").count() - 1;
+    assert_eq!(rows, listed().count());
 }
