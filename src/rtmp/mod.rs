@@ -25,6 +25,7 @@ pub mod flight_recorder;
 pub mod handshake;
 pub mod message;
 pub mod metadata;
+pub(crate) mod printable;
 pub mod rate;
 pub mod secret;
 pub mod server_session;

@@ -17,6 +17,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
+use super::printable::Printable;
+
 /// Longest part between two slashes, in bytes.
 const MAX_PART_LEN: usize = 255;
 
@@ -141,10 +143,10 @@ impl PartialOrd for StreamKey {
     }
 }
 
-/// For logs: whatever isn't printable ASCII is escaped, since the name comes from the network.
+/// For logs, see [`Printable`].
 impl fmt::Display for StreamKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.escape_default())
+        Printable(&self.0).fmt(f)
     }
 }
 
@@ -245,8 +247,14 @@ mod tests {
 
     #[test]
     fn names_are_escaped_for_the_log() {
-        let key = StreamKey::new("live", "d\u{202e}oor").unwrap();
-        assert_eq!(key.to_string(), "live/d\\u{202e}oor");
+        for (name, shown) in [
+            ("d\u{202e}oor", "live/d\\u{202e}oor"),
+            ("K\u{fc}che", "live/K\u{fc}che"),
+            ("カメラ", "live/カメラ"),
+        ] {
+            let key = StreamKey::new("live", name).unwrap();
+            assert_eq!(key.to_string(), shown);
+        }
     }
 
     #[test]

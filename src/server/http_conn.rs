@@ -39,6 +39,7 @@ use crate::http::head::{self, HeadReader};
 use crate::http::{Head, Method, Rejected, Response, Route, Status};
 use crate::live::Millis;
 use crate::live::sink::Sink;
+use crate::rtmp::printable::at_most;
 use crate::rtmp::rate::Rate;
 use crate::rtmp::stream_key::StreamKey;
 use exchange::{Exchange, Facts, Reply};
@@ -215,7 +216,7 @@ impl Connection {
         let head = Head::parse(bytes).map_err(End::Rejected)?;
         let (id, local) = (self.client.id(), self.client.local_address());
         let name = head.header("user-agent").unwrap_or_default();
-        let name = name.get(..MAX_USER_AGENT_LEN).unwrap_or(name);
+        let name = at_most(name, MAX_USER_AGENT_LEN);
         let connections = &shared.connections;
         connections.note_client(id, name);
         // Behind a proxy each request may be somebody else's.

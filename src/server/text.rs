@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::live::Millis;
+use crate::rtmp::printable::{Printable, at_most};
 
 /// "12.3 s", "5 min 7 s", "3 h 2 min".
 pub(super) fn seconds(duration: Millis) -> String {
@@ -38,17 +39,31 @@ impl fmt::Display for Tenths {
 }
 
 /// What a client says of itself, in brackets and made safe for a log line; empty if it says
-/// nothing.
+/// nothing. What is long is cut after a word, if there is one not within a comment in brackets, so that
+/// browsers stand there with what they run on.
 pub(super) fn in_brackets(text: &str) -> String {
+    /// Bytes, less than is known of a client.
+    const MAX_LEN: usize = 110;
+
     if text.is_empty() {
         return String::new();
     }
-    let shown: String = text
-        .chars()
-        .take(60)
-        .flat_map(char::escape_default)
-        .collect();
-    format!(" ({shown})")
+    let (mut shown, mut dots) = (text, "");
+    if text.len() > MAX_LEN {
+        dots = " \u{2026}";
+        shown = at_most(text, MAX_LEN);
+        let words = shown
+            .rmatch_indices(' ')
+            .filter_map(|(at, _)| shown.get(..at));
+        let mut words = words.filter(|words| words.len() > MAX_LEN / 2);
+        let is_whole = |words: &&str| words.matches('(').count() == words.matches(')').count();
+        shown = words
+            .clone()
+            .find(is_whole)
+            .or(words.next())
+            .unwrap_or(shown);
+    }
+    format!(" ({}{dots})", Printable(shown))
 }
 
 #[cfg(test)]
@@ -70,5 +85,40 @@ mod tests {
     fn what_clients_say_cannot_forge_log_lines() {
         assert_eq!(in_brackets("OBS\n#1 root"), " (OBS\\n#1 root)");
         assert_eq!(in_brackets(""), "");
+    }
+
+    #[test]
+    fn what_clients_say_is_cut_after_a_word() {
+        let desktop = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                       Chrome/142.0.0.0 Safari/537.36";
+        assert_eq!(in_brackets(desktop), format!(" ({desktop})"));
+        for (text, start) in [
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 \
+                 (KHTML, like Gecko) Version/17.4 Mobile/15E148 Safari/604.1",
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 \
+                 (KHTML, like Gecko) Version/17.4",
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64; and more) AppleWebKit/537.36000000000000 \
+                 (KHTML, like Gecko and so on)",
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64; and more) AppleWebKit/537.36000000000000",
+            ),
+            // No word ends where something would be left.
+            (&"x".repeat(200), &"x".repeat(110)),
+            (&"カ".repeat(50), &"カ".repeat(36)),
+            (
+                &format!("a {}", "x".repeat(200)),
+                &format!("a {}", "x".repeat(108)),
+            ),
+            // All of it one comment: then between words.
+            (
+                &format!("a ({})", "word ".repeat(40)),
+                &format!("a ({}word", "word ".repeat(20)),
+            ),
+        ] {
+            assert_eq!(in_brackets(text), format!(" ({start} \u{2026})"));
+        }
+        assert_eq!(in_brackets("カメラ\u{202e}"), " (カメラ\\u{202e})");
     }
 }

@@ -113,3 +113,25 @@ fn who_comes_and_goes_all_the_time_does_not_fill_the_log_nor_hide_a_camera() {
     // Two kinds of line.
     assert!(lines <= 2 * (50 + seconds + 1), "{lines} lines");
 }
+
+#[test]
+fn names_stand_in_the_log_as_people_write_them_and_cannot_change_how_it_reads() {
+    let server = Brooklet::start(&[]);
+    for (name, shown) in [
+        ("K\u{fc}che", "live/K\u{fc}che"),
+        ("カメラ", "live/カメラ"),
+        ("a\u{202e}b\u{2028}c", "live/a\\u{202e}b\\u{2028}c"),
+    ] {
+        let _publisher = Client::publishing(server.address(), "live", name);
+        server.wait_for_log(&format!("{shown}: publishing from "), 1);
+    }
+    for name in ["a\u{1b}[2Jb", "a\nb"] {
+        let mut publisher = Client::connected(server.address(), "live");
+        publisher.publish(name);
+        publisher.wait_for_status();
+    }
+    server.wait_for_log("a control character", 2);
+    let unseen = |c: char| c != '\n' && (c.is_control() || "\u{202e}\u{2028}".contains(c));
+    let found = server.with_log(|log| log.find(unseen));
+    assert_eq!(found, None);
+}

@@ -7,6 +7,7 @@ use crate::rtmp::amf0::Value;
 use crate::rtmp::chunk_reader::PayloadSource;
 use crate::rtmp::command::{self, Argument, Call, info};
 use crate::rtmp::message::UserControl;
+use crate::rtmp::printable::{Printable, at_most};
 
 /// Message streams per connection.
 const MAX_MESSAGE_STREAMS: usize = 8;
@@ -28,7 +29,7 @@ impl<S: PayloadSource> ServerSession<S> {
         if self.phase != Phase::Connected || command.name == "connect" {
             return Err(Error::malformed(format!(
                 "command {} {} connect",
-                command.name.escape_default().take(40).collect::<String>(),
+                Printable(at_most(&command.name, 40)),
                 if self.phase == Phase::Connected {
                     "after"
                 } else {

@@ -136,7 +136,7 @@ fn names_of_refused_commands_are_escaped_and_cut() {
     let long = error(&"\u{202e}".repeat(100));
     assert_eq!(
         long,
-        format!("command {} before connect", "\\u{202e}".repeat(5))
+        format!("command {} before connect", "\\u{202e}".repeat(13))
     );
 }
 

@@ -1,0 +1,74 @@
+//! Text of peers, as it stands in log lines.
+
+use std::fmt::{self, Write as _};
+
+/// Text as it is, but for what could change how a line reads: control characters, which end lines
+/// or move a terminal's cursor, and characters that nobody sees, some of which turn the direction of
+/// writing, are escaped, as are backslashes and double quotes.
+pub(crate) struct Printable<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Rust escapes apostrophes too, which names have.
+        for (index, part) in self.0.split('\'').enumerate() {
+            if index > 0 {
+                f.write_char('\'')?;
+            }
+            part.escape_debug().fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// The beginning of a text, of whole characters in at most so many bytes.
+pub(crate) fn at_most(text: &str, most: usize) -> &str {
+    let mut ends = (0..=most.min(text.len())).rev();
+    let end = ends.find(|end| text.is_char_boundary(*end));
+    end.and_then(|end| text.get(..end)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stand_as_they_are_unless_they_could_change_how_a_line_reads() {
+        for (text, shown) in [
+            ("live/cam", "live/cam"),
+            ("K\u{fc}che", "K\u{fc}che"),
+            // The umlaut as a character of its own, as macOS has it.
+            ("Ku\u{308}che", "Ku\u{308}che"),
+            ("カメラ", "カメラ"),
+            ("камера", "камера"),
+            ("\u{1f4f7}", "\u{1f4f7}"),
+            ("Bob's cam", "Bob's cam"),
+            ("\u{1b}[2J", "\\u{1b}[2J"),
+            ("a\nb\r\0", "a\\nb\\r\\0"),
+            ("\u{85}\u{9b}", "\\u{85}\\u{9b}"),
+            // The direction of writing, and isolates.
+            ("d\u{202e}oor", "d\\u{202e}oor"),
+            ("\u{2066}x\u{200f}", "\\u{2066}x\\u{200f}"),
+            // No width, and ends of lines that aren't control characters.
+            ("a\u{200b}\u{feff}\u{ad}b", "a\\u{200b}\\u{feff}\\u{ad}b"),
+            ("a\u{2028}b\u{2029}", "a\\u{2028}b\\u{2029}"),
+            ("\u{e000}\u{a0}", "\\u{e000}\\u{a0}"),
+            ("\\n \"x\"", "\\\\n \\\"x\\\""),
+        ] {
+            assert_eq!(Printable(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn text_is_cut_between_characters() {
+        for (text, most, cut) in [
+            ("door", 10, "door"),
+            ("door", 4, "door"),
+            ("door", 3, "doo"),
+            ("カメラ", 5, "カ"),
+            ("カメラ", 2, ""),
+            ("", 0, ""),
+        ] {
+            assert_eq!(at_most(text, most), cut);
+        }
+    }
+}
