@@ -206,6 +206,31 @@ impl Entry {
 #[derive(Debug, PartialEq, Eq)]
 pub struct OutOfBlocks;
 
+/// What receivers still need of a log; numbers of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// All messages from this one on.
+    pub from: u64,
+    /// All messages from the first join point on that isn't before this one.
+    pub join_point_from: u64,
+}
+
+impl Needs {
+    /// Any new message will do.
+    pub const NOTHING: Needs = Needs {
+        from: u64::MAX,
+        join_point_from: u64::MAX,
+    };
+
+    /// What two receivers need, together.
+    pub fn and(self, other: Needs) -> Needs {
+        Needs {
+            from: self.from.min(other.from),
+            join_point_from: self.join_point_from.min(other.join_point_from),
+        }
+    }
+}
+
 /// A block of a log.
 struct Held {
     block: Block,
@@ -238,12 +263,16 @@ pub struct Log {
     /// Number that the next message will get.
     next: u64,
     join_point: Option<u64>,
+    /// Nobody may start at an older message.
+    joinable_from: u64,
     /// Blocks of the GOPs that ended last.
     gops: [u32; GOPS],
     /// Blocks that are set aside in the account.
     protected: usize,
     /// Messages before this one have been sent to everybody.
     needed_from: u64,
+    /// Somebody waits for the first join point from this message on, and then needs all.
+    awaited_from: u64,
     /// Messages from this one on are kept however old they are.
     kept_from: u64,
     /// Of the messages that are kept, those before this one are for viewers who may come. `None`: all are
@@ -269,9 +298,11 @@ impl Log {
             first: 0,
             next: 0,
             join_point: None,
+            joinable_from: 0,
             gops: [0; GOPS],
             protected: 0,
             needed_from: 0,
+            awaited_from: u64::MAX,
             kept_from: u64::MAX,
             spare_to: None,
             pictures: 0,
@@ -381,6 +412,10 @@ impl Log {
             self.gops.rotate_right(1);
             self.gops[0] = self.gop_blocks() as u32;
             self.join_point = Some(number);
+            if number >= self.awaited_from {
+                self.needed_from = self.needed_from.min(number);
+                self.awaited_from = u64::MAX;
+            }
         }
         self.protect();
         number
@@ -408,6 +443,7 @@ impl Log {
     /// From now on nobody may start at an older message: the decoder's configuration changed.
     pub fn clear_join_point(&mut self) {
         self.join_point = None;
+        self.joinable_from = self.next;
     }
 
     /// Gives up the oldest message so that its blocks can serve somebody else; false when there
@@ -474,10 +510,14 @@ impl Log {
         }
     }
 
-    /// Says which message the slowest receiver wants next. What is older, and older than the
-    /// newest GOP, needn't be kept.
-    pub fn set_needed_from(&mut self, number: u64) {
-        self.needed_from = number;
+    /// Says which message the slowest receiver wants next, and from which one on somebody waits for a
+    /// join point. What is older than that, and older than the newest GOP, needn't be kept.
+    pub fn set_needs(&mut self, needs: Needs) {
+        self.needed_from = needs.from;
+        self.awaited_from = needs.join_point_from;
+        if let Some(number) = self.join_point_from(self.awaited_from) {
+            self.needed_from = self.needed_from.min(number);
+        }
     }
 
     /// From this message on all are kept while blocks last, however old they are; `u64::MAX` for
@@ -523,6 +563,15 @@ impl Log {
     /// The newest message where a receiver may start.
     pub fn join_point(&self) -> Option<u64> {
         self.join_point
+    }
+
+    /// The first message from this one on where a receiver may start.
+    pub fn join_point_from(&self, number: u64) -> Option<u64> {
+        let newest = self.join_point.filter(|newest| *newest >= number)?;
+        let from = number.max(self.joinable_from).max(self.first);
+        let mut all = (from..).zip(self.entries(from));
+        let first = all.find(|(_, entry)| entry.meta.is_join_point);
+        Some(first.map_or(newest, |(number, _)| number))
     }
 
     /// The message with this number, unless it has been evicted or is still to come.

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use super::arena::{Arena, Full, Holder};
 use super::doctor::Finding;
-use super::log::{Kind, Log};
+use super::log::{Kind, Log, Needs};
 use super::preamble::{Preamble, Slot};
 use super::segments::FEW_LEN;
 use super::sink::Sink;
@@ -42,7 +42,7 @@ use media_clock::MediaClock;
 
 /// What a stream takes on the heap besides its blocks, in bytes: its state, its entry in the table,
 /// and what it lists. Its name comes on top.
-pub const STREAM_COST: usize = 2112;
+pub const STREAM_COST: usize = 2160;
 
 const _: () = assert!(size_of::<Stream>() + size_of::<State>() + 128 <= STREAM_COST);
 
@@ -490,6 +490,7 @@ impl Stream {
         }
         subscriber.attach(&state.log, now);
         push(&mut state.subscribers, subscriber);
+        state.note_needs();
         let count = state.subscribers.len();
         state.stats.note_viewers(count);
         Ok(())
@@ -665,18 +666,18 @@ impl State {
             max_lag,
         };
         let mut has_unsent = false;
-        let mut needed_from = u64::MAX;
+        let mut needs = Needs::NOTHING;
         let mut sent = 0;
         for subscriber in subscribers {
             has_unsent |= subscriber.pump(&view, &mut desk);
-            needed_from = needed_from.min(subscriber.needs_from());
+            needs = needs.and(subscriber.needs());
             sent += subscriber.delivered().bytes;
         }
         stats.note_sent(sent, now);
         skips.append(&mut desk.skips);
         skips.truncate(MAX_SKIPS);
         log.arena().desks().put(desk);
-        log.set_needed_from(needed_from);
+        log.set_needs(needs);
         has_unsent
     }
 
@@ -711,9 +712,14 @@ impl State {
         skips.append(&mut desk.skips);
         skips.truncate(MAX_SKIPS);
         log.arena().desks().put(desk);
-        let needed_from = subscribers.iter().map(Subscriber::needs_from).min();
-        log.set_needed_from(needed_from.unwrap_or(u64::MAX));
+        self.note_needs();
         has_unsent
+    }
+
+    /// Tells the log what the subscribers still need.
+    fn note_needs(&mut self) {
+        let needs = self.subscribers.iter().map(Subscriber::needs);
+        self.log.set_needs(needs.fold(Needs::NOTHING, Needs::and));
     }
 
     fn end(&mut self, over: Over, max_lag: Millis, now: Millis) {

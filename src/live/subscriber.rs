@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use super::capabilities::Capabilities;
 use super::framing::{Framing, Has};
 use super::join::{Burst, Join};
-use super::log::Log;
+use super::log::{Log, Needs};
 use super::outgoing::Outgoing;
 use super::preamble::Preamble;
 use super::sink::Sink;
@@ -145,6 +145,8 @@ pub struct Subscriber {
     preamble_version: Option<u32>,
     /// Messages from this one on came while the receiver was there.
     live_from: u64,
+    /// When it got a place in the log. It isn't late for what is older.
+    joined: Millis,
     burst: Option<Burst>,
     control: Vec<u8>,
     /// What its connection pays for them.
@@ -255,6 +257,7 @@ impl Subscriber {
             preamble: None,
             preamble_version: None,
             live_from: 0,
+            joined: 0,
             burst: None,
             control,
             paid: None,
@@ -342,11 +345,19 @@ impl Subscriber {
         }
     }
 
-    /// The oldest message that it wants still; `u64::MAX` when any new one will do.
-    pub(super) fn needs_from(&self) -> u64 {
+    /// Which messages it wants still.
+    pub(super) fn needs(&self) -> Needs {
         match self.cursor {
-            Cursor::At { number, .. } if self.end.is_none() => number,
-            _ => u64::MAX,
+            _ if self.end.is_some() => Needs::NOTHING,
+            Cursor::At { number, .. } => Needs {
+                from: number,
+                ..Needs::NOTHING
+            },
+            Cursor::Waiting { .. } if self.is_paused => Needs::NOTHING,
+            Cursor::Waiting { from } => Needs {
+                join_point_from: from.max(self.live_from),
+                ..Needs::NOTHING
+            },
         }
     }
 
@@ -510,7 +521,10 @@ impl Subscriber {
     fn place_cursor(&mut self, view: &View<'_>, skips: &mut Vec<Skip>) {
         match self.cursor {
             Cursor::Waiting { from } => {
-                if let Some(number) = view.log.join_point().filter(|number| *number >= from) {
+                // Of what came while it waited it gets everything.
+                let first = view.log.join_point_from(from.max(self.live_from));
+                let newest = view.log.join_point().filter(|number| *number >= from);
+                if let Some(number) = first.or(newest) {
                     self.join(number, view);
                 }
             }
@@ -535,7 +549,9 @@ impl Subscriber {
                 match target {
                     Some(target) => self.start_at(target, view),
                     None => {
-                        self.cursor = Cursor::Waiting { from: number };
+                        self.cursor = Cursor::Waiting {
+                            from: view.log.end(),
+                        };
                         self.preamble = None;
                     }
                 }
@@ -551,6 +567,7 @@ impl Subscriber {
         if self.video == Video::FromKeyframe {
             self.video = Video::On;
         }
+        self.joined = view.now;
         self.start_at(number, view);
     }
 
@@ -575,7 +592,7 @@ impl Subscriber {
             return false;
         }
         view.log.entry(number).is_some_and(|entry| {
-            view.now.saturating_sub(entry.meta.arrived) > view.max_lag
+            view.now.saturating_sub(entry.meta.arrived.max(self.joined)) > view.max_lag
                 || view.log.bytes_behind(&entry) > view.log.capacity() / 2
         })
     }

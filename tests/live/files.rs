@@ -771,3 +771,46 @@ fn control_bytes_are_paid_by_the_connection_until_they_are_out() {
     assert_eq!(say(101), Err(End::ControlOverflow));
     assert_eq!(allowance.left(), 100);
 }
+
+/// Which tracks there are is known after two seconds, if nothing tells it before.
+#[test]
+fn a_viewer_that_waited_gets_everything_from_the_first_join_point_on() {
+    let of_flv = |viewer: &Viewer, kind: u8| -> Vec<u32> {
+        let tags = viewer.tags().1.into_iter();
+        let media = tags.filter(|(found, _, body)| *found == kind && body[1] == 1);
+        media.map(|(_, timestamp, _)| timestamp).collect()
+    };
+    let of_mp4 = |viewer: &Viewer, track| -> Vec<u64> {
+        let times = times(&viewer.fragments(), track);
+        times.into_iter().map(|(time, _)| time).collect()
+    };
+
+    let fixture = Fixture::new();
+    let viewers = [FLV, MP4].map(|framing| view(&fixture, framing, Join::Live));
+    fixture.publish();
+    fixture.append(Kind::Audio, 0, AAC_HEADER);
+    for index in 0..150 {
+        fixture.sound(index * 10_240 / 441, 100);
+        if index % 5 == 4 {
+            fixture.pump();
+        }
+        fixture.wait(23);
+    }
+    assert_eq!(of_flv(&viewers[0], 8).len(), 150);
+    assert_eq!(of_mp4(&viewers[1], 2).len(), 150);
+
+    let fixture = Fixture::new();
+    let viewers = [FLV, MP4].map(|framing| view(&fixture, framing, Join::Live));
+    fixture.publish();
+    fixture.append(Kind::Video, 0, SMALL);
+    for index in 0..150 {
+        fixture.picture(index * 20, index % 10 == 0, 100);
+        fixture.pump();
+        fixture.wait(20);
+    }
+    let expected: Vec<u32> = (0..150).map(|index| 200 + index * 20).collect();
+    assert_eq!(of_flv(&viewers[0], 9), expected);
+    assert_eq!(of_mp4(&viewers[1], 1).len(), 150);
+    let sent = viewers.map(|viewer| fixture.stream.leave(viewer.id).unwrap().skips);
+    assert_eq!(sent, [0, 0]);
+}

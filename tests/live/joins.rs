@@ -206,3 +206,74 @@ fn an_empty_sequence_header_does_not_replace_a_good_one() {
         (AVC_HEADER, AAC_HEADER)
     );
 }
+
+/// One read may bring several messages: those are all there before anybody is sent one.
+#[test]
+fn whoever_waited_gets_everything_from_the_first_join_point_on() {
+    for join in [Join::Live, Join::Gop, Join::Next] {
+        let fixture = Fixture::new();
+        let mut player = fixture.play(join);
+        fixture.publish();
+        fixture.append(Kind::Audio, 0, AAC_HEADER);
+        for index in 0..5 {
+            fixture.sound(index * 20, 100);
+        }
+        fixture.pump();
+        let got = player.got();
+        assert_eq!(got[0].payload, AAC_HEADER);
+        let sounds = timestamps(&got[1..], Got::is_audio);
+        assert_eq!(sounds, [0, 20, 40, 60, 80], "{join:?}, sound alone");
+
+        let fixture = Fixture::new();
+        let mut player = fixture.play(join);
+        fixture.publish();
+        fixture.append(Kind::Video, 0, AVC_HEADER);
+        for index in 0..8 {
+            fixture.picture(index * 20, index % 2 == 1, 100);
+        }
+        fixture.pump();
+        let pictures = timestamps(&player.media(), Got::is_video);
+        assert_eq!(pictures, [20, 40, 60, 80, 100, 120, 140], "{join:?}, video");
+        // From here on it is like any other.
+        fixture.picture(160, false, 100);
+        fixture.pump();
+        assert_eq!(timestamps(&player.media(), Got::is_video), [160]);
+    }
+}
+
+#[test]
+fn whoever_waited_starts_with_the_headers_that_hold() {
+    const OTHER_AAC: &[u8] = b"\xAF\0\x11\x90";
+
+    let fixture = Fixture::new();
+    let mut player = fixture.play(Join::Live);
+    fixture.publish();
+    fixture.append(Kind::Audio, 0, AAC_HEADER);
+    fixture.sound(0, 100);
+    fixture.append(Kind::Audio, 0, OTHER_AAC);
+    fixture.sound(20, 100);
+    fixture.sound(40, 100);
+    fixture.pump();
+    let got = player.got();
+    assert_eq!(got[0].payload, OTHER_AAC);
+    assert_eq!(timestamps(&got[1..], Got::is_audio), [20, 40]);
+}
+
+#[test]
+fn a_player_that_comes_back_from_a_pause_is_not_taken_back_in_time() {
+    let fixture = Fixture::published();
+    fixture.gop(0, 3);
+    let mut player = fixture.play(Join::Live);
+    let pause = |is_paused| {
+        let now = fixture.now.get();
+        let act = |s: &mut brooklet::live::subscriber::Subscriber| s.set_paused(is_paused);
+        fixture.stream.with_subscriber(player.id, now, act).unwrap();
+    };
+    pause(true);
+    for gop in 1..4 {
+        fixture.gop(gop * 120, 3);
+    }
+    pause(false);
+    let pictures = timestamps(&player.media(), Got::is_video);
+    assert_eq!(pictures, [78, 79, 80, 438, 439, 440]);
+}

@@ -183,7 +183,12 @@ impl State {
         };
         self.preamble = Arc::new(preamble);
         // Receivers start with the first track, whatever the others do.
-        if slot == Slot::Video(0) {
+        let is_of_start = match slot {
+            Slot::Video(0) => true,
+            Slot::Audio(0) => !self.publish.has_video,
+            _ => false,
+        };
+        if is_of_start {
             self.log.clear_join_point();
         }
         if matches!(slot, Slot::Video(0) | Slot::Audio(0)) {
