@@ -11,16 +11,16 @@ use super::log::Kind;
 use crate::media::codec::{AudioCodec, FourCc, VideoCodec};
 use crate::media::tag::Kind as TagKind;
 use crate::media::tag::tracks::{Codec, TrackMessage};
-use crate::rtmp::server_session::{Codecs, FOUR_CCS};
+use crate::rtmp::server_session::{ALL_BITS, AUDIO_OTHERS, Codecs, FOUR_CCS, VIDEO_OTHERS};
 
-/// A bit for each codec that has a FourCC, from bit 0 on.
-const ALL_CODECS: u32 = (1 << FOUR_CCS.len()) - 1;
-const MULTITRACK: u32 = 1 << 12;
-const MOD_EX: u32 = 1 << 13;
+/// A bit for each codec that has a FourCC, and for those that aren't known, as in [`Codecs`].
+const ALL_CODECS: u32 = ALL_BITS as u32;
+const MULTITRACK: u32 = 1 << 16;
+const MOD_EX: u32 = 1 << 17;
 /// Legacy messages of codecs other than H.264, HEVC, AAC, MP3 and PCM.
-const OLD_CODECS: u32 = 1 << 14;
+const OLD_CODECS: u32 = 1 << 18;
 /// Enhanced messages that describe: colours, layout of channels.
-const DESCRIPTIONS: u32 = 1 << 15;
+const DESCRIPTIONS: u32 = 1 << 19;
 
 /// What mpegts.js takes of Enhanced RTMP; it is given legacy messages of H.264 and AAC.
 const BROWSER_CODECS: [&FourCc; 4] = [b"hvc1", b"av01", b"Opus", b"fLaC"];
@@ -92,7 +92,10 @@ impl Capabilities {
     /// What a message asks of its receiver.
     pub(super) fn needed_by(message: &TrackMessage) -> Capabilities {
         let mut bits = match &message.four_cc {
-            Some(four_cc) => bit_of(four_cc).unwrap_or(0),
+            Some(four_cc) => bit_of(four_cc).unwrap_or(match message.codec {
+                Some(Codec::Audio(_)) => AUDIO_OTHERS.into(),
+                _ => VIDEO_OTHERS.into(),
+            }),
             None if is_usual(message.codec) => 0,
             None => OLD_CODECS,
         };

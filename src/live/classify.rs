@@ -96,7 +96,18 @@ mod tests {
                 b"\xD4hvc1\x02\0\x09colorInfo",
                 Some(Class::Header(Slot::VideoMetadata(0))),
             ),
-            ("unknown codec", Kind::Video, b"\x1F\0", None),
+            (
+                "keyframe of an unknown codec",
+                Kind::Video,
+                b"\x1F\0",
+                Some(Class::Keyframe),
+            ),
+            (
+                "header of an unknown codec",
+                Kind::Video,
+                b"\x90zzzz\x01",
+                Some(Class::Header(Slot::Video(0))),
+            ),
             ("no video at all", Kind::Video, b"", None),
             (
                 "AAC header",

@@ -32,12 +32,14 @@ pub enum VideoCodec {
     Vp8,
     /// VP9, `vp09`.
     Vp9,
+    /// One that isn't known here: its FourCC, or three zeros and its id.
+    Other(FourCc),
 }
 
 impl VideoCodec {
     /// By the four bits of a legacy header (FLV, E.4.3.1).
-    pub fn from_id(id: u8) -> Option<VideoCodec> {
-        Some(match id {
+    pub fn from_id(id: u8) -> VideoCodec {
+        match id {
             2 => VideoCodec::SorensonH263,
             3 => VideoCodec::Screen,
             4 => VideoCodec::Vp6,
@@ -46,21 +48,21 @@ impl VideoCodec {
             7 => VideoCodec::H264,
             12 => VideoCodec::Hevc,
             13 => VideoCodec::Av1,
-            _ => return None,
-        })
+            id => VideoCodec::Other([0, 0, 0, id]),
+        }
     }
 
     /// By the FourCC of an Enhanced header.
-    pub fn from_four_cc(four_cc: FourCc) -> Option<VideoCodec> {
-        Some(match &four_cc {
+    pub fn from_four_cc(four_cc: FourCc) -> VideoCodec {
+        match &four_cc {
             b"avc1" => VideoCodec::H264,
             b"hvc1" => VideoCodec::Hevc,
             b"vvc1" => VideoCodec::Vvc,
             b"av01" => VideoCodec::Av1,
             b"vp08" => VideoCodec::Vp8,
             b"vp09" => VideoCodec::Vp9,
-            _ => return None,
-        })
+            _ => VideoCodec::Other(four_cc),
+        }
     }
 
     /// Whether pictures may be shown in another order than they are decoded, so that their
@@ -96,6 +98,7 @@ impl fmt::Display for VideoCodec {
             VideoCodec::Av1 => "AV1",
             VideoCodec::Vp8 => "VP8",
             VideoCodec::Vp9 => "VP9",
+            VideoCodec::Other(name) => return write_name(f, name),
         })
     }
 }
@@ -131,12 +134,14 @@ pub enum AudioCodec {
     Ac3,
     /// Enhanced AC-3, `ec-3`.
     EAc3,
+    /// One that isn't known here: its FourCC, or three zeros and its format.
+    Other(FourCc),
 }
 
 impl AudioCodec {
     /// By the four bits of a legacy header (FLV, E.4.2.1).
-    pub fn from_format(format: u8) -> Option<AudioCodec> {
-        Some(match format {
+    pub fn from_format(format: u8) -> AudioCodec {
+        match format {
             0 => AudioCodec::Pcm,
             1 => AudioCodec::Adpcm,
             2 | 14 => AudioCodec::Mp3,
@@ -147,21 +152,21 @@ impl AudioCodec {
             10 => AudioCodec::Aac,
             11 => AudioCodec::Speex,
             15 => AudioCodec::DeviceSpecific,
-            _ => return None,
-        })
+            format => AudioCodec::Other([0, 0, 0, format]),
+        }
     }
 
     /// By the FourCC of an Enhanced header.
-    pub fn from_four_cc(four_cc: FourCc) -> Option<AudioCodec> {
-        Some(match &four_cc {
+    pub fn from_four_cc(four_cc: FourCc) -> AudioCodec {
+        match &four_cc {
             b"Opus" => AudioCodec::Opus,
             b"fLaC" => AudioCodec::Flac,
             b"ac-3" => AudioCodec::Ac3,
             b"ec-3" => AudioCodec::EAc3,
             b".mp3" => AudioCodec::Mp3,
             b"mp4a" => AudioCodec::Aac,
-            _ => return None,
-        })
+            _ => AudioCodec::Other(four_cc),
+        }
     }
 
     /// Whether the body of a sequence header can configure a decoder, by its length. AC-3, MP3
@@ -192,6 +197,15 @@ impl fmt::Display for AudioCodec {
             AudioCodec::Flac => "FLAC",
             AudioCodec::Ac3 => "AC-3",
             AudioCodec::EAc3 => "E-AC-3",
+            AudioCodec::Other(name) => return write_name(f, name),
         })
+    }
+}
+
+/// The name of a codec that isn't known.
+fn write_name(f: &mut fmt::Formatter<'_>, name: &FourCc) -> fmt::Result {
+    match name {
+        [0, 0, 0, id] => write!(f, "codec {id}"),
+        name => write!(f, "{}", name.escape_ascii()),
     }
 }

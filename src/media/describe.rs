@@ -183,7 +183,9 @@ mod tests {
                 Some("AV1 322x180"),
             ),
             (b"\x12\0\0\x84", Some("Sorenson H.263")),
-            (b"\x90xxxx", None),
+            (b"\x90xxxx", Some("xxxx")),
+            (b"\x91x\n\"1", Some(r#"x\n\"1"#)),
+            (b"\x19", Some("codec 9")),
             (b"", None),
         ];
         for (payload, expected) in rows {
@@ -215,6 +217,8 @@ mod tests {
             (b"\x2A\xFF\xFB", Some("MP3 22.05 kHz mono")),
             (b"\x72\xD5", Some("G.711 A-law 8 kHz mono")),
             (b"\xB6\x1D", Some("Speex 16 kHz mono")),
+            (b"\xC7", Some("codec 12")),
+            (b"\x90qqqq", Some("qqqq")),
             (b"", None),
         ];
         for (payload, expected) in rows {
@@ -231,7 +235,7 @@ mod tests {
         let (video, audio) = (&b"\x90av01\x81\0\x0C\0"[..], &b"\xAF\0\x11\x90"[..]);
         assert_eq!(describe(Some(video), Some(audio)), "AV1, AAC 48 kHz stereo");
         assert_eq!(describe(None, Some(audio)), "AAC 48 kHz stereo");
-        assert_eq!(describe(Some(b"\x1F"), None), "");
+        assert_eq!(describe(Some(b"\x17"), None), "");
     }
 
     proptest! {

@@ -28,7 +28,7 @@ mod cursor;
 pub mod tracks;
 
 use super::Error;
-use super::codec::{AudioCodec, FourCc, VideoCodec};
+use super::codec::{AudioCodec, VideoCodec};
 use super::keyframe;
 use cursor::{Cursor, Layout, Lead, Track, packet_type};
 
@@ -122,9 +122,7 @@ impl VideoTag {
     }
 
     fn parse_legacy(first: u8, mut cursor: Cursor<'_>) -> Result<VideoTag, Error> {
-        let id = first & 0x0F;
-        let codec = VideoCodec::from_id(id)
-            .ok_or_else(|| Error::unsupported(format!("video codec with id {id}")))?;
+        let codec = VideoCodec::from_id(first & 0x0F);
         let mut tag = VideoTag {
             codec: Some(codec),
             kind: Kind::Frames,
@@ -179,8 +177,7 @@ impl VideoTag {
 
     /// The tag of one track, with offsets from the beginning of its body.
     fn of_track(lead: &Lead, track: &Track<'_>) -> Result<VideoTag, Error> {
-        let codec = VideoCodec::from_four_cc(track.four_cc)
-            .ok_or_else(|| unknown_codec("video", track.four_cc))?;
+        let codec = VideoCodec::from_four_cc(track.four_cc);
         let kind = match lead.packet_type {
             packet_type::SEQUENCE_START if codec.is_configured_by(track.body) => {
                 Kind::SequenceHeader
@@ -218,6 +215,8 @@ impl VideoTag {
         let came = frame_type(first);
         let is_flagged = matches!(came, frame_type::KEY | frame_type::GENERATED_KEY);
         match self.kind {
+            // What its own bits mean is between those who know it.
+            _ if matches!(self.codec, Some(VideoCodec::Other(_))) => came,
             // In a multitrack message that would make the whole of it a command.
             Kind::Metadata if !is_multitrack => frame_type::COMMAND,
             Kind::Frames if self.is_keyframe && !is_flagged => frame_type::KEY,
@@ -288,8 +287,7 @@ impl AudioTag {
 
     fn parse_legacy(first: u8, mut cursor: Cursor<'_>) -> Result<AudioTag, Error> {
         let format = first >> 4;
-        let codec = AudioCodec::from_format(format)
-            .ok_or_else(|| Error::unsupported(format!("audio format {format}")))?;
+        let codec = AudioCodec::from_format(format);
         let mut tag = AudioTag {
             codec: Some(codec),
             ..AudioTag::new(Kind::Frames)
@@ -304,7 +302,7 @@ impl AudioTag {
                     return Err(Error::malformed(text));
                 }
             };
-        } else {
+        } else if !matches!(codec, AudioCodec::Other(_)) {
             // Where the format has one rate only, the bits are arbitrary.
             let (sample_rate, channels) = match (format, first >> 2 & 3, first & 1) {
                 (4 | 11, ..) => (16000, 1),
@@ -333,8 +331,7 @@ impl AudioTag {
 
     /// The tag of one track.
     fn of_track(lead: &Lead, track: &Track<'_>) -> Result<AudioTag, Error> {
-        let codec = AudioCodec::from_four_cc(track.four_cc)
-            .ok_or_else(|| unknown_codec("audio", track.four_cc))?;
+        let codec = AudioCodec::from_four_cc(track.four_cc);
         let kind = match lead.packet_type {
             packet_type::SEQUENCE_START if codec.is_configured_by(track.body) => {
                 Kind::SequenceHeader
@@ -352,10 +349,6 @@ impl AudioTag {
             ..AudioTag::new(kind)
         })
     }
-}
-
-fn unknown_codec(medium: &str, four_cc: FourCc) -> Error {
-    Error::unsupported(format!("{medium} codec \"{}\"", four_cc.escape_ascii()))
 }
 
 fn unknown_packet(medium: &str, packet_type: u8) -> Error {

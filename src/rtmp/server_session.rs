@@ -38,8 +38,8 @@ use super::metadata;
 use super::rate::Rate;
 
 pub use event::{
-    Codecs, Connect, Event, FOUR_CCS, MAX_FLASH_VER_LEN, MAX_URL_LEN, Media, MediaKind,
-    VIDEO_FOUR_CCS,
+    ALL_BITS, AUDIO_OTHERS, Codecs, Connect, Event, FOUR_CCS, MAX_FLASH_VER_LEN, MAX_URL_LEN,
+    Media, MediaKind, VIDEO_FOUR_CCS, VIDEO_OTHERS,
 };
 pub use replies::{Dialect, Over, end_of_stream, no_codec_for_player};
 

@@ -603,3 +603,50 @@ proptest! {
         }
     }
 }
+
+/// Of codecs that nobody knows yet, and of legacy ones that nobody knows any more.
+const UNKNOWN: [(Kind, &[u8]); 8] = [
+    (Video, b"\x90zzzz\x01config"),
+    (Audio, b"\x90qqqqconfig"),
+    (Video, b"\x91zzzz\0\0\0key"),
+    (Audio, b"\x91qqqqsound"),
+    (Video, b"\xA3zzzz\0\0\0\0inter"),
+    (Video, b"\x96\x01zzzz\x01another track"),
+    (Video, b"\x2Fa legacy one"),
+    (Audio, b"\xC0the same"),
+];
+
+#[test]
+fn unknown_codecs_are_relayed_as_they_came() {
+    let without = |left_out: &[usize]| -> Vec<Vec<u8>> {
+        let all = UNKNOWN.iter().enumerate();
+        let kept = all.filter(|(index, _)| !left_out.contains(index));
+        kept.map(|(_, (_, payload))| payload.to_vec()).collect()
+    };
+    assert_eq!(late(plain(), &UNKNOWN), without(&[5]));
+    assert_eq!(late(all(), &UNKNOWN), without(&[]));
+    assert_eq!(late(tracks(), &UNKNOWN), without(&[]));
+    // Who lists what it takes gets what it doesn't list only if that isn't known either.
+    let announced = |names: &[&str]| Capabilities::announced(Codecs::of(names), 0);
+    assert_eq!(late(announced(&["yyyy"]), &UNKNOWN), without(&[5]));
+    assert_eq!(
+        late(announced(&["hvc1"]), &UNKNOWN),
+        [UNKNOWN[6].1, UNKNOWN[7].1]
+    );
+    assert_eq!(late(Capabilities::browser(), &UNKNOWN), [b""; 0]);
+}
+
+#[test]
+fn players_join_unknown_codecs_by_their_flags() {
+    let fixture = Fixture::new();
+    fixture.publish();
+    for gop in 0..3 {
+        fixture.append(Video, gop * 80, b"\x90zzzz\x01config");
+        fixture.append(Video, gop * 80, b"\x91zzzzkey");
+        fixture.append(Video, gop * 80 + 40, b"\xA1zzzzinter");
+    }
+    let got = play(&fixture, plain()).got();
+    let times: Vec<u32> = got.iter().map(|got| got.timestamp).collect();
+    assert_eq!(times, [160, 160, 200]);
+    assert_eq!(got[1].payload, b"\x91zzzzkey");
+}

@@ -814,3 +814,31 @@ fn a_viewer_that_waited_gets_everything_from_the_first_join_point_on() {
     let sent = viewers.map(|viewer| fixture.stream.leave(viewer.id).unwrap().skips);
     assert_eq!(sent, [0, 0]);
 }
+
+#[test]
+fn unknown_codecs_are_in_flv_as_they_came_and_in_mp4_they_are_refused() {
+    let fixture = Fixture::new();
+    fixture.publish();
+    let messages: [(Kind, &[u8]); 4] = [
+        (Kind::Video, b"\x90zzzz\x01config"),
+        (Kind::Audio, b"\x90qqqqconfig"),
+        (Kind::Video, b"\x91zzzzkey"),
+        (Kind::Audio, b"\x91qqqqsound"),
+    ];
+    for (kind, payload) in messages {
+        fixture.append(kind, 0, payload);
+    }
+    let flv = view(&fixture, FLV, Join::Gop);
+    let (flags, tags) = flv.tags();
+    assert_eq!(flags, 5);
+    let bodies: Vec<_> = tags.iter().map(|(_, _, body)| &body[..]).collect();
+    assert_eq!(bodies, messages.map(|(_, payload)| payload));
+    for refused in [
+        view(&fixture, MP4, Join::Gop),
+        view_as(&fixture, FLV, Join::Gop, Capabilities::browser()),
+    ] {
+        assert_eq!(refused.end(&fixture), Some(End::NothingToTake));
+        let answer = String::from_utf8(refused.sink.bytes()).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 415 "), "{answer}");
+    }
+}

@@ -10,6 +10,7 @@
 //!        av01 01 size ...         96 01 av01 01 ...   one message each
 //! 97 02 nnnnnn 03 hvc1 ...        the same; of headers without the ModEx
 //! A3 av01 ...                     A1 av01 ...         neither has a composition time
+//! 83 zzzz ...                     83 zzzz ...         what isn't known: as it is
 //! ```
 //!
 //! Nothing is copied: a [`TrackMessage`] says which few bytes stand in front of which of those
@@ -310,6 +311,9 @@ fn enhanced(
     track: &Track<'_>,
     body: Range<u32>,
 ) -> Option<TrackMessage> {
+    const H264: Option<Codec> = Some(Codec::Video(VideoCodec::H264));
+    const AAC: Option<Codec> = Some(Codec::Audio(AudioCodec::Aac));
+
     let is_extra = track.id != 0;
     // The high half of the first byte.
     let (seen, high) = match medium {
@@ -322,17 +326,17 @@ fn enhanced(
     };
     let mut message = TrackMessage::new(&seen, track.id, body);
     // What follows the legacy form's first byte.
-    let legacy: Option<&[u8]> = match (&track.four_cc, lead.packet_type) {
+    let legacy: Option<&[u8]> = match (seen.codec, lead.packet_type) {
         _ if is_extra => None,
-        (b"avc1", packet_type::SEQUENCE_START) => Some(&[0, 0, 0, 0]),
-        (b"avc1", packet_type::CODED_FRAMES) => Some(&[1]),
-        (b"avc1", packet_type::CODED_FRAMES_X) => Some(&[1, 0, 0, 0]),
-        (b"avc1", packet_type::SEQUENCE_END) => Some(&[2, 0, 0, 0]),
-        (b"mp4a", packet_type::SEQUENCE_START) => Some(&[0]),
-        (b"mp4a", packet_type::CODED_FRAMES) => Some(&[1]),
+        (H264, packet_type::SEQUENCE_START) => Some(&[0, 0, 0, 0]),
+        (H264, packet_type::CODED_FRAMES) => Some(&[1]),
+        (H264, packet_type::CODED_FRAMES_X) => Some(&[1, 0, 0, 0]),
+        (H264, packet_type::SEQUENCE_END) => Some(&[2, 0, 0, 0]),
+        (AAC, packet_type::SEQUENCE_START) => Some(&[0]),
+        (AAC, packet_type::CODED_FRAMES) => Some(&[1]),
         // There is no legacy form of these, and to players that know no other the Enhanced one
         // would be one more track. AAC says its channels in its sequence header.
-        (b"mp4a", _) => return None,
+        (AAC, _) => return None,
         _ => None,
     };
     if let Some(head) = legacy {
@@ -349,7 +353,7 @@ fn enhanced(
     // Codecs that have no composition time: the two are the same, and mpegts.js knows but one.
     let own_type = match (seen.codec, lead.packet_type) {
         (Some(Codec::Video(codec)), packet_type::CODED_FRAMES_X)
-            if !codec.has_composition_time() =>
+            if !codec.has_composition_time() && !matches!(codec, VideoCodec::Other(_)) =>
         {
             packet_type::CODED_FRAMES
         }

@@ -142,8 +142,15 @@ pub const FOUR_CCS: [&[u8; 4]; 12] = [
 /// How many of them are of video.
 pub const VIDEO_FOUR_CCS: usize = 6;
 
-const VIDEO_BITS: u16 = (1 << VIDEO_FOUR_CCS) - 1;
-const ALL_BITS: u16 = (1 << FOUR_CCS.len()) - 1;
+/// The bit for all others of video in [`Codecs`].
+pub const VIDEO_OTHERS: u16 = 1 << FOUR_CCS.len();
+/// The bit for all others of audio.
+pub const AUDIO_OTHERS: u16 = 2 << FOUR_CCS.len();
+
+/// All bits in [`Codecs`].
+pub const ALL_BITS: u16 = (4 << FOUR_CCS.len()) - 1;
+
+const VIDEO_BITS: u16 = (1 << VIDEO_FOUR_CCS) - 1 | VIDEO_OTHERS;
 
 /// Bits of the masks in `videoFourCcInfoMap` and `audioFourCcInfoMap`: whoever can decode or
 /// forward something wants to receive it.
@@ -166,12 +173,12 @@ impl Default for Codecs {
 }
 
 impl Codecs {
-    /// A bit for each of [`FOUR_CCS`], from bit 0 on.
+    /// A bit for each of [`FOUR_CCS`], from bit 0 on, then [`VIDEO_OTHERS`] and [`AUDIO_OTHERS`].
     pub fn bits(self) -> u16 {
         self.0
     }
 
-    /// These, by their FourCCs; unknown ones are left out.
+    /// These, by their FourCCs; an unknown one stands for all others.
     pub fn of(names: &[&str]) -> Codecs {
         Codecs(
             names
@@ -267,7 +274,7 @@ impl Map {
 fn bit_of(name: Text<'_>) -> u16 {
     let four_cc = name.to_four_cc();
     let index = FOUR_CCS.iter().position(|known| four_cc == Some(**known));
-    index.map_or(0, |index| 1 << index)
+    index.map_or(VIDEO_OTHERS | AUDIO_OTHERS, |index| 1 << index)
 }
 
 impl Connect {

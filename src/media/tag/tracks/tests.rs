@@ -190,6 +190,36 @@ fn each_track_goes_on_in_the_form_that_players_know() {
             b"\xA7\0\xAA\x17\x01\xBB\xBB\x21hvc1\0\0\0",
         ),
         (
+            "a codec that isn't known",
+            Video,
+            b"\x91zzzz\0",
+            b"\x91zzzz\0",
+        ),
+        (
+            "its frames without times",
+            Video,
+            b"\xA3zzzz\0",
+            b"\xA3zzzz\0",
+        ),
+        ("without a frame type", Video, b"\x83zzzz\0", b"\x83zzzz\0"),
+        ("its colours", Video, b"\x84zzzz\0", b"\x84zzzz\0"),
+        ("on track 0", Video, b"\x96\x01zzzz\0\x05", b"\x91zzzz\x05"),
+        (
+            "on track 2",
+            Video,
+            b"\x96\x01zzzz\x02\x05",
+            b"\x96\x01zzzz\x02\x05",
+        ),
+        ("a codec of video", Audio, b"\x91avc1\x01", b"\x91avc1\x01"),
+        (
+            "a codec of audio",
+            Video,
+            b"\x90mp4a\x12\x10",
+            b"\x90mp4a\x12\x10",
+        ),
+        ("an unknown legacy codec", Video, b"\x0B\x01", b"\x0B\x01"),
+        ("the same of audio", Audio, b"\xC7\x01", b"\xC7\x01"),
+        (
             "ModEx of audio",
             Audio,
             b"\x97\x02\0\0\x01\x01Opus\xFC",
@@ -206,7 +236,6 @@ fn what_is_of_no_use_is_not_there() {
     use Medium::{Audio, Video};
     for (name, medium, payload) in [
         ("nothing", Audio, &b""[..]),
-        ("unknown codec", Video, b"\x91zzzz\0"),
         ("reserved packet type", Video, b"\x98hvc1"),
         ("command", Video, b"\xD1\0"),
         ("end of AAC, which legacy doesn't have", Audio, b"\x92mp4a"),
@@ -252,7 +281,7 @@ fn many_tracks_with_many_codecs_become_a_message_each() {
         b"av01",
         &sized(1, b"\x81\0\x0C\0"),
         b"zzzz",
-        &sized(2, b"what players don't know"),
+        &sized(2, b"what isn't known here"),
         b"avc1",
         &sized(3, AVCC),
     ]
@@ -262,6 +291,7 @@ fn many_tracks_with_many_codecs_become_a_message_each() {
         [
             [b"\x90hvc1", HVCC].concat(),
             b"\x96\0av01\x01\x81\0\x0C\0".to_vec(),
+            b"\x86\0zzzz\x02what isn't known here".to_vec(),
             [b"\x96\0avc1\x03", AVCC].concat(),
         ]
     );
