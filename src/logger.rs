@@ -4,17 +4,21 @@
 //! 2026-01-31 18:05:09.123 info  #17 live/door: publishing from 192.0.2.7:51234
 //! ```
 //!
+//! The journal of systemd knows the time, and takes priorities: `<6>info  #17 live/door: ...`.
+//!
 //! `env_logger`'s own time stamps would bring a calendar library of a few hundred kilobytes.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use env_logger::Target;
-use log::LevelFilter;
+use log::{Level, LevelFilter};
 
 /// Bytes of lines that wait to be written.
 const BUFFER_LEN: usize = 64 * 1024;
@@ -34,6 +38,7 @@ pub(crate) struct Logger {
 
 #[derive(Default)]
 struct Queue {
+    is_journal: bool,
     state: Mutex<State>,
     /// Told when there is something to write, and when everything is written.
     changed: Condvar,
@@ -51,22 +56,18 @@ struct State {
 /// Starts logging to standard error at a level, or as `RUST_LOG` says; panics are logged too.
 pub(crate) fn init(level: Option<LevelFilter>) -> io::Result<Logger> {
     // A thread that holds the lock of standard error may wait for its reader for ever.
-    let out = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-    let logger = Logger::start(out)?;
+    let out = stderr()?;
+    let is_journal = is_journal(&out);
+    let logger = Logger::start(out, is_journal)?;
     let mut builder = env_logger::Builder::new();
     builder.filter_level(LevelFilter::Info);
     match level {
         Some(level) => builder.filter_level(level),
         None => builder.parse_default_env(),
     };
-    builder.format(|out, record| {
-        let level = record.level().as_str().to_ascii_lowercase();
-        writeln!(
-            out,
-            "{} {level:<5} {}",
-            time(SystemTime::now()),
-            record.args()
-        )
+    builder.format(move |out, record| {
+        let begin = begin(record.level(), is_journal);
+        writeln!(out, "{begin} {}", record.args())
     });
     builder.target(Target::Pipe(Box::new(logger.clone())));
     builder.init();
@@ -85,9 +86,53 @@ pub(crate) fn init(level: Option<LevelFilter>) -> io::Result<Logger> {
     Ok(logger)
 }
 
+/// Says why the program ends.
+pub(crate) fn complain(error: &dyn fmt::Display) {
+    let priority = match stderr().is_ok_and(|out| is_journal(&out)) {
+        true => priority(Level::Error),
+        false => "",
+    };
+    eprintln!("{priority}brooklet: {error}");
+}
+
+fn stderr() -> io::Result<File> {
+    Ok(io::stderr().as_fd().try_clone_to_owned()?.into())
+}
+
+/// Whether systemd has connected it to its journal (systemd.exec(5)): then the variable has the
+/// numbers of the device and the inode. Children of a service may have been connected elsewhere.
+fn is_journal(out: &File) -> bool {
+    let journal = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let metadata = out.metadata();
+    metadata.is_ok_and(|found| journal == format!("{}:{}", found.dev(), found.ino()))
+}
+
+/// How syslog and sd-daemon(3) number what matters how much.
+fn priority(level: Level) -> &'static str {
+    match level {
+        Level::Error => "<3>",
+        Level::Warn => "<4>",
+        Level::Info => "<6>",
+        Level::Debug | Level::Trace => "<7>",
+    }
+}
+
+/// What a line begins with.
+fn begin(level: Level, is_journal: bool) -> String {
+    let (mut start, mut space) = (String::from(priority(level)), "");
+    if !is_journal {
+        (start, space) = (time(SystemTime::now()), " ");
+    }
+    let level = level.as_str().to_ascii_lowercase();
+    format!("{start}{space}{level:<5}")
+}
+
 impl Logger {
-    fn start(mut out: impl Write + Send + 'static) -> io::Result<Logger> {
-        let queue = Arc::<Queue>::default();
+    fn start(mut out: impl Write + Send + 'static, is_journal: bool) -> io::Result<Logger> {
+        let queue = Arc::new(Queue {
+            is_journal,
+            ..Queue::default()
+        });
         queue.lock().lines.reserve_exact(BUFFER_LEN + NOTICE_LEN);
         let write = {
             let queue = Arc::clone(&queue);
@@ -155,10 +200,10 @@ impl Queue {
             state.is_writing = true;
             drop(state);
             if left_out > 0 {
-                let now = time(SystemTime::now());
+                let begin = begin(Level::Warn, self.is_journal);
                 let _ = writeln!(
                     lines,
-                    "{now} warn  {left_out} lines left out here: the log is read too slowly"
+                    "{begin} {left_out} lines left out here: the log is read too slowly"
                 );
             }
             let _ = out.write_all(&lines);
@@ -229,7 +274,7 @@ mod tests {
             may_take,
             taken: Arc::clone(&taken),
         };
-        let mut logger = Logger::start(out).unwrap();
+        let mut logger = Logger::start(out, false).unwrap();
         let line = |number: usize| format!("{number:05}{}\n", "x".repeat(94));
         logger.write_all(line(0).as_bytes()).unwrap();
         while !logger.queue.lock().is_writing {

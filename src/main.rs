@@ -30,12 +30,12 @@ fn main() -> ExitCode {
         Ok(Request::Serve(settings)) => match serve(settings) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("brooklet: {error}");
+                logger::complain(&error);
                 ExitCode::FAILURE
             }
         },
         Err(error) => {
-            eprintln!("brooklet: {error}");
+            logger::complain(&error);
             ExitCode::from(2)
         }
     }

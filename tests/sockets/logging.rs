@@ -1,14 +1,16 @@
 //! A log that nobody reads, and one that somebody wants to fill.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use crate::client::{Client, wait_until};
-use crate::common::{Brooklet, without_settings};
+use crate::common::{Brooklet, TempDir, without_settings};
 
 /// A server whose standard error takes nothing any more.
 struct Unread {
@@ -134,4 +136,53 @@ fn names_stand_in_the_log_as_people_write_them_and_cannot_change_how_it_reads() 
     let unseen = |c: char| c != '\n' && (c.is_control() || "\u{202e}\u{2028}".contains(c));
     let found = server.with_log(|log| log.find(unseen));
     assert_eq!(found, None);
+}
+
+/// Starts and stops it with standard error going to a file, as the journal goes to a socket, and
+/// `JOURNAL_STREAM` naming the file or another one; what the file has then.
+fn log_in_journal(is_this_one: bool, arguments: &[&str]) -> String {
+    let folder = TempDir::new();
+    let path = folder.join("journal");
+    let file = File::create(&path).unwrap();
+    let metadata = file.metadata().unwrap();
+    let inode = metadata.ino() + u64::from(!is_this_one);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+    let mut child = without_settings(&mut command)
+        .args(["--rtmp", "127.0.0.1:0", "--http", "off"])
+        .args(arguments)
+        .env("JOURNAL_STREAM", format!("{}:{inode}", metadata.dev()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(file)
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut lines = lines.map_while(Result::ok);
+    if lines.any(|line| line.starts_with("playing: ")) {
+        let line = format!("kill -TERM {}", child.id());
+        let status = Command::new("sh").args(["-c", &line]).status();
+        assert!(status.unwrap().success());
+    }
+    child.wait().unwrap();
+    std::fs::read_to_string(&path).unwrap()
+}
+
+#[test]
+fn the_journal_of_systemd_gets_priorities_and_no_times() {
+    let log = log_in_journal(true, &[]);
+    let first = "<6>info  SIGTERM: stopping, 0 connections open\n<6>info  stopped\n";
+    assert_eq!(log, first);
+    for arguments in [["--memory", "lots"], ["--rtmp", "192.0.2.1:1"]] {
+        let log = log_in_journal(true, &arguments);
+        assert!(log.starts_with("<3>brooklet: "), "{log}");
+    }
+    // Another one's: standard error was connected elsewhere since.
+    let log = log_in_journal(false, &[]);
+    let (time, rest) = log.split_at(log.find(" info ").unwrap());
+    assert!(
+        rest.starts_with(" info  SIGTERM") && time.starts_with("20"),
+        "{log}"
+    );
+    let log = log_in_journal(false, &["--memory", "lots"]);
+    assert!(log.starts_with("brooklet: "), "{log}");
 }
