@@ -424,3 +424,27 @@ fn without_http_there_is_none() {
     assert_eq!(server.http_addresses(), Vec::<SocketAddr>::new());
     assert_eq!(server.rtmp_addresses().len(), 1);
 }
+
+#[test]
+fn whatever_is_asked_of_a_stream_that_is_not_live_the_answer_is_the_same() {
+    let server = server(Config::default());
+    let mut client = http(&server);
+    let ask = |client: &mut HttpClient, name: &str| {
+        for form in [
+            ".flv",
+            ".mp4",
+            ".m3u8",
+            "/index.m3u8",
+            "/media.m3u8",
+            "/frame.mp4",
+        ] {
+            let answer = client.get(&format!("/live/{name}{form}"));
+            let found = (answer.status, answer.text());
+            assert_eq!(found, (404, format!("live/{name} isn't live\n")), "{form}");
+        }
+    };
+    ask(&mut client, "nobody");
+    // Somebody waits for it.
+    let _player = Client::playing(server.rtmp_addresses()[0], "live", "awaited");
+    ask(&mut client, "awaited");
+}

@@ -12,6 +12,7 @@ use super::super::Shared;
 use super::super::end::End;
 use super::admission::authorize;
 use super::exchange::{Exchange, Reply};
+use super::watch::not_live;
 use super::writer::{PIECE_LEN, Writer, why_over};
 use crate::allowance::Allowance;
 use crate::config::one_client;
@@ -76,7 +77,11 @@ pub(super) fn reply(
         Err(refusal) => return Ok(refusal.into()),
     };
     let Some(stream) = exchange.shared.table.find(admission.key()) else {
-        return Ok(Response::not_found().into());
+        let response = match route {
+            Route::Segment(..) => Response::not_found(),
+            _ => not_live(admission.key()),
+        };
+        return Ok(response.into());
     };
     let head = exchange.head;
     if let Route::Segment(_, name) = route {
@@ -147,6 +152,9 @@ impl Asked {
                 })?;
                 let playlist = match answer {
                     Ok(playlist) => playlist,
+                    Err(refusal) if refusal.status == Status::NotFound => {
+                        return writer.respond(not_live(self.stream.key()));
+                    }
                     Err(refusal) => return writer.respond(refusal),
                 };
                 let Ok(_paid) = allowance.take(playlist.listing.memory()) else {

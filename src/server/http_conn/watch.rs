@@ -180,7 +180,7 @@ fn describe(
     Reply::Unending(opening)
 }
 
-fn not_live(key: &StreamKey) -> Response {
+pub(super) fn not_live(key: &StreamKey) -> Response {
     let why = [key.as_str(), " isn't live"].concat();
     Response::text(Status::NotFound, &why)
 }
