@@ -7,7 +7,8 @@ import { play, root, rtmp, streams } from './player.js';
 const [main, state, locked, publish] = ['main', 'header p', 'section', '#publish'].map(s => document.querySelector(s));
 const cards = new Map(); // by name
 
-const copy = id => document.getElementById(id).content.firstElementChild.cloneNode(true);
+/** Not a clone, which belongs to a document where WebKit plays nothing. */
+const copy = id => document.importNode(document.getElementById(id).content.firstElementChild, true);
 /** Also what has a meaning for shells, into which URLs are pasted. */
 const encode = text => encodeURIComponent(text).replace(/[!'()*]/g, c => '%' + c.charCodeAt(0).toString(16).toUpperCase());
 const pathOf = name => root + name.split('/').map(encode).join('/');
@@ -53,6 +54,9 @@ function open(parent, name, stopped) {
   const [text, help] = message.children;
   const [sound, full, stop] = bar.children;
   let kind;
+  // Browsers begin by themselves what is muted and in the page by then.
+  video.muted = true;
+  parent.append(box);
   const end = play(video, pathOf(name), name, (words, wanted) => {
     put(text, words);
     if (wanted === kind) return;
@@ -61,7 +65,6 @@ function open(parent, name, stopped) {
     if (kind === 'urls') addUrls(help, name);
     if (kind === 'key') help.append(copy('key'));
   });
-  video.muted = true;
   video.setAttribute('aria-label', name);
   video.onvolumechange = () => put(sound, video.muted ? 'Sound on' : 'Sound off');
   sound.onclick = () => {
@@ -83,7 +86,6 @@ function open(parent, name, stopped) {
     box.remove();
     stopped();
   };
-  parent.append(box);
   return sound;
 }
 

@@ -6,6 +6,9 @@
 
 const Source = self.MediaSource || self.ManagedMediaSource;
 const HLS = 'application/vnd.apple.mpegurl';
+/** It seeks for each change of speed, and often comes to a stop there; its pictures are late. */
+const isGtk = /Linux(?!.*Chrom).*Safari/.test(navigator.userAgent);
+const minTarget = isGtk ? 1 : 0.4;
 const now = () => performance.now() / 1000;
 const sleep = seconds => new Promise(done => setTimeout(done, seconds * 1000));
 
@@ -110,12 +113,14 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
   let isOver = false;
   let isHeld = false; // by a ManagedMediaSource
   let queue = [];
-  let target = 0.4; // seconds behind the newest picture; more where the network stutters
+  let target = minTarget; // seconds behind the newest picture; more where the network stutters
   let lag = target; // smoothed
-  let jumped = 0;
+  let jumped = -3;
   let trimmed = 0;
   let shown = -1;
   let moved = now();
+  let drawn = 0;
+  let late = 0;
 
   const timer = setInterval(watch, 250);
   const over = why => {
@@ -147,6 +152,9 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
       URL.revokeObjectURL(video.src);
       if (isOver) return;
       buffer = media.addSourceBuffer(type);
+      // What comes first is at 0.2 s there. It is moved to where players begin, so that they have a picture
+      // without a jump.
+      buffer.timestampOffset = -0.19;
       buffer.onupdateend = () => {
         if (isOver || trim(30)) return;
         append();
@@ -226,19 +234,22 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
     const start = ranges.start(last);
     const behind = ranges.end(last) - video.currentTime;
     lag += (behind - lag) * 0.1;
+    // A jump before WebKitGTK has made its decoders hangs it, every other time.
+    if (shown < 0 && video.readyState < 2 && now() - moved < 3) return;
     const isAfterGap = video.currentTime < start && (!last || ranges.end(last) - start > 0.2);
-    if (isAfterGap || behind < -0.5 || (behind > target + 2 && now() - jumped > 3)) {
+    const tolerance = jumped < 0 ? 0.5 : 2;
+    if (isAfterGap || behind < -0.5 || (behind > target + tolerance && now() - jumped > 3)) {
       jumped = now();
       lag = target;
       video.currentTime = Math.max(start, ranges.end(last) - target);
     }
     const isLate = lag > target + (video.playbackRate > 1 ? 0 : 0.3);
-    video.playbackRate = isLate ? 1.08 : lag < target / 4 ? 0.96 : 1;
+    if (!isGtk) video.playbackRate = isLate ? 1.08 : lag < target / 4 ? 0.96 : 1;
   }
 
   function watch() {
     if (buffer) steer();
-    target = Math.max(0.4, target - 0.001);
+    target = Math.max(minTarget, target - 0.001);
     if (document.hidden) moved = now();
     if (hasBegun && video.readyState > 1) {
       if (video.currentTime !== shown) {
@@ -250,8 +261,19 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
         moved = now();
       }
     }
+    if (isGtk) unstick();
     if (shown >= 0 && now() - moved > 2) say('No picture comes. Waiting …');
     if (now() - moved > 12) over('lost');
+  }
+
+  /** All pictures come late, and will for ever: after a jump they don't. */
+  function unstick() {
+    const { totalVideoFrames: count, droppedVideoFrames: dropped } = video.getVideoPlaybackQuality();
+    if (count !== drawn) late = dropped;
+    drawn = count;
+    if (dropped < late + 30) return;
+    late = dropped;
+    video.currentTime = Math.max(0, video.currentTime - 0.3);
   }
 
   const url = new URL(path + '.mp4' + location.search);

@@ -15,6 +15,8 @@ mod hls_js;
 mod listing;
 mod mpegts_js;
 mod native_hls;
+mod other;
+mod other_browsers;
 mod playing;
 mod timing;
 mod under_a_path;
