@@ -1,0 +1,290 @@
+//! Publishes some kinds at a time, and has all receivers play each of them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use socket2::SockRef;
+
+use super::browsers::{Browser, Running};
+use super::common::client::Client;
+use super::common::http::HttpClient;
+use super::common::process::Program;
+use super::common::{Brooklet, wait_until};
+use super::kind::Kind;
+use super::receiver::{Ffmpeg, Got, How, Receiver, of_program, of_report};
+use super::site::Site;
+
+/// For browsers to start, on machines with two cores that are busy.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// From when the players are told to the beginning of the streams, in ms.
+const BEFORE: u64 = 1500;
+
+/// From the end of a stream until what players have got is counted, in ms; the server waits for a
+/// publisher to come back for the first part of that.
+const AFTER: u64 = 6000;
+const GRACE: &str = "3s";
+
+/// What came of one kind.
+pub(crate) struct Row<'a> {
+    pub(crate) kind: &'a Kind,
+    /// What each receiver got; `None` if it isn't asked to.
+    pub(crate) got: Vec<Option<Got>>,
+    /// What each ffmpeg makes of the file itself.
+    pub(crate) alone: [Got; 2],
+    /// What the server's list says of the stream.
+    pub(crate) findings: Vec<String>,
+    pub(crate) playlist: String,
+}
+
+impl Row<'_> {
+    pub(crate) fn alone(&self, receiver: Receiver) -> &Got {
+        match receiver.how {
+            How::Rtmp(Ffmpeg::Newest) => &self.alone[1],
+            _ => &self.alone[0],
+        }
+    }
+}
+
+/// Milliseconds since 1970, as pages count them.
+fn wall_clock() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_millis() as u64)
+}
+
+/// Lets time pass until the wall clock says so.
+fn sleep_until(at: u64) {
+    thread::sleep(Duration::from_millis(at.saturating_sub(wall_clock())));
+}
+
+/// The server, and browsers in front of it.
+struct Stage {
+    server: Brooklet,
+    /// Where it listens for HTTP: a browser has six connections to an address at most.
+    addresses: Vec<String>,
+    site: Site,
+    browsers: Vec<(Browser, Running)>,
+}
+
+/// Plays all kinds, so many at a time.
+pub(crate) fn all<'a>(kinds: &'a [Kind], receivers: &[Receiver], at_once: usize) -> Vec<Row<'a>> {
+    let mut stage = Stage::set(receivers, at_once);
+    let mut rows = Vec::new();
+    for kinds in kinds.chunks(at_once) {
+        rows.extend(stage.play(kinds, receivers));
+    }
+    rows
+}
+
+impl Stage {
+    fn set(receivers: &[Receiver], at_once: usize) -> Stage {
+        let players = receivers.iter().filter(|r| r.is_page()).count();
+        let addresses = (2..).map(|last| format!("127.0.0.{last}:0"));
+        let addresses: Vec<_> = addresses.take(at_once * players.max(1)).collect();
+        let mut arguments = vec!["--memory", "128M", "--grace", GRACE];
+        arguments.extend(addresses.iter().flat_map(|address| ["--http", address]));
+        let server = Brooklet::start(&arguments);
+        let printed = server.printed();
+        let bound = addresses.iter().map(|address| {
+            let address = address.trim_end_matches('0');
+            let start = format!("listening for HTTP on {address}");
+            let port = printed.lines().find_map(|line| line.strip_prefix(&start));
+            format!("{address}{}", port.expect("it listens there"))
+        });
+        let addresses = bound.collect();
+        let site = Site::start(server.http_address());
+        let wanted: BTreeSet<_> = receivers
+            .iter()
+            .filter_map(|receiver| match receiver.how {
+                How::Page(browser, _) => Some(browser),
+                _ => None,
+            })
+            .collect();
+        let browsers = wanted
+            .into_iter()
+            .map(|browser| (browser, browser.open(&site.url(browser.name()))))
+            .collect();
+        Stage {
+            server,
+            addresses,
+            site,
+            browsers,
+        }
+    }
+
+    fn play<'a>(&mut self, kinds: &'a [Kind], receivers: &[Receiver]) -> Vec<Row<'a>> {
+        let (site, browsers) = (&self.site, &mut self.browsers);
+        let count = browsers.len();
+        wait_until("the pages are there", PATIENCE, || {
+            for (browser, running) in &mut *browsers {
+                let name = browser.name();
+                assert!(running.is_running(), "{name} ended:\n{}", running.stderr());
+            }
+            site.waiting() == count
+        });
+        let begin = wall_clock() + BEFORE;
+        site.begin(self.jobs(kinds, receivers, begin));
+        let stage = &*self;
+        thread::scope(|scope| {
+            let rows = kinds
+                .iter()
+                .map(|kind| scope.spawn(move || stage.row(kind, receivers, begin)));
+            let rows: Vec<_> = rows.collect();
+            let rows = rows
+                .into_iter()
+                .map(|row| row.join().expect("a kind is played"));
+            rows.collect()
+        })
+    }
+
+    /// What the pages have to do, by their browsers' names.
+    fn jobs(&self, kinds: &[Kind], receivers: &[Receiver], begin: u64) -> HashMap<String, Value> {
+        let mut jobs = HashMap::<String, Vec<Value>>::new();
+        let mut addresses = self.addresses.iter();
+        for kind in kinds {
+            for receiver in receivers {
+                let How::Page(browser, how) = receiver.how else {
+                    continue;
+                };
+                let address = addresses.next().expect("there is an address for each");
+                let extension = if how == "hls.js" { "m3u8" } else { "flv" };
+                jobs.entry(browser.name().to_owned())
+                    .or_default()
+                    .push(json!({
+                        "name": report_name(kind, *receiver),
+                        "how": how,
+                        "codec": kind.codec,
+                        "stream": kind.name,
+                        "url": format!("http://{address}/live/{}.{extension}", kind.name),
+                        "at": begin.saturating_add_signed(receiver.joins()),
+                        "until": begin + u64::from(kind.end()) + AFTER,
+                    }));
+            }
+        }
+        jobs.into_iter()
+            .map(|(name, jobs)| (name, json!(jobs)))
+            .collect()
+    }
+
+    fn row<'a>(&self, kind: &'a Kind, receivers: &[Receiver], begin: u64) -> Row<'a> {
+        let end = begin + u64::from(kind.end());
+        thread::scope(|scope| {
+            let playing: Vec<_> = receivers
+                .iter()
+                .map(|receiver| scope.spawn(|| self.program(kind, *receiver, begin, end)))
+                .collect();
+            let publishing = scope.spawn(|| publish(&self.server, kind, begin));
+            sleep_until(end.saturating_sub(500));
+            let findings = self.findings(kind);
+            let playlist = self.playlist(kind);
+            let alone = [Ffmpeg::Debian, Ffmpeg::Newest].map(|ffmpeg| ffmpeg.of_files(kind));
+            publishing.join().expect("the kind is published");
+            let programs = playing
+                .into_iter()
+                .map(|got| got.join().expect("a program plays"));
+            let programs: Vec<_> = programs.collect();
+            sleep_until(end + AFTER + 300);
+            let got =
+                receivers
+                    .iter()
+                    .zip(programs)
+                    .map(|(receiver, got)| match receiver.is_page() {
+                        true => Some(of_report(&self.site.report(&report_name(kind, *receiver)))),
+                        false => got,
+                    });
+            Row {
+                kind,
+                got: got.collect(),
+                alone,
+                findings,
+                playlist,
+            }
+        })
+    }
+
+    /// Has a program play. One that got nothing is started again, as viewers would.
+    fn program(&self, kind: &Kind, receiver: Receiver, begin: u64, end: u64) -> Option<Got> {
+        let http = format!("http://{}/live/{}", self.server.http_address(), kind.name);
+        let rtmp = self.server.url(&kind.name);
+        receiver
+            .command(&rtmp, &http)
+            .filter(|_| receiver.can_take(kind))?;
+        sleep_until(begin.saturating_add_signed(receiver.joins()));
+        loop {
+            let mut program = Program::start(&mut receiver.command(&rtmp, &http)?);
+            while program.is_running() && wall_clock() < end + AFTER {
+                thread::sleep(Duration::from_millis(50));
+            }
+            program.stop();
+            let got = of_program(&program);
+            if got.pictures > 0 || wall_clock() > end {
+                return Some(got);
+            }
+            thread::sleep(Duration::from_millis(300));
+        }
+    }
+
+    fn findings(&self, kind: &Kind) -> Vec<String> {
+        let answer = HttpClient::connect(self.server.http_address()).get("/api/v1/streams");
+        let list: Value = serde_json::from_str(&answer.text()).unwrap_or_default();
+        let streams = list["streams"].as_array().map_or(&[][..], Vec::as_slice);
+        let name = format!("live/{}", kind.name);
+        let stream = streams.iter().find(|stream| stream["name"] == name);
+        let findings = stream.and_then(|stream| stream["findings"].as_array().cloned());
+        let findings = findings.unwrap_or_default();
+        let texts = findings
+            .iter()
+            .filter_map(|finding| finding["text"].as_str());
+        texts.map(str::to_owned).collect()
+    }
+
+    /// How many segments there are, and how long.
+    fn playlist(&self, kind: &Kind) -> String {
+        let target = format!("/live/{}/media.m3u8", kind.name);
+        let answer = HttpClient::connect(self.server.http_address()).get(&target);
+        let text = answer.text();
+        let lengths = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("#EXTINF:"));
+        let lengths = lengths.filter_map(|line| line.trim_end_matches(',').parse().ok());
+        let lengths: Vec<f64> = lengths.collect();
+        let min = lengths.iter().copied().fold(f64::INFINITY, f64::min);
+        let max = lengths.iter().copied().fold(0.0, f64::max);
+        let holes = text.matches("#EXT-X-DISCONTINUITY\n").count();
+        match lengths.len() {
+            0 => format!("{}, no segment", answer.status),
+            count => format!("{count} segments of {min:.3} to {max:.3} s, {holes} discontinuities"),
+        }
+    }
+}
+
+fn report_name(kind: &Kind, receiver: Receiver) -> String {
+    format!("{} {}", kind.name, receiver.name)
+}
+
+/// Sends the messages of a kind as they are, each at its time.
+fn publish(server: &Brooklet, kind: &Kind, begin: u64) {
+    sleep_until(begin);
+    let began = Instant::now();
+    let wait = |ms: u32| {
+        let due = began + Duration::from_millis(ms.into());
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+    };
+    for (index, session) in kind.sessions.iter().enumerate() {
+        wait(session.first().map_or(0, |message| message.sent));
+        let mut client = Client::publishing(server.address(), "live", &kind.name);
+        for message in session {
+            wait(message.sent);
+            client.send_message(message.type_id, 1, message.timestamp, &message.payload);
+        }
+        if index + 1 < kind.sessions.len() {
+            // Lost, not left.
+            let socket = SockRef::from(client.socket());
+            let _ = socket.set_linger(Some(Duration::ZERO));
+        } else {
+            wait(kind.end());
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Who receives, and what each has got.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::browsers::Browser;
+use super::common::media::quiet;
+use super::common::process::Program;
+use super::kind::Kind;
+
+/// How late those come that are late, in ms.
+pub(crate) const LATE: u32 = 3000;
+
+/// What a late one may need for its start, in ms: a busy machine's programs and browsers.
+const START: u32 = 1000;
+
+/// A column of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    Rtmp(Ffmpeg),
+    Mp4(Ffmpeg),
+    Hls(Ffmpeg),
+    /// By this name in the page of the tests' site.
+    Page(Browser, &'static str),
+}
+
+/// Which ffmpeg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ffmpeg {
+    /// The system's.
+    Debian,
+    /// The newest.
+    Newest,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Receiver {
+    pub(crate) name: &'static str,
+    pub(crate) how: How,
+    pub(crate) is_late: bool,
+}
+
+const fn receiver(name: &'static str, how: How, is_late: bool) -> Receiver {
+    Receiver { name, how, is_late }
+}
+
+pub(crate) const RECEIVERS: &[Receiver] = &[
+    receiver("rtmp5", How::Rtmp(Ffmpeg::Debian), false),
+    receiver("rtmp9", How::Rtmp(Ffmpeg::Newest), false),
+    receiver("rtmp9+3", How::Rtmp(Ffmpeg::Newest), true),
+    receiver(
+        "mpegts.js",
+        How::Page(Browser::Chromium, "mpegts.js"),
+        false,
+    ),
+    receiver("chromium", How::Page(Browser::Chromium, "page"), false),
+    receiver("chromium+3", How::Page(Browser::Chromium, "page"), true),
+    receiver("firefox+3", How::Page(Browser::Firefox, "page"), true),
+    receiver("mp4-ff5", How::Mp4(Ffmpeg::Debian), false),
+    receiver("hls.js+3", How::Page(Browser::Chromium, "hls.js"), true),
+    receiver("hls-ff9+3", How::Hls(Ffmpeg::Newest), true),
+];
+
+/// What one has got.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Got {
+    pub(crate) pictures: u32,
+    pub(crate) sounds: Option<u32>,
+    /// Seconds of the stream that it went through.
+    pub(crate) played: Option<f64>,
+    pub(crate) size: Option<(u32, u32)>,
+    /// What it said.
+    pub(crate) words: Vec<String>,
+    /// It knows the codec not at all.
+    pub(crate) cannot: bool,
+}
+
+impl Ffmpeg {
+    pub(crate) fn program(self) -> String {
+        match self {
+            Ffmpeg::Debian => "ffmpeg".to_owned(),
+            Ffmpeg::Newest => std::env::var("BROOKLET_FFMPEG9").unwrap_or_else(|_| {
+                panic!(
+                    "set BROOKLET_FFMPEG9 to the path of the ffmpeg in the Python package \
+                     imageio-ffmpeg 0.8.1 (imageio_ffmpeg/binaries/ffmpeg-linux-x86_64-v9.0.2)"
+                )
+            }),
+        }
+    }
+
+    /// Whether it reads this codec from RTMP.
+    fn knows(self, codec: &str) -> bool {
+        self == Ffmpeg::Newest || codec == "h264"
+    }
+
+    /// Prints a line for each frame that it has decoded.
+    pub(crate) fn decode(self, input: &str) -> Command {
+        let mut command = quiet(&self.program());
+        command.args(["-threads", "1", "-i", input]);
+        command.args(["-map", "0:v?", "-map", "0:a?", "-fps_mode", "passthrough"]);
+        command.args(["-flush_packets", "1", "-f", "framecrc", "-"]);
+        command
+    }
+
+    /// What it can make of a file itself: no more can be asked of it by RTMP.
+    pub(crate) fn of_files(self, kind: &Kind) -> Got {
+        let mut got = Got::default();
+        for suffix in ["", ".again"] {
+            let path: PathBuf = super::kind::folder().join(format!("{}{suffix}.flv", kind.name));
+            if path.exists() {
+                let mut program = Program::start(&mut self.decode(&path.to_string_lossy()));
+                program.wait(Duration::from_secs(60));
+                let part = of_program(&program);
+                got.pictures += part.pictures;
+                got.sounds = Some(got.sounds.unwrap_or(0) + part.sounds.unwrap_or(0));
+            }
+        }
+        got
+    }
+}
+
+impl Receiver {
+    pub(crate) fn can_take(self, kind: &Kind) -> bool {
+        match self.how {
+            How::Rtmp(ffmpeg) => ffmpeg.knows(&kind.codec),
+            _ => true,
+        }
+    }
+
+    pub(crate) fn is_page(self) -> bool {
+        matches!(self.how, How::Page(..))
+    }
+
+    fn is_hls(self) -> bool {
+        matches!(self.how, How::Hls(_) | How::Page(_, "hls.js"))
+    }
+
+    /// When it comes, in ms from the stream's beginning.
+    pub(crate) fn joins(self) -> i64 {
+        if self.is_late { i64::from(LATE) } else { -700 }
+    }
+
+    /// From when on the pictures are expected of it, in ms.
+    fn from(self, kind: &Kind) -> u32 {
+        match self.is_late {
+            true => kind.from_ms.max(kind.late_from_ms).max(LATE + START),
+            false => kind.from_ms,
+        }
+    }
+
+    /// Until when: browsers are behind, and a segment that isn't complete isn't played.
+    fn until(self, kind: &Kind) -> u32 {
+        let behind = match self.is_page() {
+            _ if self.is_hls() => 2500,
+            true => 500,
+            false => 0,
+        };
+        kind.end().saturating_sub(behind)
+    }
+
+    /// The pictures that it has to show at least, `alone` being what ffmpeg makes of the file.
+    pub(crate) fn needed(self, kind: &Kind, alone: &Got) -> u32 {
+        let expected = kind.pictures_between(self.from(kind), self.until(kind));
+        let is_rtmp = matches!(self.how, How::Rtmp(_));
+        let fraction = if is_rtmp { 0.9 } else { kind.fraction };
+        let enough = (f64::from(expected) * fraction).floor() as u32;
+        let needed = enough
+            .min(expected.saturating_sub(1))
+            .max(u32::from(expected > 0));
+        if is_rtmp {
+            needed.min(alone.pictures * 9 / 10)
+        } else {
+            needed
+        }
+    }
+
+    fn sounds_needed(self, kind: &Kind, alone: &Got) -> u32 {
+        // A second for what is behind at the end.
+        let expected =
+            kind.sounds_from(self.from(kind).max(u32::from(self.is_late) * LATE + START));
+        let needed = expected * if self.is_hls() { 7 } else { 9 } / 10;
+        match self.how {
+            How::Rtmp(_) => needed.min(alone.sounds.unwrap_or(0) * 9 / 10),
+            _ => needed,
+        }
+    }
+
+    /// What is wrong with what it got.
+    pub(crate) fn faults(self, kind: &Kind, got: &Got, alone: &Got) -> Vec<String> {
+        let mut faults = Vec::new();
+        let needed = self.needed(kind, alone);
+        let says_why = got.words.iter().any(|words| says_why(words));
+        if got.pictures < needed && !(kind.may_say_why && says_why && self.is_page()) {
+            faults.push(format!("{} pictures, not {needed}", got.pictures));
+        }
+        if let Some(sounds) = got.sounds {
+            let needed = self.sounds_needed(kind, alone);
+            if sounds < needed {
+                faults.push(format!("{sounds} sound frames, not {needed}"));
+            }
+        }
+        if let (Some(played), true) = (got.played, kind.plays > 0.0) {
+            let whole = kind.plays
+                - if self.is_late {
+                    f64::from(LATE + START) / 1000.0
+                } else {
+                    0.0
+                };
+            let needed = 0.8 * (whole - if self.is_hls() { 2.5 } else { 0.5 });
+            if played < needed {
+                faults.push(format!("plays {played:.1} s, not {needed:.1}"));
+            }
+        }
+        if let (Some(got), Some(size)) = (got.size, kind.size) {
+            if got != size {
+                faults.push(format!(
+                    "shows {}x{}, not {}x{}",
+                    got.0, got.1, size.0, size.1
+                ));
+            }
+        }
+        faults
+    }
+
+    /// The command of a program.
+    pub(crate) fn command(self, rtmp: &str, http: &str) -> Option<Command> {
+        match self.how {
+            How::Rtmp(ffmpeg) => Some(ffmpeg.decode(rtmp)),
+            How::Mp4(ffmpeg) => Some(ffmpeg.decode(&format!("{http}.mp4"))),
+            How::Hls(ffmpeg) => Some(ffmpeg.decode(&format!("{http}.m3u8"))),
+            How::Page(..) => None,
+        }
+    }
+}
+
+/// Whether a page's text says that the stream has no keyframes, in whatever words.
+fn says_why(words: &str) -> bool {
+    let words = words.to_lowercase();
+    ["keyframe", "key frame", "intra refresh"]
+        .iter()
+        .any(|reason| words.contains(reason))
+}
+
+/// What a program has printed: `#media_type 0: video`, and a line for each frame, which begins
+/// with its track's number.
+pub(crate) fn of_program(program: &Program) -> Got {
+    let mut got = program.with_stdout(|text| {
+        let (mut pictures, mut sounds) = (0, 0);
+        let mut kinds = [0_u8; 4];
+        for line in text.lines() {
+            if let Some(media) = line.strip_prefix("#media_type ") {
+                if let Some((index, media)) = media.split_once(": ") {
+                    let index: usize = index.parse().unwrap_or(0);
+                    kinds[index.min(3)] = media.bytes().next().unwrap_or(0);
+                }
+            } else if let Some((index, _)) = line.split_once(',') {
+                match kinds[index.trim().parse().unwrap_or(3).min(3)] {
+                    b'v' => pictures += 1,
+                    b'a' => sounds += 1,
+                    _ => {}
+                }
+            }
+        }
+        Got {
+            pictures,
+            sounds: Some(sounds),
+            ..Got::default()
+        }
+    });
+    let stderr = program.stderr();
+    got.words = stderr.lines().take(3).map(str::to_owned).collect();
+    got
+}
+
+/// What a page has reported.
+pub(crate) fn of_report(report: &Value) -> Got {
+    let number = |name: &str| report[name].as_u64().unwrap_or_default() as u32;
+    let words = report["words"].as_array().map_or(&[][..], Vec::as_slice);
+    let words = words.iter().filter_map(Value::as_str);
+    Got {
+        pictures: number("pictures"),
+        sounds: None,
+        played: report["played"].as_f64(),
+        size: (number("width") > 0).then(|| (number("width"), number("height"))),
+        words: words.map(str::to_owned).collect(),
+        cannot: report["cannot"] == true,
+    }
+}
