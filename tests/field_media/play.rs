@@ -25,7 +25,7 @@ const BEFORE: u64 = 1500;
 /// From the end of a stream until what players have got is counted, in ms; the server waits for a
 /// publisher to come back for the first part of that.
 const AFTER: u64 = 6000;
-const GRACE: &str = "3s";
+const GRACE: &str = "1500ms";
 
 /// What came of one kind.
 pub(crate) struct Row<'a> {
@@ -74,6 +74,9 @@ pub(crate) fn all<'a>(kinds: &'a [Kind], receivers: &[Receiver], at_once: usize)
     let mut rows = Vec::new();
     for kinds in kinds.chunks(at_once) {
         rows.extend(stage.play(kinds, receivers));
+    }
+    if std::env::var("BROOKLET_FIELD_LOG").is_ok() {
+        println!("{}", stage.server.log());
     }
     rows
 }
