@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// Type of an FLV tag, as of the message.
+/// Types of FLV tags, as of the messages.
 pub(crate) const AUDIO: u8 = 8;
+const VIDEO: u8 = 9;
 
 /// A message, and when it is to be sent, in ms from the beginning.
 pub(crate) struct Message {
@@ -27,8 +28,9 @@ pub(crate) struct Kind {
     pub(crate) pictures: Vec<u32>,
     /// Sound frames, of kinds of which a player that comes at once gets all.
     pub(crate) sounds: u32,
-    /// What of the pictures is enough in players by HTTP.
+    /// What of the pictures is enough in players by HTTP, and what is too much there.
     pub(crate) fraction: f64,
+    pub(crate) at_most: f64,
     /// Pictures before this are not expected of anybody, in ms.
     pub(crate) from_ms: u32,
     /// The same for players that come late, and those that begin at keyframes.
@@ -37,7 +39,8 @@ pub(crate) struct Kind {
     pub(crate) plays: f64,
     /// Width and height in the end.
     pub(crate) size: Option<(u32, u32)>,
-    /// A page that says why it can't play this has done what it could.
+    /// Who says why this can't be played has done what it could: the page, and the doctor for
+    /// others by HTTP.
     pub(crate) may_say_why: bool,
     /// How long the publisher stays after its last message, in ms.
     pub(crate) stays: u32,
@@ -86,6 +89,7 @@ impl Kind {
             pictures: times.collect(),
             sounds: number("sounds"),
             fraction: entry["fraction"].as_f64().unwrap_or(0.9),
+            at_most: entry["at_most"].as_f64().unwrap_or(f64::INFINITY),
             from_ms: number("from_ms"),
             late_from_ms: number("late_from_ms"),
             plays: entry["plays"].as_f64().unwrap_or_default(),
@@ -120,6 +124,24 @@ impl Kind {
         all.filter(|m| m.type_id == AUDIO && m.sent >= from && m.payload.get(1) != Some(&0))
             .count() as u32
     }
+}
+
+/// The messages of a kind's first connection as an FLV file, without when each is sent.
+pub(crate) fn flv(kind: &Kind) -> impl Iterator<Item = (u32, Vec<u8>)> {
+    let messages = &kind.sessions[0];
+    let has = |type_id| messages.iter().any(|message| message.type_id == type_id);
+    let tracks = u8::from(has(AUDIO)) << 2 | u8::from(has(VIDEO));
+    let start = [b"FLV\x01", &[tracks][..], &[0, 0, 0, 9, 0, 0, 0, 0]].concat();
+    let tags = messages.iter().map(|message| {
+        let len = (message.payload.len() as u32).to_be_bytes();
+        let time = message.timestamp.to_be_bytes();
+        let mut tag = vec![message.type_id, len[1], len[2], len[3]];
+        tag.extend([time[1], time[2], time[3], time[0], 0, 0, 0]);
+        tag.extend(&message.payload);
+        tag.extend((message.payload.len() as u32 + 11).to_be_bytes());
+        (message.sent, tag)
+    });
+    std::iter::once((0, start)).chain(tags)
 }
 
 fn end_of(session: &[Message]) -> u32 {

@@ -25,6 +25,9 @@ pub(crate) enum How {
     Hls(Ffmpeg),
     /// By this name in the page of the tests' site.
     Page(Browser, &'static str),
+    /// mpegts.js, which gets the same messages in the same time from the tests' site: shows what of
+    /// them it can't play.
+    Alone,
 }
 
 /// Which ffmpeg.
@@ -51,6 +54,7 @@ pub(crate) const RECEIVERS: &[Receiver] = &[
     receiver("rtmp5", How::Rtmp(Ffmpeg::Debian), false),
     receiver("rtmp9", How::Rtmp(Ffmpeg::Newest), false),
     receiver("rtmp9+3", How::Rtmp(Ffmpeg::Newest), true),
+    receiver("flv alone", How::Alone, false),
     receiver(
         "mpegts.js",
         How::Page(Browser::Chromium, "mpegts.js"),
@@ -76,6 +80,19 @@ pub(crate) struct Got {
     pub(crate) words: Vec<String>,
     /// It knows the codec not at all.
     pub(crate) cannot: bool,
+}
+
+impl Got {
+    /// Adds what came of another try.
+    pub(crate) fn add(&mut self, more: Got) {
+        self.pictures += more.pictures;
+        if let Some(sounds) = more.sounds {
+            self.sounds = Some(self.sounds.unwrap_or(0) + sounds);
+        }
+        if self.words.len() < 6 {
+            self.words.extend(more.words);
+        }
+    }
 }
 
 impl Ffmpeg {
@@ -113,9 +130,7 @@ impl Ffmpeg {
             if path.exists() {
                 let mut program = Program::start(&mut self.decode(&path.to_string_lossy()));
                 program.wait(Duration::from_secs(60));
-                let part = of_program(&program);
-                got.pictures += part.pictures;
-                got.sounds = Some(got.sounds.unwrap_or(0) + part.sounds.unwrap_or(0));
+                got.add(of_program(&program));
             }
         }
         got
@@ -131,7 +146,21 @@ impl Receiver {
     }
 
     pub(crate) fn is_page(self) -> bool {
-        matches!(self.how, How::Page(..))
+        self.browser().is_some()
+    }
+
+    /// The browser, if it's in a page.
+    pub(crate) fn browser(self) -> Option<Browser> {
+        match self.how {
+            How::Page(browser, _) => Some(browser),
+            How::Alone => Some(Browser::Chromium),
+            _ => None,
+        }
+    }
+
+    /// Whether it gets the messages as they came, whatever players make of them.
+    fn is_as_sent(self) -> bool {
+        matches!(self.how, How::Rtmp(_) | How::Page(_, "mpegts.js"))
     }
 
     fn is_hls(self) -> bool {
@@ -161,60 +190,69 @@ impl Receiver {
         kind.end().saturating_sub(behind)
     }
 
-    /// The pictures that it has to show at least, `alone` being what ffmpeg makes of the file.
-    pub(crate) fn needed(self, kind: &Kind, alone: &Got) -> u32 {
+    /// The pictures that it has to show at least.
+    fn needed(self, kind: &Kind) -> u32 {
         let expected = kind.pictures_between(self.from(kind), self.until(kind));
         let is_rtmp = matches!(self.how, How::Rtmp(_));
         let fraction = if is_rtmp { 0.9 } else { kind.fraction };
         let enough = (f64::from(expected) * fraction).floor() as u32;
-        let needed = enough
-            .min(expected.saturating_sub(1))
-            .max(u32::from(expected > 0));
-        if is_rtmp {
-            needed.min(alone.pictures * 9 / 10)
-        } else {
-            needed
-        }
+        let least = u32::from(expected > 0);
+        enough.min(expected.saturating_sub(1)).max(least)
     }
 
-    fn sounds_needed(self, kind: &Kind, alone: &Got) -> u32 {
+    fn sounds_needed(self, kind: &Kind) -> u32 {
+        let from = self.from(kind);
         // A second for what is behind at the end.
-        let expected =
-            kind.sounds_from(self.from(kind).max(u32::from(self.is_late) * LATE + START));
-        let needed = expected * if self.is_hls() { 7 } else { 9 } / 10;
-        match self.how {
-            How::Rtmp(_) => needed.min(alone.sounds.unwrap_or(0) * 9 / 10),
-            _ => needed,
-        }
+        let from = from.max(u32::from(self.is_late) * LATE + START);
+        kind.sounds_from(from) * if self.is_hls() { 7 } else { 9 } / 10
     }
 
-    /// What is wrong with what it got.
-    pub(crate) fn faults(self, kind: &Kind, got: &Got, alone: &Got) -> Vec<String> {
+    /// Whether no more can be asked of it than what it makes of the messages themselves, which is
+    /// less than what is needed.
+    pub(crate) fn cannot(self, kind: &Kind, alone: Option<&Got>) -> bool {
+        self.how == How::Alone || alone.is_some_and(|alone| alone.pictures < self.needed(kind))
+    }
+
+    /// What is wrong with what it got. `alone` is what it makes of the messages themselves, if that
+    /// is known.
+    pub(crate) fn faults(
+        self,
+        kind: &Kind,
+        got: &Got,
+        alone: Option<&Got>,
+        findings: &[String],
+    ) -> Vec<String> {
         let mut faults = Vec::new();
-        let needed = self.needed(kind, alone);
-        let says_why = got.words.iter().any(|words| says_why(words));
-        if got.pictures < needed && !(kind.may_say_why && says_why && self.is_page()) {
+        if self.how == How::Alone {
+            return faults;
+        }
+        let of_alone =
+            |number: fn(&Got) -> u32| alone.map_or(u32::MAX, |alone| number(alone) / 10 * 9);
+        let needed = self.needed(kind).min(of_alone(|alone| alone.pictures));
+        let whole = kind.pictures.len() as f64;
+        if got.pictures < needed && !self.is_explained(kind, got, findings) {
             faults.push(format!("{} pictures, not {needed}", got.pictures));
+        } else if !self.is_as_sent() && f64::from(got.pictures) > kind.at_most * whole {
+            faults.push(format!("{} pictures of {whole}", got.pictures));
         }
         if let Some(sounds) = got.sounds {
-            let needed = self.sounds_needed(kind, alone);
-            if sounds < needed {
+            let needed = self.sounds_needed(kind);
+            let needed = needed.min(of_alone(|alone| alone.sounds.unwrap_or(u32::MAX)));
+            if sounds < needed && !self.is_explained(kind, got, findings) {
                 faults.push(format!("{sounds} sound frames, not {needed}"));
             }
         }
         if let (Some(played), true) = (got.played, kind.plays > 0.0) {
-            let whole = kind.plays
-                - if self.is_late {
-                    f64::from(LATE + START) / 1000.0
-                } else {
-                    0.0
-                };
+            let late = f64::from(LATE + START) / 1000.0;
+            let whole = kind.plays - if self.is_late { late } else { 0.0 };
             let needed = 0.8 * (whole - if self.is_hls() { 2.5 } else { 0.5 });
+            let alone = alone.and_then(|alone| alone.played);
+            let needed = needed.min(alone.map_or(f64::INFINITY, |alone| alone * 0.9));
             if played < needed {
                 faults.push(format!("plays {played:.1} s, not {needed:.1}"));
             }
         }
-        if let (Some(got), Some(size)) = (got.size, kind.size) {
+        if let (Some(got), Some(size), None) = (got.size, kind.size, alone) {
             if got != size {
                 faults.push(format!(
                     "shows {}x{}, not {}x{}",
@@ -225,23 +263,31 @@ impl Receiver {
         faults
     }
 
+    /// Whether somebody said why it shows nothing, where that is all that can be done.
+    fn is_explained(self, kind: &Kind, got: &Got, findings: &[String]) -> bool {
+        const REASONS: &[&str] = &["intra refresh", "recovery point", "idr"];
+
+        let says = |words: &[String], reasons: &[&str]| {
+            let words = words.join(" ").to_lowercase();
+            reasons.iter().any(|reason| words.contains(reason))
+        };
+        kind.may_say_why
+            && match self.how {
+                How::Rtmp(_) => false,
+                How::Page(_, "page") => says(&got.words, &[REASONS, &["keyframe"]].concat()),
+                _ => says(findings, REASONS),
+            }
+    }
+
     /// The command of a program.
     pub(crate) fn command(self, rtmp: &str, http: &str) -> Option<Command> {
         match self.how {
             How::Rtmp(ffmpeg) => Some(ffmpeg.decode(rtmp)),
             How::Mp4(ffmpeg) => Some(ffmpeg.decode(&format!("{http}.mp4"))),
             How::Hls(ffmpeg) => Some(ffmpeg.decode(&format!("{http}.m3u8"))),
-            How::Page(..) => None,
+            How::Page(..) | How::Alone => None,
         }
     }
-}
-
-/// Whether a page's text says that the stream has no keyframes, in whatever words.
-fn says_why(words: &str) -> bool {
-    let words = words.to_lowercase();
-    ["keyframe", "key frame", "intra refresh"]
-        .iter()
-        .any(|reason| words.contains(reason))
 }
 
 /// What a program has printed: `#media_type 0: video`, and a line for each frame, which begins

@@ -7,8 +7,11 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use super::kind::{self, Kind};
 
 const PAGE: &str = include_str!("page.html");
 
@@ -26,9 +29,10 @@ const LIBRARIES: &[(&str, &str, &str)] = &[
 const OWN: &str = "/field/";
 
 pub(crate) struct Site {
-    address: SocketAddr,
+    /// Of the page, and of files: a browser has six connections to an address at most.
+    addresses: [SocketAddr; 2],
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 struct Shared {
@@ -73,29 +77,24 @@ impl Site {
             changed: Condvar::new(),
             is_stopping: AtomicBool::new(false),
         });
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port can be listened on");
-        let address = listener.local_addr().expect("it has an address");
-        let answering = Arc::clone(&shared);
-        let thread = thread::spawn(move || {
-            for socket in listener.incoming().flatten() {
-                if answering.is_stopping.load(Ordering::Relaxed) {
-                    break;
-                }
-                let shared = Arc::clone(&answering);
-                // A browser opens connections that it has no use for yet.
-                thread::spawn(move || answer(socket, &shared));
-            }
-        });
+        let listeners = ["127.0.0.1:0", "127.0.0.2:0"]
+            .map(|address| TcpListener::bind(address).expect("a free port can be listened on"));
+        let address = |listener: &TcpListener| listener.local_addr().expect("it has an address");
         Site {
-            address,
+            addresses: [address(&listeners[0]), address(&listeners[1])],
+            threads: listeners.map(|listener| serve(listener, &shared)).into(),
             shared,
-            thread: Some(thread),
         }
+    }
+
+    /// The URL of a kind's file, sent in its time.
+    pub(crate) fn file(&self, name: &str) -> String {
+        format!("http://{}{OWN}file/{name}", self.addresses[1])
     }
 
     /// What a browser has to open.
     pub(crate) fn url(&self, browser: &str) -> String {
-        format!("http://{}{OWN}?{browser}", self.address)
+        format!("http://{}{OWN}?{browser}", self.addresses[0])
     }
 
     /// Pages that are there and wait.
@@ -123,12 +122,41 @@ impl Drop for Site {
     fn drop(&mut self) {
         self.shared.is_stopping.store(true, Ordering::Relaxed);
         self.begin(HashMap::new());
-        // Wakes it.
-        let _ = TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
+        for (address, thread) in self.addresses.iter().zip(self.threads.drain(..)) {
+            // Wakes it.
+            let _ = TcpStream::connect(address);
             let _ = thread.join();
         }
     }
+}
+
+/// Answers whoever comes, until the site stops.
+fn serve(listener: TcpListener, shared: &Arc<Shared>) -> JoinHandle<()> {
+    let shared = Arc::clone(shared);
+    thread::spawn(move || {
+        for socket in listener.incoming().flatten() {
+            if shared.is_stopping.load(Ordering::Relaxed) {
+                break;
+            }
+            let shared = Arc::clone(&shared);
+            // A browser opens connections that it has no use for yet.
+            thread::spawn(move || answer(socket, &shared));
+        }
+    })
+}
+
+/// Sends a kind's messages as an FLV file, each at its time, until the browser has enough.
+fn send_file(mut socket: TcpStream, kind: &Kind) -> io::Result<()> {
+    let began = Instant::now();
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\n\
+                Access-Control-Allow-Origin: *\r\nConnection: close\r\n\r\n";
+    socket.write_all(head.as_bytes())?;
+    for (sent, bytes) in kind::flv(kind) {
+        let due = began + Duration::from_millis(sent.into());
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        socket.write_all(&bytes)?;
+    }
+    socket.shutdown(Shutdown::Write)
 }
 
 /// Answers one request, or passes it on.
@@ -140,6 +168,12 @@ fn answer(mut socket: TcpStream, shared: &Shared) {
     if !target.starts_with(OWN) {
         // Browsers know an error when they see one.
         let _ = pass_on(socket, &head, &body, shared.server);
+        return;
+    }
+    if let Some((_, name)) = target.split_once("/file/") {
+        if let Some(kind) = kind::all().iter().find(|kind| kind.name == name) {
+            let _ = send_file(socket, kind);
+        }
         return;
     }
     let next;

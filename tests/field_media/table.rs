@@ -19,13 +19,13 @@ pub(crate) fn print(rows: &[Row], receivers: &[Receiver]) {
             print!(
                 " {} |",
                 got.as_ref()
-                    .map_or("-".to_owned(), |got| cell(row, *receiver, got))
+                    .map_or("-".to_owned(), |got| cell(row, receivers, *receiver, got))
             );
         }
         println!();
     }
     println!(
-        "\n**N**: fails; (N): the player can't decode this; N/M: M sound frames; -: not tried\n"
+        "\n**N**: fails; (N): the player can't play this, of whomever; N/M: M sound frames; -: not tried\n"
     );
     for row in rows {
         println!("{}: {}", row.kind.name, row.kind.what);
@@ -41,7 +41,7 @@ pub(crate) fn print(rows: &[Row], receivers: &[Receiver]) {
             .for_each(|finding| println!("    finding: {finding}"));
         for (receiver, got) in receivers.iter().zip(&row.got) {
             let Some(got) = got else { continue };
-            let faults = faults_of(row, *receiver, got);
+            let faults = faults_of(row, receivers, *receiver, got);
             if faults.is_empty() {
                 continue;
             }
@@ -53,20 +53,25 @@ pub(crate) fn print(rows: &[Row], receivers: &[Receiver]) {
     }
 }
 
-fn faults_of(row: &Row, receiver: Receiver, got: &Got) -> Vec<String> {
+fn faults_of(row: &Row, receivers: &[Receiver], receiver: Receiver, got: &Got) -> Vec<String> {
     match got.cannot {
         true => Vec::new(),
-        false => receiver.faults(row.kind, got, row.alone(receiver)),
+        false => {
+            let alone = row.alone(receivers, receiver);
+            receiver.faults(row.kind, got, alone, &row.findings)
+        }
     }
 }
 
-fn cell(row: &Row, receiver: Receiver, got: &Got) -> String {
+fn cell(row: &Row, receivers: &[Receiver], receiver: Receiver, got: &Got) -> String {
     let mut text = got.pictures.to_string();
     if let Some(sounds) = got.sounds.filter(|_| row.kind.sounds > 0) {
         text += &format!("/{sounds}");
     }
-    match faults_of(row, receiver, got).is_empty() {
-        _ if got.cannot => format!("({text})"),
+    match faults_of(row, receivers, receiver, got).is_empty() {
+        true if got.cannot || receiver.cannot(row.kind, row.alone(receivers, receiver)) => {
+            format!("({text})")
+        }
         true => text,
         false => format!("**{text}**"),
     }
@@ -78,7 +83,7 @@ pub(crate) fn faults(rows: &[Row], receivers: &[Receiver]) -> Vec<String> {
     for row in rows {
         for (receiver, got) in receivers.iter().zip(&row.got) {
             let Some(got) = got else { continue };
-            let found = faults_of(row, *receiver, got);
+            let found = faults_of(row, receivers, *receiver, got);
             if !found.is_empty() {
                 faults.push(format!(
                     "{} {}: {}",

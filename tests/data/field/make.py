@@ -64,9 +64,11 @@ class Avc:
     # A few bytes of nobody's (payload type 5).
     sei = b"\x06\x05\x14" + b"brooklet-field-sei-1"[:20] + b"\x80"
 
-    def __init__(self, seconds, gop, options="", rate=RATE, size=(WIDTH, HEIGHT), crf=38):
+    def __init__(self, seconds, gop, options="", rate=RATE, size=(WIDTH, HEIGHT), crf=38, forced=0):
+        """`forced`: seconds from one intra picture to the next, whatever the GOP is."""
+        force = ["-forced-idr", "0", "-force_key_frames", f"expr:gte(t,n_forced*{forced})"] if forced else []
         x264 = f"keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0:threads=1:repeat-headers=1{options}"
-        stream = ffmpeg(*picture(seconds, rate, size), "-c:v", "libx264", "-preset", "veryfast", "-crf", str(crf),
+        stream = ffmpeg(*picture(seconds, rate, size), "-c:v", "libx264", "-preset", "veryfast", "-crf", str(crf), *force,
                         "-x264-params", x264, "-bsf:v", "h264_metadata=aud=insert", "-f", "h264")
         self.units, self.parameters = [], []
         for unit in nal_units(stream):
@@ -235,6 +237,18 @@ def av1(seconds=12, gop=2 * RATE, **more):
     return cached(Av1, seconds, gop, **more)
 
 
+def video_header(codec):
+    return (0, VIDEO, codec.header())
+
+
+def slice_type(nal):
+    """Of a slice of H.264 (7.3.3): first_mb_in_slice is 0 here, one bit; slice_type comes next."""
+    bits = f"{int.from_bytes(nal[1:9].ljust(8, b'.'), 'big'):064b}"
+    assert bits[0] == "1"
+    zeros = bits.index("1", 1) - 1
+    return int(bits[1 + zeros:2 + 2 * zeros], 2) - 1
+
+
 def data_of(codec, unit, with_parameters=False):
     if codec.name == "av1":
         return unit
@@ -394,11 +408,11 @@ def slices():
             found = {len([nal for nal in unit if codec.is_picture(nal)]) for unit in codec.units}
             assert found == {count}, f"{codec.name}: {found} slices for {count}"
             kind(f"03-slices-{count}-{codec.name}", f"{count} slices a picture, each in a message of its own",
-                 with_sound(split(codec, False)), times(PICTURES), AAC_12, codec=codec.name)
+                 with_sound(split(codec, False)), times(PICTURES), AAC_12, codec=codec.name, at_most=1.25)
     for codec in (sliced(avc, 2), sliced(hevc, 2)):
         kind(f"03-nal-units-{codec.name}",
              "parameter sets, SEI and each of two slices in messages of their own",
-             with_sound(split(codec, True)), times(PICTURES), AAC_12, codec=codec.name)
+             with_sound(split(codec, True)), times(PICTURES), AAC_12, codec=codec.name, at_most=1.25)
 
 
 def time_lapse():
@@ -407,10 +421,10 @@ def time_lapse():
         video = plain_pictures(codec, rate)
         # The stream is live until its last picture's time is over.
         kind(f"04-fps-{name}", f"keyframes only, {name} a second, no sound", in_time(video), times(len(codec.units), rate),
-             codec="h264", stays=round(1000 / rate))
+             codec="h264", stays=round(1000 / rate), plays=seconds - 1 / rate)
     codec = avc(14, 1, rate=0.5)
     kind("04-fps-0.5-sound", "keyframes only, 0.5 a second, with sound", with_sound(plain_pictures(codec, 0.5), 14),
-         times(len(codec.units), 0.5), len(cached(Aac, 14, True).frames), codec="h264")
+         times(len(codec.units), 0.5), len(cached(Aac, 14, True).frames), codec="h264", plays=12)
 
 
 def returns():
@@ -505,13 +519,26 @@ def no_keyframes():
     kind("10-refresh-flagged", "the same with recovery points flagged key", with_sound(flagged, seconds), total, frames, **why)
     # From the second on, as a publisher that connects in the middle sends it.
     later = [(time, kind_, payload) for time, (_, kind_, payload) in zip(total, video[2:])]
-    kind("10-refresh-no-idr", "recovery points and no IDR picture at all", with_sound(video[:1] + later, seconds),
-         total[:len(later)], frames, **why)
-    bare = [video[0]]
-    for time, unit in zip(total, codec.units[1:]):
-        bare.append((time, VIDEO, codec.message(False, prefixed([nal for nal in unit if codec.is_picture(nal)]))))
-    kind("10-nothing-key", "neither IDR pictures nor recovery points nor flags: intra refresh that nobody tells of",
-         with_sound(bare, seconds), total[:len(bare) - 1], frames, from_ms=11000, **why)
+    kind("10-refresh-no-idr", "recovery points and no IDR picture at all, flagged inter", with_sound(video[:1] + later, seconds),
+         total[:len(later)], frames, from_ms=11000, **why)
+
+    def bare(codec):
+        messages = [video_header(codec)]
+        for time, unit in zip(total, codec.units[1:]):
+            slices_ = [nal for nal in unit if codec.is_picture(nal)]
+            messages.append((time, VIDEO, codec.message(False, prefixed(slices_))))
+        return with_sound(messages, seconds), total[:len(messages) - 1], frames
+
+    # With open GOPs what is forced is an intra picture, and no keyframe before min-keyint.
+    intra = avc(seconds, 1000, ":open-gop=1:min-keyint=500:bframes=1:b-bias=-100:b-pyramid=0", forced=1)
+    assert sum(map(intra.is_key, intra.units)) == 1
+    count = sum(1 for unit in intra.units for nal in unit if nal[0] & 31 == 1 and slice_type(nal) in (2, 7))
+    assert not any(slice_type(nal) in (1, 6) for unit in intra.units for nal in unit if nal[0] & 31 == 1), "B pictures"
+    assert count == seconds - 1, f"{count} intra pictures"
+    kind("10-nothing-key", "intra pictures a second apart, but neither IDR pictures nor recovery points nor flags",
+         *bare(intra), from_ms=11000, **why)
+    kind("10-nothing-key-refresh", "intra refresh without an IDR picture, recovery points, or flags: nobody can tell",
+         *bare(codec), from_ms=11000, **why)
 
 
 def flags_that_lie():
