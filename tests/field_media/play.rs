@@ -20,7 +20,7 @@ use super::site::Site;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// From when the players are told to the beginning of the streams, in ms.
-const BEFORE: u64 = 1500;
+const BEFORE: u64 = 3000;
 
 /// From the end of a stream until what players have got is counted, in ms; the server waits for a
 /// publisher to come back for the first part of that.

@@ -167,16 +167,22 @@ impl Receiver {
         matches!(self.how, How::Hls(_) | How::Page(_, "hls.js"))
     }
 
-    /// When it comes, in ms from the stream's beginning.
+    /// When it comes, in ms from the stream's beginning. A browser needs a while for a page.
     pub(crate) fn joins(self) -> i64 {
-        if self.is_late { i64::from(LATE) } else { -700 }
+        match self.is_page() {
+            _ if self.is_late => i64::from(LATE),
+            true => -2500,
+            false => -700,
+        }
     }
 
-    /// From when on the pictures are expected of it, in ms.
+    /// From when on the pictures are expected of it, in ms: the server's page may jump to what is
+    /// live when it has begun.
     fn from(self, kind: &Kind) -> u32 {
-        match self.is_late {
-            true => kind.from_ms.max(kind.late_from_ms).max(LATE + START),
-            false => kind.from_ms,
+        match self.how {
+            _ if self.is_late => kind.from_ms.max(kind.late_from_ms).max(LATE + START),
+            How::Page(_, "page") => kind.from_ms.max(START),
+            _ => kind.from_ms,
         }
     }
 
@@ -268,7 +274,7 @@ impl Receiver {
         const REASONS: &[&str] = &["intra refresh", "recovery point", "idr"];
 
         let says = |words: &[String], reasons: &[&str]| {
-            let words = words.join(" ").to_lowercase();
+            let words = words.join(" ").replace(&kind.name, "").to_lowercase();
             reasons.iter().any(|reason| words.contains(reason))
         };
         kind.may_say_why
