@@ -1,5 +1,7 @@
 //! HLS: what playlists list is there, whole, and the same for everybody who fetches it.
 
+mod uneven;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
