@@ -212,6 +212,9 @@ pub struct Segments {
     part_target: Option<u32>,
     /// The longest from one picture of the last segment to the next, in ms.
     step: u16,
+    /// When the newest picture was due, and how long after the one before, in ms.
+    newest_due: u64,
+    interval: u32,
     /// Parts before this one were cut for another part target.
     parts_from: u64,
     /// No segment before this one is listed any more.
@@ -230,6 +233,7 @@ impl Segments {
     /// long GOP may take. True when a segment has begun, or one or a part is complete now.
     pub fn add(&mut self, unit: &Unit, max_bytes: u64) -> bool {
         let mut is_news = false;
+        let unit = &self.placed(unit);
         let fits = self
             .open
             .as_ref()
@@ -243,7 +247,7 @@ impl Segments {
         } else if !fits {
             self.leave_out(unit);
             return false;
-        } else if unit.is_boundary {
+        } else if unit.is_boundary || self.is_alone(unit) {
             is_news = self.cut(unit, max_bytes);
         }
         self.count(unit);

@@ -19,6 +19,10 @@ const HOLE: u64 = 500;
 /// Sounds of a segment may come before its keyframe by this, in ms.
 const EARLY: u64 = 1_000;
 
+/// Sounds cut segments when no picture has come for this long, in ms. A picture that is late by less
+/// is waited for: browsers decode it only if nothing is missing before it.
+const PICTURE_PAUSE: u32 = 3_000;
+
 /// A part that is as long as this ends before a keyframe, in hundredths of the part target.
 const MIN_PART: u32 = 85;
 
@@ -47,6 +51,9 @@ pub(super) struct Open {
     sounds_end: u64,
     /// The longest picture, in ms.
     step: u16,
+    /// It began with a sound because the pictures pause, and none has come since: until then its
+    /// sounds are its pictures.
+    is_of_sounds: bool,
     /// Number of the last message, and one.
     end: u64,
 }
@@ -69,7 +76,11 @@ impl Segments {
         let length = open.len_to(unit.time);
         // What the first picture of a stream lasts says little of the others.
         let shown = difference(unit.due(), open.due);
-        let is_natural = unit.is_start() && (shown >= MIN_SEGMENT || !open.segment.is_independent);
+        let is_alone = !unit.is_boundary;
+        let is_natural = match is_alone {
+            true => shown >= MIN_SEGMENT || !open.is_of_sounds,
+            false => unit.is_start() && (shown >= MIN_SEGMENT || !open.segment.is_independent),
+        };
         let next = difference(unit.end, open.keyframe);
         let is_too_long = next > MAX_GOP
             || next > MIN_CUT && open.segment.bytes > max_bytes
@@ -79,6 +90,17 @@ impl Segments {
             return self.cut_part(unit);
         }
         let (version, media_end) = (open.segment.version, open.media_end());
+        if unit.is_join_point
+            && open.is_of_sounds
+            && length < EARLY as u32
+            && self.is_without_parts()
+        {
+            // Where the one before ended.
+            let time = open.segment.start;
+            self.take_back();
+            self.begin(&Unit { time, ..*unit }, version);
+            return true;
+        }
         // Whoever pauses for a while isn't waited for by those who play.
         let is_hole = unit.is_start()
             && length > self.limit()
@@ -88,7 +110,54 @@ impl Segments {
             self.forget_date();
         }
         self.begin(unit, version);
+        if let Some(open) = self.open.as_mut().filter(|_| is_alone) {
+            open.is_of_sounds = true;
+            open.segment.is_independent = false;
+            open.part.is_independent = false;
+        }
         true
+    }
+
+    /// Whether a sound that isn't a boundary by itself is one now, since the pictures pause: for
+    /// longer than they use to, and than one is waited for or the segment may last.
+    pub(super) fn is_alone(&self, unit: &Unit) -> bool {
+        let usual = self.interval.saturating_mul(5) / 4;
+        self.open.as_ref().is_some_and(|open| {
+            let pause = u64::from(difference(unit.time, open.pictures_end));
+            let is_long = open.len_to(unit.end) > MAX_SEGMENT && pause > u64::from(usual) + HOLE;
+            let patience = usual.clamp(PICTURE_PAUSE, MAX_GOP);
+            !unit.is_picture && (open.is_of_sounds || is_long || pause > patience.into())
+        })
+    }
+
+    /// Where a unit is in the open segment: a picture that comes after a pause may last from before
+    /// that segment.
+    pub(super) fn placed(&self, unit: &Unit) -> Unit {
+        let open = self.open.as_ref();
+        let is_late = |open: &&Open| open.is_of_sounds && unit.is_picture;
+        let time = open.filter(is_late).map_or(0, |open| open.pictures_end);
+        Unit {
+            time: unit.time.max(time),
+            end: unit.end.max(time),
+            ..*unit
+        }
+    }
+
+    /// Forgets that the open segment has begun, of which nobody has seen anything: its sounds are
+    /// for the next one.
+    fn take_back(&mut self) {
+        let Some(open) = self.open.take() else {
+            return;
+        };
+        let segment = open.segment;
+        self.begun -= 1;
+        self.discontinuities -= u32::from(segment.has_discontinuity);
+        self.is_cut_off |= segment.has_discontinuity;
+        self.early = Some(Early {
+            number: segment.messages.start,
+            time: segment.start,
+            bytes: segment.bytes,
+        });
     }
 
     fn cut_part(&mut self, unit: &Unit) -> bool {
@@ -104,6 +173,7 @@ impl Segments {
         }
         let part = open.end_part(unit.number, unit.time, target);
         open.part = Part::at(unit, unit.number, open.segment.bytes as u32);
+        open.part.is_independent &= !open.is_of_sounds;
         if self.is_without_parts() {
             self.fix_date();
         }
@@ -155,6 +225,7 @@ impl Segments {
             pictures_end: unit.time,
             sounds_end: 0,
             step: 0,
+            is_of_sounds: false,
             end: unit.number,
         });
         self.discontinuities += u32::from(has_discontinuity);
@@ -169,16 +240,21 @@ impl Segments {
         open.segment.bytes += u64::from(unit.len);
         if unit.is_boundary {
             open.segment.pictures += 1;
-            open.pictures_end = unit.end;
+            open.is_of_sounds = false;
+            self.interval = difference(unit.due(), self.newest_due);
+            self.newest_due = unit.due();
             let step = difference(unit.end, unit.time).min(u16::MAX.into());
             open.step = open.step.max(step as u16);
             if unit.is_start() {
                 open.keyframe = unit.time;
             }
-            let delay = unit.arrived as i64 - unit.due() as i64;
-            self.least = Some(self.least.map_or(delay, |least| least.min(delay)));
         } else {
             open.sounds_end = unit.end;
+        }
+        if unit.is_boundary || open.is_of_sounds {
+            open.pictures_end = unit.end;
+            let delay = unit.arrived as i64 - unit.due() as i64;
+            self.least = Some(self.least.map_or(delay, |least| least.min(delay)));
         }
     }
 
@@ -207,9 +283,8 @@ impl Segments {
         let is_nothing = open.len_to(time) < MIN_LEFT && self.is_without_parts();
         if is_nothing {
             // Its number is that of the next one: nobody has seen more of it.
-            self.begun -= 1;
-            self.discontinuities -= u32::from(open.segment.has_discontinuity);
-            self.open = None;
+            self.take_back();
+            self.forget_sounds();
         } else {
             self.end_segment(end, time);
         }

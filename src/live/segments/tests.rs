@@ -30,6 +30,9 @@ struct Source {
     /// When the newest picture was due, and how much earlier it was decoded.
     time: u64,
     step: u64,
+    interval: u64,
+    /// For how long there have been only sounds since, in ms.
+    alone: u64,
     /// Configurations of the video and audio that come; 0: there is none.
     tracks: (u8, u8),
     versions: Vec<(u32, (u8, u8))>,
@@ -46,6 +49,8 @@ impl Source {
             messages: Vec::new(),
             time: 10_000,
             step: 40,
+            interval: 0,
+            alone: 0,
             tracks: (1, 1),
             versions: Vec::new(),
             log_start: 0,
@@ -114,10 +119,12 @@ impl Source {
     /// A picture alone, this many ms after the one before, which comes late.
     fn late_picture(&mut self, step: u64, is_keyframe: bool, delay: u64) -> bool {
         self.time += step;
+        let step = step + std::mem::take(&mut self.alone);
         // After a pause the media clock begins anew.
-        if !(is_keyframe && step > 1_000) {
+        if !(is_keyframe && step > 1_000.max(self.interval * 3 / 2)) {
             self.step = step;
         }
+        self.interval = step;
         let message = Message {
             is_picture: true,
             is_keyframe,
@@ -137,6 +144,15 @@ impl Source {
             end: self.time + 23,
         };
         self.add(message, self.time - 9_000)
+    }
+
+    /// Sounds for so many ms while the pictures pause.
+    fn sounds(&mut self, ms: u64) {
+        for _ in 0..ms / 23 {
+            self.time += 23;
+            self.alone += 23;
+            self.sound();
+        }
     }
 
     /// A picture, this many ms after the one before; a sound follows.
@@ -690,10 +706,43 @@ fn only_what_is_safe_in_the_log_is_listed_and_what_was_left_out_stays_out() {
     assert_eq!(from(source.segments.listing(false, &|_| false)), None);
 }
 
+#[test]
+fn while_pictures_pause_sounds_cut_segments_and_a_keyframe_begins_the_next_one() {
+    // What comes behind the segments of sounds alone: length and pictures.
+    for (is_keyframe, expected) in [
+        (true, [(1_173, 0), (1_977, 50), (2_000, 50)]),
+        // It is in the segment of the sounds, up to the next keyframe.
+        (false, [(1_909, 0), (2_150, 25), (2_000, 50)]),
+    ] {
+        let mut source = Source::new();
+        source.gops(3, 50);
+        source.listing();
+        source.gops(1, 25);
+        source.sounds(8_000);
+        source.picture(40, is_keyframe);
+        for _ in 0..24 + 25 * u32::from(is_keyframe) {
+            source.picture(40, false);
+        }
+        source.gops(1, 50);
+        source.picture(40, true);
+        let all: Vec<_> = source.segments.lists.all_segments().collect();
+        for pair in all.windows(2) {
+            let end = pair[0].start + u64::from(pair[0].duration);
+            assert_eq!((pair[1].start, pair[1].has_discontinuity), (end, false));
+        }
+        let newest: Vec<_> = all.iter().rev().take(3).rev().collect();
+        let what: Vec<_> = newest.iter().map(|s| (s.duration, s.pictures)).collect();
+        assert_eq!(what, expected, "{is_keyframe}");
+        let are_independent: Vec<_> = newest.iter().map(|s| s.is_independent).collect();
+        assert_eq!(are_independent, [false, is_keyframe, true]);
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Picture { step: u64, is_keyframe: bool },
     Sound,
+    Sounds { ms: u64 },
     Return { after: u64 },
     Headers { video: u8, audio: u8 },
     Evict { count: u64 },
@@ -711,6 +760,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         300 => (pace, prop::bool::weighted(0.03))
             .prop_map(|(step, is_keyframe)| Step::Picture { step, is_keyframe }),
         100 => Just(Step::Sound),
+        2 => (23..20_000_u64).prop_map(|ms| Step::Sounds { ms }),
         1 => (0..30_000_u64).prop_map(|after| Step::Return { after }),
         1 => (0..3_u8, 0..3_u8).prop_map(|(video, audio)| Step::Headers { video, audio }),
         3 => (0..300_u64).prop_map(|count| Step::Evict { count }),
@@ -815,6 +865,11 @@ proptest! {
                 Step::Sound => {
                     if has_sound && source.tracks.1 > 0 {
                         source.sound();
+                    }
+                }
+                Step::Sounds { ms } => {
+                    if has_sound && source.tracks.1 > 0 {
+                        source.sounds(ms);
                     }
                 }
                 Step::Return { after } => {
@@ -1079,6 +1134,57 @@ proptest! {
                 "{:?} is lost, the {}th", source.messages[number], number
             );
         }
+    }
+}
+
+/// Pictures of a GOP and what comes before them: ms of sounds alone, and whether a keyframe is there.
+fn pauses() -> impl Strategy<Value = Vec<(u64, bool, u32)>> {
+    let pause = prop_oneof![2 => Just(0_u64), 2 => 0..4_000_u64, 1 => 0..40_000_u64];
+    prop::collection::vec((pause, any::<bool>(), 1..120_u32), 2..12)
+}
+
+proptest! {
+    /// Without another change there is no discontinuity either.
+    #[test]
+    fn where_pictures_pause_every_sound_is_in_the_segment_of_its_time(gops in pauses(), is_asked in any::<bool>()) {
+        let mut source = Source::new();
+        source.max_bytes = u64::MAX;
+        let mut newest = 0;
+        let mut taken = Vec::new();
+        let mut end = None;
+        for (index, (pause, is_keyframe, pictures)) in gops.into_iter().enumerate() {
+            source.sounds(if index == 0 { 0 } else { pause });
+            for picture in 0..pictures {
+                source.picture(40, picture == 0 && (is_keyframe || index == 0));
+                if is_asked {
+                    source.segments.promise();
+                }
+                let Some(segment) = source.segments.lists.newest().filter(|s| s.number > newest) else {
+                    continue;
+                };
+                // A pause makes some at once.
+                for number in newest + 1..=segment.number {
+                    let Some(segment) = source.segments.segment(number) else { continue };
+                    prop_assert!(!segment.has_discontinuity);
+                    prop_assert!((20..=MAX_SEGMENT).contains(&segment.duration), "{:?}", segment);
+                    prop_assert_eq!(*end.get_or_insert(segment.start), segment.start);
+                    end = Some(segment.start + u64::from(segment.duration));
+                    for number in source.in_segment(&segment) {
+                        let message = source.messages[number as usize];
+                        taken.push(number);
+                        if !message.is_picture {
+                            let at = message.time;
+                            let is_in = segment.start <= at + 1_000 && at < end.unwrap() + 500 + 3_000;
+                            prop_assert!(is_in, "{:?} in {:?}", message, segment);
+                        }
+                    }
+                }
+                newest = segment.number;
+            }
+        }
+        taken.sort_unstable();
+        let all: Vec<_> = (0..taken.len() as u64).collect();
+        prop_assert!(taken == all, "{} taken", taken.len());
     }
 }
 

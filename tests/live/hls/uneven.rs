@@ -1,5 +1,7 @@
 //! HLS from encoders that don't keep the pace that others keep.
 
+use brooklet::live::segments::Segment;
+
 use super::*;
 
 /// The playlist, but for a moment in which there is none.
@@ -50,6 +52,42 @@ fn send(
     }
 }
 
+/// All segments that have been listed.
+#[derive(Default)]
+struct Seen {
+    segments: Vec<Segment>,
+    /// When the newest one was listed, and the longest time without another.
+    at: u64,
+    longest: u64,
+}
+
+impl Seen {
+    fn look(&mut self, fixture: &Fixture) {
+        let now = fixture.now.get();
+        let newest = self.segments.last().map_or(0, |newest| newest.number);
+        let listing = listed(fixture);
+        let segments = listing.into_iter().flat_map(|listing| listing.segments);
+        let new: Vec<_> = segments.filter(|s| s.number > newest).collect();
+        if !new.is_empty() {
+            let first = if newest == 0 { now } else { self.at };
+            self.longest = self.longest.max(now - first);
+            self.at = now;
+        }
+        self.segments.extend(new);
+    }
+
+    /// They follow each other without a hole, and none is a mere scrap.
+    fn check(&self) {
+        for pair in self.segments.windows(2) {
+            let [before, after] = pair else { continue };
+            assert_eq!(after.number, before.number + 1);
+            assert_eq!(after.start, before.start + u64::from(before.duration));
+            assert!(!after.has_discontinuity, "{after:?}");
+            assert!(after.duration >= 500, "{after:?}");
+        }
+    }
+}
+
 #[test]
 fn keyframes_that_are_closer_than_a_part_are_listed_whether_somebody_asked_before_or_not() {
     for step in [16_u64, 33, 40, 100, 250, 500, 1_000] {
@@ -73,6 +111,44 @@ fn keyframes_that_are_closer_than_a_part_are_listed_whether_somebody_asked_befor
                 assert!(listing.segments.len() >= 3, "{what:?}");
                 check_durations(&listing, &samples(&fixture, &listing));
             }
+        }
+    }
+}
+
+#[test]
+fn sound_goes_on_in_the_playlist_while_pictures_pause_and_the_other_way_round() {
+    for pause in [1_520, 3_000, 5_000, 15_000, 40_000, 100_000] {
+        for (of_pictures, returns_with_keyframe) in [(true, true), (true, false), (false, true)] {
+            let fixture = begun(true);
+            ask(&fixture);
+            let is_pause = |at: u64| (11_000..11_000 + pause).contains(&at);
+            let phase = if returns_with_keyframe { 0 } else { 1_000 };
+            let pictures = |at: u64| match at {
+                11_000.. if of_pictures && at < 11_000 + pause => None,
+                ..11_000 => Some(at % 2_000 == 0),
+                _ if of_pictures => Some((at - 11_000 - pause + phase) % 2_000 == 0),
+                _ => Some(at % 2_000 == 0),
+            };
+            let sounds = |at: u64| of_pictures || !is_pause(at);
+            let mut seen = Seen::default();
+            send(
+                &fixture,
+                24_000 + pause,
+                (40, &pictures),
+                Some(&sounds),
+                &mut || {
+                    seen.look(&fixture);
+                },
+            );
+            seen.check();
+            let what = (pause, of_pictures, returns_with_keyframe);
+            // Its GOP so far, what a picture is waited for, and what is between two looks.
+            assert!(
+                seen.longest <= 4_250,
+                "{what:?}: nothing for {} ms",
+                seen.longest
+            );
+            assert!(listing(&fixture).target <= 4, "{what:?}");
         }
     }
 }
