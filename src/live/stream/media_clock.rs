@@ -37,8 +37,9 @@ const TOLERANCE: u64 = 100;
 /// Sound that is behind by more than this is not led to its time but put there, in ms.
 const LOST: u64 = 1000;
 
-/// A keyframe that comes later than this after the last picture begins anew, in ms. What pictures
-/// are decoded early counts as delay for some players.
+/// A keyframe that comes later than this after the last picture begins anew, in ms, unless that one
+/// came as late: pictures of every few seconds don't pause. What pictures are decoded early counts as
+/// delay for some players.
 const PAUSE: u64 = 1000;
 
 /// What the first picture lasts, in ms, unless the metadata tell it.
@@ -67,6 +68,8 @@ struct Picture {
     time: u64,
     /// How much earlier it is decoded.
     step: u16,
+    /// How much later it is due than the one before, in ms.
+    interval: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -106,32 +109,32 @@ impl MediaClock {
 
     /// So many pictures a second are announced.
     pub(super) fn announce(&mut self, rate: f64) {
-        let is_likely = (1.0..=240.0).contains(&rate);
+        let is_likely = (0.1..=240.0).contains(&rate);
         self.announced_step = is_likely.then(|| (1000.0 / rate) as u16);
     }
 
     /// The next picture, in ms.
     pub(super) fn picture(&mut self, timestamp: u32, is_keyframe: bool) -> Timed {
         let time = self.time(timestamp);
-        let (time, step) = match self.picture {
-            None => (time, self.announced_step.unwrap_or(FIRST_STEP).into()),
+        let (time, interval, step) = match self.picture {
+            None => {
+                let step = self.announced_step.unwrap_or(FIRST_STEP);
+                (time, 0, step)
+            }
             Some(last) => {
                 // Decoders want each picture later than the one before.
                 let time = time.max(last.time + 1);
-                let step = time - last.time;
-                let is_new_beginning = is_keyframe && step > PAUSE;
-                (
-                    time,
-                    if is_new_beginning {
-                        last.step.into()
-                    } else {
-                        step
-                    },
-                )
+                let interval = time - last.time;
+                let is_pause = is_keyframe && interval > PAUSE.max(last.interval * 3 / 2);
+                let step = u16::try_from(interval).ok().filter(|_| !is_pause);
+                (time, interval, step.unwrap_or(last.step))
             }
         };
-        let step = step.min(u16::MAX.into()) as u16;
-        self.picture = Some(Picture { time, step });
+        self.picture = Some(Picture {
+            time,
+            step,
+            interval,
+        });
         Timed {
             time: time.saturating_sub(step.into()),
             duration: step,
@@ -229,7 +232,8 @@ mod tests {
             (29.97, 33),
             (1.0, 1000),
             (240.0, 4),
-            (0.9, 40),
+            (0.5, 2000),
+            (0.01, 40),
             (-25.0, 40),
             (90_000.0, 40),
             (f64::NAN, 40),

@@ -152,3 +152,39 @@ fn sound_goes_on_in_the_playlist_while_pictures_pause_and_the_other_way_round() 
         }
     }
 }
+
+#[test]
+fn pictures_that_come_every_few_seconds_are_segments_that_follow_each_other() {
+    for seconds in [1, 2, 5, 10] {
+        for has_sound in [false, true] {
+            let fixture = begun(has_sound);
+            ask(&fixture);
+            let sounds: &dyn Fn(u64) -> bool = &|_| true;
+            let sounds = has_sound.then_some(sounds);
+            let mut seen = Seen::default();
+            let pictures = |_| Some(true);
+            let step = seconds * 1_000;
+            send(
+                &fixture,
+                15 * step + 500,
+                (step, &pictures),
+                sounds,
+                &mut || {
+                    seen.look(&fixture);
+                },
+            );
+            // The second one may have paused; from then on it is known how often they come.
+            seen.segments.drain(..seen.segments.len() - 6);
+            seen.check();
+            let expected = step.max(2_000) as u32;
+            let lengths = seen.segments.iter().map(|segment| segment.duration);
+            assert_eq!(lengths.collect::<Vec<_>>(), [expected; 6], "{seconds}");
+            let listing = listing(&fixture);
+            assert_eq!(
+                (listing.target, listing.part_target),
+                (expected / 1_000, None)
+            );
+            check_durations(&listing, &samples(&fixture, &listing));
+        }
+    }
+}
