@@ -10,9 +10,11 @@
 //! ```
 //!
 //! The count starts at the first message's time stamp and is compared with each later one. Within
-//! [`TOLERANCE`] the count is right: time stamps jitter. Beyond, something was lost, or the clock
-//! of the encoder and that of its sound card have drifted apart: then a part of a frame's length is
-//! left free between frames, or frames are left out, until it is right again.
+//! [`TOLERANCE`] the count is right: time stamps jitter. Frames that come in bursts under one time
+//! stamp are counted too: at the next burst the count is right again. If it isn't for [`BURST`], or is
+//! behind, something was lost, or the clock of the encoder and that of its sound card have drifted
+//! apart: then frames are left out, or a part of a frame's length is left free between them, until it
+//! is.
 //!
 //! Browsers are why it goes by steps: when a decode time is ahead of the last one of its track by
 //! more than twice what that sample was said to last, they throw all tracks away up to the next
@@ -31,8 +33,12 @@
 /// Where the time starts, in ms: a second track may begin before the first.
 const START: u64 = 10_000;
 
-/// How far the count of samples may be from the time stamps, in ms.
+/// How far the count of samples may be from the time stamps, in ms: the tolerance for jitter.
 const TOLERANCE: u64 = 100;
+
+/// How much sound may be ahead of the time stamps by more than that before it is too much, in ms: the
+/// tolerance for a clock that stands still.
+const BURST: u64 = 2000;
 
 /// Sound that is behind by more than this is not led to its time but put there, in ms.
 const LOST: u64 = 1000;
@@ -76,6 +82,8 @@ struct Picture {
 struct Sound {
     /// Where the next frame begins, in samples.
     next: u64,
+    /// Where the frame began that was ahead of its time stamp by no more than jitter last.
+    right: u64,
     /// Hz
     rate: u32,
 }
@@ -144,22 +152,35 @@ impl MediaClock {
 
     /// The next `samples` of sound at `rate` Hz, in samples; `None` if they are too many.
     pub(super) fn sound(&mut self, timestamp: u32, rate: u32, samples: u16) -> Option<Timed> {
-        let stamped = self.time(timestamp) * u64::from(rate) / 1000;
-        let tolerance = TOLERANCE * u64::from(rate) / 1000;
-        let time = match self.sound {
-            None => stamped,
+        let in_samples = |ms: u64| ms * u64::from(rate) / 1000;
+        let stamped = in_samples(self.time(timestamp));
+        let tolerance = in_samples(TOLERANCE);
+        let (time, mut right) = match self.sound {
+            None => (stamped, 0),
             Some(last) if last.rate != rate => {
                 let next = last.next * u64::from(rate) / u64::from(last.rate.max(1));
-                stamped.max(next)
+                (stamped.max(next), next)
             }
-            Some(last) if last.next > stamped + tolerance => return None,
-            Some(last) if last.next + LOST * u64::from(rate) / 1000 < stamped => stamped,
-            // Less than a frame's length of silence after each frame.
-            Some(last) if last.next + tolerance < stamped => last.next + u64::from(samples) * 3 / 4,
-            Some(last) => last.next,
+            Some(last) => {
+                let time = if last.next + in_samples(LOST) < stamped {
+                    stamped
+                } else if last.next + tolerance < stamped {
+                    // Less than a frame's length of silence after each frame.
+                    last.next + u64::from(samples) * 3 / 4
+                } else {
+                    last.next
+                };
+                (time, last.right)
+            }
         };
+        if time <= stamped + tolerance {
+            right = time;
+        } else if time > right + in_samples(BURST) {
+            return None;
+        }
         self.sound = Some(Sound {
             next: time + u64::from(samples),
+            right,
             rate,
         });
         Some(Timed {
@@ -288,11 +309,41 @@ mod tests {
         // More than that.
         assert_eq!(at(2000), Some(96_000));
         // More sound than time.
-        for (timestamp, time) in [(1920, 96_960), (1940, 97_920)] {
-            assert_eq!(at(timestamp), Some(time));
+        for frame in 1..=106 {
+            let time = (frame < 106).then_some(96_000 + frame * 960);
+            assert_eq!(at(2000), time, "{frame}");
         }
-        assert_eq!(at(1939), None);
-        assert_eq!(at(1960), Some(98_880));
+        assert_eq!(at(4021), Some(96_000 + 106 * 960));
+    }
+
+    #[test]
+    fn frames_in_bursts_under_one_time_stamp_are_counted() {
+        // Up to two seconds in one burst.
+        for frames in [1, 5, 20, 80] {
+            let mut clock = MediaClock::default();
+            for frame in 0..742 {
+                let first = frame / frames * frames;
+                let timestamp = (first * 1024 * 1000 / 44_100) as u32;
+                let timed = clock.sound(timestamp, 44_100, 1024);
+                let time = timed.map(|timed| timed.time - START * 441 / 10);
+                assert_eq!(time, Some(frame * 1024), "{frame} of bursts of {frames}");
+            }
+        }
+    }
+
+    #[test]
+    fn sound_of_a_clock_that_is_too_fast_is_left_out_now_and_then() {
+        let mut clock = MediaClock::default();
+        let mut left_out = 0;
+        for frame in 0..50_000_u64 {
+            // 1 % more sound than time.
+            let ms = frame * 1024 * 1000 / 48_480;
+            let timed = clock.sound(ms as u32, 48_000, 1024);
+            left_out += u32::from(timed.is_none());
+            let ahead = timed.map_or(0, |timed| (timed.time / 48).saturating_sub(START + ms));
+            assert!(ahead <= TOLERANCE + 22, "{ahead} ms");
+        }
+        assert!((400..=500).contains(&left_out), "{left_out}");
     }
 
     #[test]

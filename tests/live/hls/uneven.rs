@@ -188,3 +188,37 @@ fn pictures_that_come_every_few_seconds_are_segments_that_follow_each_other() {
         }
     }
 }
+
+#[test]
+fn sound_in_bursts_under_one_time_stamp_is_listed_frame_by_frame() {
+    for (frames, has_video) in [(5, true), (20, true), (20, false)] {
+        let fixture = Fixture::with(4096, 0);
+        fixture.publish();
+        if has_video {
+            fixture.append(Kind::Video, 0, SMALL);
+        }
+        fixture.append(Kind::Audio, 0, AAC_HEADER);
+        ask(&fixture);
+        let (mut sent, mut listing) = (0, None);
+        for at in 0..12_000_u64 {
+            let now = fixture.now.get() as u32;
+            if has_video && at % 40 == 0 {
+                fixture.picture(now, at % 2_000 == 0, 1_000);
+            }
+            if at == sent * 1_024 * 1_000 / 44_100 {
+                (0..frames).for_each(|_| _ = fixture.sound(now, 100));
+                sent += frames;
+            }
+            if at > 9_000 && at % 500 == 0 {
+                listing = listed(&fixture);
+            }
+            fixture.wait(1);
+        }
+        let samples = samples(&fixture, &listing.expect("a playlist"));
+        let sounds: Vec<_> = samples.iter().filter(|s| !s.is_picture).collect();
+        assert!(sounds.len() > 300, "{} frames", sounds.len());
+        for pair in sounds.windows(2) {
+            assert_eq!(pair[1].time, pair[0].time + 1_024, "{frames} at a time");
+        }
+    }
+}
