@@ -5,9 +5,10 @@ mod common;
 
 use std::path::Path;
 
+use brooklet::media::access_unit::{Format, clean_range};
 use brooklet::media::codec::AudioCodec;
 use brooklet::media::mp4::{
-    AUDIO_TRACK_ID, AudioTrack, Fragment, Presentation, VIDEO_TRACK_ID, VideoTrack, removable_len,
+    AUDIO_TRACK_ID, AudioTrack, Fragment, Presentation, VIDEO_TRACK_ID, VideoTrack,
 };
 use brooklet::media::tag::{AudioTag, Kind, VideoTag};
 use common::ffmpeg8::ffmpeg8;
@@ -74,7 +75,11 @@ fn video_frame(payload: &[u8], video: &mut Option<VideoTrack>) -> Option<Frame> 
         }
         Kind::Frames => {
             let track = video.take().expect("a sequence header comes first");
-            let skipped = removable_len(track.codec(), body);
+            let format = Format {
+                codec: track.codec(),
+                length_size: 4,
+            };
+            let skipped = clean_range(format, 0, &mut std::iter::once(body)).start;
             *video = Some(match tag.is_keyframe && !track.has_size() {
                 true => track.with_size_of_keyframe(body),
                 false => track,

@@ -14,11 +14,14 @@ pub(super) enum Class {
     Keyframe,
     /// A picture or sound.
     Frame,
+    /// More of a picture, or what stands beside pictures.
+    Rest,
     /// Neither header nor media, such as the end of a sequence.
     Other,
 }
 
-/// Classifies a message. `None`: it is of no use to players, for it configures or shows nothing.
+/// Classifies a message by its header. `None`: it is of no use to players, for it configures or shows
+/// nothing. What the units of a frame say is in `pictures`.
 pub(super) fn classify(kind: Kind, message: &TrackMessage) -> Option<Class> {
     let track = message.track_id;
     Some(match message.kind {

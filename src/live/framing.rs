@@ -17,7 +17,7 @@
 use std::ops::Range;
 
 use super::capabilities::Capabilities;
-use super::log::{Entry, Kind, Sample};
+use super::log::{Entry, Kind, Role, Sample};
 use crate::http::response::Length;
 use crate::http::websocket::{self, Opcode, close_code};
 use crate::http::{Response, Status};
@@ -193,7 +193,7 @@ impl Framing {
     pub(super) fn takes(&self, capabilities: Capabilities, entry: &Entry) -> bool {
         match self {
             Framing::Mp4 { .. } => entry.meta.sample.duration > 0,
-            _ => capabilities.take(entry.meta.needs),
+            _ => entry.meta.role != Role::Whole && capabilities.take(entry.meta.needs),
         }
     }
 

@@ -78,9 +78,16 @@ impl Burst {
         })
     }
 
-    /// Number of the first message after it.
-    pub(super) fn end(&self) -> u64 {
-        self.end
+    /// Whether this message and those behind it have their own time stamps.
+    pub(super) fn is_over(&self, number: u64, log: &Log) -> bool {
+        let entry = (number >= self.end).then(|| log.entry(number)).flatten();
+        entry.is_some_and(|entry| self.pictures_behind(&entry).is_none())
+    }
+
+    /// Pictures from that of a message to the last one of the burst, which may go on behind it.
+    fn pictures_behind(&self, entry: &Entry) -> Option<u32> {
+        let behind = self.pictures.wrapping_sub(entry.pictures);
+        (behind as i32 >= 0).then_some(behind)
     }
 
     /// Whether a message is left out: cached audio that isn't among the newest.
@@ -90,9 +97,9 @@ impl Burst {
     }
 
     /// The timestamp of a picture of the burst; `None` for messages that keep their own.
-    pub(super) fn timestamp(&self, number: u64, entry: &Entry) -> Option<u32> {
-        let pictures_behind = self.pictures.wrapping_sub(entry.pictures);
-        (number < self.end && entry.meta.kind == Kind::Video)
-            .then(|| self.timestamp.wrapping_sub(pictures_behind))
+    pub(super) fn timestamp(&self, entry: &Entry) -> Option<u32> {
+        let behind = self.pictures_behind(entry);
+        let behind = behind.filter(|_| entry.meta.kind == Kind::Video);
+        Some(self.timestamp.wrapping_sub(behind?))
     }
 }

@@ -19,6 +19,7 @@
 //! has its record.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::Millis;
 use super::arena::{Account, Arena, BLOCK_LEN, Block};
@@ -62,6 +63,13 @@ pub enum Role {
     Header,
     /// Neither, such as the end of a sequence.
     Other,
+    /// More of a picture that an earlier message began.
+    Rest,
+    /// What stands beside pictures.
+    Beside,
+    /// A picture once more, put together for containers from the messages that it came in. Nobody
+    /// else gets it.
+    Whole,
 }
 
 /// What a container needs to know of a picture or sound beside its bytes.
@@ -77,6 +85,8 @@ pub struct Sample {
     pub duration: u16,
     /// Where the coded picture or sound begins in the payload.
     pub body_offset: u8,
+    /// A decoder can start with it. Not told of sounds.
+    pub is_sync: bool,
 }
 
 /// What the stream says of a message when it appends it.
@@ -106,7 +116,7 @@ pub struct Meta {
 impl Meta {
     /// Whether it can be decoded without what came before.
     pub(super) fn is_sync(&self) -> bool {
-        self.is_join_point || self.kind == Kind::Audio
+        self.sample.is_sync || self.kind == Kind::Audio
     }
 }
 
@@ -126,6 +136,13 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether it is a picture of the first track, or more of one.
+    fn is_part_of_picture(&self) -> bool {
+        let meta = &self.meta;
+        let is_part = matches!(meta.role, Role::Media | Role::Rest);
+        meta.kind == Kind::Video && is_part && !meta.needs.has_multitrack()
+    }
+
     /// As it lies in a block that begins at `base`.
     fn encode(&self, base: u64) -> [u8; RECORD_LEN] {
         let meta = &self.meta;
@@ -138,8 +155,12 @@ impl Entry {
             Role::Media => 0,
             Role::Header => 1,
             Role::Other => 2,
+            Role::Rest => 3,
+            Role::Whole => 4,
+            Role::Beside => 5,
         };
-        let flags = kind | role << 2 | u32::from(meta.is_join_point) << 4;
+        let starts = u32::from(meta.is_join_point) | u32::from(meta.sample.is_sync) << 1;
+        let flags = kind | role << 2 | starts << 5;
         let mut record = [0; RECORD_LEN];
         let mut put = |at: usize, bytes: &[u8]| record[at..at + bytes.len()].copy_from_slice(bytes);
         put(0, &meta.timestamp.to_le_bytes());
@@ -176,11 +197,14 @@ impl Entry {
             },
             timestamp: u32_at(0),
             arrived: u64::from_le_bytes(bytes(record, 40)) & 0xFFFF_FFFF_FFFF,
-            is_join_point: flags & 0x10 != 0,
-            role: match flags >> 2 & 3 {
+            is_join_point: flags & 0x20 != 0,
+            role: match flags >> 2 & 7 {
                 0 => Role::Media,
                 1 => Role::Header,
-                _ => Role::Other,
+                2 => Role::Other,
+                3 => Role::Rest,
+                4 => Role::Whole,
+                _ => Role::Beside,
             },
             preamble_version: u32_at(4),
             needs: Capabilities::from_bits(u32_at(8)),
@@ -190,6 +214,7 @@ impl Entry {
                 composition_time: u32_at(32) as i32,
                 duration: u16_at(36),
                 body_offset: record[47],
+                is_sync: flags & 0x40 != 0,
             },
         };
         Entry {
@@ -340,6 +365,64 @@ impl Log {
             self.write(part);
         }
         Ok(self.finish(meta, position, len))
+    }
+
+    /// Appends once more what the messages `from` to the end carry of a picture, without the bytes
+    /// that `clean` passes over: it says which ones stand next in a body, behind so many. `None` if
+    /// nothing is left, or too little memory.
+    pub(super) fn append_whole(
+        &mut self,
+        meta: Meta,
+        from: u64,
+        clean: &dyn Fn(usize, &mut dyn Iterator<Item = &[u8]>) -> Range<usize>,
+    ) -> Option<u64> {
+        /// Bytes that are copied at once.
+        const STEP: usize = 512;
+
+        let end = self.next;
+        let next = |log: &Log, at: &mut (u64, usize)| {
+            while at.0 < end {
+                let entry = log.entry(at.0).filter(|entry| entry.is_part_of_picture());
+                let found = entry.map(|entry| {
+                    let begin = usize::from(entry.meta.sample.body_offset) + at.1;
+                    let len = entry.len as usize;
+                    let left = len.saturating_sub(begin);
+                    let range = clean(at.1, &mut log.slices(entry.position, begin, left));
+                    (entry, range)
+                });
+                if let Some((entry, range)) = found.filter(|(_, range)| !range.is_empty()) {
+                    at.1 = range.end;
+                    return Some((entry, range));
+                }
+                *at = (at.0 + 1, 0);
+            }
+            None
+        };
+        let mut at = (from, 0);
+        let mut len = 0;
+        while let Some((_, range)) = next(self, &mut at) {
+            len += range.len();
+        }
+        // What makes room may be what is to be copied.
+        let is_there = len > 0 && len <= 0xFF_FFFF && self.make_room(len, meta.arrived).is_ok();
+        if !is_there || self.first > from {
+            return None;
+        }
+        let position = self.begin(len, meta.arrived).ok()?;
+        let mut at = (from, 0);
+        let mut copied = [0; STEP];
+        while let Some((entry, range)) = next(self, &mut at) {
+            for start in range.clone().step_by(STEP) {
+                let skip = usize::from(entry.meta.sample.body_offset) + start;
+                let mut count = 0;
+                for slice in self.slices(entry.position, skip, STEP.min(range.end - start)) {
+                    copied[count..count + slice.len()].copy_from_slice(slice);
+                    count += slice.len();
+                }
+                self.write(&copied[..count]);
+            }
+        }
+        Some(self.finish(meta, position, len))
     }
 
     fn begin(&mut self, len: usize, now: Millis) -> Result<u64, OutOfBlocks> {

@@ -12,12 +12,8 @@
 use super::bits::BitReader;
 use super::picture::Picture;
 
-/// Types of units (AV1, 6.2.2).
-pub(super) mod obu_type {
-    pub(in super::super) const SEQUENCE_HEADER: u8 = 1;
-    pub(in super::super) const FRAME_HEADER: u8 = 3;
-    pub(in super::super) const FRAME: u8 = 6;
-}
+/// Type of a unit with a sequence header (AV1, 6.2.2).
+const SEQUENCE_HEADER: u8 = 1;
 
 /// Length of a record without units.
 pub const MIN_LEN: usize = 4;
@@ -32,24 +28,15 @@ pub fn picture_of_units(mut units: &[u8]) -> Option<Picture> {
     loop {
         // Each unit takes at least its first byte off the slice.
         let (obu_type, payload, after) = split_obu(units)?;
-        if obu_type == obu_type::SEQUENCE_HEADER {
+        if obu_type == SEQUENCE_HEADER {
             return picture(&mut BitReader::new(payload));
         }
         units = after;
     }
 }
 
-/// Bytes of the temporal delimiter (type 2, empty) in front of a frame, 0 if there is none.
-pub fn temporal_delimiter_len(units: &[u8]) -> usize {
-    match units {
-        [0x12, 0, ..] => 2,
-        [0x16, _, 0, ..] => 3,
-        _ => 0,
-    }
-}
-
 /// Type and payload of the first open bitstream unit (AV1, 5.3.1 and 5.3.2), and what follows.
-pub(super) fn split_obu(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+fn split_obu(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (head, mut rest) = bytes.split_first()?;
     let (is_forbidden, has_extension, has_size) = (head & 0x80, head & 0x04, head & 0x02);
     if is_forbidden != 0 {
@@ -209,28 +196,11 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_temporal_delimiter_is_found_at_the_beginning_only() {
-        let rows: &[(&[u8], usize)] = &[
-            (b"\x12\0\x0A\x0B", 2),
-            (b"\x16\x20\0\x32", 3),
-            (b"\x12\0", 2),
-            (b"\x12", 0),
-            (b"\x0A\x0B\x12\0", 0),
-            (b"\x12\x01\0", 0),
-            (b"", 0),
-        ];
-        for (bytes, expected) in rows {
-            assert_eq!(temporal_delimiter_len(bytes), *expected, "{bytes:02X?}");
-        }
-    }
-
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
             let _ = picture_of_config(&bytes);
             let _ = picture_of_units(&[b"\x0A\x7F", &bytes[..]].concat());
-            prop_assert!(temporal_delimiter_len(&bytes) <= bytes.len());
         }
     }
 }

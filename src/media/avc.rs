@@ -16,7 +16,6 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::Error;
 use super::bits::BitReader;
-use super::keyframe::find_nal_unit;
 use super::picture::Picture;
 
 /// Shortest record that can mean anything; encoders send shorter ones by mistake.
@@ -24,6 +23,12 @@ pub const MIN_LEN: usize = 7;
 
 /// NAL unit type of a sequence parameter set.
 const SEQUENCE_PARAMETER_SET: u8 = 7;
+
+/// That of a picture parameter set.
+const PICTURE_PARAMETER_SET: u8 = 8;
+
+/// The profile of nearly all that isn't Baseline or Main: 4:2:0 with 8 bits.
+const HIGH: u8 = 100;
 
 /// What the sequence header of an H.264 track says.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,10 +82,40 @@ impl AvcConfig {
     }
 }
 
-/// The picture, from the units of a keyframe that has its sequence parameter set with it.
-pub fn picture_of_units(units: &[u8]) -> Option<Picture> {
-    let is_wanted = |nal: &[u8]| matches!(nal, [head, ..] if head & 0x1F == SEQUENCE_PARAMETER_SET);
-    find_nal_unit(units, is_wanted).and_then(picture)
+/// A record of these parameter sets, for NAL units with lengths of so many bytes. `None` without a
+/// sequence and a picture parameter set.
+pub fn config_of_sets<'a>(
+    length_size: u8,
+    sets: impl Iterator<Item = &'a [u8]> + Clone,
+) -> Option<Vec<u8>> {
+    let of_type = |wanted| {
+        let is_wanted = move |set: &&[u8]| set.first().is_some_and(|head| head & 0x1F == wanted);
+        sets.clone().filter(is_wanted)
+    };
+    let &[_, profile, constraints, level, ..] = of_type(SEQUENCE_PARAMETER_SET).next()? else {
+        return None;
+    };
+    let lengths = 0xFC | length_size.wrapping_sub(1) & 3;
+    let mut record = vec![1, profile, constraints, level, lengths];
+    for (set_type, reserved) in [(SEQUENCE_PARAMETER_SET, 0xE0), (PICTURE_PARAMETER_SET, 0)] {
+        let sets = of_type(set_type);
+        record.push(reserved | sets.clone().count() as u8 & 0x1F);
+        put_sets(&mut record, sets);
+    }
+    let has_pictures = of_type(PICTURE_PARAMETER_SET).next().is_some();
+    // What stands behind them is of another profile if it isn't this, and may be left out.
+    if profile == HIGH {
+        record.extend(b"\xFD\xF8\xF8\0");
+    }
+    has_pictures.then_some(record)
+}
+
+/// Each behind its length.
+pub(super) fn put_sets<'a>(record: &mut Vec<u8>, sets: impl Iterator<Item = &'a [u8]>) {
+    for set in sets {
+        record.extend((set.len() as u16).to_be_bytes());
+        record.extend(set);
+    }
 }
 
 fn first_parameter_set(sets: &[u8]) -> Option<&[u8]> {
@@ -328,16 +363,20 @@ mod tests {
     }
 
     #[test]
-    fn a_keyframe_with_its_parameter_sets_tells_its_picture() {
+    fn parameter_sets_make_the_record_that_they_are_from() {
         let (_, bytes, _) = RECORDS[0];
-        let units = [
-            b"\0\0\0\x02\x09\x10\0\0\0\x1B",
-            &bytes[8..8 + 0x1B],
-            b"\0\0\0\x02\x65\x88",
-        ];
-        let picture = picture_of_units(&units.concat()).unwrap();
-        assert_eq!(picture.to_string(), "1920x1080 30 fps");
-        assert_eq!(picture_of_units(b"\0\0\0\x02\x65\x88"), None);
+        let (sequence, picture) = (&bytes[8..8 + 0x1B], &bytes[8 + 0x1B + 3..][..6]);
+        let sets = [&b"\x09\x10"[..], picture, sequence];
+        let record = config_of_sets(4, sets.iter().copied());
+        assert_eq!(record.as_deref(), Some(bytes));
+        for sets in [&[sequence][..], &[picture], &[b"\x67\x64\0", picture], &[]] {
+            assert_eq!(config_of_sets(4, sets.iter().copied()), None);
+        }
+        let baseline = [&b"\x67\x42\xC0\x1E"[..], b"\x68\xCE", b"\x68\x47"];
+        let record = config_of_sets(2, baseline.into_iter());
+        let expected = b"\x01\x42\xC0\x1E\xFD\xE1\0\x04\x67\x42\xC0\x1E\
+            \x02\0\x02\x68\xCE\0\x02\x68\x47";
+        assert_eq!(record.as_deref(), Some(&expected[..]));
     }
 
     #[test]
@@ -377,6 +416,7 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>, high: bool) {
             let _ = AvcConfig::parse(&bytes);
+            let _ = config_of_sets(4, bytes.chunks(5));
             let profile = if high { 100 } else { 66 };
             let _ = picture(&[&[0x67, profile, 0, 30][..], &bytes].concat());
         }

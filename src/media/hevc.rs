@@ -18,8 +18,8 @@
 use byteorder::{BigEndian, ByteOrder};
 
 use super::Error;
+use super::avc;
 use super::bits::BitReader;
-use super::keyframe::find_nal_unit;
 use super::picture::Picture;
 
 /// Length of a record without arrays: some encoders send their parameter sets in the stream only.
@@ -27,6 +27,14 @@ pub const MIN_LEN: usize = 23;
 
 /// NAL unit type of a sequence parameter set.
 const SEQUENCE_PARAMETER_SET: u8 = 33;
+
+/// Those of the other parameter sets.
+const VIDEO_PARAMETER_SET: u8 = 32;
+const PICTURE_PARAMETER_SET: u8 = 34;
+
+/// A record without arrays: 4:2:0, 8 bits, one layer.
+const DEFAULT_HEAD: &[u8; MIN_LEN] =
+    b"\x01\0\0\0\0\0\0\0\0\0\0\0\0\xF0\0\xFC\xFD\xF8\xF8\0\0\x0F\0";
 
 /// What the sequence header of an H.265 track says.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,11 +124,41 @@ impl HevcConfig {
     }
 }
 
-/// The picture, from the units of a keyframe that has its sequence parameter set with it.
-pub fn picture_of_units(units: &[u8]) -> Option<Picture> {
-    let is_wanted =
-        |nal: &[u8]| matches!(nal, [head, ..] if head >> 1 & 0x3F == SEQUENCE_PARAMETER_SET);
-    find_nal_unit(units, is_wanted).and_then(picture)
+/// A record of these parameter sets, for NAL units with lengths of so many bytes. What they don't say
+/// in their first bytes is from the record before, if there is one. `None` unless there is one of
+/// each kind.
+pub fn config_of_sets<'a>(
+    length_size: u8,
+    before: Option<&[u8]>,
+    sets: impl Iterator<Item = &'a [u8]> + Clone,
+) -> Option<Vec<u8>> {
+    let of_type = |wanted| {
+        let is_wanted = move |set: &&[u8]| set.first().is_some_and(|head| head >> 1 == wanted);
+        sets.clone().filter(is_wanted)
+    };
+    let mut record = *before
+        .and_then(<[u8]>::first_chunk::<MIN_LEN>)
+        .unwrap_or(DEFAULT_HEAD);
+    // Profile, tier and level stand behind the header and a byte.
+    let r = &mut BitReader::of_nal_unit(of_type(SEQUENCE_PARAMETER_SET).next()?.get(2..)?);
+    r.skip(8)?;
+    for byte in record.get_mut(1..13)? {
+        *byte = r.bits(8)? as u8;
+    }
+    let [.., sizes, count] = &mut record;
+    *sizes = *sizes & 0xFC | length_size.wrapping_sub(1) & 3;
+    *count = 3;
+    let mut record = record.to_vec();
+    for set_type in VIDEO_PARAMETER_SET..=PICTURE_PARAMETER_SET {
+        let sets = of_type(set_type);
+        record.extend([
+            set_type,
+            0,
+            sets.clone().next().map(|_| sets.clone().count() as u8)?,
+        ]);
+        avc::put_sets(&mut record, sets);
+    }
+    Some(record)
 }
 
 /// A record without its supplemental information (SEI), which nobody needs: x265 puts a text of
@@ -256,17 +294,27 @@ mod tests {
     }
 
     #[test]
-    fn a_keyframe_with_its_parameter_sets_tells_its_picture() {
-        let len = (MAIN_10.len() as u32).to_be_bytes();
-        let units = [
-            b"\0\0\0\x02\x40\x01",
-            &len[..],
-            MAIN_10,
-            b"\0\0\0\x03\x28\x01\xAF",
-        ];
-        let picture = picture_of_units(&units.concat()).unwrap();
-        assert_eq!(picture.to_string(), "1280x718");
-        assert_eq!(picture_of_units(b"\0\0\0\x03\x28\x01\xAF"), None);
+    fn parameter_sets_make_the_record_that_they_are_from() {
+        let video = &MAIN[28..][..0x18];
+        let sequence = &MAIN[28 + 0x18 + 5..][..0x2A];
+        let picture = &MAIN[28 + 0x18 + 5 + 0x2A + 5..][..7];
+        let sets = [video, sequence, picture];
+        let record = config_of_sets(4, Some(MAIN), sets.into_iter()).unwrap();
+        assert_eq!(record, MAIN);
+        // Without a record before.
+        let record = config_of_sets(4, None, sets.into_iter()).unwrap();
+        assert_eq!(HevcConfig::parse(&record), HevcConfig::parse(MAIN));
+        // Another profile, tier and level than the record before has.
+        let record = config_of_sets(4, Some(MAIN), [video, MAIN_10, picture].into_iter());
+        let config = HevcConfig::parse(&record.unwrap()).unwrap();
+        assert_eq!((config.profile, config.level), (2, 93));
+        assert_eq!(config.picture.unwrap().to_string(), "1280x718");
+        for missing in 0..3 {
+            let sets = (0..3)
+                .filter(|index| *index != missing)
+                .map(|index| sets[index]);
+            assert_eq!(config_of_sets(4, Some(MAIN), sets), None, "{missing}");
+        }
     }
 
     #[test]
@@ -329,6 +377,7 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
             let _ = HevcConfig::parse(&bytes);
+            let _ = config_of_sets(4, Some(&bytes), bytes.chunks(20));
             let _ = HevcConfig::parse(&[&MAIN[..MIN_LEN], &bytes].concat());
             let _ = HevcConfig::is_disguised(&bytes);
             let _ = picture(&[&MAIN_10[..2], &bytes].concat());

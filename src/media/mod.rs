@@ -4,7 +4,7 @@
 //! payload of an audio or video message
 //!    |
 //!   tag, codec  header: codec, kind, keyframe, track, where the body begins
-//!    |-- keyframe    frames: does a decoder start here?
+//!    |-- access_unit frames: what is each of a picture, does a decoder start here?
 //!    |-- avc  hevc  av1  vp9      sequence headers: picture size, sample rate;
 //!    |   aac  mp3  opus  flac     frames: how many samples
 //!    |     `-- bits, picture
@@ -18,6 +18,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used))]
 
 pub mod aac;
+pub mod access_unit;
 pub mod av1;
 pub mod avc;
 pub mod bits;
@@ -27,7 +28,6 @@ pub mod describe;
 pub mod error;
 pub mod flac;
 pub mod hevc;
-pub mod keyframe;
 pub mod mp3;
 pub mod mp4;
 pub mod opus;

@@ -28,8 +28,8 @@ mod cursor;
 pub mod tracks;
 
 use super::Error;
+use super::access_unit;
 use super::codec::{AudioCodec, VideoCodec};
-use super::keyframe;
 use cursor::{Cursor, Layout, Lead, Track, packet_type};
 
 /// Frame types of video (FLV, E.4.3.1).
@@ -238,7 +238,7 @@ fn is_keyframe(first: u8, codec: VideoCodec, body: &[u8]) -> bool {
     matches!(
         frame_type(first),
         frame_type::KEY | frame_type::GENERATED_KEY
-    ) || keyframe::is_keyframe(codec, body)
+    ) || access_unit::is_keyframe(codec, body)
 }
 
 /// The header of an audio payload.

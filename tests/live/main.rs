@@ -10,6 +10,7 @@ mod hls;
 mod joins;
 mod kept;
 mod log_model;
+mod pictures;
 mod publishers;
 mod sharing;
 mod slow_players;

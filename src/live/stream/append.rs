@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use super::pictures::Pictures;
 use super::samples::Found;
 use super::{Appended, ClockRepair, State};
 use crate::live::Millis;
@@ -17,6 +18,7 @@ use crate::live::doctor::{Finding, Memory};
 use crate::live::kept::Kept;
 use crate::live::log::{Kind, Meta, Role, Sample};
 use crate::live::preamble::{HEADER_COST, HEAP_LEN, MAX_HEADER_LEN, Slot};
+use crate::media::access_unit::Part;
 use crate::media::tag::tracks::{Many, TrackMessage};
 use crate::rtmp::amf::Properties;
 use crate::rtmp::metadata;
@@ -36,7 +38,7 @@ pub(super) struct Publish {
     /// Of the first track, as has_video and has_keyframe: it is what most players see.
     has_audio: bool,
     has_video: bool,
-    has_keyframe: bool,
+    pub(super) has_keyframe: bool,
     slots: Vec<Slot>,
     /// What players may get of the metadata, encoded: a tenth of what the values take, and at most
     /// [`metadata::MAX_LEN`] bytes.
@@ -44,6 +46,7 @@ pub(super) struct Publish {
     began: Option<Millis>,
     pub(super) is_settled: bool,
     pub(super) found: Found,
+    pub(super) pictures: Pictures,
 }
 
 impl State {
@@ -88,7 +91,7 @@ impl State {
         payload: impl Iterator<Item = &'a [u8]> + Clone,
         now: Millis,
     ) -> Appended {
-        let Some(class) = classify(kind, message) else {
+        let Some(mut class) = classify(kind, message) else {
             return Appended::Ignored;
         };
         let is_first_track = message.track_id == 0;
@@ -110,7 +113,23 @@ impl State {
                 return Appended::Ignored;
             }
             let bytes = message.payload(payload).collect::<Vec<_>>().concat();
-            return self.append_header(slot, needs, timestamp, &bytes, now);
+            return match self.is_outdated(slot, &bytes) {
+                true => Appended::Ignored,
+                false => self.append_header(slot, needs, timestamp, &bytes, now),
+            };
+        }
+        let mut look = None;
+        if kind == Kind::Video && is_first_track {
+            if matches!(class, Class::Keyframe | Class::Frame) {
+                look = self.look(message, payload.clone());
+                if let Some((_, look)) = &mut look {
+                    class = self.class_of_part(class, look);
+                }
+            }
+            if class != Class::Rest {
+                self.complete_picture();
+                self.take_sets(message, class == Class::Keyframe, timestamp, now);
+            }
         }
         let is_keyframe = class == Class::Keyframe;
         self.publish.has_keyframe |= is_keyframe;
@@ -118,38 +137,49 @@ impl State {
             return Appended::Ignored;
         }
         let timestamp = match class {
-            Class::Other => self.clock.place_beside(kind, timestamp),
+            Class::Other | Class::Rest => self.clock.place_beside(kind, timestamp),
             _ => self.clock.place(kind, timestamp, now),
         };
-        let sample = if is_first_track && class != Class::Other {
-            self.sample(message, timestamp, message.payload(payload.clone()))
-        } else {
-            Sample::default()
+        let sample = match class {
+            _ if !is_first_track => Sample::default(),
+            Class::Rest => self.sample_of_rest(message),
+            Class::Keyframe | Class::Frame => self.sample(
+                message,
+                is_keyframe,
+                timestamp,
+                message.payload(payload.clone()),
+            ),
+            _ => Sample::default(),
         };
-        let meta = Meta {
+        let mut meta = Meta {
             kind,
             timestamp,
             arrived: now,
             is_join_point: is_keyframe
                 || (kind == Kind::Audio && is_first_track && !self.publish.has_video),
-            role: if class == Class::Other {
-                Role::Other
-            } else {
-                Role::Media
+            role: match class {
+                Class::Other => Role::Other,
+                Class::Rest if look.is_some_and(|(_, look)| look.part == Part::More) => Role::Rest,
+                Class::Rest => Role::Beside,
+                _ => Role::Media,
             },
             preamble_version: self.preamble.version(),
             needs,
             mod_ex_len: message.mod_ex_len,
             sample,
         };
-        if class != Class::Other {
+        if meta.role == Role::Media {
             self.stats.note_frame(kind, meta.timestamp, now);
             if kind == Kind::Video && is_first_track {
                 self.stats.note_picture(is_keyframe, meta.timestamp, now);
             }
         }
         self.is_urgent |= is_keyframe;
+        let is_again = look.is_some_and(|(format, look)| self.note_part(&mut meta, format, look));
         let appended = self.append(meta, message.payload(payload));
+        if is_again {
+            self.complete_picture();
+        }
         if !self.publish.is_settled
             && now.saturating_sub(*self.publish.began.get_or_insert(now)) > SETTLE
         {
@@ -160,7 +190,7 @@ impl State {
 
     /// A sequence header goes into the log only if it is news: an encoder that repeats it, or a
     /// publisher that returns with the same one, changes nothing for those who play.
-    fn append_header(
+    pub(super) fn append_header(
         &mut self,
         slot: Slot,
         needs: Capabilities,
@@ -251,6 +281,7 @@ impl State {
             self.stats.note_dropped(len as u64, self.log.capacity());
             // What follows can't be decoded without what was lost.
             self.publish.has_keyframe &= meta.kind != Kind::Video || meta.needs.has_multitrack();
+            self.forget_picture();
             return Appended::OutOfBlocks;
         };
         self.note_eviction(was_joinable);

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use super::{State, Stream};
 use crate::http::route::{SegmentKind, SegmentName};
 use crate::live::framing::Base;
-use crate::live::log::Kind;
+use crate::live::log::{Entry, Kind};
 use crate::live::segments::{Found, Listing, Segments, Share, Unit, Wanted};
 use crate::live::tracks::Tracks;
 use crate::live::{Millis, lock, wait};
@@ -226,8 +226,14 @@ impl Stream {
     /// `None` while there is none.
     pub fn keyframe(&self) -> Option<(Arc<Tracks>, Reading)> {
         let state = lock(&self.state);
-        let number = state.log.join_point()?;
-        let entry = state.log.entry(number).filter(is_sample)?;
+        let join_point = state.log.join_point()?;
+        // One that came in parts is whole behind them.
+        const PARTS: usize = 256;
+        let is_keyframe = |(_, entry): &(u64, Entry)| {
+            is_sample(entry) && entry.meta.kind == Kind::Video && entry.meta.is_sync()
+        };
+        let mut entries = (join_point..).zip(state.log.entries(join_point));
+        let (number, entry) = entries.by_ref().take(PARTS).find(is_keyframe)?;
         let has_video = entry.meta.kind == Kind::Video;
         let base = Base {
             video: entry.meta.sample.decode_time,
@@ -390,7 +396,7 @@ impl State {
             fits,
             is_boundary: open.video.is_some() == is_picture,
             is_join_point: match (is_picture, has_video) {
-                (true, _) => entry.meta.is_join_point,
+                (true, _) => entry.meta.is_sync(),
                 (false, true) => false,
                 // Pictures may be on their way, or of a size that only a keyframe tells.
                 (false, false) => {

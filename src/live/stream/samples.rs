@@ -167,6 +167,7 @@ impl State {
     pub(super) fn sample<'a>(
         &mut self,
         message: &TrackMessage,
+        is_keyframe: bool,
         timestamp: u32,
         payload: impl Iterator<Item = &'a [u8]>,
     ) -> Sample {
@@ -175,22 +176,19 @@ impl State {
         let prefix = prefix.get(..len).unwrap_or_default();
         let body = prefix.get(message.body_offset.into()..).unwrap_or_default();
         let timed = match message.codec {
-            Some(Codec::Video(codec)) => self.picture(codec, message.is_keyframe, timestamp, body),
+            Some(Codec::Video(codec)) => self.picture(codec, is_keyframe, timestamp, body),
             Some(Codec::Audio(codec)) => self.sound(codec, timestamp, prefix, body),
             None => None,
         };
         let Some(timed) = timed else {
             return Sample::default();
         };
-        let skipped = match message.codec {
-            Some(Codec::Video(codec)) => mp4::removable_len(codec, body),
-            _ => 0,
-        };
         Sample {
             decode_time: timed.time,
             composition_time: message.composition_time.saturating_add(timed.delay.into()),
             duration: timed.duration,
-            body_offset: message.body_offset + skipped as u8,
+            body_offset: message.body_offset,
+            is_sync: is_keyframe,
         }
     }
 

@@ -22,7 +22,7 @@ impl Subscriber {
             preamble: Arc::clone(view.preamble),
             index: if is_wanted { 0 } else { usize::MAX },
             sent: 0,
-            timestamp: entry.map_or(0, |entry| self.timestamp(number, &entry)),
+            timestamp: entry.map_or(0, |entry| self.timestamp(&entry)),
         });
     }
 
@@ -92,7 +92,7 @@ impl Subscriber {
                 return;
             }
             None => {
-                let restamped = self.burst.and_then(|burst| burst.timestamp(number, &entry));
+                let restamped = self.burst.and_then(|burst| burst.timestamp(&entry));
                 let timestamp = restamped.unwrap_or(entry.meta.timestamp);
                 let later = timestamp.wrapping_sub(entry.meta.timestamp) as i32;
                 let time = tracks.time(&entry).saturating_add_signed(later.into());

@@ -57,7 +57,7 @@ impl Subscriber {
                 return is_newer && !is_left_out(&framing, self.audio, self.video, entry.meta.kind);
             }
             Role::Other => return true,
-            Role::Media => {}
+            Role::Media | Role::Rest | Role::Beside | Role::Whole => {}
         }
         match entry.meta.kind {
             Kind::Audio => {
@@ -80,11 +80,13 @@ impl Subscriber {
         }
         self.audio
             && self.video == Video::On
-            && self.burst.is_none_or(|burst| number >= burst.end())
+            && self
+                .burst
+                .is_none_or(|burst| burst.is_over(number, view.log))
     }
 
     pub(super) fn outgoing(&self, number: u64, entry: &Entry, log: &Log) -> Outgoing {
-        let restamped = self.burst.and_then(|burst| burst.timestamp(number, entry));
+        let restamped = self.burst.and_then(|burst| burst.timestamp(entry));
         let Receiver {
             framing,
             capabilities,
@@ -94,8 +96,8 @@ impl Subscriber {
     }
 
     /// The timestamp under which this subscriber gets a message.
-    pub(super) fn timestamp(&self, number: u64, entry: &Entry) -> u32 {
-        let restamped = self.burst.and_then(|burst| burst.timestamp(number, entry));
+    pub(super) fn timestamp(&self, entry: &Entry) -> u32 {
+        let restamped = self.burst.and_then(|burst| burst.timestamp(entry));
         restamped.unwrap_or(entry.meta.timestamp)
     }
 

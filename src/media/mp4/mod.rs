@@ -18,7 +18,7 @@
 //! ```
 //!
 //! A frame's bytes go into the `mdat` unchanged: RTMP has them in the form of MP4 already. Only
-//! the tag's header is left out, and what [`removable_len`] says.
+//! the tag's header is left out, and [what MP4 forbids](super::access_unit::clean_range).
 
 mod boxes;
 mod codec_string;
@@ -28,9 +28,6 @@ mod track;
 
 pub use fragment::{FRAGMENT_HEAD_LEN, Fragment};
 pub use track::{AudioTrack, VideoTrack, picture_of_keyframe};
-
-use super::av1;
-use super::codec::VideoCodec;
 
 /// Number of the video track, if there is one.
 pub const VIDEO_TRACK_ID: u32 = 1;
@@ -108,14 +105,5 @@ impl Presentation {
     }
 }
 
-/// How many bytes at the beginning of a video frame MP4 wants left out: of AV1 the temporal
-/// delimiter, which most encoders leave out themselves ("AV1 Codec ISO Media File Format
-/// Binding", 2.4). The first three bytes of the body are enough.
-pub fn removable_len(codec: VideoCodec, body: &[u8]) -> usize {
-    match codec {
-        VideoCodec::Av1 => av1::temporal_delimiter_len(body),
-        _ => 0,
-    }
-}
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! What is written is read back by a reader that knows nothing of the writer.
 
 use super::*;
-use crate::media::codec::AudioCodec;
+use crate::media::codec::{AudioCodec, VideoCodec};
 use proptest::prelude::*;
 
 /// A box: its name and what is in it, other boxes if it is known to have any.
@@ -571,21 +571,6 @@ fn a_keyframe_tells_the_size_that_the_header_lacks() {
     let av1 = video(&joined(&[b"\x90av01", &AV1[..4]]));
     let track = av1.with_size_of_keyframe(&joined(&[b"\x12\0", &AV1[4..], b"\x32\x02\x10\0"]));
     assert_eq!((track.width(), track.height()), (322, 180));
-
-    // Without parameter sets.
-    let avc = video(b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE0\0");
-    let track = avc.with_size_of_keyframe(&joined(&[b"\0\0", &AVC[6..33], b"\0\0\0\x02\x65\x88"]));
-    assert_eq!((track.width(), track.height()), (640, 360));
-    let hevc = video(&joined(&[b"\x90hvc1", &HEVC[..22], b"\0"]));
-    let track = hevc.with_size_of_keyframe(&joined(&[b"\0\0\0\x2A", &HEVC[57..99]]));
-    assert_eq!((track.width(), track.height()), (1920, 1080));
-}
-
-#[test]
-fn only_the_temporal_delimiter_of_av1_is_left_out() {
-    assert_eq!(removable_len(VideoCodec::Av1, b"\x12\0\x0A"), 2);
-    assert_eq!(removable_len(VideoCodec::Av1, b"\x0A\x0B\0"), 0);
-    assert_eq!(removable_len(VideoCodec::H264, b"\x12\0\x0A"), 0);
 }
 
 /// Beginnings of payloads behind which the configurations are.

@@ -4,7 +4,7 @@ use super::MAX_CONFIG_LEN;
 use super::boxes::Boxes;
 use super::codec_string;
 use crate::media::aac::AacConfig;
-use crate::media::avc::{self, AvcConfig};
+use crate::media::avc::AvcConfig;
 use crate::media::codec::{AudioCodec, VideoCodec};
 use crate::media::hevc::{self, HevcConfig};
 use crate::media::mp3::Mp3Header;
@@ -78,7 +78,7 @@ impl VideoTrack {
     }
 
     /// The same track with the size that the body of a keyframe tells. VP9 says it nowhere else,
-    /// and other codecs may have it there only.
+    /// and AV1 may have it there only.
     pub fn with_size_of_keyframe(self, body: &[u8]) -> VideoTrack {
         match picture_of_keyframe(self.codec, body) {
             Some(picture) => self.with_size(picture.width, picture.height),
@@ -116,11 +116,10 @@ impl VideoTrack {
     }
 }
 
-/// The picture as the body of a keyframe has it, if it does.
+/// The picture as the body of a keyframe has it, if it does. Of NAL units, the parameter sets become
+/// a sequence header.
 pub fn picture_of_keyframe(codec: VideoCodec, body: &[u8]) -> Option<Picture> {
     match codec {
-        VideoCodec::H264 => avc::picture_of_units(body),
-        VideoCodec::Hevc => hevc::picture_of_units(body),
         VideoCodec::Av1 => av1::picture_of_units(body),
         VideoCodec::Vp9 => vp9::picture_of_keyframe(body),
         _ => None,

@@ -11,11 +11,11 @@ use std::rc::Rc;
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::payload::SMALL_LEN;
 use brooklet::media::aac::AacConfig;
-use brooklet::media::avc::AvcConfig;
+use brooklet::media::access_unit::{Format, MAX_SETS_LEN, Sets, clean_range, is_keyframe, look};
+use brooklet::media::avc::{self, AvcConfig};
 use brooklet::media::codec::VideoCodec;
 use brooklet::media::describe::{describe, describe_audio, describe_video};
-use brooklet::media::hevc::HevcConfig;
-use brooklet::media::keyframe;
+use brooklet::media::hevc::{self, HevcConfig};
 use brooklet::media::picture::Picture;
 use brooklet::media::tag::tracks::{Many, TrackMessage};
 use brooklet::media::tag::{AudioTag, Kind, Medium, VideoTag};
@@ -482,14 +482,44 @@ fn same_or_none<E>(part: Option<Picture>, whole: &Result<Option<Picture>, E>) {
     }
 }
 
-/// A frame that is a keyframe by its beginning is one as a whole.
+/// A frame that is a keyframe by its beginning is one as a whole. Parts don't matter to what its units
+/// say, and of what containers may have nothing has to be taken out.
 fn frames(payload: &[u8]) {
     use VideoCodec::*;
     for codec in [H264, Hevc, Vvc, Av1, Vp8, Vp9, Screen] {
-        let whole = keyframe::is_keyframe(codec, payload);
+        let whole = is_keyframe(codec, payload);
         for part in beginnings(payload) {
-            assert!(whole || !keyframe::is_keyframe(codec, part), "{codec}");
+            assert!(whole || !is_keyframe(codec, part), "{codec}");
         }
+        let length_size = payload.first().map_or(4, |byte| (byte & 3) + 1);
+        units(Format { codec, length_size }, payload);
+    }
+}
+
+fn units(format: Format, body: &[u8]) {
+    let mut sets = Sets::default();
+    let seen = look(format, &mut body.chunks(7), &mut sets);
+    assert!(sets.iter().map(<[u8]>::len).sum::<usize>() < MAX_SETS_LEN);
+    let _ = avc::config_of_sets(format.length_size, sets.iter());
+    let _ = hevc::config_of_sets(format.length_size, Some(body), sets.iter());
+    assert_eq!(seen, look(format, &mut std::iter::once(body), &mut sets));
+    let mut clean = Vec::new();
+    let mut at = 0;
+    loop {
+        let range = clean_range(format, at, &mut body[at..].chunks(7));
+        if range.is_empty() {
+            break;
+        }
+        assert!(at <= range.start);
+        clean.extend_from_slice(&body[range.clone()]);
+        at = range.end;
+    }
+    if let Some(seen) = seen {
+        assert!(seen.forbidden <= body.len());
+        let again = look(format, &mut clean.chunks(7), &mut sets);
+        assert!(
+            clean.is_empty() || again.is_some_and(|look| look.forbidden == 0 && !look.is_unclean)
+        );
     }
 }
 

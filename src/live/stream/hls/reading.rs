@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 
 use crate::live::framing::{Base, Message, fragment};
-use crate::live::log::{Entry, Kind, Log, Role};
+use crate::live::log::{Entry, Kind, Log};
 use crate::live::segments::Share;
 use crate::live::sink::Slices;
 use crate::media::mp4::FRAGMENT_HEAD_LEN;
@@ -138,7 +138,7 @@ impl Reading {
 
 /// Whether a message is a picture or sound that MP4 can hold.
 pub(super) fn is_sample(entry: &Entry) -> bool {
-    entry.meta.sample.duration > 0 && entry.meta.role == Role::Media
+    entry.meta.sample.duration > 0
 }
 
 /// Length of a message with what stands before it, without making that.

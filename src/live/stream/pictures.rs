@@ -1,0 +1,284 @@
+//! Pictures of the first video track: messages become pictures here.
+//!
+//! Receivers of RTMP and FLV get each message as it came. But a picture is the unit of everything
+//! else: of join points, counts, bursts and samples. Where it came in one message that holds nothing
+//! that containers forbid, that message is its sample. If not, it is put together behind its last
+//! message, once more and for containers alone, as soon as the next picture begins:
+//!
+//! ```text
+//! published   sets    slice 1  slice 2  slice 3         slice 1  slice 2  slice 3         slice 1
+//! log         beside  media    rest     rest     whole  media    rest     rest     whole  media
+//! RTMP, FLV   x       x        x        x               x        x        x               x
+//! MP4, HLS                                       x                                 x
+//! ```
+//!
+//! Parameter sets in front of a picture that differ from those of the sequence header become a
+//! sequence header, as if the publisher had sent it: decoders of files look for them nowhere else.
+
+use super::State;
+use crate::live::Millis;
+use crate::live::capabilities::Capabilities;
+use crate::live::classify::Class;
+use crate::live::log::{Kind, Meta, Role, Sample};
+use crate::live::preamble::Slot;
+use crate::media::access_unit::{self, Access, Format, Look, Part, Sets};
+use crate::media::codec::VideoCodec;
+use crate::media::hevc::HevcConfig;
+use crate::media::tag::VideoTag;
+use crate::media::tag::tracks::{Codec, TrackMessage};
+use crate::media::{avc, hevc};
+
+/// What is known of the pictures of the current publish.
+#[derive(Default)]
+pub(super) struct Pictures {
+    /// Some came in more messages than one.
+    pub(super) comes_in_parts: bool,
+    /// A picture has come with which a decoder can start by what it says itself.
+    has_access: bool,
+    /// The newest one, while more of it may come.
+    open: Option<Open>,
+    /// Parameter sets since the last one.
+    sets: Sets,
+    /// Of the sequence header that came last, while another stands in its place that was made of
+    /// parameter sets.
+    outdated: Option<u64>,
+}
+
+/// A picture of which more may come.
+struct Open {
+    /// Number of its first message.
+    number: u64,
+    /// Of its first message, with the sample that it is in the end.
+    meta: Meta,
+    format: Format,
+    /// It has to be put together.
+    is_due: bool,
+    /// Its first message has been taken for a sample, before more came.
+    is_out: bool,
+}
+
+impl State {
+    /// What a frame of the first video track says by its units.
+    pub(super) fn look<'a>(
+        &mut self,
+        message: &TrackMessage,
+        payload: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Option<(Format, Look)> {
+        let format = self.format(message)?;
+        let mut parts = message.payload(payload);
+        // Headers are short: the tag's ends in the first part or in the second.
+        let mut skip = usize::from(message.body_offset);
+        let mut first: &[u8] = &[];
+        while first.is_empty() {
+            let Some(part) = parts.next() else { break };
+            first = part.get(skip..).unwrap_or_default();
+            skip = skip.saturating_sub(part.len());
+        }
+        let mut body = std::iter::once(first).chain(parts);
+        let look = access_unit::look(format, &mut body, &mut self.publish.pictures.sets)?;
+        Some((format, look))
+    }
+
+    /// How the units of the first video track are written: by its sequence header, if that is of the
+    /// codec of this message.
+    fn format(&self, message: &TrackMessage) -> Option<Format> {
+        let Some(Codec::Video(codec)) = message.codec else {
+            return None;
+        };
+        let (header, config) = self.config().unzip();
+        let config = config.unwrap_or_default();
+        let size_at = |at: usize| config.get(at).map_or(4, |sizes| (sizes & 3) + 1);
+        let (codec, length_size) = match (codec, header) {
+            // What some cameras send as H.264 is HEVC, which their sequence header tells.
+            (VideoCodec::H264, Some(VideoCodec::H264)) if HevcConfig::is_disguised(config) => {
+                (VideoCodec::Hevc, size_at(hevc::MIN_LEN - 2))
+            }
+            (VideoCodec::H264, Some(VideoCodec::H264)) => (codec, size_at(4)),
+            (VideoCodec::Hevc, Some(VideoCodec::Hevc)) => (codec, size_at(hevc::MIN_LEN - 2)),
+            _ => (codec, 4),
+        };
+        Some(Format { codec, length_size })
+    }
+
+    /// Codec and body of the first video track's sequence header.
+    fn config(&self) -> Option<(VideoCodec, &[u8])> {
+        let header = self.preamble.header(Slot::Video(0))?;
+        let tag = VideoTag::parse(header).ok()?;
+        Some((tag.codec?, header.get(tag.body_offset..)?))
+    }
+
+    /// What a frame is by its units, and by the flag where they leave it open.
+    pub(super) fn class_of_part(&mut self, flagged: Class, look: &mut Look) -> Class {
+        let pictures = &mut self.publish.pictures;
+        // The first slice of it came before, or got lost, or isn't sent first.
+        if look.part == Part::More && pictures.open.is_none() {
+            look.part = Part::First;
+        }
+        match (look.part, look.access) {
+            (Part::Beside | Part::More, _) => Class::Rest,
+            (Part::First, Access::Yes) => {
+                pictures.has_access = true;
+                Class::Keyframe
+            }
+            // Of an encoder that refreshes its picture bit by bit, nothing else may come.
+            (Part::First, Access::No) if pictures.has_access => Class::Frame,
+            (Part::First, _) => flagged,
+        }
+    }
+
+    /// What doesn't begin a picture is no sample.
+    pub(super) fn sample_of_rest(&self, message: &TrackMessage) -> Sample {
+        let open = self.publish.pictures.open.as_ref();
+        Sample {
+            body_offset: message.body_offset,
+            decode_time: open.map_or(0, |open| open.meta.sample.decode_time),
+            ..Sample::default()
+        }
+    }
+
+    /// A message that is a picture, or a part of one, is about to be appended. One that isn't whole, or
+    /// has in it what containers forbid, is no sample by itself. True if it is to be put together again
+    /// at once.
+    pub(super) fn note_part(&mut self, meta: &mut Meta, format: Format, look: Look) -> bool {
+        let pictures = &mut self.publish.pictures;
+        if look.part == Part::More {
+            pictures.comes_in_parts = true;
+            if let Some(open) = &mut pictures.open {
+                open.is_due = true;
+            }
+        }
+        if look.part != Part::First {
+            return false;
+        }
+        let forbidden = u8::try_from(look.forbidden).ok();
+        let body_offset = forbidden.and_then(|len| meta.sample.body_offset.checked_add(len));
+        let is_unclean = look.is_unclean || body_offset.is_none();
+        let is_due = is_unclean || pictures.comes_in_parts;
+        pictures.open = Some(Open {
+            number: self.log.end(),
+            meta: *meta,
+            format,
+            is_due,
+            is_out: !is_due,
+        });
+        match body_offset {
+            Some(body_offset) if !is_due => meta.sample.body_offset = body_offset,
+            _ => meta.sample.duration = 0,
+        }
+        is_unclean && !pictures.comes_in_parts
+    }
+
+    /// No more of the open picture comes: if it has to be put together, it is.
+    pub(super) fn complete_picture(&mut self) {
+        let open = self.publish.pictures.open.take();
+        let Some(open) = open.filter(|open| open.is_due) else {
+            return;
+        };
+        let mut meta = open.meta;
+        let sample = &mut meta.sample;
+        if sample.duration == 0 {
+            return;
+        }
+        if open.is_out {
+            let timed = self.media_clock.picture(meta.timestamp, sample.is_sync);
+            sample.decode_time = timed.time;
+            sample.composition_time += i32::from(timed.delay) - i32::from(sample.duration);
+            sample.duration = timed.duration;
+        }
+        sample.body_offset = 0;
+        meta.mod_ex_len = 0;
+        meta.is_join_point = false;
+        meta.role = Role::Whole;
+        let was_joinable = self.log.join_point().is_some();
+        let clean = |at, body: &mut dyn Iterator<Item = &[u8]>| {
+            access_unit::clean_range(open.format, at, body)
+        };
+        let number = self.log.append_whole(meta, open.number, &clean);
+        self.note_eviction(was_joinable);
+        if let Some(number) = number {
+            self.note_sample(number);
+        }
+    }
+
+    /// Nothing of the open picture is left.
+    pub(super) fn forget_picture(&mut self) {
+        self.publish.pictures.open = None;
+    }
+
+    /// A picture begins: if it brings other parameter sets than the sequence header has, they become one.
+    pub(super) fn take_sets(
+        &mut self,
+        message: &TrackMessage,
+        is_keyframe: bool,
+        timestamp: u32,
+        now: Millis,
+    ) {
+        if is_keyframe {
+            if let Some(header) = self.header_of_sets(message) {
+                if let Some(before) = self.preamble.header(Slot::Video(0)) {
+                    let outdated = hash(before);
+                    self.publish.pictures.outdated.get_or_insert(outdated);
+                }
+                let needs = Capabilities::needed_by_header(Kind::Video, &header);
+                self.append_header(Slot::Video(0), needs, timestamp, &header, now);
+            }
+        }
+        self.publish.pictures.sets.clear();
+    }
+
+    /// The sequence header of the parameter sets that came, if they are complete and news.
+    fn header_of_sets(&self, message: &TrackMessage) -> Option<Vec<u8>> {
+        let sets = self.publish.pictures.sets.iter();
+        sets.clone().next()?;
+        let Format { codec, length_size } = self.format(message)?;
+        let own = self
+            .config()
+            .filter(|(of, _)| Some(Codec::Video(*of)) == message.codec);
+        let config = own.map(|(_, config)| config);
+        let is_known = |set: &[u8]| {
+            config.is_some_and(|config| config.windows(set.len().max(1)).any(|held| held == set))
+        };
+        if sets.clone().all(is_known) {
+            return None;
+        }
+        let config = match codec {
+            VideoCodec::Hevc => hevc::config_of_sets(length_size, config, sets)?,
+            _ => avc::config_of_sets(length_size, sets)?,
+        };
+        let before = self
+            .preamble
+            .header(Slot::Video(0))
+            .filter(|_| own.is_some());
+        let mut header = match (before, &message.four_cc) {
+            (Some(before), _) => {
+                let len = VideoTag::parse(before).ok()?.body_offset;
+                before.get(..len)?.to_vec()
+            }
+            (None, Some(four_cc)) => [b"\x90", &four_cc[..]].concat(),
+            (None, None) if codec == VideoCodec::Hevc => b"\x1C\0\0\0\0".to_vec(),
+            (None, None) => b"\x17\0\0\0\0".to_vec(),
+        };
+        header.extend(config);
+        Some(header)
+    }
+
+    /// Whether a header that came is the one which parameter sets have overruled: some encoders repeat
+    /// it for ever.
+    pub(super) fn is_outdated(&mut self, slot: Slot, header: &[u8]) -> bool {
+        if slot != Slot::Video(0) {
+            return false;
+        }
+        let outdated = &mut self.publish.pictures.outdated;
+        let is_outdated = *outdated == Some(hash(header));
+        if !is_outdated {
+            *outdated = None;
+        }
+        is_outdated
+    }
+}
+
+/// FNV-1a.
+fn hash(bytes: &[u8]) -> u64 {
+    let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3);
+    bytes.iter().fold(0xCBF2_9CE4_8422_2325, add)
+}
