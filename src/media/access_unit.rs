@@ -129,7 +129,7 @@ pub fn look<'a>(
     let mut units = Units::new(format, body);
     let look = match format.codec {
         VideoCodec::H264 | VideoCodec::Hevc | VideoCodec::Av1 => units.look(Some(sets)),
-        codec => match units.next()?.head() {
+        codec @ (VideoCodec::Vp8 | VideoCodec::Vp9) => match units.next()?.head() {
             [] => Look::NOTHING,
             frame => Look {
                 part: Part::First,
@@ -137,6 +137,7 @@ pub fn look<'a>(
                 ..Look::NOTHING
             },
         },
+        _ => return None,
     };
     units.is_whole.then_some(look)
 }
@@ -388,6 +389,7 @@ impl<'p, 'a> Units<'p, 'a> {
                 _ => {}
             }
         }
+        look.forbidden = look.forbidden.min(self.at);
         look
     }
 
