@@ -9,7 +9,7 @@ use std::fmt;
 
 use super::Millis;
 use super::log::Kind;
-use super::stream::ClockRepair;
+use super::stream::{ClockRepair, Pace};
 use crate::media::decimal::Thousandths;
 use crate::media::tag::Medium;
 use crate::rtmp::amf::{Properties, Token};
@@ -46,7 +46,7 @@ const MANY_GAPS: u32 = 3;
 const GAP_EPISODE: Millis = 600_000;
 
 /// Kinds of findings: places where they are kept.
-const KINDS: usize = 7;
+const KINDS: usize = 8;
 const KEYFRAME_INTERVAL: usize = 0;
 const MISSING_TRACK: usize = 1;
 const FRAME_RATE: usize = 2;
@@ -54,6 +54,7 @@ const PICTURE_SIZE: usize = 3;
 const TIMESTAMPS: usize = 4;
 const NETWORK_GAPS: usize = 5;
 const MEMORY: usize = 6;
+const PACE: usize = 7;
 
 /// What is wrong with a publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +97,8 @@ pub enum Finding {
     Memory(Memory),
     /// Nothing came, neither audio nor video.
     NoMedia,
+    /// The time stamps don't keep pace with time.
+    Pace(Pace),
 }
 
 /// What doesn't fit.
@@ -128,6 +131,7 @@ impl Finding {
             Finding::NetworkGaps { .. } => "network-gaps",
             Finding::Memory(_) => "memory",
             Finding::NoMedia => "no-media",
+            Finding::Pace(_) => "clock",
         }
     }
 
@@ -149,9 +153,14 @@ impl Finding {
             Finding::Timestamps(_) => TIMESTAMPS,
             Finding::NetworkGaps { .. } => NETWORK_GAPS,
             Finding::Memory(_) => MEMORY,
+            Finding::Pace(_) => PACE,
         }
     }
 }
+
+/// What to do about a clock whose time stamps are kept.
+const AT_PACE: &str = ": players run dry, or fall behind. Check the encoder's clock and frame rate, and \
+                       whether its network keeps up";
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -228,6 +237,26 @@ impl fmt::Display for Finding {
                  connection (cable instead of Wi-Fi, a better signal)",
                 Tenths(longest)
             ),
+            Finding::Pace(pace) => {
+                let by_arrival = ", those of arrival take their place. Check the encoder's clock";
+                match pace {
+                    Pace::Still { is_zero: true } => {
+                        write!(f, "all timestamps are zero{by_arrival}")
+                    }
+                    Pace::Still { is_zero: false } => {
+                        write!(f, "timestamps stand still{by_arrival}")
+                    }
+                    Pace::Fast { tenths, is_lost } => {
+                        let times = Thousandths(u64::from(tenths) * 100);
+                        let end = if is_lost { by_arrival } else { AT_PACE };
+                        write!(f, "timestamps run {times} times too fast{end}")
+                    }
+                    Pace::Slow { tenths } => {
+                        let pace = Thousandths(u64::from(tenths) * 100);
+                        write!(f, "timestamps run at {pace} of real time{AT_PACE}")
+                    }
+                }
+            }
             Finding::Memory(Memory::Gop { may_hold }) => write!(
                 f,
                 "from one keyframe to the next come more than the {} kB that the stream may keep: \
@@ -432,6 +461,11 @@ impl Doctor {
     /// The clock took a jump out.
     pub(super) fn note_repair(&mut self, repair: ClockRepair) {
         self.find(Finding::Timestamps(repair));
+    }
+
+    /// The clock doesn't keep pace.
+    pub(super) fn note_pace(&mut self, pace: Pace) {
+        self.find(Finding::Pace(pace));
     }
 
     /// Something didn't fit.

@@ -38,7 +38,7 @@ use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use append::Publish;
 use clock::Clock;
-pub use clock::ClockRepair;
+pub use clock::{ClockRepair, Pace};
 use hls::Hls;
 use media_clock::MediaClock;
 

@@ -86,6 +86,40 @@ fn findings_say_what_came_what_was_expected_and_what_to_do() {
              (cable instead of Wi-Fi, a better signal)",
         ),
         (
+            Finding::Pace(Pace::Still { is_zero: true }),
+            "clock",
+            "all timestamps are zero, those of arrival take their place. Check the encoder's clock",
+        ),
+        (
+            Finding::Pace(Pace::Still { is_zero: false }),
+            "clock",
+            "timestamps stand still, those of arrival take their place. Check the encoder's clock",
+        ),
+        (
+            Finding::Pace(Pace::Fast {
+                tenths: 100,
+                is_lost: true,
+            }),
+            "clock",
+            "timestamps run 10 times too fast, those of arrival take their place. Check the \
+             encoder's clock",
+        ),
+        (
+            Finding::Pace(Pace::Fast {
+                tenths: 100,
+                is_lost: false,
+            }),
+            "clock",
+            "timestamps run 10 times too fast: players run dry, or fall behind. Check the \
+             encoder's clock and frame rate, and whether its network keeps up",
+        ),
+        (
+            Finding::Pace(Pace::Slow { tenths: 8 }),
+            "clock",
+            "timestamps run at 0.8 of real time: players run dry, or fall behind. Check the \
+             encoder's clock and frame rate, and whether its network keeps up",
+        ),
+        (
             Finding::Memory(Memory::Gop {
                 may_hold: 4_194_304,
             }),

@@ -307,6 +307,9 @@ impl State {
         if let Some(repair) = repair {
             doctor.note_repair(repair);
         }
+        if let Some(pace) = self.clock.take_pace() {
+            doctor.note_pace(pace);
+        }
         if doctor.is_examination_due(now) {
             self.compare_with_metadata();
         }

@@ -26,11 +26,20 @@
 //! other track mostly jumps by the same, a moment later: it is given the very same constant, as
 //! soon as it fits better than its own, so that sound and picture stay together to the ms.
 //!
-//! Invariants: within a publish, no track goes back by more than [`TOLERANCE`]; without a jump,
-//! what is placed is what came plus a constant.
+//! A clock that stands still, or that runs several times too fast, is no clock (see `pace`): once that
+//! is known, messages are placed where the wall clock is, for all receivers alike, players of RTMP
+//! included. No container can hold two pictures of one time, and with time stamps that run ahead of
+//! time nobody can keep up. A clock that is a little too slow is told only.
+//!
+//! Invariants: within a publish, no track goes back by more than [`TOLERANCE`]; without a jump, and
+//! while the clock is one, what is placed is what came plus a constant.
+
+mod pace;
 
 use crate::live::Millis;
 use crate::live::log::Kind;
+pub use pace::Pace;
+use pace::Pacer;
 
 /// How far from what is natural a time stamp may be, in ms.
 const TOLERANCE: i64 = 3_000;
@@ -85,6 +94,9 @@ pub(super) struct Clock {
     total: u32,
     /// Not told yet.
     repair: Option<ClockRepair>,
+    pacer: Pacer,
+    /// What is added to the time of arrival where it takes the place of time stamps, wrapping.
+    lead: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -128,6 +140,7 @@ impl Clock {
         self.shift = 0;
         self.total = 0;
         self.repair = None;
+        self.pacer = Pacer::default();
     }
 
     /// The newest time stamp that was placed.
@@ -138,6 +151,18 @@ impl Clock {
     /// The time stamp under which a picture or sound goes into the log.
     pub(super) fn place(&mut self, kind: Kind, timestamp: u32, now: Millis) -> u32 {
         let index = usize::from(kind != Kind::Audio);
+        if self.pacer.note(index, timestamp, now) {
+            // Players go on without a step.
+            self.lead = self.newest().unwrap_or(0).wrapping_sub(now as u32);
+        }
+        if self.pacer.is_lost {
+            let timestamp = self.lead.wrapping_add(now as u32);
+            self.note(Placed {
+                timestamp,
+                arrived: now,
+            });
+            return timestamp;
+        }
         let [audio, video] = self.tracks;
         let (track, other) = if index == 0 {
             (audio, video)
@@ -201,6 +226,16 @@ impl Clock {
     /// The last jump, unless it has been told.
     pub(super) fn take_repair(&mut self) -> Option<ClockRepair> {
         self.repair.take()
+    }
+
+    /// So much sound came, by its frames, in us.
+    pub(super) fn note_sound(&mut self, us: u64) {
+        self.pacer.note_sound(us);
+    }
+
+    /// How the clock runs, if that isn't as it should be and hasn't been told.
+    pub(super) fn take_pace(&mut self) -> Option<Pace> {
+        self.pacer.take_news()
     }
 
     /// The constant of a publisher's first message.

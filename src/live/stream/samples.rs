@@ -234,6 +234,8 @@ impl State {
         if track.codec() != codec || samples == 0 {
             return None;
         }
+        let us = u64::from(samples) * 1_000_000 / u64::from(rate.max(1));
+        self.clock.note_sound(us);
         self.media_clock.sound(timestamp, rate, samples)
     }
 }

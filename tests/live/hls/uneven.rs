@@ -222,3 +222,67 @@ fn sound_in_bursts_under_one_time_stamp_is_listed_frame_by_frame() {
         }
     }
 }
+
+/// What a clock says that has run for so many ms, the doctor's words, and how long each segment is.
+#[test]
+fn streams_without_a_clock_of_use_are_listed_at_the_pace_at_which_they_come() {
+    type Say = fn(u32) -> u32;
+    let clocks: [(Say, &str); 5] = [
+        (|_| 0, "all timestamps are zero"),
+        (|at| 700 + at % 7 * 10, "timestamps stand still"),
+        (|at| at * 10, "timestamps run 10 times too fast"),
+        (|at| at * 90, "timestamps run 90 times too fast"),
+        (|at| at / 10 * 8, "timestamps run at 0.8 of real time"),
+    ];
+    for (say, words) in clocks {
+        let fixture = begun(true);
+        ask(&fixture);
+        let (mut said, mut sound, mut listing) = (Vec::new(), 0, None);
+        for at in 0..60_000_u32 {
+            if at % 40 == 0 {
+                fixture.picture(say(at), at % 2_000 == 0, 1_000);
+            }
+            if at == sound * 1_024 * 1_000 / 44_100 {
+                sound += 1;
+                fixture.sound(say(at), 100);
+            }
+            let findings = fixture.stream.pump(fixture.now.get()).findings;
+            said.extend(findings.iter().map(ToString::to_string));
+            if at % 1_000 == 0 {
+                listing = listed(&fixture);
+            }
+            fixture.wait(1);
+        }
+        assert!(said.iter().any(|said| said.starts_with(words)), "{said:?}");
+        let listing = listing.expect("a playlist");
+        let real = if words.contains("0.8") { 1_600 } else { 2_000 };
+        let newest = listing.segments.iter().rev().take(3);
+        for segment in newest.clone() {
+            let is_right = segment
+                .duration
+                .abs_diff(real)
+                .min(segment.duration.abs_diff(2 * real));
+            assert!(is_right < 60, "{words}: {segment:?}");
+            assert!(!segment.has_discontinuity, "{words}: {segment:?}");
+        }
+        let samples = samples(&fixture, &listing);
+        let of = |number| {
+            samples
+                .iter()
+                .filter(move |sample| sample.segment == number)
+        };
+        for segment in newest {
+            let pictures = of(segment.number)
+                .filter(|sample| sample.is_picture)
+                .count();
+            assert!(
+                [49, 50, 51, 99, 100, 101].contains(&pictures),
+                "{words}: {pictures}"
+            );
+            // Of a clock that is too slow there is more sound than time for it.
+            let sounds = of(segment.number).count() - pictures;
+            let is_all = sounds.abs_diff(pictures * 86 / 50) < 4;
+            assert!(is_all || real < 2_000, "{words}: {sounds} of {pictures}");
+        }
+    }
+}

@@ -232,3 +232,113 @@ fn the_next_publisher_goes_on_where_time_is() {
     );
     assert_eq!(clock.take_repair(), None);
 }
+
+/// Messages of both tracks each `step` ms, whose time stamps are so many times as fast and whose sound
+/// lasts as long as they do in time; the doctor's word, and where the last picture was placed.
+fn paced(times: (u64, u64), seconds: u64, step: u64, has_sound: bool) -> (Option<Pace>, i64) {
+    let mut clock = Clock::default();
+    let (mut pace, mut placed) = (None, 0);
+    for at in (0..seconds * 1_000).step_by(step as usize) {
+        let stamp = 5_000 + (at * times.0 / times.1) as u32;
+        placed = clock.place(Kind::Video, stamp, 1_000 + at);
+        if has_sound {
+            let sound = clock.place(Kind::Audio, stamp, 1_000 + at);
+            assert!(placed - sound < 100, "{placed} {sound}");
+            clock.note_sound(step * 1_000);
+        }
+        pace = clock.take_pace().or(pace);
+    }
+    (pace, i64::from(placed) - 5_000)
+}
+
+#[test]
+fn a_clock_that_is_no_clock_gives_way_to_the_time_of_arrival() {
+    for has_sound in [true, false] {
+        let (pace, placed) = paced((0, 1), 60, 40, has_sound);
+        assert_eq!(pace, Some(Pace::Still { is_zero: false }));
+        // But for the time in which that wasn't known.
+        assert_eq!(placed, 59_960 - 3_000);
+    }
+    // One that hovers, and one that is 0.
+    for (base, is_zero) in [(1_000, false), (0, true)] {
+        let mut clock = Clock::default();
+        let mut pace = None;
+        for at in 0..1_500_u64 {
+            let stamp = base + base / 10 * (at as u32 * 7 % 5);
+            clock.place(Kind::Video, stamp, at * 40);
+            pace = clock.take_pace().or(pace);
+        }
+        assert_eq!(pace, Some(Pace::Still { is_zero }));
+    }
+    for times in [3, 10, 60] {
+        let (pace, placed) = paced((times, 1), 60, 40, true);
+        let tenths = times as u32 * 10;
+        assert_eq!(
+            pace,
+            Some(Pace::Fast {
+                tenths,
+                is_lost: true
+            })
+        );
+        assert_eq!(placed, 5_960 * times as i64 + 53_960);
+    }
+}
+
+/// Its steps are jumps, each of which is taken out.
+#[test]
+fn time_stamps_in_units_of_90_khz_are_told_too() {
+    let (pace, placed) = paced((90, 1), 60, 40, true);
+    let (tenths, is_lost) = (900, true);
+    assert_eq!(pace, Some(Pace::Fast { tenths, is_lost }));
+    assert!((59_000..66_000).contains(&placed), "{placed}");
+}
+
+#[test]
+fn a_clock_at_another_pace_is_told_and_left_as_it_is() {
+    for has_sound in [true, false] {
+        let (pace, placed) = paced((8, 10), 60, 40, has_sound);
+        assert_eq!((pace, placed), (Some(Pace::Slow { tenths: 8 }), 47_968));
+        assert_eq!(paced((1, 1), 60, 40, has_sound), (None, 59_960));
+        assert_eq!(paced((101, 100), 60, 40, has_sound).0, None);
+        assert_eq!(paced((1, 1), 60, 250, has_sound).0, None);
+    }
+    let fast = Pace::Fast {
+        tenths: 100,
+        is_lost: false,
+    };
+    assert_eq!(paced((10, 1), 60, 40, false), (Some(fast), 599_600));
+    // It has 25 pictures a second by its time stamps: a file.
+    assert_eq!(paced((10, 1), 60, 4, false).0, None);
+}
+
+#[test]
+fn files_that_are_pushed_and_backlogs_and_bursts_are_no_wrong_clock() {
+    // What sends: (time, time stamps), both in ms.
+    let file = |speed: u64| (0..3_000_u64).map(move |n| (n * 40 / speed, n * 40));
+    let outage = (0..3_000_u64).map(|n| match n * 40 {
+        at @ 20_000..50_000 => (50_000 + (at - 20_000) / 20, at),
+        at => (at, at),
+    });
+    let slow_network = (0..3_000_u64).map(|n| (n * 50, n * 40));
+    let bursts = (0..3_000_u64).map(|n| (n / 40 * 1_600, n / 40 * 1_600));
+    for (name, messages) in [
+        ("as it should be", file(1).collect::<Vec<_>>()),
+        ("a file at 3 times its speed", file(3).collect()),
+        ("a file at 100 times its speed", file(100).collect()),
+        ("an outage", outage.collect()),
+        ("a slow network", slow_network.collect()),
+        ("bursts", bursts.collect()),
+    ] {
+        let mut clock = Clock::default();
+        for (now, stamp) in messages {
+            clock.note_sound(40_000);
+            assert_eq!(
+                clock.place(Kind::Video, stamp as u32, now),
+                stamp as u32,
+                "{name}"
+            );
+            clock.place(Kind::Audio, stamp as u32, now);
+            assert_eq!(clock.take_pace(), None, "{name}");
+        }
+    }
+}
