@@ -42,6 +42,10 @@ pub(crate) struct Kind {
     /// Who says why this can't be played has done what it could: the page, and the doctor for
     /// others by HTTP.
     pub(crate) may_say_why: bool,
+    /// Of a segment of HLS, in seconds.
+    pub(crate) longest: f64,
+    /// The doctor has to find something with one of these words.
+    pub(crate) finding: Vec<String>,
     /// How long the publisher stays after its last message, in ms.
     pub(crate) stays: u32,
 }
@@ -59,6 +63,13 @@ pub(crate) fn all() -> Vec<Kind> {
     let list: Value = serde_json::from_slice(&list).expect("the list of kinds is JSON");
     let list = list.as_array().expect("the list of kinds is a list");
     list.iter().map(Kind::read).collect()
+}
+
+/// A list of texts.
+pub(crate) fn texts(value: &Value) -> Vec<String> {
+    let list = value.as_array().map_or(&[][..], Vec::as_slice);
+    let texts = list.iter().filter_map(Value::as_str);
+    texts.map(str::to_owned).collect()
 }
 
 impl Kind {
@@ -95,6 +106,8 @@ impl Kind {
             plays: entry["plays"].as_f64().unwrap_or_default(),
             size: (size.len() == 2).then(|| (size[0], size[1])),
             may_say_why: entry["may_say_why"] == true,
+            longest: entry["longest"].as_f64().unwrap_or(f64::INFINITY),
+            finding: texts(&entry["finding"]),
             stays: number("stays"),
             sessions,
             name,

@@ -36,7 +36,25 @@ pub(crate) struct Row<'a> {
     pub(crate) alone: [Got; 2],
     /// What the server's list says of the stream.
     pub(crate) findings: Vec<String>,
-    pub(crate) playlist: String,
+    pub(crate) playlist: Playlist,
+}
+
+/// The segments of HLS that are listed in the end.
+pub(crate) struct Playlist {
+    pub(crate) status: u16,
+    /// In seconds.
+    pub(crate) lengths: Vec<f64>,
+    pub(crate) discontinuities: usize,
+}
+
+impl Playlist {
+    pub(crate) fn shortest(&self) -> f64 {
+        self.lengths.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    pub(crate) fn longest(&self) -> f64 {
+        self.lengths.iter().copied().fold(0.0, f64::max)
+    }
 }
 
 impl Row<'_> {
@@ -51,6 +69,32 @@ impl Row<'_> {
             }
             _ => None,
         }
+    }
+}
+
+impl Row<'_> {
+    /// What is wrong with the playlist, and with what the doctor says.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        /// A segment shorter than any picture, in seconds.
+        const NOTHING: f64 = 0.02;
+
+        let mut faults = Vec::new();
+        let (shortest, longest) = (self.playlist.shortest(), self.playlist.longest());
+        if shortest < NOTHING {
+            faults.push(format!("a segment of {shortest:.3} s"));
+        }
+        if longest > self.kind.longest {
+            faults.push(format!("a segment of {longest:.3} s"));
+        }
+        let found = self.findings.join(" ").to_lowercase();
+        let is_in = |word: &String| found.contains(&word.to_lowercase());
+        if !self.kind.finding.is_empty() && !self.kind.finding.iter().any(is_in) {
+            faults.push(format!(
+                "no finding with {}",
+                self.kind.finding.join(" or ")
+            ));
+        }
+        faults
     }
 }
 
@@ -75,8 +119,13 @@ struct Stage {
 }
 
 /// Plays all kinds, so many at a time.
-pub(crate) fn all<'a>(kinds: &'a [Kind], receivers: &[Receiver], at_once: usize) -> Vec<Row<'a>> {
+pub(crate) fn all<'a>(
+    kinds: impl IntoIterator<Item = &'a Kind>,
+    receivers: &[Receiver],
+    at_once: usize,
+) -> Vec<Row<'a>> {
     let mut stage = Stage::set(receivers, at_once);
+    let kinds: Vec<_> = kinds.into_iter().collect();
     let mut rows = Vec::new();
     for kinds in kinds.chunks(at_once) {
         rows.extend(stage.play(kinds, receivers));
@@ -120,7 +169,7 @@ impl Stage {
         }
     }
 
-    fn play<'a>(&mut self, kinds: &'a [Kind], receivers: &[Receiver]) -> Vec<Row<'a>> {
+    fn play<'a>(&mut self, kinds: &[&'a Kind], receivers: &[Receiver]) -> Vec<Row<'a>> {
         let (site, browsers) = (&self.site, &mut self.browsers);
         let count = browsers.len();
         wait_until("the pages are there", PATIENCE, || {
@@ -146,7 +195,7 @@ impl Stage {
     }
 
     /// What the pages have to do, by their browsers' names.
-    fn jobs(&self, kinds: &[Kind], receivers: &[Receiver], begin: u64) -> HashMap<String, Value> {
+    fn jobs(&self, kinds: &[&Kind], receivers: &[Receiver], begin: u64) -> HashMap<String, Value> {
         let mut jobs = HashMap::<String, Vec<Value>>::new();
         let mut addresses = self.addresses.iter();
         for kind in kinds {
@@ -255,30 +304,24 @@ impl Stage {
         let streams = list["streams"].as_array().map_or(&[][..], Vec::as_slice);
         let name = format!("live/{}", kind.name);
         let stream = streams.iter().find(|stream| stream["name"] == name);
-        let findings = stream.and_then(|stream| stream["findings"].as_array().cloned());
-        let findings = findings.unwrap_or_default();
-        let texts = findings
-            .iter()
-            .filter_map(|finding| finding["text"].as_str());
+        let findings = stream.and_then(|stream| stream["findings"].as_array());
+        let findings = findings.map_or(&[][..], Vec::as_slice).iter();
+        let texts = findings.filter_map(|finding| finding["text"].as_str());
         texts.map(str::to_owned).collect()
     }
 
-    /// How many segments there are, and how long.
-    fn playlist(&self, kind: &Kind) -> String {
+    fn playlist(&self, kind: &Kind) -> Playlist {
         let target = format!("/live/{}/media.m3u8", kind.name);
         let answer = HttpClient::connect(self.server.http_address()).get(&target);
         let text = answer.text();
-        let lengths = text
+        let lines = text
             .lines()
             .filter_map(|line| line.strip_prefix("#EXTINF:"));
-        let lengths = lengths.filter_map(|line| line.trim_end_matches(',').parse().ok());
-        let lengths: Vec<f64> = lengths.collect();
-        let min = lengths.iter().copied().fold(f64::INFINITY, f64::min);
-        let max = lengths.iter().copied().fold(0.0, f64::max);
-        let holes = text.matches("#EXT-X-DISCONTINUITY\n").count();
-        match lengths.len() {
-            0 => format!("{}, no segment", answer.status),
-            count => format!("{count} segments of {min:.3} to {max:.3} s, {holes} discontinuities"),
+        let lengths = lines.filter_map(|line| line.trim_end_matches(',').parse().ok());
+        Playlist {
+            status: answer.status,
+            lengths: lengths.collect(),
+            discontinuities: text.matches("#EXT-X-DISCONTINUITY\n").count(),
         }
     }
 }

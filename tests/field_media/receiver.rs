@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::browsers::Browser;
 use super::common::media::quiet;
 use super::common::process::Program;
-use super::kind::Kind;
+use super::kind::{Kind, texts};
 
 /// How late those come that are late, in ms.
 pub(crate) const LATE: u32 = 3000;
@@ -330,14 +330,12 @@ pub(crate) fn of_program(program: &Program) -> Got {
 /// What a page has reported.
 pub(crate) fn of_report(report: &Value) -> Got {
     let number = |name: &str| report[name].as_u64().unwrap_or_default() as u32;
-    let words = report["words"].as_array().map_or(&[][..], Vec::as_slice);
-    let words = words.iter().filter_map(Value::as_str);
     Got {
         pictures: number("pictures"),
         sounds: None,
         played: report["played"].as_f64(),
         size: (number("width") > 0).then(|| (number("width"), number("height"))),
-        words: words.map(str::to_owned).collect(),
+        words: texts(&report["words"]),
         cannot: report["cannot"] == true,
     }
 }

@@ -3,52 +3,65 @@
 use super::play::Row;
 use super::receiver::{Got, Receiver};
 
-/// What is printed of what a player said.
+/// What is printed of what a player said, in characters.
 const WORDS: usize = 110;
 
 pub(crate) fn print(rows: &[Row], receivers: &[Receiver]) {
-    print!("\n| kind | sent |");
-    receivers
-        .iter()
-        .for_each(|receiver| print!(" {} |", receiver.name));
-    println!();
-    println!("|---|---|{}", "---|".repeat(receivers.len()));
+    let names: Vec<_> = receivers.iter().map(|receiver| receiver.name).collect();
+    println!("\n| kind | sent | {} | server |", names.join(" | "));
+    println!("|---|---|---|{}", "---|".repeat(receivers.len()));
     for row in rows {
-        print!("| {} | {} |", row.kind.name, row.kind.pictures.len());
-        for (receiver, got) in receivers.iter().zip(&row.got) {
-            print!(
-                " {} |",
-                got.as_ref()
-                    .map_or("-".to_owned(), |got| cell(row, receivers, *receiver, got))
-            );
-        }
-        println!();
+        let cells = receivers.iter().zip(&row.got).map(|(receiver, got)| {
+            let cell = |got| cell(row, receivers, *receiver, got);
+            got.as_ref().map_or("-".to_owned(), cell)
+        });
+        let cells: Vec<_> = cells.collect();
+        println!(
+            "| {} | {} | {} | {} |",
+            row.kind.name,
+            row.kind.pictures.len(),
+            cells.join(" | "),
+            if row.faults().is_empty() { "" } else { "**!**" }
+        );
     }
     println!(
-        "\n**N**: fails; (N): the player can't play this, of whomever; N/M: M sound frames; -: not tried\n"
+        "\n**N**: fails; (N): the player can't play this, of whomever; N/M: M sound frames; -: not \
+         tried; !: playlist or findings\n"
     );
-    for row in rows {
-        println!("{}: {}", row.kind.name, row.kind.what);
-        println!("    playlist: {}", row.playlist);
-        let alone = row.alone.iter().map(|got| got.pictures.to_string());
-        let alone: Vec<_> = alone.collect();
-        println!(
-            "    ffmpeg 5 and 9 decode of the file itself: {}",
-            alone.join(", ")
-        );
-        row.findings
-            .iter()
-            .for_each(|finding| println!("    finding: {finding}"));
-        for (receiver, got) in receivers.iter().zip(&row.got) {
-            let Some(got) = got else { continue };
-            let faults = faults_of(row, receivers, *receiver, got);
-            if faults.is_empty() {
-                continue;
-            }
-            println!("    {} FAILS: {}", receiver.name, faults.join("; "));
-            for words in &got.words {
-                println!("        {}", words.chars().take(WORDS).collect::<String>());
-            }
+    rows.iter().for_each(|row| print_row(row, receivers));
+}
+
+/// What is behind a row's cells.
+fn print_row(row: &Row, receivers: &[Receiver]) {
+    let (list, alone) = (&row.playlist, &row.alone);
+    println!("{}: {}", row.kind.name, row.kind.what);
+    println!(
+        "    playlist: {}, {} segments of {:.3} to {:.3} s, {} discontinuities",
+        list.status,
+        list.lengths.len(),
+        list.shortest(),
+        list.longest(),
+        list.discontinuities
+    );
+    println!(
+        "    ffmpeg 5 and 9 decode of the file itself: {}, {}",
+        alone[0].pictures, alone[1].pictures
+    );
+    for finding in &row.findings {
+        println!("    finding: {finding}");
+    }
+    for fault in row.faults() {
+        println!("    server FAILS: {fault}");
+    }
+    for (receiver, got) in receivers.iter().zip(&row.got) {
+        let Some(got) = got else { continue };
+        let faults = faults_of(row, receivers, *receiver, got);
+        if faults.is_empty() {
+            continue;
+        }
+        println!("    {} FAILS: {}", receiver.name, faults.join("; "));
+        for words in &got.words {
+            println!("        {}", words.chars().take(WORDS).collect::<String>());
         }
     }
 }
@@ -68,12 +81,11 @@ fn cell(row: &Row, receivers: &[Receiver], receiver: Receiver, got: &Got) -> Str
     if let Some(sounds) = got.sounds.filter(|_| row.kind.sounds > 0) {
         text += &format!("/{sounds}");
     }
+    let cannot = got.cannot || receiver.cannot(row.kind, row.alone(receivers, receiver));
     match faults_of(row, receivers, receiver, got).is_empty() {
-        true if got.cannot || receiver.cannot(row.kind, row.alone(receivers, receiver)) => {
-            format!("({text})")
-        }
-        true => text,
         false => format!("**{text}**"),
+        true if cannot => format!("({text})"),
+        true => text,
     }
 }
 
@@ -81,16 +93,13 @@ fn cell(row: &Row, receivers: &[Receiver], receiver: Receiver, got: &Got) -> Str
 pub(crate) fn faults(rows: &[Row], receivers: &[Receiver]) -> Vec<String> {
     let mut faults = Vec::new();
     for row in rows {
+        let name = &row.kind.name;
+        faults.extend(row.faults().iter().map(|fault| format!("{name}: {fault}")));
         for (receiver, got) in receivers.iter().zip(&row.got) {
             let Some(got) = got else { continue };
             let found = faults_of(row, receivers, *receiver, got);
             if !found.is_empty() {
-                faults.push(format!(
-                    "{} {}: {}",
-                    row.kind.name,
-                    receiver.name,
-                    found.join("; ")
-                ));
+                faults.push(format!("{name} {}: {}", receiver.name, found.join("; ")));
             }
         }
     }
