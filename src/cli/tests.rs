@@ -295,3 +295,19 @@ fn the_readme_says_of_each_option_what_the_help_says() {
     let rows = readme.matches("\n| --").count() - 1;
     assert_eq!(rows, listed().count());
 }
+
+#[test]
+fn variables_that_are_written_of_exist() {
+    for text in [
+        include_str!("../../README.md"),
+        include_str!("../../cross/README.md"),
+        include_str!("../../cross/brooklet.service"),
+    ] {
+        for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+            if word.starts_with(PREFIX) && word != PREFIX {
+                let mut variables = listed().map(|(name, ..)| variable_name(name));
+                assert!(variables.any(|variable| variable == word), "{word}");
+            }
+        }
+    }
+}
