@@ -351,6 +351,7 @@ fn tag_header(message: &Message, base: u32) -> [u8; TAG_HEADER_LEN] {
         Kind::Audio => (type_id::AUDIO, message.timestamp.wrapping_sub(base)),
         Kind::Video => (type_id::VIDEO, message.timestamp.wrapping_sub(base)),
         Kind::Data => (type_id::DATA, 0),
+        Kind::Script => (type_id::DATA, message.timestamp.wrapping_sub(base)),
     };
     // What is earlier than the first message by more than there is room for.
     let timestamp = if timestamp > u32::MAX - JUST_BEFORE {
@@ -455,6 +456,7 @@ impl Frame {
             // ffmpeg, and with it VLC and mpv, take metadata for a text track unless its
             // timestamp is 0; VLC then buffers for ten seconds.
             Kind::Data => (chunk_stream_id::STATUS, type_id::DATA, 0),
+            Kind::Script => (chunk_stream_id::STATUS, type_id::DATA, message.timestamp),
         };
         let header = MessageHeader {
             chunk_stream_id,

@@ -41,6 +41,8 @@ pub enum Kind {
     Video,
     /// A data message: `onMetaData` and its properties in AMF0.
     Data,
+    /// Any other data message, in AMF0: a cue point, a caption, the application's own.
+    Script,
 }
 
 impl Kind {
@@ -49,7 +51,7 @@ impl Kind {
         match self {
             Kind::Audio => Some(Medium::Audio),
             Kind::Video => Some(Medium::Video),
-            Kind::Data => None,
+            Kind::Data | Kind::Script => None,
         }
     }
 }
@@ -150,6 +152,7 @@ impl Entry {
             Kind::Audio => 0,
             Kind::Video => 1,
             Kind::Data => 2,
+            Kind::Script => 3,
         };
         let role = match meta.role {
             Role::Media => 0,
@@ -193,7 +196,8 @@ impl Entry {
             kind: match flags & 3 {
                 0 => Kind::Audio,
                 1 => Kind::Video,
-                _ => Kind::Data,
+                2 => Kind::Data,
+                _ => Kind::Script,
             },
             timestamp: u32_at(0),
             arrived: u64::from_le_bytes(bytes(record, 40)) & 0xFFFF_FFFF_FFFF,
@@ -469,7 +473,7 @@ impl Log {
                     self.picture_timestamp = meta.timestamp;
                 }
                 Kind::Audio => self.audio_frames = self.audio_frames.wrapping_add(1),
-                Kind::Data => {}
+                Kind::Data | Kind::Script => {}
             }
         }
         let number = self.next;

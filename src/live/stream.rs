@@ -373,6 +373,21 @@ impl Stream {
         Ok(appended)
     }
 
+    /// Appends a data message that isn't metadata, in AMF0.
+    pub fn append_data<'a>(
+        &self,
+        generation: u64,
+        timestamp: u32,
+        parts: impl Iterator<Item = &'a [u8]> + Clone,
+        now: Millis,
+    ) -> Result<(), Superseded> {
+        self.arena.reclaim();
+        let mut state = self.published(generation)?;
+        state.append_data(timestamp, parts, now);
+        self.tell_hls(&mut state);
+        Ok(())
+    }
+
     /// Replaces the metadata, or forgets it.
     pub fn set_metadata(
         &self,

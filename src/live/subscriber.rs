@@ -568,6 +568,7 @@ impl Subscriber {
             self.video = Video::On;
         }
         self.joined = view.now;
+        self.live_from = self.live_from.min(view.log.end());
         self.start_at(number, view);
     }
 

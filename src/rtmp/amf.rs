@@ -108,6 +108,8 @@ pub struct Reader<'a> {
     /// Objects and arrays that have begun and not ended, the outermost first.
     frames: [Frame; MAX_DEPTH],
     depth: usize,
+    /// Some value was in AMF3.
+    pub(super) has_amf3: bool,
     pub(super) tables: super::amf3::Tables,
 }
 
@@ -148,6 +150,7 @@ impl<'a> Reader<'a> {
             missing_end,
             frames: [none; MAX_DEPTH],
             depth: 0,
+            has_amf3: false,
             tables: Default::default(),
         }
     }
@@ -271,6 +274,7 @@ impl<'a> Reader<'a> {
         // Marker and value are one value; for that one only (AMF0, 3.1).
         if let Some(bytes) = self.bytes.strip_prefix(&[marker::AVMPLUS]) {
             self.bytes = bytes;
+            self.has_amf3 = true;
             self.tables.clear();
             self.tables.is_reading = true;
             let value = self.value_amf3(name, depth);

@@ -102,21 +102,21 @@ pub fn write_for_players(
     out.end();
 }
 
-const ON_METADATA: &str = "onMetaData";
+pub(super) const ON_METADATA: &str = "onMetaData";
 
 /// Where bytes go in their order.
 type Write<'w> = &'w mut dyn FnMut(&[u8]);
 
 /// Writes what may be relayed, or counts it.
-struct Out<'w> {
-    write: Option<Write<'w>>,
-    len: usize,
+pub(super) struct Out<'w> {
+    pub(super) write: Option<Write<'w>>,
+    pub(super) len: usize,
     /// Properties that would make it longer are left out.
-    most: usize,
+    pub(super) most: usize,
 }
 
 impl Out<'_> {
-    fn counting(most: usize) -> Out<'static> {
+    pub(super) fn counting(most: usize) -> Out<'static> {
         Out {
             write: None,
             len: 0,
@@ -161,7 +161,7 @@ impl Out<'_> {
     }
 
     /// A safe value; `reader` is behind its token.
-    fn value(&mut self, token: Token<'_>, reader: Reader<'_>, depth: usize) {
+    pub(super) fn value(&mut self, token: Token<'_>, reader: Reader<'_>, depth: usize) {
         match token {
             Token::Number(number) => {
                 self.bytes(&[marker::NUMBER]);
@@ -295,7 +295,7 @@ pub fn parse(body: Bytes<'_>) -> Option<Option<Properties<'_>>> {
     }
 }
 
-fn is_text(token: Token<'_>, expected: &str) -> bool {
+pub(super) fn is_text(token: Token<'_>, expected: &str) -> bool {
     matches!(token, Token::String(text) if text == *expected)
 }
 

@@ -20,6 +20,7 @@ pub mod chunk;
 pub mod chunk_reader;
 pub mod chunk_writer;
 pub mod command;
+pub mod data;
 pub mod error;
 pub mod flight_recorder;
 pub mod handshake;

@@ -31,6 +31,7 @@ use super::amf::{Bytes, Parts, Token};
 use super::chunk_reader::{self, ChunkReader, FULL_CHUNK, Limits, Payload, PayloadSource};
 use super::chunk_writer::ChunkWriter;
 use super::command::Call;
+use super::data;
 use super::flight_recorder::{self, CommandName, Tape};
 use super::handshake::Handshake;
 use super::message::{Control, UserControl, type_id};
@@ -241,7 +242,7 @@ impl<S: PayloadSource> ServerSession<S> {
         slice(parts.into_iter().flatten(), self.media.clone())
     }
 
-    /// Body of the last [`Event::Metadata`] where it lies, until the next call of `handle`.
+    /// Body of the last [`Event::Metadata`] or [`Event::Data`] where it lies, until the next call of `handle`.
     pub fn body(&self) -> Parts<'_> {
         self.parts(self.media.clone())
     }
@@ -363,7 +364,9 @@ impl<S: PayloadSource> ServerSession<S> {
             return Ok(None);
         };
         match header.type_id {
-            type_id::DATA | type_id::DATA_AMF3 => Ok(self.metadata(id, header.type_id, 0..len)),
+            type_id::DATA | type_id::DATA_AMF3 => {
+                Ok(self.data(id, header.type_id, header.timestamp, 0..len))
+            }
             type_id::AGGREGATE => {
                 self.aggregate = Some(Aggregate::new(id, header.timestamp));
                 Ok(self.next_in_aggregate())
@@ -441,7 +444,8 @@ impl<S: PayloadSource> ServerSession<S> {
                     });
                 }
                 type_id::DATA | type_id::DATA_AMF3 => {
-                    let event = self.metadata(message_stream_id, inner.type_id, inner.range);
+                    let (type_id, timestamp) = (inner.type_id, inner.timestamp);
+                    let event = self.data(message_stream_id, type_id, timestamp, inner.range);
                     if event.is_some() {
                         return event;
                     }
@@ -452,10 +456,11 @@ impl<S: PayloadSource> ServerSession<S> {
     }
 
     #[inline(never)] // Its variables are not to be on the stack of a connection that waits.
-    fn metadata(
+    fn data(
         &mut self,
         message_stream_id: u32,
         type_id: u8,
+        timestamp: u32,
         range: Range<usize>,
     ) -> Option<Event> {
         if range.len() > MAX_METADATA_LEN {
@@ -463,10 +468,19 @@ impl<S: PayloadSource> ServerSession<S> {
         }
         let parts = self.parts(range.clone());
         let body = without_selector(type_id, parts.bytes());
-        metadata::parse(body)?;
+        let event = if metadata::parse(body).is_some() {
+            Event::Metadata { message_stream_id }
+        } else if data::may_have_name(body) {
+            Event::Data {
+                message_stream_id,
+                timestamp,
+            }
+        } else {
+            return None;
+        };
         let start = range.end - body.len();
         self.media = start..range.end;
-        Some(Event::Metadata { message_stream_id })
+        Some(event)
     }
 
     fn check_missing_bytes(&mut self, now: u64) -> Result<(), Error> {

@@ -18,7 +18,9 @@ use crate::live::doctor::EXAMINATION;
 use crate::live::log::Kind;
 use crate::live::stream::{Appended, ClockRepair, Pumped, Stream, Superseded, Waited};
 use crate::media::describe::describe;
-use crate::rtmp::amf::Properties;
+use crate::rtmp::amf::{Bytes, Properties};
+use crate::rtmp::data::{self, Relayed};
+use crate::rtmp::rate::Rate;
 
 /// Media is described in the log when both kinds of header have come, or after this long.
 const DESCRIBE_AFTER: Millis = 2_000;
@@ -31,6 +33,9 @@ const UNSENT_MEMORY: Millis = 1_000;
 
 /// Between two warnings of messages dropped for want of memory.
 const WARN_INTERVAL: Millis = 1_000;
+
+/// Data messages that are relayed: captions and the like are a few a second.
+const DATA: Rate = Rate::new(50, 50);
 
 /// How often a thread that waits for another publisher looks whether its place is wanted.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -71,6 +76,8 @@ pub(super) struct Publishing {
     messages: u64,
     is_described: bool,
     dropped: u64,
+    data_rate: Rate,
+    dropped_data: u32,
     last_warning: Option<Millis>,
     /// Not logged yet.
     repair: Option<ClockRepair>,
@@ -111,6 +118,8 @@ impl Publishing {
             messages: 0,
             is_described: false,
             dropped: 0,
+            data_rate: DATA,
+            dropped_data: 0,
             last_warning: None,
             repair: None,
             last_repair: None,
@@ -169,6 +178,44 @@ impl Publishing {
         now: Millis,
     ) -> Result<(), Superseded> {
         self.stream.set_metadata(self.generation, properties, now)
+    }
+
+    /// Appends a data message that isn't metadata, unless there are too many.
+    pub(super) fn append_data(
+        &mut self,
+        timestamp: u32,
+        body: Bytes<'_>,
+        now: Millis,
+    ) -> Result<(), Superseded> {
+        if body.len() > data::MAX_LEN || !self.data_rate.take(1, now) {
+            self.dropped_data += 1;
+            if self.dropped_data == 1 {
+                self.say(
+                    log::Level::Warn,
+                    About::Media,
+                    format_args!(
+                        "#{} {}: data messages are dropped: more than {} a second came, or one of \
+                         more than {} bytes",
+                        self.connection,
+                        self.stream.key(),
+                        DATA.capacity(),
+                        data::MAX_LEN,
+                    ),
+                );
+            }
+            return Ok(());
+        }
+        let stream = &self.stream;
+        match data::for_players(body) {
+            Some(Relayed::AsItCame(bytes)) => {
+                stream.append_data(self.generation, timestamp, bytes.parts(), now)
+            }
+            Some(Relayed::Anew(bytes)) => {
+                let parts = std::iter::once(&*bytes);
+                stream.append_data(self.generation, timestamp, parts, now)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Sends players what they haven't got yet.
@@ -301,11 +348,15 @@ impl Publishing {
         let duration = now - self.since;
         // bytes * 8 / 1000 bits per second * 1000 ms
         let rate = (self.bytes * 8).checked_div(duration).unwrap_or(0);
+        let dropped = match self.dropped_data {
+            0 => String::new(),
+            dropped => format!(", {dropped} data messages dropped"),
+        };
         self.say(
             log::Level::Info,
             About::Publishing,
             format_args!(
-                "#{} {}: stopped publishing after {}, {} messages, {}, {rate} kbit/s: {why}",
+                "#{} {}: stopped publishing after {}, {} messages, {}, {rate} kbit/s{dropped}: {why}",
                 self.connection,
                 self.stream.key(),
                 seconds(duration),

@@ -281,6 +281,10 @@ impl Connection {
                 }
             }
             Event::Metadata { message_stream_id } => self.set_metadata(message_stream_id, now)?,
+            Event::Data {
+                message_stream_id,
+                timestamp,
+            } => self.append_data(message_stream_id, timestamp, now)?,
             Event::Replies => self.send_replies()?,
             Event::Connect(connect) => self.connect(connect)?,
             Event::Publish {
@@ -613,7 +617,7 @@ mod tests {
             ("session", size_of::<ServerSession<Assembly>>(), 752),
             ("client", size_of::<Client>(), 240),
             ("play", size_of::<Playing>(), 80),
-            ("publish", size_of::<Publishing>(), 224),
+            ("publish", size_of::<Publishing>(), 248),
             ("subscriber", size_of::<Subscriber>(), 336),
             ("record", flight_recorder::COST, 640),
             ("all", FIXED_COST, 2112),

@@ -842,3 +842,19 @@ fn unknown_codecs_are_in_flv_as_they_came_and_in_mp4_they_are_refused() {
         assert!(answer.starts_with("HTTP/1.1 415 "), "{answer}");
     }
 }
+
+#[test]
+fn data_messages_are_in_flv_and_not_in_mp4() {
+    let fixture = published();
+    fixture.gop(1_000, 2);
+    let [flv, mp4] = [FLV, MP4].map(|framing| view(&fixture, framing, Join::Next));
+    fixture.gop(1_080, 2);
+    fixture.data(1_150, b"cue");
+    fixture.gop(1_160, 2);
+    let tags = flv.tags().1;
+    let found: Vec<_> = tags.iter().filter(|(kind, ..)| *kind == 18).collect();
+    // 1080 became 200.
+    assert_eq!(found, [&(18, 270, b"cue".to_vec())]);
+    let fragments = mp4.fragments();
+    assert_eq!(fragments.len(), 1 + 8);
+}

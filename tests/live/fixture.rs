@@ -312,6 +312,14 @@ impl Fixture {
             .unwrap()
     }
 
+    /// A data message that isn't metadata.
+    pub(crate) fn data(&self, timestamp: u32, payload: &[u8]) {
+        let (generation, now) = (self.generation.get(), self.now.get());
+        let parts = std::iter::once(payload);
+        let result = self.stream.append_data(generation, timestamp, parts, now);
+        result.unwrap();
+    }
+
     pub(crate) fn pump(&self) -> bool {
         self.stream.pump(self.now.get()).has_unsent
     }

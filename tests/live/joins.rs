@@ -277,3 +277,80 @@ fn a_player_that_comes_back_from_a_pause_is_not_taken_back_in_time() {
     let pictures = timestamps(&player.media(), Got::is_video);
     assert_eq!(pictures, [78, 79, 80, 438, 439, 440]);
 }
+
+/// Data messages that a player got: time, and what is in them.
+fn data(got: Vec<Got>) -> Vec<(u32, Vec<u8>)> {
+    let is_data = |got: &Got| got.type_id == 18;
+    let all = got.into_iter().filter(is_data);
+    all.map(|got| (got.timestamp, got.payload)).collect()
+}
+
+#[test]
+fn data_messages_are_relayed_in_order_with_their_times() {
+    let fixture = Fixture::published();
+    fixture.gop(1_000, 3);
+    let mut player = fixture.play(Join::Next);
+    fixture.gop(1_120, 1);
+    fixture.data(1_140, b"cue");
+    fixture.picture(1_160, false, 100);
+    // What is far off says nothing of the publisher's clock.
+    fixture.data(900_000, b"far");
+    fixture.picture(1_200, false, 100);
+    fixture.pump();
+    let got = player.got();
+    let order: Vec<_> = got[2..]
+        .iter()
+        .map(|got| (got.type_id, got.timestamp))
+        .collect();
+    assert_eq!(
+        order,
+        [
+            (9, 1_120),
+            (8, 1_130),
+            (18, 1_140),
+            (9, 1_160),
+            (18, 1_160),
+            (9, 1_200)
+        ]
+    );
+    assert_eq!(
+        data(got),
+        [(1_140, b"cue".to_vec()), (1_160, b"far".to_vec())]
+    );
+}
+
+#[test]
+fn a_joiners_burst_brings_no_data_messages() {
+    let fixture = Fixture::published();
+    fixture.gop(1_000, 3);
+    fixture.data(1_100, b"before");
+    fixture.pump();
+    let others: Vec<_> = (0..4).map(|_| fixture.play(Join::Next)).collect();
+    for join in [Join::Live, Join::Gop] {
+        fixture.data(1_110, b"not pumped");
+        let mut player = fixture.play(join);
+        fixture.data(1_120, b"after");
+        fixture.picture(1_130, false, 100);
+        fixture.pump();
+        let got = player.got();
+        assert!(got.iter().any(Got::is_keyframe));
+        assert_eq!(data(got), [(1_120, b"after".to_vec())], "{join:?}");
+        // A pause is the same.
+        let pause = |is_paused| {
+            let now = fixture.now.get();
+            let act = |s: &mut brooklet::live::subscriber::Subscriber| s.set_paused(is_paused);
+            fixture.stream.with_subscriber(player.id, now, act).unwrap();
+        };
+        pause(true);
+        fixture.data(1_135, b"paused");
+        fixture.pump();
+        pause(false);
+        fixture.data(1_137, b"later");
+        fixture.pump();
+        assert_eq!(data(player.got()), [(1_137, b"later".to_vec())], "{join:?}");
+        fixture.stream.leave(player.id);
+    }
+    for mut other in others {
+        assert_eq!(data(other.got()), []);
+    }
+}

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use brooklet::Config;
 use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::command::{object, text};
 use brooklet::rtmp::message::{Control, UserControl, type_id};
 
 use crate::client::{AVC_HEADER, Client, DEADLINE, server, short_grace, wait_until};
@@ -218,4 +219,50 @@ fn a_publisher_that_says_nothing_is_named_in_the_log_while_it_is_there() {
     publisher.send_headers();
     drop(publisher);
     server.wait_for_log("live/door: stopped publishing", 1);
+}
+
+#[test]
+fn data_messages_are_relayed_as_long_as_they_are_short_and_few() {
+    let server = Brooklet::start(&[]);
+    let mut publisher = Client::publishing(server.address(), "live", "door");
+    let mut player = Client::playing(server.address(), "live", "door");
+    let body = |words: &str| {
+        let mut body = Vec::new();
+        for value in [text("onTextData"), object([("text", text(words))])] {
+            value.emit(&mut body);
+        }
+        body
+    };
+    let mut set = Vec::new();
+    text("@setDataFrame").emit(&mut set);
+    set.extend(body("hello"));
+    publisher.send_headers();
+    publisher.send_picture(0, 0, true, 1_000);
+    player.wait_for_media();
+    publisher.send_message(type_id::DATA, 1, 20, &set);
+    publisher.send_message(type_id::DATA, 1, 30, &body(&"x".repeat(20_000)));
+    publisher.send_message(type_id::DATA, 1, 40, b"\x02\0\x01a\x99");
+    publisher.send_picture(1, 60, false, 1_000);
+    let data = player.next().unwrap();
+    assert_eq!((data.type_id, data.timestamp), (type_id::DATA, 20));
+    assert_eq!(data.payload, body("hello"));
+    assert_eq!(player.next().unwrap().number(), 1);
+    server.wait_for_log(
+        "live/door: data messages are dropped: more than 50 a second",
+        1,
+    );
+
+    for number in 0..500 {
+        publisher.send_message(type_id::DATA, 1, 60, &body(&number.to_string()));
+    }
+    publisher.send_picture(2, 100, false, 1_000);
+    let mut count = 0;
+    while player.next().unwrap().type_id == type_id::DATA {
+        count += 1;
+    }
+    assert!((48..450).contains(&count), "{count} of 500");
+    drop(publisher);
+    server.wait_for_log(" data messages dropped: ", 1);
+    let count = server.with_log(|log| log.matches("data messages are dropped").count());
+    assert_eq!(count, 1);
 }

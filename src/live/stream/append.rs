@@ -98,7 +98,7 @@ impl State {
         match kind {
             Kind::Audio => self.publish.has_audio |= is_first_track,
             Kind::Video => self.publish.has_video |= is_first_track,
-            Kind::Data => {}
+            Kind::Data | Kind::Script => {}
         }
         let needs = Capabilities::needed_by(message);
         match class {
@@ -268,6 +268,29 @@ impl State {
             sample: Sample::default(),
         };
         self.append(meta, std::iter::once(bytes))
+    }
+
+    /// Appends a data message that isn't metadata. Its timestamp is placed beside those of the media,
+    /// and says nothing of the publisher's clock.
+    pub(super) fn append_data<'a>(
+        &mut self,
+        timestamp: u32,
+        parts: impl Iterator<Item = &'a [u8]> + Clone,
+        now: Millis,
+    ) {
+        let kind = Kind::Script;
+        let meta = Meta {
+            kind,
+            timestamp: self.clock.place_beside(kind, timestamp),
+            arrived: now,
+            is_join_point: false,
+            role: Role::Other,
+            preamble_version: self.preamble.version(),
+            needs: Capabilities::NONE,
+            mod_ex_len: 0,
+            sample: Sample::default(),
+        };
+        self.append(meta, parts);
     }
 
     fn append<'a>(

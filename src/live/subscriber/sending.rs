@@ -34,7 +34,7 @@ fn is_left_out(framing: &Framing, audio: bool, video: Video, kind: Kind) -> bool
         && match kind {
             Kind::Audio => !audio,
             Kind::Video => video == Video::Off,
-            Kind::Data => false,
+            Kind::Data | Kind::Script => false,
         }
 }
 
@@ -56,7 +56,8 @@ impl Subscriber {
                 });
                 return is_newer && !is_left_out(&framing, self.audio, self.video, entry.meta.kind);
             }
-            Role::Other => return true,
+            // A burst brings none: with data at its beginning VLC buffers for ten seconds.
+            Role::Other => return entry.meta.kind != Kind::Script || number >= self.live_from,
             Role::Media | Role::Rest | Role::Beside | Role::Whole => {}
         }
         match entry.meta.kind {
@@ -67,7 +68,7 @@ impl Subscriber {
                         .is_none_or(|burst| !burst.leaves_out(number, entry))
             }
             Kind::Video => self.video == Video::On,
-            Kind::Data => true,
+            Kind::Data | Kind::Script => true,
         }
     }
 
@@ -80,6 +81,7 @@ impl Subscriber {
         }
         self.audio
             && self.video == Video::On
+            && number >= self.live_from
             && self
                 .burst
                 .is_none_or(|burst| burst.is_over(number, view.log))

@@ -41,6 +41,14 @@ pub enum Event {
         /// Message stream.
         message_stream_id: u32,
     },
+    /// Another data message on a message stream that publishes; it is in `body()`, for
+    /// [`data::for_players`](crate::rtmp::data::for_players).
+    Data {
+        /// Message stream.
+        message_stream_id: u32,
+        /// ms, wrapping.
+        timestamp: u32,
+    },
     /// There is so much to be sent that it goes out before anything else is read.
     Replies,
     /// Publishing or playing ends on this message stream.
@@ -150,7 +158,7 @@ pub const AUDIO_OTHERS: u16 = 2 << FOUR_CCS.len();
 /// All bits in [`Codecs`].
 pub const ALL_BITS: u16 = (4 << FOUR_CCS.len()) - 1;
 
-const VIDEO_BITS: u16 = (1 << VIDEO_FOUR_CCS) - 1 | VIDEO_OTHERS;
+const VIDEO_BITS: u16 = ((1 << VIDEO_FOUR_CCS) - 1) | VIDEO_OTHERS;
 
 /// Bits of the masks in `videoFourCcInfoMap` and `audioFourCcInfoMap`: whoever can decode or
 /// forward something wants to receive it.

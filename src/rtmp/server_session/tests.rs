@@ -127,6 +127,10 @@ impl Scenario {
             let payload = match event {
                 Event::Media { .. } => self.session.payload().collect::<Vec<_>>().concat(),
                 Event::Metadata { .. } => self.metadata(),
+                Event::Data { .. } => {
+                    let body = self.session.body();
+                    body.bytes().parts().collect::<Vec<_>>().concat()
+                }
                 _ => Vec::new(),
             };
             match &event {

@@ -221,6 +221,22 @@ impl Connection {
     }
 
     #[inline(never)] // Its variables are not to be on the stack of a connection that waits.
+    pub(super) fn append_data(
+        &mut self,
+        message_stream_id: u32,
+        timestamp: u32,
+        now: Millis,
+    ) -> Result<(), End> {
+        let Some(publishing) = find(&mut self.publishing, message_stream_id) else {
+            return Ok(());
+        };
+        let body = self.session.body();
+        publishing
+            .append_data(timestamp, body.bytes(), now)
+            .map_err(|_| End::Superseded)
+    }
+
+    #[inline(never)] // Its variables are not to be on the stack of a connection that waits.
     pub(super) fn play(
         &mut self,
         message_stream_id: u32,

@@ -86,17 +86,11 @@ fn clear_data_frame_withdraws_the_metadata() {
 }
 
 #[test]
-fn data_that_is_no_metadata_is_ignored() {
+fn data_without_a_name_is_ignored() {
     for body in [
         // A time code of ffmpeg's, which isn't AMF.
         b"\0\0\0\0".to_vec(),
         vec![],
-        values(&[text("onTextData"), Value::Object(width(1.0))]),
-        values(&[text("onMetaData")]),
-        values(&[text("onMetaData"), Value::Number(1.0)]),
-        values(&[text("@setDataFrame")]),
-        values(&[text("@setDataFrame"), Value::Null]),
-        values(&[text("@clearDataFrame"), text("other")]),
         values(&[Value::EcmaArray(width(1.0))]),
     ] {
         for type_id in [type_id::DATA, type_id::DATA_AMF3] {
@@ -158,4 +152,30 @@ fn only_the_amf3_envelope_has_a_selector() {
     let with_selector = [b"\0".as_slice(), &connect_body()].concat();
     let bytes = message(type_id::COMMAND, 0, 0, &with_selector);
     assert_eq!(Scenario::handshaken().send(&bytes), []);
+}
+
+#[test]
+fn data_that_is_no_metadata_comes_with_its_time_and_without_its_envelope() {
+    let body = values(&[text("onTextData"), object([("text", text("hello"))])]);
+    let amf3 = [b"\0", &body[..]].concat();
+    let len = (body.len() as u32).to_be_bytes();
+    let inner = [&[18], &len[1..], &[0, 0, 7, 0, 0, 0, 0], &body, &[0; 4]].concat();
+    for (type_id, sent) in [
+        (type_id::DATA, &body),
+        (type_id::DATA_AMF3, &amf3),
+        (type_id::DATA_AMF3, &body),
+        (type_id::AGGREGATE, &inner),
+    ] {
+        let mut scenario = Scenario::publishing();
+        let event = Event::Data {
+            message_stream_id: 1,
+            timestamp: 70,
+        };
+        let events = scenario.try_send(&message(type_id, 1, 70, sent)).unwrap();
+        assert_eq!(events, [(event, body.clone())], "{type_id}");
+        assert_eq!(Scenario::playing().send(&message(type_id, 1, 70, sent)), []);
+    }
+    // ffmpeg's time codes.
+    let time_code = message(type_id::DATA, 1, 70, b"\0\0\0\x01");
+    assert_eq!(Scenario::publishing().send(&time_code), []);
 }
