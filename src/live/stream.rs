@@ -562,10 +562,10 @@ impl Stream {
         state.is_closed && !state.hls.is_in_tail
     }
 
-    /// Sequence headers of the stream's first tracks: video, audio.
+    /// Sequence headers of the first tracks of the current publish, or of the last one: video, audio.
     pub fn sequence_headers(&self) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
-        let state = lock(&self.state);
-        let header = |slot| state.preamble.header(slot).map(<[u8]>::to_vec);
+        let preamble = lock(&self.state).own_preamble();
+        let header = |slot| preamble.header(slot).map(<[u8]>::to_vec);
         (header(Slot::Video(0)), header(Slot::Audio(0)))
     }
 
@@ -614,7 +614,7 @@ impl Stream {
             publishes: state.generation,
             publisher: publisher.map(|publisher| (publisher.connection, publisher.address)),
             blocks: state.log.blocks_held(),
-            preamble: Arc::clone(&state.preamble),
+            preamble: state.own_preamble(),
             tracks: Arc::clone(&state.tracks),
             hls_viewers: state.hls.viewers(now),
             ..state.stats.report(viewers, now)

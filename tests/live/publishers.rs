@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use brooklet::live::join::Join;
 use brooklet::live::log::Kind;
+use brooklet::live::preamble::Slot;
 use brooklet::live::stream::{Busy, Superseded, Waited};
 use brooklet::live::subscriber::End;
 use brooklet::rtmp::amf::Properties;
@@ -287,4 +288,34 @@ fn a_clock_that_is_set_while_it_runs_is_not_seen_by_players_and_told_once() {
     let times: Vec<_> = player.got().iter().map(|got| got.timestamp).collect();
     assert_eq!(before, 20);
     assert_eq!(times, [10_400, 10_400, 10_440, 10_450, 10_480, 10_490]);
+}
+
+#[test]
+fn after_a_takeover_only_the_new_publishers_media_is_told() {
+    const MP3: &[u8] = b"\x2F\xFF\xFB";
+
+    let fixture = Fixture::published();
+    fixture.gop(0, 3);
+    let told = || {
+        let now = fixture.now.get();
+        let preamble = fixture.stream.report(now).preamble;
+        let slots: Vec<Slot> = preamble.headers().map(|(slot, _)| slot).collect();
+        (fixture.stream.sequence_headers(), slots)
+    };
+    let (video, audio) = (Some(AVC_HEADER.to_vec()), Some(AAC_HEADER.to_vec()));
+    let all = vec![Slot::Video(0), Slot::Audio(0)];
+    assert_eq!(told(), ((video.clone(), audio.clone()), all.clone()));
+    // While its publisher is waited for nothing changes.
+    fixture.unpublish();
+    assert_eq!(told(), ((video, audio), all));
+
+    fixture.publish();
+    assert_eq!(told(), ((None, None), vec![]));
+    fixture.append(Kind::Audio, 0, MP3);
+    let other = [AVC_HEADER, b"other"].concat();
+    fixture.append(Kind::Video, 0, &other);
+    assert_eq!(told(), ((Some(other), None), vec![Slot::Video(0)]));
+    // The same header again is its own, too.
+    fixture.append(Kind::Audio, 0, AAC_HEADER);
+    assert_eq!(told().0.1, Some(AAC_HEADER.to_vec()));
 }

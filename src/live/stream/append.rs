@@ -17,7 +17,7 @@ use crate::live::classify::{Class, classify};
 use crate::live::doctor::{Finding, Memory};
 use crate::live::kept::Kept;
 use crate::live::log::{Kind, Meta, Role, Sample};
-use crate::live::preamble::{HEADER_COST, HEAP_LEN, MAX_HEADER_LEN, Slot};
+use crate::live::preamble::{HEADER_COST, HEAP_LEN, MAX_HEADER_LEN, Preamble, Slot};
 use crate::media::access_unit::Part;
 use crate::media::tag::tracks::{Many, TrackMessage};
 use crate::rtmp::amf::Properties;
@@ -353,14 +353,17 @@ impl State {
     /// what the metadata promised in vain, is dropped. Players would wait for it.
     fn settle(&mut self, now: Millis) {
         self.publish.is_settled = true;
-        let slots = std::mem::take(&mut self.publish.slots);
-        let is_gone = |slot| slot != Slot::Metadata && !slots.contains(&slot);
-        if let Some(preamble) = self.preamble.without(is_gone) {
-            self.preamble = Arc::new(preamble);
-        }
-        self.publish.slots = slots;
+        self.preamble = self.own_preamble();
         self.update_metadata(now);
         self.update_tracks();
+    }
+
+    /// The preamble without the headers that an earlier publisher left.
+    pub(super) fn own_preamble(&self) -> Arc<Preamble> {
+        let slots = &self.publish.slots;
+        let is_gone = |slot| slot != Slot::Metadata && !slots.contains(&slot);
+        let own = self.preamble.without(is_gone);
+        own.map_or_else(|| Arc::clone(&self.preamble), Arc::new)
     }
 
     pub(super) fn set_metadata(&mut self, properties: Option<&Properties<'_>>, now: Millis) {
