@@ -9,6 +9,10 @@
 //! /page/app.js  /live/page/app.js                what the page is made of
 //! ```
 //!
+//! A path of two or more parts is where the page of a stream is, whether there is such a stream or
+//! not: the page waits for it. That is unless its last part has the ending of another kind of file. A
+//! path of one part is a page only while there is such a stream, which isn't known here.
+//!
 //! A path is split at its slashes, then each part is decoded, once: an encoded slash is part of a
 //! name, in which no slash may stand. Nothing here is the name of a file.
 
@@ -113,7 +117,7 @@ impl fmt::Display for SegmentName {
 /// Endings of files of other kinds, which players guess at and robots look for. A page in their place
 /// would be taken for what they want.
 const NOT_HERE: &str = " flv mp4 m3u8 m4s m3u mpd ts mts m2ts m4v m4a mov mkv webm ogg aac ac3 mp3 wav vtt key \
-    jpg jpeg png gif svg ico htm html js css json xml txt php ";
+    jpg jpeg png gif svg ico webp avif bmp f4v htm html js css json xml txt php ";
 
 /// Whether a path is that of a file which isn't here: by its ending, or since it begins as the names
 /// of segments do.
@@ -173,6 +177,9 @@ impl Route {
             if above.is_some_and(|above| above.ends_with("/page/")) {
                 return Ok(Route::Asset(name.to_owned()));
             }
+        }
+        if path == "api/v1" {
+            return Err(NOT_FOUND);
         }
         if let Some(rest) = path.strip_prefix("api/v1/") {
             let id = rest.strip_prefix("connections/").and_then(number);

@@ -238,7 +238,12 @@ impl Guard {
     /// The same for the name of a stream that a client plays, or waits for. Where playing takes a key
     /// or a user, the name was accepted and can be shown.
     pub(super) fn masked_in_play(&self, name: &StreamKey) -> Option<StreamKey> {
-        self.masked(name).filter(|_| self.play.is_open())
+        self.masked(name).filter(|_| self.may_all_play())
+    }
+
+    /// Whether playing takes neither key nor user.
+    pub(super) fn may_all_play(&self) -> bool {
+        self.play.is_open()
     }
 
     /// The name with its parts hidden that are keys; `None` if there are none.

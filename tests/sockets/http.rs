@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
+use brooklet::config::{Access, Key};
 use brooklet::{Config, Server};
 
 use crate::client::{AAC_HEADER, Client, on_free_ports, server, wait_until};
@@ -447,4 +448,42 @@ fn whatever_is_asked_of_a_stream_that_is_not_live_the_answer_is_the_same() {
     // Somebody waits for it.
     let _player = Client::playing(server.rtmp_addresses()[0], "live", "awaited");
     ask(&mut client, "awaited");
+}
+
+#[test]
+fn the_page_is_where_a_stream_may_be_and_nowhere_else() {
+    let status = |server: &Server, path: &str| http(server).get(path).status;
+    let open = server(Config::default());
+    for (path, expected) in [
+        ("/", 200),
+        // The page waits for them.
+        ("/live/cam", 200),
+        ("/live/cam/main", 200),
+        ("/foo", 404),
+        ("/foo/", 404),
+        ("/api", 404),
+        ("/api/v1", 404),
+        ("/api/v1/", 404),
+        ("/admin?x=1", 404),
+        ("/live/cam/frame.jpg", 404),
+        ("/live/cam/frame.webp", 404),
+        ("/live/cam.ts", 404),
+    ] {
+        assert_eq!(status(&open, path), expected, "{path}");
+    }
+    // A name of one part, while there is such a stream.
+    let _waiting = Client::playing(open.rtmp_addresses()[0], "", "bar");
+    assert_eq!(status(&open, "/bar"), 404);
+    let _camera = Client::publishing(open.rtmp_addresses()[0], "", "foo");
+    assert_eq!(status(&open, "/foo"), 200);
+
+    // Where a key is wanted, nobody learns which streams there are.
+    let locked = server(Config {
+        play: Access {
+            keys: vec![Key::parse("watch-4711").unwrap()],
+            ..Access::default()
+        },
+        ..Config::default()
+    });
+    assert_eq!(status(&locked, "/foo"), 200);
 }

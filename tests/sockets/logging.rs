@@ -186,3 +186,25 @@ fn the_journal_of_systemd_gets_priorities_and_no_times() {
     let log = log_in_journal(false, &["--memory", "lots"]);
     assert!(log.starts_with("brooklet: "), "{log}");
 }
+
+#[test]
+fn a_player_that_waits_is_named_in_the_log_with_what_is_live() {
+    let server = Brooklet::start(&[]);
+    let address = server.address();
+    let _early = Client::playing(address, "live", "cam");
+    server.wait_for_log("live/cam: playing to 127.0.0.1", 1);
+    server.wait_for_log("waiting for its publisher; nothing is live", 1);
+    let _cameras: Vec<_> = (1..=7)
+        .map(|number| Client::publishing(address, "live", &format!("cam{number}")))
+        .collect();
+    let _wrong = Client::playing(address, "live", "kam1");
+    server.wait_for_log(
+        "waiting for its publisher; live: live/cam1, live/cam2, live/cam3, live/cam4, live/cam5 and \
+         2 more",
+        1,
+    );
+    let _right = Client::playing(address, "live", "cam1");
+    server.wait_for_log("live/cam1: playing to 127.0.0.1", 1);
+    let count = server.with_log(|log| log.matches("waiting for its publisher").count());
+    assert_eq!(count, 2);
+}

@@ -4,6 +4,7 @@ use super::super::end::End;
 use super::exchange::{Exchange, Reply};
 use crate::http::conditions::{self, hash};
 use crate::http::{Response, Route, Status};
+use crate::rtmp::stream_key::StreamKey;
 
 /// A file of the page.
 struct Asset {
@@ -68,11 +69,22 @@ const UNPACKING: usize = 50;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     media-src 'self' blob:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'";
 
+/// Whether the page is where this stream would be. A name of one part is more often a mistake than
+/// a stream that is still to come; but who needs a key isn't told which streams there are.
+fn may_have_page(exchange: &Exchange<'_>, key: &StreamKey) -> bool {
+    let shared = exchange.shared;
+    let stream = || shared.table.find(key);
+    key.as_str().contains('/')
+        || !shared.guard.may_all_play()
+        || stream().is_some_and(|stream| stream.was_published())
+}
+
 /// Answers a request for the page or a part of it.
 #[inline(never)] // Its variables are not to be part of the stack of a viewer's thread.
 pub(super) fn reply(exchange: &Exchange<'_>, route: &Route) -> Result<Reply<'static>, End> {
     let asset = match route {
         Route::Asset(name) => ASSETS.iter().find(|asset| asset.name == name),
+        Route::Player(key) if !may_have_page(exchange, key) => None,
         _ => Some(&PAGE),
     };
     let Some(asset) = asset else {

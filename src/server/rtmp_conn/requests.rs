@@ -364,10 +364,9 @@ impl Connection {
         let id = connection;
         let taken = Some(taken);
         let playing = Playing::start(shared, key, message_stream_id, subscriber, taken, now);
-        let state = if playing.is_live() {
-            ""
-        } else {
-            ", waiting for its publisher"
+        let state = match playing.is_live() {
+            true => String::new(),
+            false => [", waiting for its publisher", &self.live_names(now)].concat(),
         };
         let address = self.client.address();
         shared.say(
@@ -381,6 +380,38 @@ impl Connection {
             ),
         );
         push(&mut self.playing, playing);
+    }
+
+    /// What may be meant instead of a name that nobody publishes, for the log.
+    fn live_names(&self, now: Millis) -> String {
+        const MOST: usize = 5;
+
+        let shared = &self.shared;
+        let (first, count) = shared.table.next(None);
+        // Each stream's lock is taken.
+        let address = self.client.address().ip();
+        if !shared.looks.allow_many(address, count, now) {
+            return String::new();
+        }
+        let mut names = String::new();
+        let mut live = 0;
+        let mut next = first;
+        while let Some(stream) = next {
+            if stream.snapshot().is_live {
+                live += 1;
+                if live <= MOST {
+                    names += if live == 1 { "; live: " } else { ", " };
+                    names += &shared.shown(stream.key()).to_string();
+                }
+            }
+            next = shared.table.next(Some(stream.key())).0;
+        }
+        match live.checked_sub(MOST) {
+            _ if live == 0 => names += "; nothing is live",
+            None | Some(0) => {}
+            Some(more) => names += &format!(" and {more} more"),
+        }
+        names
     }
 
     /// Ends what a message stream does, if anything.
