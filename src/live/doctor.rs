@@ -46,7 +46,7 @@ const MANY_GAPS: u32 = 3;
 const GAP_EPISODE: Millis = 600_000;
 
 /// Kinds of findings: places where they are kept.
-const KINDS: usize = 8;
+const KINDS: usize = 10;
 const KEYFRAME_INTERVAL: usize = 0;
 const MISSING_TRACK: usize = 1;
 const FRAME_RATE: usize = 2;
@@ -55,6 +55,8 @@ const TIMESTAMPS: usize = 4;
 const NETWORK_GAPS: usize = 5;
 const MEMORY: usize = 6;
 const PACE: usize = 7;
+const MISSING_HEADER: usize = 8;
+const NO_START: usize = 9;
 
 /// What is wrong with a publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +101,20 @@ pub enum Finding {
     NoMedia,
     /// The time stamps don't keep pace with time.
     Pace(Pace),
+    /// Tracks came without a sequence header.
+    MissingHeader {
+        /// The first track of audio.
+        audio: bool,
+        /// That of video.
+        video: bool,
+        /// The one of the publish before is there for each of them.
+        is_known: bool,
+    },
+    /// No picture comes at which every player can start.
+    NoStart {
+        /// There are recovery points.
+        has_recovery_points: bool,
+    },
 }
 
 /// What doesn't fit.
@@ -132,6 +148,8 @@ impl Finding {
             Finding::Memory(_) => "memory",
             Finding::NoMedia => "no-media",
             Finding::Pace(_) => "clock",
+            Finding::MissingHeader { .. } => "missing-header",
+            Finding::NoStart { .. } => "no-start",
         }
     }
 
@@ -154,6 +172,8 @@ impl Finding {
             Finding::NetworkGaps { .. } => NETWORK_GAPS,
             Finding::Memory(_) => MEMORY,
             Finding::Pace(_) => PACE,
+            Finding::MissingHeader { .. } => MISSING_HEADER,
+            Finding::NoStart { .. } => NO_START,
         }
     }
 }
@@ -263,6 +283,37 @@ impl fmt::Display for Finding {
                  players that join or fall behind wait for the next keyframe. Raise --memory, or \
                  lower the encoder's keyframe interval or bit rate",
                 may_hold / 1000
+            ),
+            Finding::MissingHeader {
+                audio,
+                video,
+                is_known,
+            } => {
+                let tracks = match (video, audio) {
+                    (true, true) => "video and audio",
+                    (true, false) => "video",
+                    _ => "audio",
+                };
+                let what = match is_known {
+                    true => "that of the publish before is used, which may be another's",
+                    false => "players can't decode it",
+                };
+                write!(
+                    f,
+                    "{tracks} came without a sequence header: {what}. Restart the encoder: a relay \
+                     has to send the headers again when it connects again"
+                )
+            }
+            Finding::NoStart {
+                has_recovery_points: true,
+            } => f.write_str(
+                "no IDR pictures come, but recovery points (intra refresh): many browsers can't \
+                 start at those and show nothing, RTMP players can. Turn intra refresh off in the \
+                 encoder, or set its interval of IDR pictures to 2 s",
+            ),
+            Finding::NoStart { .. } => f.write_str(
+                "no picture says that it is a keyframe: RTMP players start anywhere, if need be \
+                 with faults, and browsers show nothing. Set the encoder's keyframe interval to 2 s",
             ),
             Finding::Memory(Memory::Message { len, may_hold }) => write!(
                 f,
@@ -478,6 +529,39 @@ impl Doctor {
         if self.began.is_none() && now.saturating_sub(since) >= EXAMINATION {
             self.find(Finding::NoMedia);
         }
+    }
+
+    /// A first track came without a sequence header; the publish before had the same.
+    pub(super) fn note_missing_header(&mut self, kind: Kind, is_kept: bool) {
+        let (mut audio, mut video, mut is_known) = (false, false, true);
+        if let Some(Finding::MissingHeader {
+            audio: a,
+            video: v,
+            is_known: known,
+        }) = self.found[MISSING_HEADER]
+        {
+            (audio, video, is_known) = (a, v, known);
+        }
+        audio |= kind == Kind::Audio;
+        video |= kind == Kind::Video;
+        is_known &= is_kept;
+        self.find(Finding::MissingHeader {
+            audio,
+            video,
+            is_known,
+        });
+    }
+
+    /// The sequence header of a first track came.
+    pub(super) fn note_header(&mut self) {
+        self.found[MISSING_HEADER] = None;
+    }
+
+    /// Players had to wait long for a keyframe, and then there was none.
+    pub(super) fn note_no_start(&mut self, has_recovery_points: bool) {
+        self.find(Finding::NoStart {
+            has_recovery_points,
+        });
     }
 
     /// Whether it is time to compare the publish with its metadata.

@@ -56,9 +56,10 @@ pub enum Part {
 pub enum Access {
     /// It needs those before.
     No,
-    /// It may be meant so, and then the flag says it: a recovery point, or a picture of its own that
-    /// doesn't say that those behind it do without those before.
-    Perhaps,
+    /// It doesn't itself. Whether those behind it do, the flag says.
+    Intra,
+    /// Pictures are right some time behind it, and the flag says if it is a place to start.
+    Recovery,
     /// IDR, CRA and BLA pictures; key frames.
     Yes,
 }
@@ -277,11 +278,7 @@ fn kind_of_h264(head: u8, rest: &[u8]) -> Kind {
             let is_intra = matches!(slice_type, Some(2 | 4 | 7 | 9));
             Kind::Slice {
                 is_first: first_block.is_none_or(|number| number == 0),
-                access: if is_intra {
-                    Access::Perhaps
-                } else {
-                    Access::No
-                },
+                access: if is_intra { Access::Intra } else { Access::No },
             }
         }
         // Partitions of a slice.
@@ -373,7 +370,7 @@ impl<'p, 'a> Units<'p, 'a> {
                     look.access = match access {
                         // A key frame alone may be one of a layer, or one shown late.
                         Access::Yes if !has_sequence_header => Access::No,
-                        Access::No if is_recovery_point => Access::Perhaps,
+                        _ if access < Access::Yes && is_recovery_point => Access::Recovery,
                         _ => access,
                     };
                 }
@@ -552,9 +549,14 @@ mod tests {
             ("IDR 2", AVC, b"\0\0\0\x02\x65\x42", Some((More, Yes))),
             ("P", AVC, b"\0\0\0\x02\x41\x9A", Some((First, No))),
             ("P 2", AVC, b"\0\0\0\x03\x41\x02\x9A", Some((More, No))),
-            ("I", AVC, b"\0\0\0\x03\x61\x88\x80", Some((First, Perhaps))),
-            ("x264, recovery point", AVC, REFRESH, Some((First, Perhaps))),
-            ("it and timing", AVC, TIMED, Some((First, Perhaps))),
+            ("I", AVC, b"\0\0\0\x03\x61\x88\x80", Some((First, Intra))),
+            (
+                "x264, recovery point",
+                AVC,
+                REFRESH,
+                Some((First, Recovery)),
+            ),
+            ("it and timing", AVC, TIMED, Some((First, Recovery))),
             (
                 "sets",
                 AVC,
@@ -578,7 +580,12 @@ mod tests {
                 b"\0\0\0\x03\x02\x01\xD0",
                 Some((First, No)),
             ),
-            ("recovery point", HEVC, HEVC_REFRESH, Some((First, Perhaps))),
+            (
+                "recovery point",
+                HEVC,
+                HEVC_REFRESH,
+                Some((First, Recovery)),
+            ),
             ("set", HEVC, b"\0\0\0\x03\x42\x01\x01", Some((Beside, No))),
             ("layer", HEVC, b"\0\0\0\x03\x26\x09\xAF", Some((Beside, No))),
             ("key frame", AV1, AV1_KEY, Some((First, Yes))),

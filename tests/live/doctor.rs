@@ -350,9 +350,13 @@ fn a_camera_that_never_sends_a_keyframe_is_found() {
         told.extend(fixture.stream.pump(fixture.now.get()).findings);
         fixture.wait(40);
     }
-    let [Finding::KeyframeInterval { is_open: true, .. }] = told[..] else {
+    let no_start = Finding::NoStart {
+        has_recovery_points: false,
+    };
+    let [first, Finding::KeyframeInterval { is_open: true, .. }] = told[..] else {
         panic!("{told:?}")
     };
+    assert_eq!(first, no_start);
 }
 
 #[test]

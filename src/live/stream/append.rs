@@ -18,8 +18,8 @@ use crate::live::doctor::{Finding, Memory};
 use crate::live::kept::Kept;
 use crate::live::log::{Kind, Meta, Role, Sample};
 use crate::live::preamble::{HEADER_COST, HEAP_LEN, MAX_HEADER_LEN, Preamble, Slot};
-use crate::media::access_unit::Part;
-use crate::media::tag::tracks::{Many, TrackMessage};
+use crate::media::access_unit::{Access, Part};
+use crate::media::tag::tracks::{Codec, Many, TrackMessage};
 use crate::rtmp::amf::Properties;
 use crate::rtmp::metadata;
 
@@ -40,6 +40,8 @@ pub(super) struct Publish {
     has_video: bool,
     pub(super) has_keyframe: bool,
     slots: Vec<Slot>,
+    /// Of the first tracks' messages: video, audio.
+    codecs: [Option<Codec>; 2],
     /// What players may get of the metadata, encoded: a tenth of what the values take, and at most
     /// [`metadata::MAX_LEN`] bytes.
     metadata: Option<Kept>,
@@ -132,7 +134,13 @@ impl State {
             }
         }
         let is_keyframe = class == Class::Keyframe;
-        self.publish.has_keyframe |= is_keyframe;
+        let mut is_start = is_keyframe;
+        if kind == Kind::Video && is_first_track && matches!(class, Class::Keyframe | Class::Frame)
+        {
+            let access = look.map_or(Access::No, |(_, look)| look.access);
+            is_start |= self.does_for_keyframe(class, access, now);
+        }
+        self.publish.has_keyframe |= is_start;
         if kind == Kind::Video && !self.publish.has_keyframe {
             return Appended::Ignored;
         }
@@ -145,7 +153,7 @@ impl State {
             Class::Rest => self.sample_of_rest(message),
             Class::Keyframe | Class::Frame => self.sample(
                 message,
-                is_keyframe,
+                is_start,
                 timestamp,
                 message.payload(payload.clone()),
             ),
@@ -155,7 +163,7 @@ impl State {
             kind,
             timestamp,
             arrived: now,
-            is_join_point: is_keyframe
+            is_join_point: is_start
                 || (kind == Kind::Audio && is_first_track && !self.publish.has_video),
             role: match class {
                 Class::Other => Role::Other,
@@ -169,6 +177,9 @@ impl State {
             sample,
         };
         if meta.role == Role::Media {
+            if is_first_track {
+                self.publish.codecs[usize::from(kind == Kind::Audio)] = message.codec;
+            }
             self.stats.note_frame(kind, meta.timestamp, now);
             if kind == Kind::Video && is_first_track {
                 self.stats.note_picture(is_keyframe, meta.timestamp, now);
@@ -221,7 +232,8 @@ impl State {
         if is_of_start {
             self.log.clear_join_point();
         }
-        if matches!(slot, Slot::Video(0) | Slot::Audio(0)) {
+        if is_first {
+            self.stats.doctor.note_header();
             self.update_tracks();
         }
         let timestamp = self.clock.place_beside(slot.kind(), timestamp);
@@ -353,6 +365,7 @@ impl State {
     /// what the metadata promised in vain, is dropped. Players would wait for it.
     fn settle(&mut self, now: Millis) {
         self.publish.is_settled = true;
+        self.keep_headers();
         self.preamble = self.own_preamble();
         self.update_metadata(now);
         self.update_tracks();
@@ -364,6 +377,30 @@ impl State {
         let is_gone = |slot| slot != Slot::Metadata && !slots.contains(&slot);
         let own = self.preamble.without(is_gone);
         own.map_or_else(|| Arc::clone(&self.preamble), Arc::new)
+    }
+
+    /// The header of the publish before is that of a track which comes without one.
+    fn keep_headers(&mut self) {
+        for (slot, codec) in [Slot::Video(0), Slot::Audio(0)]
+            .into_iter()
+            .zip(self.publish.codecs)
+        {
+            let slots = &mut self.publish.slots;
+            let Some(codec) = codec.filter(|codec| codec.needs_header()) else {
+                continue;
+            };
+            if slots.contains(&slot) {
+                continue;
+            }
+            let header = self.preamble.header(slot);
+            let header = header.zip(slot.kind().medium());
+            let header = header.and_then(|(header, medium)| TrackMessage::read(medium, header));
+            let is_kept = header.is_some_and(|header| header.codec == Some(codec));
+            if is_kept {
+                slots.push(slot);
+            }
+            self.stats.doctor.note_missing_header(slot.kind(), is_kept);
+        }
     }
 
     pub(super) fn set_metadata(&mut self, properties: Option<&Properties<'_>>, now: Millis) {

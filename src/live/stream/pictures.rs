@@ -28,6 +28,13 @@ use crate::media::tag::VideoTag;
 use crate::media::tag::tracks::{Codec, TrackMessage};
 use crate::media::{avc, hevc};
 
+/// Without a keyframe for this long, players get what may do for one, in ms.
+const PATIENCE: Millis = 10_000;
+
+/// The same for pictures that do without others, before the first keyframe: it is on its way, unless
+/// nothing else comes.
+const FIRST_PATIENCE: Millis = 2_000;
+
 /// What is known of the pictures of the current publish.
 #[derive(Default)]
 pub(super) struct Pictures {
@@ -35,6 +42,12 @@ pub(super) struct Pictures {
     pub(super) comes_in_parts: bool,
     /// A picture has come with which a decoder can start by what it says itself.
     has_access: bool,
+    /// When the last keyframe came, or what did for one; or the first picture.
+    since: Option<Millis>,
+    /// The same of pictures at which browsers can start.
+    access_since: Option<Millis>,
+    /// What players got to start with is nothing better than the others.
+    is_keyless: bool,
     /// The newest one, while more of it may come.
     open: Option<Open>,
     /// Parameter sets since the last one.
@@ -124,6 +137,40 @@ impl State {
             (Part::First, Access::No) if pictures.has_access => Class::Frame,
             (Part::First, _) => flagged,
         }
+    }
+
+    /// Whether a picture that isn't a keyframe has to do for one, since there is nothing better. RTMP's
+    /// players show something then, if need be with faults; browsers don't.
+    pub(super) fn does_for_keyframe(&mut self, class: Class, access: Access, now: Millis) -> bool {
+        let pictures = &mut self.publish.pictures;
+        if access == Access::Yes {
+            pictures.access_since = Some(now);
+        }
+        let access_since = *pictures.access_since.get_or_insert(now);
+        if access == Access::Recovery && now.saturating_sub(access_since) >= PATIENCE {
+            self.stats.doctor.note_no_start(true);
+        }
+        let since = pictures.since.get_or_insert(now);
+        if class == Class::Keyframe {
+            *since = now;
+            pictures.is_keyless = false;
+            return false;
+        }
+        let has_keyframe = self.publish.has_keyframe && !pictures.is_keyless;
+        let patience = match access {
+            Access::No if has_keyframe => return false,
+            Access::Intra | Access::Recovery if !has_keyframe => FIRST_PATIENCE,
+            _ => PATIENCE,
+        };
+        if now.saturating_sub(*since) < patience {
+            return false;
+        }
+        *since = now;
+        pictures.is_keyless = access == Access::No;
+        if access != Access::Recovery {
+            self.stats.doctor.note_no_start(false);
+        }
+        true
     }
 
     /// What doesn't begin a picture is no sample.

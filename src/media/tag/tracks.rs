@@ -68,6 +68,19 @@ pub enum Codec {
     Video(VideoCodec),
 }
 
+impl Codec {
+    /// Whether nothing can be made of it without a sequence header.
+    pub fn needs_header(self) -> bool {
+        match self {
+            Codec::Audio(codec) => matches!(codec, AudioCodec::Aac | AudioCodec::Flac),
+            Codec::Video(codec) => matches!(
+                codec,
+                VideoCodec::H264 | VideoCodec::Hevc | VideoCodec::Vvc | VideoCodec::Av1
+            ),
+        }
+    }
+}
+
 /// What a track's own header says, audio and video alike.
 struct Seen {
     kind: Kind,

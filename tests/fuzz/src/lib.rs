@@ -27,6 +27,7 @@ use brooklet::rtmp::chunk_reader::{
 };
 use brooklet::rtmp::chunk_writer::ChunkWriter;
 use brooklet::rtmp::command::{Command, object, text};
+use brooklet::rtmp::data::{self, Relayed};
 use brooklet::rtmp::flight_recorder::FlightRecorder;
 use brooklet::rtmp::message::{Control, UserControl, type_id};
 use brooklet::rtmp::server_session::{Event, MAX_REPLIES, ServerSession};
@@ -706,6 +707,17 @@ impl Connection {
                     total.div_ceil(BLOCK_LEN)
                 };
                 assert!(self.arena.free_blocks() + blocks <= 16);
+            }
+            Event::Data {
+                message_stream_id, ..
+            } => {
+                assert!(
+                    self.publishing.contains(&message_stream_id),
+                    "data before publish"
+                );
+                if let Some(Relayed::Anew(bytes)) = data::for_players(self.session.body().bytes()) {
+                    assert!(bytes.len() <= data::MAX_LEN);
+                }
             }
             Event::Metadata { message_stream_id } => {
                 assert!(
