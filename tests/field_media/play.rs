@@ -60,10 +60,14 @@ impl Playlist {
 impl Row<'_> {
     /// What a receiver of the messages as they came makes of them without the server.
     pub(crate) fn alone(&self, receivers: &[Receiver], receiver: Receiver) -> Option<&Got> {
+        // What a connection lacks another has sent before.
+        if self.kind.sessions.len() > 1 {
+            return None;
+        }
         match receiver.how {
             How::Rtmp(Ffmpeg::Debian) => Some(&self.alone[0]),
             How::Rtmp(Ffmpeg::Newest) => Some(&self.alone[1]),
-            How::Page(_, "mpegts.js") if self.kind.sessions.len() == 1 => {
+            How::Page(_, "mpegts.js") => {
                 let alone = receivers.iter().position(|other| other.how == How::Alone);
                 self.got[alone?].as_ref()
             }

@@ -12,6 +12,7 @@ use super::common::{SOON, TempDir};
 const CHROMIUM: &str = "--headless=new --no-sandbox --no-first-run --disable-gpu \
     --disable-dev-shm-usage --disable-background-networking --disable-sync \
     --disable-component-update --disable-default-apps --disable-extensions --mute-audio \
+    --disable-renderer-backgrounding --disable-backgrounding-occluded-windows \
     --autoplay-policy=no-user-gesture-required --window-size=1280,800";
 
 /// The same for Firefox, as lines of its `user.js`: name and value.
