@@ -284,7 +284,7 @@ def bursts():
 
 def clocks():
     base = with_sound(plain_pictures(avc()))
-    clock = {"codec": "h264", "finding": ["timestamp", "clock"]}
+    clock = {"codec": "h264", "finding": ["timestamp", "time stamp", "clock"]}
     kind("09-zero", "all timestamps are 0", [(sent, 0, *rest) for sent, _, *rest in base], times(PICTURES), AAC_12, **clock)
     hovering, seed = [], 1
     for sent, _, *rest in base:
