@@ -1,7 +1,9 @@
 //! Where to listen: addresses, which are understood at once, and names, which are resolved when
 //! the server starts: that they can't be at the moment is no wrong usage.
 
-use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+
+use socket2::{Domain, Socket, Type};
 
 use super::Settings;
 use crate::config::{Config, parse_host_name};
@@ -36,22 +38,26 @@ impl Settings {
                 .to_socket_addrs()
                 .map_err(|error| format!("cannot resolve {text} for --{option}: {error}"))?;
             let listeners = listeners(&mut self.config, option);
-            let mut is_here = false;
-            for address in found.filter(|address| UdpSocket::bind((address.ip(), 0)).is_ok()) {
-                is_here = true;
-                if !listeners.contains(&address) {
-                    listeners.push(address);
-                }
-            }
-            if !is_here {
+            let found: Vec<_> = found.filter(is_here).collect();
+            if found.is_empty() {
                 return Err(format!(
                     "cannot listen on {text} for --{option}: this machine has no address of that \
                      name"
                 ));
             }
+            // Another option may have named one already.
+            listeners.retain(|address| !found.contains(address));
+            listeners.extend(found);
         }
         Ok(())
     }
+}
+
+/// Whether this machine has an address: then a socket can have it.
+fn is_here(address: &SocketAddr) -> bool {
+    let address = SocketAddr::new(address.ip(), 0);
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None);
+    socket.is_ok_and(|socket| socket.bind(&address.into()).is_ok())
 }
 
 fn listeners<'a>(config: &'a mut Config, option: &str) -> &'a mut Vec<SocketAddr> {
