@@ -17,6 +17,18 @@ use super::subscriber::Delivered;
 use super::tracks::Tracks;
 use crate::media::tag::Medium;
 
+/// What is counted of a name: publishes, bytes sent, messages dropped, skips, messages skipped, and
+/// from [`RECEIVED`] on bytes and messages of audio that came, and of video.
+pub type Totals = [u64; 9];
+
+/// See [`Totals`].
+pub const RECEIVED: usize = 5;
+
+/// Both together.
+pub fn sum(a: Totals, b: Totals) -> Totals {
+    std::array::from_fn(|index| a[index] + b[index])
+}
+
 /// Whole seconds over which rates are measured.
 const RATE_SECONDS: u64 = 4;
 
@@ -81,6 +93,8 @@ pub struct StreamReport {
     pub tracks: Arc<Tracks>,
     /// What is wrong with the current publish, as far as it has shown.
     pub findings: Vec<Finding>,
+    /// What was counted of the name before, as far as it isn't in the other figures.
+    pub past: Totals,
     /// Those who play.
     pub viewers: Viewers,
     /// Addresses from which somebody watches by HLS.
@@ -88,6 +102,23 @@ pub struct StreamReport {
 }
 
 impl StreamReport {
+    /// All that was counted of the name.
+    pub fn totals(&self) -> Totals {
+        let StreamReport { audio, video, .. } = self;
+        let own = [
+            self.publishes,
+            self.bytes_out,
+            self.dropped_messages,
+            self.skips,
+            self.skipped_messages,
+            audio.bytes,
+            audio.messages,
+            video.bytes,
+            video.messages,
+        ];
+        sum(own, self.past)
+    }
+
     /// Viewers of all kinds.
     pub fn viewer_count(&self) -> usize {
         self.viewers.counts.iter().sum::<usize>() + self.hls_viewers
@@ -173,6 +204,8 @@ pub(super) struct Stats {
     bytes_out: u64,
     /// What those were sent who have left.
     gone: Gone,
+    /// Messages dropped of earlier publishes, and what came of them.
+    earlier: [u64; 5],
     peak_viewers: usize,
     pub(super) doctor: Doctor,
 }
@@ -219,6 +252,17 @@ impl Stats {
     /// Another publisher begins.
     pub(super) fn begin_publish(&mut self, now: Millis) {
         self.since = now;
+        let (audio, video) = (&self.audio, &self.video);
+        let all = [
+            self.dropped,
+            audio.bytes,
+            audio.messages,
+            video.bytes,
+            video.messages,
+        ];
+        for (earlier, more) in self.earlier.iter_mut().zip(all) {
+            *earlier += more;
+        }
         self.audio = Track::default();
         self.video = Track::default();
         self.pictures = Pictures::default();
@@ -301,6 +345,15 @@ impl Stats {
         self.out.add(bytes, now);
     }
 
+    /// What was counted of earlier publishes.
+    fn past(&self) -> Totals {
+        let [dropped, received @ ..] = self.earlier;
+        let mut past = [0; 9];
+        past[2] = dropped;
+        past[RECEIVED..].copy_from_slice(&received);
+        past
+    }
+
     /// The stream's part of a report.
     pub(super) fn report(&self, viewers: Viewers, now: Millis) -> StreamReport {
         let Delivered {
@@ -323,6 +376,7 @@ impl Stats {
             skipped_messages: self.gone.skipped_messages + skipped_messages,
             peak_viewers: self.peak_viewers,
             findings: self.doctor.findings(),
+            past: self.past(),
             viewers,
             ..StreamReport::default()
         }

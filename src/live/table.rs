@@ -7,6 +7,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 
 use super::lock;
+use super::stats::{Totals, sum};
 use super::stream::{Settings, Stream};
 use crate::rtmp::stream_key::StreamKey;
 
@@ -14,7 +15,13 @@ use crate::rtmp::stream_key::StreamKey;
 pub struct StreamTable {
     settings: Settings,
     streams: Mutex<BTreeMap<StreamKey, Arc<Stream>>>,
+    /// What was counted of names whose streams have gone, the last of them last. Locked after
+    /// `streams`, if with it.
+    past: Mutex<Vec<(StreamKey, Totals)>>,
 }
+
+/// Names of which counters are remembered.
+const MAX_PAST: usize = 64;
 
 /// The stream was closed between look-up and use: look it up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +33,7 @@ impl StreamTable {
         StreamTable {
             settings,
             streams: Mutex::new(BTreeMap::new()),
+            past: Mutex::default(),
         }
     }
 
@@ -76,12 +84,34 @@ impl StreamTable {
         (next.map(|(_, stream)| Arc::clone(stream)), streams.len())
     }
 
+    /// The next name of which anything was counted, with its stream if there is one, and what was
+    /// counted of streams of that name before.
+    pub fn next_name(
+        &self,
+        after: Option<&StreamKey>,
+    ) -> Option<(StreamKey, Option<Arc<Stream>>, Totals)> {
+        let stream = self.next(after).0;
+        let past = lock(&self.past);
+        let later = past.iter().map(|(key, _)| key);
+        let later = later.filter(|key| after.is_none_or(|after| *key > after));
+        let names = later.chain(stream.iter().map(|stream| stream.key()));
+        let key = names.min()?.clone();
+        let counted = past.iter().find(|(other, _)| *other == key);
+        let totals = counted.map_or_else(Totals::default, |(_, totals)| *totals);
+        Some((
+            key.clone(),
+            stream.filter(|stream| *stream.key() == key),
+            totals,
+        ))
+    }
+
     /// All streams, by name.
     pub fn streams(&self) -> Vec<Arc<Stream>> {
         lock(&self.streams).values().map(Arc::clone).collect()
     }
 
     fn remove(&self, stream: &Arc<Stream>) {
+        let report = stream.report(0);
         let mut streams = lock(&self.streams);
         // By now the name may belong to a successor.
         if streams
@@ -89,6 +119,19 @@ impl StreamTable {
             .is_some_and(|found| Arc::ptr_eq(found, stream))
         {
             streams.remove(stream.key());
+            if report.publishes > 0 {
+                let mut past = lock(&self.past);
+                let mut totals = report.totals();
+                let known = past.iter().position(|(key, _)| key == stream.key());
+                if let Some(index) = known {
+                    totals = sum(totals, past.remove(index).1);
+                } else if past.len() == MAX_PAST {
+                    // The longest idle one.
+                    let idle = past.iter().position(|(key, _)| !streams.contains_key(key));
+                    past.remove(idle.unwrap_or(0));
+                }
+                past.push((stream.key().clone(), totals));
+            }
         }
     }
 }

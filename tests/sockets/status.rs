@@ -7,7 +7,7 @@ use brooklet::rtmp::command::{object, text};
 use brooklet::{Config, Server};
 use serde_json::{Value, json};
 
-use crate::client::{Client, server, wait_until};
+use crate::client::{Client, server, short_grace, wait_until};
 use crate::common::Brooklet;
 use crate::common::http::{Answer, HttpClient};
 
@@ -383,4 +383,90 @@ fn what_the_doctor_finds_is_logged_once_and_told() {
     });
     server.with_log(|log| assert_eq!(log.matches(text).count(), 1, "{log}"));
     server.stop();
+}
+
+#[test]
+fn counters_of_a_name_live_on_when_its_stream_goes() {
+    let server = server(Config {
+        max_connect_rate: 10_000,
+        ..short_grace()
+    });
+    let http = server.http_addresses()[0];
+    let figures = || {
+        let text = get(http, "/metrics").text();
+        [
+            "brooklet_stream_publishes_total{stream=\"live/door\"}",
+            "brooklet_stream_received_messages_total{stream=\"live/door\",medium=\"video\"}",
+            "brooklet_stream_received_messages_total{stream=\"live/door\",medium=\"audio\"}",
+            "brooklet_stream_live{stream=\"live/door\"}",
+        ]
+        .map(|series| metric(&text, series))
+    };
+    let are =
+        |expected: [Option<f64>; 4]| wait_until("the figures are right", || figures() == expected);
+    for life in [1.0, 2.0] {
+        let first = camera(&server, "a camera", "door");
+        // Sixty pictures and a header each.
+        let publishes = 2.0 * life - 1.0;
+        are([
+            Some(publishes),
+            Some(61.0 * publishes),
+            Some(publishes),
+            Some(1.0),
+        ]);
+        // Another publish of the same life.
+        let second = camera(&server, "a camera", "door");
+        let publishes = 2.0 * life;
+        are([
+            Some(publishes),
+            Some(61.0 * publishes),
+            Some(publishes),
+            Some(1.0),
+        ]);
+        drop((first, second));
+        are([
+            Some(publishes),
+            Some(61.0 * publishes),
+            Some(publishes),
+            None,
+        ]);
+        assert_eq!(streams(http)["streams"], json!([]));
+        // Who waits for it changes nothing.
+        let waiting = Client::playing(server.rtmp_addresses()[0], "live", "door");
+        are([
+            Some(publishes),
+            Some(61.0 * publishes),
+            Some(publishes),
+            None,
+        ]);
+        assert_eq!(streams(http)["streams"], json!([]));
+        drop(waiting);
+        wait_until("it has left", || server.connections() == 0);
+    }
+}
+
+#[test]
+fn only_so_many_names_are_remembered_and_none_that_was_never_published() {
+    let server = server(Config {
+        max_connect_rate: 10_000,
+        ..short_grace()
+    });
+    let http = server.http_addresses()[0];
+    let _waiting = Client::playing(server.rtmp_addresses()[0], "live", "secret");
+    let count = |text: &str| text.matches("brooklet_stream_publishes_total{").count();
+    for number in 0..80 {
+        drop(Client::publishing(
+            server.rtmp_addresses()[0],
+            "live",
+            &format!("n{number}"),
+        ));
+    }
+    wait_until("all are gone", || {
+        !get(http, "/metrics")
+            .text()
+            .contains("brooklet_stream_live{")
+    });
+    let text = get(http, "/metrics").text();
+    assert_eq!(count(&text), 64);
+    assert!(text.contains("live/n79") && !text.contains("live/n0\"") && !text.contains("secret"));
 }

@@ -13,7 +13,7 @@ use std::fmt::Write;
 
 use super::{Source, Status, StreamStatus, VERSION, each_stream};
 use crate::live::arena::BLOCK_LEN;
-use crate::live::stats::{PROTOCOLS, StreamReport, TrackReport};
+use crate::live::stats::{PROTOCOLS, RECEIVED, StreamReport};
 use crate::media::decimal::Thousandths;
 
 /// The content type.
@@ -89,13 +89,13 @@ const OF_STREAM: &[StreamFigure] = &[
         "brooklet_stream_publishes_total",
         "counter",
         "How often somebody has begun to publish the stream.",
-        |report| Some(whole(report.publishes)),
+        |report| Some(whole(report.totals()[0])),
     ),
     (
         "brooklet_stream_sent_bytes_total",
         "counter",
         "Bytes sent to viewers of the stream.",
-        |report| Some(whole(report.bytes_out)),
+        |report| Some(whole(report.totals()[1])),
     ),
     (
         "brooklet_stream_frame_rate_hertz",
@@ -113,7 +113,7 @@ const OF_STREAM: &[StreamFigure] = &[
         "brooklet_stream_dropped_messages_total",
         "counter",
         "Messages of the publisher that the memory could not hold.",
-        |report| Some(whole(report.dropped_messages)),
+        |report| Some(whole(report.totals()[2])),
     ),
     (
         "brooklet_stream_viewer_lag_max_seconds",
@@ -125,13 +125,13 @@ const OF_STREAM: &[StreamFigure] = &[
         "brooklet_stream_skips_total",
         "counter",
         "Jumps of slow viewers to a newer keyframe.",
-        |report| Some(whole(report.skips)),
+        |report| Some(whole(report.totals()[3])),
     ),
     (
         "brooklet_stream_skipped_messages_total",
         "counter",
         "Messages left out by those jumps.",
-        |report| Some(whole(report.skipped_messages)),
+        |report| Some(whole(report.totals()[4])),
     ),
     (
         "brooklet_stream_memory_bytes",
@@ -141,19 +141,16 @@ const OF_STREAM: &[StreamFigure] = &[
     ),
 ];
 
-/// A figure of what came of one medium: name, help, value.
-type TrackFigure = (&'static str, &'static str, fn(&TrackReport) -> u64);
-
-const OF_TRACK: &[TrackFigure] = &[
+/// Figures of what came of one medium, in the order of [`Totals`](crate::live::stats::Totals): name,
+/// help.
+const OF_TRACK: &[(&str, &str)] = &[
     (
         "brooklet_stream_received_bytes_total",
         "Bytes of media received from the publisher.",
-        |track| track.bytes,
     ),
     (
         "brooklet_stream_received_messages_total",
         "Messages of media received from the publisher.",
-        |track| track.messages,
     ),
 ];
 
@@ -174,24 +171,31 @@ pub fn text(out: &mut dyn Write, status: &Status, source: &mut dyn Source) {
     for (name, kind, help, value) in OF_STREAM {
         out.family(name, kind, help);
         out.each_stream(source, &|out, stream| {
-            if let Some(value) = value(&stream.report) {
+            let is_shown = *kind == "counter" || is_there(stream);
+            if let Some(value) = value(&stream.report).filter(|_| is_shown) {
                 out.sample(name, &[("stream", stream.key.as_str())], value);
             }
         });
     }
-    for (name, help, value) in OF_TRACK {
+    for (index, (name, help)) in OF_TRACK.iter().enumerate() {
         out.family(name, "counter", help);
         out.each_stream(source, &|out, stream| {
-            let report = &stream.report;
-            for (medium, track) in [("audio", &report.audio), ("video", &report.video)] {
+            let totals = stream.report.totals();
+            let media = totals[RECEIVED..].chunks(OF_TRACK.len());
+            for (medium, totals) in ["audio", "video"].into_iter().zip(media) {
                 let labels = [("stream", stream.key.as_str()), ("medium", medium)];
-                out.sample(name, &labels, whole(value(track)));
+                out.sample(name, &labels, whole(totals[index]));
             }
         });
     }
     out.write_viewers(source);
     out.write_findings(source);
     out.write_info(source);
+}
+
+/// Of a name whose stream has gone the counters are there still.
+fn is_there(stream: &StreamStatus) -> bool {
+    stream.report.publishes > 0
 }
 
 /// Walks through all streams that [`text`] makes.
@@ -214,6 +218,9 @@ impl Exposition<'_> {
 
         self.family(NAME, "gauge", "Viewers of the stream.");
         self.each_stream(source, &|out, stream| {
+            if !is_there(stream) {
+                return;
+            }
             let counts = PROTOCOLS.iter().zip(stream.report.viewers.counts);
             for (protocol, count) in counts.chain([(&HLS, stream.report.hls_viewers)]) {
                 let labels = [("stream", stream.key.as_str()), ("protocol", protocol)];
@@ -239,6 +246,9 @@ impl Exposition<'_> {
 
         self.family(NAME, "gauge", "Codecs and picture size of the stream.");
         self.each_stream(source, &|out, stream| {
+            if !is_there(stream) {
+                return;
+            }
             let video = stream.video.as_ref();
             let codec = video.map(|video| video.codec.to_string());
             let size = video.and_then(|video| video.size);

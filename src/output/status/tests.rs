@@ -154,6 +154,7 @@ fn door() -> StreamReport {
         }),
         findings: vec![Finding::MissingTrack(Medium::Audio)],
         hls_viewers: 4,
+        past: Default::default(),
         viewers: all,
     }
 }

@@ -12,7 +12,7 @@ use super::writer::Writer;
 use crate::allowance::Allowance;
 use crate::http::{self, Response, Route};
 use crate::live::Millis;
-use crate::live::stats::ViewerReport;
+use crate::live::stats::{ViewerReport, sum};
 use crate::output::status::{
     ConnectionReport, Source, Status, StreamStatus, api, metrics, stat, utc,
 };
@@ -81,6 +81,7 @@ pub(super) fn reply<'s>(
             shared,
             visitor,
             now: shared.now(),
+            has_past: matches!(form, Form::Metrics),
             is_locked: false,
         },
     }))
@@ -137,6 +138,8 @@ struct Lister<'a> {
     shared: &'a Arc<Shared>,
     visitor: Option<Visitor<'a>>,
     now: Millis,
+    /// With names whose streams have gone.
+    has_past: bool,
     is_locked: bool,
 }
 
@@ -144,18 +147,24 @@ impl Source for Lister<'_> {
     fn stream_after(&mut self, key: Option<&StreamKey>) -> Option<StreamStatus> {
         let mut skipped: Option<StreamKey> = None;
         loop {
-            let stream = self.shared.table.next(skipped.as_ref().or(key)).0?;
-            let report = stream.report(self.now);
-            let key = stream.key();
+            let (key, stream, totals) = self.shared.table.next_name(skipped.as_ref().or(key))?;
+            let report = stream.map(|stream| stream.report(self.now));
+            let mut report = report.unwrap_or_default();
+            if self.has_past {
+                report.past = sum(report.past, totals);
+            }
             // A name that somebody only waits for may be anything.
-            if report.publishes > 0 {
+            if report.totals()[0] > 0 {
                 let visitor = &self.visitor;
-                if visitor.as_ref().is_none_or(|visitor| visitor.may_list(key)) {
-                    return Some(StreamStatus::new(key.clone(), report));
+                if visitor
+                    .as_ref()
+                    .is_none_or(|visitor| visitor.may_list(&key))
+                {
+                    return Some(StreamStatus::new(key, report));
                 }
                 self.is_locked = true;
             }
-            skipped = Some(key.clone());
+            skipped = Some(key);
         }
     }
 
