@@ -19,11 +19,11 @@
 //! has its record.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
 use super::Millis;
 use super::arena::{Account, Arena, BLOCK_LEN, Block};
 use super::capabilities::Capabilities;
+use crate::media::access_unit::{Format, clean_range};
 use crate::media::tag::Medium;
 
 /// What a message takes beside its payload, in bytes.
@@ -371,15 +371,9 @@ impl Log {
         Ok(self.finish(meta, position, len))
     }
 
-    /// Appends once more what the messages `from` to the end carry of a picture, without the bytes
-    /// that `clean` passes over: it says which ones stand next in a body, behind so many. `None` if
-    /// nothing is left, or too little memory.
-    pub(super) fn append_whole(
-        &mut self,
-        meta: Meta,
-        from: u64,
-        clean: &dyn Fn(usize, &mut dyn Iterator<Item = &[u8]>) -> Range<usize>,
-    ) -> Option<u64> {
+    /// Appends once more what the messages `from` to the end carry of a picture, without what
+    /// containers forbid. `None` if nothing is left, or too little memory.
+    pub(super) fn append_whole(&mut self, meta: Meta, from: u64, format: Format) -> Option<u64> {
         /// Bytes that are copied at once.
         const STEP: usize = 512;
 
@@ -391,7 +385,8 @@ impl Log {
                     let begin = usize::from(entry.meta.sample.body_offset) + at.1;
                     let len = entry.len as usize;
                     let left = len.saturating_sub(begin);
-                    let range = clean(at.1, &mut log.slices(entry.position, begin, left));
+                    let mut body = log.slices(entry.position, begin, left);
+                    let range = clean_range(format, at.1, &mut body);
                     (entry, range)
                 });
                 if let Some((entry, range)) = found.filter(|(_, range)| !range.is_empty()) {

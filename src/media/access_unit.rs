@@ -122,9 +122,9 @@ impl Sets {
 
 /// Looks at the units of a body that lies in parts, and keeps its parameter sets. `None`: they can't
 /// be read, or say nothing.
-pub fn look<'a>(
+pub fn look(
     format: Format,
-    body: &mut dyn Iterator<Item = &'a [u8]>,
+    body: &mut dyn Iterator<Item = &[u8]>,
     sets: &mut Sets,
 ) -> Option<Look> {
     let mut units = Units::new(format, body);
@@ -160,10 +160,10 @@ pub fn is_keyframe(codec: VideoCodec, body: &[u8]) -> bool {
 
 /// Where the next bytes that a container may have stand in a body that lies in parts from `at` on.
 /// Empty at its end.
-pub fn clean_range<'a>(
+pub fn clean_range(
     format: Format,
     at: usize,
-    body: &mut dyn Iterator<Item = &'a [u8]>,
+    body: &mut dyn Iterator<Item = &[u8]>,
 ) -> std::ops::Range<usize> {
     let mut units = Units::new(format, body);
     let (mut start, mut end) = (0, 0);

@@ -237,10 +237,7 @@ impl State {
         meta.is_join_point = false;
         meta.role = Role::Whole;
         let was_joinable = self.log.join_point().is_some();
-        let clean = |at, body: &mut dyn Iterator<Item = &[u8]>| {
-            access_unit::clean_range(open.format, at, body)
-        };
-        let number = self.log.append_whole(meta, open.number, &clean);
+        let number = self.log.append_whole(meta, open.number, open.format);
         self.note_eviction(was_joinable);
         if let Some(number) = number {
             self.note_sample(number);
