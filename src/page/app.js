@@ -2,21 +2,18 @@
 //
 // Names and texts come from strangers: they enter the document as text only.
 
-import { play, root, rtmp, streams } from './player.js';
+import { aKey, encode, inQuery, keys, play, query, root, rtmp, streams } from './player.js';
 
 const [main, state, locked, publish] = ['main', 'header p', 'section', '#publish'].map(s => document.querySelector(s));
 const cards = new Map(); // by name
 
-/** Not a clone, which belongs to a document where WebKit plays nothing. */
+/** A clone would belong to a document where WebKit plays nothing. */
 const copy = id => document.importNode(document.getElementById(id).content.firstElementChild, true);
-/** Also what has a meaning for shells, into which URLs are pasted. */
-const encode = text => encodeURIComponent(text).replace(/[!'()*]/g, c => '%' + c.charCodeAt(0).toString(16).toUpperCase());
 const pathOf = name => root + name.split('/').map(encode).join('/');
 /** As it is if it's one word for a shell, or else as that takes it for one. */
 const quote = text => (/^[\p{L}\p{N}.:/?=%@+,_~\[\]-]*$/u.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`);
-/** The page's key for URLs that are copied; whatever else a link has put behind the page's address is not. */
-const keys = [...new URLSearchParams(location.search)].filter(([name]) => /^(key|token|secret|user|pass)$/.test(name));
-const query = keys.map(([name, value], i) => `${i ? '&' : '?'}${name}=${encode(value)}`).join('');
+/** For URLs that are copied: whatever else a link has put behind the page's address is not. */
+const withKey = inQuery(keys);
 const plural = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
 
 /** Changes a text only if it is another: selections stay, and screen readers keep still. */
@@ -43,18 +40,18 @@ function addField(parent, name, text) {
 function addUrls(parent, name) {
   const forms = [['HTTP-FLV', '.flv'], ['MP4', '.mp4'], ['HLS', '.m3u8'], ['This page', '']];
   // RTMP knows no percent signs: names are as they are.
-  addField(parent, 'RTMP', quote(`${rtmp}/${name}${query}`));
-  for (const [label, form] of forms) addField(parent, label, quote(pathOf(name) + form + query));
+  addField(parent, 'RTMP', quote(`${rtmp}/${name}${withKey}`));
+  for (const [label, form] of forms) addField(parent, label, quote(pathOf(name) + form + withKey));
 }
 
-/** Opens a player; its button to stop is there if there is something to do then. Returns the first button. */
+/** Opens a player, with a button to stop it if there is something to do then. Returns the first button. */
 function open(parent, name, stopped) {
   const box = copy('player');
   const [video, message, bar] = box.children;
   const [text, help] = message.children;
   const [sound, full, stop] = bar.children;
   let kind;
-  // Browsers begin by themselves what is muted and in the page by then.
+  // Or it doesn't begin by itself.
   video.muted = true;
   parent.append(box);
   const end = play(video, pathOf(name), name, (words, wanted) => {
@@ -98,7 +95,7 @@ function makeCard(name) {
   let pictured = 0;
 
   title.firstElementChild.textContent = name;
-  title.firstElementChild.href = pathOf(name) + location.search;
+  title.firstElementChild.href = pathOf(name) + withKey;
   addUrls(others, name);
   button.setAttribute('aria-label', `Play ${name}`);
   button.onclick = () => {
@@ -111,7 +108,7 @@ function makeCard(name) {
   };
 
   card.update = stream => {
-    // By this machine's clock: a server without a battery may have no idea of the time.
+    // By this machine's clock: the server may have none.
     if (since !== stream.since) begun = clock(new Date(Date.now() - stream.uptime_s * 1000));
     since = stream.since;
     put(facts, describe(stream, begun));
@@ -125,7 +122,7 @@ function makeCard(name) {
       button.textContent = '';
       button.append(still);
     };
-    still.src = `${pathOf(name)}/frame.mp4${location.search}`;
+    still.src = `${pathOf(name)}/frame.mp4${query}`;
   };
   return card;
 }
@@ -146,7 +143,7 @@ function describe({ is_live, video: v, audio: a, kbit_s_in: rate, viewers }, beg
 
 function show({ streams, locked: isLocked }) {
   const live = streams.filter(s => s.is_live).length;
-  put(state, live ? `${plural(live, 'stream')} live` : 'Nothing is live.');
+  put(state, live ? `${plural(live, 'stream')} live` : isLocked ? '' : 'Nothing is live.');
   for (const stream of streams) {
     if (!cards.has(stream.name)) {
       cards.set(stream.name, makeCard(stream.name));
@@ -161,9 +158,10 @@ function show({ streams, locked: isLocked }) {
     cards.delete(name);
   }
   locked.hidden = !isLocked;
+  put(locked.firstElementChild, `There are streams that want ${aKey}.`);
   if (publish.hidden) {
     publish.hidden = false;
-    publish.open = !live;
+    publish.open = !live && !isLocked;
     addField(publish, 'RTMP URL', `${rtmp}/live/cam`);
     addField(publish, 'OBS: Server', `${rtmp}/live`);
     addField(publish, 'Stream Key', 'cam');

@@ -23,15 +23,37 @@ const TEXTS = {
 /** The URL of the list, which need not be at the top of its host: the server has led to this script. */
 export const root = location.origin + new URL('..', import.meta.url).pathname;
 
+/** For URLs; also what has a meaning for shells, into which they are pasted. */
+export const encode = text => encodeURIComponent(text).replace(/[!'()*]/g, c => '%' + c.charCodeAt(0).toString(16).toUpperCase());
+export const inQuery = pairs => pairs.map(([name, value], i) => `${i ? '&' : '?'}${encode(name)}=${encode(value)}`).join('');
+
+/** The key: the tab keeps it, and the address shows it no longer. */
+export let keys = [];
+const others = [];
+for (const pair of new URLSearchParams(location.search)) (/^(key|token|secret|user|pass)$/.test(pair[0]) ? keys : others).push(pair);
+try {
+  if (keys.length) {
+    sessionStorage.brooklet = JSON.stringify(keys);
+    history.replaceState(null, '', location.pathname + inQuery(others));
+  } else keys = JSON.parse(sessionStorage.brooklet || '[]');
+} catch (_) {
+  // Nothing may be kept: the address does.
+}
+
+export const aKey = keys.length ? 'another key' : 'a key';
+
+/** What is behind the URLs of requests. A browser asks for no password for them, as the page does. */
+export const query = inQuery([...others, ...keys, ['challenge', 'off']]);
+
 /** rtmp://HOST[:PORT] of the server, once it was asked for its streams. */
 export let rtmp = '';
 
-/** The server's list of streams, or null. The page's query carries the key. */
+/** The server's list of streams, or null. */
 export async function streams() {
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), 8000);
   try {
-    const answer = await fetch(`${root}api/v1/streams${location.search}`, { cache: 'no-store', signal: abort.signal });
+    const answer = await fetch(`${root}api/v1/streams${query}`, { cache: 'no-store', signal: abort.signal });
     const list = await answer.json();
     const port = list.server.rtmp_port;
     rtmp = `rtmp://${location.hostname}${port === 1935 ? '' : `:${port}`}`;
@@ -78,11 +100,11 @@ export function play(video, path, name, say) {
         say(`This browser cannot play ${inWords(stream, why.codecs)}. Others can:`, 'urls');
         wait = 15;
       } else if (why === 401 || why === 403) {
-        say(`${name} wants a key.`, 'key');
+        say(`${name} wants ${aKey}.`, 'key');
       } else if (stream && stream.is_live) {
         isSocket = false; // fetch() learns why, or does without sockets
       } else {
-        say(`${name} is not live${list.locked ? ', or wants a key' : ''}. It starts here by itself.`, list.locked && 'key');
+        say(`${name} is not live${list.locked ? `, or wants ${aKey}` : ''}. It starts here by itself.`, list.locked && 'key');
         wait = 1;
       }
       if (!isStopped) await sleep(wait);
@@ -188,7 +210,7 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
     abort.abort();
     if (socket) socket.onclose = socket.close();
     if (!video.canPlayType(HLS)) return over(why);
-    open(`${path}.m3u8${location.search}`);
+    open(`${path}.m3u8${query}`);
     video.onerror = () => over(shown > 0 ? 'lost' : why);
   }
 
@@ -276,7 +298,7 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
     video.currentTime = Math.max(0, video.currentTime - 0.3);
   }
 
-  const url = new URL(path + '.mp4' + location.search);
+  const url = new URL(path + '.mp4' + query);
   if (off) url.searchParams.set(off, 'off');
   if (!url.searchParams.has('join')) url.searchParams.set('join', 'gop');
 

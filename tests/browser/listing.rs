@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Watched, clock};
+use super::{SAID, Watched, clock};
 
 const INPUTS: &str = "[...document.querySelectorAll('#publish input')].map(i => i.value).join()";
 
@@ -44,22 +44,36 @@ fn a_stream_that_wants_a_key_gets_it_from_the_page_everywhere() {
         watched.number("document.querySelectorAll('article').length"),
         0.0
     );
+    let state = watched.text("document.querySelector('header p').textContent");
+    assert_eq!(state, "", "whether something is live it doesn't know");
     watched.screenshot("locked");
+    watched.click("section input");
+    watched.type_text("a-wrong-one");
+    watched.click("section button");
+    let word = "document.querySelector('section p').textContent.includes('another key')";
+    watched.wait_for("it says that the key is wrong", word);
     watched.click("section input");
     watched.type_text("s3cret.~-");
     watched.click("section button");
     watched.click(".play");
+    let address = watched.text("location.pathname + location.search");
+    assert_eq!(address, "/", "the key isn't to be seen");
     watched.wait_until_it_plays();
     watched.wait_for_pictures(30);
     let link = watched.text("(a => a.pathname + a.search)(document.querySelector('h2 a'))");
-    assert_eq!(link, "/live/door?key=s3cret.%7E-");
+    assert_eq!(link, "/live/door?key=s3cret.~-");
 
     // Where nothing decodes percent signs, there are none.
     let url = watched.text("document.querySelector('article input').value");
     let expected = format!("{}?key=s3cret.~-", watched.server.url("door"));
     assert_eq!(url, expected);
 
+    // The tab knows it.
+    watched.open_path("/live/door");
+    watched.wait_until_it_plays();
+
     // A player alone asks by itself.
+    watched.evaluate("sessionStorage.clear()");
     watched.open_path("/live/door");
     watched.wait_for(
         "it asks for a key",
@@ -69,7 +83,29 @@ fn a_stream_that_wants_a_key_gets_it_from_the_page_everywhere() {
     watched.click(".message input");
     watched.type_text("s3cret.~-");
     watched.press("Enter", 13, "\r");
-    watched.wait_for("it has the key", "location.search");
+    watched.wait_for("it has the key", "sessionStorage.brooklet");
+    watched.wait_until_it_plays();
+    watched.check();
+}
+
+/// There the list shows all streams.
+#[test]
+#[ignore = "needs Chromium, ffmpeg"]
+fn on_the_servers_own_machine_a_player_asks_for_the_key() {
+    let mut watched = Watched::start(&["--play-key", "s3cret"]);
+    let _publisher = clock::publish(&watched.server.url("door"));
+    watched.open_path("/");
+    for (said, key) in [("wants a key", "wrong"), ("wants another key", "s3cret")] {
+        watched.click(".play");
+        let asks = format!("{SAID}.includes(\"{said}\")");
+        watched.wait_for("it asks for a key", &asks);
+        watched.click(".message input");
+        watched.type_text(key);
+        watched.press("Enter", 13, "\r");
+        let is_kept = format!("sessionStorage.brooklet === '[[\"key\",\"{key}\"]]'");
+        watched.wait_for("it is kept", &is_kept);
+    }
+    watched.click(".play");
     watched.wait_until_it_plays();
     watched.check();
 }

@@ -81,6 +81,10 @@ fn a_key_is_shown_in_the_query_or_as_a_password() {
         let asked = denied.header("www-authenticate");
         assert_eq!(asked, Some("Basic realm=\"brooklet\", charset=\"UTF-8\""));
         let told = (401, denied.text());
+        // A page that asks by itself.
+        let unasked = get(&server, &format!("{target}?challenge=off"), "");
+        assert_eq!((unasked.status, unasked.text()), told, "{target}");
+        assert_eq!(unasked.header("www-authenticate"), None, "{target}");
         let wrong = get(&server, target, WRONG);
         assert_eq!((wrong.status, wrong.text()), told, "{target}");
         let wrong = get(&server, &format!("{target}?key=wrong-key"), "");

@@ -2,6 +2,7 @@
 
 use super::super::access::{Denied, authorize_play};
 use super::exchange::Exchange;
+use super::watch;
 use crate::http::{Response, Status, websocket};
 use crate::rtmp::stream_key::StreamKey;
 
@@ -31,7 +32,11 @@ pub(super) fn authorize(
         &credentials,
         key,
     )
-    .map_err(|denied| refusal(&denied))?;
+    .map_err(|denied| match watch::parameter(exchange, "challenge") {
+        // The page asks for the key itself: a browser's own window would be in front of it.
+        Some("off") => text(&denied),
+        _ => refusal(&denied),
+    })?;
     exchange.note_play(&key).map_err(|full| {
         let why = format!("no place: {full}");
         Response::text(Status::ServiceUnavailable, &why).header("Retry-After", "1")
@@ -62,15 +67,20 @@ pub(super) fn accept_websocket(exchange: &Exchange<'_>) -> Result<Response, Resp
 
 /// What somebody is told who may not.
 pub(super) fn refusal(denied: &Denied) -> Response {
+    let response = text(denied);
+    match denied.challenge() {
+        Some(challenge) => response.header("WWW-Authenticate", challenge),
+        None => response,
+    }
+}
+
+/// The same without asking for a password.
+fn text(denied: &Denied) -> Response {
     let status = match denied.status {
         401 => Status::Unauthorized,
         429 => Status::TooManyRequests,
         503 => Status::ServiceUnavailable,
         _ => Status::Forbidden,
     };
-    let response = Response::text(status, &denied.text);
-    match denied.challenge() {
-        Some(challenge) => response.header("WWW-Authenticate", challenge),
-        None => response,
-    }
+    Response::text(status, &denied.text)
 }

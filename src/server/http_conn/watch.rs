@@ -129,7 +129,7 @@ pub(super) fn media(
 }
 
 /// A parameter of the query.
-fn parameter<'a>(exchange: &Exchange<'a>, name: &str) -> Option<&'a str> {
+pub(super) fn parameter<'a>(exchange: &Exchange<'a>, name: &str) -> Option<&'a str> {
     let pairs = exchange.head.query()?.split('&');
     let mut values = pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     values.next()
