@@ -1,12 +1,11 @@
 // Plays a stream in a <video> and keeps it at the live edge, until it is stopped.
 //
-// fMP4 comes through a WebSocket, since browsers open six HTTP connections to a host, but many
-// sockets; through fetch() if something on the way knows no WebSocket; HLS is for browsers without
-// MediaSource.
+// fMP4 comes through a WebSocket, since browsers open six HTTP connections to a host, but many sockets;
+// through fetch() if a proxy knows no WebSocket; HLS is for browsers without MediaSource.
 
 const Source = self.MediaSource || self.ManagedMediaSource;
 const HLS = 'application/vnd.apple.mpegurl';
-/** It seeks for each change of speed, and often comes to a stop there; its pictures are late. */
+/** Its pictures are late, and changes of speed stop it at times. */
 const isGtk = /Linux(?!.*Chrom).*Safari/.test(navigator.userAgent);
 const minTarget = isGtk ? 1 : 0.4;
 const now = () => performance.now() / 1000;
@@ -20,29 +19,31 @@ const TEXTS = {
   503: 'The server is full. Trying again …',
 };
 
-/** The URL of the list, which need not be at the top of its host: the server has led to this script. */
+/** The URL of the list, which need not be at the top of its host. */
 export const root = location.origin + new URL('..', import.meta.url).pathname;
 
-/** For URLs; also what has a meaning for shells, into which they are pasted. */
+/** Also what has a meaning for shells, into which URLs are pasted. */
 export const encode = text => encodeURIComponent(text).replace(/[!'()*]/g, c => '%' + c.charCodeAt(0).toString(16).toUpperCase());
 export const inQuery = pairs => pairs.map(([name, value], i) => `${i ? '&' : '?'}${encode(name)}=${encode(value)}`).join('');
 
-/** The key: the tab keeps it, and the address shows it no longer. */
+/** The key, which the tab keeps, and the address no longer shows. */
 export let keys = [];
 const others = [];
-for (const pair of new URLSearchParams(location.search)) (/^(key|token|secret|user|pass)$/.test(pair[0]) ? keys : others).push(pair);
+for (const pair of new URLSearchParams(location.search)) {
+  (/^(key|token|secret|user|pass)$/.test(pair[0]) ? keys : others).push(pair);
+}
 try {
   if (keys.length) {
     sessionStorage.brooklet = JSON.stringify(keys);
     history.replaceState(null, '', location.pathname + inQuery(others));
   } else keys = JSON.parse(sessionStorage.brooklet || '[]');
 } catch (_) {
-  // Nothing may be kept: the address does.
+  // It may keep nothing.
 }
 
 export const aKey = keys.length ? 'another key' : 'a key';
 
-/** What is behind the URLs of requests. A browser asks for no password for them, as the page does. */
+/** Behind all URLs that are fetched. The page asks for the key, not the browser. */
 export const query = inQuery([...others, ...keys, ['challenge', 'off']]);
 
 /** rtmp://HOST[:PORT] of the server, once it was asked for its streams. */
@@ -66,14 +67,17 @@ export async function streams() {
 }
 
 /**
- * Plays what is at `path` (".../live/door") and called `name`; returns a function that stops it.
- * `say(text, help)` tells what is going on, "" when all is well; help is "key", "urls" or nothing.
+ * Plays what is at `path` (".../live/door"); returns a function that stops it. `say(text, help)` tells
+ * what is going on, "" when all is well; help is "key", "urls" or nothing.
  */
 export function play(video, path, name, say) {
   let end;
   let isStopped = false;
   const resume = () => document.hidden || video.play().catch(() => {});
+  // A browser may keep the page, and the connection without reading from it.
+  const leave = () => end('lost');
   document.addEventListener('visibilitychange', resume);
+  addEventListener('pagehide', leave);
 
   (async () => {
     let isSocket = true;
@@ -115,6 +119,7 @@ export function play(video, path, name, say) {
     isStopped = true;
     end('stopped');
     document.removeEventListener('visibilitychange', resume);
+    removeEventListener('pagehide', leave);
     video.removeAttribute('src');
     video.load();
   };
@@ -141,8 +146,7 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
   let trimmed = 0;
   let shown = -1;
   let moved = now();
-  let drawn = 0;
-  let late = 0;
+  let drawn, late;
 
   const timer = setInterval(watch, 250);
   const over = why => {
@@ -159,8 +163,9 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
   /** Later types announce an init segment, which is appended like everything. */
   function begin(type) {
     if (hasBegun || isOver) return;
-    const inSafari = type.replace('opus', 'Opus').replace('flac', 'fLaC');
-    if (Source.isTypeSupported(inSafari)) type = inSafari;
+    // As Safari, and others, call them.
+    const other = type.replace('opus', 'Opus').replace('flac', 'fLaC').replace('mp3', 'mp4a.6B');
+    if (Source.isTypeSupported(other)) type = other;
     if (!Source.isTypeSupported(type)) {
       const codecs = (type.split('"')[1] || type).split(',');
       const bad = codecs.filter(c => !Source.isTypeSupported(`video/mp4; codecs="${c}"`));
@@ -174,11 +179,10 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
       URL.revokeObjectURL(video.src);
       if (isOver) return;
       buffer = media.addSourceBuffer(type);
-      // What comes first is at 0.2 s there. It is moved to where players begin, so that they have a picture
-      // without a jump.
+      // The stream begins at 0.2 s. So there is a picture without a jump.
       buffer.timestampOffset = -0.19;
       buffer.onupdateend = () => {
-        if (isOver || trim(30)) return;
+        if (isOver || buffer.updating || trim(30)) return;
         append();
         steer();
       };
@@ -205,7 +209,7 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
     video.play().catch(() => {}); // watch() sees it
   }
 
-  /** By the browser's own means; if it has none or they fail, it's over for the reason why it is tried. */
+  /** By the browser's own means; without them it's over for the reason why they are tried. */
   function hls(why) {
     abort.abort();
     if (socket) socket.onclose = socket.close();
@@ -256,7 +260,7 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
     const start = ranges.start(last);
     const behind = ranges.end(last) - video.currentTime;
     lag += (behind - lag) * 0.1;
-    // A jump before WebKitGTK has made its decoders hangs it, every other time.
+    // In WebKitGTK a jump before there are decoders hangs the page, every other time.
     if (shown < 0 && video.readyState < 2 && now() - moved < 3) return;
     const isAfterGap = video.currentTime < start && (!last || ranges.end(last) - start > 0.2);
     const tolerance = jumped < 0 ? 0.5 : 2;
@@ -275,7 +279,7 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
     if (document.hidden) moved = now();
     if (hasBegun && video.readyState > 1) {
       if (video.currentTime !== shown) {
-        if (shown >= 0) say('');
+        if (shown >= 0) say(video.videoWidth ? '' : 'Sound without a picture.');
         shown = video.currentTime;
         moved = now();
       } else if (video.paused) {
@@ -283,19 +287,16 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
         moved = now();
       }
     }
-    if (isGtk) unstick();
-    if (shown >= 0 && now() - moved > 2) say('No picture comes. Waiting …');
-    if (now() - moved > 12) over('lost');
-  }
-
-  /** All pictures come late, and will for ever: after a jump they don't. */
-  function unstick() {
-    const { totalVideoFrames: count, droppedVideoFrames: dropped } = video.getVideoPlaybackQuality();
+    // All pictures come late there at times, and would for ever.
+    const { totalVideoFrames: count, droppedVideoFrames: dropped } = isGtk && video.getVideoPlaybackQuality();
     if (count !== drawn) late = dropped;
     drawn = count;
-    if (dropped < late + 30) return;
-    late = dropped;
-    video.currentTime = Math.max(0, video.currentTime - 0.3);
+    if (dropped > late + 30) {
+      late = dropped;
+      video.currentTime -= 0.3;
+    }
+    if (shown >= 0 && now() - moved > 2) say('No picture comes. Waiting …');
+    if (now() - moved > 12) over('lost');
   }
 
   const url = new URL(path + '.mp4' + query);

@@ -134,6 +134,27 @@ fn names_are_text_and_nothing_else() {
     watched.check();
 }
 
+#[test]
+#[ignore = "needs Chromium, ffmpeg"]
+fn why_nothing_can_be_shown_is_to_be_seen_in_its_card() {
+    let mut watched = Watched::start(&[]);
+    watched.prepare(
+        "MediaSource.isTypeSupported = () => false;
+         HTMLMediaElement.prototype.canPlayType = () => '';",
+    );
+    let _publisher = clock::publish(&watched.server.url("door"));
+    let phone = json!({ "width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true });
+    watched.call("Emulation.setDeviceMetricsOverride", phone);
+    watched.open_path("/");
+    watched.click(".play");
+    watched.wait_for("it says why", &format!("{SAID}.includes('cannot play')"));
+    let is_inside = "((text, box) => text.top >= box.top && text.bottom <= box.bottom)\
+        (...['.message p', '.screen'].map(s => document.querySelector(s).getBoundingClientRect()))";
+    watched.screenshot("cannot-play");
+    assert_eq!(watched.evaluate(is_inside), true);
+    watched.check();
+}
+
 /// What is copied is pasted into shells.
 #[test]
 #[ignore = "needs Chromium, ffmpeg"]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::common::media::{AAC, H264, make, quiet};
 use super::common::process::Program;
-use super::common::{TempDir, all_the_while};
+use super::common::{SOON, TempDir, all_the_while, wait_until};
 use super::{SAID, SHOWN, Watched, clock};
 
 /// Plays a while, says how late the picture is, and takes a picture of it.
@@ -225,5 +225,74 @@ fn a_stopped_player_takes_nothing_more() {
     all_the_while("nobody watches", Duration::from_secs(3), || {
         watched.evaluate("document.querySelectorAll('.player').length") == 0
     });
+    watched.check();
+}
+
+/// Chromium keeps a page that is left for a while, with connections from which it reads no more.
+#[test]
+#[ignore = "needs Chromium, ffmpeg"]
+fn whoever_leaves_the_page_has_stopped_to_watch() {
+    let mut watched = Watched::start(&[]);
+    let _publisher = clock::publish(&watched.server.url("door"));
+    watched.open_path("/live/door");
+    watched.wait_until_it_plays();
+    watched.open_path("/api/v1/streams");
+    let is_over = |log: &str| log.contains("live/door: stopped playing");
+    wait_until("the server sees it", SOON * 2, || {
+        is_over(&watched.server.log())
+    });
+    let log = watched.server.log();
+    assert!(!log.contains("stalled"), "{log}");
+}
+
+/// The browser tells that it has taken a piece when it may be busy with the next one.
+#[test]
+#[ignore = "needs Chromium, ffmpeg"]
+fn old_pictures_are_not_removed_while_new_ones_are_taken() {
+    let mut watched = Watched::start(&[]);
+    watched.prepare(
+        "self.count = 0;
+         const time = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, 'currentTime');
+         const append = SourceBuffer.prototype.appendBuffer;
+         let later = 0;
+         Object.defineProperty(HTMLMediaElement.prototype, 'currentTime', {
+             get() { return time.get.call(this) + later; },
+             set(value) { time.set.call(this, value); },
+         });
+         SourceBuffer.prototype.appendBuffer = function (piece) {
+             append.call(this, piece);
+             if (++count !== 20) return;
+             later = 100;
+             this.dispatchEvent(new Event('updateend'));
+             later = 0;
+         };",
+    );
+    let _publisher = clock::publish(&watched.server.url("door"));
+    watched.open_path("/live/door");
+    watched.wait_for("pieces were taken", "count > 40");
+    watched.wait_until_it_plays();
+    watched.check();
+}
+
+#[test]
+#[ignore = "needs Chromium, ffmpeg"]
+fn mp3_is_taken_where_it_is_known_by_its_other_name_only() {
+    let mut watched = Watched::start(&[]);
+    watched.prepare(
+        "MediaSource.isTypeSupported = type => type.includes(',mp4a.6B');
+         const add = MediaSource.prototype.addSourceBuffer;
+         MediaSource.prototype.addSourceBuffer = function (type) {
+             self.added = type;
+             return add.call(this, 'video/mp4; codecs=\"avc1.64001e\"');
+         };",
+    );
+    let mut command = quiet("ffmpeg");
+    let arguments = "-re -f lavfi -i testsrc=size=320x180:rate=30 -f lavfi -i sine=sample_rate=44100 \
+                     -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 60 -c:a libmp3lame -f flv";
+    command.args(arguments.split_whitespace());
+    let _publisher = Program::start(command.arg(watched.server.url("door")));
+    watched.server.wait_for_log("publishing from", 1);
+    watched.open_path("/live/door");
+    watched.wait_for("it is taken by that name", "self.added");
     watched.check();
 }

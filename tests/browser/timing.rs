@@ -91,5 +91,6 @@ fn sound_without_pictures_plays() {
     watched.open_path("/live/door");
     let plays = "document.querySelector('.player video').currentTime > 3";
     watched.wait_for("it plays", plays);
+    assert_eq!(watched.said(), "Sound without a picture.");
     watched.check();
 }
