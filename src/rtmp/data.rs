@@ -56,8 +56,9 @@ pub fn for_players(body: Bytes<'_>) -> Option<Relayed<'_>> {
         return None;
     }
     let mut bytes = Vec::with_capacity(counted.len);
+    let mut append = |more: &[u8]| bytes.extend_from_slice(more);
     let mut out = Out {
-        write: Some(&mut |more| bytes.extend_from_slice(more)),
+        write: Some(&mut append),
         len: 0,
         most: MAX_LEN,
     };
