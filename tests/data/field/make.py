@@ -13,6 +13,9 @@ sent. FLV's stream id, which is always 0, is the time of sending in ms from the 
 import json
 import os
 import struct
+import sys
+
+sys.dont_write_bytecode = True  # this folder is for the files
 
 from encoders import RATE, Aac, Av1, Avc, Hevc, ffmpeg, prefixed, slice_type
 
