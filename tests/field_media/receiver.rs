@@ -213,10 +213,17 @@ impl Receiver {
         kind.sounds_from(from) * if self.is_hls() { 7 } else { 9 } / 10
     }
 
+    /// Whether it loses pictures of this by itself, now more and now fewer.
+    fn is_chance(self, kind: &Kind) -> bool {
+        matches!(self.how, How::Page(_, "mpegts.js")) && kind.codec == "av1"
+    }
+
     /// Whether no more can be asked of it than what it makes of the messages themselves, which is
     /// less than what is needed.
     pub(crate) fn cannot(self, kind: &Kind, alone: Option<&Got>) -> bool {
-        self.how == How::Alone || alone.is_some_and(|alone| alone.pictures < self.needed(kind))
+        self.how == How::Alone
+            || self.is_chance(kind)
+            || alone.is_some_and(|alone| alone.pictures < self.needed(kind))
     }
 
     /// What is wrong with what it got. `alone` is what it makes of the messages themselves, if that
@@ -229,7 +236,7 @@ impl Receiver {
         findings: &[String],
     ) -> Vec<String> {
         let mut faults = Vec::new();
-        if self.how == How::Alone {
+        if self.how == How::Alone || self.is_chance(kind) {
             return faults;
         }
         let of_alone =
