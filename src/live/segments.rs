@@ -40,6 +40,7 @@ use growth::{Early, Open};
 pub use listing::{Found, Listing, Wanted};
 pub(super) use lists::FEW_LEN;
 use lists::Lists;
+pub use lists::Viewer;
 
 /// Shortest segment, in ms, but for those cut off. A little less than 2 s, so that keyframes every
 /// second or two are taken for what they are meant to be.
@@ -318,8 +319,18 @@ impl Segments {
         self.lists.note_viewer(address, now, time);
     }
 
-    /// Addresses that asked for a playlist within a time.
-    pub fn viewers(&self, now: Millis, time: Millis) -> usize {
+    /// Notes the connection by which a viewer has got a playlist; true for its first.
+    pub fn name_viewer(&mut self, address: IpAddr, connection: u64) -> bool {
+        self.lists.name_viewer(address, connection)
+    }
+
+    /// A viewer that hasn't asked for so long, each once.
+    pub fn take_gone(&mut self, now: Millis, time: Millis) -> Option<Viewer> {
+        self.lists.take_gone(now, time)
+    }
+
+    /// Those that asked for a playlist within a time, each with its place in the list.
+    pub fn viewers(&self, now: Millis, time: Millis) -> impl Iterator<Item = (usize, Viewer)> + '_ {
         self.lists.viewers(now, time)
     }
 

@@ -172,7 +172,7 @@ pub struct ViewerReport {
     pub id: u64,
     /// Its connection's number.
     pub connection: u64,
-    /// `rtmp`, `flv` or `mp4`.
+    /// `rtmp`, `flv`, `mp4` or `hls`.
     pub protocol: &'static str,
     /// When it joined.
     pub since: Millis,

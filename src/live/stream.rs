@@ -24,7 +24,7 @@ use super::arena::{Arena, Full, Holder};
 use super::doctor::Finding;
 use super::log::{Kind, Log, Needs};
 use super::preamble::{Preamble, Slot};
-use super::segments::FEW_LEN;
+use super::segments::{FEW_LEN, Viewer};
 use super::sink::Sink;
 use super::stats::{Stats, StreamReport, ViewerReport, Viewers};
 use super::subscriber::{Delivered, End, Skip, Subscriber, View};
@@ -151,6 +151,8 @@ pub struct Pumped {
     pub repair: Option<ClockRepair>,
     /// What else is wrong with what it sends; to be logged.
     pub findings: Vec<Finding>,
+    /// Who watched by HLS and has stopped; to be logged.
+    pub gone: Option<Viewer>,
 }
 
 /// How the wait for another publisher ended.
@@ -434,6 +436,7 @@ impl Stream {
             skips: std::mem::take(&mut state.skips),
             repair,
             findings: state.examine(repair, now),
+            gone: state.hls.take_gone(now),
         }
     }
 
@@ -597,8 +600,10 @@ impl Stream {
     pub fn viewer_after(&self, id: u64, now: Millis) -> Option<ViewerReport> {
         let state = lock(&self.state);
         let later = state.subscribers.iter().filter(|viewer| viewer.id() > id);
-        let next = later.min_by_key(|viewer| viewer.id())?;
-        Some(next.report(&state.log, now))
+        match later.min_by_key(|viewer| viewer.id()) {
+            Some(next) => Some(next.report(&state.log, now)),
+            None => state.hls.viewer_after(id, now),
+        }
     }
 
     /// All that is known of the stream, and of those who receive it.

@@ -237,7 +237,8 @@ impl Publishing {
         if self.repair.is_some() {
             self.tell_repair(now);
         }
-        if !pumped.findings.is_empty() || !pumped.skips.is_empty() {
+        let has_news = !pumped.findings.is_empty() || !pumped.skips.is_empty();
+        if has_news || pumped.gone.is_some() {
             self.tell(&pumped);
         }
     }
@@ -245,6 +246,18 @@ impl Publishing {
     /// Says what was found at a pump.
     #[inline(never)] // Its variables are not to be on the stack of every publisher.
     fn tell(&self, pumped: &Pumped) {
+        if let Some(viewer) = pumped.gone {
+            self.say(
+                log::Level::Info,
+                About::Media,
+                format_args!(
+                    "#{} {}: stopped playing by HLS after {}: it no longer asks",
+                    viewer.connection,
+                    self.stream.key(),
+                    seconds(viewer.asked.saturating_sub(viewer.since)),
+                ),
+            );
+        }
         for finding in &pumped.findings {
             let (connection, key) = (self.connection, self.stream.key());
             self.say(

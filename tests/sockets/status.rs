@@ -7,9 +7,10 @@ use brooklet::rtmp::command::{object, text};
 use brooklet::{Config, Server};
 use serde_json::{Value, json};
 
-use crate::client::{Client, server, short_grace, wait_until};
+use crate::client::{AAC_HEADER, Client, server, short_grace, wait_until};
 use crate::common::Brooklet;
 use crate::common::http::{Answer, HttpClient};
+use crate::hls::AVC_HEADER;
 
 const STREAMS: &str = "/api/v1/streams";
 const CONNECTIONS: &str = "/api/v1/connections";
@@ -259,6 +260,49 @@ fn names_that_somebody_only_waits_for_are_not_listed() {
     assert_eq!(streams(http)["streams"], json!([]));
     assert!(!get(http, "/metrics").text().contains("img"));
     assert!(!get(http, "/stat").text().contains("img"));
+}
+
+#[test]
+fn who_watches_by_hls_is_listed_and_logged_once() {
+    let server = Brooklet::start(&[]);
+    let http = server.http_address();
+    let mut camera = Client::publishing(server.address(), "live", "door");
+    camera.send_message(9, 1, 0, AVC_HEADER);
+    camera.send_message(8, 1, 0, AAC_HEADER);
+    let mut send = |index: u32| {
+        camera.send_picture(index, index * 40, index % 50 == 0, 1_000);
+        camera.send_message(8, 1, index * 40, b"\xAF\x01\x21\x10\x05");
+    };
+    (0..300).for_each(&mut send);
+    let mut player = HttpClient::connect(http);
+    let mut ask = || {
+        player.request("GET", "/live/door/media.m3u8", "User-Agent: a player\r\n");
+        assert_eq!(player.answer().status, 200);
+        streams(http)["streams"][0].clone()
+    };
+    ask();
+    let stream = ask();
+    assert_eq!(stream["viewers"], 1);
+    let viewers = stream["viewer_list"].as_array().unwrap();
+    assert_eq!(viewers.len(), 1, "{viewers:?}");
+    assert_eq!(viewers[0]["protocol"], "hls");
+    assert_eq!(viewers[0]["client"], "a player");
+    let words = format!(
+        "#{} live/door: playing to 127.0.0.1:",
+        viewers[0]["connection"]
+    );
+    server.wait_for_log(&words, 1);
+    let log = server.log();
+    assert_eq!(log.matches(" as HLS (a player)").count(), 1, "{log}");
+    // It has gone when it hasn't asked for a while; the camera goes on.
+    let mut number = 300;
+    wait_until("it no longer counts", || {
+        send(number);
+        number += 1;
+        std::thread::sleep(std::time::Duration::from_millis(40));
+        server.log().contains("live/door: stopped playing by HLS")
+    });
+    assert_eq!(streams(http)["streams"][0]["viewer_list"], json!([]));
 }
 
 #[test]

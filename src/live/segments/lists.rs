@@ -20,10 +20,22 @@ const FEW_PARTS: usize = 16;
 
 const SEGMENT_LEN: usize = 88;
 const PART_LEN: usize = 28;
-const VIEWER_LEN: usize = 24;
+const VIEWER_LEN: usize = 40;
 
 /// Bytes on the heap without a block.
 pub(in crate::live) const FEW_LEN: usize = FEW * SEGMENT_LEN + FEW_PARTS * PART_LEN;
+
+/// Who asks for playlists, by address.
+#[derive(Clone, Copy, Debug)]
+pub struct Viewer {
+    address: [u8; 16],
+    /// When it did so last.
+    pub asked: Millis,
+    /// When it began.
+    pub since: Millis,
+    /// The connection by which it got one last; 0 before.
+    pub connection: u64,
+}
 
 /// See the module's documentation.
 #[derive(Default)]
@@ -275,36 +287,103 @@ impl Lists {
             return;
         }
         let address = octets(address);
-        let known = |at: usize| self.viewer(at);
-        let its_own = (0..self.viewers).find(|at| known(*at).is_some_and(|(a, _)| a == address));
-        let is_gone = |asked: Millis| now.saturating_sub(asked) >= time;
-        let free = its_own.or_else(|| {
-            (0..self.viewers).find(|at| known(*at).is_none_or(|(_, asked)| is_gone(asked)))
-        });
-        let place = free.unwrap_or(self.viewers);
-        if place >= MAX_VIEWERS {
-            return;
+        let is_gone = |viewer: &Viewer| now.saturating_sub(viewer.asked) >= time;
+        let known = (0..self.viewers).map(|place| (place, self.viewer(place)));
+        let mut new = Viewer {
+            address,
+            asked: now,
+            since: now,
+            connection: 0,
+        };
+        let mut free = self.viewers;
+        for (place, viewer) in known.rev() {
+            let Some(viewer) = viewer else { continue };
+            if viewer.address == address {
+                if !is_gone(&viewer) {
+                    new = Viewer {
+                        asked: now,
+                        ..viewer
+                    };
+                }
+                free = place;
+                break;
+            }
+            if is_gone(&viewer) {
+                free = place;
+            }
         }
-        self.viewers = self.viewers.max(place + 1);
-        let mut out = self.record(VIEWERS_AT + place * VIEWER_LEN, VIEWER_LEN);
-        put(&mut out, &address);
-        put(&mut out, &now.to_le_bytes());
+        if free < MAX_VIEWERS {
+            self.viewers = self.viewers.max(free + 1);
+            self.put_viewer(free, &new);
+        }
     }
 
-    /// Addresses that have asked within `time`.
-    pub(super) fn viewers(&self, now: Millis, time: Millis) -> usize {
-        let all = (0..self.viewers).filter_map(|place| self.viewer(place));
-        all.filter(|(_, asked)| now.saturating_sub(*asked) < time)
-            .count()
+    /// Notes the connection by which a viewer has asked; true for its first.
+    pub(super) fn name_viewer(&mut self, address: IpAddr, connection: u64) -> bool {
+        let address = octets(address);
+        for place in 0..self.viewers {
+            if let Some(viewer) = self.viewer(place).filter(|v| v.address == address) {
+                self.put_viewer(
+                    place,
+                    &Viewer {
+                        connection,
+                        ..viewer
+                    },
+                );
+                return viewer.connection == 0;
+            }
+        }
+        false
     }
 
-    fn viewer(&self, place: usize) -> Option<([u8; 16], Millis)> {
+    /// One who hasn't asked for `time`, each once.
+    pub(super) fn take_gone(&mut self, now: Millis, time: Millis) -> Option<Viewer> {
+        for place in 0..self.viewers {
+            let viewer = self
+                .viewer(place)
+                .filter(|viewer| viewer.connection > 0 && now.saturating_sub(viewer.asked) >= time);
+            if let Some(viewer) = viewer {
+                self.put_viewer(
+                    place,
+                    &Viewer {
+                        connection: 0,
+                        ..viewer
+                    },
+                );
+                return Some(viewer);
+            }
+        }
+        None
+    }
+
+    /// Those that have asked within `time`, each with its place.
+    pub(super) fn viewers(
+        &self,
+        now: Millis,
+        time: Millis,
+    ) -> impl Iterator<Item = (usize, Viewer)> + '_ {
+        let all = (0..self.viewers).filter_map(|place| Some((place, self.viewer(place)?)));
+        all.filter(move |(_, viewer)| now.saturating_sub(viewer.asked) < time)
+    }
+
+    fn viewer(&self, place: usize) -> Option<Viewer> {
         let at = VIEWERS_AT + place * VIEWER_LEN;
-        let (address, mut asked) = self
-            .bytes()
-            .get(at..at + VIEWER_LEN)?
-            .split_first_chunk::<16>()?;
-        Some((*address, take_u64(&mut asked)?))
+        let bytes = self.bytes().get(at..at + VIEWER_LEN)?;
+        let (address, mut bytes) = bytes.split_first_chunk::<16>()?;
+        Some(Viewer {
+            address: *address,
+            asked: take_u64(&mut bytes)?,
+            since: take_u64(&mut bytes)?,
+            connection: take_u64(&mut bytes)?,
+        })
+    }
+
+    fn put_viewer(&mut self, place: usize, viewer: &Viewer) {
+        let mut out = self.record(VIEWERS_AT + place * VIEWER_LEN, VIEWER_LEN);
+        put(&mut out, &viewer.address);
+        for value in [viewer.asked, viewer.since, viewer.connection] {
+            put(&mut out, &value.to_le_bytes());
+        }
     }
 }
 

@@ -1194,7 +1194,7 @@ fn while_nobody_watches_a_few_are_listed_and_the_newest_ones_stay_when_the_block
     source.gops(20, 50);
     let all = source.listing();
     source.segments.note_viewer([127, 0, 0, 1].into(), 0, 100);
-    assert_eq!(source.segments.viewers(99, 100), 1);
+    assert_eq!(source.segments.viewers(99, 100).count(), 1);
     source.segments.shrink();
     assert!(!source.segments.has_block());
     let few = source.listing();
@@ -1204,7 +1204,7 @@ fn while_nobody_watches_a_few_are_listed_and_the_newest_ones_stay_when_the_block
     );
     assert_eq!((few.open, few.next), (all.open, all.next));
     assert_eq!(source.segments.lists.parts.len, 16);
-    assert_eq!(source.segments.viewers(0, 100), 0);
+    assert_eq!(source.segments.viewers(0, 100).count(), 0);
     source.gops(3, 50);
     assert_eq!(source.segments.lists.segments.len, 4);
     let before = source.listing();
@@ -1212,4 +1212,27 @@ fn while_nobody_watches_a_few_are_listed_and_the_newest_ones_stay_when_the_block
     assert_eq!(source.listing(), before);
     source.gops(3, 50);
     assert_eq!(source.segments.lists.segments.len, 7);
+}
+
+#[test]
+fn a_viewer_is_told_once_when_it_comes_and_once_when_it_has_gone() {
+    let mut source = Source::new();
+    let segments = &mut source.segments;
+    let (one, other) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+    assert!(!segments.name_viewer(one, 7), "nobody has asked");
+    segments.note_viewer(one, 10, 100);
+    assert!(segments.name_viewer(one, 7));
+    segments.note_viewer(one, 90, 100);
+    assert!(
+        !segments.name_viewer(one, 8),
+        "it comes by another connection"
+    );
+    // This one got nothing.
+    segments.note_viewer(other, 90, 100);
+    assert!(segments.take_gone(189, 100).is_none());
+    let gone = segments.take_gone(190, 100).unwrap();
+    assert_eq!((gone.connection, gone.since, gone.asked), (8, 10, 90));
+    assert!(segments.take_gone(1_000, 100).is_none());
+    segments.note_viewer(one, 1_000, 100);
+    assert!(segments.name_viewer(one, 9), "it is back");
 }

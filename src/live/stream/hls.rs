@@ -18,7 +18,9 @@ use super::{State, Stream};
 use crate::http::route::{SegmentKind, SegmentName};
 use crate::live::framing::Base;
 use crate::live::log::{Entry, Kind};
-use crate::live::segments::{Found, Listing, Segments, Share, Unit, Wanted};
+use crate::live::segments::{Found, Listing, Segments, Share, Unit, Viewer, Wanted};
+use crate::live::stats::ViewerReport;
+use crate::live::subscriber::Delivered;
 use crate::live::tracks::Tracks;
 use crate::live::{Millis, lock, wait};
 pub use reading::{Evicted, Reading};
@@ -207,6 +209,12 @@ impl Stream {
     /// The same, as soon as there is a segment: what makes the multivariant playlist.
     pub fn outline(&self, asker: Asker<'_>) -> Result<Playlist, Unavailable> {
         self.answer(asker, None, |state, _| state.outline())
+    }
+
+    /// Notes by which connection a viewer has got a playlist; true for its first.
+    pub fn name_hls_viewer(&self, address: IpAddr, connection: u64) -> bool {
+        let mut state = lock(&self.state);
+        state.hls.segments.name_viewer(address, connection)
     }
 
     /// What a name in a playlist names. The part that comes next is waited for.
@@ -642,7 +650,29 @@ impl Hls {
 
     /// Addresses that asked for a playlist lately.
     pub(super) fn viewers(&self, now: Millis) -> usize {
-        self.segments.viewers(now, VIEWER)
+        self.segments.viewers(now, VIEWER).count()
+    }
+
+    /// One that no longer does; to be logged.
+    pub(super) fn take_gone(&mut self, now: Millis) -> Option<Viewer> {
+        self.segments.take_gone(now, VIEWER)
+    }
+
+    /// The viewer with the next higher number, which is beyond those of subscribers.
+    pub(super) fn viewer_after(&self, id: u64, now: Millis) -> Option<ViewerReport> {
+        const FIRST: u64 = 1 << 63;
+
+        let mut viewers = self.segments.viewers(now, VIEWER);
+        let (place, viewer) =
+            viewers.find(|(place, viewer)| viewer.connection > 0 && FIRST + *place as u64 > id)?;
+        Some(ViewerReport {
+            id: FIRST + place as u64,
+            connection: viewer.connection,
+            protocol: "hls",
+            since: viewer.since,
+            delivered: Delivered::default(),
+            lag: 0,
+        })
     }
 }
 

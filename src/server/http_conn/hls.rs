@@ -10,12 +10,14 @@ use std::sync::atomic::Ordering;
 
 use super::super::Shared;
 use super::super::end::End;
+use super::super::lines::About;
+use super::super::text::in_brackets;
 use super::admission::authorize;
 use super::exchange::{Exchange, Reply};
 use super::watch::not_live;
 use super::writer::{PIECE_LEN, Writer, why_over};
 use crate::allowance::Allowance;
-use crate::config::one_client;
+use crate::config::{Shown, one_client};
 use crate::http::response::Length;
 use crate::http::route::{SegmentKind, SegmentName};
 use crate::http::{Response, Route, Status, conditions, percent, range};
@@ -157,6 +159,9 @@ impl Asked {
                     }
                     Err(refusal) => return writer.respond(refusal),
                 };
+                if uri.is_none() {
+                    note_viewer(writer, &self.stream);
+                }
                 let Ok(_paid) = allowance.take(playlist.listing.memory()) else {
                     return writer.respond(super::no_memory());
                 };
@@ -184,6 +189,28 @@ impl Asked {
             }
         }
     }
+}
+
+/// Says who begins to watch: whoever gets the media playlist, by address.
+#[inline(never)] // Its variables are not to be part of the stack of what follows.
+fn note_viewer(writer: &Writer<'_>, stream: &Stream) {
+    let (shared, client) = (writer.shared, writer.client());
+    let address = client.address();
+    if !stream.name_hls_viewer(address.ip(), client.id()) {
+        return;
+    }
+    shared.say(
+        log::Level::Info,
+        About::Media,
+        address.ip(),
+        format_args!(
+            "#{} {}: playing to {} as HLS{}",
+            client.id(),
+            shared.shown(stream.key()),
+            Shown(address),
+            in_brackets(&client.connect().flash_ver),
+        ),
+    );
 }
 
 #[inline(never)] // Its variables are not to be part of the stack of other answers.
