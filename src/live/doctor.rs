@@ -266,6 +266,10 @@ impl fmt::Display for Finding {
                     Pace::Still { is_zero: false } => {
                         write!(f, "timestamps stand still{by_arrival}")
                     }
+                    Pace::Hovers => write!(
+                        f,
+                        "timestamps go back and forth: players stutter. Check the encoder's clock"
+                    ),
                     Pace::Fast { tenths, is_lost } => {
                         let times = Thousandths(u64::from(tenths) * 100);
                         let end = if is_lost { by_arrival } else { AT_PACE };

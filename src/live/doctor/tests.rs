@@ -96,6 +96,11 @@ fn findings_say_what_came_what_was_expected_and_what_to_do() {
             "timestamps stand still, those of arrival take their place. Check the encoder's clock",
         ),
         (
+            Finding::Pace(Pace::Hovers),
+            "clock",
+            "timestamps go back and forth: players stutter. Check the encoder's clock",
+        ),
+        (
             Finding::Pace(Pace::Fast {
                 tenths: 100,
                 is_lost: true,

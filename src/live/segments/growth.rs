@@ -241,7 +241,8 @@ impl Segments {
         if unit.is_boundary {
             open.segment.pictures += 1;
             open.is_of_sounds = false;
-            self.interval = difference(unit.due(), self.newest_due);
+            let before = self.newest_due;
+            self.interval = difference(unit.due(), if before == 0 { unit.due() } else { before });
             self.newest_due = unit.due();
             let step = difference(unit.end, unit.time).min(u16::MAX.into());
             open.step = open.step.max(step as u16);

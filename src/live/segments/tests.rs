@@ -738,6 +738,14 @@ fn while_pictures_pause_sounds_cut_segments_and_a_keyframe_begins_the_next_one()
     }
 }
 
+#[test]
+fn behind_a_single_picture_sounds_cut_segments_too() {
+    let mut source = Source::new();
+    source.gops(1, 1);
+    source.sounds(10_000);
+    assert_eq!(source.lengths(), [3_053, 1_909, 1_909, 1_909]);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Picture { step: u64, is_keyframe: bool },

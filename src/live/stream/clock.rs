@@ -152,8 +152,15 @@ impl Clock {
     pub(super) fn place(&mut self, kind: Kind, timestamp: u32, now: Millis) -> u32 {
         let index = usize::from(kind != Kind::Audio);
         if self.pacer.note(index, timestamp, now) {
-            // Players go on without a step.
-            self.lead = self.newest().unwrap_or(0).wrapping_sub(now as u32);
+            // Not back, and as late as the sound that was counted so far.
+            let newest = self.newest().unwrap_or(0);
+            let wall = self
+                .tracks
+                .iter()
+                .flatten()
+                .map(|track| track.wall_clock(now));
+            let wall = wall.filter(|wall| difference(*wall, newest) > 0).last();
+            self.lead = wall.unwrap_or(newest).wrapping_sub(now as u32);
         }
         if self.pacer.is_lost {
             let timestamp = self.lead.wrapping_add(now as u32);

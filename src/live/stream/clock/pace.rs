@@ -17,7 +17,7 @@ use crate::live::Millis;
 
 /// Time over which time stamps are measured, in ms: longer than bursts under one time stamp. What
 /// takes twice as long was interrupted, and says nothing.
-const WINDOW: Millis = 3_000;
+const WINDOW: Millis = 2_000;
 
 /// Messages that it takes at least.
 const MIN_MESSAGES: u32 = 10;
@@ -26,6 +26,8 @@ const MIN_MESSAGES: u32 = 10;
 const MAX_SLOW_RATE: u64 = 8;
 
 /// Windows that have to agree, one after the other: that the clock is too fast, that it is too slow.
+/// With sound the first one is sure of a clock that is three times too fast, and half of them are of one
+/// that is too slow.
 const FAST_WINDOWS: u8 = 2;
 const SLOW_WINDOWS: u8 = 8;
 
@@ -37,6 +39,8 @@ pub enum Pace {
         /// All time stamps are 0.
         is_zero: bool,
     },
+    /// It goes back and forth.
+    Hovers,
     /// It is faster than time.
     Fast {
         /// How many times, in tenths.
@@ -60,6 +64,9 @@ pub(super) struct Pacer {
     stamps: [Option<(u32, u32)>; 2],
     /// Furthest from the first one that any was.
     span: u32,
+    /// The longest step, and how many went back.
+    longest: i32,
+    back: u32,
     messages: u32,
     /// Sound in it, in us.
     sound: u64,
@@ -92,8 +99,11 @@ impl Pacer {
             return false;
         }
         if let Some(stamps) = self.stamps.get_mut(index) {
-            let first = stamps.map_or(timestamp, |(first, _)| first);
+            let (first, newest) = stamps.unwrap_or((timestamp, timestamp));
             *stamps = Some((first, timestamp));
+            let step = timestamp.wrapping_sub(newest) as i32;
+            self.longest = self.longest.max(step);
+            self.back += u32::from(step < 0);
             let step = timestamp.wrapping_sub(first) as i32;
             self.span = self.span.max(step.unsigned_abs());
         }
@@ -102,7 +112,8 @@ impl Pacer {
             if self.messages >= MIN_MESSAGES && elapsed < 2 * WINDOW {
                 self.judge(elapsed);
             }
-            (self.began, self.messages, self.sound, self.span) = (now, 0, 0, 0);
+            (self.began, self.messages, self.sound) = (now, 0, 0);
+            (self.span, self.longest, self.back) = (0, 0, 0);
             // The next one begins where this one ends.
             for stamps in self.stamps.iter_mut().flatten() {
                 stamps.0 = stamps.1;
@@ -121,12 +132,15 @@ impl Pacer {
         let most = steps.clone().map(i32::unsigned_abs).max().unwrap_or(0);
         let most = u64::from(most);
         // They may hover, but what jumps back isn't still.
-        let is_still = most * 50 <= elapsed && u64::from(self.span) * 5 <= elapsed;
+        let is_still = most * 20 <= elapsed && u64::from(self.span) * 5 <= elapsed;
         if is_still && (sound == 0 || most * 10 <= sound) {
             let is_zero = stamps.clone().all(|stamps| *stamps == (0, 0));
             self.news = Some(Pace::Still { is_zero });
             self.is_lost = true;
             return;
+        }
+        if self.back > self.messages / 8 {
+            self.news = Some(Pace::Hovers);
         }
         let advance = steps.max().unwrap_or(0).max(0) as u64;
         let is_fast = advance * 2 > elapsed.max(sound) * 3;
@@ -147,7 +161,14 @@ impl Pacer {
         let (stamped, passed) = &mut self.measured;
         *stamped += advance;
         *passed += elapsed;
-        if self.windows == if is_fast { FAST_WINDOWS } else { SLOW_WINDOWS } {
+        let is_sure = advance >= elapsed * 3 && i64::from(self.longest) * 4 < advance as i64;
+        let enough = match (is_fast, sound > 0) {
+            (true, true) if is_sure => 1,
+            (true, _) => FAST_WINDOWS,
+            (false, true) => SLOW_WINDOWS / 2,
+            (false, false) => SLOW_WINDOWS,
+        };
+        if self.windows == enough {
             let tenths = ((*stamped * 10 + *passed / 2) / (*passed).max(1)) as u32;
             self.is_lost = is_fast && sound > 0;
             let is_lost = self.is_lost;
