@@ -159,7 +159,9 @@ impl Clock {
                 .iter()
                 .flatten()
                 .map(|track| track.wall_clock(now));
-            let wall = wall.filter(|wall| difference(*wall, newest) > 0).last();
+            let wall = wall
+                .filter(|wall| difference(*wall, newest) > 0)
+                .next_back();
             self.lead = wall.unwrap_or(newest).wrapping_sub(now as u32);
         }
         if self.pacer.is_lost {
