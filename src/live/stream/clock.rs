@@ -154,14 +154,12 @@ impl Clock {
         if self.pacer.note(index, timestamp, now) {
             // Not back, and as late as the sound that was counted so far.
             let newest = self.newest().unwrap_or(0);
-            let wall = self
+            let mut wall = self
                 .tracks
                 .iter()
                 .flatten()
                 .map(|track| track.wall_clock(now));
-            let wall = wall
-                .filter(|wall| difference(*wall, newest) > 0)
-                .next_back();
+            let wall = wall.rfind(|wall| difference(*wall, newest) > 0);
             self.lead = wall.unwrap_or(newest).wrapping_sub(now as u32);
         }
         if self.pacer.is_lost {
