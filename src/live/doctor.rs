@@ -93,7 +93,7 @@ pub enum Finding {
         /// How often.
         count: u32,
         /// The longest, in ms.
-        longest: Millis,
+        longest: u32,
     },
     /// The stream doesn't fit into the memory that it may use.
     Memory(Memory),
@@ -122,15 +122,15 @@ pub enum Finding {
 pub enum Memory {
     /// A GOP: its keyframe had to go before the next one came.
     Gop {
-        /// Bytes that the log may hold.
-        may_hold: u64,
+        /// Bytes that the log may hold; at most 4 GiB are told.
+        may_hold: u32,
     },
     /// A single message.
     Message {
         /// Its bytes.
-        len: u64,
-        /// Bytes that the log may hold.
-        may_hold: u64,
+        len: u32,
+        /// Bytes that the log may hold, as above.
+        may_hold: u32,
     },
 }
 
@@ -255,7 +255,7 @@ impl fmt::Display for Finding {
                 "{count} times nothing came for more than 1 s (at most {} s), and then all of it at \
                  once: the sender's network holds it up. Lower the bit rate, or improve the \
                  connection (cable instead of Wi-Fi, a better signal)",
-                Tenths(longest)
+                Tenths(longest.into())
             ),
             Finding::Pace(pace) => {
                 let by_arrival = ", those of arrival take their place. Check the encoder's clock";
@@ -404,7 +404,7 @@ pub(super) struct Doctor {
     /// Newest time stamps: audio, video.
     timestamps: [Option<u32>; 2],
     gaps: u32,
-    longest_gap: Millis,
+    longest_gap: u32,
     /// Gaps since `episode` began.
     gaps_in_episode: u32,
     episode: Millis,
@@ -630,7 +630,8 @@ impl Doctor {
             return;
         }
         self.gaps = self.gaps.saturating_add(1);
-        self.longest_gap = self.longest_gap.max(silence);
+        let longest = silence.try_into().unwrap_or(u32::MAX);
+        self.longest_gap = self.longest_gap.max(longest);
         if now.saturating_sub(self.episode) > GAP_EPISODE {
             self.episode = now;
             self.gaps_in_episode = 0;

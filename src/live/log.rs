@@ -19,6 +19,7 @@
 //! has its record.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::Millis;
 use super::arena::{Account, Arena, BLOCK_LEN, Block};
@@ -377,29 +378,9 @@ impl Log {
         /// Bytes that are copied at once.
         const STEP: usize = 512;
 
-        let end = self.next;
-        let next = |log: &Log, at: &mut (u64, usize)| {
-            while at.0 < end {
-                let entry = log.entry(at.0).filter(|entry| entry.is_part_of_picture());
-                let found = entry.map(|entry| {
-                    let begin = usize::from(entry.meta.sample.body_offset) + at.1;
-                    let len = entry.len as usize;
-                    let left = len.saturating_sub(begin);
-                    let mut body = log.slices(entry.position, begin, left);
-                    let range = clean_range(format, at.1, &mut body);
-                    (entry, range)
-                });
-                if let Some((entry, range)) = found.filter(|(_, range)| !range.is_empty()) {
-                    at.1 = range.end;
-                    return Some((entry, range));
-                }
-                *at = (at.0 + 1, 0);
-            }
-            None
-        };
         let mut at = (from, 0);
         let mut len = 0;
-        while let Some((_, range)) = next(self, &mut at) {
+        while let Some((_, range)) = self.next_clean(&mut at, format) {
             len += range.len();
         }
         // What makes room may be what is to be copied.
@@ -410,11 +391,10 @@ impl Log {
         let position = self.begin(len, meta.arrived).ok()?;
         let mut at = (from, 0);
         let mut copied = [0; STEP];
-        while let Some((entry, range)) = next(self, &mut at) {
+        while let Some((position, range)) = self.next_clean(&mut at, format) {
             for start in range.clone().step_by(STEP) {
-                let skip = usize::from(entry.meta.sample.body_offset) + start;
                 let mut count = 0;
-                for slice in self.slices(entry.position, skip, STEP.min(range.end - start)) {
+                for slice in self.slices(position, start, STEP.min(range.end - start)) {
                     copied[count..count + slice.len()].copy_from_slice(slice);
                     count += slice.len();
                 }
@@ -422,6 +402,25 @@ impl Log {
             }
         }
         Some(self.finish(meta, position, len))
+    }
+
+    /// Where the next bytes of pictures stand that containers may have, from a place in a message on:
+    /// the position of a payload, and a range in it.
+    fn next_clean(&self, at: &mut (u64, usize), format: Format) -> Option<(u64, Range<usize>)> {
+        while at.0 < self.next {
+            if let Some(entry) = self.entry(at.0).filter(Entry::is_part_of_picture) {
+                let start = at.1.max(entry.meta.sample.body_offset.into());
+                let left = (entry.len as usize).saturating_sub(start);
+                let mut rest = self.slices(entry.position, start, left);
+                let range = clean_range(format, start, &mut rest);
+                if !range.is_empty() {
+                    at.1 = range.end;
+                    return Some((entry.position, range));
+                }
+            }
+            *at = (at.0 + 1, 0);
+        }
+        None
     }
 
     fn begin(&mut self, len: usize, now: Millis) -> Result<u64, OutOfBlocks> {

@@ -314,9 +314,12 @@ impl Stats {
     }
 
     /// A message couldn't be stored.
-    pub(super) fn note_dropped(&mut self, len: u64, may_hold: u64) {
+    pub(super) fn note_dropped(&mut self, len: usize, may_hold: u64) {
         self.dropped += 1;
-        self.doctor.note_memory(Memory::Message { len, may_hold });
+        self.doctor.note_memory(Memory::Message {
+            len: len as u32,
+            may_hold: may_hold.try_into().unwrap_or(u32::MAX),
+        });
     }
 
     /// Somebody has joined.

@@ -32,7 +32,6 @@ use super::table::Closed;
 use super::tracks::Tracks;
 use super::{Millis, lock, wait};
 use crate::allowance::{Allowance, Taken, push, shrink};
-use crate::media::access_unit::MAX_SETS_LEN;
 use crate::rtmp::amf::Properties;
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
@@ -44,13 +43,13 @@ use media_clock::MediaClock;
 
 /// What a stream takes on the heap besides its blocks, in bytes: its state, its entry in the table,
 /// and what it lists. Its name comes on top.
-pub const STREAM_COST: usize = 2560;
+pub const STREAM_COST: usize = 2432;
 
 const _: () = assert!(size_of::<Stream>() + size_of::<State>() + 128 <= STREAM_COST);
 
 /// What a publisher brings besides, in bytes, apart from what is paid as it comes: what HLS lists
-/// without a block, the first tracks, parameter sets, and lists of headers and versions.
-pub const PUBLISH_COST: usize = FEW_LEN + 3 * TRACKS_COST + MAX_SETS_LEN + 512;
+/// without a block, the first tracks, and lists of headers and versions.
+pub const PUBLISH_COST: usize = FEW_LEN + 3 * TRACKS_COST + 512;
 
 /// Tracks on the heap, but for the decoders' configurations, in bytes.
 const TRACKS_COST: usize = size_of::<Tracks>() + 16;

@@ -81,11 +81,27 @@ pub struct Look {
 #[derive(Debug, Default)]
 pub struct Sets {
     bytes: Vec<u8>,
-    /// There were more than are kept.
+    /// There were more than there is room for.
     is_incomplete: bool,
 }
 
 impl Sets {
+    /// Whether some came while there was no room at all.
+    pub fn want_room(&self) -> bool {
+        self.is_incomplete && self.room() == 0
+    }
+
+    /// Takes [`MAX_SETS_LEN`] bytes on the heap.
+    pub fn make_room(&mut self) {
+        self.clear();
+        self.bytes.reserve_exact(MAX_SETS_LEN);
+    }
+
+    /// Bytes on the heap.
+    pub fn room(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Forgets them.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -105,7 +121,7 @@ impl Sets {
 
     fn add(&mut self, unit: &Unit, units: &mut Units<'_, '_>) {
         let start = self.bytes.len();
-        if start.saturating_add(2).saturating_add(unit.len) > MAX_SETS_LEN {
+        if start.saturating_add(2).saturating_add(unit.len) > self.room() {
             self.is_incomplete = true;
             return;
         }
@@ -526,6 +542,7 @@ mod tests {
     /// Cut into parts of so many bytes, as a message lies in blocks.
     fn look_in_parts(format: Format, body: &[u8], len: usize) -> (Option<Look>, Vec<Vec<u8>>) {
         let mut sets = Sets::default();
+        sets.make_room();
         let look = look(format, &mut body.chunks(len), &mut sets);
         (look, sets.iter().map(<[u8]>::to_vec).collect())
     }
@@ -691,7 +708,11 @@ mod tests {
         let many: Vec<u8> = (0..100).flat_map(set).collect();
         assert_eq!(look_in_parts(AVC, &many, 1000).1, Vec::<Vec<u8>>::new());
         let mut sets = Sets::default();
+        look(AVC, &mut std::iter::once(&body[..]), &mut sets);
+        assert!(sets.want_room() && sets.iter().next().is_none());
+        sets.make_room();
         look(AVC, &mut std::iter::once(&many[..]), &mut sets);
+        assert!(!sets.want_room());
         sets.clear();
         look(AVC, &mut std::iter::once(&body[..]), &mut sets);
         assert_eq!(sets.iter().count(), 2);

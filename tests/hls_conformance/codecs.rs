@@ -156,12 +156,14 @@ impl Video {
     pub(crate) fn body(self, is_key: bool, len: usize, mark: Mark) -> Vec<u8> {
         let prefix: Vec<u8> = match self {
             Video::Avc(..) => {
-                let unit = if is_key { 0x65 } else { 0x41 };
-                [&(len as u32 - 4).to_be_bytes()[..], &[unit]].concat()
+                // The slice of the first macroblock, I or P.
+                let unit = if is_key { [0x65, 0x88] } else { [0x41, 0x9A] };
+                [&(len as u32 - 4).to_be_bytes()[..], &unit].concat()
             }
             Video::Hevc => {
                 let unit = if is_key { 19 << 1 } else { 1 << 1 };
-                [&(len as u32 - 4).to_be_bytes()[..], &[unit, 1]].concat()
+                // The first segment of the picture.
+                [&(len as u32 - 4).to_be_bytes()[..], &[unit, 1, 0xAF]].concat()
             }
             Video::Av1 => {
                 let rest = len - 3;
@@ -177,8 +179,8 @@ impl Video {
 
     fn prefix_len(self) -> usize {
         match self {
-            Video::Avc(..) => 5,
-            Video::Hevc => 6,
+            Video::Avc(..) => 6,
+            Video::Hevc => 7,
             Video::Av1 => 4,
             Video::Vp9 => 11,
         }

@@ -229,7 +229,9 @@ fn no_path_leads_out_of_the_names() {
         ("/live/door/00000000-0.mp4", 404),
         ("/live/door/00000000-99999999999999999999.m4s", 404),
         ("/api/v1/connections/99999999999999999999999", 404),
-        ("/%252e%252e/", 200),
+        // Decoded once, it is a name.
+        ("/live/%252e%252e/", 200),
+        ("/%252e%252e/", 404),
     ] {
         let answer = client.get(path);
         assert_eq!(answer.status, status, "{path}");

@@ -18,7 +18,7 @@ use crate::live::doctor::{Finding, Memory};
 use crate::live::kept::Kept;
 use crate::live::log::{Kind, Meta, Role, Sample};
 use crate::live::preamble::{HEADER_COST, HEAP_LEN, MAX_HEADER_LEN, Preamble, Slot};
-use crate::media::access_unit::{Access, Part};
+use crate::media::access_unit::{Access, MAX_SETS_LEN, Part};
 use crate::media::tag::tracks::{Codec, Many, TrackMessage};
 use crate::rtmp::amf::Properties;
 use crate::rtmp::metadata;
@@ -254,10 +254,17 @@ impl State {
         pay(least).then_some(0)
     }
 
-    /// What headers and metadata take on the heap, in bytes.
+    /// Pays for parameter sets, which most publishers send in their sequence headers only.
+    pub(super) fn pay_for_sets(&mut self) -> bool {
+        let all = self.config_cost + self.headers_cost() + MAX_SETS_LEN;
+        let paid = self.paid.as_mut();
+        paid.is_none_or(|paid| paid.resize(all).is_ok())
+    }
+
+    /// What headers, parameter sets and metadata take on the heap, in bytes.
     pub(super) fn headers_cost(&self) -> usize {
-        let metadata = self.publish.metadata.as_ref();
-        self.preamble.cost() + metadata.map_or(0, Kept::heap_len)
+        let metadata = self.publish.metadata.as_ref().map_or(0, Kept::heap_len);
+        self.preamble.cost() + self.publish.pictures.sets.room() + metadata
     }
 
     fn append_preamble_change(
@@ -313,7 +320,7 @@ impl State {
         let was_joinable = self.log.join_point().is_some();
         let Ok(number) = self.log.append(meta, parts.clone()) else {
             let len: usize = parts.map(<[u8]>::len).sum();
-            self.stats.note_dropped(len as u64, self.log.capacity());
+            self.stats.note_dropped(len, self.log.capacity());
             // What follows can't be decoded without what was lost.
             self.publish.has_keyframe &= meta.kind != Kind::Video || meta.needs.has_multitrack();
             self.forget_picture();
@@ -328,7 +335,7 @@ impl State {
     /// Tells the doctor if something had to go for want of memory that joiners would have needed.
     pub(super) fn note_eviction(&mut self, was_joinable: bool) {
         if was_joinable && self.log.join_point().is_none() {
-            let may_hold = self.log.capacity();
+            let may_hold = self.log.capacity().try_into().unwrap_or(u32::MAX);
             self.stats.doctor.note_memory(Memory::Gop { may_hold });
         }
     }

@@ -154,11 +154,8 @@ impl Clock {
         if self.pacer.note(index, timestamp, now) {
             // Not back, and as late as the sound that was counted so far.
             let newest = self.newest().unwrap_or(0);
-            let mut wall = self
-                .tracks
-                .iter()
-                .flatten()
-                .map(|track| track.wall_clock(now));
+            let tracks = self.tracks.iter().flatten();
+            let mut wall = tracks.map(|track| track.wall_clock(now));
             let wall = wall.rfind(|wall| difference(*wall, newest) > 0);
             self.lead = wall.unwrap_or(newest).wrapping_sub(now as u32);
         }

@@ -16,6 +16,7 @@
 //! sequence header, as if the publisher had sent it: decoders of files look for them nowhere else.
 
 use super::State;
+use crate::http::conditions::hash;
 use crate::live::Millis;
 use crate::live::capabilities::Capabilities;
 use crate::live::classify::Class;
@@ -50,8 +51,8 @@ pub(super) struct Pictures {
     is_keyless: bool,
     /// The newest one, while more of it may come.
     open: Option<Open>,
-    /// Parameter sets since the last one.
-    sets: Sets,
+    /// Parameter sets since the last one. There is room for them once some have come.
+    pub(super) sets: Sets,
     /// Of the sequence header that came last, while another stands in its place that was made of
     /// parameter sets.
     outdated: Option<u64>,
@@ -78,6 +79,20 @@ impl State {
         payload: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Option<(Format, Look)> {
         let format = self.format(message)?;
+        let mut look = self.look_at_units(format, message, payload.clone());
+        if self.publish.pictures.sets.want_room() && self.pay_for_sets() {
+            self.publish.pictures.sets.make_room();
+            look = self.look_at_units(format, message, payload);
+        }
+        Some((format, look?))
+    }
+
+    fn look_at_units<'a>(
+        &mut self,
+        format: Format,
+        message: &TrackMessage,
+        payload: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Option<Look> {
         let mut parts = message.payload(payload);
         // Headers are short: the tag's ends in the first part or in the second.
         let mut skip = usize::from(message.body_offset);
@@ -88,8 +103,7 @@ impl State {
             skip = skip.saturating_sub(part.len());
         }
         let mut body = std::iter::once(first).chain(parts);
-        let look = access_unit::look(format, &mut body, &mut self.publish.pictures.sets)?;
-        Some((format, look))
+        access_unit::look(format, &mut body, &mut self.publish.pictures.sets)
     }
 
     /// How the units of the first video track are written: by its sequence header, if that is of the
@@ -319,10 +333,4 @@ impl State {
         }
         is_outdated
     }
-}
-
-/// FNV-1a.
-fn hash(bytes: &[u8]) -> u64 {
-    let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3);
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, add)
 }
