@@ -133,7 +133,8 @@ fn is_of_a_file(path: &str) -> bool {
         .and(stem.get(8..));
     NOT_HERE.contains(&ending)
         || number.is_some_and(|number| {
-            number.starts_with('-') && !number.contains(|c: char| c.is_alphabetic())
+            let is_letter = |c: char| c.is_ascii_alphabetic() || !c.is_ascii();
+            number.starts_with('-') && !number.contains(is_letter)
         })
 }
 

@@ -9,15 +9,24 @@ pub(crate) struct Printable<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Rust escapes apostrophes too, which names have.
-        for (index, part) in self.0.split('\'').enumerate() {
-            if index > 0 {
-                f.write_char('\'')?;
+        for c in self.0.chars() {
+            match c {
+                '\\' | '"' => write!(f, "\\{c}")?,
+                _ if c.is_control() || is_hidden(c) => c.escape_debug().fmt(f)?,
+                _ => f.write_char(c)?,
             }
-            part.escape_debug().fmt(f)?;
         }
         Ok(())
     }
+}
+
+/// Whether a character looks like none or like a space, turns the direction of writing, or is for
+/// private use.
+fn is_hidden(c: char) -> bool {
+    matches!(c,
+        '\u{a0}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{2000}'..='\u{200f}'
+        | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}' | '\u{3000}' | '\u{e000}'..='\u{f8ff}'
+        | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..)
 }
 
 /// The beginning of a text, of whole characters in at most so many bytes.
