@@ -2,8 +2,6 @@
 //!
 //! Its lock is held for look-up, insert and remove only, and never together with a stream's.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 
 use super::lock;
@@ -14,7 +12,8 @@ use crate::rtmp::stream_key::StreamKey;
 /// See the module's documentation.
 pub struct StreamTable {
     settings: Settings,
-    streams: Mutex<BTreeMap<StreamKey, Arc<Stream>>>,
+    /// By name.
+    streams: Mutex<Vec<Arc<Stream>>>,
     /// What was counted of names whose streams have gone, the last of them last. Locked after
     /// `streams`, if with it.
     past: Mutex<Vec<(StreamKey, Totals)>>,
@@ -32,7 +31,7 @@ impl StreamTable {
     pub fn new(settings: Settings) -> StreamTable {
         StreamTable {
             settings,
-            streams: Mutex::new(BTreeMap::new()),
+            streams: Mutex::default(),
             past: Mutex::default(),
         }
     }
@@ -47,11 +46,7 @@ impl StreamTable {
         mut act: impl FnMut(&Arc<Stream>) -> Result<T, Closed>,
     ) -> T {
         loop {
-            let stream = Arc::clone(
-                lock(&self.streams)
-                    .entry(key.clone())
-                    .or_insert_with(|| Arc::new(Stream::new(key.clone(), &self.settings))),
-            );
+            let stream = self.find_or_add(key);
             match act(&stream) {
                 Ok(value) => {
                     // Whoever was refused must leave no stream behind that nobody uses.
@@ -63,9 +58,21 @@ impl StreamTable {
         }
     }
 
+    fn find_or_add(&self, key: &StreamKey) -> Arc<Stream> {
+        let mut streams = lock(&self.streams);
+        let index = place(&streams, key).unwrap_or_else(|index| {
+            let stream = Stream::new(key.clone(), &self.settings);
+            streams.insert(index, Arc::new(stream));
+            index
+        });
+        Arc::clone(&streams[index])
+    }
+
     /// The stream of this name, if there is one. It may have ended.
     pub fn find(&self, key: &StreamKey) -> Option<Arc<Stream>> {
-        lock(&self.streams).get(key).map(Arc::clone)
+        let streams = lock(&self.streams);
+        let index = place(&streams, key).ok()?;
+        Some(Arc::clone(&streams[index]))
     }
 
     /// Removes the stream if nobody publishes or plays it.
@@ -79,9 +86,11 @@ impl StreamTable {
     /// hold nothing from one stream to the next.
     pub fn next(&self, after: Option<&StreamKey>) -> (Option<Arc<Stream>>, usize) {
         let streams = lock(&self.streams);
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let next = streams.range((from, Bound::Unbounded)).next();
-        (next.map(|(_, stream)| Arc::clone(stream)), streams.len())
+        let from = after.map_or(0, |after| match place(&streams, after) {
+            Ok(index) => index + 1,
+            Err(index) => index,
+        });
+        (streams.get(from).map(Arc::clone), streams.len())
     }
 
     /// The next name of which anything was counted, with its stream if there is one, and what was
@@ -107,18 +116,17 @@ impl StreamTable {
 
     /// All streams, by name.
     pub fn streams(&self) -> Vec<Arc<Stream>> {
-        lock(&self.streams).values().map(Arc::clone).collect()
+        lock(&self.streams).clone()
     }
 
     fn remove(&self, stream: &Arc<Stream>) {
         let report = stream.report(0);
         let mut streams = lock(&self.streams);
+        let index = place(&streams, stream.key());
         // By now the name may belong to a successor.
-        if streams
-            .get(stream.key())
-            .is_some_and(|found| Arc::ptr_eq(found, stream))
-        {
-            streams.remove(stream.key());
+        let index = index.ok().filter(|at| Arc::ptr_eq(&streams[*at], stream));
+        if let Some(index) = index {
+            streams.remove(index);
             if report.publishes > 0 {
                 let mut past = lock(&self.past);
                 let mut totals = report.totals();
@@ -127,11 +135,18 @@ impl StreamTable {
                     totals = sum(totals, past.remove(index).1);
                 } else if past.len() == MAX_PAST {
                     // The longest idle one.
-                    let idle = past.iter().position(|(key, _)| !streams.contains_key(key));
+                    let idle = past
+                        .iter()
+                        .position(|(key, _)| place(&streams, key).is_err());
                     past.remove(idle.unwrap_or(0));
                 }
                 past.push((stream.key().clone(), totals));
             }
         }
     }
+}
+
+/// Where a stream is, or would have to be.
+fn place(streams: &[Arc<Stream>], key: &StreamKey) -> Result<usize, usize> {
+    streams.binary_search_by(|stream| stream.key().cmp(key))
 }
