@@ -32,7 +32,7 @@ use super::table::Closed;
 use super::tracks::Tracks;
 use super::{Millis, lock, wait};
 use crate::allowance::{Allowance, Taken, push, shrink};
-use crate::rtmp::amf::Properties;
+use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use append::Publish;
@@ -375,16 +375,16 @@ impl Stream {
     }
 
     /// Appends a data message that isn't metadata, in AMF0.
-    pub fn append_data<'a>(
+    pub fn append_data(
         &self,
         generation: u64,
         timestamp: u32,
-        parts: impl Iterator<Item = &'a [u8]> + Clone,
+        body: Bytes<'_>,
         now: Millis,
     ) -> Result<(), Superseded> {
         self.arena.reclaim();
         let mut state = self.published(generation)?;
-        state.append_data(timestamp, parts, now);
+        state.append_data(timestamp, body, now);
         self.tell_hls(&mut state);
         Ok(())
     }

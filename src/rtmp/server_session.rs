@@ -238,8 +238,17 @@ impl<S: PayloadSource> ServerSession<S> {
     /// Payload of the last [`Event::Media`] in as many parts as it lies in, until the next call
     /// of `handle`.
     pub fn payload(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        let parts = self.reader.payload().map(Payload::parts);
-        slice(parts.into_iter().flatten(), self.media.clone())
+        self.payload_or(None)
+    }
+
+    /// The same, or these bytes, as if they lay there: so both ways of media are one from here on.
+    pub fn payload_or<'a>(
+        &'a self,
+        whole: Option<&'a [u8]>,
+    ) -> impl Iterator<Item = &'a [u8]> + Clone {
+        let held = self.reader.payload().filter(|_| whole.is_none());
+        let parts = held.map(Payload::parts).into_iter().flatten();
+        whole.into_iter().chain(slice(parts, self.media.clone()))
     }
 
     /// Body of the last [`Event::Metadata`] or [`Event::Data`] where it lies, until the next call of `handle`.

@@ -206,16 +206,13 @@ impl Publishing {
             return Ok(());
         }
         let stream = &self.stream;
-        match data::for_players(body) {
-            Some(Relayed::AsItCame(bytes)) => {
-                stream.append_data(self.generation, timestamp, bytes.parts(), now)
-            }
-            Some(Relayed::Anew(bytes)) => {
-                let parts = std::iter::once(&*bytes);
-                stream.append_data(self.generation, timestamp, parts, now)
-            }
-            None => Ok(()),
-        }
+        let relayed = data::for_players(body);
+        let bytes = match &relayed {
+            Some(Relayed::AsItCame(bytes)) => *bytes,
+            Some(Relayed::Anew(bytes)) => Bytes::from(&**bytes),
+            None => return Ok(()),
+        };
+        stream.append_data(self.generation, timestamp, bytes, now)
     }
 
     /// Sends players what they haven't got yet.

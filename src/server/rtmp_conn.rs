@@ -28,7 +28,7 @@ use crate::rtmp::Error;
 use crate::rtmp::flight_recorder::{self, Decision, Event as Noted, FlightRecorder};
 use crate::rtmp::handshake;
 use crate::rtmp::message::type_id;
-use crate::rtmp::server_session::{Event, MediaKind, ServerSession};
+use crate::rtmp::server_session::{Event, Media, MediaKind, ServerSession};
 
 /// Read buffer before anything is published, and for players: they say little, and there are many
 /// of them. A publisher reads into a block of the arena: most pictures come with one read.
@@ -210,14 +210,13 @@ impl Connection {
         let note = |event| lock(&recorder).note(event, now);
         loop {
             while let Some(media) = self.session.next_media(&mut input) {
-                note(noted(media.kind, media.payload.len(), media.timestamp));
-                let publishing = find(&mut self.publishing, media.message_stream_id);
-                if let Some(publishing) = publishing {
-                    let payload = std::iter::once(media.payload);
-                    publishing
-                        .append(kind_of(media.kind), media.timestamp, payload, now)
-                        .map_err(|_| End::Superseded)?;
-                }
+                let Media {
+                    message_stream_id,
+                    kind,
+                    timestamp,
+                    payload,
+                } = media;
+                self.append(message_stream_id, kind, timestamp, Some(payload), now)?;
             }
             let read = self
                 .session
@@ -247,6 +246,26 @@ impl Connection {
         Ok(())
     }
 
+    /// Appends an audio or video message: this one, or the one that the session holds.
+    fn append(
+        &mut self,
+        message_stream_id: u32,
+        kind: MediaKind,
+        timestamp: u32,
+        whole: Option<&[u8]>,
+        now: Millis,
+    ) -> Result<(), End> {
+        let payload = self.session.payload_or(whole);
+        let len = payload.clone().map(<[u8]>::len).sum();
+        lock(&self.recorder).note(noted(kind, len, timestamp), now);
+        let Some(publishing) = find(&mut self.publishing, message_stream_id) else {
+            return Ok(());
+        };
+        publishing
+            .append(kind_of(kind), timestamp, payload, now)
+            .map_err(|_| End::Superseded)
+    }
+
     fn set_deadline(&mut self, was_handshaken: bool, now: Millis) {
         if !was_handshaken && self.session.is_handshaken() {
             self.deadline = Some(now + millis(self.shared.config.command_timeout));
@@ -270,16 +289,7 @@ impl Connection {
                 message_stream_id,
                 kind,
                 timestamp,
-            } => {
-                let len = self.session.payload().map(<[u8]>::len).sum();
-                lock(&self.recorder).note(noted(kind, len, timestamp), now);
-                let publishing = find(&mut self.publishing, message_stream_id);
-                if let Some(publishing) = publishing {
-                    publishing
-                        .append(kind_of(kind), timestamp, self.session.payload(), now)
-                        .map_err(|_| End::Superseded)?;
-                }
-            }
+            } => self.append(message_stream_id, kind, timestamp, None, now)?,
             Event::Metadata { message_stream_id } => self.set_metadata(message_stream_id, now)?,
             Event::Data {
                 message_stream_id,

@@ -315,8 +315,8 @@ impl Fixture {
     /// A data message that isn't metadata.
     pub(crate) fn data(&self, timestamp: u32, payload: &[u8]) {
         let (generation, now) = (self.generation.get(), self.now.get());
-        let parts = std::iter::once(payload);
-        let result = self.stream.append_data(generation, timestamp, parts, now);
+        let body = payload.into();
+        let result = self.stream.append_data(generation, timestamp, body, now);
         result.unwrap();
     }
 

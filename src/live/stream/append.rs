@@ -20,7 +20,7 @@ use crate::live::log::{Kind, Meta, Role, Sample};
 use crate::live::preamble::{HEADER_COST, HEAP_LEN, MAX_HEADER_LEN, Preamble, Slot};
 use crate::media::access_unit::{Access, MAX_SETS_LEN, Part};
 use crate::media::tag::tracks::{Codec, Many, TrackMessage};
-use crate::rtmp::amf::Properties;
+use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::metadata;
 
 /// How long after the first media message it is decided which tracks a publisher has.
@@ -286,17 +286,12 @@ impl State {
             mod_ex_len: 0,
             sample: Sample::default(),
         };
-        self.append(meta, std::iter::once(bytes))
+        self.append(meta, Bytes::from(bytes).parts())
     }
 
     /// Appends a data message that isn't metadata. Its timestamp is placed beside those of the media,
     /// and says nothing of the publisher's clock.
-    pub(super) fn append_data<'a>(
-        &mut self,
-        timestamp: u32,
-        parts: impl Iterator<Item = &'a [u8]> + Clone,
-        now: Millis,
-    ) {
+    pub(super) fn append_data(&mut self, timestamp: u32, body: Bytes<'_>, now: Millis) {
         let kind = Kind::Script;
         let meta = Meta {
             kind,
@@ -309,7 +304,7 @@ impl State {
             mod_ex_len: 0,
             sample: Sample::default(),
         };
-        self.append(meta, parts);
+        self.append(meta, body.parts());
     }
 
     fn append<'a>(
