@@ -293,6 +293,8 @@ pub struct Log {
     /// Number that the next message will get.
     next: u64,
     join_point: Option<u64>,
+    /// The newest one for files.
+    file_start: Option<u64>,
     /// Nobody may start at an older message.
     joinable_from: u64,
     /// Blocks of the GOPs that ended last.
@@ -328,6 +330,7 @@ impl Log {
             first: 0,
             next: 0,
             join_point: None,
+            file_start: None,
             joinable_from: 0,
             gops: [0; GOPS],
             protected: 0,
@@ -493,6 +496,9 @@ impl Log {
             self.gops.rotate_right(1);
             self.gops[0] = self.gop_blocks() as u32;
             self.join_point = Some(number);
+            if meta.is_sync() {
+                self.file_start = self.join_point;
+            }
             if number >= self.awaited_from {
                 self.needed_from = self.needed_from.min(number);
                 self.awaited_from = u64::MAX;
@@ -523,7 +529,7 @@ impl Log {
 
     /// From now on nobody may start at an older message: the decoder's configuration changed.
     pub fn clear_join_point(&mut self) {
-        self.join_point = None;
+        (self.join_point, self.file_start) = (None, None);
         self.joinable_from = self.next;
     }
 
@@ -540,9 +546,9 @@ impl Log {
             return false;
         }
         self.first += 1;
-        if self.join_point.is_some_and(|number| number < self.first) {
-            self.join_point = None;
-        }
+        let first = self.first;
+        self.join_point = self.join_point.filter(|number| *number >= first);
+        self.file_start = self.file_start.filter(|number| *number >= first);
         let Some(oldest) = self.entry(self.first) else {
             self.blocks.truncate(keep);
             self.head = self.head.next_multiple_of(BLOCK_LEN as u64);
@@ -596,7 +602,7 @@ impl Log {
     pub fn set_needs(&mut self, needs: Needs) {
         self.needed_from = needs.from;
         self.awaited_from = needs.join_point_from;
-        if let Some(number) = self.join_point_from(self.awaited_from) {
+        if let Some(number) = self.join_point_from(self.awaited_from, false) {
             self.needed_from = self.needed_from.min(number);
         }
     }
@@ -646,12 +652,22 @@ impl Log {
         self.join_point
     }
 
-    /// The first message from this one on where a receiver may start.
-    pub fn join_point_from(&self, number: u64) -> Option<u64> {
-        let newest = self.join_point.filter(|newest| *newest >= number)?;
+    /// The same for a file, if it's one: of pictures, those with which every decoder can start.
+    pub fn start_of(&self, is_file: bool) -> Option<u64> {
+        if is_file {
+            self.file_start
+        } else {
+            self.join_point
+        }
+    }
+
+    /// The first message from this one on where a receiver may start, or a file.
+    pub fn join_point_from(&self, number: u64, is_file: bool) -> Option<u64> {
+        let newest = self.start_of(is_file).filter(|newest| *newest >= number)?;
         let from = number.max(self.joinable_from).max(self.first);
         let mut all = (from..).zip(self.entries(from));
-        let first = all.find(|(_, entry)| entry.meta.is_join_point);
+        let is_start = |meta: &Meta| meta.is_join_point && (meta.is_sync() || !is_file);
+        let first = all.find(|(_, entry)| is_start(&entry.meta));
         Some(first.map_or(newest, |(number, _)| number))
     }
 
@@ -795,7 +811,8 @@ impl Log {
         let Some(oldest) = self.entry(self.first) else {
             return false;
         };
-        let is_in_newest_gop = self.join_point.is_some_and(|number| self.first >= number);
+        let newest_gop = self.file_start.or(self.join_point);
+        let is_in_newest_gop = newest_gop.is_some_and(|number| self.first >= number);
         let is_needed = self.first >= self.needed_from
             && now.saturating_sub(oldest.meta.arrived) <= self.history;
         !is_in_newest_gop && !is_needed

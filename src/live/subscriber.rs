@@ -522,8 +522,9 @@ impl Subscriber {
         match self.cursor {
             Cursor::Waiting { from } => {
                 // Of what came while it waited it gets everything.
-                let first = view.log.join_point_from(from.max(self.live_from));
-                let newest = view.log.join_point().filter(|number| *number >= from);
+                let is_file = self.is_file();
+                let first = view.log.join_point_from(from.max(self.live_from), is_file);
+                let newest = self.start(view).filter(|number| *number >= from);
                 if let Some(number) = first.or(newest) {
                     self.join(number, view);
                 }
@@ -544,7 +545,7 @@ impl Subscriber {
                     }
                     return;
                 }
-                let target = view.log.join_point().filter(|target| *target > number);
+                let target = self.start(view).filter(|target| *target > number);
                 self.note_skip(number, target.unwrap_or(view.log.end()), view, skips);
                 match target {
                     Some(target) => self.start_at(target, view),
@@ -557,6 +558,15 @@ impl Subscriber {
                 }
             }
         }
+    }
+
+    fn is_file(&self) -> bool {
+        matches!(self.receiver.framing, Framing::Mp4 { .. })
+    }
+
+    /// The newest message where it may start.
+    fn start(&self, view: &View<'_>) -> Option<u64> {
+        view.log.start_of(self.is_file())
     }
 
     fn join(&mut self, number: u64, view: &View<'_>) {
@@ -589,7 +599,7 @@ impl Subscriber {
     /// further behind than allowed or than half of what the log can hold. Moved any later, it
     /// would nearly always be in the middle of a message that has left the log.
     fn is_lagging(&self, number: u64, view: &View<'_>) -> bool {
-        if view.log.join_point().is_none_or(|target| target <= number) {
+        if self.start(view).is_none_or(|target| target <= number) {
             return false;
         }
         view.log.entry(number).is_some_and(|entry| {

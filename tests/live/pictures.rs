@@ -622,3 +622,40 @@ fn a_stream_in_which_nothing_is_a_keyframe_is_played_after_10_s() {
     send(&fixture, &[(24_000, message(true, &[IDR]))]);
     assert_eq!(videos(&mut fixture.play(Join::Gop)), 1);
 }
+
+/// Recovery points that are flagged as keyframes: browsers can't start with those, RTMP players do.
+#[test]
+fn files_begin_with_pictures_with_which_browsers_can_start() {
+    let fixture = published();
+    let refresh = message(true, &[b"\x06\x06\x01\xC4\x80", P]);
+    let idr = units(&[IDR]);
+    send(&fixture, &[(0, message(true, &[IDR]))]);
+    fixture.append(Kind::Audio, 0, b"\xAF\x01\x21");
+    let second = |from: u32| {
+        for picture in 1..=25 {
+            let p = message(false, &[P]);
+            let payload = if picture == 25 { &refresh } else { &p };
+            send(&fixture, &[(from + picture * 40, payload.clone())]);
+            fixture.wait(30);
+        }
+    };
+    (0..5).for_each(|at| second(at * 1_000));
+    let mut player = fixture.play(Join::Gop);
+    let media = player.media();
+    let mut videos = media.iter().filter(|got| got.is_video());
+    assert_eq!(videos.next().unwrap().payload, refresh);
+    let viewer = Viewer::of(&fixture, Join::Gop);
+    fixture.pump();
+    let pictures = viewer.pictures();
+    assert_eq!((pictures.len(), &pictures[0].units), (126, &idr));
+    assert_eq!(pictures.iter().filter(|p| p.is_sync).count(), 1);
+    assert!(fixture.stream.keyframe().is_some());
+
+    // When no more of them come, recovery points are better than nothing.
+    (5..12).for_each(|at| second(at * 1_000));
+    let viewer = Viewer::of(&fixture, Join::Gop);
+    fixture.pump();
+    let pictures = viewer.pictures();
+    assert_eq!(pictures[0].units, refresh[5..]);
+    assert!(pictures[0].is_sync);
+}

@@ -134,11 +134,12 @@ impl State {
             }
         }
         let is_keyframe = class == Class::Keyframe;
-        let mut is_start = is_keyframe;
+        let (mut is_start, mut is_sync) = (is_keyframe, true);
         if kind == Kind::Video && is_first_track && matches!(class, Class::Keyframe | Class::Frame)
         {
             let access = look.map_or(Access::No, |(_, look)| look.access);
             is_start |= self.does_for_keyframe(class, access, now);
+            is_sync = self.starts_files(access, now);
         }
         self.publish.has_keyframe |= is_start;
         if kind == Kind::Video && !self.publish.has_keyframe {
@@ -153,7 +154,7 @@ impl State {
             Class::Rest => self.sample_of_rest(message),
             Class::Keyframe | Class::Frame => self.sample(
                 message,
-                is_start,
+                is_start && is_sync,
                 timestamp,
                 message.payload(payload.clone()),
             ),

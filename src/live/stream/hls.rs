@@ -234,7 +234,7 @@ impl Stream {
     /// `None` while there is none.
     pub fn keyframe(&self) -> Option<(Arc<Tracks>, Reading)> {
         let state = lock(&self.state);
-        let join_point = state.log.join_point()?;
+        let join_point = state.log.start_of(true)?;
         // One that came in parts is whole behind them.
         const PARTS: usize = 256;
         let is_keyframe = |(_, entry): &(u64, Entry)| {

@@ -187,6 +187,15 @@ impl State {
         true
     }
 
+    /// Whether all decoders can start with a picture with which some can. Browsers can't with one that
+    /// isn't an IDR picture, so as long as those come files begin and are cut there.
+    pub(super) fn starts_files(&self, access: Access, now: Millis) -> bool {
+        let pictures = &self.publish.pictures;
+        let since = pictures.access_since.unwrap_or(now);
+        let is_poor = matches!(access, Access::Intra | Access::Recovery);
+        !is_poor || !pictures.has_access || now.saturating_sub(since) >= PATIENCE
+    }
+
     /// What doesn't begin a picture is no sample.
     pub(super) fn sample_of_rest(&self, message: &TrackMessage) -> Sample {
         let open = self.publish.pictures.open.as_ref();
