@@ -316,8 +316,8 @@ impl fmt::Display for Finding {
                  encoder, or set its interval of IDR pictures to 2 s",
             ),
             Finding::NoStart { .. } => f.write_str(
-                "no picture says that it is a keyframe: RTMP players start anywhere, if need be \
-                 with faults, and browsers show nothing. Set the encoder's keyframe interval to 2 s",
+                "no picture says that it is a keyframe (IDR): RTMP players start anywhere, if need \
+                 be with faults, and browsers show nothing. Set the encoder's keyframe interval to 2 s",
             ),
             Finding::Memory(Memory::Message { len, may_hold }) => write!(
                 f,

@@ -10,9 +10,9 @@ const cards = new Map(); // by name
 /** A clone would belong to a document where WebKit plays nothing. */
 const copy = id => document.importNode(document.getElementById(id).content.firstElementChild, true);
 const pathOf = name => root + name.split('/').map(encode).join('/');
-/** As it is if it's one word for a shell, or else as that takes it for one. */
+/** As one word for a shell. */
 const quote = text => (/^[\p{L}\p{N}.:/?=%@+,_~\[\]-]*$/u.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`);
-/** For URLs that are copied: whatever else a link has put behind the page's address is not. */
+/** Behind URLs that are copied. */
 const withKey = inQuery(keys);
 const plural = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
 
@@ -44,7 +44,7 @@ function addUrls(parent, name) {
   for (const [label, form] of forms) addField(parent, label, quote(pathOf(name) + form + withKey));
 }
 
-/** Opens a player, with a button to stop it if there is something to do then. Returns the first button. */
+/** Opens a player, with a button to stop it if `stopped` is to follow. Returns the first button. */
 function open(parent, name, stopped) {
   const box = copy('player');
   const [video, message, bar] = box.children;

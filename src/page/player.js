@@ -1,7 +1,7 @@
 // Plays a stream in a <video> and keeps it at the live edge, until it is stopped.
 //
-// fMP4 comes through a WebSocket, since browsers open six HTTP connections to a host, but many sockets;
-// through fetch() if a proxy knows no WebSocket; HLS is for browsers without MediaSource.
+// fMP4 comes through a WebSocket, for browsers open but six HTTP connections to a host; through fetch()
+// if a proxy knows no WebSocket; HLS is for browsers without MediaSource.
 
 const Source = self.MediaSource || self.ManagedMediaSource;
 const HLS = 'application/vnd.apple.mpegurl';
@@ -76,6 +76,7 @@ export function play(video, path, name, say) {
   const resume = () => document.hidden || video.play().catch(() => {});
   // A browser may keep the page, and the connection without reading from it.
   const leave = () => end('lost');
+  const find = list => list && list.streams.find(s => s.name === name);
   document.addEventListener('visibilitychange', resume);
   addEventListener('pagehide', leave);
 
@@ -86,7 +87,7 @@ export function play(video, path, name, say) {
     say(`Connecting to ${name} …`);
     while (!isStopped) {
       const begun = now();
-      const why = await session(video, path, isSocket, off, say, over => (end = over));
+      const why = await session(video, path, isSocket, off, say, over => (end = over), async () => find(await streams()));
       if (isStopped) return;
       off = why.off || '';
       if (off) continue;
@@ -95,7 +96,7 @@ export function play(video, path, name, say) {
       isSocket = true;
       let wait = Math.min(3, 0.25 * 2 ** failures);
       const list = TEXTS[why] ? null : await streams();
-      const stream = list && list.streams.find(s => s.name === name);
+      const stream = find(list);
       if (TEXTS[why]) {
         say(TEXTS[why]);
       } else if (!list) {
@@ -133,7 +134,7 @@ function inWords(stream, codecs) {
 }
 
 /** One connection; resolves with the reason of its end, a word or an HTTP status. */
-const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve => {
+const session = (video, path, isSocket, off, say, atStop, find) => new Promise(resolve => {
   const abort = new AbortController();
   let socket, buffer;
   let hasBegun = false;
@@ -146,7 +147,8 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
   let trimmed = 0;
   let shown = -1;
   let moved = now();
-  let drawn, late;
+  let drawn, late, reason;
+  let asked = 0;
 
   const timer = setInterval(watch, 250);
   const over = why => {
@@ -209,7 +211,7 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
     video.play().catch(() => {}); // watch() sees it
   }
 
-  /** By the browser's own means; without them it's over for the reason why they are tried. */
+  /** By the browser's own means; without them it's over. */
   function hls(why) {
     abort.abort();
     if (socket) socket.onclose = socket.close();
@@ -243,7 +245,7 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
     }
   }
 
-  /** Forgets what is more than `keep` seconds back, ten seconds at a time unless there is need. */
+  /** Forgets what is more than `keep` seconds back, by ten unless there is need. */
   function trim(keep) {
     const end = video.currentTime - keep;
     if (end <= trimmed + (keep > 1 ? 10 : 0)) return false;
@@ -295,8 +297,13 @@ const session = (video, path, isSocket, off, say, atStop) => new Promise(resolve
       late = dropped;
       video.currentTime -= 0.3;
     }
-    if (shown >= 0 && now() - moved > 2) say('No picture comes. Waiting …');
-    if (now() - moved > 12) over('lost');
+    const still = now() - moved;
+    if (still > 2 && now() - asked > 4) {
+      asked = now();
+      find().then(s => (reason = s && s.findings.find(f => f.id === 'no-start')));
+    }
+    if (still > 2 && (reason || shown >= 0)) say(reason ? reason.text : 'No picture comes. Waiting …');
+    if (still > 12) over(reason ? 'no-start' : 'lost');
   }
 
   const url = new URL(path + '.mp4' + query);
