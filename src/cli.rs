@@ -31,8 +31,8 @@ pub enum Request {
 pub struct Settings {
     /// For the server.
     pub config: Config,
-    /// Where to listen besides, by name: option and text. See [`Settings::resolve`].
-    names: Vec<(&'static str, String)>,
+    /// Where to listen besides, by name: option, name and port. See [`Settings::resolve`].
+    names: Vec<(&'static str, String, u16)>,
     /// `--log`; without it `RUST_LOG` decides.
     pub log: Option<log::LevelFilter>,
 }
@@ -295,7 +295,7 @@ fn settle_max_lag(config: &mut Config) -> Result<(), String> {
         config.max_lag = config.effective_max_lag();
     }
     if config.max_lag > config.effective_max_lag() {
-        let [lag, history] = [config.max_lag, config.history].map(|time| time.as_millis());
+        let [lag, history] = [config.max_lag, config.history].map(|time| time.as_millis() as u64);
         return Err(format!(
             "--max-lag is {lag} ms, but at most half of --history, which is {history} ms: lower \
              the one or raise the other"
@@ -332,8 +332,12 @@ fn take_variable(settings: &mut Settings, variable: &str, text: &str) -> Result<
 /// Whether Kubernetes, or a link between containers, has set a variable to say where a service named
 /// brooklet, or brooklet-something, is.
 fn is_of_kubernetes(name: &str, text: &str) -> bool {
-    let is_address = name.ends_with("PORT") && text.contains("://");
-    is_address || name.contains("SERVICE_") || name.contains("PORT_")
+    let has = |text: &str, part: &str| {
+        let mut windows = text.as_bytes().windows(part.len());
+        windows.any(|found| found == part.as_bytes())
+    };
+    let is_address = name.ends_with("PORT") && has(text, "://");
+    is_address || has(name, "SERVICE_") || has(name, "PORT_")
 }
 
 /// Says that there is no such option or variable, and which one may have been meant.

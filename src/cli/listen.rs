@@ -15,9 +15,9 @@ pub(super) fn listen(settings: &mut Settings, option: &'static str, text: &str) 
         return Some(());
     }
     let (host, port) = text.rsplit_once(':')?;
-    port.parse::<u16>().ok()?;
+    let port = port.parse().ok()?;
     parse_host_name(host).ok()?;
-    settings.names.push((option, text.to_owned()));
+    settings.names.push((option, host.to_owned(), port));
     Some(())
 }
 
@@ -25,7 +25,7 @@ pub(super) fn listen(settings: &mut Settings, option: &'static str, text: &str) 
 pub(super) fn forget(settings: &mut Settings, option: &str) {
     if matches!(option, "rtmp" | "http") {
         listeners(&mut settings.config, option).clear();
-        settings.names.retain(|(of, _)| *of != option);
+        settings.names.retain(|(of, ..)| *of != option);
     }
 }
 
@@ -33,16 +33,16 @@ impl Settings {
     /// Adds the addresses of all names to the configuration: those that this machine has. Files
     /// say of localhost that it is `::1` too, where there is no IPv6.
     pub fn resolve(&mut self) -> Result<(), String> {
-        for (option, text) in std::mem::take(&mut self.names) {
-            let found = text
+        for (option, host, port) in std::mem::take(&mut self.names) {
+            let found = (&*host, port)
                 .to_socket_addrs()
-                .map_err(|error| format!("cannot resolve {text} for --{option}: {error}"))?;
+                .map_err(|error| format!("cannot resolve {host}:{port} for --{option}: {error}"))?;
             let listeners = listeners(&mut self.config, option);
             let found: Vec<_> = found.filter(is_here).collect();
             if found.is_empty() {
                 return Err(format!(
-                    "cannot listen on {text} for --{option}: this machine has no address of that \
-                     name"
+                    "cannot listen on {host}:{port} for --{option}: this machine has no address of \
+                     that name"
                 ));
             }
             // Another option may have named one already.

@@ -116,8 +116,8 @@ impl fmt::Display for SegmentName {
 
 /// Endings of files of other kinds, which players guess at and robots look for. A page in their place
 /// would be taken for what they want.
-const NOT_HERE: &str = " flv mp4 m3u8 m4s m3u mpd ts mts m2ts m4v m4a mov mkv webm ogg aac ac3 mp3 wav vtt key \
-    jpg jpeg png gif svg ico webp avif bmp f4v htm html js css json xml txt php ";
+const NOT_HERE: &str = "flv mp4 m3u8 m4s m3u mpd ts mts m2ts m4v m4a mov mkv webm ogg aac ac3 mp3 wav vtt key \
+    jpg jpeg png gif svg ico webp avif bmp f4v htm html js css json xml txt php";
 
 /// Whether a path is that of a file which isn't here: by its ending, or since it begins as the names
 /// of segments do.
@@ -126,12 +126,12 @@ fn is_of_a_file(path: &str) -> bool {
     let Some((stem, ending)) = last.rsplit_once('.') else {
         return false;
     };
-    let ending = [" ", &ending.to_ascii_lowercase(), " "].concat();
     let number = stem
         .get(..8)
         .filter(|life| is_life(life))
         .and(stem.get(8..));
-    NOT_HERE.contains(&ending)
+    let mut others = NOT_HERE.split(' ');
+    others.any(|other| other.eq_ignore_ascii_case(ending))
         || number.is_some_and(|number| {
             let is_letter = |c: char| c.is_ascii_alphabetic() || !c.is_ascii();
             number.starts_with('-') && !number.contains(is_letter)

@@ -395,13 +395,15 @@ impl Log {
         let mut at = (from, 0);
         let mut copied = [0; STEP];
         while let Some((position, range)) = self.next_clean(&mut at, format) {
-            for start in range.clone().step_by(STEP) {
+            let mut start = range.start;
+            while start < range.end {
                 let mut count = 0;
                 for slice in self.slices(position, start, STEP.min(range.end - start)) {
                     copied[count..count + slice.len()].copy_from_slice(slice);
                     count += slice.len();
                 }
                 self.write(&copied[..count]);
+                start += STEP;
             }
         }
         Some(self.finish(meta, position, len))

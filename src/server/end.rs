@@ -134,7 +134,11 @@ impl fmt::Display for End {
                 missing,
                 after,
                 option,
-            } => write!(f, "{missing} within {} ms ({option})", after.as_millis()),
+            } => write!(
+                f,
+                "{missing} within {} ms ({option})",
+                super::millis(*after)
+            ),
             End::Refused { what, why } => write!(f, "refused to {what}: {why}"),
             End::Step(why) => f.write_str(why),
             End::WrongPort {

@@ -103,7 +103,8 @@ impl Page<'_> {
 
 /// Of `http://pi.lan:8080`: `pi.lan:8080`. An origin can be `null`, too.
 fn authority(origin: &str) -> Option<&str> {
-    let (scheme, authority) = origin.split_once("://")?;
+    let (scheme, rest) = origin.split_once(':')?;
+    let authority = rest.strip_prefix("//")?;
     let is_web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
     (is_web && is_host_and_port(authority)).then_some(authority)
 }
