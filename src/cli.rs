@@ -277,6 +277,7 @@ pub fn parse(
                 return Err(unknown_short(letter, &rest.to_string_lossy()));
             }
             lexopt::Arg::Value(value) => {
+                let value = value.to_string_lossy();
                 return Err(format!(
                     "unexpected argument {value:?}. Options start with --; try --help"
                 ));

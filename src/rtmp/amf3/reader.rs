@@ -6,6 +6,7 @@ use crate::rtmp::amf::{
     Bytes, FrameKind, MAX_STRINGS, MAX_TRAITS, Name, Named, Reader, Text, Token,
 };
 use crate::rtmp::amf0::limit;
+use crate::rtmp::printable::Printable;
 
 /// Classes that write themselves, as exactly one value.
 const WRAPPERS: [&[u8]; 3] = [
@@ -302,9 +303,8 @@ impl<'a> Reader<'a> {
                 return Ok(None);
             }
             let at = self.position();
-            let class = class.to_array::<40>();
-            let class = class.escape_ascii().to_string();
-            let class = class.trim_end_matches("\\x00");
+            let class = Text(class).to_string_of(40);
+            let class = Printable(&class);
             return Err(Error::unsupported(format!(
                 "amf3 object of class \"{class}\" at byte {at}, which has a format of its own"
             )));
