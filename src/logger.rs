@@ -17,6 +17,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use brooklet::http::date;
+use brooklet::server::thread::spawn;
 use env_logger::Target;
 use log::{Level, LevelFilter};
 
@@ -119,12 +121,11 @@ fn priority(level: Level) -> &'static str {
 
 /// What a line begins with.
 fn begin(level: Level, is_journal: bool) -> String {
-    let (mut start, mut space) = (String::from(priority(level)), "");
-    if !is_journal {
-        (start, space) = (time(SystemTime::now()), " ");
+    let name = level.as_str().to_ascii_lowercase();
+    match is_journal {
+        true => format!("{}{name:<5}", priority(level)),
+        false => format!("{} {name:<5}", time(SystemTime::now())),
     }
-    let level = level.as_str().to_ascii_lowercase();
-    format!("{start}{space}{level:<5}")
 }
 
 impl Logger {
@@ -138,10 +139,7 @@ impl Logger {
             let queue = Arc::clone(&queue);
             move || queue.write_to(&mut out)
         };
-        thread::Builder::new()
-            .name("log".into())
-            .stack_size(STACK_LEN)
-            .spawn(write)?;
+        spawn("log", STACK_LEN, Box::new(write))?;
         Ok(Logger { queue })
     }
 
@@ -214,32 +212,9 @@ impl Queue {
 
 fn time(now: SystemTime) -> String {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = since.as_secs();
-    let (year, month, day) = date(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let [year, month, day, hour, minute, second] = date::fields(since.as_secs());
     let ms = since.subsec_millis();
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{ms:03}")
-}
-
-/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
-fn date(days: u64) -> (u64, u64, u64) {
-    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let mut left = days;
-    let mut year = 1970;
-    while left >= 365 + u64::from(is_leap(year)) {
-        left -= 365 + u64::from(is_leap(year));
-        year += 1;
-    }
-    let february = 28 + u64::from(is_leap(year));
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if left < length {
-            break;
-        }
-        left -= length;
-        month += 1;
-    }
-    (year, month, left + 1)
 }
 
 #[cfg(test)]

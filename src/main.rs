@@ -1,12 +1,13 @@
 //! The program: arguments, logger, server, signals. The only place with exit codes: 0 after a
 //! signal, 1 when the server can't start, 2 for wrong usage.
 
+use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
 use brooklet::cli::{self, Request, Settings};
+use brooklet::server::thread;
 use brooklet::{Config, Server, greeting};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -41,27 +42,31 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(mut settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
+/// The error is one line; as text, since the standard library's errors come with much that isn't used.
+fn serve(mut settings: Settings) -> Result<(), String> {
     settings.resolve()?;
-    let logger = logger::init(settings.log)?;
+    let logger = logger::init(settings.log).map_err(text)?;
     let result = run(settings.config);
     logger.finish(LAST_LINES);
     result
 }
 
-fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+fn text(error: impl Display) -> String {
+    error.to_string()
+}
+
+fn run(config: Config) -> Result<(), String> {
     // Before any thread starts, so that no signal is missed.
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let mut server = Server::start(config.clone())?;
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(text)?;
+    let mut server = Server::start(config.clone()).map_err(text)?;
     greeting::warn_of_low_limits(&config);
     // Last, so that whoever waits for these lines finds a server that is all set.
     if log::max_level() >= log::LevelFilter::Info {
         let (rtmp, http) = (server.rtmp_addresses(), server.http_addresses());
-        let text = greeting::text(&config, &rtmp, &http);
+        let greeting = greeting::text(&config, &rtmp, &http);
         // Not here: a reader that has stopped would keep the signals from being heard.
-        thread::Builder::new()
-            .stack_size(logger::STACK_LEN)
-            .spawn(move || show(&text))?;
+        let show = move || show(&greeting);
+        thread::spawn("greeting", logger::STACK_LEN, Box::new(show)).map_err(text)?;
     }
 
     if let Some(signal) = signals.forever().next() {

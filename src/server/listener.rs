@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket as RawSocket, Type};
@@ -12,7 +12,7 @@ use super::Shared;
 use super::connections::{Full, Permit};
 use super::handler::Protocol;
 use super::socket::Socket;
-use super::{http_conn, rtmp_conn};
+use super::{http_conn, rtmp_conn, thread};
 use crate::config::Shown;
 
 /// Stack of a connection's thread. The deepest path is an AMF0 value nested to its limit; address
@@ -61,10 +61,8 @@ impl Listener {
     /// Ends `accept`.
     pub(super) fn close(&self) {
         // Linux wakes the thread in accept. Elsewhere a connection from here does.
-        if SockRef::from(&self.socket)
-            .shutdown(Shutdown::Both)
-            .is_err()
-        {
+        let is_woken = SockRef::from(&self.socket).shutdown(Shutdown::Both).is_ok();
+        if !is_woken && !cfg!(target_os = "linux") {
             let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
         }
     }
@@ -93,10 +91,7 @@ fn has_ipv6() -> bool {
 /// Starts the thread that accepts on a listener.
 pub(super) fn spawn(listener: Arc<Listener>, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
     let accept = move || accept_loop(&listener, &shared);
-    thread::Builder::new()
-        .name("accept".into())
-        .stack_size(STACK_LEN)
-        .spawn(accept)
+    thread::spawn("accept", STACK_LEN, Box::new(accept))
 }
 
 fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
@@ -116,7 +111,7 @@ fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
                     log::error!("cannot accept connections on {}: {error}", listener.address);
                 }
                 is_failing = true;
-                thread::sleep(ACCEPT_PAUSE);
+                sleep(ACCEPT_PAUSE);
             }
         }
     }
@@ -147,10 +142,7 @@ fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<S
         Protocol::Rtmp => "rtmp",
         Protocol::Http => "http",
     };
-    let thread = thread::Builder::new()
-        .name(format!("{name} {id}"))
-        .stack_size(STACK_LEN);
-    if let Err(error) = thread.spawn(run) {
+    if let Err(error) = thread::spawn(&format!("{name} {id}"), STACK_LEN, Box::new(run)) {
         refuse(shared, peer, Full::Thread(error.kind()));
     }
 }

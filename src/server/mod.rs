@@ -22,6 +22,7 @@ mod rates;
 mod rtmp_conn;
 mod socket;
 mod text;
+pub mod thread;
 
 use std::fmt;
 use std::io;
