@@ -7,9 +7,9 @@
 
 use std::fmt;
 
-use super::Millis;
 use super::log::Kind;
 use super::stream::{ClockRepair, Pace};
+use super::{Millis, When};
 use crate::media::decimal::Thousandths;
 use crate::media::tag::Medium;
 use crate::rtmp::amf::{Properties, Token};
@@ -386,13 +386,14 @@ pub(super) struct Doctor {
     found: [Option<Finding>; KINDS],
     /// Some finding is to be told.
     has_news: bool,
-    told: [bool; KINDS],
+    /// A bit for each kind that has been told.
+    told: u16,
     /// When the first message came.
-    began: Option<Millis>,
+    began: When,
     is_examined: bool,
     /// Media that came, video since when.
     has_audio: bool,
-    first_video: Option<Millis>,
+    first_video: When,
     /// Media time since the last keyframe, in ms, without holes.
     since_keyframe: u32,
     has_keyframe: bool,
@@ -400,7 +401,7 @@ pub(super) struct Doctor {
     announced_rate: Option<u32>,
     /// Windows in a row that disagreed with it.
     wrong_windows: u8,
-    last_arrival: Option<Millis>,
+    last_arrival: When,
     /// Newest time stamps: audio, video.
     timestamps: [Option<u32>; 2],
     gaps: u32,
@@ -423,34 +424,37 @@ impl Doctor {
         }
         let mut news = self.findings();
         news.retain(|finding| {
-            let told = &mut self.told[finding.kind()];
-            !finding.is_logged_elsewhere() && !std::mem::replace(told, true)
+            let bit = 1 << finding.kind();
+            let is_news = !finding.is_logged_elsewhere() && self.told & bit == 0;
+            self.told |= bit;
+            is_news
         });
         news
     }
 
     fn find(&mut self, finding: Finding) {
         let kind = finding.kind();
-        self.has_news |= !self.told[kind] && !finding.is_logged_elsewhere();
+        self.has_news |= self.told & 1 << kind == 0 && !finding.is_logged_elsewhere();
         self.found[kind] = Some(finding);
     }
 
     /// A message came, whatever becomes of it.
     pub(super) fn note_message(&mut self, medium: Medium, now: Millis) {
-        if self.began.is_none() {
-            self.began = Some(now);
+        if self.began.get().is_none() {
+            self.began = When::at(now);
             // It may have been found that nothing comes; a track may be missing yet.
-            (self.found[MISSING_TRACK], self.told[MISSING_TRACK]) = (None, false);
+            self.found[MISSING_TRACK] = None;
+            self.told &= !(1 << MISSING_TRACK);
         }
         let is_known = match medium {
             Medium::Audio => std::mem::replace(&mut self.has_audio, true),
-            Medium::Video => self.first_video.is_some(),
+            Medium::Video => self.first_video.get().is_some(),
         };
         if !is_known && self.found[MISSING_TRACK] == Some(Finding::MissingTrack(medium)) {
             self.found[MISSING_TRACK] = None;
         }
         if medium == Medium::Video {
-            let waited = now.saturating_sub(*self.first_video.get_or_insert(now));
+            let waited = now.saturating_sub(self.first_video.get_or_set(now));
             if !self.has_keyframe && waited > PATIENCE_FOR_KEYFRAME.into() {
                 self.find_interval(waited.try_into().unwrap_or(u32::MAX), true, None);
             }
@@ -530,7 +534,7 @@ impl Doctor {
 
     /// Looks whether anything has come of a publish that began at `since`.
     pub(super) fn note_silence(&mut self, since: Millis, now: Millis) {
-        if self.began.is_none() && now.saturating_sub(since) >= EXAMINATION {
+        if self.began.get().is_none() && now.saturating_sub(since) >= EXAMINATION {
             self.find(Finding::NoMedia);
         }
     }
@@ -570,7 +574,7 @@ impl Doctor {
 
     /// Whether it is time to compare the publish with its metadata.
     pub(super) fn is_examination_due(&self, now: Millis) -> bool {
-        let age = self.began.map(|began| now.saturating_sub(began));
+        let age = self.began.get().map(|began| now.saturating_sub(began));
         !self.is_examined && age.is_some_and(|age| age >= EXAMINATION)
     }
 
@@ -595,7 +599,7 @@ impl Doctor {
         if !self.has_audio && is_announced("audiocodecid", "hasAudio") {
             self.find(Finding::MissingTrack(Medium::Audio));
         }
-        if self.first_video.is_none() && is_announced("videocodecid", "hasVideo") {
+        if self.first_video.get().is_none() && is_announced("videocodecid", "hasVideo") {
             self.find(Finding::MissingTrack(Medium::Video));
         }
         self.announced_rate =
@@ -622,8 +626,8 @@ impl Doctor {
         let slot = &mut self.timestamps[usize::from(kind == Kind::Video)];
         let step = slot.replace(timestamp);
         let step = step.map(|last| timestamp.wrapping_sub(last) as i32);
-        let silence = self.last_arrival.replace(now);
-        let silence = silence.map_or(0, |last| now.saturating_sub(last));
+        let silence = now.saturating_sub(self.last_arrival.get_or_set(now));
+        self.last_arrival = When::at(now);
         // Where the encoder paused or dropped pictures, the time stamps say so.
         let is_gap = step.is_some_and(|step| step >= 0 && u64::from(step as u32) <= silence / 2);
         if silence <= GAP || !is_gap {

@@ -37,11 +37,35 @@ pub mod subscriber;
 pub mod table;
 pub mod tracks;
 
+use std::num::NonZeroU64;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Milliseconds on the server's own clock, which starts with the server and never goes back.
 pub type Millis = u64;
+
+/// A moment, or none yet, in as little room as a moment alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct When(Option<NonZeroU64>);
+
+impl When {
+    /// This moment.
+    pub fn at(moment: Millis) -> When {
+        When(NonZeroU64::new(moment.saturating_add(1)))
+    }
+
+    /// The moment, if there is one.
+    pub fn get(self) -> Option<Millis> {
+        self.0.map(|later| later.get() - 1)
+    }
+
+    /// The moment; this one from now on if there was none.
+    pub fn get_or_set(&mut self, moment: Millis) -> Millis {
+        let moment = self.get().unwrap_or(moment);
+        *self = When::at(moment);
+        moment
+    }
+}
 
 /// Locks, and goes on after a panic elsewhere: every critical section here leaves its state
 /// usable at each step, and one connection's bug must not end the others.

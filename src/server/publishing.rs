@@ -13,10 +13,10 @@ use super::text::{Tenths, megabytes, seconds};
 use super::{Shared, millis};
 use crate::allowance::Taken;
 use crate::http::percent::encode;
-use crate::live::Millis;
 use crate::live::doctor::EXAMINATION;
 use crate::live::log::Kind;
 use crate::live::stream::{Appended, ClockRepair, Pumped, Stream, Superseded, Waited};
+use crate::live::{Millis, When};
 use crate::media::describe::describe;
 use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::data::{self, Relayed};
@@ -78,19 +78,19 @@ pub(super) struct Publishing {
     dropped: u64,
     data_rate: Rate,
     dropped_data: u32,
-    last_warning: Option<Millis>,
+    last_warning: When,
     /// Not logged yet.
     repair: Option<ClockRepair>,
-    last_repair: Option<Millis>,
+    last_repair: When,
     /// When some player last had unsent bytes.
-    unsent_at: Option<Millis>,
+    unsent_at: When,
     is_waiting: bool,
     /// When it ended.
-    ended: Option<Millis>,
+    ended: When,
     /// Its connection ended, and nothing had been said of that.
     is_lost: bool,
     /// The stream has ended too; until when it can be found still.
-    found_until: Option<Millis>,
+    found_until: When,
     /// What it costs, and its stream.
     taken: Option<Taken>,
 }
@@ -120,14 +120,14 @@ impl Publishing {
             dropped: 0,
             data_rate: DATA,
             dropped_data: 0,
-            last_warning: None,
+            last_warning: When::default(),
             repair: None,
-            last_repair: None,
-            unsent_at: None,
+            last_repair: When::default(),
+            unsent_at: When::default(),
             is_waiting: false,
-            ended: None,
+            ended: When::default(),
             is_lost: false,
-            found_until: None,
+            found_until: When::default(),
             taken: Some(taken),
         }
     }
@@ -149,9 +149,10 @@ impl Publishing {
             self.dropped += 1;
             if self
                 .last_warning
+                .get()
                 .is_none_or(|last| now - last >= WARN_INTERVAL)
             {
-                self.last_warning = Some(now);
+                self.last_warning = When::at(now);
                 self.say(
                     log::Level::Warn,
                     About::Media,
@@ -219,17 +220,18 @@ impl Publishing {
     pub(super) fn pump(&mut self, now: Millis) {
         if self
             .ended
+            .get()
             .is_some_and(|ended| now.saturating_sub(ended) > MAX_TAIL)
         {
             self.is_waiting = false;
-            self.unsent_at = None;
+            self.unsent_at = When::default();
             return;
         }
         let pumped = self.stream.pump(now);
         self.is_waiting = pumped.is_waiting;
         self.repair = pumped.repair.or(self.repair);
         if pumped.has_unsent {
-            self.unsent_at = Some(now);
+            self.unsent_at = When::at(now);
         }
         if self.repair.is_some() {
             self.tell_repair(now);
@@ -282,11 +284,12 @@ impl Publishing {
     fn tell_repair(&mut self, now: Millis) {
         let is_due = self
             .last_repair
+            .get()
             .is_none_or(|last| now.saturating_sub(last) >= REPAIR_INTERVAL);
         let Some(repair) = self.repair.take_if(|_| is_due) else {
             return;
         };
-        self.last_repair = Some(now);
+        self.last_repair = When::at(now);
         let what = if repair.is_start {
             "of audio and video are apart"
         } else {
@@ -312,6 +315,7 @@ impl Publishing {
     /// Whether players may still have unsent bytes, so that the thread should wake often.
     pub(super) fn has_unsent(&self, now: Millis) -> bool {
         self.unsent_at
+            .get()
             .is_some_and(|at| now.saturating_sub(at) < UNSENT_MEMORY)
     }
 
@@ -335,7 +339,7 @@ impl Publishing {
 
     /// Whether it still goes on.
     pub(super) fn is_live(&self) -> bool {
-        self.ended.is_none()
+        self.ended.get().is_none()
     }
 
     /// Gives up the oldest message of the stream for a block.
@@ -350,10 +354,10 @@ impl Publishing {
 
     /// Ends the publish; players stay for the grace time.
     pub(super) fn unpublish(&mut self, why: &str, now: Millis) {
-        if self.ended.is_some() {
+        if self.ended.get().is_some() {
             return;
         }
-        self.ended = Some(now);
+        self.ended = When::at(now);
         self.stream.unpublish(self.generation);
         let duration = now - self.since;
         // bytes * 8 / 1000 bits per second * 1000 ms
@@ -380,11 +384,11 @@ impl Publishing {
     /// said nothing and somebody watches by HLS, since players of that don't come back after the end.
     pub(super) fn grace_left(&self, now: Millis) -> Option<Duration> {
         let grace = millis(self.shared.config.grace);
-        let mut until = self.ended? + grace;
+        let mut until = self.ended.get()? + grace;
         if until <= now && self.is_lost && self.stream.is_wanted_by_hls(now) {
             until += grace;
         }
-        let until = self.found_until.unwrap_or(until);
+        let until = self.found_until.get().unwrap_or(until);
         Some(Duration::from_millis(until.saturating_sub(now)))
     }
 
@@ -394,7 +398,7 @@ impl Publishing {
         let Some(left) = self.grace_left(now) else {
             return false;
         };
-        if self.found_until.is_some() {
+        if self.found_until.get().is_some() {
             if left.is_zero() {
                 self.end_tail();
             }
@@ -407,7 +411,7 @@ impl Publishing {
             Waited::TimedOut if !left.is_zero() => return false,
             waited => self.conclude(waited, now),
         }
-        self.found_until.is_none()
+        self.found_until.get().is_none()
     }
 
     /// What it was paid with, for a publish that takes its place.
@@ -417,13 +421,13 @@ impl Publishing {
 
     /// Ends the stream before its grace time is over.
     pub(super) fn end_early(mut self, now: Millis) {
-        if self.found_until.is_none() {
+        if self.found_until.get().is_none() {
             let waited = self
                 .stream
                 .wait_for_publisher(self.generation, Duration::ZERO, now);
             self.conclude(waited, now);
         }
-        if self.found_until.is_some() {
+        if self.found_until.get().is_some() {
             self.end_tail();
         }
     }
@@ -432,7 +436,7 @@ impl Publishing {
     fn wait(&mut self, now: Millis) {
         let left = self.grace_left(now).unwrap_or_default();
         let mut pause = left.min(LOOK_INTERVAL);
-        if self.found_until.is_some() {
+        if self.found_until.get().is_some() {
             return self.stream.wait_out_hls_tail(pause);
         }
         // Nobody else sends tails before the players' next tick.
@@ -461,7 +465,7 @@ impl Publishing {
                 if tail.is_zero() {
                     self.shared.table.remove_unused(&self.stream);
                 } else {
-                    self.found_until = Some(now + millis(tail));
+                    self.found_until = When::at(now + millis(tail));
                 }
             }
         }

@@ -120,7 +120,7 @@ struct Track {
     lead: u32,
     newest: Placed,
     /// From one message to the next, in ms; 0 before there are two.
-    usual_step: i64,
+    usual_step: i32,
     /// Time stamps below this one are raised to it, until the first that isn't.
     floor: Option<u32>,
 }
@@ -332,10 +332,11 @@ impl Clock {
         // As late as time has passed, or as usual if that is nearly the same. If the stream is
         // ahead of the wall clock, less: else each jump within a burst would leave players later
         // for good.
-        let most = track.newest.elapsed(now).max(track.usual_step).max(1);
+        let usual = i64::from(track.usual_step);
+        let most = track.newest.elapsed(now).max(usual).max(1);
         let mut step = difference(track.wall_clock(now), track.newest.timestamp);
-        if track.usual_step > 0 && (step - track.usual_step).abs() <= JITTER {
-            step = track.usual_step;
+        if usual > 0 && (step - usual).abs() <= JITTER {
+            step = usual;
         }
         let expected = later(track.newest.timestamp, step.clamp(1, most));
         if difference(expected, newest.timestamp) < -TOLERANCE {
@@ -401,7 +402,7 @@ impl Track {
         let step = difference(placed.timestamp, self.newest.timestamp);
         if step > 0 {
             if constant.ms == self.constant.ms {
-                self.usual_step = step;
+                self.usual_step = step as i32;
             }
             self.newest = placed;
         }

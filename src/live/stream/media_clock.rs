@@ -75,7 +75,7 @@ struct Picture {
     /// How much earlier it is decoded.
     step: u16,
     /// How much later it is due than the one before, in ms.
-    interval: u64,
+    interval: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -133,7 +133,8 @@ impl MediaClock {
                 // Decoders want each picture later than the one before.
                 let time = time.max(last.time + 1);
                 let interval = time - last.time;
-                let is_pause = is_keyframe && interval > PAUSE.max(last.interval * 3 / 2);
+                let is_pause =
+                    is_keyframe && interval > PAUSE.max(u64::from(last.interval) * 3 / 2);
                 let step = u16::try_from(interval).ok().filter(|_| !is_pause);
                 (time, interval, step.unwrap_or(last.step))
             }
@@ -141,7 +142,7 @@ impl MediaClock {
         self.picture = Some(Picture {
             time,
             step,
-            interval,
+            interval: interval.try_into().unwrap_or(u32::MAX),
         });
         Timed {
             time: time.saturating_sub(step.into()),

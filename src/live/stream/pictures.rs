@@ -17,11 +17,11 @@
 
 use super::State;
 use crate::http::conditions::hash;
-use crate::live::Millis;
 use crate::live::capabilities::Capabilities;
 use crate::live::classify::Class;
 use crate::live::log::{Kind, Meta, Role, Sample};
 use crate::live::preamble::Slot;
+use crate::live::{Millis, When};
 use crate::media::access_unit::{self, Access, Format, Look, Part, Sets};
 use crate::media::codec::VideoCodec;
 use crate::media::hevc::HevcConfig;
@@ -44,9 +44,9 @@ pub(super) struct Pictures {
     /// A picture has come with which a decoder can start by what it says itself.
     has_access: bool,
     /// When the last keyframe came, or what did for one; or the first picture.
-    since: Option<Millis>,
+    since: When,
     /// The same of pictures at which browsers can start.
-    access_since: Option<Millis>,
+    access_since: When,
     /// What players got to start with is nothing better than the others.
     is_keyless: bool,
     /// The newest one, while more of it may come.
@@ -158,15 +158,15 @@ impl State {
     pub(super) fn does_for_keyframe(&mut self, class: Class, access: Access, now: Millis) -> bool {
         let pictures = &mut self.publish.pictures;
         if access == Access::Yes {
-            pictures.access_since = Some(now);
+            pictures.access_since = When::at(now);
         }
-        let access_since = *pictures.access_since.get_or_insert(now);
+        let access_since = pictures.access_since.get_or_set(now);
         if access == Access::Recovery && now.saturating_sub(access_since) >= PATIENCE {
             self.stats.doctor.note_no_start(true);
         }
-        let since = pictures.since.get_or_insert(now);
+        let since = pictures.since.get_or_set(now);
         if class == Class::Keyframe {
-            *since = now;
+            pictures.since = When::at(now);
             pictures.is_keyless = false;
             return false;
         }
@@ -176,10 +176,10 @@ impl State {
             Access::Intra | Access::Recovery if !has_keyframe => FIRST_PATIENCE,
             _ => PATIENCE,
         };
-        if now.saturating_sub(*since) < patience {
+        if now.saturating_sub(since) < patience {
             return false;
         }
-        *since = now;
+        pictures.since = When::at(now);
         pictures.is_keyless = access == Access::No;
         if access != Access::Recovery {
             self.stats.doctor.note_no_start(false);
@@ -191,7 +191,7 @@ impl State {
     /// isn't an IDR picture, so as long as those come files begin and are cut there.
     pub(super) fn starts_files(&self, access: Access, now: Millis) -> bool {
         let pictures = &self.publish.pictures;
-        let since = pictures.access_since.unwrap_or(now);
+        let since = pictures.access_since.get().unwrap_or(now);
         let is_poor = matches!(access, Access::Intra | Access::Recovery);
         !is_poor || !pictures.has_access || now.saturating_sub(since) >= PATIENCE
     }
