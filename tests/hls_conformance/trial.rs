@@ -290,7 +290,7 @@ fn what_is_wrong_with_a_segment_is_found_out() {
             samples[9].body[150] ^= 1;
         }),
         (Some("a sample that nobody sent"), |_, samples| {
-            samples[9].body[5] ^= 1;
+            samples[9].body[6] ^= 1;
         }),
         (Some("sync flag"), |_, samples| samples[9].is_sync = true),
         (Some("begins without a keyframe"), |_, samples| {
