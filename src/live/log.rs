@@ -510,10 +510,15 @@ impl Log {
         number
     }
 
+    /// Blocks that have been written to.
+    fn blocks_used(&self) -> usize {
+        self.offset().div_ceil(BLOCK_LEN)
+    }
+
     /// Blocks of the newest GOP, or what is left of it.
     fn gop_blocks(&self) -> usize {
         let index = self.join_point.and_then(|number| self.index_of(number));
-        self.blocks.len() - index.unwrap_or(0)
+        self.blocks_used().saturating_sub(index.unwrap_or(0))
     }
 
     /// Sets aside what the newest GOPs took, of which one is growing.
@@ -590,9 +595,12 @@ impl Log {
         }
     }
 
-    /// Gives up the oldest messages until so many blocks have gone home, or there is none.
+    /// Gives up the oldest messages until so many blocks have gone home, or there is none; before them
+    /// blocks that nothing has been written to, which a message much shorter than those that it took
+    /// the place of leaves.
     pub fn give_up(&mut self, count: usize) {
         let blocks = self.blocks.len().saturating_sub(count);
+        self.blocks.truncate(blocks.max(self.blocks_used()));
         while self.blocks.len() > blocks && self.evict(0) {}
         if self.first == self.next {
             self.blocks.truncate(blocks);

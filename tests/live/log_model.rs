@@ -36,6 +36,41 @@ fn bytes_of(log: &Log, number: u64) -> Option<Vec<u8>> {
 }
 
 #[test]
+fn blocks_that_a_large_message_left_unused_are_given_up_before_any_message() {
+    let arena = Arena::new(32 * BLOCK_LEN);
+    let mut log = Log::new(arena.clone(), u64::MAX);
+    let append = |log: &mut Log, blocks| {
+        let payload = vec![7; blocks * BLOCK_LEN - RECORD_LEN];
+        let number = log.append(meta(0, true), std::iter::once(&payload[..]));
+        number.unwrap()
+    };
+    append(&mut log, 12);
+    let second = append(&mut log, 12);
+    let others: Vec<_> = std::iter::from_fn(|| arena.take()).collect();
+    let third = append(&mut log, 3);
+    assert_eq!((log.start(), log.blocks_held()), (second, 24));
+    log.give_up(5);
+    assert_eq!((log.start(), log.blocks_held()), (second, 19));
+    for number in [second, third] {
+        assert!(
+            bytes_of(&log, number)
+                .unwrap()
+                .iter()
+                .all(|byte| *byte == 7)
+        );
+    }
+    let fourth = append(&mut log, 4);
+    assert_eq!((log.start(), log.blocks_held()), (second, 19));
+    assert_eq!(
+        bytes_of(&log, fourth).unwrap(),
+        vec![7; 4 * BLOCK_LEN - RECORD_LEN]
+    );
+    log.give_up(6);
+    assert_eq!(log.start(), third);
+    drop(others);
+}
+
+#[test]
 fn a_log_that_runs_keeps_blocks_whoever_takes_what_is_free() {
     let arena = Arena::new(32 * BLOCK_LEN);
     let mut log = Log::new(arena.clone(), 1_000);
