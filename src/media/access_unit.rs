@@ -13,7 +13,7 @@
 //! And the flag in the tag's header may lie in both directions. So what a message is, its units
 //! say; the flag counts where they can't be read, or leave it open.
 //!
-//! Units are walked by their lengths, at most [`MAX_UNITS`] of a message. Pictures aren't decoded:
+//! Units are walked by their lengths, at most `MAX_UNITS` of a message. Pictures aren't decoded:
 //! of each unit a few bytes are looked at.
 
 use super::bits::BitReader;

@@ -143,7 +143,7 @@ impl PartialOrd for StreamKey {
     }
 }
 
-/// For logs, see [`Printable`].
+/// For logs, see `Printable`.
 impl fmt::Display for StreamKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Printable(&self.0).fmt(f)
