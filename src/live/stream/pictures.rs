@@ -80,7 +80,8 @@ impl State {
     ) -> Option<(Format, Look)> {
         let format = self.format(message)?;
         let mut look = self.look_at_units(format, message, payload.clone());
-        if self.publish.pictures.sets.want_room() && self.pay_for_sets() {
+        // Where lengths lie, what looks like a parameter set is none.
+        if look.is_some() && self.publish.pictures.sets.want_room() && self.pay_for_sets() {
             self.publish.pictures.sets.make_room();
             look = self.look_at_units(format, message, payload);
         }
