@@ -607,7 +607,7 @@ fn what_usual_encoders_announce_can_be_paid_for() {
         camera.pictures(240);
         let mut viewer = http(&server);
         // Without the headers there would never be one.
-        crate::client::wait_until("there is a keyframe", || {
+        crate::client::wait_until(&format!("there is a keyframe of {name}"), || {
             viewer.get(&format!("/live/{name}/frame.mp4")).status == 200
         });
         let playlist = get_ok(&mut viewer, &format!("/live/{name}/media.m3u8")).text();
