@@ -181,7 +181,11 @@ impl State {
             None => None,
         };
         let Some(timed) = timed else {
-            return Sample::default();
+            // Who wants it as a file is to learn that it fits none.
+            return Sample {
+                is_sync: is_keyframe,
+                ..Sample::default()
+            };
         };
         Sample {
             decode_time: timed.time,
