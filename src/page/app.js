@@ -16,7 +16,7 @@ const quote = text => (/^[\p{L}\p{N}.:/?=%@+,_~\[\]-]*$/u.test(text) ? text : `'
 const withKey = inQuery(keys);
 const plural = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
 
-/** Changes a text only if it is another: selections stay, and screen readers keep still. */
+/** What doesn't change keeps its selection, and screen readers still. */
 function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -109,7 +109,7 @@ function makeCard(name) {
 
   card.update = stream => {
     // By this machine's clock: the server may have none.
-    if (since !== stream.since) begun = clock(new Date(Date.now() - stream.uptime_s * 1000));
+    if (since !== stream.since) begun = new Date(Date.now() - stream.uptime_s * 1000).toLocaleString([], { dateStyle: 'short', timeStyle: 'short' });
     since = stream.since;
     put(facts, describe(stream, begun));
     put(findings, stream.findings.map(f => f.text).join('\n'));
@@ -127,12 +127,7 @@ function makeCard(name) {
   return card;
 }
 
-function clock(date) {
-  const isToday = date.toDateString() === new Date().toDateString();
-  return (isToday ? '' : date.toLocaleDateString() + ' ') + date.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-}
-
-/** "H.264 1280×720 29.97 fps · AAC 48 kHz stereo · 2.5 Mbit/s · 3 viewers · since 08:00" */
+/** "H.264 1280×720 29.97 fps · AAC 48 kHz stereo · 2.5 Mbit/s …" */
 function describe({ is_live, video: v, audio: a, kbit_s_in: rate, viewers }, begun) {
   const facts = is_live ? [] : ['waiting for its publisher'];
   if (v) facts.push(v.codec + (v.width ? ` ${v.width}×${v.height}` : '') + (v.frame_rate ? ` ${v.frame_rate} fps` : ''));
@@ -152,7 +147,7 @@ function show({ streams, locked: isLocked }) {
     cards.get(stream.name).update(stream);
   }
   for (const [name, card] of cards) {
-    // One that is being watched stays, and waits.
+    // One that is watched stays.
     if (card.isPlaying || streams.some(s => s.name === name)) continue;
     card.element.remove();
     cards.delete(name);
@@ -184,7 +179,7 @@ if (path) {
   try {
     name = decodeURIComponent(path);
   } catch (_) {
-    // Not encoded: it is what it looks like.
+    // Not encoded.
   }
   document.title = name;
   document.body.className = 'alone';

@@ -1,7 +1,7 @@
 // Plays a stream in a <video> and keeps it at the live edge, until it is stopped.
 //
-// fMP4 comes through a WebSocket, for browsers open but six HTTP connections to a host; through fetch()
-// if a proxy knows no WebSocket; HLS is for browsers without MediaSource.
+// fMP4 comes through a WebSocket, or through fetch() if a proxy knows none; HLS is for browsers without
+// MediaSource.
 
 const Source = self.MediaSource || self.ManagedMediaSource;
 const HLS = 'application/vnd.apple.mpegurl';
@@ -19,10 +19,10 @@ const TEXTS = {
   503: 'The server is full. Trying again …',
 };
 
-/** The URL of the list, which need not be at the top of its host. */
+/** The URL of the list. */
 export const root = location.origin + new URL('..', import.meta.url).pathname;
 
-/** Also what has a meaning for shells, into which URLs are pasted. */
+/** And what shells would take for theirs. */
 export const encode = text => encodeURIComponent(text).replace(/[!'()*]/g, c => '%' + c.charCodeAt(0).toString(16).toUpperCase());
 export const inQuery = pairs => pairs.map(([name, value], i) => `${i ? '&' : '?'}${encode(name)}=${encode(value)}`).join('');
 
@@ -126,7 +126,7 @@ export function play(video, path, name, say) {
   };
 }
 
-/** "HEVC (hvc1.1.6.L93.B0)", as far as the server gave the codecs names. */
+/** "HEVC (hvc1.1.6.L93.B0)" */
 function inWords(stream, codecs) {
   const tracks = stream ? [stream.video, stream.audio] : [];
   const bad = tracks.filter(t => t && (!codecs || codecs.includes(t.mime_codec)));
@@ -145,6 +145,8 @@ const session = (video, path, isSocket, off, say, atStop, find) => new Promise(r
   let lag = target; // smoothed
   let jumped = -3;
   let trimmed = 0;
+  let begun = 0; // where a GOP begins, and one before it that is being played, or has been
+  let before = 0;
   let shown = -1;
   let moved = now();
   let drawn, late, reason;
@@ -221,7 +223,13 @@ const session = (video, path, isSocket, off, say, atStop, find) => new Promise(r
   }
 
   function feed(piece) {
-    queue.push(new Uint8Array(piece));
+    const bytes = new Uint8Array(piece);
+    queue.push(bytes);
+    // A keyframe's fragment.
+    if (bytes[4] === 0x6D && bytes[47] === 1 && bytes[96] === 2 && edge() > begun + 5) {
+      before = begun;
+      begun = edge();
+    }
     if (queue.length > 5000) over('lost');
     append();
   }
@@ -245,9 +253,14 @@ const session = (video, path, isSocket, off, say, atStop, find) => new Promise(r
     }
   }
 
-  /** Forgets what is more than `keep` seconds back, by ten unless there is need. */
+  function edge() {
+    const ranges = video.buffered;
+    return ranges.length && ranges.end(ranges.length - 1);
+  }
+
+  /** Forgets what is `keep` seconds back, by ten unless there is need; browsers, up to the next keyframe. */
   function trim(keep) {
-    const end = video.currentTime - keep;
+    const end = Math.min(video.currentTime - keep, before);
     if (end <= trimmed + (keep > 1 ? 10 : 0)) return false;
     trimmed = end;
     buffer.remove(0, end);
@@ -260,16 +273,17 @@ const session = (video, path, isSocket, off, say, atStop, find) => new Promise(r
     const last = ranges.length - 1;
     if (last < 0 || video.seeking) return;
     const start = ranges.start(last);
-    const behind = ranges.end(last) - video.currentTime;
+    const end = edge();
+    const behind = end - video.currentTime;
     lag += (behind - lag) * 0.1;
     // In WebKitGTK a jump before there are decoders hangs the page, every other time.
     if (shown < 0 && video.readyState < 2 && now() - moved < 3) return;
-    const isAfterGap = video.currentTime < start && (!last || ranges.end(last) - start > 0.2);
+    const isAfterGap = video.currentTime < start && (!last || end - start > 0.2);
     const tolerance = jumped < 0 ? 0.5 : 2;
     if (isAfterGap || behind < -0.5 || (behind > target + tolerance && now() - jumped > 3)) {
       jumped = now();
       lag = target;
-      video.currentTime = Math.max(start, ranges.end(last) - target);
+      video.currentTime = Math.max(start, end - target);
     }
     const isLate = lag > target + (video.playbackRate > 1 ? 0 : 0.3);
     if (!isGtk) video.playbackRate = isLate ? 1.08 : lag < target / 4 ? 0.96 : 1;

@@ -94,3 +94,23 @@ fn sound_without_pictures_plays() {
     assert_eq!(watched.said(), "Sound without a picture.");
     watched.check();
 }
+
+/// Browsers that are to forget the beginning of a GOP forget all of it.
+#[test]
+#[ignore = "needs Chromium, ffmpeg"]
+fn a_gop_longer_than_the_page_keeps_pictures_is_played_to_its_end() {
+    let mut watched = Watched::start(&[]);
+    let mut command = quiet("ffmpeg");
+    let arguments = "-re -f lavfi -i testsrc=size=320x180:rate=30 -f lavfi -i sine=sample_rate=48000 \
+                     -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 100000 -c:a aac -f flv";
+    command.args(arguments.split_whitespace());
+    let _publisher = Program::start(command.arg(watched.server.url("door")));
+    watched.server.wait_for_log("publishing from", 1);
+    watched.open_path("/live/door");
+    watched.wait_until_it_plays();
+    super::common::wait_until("45 s are played", Duration::from_secs(90), || {
+        watched.number("document.querySelector('.player video').currentTime") > 45.0
+    });
+    watched.wait_for_pictures(30);
+    watched.check();
+}
