@@ -281,11 +281,17 @@ impl Clock {
         };
         let is_shifted = track.is_some() || own.is_shifted;
         let wraps = WRAPS.map(|wrap| own.plus(wrap, is_shifted));
-        let known = [other.map_or(own, |other| other.constant), toggled];
-        let known = known.into_iter().chain(wraps);
+        let [wrap_of_24, wrap_of_31] = wraps;
+        let known = [
+            other.map_or(own, |other| other.constant),
+            toggled,
+            wrap_of_24,
+            wrap_of_31,
+        ];
         let is_expected = other.is_some_and(|other| other.constant.is_shifted != own.is_shifted);
         let allowed = if is_expected { TOLERANCE } else { EXACT };
         if let Some(best) = known
+            .into_iter()
             .min_by_key(misses_by)
             .filter(|best| misses_by(best) <= allowed.min(jump / 2))
         {

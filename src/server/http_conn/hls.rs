@@ -253,8 +253,14 @@ fn asking<T>(
     writer.note_wait();
     match answer {
         Ok(answer) => Ok(Ok(answer)),
-        Err(Unavailable::Over) => Err(why_over(shared, client).unwrap_or(End::Closed)),
-        Err(why) => Ok(Err(refusal(why))),
+        Err(why) => unavailable(writer, why).map(Err),
+    }
+}
+
+fn unavailable(writer: &Writer<'_>, why: Unavailable) -> Result<Response, End> {
+    match why {
+        Unavailable::Over => Err(why_over(writer.shared, writer.client()).unwrap_or(End::Closed)),
+        why => Ok(refusal(why)),
     }
 }
 
