@@ -2,15 +2,19 @@
 //! signal, 1 when the server can't start, 2 for wrong usage.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use brooklet::cli::{self, Request, Settings};
 use brooklet::server::thread;
 use brooklet::{Config, Server, greeting};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::flag;
+use signal_hook::low_level::pipe;
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod heap;
@@ -57,7 +61,7 @@ fn text(error: impl Display) -> String {
 
 fn run(config: Config) -> Result<(), String> {
     // Before any thread starts, so that no signal is missed.
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(text)?;
+    let (mut signals, is_interrupt) = catch_signals().map_err(text)?;
     let mut server = Server::start(config.clone()).map_err(text)?;
     greeting::warn_of_low_limits(&config);
     // Last, so that whoever waits for these lines finds a server that is all set.
@@ -69,24 +73,33 @@ fn run(config: Config) -> Result<(), String> {
         thread::spawn("greeting", logger::STACK_LEN, Box::new(show)).map_err(text)?;
     }
 
-    if let Some(signal) = signals.forever().next() {
-        let name = if signal == SIGINT {
-            "SIGINT"
-        } else {
-            "SIGTERM"
-        };
-        log::info!(
-            "{name}: stopping, {} connections open",
-            server.connections()
-        );
-    }
+    let _ = signals.read_exact(&mut [0]);
+    let name = match is_interrupt.load(Ordering::Relaxed) {
+        true => "SIGINT",
+        false => "SIGTERM",
+    };
+    log::info!(
+        "{name}: stopping, {} connections open",
+        server.connections()
+    );
     server.stop();
     log::info!("stopped");
     Ok(())
 }
 
+/// Returns where a byte comes with each signal that is to end the program, and whether one was SIGINT.
+fn catch_signals() -> io::Result<(UnixStream, Arc<AtomicBool>)> {
+    let is_interrupt = Arc::new(AtomicBool::new(false));
+    flag::register(SIGINT, Arc::clone(&is_interrupt))?;
+    let (signals, handlers) = UnixStream::pair()?;
+    for signal in [SIGINT, SIGTERM] {
+        pipe::register(signal, handlers.try_clone()?)?;
+    }
+    Ok((signals, is_interrupt))
+}
+
 /// Prints to standard output, where nobody may be listening: that is no reason to end.
 fn show(text: &str) {
-    let mut out = std::io::stdout();
+    let mut out = io::stdout();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
