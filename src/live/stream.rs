@@ -30,7 +30,7 @@ use super::stats::{Stats, StreamReport, ViewerReport, Viewers};
 use super::subscriber::{Delivered, End, Skip, Subscriber, View};
 use super::table::Closed;
 use super::tracks::Tracks;
-use super::{Millis, lock, wait};
+use super::{Millis, When, lock, wait};
 use crate::allowance::{Allowance, Taken, push, shrink};
 use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::server_session::Over;
@@ -203,7 +203,7 @@ struct State {
     /// What it pays for tracks and their configurations, in bytes.
     config_cost: usize,
     generation: u64,
-    last_takeover: Option<Millis>,
+    last_takeover: When,
     /// There is a publisher, or the thread of the last one waits for another.
     is_awaited: bool,
     /// No longer in the table, or about to be removed.
@@ -214,7 +214,7 @@ struct State {
     media_clock: MediaClock,
     hls: Hls,
     /// Arrival of the oldest message not pumped yet.
-    batch_since: Option<Millis>,
+    batch_since: When,
     /// A keyframe is among the messages not pumped yet.
     is_urgent: bool,
     /// Everything before this message has been offered to everybody.
@@ -247,7 +247,7 @@ impl Stream {
                 paid: None,
                 config_cost: 0,
                 generation: 0,
-                last_takeover: None,
+                last_takeover: When::default(),
                 is_awaited: false,
                 is_closed: false,
                 publish: Publish::default(),
@@ -255,7 +255,7 @@ impl Stream {
                 stats: Stats::default(),
                 media_clock: MediaClock::default(),
                 hls: Hls::new(settings.is_hls_served),
-                batch_since: None,
+                batch_since: When::default(),
                 is_urgent: false,
                 pumped_to: 0,
                 skips: Vec::new(),
@@ -304,7 +304,7 @@ impl Stream {
                         retry_in: TAKEOVER_SILENCE - silence,
                     }));
                 }
-                let since = state.last_takeover.map(|last| now.saturating_sub(last));
+                let since = state.last_takeover.get().map(|last| now.saturating_sub(last));
                 if let Some(since) = since.filter(|since| *since < TAKEOVER_INTERVAL) {
                     return Ok(Err(Busy::Fighting {
                         retry_in: TAKEOVER_INTERVAL - since,
@@ -312,7 +312,7 @@ impl Stream {
                 }
             }
             old.sink.shutdown();
-            state.last_takeover = Some(now);
+            state.last_takeover = When::at(now);
             is_takeover = true;
         }
         if let Some(account) = account {
@@ -418,6 +418,7 @@ impl Stream {
         let mut state = lock(&self.state);
         let waited = state
             .batch_since
+            .get()
             .map_or(self.batch, |since| now.saturating_sub(since));
         if waited < self.batch && !state.is_urgent {
             return Pumped {
@@ -425,7 +426,7 @@ impl Stream {
                 ..Pumped::default()
             };
         }
-        state.batch_since = None;
+        state.batch_since = When::default();
         state.is_urgent = false;
         let has_unsent = state.pump_all(self.max_lag, now);
         let repair = state.clock.take_repair();

@@ -67,13 +67,13 @@ impl Load {
             let nal_len = (self.keyframe_len - 9) as u32;
             let mut payload = vec![0x17, 1, 0, 0, 0];
             payload.extend(nal_len.to_be_bytes());
-            payload.push(0x65);
+            payload.extend([0x65, 0x88]);
             (type_id::VIDEO, self.keyframe_len, payload)
         } else {
             let nal_len = (self.picture_len - 9) as u32;
             let mut payload = vec![0x27, 1, 0, 0, 0];
             payload.extend(nal_len.to_be_bytes());
-            payload.push(0x41);
+            payload.extend([0x41, 0x9A]);
             (type_id::VIDEO, self.picture_len, payload)
         };
         payload.extend((number as u32).to_be_bytes());

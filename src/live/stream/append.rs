@@ -8,17 +8,17 @@
 
 use std::sync::Arc;
 
-use super::pictures::Pictures;
+use super::pictures::{Judged, Pictures};
 use super::samples::Found;
 use super::{Appended, ClockRepair, State};
-use crate::live::Millis;
+use crate::live::{Millis, When};
 use crate::live::capabilities::Capabilities;
 use crate::live::classify::{Class, classify};
 use crate::live::doctor::{Finding, Memory};
 use crate::live::kept::Kept;
 use crate::live::log::{Kind, Meta, Role, Sample};
 use crate::live::preamble::{HEADER_COST, HEAP_LEN, MAX_HEADER_LEN, Preamble, Slot};
-use crate::media::access_unit::{Access, MAX_SETS_LEN, Part};
+use crate::media::access_unit::MAX_SETS_LEN;
 use crate::media::tag::tracks::{Codec, Many, TrackMessage};
 use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::metadata;
@@ -45,7 +45,7 @@ pub(super) struct Publish {
     /// What players may get of the metadata, encoded: a tenth of what the values take, and at most
     /// [`metadata::MAX_LEN`] bytes.
     metadata: Option<Kept>,
-    began: Option<Millis>,
+    began: When,
     pub(super) is_settled: bool,
     pub(super) found: Found,
     pub(super) pictures: Pictures,
@@ -93,111 +93,126 @@ impl State {
         payload: impl Iterator<Item = &'a [u8]> + Clone,
         now: Millis,
     ) -> Appended {
-        let Some(mut class) = classify(kind, message) else {
+        let Some(class) = classify(kind, message) else {
             return Appended::Ignored;
         };
         let is_first_track = message.track_id == 0;
-        match kind {
-            Kind::Audio => self.publish.has_audio |= is_first_track,
-            Kind::Video => self.publish.has_video |= is_first_track,
-            Kind::Data | Kind::Script => {}
-        }
+        self.note_first_track(kind, class, message);
         let needs = Capabilities::needed_by(message);
-        match class {
-            Class::Header(slot) if slot.is_description() => {}
-            _ if !is_first_track => {}
-            Class::Header(_) => self.note_track(kind, needs, true),
-            _ => self.note_track(kind, needs, false),
-        }
         if let Class::Header(slot) = class {
-            let len: usize = message.payload(payload.clone()).map(<[u8]>::len).sum();
-            if len > MAX_HEADER_LEN {
-                return Appended::Ignored;
-            }
-            let bytes = message.payload(payload).collect::<Vec<_>>().concat();
-            return match self.is_outdated(slot, &bytes) {
-                true => Appended::Ignored,
-                false => self.append_header(slot, needs, timestamp, &bytes, now),
-            };
+            return self.append_sent_header(slot, needs, timestamp, message.payload(payload), now);
         }
-        let mut look = None;
-        if kind == Kind::Video && is_first_track {
-            if matches!(class, Class::Keyframe | Class::Frame) {
-                look = self.look(message, payload.clone());
-                if let Some((_, look)) = &mut look {
-                    class = self.class_of_part(class, look);
-                }
+        let seen = match (kind, class) {
+            (Kind::Video, Class::Keyframe | Class::Frame) if is_first_track => {
+                self.judge(message, class, timestamp, payload.clone(), now)
             }
-            if class != Class::Rest {
+            (Kind::Video, Class::Other) if is_first_track => {
                 self.complete_picture();
-                self.take_sets(message, class == Class::Keyframe, timestamp, now);
+                Judged::of(class)
             }
-        }
-        let is_keyframe = class == Class::Keyframe;
-        let (mut is_start, mut is_sync) = (is_keyframe, true);
-        if kind == Kind::Video && is_first_track && matches!(class, Class::Keyframe | Class::Frame)
-        {
-            let access = look.map_or(Access::No, |(_, look)| look.access);
-            is_start |= self.does_for_keyframe(class, access, now);
-            is_sync = self.starts_files(access, now);
-        }
-        self.publish.has_keyframe |= is_start;
+            _ => Judged::of(class),
+        };
+        self.publish.has_keyframe |= seen.is_start;
         if kind == Kind::Video && !self.publish.has_keyframe {
             return Appended::Ignored;
         }
-        let timestamp = match class {
+        let timestamp = match seen.class {
             Class::Other | Class::Rest => self.clock.place_beside(kind, timestamp),
             _ => self.clock.place(kind, timestamp, now),
         };
-        let sample = match class {
+        let sample = match seen.class {
             _ if !is_first_track => Sample::default(),
             Class::Rest => self.sample_of_rest(message),
-            Class::Keyframe | Class::Frame => self.sample(
-                message,
-                is_start && is_sync,
-                timestamp,
-                message.payload(payload.clone()),
-            ),
+            Class::Keyframe | Class::Frame => {
+                let payload = message.payload(payload.clone());
+                self.sample(message, seen.is_start && seen.is_sync, timestamp, payload)
+            }
             _ => Sample::default(),
         };
+        let is_alone = kind == Kind::Audio && is_first_track && !self.publish.has_video;
         let mut meta = Meta {
             kind,
             timestamp,
             arrived: now,
-            is_join_point: is_start
-                || (kind == Kind::Audio && is_first_track && !self.publish.has_video),
-            role: match class {
-                Class::Other => Role::Other,
-                Class::Rest if look.is_some_and(|(_, look)| look.part == Part::More) => Role::Rest,
-                Class::Rest => Role::Beside,
-                _ => Role::Media,
-            },
+            is_join_point: seen.is_start || is_alone,
+            role: seen.role(),
             preamble_version: self.preamble.version(),
             needs,
             mod_ex_len: message.mod_ex_len,
             sample,
         };
+        let is_keyframe = seen.class == Class::Keyframe;
         if meta.role == Role::Media {
-            if is_first_track {
-                self.publish.codecs[usize::from(kind == Kind::Audio)] = message.codec;
-            }
-            self.stats.note_frame(kind, meta.timestamp, now);
-            if kind == Kind::Video && is_first_track {
-                self.stats.note_picture(is_keyframe, meta.timestamp, now);
-            }
+            self.note_frame(&meta, message, is_keyframe);
         }
         self.is_urgent |= is_keyframe;
-        let is_again = look.is_some_and(|(format, look)| self.note_part(&mut meta, format, look));
+        let look = seen.look;
+        let is_again = look.is_some_and(|look| self.note_part(&mut meta, look, seen.sent));
         let appended = self.append(meta, message.payload(payload));
         if is_again {
             self.complete_picture();
         }
         if !self.publish.is_settled
-            && now.saturating_sub(*self.publish.began.get_or_insert(now)) > SETTLE
+            && now.saturating_sub(self.publish.began.get_or_set(now)) > SETTLE
         {
             self.settle(now);
         }
         appended
+    }
+
+    /// Notes which tracks there are, and what they ask of their receivers.
+    fn note_first_track(&mut self, kind: Kind, class: Class, message: &TrackMessage) {
+        if message.track_id != 0 {
+            return;
+        }
+        match kind {
+            Kind::Audio => self.publish.has_audio = true,
+            _ => self.publish.has_video = true,
+        }
+        let needs = Capabilities::needed_by(message);
+        match class {
+            Class::Header(slot) if slot.is_description() => {}
+            Class::Header(_) => self.note_track(kind, needs, true),
+            _ => self.note_track(kind, needs, false),
+        }
+    }
+
+    /// Counts a picture or sound.
+    fn note_frame(&mut self, meta: &Meta, message: &TrackMessage, is_keyframe: bool) {
+        let Meta {
+            kind,
+            timestamp,
+            arrived,
+            ..
+        } = *meta;
+        self.stats.note_frame(kind, timestamp, arrived);
+        if message.track_id != 0 {
+            return;
+        }
+        self.publish.codecs[usize::from(kind == Kind::Audio)] = message.codec;
+        if kind == Kind::Video {
+            self.stats.note_picture(is_keyframe, timestamp, arrived);
+        }
+    }
+
+    /// Appends a header as it was sent, unless it is too long, or parameter sets have overruled it.
+    fn append_sent_header<'a>(
+        &mut self,
+        slot: Slot,
+        needs: Capabilities,
+        timestamp: u32,
+        payload: impl Iterator<Item = &'a [u8]> + Clone,
+        now: Millis,
+    ) -> Appended {
+        let len: usize = payload.clone().map(<[u8]>::len).sum();
+        if len > MAX_HEADER_LEN {
+            return Appended::Ignored;
+        }
+        let bytes = payload.collect::<Vec<_>>().concat();
+        if self.is_outdated(slot, &bytes) {
+            return Appended::Ignored;
+        }
+        self.append_header(slot, needs, timestamp, &bytes, now)
     }
 
     /// A sequence header goes into the log only if it is news: an encoder that repeats it, or a
@@ -324,7 +339,7 @@ impl State {
         };
         self.note_eviction(was_joinable);
         self.note_sample(number);
-        self.batch_since.get_or_insert(meta.arrived);
+        self.batch_since.get_or_set(meta.arrived);
         Appended::Stored
     }
 

@@ -36,6 +36,10 @@ const PATIENCE: Millis = 10_000;
 /// nothing else comes.
 const FIRST_PATIENCE: Millis = 2_000;
 
+/// Messages of one picture may have time stamps so far apart at most, in ms. Later ones are of another,
+/// whose beginning got lost.
+const PICTURE_SPAN: u32 = 20;
+
 /// What is known of the pictures of the current publish.
 #[derive(Default)]
 pub(super) struct Pictures {
@@ -55,13 +59,15 @@ pub(super) struct Pictures {
     pub(super) sets: Sets,
     /// Of the sequence header that came last, while another stands in its place that was made of
     /// parameter sets.
-    outdated: Option<u64>,
+    outdated: Option<u32>,
 }
 
 /// A picture of which more may come.
 struct Open {
     /// Number of its first message.
     number: u64,
+    /// Of its first message, as it was sent.
+    sent: u32,
     /// Of its first message, with the sample that it is in the end.
     meta: Meta,
     format: Format,
@@ -71,9 +77,71 @@ struct Open {
     is_out: bool,
 }
 
+/// What a message of media turned out to be.
+pub(super) struct Judged {
+    pub(super) class: Class,
+    /// Receivers may start with it.
+    pub(super) is_start: bool,
+    /// Files may, too.
+    pub(super) is_sync: bool,
+    /// By its units, if it has any.
+    pub(super) look: Option<(Format, Look)>,
+    /// Its timestamp, as it was sent.
+    pub(super) sent: u32,
+}
+
+impl Judged {
+    /// What isn't a picture of the first track is what its header says.
+    pub(super) fn of(class: Class) -> Judged {
+        Judged {
+            class,
+            is_start: class == Class::Keyframe,
+            is_sync: true,
+            look: None,
+            sent: 0,
+        }
+    }
+
+    pub(super) fn role(&self) -> Role {
+        match (self.class, self.look) {
+            (Class::Other, _) => Role::Other,
+            (Class::Rest, Some((_, look))) if look.part == Part::More => Role::Rest,
+            (Class::Rest, _) => Role::Beside,
+            _ => Role::Media,
+        }
+    }
+}
+
 impl State {
-    /// What a frame of the first video track says by its units.
-    pub(super) fn look<'a>(
+    /// What a frame of the first video track is by its units. If it begins a picture, the one before
+    /// is complete.
+    pub(super) fn judge<'a>(
+        &mut self,
+        message: &TrackMessage,
+        flagged: Class,
+        timestamp: u32,
+        payload: impl Iterator<Item = &'a [u8]> + Clone,
+        now: Millis,
+    ) -> Judged {
+        let mut look = self.look(message, payload);
+        let class = match &mut look {
+            Some((_, look)) => self.class_of_part(flagged, look, timestamp),
+            None => flagged,
+        };
+        let mut judged = Judged::of(class);
+        (judged.look, judged.sent) = (look, timestamp);
+        if class == Class::Rest {
+            return judged;
+        }
+        self.complete_picture();
+        self.take_sets(message, class == Class::Keyframe, timestamp, now);
+        let access = look.map_or(Access::No, |(_, look)| look.access);
+        judged.is_start |= self.does_for_keyframe(class, access, now);
+        judged.is_sync = self.starts_files(access, now);
+        judged
+    }
+
+    fn look<'a>(
         &mut self,
         message: &TrackMessage,
         payload: impl Iterator<Item = &'a [u8]> + Clone,
@@ -136,10 +204,18 @@ impl State {
     }
 
     /// What a frame is by its units, and by the flag where they leave it open.
-    pub(super) fn class_of_part(&mut self, flagged: Class, look: &mut Look) -> Class {
+    fn class_of_part(
+        &mut self,
+        flagged: Class,
+        look: &mut Look,
+        timestamp: u32,
+    ) -> Class {
         let pictures = &mut self.publish.pictures;
+        let is_of = |open: &Open| timestamp.wrapping_sub(open.sent) as i32;
+        let is_of_open = pictures.open.as_ref().map(is_of);
+        let is_of_open = is_of_open.is_some_and(|step| step.unsigned_abs() < PICTURE_SPAN);
         // The first slice of it came before, or got lost, or isn't sent first.
-        if look.part == Part::More && pictures.open.is_none() {
+        if look.part == Part::More && !is_of_open {
             look.part = Part::First;
         }
         match (look.part, look.access) {
@@ -156,7 +232,7 @@ impl State {
 
     /// Whether a picture that isn't a keyframe has to do for one, since there is nothing better. RTMP's
     /// players show something then, if need be with faults; browsers don't.
-    pub(super) fn does_for_keyframe(&mut self, class: Class, access: Access, now: Millis) -> bool {
+    fn does_for_keyframe(&mut self, class: Class, access: Access, now: Millis) -> bool {
         let pictures = &mut self.publish.pictures;
         if access == Access::Yes {
             pictures.access_since = When::at(now);
@@ -190,7 +266,7 @@ impl State {
 
     /// Whether all decoders can start with a picture with which some can. Browsers can't with one that
     /// isn't an IDR picture, so as long as those come files begin and are cut there.
-    pub(super) fn starts_files(&self, access: Access, now: Millis) -> bool {
+    fn starts_files(&self, access: Access, now: Millis) -> bool {
         let pictures = &self.publish.pictures;
         let since = pictures.access_since.get().unwrap_or(now);
         let is_poor = matches!(access, Access::Intra | Access::Recovery);
@@ -210,7 +286,12 @@ impl State {
     /// A message that is a picture, or a part of one, is about to be appended. One that isn't whole, or
     /// has in it what containers forbid, is no sample by itself. True if it is to be put together again
     /// at once.
-    pub(super) fn note_part(&mut self, meta: &mut Meta, format: Format, look: Look) -> bool {
+    pub(super) fn note_part(
+        &mut self,
+        meta: &mut Meta,
+        (format, look): (Format, Look),
+        sent: u32,
+    ) -> bool {
         let pictures = &mut self.publish.pictures;
         if look.part == Part::More {
             pictures.comes_in_parts = true;
@@ -227,6 +308,7 @@ impl State {
         let is_due = is_unclean || pictures.comes_in_parts;
         pictures.open = Some(Open {
             number: self.log.end(),
+            sent,
             meta: *meta,
             format,
             is_due,
@@ -274,7 +356,7 @@ impl State {
     }
 
     /// A picture begins: if it brings other parameter sets than the sequence header has, they become one.
-    pub(super) fn take_sets(
+    fn take_sets(
         &mut self,
         message: &TrackMessage,
         is_keyframe: bool,
@@ -284,7 +366,7 @@ impl State {
         if is_keyframe {
             if let Some(header) = self.header_of_sets(message) {
                 if let Some(before) = self.preamble.header(Slot::Video(0)) {
-                    let outdated = hash(before);
+                    let outdated = hash(before) as u32;
                     self.publish.pictures.outdated.get_or_insert(outdated);
                 }
                 let needs = Capabilities::needed_by_header(Kind::Video, &header);
@@ -337,7 +419,7 @@ impl State {
             return false;
         }
         let outdated = &mut self.publish.pictures.outdated;
-        let is_outdated = *outdated == Some(hash(header));
+        let is_outdated = *outdated == Some(hash(header) as u32);
         if !is_outdated {
             *outdated = None;
         }
