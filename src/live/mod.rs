@@ -45,7 +45,7 @@ use std::time::Duration;
 pub type Millis = u64;
 
 /// A moment, or none yet, in as little room as a moment alone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct When(Option<NonZeroU64>);
 
 impl When {

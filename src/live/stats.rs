@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Millis;
+use super::{Millis, When};
 use super::doctor::{Doctor, Finding, Memory, Window};
 use super::framing::Framing;
 use super::log::Kind;
@@ -232,14 +232,15 @@ struct Track {
 struct Rate {
     buckets: [u32; BUCKETS],
     /// The newest second that has a bucket.
-    newest: u64,
+    newest: u32,
 }
 
 /// The pictures of the first video track, by their time stamps.
 #[derive(Default)]
 struct Pictures {
     /// Time stamp of the newest one, and when it came.
-    newest: Option<(u32, Millis)>,
+    newest: u32,
+    came: When,
     window: Window,
     /// Pictures per second in the last whole window, in thousandths.
     rate: Option<u32>,
@@ -405,12 +406,17 @@ impl Track {
     }
 }
 
+/// The second of a moment; enough for 136 years.
+fn second(now: Millis) -> u32 {
+    (now / 1000) as u32
+}
+
 impl Rate {
     /// Counts bytes; true if they are the first of their second.
     fn add(&mut self, bytes: u64, now: Millis) -> bool {
-        let second = now / 1000;
+        let second = second(now);
         let is_new = second > self.newest;
-        if second.saturating_sub(self.newest) >= BUCKETS as u64 {
+        if second.saturating_sub(self.newest) >= BUCKETS as u32 {
             self.buckets = [0; BUCKETS];
             self.newest = second;
         }
@@ -423,20 +429,20 @@ impl Rate {
         is_new
     }
 
-    fn bucket(&mut self, second: u64) -> &mut u32 {
-        &mut self.buckets[(second % BUCKETS as u64) as usize]
+    fn bucket(&mut self, second: u32) -> &mut u32 {
+        &mut self.buckets[second as usize % BUCKETS]
     }
 
     /// Of the last whole seconds; in the first seconds of its `age`, of all of it.
     fn bits_per_second(&self, age: Millis, now: Millis) -> u64 {
-        let second = now / 1000;
+        let second = second(now);
         let is_young = age < RATE_SECONDS * 1000;
-        let from = second.saturating_sub(RATE_SECONDS);
+        let from = second.saturating_sub(RATE_SECONDS as u32);
         let to = if is_young { second + 1 } else { second };
-        let held = (self.newest + 1).saturating_sub(BUCKETS as u64)..=self.newest;
+        let held = (self.newest + 1).saturating_sub(BUCKETS as u32)..=self.newest;
         let bytes: u64 = (from..to)
             .filter(|second| held.contains(second))
-            .map(|second| u64::from(self.buckets[(second % BUCKETS as u64) as usize]))
+            .map(|second| u64::from(self.buckets[second as usize % BUCKETS]))
             .sum();
         let ms = if is_young {
             age.max(1)
@@ -450,12 +456,12 @@ impl Rate {
 impl Pictures {
     /// The step from the picture before, in ms; `None` if there is none, or a hole.
     fn step_to(&mut self, timestamp: u32, now: Millis) -> Option<u32> {
-        let newest = self.newest.map(|(newest, _)| newest);
+        let newest = self.came.get().map(|_| self.newest);
         let step = newest.map(|newest| timestamp.wrapping_sub(newest) as i32);
         // Time stamps may stand still for a moment after a jump was taken out.
         let is_back = step.is_some_and(|step| step < 0);
-        let newest = newest.filter(|_| is_back).unwrap_or(timestamp);
-        self.newest = Some((newest, now));
+        self.newest = newest.filter(|_| is_back).unwrap_or(timestamp);
+        self.came = When::at(now);
         let step = u32::try_from(step?.max(0)).unwrap_or_default();
         (step <= MAX_STEP).then_some(step)
     }
@@ -486,7 +492,7 @@ impl Pictures {
     }
 
     fn are_recent(&self, now: Millis) -> bool {
-        let since = self.newest.map(|(_, came)| now.saturating_sub(came));
+        let since = self.came.get().map(|came| now.saturating_sub(came));
         since.is_some_and(|since| since <= RATE_MEMORY)
     }
 }

@@ -22,7 +22,7 @@ use crate::live::segments::{Found, Listing, Segments, Share, Unit, Viewer, Wante
 use crate::live::stats::ViewerReport;
 use crate::live::subscriber::Delivered;
 use crate::live::tracks::Tracks;
-use crate::live::{Millis, lock, wait};
+use crate::live::{Millis, When, lock, wait};
 pub use reading::{Evicted, Reading};
 use reading::{framed_len, is_sample};
 
@@ -65,7 +65,7 @@ pub(super) struct Hls {
     versions: VecDeque<(u32, Arc<Tracks>)>,
     /// In the names of segments. Drawn when somebody asks first.
     life: Option<u32>,
-    asked: Option<Millis>,
+    asked: When,
     /// Somebody has got a media playlist.
     is_given: bool,
     /// The stream has ended, and is still to be found.
@@ -358,7 +358,7 @@ impl Stream {
         };
         state.hls.waiting -= 1;
         let now = asker.now + began.elapsed().as_millis() as Millis;
-        state.hls.asked = state.hls.asked.max(Some(now));
+        state.hls.asked = state.hls.asked.max(When::at(now));
         result
     }
 }
@@ -451,7 +451,7 @@ impl State {
             let kept_from = self.hls.segments.needed_from(true);
             self.log.set_kept_from(kept_from, None);
         }
-        self.hls.asked = self.hls.asked.max(Some(asker.now));
+        self.hls.asked = self.hls.asked.max(When::at(asker.now));
         self.hls.segments.prune(self.log.start());
         Ok(())
     }
@@ -570,7 +570,7 @@ impl Hls {
 
     /// How long it will be wanted if nobody asks again, in ms.
     pub(super) fn wanted_for(&self, now: Millis) -> Millis {
-        match self.asked {
+        match self.asked.get() {
             // They ask as long as they wait.
             Some(_) if self.waiting > 0 => ASKED,
             Some(asked) => (asked + ASKED).saturating_sub(now),
@@ -580,7 +580,7 @@ impl Hls {
 
     /// Whether anybody has asked ever.
     pub(super) fn is_known(&self) -> bool {
-        self.asked.is_some()
+        self.asked.get().is_some()
     }
 
     /// The version of these tracks.
