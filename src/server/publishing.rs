@@ -75,7 +75,7 @@ pub(super) struct Publishing {
     bytes: u64,
     messages: u64,
     is_described: bool,
-    dropped: u64,
+    dropped: u32,
     data_rate: Rate,
     dropped_data: u32,
     last_warning: When,
