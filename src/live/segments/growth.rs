@@ -119,23 +119,25 @@ impl Segments {
     }
 
     /// Whether a sound that isn't a boundary by itself is one now, since the pictures pause: for
-    /// longer than they use to, and than one is waited for or the segment may last.
+    /// longer than they use to and than one is waited for, or while the segment gets too long.
     pub(super) fn is_alone(&self, unit: &Unit) -> bool {
         let usual = self.interval.saturating_mul(5) / 4;
         self.open.as_ref().is_some_and(|open| {
             let pause = u64::from(difference(unit.time, open.pictures_end));
-            let is_long = open.len_to(unit.end) > MAX_SEGMENT && pause > u64::from(usual) + HOLE;
+            let is_long = open.len_to(unit.end) > MAX_SEGMENT;
             let patience = usual.clamp(PICTURE_PAUSE, MAX_GOP);
             !unit.is_picture && (open.is_of_sounds || is_long || pause > patience.into())
         })
     }
 
     /// Where a unit is in the open segment: a picture that comes after a pause may last from before
-    /// that segment.
+    /// that segment, or for as long as the sounds that came in it.
     pub(super) fn placed(&self, unit: &Unit) -> Unit {
-        let open = self.open.as_ref();
-        let is_late = |open: &&Open| open.is_of_sounds && unit.is_picture;
-        let time = open.filter(is_late).map_or(0, |open| open.pictures_end);
+        let open = self.open.as_ref().filter(|_| unit.is_picture);
+        let time = open.map_or(0, |open| match open.is_of_sounds {
+            true => open.pictures_end,
+            false => open.sounds_end.min(unit.end).saturating_sub(EARLY),
+        });
         Unit {
             time: unit.time.max(time),
             end: unit.end.max(time),
