@@ -275,9 +275,10 @@ impl fmt::Display for Finding {
                         let end = if is_lost { by_arrival } else { AT_PACE };
                         write!(f, "timestamps run {times} times too fast{end}")
                     }
-                    Pace::Slow { tenths } => {
+                    Pace::Slow { tenths, is_lost } => {
                         let pace = Thousandths(u64::from(tenths) * 100);
-                        write!(f, "timestamps run at {pace} of real time{AT_PACE}")
+                        let end = if is_lost { by_arrival } else { AT_PACE };
+                        write!(f, "timestamps run at {pace} of real time{end}")
                     }
                 }
             }

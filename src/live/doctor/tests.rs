@@ -119,7 +119,10 @@ fn findings_say_what_came_what_was_expected_and_what_to_do() {
              encoder's clock and frame rate, and whether its network keeps up",
         ),
         (
-            Finding::Pace(Pace::Slow { tenths: 8 }),
+            Finding::Pace(Pace::Slow {
+                tenths: 8,
+                is_lost: false,
+            }),
             "clock",
             "timestamps run at 0.8 of real time: players run dry, or fall behind. Check the \
              encoder's clock and frame rate, and whether its network keeps up",

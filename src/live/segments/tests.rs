@@ -769,10 +769,17 @@ fn a_segment_is_as_long_as_its_sounds_where_pictures_are_decoded_seconds_early()
             let end = segment.start + u64::from(segment.duration);
             let times = source.in_segment(segment).into_iter().map(|number| {
                 let message = source.messages[number as usize];
-                if message.is_picture { end } else { message.time }
+                if message.is_picture {
+                    end
+                } else {
+                    message.time
+                }
             });
             let last = times.max().unwrap();
-            assert!(last < end + 1_050, "until {last}: {segment:?} of {pauses:?}");
+            assert!(
+                last < end + 1_050,
+                "until {last}: {segment:?} of {pauses:?}"
+            );
         }
         for pair in all.windows(2) {
             let end = pair[0].start + u64::from(pair[0].duration);

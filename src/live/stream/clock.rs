@@ -29,7 +29,8 @@
 //! A clock that stands still, or that runs several times too fast, is no clock (see `pace`): once that
 //! is known, messages are placed where the wall clock is, for all receivers alike, players of RTMP
 //! included. No container can hold two pictures of one time, and with time stamps that run ahead of
-//! time nobody can keep up. A clock that is a little too slow is told only.
+//! time nobody can keep up. So is a clock that is too slow, where sound shows it: there would be more of it
+//! than time for it. Without sound it is told only.
 //!
 //! Invariants: within a publish, no track goes back by more than [`TOLERANCE`]; without a jump, and
 //! while the clock is one, what is placed is what came plus a constant.

@@ -11,8 +11,8 @@
 //!
 //! The count starts at the first message's time stamp and is compared with each later one. Within
 //! [`TOLERANCE`] the count is right: time stamps jitter. Frames that come in bursts under one time
-//! stamp are counted too: at the next burst the count is right again. If it isn't for [`BURST`], or is
-//! behind, something was lost, or the clock of the encoder and that of its sound card have drifted
+//! stamp are counted too: at the next burst the count is right again. If it isn't for [`PATIENCE`], is
+//! ahead by [`BURST`], or is behind, something was lost, or the clock of the encoder and that of its sound card have drifted
 //! apart: then frames are left out, or a part of a frame's length is left free between them, until it
 //! is.
 //!
@@ -39,6 +39,10 @@ const TOLERANCE: u64 = 100;
 /// How much sound may be ahead of the time stamps by more than that before it is too much, in ms: the
 /// tolerance for a clock that stands still.
 const BURST: u64 = 2000;
+
+/// For how long sound may be ahead by more than jitter, in ms: longer than it takes to learn that the
+/// time stamps are too slow (see `clock`).
+const PATIENCE: u64 = 8000;
 
 /// Sound that is behind by more than this is not led to its time but put there, in ms.
 const LOST: u64 = 1000;
@@ -176,7 +180,9 @@ impl MediaClock {
         };
         if time <= stamped + tolerance {
             right = time;
-        } else if time > right + in_samples(BURST) {
+        } else if time > stamped + tolerance + in_samples(BURST)
+            || time > right + in_samples(PATIENCE)
+        {
             return None;
         }
         self.sound = Some(Sound {
@@ -342,7 +348,7 @@ mod tests {
             let timed = clock.sound(ms as u32, 48_000, 1024);
             left_out += u32::from(timed.is_none());
             let ahead = timed.map_or(0, |timed| (timed.time / 48).saturating_sub(START + ms));
-            assert!(ahead <= TOLERANCE + 22, "{ahead} ms");
+            assert!(ahead <= TOLERANCE + PATIENCE / 100 + 22, "{ahead} ms");
         }
         assert!((400..=500).contains(&left_out), "{left_out}");
     }

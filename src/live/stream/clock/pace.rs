@@ -26,10 +26,14 @@ const MIN_MESSAGES: u32 = 10;
 const MAX_SLOW_RATE: u64 = 8;
 
 /// Windows that have to agree, one after the other: that the clock is too fast, that it is too slow.
-/// With sound the first one is sure of a clock that is three times too fast, and half of them are of one
-/// that is too slow.
+/// With sound one is sure of a clock that is three times too fast, and as many as `MAX_AHEAD` takes are
+/// of one that is too slow.
 const FAST_WINDOWS: u8 = 2;
 const SLOW_WINDOWS: u8 = 8;
+
+/// Sound that is ahead of the time stamps by more than this, in ms, and as long as the time in which it
+/// came, shows that a clock is too slow: longer than bursts under one time stamp.
+const MAX_AHEAD: u64 = 500;
 
 /// What a clock does that isn't as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +56,8 @@ pub enum Pace {
     Slow {
         /// How many times as fast as time, in tenths.
         tenths: u32,
+        /// As above.
+        is_lost: bool,
     },
 }
 
@@ -71,10 +77,10 @@ pub(super) struct Pacer {
     /// Sound in it, in us.
     sound: u64,
     /// Windows in a row in which the clock was too fast, or too slow, and what passed in them by the
-    /// time stamps and by time, in ms.
+    /// time stamps, by time and by the sound, in ms.
     is_fast: bool,
     windows: u8,
-    measured: (u64, u64),
+    measured: [u32; 3],
     /// Time stamps are of no use: those of arrival take their place.
     pub(super) is_lost: bool,
     /// Not told yet.
@@ -147,34 +153,43 @@ impl Pacer {
         let is_likely = sound > 0 || u64::from(self.messages) * 1000 < advance * MAX_SLOW_RATE;
         let is_slow = advance * 100 < elapsed * 92 && (sound == 0 || advance * 100 < sound * 92);
         // What jumps isn't fast.
-        let so_far = self.measured.0;
+        let [so_far, ..] = self.measured.map(u64::from);
         let is_steady =
             (so_far * 2..=so_far * 5).contains(&(advance * u64::from(self.windows) * 3));
         if is_fast != self.is_fast || !is_steady || !(is_slow || is_fast && is_likely) {
-            (self.windows, self.measured) = (0, (0, 0));
+            (self.windows, self.measured) = (0, [0; 3]);
         }
         self.is_fast = is_fast;
         if !(is_slow || is_fast && is_likely) {
             return;
         }
         self.windows = self.windows.saturating_add(1);
-        let (stamped, passed) = &mut self.measured;
-        *stamped += advance;
-        *passed += elapsed;
-        let is_sure = advance >= elapsed * 3 && i64::from(self.longest) * 4 < advance as i64;
+        for (sum, more) in self.measured.iter_mut().zip([advance, elapsed, sound]) {
+            *sum = sum.saturating_add(more.try_into().unwrap_or(u32::MAX));
+        }
+        let [stamped, passed, heard] = self.measured.map(u64::from);
+        let is_sure = match is_fast {
+            true => {
+                sound > 0 && advance >= elapsed * 3 && i64::from(self.longest) * 4 < advance as i64
+            }
+            false => {
+                self.back == 0
+                    && heard > stamped + MAX_AHEAD
+                    && (passed * 9..=passed * 11).contains(&(heard * 10))
+            }
+        };
         let enough = match (is_fast, sound > 0) {
-            (true, true) if is_sure => 1,
             (true, _) => FAST_WINDOWS,
             (false, true) => SLOW_WINDOWS / 2,
             (false, false) => SLOW_WINDOWS,
         };
-        if self.windows == enough {
-            let tenths = ((*stamped * 10 + *passed / 2) / (*passed).max(1)) as u32;
-            self.is_lost = is_fast && sound > 0;
+        if is_sure || self.windows == enough {
+            let tenths = ((stamped * 10 + passed / 2) / passed.max(1)) as u32;
+            self.is_lost = is_sure || is_fast && sound > 0;
             let is_lost = self.is_lost;
             self.news = Some(match is_fast {
                 true => Pace::Fast { tenths, is_lost },
-                false => Pace::Slow { tenths },
+                false => Pace::Slow { tenths, is_lost },
             });
         }
     }

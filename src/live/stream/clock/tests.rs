@@ -303,10 +303,15 @@ fn time_stamps_in_units_of_90_khz_are_told_too() {
 }
 
 #[test]
-fn a_clock_at_another_pace_is_told_and_left_as_it_is() {
+fn a_clock_at_another_pace_is_told_and_left_as_it_is_unless_sound_shows_the_time() {
     for has_sound in [true, false] {
-        let (pace, placed) = paced((8, 10), 60, 40, has_sound);
-        assert_eq!((pace, placed), (Some(Pace::Slow { tenths: 8 }), 47_968));
+        let slow = Pace::Slow {
+            tenths: 8,
+            is_lost: has_sound,
+        };
+        // Sound shows where the time is.
+        let expected = if has_sound { 59_960 } else { 47_968 };
+        assert_eq!(paced((8, 10), 60, 40, has_sound), (Some(slow), expected));
         assert_eq!(paced((1, 1), 60, 40, has_sound), (None, 59_960));
         assert_eq!(paced((101, 100), 60, 40, has_sound).0, None);
         assert_eq!(paced((1, 1), 60, 250, has_sound).0, None);
@@ -318,6 +323,48 @@ fn a_clock_at_another_pace_is_told_and_left_as_it_is() {
     assert_eq!(paced((10, 1), 60, 40, false), (Some(fast), 599_600));
     // It has 25 pictures a second by its time stamps: a file.
     assert_eq!(paced((10, 1), 60, 4, false).0, None);
+}
+
+/// Its time stamps are ahead by the time until that is known, and then the time of arrival is.
+#[test]
+fn of_a_clock_that_is_too_slow_every_sound_is_there() {
+    for percent in [10, 50, 70, 80, 85, 90, 91] {
+        let mut clock = Clock::default();
+        let mut media_clock = crate::live::stream::media_clock::MediaClock::default();
+        let mut end = None;
+        for frame in 0..3_000_u64 {
+            let at = frame * 1024 * 1000 / 44_100;
+            let stamp = clock.place(Kind::Audio, (at * percent / 100) as u32, at);
+            clock.note_sound(23_220);
+            let timed = media_clock.sound(stamp, 44_100, 1024);
+            let timed = timed.unwrap_or_else(|| panic!("{frame} of a clock at {percent} %"));
+            // Without a gap.
+            assert_eq!(
+                *end.get_or_insert(timed.time),
+                timed.time,
+                "{frame} {percent}"
+            );
+            end = Some(timed.time + 1024);
+            clock.place(Kind::Video, (at * percent / 100) as u32, at);
+        }
+    }
+}
+
+/// In the first window it could be a file.
+#[test]
+fn a_clock_that_is_too_fast_is_known_when_the_sound_begins_later() {
+    let mut clock = Clock::default();
+    let mut pace = None;
+    for at in (0..10_000_u64).step_by(40) {
+        clock.place(Kind::Video, at as u32 * 10, at);
+        if at >= 2_100 {
+            clock.place(Kind::Audio, at as u32 * 10, at);
+            clock.note_sound(40_000);
+        }
+        pace = clock.take_pace().or(pace);
+    }
+    let (tenths, is_lost) = (100, true);
+    assert_eq!(pace, Some(Pace::Fast { tenths, is_lost }));
 }
 
 #[test]
