@@ -8,13 +8,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Millis, When};
 use super::doctor::{Doctor, Finding, Memory, Window};
 use super::framing::Framing;
 use super::log::Kind;
 use super::preamble::Preamble;
 use super::subscriber::Delivered;
 use super::tracks::Tracks;
+use super::{Millis, When};
 use crate::media::tag::Medium;
 
 /// What is counted of a name: publishes, bytes sent, messages dropped, skips, messages skipped, and

@@ -304,7 +304,10 @@ impl Stream {
                         retry_in: TAKEOVER_SILENCE - silence,
                     }));
                 }
-                let since = state.last_takeover.get().map(|last| now.saturating_sub(last));
+                let since = state
+                    .last_takeover
+                    .get()
+                    .map(|last| now.saturating_sub(last));
                 if let Some(since) = since.filter(|since| *since < TAKEOVER_INTERVAL) {
                     return Ok(Err(Busy::Fighting {
                         retry_in: TAKEOVER_INTERVAL - since,

@@ -204,12 +204,7 @@ impl State {
     }
 
     /// What a frame is by its units, and by the flag where they leave it open.
-    fn class_of_part(
-        &mut self,
-        flagged: Class,
-        look: &mut Look,
-        timestamp: u32,
-    ) -> Class {
+    fn class_of_part(&mut self, flagged: Class, look: &mut Look, timestamp: u32) -> Class {
         let pictures = &mut self.publish.pictures;
         let is_of = |open: &Open| timestamp.wrapping_sub(open.sent) as i32;
         let is_of_open = pictures.open.as_ref().map(is_of);

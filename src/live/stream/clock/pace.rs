@@ -4,7 +4,7 @@
 //! | time stamps in 10 s | sound in 10 s | what it is                                       |
 //! |---------------------|---------------|--------------------------------------------------|
 //! | 10 s                | 10 s          | as it should be                                  |
-//! | 100 s               | 100 s         | a file that is pushed faster than it plays       |
+//! | 100 s               | 50 s, 100 s   | a file that is pushed faster than it plays       |
 //! | 100 s               | 10 s          | a clock that is too fast                         |
 //! | 8 s                 | 8 s           | a network that can't keep up                     |
 //! | 8 s                 | 10 s          | a clock that is too slow                         |
@@ -149,7 +149,8 @@ impl Pacer {
             self.news = Some(Pace::Hovers);
         }
         let advance = steps.max().unwrap_or(0).max(0) as u64;
-        let is_fast = advance * 2 > elapsed.max(sound) * 3;
+        // More sound than time is that of a file, and so are its pauses.
+        let is_fast = advance * 2 > elapsed * 3 && sound * 2 <= elapsed * 3;
         let is_likely = sound > 0 || u64::from(self.messages) * 1000 < advance * MAX_SLOW_RATE;
         let is_slow = advance * 100 < elapsed * 92 && (sound == 0 || advance * 100 < sound * 92);
         // What jumps isn't fast.

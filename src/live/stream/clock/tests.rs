@@ -377,17 +377,22 @@ fn files_that_are_pushed_and_backlogs_and_bursts_are_no_wrong_clock() {
     });
     let slow_network = (0..3_000_u64).map(|n| (n * 50, n * 40));
     let bursts = (0..3_000_u64).map(|n| (n / 40 * 1_600, n / 40 * 1_600));
-    for (name, messages) in [
-        ("as it should be", file(1).collect::<Vec<_>>()),
-        ("a file at 3 times its speed", file(3).collect()),
-        ("a file at 100 times its speed", file(100).collect()),
-        ("an outage", outage.collect()),
-        ("a slow network", slow_network.collect()),
-        ("bursts", bursts.collect()),
+    for (name, sound, messages) in [
+        ("as it should be", 40_000, file(1).collect::<Vec<_>>()),
+        ("a file at 3 times its speed", 40_000, file(3).collect()),
+        (
+            "a file at 20 times its speed whose sound pauses",
+            21_000,
+            file(20).collect(),
+        ),
+        ("a file at 100 times its speed", 40_000, file(100).collect()),
+        ("an outage", 40_000, outage.collect()),
+        ("a slow network", 40_000, slow_network.collect()),
+        ("bursts", 40_000, bursts.collect()),
     ] {
         let mut clock = Clock::default();
         for (now, stamp) in messages {
-            clock.note_sound(40_000);
+            clock.note_sound(sound);
             assert_eq!(
                 clock.place(Kind::Video, stamp as u32, now),
                 stamp as u32,
