@@ -361,6 +361,10 @@ impl State {
             doctor.note_repair(repair);
         }
         if let Some(pace) = self.clock.take_pace() {
+            if matches!(pace, super::clock::Pace::Fast { is_lost: true, .. }) {
+                // Players would play minutes with a picture now and then.
+                self.hls.segments.prune(self.log.end());
+            }
             doctor.note_pace(pace);
         }
         if doctor.is_examination_due(now) {

@@ -58,7 +58,7 @@ const SEGMENTS_IN_MEMORY: u64 = 3;
 /// What a stream knows for HLS.
 #[derive(Default)]
 pub(super) struct Hls {
-    segments: Segments,
+    pub(super) segments: Segments,
     /// Somebody may ask.
     is_served: bool,
     /// The tracks of the segments, oldest first, and their versions.
