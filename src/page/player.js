@@ -280,7 +280,8 @@ const session = (video, path, isSocket, off, say, atStop, find) => new Promise(r
     if (shown < 0 && video.readyState < 2 && now() - moved < 3) return;
     const isAfterGap = video.currentTime < start && (!last || end - start > 0.2);
     const tolerance = jumped < 0 ? 0.5 : 2;
-    if (isAfterGap || behind < -0.5 || (behind > target + tolerance && now() - jumped > 3)) {
+    // Chromium plays sound on for 3 s where pictures pause.
+    if (isAfterGap || behind < -4 || (behind > target + tolerance && now() - jumped > 3)) {
       jumped = now();
       lag = target;
       video.currentTime = Math.max(start, end - target);

@@ -213,9 +213,11 @@ impl Receiver {
         kind.sounds_from(from) * if self.is_hls() { 7 } else { 9 } / 10
     }
 
-    /// Whether it loses pictures of this by itself, now more and now fewer.
+    /// Whether it loses pictures of this by itself, now more and now fewer: AV1, and what comes once
+    /// a second while it waits for more to begin with.
     fn is_chance(self, kind: &Kind) -> bool {
-        matches!(self.how, How::Page(_, "mpegts.js")) && kind.codec == "av1"
+        matches!(self.how, How::Page(_, "mpegts.js"))
+            && (kind.codec == "av1" || kind.name == "04-fps-1")
     }
 
     /// Whether no more can be asked of it than what it makes of the messages themselves, which is

@@ -222,8 +222,9 @@ def time_lapse():
         codec = avc(seconds, 1, rate=rate)
         video = plain_pictures(codec, rate)
         # The stream is live until its last picture's time is over.
+        more = {"plays": seconds - 1} if rate == 1 else {}
         kind(f"04-fps-{name}", f"keyframes only, {name} a second, no sound", in_time(video), times(len(codec.units), rate),
-             codec="h264", stays=round(1000 / rate), plays=seconds - 1 / rate)
+             codec="h264", stays=round(1000 / rate), **more)
     codec = avc(14, 1, rate=0.5)
     kind("04-fps-0.5-sound", "keyframes only, 0.5 a second, with sound", with_sound(plain_pictures(codec, 0.5), 14),
          times(len(codec.units), 0.5), len(cached(Aac, 14, True).frames), codec="h264", plays=12)
@@ -244,16 +245,17 @@ def returns():
 def stands_still():
     def silent_kind(name, what, video, seconds, **more):
         kind(f"06-still-{name}", what, with_sound(video, seconds), [time for time, *_ in video[1:]],
-             len(cached(Aac, seconds, True).frames), codec="h264", plays=seconds, longest=6, **more)
+             len(cached(Aac, seconds, True).frames), codec="h264", longest=6, **more)
 
     video = plain_pictures(avc(18, RATE))
     silent_kind("key", "no picture from 2 to 13 s while sound goes on, then a keyframe",
-                [message for message in video if not 2000 <= message[0] < 13000], 18, late_from_ms=13000)
+                [message for message in video if not 2000 <= message[0] < 13000], 18, at_most=1.2,
+                late_from_ms=13000)
     # A screen that stands still: what comes after is coded against the last picture that was sent.
     video = plain_pictures(avc(9, 3 * RATE))
     later = [(time + 11000, kind_, payload) for time, kind_, payload in video if time >= 2000]
     silent_kind("inter", "no picture from 2 to 13 s while sound goes on, then inter pictures, a keyframe at 14 s",
-                [message for message in video if message[0] < 2000] + later, 20, late_from_ms=14000)
+                [message for message in video if message[0] < 2000] + later, 20, at_most=1.2, late_from_ms=14000)
     silent_kind("one", "one keyframe, then sound alone", video[:2], 16)
 
 
@@ -360,7 +362,7 @@ def headers():
     seconds = 18
     audio = sound(6, 12000)
     kind("12-late-sound", "sound begins at 12 s", in_time(merged(plain_pictures(avc(seconds)), audio)),
-         times(seconds * RATE), codec="h264", plays=seconds)
+         times(seconds * RATE), codec="h264", plays=seconds, fraction=0.8)
     stream = ffmpeg("-f", "lavfi", "-i", "sine=f=440:r=22050:d=12", "-c:a", "libmp3lame", "-ac", "1", "-b:a", "8k",
                     "-write_xing", "0", "-id3v2_version", "0", "-f", "mp3")
     frames, at = [], 0
