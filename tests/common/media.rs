@@ -100,7 +100,8 @@ pub(crate) fn play(url: &str) -> Program {
 /// Plays with ffmpeg, decoding everything.
 pub(crate) fn play_decoding(url: &str) -> Program {
     let mut command = quiet("ffmpeg");
-    command.args(["-i", url, "-f", "null", "-"]);
+    // In the unit of its input: in frames, two round to one where a stream goes on half a frame later.
+    command.args(["-i", url, "-enc_time_base", "-1", "-f", "null", "-"]);
     Program::start(&mut command)
 }
 

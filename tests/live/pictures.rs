@@ -322,6 +322,22 @@ fn a_picture_of_many_slices_that_cross_blocks_is_copied_whole() {
     assert_eq!(viewer.units(), [units(&[&first]), whole.clone(), whole]);
 }
 
+/// What seems to go on with a picture, but comes much later. The first picture that has slices is
+/// sent without them, and once more with them.
+#[test]
+fn slices_whose_first_is_lost_are_a_picture_of_their_own() {
+    for (step, expected) in [(5, 3), (40, 5)] {
+        let fixture = published();
+        let viewer = Viewer::of(&fixture, Join::Live);
+        let mut messages = vec![(1_000, message(true, &[IDR]))];
+        messages.extend((1..3).map(|at| (1_000 + at * step, message(false, &[P_2]))));
+        messages.push((1_200, message(false, &[P])));
+        messages.push((1_240, message(false, &[P])));
+        send(&fixture, &messages);
+        assert_eq!(viewer.pictures().len(), expected, "{step} ms apart");
+    }
+}
+
 #[test]
 fn the_bitstream_decides_what_is_a_keyframe() {
     let fixture = published();
