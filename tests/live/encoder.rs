@@ -112,7 +112,7 @@ impl Encoder {
             ..Limits::NONE
         };
         let mut encoder = Encoder {
-            session: ServerSession::new(fixture.arena.clone(), MAX_MESSAGE, |random| {
+            session: ServerSession::new((*fixture.arena).clone(), MAX_MESSAGE, |random| {
                 random.fill(0x77);
             }),
             chunks: Chunks {

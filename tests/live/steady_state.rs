@@ -151,7 +151,7 @@ fn relay_a_thousand_messages_to(receivers: &[Receiver], message: fn(u32) -> Mess
         ..Limits::NONE
     };
     // A publisher's.
-    let assembly = Assembly::new(fixture.arena.clone(), Allowance::default());
+    let assembly = Assembly::new((*fixture.arena).clone(), Allowance::default());
     assembly.keep(4);
     let mut reader = ChunkReader::new(assembly, limits);
     reader.set_chunk_size(65_536).unwrap();

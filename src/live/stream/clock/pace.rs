@@ -145,10 +145,15 @@ impl Pacer {
             self.is_lost = true;
             return;
         }
+        let advance = steps.max().unwrap_or(0).max(0) as u64;
         if self.back > self.messages / 8 {
             self.news = Some(Pace::Hovers);
+            // It runs backward. What only goes back and forth may tell the time all the same.
+            self.is_lost = advance == 0;
+            if self.is_lost {
+                return;
+            }
         }
-        let advance = steps.max().unwrap_or(0).max(0) as u64;
         // More sound than time is that of a file, and so are its pauses.
         let is_fast = advance * 2 > elapsed * 3 && sound * 2 <= elapsed * 3;
         let is_likely = sound > 0 || u64::from(self.messages) * 1000 < advance * MAX_SLOW_RATE;

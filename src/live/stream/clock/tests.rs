@@ -278,6 +278,25 @@ fn a_clock_that_is_no_clock_gives_way_to_the_time_of_arrival() {
         );
     }
     assert_eq!(clock.take_pace(), Some(Pace::Hovers));
+    // One that runs backward: known after a window, it goes on with the time.
+    for has_sound in [true, false] {
+        let mut clock = Clock::default();
+        let (mut pace, mut placed) = (None, [0; 2]);
+        for at in (0..20_000_u64).step_by(40) {
+            let stamp = 1_000_000 - at as u32;
+            let before = placed;
+            placed = [clock.place(Kind::Video, stamp, at); 2];
+            if has_sound {
+                placed[1] = clock.place(Kind::Audio, stamp, at);
+                clock.note_sound(40_000);
+            }
+            if at > 2_000 {
+                assert_eq!(placed, before.map(|before| before + 40), "{at}");
+            }
+            pace = clock.take_pace().or(pace);
+        }
+        assert_eq!(pace, Some(Pace::Hovers));
+    }
     for times in [3, 10, 60] {
         let (pace, placed) = paced((times, 1), 60, 40, true);
         let tenths = times as u32 * 10;
