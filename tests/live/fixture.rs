@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -166,12 +167,45 @@ impl Player {
 }
 
 pub(crate) struct Fixture {
-    pub(crate) arena: Arena,
     pub(crate) stream: Stream,
+    pub(crate) arena: Reused,
     pub(crate) now: Cell<u64>,
     pub(crate) generation: Cell<u64>,
     next_number: Cell<u32>,
     pub(crate) next_player: Cell<u64>,
+}
+
+/// An arena that later tests use again: what it claims is never given back, and cases of property
+/// tests are many.
+pub(crate) struct Reused(Arena);
+
+static UNUSED: Mutex<Vec<Arena>> = Mutex::new(Vec::new());
+
+impl Reused {
+    fn of(blocks: usize) -> Reused {
+        let mut unused = UNUSED.lock().unwrap();
+        let fitting = unused
+            .iter()
+            .position(|arena| arena.total_blocks() == blocks);
+        let arena = fitting.map(|index| unused.swap_remove(index));
+        Reused(arena.unwrap_or_else(|| Arena::new(blocks * BLOCK_LEN)))
+    }
+}
+
+impl Deref for Reused {
+    type Target = Arena;
+
+    fn deref(&self) -> &Arena {
+        &self.0
+    }
+}
+
+impl Drop for Reused {
+    fn drop(&mut self) {
+        if self.free_blocks() == self.total_blocks() {
+            UNUSED.lock().unwrap().push(self.0.clone());
+        }
+    }
 }
 
 pub(crate) const HOME: [u8; 4] = [192, 0, 2, 1];
@@ -189,9 +223,9 @@ impl Fixture {
 
     /// A stream in an arena of some blocks, with other settings than usual.
     pub(crate) fn of_settings(blocks: usize, change: impl Fn(&mut Settings)) -> Fixture {
-        let arena = Arena::new(blocks * BLOCK_LEN);
+        let arena = Reused::of(blocks);
         let mut settings = Settings {
-            arena: arena.clone(),
+            arena: Arena::clone(&arena),
             history: 12_000,
             max_lag: 2_000,
             batch: 0,
@@ -234,12 +268,22 @@ impl Fixture {
         address: [u8; 4],
         sink: &Arc<TestSink>,
     ) -> Result<Accepted, Busy> {
+        self.try_publish_paid(address, sink, Allowance::default())
+    }
+
+    /// With what the publisher's connection may make the server keep.
+    pub(crate) fn try_publish_paid(
+        &self,
+        address: [u8; 4],
+        sink: &Arc<TestSink>,
+        allowance: Allowance,
+    ) -> Result<Accepted, Busy> {
         let publisher = Publisher {
             connection: 1,
             is_trusted: false,
             address: IpAddr::from(address),
             sink: sink.clone(),
-            allowance: Allowance::default(),
+            allowance,
         };
         let result = self.stream.publish(publisher, self.now.get()).unwrap();
         if let Ok(accepted) = result {
@@ -350,9 +394,14 @@ impl Fixture {
     /// A GOP at 25 pictures a second from `timestamp` on, each picture followed by a sound 10 ms
     /// later, in real time, pumped.
     pub(crate) fn gop(&self, timestamp: u32, pictures: u32) {
+        self.pictures(timestamp, pictures, true);
+    }
+
+    /// The same, or what follows its keyframe.
+    pub(crate) fn pictures(&self, timestamp: u32, pictures: u32, has_keyframe: bool) {
         for index in 0..pictures {
             let timestamp = timestamp.wrapping_add(index * 40);
-            self.picture(timestamp, index == 0, 1_000);
+            self.picture(timestamp, has_keyframe && index == 0, 1_000);
             self.sound(timestamp.wrapping_add(10), 100);
             self.pump();
             self.wait(40);

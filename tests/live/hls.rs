@@ -4,10 +4,12 @@ mod uneven;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use brooklet::allowance::Allowance;
 use brooklet::http::route::{SegmentKind, SegmentName};
 use brooklet::live::join::Join;
 use brooklet::live::log::Kind;
@@ -18,7 +20,7 @@ use brooklet::output::hls::{self, Carried};
 use brooklet::rtmp::amf::Properties;
 use proptest::prelude::*;
 
-use crate::files::{Fragment, SMALL, fragments};
+use crate::files::{Fragment, LARGE, SMALL, fragments};
 use crate::fixture::{self, AAC_HEADER, Fixture};
 
 const LIFE: u32 = 0xC0FFEE;
@@ -742,10 +744,6 @@ fn sound_alone_has_segments_once_it_is_known_that_it_is_alone() {
 
 #[test]
 fn other_parameters_are_another_init_segment_and_the_old_one_stays_while_it_is_needed() {
-    const LARGE: &[u8] =
-        b"\x17\0\0\0\0\x01\x42\xc0\x1e\xff\xe1\0\x18\x67\x42\xc0\x1e\xda\x02\x80\xf6\xc0\x44\
-        \0\0\x03\0\x04\0\0\x03\0\xc8\x3c\x58\xba\x80\x01\0\x04\x68\xce\x0f\xc8";
-
     let fixture = watched(1024);
     fixture.append(Kind::Video, fixture.now.get() as u32, LARGE);
     gops(&fixture, 2);
@@ -765,6 +763,71 @@ fn other_parameters_are_another_init_segment_and_the_old_one_stays_while_it_is_n
         listing(&fixture);
     }
     assert!(!init(0) && init(1));
+}
+
+/// The next publisher pays for the tracks of the one before, as long as they are listed. If it can't, they
+/// no longer are.
+#[test]
+fn a_publisher_that_cannot_pay_for_the_tracks_before_has_files_all_the_same() {
+    // Its header says 320x240, and its pictures bring the parameter sets of 640x480.
+    let size_in_the_end = |fixture: &Fixture, allowance: usize| {
+        let sink = Arc::default();
+        let allowance = Allowance::new(allowance);
+        if let Err(busy) = fixture.try_publish_paid([127, 0, 0, 1], &sink, allowance) {
+            panic!("{busy:?}");
+        }
+        fixture.append(Kind::Video, fixture.now.get() as u32, SMALL);
+        fixture.append(Kind::Audio, fixture.now.get() as u32, AAC_HEADER);
+        for _ in 0..12 {
+            ask(fixture);
+            let timestamp = fixture.now.get() as u32;
+            let sets = [
+                b"\0\0\0\x18",
+                &LARGE[13..][..0x18],
+                b"\0\0\0\x04\x68\xce\x0f\xc8",
+            ];
+            let keyframe = [
+                &b"\x17\x01\0\0\0"[..],
+                &sets.concat(),
+                b"\0\0\0\x02\x65\x88",
+            ]
+            .concat();
+            fixture.append(Kind::Video, timestamp, &keyframe);
+            fixture.wait(40);
+            fixture.pictures(timestamp + 40, 49, false);
+        }
+        let tracks = fixture.stream.report(fixture.now.get()).tracks;
+        let video = tracks.presentation.video.as_ref();
+        video.map(|video| (video.width(), video.height()))
+    };
+    let is_enough = |allowance: &usize| {
+        let fixture = Fixture::with(1024, 0);
+        size_in_the_end(&fixture, *allowance) == Some((640, 480))
+    };
+    let enough = (0..8_000).step_by(128).find(is_enough).unwrap();
+
+    let fixture = Fixture::with(1024, 0);
+    fixture.publish();
+    headers(&fixture);
+    for number in 0..12_u8 {
+        ask(&fixture);
+        let now = fixture.now.get() as u32;
+        // Something behind the parameter sets that differs.
+        fixture.append(
+            Kind::Video,
+            now,
+            &[SMALL, &[0xFD, 0xF8, 0xF8, 0, number]].concat(),
+        );
+        fixture.gop(now, 50);
+    }
+    fixture.unpublish();
+    // The newest of those before is held in any case.
+    let enough = enough + 300;
+    assert_eq!(
+        size_in_the_end(&fixture, enough),
+        Some((640, 480)),
+        "{enough}"
+    );
 }
 
 /// A picture or sound in a segment.

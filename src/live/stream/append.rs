@@ -272,9 +272,7 @@ impl State {
 
     /// Pays for parameter sets, which most publishers send in their sequence headers only.
     pub(super) fn pay_for_sets(&mut self) -> bool {
-        let all = self.config_cost + self.headers_cost() + MAX_SETS_LEN;
-        let paid = self.paid.as_mut();
-        paid.is_none_or(|paid| paid.resize(all).is_ok())
+        self.pay(0, self.headers_cost() + MAX_SETS_LEN)
     }
 
     /// What headers, parameter sets and metadata take on the heap, in bytes.

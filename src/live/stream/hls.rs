@@ -627,6 +627,17 @@ impl Hls {
         Some(Arc::clone(tracks))
     }
 
+    /// Forgets the oldest version with its segments, unless it is the only one.
+    pub(super) fn forget_version(&mut self) -> bool {
+        let oldest = self.versions.front().filter(|_| self.versions.len() > 1);
+        let Some(&(oldest, _)) = oldest else {
+            return false;
+        };
+        self.versions.pop_front();
+        self.segments.forget_version(oldest);
+        true
+    }
+
     fn forget_versions(&mut self) {
         let config_len = |tracks: &Tracks| tracks.presentation.config_len();
         // Of what is long, segments of fewer versions are listed.
@@ -638,9 +649,7 @@ impl Hls {
                 .sum::<usize>()
                 > MAX_CONFIGS_LEN
         {
-            if let Some((version, _)) = self.versions.pop_front() {
-                self.segments.forget_version(version);
-            }
+            self.forget_version();
         }
         let oldest = self.segments.oldest_version().unwrap_or(u32::MAX);
         while self.versions.len() > 1 && self.versions.front().is_some_and(|(v, _)| *v < oldest) {

@@ -119,12 +119,7 @@ impl State {
         if tracks.is_same_as(&self.tracks) {
             return;
         }
-        let mut is_paid = self.pay_for_tracks(&tracks);
-        if !is_paid {
-            // Forgotten, the old ones cost nothing. A viewer who still needs them has to connect again.
-            self.old_tracks = Default::default();
-            is_paid = self.pay_for_tracks(&tracks);
-        }
+        let is_paid = self.pay(tracks_cost(&tracks), self.headers_cost());
         self.tracks = Arc::new(match is_paid {
             true => tracks,
             // No files of it.
@@ -135,12 +130,24 @@ impl State {
         });
     }
 
-    /// Pays for tracks that are to take the place of the stream's.
-    fn pay_for_tracks(&mut self, tracks: &Tracks) -> bool {
-        let bytes = tracks_cost(tracks) + self.held_tracks_cost();
+    /// Pays for so many bytes of tracks more, and for headers of so many in all. Old tracks give way: a
+    /// viewer who still needs them has to connect again, and HLS lists fewer segments.
+    pub(super) fn pay(&mut self, tracks: usize, headers: usize) -> bool {
+        let mut is_paid = self.try_to_pay(tracks, headers);
+        if !is_paid {
+            self.old_tracks = Default::default();
+            is_paid = self.try_to_pay(tracks, headers);
+        }
+        while !is_paid && self.hls.forget_version() {
+            is_paid = self.try_to_pay(tracks, headers);
+        }
+        is_paid
+    }
+
+    fn try_to_pay(&mut self, tracks: usize, headers: usize) -> bool {
+        let bytes = tracks + self.held_tracks_cost();
         let bytes = bytes.saturating_sub(3 * TRACKS_COST);
-        let all = self.headers_cost() + bytes;
-        let is_paid = |paid: &mut Taken| paid.resize(all).is_ok();
+        let is_paid = |paid: &mut Taken| paid.resize(bytes + headers).is_ok();
         let is_paid = self.paid.as_mut().is_none_or(is_paid);
         if is_paid {
             self.config_cost = bytes;
