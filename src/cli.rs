@@ -93,7 +93,7 @@ const OPTIONS: &[Opt] = &[
                 .filter(|bytes| *bytes <= isize::MAX as usize);
             settings.config.memory = bytes
                 .filter(|bytes| *bytes >= MIN)
-                .ok_or("a size from 1M up to what this machine has")?;
+                .ok_or("a size such as 32M, from 1M up to what this machine has")?;
             Ok(())
         },
     },

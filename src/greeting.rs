@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::{Access, Config, RTMP_PORT};
+use crate::config::{Access, Config, RTMP_PORT, Scope};
 use crate::live::arena::Arena;
 use crate::server::hosts::{host, page, reachable};
 
@@ -11,7 +11,7 @@ use crate::server::hosts::{host, page, reachable};
 const STREAMS: usize = 4;
 const MBIT: usize = 6;
 
-/// App and stream name of the examples.
+/// App and stream name of the examples, unless a key is for others.
 const APP: &str = "live";
 const NAME: &str = "cam";
 
@@ -77,14 +77,26 @@ fn push_examples(text: &mut String, config: &Config, host: &str) {
         (true, false) => "?key=PUBLISH-KEY",
         (true, true) => "",
     };
+    let (app, name) = example(config);
+    let stream = format!("{host}/{app}/{name}");
     let _ = write!(
         text,
-        "  publish with OBS      Server: rtmp://{host}/{APP}   Stream Key: {NAME}{proof}\
+        "  publish with OBS      Server: rtmp://{host}/{app}   Stream Key: {name}{proof}\
          \n  publish with ffmpeg   ffmpeg -re -i INPUT -c copy -f flv {}\
          \n  play with VLC         vlc {}\n",
-        url(host, &config.publish, "PUBLISH-KEY"),
-        url(host, &config.play, "PLAY-KEY"),
+        url(&stream, &config.publish, "PUBLISH-KEY"),
+        url(&stream, &config.play, "PLAY-KEY"),
     );
+}
+
+/// App and name of a stream that may be published: once there is a key, each stream needs one.
+fn example(config: &Config) -> (&str, &str) {
+    let mut keys = config.publish.keys.iter().chain(&config.play.keys);
+    match keys.next().map(|key| &key.scope) {
+        Some(Scope::Stream(key)) if key.as_str().contains('/') => key.app_and_name(),
+        Some(Scope::Under(app)) => (app.trim_end_matches('/'), NAME),
+        _ => (APP, NAME),
+    }
 }
 
 /// Says so when the process may not open as many files as there may be connections.
@@ -110,14 +122,14 @@ pub fn warn_of_low_limits(config: &Config) {
 
 /// The example for a command line, with what a client has to present. Where there are users, all
 /// are asked to log in before the key behind a name has come.
-fn url(host: &str, access: &Access, key: &str) -> String {
+fn url(stream: &str, access: &Access, key: &str) -> String {
     if !access.users.is_empty() {
-        format!("rtmp://USER:PASSWORD@{host}/{APP}/{NAME}")
+        format!("rtmp://USER:PASSWORD@{stream}")
     } else if !access.keys.is_empty() {
         // Some shells take a question mark for a pattern.
-        format!("'rtmp://{host}/{APP}/{NAME}?key={key}'")
+        format!("'rtmp://{stream}?key={key}'")
     } else {
-        format!("rtmp://{host}/{APP}/{NAME}")
+        format!("rtmp://{stream}")
     }
 }
 
@@ -246,15 +258,44 @@ mod tests {
             let open = "\nplaying: open to private and loopback addresses, no key (--play-key";
             assert!(text.contains(open), "{text}");
             let stream_key = match (key, user) {
-                (_, Some(_)) => "Key: cam   Use authentication\n",
+                (Some(_), Some(_)) => "Key: door   Use authentication\n",
+                (None, Some(_)) => "Key: cam   Use authentication\n",
                 (Some(_), None) => "Key: cam?key=PUBLISH-KEY\n",
                 (None, None) => "Key: cam\n",
             };
-            assert!(
-                text.contains(stream_key) && text.contains("/live/cam\n"),
-                "{text}"
-            );
+            assert!(text.contains(stream_key), "{text}");
             assert!(!text.contains("s3cret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_examples_are_of_a_stream_that_may_be_published() {
+        for (publish, play, server, name) in [
+            (&["live/door=s3cret"][..], &[][..], "live", "door"),
+            (
+                &["garage/*=s3cret", "live/door=s3cret"],
+                &[],
+                "garage",
+                "cam",
+            ),
+            (&["s3cret"], &["live/door=watch-1"], "live", "cam"),
+            (&[], &["a/b/door=watch-1"], "a/b", "door"),
+            (&["door=s3cret"], &[], "live", "cam"),
+        ] {
+            let access = |keys: &[&str]| Access {
+                keys: keys.iter().map(|text| Key::parse(text).unwrap()).collect(),
+                ..Access::default()
+            };
+            let config = Config {
+                publish: access(publish),
+                play: access(play),
+                ..Config::default()
+            };
+            let text = text(&config, &listening(&["192.0.2.7:1935"]), &[]);
+            let obs = format!("rtmp://192.0.2.7/{server}   Stream Key: {name}");
+            let others = format!("rtmp://192.0.2.7/{server}/{name}");
+            assert!(text.contains(&obs), "{text}");
+            assert_eq!(text.matches(&others).count(), 2, "{text}");
         }
     }
 

@@ -232,7 +232,7 @@ fn a_wrong_value_is_told_what_was_expected() {
             &["--memory", "lots"][..],
             "invalid value \"lots\" for --memory: expected a size",
         ),
-        (&["--memory", "1K"], "a size from 1M up"),
+        (&["--memory", "1K"], "a size such as 32M, from 1M up"),
         (&["--grace", "soon"], "expected a time such as 2s"),
         (&["--grace", "-1s"], "expected a time"),
         (&["--grace", "0s"], "expected a time above 0"),

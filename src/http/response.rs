@@ -166,7 +166,7 @@ impl Response {
 
     /// "There is nothing of this name": the same whatever was asked for.
     pub fn not_found() -> Response {
-        Response::text(Status::NotFound, "not found")
+        Response::text(Status::NotFound, NOT_FOUND)
     }
 
     /// What the methods are that `allowed` names.
@@ -255,6 +255,10 @@ impl Response {
         Ok(())
     }
 }
+
+/// Why there is nothing at a path, whatever it is.
+pub const NOT_FOUND: &str = "not found. There is the page at /, and of each stream /APP/NAME.flv, .mp4 \
+                             and .m3u8, and /APP/NAME/frame.mp4";
 
 /// Begins the last header.
 const TYPE: &str = "Content-Type: ";

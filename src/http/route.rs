@@ -221,7 +221,7 @@ fn below_a_stream(stream: &str, last: &str) -> Option<Result<Route, Rejected>> {
 
 const NOT_FOUND: Rejected = Rejected {
     status: Status::NotFound,
-    why: "not found",
+    why: super::response::NOT_FOUND,
 };
 
 /// The parts of a path, decoded and joined again; empty ones are left out.

@@ -128,7 +128,7 @@ fn answer(c1: &[u8], nonce: impl Fn(&mut [u8]), out: &mut Vec<u8>) -> bool {
 
 /// A client of HTTP has come to the wrong port.
 pub const HTTP: Error = Error::Unsupported(Cow::Borrowed(
-    "an HTTP request on the RTMP port, expected an rtmp:// client",
+    "an HTTP or RTSP request on the RTMP port, expected an rtmp:// client",
 ));
 
 /// Clients that ask for another plain version get ours; the encrypted ones and other protocols

@@ -47,7 +47,8 @@ impl fmt::Display for InvalidName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             InvalidName::Empty => f.write_str(
-                "the stream name is empty: publish to and play from rtmp://HOST/APP/NAME",
+                "the stream name is empty: publish to and play from rtmp://HOST/APP/NAME, such as \
+                 rtmp://HOST/live/cam",
             ),
             InvalidName::TooLong => write!(
                 f,

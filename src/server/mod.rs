@@ -121,9 +121,9 @@ impl fmt::Display for StartError {
                 error,
             } => (protocol, address, error),
         };
-        let (option, usual_port, others) = match protocol {
-            Protocol::Rtmp => ("--rtmp", RTMP_PORT, "RTMP server"),
-            Protocol::Http => ("--http", HTTP_PORT, "web server"),
+        let (option, usual_port) = match protocol {
+            Protocol::Rtmp => ("--rtmp", RTMP_PORT),
+            Protocol::Http => ("--http", HTTP_PORT),
         };
         write!(f, "cannot listen on {address}: ")?;
         match error.kind() {
@@ -131,7 +131,7 @@ impl fmt::Display for StartError {
                 let next = address.port().checked_add(1).unwrap_or(usual_port + 1);
                 write!(
                     f,
-                    "the address is in use. Is another {others} running? Try {option} {next}"
+                    "the address is in use, by another program or another option. Try {option} {next}"
                 )?;
                 match protocol {
                     Protocol::Rtmp => Ok(()),

@@ -336,7 +336,7 @@ fn other_protocols_on_the_http_port_are_told_so() {
     wire::wait_until_closed(&socket);
     let port = case.http_address().port();
     let words = format!(
-        "an HTTP request on the RTMP port, expected an rtmp:// client. HTTP is on port {port}"
+        "an HTTP or RTSP request on the RTMP port, expected an rtmp:// client. HTTP is on port {port}"
     );
     case.wait_for_log(&words, 1);
     case.finish(1);

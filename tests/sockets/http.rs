@@ -408,7 +408,7 @@ fn a_port_in_use_is_an_error_that_names_the_option() {
         ..on_free_ports(Config::default())
     };
     let error = Server::start(config).err().unwrap().to_string();
-    let expected = format!("cannot listen on {address}: the address is in use.");
+    let expected = format!("cannot listen on {address}: the address is in use,");
     assert!(error.starts_with(&expected), "{error}");
     let next = address.port().checked_add(1).unwrap_or(8081);
     let option = format!("Try --http {next}, or --http off");
