@@ -214,10 +214,14 @@ impl Receiver {
     }
 
     /// Whether it loses pictures of this by itself, now more and now fewer: AV1, and what comes once
-    /// a second while it waits for more to begin with.
+    /// a second while it waits for more to begin with; Firefox, after a pause, all up to the next
+    /// connection if others than a keyframe come first.
     fn is_chance(self, kind: &Kind) -> bool {
-        matches!(self.how, How::Page(_, "mpegts.js"))
-            && (kind.codec == "av1" || kind.name == "04-fps-1")
+        match self.how {
+            How::Page(_, "mpegts.js") => kind.codec == "av1" || kind.name == "04-fps-1",
+            How::Page(Browser::Firefox, _) => kind.name == "06-still-inter",
+            _ => false,
+        }
     }
 
     /// Whether no more can be asked of it than what it makes of the messages themselves, which is
