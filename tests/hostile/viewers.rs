@@ -97,9 +97,9 @@ struct Check {
 impl Check {
     /// What came of a message: without so many bytes in front.
     fn note(&mut self, is_video: bool, bytes: &[u8], missing: usize) {
-        // Of a picture behind the length of the NAL unit and its first byte.
+        // Of a picture behind the length of the NAL unit and its first two bytes.
         let tag = if is_video { VIDEO_TAG } else { AUDIO_TAG };
-        let at = tag - missing + if is_video { 5 } else { 0 };
+        let at = tag - missing + if is_video { 6 } else { 0 };
         let number = bytes.get(at..at + 4).expect("a message has a number");
         let number = u64::from(u32::from_be_bytes(number.try_into().expect("four bytes")));
         let next = &mut self.next[usize::from(is_video)];
