@@ -270,6 +270,7 @@ impl fmt::Display for Finding {
                         f,
                         "timestamps go back and forth: players stutter. Check the encoder's clock"
                     ),
+                    Pace::Backward => write!(f, "timestamps run backward{by_arrival}"),
                     Pace::Fast { tenths, is_lost } => {
                         let times = Thousandths(u64::from(tenths) * 100);
                         let end = if is_lost { by_arrival } else { AT_PACE };

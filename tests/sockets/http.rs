@@ -427,6 +427,21 @@ fn without_http_there_is_none() {
 }
 
 #[test]
+fn a_stream_without_pictures_is_live_and_has_no_still() {
+    let server = server(Config::default());
+    let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "radio");
+    camera.send_message(8, 1, 0, AAC_HEADER);
+    let mut client = http(&server);
+    let mut answer = (0, String::new());
+    wait_until("it is known to be live", || {
+        let still = client.get("/live/radio/frame.mp4");
+        answer = (still.status, still.text());
+        answer.1 != "live/radio isn't live\n"
+    });
+    assert_eq!(answer, (404, "live/radio has no keyframe now\n".to_owned()));
+}
+
+#[test]
 fn whatever_is_asked_of_a_stream_that_is_not_live_the_answer_is_the_same() {
     let server = server(Config::default());
     let mut client = http(&server);

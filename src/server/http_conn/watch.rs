@@ -49,9 +49,6 @@ const FRAMES: Rate = Rate::new(200, 100);
 /// (RFC 6455, 5.5.3).
 const MAX_UNSENT_PONGS: usize = 256;
 
-/// Of a stream that isn't there, and of one that nobody publishes.
-const NOT_LIVE: &str = " isn't live";
-
 /// What the head of a response takes until it is out, in bytes.
 const OPENING_COST: usize = size_of::<Response>() + 64;
 
@@ -184,7 +181,7 @@ fn describe(
 }
 
 pub(super) fn not_live(key: &StreamKey) -> Response {
-    let why = [key.as_str(), NOT_LIVE].concat();
+    let why = [key.as_str(), " isn't live"].concat();
     Response::text(Status::NotFound, &why)
 }
 
@@ -419,13 +416,10 @@ impl Frame {
     pub(super) fn write(self, writer: &mut Writer<'_>, allowance: &Allowance) -> Result<(), End> {
         let Some((tracks, mut reading)) = self.0.keyframe() else {
             let key = self.0.key();
-            let is_live = self.0.content_type().is_some();
-            let why = if is_live {
-                " has no keyframe now"
-            } else {
-                NOT_LIVE
-            };
-            let why = [key.as_str(), why].concat();
+            if !self.0.snapshot().is_live {
+                return writer.respond(not_live(key));
+            }
+            let why = [key.as_str(), " has no keyframe now"].concat();
             return writer.respond(Response::text(Status::NotFound, &why));
         };
         let presentation = Presentation {

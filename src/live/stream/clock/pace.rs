@@ -45,6 +45,8 @@ pub enum Pace {
     },
     /// It goes back and forth.
     Hovers,
+    /// It runs backward. The time of arrival takes its place.
+    Backward,
     /// It is faster than time.
     Fast {
         /// How many times, in tenths.
@@ -147,12 +149,13 @@ impl Pacer {
         }
         let advance = steps.max().unwrap_or(0).max(0) as u64;
         if self.back > self.messages / 8 {
-            self.news = Some(Pace::Hovers);
-            // It runs backward. What only goes back and forth may tell the time all the same.
+            // What only goes back and forth may tell the time all the same.
             self.is_lost = advance == 0;
             if self.is_lost {
+                self.news = Some(Pace::Backward);
                 return;
             }
+            self.news = Some(Pace::Hovers);
         }
         // More sound than time is that of a file, and so are its pauses.
         let is_fast = advance * 2 > elapsed * 3 && sound * 2 <= elapsed * 3;

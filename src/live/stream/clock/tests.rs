@@ -295,7 +295,7 @@ fn a_clock_that_is_no_clock_gives_way_to_the_time_of_arrival() {
             }
             pace = clock.take_pace().or(pace);
         }
-        assert_eq!(pace, Some(Pace::Hovers));
+        assert_eq!(pace, Some(Pace::Backward));
     }
     for times in [3, 10, 60] {
         let (pace, placed) = paced((times, 1), 60, 40, true);
