@@ -5,7 +5,7 @@
 //! unused      has asked for nothing yet, or its answer    any newcomer
 //!             is no stream: idle clients
 //! waiting     plays a name that nobody has published      any newcomer
-//! gone        is closed; its stream's grace time runs     any newcomer
+//! gone        has published; its stream's grace time runs any newcomer
 //! viewing     plays a stream, or asks for parts of one    a viewer whose address has fewer
 //! publishing  publishes                                   nobody
 //! ```
@@ -96,6 +96,8 @@ struct Open {
     client: String,
     since: Millis,
     publishes: Vec<Use>,
+    /// It has stopped publishing once.
+    has_published: bool,
     plays: Vec<Use>,
     cut: Option<Cut>,
     /// Until it is closed.
@@ -285,6 +287,7 @@ impl Connections {
     pub(super) fn note_unpublish(&self, id: u64, key: &StreamKey) {
         if let Some(open) = lock(&self.state).find(id) {
             remove(&mut open.publishes, key);
+            open.has_published = true;
         }
     }
 
@@ -442,6 +445,9 @@ impl Open {
             Rank::Publishing
         } else if self.plays.iter().any(|play| play.is_live) {
             Rank::Viewing
+        } else if self.has_published {
+            // It may be about to close, or to go on with its stream.
+            Rank::Gone
         } else if !self.plays.is_empty() {
             Rank::Waiting
         } else {
@@ -656,6 +662,7 @@ impl Permit {
             client: String::new(),
             since: shared.now(),
             publishes: Vec::new(),
+            has_published: false,
             plays: Vec::new(),
             cut: None,
             socket: Some(Arc::clone(socket)),
@@ -756,6 +763,7 @@ mod tests {
                     .then(|| used(true))
                     .into_iter()
                     .collect(),
+                has_published: false,
                 plays: match rank {
                     Rank::Waiting => vec![used(false)],
                     Rank::Viewing => vec![used(true)],
@@ -804,6 +812,14 @@ mod tests {
         }
         let connections = connections((7, 7), &all);
         assert_eq!(displaced(&connections, "10.0.0.9"), Err(Full::InAll(7)));
+    }
+
+    #[test]
+    fn who_stops_publishing_goes_after_those_who_did_before_whether_closed_or_not() {
+        let all = [("10.0.0.1", Rank::Gone), ("10.0.0.1", Rank::Publishing)];
+        let connections = connections((2, 9), &all);
+        connections.note_unpublish(2, &StreamKey::new("live", "door").unwrap());
+        assert_eq!(displaced(&connections, "10.0.0.1"), Ok(vec![1]));
     }
 
     #[test]
