@@ -302,20 +302,23 @@ impl Arena {
             let state = self.shared.lock();
             let mut places = victims.iter_mut();
             // Those without a publisher first, then those that have blocks to spare.
-            for is_useful in [false, true] {
+            'all: for is_useful in [false, true] {
                 for slot in &state.accounts {
                     let excess = slot.excess(level);
                     let has_use = slot.is_running && slot.spare == 0;
                     if !slot.is_open || has_use != is_useful || excess == 0 {
                         continue;
                     }
-                    let Some(holder) = slot.holder.as_ref().and_then(Weak::upgrade) else {
+                    let holder = slot.holder.as_ref();
+                    let Some(holder) = holder.filter(|holder| holder.strong_count() > 0) else {
                         continue;
                     };
-                    match places.next() {
-                        Some(place) => *place = Some((holder, excess)),
-                        None => break,
-                    }
+                    // Before it is held: a holder without a place would be dropped here, perhaps by
+                    // the last who has it, and its blocks go home by this very lock.
+                    let Some(place) = places.next() else {
+                        break 'all;
+                    };
+                    *place = holder.upgrade().map(|holder| (holder, excess));
                 }
             }
         }
@@ -627,6 +630,43 @@ mod tests {
         let blocks: Vec<_> = std::iter::from_fn(|| arena.take()).collect();
         assert_eq!(blocks.len(), arena.total_blocks());
         assert!(arena.take().is_none());
+    }
+
+    /// The last to hold such a stream may be who wants to ask it: its blocks go home then.
+    #[test]
+    fn holders_may_go_while_they_are_looked_for() {
+        const ROUNDS: usize = 10_000;
+
+        struct Stream(Mutex<(Account, Vec<Block>)>);
+
+        impl Holder for Stream {
+            fn give_up(&self, _: usize) {}
+        }
+
+        let arena = Arena::new(64 * BLOCK_LEN);
+        let stream = || {
+            let mut account = arena.account();
+            let blocks: Vec<_> = (0..8).map_while(|_| account.take()).collect();
+            account.set_running(false);
+            let stream = Arc::new(Stream(Mutex::new((account, blocks))));
+            let holder: Weak<Stream> = Arc::downgrade(&stream);
+            lock(&stream.0).0.set_holder(holder);
+            stream
+        };
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    arena.reclaim();
+                }
+            });
+            for _ in 0..ROUNDS {
+                let streams: Vec<_> = (0..12).map(|_| stream()).collect();
+                drop(streams);
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(arena.free_blocks(), arena.total_blocks());
     }
 
     /// What each gets if as many as possible are satisfied, block by block.
