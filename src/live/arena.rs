@@ -313,8 +313,8 @@ impl Arena {
                     let Some(holder) = holder.filter(|holder| holder.strong_count() > 0) else {
                         continue;
                     };
-                    // Before it is held: a holder without a place would be dropped here, perhaps by
-                    // the last who has it, and its blocks go home by this very lock.
+                    // Take a place first. Without one the holder would be dropped here; if that is
+                    // the last reference to it, its blocks are returned, which takes this lock.
                     let Some(place) = places.next() else {
                         break 'all;
                     };
@@ -632,7 +632,8 @@ mod tests {
         assert!(arena.take().is_none());
     }
 
-    /// The last to hold such a stream may be who wants to ask it: its blocks go home then.
+    /// Holders are dropped while `reclaim` looks at them: it must not drop the last reference to one
+    /// while it holds the lock.
     #[test]
     fn holders_may_go_while_they_are_looked_for() {
         const ROUNDS: usize = 10_000;

@@ -96,7 +96,7 @@ struct Open {
     client: String,
     since: Millis,
     publishes: Vec<Use>,
-    /// It has stopped publishing once.
+    /// A publish of it has ended.
     has_published: bool,
     plays: Vec<Use>,
     cut: Option<Cut>,
@@ -283,11 +283,11 @@ impl Connections {
         self.note_use(id, key, |open| &mut open.publishes)
     }
 
-    /// A publish has ended, or hasn't begun.
-    pub(super) fn note_unpublish(&self, id: u64, key: &StreamKey) {
+    /// Notes that a publish has ended; `has_begun` is false for one that was refused.
+    pub(super) fn note_unpublish(&self, id: u64, key: &StreamKey, has_begun: bool) {
         if let Some(open) = lock(&self.state).find(id) {
             remove(&mut open.publishes, key);
-            open.has_published = true;
+            open.has_published |= has_begun;
         }
     }
 
@@ -446,7 +446,7 @@ impl Open {
         } else if self.plays.iter().any(|play| play.is_live) {
             Rank::Viewing
         } else if self.has_published {
-            // It may be about to close, or to go on with its stream.
+            // Its socket may not be closed yet, or it goes on without a publish.
             Rank::Gone
         } else if !self.plays.is_empty() {
             Rank::Waiting
@@ -818,8 +818,16 @@ mod tests {
     fn who_stops_publishing_goes_after_those_who_did_before_whether_closed_or_not() {
         let all = [("10.0.0.1", Rank::Gone), ("10.0.0.1", Rank::Publishing)];
         let connections = connections((2, 9), &all);
-        connections.note_unpublish(2, &StreamKey::new("live", "door").unwrap());
+        connections.note_unpublish(2, &StreamKey::new("live", "door").unwrap(), true);
         assert_eq!(displaced(&connections, "10.0.0.1"), Ok(vec![1]));
+    }
+
+    #[test]
+    fn a_refused_publish_leaves_a_connection_unused() {
+        let all = [("10.0.0.1", Rank::Gone), ("10.0.0.1", Rank::Publishing)];
+        let connections = connections((2, 9), &all);
+        connections.note_unpublish(2, &StreamKey::new("live", "door").unwrap(), false);
+        assert_eq!(displaced(&connections, "10.0.0.1"), Ok(vec![2]));
     }
 
     #[test]

@@ -128,7 +128,7 @@ impl Connection {
         let accepted = match verdict {
             Ok(accepted) => accepted,
             Err(busy) => {
-                connections.note_unpublish(client.id(), &key);
+                connections.note_unpublish(client.id(), &key, false);
                 self.shared.handlers.unpublish(&self.client, &key);
                 let why = busy_text(busy);
                 self.session
@@ -420,7 +420,7 @@ impl Connection {
             publishing.unpublish(why, now);
             let key = publishing.stream.key();
             let connections = &self.shared.connections;
-            connections.note_unpublish(self.client.id(), key);
+            connections.note_unpublish(self.client.id(), key, true);
             self.shared.handlers.unpublish(&self.client, key);
         }
         let found = self
