@@ -26,8 +26,8 @@ use std::time::{Duration, Instant};
 use brooklet::{Config, Server};
 use process::{Id, Program};
 
-/// For anything that takes a moment on an idle machine.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+/// For anything that takes a moment on an idle machine, and may take longer on a busy one.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// Waits until a condition holds; fails the test, naming it, when it doesn't before the deadline.
 pub(crate) fn wait_until(what: &str, timeout: Duration, mut condition: impl FnMut() -> bool) {

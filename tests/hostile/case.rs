@@ -156,15 +156,24 @@ impl Case {
 
     /// Waits until as many connections are open as before.
     pub(crate) fn wait_until_alone(&self) {
+        let before = (self.before.threads, self.before.descriptors);
+        self.wait_until("threads and descriptors are back", |now| {
+            (now.threads, now.descriptors) == before
+        });
+    }
+
+    /// Waits until the figures are as they are to be.
+    pub(crate) fn wait_until(&self, what: &str, are: impl Fn(Figures) -> bool) {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            let (now, before) = (self.now(), self.before);
-            if (now.threads, now.descriptors) == (before.threads, before.descriptors) {
+            let now = self.now();
+            if are(now) {
                 return;
             }
             assert!(
                 Instant::now() < deadline,
-                "waited in vain until threads and descriptors are back: {now:?} after {before:?}"
+                "waited in vain until {what}: {now:?} after {:?}",
+                self.before
             );
             thread::sleep(Duration::from_millis(5));
         }

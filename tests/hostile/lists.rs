@@ -232,6 +232,9 @@ fn a_connection_costs_little_in_every_state() {
                 socket
             })
             .collect();
+        case.wait_until("all are served", |now| {
+            now.threads - before.threads >= CONNECTIONS
+        });
         case.canary_sings(100);
         let now = case.now();
         let open = now.threads - before.threads;

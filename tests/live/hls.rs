@@ -128,7 +128,7 @@ fn fetch(fixture: &Fixture, kind: SegmentKind, step: usize) -> Result<Vec<u8>, E
 }
 
 fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         thread::sleep(Duration::from_millis(5));

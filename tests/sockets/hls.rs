@@ -7,7 +7,7 @@ use brooklet::config::{Access, Key};
 use brooklet::rtmp::amf0::Value;
 use brooklet::{Config, Server};
 
-use crate::client::{AAC_HEADER, Client, server, short_grace};
+use crate::client::{AAC_HEADER, Client, DEADLINE, server, short_grace};
 use crate::common::http::{Answer, HttpClient};
 
 /// H.264, 320x240.
@@ -263,8 +263,7 @@ fn a_request_for_what_comes_next_waits_for_it() {
             client.socket().peek(&mut [0]).is_err(),
             "it is answered already"
         );
-        let patience = Some(Duration::from_secs(20));
-        client.socket().set_read_timeout(patience).unwrap();
+        client.socket().set_read_timeout(Some(DEADLINE)).unwrap();
     }
     camera.pictures(14);
     let hinted = client.answer();
