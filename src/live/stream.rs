@@ -24,7 +24,7 @@ use super::arena::{Arena, Full, Holder};
 use super::doctor::Finding;
 use super::log::{Kind, Log, Needs};
 use super::preamble::{Preamble, Slot};
-use super::segments::{FEW_LEN, Viewer};
+use super::hls::segments::{FEW_LEN, Viewer};
 use super::sink::Sink;
 use super::stats::{Stats, StreamReport, ViewerReport, Viewers};
 use super::subscriber::{Delivered, End, Skip, Subscriber, View};

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use brooklet::allowance::Allowance;
 use brooklet::http::route::{SegmentKind, SegmentName};
+use brooklet::live::hls::playlist as text;
+use brooklet::live::hls::playlist::Carried;
+use brooklet::live::hls::segments::{Listing, Wanted};
 use brooklet::live::join::Join;
 use brooklet::live::log::Kind;
-use brooklet::live::segments::{Listing, Wanted};
 use brooklet::live::stream::Waited;
 use brooklet::live::stream::hls::{Asker, Evicted, Named, Playlist, Reading, Unavailable, Waiters};
-use brooklet::output::hls::{self, Carried};
 use brooklet::rtmp::amf::Properties;
 use proptest::prelude::*;
 
@@ -601,7 +602,7 @@ fn those_who_watch_learn_that_the_stream_has_ended() {
     assert_eq!(numbers(&ended), [4, 5, 6, 7]);
     assert!(fetch(&fixture, SegmentKind::Segment(7), 5_000).is_ok());
     let mut text = String::new();
-    hls::media(&mut text, &ended, LIFE, 0, Carried(""), false).unwrap();
+    text::media(&mut text, &ended, LIFE, 0, Carried(""), false).unwrap();
     assert!(text.ends_with("-7.m4s\n#EXT-X-ENDLIST\n"), "{text}");
 }
 

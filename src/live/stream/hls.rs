@@ -6,8 +6,6 @@
 //! and whoever completes a part tells those who wait for it. For whoever may ask first it keeps a
 //! playlist's worth, as long as nobody else has any use for that memory.
 
-mod reading;
-
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
@@ -17,14 +15,14 @@ use std::time::{Duration, Instant};
 use super::{State, Stream};
 use crate::http::route::{SegmentKind, SegmentName};
 use crate::live::framing::Base;
+pub use crate::live::hls::reading::{Evicted, Reading};
+use crate::live::hls::reading::{framed_len, is_sample};
+use crate::live::hls::segments::{Found, Listing, Segments, Share, Unit, Viewer, Wanted};
 use crate::live::log::{Entry, Kind};
-use crate::live::segments::{Found, Listing, Segments, Share, Unit, Viewer, Wanted};
 use crate::live::stats::ViewerReport;
 use crate::live::subscriber::Delivered;
 use crate::live::tracks::Tracks;
 use crate::live::{Millis, When, lock, wait};
-pub use reading::{Evicted, Reading};
-use reading::{framed_len, is_sample};
 
 /// What is kept for those who asked is kept for this long after the last one did.
 const ASKED: Millis = 30_000;

@@ -21,11 +21,11 @@ use crate::config::{Shown, one_client};
 use crate::http::response::Length;
 use crate::http::route::{SegmentKind, SegmentName};
 use crate::http::{Response, Route, Status, conditions, percent, range};
-use crate::live::segments::Wanted;
+use crate::live::hls::playlist::{self, Carried};
+use crate::live::hls::segments::Wanted;
 use crate::live::stream::Stream;
 use crate::live::stream::hls::{Asker, Evicted, Named, Playlist, Reading, Unavailable};
 use crate::live::tracks::Tracks;
-use crate::output::hls::{self, Carried};
 use crate::output::status::utc;
 use crate::rtmp::stream_key::StreamKey;
 
@@ -108,7 +108,7 @@ pub(super) fn reply(
         Err(why) => return Ok(Response::text(Status::BadRequest, why).into()),
     };
     // A longer one isn't carried on.
-    let query = Some(query).filter(|query| query.len() <= hls::MAX_QUERY_LEN);
+    let query = Some(query).filter(|query| query.len() <= playlist::MAX_QUERY_LEN);
     let known = Some(head.known_tags()).filter(|known| known.len() <= MAX_KNOWN_LEN);
     let what = What::Playlist {
         wanted,
@@ -223,13 +223,13 @@ fn write_playlist(
     known: &str,
 ) -> Result<(), End> {
     let epoch = epoch(writer.shared);
-    let mut response = Response::new(hls::CONTENT_TYPE, Vec::new());
+    let mut response = Response::new(playlist::CONTENT_TYPE, Vec::new());
     response.cache = PLAYLIST_CACHE;
     let (listing, query) = (&playlist.listing, Carried(query));
     let presentation = &playlist.tracks.presentation;
     writer.write_tagged(response, known, &|out| match uri {
-        Some(uri) => hls::multivariant(out, listing, presentation, uri, query),
-        None => hls::media(out, listing, playlist.life, epoch, query, is_filled),
+        Some(uri) => playlist::multivariant(out, listing, presentation, uri, query),
+        None => playlist::media(out, listing, playlist.life, epoch, query, is_filled),
     })
 }
 

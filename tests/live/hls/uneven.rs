@@ -1,6 +1,6 @@
 //! HLS from encoders that don't keep the pace that others keep.
 
-use brooklet::live::segments::Segment;
+use brooklet::live::hls::segments::Segment;
 
 use super::*;
 

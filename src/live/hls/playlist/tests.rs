@@ -1,5 +1,5 @@
 use super::*;
-use crate::live::segments::{Segments, Unit};
+use crate::live::hls::segments::{Segments, Unit};
 use crate::media::mp4::{AudioTrack, VideoTrack};
 
 const LIFE: u32 = 0x00C0_FFEE;

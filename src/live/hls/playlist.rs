@@ -13,7 +13,7 @@ use std::fmt::{self, Display, Write};
 
 use crate::http::date;
 use crate::live::Millis;
-use crate::live::segments::{Listing, Part, Segment};
+use crate::live::hls::segments::{Listing, Part, Segment};
 use crate::media::mp4::Presentation;
 
 /// Content type of playlists.

@@ -4,8 +4,8 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 
 use crate::live::framing::{Base, Message, fragment};
+use crate::live::hls::segments::Share;
 use crate::live::log::{Entry, Kind, Log};
-use crate::live::segments::Share;
 use crate::live::sink::Slices;
 use crate::media::mp4::FRAGMENT_HEAD_LEN;
 
@@ -37,7 +37,7 @@ pub struct Evicted;
 
 impl Reading {
     /// Messages that take so many bytes.
-    pub(super) fn new(
+    pub(in crate::live) fn new(
         messages: Range<u64>,
         len: u64,
         share: Share,
@@ -57,7 +57,7 @@ impl Reading {
 
     /// Offers what comes next as slices, behind `lead`, and goes on behind what was taken of it. What
     /// stands in front of the frames is made in `room`.
-    pub(super) fn offer(
+    pub(in crate::live) fn offer(
         &mut self,
         log: &Log,
         lead: &[u8],
@@ -106,7 +106,7 @@ impl Reading {
 
     /// Leaves out some of the next bytes, of which `left` are to be left out; true while there are
     /// others.
-    pub(super) fn skip(&mut self, log: &Log, left: &mut u64) -> Result<bool, Evicted> {
+    pub(in crate::live) fn skip(&mut self, log: &Log, left: &mut u64) -> Result<bool, Evicted> {
         let mut entries = log.entries(self.next);
         for _ in 0..STEP {
             if *left == 0 || self.next == self.end || self.len == 0 {
@@ -137,12 +137,12 @@ impl Reading {
 }
 
 /// Whether a message is a picture or sound that MP4 can hold.
-pub(super) fn is_sample(entry: &Entry) -> bool {
+pub(in crate::live) fn is_sample(entry: &Entry) -> bool {
     entry.meta.sample.duration > 0
 }
 
 /// Length of a message with what stands before it, without making that.
-pub(super) fn framed_len(entry: &Entry) -> u64 {
+pub(in crate::live) fn framed_len(entry: &Entry) -> u64 {
     let body_offset = entry.meta.sample.body_offset.into();
     FRAGMENT_HEAD_LEN as u64 + u64::from(entry.len.saturating_sub(body_offset))
 }

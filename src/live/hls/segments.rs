@@ -34,11 +34,11 @@ mod lists;
 use std::net::IpAddr;
 use std::ops::Range;
 
-use super::Millis;
-use super::arena::Block;
+use crate::live::Millis;
+use crate::live::arena::Block;
 use growth::{Early, Open};
 pub use listing::{Found, Listing, Wanted};
-pub(super) use lists::FEW_LEN;
+pub(in crate::live) use lists::FEW_LEN;
 use lists::Lists;
 pub use lists::Viewer;
 
@@ -103,14 +103,14 @@ impl Unit {
 
 /// Of messages that others have a share in, which belong to a segment: from a first one to an end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Share {
+pub(in crate::live) struct Share {
     pictures: (u64, u64),
     sounds: (u64, u64),
 }
 
 impl Share {
     /// All pictures and sounds from these on.
-    pub(super) fn new(first_picture: u64, first_sound: u64) -> Share {
+    pub(in crate::live) fn new(first_picture: u64, first_sound: u64) -> Share {
         Share {
             pictures: (first_picture, u64::MAX),
             sounds: (first_sound, u64::MAX),
@@ -118,7 +118,7 @@ impl Share {
     }
 
     /// Whether a message belongs to it.
-    pub(super) fn has(&self, number: u64, is_picture: bool) -> bool {
+    pub(in crate::live) fn has(&self, number: u64, is_picture: bool) -> bool {
         let (first, end) = if is_picture {
             self.pictures
         } else {
@@ -152,7 +152,7 @@ pub struct Segment {
     /// Its messages, as far as they belong to the presentation, and to it.
     pub messages: Range<u64>,
     /// Which of these.
-    pub(super) share: Share,
+    pub(in crate::live) share: Share,
     /// Decode time of its first picture, in ms.
     pub start: u64,
     /// Length in ms: from the decode time of its first picture to that of the next segment's.
