@@ -10,7 +10,6 @@
 
 mod append;
 mod clock;
-pub mod hls;
 mod media_clock;
 mod pictures;
 mod samples;
@@ -22,9 +21,9 @@ use std::time::{Duration, Instant};
 
 use super::arena::{Arena, Full, Holder};
 use super::doctor::Finding;
+use super::hls::{FEW_LEN, Hls, HlsViewer, StreamContext};
 use super::log::{Kind, Log, Needs};
 use super::preamble::{Preamble, Slot};
-use super::hls::segments::{FEW_LEN, Viewer};
 use super::sink::Sink;
 use super::stats::{Stats, StreamReport, ViewerReport, Viewers};
 use super::subscriber::{Delivered, End, Skip, Subscriber, View};
@@ -38,7 +37,6 @@ use crate::rtmp::stream_key::StreamKey;
 use append::Publish;
 use clock::Clock;
 pub use clock::{ClockRepair, Pace};
-use hls::Hls;
 use media_clock::MediaClock;
 
 /// What a stream takes on the heap besides its blocks, in bytes: its state, its entry in the table,
@@ -151,7 +149,7 @@ pub struct Pumped {
     /// What else is wrong with what it sends; to be logged.
     pub findings: Vec<Finding>,
     /// Who watched by HLS and has stopped; to be logged.
-    pub gone: Option<Viewer>,
+    pub gone: Option<HlsViewer>,
 }
 
 /// How the wait for another publisher ended.
@@ -339,7 +337,7 @@ impl Stream {
         // What was published before may still be sent to those who are in the middle of it, but
         // nobody starts there any more.
         state.log.clear_join_point();
-        state.cut_off_hls();
+        state.hls.cut_off();
         self.tell_hls(&mut state);
         self.heard.store(now, Ordering::Relaxed);
         self.changed.notify_all();
@@ -454,7 +452,7 @@ impl Stream {
             state.complete_picture();
             // Whatever waited for company has waited long enough.
             state.is_urgent = true;
-            state.cut_off_hls();
+            state.hls.cut_off();
             self.tell_hls(&mut state);
         }
     }
@@ -472,7 +470,7 @@ impl Stream {
             state.is_awaited = true;
             if state.subscribers.is_empty() {
                 // Those who watch by HLS are seen only when they ask.
-                let wanted = state.hls.wanted_for(now + elapsed.as_millis() as Millis);
+                let wanted = state.hls.watched_for(now + elapsed.as_millis() as Millis);
                 state.is_awaited = wanted > 0;
                 left = left.min(Duration::from_millis(wanted));
             }
@@ -561,7 +559,7 @@ impl Stream {
     pub(super) fn close_unused(&self) -> bool {
         let mut state = lock(&self.state);
         // Those who watch by HLS are the last publisher's thread's care.
-        let is_used = !state.subscribers.is_empty() || state.is_awaited && state.hls.is_known();
+        let is_used = !state.subscribers.is_empty() || state.is_awaited && state.hls.was_asked();
         if state.publisher.is_none() && !is_used {
             state.is_closed = true;
         }
@@ -624,8 +622,39 @@ impl Stream {
             blocks: state.log.blocks_held(),
             preamble: state.own_preamble(),
             tracks: Arc::clone(&state.tracks),
-            hls_viewers: state.hls.viewers(now),
+            hls_viewers: state.hls.viewer_count(now),
             ..state.stats.report(viewers, now)
+        }
+    }
+
+    /// Enters the stream's lock for HLS.
+    pub(super) fn with_hls<T>(&self, act: impl FnOnce(&mut Hls, StreamContext<'_>) -> T) -> T {
+        let mut state = lock(&self.state);
+        let (hls, context) = state.hls_parts();
+        act(hls, context)
+    }
+
+    /// Waits for a change of HLS that hasn't been `seen`, or the timeout. May also wake up spuriously.
+    pub fn wait_for_hls(&self, seen: u32, timeout: Duration) {
+        let state = lock(&self.state);
+        if state.hls.changes() == seen {
+            drop(wait(&self.grown, state, timeout));
+        }
+    }
+
+    /// Waits until the stream need not be found any more, or for the timeout. May also wake up
+    /// spuriously.
+    pub fn wait_out_hls_tail(&self, timeout: Duration) {
+        let state = lock(&self.state);
+        if state.hls.is_in_tail {
+            drop(wait(&self.changed, state, timeout));
+        }
+    }
+
+    /// Notifies requests that wait for HLS, if there is news.
+    fn tell_hls(&self, state: &mut State) {
+        if state.hls.take_news() {
+            self.grown.notify_all();
         }
     }
 
@@ -654,6 +683,28 @@ impl Holder for Mutex<State> {
 }
 
 impl State {
+    /// Adds a message of the log to the segments.
+    fn note_sample(&mut self, number: u64) {
+        let (hls, mut stream) = self.hls_parts();
+        hls.add(number, &mut stream);
+    }
+
+    /// HLS, and what it uses of the stream.
+    fn hls_parts(&mut self) -> (&mut Hls, StreamContext<'_>) {
+        let context = StreamContext {
+            are_tracks_known: self.are_tracks_known(),
+            is_settled: self.publish.is_settled,
+            announced_bandwidth: self.publish.found.announced_bandwidth,
+            is_live: self.publisher.is_some(),
+            was_published: self.generation > 0,
+            is_closed: self.is_closed,
+            log: &mut self.log,
+            stats: &mut self.stats,
+            tracks: &self.tracks,
+        };
+        (&mut self.hls, context)
+    }
+
     /// Offers everybody what there is; true when some socket didn't take all of it.
     fn pump_all(&mut self, max_lag: Millis, now: Millis) -> bool {
         let version = self.preamble.version();
@@ -750,7 +801,7 @@ impl State {
 
     fn end(&mut self, over: Over, max_lag: Millis, now: Millis) {
         self.is_closed = true;
-        self.cut_off_hls();
+        self.hls.cut_off();
         for subscriber in &mut self.subscribers {
             subscriber.queue_last_words(over);
         }

@@ -7,9 +7,9 @@ use brooklet::allowance::Allowance;
 use brooklet::live::arena::{Arena, BLOCK_LEN, Full};
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::Framing;
+use brooklet::live::hls::requests::{Answer, Asker, HlsRequest, Look};
 use brooklet::live::join::Join;
 use brooklet::live::log::Kind;
-use brooklet::live::stream::hls::{Asker, Waiters};
 use brooklet::live::stream::{Appended, Busy, Publisher, Settings, Stream};
 use brooklet::live::subscriber::{Receiver, Subscriber};
 use brooklet::live::table::StreamTable;
@@ -193,16 +193,16 @@ fn what_is_kept_for_hls_is_shared_by_those_that_nobody_watches() {
         camera.append(SMALL, streams.now);
     }
     let listed = |camera: &Camera, now| {
-        let waiters = Waiters::new(8);
         let asker = Asker {
             address: IpAddr::from([192, 0, 2, 2]),
-            client: IpAddr::from([192, 0, 2, 2]),
+            connection: 1,
             now,
             nonce: || 1,
-            waiters: &waiters,
-            is_over: &|| false,
         };
-        camera.stream.playlist(None, asker).unwrap().listing
+        match camera.stream.ask_hls(HlsRequest::Media(None), &asker) {
+            Ok(Look::Answer(Answer::Playlist(playlist))) => playlist.listing,
+            look => panic!("no playlist: {look:?}"),
+        }
     };
     for index in 0..1_000 {
         streams.now += 40;

@@ -361,7 +361,7 @@ impl State {
         if let Some(pace) = self.clock.take_pace() {
             if matches!(pace, super::clock::Pace::Fast { is_lost: true, .. }) {
                 // Players would play minutes with a picture now and then.
-                self.hls.segments.prune(self.log.end());
+                self.hls.forget_before(self.log.end());
             }
             doctor.note_pace(pace);
         }

@@ -23,7 +23,7 @@ pub(super) enum Reply<'a> {
     /// A list of the server's state.
     State(status::State<'a>),
     /// A playlist, or what one names.
-    Hls(hls::Asked),
+    Hls(hls::HlsTask),
     /// A picture.
     Frame(watch::Frame),
     /// The media of a stream, as long as either side lasts.

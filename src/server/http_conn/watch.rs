@@ -15,7 +15,7 @@ use super::super::text::in_brackets;
 use super::Connection;
 use super::admission::{accept_websocket, authorize};
 use super::exchange::{Exchange, Reply};
-use super::hls;
+use super::sending;
 use super::writer::{self, Writer, why_over};
 use crate::allowance::Allowance;
 use crate::config::Shown;
@@ -436,6 +436,6 @@ impl Frame {
         writer.begin(response, Length::Known(init.len() as u64 + reading.len))?;
         writer.write(&init)?;
         drop(init);
-        hls::send(writer, &self.0, &mut reading, &[])
+        sending::send(writer, &self.0, &mut reading, &[])
     }
 }

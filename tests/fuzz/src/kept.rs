@@ -11,10 +11,10 @@ use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::Framing;
 use brooklet::live::join::Join;
+use brooklet::live::hls::requests::{Asker, HlsRequest};
 use brooklet::live::log::Kind;
 use brooklet::live::payload::Assembly;
 use brooklet::live::sink::Sink;
-use brooklet::live::stream::hls::{Asker, Waiters};
 use brooklet::live::stream::{PUBLISH_COST, Publisher, STREAM_COST, Settings, Stream};
 use brooklet::live::subscriber::{Receiver, Subscriber};
 use brooklet::live::table::StreamTable;
@@ -83,8 +83,6 @@ struct Core {
     table: StreamTable,
     arena: Arena,
     clients: [Option<Client>; CLIENTS],
-    /// Full: nobody waits.
-    waiters: Waiters,
     /// ms
     now: u64,
     sent: usize,
@@ -106,7 +104,6 @@ pub fn kept(data: &[u8], heap: fn() -> usize) -> Result<(), String> {
             table: StreamTable::new(settings),
             arena: arena.clone(),
             clients: [const { None }; CLIENTS],
-            waiters: Waiters::new(0),
             now: 1_000,
             sent: 0,
             next: 0,
@@ -306,7 +303,7 @@ impl Core {
             20 | 21 => {
                 let key = StreamKey::new("live", &few).expect("a name");
                 if let Some(stream) = self.table.find(&key) {
-                    let _ = stream.playlist(None, self.asker());
+                    let _ = stream.ask_hls(HlsRequest::Media(None), &self.asker());
                 }
                 return Ok(());
             }
@@ -319,15 +316,12 @@ impl Core {
         self.feed(client, &bytes)
     }
 
-    /// From the client's own address, for what comes at once.
-    fn asker(&self) -> Asker<'_> {
+    fn asker(&self) -> Asker {
         Asker {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            connection: 1,
             now: self.now,
             nonce: || 1,
-            waiters: &self.waiters,
-            is_over: &|| false,
         }
     }
 
