@@ -109,7 +109,9 @@ fn listed(fixture: &Fixture) -> Vec<Picture> {
             now: fixture.now.get(),
             nonce: || 7,
         };
-        match fixture.stream.ask_hls(request, &asker) {
+        // As if it had waited in vain for more.
+        let _ = fixture.stream.ask_hls(request, &asker);
+        match fixture.stream.look_again(request, &asker, true) {
             Ok(Look::Answer(answer)) => answer,
             look => panic!("no answer: {look:?}"),
         }
