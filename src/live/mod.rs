@@ -29,6 +29,7 @@ mod outgoing;
 pub mod payload;
 pub mod preamble;
 pub mod segments;
+pub(crate) mod signal;
 pub mod sink;
 mod stage;
 pub mod stats;
@@ -38,8 +39,7 @@ pub mod table;
 pub mod tracks;
 
 use std::num::NonZeroU64;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Milliseconds on the server's own clock, which starts with the server and never goes back.
 pub type Millis = u64;
@@ -71,14 +71,4 @@ impl When {
 /// usable at each step, and one connection's bug must not end the others.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Waits until something is told, or the time is over. Nothing may be told, too.
-pub(crate) fn wait<'a, T>(
-    condition: &Condvar,
-    guard: MutexGuard<'a, T>,
-    timeout: Duration,
-) -> MutexGuard<'a, T> {
-    let result = condition.wait_timeout(guard, timeout);
-    result.unwrap_or_else(PoisonError::into_inner).0
 }

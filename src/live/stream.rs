@@ -17,7 +17,7 @@ mod samples;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 use super::arena::{Arena, Full, Holder};
@@ -25,12 +25,13 @@ use super::doctor::Finding;
 use super::log::{Kind, Log, Needs};
 use super::preamble::{Preamble, Slot};
 use super::segments::{FEW_LEN, Viewer};
+use super::signal::Signal;
 use super::sink::Sink;
 use super::stats::{Stats, StreamReport, ViewerReport, Viewers};
 use super::subscriber::{Delivered, End, Skip, Subscriber, View};
 use super::table::Closed;
 use super::tracks::Tracks;
-use super::{Millis, When, lock, wait};
+use super::{Millis, When, lock};
 use crate::allowance::{Allowance, Taken, push, shrink};
 use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::server_session::Over;
@@ -186,9 +187,9 @@ pub struct Stream {
     arena: Arena,
     state: Arc<Mutex<State>>,
     /// Told when a publisher comes, a subscriber leaves, or the stream is closed.
-    changed: Condvar,
+    changed: Signal,
     /// Told when a part of a segment is complete that somebody waits for, or the stream is closed.
-    grown: Condvar,
+    grown: Signal,
 }
 
 struct State {
@@ -263,8 +264,8 @@ impl Stream {
                 oldest_preamble: 0,
                 old_tracks: Default::default(),
             })),
-            changed: Condvar::new(),
-            grown: Condvar::new(),
+            changed: Signal::default(),
+            grown: Signal::default(),
         }
     }
 
@@ -342,7 +343,7 @@ impl Stream {
         state.cut_off_hls();
         self.tell_hls(&mut state);
         self.heard.store(now, Ordering::Relaxed);
-        self.changed.notify_all();
+        self.changed.notify();
         Ok(Ok(Accepted {
             generation: state.generation,
             is_takeover,
@@ -482,7 +483,7 @@ impl Stream {
             if timeout <= elapsed {
                 return Waited::TimedOut;
             }
-            state = wait(&self.changed, state, left);
+            state = self.changed.wait(state, left);
         }
     }
 
@@ -492,8 +493,8 @@ impl Stream {
         let mut state = lock(&self.state);
         if state.generation == generation {
             state.end(Over::Unpublished, self.max_lag, now);
-            self.changed.notify_all();
-            self.grown.notify_all();
+            self.changed.notify();
+            self.grown.notify();
         }
     }
 
@@ -502,8 +503,8 @@ impl Stream {
         let mut state = lock(&self.state);
         state.end(Over::ShuttingDown, self.max_lag, now);
         state.hls.is_in_tail = false;
-        self.changed.notify_all();
-        self.grown.notify_all();
+        self.changed.notify();
+        self.grown.notify();
     }
 
     /// Attaches a subscriber. It is sent nothing before it is pumped.
@@ -552,7 +553,7 @@ impl Stream {
         let delivered = state.subscribers.swap_remove(index).delivered();
         shrink(&mut state.subscribers);
         state.stats.note_left(delivered);
-        self.changed.notify_all();
+        self.changed.notify();
         Some(delivered)
     }
 

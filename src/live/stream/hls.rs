@@ -22,7 +22,7 @@ use crate::live::segments::{Found, Listing, Segments, Share, Unit, Viewer, Wante
 use crate::live::stats::ViewerReport;
 use crate::live::subscriber::Delivered;
 use crate::live::tracks::Tracks;
-use crate::live::{Millis, When, lock, wait};
+use crate::live::{Millis, When, lock};
 pub use reading::{Evicted, Reading};
 use reading::{framed_len, is_sample};
 
@@ -299,7 +299,7 @@ impl Stream {
         let mut state = lock(&self.state);
         while state.hls.is_in_tail && began.elapsed() < tail {
             let left = tail.saturating_sub(began.elapsed());
-            state = wait(&self.changed, state, left);
+            state = self.changed.wait(state, left);
         }
     }
 
@@ -311,7 +311,7 @@ impl Stream {
     /// Tells those who wait, if there is something to tell.
     pub(super) fn tell_hls(&self, state: &mut State) {
         if std::mem::take(&mut state.hls.has_news) && state.hls.waiting > 0 {
-            self.grown.notify_all();
+            self.grown.notify();
         }
     }
 
@@ -340,7 +340,7 @@ impl Stream {
         state.hls.waiting += 1;
         let result = loop {
             let left = limit.saturating_sub(began.elapsed());
-            state = wait(&self.grown, state, left.min(LOOK_INTERVAL));
+            state = self.grown.wait(state, left.min(LOOK_INTERVAL));
             let left = limit.saturating_sub(began.elapsed());
             match attempt(&mut state, left.is_zero()) {
                 Ok(Attempt::Done(answer)) => break Ok(answer),
