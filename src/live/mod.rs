@@ -24,6 +24,7 @@ pub mod doctor;
 pub mod framing;
 pub mod join;
 pub mod kept;
+pub mod life;
 pub mod log;
 mod outgoing;
 pub mod payload;

@@ -15,13 +15,13 @@ mod media_clock;
 mod pictures;
 mod samples;
 
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::arena::{Arena, Full, Holder};
+use super::arena::{Arena, Holder};
 use super::doctor::Finding;
+use super::life::{Accepted, Demand, Grace, Life, PublishRefused, Publisher, Step};
 use super::log::{Kind, Log, Needs};
 use super::preamble::{Preamble, Slot};
 use super::segments::{FEW_LEN, Viewer};
@@ -29,10 +29,9 @@ use super::signal::Signal;
 use super::sink::Sink;
 use super::stats::{Stats, StreamReport, ViewerReport, Viewers};
 use super::subscriber::{Delivered, End, Skip, Subscriber, View};
-use super::table::Closed;
 use super::tracks::Tracks;
 use super::{Millis, When, lock};
-use crate::allowance::{Allowance, Taken, push, shrink};
+use crate::allowance::{Taken, push, shrink};
 use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
@@ -55,13 +54,6 @@ pub const PUBLISH_COST: usize = FEW_LEN + 3 * TRACKS_COST + 512;
 /// Tracks on the heap, but for the decoders' configurations, in bytes.
 const TRACKS_COST: usize = size_of::<Tracks>() + 16;
 
-/// A publisher that has been silent this long may be replaced by anybody.
-pub const TAKEOVER_SILENCE: Millis = 2_000;
-
-/// Between two takeovers of a stream whose publisher is still sending: two cameras with one name
-/// must not fight.
-pub const TAKEOVER_INTERVAL: Millis = 5_000;
-
 /// Skips that wait to be told.
 const MAX_SKIPS: usize = 16;
 
@@ -80,48 +72,9 @@ pub struct Settings {
     pub is_hls_served: bool,
 }
 
-/// Who publishes.
-pub struct Publisher {
-    /// Its connection's number.
-    pub connection: u64,
-    /// Its address, by which a camera that comes back is recognised.
-    pub address: IpAddr,
-    /// Whether it has proved that the stream is its own, so that its address doesn't matter.
-    pub is_trusted: bool,
-    /// Its socket, shut down when somebody takes over.
-    pub sink: Arc<dyn Sink>,
-    /// What its connection may make the server keep. The decoders' configurations are paid from
-    /// it, which are kept on the heap for viewers of files.
-    pub allowance: Allowance,
-}
-
-/// Why a publish was refused.
+/// The stream was closed between look-up and use: look it up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Busy {
-    /// Somebody else publishes under this name, and was heard recently.
-    InUse {
-        /// ms until a takeover is possible if nothing more is heard of the other.
-        retry_in: Millis,
-    },
-    /// There was a takeover a moment ago.
-    Fighting {
-        /// ms until the next one is allowed.
-        retry_in: Millis,
-    },
-    /// There is no memory for one stream more.
-    Full(Full),
-}
-
-/// A publish that was accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Accepted {
-    /// To be shown with every call of this publisher.
-    pub generation: u64,
-    /// Another publisher was disconnected for it.
-    pub is_takeover: bool,
-    /// Players kept their place from an earlier publisher.
-    pub is_return: bool,
-}
+pub struct Closed;
 
 /// The publisher was replaced; its connection is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,15 +108,13 @@ pub struct Pumped {
     pub gone: Option<Viewer>,
 }
 
-/// How the wait for another publisher ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waited {
-    /// Somebody publishes.
-    Returned,
-    /// No subscriber is left, or the stream was closed.
-    Deserted,
-    /// The time is over.
-    TimedOut,
+/// What is left to do for a publish that has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// The stream has just ended because its publisher did not come back; to be logged.
+    pub has_ended: bool,
+    /// When to look again at the latest. `None`: the stream is another publisher's or closed.
+    pub until: Option<Millis>,
 }
 
 /// A stream's figures at one moment.
@@ -197,18 +148,12 @@ struct State {
     preamble: Arc<Preamble>,
     tracks: Arc<Tracks>,
     subscribers: Vec<Subscriber>,
-    publisher: Option<Publisher>,
+    life: Life,
     /// What the publisher pays for: headers and metadata on the heap, and the decoders'
     /// configurations.
     paid: Option<Taken>,
     /// What it pays for tracks and their configurations, in bytes.
     config_cost: usize,
-    generation: u64,
-    last_takeover: When,
-    /// There is a publisher, or the thread of the last one waits for another.
-    is_awaited: bool,
-    /// No longer in the table, or about to be removed.
-    is_closed: bool,
     publish: Publish,
     clock: Clock,
     stats: Stats,
@@ -244,13 +189,9 @@ impl Stream {
                 preamble: Arc::default(),
                 tracks: Arc::default(),
                 subscribers: Vec::new(),
-                publisher: None,
+                life: Life::default(),
                 paid: None,
                 config_cost: 0,
-                generation: 0,
-                last_takeover: When::default(),
-                is_awaited: false,
-                is_closed: false,
                 publish: Publish::default(),
                 clock: Clock::default(),
                 stats: Stats::default(),
@@ -274,66 +215,30 @@ impl Stream {
         &self.key
     }
 
-    /// Makes `publisher` the one who appends.
+    /// Begins a publish.
     ///
-    /// A busy name is taken over at once by a publisher that is trusted or comes from the address
-    /// of the old one, or when the old one has been silent for [`TAKEOVER_SILENCE`]; then the old one's socket is shut
-    /// down.
-    pub fn publish(
-        &self,
-        publisher: Publisher,
-        now: Millis,
-    ) -> Result<Result<Accepted, Busy>, Closed> {
+    /// A publisher takes over from another one at once if it is trusted or comes from the same
+    /// address, or if the other has been silent for [`TAKEOVER_SILENCE`](super::life::TAKEOVER_SILENCE).
+    /// The socket of the other is then shut down.
+    pub fn publish(&self, publisher: Publisher, now: Millis) -> Result<Accepted, PublishRefused> {
         let mut state = lock(&self.state);
-        if state.is_closed {
-            return Err(Closed);
-        }
-        let mut account = None;
+        let silence = now.saturating_sub(self.heard.load(Ordering::Relaxed));
+        state.life.admit(&publisher, silence, now)?;
         if state.log.account().is_none() {
-            account = match self.arena.admit(publisher.address) {
-                Ok(account) => Some(account),
-                Err(full) => return Ok(Err(Busy::Full(full))),
-            };
-        }
-        let mut is_takeover = false;
-        if let Some(old) = &state.publisher {
-            let silence = now.saturating_sub(self.heard.load(Ordering::Relaxed));
-            if silence < TAKEOVER_SILENCE {
-                // The very address: a neighbour in its /64, one client elsewhere, is another camera.
-                if old.address != publisher.address && !publisher.is_trusted {
-                    return Ok(Err(Busy::InUse {
-                        retry_in: TAKEOVER_SILENCE - silence,
-                    }));
-                }
-                let since = state
-                    .last_takeover
-                    .get()
-                    .map(|last| now.saturating_sub(last));
-                if let Some(since) = since.filter(|since| *since < TAKEOVER_INTERVAL) {
-                    return Ok(Err(Busy::Fighting {
-                        retry_in: TAKEOVER_INTERVAL - since,
-                    }));
-                }
-            }
-            old.sink.shutdown();
-            state.last_takeover = When::at(now);
-            is_takeover = true;
-        }
-        if let Some(account) = account {
-            state.log.set_account(account);
+            let account = self.arena.admit(publisher.address);
+            state
+                .log
+                .set_account(account.map_err(PublishRefused::Full)?);
         }
         if let Some(account) = state.log.account() {
             account.set_running(true);
             let state: Weak<Mutex<State>> = Arc::downgrade(&self.state);
             account.set_holder(state);
         }
-        let is_return = state.generation > 0;
-        state.generation += 1;
-        state.is_awaited = true;
         // What the publisher before has paid for is due again with the next track.
         state.paid = publisher.allowance.take(0).ok();
         state.config_cost = 0;
-        state.publisher = Some(publisher);
+        let accepted = state.life.publish(publisher, now);
         state.publish = Publish::default();
         state.clock.begin_publish();
         state.stats.begin_publish(now);
@@ -344,11 +249,7 @@ impl Stream {
         self.tell_hls(&mut state);
         self.heard.store(now, Ordering::Relaxed);
         self.changed.notify();
-        Ok(Ok(Accepted {
-            generation: state.generation,
-            is_takeover,
-            is_return,
-        }))
+        Ok(accepted)
     }
 
     /// Whether the publisher of this generation still publishes.
@@ -444,65 +345,73 @@ impl Stream {
         }
     }
 
-    /// The publisher is gone. Its subscribers stay; the stream waits for it or another one.
-    pub fn unpublish(&self, generation: u64) {
+    /// Ends a publish. The subscribers stay; the stream waits for its publisher or another one. It
+    /// is the caller's duty to [`advance`](Self::advance) the stream until nothing is left to do.
+    pub fn unpublish(&self, generation: u64, grace: Grace) {
         let mut state = lock(&self.state);
-        if state.generation == generation {
-            state.publisher = None;
-            if let Some(account) = state.log.account() {
-                account.set_running(false);
+        if !state.life.is_published_by(generation) {
+            return;
+        }
+        state.life.unpublish(grace);
+        if let Some(account) = state.log.account() {
+            account.set_running(false);
+        }
+        state.complete_picture();
+        // Whatever waited for company has waited long enough.
+        state.is_urgent = true;
+        state.cut_off_hls();
+        self.tell_hls(&mut state);
+    }
+
+    /// Does what is due after a publish has ended. If its publisher hasn't come back in time, the
+    /// stream ends: subscribers get their framing's last words and are finished.
+    pub fn advance(&self, generation: u64, now: Millis) -> Outlook {
+        self.go_on(generation, now, false)
+    }
+
+    /// Ends the stream of a publish before its time, unless there was another publish since.
+    pub fn end(&self, generation: u64, now: Millis) -> Outlook {
+        self.go_on(generation, now, true)
+    }
+
+    fn go_on(&self, generation: u64, now: Millis, is_early: bool) -> Outlook {
+        let mut outlook = Outlook::default();
+        let mut state = lock(&self.state);
+        if state.life.generation() != generation {
+            return outlook;
+        }
+        match state.life.step(state.demand(now), now) {
+            Step::Stay(until) if !is_early => outlook.until = until,
+            Step::Stay(_) | Step::End if !state.life.has_ended() => {
+                outlook.has_ended = true;
+                state.end(Over::Unpublished, self.max_lag, now);
+                let tail = state.hls.tail(now).filter(|_| !is_early);
+                outlook.until = tail.map(|tail| now + tail);
+                if let Some(until) = outlook.until {
+                    state.life.begin_tail(until);
+                }
+                self.changed.notify();
+                self.grown.notify();
             }
-            state.complete_picture();
-            // Whatever waited for company has waited long enough.
-            state.is_urgent = true;
-            state.cut_off_hls();
-            self.tell_hls(&mut state);
+            _ => state.life.close(),
+        }
+        outlook
+    }
+
+    /// Waits until something happens that may change the [`Outlook`], or the timeout. May return
+    /// earlier.
+    pub fn wait(&self, generation: u64, timeout: Duration, now: Millis) {
+        let state = lock(&self.state);
+        let step = state.life.step(state.demand(now), now);
+        if state.life.generation() == generation && matches!(step, Step::Stay(Some(_))) {
+            drop(self.changed.wait(state, timeout));
         }
     }
 
-    /// Waits until somebody publishes, nobody is left to wait for it, or the time is over.
-    pub fn wait_for_publisher(&self, generation: u64, timeout: Duration, now: Millis) -> Waited {
-        let began = Instant::now();
-        let mut state = lock(&self.state);
-        loop {
-            if state.generation != generation {
-                return Waited::Returned;
-            }
-            let elapsed = began.elapsed();
-            let mut left = timeout.saturating_sub(elapsed);
-            state.is_awaited = true;
-            if state.subscribers.is_empty() {
-                // Those who watch by HLS are seen only when they ask.
-                let wanted = state.hls.wanted_for(now + elapsed.as_millis() as Millis);
-                state.is_awaited = wanted > 0;
-                left = left.min(Duration::from_millis(wanted));
-            }
-            if state.is_closed || !state.is_awaited {
-                return Waited::Deserted;
-            }
-            if timeout <= elapsed {
-                return Waited::TimedOut;
-            }
-            state = self.changed.wait(state, left);
-        }
-    }
-
-    /// Ends the stream, unless another publisher than that of `generation` has come: subscribers
-    /// get their framing's last words and are finished, the memory goes back.
-    pub fn end(&self, generation: u64, now: Millis) {
-        let mut state = lock(&self.state);
-        if state.generation == generation {
-            state.end(Over::Unpublished, self.max_lag, now);
-            self.changed.notify();
-            self.grown.notify();
-        }
-    }
-
-    /// Ends the stream whoever publishes: the server stops.
+    /// Ends the stream, even if it is published: the server stops.
     pub fn close(&self, now: Millis) {
         let mut state = lock(&self.state);
         state.end(Over::ShuttingDown, self.max_lag, now);
-        state.hls.is_in_tail = false;
         self.changed.notify();
         self.grown.notify();
     }
@@ -510,7 +419,7 @@ impl Stream {
     /// Attaches a subscriber. It is sent nothing before it is pumped.
     pub fn subscribe(&self, mut subscriber: Subscriber, now: Millis) -> Result<(), Closed> {
         let mut state = lock(&self.state);
-        if state.is_closed {
+        if state.life.has_ended() {
             return Err(Closed);
         }
         subscriber.attach(&state.log, now);
@@ -557,16 +466,14 @@ impl Stream {
         Some(delivered)
     }
 
-    /// Closes the stream if nobody publishes, plays or waits. True if it is closed now, and need not
-    /// be found any more.
-    pub(super) fn close_unused(&self) -> bool {
+    /// Closes the stream if it has neither a publisher nor an audience. True if it is closed now, and
+    /// need not be found any more.
+    pub(super) fn close_unused(&self, now: Millis) -> bool {
         let mut state = lock(&self.state);
-        // Those who watch by HLS are the last publisher's thread's care.
-        let is_used = !state.subscribers.is_empty() || state.is_awaited && state.hls.is_known();
-        if state.publisher.is_none() && !is_used {
-            state.is_closed = true;
+        if state.life.step(state.demand(now), now) == Step::Close {
+            state.life.close();
         }
-        state.is_closed && !state.hls.is_in_tail
+        state.life.is_closed()
     }
 
     /// Sequence headers of the first tracks of the current publish, or of the last one: video, audio.
@@ -578,7 +485,7 @@ impl Stream {
 
     /// Whether somebody publishes, or has published and is waited for.
     pub fn was_published(&self) -> bool {
-        lock(&self.state).generation > 0
+        lock(&self.state).life.generation() > 0
     }
 
     /// What an MP4 file of the stream is; `None` while nobody publishes what could be in one.
@@ -586,7 +493,7 @@ impl Stream {
         let state = lock(&self.state);
         let presentation = &state.tracks.presentation;
         let has_any = presentation.video.is_some() || presentation.audio.is_some();
-        let is_there = state.publisher.is_some() && state.are_tracks_known();
+        let is_there = state.life.is_live() && state.are_tracks_known();
         (is_there && has_any).then(|| presentation.content_type())
     }
 
@@ -594,7 +501,7 @@ impl Stream {
     pub fn snapshot(&self) -> Snapshot {
         let state = lock(&self.state);
         Snapshot {
-            is_live: state.publisher.is_some(),
+            is_live: state.life.is_live(),
             subscribers: state.subscribers.len(),
             blocks: state.log.blocks_held(),
         }
@@ -617,10 +524,10 @@ impl Stream {
         for viewer in &state.subscribers {
             viewers.add(&viewer.report(&state.log, now));
         }
-        let publisher = state.publisher.as_ref();
+        let publisher = state.life.publisher();
         StreamReport {
             is_live: publisher.is_some(),
-            publishes: state.generation,
+            publishes: state.life.generation(),
             publisher: publisher.map(|publisher| (publisher.connection, publisher.address)),
             blocks: state.log.blocks_held(),
             preamble: state.own_preamble(),
@@ -632,7 +539,7 @@ impl Stream {
 
     fn published(&self, generation: u64) -> Result<MutexGuard<'_, State>, Superseded> {
         let state = lock(&self.state);
-        if state.generation == generation && state.publisher.is_some() {
+        if state.life.is_published_by(generation) {
             Ok(state)
         } else {
             Err(Superseded)
@@ -749,8 +656,16 @@ impl State {
         self.log.set_needs(needs.fold(Needs::NOTHING, Needs::and));
     }
 
+    /// The audience at this moment.
+    fn demand(&self, now: Millis) -> Demand {
+        Demand {
+            has_subscribers: !self.subscribers.is_empty(),
+            hls_for: self.hls.wanted_for(now),
+        }
+    }
+
     fn end(&mut self, over: Over, max_lag: Millis, now: Millis) {
-        self.is_closed = true;
+        self.life.close();
         self.cut_off_hls();
         for subscriber in &mut self.subscribers {
             subscriber.queue_last_words(over);

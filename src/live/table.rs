@@ -4,9 +4,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::lock;
 use super::stats::{Totals, sum};
-use super::stream::{Settings, Stream};
+use super::stream::{Closed, Settings, Stream};
+use super::{Millis, lock};
 use crate::rtmp::stream_key::StreamKey;
 
 /// See the module's documentation.
@@ -21,10 +21,6 @@ pub struct StreamTable {
 
 /// Names of which counters are remembered.
 const MAX_PAST: usize = 64;
-
-/// The stream was closed between look-up and use: look it up again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Closed;
 
 impl StreamTable {
     /// An empty table whose streams will have these settings.
@@ -43,6 +39,7 @@ impl StreamTable {
     pub fn with<T>(
         &self,
         key: &StreamKey,
+        now: Millis,
         mut act: impl FnMut(&Arc<Stream>) -> Result<T, Closed>,
     ) -> T {
         loop {
@@ -50,7 +47,7 @@ impl StreamTable {
             match act(&stream) {
                 Ok(value) => {
                     // Whoever was refused must leave no stream behind that nobody uses.
-                    self.remove_unused(&stream);
+                    self.remove_unused(&stream, now);
                     return value;
                 }
                 Err(Closed) => self.remove(&stream),
@@ -76,8 +73,8 @@ impl StreamTable {
     }
 
     /// Removes the stream if nobody publishes or plays it.
-    pub fn remove_unused(&self, stream: &Arc<Stream>) {
-        if stream.close_unused() {
+    pub fn remove_unused(&self, stream: &Arc<Stream>, now: Millis) {
+        if stream.close_unused(now) {
             self.remove(stream);
         }
     }

@@ -392,11 +392,11 @@ fn a_publish_that_brings_no_media_is_found() {
     assert_eq!(findings(&fixture), []);
 
     // Each publish counts for itself, and nobody expects media after its end.
-    fixture.stream.unpublish(fixture.generation.get());
+    fixture.unpublish();
     fixture.publish();
     let since = fixture.now.get();
     assert_eq!(pump(since + 5_000), [Finding::NoMedia]);
     fixture.publish();
-    fixture.stream.unpublish(fixture.generation.get());
+    fixture.unpublish();
     assert_eq!(pump(since + 60_000), []);
 }

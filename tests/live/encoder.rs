@@ -11,7 +11,7 @@ use brooklet::rtmp::flight_recorder::FlightRecorder;
 use brooklet::rtmp::metadata;
 use brooklet::rtmp::server_session::{Event, MediaKind, ServerSession};
 
-use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture};
+use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, grace};
 
 /// Window that the encoder announces; it would stop if so much were not acknowledged.
 const WINDOW: u32 = 2_500_000;
@@ -230,7 +230,8 @@ impl Encoder {
 
     /// What a connection that ends does.
     pub(crate) fn unpublish(self, fixture: &Fixture) {
-        fixture.stream.unpublish(self.generation);
+        let grace = grace(fixture.now.get());
+        fixture.stream.unpublish(self.generation, grace);
     }
 
     fn write(

@@ -351,7 +351,7 @@ impl State {
 
     /// Lets the doctor look at what has been seen, and returns what is to be told.
     pub(super) fn examine(&mut self, repair: Option<ClockRepair>, now: Millis) -> Vec<Finding> {
-        if self.publisher.is_some() {
+        if self.life.is_live() {
             self.stats.note_time(now);
         }
         let doctor = &mut self.stats.doctor;

@@ -68,8 +68,6 @@ pub(super) struct Hls {
     asked: When,
     /// Somebody has got a media playlist.
     is_given: bool,
-    /// The stream has ended, and is still to be found.
-    pub(super) is_in_tail: bool,
     /// The tracks were all known when a message was noted last.
     were_known: bool,
     /// Requests that wait for a part.
@@ -285,29 +283,6 @@ impl Stream {
         lock(&self.state).hls.is_wanted(now)
     }
 
-    /// The stream has ended. How long it is to be found still, so that those who ask learn of it.
-    pub fn begin_hls_tail(&self, now: Millis) -> Duration {
-        let hls = &mut lock(&self.state).hls;
-        let target = hls.segments.target().filter(|_| hls.is_wanted(now));
-        hls.is_in_tail = target.is_some();
-        Duration::from_secs(target.map_or(0, |target| u64::from(target) * MAX_WAIT))
-    }
-
-    /// Waits for the end of that time, unless the server stops.
-    pub fn wait_out_hls_tail(&self, tail: Duration) {
-        let began = Instant::now();
-        let mut state = lock(&self.state);
-        while state.hls.is_in_tail && began.elapsed() < tail {
-            let left = tail.saturating_sub(began.elapsed());
-            state = self.changed.wait(state, left);
-        }
-    }
-
-    /// The stream need not be found any more.
-    pub fn end_hls_tail(&self) {
-        lock(&self.state).hls.is_in_tail = false;
-    }
-
     /// Tells those who wait, if there is something to tell.
     pub(super) fn tell_hls(&self, state: &mut State) {
         if std::mem::take(&mut state.hls.has_news) && state.hls.waiting > 0 {
@@ -325,7 +300,7 @@ impl Stream {
         let began = Instant::now();
         let mut state = lock(&self.state);
         // What isn't from a playlist of this stream doesn't show that anybody watches.
-        if state.generation == 0 || life.is_some() && life != state.hls.life {
+        if state.life.generation() == 0 || life.is_some() && life != state.hls.life {
             return Err(Unavailable::NotFound);
         }
         state.ask(asker)?;
@@ -442,7 +417,7 @@ impl State {
 
     fn ask(&mut self, asker: Asker<'_>) -> Result<(), Unavailable> {
         // Of what goes on more will be listed.
-        if self.publisher.is_some() && !self.hls.segments.has_block() {
+        if self.life.is_live() && !self.hls.segments.has_block() {
             let block = self.log.take_block().ok_or(Unavailable::NoMemory)?;
             self.hls.segments.set_block(block);
         }
@@ -461,18 +436,18 @@ impl State {
         wanted: Option<Wanted>,
         is_last: bool,
     ) -> Result<Attempt<Playlist>, Unavailable> {
-        let is_live = self.publisher.is_some();
+        let is_live = self.life.is_live();
+        let has_ended = self.life.has_ended();
         let hls = &mut self.hls;
         hls.segments.prune(self.log.start());
-        let may_wait = is_live && !is_last && !self.is_closed;
+        let may_wait = is_live && !is_last && !has_ended;
         if may_wait && !hls.is_given && !hls.segments.is_fit() {
             return match self.is_without_samples() {
                 true => Err(Unavailable::NoCodec),
                 false => Ok(Attempt::Wait(FIRST_WAIT)),
             };
         }
-        if let (Some(target), Some(wanted), false) = (hls.segments.target(), wanted, self.is_closed)
-        {
+        if let (Some(target), Some(wanted), false) = (hls.segments.target(), wanted, has_ended) {
             match hls.segments.has(wanted) {
                 Found::Yes(()) => {}
                 Found::No => return Err(Unavailable::TooFar),
@@ -487,7 +462,7 @@ impl State {
     }
 
     fn outline(&mut self) -> Result<Attempt<Playlist>, Unavailable> {
-        let is_live = self.publisher.is_some();
+        let is_live = self.life.is_live();
         if is_live && self.is_without_samples() {
             return Err(Unavailable::NoCodec);
         }
@@ -495,13 +470,13 @@ impl State {
         let hls = &mut self.hls;
         hls.segments.prune(self.log.start());
         let first_wait = if is_live { FIRST_WAIT } else { RETURN_WAIT };
-        if hls.segments.target().is_none() && !are_tracks_known && !self.is_closed {
+        if hls.segments.target().is_none() && !are_tracks_known && !self.life.has_ended() {
             return Ok(Attempt::Wait(first_wait));
         }
         let log = &self.log;
         let listing = hls
             .segments
-            .listing(self.is_closed, &|number| log.is_safe(number));
+            .listing(self.life.has_ended(), &|number| log.is_safe(number));
         let tracks = hls.versions.back();
         match (listing, tracks) {
             (Some(mut listing), Some((_, tracks))) => {
@@ -513,7 +488,7 @@ impl State {
                     tracks: Arc::clone(tracks),
                 }))
             }
-            _ if self.is_closed => Err(Unavailable::NotFound),
+            _ if self.life.has_ended() => Err(Unavailable::NotFound),
             _ => Ok(Attempt::Wait(first_wait)),
         }
     }
@@ -532,7 +507,7 @@ impl State {
             SegmentKind::Part(number, part) => match segments.part(number, part) {
                 Found::Yes((part, segment)) => (part.messages, part.bytes.into(), segment),
                 Found::No => return Err(Unavailable::NotFound),
-                Found::NotYet if self.is_closed => return Err(Unavailable::NotFound),
+                Found::NotYet if self.life.has_ended() => return Err(Unavailable::NotFound),
                 Found::NotYet => {
                     let target = segments.target().unwrap_or_default();
                     return Ok(Attempt::Wait(Millis::from(target) * 1_000 * MAX_WAIT));
@@ -578,9 +553,11 @@ impl Hls {
         }
     }
 
-    /// Whether anybody has asked ever.
-    pub(super) fn is_known(&self) -> bool {
-        self.asked.get().is_some()
+    /// How long a stream that has ended can still be found, in ms: until all viewers have asked, and
+    /// so know that it has.
+    pub(super) fn tail(&self, now: Millis) -> Option<Millis> {
+        let target = self.segments.target().filter(|_| self.is_wanted(now))?;
+        Some(Millis::from(target) * 1_000 * MAX_WAIT)
     }
 
     /// The version of these tracks.
