@@ -1,6 +1,6 @@
 //! What a media message means to the log: a header, a place to start, or just media.
 
-use super::log::Kind;
+use super::kind::Kind;
 use super::preamble::Slot;
 use crate::media::tag::Kind as TagKind;
 use crate::media::tag::tracks::TrackMessage;

@@ -13,7 +13,8 @@
 //! ```
 
 use super::Millis;
-use super::log::{Entry, Kind, Log};
+use super::kind::Kind;
+use super::log::{Entry, Log};
 
 /// Longest burst that the live-edge join stamps anew, in ms of media; a longer one is sent as it
 /// was published. Measured with 750 pictures of 1280x720, joined 25 s into a GOP: ffplay, VLC and

@@ -24,38 +24,14 @@ use std::ops::Range;
 use super::Millis;
 use super::arena::{Account, Arena, BLOCK_LEN, Block};
 use super::capabilities::Capabilities;
+use super::kind::Kind;
 use crate::media::access_unit::{Format, clean_range};
-use crate::media::tag::Medium;
 
 /// What a message takes beside its payload, in bytes.
 pub const RECORD_LEN: usize = 48;
 
 /// Newest groups of pictures whose size says what the next one will need.
 const GOPS: usize = 4;
-
-/// What a message carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// An audio message, an FLV audio tag body.
-    Audio,
-    /// A video message, an FLV video tag body.
-    Video,
-    /// A data message: `onMetaData` and its properties in AMF0.
-    Data,
-    /// Any other data message, in AMF0: a cue point, a caption, the application's own.
-    Script,
-}
-
-impl Kind {
-    /// Audio or video, if it is one of them.
-    pub(super) fn medium(self) -> Option<Medium> {
-        match self {
-            Kind::Audio => Some(Medium::Audio),
-            Kind::Video => Some(Medium::Video),
-            Kind::Data | Kind::Script => None,
-        }
-    }
-}
 
 /// What a message is to those who receive it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

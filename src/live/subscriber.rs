@@ -21,9 +21,9 @@ use super::join::{Burst, Join};
 use super::log::{Log, Needs};
 use super::outgoing::Outgoing;
 use super::preamble::Preamble;
+use super::report::{Delivered, ViewerReport, protocol_of};
 use super::sink::Sink;
 use super::stage::Stage;
-use super::stats::{ViewerReport, protocol_of};
 use super::tracks::Tracks;
 use super::{Millis, lock};
 use crate::allowance::{Allowance, Taken};
@@ -69,17 +69,6 @@ impl fmt::Display for End {
             End::Io(kind) => write!(f, "{kind}"),
         }
     }
-}
-
-/// What a subscriber has been sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Delivered {
-    /// Bytes, framing and control bytes included.
-    pub bytes: u64,
-    /// Jumps to a newer keyframe because it was too slow.
-    pub skips: u32,
-    /// Messages left out by those jumps.
-    pub skipped_messages: u64,
 }
 
 /// A skip that somebody should hear of: the first of an episode.

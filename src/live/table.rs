@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::stats::{Totals, sum};
+use super::report::{Totals, sum};
 use super::stream::{Closed, Settings, Stream};
 use super::{Millis, lock};
 use crate::rtmp::stream_key::StreamKey;

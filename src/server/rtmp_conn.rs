@@ -19,7 +19,7 @@ use super::socket::Socket;
 use super::{Shared, millis};
 use crate::allowance::{Allowance, Taken, shrink};
 use crate::live::arena::{BLOCK_LEN, Block};
-use crate::live::log::Kind;
+use crate::live::kind::Kind;
 use crate::live::payload::Assembly;
 use crate::live::sink::{Sink, try_send};
 use crate::live::subscriber::{self, Subscriber};

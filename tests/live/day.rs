@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
 use brooklet::live::stream::Superseded;
 use brooklet::live::subscriber::End;
 

@@ -1,9 +1,9 @@
 //! What the stream doctor finds in whole streams, with every clock in the test's hand; and that it
 //! finds nothing in streams that are as they should be.
 
-use brooklet::live::doctor::{Finding, Memory};
+use brooklet::live::finding::{Finding, Memory};
 use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
 use brooklet::live::stream::Appended;
 use brooklet::media::tag::Medium;
 use brooklet::rtmp::amf::Properties;

@@ -2,7 +2,7 @@
 //! session that reads them, and the stream that it publishes.
 
 use brooklet::live::arena::Arena;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
 use brooklet::live::stream::Superseded;
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};

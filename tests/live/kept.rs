@@ -7,7 +7,7 @@ use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::{Base, Carrier, Framing};
 use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
 use brooklet::live::stream::{Settings, Stream};
 use brooklet::live::subscriber::Receiver;
 use brooklet::rtmp::stream_key::StreamKey;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use brooklet::live::join::Join;
+use brooklet::live::kind::Kind;
 use brooklet::live::life::PublishRefused;
-use brooklet::live::log::Kind;
 use brooklet::live::preamble::Slot;
 use brooklet::live::stream::{Outlook, Superseded};
 use brooklet::live::subscriber::End;

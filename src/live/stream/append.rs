@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use super::pictures::{Judged, Pictures};
 use super::samples::Found;
-use super::{Appended, ClockRepair, State};
+use super::{Appended, State};
 use crate::live::capabilities::Capabilities;
 use crate::live::classify::{Class, classify};
-use crate::live::doctor::{Finding, Memory};
+use crate::live::finding::{ClockRepair, Finding, Memory, Pace};
 use crate::live::kept::Kept;
-use crate::live::log::{Kind, Meta, Role, Sample};
+use crate::live::kind::Kind;
+use crate::live::log::{Meta, Role, Sample};
 use crate::live::preamble::{HEADER_COST, HEAP_LEN, MAX_HEADER_LEN, Preamble, Slot};
 use crate::live::{Millis, When};
 use crate::media::access_unit::MAX_SETS_LEN;
@@ -359,7 +360,7 @@ impl State {
             doctor.note_repair(repair);
         }
         if let Some(pace) = self.clock.take_pace() {
-            if matches!(pace, super::clock::Pace::Fast { is_lost: true, .. }) {
+            if matches!(pace, Pace::Fast { is_lost: true, .. }) {
                 // Players would play minutes with a picture now and then.
                 self.hls.segments.prune(self.log.end());
             }

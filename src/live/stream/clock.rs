@@ -38,8 +38,8 @@
 mod pace;
 
 use crate::live::Millis;
-use crate::live::log::Kind;
-pub use pace::Pace;
+use crate::live::finding::{ClockRepair, Pace};
+use crate::live::kind::Kind;
 use pace::Pacer;
 
 /// How far from what is natural a time stamp may be, in ms.
@@ -66,18 +66,6 @@ const MAX_DELAY: i64 = 60_000;
 /// Where clocks start again at 0: FLV's time stamps of 24 bits (4.66 h), the positive half of 32
 /// bits (24.9 days).
 const WRAPS: [u32; 2] = [1 << 24, 1 << 31];
-
-/// A jump that was taken out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClockRepair {
-    /// By how much the time stamps left what is natural, in ms.
-    pub jump_ms: i32,
-    /// The two tracks differed when the second began; otherwise a track jumped later on.
-    pub is_start: bool,
-    /// Jumps of this publisher, this one included; that of a second track which follows the first
-    /// is not counted.
-    pub total: u32,
-}
 
 /// See the module's documentation. Lives as long as the stream, through all publishers.
 #[derive(Default)]

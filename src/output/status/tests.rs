@@ -5,10 +5,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::live::doctor::Finding;
+use crate::live::finding::Finding;
 use crate::live::preamble::{Preamble, Slot};
-use crate::live::stats::{TrackReport, Viewers};
-use crate::live::subscriber::Delivered;
+use crate::live::report::{Delivered, TrackReport, Viewers};
 use crate::live::tracks::Tracks;
 use crate::media::mp4::{AudioTrack, Presentation, VideoTrack};
 use crate::media::tag::Medium;

@@ -124,11 +124,9 @@ impl Connection {
             allowance: self.allowance.clone(),
         };
         let table = &self.shared.table;
-        let verdict = table.with(&key, now, |stream| {
-            match stream.publish(publisher(), now) {
-                Err(PublishRefused::Closed) => Err(Closed),
-                verdict => Ok(verdict.map(|accepted| (Arc::clone(stream), accepted))),
-            }
+        let verdict = table.with(&key, now, |stream| match stream.publish(publisher(), now) {
+            Err(PublishRefused::Closed) => Err(Closed),
+            verdict => Ok(verdict.map(|accepted| (Arc::clone(stream), accepted))),
         });
         let (stream, accepted) = match verdict {
             Ok(published) => published,

@@ -14,6 +14,7 @@
 //! pictures a second as such a clock says.
 
 use crate::live::Millis;
+use crate::live::finding::Pace;
 
 /// Time over which time stamps are measured, in ms: longer than bursts under one time stamp. What
 /// takes twice as long was interrupted, and says nothing.
@@ -34,34 +35,6 @@ const SLOW_WINDOWS: u8 = 8;
 /// Sound that is ahead of the time stamps by more than this, in ms, and as long as the time in which it
 /// came, shows that a clock is too slow: longer than bursts under one time stamp.
 const MAX_AHEAD: u64 = 500;
-
-/// What a clock does that isn't as it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// It stands still, perhaps at 0.
-    Still {
-        /// All time stamps are 0.
-        is_zero: bool,
-    },
-    /// It goes back and forth.
-    Hovers,
-    /// It runs backward. The time of arrival takes its place.
-    Backward,
-    /// It is faster than time.
-    Fast {
-        /// How many times, in tenths.
-        tenths: u32,
-        /// The time of arrival takes its place: the sound that comes shows that it is wrong.
-        is_lost: bool,
-    },
-    /// It is slower than time.
-    Slow {
-        /// How many times as fast as time, in tenths.
-        tenths: u32,
-        /// As above.
-        is_lost: bool,
-    },
-}
 
 /// See the module's documentation.
 #[derive(Default)]
