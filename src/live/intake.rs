@@ -1,73 +1,166 @@
-//! The publisher's side of a stream: what becomes of a message on its way into the log.
+//! The way in of a stream: what becomes of a publisher's messages until they are in the log.
+//!
+//! ```text
+//! message -> classify -> frames -> clock -> samples -> log
+//!            header?     of one    times    for MP4
+//!                        frame?
+//! ```
 //!
 //! # When the publisher changes
 //!
-//! A stream outlives its publisher by a grace time. Who comes back within it, or takes over, goes
-//! on under the same generation counter plus one, and players stay. Timestamps continue at the
-//! seam (see `clock`). Playback goes on with the new publisher's first keyframe.
+//! A stream outlives its publisher by a grace time. A publisher that comes back within it, or takes
+//! over, begins the next generation, and players stay. Timestamps continue at the seam (see `clock`).
+//! Playback goes on with the new publisher's first keyframe.
+
+mod arrivals;
+mod classify;
+mod clock;
+mod doctor;
+mod frame_rate;
+mod frames;
+mod headers;
+mod media_clock;
+mod samples;
 
 use std::sync::Arc;
 
-use super::pictures::{Judged, Pictures};
-use super::samples::Found;
-use super::{Appended, State};
-use crate::live::capabilities::Capabilities;
-use crate::live::classify::{Class, classify};
-use crate::live::finding::{ClockRepair, Finding, Memory, Pace};
-use crate::live::kept::Kept;
-use crate::live::kind::Kind;
-use crate::live::log::{Meta, Role, Sample};
-use crate::live::preamble::{HEADER_COST, HEAP_LEN, MAX_HEADER_LEN, Preamble, Slot};
-use crate::live::{Millis, When};
-use crate::media::access_unit::MAX_SETS_LEN;
+use super::capabilities::Capabilities;
+use super::finding::{ClockRepair, Finding, Memory, Pace};
+use super::kept::Kept;
+use super::kind::Kind;
+use super::log::{Log, Meta, Role, Sample};
+use super::preamble::{Preamble, Slot};
+use super::report::StreamReport;
+use super::stream::hls::Hls;
+use super::subscriber::View;
+use super::tracks::Tracks;
+use super::{Millis, When};
+use crate::allowance::{Allowance, Taken};
 use crate::media::tag::tracks::{Codec, Many, TrackMessage};
-use crate::rtmp::amf::{Bytes, Properties};
+use crate::rtmp::amf::Bytes;
 use crate::rtmp::metadata;
+use arrivals::Arrivals;
+use classify::{Class, classify};
+use clock::Clock;
+use frames::{Frames, Judged};
+use media_clock::MediaClock;
+use samples::Found;
 
 /// How long after the first media message it is decided which tracks a publisher has.
 const SETTLE: Millis = 2_000;
 
-/// Headers of a publish that are remembered: as many as a preamble has.
-const MAX_SLOTS: usize = 40;
+/// What tracks take on the heap without the decoders' configurations, in bytes.
+pub(super) const TRACKS_COST: usize = size_of::<Tracks>() + 16;
 
-/// Metadata that lie on the heap, in bytes; longer ones lie in a block.
-const SHORT_METADATA: usize = 512;
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It is in the log.
+    Stored,
+    /// It is useless: before the first keyframe, empty, or a header that is known already.
+    Ignored,
+    /// It was dropped because the stream's share of the memory can't hold it.
+    OutOfBlocks,
+}
+
+/// An audio or video message, apart from its payload.
+#[derive(Clone, Copy)]
+pub(super) struct Arrival {
+    pub(super) kind: Kind,
+    /// As it was sent.
+    pub(super) timestamp: u32,
+    pub(super) now: Millis,
+}
+
+/// Where messages are stored, and listed for HLS.
+pub(super) struct Store<'a> {
+    pub(super) log: &'a mut Log,
+    pub(super) hls: &'a mut Hls,
+}
+
+/// See the module's documentation. Lives as long as the stream, through all publishers.
+#[derive(Default)]
+pub(super) struct Intake {
+    preamble: Arc<Preamble>,
+    tracks: Arc<Tracks>,
+    offered: Offered,
+    /// What the publisher pays for: headers and metadata on the heap, and the decoders'
+    /// configurations.
+    paid: Option<Taken>,
+    /// What it pays for tracks and their configurations, in bytes.
+    config_cost: usize,
+    publish: Publish,
+    clock: Clock,
+    media_clock: MediaClock,
+    arrivals: Arrivals,
+    /// A keyframe has come since the last call of [`Intake::take_urgency`].
+    is_urgent: bool,
+}
+
+/// Older versions that receivers may still be in the middle of.
+#[derive(Default)]
+struct Offered {
+    /// Version of the preamble at the last pump of all subscribers.
+    newest_preamble: u32,
+    /// The version before that one. A receiver that is in the middle of an older one is lost.
+    oldest_preamble: u32,
+    /// The tracks at the last pump of all, and those before: a file may have announced them.
+    tracks: [Arc<Tracks>; 2],
+}
 
 /// What is known of the current publish.
 #[derive(Default)]
-pub(super) struct Publish {
-    /// Of the first track, as has_video and has_keyframe: it is what most players see.
+struct Publish {
+    // These are about the first track of each kind: that is what most players show.
     has_audio: bool,
     has_video: bool,
-    pub(super) has_keyframe: bool,
-    slots: Vec<Slot>,
-    /// Of the first tracks' messages: video, audio.
+    has_keyframe: bool,
+    /// Codecs of the messages: video, audio.
     codecs: [Option<Codec>; 2],
-    /// What players may get of the metadata, encoded: a tenth of what the values take, and at most
-    /// [`metadata::MAX_LEN`] bytes.
+    /// The headers that have come.
+    slots: Vec<Slot>,
+    /// The part of the metadata that players may get, encoded: a tenth of what the values take, and
+    /// at most [`metadata::MAX_LEN`] bytes.
     metadata: Option<Kept>,
     began: When,
-    pub(super) is_settled: bool,
-    pub(super) found: Found,
-    pub(super) pictures: Pictures,
+    /// Enough has come to know which tracks there are.
+    is_settled: bool,
+    found: Found,
+    frames: Frames,
 }
 
-impl State {
-    pub(super) fn append_media<'a>(
+impl Intake {
+    /// Another publisher begins, which pays from this allowance.
+    pub(super) fn begin_publish(&mut self, allowance: &Allowance, now: Millis) {
+        // What the publisher before has paid for is due again with the next track.
+        self.paid = allowance.take(0).ok();
+        self.config_cost = 0;
+        self.publish = Publish::default();
+        self.clock.begin_publish();
+        self.arrivals.begin_publish(now);
+    }
+
+    /// The publisher has gone: nothing is missing any more of its last frame.
+    pub(super) fn end_publish(&mut self, store: &mut Store<'_>) {
+        self.complete_frame(store);
+    }
+
+    /// Takes in an audio or video message, in as many parts as it lies in.
+    pub(super) fn take<'a>(
         &mut self,
-        kind: Kind,
-        timestamp: u32,
+        arrival: Arrival,
         payload: impl Iterator<Item = &'a [u8]> + Clone,
-        now: Millis,
+        store: &mut Store<'_>,
     ) -> Appended {
-        let Some(medium) = kind.medium() else {
+        let Some(medium) = arrival.kind.medium() else {
             return Appended::Ignored;
         };
-        self.stats.note_message(medium, payload.clone(), now);
+        self.arrivals
+            .note_message(medium, payload.clone(), arrival.now);
         let first = payload.clone().next().unwrap_or_default();
         let Some(mut many) = Many::read(medium, first) else {
             return match TrackMessage::read(medium, first) {
-                Some(message) => self.append_track(kind, timestamp, &message, payload, now),
+                Some(message) => self.take_track(arrival, &message, payload, store),
                 None => Appended::Ignored,
             };
         };
@@ -76,9 +169,9 @@ impl State {
             let Some(message) = many.next(&mut payload.clone()) else {
                 continue;
             };
-            match self.append_track(kind, timestamp, &message, payload.clone(), now) {
+            match self.take_track(arrival, &message, payload.clone(), store) {
                 Appended::Ignored => {}
-                // One track that is lost is worth a word more than those that aren't.
+                // One lost track matters more than those that were stored.
                 _ if appended == Appended::OutOfBlocks => {}
                 other => appended = other,
             }
@@ -86,61 +179,80 @@ impl State {
         appended
     }
 
-    fn append_track<'a>(
+    /// Takes in a data message that isn't metadata. Its timestamp is placed beside those of the
+    /// media, and says nothing about the publisher's clock.
+    pub(super) fn take_data(
         &mut self,
-        kind: Kind,
         timestamp: u32,
+        body: Bytes<'_>,
+        now: Millis,
+        store: &mut Store<'_>,
+    ) {
+        let kind = Kind::Script;
+        let timestamp = self.clock.place_beside(kind, timestamp);
+        let meta = self.meta_beside(kind, Role::Other, Capabilities::NONE, timestamp, now);
+        self.append(meta, body.parts(), store);
+    }
+
+    /// Takes in a message of one track.
+    fn take_track<'a>(
+        &mut self,
+        arrival: Arrival,
         message: &TrackMessage,
         payload: impl Iterator<Item = &'a [u8]> + Clone,
-        now: Millis,
+        store: &mut Store<'_>,
     ) -> Appended {
+        let Arrival { kind, now, .. } = arrival;
         let Some(class) = classify(kind, message) else {
             return Appended::Ignored;
         };
         let is_first_track = message.track_id == 0;
-        self.note_first_track(kind, class, message);
+        self.note_first_track(kind, class, message, store);
         let needs = Capabilities::needed_by(message);
         if let Class::Header(slot) = class {
-            return self.append_sent_header(slot, needs, timestamp, message.payload(payload), now);
+            let payload = message.payload(payload);
+            return self.take_header(slot, needs, arrival, payload, store);
         }
         let seen = match (kind, class) {
             (Kind::Video, Class::Keyframe | Class::Frame) if is_first_track => {
-                self.judge(message, class, timestamp, payload.clone(), now)
+                self.judge(message, class, arrival, payload.clone(), store)
             }
             (Kind::Video, Class::Other) if is_first_track => {
-                self.complete_picture();
+                self.complete_frame(store);
                 Judged::of(class)
             }
             _ => Judged::of(class),
         };
         self.publish.has_keyframe |= seen.is_start;
+        // Without a keyframe decoders could do nothing with it.
         if kind == Kind::Video && !self.publish.has_keyframe {
             return Appended::Ignored;
         }
         let timestamp = match seen.class {
-            Class::Other | Class::Rest => self.clock.place_beside(kind, timestamp),
-            _ => self.clock.place(kind, timestamp, now),
+            Class::Other | Class::Rest => self.clock.place_beside(kind, arrival.timestamp),
+            _ => self.clock.place(kind, arrival.timestamp, now),
         };
         let sample = match seen.class {
             _ if !is_first_track => Sample::default(),
             Class::Rest => self.sample_of_rest(message),
             Class::Keyframe | Class::Frame => {
                 let payload = message.payload(payload.clone());
-                self.sample(message, seen.is_start && seen.is_sync, timestamp, payload)
+                self.sample(
+                    message,
+                    seen.is_start && seen.is_sync,
+                    timestamp,
+                    payload,
+                    store,
+                )
             }
             _ => Sample::default(),
         };
         let is_alone = kind == Kind::Audio && is_first_track && !self.publish.has_video;
         let mut meta = Meta {
-            kind,
-            timestamp,
-            arrived: now,
             is_join_point: seen.is_start || is_alone,
-            role: seen.role(),
-            preamble_version: self.preamble.version(),
-            needs,
             mod_ex_len: message.mod_ex_len,
             sample,
+            ..self.meta_beside(kind, seen.role(), needs, timestamp, now)
         };
         let is_keyframe = seen.class == Class::Keyframe;
         if meta.role == Role::Media {
@@ -148,21 +260,50 @@ impl State {
         }
         self.is_urgent |= is_keyframe;
         let look = seen.look;
-        let is_again = look.is_some_and(|look| self.note_part(&mut meta, look, seen.sent));
-        let appended = self.append(meta, message.payload(payload));
+        let is_again =
+            look.is_some_and(|look| self.note_part(&mut meta, look, seen.sent, store.log.end()));
+        let appended = self.append(meta, message.payload(payload), store);
         if is_again {
-            self.complete_picture();
+            self.complete_frame(store);
         }
         if !self.publish.is_settled
             && now.saturating_sub(self.publish.began.get_or_set(now)) > SETTLE
         {
-            self.settle(now);
+            self.settle(now, store);
         }
         appended
     }
 
+    /// A message that is neither a join point nor a sample.
+    fn meta_beside(
+        &self,
+        kind: Kind,
+        role: Role,
+        needs: Capabilities,
+        timestamp: u32,
+        now: Millis,
+    ) -> Meta {
+        Meta {
+            kind,
+            timestamp,
+            arrived: now,
+            is_join_point: false,
+            role,
+            preamble_version: self.preamble.version(),
+            needs,
+            mod_ex_len: 0,
+            sample: Sample::default(),
+        }
+    }
+
     /// Notes which tracks there are, and what they ask of their receivers.
-    fn note_first_track(&mut self, kind: Kind, class: Class, message: &TrackMessage) {
+    fn note_first_track(
+        &mut self,
+        kind: Kind,
+        class: Class,
+        message: &TrackMessage,
+        store: &mut Store<'_>,
+    ) {
         if message.track_id != 0 {
             return;
         }
@@ -173,12 +314,12 @@ impl State {
         let needs = Capabilities::needed_by(message);
         match class {
             Class::Header(slot) if slot.is_description() => {}
-            Class::Header(_) => self.note_track(kind, needs, true),
-            _ => self.note_track(kind, needs, false),
+            Class::Header(_) => self.note_track(kind, needs, true, store.hls),
+            _ => self.note_track(kind, needs, false, store.hls),
         }
     }
 
-    /// Counts a picture or sound.
+    /// Counts a frame of audio or video.
     fn note_frame(&mut self, meta: &Meta, message: &TrackMessage, is_keyframe: bool) {
         let Meta {
             kind,
@@ -186,285 +327,147 @@ impl State {
             arrived,
             ..
         } = *meta;
-        self.stats.note_frame(kind, timestamp, arrived);
+        self.arrivals.note_frame(kind, timestamp, arrived);
         if message.track_id != 0 {
             return;
         }
         self.publish.codecs[usize::from(kind == Kind::Audio)] = message.codec;
         if kind == Kind::Video {
-            self.stats.note_picture(is_keyframe, timestamp, arrived);
+            self.arrivals
+                .note_video_frame(is_keyframe, timestamp, arrived);
         }
-    }
-
-    /// Appends a header as it was sent, unless it is too long, or parameter sets have overruled it.
-    fn append_sent_header<'a>(
-        &mut self,
-        slot: Slot,
-        needs: Capabilities,
-        timestamp: u32,
-        payload: impl Iterator<Item = &'a [u8]> + Clone,
-        now: Millis,
-    ) -> Appended {
-        let len: usize = payload.clone().map(<[u8]>::len).sum();
-        if len > MAX_HEADER_LEN {
-            return Appended::Ignored;
-        }
-        let bytes = payload.collect::<Vec<_>>().concat();
-        if self.is_outdated(slot, &bytes) {
-            return Appended::Ignored;
-        }
-        self.append_header(slot, needs, timestamp, &bytes, now)
-    }
-
-    /// A sequence header goes into the log only if it is news: an encoder that repeats it, or a
-    /// publisher that returns with the same one, changes nothing for those who play.
-    pub(super) fn append_header(
-        &mut self,
-        slot: Slot,
-        needs: Capabilities,
-        timestamp: u32,
-        bytes: &[u8],
-        now: Millis,
-    ) -> Appended {
-        if !self.publish.slots.contains(&slot) && self.publish.slots.len() < MAX_SLOTS {
-            self.publish.slots.push(slot);
-        }
-        let is_first = matches!(slot, Slot::Video(0) | Slot::Audio(0));
-        let paid = self.pay_for_headers(bytes.len());
-        let Some(max_on_heap) = paid.or(is_first.then_some(0)) else {
-            return Appended::Ignored;
-        };
-        let log = &mut self.log;
-        let block = || log.take_block();
-        let Some(preamble) = self.preamble.with_in(slot, bytes, max_on_heap, block) else {
-            return Appended::Ignored;
-        };
-        self.preamble = Arc::new(preamble);
-        // Receivers start with the first track, whatever the others do.
-        let is_of_start = match slot {
-            Slot::Video(0) => true,
-            Slot::Audio(0) => !self.publish.has_video,
-            _ => false,
-        };
-        if is_of_start {
-            self.log.clear_join_point();
-        }
-        if is_first {
-            self.stats.doctor.note_header();
-            self.update_tracks();
-        }
-        let timestamp = self.clock.place_beside(slot.kind(), timestamp);
-        self.append_preamble_change(slot.kind(), needs, timestamp, bytes, now)
-    }
-
-    /// Pays for a header or metadata more, of so many bytes. Returns what all headers may take on the
-    /// heap: nothing if the publisher has no more left, or not even enough for one in a block.
-    fn pay_for_headers(&mut self, len: usize) -> Option<usize> {
-        let least = self.config_cost + self.headers_cost() + HEADER_COST;
-        let mut pay = |bytes| {
-            let paid = self.paid.as_mut();
-            paid.is_none_or(|paid| paid.resize(bytes).is_ok())
-        };
-        if len <= HEAP_LEN && pay(least + len) {
-            return Some(HEAP_LEN);
-        }
-        pay(least).then_some(0)
-    }
-
-    /// Pays for parameter sets, which most publishers send in their sequence headers only.
-    pub(super) fn pay_for_sets(&mut self) -> bool {
-        self.pay(0, self.headers_cost() + MAX_SETS_LEN)
-    }
-
-    /// What headers, parameter sets and metadata take on the heap, in bytes.
-    pub(super) fn headers_cost(&self) -> usize {
-        let metadata = self.publish.metadata.as_ref().map_or(0, Kept::heap_len);
-        self.preamble.cost() + self.publish.pictures.sets.room() + metadata
-    }
-
-    fn append_preamble_change(
-        &mut self,
-        kind: Kind,
-        needs: Capabilities,
-        timestamp: u32,
-        bytes: &[u8],
-        now: Millis,
-    ) -> Appended {
-        let meta = Meta {
-            kind,
-            timestamp,
-            arrived: now,
-            is_join_point: false,
-            role: Role::Header,
-            preamble_version: self.preamble.version(),
-            needs,
-            mod_ex_len: 0,
-            sample: Sample::default(),
-        };
-        self.append(meta, Bytes::from(bytes).parts())
-    }
-
-    /// Appends a data message that isn't metadata. Its timestamp is placed beside those of the media,
-    /// and says nothing of the publisher's clock.
-    pub(super) fn append_data(&mut self, timestamp: u32, body: Bytes<'_>, now: Millis) {
-        let kind = Kind::Script;
-        let meta = Meta {
-            kind,
-            timestamp: self.clock.place_beside(kind, timestamp),
-            arrived: now,
-            is_join_point: false,
-            role: Role::Other,
-            preamble_version: self.preamble.version(),
-            needs: Capabilities::NONE,
-            mod_ex_len: 0,
-            sample: Sample::default(),
-        };
-        self.append(meta, body.parts());
     }
 
     fn append<'a>(
         &mut self,
         meta: Meta,
         parts: impl Iterator<Item = &'a [u8]> + Clone,
+        store: &mut Store<'_>,
     ) -> Appended {
-        let was_joinable = self.log.join_point().is_some();
-        let Ok(number) = self.log.append(meta, parts.clone()) else {
+        let was_joinable = store.log.join_point().is_some();
+        let Ok(number) = store.log.append(meta, parts.clone()) else {
             let len: usize = parts.map(<[u8]>::len).sum();
-            self.stats.note_dropped(len, self.log.capacity());
+            self.arrivals.note_dropped(len, store.log.capacity());
             // What follows can't be decoded without what was lost.
             self.publish.has_keyframe &= meta.kind != Kind::Video || meta.needs.has_multitrack();
-            self.forget_picture();
+            self.forget_frame();
             return Appended::OutOfBlocks;
         };
-        self.note_eviction(was_joinable);
-        self.note_sample(number);
-        self.batch_since.get_or_set(meta.arrived);
+        self.note_eviction(was_joinable, store.log);
+        self.note_sample(number, store);
         Appended::Stored
     }
 
-    /// Tells the doctor if something had to go for want of memory that joiners would have needed.
-    pub(super) fn note_eviction(&mut self, was_joinable: bool) {
-        if was_joinable && self.log.join_point().is_none() {
-            let may_hold = self.log.capacity().try_into().unwrap_or(u32::MAX);
-            self.stats.doctor.note_memory(Memory::Gop { may_hold });
+    /// Notifies HLS of a message that was appended.
+    fn note_sample(&self, number: u64, store: &mut Store<'_>) {
+        let are_known = self.are_tracks_known();
+        // Video may be on its way, or of a size that only a keyframe tells.
+        let is_audio_alone = self.tracks.video.is_none() || self.publish.is_settled;
+        let Store { log, hls } = store;
+        hls.note_sample(number, log, &self.tracks, are_known, is_audio_alone);
+    }
+
+    /// Notifies the doctor if messages that joiners would have needed were evicted for lack of
+    /// memory.
+    pub(super) fn note_eviction(&mut self, was_joinable: bool, log: &Log) {
+        if was_joinable && log.join_point().is_none() {
+            let may_hold = log.capacity().try_into().unwrap_or(u32::MAX);
+            self.arrivals.doctor.note_memory(Memory::Gop { may_hold });
         }
     }
 
-    /// Lets the doctor look at what has been seen, and returns what is to be told.
-    pub(super) fn examine(&mut self, repair: Option<ClockRepair>, now: Millis) -> Vec<Finding> {
-        if self.life.is_live() {
-            self.stats.note_time(now);
+    /// Whether a keyframe has come since the last call: it doesn't wait for company.
+    pub(super) fn take_urgency(&mut self) -> bool {
+        std::mem::take(&mut self.is_urgent)
+    }
+
+    /// The last jump of the timestamps that was taken out, once.
+    pub(super) fn take_repair(&mut self) -> Option<ClockRepair> {
+        self.clock.take_repair()
+    }
+
+    /// Lets the doctor examine what has come, and returns the findings that are to be logged.
+    pub(super) fn examine(
+        &mut self,
+        repair: Option<ClockRepair>,
+        is_live: bool,
+        store: &mut Store<'_>,
+        now: Millis,
+    ) -> Vec<Finding> {
+        if is_live {
+            self.arrivals.note_time(now);
         }
-        let doctor = &mut self.stats.doctor;
+        let doctor = &mut self.arrivals.doctor;
         if let Some(repair) = repair {
             doctor.note_repair(repair);
         }
         if let Some(pace) = self.clock.take_pace() {
             if matches!(pace, Pace::Fast { is_lost: true, .. }) {
-                // Players would play minutes with a picture now and then.
-                self.hls.segments.prune(self.log.end());
+                // Players would play minutes with a frame now and then.
+                store.hls.forget_before(store.log.end());
             }
             doctor.note_pace(pace);
         }
         if doctor.is_examination_due(now) {
             self.compare_with_metadata();
         }
-        self.stats.doctor.take_news()
+        self.arrivals.doctor.take_news()
     }
 
-    #[inline(never)] // Its variables are not to be on the stack of every publisher all the time.
+    #[inline(never)] // Keeps these locals off the stack of every publisher's thread.
     fn compare_with_metadata(&mut self) {
         let metadata = self.publish.metadata.as_deref();
         let metadata = metadata.and_then(|bytes| metadata::parse(bytes.into()));
         let video = self.tracks.presentation.video.as_ref();
         let size = video.map(|video| (video.width(), video.height()));
-        let doctor = &mut self.stats.doctor;
+        let doctor = &mut self.arrivals.doctor;
         doctor.examine(metadata.flatten().as_ref(), size);
     }
 
-    /// Enough has been seen to know which tracks there are: what an earlier publisher left, and
-    /// what the metadata promised in vain, is dropped. Players would wait for it.
-    fn settle(&mut self, now: Millis) {
-        self.publish.is_settled = true;
-        self.keep_headers();
-        self.preamble = self.own_preamble();
-        self.update_metadata(now);
-        self.update_tracks();
-    }
-
-    /// The preamble without the headers that an earlier publisher left.
-    pub(super) fn own_preamble(&self) -> Arc<Preamble> {
-        let slots = &self.publish.slots;
-        let is_gone = |slot| slot != Slot::Metadata && !slots.contains(&slot);
-        let own = self.preamble.without(is_gone);
-        own.map_or_else(|| Arc::clone(&self.preamble), Arc::new)
-    }
-
-    /// The header of the publish before is that of a track which comes without one.
-    fn keep_headers(&mut self) {
-        for (slot, codec) in [Slot::Video(0), Slot::Audio(0)]
-            .into_iter()
-            .zip(self.publish.codecs)
-        {
-            let slots = &mut self.publish.slots;
-            let Some(codec) = codec.filter(|codec| codec.needs_header()) else {
-                continue;
-            };
-            if slots.contains(&slot) {
-                continue;
-            }
-            let header = self.preamble.header(slot);
-            let header = header.zip(slot.kind().medium());
-            let header = header.and_then(|(header, medium)| TrackMessage::read(medium, header));
-            let is_kept = header.is_some_and(|header| header.codec == Some(codec));
-            if is_kept {
-                slots.push(slot);
-            }
-            self.stats.doctor.note_missing_header(slot.kind(), is_kept);
+    /// What subscribers see of the stream while they are pumped.
+    pub(super) fn view<'a>(&'a self, log: &'a Log, max_lag: Millis, now: Millis) -> View<'a> {
+        View {
+            log,
+            preamble: &self.preamble,
+            oldest_preamble: self.offered.oldest_preamble,
+            old_tracks: &self.offered.tracks,
+            tracks: &self.tracks,
+            are_tracks_known: self.are_tracks_known(),
+            now,
+            max_lag,
         }
     }
 
-    pub(super) fn set_metadata(&mut self, properties: Option<&Properties<'_>>, now: Millis) {
-        self.note_announced(properties);
-        if let Some(rate) = properties.and_then(|all| all.token("framerate")?.as_f64()) {
-            self.media_clock.announce(rate);
+    /// All subscribers are about to be offered the current preamble and tracks.
+    pub(super) fn note_pump(&mut self) {
+        let offered = &mut self.offered;
+        let version = self.preamble.version();
+        if version != offered.newest_preamble {
+            offered.oldest_preamble = offered.newest_preamble;
+            offered.newest_preamble = version;
         }
-        let encoded = properties.map(|all| metadata::for_players(all, None, None));
-        self.publish.metadata = None;
-        self.publish.metadata = encoded.and_then(|encoded| match encoded.len() {
-            len @ 0..=SHORT_METADATA if self.pay_for_headers(len) == Some(HEAP_LEN) => {
-                Some(Kept::on_heap(&encoded))
-            }
-            _ => Kept::in_block(&encoded, self.log.take_block()?),
-        });
-        self.update_metadata(now);
+        if !Arc::ptr_eq(&self.tracks, &offered.tracks[0]) {
+            offered.tracks.swap(0, 1);
+            offered.tracks[0] = Arc::clone(&self.tracks);
+        }
     }
 
-    /// Brings the metadata of the preamble up to date.
-    fn update_metadata(&mut self, now: Millis) {
-        let publish = &self.publish;
-        let Some(all) = &publish.metadata else {
-            if publish.is_settled {
-                if let Some(preamble) = self.preamble.without(|slot| slot == Slot::Metadata) {
-                    self.preamble = Arc::new(preamble);
-                }
-            }
-            return;
-        };
-        let bytes = match metadata::parse((&**all).into()) {
-            Some(Some(values)) if publish.is_settled => {
-                metadata::for_players(&values, Some(publish.has_audio), Some(publish.has_video))
-            }
-            _ => all.to_vec(),
-        };
-        let max_on_heap = self.pay_for_headers(bytes.len()).unwrap_or(0);
-        let log = &mut self.log;
-        let block = || log.take_block();
-        let preamble = &self.preamble;
-        if let Some(preamble) = preamble.with_in(Slot::Metadata, &bytes, max_on_heap, block) {
-            self.preamble = Arc::new(preamble);
-            let timestamp = self.clock.newest().unwrap_or(0);
-            self.append_preamble_change(Kind::Data, Capabilities::NONE, timestamp, &bytes, now);
+    /// The first tracks of the stream.
+    pub(super) fn tracks(&self) -> &Arc<Tracks> {
+        &self.tracks
+    }
+
+    /// The bandwidth that the metadata announces, in bits per second.
+    pub(super) fn announced_bandwidth(&self) -> u32 {
+        self.publish.found.announced_bandwidth
+    }
+
+    /// The part of a report that is about what came.
+    pub(super) fn report(&self, now: Millis) -> StreamReport {
+        StreamReport {
+            preamble: self.own_preamble(),
+            tracks: Arc::clone(&self.tracks),
+            ..self.arrivals.report(now)
         }
     }
 }

@@ -18,11 +18,11 @@
 //! 7. The table's lock and a stream's lock are never held together.
 
 pub mod arena;
+mod byte_rate;
 pub mod capabilities;
-mod classify;
-mod doctor;
 pub mod finding;
 pub mod framing;
+mod intake;
 pub mod join;
 pub mod kept;
 pub mod kind;
@@ -36,7 +36,6 @@ pub mod segments;
 pub(crate) mod signal;
 pub mod sink;
 mod stage;
-mod stats;
 pub mod stream;
 pub mod subscriber;
 pub mod table;

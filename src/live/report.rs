@@ -40,8 +40,6 @@ pub struct StreamReport {
     pub frame_rate: Option<u32>,
     /// From the last keyframe but one to the last, in ms of media time.
     pub keyframe_interval: Option<u32>,
-    /// The longest such interval of this publish, in ms.
-    pub longest_keyframe_interval: Option<u32>,
     /// Messages that the memory couldn't hold.
     pub dropped_messages: u64,
     /// Sent to those who play and have played since the stream is there.

@@ -8,39 +8,32 @@
 //! The lock is a plain `Mutex`: nothing that can block happens while it is held. The sends of a
 //! pump are made under it on purpose: their slices borrow the log, and none of them waits.
 
-mod append;
-mod clock;
+mod audience;
+mod deliveries;
 pub mod hls;
-mod media_clock;
-mod pictures;
-mod samples;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::Duration;
 
 use super::arena::{Arena, Holder};
-use super::finding::Finding;
+use super::finding::{ClockRepair, Finding};
+pub use super::intake::Appended;
+use super::intake::{Arrival, Intake, Store, TRACKS_COST};
 use super::kind::Kind;
 use super::life::{Accepted, Demand, Grace, Life, PublishRefused, Publisher, Step};
-use super::log::{Log, Needs};
-use super::preamble::{Preamble, Slot};
-use super::report::{Delivered, StreamReport, ViewerReport, Viewers};
+use super::log::Log;
+use super::preamble::Slot;
+use super::report::{Delivered, StreamReport, ViewerReport};
 use super::segments::{FEW_LEN, Viewer};
 use super::signal::Signal;
-use super::sink::Sink;
-use super::stats::Stats;
-use super::subscriber::{End, Skip, Subscriber, View};
-use super::tracks::Tracks;
-use super::{Millis, When, lock};
-use crate::allowance::{Taken, push, shrink};
+use super::subscriber::{End, Skip, Subscriber};
+use super::{Millis, lock};
 use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
-use append::Publish;
-use clock::Clock;
+use audience::Audience;
 use hls::Hls;
-use media_clock::MediaClock;
 
 /// What a stream takes on the heap besides its blocks, in bytes: its state, its entry in the table,
 /// and what it lists. Its name comes on top.
@@ -51,12 +44,6 @@ const _: () = assert!(size_of::<Stream>() + size_of::<State>() + 128 <= STREAM_C
 /// What a publisher brings besides, in bytes, apart from what is paid as it comes: what HLS lists
 /// without a block, the first tracks, and lists of headers and versions.
 pub const PUBLISH_COST: usize = FEW_LEN + 3 * TRACKS_COST + 512;
-
-/// Tracks on the heap, but for the decoders' configurations, in bytes.
-const TRACKS_COST: usize = size_of::<Tracks>() + 16;
-
-/// Skips that wait to be told.
-const MAX_SKIPS: usize = 16;
 
 /// What all streams of a server have in common.
 #[derive(Clone)]
@@ -80,17 +67,6 @@ pub struct Closed;
 /// The publisher was replaced; its connection is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Superseded;
-
-/// What became of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Appended {
-    /// It is in the log.
-    Stored,
-    /// It is of no use to anybody: before the first keyframe, empty, or a header already known.
-    Ignored,
-    /// It was dropped because the stream's share of the memory can't hold it.
-    OutOfBlocks,
-}
 
 /// What a pump left behind.
 #[derive(Debug, Default)]
@@ -132,48 +108,23 @@ pub struct Snapshot {
 /// See the module's documentation.
 pub struct Stream {
     key: StreamKey,
-    batch: Millis,
-    max_lag: Millis,
-    /// When the publisher was last heard of; outside the lock, since every read sets it.
-    heard: AtomicU64,
     arena: Arena,
-    state: Arc<Mutex<State>>,
-    /// Told when a publisher comes, a subscriber leaves, or the stream is closed.
+    /// When the publisher was last heard of. Outside the lock, since every read sets it.
+    heard: AtomicU64,
+    state: Arc<Mutex<StreamState>>,
+    /// Notified when a publisher comes, a subscriber leaves, or the stream ends.
     changed: Signal,
-    /// Told when a part of a segment is complete that somebody waits for, or the stream is closed.
+    /// Notified when a part of a segment is complete for which requests wait, or the stream ends.
     grown: Signal,
 }
 
-struct State {
-    log: Log,
-    preamble: Arc<Preamble>,
-    tracks: Arc<Tracks>,
-    subscribers: Vec<Subscriber>,
+/// What is behind a stream's lock.
+struct StreamState {
     life: Life,
-    /// What the publisher pays for: headers and metadata on the heap, and the decoders'
-    /// configurations.
-    paid: Option<Taken>,
-    /// What it pays for tracks and their configurations, in bytes.
-    config_cost: usize,
-    publish: Publish,
-    clock: Clock,
-    stats: Stats,
-    media_clock: MediaClock,
+    intake: Intake,
+    log: Log,
+    audience: Audience,
     hls: Hls,
-    /// Arrival of the oldest message not pumped yet.
-    batch_since: When,
-    /// A keyframe is among the messages not pumped yet.
-    is_urgent: bool,
-    /// Everything before this message has been offered to everybody.
-    pumped_to: u64,
-    /// Skips that are to be told, a few at most; taken by whoever pumps next.
-    skips: Vec<Skip>,
-    /// Version of the preamble at the last pump of all.
-    pumped_preamble: u32,
-    /// Version before that. Who is in the middle of an older one is lost.
-    oldest_preamble: u32,
-    /// Tracks at the last pump of all, and those before: a file may still have announced them.
-    old_tracks: [Arc<Tracks>; 2],
 }
 
 impl Stream {
@@ -181,30 +132,14 @@ impl Stream {
     pub fn new(key: StreamKey, settings: &Settings) -> Stream {
         Stream {
             key,
-            batch: settings.batch,
-            max_lag: settings.max_lag,
-            heard: AtomicU64::new(0),
             arena: settings.arena.clone(),
-            state: Arc::new(Mutex::new(State {
-                log: Log::new(settings.arena.clone(), settings.history),
-                preamble: Arc::default(),
-                tracks: Arc::default(),
-                subscribers: Vec::new(),
+            heard: AtomicU64::new(0),
+            state: Arc::new(Mutex::new(StreamState {
                 life: Life::default(),
-                paid: None,
-                config_cost: 0,
-                publish: Publish::default(),
-                clock: Clock::default(),
-                stats: Stats::default(),
-                media_clock: MediaClock::default(),
+                intake: Intake::default(),
+                log: Log::new(settings.arena.clone(), settings.history),
+                audience: Audience::new(settings.batch, settings.max_lag),
                 hls: Hls::new(settings.is_hls_served),
-                batch_since: When::default(),
-                is_urgent: false,
-                pumped_to: 0,
-                skips: Vec::new(),
-                pumped_preamble: 0,
-                oldest_preamble: 0,
-                old_tracks: Default::default(),
             })),
             changed: Signal::default(),
             grown: Signal::default(),
@@ -233,21 +168,16 @@ impl Stream {
         }
         if let Some(account) = state.log.account() {
             account.set_running(true);
-            let state: Weak<Mutex<State>> = Arc::downgrade(&self.state);
-            account.set_holder(state);
+            let holder: Weak<Mutex<StreamState>> = Arc::downgrade(&self.state);
+            account.set_holder(holder);
         }
-        // What the publisher before has paid for is due again with the next track.
-        state.paid = publisher.allowance.take(0).ok();
-        state.config_cost = 0;
+        state.intake.begin_publish(&publisher.allowance, now);
         let accepted = state.life.publish(publisher, now);
-        state.publish = Publish::default();
-        state.clock.begin_publish();
-        state.stats.begin_publish(now);
-        // What was published before may still be sent to those who are in the middle of it, but
-        // nobody starts there any more.
+        // What was published before may still be sent to receivers that are in the middle of it, but
+        // none starts there any more.
         state.log.clear_join_point();
-        state.cut_off_hls();
-        self.tell_hls(&mut state);
+        state.hls.cut_off();
+        self.notify_hls(&mut state);
         self.heard.store(now, Ordering::Relaxed);
         self.changed.notify();
         Ok(accepted)
@@ -263,8 +193,8 @@ impl Stream {
         self.heard.store(now, Ordering::Relaxed);
     }
 
-    /// Appends an audio or video message, in as many parts as it lies in. Nobody is sent anything
-    /// before the next [`pump`](Self::pump).
+    /// Appends an audio or video message, in as many parts as it lies in. It is sent to nobody before
+    /// the next [`pump`](Self::pump).
     pub fn append<'a>(
         &self,
         generation: u64,
@@ -273,11 +203,14 @@ impl Stream {
         payload: impl Iterator<Item = &'a [u8]> + Clone,
         now: Millis,
     ) -> Result<Appended, Superseded> {
-        self.arena.reclaim();
-        let mut state = self.published(generation)?;
-        let appended = state.append_media(kind, timestamp, payload, now);
-        self.tell_hls(&mut state);
-        Ok(appended)
+        let arrival = Arrival {
+            kind,
+            timestamp,
+            now,
+        };
+        self.feed(generation, now, |intake, store| {
+            intake.take(arrival, payload, store)
+        })
     }
 
     /// Appends a data message that isn't metadata, in AMF0.
@@ -288,11 +221,9 @@ impl Stream {
         body: Bytes<'_>,
         now: Millis,
     ) -> Result<(), Superseded> {
-        self.arena.reclaim();
-        let mut state = self.published(generation)?;
-        state.append_data(timestamp, body, now);
-        self.tell_hls(&mut state);
-        Ok(())
+        self.feed(generation, now, |intake, store| {
+            intake.take_data(timestamp, body, now, store);
+        })
     }
 
     /// Replaces the metadata, or forgets it.
@@ -302,46 +233,57 @@ impl Stream {
         metadata: Option<&Properties<'_>>,
         now: Millis,
     ) -> Result<(), Superseded> {
+        self.feed(generation, now, |intake, store| {
+            intake.set_metadata(metadata, now, store);
+        })
+    }
+
+    fn feed<T>(
+        &self,
+        generation: u64,
+        now: Millis,
+        act: impl FnOnce(&mut Intake, &mut Store<'_>) -> T,
+    ) -> Result<T, Superseded> {
+        // Before the lock: other streams may be asked for blocks.
+        self.arena.reclaim();
         let mut state = self.published(generation)?;
-        state.set_metadata(metadata, now);
-        Ok(())
+        let (intake, mut store) = state.parts();
+        let result = act(intake, &mut store);
+        let is_urgent = state.intake.take_urgency();
+        let StreamState { log, audience, .. } = &mut *state;
+        audience.note_arrivals(log, is_urgent, now);
+        self.notify_hls(&mut state);
+        Ok(result)
     }
 
     /// Gives up the oldest message, so that a message under assembly finds a block.
     pub fn evict_oldest(&self, generation: u64) -> bool {
         self.arena.reclaim();
-        self.published(generation).is_ok_and(|mut state| {
-            let was_joinable = state.log.join_point().is_some();
-            let is_evicted = state.log.evict_oldest();
-            state.note_eviction(was_joinable);
-            is_evicted
-        })
+        self.published(generation)
+            .is_ok_and(|mut state| state.evict(Log::evict_oldest))
     }
 
     /// Offers every subscriber what it hasn't got yet, unless the messages are to wait for
     /// company. The publisher's thread calls this after each read.
     pub fn pump(&self, now: Millis) -> Pumped {
         let mut state = lock(&self.state);
-        let waited = state
-            .batch_since
-            .get()
-            .map_or(self.batch, |since| now.saturating_sub(since));
-        if waited < self.batch && !state.is_urgent {
+        if state.audience.is_waiting(now) {
             return Pumped {
                 is_waiting: true,
                 ..Pumped::default()
             };
         }
-        state.batch_since = When::default();
-        state.is_urgent = false;
-        let has_unsent = state.pump_all(self.max_lag, now);
-        let repair = state.clock.take_repair();
+        let has_unsent = state.pump(now);
+        let is_live = state.life.is_live();
+        let (intake, mut store) = state.parts();
+        let repair = intake.take_repair();
+        let findings = intake.examine(repair, is_live, &mut store, now);
         Pumped {
             has_unsent,
             is_waiting: false,
-            skips: std::mem::take(&mut state.skips),
+            skips: state.audience.take_skips(),
             repair,
-            findings: state.examine(repair, now),
+            findings,
             gone: state.hls.take_gone(now),
         }
     }
@@ -357,11 +299,12 @@ impl Stream {
         if let Some(account) = state.log.account() {
             account.set_running(false);
         }
-        state.complete_picture();
-        // Whatever waited for company has waited long enough.
-        state.is_urgent = true;
-        state.cut_off_hls();
-        self.tell_hls(&mut state);
+        let (intake, mut store) = state.parts();
+        intake.end_publish(&mut store);
+        // What waited for company has waited long enough.
+        state.audience.hurry();
+        state.hls.cut_off();
+        self.notify_hls(&mut state);
     }
 
     /// Does what is due after a publish has ended. If its publisher hasn't come back in time, the
@@ -385,7 +328,7 @@ impl Stream {
             Step::Stay(until) if !is_early => outlook.until = until,
             Step::Stay(_) | Step::End if !state.life.has_ended() => {
                 outlook.has_ended = true;
-                state.end(Over::Unpublished, self.max_lag, now);
+                state.end(Over::Unpublished, now);
                 let tail = state.hls.tail(now).filter(|_| !is_early);
                 outlook.until = tail.map(|tail| now + tail);
                 if let Some(until) = outlook.until {
@@ -412,22 +355,19 @@ impl Stream {
     /// Ends the stream, even if it is published: the server stops.
     pub fn close(&self, now: Millis) {
         let mut state = lock(&self.state);
-        state.end(Over::ShuttingDown, self.max_lag, now);
+        state.end(Over::ShuttingDown, now);
         self.changed.notify();
         self.grown.notify();
     }
 
     /// Attaches a subscriber. It is sent nothing before it is pumped.
-    pub fn subscribe(&self, mut subscriber: Subscriber, now: Millis) -> Result<(), Closed> {
+    pub fn subscribe(&self, subscriber: Subscriber, now: Millis) -> Result<(), Closed> {
         let mut state = lock(&self.state);
         if state.life.has_ended() {
             return Err(Closed);
         }
-        subscriber.attach(&state.log, now);
-        push(&mut state.subscribers, subscriber);
-        state.note_needs();
-        let count = state.subscribers.len();
-        state.stats.note_viewers(count);
+        let StreamState { log, audience, .. } = &mut *state;
+        audience.join(subscriber, log, now);
         Ok(())
     }
 
@@ -440,29 +380,18 @@ impl Stream {
         act: impl FnOnce(&mut Subscriber),
     ) -> Result<bool, End> {
         let mut state = lock(&self.state);
-        let found = state
-            .subscribers
-            .iter()
-            .position(|subscriber| subscriber.id() == id);
-        let Some(index) = found else { return Ok(false) };
-        act(&mut state.subscribers[index]);
-        let has_unsent = state.pump_one(index, self.max_lag, now);
-        match state.subscribers[index].end() {
-            Some(end) => Err(end.clone()),
-            None => Ok(has_unsent),
-        }
+        let StreamState {
+            intake,
+            log,
+            audience,
+            ..
+        } = &mut *state;
+        audience.pump_one(id, log, intake, now, act)
     }
 
     /// Detaches a subscriber; returns what it was sent.
     pub fn leave(&self, id: u64) -> Option<Delivered> {
-        let mut state = lock(&self.state);
-        let index = state
-            .subscribers
-            .iter()
-            .position(|subscriber| subscriber.id() == id)?;
-        let delivered = state.subscribers.swap_remove(index).delivered();
-        shrink(&mut state.subscribers);
-        state.stats.note_left(delivered);
+        let delivered = lock(&self.state).audience.leave(id)?;
         self.changed.notify();
         Some(delivered)
     }
@@ -479,22 +408,23 @@ impl Stream {
 
     /// Sequence headers of the first tracks of the current publish, or of the last one: video, audio.
     pub fn sequence_headers(&self) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
-        let preamble = lock(&self.state).own_preamble();
+        let preamble = lock(&self.state).intake.own_preamble();
         let header = |slot| preamble.header(slot).map(<[u8]>::to_vec);
         (header(Slot::Video(0)), header(Slot::Audio(0)))
     }
 
-    /// Whether somebody publishes, or has published and is waited for.
+    /// Whether the stream is published, or was and is waiting for its publisher.
     pub fn was_published(&self) -> bool {
         lock(&self.state).life.generation() > 0
     }
 
-    /// What an MP4 file of the stream is; `None` while nobody publishes what could be in one.
+    /// The content type of an MP4 file of the stream; `None` while nothing is published that such a
+    /// file can hold.
     pub fn content_type(&self) -> Option<String> {
         let state = lock(&self.state);
-        let presentation = &state.tracks.presentation;
+        let presentation = &state.intake.tracks().presentation;
         let has_any = presentation.video.is_some() || presentation.audio.is_some();
-        let is_there = state.life.is_live() && state.are_tracks_known();
+        let is_there = state.life.is_live() && state.intake.are_tracks_known();
         (is_there && has_any).then(|| presentation.content_type())
     }
 
@@ -503,7 +433,7 @@ impl Stream {
         let state = lock(&self.state);
         Snapshot {
             is_live: state.life.is_live(),
-            subscribers: state.subscribers.len(),
+            subscribers: state.audience.len(),
             blocks: state.log.blocks_held(),
         }
     }
@@ -511,34 +441,26 @@ impl Stream {
     /// The viewer with the next higher number.
     pub fn viewer_after(&self, id: u64, now: Millis) -> Option<ViewerReport> {
         let state = lock(&self.state);
-        let later = state.subscribers.iter().filter(|viewer| viewer.id() > id);
-        match later.min_by_key(|viewer| viewer.id()) {
-            Some(next) => Some(next.report(&state.log, now)),
-            None => state.hls.viewer_after(id, now),
-        }
+        let subscriber = state.audience.viewer_after(id, &state.log, now);
+        subscriber.or_else(|| state.hls.viewer_after(id, now))
     }
 
-    /// All that is known of the stream, and of those who receive it.
+    /// All that is known of the stream and its receivers.
     pub fn report(&self, now: Millis) -> StreamReport {
         let state = lock(&self.state);
-        let mut viewers = Viewers::default();
-        for viewer in &state.subscribers {
-            viewers.add(&viewer.report(&state.log, now));
-        }
         let publisher = state.life.publisher();
-        StreamReport {
+        let report = StreamReport {
             is_live: publisher.is_some(),
             publishes: state.life.generation(),
             publisher: publisher.map(|publisher| (publisher.connection, publisher.address)),
             blocks: state.log.blocks_held(),
-            preamble: state.own_preamble(),
-            tracks: Arc::clone(&state.tracks),
             hls_viewers: state.hls.viewers(now),
-            ..state.stats.report(viewers, now)
-        }
+            ..state.intake.report(now)
+        };
+        state.audience.complete(report, &state.log, now)
     }
 
-    fn published(&self, generation: u64) -> Result<MutexGuard<'_, State>, Superseded> {
+    fn published(&self, generation: u64) -> Result<MutexGuard<'_, StreamState>, Superseded> {
         let state = lock(&self.state);
         if state.life.is_published_by(generation) {
             Ok(state)
@@ -548,130 +470,59 @@ impl Stream {
     }
 }
 
-impl Holder for Mutex<State> {
+impl Holder for Mutex<StreamState> {
     fn give_up(&self, count: usize) {
         let mut state = match self.try_lock() {
             Ok(state) => state,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // Whoever is at work on it gives way by itself, when it takes the next block.
+            // The thread that works on it gives up blocks itself when it takes the next one.
             Err(TryLockError::WouldBlock) => return,
         };
-        let was_joinable = state.log.join_point().is_some();
-        state.log.give_up(count);
-        state.note_eviction(was_joinable);
+        state.evict(|log| log.give_up(count));
     }
 }
 
-impl State {
-    /// Offers everybody what there is; true when some socket didn't take all of it.
-    fn pump_all(&mut self, max_lag: Millis, now: Millis) -> bool {
-        let version = self.preamble.version();
-        if version != self.pumped_preamble {
-            self.oldest_preamble = self.pumped_preamble;
-            self.pumped_preamble = version;
-        }
-        if !Arc::ptr_eq(&self.tracks, &self.old_tracks[0]) {
-            self.old_tracks.swap(0, 1);
-            self.old_tracks[0] = Arc::clone(&self.tracks);
-        }
-        let are_tracks_known = self.are_tracks_known();
-        let mut desk = self.log.arena().desks().take();
-        let State {
-            log,
-            preamble,
-            tracks,
-            subscribers,
-            skips,
-            oldest_preamble,
-            old_tracks,
-            pumped_to,
-            stats,
-            ..
+impl StreamState {
+    /// The intake, and where its messages go.
+    fn parts(&mut self) -> (&mut Intake, Store<'_>) {
+        let StreamState {
+            intake, log, hls, ..
         } = self;
-        desk.stage.begin(*pumped_to, log, subscribers.len());
-        *pumped_to = log.end();
-        let view = View {
-            log,
-            preamble,
-            oldest_preamble: *oldest_preamble,
-            old_tracks,
-            tracks,
-            are_tracks_known,
-            now,
-            max_lag,
-        };
-        let mut has_unsent = false;
-        let mut needs = Needs::NOTHING;
-        let mut sent = 0;
-        for subscriber in subscribers {
-            has_unsent |= subscriber.pump(&view, &mut desk);
-            needs = needs.and(subscriber.needs());
-            sent += subscriber.delivered().bytes;
-        }
-        stats.note_sent(sent, now);
-        skips.append(&mut desk.skips);
-        skips.truncate(MAX_SKIPS);
-        log.arena().desks().put(desk);
-        log.set_needs(needs);
-        has_unsent
+        (intake, Store { log, hls })
     }
 
-    /// Offers one subscriber what there is.
-    fn pump_one(&mut self, index: usize, max_lag: Millis, now: Millis) -> bool {
-        let are_tracks_known = self.are_tracks_known();
-        let mut desk = self.log.arena().desks().take();
-        let State {
+    /// Offers all subscribers what there is. True if some socket didn't take all of it.
+    fn pump(&mut self, now: Millis) -> bool {
+        let StreamState {
+            intake,
             log,
-            preamble,
-            tracks,
-            subscribers,
-            skips,
-            oldest_preamble,
-            old_tracks,
+            audience,
             ..
         } = self;
-        let view = View {
-            log,
-            preamble,
-            oldest_preamble: *oldest_preamble,
-            old_tracks,
-            tracks,
-            are_tracks_known,
-            now,
-            max_lag,
-        };
-        let has_unsent = match subscribers.get_mut(index) {
-            Some(subscriber) => subscriber.pump(&view, &mut desk),
-            None => false,
-        };
-        skips.append(&mut desk.skips);
-        skips.truncate(MAX_SKIPS);
-        log.arena().desks().put(desk);
-        self.note_needs();
-        has_unsent
+        audience.pump(log, intake, now)
     }
 
-    /// Tells the log what the subscribers still need.
-    fn note_needs(&mut self) {
-        let needs = self.subscribers.iter().map(Subscriber::needs);
-        self.log.set_needs(needs.fold(Needs::NOTHING, Needs::and));
+    /// Evicts messages for lack of memory.
+    fn evict<T>(&mut self, act: impl FnOnce(&mut Log) -> T) -> T {
+        let was_joinable = self.log.join_point().is_some();
+        let result = act(&mut self.log);
+        self.intake.note_eviction(was_joinable, &self.log);
+        result
     }
 
     /// The audience at this moment.
     fn demand(&self, now: Millis) -> Demand {
         Demand {
-            has_subscribers: !self.subscribers.is_empty(),
+            has_subscribers: self.audience.len() > 0,
             hls_for: self.hls.wanted_for(now),
         }
     }
 
-    fn end(&mut self, over: Over, max_lag: Millis, now: Millis) {
+    fn end(&mut self, over: Over, now: Millis) {
         self.life.close();
-        self.cut_off_hls();
-        for subscriber in &mut self.subscribers {
-            subscriber.queue_last_words(over);
-        }
-        // What a slow one hasn't got yet stays in the log until it has left.
-        self.pump_all(max_lag, now);
+        self.hls.cut_off();
+        self.audience.queue_last_words(over);
+        // What slow subscribers haven't got yet stays in the log until they have left.
+        self.pump(now);
     }
 }

@@ -197,7 +197,6 @@ fn a_report_tells_the_measured_figures() {
     assert_eq!((report.since, report.publisher.unwrap().0), (1_000, 1));
     assert_eq!(report.frame_rate, Some(25_000));
     assert_eq!(report.keyframe_interval, Some(2_000));
-    assert_eq!(report.longest_keyframe_interval, Some(2_000));
     assert_eq!(report.video.messages, 1_501);
     assert_eq!(report.audio.messages, 1 + 2_813);
     // 24 pictures of 60 bytes and a half of a keyframe, within a keyframe.

@@ -1,7 +1,7 @@
 //! What a media message means to the log: a header, a place to start, or just media.
 
-use super::kind::Kind;
-use super::preamble::Slot;
+use crate::live::kind::Kind;
+use crate::live::preamble::Slot;
 use crate::media::tag::Kind as TagKind;
 use crate::media::tag::tracks::TrackMessage;
 

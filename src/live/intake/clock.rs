@@ -222,8 +222,8 @@ impl Clock {
     }
 
     /// So much sound came, by its frames, in us.
-    pub(super) fn note_sound(&mut self, us: u64) {
-        self.pacer.note_sound(us);
+    pub(super) fn note_audio(&mut self, us: u64) {
+        self.pacer.note_audio(us);
     }
 
     /// How the clock runs, if that isn't as it should be and hasn't been told.

@@ -5,12 +5,13 @@
 //! uneven times, five of them a second, sound alone, or a step of the clock that was taken out, is
 //! none or is said quietly.
 
-use super::finding::{
+use super::frame_rate::Window;
+use crate::live::finding::{
     ClockRepair, EXAMINATION, Finding, KEYFRAME_INTERVAL, KINDS, MISSING_HEADER, MISSING_TRACK,
     Memory, NETWORK_GAPS, Pace,
 };
-use super::kind::Kind;
-use super::{Millis, When};
+use crate::live::kind::Kind;
+use crate::live::{Millis, When};
 use crate::media::tag::Medium;
 use crate::rtmp::amf::{Properties, Token};
 
@@ -40,40 +41,6 @@ const LONG_GAP: Millis = 3_000;
 /// Shorter ones are worth it when there are so many in [`GAP_EPISODE`].
 const MANY_GAPS: u32 = 3;
 const GAP_EPISODE: Millis = 600_000;
-
-/// Some seconds of pictures.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Window {
-    pub(super) ms: u32,
-    steps: u32,
-    shortest: u32,
-    longest: u32,
-}
-
-impl Window {
-    pub(super) fn add(&mut self, step: u32) {
-        self.shortest = if self.steps == 0 {
-            step
-        } else {
-            self.shortest.min(step)
-        };
-        self.longest = self.longest.max(step);
-        self.ms += step;
-        self.steps = self.steps.saturating_add(1);
-    }
-
-    /// Pictures per second, in thousandths.
-    pub(super) fn rate(&self) -> u32 {
-        let rate = u64::from(self.steps) * 1_000_000 / u64::from(self.ms.max(1));
-        // To a hundredth: more would only show how the ms were rounded.
-        ((rate + 5) / 10 * 10) as u32
-    }
-
-    /// Whether the pictures come at even times: those that don't have no frame rate.
-    fn is_even(&self) -> bool {
-        self.longest - self.shortest <= (self.ms / self.steps.max(1) / 2).max(4)
-    }
-}
 
 /// See the module's documentation.
 #[derive(Default)]
@@ -157,7 +124,7 @@ impl Doctor {
     }
 
     /// A picture came, so much later than the one before by its time stamp.
-    pub(super) fn note_picture(
+    pub(super) fn note_video_frame(
         &mut self,
         is_keyframe: bool,
         step: Option<u32>,

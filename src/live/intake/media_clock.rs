@@ -126,7 +126,7 @@ impl MediaClock {
     }
 
     /// The next picture, in ms.
-    pub(super) fn picture(&mut self, timestamp: u32, is_keyframe: bool) -> Timed {
+    pub(super) fn video(&mut self, timestamp: u32, is_keyframe: bool) -> Timed {
         let time = self.time(timestamp);
         let (time, interval, step) = match self.picture {
             None => {
@@ -156,7 +156,7 @@ impl MediaClock {
     }
 
     /// The next `samples` of sound at `rate` Hz, in samples; `None` if they are too many.
-    pub(super) fn sound(&mut self, timestamp: u32, rate: u32, samples: u16) -> Option<Timed> {
+    pub(super) fn audio(&mut self, timestamp: u32, rate: u32, samples: u16) -> Option<Timed> {
         let in_samples = |ms: u64| ms * u64::from(rate) / 1000;
         let stamped = in_samples(self.time(timestamp));
         let tolerance = in_samples(TOLERANCE);
@@ -212,13 +212,13 @@ mod tests {
         let mut frames = 0_u64;
         for picture in 0..2 * 3600 * 30_u64 {
             let ms = picture * 1000 / 30;
-            let shown = clock.picture(first.wrapping_add(ms as u32), picture % 60 == 0);
+            let shown = clock.video(first.wrapping_add(ms as u32), picture % 60 == 0);
             assert_eq!(shown.time + u64::from(shown.delay), START + ms);
             while frames * 1024 * 1000 / u64::from(RATE) <= ms {
                 let samples = frames * 1024;
                 let true_us = (samples * 1_000_000 / u64::from(RATE)) as i64;
                 let ms = samples * 1000 / u64::from(RATE);
-                let heard = clock.sound(first.wrapping_add(ms as u32), RATE, 1024);
+                let heard = clock.audio(first.wrapping_add(ms as u32), RATE, 1024);
                 let us = heard.unwrap().time * 1_000_000 / u64::from(RATE);
                 worst = worst.max((us as i64 - START as i64 * 1000 - true_us).abs());
                 frames += 1;
@@ -246,7 +246,7 @@ mod tests {
             ((22_120, false), (22_134, 1)),
             ((22_200, false), (22_135, 65)),
         ] {
-            let timed = clock.picture(timestamp, is_keyframe);
+            let timed = clock.video(timestamp, is_keyframe);
             let decoded = timed.time as i64 - START as i64;
             assert_eq!((decoded, timed.duration), expected, "{timestamp}");
             assert_eq!(timed.delay, timed.duration);
@@ -268,7 +268,7 @@ mod tests {
         ] {
             let mut clock = MediaClock::default();
             clock.announce(rate);
-            let first = clock.picture(77, true);
+            let first = clock.video(77, true);
             assert_eq!(first.duration, expected, "{rate}");
             assert_eq!(first.time, START - u64::from(expected));
         }
@@ -284,12 +284,12 @@ mod tests {
         for number in 0..10_000_u32 {
             // Steps of 0 to 255 ms in no order.
             timestamp += number.wrapping_mul(2_654_435_761) >> 24;
-            let picture = clock.picture(timestamp, false);
+            let picture = clock.video(timestamp, false);
             if let Some(end) = pictures.replace(picture.time + u64::from(picture.duration)) {
                 assert_eq!(picture.time, end, "picture {number}");
             }
             // Sound is lost now and then, a second at most.
-            let sound = clock.sound(number * 21 + number / 100 * 900, 48_000, 1024);
+            let sound = clock.audio(number * 21 + number / 100 * 900, 48_000, 1024);
             let Some(sound) = sound else { continue };
             if let Some(end) = sounds.replace(sound.time + 1024) {
                 assert!((end..end + 1024).contains(&sound.time), "sound {number}");
@@ -301,7 +301,7 @@ mod tests {
     fn sound_follows_its_time_stamps_only_when_they_are_far_away() {
         let mut clock = MediaClock::default();
         let mut at = |timestamp| {
-            let timed = clock.sound(timestamp, 48_000, 960)?;
+            let timed = clock.audio(timestamp, 48_000, 960)?;
             Some((timed.time - START * 48) as i64)
         };
         assert_eq!(at(0), Some(0));
@@ -331,7 +331,7 @@ mod tests {
             for frame in 0..742 {
                 let first = frame / frames * frames;
                 let timestamp = (first * 1024 * 1000 / 44_100) as u32;
-                let timed = clock.sound(timestamp, 44_100, 1024);
+                let timed = clock.audio(timestamp, 44_100, 1024);
                 let time = timed.map(|timed| timed.time - START * 441 / 10);
                 assert_eq!(time, Some(frame * 1024), "{frame} of bursts of {frames}");
             }
@@ -345,7 +345,7 @@ mod tests {
         for frame in 0..50_000_u64 {
             // 1 % more sound than time.
             let ms = frame * 1024 * 1000 / 48_480;
-            let timed = clock.sound(ms as u32, 48_000, 1024);
+            let timed = clock.audio(ms as u32, 48_000, 1024);
             left_out += u32::from(timed.is_none());
             let ahead = timed.map_or(0, |timed| (timed.time / 48).saturating_sub(START + ms));
             assert!(ahead <= TOLERANCE + PATIENCE / 100 + 22, "{ahead} ms");
@@ -356,9 +356,9 @@ mod tests {
     #[test]
     fn another_rate_goes_on_where_the_sound_was() {
         let mut clock = MediaClock::default();
-        let first = clock.sound(0, 48_000, 4800).unwrap();
+        let first = clock.audio(0, 48_000, 4800).unwrap();
         assert_eq!(first.time, START * 48);
-        let second = clock.sound(90, 24_000, 1024).unwrap();
+        let second = clock.audio(90, 24_000, 1024).unwrap();
         assert_eq!(second.time, START * 24 + 2400);
     }
 }

@@ -138,7 +138,6 @@ fn door() -> StreamReport {
         video: track(1_800_000, 300, 2_400_999),
         frame_rate: Some(29_970),
         keyframe_interval: Some(2_000),
-        longest_keyframe_interval: Some(2_002),
         dropped_messages: 3,
         bytes_out: 123_456,
         bits_out: 5_000_000,

@@ -64,7 +64,7 @@ pub(super) struct Pacer {
 
 impl Pacer {
     /// So much sound came, by its frames, in us.
-    pub(super) fn note_sound(&mut self, us: u64) {
+    pub(super) fn note_audio(&mut self, us: u64) {
         self.sound += us;
     }
 

@@ -244,7 +244,7 @@ fn paced(times: (u64, u64), seconds: u64, step: u64, has_sound: bool) -> (Option
         if has_sound {
             let sound = clock.place(Kind::Audio, stamp, 1_000 + at);
             assert!(placed - sound < 100, "{placed} {sound}");
-            clock.note_sound(step * 1_000);
+            clock.note_audio(step * 1_000);
         }
         pace = clock.take_pace().or(pace);
     }
@@ -288,7 +288,7 @@ fn a_clock_that_is_no_clock_gives_way_to_the_time_of_arrival() {
             placed = [clock.place(Kind::Video, stamp, at); 2];
             if has_sound {
                 placed[1] = clock.place(Kind::Audio, stamp, at);
-                clock.note_sound(40_000);
+                clock.note_audio(40_000);
             }
             if at > 2_000 {
                 assert_eq!(placed, before.map(|before| before + 40), "{at}");
@@ -354,7 +354,7 @@ fn of_a_clock_that_is_too_slow_every_sound_is_there() {
         for frame in 0..3_000_u64 {
             let at = frame * 1024 * 1000 / 44_100;
             let stamp = clock.place(Kind::Audio, (at * percent / 100) as u32, at);
-            clock.note_sound(23_220);
+            clock.note_audio(23_220);
             let timed = media_clock.sound(stamp, 44_100, 1024);
             let timed = timed.unwrap_or_else(|| panic!("{frame} of a clock at {percent} %"));
             // Without a gap.
@@ -378,7 +378,7 @@ fn a_clock_that_is_too_fast_is_known_when_the_sound_begins_later() {
         clock.place(Kind::Video, at as u32 * 10, at);
         if at >= 2_100 {
             clock.place(Kind::Audio, at as u32 * 10, at);
-            clock.note_sound(40_000);
+            clock.note_audio(40_000);
         }
         pace = clock.take_pace().or(pace);
     }
@@ -411,7 +411,7 @@ fn files_that_are_pushed_and_backlogs_and_bursts_are_no_wrong_clock() {
     ] {
         let mut clock = Clock::default();
         for (now, stamp) in messages {
-            clock.note_sound(sound);
+            clock.note_audio(sound);
             assert_eq!(
                 clock.place(Kind::Video, stamp as u32, now),
                 stamp as u32,

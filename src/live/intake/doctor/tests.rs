@@ -144,7 +144,7 @@ fn keyed(gops: &[u32]) -> Vec<Finding> {
     let mut doctor = Doctor::default();
     for pictures in gops {
         for index in 0..*pictures {
-            doctor.note_picture(index == 0, Some(40), Some(25_000));
+            doctor.note_video_frame(index == 0, Some(40), Some(25_000));
         }
     }
     doctor.take_news()
@@ -190,7 +190,7 @@ fn a_hole_in_the_time_stamps_is_no_long_interval() {
     for gop in 0..10 {
         for index in 0..50 {
             let step = if gop > 0 && index == 25 { 9_000 } else { 40 };
-            doctor.note_picture(index == 0, Some(step), None);
+            doctor.note_video_frame(index == 0, Some(step), None);
         }
     }
     assert_eq!(doctor.take_news(), []);

@@ -1,0 +1,188 @@
+//! The subscribers of a stream, and the pump that sends them what the log holds.
+
+use super::deliveries::Deliveries;
+use crate::allowance::{push, shrink};
+use crate::live::intake::Intake;
+use crate::live::log::{Log, Needs};
+use crate::live::report::{Delivered, StreamReport, ViewerReport, Viewers};
+use crate::live::subscriber::{End, Skip, Subscriber};
+use crate::live::{Millis, When};
+use crate::rtmp::server_session::Over;
+
+/// The number of skips that wait to be logged.
+const MAX_SKIPS: usize = 16;
+
+/// See the module's documentation.
+pub(super) struct Audience {
+    /// How long messages may wait for company before they are sent.
+    batch: Millis,
+    /// The lag at which a subscriber is moved to a newer keyframe.
+    max_lag: Millis,
+    subscribers: Vec<Subscriber>,
+    /// Messages before this one have been offered to all subscribers.
+    pumped_to: u64,
+    /// Arrival of the oldest message that wasn't offered yet.
+    batch_since: When,
+    /// A message that wasn't offered yet must not wait.
+    is_urgent: bool,
+    /// A few skips that aren't logged yet.
+    skips: Vec<Skip>,
+    pub(super) deliveries: Deliveries,
+}
+
+impl Audience {
+    pub(super) fn new(batch: Millis, max_lag: Millis) -> Audience {
+        Audience {
+            batch,
+            max_lag,
+            subscribers: Vec::new(),
+            pumped_to: 0,
+            batch_since: When::default(),
+            is_urgent: false,
+            skips: Vec::new(),
+            deliveries: Deliveries::default(),
+        }
+    }
+
+    /// The number of subscribers.
+    pub(super) fn len(&self) -> usize {
+        self.subscribers.len()
+    }
+
+    /// Attaches a subscriber.
+    pub(super) fn join(&mut self, mut subscriber: Subscriber, log: &mut Log, now: Millis) {
+        subscriber.attach(log, now);
+        push(&mut self.subscribers, subscriber);
+        self.note_needs(log);
+        self.deliveries.note_viewers(self.subscribers.len());
+    }
+
+    /// Detaches a subscriber.
+    pub(super) fn leave(&mut self, id: u64) -> Option<Delivered> {
+        let index = self.index_of(id)?;
+        let delivered = self.subscribers.swap_remove(index).delivered();
+        shrink(&mut self.subscribers);
+        self.deliveries.note_left(delivered);
+        Some(delivered)
+    }
+
+    fn index_of(&self, id: u64) -> Option<usize> {
+        self.subscribers.iter().position(|other| other.id() == id)
+    }
+
+    /// Notes that messages may have been appended, and whether one of them must not wait.
+    pub(super) fn note_arrivals(&mut self, log: &Log, is_urgent: bool, now: Millis) {
+        if log.end() > self.pumped_to {
+            self.batch_since.get_or_set(now);
+        }
+        self.is_urgent |= is_urgent;
+    }
+
+    /// Whether what has come should wait for company.
+    pub(super) fn is_waiting(&self, now: Millis) -> bool {
+        let since = self.batch_since.get();
+        let waited = since.map_or(self.batch, |since| now.saturating_sub(since));
+        waited < self.batch && !self.is_urgent
+    }
+
+    /// Lets nothing wait any longer.
+    pub(super) fn hurry(&mut self) {
+        self.is_urgent = true;
+    }
+
+    /// Offers all subscribers what they haven't got yet. True if some socket didn't take all of it.
+    pub(super) fn pump(&mut self, log: &mut Log, intake: &mut Intake, now: Millis) -> bool {
+        self.batch_since = When::default();
+        self.is_urgent = false;
+        intake.note_pump();
+        let mut desk = log.arena().desks().take();
+        desk.stage
+            .begin(self.pumped_to, log, self.subscribers.len());
+        self.pumped_to = log.end();
+        let view = intake.view(log, self.max_lag, now);
+        let mut has_unsent = false;
+        let mut needs = Needs::NOTHING;
+        let mut sent = 0;
+        for subscriber in &mut self.subscribers {
+            has_unsent |= subscriber.pump(&view, &mut desk);
+            needs = needs.and(subscriber.needs());
+            sent += subscriber.delivered().bytes;
+        }
+        self.deliveries.note_sent(sent, now);
+        self.note_skips(&mut desk.skips);
+        log.arena().desks().put(desk);
+        log.set_needs(needs);
+        has_unsent
+    }
+
+    /// Does something to a subscriber, and offers it what there is. True if its socket didn't take
+    /// all of it.
+    pub(super) fn pump_one(
+        &mut self,
+        id: u64,
+        log: &mut Log,
+        intake: &Intake,
+        now: Millis,
+        act: impl FnOnce(&mut Subscriber),
+    ) -> Result<bool, End> {
+        let Some(index) = self.index_of(id) else {
+            return Ok(false);
+        };
+        act(&mut self.subscribers[index]);
+        let has_unsent = self.offer(index, log, intake, now);
+        match self.subscribers[index].end() {
+            Some(end) => Err(end.clone()),
+            None => Ok(has_unsent),
+        }
+    }
+
+    // Apart from what `act` was compiled into, of which there are many.
+    fn offer(&mut self, index: usize, log: &mut Log, intake: &Intake, now: Millis) -> bool {
+        let mut desk = log.arena().desks().take();
+        let view = intake.view(log, self.max_lag, now);
+        let has_unsent = self.subscribers[index].pump(&view, &mut desk);
+        self.note_skips(&mut desk.skips);
+        log.arena().desks().put(desk);
+        self.note_needs(log);
+        has_unsent
+    }
+
+    fn note_skips(&mut self, skips: &mut Vec<Skip>) {
+        self.skips.append(skips);
+        self.skips.truncate(MAX_SKIPS);
+    }
+
+    /// The skips that are to be logged, once.
+    pub(super) fn take_skips(&mut self) -> Vec<Skip> {
+        std::mem::take(&mut self.skips)
+    }
+
+    /// Notifies the log of what the subscribers still need.
+    fn note_needs(&self, log: &mut Log) {
+        let needs = self.subscribers.iter().map(Subscriber::needs);
+        log.set_needs(needs.fold(Needs::NOTHING, Needs::and));
+    }
+
+    /// Queues what each framing says at the end of a stream.
+    pub(super) fn queue_last_words(&mut self, over: Over) {
+        for subscriber in &mut self.subscribers {
+            subscriber.queue_last_words(over);
+        }
+    }
+
+    /// The subscriber with the next higher number.
+    pub(super) fn viewer_after(&self, id: u64, log: &Log, now: Millis) -> Option<ViewerReport> {
+        let later = self.subscribers.iter().filter(|viewer| viewer.id() > id);
+        let next = later.min_by_key(|viewer| viewer.id())?;
+        Some(next.report(log, now))
+    }
+
+    /// Completes a report with what subscribers were sent.
+    pub(super) fn complete(&self, report: StreamReport, log: &Log, now: Millis) -> StreamReport {
+        let mut viewers = Viewers::default();
+        for viewer in &self.subscribers {
+            viewers.add(&viewer.report(log, now));
+        }
+        self.deliveries.complete(report, viewers, now)
+    }
+}
