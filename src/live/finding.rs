@@ -158,12 +158,14 @@ impl Finding {
         }
     }
 
-    /// Others log the same, each time that it happens.
-    pub(super) fn is_logged_elsewhere(&self) -> bool {
-        matches!(
-            self,
-            Finding::Timestamps(_) | Finding::Memory(Memory::Message { .. })
-        )
+    /// How often it may be logged during a publish, in ms; `None`: once.
+    pub(super) fn log_interval(&self) -> Option<Millis> {
+        match self {
+            // The timestamps of some cameras jump all the time.
+            Finding::Timestamps(_) => Some(10_000),
+            Finding::Memory(Memory::Message { .. }) => Some(1_000),
+            _ => None,
+        }
     }
 
     /// Where it is kept: one of each kind. At most one track is missing, or all media is.

@@ -25,7 +25,7 @@ mod samples;
 use std::sync::Arc;
 
 use super::capabilities::Capabilities;
-use super::finding::{ClockRepair, Finding, Memory, Pace};
+use super::finding::{Finding, Memory, Pace};
 use super::kept::Kept;
 use super::kind::Kind;
 use super::log::{Log, Meta, Role, Sample};
@@ -381,15 +381,9 @@ impl Intake {
         std::mem::take(&mut self.is_urgent)
     }
 
-    /// The last jump of the timestamps that was taken out, once.
-    pub(super) fn take_repair(&mut self) -> Option<ClockRepair> {
-        self.clock.take_repair()
-    }
-
     /// Lets the doctor examine what has come, and returns the findings that are to be logged.
     pub(super) fn examine(
         &mut self,
-        repair: Option<ClockRepair>,
         is_live: bool,
         store: &mut Store<'_>,
         now: Millis,
@@ -398,7 +392,7 @@ impl Intake {
             self.arrivals.note_time(now);
         }
         let doctor = &mut self.arrivals.doctor;
-        if let Some(repair) = repair {
+        if let Some(repair) = self.clock.take_repair() {
             doctor.note_repair(repair);
         }
         if let Some(pace) = self.clock.take_pace() {
@@ -411,7 +405,7 @@ impl Intake {
         if doctor.is_examination_due(now) {
             self.compare_with_metadata();
         }
-        self.arrivals.doctor.take_news()
+        self.arrivals.doctor.take_news(now)
     }
 
     #[inline(never)] // Keeps these locals off the stack of every publisher's thread.

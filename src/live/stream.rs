@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::Duration;
 
 use super::arena::{Arena, Holder};
-use super::finding::{ClockRepair, Finding};
+use super::finding::Finding;
 pub use super::intake::Appended;
 use super::intake::{Arrival, Intake, Store, TRACKS_COST};
 use super::kind::Kind;
@@ -77,9 +77,7 @@ pub struct Pumped {
     pub is_waiting: bool,
     /// Subscribers that were moved to a newer keyframe; to be logged.
     pub skips: Vec<Skip>,
-    /// The publisher's time stamps jumped; to be logged.
-    pub repair: Option<ClockRepair>,
-    /// What else is wrong with what it sends; to be logged.
+    /// What is wrong with what the publisher sends; to be logged.
     pub findings: Vec<Finding>,
     /// Who watched by HLS and has stopped; to be logged.
     pub gone: Option<Viewer>,
@@ -276,13 +274,11 @@ impl Stream {
         let has_unsent = state.pump(now);
         let is_live = state.life.is_live();
         let (intake, mut store) = state.parts();
-        let repair = intake.take_repair();
-        let findings = intake.examine(repair, is_live, &mut store, now);
+        let findings = intake.examine(is_live, &mut store, now);
         Pumped {
             has_unsent,
             is_waiting: false,
             skips: state.audience.take_skips(),
-            repair,
             findings,
             gone: state.hls.take_gone(now),
         }

@@ -13,10 +13,10 @@ use super::text::{Tenths, megabytes, seconds};
 use super::{Shared, millis};
 use crate::allowance::Taken;
 use crate::http::percent::encode;
-use crate::live::finding::{ClockRepair, EXAMINATION};
+use crate::live::finding::EXAMINATION;
 use crate::live::kind::Kind;
 use crate::live::life::Grace;
-use crate::live::stream::{Appended, Outlook, Pumped, Stream, Superseded};
+use crate::live::stream::{Outlook, Pumped, Stream, Superseded};
 use crate::live::{Millis, When};
 use crate::media::describe::describe;
 use crate::rtmp::amf::{Bytes, Properties};
@@ -32,9 +32,6 @@ const MAX_TAIL: Millis = 1_000;
 /// How long after the last unsent bytes the publisher's thread still wakes often.
 const UNSENT_MEMORY: Millis = 1_000;
 
-/// Between two warnings of messages dropped for want of memory.
-const WARN_INTERVAL: Millis = 1_000;
-
 /// Data messages that are relayed: captions and the like are a few a second.
 const DATA: Rate = Rate::new(50, 50);
 
@@ -43,9 +40,6 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often such a thread wakes while some player has unsent bytes.
 const TAIL_INTERVAL: Duration = Duration::from_millis(50);
-
-/// Between two warnings of time stamps that jump: some cameras' do all the time.
-const REPAIR_INTERVAL: Millis = 10_000;
 
 /// Waits out the grace times of what a closed connection has published, unless its place is needed
 /// for another connection.
@@ -100,13 +94,8 @@ pub(super) struct Publishing {
     bytes: u64,
     messages: u64,
     is_described: bool,
-    dropped: u32,
     data_rate: Rate,
     dropped_data: u32,
-    last_warning: When,
-    /// Not logged yet.
-    repair: Option<ClockRepair>,
-    last_repair: When,
     /// When some player last had unsent bytes.
     unsent_at: When,
     is_waiting: bool,
@@ -139,12 +128,8 @@ impl Publishing {
             bytes: 0,
             messages: 0,
             is_described: false,
-            dropped: 0,
             data_rate: DATA,
             dropped_data: 0,
-            last_warning: When::default(),
-            repair: None,
-            last_repair: When::default(),
             unsent_at: When::default(),
             is_waiting: false,
             course: Course::Live,
@@ -160,34 +145,10 @@ impl Publishing {
         payload: impl Iterator<Item = &'a [u8]> + Clone,
         now: Millis,
     ) -> Result<(), Superseded> {
-        let len: usize = payload.clone().map(<[u8]>::len).sum();
-        self.bytes += len as u64;
+        self.bytes += payload.clone().map(<[u8]>::len).sum::<usize>() as u64;
         self.messages += 1;
-        let appended = self
-            .stream
+        self.stream
             .append(self.generation, kind, timestamp, payload, now)?;
-        if appended == Appended::OutOfBlocks {
-            self.dropped += 1;
-            if self
-                .last_warning
-                .get()
-                .is_none_or(|last| now - last >= WARN_INTERVAL)
-            {
-                self.last_warning = When::at(now);
-                self.say(
-                    log::Level::Warn,
-                    About::Media,
-                    format_args!(
-                        "#{} {}: {} messages dropped, the last one of {} bytes: larger than the \
-                     stream's share of the memory (raise --memory)",
-                        self.connection,
-                        self.stream.key(),
-                        self.dropped,
-                        len,
-                    ),
-                );
-            }
-        }
         if !self.is_described {
             self.describe(now);
         }
@@ -246,12 +207,8 @@ impl Publishing {
         }
         let pumped = self.stream.pump(now);
         self.is_waiting = pumped.is_waiting;
-        self.repair = pumped.repair.or(self.repair);
         if pumped.has_unsent {
             self.unsent_at = When::at(now);
-        }
-        if self.repair.is_some() {
-            self.tell_repair(now);
         }
         let has_news = !pumped.findings.is_empty() || !pumped.skips.is_empty();
         if has_news || pumped.gone.is_some() {
@@ -294,35 +251,6 @@ impl Publishing {
                 ),
             );
         }
-    }
-
-    /// Says that the time stamps jumped: the newest time only, once in a while.
-    #[inline(never)] // Its variables are not to be on the stack of every publisher.
-    fn tell_repair(&mut self, now: Millis) {
-        let is_due = self
-            .last_repair
-            .get()
-            .is_none_or(|last| now.saturating_sub(last) >= REPAIR_INTERVAL);
-        let Some(repair) = self.repair.take_if(|_| is_due) else {
-            return;
-        };
-        self.last_repair = When::at(now);
-        let what = if repair.is_start {
-            "of audio and video are apart"
-        } else {
-            "jumped"
-        };
-        self.say(
-            log::Level::Warn,
-            About::Media,
-            format_args!(
-                "#{} {}: time stamps {what} by {} s, continued without a jump ({} so far)",
-                self.connection,
-                self.stream.key(),
-                Tenths::of_thousandths(repair.jump_ms.into()),
-                repair.total,
-            ),
-        );
     }
 
     fn say(&self, level: log::Level, about: About, line: fmt::Arguments<'_>) {

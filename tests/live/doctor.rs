@@ -292,15 +292,16 @@ fn each_fault_is_found_and_told_once_per_publish() {
 }
 
 #[test]
-fn jumps_of_the_clock_are_in_the_report_and_told_with_the_repair_alone() {
+fn jumps_of_the_clock_are_found() {
     let fixture = Fixture::published();
     fixture.gop(0, 25);
     let timestamp = 100_000_000;
     fixture.picture(timestamp, true, 100);
     let pumped = fixture.stream.pump(fixture.now.get());
-    let repair = pumped.repair.unwrap();
-    assert_eq!(pumped.findings, []);
-    assert_eq!(findings(&fixture), [Finding::Timestamps(repair)]);
+    let [finding @ Finding::Timestamps(_)] = pumped.findings[..] else {
+        panic!("{:?}", pumped.findings)
+    };
+    assert_eq!(findings(&fixture), [finding]);
 }
 
 #[test]
@@ -329,15 +330,14 @@ fn a_message_that_does_not_fit_is_counted_and_found() {
     large.resize(120_000, 0x41);
     let appended = fixture.append(Kind::Video, 0, &large);
     assert_eq!(appended, Appended::OutOfBlocks);
-    // Logged by who counts them.
-    assert_eq!(fixture.stream.pump(fixture.now.get()).findings, []);
-    let report = fixture.stream.report(fixture.now.get());
-    assert_eq!(report.dropped_messages, 1);
-    let memory = Memory::Message {
+    let memory = Finding::Memory(Memory::Message {
         len: 120_000,
         may_hold: 114_688,
-    };
-    assert_eq!(report.findings, [Finding::Memory(memory)]);
+    });
+    assert_eq!(fixture.stream.pump(fixture.now.get()).findings, [memory]);
+    let report = fixture.stream.report(fixture.now.get());
+    assert_eq!(report.dropped_messages, 1);
+    assert_eq!(report.findings, [memory]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use brooklet::live::finding::{ClockRepair, Finding};
 use brooklet::live::join::Join;
 use brooklet::live::kind::Kind;
 use brooklet::live::life::PublishRefused;
@@ -297,12 +298,16 @@ fn a_clock_that_is_set_while_it_runs_is_not_seen_by_players_and_told_once() {
     // In between, headers at time 0, and new ones.
     fixture.headers();
     fixture.append(Kind::Video, 0, &[AVC_HEADER, b"other"].concat());
-    let repair = fixture.stream.pump(fixture.now.get()).repair;
-    let repair = repair.map(|repair| (repair.jump_ms, repair.total));
-    assert_eq!(repair, Some((49_990_000, 1)));
+    let repair = ClockRepair {
+        jump_ms: 49_990_000,
+        is_start: false,
+        total: 1,
+    };
+    let findings = fixture.stream.pump(fixture.now.get()).findings;
+    assert_eq!(findings, [Finding::Timestamps(repair)]);
     fixture.wait(40);
     fixture.gop(50_000_440, 2);
-    assert_eq!(fixture.stream.pump(fixture.now.get()).repair, None);
+    assert_eq!(fixture.stream.pump(fixture.now.get()).findings, []);
     let times: Vec<_> = player.got().iter().map(|got| got.timestamp).collect();
     assert_eq!(before, 20);
     assert_eq!(times, [10_400, 10_400, 10_440, 10_450, 10_480, 10_490]);

@@ -45,11 +45,12 @@ const GAP_EPISODE: Millis = 600_000;
 /// See the module's documentation.
 #[derive(Default)]
 pub(super) struct Doctor {
+    /// The newest finding of each kind.
     found: [Option<Finding>; KINDS],
-    /// Some finding is to be told.
-    has_news: bool,
-    /// A bit for each kind that has been told.
-    told: u16,
+    /// When a finding of each kind was logged last.
+    logged: [When; KINDS],
+    /// A bit for each kind with a finding that wasn't logged.
+    news: u16,
     /// When the first message came.
     began: When,
     is_examined: bool,
@@ -74,29 +75,41 @@ pub(super) struct Doctor {
 }
 
 impl Doctor {
-    /// What was found so far, told or not.
+    /// All findings of the publish.
     pub(super) fn findings(&self) -> Vec<Finding> {
         self.found.iter().flatten().copied().collect()
     }
 
-    /// What hasn't been told, and isn't told by others.
-    pub(super) fn take_news(&mut self) -> Vec<Finding> {
-        if !std::mem::take(&mut self.has_news) {
-            return Vec::new();
+    /// The findings that are to be logged now.
+    pub(super) fn take_news(&mut self, now: Millis) -> Vec<Finding> {
+        let mut news = Vec::new();
+        if self.news == 0 {
+            return news;
         }
-        let mut news = self.findings();
-        news.retain(|finding| {
-            let bit = 1 << finding.kind();
-            let is_news = !finding.is_logged_elsewhere() && self.told & bit == 0;
-            self.told |= bit;
-            is_news
-        });
+        for (kind, logged) in self.logged.iter_mut().enumerate() {
+            let bit = 1 << kind;
+            let Some(finding) = self.found[kind].filter(|_| self.news & bit != 0) else {
+                continue;
+            };
+            let is_due = match (logged.get(), finding.log_interval()) {
+                (None, _) => true,
+                (Some(_), None) => false,
+                // It waits until it may be logged again.
+                (Some(last), Some(interval)) if now.saturating_sub(last) < interval => continue,
+                _ => true,
+            };
+            self.news &= !bit;
+            if is_due {
+                *logged = When::at(now);
+                news.push(finding);
+            }
+        }
         news
     }
 
     fn find(&mut self, finding: Finding) {
         let kind = finding.kind();
-        self.has_news |= self.told & 1 << kind == 0 && !finding.is_logged_elsewhere();
+        self.news |= 1 << kind;
         self.found[kind] = Some(finding);
     }
 
@@ -106,7 +119,7 @@ impl Doctor {
             self.began = When::at(now);
             // It may have been found that nothing comes; a track may be missing yet.
             self.found[MISSING_TRACK] = None;
-            self.told &= !(1 << MISSING_TRACK);
+            self.logged[MISSING_TRACK] = When::default();
         }
         let is_known = match medium {
             Medium::Audio => std::mem::replace(&mut self.has_audio, true),

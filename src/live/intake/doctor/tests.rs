@@ -64,7 +64,7 @@ fn a_track_that_comes_late_is_no_longer_missing_and_not_told_again() {
     let mut doctor = Doctor::default();
     doctor.note_message(Medium::Video, 0);
     examine(&mut doctor, &[("audiocodecid", Value::Number(10.0))], None);
-    assert_eq!(doctor.take_news().len(), 1);
+    assert_eq!(doctor.take_news(0).len(), 1);
     doctor.note_message(Medium::Audio, 9_000);
     assert_eq!(doctor.findings(), []);
 }
@@ -110,7 +110,7 @@ fn rated(announced: f64, steps: impl Iterator<Item = u32>) -> Vec<Finding> {
             doctor.note_window(&std::mem::take(&mut window));
         }
     }
-    doctor.take_news()
+    doctor.take_news(0)
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn keyed(gops: &[u32]) -> Vec<Finding> {
             doctor.note_video_frame(index == 0, Some(40), Some(25_000));
         }
     }
-    doctor.take_news()
+    doctor.take_news(0)
 }
 
 #[test]
@@ -172,10 +172,10 @@ fn pictures_without_any_keyframe_are_found() {
     let mut doctor = Doctor::default();
     doctor.note_message(Medium::Video, 1_000);
     doctor.note_message(Medium::Audio, 20_000);
-    assert_eq!(doctor.take_news(), []);
+    assert_eq!(doctor.take_news(0), []);
     doctor.note_message(Medium::Video, 11_001);
     assert_eq!(
-        doctor.take_news(),
+        doctor.take_news(0),
         [Finding::KeyframeInterval {
             interval: 10_001,
             is_open: true,
@@ -193,7 +193,7 @@ fn a_hole_in_the_time_stamps_is_no_long_interval() {
             doctor.note_video_frame(index == 0, Some(step), None);
         }
     }
-    assert_eq!(doctor.take_news(), []);
+    assert_eq!(doctor.take_news(0), []);
 }
 
 /// What is found when sound arrives at these times with these time stamps.
@@ -202,7 +202,7 @@ fn arrived(messages: &[(Millis, u32)]) -> Vec<Finding> {
     for (now, timestamp) in messages {
         doctor.note_arrival(Kind::Audio, *timestamp, *now);
     }
-    doctor.take_news()
+    doctor.take_news(0)
 }
 
 #[test]
@@ -229,22 +229,45 @@ fn silences_that_the_time_stamps_know_nothing_of_are_found() {
 }
 
 #[test]
-fn each_is_told_once_and_not_what_others_log() {
+fn each_is_logged_once() {
     let mut doctor = Doctor::default();
     doctor.note_memory(Memory::Gop { may_hold: 1 });
-    assert_eq!(doctor.take_news().len(), 1);
+    assert_eq!(doctor.take_news(0).len(), 1);
     doctor.note_memory(Memory::Gop { may_hold: 2 });
-    assert_eq!(doctor.take_news(), []);
+    assert_eq!(doctor.take_news(1 << 40), []);
     assert_eq!(
         doctor.findings(),
         [Finding::Memory(Memory::Gop { may_hold: 2 })]
     );
-    let repair = ClockRepair {
+}
+
+#[test]
+fn jumps_and_dropped_messages_are_logged_again_once_in_a_while() {
+    let jump = |total| ClockRepair {
         jump_ms: 5_000,
         is_start: false,
-        total: 1,
+        total,
     };
-    doctor.note_repair(repair);
-    assert_eq!(doctor.take_news(), []);
-    assert_eq!(doctor.findings()[0], Finding::Timestamps(repair));
+    let dropped = |len| Memory::Message { len, may_hold: 1 };
+    let mut doctor = Doctor::default();
+    doctor.note_repair(jump(1));
+    doctor.note_memory(dropped(1));
+    let both = |total, len| {
+        [
+            Finding::Timestamps(jump(total)),
+            Finding::Memory(dropped(len)),
+        ]
+    };
+    assert_eq!(doctor.take_news(100), both(1, 1));
+    assert_eq!(doctor.take_news(20_000), [], "nothing is new");
+    // The newest of each.
+    for number in 2..5 {
+        doctor.note_repair(jump(number));
+        doctor.note_memory(dropped(number));
+    }
+    assert_eq!(doctor.take_news(1_099), []);
+    assert_eq!(doctor.take_news(1_100), both(4, 4)[1..]);
+    assert_eq!(doctor.take_news(10_099), []);
+    assert_eq!(doctor.take_news(10_100), both(4, 4)[..1]);
+    assert_eq!(doctor.findings(), both(4, 4));
 }
