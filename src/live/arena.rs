@@ -42,7 +42,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use super::lock;
-use super::subscriber::Desks;
 use crate::allowance::one_client;
 
 /// Length of a block in bytes: large enough that a 4 Mbit/s picture is one or two slices for
@@ -76,7 +75,6 @@ struct Shared {
     level: AtomicUsize,
     /// Streams that one client may have.
     per_client: AtomicUsize,
-    desks: Desks,
 }
 
 struct State {
@@ -181,7 +179,6 @@ impl Arena {
                 total,
                 level: AtomicUsize::new(PLENTY),
                 per_client: AtomicUsize::new(usize::MAX),
-                desks: Desks::default(),
             }),
         }
     }
@@ -228,11 +225,6 @@ impl Arena {
         state.assembly += 1;
         state.strangers += 1;
         self.shared.hand_out(&mut state, STRANGER)
-    }
-
-    /// What pumps work on.
-    pub(super) fn desks(&self) -> &Desks {
-        &self.shared.desks
     }
 
     /// Blocks in all.

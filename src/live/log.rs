@@ -320,11 +320,6 @@ impl Log {
         }
     }
 
-    /// Where the blocks come from.
-    pub(super) fn arena(&self) -> &Arena {
-        &self.arena
-    }
-
     /// The account from which blocks are taken, if it is open.
     pub fn account(&mut self) -> Option<&mut Account> {
         self.account.as_mut()

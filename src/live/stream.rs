@@ -10,6 +10,7 @@
 
 mod audience;
 mod deliveries;
+mod desks;
 pub mod hls;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,6 +34,7 @@ use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use audience::Audience;
+pub use desks::Desks;
 use hls::Hls;
 
 /// What a stream takes on the heap besides its blocks, in bytes: its state, its entry in the table,
@@ -58,6 +60,8 @@ pub struct Settings {
     pub batch: Millis,
     /// Whether somebody may ask for HLS, so that a playlist's worth is kept while memory is free.
     pub is_hls_served: bool,
+    /// What pumps work on.
+    pub desks: Desks,
 }
 
 /// The stream was closed between look-up and use: look it up again.
@@ -136,7 +140,7 @@ impl Stream {
                 life: Life::default(),
                 intake: Intake::default(),
                 log: Log::new(settings.arena.clone(), settings.history),
-                audience: Audience::new(settings.batch, settings.max_lag),
+                audience: Audience::new(settings.batch, settings.max_lag, settings.desks.clone()),
                 hls: Hls::new(settings.is_hls_served),
             })),
             changed: Signal::default(),

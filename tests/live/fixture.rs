@@ -15,7 +15,7 @@ use brooklet::live::join::Join;
 use brooklet::live::kind::Kind;
 use brooklet::live::life::{Accepted, Grace, PublishRefused, Publisher};
 use brooklet::live::sink::Sink;
-use brooklet::live::stream::{Appended, Settings, Stream};
+use brooklet::live::stream::{Appended, Desks, Settings, Stream};
 use brooklet::live::subscriber::{End, Receiver, Subscriber};
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
@@ -241,6 +241,7 @@ impl Fixture {
             max_lag: 2_000,
             batch: 0,
             is_hls_served: true,
+            desks: Desks::default(),
         };
         change(&mut settings);
         Fixture {

@@ -8,7 +8,7 @@ use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::{Base, Carrier, Framing};
 use brooklet::live::join::Join;
 use brooklet::live::kind::Kind;
-use brooklet::live::stream::{Settings, Stream};
+use brooklet::live::stream::{Desks, Settings, Stream};
 use brooklet::live::subscriber::Receiver;
 use brooklet::rtmp::stream_key::StreamKey;
 
@@ -165,6 +165,7 @@ fn a_stream_that_nobody_has_published_is_small() {
         max_lag: 2_000,
         batch: 0,
         is_hls_served: true,
+        desks: Desks::default(),
     };
     let key = StreamKey::new("live", "test").unwrap();
     let mut stream = None;

@@ -11,7 +11,7 @@ use brooklet::live::join::Join;
 use brooklet::live::kind::Kind;
 use brooklet::live::life::{PublishRefused, Publisher};
 use brooklet::live::stream::hls::{Asker, Waiters};
-use brooklet::live::stream::{Appended, Closed, Settings, Stream};
+use brooklet::live::stream::{Appended, Closed, Desks, Settings, Stream};
 use brooklet::live::subscriber::{Receiver, Subscriber};
 use brooklet::live::table::StreamTable;
 use brooklet::rtmp::server_session::Dialect;
@@ -43,6 +43,7 @@ impl Streams {
             max_lag: 2_000,
             batch: 0,
             is_hls_served: true,
+            desks: Desks::default(),
         };
         Streams {
             settings,

@@ -1,6 +1,7 @@
 //! The subscribers of a stream, and the pump that sends them what the log holds.
 
 use super::deliveries::Deliveries;
+use super::desks::Desks;
 use crate::allowance::{push, shrink};
 use crate::live::intake::Intake;
 use crate::live::log::{Log, Needs};
@@ -18,6 +19,7 @@ pub(super) struct Audience {
     batch: Millis,
     /// The lag at which a subscriber is moved to a newer keyframe.
     max_lag: Millis,
+    desks: Desks,
     subscribers: Vec<Subscriber>,
     /// Messages before this one have been offered to all subscribers.
     pumped_to: u64,
@@ -31,10 +33,11 @@ pub(super) struct Audience {
 }
 
 impl Audience {
-    pub(super) fn new(batch: Millis, max_lag: Millis) -> Audience {
+    pub(super) fn new(batch: Millis, max_lag: Millis, desks: Desks) -> Audience {
         Audience {
             batch,
             max_lag,
+            desks,
             subscribers: Vec::new(),
             pumped_to: 0,
             batch_since: When::default(),
@@ -95,7 +98,7 @@ impl Audience {
         self.batch_since = When::default();
         self.is_urgent = false;
         intake.note_pump();
-        let mut desk = log.arena().desks().take();
+        let mut desk = self.desks.take();
         desk.stage
             .begin(self.pumped_to, log, self.subscribers.len());
         self.pumped_to = log.end();
@@ -110,7 +113,7 @@ impl Audience {
         }
         self.deliveries.note_sent(sent, now);
         self.note_skips(&mut desk.skips);
-        log.arena().desks().put(desk);
+        self.desks.put(desk);
         log.set_needs(needs);
         has_unsent
     }
@@ -138,11 +141,11 @@ impl Audience {
 
     // Apart from what `act` was compiled into, of which there are many.
     fn offer(&mut self, index: usize, log: &mut Log, intake: &Intake, now: Millis) -> bool {
-        let mut desk = log.arena().desks().take();
+        let mut desk = self.desks.take();
         let view = intake.view(log, self.max_lag, now);
         let has_unsent = self.subscribers[index].pump(&view, &mut desk);
         self.note_skips(&mut desk.skips);
-        log.arena().desks().put(desk);
+        self.desks.put(desk);
         self.note_needs(log);
         has_unsent
     }

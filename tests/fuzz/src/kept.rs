@@ -16,7 +16,7 @@ use brooklet::live::life::{Grace, PublishRefused, Publisher};
 use brooklet::live::payload::Assembly;
 use brooklet::live::sink::Sink;
 use brooklet::live::stream::hls::{Asker, Waiters};
-use brooklet::live::stream::{self, PUBLISH_COST, STREAM_COST, Settings, Stream};
+use brooklet::live::stream::{self, Desks, PUBLISH_COST, STREAM_COST, Settings, Stream};
 use brooklet::live::subscriber::{Receiver, Subscriber};
 use brooklet::live::table::StreamTable;
 use brooklet::rtmp::amf0::Value;
@@ -102,6 +102,7 @@ pub fn kept(data: &[u8], heap: fn() -> usize) -> Result<(), String> {
             max_lag: 2_000,
             batch: 0,
             is_hls_served: true,
+            desks: Desks::default(),
         };
         let mut core = Core {
             table: StreamTable::new(settings),
