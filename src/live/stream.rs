@@ -1,28 +1,27 @@
-//! A stream: log, preamble, publisher and subscribers behind one lock.
+//! A stream: its life, intake, log, audience and HLS segments behind one lock.
 //!
 //! ```text
-//! publisher's thread   append, append, append, pump          (after each read)
-//! player's thread      subscribe, then pump its own on its tick and after control bytes, leave
+//! publisher's thread   publish, append, append, append, pump (after each read), unpublish, advance
+//! player's thread      subscribe, then pump its own (on its tick and after control bytes), leave
 //! ```
 //!
-//! The lock is a plain `Mutex`: nothing that can block happens while it is held. The sends of a
-//! pump are made under it on purpose: their slices borrow the log, and none of them waits.
+//! The lock is a plain `Mutex`: nothing that can block happens while it is held. The sends of a pump
+//! are made under it on purpose: their slices borrow the log, and none of them waits.
 
 mod audience;
 mod deliveries;
 mod desks;
 pub mod hls;
+mod publish;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, TryLockError};
 
 use super::arena::{Arena, Holder};
 use super::finding::Finding;
 pub use super::intake::Appended;
-use super::intake::{Arrival, Intake, Store, TRACKS_COST};
-use super::kind::Kind;
-use super::life::{Accepted, Demand, Grace, Life, PublishRefused, Publisher, Step};
+use super::intake::{Intake, Store, TRACKS_COST};
+use super::life::{Demand, Life, Step};
 use super::log::Log;
 use super::preamble::Slot;
 use super::report::{Delivered, StreamReport, ViewerReport};
@@ -30,21 +29,20 @@ use super::segments::{FEW_LEN, Viewer};
 use super::signal::Signal;
 use super::subscriber::{End, Skip, Subscriber};
 use super::{Millis, lock};
-use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use audience::Audience;
 pub use desks::Desks;
 use hls::Hls;
 
-/// What a stream takes on the heap besides its blocks, in bytes: its state, its entry in the table,
-/// and what it lists. Its name comes on top.
+/// What a stream takes on the heap besides its blocks, in bytes: its state, its entry in the table, and
+/// its lists. Its name is counted separately.
 pub const STREAM_COST: usize = 2304;
 
-const _: () = assert!(size_of::<Stream>() + size_of::<State>() + 128 <= STREAM_COST);
+const _: () = assert!(size_of::<Stream>() + size_of::<StreamState>() + 128 <= STREAM_COST);
 
-/// What a publisher brings besides, in bytes, apart from what is paid as it comes: what HLS lists
-/// without a block, the first tracks, and lists of headers and versions.
+/// What a publish adds to that, in bytes, apart from what is paid as it comes: what HLS lists without a
+/// block, the first tracks, and lists of headers and versions.
 pub const PUBLISH_COST: usize = FEW_LEN + 3 * TRACKS_COST + 512;
 
 /// What all streams of a server have in common.
@@ -52,13 +50,13 @@ pub const PUBLISH_COST: usize = FEW_LEN + 3 * TRACKS_COST + 512;
 pub struct Settings {
     /// Where the logs' blocks come from.
     pub arena: Arena,
-    /// What a log keeps for those who are behind, in ms, while blocks last.
+    /// How long a log keeps messages for receivers that are behind, in ms, while blocks last.
     pub history: Millis,
-    /// Lag at which a subscriber is moved to a newer keyframe.
+    /// The lag at which a subscriber is moved to a newer keyframe.
     pub max_lag: Millis,
-    /// How long messages may wait for company before they are sent.
+    /// How long messages may wait for others before they are sent together, in ms.
     pub batch: Millis,
-    /// Whether somebody may ask for HLS, so that a playlist's worth is kept while memory is free.
+    /// Whether HLS is served, so that a playlist's worth is kept while memory is free.
     pub is_hls_served: bool,
     /// What pumps work on.
     pub desks: Desks,
@@ -68,22 +66,22 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
 
-/// The publisher was replaced; its connection is to end.
+/// Another publisher has taken over; the connection of this one should end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Superseded;
 
 /// What a pump left behind.
 #[derive(Debug, Default)]
 pub struct Pumped {
-    /// Some subscriber has bytes which its socket didn't take.
+    /// Some socket didn't take all bytes.
     pub has_unsent: bool,
-    /// Messages wait for company (see [`Settings::batch`]).
+    /// Messages wait for others (see [`Settings::batch`]).
     pub is_waiting: bool,
     /// Subscribers that were moved to a newer keyframe; to be logged.
     pub skips: Vec<Skip>,
     /// What is wrong with what the publisher sends; to be logged.
     pub findings: Vec<Finding>,
-    /// Who watched by HLS and has stopped; to be logged.
+    /// An HLS viewer that has stopped watching; to be logged.
     pub gone: Option<Viewer>,
 }
 
@@ -99,11 +97,11 @@ pub struct Outlook {
 /// A stream's figures at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Somebody publishes.
+    /// Whether it is published.
     pub is_live: bool,
-    /// Subscribers attached.
+    /// The number of subscribers.
     pub subscribers: usize,
-    /// Blocks held by the log.
+    /// The number of blocks that the log holds.
     pub blocks: usize,
 }
 
@@ -153,120 +151,8 @@ impl Stream {
         &self.key
     }
 
-    /// Begins a publish.
-    ///
-    /// A publisher takes over from another one at once if it is trusted or comes from the same
-    /// address, or if the other has been silent for [`TAKEOVER_SILENCE`](super::life::TAKEOVER_SILENCE).
-    /// The socket of the other is then shut down.
-    pub fn publish(&self, publisher: Publisher, now: Millis) -> Result<Accepted, PublishRefused> {
-        let mut state = lock(&self.state);
-        let silence = now.saturating_sub(self.heard.load(Ordering::Relaxed));
-        state.life.admit(&publisher, silence, now)?;
-        if state.log.account().is_none() {
-            let account = self.arena.admit(publisher.address);
-            state
-                .log
-                .set_account(account.map_err(PublishRefused::Full)?);
-        }
-        if let Some(account) = state.log.account() {
-            account.set_running(true);
-            let holder: Weak<Mutex<StreamState>> = Arc::downgrade(&self.state);
-            account.set_holder(holder);
-        }
-        state.intake.begin_publish(&publisher.allowance, now);
-        let accepted = state.life.publish(publisher, now);
-        // What was published before may still be sent to receivers that are in the middle of it, but
-        // none starts there any more.
-        state.log.clear_join_point();
-        state.hls.cut_off();
-        self.notify_hls(&mut state);
-        self.heard.store(now, Ordering::Relaxed);
-        self.changed.notify();
-        Ok(accepted)
-    }
-
-    /// Whether the publisher of this generation still publishes.
-    pub fn is_published_by(&self, generation: u64) -> bool {
-        self.published(generation).is_ok()
-    }
-
-    /// Notes that bytes came from the publisher.
-    pub fn heard(&self, now: Millis) {
-        self.heard.store(now, Ordering::Relaxed);
-    }
-
-    /// Appends an audio or video message, in as many parts as it lies in. It is sent to nobody before
-    /// the next [`pump`](Self::pump).
-    pub fn append<'a>(
-        &self,
-        generation: u64,
-        kind: Kind,
-        timestamp: u32,
-        payload: impl Iterator<Item = &'a [u8]> + Clone,
-        now: Millis,
-    ) -> Result<Appended, Superseded> {
-        let arrival = Arrival {
-            kind,
-            timestamp,
-            now,
-        };
-        self.feed(generation, now, |intake, store| {
-            intake.take(arrival, payload, store)
-        })
-    }
-
-    /// Appends a data message that isn't metadata, in AMF0.
-    pub fn append_data(
-        &self,
-        generation: u64,
-        timestamp: u32,
-        body: Bytes<'_>,
-        now: Millis,
-    ) -> Result<(), Superseded> {
-        self.feed(generation, now, |intake, store| {
-            intake.take_data(timestamp, body, now, store);
-        })
-    }
-
-    /// Replaces the metadata, or forgets it.
-    pub fn set_metadata(
-        &self,
-        generation: u64,
-        metadata: Option<&Properties<'_>>,
-        now: Millis,
-    ) -> Result<(), Superseded> {
-        self.feed(generation, now, |intake, store| {
-            intake.set_metadata(metadata, now, store);
-        })
-    }
-
-    fn feed<T>(
-        &self,
-        generation: u64,
-        now: Millis,
-        act: impl FnOnce(&mut Intake, &mut Store<'_>) -> T,
-    ) -> Result<T, Superseded> {
-        // Before the lock: other streams may be asked for blocks.
-        self.arena.reclaim();
-        let mut state = self.published(generation)?;
-        let (intake, mut store) = state.parts();
-        let result = act(intake, &mut store);
-        let is_urgent = state.intake.take_urgency();
-        let StreamState { log, audience, .. } = &mut *state;
-        audience.note_arrivals(log, is_urgent, now);
-        self.notify_hls(&mut state);
-        Ok(result)
-    }
-
-    /// Gives up the oldest message, so that a message under assembly finds a block.
-    pub fn evict_oldest(&self, generation: u64) -> bool {
-        self.arena.reclaim();
-        self.published(generation)
-            .is_ok_and(|mut state| state.evict(Log::evict_oldest))
-    }
-
-    /// Offers every subscriber what it hasn't got yet, unless the messages are to wait for
-    /// company. The publisher's thread calls this after each read.
+    /// Offers every subscriber what it hasn't got yet, unless the messages should wait for others. The
+    /// publisher's thread calls this after each read.
     pub fn pump(&self, now: Millis) -> Pumped {
         let mut state = lock(&self.state);
         if state.audience.is_waiting(now) {
@@ -285,70 +171,6 @@ impl Stream {
             skips: state.audience.take_skips(),
             findings,
             gone: state.hls.take_gone(now),
-        }
-    }
-
-    /// Ends a publish. The subscribers stay; the stream waits for its publisher or another one. It
-    /// is the caller's duty to [`advance`](Self::advance) the stream until nothing is left to do.
-    pub fn unpublish(&self, generation: u64, grace: Grace) {
-        let mut state = lock(&self.state);
-        if !state.life.is_published_by(generation) {
-            return;
-        }
-        state.life.unpublish(grace);
-        if let Some(account) = state.log.account() {
-            account.set_running(false);
-        }
-        let (intake, mut store) = state.parts();
-        intake.end_publish(&mut store);
-        // What waited for company has waited long enough.
-        state.audience.hurry();
-        state.hls.cut_off();
-        self.notify_hls(&mut state);
-    }
-
-    /// Does what is due after a publish has ended. If its publisher hasn't come back in time, the
-    /// stream ends: subscribers get their framing's last words and are finished.
-    pub fn advance(&self, generation: u64, now: Millis) -> Outlook {
-        self.go_on(generation, now, false)
-    }
-
-    /// Ends the stream of a publish before its time, unless there was another publish since.
-    pub fn end(&self, generation: u64, now: Millis) -> Outlook {
-        self.go_on(generation, now, true)
-    }
-
-    fn go_on(&self, generation: u64, now: Millis, is_early: bool) -> Outlook {
-        let mut outlook = Outlook::default();
-        let mut state = lock(&self.state);
-        if state.life.generation() != generation {
-            return outlook;
-        }
-        match state.life.step(state.demand(now), now) {
-            Step::Stay(until) if !is_early => outlook.until = until,
-            Step::Stay(_) | Step::End if !state.life.has_ended() => {
-                outlook.has_ended = true;
-                state.end(Over::Unpublished, now);
-                let tail = state.hls.tail(now).filter(|_| !is_early);
-                outlook.until = tail.map(|tail| now + tail);
-                if let Some(until) = outlook.until {
-                    state.life.begin_tail(until);
-                }
-                self.changed.notify();
-                self.grown.notify();
-            }
-            _ => state.life.close(),
-        }
-        outlook
-    }
-
-    /// Waits until something happens that may change the [`Outlook`], or the timeout. May return
-    /// earlier.
-    pub fn wait(&self, generation: u64, timeout: Duration, now: Millis) {
-        let state = lock(&self.state);
-        let step = state.life.step(state.demand(now), now);
-        if state.life.generation() == generation && matches!(step, Step::Stay(Some(_))) {
-            drop(self.changed.wait(state, timeout));
         }
     }
 
@@ -371,8 +193,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Does something to a subscriber, then pumps it. True when something is left unsent; the
-    /// error says why it is to be removed.
+    /// Does something to a subscriber, then pumps it. True if something is left unsent; the error says
+    /// why it must be removed.
     pub fn with_subscriber(
         &self,
         id: u64,
@@ -396,8 +218,8 @@ impl Stream {
         Some(delivered)
     }
 
-    /// Closes the stream if it has neither a publisher nor an audience. True if it is closed now, and
-    /// need not be found any more.
+    /// Closes the stream if it has neither a publisher nor an audience. True if it is closed and need
+    /// not be found any more.
     pub(super) fn close_unused(&self, now: Millis) -> bool {
         let mut state = lock(&self.state);
         if state.life.step(state.demand(now), now) == Step::Close {
@@ -406,7 +228,7 @@ impl Stream {
         state.life.is_closed()
     }
 
-    /// Sequence headers of the first tracks of the current publish, or of the last one: video, audio.
+    /// The sequence headers of the first tracks of the current or last publish: video, audio.
     pub fn sequence_headers(&self) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
         let preamble = lock(&self.state).intake.own_preamble();
         let header = |slot| preamble.header(slot).map(<[u8]>::to_vec);
@@ -458,15 +280,6 @@ impl Stream {
             ..state.intake.report(now)
         };
         state.audience.complete(report, &state.log, now)
-    }
-
-    fn published(&self, generation: u64) -> Result<MutexGuard<'_, StreamState>, Superseded> {
-        let state = lock(&self.state);
-        if state.life.is_published_by(generation) {
-            Ok(state)
-        } else {
-            Err(Superseded)
-        }
     }
 }
 

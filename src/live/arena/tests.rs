@@ -1,6 +1,6 @@
-use proptest::prelude::*;
-
 use std::sync::{Mutex, Weak};
+
+use proptest::prelude::*;
 
 use super::*;
 use crate::live::lock;
