@@ -6,11 +6,11 @@ use super::Millis;
 use crate::media::decimal::Thousandths;
 use crate::media::tag::Medium;
 
-/// How long after its first message a publish is compared with its metadata, and how long the first
-/// message may take.
+/// How long after its first message a publish is compared with its metadata, in ms, and how long the
+/// first message may take.
 pub const EXAMINATION: Millis = 5_000;
 
-/// Kinds of findings: places where they are kept.
+/// The number of kinds of findings. The doctor keeps one finding of each, at the index of its kind.
 pub(super) const KINDS: usize = 10;
 pub(super) const KEYFRAME_INTERVAL: usize = 0;
 pub(super) const MISSING_TRACK: usize = 1;
@@ -32,7 +32,7 @@ pub enum Finding {
         interval: u32,
         /// The second one hasn't come yet.
         is_open: bool,
-        /// Pictures per second, in thousandths, if known.
+        /// Frames per second, in thousandths, if known.
         frame_rate: Option<u32>,
     },
     /// A track was announced and did not come.
@@ -41,43 +41,43 @@ pub enum Finding {
     FrameRate {
         /// In the metadata.
         announced: u32,
-        /// By the time stamps.
+        /// By the timestamps.
         measured: u32,
     },
-    /// The metadata's picture size is wrong.
+    /// The metadata's frame size is wrong.
     PictureSize {
         /// In the metadata: width, height.
         announced: (u16, u16),
         /// In the sequence header.
         coded: (u16, u16),
     },
-    /// The time stamps jumped; the newest time.
+    /// The timestamps jumped; the newest jump.
     Timestamps(ClockRepair),
-    /// What the encoder made came late and all at once.
+    /// Media came late, and all at once.
     NetworkGaps {
-        /// How often.
+        /// The number of times.
         count: u32,
-        /// The longest, in ms.
+        /// The longest silence, in ms.
         longest: u32,
     },
     /// The stream doesn't fit into the memory that it may use.
     Memory(Memory),
     /// Nothing came, neither audio nor video.
     NoMedia,
-    /// The time stamps don't keep pace with time.
+    /// The timestamps don't keep pace with time.
     Pace(Pace),
     /// Tracks came without a sequence header.
     MissingHeader {
-        /// The first track of audio.
+        /// The first audio track did.
         audio: bool,
-        /// That of video.
+        /// The first video track did.
         video: bool,
-        /// The one of the publish before is there for each of them.
+        /// The headers of the publish before are used for them.
         is_known: bool,
     },
-    /// No picture comes at which every player can start.
+    /// No frame comes at which every player can start.
     NoStart {
-        /// There are recovery points.
+        /// Recovery points come.
         has_recovery_points: bool,
     },
 }
@@ -87,54 +87,54 @@ pub enum Finding {
 pub enum Memory {
     /// A GOP: its keyframe had to go before the next one came.
     Gop {
-        /// Bytes that the log may hold; at most 4 GiB are told.
+        /// The number of bytes that the log may hold, capped at 4 GiB.
         may_hold: u32,
     },
     /// A single message.
     Message {
-        /// Its bytes.
+        /// Its length in bytes.
         len: u32,
-        /// Bytes that the log may hold, as above.
+        /// The number of bytes that the log may hold, capped at 4 GiB.
         may_hold: u32,
     },
 }
 
-/// A jump that was taken out.
+/// A jump of the timestamps that was taken out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockRepair {
-    /// By how much the time stamps left what is natural, in ms.
+    /// How far the timestamp was from a natural one, in ms.
     pub jump_ms: i32,
-    /// The two tracks differed when the second began; otherwise a track jumped later on.
+    /// The two tracks differed when the second one began; otherwise a track jumped later on.
     pub is_start: bool,
-    /// Jumps of this publisher, this one included; that of a second track which follows the first
-    /// is not counted.
+    /// The number of jumps of this publisher so far. When the second track follows the first, that isn't
+    /// counted again.
     pub total: u32,
 }
 
-/// What a clock does that isn't as it should be.
+/// What is wrong with the pace of a clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     /// It stands still, perhaps at 0.
     Still {
-        /// All time stamps are 0.
+        /// All timestamps are 0.
         is_zero: bool,
     },
-    /// It goes back and forth.
+    /// It jumps back and forth.
     Hovers,
     /// It runs backward. The time of arrival takes its place.
     Backward,
     /// It is faster than time.
     Fast {
-        /// How many times, in tenths.
+        /// How many times as fast as time, in tenths.
         tenths: u32,
-        /// The time of arrival takes its place: the sound that comes shows that it is wrong.
+        /// The time of arrival takes its place: the duration of the audio shows that it is wrong.
         is_lost: bool,
     },
     /// It is slower than time.
     Slow {
         /// How many times as fast as time, in tenths.
         tenths: u32,
-        /// As above.
+        /// The time of arrival takes its place: the duration of the audio shows that it is wrong.
         is_lost: bool,
     },
 }
@@ -168,7 +168,8 @@ impl Finding {
         }
     }
 
-    /// Where it is kept: one of each kind. At most one track is missing, or all media is.
+    /// The index of its kind. Missing tracks and missing media are one kind: at most one track is
+    /// missing, or both are.
     pub(super) fn kind(&self) -> usize {
         match self {
             Finding::KeyframeInterval { .. } => KEYFRAME_INTERVAL,
@@ -203,7 +204,7 @@ impl fmt::Display for Finding {
                 } else {
                     write!(f, "keyframes are {seconds} s apart")?;
                 }
-                // Two seconds of pictures.
+                // The number of frames in two seconds.
                 let pictures = frame_rate.map_or(60, |rate| (rate + 250) / 500).max(1);
                 write!(
                     f,
@@ -345,7 +346,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// A number of thousandths in tenths.
+/// A number of thousandths, shown in tenths.
 struct Tenths(u64);
 
 impl fmt::Display for Tenths {

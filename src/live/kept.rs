@@ -1,11 +1,10 @@
-//! Bytes that are kept as long as a stream: on the heap while they are few, else in a block of the
-//! arena.
+//! Bytes that are kept as long as a stream: a few on the heap, more in a block of the arena.
 
 use std::ops::Deref;
 
 use super::arena::{BLOCK_LEN, Block};
 
-/// Longest of them, in bytes.
+/// The largest number of such bytes.
 pub const MAX_KEPT_LEN: usize = BLOCK_LEN;
 
 /// See the module's documentation.
@@ -13,17 +12,17 @@ pub struct Kept(Place);
 
 enum Place {
     Heap(Box<[u8]>),
-    /// And how much of it.
+    /// The block, and the length of what is in it.
     Block(Block, usize),
 }
 
 impl Kept {
-    /// A copy on the heap.
+    /// Copies bytes to the heap.
     pub(super) fn on_heap(bytes: &[u8]) -> Kept {
         Kept(Place::Heap(bytes.into()))
     }
 
-    /// A copy in a block; `None` if they are too many.
+    /// Copies bytes into a block; `None` if they are too many.
     pub(super) fn in_block(bytes: &[u8], mut block: Block) -> Option<Kept> {
         block
             .bytes_mut()
@@ -32,7 +31,7 @@ impl Kept {
         Some(Kept(Place::Block(block, bytes.len())))
     }
 
-    /// Bytes on the heap.
+    /// The number of bytes on the heap.
     pub(super) fn heap_len(&self) -> usize {
         match &self.0 {
             Place::Heap(bytes) => bytes.len(),

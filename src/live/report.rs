@@ -1,4 +1,4 @@
-//! What programs and people get to know of a stream: its figures at one moment.
+//! Reports of streams, tracks and viewers: their figures at one moment.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use super::framing::Framing;
 use super::preamble::Preamble;
 use super::tracks::Tracks;
 
-/// What is counted of a name: publishes, bytes sent, messages dropped, skips, messages skipped, and
-/// from [`RECEIVED`] on bytes and messages of audio that came, and of video.
+/// The counters of a name: publishes, bytes sent, messages dropped, skips, messages skipped, and from
+/// [`RECEIVED`] on bytes and messages of audio received, and of video.
 pub type Totals = [u64; 9];
 
-/// See [`Totals`].
+/// The index of the first counter of what was received, see [`Totals`].
 pub const RECEIVED: usize = 5;
 
-/// Both together.
+/// Adds counters.
 pub fn sum(a: Totals, b: Totals) -> Totals {
     std::array::from_fn(|index| a[index] + b[index])
 }
@@ -24,52 +24,52 @@ pub fn sum(a: Totals, b: Totals) -> Totals {
 /// A stream's figures at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct StreamReport {
-    /// Somebody publishes.
+    /// Whether it is published.
     pub is_live: bool,
-    /// How often somebody has begun to publish it.
+    /// The number of publishes so far.
     pub publishes: u64,
-    /// When the current publish began, or the last one.
+    /// When the current or last publish began.
     pub since: Millis,
-    /// Who publishes: its connection's number, and its address.
+    /// The connection's number and address of the publisher.
     pub publisher: Option<(u64, IpAddr)>,
-    /// Audio that came.
+    /// Audio received.
     pub audio: TrackReport,
-    /// Video that came.
+    /// Video received.
     pub video: TrackReport,
-    /// Pictures per second, in thousandths.
+    /// Video frames per second, in thousandths.
     pub frame_rate: Option<u32>,
-    /// From the last keyframe but one to the last, in ms of media time.
+    /// The interval between the last two keyframes, in ms of media time.
     pub keyframe_interval: Option<u32>,
-    /// Messages that the memory couldn't hold.
+    /// The number of messages that the memory couldn't hold.
     pub dropped_messages: u64,
-    /// Sent to those who play and have played since the stream is there.
+    /// Bytes sent to all viewers since the stream was created.
     pub bytes_out: u64,
-    /// Sent in the last seconds, in bits per second.
+    /// Bits per second sent in the last seconds.
     pub bits_out: u64,
-    /// Jumps of players to a newer keyframe, because they were too slow.
+    /// The number of times that slow players were moved to a newer keyframe.
     pub skips: u64,
-    /// Messages left out by those jumps.
+    /// The number of messages left out by that.
     pub skipped_messages: u64,
-    /// Most viewers at a time since the stream is there.
+    /// The most viewers at a time since the stream was created.
     pub peak_viewers: usize,
-    /// Blocks held by the log.
+    /// The number of blocks that the log holds.
     pub blocks: usize,
     /// Metadata and sequence headers.
     pub preamble: Arc<Preamble>,
-    /// Those of its tracks that MP4 can hold, among others.
+    /// The first tracks.
     pub tracks: Arc<Tracks>,
-    /// What is wrong with the current publish, as far as it has shown.
+    /// What was found to be wrong with the current publish.
     pub findings: Vec<Finding>,
-    /// What was counted of the name before, as far as it isn't in the other figures.
+    /// What was counted of earlier publishes, as far as it isn't in the other figures.
     pub past: Totals,
-    /// Those who play.
+    /// The subscribers together.
     pub viewers: Viewers,
-    /// Addresses from which somebody watches by HLS.
+    /// The number of addresses with HLS viewers.
     pub hls_viewers: usize,
 }
 
 impl StreamReport {
-    /// All that was counted of the name.
+    /// All counters of the stream.
     pub fn totals(&self) -> Totals {
         let StreamReport { audio, video, .. } = self;
         let own = [
@@ -86,13 +86,13 @@ impl StreamReport {
         sum(own, self.past)
     }
 
-    /// Viewers of all kinds.
+    /// The number of viewers of all kinds.
     pub fn viewer_count(&self) -> usize {
         self.viewers.counts.iter().sum::<usize>() + self.hls_viewers
     }
 }
 
-/// What came of one medium since the publish began.
+/// What was received of one medium since the publish began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrackReport {
     /// Bytes of payload.
@@ -101,26 +101,26 @@ pub struct TrackReport {
     pub messages: u64,
     /// Bits per second in the last seconds.
     pub bits_per_second: u64,
-    /// How a recent message begins, tag header included; at most 16 bytes, empty when none came.
+    /// The beginning of a recent message, tag header included: at most 16 bytes, none before the first.
     pub sample: Vec<u8>,
 }
 
-/// Names of the framings, in the order of [`Viewers::counts`].
+/// The names of the framings, in the order of [`Viewers::counts`].
 pub const PROTOCOLS: [&str; 3] = ["rtmp", "flv", "mp4"];
 
-/// Those who receive a stream, all together: however many they are, a report is of one size.
+/// All subscribers of a stream together, so that the size of a report doesn't depend on their number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Viewers {
     /// By framing: RTMP, FLV, MP4.
     pub counts: [usize; 3],
-    /// What they were sent.
+    /// What they were sent in total.
     pub delivered: Delivered,
-    /// How far behind the slowest of them is.
+    /// The lag of the slowest one, in ms.
     pub lag: Millis,
 }
 
 impl Viewers {
-    /// Counts one more.
+    /// Adds a viewer.
     pub fn add(&mut self, viewer: &ViewerReport) {
         for (count, protocol) in self.counts.iter_mut().zip(PROTOCOLS) {
             *count += usize::from(viewer.protocol == protocol);
@@ -132,12 +132,12 @@ impl Viewers {
     }
 }
 
-/// Who receives a stream, and how that goes.
+/// A receiver of a stream, and how it fares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViewerReport {
-    /// Its number among all subscribers.
+    /// The number of the subscriber.
     pub id: u64,
-    /// Its connection's number.
+    /// The number of its connection.
     pub connection: u64,
     /// `rtmp`, `flv`, `mp4` or `hls`.
     pub protocol: &'static str,
@@ -145,18 +145,18 @@ pub struct ViewerReport {
     pub since: Millis,
     /// What it was sent.
     pub delivered: Delivered,
-    /// How long the oldest message that it still has to get has been there.
+    /// The age of the oldest message that it hasn't got yet, in ms.
     pub lag: Millis,
 }
 
-/// What a subscriber has been sent.
+/// What a subscriber was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delivered {
     /// Bytes, framing and control bytes included.
     pub bytes: u64,
-    /// Jumps to a newer keyframe because it was too slow.
+    /// The number of times that it was moved to a newer keyframe because it was too slow.
     pub skips: u32,
-    /// Messages left out by those jumps.
+    /// The number of messages left out by that.
     pub skipped_messages: u64,
 }
 
