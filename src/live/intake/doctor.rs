@@ -1,9 +1,7 @@
-//! The stream doctor: what is wrong with a publish, in plain words, once each.
+//! The stream doctor: finds what is wrong with a publish.
 //!
-//! It looks at what the publisher sends and how: each finding says what came, what was expected
-//! and what to do. A finding must be worth reading: what normal streams do, such as pictures at
-//! uneven times, five of them a second, sound alone, or a step of the clock that was taken out, is
-//! none or is said quietly.
+//! It examines what the publisher sends and how. A finding must be worth reading: what normal streams
+//! do, such as frames at uneven intervals, five frames a second, or audio alone, is none.
 
 use super::frame_rate::Window;
 use crate::live::finding::{
@@ -15,31 +13,32 @@ use crate::live::{Millis, When};
 use crate::media::tag::Medium;
 use crate::rtmp::amf::{Properties, Token};
 
-/// Keyframes further apart than this are too far apart, in ms; a little more than the 4 s which
-/// the text names, for 4 s are 4004 ms at 29.97 pictures a second.
+/// The largest acceptable interval of keyframes, in ms: a little more than the 4 s which the finding
+/// names, since 4 s are 4004 ms at 29.97 frames a second.
 const MAX_KEYFRAME_INTERVAL: u32 = 4_250;
 
-/// Without a keyframe for this long there may be none to come, in ms.
+/// Without a keyframe for this long, in ms, none may come at all.
 const PATIENCE_FOR_KEYFRAME: u32 = 10_000;
 
-/// In an interval between keyframes a step counts for this much at most, in ms: the sender may
-/// have left out pictures.
+/// The most that a step counts in an interval of keyframes, in ms: the sender may have left out frames.
 const MAX_COUNTED_STEP: u32 = 1_000;
 
-/// Windows of pictures that have to disagree with the metadata, one after the other: 16 s.
+/// The number of successive windows of frames that have to disagree with the metadata, which is 16 s.
 const WRONG_WINDOWS: u8 = 4;
 
-/// Sizes that differ by less are the same: H.264 codes 1080 lines as 1088.
+/// Sizes that differ by less are taken as equal: H.264 codes 1080 lines as 1088.
 const SIZE_TOLERANCE: u16 = 16;
 
-/// Silence which a network may leave, in ms.
+/// The longest silence that is normal for a network, in ms.
 const GAP: Millis = 1_000;
 
-/// Silence so long that one is worth a word, in ms.
+/// A silence so long that a single one is reported, in ms.
 const LONG_GAP: Millis = 3_000;
 
-/// Shorter ones are worth it when there are so many in [`GAP_EPISODE`].
+/// The number of shorter silences within [`GAP_EPISODE`] that is reported.
 const MANY_GAPS: u32 = 3;
+
+/// The time over which silences are counted, in ms.
 const GAP_EPISODE: Millis = 600_000;
 
 /// See the module's documentation.
@@ -53,23 +52,24 @@ pub(super) struct Doctor {
     news: u16,
     /// When the first message came.
     began: When,
+    /// The publish has been compared with its metadata.
     is_examined: bool,
-    /// Media that came, video since when.
     has_audio: bool,
+    /// When the first video message came.
     first_video: When,
-    /// Media time since the last keyframe, in ms, without holes.
+    /// Media time since the last keyframe, in ms, without gaps.
     since_keyframe: u32,
     has_keyframe: bool,
-    /// Of the metadata, in thousandths.
+    /// The frame rate in the metadata, in thousandths.
     announced_rate: Option<u32>,
-    /// Windows in a row that disagreed with it.
+    /// The number of successive windows that disagreed with it.
     wrong_windows: u8,
     last_arrival: When,
-    /// Newest time stamps: audio, video.
+    /// The newest timestamps: audio, video.
     timestamps: [Option<u32>; 2],
     gaps: u32,
     longest_gap: u32,
-    /// Gaps since `episode` began.
+    /// The number of gaps since `episode` began.
     gaps_in_episode: u32,
     episode: Millis,
 }
@@ -113,11 +113,11 @@ impl Doctor {
         self.found[kind] = Some(finding);
     }
 
-    /// A message came, whatever becomes of it.
+    /// Notes a message, whatever becomes of it.
     pub(super) fn note_message(&mut self, medium: Medium, now: Millis) {
         if self.began.get().is_none() {
             self.began = When::at(now);
-            // It may have been found that nothing comes; a track may be missing yet.
+            // It is no longer true that nothing comes, but a track may still be missing.
             self.found[MISSING_TRACK] = None;
             self.logged[MISSING_TRACK] = When::default();
         }
@@ -136,7 +136,7 @@ impl Doctor {
         }
     }
 
-    /// A picture came, so much later than the one before by its time stamp.
+    /// Notes a video frame, and its step from the one before by its timestamp.
     pub(super) fn note_video_frame(
         &mut self,
         is_keyframe: bool,
@@ -157,7 +157,7 @@ impl Doctor {
         }
     }
 
-    /// Keeps the longest interval.
+    /// Reports an interval of keyframes if it is the longest one so far.
     fn find_interval(&mut self, interval: u32, is_open: bool, frame_rate: Option<u32>) {
         let known = match self.found[KEYFRAME_INTERVAL] {
             Some(Finding::KeyframeInterval { interval, .. }) => interval,
@@ -172,7 +172,7 @@ impl Doctor {
         }
     }
 
-    /// Some seconds of pictures came.
+    /// Notes some seconds of video frames.
     pub(super) fn note_window(&mut self, window: &Window) {
         let Some(announced) = self.announced_rate else {
             return;
@@ -192,29 +192,30 @@ impl Doctor {
         }
     }
 
-    /// The clock took a jump out.
+    /// Notes a jump of the timestamps that was taken out.
     pub(super) fn note_repair(&mut self, repair: ClockRepair) {
         self.find(Finding::Timestamps(repair));
     }
 
-    /// The clock doesn't keep pace.
+    /// Notes that the timestamps don't keep pace with time.
     pub(super) fn note_pace(&mut self, pace: Pace) {
         self.find(Finding::Pace(pace));
     }
 
-    /// Something didn't fit.
+    /// Notes what didn't fit into the memory.
     pub(super) fn note_memory(&mut self, memory: Memory) {
         self.find(Finding::Memory(memory));
     }
 
-    /// Looks whether anything has come of a publish that began at `since`.
+    /// Reports if nothing has come of a publish that began at `since`.
     pub(super) fn note_silence(&mut self, since: Millis, now: Millis) {
         if self.began.get().is_none() && now.saturating_sub(since) >= EXAMINATION {
             self.find(Finding::NoMedia);
         }
     }
 
-    /// A first track came without a sequence header; the publish before had the same.
+    /// Notes a first track that came without a sequence header. `is_kept`: that of the publish before is
+    /// used.
     pub(super) fn note_missing_header(&mut self, kind: Kind, is_kept: bool) {
         let (mut audio, mut video, mut is_known) = (false, false, true);
         if let Some(Finding::MissingHeader {
@@ -235,12 +236,12 @@ impl Doctor {
         });
     }
 
-    /// The sequence header of a first track came.
+    /// Notes the sequence header of a first track.
     pub(super) fn note_header(&mut self) {
         self.found[MISSING_HEADER] = None;
     }
 
-    /// Players had to wait long for a keyframe, and then there was none.
+    /// Notes that players waited long for a keyframe, and had to start without one.
     pub(super) fn note_no_start(&mut self, has_recovery_points: bool) {
         self.find(Finding::NoStart {
             has_recovery_points,
@@ -253,8 +254,7 @@ impl Doctor {
         !self.is_examined && age.is_some_and(|age| age >= EXAMINATION)
     }
 
-    /// Compares the publish with its metadata, once. `coded` is the picture size of the sequence
-    /// header.
+    /// Compares the publish with its metadata, once. `coded` is the frame size in the sequence header.
     pub(super) fn examine(&mut self, metadata: Option<&Properties<'_>>, coded: Option<(u16, u16)>) {
         self.is_examined = true;
         let value = |names: &[&str]| {
@@ -262,7 +262,7 @@ impl Doctor {
             found.next()
         };
         let number = |names: &[&str]| value(names)?.as_f64().filter(|number| *number > 0.0);
-        // A codec is a number or a FourCC; 0 is PCM in name, and nothing in practice.
+        // A codec is a number or a FourCC. 0 is PCM by the specification, and no track in practice.
         let is_announced = |codec: &str, flag: &str| {
             let is_codec = match value(&[codec]) {
                 Some(Token::Number(id)) => id > 0.0,
@@ -291,7 +291,7 @@ impl Doctor {
         }
     }
 
-    /// A picture or sound came, and has its place in time.
+    /// Notes a frame of audio or video that has its place in time.
     ///
     /// ```text
     /// arrived   0   40   80                        3000 3001 3002      a gap: 2920 ms of silence,
@@ -303,7 +303,7 @@ impl Doctor {
         let step = step.map(|last| timestamp.wrapping_sub(last) as i32);
         let silence = now.saturating_sub(self.last_arrival.get_or_set(now));
         self.last_arrival = When::at(now);
-        // Where the encoder paused or dropped pictures, the time stamps say so.
+        // If the encoder paused or dropped frames, the timestamps show it.
         let is_gap = step.is_some_and(|step| step >= 0 && u64::from(step as u32) <= silence / 2);
         if silence <= GAP || !is_gap {
             return;
@@ -316,8 +316,8 @@ impl Doctor {
             self.gaps_in_episode = 0;
         }
         self.gaps_in_episode = self.gaps_in_episode.saturating_add(1);
-        let is_worth_it = silence >= LONG_GAP || self.gaps_in_episode >= MANY_GAPS;
-        if is_worth_it || self.found[NETWORK_GAPS].is_some() {
+        let is_serious = silence >= LONG_GAP || self.gaps_in_episode >= MANY_GAPS;
+        if is_serious || self.found[NETWORK_GAPS].is_some() {
             self.find(Finding::NetworkGaps {
                 count: self.gaps,
                 longest: self.longest_gap,
