@@ -28,10 +28,9 @@ fn an_empty_arena_hands_out_nothing() {
     assert!(arena.take().is_none());
 }
 
-/// Holders are dropped while `reclaim` looks at them: it must not drop the last reference to one
-/// while it holds the lock.
+/// `reclaim` must not drop the last reference to a holder while it holds the lock.
 #[test]
-fn holders_may_go_while_they_are_looked_for() {
+fn holders_may_be_dropped_during_a_reclaim() {
     const ROUNDS: usize = 10_000;
 
     struct Stream(Mutex<(Account, Vec<Block>)>);
@@ -66,7 +65,7 @@ fn holders_may_go_while_they_are_looked_for() {
     assert_eq!(arena.free_blocks(), arena.total_blocks());
 }
 
-/// What each gets if as many as possible are satisfied, block by block.
+/// A naive model of fair shares: blocks go, one by one, to those who hold the fewest.
 fn fill(needs: &[usize], blocks: usize) -> Vec<usize> {
     let mut got = vec![0; needs.len()];
     for _ in 0..blocks {
@@ -82,10 +81,10 @@ fn fill(needs: &[usize], blocks: usize) -> Vec<usize> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever is needed, and however that changes, in the end each has what it needs or as
-    /// much as those who have most, and hardly anything is left.
+    /// Whatever is needed, and however that changes, each account ends up with what it needs or with as
+    /// much as the largest ones, and hardly any block is left.
     #[test]
-    fn blocks_are_shared_as_water_between_vessels(
+    fn blocks_are_shared_fairly(
         blocks in 64..400usize,
         phases in prop::collection::vec(prop::collection::vec(0..150usize, 1..30), 1..5),
     ) {
@@ -112,7 +111,7 @@ proptest! {
 }
 
 #[test]
-fn who_came_first_keeps_what_its_pictures_took() {
+fn an_earlier_stream_keeps_the_blocks_of_its_gops() {
     let arena = Arena::new(64 * BLOCK_LEN);
     let mut first = arena.account();
     let mut held: Vec<_> = (0..20).map_while(|_| first.take()).collect();
@@ -125,7 +124,7 @@ fn who_came_first_keeps_what_its_pictures_took() {
         }
         assert_eq!(first.excess(), 0);
     }
-    // It has given them back, and others can't have them.
+    // It has given some back, but others can't have them.
     held.truncate(2);
     for (account, held) in &mut others {
         held.extend(account.take());
@@ -134,7 +133,7 @@ fn who_came_first_keeps_what_its_pictures_took() {
     held.extend((0..18).map_while(|_| first.take()));
     assert_eq!(held.len(), 20);
     drop(strangers);
-    // Others share the rest.
+    // The others share the rest.
     for (_, held) in &others {
         assert!((4..=5).contains(&held.len()), "{}", held.len());
     }
@@ -176,7 +175,7 @@ fn spare_blocks_are_shared_fairly() {
     assert_eq!(has_too_much(&all), [true, false, false]);
     all[0].1.drain(..2);
     assert_eq!(has_too_much(&all), [false; 3]);
-    // Now six of twelve that are to be free are lacking: the first one has them.
+    // Twelve blocks should be free, but only six are: the first account has to give up the others.
     let others: Vec<_> = (0..26).map_while(|_| arena.take()).collect();
     assert_eq!((others.len(), arena.free_blocks()), (26, 6));
     for (index, left) in [(0, 12), (1, 8), (2, 6)] {
@@ -188,7 +187,7 @@ fn spare_blocks_are_shared_fairly() {
 }
 
 #[test]
-fn nobody_is_admitted_who_would_get_next_to_nothing() {
+fn streams_that_would_get_hardly_any_blocks_are_refused() {
     let arena = Arena::new(64 * BLOCK_LEN);
     let mut streams = Vec::new();
     let full = loop {
@@ -209,7 +208,7 @@ fn nobody_is_admitted_who_would_get_next_to_nothing() {
     };
     assert_eq!(count, streams.len());
     assert!((20..=28).contains(&count), "{said}");
-    // Those whose publisher is gone give way.
+    // Streams without a publisher give way.
     for (account, _) in &mut streams[..4] {
         account.set_running(false);
     }
@@ -217,7 +216,7 @@ fn nobody_is_admitted_who_would_get_next_to_nothing() {
 }
 
 #[test]
-fn a_client_has_so_many_streams_and_no_more() {
+fn the_number_of_streams_per_client_is_limited() {
     let arena = Arena::new(640 * BLOCK_LEN);
     arena.set_streams_per_client(2);
     let (_one, two) = (arena.admit(HERE).unwrap(), arena.admit(HERE).unwrap());
@@ -230,7 +229,7 @@ fn a_client_has_so_many_streams_and_no_more() {
 }
 
 #[test]
-fn strangers_get_an_eighth_and_nothing_that_is_set_aside() {
+fn strangers_get_an_eighth_and_no_protected_blocks() {
     let arena = Arena::new(64 * BLOCK_LEN);
     let strangers: Vec<_> = std::iter::from_fn(|| arena.take_as_stranger()).collect();
     assert_eq!(strangers.len(), 8);
@@ -245,7 +244,7 @@ fn strangers_get_an_eighth_and_nothing_that_is_set_aside() {
 }
 
 #[test]
-fn what_is_under_assembly_may_be_more_than_all_that_is_shared() {
+fn messages_under_assembly_may_take_all_blocks() {
     let arena = Arena::new(64 * BLOCK_LEN);
     let mut account = arena.account();
     let _held: Vec<_> = (0..6).map_while(|_| account.take()).collect();
@@ -258,7 +257,7 @@ fn what_is_under_assembly_may_be_more_than_all_that_is_shared() {
 }
 
 #[test]
-fn who_has_begun_long_messages_leaves_others_their_part_of_the_reserve() {
+fn long_messages_leave_each_publisher_its_part_of_the_reserve() {
     let arena = Arena::new(1024 * BLOCK_LEN);
     let _accounts: Vec<_> = (0..21).map(|_| arena.account()).collect();
     let take_all = || {

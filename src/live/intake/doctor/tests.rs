@@ -60,7 +60,7 @@ fn announced_tracks_that_do_not_come_are_found() {
 }
 
 #[test]
-fn a_track_that_comes_late_is_no_longer_missing_and_not_told_again() {
+fn a_track_that_comes_late_is_no_longer_missing() {
     let mut doctor = Doctor::default();
     doctor.note_message(Medium::Video, 0);
     examine(&mut doctor, &[("audiocodecid", Value::Number(10.0))], None);
@@ -70,7 +70,7 @@ fn a_track_that_comes_late_is_no_longer_missing_and_not_told_again() {
 }
 
 #[test]
-fn picture_sizes_are_compared_but_for_the_rows_that_codecs_add() {
+fn frame_sizes_may_differ_by_the_rows_that_codecs_add() {
     let size = |width, height| {
         [
             ("width", Value::Number(width)),
@@ -94,7 +94,7 @@ fn picture_sizes_are_compared_but_for_the_rows_that_codecs_add() {
     }
 }
 
-/// What is found when the metadata says `announced` and pictures come after these steps.
+/// The findings if the metadata announces this rate and frames come after these steps.
 fn rated(announced: f64, steps: impl Iterator<Item = u32>) -> Vec<Finding> {
     let mut doctor = Doctor::default();
     doctor.note_message(Medium::Video, 0);
@@ -114,7 +114,7 @@ fn rated(announced: f64, steps: impl Iterator<Item = u32>) -> Vec<Finding> {
 }
 
 #[test]
-fn frame_rates_that_are_wrong_all_the_time_are_found() {
+fn frame_rates_that_are_always_wrong_are_found() {
     let wrong = |announced, measured| {
         vec![Finding::FrameRate {
             announced,
@@ -134,12 +134,12 @@ fn frame_rates_that_are_wrong_all_the_time_are_found() {
     // Half of the time it is right.
     let now_and_then = (0..4_000).map(|index| if index / 150 % 2 == 0 { 33 } else { 66 });
     assert_eq!(rated(30.0, now_and_then), []);
-    // A telephone in the dark: each picture takes its time.
+    // A phone in the dark, where each frame takes its time.
     let uneven = (0..4_000).map(|index| [33, 66, 33, 100][index % 4]);
     assert_eq!(rated(30.0, uneven), []);
 }
 
-/// What is found when pictures come every 40 ms with a keyframe after so many.
+/// The findings if frames come every 40 ms, in GOPs of these lengths.
 fn keyed(gops: &[u32]) -> Vec<Finding> {
     let mut doctor = Doctor::default();
     for pictures in gops {
@@ -168,7 +168,7 @@ fn keyframes_that_are_too_far_apart_are_found() {
 }
 
 #[test]
-fn pictures_without_any_keyframe_are_found() {
+fn video_without_any_keyframe_is_found() {
     let mut doctor = Doctor::default();
     doctor.note_message(Medium::Video, 1_000);
     doctor.note_message(Medium::Audio, 20_000);
@@ -185,7 +185,7 @@ fn pictures_without_any_keyframe_are_found() {
 }
 
 #[test]
-fn a_hole_in_the_time_stamps_is_no_long_interval() {
+fn a_gap_in_the_timestamps_is_no_long_interval() {
     let mut doctor = Doctor::default();
     for gop in 0..10 {
         for index in 0..50 {
@@ -196,7 +196,7 @@ fn a_hole_in_the_time_stamps_is_no_long_interval() {
     assert_eq!(doctor.take_news(0), []);
 }
 
-/// What is found when sound arrives at these times with these time stamps.
+/// The findings if audio arrives at these times with these timestamps.
 fn arrived(messages: &[(Millis, u32)]) -> Vec<Finding> {
     let mut doctor = Doctor::default();
     for (now, timestamp) in messages {
@@ -206,7 +206,7 @@ fn arrived(messages: &[(Millis, u32)]) -> Vec<Finding> {
 }
 
 #[test]
-fn silences_that_the_time_stamps_know_nothing_of_are_found() {
+fn silences_that_the_timestamps_do_not_explain_are_found() {
     let gaps = |count, longest| vec![Finding::NetworkGaps { count, longest }];
     assert_eq!(arrived(&[(0, 0), (2_920, 40), (2_921, 80)]), []);
     assert_eq!(arrived(&[(0, 0), (3_000, 40)]), gaps(1, 3_000));
