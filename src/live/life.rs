@@ -1,15 +1,15 @@
 //! The life of a stream: who publishes it, and what happens after a publish has ended.
 //!
 //! ```text
-//!        publish            unpublish             until is over             until is over
-//! Idle ----------> Live ---------------> Awaited ----------------> Tail ------------------> Closed
-//!   |              |  ^                  |     |                                              ^
-//!   |      takeover +--+ <--- publish ---+     +--- no audience --------------------------- --+
-//!   +--- no audience -------------------------------------------------------------------------+
+//!        publish          unpublish             time is over           time is over
+//! Idle -----------> Live -----------> Awaited --------------> Tail ---------------> Closed
+//!  |                |  ^              |     |                                         ^
+//!  |       takeover +--+<-- publish --+     +--- no audience -------------------------+
+//!  +--- no audience ------------------------------------------------------------------+
 //! ```
 //!
-//! Time alone ends nothing: whoever cares for a publish that has ended calls for the next [`Step`],
-//! and takes it.
+//! Nothing ends by itself: the thread that cares for a publish which has ended asks for the next
+//! [`Step`], and takes it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -100,7 +100,7 @@ pub struct Grace {
     pub longer_for_hls: Millis,
 }
 
-/// The audience of a stream at one moment.
+/// How much of an audience a stream has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Demand {
     /// Subscribers are attached.
@@ -109,10 +109,10 @@ pub(super) struct Demand {
     pub(super) hls_for: Millis,
 }
 
-/// What a stream's life comes to at one moment.
+/// What is to happen to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// It stays as it is until then, if nothing happens meanwhile. `None`: for any length of time.
+    /// It stays as it is until this time, if nothing else happens. `None`: for any length of time.
     Stay(Option<Millis>),
     /// The publisher did not come back: the audience is to be notified of the end.
     End,

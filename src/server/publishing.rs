@@ -1,4 +1,4 @@
-//! A stream that a connection publishes, from publish to the end of the grace time.
+//! A publish of a connection, from its beginning to the end of its stream's grace time.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -23,16 +23,16 @@ use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::data::{self, Relayed};
 use crate::rtmp::rate::Rate;
 
-/// Media is described in the log when both kinds of header have come, or after this long.
+/// How long the description of the media in the log waits for both kinds of sequence header, in ms.
 const DESCRIBE_AFTER: Millis = 2_000;
 
-/// After a publish ends, players' tails are sent for at most this long.
+/// How long the players' tails are sent after the end of a publish, in ms.
 const MAX_TAIL: Millis = 1_000;
 
-/// How long after the last unsent bytes the publisher's thread still wakes often.
+/// How long the publisher's thread goes on to wake often after there were unsent bytes, in ms.
 const UNSENT_MEMORY: Millis = 1_000;
 
-/// Data messages that are relayed: captions and the like are a few a second.
+/// The rate of data messages that are relayed. Captions and the like are a few a second.
 const DATA: Rate = Rate::new(50, 50);
 
 /// How often a thread that waits for another publisher checks whether its place is needed.
@@ -85,7 +85,7 @@ pub(super) struct Publishing {
     shared: Arc<Shared>,
     connection: u64,
     address: IpAddr,
-    /// The address of this machine by which the publisher came.
+    /// The address of this machine that the publisher connected to.
     local: IpAddr,
     pub(super) message_stream_id: u32,
     pub(super) stream: Arc<Stream>,
@@ -212,13 +212,13 @@ impl Publishing {
         }
         let has_news = !pumped.findings.is_empty() || !pumped.skips.is_empty();
         if has_news || pumped.gone.is_some() {
-            self.tell(&pumped);
+            self.log(&pumped);
         }
     }
 
-    /// Says what was found at a pump.
-    #[inline(never)] // Its variables are not to be on the stack of every publisher.
-    fn tell(&self, pumped: &Pumped) {
+    /// Logs what a pump reports.
+    #[inline(never)] // Keeps these locals off the stack of every publisher's thread.
+    fn log(&self, pumped: &Pumped) {
         if let Some(viewer) = pumped.gone {
             self.say(
                 log::Level::Info,
@@ -264,20 +264,19 @@ impl Publishing {
             .is_some_and(|at| now.saturating_sub(at) < UNSENT_MEMORY)
     }
 
-    /// How long it may take from now until the first message comes; `None` once it has, or is too
-    /// late.
+    /// The time that is left for the first message to come; `None` once it has come, or is too late.
     pub(super) fn patience_left(&self, now: Millis) -> Option<Duration> {
         let left = (self.since + EXAMINATION).saturating_sub(now);
         let is_waited_for = self.messages == 0 && self.is_live() && left > 0;
         is_waited_for.then_some(Duration::from_millis(left))
     }
 
-    /// Whether messages wait for company.
+    /// Whether messages wait to be sent with others.
     pub(super) fn is_waiting(&self) -> bool {
         self.is_waiting
     }
 
-    /// Whether somebody else has taken over.
+    /// Whether another publisher has taken over.
     pub(super) fn is_superseded(&self) -> bool {
         self.is_live() && !self.stream.is_published_by(self.generation)
     }
@@ -318,7 +317,7 @@ impl Publishing {
         };
         self.stream.unpublish(self.generation, grace);
         let duration = now - self.since;
-        // bytes * 8 / 1000 bits per second * 1000 ms
+        // Bits per ms are kbit/s.
         let rate = (self.bytes * 8).checked_div(duration).unwrap_or(0);
         let dropped = match self.dropped_data {
             0 => String::new(),
@@ -357,7 +356,7 @@ impl Publishing {
         }
     }
 
-    /// What it was paid with, for a publish that takes its place.
+    /// Takes what it was paid with, for a publish that takes its place.
     pub(super) fn take_payment(&mut self) -> Option<Taken> {
         self.taken.take()
     }
@@ -396,7 +395,8 @@ impl Publishing {
         }
     }
 
-    #[inline(never)] // Its variables are not to be on the stack of every publisher.
+    /// Logs what is published and where it can be watched, once that is known.
+    #[inline(never)] // Keeps these locals off the stack of every publisher's thread.
     fn describe(&mut self, now: Millis) {
         let (video, audio) = self.stream.sequence_headers();
         let is_complete = video.is_some() && audio.is_some();
