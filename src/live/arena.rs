@@ -34,7 +34,7 @@
 //! The blocks that an account's newest GOPs took are *protected*: they are set aside for it even while
 //! it holds fewer, and even above the level; at most half of all blocks for one account and three
 //! quarters for all. So later streams can't push out earlier ones: they share the rest, or are refused
-//! at once when there is none (see [`Full`]).
+//! at once when there is none (see [`ArenaFull`]).
 
 mod account;
 mod pool;
@@ -61,7 +61,7 @@ pub struct Arena {
 
 /// Why there is no account for another stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
+pub enum ArenaFull {
     /// There are no blocks for it.
     InAll {
         /// The number of streams that are published.
@@ -73,15 +73,15 @@ pub enum Full {
     PerClient(usize),
 }
 
-impl fmt::Display for Full {
+impl fmt::Display for ArenaFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Full::InAll { streams, bytes } => write!(
+            ArenaFull::InAll { streams, bytes } => write!(
                 f,
                 "no memory for another stream: {streams} streams hold {} kB (raise --memory)",
                 bytes / 1000
             ),
-            Full::PerClient(streams) => write!(
+            ArenaFull::PerClient(streams) => write!(
                 f,
                 "{streams} streams come from this address already (raise --max-per-address)"
             ),
@@ -168,13 +168,13 @@ impl Arena {
 
     /// Opens an account for a stream that a client wants to publish, unless it would get hardly any
     /// blocks. An IPv6 network that one host may have counts as one client.
-    pub fn admit(&self, client: IpAddr) -> Result<Account, Full> {
+    pub fn admit(&self, client: IpAddr) -> Result<Account, ArenaFull> {
         let client = one_client(client);
         let mut state = self.pool.lock();
         let per_client = self.pool.per_client.load(Ordering::Relaxed);
         let its_own = state.accounts.iter().filter(|s| s.client == Some(client));
         if its_own.count() >= per_client {
-            return Err(Full::PerClient(per_client));
+            return Err(ArenaFull::PerClient(per_client));
         }
         let running = state.accounts.iter().filter(|slot| slot.is_running);
         let (mut streams, mut held) = (0, 0);
@@ -184,7 +184,7 @@ impl Arena {
         }
         // Streams that have just begun hold few blocks, but will need some soon.
         if self.pool.level_for(&state, None, 2) < self.pool.least() {
-            return Err(Full::InAll {
+            return Err(ArenaFull::InAll {
                 streams,
                 bytes: held * BLOCK_LEN,
             });

@@ -198,7 +198,7 @@ impl fmt::Display for Finding {
                 is_open,
                 frame_rate,
             } => {
-                let seconds = Tenths(interval.into());
+                let seconds = OneDecimal(interval.into());
                 if is_open {
                     write!(f, "no keyframe for {seconds} s")?;
                 } else {
@@ -235,7 +235,7 @@ impl fmt::Display for Finding {
                  up, its source is slower, or it announces a wrong rate. Set its frame rate to \
                  what the source delivers",
                 Thousandths(announced.into()),
-                Tenths(measured.into())
+                OneDecimal(measured.into())
             ),
             Finding::PictureSize { announced, coded } => write!(
                 f,
@@ -254,7 +254,7 @@ impl fmt::Display for Finding {
                     f,
                     "time stamps {what} by {sign}{} s, continued without a jump ({} so far). Check \
                      the encoder's clock and its source's",
-                    Tenths(repair.jump_ms.unsigned_abs().into()),
+                    OneDecimal(repair.jump_ms.unsigned_abs().into()),
                     repair.total
                 )
             }
@@ -263,7 +263,7 @@ impl fmt::Display for Finding {
                 "{count} times nothing came for more than 1 s (at most {} s), and then all of it at \
                  once: the sender's network holds it up. Lower the bit rate, or improve the \
                  connection (cable instead of Wi-Fi, a better signal)",
-                Tenths(longest.into())
+                OneDecimal(longest.into())
             ),
             Finding::Pace(pace) => {
                 let by_arrival = ", those of arrival take their place. Check the encoder's clock";
@@ -347,9 +347,9 @@ impl fmt::Display for Finding {
 }
 
 /// A number of thousandths, shown in tenths.
-struct Tenths(u64);
+struct OneDecimal(u64);
 
-impl fmt::Display for Tenths {
+impl fmt::Display for OneDecimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tenths = self.0.saturating_add(50) / 100;
         write!(f, "{}.{}", tenths / 10, tenths % 10)

@@ -44,7 +44,7 @@ use classify::{Class, classify};
 use clock::Clock;
 use frames::{Frames, Judged};
 use media_clock::MediaClock;
-use samples::Found;
+use samples::FoundTracks;
 
 /// How long after the first media message it is decided which tracks a publisher has.
 const SETTLE: Millis = 2_000;
@@ -125,7 +125,7 @@ struct Publish {
     began: When,
     /// Enough has come to know which tracks there are.
     is_settled: bool,
-    found: Found,
+    found: FoundTracks,
     frames: Frames,
 }
 

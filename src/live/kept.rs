@@ -8,9 +8,9 @@ use super::arena::{BLOCK_LEN, Block};
 pub const MAX_KEPT_LEN: usize = BLOCK_LEN;
 
 /// See the module's documentation.
-pub struct Kept(Place);
+pub struct Kept(KeptIn);
 
-enum Place {
+enum KeptIn {
     Heap(Box<[u8]>),
     /// The block, and the length of what is in it.
     Block(Block, usize),
@@ -19,7 +19,7 @@ enum Place {
 impl Kept {
     /// Copies bytes to the heap.
     pub(super) fn on_heap(bytes: &[u8]) -> Kept {
-        Kept(Place::Heap(bytes.into()))
+        Kept(KeptIn::Heap(bytes.into()))
     }
 
     /// Copies bytes into a block; `None` if they are too many.
@@ -28,14 +28,14 @@ impl Kept {
             .bytes_mut()
             .get_mut(..bytes.len())?
             .copy_from_slice(bytes);
-        Some(Kept(Place::Block(block, bytes.len())))
+        Some(Kept(KeptIn::Block(block, bytes.len())))
     }
 
     /// The number of bytes on the heap.
     pub(super) fn heap_len(&self) -> usize {
         match &self.0 {
-            Place::Heap(bytes) => bytes.len(),
-            Place::Block(..) => 0,
+            KeptIn::Heap(bytes) => bytes.len(),
+            KeptIn::Block(..) => 0,
         }
     }
 }
@@ -45,8 +45,8 @@ impl Deref for Kept {
 
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            Place::Heap(bytes) => bytes,
-            Place::Block(block, len) => block.bytes().get(..*len).unwrap_or_default(),
+            KeptIn::Heap(bytes) => bytes,
+            KeptIn::Block(block, len) => block.bytes().get(..*len).unwrap_or_default(),
         }
     }
 }

@@ -9,13 +9,13 @@
 //! ```
 //!
 //! Nothing ends by itself: the thread that cares for a publish which has ended asks for the next
-//! [`Step`], and takes it.
+//! [`LifeStep`], and takes it.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::arena::Full;
+use super::arena::ArenaFull;
 use super::sink::Sink;
 use super::{Millis, When};
 use crate::allowance::Allowance;
@@ -57,7 +57,7 @@ pub enum PublishRefused {
         retry_in: Millis,
     },
     /// There is no memory for another stream.
-    Full(Full),
+    Full(ArenaFull),
 }
 
 impl fmt::Display for PublishRefused {
@@ -111,7 +111,7 @@ pub(super) struct Demand {
 
 /// What is to happen to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum LifeStep {
     /// It stays as it is until this time, if nothing else happens. `None`: for any length of time.
     Stay(Option<Millis>),
     /// The publisher did not come back: the audience is to be notified of the end.
@@ -123,14 +123,14 @@ pub(super) enum Step {
 /// See the module's documentation.
 #[derive(Default)]
 pub(super) struct Life {
-    phase: Phase,
+    phase: LifePhase,
     /// The number of publishes so far.
     generation: u64,
     last_takeover: When,
 }
 
 #[derive(Default)]
-enum Phase {
+enum LifePhase {
     /// Nothing is published, and no publisher is expected.
     #[default]
     Idle,
@@ -154,7 +154,7 @@ impl Life {
     /// The publisher, if there is one.
     pub(super) fn publisher(&self) -> Option<&Publisher> {
         match &self.phase {
-            Phase::Live(publisher) | Phase::Closed(Some(publisher)) => Some(publisher),
+            LifePhase::Live(publisher) | LifePhase::Closed(Some(publisher)) => Some(publisher),
             _ => None,
         }
     }
@@ -171,12 +171,12 @@ impl Life {
 
     /// Whether the stream has ended for good: who wants to publish or play gets another one.
     pub(super) fn has_ended(&self) -> bool {
-        matches!(self.phase, Phase::Tail { .. } | Phase::Closed(_))
+        matches!(self.phase, LifePhase::Tail { .. } | LifePhase::Closed(_))
     }
 
     /// Whether the stream need not be found any more.
     pub(super) fn is_closed(&self) -> bool {
-        matches!(self.phase, Phase::Closed(_))
+        matches!(self.phase, LifePhase::Closed(_))
     }
 
     /// Whether `newcomer` may publish, given how long the current publisher has been silent.
@@ -187,8 +187,8 @@ impl Life {
         now: Millis,
     ) -> Result<(), PublishRefused> {
         let old = match &self.phase {
-            Phase::Tail { .. } | Phase::Closed(_) => return Err(PublishRefused::Closed),
-            Phase::Live(old) if silence < TAKEOVER_SILENCE => old,
+            LifePhase::Tail { .. } | LifePhase::Closed(_) => return Err(PublishRefused::Closed),
+            LifePhase::Live(old) if silence < TAKEOVER_SILENCE => old,
             _ => return Ok(()),
         };
         // The exact address: a neighbor in its /64, one client elsewhere, is another camera.
@@ -210,9 +210,9 @@ impl Life {
     pub(super) fn publish(&mut self, publisher: Publisher, now: Millis) -> Accepted {
         let is_return = self.generation > 0;
         self.generation += 1;
-        let before = std::mem::replace(&mut self.phase, Phase::Live(publisher));
-        let is_takeover = matches!(before, Phase::Live(_));
-        if let Phase::Live(old) = before {
+        let before = std::mem::replace(&mut self.phase, LifePhase::Live(publisher));
+        let is_takeover = matches!(before, LifePhase::Live(_));
+        if let LifePhase::Live(old) = before {
             old.sink.shutdown();
             self.last_takeover = When::at(now);
         }
@@ -226,45 +226,45 @@ impl Life {
     /// Ends the publish; another publisher is expected, unless the stream was closed.
     pub(super) fn unpublish(&mut self, grace: Grace) {
         self.phase = match self.phase {
-            Phase::Closed(_) => Phase::Closed(None),
-            _ => Phase::Awaited(grace),
+            LifePhase::Closed(_) => LifePhase::Closed(None),
+            _ => LifePhase::Awaited(grace),
         };
     }
 
     /// Ends the stream, which can be found for some time yet.
     pub(super) fn begin_tail(&mut self, until: Millis) {
-        self.phase = Phase::Tail { until };
+        self.phase = LifePhase::Tail { until };
     }
 
     /// Ends the stream.
     pub(super) fn close(&mut self) {
         self.phase = match std::mem::take(&mut self.phase) {
-            Phase::Live(publisher) => Phase::Closed(Some(publisher)),
-            Phase::Closed(publisher) => Phase::Closed(publisher),
-            _ => Phase::Closed(None),
+            LifePhase::Live(publisher) => LifePhase::Closed(Some(publisher)),
+            LifePhase::Closed(publisher) => LifePhase::Closed(publisher),
+            _ => LifePhase::Closed(None),
         };
     }
 
     /// What is to happen now.
-    pub(super) fn step(&self, demand: Demand, now: Millis) -> Step {
+    pub(super) fn step(&self, demand: Demand, now: Millis) -> LifeStep {
         let has_audience = demand.has_subscribers || demand.hls_for > 0;
         match self.phase {
-            Phase::Idle | Phase::Awaited(_) if !has_audience => Step::Close,
-            Phase::Idle | Phase::Live(_) => Step::Stay(None),
-            Phase::Awaited(grace) => {
+            LifePhase::Idle | LifePhase::Awaited(_) if !has_audience => LifeStep::Close,
+            LifePhase::Idle | LifePhase::Live(_) => LifeStep::Stay(None),
+            LifePhase::Awaited(grace) => {
                 let mut until = grace.until;
                 if until <= now && demand.hls_for > 0 {
                     until += grace.longer_for_hls;
                 }
                 if until <= now {
-                    return Step::End;
+                    return LifeStep::End;
                 }
                 // HLS viewers are only seen when they send a request.
                 let look = (!demand.has_subscribers).then(|| now + demand.hls_for);
-                Step::Stay(Some(look.map_or(until, |look| look.min(until))))
+                LifeStep::Stay(Some(look.map_or(until, |look| look.min(until))))
             }
-            Phase::Tail { until } if now < until => Step::Stay(Some(until)),
-            Phase::Tail { .. } | Phase::Closed(_) => Step::Close,
+            LifePhase::Tail { until } if now < until => LifeStep::Stay(Some(until)),
+            LifePhase::Tail { .. } | LifePhase::Closed(_) => LifeStep::Close,
         }
     }
 }

@@ -21,7 +21,7 @@ use super::arena::{Arena, Holder};
 use super::finding::Finding;
 pub use super::intake::Appended;
 use super::intake::{Intake, Store, TRACKS_COST};
-use super::life::{Demand, Life, Step};
+use super::life::{Demand, Life, LifeStep};
 use super::log::Log;
 use super::preamble::Slot;
 use super::report::{Delivered, StreamReport, ViewerReport};
@@ -47,7 +47,7 @@ pub const PUBLISH_COST: usize = FEW_LEN + 3 * TRACKS_COST + 512;
 
 /// What all streams of a server have in common.
 #[derive(Clone)]
-pub struct Settings {
+pub struct StreamSettings {
     /// Where the logs' blocks come from.
     pub arena: Arena,
     /// How long a log keeps messages for receivers that are behind, in ms, while blocks last.
@@ -75,7 +75,7 @@ pub struct Superseded;
 pub struct Pumped {
     /// Some socket didn't take all bytes.
     pub has_unsent: bool,
-    /// Messages wait for others (see [`Settings::batch`]).
+    /// Messages wait for others (see [`StreamSettings::batch`]).
     pub is_waiting: bool,
     /// Subscribers that were moved to a newer keyframe; to be logged.
     pub skips: Vec<Skip>,
@@ -129,7 +129,7 @@ struct StreamState {
 
 impl Stream {
     /// A stream without publisher and subscribers.
-    pub fn new(key: StreamKey, settings: &Settings) -> Stream {
+    pub fn new(key: StreamKey, settings: &StreamSettings) -> Stream {
         Stream {
             key,
             arena: settings.arena.clone(),
@@ -222,7 +222,7 @@ impl Stream {
     /// not be found any more.
     pub(super) fn close_unused(&self, now: Millis) -> bool {
         let mut state = lock(&self.state);
-        if state.life.step(state.demand(now), now) == Step::Close {
+        if state.life.step(state.demand(now), now) == LifeStep::Close {
             state.life.close();
         }
         state.life.is_closed()

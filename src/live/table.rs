@@ -5,13 +5,13 @@
 use std::sync::{Arc, Mutex};
 
 use super::report::{Totals, sum};
-use super::stream::{Closed, Settings, Stream};
+use super::stream::{Closed, Stream, StreamSettings};
 use super::{Millis, lock};
 use crate::rtmp::stream_key::StreamKey;
 
 /// See the module's documentation.
 pub struct StreamTable {
-    settings: Settings,
+    settings: StreamSettings,
     /// By name.
     streams: Mutex<Vec<Arc<Stream>>>,
     /// The counters of names whose streams have gone, in the order in which they went. Locked after
@@ -24,7 +24,7 @@ const MAX_PAST: usize = 64;
 
 impl StreamTable {
     /// An empty table whose streams will have these settings.
-    pub fn new(settings: Settings) -> StreamTable {
+    pub fn new(settings: StreamSettings) -> StreamTable {
         StreamTable {
             settings,
             streams: Mutex::default(),

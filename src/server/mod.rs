@@ -36,7 +36,7 @@ use crate::allowance::Allowance;
 use crate::config::{Config, HTTP_PORT, RTMP_PORT};
 use crate::live::arena::Arena;
 use crate::live::stream::hls::Waiters;
-use crate::live::stream::{Desks, Settings};
+use crate::live::stream::{Desks, StreamSettings};
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};
 use crate::rtmp::flight_recorder::FlightRecorder;
@@ -197,7 +197,7 @@ impl Server {
                 listeners.push(Arc::new(listener));
             }
         }
-        let settings = Settings {
+        let settings = StreamSettings {
             arena: arena.clone(),
             history: millis(config.history),
             max_lag: millis(config.effective_max_lag()),

@@ -15,7 +15,7 @@ use brooklet::live::join::Join;
 use brooklet::live::kind::Kind;
 use brooklet::live::life::{Accepted, Grace, PublishRefused, Publisher};
 use brooklet::live::sink::Sink;
-use brooklet::live::stream::{Appended, Desks, Settings, Stream};
+use brooklet::live::stream::{Appended, Desks, Stream, StreamSettings};
 use brooklet::live::subscriber::{End, Receiver, Subscriber};
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
@@ -233,9 +233,9 @@ impl Fixture {
     }
 
     /// A stream in an arena of some blocks, with other settings than usual.
-    pub(crate) fn of_settings(blocks: usize, change: impl Fn(&mut Settings)) -> Fixture {
+    pub(crate) fn of_settings(blocks: usize, change: impl Fn(&mut StreamSettings)) -> Fixture {
         let arena = Reused::of(blocks);
-        let mut settings = Settings {
+        let mut settings = StreamSettings {
             arena: Arena::clone(&arena),
             history: 12_000,
             max_lag: 2_000,

@@ -4,14 +4,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use brooklet::allowance::Allowance;
-use brooklet::live::arena::{Arena, BLOCK_LEN, Full};
+use brooklet::live::arena::{Arena, ArenaFull, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::Framing;
 use brooklet::live::join::Join;
 use brooklet::live::kind::Kind;
 use brooklet::live::life::{PublishRefused, Publisher};
 use brooklet::live::stream::hls::{Asker, Waiters};
-use brooklet::live::stream::{Appended, Closed, Desks, Settings, Stream};
+use brooklet::live::stream::{Appended, Closed, Desks, Stream, StreamSettings};
 use brooklet::live::subscriber::{Receiver, Subscriber};
 use brooklet::live::table::StreamTable;
 use brooklet::rtmp::server_session::Dialect;
@@ -22,7 +22,7 @@ use crate::fixture::{AVC_HEADER, TestSink, grace};
 
 /// A server's streams and its clock.
 struct Streams {
-    settings: Settings,
+    settings: StreamSettings,
     now: u64,
 }
 
@@ -37,7 +37,7 @@ struct Camera {
 
 impl Streams {
     fn of_blocks(blocks: usize) -> Streams {
-        let settings = Settings {
+        let settings = StreamSettings {
             arena: Arena::new(blocks * BLOCK_LEN),
             history: 12_000,
             max_lag: 2_000,
@@ -326,7 +326,7 @@ fn who_films_keeps_its_gop_whoever_comes_and_whoever_finds_no_room_is_told() {
     let Some(PublishRefused::Full(full)) = refused else {
         panic!("{refused:?} after {} streams", greedy.len())
     };
-    let Full::InAll { streams, .. } = full else {
+    let ArenaFull::InAll { streams, .. } = full else {
         panic!("{full}")
     };
     assert_eq!(streams, greedy.len() + 1);

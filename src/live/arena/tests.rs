@@ -203,7 +203,7 @@ fn streams_that_would_get_hardly_any_blocks_are_refused() {
         }
     };
     let said = full.to_string();
-    let Full::InAll { streams: count, .. } = full else {
+    let ArenaFull::InAll { streams: count, .. } = full else {
         panic!("{said}")
     };
     assert_eq!(count, streams.len());
@@ -220,7 +220,7 @@ fn the_number_of_streams_per_client_is_limited() {
     let arena = Arena::new(640 * BLOCK_LEN);
     arena.set_streams_per_client(2);
     let (_one, two) = (arena.admit(HERE).unwrap(), arena.admit(HERE).unwrap());
-    assert!(matches!(arena.admit(HERE), Err(Full::PerClient(2))));
+    assert!(matches!(arena.admit(HERE), Err(ArenaFull::PerClient(2))));
     let host = |host: u16| IpAddr::from([0x2001, 0xDB8, 0, 0, host, 0, 0, 1]);
     let _elsewhere = [arena.admit(host(1)).unwrap(), arena.admit(host(2)).unwrap()];
     assert!(arena.admit(host(3)).is_err());

@@ -74,7 +74,7 @@ pub(super) struct Clock {
     /// The newest timestamp of all tracks and publishers.
     newest: Option<Placed>,
     /// The tracks of the current publisher: audio, video.
-    tracks: [Option<Track>; 2],
+    tracks: [Option<TrackClock>; 2],
     /// The newest timestamp of the publisher before.
     seam: Option<u32>,
     /// How much later messages come than at best, in hundredths of ms.
@@ -105,7 +105,7 @@ struct Constant {
 }
 
 #[derive(Clone, Copy)]
-struct Track {
+struct TrackClock {
     constant: Constant,
     /// How much its first message was ahead of the wall clock, in ms, wrapping.
     lead: u32,
@@ -165,7 +165,7 @@ impl Clock {
             (video, audio)
         };
         let constant = match (self.newest, track.or(other)) {
-            (Some(newest), Some(Track { constant, .. })) => {
+            (Some(newest), Some(TrackClock { constant, .. })) => {
                 self.constant(timestamp, constant, newest, track, other, now)
             }
             (last, _) => self.first_constant(timestamp, last, now),
@@ -189,7 +189,7 @@ impl Clock {
             arrived: now,
         };
         self.note(placed);
-        let before = track.unwrap_or(Track {
+        let before = track.unwrap_or(TrackClock {
             constant,
             lead: placed.timestamp.wrapping_sub(now as u32),
             newest: placed,
@@ -253,8 +253,8 @@ impl Clock {
         timestamp: u32,
         own: Constant,
         newest: Placed,
-        track: Option<Track>,
-        other: Option<Track>,
+        track: Option<TrackClock>,
+        other: Option<TrackClock>,
         now: Millis,
     ) -> Constant {
         let natural = self.natural(newest, track, other, now);
@@ -304,8 +304,8 @@ impl Clock {
     fn natural(
         &self,
         newest: Placed,
-        track: Option<Track>,
-        other: Option<Track>,
+        track: Option<TrackClock>,
+        other: Option<TrackClock>,
         now: Millis,
     ) -> Natural {
         let from = match (track, other) {
@@ -322,7 +322,7 @@ impl Clock {
     }
 
     /// Where the next message of a track should be if only the wall clock can be trusted.
-    fn expected(&self, newest: Placed, track: Option<Track>, now: Millis) -> u32 {
+    fn expected(&self, newest: Placed, track: Option<TrackClock>, now: Millis) -> u32 {
         let Some(track) = track else {
             return later(newest.timestamp, newest.elapsed(now));
         };
@@ -342,7 +342,7 @@ impl Clock {
     }
 
     /// Notes a change of a track's constant. If it had one, the other track is expected to follow.
-    fn set_shift(&mut self, change: u32, track: Option<Track>) {
+    fn set_shift(&mut self, change: u32, track: Option<TrackClock>) {
         if track.is_some() {
             self.shift = change;
             for track in self.tracks.iter_mut().flatten() {
@@ -388,13 +388,13 @@ impl Constant {
     }
 }
 
-impl Track {
+impl TrackClock {
     /// Where it would be if it had kept pace with time since its first message.
     fn wall_clock(&self, now: Millis) -> u32 {
         self.lead.wrapping_add(now as u32)
     }
 
-    fn followed_by(mut self, placed: Placed, constant: Constant, floor: Option<u32>) -> Track {
+    fn followed_by(mut self, placed: Placed, constant: Constant, floor: Option<u32>) -> TrackClock {
         let step = difference(placed.timestamp, self.newest.timestamp);
         if step > 0 {
             if constant.ms == self.constant.ms {
@@ -402,7 +402,7 @@ impl Track {
             }
             self.newest = placed;
         }
-        Track {
+        TrackClock {
             constant,
             floor,
             ..self

@@ -27,7 +27,7 @@ const MAX_CONFIG_LEN: usize = 3 * 1024;
 
 /// What is known of the tracks of the current publish beside their headers.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct FoundTracks {
     /// What the first video track's messages ask of their receivers.
     video: Option<Capabilities>,
     /// The same for audio.
@@ -37,13 +37,13 @@ pub(super) struct Found {
     /// The size of video frames whose sequence header doesn't say it.
     picture: Option<Picture>,
     /// Whether the metadata announces audio and video, if it announces either.
-    announced: Option<Announced>,
+    announced: Option<AnnouncedTracks>,
     /// The bandwidth that the metadata announces, in bits per second.
     pub(super) announced_bandwidth: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Announced {
+struct AnnouncedTracks {
     audio: bool,
     video: bool,
 }
@@ -53,14 +53,14 @@ impl Intake {
     pub(in crate::live) fn are_tracks_known(&self) -> bool {
         let found = &self.publish.found;
         let (audio, video) = (found.audio.is_some(), found.video.is_some());
-        let as_announced = found.announced == Some(Announced { audio, video });
+        let as_announced = found.announced == Some(AnnouncedTracks { audio, video });
         self.publish.is_settled || (audio && video) || ((audio || video) && as_announced)
     }
 
     /// Notes which tracks the publisher's metadata announces.
     pub(super) fn note_announced(&mut self, properties: Option<&Properties<'_>>) {
         let has = |name: &str| properties.is_some_and(|all| all.token(name).is_some());
-        let announced = Announced {
+        let announced = AnnouncedTracks {
             audio: has("audiocodecid"),
             video: has("videocodecid"),
         };

@@ -41,7 +41,7 @@ const LOST: Grace = Grace {
     ..GRACE
 };
 
-fn life(phase: Phase) -> Life {
+fn life(phase: LifePhase) -> Life {
     Life {
         phase,
         ..Life::default()
@@ -50,8 +50,8 @@ fn life(phase: Phase) -> Life {
 
 #[test]
 fn time_and_audience_decide_what_happens_next() {
-    use Phase::{Awaited, Closed, Idle, Live, Tail};
-    use Step::{Close, End, Stay};
+    use LifePhase::{Awaited, Closed, Idle, Live, Tail};
+    use LifeStep::{Close, End, Stay};
 
     let live = || Live(publisher(1));
     let tail = Tail { until: 16_000 };
@@ -171,7 +171,7 @@ fn time_and_audience_decide_what_happens_next() {
 
 #[test]
 fn who_may_publish_depends_on_the_one_before() {
-    use Phase::{Awaited, Closed, Idle, Live, Tail};
+    use LifePhase::{Awaited, Closed, Idle, Live, Tail};
     let in_use = |retry_in| Err(PublishRefused::InUse { retry_in });
     let fighting = |retry_in| Err(PublishRefused::Fighting { retry_in });
     let live = || Live(publisher(1));
@@ -237,7 +237,7 @@ fn each_publish_gets_the_next_number_and_a_takeover_cuts_the_one_before() {
 
 #[test]
 fn a_stream_in_its_tail_has_ended_and_is_not_closed() {
-    let life = life(Phase::Tail { until: 1 });
+    let life = life(LifePhase::Tail { until: 1 });
     assert!(life.has_ended() && !life.is_closed());
 }
 

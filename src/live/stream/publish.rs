@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Outlook, Stream, StreamState, Superseded};
 use crate::live::intake::{Appended, Arrival, Intake, Store};
 use crate::live::kind::Kind;
-use crate::live::life::{Accepted, Grace, PublishRefused, Publisher, Step};
+use crate::live::life::{Accepted, Grace, LifeStep, PublishRefused, Publisher};
 use crate::live::log::Log;
 use crate::live::{Millis, lock};
 use crate::rtmp::amf::{Bytes, Properties};
@@ -163,8 +163,8 @@ impl Stream {
             return outlook;
         }
         match state.life.step(state.demand(now), now) {
-            Step::Stay(until) if !is_early => outlook.until = until,
-            Step::Stay(_) | Step::End if !state.life.has_ended() => {
+            LifeStep::Stay(until) if !is_early => outlook.until = until,
+            LifeStep::Stay(_) | LifeStep::End if !state.life.has_ended() => {
                 outlook.has_ended = true;
                 state.end(Over::Unpublished, now);
                 let tail = state.hls.tail(now).filter(|_| !is_early);
@@ -185,7 +185,7 @@ impl Stream {
     pub fn wait(&self, generation: u64, timeout: Duration, now: Millis) {
         let state = lock(&self.state);
         let step = state.life.step(state.demand(now), now);
-        if state.life.generation() == generation && matches!(step, Step::Stay(Some(_))) {
+        if state.life.generation() == generation && matches!(step, LifeStep::Stay(Some(_))) {
             drop(self.changed.wait(state, timeout));
         }
     }

@@ -16,7 +16,7 @@ use brooklet::live::life::{Grace, PublishRefused, Publisher};
 use brooklet::live::payload::Assembly;
 use brooklet::live::sink::Sink;
 use brooklet::live::stream::hls::{Asker, Waiters};
-use brooklet::live::stream::{self, Desks, PUBLISH_COST, STREAM_COST, Settings, Stream};
+use brooklet::live::stream::{self, Desks, PUBLISH_COST, STREAM_COST, Stream, StreamSettings};
 use brooklet::live::subscriber::{Receiver, Subscriber};
 use brooklet::live::table::StreamTable;
 use brooklet::rtmp::amf0::Value;
@@ -96,7 +96,7 @@ struct Core {
 /// `heap` says how many bytes the process has allocated. The error says what was kept.
 pub fn kept(data: &[u8], heap: fn() -> usize) -> Result<(), String> {
     ARENA.with(|arena| {
-        let settings = Settings {
+        let settings = StreamSettings {
             arena: arena.clone(),
             history: 12_000,
             max_lag: 2_000,
