@@ -15,7 +15,7 @@ pub(super) const KINDS: usize = 10;
 pub(super) const KEYFRAME_INTERVAL: usize = 0;
 pub(super) const MISSING_TRACK: usize = 1;
 const FRAME_RATE: usize = 2;
-const PICTURE_SIZE: usize = 3;
+const FRAME_SIZE: usize = 3;
 const TIMESTAMPS: usize = 4;
 pub(super) const NETWORK_GAPS: usize = 5;
 const MEMORY: usize = 6;
@@ -45,7 +45,7 @@ pub enum Finding {
         measured: u32,
     },
     /// The metadata's frame size is wrong.
-    PictureSize {
+    FrameSize {
         /// In the metadata: width, height.
         announced: (u16, u16),
         /// In the sequence header.
@@ -147,7 +147,7 @@ impl Finding {
             Finding::MissingTrack(Medium::Audio) => "missing-audio",
             Finding::MissingTrack(Medium::Video) => "missing-video",
             Finding::FrameRate { .. } => "frame-rate",
-            Finding::PictureSize { .. } => "picture-size",
+            Finding::FrameSize { .. } => "picture-size",
             Finding::Timestamps(_) => "timestamps",
             Finding::NetworkGaps { .. } => "network-gaps",
             Finding::Memory(_) => "memory",
@@ -175,7 +175,7 @@ impl Finding {
             Finding::KeyframeInterval { .. } => KEYFRAME_INTERVAL,
             Finding::MissingTrack(_) | Finding::NoMedia => MISSING_TRACK,
             Finding::FrameRate { .. } => FRAME_RATE,
-            Finding::PictureSize { .. } => PICTURE_SIZE,
+            Finding::FrameSize { .. } => FRAME_SIZE,
             Finding::Timestamps(_) => TIMESTAMPS,
             Finding::NetworkGaps { .. } => NETWORK_GAPS,
             Finding::Memory(_) => MEMORY,
@@ -186,7 +186,7 @@ impl Finding {
     }
 }
 
-/// What to do about a clock whose time stamps are kept.
+/// The advice about a clock whose timestamps are kept.
 const AT_PACE: &str = ": players run dry, or fall behind. Check the encoder's clock and frame rate, and \
                        whether its network keeps up";
 
@@ -205,13 +205,13 @@ impl fmt::Display for Finding {
                     write!(f, "keyframes are {seconds} s apart")?;
                 }
                 // The number of frames in two seconds.
-                let pictures = frame_rate.map_or(60, |rate| (rate + 250) / 500).max(1);
+                let frames = frame_rate.map_or(60, |rate| (rate + 250) / 500).max(1);
                 write!(
                     f,
                     ", expected at most 4 s: players wait for them when they join or fall behind, \
                      and HLS viewers are three times as far behind. Set the encoder's \
                      keyframe interval to 2 s (OBS: Keyframe \
-                     Interval 2 s; ffmpeg: -g {pictures})"
+                     Interval 2 s; ffmpeg: -g {frames})"
                 )
             }
             Finding::MissingTrack(medium) => {
@@ -237,7 +237,7 @@ impl fmt::Display for Finding {
                 Thousandths(announced.into()),
                 OneDecimal(measured.into())
             ),
-            Finding::PictureSize { announced, coded } => write!(
+            Finding::FrameSize { announced, coded } => write!(
                 f,
                 "the metadata says {}x{}, the pictures are {}x{}: some players show them \
                  distorted. Set the encoder's output size, or restart it after a change of size",

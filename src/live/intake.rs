@@ -361,7 +361,7 @@ impl Intake {
     /// Notifies HLS of a message that was appended.
     fn note_sample(&self, number: u64, store: &mut Store<'_>) {
         let are_known = self.are_tracks_known();
-        // Video may be on its way, or of a size that only a keyframe tells.
+        // Video may be on its way, or of a size that only a keyframe shows.
         let is_audio_alone = self.tracks.video.is_none() || self.publish.is_settled;
         let Store { log, hls } = store;
         hls.note_sample(number, log, &self.tracks, are_known, is_audio_alone);

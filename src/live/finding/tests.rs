@@ -53,7 +53,7 @@ fn findings_say_what_came_what_was_expected_and_what_to_do() {
              the source delivers",
         ),
         (
-            Finding::PictureSize {
+            Finding::FrameSize {
                 announced: (1920, 1080),
                 coded: (1280, 720),
             },
@@ -159,21 +159,4 @@ fn examine(doctor: &mut Doctor, metadata: &[(&str, Value)], coded: Option<(u16, 
     let mut bytes = Vec::new();
     object(metadata.iter().cloned()).emit(&mut bytes);
     doctor.examine(Properties::of(&bytes).as_ref(), coded);
-}
-
-/// A doctor who has been told this of a stream whose pictures are of that size.
-fn examined(
-    media: &[Medium],
-    metadata: &[(&str, Value)],
-    coded: Option<(u16, u16)>,
-) -> Vec<Finding> {
-    let mut doctor = Doctor::default();
-    for medium in media {
-        doctor.note_message(*medium, 1_000);
-    }
-    assert!(!doctor.is_examination_due(5_999));
-    assert_eq!(doctor.is_examination_due(6_000), !media.is_empty());
-    examine(&mut doctor, metadata, coded);
-    assert!(!doctor.is_examination_due(7_000));
-    doctor.take_news()
 }

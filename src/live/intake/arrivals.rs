@@ -12,8 +12,8 @@ use crate::live::kind::Kind;
 use crate::live::report::{RECEIVED, StreamReport, Totals, TrackReport};
 use crate::media::tag::Medium;
 
-/// What is kept of a message to tell its codec, in bytes: the tag header, and the header of a frame
-/// of MP3 or the like.
+/// The bytes of a message that are kept to recognize its codec: the tag header, and the header of an
+/// MP3 frame or the like.
 const SAMPLE_LEN: usize = 16;
 
 /// See the module's documentation. Lives as long as the stream, through all publishers.
@@ -82,7 +82,7 @@ impl Arrivals {
         self.doctor.note_message(medium, now);
     }
 
-    /// Notes the time while somebody publishes.
+    /// Notes the time during a publish.
     pub(super) fn note_time(&mut self, now: Millis) {
         self.doctor.note_silence(self.since, now);
     }

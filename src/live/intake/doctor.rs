@@ -283,7 +283,7 @@ impl Doctor {
         if let (Some(width), Some(height), Some(coded)) = (size("width"), size("height"), coded) {
             let differs = |a: u16, b: u16| a.abs_diff(b) >= SIZE_TOLERANCE;
             if differs(width, coded.0) || differs(height, coded.1) {
-                self.find(Finding::PictureSize {
+                self.find(Finding::FrameSize {
                     announced: (width, height),
                     coded,
                 });

@@ -18,7 +18,7 @@ use crate::media::picture::Picture;
 use crate::media::tag::tracks::{Codec, TrackMessage};
 use crate::rtmp::amf::Properties;
 
-/// How much of a message is examined, in bytes: any header, and as much behind it as tells how long an
+/// How much of a message is examined, in bytes: any header, and as much behind it as shows how long an
 /// audio frame lasts or how large a video frame is.
 const PREFIX_LEN: usize = 64;
 

@@ -56,8 +56,8 @@ impl Stream {
         self.heard.store(now, Ordering::Relaxed);
     }
 
-    /// Appends an audio or video message, in as many parts as it lies in. It is sent to nobody before
-    /// the next [`pump`](Self::pump).
+    /// Appends an audio or video message, in as many parts as it lies in. Nothing is sent before the
+    /// next [`pump`](Self::pump).
     pub fn append<'a>(
         &self,
         generation: u64,

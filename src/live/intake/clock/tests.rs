@@ -235,15 +235,15 @@ fn the_next_publisher_goes_on_at_the_time_of_arrival() {
 
 /// Sends messages of both tracks every `step` ms, whose timestamps run at this fraction of time. Returns
 /// what is wrong with the pace, and how far from time the last video frame was placed.
-fn paced(times: (u64, u64), seconds: u64, step: u64, has_sound: bool) -> (Option<Pace>, i64) {
+fn paced(times: (u64, u64), seconds: u64, step: u64, has_audio: bool) -> (Option<Pace>, i64) {
     let mut clock = Clock::default();
     let (mut pace, mut placed) = (None, 0);
     for at in (0..seconds * 1_000).step_by(step as usize) {
         let stamp = 5_000 + (at * times.0 / times.1) as u32;
         placed = clock.place(Kind::Video, stamp, 1_000 + at);
-        if has_sound {
-            let sound = clock.place(Kind::Audio, stamp, 1_000 + at);
-            assert!(placed - sound < 100, "{placed} {sound}");
+        if has_audio {
+            let audio = clock.place(Kind::Audio, stamp, 1_000 + at);
+            assert!(placed - audio < 100, "{placed} {audio}");
             clock.note_audio(step * 1_000);
         }
         pace = clock.take_pace().or(pace);
@@ -253,8 +253,8 @@ fn paced(times: (u64, u64), seconds: u64, step: u64, has_sound: bool) -> (Option
 
 #[test]
 fn a_useless_clock_is_replaced_by_the_time_of_arrival() {
-    for has_sound in [true, false] {
-        let (pace, placed) = paced((0, 1), 60, 40, has_sound);
+    for has_audio in [true, false] {
+        let (pace, placed) = paced((0, 1), 60, 40, has_audio);
         assert_eq!(pace, Some(Pace::Still { is_zero: false }));
         assert_eq!(placed, 59_960);
     }
@@ -279,14 +279,14 @@ fn a_useless_clock_is_replaced_by_the_time_of_arrival() {
     }
     assert_eq!(clock.take_pace(), Some(Pace::Hovers));
     // A clock that runs backward is known as such after a window, and replaced.
-    for has_sound in [true, false] {
+    for has_audio in [true, false] {
         let mut clock = Clock::default();
         let (mut pace, mut placed) = (None, [0; 2]);
         for at in (0..20_000_u64).step_by(40) {
             let stamp = 1_000_000 - at as u32;
             let before = placed;
             placed = [clock.place(Kind::Video, stamp, at); 2];
-            if has_sound {
+            if has_audio {
                 placed[1] = clock.place(Kind::Audio, stamp, at);
                 clock.note_audio(40_000);
             }
@@ -323,17 +323,17 @@ fn timestamps_in_units_of_90_khz_are_found_too() {
 
 #[test]
 fn a_clock_at_another_pace_is_found_but_only_replaced_if_audio_proves_it() {
-    for has_sound in [true, false] {
+    for has_audio in [true, false] {
         let slow = Pace::Slow {
             tenths: 8,
-            is_lost: has_sound,
+            is_lost: has_audio,
         };
         // Audio proves it.
-        let expected = if has_sound { 59_960 } else { 47_968 };
-        assert_eq!(paced((8, 10), 60, 40, has_sound), (Some(slow), expected));
-        assert_eq!(paced((1, 1), 60, 40, has_sound), (None, 59_960));
-        assert_eq!(paced((101, 100), 60, 40, has_sound).0, None);
-        assert_eq!(paced((1, 1), 60, 250, has_sound).0, None);
+        let expected = if has_audio { 59_960 } else { 47_968 };
+        assert_eq!(paced((8, 10), 60, 40, has_audio), (Some(slow), expected));
+        assert_eq!(paced((1, 1), 60, 40, has_audio), (None, 59_960));
+        assert_eq!(paced((101, 100), 60, 40, has_audio).0, None);
+        assert_eq!(paced((1, 1), 60, 250, has_audio).0, None);
     }
     let fast = Pace::Fast {
         tenths: 100,
@@ -355,7 +355,7 @@ fn no_audio_is_left_out_with_a_clock_that_is_too_slow() {
             let at = frame * 1024 * 1000 / 44_100;
             let stamp = clock.place(Kind::Audio, (at * percent / 100) as u32, at);
             clock.note_audio(23_220);
-            let timed = media_clock.sound(stamp, 44_100, 1024);
+            let timed = media_clock.audio(stamp, 44_100, 1024);
             let timed = timed.unwrap_or_else(|| panic!("{frame} of a clock at {percent} %"));
             // There is no gap.
             assert_eq!(
@@ -396,11 +396,11 @@ fn pushed_files_backlogs_and_bursts_are_not_taken_for_a_wrong_clock() {
     });
     let slow_network = (0..3_000_u64).map(|n| (n * 50, n * 40));
     let bursts = (0..3_000_u64).map(|n| (n / 40 * 1_600, n / 40 * 1_600));
-    for (name, sound, messages) in [
+    for (name, audio, messages) in [
         ("as it should be", 40_000, file(1).collect::<Vec<_>>()),
         ("a file at 3 times its speed", 40_000, file(3).collect()),
         (
-            "a file at 20 times its speed whose sound pauses",
+            "a file at 20 times its speed whose audio pauses",
             21_000,
             file(20).collect(),
         ),
@@ -411,7 +411,7 @@ fn pushed_files_backlogs_and_bursts_are_not_taken_for_a_wrong_clock() {
     ] {
         let mut clock = Clock::default();
         for (now, stamp) in messages {
-            clock.note_audio(sound);
+            clock.note_audio(audio);
             assert_eq!(
                 clock.place(Kind::Video, stamp as u32, now),
                 stamp as u32,

@@ -2,6 +2,23 @@ use super::*;
 use crate::rtmp::amf0::Value;
 use crate::rtmp::command::object;
 
+/// Lets a doctor examine a publish with this metadata and this frame size.
+fn examined(
+    media: &[Medium],
+    metadata: &[(&str, Value)],
+    coded: Option<(u16, u16)>,
+) -> Vec<Finding> {
+    let mut doctor = Doctor::default();
+    for medium in media {
+        doctor.note_message(*medium, 1_000);
+    }
+    assert!(!doctor.is_examination_due(5_999));
+    assert_eq!(doctor.is_examination_due(6_000), !media.is_empty());
+    examine(&mut doctor, metadata, coded);
+    assert!(!doctor.is_examination_due(7_000));
+    doctor.take_news()
+}
+
 #[test]
 fn announced_tracks_that_do_not_come_are_found() {
     use Medium::{Audio, Video};
@@ -142,8 +159,8 @@ fn frame_rates_that_are_always_wrong_are_found() {
 /// The findings if frames come every 40 ms, in GOPs of these lengths.
 fn keyed(gops: &[u32]) -> Vec<Finding> {
     let mut doctor = Doctor::default();
-    for pictures in gops {
-        for index in 0..*pictures {
+    for frames in gops {
+        for index in 0..*frames {
             doctor.note_video_frame(index == 0, Some(40), Some(25_000));
         }
     }

@@ -12,7 +12,7 @@ fn repair(jump_ms: i32, total: u32) -> Option<ClockRepair> {
 
 #[test]
 fn jumps_are_taken_out_of_both_tracks_alike() {
-    for (name, rows, told) in [
+    for (name, rows, found) in [
         (
             "the clock is set, by a minute",
             &[
@@ -137,8 +137,8 @@ fn jumps_are_taken_out_of_both_tracks_alike() {
     ] {
         let mut clock = Clock::default();
         check(name, &mut clock, rows);
-        assert_eq!(clock.take_repair(), told, "{name}");
-        assert_eq!(clock.take_repair(), None, "{name}: told once");
+        assert_eq!(clock.take_repair(), found, "{name}");
+        assert_eq!(clock.take_repair(), None, "{name}: found once");
     }
 }
 
@@ -196,9 +196,9 @@ fn jumps_in_bursts_do_not_add_to_the_lag() {
         // Half a second late, with a jump; the rest of the half second comes at once.
         came += 1_000_000;
         let arrives = minute * 60_000 + if minute == 0 { 0 } else { 500 };
-        for picture in 0..1_500u64 {
+        for frame in 0..1_500u64 {
             came += 40;
-            let due = (minute * 1_500 + picture) * 40;
+            let due = (minute * 1_500 + frame) * 40;
             let now = due.max(arrives);
             let placed = clock.place(V, came, now);
             most = most.max(i64::from(placed.wrapping_sub(1_000_040)) - due as i64);
@@ -225,13 +225,9 @@ fn after_a_jump_in_a_burst_the_usual_step_follows() {
 #[test]
 fn after_a_jump_and_a_pause_in_a_file_pushed_fast_a_track_follows_the_other() {
     let mut clock = Clock::default();
-    check("first picture", &mut clock, &[(0, V, 0, 0)]);
+    check("first frame", &mut clock, &[(0, V, 0, 0)]);
     run(&mut clock, A, 3_001, (0, 1), (0, 20));
-    check(
-        "next picture",
-        &mut clock,
-        &[(3_000, V, 900_000_000, 60_000)],
-    );
+    check("next frame", &mut clock, &[(3_000, V, 900_000_000, 60_000)]);
 }
 
 #[test]
