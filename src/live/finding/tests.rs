@@ -154,9 +154,3 @@ fn findings_say_what_came_what_was_expected_and_what_to_do() {
         assert_eq!(finding.to_string(), text);
     }
 }
-
-fn examine(doctor: &mut Doctor, metadata: &[(&str, Value)], coded: Option<(u16, u16)>) {
-    let mut bytes = Vec::new();
-    object(metadata.iter().cloned()).emit(&mut bytes);
-    doctor.examine(Properties::of(&bytes).as_ref(), coded);
-}

@@ -349,7 +349,7 @@ fn a_clock_at_another_pace_is_found_but_only_replaced_if_audio_proves_it() {
 fn no_audio_is_left_out_with_a_clock_that_is_too_slow() {
     for percent in [10, 50, 70, 80, 85, 90, 91] {
         let mut clock = Clock::default();
-        let mut media_clock = crate::live::stream::media_clock::MediaClock::default();
+        let mut media_clock = crate::live::intake::media_clock::MediaClock::default();
         let mut end = None;
         for frame in 0..3_000_u64 {
             let at = frame * 1024 * 1000 / 44_100;

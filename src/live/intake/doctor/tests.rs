@@ -2,6 +2,12 @@ use super::*;
 use crate::rtmp::amf0::Value;
 use crate::rtmp::command::object;
 
+fn examine(doctor: &mut Doctor, metadata: &[(&str, Value)], coded: Option<(u16, u16)>) {
+    let mut bytes = Vec::new();
+    object(metadata.iter().cloned()).emit(&mut bytes);
+    doctor.examine(Properties::of(&bytes).as_ref(), coded);
+}
+
 /// Lets a doctor examine a publish with this metadata and this frame size.
 fn examined(
     media: &[Medium],
@@ -16,7 +22,7 @@ fn examined(
     assert_eq!(doctor.is_examination_due(6_000), !media.is_empty());
     examine(&mut doctor, metadata, coded);
     assert!(!doctor.is_examination_due(7_000));
-    doctor.take_news()
+    doctor.take_news(7_000)
 }
 
 #[test]
