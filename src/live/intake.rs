@@ -232,21 +232,13 @@ impl Intake {
             Class::Other | Class::Rest => self.clock.place_beside(kind, arrival.timestamp),
             _ => self.clock.place(kind, arrival.timestamp, now),
         };
-        let sample = match seen.class {
-            _ if !is_first_track => Sample::default(),
-            Class::Rest => self.sample_of_rest(message),
-            Class::Keyframe | Class::Frame => {
-                let payload = message.payload(payload.clone());
-                self.sample(
-                    message,
-                    seen.is_start && seen.is_sync,
-                    timestamp,
-                    payload,
-                    store,
-                )
-            }
-            _ => Sample::default(),
-        };
+        let sample = self.sample_of(
+            message,
+            &seen,
+            timestamp,
+            message.payload(payload.clone()),
+            store,
+        );
         let is_alone = kind == Kind::Audio && is_first_track && !self.publish.has_video;
         let mut meta = Meta {
             is_join_point: seen.is_start || is_alone,
@@ -266,15 +258,18 @@ impl Intake {
         if is_again {
             self.complete_frame(store);
         }
-        if !self.publish.is_settled
-            && now.saturating_sub(self.publish.began.get_or_set(now)) > SETTLE
-        {
-            self.settle(now, store);
-        }
+        self.settle_when_due(now, store);
         appended
     }
 
-    /// A message that is neither a join point nor a sample.
+    fn settle_when_due(&mut self, now: Millis, store: &mut Store<'_>) {
+        let began = self.publish.began.get_or_set(now);
+        if !self.publish.is_settled && now.saturating_sub(began) > SETTLE {
+            self.settle(now, store);
+        }
+    }
+
+    /// What a message is that is neither a join point nor a sample.
     fn meta_beside(
         &self,
         kind: Kind,

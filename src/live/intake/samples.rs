@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use super::classify::Class;
+use super::frames::Judged;
 use super::media_clock::Timed;
 use super::{Intake, Store, TRACKS_COST};
 use crate::allowance::Taken;
@@ -180,8 +182,29 @@ impl Intake {
         each.map(|(_, tracks)| tracks_cost(tracks)).sum()
     }
 
+    /// A message of the current publish as a sample of its track.
+    pub(super) fn sample_of<'a>(
+        &mut self,
+        message: &TrackMessage,
+        seen: &Judged,
+        timestamp: u32,
+        payload: impl Iterator<Item = &'a [u8]>,
+        store: &mut Store<'_>,
+    ) -> Sample {
+        match seen.class {
+            // Files have first tracks only.
+            _ if message.track_id != 0 => Sample::default(),
+            Class::Rest => self.sample_of_rest(message),
+            Class::Keyframe | Class::Frame => {
+                let is_sync = seen.is_start && seen.is_sync;
+                self.sample(message, is_sync, timestamp, payload, store)
+            }
+            _ => Sample::default(),
+        }
+    }
+
     /// A frame of a first track as a sample. One that no file can hold has no duration.
-    pub(super) fn sample<'a>(
+    fn sample<'a>(
         &mut self,
         message: &TrackMessage,
         is_keyframe: bool,
