@@ -18,7 +18,7 @@ const FRAME_RATE: usize = 2;
 const FRAME_SIZE: usize = 3;
 const TIMESTAMPS: usize = 4;
 pub(super) const NETWORK_GAPS: usize = 5;
-const MEMORY: usize = 6;
+pub(super) const MEMORY: usize = 6;
 const PACE: usize = 7;
 pub(super) const MISSING_HEADER: usize = 8;
 const NO_START: usize = 9;
@@ -159,7 +159,7 @@ impl Finding {
     }
 
     /// How often it may be logged during a publish, in ms; `None`: once.
-    pub(super) fn log_interval(&self) -> Option<Millis> {
+    pub(super) fn log_interval(&self) -> Option<u32> {
         match self {
             // The timestamps of some cameras jump all the time.
             Finding::Timestamps(_) => Some(10_000),

@@ -93,8 +93,6 @@ pub(super) struct Intake {
     clock: Clock,
     media_clock: MediaClock,
     arrivals: Arrivals,
-    /// A keyframe has come since the last call of [`Intake::take_urgency`].
-    is_urgent: bool,
 }
 
 /// Older versions that receivers may still be in the middle of.
@@ -125,6 +123,8 @@ struct Publish {
     began: When,
     /// Enough has come to know which tracks there are.
     is_settled: bool,
+    /// A keyframe has come since the last call of [`Intake::take_urgency`].
+    is_urgent: bool,
     found: FoundTracks,
     frames: Frames,
 }
@@ -250,7 +250,7 @@ impl Intake {
         if meta.role == Role::Media {
             self.note_frame(&meta, message, is_keyframe);
         }
-        self.is_urgent |= is_keyframe;
+        self.publish.is_urgent |= is_keyframe;
         let look = seen.look;
         let is_again =
             look.is_some_and(|look| self.note_part(&mut meta, look, seen.sent, store.log.end()));
@@ -373,7 +373,7 @@ impl Intake {
 
     /// Whether a keyframe has come since the last call: it doesn't wait for company.
     pub(super) fn take_urgency(&mut self) -> bool {
-        std::mem::take(&mut self.is_urgent)
+        std::mem::take(&mut self.publish.is_urgent)
     }
 
     /// Lets the doctor examine what has come, and returns the findings that are to be logged.

@@ -5,8 +5,8 @@
 
 use super::frame_rate::Window;
 use crate::live::finding::{
-    ClockRepair, EXAMINATION, Finding, KEYFRAME_INTERVAL, KINDS, MISSING_HEADER, MISSING_TRACK,
-    Memory, NETWORK_GAPS, Pace,
+    ClockRepair, EXAMINATION, Finding, KEYFRAME_INTERVAL, KINDS, MEMORY, MISSING_HEADER,
+    MISSING_TRACK, Memory, NETWORK_GAPS, Pace,
 };
 use crate::live::kind::Kind;
 use crate::live::{Millis, When};
@@ -46,10 +46,12 @@ const GAP_EPISODE: Millis = 600_000;
 pub(super) struct Doctor {
     /// The newest finding of each kind.
     found: [Option<Finding>; KINDS],
-    /// When a finding of each kind was logged last.
-    logged: [When; KINDS],
-    /// A bit for each kind with a finding that wasn't logged.
+    /// A bit for each kind with a finding that has to be logged.
     news: u16,
+    /// A bit for each kind of which a finding was logged.
+    logged: u16,
+    /// When that was, for the kinds that are logged again: jumps, memory. In ms, wrapping.
+    logged_at: [u32; 2],
     /// When the first message came.
     began: When,
     /// The publish has been compared with its metadata.
@@ -86,23 +88,27 @@ impl Doctor {
         if self.news == 0 {
             return news;
         }
-        for (kind, logged) in self.logged.iter_mut().enumerate() {
+        let now = now as u32;
+        for (kind, finding) in self.found.iter().enumerate() {
             let bit = 1 << kind;
-            let Some(finding) = self.found[kind].filter(|_| self.news & bit != 0) else {
+            let Some(finding) = finding.filter(|_| self.news & bit != 0) else {
                 continue;
             };
-            let is_due = match (logged.get(), finding.log_interval()) {
-                (None, _) => true,
-                (Some(_), None) => false,
-                // It waits until it may be logged again.
-                (Some(last), Some(interval)) if now.saturating_sub(last) < interval => continue,
-                _ => true,
-            };
-            self.news &= !bit;
-            if is_due {
-                *logged = When::at(now);
-                news.push(finding);
+            let logged_at = &mut self.logged_at[usize::from(kind == MEMORY)];
+            let is_again = self.logged & bit != 0;
+            let interval = finding.log_interval();
+            if is_again && interval.is_some_and(|ms| now.wrapping_sub(*logged_at) < ms) {
+                // It stays news until it may be logged again.
+                continue;
             }
+            self.news &= !bit;
+            if interval.is_some() {
+                *logged_at = now;
+            } else if is_again {
+                continue;
+            }
+            self.logged |= bit;
+            news.push(finding);
         }
         news
     }
@@ -119,7 +125,7 @@ impl Doctor {
             self.began = When::at(now);
             // It is no longer true that nothing comes, but a track may still be missing.
             self.found[MISSING_TRACK] = None;
-            self.logged[MISSING_TRACK] = When::default();
+            self.logged &= !(1 << MISSING_TRACK);
         }
         let is_known = match medium {
             Medium::Audio => std::mem::replace(&mut self.has_audio, true),

@@ -33,7 +33,7 @@ pub(super) struct FrameRate {
 /// Some seconds of frames.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Window {
-    ms: u32,
+    pub(super) ms: u32,
     steps: u32,
     shortest: u32,
     longest: u32,

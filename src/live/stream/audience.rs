@@ -15,18 +15,16 @@ const MAX_SKIPS: usize = 16;
 
 /// See the module's documentation.
 pub(super) struct Audience {
-    /// How long messages may wait for company before they are sent.
-    batch: Millis,
-    /// The lag at which a subscriber is moved to a newer keyframe.
-    max_lag: Millis,
+    /// How long messages may wait for others before they are sent, in ms.
+    batch: u32,
+    /// The lag at which a subscriber is moved to a newer keyframe, in ms.
+    max_lag: u32,
     desks: Desks,
     subscribers: Vec<Subscriber>,
     /// Messages before this one have been offered to all subscribers.
     pumped_to: u64,
-    /// Arrival of the oldest message that wasn't offered yet.
-    batch_since: When,
-    /// A message that wasn't offered yet must not wait.
-    is_urgent: bool,
+    /// Until when messages that weren't offered yet may wait; none if there are none.
+    due: When,
     /// A few skips that aren't logged yet.
     skips: Vec<Skip>,
     pub(super) deliveries: Deliveries,
@@ -35,13 +33,12 @@ pub(super) struct Audience {
 impl Audience {
     pub(super) fn new(batch: Millis, max_lag: Millis, desks: Desks) -> Audience {
         Audience {
-            batch,
-            max_lag,
+            batch: batch.try_into().unwrap_or(u32::MAX),
+            max_lag: max_lag.try_into().unwrap_or(u32::MAX),
             desks,
             subscribers: Vec::new(),
             pumped_to: 0,
-            batch_since: When::default(),
-            is_urgent: false,
+            due: When::default(),
             skips: Vec::new(),
             deliveries: Deliveries::default(),
         }
@@ -75,34 +72,32 @@ impl Audience {
 
     /// Notes that messages may have been appended, and whether one of them must not wait.
     pub(super) fn note_arrivals(&mut self, log: &Log, is_urgent: bool, now: Millis) {
-        if log.end() > self.pumped_to {
-            self.batch_since.get_or_set(now);
+        if is_urgent {
+            self.hurry();
+        } else if log.end() > self.pumped_to {
+            self.due.get_or_set(now + Millis::from(self.batch));
         }
-        self.is_urgent |= is_urgent;
     }
 
-    /// Whether what has come should wait for company.
+    /// Whether what has come should wait for more.
     pub(super) fn is_waiting(&self, now: Millis) -> bool {
-        let since = self.batch_since.get();
-        let waited = since.map_or(self.batch, |since| now.saturating_sub(since));
-        waited < self.batch && !self.is_urgent
+        self.due.get().is_some_and(|due| now < due)
     }
 
     /// Lets nothing wait any longer.
     pub(super) fn hurry(&mut self) {
-        self.is_urgent = true;
+        self.due = When::at(0);
     }
 
     /// Offers all subscribers what they haven't got yet. True if some socket didn't take all of it.
     pub(super) fn pump(&mut self, log: &mut Log, intake: &mut Intake, now: Millis) -> bool {
-        self.batch_since = When::default();
-        self.is_urgent = false;
+        self.due = When::default();
         intake.note_pump();
         let mut desk = self.desks.take();
         desk.stage
             .begin(self.pumped_to, log, self.subscribers.len());
         self.pumped_to = log.end();
-        let view = intake.view(log, self.max_lag, now);
+        let view = intake.view(log, self.max_lag.into(), now);
         let mut has_unsent = false;
         let mut needs = Needs::NOTHING;
         let mut sent = 0;
@@ -142,7 +137,7 @@ impl Audience {
     // Apart from what `act` was compiled into, of which there are many.
     fn offer(&mut self, index: usize, log: &mut Log, intake: &Intake, now: Millis) -> bool {
         let mut desk = self.desks.take();
-        let view = intake.view(log, self.max_lag, now);
+        let view = intake.view(log, self.max_lag.into(), now);
         let has_unsent = self.subscribers[index].pump(&view, &mut desk);
         self.note_skips(&mut desk.skips);
         self.desks.put(desk);
