@@ -22,9 +22,9 @@ mod versions;
 
 use std::sync::Arc;
 
-use super::log::{Kind, Log};
-use super::stats::{Stats, ViewerReport};
-use super::subscriber::Delivered;
+use super::kind::Kind;
+use super::log::Log;
+use super::report::{Delivered, ViewerReport};
 use super::tracks::Tracks;
 use super::{Millis, When};
 pub(super) use lists::FEW_LEN;
@@ -47,16 +47,16 @@ pub(super) struct Hls {
     versions: Versions,
     /// The server accepts requests for HLS.
     is_served: bool,
+    /// All tracks were known when a message was added last.
+    were_tracks_known: bool,
     /// Part of the names of files. Drawn at the first request.
     life: Option<u32>,
     /// The time of the last request.
     asked: When,
     /// A media playlist has been sent.
     is_given: bool,
-    /// The stream has ended, but can still be found.
-    pub(super) is_in_tail: bool,
     /// The number of requests that wait.
-    waiting: usize,
+    waiting: u32,
     /// Counts changes that requests may wait for. It wraps.
     changes: u32,
     /// There was a change that waiting requests haven't been notified of.
@@ -66,17 +66,14 @@ pub(super) struct Hls {
 /// What HLS uses of the stream that it belongs to.
 pub(super) struct StreamContext<'a> {
     pub(super) log: &'a mut Log,
-    pub(super) stats: &'a mut Stats,
     pub(super) tracks: &'a Arc<Tracks>,
-    /// See `are_tracks_known` of the stream.
+    /// It is known which tracks the publisher sends.
     pub(super) are_tracks_known: bool,
-    /// No further tracks are expected.
-    pub(super) is_settled: bool,
     /// The bit rate that the metadata announces.
     pub(super) announced_bandwidth: u32,
     pub(super) is_live: bool,
     pub(super) was_published: bool,
-    pub(super) is_closed: bool,
+    pub(super) has_ended: bool,
 }
 
 impl StreamContext<'_> {
@@ -95,21 +92,33 @@ impl Hls {
         }
     }
 
-    /// Adds a message of the log, unless MP4 can't hold it.
-    pub(super) fn add(&mut self, number: u64, stream: &mut StreamContext<'_>) {
-        self.segments.prune(stream.log.start());
-        let Some(entry) = stream.log.entry(number).filter(is_sample) else {
+    /// Adds a message of the log, unless MP4 can't hold it. `is_audio_alone`: no video is expected.
+    pub(super) fn note_sample(
+        &mut self,
+        number: u64,
+        log: &mut Log,
+        tracks: &Arc<Tracks>,
+        are_tracks_known: bool,
+        is_audio_alone: bool,
+    ) {
+        let Hls {
+            segments,
+            versions,
+            were_tracks_known,
+            ..
+        } = self;
+        segments.prune(log.start());
+        let Some(entry) = log.entry(number).filter(is_sample) else {
             return;
         };
-        let are_known = stream.are_tracks_known;
-        let segments = &mut self.segments;
-        let version = self.versions.version_of(stream.tracks, are_known, segments);
+        let are_new = !std::mem::replace(were_tracks_known, are_tracks_known);
+        let version = versions.version_of(tracks, are_new, segments);
         let open = segments.newest_version().filter(|open| *open != version);
-        let open = open.and_then(|open| self.versions.tracks(open.into()));
-        let open = &open.unwrap_or(stream.tracks).presentation;
-        let now = &stream.tracks.presentation;
+        let open = open.and_then(|open| versions.tracks(open.into()));
+        let open = &open.unwrap_or(tracks).presentation;
+        let now = &tracks.presentation;
         let is_video = entry.meta.kind == Kind::Video;
-        let (time, end) = stream.tracks.span(&entry);
+        let (time, end) = tracks.span(&entry);
         let sample = MediaSample {
             number,
             time,
@@ -127,14 +136,12 @@ impl Hls {
             is_join_point: if is_video {
                 entry.meta.is_sync()
             } else {
-                // Video may be on its way, or its size may be unknown until a keyframe comes.
-                let is_alone = stream.tracks.video.is_none() || stream.is_settled;
-                now.video.is_none() && are_known && is_alone
+                now.video.is_none() && are_tracks_known && is_audio_alone
             },
         };
-        let max_bytes = stream.log.capacity() / SEGMENTS_IN_MEMORY;
+        let max_bytes = log.capacity() / SEGMENTS_IN_MEMORY;
         if segments.add(&sample, max_bytes) {
-            self.note_news(sample.arrived, stream.log);
+            self.note_news(sample.arrived, log);
         }
     }
 
@@ -192,9 +199,10 @@ impl Hls {
         }
     }
 
-    /// Whether there has been any request.
-    pub(super) fn was_asked(&self) -> bool {
-        self.asked.get().is_some()
+    /// How long the stream, which has ended, has to be found so that its viewers learn of the end;
+    /// `None` if it has none.
+    pub(super) fn tail(&self, now: Millis) -> Option<Millis> {
+        self.max_wait().filter(|_| self.is_watched(now))
     }
 
     /// The tracks of all segments held.

@@ -14,7 +14,7 @@ use brooklet::live::hls::file_name::{FileKind, FileName};
 use brooklet::live::hls::reader::{Evicted, FragmentReader};
 use brooklet::live::hls::requests::{Answer, Asker, HlsRequest, Look, Playlist, Unavailable};
 use brooklet::live::hls::segments::Listing;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
 
 use crate::files::SMALL;
 use crate::fixture::{AAC_HEADER, Fixture};

@@ -7,7 +7,7 @@ use brooklet::live::framing::{Base, Carrier, Framing};
 use brooklet::live::hls::file_name::{FileKind, FileName};
 use brooklet::live::hls::requests::{Answer, Asker, HlsRequest, Look};
 use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
 use brooklet::live::subscriber::Receiver;
 
 use crate::files::{LARGE, SMALL};

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use super::segment::MessageSet;
 use crate::live::framing::{Base, Message, fragment};
-use crate::live::log::{Entry, Kind, Log};
+use crate::live::kind::Kind;
+use crate::live::log::{Entry, Log};
 use crate::live::sink::Slices;
 use crate::media::mp4::FRAGMENT_HEAD_LEN;
 
@@ -36,6 +37,26 @@ pub struct FragmentReader {
 pub struct Evicted;
 
 impl FragmentReader {
+    /// Reads the newest keyframe, due at 0; `None` if there is none.
+    pub(in crate::live) fn newest_keyframe(log: &Log) -> Option<FragmentReader> {
+        // A keyframe that came in several messages is complete in a later one.
+        const MAX_MESSAGES: usize = 256;
+
+        let join_point = log.start_of(true)?;
+        let is_keyframe = |(_, entry): &(u64, Entry)| {
+            is_sample(entry) && entry.meta.kind == Kind::Video && entry.meta.is_sync()
+        };
+        let entries = (join_point..).zip(log.entries(join_point));
+        let (number, entry) = entries.take(MAX_MESSAGES).find(is_keyframe)?;
+        let base = Base {
+            video: entry.meta.sample.decode_time,
+            audio: 0,
+        };
+        let (messages, set) = (number..number + 1, MessageSet::new(number, number));
+        let len = framed_len(&entry);
+        Some(FragmentReader::new(messages, len, set, base, true))
+    }
+
     /// Reads the messages of `set` within a range, of `len` bytes in all.
     pub(super) fn new(
         messages: Range<u64>,
@@ -57,7 +78,7 @@ impl FragmentReader {
 
     /// Offers `lead` and what comes next as slices, and advances by what `take` took of them. The heads
     /// of fragments are made in `room`.
-    pub(super) fn offer(
+    pub(in crate::live) fn offer(
         &mut self,
         log: &Log,
         lead: &[u8],
@@ -106,7 +127,7 @@ impl FragmentReader {
     }
 
     /// Skips up to `left` bytes, and reduces `left` by what was skipped. True if there is more to skip.
-    pub(super) fn skip(&mut self, log: &Log, left: &mut u64) -> Result<bool, Evicted> {
+    pub(in crate::live) fn skip(&mut self, log: &Log, left: &mut u64) -> Result<bool, Evicted> {
         let mut entries = log.entries(self.next);
         for _ in 0..STEP {
             if *left == 0 || self.next == self.end || self.len == 0 {

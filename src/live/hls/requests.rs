@@ -1,28 +1,23 @@
-//! Requests for playlists and files, and the few ways to enter a stream's lock for HLS.
+//! Requests for playlists and files.
 //!
 //! Nothing here waits for an answer. A request that comes too early is told how long to wait, and looks
-//! again after each change:
+//! again after each change (see `live/stream/hls.rs`):
 //!
 //! ```text
-//! ask_hls -> Look::Answer
-//!         -> Look::Wait -> begin_hls_wait -> wait_for_hls -> look_again -> Look::Answer -> end_hls_wait
-//!                                                 ^               -> Look::Wait
-//!                                                 +---------------------/
+//! ask -> Look::Answer
+//!     -> Look::Wait -> begin_wait -> (the caller waits) -> look_again -> Look::Answer -> end_wait
+//!                                           ^                  -> Look::Wait
+//!                                           +------------------------/
 //! ```
 
-use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::file_name::{FileKind, FileName};
-use super::reader::{Evicted, FragmentReader, framed_len, is_sample};
-use super::segment::MessageSet;
+use super::reader::FragmentReader;
 use super::segments::{Listing, Lookup, Wanted};
 use super::{Hls, StreamContext};
 use crate::live::framing::Base;
-use crate::live::log::{Entry, Kind};
-use crate::live::stream::Stream;
 use crate::live::tracks::Tracks;
 use crate::live::{Millis, When};
 
@@ -93,7 +88,7 @@ pub enum Look {
     Wait {
         /// How long the request may wait in all, in ms.
         limit: Millis,
-        /// The changes that this look has taken into account, for [`Stream::wait_for_hls`].
+        /// The changes that this look has taken into account, as counted by [`Hls::changes`].
         seen: u32,
     },
 }
@@ -111,116 +106,34 @@ pub enum Unavailable {
     NoMemory,
 }
 
-impl Stream {
+impl Hls {
     /// Answers a request, or says how long it has to wait.
-    pub fn ask_hls(&self, request: HlsRequest, asker: &Asker) -> Result<Look, Unavailable> {
-        self.with_hls(|hls, mut stream| {
-            hls.note_request(request, asker, &mut stream)?;
-            hls.look(request, asker, false, &mut stream)
-        })
-    }
-
-    /// Looks for the answer to a request that waits. `is_last`: it doesn't wait any longer.
-    pub fn look_again(
-        &self,
+    pub(in crate::live) fn ask(
+        &mut self,
         request: HlsRequest,
         asker: &Asker,
-        is_last: bool,
+        stream: &mut StreamContext<'_>,
     ) -> Result<Look, Unavailable> {
-        self.with_hls(|hls, mut stream| hls.look(request, asker, is_last, &mut stream))
+        self.note_request(request, asker, stream)?;
+        self.look_again(request, asker, false, stream)
     }
 
     /// A request begins to wait. Until it ends, the stream counts as watched.
-    pub fn begin_hls_wait(&self) {
-        self.with_hls(|hls, _| hls.waiting += 1);
+    pub(in crate::live) fn begin_wait(&mut self) {
+        self.waiting += 1;
     }
 
     /// A request no longer waits.
-    pub fn end_hls_wait(&self, now: Millis) {
-        self.with_hls(|hls, _| {
-            hls.waiting -= 1;
-            hls.asked = hls.asked.max(When::at(now));
-        });
+    pub(in crate::live) fn end_wait(&mut self, now: Millis) {
+        self.waiting -= 1;
+        self.asked = self.asked.max(When::at(now));
     }
 
     /// The tracks of an init segment. This is no request: it doesn't show that anybody watches.
-    pub fn init(&self, version: u64) -> Option<Arc<Tracks>> {
-        self.with_hls(|hls, _| hls.versions.tracks(version).map(Arc::clone))
+    pub(in crate::live) fn init(&self, version: u64) -> Option<Arc<Tracks>> {
+        self.versions.tracks(version).map(Arc::clone)
     }
 
-    /// The newest keyframe, due at 0, and the tracks to show it with; `None` if there is none.
-    pub fn keyframe(&self) -> Option<(Arc<Tracks>, FragmentReader)> {
-        // A keyframe that came in several messages is complete in a later one.
-        const MAX_MESSAGES: usize = 256;
-        self.with_hls(|_, stream| {
-            let join_point = stream.log.start_of(true)?;
-            let is_keyframe = |(_, entry): &(u64, Entry)| {
-                is_sample(entry) && entry.meta.kind == Kind::Video && entry.meta.is_sync()
-            };
-            let entries = (join_point..).zip(stream.log.entries(join_point));
-            let (number, entry) = entries.take(MAX_MESSAGES).find(is_keyframe)?;
-            let base = Base {
-                video: entry.meta.sample.decode_time,
-                audio: 0,
-            };
-            let set = MessageSet::new(number, number);
-            let len = framed_len(&entry);
-            let reader = FragmentReader::new(number..number + 1, len, set, base, true);
-            Some((Arc::clone(stream.tracks), reader))
-        })
-    }
-
-    /// Has `take`, which must not block, send what comes next behind `lead`. Returns how much of both
-    /// was taken. At the end there are no slices. `room` holds the heads of fragments, at least one.
-    pub fn send(
-        &self,
-        reader: &mut FragmentReader,
-        lead: &[u8],
-        room: &mut [u8],
-        now: Millis,
-        take: &mut dyn FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
-    ) -> Result<io::Result<usize>, Evicted> {
-        self.with_hls(|_, stream| {
-            let before = reader.len;
-            // The lock is held across the send on purpose: the slices borrow the log.
-            let result = reader.offer(stream.log, lead, room, take)?;
-            stream.stats.note_fetched(before - reader.len, now);
-            Ok(result)
-        })
-    }
-
-    /// Skips the first bytes, and drops all but the next `len`.
-    pub fn cut(&self, reader: &mut FragmentReader, skip: u64, len: u64) -> Result<(), Evicted> {
-        let mut left = skip;
-        while self.with_hls(|_, stream| reader.skip(stream.log, &mut left))? {
-            // Otherwise this thread would get the lock again before one that was woken up for it.
-            std::thread::yield_now();
-        }
-        reader.len = reader.len.min(len);
-        Ok(())
-    }
-
-    /// Whether the stream is watched by HLS.
-    pub fn is_wanted_by_hls(&self, now: Millis) -> bool {
-        self.with_hls(|hls, _| hls.is_watched(now))
-    }
-
-    /// How long the stream, which has ended, has to be found so that its viewers learn of the end.
-    pub fn begin_hls_tail(&self, now: Millis) -> Duration {
-        self.with_hls(|hls, _| {
-            let target = hls.segments.target().filter(|_| hls.is_watched(now));
-            hls.is_in_tail = target.is_some();
-            Duration::from_secs(target.map_or(0, |target| u64::from(target) * MAX_WAIT))
-        })
-    }
-
-    /// The stream need not be found any more.
-    pub fn end_hls_tail(&self) {
-        self.with_hls(|hls, _| hls.is_in_tail = false);
-    }
-}
-
-impl Hls {
     /// Notes that somebody watches, and makes sure that the segments to come are kept.
     fn note_request(
         &mut self,
@@ -254,7 +167,8 @@ impl Hls {
         Ok(())
     }
 
-    fn look(
+    /// Looks for the answer to a request that waits. `is_last`: it doesn't wait any longer.
+    pub(in crate::live) fn look_again(
         &mut self,
         request: HlsRequest,
         asker: &Asker,
@@ -265,7 +179,7 @@ impl Hls {
         match request {
             HlsRequest::Multivariant => self.playlist(stream),
             HlsRequest::Media(wanted) => self.media_playlist(wanted, asker, is_last, stream),
-            HlsRequest::File(name) => self.file(name.kind, stream.is_closed),
+            HlsRequest::File(name) => self.file(name.kind, stream.has_ended),
         }
     }
 
@@ -283,7 +197,7 @@ impl Hls {
         is_last: bool,
         stream: &StreamContext<'_>,
     ) -> Result<Look, Unavailable> {
-        let may_wait = stream.is_live && !is_last && !stream.is_closed;
+        let may_wait = stream.is_live && !is_last && !stream.has_ended;
         if may_wait && !self.is_given && !self.segments.is_fit_to_start() {
             return if stream.has_no_samples() {
                 Err(Unavailable::NoCodec)
@@ -291,7 +205,7 @@ impl Hls {
                 Ok(self.wait(FIRST_WAIT))
             };
         }
-        if let (Some(wanted), Some(limit), false) = (wanted, self.max_wait(), stream.is_closed) {
+        if let (Some(wanted), Some(limit), false) = (wanted, self.max_wait(), stream.has_ended) {
             match self.segments.has(wanted) {
                 Lookup::Found(()) => {}
                 Lookup::Missing => return Err(Unavailable::TooFar),
@@ -319,11 +233,11 @@ impl Hls {
         } else {
             RETURN_WAIT
         };
-        if self.segments.target().is_none() && !stream.are_tracks_known && !stream.is_closed {
+        if self.segments.target().is_none() && !stream.are_tracks_known && !stream.has_ended {
             return Ok(self.wait(first_wait));
         }
         let is_safe = |number| stream.log.is_safe(number);
-        let listing = self.segments.listing(stream.is_closed, &is_safe);
+        let listing = self.segments.listing(stream.has_ended, &is_safe);
         match (listing, self.versions.all().next_back()) {
             (Some(mut listing), Some(tracks)) => {
                 listing.bandwidth = listing.bandwidth.max(stream.announced_bandwidth);
@@ -334,12 +248,12 @@ impl Hls {
                     is_new_viewer: false,
                 }))))
             }
-            _ if stream.is_closed => Err(Unavailable::NotFound),
+            _ if stream.has_ended => Err(Unavailable::NotFound),
             _ => Ok(self.wait(first_wait)),
         }
     }
 
-    fn file(&self, kind: FileKind, is_closed: bool) -> Result<Look, Unavailable> {
+    fn file(&self, kind: FileKind, has_ended: bool) -> Result<Look, Unavailable> {
         let (messages, len, segment) = match kind {
             FileKind::Init(version) => {
                 let tracks = self.versions.tracks(version);
@@ -353,7 +267,7 @@ impl Hls {
             }
             FileKind::Part(number, part) => match self.segments.part(number, part) {
                 Lookup::Found((part, segment)) => (part.messages, part.bytes.into(), segment),
-                Lookup::NotYet if !is_closed => {
+                Lookup::NotYet if !has_ended => {
                     return Ok(self.wait(self.max_wait().unwrap_or(0)));
                 }
                 _ => return Err(Unavailable::NotFound),
@@ -368,7 +282,7 @@ impl Hls {
     }
 
     /// How long a request waits for what comes next, once there is a target duration.
-    fn max_wait(&self) -> Option<Millis> {
+    pub(super) fn max_wait(&self) -> Option<Millis> {
         let target = self.segments.target()?;
         Some(Millis::from(target) * 1_000 * MAX_WAIT)
     }

@@ -14,20 +14,18 @@ const MAX_CONFIGS_LEN: usize = 1024;
 pub(super) struct Versions {
     /// Oldest first.
     held: VecDeque<(u32, Arc<Tracks>)>,
-    /// All tracks were known when a message was added last.
-    were_known: bool,
 }
 
 impl Versions {
-    /// Returns the version of these tracks, which is a new one if they have changed.
+    /// Returns the version of these tracks, which is a new one if they have changed. `are_new`: until now
+    /// not all of them were known.
     pub(super) fn version_of(
         &mut self,
         tracks: &Arc<Tracks>,
-        are_known: bool,
+        are_new: bool,
         segments: &mut Segments,
     ) -> u32 {
-        let may_change = segments.target().is_none() && !self.were_known;
-        self.were_known = are_known;
+        let may_change = are_new && segments.target().is_none();
         let mut version = 0;
         if let Some((newest, known)) = self.held.back_mut() {
             if Arc::ptr_eq(known, tracks) {

@@ -1,9 +1,7 @@
 //! What playlists list.
 
-use std::time::Duration;
-
 use brooklet::live::join::Join;
-use brooklet::live::stream::Waited;
+use brooklet::live::stream::Outlook;
 use brooklet::rtmp::amf::Properties;
 use proptest::prelude::*;
 
@@ -108,11 +106,8 @@ fn a_publisher_that_returns_continues_the_same_playlist() {
     fixture.gop(fixture.now.get() as u32, 20);
     let generation = fixture.generation.get();
     fixture.unpublish();
-    let wait = |timeout| {
-        let now = fixture.now.get();
-        fixture.stream.wait_for_publisher(generation, timeout, now)
-    };
-    assert_eq!(wait(Duration::ZERO), Waited::TimedOut, "somebody watches");
+    let outlook = fixture.stream.advance(generation, fixture.now.get());
+    assert!(outlook.until.is_some(), "it is watched");
     let gone = listing(&fixture);
     assert_eq!(gone.segments.last().unwrap().duration, 800);
     assert_eq!((gone.next, gone.is_ended), ((9, 0), false));
@@ -158,20 +153,14 @@ fn a_stream_is_deserted_half_a_minute_after_the_last_request() {
     let fixture = watched(1024);
     listing(&fixture);
     fixture.unpublish();
-    let wait = || {
+    let advance = || {
         let (generation, now) = (fixture.generation.get(), fixture.now.get());
-        fixture
-            .stream
-            .wait_for_publisher(generation, Duration::ZERO, now)
+        fixture.stream.advance(generation, now)
     };
     fixture.wait(29_999);
-    assert_eq!(wait(), Waited::TimedOut);
+    assert_eq!(advance().until, Some(fixture.now.get() + 1));
     fixture.wait(1);
-    assert_eq!(wait(), Waited::Deserted);
-    assert_eq!(
-        fixture.stream.begin_hls_tail(fixture.now.get()),
-        Duration::ZERO
-    );
+    assert_eq!(advance(), Outlook::default());
 }
 
 proptest! {

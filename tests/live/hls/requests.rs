@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use brooklet::live::hls::playlist::{Carried, MediaContext, write_media};
 use brooklet::live::hls::segments::Wanted;
-use brooklet::live::stream::Waited;
+use brooklet::live::life::Grace;
+use brooklet::live::stream::Outlook;
 
 use super::*;
 
@@ -160,12 +161,22 @@ fn viewers_learn_that_the_stream_has_ended() {
     let (generation, asker) = (fixture.generation.get(), asker(&fixture));
     let next = media(Wanted::Segment(8));
     let (_, seen) = wait_of(fixture.stream.ask_hls(next, &asker));
-    fixture.unpublish();
-    fixture.stream.end(generation, fixture.now.get());
+    let now = fixture.now.get();
+    let short = Grace {
+        until: now + 10_000,
+        longer_for_hls: 0,
+    };
+    fixture.stream.unpublish(generation, short);
+    let outlook = fixture.stream.advance(generation, now + 10_000);
     fixture.stream.wait_for_hls(seen, FOREVER);
     assert!(listing_of(fixture.stream.look_again(next, &asker, false)).is_ended);
-    let tail = fixture.stream.begin_hls_tail(fixture.now.get());
-    assert_eq!(tail, Duration::from_secs(6));
+    let tail = Outlook {
+        has_ended: true,
+        until: Some(now + 16_000),
+    };
+    assert_eq!(outlook, tail);
+    let later = fixture.stream.advance(generation, now + 15_999);
+    assert_eq!(later.until, tail.until);
     let ended = listing(&fixture);
     assert!(ended.is_ended);
     assert_eq!(numbers(&ended), [4, 5, 6, 7]);
@@ -188,12 +199,11 @@ fn a_stream_for_which_a_request_waits_is_not_deserted() {
     let (number, part) = listing(&fixture).next;
     let (generation, stream) = (fixture.generation.get(), &fixture.stream);
     let now = fixture.now.get();
-    let wait = |now| stream.wait_for_publisher(generation, Duration::ZERO, now);
+    let advance = |now| stream.advance(generation, now);
     wait_of(request(&fixture, media(Wanted::Part(number, part))));
     stream.begin_hls_wait();
-    assert!(stream.is_wanted_by_hls(now + 60_000));
-    assert_eq!(wait(now + 30_000), Waited::TimedOut);
+    assert!(advance(now + 30_000).until.is_some());
     stream.end_hls_wait(now + 9_000);
-    assert_eq!(wait(now + 38_999), Waited::TimedOut);
-    assert_eq!(wait(now + 39_000), Waited::Deserted);
+    assert_eq!(advance(now + 38_999).until, Some(now + 39_000));
+    assert_eq!(advance(now + 39_000), Outlook::default());
 }
