@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A handler is called on the thread of the connection that it is about: it may take its time,
-//! and only that connection waits. What was accepted is always followed by its counterpart, also
+//! and only that connection waits. (Plays over HLS outlive connections: their ends come on a thread
+//! of their own.) What was accepted is always followed by its counterpart, also
 //! when the client vanishes. The configuration's own rules (keys, users, networks) are a handler
 //! too, which is asked first.
 
@@ -44,8 +45,11 @@ pub trait Handler: Send + Sync {
         let _ = (client, stream);
     }
 
-    /// A client wants to play. The handler may also change what it plays. Over HTTP that is a
-    /// request for a stream or a part of one: a player of HLS makes one every second or so.
+    /// A client wants to play. The handler may also change what it plays.
+    ///
+    /// Over HLS a play is that of a viewer: of all requests with the same stream and query from one
+    /// program at one address, until there has been none for 15 seconds. The handler is asked about
+    /// the first of them.
     fn play(&self, client: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
         let _ = (client, request);
         Ok(())
@@ -233,6 +237,8 @@ pub struct StreamRequest<'a> {
     is_trusted: bool,
     /// The key is not the name as sent, but what may be shown of it.
     is_hidden: bool,
+    /// It is a request for a playlist or a file of HLS.
+    is_hls: bool,
 }
 
 impl<'a> StreamRequest<'a> {
@@ -243,7 +249,16 @@ impl<'a> StreamRequest<'a> {
             key,
             is_trusted: false,
             is_hidden: false,
+            is_hls: false,
         }
+    }
+
+    pub(super) fn set_hls(&mut self, is_hls: bool) {
+        self.is_hls = is_hls;
+    }
+
+    pub(super) fn is_hls(&self) -> bool {
+        self.is_hls
     }
 
     /// The name holds a secret. `shown` takes its place, in the log and everywhere else.

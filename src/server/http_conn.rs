@@ -44,7 +44,7 @@ use crate::rtmp::printable::at_most;
 use crate::rtmp::rate::Rate;
 use crate::rtmp::stream_key::StreamKey;
 use exchange::{Exchange, Facts, Reply};
-pub(super) use hls::Waiters;
+pub(super) use hls::{HlsSessions, Waiters};
 use input::{Input, NoRoom};
 pub(super) use scratch::Scratches;
 use writer::{Writer, why_over};

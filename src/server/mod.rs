@@ -43,7 +43,7 @@ use crate::rtmp::stream_key::StreamKey;
 use access::Guard;
 use connections::Connections;
 use handler::{Handler, Handlers, Protocol};
-use http_conn::{Scratches, Waiters};
+use http_conn::{HlsSessions, Scratches, Waiters};
 use lines::Lines;
 use listener::Listener;
 use rates::{Rates, Refused};
@@ -75,6 +75,8 @@ struct Shared {
     refused: Refused,
     lines: Arc<Lines>,
     handlers: Handlers,
+    /// The program's own handler, as far as there is one.
+    hls_sessions: Option<Arc<HlsSessions>>,
     guard: Arc<Guard>,
     /// Where it listens for RTMP and for HTTP.
     rtmp_addresses: Vec<SocketAddr>,
@@ -157,27 +159,27 @@ impl Server {
     /// Claims the memory, opens the listening sockets and starts to serve.
     pub fn start(config: Config) -> Result<Server, StartError> {
         let (arena, common) = claim(config.memory)?;
-        Server::start_all(config, arena, common, Vec::new())
+        Server::start_all(config, arena, common, None)
     }
 
     /// Like [`start`](Server::start); `handler` decides too who may do what, once the
     /// configuration's own rules have no objection.
     pub fn start_with(config: Config, handler: Arc<dyn Handler>) -> Result<Server, StartError> {
         let (arena, common) = claim(config.memory)?;
-        Server::start_all(config, arena, common, vec![handler])
+        Server::start_all(config, arena, common, Some(handler))
     }
 
     /// Like [`start`](Server::start), with memory from an arena that outlives the server. A
     /// connection may publish and play what its own allowance pays for.
     pub fn start_in(config: Config, arena: Arena) -> Result<Server, StartError> {
-        Server::start_all(config, arena, Allowance::new(0), Vec::new())
+        Server::start_all(config, arena, Allowance::new(0), None)
     }
 
     fn start_all(
         config: Config,
         arena: Arena,
         common: Allowance,
-        mut handlers: Vec<Arc<dyn Handler>>,
+        handler: Option<Arc<dyn Handler>>,
     ) -> Result<Server, StartError> {
         let mut listeners = Vec::new();
         for (protocol, addresses) in [
@@ -206,7 +208,12 @@ impl Server {
         };
         arena.set_streams_per_client(config.max_per_address);
         let guard = Arc::new(Guard::new(&config));
-        handlers.insert(0, guard.clone());
+        let max_sessions = config.max_connections;
+        let hls_sessions = handler.map(|own| Arc::new(HlsSessions::new(own, max_sessions)));
+        let mut handlers: Vec<Arc<dyn Handler>> = vec![guard.clone()];
+        if let Some(own) = &hls_sessions {
+            handlers.push(own.clone());
+        }
         let scratches = Scratches::new(arena.clone());
         let shared = Arc::new(Shared {
             arena,
@@ -220,6 +227,7 @@ impl Server {
             refused: Refused::default(),
             lines: Arc::clone(&guard.lines),
             handlers: Handlers::new(handlers),
+            hls_sessions,
             guard,
             rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
             http_addresses: addresses(&listeners, Protocol::Http),
@@ -301,6 +309,9 @@ impl Server {
         if !self.shared.connections.wait_until_empty(POLITE) {
             self.shared.connections.shutdown();
             self.shared.connections.wait_until_empty(PATIENCE);
+        }
+        if let Some(sessions) = &self.shared.hls_sessions {
+            sessions.end_all();
         }
         self.shared.lines.finish();
     }

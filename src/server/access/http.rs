@@ -39,6 +39,8 @@ pub(in crate::server) struct Credentials<'a> {
     /// The field of this name, as it came.
     pub(in crate::server) authorization: Field<'a>,
     pub(in crate::server) page: Page<'a>,
+    /// It is a request for a playlist or a file of HLS.
+    pub(in crate::server) is_hls: bool,
 }
 
 impl<'a> Credentials<'a> {
@@ -108,6 +110,7 @@ pub(in crate::server) fn authorize_play(
     client.set_login(credentials.login());
     let name = credentials.named(key.as_str());
     let mut request = StreamRequest::new(client, &name, key.clone());
+    request.set_hls(credentials.is_hls);
     match handlers.play(client, &mut request) {
         Ok(()) => Ok(request.key().clone()),
         Err(refusal) => {

@@ -45,6 +45,7 @@ pub(super) struct Exchange<'a> {
     /// From which is paid what the answer keeps.
     pub(super) allowance: &'a Allowance,
     is_shared: bool,
+    is_hls: bool,
     /// Streams whose play was allowed, and has to be followed by its end.
     plays: &'a mut Vec<StreamKey>,
 }
@@ -77,6 +78,7 @@ impl<'a> Exchange<'a> {
             head,
             allowance,
             is_shared: false,
+            is_hls: false,
             plays,
         }
     }
@@ -94,6 +96,7 @@ impl<'a> Exchange<'a> {
     pub(super) fn credentials(&self) -> Credentials<'a> {
         let head = self.head;
         Credentials {
+            is_hls: self.is_hls,
             query: head.query(),
             authorization: head.field("authorization"),
             page: Page {
@@ -106,6 +109,10 @@ impl<'a> Exchange<'a> {
 
     /// Decides whether pages of other sites may read the response.
     pub(super) fn decide_sharing(&mut self, route: &Route) {
+        self.is_hls = matches!(
+            route,
+            Route::Playlist(_) | Route::MediaPlaylist(_) | Route::HlsFile(..)
+        );
         self.is_shared = match route {
             Route::Home | Route::Player(_) | Route::Asset(_) | Route::Health => true,
             Route::Connections | Route::Connection(_) | Route::Metrics | Route::Stat => false,
