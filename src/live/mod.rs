@@ -21,21 +21,18 @@ pub mod arena;
 pub mod capabilities;
 mod classify;
 pub mod doctor;
-pub mod framing;
-pub mod join;
 pub mod kept;
 pub mod log;
-mod outgoing;
+pub mod out;
 pub mod payload;
 pub mod preamble;
 pub mod segments;
-pub mod sink;
-mod stage;
 pub mod stats;
 pub mod stream;
-pub mod subscriber;
 pub mod table;
 pub mod tracks;
+
+pub use out::{framing, join, sink, subscriber};
 
 use std::num::NonZeroU64;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -12,8 +12,8 @@
 //!                                             +-- end of the log at the join
 //! ```
 
-use super::Millis;
-use super::log::{Entry, Kind, Log};
+use crate::live::Millis;
+use crate::live::log::{Entry, Kind, Log};
 
 /// Longest burst that the live-edge join stamps anew, in ms of media; a longer one is sent as it
 /// was published. Measured with 750 pictures of 1280x720, joined 25 s into a GOP: ffplay, VLC and
@@ -54,7 +54,7 @@ impl Join {
 
 /// The re-stamped part of a live-edge join: messages before `end`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Burst {
+pub(in crate::live) struct Burst {
     end: u64,
     timestamp: u32,
     pictures: u32,
@@ -63,7 +63,7 @@ pub(super) struct Burst {
 
 impl Burst {
     /// The burst of a join at `number`, unless it is too long to be worth it.
-    pub(super) fn to_live_edge(number: u64, log: &Log) -> Option<Burst> {
+    pub(in crate::live) fn to_live_edge(number: u64, log: &Log) -> Option<Burst> {
         let (first, newest) = (log.entry(number)?, log.newest()?);
         let pictures = newest.pictures.wrapping_sub(first.pictures);
         let span = log.picture_timestamp().wrapping_sub(first.meta.timestamp);
@@ -79,7 +79,7 @@ impl Burst {
     }
 
     /// Whether this message and those behind it have their own time stamps.
-    pub(super) fn is_over(&self, number: u64, log: &Log) -> bool {
+    pub(in crate::live) fn is_over(&self, number: u64, log: &Log) -> bool {
         let entry = (number >= self.end).then(|| log.entry(number)).flatten();
         entry.is_some_and(|entry| self.pictures_behind(&entry).is_none())
     }
@@ -91,13 +91,13 @@ impl Burst {
     }
 
     /// Whether a message is left out: cached audio that isn't among the newest.
-    pub(super) fn leaves_out(&self, number: u64, entry: &Entry) -> bool {
+    pub(in crate::live) fn leaves_out(&self, number: u64, entry: &Entry) -> bool {
         let frames_behind = self.audio_frames.wrapping_sub(entry.audio_frames);
         number < self.end && entry.meta.kind == Kind::Audio && frames_behind >= BURST_AUDIO_FRAMES
     }
 
     /// The timestamp of a picture of the burst; `None` for messages that keep their own.
-    pub(super) fn timestamp(&self, entry: &Entry) -> Option<u32> {
+    pub(in crate::live) fn timestamp(&self, entry: &Entry) -> Option<u32> {
         let behind = self.pictures_behind(entry);
         let behind = behind.filter(|_| entry.meta.kind == Kind::Video);
         Some(self.timestamp.wrapping_sub(behind?))

@@ -11,15 +11,15 @@
 use std::ops::Range;
 use std::slice;
 
-use super::capabilities::Capabilities;
+use crate::live::capabilities::Capabilities;
 use super::framing::{Frame, Framing, Message};
-use super::log::{Entry, Log};
+use crate::live::log::{Entry, Log};
 
 /// See the module's documentation.
-pub(super) struct Outgoing {
-    pub(super) frame: Frame,
+pub(in crate::live) struct Outgoing {
+    pub(in crate::live) frame: Frame,
     /// What was framed.
-    pub(super) message: Message,
+    pub(in crate::live) message: Message,
     /// Position in the log of the payload as it was published.
     position: u64,
     /// Bytes of it that are left out; of one without its ModEx, those behind the first one.
@@ -31,7 +31,7 @@ pub(super) struct Outgoing {
 impl Outgoing {
     /// The message with this number; with `restamped`, a picture of a burst, which is shown at once
     /// and makes room for the next one.
-    pub(super) fn new(
+    pub(in crate::live) fn new(
         framing: Framing,
         capabilities: Capabilities,
         number: u64,
@@ -65,7 +65,7 @@ impl Outgoing {
     }
 
     /// A range of the payload.
-    pub(super) fn payload<'a>(
+    pub(in crate::live) fn payload<'a>(
         &'a self,
         range: Range<u64>,
         log: &'a Log,

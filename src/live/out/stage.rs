@@ -10,9 +10,9 @@
 //! There is a stage for each kind of framing. Files differ in the time that is 0, so their
 //! messages' heads are written anew for each receiver, between the payloads that stay.
 
-use super::capabilities::Capabilities;
+use crate::live::capabilities::Capabilities;
 use super::framing::{Framing, Message, Piece};
-use super::log::{Log, Role};
+use crate::live::log::{Log, Role};
 use super::outgoing::Outgoing;
 
 /// Longest stretch that is staged, in bytes. Copying costs little beside sending, but memory
@@ -27,7 +27,7 @@ const MIN_RECEIVERS: usize = 4;
 
 /// See the module's documentation.
 #[derive(Default)]
-pub(super) struct Stage {
+pub(in crate::live) struct Stage {
     /// Messages to be staged, from the number on; none when `first == end`.
     first: u64,
     end: u64,
@@ -39,7 +39,7 @@ pub(super) struct Stage {
 
 /// The messages in one kind of framing.
 #[derive(Default)]
-pub(super) struct Shelf {
+pub(in crate::live) struct Shelf {
     /// Number of the first of them.
     first: u64,
     /// The framing of what is staged, and what its receivers have of `needs`: messages that they
@@ -54,12 +54,12 @@ pub(super) struct Shelf {
 
 impl Stage {
     /// Nothing is staged.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::live) fn clear(&mut self) {
         self.end = self.first;
     }
 
     /// Forgets what was staged. From now on it is about what came from message `first` on.
-    pub(super) fn begin(&mut self, first: u64, log: &Log, receivers: usize) {
+    pub(in crate::live) fn begin(&mut self, first: u64, log: &Log, receivers: usize) {
         for shelf in &mut self.shelves {
             shelf.receivers = None;
         }
@@ -87,7 +87,7 @@ impl Stage {
 
     /// The framed messages from `first` to the end of the log for such a receiver, if they are
     /// staged, or can be.
-    pub(super) fn shelf(
+    pub(in crate::live) fn shelf(
         &mut self,
         framing: Framing,
         capabilities: Capabilities,
@@ -120,12 +120,12 @@ impl Stage {
 
 impl Shelf {
     /// The framed messages.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(in crate::live) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// The place in the log after `sent` of the bytes: the message, and how much of it is out.
-    pub(super) fn place(&self, sent: usize) -> (u64, u64) {
+    pub(in crate::live) fn place(&self, sent: usize) -> (u64, u64) {
         let complete = self.ends.partition_point(|end| *end <= sent);
         let start = complete.checked_sub(1).and_then(|last| self.ends.get(last));
         (
@@ -183,7 +183,7 @@ impl Shelf {
 mod tests {
     use super::*;
     use crate::live::arena::Arena;
-    use crate::live::framing::Carrier;
+    use crate::live::out::framing::Carrier;
     use crate::live::log::{Kind, Meta, Sample};
     use crate::rtmp::server_session::Dialect;
 

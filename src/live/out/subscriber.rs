@@ -15,17 +15,17 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex};
 
-use super::capabilities::Capabilities;
+use crate::live::capabilities::Capabilities;
 use super::framing::{Framing, Has};
 use super::join::{Burst, Join};
-use super::log::{Log, Needs};
+use crate::live::log::{Log, Needs};
 use super::outgoing::Outgoing;
-use super::preamble::Preamble;
+use crate::live::preamble::Preamble;
 use super::sink::Sink;
 use super::stage::Stage;
-use super::stats::{ViewerReport, protocol_of};
-use super::tracks::Tracks;
-use super::{Millis, lock};
+use crate::live::stats::{ViewerReport, protocol_of};
+use crate::live::tracks::Tracks;
+use crate::live::{Millis, lock};
 use crate::allowance::{Allowance, Taken};
 use crate::http::Response;
 use crate::rtmp::server_session::{MAX_REPLIES, MAX_REPLY, Over};
@@ -199,29 +199,29 @@ enum Video {
 
 /// What a pump works on.
 #[derive(Default)]
-pub(super) struct Scratch {
+pub(in crate::live) struct Scratch {
     pending: Vec<Pending>,
-    pub(super) stage: Stage,
+    pub(in crate::live) stage: Stage,
     /// Skips that are to be told.
-    pub(super) skips: Vec<Skip>,
+    pub(in crate::live) skips: Vec<Skip>,
 }
 
 /// Desks on which pumps work, kept between pumps so that these don't allocate. There are as many
 /// as pumps run at the same time, and not one for each stream.
 #[derive(Default)]
-pub(super) struct Desks(Mutex<Vec<Scratch>>);
+pub(in crate::live) struct Desks(Mutex<Vec<Scratch>>);
 
 impl Desks {
     /// Those that are kept: as many as there are likely to be cores. Each takes up to 130 kB.
     const KEPT: usize = 4;
 
-    pub(super) fn take(&self) -> Scratch {
+    pub(in crate::live) fn take(&self) -> Scratch {
         let mut desk = lock(&self.0).pop().unwrap_or_default();
         desk.stage.clear();
         desk
     }
 
-    pub(super) fn put(&self, desk: Scratch) {
+    pub(in crate::live) fn put(&self, desk: Scratch) {
         let mut desks = lock(&self.0);
         if desks.len() < Desks::KEPT {
             desks.push(desk);
@@ -330,7 +330,7 @@ impl Subscriber {
     }
 
     /// Who it is and how it fares.
-    pub(super) fn report(&self, log: &Log, now: Millis) -> ViewerReport {
+    pub(in crate::live) fn report(&self, log: &Log, now: Millis) -> ViewerReport {
         let oldest = match self.cursor {
             Cursor::At { number, .. } if !self.is_paused => log.entry(number.max(log.start())),
             _ => None,
@@ -346,7 +346,7 @@ impl Subscriber {
     }
 
     /// Which messages it wants still.
-    pub(super) fn needs(&self) -> Needs {
+    pub(in crate::live) fn needs(&self) -> Needs {
         match self.cursor {
             _ if self.end.is_some() => Needs::NOTHING,
             Cursor::At { number, .. } => Needs {
@@ -362,7 +362,7 @@ impl Subscriber {
     }
 
     /// Called once, when the subscriber is attached: what comes from now on is live to it.
-    pub(super) fn attach(&mut self, log: &Log, now: Millis) {
+    pub(in crate::live) fn attach(&mut self, log: &Log, now: Millis) {
         self.since = now;
         self.live_from = log.end();
         if self.receiver.join == Join::Next {
@@ -393,7 +393,7 @@ impl Subscriber {
     }
 
     /// Queues what its framing has to say when the stream is over.
-    pub(super) fn queue_last_words(&mut self, over: Over) {
+    pub(in crate::live) fn queue_last_words(&mut self, over: Over) {
         // What has begun is finished first.
         let is_out = !self.is_at_boundary();
         let opening = self.opening.as_deref().filter(|_| !is_out);
@@ -445,7 +445,7 @@ impl Subscriber {
     }
 
     /// Sends what the socket takes, without waiting. True when something is left unsent.
-    pub(super) fn pump(&mut self, view: &View<'_>, scratch: &mut Scratch) -> bool {
+    pub(in crate::live) fn pump(&mut self, view: &View<'_>, scratch: &mut Scratch) -> bool {
         if self.end.is_some() {
             return false;
         }

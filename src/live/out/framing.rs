@@ -16,8 +16,8 @@
 
 use std::ops::Range;
 
-use super::capabilities::Capabilities;
-use super::log::{Entry, Kind, Role, Sample};
+use crate::live::capabilities::Capabilities;
+use crate::live::log::{Entry, Kind, Role, Sample};
 use crate::http::response::Length;
 use crate::http::websocket::{self, Opcode, close_code};
 use crate::http::{Response, Status};
@@ -95,7 +95,7 @@ pub struct Message {
 
 impl Message {
     /// Of the message with this number, whose first `cut` bytes are left out.
-    pub(super) fn new(number: u64, entry: &Entry, cut: u32) -> Message {
+    pub(in crate::live) fn new(number: u64, entry: &Entry, cut: u32) -> Message {
         Message {
             number,
             kind: entry.meta.kind,
@@ -108,7 +108,7 @@ impl Message {
 
     /// Makes it a picture that is shown at once and makes room for the next one, which follows
     /// 1 ms later. As always, it is decoded when the one before is due.
-    pub(super) fn restamp(&mut self, timestamp: u32) {
+    pub(in crate::live) fn restamp(&mut self, timestamp: u32) {
         let later = timestamp.wrapping_sub(self.timestamp) as i32;
         let due = self.sample.decode_time + u64::from(self.sample.duration);
         let due = due.saturating_add_signed(later.into());
@@ -176,12 +176,12 @@ impl Framing {
     }
 
     /// Whether it is of a file, whose time begins at 0 for each receiver.
-    pub(super) fn has_base(&self) -> bool {
+    pub(in crate::live) fn has_base(&self) -> bool {
         !matches!(self, Framing::Rtmp { .. })
     }
 
     /// Whether it differs in nothing but the time that is 0, so that all is of the same length.
-    pub(super) fn is_like(&self, other: &Framing) -> bool {
+    pub(in crate::live) fn is_like(&self, other: &Framing) -> bool {
         match (*self, *other) {
             (Framing::Flv { carrier, .. }, Framing::Flv { carrier: its, .. })
             | (Framing::Mp4 { carrier, .. }, Framing::Mp4 { carrier: its, .. }) => carrier == its,
@@ -190,7 +190,7 @@ impl Framing {
     }
 
     /// Whether a receiver of this framing can take a message.
-    pub(super) fn takes(&self, capabilities: Capabilities, entry: &Entry) -> bool {
+    pub(in crate::live) fn takes(&self, capabilities: Capabilities, entry: &Entry) -> bool {
         match self {
             Framing::Mp4 { .. } => entry.meta.sample.duration > 0,
             _ => entry.meta.role != Role::Whole && capabilities.take(entry.meta.needs),
@@ -199,7 +199,7 @@ impl Framing {
 
     /// What the receiver is told when the stream has nothing for it. `opening` as in
     /// [`lead`](Framing::lead): without it a file just ends.
-    pub(super) fn nothing_to_take(&self, opening: Option<&Response>) -> Vec<u8> {
+    pub(in crate::live) fn nothing_to_take(&self, opening: Option<&Response>) -> Vec<u8> {
         match *self {
             Framing::Rtmp {
                 message_stream_id,
@@ -214,7 +214,7 @@ impl Framing {
 
     /// What the receiver is told when the stream is over. `opening` as in [`lead`](Framing::lead): if
     /// it isn't out, the request is answered with that there is nothing.
-    pub(super) fn last_words(&self, over: Over, opening: Option<&Response>) -> Vec<u8> {
+    pub(in crate::live) fn last_words(&self, over: Over, opening: Option<&Response>) -> Vec<u8> {
         match *self {
             Framing::Rtmp {
                 message_stream_id,
@@ -232,7 +232,7 @@ impl Framing {
     /// What comes before the first message, and before the first of another presentation: for FLV the
     /// file's header, for MP4 the initialization segment. `opening` is what the response to an HTTP
     /// request will be, for the first time, but for its content type.
-    pub(super) fn lead(
+    pub(in crate::live) fn lead(
         &self,
         presentation: &Presentation,
         has: Has,
@@ -283,7 +283,7 @@ impl Framing {
 
     /// Sets what becomes 0: the time of the first message, and a little before it, for what comes
     /// beside it may be earlier.
-    pub(super) fn set_base(&mut self, timestamp: u32, time: u64, audio_rate: u32) {
+    pub(in crate::live) fn set_base(&mut self, timestamp: u32, time: u64, audio_rate: u32) {
         /// Four frames of any usual codec, in ms.
         const BEFORE: u32 = 200;
 
@@ -368,7 +368,7 @@ fn tag_header(message: &Message, base: u32) -> [u8; TAG_HEADER_LEN] {
 const JUST_BEFORE: u32 = 10_000;
 
 /// What stands in front of a sample in MP4.
-pub(super) fn fragment(message: &Message, base: Base) -> Fragment {
+pub(in crate::live) fn fragment(message: &Message, base: Base) -> Fragment {
     let sample = &message.sample;
     let (track_id, base) = match message.kind {
         Kind::Video => (VIDEO_TRACK_ID, base.video),
@@ -390,14 +390,14 @@ pub(super) fn fragment(message: &Message, base: Base) -> Fragment {
 
 /// Which kinds of media a receiver is to expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Has {
-    pub(super) audio: bool,
-    pub(super) video: bool,
+pub(in crate::live) struct Has {
+    pub(in crate::live) audio: bool,
+    pub(in crate::live) video: bool,
 }
 
 impl Has {
     /// Those that a file has.
-    pub(super) fn tracks_of(presentation: &Presentation) -> Has {
+    pub(in crate::live) fn tracks_of(presentation: &Presentation) -> Has {
         Has {
             audio: presentation.audio.is_some(),
             video: presentation.video.is_some(),
@@ -416,7 +416,7 @@ pub enum Piece<'a> {
 
 impl Frame {
     /// What stands in front of the payload.
-    pub(super) fn head(&self) -> &[u8] {
+    pub(in crate::live) fn head(&self) -> &[u8] {
         &self.head[..usize::from(self.head_len)]
     }
 

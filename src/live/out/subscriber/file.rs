@@ -4,9 +4,9 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use super::{Cursor, End, PreambleCursor, Step, Subscriber, Video, View};
-use crate::live::framing::{Framing, Has};
+use crate::live::out::framing::{Framing, Has};
 use crate::live::log::Entry;
-use crate::live::sink::try_send;
+use crate::live::out::sink::try_send;
 use crate::live::tracks::Tracks;
 use crate::media::mp4::Presentation;
 use crate::rtmp::server_session::Over;

@@ -7,10 +7,10 @@ use super::{
     Cursor, End, Pending, PreambleCursor, Receiver, Scratch, Step, Subscriber, Video, View,
 };
 use crate::live::capabilities::Capabilities;
-use crate::live::framing::{Framing, Message};
+use crate::live::out::framing::{Framing, Message};
 use crate::live::log::{Entry, Kind, Log, Role, Sample};
-use crate::live::outgoing::Outgoing;
-use crate::live::sink::{Slices, try_send};
+use crate::live::out::outgoing::Outgoing;
+use crate::live::out::sink::{Slices, try_send};
 use crate::live::tracks::Tracks;
 
 /// Messages offered in one send, at most.

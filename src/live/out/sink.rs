@@ -35,15 +35,15 @@ pub(crate) fn try_send(sink: &dyn Sink, slices: &[IoSlice<'_>]) -> io::Result<us
 }
 
 /// A vectored send under preparation, of at most `N` slices.
-pub(super) struct Slices<'a, const N: usize> {
+pub(in crate::live) struct Slices<'a, const N: usize> {
     slices: [IoSlice<'a>; N],
     count: usize,
     /// Bytes in all.
-    pub(super) len: u64,
+    pub(in crate::live) len: u64,
 }
 
 impl<'a, const N: usize> Slices<'a, N> {
-    pub(super) fn new() -> Slices<'a, N> {
+    pub(in crate::live) fn new() -> Slices<'a, N> {
         Slices {
             slices: [IoSlice::new(&[]); N],
             count: 0,
@@ -51,7 +51,7 @@ impl<'a, const N: usize> Slices<'a, N> {
         }
     }
 
-    pub(super) fn push_frame<I: Iterator<Item = &'a [u8]>>(
+    pub(in crate::live) fn push_frame<I: Iterator<Item = &'a [u8]>>(
         &mut self,
         frame: &'a Frame,
         skip: u64,
@@ -66,7 +66,7 @@ impl<'a, const N: usize> Slices<'a, N> {
     }
 
     /// What doesn't fit is left for the next send.
-    pub(super) fn push(&mut self, bytes: &'a [u8]) {
+    pub(in crate::live) fn push(&mut self, bytes: &'a [u8]) {
         if let Some(slot) = self.slices.get_mut(self.count) {
             *slot = IoSlice::new(bytes);
             self.count += 1;
@@ -75,11 +75,11 @@ impl<'a, const N: usize> Slices<'a, N> {
     }
 
     /// Whether nothing more fits.
-    pub(super) fn is_full(&self) -> bool {
+    pub(in crate::live) fn is_full(&self) -> bool {
         self.count == N
     }
 
-    pub(super) fn as_slice(&self) -> &[IoSlice<'a>] {
+    pub(in crate::live) fn as_slice(&self) -> &[IoSlice<'a>] {
         &self.slices[..self.count]
     }
 }
