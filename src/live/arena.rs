@@ -42,7 +42,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use super::lock;
-use super::subscriber::Desks;
+use super::out::desk::Desks;
 use crate::allowance::one_client;
 
 /// Length of a block in bytes: large enough that a 4 Mbit/s picture is one or two slices for

@@ -32,7 +32,7 @@ pub mod stream;
 pub mod table;
 pub mod tracks;
 
-pub use out::{framing, join, sink, subscriber};
+pub use out::{join, sink, subscriber};
 
 use std::num::NonZeroU64;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

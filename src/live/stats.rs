@@ -9,7 +9,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::doctor::{Doctor, Finding, Memory, Window};
-use super::framing::Framing;
 use super::log::Kind;
 use super::preamble::Preamble;
 use super::subscriber::Delivered;
@@ -180,15 +179,6 @@ pub struct ViewerReport {
     pub delivered: Delivered,
     /// How long the oldest message that it still has to get has been there.
     pub lag: Millis,
-}
-
-/// What reports call a framing.
-pub(super) fn protocol_of(framing: Framing) -> &'static str {
-    match framing {
-        Framing::Rtmp { .. } => PROTOCOLS[0],
-        Framing::Flv { .. } => PROTOCOLS[1],
-        Framing::Mp4 { .. } => PROTOCOLS[2],
-    }
 }
 
 /// See the module's documentation. Lives as long as the stream.

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use super::arena::{Arena, Full, Holder};
 use super::doctor::Finding;
 use super::log::{Kind, Log, Needs};
+use super::out::request::JoinRequest;
 use super::preamble::{Preamble, Slot};
 use super::segments::{FEW_LEN, Viewer};
 use super::sink::Sink;
@@ -507,12 +508,12 @@ impl Stream {
     }
 
     /// Attaches a subscriber. It is sent nothing before it is pumped.
-    pub fn subscribe(&self, mut subscriber: Subscriber, now: Millis) -> Result<(), Closed> {
+    pub fn subscribe(&self, request: JoinRequest, now: Millis) -> Result<(), Closed> {
         let mut state = lock(&self.state);
         if state.is_closed {
             return Err(Closed);
         }
-        subscriber.attach(&state.log, now);
+        let subscriber = Subscriber::new(request, &state.log, now);
         push(&mut state.subscribers, subscriber);
         state.note_needs();
         let count = state.subscribers.len();

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use brooklet::allowance::Allowance;
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::framing::{Base, Carrier, Framing};
-use brooklet::live::join::Join;
 use brooklet::live::log::Kind;
+use brooklet::live::out::carrier::Carrier;
+use brooklet::live::out::framing::Framing;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::request::Receiver;
 use brooklet::live::payload::Assembly;
-use brooklet::live::subscriber::Receiver;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Limits, Payload};
 use brooklet::rtmp::server_session::Dialect;
 
@@ -73,11 +74,7 @@ fn chunks(messages: impl Iterator<Item = Message>) -> Vec<u8> {
 }
 
 fn rtmp(capabilities: Capabilities) -> Receiver {
-    let framing = Framing::Rtmp {
-        message_stream_id: 1,
-        dialect: Dialect::AMF0,
-    };
-    receiver(framing, capabilities)
+    receiver(Framing::rtmp(1, Dialect::AMF0), capabilities)
 }
 
 fn receiver(framing: Framing, capabilities: Capabilities) -> Receiver {
@@ -92,14 +89,13 @@ fn receiver(framing: Framing, capabilities: Capabilities) -> Receiver {
 fn files() -> Vec<Receiver> {
     let everything = Capabilities::everything();
     let of_carrier = |carrier| {
-        let base = Base::default();
         [
-            receiver(Framing::Flv { carrier, base: 0 }, everything),
-            receiver(Framing::Flv { carrier, base: 0 }, Capabilities::browser()),
-            receiver(Framing::Mp4 { carrier, base }, everything),
+            receiver(Framing::flv(carrier), everything),
+            receiver(Framing::flv(carrier), Capabilities::browser()),
+            receiver(Framing::mp4(carrier), everything),
         ]
     };
-    [Carrier::Http, Carrier::Chunked, Carrier::WebSocket]
+    [Carrier::Raw, Carrier::Chunked, Carrier::WebSocket]
         .into_iter()
         .flat_map(of_carrier)
         .collect()

@@ -178,6 +178,27 @@ fn a_stream_that_ends_before_the_first_picture_is_not_found() {
 }
 
 #[test]
+fn a_stream_whose_codecs_fit_no_mp4_file_is_refused_as_one() {
+    let server = server(Config::default());
+    let (rtmp, http) = addresses(&server);
+    let mut client = Client::publishing(rtmp, "live", "door");
+    let messages: [(u8, &[u8]); 4] = [
+        (9, b"\x90zzzz\x01config"),
+        (8, b"\x90qqqqconfig"),
+        (9, b"\x91zzzzkey"),
+        (8, b"\x91qqqqframe"),
+    ];
+    for (type_id, payload) in messages {
+        client.send_message(type_id, 1, 0, payload);
+    }
+    let head = Viewer::ask(http, "/live/door.mp4").head();
+    assert_eq!(head.status, 415, "{head:?}");
+    let why = "the stream's codecs don't fit this format. Try RTMP, or .flv\n";
+    let len = why.len().to_string();
+    assert_eq!(head.field("content-length"), Some(&*len), "{head:?}");
+}
+
+#[test]
 fn the_content_type_names_the_codecs() {
     // On this machine, HTTP/1.0 is taken for a proxy that doesn't say for whom it comes.
     let mut config = Config::default();

@@ -2,9 +2,9 @@
 //!
 //! # The live-edge join
 //!
-//! Sent as they are, the pictures since the last keyframe would leave a player late for its whole
-//! session, by up to a GOP. So they are stamped anew, 1 ms apart, to end at the live edge, and
-//! the cached audio is left out but for the newest frames:
+//! Sent as they are, the video frames since the last keyframe would leave a player late for its
+//! whole session, by up to a GOP. So they get new timestamps, 1 ms apart, that end at the live edge,
+//! and cached audio is left out but for its newest frames:
 //!
 //! ```text
 //! log       K 1000   P 1040   P 1080   P 1120 |  P 1160      (ms)
@@ -12,26 +12,28 @@
 //!                                             +-- end of the log at the join
 //! ```
 
+use std::num::NonZeroU64;
+
 use crate::live::Millis;
 use crate::live::log::{Entry, Kind, Log};
 
-/// Longest burst that the live-edge join stamps anew, in ms of media; a longer one is sent as it
-/// was published. Measured with 750 pictures of 1280x720, joined 25 s into a GOP: ffplay, VLC and
-/// mpv were 0.3, 1.2 and 1.4 s behind after 8 s, and 25 s behind without.
+/// Longest burst with new timestamps, in ms of media; a longer one is sent as it was published.
+/// Measured with 750 frames of 1280x720, joined 25 s into a GOP: ffplay, VLC and mpv were 0.3, 1.2
+/// and 1.4 s behind after 8 s, and 25 s behind without.
 const MAX_BURST: Millis = 30_000;
 
-/// Most pictures in such a burst.
-const MAX_BURST_PICTURES: u32 = 1_000;
+/// Most video frames in such a burst.
+const MAX_BURST_FRAMES: u32 = 1_000;
 
-/// Cached audio frames sent at a live-edge join: players that probe for a tenth of a second would
-/// otherwise miss the audio track.
+/// Cached audio frames that are sent at a live-edge join: players that probe for a tenth of a second
+/// would otherwise miss the audio track.
 const BURST_AUDIO_FRAMES: u32 = 4;
 
 /// Where a receiver starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Join {
-    /// At the newest keyframe, with the cached pictures stamped anew so that they end at the
-    /// live edge.
+    /// At the newest keyframe, with new timestamps for the cached video, which ends at the live
+    /// edge.
     #[default]
     Live,
     /// At the newest keyframe, everything as it was published.
@@ -52,54 +54,60 @@ impl Join {
     }
 }
 
-/// The re-stamped part of a live-edge join: messages before `end`.
+/// The part of a live-edge join that has new timestamps.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::live) struct Burst {
-    end: u64,
+pub(super) struct Burst {
+    /// End of the log at the join.
+    end: NonZeroU64,
+    /// Timestamp of the last video frame, and the numbers of frames up to the end.
     timestamp: u32,
-    pictures: u32,
+    video_frames: u32,
     audio_frames: u32,
 }
 
 impl Burst {
-    /// The burst of a join at `number`, unless it is too long to be worth it.
-    pub(in crate::live) fn to_live_edge(number: u64, log: &Log) -> Option<Burst> {
+    /// The burst of a join at `number`, unless it is too long.
+    pub(super) fn to_live_edge(number: u64, log: &Log) -> Option<Burst> {
         let (first, newest) = (log.entry(number)?, log.newest()?);
-        let pictures = newest.pictures.wrapping_sub(first.pictures);
+        let video_frames = newest.pictures.wrapping_sub(first.pictures);
         let span = log.picture_timestamp().wrapping_sub(first.meta.timestamp);
-        if pictures > MAX_BURST_PICTURES || Millis::from(span) > MAX_BURST {
+        if video_frames > MAX_BURST_FRAMES || Millis::from(span) > MAX_BURST {
             return None;
         }
         Some(Burst {
-            end: log.end(),
+            end: NonZeroU64::new(log.end())?,
             timestamp: log.picture_timestamp(),
-            pictures: newest.pictures,
+            video_frames: newest.pictures,
             audio_frames: newest.audio_frames,
         })
     }
 
-    /// Whether this message and those behind it have their own time stamps.
-    pub(in crate::live) fn is_over(&self, number: u64, log: &Log) -> bool {
-        let entry = (number >= self.end).then(|| log.entry(number)).flatten();
-        entry.is_some_and(|entry| self.pictures_behind(&entry).is_none())
+    /// Whether this message and those after it have their own timestamps.
+    pub(super) fn is_over(&self, number: u64, log: &Log) -> bool {
+        let entry = (number >= self.end.get()).then(|| log.entry(number));
+        entry
+            .flatten()
+            .is_some_and(|entry| self.frames_after(&entry).is_none())
     }
 
-    /// Pictures from that of a message to the last one of the burst, which may go on behind it.
-    fn pictures_behind(&self, entry: &Entry) -> Option<u32> {
-        let behind = self.pictures.wrapping_sub(entry.pictures);
-        (behind as i32 >= 0).then_some(behind)
+    /// The number of video frames from that of a message to the last one of the burst. More messages
+    /// of that last frame may follow the burst's end.
+    fn frames_after(&self, entry: &Entry) -> Option<u32> {
+        let after = self.video_frames.wrapping_sub(entry.pictures);
+        (after as i32 >= 0).then_some(after)
     }
 
     /// Whether a message is left out: cached audio that isn't among the newest.
-    pub(in crate::live) fn leaves_out(&self, number: u64, entry: &Entry) -> bool {
-        let frames_behind = self.audio_frames.wrapping_sub(entry.audio_frames);
-        number < self.end && entry.meta.kind == Kind::Audio && frames_behind >= BURST_AUDIO_FRAMES
+    pub(super) fn leaves_out(&self, number: u64, entry: &Entry) -> bool {
+        let frames_after = self.audio_frames.wrapping_sub(entry.audio_frames);
+        let is_cached_audio = number < self.end.get() && entry.meta.kind == Kind::Audio;
+        is_cached_audio && frames_after >= BURST_AUDIO_FRAMES
     }
 
-    /// The timestamp of a picture of the burst; `None` for messages that keep their own.
-    pub(in crate::live) fn timestamp(&self, entry: &Entry) -> Option<u32> {
-        let behind = self.pictures_behind(entry);
-        let behind = behind.filter(|_| entry.meta.kind == Kind::Video);
-        Some(self.timestamp.wrapping_sub(behind?))
+    /// The timestamp of a video frame of the burst; `None` for messages that keep their own.
+    pub(super) fn timestamp(&self, entry: &Entry) -> Option<u32> {
+        let after = self.frames_after(entry);
+        let after = after.filter(|_| entry.meta.kind == Kind::Video);
+        Some(self.timestamp.wrapping_sub(after?))
     }
 }

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use super::{State, Stream};
 use crate::http::route::{SegmentKind, SegmentName};
-use crate::live::framing::Base;
 use crate::live::log::{Entry, Kind};
+use crate::live::out::format::mp4::Base;
 use crate::live::segments::{Found, Listing, Segments, Share, Unit, Viewer, Wanted};
 use crate::live::stats::ViewerReport;
 use crate::live::subscriber::Delivered;
