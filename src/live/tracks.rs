@@ -2,7 +2,8 @@
 //! go, those of FLV and MP4 are told at the beginning what there will be.
 
 use super::capabilities::Capabilities;
-use super::log::{Entry, Kind};
+use super::kind::Kind;
+use super::log::Entry;
 use crate::media::mp4::Presentation;
 
 /// Which media a receiver is to expect.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use brooklet::allowance::Allowance;
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
 use brooklet::live::out::carrier::Carrier;
 use brooklet::live::out::framing::{Answer, Framing, Respond};
 use brooklet::live::out::join::Join;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use brooklet::http::route::{SegmentKind, SegmentName};
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
 use brooklet::live::out::carrier::Carrier;
 use brooklet::live::out::framing::Framing;
 use brooklet::live::out::join::Join;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use brooklet::allowance::Allowance;
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
 use brooklet::live::out::carrier::Carrier;
 use brooklet::live::out::framing::Framing;
 use brooklet::live::out::join::Join;

@@ -125,7 +125,8 @@ impl Framing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::log::{Kind, Sample};
+    use crate::live::kind::Kind;
+    use crate::live::log::Sample;
     use crate::live::out::framed::Piece;
     use crate::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
     use crate::rtmp::chunk_writer::CHUNK_SIZE;

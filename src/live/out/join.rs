@@ -15,7 +15,8 @@
 use std::num::NonZeroU64;
 
 use crate::live::Millis;
-use crate::live::log::{Entry, Kind, Log};
+use crate::live::kind::Kind;
+use crate::live::log::{Entry, Log};
 
 /// Longest burst with new timestamps, in ms of media; a longer one is sent as it was published.
 /// Measured with 750 frames of 1280x720, joined 25 s into a GOP: ffplay, VLC and mpv were 0.3, 1.2
@@ -69,15 +70,15 @@ impl Burst {
     /// The burst of a join at `number`, unless it is too long.
     pub(super) fn to_live_edge(number: u64, log: &Log) -> Option<Burst> {
         let (first, newest) = (log.entry(number)?, log.newest()?);
-        let video_frames = newest.pictures.wrapping_sub(first.pictures);
-        let span = log.picture_timestamp().wrapping_sub(first.meta.timestamp);
+        let video_frames = newest.video_frames.wrapping_sub(first.video_frames);
+        let span = log.video_timestamp().wrapping_sub(first.meta.timestamp);
         if video_frames > MAX_BURST_FRAMES || Millis::from(span) > MAX_BURST {
             return None;
         }
         Some(Burst {
             end: NonZeroU64::new(log.end())?,
-            timestamp: log.picture_timestamp(),
-            video_frames: newest.pictures,
+            timestamp: log.video_timestamp(),
+            video_frames: newest.video_frames,
             audio_frames: newest.audio_frames,
         })
     }
@@ -93,7 +94,7 @@ impl Burst {
     /// The number of video frames from that of a message to the last one of the burst. More messages
     /// of that last frame may follow the burst's end.
     fn frames_after(&self, entry: &Entry) -> Option<u32> {
-        let after = self.video_frames.wrapping_sub(entry.pictures);
+        let after = self.video_frames.wrapping_sub(entry.video_frames);
         (after as i32 >= 0).then_some(after)
     }
 

@@ -1,6 +1,6 @@
 //! Which media a receiver wants of those that it could take.
 
-use crate::live::log::Kind;
+use crate::live::kind::Kind;
 use crate::live::tracks::Has;
 use crate::media::mp4::Presentation;
 

@@ -1,6 +1,7 @@
 //! What a format looks at of a message: everything but the bytes of its payload.
 
-use crate::live::log::{Entry, Kind, Sample};
+use crate::live::kind::Kind;
+use crate::live::log::{Entry, Sample};
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug)]

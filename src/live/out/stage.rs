@@ -57,7 +57,7 @@ pub(super) struct Shelf {
 
 impl Stage {
     /// Forgets the messages: nothing is staged.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::live) fn clear(&mut self) {
         self.messages = 0..0;
     }
 
@@ -182,7 +182,8 @@ impl Shelf {
 mod tests {
     use super::*;
     use crate::live::arena::Arena;
-    use crate::live::log::{Kind, Meta, Sample};
+    use crate::live::kind::Kind;
+    use crate::live::log::{Meta, Sample};
     use crate::live::out::carrier::Carrier;
     use crate::live::out::format::Format;
     use crate::rtmp::server_session::Dialect;

@@ -27,7 +27,7 @@ use super::request::{JoinRequest, Receiver};
 use super::sink::Sink;
 use crate::live::log::{Log, Needs};
 use crate::live::preamble::Preamble;
-use crate::live::stats::{PROTOCOLS, ViewerReport};
+use crate::live::report::{Delivered, PROTOCOLS, ViewerReport};
 use crate::live::tracks::{Has, Tracks};
 use crate::live::{Millis, When};
 use crate::rtmp::server_session::Over;
@@ -69,17 +69,6 @@ impl fmt::Display for End {
             End::Io(kind) => write!(f, "{kind}"),
         }
     }
-}
-
-/// What a subscriber has been sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Delivered {
-    /// Bytes, framing and control bytes included.
-    pub bytes: u64,
-    /// Skips to a newer keyframe because it was too slow.
-    pub skips: u32,
-    /// Messages left out by those skips.
-    pub skipped_messages: u64,
 }
 
 /// What a subscriber sees of its stream while it is pumped.

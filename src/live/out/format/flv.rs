@@ -1,6 +1,6 @@
 //! FLV: a file of tags (FLV, Annex E).
 
-use crate::live::log::Kind;
+use crate::live::kind::Kind;
 use crate::live::out::framed::FramedMessage;
 use crate::live::out::message::Message;
 use crate::live::tracks::Has;

@@ -1,6 +1,6 @@
 //! MP4: a fragmented file, one frame of video or audio in each fragment.
 
-use crate::live::log::Kind;
+use crate::live::kind::Kind;
 use crate::live::out::message::Message;
 use crate::media::mp4::{AUDIO_TRACK_ID, Fragment, VIDEO_TRACK_ID};
 

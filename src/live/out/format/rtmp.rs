@@ -1,6 +1,6 @@
 //! RTMP: the chunks of a message.
 
-use crate::live::log::Kind;
+use crate::live::kind::Kind;
 use crate::live::out::framed::FramedMessage;
 use crate::live::out::message::Message;
 use crate::rtmp::chunk::{MessageHeader, chunk_stream_id};

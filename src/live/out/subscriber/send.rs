@@ -5,7 +5,8 @@ use std::io::{self, IoSlice};
 
 use super::{Cursor, End, Ending, Sending, Step, Subscriber, View};
 use crate::live::capabilities::Capabilities;
-use crate::live::log::{Entry, Kind, Log, Role};
+use crate::live::kind::Kind;
+use crate::live::log::{Entry, Log, Role};
 use crate::live::out::desk::Desk;
 use crate::live::out::framing::Goodbye;
 use crate::live::out::message::Message;

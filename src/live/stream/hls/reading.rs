@@ -3,7 +3,8 @@
 use std::io::{self, IoSlice};
 use std::ops::Range;
 
-use crate::live::log::{Entry, Kind, Log};
+use crate::live::kind::Kind;
+use crate::live::log::{Entry, Log};
 use crate::live::out::format::mp4::{Base, fragment};
 use crate::live::out::message::Message;
 use crate::live::out::slices::Slices;
