@@ -114,7 +114,7 @@ pub mod close_code {
 
 /// A frame or message of a client, as far as it matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum WebSocketEvent {
     /// Asks for these bytes in a Pong.
     Ping(Vec<u8>),
     /// Answers a Ping, or is sent as a keepalive.
@@ -282,7 +282,7 @@ impl FrameHead {
 impl FrameReader {
     /// Consumes input up to the next event; `None` when all is consumed. Input after Close or a
     /// violation is ignored.
-    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
+    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<WebSocketEvent>, Violation> {
         let result = self.advance(input);
         if result.is_err() {
             self.state = ReaderState::Closed;
@@ -290,7 +290,7 @@ impl FrameReader {
         result
     }
 
-    fn advance(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
+    fn advance(&mut self, input: &mut &[u8]) -> Result<Option<WebSocketEvent>, Violation> {
         loop {
             match self.state {
                 ReaderState::Closed => {
@@ -369,7 +369,7 @@ impl FrameReader {
         Ok(())
     }
 
-    fn end(&mut self, head: FrameHead) -> Result<Option<Event>, Violation> {
+    fn end(&mut self, head: FrameHead) -> Result<Option<WebSocketEvent>, Violation> {
         if !head.is_control() {
             if !head.is_final {
                 return Ok(None);
@@ -377,17 +377,17 @@ impl FrameReader {
             self.message_len = None;
             return match self.text {
                 Some(Utf8 { lacking: 1.., .. }) => Err(NOT_TEXT),
-                _ => Ok(Some(Event::Message)),
+                _ => Ok(Some(WebSocketEvent::Message)),
             };
         }
         let payload = std::mem::take(&mut self.control);
         Ok(Some(match head.opcode {
             CLOSE => {
                 self.state = ReaderState::Closed;
-                Event::Close(close_code_of(&payload)?)
+                WebSocketEvent::Close(close_code_of(&payload)?)
             }
-            PING => Event::Ping(payload),
-            _ => Event::Pong,
+            PING => WebSocketEvent::Ping(payload),
+            _ => WebSocketEvent::Pong,
         }))
     }
 }

@@ -32,7 +32,7 @@ use super::log::{Log, Meta, Role, Sample};
 use super::preamble::{Preamble, Slot};
 use super::report::StreamReport;
 use super::stream::hls::Hls;
-use super::subscriber::View;
+use super::subscriber::StreamView;
 use super::tracks::Tracks;
 use super::{Millis, When};
 use crate::allowance::{Allowance, Taken};
@@ -414,8 +414,8 @@ impl Intake {
     }
 
     /// What subscribers see of the stream while they are pumped.
-    pub(super) fn view<'a>(&'a self, log: &'a Log, max_lag: Millis, now: Millis) -> View<'a> {
-        View {
+    pub(super) fn view<'a>(&'a self, log: &'a Log, max_lag: Millis, now: Millis) -> StreamView<'a> {
+        StreamView {
             log,
             preamble: &self.preamble,
             oldest_preamble: self.offered.oldest_preamble,

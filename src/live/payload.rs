@@ -27,10 +27,10 @@ const MAX_KEPT_LIST: usize = 16;
 #[derive(Clone)]
 pub struct Assembly {
     arena: Arena,
-    shared: Rc<Shared>,
+    shared: Rc<AssemblyBlocks>,
 }
 
-struct Shared {
+struct AssemblyBlocks {
     /// Blocks come from those for strangers, as long as none are kept.
     is_bounded: bool,
     allowance: Allowance,
@@ -52,7 +52,7 @@ impl Assembly {
     fn with(arena: Arena, allowance: Allowance, is_bounded: bool) -> Assembly {
         Assembly {
             arena,
-            shared: Rc::new(Shared {
+            shared: Rc::new(AssemblyBlocks {
                 is_bounded,
                 allowance,
                 tables: RefCell::default(),

@@ -1,6 +1,7 @@
 //! Viewers of FLV and fragmented MP4 over HTTP and WebSockets, on real sockets.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use brooklet::{Config, Server};
 
@@ -339,9 +340,32 @@ fn when_the_camera_stays_away_the_file_ends_at_a_picture_and_is_whole() {
             assert_eq!(last, Some((opcode::CLOSE, vec![0x03, 0xE9])), "going away");
         }
     }
-    // A viewer that stays although all is said is looked after within its thread's tick only.
     drop(viewers);
     wait_until("all are gone", || server.connections() == 0);
+}
+
+#[test]
+fn clients_that_do_not_hang_up_after_the_end_are_disconnected_within_seconds() {
+    let server = server(short_grace());
+    let (rtmp, http) = addresses(&server);
+    let mut camera = Camera::start(rtmp);
+    camera.picture(1_000);
+    let mut player = Client::playing(rtmp, "live", "door");
+    player.wait_for_media();
+    let mut viewers = WAYS.map(|(path, open)| open(http, path));
+    for viewer in &mut viewers {
+        viewer.next_picture();
+    }
+    drop(camera);
+    for viewer in &mut viewers {
+        while viewer.next().is_some() {}
+    }
+    let ended = Instant::now();
+    wait_until("all are gone", || server.connections() == 0);
+    // Without the end of the stream their threads would wake after 20 s.
+    let elapsed = ended.elapsed();
+    assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
+    player.until_closed();
 }
 
 /// What a viewer saw who reads too little: newer pictures only, and jumps only to keyframes.

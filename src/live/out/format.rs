@@ -25,7 +25,7 @@ use crate::rtmp::server_session::Dialect;
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::live) enum Format {
+pub(in crate::live) enum WireFormat {
     /// RTMP chunks on this message stream.
     Rtmp {
         /// Message stream of the player.
@@ -45,32 +45,31 @@ pub(in crate::live) enum Format {
     },
 }
 
-impl Format {
+impl WireFormat {
     /// Whether it is a file, whose time begins at 0 for each receiver.
     pub(super) fn is_file(&self) -> bool {
-        !matches!(self, Format::Rtmp { .. })
+        !matches!(self, WireFormat::Rtmp { .. })
     }
 
     pub(super) fn is_mp4(&self) -> bool {
-        matches!(self, Format::Mp4 { .. })
+        matches!(self, WireFormat::Mp4 { .. })
     }
 
     /// Counts the formats: RTMP, FLV, MP4.
     pub(in crate::live) fn index(&self) -> usize {
         match self {
-            Format::Rtmp { .. } => 0,
-            Format::Flv { .. } => 1,
-            Format::Mp4 { .. } => 2,
+            WireFormat::Rtmp { .. } => 0,
+            WireFormat::Flv { .. } => 1,
+            WireFormat::Mp4 { .. } => 2,
         }
     }
 
     /// Whether the two differ in nothing but the time that becomes 0, so that framed messages have
     /// the same length in both.
-    pub(super) fn is_like(&self, other: &Format) -> bool {
+    pub(super) fn is_like(&self, other: &WireFormat) -> bool {
         match (self, other) {
-            (Format::Flv { .. }, Format::Flv { .. }) | (Format::Mp4 { .. }, Format::Mp4 { .. }) => {
-                true
-            }
+            (WireFormat::Flv { .. }, WireFormat::Flv { .. })
+            | (WireFormat::Mp4 { .. }, WireFormat::Mp4 { .. }) => true,
             _ => self == other,
         }
     }
@@ -87,20 +86,20 @@ impl Format {
     /// Bytes around the payload of a message, if their number is always the same.
     pub(super) fn overhead(&self) -> u64 {
         match self {
-            Format::Rtmp { .. } => 0,
-            Format::Flv { .. } => flv::OVERHEAD,
-            Format::Mp4 { .. } => FRAGMENT_HEAD_LEN as u64,
+            WireFormat::Rtmp { .. } => 0,
+            WireFormat::Flv { .. } => flv::OVERHEAD,
+            WireFormat::Mp4 { .. } => FRAGMENT_HEAD_LEN as u64,
         }
     }
 
     /// Puts the bytes of the format around a message.
     pub(super) fn frame(&self, message: &Message, framed: &mut FramedMessage) {
         match *self {
-            Format::Rtmp {
+            WireFormat::Rtmp {
                 message_stream_id, ..
             } => rtmp::frame(message, message_stream_id, framed),
-            Format::Flv { base } => flv::frame(message, base, framed),
-            Format::Mp4 { base } => framed.push_head(&mp4::fragment(message, base).head()),
+            WireFormat::Flv { base } => flv::frame(message, base, framed),
+            WireFormat::Mp4 { base } => framed.push_head(&mp4::fragment(message, base).head()),
         }
     }
 
@@ -108,9 +107,9 @@ impl Format {
     /// content type and bytes.
     pub(super) fn lead(&self, presentation: &Presentation, has: Has) -> (Cow<'_, str>, Vec<u8>) {
         match self {
-            Format::Rtmp { .. } => Default::default(),
-            Format::Flv { .. } => (flv::CONTENT_TYPE.into(), flv::file_header(has).into()),
-            Format::Mp4 { .. } => (
+            WireFormat::Rtmp { .. } => Default::default(),
+            WireFormat::Flv { .. } => (flv::CONTENT_TYPE.into(), flv::file_header(has).into()),
+            WireFormat::Mp4 { .. } => (
                 presentation.content_type().into(),
                 presentation.init_segment(),
             ),
@@ -125,9 +124,9 @@ impl Format {
 
         let time = time.saturating_sub(BEFORE.into());
         match self {
-            Format::Rtmp { .. } => {}
-            Format::Flv { base } => *base = timestamp.wrapping_sub(BEFORE),
-            Format::Mp4 { base } => {
+            WireFormat::Rtmp { .. } => {}
+            WireFormat::Flv { base } => *base = timestamp.wrapping_sub(BEFORE),
+            WireFormat::Mp4 { base } => {
                 *base = mp4::Base {
                     video: time,
                     audio: time * u64::from(audio_rate) / 1000,

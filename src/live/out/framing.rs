@@ -5,7 +5,7 @@
 //! joined, so a message that was sent in part is resumed by computing the same bytes again.
 
 use super::carrier::{self, Carrier};
-use super::format::{Format, mp4};
+use super::format::{WireFormat, mp4};
 use super::framed::FramedMessage;
 use super::message::Message;
 use crate::live::tracks::Has;
@@ -15,7 +15,7 @@ use crate::rtmp::server_session::{Dialect, Over, end_of_stream, no_codec_for_pla
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Framing {
-    pub(super) format: Format,
+    pub(super) format: WireFormat,
     carrier: Carrier,
 }
 
@@ -46,7 +46,7 @@ impl Framing {
     /// RTMP, for the player on this message stream.
     pub const fn rtmp(message_stream_id: u32, dialect: Dialect) -> Framing {
         Framing {
-            format: Format::Rtmp {
+            format: WireFormat::Rtmp {
                 message_stream_id,
                 dialect,
             },
@@ -56,14 +56,14 @@ impl Framing {
 
     /// An FLV file.
     pub const fn flv(carrier: Carrier) -> Framing {
-        let format = Format::Flv { base: 0 };
+        let format = WireFormat::Flv { base: 0 };
         Framing { format, carrier }
     }
 
     /// A fragmented MP4 file.
     pub const fn mp4(carrier: Carrier) -> Framing {
         let base = mp4::Base { video: 0, audio: 0 };
-        let format = Format::Mp4 { base };
+        let format = WireFormat::Mp4 { base };
         Framing { format, carrier }
     }
 
@@ -103,7 +103,7 @@ impl Framing {
 
     /// The last bytes for the receiver. `respond` as for [`lead`](Framing::lead).
     pub(super) fn goodbye(&self, why: Goodbye, respond: Option<&Respond>) -> Vec<u8> {
-        if let Format::Rtmp {
+        if let WireFormat::Rtmp {
             message_stream_id,
             dialect,
         } = self.format

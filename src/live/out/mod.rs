@@ -18,7 +18,7 @@
 //! Nothing here knows HTTP: the server makes the answers to requests.
 
 pub mod carrier;
-mod control;
+mod control_queue;
 pub(in crate::live) mod desk;
 pub(in crate::live) mod format;
 pub mod framed;

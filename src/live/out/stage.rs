@@ -185,7 +185,7 @@ mod tests {
     use crate::live::kind::Kind;
     use crate::live::log::{Meta, Sample};
     use crate::live::out::carrier::Carrier;
-    use crate::live::out::format::Format;
+    use crate::live::out::format::WireFormat;
     use crate::rtmp::server_session::Dialect;
 
     const FRAMING: Framing = Framing::rtmp(1, Dialect::AMF0);
@@ -289,7 +289,7 @@ mod tests {
         stage.begin(0, &log, 4);
         for base in [0, 7, u32::MAX, 0] {
             let mut framing = Framing::flv(Carrier::WebSocket);
-            framing.format = Format::Flv { base };
+            framing.format = WireFormat::Flv { base };
             let expected: Vec<u8> = (0..3)
                 .flat_map(|number| {
                     let entry = log.entry(number).unwrap();

@@ -16,8 +16,8 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use super::control::Control;
-pub use super::control::MAX_CONTROL_LEN;
+use super::control_queue::ControlQueue;
+pub use super::control_queue::MAX_CONTROL_LEN;
 use super::desk::Desk;
 pub use super::desk::Skip;
 use super::framing::Goodbye;
@@ -31,7 +31,7 @@ use crate::live::report::{Delivered, PROTOCOLS, ViewerReport};
 use crate::live::tracks::{Has, Tracks};
 use crate::live::{Millis, When};
 use crate::rtmp::server_session::Over;
-use file::File;
+use file::FileState;
 
 /// A subscriber whose socket takes nothing at all for this long is lost.
 const MAX_STALL: Millis = 20_000;
@@ -72,7 +72,7 @@ impl fmt::Display for End {
 }
 
 /// What a subscriber sees of its stream while it is pumped.
-pub struct View<'a> {
+pub struct StreamView<'a> {
     /// The history.
     pub log: &'a Log,
     /// The headers for receivers that join.
@@ -100,13 +100,13 @@ pub struct Subscriber {
     receiver: Receiver,
     wanted: MediaChoice,
     /// What files need beside; `None` for RTMP.
-    file: Option<Box<File>>,
-    cursor: Cursor,
+    file: Option<Box<FileState>>,
+    cursor: LogCursor,
     sending: Sending,
     edge: Edge,
     /// Version of the preamble that the receiver has.
     preamble_version: Option<u32>,
-    control: Control,
+    control: ControlQueue,
     ending: Ending,
     is_paused: bool,
     /// The number of messages that the receiver couldn't take; `None` once it could take one.
@@ -115,39 +115,39 @@ pub struct Subscriber {
 }
 
 /// The place in the log.
-enum Cursor {
+enum LogCursor {
     /// Waits for a join point with at least this number.
     Waiting { from: u64 },
     /// Before this message, or inside it while it is being sent.
     At {
         number: u64,
         /// To be sent before the message.
-        lead: Option<Box<Lead>>,
+        lead: Option<Box<LeadIn>>,
     },
 }
 
-impl Cursor {
-    fn at(number: u64) -> Cursor {
-        Cursor::At { number, lead: None }
+impl LogCursor {
+    fn at(number: u64) -> LogCursor {
+        LogCursor::At { number, lead: None }
     }
 
-    fn lead(&self) -> Option<&Lead> {
+    fn lead(&self) -> Option<&LeadIn> {
         match self {
-            Cursor::At { lead, .. } => lead.as_deref(),
-            Cursor::Waiting { .. } => None,
+            LogCursor::At { lead, .. } => lead.as_deref(),
+            LogCursor::Waiting { .. } => None,
         }
     }
 
-    fn lead_mut(&mut self) -> Option<&mut Lead> {
+    fn lead_mut(&mut self) -> Option<&mut LeadIn> {
         match self {
-            Cursor::At { lead, .. } => lead.as_deref_mut(),
-            Cursor::Waiting { .. } => None,
+            LogCursor::At { lead, .. } => lead.as_deref_mut(),
+            LogCursor::Waiting { .. } => None,
         }
     }
 }
 
 /// What a receiver needs before the message at its cursor.
-struct Lead {
+struct LeadIn {
     /// The beginning of a file with these tracks, until it is out.
     opening: Option<Has>,
     preamble: Arc<Preamble>,
@@ -209,7 +209,7 @@ struct Record {
     delivered: Delivered,
 }
 
-enum Step {
+enum SendStep {
     /// Everything offered was taken; there may be more.
     Sent,
     /// The socket is full.
@@ -232,8 +232,8 @@ impl Subscriber {
             sink: request.sink,
             receiver: request.receiver,
             wanted: request.wanted,
-            file: is_file.then(|| Box::new(File::new(request.respond))),
-            cursor: Cursor::Waiting { from },
+            file: is_file.then(|| Box::new(FileState::new(request.respond))),
+            cursor: LogCursor::Waiting { from },
             sending: Sending::Between,
             edge: Edge {
                 live_from: log.end(),
@@ -241,7 +241,7 @@ impl Subscriber {
                 burst: None,
             },
             preamble_version: None,
-            control: Control::new(request.paid),
+            control: ControlQueue::new(request.paid),
             ending: Ending::No,
             is_paused: false,
             untaken: Some(0),
@@ -263,7 +263,7 @@ impl Subscriber {
 
     /// Whether the answer to an HTTP request is decided.
     pub fn has_begun(&self) -> bool {
-        let has_tracks = |file: &File| file.tracks.is_some();
+        let has_tracks = |file: &FileState| file.tracks.is_some();
         self.file.as_deref().is_some_and(has_tracks) || self.is_ending()
     }
 
@@ -283,7 +283,7 @@ impl Subscriber {
     /// Who it is and how it fares.
     pub(in crate::live) fn report(&self, log: &Log, now: Millis) -> ViewerReport {
         let oldest = match self.cursor {
-            Cursor::At { number, .. } if !self.is_paused => log.entry(number.max(log.start())),
+            LogCursor::At { number, .. } if !self.is_paused => log.entry(number.max(log.start())),
             _ => None,
         };
         ViewerReport {
@@ -300,12 +300,12 @@ impl Subscriber {
     pub(in crate::live) fn needs(&self) -> Needs {
         match self.cursor {
             _ if self.end().is_some() => Needs::NOTHING,
-            Cursor::At { number, .. } => Needs {
+            LogCursor::At { number, .. } => Needs {
                 from: number,
                 ..Needs::NOTHING
             },
-            Cursor::Waiting { .. } if self.is_paused => Needs::NOTHING,
-            Cursor::Waiting { from } => Needs {
+            LogCursor::Waiting { .. } if self.is_paused => Needs::NOTHING,
+            LogCursor::Waiting { from } => Needs {
                 join_point_from: from.max(self.edge.live_from),
                 ..Needs::NOTHING
             },
@@ -375,7 +375,7 @@ impl Subscriber {
     /// Stops at the next message boundary, or starts again as after a join.
     pub fn set_paused(&mut self, is_paused: bool) {
         if self.is_paused && !is_paused && self.is_at_boundary() {
-            self.cursor = Cursor::Waiting { from: 0 };
+            self.cursor = LogCursor::Waiting { from: 0 };
             self.edge.live_from = u64::MAX;
         }
         self.is_paused = is_paused;
@@ -392,7 +392,7 @@ impl Subscriber {
     }
 
     /// Sends what the socket takes, without waiting. True when something is left unsent.
-    pub(in crate::live) fn pump(&mut self, view: &View<'_>, desk: &mut Desk) -> bool {
+    pub(in crate::live) fn pump(&mut self, view: &StreamView<'_>, desk: &mut Desk) -> bool {
         if self.end().is_some() {
             return false;
         }
@@ -403,9 +403,9 @@ impl Subscriber {
         self.replace_old_tracks(view);
         let is_blocked = loop {
             match self.step(view, desk) {
-                Ok(Step::Sent) => {}
-                Ok(Step::Blocked) => break true,
-                Ok(Step::Idle) => break false,
+                Ok(SendStep::Sent) => {}
+                Ok(SendStep::Blocked) => break true,
+                Ok(SendStep::Idle) => break false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.fail(End::Io(error.kind()));
@@ -430,10 +430,21 @@ impl Subscriber {
     }
 
     /// Counts bytes that the socket has taken.
-    fn count(&mut self, sent: usize, view: &View<'_>) {
+    fn count(&mut self, sent: usize, view: &StreamView<'_>) {
         self.record.delivered.bytes += sent as u64;
         if sent > 0 {
             self.record.blocked_since = When::at(view.now);
+        }
+    }
+
+    /// Disconnects a client that was sent everything and didn't hang up. This wakes the thread of its
+    /// connection, which would otherwise notice at its next tick.
+    pub(in crate::live) fn disconnect_finished(&self) {
+        if matches!(
+            self.ending,
+            Ending::Over(End::Finished | End::NothingToTake | End::OtherTracks)
+        ) {
+            self.sink.shutdown();
         }
     }
 
@@ -442,7 +453,7 @@ impl Subscriber {
         if self.end().is_none() {
             self.ending = Ending::Over(end);
         }
-        if let Cursor::At { lead, .. } = &mut self.cursor {
+        if let LogCursor::At { lead, .. } = &mut self.cursor {
             *lead = None;
         }
         self.file = None;

@@ -169,6 +169,13 @@ impl Audience {
         }
     }
 
+    /// Disconnects the subscribers that have been sent everything and didn't hang up.
+    pub(super) fn disconnect_finished(&self) {
+        self.subscribers
+            .iter()
+            .for_each(Subscriber::disconnect_finished);
+    }
+
     /// The subscriber with the next higher number.
     pub(super) fn viewer_after(&self, id: u64, log: &Log, now: Millis) -> Option<ViewerReport> {
         let later = self.subscribers.iter().filter(|viewer| viewer.id() > id);

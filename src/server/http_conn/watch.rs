@@ -16,7 +16,7 @@ use super::writer::{self, why_over};
 use crate::config::Shown;
 use crate::http::response::Length;
 use crate::http::route::Container;
-use crate::http::websocket::{self, Event, FrameReader, Opcode, Violation, close_code};
+use crate::http::websocket::{self, FrameReader, Opcode, Violation, WebSocketEvent, close_code};
 use crate::http::{Method, Response, Status};
 use crate::live::Millis;
 use crate::live::capabilities::Capabilities;
@@ -355,7 +355,7 @@ impl Viewing {
         loop {
             let event = match self.frames.next(&mut input) {
                 Ok(None) => break,
-                Ok(Some(Event::Close(_))) => {
+                Ok(Some(WebSocketEvent::Close(_))) => {
                     self.finish(close_code::NORMAL, "", connection);
                     return Err(End::Closed);
                 }
@@ -363,7 +363,7 @@ impl Viewing {
                 Err(violation) => return Err(self.refuse(violation, connection)),
             };
             let mut is_allowed = self.frame_rate.take(1, now);
-            if let Event::Ping(payload) = event {
+            if let WebSocketEvent::Ping(payload) = event {
                 is_allowed &= self.ping_rate.take(1, now);
                 newest_ping = Some(payload);
             }

@@ -6,7 +6,7 @@ use crate::live::out::framing::Respond;
 use crate::live::tracks::Tracks;
 
 /// See the module's documentation.
-pub(super) struct File {
+pub(super) struct FileState {
     /// Makes the answer to an HTTP request, until that is out.
     pub(super) respond: Option<Respond>,
     /// The tracks that the file has announced, or is about to.
@@ -15,9 +15,9 @@ pub(super) struct File {
     pub(super) is_opening_due: bool,
 }
 
-impl File {
-    pub(super) fn new(respond: Option<Respond>) -> File {
-        File {
+impl FileState {
+    pub(super) fn new(respond: Option<Respond>) -> FileState {
+        FileState {
             respond,
             tracks: None,
             is_opening_due: true,

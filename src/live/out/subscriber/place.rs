@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Cursor, End, Lead, Sending, Subscriber, View};
+use super::{End, LeadIn, LogCursor, Sending, StreamView, Subscriber};
 use crate::live::log::Entry;
 use crate::live::out::desk::Skip;
 use crate::live::out::framing::Goodbye;
@@ -14,9 +14,9 @@ use crate::rtmp::server_session::Over;
 
 impl Subscriber {
     /// At a boundary: joins, skips, or stays.
-    pub(super) fn place_cursor(&mut self, view: &View<'_>, skips: &mut Vec<Skip>) {
+    pub(super) fn place_cursor(&mut self, view: &StreamView<'_>, skips: &mut Vec<Skip>) {
         match self.cursor {
-            Cursor::Waiting { from } => {
+            LogCursor::Waiting { from } => {
                 // Of what came while it waited it gets everything.
                 let is_mp4 = self.is_mp4();
                 let first = from.max(self.edge.live_from);
@@ -26,10 +26,10 @@ impl Subscriber {
                     self.join(number, view);
                 }
             }
-            Cursor::At { number, .. } if self.must_announce(number, view) => {
+            LogCursor::At { number, .. } if self.must_announce(number, view) => {
                 self.announce(number, view);
             }
-            Cursor::At { number, .. } => {
+            LogCursor::At { number, .. } => {
                 let is_evicted = number < view.log.start();
                 if is_evicted || self.is_lagging(number, view) {
                     self.skip(number, view, skips);
@@ -48,11 +48,11 @@ impl Subscriber {
     }
 
     /// The newest message where it may start.
-    fn start(&self, view: &View<'_>) -> Option<u64> {
+    fn start(&self, view: &StreamView<'_>) -> Option<u64> {
         view.log.start_of(self.is_mp4())
     }
 
-    fn join(&mut self, number: u64, view: &View<'_>) {
+    fn join(&mut self, number: u64, view: &StreamView<'_>) {
         let edge = &mut self.edge;
         edge.burst = match self.receiver.join {
             Join::Live if number < edge.live_from => Burst::to_live_edge(number, view.log),
@@ -65,12 +65,12 @@ impl Subscriber {
     }
 
     /// Sets the cursor on a join point, after the preamble if the receiver's is out of date.
-    fn start_at(&mut self, number: u64, view: &View<'_>) {
+    fn start_at(&mut self, number: u64, view: &StreamView<'_>) {
         if self.file.is_some() {
             self.announce(number, view);
             return;
         }
-        self.cursor = Cursor::at(number);
+        self.cursor = LogCursor::at(number);
         if self.preamble_version != Some(view.preamble.version()) {
             self.lead_in(number, None, view);
         }
@@ -78,16 +78,16 @@ impl Subscriber {
 
     /// Puts headers before the message with this number, and before them the beginning of a file if
     /// it has these tracks.
-    fn lead_in(&mut self, number: u64, opening: Option<Has>, view: &View<'_>) {
+    fn lead_in(&mut self, number: u64, opening: Option<Has>, view: &StreamView<'_>) {
         let entry = view.log.entry(number);
-        let lead = Lead {
+        let lead = LeadIn {
             opening,
             preamble: Arc::clone(view.preamble),
             next: 0,
             timestamp: entry.map_or(0, |entry| self.timestamp(&entry)),
         };
         let lead = Some(Box::new(lead));
-        self.cursor = Cursor::At { number, lead };
+        self.cursor = LogCursor::At { number, lead };
     }
 
     /// The timestamp under which this subscriber gets a message.
@@ -99,7 +99,7 @@ impl Subscriber {
     /// Whether the subscriber should skip, and can: a newer join point is there, and it is further
     /// behind than allowed or than half of what the log can hold. Moved any later, it would nearly
     /// always be in the middle of a message that has left the log.
-    pub(super) fn is_lagging(&self, number: u64, view: &View<'_>) -> bool {
+    pub(super) fn is_lagging(&self, number: u64, view: &StreamView<'_>) -> bool {
         if self.start(view).is_none_or(|target| target <= number) {
             return false;
         }
@@ -111,17 +111,17 @@ impl Subscriber {
     }
 
     /// Goes on at the newest join point, or waits for the next one.
-    fn skip(&mut self, from: u64, view: &View<'_>, skips: &mut Vec<Skip>) {
+    fn skip(&mut self, from: u64, view: &StreamView<'_>, skips: &mut Vec<Skip>) {
         let end = view.log.end();
         let target = self.start(view).filter(|target| *target > from);
         self.note_skip(from, target.unwrap_or(end), view, skips);
         match target {
             Some(target) => self.start_at(target, view),
-            None => self.cursor = Cursor::Waiting { from: end },
+            None => self.cursor = LogCursor::Waiting { from: end },
         }
     }
 
-    fn note_skip(&mut self, from: u64, to: u64, view: &View<'_>, skips: &mut Vec<Skip>) {
+    fn note_skip(&mut self, from: u64, to: u64, view: &StreamView<'_>, skips: &mut Vec<Skip>) {
         /// Skips less than this apart are one episode.
         const EPISODE: Millis = 10_000;
         /// The most skips that wait to be reported by the next pump of the publisher.
@@ -148,7 +148,7 @@ impl Subscriber {
 
     /// Headers of a version that is too old are not kept for one receiver: it gets the new ones, or
     /// is lost if it is in the middle of one.
-    pub(super) fn replace_old_preamble(&mut self, view: &View<'_>) {
+    pub(super) fn replace_old_preamble(&mut self, view: &StreamView<'_>) {
         let Some(lead) = self.cursor.lead_mut() else {
             return;
         };
@@ -165,7 +165,7 @@ impl Subscriber {
     }
 
     /// Tracks of a version that is too old are not kept for one receiver either.
-    pub(super) fn replace_old_tracks(&mut self, view: &View<'_>) {
+    pub(super) fn replace_old_tracks(&mut self, view: &StreamView<'_>) {
         let Some(own) = self.file.as_mut().and_then(|file| file.tracks.as_mut()) else {
             return;
         };
@@ -182,13 +182,13 @@ impl Subscriber {
     }
 
     /// Whether an MP4 file has announced the stream's newest tracks. Others needn't.
-    pub(super) fn has_newest_tracks(&self, view: &View<'_>) -> bool {
+    pub(super) fn has_newest_tracks(&self, view: &StreamView<'_>) -> bool {
         let own = self.file.as_ref().and_then(|file| file.tracks.as_ref());
         !self.is_mp4() || own.is_some_and(|own| Arc::ptr_eq(own, view.tracks))
     }
 
     /// Whether a file must announce other tracks before this message.
-    pub(super) fn must_announce(&self, number: u64, view: &View<'_>) -> bool {
+    pub(super) fn must_announce(&self, number: u64, view: &StreamView<'_>) -> bool {
         if self.has_newest_tracks(view) {
             return false;
         }
@@ -201,17 +201,17 @@ impl Subscriber {
     }
 
     /// Sets the cursor of a file, after the announcement of its tracks if they are new.
-    fn announce(&mut self, number: u64, view: &View<'_>) {
+    fn announce(&mut self, number: u64, view: &StreamView<'_>) {
         let tracks = view.tracks;
         let Some(file) = &mut self.file else {
             return;
         };
         let can_begin = view.are_tracks_known || file.tracks.is_some();
         let Some(entry) = view.log.entry(number).filter(|_| can_begin) else {
-            self.cursor = Cursor::Waiting { from: number };
+            self.cursor = LogCursor::Waiting { from: number };
             return;
         };
-        self.cursor = Cursor::at(number);
+        self.cursor = LogCursor::at(number);
         let format = &mut self.receiver.framing.format;
         let presentation = self.wanted.of_presentation(&tracks.presentation);
         let has = if format.is_mp4() {

@@ -3,7 +3,7 @@
 
 use std::io::{self, IoSlice};
 
-use super::{Cursor, End, Ending, Sending, Step, Subscriber, View};
+use super::{End, Ending, LogCursor, SendStep, Sending, StreamView, Subscriber};
 use crate::live::capabilities::Capabilities;
 use crate::live::kind::Kind;
 use crate::live::log::{Entry, Log, Role};
@@ -31,7 +31,7 @@ const MAX_UNTAKEN: u32 = 100;
 
 impl Subscriber {
     /// Sends what comes next, as far as the socket takes it.
-    pub(super) fn step(&mut self, view: &View<'_>, desk: &mut Desk) -> io::Result<Step> {
+    pub(super) fn step(&mut self, view: &StreamView<'_>, desk: &mut Desk) -> io::Result<SendStep> {
         match self.sending {
             Sending::Between => self.begin(view, desk),
             Sending::Control { sent } => self.send_control(sent, view),
@@ -42,28 +42,28 @@ impl Subscriber {
     }
 
     /// At a boundary: decides what comes next, and sends it.
-    fn begin(&mut self, view: &View<'_>, desk: &mut Desk) -> io::Result<Step> {
+    fn begin(&mut self, view: &StreamView<'_>, desk: &mut Desk) -> io::Result<SendStep> {
         if !self.control.as_slice().is_empty() {
             return self.send_control(0, view);
         }
         if self.is_ending() {
             self.complete_end();
-            return Ok(Step::Idle);
+            return Ok(SendStep::Idle);
         }
         if self.is_paused {
-            return Ok(Step::Idle);
+            return Ok(SendStep::Idle);
         }
         self.place_cursor(view, &mut desk.skips);
         if self.is_ending() {
-            return Ok(Step::Sent);
+            return Ok(SendStep::Sent);
         }
         match &self.cursor {
-            Cursor::Waiting { .. } => Ok(Step::Idle),
-            Cursor::At {
+            LogCursor::Waiting { .. } => Ok(SendStep::Idle),
+            LogCursor::At {
                 lead: Some(lead), ..
             } if lead.opening.is_some() => self.send_opening(0, view),
-            Cursor::At { lead: Some(_), .. } => self.send_header(0, view),
-            Cursor::At { lead: None, .. } => self.send_messages(0, view, desk),
+            LogCursor::At { lead: Some(_), .. } => self.send_header(0, view),
+            LogCursor::At { lead: None, .. } => self.send_messages(0, view, desk),
         }
     }
 
@@ -80,7 +80,7 @@ impl Subscriber {
         self.ending = Ending::Over(end);
     }
 
-    fn send_control(&mut self, sent: usize, view: &View<'_>) -> io::Result<Step> {
+    fn send_control(&mut self, sent: usize, view: &StreamView<'_>) -> io::Result<SendStep> {
         let left = &self.control.as_slice()[sent..];
         let offered = left.len();
         let taken = try_send(&*self.sink, &[IoSlice::new(left)])?;
@@ -90,20 +90,20 @@ impl Subscriber {
             if sent > 0 {
                 self.sending = Sending::Control { sent };
             }
-            return Ok(Step::Blocked);
+            return Ok(SendStep::Blocked);
         }
         self.sending = Sending::Between;
         self.control.take();
-        Ok(Step::Sent)
+        Ok(SendStep::Sent)
     }
 
     /// Sends the beginning of a file.
-    fn send_opening(&mut self, sent: usize, view: &View<'_>) -> io::Result<Step> {
+    fn send_opening(&mut self, sent: usize, view: &StreamView<'_>) -> io::Result<SendStep> {
         let (Some(file), Some(lead)) = (&self.file, self.cursor.lead()) else {
-            return Ok(Step::Idle);
+            return Ok(SendStep::Idle);
         };
         let (Some(has), Some(tracks)) = (lead.opening, &file.tracks) else {
-            return Ok(Step::Idle);
+            return Ok(SendStep::Idle);
         };
         // Made anew for each send: the bytes are the same again, and a slow receiver keeps none.
         let presentation = self.wanted.of_presentation(&tracks.presentation);
@@ -117,7 +117,7 @@ impl Subscriber {
             if sent > 0 {
                 self.sending = Sending::Opening { sent };
             }
-            return Ok(Step::Blocked);
+            return Ok(SendStep::Blocked);
         }
         self.sending = Sending::Between;
         if let Some(lead) = self.cursor.lead_mut() {
@@ -127,22 +127,22 @@ impl Subscriber {
             file.respond = None;
             file.is_opening_due = false;
         }
-        Ok(Step::Sent)
+        Ok(SendStep::Sent)
     }
 
     /// Sends the next header of the preamble, or leaves it out.
-    fn send_header(&mut self, sent: u64, view: &View<'_>) -> io::Result<Step> {
-        let Cursor::At {
+    fn send_header(&mut self, sent: u64, view: &StreamView<'_>) -> io::Result<SendStep> {
+        let LogCursor::At {
             lead: Some(lead),
             number,
         } = &mut self.cursor
         else {
-            return Ok(Step::Idle);
+            return Ok(SendStep::Idle);
         };
         let Some((slot, payload)) = lead.preamble.nth(lead.next) else {
             self.preamble_version = Some(lead.preamble.version());
-            self.cursor = Cursor::at(*number);
-            return Ok(Step::Sent);
+            self.cursor = LogCursor::at(*number);
+            return Ok(SendStep::Sent);
         };
         let kind = slot.kind();
         let needs = Capabilities::needed_by_header(kind, payload);
@@ -152,7 +152,7 @@ impl Subscriber {
         // turned off; over RTMP that is possible.
         if !is_taken || format.is_file() && !self.wanted.allows_headers(kind) {
             lead.next += 1;
-            return Ok(Step::Sent);
+            return Ok(SendStep::Sent);
         }
         let message = Message::header(kind, lead.timestamp, payload.len() as u32);
         let framed = self.receiver.framing.frame(&message);
@@ -173,24 +173,29 @@ impl Subscriber {
         };
         self.count(taken, view);
         Ok(if is_complete {
-            Step::Sent
+            SendStep::Sent
         } else {
-            Step::Blocked
+            SendStep::Blocked
         })
     }
 
     /// Sends messages from the cursor on, of whose first one `sent` bytes are out.
-    fn send_messages(&mut self, sent: u64, view: &View<'_>, desk: &mut Desk) -> io::Result<Step> {
-        let Cursor::At { number: first, .. } = self.cursor else {
-            return Ok(Step::Idle);
+    fn send_messages(
+        &mut self,
+        sent: u64,
+        view: &StreamView<'_>,
+        desk: &mut Desk,
+    ) -> io::Result<SendStep> {
+        let LogCursor::At { number: first, .. } = self.cursor else {
+            return Ok(SendStep::Idle);
         };
         if first == view.log.end() {
             // As nearly always when the last send was complete.
-            return Ok(Step::Idle);
+            return Ok(SendStep::Idle);
         }
         if sent > 0 && first < view.log.start() {
             self.fail(End::Stalled);
-            return Ok(Step::Idle);
+            return Ok(SendStep::Idle);
         }
         let edge = &mut self.edge;
         edge.burst = edge.burst.filter(|burst| !burst.is_over(first, view.log));
@@ -218,23 +223,23 @@ impl Subscriber {
             self.advance(view.log, pending, sent, taken as u64, next);
             self.untaken = None;
             if (taken as u64) < offered {
-                return Ok(Step::Blocked);
+                return Ok(SendStep::Blocked);
             }
         } else {
             self.move_to(next, 0);
             self.note_untaken(next - first);
         }
         let is_at_end =
-            matches!(self.cursor, Cursor::At { number, .. } if number == view.log.end());
+            matches!(self.cursor, LogCursor::At { number, .. } if number == view.log.end());
         Ok(if is_at_end && !self.has_other_business() {
-            Step::Idle
+            SendStep::Idle
         } else {
-            Step::Sent
+            SendStep::Sent
         })
     }
 
     /// Sends messages that were framed for all receivers together.
-    fn send_staged(&mut self, shelf: &Shelf, view: &View<'_>) -> io::Result<Step> {
+    fn send_staged(&mut self, shelf: &Shelf, view: &StreamView<'_>) -> io::Result<SendStep> {
         let bytes = shelf.bytes();
         let taken = try_send(&*self.sink, &[IoSlice::new(bytes)])?;
         let (number, sent) = shelf.place(taken);
@@ -242,9 +247,9 @@ impl Subscriber {
         self.untaken = None;
         self.count(taken, view);
         Ok(if taken < bytes.len() {
-            Step::Blocked
+            SendStep::Blocked
         } else {
-            Step::Sent
+            SendStep::Sent
         })
     }
 
@@ -254,7 +259,7 @@ impl Subscriber {
         &self,
         first: u64,
         is_begun: bool,
-        view: &View<'_>,
+        view: &StreamView<'_>,
         pending: &mut Vec<(u64, Outgoing)>,
     ) -> u64 {
         // Something waits for the end of this message: don't begin another one.
@@ -310,7 +315,7 @@ impl Subscriber {
     }
 
     /// Whether it gets every message that it can take from this one on, with its own timestamp.
-    fn wants_all_from(&self, number: u64, view: &View<'_>) -> bool {
+    fn wants_all_from(&self, number: u64, view: &StreamView<'_>) -> bool {
         self.wanted.is_everything()
             && number >= self.edge.live_from
             && self.edge.burst.is_none()
@@ -366,7 +371,7 @@ impl Subscriber {
 
     /// Sets the cursor on a message of which `sent` bytes are out.
     fn move_to(&mut self, number: u64, sent: u64) {
-        self.cursor = Cursor::at(number);
+        self.cursor = LogCursor::at(number);
         self.sending = match sent {
             0 => Sending::Between,
             sent => Sending::Message { sent },

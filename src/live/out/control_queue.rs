@@ -7,15 +7,15 @@ use crate::rtmp::server_session::{MAX_REPLIES, MAX_REPLY};
 pub const MAX_CONTROL_LEN: usize = MAX_REPLIES + MAX_REPLY;
 
 /// See the module's documentation.
-pub(super) struct Control {
+pub(super) struct ControlQueue {
     bytes: Vec<u8>,
     /// What the connection pays for them.
     paid: Option<Taken>,
 }
 
-impl Control {
-    pub(super) fn new(paid: Option<Taken>) -> Control {
-        Control {
+impl ControlQueue {
+    pub(super) fn new(paid: Option<Taken>) -> ControlQueue {
+        ControlQueue {
             bytes: Vec::new(),
             paid,
         }
