@@ -4,10 +4,11 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 
 use super::segment::MessageSet;
-use crate::live::framing::{Base, Message, fragment};
 use crate::live::kind::Kind;
 use crate::live::log::{Entry, Log};
-use crate::live::sink::Slices;
+use crate::live::out::format::mp4::{Base, fragment};
+use crate::live::out::message::Message;
+use crate::live::out::slices::Slices;
 use crate::media::mp4::FRAGMENT_HEAD_LEN;
 
 /// Maximum number of messages that are passed over under one lock.

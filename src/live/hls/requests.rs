@@ -17,7 +17,7 @@ use super::file_name::{FileKind, FileName};
 use super::reader::FragmentReader;
 use super::segments::{Listing, Lookup, Wanted};
 use super::{Hls, StreamContext};
-use crate::live::framing::Base;
+use crate::live::out::format::mp4::Base;
 use crate::live::tracks::Tracks;
 use crate::live::{Millis, When};
 
