@@ -33,7 +33,7 @@
 //!  server::http_conn       a response, or the connection becomes a subscriber's
 //! ```
 //!
-//! Arrows between modules point one way: `server -> output -> live -> { rtmp, media, http }`.
+//! Arrows between modules point one way: `server -> { output, status } -> live -> { rtmp, media, http }`.
 //!
 //! # In a program of one's own
 //!
@@ -57,6 +57,7 @@ pub mod media;
 pub mod output;
 pub mod rtmp;
 pub mod server;
+pub mod status;
 
 pub use config::Config;
 pub use server::handler::{Client, Handler, Protocol, Refusal, StreamRequest};

@@ -1,4 +1,4 @@
-//! Arrows between modules point one way: `server -> output -> live -> { rtmp, media, http }`.
+//! Arrows between modules point one way: `server -> { output, status } -> live -> { rtmp, media, http }`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["output", "live", "rtmp", "media", "http", "config"],
     ),
     (
+        "status",
+        &["status", "live", "rtmp", "media", "http", "config"],
+    ),
+    (
         "server",
         &[
-            "server", "output", "live", "rtmp", "media", "http", "config",
+            "server", "status", "output", "live", "rtmp", "media", "http", "config",
         ],
     ),
 ];

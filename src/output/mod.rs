@@ -1,5 +1,3 @@
-//! What is made of streams for those who ask: texts from plain values. Opens no socket and starts
-//! no thread.
+//! Playlists for HLS, made from plain values. Opens no socket and starts no thread.
 
 pub mod hls;
-pub mod status;

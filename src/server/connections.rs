@@ -37,7 +37,7 @@ use crate::allowance::{Allowance, Exceeded, PER_CONNECTION, Taken};
 use crate::config::one_client;
 use crate::live::sink::Sink;
 use crate::live::{Millis, lock};
-use crate::output::status::ConnectionReport;
+use crate::status::ConnectionReport;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
 

@@ -26,7 +26,7 @@ use crate::live::stream::Stream;
 use crate::live::stream::hls::{Asker, Evicted, Named, Playlist, Reading, Unavailable};
 use crate::live::tracks::Tracks;
 use crate::output::hls::{self, Carried};
-use crate::output::status::utc;
+use crate::status::utc;
 use crate::rtmp::stream_key::StreamKey;
 
 /// Longest header Range that is looked at, in bytes.

@@ -13,7 +13,7 @@ use crate::allowance::Allowance;
 use crate::http::{self, Response, Route};
 use crate::live::Millis;
 use crate::live::stats::{ViewerReport, sum};
-use crate::output::status::{
+use crate::status::{
     ConnectionReport, Source, Status, StreamStatus, api, metrics, stat, utc,
 };
 use crate::rtmp::stream_key::StreamKey;

@@ -14,7 +14,7 @@ use crate::http::response::Length;
 use crate::http::{Body, Rejected, Response, Status, conditions, inflate};
 use crate::live::Millis;
 use crate::live::sink::try_send;
-use crate::output::status::utc;
+use crate::status::utc;
 
 /// A client takes a response at no less than this many bytes per ms: 128 kbit/s, too little for
 /// anything to be watched.
