@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use brooklet::media::access_unit::{Format, clean_range};
+use brooklet::media::access_unit::{UnitFormat, clean_range};
 use brooklet::media::codec::AudioCodec;
 use brooklet::media::mp4::{
     AUDIO_TRACK_ID, AudioTrack, Fragment, Presentation, VIDEO_TRACK_ID, VideoTrack,
@@ -75,7 +75,7 @@ fn video_frame(payload: &[u8], video: &mut Option<VideoTrack>) -> Option<Frame> 
         }
         Kind::Frames => {
             let track = video.take().expect("a sequence header comes first");
-            let format = Format {
+            let format = UnitFormat {
                 codec: track.codec(),
                 length_size: 4,
             };

@@ -22,7 +22,10 @@ use crate::live::classify::Class;
 use crate::live::log::{Kind, Meta, Role, Sample};
 use crate::live::preamble::Slot;
 use crate::live::{Millis, When};
-use crate::media::access_unit::{self, Access, Format, Look, Part, Sets};
+use crate::media::access_unit::{
+    FramePart as Part, ParameterSets as Sets, RandomAccess as Access, UnitFormat as Format,
+    UnitSummary as Look, summarize,
+};
 use crate::media::codec::VideoCodec;
 use crate::media::hevc::HevcConfig;
 use crate::media::tag::VideoTag;
@@ -172,7 +175,7 @@ impl State {
             skip = skip.saturating_sub(part.len());
         }
         let mut body = std::iter::once(first).chain(parts);
-        access_unit::look(format, &mut body, &mut self.publish.pictures.sets)
+        summarize(format, &mut body, &mut self.publish.pictures.sets)
     }
 
     /// How the units of the first video track are written: by its sequence header, if that is of the

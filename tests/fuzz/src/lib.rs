@@ -11,7 +11,9 @@ use std::rc::Rc;
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::payload::SMALL_LEN;
 use brooklet::media::aac::AacConfig;
-use brooklet::media::access_unit::{Format, MAX_SETS_LEN, Sets, clean_range, is_keyframe, look};
+use brooklet::media::access_unit::{
+    MAX_SETS_LEN, ParameterSets, UnitFormat, clean_range, is_keyframe, summarize,
+};
 use brooklet::media::avc::{self, AvcConfig};
 use brooklet::media::codec::VideoCodec;
 use brooklet::media::describe::{describe, describe_audio, describe_video};
@@ -497,17 +499,17 @@ fn frames(payload: &[u8]) {
             assert!(whole || !is_keyframe(codec, part), "{codec}");
         }
         let length_size = payload.first().map_or(4, |byte| (byte & 3) + 1);
-        units(Format { codec, length_size }, payload);
+        units(UnitFormat { codec, length_size }, payload);
     }
 }
 
-fn units(format: Format, body: &[u8]) {
-    let mut sets = Sets::default();
-    let seen = look(format, &mut body.chunks(7), &mut sets);
+fn units(format: UnitFormat, body: &[u8]) {
+    let mut sets = ParameterSets::default();
+    let seen = summarize(format, &mut body.chunks(7), &mut sets);
     assert!(sets.iter().map(<[u8]>::len).sum::<usize>() < MAX_SETS_LEN);
     let _ = avc::config_of_sets(format.length_size, sets.iter());
     let _ = hevc::config_of_sets(format.length_size, Some(body), sets.iter());
-    assert_eq!(seen, look(format, &mut std::iter::once(body), &mut sets));
+    assert_eq!(seen, summarize(format, &mut std::iter::once(body), &mut sets));
     let mut clean = Vec::new();
     let mut at = 0;
     loop {
@@ -521,7 +523,7 @@ fn units(format: Format, body: &[u8]) {
     }
     if let Some(seen) = seen {
         assert!(seen.forbidden <= body.len());
-        let again = look(format, &mut clean.chunks(7), &mut sets);
+        let again = summarize(format, &mut clean.chunks(7), &mut sets);
         assert!(
             clean.is_empty() || again.is_some_and(|look| look.forbidden == 0 && !look.is_unclean)
         );
