@@ -48,6 +48,7 @@
 //! who comes and goes: `examples/doorman.rs` does all of that.
 
 pub mod allowance;
+pub mod calendar;
 pub mod cli;
 pub mod config;
 pub mod greeting;

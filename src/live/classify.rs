@@ -2,7 +2,7 @@
 
 use super::log::Kind;
 use super::preamble::Slot;
-use crate::media::tag::Kind as TagKind;
+use crate::media::tag::TagKind;
 use crate::media::tag::tracks::TrackMessage;
 
 /// The classes of messages.

@@ -10,8 +10,8 @@ use std::fmt;
 use super::log::Kind;
 use super::stream::{ClockRepair, Pace};
 use super::{Millis, When};
+use crate::media::Medium;
 use crate::media::decimal::Thousandths;
-use crate::media::tag::Medium;
 use crate::rtmp::amf::{Properties, Token};
 
 /// Keyframes further apart than this are too far apart, in ms; a little more than the 4 s which

@@ -24,8 +24,8 @@ use std::ops::Range;
 use super::Millis;
 use super::arena::{Account, Arena, BLOCK_LEN, Block};
 use super::capabilities::Capabilities;
+use crate::media::Medium;
 use crate::media::access_unit::{UnitFormat as Format, clean_range};
-use crate::media::tag::Medium;
 
 /// What a message takes beside its payload, in bytes.
 pub const RECORD_LEN: usize = 48;

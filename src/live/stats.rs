@@ -15,7 +15,7 @@ use super::preamble::Preamble;
 use super::subscriber::Delivered;
 use super::tracks::Tracks;
 use super::{Millis, When};
-use crate::media::tag::Medium;
+use crate::media::Medium;
 
 /// What is counted of a name: publishes, bytes sent, messages dropped, skips, messages skipped, and
 /// from [`RECEIVED`] on bytes and messages of audio that came, and of video.

@@ -11,7 +11,7 @@
 
 use std::fmt::{self, Display, Write};
 
-use crate::http::date;
+use crate::calendar;
 use crate::live::Millis;
 use crate::live::segments::{Listing, Part, Segment};
 use crate::media::mp4::Presentation;
@@ -172,7 +172,7 @@ impl Playlist<'_> {
         // Each has a date of its own: where only the first has one, those of others change when it
         // leaves the list.
         let ms = self.epoch + segment.date;
-        let fields = date::fields(ms / 1_000);
+        let fields = calendar::fields(ms / 1_000);
         let before = ["#EXT-X-PROGRAM-DATE-TIME:", "-", "-", "T", ":", ":"];
         for (before, field) in before.into_iter().zip(fields) {
             self.put(before)?;

@@ -260,7 +260,7 @@ impl Connection {
                 writer.describe(&response)?;
                 return Ok(false);
             }
-            Reply::State(state) => state.write(&mut writer, &self.allowance)?,
+            Reply::Status(text) => text.write(&mut writer, &self.allowance)?,
             Reply::Hls(asked) => asked.write(&mut writer, &self.allowance)?,
             Reply::Frame(frame) => frame.write(&mut writer, &self.allowance)?,
             Reply::Viewing(_) => {}

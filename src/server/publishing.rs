@@ -17,7 +17,7 @@ use crate::live::doctor::EXAMINATION;
 use crate::live::log::Kind;
 use crate::live::stream::{Appended, ClockRepair, Pumped, Stream, Superseded, Waited};
 use crate::live::{Millis, When};
-use crate::media::describe::describe;
+use crate::media::{Medium, TrackInfo};
 use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::data::{self, Relayed};
 use crate::rtmp::rate::Rate;
@@ -483,7 +483,11 @@ impl Publishing {
         let is_complete = video.is_some() && audio.is_some();
         if is_complete || now - self.since >= DESCRIBE_AFTER {
             self.is_described = true;
-            let what = describe(video.as_deref(), audio.as_deref());
+            let tracks = [(Medium::Video, video), (Medium::Audio, audio)];
+            let words = tracks.into_iter().filter_map(|(medium, header)| {
+                Some(TrackInfo::read(medium, &header?)?.to_string())
+            });
+            let what = words.collect::<Vec<_>>().join(", ");
             let page = page_beside(self.local, &self.shared.http_addresses);
             let path = encode(self.stream.key().as_str());
             let place = page.map(|page| format!("watch at {page}{path}"));

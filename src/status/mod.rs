@@ -1,22 +1,21 @@
-//! The server's state in the forms in which programs read it. Pure: figures in, text out.
+//! The server's state as text, in the formats that programs read. Pure: figures in, text out.
 //!
 //! ```text
-//! Status, Source ──> api       JSON, for the page and for programs
-//!                ├─> metrics   Prometheus' text format
-//!                └─> stat      nginx-rtmp's XML, for the tools that were made for it
+//! ServerStatus, StatusSource ──> api       JSON, for the page and for programs
+//!                            ├─> metrics   Prometheus' text format
+//!                            └─> stat      nginx-rtmp's XML, for the tools made for it
 //! ```
 //!
-//! A text is written as it is made, and what it is made of is asked for one stream, viewer or
-//! connection at a time. Whoever reads slowly holds one of them, however many there are.
+//! A text is sent while it is written, and looks up one stream, viewer or connection at a time. So a
+//! client that reads slowly holds one of them, however many there are.
 //!
-//! Names, and what clients call themselves, come from strangers: each form escapes them.
+//! Stream names and client names come from the network: each format escapes them.
 
 pub mod api;
 mod json;
 pub mod metrics;
 pub mod stat;
 mod tracks;
-pub mod utc;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,67 +23,67 @@ use std::sync::Arc;
 use crate::live::Millis;
 use crate::live::stats::{StreamReport, ViewerReport};
 use crate::rtmp::stream_key::StreamKey;
-use tracks::{Audio, Video};
+use tracks::TrackStatus;
 
-/// A server at one moment, as far as it may be shown to who asks.
+/// The state of a server at one moment, as far as the client may see it.
 #[derive(Clone, Debug, Default)]
-pub struct Status {
-    /// The server's clock.
+pub struct ServerStatus {
+    /// The time on the server's clock.
     pub now: Millis,
-    /// The wall clock at that moment: ms since 1970, UTC.
+    /// The same time on the wall clock: ms since 1970, UTC.
     pub wall_clock: Millis,
-    /// Where RTMP is spoken, if anywhere.
+    /// The RTMP port, if there is one.
     pub rtmp_port: Option<u16>,
-    /// Who asks may see addresses, and who plays.
+    /// Whether the client may see addresses and viewers.
     pub is_privileged: bool,
-    /// Connections that are open.
+    /// The number of open connections.
     pub connections: usize,
-    /// Connections that were accepted since the start.
+    /// The number of connections accepted since the start.
     pub accepted: u64,
-    /// What all connections brought since the start, in bytes.
+    /// The number of bytes received from all connections since the start.
     pub bytes_in: u64,
-    /// What all connections were sent since the start, in bytes.
+    /// The number of bytes sent to all connections since the start.
     pub bytes_out: u64,
-    /// Blocks of the arena that are free.
+    /// The number of free blocks of the arena.
     pub free_blocks: usize,
-    /// Blocks of the arena.
+    /// The number of blocks of the arena.
     pub total_blocks: usize,
 }
 
-/// What is listed, one after the other. What has come or gone in the meantime is in a list or not.
-pub trait Source {
-    /// The stream that comes after this one in the order of names, of those that somebody publishes
-    /// or has published and that may be shown.
+/// Looks up what is listed, one item at a time. Items that come or go meanwhile may be listed or not.
+pub trait StatusSource {
+    /// Returns the stream with the next name among those that are or were published, and that the
+    /// client may see.
     fn stream_after(&mut self, key: Option<&StreamKey>) -> Option<StreamStatus>;
 
-    /// Whether a stream was left out because it wants a key.
+    /// Whether a stream was left out because it needs a key.
     fn is_locked(&self) -> bool;
 
-    /// The viewer of a stream that has the next higher number.
+    /// Returns the viewer of a stream with the next higher id.
     fn viewer_after(&mut self, key: &StreamKey, viewer: u64) -> Option<ViewerReport>;
 
-    /// The connection that has the next higher number.
+    /// Returns the connection with the next higher id.
     fn connection_after(&mut self, id: u64) -> Option<ConnectionReport>;
 
-    /// The connection of this number.
+    /// Returns the connection with this id.
     fn connection(&mut self, id: u64) -> Option<ConnectionReport>;
 }
 
-/// A stream and its name.
+/// The state of a stream.
 #[derive(Clone, Debug)]
 pub struct StreamStatus {
-    /// Its name.
+    /// The name of the stream.
     pub key: StreamKey,
-    /// Its figures, without its headers: whoever reads slowly doesn't hold them.
+    /// Its figures, without its headers: a client that reads slowly must not hold them.
     pub report: StreamReport,
-    video: Option<Video>,
-    audio: Option<Audio>,
+    video: Option<TrackStatus>,
+    audio: Option<TrackStatus>,
 }
 
 impl StreamStatus {
-    /// Takes out of a report what is told of it.
+    /// Takes from a report what is shown.
     pub fn new(key: StreamKey, mut report: StreamReport) -> StreamStatus {
-        let (video, audio) = (tracks::video(&report), tracks::audio(&report));
+        let (video, audio) = (TrackStatus::video(&report), TrackStatus::audio(&report));
         report.preamble = Arc::default();
         report.tracks = Arc::default();
         StreamStatus {
@@ -96,8 +95,11 @@ impl StreamStatus {
     }
 }
 
-/// Does something with each stream.
-fn each_stream(source: &mut dyn Source, mut act: impl FnMut(&mut dyn Source, &StreamStatus)) {
+/// Calls a function with each stream.
+fn each_stream(
+    source: &mut dyn StatusSource,
+    mut act: impl FnMut(&mut dyn StatusSource, &StreamStatus),
+) {
     let mut last = None;
     while let Some(stream) = source.stream_after(last.as_ref()) {
         act(source, &stream);
@@ -105,11 +107,11 @@ fn each_stream(source: &mut dyn Source, mut act: impl FnMut(&mut dyn Source, &St
     }
 }
 
-/// Does something with each viewer of a stream.
+/// Calls a function with each viewer of a stream.
 fn each_viewer(
-    source: &mut dyn Source,
+    source: &mut dyn StatusSource,
     key: &StreamKey,
-    act: &mut dyn FnMut(&mut dyn Source, &ViewerReport),
+    act: &mut dyn FnMut(&mut dyn StatusSource, &ViewerReport),
 ) {
     let mut last = 0;
     while let Some(viewer) = source.viewer_after(key, last) {
@@ -118,48 +120,48 @@ fn each_viewer(
     }
 }
 
-/// A connection's figures.
+/// The state of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionReport {
-    /// Its number, as in the log.
+    /// Its id, as in the log.
     pub id: u64,
-    /// Where it comes from.
+    /// The address of the client.
     pub address: SocketAddr,
     /// `rtmp` or `http`.
     pub protocol: &'static str,
-    /// What the client calls itself.
+    /// The name that the client gives itself.
     pub client: String,
-    /// When it was accepted.
+    /// The time on the server's clock at which it was accepted.
     pub since: Millis,
-    /// What it publishes.
+    /// The streams that it publishes.
     pub publishes: Vec<StreamKey>,
-    /// What it plays.
+    /// The streams that it plays.
     pub plays: Vec<StreamKey>,
-    /// What came from it.
+    /// The number of bytes received from it.
     pub bytes_in: u64,
-    /// What it was sent.
+    /// The number of bytes sent to it.
     pub bytes_out: u64,
 }
 
-impl Status {
-    /// Since the server's start, in s.
+impl ServerStatus {
+    /// Seconds since the start of the server.
     fn uptime(&self) -> u64 {
         self.now / 1000
     }
 
-    /// Since a moment on the server's clock, in ms.
+    /// Milliseconds since a time on the server's clock.
     fn age(&self, since: Millis) -> Millis {
         self.now.saturating_sub(since)
     }
 
-    /// A moment on the server's clock as wall-clock time in s since 1970. Computed from the
-    /// present: small computers learn the time from the network, some time after the start.
+    /// Converts a time on the server's clock to seconds since 1970. Computed backward from now, because
+    /// small computers get their wall-clock time from the network some time after the start.
     fn wall_clock_at(&self, since: Millis) -> u64 {
         self.wall_clock.saturating_sub(self.age(since)) / 1000
     }
 }
 
-/// The program's version.
+/// The version of the program.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ use crate::live::log::{Kind, Meta, Role, Sample};
 use crate::live::preamble::{HEADER_COST, HEAP_LEN, MAX_HEADER_LEN, Preamble, Slot};
 use crate::live::{Millis, When};
 use crate::media::access_unit::MAX_SETS_LEN;
-use crate::media::tag::tracks::{Codec, Many, TrackMessage};
+use crate::media::codec::Codec;
+use crate::media::tag::tracks::{TrackMessage, TrackSplitter};
 use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::metadata;
 
@@ -64,7 +65,7 @@ impl State {
         };
         self.stats.note_message(medium, payload.clone(), now);
         let first = payload.clone().next().unwrap_or_default();
-        let Some(mut many) = Many::read(medium, first) else {
+        let Some(mut many) = TrackSplitter::read(medium, first) else {
             return match TrackMessage::read(medium, first) {
                 Some(message) => self.append_track(kind, timestamp, &message, payload, now),
                 None => Appended::Ignored,

@@ -26,11 +26,11 @@ use crate::media::access_unit::{
     FramePart as Part, ParameterSets as Sets, RandomAccess as Access, UnitFormat as Format,
     UnitSummary as Look, summarize,
 };
-use crate::media::codec::VideoCodec;
+use crate::media::codec::{Codec, VideoCodec};
 use crate::media::hevc::HevcConfig;
-use crate::media::tag::VideoTag;
-use crate::media::tag::tracks::{Codec, TrackMessage};
-use crate::media::{avc, hevc};
+use crate::media::tag::Tag;
+use crate::media::tag::tracks::TrackMessage;
+use crate::media::{Medium, avc, hevc};
 
 /// Without a keyframe for this long, players get what may do for one, in ms.
 const PATIENCE: Millis = 10_000;
@@ -202,8 +202,11 @@ impl State {
     /// Codec and body of the first video track's sequence header.
     fn config(&self) -> Option<(VideoCodec, &[u8])> {
         let header = self.preamble.header(Slot::Video(0))?;
-        let tag = VideoTag::parse(header).ok()?;
-        Some((tag.codec?, header.get(tag.body_offset..)?))
+        let tag = Tag::parse(Medium::Video, header).ok()?;
+        let Some(Codec::Video(codec)) = tag.codec else {
+            return None;
+        };
+        Some((codec, header.get(tag.body_offset..)?))
     }
 
     /// What a frame is by its units, and by the flag where they leave it open.
@@ -399,7 +402,7 @@ impl State {
             .filter(|_| own.is_some());
         let mut header = match (before, &message.four_cc) {
             (Some(before), _) => {
-                let len = VideoTag::parse(before).ok()?.body_offset;
+                let len = Tag::parse(Medium::Video, before).ok()?.body_offset;
                 before.get(..len)?.to_vec()
             }
             (None, Some(four_cc)) => [b"\x90", &four_cc[..]].concat(),

@@ -10,10 +10,10 @@ use crate::live::capabilities::Capabilities;
 use crate::live::log::{Kind, Sample};
 use crate::live::preamble::Slot;
 use crate::live::tracks::Tracks;
-use crate::media::codec::{AudioCodec, VideoCodec};
+use crate::media::codec::{AudioCodec, Codec, VideoCodec};
 use crate::media::mp4::{self, AudioTrack, Presentation, VideoTrack};
-use crate::media::picture::Picture;
-use crate::media::tag::tracks::{Codec, TrackMessage};
+use crate::media::tag::tracks::TrackMessage;
+use crate::media::video_format::VideoFormat;
 use crate::rtmp::amf::Properties;
 
 /// How much of a message is looked at: any header, and as much of what follows as tells how long a
@@ -32,7 +32,7 @@ pub(super) struct Found {
     /// A track of audio that does without a sequence header.
     audio_track: Option<AudioTrack>,
     /// Of pictures whose sequence header doesn't tell it.
-    picture: Option<Picture>,
+    picture: Option<VideoFormat>,
     /// Whether the metadata announces audio and video, if it announces any.
     announced: Option<Announced>,
     /// What the metadata announces, in bits per second.
@@ -212,7 +212,7 @@ impl State {
     ) -> Option<Timed> {
         let timed = self.media_clock.picture(timestamp, is_keyframe);
         if is_keyframe {
-            let picture = mp4::picture_of_keyframe(codec, body);
+            let picture = mp4::format_of_keyframe(codec, body);
             if picture.is_some() && picture != self.publish.found.picture {
                 self.publish.found.picture = picture;
                 self.update_tracks();

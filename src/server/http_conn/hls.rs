@@ -26,7 +26,7 @@ use crate::live::stream::Stream;
 use crate::live::stream::hls::{Asker, Evicted, Named, Playlist, Reading, Unavailable};
 use crate::live::tracks::Tracks;
 use crate::output::hls::{self, Carried};
-use crate::status::utc;
+use crate::server::wall_clock;
 use crate::rtmp::stream_key::StreamKey;
 
 /// Longest header Range that is looked at, in bytes.
@@ -269,7 +269,7 @@ fn random() -> u32 {
     // Without random numbers the time will do: it is the name of nothing that is secret.
     match getrandom::fill(&mut random) {
         Ok(()) => u32::from_be_bytes(random),
-        Err(_) => utc::wall_clock() as u32,
+        Err(_) => wall_clock::now() as u32,
     }
 }
 
@@ -315,7 +315,7 @@ fn epoch(shared: &Shared) -> u64 {
     const SLACK: u64 = 20;
 
     let now = shared.now();
-    let epoch = utc::wall_clock().saturating_sub(now);
+    let epoch = wall_clock::now().saturating_sub(now);
     let before = shared.epoch.load(Ordering::Relaxed);
     // Two clocks are not compared by a thread that had to wait in between.
     let was_interrupted = before > 0 && shared.now() > now + 1;
