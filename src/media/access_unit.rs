@@ -6,7 +6,7 @@
 //! ```text
 //! SPS PPS SEI IDR         a frame
 //! IDR   IDR   IDR         one frame in a message per slice: the first begins it, the others go on
-//! SPS PPS, SEI, AUD       no frame, only what stands beside frames
+//! SPS PPS, SEI, AUD       no frame, only what comes beside frames
 //! "", "" P                nothing, or an empty unit, which containers forbid
 //! ```
 //!
@@ -44,7 +44,7 @@ pub enum FramePart {
 pub enum RandomAccess {
     /// No, the frame depends on earlier ones.
     No,
-    /// The frame itself depends on no other. Whether later ones do, only the flag tells.
+    /// The frame itself depends on no other. Only the flag tells whether later ones do.
     Intra,
     /// Frames are complete some time after a recovery point. Only the flag tells whether this is
     /// a place to start.
@@ -75,7 +75,7 @@ impl UnitSummary {
     };
 }
 
-/// Reads the units of a body that lies in parts, and keeps its parameter sets. Returns `None` if
+/// Reads the units of a body that is in parts, and keeps its parameter sets. Returns `None` if
 /// they can't be read, or if the codec has none.
 pub fn summarize(
     format: UnitFormat,
@@ -113,7 +113,7 @@ pub fn is_keyframe(codec: VideoCodec, body: &[u8]) -> bool {
     access == RandomAccess::Yes
 }
 
-/// The range of the next bytes that a container may hold, in a body that lies in parts from `at`
+/// The range of the next bytes that a container may hold, in a body that is in parts from `at`
 /// on. Empty at the end of the body.
 pub fn clean_range(
     format: UnitFormat,

@@ -14,7 +14,7 @@ const AV1: UnitFormat = UnitFormat {
     length_size: 4,
 };
 
-/// Reads a body in parts of `len` bytes, as a message lies in blocks. Returns its parameter sets too.
+/// Reads a body in parts of `len` bytes, like that of a message in blocks. Returns its parameter sets too.
 fn summarize_parts(
     format: UnitFormat,
     body: &[u8],
@@ -63,7 +63,7 @@ fn units_tell_which_part_of_a_frame_a_message_holds() {
         ("an empty unit", AVC, b"\0\0\0\0", Some((Beside, No))),
         ("nothing", AVC, b"", Some((Beside, No))),
         ("short lengths", two, b"\0\x02\x65\x88", Some((First, Yes))),
-        ("a length that lies", AVC, b"\0\0\0\x03\x65\x88", None),
+        ("a wrong length", AVC, b"\0\0\0\x03\x65\x88", None),
         ("the longest length", AVC, b"\xFF\xFF\xFF\xFF\x65\x88", None),
         ("a cut length", AVC, b"\0\0\0\x02\x65\x88\0\0", None),
         ("start codes", AVC, START_CODES, None),
@@ -93,7 +93,7 @@ fn units_tell_which_part_of_a_frame_a_message_holds() {
         ),
         ("tiles", AV1, b"\x22\x01\0", Some((More, No))),
         ("sequence header", AV1, b"\x0A\x01\0", Some((Beside, No))),
-        ("size that lies", AV1, b"\x32\x05\x10\0", None),
+        ("wrong size", AV1, b"\x32\x05\x10\0", None),
     ];
     for (name, format, body, expected) in rows {
         for len in 1..=body.len().max(1) {

@@ -128,7 +128,7 @@ fn kind_of_hevc(head: u8, layer: u8, rest: &[u8]) -> UnitKind {
     }
 }
 
-/// Whether supplemental information (SEI) begins with messages of which one is a recovery point. It
+/// Whether one of the first messages of supplemental information (SEI) is a recovery point, which
 /// has type 6 in both H.264 and H.265.
 fn has_recovery_point(mut messages: &[u8]) -> bool {
     while let [kind, len, rest @ ..] = messages {

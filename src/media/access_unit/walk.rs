@@ -1,4 +1,4 @@
-//! A walk over the units of a body that lies in parts.
+//! A walk over the units of a body that is in parts.
 
 use std::ops::Range;
 
@@ -28,7 +28,7 @@ pub(super) struct UnitWalk<'p, 'a> {
     part: &'a [u8],
     /// The number of bytes before `part`.
     at: usize,
-    /// The current unit, with what stands in front of it.
+    /// The current unit, with its length or header.
     unit: Range<usize>,
     /// How many more units may be read.
     left: usize,
@@ -61,7 +61,7 @@ impl<'p, 'a> UnitWalk<'p, 'a> {
         self.at
     }
 
-    /// The range of the current unit, with what stands in front of it. It may end behind the body.
+    /// The range of the current unit, with its length or header. It may end behind the body.
     pub(super) fn unit(&self) -> Range<usize> {
         self.unit.clone()
     }

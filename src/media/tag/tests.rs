@@ -188,7 +188,7 @@ fn enhanced_video_headers_are_read() {
             key(delayed(83, video(H264, TagKind::Frames, 8))),
         ),
         ("OBS: end", b"\xA2avc1", video(H264, TagKind::SequenceEnd, 5)),
-        ("OBS: colour information", b"\x84hvc1\x02\0\x09", video(Hevc, TagKind::Metadata, 5)),
+        ("OBS: color information", b"\x84hvc1\x02\0\x09", video(Hevc, TagKind::Metadata, 5)),
         ("the same as a command", b"\xD4hvc1\x02\0\x09", video(Hevc, TagKind::Metadata, 5)),
         ("command", b"\xD1\0", command),
         (
@@ -401,9 +401,9 @@ fn the_first_byte_for_players_has_the_true_frame_type() {
             b"\x87\0\xAA\x03hvc1\0\0\0\x03\x28\x01\xAF",
             0x97,
         ),
-        ("colour information of OBS", b"\x84hvc1\x02", 0xD4),
+        ("color information of OBS", b"\x84hvc1\x02", 0xD4),
         (
-            "colour information of a track",
+            "color information of a track",
             b"\x96\x04hvc1\x01\x02",
             0x96,
         ),

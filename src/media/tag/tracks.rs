@@ -259,7 +259,7 @@ fn read_enhanced(medium: Medium, payload: &[u8]) -> Option<TrackMessage> {
     enhanced(medium, &prefix, &track, body)
 }
 
-/// Returns the message of a track whose body lies in this range of the payload.
+/// Returns the message of a track whose body is in this range of the payload.
 fn enhanced(
     medium: Medium,
     prefix: &TagPrefix,

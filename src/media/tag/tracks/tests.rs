@@ -88,7 +88,7 @@ fn single_tracks_are_rewritten_to_the_form_that_players_know() {
             b"\xA3hvc1\0\0\0\x03\x02\x01\xD0",
         ),
         (
-            "OBS: colours",
+            "OBS: colors",
             Video,
             b"\x84hvc1\x02\0\x09",
             b"\xD4hvc1\x02\0\x09",
@@ -108,7 +108,7 @@ fn single_tracks_are_rewritten_to_the_form_that_players_know() {
         ),
         ("Ex H.264: end", Video, b"\xA2avc1", b"\x27\x02\0\0\0"),
         (
-            "Ex H.264: colours have no legacy form",
+            "Ex H.264: colors have no legacy form",
             Video,
             b"\x84avc1\x02\0\x09",
             b"\xD4avc1\x02\0\x09",
@@ -202,7 +202,7 @@ fn single_tracks_are_rewritten_to_the_form_that_players_know() {
             b"\xA3zzzz\0",
         ),
         ("without a frame type", Video, b"\x83zzzz\0", b"\x83zzzz\0"),
-        ("its colours", Video, b"\x84zzzz\0", b"\x84zzzz\0"),
+        ("its colors", Video, b"\x84zzzz\0", b"\x84zzzz\0"),
         ("on track 0", Video, b"\x96\x01zzzz\0\x05", b"\x91zzzz\x05"),
         (
             "on track 2",
