@@ -13,8 +13,8 @@
 //! The keyframe flag in the tag header may be wrong in both directions. So the units say what a
 //! message is; the flag counts where they can't be read or leave the question open.
 //!
-//! Units are walked by their lengths, at most 1024 per message. Frames
-//! aren't decoded: only the first bytes of each unit are read.
+//! Units are walked by their lengths, at most 1024 per message. Frames aren't decoded: only the first
+//! bytes of each unit are read.
 
 mod parameter_sets;
 mod unit;
