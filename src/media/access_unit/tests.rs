@@ -1,3 +1,4 @@
+use super::walk::MAX_UNITS;
 use super::*;
 use proptest::prelude::*;
 
