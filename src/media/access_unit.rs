@@ -39,6 +39,12 @@ pub enum FramePart {
     Beside,
 }
 
+impl FramePart {
+    fn of_slice(is_first: bool) -> FramePart {
+        if is_first { Self::First } else { Self::More }
+    }
+}
+
 /// Whether a decoder can start with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RandomAccess {
@@ -51,6 +57,12 @@ pub enum RandomAccess {
     Recovery,
     /// IDR, CRA and BLA pictures of H.26x, and key frames of the others.
     Yes,
+}
+
+impl RandomAccess {
+    fn of_key(is_key: bool) -> RandomAccess {
+        if is_key { Self::Yes } else { Self::No }
+    }
 }
 
 /// What the units of a message say.
@@ -97,7 +109,7 @@ pub fn summarize(
         },
         _ => return None,
     };
-    units.is_whole().then_some(summary)
+    units.is_whole.then_some(summary)
 }
 
 /// Whether the body of a frame message is a keyframe according to its units. The body may be cut:
@@ -127,32 +139,27 @@ pub fn clean_range(
         if is_forbidden && !clean.is_empty() {
             break;
         }
-        clean.end = units.unit().end;
+        clean.end = units.unit.end;
         if is_forbidden {
             clean.start = clean.end;
         }
     }
-    // The end of the last unit is only a claim of its length.
-    let read = units.bytes_read();
-    at + clean.start.min(read)..at + clean.end.min(read)
+    // The last unit may claim to be longer than the body.
+    at + clean.start.min(units.at)..at + clean.end.min(units.at)
 }
 
 fn summarize_units(
     units: &mut UnitWalk<'_, '_>,
     mut sets: Option<&mut ParameterSets>,
 ) -> UnitSummary {
-    let codec = units.format().codec;
+    let codec = units.format.codec;
     let mut summary = UnitSummary::NOTHING;
     let mut has_sequence_header = codec != VideoCodec::Av1;
     let mut is_recovery_point = false;
     while let Some(unit) = units.next() {
         match unit.kind(codec) {
-            UnitKind::Slice { is_first, access } if summary.part == FramePart::Beside => {
-                summary.part = if is_first {
-                    FramePart::First
-                } else {
-                    FramePart::More
-                };
+            UnitKind::Slice(is_first, access) if summary.part == FramePart::Beside => {
+                summary.part = FramePart::of_slice(is_first);
                 summary.access = match access {
                     // Without a sequence header it may be the key frame of another layer, or one
                     // that is shown late.
@@ -168,14 +175,14 @@ fn summarize_units(
             }
             UnitKind::SequenceHeader => has_sequence_header = true,
             UnitKind::RecoveryPoint => is_recovery_point = true,
-            UnitKind::Forbidden if summary.forbidden == units.unit().start => {
-                summary.forbidden = units.unit().end;
+            UnitKind::Forbidden if summary.forbidden == units.unit.start => {
+                summary.forbidden = units.unit.end;
             }
             UnitKind::Forbidden => summary.is_unclean = true,
             _ => {}
         }
     }
-    summary.forbidden = summary.forbidden.min(units.bytes_read());
+    summary.forbidden = summary.forbidden.min(units.at);
     summary
 }
 
@@ -192,11 +199,7 @@ fn access_of_vpx(codec: VideoCodec, frame: &[u8]) -> Option<RandomAccess> {
         (VideoCodec::Vp9, [head @ 0x80..=0xAF, ..]) => head & 0x0C == 0,
         _ => return None,
     };
-    Some(if is_key {
-        RandomAccess::Yes
-    } else {
-        RandomAccess::No
-    })
+    Some(RandomAccess::of_key(is_key))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt::{Display, Write};
 
 use super::json::Json;
 use super::{
-    ConnectionReport, ServerStatus, StatusSource, StreamStatus, VERSION, each_stream, each_viewer,
+    ConnectionReport, ServerStatus, Source, StreamStatus, VERSION, each_stream, each_viewer,
 };
 use crate::calendar;
 use crate::config::Shown;
@@ -13,7 +13,7 @@ use crate::media::decimal::Thousandths;
 use crate::rtmp::stream_key::StreamKey;
 
 /// Writes the response to `GET /api/v1/streams`.
-pub fn streams(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn StatusSource) {
+pub fn streams(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
     let mut json = Json::new(out);
     json.begin('{');
     json.name("server");
@@ -35,7 +35,7 @@ pub fn streams(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Stat
 }
 
 /// Writes the response to `GET /api/v1/connections`.
-pub fn connections(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn StatusSource) {
+pub fn connections(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
     let mut json = Json::new(out);
     json.begin('{');
     json.name("connections");
@@ -52,7 +52,7 @@ pub fn connections(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn 
 fn write_stream(
     json: &mut Json<'_>,
     status: &ServerStatus,
-    source: &mut dyn StatusSource,
+    source: &mut dyn Source,
     stream: &StreamStatus,
 ) {
     let report = &stream.report;
@@ -138,7 +138,7 @@ fn write_audio(json: &mut Json<'_>, stream: &StreamStatus) {
 fn write_viewer(
     json: &mut Json<'_>,
     status: &ServerStatus,
-    source: &mut dyn StatusSource,
+    source: &mut dyn Source,
     viewer: &ViewerReport,
 ) {
     let delivered = &viewer.delivered;
@@ -154,12 +154,7 @@ fn write_viewer(
 }
 
 /// Writes id and name of a connection, and its address if the client may see it.
-fn write_client(
-    json: &mut Json<'_>,
-    status: &ServerStatus,
-    source: &mut dyn StatusSource,
-    id: u64,
-) {
+fn write_client(json: &mut Json<'_>, status: &ServerStatus, source: &mut dyn Source, id: u64) {
     json.named_number("connection", id);
     let connection = source.connection(id);
     let client = connection.as_ref().map_or("", |found| &found.client);

@@ -12,7 +12,7 @@
 use std::fmt::Write;
 
 use super::tracks::TrackStatus;
-use super::{ServerStatus, StatusSource, StreamStatus, VERSION, each_stream};
+use super::{ServerStatus, Source, StreamStatus, VERSION, each_stream};
 use crate::live::arena::BLOCK_LEN;
 use crate::live::stats::{PROTOCOLS, RECEIVED, StreamReport};
 use crate::media::decimal::Thousandths;
@@ -166,7 +166,7 @@ fn whole(number: u64) -> u64 {
 
 /// Writes the response to `GET /metrics`. All samples of a name must be together, so each name is
 /// another walk through the streams.
-pub fn text(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn StatusSource) {
+pub fn text(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
     let mut out = Exposition(out);
     out.family("brooklet_build_info", "gauge", "The program's version.");
     out.sample("brooklet_build_info", &[("version", VERSION)], whole(1));
@@ -213,13 +213,13 @@ impl Exposition<'_> {
     #[inline(never)] // One copy of the walk, not one for each name.
     fn each_stream(
         &mut self,
-        source: &mut dyn StatusSource,
+        source: &mut dyn Source,
         act: &dyn Fn(&mut Exposition<'_>, &StreamStatus),
     ) {
         each_stream(source, |_, stream| act(self, stream));
     }
 
-    fn write_viewers(&mut self, source: &mut dyn StatusSource) {
+    fn write_viewers(&mut self, source: &mut dyn Source) {
         const NAME: &str = "brooklet_stream_viewers";
 
         self.family(NAME, "gauge", "Viewers of the stream.");
@@ -235,7 +235,7 @@ impl Exposition<'_> {
         });
     }
 
-    fn write_findings(&mut self, source: &mut dyn StatusSource) {
+    fn write_findings(&mut self, source: &mut dyn Source) {
         const NAME: &str = "brooklet_stream_finding";
 
         self.family(NAME, "gauge", "What is wrong with the stream.");
@@ -247,7 +247,7 @@ impl Exposition<'_> {
         });
     }
 
-    fn write_info(&mut self, source: &mut dyn StatusSource) {
+    fn write_info(&mut self, source: &mut dyn Source) {
         const NAME: &str = "brooklet_stream_info";
 
         self.family(NAME, "gauge", "Codecs and picture size of the stream.");
@@ -256,8 +256,7 @@ impl Exposition<'_> {
                 return;
             }
             let codec = |track: &Option<TrackStatus>| {
-                let name = track.as_ref().map(|track| track.info.codec_name());
-                name.unwrap_or_default()
+                (track.as_ref()).map_or_else(String::new, |track| track.info.codec_name())
             };
             let format = stream.video.as_ref().and_then(|video| video.info.format);
             let size = format.map(|format| format!("{}x{}", format.width, format.height));

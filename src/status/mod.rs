@@ -1,9 +1,9 @@
 //! The server's state as text, in the formats that programs read. Pure: figures in, text out.
 //!
 //! ```text
-//! ServerStatus, StatusSource ──> api       JSON, for the page and for programs
-//!                            ├─> metrics   Prometheus' text format
-//!                            └─> stat      nginx-rtmp's XML, for the tools made for it
+//! ServerStatus, Source ──> api       JSON, for the page and for programs
+//!                      ├─> metrics   Prometheus' text format
+//!                      └─> stat      nginx-rtmp's XML, for the tools made for it
 //! ```
 //!
 //! A text is sent while it is written, and looks up one stream, viewer or connection at a time. So a
@@ -51,7 +51,7 @@ pub struct ServerStatus {
 }
 
 /// Looks up what is listed, one item at a time. Items that come or go meanwhile may be listed or not.
-pub trait StatusSource {
+pub trait Source {
     /// Returns the stream with the next name among those that are or were published, and that the
     /// client may see.
     fn stream_after(&mut self, key: Option<&StreamKey>) -> Option<StreamStatus>;
@@ -96,10 +96,7 @@ impl StreamStatus {
 }
 
 /// Calls a function with each stream.
-fn each_stream(
-    source: &mut dyn StatusSource,
-    mut act: impl FnMut(&mut dyn StatusSource, &StreamStatus),
-) {
+fn each_stream(source: &mut dyn Source, mut act: impl FnMut(&mut dyn Source, &StreamStatus)) {
     let mut last = None;
     while let Some(stream) = source.stream_after(last.as_ref()) {
         act(source, &stream);
@@ -109,9 +106,9 @@ fn each_stream(
 
 /// Calls a function with each viewer of a stream.
 fn each_viewer(
-    source: &mut dyn StatusSource,
+    source: &mut dyn Source,
     key: &StreamKey,
-    act: &mut dyn FnMut(&mut dyn StatusSource, &ViewerReport),
+    act: &mut dyn FnMut(&mut dyn Source, &ViewerReport),
 ) {
     let mut last = 0;
     while let Some(viewer) = source.viewer_after(key, last) {

@@ -15,7 +15,7 @@
 use std::fmt::{Display, Write};
 
 use super::{
-    ConnectionReport, ServerStatus, StatusSource, StreamStatus, VERSION, each_stream, each_viewer,
+    ConnectionReport, ServerStatus, Source, StreamStatus, VERSION, each_stream, each_viewer,
 };
 use crate::live::Millis;
 use crate::live::subscriber::Delivered;
@@ -30,7 +30,7 @@ pub const CONTENT_TYPE: &str = "text/xml; charset=utf-8";
 const USUAL_APPLICATION: &str = "live";
 
 /// Writes the response to `GET /stat`.
-pub fn xml(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn StatusSource) {
+pub fn xml(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
     let (mut sum_in, mut sum_out) = (0, 0);
     let mut has_usual = false;
     each_live(source, |_, stream| {
@@ -80,10 +80,7 @@ pub fn xml(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn StatusSo
 }
 
 /// Calls a function with each stream that is published.
-fn each_live(
-    source: &mut dyn StatusSource,
-    mut act: impl FnMut(&mut dyn StatusSource, &StreamStatus),
-) {
+fn each_live(source: &mut dyn Source, mut act: impl FnMut(&mut dyn Source, &StreamStatus)) {
     each_stream(source, |source, stream| {
         if stream.report.is_live {
             act(source, stream);
@@ -122,7 +119,7 @@ impl Xml<'_> {
     fn write_stream(
         &mut self,
         status: &ServerStatus,
-        source: &mut dyn StatusSource,
+        source: &mut dyn Source,
         stream: &StreamStatus,
     ) {
         let report = &stream.report;
@@ -150,7 +147,7 @@ impl Xml<'_> {
     fn write_clients(
         &mut self,
         status: &ServerStatus,
-        source: &mut dyn StatusSource,
+        source: &mut dyn Source,
         stream: &StreamStatus,
     ) {
         let report = &stream.report;

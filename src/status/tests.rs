@@ -58,7 +58,7 @@ struct Figures {
     connections: Vec<ConnectionReport>,
 }
 
-impl StatusSource for Figures {
+impl Source for Figures {
     fn stream_after(&mut self, key: Option<&StreamKey>) -> Option<StreamStatus> {
         let later = self
             .streams
@@ -89,7 +89,7 @@ impl StatusSource for Figures {
     }
 }
 
-type TextWriter = fn(&mut dyn std::fmt::Write, &ServerStatus, &mut dyn StatusSource);
+type TextWriter = fn(&mut dyn std::fmt::Write, &ServerStatus, &mut dyn Source);
 
 fn text_of(form: TextWriter, server: &Figures) -> String {
     let mut text = String::new();

@@ -19,11 +19,8 @@ pub(super) struct UnitHead {
 
 /// What a unit is.
 pub(super) enum UnitKind {
-    /// A slice of a frame, or all of it.
-    Slice {
-        is_first: bool,
-        access: RandomAccess,
-    },
+    /// A slice of a frame, or all of it. True if it is the first one.
+    Slice(bool, RandomAccess),
     /// A parameter set of H.264 or H.265.
     ParameterSet,
     /// A sequence header of AV1, which comes in front of each key frame.
@@ -47,10 +44,7 @@ impl UnitHead {
             (VideoCodec::Hevc, [head, layer, rest @ ..]) => kind_of_hevc(*head, *layer, rest),
             // IDR, CRA and GDR pictures.
             (VideoCodec::Vvc, [0..0x80, head, ..]) if (7..=10).contains(&(head >> 3)) => {
-                UnitKind::Slice {
-                    is_first: true,
-                    access: RandomAccess::Yes,
-                }
+                UnitKind::Slice(true, RandomAccess::Yes)
             }
             _ => UnitKind::Other,
         }
@@ -58,23 +52,15 @@ impl UnitHead {
 
     /// AV1, 6.2.2.
     fn kind_of_obu(&self, payload: &[u8]) -> UnitKind {
+        // show_existing_frame (1 bit) and frame_type (2 bits) are all 0 in a key frame.
+        let is_key = matches!(payload, [0..0x20, ..]);
         match self.obu_type {
             1 => UnitKind::SequenceHeader,
             2 => UnitKind::Forbidden,
-            // A frame or a frame header. Of a key frame, show_existing_frame (1 bit) and frame_type
-            // (2 bits) are 0.
-            3 | 6 => UnitKind::Slice {
-                is_first: true,
-                access: match payload {
-                    [0..0x20, ..] => RandomAccess::Yes,
-                    _ => RandomAccess::No,
-                },
-            },
+            // A frame or a frame header.
+            3 | 6 => UnitKind::Slice(true, RandomAccess::of_key(is_key)),
             // Tiles, or a repeated frame header.
-            4 | 7 => UnitKind::Slice {
-                is_first: false,
-                access: RandomAccess::No,
-            },
+            4 | 7 => UnitKind::Slice(false, RandomAccess::No),
             _ => UnitKind::Other,
         }
     }
@@ -84,28 +70,21 @@ impl UnitHead {
 fn kind_of_h264(head: u8, rest: &[u8]) -> UnitKind {
     let is_reference = head & 0x60 != 0;
     match head & 0x9F {
-        5 if is_reference => UnitKind::Slice {
-            is_first: rest.first().is_none_or(|byte| byte & 0x80 != 0),
-            access: RandomAccess::Yes,
-        },
+        5 if is_reference => {
+            let is_first = rest.first().is_none_or(|byte| byte & 0x80 != 0);
+            UnitKind::Slice(is_first, RandomAccess::Yes)
+        }
         1 | 2 | 5 => {
             let r = &mut BitReader::of_nal_unit(rest);
-            let (first_block, slice_type) = (r.ue(), r.ue());
-            let is_intra = matches!(slice_type, Some(2 | 4 | 7 | 9));
-            UnitKind::Slice {
-                is_first: first_block.is_none_or(|number| number == 0),
-                access: if is_intra {
-                    RandomAccess::Intra
-                } else {
-                    RandomAccess::No
-                },
+            let is_first = r.ue().is_none_or(|first_block| first_block == 0);
+            match r.ue() {
+                // The types of slices that depend on no others.
+                Some(2 | 4 | 7 | 9) => UnitKind::Slice(is_first, RandomAccess::Intra),
+                _ => UnitKind::Slice(is_first, RandomAccess::No),
             }
         }
         // Data partitions of a slice.
-        3 | 4 => UnitKind::Slice {
-            is_first: false,
-            access: RandomAccess::No,
-        },
+        3 | 4 => UnitKind::Slice(false, RandomAccess::No),
         6 if has_recovery_point(rest) => UnitKind::RecoveryPoint,
         7 | 8 => UnitKind::ParameterSet,
         _ => UnitKind::Other,
@@ -118,10 +97,9 @@ fn kind_of_hevc(head: u8, layer: u8, rest: &[u8]) -> UnitKind {
         return UnitKind::Other;
     }
     let is_first = rest.first().is_none_or(|byte| byte & 0x80 != 0);
-    let slice = |access| UnitKind::Slice { is_first, access };
     match head >> 1 {
-        0..=9 => slice(RandomAccess::No),
-        16..=21 => slice(RandomAccess::Yes),
+        0..=9 => UnitKind::Slice(is_first, RandomAccess::No),
+        16..=21 => UnitKind::Slice(is_first, RandomAccess::Yes),
         32..=34 => UnitKind::ParameterSet,
         39 if has_recovery_point(rest) => UnitKind::RecoveryPoint,
         _ => UnitKind::Other,

@@ -22,18 +22,18 @@ pub struct UnitFormat {
 
 /// See the module's documentation.
 pub(super) struct UnitWalk<'p, 'a> {
-    format: UnitFormat,
+    pub(super) format: UnitFormat,
     parts: &'p mut dyn Iterator<Item = &'a [u8]>,
     /// What of the current part hasn't been read.
     part: &'a [u8],
-    /// The number of bytes before `part`.
-    at: usize,
-    /// The current unit, with its length or header.
-    unit: Range<usize>,
+    /// The number of bytes that were read.
+    pub(super) at: usize,
+    /// The range of the current unit, with its length or header. It may end behind the body.
+    pub(super) unit: Range<usize>,
     /// How many more units may be read.
     left: usize,
-    /// Whether all lengths so far were right.
-    is_whole: bool,
+    /// Whether all lengths so far were right. At the end, they add up to that of the body.
+    pub(super) is_whole: bool,
 }
 
 impl<'p, 'a> UnitWalk<'p, 'a> {
@@ -50,25 +50,6 @@ impl<'p, 'a> UnitWalk<'p, 'a> {
             left: MAX_UNITS,
             is_whole: true,
         }
-    }
-
-    pub(super) fn format(&self) -> UnitFormat {
-        self.format
-    }
-
-    /// The number of bytes that were read.
-    pub(super) fn bytes_read(&self) -> usize {
-        self.at
-    }
-
-    /// The range of the current unit, with its length or header. It may end behind the body.
-    pub(super) fn unit(&self) -> Range<usize> {
-        self.unit.clone()
-    }
-
-    /// Whether all units were read, and their lengths add up to that of the body.
-    pub(super) fn is_whole(&self) -> bool {
-        self.is_whole
     }
 
     /// The next unit; `None` at the end of the body, and behind a wrong length.

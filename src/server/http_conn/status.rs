@@ -15,9 +15,7 @@ use crate::live::Millis;
 use crate::live::stats::{ViewerReport, sum};
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::wall_clock;
-use crate::status::{
-    ConnectionReport, ServerStatus, StatusSource, StreamStatus, api, metrics, stat,
-};
+use crate::status::{ConnectionReport, ServerStatus, Source, StreamStatus, api, metrics, stat};
 
 /// The memory for a client's credentials while a list is sent, in bytes.
 const VISITOR_LEN: usize = 2 * 1024;
@@ -112,7 +110,7 @@ impl StatusReply<'_> {
             free_blocks: shared.arena.free_blocks(),
             total_blocks: shared.arena.total_blocks(),
         };
-        type Make = fn(&mut dyn Write, &ServerStatus, &mut dyn StatusSource);
+        type Make = fn(&mut dyn Write, &ServerStatus, &mut dyn Source);
         let (content_type, make): (_, Make) = match self.form {
             StatusForm::Connections => ("application/json", api::connections),
             StatusForm::Metrics => (metrics::CONTENT_TYPE, metrics::text),
@@ -144,7 +142,7 @@ struct Lister<'a> {
     is_locked: bool,
 }
 
-impl StatusSource for Lister<'_> {
+impl Source for Lister<'_> {
     fn stream_after(&mut self, key: Option<&StreamKey>) -> Option<StreamStatus> {
         let mut skipped: Option<StreamKey> = None;
         loop {
