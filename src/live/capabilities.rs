@@ -7,7 +7,7 @@
 
 use std::ops::{BitAnd, BitOr};
 
-use super::log::Kind;
+use super::kind::Kind;
 use crate::media::codec::{AudioCodec, Codec, FourCc, VideoCodec};
 use crate::media::tag::TagKind;
 use crate::media::tag::tracks::TrackMessage;

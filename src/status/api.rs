@@ -8,7 +8,7 @@ use super::{
 };
 use crate::calendar;
 use crate::config::Shown;
-use crate::live::stats::{TrackReport, ViewerReport};
+use crate::live::report::{TrackReport, ViewerReport};
 use crate::media::decimal::Thousandths;
 use crate::rtmp::stream_key::StreamKey;
 

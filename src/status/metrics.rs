@@ -14,7 +14,7 @@ use std::fmt::Write;
 use super::tracks::TrackStatus;
 use super::{ServerStatus, Source, StreamStatus, VERSION, each_stream};
 use crate::live::arena::BLOCK_LEN;
-use crate::live::stats::{PROTOCOLS, RECEIVED, StreamReport};
+use crate::live::report::{PROTOCOLS, RECEIVED, StreamReport};
 use crate::media::decimal::Thousandths;
 
 /// The content type of the response.
@@ -147,7 +147,7 @@ const OF_STREAM: &[StreamFigure] = &[
     ),
 ];
 
-/// Metrics of the messages of one medium, in the order of [`Totals`](crate::live::stats::Totals): name,
+/// Metrics of the messages of one medium, in the order of [`Totals`](crate::live::report::Totals): name,
 /// help.
 const OF_TRACK: &[(&str, &str)] = &[
     (

@@ -18,7 +18,7 @@ use super::{
     ConnectionReport, ServerStatus, Source, StreamStatus, VERSION, each_stream, each_viewer,
 };
 use crate::live::Millis;
-use crate::live::subscriber::Delivered;
+use crate::live::report::Delivered;
 use crate::media::codec::{AudioCodec, Codec, VideoCodec};
 use crate::media::decimal::Thousandths;
 use crate::rtmp::stream_key::StreamKey;

@@ -1,7 +1,7 @@
 //! The tracks of a stream, put together from its headers, its messages, and what MP4 makes of them.
 
 use crate::live::preamble::Slot;
-use crate::live::stats::StreamReport;
+use crate::live::report::StreamReport;
 use crate::media::codec::Codec;
 use crate::media::video_format::VideoFormat;
 use crate::media::{Medium, TrackInfo};

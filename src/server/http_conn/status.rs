@@ -12,7 +12,7 @@ use super::writer::Writer;
 use crate::allowance::Allowance;
 use crate::http::{self, Response, Route};
 use crate::live::Millis;
-use crate::live::stats::{ViewerReport, sum};
+use crate::live::report::{ViewerReport, sum};
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::wall_clock;
 use crate::status::{ConnectionReport, ServerStatus, Source, StreamStatus, api, metrics, stat};
