@@ -454,10 +454,11 @@ impl Intake {
 
     /// The part of a report that is about what came.
     pub(super) fn report(&self, now: Millis) -> StreamReport {
-        StreamReport {
-            preamble: self.own_preamble(),
-            tracks: Arc::clone(&self.tracks),
-            ..self.arrivals.report(now)
-        }
+        let mut report = self.arrivals.report(now);
+        let [video, audio] = self.track_infos();
+        report.video.info = video.or(report.video.info);
+        report.audio.info = audio.or(report.audio.info);
+        report.tracks = Arc::clone(&self.tracks);
+        report
     }
 }

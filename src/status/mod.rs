@@ -84,7 +84,6 @@ impl StreamStatus {
     /// Takes from a report what is shown.
     pub fn new(key: StreamKey, mut report: StreamReport) -> StreamStatus {
         let (video, audio) = (TrackStatus::video(&report), TrackStatus::audio(&report));
-        report.preamble = Arc::default();
         report.tracks = Arc::default();
         StreamStatus {
             key,

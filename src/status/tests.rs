@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::live::finding::Finding;
-use crate::live::preamble::{Preamble, Slot};
 use crate::live::report::{Delivered, TrackReport, Viewers};
 use crate::live::tracks::Tracks;
-use crate::media::Medium;
 use crate::media::mp4::{AudioTrack, Presentation, VideoTrack};
+use crate::media::{Medium, TrackInfo};
 
 /// H.264 Baseline 3.0, 640x360 pixels.
 const AVC: &[u8] = b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE1\0\x19\x67\x42\xC0\x1E\xD9\0\xA0\
@@ -117,14 +116,12 @@ fn viewers() -> Vec<ViewerReport> {
 fn door() -> StreamReport {
     let mut all = Viewers::default();
     viewers().iter().for_each(|viewer| all.add(viewer));
-    let track = |bytes, messages, bits_per_second| TrackReport {
+    let track = |bytes, messages, bits_per_second, info| TrackReport {
         bytes,
         messages,
         bits_per_second,
-        sample: vec![0x27, 1],
+        info,
     };
-    let preamble = Preamble::default().with(Slot::Video(0), AVC);
-    let preamble = preamble.and_then(|preamble| preamble.with(Slot::Audio(0), AAC));
     let presentation = Presentation {
         video: VideoTrack::from_sequence_header(AVC),
         audio: AudioTrack::from_sequence_header(AAC),
@@ -134,8 +131,13 @@ fn door() -> StreamReport {
         publishes: 2,
         since: 60_000,
         publisher: Some((17, [192, 0, 2, 17].into())),
-        audio: track(96_000, 1_000, 128_000),
-        video: track(1_800_000, 300, 2_400_999),
+        audio: track(96_000, 1_000, 128_000, TrackInfo::read(Medium::Audio, AAC)),
+        video: track(
+            1_800_000,
+            300,
+            2_400_999,
+            TrackInfo::read(Medium::Video, AVC),
+        ),
         frame_rate: Some(29_970),
         keyframe_interval: Some(2_000),
         dropped_messages: 3,
@@ -145,7 +147,6 @@ fn door() -> StreamReport {
         skipped_messages: 100,
         peak_viewers: 5,
         blocks: 10,
-        preamble: Arc::new(preamble.unwrap()),
         tracks: Arc::new(Tracks {
             presentation,
             ..Tracks::default()

@@ -1,10 +1,9 @@
-//! The tracks of a stream, put together from its headers, its messages, and what MP4 makes of them.
+//! The tracks of a stream, with what only MP4 knows of them.
 
-use crate::live::preamble::Slot;
 use crate::live::report::StreamReport;
+use crate::media::TrackInfo;
 use crate::media::codec::Codec;
 use crate::media::video_format::VideoFormat;
-use crate::media::{Medium, TrackInfo};
 
 /// The first track of a medium.
 #[derive(Clone, Debug)]
@@ -17,7 +16,7 @@ pub(super) struct TrackStatus {
 impl TrackStatus {
     /// The first video track, if any messages of it came.
     pub(super) fn video(report: &StreamReport) -> Option<TrackStatus> {
-        let mut info = info(report, Medium::Video)?;
+        let mut info = report.video.info?;
         let track = report.tracks.presentation.video.as_ref();
         let track = track.filter(|track| Codec::Video(track.codec()) == info.codec);
         // The size may be in keyframes only.
@@ -32,7 +31,7 @@ impl TrackStatus {
 
     /// The first audio track, if any messages of it came.
     pub(super) fn audio(report: &StreamReport) -> Option<TrackStatus> {
-        let mut info = info(report, Medium::Audio)?;
+        let mut info = report.audio.info?;
         let track = report.tracks.presentation.audio.as_ref();
         let track = track.filter(|track| Codec::Audio(track.codec()) == info.codec);
         // Opus without a sequence header has the usual rate and channels.
@@ -41,15 +40,4 @@ impl TrackStatus {
         let mime_codec = track.map(|track| track.codec_string());
         Some(TrackStatus { info, mime_codec })
     }
-}
-
-/// What the sequence header says or, without one, a recent message.
-fn info(report: &StreamReport, medium: Medium) -> Option<TrackInfo> {
-    let (track, slot) = match medium {
-        Medium::Audio => (&report.audio, Slot::Audio(0)),
-        Medium::Video => (&report.video, Slot::Video(0)),
-    };
-    // Without messages, the header may be that of an earlier publisher.
-    let payload = report.preamble.header(slot).unwrap_or(&track.sample);
-    TrackInfo::read(medium, payload).filter(|_| track.messages > 0)
 }

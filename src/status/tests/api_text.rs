@@ -69,7 +69,7 @@ fn unknown_values_are_null() {
         video: TrackReport {
             messages: 1,
             // VP6.
-            sample: vec![0x24, 0],
+            info: TrackInfo::read(Medium::Video, &[0x24, 0]),
             ..TrackReport::default()
         },
         ..StreamReport::default()
@@ -90,7 +90,7 @@ fn unknown_values_are_null() {
 }
 
 #[test]
-fn a_header_of_an_earlier_publisher_is_no_track() {
+fn a_track_of_an_earlier_publisher_is_not_listed() {
     let mut server = server(false);
     server.streams[0].1.audio = TrackReport::default();
     let answer = read(&text_of(api::streams, &server));
