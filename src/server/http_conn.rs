@@ -263,7 +263,7 @@ impl Connection {
                 writer.describe(&response)?;
                 return Ok(false);
             }
-            Reply::State(state) => state.write(&mut writer, &self.allowance)?,
+            Reply::Status(text) => text.write(&mut writer, &self.allowance)?,
             Reply::Hls(task) => task.run(&mut writer, &self.allowance)?,
             Reply::Keyframe(keyframe) => keyframe.write(&mut writer, &self.allowance)?,
             Reply::Viewing(_) => {}

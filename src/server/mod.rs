@@ -23,6 +23,7 @@ mod rtmp_conn;
 mod socket;
 mod text;
 pub mod thread;
+mod wall_clock;
 
 use std::fmt;
 use std::io;

@@ -21,7 +21,7 @@ pub(super) enum Reply<'a> {
     /// To HEAD: the head of a response that would go on until somebody closes.
     Unending(Response),
     /// A list of the server's state.
-    State(status::State<'a>),
+    Status(status::StatusReply<'a>),
     /// A playlist, or what one names.
     Hls(hls::HlsTask),
     /// The newest keyframe of a stream.
