@@ -27,9 +27,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::client::{Arrival, Client, Protocol};
 use super::connections::Permit;
 use super::end::End;
-use super::handler::{Client, Handler, Protocol, Way};
 use super::lines::About;
 use super::listener;
 use super::socket::Socket;
@@ -42,7 +42,7 @@ use crate::live::sink::Sink;
 use crate::rtmp::printable::at_most;
 use crate::rtmp::rate::Rate;
 use crate::rtmp::stream_key::StreamKey;
-use exchange::{Exchange, Facts, Reply};
+use exchange::{Exchange, Facts};
 use input::{Input, NoRoom};
 pub(super) use scratch::Scratches;
 use writer::{Writer, why_over};
@@ -184,7 +184,6 @@ impl Connection {
         let decided = self.decide(&shared, len);
         // From here on nothing is left of the head, however long what follows takes.
         self.input.consume(len);
-        self.client.set_login(None);
         let result = decided.and_then(|(reply, facts)| self.send(&shared, reply, facts));
         self.end_plays();
         if self.is_of_proxy {
@@ -220,17 +219,17 @@ impl Connection {
         let connections = &shared.connections;
         connections.note_client(id, name);
         // Behind a proxy each request may be somebody else's.
-        let (sender, way) = shared.guard.sender(&head, self.peer, local.ip());
+        let (sender, arrival) = shared.guard.sender(&head, self.peer, local.ip());
         self.client = Client::over_http(id, sender, local, name);
-        self.client.set_way(way);
-        let is_full = match self.is_of_proxy && way != Way::Direct {
+        self.client.set_arrival(arrival);
+        let is_full = match self.is_of_proxy && arrival != Arrival::Direct {
             true => connections.note_sender(id, sender).err(),
             false => None,
         };
         let mut exchange = Exchange::new(
             shared,
             &self.socket,
-            &mut self.client,
+            &self.client,
             &head,
             &self.allowance,
             &mut self.plays,
@@ -260,7 +259,7 @@ impl Connection {
                 writer.describe(&response)?;
                 return Ok(false);
             }
-            Reply::State(state) => state.write(&mut writer, &self.allowance)?,
+            Reply::State(state) => state.write(&mut writer)?,
             Reply::Hls(asked) => asked.write(&mut writer, &self.allowance)?,
             Reply::Frame(frame) => frame.write(&mut writer, &self.allowance)?,
             Reply::Viewing(_) => {}
@@ -272,7 +271,7 @@ impl Connection {
     fn end_plays(&mut self) {
         for key in self.plays.drain(..) {
             self.shared.connections.note_stop(self.client.id(), &key);
-            self.shared.handlers.stop(&self.client, &key);
+            self.shared.handler.stop(&self.client, &key);
         }
     }
 
@@ -311,6 +310,30 @@ impl Connection {
             self.client.address().ip(),
             format_args!("{} disconnected: {end}{hint}", self.client),
         );
+    }
+}
+
+/// What is done for a request after its head is dropped.
+enum Reply<'a> {
+    /// Sends a response.
+    Response(Response),
+    /// Sends a response whose body is gzip, which is unpacked first.
+    Packed(Response),
+    /// Answers HEAD with the head of a response that would have no end.
+    Unending(Response),
+    /// Sends a list of the server's state.
+    State(status::State<'a>),
+    /// Sends a playlist or a segment, for which it may have to wait.
+    Hls(hls::Asked),
+    /// Sends the newest keyframe of a stream.
+    Frame(watch::Frame),
+    /// Sends the media of a stream until either side ends.
+    Viewing(watch::Viewing),
+}
+
+impl From<Response> for Reply<'_> {
+    fn from(response: Response) -> Self {
+        Reply::Response(response)
     }
 }
 

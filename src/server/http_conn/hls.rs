@@ -12,9 +12,9 @@ use super::super::Shared;
 use super::super::end::End;
 use super::super::lines::About;
 use super::super::text::in_brackets;
+use super::Reply;
 use super::admission::authorize;
-use super::exchange::{Exchange, Reply};
-use super::watch::not_live;
+use super::exchange::{Exchange, not_live};
 use super::writer::{PIECE_LEN, Writer, why_over};
 use crate::allowance::Allowance;
 use crate::config::{Shown, one_client};
@@ -208,7 +208,7 @@ fn note_viewer(writer: &Writer<'_>, stream: &Stream) {
             client.id(),
             shared.shown(stream.key()),
             Shown(address),
-            in_brackets(&client.connect().flash_ver),
+            in_brackets(client.user_agent()),
         ),
     );
 }

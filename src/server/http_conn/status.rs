@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::super::Shared;
 use super::super::access::Visitor;
 use super::super::end::End;
+use super::Reply;
 use super::admission::{check_host, refusal};
-use super::exchange::{Exchange, Reply};
+use super::exchange::Exchange;
 use super::writer::Writer;
-use crate::allowance::Allowance;
 use crate::http::{self, Response, Route};
 use crate::live::Millis;
 use crate::live::stats::{ViewerReport, sum};
@@ -17,9 +17,6 @@ use crate::output::status::{
     ConnectionReport, Source, Status, StreamStatus, api, metrics, stat, utc,
 };
 use crate::rtmp::stream_key::StreamKey;
-
-/// What is kept of who asks while a list is sent, in bytes: what it has shown.
-const VISITOR_LEN: usize = 2 * 1024;
 
 /// A list to be sent.
 pub(super) struct State<'a> {
@@ -44,9 +41,10 @@ pub(super) fn reply<'s>(
     route: &Route,
 ) -> Result<Reply<'s>, End> {
     let guard = &shared.guard;
-    let is_privileged = guard.is_privileged(exchange.client, &exchange.credentials());
+    let (client, credentials) = (exchange.client, &exchange.credentials);
+    let is_privileged = guard.is_privileged(client, credentials, &exchange.page, shared.now());
     if matches!(route, Route::Connections | Route::Connection(_)) && !is_privileged {
-        return Ok(refusal(&guard.api_denial()).into());
+        return Ok(refusal(&guard.api_refusal()).into());
     }
     if !is_privileged {
         if let Err(refusal) = check_host(exchange) {
@@ -73,7 +71,7 @@ pub(super) fn reply<'s>(
         return Ok(super::too_many().into());
     }
     // What is shown may have to wait before it is looked at: first, so that the figures are fresh.
-    let visitor = (!is_privileged).then(|| guard.visitor(exchange.client, &exchange.credentials()));
+    let visitor = (!is_privileged).then(|| guard.visitor(client, credentials, shared.now()));
     Ok(Reply::State(State {
         form,
         is_privileged,
@@ -89,14 +87,7 @@ pub(super) fn reply<'s>(
 
 impl State<'_> {
     #[inline(never)]
-    pub(super) fn write(
-        mut self,
-        writer: &mut Writer<'_>,
-        allowance: &Allowance,
-    ) -> Result<(), End> {
-        let Ok(_paid) = allowance.take(VISITOR_LEN) else {
-            return writer.respond(super::no_memory());
-        };
+    pub(super) fn write(mut self, writer: &mut Writer<'_>) -> Result<(), End> {
         let shared = self.lister.shared;
         let (accepted, [bytes_in, bytes_out]) = shared.connections.totals();
         let status = Status {

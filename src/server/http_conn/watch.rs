@@ -12,11 +12,11 @@ use super::super::end::End;
 use super::super::lines::About;
 use super::super::playing::{PLAY_COST, Playing};
 use super::super::text::in_brackets;
-use super::Connection;
 use super::admission::{accept_websocket, authorize};
-use super::exchange::{Exchange, Reply};
+use super::exchange::{Exchange, not_live, parameter};
 use super::hls;
 use super::writer::{self, Writer, why_over};
+use super::{Connection, Reply};
 use crate::allowance::Allowance;
 use crate::config::Shown;
 use crate::http::response::Length;
@@ -128,13 +128,6 @@ pub(super) fn media(
     }))
 }
 
-/// A parameter of the query.
-pub(super) fn parameter<'a>(exchange: &Exchange<'a>, name: &str) -> Option<&'a str> {
-    let pairs = exchange.head.query()?.split('&');
-    let mut values = pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-    values.next()
-}
-
 /// What the viewer gets.
 fn receiver(exchange: &Exchange<'_>, container: Container, carrier: Carrier) -> Receiver {
     let join = parameter(exchange, "join").and_then(Join::from_name);
@@ -178,11 +171,6 @@ fn describe(
         Container::Flv => "video/x-flv".into(),
     };
     Reply::Unending(opening)
-}
-
-pub(super) fn not_live(key: &StreamKey) -> Response {
-    let why = [key.as_str(), " isn't live"].concat();
-    Response::text(Status::NotFound, &why)
 }
 
 /// A viewer, from its request to its end.
@@ -286,7 +274,7 @@ impl Viewing {
                 client.id(),
                 self.playing.key(),
                 Shown(client.address()),
-                in_brackets(&client.connect().flash_ver),
+                in_brackets(client.user_agent()),
             ),
         );
     }
