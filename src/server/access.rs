@@ -80,26 +80,22 @@ impl Guard {
         self.log_in(action, client, now)
     }
 
-    /// Decides about a publish. May change the name of the stream.
-    pub(super) fn publish(
+    /// Decides about a publish or play over RTMP. May change the name of the stream.
+    pub(super) fn authorize(
         &self,
+        action: Action,
         request: &mut StreamRequest<'_>,
         now: Millis,
     ) -> Result<(), Refusal> {
         let credentials = Credentials::from_rtmp(request.name(), request.client().connect());
-        self.decide(Action::Publish, &credentials, request, now)
+        self.authorize_with(&credentials, action, request, now)
     }
 
-    /// Decides about a play over RTMP. May change the name of the stream.
-    pub(super) fn play(&self, request: &mut StreamRequest<'_>, now: Millis) -> Result<(), Refusal> {
-        let credentials = Credentials::from_rtmp(request.name(), request.client().connect());
-        self.decide(Action::Play, &credentials, request, now)
-    }
-
-    fn decide(
+    /// Decides about a publish or play with these credentials. May change the name of the stream.
+    pub(super) fn authorize_with(
         &self,
-        action: Action,
         credentials: &Credentials<'_>,
+        action: Action,
         request: &mut StreamRequest<'_>,
         now: Millis,
     ) -> Result<(), Refusal> {
@@ -121,12 +117,14 @@ impl Guard {
             Err(Denial::TooFar) => return Err(refusals::too_far(action, access, client)),
             Err(Denial::KeyInName) => return Err(refusals::key_in_name()),
             Err(Denial::Unproved) => {
+                let is_attempt = verdict.is_attempt;
+                let protocol = client.protocol();
                 let expected = Expected {
                     action,
                     access,
-                    protocol: client.protocol(),
+                    protocol,
                 };
-                return Err(expected.refusal(&asked, credentials, verdict.is_attempt));
+                return Err(expected.refusal(&asked, credentials, is_attempt));
             }
         }
         if action == Action::Publish && !access.is_open() {

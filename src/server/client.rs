@@ -59,9 +59,8 @@ pub struct Client {
     connect: Connect,
     user_agent: String,
     user: Option<String>,
-    /// It has logged in as a user who may publish, or play.
-    may_publish: bool,
-    may_play: bool,
+    /// For each action, whether it has logged in as a user who may do it.
+    may: [bool; 2],
 }
 
 impl Client {
@@ -75,8 +74,7 @@ impl Client {
             connect: Connect::default(),
             user_agent: String::new(),
             user: None,
-            may_publish: false,
-            may_play: false,
+            may: [false; 2],
         }
     }
 
@@ -107,17 +105,11 @@ impl Client {
 
     /// Whether it has logged in as a user who may do this.
     pub(super) fn may(&self, action: Action) -> bool {
-        match action {
-            Action::Publish => self.may_publish,
-            Action::Play => self.may_play,
-        }
+        self.may[action as usize]
     }
 
     pub(super) fn allow(&mut self, action: Action) {
-        match action {
-            Action::Publish => self.may_publish = true,
-            Action::Play => self.may_play = true,
-        }
+        self.may[action as usize] = true;
     }
 
     /// The number of the connection, as in the log.

@@ -58,21 +58,6 @@ struct ClientLimits {
     since: Millis,
 }
 
-/// The number of lines left out about a client.
-#[derive(Debug, PartialEq, Eq)]
-struct LeftOut {
-    client: IpAddr,
-    lines: u64,
-}
-
-impl fmt::Display for LeftOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let prefix = if self.client.is_ipv6() { "/64" } else { "" };
-        let LeftOut { client, lines } = self;
-        write!(f, "{lines} more lines about {client}{prefix} left out")
-    }
-}
-
 impl Default for Lines {
     fn default() -> Lines {
         let limits = Limits {
@@ -86,8 +71,8 @@ impl Default for Lines {
 }
 
 impl Lines {
-    /// Whether a line may be logged. Also returns a number of lines left out if it is due to be logged.
-    fn allow(&self, about: About, address: IpAddr, now: Millis) -> (bool, Option<LeftOut>) {
+    /// Whether a line may be logged. Also returns a line about others that were left out, if it is due.
+    fn allow(&self, about: About, address: IpAddr, now: Millis) -> (bool, Option<String>) {
         let client = one_client(address);
         let limits = &mut *lock(&self.limits);
         let found = limits.clients.iter().position(|c| c.client == client);
@@ -156,15 +141,16 @@ impl Lines {
 }
 
 impl ClientLimits {
-    /// The number of lines left out, if it is due to be logged.
-    fn take_left_out(&mut self, now: Millis) -> Option<LeftOut> {
+    /// A line that says how many were left out, if it is due.
+    fn take_left_out(&mut self, now: Millis) -> Option<String> {
         if self.left_out == 0 || now.saturating_sub(self.since) < REPORT_AFTER {
             return None;
         }
-        Some(LeftOut {
-            client: self.client,
-            lines: std::mem::take(&mut self.left_out),
-        })
+        let (lines, client) = (std::mem::take(&mut self.left_out), self.client);
+        let prefix = if client.is_ipv6() { "/64" } else { "" };
+        Some(format!(
+            "{lines} more lines about {client}{prefix} left out"
+        ))
     }
 }
 
@@ -228,8 +214,8 @@ mod tests {
         assert_eq!(logged(&lines, About::Media, address, 60, 5_000), 50);
         assert_eq!(lines.allow(About::Media, host(1), 14_999), (true, None));
         let (_, left_out) = lines.allow(About::Media, host(1), 15_000);
-        let text = left_out.unwrap().to_string();
-        assert_eq!(text, "10 more lines about 2001:db8:0:1::/64 left out");
+        let text = "10 more lines about 2001:db8:0:1::/64 left out";
+        assert_eq!(left_out.as_deref(), Some(text));
         assert_eq!(lines.allow(About::Media, host(1), 99_000), (true, None));
     }
 }

@@ -20,7 +20,7 @@ use crate::http::forwarded::{self, Sender};
 use crate::http::head::Field;
 use crate::live::Millis;
 use crate::server::client::{Arrival, Client};
-use crate::server::handler::{Refusal, RefusalKind, StreamRequest};
+use crate::server::handler::{Refusal, RefusalKind};
 
 impl Guard {
     /// Whether `peer`, accepted at the address `local`, is a trusted proxy.
@@ -52,16 +52,6 @@ impl Guard {
     pub(in crate::server) fn credentials<'a>(&self, head: &Head<'a>) -> Credentials<'a> {
         let authorization = head.field("authorization");
         Credentials::from_http(head.query(), authorization, self.rules.api_key())
-    }
-
-    /// Decides about a play. May change the name of the stream.
-    pub(in crate::server) fn play_over_http(
-        &self,
-        credentials: &Credentials<'_>,
-        request: &mut StreamRequest<'_>,
-        now: Millis,
-    ) -> Result<(), Refusal> {
-        self.decide(Action::Play, credentials, request, now)
     }
 
     /// Refuses a host name that isn't known to be this server's where clients may play because of

@@ -74,10 +74,7 @@ fn decide(
 ) -> (Result<(), Refusal>, String, bool) {
     let key = StreamKey::new(&client.connect().app, name).unwrap();
     let mut request = StreamRequest::new(client, name, key);
-    let result = match action {
-        Action::Publish => guard.publish(&mut request, now),
-        Action::Play => guard.play(&mut request, now),
-    };
+    let result = guard.authorize(action, &mut request, now);
     (result, request.key().to_string(), request.is_trusted())
 }
 
@@ -331,7 +328,7 @@ fn a_player_does_not_learn_whether_it_has_the_publishers_key() {
     ] {
         let key = StreamKey::new("live", name).unwrap();
         let mut request = StreamRequest::new(&client, name, key);
-        assert_eq!(guard.play(&mut request, 0), Ok(()));
+        assert_eq!(guard.authorize(Action::Play, &mut request, 0), Ok(()));
         assert_eq!(request.key().as_str(), shown);
         assert_eq!(request.is_hidden(), shown.contains('*'), "{name}");
     }

@@ -138,42 +138,39 @@ impl Throttle {
         now: Millis,
     ) -> Result<bool, Throttled> {
         let mut failing = lock(&self.failing);
-        let found = failing
-            .iter()
-            .position(|f| f.client == client && f.purpose == purpose);
-        let mut entry = match found {
-            Some(index) => {
-                // The same for right and wrong, or else the answer would tell.
-                if !failing[index].answers.take(1, now) {
-                    return Err(Throttled::TooMany);
-                }
-                if is_right {
-                    failing[index].answers.give_back(1);
-                    return Ok(false);
-                }
-                failing.remove(index)
-            }
+        let mut entries = failing.iter();
+        let index = match entries.position(|f| f.client == client && f.purpose == purpose) {
+            Some(index) => index,
             None if is_right => return Ok(false),
             None => {
-                let mut answers = Rate::new(MAX_PER_SECOND, MAX_PER_SECOND);
-                answers.take(1, now);
-                Failing {
+                if failing.len() == MAX_CLIENTS {
+                    failing.remove(0);
+                }
+                failing.push(Failing {
                     client,
                     purpose,
                     times: Vec::with_capacity(MAX_FAILURES),
-                    answers,
-                }
+                    answers: Rate::new(MAX_PER_SECOND, MAX_PER_SECOND),
+                });
+                failing.len() - 1
             }
         };
+        let entry = &mut failing[index];
+        // The same for right and wrong, or else the answer would tell.
+        if !entry.answers.take(1, now) {
+            return Err(Throttled::TooMany);
+        }
+        if is_right {
+            entry.answers.give_back(1);
+            return Ok(false);
+        }
         let were_many = entry.has_many(now);
         if entry.times.len() == MAX_FAILURES {
             entry.times.remove(0);
         }
         entry.times.push(now);
-        if failing.len() == MAX_CLIENTS {
-            failing.remove(0);
-        }
-        failing.push(entry);
+        // It has failed most recently.
+        failing[index..].rotate_left(1);
         Ok(were_many)
     }
 

@@ -3,6 +3,7 @@
 use super::exchange::{Exchange, parameter};
 use crate::http::{Response, Status, websocket};
 use crate::rtmp::stream_key::StreamKey;
+use crate::server::client::Action;
 use crate::server::handler::{Refusal, RefusalKind, StreamRequest};
 use crate::server::lines::About;
 
@@ -28,7 +29,7 @@ pub(super) fn authorize(
     let mut request = StreamRequest::over_http(client, key, exchange.head.query());
     let decided = shared
         .guard
-        .play_over_http(&exchange.credentials, &mut request, now)
+        .authorize_with(&exchange.credentials, Action::Play, &mut request, now)
         .and_then(|()| shared.handler.play(client, &mut request));
     let key = request.key().clone();
     if let Err(refusal) = decided {
@@ -66,13 +67,9 @@ pub(super) fn accept_websocket(exchange: &Exchange<'_>) -> Result<Response, Resp
     websocket::accept(exchange.head)
 }
 
-/// The response to a request that is refused.
-pub(super) fn refusal(refusal: &Refusal) -> Response {
-    response_to(refusal, true)
-}
-
-/// `may_challenge`: a browser may ask the user for a password.
-fn response_to(refusal: &Refusal, may_challenge: bool) -> Response {
+/// The response to a request that is refused. With `may_challenge`, a browser asks the user for a
+/// password where one is needed.
+pub(super) fn response_to(refusal: &Refusal, may_challenge: bool) -> Response {
     let status = match refusal.kind() {
         RefusalKind::Unauthorized => Status::Unauthorized,
         RefusalKind::TooManyAttempts => Status::TooManyRequests,

@@ -7,7 +7,7 @@ use super::super::Shared;
 use super::super::access::Visitor;
 use super::super::end::End;
 use super::Reply;
-use super::admission::{check_host, refusal};
+use super::admission::{check_host, response_to};
 use super::exchange::Exchange;
 use super::writer::Writer;
 use crate::http::{self, Response, Route};
@@ -44,7 +44,7 @@ pub(super) fn reply<'s>(
     let (client, credentials) = (exchange.client, &exchange.credentials);
     let is_privileged = guard.is_privileged(client, credentials, &exchange.page, shared.now());
     if matches!(route, Route::Connections | Route::Connection(_)) && !is_privileged {
-        return Ok(refusal(&guard.api_refusal()).into());
+        return Ok(response_to(&guard.api_refusal(), true).into());
     }
     if !is_privileged {
         if let Err(refusal) = check_host(exchange) {

@@ -15,6 +15,7 @@ use crate::rtmp::command::MAX_DESCRIPTION_LEN;
 use crate::rtmp::metadata;
 use crate::rtmp::server_session::{Connect, MAX_REPLIES, MAX_REPLY};
 use crate::rtmp::stream_key::{StreamKey, query_value};
+use crate::server::client::Action;
 use crate::server::connections::Connections;
 use crate::server::end::End;
 use crate::server::handler::StreamRequest;
@@ -95,7 +96,7 @@ impl Connection {
         let decided = self
             .shared
             .guard
-            .publish(&mut request, now)
+            .authorize(Action::Publish, &mut request, now)
             .and_then(|()| self.shared.handler.publish(client, &mut request));
         if let Err(refusal) = decided {
             let what = format!("publish {}", request.key());
@@ -273,7 +274,7 @@ impl Connection {
         let decided = self
             .shared
             .guard
-            .play(&mut request, now)
+            .authorize(Action::Play, &mut request, now)
             .and_then(|()| self.shared.handler.play(client, &mut request));
         if let Err(refusal) = decided {
             let what = format!("play {}", self.shared.shown(request.key()));

@@ -5,6 +5,7 @@ use crate::config::{Access, Config, Key, Network};
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::access::authorization::tests::basic_field;
 use crate::server::access::tests::{configured, from, guard, of, users};
+use crate::server::handler::StreamRequest;
 
 mod api;
 
@@ -41,7 +42,7 @@ fn play(
 ) -> Result<String, Refusal> {
     let (client, key) = (client(ip), key(name));
     let mut request = StreamRequest::over_http(&client, &key, None);
-    guard.play_over_http(credentials, &mut request, 0)?;
+    guard.authorize_with(credentials, Action::Play, &mut request, 0)?;
     Ok(request.key().as_str().to_owned())
 }
 
