@@ -42,7 +42,6 @@ pub(in crate::server) struct Credentials<'a> {
 }
 
 /// A user and a password. The name may be empty.
-#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Login<'a> {
     pub(super) user: Cow<'a, str>,
     pub(super) password: Cow<'a, str>,

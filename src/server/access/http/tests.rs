@@ -291,6 +291,36 @@ fn lists_show_the_streams_that_a_client_may_play() {
     }
 }
 
+#[test]
+fn beyond_twenty_guesses_a_second_lists_show_nothing() {
+    let guard = guard(&[], &["watch-it"]);
+    let list = |query| may_list(&guard, PLAYER, &sending(&guard, query, ""), "live/door");
+    (0..20).for_each(|_| assert!(list("key=watch-it") && !list("key=guess")));
+    assert!(!list("key=watch-it"));
+}
+
+#[test]
+fn a_foreign_host_name_is_refused_only_where_the_network_decides() {
+    let mut near_and_keyed = from(&["192.168.0.0/16"]);
+    near_and_keyed.keys.push(Key::parse("watch-it").unwrap());
+    for (play, is_refused) in [
+        (Access::default(), true),
+        (from(&["192.168.0.0/16"]), true),
+        (from(&["any"]), false),
+        (near_and_keyed, false),
+    ] {
+        let guard = of(Access::default(), play.clone());
+        for (host, is_foreign) in [("192.168.1.5:8080", false), ("evil.example", true)] {
+            let page = Page {
+                host: Some(host),
+                ..Page::default()
+            };
+            let result = guard.check_host(&page);
+            assert_eq!(result.is_err(), is_foreign && is_refused, "{host} {play:?}");
+        }
+    }
+}
+
 /// A request head with these lines after the first two.
 fn head(version: &str, lines: &str) -> Head<'static> {
     let text = format!("GET / HTTP/{version}\r\nHost: h\r\n{lines}\r\n");

@@ -132,6 +132,8 @@ fn only_wrong_answers_are_failures() {
         assert!(log_in(&guard, Action::Publish, ip, "live", 0).is_err());
         let app = answer(&guard, Action::Publish, ip, "bob", "pw");
         assert!(log_in(&guard, Action::Publish, ip, &app, 1).is_ok());
+        // There is no challenge any more.
+        assert!(log_in(&guard, Action::Publish, ip, &app, 1).is_err());
     }
     for _ in 0..5 {
         assert!(!are_many());

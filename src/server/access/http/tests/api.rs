@@ -195,7 +195,9 @@ fn guesses_at_the_api_key_are_delayed_and_the_right_key_is_not() {
     // Nothing can be delayed any more.
     guard.close();
     assert!(guess("api_key=admin-key"));
-    assert!(!guess("api_key=guess"));
+    (0..11).for_each(|_| assert!(!guess("api_key=guess")));
+    // Right and wrong keys get the same answer now.
+    assert!(!guess("api_key=admin-key"));
 }
 
 #[test]
