@@ -9,6 +9,7 @@
 //! out the grace time of its stream.
 
 mod access;
+mod client;
 mod connections;
 mod end;
 pub mod handler;
@@ -23,6 +24,7 @@ mod rtmp_conn;
 mod socket;
 mod text;
 pub mod thread;
+mod wall_clock;
 
 use std::fmt;
 use std::io;
@@ -41,8 +43,9 @@ use crate::live::{Millis, lock};
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
 use access::Guard;
+use client::Protocol;
 use connections::Connections;
-use handler::{Handler, Handlers, Protocol};
+use handler::{AcceptAll, Handler};
 use http_conn::{HlsSessions, Scratches, Waiters};
 use lines::Lines;
 use listener::Listener;
@@ -73,11 +76,12 @@ struct Shared {
     looks: Rates,
     scratches: Scratches,
     refused: Refused,
-    lines: Arc<Lines>,
-    handlers: Handlers,
-    /// The program's own handler, as far as there is one.
+    lines: Lines,
+    guard: Guard,
+    /// Asked after the guard.
+    handler: Arc<dyn Handler>,
+    /// What stands in front of the program's own handler, if there is one.
     hls_sessions: Option<Arc<HlsSessions>>,
-    guard: Arc<Guard>,
     /// Where it listens for RTMP and for HTTP.
     rtmp_addresses: Vec<SocketAddr>,
     http_addresses: Vec<SocketAddr>,
@@ -207,14 +211,13 @@ impl Server {
             desks: Desks::default(),
         };
         arena.set_streams_per_client(config.max_per_address);
-        let guard = Arc::new(Guard::new(&config));
+        let scratches = Scratches::new(arena.clone());
         let max_sessions = config.max_connections;
         let hls_sessions = handler.map(|own| Arc::new(HlsSessions::new(own, max_sessions)));
-        let mut handlers: Vec<Arc<dyn Handler>> = vec![guard.clone()];
-        if let Some(own) = &hls_sessions {
-            handlers.push(own.clone());
-        }
-        let scratches = Scratches::new(arena.clone());
+        let handler: Arc<dyn Handler> = match &hls_sessions {
+            Some(sessions) => sessions.clone(),
+            None => Arc::new(AcceptAll),
+        };
         let shared = Arc::new(Shared {
             arena,
             common,
@@ -225,10 +228,10 @@ impl Server {
             looks: Rates::new(http_conn::LOOKS_PER_SECOND),
             scratches,
             refused: Refused::default(),
-            lines: Arc::clone(&guard.lines),
-            handlers: Handlers::new(handlers),
+            lines: Lines::default(),
+            guard: Guard::new(&config),
+            handler,
             hls_sessions,
-            guard,
             rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
             http_addresses: addresses(&listeners, Protocol::Http),
             next_subscriber: AtomicU64::new(1),

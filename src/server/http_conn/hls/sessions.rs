@@ -21,7 +21,8 @@ use crate::live::signal::Signal;
 use crate::live::{Millis, lock};
 use crate::rtmp::amf::Properties;
 use crate::rtmp::stream_key::StreamKey;
-use crate::server::handler::{Client, Handler, Refusal, StreamRequest};
+use crate::server::client::Client;
+use crate::server::handler::{Handler, Refusal, StreamRequest};
 use crate::server::listener::STACK_LEN;
 use crate::server::{millis, thread};
 
@@ -118,11 +119,12 @@ impl Sessions {
     fn viewer(&self, client: &Client, request: &StreamRequest<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         client.address().ip().hash(&mut hasher);
-        client.connect().flash_ver.hash(&mut hasher);
+        client.user_agent().hash(&mut hasher);
+        request.name().hash(&mut hasher);
         // The parameters of HLS differ from one request to the next.
-        let texts = request.name().split(['?', '&']);
-        let texts = texts.filter(|text| !text.is_empty() && !text.starts_with("_HLS_"));
-        texts.for_each(|text| text.hash(&mut hasher));
+        let parameters = request.query().unwrap_or_default().split('&');
+        let parameters = parameters.filter(|text| !text.is_empty() && !text.starts_with("_HLS_"));
+        parameters.for_each(|text| text.hash(&mut hasher));
         hasher.finish()
     }
 
@@ -141,13 +143,10 @@ impl Sessions {
         if list.open.len() >= self.max || list.open.iter().any(|open| open.viewer == viewer) {
             return false;
         }
-        let mut client = client.clone();
-        // Passwords aren't kept.
-        client.set_login(None);
         list.open.push(Session {
             viewer,
             connections: vec![client.id()],
-            client,
+            client: client.clone(),
             key: key.clone(),
             asked: now,
         });
@@ -270,9 +269,10 @@ mod tests {
         Client::over_http(id, address, address, user_agent)
     }
 
-    fn play(sessions: &HlsSessions, client: &Client, name: &str) -> bool {
-        let key = StreamKey::new("live", "door").unwrap();
-        let mut request = StreamRequest::new(client, name, key);
+    fn play(sessions: &HlsSessions, client: &Client, target: &str) -> bool {
+        let (name, query) = target.split_once('?').unwrap_or((target, ""));
+        let key = StreamKey::new("", name).unwrap();
+        let mut request = StreamRequest::over_http(client, &key, Some(query));
         request.set_hls(true);
         sessions.play(client, &mut request).is_ok()
     }
@@ -320,7 +320,7 @@ mod tests {
         sessions.end_all();
         let lines = lock(&witness.0).split_off(before);
         assert_eq!(lines.len(), before, "each play has its end");
-        assert!(lines.iter().all(|line| line.ends_with("stop live/door")));
+        assert!(lines.iter().all(|line| line.contains("stop live/")));
     }
 
     #[test]
