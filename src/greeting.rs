@@ -243,10 +243,7 @@ mod tests {
                     .into_iter()
                     .collect(),
             };
-            let config = Config {
-                publish,
-                ..Config::default()
-            };
+            let config = Config::default().publish(publish);
             let rtmp = listening(&["192.0.2.7:1935"]);
             let text = text(&config, &rtmp, &listening(&["192.0.2.7:8080"]));
             assert!(
@@ -286,11 +283,9 @@ mod tests {
                 keys: keys.iter().map(|text| Key::parse(text).unwrap()).collect(),
                 ..Access::default()
             };
-            let config = Config {
-                publish: access(publish),
-                play: access(play),
-                ..Config::default()
-            };
+            let config = Config::default()
+                .publish(access(publish))
+                .play(access(play));
             let text = text(&config, &listening(&["192.0.2.7:1935"]), &[]);
             let obs = format!("rtmp://192.0.2.7/{server}   Stream Key: {name}");
             let others = format!("rtmp://192.0.2.7/{server}/{name}");
@@ -311,10 +306,7 @@ mod tests {
                 users: user.iter().map(|text| User::parse(text).unwrap()).collect(),
                 ..Access::default()
             };
-            let config = Config {
-                play,
-                ..Config::default()
-            };
+            let config = Config::default().play(play);
             let text = text(&config, &[], &listening(&["192.0.2.7:80"]));
             assert!(text.contains(url) && !text.contains("s3cret"), "{text}");
         }
@@ -337,10 +329,7 @@ mod tests {
             let least = accounts.iter().map(|(_, blocks)| blocks.len()).min();
             let bits = least.unwrap() * BLOCK_LEN * 8;
             assert_eq!(bits / (MBIT * 1_000_000), seconds, "{memory}");
-            let config = Config {
-                memory,
-                ..Config::default()
-            };
+            let config = Config::default().memory(memory);
             assert_eq!(
                 memory_text(&config),
                 format!(

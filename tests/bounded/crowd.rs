@@ -146,12 +146,10 @@ impl Client {
 
 impl Crowd {
     pub(crate) fn new() -> Crowd {
-        let config = Config {
-            max_connections: MAX_CONNECTIONS,
-            max_per_address: MAX_CONNECTIONS,
-            max_connect_rate: 100_000,
-            ..Config::default()
-        };
+        let config = Config::default()
+            .max_connections(MAX_CONNECTIONS)
+            .max_per_address(MAX_CONNECTIONS)
+            .max_connect_rate(100_000);
         let server = Server::start_in(on_free_ports(config), ARENA.clone()).unwrap();
         let mut crowd = Crowd {
             rtmp: [const { None }; 3],

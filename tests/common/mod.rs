@@ -244,11 +244,9 @@ impl Drop for Brooklet {
 
 /// The server inside the test's own process, on a free port of the loopback address.
 pub(crate) fn start_library_server(configure: impl FnOnce(&mut Config)) -> Server {
-    let mut config = Config {
-        rtmp: vec![([127, 0, 0, 1], 0).into()],
-        http: vec![([127, 0, 0, 1], 0).into()],
-        ..Config::default()
-    };
+    let mut config = Config::default()
+        .rtmp(vec![([127, 0, 0, 1], 0).into()])
+        .http(vec![([127, 0, 0, 1], 0).into()]);
     configure(&mut config);
     Server::start(config).expect("a free port of the loopback address can be listened on")
 }

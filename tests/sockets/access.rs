@@ -26,11 +26,7 @@ fn from(networks: &[&str]) -> Access {
 }
 
 fn guarded(publish: Access, play: Access) -> Server {
-    server(Config {
-        publish,
-        play,
-        ..Config::default()
-    })
+    server(Config::default().publish(publish).play(play))
 }
 
 /// The client is told this, and nothing comes after it.

@@ -292,10 +292,7 @@ fn slow_pictures(camera: &mut Client, numbers: std::ops::Range<u32>) {
 #[test]
 fn who_hangs_up_leaves_its_place_to_others() {
     // Eight of one client may wait.
-    let config = Config {
-        max_connections: 32,
-        ..Config::default()
-    };
+    let config = Config::default().max_connections(32);
     let server = server(config);
     let mut camera = slow_camera(&server);
     let playlist = get_ok(&mut http(&server), "/live/door/media.m3u8").text();
@@ -350,10 +347,7 @@ fn the_key_of_a_playlist_stands_behind_every_uri_in_it() {
         keys: vec![Key::parse("sesame").unwrap()],
         ..Access::default()
     };
-    let server = server(Config {
-        play,
-        ..Config::default()
-    });
+    let server = server(Config::default().play(play));
     let mut camera = Camera::start(&server, "door");
     let mut client = http(&server);
     for target in ["/live/door.m3u8", "/live/door/media.m3u8?key=wrong"] {
@@ -415,10 +409,7 @@ fn stage(client: &mut HttpClient, name: &str) -> Stage {
 
 #[test]
 fn a_playlist_goes_on_for_twice_as_long_when_nothing_was_said_of_its_end() {
-    let server = server(Config {
-        grace: Duration::from_secs(2),
-        ..Config::default()
-    });
+    let server = server(Config::default().grace(Duration::from_secs(2)));
     let mut client = http(&server);
     let mut cameras = ["lost", "done"].map(|name| Camera::start(&server, name));
     for name in ["lost", "done"] {
@@ -518,10 +509,7 @@ fn whoever_asks_for_a_stream_that_is_awaited_is_to_come_again() {
 
 #[test]
 fn cameras_that_are_gone_make_room_for_those_that_come() {
-    let server = server(Config {
-        max_connections: 6,
-        ..Config::default()
-    });
+    let server = server(Config::default().max_connections(6));
     for name in ["a", "b", "c", "d", "e", "f"] {
         let camera = Camera::start(&server, name);
         let mut client = http(&server);

@@ -335,11 +335,11 @@ fn what_cannot_be_read_is_refused_and_the_connection_closed() {
 #[test]
 fn whoever_is_slow_or_silent_is_closed() {
     let short = Duration::from_millis(200);
-    let server = server(Config {
-        handshake_timeout: short,
-        command_timeout: short,
-        ..Config::default()
-    });
+    let server = server(
+        Config::default()
+            .handshake_timeout(short)
+            .command_timeout(short),
+    );
     // Nothing was asked, so nothing is answered.
     assert_eq!(http(&server).until_closed(), b"");
     let mut idle = http(&server);
@@ -354,10 +354,7 @@ fn whoever_is_slow_or_silent_is_closed() {
 
 #[test]
 fn both_protocols_share_the_places_and_stop_together() {
-    let mut server = server(Config {
-        max_connections: 2,
-        ..Config::default()
-    });
+    let mut server = server(Config::default().max_connections(2));
     let mut idle = Client::connected(server.rtmp_addresses()[0], "live");
     let mut first = http(&server);
     assert_eq!(first.get("/healthz").status, 200);
@@ -373,11 +370,11 @@ fn both_protocols_share_the_places_and_stop_together() {
 
 #[test]
 fn who_waits_between_two_requests_makes_room_for_who_comes() {
-    let server = server(Config {
-        max_connections: 18,
-        max_connect_rate: 1_000,
-        ..Config::default()
-    });
+    let server = server(
+        Config::default()
+            .max_connections(18)
+            .max_connect_rate(1_000),
+    );
     let mut publisher = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     publisher.send_headers();
     publisher.send_picture(1, 0, true, 500);
@@ -403,10 +400,7 @@ fn who_waits_between_two_requests_makes_room_for_who_comes() {
 fn a_port_in_use_is_an_error_that_names_the_option() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = taken.local_addr().unwrap();
-    let config = Config {
-        http: vec![address],
-        ..on_free_ports(Config::default())
-    };
+    let config = on_free_ports(Config::default()).http(vec![address]);
     let error = Server::start(config).err().unwrap().to_string();
     let expected = format!("cannot listen on {address}: the address is in use,");
     assert!(error.starts_with(&expected), "{error}");
@@ -417,10 +411,7 @@ fn a_port_in_use_is_an_error_that_names_the_option() {
 
 #[test]
 fn without_http_there_is_none() {
-    let server = Server::start(Config {
-        http: Vec::new(),
-        ..on_free_ports(Config::default())
-    });
+    let server = Server::start(on_free_ports(Config::default()).http(Vec::new()));
     let server = server.unwrap();
     assert_eq!(server.http_addresses(), Vec::<SocketAddr>::new());
     assert_eq!(server.rtmp_addresses().len(), 1);
@@ -493,12 +484,9 @@ fn the_page_is_where_a_stream_may_be_and_nowhere_else() {
     assert_eq!(status(&open, "/foo"), 200);
 
     // Where a key is wanted, nobody learns which streams there are.
-    let locked = server(Config {
-        play: Access {
-            keys: vec![Key::parse("watch-4711").unwrap()],
-            ..Access::default()
-        },
-        ..Config::default()
-    });
+    let locked = server(Config::default().play(Access {
+        keys: vec![Key::parse("watch-4711").unwrap()],
+        ..Access::default()
+    }));
     assert_eq!(status(&locked, "/foo"), 200);
 }

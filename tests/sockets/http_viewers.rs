@@ -395,10 +395,7 @@ fn viewers_that_read_too_little_cost_nobody_anything() {
     /// Of a picture of the other stream: its GOP takes a quarter of the memory.
     const LEN: usize = 40_000;
 
-    let server = server(Config {
-        memory: 4 << 20,
-        ..Config::default()
-    });
+    let server = server(Config::default().memory(4 << 20));
     let (rtmp, http) = addresses(&server);
     let mut other = None;
     let mut joined = 0;

@@ -48,14 +48,14 @@ fn players_and_publishers_are_told_and_all_threads_end() {
 
 #[test]
 fn whatever_peers_do_it_ends() {
-    let mut server = server(Config {
-        publish: Access {
-            keys: vec![Key::parse("right-key").unwrap()],
-            ..Access::default()
-        },
-        max_connect_rate: 1_000,
-        ..Config::default()
-    });
+    let mut server = server(
+        Config::default()
+            .publish(Access {
+                keys: vec![Key::parse("right-key").unwrap()],
+                ..Access::default()
+            })
+            .max_connect_rate(1_000),
+    );
     let (address, http) = (server.rtmp_addresses()[0], server.http_addresses()[0]);
     let mut publisher = Client::publishing(address, "live", "door?key=right-key");
     publisher.send_headers();
