@@ -161,13 +161,20 @@ impl Arena {
     ///
     /// The address space is claimed for the rest of the process: blocks are slices of one leaked
     /// allocation. That makes them ownable without unsafe code and without a header per block,
-    /// which would touch a page of each. A program that starts servers again and again should
-    /// keep one arena and hand out clones.
+    /// which would touch a page of each. Arenas take the blocks of earlier ones that were dropped.
     pub fn new(bytes: usize) -> Arena {
         let total = (bytes / BLOCK_LEN).max(4);
-        let slab: &'static mut [u8] = vec![0; total * BLOCK_LEN].leak();
-        // Popped from the end: the lowest addresses go first and stay in use.
-        let free: Vec<_> = slab.chunks_exact_mut(BLOCK_LEN).rev().collect();
+        let reused = {
+            let mut retired = lock(&RETIRED);
+            let kept = retired.len().saturating_sub(total);
+            retired.split_off(kept)
+        };
+        let slab: &'static mut [u8] = vec![0; (total - reused.len()) * BLOCK_LEN].leak();
+        // Popped from the end: blocks that are resident already go first, then the lowest addresses,
+        // which stay in use.
+        let mut free = Vec::with_capacity(total);
+        free.extend(slab.chunks_exact_mut(BLOCK_LEN).rev());
+        free.extend(reused);
         Arena {
             shared: Arc::new(Shared {
                 state: Mutex::new(State {
@@ -325,6 +332,16 @@ impl Arena {
         for (holder, count) in victims.iter().flatten() {
             holder.give_up(*count);
         }
+    }
+}
+
+/// Blocks of arenas that were dropped.
+static RETIRED: Mutex<Vec<&'static mut [u8]>> = Mutex::new(Vec::new());
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Each block on loan holds a reference to its arena, so all of them are here.
+        lock(&RETIRED).append(&mut self.lock().free);
     }
 }
 
@@ -622,6 +639,24 @@ mod tests {
         assert_eq!(arena.take().unwrap().bytes()[0], 0x5A);
         drop(other);
         assert_eq!(arena.free_blocks(), 4);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn an_arena_takes_the_address_space_of_earlier_ones() {
+        const LEN: usize = 256 << 20;
+
+        let pages = || {
+            let sizes = std::fs::read_to_string("/proc/self/statm").unwrap();
+            sizes.split(' ').next().unwrap().parse::<usize>().unwrap()
+        };
+        drop(Arena::new(LEN));
+        let before = pages();
+        for _ in 0..8 {
+            drop(Arena::new(LEN));
+        }
+        // Other tests run at the same time.
+        assert!(pages().saturating_sub(before) * 4096 < 4 * LEN);
     }
 
     #[test]
