@@ -66,7 +66,11 @@ settings! {
     /// Addresses to listen on for RTMP. `[::]` accepts IPv4 clients too.
     rtmp: Vec<SocketAddr> = vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, RTMP_PORT))],
     /// Addresses to listen on for HTTP; none if empty.
-    http: Vec<SocketAddr> = vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, HTTP_PORT))],
+    http: Vec<SocketAddr> = if cfg!(feature = "http") {
+        vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, HTTP_PORT))]
+    } else {
+        Vec::new()
+    },
     /// The number of bytes for all media in memory, claimed at start.
     memory: usize = 32 << 20,
     /// How much a stream keeps for players that are behind, while memory lasts. The newest GOP is

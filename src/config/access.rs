@@ -42,7 +42,8 @@ impl Access {
     }
 
     /// The networks in force, as a sentence names them.
-    pub(crate) fn networks_in_words(&self) -> String {
+    #[doc(hidden)]
+    pub fn networks_in_words(&self) -> String {
         let words = |network: &Network| match network {
             Network::Any => "any address".to_owned(),
             Network::Private => "private and loopback addresses".to_owned(),

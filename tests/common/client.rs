@@ -29,7 +29,12 @@ pub(crate) fn server(config: Config) -> Server {
 /// The same, listening on free ports of loopback.
 pub(crate) fn on_free_ports(config: Config) -> Config {
     let free = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
-    config.rtmp(free.clone()).http(free)
+    let http = if cfg!(feature = "http") {
+        free.clone()
+    } else {
+        Vec::new()
+    };
+    config.rtmp(free).http(http)
 }
 
 /// A configuration for tests that wait for the end of a stream.

@@ -177,7 +177,7 @@ fn failures_slow_down_nobody_else_and_end_with_the_server() {
     assert_eq!(other.wait_for_status().1, "NetStream.Publish.Start");
     // Nobody is waited for.
     server.stop();
-    assert_eq!(server.connections(), 0);
+    assert_eq!(server.connection_count(), 0);
     for client in &mut waiting {
         client.until_closed();
     }

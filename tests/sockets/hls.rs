@@ -137,7 +137,11 @@ fn a_playlist_leads_to_segments_and_these_are_their_parts() {
     }
     // The open segment has parts too.
     assert!(from_parts.starts_with(&whole));
-    assert_eq!(server.connections(), 2, "all of it over one connection");
+    assert_eq!(
+        server.connection_count(),
+        2,
+        "all of it over one connection"
+    );
 }
 
 /// A segment of 3 MB, of which the first to ask doesn't take what is sent.
@@ -439,7 +443,7 @@ fn a_playlist_goes_on_for_twice_as_long_when_nothing_was_said_of_its_end() {
     assert!(seen.contains(&[GoesOn, Ended]), "{seen:?}");
     assert!(!seen.contains(&[Ended, GoesOn]), "{seen:?}");
     drop(cameras);
-    crate::client::wait_until("no place is held", || server.connections() == 1);
+    crate::client::wait_until("no place is held", || server.connection_count() == 1);
     let (free, total) = server.blocks();
     assert_eq!(free, total);
 }
@@ -516,14 +520,14 @@ fn cameras_that_are_gone_make_room_for_those_that_come() {
         assert_eq!(stage(&mut client, name), Stage::GoesOn);
         drop((camera, client));
     }
-    crate::client::wait_until("places are taken", || server.connections() >= 6);
+    crate::client::wait_until("places are taken", || server.connection_count() >= 6);
     let camera = Camera::start(&server, "g");
     let mut client = http(&server);
     assert_eq!(stage(&mut client, "g"), Stage::GoesOn);
     // The first ones had to go, and have gone.
     crate::client::wait_until("it is gone", || stage(&mut client, "a") == Stage::NotFound);
     assert_eq!(stage(&mut client, "f"), Stage::GoesOn);
-    crate::client::wait_until("there are no more", || server.connections() <= 6);
+    crate::client::wait_until("there are no more", || server.connection_count() <= 6);
     drop(camera);
 }
 
@@ -537,9 +541,9 @@ fn a_server_that_stops_lets_nobody_wait() {
     client.request("GET", &format!("/live/door/{hint}"), "");
     let mut other = http(&server);
     other.request("GET", "/live/door/media.m3u8?_HLS_msn=9", "");
-    crate::client::wait_until("they are there", || server.connections() == 3);
+    crate::client::wait_until("they are there", || server.connection_count() == 3);
     server.stop();
-    assert_eq!(server.connections(), 0);
+    assert_eq!(server.connection_count(), 0);
 }
 
 #[test]

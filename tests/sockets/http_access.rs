@@ -482,7 +482,10 @@ fn embedding_programs_hear_of_each_play_and_of_its_end() {
     }
 
     let witness = Arc::new(Witness::default());
-    let server = Server::start_with(on_free_ports(keyed()), witness.clone()).unwrap();
+    let server = Server::builder(on_free_ports(keyed()))
+        .handler(witness.clone())
+        .start()
+        .unwrap();
     let target = |query: &str| format!("/live/door/frame.mp4?key=play-key{query}");
     let agent = "User-Agent: curl/8\r\n";
     assert!(is_admitted(&ask(&server, "GET", &target(""), agent)));

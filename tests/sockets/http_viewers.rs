@@ -149,7 +149,7 @@ fn a_viewer_that_comes_before_the_first_picture_waits_for_it() {
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
     let mut viewers = ["/live/door.flv", "/live/door.mp4"].map(|path| Viewer::ask(http, path));
-    wait_until("both are there", || server.connections() == 3);
+    wait_until("both are there", || server.connection_count() == 3);
     for number in 0..3 {
         camera.picture(1_000);
         for viewer in &mut viewers {
@@ -167,14 +167,14 @@ fn a_stream_that_ends_before_the_first_picture_is_not_found() {
     let (rtmp, http) = addresses(&server);
     let camera = Camera::start(rtmp);
     let mut viewers = ["/live/door.flv", "/live/door.mp4"].map(|path| Viewer::ask(http, path));
-    wait_until("both are there", || server.connections() == 3);
+    wait_until("both are there", || server.connection_count() == 3);
     drop(camera);
     for viewer in &mut viewers {
         let head = viewer.head();
         assert_eq!(head.status, 404, "{head:?}");
         assert!(head.field("content-length").is_some(), "{head:?}");
     }
-    wait_until("all are gone", || server.connections() == 0);
+    wait_until("all are gone", || server.connection_count() == 0);
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn a_websocket_answers_pings_and_says_goodbye_while_the_pictures_go_on() {
         assert_eq!(goodbye, Some((opcode::CLOSE, vec![0x03, 0xE8])), "{path}");
         assert_eq!(viewer.next_message(), None, "{path}");
     }
-    wait_until("only the camera is left", || server.connections() == 1);
+    wait_until("only the camera is left", || server.connection_count() == 1);
 }
 
 #[test]
@@ -262,9 +262,9 @@ fn a_viewer_that_hangs_up_is_gone_at_once_although_nothing_is_published() {
         viewer.next_picture();
         viewer
     });
-    assert_eq!(server.connections(), 5);
+    assert_eq!(server.connection_count(), 5);
     drop(viewers);
-    wait_until("only the camera is left", || server.connections() == 1);
+    wait_until("only the camera is left", || server.connection_count() == 1);
 }
 
 #[test]
@@ -320,7 +320,7 @@ fn when_the_camera_stays_away_the_file_ends_at_a_picture_and_is_whole() {
     }
     // A viewer that stays although all is said is looked after within its thread's tick only.
     drop(viewers);
-    wait_until("all are gone", || server.connections() == 0);
+    wait_until("all are gone", || server.connection_count() == 0);
 }
 
 /// What a viewer saw who reads too little: newer pictures only, and jumps only to keyframes.

@@ -31,7 +31,7 @@ fn whoever_says_nothing_is_closed_in_every_phase() {
     let codes: Vec<_> = rest.iter().filter_map(|message| message.status()).collect();
     assert_eq!(codes[0].1, "NetStream.Unpublish.Success");
     drop(publisher);
-    wait_until("all are gone", || server.connections() == 0);
+    wait_until("all are gone", || server.connection_count() == 0);
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn whoever_has_stopped_publishing_may_not_stay_for_ever() {
     let mut publisher = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     publisher.send_command(1, "closeStream", 0.0, Value::Null, vec![]);
     publisher.until_closed();
-    wait_until("it is gone", || server.connections() == 0);
+    wait_until("it is gone", || server.connection_count() == 0);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn connections_are_capped_in_all_and_per_address() {
         let _ = refused.write_all(&[3; 1537]);
         assert_eq!(refused.read(&mut [0; 1]).unwrap_or(0), 0);
         drop(two);
-        wait_until("one is gone", || server.connections() == 1);
+        wait_until("one is gone", || server.connection_count() == 1);
         let mut three = Client::connected(address, "live");
         // Who has asked for nothing yet makes room, within the address too.
         let _four = Client::playing(address, "live", "door");
@@ -129,7 +129,7 @@ fn who_hangs_about_makes_room_for_who_comes() {
     let mut idle: Vec<_> = (0..14)
         .map(|_| Client::connected(address, "live"))
         .collect();
-    assert_eq!(server.connections(), 16);
+    assert_eq!(server.connection_count(), 16);
 
     // The oldest of those that do nothing has to go, and no other.
     let mut new = Client::publishing(address, "live", "gate");

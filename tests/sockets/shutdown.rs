@@ -23,7 +23,7 @@ fn players_and_publishers_are_told_and_all_threads_end() {
     player.wait_for_media();
 
     server.stop();
-    assert_eq!(server.connections(), 0);
+    assert_eq!(server.connection_count(), 0);
     for player in [&mut player, &mut waiting] {
         let codes: Vec<_> = player
             .until_closed()
@@ -91,14 +91,14 @@ fn whatever_peers_do_it_ends() {
     left.wait_for_media();
     gone.socket().shutdown(Shutdown::Both).unwrap();
 
-    let open = server.connections();
+    let open = server.connection_count();
     let began = Instant::now();
     server.stop();
     println!(
         "{open} connections stopped in {} ms",
         began.elapsed().as_millis()
     );
-    assert_eq!(server.connections(), 0);
+    assert_eq!(server.connection_count(), 0);
     drop((
         publisher, silent, half, slow, next, watching, waiting, guessing, left,
     ));

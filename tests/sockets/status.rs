@@ -480,7 +480,7 @@ fn counters_of_a_name_live_on_when_its_stream_goes() {
         ]);
         assert_eq!(streams(http)["streams"], json!([]));
         drop(waiting);
-        wait_until("it has left", || server.connections() == 0);
+        wait_until("it has left", || server.connection_count() == 0);
     }
 }
 
