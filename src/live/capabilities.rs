@@ -7,7 +7,7 @@
 
 use std::ops::{BitAnd, BitOr};
 
-use super::log::Kind;
+use super::kind::Kind;
 use crate::media::codec::{AudioCodec, FourCc, VideoCodec};
 use crate::media::tag::Kind as TagKind;
 use crate::media::tag::tracks::{Codec, TrackMessage};

@@ -17,7 +17,8 @@
 use std::ops::Range;
 
 use super::capabilities::Capabilities;
-use super::log::{Entry, Kind, Role, Sample};
+use super::kind::Kind;
+use super::log::{Entry, Role, Sample};
 use crate::http::response::Length;
 use crate::http::websocket::{self, Opcode, close_code};
 use crate::http::{Response, Status};

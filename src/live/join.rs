@@ -13,7 +13,8 @@
 //! ```
 
 use super::Millis;
-use super::log::{Entry, Kind, Log};
+use super::kind::Kind;
+use super::log::{Entry, Log};
 
 /// Longest burst that the live-edge join stamps anew, in ms of media; a longer one is sent as it
 /// was published. Measured with 750 pictures of 1280x720, joined 25 s into a GOP: ffplay, VLC and
@@ -65,15 +66,15 @@ impl Burst {
     /// The burst of a join at `number`, unless it is too long to be worth it.
     pub(super) fn to_live_edge(number: u64, log: &Log) -> Option<Burst> {
         let (first, newest) = (log.entry(number)?, log.newest()?);
-        let pictures = newest.pictures.wrapping_sub(first.pictures);
-        let span = log.picture_timestamp().wrapping_sub(first.meta.timestamp);
+        let pictures = newest.video_frames.wrapping_sub(first.video_frames);
+        let span = log.video_timestamp().wrapping_sub(first.meta.timestamp);
         if pictures > MAX_BURST_PICTURES || Millis::from(span) > MAX_BURST {
             return None;
         }
         Some(Burst {
             end: log.end(),
-            timestamp: log.picture_timestamp(),
-            pictures: newest.pictures,
+            timestamp: log.video_timestamp(),
+            pictures: newest.video_frames,
             audio_frames: newest.audio_frames,
         })
     }
@@ -86,7 +87,7 @@ impl Burst {
 
     /// Pictures from that of a message to the last one of the burst, which may go on behind it.
     fn pictures_behind(&self, entry: &Entry) -> Option<u32> {
-        let behind = self.pictures.wrapping_sub(entry.pictures);
+        let behind = self.pictures.wrapping_sub(entry.video_frames);
         (behind as i32 >= 0).then_some(behind)
     }
 

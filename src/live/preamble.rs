@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::arena::Block;
 use super::kept::{Kept, MAX_KEPT_LEN};
-use super::log::Kind;
+use super::kind::Kind;
 
 /// Longest metadata or sequence header that is kept, in bytes.
 pub const MAX_HEADER_LEN: usize = MAX_KEPT_LEN;

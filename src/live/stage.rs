@@ -184,7 +184,8 @@ mod tests {
     use super::*;
     use crate::live::arena::Arena;
     use crate::live::framing::Carrier;
-    use crate::live::log::{Kind, Meta, Sample};
+    use crate::live::kind::Kind;
+    use crate::live::log::{Meta, Sample};
     use crate::rtmp::server_session::Dialect;
 
     const FRAMING: Framing = Framing::Rtmp {

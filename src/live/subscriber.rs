@@ -13,19 +13,19 @@ mod sending;
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use super::Millis;
 use super::capabilities::Capabilities;
 use super::framing::{Framing, Has};
 use super::join::{Burst, Join};
 use super::log::{Log, Needs};
 use super::outgoing::Outgoing;
 use super::preamble::Preamble;
+use super::report::{Delivered, ViewerReport, protocol_of};
 use super::sink::Sink;
 use super::stage::Stage;
-use super::stats::{ViewerReport, protocol_of};
 use super::tracks::Tracks;
-use super::{Millis, lock};
 use crate::allowance::{Allowance, Taken};
 use crate::http::Response;
 use crate::rtmp::server_session::{MAX_REPLIES, MAX_REPLY, Over};
@@ -69,17 +69,6 @@ impl fmt::Display for End {
             End::Io(kind) => write!(f, "{kind}"),
         }
     }
-}
-
-/// What a subscriber has been sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Delivered {
-    /// Bytes, framing and control bytes included.
-    pub bytes: u64,
-    /// Jumps to a newer keyframe because it was too slow.
-    pub skips: u32,
-    /// Messages left out by those jumps.
-    pub skipped_messages: u64,
 }
 
 /// A skip that somebody should hear of: the first of an episode.
@@ -204,29 +193,6 @@ pub(super) struct Scratch {
     pub(super) stage: Stage,
     /// Skips that are to be told.
     pub(super) skips: Vec<Skip>,
-}
-
-/// Desks on which pumps work, kept between pumps so that these don't allocate. There are as many
-/// as pumps run at the same time, and not one for each stream.
-#[derive(Default)]
-pub(super) struct Desks(Mutex<Vec<Scratch>>);
-
-impl Desks {
-    /// Those that are kept: as many as there are likely to be cores. Each takes up to 130 kB.
-    const KEPT: usize = 4;
-
-    pub(super) fn take(&self) -> Scratch {
-        let mut desk = lock(&self.0).pop().unwrap_or_default();
-        desk.stage.clear();
-        desk
-    }
-
-    pub(super) fn put(&self, desk: Scratch) {
-        let mut desks = lock(&self.0);
-        if desks.len() < Desks::KEPT {
-            desks.push(desk);
-        }
-    }
 }
 
 /// A message in a send under preparation, and its number.

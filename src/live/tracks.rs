@@ -3,7 +3,8 @@
 
 use super::capabilities::Capabilities;
 use super::framing::Has;
-use super::log::{Entry, Kind};
+use super::kind::Kind;
+use super::log::Entry;
 use crate::media::mp4::Presentation;
 
 /// The first track of each kind. Immutable; a change makes new ones.

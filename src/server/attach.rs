@@ -14,17 +14,19 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Shared;
 use crate::live::capabilities::Capabilities;
 use crate::live::framing::Framing;
 use crate::live::join::Join;
+use crate::live::lock;
+use crate::live::signal::Signal;
 use crate::live::sink::Sink;
 use crate::live::stream::Stream;
 use crate::live::subscriber::{End, Receiver, Subscriber};
-use crate::live::{lock, wait};
+
 use crate::media::tag::{AudioTag, Kind, Medium, VideoTag};
 use crate::rtmp::chunk_reader::{ChunkReader, Heap, Limits, MessageHeader};
 use crate::rtmp::chunk_writer::CHUNK_SIZE;
@@ -88,7 +90,7 @@ pub enum Detached {
 struct Inbox {
     state: Mutex<InboxState>,
     /// Notified when there is a message, and when there will be none any more.
-    changed: Condvar,
+    changed: Signal,
 }
 
 struct InboxState {
@@ -115,7 +117,7 @@ impl Attached {
         };
         let id = shared.next_subscriber();
         let now = shared.now();
-        let stream = shared.table.with(key, |stream| {
+        let stream = shared.table.with(key, now, |stream| {
             let sink: Arc<dyn Sink> = inbox.clone();
             stream.subscribe(Subscriber::new(id, sink, receiver, Vec::new()), now)?;
             Ok(Arc::clone(stream))
@@ -177,7 +179,8 @@ impl Attached {
 impl Drop for Attached {
     fn drop(&mut self) {
         self.stream.leave(self.subscriber);
-        self.shared.table.remove_unused(&self.stream);
+        let now = self.shared.now();
+        self.shared.table.remove_unused(&self.stream, now);
     }
 }
 
@@ -250,7 +253,7 @@ impl Inbox {
                 ready: None,
                 is_over: false,
             }),
-            changed: Condvar::new(),
+            changed: Signal::default(),
         }
     }
 
@@ -273,14 +276,14 @@ impl Inbox {
     fn wait(&self, timeout: Duration) -> bool {
         let mut state = lock(&self.state);
         if state.ready.is_none() && !state.is_over {
-            state = wait(&self.changed, state, timeout);
+            state = self.changed.wait(state, timeout);
         }
         state.ready.is_some() || state.is_over
     }
 
     fn end(&self) {
         lock(&self.state).is_over = true;
-        self.changed.notify_all();
+        self.changed.notify();
     }
 }
 
@@ -301,7 +304,7 @@ impl Sink for Inbox {
                     // Control messages and commands are for players that speak RTMP.
                     Ok(Some(header)) if is_of_stream(header.type_id) => {
                         state.ready = Some(header);
-                        self.changed.notify_all();
+                        self.changed.notify();
                         return Ok(taken);
                     }
                     Ok(_) => {}

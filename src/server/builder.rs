@@ -16,7 +16,7 @@ use super::{Server, Shared, addresses, is_memory_there, millis};
 use crate::allowance::Allowance;
 use crate::config::Config;
 use crate::live::arena::Arena;
-use crate::live::stream::Settings;
+use crate::live::stream::{Desks, StreamSettings};
 use crate::live::stream::hls::Waiters;
 use crate::live::table::StreamTable;
 
@@ -72,12 +72,13 @@ impl ServerBuilder {
         let guard = Arc::new(Guard::new(&config));
         let mut handlers: Vec<Arc<dyn Handler>> = vec![guard.clone()];
         handlers.extend(handler);
-        let settings = Settings {
+        let settings = StreamSettings {
             arena: arena.clone(),
             history: millis(config.history),
             max_lag: millis(config.effective_max_lag()),
             batch: millis(config.batch),
             is_hls_served: !config.http.is_empty(),
+            desks: Desks::default(),
         };
         let shared = Arc::new(Shared {
             scratches: Scratches::new(arena.clone()),

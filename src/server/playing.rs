@@ -60,7 +60,7 @@ impl Playing {
         now: Millis,
     ) -> Playing {
         let id = shared.next_subscriber();
-        let stream = shared.table.with(key, |stream| {
+        let stream = shared.table.with(key, now, |stream| {
             stream.subscribe(subscriber(id), now)?;
             Ok(Arc::clone(stream))
         });
@@ -168,6 +168,6 @@ impl Playing {
                 megabytes(delivered.bytes),
             ),
         );
-        shared.table.remove_unused(&self.stream);
+        shared.table.remove_unused(&self.stream, now);
     }
 }

@@ -8,7 +8,7 @@ use brooklet::http::Response;
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::{Base, Carrier, Framing};
 use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
 use brooklet::live::subscriber::{End, Receiver, Subscriber};
 
 use crate::fixture::{AAC_HEADER, Fixture, TestSink};

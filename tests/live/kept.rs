@@ -7,8 +7,8 @@ use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::{Base, Carrier, Framing};
 use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
-use brooklet::live::stream::{Settings, Stream};
+use brooklet::live::kind::Kind;
+use brooklet::live::stream::{Desks, Stream, StreamSettings};
 use brooklet::live::subscriber::Receiver;
 use brooklet::rtmp::stream_key::StreamKey;
 
@@ -159,12 +159,13 @@ fn players_that_stop_inside_the_headers_keep_no_version_of_their_own() {
 
 #[test]
 fn a_stream_that_nobody_has_published_is_small() {
-    let settings = Settings {
+    let settings = StreamSettings {
         arena: Arena::new(4 * BLOCK_LEN),
         history: 12_000,
         max_lag: 2_000,
         batch: 0,
         is_hls_served: true,
+        desks: Desks::default(),
     };
     let key = StreamKey::new("live", "test").unwrap();
     let mut stream = None;

@@ -6,7 +6,7 @@ use brooklet::http::route::{SegmentKind, SegmentName};
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::{Base, Carrier, Framing};
 use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
 use brooklet::live::stream::hls::{Asker, Named, Waiters};
 use brooklet::live::subscriber::Receiver;
 

@@ -6,7 +6,7 @@ use brooklet::allowance::Allowance;
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::framing::{Base, Carrier, Framing};
 use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
 use brooklet::live::payload::Assembly;
 use brooklet::live::subscriber::Receiver;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Limits, Payload};

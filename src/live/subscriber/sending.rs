@@ -8,7 +8,8 @@ use super::{
 };
 use crate::live::capabilities::Capabilities;
 use crate::live::framing::{Framing, Message};
-use crate::live::log::{Entry, Kind, Log, Role, Sample};
+use crate::live::kind::Kind;
+use crate::live::log::{Entry, Log, Role, Sample};
 use crate::live::outgoing::Outgoing;
 use crate::live::sink::{Slices, try_send};
 use crate::live::tracks::Tracks;

@@ -8,8 +8,9 @@ use crate::live::Millis;
 use crate::live::capabilities::Capabilities;
 use crate::live::framing::Framing;
 use crate::live::join::Join;
+use crate::live::life::{PublishRefused, Publisher};
 use crate::live::sink::Sink;
-use crate::live::stream::{Busy, PUBLISH_COST, Publisher, STREAM_COST};
+use crate::live::stream::{Closed, PUBLISH_COST, STREAM_COST};
 use crate::live::subscriber::{Receiver, Subscriber};
 use crate::rtmp::command::MAX_DESCRIPTION_LEN;
 use crate::rtmp::metadata;
@@ -20,7 +21,7 @@ use crate::server::end::End;
 use crate::server::handler::{Handler, StreamRequest};
 use crate::server::lines::About;
 use crate::server::playing::{PLAY_COST, Playing};
-use crate::server::publishing::Publishing;
+use crate::server::publishing::{Publishing, advance};
 use crate::server::text::in_brackets;
 
 /// Blocks that a publisher keeps for its next message: enough for most pictures.
@@ -122,15 +123,17 @@ impl Connection {
             sink: self.socket.clone(),
             allowance: self.allowance.clone(),
         };
-        let (stream, verdict) = self.shared.table.with(&key, |stream| {
-            Ok((Arc::clone(stream), stream.publish(publisher(), now)?))
+        let table = &self.shared.table;
+        let verdict = table.with(&key, now, |stream| match stream.publish(publisher(), now) {
+            Err(PublishRefused::Closed) => Err(Closed),
+            verdict => Ok(verdict.map(|accepted| (Arc::clone(stream), accepted))),
         });
-        let accepted = match verdict {
-            Ok(accepted) => accepted,
-            Err(busy) => {
+        let (stream, accepted) = match verdict {
+            Ok(published) => published,
+            Err(refused) => {
                 connections.note_unpublish(client.id(), &key, false);
                 self.shared.handlers.unpublish(&self.client, &key);
-                let why = busy_text(busy);
+                let why = refused.to_string();
                 self.session
                     .refuse_publish(message_stream_id, code::PUBLISH_BAD_NAME, &why);
                 return Err(End::refused(&format!("publish {key}"), &why));
@@ -167,8 +170,7 @@ impl Connection {
 
     /// Takes what a publish costs from the allowance.
     fn pay_for_publish(&mut self, key: &StreamKey, now: Millis) -> Result<Taken, Exceeded> {
-        self.publishing
-            .retain_mut(|publishing| !publishing.is_over(now));
+        advance(&mut self.publishing, now);
         // One that comes back is the same stream, and waits no longer.
         let mut publishing = self.publishing.iter_mut();
         let before = publishing.find(|p| !p.is_live() && p.stream.key() == key);
@@ -484,18 +486,4 @@ fn capabilities(connect: &Connect, name: &str) -> Capabilities {
         return capabilities.with_all_tracks();
     }
     capabilities
-}
-
-fn busy_text(busy: Busy) -> String {
-    match busy {
-        Busy::InUse { retry_in } => format!(
-            "another publisher uses this stream; try again when it has been silent for {} s",
-            retry_in.div_ceil(1000)
-        ),
-        Busy::Full(full) => full.to_string(),
-        Busy::Fighting { retry_in } => format!(
-            "this stream was taken over a moment ago; try again in {} s",
-            retry_in.div_ceil(1000)
-        ),
-    }
 }

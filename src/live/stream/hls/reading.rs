@@ -4,7 +4,8 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 
 use crate::live::framing::{Base, Message, fragment};
-use crate::live::log::{Entry, Kind, Log};
+use crate::live::kind::Kind;
+use crate::live::log::{Entry, Log};
 use crate::live::segments::Share;
 use crate::live::sink::Slices;
 use crate::media::mp4::FRAGMENT_HEAD_LEN;

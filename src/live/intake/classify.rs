@@ -1,7 +1,7 @@
-//! What a media message means to the log: a header, a place to start, or just media.
+//! Classes of media messages: headers, frames at which decoders can start, and other frames.
 
-use super::log::Kind;
-use super::preamble::Slot;
+use crate::live::kind::Kind;
+use crate::live::preamble::Slot;
 use crate::media::tag::Kind as TagKind;
 use crate::media::tag::tracks::TrackMessage;
 
@@ -10,18 +10,18 @@ use crate::media::tag::tracks::TrackMessage;
 pub(super) enum Class {
     /// Part of the preamble from now on.
     Header(Slot),
-    /// A picture at which a decoder can start.
+    /// A video frame at which a decoder can start.
     Keyframe,
-    /// A picture or sound.
+    /// Any other frame of video or audio.
     Frame,
-    /// More of a picture, or what stands beside pictures.
+    /// More of a video frame, or what belongs to no frame.
     Rest,
     /// Neither header nor media, such as the end of a sequence.
     Other,
 }
 
-/// Classifies a message by its header. `None`: it is of no use to players, for it configures or shows
-/// nothing. What the units of a frame say is in `pictures`.
+/// Classifies a message by its header. `None` if it is useless to players. What the units of a frame
+/// say is judged in `frames`.
 pub(super) fn classify(kind: Kind, message: &TrackMessage) -> Option<Class> {
     let track = message.track_id;
     Some(match message.kind {
@@ -58,7 +58,7 @@ mod tests {
                 Some(Class::Keyframe),
             ),
             (
-                "AVC picture",
+                "AVC frame",
                 Kind::Video,
                 b"\x27\x01\0\0\0\0\0\0\x01\x41",
                 Some(Class::Frame),
@@ -82,7 +82,7 @@ mod tests {
                 Some(Class::Keyframe),
             ),
             (
-                "AV1 picture",
+                "AV1 frame",
                 Kind::Video,
                 b"\xA1av01\x32\0",
                 Some(Class::Frame),

@@ -1,4 +1,4 @@
-//! Time stamps that jump: tables of what comes when, and what is made of it.
+//! Timestamps that jump: tables of what comes when, and where it is placed.
 
 use super::*;
 
@@ -11,8 +11,8 @@ fn repair(jump_ms: i32, total: u32) -> Option<ClockRepair> {
 }
 
 #[test]
-fn jumps_are_taken_out_for_both_tracks_alike() {
-    for (name, rows, told) in [
+fn jumps_are_taken_out_of_both_tracks_alike() {
+    for (name, rows, found) in [
         (
             "the clock is set, by a minute",
             &[
@@ -43,7 +43,7 @@ fn jumps_are_taken_out_for_both_tracks_alike() {
                 (0, V, 10_000, 10_000),
                 (10, A, 9_900, 9_900),
                 (40, V, 13_200, 10_040),
-                // Would be a little before its last one.
+                // It would be a little before the track's last one.
                 (50, A, 13_040, 9_900),
                 (80, V, 13_240, 10_080),
                 (90, A, 13_080, 9_920),
@@ -137,13 +137,13 @@ fn jumps_are_taken_out_for_both_tracks_alike() {
     ] {
         let mut clock = Clock::default();
         check(name, &mut clock, rows);
-        assert_eq!(clock.take_repair(), told, "{name}");
-        assert_eq!(clock.take_repair(), None, "{name}: told once");
+        assert_eq!(clock.take_repair(), found, "{name}");
+        assert_eq!(clock.take_repair(), None, "{name}: found once");
     }
 }
 
 #[test]
-fn tracks_with_clocks_of_their_own_are_brought_together() {
+fn tracks_with_different_clocks_are_brought_together() {
     let mut clock = Clock::default();
     check(
         "start",
@@ -164,7 +164,7 @@ fn tracks_with_clocks_of_their_own_are_brought_together() {
             total: 1
         })
     );
-    // They jump by the same, and are still together to the ms.
+    // They jump by the same, and stay in sync to the ms.
     check(
         "jump",
         &mut clock,
@@ -178,7 +178,7 @@ fn tracks_with_clocks_of_their_own_are_brought_together() {
 }
 
 #[test]
-fn audio_that_begins_late_with_a_clock_from_0_begins_where_the_pictures_are() {
+fn audio_that_begins_late_with_a_clock_from_0_begins_where_the_video_is() {
     let mut clock = Clock::default();
     run(&mut clock, V, 250, (0, 40), (0, 40));
     check(
@@ -189,16 +189,16 @@ fn audio_that_begins_late_with_a_clock_from_0_begins_where_the_pictures_are() {
 }
 
 #[test]
-fn jumps_in_a_burst_do_not_make_the_stream_later_each_time() {
+fn jumps_in_bursts_do_not_add_to_the_lag() {
     let mut clock = Clock::default();
     let (mut came, mut most) = (0u32, 0);
     for minute in 0..60u64 {
         // Half a second late, with a jump; the rest of the half second comes at once.
         came += 1_000_000;
         let arrives = minute * 60_000 + if minute == 0 { 0 } else { 500 };
-        for picture in 0..1_500u64 {
+        for frame in 0..1_500u64 {
             came += 40;
-            let due = (minute * 1_500 + picture) * 40;
+            let due = (minute * 1_500 + frame) * 40;
             let now = due.max(arrives);
             let placed = clock.place(V, came, now);
             most = most.max(i64::from(placed.wrapping_sub(1_000_040)) - due as i64);
@@ -208,7 +208,7 @@ fn jumps_in_a_burst_do_not_make_the_stream_later_each_time() {
 }
 
 #[test]
-fn a_jump_in_a_burst_goes_on_at_the_usual_step() {
+fn after_a_jump_in_a_burst_the_usual_step_follows() {
     let mut clock = Clock::default();
     run(&mut clock, V, 250, (0, 40), (0, 40));
     check(
@@ -223,19 +223,15 @@ fn a_jump_in_a_burst_goes_on_at_the_usual_step() {
 }
 
 #[test]
-fn a_jump_after_a_long_pause_in_a_file_pushed_fast_goes_on_with_the_other_track() {
+fn after_a_jump_and_a_pause_in_a_file_pushed_fast_a_track_follows_the_other() {
     let mut clock = Clock::default();
-    check("first picture", &mut clock, &[(0, V, 0, 0)]);
+    check("first frame", &mut clock, &[(0, V, 0, 0)]);
     run(&mut clock, A, 3_001, (0, 1), (0, 20));
-    check(
-        "next picture",
-        &mut clock,
-        &[(3_000, V, 900_000_000, 60_000)],
-    );
+    check("next frame", &mut clock, &[(3_000, V, 900_000_000, 60_000)]);
 }
 
 #[test]
-fn a_track_that_jumps_to_the_others_clock_is_with_it_to_the_ms() {
+fn a_track_that_jumps_to_the_clock_of_the_other_is_in_sync_to_the_ms() {
     let mut clock = Clock::default();
     check(
         "audio at 0 until the time is known, video twice elsewhere",
@@ -252,7 +248,7 @@ fn a_track_that_jumps_to_the_others_clock_is_with_it_to_the_ms() {
 }
 
 #[test]
-fn a_camera_whose_seconds_are_long_has_no_more_room_for_jumps_after_a_day() {
+fn a_slow_camera_clock_does_not_widen_the_natural_range_over_a_day() {
     let mut clock = Clock::default();
     for second in 0..86_400u32 {
         let came = second * 1_000 - second / 10;

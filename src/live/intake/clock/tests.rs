@@ -6,7 +6,7 @@ mod random;
 const A: Kind = Kind::Audio;
 const V: Kind = Kind::Video;
 
-/// Arrival, kind, what came, what is placed.
+/// Time of arrival, kind, timestamp as it came, timestamp as placed.
 type Row = (Millis, Kind, u32, u32);
 
 fn check(name: &str, clock: &mut Clock, rows: &[Row]) {
@@ -19,7 +19,7 @@ fn check(name: &str, clock: &mut Clock, rows: &[Row]) {
     }
 }
 
-/// Messages of one track, one per step of arrival and of time stamp.
+/// Messages of one track at equal steps of arrival and of timestamps.
 fn run(clock: &mut Clock, kind: Kind, count: u32, arrival: (Millis, Millis), came: (u32, u32)) {
     for index in 0..count {
         let now = arrival.0 + arrival.1 * Millis::from(index);
@@ -28,7 +28,7 @@ fn run(clock: &mut Clock, kind: Kind, count: u32, arrival: (Millis, Millis), cam
 }
 
 #[test]
-fn what_is_natural_is_relayed_untouched() {
+fn natural_timestamps_are_not_changed() {
     let same = |rows: &[(Millis, Kind, u32)]| -> Vec<Row> {
         rows.iter()
             .map(|(now, kind, t)| (*now, *kind, *t, *t))
@@ -140,10 +140,10 @@ fn what_is_natural_is_relayed_untouched() {
 }
 
 #[test]
-fn what_an_outage_held_back_comes_in_a_burst_and_may_have_a_gap() {
+fn after_an_outage_a_burst_with_a_gap_is_natural() {
     let mut clock = Clock::default();
     run(&mut clock, V, 250, (0, 40), (0, 40));
-    // Nothing for 10 s; then what was on its way, then what the encoder didn't drop.
+    // Nothing for 10 s, then what was on its way, then what the encoder didn't drop.
     check(
         "burst",
         &mut clock,
@@ -159,14 +159,14 @@ fn what_an_outage_held_back_comes_in_a_burst_and_may_have_a_gap() {
 }
 
 #[test]
-fn a_file_that_is_pushed_at_thirty_times_its_speed_is_relayed_untouched() {
+fn timestamps_of_a_file_that_is_pushed_at_thirty_times_its_speed_are_not_changed() {
     let mut clock = Clock::default();
     for index in 0..100_000u32 {
         let now = Millis::from(index * 40 / 30);
         assert_eq!(clock.place(V, index * 40, now), index * 40);
         assert_eq!(clock.place(A, index * 40 + 5, now), index * 40 + 5);
         if index % 250 == 0 {
-            // Every 10 s a picture of a second video track.
+            // Every 10 s a frame of a second video track.
             assert_eq!(clock.place(V, index * 40, now), index * 40);
         }
     }
@@ -174,7 +174,7 @@ fn a_file_that_is_pushed_at_thirty_times_its_speed_is_relayed_untouched() {
 }
 
 #[test]
-fn a_slide_show_pushed_faster_than_it_plays_stays_with_its_sound() {
+fn a_slide_show_pushed_faster_than_it_plays_stays_in_sync_with_its_audio() {
     let mut clock = Clock::default();
     for slide in 0..20u32 {
         let now = Millis::from(slide * 300);
@@ -187,7 +187,7 @@ fn a_slide_show_pushed_faster_than_it_plays_stays_with_its_sound() {
 }
 
 #[test]
-fn no_header_moves_the_clock() {
+fn headers_do_not_move_the_clock() {
     let mut clock = Clock::default();
     assert_eq!(clock.place_beside(V, 5), 5);
     check(
@@ -206,7 +206,7 @@ fn no_header_moves_the_clock() {
 }
 
 #[test]
-fn the_next_publisher_goes_on_where_time_is() {
+fn the_next_publisher_goes_on_at_the_time_of_arrival() {
     let mut clock = Clock::default();
     check("first", &mut clock, &[(0, V, 500, 500), (10, A, 510, 510)]);
     clock.begin_publish();
@@ -233,18 +233,18 @@ fn the_next_publisher_goes_on_where_time_is() {
     assert_eq!(clock.take_repair(), None);
 }
 
-/// Messages of both tracks each `step` ms, whose time stamps are so many times as fast and whose sound
-/// lasts as long as they do in time; the doctor's word, and where the last picture was placed.
-fn paced(times: (u64, u64), seconds: u64, step: u64, has_sound: bool) -> (Option<Pace>, i64) {
+/// Sends messages of both tracks every `step` ms, whose timestamps run at this fraction of time. Returns
+/// what is wrong with the pace, and how far from time the last video frame was placed.
+fn paced(times: (u64, u64), seconds: u64, step: u64, has_audio: bool) -> (Option<Pace>, i64) {
     let mut clock = Clock::default();
     let (mut pace, mut placed) = (None, 0);
     for at in (0..seconds * 1_000).step_by(step as usize) {
         let stamp = 5_000 + (at * times.0 / times.1) as u32;
         placed = clock.place(Kind::Video, stamp, 1_000 + at);
-        if has_sound {
-            let sound = clock.place(Kind::Audio, stamp, 1_000 + at);
-            assert!(placed - sound < 100, "{placed} {sound}");
-            clock.note_sound(step * 1_000);
+        if has_audio {
+            let audio = clock.place(Kind::Audio, stamp, 1_000 + at);
+            assert!(placed - audio < 100, "{placed} {audio}");
+            clock.note_audio(step * 1_000);
         }
         pace = clock.take_pace().or(pace);
     }
@@ -252,13 +252,13 @@ fn paced(times: (u64, u64), seconds: u64, step: u64, has_sound: bool) -> (Option
 }
 
 #[test]
-fn a_clock_that_is_no_clock_gives_way_to_the_time_of_arrival() {
-    for has_sound in [true, false] {
-        let (pace, placed) = paced((0, 1), 60, 40, has_sound);
+fn a_useless_clock_is_replaced_by_the_time_of_arrival() {
+    for has_audio in [true, false] {
+        let (pace, placed) = paced((0, 1), 60, 40, has_audio);
         assert_eq!(pace, Some(Pace::Still { is_zero: false }));
         assert_eq!(placed, 59_960);
     }
-    // One that hovers, and one that is 0.
+    // A clock that hovers, and one that is always 0.
     for (base, is_zero) in [(1_000, false), (0, true)] {
         let mut clock = Clock::default();
         let mut pace = None;
@@ -278,17 +278,17 @@ fn a_clock_that_is_no_clock_gives_way_to_the_time_of_arrival() {
         );
     }
     assert_eq!(clock.take_pace(), Some(Pace::Hovers));
-    // One that runs backward: known after a window, it goes on with the time.
-    for has_sound in [true, false] {
+    // A clock that runs backward is known as such after a window, and replaced.
+    for has_audio in [true, false] {
         let mut clock = Clock::default();
         let (mut pace, mut placed) = (None, [0; 2]);
         for at in (0..20_000_u64).step_by(40) {
             let stamp = 1_000_000 - at as u32;
             let before = placed;
             placed = [clock.place(Kind::Video, stamp, at); 2];
-            if has_sound {
+            if has_audio {
                 placed[1] = clock.place(Kind::Audio, stamp, at);
-                clock.note_sound(40_000);
+                clock.note_audio(40_000);
             }
             if at > 2_000 {
                 assert_eq!(placed, before.map(|before| before + 40), "{at}");
@@ -307,14 +307,14 @@ fn a_clock_that_is_no_clock_gives_way_to_the_time_of_arrival() {
                 is_lost: true
             })
         );
-        // But for the time in which that wasn't known.
+        // Except for the time in which that wasn't known.
         assert_eq!(placed, 1_960 * times as i64 + 57_960);
     }
 }
 
-/// Its steps are jumps, each of which is taken out.
+/// Each of its steps is a jump, which is taken out.
 #[test]
-fn time_stamps_in_units_of_90_khz_are_told_too() {
+fn timestamps_in_units_of_90_khz_are_found_too() {
     let (pace, placed) = paced((90, 1), 60, 40, true);
     let (tenths, is_lost) = (900, true);
     assert_eq!(pace, Some(Pace::Fast { tenths, is_lost }));
@@ -322,42 +322,42 @@ fn time_stamps_in_units_of_90_khz_are_told_too() {
 }
 
 #[test]
-fn a_clock_at_another_pace_is_told_and_left_as_it_is_unless_sound_shows_the_time() {
-    for has_sound in [true, false] {
+fn a_clock_at_another_pace_is_found_but_only_replaced_if_audio_proves_it() {
+    for has_audio in [true, false] {
         let slow = Pace::Slow {
             tenths: 8,
-            is_lost: has_sound,
+            is_lost: has_audio,
         };
-        // Sound shows where the time is.
-        let expected = if has_sound { 59_960 } else { 47_968 };
-        assert_eq!(paced((8, 10), 60, 40, has_sound), (Some(slow), expected));
-        assert_eq!(paced((1, 1), 60, 40, has_sound), (None, 59_960));
-        assert_eq!(paced((101, 100), 60, 40, has_sound).0, None);
-        assert_eq!(paced((1, 1), 60, 250, has_sound).0, None);
+        // Audio proves it.
+        let expected = if has_audio { 59_960 } else { 47_968 };
+        assert_eq!(paced((8, 10), 60, 40, has_audio), (Some(slow), expected));
+        assert_eq!(paced((1, 1), 60, 40, has_audio), (None, 59_960));
+        assert_eq!(paced((101, 100), 60, 40, has_audio).0, None);
+        assert_eq!(paced((1, 1), 60, 250, has_audio).0, None);
     }
     let fast = Pace::Fast {
         tenths: 100,
         is_lost: false,
     };
     assert_eq!(paced((10, 1), 60, 40, false), (Some(fast), 599_600));
-    // It has 25 pictures a second by its time stamps: a file.
+    // With 25 frames a second by its timestamps it is a file.
     assert_eq!(paced((10, 1), 60, 4, false).0, None);
 }
 
-/// Its time stamps are ahead by the time until that is known, and then the time of arrival is.
+/// Until that is known the audio is ahead of the timestamps, then they follow the time of arrival.
 #[test]
-fn of_a_clock_that_is_too_slow_every_sound_is_there() {
+fn no_audio_is_left_out_with_a_clock_that_is_too_slow() {
     for percent in [10, 50, 70, 80, 85, 90, 91] {
         let mut clock = Clock::default();
-        let mut media_clock = crate::live::stream::media_clock::MediaClock::default();
+        let mut media_clock = crate::live::intake::media_clock::MediaClock::default();
         let mut end = None;
         for frame in 0..3_000_u64 {
             let at = frame * 1024 * 1000 / 44_100;
             let stamp = clock.place(Kind::Audio, (at * percent / 100) as u32, at);
-            clock.note_sound(23_220);
-            let timed = media_clock.sound(stamp, 44_100, 1024);
+            clock.note_audio(23_220);
+            let timed = media_clock.audio(stamp, 44_100, 1024);
             let timed = timed.unwrap_or_else(|| panic!("{frame} of a clock at {percent} %"));
-            // Without a gap.
+            // There is no gap.
             assert_eq!(
                 *end.get_or_insert(timed.time),
                 timed.time,
@@ -369,16 +369,16 @@ fn of_a_clock_that_is_too_slow_every_sound_is_there() {
     }
 }
 
-/// In the first window it could be a file.
+/// In the first window, without audio, it could be a file.
 #[test]
-fn a_clock_that_is_too_fast_is_known_when_the_sound_begins_later() {
+fn a_clock_that_is_too_fast_is_found_if_the_audio_begins_later() {
     let mut clock = Clock::default();
     let mut pace = None;
     for at in (0..10_000_u64).step_by(40) {
         clock.place(Kind::Video, at as u32 * 10, at);
         if at >= 2_100 {
             clock.place(Kind::Audio, at as u32 * 10, at);
-            clock.note_sound(40_000);
+            clock.note_audio(40_000);
         }
         pace = clock.take_pace().or(pace);
     }
@@ -387,8 +387,8 @@ fn a_clock_that_is_too_fast_is_known_when_the_sound_begins_later() {
 }
 
 #[test]
-fn files_that_are_pushed_and_backlogs_and_bursts_are_no_wrong_clock() {
-    // What sends: (time, time stamps), both in ms.
+fn pushed_files_backlogs_and_bursts_are_not_taken_for_a_wrong_clock() {
+    // (time, timestamp), both in ms.
     let file = |speed: u64| (0..3_000_u64).map(move |n| (n * 40 / speed, n * 40));
     let outage = (0..3_000_u64).map(|n| match n * 40 {
         at @ 20_000..50_000 => (50_000 + (at - 20_000) / 20, at),
@@ -396,11 +396,11 @@ fn files_that_are_pushed_and_backlogs_and_bursts_are_no_wrong_clock() {
     });
     let slow_network = (0..3_000_u64).map(|n| (n * 50, n * 40));
     let bursts = (0..3_000_u64).map(|n| (n / 40 * 1_600, n / 40 * 1_600));
-    for (name, sound, messages) in [
+    for (name, audio, messages) in [
         ("as it should be", 40_000, file(1).collect::<Vec<_>>()),
         ("a file at 3 times its speed", 40_000, file(3).collect()),
         (
-            "a file at 20 times its speed whose sound pauses",
+            "a file at 20 times its speed whose audio pauses",
             21_000,
             file(20).collect(),
         ),
@@ -411,7 +411,7 @@ fn files_that_are_pushed_and_backlogs_and_bursts_are_no_wrong_clock() {
     ] {
         let mut clock = Clock::default();
         for (now, stamp) in messages {
-            clock.note_sound(sound);
+            clock.note_audio(audio);
             assert_eq!(
                 clock.place(Kind::Video, stamp as u32, now),
                 stamp as u32,

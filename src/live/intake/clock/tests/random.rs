@@ -1,23 +1,23 @@
-//! Any publisher, with and without jumps: what must hold of all that is placed.
+//! Random publishers, with and without jumps: invariants of where messages are placed.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Messages are up to this late.
+/// The largest delay of a message, in ms.
 const MAX_JITTER: u64 = 800;
 
 /// A camera for a minute, in ms of true time.
 #[derive(Clone, Debug)]
 struct Camera {
-    /// From one message to the next, audio and video.
+    /// The step from one message to the next: audio, video.
     periods: [u64; 2],
-    /// Audio is sent this much later than video of the same time.
+    /// How much later audio is sent than video of the same time.
     audio_lag: u64,
     base: u32,
-    /// Audio's time stamps are this much later.
+    /// How much later the timestamps of audio are.
     apart: u32,
-    /// What messages in a row are late.
+    /// The delays of successive messages.
     jitter: Vec<u64>,
     jumps: Vec<Jump>,
 }
@@ -28,7 +28,7 @@ struct Jump {
     by: i64,
 }
 
-/// A message: its true time, what came, what was placed.
+/// A message: its true time, its timestamp as it came and as placed.
 #[derive(Clone, Copy, Debug)]
 struct Message {
     at: u64,
@@ -41,7 +41,7 @@ struct Message {
 const LEN: u64 = 60_000;
 
 impl Camera {
-    /// Shows everything to the clock, in the order of arrival.
+    /// Places all messages, in the order of arrival.
     fn publish(&self, clock: &mut Clock) -> Vec<Message> {
         let mut sent = Vec::new();
         for (kind, period, lag) in [
@@ -73,7 +73,7 @@ impl Camera {
 }
 
 fn camera(jump: impl Strategy<Value = i64> + 'static) -> impl Strategy<Value = Camera> {
-    // 5 s apart, so that the seconds in which a jump is dealt with don't meet.
+    // 5 s apart, so that one jump has been taken out before the next.
     let jumps = prop::collection::vec((0..4_000u64, jump), 0..10).prop_map(|jumps| {
         let place = |(index, (at, by))| Jump {
             at: 3_000 + 5_500 * index as u64 + at / 4,
@@ -85,7 +85,7 @@ fn camera(jump: impl Strategy<Value = i64> + 'static) -> impl Strategy<Value = C
         [10..60u64, 15..100],
         0..500u64,
         any::<u32>(),
-        // Never by what a jump may be: which of the two it is could not be known.
+        // Never as large as a jump, from which it could not be distinguished.
         prop_oneof![Just(0), 1_000_000_000..2_000_000_000u32],
         prop::collection::vec(0..MAX_JITTER, 1..50),
         jumps,
@@ -109,7 +109,7 @@ fn any_jump() -> impl Strategy<Value = i64> {
     ]
 }
 
-/// Jumps that are jumps whatever the network does.
+/// Jumps that no delay of the network can explain.
 fn large_jump() -> impl Strategy<Value = i64> {
     let far = 5_000..2_000_000_000i64;
     prop_oneof![far.clone(), far.prop_map(|by| -by)]
@@ -155,7 +155,7 @@ proptest! {
     }
 
     #[test]
-    fn sound_and_picture_stay_together_to_the_ms(camera in camera(any_jump())) {
+    fn audio_and_video_stay_in_sync_to_the_ms(camera in camera(any_jump())) {
         let mut clock = Clock::default();
         let messages = camera.publish(&mut clock);
         // Right before each jump, and at the end.
@@ -184,7 +184,7 @@ proptest! {
         for message in messages {
             let wall = later(start, message.arrival as i64);
             let ahead = difference(message.placed, wall);
-            // Network, audio's lag, and a step.
+            // The delay of the network, the lag of audio, and a step.
             let most = 2 * MAX_JITTER as i64 + 500 + 100;
             prop_assert!(ahead.abs() <= most, "{} ms ahead: {:?}", ahead, message);
         }

@@ -1,9 +1,9 @@
-//! Pictures of the first video track: messages become pictures here.
+//! Frames of the first video track, put together from messages.
 //!
-//! Receivers of RTMP and FLV get each message as it came. But a picture is the unit of everything
-//! else: of join points, counts, bursts and samples. Where it came in one message that holds nothing
-//! that containers forbid, that message is its sample. If not, it is put together behind its last
-//! message, once more and for containers alone, as soon as the next picture begins:
+//! Receivers of RTMP and FLV get each message as it came. For everything else the unit is the frame:
+//! for join points, counts, bursts and samples. A message that is a whole frame, without anything that
+//! containers forbid, is a sample. Otherwise the frame is assembled behind its last message, once more
+//! and for containers alone, as soon as the next frame begins:
 //!
 //! ```text
 //! published   sets    slice 1  slice 2  slice 3         slice 1  slice 2  slice 3         slice 1
@@ -12,14 +12,15 @@
 //! MP4, HLS                                       x                                 x
 //! ```
 //!
-//! Parameter sets in front of a picture that differ from those of the sequence header become a
-//! sequence header, as if the publisher had sent it: decoders of files look for them nowhere else.
+//! Parameter sets in front of a frame that differ from those of the sequence header become a sequence
+//! header, as if the publisher had sent it: file decoders look for them nowhere else.
 
-use super::State;
+use super::classify::Class;
+use super::{Arrival, Intake, Store};
 use crate::http::conditions::hash;
 use crate::live::capabilities::Capabilities;
-use crate::live::classify::Class;
-use crate::live::log::{Kind, Meta, Role, Sample};
+use crate::live::kind::Kind;
+use crate::live::log::{Meta, Role, Sample};
 use crate::live::preamble::Slot;
 use crate::live::{Millis, When};
 use crate::media::access_unit::{self, Access, Format, Look, Part, Sets};
@@ -29,69 +30,69 @@ use crate::media::tag::VideoTag;
 use crate::media::tag::tracks::{Codec, TrackMessage};
 use crate::media::{avc, hevc};
 
-/// Without a keyframe for this long, players get what may do for one, in ms.
+/// Without a keyframe for this long, players start at the next best frame, in ms.
 const PATIENCE: Millis = 10_000;
 
-/// The same for pictures that do without others, before the first keyframe: it is on its way, unless
-/// nothing else comes.
+/// The same for frames that need no other frames, before the first keyframe: it is probably on its
+/// way.
 const FIRST_PATIENCE: Millis = 2_000;
 
-/// Messages of one picture may have time stamps so far apart at most, in ms. Later ones are of another,
+/// The largest difference of timestamps within a frame, in ms. Later messages are of another frame,
 /// whose beginning got lost.
-const PICTURE_SPAN: u32 = 20;
+const FRAME_SPAN: u32 = 20;
 
-/// What is known of the pictures of the current publish.
+/// What is known of the video frames of the current publish.
 #[derive(Default)]
-pub(super) struct Pictures {
-    /// Some came in more messages than one.
-    pub(super) comes_in_parts: bool,
-    /// A picture has come with which a decoder can start by what it says itself.
+pub(super) struct Frames {
+    /// Some came in several messages.
+    come_in_parts: bool,
+    /// A frame has come whose units say that a decoder can start there.
     has_access: bool,
-    /// When the last keyframe came, or what did for one; or the first picture.
+    /// When the last keyframe came, or what was used as one; or the first frame.
     since: When,
-    /// The same of pictures at which browsers can start.
+    /// The same for frames at which browsers can start.
     access_since: When,
-    /// What players got to start with is nothing better than the others.
+    /// The frame that players last started at is no better than the others.
     is_keyless: bool,
-    /// The newest one, while more of it may come.
-    open: Option<Open>,
-    /// Parameter sets since the last one. There is room for them once some have come.
+    /// The newest frame, while more of it may come.
+    open: Option<OpenFrame>,
+    /// Parameter sets since the last frame. There is room for them once some have come.
     pub(super) sets: Sets,
-    /// Of the sequence header that came last, while another stands in its place that was made of
-    /// parameter sets.
+    /// The hash of the sequence header that came last, while one that was made of parameter sets is
+    /// used instead.
     outdated: Option<u32>,
 }
 
-/// A picture of which more may come.
-struct Open {
-    /// Number of its first message.
+/// A frame of which more may come.
+struct OpenFrame {
+    /// The number of its first message.
     number: u64,
-    /// Of its first message, as it was sent.
+    /// The timestamp of its first message, as it was sent.
     sent: u32,
-    /// Of its first message, with the sample that it is in the end.
+    /// As its first message was appended, with the sample that the whole frame will be.
     meta: Meta,
     format: Format,
-    /// It has to be put together.
+    /// The frame has to be assembled.
     is_due: bool,
-    /// Its first message has been taken for a sample, before more came.
+    /// Its first message was taken for a sample, before more came.
     is_out: bool,
 }
 
 /// What a message of media turned out to be.
 pub(super) struct Judged {
     pub(super) class: Class,
-    /// Receivers may start with it.
+    /// Receivers may start here.
     pub(super) is_start: bool,
-    /// Files may, too.
+    /// Files may start here, too.
     pub(super) is_sync: bool,
-    /// By its units, if it has any.
+    /// What its units say, if it has any.
     pub(super) look: Option<(Format, Look)>,
     /// Its timestamp, as it was sent.
     pub(super) sent: u32,
 }
 
 impl Judged {
-    /// What isn't a picture of the first track is what its header says.
+    /// A message that isn't judged by its units.
     pub(super) fn of(class: Class) -> Judged {
         Judged {
             class,
@@ -112,32 +113,32 @@ impl Judged {
     }
 }
 
-impl State {
-    /// What a frame of the first video track is by its units. If it begins a picture, the one before
-    /// is complete.
+impl Intake {
+    /// Judges a message of the first video track by its units. If it begins a frame, the one before is
+    /// complete.
     pub(super) fn judge<'a>(
         &mut self,
         message: &TrackMessage,
         flagged: Class,
-        timestamp: u32,
+        arrival: Arrival,
         payload: impl Iterator<Item = &'a [u8]> + Clone,
-        now: Millis,
+        store: &mut Store<'_>,
     ) -> Judged {
-        let mut look = self.look(message, payload);
+        let mut look = self.look(message, payload, store);
         let class = match &mut look {
-            Some((_, look)) => self.class_of_part(flagged, look, timestamp),
+            Some((_, look)) => self.class_of_part(flagged, look, arrival.timestamp),
             None => flagged,
         };
         let mut judged = Judged::of(class);
-        (judged.look, judged.sent) = (look, timestamp);
+        (judged.look, judged.sent) = (look, arrival.timestamp);
         if class == Class::Rest {
             return judged;
         }
-        self.complete_picture();
-        self.take_sets(message, class == Class::Keyframe, timestamp, now);
+        self.complete_frame(store);
+        self.take_sets(message, class == Class::Keyframe, arrival, store);
         let access = look.map_or(Access::No, |(_, look)| look.access);
-        judged.is_start |= self.does_for_keyframe(class, access, now);
-        judged.is_sync = self.starts_files(access, now);
+        judged.is_start |= self.stands_in_for_keyframe(class, access, arrival.now);
+        judged.is_sync = self.starts_files(access, arrival.now);
         judged
     }
 
@@ -145,12 +146,13 @@ impl State {
         &mut self,
         message: &TrackMessage,
         payload: impl Iterator<Item = &'a [u8]> + Clone,
+        store: &mut Store<'_>,
     ) -> Option<(Format, Look)> {
         let format = self.format(message)?;
         let mut look = self.look_at_units(format, message, payload.clone());
-        // Where lengths lie, what looks like a parameter set is none.
-        if look.is_some() && self.publish.pictures.sets.want_room() && self.pay_for_sets() {
-            self.publish.pictures.sets.make_room();
+        // If the units' lengths are wrong, what looks like a parameter set is none.
+        if look.is_some() && self.publish.frames.sets.want_room() && self.pay_for_sets(store) {
+            self.publish.frames.sets.make_room();
             look = self.look_at_units(format, message, payload);
         }
         Some((format, look?))
@@ -163,7 +165,7 @@ impl State {
         payload: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Option<Look> {
         let mut parts = message.payload(payload);
-        // Headers are short: the tag's ends in the first part or in the second.
+        // Tag headers are short, so they end in the first part or in the second.
         let mut skip = usize::from(message.body_offset);
         let mut first: &[u8] = &[];
         while first.is_empty() {
@@ -172,11 +174,11 @@ impl State {
             skip = skip.saturating_sub(part.len());
         }
         let mut body = std::iter::once(first).chain(parts);
-        access_unit::look(format, &mut body, &mut self.publish.pictures.sets)
+        access_unit::look(format, &mut body, &mut self.publish.frames.sets)
     }
 
-    /// How the units of the first video track are written: by its sequence header, if that is of the
-    /// codec of this message.
+    /// The format of the first video track's units, by its sequence header if that is of the message's
+    /// codec.
     fn format(&self, message: &TrackMessage) -> Option<Format> {
         let Some(Codec::Video(codec)) = message.codec else {
             return None;
@@ -185,7 +187,7 @@ impl State {
         let config = config.unwrap_or_default();
         let size_at = |at: usize| config.get(at).map_or(4, |sizes| (sizes & 3) + 1);
         let (codec, length_size) = match (codec, header) {
-            // What some cameras send as H.264 is HEVC, which their sequence header tells.
+            // Some cameras send HEVC as H.264; their sequence header shows that.
             (VideoCodec::H264, Some(VideoCodec::H264)) if HevcConfig::is_disguised(config) => {
                 (VideoCodec::Hevc, size_at(hevc::MIN_LEN - 2))
             }
@@ -196,53 +198,53 @@ impl State {
         Some(Format { codec, length_size })
     }
 
-    /// Codec and body of the first video track's sequence header.
+    /// The codec and body of the first video track's sequence header.
     fn config(&self) -> Option<(VideoCodec, &[u8])> {
         let header = self.preamble.header(Slot::Video(0))?;
         let tag = VideoTag::parse(header).ok()?;
         Some((tag.codec?, header.get(tag.body_offset..)?))
     }
 
-    /// What a frame is by its units, and by the flag where they leave it open.
+    /// The class of a message by its units, or by its flag where they leave it open.
     fn class_of_part(&mut self, flagged: Class, look: &mut Look, timestamp: u32) -> Class {
-        let pictures = &mut self.publish.pictures;
-        let is_of = |open: &Open| timestamp.wrapping_sub(open.sent) as i32;
-        let is_of_open = pictures.open.as_ref().map(is_of);
-        let is_of_open = is_of_open.is_some_and(|step| step.unsigned_abs() < PICTURE_SPAN);
-        // The first slice of it came before, or got lost, or isn't sent first.
+        let frames = &mut self.publish.frames;
+        let step = |open: &OpenFrame| timestamp.wrapping_sub(open.sent) as i32;
+        let step = frames.open.as_ref().map(step);
+        let is_of_open = step.is_some_and(|step| step.unsigned_abs() < FRAME_SPAN);
+        // The frame's first slice came long before, got lost, or isn't sent first.
         if look.part == Part::More && !is_of_open {
             look.part = Part::First;
         }
         match (look.part, look.access) {
             (Part::Beside | Part::More, _) => Class::Rest,
             (Part::First, Access::Yes) => {
-                pictures.has_access = true;
+                frames.has_access = true;
                 Class::Keyframe
             }
-            // Of an encoder that refreshes its picture bit by bit, nothing else may come.
-            (Part::First, Access::No) if pictures.has_access => Class::Frame,
+            // Before that the flag counts: with intra refresh nothing better may come.
+            (Part::First, Access::No) if frames.has_access => Class::Frame,
             (Part::First, _) => flagged,
         }
     }
 
-    /// Whether a picture that isn't a keyframe has to do for one, since there is nothing better. RTMP's
-    /// players show something then, if need be with faults; browsers don't.
-    fn does_for_keyframe(&mut self, class: Class, access: Access, now: Millis) -> bool {
-        let pictures = &mut self.publish.pictures;
+    /// Whether a frame that isn't a keyframe is used as one, since nothing better comes. RTMP players
+    /// then show something, if need be with faults; browsers don't.
+    fn stands_in_for_keyframe(&mut self, class: Class, access: Access, now: Millis) -> bool {
+        let frames = &mut self.publish.frames;
         if access == Access::Yes {
-            pictures.access_since = When::at(now);
+            frames.access_since = When::at(now);
         }
-        let access_since = pictures.access_since.get_or_set(now);
+        let access_since = frames.access_since.get_or_set(now);
         if access == Access::Recovery && now.saturating_sub(access_since) >= PATIENCE {
-            self.stats.doctor.note_no_start(true);
+            self.arrivals.doctor.note_no_start(true);
         }
-        let since = pictures.since.get_or_set(now);
+        let since = frames.since.get_or_set(now);
         if class == Class::Keyframe {
-            pictures.since = When::at(now);
-            pictures.is_keyless = false;
+            frames.since = When::at(now);
+            frames.is_keyless = false;
             return false;
         }
-        let has_keyframe = self.publish.has_keyframe && !pictures.is_keyless;
+        let has_keyframe = self.publish.has_keyframe && !frames.is_keyless;
         let patience = match access {
             Access::No if has_keyframe => return false,
             Access::Intra | Access::Recovery if !has_keyframe => FIRST_PATIENCE,
@@ -251,26 +253,26 @@ impl State {
         if now.saturating_sub(since) < patience {
             return false;
         }
-        pictures.since = When::at(now);
-        pictures.is_keyless = access == Access::No;
+        frames.since = When::at(now);
+        frames.is_keyless = access == Access::No;
         if access != Access::Recovery {
-            self.stats.doctor.note_no_start(false);
+            self.arrivals.doctor.note_no_start(false);
         }
         true
     }
 
-    /// Whether all decoders can start with a picture with which some can. Browsers can't with one that
-    /// isn't an IDR picture, so as long as those come files begin and are cut there.
+    /// Whether all decoders can start at a frame at which some can. Browsers can only start at IDR
+    /// frames, so files begin and are cut there as long as such frames come.
     fn starts_files(&self, access: Access, now: Millis) -> bool {
-        let pictures = &self.publish.pictures;
-        let since = pictures.access_since.get().unwrap_or(now);
+        let frames = &self.publish.frames;
+        let since = frames.access_since.get().unwrap_or(now);
         let is_poor = matches!(access, Access::Intra | Access::Recovery);
-        !is_poor || !pictures.has_access || now.saturating_sub(since) >= PATIENCE
+        !is_poor || !frames.has_access || now.saturating_sub(since) >= PATIENCE
     }
 
-    /// What doesn't begin a picture is no sample.
+    /// A message that doesn't begin a frame is no sample.
     pub(super) fn sample_of_rest(&self, message: &TrackMessage) -> Sample {
-        let open = self.publish.pictures.open.as_ref();
+        let open = self.publish.frames.open.as_ref();
         Sample {
             body_offset: message.body_offset,
             decode_time: open.map_or(0, |open| open.meta.sample.decode_time),
@@ -278,19 +280,20 @@ impl State {
         }
     }
 
-    /// A message that is a picture, or a part of one, is about to be appended. One that isn't whole, or
-    /// has in it what containers forbid, is no sample by itself. True if it is to be put together again
-    /// at once.
+    /// Notes that a message which is a frame, or a part of one, is about to be appended under this
+    /// number. If it isn't whole, or holds what containers forbid, it is no sample by itself. True if
+    /// the frame is to be assembled at once.
     pub(super) fn note_part(
         &mut self,
         meta: &mut Meta,
         (format, look): (Format, Look),
         sent: u32,
+        number: u64,
     ) -> bool {
-        let pictures = &mut self.publish.pictures;
+        let frames = &mut self.publish.frames;
         if look.part == Part::More {
-            pictures.comes_in_parts = true;
-            if let Some(open) = &mut pictures.open {
+            frames.come_in_parts = true;
+            if let Some(open) = &mut frames.open {
                 open.is_due = true;
             }
         }
@@ -300,9 +303,9 @@ impl State {
         let forbidden = u8::try_from(look.forbidden).ok();
         let body_offset = forbidden.and_then(|len| meta.sample.body_offset.checked_add(len));
         let is_unclean = look.is_unclean || body_offset.is_none();
-        let is_due = is_unclean || pictures.comes_in_parts;
-        pictures.open = Some(Open {
-            number: self.log.end(),
+        let is_due = is_unclean || frames.come_in_parts;
+        frames.open = Some(OpenFrame {
+            number,
             sent,
             meta: *meta,
             format,
@@ -313,12 +316,12 @@ impl State {
             Some(body_offset) if !is_due => meta.sample.body_offset = body_offset,
             _ => meta.sample.duration = 0,
         }
-        is_unclean && !pictures.comes_in_parts
+        is_unclean && !frames.come_in_parts
     }
 
-    /// No more of the open picture comes: if it has to be put together, it is.
-    pub(super) fn complete_picture(&mut self) {
-        let open = self.publish.pictures.open.take();
+    /// Closes the open frame, of which no more comes: if it has to be assembled, it is.
+    pub(super) fn complete_frame(&mut self, store: &mut Store<'_>) {
+        let open = self.publish.frames.open.take();
         let Some(open) = open.filter(|open| open.is_due) else {
             return;
         };
@@ -328,7 +331,7 @@ impl State {
             return;
         }
         if open.is_out {
-            let timed = self.media_clock.picture(meta.timestamp, sample.is_sync);
+            let timed = self.media_clock.video(meta.timestamp, sample.is_sync);
             sample.decode_time = timed.time;
             sample.composition_time += i32::from(timed.delay) - i32::from(sample.duration);
             sample.duration = timed.duration;
@@ -337,43 +340,44 @@ impl State {
         meta.mod_ex_len = 0;
         meta.is_join_point = false;
         meta.role = Role::Whole;
-        let was_joinable = self.log.join_point().is_some();
-        let number = self.log.append_whole(meta, open.number, open.format);
-        self.note_eviction(was_joinable);
+        let was_joinable = store.log.join_point().is_some();
+        let number = store.log.append_whole(meta, open.number, open.format);
+        self.note_eviction(was_joinable, store.log);
         if let Some(number) = number {
-            self.note_sample(number);
+            self.note_sample(number, store);
         }
     }
 
-    /// Nothing of the open picture is left.
-    pub(super) fn forget_picture(&mut self) {
-        self.publish.pictures.open = None;
+    /// Forgets the open frame, of which nothing is left.
+    pub(super) fn forget_frame(&mut self) {
+        self.publish.frames.open = None;
     }
 
-    /// A picture begins: if it brings other parameter sets than the sequence header has, they become one.
+    /// Makes a sequence header of the parameter sets in front of a new frame, if they differ from those
+    /// that are known.
     fn take_sets(
         &mut self,
         message: &TrackMessage,
         is_keyframe: bool,
-        timestamp: u32,
-        now: Millis,
+        arrival: Arrival,
+        store: &mut Store<'_>,
     ) {
         if is_keyframe {
             if let Some(header) = self.header_of_sets(message) {
                 if let Some(before) = self.preamble.header(Slot::Video(0)) {
                     let outdated = hash(before) as u32;
-                    self.publish.pictures.outdated.get_or_insert(outdated);
+                    self.publish.frames.outdated.get_or_insert(outdated);
                 }
                 let needs = Capabilities::needed_by_header(Kind::Video, &header);
-                self.append_header(Slot::Video(0), needs, timestamp, &header, now);
+                self.append_header(Slot::Video(0), needs, arrival, &header, store);
             }
         }
-        self.publish.pictures.sets.clear();
+        self.publish.frames.sets.clear();
     }
 
-    /// The sequence header of the parameter sets that came, if they are complete and news.
+    /// The sequence header of the parameter sets that came, if they are complete and not yet known.
     fn header_of_sets(&self, message: &TrackMessage) -> Option<Vec<u8>> {
-        let sets = self.publish.pictures.sets.iter();
+        let sets = self.publish.frames.sets.iter();
         sets.clone().next()?;
         let Format { codec, length_size } = self.format(message)?;
         let own = self
@@ -407,13 +411,13 @@ impl State {
         Some(header)
     }
 
-    /// Whether a header that came is the one which parameter sets have overruled: some encoders repeat
-    /// it for ever.
+    /// Whether a header that came is the one which parameter sets have replaced: some encoders repeat
+    /// it forever.
     pub(super) fn is_outdated(&mut self, slot: Slot, header: &[u8]) -> bool {
         if slot != Slot::Video(0) {
             return false;
         }
-        let outdated = &mut self.publish.pictures.outdated;
+        let outdated = &mut self.publish.frames.outdated;
         let is_outdated = *outdated == Some(hash(header) as u32);
         if !is_outdated {
             *outdated = None;

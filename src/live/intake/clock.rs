@@ -1,10 +1,10 @@
-//! The publisher's clock: which time stamp a message has in the log.
+//! The publisher's clock: the timestamps that messages get in the log.
 //!
-//! As a rule the one that it came with, for a first publisher, or that one plus a constant, for
-//! each later one: the first message of a publisher is placed as much later than the last one
-//! before it as time has passed. Cameras break the rule: their time stamps jump when they fetch the
-//! time from the network, restart at 0 after a hiccup, are cut to 24 or 31 bits, or differ
-//! between audio and video. Then the constant changes, and the stream goes on:
+//! A message of the first publisher usually keeps its timestamp, and later publishers' get a constant
+//! added: the first message of a publisher is placed as much later than the last one before it as time
+//! has passed. But the timestamps of cameras jump when they fetch the time from the network, restart at
+//! 0 after a hiccup, are cut to 24 or 31 bits, or differ between audio and video. Then the constant
+//! changes, and the stream goes on:
 //!
 //! ```text
 //! came     video 1000  audio 1010  audio 1030 | video 81040  audio 81050  video 81080
@@ -13,90 +13,80 @@
 //!                                             +-- -80000 from here on, for both
 //! ```
 //!
-//! A time stamp **jumps** when it is more than [`TOLERANCE`] outside of what is natural:
+//! A timestamp **jumps** if it is more than [`TOLERANCE`] outside of its natural range:
 //!
-//! * not before the newest time stamp of its own track (audio or video; where there are more than
-//!   one of a kind they share a clock), and
-//! * not after the newest one of the stream, plus the time since that came, plus the delay that
-//!   an outage of the network has left (what it held back comes in a burst, perhaps with a gap
-//!   where the encoder dropped something).
+//! * not before the newest timestamp of its own track (audio or video; several tracks of a kind share
+//!   a clock), and
+//! * not after the newest one of the stream, plus the time since that came, plus the delay that a
+//!   network outage has left (what it held back comes in a burst, perhaps with a gap where the encoder
+//!   dropped something).
 //!
-//! Steps that stay below follow each other for ever without being a jump, however fast: a file that
-//! is pushed faster than it plays. After a jump the track goes on where the wall clock is. The
-//! other track mostly jumps by the same, a moment later: it is given the very same constant, as
-//! soon as it fits better than its own, so that sound and picture stay together to the ms.
+//! Smaller steps are no jumps, however fast they follow each other: they may be those of a file that is
+//! pushed faster than it plays. After a jump the track goes on where the wall clock is. The other track
+//! usually jumps by the same, a moment later: it gets the very same constant as soon as that fits better
+//! than its own, so that audio and video stay in sync to the ms.
 //!
-//! A clock that stands still, or that runs several times too fast, is no clock (see `pace`): once that
-//! is known, messages are placed where the wall clock is, for all receivers alike, players of RTMP
-//! included. No container can hold two pictures of one time, and with time stamps that run ahead of
-//! time nobody can keep up. So is a clock that is too slow, where sound shows it: there would be more of it
-//! than time for it. Without sound it is told only.
+//! A clock that stands still, or that runs several times too fast, can't be used (see `pace`). Once that
+//! is known, messages are placed where the wall clock is, for all receivers alike, RTMP players
+//! included: no container can hold two frames with one time, and no player can keep up with timestamps
+//! that run ahead of time. The same goes for a clock that is too slow if the audio proves it, since there
+//! would be more audio than time for it. Without audio a slow clock is only reported.
 //!
 //! Invariants: within a publish, no track goes back by more than [`TOLERANCE`]; without a jump, and
-//! while the clock is one, what is placed is what came plus a constant.
+//! while the clock can be used, the placed timestamp is the one that came plus a constant.
 
 mod pace;
 
 use crate::live::Millis;
-use crate::live::log::Kind;
-pub use pace::Pace;
+use crate::live::finding::{ClockRepair, Pace};
+use crate::live::kind::Kind;
 use pace::Pacer;
 
-/// How far from what is natural a time stamp may be, in ms.
+/// How far outside of its natural range a timestamp may be, in ms.
 const TOLERANCE: i64 = 3_000;
 
-/// A time stamp further than this from what is natural is given to the other track's constant if
-/// it fits better there, in ms. Less than [`TOLERANCE`], for a jump near it may be a little above
-/// for one track and a little below for the other.
+/// A timestamp that is further outside than this, in ms, gets the other track's constant if that fits
+/// better. Less than [`TOLERANCE`], since a jump of about that may be a little above it for one track
+/// and a little below for the other.
 const DOUBTFUL: i64 = 1_000;
 
-/// How far from what is natural a time stamp may be after a change of the constant that nothing but
-/// the time stamp speaks for, in ms.
+/// How far outside a timestamp may be after a change of the constant for which there is no other
+/// evidence, in ms.
 const EXACT: i64 = 500;
 
-/// Smallest step of the time stamps from one publisher to the next, in ms.
+/// The smallest step of the timestamps from one publisher to the next, in ms.
 const MIN_SEAM: i64 = 40;
 
-/// A difference between the wall clock and a track's usual step that may be the network's, in ms.
+/// The largest difference between the wall clock and a track's usual step that may be jitter of the
+/// network, in ms.
 const JITTER: i64 = 200;
 
-/// Longest delay that an outage of the network may leave behind, in ms.
+/// The longest delay that a network outage may leave behind, in ms.
 const MAX_DELAY: i64 = 60_000;
 
-/// Where clocks start again at 0: FLV's time stamps of 24 bits (4.66 h), the positive half of 32
-/// bits (24.9 days).
+/// Where clocks wrap to 0: FLV timestamps of 24 bits (4.66 h), and the positive half of 32 bits
+/// (24.9 days).
 const WRAPS: [u32; 2] = [1 << 24, 1 << 31];
-
-/// A jump that was taken out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClockRepair {
-    /// By how much the time stamps left what is natural, in ms.
-    pub jump_ms: i32,
-    /// The two tracks differed when the second began; otherwise a track jumped later on.
-    pub is_start: bool,
-    /// Jumps of this publisher, this one included; that of a second track which follows the first
-    /// is not counted.
-    pub total: u32,
-}
 
 /// See the module's documentation. Lives as long as the stream, through all publishers.
 #[derive(Default)]
 pub(super) struct Clock {
-    /// The newest time stamp of all tracks and publishers.
+    /// The newest timestamp of all tracks and publishers.
     newest: Option<Placed>,
-    /// Audio and video of the current publisher.
-    tracks: [Option<Track>; 2],
-    /// The newest time stamp of the publisher before.
+    /// The tracks of the current publisher: audio, video.
+    tracks: [Option<TrackClock>; 2],
+    /// The newest timestamp of the publisher before.
     seam: Option<u32>,
-    /// What messages come later than at best, in hundredths of ms.
+    /// How much later messages come than at best, in hundredths of ms.
     delay: i64,
-    /// By how much a jump changed a track's constant last.
+    /// How much the last jump changed a track's constant.
     shift: u32,
+    /// The number of jumps.
     total: u32,
-    /// Not told yet.
+    /// The last jump, unless it was reported.
     repair: Option<ClockRepair>,
     pacer: Pacer,
-    /// What is added to the time of arrival where it takes the place of time stamps, wrapping.
+    /// Added to the time of arrival when it takes the place of timestamps, wrapping.
     lead: u32,
 }
 
@@ -106,27 +96,27 @@ struct Placed {
     arrived: Millis,
 }
 
-/// What is added to a track's time stamps, wrapping.
+/// A number that is added to a track's timestamps, wrapping.
 #[derive(Clone, Copy)]
 struct Constant {
     ms: u32,
-    /// The clock's `shift` is in it.
+    /// It includes the clock's `shift`.
     is_shifted: bool,
 }
 
 #[derive(Clone, Copy)]
-struct Track {
+struct TrackClock {
     constant: Constant,
-    /// What its first message was ahead of the wall clock, in ms, wrapping.
+    /// How much its first message was ahead of the wall clock, in ms, wrapping.
     lead: u32,
     newest: Placed,
-    /// From one message to the next, in ms; 0 before there are two.
+    /// The step from one message to the next, in ms; 0 before there are two.
     usual_step: i32,
-    /// Time stamps below this one are raised to it, until the first that isn't.
+    /// Timestamps below this one are raised to it, until the first that isn't.
     floor: Option<u32>,
 }
 
-/// What is natural, in ms relative to `newest`.
+/// The natural range of a timestamp, in ms relative to `newest`.
 struct Natural {
     newest: u32,
     from: i64,
@@ -144,16 +134,16 @@ impl Clock {
         self.pacer = Pacer::default();
     }
 
-    /// The newest time stamp that was placed.
+    /// The newest timestamp that was placed.
     pub(super) fn newest(&self) -> Option<u32> {
         self.newest.map(|newest| newest.timestamp)
     }
 
-    /// The time stamp under which a picture or sound goes into the log.
+    /// Returns the timestamp that a frame gets in the log.
     pub(super) fn place(&mut self, kind: Kind, timestamp: u32, now: Millis) -> u32 {
         let index = usize::from(kind != Kind::Audio);
         if self.pacer.note(index, timestamp, now) {
-            // Not back, and as late as the sound that was counted so far.
+            // Not back, and not before the audio that was counted so far.
             let newest = self.newest().unwrap_or(0);
             let tracks = self.tracks.iter().flatten();
             let mut wall = tracks.map(|track| track.wall_clock(now));
@@ -175,7 +165,7 @@ impl Clock {
             (video, audio)
         };
         let constant = match (self.newest, track.or(other)) {
-            (Some(newest), Some(Track { constant, .. })) => {
+            (Some(newest), Some(TrackClock { constant, .. })) => {
                 self.constant(timestamp, constant, newest, track, other, now)
             }
             (last, _) => self.first_constant(timestamp, last, now),
@@ -199,7 +189,7 @@ impl Clock {
             arrived: now,
         };
         self.note(placed);
-        let before = track.unwrap_or(Track {
+        let before = track.unwrap_or(TrackClock {
             constant,
             lead: placed.timestamp.wrapping_sub(now as u32),
             newest: placed,
@@ -212,8 +202,8 @@ impl Clock {
         placed.timestamp
     }
 
-    /// The time stamp of a message that says nothing of the publisher's clock: headers often have
-    /// time 0 where the media around them has another.
+    /// Returns the timestamp of a message that says nothing about the publisher's clock: headers often
+    /// have time 0 where the media around them doesn't.
     pub(super) fn place_beside(&self, kind: Kind, timestamp: u32) -> u32 {
         let [audio, video] = self.tracks;
         let track = match kind {
@@ -228,17 +218,17 @@ impl Clock {
         placed.filter(fits).unwrap_or(newest)
     }
 
-    /// The last jump, unless it has been told.
+    /// The last jump, unless it was reported.
     pub(super) fn take_repair(&mut self) -> Option<ClockRepair> {
         self.repair.take()
     }
 
-    /// So much sound came, by its frames, in us.
-    pub(super) fn note_sound(&mut self, us: u64) {
-        self.pacer.note_sound(us);
+    /// Notes the duration of audio that came, in us.
+    pub(super) fn note_audio(&mut self, us: u64) {
+        self.pacer.note_audio(us);
     }
 
-    /// How the clock runs, if that isn't as it should be and hasn't been told.
+    /// What is wrong with the pace of the clock, unless it was reported.
     pub(super) fn take_pace(&mut self) -> Option<Pace> {
         self.pacer.take_news()
     }
@@ -256,15 +246,15 @@ impl Clock {
         }
     }
 
-    /// The constant of a later message: `own`, what it was (or what it is of the other track),
-    /// unless the time stamp jumps.
+    /// The constant of a later message: `own`, which is the one before (or the other track's), unless
+    /// the timestamp jumps.
     fn constant(
         &mut self,
         timestamp: u32,
         own: Constant,
         newest: Placed,
-        track: Option<Track>,
-        other: Option<Track>,
+        track: Option<TrackClock>,
+        other: Option<TrackClock>,
         now: Millis,
     ) -> Constant {
         let natural = self.natural(newest, track, other, now);
@@ -273,8 +263,8 @@ impl Clock {
         if jump <= DOUBTFUL {
             return own;
         }
-        // Constants that there is a reason for are exact, which the time of arrival isn't: that of
-        // the other track; the last jump, by this track too, or back again; the end of a clock.
+        // Constants with a known cause are exact, which the time of arrival isn't: the other track's, the
+        // last jump (by this track too, or back again), and a wrap of the clock.
         let toggled = if own.is_shifted {
             own.plus(self.shift.wrapping_neg(), false)
         } else {
@@ -314,8 +304,8 @@ impl Clock {
     fn natural(
         &self,
         newest: Placed,
-        track: Option<Track>,
-        other: Option<Track>,
+        track: Option<TrackClock>,
+        other: Option<TrackClock>,
         now: Millis,
     ) -> Natural {
         let from = match (track, other) {
@@ -331,14 +321,13 @@ impl Clock {
         }
     }
 
-    /// Where the next message of a track is to be when nothing but the wall clock can be trusted.
-    fn expected(&self, newest: Placed, track: Option<Track>, now: Millis) -> u32 {
+    /// Where the next message of a track should be if only the wall clock can be trusted.
+    fn expected(&self, newest: Placed, track: Option<TrackClock>, now: Millis) -> u32 {
         let Some(track) = track else {
             return later(newest.timestamp, newest.elapsed(now));
         };
-        // As late as time has passed, or as usual if that is nearly the same. If the stream is
-        // ahead of the wall clock, less: else each jump within a burst would leave players later
-        // for good.
+        // As late as time has passed, or by the usual step if that is nearly the same. Less if the stream
+        // is ahead of the wall clock: otherwise each jump within a burst would add to the players' lag.
         let usual = i64::from(track.usual_step);
         let most = track.newest.elapsed(now).max(usual).max(1);
         let mut step = difference(track.wall_clock(now), track.newest.timestamp);
@@ -352,8 +341,8 @@ impl Clock {
         expected
     }
 
-    /// A track's constant changes; if it had one, the other track is expected to follow.
-    fn set_shift(&mut self, change: u32, track: Option<Track>) {
+    /// Notes a change of a track's constant. If it had one, the other track is expected to follow.
+    fn set_shift(&mut self, change: u32, track: Option<TrackClock>) {
         if track.is_some() {
             self.shift = change;
             for track in self.tracks.iter_mut().flatten() {
@@ -368,14 +357,14 @@ impl Clock {
         });
     }
 
-    /// Keeps the newest time stamp of the stream, and how late it came.
+    /// Notes the newest timestamp of the stream, and how late it came.
     fn note(&mut self, placed: Placed) {
         if let Some(newest) = self.newest {
             let step = difference(placed.timestamp, newest.timestamp);
             if step <= 0 {
                 return;
             }
-            // A hundredth is forgotten, for the two clocks' seconds are not quite the same length.
+            // A hundredth is forgotten, since the seconds of two clocks are never of quite the same length.
             let elapsed = newest.elapsed(placed.arrived);
             self.delay = (self.delay + elapsed * 99 - step * 100).clamp(0, MAX_DELAY * 100);
         }
@@ -384,7 +373,7 @@ impl Clock {
 }
 
 impl Placed {
-    /// Time since it came, in ms.
+    /// The time since it came, in ms.
     fn elapsed(&self, now: Millis) -> i64 {
         now.saturating_sub(self.arrived).min(i32::MAX as u64) as i64
     }
@@ -399,13 +388,13 @@ impl Constant {
     }
 }
 
-impl Track {
-    /// Where it would be had it kept its pace since its first message.
+impl TrackClock {
+    /// Where it would be if it had kept pace with time since its first message.
     fn wall_clock(&self, now: Millis) -> u32 {
         self.lead.wrapping_add(now as u32)
     }
 
-    fn followed_by(mut self, placed: Placed, constant: Constant, floor: Option<u32>) -> Track {
+    fn followed_by(mut self, placed: Placed, constant: Constant, floor: Option<u32>) -> TrackClock {
         let step = difference(placed.timestamp, self.newest.timestamp);
         if step > 0 {
             if constant.ms == self.constant.ms {
@@ -413,7 +402,7 @@ impl Track {
             }
             self.newest = placed;
         }
-        Track {
+        TrackClock {
             constant,
             floor,
             ..self
@@ -422,14 +411,14 @@ impl Track {
 }
 
 impl Natural {
-    /// How far outside a time stamp is, in ms; 0 inside.
+    /// How far a timestamp is outside of the range, in ms; 0 inside.
     fn distance(&self, timestamp: u32) -> i64 {
         let at = difference(timestamp, self.newest);
         (self.from - at).max(at - self.to).max(0)
     }
 }
 
-/// By how much `a` is later than `b`, in ms; negative when it is earlier.
+/// How much later `a` is than `b`, in ms; negative if it is earlier.
 fn difference(a: u32, b: u32) -> i64 {
     i64::from(a.wrapping_sub(b) as i32)
 }

@@ -2,168 +2,13 @@ use super::*;
 use crate::rtmp::amf0::Value;
 use crate::rtmp::command::object;
 
-#[test]
-fn findings_say_what_came_what_was_expected_and_what_to_do() {
-    let repair = |is_start, jump_ms, total| ClockRepair {
-        jump_ms,
-        is_start,
-        total,
-    };
-    for (finding, id, text) in [
-        (
-            Finding::KeyframeInterval {
-                interval: 8_333,
-                is_open: false,
-                frame_rate: Some(29_970),
-            },
-            "keyframe-interval",
-            "keyframes are 8.3 s apart, expected at most 4 s: players wait for them when they join \
-             or fall behind, and HLS viewers are three times as far behind. Set the encoder's \
-             keyframe interval to 2 s (OBS: Keyframe Interval 2 s; ffmpeg: -g 60)",
-        ),
-        (
-            Finding::KeyframeInterval {
-                interval: 10_040,
-                is_open: true,
-                frame_rate: Some(5_000),
-            },
-            "keyframe-interval",
-            "no keyframe for 10.0 s, expected at most 4 s: players wait for them when they join or \
-             fall behind, and HLS viewers are three times as far behind. Set the encoder's \
-             keyframe interval to 2 s (OBS: Keyframe Interval 2 s; ffmpeg: -g 10)",
-        ),
-        (
-            Finding::MissingTrack(Medium::Audio),
-            "missing-audio",
-            "the metadata announces audio, but none came in the first 5 s: some players wait for \
-             it. Check the encoder's microphone, or turn its audio off",
-        ),
-        (
-            Finding::MissingTrack(Medium::Video),
-            "missing-video",
-            "the metadata announces video, but none came in the first 5 s: some players wait for \
-             it. Check the encoder's camera, or turn its video off",
-        ),
-        (
-            Finding::FrameRate {
-                announced: 59_940,
-                measured: 29_970,
-            },
-            "frame-rate",
-            "the metadata says 59.94 pictures a second, 30.0 were measured: the encoder can't keep \
-             up, its source is slower, or it announces a wrong rate. Set its frame rate to what \
-             the source delivers",
-        ),
-        (
-            Finding::PictureSize {
-                announced: (1920, 1080),
-                coded: (1280, 720),
-            },
-            "picture-size",
-            "the metadata says 1920x1080, the pictures are 1280x720: some players show them \
-             distorted. Set the encoder's output size, or restart it after a change of size",
-        ),
-        (
-            Finding::Timestamps(repair(false, -80_000, 3)),
-            "timestamps",
-            "time stamps jumped by -80.0 s, continued without a jump (3 so far). Check the \
-             encoder's clock and its source's",
-        ),
-        (
-            Finding::Timestamps(repair(true, 5_040, 1)),
-            "timestamps",
-            "time stamps of audio and video are apart by 5.0 s, continued without a jump (1 so \
-             far). Check the encoder's clock and its source's",
-        ),
-        (
-            Finding::NetworkGaps {
-                count: 3,
-                longest: 1_949,
-            },
-            "network-gaps",
-            "3 times nothing came for more than 1 s (at most 1.9 s), and then all of it at once: \
-             the sender's network holds it up. Lower the bit rate, or improve the connection \
-             (cable instead of Wi-Fi, a better signal)",
-        ),
-        (
-            Finding::Pace(Pace::Still { is_zero: true }),
-            "clock",
-            "all timestamps are zero, those of arrival take their place. Check the encoder's clock",
-        ),
-        (
-            Finding::Pace(Pace::Still { is_zero: false }),
-            "clock",
-            "timestamps stand still, those of arrival take their place. Check the encoder's clock",
-        ),
-        (
-            Finding::Pace(Pace::Hovers),
-            "clock",
-            "timestamps go back and forth: players stutter. Check the encoder's clock",
-        ),
-        (
-            Finding::Pace(Pace::Fast {
-                tenths: 100,
-                is_lost: true,
-            }),
-            "clock",
-            "timestamps run 10 times too fast, those of arrival take their place. Check the \
-             encoder's clock",
-        ),
-        (
-            Finding::Pace(Pace::Fast {
-                tenths: 100,
-                is_lost: false,
-            }),
-            "clock",
-            "timestamps run 10 times too fast: players run dry, or fall behind. Check the \
-             encoder's clock and frame rate, and whether its network keeps up",
-        ),
-        (
-            Finding::Pace(Pace::Slow {
-                tenths: 8,
-                is_lost: false,
-            }),
-            "clock",
-            "timestamps run at 0.8 of real time: players run dry, or fall behind. Check the \
-             encoder's clock and frame rate, and whether its network keeps up",
-        ),
-        (
-            Finding::Memory(Memory::Gop {
-                may_hold: 4_194_304,
-            }),
-            "memory",
-            "from one keyframe to the next come more than the 4194 kB that the stream may keep: \
-             players that join or fall behind wait for the next keyframe. Raise --memory, or lower \
-             the encoder's keyframe interval or bit rate",
-        ),
-        (
-            Finding::Memory(Memory::Message {
-                len: 300_001,
-                may_hold: 262_144,
-            }),
-            "memory",
-            "a message of 301 kB was dropped, the stream may keep 262 kB in all. Raise --memory, \
-             or lower the encoder's bit rate",
-        ),
-        (
-            Finding::NoMedia,
-            "no-media",
-            "no audio or video came in the first 5 s of the publish. Check that the encoder has a \
-             source and is running",
-        ),
-    ] {
-        assert_eq!(finding.id(), id);
-        assert_eq!(finding.to_string(), text);
-    }
-}
-
 fn examine(doctor: &mut Doctor, metadata: &[(&str, Value)], coded: Option<(u16, u16)>) {
     let mut bytes = Vec::new();
     object(metadata.iter().cloned()).emit(&mut bytes);
     doctor.examine(Properties::of(&bytes).as_ref(), coded);
 }
 
-/// A doctor who has been told this of a stream whose pictures are of that size.
+/// Lets a doctor examine a publish with this metadata and this frame size.
 fn examined(
     media: &[Medium],
     metadata: &[(&str, Value)],
@@ -177,7 +22,7 @@ fn examined(
     assert_eq!(doctor.is_examination_due(6_000), !media.is_empty());
     examine(&mut doctor, metadata, coded);
     assert!(!doctor.is_examination_due(7_000));
-    doctor.take_news()
+    doctor.take_news(7_000)
 }
 
 #[test]
@@ -238,17 +83,17 @@ fn announced_tracks_that_do_not_come_are_found() {
 }
 
 #[test]
-fn a_track_that_comes_late_is_no_longer_missing_and_not_told_again() {
+fn a_track_that_comes_late_is_no_longer_missing() {
     let mut doctor = Doctor::default();
     doctor.note_message(Medium::Video, 0);
     examine(&mut doctor, &[("audiocodecid", Value::Number(10.0))], None);
-    assert_eq!(doctor.take_news().len(), 1);
+    assert_eq!(doctor.take_news(0).len(), 1);
     doctor.note_message(Medium::Audio, 9_000);
     assert_eq!(doctor.findings(), []);
 }
 
 #[test]
-fn picture_sizes_are_compared_but_for_the_rows_that_codecs_add() {
+fn frame_sizes_may_differ_by_the_rows_that_codecs_add() {
     let size = |width, height| {
         [
             ("width", Value::Number(width)),
@@ -272,7 +117,7 @@ fn picture_sizes_are_compared_but_for_the_rows_that_codecs_add() {
     }
 }
 
-/// What is found when the metadata says `announced` and pictures come after these steps.
+/// The findings if the metadata announces this rate and frames come after these steps.
 fn rated(announced: f64, steps: impl Iterator<Item = u32>) -> Vec<Finding> {
     let mut doctor = Doctor::default();
     doctor.note_message(Medium::Video, 0);
@@ -288,11 +133,11 @@ fn rated(announced: f64, steps: impl Iterator<Item = u32>) -> Vec<Finding> {
             doctor.note_window(&std::mem::take(&mut window));
         }
     }
-    doctor.take_news()
+    doctor.take_news(0)
 }
 
 #[test]
-fn frame_rates_that_are_wrong_all_the_time_are_found() {
+fn frame_rates_that_are_always_wrong_are_found() {
     let wrong = |announced, measured| {
         vec![Finding::FrameRate {
             announced,
@@ -312,20 +157,20 @@ fn frame_rates_that_are_wrong_all_the_time_are_found() {
     // Half of the time it is right.
     let now_and_then = (0..4_000).map(|index| if index / 150 % 2 == 0 { 33 } else { 66 });
     assert_eq!(rated(30.0, now_and_then), []);
-    // A telephone in the dark: each picture takes its time.
+    // A phone in the dark, where each frame takes its time.
     let uneven = (0..4_000).map(|index| [33, 66, 33, 100][index % 4]);
     assert_eq!(rated(30.0, uneven), []);
 }
 
-/// What is found when pictures come every 40 ms with a keyframe after so many.
+/// The findings if frames come every 40 ms, in GOPs of these lengths.
 fn keyed(gops: &[u32]) -> Vec<Finding> {
     let mut doctor = Doctor::default();
-    for pictures in gops {
-        for index in 0..*pictures {
-            doctor.note_picture(index == 0, Some(40), Some(25_000));
+    for frames in gops {
+        for index in 0..*frames {
+            doctor.note_video_frame(index == 0, Some(40), Some(25_000));
         }
     }
-    doctor.take_news()
+    doctor.take_news(0)
 }
 
 #[test]
@@ -346,14 +191,14 @@ fn keyframes_that_are_too_far_apart_are_found() {
 }
 
 #[test]
-fn pictures_without_any_keyframe_are_found() {
+fn video_without_any_keyframe_is_found() {
     let mut doctor = Doctor::default();
     doctor.note_message(Medium::Video, 1_000);
     doctor.note_message(Medium::Audio, 20_000);
-    assert_eq!(doctor.take_news(), []);
+    assert_eq!(doctor.take_news(0), []);
     doctor.note_message(Medium::Video, 11_001);
     assert_eq!(
-        doctor.take_news(),
+        doctor.take_news(0),
         [Finding::KeyframeInterval {
             interval: 10_001,
             is_open: true,
@@ -363,28 +208,28 @@ fn pictures_without_any_keyframe_are_found() {
 }
 
 #[test]
-fn a_hole_in_the_time_stamps_is_no_long_interval() {
+fn a_gap_in_the_timestamps_is_no_long_interval() {
     let mut doctor = Doctor::default();
     for gop in 0..10 {
         for index in 0..50 {
             let step = if gop > 0 && index == 25 { 9_000 } else { 40 };
-            doctor.note_picture(index == 0, Some(step), None);
+            doctor.note_video_frame(index == 0, Some(step), None);
         }
     }
-    assert_eq!(doctor.take_news(), []);
+    assert_eq!(doctor.take_news(0), []);
 }
 
-/// What is found when sound arrives at these times with these time stamps.
+/// The findings if audio arrives at these times with these timestamps.
 fn arrived(messages: &[(Millis, u32)]) -> Vec<Finding> {
     let mut doctor = Doctor::default();
     for (now, timestamp) in messages {
         doctor.note_arrival(Kind::Audio, *timestamp, *now);
     }
-    doctor.take_news()
+    doctor.take_news(0)
 }
 
 #[test]
-fn silences_that_the_time_stamps_know_nothing_of_are_found() {
+fn silences_that_the_timestamps_do_not_explain_are_found() {
     let gaps = |count, longest| vec![Finding::NetworkGaps { count, longest }];
     assert_eq!(arrived(&[(0, 0), (2_920, 40), (2_921, 80)]), []);
     assert_eq!(arrived(&[(0, 0), (3_000, 40)]), gaps(1, 3_000));
@@ -407,22 +252,45 @@ fn silences_that_the_time_stamps_know_nothing_of_are_found() {
 }
 
 #[test]
-fn each_is_told_once_and_not_what_others_log() {
+fn each_is_logged_once() {
     let mut doctor = Doctor::default();
     doctor.note_memory(Memory::Gop { may_hold: 1 });
-    assert_eq!(doctor.take_news().len(), 1);
+    assert_eq!(doctor.take_news(0).len(), 1);
     doctor.note_memory(Memory::Gop { may_hold: 2 });
-    assert_eq!(doctor.take_news(), []);
+    assert_eq!(doctor.take_news(1 << 40), []);
     assert_eq!(
         doctor.findings(),
         [Finding::Memory(Memory::Gop { may_hold: 2 })]
     );
-    let repair = ClockRepair {
+}
+
+#[test]
+fn jumps_and_dropped_messages_are_logged_again_once_in_a_while() {
+    let jump = |total| ClockRepair {
         jump_ms: 5_000,
         is_start: false,
-        total: 1,
+        total,
     };
-    doctor.note_repair(repair);
-    assert_eq!(doctor.take_news(), []);
-    assert_eq!(doctor.findings()[0], Finding::Timestamps(repair));
+    let dropped = |len| Memory::Message { len, may_hold: 1 };
+    let mut doctor = Doctor::default();
+    doctor.note_repair(jump(1));
+    doctor.note_memory(dropped(1));
+    let both = |total, len| {
+        [
+            Finding::Timestamps(jump(total)),
+            Finding::Memory(dropped(len)),
+        ]
+    };
+    assert_eq!(doctor.take_news(100), both(1, 1));
+    assert_eq!(doctor.take_news(20_000), [], "nothing is new");
+    // The newest of each.
+    for number in 2..5 {
+        doctor.note_repair(jump(number));
+        doctor.note_memory(dropped(number));
+    }
+    assert_eq!(doctor.take_news(1_099), []);
+    assert_eq!(doctor.take_news(1_100), both(4, 4)[1..]);
+    assert_eq!(doctor.take_news(10_099), []);
+    assert_eq!(doctor.take_news(10_100), both(4, 4)[..1]);
+    assert_eq!(doctor.findings(), both(4, 4));
 }

@@ -1,14 +1,18 @@
-//! Messages as samples of tracks, for receivers that want files: which tracks there are, and where
-//! in time each picture and sound belongs.
+//! Messages as samples of tracks, for receivers of files: which tracks there are, and when each frame
+//! of video and audio is due.
 
 use std::sync::Arc;
 
+use super::classify::Class;
+use super::frames::Judged;
 use super::media_clock::Timed;
-use super::{State, TRACKS_COST};
+use super::{Intake, Store, TRACKS_COST};
 use crate::allowance::Taken;
 use crate::live::capabilities::Capabilities;
-use crate::live::log::{Kind, Sample};
+use crate::live::kind::Kind;
+use crate::live::log::Sample;
 use crate::live::preamble::Slot;
+use crate::live::stream::hls::Hls;
 use crate::live::tracks::Tracks;
 use crate::media::codec::{AudioCodec, VideoCodec};
 use crate::media::mp4::{self, AudioTrack, Presentation, VideoTrack};
@@ -16,48 +20,49 @@ use crate::media::picture::Picture;
 use crate::media::tag::tracks::{Codec, TrackMessage};
 use crate::rtmp::amf::Properties;
 
-/// How much of a message is looked at: any header, and as much of what follows as tells how long a
-/// sound lasts or how large a picture is.
+/// How much of a message is examined, in bytes: any header, and as much behind it as shows how long an
+/// audio frame lasts or how large a video frame is.
 const PREFIX_LEN: usize = 64;
 
-/// Longest sequence header of which a file is made, in bytes: x265 writes a long text into its own.
+/// The longest sequence header that files are made of, in bytes: x265 writes a long text into its own.
 const MAX_CONFIG_LEN: usize = 3 * 1024;
 
 /// What is known of the tracks of the current publish beside their headers.
 #[derive(Default)]
-pub(super) struct Found {
-    /// What the first track's messages ask of their receivers.
-    pub(super) video: Option<Capabilities>,
-    pub(super) audio: Option<Capabilities>,
-    /// A track of audio that does without a sequence header.
+pub(super) struct FoundTracks {
+    /// What the first video track's messages ask of their receivers.
+    video: Option<Capabilities>,
+    /// The same for audio.
+    audio: Option<Capabilities>,
+    /// An audio track that needs no sequence header.
     audio_track: Option<AudioTrack>,
-    /// Of pictures whose sequence header doesn't tell it.
+    /// The size of video frames whose sequence header doesn't say it.
     picture: Option<Picture>,
-    /// Whether the metadata announces audio and video, if it announces any.
-    announced: Option<Announced>,
-    /// What the metadata announces, in bits per second.
+    /// Whether the metadata announces audio and video, if it announces either.
+    announced: Option<AnnouncedTracks>,
+    /// The bandwidth that the metadata announces, in bits per second.
     pub(super) announced_bandwidth: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Announced {
+struct AnnouncedTracks {
     audio: bool,
     video: bool,
 }
 
-impl State {
+impl Intake {
     /// Whether it is known which tracks the publisher sends, so that a file can be begun.
-    pub(super) fn are_tracks_known(&self) -> bool {
+    pub(in crate::live) fn are_tracks_known(&self) -> bool {
         let found = &self.publish.found;
         let (audio, video) = (found.audio.is_some(), found.video.is_some());
-        let as_announced = found.announced == Some(Announced { audio, video });
+        let as_announced = found.announced == Some(AnnouncedTracks { audio, video });
         self.publish.is_settled || (audio && video) || ((audio || video) && as_announced)
     }
 
     /// Notes which tracks the publisher's metadata announces.
     pub(super) fn note_announced(&mut self, properties: Option<&Properties<'_>>) {
         let has = |name: &str| properties.is_some_and(|all| all.token(name).is_some());
-        let announced = Announced {
+        let announced = AnnouncedTracks {
             audio: has("audiocodecid"),
             video: has("videocodecid"),
         };
@@ -71,9 +76,15 @@ impl State {
         self.publish.found.announced_bandwidth = (kbits.max(0.0) * 1024.0) as u32;
     }
 
-    /// Notes a message of a first track. A track has the codec of its header, or of its first
-    /// message if it does without.
-    pub(super) fn note_track(&mut self, kind: Kind, needs: Capabilities, is_header: bool) {
+    /// Notes a message of a first track. A track has the codec of its header, or of its first message
+    /// if it has no header.
+    pub(super) fn note_track(
+        &mut self,
+        kind: Kind,
+        needs: Capabilities,
+        is_header: bool,
+        hls: &mut Hls,
+    ) {
         let found = &mut self.publish.found;
         let of_kind = match kind {
             Kind::Audio => &mut found.audio,
@@ -82,14 +93,14 @@ impl State {
         let needs = Some(needs.of_codec());
         if *of_kind != needs && (is_header || of_kind.is_none()) {
             *of_kind = needs;
-            self.update_tracks();
+            self.update_tracks(hls);
         }
     }
 
     /// Brings the tracks up to date with the preamble and with what was found.
-    pub(super) fn update_tracks(&mut self) {
+    pub(super) fn update_tracks(&mut self, hls: &mut Hls) {
         let found = &self.publish.found;
-        // Until it is known what the publisher sends, what the one before sent counts too.
+        // Until it is known what the publisher sends, what the one before sent is assumed.
         let before = Some(&self.tracks).filter(|_| !self.publish.is_settled);
         let header = |slot| {
             let header = self.preamble.header(slot);
@@ -98,7 +109,7 @@ impl State {
         let video = header(Slot::Video(0))
             .and_then(VideoTrack::from_sequence_header)
             .map(|track| match found.picture {
-                // One from before the header may be of another size.
+                // A size from before this header may be wrong, so its own comes first.
                 Some(picture) if !track.has_size() => {
                     track.with_size(picture.width, picture.height)
                 }
@@ -119,33 +130,34 @@ impl State {
         if tracks.is_same_as(&self.tracks) {
             return;
         }
-        let is_paid = self.pay(tracks_cost(&tracks), self.headers_cost());
-        self.tracks = Arc::new(match is_paid {
-            true => tracks,
-            // No files of it.
-            false => Tracks {
+        let is_paid = self.pay(tracks_cost(&tracks), self.headers_cost(), hls);
+        self.tracks = Arc::new(if is_paid {
+            tracks
+        } else {
+            // There will be no files of it.
+            Tracks {
                 presentation: Presentation::default(),
                 ..tracks
-            },
+            }
         });
     }
 
-    /// Pays for so many bytes of tracks more, and for headers of so many in all. Old tracks give way: a
-    /// viewer who still needs them has to connect again, and HLS lists fewer segments.
-    pub(super) fn pay(&mut self, tracks: usize, headers: usize) -> bool {
-        let mut is_paid = self.try_to_pay(tracks, headers);
+    /// Pays for `tracks` more bytes of tracks, and for `headers` bytes of headers in total. Old tracks
+    /// give way: a viewer that still needs them has to connect again, and HLS lists fewer segments.
+    pub(super) fn pay(&mut self, tracks: usize, headers: usize, hls: &mut Hls) -> bool {
+        let mut is_paid = self.try_to_pay(tracks, headers, hls);
         if !is_paid {
-            self.old_tracks = Default::default();
-            is_paid = self.try_to_pay(tracks, headers);
+            self.offered.tracks = Default::default();
+            is_paid = self.try_to_pay(tracks, headers, hls);
         }
-        while !is_paid && self.hls.forget_version() {
-            is_paid = self.try_to_pay(tracks, headers);
+        while !is_paid && hls.forget_version() {
+            is_paid = self.try_to_pay(tracks, headers, hls);
         }
         is_paid
     }
 
-    fn try_to_pay(&mut self, tracks: usize, headers: usize) -> bool {
-        let bytes = tracks + self.held_tracks_cost();
+    fn try_to_pay(&mut self, tracks: usize, headers: usize, hls: &Hls) -> bool {
+        let bytes = tracks + self.held_tracks_cost(hls);
         let bytes = bytes.saturating_sub(3 * TRACKS_COST);
         let is_paid = |paid: &mut Taken| paid.resize(bytes + headers).is_ok();
         let is_paid = self.paid.as_mut().is_none_or(is_paid);
@@ -155,11 +167,11 @@ impl State {
         is_paid
     }
 
-    /// What tracks take that somebody may still need: the stream's, HLS's, and those before. Each
-    /// may come to be held in another place, but no more of them.
-    fn held_tracks_cost(&self) -> usize {
-        let [newer, older] = &self.old_tracks;
-        let held = self.hls.held_tracks().chain([&self.tracks, newer, older]);
+    /// What the tracks take that receivers may still need: the stream's, those of HLS, and the ones
+    /// before. Each may come to be held in another place, but there won't be more of them.
+    fn held_tracks_cost(&self, hls: &Hls) -> usize {
+        let [newer, older] = &self.offered.tracks;
+        let held = hls.held_tracks().chain([&self.tracks, newer, older]);
         let is_counted = |(at, tracks): &(usize, &Arc<Tracks>)| {
             !held
                 .clone()
@@ -170,25 +182,49 @@ impl State {
         each.map(|(_, tracks)| tracks_cost(tracks)).sum()
     }
 
-    /// A picture or sound of a first track as a sample. One that no file can hold has no duration.
-    pub(super) fn sample<'a>(
+    /// A message of the current publish as a sample of its track.
+    pub(super) fn sample_of<'a>(
+        &mut self,
+        message: &TrackMessage,
+        seen: &Judged,
+        timestamp: u32,
+        payload: impl Iterator<Item = &'a [u8]>,
+        store: &mut Store<'_>,
+    ) -> Sample {
+        match seen.class {
+            // Files have first tracks only.
+            _ if message.track_id != 0 => Sample::default(),
+            Class::Rest => self.sample_of_rest(message),
+            Class::Keyframe | Class::Frame => {
+                let is_sync = seen.is_start && seen.is_sync;
+                self.sample(message, is_sync, timestamp, payload, store)
+            }
+            _ => Sample::default(),
+        }
+    }
+
+    /// A frame of a first track as a sample. One that no file can hold has no duration.
+    fn sample<'a>(
         &mut self,
         message: &TrackMessage,
         is_keyframe: bool,
         timestamp: u32,
         payload: impl Iterator<Item = &'a [u8]>,
+        store: &mut Store<'_>,
     ) -> Sample {
         let mut prefix = [0; PREFIX_LEN];
         let len = gather(payload, &mut prefix);
         let prefix = prefix.get(..len).unwrap_or_default();
         let body = prefix.get(message.body_offset.into()..).unwrap_or_default();
         let timed = match message.codec {
-            Some(Codec::Video(codec)) => self.picture(codec, is_keyframe, timestamp, body),
-            Some(Codec::Audio(codec)) => self.sound(codec, timestamp, prefix, body),
+            Some(Codec::Video(codec)) => {
+                self.time_video(codec, is_keyframe, timestamp, body, store.hls)
+            }
+            Some(Codec::Audio(codec)) => self.time_audio(codec, timestamp, prefix, body, store.hls),
             None => None,
         };
         let Some(timed) = timed else {
-            // Who wants it as a file is to learn that it fits none.
+            // Viewers that want a file are notified that it fits into none.
             return Sample {
                 is_sync: is_keyframe,
                 ..Sample::default()
@@ -203,40 +239,42 @@ impl State {
         }
     }
 
-    fn picture(
+    fn time_video(
         &mut self,
         codec: VideoCodec,
         is_keyframe: bool,
         timestamp: u32,
         body: &[u8],
+        hls: &mut Hls,
     ) -> Option<Timed> {
-        let timed = self.media_clock.picture(timestamp, is_keyframe);
+        let timed = self.media_clock.video(timestamp, is_keyframe);
         if is_keyframe {
             let picture = mp4::picture_of_keyframe(codec, body);
             if picture.is_some() && picture != self.publish.found.picture {
                 self.publish.found.picture = picture;
-                self.update_tracks();
+                self.update_tracks(hls);
             }
         }
         let track = self.tracks.presentation.video.as_ref()?;
-        // What some cameras send as H.264 is HEVC, which their sequence header tells.
+        // Some cameras send HEVC as H.264; their sequence header shows that.
         let is_its_own = track.codec() == codec || codec == VideoCodec::H264;
         is_its_own.then_some(timed)
     }
 
-    fn sound(
+    fn time_audio(
         &mut self,
         codec: AudioCodec,
         timestamp: u32,
         prefix: &[u8],
         body: &[u8],
+        hls: &mut Hls,
     ) -> Option<Timed> {
         if self.publish.found.audio_track.is_none()
             && self.preamble.header(Slot::Audio(0)).is_none()
         {
             self.publish.found.audio_track = AudioTrack::from_frame(prefix);
             if self.publish.found.audio_track.is_some() {
-                self.update_tracks();
+                self.update_tracks(hls);
             }
         }
         let track = self.tracks.presentation.audio.as_ref()?;
@@ -246,17 +284,17 @@ impl State {
             return None;
         }
         let us = u64::from(samples) * 1_000_000 / u64::from(rate.max(1));
-        self.clock.note_sound(us);
-        self.media_clock.sound(timestamp, rate, samples)
+        self.clock.note_audio(us);
+        self.media_clock.audio(timestamp, rate, samples)
     }
 }
 
-/// Bytes on the heap.
+/// What tracks take on the heap, in bytes.
 fn tracks_cost(tracks: &Tracks) -> usize {
     TRACKS_COST + tracks.presentation.config_len()
 }
 
-/// Copies the beginning of a payload that lies in parts; returns how much.
+/// Copies the beginning of a payload that lies in parts; returns its length.
 fn gather<'a>(parts: impl Iterator<Item = &'a [u8]>, out: &mut [u8]) -> usize {
     let mut len = 0;
     for part in parts {
