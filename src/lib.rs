@@ -61,6 +61,9 @@
 //! [`rtmp`] and [`media`] can also be used by themselves: bytes in, bytes out, without sockets,
 //! threads or clocks. All other modules are there for the tests, and may change at any time.
 
+// A build without HTTP has no use for some of what access rules, connections and streams can do.
+#![cfg_attr(not(feature = "http"), allow(dead_code, unused_imports))]
+
 #[doc(hidden)]
 pub mod allowance;
 pub mod config;

@@ -15,6 +15,7 @@ mod connections;
 mod end;
 pub mod handler;
 pub mod hosts;
+#[cfg_attr(not(feature = "http"), path = "no_http.rs")]
 mod http_conn;
 mod lines;
 mod listener;

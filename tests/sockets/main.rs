@@ -40,7 +40,7 @@ mod shutdown;
 mod slow_players;
 #[cfg(all(feature = "cli", feature = "http"))]
 mod status;
-#[cfg(feature = "http")]
+#[cfg(all(feature = "cli", feature = "http"))]
 mod viewer;
 
 use common::client;
