@@ -44,19 +44,23 @@ fn advice(protocol: Protocol, address: SocketAddr, kind: ErrorKind) -> Option<St
             "this machine doesn't have that address. Try {option} {usual_port} for all of its \
              addresses"
         ),
+        ErrorKind::Unsupported => "this build is without HTTP. Try --http off".to_owned(),
         _ => return None,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, TcpListener};
+    use std::net::Ipv4Addr;
+    #[cfg(feature = "http")]
+    use std::net::TcpListener;
 
     use brooklet::{Config, Server};
 
     use super::*;
 
     #[test]
+    #[cfg(feature = "http")]
     fn a_port_in_use_is_explained_with_the_option_to_change() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = taken.local_addr().unwrap();
@@ -79,6 +83,18 @@ mod tests {
             );
             assert_eq!(text, expected);
         }
+    }
+
+    #[test]
+    #[cfg(not(feature = "http"))]
+    fn a_build_without_http_says_how_to_do_without_it() {
+        let http = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1))];
+        let rtmp = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
+        let config = Config::default().rtmp(rtmp).http(http);
+        assert_eq!(
+            explain(&Server::start(config).err().unwrap()),
+            "cannot listen on 127.0.0.1:1: this build is without HTTP. Try --http off"
+        );
     }
 
     #[test]

@@ -391,12 +391,17 @@ fn variable_name(option: &str) -> String {
 }
 
 fn help() -> String {
-    let mut text = String::from(
+    let mut text = String::from(if cfg!(feature = "http") {
         "brooklet: a small RTMP live-streaming server\n\n\
          Usage: brooklet [OPTIONS]\n\n\
          Without options it listens on ports 1935 (RTMP) and 8080 (HTTP) of every\n\
-         address, and prints what to enter in OBS, ffmpeg, browser and VLC.\n\nOptions:\n",
-    );
+         address, and prints what to enter in OBS, ffmpeg, browser and VLC.\n\nOptions:\n"
+    } else {
+        "brooklet: a small RTMP live-streaming server, built without HTTP\n\n\
+         Usage: brooklet [OPTIONS]\n\n\
+         Without options it listens on port 1935 of every address, and prints what to\n\
+         enter in OBS, ffmpeg and VLC.\n\nOptions:\n"
+    });
     for (name, value, default, help) in listed() {
         let (option, default) = (format!("--{name} {value}"), format!("[default: {default}]"));
         push_help(&mut text, &option, help, Some(&default));

@@ -65,6 +65,7 @@ fn listeners_are_repeated_and_replace_the_default() {
 }
 
 #[test]
+#[cfg(feature = "http")]
 fn the_http_side_can_be_moved_and_turned_off() {
     let environment = [("BROOKLET_HTTP", "80,127.0.0.1:81")];
     for (arguments, is_in_environment, http) in [
