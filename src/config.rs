@@ -7,7 +7,7 @@ mod network;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::live::join::Join;
+use crate::live::out::join::Join;
 
 pub use access::{Access, Key, Scope, Secret, User, parse_api_key};
 pub use host::parse_host_name;

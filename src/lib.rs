@@ -80,7 +80,7 @@ pub mod server;
 
 pub use config::Config;
 pub use live::arena::Arena;
-pub use live::join::Join;
+pub use live::out::join::Join;
 pub use live::report::StreamReport;
 pub use media::tag::Medium;
 pub use output::status::{ConnectionReport, StreamStatus};

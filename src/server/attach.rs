@@ -19,13 +19,14 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use crate::live::capabilities::Capabilities;
-use crate::live::framing::Framing;
-use crate::live::join::Join;
 use crate::live::lock;
+use crate::live::out::framing::Framing;
+use crate::live::out::join::Join;
+use crate::live::out::request::{JoinRequest, Receiver};
+use crate::live::out::sink::Sink;
+use crate::live::out::subscriber::End;
 use crate::live::signal::Signal;
-use crate::live::sink::Sink;
 use crate::live::stream::Stream;
-use crate::live::subscriber::{End, Receiver, Subscriber};
 
 use crate::media::tag::{AudioTag, Kind, Medium, VideoTag};
 use crate::rtmp::chunk_reader::{ChunkReader, Heap, Limits, MessageHeader};
@@ -108,10 +109,7 @@ impl Attached {
     ) -> Result<Attached, Detached> {
         let inbox = Arc::new(Inbox::new());
         let receiver = Receiver {
-            framing: Framing::Rtmp {
-                message_stream_id: 1,
-                dialect: Dialect::AMF0,
-            },
+            framing: Framing::rtmp(1, Dialect::AMF0),
             join,
             capabilities: Capabilities::everything(),
         };
@@ -119,7 +117,7 @@ impl Attached {
         let now = shared.now();
         let stream = shared.table.with(key, now, |stream| {
             let sink: Arc<dyn Sink> = inbox.clone();
-            stream.subscribe(Subscriber::new(id, sink, receiver, Vec::new()), now)?;
+            stream.subscribe(JoinRequest::new(id, sink, receiver, Vec::new()), now)?;
             Ok(Arc::clone(stream))
         });
         let attached = Attached {

@@ -34,7 +34,7 @@ use super::Shared;
 use super::end::End;
 use crate::config::one_client;
 use crate::live::lock;
-use crate::live::sink::Sink;
+use crate::live::out::sink::Sink;
 use crate::output::status::ConnectionReport;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;

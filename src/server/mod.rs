@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 use crate::allowance::Allowance;
 use crate::config::Config;
 use crate::live::arena::Arena;
-use crate::live::join::Join;
+use crate::live::out::join::Join;
 use crate::live::stream::hls::Waiters;
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};

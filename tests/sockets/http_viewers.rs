@@ -361,7 +361,7 @@ fn clients_that_do_not_hang_up_after_the_end_are_disconnected_within_seconds() {
         while viewer.next().is_some() {}
     }
     let ended = Instant::now();
-    wait_until("all are gone", || server.connections() == 0);
+    wait_until("all are gone", || server.connection_count() == 0);
     // Without the end of the stream their threads would wake after 20 s.
     let elapsed = ended.elapsed();
     assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::allowance::{Allowance, Taken};
 use crate::live::Millis;
-use crate::live::sink::Sink;
+use crate::live::out::sink::Sink;
 use crate::output::status::ConnectionReport;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
