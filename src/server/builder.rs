@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::access::Guard;
 use super::connections::Connections;
 use super::handler::{Handler, Handlers, Protocol};
-use super::http_conn::{self, Scratches};
+use super::http_conn::{self, Scratches, Waiters};
 use super::listener::{self, Listener};
 use super::rates::{Rates, Refused};
 use super::start_error::{StartError, StartErrorKind};
@@ -17,7 +17,6 @@ use crate::allowance::Allowance;
 use crate::config::Config;
 use crate::live::arena::Arena;
 use crate::live::stream::{Desks, StreamSettings};
-use crate::live::stream::hls::Waiters;
 use crate::live::table::StreamTable;
 
 /// The part of the memory that isn't for media but for additional streams of connections: one in

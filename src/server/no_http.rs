@@ -21,4 +21,12 @@ impl Scratches {
     }
 }
 
+pub(super) struct Waiters;
+
+impl Waiters {
+    pub(super) fn new(_: usize) -> Waiters {
+        Waiters
+    }
+}
+
 pub(super) fn run(_: Arc<Shared>, _: Arc<Socket>, _: SocketAddr, _: Permit) {}
