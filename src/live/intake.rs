@@ -32,7 +32,7 @@ use super::log::{Log, Meta, Role, Sample};
 use super::preamble::{Preamble, Slot};
 use super::report::StreamReport;
 use super::stream::hls::Hls;
-use super::subscriber::View;
+use super::subscriber::StreamView;
 use super::tracks::Tracks;
 use super::{Millis, When};
 use crate::allowance::{Allowance, Taken};
@@ -80,7 +80,6 @@ pub(super) struct Store<'a> {
 }
 
 /// See the module's documentation. Lives as long as the stream, through all publishers.
-#[derive(Default)]
 pub(super) struct Intake {
     preamble: Arc<Preamble>,
     tracks: Arc<Tracks>,
@@ -97,7 +96,6 @@ pub(super) struct Intake {
 }
 
 /// Older versions that receivers may still be in the middle of.
-#[derive(Default)]
 struct Offered {
     /// Version of the preamble at the last pump of all subscribers.
     newest_preamble: u32,
@@ -128,6 +126,27 @@ struct Publish {
     is_urgent: bool,
     found: FoundTracks,
     frames: Frames,
+}
+
+impl Default for Intake {
+    fn default() -> Intake {
+        let tracks = Arc::<Tracks>::default();
+        Intake {
+            preamble: Arc::default(),
+            offered: Offered {
+                newest_preamble: 0,
+                oldest_preamble: 0,
+                tracks: [Arc::clone(&tracks), Arc::clone(&tracks)],
+            },
+            tracks,
+            paid: None,
+            config_cost: 0,
+            publish: Publish::default(),
+            clock: Clock::default(),
+            media_clock: MediaClock::default(),
+            arrivals: Arrivals::default(),
+        }
+    }
 }
 
 impl Intake {
@@ -415,8 +434,8 @@ impl Intake {
     }
 
     /// What subscribers see of the stream while they are pumped.
-    pub(super) fn view<'a>(&'a self, log: &'a Log, max_lag: Millis, now: Millis) -> View<'a> {
-        View {
+    pub(super) fn view<'a>(&'a self, log: &'a Log, max_lag: Millis, now: Millis) -> StreamView<'a> {
+        StreamView {
             log,
             preamble: &self.preamble,
             oldest_preamble: self.offered.oldest_preamble,

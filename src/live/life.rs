@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Nothing ends by itself: the thread that cares for a publish which has ended asks for the next
-//! [`LifeStep`], and takes it.
+//! `LifeStep`, and takes it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -137,9 +137,12 @@ enum LifePhase {
     Live(Publisher),
     /// The publisher has gone and is expected back.
     Awaited(Grace),
-    /// The stream has ended, and can still be found by HLS viewers, so that they notice.
+    /// The stream has ended, and its audience is noticing that: it can still be found by HLS viewers,
+    /// and subscribers still get what was sent to them.
     Tail {
         until: Millis,
+        /// A later end, as long as there are subscribers.
+        subscribers_until: Millis,
     },
     /// Not to be used any more. When the server stops, the publisher may still be sending.
     Closed(Option<Publisher>),
@@ -231,9 +234,13 @@ impl Life {
         };
     }
 
-    /// Ends the stream, which can be found for some time yet.
-    pub(super) fn begin_tail(&mut self, until: Millis) {
-        self.phase = LifePhase::Tail { until };
+    /// Ends the stream, whose tail lasts until then, or as long as there are subscribers until
+    /// `subscribers_until`.
+    pub(super) fn begin_tail(&mut self, until: Millis, subscribers_until: Millis) {
+        self.phase = LifePhase::Tail {
+            until,
+            subscribers_until,
+        };
     }
 
     /// Ends the stream.
@@ -263,8 +270,20 @@ impl Life {
                 let look = (!demand.has_subscribers).then(|| now + demand.hls_for);
                 LifeStep::Stay(Some(look.map_or(until, |look| look.min(until))))
             }
-            LifePhase::Tail { until } if now < until => LifeStep::Stay(Some(until)),
-            LifePhase::Tail { .. } | LifePhase::Closed(_) => LifeStep::Close,
+            LifePhase::Tail {
+                mut until,
+                subscribers_until,
+            } => {
+                if demand.has_subscribers {
+                    until = until.max(subscribers_until);
+                }
+                if now < until {
+                    LifeStep::Stay(Some(until))
+                } else {
+                    LifeStep::Close
+                }
+            }
+            LifePhase::Closed(_) => LifeStep::Close,
         }
     }
 }

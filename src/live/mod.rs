@@ -2,8 +2,8 @@
 //!
 //! A live stream is a [`log`]: a bounded history of media messages whose bytes lie in blocks of
 //! one preallocated [`arena`]. On the way in, the publisher's thread hands its messages to the
-//! stream's `intake`, which appends them. On the way out, each receiver is a cursor into the log plus a
-//! [`framing`]: together a [`subscriber`]. A [`stream`] connects them behind one lock, and its [`life`]
+//! stream's `intake`, which appends them. On the way [`out`], each receiver is a cursor into the log
+//! plus a framing: together a [`subscriber`]. A [`stream`] connects them behind one lock, and its [`life`]
 //! says who publishes it; the [`table`] finds streams by name. No code here reads a clock: the time is
 //! an argument.
 //!
@@ -23,25 +23,22 @@ pub mod arena;
 mod byte_rate;
 pub mod capabilities;
 pub mod finding;
-pub mod framing;
 mod intake;
-pub mod join;
 pub mod kept;
 pub mod kind;
 pub mod life;
 pub mod log;
-mod outgoing;
+pub mod out;
 pub mod payload;
 pub mod preamble;
 pub mod report;
 pub mod segments;
 pub(crate) mod signal;
-pub mod sink;
-mod stage;
 pub mod stream;
-pub mod subscriber;
 pub mod table;
 pub mod tracks;
+
+pub use out::{join, sink, subscriber};
 
 use std::num::NonZeroU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::Millis;
 use super::finding::Finding;
-use super::framing::Framing;
 use super::tracks::Tracks;
 use crate::media::TrackInfo;
 
@@ -156,13 +155,4 @@ pub struct Delivered {
     pub skips: u32,
     /// The number of messages left out by that.
     pub skipped_messages: u64,
-}
-
-/// Returns a framing's name in reports.
-pub(super) fn protocol_of(framing: Framing) -> &'static str {
-    match framing {
-        Framing::Rtmp { .. } => PROTOCOLS[0],
-        Framing::Flv { .. } => PROTOCOLS[1],
-        Framing::Mp4 { .. } => PROTOCOLS[2],
-    }
 }

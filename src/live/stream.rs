@@ -23,6 +23,7 @@ pub use super::intake::Appended;
 use super::intake::{Intake, Store, TRACKS_COST};
 use super::life::{Demand, Life, LifeStep};
 use super::log::Log;
+use super::out::request::JoinRequest;
 use super::report::{Delivered, StreamReport, ViewerReport};
 use super::segments::{FEW_LEN, Viewer};
 use super::signal::Signal;
@@ -183,13 +184,13 @@ impl Stream {
     }
 
     /// Attaches a subscriber. It is sent nothing before it is pumped.
-    pub fn subscribe(&self, subscriber: Subscriber, now: Millis) -> Result<(), Closed> {
+    pub fn subscribe(&self, request: JoinRequest, now: Millis) -> Result<(), Closed> {
         let mut state = lock(&self.state);
         if state.life.has_ended() {
             return Err(Closed);
         }
         let StreamState { log, audience, .. } = &mut *state;
-        audience.join(subscriber, log, now);
+        audience.join(request, log, now);
         Ok(())
     }
 

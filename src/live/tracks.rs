@@ -2,10 +2,26 @@
 //! and MP4 files declare their tracks at the beginning.
 
 use super::capabilities::Capabilities;
-use super::framing::Has;
 use super::kind::Kind;
 use super::log::Entry;
 use crate::media::mp4::Presentation;
+
+/// The media that a receiver has to expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Has {
+    pub(super) audio: bool,
+    pub(super) video: bool,
+}
+
+impl Has {
+    /// Returns the media of an MP4 file.
+    pub(super) fn tracks_of(presentation: &Presentation) -> Has {
+        Has {
+            audio: presentation.audio.is_some(),
+            video: presentation.video.is_some(),
+        }
+    }
+}
 
 /// The first track of each medium. Immutable: a change makes a new value.
 #[derive(Clone, Debug, Default)]

@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex};
 use brooklet::allowance::Allowance;
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::framing::Framing;
-use brooklet::live::join::Join;
 use brooklet::live::kind::Kind;
 use brooklet::live::life::{Accepted, Grace, PublishRefused, Publisher};
-use brooklet::live::sink::Sink;
+use brooklet::live::out::framing::Framing;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::request::{JoinRequest, Receiver};
+use brooklet::live::out::sink::Sink;
+use brooklet::live::out::subscriber::End;
 use brooklet::live::stream::{Appended, Desks, Stream, StreamSettings};
-use brooklet::live::subscriber::{End, Receiver, Subscriber};
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use brooklet::rtmp::chunk_writer::CHUNK_SIZE;
@@ -323,12 +324,8 @@ impl Fixture {
         join: Join,
         sink: Arc<TestSink>,
     ) -> Player {
-        let framing = Framing::Rtmp {
-            message_stream_id: 1,
-            dialect: Dialect::AMF0,
-        };
         let receiver = Receiver {
-            framing,
+            framing: Framing::rtmp(1, Dialect::AMF0),
             join,
             capabilities,
         };
@@ -348,9 +345,9 @@ impl Fixture {
     pub(crate) fn receive(&self, receiver: Receiver, sink: Arc<TestSink>) -> u64 {
         let id = self.next_player.get();
         self.next_player.set(id + 1);
-        let subscriber = Subscriber::new(id, sink, receiver, Vec::new());
+        let request = JoinRequest::new(id, sink, receiver, Vec::new());
         let now = self.now.get();
-        self.stream.subscribe(subscriber, now).unwrap();
+        self.stream.subscribe(request, now).unwrap();
         // Who fails at once is looked at by the test.
         let _ = self.stream.with_subscriber(id, now, |_| {});
         id

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use brooklet::allowance::Allowance;
 use brooklet::live::arena::{Arena, ArenaFull, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::framing::Framing;
-use brooklet::live::join::Join;
 use brooklet::live::kind::Kind;
 use brooklet::live::life::{PublishRefused, Publisher};
+use brooklet::live::out::framing::Framing;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::request::{JoinRequest, Receiver};
 use brooklet::live::stream::hls::{Asker, Waiters};
 use brooklet::live::stream::{Appended, Closed, Desks, Stream, StreamSettings};
-use brooklet::live::subscriber::{Receiver, Subscriber};
 use brooklet::live::table::StreamTable;
 use brooklet::rtmp::server_session::Dialect;
 use brooklet::rtmp::stream_key::StreamKey;
@@ -106,17 +106,13 @@ impl Camera {
     /// Whether a player that joins now gets a picture at once.
     fn can_be_joined(&self) -> bool {
         let sink = Arc::<TestSink>::default();
-        let framing = Framing::Rtmp {
-            message_stream_id: 1,
-            dialect: Dialect::AMF0,
-        };
         let receiver = Receiver {
-            framing,
+            framing: Framing::rtmp(1, Dialect::AMF0),
             join: Join::Gop,
             capabilities: Capabilities::unknown(),
         };
-        let player = Subscriber::new(1, sink.clone(), receiver, Vec::new());
-        self.stream.subscribe(player, 0).unwrap();
+        let request = JoinRequest::new(1, sink.clone(), receiver, Vec::new());
+        self.stream.subscribe(request, 0).unwrap();
         let _ = self.stream.with_subscriber(1, 0, |_| {});
         self.stream.leave(1);
         sink.len() > 90_000

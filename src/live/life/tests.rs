@@ -54,7 +54,10 @@ fn time_and_audience_decide_what_happens_next() {
     use LifeStep::{Close, End, Stay};
 
     let live = || Live(publisher(1));
-    let tail = Tail { until: 16_000 };
+    let tail = |until, subscribers_until| Tail {
+        until,
+        subscribers_until,
+    };
     for (name, phase, has_subscribers, hls_for, now, expected) in [
         ("nothing came of it", Idle, false, 0, 0, Close),
         (
@@ -145,15 +148,39 @@ fn time_and_audience_decide_what_happens_next() {
         ),
         (
             "ended, still to be found",
-            tail,
+            tail(16_000, 3_000),
             false,
             0,
             15_999,
             Stay(Some(16_000)),
         ),
         (
+            "ended, while players take the last bytes",
+            tail(0, 3_000),
+            true,
+            0,
+            2_999,
+            Stay(Some(3_000)),
+        ),
+        (
+            "ended, but players don't hang up",
+            tail(0, 3_000),
+            true,
+            0,
+            3_000,
+            Close,
+        ),
+        (
+            "ended, all players have hung up",
+            tail(0, 3_000),
+            false,
+            0,
+            1_000,
+            Close,
+        ),
+        (
             "ended, seen",
-            Tail { until: 16_000 },
+            tail(16_000, 3_000),
             true,
             30_000,
             16_000,
@@ -185,7 +212,10 @@ fn who_may_publish_depends_on_the_one_before() {
         ("its own, later", live(), Some(5_000), 1, 0, Ok(())),
         (
             "ended",
-            Tail { until: 1 << 40 },
+            Tail {
+                until: 1 << 40,
+                subscribers_until: 0,
+            },
             None,
             1,
             0,
@@ -237,7 +267,10 @@ fn each_publish_gets_the_next_number_and_a_takeover_cuts_the_one_before() {
 
 #[test]
 fn a_stream_in_its_tail_has_ended_and_is_not_closed() {
-    let life = life(LifePhase::Tail { until: 1 });
+    let life = life(LifePhase::Tail {
+        until: 1,
+        subscribers_until: 0,
+    });
     assert!(life.has_ended() && !life.is_closed());
 }
 

@@ -5,6 +5,7 @@ use super::desks::Desks;
 use crate::allowance::{push, shrink};
 use crate::live::intake::Intake;
 use crate::live::log::{Log, Needs};
+use crate::live::out::request::JoinRequest;
 use crate::live::report::{Delivered, StreamReport, ViewerReport, Viewers};
 use crate::live::subscriber::{End, Skip, Subscriber};
 use crate::live::{Millis, When};
@@ -50,8 +51,8 @@ impl Audience {
     }
 
     /// Attaches a subscriber.
-    pub(super) fn join(&mut self, mut subscriber: Subscriber, log: &mut Log, now: Millis) {
-        subscriber.attach(log, now);
+    pub(super) fn join(&mut self, request: JoinRequest, log: &mut Log, now: Millis) {
+        let subscriber = Subscriber::new(request, log, now);
         push(&mut self.subscribers, subscriber);
         self.note_needs(log);
         self.deliveries.note_viewers(self.subscribers.len());
@@ -166,6 +167,13 @@ impl Audience {
         for subscriber in &mut self.subscribers {
             subscriber.queue_last_words(over);
         }
+    }
+
+    /// Disconnects the subscribers that have been sent everything and didn't hang up.
+    pub(super) fn disconnect_finished(&self) {
+        self.subscribers
+            .iter()
+            .for_each(Subscriber::disconnect_finished);
     }
 
     /// The subscriber with the next higher number.

@@ -5,23 +5,23 @@
 use std::sync::{Arc, Mutex};
 
 use crate::live::lock;
-use crate::live::subscriber::Scratch;
+use crate::live::out::desk::Desk;
 
 /// The number of desks that are kept, which is a likely number of cores. Each takes up to 130 kB.
 const KEPT: usize = 4;
 
 /// See the module's documentation. Clones share the same desks.
 #[derive(Clone, Default)]
-pub struct Desks(Arc<Mutex<Vec<Scratch>>>);
+pub struct Desks(Arc<Mutex<Vec<Desk>>>);
 
 impl Desks {
-    pub(super) fn take(&self) -> Scratch {
+    pub(super) fn take(&self) -> Desk {
         let mut desk = lock(&self.0).pop().unwrap_or_default();
         desk.stage.clear();
         desk
     }
 
-    pub(super) fn put(&self, desk: Scratch) {
+    pub(super) fn put(&self, desk: Desk) {
         let mut desks = lock(&self.0);
         if desks.len() < KEPT {
             desks.push(desk);

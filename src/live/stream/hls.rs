@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use super::{Stream, StreamState};
 use crate::http::route::{SegmentKind, SegmentName};
-use crate::live::framing::Base;
 use crate::live::kind::Kind;
 use crate::live::log::{Entry, Log};
+use crate::live::out::format::mp4::Base;
 use crate::live::report::{Delivered, ViewerReport};
 use crate::live::segments::{Found, Listing, Segments, Share, Unit, Viewer, Wanted};
 use crate::live::tracks::Tracks;

@@ -13,6 +13,10 @@ use crate::live::{Millis, lock};
 use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::server_session::Over;
 
+/// The time that subscribers have to take the last bytes of a stream and hang up, in ms. Then they are
+/// disconnected: earlier, a client behind a slow line could lose what the kernel holds for it.
+const SUBSCRIBER_TAIL: Millis = 3_000;
+
 impl Stream {
     /// Begins a publish.
     ///
@@ -167,15 +171,24 @@ impl Stream {
             LifeStep::Stay(_) | LifeStep::End if !state.life.has_ended() => {
                 outlook.has_ended = true;
                 state.end(Over::Unpublished, now);
-                let tail = state.hls.tail(now).filter(|_| !is_early);
-                outlook.until = tail.map(|tail| now + tail);
-                if let Some(until) = outlook.until {
-                    state.life.begin_tail(until);
+                if !is_early {
+                    let until = now + state.hls.tail(now).unwrap_or(0);
+                    state.life.begin_tail(until, now + SUBSCRIBER_TAIL);
+                    outlook.until = match state.life.step(state.demand(now), now) {
+                        LifeStep::Stay(until) => until,
+                        _ => None,
+                    };
+                }
+                if outlook.until.is_none() {
+                    state.life.close();
                 }
                 self.changed.notify();
                 self.grown.notify();
             }
-            _ => state.life.close(),
+            _ => {
+                state.life.close();
+                state.audience.disconnect_finished();
+            }
         }
         outlook
     }

@@ -6,12 +6,12 @@ use super::{Connection, find};
 use crate::allowance::{Exceeded, Taken, push, shrink};
 use crate::live::Millis;
 use crate::live::capabilities::Capabilities;
-use crate::live::framing::Framing;
 use crate::live::join::Join;
 use crate::live::life::{PublishRefused, Publisher};
-use crate::live::sink::Sink;
+use crate::live::out::framing::Framing;
+use crate::live::out::request::{JoinRequest, Receiver};
+use crate::live::out::sink::Sink;
 use crate::live::stream::{Closed, PUBLISH_COST, STREAM_COST};
-use crate::live::subscriber::{Receiver, Subscriber};
 use crate::rtmp::command::MAX_DESCRIPTION_LEN;
 use crate::rtmp::metadata;
 use crate::rtmp::server_session::{Connect, MAX_REPLIES, MAX_REPLY};
@@ -348,24 +348,21 @@ impl Connection {
         let join = join.unwrap_or(self.shared.config.join);
         let control = self.session.accept_play(message_stream_id, told);
         let receiver = Receiver {
-            framing: Framing::Rtmp {
-                message_stream_id,
-                dialect: self.session.dialect(),
-            },
+            framing: Framing::rtmp(message_stream_id, self.session.dialect()),
             join,
             capabilities: capabilities(self.client.connect(), name),
         };
         let connection = self.client.id();
         let allowance = &self.allowance;
-        let subscriber = |id| {
+        let request = |id| {
             let sink: Arc<dyn Sink> = self.socket.clone();
-            let subscriber = Subscriber::new(id, sink, receiver, control.clone());
-            subscriber.of_connection(connection).paid_from(allowance)
+            let request = JoinRequest::new(id, sink, receiver, control.clone());
+            request.of_connection(connection).paid_from(allowance)
         };
         let shared = &self.shared;
         let id = connection;
         let taken = Some(taken);
-        let playing = Playing::start(shared, key, message_stream_id, subscriber, taken, now);
+        let playing = Playing::start(shared, key, message_stream_id, request, taken, now);
         let state = match playing.is_live() {
             true => String::new(),
             false => [", waiting for its publisher", &self.live_names(now)].concat(),

@@ -9,15 +9,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use brooklet::allowance::{Allowance, PER_CONNECTION, Taken};
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::framing::Framing;
-use brooklet::live::join::Join;
 use brooklet::live::kind::Kind;
 use brooklet::live::life::{Grace, PublishRefused, Publisher};
+use brooklet::live::out::framing::Framing;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::request::{JoinRequest, Receiver};
+use brooklet::live::out::sink::Sink;
 use brooklet::live::payload::Assembly;
-use brooklet::live::sink::Sink;
 use brooklet::live::stream::hls::{Asker, Waiters};
 use brooklet::live::stream::{self, Desks, PUBLISH_COST, STREAM_COST, Stream, StreamSettings};
-use brooklet::live::subscriber::{Receiver, Subscriber};
 use brooklet::live::table::StreamTable;
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::chunk::MessageHeader;
@@ -144,10 +144,7 @@ pub fn kept(data: &[u8], heap: fn() -> usize) -> Result<(), String> {
 
 fn receiver(message_stream_id: u32) -> Receiver {
     Receiver {
-        framing: Framing::Rtmp {
-            message_stream_id,
-            dialect: Dialect::AMF0,
-        },
+        framing: Framing::rtmp(message_stream_id, Dialect::AMF0),
         join: Join::Live,
         capabilities: Capabilities::unknown(),
     }
@@ -409,8 +406,9 @@ impl Core {
                 let subscriber = u64::from(self.next) << 8 | u64::from(id);
                 let play = |stream: &Arc<Stream>| {
                     let sink = sink.clone();
-                    let new = Subscriber::new(subscriber, sink, receiver(id), control.clone());
-                    stream.subscribe(new, now)?;
+                    let control = control.clone();
+                    let request = JoinRequest::new(subscriber, sink, receiver(id), control);
+                    stream.subscribe(request, now)?;
                     Ok(Arc::clone(stream))
                 };
                 let stream = self.table.with(&key, now, play);

@@ -1,87 +1,90 @@
-//! The stage: what most receivers are to get now, framed and put together once.
+//! The stage: the messages that most receivers get next, framed and put together once.
 //!
 //! After a read the publisher's thread sends the same few messages to every player, and nearly all
 //! players want the same bytes. One `send` of contiguous bytes costs 4 to 5 % less in the kernel
 //! than one `sendmsg` of header and payload apart, and nothing is framed again for each player. A
 //! copy of at most [`MAX_LEN`] bytes pays for that once there are [`MIN_RECEIVERS`] of them.
-//! Tracks and codecs that they can't take are left out of it. Who is behind, has just joined, or
-//! wants something else than the others, is served from the log as ever.
+//! Tracks and codecs that they can't take are left out of it. A receiver that is behind, has just
+//! joined, or wants something else than the others is served from the log.
 //!
-//! There is a stage for each kind of framing. Files differ in the time that is 0, so their
-//! messages' heads are written anew for each receiver, between the payloads that stay.
+//! There is a shelf for each format. Files differ in the time that is 0, so their messages' heads
+//! are written anew for each receiver, between the payloads, which stay.
 
-use super::capabilities::Capabilities;
-use super::framing::{Framing, Message, Piece};
-use super::log::{Log, Role};
+use std::ops::Range;
+
+use super::framed::Piece;
+use super::framing::Framing;
+use super::message::Message;
 use super::outgoing::Outgoing;
+use crate::live::capabilities::Capabilities;
+use crate::live::log::{Log, Role};
 
 /// Longest stretch that is staged, in bytes. Copying costs little beside sending, but memory
-/// counts: this much per pump that is under way, and kind of framing in use.
+/// counts: this much per pump in progress and format in use.
 const MAX_LEN: usize = 32 * 1024;
 
-/// Most messages in it.
+/// Most messages that are staged.
 const MAX_MESSAGES: u64 = 64;
 
-/// Receivers from which on it pays.
+/// The number of receivers from which on staging pays.
 const MIN_RECEIVERS: usize = 4;
 
 /// See the module's documentation.
 #[derive(Default)]
-pub(super) struct Stage {
-    /// Messages to be staged, from the number on; none when `first == end`.
-    first: u64,
-    end: u64,
+pub(in crate::live) struct Stage {
+    /// Numbers of the messages to be staged.
+    messages: Range<u64>,
     /// What these messages ask of their receivers, taken together.
     needs: Capabilities,
-    /// One for RTMP, FLV and MP4 each.
+    /// For RTMP, FLV and MP4.
     shelves: [Shelf; 3],
 }
 
-/// The messages in one kind of framing.
+/// The messages in one format.
 #[derive(Default)]
 pub(super) struct Shelf {
-    /// Number of the first of them.
+    /// The number of the first message.
     first: u64,
-    /// The framing of what is staged, and what its receivers have of `needs`: messages that they
-    /// can't take are left out. `None` until somebody asks.
+    /// The framing of what is staged, and which of the messages' needs its receivers have: messages
+    /// that they can't take are left out. `None` until a receiver asks.
     receivers: Option<(Framing, Capabilities)>,
     bytes: Vec<u8>,
     /// Where each of the messages ends in `bytes`.
     ends: Vec<usize>,
-    /// Where heads stand in `bytes`, and of which messages, if receivers have different ones.
+    /// Where the heads of files' messages are in `bytes`.
     heads: Vec<(usize, Message)>,
 }
 
 impl Stage {
-    /// Nothing is staged.
-    pub(super) fn clear(&mut self) {
-        self.end = self.first;
+    /// Forgets the messages: nothing is staged.
+    pub(in crate::live) fn clear(&mut self) {
+        self.messages = 0..0;
     }
 
-    /// Forgets what was staged. From now on it is about what came from message `first` on.
-    pub(super) fn begin(&mut self, first: u64, log: &Log, receivers: usize) {
+    /// Prepares to stage the messages from `first` on, if that pays for so many receivers.
+    pub(in crate::live) fn begin(&mut self, first: u64, log: &Log, receivers: usize) {
         for shelf in &mut self.shelves {
             shelf.receivers = None;
         }
-        self.end = log.end();
-        self.first = if receivers >= MIN_RECEIVERS {
-            first.max(log.start())
-        } else {
-            self.end
-        };
+        self.clear();
+        let messages = first.max(log.start())..log.end();
+        if receivers < MIN_RECEIVERS || messages.end - messages.start > MAX_MESSAGES {
+            return;
+        }
         let mut len = 0;
-        self.needs = Capabilities::NONE;
-        for number in self.first..self.end {
+        let mut needs = Capabilities::NONE;
+        for number in messages.clone() {
+            // Not every receiver needs a header.
             let entry = log.entry(number);
             let Some(entry) = entry.filter(|entry| entry.meta.role != Role::Header) else {
-                self.end = self.first;
                 return;
             };
-            self.needs = self.needs | entry.meta.needs;
+            needs = needs | entry.meta.needs;
             len += entry.len as usize;
         }
-        if len > MAX_LEN || self.end - self.first > MAX_MESSAGES {
-            self.end = self.first;
+        if len <= MAX_LEN {
+            self.messages = messages;
+            self.needs = needs;
         }
     }
 
@@ -94,17 +97,14 @@ impl Stage {
         first: u64,
         log: &Log,
     ) -> Option<&Shelf> {
-        if first != self.first || self.end != log.end() || self.first == self.end {
+        let messages = self.messages.clone();
+        if messages.is_empty() || messages != (first..log.end()) {
             return None;
         }
         let capabilities = capabilities & self.needs;
-        let shelf = match framing {
-            Framing::Rtmp { .. } => &mut self.shelves[0],
-            Framing::Flv { .. } => &mut self.shelves[1],
-            Framing::Mp4 { .. } => &mut self.shelves[2],
-        };
+        let shelf = &mut self.shelves[framing.format.index()];
         if shelf.receivers.is_none() {
-            shelf.fill(framing, capabilities, first..self.end, log);
+            shelf.fill(framing, capabilities, messages, log);
         }
         let (staged, of) = shelf.receivers?;
         if of != capabilities || !staged.is_like(&framing) || shelf.bytes.is_empty() {
@@ -124,7 +124,8 @@ impl Shelf {
         &self.bytes
     }
 
-    /// The place in the log after `sent` of the bytes: the message, and how much of it is out.
+    /// The place in the log after `sent` of the bytes: the number of the message, and how much of it
+    /// is out.
     pub(super) fn place(&self, sent: usize) -> (u64, u64) {
         let complete = self.ends.partition_point(|end| *end <= sent);
         let start = complete.checked_sub(1).and_then(|last| self.ends.get(last));
@@ -138,7 +139,7 @@ impl Shelf {
         &mut self,
         framing: Framing,
         capabilities: Capabilities,
-        messages: std::ops::Range<u64>,
+        messages: Range<u64>,
         log: &Log,
     ) {
         self.first = messages.start;
@@ -147,15 +148,12 @@ impl Shelf {
         self.heads.clear();
         for number in messages {
             let entry = log.entry(number);
-            if let Some(entry) = entry
-                .filter(|entry| framing.takes(capabilities, entry))
-                .as_ref()
-            {
-                let outgoing = Outgoing::new(framing, capabilities, number, entry, None, log);
-                if framing.has_base() {
+            if let Some(entry) = entry.filter(|entry| framing.format.takes(capabilities, entry)) {
+                let outgoing = Outgoing::new(framing, capabilities, number, &entry, None, log);
+                if framing.format.is_file() {
                     self.heads.push((self.bytes.len(), outgoing.message));
                 }
-                for piece in outgoing.frame.pieces(0) {
+                for piece in outgoing.framed.pieces(0) {
                     match piece {
                         Piece::Framing(bytes) => self.bytes.extend_from_slice(bytes),
                         Piece::Payload(range) => outgoing
@@ -169,11 +167,12 @@ impl Shelf {
         self.receivers = Some((framing, capabilities));
     }
 
-    /// The same messages for a receiver whose time begins elsewhere: heads of the same length.
+    /// Makes the messages those of a receiver whose time begins elsewhere: only their heads differ,
+    /// and not in length.
     fn write_heads(&mut self, framing: Framing) {
         for (at, message) in &self.heads {
-            let frame = framing.frame(message);
-            let head = frame.head();
+            let framed = framing.frame(message);
+            let head = framed.head();
             self.bytes[*at..*at + head.len()].copy_from_slice(head);
         }
     }
@@ -183,15 +182,13 @@ impl Shelf {
 mod tests {
     use super::*;
     use crate::live::arena::Arena;
-    use crate::live::framing::Carrier;
     use crate::live::kind::Kind;
     use crate::live::log::{Meta, Sample};
+    use crate::live::out::carrier::Carrier;
+    use crate::live::out::format::WireFormat;
     use crate::rtmp::server_session::Dialect;
 
-    const FRAMING: Framing = Framing::Rtmp {
-        message_stream_id: 1,
-        dialect: Dialect::AMF0,
-    };
+    const FRAMING: Framing = Framing::rtmp(1, Dialect::AMF0);
     const PLAIN: Capabilities = Capabilities::NONE;
 
     fn log_of(lengths: &[usize]) -> Log {
@@ -248,10 +245,7 @@ mod tests {
         stage.begin(1, &log, 4);
         assert!(stage.shelf(FRAMING, PLAIN, 0, &log).is_none(), "behind");
         assert!(stage.shelf(FRAMING, PLAIN, 1, &log).is_some());
-        let other = Framing::Rtmp {
-            message_stream_id: 2,
-            dialect: Dialect::AMF0,
-        };
+        let other = Framing::rtmp(2, Dialect::AMF0);
         assert!(
             stage.shelf(other, PLAIN, 1, &log).is_none(),
             "another framing"
@@ -294,16 +288,14 @@ mod tests {
         let mut stage = Stage::default();
         stage.begin(0, &log, 4);
         for base in [0, 7, u32::MAX, 0] {
-            let framing = Framing::Flv {
-                carrier: Carrier::WebSocket,
-                base,
-            };
+            let mut framing = Framing::flv(Carrier::WebSocket);
+            framing.format = WireFormat::Flv { base };
             let expected: Vec<u8> = (0..3)
                 .flat_map(|number| {
                     let entry = log.entry(number).unwrap();
                     let outgoing = Outgoing::new(framing, PLAIN, number, &entry, None, &log);
                     let mut bytes = Vec::new();
-                    for piece in outgoing.frame.pieces(0) {
+                    for piece in outgoing.framed.pieces(0) {
                         match piece {
                             Piece::Framing(framing) => bytes.extend_from_slice(framing),
                             Piece::Payload(range) => outgoing
@@ -317,10 +309,7 @@ mod tests {
             let shelf = stage.shelf(framing, PLAIN, 0, &log).unwrap();
             assert_eq!(shelf.bytes(), expected, "{base}");
         }
-        let other = Framing::Flv {
-            carrier: Carrier::Chunked,
-            base: 0,
-        };
+        let other = Framing::flv(Carrier::Chunked);
         assert!(stage.shelf(other, PLAIN, 0, &log).is_none());
         assert!(
             stage.shelf(FRAMING, PLAIN, 0, &log).is_some(),

@@ -11,26 +11,28 @@
 use std::ops::Range;
 use std::slice;
 
-use super::capabilities::Capabilities;
-use super::framing::{Frame, Framing, Message};
-use super::log::{Entry, Log};
+use super::framed::FramedMessage;
+use super::framing::Framing;
+use super::message::Message;
+use crate::live::capabilities::Capabilities;
+use crate::live::log::{Entry, Log};
 
 /// See the module's documentation.
 pub(super) struct Outgoing {
-    pub(super) frame: Frame,
+    pub(super) framed: FramedMessage,
     /// What was framed.
     pub(super) message: Message,
     /// Position in the log of the payload as it was published.
     position: u64,
-    /// Bytes of it that are left out; of one without its ModEx, those behind the first one.
+    /// Bytes of the payload that are left out: from its start, or after its first byte if that is
+    /// replaced.
     cut: u32,
-    /// In place of the first byte, if there was ModEx behind it.
+    /// Replaces the first byte if ModEx was cut out behind it.
     first: Option<u8>,
 }
 
 impl Outgoing {
-    /// The message with this number; with `restamped`, a picture of a burst, which is shown at once
-    /// and makes room for the next one.
+    /// The message with this number; with `restamped`, as a frame of a burst that is shown then.
     pub(super) fn new(
         framing: Framing,
         capabilities: Capabilities,
@@ -41,7 +43,7 @@ impl Outgoing {
     ) -> Outgoing {
         let mut cut = 0;
         let mut first = None;
-        if matches!(framing, Framing::Mp4 { .. }) {
+        if framing.format.is_mp4() {
             cut = u32::from(entry.meta.sample.body_offset);
         } else if entry.meta.mod_ex_len > 0 && !capabilities.has_mod_ex() {
             cut = u32::from(entry.meta.mod_ex_len);
@@ -49,6 +51,7 @@ impl Outgoing {
                 let mut slices = log.slices(entry.position, offset as usize, 1);
                 slices.next().and_then(<[u8]>::first).copied().unwrap_or(0)
             };
+            // The last byte of ModEx has the packet type that it stood in front of.
             first = Some(byte(0) & 0xF0 | byte(cut) & 0x0F);
         }
         let mut message = Message::new(number, entry, cut);
@@ -56,7 +59,7 @@ impl Outgoing {
             message.restamp(timestamp);
         }
         Outgoing {
-            frame: framing.frame(&message),
+            framed: framing.frame(&message),
             message,
             position: entry.position,
             cut,
@@ -64,7 +67,7 @@ impl Outgoing {
         }
     }
 
-    /// A range of the payload.
+    /// A range of the payload as it goes out.
     pub(super) fn payload<'a>(
         &'a self,
         range: Range<u64>,
