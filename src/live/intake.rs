@@ -79,7 +79,6 @@ pub(super) struct Store<'a> {
 }
 
 /// See the module's documentation. Lives as long as the stream, through all publishers.
-#[derive(Default)]
 pub(super) struct Intake {
     preamble: Arc<Preamble>,
     tracks: Arc<Tracks>,
@@ -96,7 +95,6 @@ pub(super) struct Intake {
 }
 
 /// Older versions that receivers may still be in the middle of.
-#[derive(Default)]
 struct Offered {
     /// Version of the preamble at the last pump of all subscribers.
     newest_preamble: u32,
@@ -127,6 +125,27 @@ struct Publish {
     is_urgent: bool,
     found: FoundTracks,
     frames: Frames,
+}
+
+impl Default for Intake {
+    fn default() -> Intake {
+        let tracks = Arc::<Tracks>::default();
+        Intake {
+            preamble: Arc::default(),
+            offered: Offered {
+                newest_preamble: 0,
+                oldest_preamble: 0,
+                tracks: [Arc::clone(&tracks), Arc::clone(&tracks)],
+            },
+            tracks,
+            paid: None,
+            config_cost: 0,
+            publish: Publish::default(),
+            clock: Clock::default(),
+            media_clock: MediaClock::default(),
+            arrivals: Arrivals::default(),
+        }
+    }
 }
 
 impl Intake {

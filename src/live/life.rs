@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Nothing ends by itself: the thread that cares for a publish which has ended asks for the next
-//! [`LifeStep`], and takes it.
+//! `LifeStep`, and takes it.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -147,7 +147,7 @@ impl Intake {
     pub(super) fn pay(&mut self, tracks: usize, headers: usize, hls: &mut Hls) -> bool {
         let mut is_paid = self.try_to_pay(tracks, headers, hls);
         if !is_paid {
-            self.offered.tracks = Default::default();
+            self.offered.tracks = [Arc::clone(&self.tracks), Arc::clone(&self.tracks)];
             is_paid = self.try_to_pay(tracks, headers, hls);
         }
         while !is_paid && hls.forget_version() {
