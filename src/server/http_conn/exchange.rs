@@ -23,7 +23,7 @@ pub(super) enum Reply<'a> {
     /// A list of the server's state.
     State(status::State<'a>),
     /// A playlist, or what one names.
-    Hls(hls::Asked),
+    Hls(hls::HlsTask),
     /// The newest keyframe of a stream.
     Keyframe(keyframe::Keyframe),
     /// The media of a stream, as long as either side lasts.
