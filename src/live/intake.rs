@@ -176,6 +176,7 @@ impl Intake {
         };
         self.arrivals
             .note_message(medium, payload.clone(), arrival.now);
+        // Tag headers are short, and lie in the first part.
         let first = payload.clone().next().unwrap_or_default();
         let Some(mut many) = Many::read(medium, first) else {
             return match TrackMessage::read(medium, first) {
@@ -232,6 +233,7 @@ impl Intake {
             let payload = message.payload(payload);
             return self.take_header(slot, needs, arrival, payload, store);
         }
+        // Only the first video track is judged by its units: the others follow it.
         let seen = match (kind, class) {
             (Kind::Video, Class::Keyframe | Class::Frame) if is_first_track => {
                 self.judge(message, class, arrival, payload.clone(), store)
@@ -258,6 +260,7 @@ impl Intake {
             message.payload(payload.clone()),
             store,
         );
+        // Without video, every audio frame is a place to start.
         let is_alone = kind == Kind::Audio && is_first_track && !self.publish.has_video;
         let mut meta = Meta {
             is_join_point: seen.is_start || is_alone,

@@ -210,6 +210,7 @@ impl Life {
     pub(super) fn publish(&mut self, publisher: Publisher, now: Millis) -> Accepted {
         let is_return = self.generation > 0;
         self.generation += 1;
+        // The thread of a publisher that is replaced notices it by its generation.
         let before = std::mem::replace(&mut self.phase, LifePhase::Live(publisher));
         let is_takeover = matches!(before, LifePhase::Live(_));
         if let LifePhase::Live(old) = before {
@@ -253,6 +254,7 @@ impl Life {
             LifePhase::Idle | LifePhase::Live(_) => LifeStep::Stay(None),
             LifePhase::Awaited(grace) => {
                 let mut until = grace.until;
+                // Only viewers that are still there when the first wait is over make it longer.
                 if until <= now && demand.hls_for > 0 {
                     until += grace.longer_for_hls;
                 }
@@ -263,6 +265,7 @@ impl Life {
                 let look = (!demand.has_subscribers).then(|| now + demand.hls_for);
                 LifeStep::Stay(Some(look.map_or(until, |look| look.min(until))))
             }
+            // Without regard to the audience: HLS viewers that are still to come notice the end now.
             LifePhase::Tail { until } if now < until => LifeStep::Stay(Some(until)),
             LifePhase::Tail { .. } | LifePhase::Closed(_) => LifeStep::Close,
         }

@@ -55,6 +55,7 @@ impl Arrivals {
         for (earlier, more) in self.earlier.iter_mut().zip(all) {
             *earlier += more;
         }
+        // Only the totals survive, for counters that never go back.
         *self = Arrivals {
             since: now,
             earlier: self.earlier,
@@ -76,6 +77,7 @@ impl Arrivals {
         };
         arrived.bytes += len as u64;
         arrived.messages += 1;
+        // Once a second is enough to notice a change of codec.
         if arrived.rate.add(len as u64, now) || arrived.sample_len == 0 {
             arrived.keep_sample(parts);
         }

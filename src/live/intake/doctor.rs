@@ -156,6 +156,7 @@ impl Doctor {
             if self.has_keyframe && interval > MAX_KEYFRAME_INTERVAL {
                 self.find_interval(interval, false, frame_rate);
             }
+            // The first interval began before the publish, so only later ones are judged.
             self.has_keyframe = true;
             self.since_keyframe = 0;
         } else if interval > PATIENCE_FOR_KEYFRAME {
@@ -184,12 +185,14 @@ impl Doctor {
             return;
         };
         let measured = window.rate();
+        // A fifth leaves room for encoders that drop frames now and then.
         let is_wrong = announced.abs_diff(measured) > announced / 5;
         if !is_wrong || !window.is_even() {
             self.wrong_windows = 0;
             return;
         }
         self.wrong_windows = self.wrong_windows.saturating_add(1);
+        // Not again for each further window: the finding would only repeat itself.
         if self.wrong_windows == WRONG_WINDOWS {
             self.find(Finding::FrameRate {
                 announced,
@@ -283,6 +286,7 @@ impl Doctor {
         if self.first_video.get().is_none() && is_announced("videocodecid", "hasVideo") {
             self.find(Finding::MissingTrack(Medium::Video));
         }
+        // Kept for the windows to come.
         self.announced_rate =
             number(&["framerate", "fps"]).map(|rate| (rate.min(1000.0) * 1000.0) as u32);
         let size = |name| Some(number(&[name])?.min(f64::from(u16::MAX)) as u16);

@@ -131,11 +131,13 @@ impl Intake {
         };
         let mut judged = Judged::of(class);
         (judged.look, judged.sent) = (look, arrival.timestamp);
+        // What follows is about frames, and this message belongs to the one before.
         if class == Class::Rest {
             return judged;
         }
         self.complete_frame(store);
         self.take_sets(message, class == Class::Keyframe, arrival, store);
+        // A codec whose units aren't examined has its flag only.
         let access = look.map_or(Access::No, |(_, look)| look.access);
         judged.is_start |= self.stands_in_for_keyframe(class, access, arrival.now);
         judged.is_sync = self.starts_files(access, arrival.now);
@@ -185,6 +187,7 @@ impl Intake {
         };
         let (header, config) = self.config().unzip();
         let config = config.unwrap_or_default();
+        // Almost all encoders write lengths of 4 bytes, so that is assumed without a configuration.
         let size_at = |at: usize| config.get(at).map_or(4, |sizes| (sizes & 3) + 1);
         let (codec, length_size) = match (codec, header) {
             // Some cameras send HEVC as H.264; their sequence header shows that.
@@ -235,6 +238,7 @@ impl Intake {
             frames.access_since = When::at(now);
         }
         let access_since = frames.access_since.get_or_set(now);
+        // RTMP players can start at recovery points, so this is only reported for browsers' sake.
         if access == Access::Recovery && now.saturating_sub(access_since) >= PATIENCE {
             self.arrivals.doctor.note_no_start(true);
         }
@@ -246,6 +250,7 @@ impl Intake {
         }
         let has_keyframe = self.publish.has_keyframe && !frames.is_keyless;
         let patience = match access {
+            // Keyframes may be far apart. Players that wait for one would see faults for nothing.
             Access::No if has_keyframe => return false,
             Access::Intra | Access::Recovery if !has_keyframe => FIRST_PATIENCE,
             _ => PATIENCE,
@@ -254,6 +259,7 @@ impl Intake {
             return false;
         }
         frames.since = When::at(now);
+        // A real keyframe may still come, and is then preferred.
         frames.is_keyless = access == Access::No;
         if access != Access::Recovery {
             self.arrivals.doctor.note_no_start(false);
@@ -297,12 +303,14 @@ impl Intake {
                 open.is_due = true;
             }
         }
+        // Only the first message of a frame decides what becomes of it.
         if look.part != Part::First {
             return false;
         }
         let forbidden = u8::try_from(look.forbidden).ok();
         let body_offset = forbidden.and_then(|len| meta.sample.body_offset.checked_add(len));
         let is_unclean = look.is_unclean || body_offset.is_none();
+        // Once frames have come in parts, each may be one more: it is known only when the next one begins.
         let is_due = is_unclean || frames.come_in_parts;
         frames.open = Some(OpenFrame {
             number,

@@ -130,6 +130,7 @@ impl Intake {
         if tracks.is_same_as(&self.tracks) {
             return;
         }
+        // Receivers may hold on to the old tracks, so the new ones are paid for in addition.
         let is_paid = self.pay(tracks_cost(&tracks), self.headers_cost(), hls);
         self.tracks = Arc::new(if is_paid {
             tracks
