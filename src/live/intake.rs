@@ -159,11 +159,6 @@ impl Intake {
         self.arrivals.begin_publish(now);
     }
 
-    /// The publisher has gone: nothing is missing any more of its last frame.
-    pub(super) fn end_publish(&mut self, store: &mut Store<'_>) {
-        self.complete_frame(store);
-    }
-
     /// Takes in an audio or video message, in as many parts as it lies in.
     pub(super) fn take<'a>(
         &mut self,
@@ -227,7 +222,7 @@ impl Intake {
             return Appended::Ignored;
         };
         let is_first_track = message.track_id == 0;
-        self.note_first_track(kind, class, message, store);
+        self.note_track(kind, class, message, store.hls);
         let needs = Capabilities::needed_by(message);
         if let Class::Header(slot) = class {
             let payload = message.payload(payload);
@@ -313,29 +308,6 @@ impl Intake {
         }
     }
 
-    /// Notes which tracks there are, and what they ask of their receivers.
-    fn note_first_track(
-        &mut self,
-        kind: Kind,
-        class: Class,
-        message: &TrackMessage,
-        store: &mut Store<'_>,
-    ) {
-        if message.track_id != 0 {
-            return;
-        }
-        match kind {
-            Kind::Audio => self.publish.has_audio = true,
-            _ => self.publish.has_video = true,
-        }
-        let needs = Capabilities::needed_by(message);
-        match class {
-            Class::Header(slot) if slot.is_description() => {}
-            Class::Header(_) => self.note_track(kind, needs, true, store.hls),
-            _ => self.note_track(kind, needs, false, store.hls),
-        }
-    }
-
     /// Counts a frame of audio or video.
     fn note_frame(&mut self, meta: &Meta, message: &TrackMessage, is_keyframe: bool) {
         let Meta {
@@ -344,7 +316,8 @@ impl Intake {
             arrived,
             ..
         } = *meta;
-        self.arrivals.note_frame(kind, timestamp, arrived);
+        let doctor = &mut self.arrivals.doctor;
+        doctor.note_arrival(kind, timestamp, arrived);
         if message.track_id != 0 {
             return;
         }
@@ -389,7 +362,8 @@ impl Intake {
     pub(super) fn note_eviction(&mut self, was_joinable: bool, log: &Log) {
         if was_joinable && log.join_point().is_none() {
             let may_hold = log.capacity().try_into().unwrap_or(u32::MAX);
-            self.arrivals.doctor.note_memory(Memory::Gop { may_hold });
+            let gop = Finding::Memory(Memory::Gop { may_hold });
+            self.arrivals.doctor.find(gop);
         }
     }
 
@@ -410,14 +384,14 @@ impl Intake {
         }
         let doctor = &mut self.arrivals.doctor;
         if let Some(repair) = self.clock.take_repair() {
-            doctor.note_repair(repair);
+            doctor.find(Finding::Timestamps(repair));
         }
         if let Some(pace) = self.clock.take_pace() {
             if matches!(pace, Pace::Fast { is_lost: true, .. }) {
                 // Players would play minutes with a frame now and then.
                 store.hls.forget_before(store.log.end());
             }
-            doctor.note_pace(pace);
+            doctor.find(Finding::Pace(pace));
         }
         if doctor.is_examination_due(now) {
             self.compare_with_metadata();

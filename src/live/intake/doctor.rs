@@ -5,8 +5,8 @@
 
 use super::frame_rate::Window;
 use crate::live::finding::{
-    ClockRepair, EXAMINATION, Finding, KEYFRAME_INTERVAL, KINDS, MEMORY, MISSING_HEADER,
-    MISSING_TRACK, Memory, NETWORK_GAPS, Pace,
+    EXAMINATION, Finding, KEYFRAME_INTERVAL, KINDS, MEMORY, MISSING_HEADER, MISSING_TRACK,
+    NETWORK_GAPS,
 };
 use crate::live::kind::Kind;
 use crate::live::{Millis, When};
@@ -113,7 +113,8 @@ impl Doctor {
         news
     }
 
-    fn find(&mut self, finding: Finding) {
+    /// Keeps a finding, which takes the place of an earlier one of its kind.
+    pub(super) fn find(&mut self, finding: Finding) {
         let kind = finding.kind();
         self.news |= 1 << kind;
         self.found[kind] = Some(finding);
@@ -201,21 +202,6 @@ impl Doctor {
         }
     }
 
-    /// Notes a jump of the timestamps that was taken out.
-    pub(super) fn note_repair(&mut self, repair: ClockRepair) {
-        self.find(Finding::Timestamps(repair));
-    }
-
-    /// Notes that the timestamps don't keep pace with time.
-    pub(super) fn note_pace(&mut self, pace: Pace) {
-        self.find(Finding::Pace(pace));
-    }
-
-    /// Notes what didn't fit into the memory.
-    pub(super) fn note_memory(&mut self, memory: Memory) {
-        self.find(Finding::Memory(memory));
-    }
-
     /// Reports if nothing has come of a publish that began at `since`.
     pub(super) fn note_silence(&mut self, since: Millis, now: Millis) {
         if self.began.get().is_none() && now.saturating_sub(since) >= EXAMINATION {
@@ -248,13 +234,6 @@ impl Doctor {
     /// Notes the sequence header of a first track.
     pub(super) fn note_header(&mut self) {
         self.found[MISSING_HEADER] = None;
-    }
-
-    /// Notes that players waited long for a keyframe, and had to start without one.
-    pub(super) fn note_no_start(&mut self, has_recovery_points: bool) {
-        self.find(Finding::NoStart {
-            has_recovery_points,
-        });
     }
 
     /// Whether it is time to compare the publish with its metadata.

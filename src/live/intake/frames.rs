@@ -19,6 +19,7 @@ use super::classify::Class;
 use super::{Arrival, Intake, Store};
 use crate::http::conditions::hash;
 use crate::live::capabilities::Capabilities;
+use crate::live::finding::Finding;
 use crate::live::kind::Kind;
 use crate::live::log::{Meta, Role, Sample};
 use crate::live::preamble::Slot;
@@ -233,6 +234,9 @@ impl Intake {
     /// Whether a frame that isn't a keyframe is used as one, since nothing better comes. RTMP players
     /// then show something, if need be with faults; browsers don't.
     fn stands_in_for_keyframe(&mut self, class: Class, access: Access, now: Millis) -> bool {
+        let no_start = |has_recovery_points| Finding::NoStart {
+            has_recovery_points,
+        };
         let frames = &mut self.publish.frames;
         if access == Access::Yes {
             frames.access_since = When::at(now);
@@ -240,7 +244,7 @@ impl Intake {
         let access_since = frames.access_since.get_or_set(now);
         // RTMP players can start at recovery points, so this is only reported for browsers' sake.
         if access == Access::Recovery && now.saturating_sub(access_since) >= PATIENCE {
-            self.arrivals.doctor.note_no_start(true);
+            self.arrivals.doctor.find(no_start(true));
         }
         let since = frames.since.get_or_set(now);
         if class == Class::Keyframe {
@@ -262,7 +266,7 @@ impl Intake {
         // A real keyframe may still come, and is then preferred.
         frames.is_keyless = access == Access::No;
         if access != Access::Recovery {
-            self.arrivals.doctor.note_no_start(false);
+            self.arrivals.doctor.find(no_start(false));
         }
         true
     }
@@ -328,7 +332,7 @@ impl Intake {
     }
 
     /// Closes the open frame, of which no more comes: if it has to be assembled, it is.
-    pub(super) fn complete_frame(&mut self, store: &mut Store<'_>) {
+    pub(in crate::live) fn complete_frame(&mut self, store: &mut Store<'_>) {
         let open = self.publish.frames.open.take();
         let Some(open) = open.filter(|open| open.is_due) else {
             return;

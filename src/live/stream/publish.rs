@@ -140,7 +140,7 @@ impl Stream {
             account.set_running(false);
         }
         let (intake, mut store) = state.parts();
-        intake.end_publish(&mut store);
+        intake.complete_frame(&mut store);
         // What waited for company has waited long enough.
         state.audience.hurry();
         state.hls.cut_off();
