@@ -265,7 +265,6 @@ impl Life {
                 let look = (!demand.has_subscribers).then(|| now + demand.hls_for);
                 LifeStep::Stay(Some(look.map_or(until, |look| look.min(until))))
             }
-            // Without regard to the audience: HLS viewers that are still to come notice the end now.
             LifePhase::Tail { until } if now < until => LifeStep::Stay(Some(until)),
             LifePhase::Tail { .. } | LifePhase::Closed(_) => LifeStep::Close,
         }

@@ -236,6 +236,13 @@ impl Doctor {
         self.found[MISSING_HEADER] = None;
     }
 
+    /// Notes that players waited long for a keyframe, and had to start without one.
+    pub(super) fn note_no_start(&mut self, has_recovery_points: bool) {
+        self.find(Finding::NoStart {
+            has_recovery_points,
+        });
+    }
+
     /// Whether it is time to compare the publish with its metadata.
     pub(super) fn is_examination_due(&self, now: Millis) -> bool {
         let age = self.began.get().map(|began| now.saturating_sub(began));

@@ -19,7 +19,6 @@ use super::classify::Class;
 use super::{Arrival, Intake, Store};
 use crate::http::conditions::hash;
 use crate::live::capabilities::Capabilities;
-use crate::live::finding::Finding;
 use crate::live::kind::Kind;
 use crate::live::log::{Meta, Role, Sample};
 use crate::live::preamble::Slot;
@@ -138,7 +137,6 @@ impl Intake {
         }
         self.complete_frame(store);
         self.take_sets(message, class == Class::Keyframe, arrival, store);
-        // A codec whose units aren't examined has its flag only.
         let access = look.map_or(Access::No, |(_, look)| look.access);
         judged.is_start |= self.stands_in_for_keyframe(class, access, arrival.now);
         judged.is_sync = self.starts_files(access, arrival.now);
@@ -234,17 +232,13 @@ impl Intake {
     /// Whether a frame that isn't a keyframe is used as one, since nothing better comes. RTMP players
     /// then show something, if need be with faults; browsers don't.
     fn stands_in_for_keyframe(&mut self, class: Class, access: Access, now: Millis) -> bool {
-        let no_start = |has_recovery_points| Finding::NoStart {
-            has_recovery_points,
-        };
         let frames = &mut self.publish.frames;
         if access == Access::Yes {
             frames.access_since = When::at(now);
         }
         let access_since = frames.access_since.get_or_set(now);
-        // RTMP players can start at recovery points, so this is only reported for browsers' sake.
         if access == Access::Recovery && now.saturating_sub(access_since) >= PATIENCE {
-            self.arrivals.doctor.find(no_start(true));
+            self.arrivals.doctor.note_no_start(true);
         }
         let since = frames.since.get_or_set(now);
         if class == Class::Keyframe {
@@ -254,7 +248,6 @@ impl Intake {
         }
         let has_keyframe = self.publish.has_keyframe && !frames.is_keyless;
         let patience = match access {
-            // Keyframes may be far apart. Players that wait for one would see faults for nothing.
             Access::No if has_keyframe => return false,
             Access::Intra | Access::Recovery if !has_keyframe => FIRST_PATIENCE,
             _ => PATIENCE,
@@ -263,10 +256,9 @@ impl Intake {
             return false;
         }
         frames.since = When::at(now);
-        // A real keyframe may still come, and is then preferred.
         frames.is_keyless = access == Access::No;
         if access != Access::Recovery {
-            self.arrivals.doctor.find(no_start(false));
+            self.arrivals.doctor.note_no_start(false);
         }
         true
     }
@@ -307,7 +299,6 @@ impl Intake {
                 open.is_due = true;
             }
         }
-        // Only the first message of a frame decides what becomes of it.
         if look.part != Part::First {
             return false;
         }

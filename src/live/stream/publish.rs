@@ -169,7 +169,6 @@ impl Stream {
             LifeStep::Stay(_) | LifeStep::End if !state.life.has_ended() => {
                 outlook.has_ended = true;
                 state.end(Over::Unpublished, now);
-                // Subscribers are notified by now, but HLS players only when they ask again.
                 let tail = state.hls.tail(now).filter(|_| !is_early);
                 outlook.until = tail.map(|tail| now + tail);
                 if let Some(until) = outlook.until {
