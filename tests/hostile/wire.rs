@@ -198,6 +198,8 @@ pub(crate) fn wait_for_answer(mut socket: &TcpStream) {
 pub(crate) fn publish_again(server: SocketAddr, name: &str) -> Client {
     let mut publisher = None;
     wait_until(&format!("{name} is free"), || {
+        // Each attempt is a connection and a line of the log.
+        std::thread::sleep(Duration::from_millis(50));
         let mut client = Client::connected(server, "live");
         client.publish(name);
         let is_accepted = client.wait_for_status().1 == "NetStream.Publish.Start";
