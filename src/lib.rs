@@ -17,7 +17,7 @@
 //!  live::log               [K][p][a][p][a][p][K][p][a][p]   <- the history, in blocks
 //!                           ^           ^           ^
 //!  live::subscriber         cursor      cursor      cursor      one per player
-//!        | live::framing    + header bytes
+//!        | live::out        + header bytes
 //!        v
 //!  players' sockets         one sendmsg each, which never waits
 //! ```

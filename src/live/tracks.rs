@@ -2,9 +2,26 @@
 //! go, those of FLV and MP4 are told at the beginning what there will be.
 
 use super::capabilities::Capabilities;
-use super::framing::Has;
-use super::log::{Entry, Kind};
+use super::kind::Kind;
+use super::log::Entry;
 use crate::media::mp4::Presentation;
+
+/// Which media a receiver is to expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Has {
+    pub(super) audio: bool,
+    pub(super) video: bool,
+}
+
+impl Has {
+    /// Those of an MP4 file.
+    pub(super) fn tracks_of(presentation: &Presentation) -> Has {
+        Has {
+            audio: presentation.audio.is_some(),
+            video: presentation.video.is_some(),
+        }
+    }
+}
 
 /// The first track of each kind. Immutable; a change makes new ones.
 #[derive(Clone, Debug, Default)]

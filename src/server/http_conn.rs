@@ -16,6 +16,7 @@ mod assets;
 mod exchange;
 mod hls;
 mod input;
+mod keyframe;
 mod scratch;
 mod status;
 mod watch;
@@ -262,7 +263,7 @@ impl Connection {
             }
             Reply::State(state) => state.write(&mut writer, &self.allowance)?,
             Reply::Hls(asked) => asked.write(&mut writer, &self.allowance)?,
-            Reply::Frame(frame) => frame.write(&mut writer, &self.allowance)?,
+            Reply::Keyframe(keyframe) => keyframe.write(&mut writer, &self.allowance)?,
             Reply::Viewing(_) => {}
         }
         Ok(writer.may_go_on())
@@ -372,7 +373,7 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
         Route::Health => Ok(Response::text(Status::Ok, "ok").into()),
         Route::Home | Route::Player(_) | Route::Asset(_) => assets::reply(exchange, &route),
         Route::Media(key, container) => watch::media(exchange, key, *container),
-        Route::Frame(key) => watch::frame(exchange, key),
+        Route::Frame(key) => keyframe::keyframe(exchange, key),
         Route::Playlist(key) | Route::MediaPlaylist(key) | Route::Segment(key, _) => {
             hls::reply(exchange, key, &route)
         }

@@ -35,8 +35,8 @@ use std::time::{Duration, Instant};
 use crate::allowance::Allowance;
 use crate::config::{Config, HTTP_PORT, RTMP_PORT};
 use crate::live::arena::Arena;
-use crate::live::stream::Settings;
 use crate::live::stream::hls::Waiters;
+use crate::live::stream::{Desks, StreamSettings};
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};
 use crate::rtmp::flight_recorder::FlightRecorder;
@@ -197,12 +197,13 @@ impl Server {
                 listeners.push(Arc::new(listener));
             }
         }
-        let settings = Settings {
+        let settings = StreamSettings {
             arena: arena.clone(),
             history: millis(config.history),
             max_lag: millis(config.effective_max_lag()),
             batch: millis(config.batch),
             is_hls_served: !config.http.is_empty(),
+            desks: Desks::default(),
         };
         arena.set_streams_per_client(config.max_per_address);
         let guard = Arc::new(Guard::new(&config));

@@ -14,12 +14,12 @@ use super::end::End;
 use super::handler::Client;
 use super::lines::About;
 use super::playing::Playing;
-use super::publishing::{Publishing, wait_out_grace};
+use super::publishing::{Publishing, advance, wait_out_grace};
 use super::socket::Socket;
 use super::{Shared, millis};
 use crate::allowance::{Allowance, Taken, shrink};
 use crate::live::arena::{BLOCK_LEN, Block};
-use crate::live::log::Kind;
+use crate::live::kind::Kind;
 use crate::live::payload::Assembly;
 use crate::live::sink::{Sink, try_send};
 use crate::live::subscriber::{self, Subscriber};
@@ -409,8 +409,7 @@ impl Connection {
     fn pump(&mut self) {
         let now = self.shared.now();
         // After every read: a connection that goes on to send never comes to its tick.
-        self.publishing
-            .retain_mut(|publishing| !publishing.is_over(now));
+        advance(&mut self.publishing, now);
         shrink(&mut self.publishing);
         for publishing in &mut self.publishing {
             publishing.pump(now);
@@ -508,7 +507,7 @@ impl Connection {
             timeout = timeout.min(UNSENT_TICK);
         }
         for publishing in &self.publishing {
-            timeout = timeout.min(publishing.grace_left(now).unwrap_or(TICK));
+            timeout = timeout.min(publishing.time_left(now).unwrap_or(TICK));
             timeout = timeout.min(publishing.patience_left(now).unwrap_or(TICK));
             if publishing.has_unsent(now) {
                 timeout = timeout.min(TAIL_TICK);

@@ -2,7 +2,7 @@
 //! session reads them, and the stream is published.
 
 use brooklet::live::arena::Arena;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
 use brooklet::live::stream::Superseded;
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
@@ -11,7 +11,7 @@ use brooklet::rtmp::flight_recorder::FlightRecorder;
 use brooklet::rtmp::metadata;
 use brooklet::rtmp::server_session::{Event, MediaKind, ServerSession};
 
-use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture};
+use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, grace};
 
 /// The window that the encoder announces; it would stop if so much were not acknowledged.
 const WINDOW: u32 = 2_500_000;
@@ -98,8 +98,6 @@ pub(crate) struct Encoder {
     early: Vec<u8>,
     recorder: FlightRecorder,
     generation: u64,
-    /// The number of clock jumps that the stream reported.
-    pub(crate) jumps: u32,
 }
 
 impl Encoder {
@@ -126,7 +124,6 @@ impl Encoder {
             early: Vec::new(),
             recorder: FlightRecorder::default(),
             generation: 0,
-            jumps: 0,
         };
         let mut say = |message_stream_id, transaction_id, name: &str, object, arguments| {
             let command = Command {
@@ -181,9 +178,7 @@ impl Encoder {
         let bytes = std::mem::take(&mut self.out);
         for read in bytes.chunks(read_len) {
             self.receive(fixture, read, [0; 4])?;
-            if let Some(repair) = fixture.stream.pump(fixture.now.get()).repair {
-                self.jumps = repair.total;
-            }
+            fixture.stream.pump(fixture.now.get());
         }
         self.out = bytes;
         self.out.clear();
@@ -230,7 +225,8 @@ impl Encoder {
 
     /// Ends the connection.
     pub(crate) fn unpublish(self, fixture: &Fixture) {
-        fixture.stream.unpublish(self.generation);
+        let grace = grace(fixture.now.get());
+        fixture.stream.unpublish(self.generation, grace);
     }
 
     fn write(

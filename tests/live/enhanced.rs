@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::join::Join;
-use brooklet::live::log::Kind::{self, Audio, Video};
+use brooklet::live::kind::Kind::{self, Audio, Video};
 use brooklet::live::stream::Appended;
 use brooklet::live::subscriber::End;
 use brooklet::rtmp::server_session::Codecs;

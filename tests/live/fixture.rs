@@ -10,12 +10,14 @@ use std::sync::{Arc, Mutex};
 use brooklet::allowance::Allowance;
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::framing::Framing;
-use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
-use brooklet::live::sink::Sink;
-use brooklet::live::stream::{Accepted, Appended, Busy, Publisher, Settings, Stream};
-use brooklet::live::subscriber::{End, Receiver, Subscriber};
+use brooklet::live::kind::Kind;
+use brooklet::live::life::{Accepted, Grace, PublishRefused, Publisher};
+use brooklet::live::out::framing::Framing;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::request::{JoinRequest, Receiver};
+use brooklet::live::out::sink::Sink;
+use brooklet::live::out::subscriber::End;
+use brooklet::live::stream::{Appended, Desks, Stream, StreamSettings};
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use brooklet::rtmp::chunk_writer::CHUNK_SIZE;
@@ -211,6 +213,16 @@ impl Drop for Reused {
 pub(crate) const HOME: [u8; 4] = [192, 0, 2, 1];
 pub(crate) const AWAY: [u8; 4] = [192, 0, 2, 2];
 
+/// How long streams wait for their publisher in tests, in ms.
+pub(crate) const GRACE: u64 = 60_000;
+
+pub(crate) fn grace(now: u64) -> Grace {
+    Grace {
+        until: now + GRACE,
+        longer_for_hls: 0,
+    }
+}
+
 impl Fixture {
     pub(crate) fn new() -> Fixture {
         Fixture::with(1024, 0)
@@ -222,14 +234,15 @@ impl Fixture {
     }
 
     /// Makes a stream in an arena of some blocks, with other settings than usual.
-    pub(crate) fn of_settings(blocks: usize, change: impl Fn(&mut Settings)) -> Fixture {
+    pub(crate) fn of_settings(blocks: usize, change: impl Fn(&mut StreamSettings)) -> Fixture {
         let arena = Reused::of(blocks);
-        let mut settings = Settings {
+        let mut settings = StreamSettings {
             arena: Arena::clone(&arena),
             history: 12_000,
             max_lag: 2_000,
             batch: 0,
             is_hls_served: true,
+            desks: Desks::default(),
         };
         change(&mut settings);
         Fixture {
@@ -259,7 +272,7 @@ impl Fixture {
         self.append(Kind::Audio, 0, AAC_HEADER);
     }
 
-    pub(crate) fn try_publish(&self, address: [u8; 4]) -> Result<Accepted, Busy> {
+    pub(crate) fn try_publish(&self, address: [u8; 4]) -> Result<Accepted, PublishRefused> {
         self.try_publish_with(address, &Arc::default())
     }
 
@@ -267,7 +280,7 @@ impl Fixture {
         &self,
         address: [u8; 4],
         sink: &Arc<TestSink>,
-    ) -> Result<Accepted, Busy> {
+    ) -> Result<Accepted, PublishRefused> {
         self.try_publish_paid(address, sink, Allowance::default())
     }
 
@@ -277,7 +290,7 @@ impl Fixture {
         address: [u8; 4],
         sink: &Arc<TestSink>,
         allowance: Allowance,
-    ) -> Result<Accepted, Busy> {
+    ) -> Result<Accepted, PublishRefused> {
         let publisher = Publisher {
             connection: 1,
             is_trusted: false,
@@ -285,7 +298,7 @@ impl Fixture {
             sink: sink.clone(),
             allowance,
         };
-        let result = self.stream.publish(publisher, self.now.get()).unwrap();
+        let result = self.stream.publish(publisher, self.now.get());
         if let Ok(accepted) = result {
             self.generation.set(accepted.generation);
         }
@@ -293,7 +306,8 @@ impl Fixture {
     }
 
     pub(crate) fn unpublish(&self) {
-        self.stream.unpublish(self.generation.get());
+        let grace = grace(self.now.get());
+        self.stream.unpublish(self.generation.get(), grace);
     }
 
     pub(crate) fn play(&self, join: Join) -> Player {
@@ -310,12 +324,8 @@ impl Fixture {
         join: Join,
         sink: Arc<TestSink>,
     ) -> Player {
-        let framing = Framing::Rtmp {
-            message_stream_id: 1,
-            dialect: Dialect::AMF0,
-        };
         let receiver = Receiver {
-            framing,
+            framing: Framing::rtmp(1, Dialect::AMF0),
             join,
             capabilities,
         };
@@ -335,9 +345,9 @@ impl Fixture {
     pub(crate) fn receive(&self, receiver: Receiver, sink: Arc<TestSink>) -> u64 {
         let id = self.next_player.get();
         self.next_player.set(id + 1);
-        let subscriber = Subscriber::new(id, sink, receiver, Vec::new());
+        let request = JoinRequest::new(id, sink, receiver, Vec::new());
         let now = self.now.get();
-        self.stream.subscribe(subscriber, now).unwrap();
+        self.stream.subscribe(request, now).unwrap();
         // A subscriber that fails at once is the test's concern.
         let _ = self.stream.with_subscriber(id, now, |_| {});
         id

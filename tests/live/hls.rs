@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use brooklet::allowance::Allowance;
 use brooklet::http::route::{SegmentKind, SegmentName};
 use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
+use brooklet::live::life::Grace;
 use brooklet::live::segments::{Listing, Wanted};
-use brooklet::live::stream::Waited;
+use brooklet::live::stream::Outlook;
 use brooklet::live::stream::hls::{Asker, Evicted, Named, Playlist, Reading, Unavailable, Waiters};
 use brooklet::output::hls::{self, Carried};
 use brooklet::rtmp::amf::Properties;
@@ -558,11 +559,8 @@ fn a_camera_that_comes_back_goes_on_in_the_same_playlist() {
     fixture.gop(fixture.now.get() as u32, 20);
     let generation = fixture.generation.get();
     fixture.unpublish();
-    let wait = |timeout| {
-        let now = fixture.now.get();
-        fixture.stream.wait_for_publisher(generation, timeout, now)
-    };
-    assert_eq!(wait(Duration::ZERO), Waited::TimedOut, "somebody watches");
+    let outlook = fixture.stream.advance(generation, fixture.now.get());
+    assert!(outlook.until.is_some(), "somebody watches");
     let gone = listing(&fixture);
     assert_eq!(gone.segments.last().unwrap().duration, 800);
     assert_eq!((gone.next, gone.is_ended), ((9, 0), false));
@@ -587,15 +585,24 @@ fn those_who_watch_learn_that_the_stream_has_ended() {
     let generation = fixture.generation.get();
     let waiters = Waiters::new(256);
     let (stream, asker) = (&fixture.stream, asker(&fixture, &waiters));
-    let waited = thread::scope(|scope| {
+    let now = fixture.now.get();
+    let short = Grace {
+        until: now + 10_000,
+        longer_for_hls: 0,
+    };
+    let (waited, outlook) = thread::scope(|scope| {
         let waiting = scope.spawn(move || stream.playlist(Some(Wanted::Segment(8)), asker));
-        fixture.unpublish();
-        fixture.stream.end(generation, fixture.now.get());
-        waiting.join().unwrap()
+        fixture.stream.unpublish(generation, short);
+        let outlook = stream.advance(generation, now + 10_000);
+        (waiting.join().unwrap(), outlook)
     });
     assert!(waited.unwrap().listing.is_ended);
-    let tail = fixture.stream.begin_hls_tail(fixture.now.get());
-    assert_eq!(tail, Duration::from_secs(6));
+    let tail = Outlook {
+        has_ended: true,
+        until: Some(now + 16_000),
+    };
+    assert_eq!(outlook, tail);
+    assert_eq!(stream.advance(generation, now + 15_999).until, tail.until);
     let ended = listing(&fixture);
     assert!(ended.is_ended);
     assert_eq!(numbers(&ended), [4, 5, 6, 7]);
@@ -619,13 +626,13 @@ fn nobody_who_waits_is_deserted() {
     };
     thread::scope(|scope| {
         let waiting = scope.spawn(move || stream.playlist(Some(Wanted::Part(number, part)), asker));
-        let wait = |now| stream.wait_for_publisher(generation, Duration::ZERO, now);
+        let wait = |now| stream.advance(generation, now);
         let now = fixture.now.get();
         wait_until("it waits", || stream.is_wanted_by_hls(now + 60_000));
-        assert_eq!(wait(now + 30_000), Waited::TimedOut);
+        assert!(wait(now + 30_000).until.is_some());
         is_over.store(true, Ordering::Relaxed);
         assert_eq!(waiting.join().unwrap().unwrap_err(), Unavailable::Over);
-        assert_eq!(wait(now + 40_000), Waited::Deserted);
+        assert_eq!(wait(now + 40_000), Outlook::default());
     });
 }
 
@@ -634,20 +641,14 @@ fn nobody_is_deserted_for_hls_for_more_than_half_a_minute() {
     let fixture = watched(1024);
     listing(&fixture);
     fixture.unpublish();
-    let wait = || {
+    let advance = || {
         let (generation, now) = (fixture.generation.get(), fixture.now.get());
-        fixture
-            .stream
-            .wait_for_publisher(generation, Duration::ZERO, now)
+        fixture.stream.advance(generation, now)
     };
     fixture.wait(29_999);
-    assert_eq!(wait(), Waited::TimedOut);
+    assert_eq!(advance().until, Some(fixture.now.get() + 1));
     fixture.wait(1);
-    assert_eq!(wait(), Waited::Deserted);
-    assert_eq!(
-        fixture.stream.begin_hls_tail(fixture.now.get()),
-        Duration::ZERO
-    );
+    assert_eq!(advance(), Outlook::default());
 }
 
 #[test]

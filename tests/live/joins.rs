@@ -3,7 +3,7 @@
 use brooklet::live::join::Join;
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, Got};
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
 
 fn timestamps(media: &[Got], is_wanted: impl Fn(&Got) -> bool) -> Vec<u32> {
     media

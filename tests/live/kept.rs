@@ -5,11 +5,12 @@ use std::sync::Arc;
 use allocation_counter::measure;
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::framing::{Base, Carrier, Framing};
-use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
-use brooklet::live::stream::{Settings, Stream};
-use brooklet::live::subscriber::Receiver;
+use brooklet::live::kind::Kind;
+use brooklet::live::out::carrier::Carrier;
+use brooklet::live::out::framing::Framing;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::request::Receiver;
+use brooklet::live::stream::{Desks, Stream, StreamSettings};
 use brooklet::rtmp::stream_key::StreamKey;
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, TestSink};
@@ -113,14 +114,7 @@ fn headers_of_many_tracks_lie_in_the_arena() {
 #[test]
 fn players_that_stop_inside_the_headers_keep_no_version_of_their_own() {
     const PLAYERS: u32 = 60;
-    let carrier = Carrier::Http;
-    let framings = [
-        Framing::Flv { carrier, base: 0 },
-        Framing::Mp4 {
-            carrier,
-            base: Base::default(),
-        },
-    ];
+    let framings = [Framing::flv(Carrier::Raw), Framing::mp4(Carrier::Raw)];
     for framing in [None, Some(framings[0]), Some(framings[1])] {
         let fixture = Fixture::with(512, 0);
         fixture.publish();
@@ -159,12 +153,13 @@ fn players_that_stop_inside_the_headers_keep_no_version_of_their_own() {
 
 #[test]
 fn a_stream_that_nobody_has_published_is_small() {
-    let settings = Settings {
+    let settings = StreamSettings {
         arena: Arena::new(4 * BLOCK_LEN),
         history: 12_000,
         max_lag: 2_000,
         batch: 0,
         is_hls_served: true,
+        desks: Desks::default(),
     };
     let key = StreamKey::new("live", "test").unwrap();
     let mut stream = None;

@@ -7,7 +7,8 @@ use std::thread;
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::join::Join;
-use brooklet::live::log::{Kind, Log, Meta, RECORD_LEN, Role, Sample};
+use brooklet::live::kind::Kind;
+use brooklet::live::log::{Log, Meta, RECORD_LEN, Role, Sample};
 use proptest::prelude::*;
 
 use crate::fixture::{Fixture, TestSink};

@@ -4,11 +4,12 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use brooklet::http::route::{SegmentKind, SegmentName};
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::framing::{Base, Carrier, Framing};
-use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
+use brooklet::live::out::carrier::Carrier;
+use brooklet::live::out::framing::Framing;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::request::Receiver;
 use brooklet::live::stream::hls::{Asker, Named, Waiters};
-use brooklet::live::subscriber::Receiver;
 
 use crate::files::{LARGE, SMALL};
 use crate::fixture::{AAC_HEADER, Fixture, TestSink};
@@ -34,10 +35,7 @@ const SEI: &[u8] = b"\x06\x05\x01\x80";
 const DELIMITER: &[u8] = b"\x09\xF0";
 const EMPTY: &[u8] = b"";
 
-const MP4: Framing = Framing::Mp4 {
-    carrier: Carrier::Http,
-    base: Base { video: 0, audio: 0 },
-};
+const MP4: Framing = Framing::mp4(Carrier::Raw);
 
 fn published() -> Fixture {
     let fixture = Fixture::new();

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
+use brooklet::live::finding::{ClockRepair, Finding};
 use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
+use brooklet::live::life::PublishRefused;
 use brooklet::live::preamble::Slot;
-use brooklet::live::stream::{Busy, Superseded, Waited};
+use brooklet::live::stream::{Outlook, Superseded};
 use brooklet::live::subscriber::End;
 use brooklet::rtmp::amf::Properties;
 use brooklet::rtmp::amf0::{self, Value};
 
-use crate::fixture::{AAC_HEADER, AVC_HEADER, AWAY, Fixture, Got, HOME, Player, TestSink, numbers};
+use crate::fixture::{
+    AAC_HEADER, AVC_HEADER, AWAY, Fixture, GRACE, Got, HOME, Player, TestSink, grace, numbers,
+};
 
 fn metadata(fixture: &Fixture, properties: &[(&str, f64)]) {
     let properties = numbers(properties);
@@ -45,7 +48,7 @@ fn another_address_is_refused_while_the_publisher_is_heard() {
     fixture.wait(500);
     assert_eq!(
         fixture.try_publish(AWAY),
-        Err(Busy::InUse { retry_in: 1_500 })
+        Err(PublishRefused::InUse { retry_in: 1_500 })
     );
 }
 
@@ -80,7 +83,8 @@ fn the_clean_up_of_a_replaced_publisher_does_not_touch_its_successor() {
     let fixture = Fixture::new();
     let first = fixture.try_publish(HOME).unwrap();
     fixture.try_publish(HOME).unwrap();
-    fixture.stream.unpublish(first.generation);
+    let grace = grace(fixture.now.get());
+    fixture.stream.unpublish(first.generation, grace);
     fixture.stream.end(first.generation, fixture.now.get());
     assert!(fixture.stream.snapshot().is_live);
     fixture.headers();
@@ -94,7 +98,7 @@ fn two_publishers_at_one_address_do_not_fight() {
     fixture.stream.heard(fixture.now.get());
     assert_eq!(
         fixture.try_publish(HOME),
-        Err(Busy::Fighting { retry_in: 4_000 })
+        Err(PublishRefused::Fighting { retry_in: 4_000 })
     );
     fixture.wait(4_000);
     fixture.stream.heard(fixture.now.get());
@@ -208,21 +212,36 @@ fn at_the_end_players_get_every_message_that_some_player_waits_for() {
 }
 
 #[test]
-fn waiting_for_a_publisher_ends_with_its_return_the_grace_time_or_a_stop() {
+fn a_stream_waits_for_a_publisher_while_it_has_players() {
     let fixture = Fixture::published();
-    let generation = fixture.generation.get();
-    let wait = |generation| {
-        fixture
-            .stream
-            .wait_for_publisher(generation, Duration::ZERO, fixture.now.get())
-    };
-    fixture.unpublish();
-    assert_eq!(wait(generation), Waited::Deserted);
     let player = fixture.play(Join::Live);
-    assert_eq!(wait(generation), Waited::TimedOut);
+    let advance = |generation| fixture.stream.advance(generation, fixture.now.get());
+    let generation = fixture.generation.get();
+    let is_over_at = fixture.now.get() + GRACE;
+    fixture.unpublish();
+    assert_eq!(advance(generation).until, Some(is_over_at));
     fixture.publish();
-    assert_eq!(wait(generation), Waited::Returned);
+    assert_eq!(advance(generation), Outlook::default());
+    fixture.unpublish();
     fixture.stream.leave(player.id);
+    assert_eq!(advance(fixture.generation.get()), Outlook::default());
+    assert_eq!(fixture.try_publish(HOME), Err(PublishRefused::Closed));
+}
+
+#[test]
+fn a_stream_whose_publisher_does_not_come_back_ends() {
+    let fixture = Fixture::published();
+    let player = fixture.play(Join::Live);
+    fixture.unpublish();
+    fixture.wait(GRACE);
+    let ended = Outlook {
+        has_ended: true,
+        until: None,
+    };
+    let (generation, now) = (fixture.generation.get(), fixture.now.get());
+    assert_eq!(fixture.stream.advance(generation, now), ended);
+    assert_eq!(fixture.end_of(&player), Some(End::Finished));
+    assert_eq!(fixture.stream.advance(generation, now), Outlook::default());
 }
 
 #[test]
@@ -280,12 +299,16 @@ fn a_clock_jump_is_hidden_from_players_and_reported_once() {
     // In between, headers at timestamp 0, and new ones.
     fixture.headers();
     fixture.append(Kind::Video, 0, &[AVC_HEADER, b"other"].concat());
-    let repair = fixture.stream.pump(fixture.now.get()).repair;
-    let repair = repair.map(|repair| (repair.jump_ms, repair.total));
-    assert_eq!(repair, Some((49_990_000, 1)));
+    let repair = ClockRepair {
+        jump_ms: 49_990_000,
+        is_start: false,
+        total: 1,
+    };
+    let findings = fixture.stream.pump(fixture.now.get()).findings;
+    assert_eq!(findings, [Finding::Timestamps(repair)]);
     fixture.wait(40);
     fixture.gop(50_000_440, 2);
-    assert_eq!(fixture.stream.pump(fixture.now.get()).repair, None);
+    assert_eq!(fixture.stream.pump(fixture.now.get()).findings, []);
     let times: Vec<_> = player.got().iter().map(|got| got.timestamp).collect();
     assert_eq!(before, 20);
     assert_eq!(times, [10_400, 10_400, 10_440, 10_450, 10_480, 10_490]);

@@ -4,24 +4,25 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use brooklet::allowance::Allowance;
-use brooklet::live::arena::{Arena, BLOCK_LEN, Full};
+use brooklet::live::arena::{Arena, ArenaFull, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::framing::Framing;
-use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
+use brooklet::live::life::{PublishRefused, Publisher};
+use brooklet::live::out::framing::Framing;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::request::{JoinRequest, Receiver};
 use brooklet::live::stream::hls::{Asker, Waiters};
-use brooklet::live::stream::{Appended, Busy, Publisher, Settings, Stream};
-use brooklet::live::subscriber::{Receiver, Subscriber};
+use brooklet::live::stream::{Appended, Closed, Desks, Stream, StreamSettings};
 use brooklet::live::table::StreamTable;
 use brooklet::rtmp::server_session::Dialect;
 use brooklet::rtmp::stream_key::StreamKey;
 
 use crate::files::SMALL;
-use crate::fixture::{AVC_HEADER, TestSink};
+use crate::fixture::{AVC_HEADER, TestSink, grace};
 
 /// A server's streams and its clock.
 struct Streams {
-    settings: Settings,
+    settings: StreamSettings,
     now: u64,
 }
 
@@ -36,12 +37,13 @@ struct Camera {
 
 impl Streams {
     fn of_blocks(blocks: usize) -> Streams {
-        let settings = Settings {
+        let settings = StreamSettings {
             arena: Arena::new(blocks * BLOCK_LEN),
             history: 12_000,
             max_lag: 2_000,
             batch: 0,
             is_hls_served: true,
+            desks: Desks::default(),
         };
         Streams {
             settings,
@@ -49,7 +51,7 @@ impl Streams {
         }
     }
 
-    fn publish(&self, name: usize) -> Result<Camera, Busy> {
+    fn publish(&self, name: usize) -> Result<Camera, PublishRefused> {
         let key = StreamKey::new("live", &name.to_string()).unwrap();
         let stream = Stream::new(key, &self.settings);
         let publisher = Publisher {
@@ -59,7 +61,7 @@ impl Streams {
             sink: Arc::<TestSink>::default(),
             allowance: Allowance::default(),
         };
-        let accepted = stream.publish(publisher, self.now).unwrap()?;
+        let accepted = stream.publish(publisher, self.now)?;
         let camera = Camera {
             stream,
             generation: accepted.generation,
@@ -71,7 +73,7 @@ impl Streams {
     }
 
     /// A stream that has nothing but one keyframe of some bytes.
-    fn still(&self, name: usize, len: usize) -> Result<Camera, Busy> {
+    fn still(&self, name: usize, len: usize) -> Result<Camera, PublishRefused> {
         let mut camera = self.publish(name)?;
         camera.picture(true, len, self.now);
         Ok(camera)
@@ -104,17 +106,13 @@ impl Camera {
     /// Whether a player that joins now is sent a frame at once.
     fn can_be_joined(&self) -> bool {
         let sink = Arc::<TestSink>::default();
-        let framing = Framing::Rtmp {
-            message_stream_id: 1,
-            dialect: Dialect::AMF0,
-        };
         let receiver = Receiver {
-            framing,
+            framing: Framing::rtmp(1, Dialect::AMF0),
             join: Join::Gop,
             capabilities: Capabilities::unknown(),
         };
-        let player = Subscriber::new(1, sink.clone(), receiver, Vec::new());
-        self.stream.subscribe(player, 0).unwrap();
+        let request = JoinRequest::new(1, sink.clone(), receiver, Vec::new());
+        self.stream.subscribe(request, 0).unwrap();
         let _ = self.stream.with_subscriber(1, 0, |_| {});
         self.stream.leave(1);
         sink.len() > 90_000
@@ -165,7 +163,9 @@ fn streams_without_a_publisher_give_up_their_blocks_first() {
     }
     assert!(streams.settings.arena.free_blocks() <= 128);
     for zombie in &zombies {
-        zombie.stream.unpublish(zombie.generation);
+        zombie
+            .stream
+            .unpublish(zombie.generation, grace(streams.now));
     }
     let mut camera = streams.publish(1_000).unwrap();
     assert_eq!(film(&mut streams, &mut camera, 500), 500);
@@ -319,10 +319,10 @@ fn a_running_stream_keeps_its_gop_and_new_ones_without_room_are_refused() {
         assert_eq!(film(&mut streams, &mut camera, 10), 10, "{name}");
     }
     assert_eq!(camera.lost, 0);
-    let Some(Busy::Full(full)) = refused else {
+    let Some(PublishRefused::Full(full)) = refused else {
         panic!("{refused:?} after {} streams", greedy.len())
     };
-    let Full::InAll { streams, .. } = full else {
+    let ArenaFull::InAll { streams, .. } = full else {
         panic!("{full}")
     };
     assert_eq!(streams, greedy.len() + 1);
@@ -345,8 +345,10 @@ fn a_publish_refused_for_lack_of_memory_leaves_no_stream_behind() {
     let mut refused = 0;
     for number in 0..100 {
         let key = StreamKey::new("live", &number.to_string()).unwrap();
-        let verdict = table.with(&key, |stream| stream.publish(publisher(number), 1_000));
-        refused += usize::from(matches!(verdict, Err(Busy::Full(_))));
+        let verdict = table.with(&key, 1_000, |stream| {
+            Ok::<_, Closed>(stream.publish(publisher(number), 1_000))
+        });
+        refused += usize::from(matches!(verdict, Err(PublishRefused::Full(_))));
         assert_eq!(table.find(&key).is_some(), verdict.is_ok());
     }
     assert!(refused > 90, "{refused}");

@@ -1,14 +1,16 @@
 //! Relaying allocates nothing in the steady state.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use brooklet::allowance::Allowance;
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::framing::{Base, Carrier, Framing};
-use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
+use brooklet::live::out::carrier::Carrier;
+use brooklet::live::out::framing::Framing;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::request::Receiver;
 use brooklet::live::payload::Assembly;
-use brooklet::live::subscriber::Receiver;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Limits, Payload};
 use brooklet::rtmp::server_session::Dialect;
 
@@ -54,15 +56,16 @@ fn filled(type_id: u8, tag: &[u8], len: usize, index: u32) -> Message {
 }
 
 /// The publisher's chunks, as bytes.
-fn chunks(messages: impl Iterator<Item = Message>) -> Vec<u8> {
+fn chunks(numbers: Range<u32>, message: fn(u32) -> Message) -> Vec<u8> {
     use brooklet::rtmp::chunk::MessageHeader;
     use brooklet::rtmp::chunk_writer::ChunkWriter;
 
     let mut bytes = Vec::new();
-    for (index, (type_id, payload)) in messages.enumerate() {
+    for index in numbers {
+        let (type_id, payload) = message(index);
         let header = MessageHeader {
             chunk_stream_id: if type_id == 9 { 6 } else { 4 },
-            timestamp: index as u32 * 20,
+            timestamp: index * 20,
             len: 0,
             type_id,
             message_stream_id: 1,
@@ -73,11 +76,7 @@ fn chunks(messages: impl Iterator<Item = Message>) -> Vec<u8> {
 }
 
 fn rtmp(capabilities: Capabilities) -> Receiver {
-    let framing = Framing::Rtmp {
-        message_stream_id: 1,
-        dialect: Dialect::AMF0,
-    };
-    receiver(framing, capabilities)
+    receiver(Framing::rtmp(1, Dialect::AMF0), capabilities)
 }
 
 fn receiver(framing: Framing, capabilities: Capabilities) -> Receiver {
@@ -92,14 +91,13 @@ fn receiver(framing: Framing, capabilities: Capabilities) -> Receiver {
 fn files() -> Vec<Receiver> {
     let everything = Capabilities::everything();
     let of_carrier = |carrier| {
-        let base = Base::default();
         [
-            receiver(Framing::Flv { carrier, base: 0 }, everything),
-            receiver(Framing::Flv { carrier, base: 0 }, Capabilities::browser()),
-            receiver(Framing::Mp4 { carrier, base }, everything),
+            receiver(Framing::flv(carrier), everything),
+            receiver(Framing::flv(carrier), Capabilities::browser()),
+            receiver(Framing::mp4(carrier), everything),
         ]
     };
-    [Carrier::Http, Carrier::Chunked, Carrier::WebSocket]
+    [Carrier::Raw, Carrier::Chunked, Carrier::WebSocket]
         .into_iter()
         .flat_map(of_carrier)
         .collect()
@@ -155,10 +153,7 @@ fn relay_a_thousand_messages_to(receivers: &[Receiver], message: fn(u32) -> Mess
     assembly.keep(4);
     let mut reader = ChunkReader::new(assembly, limits);
     reader.set_chunk_size(65_536).unwrap();
-    let (warm_up, measured) = (
-        chunks((0..1_500).map(message)),
-        chunks((0..1_000).map(message)),
-    );
+    let (warm_up, measured) = (chunks(0..1_500, message), chunks(1_500..2_500, message));
     let attach = |receiver: &Receiver| {
         let sink = Arc::<TestSink>::default();
         sink.reserve(3 * (warm_up.len() + measured.len()));

@@ -1,6 +1,7 @@
 //! Viewers of FLV and fragmented MP4 over HTTP and WebSockets, on real sockets.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use brooklet::{Config, Server};
 
@@ -178,6 +179,27 @@ fn a_stream_that_ends_before_its_first_frame_is_not_found() {
 }
 
 #[test]
+fn a_stream_without_mp4_codecs_is_refused_as_mp4() {
+    let server = server(Config::default());
+    let (rtmp, http) = addresses(&server);
+    let mut client = Client::publishing(rtmp, "live", "door");
+    let messages: [(u8, &[u8]); 4] = [
+        (9, b"\x90zzzz\x01config"),
+        (8, b"\x90qqqqconfig"),
+        (9, b"\x91zzzzkey"),
+        (8, b"\x91qqqqframe"),
+    ];
+    for (type_id, payload) in messages {
+        client.send_message(type_id, 1, 0, payload);
+    }
+    let head = Viewer::ask(http, "/live/door.mp4").head();
+    assert_eq!(head.status, 415, "{head:?}");
+    let why = "the stream's codecs don't fit this format. Try RTMP, or .flv\n";
+    let len = why.len().to_string();
+    assert_eq!(head.field("content-length"), Some(&*len), "{head:?}");
+}
+
+#[test]
 fn the_content_type_names_the_codecs() {
     // From this machine, HTTP/1.0 looks like a proxy that doesn't name its client.
     let mut config = Config::default();
@@ -318,9 +340,32 @@ fn when_the_publisher_stays_away_the_file_ends_at_a_frame() {
             assert_eq!(last, Some((opcode::CLOSE, vec![0x03, 0xE9])), "going away");
         }
     }
-    // A viewer that stays although the stream has ended is noticed only at its thread's next tick.
     drop(viewers);
     wait_until("all are gone", || server.connections() == 0);
+}
+
+#[test]
+fn clients_that_stay_after_the_end_are_disconnected_within_seconds() {
+    let server = server(short_grace());
+    let (rtmp, http) = addresses(&server);
+    let mut camera = Camera::start(rtmp);
+    camera.picture(1_000);
+    let mut player = Client::playing(rtmp, "live", "door");
+    player.wait_for_media();
+    let mut viewers = WAYS.map(|(path, open)| open(http, path));
+    for viewer in &mut viewers {
+        viewer.next_picture();
+    }
+    drop(camera);
+    for viewer in &mut viewers {
+        while viewer.next().is_some() {}
+    }
+    let ended = Instant::now();
+    wait_until("all are gone", || server.connections() == 0);
+    // Without the end of the stream their threads would wake after 20 s.
+    let elapsed = ended.elapsed();
+    assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
+    player.until_closed();
 }
 
 /// Checks what a viewer saw that reads too little: newer frames only, and jumps only to keyframes.

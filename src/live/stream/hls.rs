@@ -14,15 +14,15 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{State, Stream};
+use super::{Stream, StreamState};
 use crate::http::route::{SegmentKind, SegmentName};
-use crate::live::framing::Base;
-use crate::live::log::{Entry, Kind};
+use crate::live::kind::Kind;
+use crate::live::log::{Entry, Log};
+use crate::live::out::format::mp4::Base;
+use crate::live::report::{Delivered, ViewerReport};
 use crate::live::segments::{Found, Listing, Segments, Share, Unit, Viewer, Wanted};
-use crate::live::stats::ViewerReport;
-use crate::live::subscriber::Delivered;
 use crate::live::tracks::Tracks;
-use crate::live::{Millis, When, lock, wait};
+use crate::live::{Millis, When, lock};
 pub use reading::{Evicted, Reading};
 use reading::{framed_len, is_sample};
 
@@ -57,7 +57,7 @@ const SEGMENTS_IN_MEMORY: u64 = 3;
 
 /// What a stream knows for HLS.
 #[derive(Default)]
-pub(super) struct Hls {
+pub(in crate::live) struct Hls {
     pub(super) segments: Segments,
     /// Somebody may ask.
     is_served: bool,
@@ -68,8 +68,6 @@ pub(super) struct Hls {
     asked: When,
     /// Somebody has got a media playlist.
     is_given: bool,
-    /// The stream has ended, and is still to be found.
-    pub(super) is_in_tail: bool,
     /// The tracks were all known when a message was noted last.
     were_known: bool,
     /// Requests that wait for a part.
@@ -250,7 +248,7 @@ impl Stream {
         let share = Share::new(number, number);
         let len = framed_len(&entry);
         let reading = Reading::new(number..number + 1, len, share, base, has_video);
-        has_video.then(|| (Arc::clone(&state.tracks), reading))
+        has_video.then(|| (Arc::clone(state.intake.tracks()), reading))
     }
 
     /// Has what comes next sent by `take`, which must not wait, behind `lead`; how much of both it has
@@ -268,7 +266,10 @@ impl Stream {
         let before = reading.len;
         // The lock is held across the send on purpose: the slices borrow the log.
         let result = reading.offer(&state.log, lead, room, take)?;
-        state.stats.note_fetched(before - reading.len, now);
+        state
+            .audience
+            .deliveries
+            .note_fetched(before - reading.len, now);
         Ok(result)
     }
 
@@ -285,33 +286,10 @@ impl Stream {
         lock(&self.state).hls.is_wanted(now)
     }
 
-    /// The stream has ended. How long it is to be found still, so that those who ask learn of it.
-    pub fn begin_hls_tail(&self, now: Millis) -> Duration {
-        let hls = &mut lock(&self.state).hls;
-        let target = hls.segments.target().filter(|_| hls.is_wanted(now));
-        hls.is_in_tail = target.is_some();
-        Duration::from_secs(target.map_or(0, |target| u64::from(target) * MAX_WAIT))
-    }
-
-    /// Waits for the end of that time, unless the server stops.
-    pub fn wait_out_hls_tail(&self, tail: Duration) {
-        let began = Instant::now();
-        let mut state = lock(&self.state);
-        while state.hls.is_in_tail && began.elapsed() < tail {
-            let left = tail.saturating_sub(began.elapsed());
-            state = wait(&self.changed, state, left);
-        }
-    }
-
-    /// The stream need not be found any more.
-    pub fn end_hls_tail(&self) {
-        lock(&self.state).hls.is_in_tail = false;
-    }
-
     /// Tells those who wait, if there is something to tell.
-    pub(super) fn tell_hls(&self, state: &mut State) {
+    pub(super) fn notify_hls(&self, state: &mut StreamState) {
         if std::mem::take(&mut state.hls.has_news) && state.hls.waiting > 0 {
-            self.grown.notify_all();
+            self.grown.notify();
         }
     }
 
@@ -320,12 +298,12 @@ impl Stream {
         &self,
         asker: Asker<'_>,
         life: Option<u32>,
-        attempt: impl Fn(&mut State, bool) -> Result<Attempt<T>, Unavailable>,
+        attempt: impl Fn(&mut StreamState, bool) -> Result<Attempt<T>, Unavailable>,
     ) -> Result<T, Unavailable> {
         let began = Instant::now();
         let mut state = lock(&self.state);
         // What isn't from a playlist of this stream doesn't show that anybody watches.
-        if state.generation == 0 || life.is_some() && life != state.hls.life {
+        if state.life.generation() == 0 || life.is_some() && life != state.hls.life {
             return Err(Unavailable::NotFound);
         }
         state.ask(asker)?;
@@ -340,7 +318,7 @@ impl Stream {
         state.hls.waiting += 1;
         let result = loop {
             let left = limit.saturating_sub(began.elapsed());
-            state = wait(&self.grown, state, left.min(LOOK_INTERVAL));
+            state = self.grown.wait(state, left.min(LOOK_INTERVAL));
             let left = limit.saturating_sub(began.elapsed());
             match attempt(&mut state, left.is_zero()) {
                 Ok(Attempt::Done(answer)) => break Ok(answer),
@@ -372,77 +350,10 @@ fn in_steps(mut step: impl FnMut() -> Result<bool, Evicted>) -> Result<(), Evict
     Ok(())
 }
 
-impl State {
-    /// Takes note of a message that was appended.
-    pub(super) fn note_sample(&mut self, number: u64) {
-        self.hls.segments.prune(self.log.start());
-        let Some(entry) = self.log.entry(number).filter(is_sample) else {
-            return;
-        };
-        let are_tracks_known = self.are_tracks_known();
-        let version = self.hls.version_of(&self.tracks, are_tracks_known);
-        let open = self.hls.segments.newest_version();
-        let open = open.filter(|open| *open != version);
-        let open = open.and_then(|open| self.hls.tracks(open.into()));
-        let now = &self.tracks.presentation;
-        let open = open.as_ref().map_or(now, |tracks| &tracks.presentation);
-        let is_picture = entry.meta.kind == Kind::Video;
-        let fits = match is_picture {
-            true => open.video == now.video,
-            false => open.audio == now.audio,
-        };
-        let has_video = now.video.is_some();
-        let (time, end) = self.tracks.span(&entry);
-        let unit = Unit {
-            number,
-            time,
-            end,
-            arrived: entry.meta.arrived,
-            len: framed_len(&entry) as u32,
-            version,
-            is_picture,
-            fits,
-            is_boundary: open.video.is_some() == is_picture,
-            is_join_point: match (is_picture, has_video) {
-                (true, _) => entry.meta.is_sync(),
-                (false, true) => false,
-                // Pictures may be on their way, or of a size that only a keyframe tells.
-                (false, false) => {
-                    are_tracks_known && (self.tracks.video.is_none() || self.publish.is_settled)
-                }
-            },
-        };
-        let max_bytes = self.log.capacity() / SEGMENTS_IN_MEMORY;
-        if self.hls.segments.add(&unit, max_bytes) {
-            self.note_news(unit.arrived);
-        }
-    }
-
-    /// What comes next doesn't go on where the last message ended.
-    pub(super) fn cut_off_hls(&mut self) {
-        self.hls.segments.cut_off();
-        self.hls.has_news = true;
-    }
-
-    fn note_news(&mut self, now: Millis) {
-        let hls = &mut self.hls;
-        hls.has_news = true;
-        hls.forget_versions();
-        let is_wanted = hls.is_wanted(now);
-        if !is_wanted {
-            hls.segments.shrink();
-        }
-        if hls.is_served {
-            let kept_from = hls.segments.needed_from(is_wanted);
-            // What is begun becomes a segment: without its beginning there would be none.
-            let spare_to = (!is_wanted).then(|| hls.segments.open_from());
-            self.log.set_kept_from(kept_from, spare_to);
-        }
-    }
-
+impl StreamState {
     fn ask(&mut self, asker: Asker<'_>) -> Result<(), Unavailable> {
         // Of what goes on more will be listed.
-        if self.publisher.is_some() && !self.hls.segments.has_block() {
+        if self.life.is_live() && !self.hls.segments.has_block() {
             let block = self.log.take_block().ok_or(Unavailable::NoMemory)?;
             self.hls.segments.set_block(block);
         }
@@ -461,18 +372,18 @@ impl State {
         wanted: Option<Wanted>,
         is_last: bool,
     ) -> Result<Attempt<Playlist>, Unavailable> {
-        let is_live = self.publisher.is_some();
+        let is_live = self.life.is_live();
+        let has_ended = self.life.has_ended();
         let hls = &mut self.hls;
         hls.segments.prune(self.log.start());
-        let may_wait = is_live && !is_last && !self.is_closed;
+        let may_wait = is_live && !is_last && !has_ended;
         if may_wait && !hls.is_given && !hls.segments.is_fit() {
             return match self.is_without_samples() {
                 true => Err(Unavailable::NoCodec),
                 false => Ok(Attempt::Wait(FIRST_WAIT)),
             };
         }
-        if let (Some(target), Some(wanted), false) = (hls.segments.target(), wanted, self.is_closed)
-        {
+        if let (Some(target), Some(wanted), false) = (hls.segments.target(), wanted, has_ended) {
             match hls.segments.has(wanted) {
                 Found::Yes(()) => {}
                 Found::No => return Err(Unavailable::TooFar),
@@ -487,25 +398,25 @@ impl State {
     }
 
     fn outline(&mut self) -> Result<Attempt<Playlist>, Unavailable> {
-        let is_live = self.publisher.is_some();
+        let is_live = self.life.is_live();
         if is_live && self.is_without_samples() {
             return Err(Unavailable::NoCodec);
         }
-        let are_tracks_known = self.are_tracks_known();
+        let are_tracks_known = self.intake.are_tracks_known();
         let hls = &mut self.hls;
         hls.segments.prune(self.log.start());
         let first_wait = if is_live { FIRST_WAIT } else { RETURN_WAIT };
-        if hls.segments.target().is_none() && !are_tracks_known && !self.is_closed {
+        if hls.segments.target().is_none() && !are_tracks_known && !self.life.has_ended() {
             return Ok(Attempt::Wait(first_wait));
         }
         let log = &self.log;
         let listing = hls
             .segments
-            .listing(self.is_closed, &|number| log.is_safe(number));
+            .listing(self.life.has_ended(), &|number| log.is_safe(number));
         let tracks = hls.versions.back();
         match (listing, tracks) {
             (Some(mut listing), Some((_, tracks))) => {
-                let announced = self.publish.found.announced_bandwidth;
+                let announced = self.intake.announced_bandwidth();
                 listing.bandwidth = listing.bandwidth.max(announced);
                 Ok(Attempt::Done(Playlist {
                     listing,
@@ -513,7 +424,7 @@ impl State {
                     tracks: Arc::clone(tracks),
                 }))
             }
-            _ if self.is_closed => Err(Unavailable::NotFound),
+            _ if self.life.has_ended() => Err(Unavailable::NotFound),
             _ => Ok(Attempt::Wait(first_wait)),
         }
     }
@@ -532,7 +443,7 @@ impl State {
             SegmentKind::Part(number, part) => match segments.part(number, part) {
                 Found::Yes((part, segment)) => (part.messages, part.bytes.into(), segment),
                 Found::No => return Err(Unavailable::NotFound),
-                Found::NotYet if self.is_closed => return Err(Unavailable::NotFound),
+                Found::NotYet if self.life.has_ended() => return Err(Unavailable::NotFound),
                 Found::NotYet => {
                     let target = segments.target().unwrap_or_default();
                     return Ok(Attempt::Wait(Millis::from(target) * 1_000 * MAX_WAIT));
@@ -549,12 +460,88 @@ impl State {
 
     /// Whether it is known that nothing of the stream fits into MP4.
     fn is_without_samples(&self) -> bool {
-        let presentation = &self.tracks.presentation;
-        presentation.video.is_none() && presentation.audio.is_none() && self.are_tracks_known()
+        let presentation = &self.intake.tracks().presentation;
+        presentation.video.is_none()
+            && presentation.audio.is_none()
+            && self.intake.are_tracks_known()
     }
 }
 
 impl Hls {
+    /// Takes note of a message that was appended. `is_audio_alone`: no video is expected.
+    pub(in crate::live) fn note_sample(
+        &mut self,
+        number: u64,
+        log: &mut Log,
+        tracks: &Arc<Tracks>,
+        are_tracks_known: bool,
+        is_audio_alone: bool,
+    ) {
+        self.segments.prune(log.start());
+        let Some(entry) = log.entry(number).filter(is_sample) else {
+            return;
+        };
+        let version = self.version_of(tracks, are_tracks_known);
+        let open = self.segments.newest_version();
+        let open = open.filter(|open| *open != version);
+        let open = open.and_then(|open| self.tracks(open.into()));
+        let now = &tracks.presentation;
+        let open = open.as_ref().map_or(now, |tracks| &tracks.presentation);
+        let is_picture = entry.meta.kind == Kind::Video;
+        let fits = match is_picture {
+            true => open.video == now.video,
+            false => open.audio == now.audio,
+        };
+        let has_video = now.video.is_some();
+        let (time, end) = tracks.span(&entry);
+        let unit = Unit {
+            number,
+            time,
+            end,
+            arrived: entry.meta.arrived,
+            len: framed_len(&entry) as u32,
+            version,
+            is_picture,
+            fits,
+            is_boundary: open.video.is_some() == is_picture,
+            is_join_point: match (is_picture, has_video) {
+                (true, _) => entry.meta.is_sync(),
+                (false, true) => false,
+                (false, false) => are_tracks_known && is_audio_alone,
+            },
+        };
+        let max_bytes = log.capacity() / SEGMENTS_IN_MEMORY;
+        if self.segments.add(&unit, max_bytes) {
+            self.note_news(unit.arrived, log);
+        }
+    }
+
+    /// What comes next doesn't go on where the last message ended.
+    pub(super) fn cut_off(&mut self) {
+        self.segments.cut_off();
+        self.has_news = true;
+    }
+
+    /// Forgets what was listed of messages before this one.
+    pub(in crate::live) fn forget_before(&mut self, number: u64) {
+        self.segments.prune(number);
+    }
+
+    fn note_news(&mut self, now: Millis, log: &mut Log) {
+        self.has_news = true;
+        self.forget_versions();
+        let is_wanted = self.is_wanted(now);
+        if !is_wanted {
+            self.segments.shrink();
+        }
+        if self.is_served {
+            let kept_from = self.segments.needed_from(is_wanted);
+            // What is begun becomes a segment: without its beginning there would be none.
+            let spare_to = (!is_wanted).then(|| self.segments.open_from());
+            log.set_kept_from(kept_from, spare_to);
+        }
+    }
+
     /// `is_served`: somebody may ask.
     pub(super) fn new(is_served: bool) -> Hls {
         Hls {
@@ -578,9 +565,11 @@ impl Hls {
         }
     }
 
-    /// Whether anybody has asked ever.
-    pub(super) fn is_known(&self) -> bool {
-        self.asked.get().is_some()
+    /// How long a stream that has ended can still be found, in ms: until all viewers have asked, and
+    /// so know that it has.
+    pub(super) fn tail(&self, now: Millis) -> Option<Millis> {
+        let target = self.segments.target().filter(|_| self.is_wanted(now))?;
+        Some(Millis::from(target) * 1_000 * MAX_WAIT)
     }
 
     /// The version of these tracks.
@@ -617,7 +606,7 @@ impl Hls {
     }
 
     /// The tracks of all versions.
-    pub(super) fn held_tracks(&self) -> impl Iterator<Item = &Arc<Tracks>> + Clone {
+    pub(in crate::live) fn held_tracks(&self) -> impl Iterator<Item = &Arc<Tracks>> + Clone {
         self.versions.iter().map(|(_, tracks)| tracks)
     }
 
@@ -628,7 +617,7 @@ impl Hls {
     }
 
     /// Forgets the oldest version with its segments, unless it is the only one.
-    pub(super) fn forget_version(&mut self) -> bool {
+    pub(in crate::live) fn forget_version(&mut self) -> bool {
         let oldest = self.versions.front().filter(|_| self.versions.len() > 1);
         let Some(&(oldest, _)) = oldest else {
             return false;

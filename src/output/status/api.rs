@@ -7,7 +7,7 @@ use super::{
     ConnectionReport, Source, Status, StreamStatus, VERSION, each_stream, each_viewer, utc,
 };
 use crate::config::Shown;
-use crate::live::stats::{TrackReport, ViewerReport};
+use crate::live::report::{TrackReport, ViewerReport};
 use crate::media::decimal::Thousandths;
 use crate::rtmp::stream_key::StreamKey;
 

@@ -13,7 +13,7 @@ use std::fmt::Write;
 
 use super::{Source, Status, StreamStatus, VERSION, each_stream};
 use crate::live::arena::BLOCK_LEN;
-use crate::live::stats::{PROTOCOLS, RECEIVED, StreamReport};
+use crate::live::report::{PROTOCOLS, RECEIVED, StreamReport};
 use crate::media::decimal::Thousandths;
 
 /// The content type.
@@ -141,7 +141,7 @@ const OF_STREAM: &[StreamFigure] = &[
     ),
 ];
 
-/// Figures of what came of one medium, in the order of [`Totals`](crate::live::stats::Totals): name,
+/// Figures of what came of one medium, in the order of [`Totals`](crate::live::report::Totals): name,
 /// help.
 const OF_TRACK: &[(&str, &str)] = &[
     (

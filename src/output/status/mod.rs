@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::live::Millis;
-use crate::live::stats::{StreamReport, ViewerReport};
+use crate::live::report::{StreamReport, ViewerReport};
 use crate::rtmp::stream_key::StreamKey;
 use tracks::{Audio, Video};
 

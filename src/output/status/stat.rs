@@ -16,7 +16,7 @@ use std::fmt::{Display, Write};
 
 use super::{ConnectionReport, Source, Status, StreamStatus, VERSION, each_stream, each_viewer};
 use crate::live::Millis;
-use crate::live::subscriber::Delivered;
+use crate::live::report::Delivered;
 use crate::media::codec::{AudioCodec, VideoCodec};
 use crate::media::decimal::Thousandths;
 use crate::rtmp::stream_key::StreamKey;

@@ -5,10 +5,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::live::doctor::Finding;
+use crate::live::finding::Finding;
 use crate::live::preamble::{Preamble, Slot};
-use crate::live::stats::{TrackReport, Viewers};
-use crate::live::subscriber::Delivered;
+use crate::live::report::{Delivered, TrackReport, Viewers};
 use crate::live::tracks::Tracks;
 use crate::media::mp4::{AudioTrack, Presentation, VideoTrack};
 use crate::media::tag::Medium;
@@ -139,7 +138,6 @@ fn door() -> StreamReport {
         video: track(1_800_000, 300, 2_400_999),
         frame_rate: Some(29_970),
         keyframe_interval: Some(2_000),
-        longest_keyframe_interval: Some(2_002),
         dropped_messages: 3,
         bytes_out: 123_456,
         bits_out: 5_000_000,

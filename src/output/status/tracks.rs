@@ -1,7 +1,7 @@
 //! What a stream's tracks are, put together from its headers, its messages and what was measured.
 
 use crate::live::preamble::Slot;
-use crate::live::stats::{StreamReport, TrackReport};
+use crate::live::report::{StreamReport, TrackReport};
 use crate::media::avc::AvcConfig;
 use crate::media::codec::{AudioCodec, VideoCodec};
 use crate::media::describe::{picture_of, sound_of, video_header};

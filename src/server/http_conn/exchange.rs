@@ -7,7 +7,7 @@ use super::super::access::{Credentials, Page};
 use super::super::connections::{Connections, Full};
 use super::super::handler::Client;
 use super::super::socket::Socket;
-use super::{hls, status, watch};
+use super::{hls, keyframe, status, watch};
 use crate::allowance::Allowance;
 use crate::http::{Head, Method, Response, Route};
 use crate::rtmp::stream_key::StreamKey;
@@ -24,8 +24,8 @@ pub(super) enum Reply<'a> {
     State(status::State<'a>),
     /// A playlist, or what one names.
     Hls(hls::Asked),
-    /// A picture.
-    Frame(watch::Frame),
+    /// The newest keyframe of a stream.
+    Keyframe(keyframe::Keyframe),
     /// The media of a stream, as long as either side lasts.
     Viewing(watch::Viewing),
 }

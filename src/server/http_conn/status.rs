@@ -12,7 +12,7 @@ use super::writer::Writer;
 use crate::allowance::Allowance;
 use crate::http::{self, Response, Route};
 use crate::live::Millis;
-use crate::live::stats::{ViewerReport, sum};
+use crate::live::report::{ViewerReport, sum};
 use crate::output::status::{
     ConnectionReport, Source, Status, StreamStatus, api, metrics, stat, utc,
 };

@@ -6,11 +6,12 @@ use super::{Connection, find};
 use crate::allowance::{Exceeded, Taken, push, shrink};
 use crate::live::Millis;
 use crate::live::capabilities::Capabilities;
-use crate::live::framing::Framing;
 use crate::live::join::Join;
-use crate::live::sink::Sink;
-use crate::live::stream::{Busy, PUBLISH_COST, Publisher, STREAM_COST};
-use crate::live::subscriber::{Receiver, Subscriber};
+use crate::live::life::{PublishRefused, Publisher};
+use crate::live::out::framing::Framing;
+use crate::live::out::request::{JoinRequest, Receiver};
+use crate::live::out::sink::Sink;
+use crate::live::stream::{Closed, PUBLISH_COST, STREAM_COST};
 use crate::rtmp::command::MAX_DESCRIPTION_LEN;
 use crate::rtmp::metadata;
 use crate::rtmp::server_session::{Connect, MAX_REPLIES, MAX_REPLY};
@@ -20,7 +21,7 @@ use crate::server::end::End;
 use crate::server::handler::{Handler, StreamRequest};
 use crate::server::lines::About;
 use crate::server::playing::{PLAY_COST, Playing};
-use crate::server::publishing::Publishing;
+use crate::server::publishing::{Publishing, advance};
 use crate::server::text::in_brackets;
 
 /// Blocks that a publisher keeps for its next message: enough for most pictures.
@@ -122,15 +123,17 @@ impl Connection {
             sink: self.socket.clone(),
             allowance: self.allowance.clone(),
         };
-        let (stream, verdict) = self.shared.table.with(&key, |stream| {
-            Ok((Arc::clone(stream), stream.publish(publisher(), now)?))
+        let table = &self.shared.table;
+        let verdict = table.with(&key, now, |stream| match stream.publish(publisher(), now) {
+            Err(PublishRefused::Closed) => Err(Closed),
+            verdict => Ok(verdict.map(|accepted| (Arc::clone(stream), accepted))),
         });
-        let accepted = match verdict {
-            Ok(accepted) => accepted,
-            Err(busy) => {
+        let (stream, accepted) = match verdict {
+            Ok(published) => published,
+            Err(refused) => {
                 connections.note_unpublish(client.id(), &key, false);
                 self.shared.handlers.unpublish(&self.client, &key);
-                let why = busy_text(busy);
+                let why = refused.to_string();
                 self.session
                     .refuse_publish(message_stream_id, code::PUBLISH_BAD_NAME, &why);
                 return Err(End::refused(&format!("publish {key}"), &why));
@@ -167,8 +170,7 @@ impl Connection {
 
     /// Takes what a publish costs from the allowance.
     fn pay_for_publish(&mut self, key: &StreamKey, now: Millis) -> Result<Taken, Exceeded> {
-        self.publishing
-            .retain_mut(|publishing| !publishing.is_over(now));
+        advance(&mut self.publishing, now);
         // One that comes back is the same stream, and waits no longer.
         let mut publishing = self.publishing.iter_mut();
         let before = publishing.find(|p| !p.is_live() && p.stream.key() == key);
@@ -346,24 +348,21 @@ impl Connection {
         let join = join.unwrap_or(self.shared.config.join);
         let control = self.session.accept_play(message_stream_id, told);
         let receiver = Receiver {
-            framing: Framing::Rtmp {
-                message_stream_id,
-                dialect: self.session.dialect(),
-            },
+            framing: Framing::rtmp(message_stream_id, self.session.dialect()),
             join,
             capabilities: capabilities(self.client.connect(), name),
         };
         let connection = self.client.id();
         let allowance = &self.allowance;
-        let subscriber = |id| {
+        let request = |id| {
             let sink: Arc<dyn Sink> = self.socket.clone();
-            let subscriber = Subscriber::new(id, sink, receiver, control.clone());
-            subscriber.of_connection(connection).paid_from(allowance)
+            let request = JoinRequest::new(id, sink, receiver, control.clone());
+            request.of_connection(connection).paid_from(allowance)
         };
         let shared = &self.shared;
         let id = connection;
         let taken = Some(taken);
-        let playing = Playing::start(shared, key, message_stream_id, subscriber, taken, now);
+        let playing = Playing::start(shared, key, message_stream_id, request, taken, now);
         let state = match playing.is_live() {
             true => String::new(),
             false => [", waiting for its publisher", &self.live_names(now)].concat(),
@@ -484,18 +483,4 @@ fn capabilities(connect: &Connect, name: &str) -> Capabilities {
         return capabilities.with_all_tracks();
     }
     capabilities
-}
-
-fn busy_text(busy: Busy) -> String {
-    match busy {
-        Busy::InUse { retry_in } => format!(
-            "another publisher uses this stream; try again when it has been silent for {} s",
-            retry_in.div_ceil(1000)
-        ),
-        Busy::Full(full) => full.to_string(),
-        Busy::Fighting { retry_in } => format!(
-            "this stream was taken over a moment ago; try again in {} s",
-            retry_in.div_ceil(1000)
-        ),
-    }
 }

@@ -1,7 +1,7 @@
 //! The same for HTTP.
 
 use brooklet::http::head::{HeadReader, MAX_HEAD_LEN};
-use brooklet::http::websocket::{self, Event, FrameReader, MAX_CONTROL_LEN, Violation};
+use brooklet::http::websocket::{self, FrameReader, MAX_CONTROL_LEN, Violation, WebSocketEvent};
 use brooklet::http::{Head, Rejected, Response, Route, Status, conditions, percent, range};
 
 /// The first byte says how the rest is cut. Whatever the cut, the same head must be found, and an
@@ -144,14 +144,14 @@ pub fn websocket(data: &[u8]) {
     let (events, violation) = whole;
     for (index, event) in events.iter().enumerate() {
         match event {
-            Event::Ping(payload) => assert!(payload.len() <= MAX_CONTROL_LEN),
-            Event::Close(_) => assert!(index + 1 == events.len() && violation.is_none()),
+            WebSocketEvent::Ping(payload) => assert!(payload.len() <= MAX_CONTROL_LEN),
+            WebSocketEvent::Close(_) => assert!(index + 1 == events.len() && violation.is_none()),
             _ => {}
         }
     }
 }
 
-fn events(bytes: &[u8], len: usize) -> (Vec<Event>, Option<Violation>) {
+fn events(bytes: &[u8], len: usize) -> (Vec<WebSocketEvent>, Option<Violation>) {
     let mut reader = FrameReader::default();
     let mut events = Vec::new();
     for mut piece in bytes.chunks(len.max(1)) {

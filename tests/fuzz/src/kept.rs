@@ -9,14 +9,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use brooklet::allowance::{Allowance, PER_CONNECTION, Taken};
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::framing::Framing;
-use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
+use brooklet::live::life::{Grace, PublishRefused, Publisher};
+use brooklet::live::out::framing::Framing;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::request::{JoinRequest, Receiver};
+use brooklet::live::out::sink::Sink;
 use brooklet::live::payload::Assembly;
-use brooklet::live::sink::Sink;
 use brooklet::live::stream::hls::{Asker, Waiters};
-use brooklet::live::stream::{PUBLISH_COST, Publisher, STREAM_COST, Settings, Stream};
-use brooklet::live::subscriber::{Receiver, Subscriber};
+use brooklet::live::stream::{self, Desks, PUBLISH_COST, STREAM_COST, Stream, StreamSettings};
 use brooklet::live::table::StreamTable;
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::chunk::MessageHeader;
@@ -96,12 +97,13 @@ struct Core {
 /// kept.
 pub fn kept(data: &[u8], heap: fn() -> usize) -> Result<(), String> {
     ARENA.with(|arena| {
-        let settings = Settings {
+        let settings = StreamSettings {
             arena: arena.clone(),
             history: 12_000,
             max_lag: 2_000,
             batch: 0,
             is_hls_served: true,
+            desks: Desks::default(),
         };
         let mut core = Core {
             table: StreamTable::new(settings),
@@ -143,10 +145,7 @@ pub fn kept(data: &[u8], heap: fn() -> usize) -> Result<(), String> {
 
 fn receiver(message_stream_id: u32) -> Receiver {
     Receiver {
-        framing: Framing::Rtmp {
-            message_stream_id,
-            dialect: Dialect::AMF0,
-        },
+        framing: Framing::rtmp(message_stream_id, Dialect::AMF0),
         join: Join::Live,
         capabilities: Capabilities::unknown(),
     }
@@ -184,16 +183,20 @@ impl Client {
         let (gone, stay): (Vec<_>, _) = publishes.partition(|p| is_it(p.0));
         self.publishes = stay;
         for (_, stream, generation) in gone {
-            stream.unpublish(generation);
+            let grace = Grace {
+                until: now,
+                longer_for_hls: 0,
+            };
+            stream.unpublish(generation, grace);
             stream.end(generation, now);
-            table.remove_unused(&stream);
+            table.remove_unused(&stream, now);
         }
         let plays = std::mem::take(&mut self.plays).into_iter();
         let (gone, stay): (Vec<_>, _) = plays.partition(|p| is_it(p.0));
         self.plays = stay;
         for (_, stream, id) in gone {
             stream.leave(id);
-            table.remove_unused(&stream);
+            table.remove_unused(&stream, now);
         }
     }
 }
@@ -375,18 +378,18 @@ impl Core {
                     allowance: client.allowance.clone(),
                 };
                 let now = self.now;
-                let publish = |stream: &Arc<Stream>| {
-                    let accepted = stream.publish(publisher(), now)?;
-                    Ok((Arc::clone(stream), accepted))
+                let publish = |stream: &Arc<Stream>| match stream.publish(publisher(), now) {
+                    Err(PublishRefused::Closed) => Err(stream::Closed),
+                    result => Ok((Arc::clone(stream), result)),
                 };
-                let (stream, accepted) = self.table.with(&key, publish);
+                let (stream, accepted) = self.table.with(&key, now, publish);
                 match accepted {
                     Ok(accepted) => {
                         client.publishes.push((id, stream, accepted.generation));
                         client.session.accept_publish(id, key.as_str());
                     }
                     Err(_) => {
-                        self.table.remove_unused(&stream);
+                        self.table.remove_unused(&stream, now);
                         let code = "NetStream.Publish.BadName";
                         client.session.refuse_publish(id, code, "no");
                     }
@@ -404,11 +407,12 @@ impl Core {
                 let subscriber = u64::from(self.next) << 8 | u64::from(id);
                 let play = |stream: &Arc<Stream>| {
                     let sink = sink.clone();
-                    let new = Subscriber::new(subscriber, sink, receiver(id), control.clone());
-                    stream.subscribe(new, now)?;
+                    let control = control.clone();
+                    let request = JoinRequest::new(subscriber, sink, receiver(id), control);
+                    stream.subscribe(request, now)?;
                     Ok(Arc::clone(stream))
                 };
-                let stream = self.table.with(&key, play);
+                let stream = self.table.with(&key, now, play);
                 let _ = stream.with_subscriber(subscriber, now, |_| {});
                 client.plays.push((id, stream, subscriber));
             }

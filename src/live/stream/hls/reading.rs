@@ -3,10 +3,12 @@
 use std::io::{self, IoSlice};
 use std::ops::Range;
 
-use crate::live::framing::{Base, Message, fragment};
-use crate::live::log::{Entry, Kind, Log};
+use crate::live::kind::Kind;
+use crate::live::log::{Entry, Log};
+use crate::live::out::format::mp4::{Base, fragment};
+use crate::live::out::message::Message;
+use crate::live::out::slices::Slices;
 use crate::live::segments::Share;
-use crate::live::sink::Slices;
 use crate::media::mp4::FRAGMENT_HEAD_LEN;
 
 /// Messages that are looked at while the stream is locked, when nothing is read of them.
