@@ -33,7 +33,7 @@
 //!  server::http_conn       a response, or the connection becomes a subscriber's
 //! ```
 //!
-//! Arrows between modules point one way: `server -> output -> live -> { rtmp, media, http }`.
+//! Arrows between modules point one way: `server -> { output, status } -> live -> { rtmp, media, http }`.
 //!
 //! # In a program of one's own
 //!
@@ -48,15 +48,16 @@
 //! who comes and goes: `examples/doorman.rs` does all of that.
 
 pub mod allowance;
+pub mod calendar;
 pub mod cli;
 pub mod config;
 pub mod greeting;
 pub mod http;
 pub mod live;
 pub mod media;
-pub mod output;
 pub mod rtmp;
 pub mod server;
+pub mod status;
 
 pub use config::Config;
 pub use server::handler::{Client, Handler, Protocol, Refusal, StreamRequest};

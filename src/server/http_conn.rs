@@ -18,6 +18,7 @@ mod hls;
 mod input;
 mod keyframe;
 mod scratch;
+mod sending;
 mod status;
 mod watch;
 mod writer;
@@ -44,6 +45,7 @@ use crate::rtmp::printable::at_most;
 use crate::rtmp::rate::Rate;
 use crate::rtmp::stream_key::StreamKey;
 use exchange::{Exchange, Facts, Reply};
+pub(super) use hls::Waiters;
 use input::{Input, NoRoom};
 pub(super) use scratch::Scratches;
 use writer::{Writer, why_over};
@@ -261,8 +263,8 @@ impl Connection {
                 writer.describe(&response)?;
                 return Ok(false);
             }
-            Reply::State(state) => state.write(&mut writer, &self.allowance)?,
-            Reply::Hls(asked) => asked.write(&mut writer, &self.allowance)?,
+            Reply::Status(text) => text.write(&mut writer, &self.allowance)?,
+            Reply::Hls(task) => task.run(&mut writer, &self.allowance)?,
             Reply::Keyframe(keyframe) => keyframe.write(&mut writer, &self.allowance)?,
             Reply::Viewing(_) => {}
         }
@@ -374,8 +376,9 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
         Route::Home | Route::Player(_) | Route::Asset(_) => assets::reply(exchange, &route),
         Route::Media(key, container) => watch::media(exchange, key, *container),
         Route::Frame(key) => keyframe::keyframe(exchange, key),
-        Route::Playlist(key) | Route::MediaPlaylist(key) | Route::Segment(key, _) => {
-            hls::reply(exchange, key, &route)
+        Route::Playlist(key) | Route::MediaPlaylist(key) | Route::HlsFile(key, _) => {
+            let task = hls::reply(exchange, key, &route);
+            Ok(task.map_or_else(Reply::Response, Reply::Hls))
         }
         Route::Streams
         | Route::Connections

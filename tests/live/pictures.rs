@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use brooklet::http::route::{SegmentKind, SegmentName};
 use brooklet::live::capabilities::Capabilities;
+use brooklet::live::hls::file_name::{FileKind, FileName};
+use brooklet::live::hls::requests::{Answer, Asker, HlsRequest, Look};
 use brooklet::live::kind::Kind;
 use brooklet::live::out::carrier::Carrier;
 use brooklet::live::out::framing::Framing;
 use brooklet::live::out::join::Join;
 use brooklet::live::out::request::Receiver;
-use brooklet::live::stream::hls::{Asker, Named, Waiters};
 
 use crate::files::{LARGE, SMALL};
 use crate::fixture::{AAC_HEADER, Fixture, TestSink};
@@ -100,25 +100,32 @@ impl Viewer {
 
 /// The frames of what HLS lists.
 fn listed(fixture: &Fixture) -> Vec<Picture> {
-    let waiters = Waiters::new(8);
-    let asker = || Asker {
-        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        now: fixture.now.get(),
-        nonce: || 7,
-        waiters: &waiters,
-        is_over: &|| false,
+    let ask = |request| {
+        let asker = Asker {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            connection: 1,
+            now: fixture.now.get(),
+            nonce: || 7,
+        };
+        // As if it had waited in vain for more.
+        let _ = fixture.stream.ask_hls(request, &asker);
+        match fixture.stream.look_again(request, &asker, true) {
+            Ok(Look::Answer(answer)) => answer,
+            look => panic!("no answer: {look:?}"),
+        }
     };
-    let playlist = fixture.stream.playlist(None, asker()).unwrap();
+    let Answer::Playlist(playlist) = ask(HlsRequest::Media(None)) else {
+        panic!("no playlist");
+    };
     let mut bytes = Vec::new();
     for segment in &playlist.listing.segments {
-        let kind = SegmentKind::Segment(segment.number);
-        let name = SegmentName { life: 7, kind };
-        let Named::Media(mut reading) = fixture.stream.named(name, asker()).unwrap() else {
-            panic!("a segment is media");
+        let kind = FileKind::Segment(segment.number);
+        let name = FileName { life: 7, kind };
+        let Answer::Media(mut reader) = ask(HlsRequest::File(name)) else {
+            panic!("no segment");
         };
         let start = bytes.len();
-        while reading.len > 0 {
+        while reader.len > 0 {
             let mut take = |slices: &[std::io::IoSlice<'_>]| {
                 let before = bytes.len();
                 slices
@@ -127,7 +134,7 @@ fn listed(fixture: &Fixture) -> Vec<Picture> {
                 Ok(bytes.len() - before)
             };
             let room = &mut [0; 1120];
-            let sent = fixture.stream.send(&mut reading, &[], room, 0, &mut take);
+            let sent = fixture.stream.send(&mut reader, &[], room, 0, &mut take);
             sent.unwrap().unwrap();
         }
         assert_eq!((bytes.len() - start) as u64, segment.bytes);
@@ -457,7 +464,7 @@ fn parameter_sets_in_front_of_a_keyframe_replace_those_of_the_header() {
     ];
     send(&fixture, &changed);
     assert_eq!(size(&fixture), Some((640, 480)));
-    let (header, _) = fixture.stream.sequence_headers();
+    let header = video_header(&fixture);
     assert_eq!(header.as_deref(), Some(LARGE));
     let got: Vec<_> = player.got().into_iter().map(|got| got.payload).collect();
     let (sets_only, from_picture) = changed.split_at(2);
@@ -492,13 +499,20 @@ impl Viewer {
     }
 }
 
+/// The first video message that a new player gets, which is the sequence header.
+fn video_header(fixture: &Fixture) -> Option<Vec<u8>> {
+    let got = fixture.play(Join::Live).got();
+    let header = got.into_iter().find(|got| got.is_video());
+    header.map(|got| got.payload)
+}
+
 #[test]
 fn parameter_sets_make_a_header_where_there_is_none() {
     let fixture = Fixture::new();
     fixture.publish();
     let (sequence, picture) = sets(LARGE);
     send(&fixture, &[(0, message(true, &[sequence, picture, IDR]))]);
-    let (header, _) = fixture.stream.sequence_headers();
+    let header = video_header(&fixture);
     assert_eq!(header.as_deref(), Some(LARGE));
     assert_eq!(size(&fixture), Some((640, 480)));
 }
@@ -519,7 +533,7 @@ fn an_hvcc_without_arrays_gets_those_of_the_frames() {
     fixture.append(Kind::Audio, 0, AAC_HEADER);
     let idr = units(&[VIDEO, SEQUENCE, PICTURE, b"\x26\x01\xAF"]);
     send(&fixture, &[(0, [&b"\x91hvc1\0\0\0"[..], &idr].concat())]);
-    let (header, _) = fixture.stream.sequence_headers();
+    let header = video_header(&fixture);
     let array = |kind: u8, set: &[u8]| [&[kind, 0, 1, 0, set.len() as u8], set].concat();
     let arrays = [array(32, VIDEO), array(33, SEQUENCE), array(34, PICTURE)].concat();
     assert_eq!(header, Some([HEAD, b"\x03", &arrays].concat()));
@@ -550,14 +564,14 @@ fn run(fixture: &Fixture, from: u32, key: &[u8]) {
 fn a_publish_without_headers_uses_those_of_the_one_before() {
     let fixture = published();
     run(&fixture, 0, &message(true, &[IDR]));
-    let headers = fixture.stream.sequence_headers();
+    let tracks = fixture.stream.track_infos();
     assert!(findings(&fixture).is_empty());
     fixture.unpublish();
     fixture.wait(1_000);
     fixture.publish();
     let viewer = Viewer::of(&fixture, Join::Live);
     run(&fixture, 0, &message(true, &[IDR]));
-    assert_eq!(fixture.stream.sequence_headers(), headers);
+    assert_eq!(fixture.stream.track_infos(), tracks);
     assert_eq!(viewer.units().len(), 300);
     assert_eq!(findings(&fixture), ["missing-header"]);
     let text = fixture.stream.report(0).findings[0].to_string();
@@ -582,7 +596,7 @@ fn a_header_of_another_codec_is_not_used_for_a_publish_without() {
         fixture.append(Kind::Video, picture * 40, b"\x93hvc1\0\0\0\x03\x26\x01\xAF");
         fixture.wait(40);
     }
-    assert_eq!(fixture.stream.sequence_headers(), (None, None));
+    assert_eq!(fixture.stream.track_infos(), [None, None]);
     assert_eq!(findings(&fixture), ["missing-header"]);
     let text = fixture.stream.report(0).findings[0].to_string();
     assert!(

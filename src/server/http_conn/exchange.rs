@@ -21,9 +21,9 @@ pub(super) enum Reply<'a> {
     /// To HEAD: the head of a response that would go on until somebody closes.
     Unending(Response),
     /// A list of the server's state.
-    State(status::State<'a>),
+    Status(status::StatusReply<'a>),
     /// A playlist, or what one names.
-    Hls(hls::Asked),
+    Hls(hls::HlsTask),
     /// The newest keyframe of a stream.
     Keyframe(keyframe::Keyframe),
     /// The media of a stream, as long as either side lasts.

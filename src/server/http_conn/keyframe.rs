@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::admission::authorize;
 use super::exchange::{Exchange, Reply};
-use super::hls;
+use super::sending;
 use super::watch::not_live;
 use super::writer::Writer;
 use crate::allowance::Allowance;
@@ -58,6 +58,6 @@ impl Keyframe {
         writer.begin(response, Length::Known(init.len() as u64 + reading.len))?;
         writer.write(&init)?;
         drop(init);
-        hls::send(writer, &self.0, &mut reading, &[])
+        sending::send(writer, &self.0, &mut reading, &[])
     }
 }
