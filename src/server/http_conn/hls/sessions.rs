@@ -74,8 +74,17 @@ impl Session {
 }
 
 impl HlsSessions {
-    /// At most `max` sessions of this handler. Beyond that each request is a play of its own.
-    pub(in crate::server) fn new(handler: Arc<dyn Handler>, max: usize) -> HlsSessions {
+    /// Puts sessions in front of a handler; returns what to ask in its place. Beyond `max` sessions each
+    /// request is a play of its own.
+    pub(in crate::server) fn in_front_of(
+        handler: Arc<dyn Handler>,
+        max: usize,
+    ) -> (Arc<dyn Handler>, Option<Arc<HlsSessions>>) {
+        let sessions = Arc::new(HlsSessions::new(handler, max));
+        (sessions.clone(), Some(sessions))
+    }
+
+    fn new(handler: Arc<dyn Handler>, max: usize) -> HlsSessions {
         HlsSessions(Arc::new(Sessions {
             handler,
             max,
