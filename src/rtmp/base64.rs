@@ -1,4 +1,4 @@
-//! Base64, as handshakes and passwords use it.
+//! Base64, for handshakes and passwords.
 
 /// Base64 of RFC 4648, section 4, with padding.
 pub fn base64(bytes: &[u8]) -> String {

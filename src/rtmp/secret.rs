@@ -2,10 +2,10 @@
 
 use std::hint::black_box;
 
-/// Whether both are equal, in a time that depends on their lengths only: who guesses doesn't learn
-/// how many of the first bytes were right.
+/// Whether both are equal, in a time that depends on their lengths only, so that guessing doesn't
+/// reveal how many of the first bytes were right.
 pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
-    // `black_box` keeps the optimiser from leaving the loop once the result is known.
+    // `black_box` keeps the optimizer from leaving the loop early.
     let differences = a
         .iter()
         .zip(b)

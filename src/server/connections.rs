@@ -28,7 +28,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::end::End;
+use super::end::ConnectionEnd;
 use super::handler::Protocol;
 use super::listener::STACK_LEN;
 use super::socket::Socket;
@@ -353,10 +353,10 @@ impl Connections {
     }
 
     /// Whether a connection was cut by another one, and why.
-    pub(super) fn why_cut(&self, id: u64) -> Option<End> {
+    pub(super) fn why_cut(&self, id: u64) -> Option<ConnectionEnd> {
         match lock(&self.state).find(id)?.cut? {
-            Cut::Kicked => Some(End::Kicked),
-            Cut::Displaced => Some(End::Displaced),
+            Cut::Kicked => Some(ConnectionEnd::Kicked),
+            Cut::Displaced => Some(ConnectionEnd::Displaced),
         }
     }
 
@@ -690,7 +690,7 @@ impl Permit {
     /// Whether the place is wanted for another connection.
     pub(super) fn is_displaced(&self) -> bool {
         let connections = &self.shared.connections;
-        matches!(connections.why_cut(self.id), Some(End::Displaced))
+        matches!(connections.why_cut(self.id), Some(ConnectionEnd::Displaced))
     }
 
     /// Where the connection notes what happens.

@@ -9,6 +9,7 @@
 //! out the grace time of its stream.
 
 mod access;
+mod connection;
 mod connections;
 mod end;
 pub mod handler;

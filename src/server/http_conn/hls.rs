@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::super::Shared;
-use super::super::end::End;
+use super::super::end::ConnectionEnd;
 use super::super::lines::About;
 use super::super::text::in_brackets;
 use super::admission::authorize;
+use super::end::HttpEnd;
 use super::exchange::{Exchange, Reply};
 use super::watch::not_live;
 use super::writer::{PIECE_LEN, Writer, why_over};
@@ -73,7 +74,7 @@ pub(super) fn reply(
     exchange: &mut Exchange<'_>,
     key: &StreamKey,
     route: &Route,
-) -> Result<Reply<'static>, End> {
+) -> Result<Reply<'static>, HttpEnd> {
     let admission = match authorize(exchange, key) {
         Ok(admission) => admission,
         Err(refusal) => return Ok(refusal.into()),
@@ -127,7 +128,7 @@ impl Asked {
         mut self,
         writer: &mut Writer<'_>,
         allowance: &Allowance,
-    ) -> Result<(), End> {
+    ) -> Result<(), HttpEnd> {
         let paid = match &mut self.what {
             What::Playlist {
                 uri, query, known, ..
@@ -221,7 +222,7 @@ fn write_playlist(
     query: &str,
     is_filled: bool,
     known: &str,
-) -> Result<(), End> {
+) -> Result<(), HttpEnd> {
     let epoch = epoch(writer.shared);
     let mut response = Response::new(hls::CONTENT_TYPE, Vec::new());
     response.cache = PLAYLIST_CACHE;
@@ -238,7 +239,7 @@ fn write_playlist(
 fn asking<T>(
     writer: &mut Writer<'_>,
     ask: impl FnOnce(Asker<'_>) -> Result<T, Unavailable>,
-) -> Result<Result<T, Response>, End> {
+) -> Result<Result<T, Response>, HttpEnd> {
     let (shared, client) = (writer.shared, writer.client());
     let address = client.address().ip();
     let asker = Asker {
@@ -257,9 +258,12 @@ fn asking<T>(
     }
 }
 
-fn unavailable(writer: &Writer<'_>, why: Unavailable) -> Result<Response, End> {
+fn unavailable(writer: &Writer<'_>, why: Unavailable) -> Result<Response, HttpEnd> {
     match why {
-        Unavailable::Over => Err(why_over(writer.shared, writer.client()).unwrap_or(End::Closed)),
+        Unavailable::Over => {
+            let why = why_over(writer.shared, writer.client());
+            Err(why.unwrap_or(ConnectionEnd::Closed).into())
+        }
         why => Ok(refusal(why)),
     }
 }
@@ -367,7 +371,7 @@ fn write_named(
     named: Named,
     response: Response,
     range: Range<u64>,
-) -> Result<(), End> {
+) -> Result<(), HttpEnd> {
     let len = range.end - range.start;
     match named {
         Named::Init(tracks) => {
@@ -402,7 +406,7 @@ fn write_init(
     stream: &Stream,
     kind: SegmentKind,
     mut range: Range<u64>,
-) -> Result<(), End> {
+) -> Result<(), HttpEnd> {
     while writer.wants_body() && !range.is_empty() {
         let mut piece = [0; PIECE_LEN];
         // If it is of no use to anybody any more, the response is cut short, and the connection ends.
@@ -436,7 +440,7 @@ pub(super) fn send(
     stream: &Stream,
     reading: &mut Reading,
     head: &[u8],
-) -> Result<(), End> {
+) -> Result<(), HttpEnd> {
     if !writer.wants_body() {
         return writer.write_all(head);
     }
@@ -452,7 +456,7 @@ fn send_slowly(
     stream: &Stream,
     reading: &mut Reading,
     head: &[u8],
-) -> Result<(), End> {
+) -> Result<(), HttpEnd> {
     send_through(&mut [0; PIECE_LEN], writer, stream, reading, head)
 }
 
@@ -465,7 +469,7 @@ fn send_through(
     stream: &Stream,
     reading: &mut Reading,
     mut head: &[u8],
-) -> Result<(), End> {
+) -> Result<(), HttpEnd> {
     let mut is_begun = head.is_empty();
     loop {
         let now = writer.shared.now();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::super::Shared;
 use super::super::access::Visitor;
-use super::super::end::End;
 use super::admission::{check_host, refusal};
+use super::end::HttpEnd;
 use super::exchange::{Exchange, Reply};
 use super::writer::Writer;
 use crate::allowance::Allowance;
@@ -42,7 +42,7 @@ pub(super) fn reply<'s>(
     shared: &'s Arc<Shared>,
     exchange: &mut Exchange<'_>,
     route: &Route,
-) -> Result<Reply<'s>, End> {
+) -> Result<Reply<'s>, HttpEnd> {
     let guard = &shared.guard;
     let is_privileged = guard.is_privileged(exchange.client, &exchange.credentials());
     if matches!(route, Route::Connections | Route::Connection(_)) && !is_privileged {
@@ -93,7 +93,7 @@ impl State<'_> {
         mut self,
         writer: &mut Writer<'_>,
         allowance: &Allowance,
-    ) -> Result<(), End> {
+    ) -> Result<(), HttpEnd> {
         let Ok(_paid) = allowance.take(VISITOR_LEN) else {
             return writer.respond(super::no_memory());
         };

@@ -8,12 +8,13 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::end::End;
+use super::super::end::ConnectionEnd;
 use super::super::lines::About;
 use super::super::playing::{PLAY_COST, Playing};
 use super::super::text::in_brackets;
 use super::Connection;
 use super::admission::{accept_websocket, authorize};
+use super::end::HttpEnd;
 use super::exchange::{Exchange, Reply};
 use super::hls;
 use super::writer::{self, Writer, why_over};
@@ -57,7 +58,7 @@ pub(super) fn media(
     exchange: &mut Exchange<'_>,
     key: &StreamKey,
     container: Container,
-) -> Result<Reply<'static>, End> {
+) -> Result<Reply<'static>, HttpEnd> {
     let admission = match authorize(exchange, key) {
         Ok(admission) => admission,
         Err(refusal) => return Ok(refusal.into()),
@@ -202,12 +203,12 @@ pub(super) struct Viewing {
 
 impl Viewing {
     /// Lets the client watch. Returns what it is answered if it has got nothing.
-    pub(super) fn run(mut self, connection: &mut Connection) -> Result<Response, End> {
+    pub(super) fn run(mut self, connection: &mut Connection) -> Result<Response, HttpEnd> {
         let end = self.watch(connection);
         self.leave(connection, end)
     }
 
-    fn watch(&mut self, connection: &mut Connection) -> End {
+    fn watch(&mut self, connection: &mut Connection) -> HttpEnd {
         let mut buffer = [0; 512];
         if self.carrier == Carrier::WebSocket {
             let input = connection.input.take();
@@ -233,7 +234,7 @@ impl Viewing {
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock | ErrorKind::TimedOut => self.tick(connection),
                     ErrorKind::Interrupted => Ok(()),
-                    kind => Err(End::Lost(kind)),
+                    kind => Err(ConnectionEnd::Lost(kind).into()),
                 },
             };
             if let Err(end) = result {
@@ -243,9 +244,9 @@ impl Viewing {
     }
 
     /// Looks whether the response has begun, and how long the thread may sleep.
-    fn look(&mut self, connection: &Connection) -> Result<Duration, End> {
+    fn look(&mut self, connection: &Connection) -> Result<Duration, HttpEnd> {
         if let Some(end) = why_over(&connection.shared, &connection.client) {
-            return Err(end);
+            return Err(end.into());
         }
         let interval = self.playing.tick_interval();
         if self.has_begun {
@@ -260,11 +261,11 @@ impl Viewing {
             subscriber.set_paused(!has_begun && left == 0);
         });
         self.has_begun = has_begun;
-        look.map_err(End::Player)?;
+        look.map_err(ConnectionEnd::Player)?;
         if has_begun {
             self.tell(connection);
         } else if left == 0 {
-            return Err(End::NotLive);
+            return Err(HttpEnd::NotLive);
         }
         Ok(interval.min(Duration::from_millis(left)))
     }
@@ -291,9 +292,9 @@ impl Viewing {
         );
     }
 
-    fn tick(&mut self, connection: &Connection) -> Result<(), End> {
+    fn tick(&mut self, connection: &Connection) -> Result<(), HttpEnd> {
         let now = connection.shared.now();
-        let is_idle = self.playing.tick(now).map_err(End::Player)?;
+        let is_idle = self.playing.tick(now).map_err(ConnectionEnd::Player)?;
         if is_idle && self.has_begun && self.carrier == Carrier::WebSocket {
             // Proxies end what is silent for a minute.
             let ping = websocket::short_frame(Opcode::Ping, &[]);
@@ -302,15 +303,19 @@ impl Viewing {
         Ok(())
     }
 
-    fn handle_input(&mut self, mut input: &[u8], connection: &mut Connection) -> Result<(), End> {
+    fn handle_input(
+        &mut self,
+        mut input: &[u8],
+        connection: &mut Connection,
+    ) -> Result<(), HttpEnd> {
         if self.carrier != Carrier::WebSocket {
             self.unread += input.len();
             if self.unread > MAX_UNREAD {
-                return Err(End::Talkative);
+                return Err(HttpEnd::Talkative);
             }
             // It may be the next request, if this one is refused in the end.
             let is_kept = self.has_begun || connection.input.put(input);
-            return is_kept.then_some(()).ok_or(End::Talkative);
+            return is_kept.then_some(()).ok_or(HttpEnd::Talkative);
         }
         let now = connection.shared.now();
         let mut newest_ping = None;
@@ -319,7 +324,7 @@ impl Viewing {
                 Ok(None) => break,
                 Ok(Some(Event::Close(_))) => {
                     self.finish(close_code::NORMAL, "", connection);
-                    return Err(End::Closed);
+                    return Err(ConnectionEnd::Closed.into());
                 }
                 Ok(Some(event)) => event,
                 Err(violation) => return Err(self.refuse(violation, connection)),
@@ -339,19 +344,19 @@ impl Viewing {
         }
     }
 
-    fn refuse(&self, violation: Violation, connection: &Connection) -> End {
+    fn refuse(&self, violation: Violation, connection: &Connection) -> HttpEnd {
         self.finish(violation.code, violation.why, connection);
-        End::WebSocket(violation)
+        HttpEnd::WebSocket(violation)
     }
 
-    fn say(&self, bytes: &[u8], connection: &Connection) -> Result<(), End> {
+    fn say(&self, bytes: &[u8], connection: &Connection) -> Result<(), HttpEnd> {
         let now = connection.shared.now();
         let said = self.playing.with_subscriber(now, |subscriber| {
             if subscriber.control_len() <= MAX_UNSENT_PONGS {
                 subscriber.queue_control(bytes);
             }
         });
-        said.map(|_| ()).map_err(End::Player)
+        Ok(said.map(|_| ()).map_err(ConnectionEnd::Player)?)
     }
 
     /// The last words of a WebSocket.
@@ -365,17 +370,18 @@ impl Viewing {
     }
 
     /// The stream knows better than the socket why a viewer was cut off.
-    fn why_closed(&self, connection: &Connection) -> End {
+    fn why_closed(&self, connection: &Connection) -> HttpEnd {
         let shared = &connection.shared;
-        why_over(shared, &connection.client).unwrap_or_else(|| {
+        let why = why_over(shared, &connection.client).unwrap_or_else(|| {
             let looked = self.playing.with_subscriber(shared.now(), |_| {});
-            looked.map_or_else(End::Player, |_| End::Closed)
-        })
+            looked.map_or_else(ConnectionEnd::Player, |_| ConnectionEnd::Closed)
+        });
+        why.into()
     }
 
     /// Detaches. A viewer that has got nothing is told why.
-    fn leave(self, connection: &Connection, end: End) -> Result<Response, End> {
-        let is_not_live = matches!(end, End::NotLive);
+    fn leave(self, connection: &Connection, end: HttpEnd) -> Result<Response, HttpEnd> {
+        let is_not_live = matches!(end, HttpEnd::NotLive);
         if is_not_live && self.carrier == Carrier::WebSocket {
             self.finish(close_code::TRY_AGAIN_LATER, "not live", connection);
         }
@@ -400,7 +406,10 @@ const TOO_MANY_FRAMES: Violation = Violation {
 pub(super) struct Frame(Arc<Stream>);
 
 /// Answers a request for the newest keyframe of a stream.
-pub(super) fn frame(exchange: &mut Exchange<'_>, key: &StreamKey) -> Result<Reply<'static>, End> {
+pub(super) fn frame(
+    exchange: &mut Exchange<'_>,
+    key: &StreamKey,
+) -> Result<Reply<'static>, HttpEnd> {
     let admission = match authorize(exchange, key) {
         Ok(admission) => admission,
         Err(refusal) => return Ok(refusal.into()),
@@ -413,7 +422,11 @@ pub(super) fn frame(exchange: &mut Exchange<'_>, key: &StreamKey) -> Result<Repl
 
 impl Frame {
     #[inline(never)]
-    pub(super) fn write(self, writer: &mut Writer<'_>, allowance: &Allowance) -> Result<(), End> {
+    pub(super) fn write(
+        self,
+        writer: &mut Writer<'_>,
+        allowance: &Allowance,
+    ) -> Result<(), HttpEnd> {
         let Some((tracks, mut reading)) = self.0.keyframe() else {
             let key = self.0.key();
             if !self.0.snapshot().is_live {
