@@ -12,6 +12,8 @@ use std::ops::Range;
 
 use byteorder::{BigEndian, ByteOrder};
 
+use super::bytes::slice;
+
 /// Messages in one aggregate.
 const MAX_MESSAGES: u16 = 4096;
 
@@ -79,20 +81,6 @@ impl Aggregate {
             range: start..end,
         })
     }
-}
-
-/// Returns a range of bytes that lie in several parts.
-pub(super) fn slice<'a>(
-    parts: impl Iterator<Item = &'a [u8]> + Clone,
-    range: Range<usize>,
-) -> impl Iterator<Item = &'a [u8]> + Clone {
-    let mut at = 0;
-    parts.filter_map(move |part| {
-        let start = range.start.saturating_sub(at).min(part.len());
-        let end = range.end.saturating_sub(at).min(part.len());
-        at += part.len();
-        part.get(start..end).filter(|part| !part.is_empty())
-    })
 }
 
 #[cfg(test)]

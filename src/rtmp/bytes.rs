@@ -1,6 +1,7 @@
 //! Bytes that lie in several places: in blocks of the arena, or on both sides of a chunk header.
 
 use std::fmt;
+use std::ops::Range;
 
 /// Places in which a message may lie that is decoded: blocks of 16 KiB for up to 64 KiB, cut anywhere.
 pub const MAX_PARTS: usize = 8;
@@ -88,6 +89,19 @@ impl<'a> Bytes<'a> {
         self.head.get(..self.len).unwrap_or(self.head)
     }
 
+    /// The first `len` bytes as two slices, of which the second may be empty; `None` if there are fewer
+    /// bytes, or more places.
+    pub(super) fn two_places(&self, len: usize) -> Option<[&'a [u8]; 2]> {
+        if len > self.len {
+            return None;
+        }
+        if let Some(all) = self.head.get(..len) {
+            return Some([all, &[]]);
+        }
+        let second = self.tail.first()?.get(..len - self.head.len())?;
+        Some([self.head, second])
+    }
+
     /// Drops the first `len` bytes, or all if there are fewer.
     pub fn advance(&mut self, len: usize) {
         let mut skipped = len.min(self.len);
@@ -159,6 +173,20 @@ impl fmt::Debug for Bytes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.len)
     }
+}
+
+/// Returns a range of bytes that lie in several parts.
+pub(super) fn slice<'a>(
+    parts: impl Iterator<Item = &'a [u8]> + Clone,
+    range: Range<usize>,
+) -> impl Iterator<Item = &'a [u8]> + Clone {
+    let mut at = 0;
+    parts.filter_map(move |part| {
+        let start = range.start.saturating_sub(at).min(part.len());
+        let end = range.end.saturating_sub(at).min(part.len());
+        at += part.len();
+        part.get(start..end).filter(|part| !part.is_empty())
+    })
 }
 
 #[cfg(test)]

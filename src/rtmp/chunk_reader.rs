@@ -18,8 +18,10 @@ mod limits;
 mod payload;
 mod repeat;
 
+use std::ops::Range;
+
 use super::Error;
-use super::bytes::Bytes;
+use super::bytes::{Bytes, slice};
 use super::chunk::{DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_HEADER_LEN};
 use assembly::UnderAssembly;
 use chunk_stream::ChunkStream;
@@ -64,6 +66,24 @@ impl<'a> ReceivedMessage<'a> {
             type_id: stream.type_id,
             message_stream_id: stream.message_stream_id,
             in_place,
+        }
+    }
+}
+
+/// The parts of a payload, wherever they lie. A chain of both would cost more for each of them.
+#[derive(Clone)]
+enum PayloadParts<'a, A> {
+    InPlace(InPlace<'a>),
+    Assembled(A),
+}
+
+impl<'a, A: Iterator<Item = &'a [u8]>> Iterator for PayloadParts<'a, A> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        match self {
+            PayloadParts::InPlace(pieces) => pieces.next(),
+            PayloadParts::Assembled(parts) => parts.next(),
         }
     }
 }
@@ -172,9 +192,22 @@ impl<S: PayloadSource> ChunkReader<S> {
         &'m self,
         in_place: Option<InPlace<'m>>,
     ) -> impl Iterator<Item = &'m [u8]> + Clone {
-        let assembled = self.assembled().filter(|_| in_place.is_none());
-        let parts = assembled.map(Payload::parts).into_iter().flatten();
-        in_place.into_iter().flatten().chain(parts)
+        self.payload_range(in_place, 0..usize::MAX)
+    }
+
+    /// The same; of an assembled payload only the bytes in a range.
+    pub(super) fn payload_range<'m>(
+        &'m self,
+        in_place: Option<InPlace<'m>>,
+        range: Range<usize>,
+    ) -> impl Iterator<Item = &'m [u8]> + Clone {
+        match in_place {
+            Some(pieces) => PayloadParts::InPlace(pieces),
+            None => {
+                let parts = self.assembled().map(Payload::parts);
+                PayloadParts::Assembled(slice(parts.into_iter().flatten(), range))
+            }
+        }
     }
 
     /// Gives the memory of the assembled payload back before the next call.

@@ -29,7 +29,7 @@ use std::mem;
 use std::ops::Range;
 
 use super::Error;
-use super::aggregate::{Aggregate, slice};
+use super::aggregate::Aggregate;
 use super::bytes::{Bytes, Parts};
 use super::chunk_reader::{ChunkReader, Limits, PayloadSource};
 use super::chunk_writer::ChunkWriter;
@@ -179,7 +179,7 @@ impl<S: PayloadSource> ServerSession<S> {
     /// Payload of the last [`Event::Media`] in as many parts as it lies in, until the next call
     /// of `handle`.
     pub fn payload<'m>(&'m self, media: &Media<'m>) -> impl Iterator<Item = &'m [u8]> + Clone {
-        slice(self.reader.payload(media.in_place), self.body.clone())
+        self.reader.payload_range(media.in_place, self.body.clone())
     }
 
     /// Body of the last [`Event::Metadata`] or [`Event::Data`], until the next call of `handle`.

@@ -1,33 +1,38 @@
 //! Media messages that lie whole in the input: they aren't copied, even if they have several chunks.
 //!
 //! ```text
-//! input   06 .. 00 02 58 09 ..  128 bytes  C6  128 bytes  C6  ...  next message
-//! pieces                        ^^^^^^^^^      ^^^^^^^^^      ^^^
+//! input   06 .. 00 20 58 09 ..  4096 bytes  C6  4096 bytes  C6  ...  next message
+//! pieces                        ^^^^^^^^^^      ^^^^^^^^^^      ^^^
 //! ```
 //!
-//! That is most of what a publisher sends, as encoders write a message at once. The chunks of other
-//! messages in between, and what a chunk stream hasn't shown yet about extended timestamps, are left
-//! to the assembly.
+//! That is most of what a publisher sends, as encoders write a message at once. Messages with chunks
+//! of other messages in between, or of chunk streams that haven't shown yet what they do with extended
+//! timestamps, are assembled.
 
 use super::chunk_stream::ChunkStream;
 use super::header::ChunkHeader;
 use super::payload::PayloadSource;
-use super::{ChunkReader, FULL_CHUNK, ReceivedMessage};
+use super::{ChunkReader, ReceivedMessage};
 use crate::rtmp::bytes::Bytes;
 use crate::rtmp::message::type_id;
 
 /// Bytes that the first piece has, unless the message is shorter: enough for the header of any audio
-/// or video message, which is looked at there.
-const MIN_FIRST_PIECE: usize = FULL_CHUNK as usize;
+/// or video message, which is parsed there.
+const MIN_FIRST_PIECE: usize = 128;
+
+/// Smallest chunk of a message that has several. A message in smaller ones is assembled, which is
+/// cheaper than to walk through its pieces several times.
+const MIN_CHUNK: usize = 1024;
 
 /// The payload of a message in the input: an iterator over its pieces between chunk headers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InPlace<'a> {
-    /// From the next byte of payload on.
-    bytes: Bytes<'a>,
+    /// From the next byte of payload on, in at most two places.
+    first: &'a [u8],
+    second: &'a [u8],
     /// Payload bytes left.
     left: usize,
-    /// Payload bytes left in the chunk with which `bytes` begins.
+    /// Payload bytes left in the chunk with which `first` begins.
     left_in_chunk: usize,
     chunk_size: usize,
     /// Length of the header between two chunks.
@@ -42,17 +47,16 @@ impl<'a> Iterator for InPlace<'a> {
             return None;
         }
         if self.left_in_chunk == 0 {
-            self.bytes.advance(self.header_len);
-            self.left_in_chunk = self.left.min(self.chunk_size);
+            self.skip_header();
         }
-        let piece = self.bytes.front();
-        let piece = piece.get(..self.left_in_chunk).unwrap_or(piece);
-        if piece.is_empty() {
-            return None;
+        if self.first.is_empty() {
+            self.first = std::mem::take(&mut self.second);
         }
-        self.bytes.advance(piece.len());
-        self.left_in_chunk -= piece.len();
-        self.left -= piece.len();
+        let len = self.left_in_chunk.min(self.first.len());
+        let (piece, rest) = self.first.split_at_checked(len)?;
+        self.first = rest;
+        self.left_in_chunk -= len;
+        self.left = if len > 0 { self.left - len } else { 0 };
         Some(piece)
     }
 }
@@ -63,9 +67,21 @@ impl<'a> InPlace<'a> {
         self.left
     }
 
+    /// Goes to the next chunk, whose header may lie in both places.
+    fn skip_header(&mut self) {
+        self.left_in_chunk = self.left.min(self.chunk_size);
+        match self.first.get(self.header_len..) {
+            Some(rest) => self.first = rest,
+            None => {
+                let in_second = self.header_len - self.first.len();
+                let second = std::mem::take(&mut self.second);
+                self.first = second.get(in_second..).unwrap_or_default();
+            }
+        }
+    }
+
     /// Finds the payload of a message whose header `input` begins with; also returns the rest of the
-    /// input.
-    /// `None` if it isn't all there, other chunks lie in between, or its first piece is too short.
+    /// input. `None` if it isn't all there, other chunks lie in between, or its pieces are too short.
     fn find(
         input: Bytes<'a>,
         header: &ChunkHeader,
@@ -80,23 +96,21 @@ impl<'a> InPlace<'a> {
             header.extended
         };
         let chunks = len.div_ceil(chunk_size);
+        // All clients use chunk streams below 64, whose basic header has one byte.
+        if header.basic_len > 1 || (chunks > 1 && chunk_size < MIN_CHUNK) {
+            return None;
+        }
         let repeated_len = match stream.repeated_len(extended) {
             // There is no type 3 chunk that could repeat it.
             None if !is_type_3 && chunks == 1 => 0,
             repeated_len => repeated_len?,
         };
-        // All clients use chunk streams below 64, whose basic header has one byte.
-        if header.basic_len > 1 {
-            return None;
-        }
         let header_len = 1 + repeated_len;
-        let mut bytes = input;
-        bytes.advance(header.len + if is_type_3 { repeated_len } else { 0 });
-        if bytes.len() < len + (chunks - 1) * header_len {
-            return None;
-        }
+        let mut rest = input;
+        rest.advance(header.len + if is_type_3 { repeated_len } else { 0 });
+        let total = len + (chunks - 1) * header_len;
+        let [first, second] = rest.two_places(total)?;
         let basic_header = 0xC0 | header.chunk_stream_id as u8;
-        let mut rest = bytes;
         for _ in 1..chunks {
             rest.advance(chunk_size);
             if rest.first() != Some(basic_header) {
@@ -105,15 +119,19 @@ impl<'a> InPlace<'a> {
             rest.advance(header_len);
         }
         rest.advance(len - (chunks - 1) * chunk_size);
+        let left_in_chunk = len.min(chunk_size);
+        if first.len() < left_in_chunk.min(MIN_FIRST_PIECE) {
+            return None;
+        }
         let in_place = InPlace {
-            bytes,
+            first,
+            second,
             left: len,
-            left_in_chunk: len.min(chunk_size),
+            left_in_chunk,
             chunk_size,
             header_len,
         };
-        let first_piece = in_place.clone().next()?;
-        (first_piece.len() >= len.min(MIN_FIRST_PIECE)).then_some((in_place, rest))
+        Some((in_place, rest))
     }
 }
 

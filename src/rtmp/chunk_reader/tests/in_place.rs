@@ -6,11 +6,16 @@ use proptest::prelude::*;
 /// Opens chunk stream 6, as only known chunk streams are read in place.
 const OPENED: &[u8] = b"\x06\0\0\x05\0\0\x01\x09\x01\0\0\0a";
 
-/// A video message of this length in chunks of this size, with type 3 headers of `repeated`.
-fn video(header: &[u8], len: usize, chunk_size: usize, repeated: &[u8]) -> Vec<u8> {
-    let payload: Vec<u8> = (0..len).map(|index| index as u8).collect();
+/// Set Chunk Size to [`CHUNK_SIZE`].
+const CHUNKED: &[u8] = b"\x02\0\0\0\0\0\x04\x01\0\0\0\0\0\0\x04\0";
+
+const CHUNK_SIZE: usize = 1024;
+
+/// A video message of 3,000 bytes, with type 3 headers that end with `repeated`.
+fn video(header: &[u8], repeated: &[u8]) -> Vec<u8> {
+    let payload: Vec<u8> = (0..3000_u32).map(|index| index as u8).collect();
     let mut bytes = header.to_vec();
-    for (index, chunk) in payload.chunks(chunk_size).enumerate() {
+    for (index, chunk) in payload.chunks(CHUNK_SIZE).enumerate() {
         if index > 0 {
             bytes.push(0xC6);
             bytes.extend_from_slice(repeated);
@@ -23,6 +28,7 @@ fn video(header: &[u8], len: usize, chunk_size: usize, repeated: &[u8]) -> Vec<u
 /// The lengths of the pieces in which the last message lies; none if it was assembled.
 fn pieces(bytes: &[&[u8]]) -> Vec<usize> {
     let mut reader = ChunkReader::new(Heap, LIMITS);
+    reader.set_chunk_size(CHUNK_SIZE as u32).unwrap();
     let mut input = Bytes::new(bytes);
     let mut last = Vec::new();
     while let Some(message) = reader.read(&mut input).unwrap() {
@@ -36,43 +42,50 @@ fn pieces(bytes: &[&[u8]]) -> Vec<usize> {
 fn a_message_of_several_chunks_stays_where_it_lies() {
     let bytes = [
         OPENED,
-        &video(b"\x46\0\0\x05\0\x01\x2C\x09", 300, 128, b""),
+        &video(b"\x46\0\0\x05\0\x0B\xB8\x09", b""),
         // The same again with a header of one byte.
-        &video(b"\xC6", 300, 128, b""),
+        &video(b"\xC6", b""),
     ]
     .concat();
-    assert_eq!(pieces(&[&bytes]), [128, 128, 44]);
-    // In two buffers, cut in the middle of a chunk.
-    let (first, second) = bytes.split_at(bytes.len() - 50);
-    assert_eq!(pieces(&[first, second]), [128, 123, 5, 44]);
-    assert_eq!(pieces(&[&bytes[..bytes.len() - 1]]), [128, 128, 44]);
-    assert_eq!(messages(&bytes).len(), 3);
+    assert_eq!(pieces(&[&bytes]), [1024, 1024, 952]);
+    // In two buffers, cut in a chunk and in the header between two chunks.
+    let (first, second) = bytes.split_at(bytes.len() - 1000);
+    assert_eq!(pieces(&[first, second]), [1024, 977, 47, 952]);
+    let (first, second) = bytes.split_at(bytes.len() - 953);
+    assert_eq!(pieces(&[first, second]), [1024, 1024, 952]);
+    assert_eq!(messages(&[CHUNKED, &bytes].concat()).len(), 4);
 }
 
 #[test]
 fn a_repeated_extended_timestamp_lies_between_the_pieces_once_it_is_known() {
-    let header = b"\x06\xFF\xFF\xFF\0\x01\x2C\x09\x01\0\0\0\x01\0\0\0";
-    for (repeated, expected) in [
-        (b"\x01\0\0\0".as_slice(), [128, 128, 44]),
-        (b"", [128, 128, 44]),
-    ] {
-        let message = video(header, 300, 128, repeated);
+    let header = b"\x06\xFF\xFF\xFF\0\x0B\xB8\x09\x01\0\0\0\x01\0\0\0";
+    for repeated in [b"\x01\0\0\0".as_slice(), b""] {
+        let message = video(header, repeated);
         assert!(pieces(&[OPENED, &message]).is_empty());
-        assert_eq!(pieces(&[OPENED, &message, &message]), expected);
+        let bytes = [OPENED, &message, &message].concat();
+        assert_eq!(pieces(&[&bytes]), [1024, 1024, 952]);
+        let (first, second) = bytes.split_at(bytes.len() - 953);
+        assert_eq!(pieces(&[first, second]), [1024, 1024, 952]);
+        assert_eq!(messages(&[CHUNKED, &bytes].concat()).len(), 4);
     }
 }
 
 #[test]
 fn messages_that_arent_whole_or_begin_with_a_short_piece_are_assembled() {
-    let message = video(b"\x06\0\0\x05\0\x01\x2C\x09\x01\0\0\0", 300, 128, b"");
-    assert_eq!(pieces(&[OPENED, &message]), [128, 128, 44]);
+    let message = video(b"\x06\0\0\x05\0\x0B\xB8\x09\x01\0\0\0", b"");
+    assert_eq!(pieces(&[OPENED, &message]), [1024, 1024, 952]);
     // A buffer that ends with the first bytes of the payload.
     let (first, second) = message.split_at(20);
-    assert!(pieces(&[OPENED, first, second]).is_empty());
+    let opened = [OPENED, first].concat();
+    assert!(pieces(&[&opened, second]).is_empty());
+    // More places than a read has buffers.
+    let (first, second) = message.split_at(1500);
+    let (second, third) = second.split_at(1000);
+    assert!(pieces(&[OPENED, first, second, third]).is_empty());
     // Another chunk stream's chunk between its own.
-    let (first, second) = message.split_at(12 + 128);
+    let (first, second) = message.split_at(12 + CHUNK_SIZE);
     let other = b"\x04\0\0\x05\0\0\x01\x08\x01\0\0\0a";
-    assert!(pieces(&[OPENED, first, other, second]).is_empty());
+    assert!(pieces(&[&[OPENED, first, other, second].concat()]).is_empty());
 }
 
 proptest! {
@@ -81,9 +94,9 @@ proptest! {
     /// Whatever is sent, in whatever pieces and places.
     #[test]
     fn both_ways_give_the_same_messages(
-        sent in prop::collection::vec((0..4_u8, 0..2_u8, 0..900_usize, any::<bool>()), 1..12),
-        chunk_size in prop::sample::select(vec![1_u32, 50, 128, 200, 4096]),
-        cuts in prop::collection::vec(0..6000_usize, 0..6),
+        sent in prop::collection::vec((0..4_u8, 0..2_u8, 0..4000_usize, any::<bool>()), 1..12),
+        chunk_size in prop::sample::select(vec![1_u32, 128, 1024, 1500, 4096]),
+        cuts in prop::collection::vec(0..20_000_usize, 0..6),
     ) {
         let mut bytes = [b"\x02\0\0\0\0\0\x04\x01\0\0\0\0", &chunk_size.to_be_bytes()[..]].concat();
         let mut opened = [None; 2];
