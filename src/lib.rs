@@ -55,7 +55,6 @@ pub mod greeting;
 pub mod http;
 pub mod live;
 pub mod media;
-pub mod output;
 pub mod rtmp;
 pub mod server;
 pub mod status;

@@ -26,12 +26,12 @@ use std::sync::Arc;
 
 use super::capabilities::Capabilities;
 use super::finding::{Finding, Memory, Pace};
+use super::hls::Hls;
 use super::kept::Kept;
 use super::kind::Kind;
 use super::log::{Log, Meta, Role, Sample};
 use super::preamble::{Preamble, Slot};
 use super::report::StreamReport;
-use super::stream::hls::Hls;
 use super::subscriber::StreamView;
 use super::tracks::Tracks;
 use super::{Millis, When};

@@ -11,7 +11,7 @@
 mod audience;
 mod deliveries;
 mod desks;
-pub mod hls;
+mod hls;
 mod publish;
 
 use std::sync::atomic::AtomicU64;
@@ -19,13 +19,13 @@ use std::sync::{Arc, Mutex, TryLockError};
 
 use super::arena::{Arena, Holder};
 use super::finding::Finding;
+use super::hls::{FEW_LEN, Hls, HlsViewer};
 pub use super::intake::Appended;
 use super::intake::{Intake, Store, TRACKS_COST};
 use super::life::{Demand, Life, LifeStep};
 use super::log::Log;
 use super::out::request::JoinRequest;
 use super::report::{Delivered, StreamReport, ViewerReport};
-use super::segments::{FEW_LEN, Viewer};
 use super::signal::Signal;
 use super::subscriber::{End, Skip, Subscriber};
 use super::{Millis, lock};
@@ -34,7 +34,6 @@ use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use audience::Audience;
 pub use desks::Desks;
-use hls::Hls;
 
 /// What a stream takes on the heap besides its blocks, in bytes: its state, its entry in the table, and
 /// its lists. Its name is counted separately.
@@ -83,7 +82,7 @@ pub struct Pumped {
     /// What is wrong with what the publisher sends; to be logged.
     pub findings: Vec<Finding>,
     /// An HLS viewer that has stopped watching; to be logged.
-    pub gone: Option<Viewer>,
+    pub gone: Option<HlsViewer>,
 }
 
 /// What is left to do for a publish that has ended.
@@ -275,7 +274,7 @@ impl Stream {
             publishes: state.life.generation(),
             publisher: publisher.map(|publisher| (publisher.connection, publisher.address)),
             blocks: state.log.blocks_held(),
-            hls_viewers: state.hls.viewers(now),
+            hls_viewers: state.hls.viewer_count(now),
             ..state.intake.report(now)
         };
         state.audience.complete(report, &state.log, now)
@@ -326,7 +325,7 @@ impl StreamState {
     fn demand(&self, now: Millis) -> Demand {
         Demand {
             has_subscribers: self.audience.len() > 0,
-            hls_for: self.hls.wanted_for(now),
+            hls_for: self.hls.watched_for(now),
         }
     }
 

@@ -37,9 +37,9 @@ use crate::allowance::{Allowance, Exceeded, PER_CONNECTION, Taken};
 use crate::config::one_client;
 use crate::live::sink::Sink;
 use crate::live::{Millis, lock};
-use crate::status::ConnectionReport;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
+use crate::status::ConnectionReport;
 
 /// One in so many places is kept free of viewers; as many connections may be closing, beyond the
 /// places that are taken.

@@ -9,6 +9,7 @@
 //! out the grace time of its stream.
 
 mod access;
+mod client;
 mod connections;
 mod end;
 pub mod handler;
@@ -36,16 +37,16 @@ use std::time::{Duration, Instant};
 use crate::allowance::Allowance;
 use crate::config::{Config, HTTP_PORT, RTMP_PORT};
 use crate::live::arena::Arena;
-use crate::live::stream::hls::Waiters;
 use crate::live::stream::{Desks, StreamSettings};
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
 use access::Guard;
+use client::Protocol;
 use connections::Connections;
-use handler::{Handler, Handlers, Protocol};
-use http_conn::Scratches;
+use handler::{AcceptAll, Handler};
+use http_conn::{Scratches, Waiters};
 use lines::Lines;
 use listener::Listener;
 use rates::{Rates, Refused};
@@ -75,9 +76,10 @@ struct Shared {
     looks: Rates,
     scratches: Scratches,
     refused: Refused,
-    lines: Arc<Lines>,
-    handlers: Handlers,
-    guard: Arc<Guard>,
+    lines: Lines,
+    guard: Guard,
+    /// Asked after the guard.
+    handler: Arc<dyn Handler>,
     /// Where it listens for RTMP and for HTTP.
     rtmp_addresses: Vec<SocketAddr>,
     http_addresses: Vec<SocketAddr>,
@@ -159,27 +161,27 @@ impl Server {
     /// Claims the memory, opens the listening sockets and starts to serve.
     pub fn start(config: Config) -> Result<Server, StartError> {
         let (arena, common) = claim(config.memory)?;
-        Server::start_all(config, arena, common, Vec::new())
+        Server::start_all(config, arena, common, Arc::new(AcceptAll))
     }
 
     /// Like [`start`](Server::start); `handler` decides too who may do what, once the
     /// configuration's own rules have no objection.
     pub fn start_with(config: Config, handler: Arc<dyn Handler>) -> Result<Server, StartError> {
         let (arena, common) = claim(config.memory)?;
-        Server::start_all(config, arena, common, vec![handler])
+        Server::start_all(config, arena, common, handler)
     }
 
     /// Like [`start`](Server::start), with memory from an arena that outlives the server. A
     /// connection may publish and play what its own allowance pays for.
     pub fn start_in(config: Config, arena: Arena) -> Result<Server, StartError> {
-        Server::start_all(config, arena, Allowance::new(0), Vec::new())
+        Server::start_all(config, arena, Allowance::new(0), Arc::new(AcceptAll))
     }
 
     fn start_all(
         config: Config,
         arena: Arena,
         common: Allowance,
-        mut handlers: Vec<Arc<dyn Handler>>,
+        handler: Arc<dyn Handler>,
     ) -> Result<Server, StartError> {
         let mut listeners = Vec::new();
         for (protocol, addresses) in [
@@ -207,8 +209,6 @@ impl Server {
             desks: Desks::default(),
         };
         arena.set_streams_per_client(config.max_per_address);
-        let guard = Arc::new(Guard::new(&config));
-        handlers.insert(0, guard.clone());
         let scratches = Scratches::new(arena.clone());
         let shared = Arc::new(Shared {
             arena,
@@ -220,9 +220,9 @@ impl Server {
             looks: Rates::new(http_conn::LOOKS_PER_SECOND),
             scratches,
             refused: Refused::default(),
-            lines: Arc::clone(&guard.lines),
-            handlers: Handlers::new(handlers),
-            guard,
+            lines: Lines::default(),
+            guard: Guard::new(&config),
+            handler,
             rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
             http_addresses: addresses(&listeners, Protocol::Http),
             next_subscriber: AtomicU64::new(1),

@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use brooklet::http::route::{SegmentKind, SegmentName};
 use brooklet::live::capabilities::Capabilities;
+use brooklet::live::hls::file_name::{FileKind, FileName};
+use brooklet::live::hls::requests::{Answer, Asker, HlsRequest, Look};
 use brooklet::live::kind::Kind;
 use brooklet::live::out::carrier::Carrier;
 use brooklet::live::out::framing::Framing;
 use brooklet::live::out::join::Join;
 use brooklet::live::out::request::Receiver;
-use brooklet::live::stream::hls::{Asker, Named, Waiters};
 
 use crate::files::{LARGE, SMALL};
 use crate::fixture::{AAC_HEADER, Fixture, TestSink};
@@ -100,25 +100,32 @@ impl Viewer {
 
 /// The pictures of what HLS lists.
 fn listed(fixture: &Fixture) -> Vec<Picture> {
-    let waiters = Waiters::new(8);
-    let asker = || Asker {
-        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        now: fixture.now.get(),
-        nonce: || 7,
-        waiters: &waiters,
-        is_over: &|| false,
+    let ask = |request| {
+        let asker = Asker {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            connection: 1,
+            now: fixture.now.get(),
+            nonce: || 7,
+        };
+        // As if it had waited in vain for more.
+        let _ = fixture.stream.ask_hls(request, &asker);
+        match fixture.stream.look_again(request, &asker, true) {
+            Ok(Look::Answer(answer)) => answer,
+            look => panic!("no answer: {look:?}"),
+        }
     };
-    let playlist = fixture.stream.playlist(None, asker()).unwrap();
+    let Answer::Playlist(playlist) = ask(HlsRequest::Media(None)) else {
+        panic!("no playlist");
+    };
     let mut bytes = Vec::new();
     for segment in &playlist.listing.segments {
-        let kind = SegmentKind::Segment(segment.number);
-        let name = SegmentName { life: 7, kind };
-        let Named::Media(mut reading) = fixture.stream.named(name, asker()).unwrap() else {
-            panic!("a segment is media");
+        let kind = FileKind::Segment(segment.number);
+        let name = FileName { life: 7, kind };
+        let Answer::Media(mut reader) = ask(HlsRequest::File(name)) else {
+            panic!("no segment");
         };
         let start = bytes.len();
-        while reading.len > 0 {
+        while reader.len > 0 {
             let mut take = |slices: &[std::io::IoSlice<'_>]| {
                 let before = bytes.len();
                 slices
@@ -127,7 +134,7 @@ fn listed(fixture: &Fixture) -> Vec<Picture> {
                 Ok(bytes.len() - before)
             };
             let room = &mut [0; 1120];
-            let sent = fixture.stream.send(&mut reading, &[], room, 0, &mut take);
+            let sent = fixture.stream.send(&mut reader, &[], room, 0, &mut take);
             sent.unwrap().unwrap();
         }
         assert_eq!((bytes.len() - start) as u64, segment.bytes);

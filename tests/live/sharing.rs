@@ -6,12 +6,12 @@ use std::sync::Arc;
 use brooklet::allowance::Allowance;
 use brooklet::live::arena::{Arena, ArenaFull, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
+use brooklet::live::hls::requests::{Answer, Asker, HlsRequest, Look};
 use brooklet::live::kind::Kind;
 use brooklet::live::life::{PublishRefused, Publisher};
 use brooklet::live::out::framing::Framing;
 use brooklet::live::out::join::Join;
 use brooklet::live::out::request::{JoinRequest, Receiver};
-use brooklet::live::stream::hls::{Asker, Waiters};
 use brooklet::live::stream::{Appended, Closed, Desks, Stream, StreamSettings};
 use brooklet::live::table::StreamTable;
 use brooklet::rtmp::server_session::Dialect;
@@ -193,16 +193,16 @@ fn what_is_kept_for_hls_is_shared_by_those_that_nobody_watches() {
         camera.append(SMALL, streams.now);
     }
     let listed = |camera: &Camera, now| {
-        let waiters = Waiters::new(8);
         let asker = Asker {
             address: IpAddr::from([192, 0, 2, 2]),
-            client: IpAddr::from([192, 0, 2, 2]),
+            connection: 1,
             now,
             nonce: || 1,
-            waiters: &waiters,
-            is_over: &|| false,
         };
-        camera.stream.playlist(None, asker).unwrap().listing
+        match camera.stream.ask_hls(HlsRequest::Media(None), &asker) {
+            Ok(Look::Answer(Answer::Playlist(playlist))) => playlist.listing,
+            look => panic!("no playlist: {look:?}"),
+        }
     };
     for index in 0..1_000 {
         streams.now += 40;

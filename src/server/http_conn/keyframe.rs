@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::Reply;
 use super::admission::authorize;
-use super::exchange::{Exchange, Reply};
-use super::hls;
-use super::watch::not_live;
+use super::exchange::{Exchange, not_live};
+use super::sending;
 use super::writer::Writer;
 use crate::allowance::Allowance;
 use crate::http::response::Length;
@@ -58,6 +58,6 @@ impl Keyframe {
         writer.begin(response, Length::Known(init.len() as u64 + reading.len))?;
         writer.write(&init)?;
         drop(init);
-        hls::send(writer, &self.0, &mut reading, &[])
+        sending::send(writer, &self.0, &mut reading, &[])
     }
 }

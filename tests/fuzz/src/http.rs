@@ -3,6 +3,7 @@
 use brooklet::http::head::{HeadReader, MAX_HEAD_LEN};
 use brooklet::http::websocket::{self, FrameReader, MAX_CONTROL_LEN, Violation, WebSocketEvent};
 use brooklet::http::{Head, Rejected, Response, Route, Status, conditions, percent, range};
+use brooklet::live::hls::file_name::FileName;
 
 /// The first byte says how the rest is cut. Whatever the cut, the same head is found, and what is
 /// accepted can be read in one way only.
@@ -80,7 +81,7 @@ fn check_route(head: &Head) {
         | Route::Frame(key)
         | Route::Playlist(key)
         | Route::MediaPlaylist(key)
-        | Route::Segment(key, _) => key.as_str(),
+        | Route::HlsFile(key, _) => key.as_str(),
         _ => "door",
     };
     for part in name.split('/') {
@@ -94,9 +95,12 @@ fn check_route(head: &Head) {
         percent::decode(&percent::encode(name)).as_deref(),
         Some(name)
     );
-    if let Route::Segment(key, name) = &route {
+    if let Route::HlsFile(key, name) = &route {
         let path = format!("/{}/{name}", percent::encode(key.as_str()));
         assert_eq!(Route::of(&path).as_ref(), Ok(&route), "{path}");
+        if let Some(file) = FileName::parse(name) {
+            assert_eq!(file.to_string(), *name);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use brooklet::allowance::{Allowance, PER_CONNECTION, Taken};
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
+use brooklet::live::hls::requests::{Asker, HlsRequest};
 use brooklet::live::kind::Kind;
 use brooklet::live::life::{Grace, PublishRefused, Publisher};
 use brooklet::live::out::framing::Framing;
@@ -16,7 +17,6 @@ use brooklet::live::out::join::Join;
 use brooklet::live::out::request::{JoinRequest, Receiver};
 use brooklet::live::out::sink::Sink;
 use brooklet::live::payload::Assembly;
-use brooklet::live::stream::hls::{Asker, Waiters};
 use brooklet::live::stream::{self, Desks, PUBLISH_COST, STREAM_COST, Stream, StreamSettings};
 use brooklet::live::table::StreamTable;
 use brooklet::rtmp::amf0::Value;
@@ -84,8 +84,6 @@ struct Core {
     table: StreamTable,
     arena: Arena,
     clients: [Option<Client>; CLIENTS],
-    /// Full: nobody waits.
-    waiters: Waiters,
     /// ms
     now: u64,
     sent: usize,
@@ -108,7 +106,6 @@ pub fn kept(data: &[u8], heap: fn() -> usize) -> Result<(), String> {
             table: StreamTable::new(settings),
             arena: arena.clone(),
             clients: [const { None }; CLIENTS],
-            waiters: Waiters::new(0),
             now: 1_000,
             sent: 0,
             next: 0,
@@ -309,7 +306,7 @@ impl Core {
             20 | 21 => {
                 let key = StreamKey::new("live", &few).expect("a name");
                 if let Some(stream) = self.table.find(&key) {
-                    let _ = stream.playlist(None, self.asker());
+                    let _ = stream.ask_hls(HlsRequest::Media(None), &self.asker());
                 }
                 return Ok(());
             }
@@ -322,15 +319,12 @@ impl Core {
         self.feed(client, &bytes)
     }
 
-    /// From the client's own address, for what comes at once.
-    fn asker(&self) -> Asker<'_> {
+    fn asker(&self) -> Asker {
         Asker {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            connection: 1,
             now: self.now,
             nonce: || 1,
-            waiters: &self.waiters,
-            is_over: &|| false,
         }
     }
 

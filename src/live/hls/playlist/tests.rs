@@ -1,5 +1,6 @@
 use super::*;
-use crate::live::segments::{Segments, Unit};
+use crate::live::hls::segment::MediaSample;
+use crate::live::hls::segments::Segments;
 use crate::media::mp4::{AudioTrack, VideoTrack};
 
 const LIFE: u32 = 0x00C0_FFEE;
@@ -7,7 +8,7 @@ const LIFE: u32 = 0x00C0_FFEE;
 /// 2026-11-21T08:00:00Z
 const EPOCH: u64 = 1_795_248_000_000;
 
-/// Pictures 40 ms apart, in GOPs of two seconds.
+/// Video frames that are 40 ms apart, in GOPs of two seconds.
 struct Source {
     segments: Segments,
     number: u64,
@@ -25,25 +26,25 @@ impl Source {
         }
     }
 
-    fn pictures(&mut self, count: u64) {
+    fn frames(&mut self, count: u64) {
         self.gops_of(50, count);
     }
 
     fn gops_of(&mut self, len: u64, count: u64) {
         for index in 0..count {
-            let unit = Unit {
+            let sample = MediaSample {
                 number: self.number,
                 time: self.time,
                 end: self.time + 40,
                 arrived: self.time - 9_000,
                 len: 10_000,
                 version: self.version,
-                is_picture: true,
+                is_video: true,
                 fits: true,
-                is_boundary: true,
+                is_main: true,
                 is_join_point: index % len == 0,
             };
-            self.segments.add(&unit, u64::MAX);
+            self.segments.add(&sample, u64::MAX);
             self.number += 1;
             self.time += 40;
         }
@@ -54,18 +55,24 @@ impl Source {
     }
 }
 
-fn media(listing: &Listing, life: u32, epoch: u64, query: &str, is_filled: bool) -> String {
+fn media(listing: &Listing, query: &str, is_filled: bool) -> String {
+    let context = MediaContext {
+        life: LIFE,
+        epoch: EPOCH,
+        query: Carried(query),
+        is_filled,
+    };
     let mut text = String::new();
-    super::media(&mut text, listing, life, epoch, Carried(query), is_filled).unwrap();
+    write_media(&mut text, listing, context).unwrap();
     text
 }
 
 #[test]
-fn a_playlist_lists_segments_parts_and_what_comes_next() {
+fn a_playlist_lists_segments_parts_and_the_next_part() {
     let mut source = Source::new();
-    source.pictures(50 * 2 + 20);
+    source.frames(50 * 2 + 20);
     assert_eq!(
-        media(&source.listing(), LIFE, EPOCH, "key=a", false),
+        media(&source.listing(), "key=a", false),
         "#EXTM3U
 #EXT-X-VERSION:9
 #EXT-X-TARGETDURATION:2
@@ -96,18 +103,18 @@ fn a_playlist_lists_segments_parts_and_what_comes_next() {
 }
 
 #[test]
-fn a_publisher_that_returned_with_other_parameters_and_left_again_is_in_the_playlist() {
+fn a_publisher_that_returned_with_another_configuration_and_left_is_in_the_playlist() {
     let mut source = Source::new();
-    source.pictures(50 * 5 + 10);
+    source.frames(50 * 5 + 10);
     source.listing();
     source.segments.cut_off();
     source.time += 3_000;
     source.version = 4;
-    source.pictures(50);
+    source.frames(50);
     source.segments.cut_off();
     source.segments.prune(200);
     let mut listing = source.segments.listing(true, &|_| true).unwrap();
-    // Parts are tested above.
+    // The parts are tested above.
     listing.part_target = None;
     for segment in &listing.segments {
         assert_eq!(
@@ -115,7 +122,7 @@ fn a_publisher_that_returned_with_other_parameters_and_left_again_is_in_the_play
             [4, 1, 4][segment.number as usize - 5]
         );
     }
-    let text = media(&listing, LIFE, EPOCH, "", false);
+    let text = media(&listing, "", false);
     let lines = text
         .lines()
         .filter(|line| !line.starts_with("#EXT-X-PART:"));
@@ -145,14 +152,14 @@ fn a_publisher_that_returned_with_other_parameters_and_left_again_is_in_the_play
 }
 
 #[test]
-fn gaps_stay_as_they_are_when_the_target_duration_grows() {
+fn gaps_do_not_change_when_the_target_duration_grows() {
     let mut source = Source::new();
-    source.pictures(50 * 8);
+    source.frames(50 * 8);
     source.segments.prune(280);
     let [short, grown] = [0, 251].map(|more| {
         source.gops_of(250, more);
         let listing = source.listing();
-        let text = media(&listing, LIFE, EPOCH, "", true);
+        let text = media(&listing, "", true);
         let lines = text.lines().map(str::to_owned);
         (listing.target, lines.collect::<Vec<_>>())
     });
@@ -175,13 +182,13 @@ fn gaps_stay_as_they_are_when_the_target_duration_grows() {
 }
 
 #[test]
-fn a_playlist_that_is_too_short_yet_can_be_filled_with_gaps() {
+fn a_playlist_that_is_still_too_short_can_be_filled_with_gaps() {
     let mut source = Source::new();
-    source.pictures(50 * 8);
+    source.frames(50 * 8);
     source.segments.prune(280);
     let [short, longer, full] = [0, 50, 100].map(|more| {
-        source.pictures(more);
-        let text = media(&source.listing(), LIFE, EPOCH, "", true);
+        source.frames(more);
+        let text = media(&source.listing(), "", true);
         let lines = text.lines().filter(|line| !line.starts_with("#EXT-X-PART"));
         lines.skip(4).map(str::to_owned).collect::<Vec<_>>()
     });
@@ -219,41 +226,41 @@ fn a_playlist_that_is_too_short_yet_can_be_filled_with_gaps() {
 }
 
 #[test]
-fn independence_is_said_of_all_or_not_at_all() {
+fn segments_are_declared_independent_only_if_all_are() {
     let mut source = Source::new();
-    source.pictures(50 * 2 + 1);
+    source.frames(50 * 2 + 1);
     let mut listing = source.listing();
     const TAG: &str = "#EXT-X-INDEPENDENT-SEGMENTS\n";
-    assert!(media(&listing, LIFE, EPOCH, "", false).contains(TAG));
+    assert!(media(&listing, "", false).contains(TAG));
     listing.segments[1].is_independent = false;
-    assert!(!media(&listing, LIFE, EPOCH, "", false).contains(TAG));
-    source.pictures(20);
+    assert!(!media(&listing, "", false).contains(TAG));
+    source.frames(20);
     let mut listing = source.listing();
     listing.open.as_mut().unwrap().is_independent = false;
-    assert!(!media(&listing, LIFE, EPOCH, "", false).contains(TAG));
+    assert!(!media(&listing, "", false).contains(TAG));
 }
 
 #[test]
 fn removed_discontinuities_are_counted() {
     let mut source = Source::new();
     for _ in 0..4 {
-        source.pictures(150);
+        source.frames(150);
         source.listing();
         source.segments.cut_off();
         source.time += 1_000;
     }
     source.segments.prune(450);
-    let text = media(&source.listing(), LIFE, EPOCH, "", false);
+    let text = media(&source.listing(), "", false);
     assert!(text.contains("SEQUENCE:10\n#EXT-X-DISCONTINUITY-SEQUENCE:2\n#EXT-X-DISCONTINUITY\n"));
     source.segments.prune(500);
-    let text = media(&source.listing(), LIFE, EPOCH, "", false);
+    let text = media(&source.listing(), "", false);
     assert!(text.contains("SEQUENCE:11\n#EXT-X-DISCONTINUITY-SEQUENCE:3\n#EXT-X-MAP"));
 }
 
 #[test]
-fn the_multivariant_playlist_says_what_the_stream_is() {
+fn the_multivariant_playlist_describes_the_stream() {
     let mut source = Source::new();
-    source.pictures(50 * 3 + 1);
+    source.frames(50 * 3 + 1);
     let video = VideoTrack::from_sequence_header(
         b"\x17\0\0\0\0\x01\x64\0\x1F\xFF\xE1\0\x1B\
         \x67\x64\0\x1F\xAC\xD9\x40\x50\x05\xBB\x01\x6A\x02\x02\x02\x80\0\0\x03\0\x80\0\0\x1E\x07\
@@ -265,7 +272,7 @@ fn the_multivariant_playlist_says_what_the_stream_is() {
     let playlist = |presentation: &Presentation| {
         let mut text = String::new();
         let uri = "door/media.m3u8";
-        multivariant(&mut text, &listing, presentation, uri, Carried("key=a")).unwrap();
+        write_multivariant(&mut text, &listing, presentation, uri, Carried("key=a")).unwrap();
         text
     };
     assert_eq!(
@@ -291,7 +298,7 @@ door/media.m3u8?key=a
 }
 
 #[test]
-fn the_key_is_carried_and_nothing_that_breaks_a_playlist() {
+fn the_key_is_carried_and_what_would_break_a_playlist_is_escaped() {
     for (query, carried) in [
         ("", ""),
         ("key=a", "?key=a"),
@@ -306,7 +313,7 @@ fn the_key_is_carried_and_nothing_that_breaks_a_playlist() {
 }
 
 #[test]
-fn a_query_in_which_nobody_looks_for_a_key_is_not_repeated() {
+fn a_query_too_long_for_a_key_is_not_carried() {
     let longest = "k".repeat(MAX_QUERY_LEN);
     assert_eq!(Carried(&longest).to_string(), format!("?{longest}"));
     assert_eq!(Carried(&(longest + "k")).to_string(), "");

@@ -1,34 +1,34 @@
-//! A range of the log on its way to somebody who fetches it.
+//! Reads a range of the log as fragments of MP4, straight out of the log.
 
 use std::io::{self, IoSlice};
 use std::ops::Range;
 
+use super::segment::MessageSet;
 use crate::live::kind::Kind;
 use crate::live::log::{Entry, Log};
 use crate::live::out::format::mp4::{Base, fragment};
 use crate::live::out::message::Message;
 use crate::live::out::slices::Slices;
-use crate::live::segments::Share;
 use crate::media::mp4::FRAGMENT_HEAD_LEN;
 
-/// Messages that are looked at while the stream is locked, when nothing is read of them.
+/// Maximum number of messages that are passed over under one lock.
 const STEP: usize = 64;
 
-/// Bytes and slices that are offered while it is locked, at most: its publisher waits meanwhile.
+/// Maximum numbers of bytes and slices that are offered under one lock: the publisher waits meanwhile.
 const MAX_OFFER: u64 = 512 * 1024;
 const MAX_SLICES: usize = 160;
 
-/// Messages of the log on their way to somebody.
+/// See the module's documentation.
 #[derive(Clone, Debug)]
-pub struct Reading {
+pub struct FragmentReader {
     next: u64,
     end: u64,
-    share: Share,
-    /// Bytes of the next one that were read.
+    set: MessageSet,
+    /// Bytes of the next message that were read.
     sent: u64,
-    /// Bytes that are left.
+    /// The number of bytes left.
     pub len: u64,
-    /// There is video in it.
+    /// Whether the tracks include video.
     pub has_video: bool,
     base: Base,
 }
@@ -37,19 +37,39 @@ pub struct Reading {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evicted;
 
-impl Reading {
-    /// Messages that take so many bytes.
+impl FragmentReader {
+    /// Reads the newest keyframe, due at 0; `None` if there is none.
+    pub(in crate::live) fn newest_keyframe(log: &Log) -> Option<FragmentReader> {
+        // A keyframe that came in several messages is complete in a later one.
+        const MAX_MESSAGES: usize = 256;
+
+        let join_point = log.start_of(true)?;
+        let is_keyframe = |(_, entry): &(u64, Entry)| {
+            is_sample(entry) && entry.meta.kind == Kind::Video && entry.meta.is_sync()
+        };
+        let entries = (join_point..).zip(log.entries(join_point));
+        let (number, entry) = entries.take(MAX_MESSAGES).find(is_keyframe)?;
+        let base = Base {
+            video: entry.meta.sample.decode_time,
+            audio: 0,
+        };
+        let (messages, set) = (number..number + 1, MessageSet::new(number, number));
+        let len = framed_len(&entry);
+        Some(FragmentReader::new(messages, len, set, base, true))
+    }
+
+    /// Reads the messages of `set` within a range, of `len` bytes in all.
     pub(super) fn new(
         messages: Range<u64>,
         len: u64,
-        share: Share,
+        set: MessageSet,
         base: Base,
         has_video: bool,
-    ) -> Reading {
-        Reading {
+    ) -> FragmentReader {
+        FragmentReader {
             next: messages.start,
             end: messages.end,
-            share,
+            set,
             sent: 0,
             len,
             has_video,
@@ -57,9 +77,9 @@ impl Reading {
         }
     }
 
-    /// Offers what comes next as slices, behind `lead`, and goes on behind what was taken of it. What
-    /// stands in front of the frames is made in `room`.
-    pub(super) fn offer(
+    /// Offers `lead` and what comes next as slices, and advances by what `take` took of them. The heads
+    /// of fragments are made in `room`.
+    pub(in crate::live) fn offer(
         &mut self,
         log: &Log,
         lead: &[u8],
@@ -78,7 +98,7 @@ impl Reading {
             if left == 0 || slices.is_full() {
                 break;
             }
-            if !self.has(number, &entry) {
+            if !self.includes(number, &entry) {
                 continue;
             }
             let Some(head) = heads.next() else {
@@ -89,6 +109,7 @@ impl Reading {
             head.copy_from_slice(&fragment(&message, self.base).head());
             let body = log.slices(entry.position, body_offset as usize, message.len as usize);
             for bytes in std::iter::once(&*head).chain(body) {
+                // Only the first message may have been sent in part.
                 let cut = sent.min(bytes.len() as u64);
                 sent -= cut;
                 let bytes = &bytes[cut as usize..];
@@ -106,16 +127,15 @@ impl Reading {
         Ok(Ok(taken))
     }
 
-    /// Leaves out some of the next bytes, of which `left` are to be left out; true while there are
-    /// others.
-    pub(super) fn skip(&mut self, log: &Log, left: &mut u64) -> Result<bool, Evicted> {
+    /// Skips up to `left` bytes, and reduces `left` by what was skipped. True if there is more to skip.
+    pub(in crate::live) fn skip(&mut self, log: &Log, left: &mut u64) -> Result<bool, Evicted> {
         let mut entries = log.entries(self.next);
         for _ in 0..STEP {
             if *left == 0 || self.next == self.end || self.len == 0 {
                 return Ok(false);
             }
             let entry = entries.next().ok_or(Evicted)?;
-            if !self.has(self.next, &entry) {
+            if !self.includes(self.next, &entry) {
                 self.next += 1;
                 continue;
             }
@@ -132,18 +152,17 @@ impl Reading {
         Ok(true)
     }
 
-    /// Whether a message is one of those that are read.
-    fn has(&self, number: u64, entry: &Entry) -> bool {
-        is_sample(entry) && self.share.has(number, entry.meta.kind == Kind::Video)
+    fn includes(&self, number: u64, entry: &Entry) -> bool {
+        is_sample(entry) && self.set.contains(number, entry.meta.kind == Kind::Video)
     }
 }
 
-/// Whether a message is a picture or sound that MP4 can hold.
+/// Whether a message is a frame that MP4 can hold.
 pub(super) fn is_sample(entry: &Entry) -> bool {
     entry.meta.sample.duration > 0
 }
 
-/// Length of a message with what stands before it, without making that.
+/// The length of a message as a fragment, which isn't made for that.
 pub(super) fn framed_len(entry: &Entry) -> u64 {
     let body_offset = entry.meta.sample.body_offset.into();
     FRAGMENT_HEAD_LEN as u64 + u64::from(entry.len.saturating_sub(body_offset))
