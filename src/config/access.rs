@@ -43,8 +43,9 @@ impl Access {
         }
     }
 
-    /// The networks in force, for use in a sentence.
-    pub(crate) fn networks_in_words(&self) -> String {
+    /// The networks in force, as a sentence names them.
+    #[doc(hidden)]
+    pub fn networks_in_words(&self) -> String {
         let words = |network: &Network| match network {
             Network::Any => "any address".to_owned(),
             Network::Private => "private and loopback addresses".to_owned(),

@@ -5,17 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 /// The port of URLs without one.
 const HTTP_USUAL_PORT: u16 = 80;
 
-/// The addresses of this machine at which a listener can be reached. IPv4 comes first, because people
-/// type it more easily.
-pub(crate) fn reachable(listening: SocketAddr) -> Vec<IpAddr> {
+/// The addresses of this machine at which something listens, IPv4 first: that is what people type.
+pub fn reachable(listening: SocketAddr) -> Vec<IpAddr> {
     if !listening.ip().is_unspecified() {
         return vec![listening.ip()];
     }
-    let found: Vec<IpAddr> = if_addrs::get_if_addrs()
-        .unwrap_or_default()
-        .iter()
-        .filter(|interface| !interface.is_loopback())
-        .map(if_addrs::Interface::ip)
+    let found: Vec<IpAddr> = interfaces()
+        .into_iter()
         .filter(|ip| listening.is_ipv6() || ip.is_ipv4())
         .filter(|ip| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()))
         .collect();
@@ -28,8 +24,22 @@ pub(crate) fn reachable(listening: SocketAddr) -> Vec<IpAddr> {
     ips
 }
 
+/// The addresses of the network interfaces, without loopback.
+#[cfg(feature = "cli")]
+fn interfaces() -> Vec<IpAddr> {
+    let found = if_addrs::get_if_addrs().unwrap_or_default();
+    let found = found.iter().filter(|interface| !interface.is_loopback());
+    found.map(if_addrs::Interface::ip).collect()
+}
+
+/// None: only the program has the crate that finds them.
+#[cfg(not(feature = "cli"))]
+fn interfaces() -> Vec<IpAddr> {
+    Vec::new()
+}
+
 /// `HOST`, or `HOST:PORT` unless the port is the usual one.
-pub(crate) fn host(ip: IpAddr, port: u16, usual_port: u16) -> String {
+pub fn host(ip: IpAddr, port: u16, usual_port: u16) -> String {
     match ip {
         IpAddr::V4(ip) if port == usual_port => ip.to_string(),
         IpAddr::V6(ip) if port == usual_port => format!("[{ip}]"),
@@ -37,8 +47,8 @@ pub(crate) fn host(ip: IpAddr, port: u16, usual_port: u16) -> String {
     }
 }
 
-/// The URL of the page at an address of this machine: `http://192.0.2.5:8080/`.
-pub(crate) fn page(ip: IpAddr, port: u16) -> String {
+/// The page at one of this machine's addresses: `http://192.0.2.5:8080/`.
+pub fn page(ip: IpAddr, port: u16) -> String {
     format!("http://{}/", host(ip, port, HTTP_USUAL_PORT))
 }
 

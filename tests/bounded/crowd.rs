@@ -146,13 +146,14 @@ impl Client {
 
 impl Crowd {
     pub(crate) fn new() -> Crowd {
-        let config = Config {
-            max_connections: MAX_CONNECTIONS,
-            max_per_address: MAX_CONNECTIONS,
-            max_connect_rate: 100_000,
-            ..Config::default()
-        };
-        let server = Server::start_in(on_free_ports(config), ARENA.clone()).unwrap();
+        let config = Config::default()
+            .max_connections(MAX_CONNECTIONS)
+            .max_per_address(MAX_CONNECTIONS)
+            .max_connect_rate(100_000);
+        let server = Server::builder(on_free_ports(config))
+            .arena(ARENA.clone())
+            .start()
+            .unwrap();
         let mut crowd = Crowd {
             rtmp: [const { None }; 3],
             http: [const { None }; 3],
@@ -195,7 +196,7 @@ impl Crowd {
         self.quiet();
         self.others.clear();
         let deadline = Instant::now() + PATIENCE * 20;
-        while self.server.connections() > 0 && Instant::now() < deadline {
+        while self.server.connection_count() > 0 && Instant::now() < deadline {
             thread::sleep(PATIENCE / 10);
         }
         self.sent = 0;
@@ -226,7 +227,7 @@ impl Crowd {
             let bytes = self.quiet().saturating_sub(self.idle);
             Kept {
                 bytes,
-                connections: self.server.connections(),
+                connections: self.server.connection_count(),
             }
         };
         let first = kept();

@@ -26,6 +26,9 @@ use std::time::{Duration, Instant};
 use brooklet::{Config, Server};
 use process::{Id, Program};
 
+/// The path of the program under test, if it is built.
+pub(crate) const PROGRAM: Option<&str> = option_env!("CARGO_BIN_EXE_brooklet");
+
 /// For anything that takes a moment on an idle machine, and may take longer on a busy one.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
@@ -103,7 +106,7 @@ impl Brooklet {
 
     /// The same after something was done to the command, such as setting environment variables.
     pub(crate) fn start_with(arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Brooklet {
-        let command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+        let command = Command::new(PROGRAM.expect("it is built with the feature cli"));
         let started = Brooklet::start_by(command, arguments, prepare);
         started.unwrap_or_else(|error| panic!("brooklet ended at once:\n{error}"))
     }
@@ -122,7 +125,11 @@ impl Brooklet {
     ) -> Result<Brooklet, String> {
         let mut command = Command::new("sh");
         let line = format!("{shell} && exec \"$0\" \"$@\"");
-        command.args(["-c", &line, env!("CARGO_BIN_EXE_brooklet")]);
+        command.args([
+            "-c",
+            &line,
+            PROGRAM.expect("it is built with the feature cli"),
+        ]);
         Brooklet::start_by(command, arguments, prepare)
     }
 
@@ -131,7 +138,12 @@ impl Brooklet {
         arguments: &[&str],
         prepare: impl FnOnce(&mut Command),
     ) -> Result<Brooklet, String> {
-        command.args(["--rtmp", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        let http = if cfg!(feature = "http") {
+            "127.0.0.1:0"
+        } else {
+            "off"
+        };
+        command.args(["--rtmp", "127.0.0.1:0", "--http", http]);
         command.args(arguments);
         without_settings(&mut command);
         prepare(&mut command);
@@ -244,11 +256,7 @@ impl Drop for Brooklet {
 
 /// The server inside the test's own process, on a free port of the loopback address.
 pub(crate) fn start_library_server(configure: impl FnOnce(&mut Config)) -> Server {
-    let mut config = Config {
-        rtmp: vec![([127, 0, 0, 1], 0).into()],
-        http: vec![([127, 0, 0, 1], 0).into()],
-        ..Config::default()
-    };
+    let mut config = client::on_free_ports(Config::default());
     configure(&mut config);
     Server::start(config).expect("a free port of the loopback address can be listened on")
 }

@@ -26,11 +26,7 @@ fn from(networks: &[&str]) -> Access {
 }
 
 fn guarded(publish: Access, play: Access) -> Server {
-    server(Config {
-        publish,
-        play,
-        ..Config::default()
-    })
+    server(Config::default().publish(publish).play(play))
 }
 
 /// The client is told this, and nothing comes after it.
@@ -181,7 +177,7 @@ fn failures_slow_down_nobody_else_and_end_with_the_server() {
     assert_eq!(other.wait_for_status().1, "NetStream.Publish.Start");
     // Nobody is waited for.
     server.stop();
-    assert_eq!(server.connections(), 0);
+    assert_eq!(server.connection_count(), 0);
     for client in &mut waiting {
         client.until_closed();
     }

@@ -12,12 +12,12 @@ use crate::client::{Client, DEADLINE, server, wait_until};
 #[test]
 fn whoever_says_nothing_is_closed_in_every_phase() {
     let short = Duration::from_millis(100);
-    let server = server(Config {
-        handshake_timeout: short,
-        command_timeout: short,
-        idle_timeout: short,
-        ..Config::default()
-    });
+    let server = server(
+        Config::default()
+            .handshake_timeout(short)
+            .command_timeout(short)
+            .idle_timeout(short),
+    );
     let address = server.rtmp_addresses()[0];
 
     let mut silent = TcpStream::connect(address).unwrap();
@@ -31,29 +31,23 @@ fn whoever_says_nothing_is_closed_in_every_phase() {
     let codes: Vec<_> = rest.iter().filter_map(|message| message.status()).collect();
     assert_eq!(codes[0].1, "NetStream.Unpublish.Success");
     drop(publisher);
-    wait_until("all are gone", || server.connections() == 0);
+    wait_until("all are gone", || server.connection_count() == 0);
 }
 
 #[test]
 fn whoever_has_stopped_publishing_may_not_stay_for_ever() {
     let command_timeout = Duration::from_millis(500);
-    let server = server(Config {
-        command_timeout,
-        ..Config::default()
-    });
+    let server = server(Config::default().command_timeout(command_timeout));
     let mut publisher = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     publisher.send_command(1, "closeStream", 0.0, Value::Null, vec![]);
     publisher.until_closed();
-    wait_until("it is gone", || server.connections() == 0);
+    wait_until("it is gone", || server.connection_count() == 0);
 }
 
 #[test]
 fn a_trickle_of_bytes_does_not_stretch_the_handshake() {
     let handshake_timeout = Duration::from_millis(300);
-    let server = server(Config {
-        handshake_timeout,
-        ..Config::default()
-    });
+    let server = server(Config::default().handshake_timeout(handshake_timeout));
     let mut trickle = TcpStream::connect(server.rtmp_addresses()[0]).unwrap();
     let mut is_closed = false;
     wait_until("it is closed", || {
@@ -83,14 +77,8 @@ fn other_protocols_are_closed() {
 #[test]
 fn connections_are_capped_in_all_and_per_address() {
     for config in [
-        Config {
-            max_connections: 2,
-            ..Config::default()
-        },
-        Config {
-            max_per_address: 2,
-            ..Config::default()
-        },
+        Config::default().max_connections(2),
+        Config::default().max_per_address(2),
     ] {
         let server = server(config);
         let address = server.rtmp_addresses()[0];
@@ -102,7 +90,7 @@ fn connections_are_capped_in_all_and_per_address() {
         let _ = refused.write_all(&[3; 1537]);
         assert_eq!(refused.read(&mut [0; 1]).unwrap_or(0), 0);
         drop(two);
-        wait_until("one is gone", || server.connections() == 1);
+        wait_until("one is gone", || server.connection_count() == 1);
         let mut three = Client::connected(address, "live");
         // Who has asked for nothing yet makes room, within the address too.
         let _four = Client::playing(address, "live", "door");
@@ -112,10 +100,7 @@ fn connections_are_capped_in_all_and_per_address() {
 
 #[test]
 fn an_address_that_connects_too_often_is_closed_and_no_other() {
-    let server = server(Config {
-        max_connect_rate: 1,
-        ..Config::default()
-    });
+    let server = server(Config::default().max_connect_rate(1));
     let address = server.rtmp_addresses()[0];
     let is_closed = || {
         let mut socket = TcpStream::connect(address).unwrap();
@@ -133,18 +118,18 @@ fn an_address_that_connects_too_often_is_closed_and_no_other() {
 
 #[test]
 fn who_hangs_about_makes_room_for_who_comes() {
-    let server = server(Config {
-        max_connections: 16,
-        max_connect_rate: 1_000,
-        ..Config::default()
-    });
+    let server = server(
+        Config::default()
+            .max_connections(16)
+            .max_connect_rate(1_000),
+    );
     let address = server.rtmp_addresses()[0];
     let mut publisher = Client::publishing(address, "live", "door");
     let mut player = Client::playing(address, "live", "door");
     let mut idle: Vec<_> = (0..14)
         .map(|_| Client::connected(address, "live"))
         .collect();
-    assert_eq!(server.connections(), 16);
+    assert_eq!(server.connection_count(), 16);
 
     // The oldest of those that do nothing has to go, and no other.
     let mut new = Client::publishing(address, "live", "gate");
@@ -168,11 +153,11 @@ fn host(number: u8) -> Ipv4Addr {
 
 #[test]
 fn who_waits_for_a_name_that_nobody_has_published_makes_room_for_a_publisher() {
-    let server = server(Config {
-        max_connections: 16,
-        max_connect_rate: 1_000,
-        ..Config::default()
-    });
+    let server = server(
+        Config::default()
+            .max_connections(16)
+            .max_connect_rate(1_000),
+    );
     let address = server.rtmp_addresses()[0];
     let wait_for = |from: u8, name: &str| {
         let mut player = Client::handshaken_from(host(from), address).connect("live");
@@ -198,11 +183,11 @@ fn who_waits_for_a_name_that_nobody_has_published_makes_room_for_a_publisher() {
 
 #[test]
 fn viewers_leave_places_for_publishers_and_an_address_with_many_for_one_with_few() {
-    let server = server(Config {
-        max_connections: 16,
-        max_connect_rate: 1_000,
-        ..Config::default()
-    });
+    let server = server(
+        Config::default()
+            .max_connections(16)
+            .max_connect_rate(1_000),
+    );
     let address = server.rtmp_addresses()[0];
     let mut publisher = Client::publishing(address, "live", "door");
     let play = |from: u8| {
@@ -243,10 +228,7 @@ fn viewers_leave_places_for_publishers_and_an_address_with_many_for_one_with_few
 
 #[test]
 fn a_message_over_the_limit_ends_the_connection_and_nothing_else() {
-    let server = server(Config {
-        max_message: 10_000,
-        ..Config::default()
-    });
+    let server = server(Config::default().max_message(10_000));
     let address = server.rtmp_addresses()[0];
     let mut good = Client::publishing(address, "live", "good");
     let mut player = Client::playing(address, "live", "good");
@@ -261,10 +243,7 @@ fn a_message_over_the_limit_ends_the_connection_and_nothing_else() {
 
 #[test]
 fn a_publisher_can_use_all_memory_but_not_more() {
-    let server = server(Config {
-        memory: 8 << 20,
-        ..Config::default()
-    });
+    let server = server(Config::default().memory(8 << 20));
     let address = server.rtmp_addresses()[0];
     let mut publisher = Client::publishing(address, "live", "door");
     publisher.send_headers();

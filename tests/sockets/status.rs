@@ -345,10 +345,8 @@ fn delete_disconnects_and_the_log_says_who_did() {
 
 #[test]
 fn without_the_api_key_there_are_no_addresses_and_no_power() {
-    let server = server(Config {
-        api_key: Some(parse_api_key("correct-horse-battery").unwrap()),
-        ..Config::default()
-    });
+    let server =
+        server(Config::default().api_key(Some(parse_api_key("correct-horse-battery").unwrap())));
     let http = server.http_addresses()[0];
     let _camera = camera(&server, "a camera", "door");
     let key = "Authorization: Bearer correct-horse-battery\r\n";
@@ -372,14 +370,14 @@ fn without_the_api_key_there_are_no_addresses_and_no_power() {
 
 #[test]
 fn streams_that_want_a_key_are_listed_for_those_who_show_it() {
-    let server = server(Config {
-        api_key: Some(parse_api_key("correct-horse-battery").unwrap()),
-        play: Access {
-            keys: vec![Key::parse("play-key").unwrap()],
-            ..Access::default()
-        },
-        ..Config::default()
-    });
+    let server = server(
+        Config::default()
+            .api_key(Some(parse_api_key("correct-horse-battery").unwrap()))
+            .play(Access {
+                keys: vec![Key::parse("play-key").unwrap()],
+                ..Access::default()
+            }),
+    );
     let http = server.http_addresses()[0];
     let _camera = camera(&server, "a camera", "door");
     for (query, count, is_locked) in [
@@ -431,10 +429,7 @@ fn what_the_doctor_finds_is_logged_once_and_told() {
 
 #[test]
 fn counters_of_a_name_live_on_when_its_stream_goes() {
-    let server = server(Config {
-        max_connect_rate: 10_000,
-        ..short_grace()
-    });
+    let server = server(short_grace().max_connect_rate(10_000));
     let http = server.http_addresses()[0];
     let figures = || {
         let text = get(http, "/metrics").text();
@@ -485,16 +480,13 @@ fn counters_of_a_name_live_on_when_its_stream_goes() {
         ]);
         assert_eq!(streams(http)["streams"], json!([]));
         drop(waiting);
-        wait_until("it has left", || server.connections() == 0);
+        wait_until("it has left", || server.connection_count() == 0);
     }
 }
 
 #[test]
 fn only_so_many_names_are_remembered_and_none_that_was_never_published() {
-    let server = server(Config {
-        max_connect_rate: 10_000,
-        ..short_grace()
-    });
+    let server = server(short_grace().max_connect_rate(10_000));
     let http = server.http_addresses()[0];
     let _waiting = Client::playing(server.rtmp_addresses()[0], "live", "secret");
     let count = |text: &str| text.matches("brooklet_stream_publishes_total{").count();

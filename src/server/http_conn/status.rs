@@ -168,11 +168,7 @@ impl Source for Lister<'_> {
     }
 
     fn connection_after(&mut self, id: u64) -> Option<ConnectionReport> {
-        let mut report = self.shared.connections.report_after(id)?;
-        for played in &mut report.plays {
-            *played = self.shared.shown(played);
-        }
-        Some(report)
+        self.shared.connection_after(id)
     }
 
     fn connection(&mut self, id: u64) -> Option<ConnectionReport> {
