@@ -12,6 +12,7 @@ mod access;
 mod attach;
 mod builder;
 mod client;
+mod connection;
 mod connections;
 mod end;
 pub mod handler;
