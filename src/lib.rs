@@ -33,7 +33,7 @@
 //!  server::http_conn       a response, or the connection becomes a subscriber's
 //! ```
 //!
-//! Arrows between modules point one way: `server -> output -> live -> { rtmp, media, http }`.
+//! Arrows between modules point one way: `server -> { output, status } -> live -> { rtmp, media, http }`.
 //!
 //! # In a program of your own
 //!
@@ -66,24 +66,25 @@
 
 #[doc(hidden)]
 pub mod allowance;
+#[doc(hidden)]
+pub mod calendar;
 pub mod config;
 #[doc(hidden)]
 pub mod http;
 #[doc(hidden)]
 pub mod live;
 pub mod media;
-#[doc(hidden)]
-pub mod output;
 pub mod rtmp;
 #[doc(hidden)]
 pub mod server;
+#[doc(hidden)]
+pub mod status;
 
 pub use config::Config;
 pub use live::arena::Arena;
 pub use live::out::join::Join;
 pub use live::report::StreamReport;
-pub use media::tag::Medium;
-pub use output::status::{ConnectionReport, StreamStatus};
+pub use media::Medium;
 pub use rtmp::amf::Properties;
 pub use rtmp::amf0::Value;
 pub use rtmp::stream_key::StreamKey;
@@ -91,3 +92,4 @@ pub use server::handler::{Client, Handler, Protocol, Refusal, StreamRequest};
 pub use server::{
     Attached, Detached, Server, ServerBuilder, StartError, StartErrorKind, StreamMessage,
 };
+pub use status::{ConnectionReport, StreamStatus};

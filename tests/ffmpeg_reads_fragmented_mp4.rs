@@ -5,12 +5,14 @@ mod common;
 
 use std::path::Path;
 
-use brooklet::media::access_unit::{Format, clean_range};
+use brooklet::media::Medium;
+use brooklet::media::access_unit::{UnitFormat, clean_range};
 use brooklet::media::codec::AudioCodec;
 use brooklet::media::mp4::{
     AUDIO_TRACK_ID, AudioTrack, Fragment, Presentation, VIDEO_TRACK_ID, VideoTrack,
+    format_of_keyframe,
 };
-use brooklet::media::tag::{AudioTag, Kind, VideoTag};
+use brooklet::media::tag::{Tag, TagKind};
 use common::ffmpeg8::ffmpeg8;
 use common::media::{self, AAC, H264_B_FRAMES};
 use common::packets::{Capture, Packet, Track, decoded_pictures, flv_tags};
@@ -65,24 +67,25 @@ impl Converted {
 }
 
 fn video_frame(payload: &[u8], video: &mut Option<VideoTrack>) -> Option<Frame> {
-    let tag = VideoTag::parse(payload).expect("ffmpeg writes good tags");
+    let tag = Tag::parse(Medium::Video, payload).expect("ffmpeg writes good tags");
     let body = &payload[tag.body_offset..];
     match tag.kind {
-        Kind::SequenceHeader => {
+        TagKind::SequenceHeader => {
             let track = VideoTrack::from_sequence_header(payload);
             *video = Some(track.expect("a codec of MP4"));
             None
         }
-        Kind::Frames => {
+        TagKind::Frames => {
             let track = video.take().expect("a sequence header comes first");
-            let format = Format {
+            let format = UnitFormat {
                 codec: track.codec(),
                 length_size: 4,
             };
             let skipped = clean_range(format, 0, &mut std::iter::once(body)).start;
-            *video = Some(match tag.is_keyframe && !track.has_size() {
-                true => track.with_size_of_keyframe(body),
-                false => track,
+            let needs_size = tag.is_keyframe && !track.has_size();
+            *video = Some(match format_of_keyframe(track.codec(), body) {
+                Some(format) if needs_size => track.with_size(format.width, format.height),
+                _ => track,
             });
             Some(Frame {
                 track: Track::Video,
@@ -97,13 +100,15 @@ fn video_frame(payload: &[u8], video: &mut Option<VideoTrack>) -> Option<Frame> 
 }
 
 fn audio_frame(payload: &[u8], audio: &mut Option<AudioTrack>) -> Option<Frame> {
-    let tag = AudioTag::parse(payload).expect("ffmpeg writes good tags");
+    let tag = Tag::parse(Medium::Audio, payload).expect("ffmpeg writes good tags");
     match tag.kind {
-        Kind::SequenceHeader => *audio = AudioTrack::from_sequence_header(payload).or(audio.take()),
-        Kind::Frames if audio.is_none() => *audio = AudioTrack::from_frame(payload),
+        TagKind::SequenceHeader => {
+            *audio = AudioTrack::from_sequence_header(payload).or(audio.take())
+        }
+        TagKind::Frames if audio.is_none() => *audio = AudioTrack::from_frame(payload),
         _ => {}
     }
-    (tag.kind == Kind::Frames).then(|| Frame {
+    (tag.kind == TagKind::Frames).then(|| Frame {
         track: Track::Audio,
         timestamp: 0,
         composition_time: 0,

@@ -8,9 +8,9 @@
 use std::ops::{BitAnd, BitOr};
 
 use super::kind::Kind;
-use crate::media::codec::{AudioCodec, FourCc, VideoCodec};
-use crate::media::tag::Kind as TagKind;
-use crate::media::tag::tracks::{Codec, TrackMessage};
+use crate::media::codec::{AudioCodec, Codec, FourCc, VideoCodec};
+use crate::media::tag::TagKind;
+use crate::media::tag::tracks::TrackMessage;
 use crate::rtmp::server_session::{ALL_BITS, AUDIO_OTHERS, Codecs, FOUR_CCS, VIDEO_OTHERS};
 
 /// A bit for each codec that has a FourCC, and for unknown codecs, as in [`Codecs`].
@@ -180,7 +180,7 @@ impl BitOr for Capabilities {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::tag::Medium;
+    use crate::media::Medium;
 
     #[test]
     fn a_receiver_that_announces_nothing_gets_all_codecs_of_the_first_track() {

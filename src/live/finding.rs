@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::Millis;
+use crate::media::Medium;
 use crate::media::decimal::Thousandths;
-use crate::media::tag::Medium;
 
 /// How long after its first message a publish is compared with its metadata, in ms, and how long the
 /// first message may take.

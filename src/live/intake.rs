@@ -36,7 +36,8 @@ use super::subscriber::StreamView;
 use super::tracks::Tracks;
 use super::{Millis, When};
 use crate::allowance::{Allowance, Taken};
-use crate::media::tag::tracks::{Codec, Many, TrackMessage};
+use crate::media::codec::Codec;
+use crate::media::tag::tracks::{TrackMessage, TrackSplitter};
 use crate::rtmp::amf::Bytes;
 use crate::rtmp::metadata;
 use arrivals::Arrivals;
@@ -177,7 +178,7 @@ impl Intake {
         self.arrivals
             .note_message(medium, payload.clone(), arrival.now);
         let first = payload.clone().next().unwrap_or_default();
-        let Some(mut many) = Many::read(medium, first) else {
+        let Some(mut many) = TrackSplitter::read(medium, first) else {
             return match TrackMessage::read(medium, first) {
                 Some(message) => self.take_track(arrival, &message, payload, store),
                 None => Appended::Ignored,
@@ -472,10 +473,11 @@ impl Intake {
 
     /// The part of a report that is about what came.
     pub(super) fn report(&self, now: Millis) -> StreamReport {
-        StreamReport {
-            preamble: self.own_preamble(),
-            tracks: Arc::clone(&self.tracks),
-            ..self.arrivals.report(now)
-        }
+        let mut report = self.arrivals.report(now);
+        let [video, audio] = self.track_infos();
+        report.video.info = video.or(report.video.info);
+        report.audio.info = audio.or(report.audio.info);
+        report.tracks = Arc::clone(&self.tracks);
+        report
     }
 }

@@ -1,6 +1,6 @@
 //! What a message of a stream carries.
 
-use crate::media::tag::Medium;
+use crate::media::Medium;
 
 /// The kinds of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

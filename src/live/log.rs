@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use super::Millis;
 use super::arena::{Account, Arena, BLOCK_LEN, Block};
 use super::kind::Kind;
-use crate::media::access_unit::Format;
+use crate::media::access_unit::UnitFormat;
 pub use entry::{Entry, Meta, RECORD_LEN, Role, Sample};
 
 /// The number of newest GOPs whose size says what the next one will need.
@@ -175,7 +175,12 @@ impl Log {
 
     /// Appends the frame that the messages `from` to the end carry, once more and without what
     /// containers forbid. `None` if nothing of it is left, or memory is short.
-    pub(super) fn append_whole(&mut self, meta: Meta, from: u64, format: Format) -> Option<u64> {
+    pub(super) fn append_whole(
+        &mut self,
+        meta: Meta,
+        from: u64,
+        format: UnitFormat,
+    ) -> Option<u64> {
         /// Bytes that are copied at once.
         const STEP: usize = 512;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::Millis;
 use super::finding::Finding;
-use super::preamble::Preamble;
 use super::tracks::Tracks;
+use crate::media::TrackInfo;
 
 /// The counters of a name: publishes, bytes sent, messages dropped, skips, messages skipped, and from
 /// [`RECEIVED`] on bytes and messages of audio received, and of video.
@@ -53,8 +53,6 @@ pub struct StreamReport {
     pub peak_viewers: usize,
     /// The number of blocks that the log holds.
     pub blocks: usize,
-    /// Metadata and sequence headers.
-    pub preamble: Arc<Preamble>,
     /// The first tracks.
     pub tracks: Arc<Tracks>,
     /// What was found to be wrong with the current publish.
@@ -100,8 +98,8 @@ pub struct TrackReport {
     pub messages: u64,
     /// Bits per second in the last seconds.
     pub bits_per_second: u64,
-    /// The beginning of a recent message, tag header included: at most 16 bytes, none before the first.
-    pub sample: Vec<u8>,
+    /// What is known of the track, by its sequence header or else by a recent message.
+    pub info: Option<TrackInfo>,
 }
 
 /// The names of the framings, in the order of [`Viewers::counts`].

@@ -25,11 +25,11 @@ use super::intake::{Intake, Store, TRACKS_COST};
 use super::life::{Demand, Life, LifeStep};
 use super::log::Log;
 use super::out::request::JoinRequest;
-use super::preamble::Slot;
 use super::report::{Delivered, StreamReport, ViewerReport};
 use super::signal::Signal;
 use super::subscriber::{End, Skip, Subscriber};
 use super::{Millis, lock};
+use crate::media::TrackInfo;
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use audience::Audience;
@@ -228,11 +228,9 @@ impl Stream {
         state.life.is_closed()
     }
 
-    /// The sequence headers of the first tracks of the current or last publish: video, audio.
-    pub fn sequence_headers(&self) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
-        let preamble = lock(&self.state).intake.own_preamble();
-        let header = |slot| preamble.header(slot).map(<[u8]>::to_vec);
-        (header(Slot::Video(0)), header(Slot::Audio(0)))
+    /// The first tracks of the current or last publish by their sequence headers: video, audio.
+    pub fn track_infos(&self) -> [Option<TrackInfo>; 2] {
+        lock(&self.state).intake.track_infos()
     }
 
     /// Whether the stream is published, or was and is waiting for its publisher.

@@ -1,15 +1,15 @@
-//! What media payloads mean. Pure functions on bytes; knows nothing of chunks or connections.
+//! The media in RTMP messages. Pure functions on bytes; knows nothing of chunks or connections.
 //!
 //! ```text
 //! payload of an audio or video message
 //!    |
-//!   tag, codec  header: codec, kind, keyframe, track, where the body begins
-//!    |-- access_unit frames: what is each of a picture, does a decoder start here?
-//!    |-- avc  hevc  av1  vp9      sequence headers: picture size, sample rate;
-//!    |   aac  mp3  opus  flac     frames: how many samples
-//!    |     `-- bits, picture
-//!    |-- mp4         the same for browsers: init segment, fragments
-//!    `-- describe    a sequence header as text for the log: "H.264 1920x1080 30 fps"
+//!   tag           its header: codec, kind, keyframe, track, where the body begins
+//!    |-- access_unit   frames: which part of a frame, does a decoder start here?
+//!    |-- track_info    sequence headers: "H.264 1920x1080 30 fps"
+//!    |     |-- avc  hevc  av1  vp9     frame size and rate
+//!    |     |   aac  mp3  opus  flac    sample rate and channels; how many samples a frame has
+//!    |     `-- bits, video_format
+//!    `-- mp4           the same for browsers: init segments, fragments
 //! ```
 //!
 //! The payload of an RTMP audio or video message is the body of an FLV tag, so the layouts are
@@ -24,15 +24,18 @@ pub mod avc;
 pub mod bits;
 pub mod codec;
 pub mod decimal;
-pub mod describe;
 pub mod error;
 pub mod flac;
 pub mod hevc;
+mod medium;
 pub mod mp3;
 pub mod mp4;
 pub mod opus;
-pub mod picture;
 pub mod tag;
+pub mod track_info;
+pub mod video_format;
 pub mod vp9;
 
 pub use error::Error;
+pub use medium::Medium;
+pub use track_info::TrackInfo;

@@ -28,7 +28,8 @@ use crate::live::out::subscriber::End;
 use crate::live::signal::Signal;
 use crate::live::stream::Stream;
 
-use crate::media::tag::{AudioTag, Kind, Medium, VideoTag};
+use crate::media::Medium;
+use crate::media::tag::{Tag, TagKind};
 use crate::rtmp::chunk_reader::{ChunkReader, Heap, Limits, MessageHeader};
 use crate::rtmp::chunk_writer::CHUNK_SIZE;
 use crate::rtmp::message::type_id;
@@ -210,21 +211,17 @@ impl StreamMessage {
 
     /// Whether a decoder of video can start here.
     pub fn is_keyframe(&self) -> bool {
-        self.video_tag().is_some_and(|tag| tag.is_keyframe)
+        self.tag().is_some_and(|tag| tag.is_keyframe)
     }
 
     /// Whether it configures a decoder.
     pub fn is_sequence_header(&self) -> bool {
-        let kind = match self.medium() {
-            Some(Medium::Audio) => AudioTag::parse(&self.payload).ok().map(|tag| tag.kind),
-            _ => self.video_tag().map(|tag| tag.kind),
-        };
-        kind == Some(Kind::SequenceHeader)
+        self.tag()
+            .is_some_and(|tag| tag.kind == TagKind::SequenceHeader)
     }
 
-    fn video_tag(&self) -> Option<VideoTag> {
-        let is_video = self.medium() == Some(Medium::Video);
-        VideoTag::parse(&self.payload).ok().filter(|_| is_video)
+    fn tag(&self) -> Option<Tag> {
+        Tag::parse(self.medium()?, &self.payload).ok()
     }
 }
 

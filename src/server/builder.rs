@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Instant;
 
 use super::access::Guard;
+use super::client::Protocol;
 use super::connections::Connections;
-use super::handler::{Handler, Handlers, Protocol};
+use super::handler::{AcceptAll, Handler};
 use super::http_conn::{self, Scratches, Waiters};
+use super::lines::Lines;
 use super::listener::{self, Listener};
 use super::rates::{Rates, Refused};
 use super::start_error::{StartError, StartErrorKind};
@@ -68,9 +70,6 @@ impl ServerBuilder {
         };
         let listeners = bind(&config)?;
         arena.set_streams_per_client(config.max_per_address);
-        let guard = Arc::new(Guard::new(&config));
-        let mut handlers: Vec<Arc<dyn Handler>> = vec![guard.clone()];
-        handlers.extend(handler);
         let settings = StreamSettings {
             arena: arena.clone(),
             history: millis(config.history),
@@ -89,9 +88,9 @@ impl ServerBuilder {
             requests: Rates::new(http_conn::REQUESTS_PER_SECOND),
             looks: Rates::new(http_conn::LOOKS_PER_SECOND),
             refused: Refused::default(),
-            lines: Arc::clone(&guard.lines),
-            handlers: Handlers::new(handlers),
-            guard,
+            lines: Lines::default(),
+            guard: Guard::new(&config),
+            handler: handler.unwrap_or_else(|| Arc::new(AcceptAll)),
             rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
             http_addresses: addresses(&listeners, Protocol::Http),
             next_subscriber: AtomicU64::new(1),

@@ -11,6 +11,7 @@
 mod access;
 mod attach;
 mod builder;
+mod client;
 mod connections;
 mod end;
 pub mod handler;
@@ -27,6 +28,7 @@ mod socket;
 mod start_error;
 mod text;
 pub mod thread;
+mod wall_clock;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,14 +42,15 @@ use crate::live::arena::Arena;
 use crate::live::out::join::Join;
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};
-use crate::output::status::{ConnectionReport, StreamStatus};
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
+use crate::status::{ConnectionReport, StreamStatus};
 use access::Guard;
 pub use attach::{Attached, Detached, StreamMessage};
 pub use builder::ServerBuilder;
+use client::Protocol;
 use connections::Connections;
-use handler::{Handlers, Protocol};
+use handler::Handler;
 use http_conn::{Scratches, Waiters};
 use lines::Lines;
 use listener::Listener;
@@ -75,9 +78,10 @@ struct Shared {
     looks: Rates,
     scratches: Scratches,
     refused: Refused,
-    lines: Arc<Lines>,
-    handlers: Handlers,
-    guard: Arc<Guard>,
+    lines: Lines,
+    guard: Guard,
+    /// Asked after the guard.
+    handler: Arc<dyn Handler>,
     rtmp_addresses: Vec<SocketAddr>,
     http_addresses: Vec<SocketAddr>,
     next_subscriber: AtomicU64,

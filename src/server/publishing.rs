@@ -18,7 +18,7 @@ use crate::live::kind::Kind;
 use crate::live::life::Grace;
 use crate::live::stream::{Outlook, Pumped, Stream, Superseded};
 use crate::live::{Millis, When};
-use crate::media::describe::describe;
+use crate::media::TrackInfo;
 use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::data::{self, Relayed};
 use crate::rtmp::rate::Rate;
@@ -398,11 +398,12 @@ impl Publishing {
     /// Logs what is published and where it can be watched, once that is known.
     #[inline(never)] // Keeps these locals off the stack of every publisher's thread.
     fn describe(&mut self, now: Millis) {
-        let (video, audio) = self.stream.sequence_headers();
-        let is_complete = video.is_some() && audio.is_some();
+        let tracks = self.stream.track_infos();
+        let is_complete = tracks.iter().all(Option::is_some);
         if is_complete || now - self.since >= DESCRIBE_AFTER {
             self.is_described = true;
-            let what = describe(video.as_deref(), audio.as_deref());
+            let words: Vec<_> = tracks.iter().flatten().map(TrackInfo::to_string).collect();
+            let what = words.join(", ");
             let page = page_beside(self.local, &self.shared.http_addresses);
             let path = encode(self.stream.key().as_str());
             let place = page.map(|page| format!("watch at {page}{path}"));

@@ -125,7 +125,11 @@ impl Brooklet {
     ) -> Result<Brooklet, String> {
         let mut command = Command::new("sh");
         let line = format!("{shell} && exec \"$0\" \"$@\"");
-        command.args(["-c", &line, PROGRAM.expect("it is built with the feature cli")]);
+        command.args([
+            "-c",
+            &line,
+            PROGRAM.expect("it is built with the feature cli"),
+        ]);
         Brooklet::start_by(command, arguments, prepare)
     }
 
@@ -134,7 +138,11 @@ impl Brooklet {
         arguments: &[&str],
         prepare: impl FnOnce(&mut Command),
     ) -> Result<Brooklet, String> {
-        let http = if cfg!(feature = "http") { "127.0.0.1:0" } else { "off" };
+        let http = if cfg!(feature = "http") {
+            "127.0.0.1:0"
+        } else {
+            "off"
+        };
         command.args(["--rtmp", "127.0.0.1:0", "--http", http]);
         command.args(arguments);
         without_settings(&mut command);

@@ -5,7 +5,7 @@ use brooklet::live::finding::{Finding, Memory};
 use brooklet::live::join::Join;
 use brooklet::live::kind::Kind;
 use brooklet::live::stream::Appended;
-use brooklet::media::tag::Medium;
+use brooklet::media::Medium;
 use brooklet::rtmp::amf::Properties;
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, numbers};

@@ -464,7 +464,7 @@ fn parameter_sets_in_front_of_a_keyframe_replace_those_of_the_header() {
     ];
     send(&fixture, &changed);
     assert_eq!(size(&fixture), Some((640, 480)));
-    let (header, _) = fixture.stream.sequence_headers();
+    let header = video_header(&fixture);
     assert_eq!(header.as_deref(), Some(LARGE));
     let got: Vec<_> = player.got().into_iter().map(|got| got.payload).collect();
     let (sets_only, from_picture) = changed.split_at(2);
@@ -499,13 +499,20 @@ impl Viewer {
     }
 }
 
+/// The first video message that a new player gets, which is the sequence header.
+fn video_header(fixture: &Fixture) -> Option<Vec<u8>> {
+    let got = fixture.play(Join::Live).got();
+    let header = got.into_iter().find(|got| got.is_video());
+    header.map(|got| got.payload)
+}
+
 #[test]
 fn parameter_sets_make_a_header_where_there_is_none() {
     let fixture = Fixture::new();
     fixture.publish();
     let (sequence, picture) = sets(LARGE);
     send(&fixture, &[(0, message(true, &[sequence, picture, IDR]))]);
-    let (header, _) = fixture.stream.sequence_headers();
+    let header = video_header(&fixture);
     assert_eq!(header.as_deref(), Some(LARGE));
     assert_eq!(size(&fixture), Some((640, 480)));
 }
@@ -526,7 +533,7 @@ fn an_hvcc_without_arrays_gets_those_of_the_frames() {
     fixture.append(Kind::Audio, 0, AAC_HEADER);
     let idr = units(&[VIDEO, SEQUENCE, PICTURE, b"\x26\x01\xAF"]);
     send(&fixture, &[(0, [&b"\x91hvc1\0\0\0"[..], &idr].concat())]);
-    let (header, _) = fixture.stream.sequence_headers();
+    let header = video_header(&fixture);
     let array = |kind: u8, set: &[u8]| [&[kind, 0, 1, 0, set.len() as u8], set].concat();
     let arrays = [array(32, VIDEO), array(33, SEQUENCE), array(34, PICTURE)].concat();
     assert_eq!(header, Some([HEAD, b"\x03", &arrays].concat()));
@@ -557,14 +564,14 @@ fn run(fixture: &Fixture, from: u32, key: &[u8]) {
 fn the_headers_of_the_publish_before_serve_one_that_comes_without() {
     let fixture = published();
     run(&fixture, 0, &message(true, &[IDR]));
-    let headers = fixture.stream.sequence_headers();
+    let tracks = fixture.stream.track_infos();
     assert!(findings(&fixture).is_empty());
     fixture.unpublish();
     fixture.wait(1_000);
     fixture.publish();
     let viewer = Viewer::of(&fixture, Join::Live);
     run(&fixture, 0, &message(true, &[IDR]));
-    assert_eq!(fixture.stream.sequence_headers(), headers);
+    assert_eq!(fixture.stream.track_infos(), tracks);
     assert_eq!(viewer.units().len(), 300);
     assert_eq!(findings(&fixture), ["missing-header"]);
     let text = fixture.stream.report(0).findings[0].to_string();
@@ -589,7 +596,7 @@ fn a_header_of_another_codec_is_not_used_for_a_publish_without() {
         fixture.append(Kind::Video, picture * 40, b"\x93hvc1\0\0\0\x03\x26\x01\xAF");
         fixture.wait(40);
     }
-    assert_eq!(fixture.stream.sequence_headers(), (None, None));
+    assert_eq!(fixture.stream.track_infos(), [None, None]);
     assert_eq!(findings(&fixture), ["missing-header"]);
     let text = fixture.stream.report(0).findings[0].to_string();
     assert!(

@@ -7,9 +7,9 @@ use brooklet::live::finding::{ClockRepair, Finding};
 use brooklet::live::join::Join;
 use brooklet::live::kind::Kind;
 use brooklet::live::life::PublishRefused;
-use brooklet::live::preamble::Slot;
 use brooklet::live::stream::{Outlook, Superseded};
 use brooklet::live::subscriber::End;
+use brooklet::media::{Medium, TrackInfo};
 use brooklet::rtmp::amf::Properties;
 use brooklet::rtmp::amf0::{self, Value};
 
@@ -320,25 +320,29 @@ fn after_a_takeover_only_the_new_publishers_media_is_told() {
     let fixture = Fixture::published();
     fixture.gop(0, 3);
     let told = || {
-        let now = fixture.now.get();
-        let preamble = fixture.stream.report(now).preamble;
-        let slots: Vec<Slot> = preamble.headers().map(|(slot, _)| slot).collect();
-        (fixture.stream.sequence_headers(), slots)
+        let report = fixture.stream.report(fixture.now.get());
+        let reported = [report.video.info, report.audio.info];
+        (fixture.stream.track_infos(), reported)
     };
-    let (video, audio) = (Some(AVC_HEADER.to_vec()), Some(AAC_HEADER.to_vec()));
-    let all = vec![Slot::Video(0), Slot::Audio(0)];
-    assert_eq!(told(), ((video.clone(), audio.clone()), all.clone()));
+    let read = |medium, payload: &[u8]| Some(TrackInfo::read(medium, payload).unwrap());
+    let video = read(Medium::Video, AVC_HEADER);
+    let audio = read(Medium::Audio, AAC_HEADER);
+    assert_eq!(told(), ([video, audio], [video, audio]));
     // While its publisher is waited for nothing changes.
     fixture.unpublish();
-    assert_eq!(told(), ((video, audio), all));
+    assert_eq!(told(), ([video, audio], [video, audio]));
 
     fixture.publish();
-    assert_eq!(told(), ((None, None), vec![]));
+    assert_eq!(told(), ([None, None], [None, None]));
     fixture.append(Kind::Audio, 0, MP3);
-    let other = [AVC_HEADER, b"other"].concat();
+    let mut other = AVC_HEADER.to_vec();
+    other[6] = 0x64;
     fixture.append(Kind::Video, 0, &other);
-    assert_eq!(told(), ((Some(other), None), vec![Slot::Video(0)]));
+    let other = read(Medium::Video, &other);
+    assert_ne!(other, video);
+    let mp3 = read(Medium::Audio, MP3);
+    assert_eq!(told(), ([other, None], [other, mp3]));
     // The same header again is its own, too.
     fixture.append(Kind::Audio, 0, AAC_HEADER);
-    assert_eq!(told().0.1, Some(AAC_HEADER.to_vec()));
+    assert_eq!(told(), ([other, audio], [other, audio]));
 }

@@ -459,7 +459,7 @@ fn embedding_programs_hear_of_each_play_and_of_its_end() {
 
     impl Witness {
         fn note(&self, client: &Peer, what: &str, stream: &StreamKey) {
-            let name = &client.connect().flash_ver;
+            let name = client.user_agent();
             self.0
                 .lock()
                 .unwrap()
@@ -470,7 +470,7 @@ fn embedding_programs_hear_of_each_play_and_of_its_end() {
     impl Handler for Witness {
         fn play(&self, client: &Peer, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
             self.note(client, "play", request.key());
-            match request.query_value("who") {
+            match request.query_value("who").as_deref() {
                 Some("stranger") => Err(Refusal::new("no strangers")),
                 _ => Ok(()),
             }

@@ -14,7 +14,7 @@ use super::decimal::{decimal, thousandths};
 use super::file_name::{FileKind, FileName};
 use super::segment::{Segment, SegmentPart};
 use super::segments::Listing;
-use crate::http::date;
+use crate::calendar;
 use crate::media::mp4::Presentation;
 
 /// Content type of playlists.
@@ -176,7 +176,7 @@ impl MediaWriter<'_> {
         // Each segment has a date of its own: if only the first one had, those that players derive for
         // the others would change when it leaves the playlist.
         let ms = self.context.epoch + segment.date;
-        let fields = date::fields(ms / 1_000);
+        let fields = calendar::fields(ms / 1_000);
         let before = ["#EXT-X-PROGRAM-DATE-TIME:", "-", "-", "T", ":", ":"];
         for (before, field) in before.into_iter().zip(fields) {
             self.put(before)?;

@@ -10,7 +10,7 @@ use crate::live::byte_rate::ByteRate;
 use crate::live::finding::Memory;
 use crate::live::kind::Kind;
 use crate::live::report::{RECEIVED, StreamReport, Totals, TrackReport};
-use crate::media::tag::Medium;
+use crate::media::{Medium, TrackInfo};
 
 /// The bytes of a message that are kept to recognize its codec: the tag header, and the header of an
 /// MP3 frame or the like.
@@ -129,8 +129,8 @@ impl Arrivals {
         let age = now.saturating_sub(self.since);
         StreamReport {
             since: self.since,
-            audio: self.audio.report(age, now),
-            video: self.video.report(age, now),
+            audio: self.audio.report(Medium::Audio, age, now),
+            video: self.video.report(Medium::Video, age, now),
             frame_rate: self.frame_rate.recent_rate(now),
             keyframe_interval: self.frame_rate.keyframe_interval(),
             dropped_messages: self.dropped,
@@ -150,12 +150,12 @@ impl Arrived {
         }
     }
 
-    fn report(&self, age: Millis, now: Millis) -> TrackReport {
+    fn report(&self, medium: Medium, age: Millis, now: Millis) -> TrackReport {
         TrackReport {
             bytes: self.bytes,
             messages: self.messages,
             bits_per_second: self.rate.bits_per_second(age, now),
-            sample: self.sample[..self.sample_len].to_vec(),
+            info: TrackInfo::read(medium, &self.sample[..self.sample_len]),
         }
     }
 }
@@ -163,13 +163,14 @@ impl Arrived {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::codec::{Codec, VideoCodec};
 
     #[test]
     fn bytes_and_messages_are_counted_by_medium_and_publish() {
         let mut arrivals = Arrivals::default();
         arrivals.begin_publish(10_500);
         for tick in 0..100 {
-            let payload = [0x27; 1000];
+            let payload = [0x22; 1000];
             let now = 10_500 + tick * 100;
             arrivals.note_message(Medium::Video, std::iter::once(&payload[..]), now);
         }
@@ -177,7 +178,8 @@ mod tests {
         assert_eq!((report.video.bytes, report.video.messages), (100_000, 100));
         assert_eq!(report.video.bits_per_second, 80_000);
         assert_eq!(report.audio, TrackReport::default());
-        assert_eq!(report.video.sample, [0x27; 16]);
+        let info = report.video.info.unwrap();
+        assert_eq!(info.codec, Codec::Video(VideoCodec::SorensonH263));
         arrivals.note_dropped(1_000, 10_000);
         arrivals.begin_publish(30_000);
         let report = arrivals.report(30_000);

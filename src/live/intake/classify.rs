@@ -2,7 +2,7 @@
 
 use crate::live::kind::Kind;
 use crate::live::preamble::Slot;
-use crate::media::tag::Kind as TagKind;
+use crate::media::tag::TagKind;
 use crate::media::tag::tracks::TrackMessage;
 
 /// The classes of messages.

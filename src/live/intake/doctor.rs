@@ -10,7 +10,7 @@ use crate::live::finding::{
 };
 use crate::live::kind::Kind;
 use crate::live::{Millis, When};
-use crate::media::tag::Medium;
+use crate::media::Medium;
 use crate::rtmp::amf::{Properties, Token};
 
 /// The largest acceptable interval of keyframes, in ms: a little more than the 4 s which the finding

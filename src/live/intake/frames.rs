@@ -23,12 +23,14 @@ use crate::live::kind::Kind;
 use crate::live::log::{Meta, Role, Sample};
 use crate::live::preamble::Slot;
 use crate::live::{Millis, When};
-use crate::media::access_unit::{self, Access, Format, Look, Part, Sets};
-use crate::media::codec::VideoCodec;
+use crate::media::access_unit::{
+    FramePart, ParameterSets, RandomAccess, UnitFormat, UnitSummary, summarize,
+};
+use crate::media::codec::{Codec, VideoCodec};
 use crate::media::hevc::HevcConfig;
-use crate::media::tag::VideoTag;
-use crate::media::tag::tracks::{Codec, TrackMessage};
-use crate::media::{avc, hevc};
+use crate::media::tag::Tag;
+use crate::media::tag::tracks::TrackMessage;
+use crate::media::{Medium, avc, hevc};
 
 /// Without a keyframe for this long, players start at the next best frame, in ms.
 const PATIENCE: Millis = 10_000;
@@ -57,7 +59,7 @@ pub(super) struct Frames {
     /// The newest frame, while more of it may come.
     open: Option<OpenFrame>,
     /// Parameter sets since the last frame. There is room for them once some have come.
-    pub(super) sets: Sets,
+    pub(super) sets: ParameterSets,
     /// The hash of the sequence header that came last, while one that was made of parameter sets is
     /// used instead.
     outdated: Option<u32>,
@@ -71,7 +73,7 @@ struct OpenFrame {
     sent: u32,
     /// As its first message was appended, with the sample that the whole frame will be.
     meta: Meta,
-    format: Format,
+    format: UnitFormat,
     /// The frame has to be assembled.
     is_due: bool,
     /// Its first message was taken for a sample, before more came.
@@ -86,7 +88,7 @@ pub(super) struct Judged {
     /// Files may start here, too.
     pub(super) is_sync: bool,
     /// What its units say, if it has any.
-    pub(super) look: Option<(Format, Look)>,
+    pub(super) look: Option<(UnitFormat, UnitSummary)>,
     /// Its timestamp, as it was sent.
     pub(super) sent: u32,
 }
@@ -106,7 +108,7 @@ impl Judged {
     pub(super) fn role(&self) -> Role {
         match (self.class, self.look) {
             (Class::Other, _) => Role::Other,
-            (Class::Rest, Some((_, look))) if look.part == Part::More => Role::Rest,
+            (Class::Rest, Some((_, look))) if look.part == FramePart::More => Role::Rest,
             (Class::Rest, _) => Role::Beside,
             _ => Role::Media,
         }
@@ -136,7 +138,7 @@ impl Intake {
         }
         self.complete_frame(store);
         self.take_sets(message, class == Class::Keyframe, arrival, store);
-        let access = look.map_or(Access::No, |(_, look)| look.access);
+        let access = look.map_or(RandomAccess::No, |(_, look)| look.access);
         judged.is_start |= self.stands_in_for_keyframe(class, access, arrival.now);
         judged.is_sync = self.starts_files(access, arrival.now);
         judged
@@ -147,7 +149,7 @@ impl Intake {
         message: &TrackMessage,
         payload: impl Iterator<Item = &'a [u8]> + Clone,
         store: &mut Store<'_>,
-    ) -> Option<(Format, Look)> {
+    ) -> Option<(UnitFormat, UnitSummary)> {
         let format = self.format(message)?;
         let mut look = self.look_at_units(format, message, payload.clone());
         // If the units' lengths are wrong, what looks like a parameter set is none.
@@ -160,10 +162,10 @@ impl Intake {
 
     fn look_at_units<'a>(
         &mut self,
-        format: Format,
+        format: UnitFormat,
         message: &TrackMessage,
         payload: impl Iterator<Item = &'a [u8]> + Clone,
-    ) -> Option<Look> {
+    ) -> Option<UnitSummary> {
         let mut parts = message.payload(payload);
         // Tag headers are short, so they end in the first part or in the second.
         let mut skip = usize::from(message.body_offset);
@@ -174,12 +176,12 @@ impl Intake {
             skip = skip.saturating_sub(part.len());
         }
         let mut body = std::iter::once(first).chain(parts);
-        access_unit::look(format, &mut body, &mut self.publish.frames.sets)
+        summarize(format, &mut body, &mut self.publish.frames.sets)
     }
 
     /// The format of the first video track's units, by its sequence header if that is of the message's
     /// codec.
-    fn format(&self, message: &TrackMessage) -> Option<Format> {
+    fn format(&self, message: &TrackMessage) -> Option<UnitFormat> {
         let Some(Codec::Video(codec)) = message.codec else {
             return None;
         };
@@ -195,47 +197,50 @@ impl Intake {
             (VideoCodec::Hevc, Some(VideoCodec::Hevc)) => (codec, size_at(hevc::MIN_LEN - 2)),
             _ => (codec, 4),
         };
-        Some(Format { codec, length_size })
+        Some(UnitFormat { codec, length_size })
     }
 
     /// The codec and body of the first video track's sequence header.
     fn config(&self) -> Option<(VideoCodec, &[u8])> {
         let header = self.preamble.header(Slot::Video(0))?;
-        let tag = VideoTag::parse(header).ok()?;
-        Some((tag.codec?, header.get(tag.body_offset..)?))
+        let tag = Tag::parse(Medium::Video, header).ok()?;
+        let Some(Codec::Video(codec)) = tag.codec else {
+            return None;
+        };
+        Some((codec, header.get(tag.body_offset..)?))
     }
 
     /// The class of a message by its units, or by its flag where they leave it open.
-    fn class_of_part(&mut self, flagged: Class, look: &mut Look, timestamp: u32) -> Class {
+    fn class_of_part(&mut self, flagged: Class, look: &mut UnitSummary, timestamp: u32) -> Class {
         let frames = &mut self.publish.frames;
         let step = |open: &OpenFrame| timestamp.wrapping_sub(open.sent) as i32;
         let step = frames.open.as_ref().map(step);
         let is_of_open = step.is_some_and(|step| step.unsigned_abs() < FRAME_SPAN);
         // The frame's first slice came long before, got lost, or isn't sent first.
-        if look.part == Part::More && !is_of_open {
-            look.part = Part::First;
+        if look.part == FramePart::More && !is_of_open {
+            look.part = FramePart::First;
         }
         match (look.part, look.access) {
-            (Part::Beside | Part::More, _) => Class::Rest,
-            (Part::First, Access::Yes) => {
+            (FramePart::Beside | FramePart::More, _) => Class::Rest,
+            (FramePart::First, RandomAccess::Yes) => {
                 frames.has_access = true;
                 Class::Keyframe
             }
             // Before that the flag counts: with intra refresh nothing better may come.
-            (Part::First, Access::No) if frames.has_access => Class::Frame,
-            (Part::First, _) => flagged,
+            (FramePart::First, RandomAccess::No) if frames.has_access => Class::Frame,
+            (FramePart::First, _) => flagged,
         }
     }
 
     /// Whether a frame that isn't a keyframe is used as one, since nothing better comes. RTMP players
     /// then show something, if need be with faults; browsers don't.
-    fn stands_in_for_keyframe(&mut self, class: Class, access: Access, now: Millis) -> bool {
+    fn stands_in_for_keyframe(&mut self, class: Class, access: RandomAccess, now: Millis) -> bool {
         let frames = &mut self.publish.frames;
-        if access == Access::Yes {
+        if access == RandomAccess::Yes {
             frames.access_since = When::at(now);
         }
         let access_since = frames.access_since.get_or_set(now);
-        if access == Access::Recovery && now.saturating_sub(access_since) >= PATIENCE {
+        if access == RandomAccess::Recovery && now.saturating_sub(access_since) >= PATIENCE {
             self.arrivals.doctor.note_no_start(true);
         }
         let since = frames.since.get_or_set(now);
@@ -246,16 +251,16 @@ impl Intake {
         }
         let has_keyframe = self.publish.has_keyframe && !frames.is_keyless;
         let patience = match access {
-            Access::No if has_keyframe => return false,
-            Access::Intra | Access::Recovery if !has_keyframe => FIRST_PATIENCE,
+            RandomAccess::No if has_keyframe => return false,
+            RandomAccess::Intra | RandomAccess::Recovery if !has_keyframe => FIRST_PATIENCE,
             _ => PATIENCE,
         };
         if now.saturating_sub(since) < patience {
             return false;
         }
         frames.since = When::at(now);
-        frames.is_keyless = access == Access::No;
-        if access != Access::Recovery {
+        frames.is_keyless = access == RandomAccess::No;
+        if access != RandomAccess::Recovery {
             self.arrivals.doctor.note_no_start(false);
         }
         true
@@ -263,10 +268,10 @@ impl Intake {
 
     /// Whether all decoders can start at a frame at which some can. Browsers can only start at IDR
     /// frames, so files begin and are cut there as long as such frames come.
-    fn starts_files(&self, access: Access, now: Millis) -> bool {
+    fn starts_files(&self, access: RandomAccess, now: Millis) -> bool {
         let frames = &self.publish.frames;
         let since = frames.access_since.get().unwrap_or(now);
-        let is_poor = matches!(access, Access::Intra | Access::Recovery);
+        let is_poor = matches!(access, RandomAccess::Intra | RandomAccess::Recovery);
         !is_poor || !frames.has_access || now.saturating_sub(since) >= PATIENCE
     }
 
@@ -286,18 +291,18 @@ impl Intake {
     pub(super) fn note_part(
         &mut self,
         meta: &mut Meta,
-        (format, look): (Format, Look),
+        (format, look): (UnitFormat, UnitSummary),
         sent: u32,
         number: u64,
     ) -> bool {
         let frames = &mut self.publish.frames;
-        if look.part == Part::More {
+        if look.part == FramePart::More {
             frames.come_in_parts = true;
             if let Some(open) = &mut frames.open {
                 open.is_due = true;
             }
         }
-        if look.part != Part::First {
+        if look.part != FramePart::First {
             return false;
         }
         let forbidden = u8::try_from(look.forbidden).ok();
@@ -379,7 +384,7 @@ impl Intake {
     fn header_of_sets(&self, message: &TrackMessage) -> Option<Vec<u8>> {
         let sets = self.publish.frames.sets.iter();
         sets.clone().next()?;
-        let Format { codec, length_size } = self.format(message)?;
+        let UnitFormat { codec, length_size } = self.format(message)?;
         let own = self
             .config()
             .filter(|(of, _)| Some(Codec::Video(*of)) == message.codec);
@@ -400,7 +405,7 @@ impl Intake {
             .filter(|_| own.is_some());
         let mut header = match (before, &message.four_cc) {
             (Some(before), _) => {
-                let len = VideoTag::parse(before).ok()?.body_offset;
+                let len = Tag::parse(Medium::Video, before).ok()?.body_offset;
                 before.get(..len)?.to_vec()
             }
             (None, Some(four_cc)) => [b"\x90", &four_cc[..]].concat(),

@@ -9,6 +9,7 @@ use crate::live::kept::Kept;
 use crate::live::kind::Kind;
 use crate::live::log::Role;
 use crate::live::preamble::{HEADER_COST, HEAP_LEN, MAX_HEADER_LEN, Preamble, Slot};
+use crate::media::TrackInfo;
 use crate::media::access_unit::MAX_SETS_LEN;
 use crate::media::tag::tracks::TrackMessage;
 use crate::rtmp::amf::{Bytes, Properties};
@@ -130,11 +131,20 @@ impl Intake {
     }
 
     /// The preamble without the headers that an earlier publisher left.
-    pub(in crate::live) fn own_preamble(&self) -> Arc<Preamble> {
+    fn own_preamble(&self) -> Arc<Preamble> {
         let slots = &self.publish.slots;
         let is_gone = |slot| slot != Slot::Metadata && !slots.contains(&slot);
         let own = self.preamble.without(is_gone);
         own.map_or_else(|| Arc::clone(&self.preamble), Arc::new)
+    }
+
+    /// The first tracks, as the headers of the current or last publish describe them: video, audio.
+    pub(in crate::live) fn track_infos(&self) -> [Option<TrackInfo>; 2] {
+        [Slot::Video(0), Slot::Audio(0)].map(|slot| {
+            let is_own = self.publish.slots.contains(&slot);
+            let header = self.preamble.header(slot).filter(|_| is_own)?;
+            TrackInfo::read(slot.kind().medium()?, header)
+        })
     }
 
     /// Keeps the header of the publish before for a track of the same codec that came without one.

@@ -14,10 +14,10 @@ use crate::live::kind::Kind;
 use crate::live::log::Sample;
 use crate::live::preamble::Slot;
 use crate::live::tracks::Tracks;
-use crate::media::codec::{AudioCodec, VideoCodec};
+use crate::media::codec::{AudioCodec, Codec, VideoCodec};
 use crate::media::mp4::{self, AudioTrack, Presentation, VideoTrack};
-use crate::media::picture::Picture;
-use crate::media::tag::tracks::{Codec, TrackMessage};
+use crate::media::tag::tracks::TrackMessage;
+use crate::media::video_format::VideoFormat;
 use crate::rtmp::amf::Properties;
 
 /// How much of a message is examined, in bytes: any header, and as much behind it as shows how long an
@@ -37,7 +37,7 @@ pub(super) struct FoundTracks {
     /// An audio track that needs no sequence header.
     audio_track: Option<AudioTrack>,
     /// The size of video frames whose sequence header doesn't say it.
-    picture: Option<Picture>,
+    format: Option<VideoFormat>,
     /// Whether the metadata announces audio and video, if it announces either.
     announced: Option<AnnouncedTracks>,
     /// The bandwidth that the metadata announces, in bits per second.
@@ -108,11 +108,9 @@ impl Intake {
         };
         let video = header(Slot::Video(0))
             .and_then(VideoTrack::from_sequence_header)
-            .map(|track| match found.picture {
+            .map(|track| match found.format {
                 // A size from before this header may be wrong, so its own comes first.
-                Some(picture) if !track.has_size() => {
-                    track.with_size(picture.width, picture.height)
-                }
+                Some(format) if !track.has_size() => track.with_size(format.width, format.height),
                 _ => track,
             })
             .filter(VideoTrack::has_size);
@@ -249,9 +247,9 @@ impl Intake {
     ) -> Option<Timed> {
         let timed = self.media_clock.video(timestamp, is_keyframe);
         if is_keyframe {
-            let picture = mp4::picture_of_keyframe(codec, body);
-            if picture.is_some() && picture != self.publish.found.picture {
-                self.publish.found.picture = picture;
+            let format = mp4::format_of_keyframe(codec, body);
+            if format.is_some() && format != self.publish.found.format {
+                self.publish.found.format = format;
                 self.update_tracks(hls);
             }
         }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Entry, Held, Log, Meta, RECORD_LEN};
 use crate::live::arena::{Account, BLOCK_LEN};
-use crate::media::access_unit::{Format, clean_range};
+use crate::media::access_unit::{UnitFormat, clean_range};
 
 impl Log {
     /// The number of the oldest message held.
@@ -158,7 +158,7 @@ impl Log {
     pub(super) fn next_clean(
         &self,
         at: &mut (u64, usize),
-        format: Format,
+        format: UnitFormat,
     ) -> Option<(u64, Range<usize>)> {
         while at.0 < self.next {
             if let Some(entry) = self.entry(at.0).filter(Entry::is_part_of_frame) {

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::admission::authorize;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, not_live};
 use super::sending::send;
-use super::watch::not_live;
 use super::writer::{PIECE_LEN, Writer};
 use crate::allowance::Allowance;
 use crate::config::Shown;
@@ -24,12 +23,12 @@ use crate::live::hls::requests::{Answer, HlsRequest, Playlist, Unavailable};
 use crate::live::hls::segments::Wanted;
 use crate::live::stream::Stream;
 use crate::live::tracks::Tracks;
-use crate::output::status::utc;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::Shared;
 use crate::server::end::End;
 use crate::server::lines::About;
 use crate::server::text::in_brackets;
+use crate::server::wall_clock;
 pub(in crate::server) use waiting::Waiters;
 
 /// Maximum length of the header Range, in bytes. A longer one isn't for a single range.
@@ -247,7 +246,7 @@ fn log_viewer(writer: &Writer<'_>, stream: &Stream) {
             client.id(),
             shared.shown(stream.key()),
             Shown(address),
-            in_brackets(&client.connect().flash_ver),
+            in_brackets(client.user_agent()),
         ),
     );
 }
@@ -301,7 +300,7 @@ fn random() -> u32 {
     // Without a random number the time will do: the life of a stream is no secret.
     match getrandom::fill(&mut random) {
         Ok(()) => u32::from_be_bytes(random),
-        Err(_) => utc::wall_clock() as u32,
+        Err(_) => wall_clock::now() as u32,
     }
 }
 
@@ -348,7 +347,7 @@ fn epoch(shared: &Shared) -> u64 {
     const SLACK: u64 = 20;
 
     let now = shared.now();
-    let epoch = utc::wall_clock().saturating_sub(now);
+    let epoch = wall_clock::now().saturating_sub(now);
     let before = shared.epoch.load(Ordering::Relaxed);
     // If this thread was interrupted between the two clocks, their difference means nothing.
     let was_interrupted = before > 0 && shared.now() > now + 1;

@@ -14,7 +14,7 @@ use crate::http::response::Length;
 use crate::http::{Body, Rejected, Response, Status, conditions, inflate};
 use crate::live::Millis;
 use crate::live::sink::try_send;
-use crate::output::status::utc;
+use crate::server::wall_clock;
 
 /// A client takes a response at no less than this many bytes per ms: 128 kbit/s, too little for
 /// anything to be watched.
@@ -290,7 +290,7 @@ impl<'a> Writer<'a> {
 
 /// The time, in seconds since 1970.
 pub(super) fn now() -> u64 {
-    utc::wall_clock() / 1_000
+    wall_clock::now() / 1_000
 }
 
 /// Why a connection is to end whatever it is in the middle of, if it is.

@@ -1,10 +1,11 @@
 //! Fragmented MP4 from arbitrary payloads.
 
+use brooklet::media::Medium;
 use brooklet::media::mp4::{
     AudioTrack, FRAGMENT_HEAD_LEN, Fragment, MAX_CONFIG_LEN, Presentation, VideoTrack,
-    picture_of_keyframe,
+    format_of_keyframe,
 };
-use brooklet::media::tag::AudioTag;
+use brooklet::media::tag::Tag;
 
 /// Bytes of a frame that are at hand when it is looked at.
 const BEGINNING: usize = 16;
@@ -41,16 +42,10 @@ fn piece(data: &[u8]) -> (&[u8], &[u8]) {
 
 fn video_track(track: VideoTrack, frame: &[u8]) -> VideoTrack {
     assert!(!track.codec_string().is_empty());
-    let picture = picture_of_keyframe(track.codec(), frame);
-    let sized = track.clone().with_size_of_keyframe(frame);
-    match picture {
-        Some(picture) => assert_eq!(
-            (sized.width(), sized.height(), sized.has_size()),
-            (picture.width, picture.height, true)
-        ),
-        None => assert_eq!(sized, track),
+    match format_of_keyframe(track.codec(), frame) {
+        Some(format) => track.with_size(format.width, format.height),
+        None => track,
     }
-    sized
 }
 
 fn audio_track(track: &AudioTrack, payload: &[u8], frame: &[u8]) {
@@ -59,7 +54,7 @@ fn audio_track(track: &AudioTrack, payload: &[u8], frame: &[u8]) {
     assert!((1..=65536).contains(&samples), "{samples}");
     assert_eq!(track.samples(&frame[..frame.len().min(BEGINNING)]), samples);
     if let Some(of_frame) = AudioTrack::from_frame(payload) {
-        let tag = AudioTag::parse(payload).expect("the header was read");
+        let tag = Tag::parse(Medium::Audio, payload).expect("the header was read");
         let beginning = &payload[..payload.len().min(tag.body_offset + 4)];
         assert_eq!(AudioTrack::from_frame(beginning), Some(of_frame));
     }

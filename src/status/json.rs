@@ -2,12 +2,13 @@
 
 use std::fmt::{Display, Write};
 
-/// JSON under construction. Commas come by themselves; what was begun must be ended. Its methods are
-/// called from a hundred places, and not to be part of each. Who can't take any more keeps that to
-/// itself.
+/// A writer that places the commas by itself. What was begun must be ended. Errors of `out` are
+/// ignored: it keeps them itself.
+///
+/// Its methods aren't inlined, because they are called from a hundred places.
 pub(super) struct Json<'a> {
     out: &'a mut dyn Write,
-    /// Something stands before, in the same object or array.
+    /// Whether something comes before in the same object or array.
     needs_comma: bool,
 }
 
@@ -19,7 +20,7 @@ impl Json<'_> {
         }
     }
 
-    /// Begins an object or array, by its bracket.
+    /// Begins an object or array with its bracket.
     #[inline(never)]
     pub(super) fn begin(&mut self, bracket: char) {
         self.separate();
@@ -27,14 +28,14 @@ impl Json<'_> {
         self.needs_comma = false;
     }
 
-    /// Ends it.
+    /// Ends an object or array with its bracket.
     #[inline(never)]
     pub(super) fn end(&mut self, bracket: char) {
         self.put_char(bracket);
         self.needs_comma = true;
     }
 
-    /// The name of the value that follows. Names are ours: they need no escapes.
+    /// Writes the name of the next value. Names are constants of this program, so they aren't escaped.
     #[inline(never)]
     pub(super) fn name(&mut self, name: &str) {
         self.separate();
@@ -44,17 +45,17 @@ impl Json<'_> {
         self.needs_comma = false;
     }
 
-    /// A value that stands as it is: a number, `true`, `null`.
+    /// Writes a value that needs no escapes: a number, `true`, `null`.
     #[inline(never)]
     pub(super) fn value(&mut self, value: &dyn Display) {
         self.separate();
         let _ = write!(self.out, "{value}");
     }
 
-    /// A string.
+    /// Writes a string.
     ///
-    /// Beside what the RFC asks for, what ends a line in JavaScript is escaped, and what may open a
-    /// tag: somebody will put the text into a page.
+    /// Besides what the RFC requires, this escapes line ends of JavaScript and what may open a tag, in
+    /// case a program puts the text into a page.
     #[inline(never)]
     pub(super) fn text(&mut self, text: &str) {
         self.separate();
@@ -84,7 +85,7 @@ impl Json<'_> {
         self.named_value(name, Some(&number));
     }
 
-    /// `null` for nothing.
+    /// Writes `null` for `None`.
     #[inline(never)]
     pub(super) fn named_value(&mut self, name: &str, value: Option<&dyn Display>) {
         self.name(name);
@@ -100,7 +101,7 @@ impl Json<'_> {
         self.put(c.encode_utf8(&mut [0; 4]));
     }
 
-    /// All of them are in the first plane.
+    /// Escapes a character of the Basic Multilingual Plane.
     fn escape(&mut self, c: char) {
         let _ = write!(self.out, "\\u{:04x}", u32::from(c));
     }
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_escaped_so_that_any_parser_reads_it_back() {
+    fn strings_are_escaped_and_parse_back() {
         for (text, json) in [
             ("door", "\"door\""),
             ("a\"b\\c", r#""a\"b\\c""#),
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn commas_stand_between_and_nowhere_else() {
+    fn commas_are_between_items_only() {
         let mut text = String::new();
         let mut json = Json::new(&mut text);
         json.begin('{');

@@ -1,4 +1,4 @@
-//! Figures in Prometheus' text format, version 0.0.4.
+//! Metrics in Prometheus' text format, version 0.0.4.
 //!
 //! ```text
 //! # HELP brooklet_stream_sent_bytes_total Bytes sent to viewers.
@@ -6,24 +6,30 @@
 //! brooklet_stream_sent_bytes_total{stream="live/door"} 1234567
 //! ```
 //!
-//! Seconds and bytes, counters end in `_total`, one series per stream: no label has as many values
-//! as there are viewers.
+//! Units are seconds and bytes, and counters end in `_total`. There is one series per stream: no label
+//! has a value per viewer.
 
 use std::fmt::Write;
 
-use super::{Source, Status, StreamStatus, VERSION, each_stream};
+use super::tracks::TrackStatus;
+use super::{ServerStatus, Source, StreamStatus, VERSION, each_stream};
 use crate::live::arena::BLOCK_LEN;
 use crate::live::report::{PROTOCOLS, RECEIVED, StreamReport};
 use crate::media::decimal::Thousandths;
 
-/// The content type.
+/// The content type of the response.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Those who watch by it come and go; the stream counts them.
+/// The protocol of HLS viewers. They come and go, so the stream counts them in its own way.
 const HLS: &str = "hls";
 
-/// A figure of the server: name, type, help, value in thousandths.
-type ServerFigure = (&'static str, &'static str, &'static str, fn(&Status) -> u64);
+/// A metric of the server: name, type, help, value in thousandths.
+type ServerFigure = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&ServerStatus) -> u64,
+);
 
 const OF_SERVER: &[ServerFigure] = &[
     (
@@ -70,7 +76,7 @@ const OF_SERVER: &[ServerFigure] = &[
     ),
 ];
 
-/// A figure of a stream: name, type, help, value in thousandths.
+/// A metric of a stream: name, type, help, value in thousandths.
 type StreamFigure = (
     &'static str,
     &'static str,
@@ -141,7 +147,7 @@ const OF_STREAM: &[StreamFigure] = &[
     ),
 ];
 
-/// Figures of what came of one medium, in the order of [`Totals`](crate::live::report::Totals): name,
+/// Metrics of the messages of one medium, in the order of [`Totals`](crate::live::report::Totals): name,
 /// help.
 const OF_TRACK: &[(&str, &str)] = &[
     (
@@ -158,9 +164,9 @@ fn whole(number: u64) -> u64 {
     number.saturating_mul(1000)
 }
 
-/// `GET /metrics`. All samples of a name stand together, so each name is another walk through the
-/// streams.
-pub fn text(out: &mut dyn Write, status: &Status, source: &mut dyn Source) {
+/// Writes the response to `GET /metrics`. All samples of a name must be together, so each name is
+/// another walk through the streams.
+pub fn text(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
     let mut out = Exposition(out);
     out.family("brooklet_build_info", "gauge", "The program's version.");
     out.sample("brooklet_build_info", &[("version", VERSION)], whole(1));
@@ -193,18 +199,18 @@ pub fn text(out: &mut dyn Write, status: &Status, source: &mut dyn Source) {
     out.write_info(source);
 }
 
-/// Of a name whose stream has gone the counters are there still.
+/// Whether the stream exists. Of a stream that is gone, only the counters are left.
 fn is_there(stream: &StreamStatus) -> bool {
     stream.report.publishes > 0
 }
 
-/// Walks through all streams that [`text`] makes.
+/// The number of walks through all streams that [`text`] makes.
 pub const WALKS: usize = OF_STREAM.len() + OF_TRACK.len() + 3;
 
 struct Exposition<'a>(&'a mut dyn Write);
 
 impl Exposition<'_> {
-    #[inline(never)] // The walk once, not for each name.
+    #[inline(never)] // One copy of the walk, not one for each name.
     fn each_stream(
         &mut self,
         source: &mut dyn Source,
@@ -249,28 +255,28 @@ impl Exposition<'_> {
             if !is_there(stream) {
                 return;
             }
-            let video = stream.video.as_ref();
-            let codec = video.map(|video| video.codec.to_string());
-            let size = video.and_then(|video| video.size);
-            let resolution = size.map(|(width, height)| format!("{width}x{height}"));
-            let audio = stream.audio.as_ref();
+            let codec = |track: &Option<TrackStatus>| {
+                (track.as_ref()).map_or_else(String::new, |track| track.info.codec_name())
+            };
+            let format = stream.video.as_ref().and_then(|video| video.info.format);
+            let size = format.map(|format| format!("{}x{}", format.width, format.height));
             let labels = [
                 ("stream", stream.key.as_str()),
-                ("video_codec", &codec.unwrap_or_default()),
-                ("resolution", &resolution.unwrap_or_default()),
-                ("audio_codec", audio.map_or("", |audio| &audio.name)),
+                ("video_codec", &codec(&stream.video)),
+                ("resolution", &size.unwrap_or_default()),
+                ("audio_codec", &codec(&stream.audio)),
             ];
             out.sample(NAME, &labels, whole(1));
         });
     }
 
-    /// Who can't take any more keeps that to itself.
+    /// Ignores errors: the writer keeps them itself.
     #[inline(never)]
     fn put(&mut self, text: &str) {
         let _ = self.0.write_str(text);
     }
 
-    /// The two lines before the samples of a name.
+    /// Writes the two lines in front of the samples of a name.
     #[inline(never)]
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         for line in [
@@ -288,7 +294,7 @@ impl Exposition<'_> {
         }
     }
 
-    /// A line with a value in thousandths.
+    /// Writes a line with a value in thousandths.
     #[inline(never)]
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
         self.put(name);
@@ -312,7 +318,7 @@ impl Exposition<'_> {
                 '\\' => self.put("\\\\"),
                 '"' => self.put("\\\""),
                 '\n' => self.put("\\n"),
-                // Legal, and read differently by different parsers.
+                // Legal, but parsers disagree on them.
                 c if c.is_control() => self.put("\u{FFFD}"),
                 c => self.put(c.encode_utf8(&mut [0; 4])),
             }

@@ -1,18 +1,19 @@
-//! The API's answers in JSON.
+//! The API's responses in JSON.
 
 use std::fmt::{Display, Write};
 
 use super::json::Json;
 use super::{
-    ConnectionReport, Source, Status, StreamStatus, VERSION, each_stream, each_viewer, utc,
+    ConnectionReport, ServerStatus, Source, StreamStatus, VERSION, each_stream, each_viewer,
 };
+use crate::calendar;
 use crate::config::Shown;
 use crate::live::report::{TrackReport, ViewerReport};
 use crate::media::decimal::Thousandths;
 use crate::rtmp::stream_key::StreamKey;
 
-/// `GET /api/v1/streams`
-pub fn streams(out: &mut dyn Write, status: &Status, source: &mut dyn Source) {
+/// Writes the response to `GET /api/v1/streams`.
+pub fn streams(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
     let mut json = Json::new(out);
     json.begin('{');
     json.name("server");
@@ -33,8 +34,8 @@ pub fn streams(out: &mut dyn Write, status: &Status, source: &mut dyn Source) {
     json.end('}');
 }
 
-/// `GET /api/v1/connections`
-pub fn connections(out: &mut dyn Write, status: &Status, source: &mut dyn Source) {
+/// Writes the response to `GET /api/v1/connections`.
+pub fn connections(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
     let mut json = Json::new(out);
     json.begin('{');
     json.name("connections");
@@ -50,7 +51,7 @@ pub fn connections(out: &mut dyn Write, status: &Status, source: &mut dyn Source
 
 fn write_stream(
     json: &mut Json<'_>,
-    status: &Status,
+    status: &ServerStatus,
     source: &mut dyn Source,
     stream: &StreamStatus,
 ) {
@@ -107,11 +108,11 @@ fn write_video(json: &mut Json<'_>, stream: &StreamStatus) {
         return;
     };
     json.begin('{');
-    json.named_text("codec", &video.codec.to_string());
+    json.named_text("codec", &video.info.codec_name());
     write_mime_codec(json, video.mime_codec.as_deref());
-    let (width, height) = video.size.unzip();
-    write_optional(json, "width", width.map(u64::from));
-    write_optional(json, "height", height.map(u64::from));
+    let format = video.info.format;
+    write_optional(json, "width", format.map(|format| format.width.into()));
+    write_optional(json, "height", format.map(|format| format.height.into()));
     write_thousandths(json, "frame_rate", report.frame_rate);
     write_rate(json, &report.video);
     write_thousandths(json, "keyframe_interval_s", report.keyframe_interval);
@@ -126,17 +127,17 @@ fn write_audio(json: &mut Json<'_>, stream: &StreamStatus) {
         return;
     };
     json.begin('{');
-    json.named_text("codec", &audio.name);
+    json.named_text("codec", &audio.info.codec_name());
     write_mime_codec(json, audio.mime_codec.as_deref());
-    write_optional(json, "sample_rate", audio.sample_rate.map(u64::from));
-    write_optional(json, "channels", audio.channels.map(u64::from));
+    write_optional(json, "sample_rate", audio.info.sample_rate.map(u64::from));
+    write_optional(json, "channels", audio.info.channels.map(u64::from));
     write_rate(json, &report.audio);
     json.end('}');
 }
 
 fn write_viewer(
     json: &mut Json<'_>,
-    status: &Status,
+    status: &ServerStatus,
     source: &mut dyn Source,
     viewer: &ViewerReport,
 ) {
@@ -152,8 +153,8 @@ fn write_viewer(
     json.end('}');
 }
 
-/// Number and name of a connection, and where it comes from if that may be seen.
-fn write_client(json: &mut Json<'_>, status: &Status, source: &mut dyn Source, id: u64) {
+/// Writes id and name of a connection, and its address if the client may see it.
+fn write_client(json: &mut Json<'_>, status: &ServerStatus, source: &mut dyn Source, id: u64) {
     json.named_number("connection", id);
     let connection = source.connection(id);
     let client = connection.as_ref().map_or("", |found| &found.client);
@@ -163,7 +164,7 @@ fn write_client(json: &mut Json<'_>, status: &Status, source: &mut dyn Source, i
     }
 }
 
-fn write_connection(json: &mut Json<'_>, status: &Status, connection: &ConnectionReport) {
+fn write_connection(json: &mut Json<'_>, status: &ServerStatus, connection: &ConnectionReport) {
     json.begin('{');
     json.named_number("id", connection.id);
     json.named_text("address", &Shown(connection.address).to_string());
@@ -177,8 +178,9 @@ fn write_connection(json: &mut Json<'_>, status: &Status, connection: &Connectio
     json.end('}');
 }
 
-fn write_since(json: &mut Json<'_>, status: &Status, since: u64) {
-    json.named_text("since", &utc::text(status.wall_clock_at(since)));
+fn write_since(json: &mut Json<'_>, status: &ServerStatus, since: u64) {
+    let time = calendar::date_and_time(status.wall_clock_at(since), 'T');
+    json.named_text("since", &format!("{time}Z"));
     json.named_number("uptime_s", status.age(since) / 1000);
 }
 

@@ -1,4 +1,4 @@
-//! The streams in the XML of nginx-rtmp's statistics, for the tools that were made for it: NOALBS,
+//! The streams in the XML format of nginx-rtmp's statistics, for the tools made for it: NOALBS,
 //! exporters, pages that show bit rates.
 //!
 //! ```text
@@ -9,26 +9,28 @@
 //!                                            meta            video, audio
 //! ```
 //!
-//! Those tools take a missing element for an error, so each is there that some of them read. As in
-//! the configuration that NOALBS comes with, a stream is listed as long as somebody publishes it.
+//! These tools treat a missing element as an error, so every element that one of them reads is there.
+//! As in the configuration that comes with NOALBS, a stream is listed while it is published.
 
 use std::fmt::{Display, Write};
 
-use super::{ConnectionReport, Source, Status, StreamStatus, VERSION, each_stream, each_viewer};
+use super::{
+    ConnectionReport, ServerStatus, Source, StreamStatus, VERSION, each_stream, each_viewer,
+};
 use crate::live::Millis;
 use crate::live::report::Delivered;
-use crate::media::codec::{AudioCodec, VideoCodec};
+use crate::media::codec::{AudioCodec, Codec, VideoCodec};
 use crate::media::decimal::Thousandths;
 use crate::rtmp::stream_key::StreamKey;
 
-/// The content type.
+/// The content type of the response.
 pub const CONTENT_TYPE: &str = "text/xml; charset=utf-8";
 
-/// The application that is listed even if nobody publishes: NOALBS reads one at least.
+/// The application that is listed even without streams: NOALBS needs at least one.
 const USUAL_APPLICATION: &str = "live";
 
-/// `GET /stat`
-pub fn xml(out: &mut dyn Write, status: &Status, source: &mut dyn Source) {
+/// Writes the response to `GET /stat`.
+pub fn xml(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
     let (mut sum_in, mut sum_out) = (0, 0);
     let mut has_usual = false;
     each_live(source, |_, stream| {
@@ -54,7 +56,7 @@ pub fn xml(out: &mut dyn Write, status: &Status, source: &mut dyn Source) {
         xml.begin_application(USUAL_APPLICATION);
         xml.end_application(0);
     }
-    // Streams of one application come one after the other.
+    // Streams are sorted by name, so those of one application are together.
     let mut application: Option<StreamKey> = None;
     let mut clients = 0;
     each_live(source, |source, stream| {
@@ -77,7 +79,7 @@ pub fn xml(out: &mut dyn Write, status: &Status, source: &mut dyn Source) {
     xml.close("rtmp");
 }
 
-/// Does something with each stream that somebody publishes.
+/// Calls a function with each stream that is published.
 fn each_live(source: &mut dyn Source, mut act: impl FnMut(&mut dyn Source, &StreamStatus)) {
     each_stream(source, |source, stream| {
         if stream.report.is_live {
@@ -94,7 +96,7 @@ fn bits_in(stream: &StreamStatus) -> u64 {
     stream.report.audio.bits_per_second + stream.report.video.bits_per_second
 }
 
-/// The publisher counts as one.
+/// The number of clients, including the publisher.
 fn clients_of(stream: &StreamStatus) -> usize {
     stream.report.viewer_count() + usize::from(stream.report.publisher.is_some())
 }
@@ -114,7 +116,12 @@ impl Xml<'_> {
         self.close("application");
     }
 
-    fn write_stream(&mut self, status: &Status, source: &mut dyn Source, stream: &StreamStatus) {
+    fn write_stream(
+        &mut self,
+        status: &ServerStatus,
+        source: &mut dyn Source,
+        stream: &StreamStatus,
+    ) {
         let report = &stream.report;
         self.open("stream");
         self.text("name", stream.key.app_and_name().1);
@@ -136,8 +143,13 @@ impl Xml<'_> {
         self.close("stream");
     }
 
-    /// Publisher and players.
-    fn write_clients(&mut self, status: &Status, source: &mut dyn Source, stream: &StreamStatus) {
+    /// Writes publisher and players.
+    fn write_clients(
+        &mut self,
+        status: &ServerStatus,
+        source: &mut dyn Source,
+        stream: &StreamStatus,
+    ) {
         let report = &stream.report;
         if let Some((id, _)) = report.publisher {
             let dropped = report.dropped_messages;
@@ -154,14 +166,14 @@ impl Xml<'_> {
 
     fn write_client(
         &mut self,
-        status: &Status,
+        status: &ServerStatus,
         connection: Option<ConnectionReport>,
         since: Millis,
         delivered: Option<&Delivered>,
         dropped: u64,
         is_publishing: bool,
     ) {
-        // It may have closed in the meantime.
+        // It may have closed meanwhile.
         let Some(connection) = connection else {
             return;
         };
@@ -189,30 +201,31 @@ impl Xml<'_> {
         let report = &stream.report;
         self.open("meta");
         self.open("video");
-        let video = stream.video.as_ref();
-        let (width, height) = video.and_then(|video| video.size).unwrap_or((0, 0));
+        let video = stream.video.as_ref().map(|video| &video.info);
+        let format = video.and_then(|video| video.format);
         let frame_rate = report.frame_rate.unwrap_or(0);
-        self.number("width", width.into());
-        self.number("height", height.into());
+        self.number("width", format.map_or(0, |format| format.width.into()));
+        self.number("height", format.map_or(0, |format| format.height.into()));
         self.value("frame_rate", &Thousandths(frame_rate.into()));
         self.number("data_rate", report.video.bits_per_second / 1000);
         let codec = match video {
-            // As they spell it.
-            Some(video) if video.codec == VideoCodec::H264 => "H264".to_owned(),
+            // The spelling of nginx-rtmp.
+            Some(video) if video.codec == Codec::Video(VideoCodec::H264) => "H264".to_owned(),
             Some(video) => video.codec.to_string(),
             None => String::new(),
         };
         self.text("codec", &codec);
-        let [profile, compat, level] = video.and_then(|video| video.avc).unwrap_or_default();
+        let numbers = video.map(|video| [video.profile, video.constraints, video.level]);
+        let [profile, compat, level] = numbers.unwrap_or_default();
         self.value("profile", &avc_profile(profile));
         self.number("compat", compat.into());
         self.value("level", &Thousandths(u64::from(level) * 100));
         self.close("video");
         self.open("audio");
-        if let Some(audio) = &stream.audio {
+        if let Some(audio) = stream.audio.as_ref().map(|audio| &audio.info) {
             self.text("codec", &audio.codec.to_string());
-            if audio.codec == AudioCodec::Aac {
-                self.value("profile", &aac_profile(audio.object_type));
+            if audio.codec == Codec::Audio(AudioCodec::Aac) {
+                self.value("profile", &aac_profile(audio.profile));
             }
             if let Some(channels) = audio.channels {
                 self.number("channels", channels.into());
@@ -238,14 +251,14 @@ impl Xml<'_> {
         self.tag("<", name, "/>\r\n");
     }
 
-    #[inline(never)] // Once, not in each of a hundred places.
+    #[inline(never)] // Called from a hundred places.
     fn tag(&mut self, start: &str, name: &str, end: &str) {
         for part in [start, name, end] {
             self.put(part);
         }
     }
 
-    /// Who can't take any more keeps that to itself.
+    /// Ignores errors: the writer keeps them itself.
     #[inline(never)]
     fn put(&mut self, text: &str) {
         let _ = self.0.write_str(text);
@@ -256,7 +269,7 @@ impl Xml<'_> {
         self.value(name, &number);
     }
 
-    /// An element whose content is ours.
+    /// Writes an element whose content needs no escapes.
     #[inline(never)]
     fn value(&mut self, name: &str, value: &dyn Display) {
         self.tag("<", name, ">");
@@ -264,7 +277,7 @@ impl Xml<'_> {
         self.close(name);
     }
 
-    /// An element whose content comes from a stranger.
+    /// Writes an element whose content comes from the network.
     #[inline(never)]
     fn text(&mut self, name: &str, text: &str) {
         self.tag("<", name, ">");

@@ -1,13 +1,12 @@
-//! What audio and video headers have in common: reading from front to back, and the Enhanced
-//! prefixes.
+//! Reading a tag header from front to back, and the parts of Enhanced headers.
 
 use byteorder::{BigEndian, ByteOrder};
 
-use super::{Medium, frame_type};
-use crate::media::Error;
+use super::frame_type;
 use crate::media::codec::FourCc;
+use crate::media::{Error, Medium};
 
-/// ModEx prefixes in one header.
+/// The most ModEx prefixes in one header.
 const MAX_MOD_EX: usize = 8;
 
 /// Packet types of Enhanced headers. Multitrack differs between audio and video.
@@ -25,35 +24,35 @@ pub(super) mod packet_type {
     pub(in super::super) const MOD_EX: u8 = 7;
 }
 
-/// How many tracks an Enhanced message has, and what stands in front of each.
+/// The layout of the tracks of an Enhanced message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
-    /// One, without an id.
+    /// One track, without an id.
     Plain,
-    /// One, with its id.
+    /// One track, with its id.
     One,
-    /// Any number, with id and size; one codec for all.
+    /// Any number of tracks, each with its id and size; one codec for all.
     Many,
-    /// Any number, with codec, id and size.
+    /// Any number of tracks, each with its codec, id and size.
     ManyCodecs,
 }
 
-/// What stands in front of the tracks of an Enhanced message.
-pub(super) struct Lead {
+/// The part of an Enhanced header in front of all tracks.
+pub(super) struct TagPrefix {
     pub(super) first: u8,
-    /// Of the message, or inside of its multitrack header.
+    /// The packet type of the message, or the inner one of a multitrack message.
     pub(super) packet_type: u8,
     pub(super) layout: Layout,
-    /// `None` if each track has its own.
+    /// The codec of all tracks; `None` if each has its own.
     pub(super) four_cc: Option<FourCc>,
     pub(super) mod_ex: ModEx,
 }
 
-/// Longest ModEx that is kept; the one kind in use has 5 bytes.
+/// The longest ModEx that is kept, in bytes. The only kind in use has 5.
 pub(super) const MAX_MOD_EX_LEN: usize = 8;
 
-/// The ModEx prefixes, which follow the first byte. The low half of their last byte says what
-/// comes next. Empty if there are none, or if they are too long to be kept.
+/// The ModEx prefixes, which follow the first byte. The low half of their last byte is the packet
+/// type that comes next. Empty if there are none, or if they are too long.
 #[derive(Clone, Copy, Default)]
 pub(super) struct ModEx {
     bytes: [u8; MAX_MOD_EX_LEN],
@@ -75,29 +74,28 @@ impl ModEx {
     }
 }
 
-/// One track of an Enhanced message.
-pub(super) struct Track<'a> {
+/// One track of an Enhanced message, as far as its body is there.
+pub(super) struct TagTrack<'a> {
     pub(super) id: u8,
     pub(super) four_cc: FourCc,
-    /// Length of the body; `None` if that is all the rest of the message.
+    /// The length of the body; `None` if it takes the rest of the message.
     pub(super) len: Option<usize>,
-    /// As much of the body as is there.
     pub(super) body: &'a [u8],
 }
 
-/// Reads a header from front to back.
-pub(super) struct Cursor<'a> {
+/// See the module's documentation.
+pub(super) struct TagReader<'a> {
     payload: &'a [u8],
-    /// At most the payload's length.
+    /// The next byte; at most the payload's length.
     at: usize,
 }
 
-impl<'a> Cursor<'a> {
-    pub(super) fn new(payload: &'a [u8]) -> Cursor<'a> {
-        Cursor { payload, at: 0 }
+impl<'a> TagReader<'a> {
+    pub(super) fn new(payload: &'a [u8]) -> TagReader<'a> {
+        TagReader { payload, at: 0 }
     }
 
-    /// How much was read.
+    /// The number of bytes that were read.
     pub(super) fn at(&self) -> usize {
         self.at
     }
@@ -126,8 +124,8 @@ impl<'a> Cursor<'a> {
         self.array::<3>().map(|bytes| BigEndian::read_i24(&bytes))
     }
 
-    /// Passes over ModEx prefixes; returns the packet type behind them. The one kind in use
-    /// refines the time of showing by nanoseconds, which nothing here needs.
+    /// Skips ModEx prefixes, and returns the packet type behind them. The only kind in use adds
+    /// nanoseconds to the presentation time, which nothing here needs.
     pub(super) fn skip_mod_ex(&mut self, mut packet_type: u8) -> Result<u8, Error> {
         for _ in 0..MAX_MOD_EX {
             if packet_type != packet_type::MOD_EX {
@@ -155,8 +153,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads what stands in front of the tracks. `None`: a command of video, which has none.
-    pub(super) fn lead(&mut self, medium: Medium) -> Result<Option<Lead>, Error> {
+    /// Reads the part in front of the tracks. Returns `None` for a video command, which has none.
+    pub(super) fn prefix(&mut self, medium: Medium) -> Result<Option<TagPrefix>, Error> {
         let first = self.byte()?;
         let start = self.at;
         let packet_type = self.skip_mod_ex(first & 0x0F)?;
@@ -167,7 +165,7 @@ impl<'a> Cursor<'a> {
         if is_command {
             return Ok(None);
         }
-        let mut lead = Lead {
+        let mut prefix = TagPrefix {
             first,
             packet_type,
             layout: Layout::Plain,
@@ -176,13 +174,13 @@ impl<'a> Cursor<'a> {
         };
         if packet_type == medium.multitrack() {
             let byte = self.byte()?;
-            lead.packet_type = byte & 0x0F;
-            if lead.packet_type == medium.multitrack() {
+            prefix.packet_type = byte & 0x0F;
+            if prefix.packet_type == medium.multitrack() {
                 return Err(Error::malformed(
                     "multitrack message inside a multitrack message",
                 ));
             }
-            lead.layout = match byte >> 4 {
+            prefix.layout = match byte >> 4 {
                 0 => Layout::One,
                 1 => Layout::Many,
                 2 => Layout::ManyCodecs,
@@ -192,29 +190,29 @@ impl<'a> Cursor<'a> {
                 }
             };
         }
-        if lead.layout != Layout::ManyCodecs {
-            lead.four_cc = Some(self.array()?);
+        if prefix.layout != Layout::ManyCodecs {
+            prefix.four_cc = Some(self.array()?);
         }
-        Ok(Some(lead))
+        Ok(Some(prefix))
     }
 
-    /// Reads what a track has in front of its body; stops there.
-    pub(super) fn track(&mut self, lead: &Lead) -> Result<Track<'a>, Error> {
-        let four_cc = match lead.four_cc {
+    /// Reads the header of a track, up to its body.
+    pub(super) fn track(&mut self, prefix: &TagPrefix) -> Result<TagTrack<'a>, Error> {
+        let four_cc = match prefix.four_cc {
             Some(four_cc) => four_cc,
             None => self.array()?,
         };
-        let id = match lead.layout {
+        let id = match prefix.layout {
             Layout::Plain => 0,
             _ => self.byte()?,
         };
-        let len = match lead.layout {
+        let len = match prefix.layout {
             Layout::Plain | Layout::One => None,
             _ => Some(BigEndian::read_u24(&self.array::<3>()?) as usize),
         };
         let rest = self.rest();
         let body = len.and_then(|len| rest.get(..len)).unwrap_or(rest);
-        Ok(Track {
+        Ok(TagTrack {
             id,
             four_cc,
             len,
