@@ -33,7 +33,7 @@
 //!  server::http_conn       a response, or the connection becomes a subscriber's
 //! ```
 //!
-//! Arrows between modules point one way: `server -> { output, status } -> live -> { rtmp, media, http }`.
+//! Arrows between modules point one way: `server -> status -> live -> { rtmp, media, http }`.
 //!
 //! # In a program of your own
 //!

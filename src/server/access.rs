@@ -32,7 +32,6 @@ use crate::rtmp::authmod::{
 use crate::rtmp::stream_key::StreamKey;
 use challenge::Challenges;
 use origin::LocalNames;
-use refusals::Expected;
 use rules::{Denial, Grant, Rules};
 use throttle::Throttle;
 
@@ -118,13 +117,9 @@ impl Guard {
             Err(Denial::KeyInName) => return Err(refusals::key_in_name()),
             Err(Denial::Unproved) => {
                 let is_attempt = verdict.is_attempt;
-                let protocol = client.protocol();
-                let expected = Expected {
-                    action,
-                    access,
-                    protocol,
-                };
-                return Err(expected.refusal(&asked, credentials, is_attempt));
+                let refusal =
+                    refusals::unproved(action, access, client, &asked, credentials, is_attempt);
+                return Err(refusal);
             }
         }
         if action == Action::Publish && !access.is_open() {

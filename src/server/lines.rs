@@ -113,31 +113,6 @@ impl Lines {
             }
         }
     }
-
-    /// Logs a line about a client, unless there have been too many.
-    fn say(
-        &self,
-        level: log::Level,
-        about: About,
-        address: IpAddr,
-        now: Millis,
-        line: fmt::Arguments<'_>,
-    ) {
-        if !log::log_enabled!(level) {
-            return;
-        }
-        // With debug lines the user is looking for something, and needs all of them.
-        if log::max_level() <= log::LevelFilter::Info {
-            let (is_allowed, left_out) = self.allow(about, address, now);
-            if let Some(left_out) = left_out {
-                log::info!("{left_out}");
-            }
-            if !is_allowed {
-                return;
-            }
-        }
-        log::log!(level, "{line}");
-    }
 }
 
 impl ClientLimits {
@@ -163,7 +138,20 @@ impl Shared {
         address: IpAddr,
         line: fmt::Arguments<'_>,
     ) {
-        self.lines.say(level, about, address, self.now(), line);
+        if !log::log_enabled!(level) {
+            return;
+        }
+        // With debug lines the user is looking for something, and needs all of them.
+        if log::max_level() <= log::LevelFilter::Info {
+            let (is_allowed, left_out) = self.lines.allow(about, address, self.now());
+            if let Some(left_out) = left_out {
+                log::info!("{left_out}");
+            }
+            if !is_allowed {
+                return;
+            }
+        }
+        log::log!(level, "{line}");
     }
 }
 

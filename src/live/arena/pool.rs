@@ -168,6 +168,7 @@ impl Pool {
 impl AccountSlot {
     /// What it may hold at a level.
     fn may_hold(&self, level: usize) -> usize {
+        // Without a publisher its newest GOP is of little use to viewers.
         if self.is_running {
             level.max(self.protected)
         } else {

@@ -59,98 +59,90 @@ impl From<Throttled> for Refusal {
     }
 }
 
-/// What was asked for, and over which protocol: that decides which credentials were expected.
-pub(super) struct Expected<'a> {
-    pub(super) action: Action,
-    pub(super) access: &'a Access,
-    pub(super) protocol: Protocol,
+/// Refuses a client whose credentials are missing or wrong. An attempt without credentials is a name
+/// whose last part may be a key.
+pub(super) fn unproved(
+    action: Action,
+    access: &Access,
+    client: &Client,
+    name: &StreamKey,
+    credentials: &Credentials<'_>,
+    is_attempt: bool,
+) -> Refusal {
+    let protocol = client.protocol();
+    let came = what_came(access, credentials, is_attempt);
+    let expected = what_was_expected(action, access, protocol, name);
+    Refusal::new(format!("{came}; expected {expected}"))
+        .with_description(description(access, protocol))
+        .with_kind(RefusalKind::Unauthorized)
 }
 
-impl Expected<'_> {
-    /// Refuses a client whose credentials are missing or wrong. An attempt without credentials is a
-    /// name whose last part may be a key.
-    pub(super) fn refusal(
-        &self,
-        name: &StreamKey,
-        credentials: &Credentials<'_>,
-        is_attempt: bool,
-    ) -> Refusal {
-        let came = self.what_came(credentials, is_attempt);
-        let expected = self.what_was_expected(name);
-        Refusal::new(format!("{came}; expected {expected}"))
-            .with_description(self.description())
-            .with_kind(RefusalKind::Unauthorized)
+fn what_came(access: &Access, credentials: &Credentials<'_>, is_attempt: bool) -> String {
+    match (&credentials.key, &credentials.login) {
+        (Some(found), _) if !access.keys.is_empty() => format!("a wrong key in {found}"),
+        (_, Some(found)) => format!("a wrong user or password in {found}"),
+        _ if credentials.basic.is_some() => "a wrong password, by HTTP Basic".into(),
+        (Some(found), None) => format!("a key in {found}, where none counts"),
+        (None, None) if is_attempt => "no key, or a wrong one as last part of the name".into(),
+        (None, None) if access.users.is_empty() => "no key".into(),
+        (None, None) if access.keys.is_empty() => "no user and password".into(),
+        (None, None) => "no key, nor user and password".into(),
     }
+}
 
-    fn what_came(&self, credentials: &Credentials<'_>, is_attempt: bool) -> String {
-        let access = self.access;
-        match (&credentials.key, &credentials.login) {
-            (Some(found), _) if !access.keys.is_empty() => format!("a wrong key in {found}"),
-            (_, Some(found)) => format!("a wrong user or password in {found}"),
-            _ if credentials.basic.is_some() => "a wrong password, by HTTP Basic".into(),
-            (Some(found), None) => format!("a key in {found}, where none counts"),
-            (None, None) if is_attempt => "no key, or a wrong one as last part of the name".into(),
-            (None, None) if access.users.is_empty() => "no key".into(),
-            (None, None) if access.keys.is_empty() => "no user and password".into(),
-            (None, None) => "no key, nor user and password".into(),
-        }
+fn what_was_expected(
+    action: Action,
+    access: &Access,
+    protocol: Protocol,
+    name: &StreamKey,
+) -> String {
+    let verb = action.verb();
+    let mut expected = Vec::new();
+    if access.keys_of(name).next().is_some() {
+        let (key, in_obs) = match protocol {
+            Protocol::Http => ("a key, as in http://HOST/APP/NAME?key=KEY", ""),
+            // The client has to log in when it connects, before the stream's name with its query has
+            // come. Only a key behind the app makes that unnecessary.
+            Protocol::Rtmp if !access.users.is_empty() => (
+                "a key behind the app, as in rtmp://HOST/APP?key=KEY/NAME",
+                "server rtmp://HOST/APP?key=KEY",
+            ),
+            Protocol::Rtmp => (
+                "a key, as in rtmp://HOST/APP/NAME?key=KEY",
+                "stream key NAME?key=KEY",
+            ),
+        };
+        expected.push(match action {
+            Action::Publish => format!("{key} (in OBS: {in_obs})"),
+            Action::Play => key.to_owned(),
+        });
+    } else if !access.keys.is_empty() {
+        expected.push(format!(
+            "a key, of which none is set for this stream (--{verb}-key NAME=KEY sets one)"
+        ));
     }
-
-    fn what_was_expected(&self, name: &StreamKey) -> String {
-        let Expected { access, .. } = self;
-        let verb = self.action.verb();
-        let scheme = match self.protocol {
+    if !access.users.is_empty() {
+        let scheme = match protocol {
             Protocol::Rtmp => "rtmp",
             Protocol::Http => "http",
         };
-        let mut expected = Vec::new();
-        if access.keys_of(name).next().is_some() {
-            let (key, in_obs) = match self.protocol {
-                Protocol::Http => ("a key, as in http://HOST/APP/NAME?key=KEY", ""),
-                Protocol::Rtmp if self.is_login_first() => (
-                    "a key behind the app, as in rtmp://HOST/APP?key=KEY/NAME",
-                    "server rtmp://HOST/APP?key=KEY",
-                ),
-                Protocol::Rtmp => (
-                    "a key, as in rtmp://HOST/APP/NAME?key=KEY",
-                    "stream key NAME?key=KEY",
-                ),
-            };
-            expected.push(match self.action {
-                Action::Publish => format!("{key} (in OBS: {in_obs})"),
-                Action::Play => key.to_owned(),
-            });
-        } else if !access.keys.is_empty() {
-            expected.push(format!(
-                "a key, of which none is set for this stream (--{verb}-key NAME=KEY sets one)"
-            ));
-        }
-        if !access.users.is_empty() {
-            let user = format!("a user, as in {scheme}://USER:PASSWORD@HOST/APP/NAME");
-            expected.push(user);
-        }
-        expected.join(", or ")
+        let user = format!("a user, as in {scheme}://USER:PASSWORD@HOST/APP/NAME");
+        expected.push(user);
     }
+    expected.join(", or ")
+}
 
-    /// Whether a client has to log in when it connects, before a key in the query of the stream's name
-    /// has come: then only a key behind the app makes that unnecessary.
-    fn is_login_first(&self) -> bool {
-        self.protocol == Protocol::Rtmp && !self.access.users.is_empty()
+fn description(access: &Access, protocol: Protocol) -> &'static str {
+    if access.keys.is_empty() {
+        return "wrong or missing user or password";
     }
-
-    fn description(&self) -> &'static str {
-        if self.access.keys.is_empty() {
-            return "wrong or missing user or password";
+    match protocol {
+        Protocol::Rtmp if !access.users.is_empty() => {
+            "wrong or missing key or password: use APP?key=KEY, or log in"
         }
-        match self.protocol {
-            Protocol::Rtmp if self.is_login_first() => {
-                "wrong or missing key or password: use APP?key=KEY, or log in"
-            }
-            Protocol::Rtmp => "wrong or missing key: use NAME?key=KEY",
-            Protocol::Http => {
-                "wrong or missing key: put ?key=KEY behind the address, or log in with it as \
-                 password"
-            }
+        Protocol::Rtmp => "wrong or missing key: use NAME?key=KEY",
+        Protocol::Http => {
+            "wrong or missing key: put ?key=KEY behind the address, or log in with it as password"
         }
     }
 }
