@@ -1,5 +1,5 @@
 //! What encoders publish becomes fragmented MP4 from which ffmpeg reads the same packets at the
-//! same times, and decodes the same pictures and sound, without a complaint.
+//! same times, and decodes the same video and audio, without a warning.
 
 mod common;
 
@@ -22,14 +22,14 @@ use common::{SOON, TempDir};
 /// A frame, and when it is to be shown.
 struct Frame {
     track: Track,
-    /// ms
+    /// In ms.
     timestamp: i64,
     composition_time: i32,
     is_sync: bool,
     body: Vec<u8>,
 }
 
-/// An FLV file in the form of MP4.
+/// An FLV file converted to MP4.
 struct Converted {
     presentation: Presentation,
     frames: Vec<Frame>,
@@ -117,7 +117,7 @@ fn audio_frame(payload: &[u8], audio: &mut Option<AudioTrack>) -> Option<Frame> 
     })
 }
 
-/// Video as long as its timestamps say, audio as long as its frames say.
+/// Video durations follow the timestamps, audio durations the frames.
 fn fragments(presentation: &Presentation, frames: &[Frame]) -> Vec<u8> {
     let mut bytes = presentation.init_segment();
     let mut audio_time = None;
@@ -151,7 +151,7 @@ fn fragments(presentation: &Presentation, frames: &[Frame]) -> Vec<u8> {
     bytes
 }
 
-/// Decodes everything of a file; what ffmpeg has to complain about, and hashes of the sound.
+/// Decodes everything in a file; returns ffmpeg's warnings, and hashes of the audio.
 fn decode(file: &Path) -> (String, String) {
     let mut command = media::quiet("ffmpeg");
     command.arg("-i").arg(file).args(["-map", "0"]);
@@ -165,8 +165,8 @@ fn decode(file: &Path) -> (String, String) {
     (program.stderr(), sound)
 }
 
-/// Fails unless the packets in `file` are at the times of the frames, have the bytes of `source`,
-/// and are decoded to the same pictures without a complaint.
+/// Checks that the packets in `file` have the times of the frames and the bytes of `source`, and
+/// are decoded to the same frames without a warning.
 fn assert_reads(name: &str, converted: &Converted, file: &Path, source: &Path) -> Capture {
     std::fs::write(file, &converted.bytes).expect("there is room for a small file");
     let (got, expected) = (Capture::of_file(file), Capture::of_file(source));
@@ -189,7 +189,7 @@ fn assert_reads(name: &str, converted: &Converted, file: &Path, source: &Path) -
     got
 }
 
-/// ffprobe 5.1 prints no hash of a first packet from which samples are to be dropped.
+/// ffprobe 5.1 prints no hash of a first packet with samples to be dropped.
 fn assert_same_bytes(name: &str, got: &[&str], expected: &[&str]) {
     assert_eq!(got.len(), expected.len(), "{name}");
     assert!(expected[1..].iter().all(|hash| !hash.is_empty()), "{name}");
@@ -203,7 +203,7 @@ fn assert_same_bytes(name: &str, got: &[&str], expected: &[&str]) {
 
 fn assert_time(name: &str, converted: &Converted, frame: &Frame, packet: &Packet) {
     match (&converted.presentation.audio, frame.track) {
-        // In samples, and ms are rounded.
+        // In samples, while ms are rounded.
         (Some(audio), Track::Audio) => {
             let at_ms = packet.dts * 1000 / i64::from(audio.sample_rate());
             let off = at_ms - frame.timestamp;

@@ -1,4 +1,4 @@
-//! Clocks that cross the limits of their fields.
+//! Timestamps that cross the limits of their fields.
 
 use brooklet::rtmp::message::type_id;
 
@@ -6,7 +6,7 @@ use crate::case::Case;
 use crate::common::client::Client;
 use crate::wire::{basic, header, set_chunk_size};
 
-/// A picture that carries its number.
+/// A frame that carries its number.
 fn picture(number: u32) -> Vec<u8> {
     let mut payload = vec![if number == 0 { 0x17 } else { 0x27 }, 1, 0, 0, 0];
     payload.extend(number.to_be_bytes());
@@ -14,14 +14,14 @@ fn picture(number: u32) -> Vec<u8> {
     payload
 }
 
-/// How a publisher writes what the specification leaves room for.
+/// How a publisher writes what the specification leaves open.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Style {
-    /// Absolute times, the extended timestamp repeated in each chunk.
+    /// Absolute timestamps, the extended timestamp repeated in each chunk.
     Repeats,
-    /// Absolute times, not repeated: old librtmp, hardware.
+    /// Absolute timestamps, not repeated: old librtmp, hardware encoders.
     Omits,
-    /// The first time is absolute, then deltas.
+    /// The first timestamp is absolute, then deltas.
     Deltas,
 }
 
@@ -51,7 +51,7 @@ fn chunks(style: Style, number: u32, timestamp: u32) -> Vec<u8> {
 }
 
 #[test]
-fn clocks_run_on_through_the_extended_field_and_the_wrap() {
+fn timestamps_go_on_through_the_extended_field_and_the_wrap() {
     let case = Case::start("clocks at their limits", &[]);
     for start in [0xFF_FFFF_u32 - 200, 0xFF_FFFF, 0x7FFF_FF00, 0xFFFF_FF00] {
         for style in [Style::Repeats, Style::Omits, Style::Deltas] {
@@ -78,7 +78,7 @@ fn clocks_run_on_through_the_extended_field_and_the_wrap() {
 }
 
 #[test]
-fn clocks_that_jump_about_end_no_stream() {
+fn jumping_timestamps_end_no_stream() {
     let case = Case::start("clocks that jump", &[]);
     let mut player = Client::playing(case.address(), "live", "jumps");
     let mut publisher = Client::publishing(case.address(), "live", "jumps");

@@ -1,5 +1,5 @@
-//! What the stream doctor finds in whole streams, with every clock in the test's hand; and that it
-//! finds nothing in streams that are as they should be.
+//! What the stream doctor finds in whole streams, with simulated clocks; and that it finds nothing
+//! in good streams.
 
 use brooklet::live::finding::{Finding, Memory};
 use brooklet::live::join::Join;
@@ -13,24 +13,24 @@ use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, numbers};
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 
-/// The sequence header of an H.264 track of 640x360 pixels, 25 of them a second.
+/// The sequence header of an H.264 track of 640x360 pixels at 25 frames per second.
 const AVC_640X360: &[u8] = b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE1\0\x19\x67\x42\xC0\x1E\xD9\0\xA0\
     \x2F\xF9\x70\x11\0\0\x03\0\x01\0\0\x03\0\x32\x0F\x16\x2E\x48\x01\0\x05\x68\xCB\x83\xCB\x20";
 
 /// How a synthetic encoder sends.
 #[derive(Clone, Copy)]
 struct Habits {
-    /// Time from a picture to the next, in ms, by its number.
+    /// The time from a video frame to the next, in ms, by its number.
     picture: Option<fn(u64) -> u64>,
-    /// Every so many pictures a keyframe.
+    /// The number of frames from one keyframe to the next.
     gop: u64,
-    /// Time from a sound to the next, in us.
+    /// The time from an audio frame to the next, in us.
     sound: Option<u64>,
-    /// What the network adds to a message's way, in ms, by its number.
+    /// The network delay of a message, in ms, by its number.
     delay: fn(u64) -> u64,
 }
 
-/// H.264 at 25 pictures a second, with a keyframe every two seconds, and AAC.
+/// H.264 at 25 frames per second, with a keyframe every two seconds, and AAC.
 const USUAL: Habits = Habits {
     picture: Some(|_| 40),
     gop: 50,
@@ -38,7 +38,7 @@ const USUAL: Habits = Habits {
     delay: |_| 0,
 };
 
-/// Publishes, and tells in the metadata of H.264 and AAC at this rate and size.
+/// Publishes with metadata that announces H.264 and AAC at this rate and size.
 fn publish(fixture: &Fixture, metadata: &[(&str, f64)]) {
     fixture.publish();
     let properties = numbers(metadata);
@@ -60,7 +60,7 @@ const METADATA: &[(&str, f64)] = &[
     ("audiocodecid", 10.0),
 ];
 
-/// Lets an encoder run for so long; returns what was told meanwhile, with the time.
+/// Runs an encoder for a while; returns the findings with their times.
 fn run(fixture: &Fixture, habits: Habits, duration: u64) -> Vec<(u64, Finding)> {
     let start = fixture.now.get();
     let (mut pictures, mut sounds) = (0, 0);
@@ -105,7 +105,7 @@ fn findings(fixture: &Fixture) -> Vec<Finding> {
 }
 
 #[test]
-fn streams_that_are_as_they_should_be_give_no_cause_for_findings() {
+fn good_streams_have_no_findings() {
     // Anything from 20 to 100 ms, without a pattern.
     let variable = |number: u64| 20 + number.wrapping_mul(0x9E37_79B9) % 81;
     let jitter = |number: u64| number.wrapping_mul(0x9E37_79B9) % 600;
@@ -186,7 +186,7 @@ fn streams_that_are_as_they_should_be_give_no_cause_for_findings() {
 }
 
 #[test]
-fn a_report_tells_the_measured_figures() {
+fn a_report_contains_the_measured_figures() {
     let fixture = Fixture::new();
     publish(&fixture, METADATA);
     let player = fixture.play(Join::Next);
@@ -199,7 +199,7 @@ fn a_report_tells_the_measured_figures() {
     assert_eq!(report.keyframe_interval, Some(2_000));
     assert_eq!(report.video.messages, 1_501);
     assert_eq!(report.audio.messages, 1 + 2_813);
-    // 24 pictures of 60 bytes and a half of a keyframe, within a keyframe.
+    // 24 frames of 60 bytes and half of a keyframe, within a keyframe interval.
     let a_second = 8 * (24 * 60 + 60 + 170);
     assert_eq!(report.video.bits_per_second, a_second);
     assert_eq!((report.skips, report.dropped_messages), (0, 0));
@@ -243,7 +243,7 @@ fn a_viewer_that_lags_and_skips_is_reported_as_such() {
 }
 
 #[test]
-fn each_fault_is_found_and_told_once_per_publish() {
+fn each_fault_is_reported_once_per_publish() {
     let fixture = Fixture::new();
     let wrong = [
         ("width", 1280.0),
@@ -255,7 +255,7 @@ fn each_fault_is_found_and_told_once_per_publish() {
     let habits = Habits {
         gop: 250,
         sound: None,
-        // Every minute the network is gone for two seconds.
+        // Every minute the network is down for two seconds.
         delay: |number| 2_000 - (number % 1500).min(50) * 40,
         ..USUAL
     };
@@ -292,7 +292,7 @@ fn each_fault_is_found_and_told_once_per_publish() {
 }
 
 #[test]
-fn jumps_of_the_clock_are_found() {
+fn clock_jumps_are_found() {
     let fixture = Fixture::published();
     fixture.gop(0, 25);
     let timestamp = 100_000_000;
@@ -359,7 +359,7 @@ fn a_camera_that_never_sends_a_keyframe_is_found() {
 }
 
 #[test]
-fn sound_alone_where_video_was_announced_is_found() {
+fn audio_alone_where_video_was_announced_is_found() {
     let fixture = Fixture::new();
     publish(&fixture, METADATA);
     let habits = Habits {
@@ -385,12 +385,12 @@ fn a_publish_that_brings_no_media_is_found() {
     assert_eq!(pump(since + 5_000), [Finding::NoMedia]);
     assert_eq!(pump(since + 6_000), []);
     assert_eq!(findings(&fixture), [Finding::NoMedia]);
-    // What comes late isn't missing any more; that it was late needn't be told.
+    // A track that comes late isn't missing any more, and being late is no finding.
     fixture.append(Kind::Audio, 0, AAC_HEADER);
     assert_eq!(pump(since + 7_000), []);
     assert_eq!(findings(&fixture), []);
 
-    // Each publish counts for itself, and nobody expects media after its end.
+    // Findings are per publish, and no media is expected after its end.
     fixture.unpublish();
     fixture.publish();
     let since = fixture.now.get();

@@ -14,12 +14,12 @@ use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, Got, Player, TestSink};
 
 const HVCC: &[u8] = b"\x01\x01\x60\0\0\0\x90\0\0\0\0\0\x78\xF0\0\xFC\xFD\xF8\xF8\0\0\x0F\0";
 const AV1C: &[u8] = b"\x81\0\x0C\0";
-/// The record in [`AVC_HEADER`].
+/// The configuration record in [`AVC_HEADER`].
 const AVCC: &[u8] = b"\x01\x42\xC0\x1E\xFF\xE1\0\x04\x67\x42\xC0\x1E\x01\0\0";
 const OTHER_AVCC: &[u8] = b"\x01\x4D\x40\x1F\xFF\xE1\0\x04\x67\x4D\x40\x1F\x01\0\0";
 
-/// Players that told nothing, that told all, that asked for tracks in the URL, and that announced
-/// HEVC and AAC alone.
+/// Players that announced nothing, that announced everything, that requested tracks in the URL, and
+/// that announced only HEVC and AAC.
 fn plain() -> Capabilities {
     Capabilities::unknown()
 }
@@ -44,7 +44,7 @@ fn payloads(got: Vec<Got>) -> Vec<Vec<u8>> {
     got.into_iter().map(|got| got.payload).collect()
 }
 
-/// What a player gets that comes after these messages, 10 ms apart.
+/// What a player receives that joins after these messages, which are 10 ms apart.
 fn late(capabilities: Capabilities, messages: &[(Kind, &[u8])]) -> Vec<Vec<u8>> {
     let fixture = Fixture::new();
     fixture.publish();
@@ -78,12 +78,12 @@ fn a_late_joiner_gets_the_headers_of_all_tracks_first() {
 }
 
 #[test]
-fn a_player_that_told_nothing_gets_the_first_track_alone() {
+fn a_player_that_announced_nothing_gets_only_the_first_track() {
     let expected: Vec<_> = [0, 1, 4, 6].iter().map(|index| OBS[*index].1).collect();
     assert_eq!(late(plain(), &OBS), expected);
 }
 
-/// A track of a message of many: id, size, body.
+/// A track of a message with many: id, size, body.
 fn sized(id: u8, body: &[u8]) -> Vec<u8> {
     let size = body.len() as u32;
     [&[id], &size.to_be_bytes()[1..], body].concat()
@@ -161,7 +161,7 @@ fn codecs_that_a_player_did_not_announce_are_left_out() {
 }
 
 #[test]
-fn a_player_that_can_take_nothing_is_told_so() {
+fn a_player_without_any_matching_codec_is_notified() {
     let fixture = Fixture::new();
     fixture.publish();
     fixture.append(Video, 0, &[b"\x90hvc1", HVCC].concat());
@@ -208,7 +208,7 @@ fn headers_are_known_behind_mod_ex_and_kept_without() {
 }
 
 #[test]
-fn gortmplibs_pictures_are_flagged_and_a_place_to_start() {
+fn unflagged_keyframes_of_gortmplib_are_flagged_and_joinable() {
     let messages: [(Kind, &[u8]); 4] = [
         (Video, &[b"\x80hvc1", HVCC].concat()),
         (Video, b"\x83hvc1\0\0\0\x03\x02\x01\xD0"),
@@ -277,7 +277,7 @@ fn enhanced_h264_and_aac_reach_players_as_if_they_were_legacy() {
 }
 
 #[test]
-fn a_new_header_of_another_track_leaves_the_place_to_start_alone() {
+fn a_new_header_of_another_track_keeps_the_join_point() {
     let fixture = Fixture::new();
     fixture.publish();
     for (index, (kind, payload)) in OBS.iter().enumerate() {
@@ -296,13 +296,13 @@ fn a_new_header_of_another_track_leaves_the_place_to_start_alone() {
     let late = payloads(play(&fixture, all()).got());
     assert_eq!(late[1], header);
     assert_eq!(late[4..], OBS.map(|(_, payload)| payload)[4..]);
-    // A new one of the first track does.
+    // A new header of the first track does.
     fixture.append(Video, 90, &[b"\x90avc1", OTHER_AVCC].concat());
     assert_eq!(payloads(play(&fixture, all()).got()), [b""; 0]);
 }
 
 #[test]
-fn a_keyframe_of_another_track_is_no_place_to_start() {
+fn a_keyframe_of_another_track_is_no_join_point() {
     let fixture = Fixture::new();
     fixture.publish();
     for (kind, payload) in &OBS[..4] {
@@ -314,7 +314,7 @@ fn a_keyframe_of_another_track_is_no_place_to_start() {
 }
 
 #[test]
-fn without_video_on_the_first_track_its_sounds_are_places_to_start() {
+fn without_video_on_the_first_track_its_audio_frames_are_join_points() {
     let messages: [(Kind, &[u8]); 6] = [
         (Audio, AAC_HEADER),
         (Audio, b"\x95\0mp4a\x01\x11\x88"),
@@ -331,7 +331,7 @@ fn without_video_on_the_first_track_its_sounds_are_places_to_start() {
 }
 
 #[test]
-fn what_is_lost_of_another_track_does_not_stop_the_first() {
+fn loss_on_another_track_does_not_stop_the_first() {
     // The log may hold 96 KiB.
     let fixture = Fixture::with(12, 0);
     fixture.publish();
@@ -346,7 +346,7 @@ fn what_is_lost_of_another_track_does_not_stop_the_first() {
 }
 
 #[test]
-fn sound_of_other_tracks_does_not_crowd_the_first_one_out_of_a_live_join() {
+fn audio_of_other_tracks_does_not_crowd_the_first_out_of_a_live_join() {
     let fixture = Fixture::published();
     fixture.picture(0, true, 100);
     for index in 1..20 {
@@ -369,7 +369,7 @@ fn sound_of_other_tracks_does_not_crowd_the_first_one_out_of_a_live_join() {
 }
 
 #[test]
-fn pictures_of_all_tracks_keep_together_in_a_live_join() {
+fn frames_of_all_tracks_keep_together_in_a_live_join() {
     let fixture = Fixture::published();
     for index in 0..10 {
         fixture.picture(index * 40, index == 0, 100);
@@ -387,7 +387,7 @@ fn pictures_of_all_tracks_keep_together_in_a_live_join() {
 }
 
 #[test]
-fn damage_in_a_message_costs_the_tracks_behind_it() {
+fn damage_in_a_message_loses_only_the_tracks_behind_it() {
     let fixture = Fixture::new();
     fixture.publish();
     let mut player = play(&fixture, all());
@@ -413,7 +413,7 @@ fn damage_in_a_message_costs_the_tracks_behind_it() {
     );
 }
 
-/// A message with what becomes of it for each of [`RECEIVERS`].
+/// A message, and what each of [`RECEIVERS`] is sent for it.
 type Row = (Kind, Vec<u8>, [Vec<Vec<u8>>; 4]);
 
 const RECEIVERS: [fn() -> Capabilities; 4] = [plain, all, tracks, hevc_only];
@@ -503,7 +503,7 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// A stream with a player for each of the receivers, all of whom are there.
+/// A stream with a player for each of the receivers.
 fn stream_with_players(sinks: &[Arc<TestSink>; 4]) -> (Fixture, Vec<Player>) {
     let fixture = Fixture::published();
     let player = |(capabilities, sink): (fn() -> Capabilities, &Arc<TestSink>)| {
@@ -519,7 +519,7 @@ fn stream_with_players(sinks: &[Arc<TestSink>; 4]) -> (Fixture, Vec<Player>) {
 }
 
 #[test]
-fn each_receiver_gets_what_it_can_take_as_it_can_take_it() {
+fn each_receiver_gets_its_codecs_in_its_form() {
     for (index, (kind, came, become_)) in rows().into_iter().enumerate() {
         let (fixture, mut players) = stream_with_players(&Default::default());
         fixture.append(kind, 40, &came);
@@ -559,19 +559,19 @@ fn a_socket_that_takes_single_bytes_gets_the_same_bytes() {
 }
 
 proptest! {
-    /// Whatever the sockets take, and with whomever a player shares the stream.
+    /// However little the sockets take, and whoever else plays the stream.
     #[test]
     fn partial_sends_change_nothing_of_what_players_get(
         alike in 0..5usize,
         steps in prop::collection::vec(
             (prop::collection::vec(0..13usize, 0..4), prop::array::uniform4(0..100_000usize)),
-            // In all less than the lag at which players are moved on.
+            // In all less than the lag at which players skip.
             1..10,
         ),
     ) {
         let rows = rows();
         let (fixture, mut players) = stream_with_players(&Default::default());
-        // With more of one kind than of the others, it is theirs that is staged.
+        // With more players of one kind than of the others, the stage holds theirs.
         let company: Vec<_> = RECEIVERS
             .get(alike)
             .map(|capabilities| [(); 3].map(|()| play(&fixture, capabilities())))
@@ -604,7 +604,7 @@ proptest! {
     }
 }
 
-/// Of codecs that nobody knows yet, and of legacy ones that nobody knows any more.
+/// Codecs that are not known yet, and legacy ones that are long forgotten.
 const UNKNOWN: [(Kind, &[u8]); 8] = [
     (Video, b"\x90zzzz\x01config"),
     (Audio, b"\x90qqqqconfig"),
@@ -626,7 +626,7 @@ fn unknown_codecs_are_relayed_as_they_came() {
     assert_eq!(late(plain(), &UNKNOWN), without(&[5]));
     assert_eq!(late(all(), &UNKNOWN), without(&[]));
     assert_eq!(late(tracks(), &UNKNOWN), without(&[]));
-    // Who lists what it takes gets what it doesn't list only if that isn't known either.
+    // A player that lists codecs is sent others only if they are unknown.
     let announced = |names: &[&str]| Capabilities::announced(Codecs::of(names), 0);
     assert_eq!(late(announced(&["yyyy"]), &UNKNOWN), without(&[5]));
     assert_eq!(

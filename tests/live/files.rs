@@ -1,4 +1,4 @@
-//! Receivers of files that never end: FLV and fragmented MP4, over HTTP and WebSocket.
+//! Receivers of endless files: FLV and fragmented MP4, over HTTP and WebSocket.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -104,7 +104,7 @@ fn respond() -> Respond {
 }
 
 impl Viewer {
-    /// What came after the response's head, which is returned too.
+    /// Returns the response's head, and what came after it.
     fn body(&self) -> (String, Vec<u8>) {
         let bytes = self.sink.bytes();
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
@@ -134,10 +134,10 @@ impl Viewer {
     }
 }
 
-/// A tag of FLV: type, time stamp, payload.
+/// A tag of FLV: type, timestamp, payload.
 type Tag = (u8, u32, Vec<u8>);
 
-/// The flags, and all tags; panics unless everything is as the specification wants it.
+/// Returns the flags and all tags; panics if anything violates the specification.
 fn tags(file: &[u8]) -> (u8, Vec<Tag>) {
     assert_eq!(file[..4], *b"FLV\x01");
     assert_eq!(file[5..13], [0, 0, 0, 9, 0, 0, 0, 0]);
@@ -155,7 +155,7 @@ fn tags(file: &[u8]) -> (u8, Vec<Tag>) {
     (file[4], tags)
 }
 
-/// An initialization segment, or a picture or sound.
+/// An initialization segment, or a video or audio fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fragment {
     Init(Vec<u8>),
@@ -205,7 +205,7 @@ pub(crate) fn fragments(file: &[u8]) -> Vec<Fragment> {
     }
 }
 
-/// Of each sample of a track: time, duration.
+/// The time and duration of each sample of a track.
 fn times(fragments: &[Fragment], wanted: u32) -> Vec<(u64, u32)> {
     let of_track = fragments.iter().filter_map(|fragment| match fragment {
         Fragment::Sample {
@@ -240,7 +240,7 @@ fn an_flv_file_has_true_flags_headers_and_tags_from_near_zero() {
 }
 
 #[test]
-fn a_file_is_begun_once_the_tracks_are_known() {
+fn a_file_begins_once_the_tracks_are_known() {
     for framing in [FLV, MP4] {
         let fixture = Fixture::new();
         fixture.publish();
@@ -267,7 +267,7 @@ fn a_file_is_begun_once_the_tracks_are_known() {
 }
 
 #[test]
-fn without_audio_a_file_is_begun_after_two_seconds() {
+fn without_audio_a_file_begins_after_two_seconds() {
     let fixture = Fixture::new();
     fixture.publish();
     fixture.append(Kind::Video, 0, SMALL);
@@ -285,7 +285,7 @@ fn without_audio_a_file_is_begun_after_two_seconds() {
 }
 
 #[test]
-fn an_mp4_file_has_every_picture_and_sound_without_gaps() {
+fn an_mp4_file_has_every_frame_without_gaps() {
     let fixture = published();
     fixture.gop(0, 5);
     let viewer = view(&fixture, MP4, Join::Gop);
@@ -305,7 +305,7 @@ fn an_mp4_file_has_every_picture_and_sound_without_gaps() {
     // Decoded one step early.
     let expected: Vec<_> = (0..10).map(|i| (160 + i * 40, 40)).collect();
     assert_eq!(pictures, expected);
-    // At 44,100 Hz; the time stamps are 40 ms apart, so the count is corrected in the end.
+    // At 44,100 Hz. The timestamps are 40 ms apart, so the count is corrected in the end.
     let sounds = times(&fragments, 2);
     assert_eq!(sounds[0], (8820 + 441, 1024));
     assert!(
@@ -315,16 +315,16 @@ fn an_mp4_file_has_every_picture_and_sound_without_gaps() {
     );
 }
 
-/// Two hours at 30 pictures a second, beside AAC at 44,100 Hz, with the time stamps that an encoder
-/// would give them: whole ms.
+/// Two hours at 30 frames per second, beside AAC at 44,100 Hz, with an encoder's timestamps: whole
+/// ms.
 #[test]
-fn picture_and_sound_are_together_after_hours() {
+fn audio_and_video_are_in_sync_after_hours() {
     const SECONDS: u64 = 2 * 3600;
     const RATE: u64 = 44_100;
     let fixture = published();
     let viewer = view(&fixture, MP4, Join::Gop);
     let (mut worst, mut apart, mut frames) = (0, None, 0_u64);
-    // In parts, for the sink keeps all that it takes.
+    // In parts, since the sink keeps all that it takes.
     let mut begin = 0;
     for picture in 0..SECONDS * 30 {
         let ms = picture * 1000 / 30;
@@ -353,7 +353,7 @@ fn picture_and_sound_are_together_after_hours() {
 }
 
 #[test]
-fn a_live_join_squeezes_what_is_cached() {
+fn a_live_join_restamps_the_cached_frames() {
     let fixture = published();
     fixture.gop(0, 20);
     let viewer = view(&fixture, MP4, Join::Live);
@@ -386,8 +386,8 @@ fn a_file_that_is_sent_byte_by_byte_is_the_same_file() {
 }
 
 #[test]
-fn a_file_is_the_same_however_many_get_one() {
-    /// What the first viewer gets, and one that came later.
+fn a_file_is_the_same_for_any_number_of_viewers() {
+    /// What the first viewer receives, and one that joined later.
     fn seen(framing: Framing, others: usize) -> (Vec<u8>, Vec<u8>) {
         let fixture = published();
         fixture.gop(0, 3);
@@ -413,7 +413,7 @@ fn a_file_is_the_same_however_many_get_one() {
 }
 
 #[test]
-fn new_parameters_come_before_the_first_picture_that_needs_them() {
+fn new_parameters_come_before_the_first_frame_that_needs_them() {
     let fixture = published();
     fixture.gop(0, 3);
     let viewer = view(&fixture, MP4, Join::Gop);
@@ -444,7 +444,7 @@ fn new_parameters_come_before_the_first_picture_that_needs_them() {
 }
 
 #[test]
-fn a_header_that_tells_its_size_is_believed_more_than_an_earlier_keyframe() {
+fn a_header_with_a_size_overrides_an_earlier_keyframe() {
     let fixture = published();
     let parameter_set = &SMALL[11..13 + 0x16];
     let keyframe = [b"\x17\x01\0\0\0\0\0", parameter_set, b"\0\0\0\x02\x65\x88"].concat();
@@ -514,7 +514,7 @@ fn a_slow_viewer_moves_to_a_newer_keyframe_and_its_file_stays_whole() {
 }
 
 #[test]
-fn a_stream_that_fits_no_file_is_refused_as_one() {
+fn a_stream_without_file_codecs_is_refused() {
     let fixture = Fixture::new();
     fixture.publish();
     fixture.append(Kind::Video, 0, VP8);
@@ -542,7 +542,7 @@ fn a_file_has_no_track_that_its_viewer_has_turned_off() {
             request.wanted.set_audio(has_audio);
             request.wanted.set_video(!has_audio);
         });
-        // What is turned off may change.
+        // A track that is turned off may change.
         if has_audio {
             fixture.append(Kind::Video, 120, LARGE);
         } else {
@@ -553,7 +553,7 @@ fn a_file_has_no_track_that_its_viewer_has_turned_off() {
         if framing == FLV {
             let (flags, tags) = viewer.tags();
             assert_eq!(flags, if has_audio { 4 } else { 1 });
-            // Not even a header: ffmpeg would wait for what it announces.
+            // Not even a header: ffmpeg would wait for the announced track.
             let wanted = if has_audio { 8 } else { 9 };
             let kinds: Vec<u8> = tags.iter().map(|tag| tag.0).collect();
             assert!(kinds.iter().all(|kind| *kind == wanted), "{kinds:?}");
@@ -617,12 +617,12 @@ fn in_a_websocket_all_messages_of_flv_are_binary() {
     assert!(messages.iter().all(|(opcode, _)| *opcode == 2));
     let file: Vec<u8> = messages.into_iter().flat_map(|(_, bytes)| bytes).collect();
     let (flags, tags) = tags(&file);
-    // Two headers, two pictures and what is to be heard with each.
+    // Two headers, two video frames and the audio that belongs to them.
     assert_eq!((flags, tags.len()), (5, 6));
 }
 
 #[test]
-fn in_chunks_the_file_is_the_same_and_its_end_is_said() {
+fn in_chunks_the_file_is_the_same_and_ends_properly() {
     for (plain, in_chunks) in [(FLV, FLV_IN_CHUNKS), (MP4, MP4_IN_CHUNKS)] {
         let fixture = published();
         fixture.gop(0, 2);
@@ -640,7 +640,7 @@ fn in_chunks_the_file_is_the_same_and_its_end_is_said() {
 }
 
 #[test]
-fn a_request_whose_stream_ends_before_its_response_begins_is_told_so() {
+fn a_request_whose_stream_ends_before_the_response_begins_gets_404() {
     for framing in [FLV, MP4, FLV_IN_CHUNKS, MP4_IN_CHUNKS] {
         let fixture = published();
         let viewer = view(&fixture, framing, Join::Gop);
@@ -689,7 +689,7 @@ fn messages(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     messages
 }
 
-/// The chunks of a body, up to the one that says that it is the last.
+/// The chunks of a body, up to the last one.
 fn chunks(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut chunks = Vec::new();
     loop {
@@ -735,7 +735,7 @@ fn a_head_that_is_taken_byte_by_byte_is_the_same() {
 }
 
 #[test]
-fn control_bytes_are_paid_by_the_connection_until_they_are_out() {
+fn control_bytes_are_paid_by_the_connection_until_they_are_sent() {
     let fixture = published();
     let allowance = Allowance::new(100);
     let receiver = Receiver {
@@ -764,7 +764,7 @@ fn control_bytes_are_paid_by_the_connection_until_they_are_out() {
     assert_eq!(allowance.left(), 100);
 }
 
-/// Which tracks there are is known after two seconds, if nothing tells it before.
+/// The tracks are known after two seconds, if nothing announces them before.
 #[test]
 fn a_viewer_that_waited_gets_everything_from_the_first_join_point_on() {
     let of_flv = |viewer: &Viewer, kind: u8| -> Vec<u32> {
@@ -808,7 +808,7 @@ fn a_viewer_that_waited_gets_everything_from_the_first_join_point_on() {
 }
 
 #[test]
-fn unknown_codecs_are_in_flv_as_they_came_and_in_mp4_they_are_refused() {
+fn unknown_codecs_are_relayed_in_flv_and_refused_in_mp4() {
     let fixture = Fixture::new();
     fixture.publish();
     let messages: [(Kind, &[u8]); 4] = [

@@ -1,4 +1,4 @@
-//! A stream whose sockets and clock are in the test's hand.
+//! A stream with fake sockets and a simulated clock.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, IoSlice};
@@ -49,7 +49,7 @@ impl Default for TestSink {
 }
 
 impl TestSink {
-    /// All bytes that it took.
+    /// Returns all bytes that it took.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.taken.lock().unwrap().clone()
     }
@@ -58,12 +58,12 @@ impl TestSink {
         self.taken.lock().unwrap().len()
     }
 
-    /// Makes room for bytes, so that taking them allocates nothing.
+    /// Reserves room for bytes, so that taking them allocates nothing.
     pub(crate) fn reserve(&self, bytes: usize) {
         self.taken.lock().unwrap().reserve(bytes);
     }
 
-    /// Bytes that it takes from now on before it blocks.
+    /// Sets how many more bytes it takes before it blocks.
     pub(crate) fn set_room(&self, room: usize) {
         self.room.store(room, Ordering::SeqCst);
     }
@@ -103,7 +103,7 @@ impl Sink for TestSink {
     }
 }
 
-/// A message as a player got it.
+/// A message as a player received it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Got {
     pub(crate) type_id: u8,
@@ -128,7 +128,7 @@ impl Got {
         self.payload[1] == 0 && self.type_id != 18
     }
 
-    /// The number that [`Fixture`] put into the payload.
+    /// Returns the number that [`Fixture`] put into the payload.
     pub(crate) fn number(&self) -> u32 {
         u32::from_be_bytes(self.payload[5..9].try_into().unwrap())
     }
@@ -141,7 +141,7 @@ pub(crate) struct Player {
 }
 
 impl Player {
-    /// The whole messages that came since the last call. What comes must always parse.
+    /// Returns the whole messages that came since the last call. What comes must always parse.
     pub(crate) fn got(&mut self) -> Vec<Got> {
         let mut taken = self.sink.taken.lock().unwrap();
         let mut input = taken.as_slice();
@@ -161,7 +161,7 @@ impl Player {
         messages
     }
 
-    /// Audio and video that came, without headers.
+    /// Returns the audio and video that came, without headers.
     pub(crate) fn media(&mut self) -> Vec<Got> {
         let is_media = |got: &Got| (got.is_audio() || got.is_video()) && !got.is_header();
         self.got().into_iter().filter(is_media).collect()
@@ -177,8 +177,8 @@ pub(crate) struct Fixture {
     pub(crate) next_player: Cell<u64>,
 }
 
-/// An arena that later tests use again: what it claims is never given back, and cases of property
-/// tests are many.
+/// An arena that later tests use again: what it claims is never freed, and property tests have many
+/// cases.
 pub(crate) struct Reused(Arena);
 
 static UNUSED: Mutex<Vec<Arena>> = Mutex::new(Vec::new());
@@ -228,12 +228,12 @@ impl Fixture {
         Fixture::with(1024, 0)
     }
 
-    /// A stream in an arena of some blocks, with a batch time in ms.
+    /// Makes a stream in an arena of some blocks, with a batch time in ms.
     pub(crate) fn with(blocks: usize, batch: u64) -> Fixture {
         Fixture::of_settings(blocks, |settings| settings.batch = batch)
     }
 
-    /// A stream in an arena of some blocks, with other settings than usual.
+    /// Makes a stream in an arena of some blocks, with other settings than usual.
     pub(crate) fn of_settings(blocks: usize, change: impl Fn(&mut StreamSettings)) -> Fixture {
         let arena = Reused::of(blocks);
         let mut settings = StreamSettings {
@@ -255,7 +255,7 @@ impl Fixture {
         }
     }
 
-    /// A stream that is published, with AVC and AAC headers.
+    /// Makes a published stream with AVC and AAC headers.
     pub(crate) fn published() -> Fixture {
         let fixture = Fixture::new();
         fixture.publish();
@@ -284,7 +284,7 @@ impl Fixture {
         self.try_publish_paid(address, sink, Allowance::default())
     }
 
-    /// With what the publisher's connection may make the server keep.
+    /// Publishes with this allowance of the publisher's connection.
     pub(crate) fn try_publish_paid(
         &self,
         address: [u8; 4],
@@ -341,14 +341,14 @@ impl Fixture {
         Player { id, sink, reader }
     }
 
-    /// Attaches any receiver; returns the subscriber's number.
+    /// Attaches a receiver; returns the subscriber's number.
     pub(crate) fn receive(&self, receiver: Receiver, sink: Arc<TestSink>) -> u64 {
         let id = self.next_player.get();
         self.next_player.set(id + 1);
         let request = JoinRequest::new(id, sink, receiver, Vec::new());
         let now = self.now.get();
         self.stream.subscribe(request, now).unwrap();
-        // Who fails at once is looked at by the test.
+        // A subscriber that fails at once is the test's concern.
         let _ = self.stream.with_subscriber(id, now, |_| {});
         id
     }
@@ -366,7 +366,7 @@ impl Fixture {
             .unwrap()
     }
 
-    /// A data message that isn't metadata.
+    /// Appends a data message that isn't metadata.
     pub(crate) fn data(&self, timestamp: u32, payload: &[u8]) {
         let (generation, now) = (self.generation.get(), self.now.get());
         let body = payload.into();
@@ -378,13 +378,13 @@ impl Fixture {
         self.stream.pump(self.now.get()).has_unsent
     }
 
-    /// A picture of `len` bytes that carries a running number, which is returned.
+    /// Appends a video frame of `len` bytes that carries a running number; returns the number.
     pub(crate) fn picture(&self, timestamp: u32, is_keyframe: bool, len: usize) -> u32 {
         let first = if is_keyframe { 0x17 } else { 0x27 };
         self.numbered(Kind::Video, timestamp, [first, 1, 0, 0, 0], len)
     }
 
-    /// An AAC frame of `len` bytes, numbered likewise.
+    /// Appends an AAC frame of `len` bytes, numbered likewise.
     pub(crate) fn sound(&self, timestamp: u32, len: usize) -> u32 {
         self.numbered(Kind::Audio, timestamp, [0xAF, 1, 0, 0, 0], len)
     }
@@ -394,20 +394,20 @@ impl Fixture {
         self.next_number.set(number + 1);
         let mut payload = tag.to_vec();
         payload.extend(number.to_be_bytes());
-        // Where the first NAL unit's header would be: a picture that is no IDR.
+        // In place of the first NAL unit's header: a frame that is no IDR.
         payload.push(0x41);
         payload.resize(len.max(10), number as u8);
         self.append(kind, timestamp, &payload);
         number
     }
 
-    /// A GOP at 25 pictures a second from `timestamp` on, each picture followed by a sound 10 ms
-    /// later, in real time, pumped.
+    /// Appends and pumps, in real time, a GOP at 25 frames per second from `timestamp` on, each
+    /// video frame followed by an audio frame 10 ms later.
     pub(crate) fn gop(&self, timestamp: u32, pictures: u32) {
         self.pictures(timestamp, pictures, true);
     }
 
-    /// The same, or what follows its keyframe.
+    /// Like [`gop`](Self::gop), with or without the keyframe.
     pub(crate) fn pictures(&self, timestamp: u32, pictures: u32, has_keyframe: bool) {
         for index in 0..pictures {
             let timestamp = timestamp.wrapping_add(index * 40);

@@ -1,4 +1,4 @@
-//! Where a player starts, and what it gets first.
+//! Where a player starts, and what it is sent first.
 
 use brooklet::live::join::Join;
 
@@ -28,7 +28,7 @@ fn a_joiner_gets_headers_then_the_newest_keyframe() {
 }
 
 #[test]
-fn sequence_headers_have_the_time_of_the_first_picture() {
+fn sequence_headers_have_the_timestamp_of_the_first_frame() {
     let fixture = Fixture::published();
     fixture.gop(5_000, 3);
     for join in [Join::Gop, Join::Live] {
@@ -38,7 +38,7 @@ fn sequence_headers_have_the_time_of_the_first_picture() {
 }
 
 #[test]
-fn a_live_join_stamps_the_cached_pictures_to_end_at_the_live_edge() {
+fn a_live_join_restamps_the_cached_frames_to_end_at_the_live_edge() {
     let fixture = Fixture::published();
     fixture.gop(1_000, 50);
     let mut player = fixture.play(Join::Live);
@@ -56,7 +56,7 @@ fn a_live_join_stamps_the_cached_pictures_to_end_at_the_live_edge() {
 }
 
 #[test]
-fn a_live_join_brings_the_newest_four_of_the_cached_sounds() {
+fn a_live_join_sends_the_newest_four_cached_audio_frames() {
     let fixture = Fixture::published();
     fixture.gop(1_000, 50);
     let mut player = fixture.play(Join::Live);
@@ -66,7 +66,7 @@ fn a_live_join_brings_the_newest_four_of_the_cached_sounds() {
 }
 
 #[test]
-fn a_gop_join_changes_nothing() {
+fn a_gop_join_changes_no_timestamp() {
     let fixture = Fixture::published();
     fixture.gop(1_000, 50);
     let mut player = fixture.play(Join::Gop);
@@ -107,7 +107,7 @@ fn a_player_may_come_before_the_publisher() {
 }
 
 #[test]
-fn what_comes_while_a_player_waits_is_not_stamped_anew() {
+fn frames_that_come_while_a_player_waits_keep_their_timestamps() {
     let fixture = Fixture::new();
     let mut player = fixture.play(Join::Live);
     fixture.publish();
@@ -128,7 +128,7 @@ fn what_comes_while_a_player_waits_is_not_stamped_anew() {
 }
 
 #[test]
-fn pictures_before_the_first_keyframe_reach_nobody() {
+fn frames_before_the_first_keyframe_reach_no_player() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
     fixture.picture(0, false, 100);
@@ -138,7 +138,7 @@ fn pictures_before_the_first_keyframe_reach_nobody() {
 }
 
 #[test]
-fn without_video_every_sound_is_a_place_to_start() {
+fn without_video_every_audio_frame_is_a_join_point() {
     let fixture = Fixture::new();
     fixture.publish();
     fixture.append(Kind::Audio, 0, AAC_HEADER);
@@ -207,9 +207,9 @@ fn an_empty_sequence_header_does_not_replace_a_good_one() {
     );
 }
 
-/// One read may bring several messages: those are all there before anybody is sent one.
+/// One read may bring several messages, which are all appended before any is sent.
 #[test]
-fn whoever_waited_gets_everything_from_the_first_join_point_on() {
+fn a_waiting_player_gets_everything_from_the_first_join_point_on() {
     for join in [Join::Live, Join::Gop, Join::Next] {
         let fixture = Fixture::new();
         let mut player = fixture.play(join);
@@ -242,7 +242,7 @@ fn whoever_waited_gets_everything_from_the_first_join_point_on() {
 }
 
 #[test]
-fn whoever_waited_starts_with_the_headers_that_hold() {
+fn a_waiting_player_starts_with_the_current_headers() {
     const OTHER_AAC: &[u8] = b"\xAF\0\x11\x90";
 
     let fixture = Fixture::new();
@@ -260,7 +260,7 @@ fn whoever_waited_starts_with_the_headers_that_hold() {
 }
 
 #[test]
-fn a_player_that_comes_back_from_a_pause_is_not_taken_back_in_time() {
+fn timestamps_do_not_go_back_after_a_players_pause() {
     let fixture = Fixture::published();
     fixture.gop(0, 3);
     let mut player = fixture.play(Join::Live);
@@ -278,7 +278,7 @@ fn a_player_that_comes_back_from_a_pause_is_not_taken_back_in_time() {
     assert_eq!(pictures, [78, 79, 80, 438, 439, 440]);
 }
 
-/// Data messages that a player got: time, and what is in them.
+/// The data messages that a player received: timestamp and contents.
 fn data(got: Vec<Got>) -> Vec<(u32, Vec<u8>)> {
     let is_data = |got: &Got| got.type_id == 18;
     let all = got.into_iter().filter(is_data);
@@ -293,7 +293,7 @@ fn data_messages_are_relayed_in_order_with_their_times() {
     fixture.gop(1_120, 1);
     fixture.data(1_140, b"cue");
     fixture.picture(1_160, false, 100);
-    // What is far off says nothing of the publisher's clock.
+    // A timestamp that is far off says nothing about the publisher's clock.
     fixture.data(900_000, b"far");
     fixture.picture(1_200, false, 100);
     fixture.pump();

@@ -15,13 +15,13 @@ use brooklet::rtmp::stream_key::StreamKey;
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, TestSink};
 
-/// What a stream may take on the heap, in bytes, with as much in its headers as it is allowed.
+/// What a stream may take on the heap, in bytes, with as much in its headers as is allowed.
 const STREAM: i64 = 16 * 1024;
 
 /// What it takes at most if its headers are as short as real ones.
 const USUAL: i64 = 7 * 1024;
 
-/// Bytes that are kept after all of this.
+/// The bytes that are kept after all of this.
 fn kept(act: impl FnOnce()) -> i64 {
     measure(act).bytes_current
 }

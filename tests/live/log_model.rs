@@ -1,4 +1,4 @@
-//! The log and its subscribers against a naive model which keeps everything.
+//! The log and its subscribers against a naive model that keeps everything.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,7 +72,7 @@ fn blocks_that_a_large_message_left_unused_are_given_up_before_any_message() {
 }
 
 #[test]
-fn a_log_that_runs_keeps_blocks_whoever_takes_what_is_free() {
+fn a_running_log_keeps_its_blocks_when_others_take_all_free_ones() {
     let arena = Arena::new(32 * BLOCK_LEN);
     let mut log = Log::new(arena.clone(), 1_000);
     let is_over = Arc::<AtomicBool>::default();
@@ -91,7 +91,7 @@ fn a_log_that_runs_keeps_blocks_whoever_takes_what_is_free() {
     while arena.free_blocks() > 0 {
         thread::yield_now();
     }
-    // Some with keyframes, some without any since long, some after a pause.
+    // Some with keyframes, some without any for long, some after a pause.
     let results: Vec<_> = (0..100_000)
         .map(|number| {
             let now = number * if number % 1_000 == 0 { 10 } else { 3 };
@@ -149,8 +149,8 @@ proptest! {
         prop_assert_eq!(arena.free_blocks(), arena.total_blocks());
     }
 
-    /// Whatever the sockets take, what arrives is whole messages with the right bytes, in order,
-    /// and the only jumps are forward to keyframes.
+    /// However little the sockets take, what arrives is whole messages with the right bytes, in
+    /// order, and the only jumps are forward to keyframes.
     #[test]
     fn players_get_whole_messages_and_jump_to_keyframes_only(
         blocks in 6..60usize,

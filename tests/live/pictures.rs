@@ -1,4 +1,4 @@
-//! Messages that aren't pictures, and pictures that are more messages than one.
+//! Messages without a frame, and frames that span several messages.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -74,7 +74,7 @@ fn pictures(mp4: &[u8]) -> Vec<Picture> {
     found
 }
 
-/// What a viewer of MP4 who was there from the beginning is sent.
+/// What a viewer of MP4 that was there from the beginning is sent.
 struct Viewer(std::sync::Arc<TestSink>);
 
 impl Viewer {
@@ -98,7 +98,7 @@ impl Viewer {
     }
 }
 
-/// The pictures of what HLS lists.
+/// The frames of what HLS lists.
 fn listed(fixture: &Fixture) -> Vec<Picture> {
     let ask = |request| {
         let asker = Asker {
@@ -142,7 +142,7 @@ fn listed(fixture: &Fixture) -> Vec<Picture> {
     pictures(&bytes)
 }
 
-/// Appends and pumps each of some messages 10 ms after the one before.
+/// Appends and pumps messages, each 10 ms after the one before.
 fn send(fixture: &Fixture, messages: &[(u32, Vec<u8>)]) {
     for (timestamp, payload) in messages {
         fixture.append(Kind::Video, *timestamp, payload);
@@ -152,7 +152,7 @@ fn send(fixture: &Fixture, messages: &[(u32, Vec<u8>)]) {
 }
 
 #[test]
-fn messages_without_a_picture_are_relayed_and_are_no_samples() {
+fn messages_without_a_frame_are_relayed_but_are_no_samples() {
     let fixture = published();
     let viewer = Viewer::of(&fixture, Join::Live);
     let mut player = fixture.play(Join::Live);
@@ -179,7 +179,7 @@ fn messages_without_a_picture_are_relayed_and_are_no_samples() {
 }
 
 #[test]
-fn an_empty_keyframe_message_is_no_place_to_start() {
+fn an_empty_keyframe_message_is_no_join_point() {
     let fixture = published();
     let before = [(0, message(true, &[IDR])), (40, message(true, &[]))];
     send(&fixture, &before);
@@ -189,7 +189,7 @@ fn an_empty_keyframe_message_is_no_place_to_start() {
 }
 
 #[test]
-fn empty_units_beside_a_picture_are_left_out_of_samples_alone() {
+fn empty_units_beside_a_frame_are_left_out_only_of_samples() {
     let fixture = published();
     let viewer = Viewer::of(&fixture, Join::Live);
     let mut player = fixture.play(Join::Live);
@@ -214,7 +214,7 @@ fn empty_units_beside_a_picture_are_left_out_of_samples_alone() {
 }
 
 #[test]
-fn slices_in_messages_of_their_own_are_one_picture() {
+fn slices_in_separate_messages_are_one_frame() {
     let fixture = published();
     let viewer = Viewer::of(&fixture, Join::Live);
     let mut player = fixture.play(Join::Live);
@@ -241,12 +241,12 @@ fn slices_in_messages_of_their_own_are_one_picture() {
         .filter(|got| got.is_video())
         .collect();
     let payloads: Vec<_> = got.iter().map(|got| got.payload.clone()).collect();
-    // What came before the first picture is of no use to anybody.
+    // What came before the first frame is of no use.
     assert_eq!(payloads, sent[1..]);
 
     let pictures = viewer.pictures();
     let whole = |first, other| units(&[first, other, other]);
-    // That there would be more of the first one wasn't known, and the last one may go on.
+    // It wasn't known that the first one would have more slices, and the last one may continue.
     assert_eq!(pictures[0].units, units(&[IDR]));
     assert_eq!(pictures.len(), 100);
     for (index, picture) in pictures[1..].iter().enumerate() {
@@ -275,8 +275,8 @@ fn slices_in_messages_of_their_own_are_one_picture() {
     assert!(listed.iter().filter(|picture| picture.is_sync).count() >= 2);
     assert!(listed[0].is_sync && listed.len() > 40, "{}", listed.len());
 
-    // A late player starts at the first slice of the newest keyframe, and each picture of the burst
-    // has one time.
+    // A late player starts at the first slice of the newest keyframe, and each frame of the burst
+    // has one timestamp.
     let mut late = fixture.play(Join::Live);
     let got: Vec<_> = late
         .media()
@@ -300,14 +300,14 @@ fn slices_in_messages_of_their_own_are_one_picture() {
     for (before, after) in pictures.iter().zip(&pictures[1..]) {
         assert!(before.decode_time < after.decode_time);
     }
-    // The newest keyframe as a still isn't whole yet.
+    // The newest keyframe, as a still, isn't complete yet.
     fixture.unpublish();
     let (_, reading) = fixture.stream.keyframe().unwrap();
     assert_eq!(reading.len, 112 + units(&[IDR]).len() as u64);
 }
 
 #[test]
-fn a_picture_of_many_slices_that_cross_blocks_is_copied_whole() {
+fn a_frame_of_many_slices_across_blocks_is_copied_whole() {
     let fixture = published();
     let viewer = Viewer::of(&fixture, Join::Live);
     let slice = |head: &[u8], len: usize| [head, &vec![9; len]].concat();
@@ -327,10 +327,10 @@ fn a_picture_of_many_slices_that_cross_blocks_is_copied_whole() {
     assert_eq!(viewer.units(), [units(&[&first]), whole.clone(), whole]);
 }
 
-/// What seems to go on with a picture, but comes much later. The first picture that has slices is
+/// Slices that seem to continue a frame, but come much later. The first frame that has slices is
 /// sent without them, and once more with them.
 #[test]
-fn slices_whose_first_is_lost_are_a_picture_of_their_own() {
+fn slices_whose_first_is_lost_are_a_frame_of_their_own() {
     for (step, expected) in [(5, 3), (40, 5)] {
         let fixture = published();
         let viewer = Viewer::of(&fixture, Join::Live);
@@ -346,7 +346,7 @@ fn slices_whose_first_is_lost_are_a_picture_of_their_own() {
 #[test]
 fn the_bitstream_decides_what_is_a_keyframe() {
     let fixture = published();
-    // Each picture is flagged.
+    // Each frame is flagged.
     send(
         &fixture,
         &[
@@ -368,7 +368,7 @@ fn the_bitstream_decides_what_is_a_keyframe() {
 }
 
 #[test]
-fn flags_count_as_long_as_there_is_nothing_better() {
+fn flags_count_only_until_the_bitstream_is_known() {
     let fixture = published();
     send(
         &fixture,
@@ -384,7 +384,7 @@ fn flags_count_as_long_as_there_is_nothing_better() {
 }
 
 #[test]
-fn flags_of_hevc_and_av1_do_not_decide_either() {
+fn the_bitstream_decides_in_hevc_and_av1_too() {
     type Row<'a> = (&'a str, &'a [u8], &'a [u8], &'a [u8], &'a [u8]);
     let rows: &[Row] = &[
         (
@@ -420,7 +420,7 @@ fn flags_of_hevc_and_av1_do_not_decide_either() {
     }
 }
 
-/// As [`SMALL`] has them, and as `SMALL`'s of twice the size.
+/// The parameter sets of [`SMALL`], and of its counterpart of twice the size.
 fn sets(header: &[u8]) -> (&[u8], &[u8]) {
     let len = usize::from(header[12]);
     let (sequence, rest) = header[13..].split_at(len);
@@ -440,7 +440,7 @@ fn parameter_sets_in_front_of_a_keyframe_replace_those_of_the_header() {
     let viewer = Viewer::of(&fixture, Join::Live);
     fixture.append(Kind::Audio, 0, b"\xAF\x01\x21");
     let (sequence, picture) = sets(SMALL);
-    // The same ones are no news.
+    // The same ones change nothing.
     let same = message(true, &[sequence, picture, IDR]);
     send(&fixture, &[(0, same.clone()), (40, message(false, &[P]))]);
     let got = player.got();
@@ -452,7 +452,7 @@ fn parameter_sets_in_front_of_a_keyframe_replace_those_of_the_header() {
     );
     assert_eq!(size(&fixture), Some((320, 240)));
 
-    // In messages of their own, and with the header that has become wrong repeated.
+    // In messages of their own, and with the outdated header repeated.
     let (sequence, picture) = sets(LARGE);
     let changed = [
         (80, message(true, &[sequence])),
@@ -480,7 +480,7 @@ fn parameter_sets_in_front_of_a_keyframe_replace_those_of_the_header() {
             .filter(|payload| payload != SMALL),
     );
     assert_eq!(got, expected);
-    // Another init segment is in front of the picture that needs it.
+    // Another init segment precedes the frame that needs it.
     let bytes = viewer.0.bytes();
     let inits = bytes.windows(4).filter(|name| name == b"moov").count();
     assert_eq!(inits, 2);
@@ -492,7 +492,7 @@ fn parameter_sets_in_front_of_a_keyframe_replace_those_of_the_header() {
 }
 
 impl Viewer {
-    /// Pictures in bytes that have init segments between them.
+    /// The number of frames in bytes that have init segments between them.
     fn pictures_behind_inits(&self) -> usize {
         let bytes = self.0.bytes();
         bytes.windows(4).filter(|name| name == b"moof").count()
@@ -540,14 +540,14 @@ fn an_hvcc_without_arrays_gets_those_of_the_frames() {
     assert_eq!(size(&fixture), Some((1920, 1080)));
 }
 
-/// What the doctor says, by name.
+/// The doctor's findings, by name.
 fn findings(fixture: &Fixture) -> Vec<&'static str> {
     fixture.pump();
     let report = fixture.stream.report(fixture.now.get());
     report.findings.iter().map(|finding| finding.id()).collect()
 }
 
-/// Sends pictures and sounds for 12 s in real time; every 25th picture is `key`.
+/// Sends video and audio for 12 s in real time; every 25th video frame is `key`.
 fn run(fixture: &Fixture, from: u32, key: &[u8]) {
     for picture in 0..300 {
         let timestamp = from + picture * 40;
@@ -561,7 +561,7 @@ fn run(fixture: &Fixture, from: u32, key: &[u8]) {
 }
 
 #[test]
-fn the_headers_of_the_publish_before_serve_one_that_comes_without() {
+fn a_publish_without_headers_uses_those_of_the_one_before() {
     let fixture = published();
     run(&fixture, 0, &message(true, &[IDR]));
     let tracks = fixture.stream.track_infos();
@@ -606,7 +606,7 @@ fn a_header_of_another_codec_is_not_used_for_a_publish_without() {
 }
 
 #[test]
-fn recovery_points_serve_where_there_is_no_keyframe() {
+fn without_keyframes_recovery_points_are_join_points() {
     let refresh = message(false, &[b"\x06\x06\x01\xC4\x80", P]);
     let fixture = published();
     let mut player = fixture.play(Join::Live);
@@ -630,7 +630,7 @@ fn recovery_points_serve_where_there_is_no_keyframe() {
 }
 
 #[test]
-fn a_stream_in_which_nothing_is_a_keyframe_is_played_after_10_s() {
+fn a_stream_without_any_keyframe_is_played_after_10_s() {
     let fixture = published();
     let mut player = fixture.play(Join::Live);
     let viewer = Viewer::of(&fixture, Join::Live);
@@ -643,7 +643,7 @@ fn a_stream_in_which_nothing_is_a_keyframe_is_played_after_10_s() {
     let syncs: Vec<_> = viewer.pictures().iter().map(|p| p.is_sync).collect();
     assert_eq!(syncs, [&[true][..], &[false; 49]].concat());
     assert_eq!(findings(&fixture), ["keyframe-interval", "no-start"]);
-    // Another one to start with comes every ten seconds.
+    // Another join point comes every ten seconds.
     run(&fixture, 12_000, &message(false, &[P]));
     assert_eq!(videos(&mut fixture.play(Join::Gop)), 100);
     // And a keyframe is better.
@@ -651,9 +651,10 @@ fn a_stream_in_which_nothing_is_a_keyframe_is_played_after_10_s() {
     assert_eq!(videos(&mut fixture.play(Join::Gop)), 1);
 }
 
-/// Recovery points that are flagged as keyframes: browsers can't start with those, RTMP players do.
+/// Recovery points that are flagged as keyframes: browsers can't start with those, RTMP players
+/// can.
 #[test]
-fn files_begin_with_pictures_with_which_browsers_can_start() {
+fn files_begin_with_frames_that_browsers_can_start_with() {
     let fixture = published();
     let refresh = message(true, &[b"\x06\x06\x01\xC4\x80", P]);
     let idr = units(&[IDR]);
@@ -679,7 +680,7 @@ fn files_begin_with_pictures_with_which_browsers_can_start() {
     assert_eq!(pictures.iter().filter(|p| p.is_sync).count(), 1);
     assert!(fixture.stream.keyframe().is_some());
 
-    // When no more of them come, recovery points are better than nothing.
+    // When no more IDR frames come, recovery points are better than nothing.
     (5..12).for_each(|at| second(at * 1_000));
     let viewer = Viewer::of(&fixture, Join::Gop);
     fixture.pump();

@@ -1,4 +1,4 @@
-//! Publishers that go, come back, and take over.
+//! Publishers that leave, return, and take over.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,7 +27,7 @@ fn metadata(fixture: &Fixture, properties: &[(&str, f64)]) {
         .unwrap();
 }
 
-/// The property names of the metadata messages that a player got.
+/// The property names of the metadata messages that a player received.
 fn metadata_of(player: &mut Player) -> Vec<Vec<String>> {
     let messages = player.got().into_iter().filter(|got| got.type_id == 18);
     messages
@@ -79,7 +79,7 @@ fn the_same_address_takes_over_at_once_and_the_old_connection_is_cut() {
 }
 
 #[test]
-fn the_losers_clean_up_does_not_touch_the_winner() {
+fn the_clean_up_of_a_replaced_publisher_does_not_touch_its_successor() {
     let fixture = Fixture::new();
     let first = fixture.try_publish(HOME).unwrap();
     fixture.try_publish(HOME).unwrap();
@@ -106,7 +106,7 @@ fn two_publishers_at_one_address_do_not_fight() {
 }
 
 #[test]
-fn players_stay_and_timestamps_go_on_where_time_is() {
+fn players_stay_and_timestamps_advance_by_the_time_away() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
     fixture.gop(10_000, 10);
@@ -117,7 +117,8 @@ fn players_stay_and_timestamps_go_on_where_time_is() {
     fixture.headers();
     fixture.gop(0, 2);
     let got = player.got();
-    // The last picture had 10360 and the last sound 10370; 40 ms and 3 s later comes the next.
+    // The last video frame had 10360 and the last audio frame 10370; the next comes 40 ms and 3 s
+    // later.
     let pictures: Vec<_> = got.iter().filter(|got| got.is_video()).collect();
     assert!(
         pictures[0].is_keyframe(),
@@ -189,7 +190,7 @@ fn nobody_joins_at_a_keyframe_of_the_publisher_before() {
 }
 
 #[test]
-fn at_the_end_players_hear_what_each_kind_of_player_waits_for() {
+fn at_the_end_players_get_every_message_that_some_player_waits_for() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
     fixture.gop(0, 2);
@@ -273,7 +274,7 @@ fn metadata_is_an_ecma_array_at_time_zero_and_comes_first() {
 }
 
 #[test]
-fn promises_of_a_track_that_never_comes_are_dropped() {
+fn metadata_of_a_track_that_never_comes_is_dropped() {
     let fixture = Fixture::new();
     fixture.publish();
     metadata(&fixture, &[("width", 640.0), ("audiocodecid", 10.0)]);
@@ -309,13 +310,13 @@ fn a_publisher_without_audio_leaves_no_audio_header_of_the_one_before() {
 }
 
 #[test]
-fn a_clock_that_is_set_while_it_runs_is_not_seen_by_players_and_told_once() {
+fn a_clock_jump_is_hidden_from_players_and_reported_once() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
     fixture.gop(10_000, 10);
     let before = player.media().len();
     fixture.picture(50_000_400, true, 1_000);
-    // In between, headers at time 0, and new ones.
+    // In between, headers at timestamp 0, and new ones.
     fixture.headers();
     fixture.append(Kind::Video, 0, &[AVC_HEADER, b"other"].concat());
     let repair = ClockRepair {
@@ -334,7 +335,7 @@ fn a_clock_that_is_set_while_it_runs_is_not_seen_by_players_and_told_once() {
 }
 
 #[test]
-fn after_a_takeover_only_the_new_publishers_media_is_told() {
+fn after_a_takeover_only_the_new_publishers_media_is_reported() {
     const MP3: &[u8] = b"\x2F\xFF\xFB";
 
     let fixture = Fixture::published();
@@ -348,7 +349,7 @@ fn after_a_takeover_only_the_new_publishers_media_is_told() {
     let video = read(Medium::Video, AVC_HEADER);
     let audio = read(Medium::Audio, AAC_HEADER);
     assert_eq!(told(), ([video, audio], [video, audio]));
-    // While its publisher is waited for nothing changes.
+    // Nothing changes while the publisher is awaited.
     fixture.unpublish();
     assert_eq!(told(), ([video, audio], [video, audio]));
 

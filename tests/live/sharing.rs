@@ -31,7 +31,7 @@ struct Camera {
     stream: Stream,
     generation: u64,
     pictures: u32,
-    /// Pictures that were dropped.
+    /// The number of frames dropped.
     lost: u32,
 }
 
@@ -97,13 +97,13 @@ impl Camera {
         self.stream.pump(now);
     }
 
-    /// The next picture of 25 a second, with keyframes of 90 KB every two seconds.
+    /// Sends the next of 25 frames per second, with keyframes of 90 KB every two seconds.
     fn film(&mut self, now: u64) {
         let is_keyframe = self.pictures % 50 == 0;
         self.picture(is_keyframe, if is_keyframe { 90_000 } else { 9_000 }, now);
     }
 
-    /// Whether a player that joins now gets a picture at once.
+    /// Whether a player that joins now is sent a frame at once.
     fn can_be_joined(&self) -> bool {
         let sink = Arc::<TestSink>::default();
         let receiver = Receiver {
@@ -123,7 +123,7 @@ impl Camera {
     }
 }
 
-/// Films for some pictures, and says how often a player could join.
+/// Films for some frames; returns how often a player could join.
 fn film(streams: &mut Streams, camera: &mut Camera, pictures: u32) -> u32 {
     let mut joinable = 0;
     for _ in 0..pictures {
@@ -135,7 +135,7 @@ fn film(streams: &mut Streams, camera: &mut Camera, pictures: u32) -> u32 {
 }
 
 #[test]
-fn a_camera_beside_480_streams_of_one_tiny_keyframe_loses_nothing() {
+fn a_camera_beside_480_tiny_streams_loses_nothing() {
     for is_first in [true, false] {
         let mut streams = Streams::of_blocks(2_048);
         let mut early = is_first.then(|| streams.publish(1_000).unwrap());
@@ -152,7 +152,7 @@ fn a_camera_beside_480_streams_of_one_tiny_keyframe_loses_nothing() {
 }
 
 #[test]
-fn streams_whose_publisher_is_gone_give_way() {
+fn streams_without_a_publisher_give_up_their_blocks_first() {
     let mut streams = Streams::of_blocks(512);
     let mut zombies: Vec<_> = (0..12).map(|name| streams.publish(name).unwrap()).collect();
     for _ in 0..100 {
@@ -178,14 +178,14 @@ fn streams_whose_publisher_is_gone_give_way() {
             camera.picture(index % 250 == 0, 12_000, streams.now);
         }
     }
-    // All that there is but for the reserve, half of it each.
+    // All blocks but the reserve, half of it each.
     for camera in &cameras {
         assert!(camera.blocks() >= 184, "{}", camera.blocks());
     }
 }
 
 #[test]
-fn what_is_kept_for_hls_is_shared_by_those_that_nobody_watches() {
+fn unwatched_streams_share_the_memory_for_hls() {
     let mut streams = Streams::of_blocks(1_024);
     let mut cameras: Vec<_> = (0..4).map(|name| streams.publish(name).unwrap()).collect();
     let mut small = streams.publish(4).unwrap();
@@ -234,7 +234,7 @@ fn what_is_kept_for_hls_is_shared_by_those_that_nobody_watches() {
 }
 
 #[test]
-fn what_is_kept_for_hls_that_nobody_watches_is_there_for_whoever_needs_it() {
+fn memory_kept_for_unwatched_hls_is_given_up_when_needed() {
     for is_silent in [true, false] {
         let mut streams = Streams::of_blocks(512);
         let mut unwatched = streams.publish(0).unwrap();
@@ -265,7 +265,7 @@ fn what_is_kept_for_hls_that_nobody_watches_is_there_for_whoever_needs_it() {
 }
 
 #[test]
-fn a_huge_gop_takes_nothing_from_those_who_need_little() {
+fn a_huge_gop_takes_nothing_from_streams_with_small_ones() {
     for is_first in [true, false] {
         let mut streams = Streams::of_blocks(512);
         let mut huge = streams.publish(0).unwrap();
@@ -300,7 +300,7 @@ fn a_huge_gop_takes_nothing_from_those_who_need_little() {
 }
 
 #[test]
-fn who_films_keeps_its_gop_whoever_comes_and_whoever_finds_no_room_is_told() {
+fn a_running_stream_keeps_its_gop_and_new_ones_without_room_are_refused() {
     let mut streams = Streams::of_blocks(128);
     let mut camera = streams.publish(1_000).unwrap();
     assert_eq!(film(&mut streams, &mut camera, 200), 200);
@@ -332,7 +332,7 @@ fn who_films_keeps_its_gop_whoever_comes_and_whoever_finds_no_room_is_told() {
 }
 
 #[test]
-fn whoever_is_refused_for_want_of_memory_leaves_no_stream_behind() {
+fn a_publish_refused_for_lack_of_memory_leaves_no_stream_behind() {
     let streams = Streams::of_blocks(4);
     let table = StreamTable::new(streams.settings.clone());
     let publisher = |number: u8| Publisher {

@@ -9,13 +9,13 @@ use brooklet::live::subscriber::End;
 use crate::fixture::{Fixture, Got, TestSink};
 
 #[test]
-fn a_player_at_half_the_rate_goes_on_by_skipping_to_keyframes() {
+fn a_player_at_half_the_rate_skips_to_keyframes() {
     let fixture = Fixture::published();
     let mut slow = fixture.play(Join::Live);
     let mut fast = fixture.play(Join::Live);
     let mut skips = Vec::new();
     for index in 0..1_500u32 {
-        // 1000 bytes every 40 ms; the slow one takes 500.
+        // 1000 bytes every 40 ms, of which the slow one takes 500.
         fixture.picture(index * 40, index % 25 == 0, 1_000);
         slow.sink.set_room(500);
         skips.extend(fixture.stream.pump(fixture.now.get()).skips);
@@ -49,10 +49,10 @@ fn a_player_at_half_the_rate_goes_on_by_skipping_to_keyframes() {
 }
 
 #[test]
-fn a_burst_from_the_publisher_is_not_the_players_lag() {
+fn a_burst_of_the_publisher_does_not_count_as_lag() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
-    // Five seconds of media at once, as after an outage; the socket takes a second's worth.
+    // Five seconds of media at once, as after an outage. The socket takes a second's worth.
     player.sink.set_room(25_000);
     fixture.picture(0, true, 1_000);
     fixture.pump();
@@ -128,7 +128,7 @@ fn when_even_the_newest_keyframe_is_evicted_joiners_wait_for_the_next() {
 }
 
 #[test]
-fn a_message_larger_than_the_share_is_dropped_and_pictures_wait_for_a_keyframe() {
+fn a_message_larger_than_the_share_is_dropped_and_video_waits_for_a_keyframe() {
     let fixture = Fixture::with(12, 0);
     fixture.publish();
     fixture.headers();
@@ -149,7 +149,7 @@ fn a_message_larger_than_the_share_is_dropped_and_pictures_wait_for_a_keyframe()
 }
 
 #[test]
-fn a_batch_waits_for_company_but_never_a_keyframe() {
+fn a_batch_waits_for_more_messages_but_never_delays_a_keyframe() {
     let fixture = Fixture::with(1024, 350);
     fixture.publish();
     fixture.headers();
@@ -167,7 +167,8 @@ fn a_batch_waits_for_company_but_never_a_keyframe() {
         );
         fixture.wait(40);
     }
-    // The keyframe at once; then what comes in 350 ms; then up to the next keyframe, at once.
+    // The keyframe at once; then what comes in 350 ms; then the rest up to the next keyframe, at
+    // once.
     assert_eq!(sends[0], 1);
     assert_eq!(sends[1..10], [0, 0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(sends[10], 10);

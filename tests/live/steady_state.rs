@@ -1,4 +1,4 @@
-//! In the steady state relaying allocates nothing.
+//! Relaying allocates nothing in the steady state.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::fixture::{AAC_HEADER, Fixture, TestSink};
 /// A message: its type and payload.
 type Message = (u8, Vec<u8>);
 
-/// Pictures of several chunks and sounds.
+/// Video frames of several chunks, and audio.
 fn legacy(index: u32) -> Message {
     let (type_id, tag, len): (_, &[u8], _) = match index % 2 {
         0 if index % 60 == 0 => (9, b"\x17\x01\0\0\0", 40_000),
@@ -30,11 +30,11 @@ fn legacy(index: u32) -> Message {
     filled(type_id, tag, len, index)
 }
 
-/// The same in forms that don't reach players as they came.
+/// The same in forms that players don't receive as they came.
 fn enhanced(index: u32) -> Message {
     let (type_id, tag, len): (_, &[u8], _) = match index % 12 {
         0 if index % 60 == 0 => (9, b"\x91avc1\0\0\0", 40_000),
-        // Two tracks, of which the second has the rest.
+        // Two tracks, the second of which has the rest.
         0 | 2 => (
             9,
             b"\xA6\x11avc1\0\0\0\x07\0\0\0\0\0\0\0\x01\0\x23\x13",
@@ -87,7 +87,7 @@ fn receiver(framing: Framing, capabilities: Capabilities) -> Receiver {
     }
 }
 
-/// Of files, one of each kind.
+/// Receivers of files, one of each kind.
 fn files() -> Vec<Receiver> {
     let everything = Capabilities::everything();
     let of_carrier = |carrier| {
@@ -109,12 +109,12 @@ fn relaying_a_thousand_messages_to_three_subscribers_allocates_nothing() {
 }
 
 #[test]
-fn nor_does_it_to_as_many_as_are_sent_staged_bytes() {
+fn relaying_staged_bytes_to_eight_subscribers_allocates_nothing() {
     relay_a_thousand_messages_to(&[rtmp(Capabilities::unknown()); 8], legacy);
 }
 
 #[test]
-fn nor_do_messages_that_are_split_and_rewritten_on_their_way() {
+fn relaying_messages_that_are_split_and_rewritten_allocates_nothing() {
     let (plain, all) = (
         rtmp(Capabilities::unknown()),
         rtmp(Capabilities::everything()),
@@ -125,18 +125,18 @@ fn nor_do_messages_that_are_split_and_rewritten_on_their_way() {
 }
 
 #[test]
-fn nor_does_it_to_viewers_of_flv_and_mp4_over_http_and_websocket() {
+fn relaying_flv_and_mp4_over_http_and_websocket_allocates_nothing() {
     let payload: usize = (0..1_000).map(|index| legacy(index).1.len()).sum();
     let players = vec![rtmp(Capabilities::unknown()); 4];
     for receivers in [files(), [files(), players].concat()] {
         let sent = relay_a_thousand_messages_to(&receivers, legacy);
-        // MP4 has no use for the first bytes of each, but has a longer head.
+        // MP4 leaves out the first bytes of each, but has a longer head.
         assert!(sent.iter().all(|sent| *sent > payload), "{sent:?}");
         relay_a_thousand_messages_to(&receivers[..1], enhanced);
     }
 }
 
-/// Returns how many bytes each receiver was sent of the messages that were measured.
+/// Returns how many bytes of the measured messages each receiver was sent.
 fn relay_a_thousand_messages_to(receivers: &[Receiver], message: fn(u32) -> Message) -> Vec<usize> {
     let fixture = Fixture::new();
     fixture.publish();
@@ -148,7 +148,7 @@ fn relay_a_thousand_messages_to(receivers: &[Receiver], message: fn(u32) -> Mess
         command: 0,
         ..Limits::NONE
     };
-    // A publisher's.
+    // A publisher's buffer.
     let assembly = Assembly::new((*fixture.arena).clone(), Allowance::default());
     assembly.keep(4);
     let mut reader = ChunkReader::new(assembly, limits);
@@ -193,7 +193,7 @@ fn relay_a_thousand_messages_to(receivers: &[Receiver], message: fn(u32) -> Mess
     assert_eq!(allocations.count_total, 0);
     let sent = sinks.iter().zip(before).map(|(sink, b)| sink.len() - b);
     let sent: Vec<_> = sent.collect();
-    // Some of it is left out for those who can't take it.
+    // Some of it is left out for receivers that can't take it.
     assert!(sent.iter().all(|sent| *sent > measured.len() / 2));
     sent
 }

@@ -30,7 +30,7 @@ fn a_paused_player_gets_nothing_and_resumes_at_a_keyframe() {
 }
 
 #[test]
-fn video_that_is_wanted_again_comes_back_with_a_keyframe() {
+fn video_that_is_turned_on_again_resumes_with_a_keyframe() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
     fixture.gop(0, 10);
@@ -59,7 +59,7 @@ fn video_that_is_wanted_again_comes_back_with_a_keyframe() {
 }
 
 #[test]
-fn audio_can_be_left_out() {
+fn audio_can_be_turned_off() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
     fixture
@@ -77,7 +77,7 @@ fn control_bytes_wait_for_the_end_of_a_message() {
     fixture.picture(0, true, 1_000);
     player.sink.set_room(500);
     fixture.pump();
-    // A ping request, in the middle of the keyframe.
+    // A ping request in the middle of the keyframe.
     let ping = b"\x02\0\0\0\0\0\x06\x04\0\0\0\0\0\x06\0\0\0\x01";
     fixture
         .stream
@@ -91,7 +91,7 @@ fn control_bytes_wait_for_the_end_of_a_message() {
 }
 
 #[test]
-fn a_client_that_asks_without_reading_is_cut_off() {
+fn a_client_that_sends_requests_without_reading_is_cut_off() {
     let fixture = Fixture::published();
     let player = fixture.play(Join::Live);
     player.sink.set_room(0);

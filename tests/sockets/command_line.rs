@@ -1,4 +1,4 @@
-//! The program as a person starts and stops it.
+//! The program as a user starts and stops it.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, Output};
@@ -29,7 +29,7 @@ fn wrong_usage_is_exit_code_2_and_one_line() {
 
 #[test]
 fn a_misspelled_variable_is_exit_code_2_and_one_line() {
-    // A port that it can't have, so that it ends in any case.
+    // A port that can't be used, so that the program ends in any case.
     let arguments = ["--rtmp", "192.0.2.1:1", "--http", "off"];
     let output = brooklet_in(&arguments, &[("BROOKLET_PUBLISH_KEYS", "sesame-4711")]);
     assert_eq!(
@@ -82,7 +82,7 @@ fn a_name_that_nobody_knows_is_exit_code_1_and_names_the_option() {
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn memory_that_no_machine_has_is_exit_code_1_and_says_what_to_do() {
-    // 200 TB: more than there are addresses.
+    // 200 TB: more than the address space.
     let arguments = [
         "--memory",
         "200000G",
@@ -123,7 +123,7 @@ fn the_log_says_that_a_publisher_was_taken_over() {
 }
 
 #[test]
-fn it_says_where_a_stream_can_be_watched_once_for_each_publish() {
+fn the_log_says_once_per_publish_where_a_stream_can_be_watched() {
     let server = Brooklet::start(&[]);
     let page = format!("http://{}/", server.http_address());
     let line = format!("  watch in a browser    {page}\n");
@@ -143,7 +143,7 @@ fn it_says_where_a_stream_can_be_watched_once_for_each_publish() {
 }
 
 #[test]
-fn without_http_it_says_nothing_of_a_page() {
+fn without_http_no_page_is_mentioned() {
     let server = Brooklet::start(&["--http", "off"]);
     let mut publisher = Client::publishing(server.address(), "live", "door");
     publisher.send_headers();

@@ -19,11 +19,11 @@ fn http(server: &Server) -> HttpClient {
     HttpClient::connect(server.http_addresses()[0])
 }
 
-/// Somebody who publishes `live/door`, and how many pictures were sent.
+/// A publisher of `live/door`, and how many frames were sent.
 struct Camera {
     client: Client,
     pictures: u32,
-    /// Bytes of a picture.
+    /// The length of a video frame, in bytes.
     len: usize,
 }
 
@@ -47,7 +47,7 @@ impl Camera {
         camera
     }
 
-    /// Pictures 40 ms apart, in GOPs of two seconds; each with a sound.
+    /// Sends video frames 40 ms apart in GOPs of two seconds, each followed by an audio frame.
     fn pictures(&mut self, count: u32) {
         for _ in 0..count {
             let (number, time) = (self.pictures, self.pictures * 40);
@@ -57,7 +57,7 @@ impl Camera {
                 .send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
             self.pictures += 1;
         }
-        // Once this is answered they have all been taken.
+        // Once this is answered, all frames have been taken.
         let arguments = Vec::new();
         self.client
             .send_command(0, "createStream", 9.0, Value::Null, arguments);
@@ -82,7 +82,7 @@ fn get_ok(client: &mut HttpClient, target: &str) -> Answer {
     answer
 }
 
-/// The media playlist, once it has been asked for at the beginning and lists all GOPs since.
+/// The media playlist, once it has been requested at the start and lists all GOPs since.
 fn media_playlist(client: &mut HttpClient, camera: &mut Camera) -> String {
     get_ok(client, "/live/door.m3u8");
     camera.pictures(140);
@@ -122,7 +122,7 @@ fn a_playlist_leads_to_segments_and_these_are_their_parts() {
         from_parts.extend(get_ok(&mut client, &format!("/live/door/{part}")).body);
     }
     let mut whole = Vec::new();
-    // Older ones have no parts any more.
+    // Older segments have no parts any more.
     for segment in &segments[segments.len() - 3..] {
         let segment = get_ok(&mut client, &format!("/live/door/{segment}"));
         assert_eq!(segment.header("content-type"), Some("video/mp4"));
@@ -144,9 +144,9 @@ fn a_playlist_leads_to_segments_and_these_are_their_parts() {
     );
 }
 
-/// A segment of 3 MB, of which the first to ask doesn't take what is sent.
+/// A segment of 3 MB whose first reader stops reading.
 #[test]
-fn who_stops_within_a_segment_stops_nobody_and_gets_the_rest_later() {
+fn a_reader_that_stops_within_a_segment_delays_nobody_and_gets_the_rest_later() {
     let server = server(Config::default());
     let mut camera = Camera::start_with(&server, "door", 60_000);
     let mut client = http(&server);
@@ -161,7 +161,7 @@ fn who_stops_within_a_segment_stops_nobody_and_gets_the_rest_later() {
         stopped.request("GET", &segment, "");
         stopped.wait_for_byte();
     }
-    // Two more segments are published, and taken by others.
+    // Two more segments are published, and read by others.
     camera.pictures(100);
     assert!(get_ok(&mut client, &segment).body == whole);
     for stopped in &mut stopped {
@@ -217,7 +217,7 @@ fn a_range_of_a_segment_may_be_asked_for_and_its_head_alone() {
 }
 
 #[test]
-fn what_is_not_there_is_refused_as_it_should_be() {
+fn requests_for_what_is_not_there_get_the_right_status() {
     let server = server(Config::default());
     let mut client = http(&server);
     for target in [
@@ -248,7 +248,7 @@ fn what_is_not_there_is_refused_as_it_should_be() {
 }
 
 #[test]
-fn a_request_for_what_comes_next_waits_for_it() {
+fn a_blocking_reload_waits_for_the_next_part() {
     let server = server(Config::default());
     let mut camera = Camera::start(&server, "door");
     let mut client = http(&server);
@@ -276,8 +276,8 @@ fn a_request_for_what_comes_next_waits_for_it() {
     assert!(uris(&text, "#EXT-X-PART:").contains(&hint), "{text}");
 }
 
-/// A stream of three GOPs of 10 s, of which two are listed: somebody who wants the fourth waits for
-/// half a minute.
+/// A stream of three GOPs of 10 s, of which two are listed: a request for the fourth waits for half
+/// a minute.
 fn slow_camera(server: &Server) -> Client {
     let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     camera.send_message(9, 1, 0, AVC_HEADER);
@@ -294,8 +294,8 @@ fn slow_pictures(camera: &mut Client, numbers: std::ops::Range<u32>) {
 }
 
 #[test]
-fn who_hangs_up_leaves_its_place_to_others() {
-    // Eight of one client may wait.
+fn a_waiting_client_that_hangs_up_frees_its_place() {
+    // One client may have eight waiting requests.
     let config = Config::default().max_connections(32);
     let server = server(config);
     let mut camera = slow_camera(&server);
@@ -318,22 +318,22 @@ fn who_hangs_up_leaves_its_place_to_others() {
     assert_eq!(waiting.len(), 8);
     drop(waiting);
     crate::client::wait_until("there is a place", || {
-        // Otherwise it would be over at some time, and with it what waits.
+        // Otherwise it would end at some time, and the waiting requests with it.
         camera.send_message(18, 1, 30_040, &metadata(0));
-        // No more than anybody may connect.
+        // No more than may connect.
         std::thread::sleep(Duration::from_millis(200));
         waits().is_some()
     });
 }
 
 #[test]
-fn who_had_to_wait_for_long_has_all_the_time_to_take_what_came() {
+fn a_long_wait_does_not_count_against_the_time_to_read_the_response() {
     let server = server(Config::default());
     let mut camera = slow_camera(&server);
     let mut client = http(&server);
     get_ok(&mut client, "/live/door/media.m3u8");
     client.request("GET", "/live/door/media.m3u8?_HLS_msn=4", "");
-    // Longer than it may take to send a response.
+    // Longer than a response may take to send.
     for _ in 0..16 {
         std::thread::sleep(Duration::from_secs(1));
         camera.send_message(18, 1, 30_040, &metadata(0));
@@ -374,7 +374,7 @@ fn the_key_of_a_playlist_stands_behind_every_uri_in_it() {
 }
 
 #[test]
-fn an_ended_stream_is_found_for_a_moment_and_gone_then() {
+fn an_ended_stream_keeps_its_playlist_for_a_moment() {
     let server = server(short_grace());
     let mut camera = Camera::start(&server, "door");
     let mut client = http(&server);
@@ -393,7 +393,7 @@ fn an_ended_stream_is_found_for_a_moment_and_gone_then() {
     assert_eq!(free, total);
 }
 
-/// What a stream's playlist is like.
+/// The state of a stream's playlist.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
     GoesOn,
@@ -412,14 +412,14 @@ fn stage(client: &mut HttpClient, name: &str) -> Stage {
 }
 
 #[test]
-fn a_playlist_goes_on_for_twice_as_long_when_nothing_was_said_of_its_end() {
+fn the_playlist_of_a_publisher_that_vanished_goes_on_for_twice_the_grace_time() {
     let server = server(Config::default().grace(Duration::from_secs(2)));
     let mut client = http(&server);
     let mut cameras = ["lost", "done"].map(|name| Camera::start(&server, name));
     for name in ["lost", "done"] {
         assert_eq!(stage(&mut client, name), Stage::GoesOn);
     }
-    // The one is cut off, the other one says that it has finished.
+    // One publisher is cut off, the other says that it has finished.
     let stream = vec![Value::Number(1.0)];
     let [lost, done] = &mut cameras;
     let socket = lost.client.socket();
@@ -464,7 +464,7 @@ fn a_camera_that_was_cut_off_goes_on_in_the_same_playlist() {
         !away.contains("DISCONTINUITY") && !away.contains("ENDLIST"),
         "{away}"
     );
-    // It says the same as long as nothing comes.
+    // The answer stays the same as long as nothing comes.
     let again = get_ok(&mut client, "/live/door/media.m3u8").text();
     assert!(again == away, "{away}{again}");
     let waiting = uris(&away, "").last().unwrap().split(['-', '.']).nth(1);
@@ -474,7 +474,7 @@ fn a_camera_that_was_cut_off_goes_on_in_the_same_playlist() {
     let _camera = Camera::start(&server, "door");
     let after = waiting.answer().text();
     let segments = uris(&after, "");
-    // Numbers and names go on.
+    // Numbers and names continue.
     let first = after.split("#EXT-X-MEDIA-SEQUENCE:").nth(1).unwrap();
     let first: u64 = first.lines().next().unwrap().parse().unwrap();
     let life = uris(&away, "")[0].split('-').next().unwrap();
@@ -494,7 +494,7 @@ fn a_camera_that_was_cut_off_goes_on_in_the_same_playlist() {
 }
 
 #[test]
-fn whoever_asks_for_a_stream_that_is_awaited_is_to_come_again() {
+fn requests_for_an_awaited_stream_are_told_to_retry() {
     let server = server(Config::default());
     let address = server.rtmp_addresses()[0];
     let mut camera = Client::publishing(address, "live", "door");
@@ -507,12 +507,12 @@ fn whoever_asks_for_a_stream_that_is_awaited_is_to_come_again() {
     let answer = client.get("/live/door.m3u8");
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert_eq!(answer.header("retry-after"), Some("1"));
-    // Nobody has ever published this one.
+    // This stream was never published.
     assert_eq!(client.get("/live/never.m3u8").status, 404);
 }
 
 #[test]
-fn cameras_that_are_gone_make_room_for_those_that_come() {
+fn publishers_that_are_gone_make_room_for_new_ones() {
     let server = server(Config::default().max_connections(6));
     for name in ["a", "b", "c", "d", "e", "f"] {
         let camera = Camera::start(&server, name);
@@ -524,7 +524,7 @@ fn cameras_that_are_gone_make_room_for_those_that_come() {
     let camera = Camera::start(&server, "g");
     let mut client = http(&server);
     assert_eq!(stage(&mut client, "g"), Stage::GoesOn);
-    // The first ones had to go, and have gone.
+    // The first publishers had to give up their places, and are gone.
     crate::client::wait_until("it is gone", || stage(&mut client, "a") == Stage::NotFound);
     assert_eq!(stage(&mut client, "f"), Stage::GoesOn);
     crate::client::wait_until("there are no more", || server.connection_count() <= 6);
@@ -532,7 +532,7 @@ fn cameras_that_are_gone_make_room_for_those_that_come() {
 }
 
 #[test]
-fn a_server_that_stops_lets_nobody_wait() {
+fn a_server_that_stops_ends_waiting_requests() {
     let mut server = server(Config::default());
     let mut camera = Camera::start(&server, "door");
     let mut client = http(&server);
@@ -560,7 +560,7 @@ fn a_stream_without_anything_for_mp4_has_no_playlist() {
     });
 }
 
-/// Metadata of so many bytes, as encoders send them.
+/// Metadata of `len` bytes, as encoders send it.
 fn metadata(len: usize) -> Vec<u8> {
     let mut payload =
         b"\x02\0\x0d@setDataFrame\x02\0\x0aonMetaData\x08\0\0\0\x01\0\x07encoder\x02".to_vec();
@@ -571,10 +571,10 @@ fn metadata(len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_usual_encoders_announce_can_be_paid_for() {
+fn the_metadata_of_usual_encoders_fits_the_allowance() {
     let server = server(Config::default());
     let address = server.rtmp_addresses()[0];
-    // The last one has further tracks.
+    // The last publish has further tracks.
     for (name, header_len, metadata_len, tracks) in [
         ("obs", 50, 600, 1),
         ("long", 500, 800, 1),
@@ -597,7 +597,7 @@ fn what_usual_encoders_announce_can_be_paid_for() {
         };
         camera.pictures(240);
         let mut viewer = http(&server);
-        // Without the headers there would never be one.
+        // Without the headers there would never be a playlist.
         crate::client::wait_until(&format!("there is a keyframe of {name}"), || {
             viewer.get(&format!("/live/{name}/frame.mp4")).status == 200
         });

@@ -1,4 +1,4 @@
-//! Keys, users and the key for the API, as clients of HTTP meet them.
+//! Keys, users and the API key, as HTTP clients see them.
 
 use std::sync::{Arc, Mutex};
 
@@ -23,11 +23,11 @@ fn keyed() -> Config {
             keys: vec![Key::parse("play-key").unwrap()],
             ..Access::default()
         })
-        // Each request comes on a connection of its own.
+        // Each request has a connection of its own.
         .max_connect_rate(1000)
 }
 
-/// Asks on a connection of its own.
+/// Sends a request on a connection of its own.
 fn ask(server: &Server, method: &str, target: &str, headers: &str) -> Answer {
     let mut client = HttpClient::connect(server.http_addresses()[0]);
     client.request(method, target, &format!("Connection: close\r\n{headers}"));
@@ -42,7 +42,7 @@ fn get(server: &Server, target: &str, authorization: &str) -> Answer {
     ask(server, "GET", target, &header)
 }
 
-/// A camera that has sent a picture.
+/// A publisher that has sent a frame.
 fn camera(server: &Server) -> Client {
     let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     camera.send_headers();
@@ -66,7 +66,7 @@ fn a_key_is_shown_in_the_query_or_as_a_password() {
         "/live/door/0badcafe-0.mp4",
         "/live/door/0badcafe-0.m4s",
     ] {
-        // One server for each, or who has been wrong five times would have to wait.
+        // One server for each, since the sixth failure would be delayed.
         let server = server(keyed());
         // Nor is there anything that a playlist would wait for.
         let mut camera = camera(&server);
@@ -79,7 +79,7 @@ fn a_key_is_shown_in_the_query_or_as_a_password() {
         let asked = denied.header("www-authenticate");
         assert_eq!(asked, Some("Basic realm=\"brooklet\", charset=\"UTF-8\""));
         let told = (401, denied.text());
-        // A page that asks by itself.
+        // A page that sends requests by itself.
         let unasked = get(&server, &format!("{target}?challenge=off"), "");
         assert_eq!((unasked.status, unasked.text()), told, "{target}");
         assert_eq!(unasked.header("www-authenticate"), None, "{target}");
@@ -87,9 +87,9 @@ fn a_key_is_shown_in_the_query_or_as_a_password() {
         assert_eq!((wrong.status, wrong.text()), told, "{target}");
         let wrong = get(&server, &format!("{target}?key=wrong-key"), "");
         assert_eq!(wrong, denied, "{target}");
-        // A browser asks beforehand what may be done, without what it will show then.
+        // A browser asks for permission first, without the credentials that it will show then.
         assert_eq!(ask(&server, "OPTIONS", target, "").status, 204, "{target}");
-        // What there would be, without the media that have no end.
+        // All that there would be, apart from media without end.
         let head = |query: &str, authorization: &str| {
             let mut client = HttpClient::connect(server.http_addresses()[0]);
             let headers = format!("Authorization: {authorization}\r\nConnection: close\r\n");
@@ -113,7 +113,7 @@ fn a_key_is_shown_in_the_query_or_as_a_password() {
 }
 
 #[test]
-fn a_user_logs_in_as_browsers_do() {
+fn a_user_logs_in_by_http_basic() {
     let server = server(Config::default().play(Access {
         users: vec![User::parse("bob:pass:word").unwrap()],
         ..Access::default()
@@ -130,7 +130,7 @@ fn a_user_logs_in_as_browsers_do() {
 }
 
 #[test]
-fn whatever_stands_in_the_field_the_server_goes_on() {
+fn malformed_authorization_fields_end_nothing() {
     let server = server(keyed());
     let long = "QUFB".repeat(1800);
     let mut fields: Vec<Vec<u8>> = [
@@ -168,7 +168,7 @@ fn whatever_stands_in_the_field_the_server_goes_on() {
         let shown = String::from_utf8_lossy(&field).into_owned();
         assert_eq!(answer.status, 401, "{shown}");
     }
-    // As much as 8 KiB of it is no head any more.
+    // 8 KiB of it are too much for a head.
     let too_long = format!("Authorization: Basic {}\r\n", "QUFB".repeat(2048));
     assert_eq!(
         ask(&server, "GET", "/live/door/frame.mp4", &too_long).status,
@@ -178,21 +178,21 @@ fn whatever_stands_in_the_field_the_server_goes_on() {
 }
 
 #[test]
-fn guesses_are_slowed_down_and_the_right_key_is_taken_all_the_while() {
+fn guesses_are_delayed_and_the_right_key_is_accepted_meanwhile() {
     let server = server(keyed().api_key(Some(Secret::new("api-key"))));
     let target = "/live/door/frame.mp4";
     for _ in 0..5 {
         assert_eq!(get(&server, target, WRONG).status, 401);
         assert_eq!(get(&server, "/api/v1/connections", WRONG).status, 401);
     }
-    // As many wait from now on as may, and others are told at once that they would have to.
+    // From now on as many failures wait as may, and others are refused at once.
     let guess = |target: &str| {
         let mut client = HttpClient::connect(server.http_addresses()[0]);
         client.request("GET", target, &format!("Authorization: {WRONG}\r\n"));
         client
     };
     let mut guesses: Vec<_> = (0..9).map(|_| guess(target)).collect();
-    // Who has the right key isn't one of them.
+    // A client with the right key isn't delayed.
     assert!(is_admitted(&get(&server, target, PLAY_KEY)));
     let list = get(&server, "/api/v1/streams?key=play-key", "");
     assert!(is_admitted(&list));
@@ -205,7 +205,7 @@ fn guesses_are_slowed_down_and_the_right_key_is_taken_all_the_while() {
 }
 
 #[test]
-fn with_a_key_for_the_api_it_is_needed_even_here() {
+fn an_api_key_is_required_even_on_this_machine() {
     let server = server(keyed().api_key(Some(Secret::new("api-key"))));
     let connections = "/api/v1/connections";
     let denied = get(&server, connections, "");
@@ -235,7 +235,7 @@ fn with_a_key_for_the_api_it_is_needed_even_here() {
         );
         assert_eq!(is_admitted(&delete), is_right, "{query} {authorization}");
     }
-    // A browser that has the key as a password doesn't lend it to pages of other sites.
+    // A browser that has the key as a password doesn't send it for pages of other sites.
     for (origin, is_right) in [("http://localhost", true), ("http://evil.example", false)] {
         let headers = format!("Authorization: {API_KEY}\r\nOrigin: {origin}\r\n");
         for (method, target) in [
@@ -250,7 +250,7 @@ fn with_a_key_for_the_api_it_is_needed_even_here() {
 }
 
 #[test]
-fn without_one_programs_on_this_machine_do_and_no_page_of_another_site() {
+fn without_an_api_key_only_programs_on_this_machine_have_access() {
     let server = server(Config::default());
     let address = server.http_addresses()[0];
     for (host, headers, status_is_forbidden) in [
@@ -261,10 +261,10 @@ fn without_one_programs_on_this_machine_do_and_no_page_of_another_site() {
         ("localhost", "Origin: http://evil.example\r\n", true),
         ("localhost", "Origin: null\r\n", true),
         ("localhost", "Sec-Fetch-Site: cross-site\r\n", true),
-        // A name that was made to lead here.
+        // A host name of the page's own that resolves to this server.
         ("evil.example", "", true),
         ("evil.example", "Origin: http://evil.example\r\n", true),
-        // The world, through a proxy.
+        // A client on the internet, through a proxy.
         ("localhost", "X-Forwarded-For: 203.0.113.5\r\n", true),
         ("localhost", "Forwarded: for=203.0.113.5\r\n", true),
     ] {
@@ -288,11 +288,11 @@ fn without_one_programs_on_this_machine_do_and_no_page_of_another_site() {
 }
 
 #[test]
-fn what_cannot_be_read_is_there_all_the_same() {
+fn malformed_origin_and_host_fields_count_as_present() {
     let server = server(Config::default());
     let mut publisher = camera(&server);
     for header in [
-        // A proxy that appends to what it was sent.
+        // A proxy that appends to the field that it received.
         &b"X-Forwarded-For: \xFF, 203.0.113.5\r\n"[..],
         b"X-Forwarded-For: \xFF\r\n",
         b"X-Forwarded-For:\r\n",
@@ -326,10 +326,10 @@ fn what_cannot_be_read_is_there_all_the_same() {
     }
 }
 
-/// The network alone lets them in: a page of a name that leads here is in the browser of somebody
-/// who may.
+/// Access by network alone: a page of a rebound name runs in the browser of a client that has
+/// access.
 #[test]
-fn a_page_whose_name_was_made_to_lead_here_gets_nothing() {
+fn a_page_of_a_rebound_host_name_gets_nothing() {
     const TARGETS: [&str; 12] = [
         "/api/v1/streams",
         "/metrics",
@@ -383,7 +383,7 @@ fn a_page_whose_name_was_made_to_lead_here_gets_nothing() {
         ("evil", false),
         ("notlocal.xlocal", false),
     ] {
-        // Most of them, for one name only: some answers have to wait for the stream.
+        // Most of them for one name only: some answers have to wait for the stream.
         let targets = match host {
             "evil.example" => &TARGETS[..],
             "pi.local" => &TARGETS[..8],
@@ -393,7 +393,7 @@ fn a_page_whose_name_was_made_to_lead_here_gets_nothing() {
             let is_refused = ask(&open, target, host, "") == 403;
             assert_eq!(is_refused, !is_local, "{target} by {host}");
         }
-        // Everybody may, or who has a key.
+        // Everyone has access, or those with a key.
         for target in &targets[..1] {
             assert_ne!(ask(&for_all, target, host, ""), 403, "{target} by {host}");
             let key = format!("{target}?key=play-key");
@@ -417,16 +417,16 @@ fn a_page_whose_name_was_made_to_lead_here_gets_nothing() {
 }
 
 #[test]
-fn a_proxy_that_does_not_say_so_is_known_by_its_old_version() {
+fn a_request_of_http_1_0_counts_as_forwarded() {
     let server = server(Config::default());
-    // nginx, as it is without further settings.
+    // nginx with its default settings.
     let mut client = HttpClient::connect(server.http_addresses()[0]);
     client.send("GET /api/v1/connections HTTP/1.0\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
     assert_eq!(client.answer().status, 403);
 }
 
 #[test]
-fn pages_of_other_sites_get_no_socket_that_is_given_for_where_the_browser_is() {
+fn pages_of_other_sites_get_no_websocket_by_the_browsers_address() {
     let open = server(Config::default());
     let keyed = server(keyed());
     let _cameras = [camera(&open), camera(&keyed)];
@@ -445,7 +445,7 @@ fn pages_of_other_sites_get_no_socket_that_is_given_for_where_the_browser_is() {
             assert_eq!(client.answer().status, expected, "{origin}");
         }
     }
-    // Nor one that is given for a password which the browser sends by itself.
+    // Nor if access was granted by a password that the browser sends on its own.
     let mut client = HttpClient::connect(keyed.http_addresses()[0]);
     let headers = format!("{UPGRADE}Origin: http://evil.example\r\nAuthorization: {PLAY_KEY}\r\n");
     client.request("GET", "/live/door.mp4", &headers);
@@ -453,7 +453,7 @@ fn pages_of_other_sites_get_no_socket_that_is_given_for_where_the_browser_is() {
 }
 
 #[test]
-fn embedding_programs_hear_of_each_play_and_of_its_end() {
+fn handlers_are_notified_of_each_play_and_its_end() {
     #[derive(Default)]
     struct Witness(Mutex<Vec<String>>);
 
@@ -519,7 +519,7 @@ fn each_refusal_is_in_the_log_with_its_reason() {
         client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         assert_eq!(client.answer().status, 403);
     }
-    // What a shell would run isn't shown.
+    // Characters that a shell would interpret aren't shown.
     for name in ["evil.example", "other.example", "NAME"] {
         let line =
             format!("asked for unknown host name {name}; to allow it, add --host-name {name}");
@@ -545,7 +545,7 @@ fn each_refusal_is_in_the_log_with_its_reason() {
 }
 
 #[test]
-fn neither_keys_nor_guesses_are_in_the_log() {
+fn no_key_and_no_guess_is_logged() {
     let server = Brooklet::start_with(&["--play-key", "play-key", "--log", "trace"], |command| {
         command.env("BROOKLET_API_KEY", "api-key");
     });
@@ -570,7 +570,7 @@ fn neither_keys_nor_guesses_are_in_the_log() {
     server.wait_for_log("refused to play live/***: a wrong ", 1);
     let printed = server.printed();
     for secret in ["play-key", "wrong-key", "api-key", "dmlld2Vy"] {
-        // The name of the option is none.
+        // The option's name isn't a key.
         let text = printed.replace("--play-key", "");
         assert!(!text.contains(secret), "{secret}: {printed}");
     }

@@ -1,4 +1,4 @@
-//! Requests on conditions: for what has changed, and for a part of what hasn't.
+//! Conditional requests: for what has changed, and for a range of what hasn't.
 
 use brooklet::rtmp::amf0::Value;
 use brooklet::{Config, Server};
@@ -14,7 +14,7 @@ const AVC_HEADER: &[u8] =
 const MASTER: &str = "/live/door.m3u8";
 const MEDIA: &str = "/live/door/media.m3u8";
 
-/// A camera in GOPs of two seconds, as far as it has come, and a client.
+/// A publisher with GOPs of two seconds, its progress, and a client.
 struct Scene {
     _server: Server,
     camera: Client,
@@ -50,7 +50,7 @@ impl Scene {
                 .send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
             self.pictures += 1;
         }
-        // Once this is answered they have all been taken.
+        // Once this is answered, all frames have been taken.
         self.camera
             .send_command(0, "createStream", 9.0, Value::Null, Vec::new());
         self.camera.wait_for_command("_result");
@@ -66,7 +66,7 @@ impl Scene {
         self.client.bodiless_answer()
     }
 
-    /// An init segment, a segment and a part, all of them complete.
+    /// The paths of an init segment, a segment and a part, all of them complete.
     fn names(&mut self) -> [String; 3] {
         let text = self.get(&format!("{MEDIA}?_HLS_msn=4"), "").text();
         let uri = |begins: &str| {
@@ -80,7 +80,7 @@ impl Scene {
 }
 
 #[test]
-fn what_the_client_has_is_not_sent_again() {
+fn a_representation_that_the_client_has_is_not_sent_again() {
     let mut scene = Scene::start();
     let mut targets = scene.names().to_vec();
     targets.extend([MASTER.to_owned(), MEDIA.to_owned(), format!("{MEDIA}?a=b")]);
@@ -119,7 +119,7 @@ fn what_the_client_has_is_not_sent_again() {
         }
         assert_eq!(scene.head(&target, "").head, whole.head, "{target}");
     }
-    // What isn't there isn't known either.
+    // A condition on what doesn't exist is 404, too.
     for target in ["/live/door/00000000-1.m4s", "/live/nobody.m3u8"] {
         assert_eq!(
             scene.get(target, "If-None-Match: *\r\n").status,
@@ -152,7 +152,7 @@ fn the_tag_of_a_playlist_changes_with_it() {
         // Another part, then other segments.
         scene.pictures(15 + 35 * round);
     }
-    // Others get it as Apple's player does, with gaps.
+    // Others get a playlist as Apple's player does, with gaps.
     let tag = scene.get(MEDIA, "").header("etag").unwrap().to_owned();
     let apple = scene.get(MEDIA, "User-Agent: AppleCoreMedia/1.0\r\n");
     let is_same = apple.body == scene.get(MEDIA, "").body;
@@ -172,7 +172,7 @@ fn playlists_are_never_compressed() {
 }
 
 #[test]
-fn a_part_is_sent_of_what_is_still_the_same() {
+fn a_range_is_sent_only_of_an_unchanged_representation() {
     let mut scene = Scene::start();
     for target in scene.names() {
         let whole = scene.get(&target, "");

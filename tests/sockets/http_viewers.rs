@@ -16,16 +16,16 @@ const AVC: &[u8] =
 
 const SOUND: &[u8] = b"\xAF\x01\x21\x10\x04\x60\x8C\x1C";
 
-/// Of a picture and a sound, in ms.
+/// The duration of a video frame and of an audio frame, in ms.
 const STEP: u32 = 40;
 
-/// Pictures from one keyframe to the next.
+/// The number of video frames from one keyframe to the next.
 const GOP: u32 = 25;
 
-/// A path, and how it is asked for.
+/// A path, and how it is requested.
 type Way = (&'static str, fn(SocketAddr, &str) -> Viewer);
 
-/// All ways to view a stream.
+/// All ways to watch a stream.
 const WAYS: [Way; 4] = [
     ("/live/door.flv", Viewer::of),
     ("/live/door.mp4", Viewer::of),
@@ -33,7 +33,7 @@ const WAYS: [Way; 4] = [
     ("/live/door.mp4", Viewer::of_websocket),
 ];
 
-/// A camera, its running number and its clock.
+/// A publisher, the number of its next frame, and its clock.
 struct Camera {
     client: Client,
     next: u32,
@@ -47,7 +47,7 @@ impl Camera {
         Camera { client, next: 0 }
     }
 
-    /// Sends a picture of so many bytes and a sound; returns the picture's number.
+    /// Sends a video frame of `len` bytes and an audio frame; returns the number of the former.
     fn picture(&mut self, len: usize) -> u32 {
         let (number, time) = (self.next, self.next * STEP);
         self.client
@@ -145,7 +145,7 @@ fn a_stream_that_is_not_live_is_not_found() {
 }
 
 #[test]
-fn a_viewer_that_comes_before_the_first_picture_waits_for_it() {
+fn a_viewer_that_joins_before_the_first_frame_waits_for_it() {
     let server = server(Config::default());
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
@@ -163,7 +163,7 @@ fn a_viewer_that_comes_before_the_first_picture_waits_for_it() {
 }
 
 #[test]
-fn a_stream_that_ends_before_the_first_picture_is_not_found() {
+fn a_stream_that_ends_before_its_first_frame_is_not_found() {
     let server = server(short_grace());
     let (rtmp, http) = addresses(&server);
     let camera = Camera::start(rtmp);
@@ -179,7 +179,7 @@ fn a_stream_that_ends_before_the_first_picture_is_not_found() {
 }
 
 #[test]
-fn a_stream_whose_codecs_fit_no_mp4_file_is_refused_as_one() {
+fn a_stream_without_mp4_codecs_is_refused_as_mp4() {
     let server = server(Config::default());
     let (rtmp, http) = addresses(&server);
     let mut client = Client::publishing(rtmp, "live", "door");
@@ -201,7 +201,7 @@ fn a_stream_whose_codecs_fit_no_mp4_file_is_refused_as_one() {
 
 #[test]
 fn the_content_type_names_the_codecs() {
-    // On this machine, HTTP/1.0 is taken for a proxy that doesn't say for whom it comes.
+    // From this machine, HTTP/1.0 looks like a proxy that doesn't name its client.
     let mut config = Config::default();
     config.play.from.push(brooklet::config::Network::Any);
     let server = server(config);
@@ -241,7 +241,7 @@ fn the_content_type_names_the_codecs() {
 }
 
 #[test]
-fn a_websocket_answers_pings_and_says_goodbye_while_the_pictures_go_on() {
+fn a_websocket_answers_pings_and_the_close_while_frames_go_on() {
     let server = server(Config::default());
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
@@ -251,7 +251,7 @@ fn a_websocket_answers_pings_and_says_goodbye_while_the_pictures_go_on() {
         viewer.next_picture();
         for round in 0..3 {
             viewer.send_message(opcode::PING, &[b'a', round]);
-            // What a page may say is of no interest, but no harm.
+            // What a page may send is ignored, and does no harm.
             viewer.send_message(opcode::TEXT, b"hello");
             let number = camera.picture(70_000);
             while viewer.next_picture().number != number {}
@@ -274,7 +274,7 @@ fn a_websocket_answers_pings_and_says_goodbye_while_the_pictures_go_on() {
 }
 
 #[test]
-fn a_viewer_that_hangs_up_is_gone_at_once_although_nothing_is_published() {
+fn a_viewer_that_hangs_up_is_removed_at_once_even_if_nothing_is_sent() {
     let server = server(Config::default());
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
@@ -290,7 +290,7 @@ fn a_viewer_that_hangs_up_is_gone_at_once_although_nothing_is_published() {
 }
 
 #[test]
-fn a_viewer_keeps_its_connection_while_the_camera_is_away() {
+fn a_viewer_keeps_its_connection_while_the_publisher_is_away() {
     let server = server(Config::default());
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
@@ -317,7 +317,7 @@ fn a_viewer_keeps_its_connection_while_the_camera_is_away() {
 }
 
 #[test]
-fn when_the_camera_stays_away_the_file_ends_at_a_picture_and_is_whole() {
+fn when_the_publisher_stays_away_the_file_ends_at_a_frame() {
     let server = server(short_grace());
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
@@ -345,7 +345,7 @@ fn when_the_camera_stays_away_the_file_ends_at_a_picture_and_is_whole() {
 }
 
 #[test]
-fn clients_that_do_not_hang_up_after_the_end_are_disconnected_within_seconds() {
+fn clients_that_stay_after_the_end_are_disconnected_within_seconds() {
     let server = server(short_grace());
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
@@ -368,7 +368,7 @@ fn clients_that_do_not_hang_up_after_the_end_are_disconnected_within_seconds() {
     player.until_closed();
 }
 
-/// What a viewer saw who reads too little: newer pictures only, and jumps only to keyframes.
+/// Checks what a viewer saw that reads too little: newer frames only, and jumps only to keyframes.
 fn assert_jumps(seen: &[Picture], who: &str) {
     let mut jumps = 0;
     for pair in seen.windows(2) {
@@ -381,8 +381,8 @@ fn assert_jumps(seen: &[Picture], who: &str) {
     println!("{who}: {} pictures, {jumps} jumps", seen.len());
 }
 
-/// Publishes `pictures` of 16 KB while viewers of each kind read everything, and others one picture
-/// of three, or nothing at all.
+/// Publishes frames of 16 KB while viewers of each kind read everything, and others read every
+/// third frame or nothing at all.
 fn publish_to_good_and_bad(
     (rtmp, http): (SocketAddr, SocketAddr),
     pictures: u32,
@@ -418,7 +418,7 @@ fn publish_to_good_and_bad(
         assert_jumps(&seen, &format!("{}, slow", WAYS[index].0));
         assert!(seen.len() < pictures as usize * 2 / 3);
     }
-    // Most were in the middle of a picture that is long gone; the others were not, and find the
+    // Most were in the middle of a frame that has left the log. The others were not, and get the
     // newest ones.
     for (index, viewer) in stuck.iter_mut().enumerate() {
         let mut seen = Vec::new();
@@ -436,16 +436,16 @@ fn publish_to_good_and_bad(
 }
 
 #[test]
-fn viewers_that_read_too_little_cost_nobody_anything() {
-    /// Of a picture of the other stream: its GOP takes a quarter of the memory.
+fn slow_viewers_cost_the_others_nothing() {
+    /// The length of a frame of the other stream, whose GOP takes a quarter of the memory.
     const LEN: usize = 40_000;
 
     let server = server(Config::default().memory(4 << 20));
     let (rtmp, http) = addresses(&server);
     let mut other = None;
     let mut joined = 0;
-    // What the slow ones make the stream keep is its own as long as nobody else wants it. Then
-    // another stream gets its share at once, and whoever joins it a whole GOP.
+    // What the slow viewers make the stream keep is the stream's as long as nothing else needs it.
+    // Then another stream gets its share at once, and its viewers a whole GOP.
     publish_to_good_and_bad((rtmp, http), 1_500, |number| {
         if number < 700 {
             return;
@@ -476,13 +476,13 @@ fn viewers_that_read_too_little_cost_nobody_anything() {
 }
 
 #[test]
-fn viewers_that_read_too_little_do_not_grow_the_server() {
+fn slow_viewers_do_not_grow_the_server() {
     let server = Brooklet::start(&["--memory", "4M"]);
     let resident = || server.status("VmRSS");
     let (mut before, mut after) = (0, 0);
     let addresses = (server.address(), server.http_address());
     publish_to_good_and_bad(addresses, 1_500, |number| match number {
-        // All of the arena has been used by now, and everybody has been served.
+        // By now all of the arena has been used, and every viewer has been served.
         500 => before = resident(),
         1_500 => after = resident(),
         _ => {}

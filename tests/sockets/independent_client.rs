@@ -1,4 +1,4 @@
-//! A client that nobody here wrote: `rml_rtmp` publishes and plays.
+//! An independent implementation: `rml_rtmp` publishes and plays.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -73,7 +73,7 @@ impl Peer {
     fn wait_for(&mut self, is_it: impl Fn(&ClientSessionEvent) -> bool) -> ClientSessionEvent {
         loop {
             if let Some(index) = self.events.iter().position(&is_it) {
-                // What came before it was not waited for.
+                // Nothing before it was waited for.
                 return self.events.drain(..=index).last().unwrap();
             }
             let mut buffer = [0; 65_536];
@@ -149,7 +149,7 @@ fn picture(number: u8, is_keyframe: bool) -> Vec<u8> {
 }
 
 #[test]
-fn it_publishes_and_plays_and_survives_a_change_of_publisher() {
+fn rml_rtmp_publishes_plays_and_survives_a_change_of_publisher() {
     let server = server(Config::default());
     let address = server.rtmp_addresses()[0];
     let mut player = Peer::connect(address);
@@ -182,7 +182,7 @@ fn it_publishes_and_plays_and_survives_a_change_of_publisher() {
 }
 
 #[test]
-fn it_is_told_when_the_stream_ends() {
+fn rml_rtmp_is_notified_of_the_end_of_the_stream() {
     let server = server(short_grace());
     let address = server.rtmp_addresses()[0];
     let mut publisher = Peer::connect(address);

@@ -1,4 +1,4 @@
-//! Streams are found by their names, however a client splits them.
+//! Streams are found by name, however a client splits it into app and name.
 
 use brooklet::Config;
 
@@ -32,7 +32,7 @@ fn app_and_name_are_joined_before_they_are_compared() {
 }
 
 #[test]
-fn two_streams_at_once_do_not_mix() {
+fn two_simultaneous_streams_do_not_mix() {
     let server = server(Config::default());
     let address = server.rtmp_addresses()[0];
     let mut publishers: Vec<_> = ["a", "b"]
@@ -145,7 +145,7 @@ fn app_and_name_of_255_bytes_each_are_published_played_and_watched() {
             encoded.collect()
         };
         let path = format!("/{}/{}", encode(app), encode(name));
-        // What a connection may keep is less than both at their longest and an MP4 track need.
+        // The allowance of a connection is too small for both at full length and an MP4 track.
         let (others, unending): (&[&str], &[&str]) = match app {
             "live" => (
                 &["", "/frame.mp4", ".m3u8", "/media.m3u8"],

@@ -5,7 +5,7 @@ use crate::common::Brooklet;
 
 #[test]
 fn two_hundred_idle_connections_come_and_go_without_a_trace() {
-    // Half of the places are for those who do nothing.
+    // Half of the places are for connections that neither publish nor play.
     let server = Brooklet::start(&[
         "--max-connections",
         "512",

@@ -1,4 +1,4 @@
-//! The server's state over HTTP: JSON, Prometheus, nginx-rtmp's XML; and ending a connection.
+//! The server's state over HTTP: JSON, Prometheus, nginx-rtmp's XML; and closing a connection.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use crate::hls::AVC_HEADER;
 const STREAMS: &str = "/api/v1/streams";
 const CONNECTIONS: &str = "/api/v1/connections";
 
-/// Asks with these header lines, each with CR LF.
+/// Sends a request with these header lines, each ending with CR LF.
 fn ask(server: SocketAddr, method: &str, target: &str, headers: &str) -> Answer {
     let mut client = HttpClient::connect(server);
     client.request(method, target, headers);
@@ -37,7 +37,7 @@ fn streams(server: SocketAddr) -> Value {
     json_of(&get(server, STREAMS))
 }
 
-/// Publishes under a name for the client, and sends some pictures.
+/// Publishes under a name for the client, and sends some frames.
 fn camera(server: &Server, client: &str, name: &str) -> Client {
     let parameters = object([("app", text("live")), ("flashVer", text(client))]);
     let address = server.rtmp_addresses()[0];
@@ -51,14 +51,14 @@ fn camera(server: &Server, client: &str, name: &str) -> Client {
     camera
 }
 
-/// A value in Prometheus' text, by everything before it.
+/// Returns a value of the Prometheus text, by everything in front of it.
 fn metric(text: &str, series: &str) -> Option<f64> {
     let mut lines = text.lines();
     lines.find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
 }
 
 #[test]
-fn a_published_stream_is_told_in_all_forms() {
+fn a_published_stream_is_listed_in_all_formats() {
     let server = server(Config::default());
     let (rtmp, http) = (server.rtmp_addresses()[0], server.http_addresses()[0]);
     assert_eq!(streams(http)["streams"], json!([]));
@@ -105,7 +105,7 @@ fn a_published_stream_is_told_in_all_forms() {
         player.socket().local_addr().unwrap().to_string()
     );
 
-    // Those that have asked before are gone in a moment.
+    // Connections of earlier requests are gone in a moment.
     let mut answer = get(http, "/metrics");
     wait_until("three connections are left", || {
         answer = get(http, "/metrics");
@@ -154,7 +154,7 @@ fn a_published_stream_is_told_in_all_forms() {
     );
     assert_eq!(stream.bytes_in, 60_024);
 
-    // Its viewers still wait for it. To tools it is offline.
+    // Its viewers still wait for it. Tools see it as offline.
     drop(camera);
     wait_until("the publish has ended", || {
         streams(http)["streams"][0]["is_live"] == false
@@ -194,7 +194,7 @@ struct StatStream {
 }
 
 #[test]
-fn connections_tell_what_they_do() {
+fn connections_are_listed_with_what_they_do() {
     let server = server(Config::default());
     let (rtmp, http) = (server.rtmp_addresses()[0], server.http_addresses()[0]);
     let mut camera = camera(&server, "a camera", "door");
@@ -253,7 +253,7 @@ fn connections_tell_what_they_do() {
 }
 
 #[test]
-fn names_that_somebody_only_waits_for_are_not_listed() {
+fn names_with_waiting_players_only_are_not_listed() {
     let server = server(Config::default());
     let (rtmp, http) = (server.rtmp_addresses()[0], server.http_addresses()[0]);
     let _player = Client::playing(rtmp, "live", "<img src=x>");
@@ -263,7 +263,7 @@ fn names_that_somebody_only_waits_for_are_not_listed() {
 }
 
 #[test]
-fn who_watches_by_hls_is_listed_and_logged_once() {
+fn an_hls_viewer_is_listed_and_logged_once() {
     let server = Brooklet::start(&[]);
     let http = server.http_address();
     let mut camera = Client::publishing(server.address(), "live", "door");
@@ -294,7 +294,7 @@ fn who_watches_by_hls_is_listed_and_logged_once() {
     server.wait_for_log(&words, 1);
     let log = server.log();
     assert_eq!(log.matches(" as HLS (a player)").count(), 1, "{log}");
-    // It has gone when it hasn't asked for a while; the camera goes on.
+    // The viewer is gone once it hasn't asked for a while; the publisher goes on.
     let mut number = 300;
     wait_until("it no longer counts", || {
         send(number);
@@ -306,7 +306,7 @@ fn who_watches_by_hls_is_listed_and_logged_once() {
 }
 
 #[test]
-fn delete_disconnects_and_the_log_says_who_did() {
+fn delete_disconnects_and_the_log_names_the_caller() {
     let server = Brooklet::start(&[]);
     let http = server.http_address();
     let mut camera = Client::publishing(server.address(), "live", "door");
@@ -325,7 +325,7 @@ fn delete_disconnects_and_the_log_says_who_did() {
     assert_eq!(delete(player_id), 204);
     player.until_closed();
     server.wait_for_log("disconnected: disconnected through the API", 1);
-    // Over HTTP the viewer's thread is the same as that of the request.
+    // Over HTTP, the viewer's thread is that of the request.
     let mut viewer = HttpClient::connect(http);
     viewer.request("GET", "/live/door.flv", "");
     let viewers = || streams(http)["streams"][0]["viewer_list"].clone();
@@ -338,13 +338,13 @@ fn delete_disconnects_and_the_log_says_who_did() {
     camera.until_closed();
     server.wait_for_log("disconnected: disconnected through the API", 3);
     server.wait_for_log(&format!("ended #{camera_id} through the API"), 1);
-    // It is closed, though its stream waits for it to come back.
+    // The connection is closed, though the stream waits for its publisher.
     wait_until("it is over", || delete(camera_id) == 404);
     server.stop();
 }
 
 #[test]
-fn without_the_api_key_there_are_no_addresses_and_no_power() {
+fn without_the_api_key_addresses_are_hidden_and_delete_is_refused() {
     let server =
         server(Config::default().api_key(Some(parse_api_key("correct-horse-battery").unwrap())));
     let http = server.http_addresses()[0];
@@ -369,7 +369,7 @@ fn without_the_api_key_there_are_no_addresses_and_no_power() {
 }
 
 #[test]
-fn streams_that_want_a_key_are_listed_for_those_who_show_it() {
+fn streams_that_require_a_key_are_listed_for_clients_with_it() {
     let server = server(
         Config::default()
             .api_key(Some(parse_api_key("correct-horse-battery").unwrap()))
@@ -400,7 +400,7 @@ fn streams_that_want_a_key_are_listed_for_those_who_show_it() {
 }
 
 #[test]
-fn what_the_doctor_finds_is_logged_once_and_told() {
+fn findings_are_logged_once_and_listed() {
     let server = Brooklet::start(&["--memory", "1M"]);
     let mut camera = Client::publishing(server.address(), "live", "door");
     camera.send_headers();
@@ -428,7 +428,7 @@ fn what_the_doctor_finds_is_logged_once_and_told() {
 }
 
 #[test]
-fn counters_of_a_name_live_on_when_its_stream_goes() {
+fn counters_of_a_name_survive_its_stream() {
     let server = server(short_grace().max_connect_rate(10_000));
     let http = server.http_addresses()[0];
     let figures = || {
@@ -445,7 +445,7 @@ fn counters_of_a_name_live_on_when_its_stream_goes() {
         |expected: [Option<f64>; 4]| wait_until("the figures are right", || figures() == expected);
     for life in [1.0, 2.0] {
         let first = camera(&server, "a camera", "door");
-        // Sixty pictures and a header each.
+        // Sixty frames and a header each.
         let publishes = 2.0 * life - 1.0;
         are([
             Some(publishes),
@@ -453,7 +453,7 @@ fn counters_of_a_name_live_on_when_its_stream_goes() {
             Some(publishes),
             Some(1.0),
         ]);
-        // Another publish of the same life.
+        // Another publish within the stream's life.
         let second = camera(&server, "a camera", "door");
         let publishes = 2.0 * life;
         are([
@@ -470,7 +470,7 @@ fn counters_of_a_name_live_on_when_its_stream_goes() {
             None,
         ]);
         assert_eq!(streams(http)["streams"], json!([]));
-        // Who waits for it changes nothing.
+        // A waiting player changes nothing.
         let waiting = Client::playing(server.rtmp_addresses()[0], "live", "door");
         are([
             Some(publishes),
@@ -485,7 +485,7 @@ fn counters_of_a_name_live_on_when_its_stream_goes() {
 }
 
 #[test]
-fn only_so_many_names_are_remembered_and_none_that_was_never_published() {
+fn counters_of_64_published_names_are_remembered() {
     let server = server(short_grace().max_connect_rate(10_000));
     let http = server.http_addresses()[0];
     let _waiting = Client::playing(server.rtmp_addresses()[0], "live", "secret");

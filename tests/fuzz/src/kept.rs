@@ -1,5 +1,5 @@
-//! What sessions and streams keep for their peers, without sockets: any valid sequence of things
-//! that a few clients do, many times over, must stay within the clients' allowances.
+//! What sessions and streams keep for their clients, without sockets: any valid sequence of actions
+//! of a few clients, repeated many times, must stay within the clients' allowances.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, Ipv4Addr};
@@ -31,16 +31,16 @@ use brooklet::rtmp::stream_key::StreamKey;
 /// For tables and lists that are rounded up.
 const REST: usize = 16 * 1024;
 
-/// Clients at a time.
+/// The number of clients at a time.
 const CLIENTS: usize = 4;
 
-/// What is sent in a case at most.
+/// The most that is sent in a case.
 const MAX_SENT: usize = 2 << 20;
 
 const MAX_MESSAGE: u32 = 1 << 20;
 
 thread_local! {
-    // Arenas are claimed for the rest of the process: one per thread.
+    // Arenas stay claimed for the rest of the process: one per thread.
     static ARENA: Arena = Arena::new(256 * BLOCK_LEN);
 }
 
@@ -61,22 +61,22 @@ impl Sink for Taker {
     fn finish(&self) {}
 }
 
-/// What a connection's thread does, without one.
+/// What a connection's thread does, without a thread.
 struct Client {
     allowance: Allowance,
     session: ServerSession<Assembly>,
     recorder: FlightRecorder,
     sink: Arc<Taker>,
-    /// By message stream: what it publishes and as which generation.
+    /// By message stream: what it publishes, and the generation.
     publishes: Vec<(u32, Arc<Stream>, u64)>,
-    /// By message stream: what it plays and as which subscriber.
+    /// By message stream: what it plays, and the subscriber.
     plays: Vec<(u32, Arc<Stream>, u64)>,
-    /// What each of these takes, by message stream.
+    /// The cost of each of these, by message stream.
     paid: Vec<(u32, Taken)>,
     time: u32,
 }
 
-/// The connection is over.
+/// The connection is closed.
 struct Closed;
 
 /// A few clients, and the streams.
@@ -84,14 +84,15 @@ struct Core {
     table: StreamTable,
     arena: Arena,
     clients: [Option<Client>; CLIENTS],
-    /// ms
+    /// In ms.
     now: u64,
     sent: usize,
     next: u32,
 }
 
-/// Steps: a byte says who does how many things how often, then there are two for each of them.
-/// `heap` says how many bytes the process has allocated. The error says what was kept.
+/// Runs steps: a byte says which client does how many actions how often, then there are two for
+/// each of them. `heap` returns how many bytes the process has allocated. The error says what was
+/// kept.
 pub fn kept(data: &[u8], heap: fn() -> usize) -> Result<(), String> {
     ARENA.with(|arena| {
         let settings = StreamSettings {
@@ -319,6 +320,7 @@ impl Core {
         self.feed(client, &bytes)
     }
 
+    /// A client of HLS from the client's own address.
     fn asker(&self) -> Asker {
         Asker {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -1,5 +1,6 @@
-//! What the fuzz targets do with their input, and what must hold. `tests/hostile_input.rs` runs
-//! the same functions over mutated captures and over every input that ever crashed one.
+//! What the fuzz targets do with their input, and the invariants that they check.
+//! `tests/hostile_input.rs` runs the same functions over mutated captures and over every input that
+//! ever crashed one.
 
 mod http;
 mod mp4;
@@ -38,16 +39,16 @@ use brooklet::rtmp::{Error, metadata as rtmp_metadata};
 pub use http::{http_head, websocket};
 pub use mp4::mp4;
 
-/// Longest media message in these tests.
+/// The longest media message in these tests.
 const MAX_MESSAGE: u32 = 1 << 20;
 
 // Chunk reader.
 
-/// A message as it was read, or the error that ended the reading.
+/// A message as it was read, or the error that ended reading.
 type Read = Result<(MessageHeader, Vec<u8>), Error>;
 
-/// The first byte says how the rest is cut. Whatever the cut, and however little memory there is
-/// at a time, the same messages come out.
+/// The first byte says how the rest is cut. Whatever the cut, and however little memory there is at
+/// a time, the same messages must come out.
 pub fn chunk_reader(data: &[u8]) {
     let Some((&cut, bytes)) = data.split_first() else {
         return;
@@ -81,7 +82,7 @@ fn read_all<'a, S: PayloadSource + Refill>(
     let mut messages = Vec::new();
     for mut input in pieces {
         loop {
-            // What lies whole in the input comes to the same as what is put together.
+            // A message that lies whole in the input equals the assembled one.
             let (header, body) = match reader.read_in_place(&mut input) {
                 Some((header, payload)) => (header, payload.to_vec()),
                 None => match reader.read(&mut input) {
@@ -187,8 +188,8 @@ impl Payload for NarrowPayload {
 
 // AMF0.
 
-/// What was read can be written, and reads as the same again. It is what a simpler decoder reads,
-/// wherever the message is cut in two.
+/// What was read can be written, and reads as the same again. It equals what a simpler decoder
+/// reads, wherever the message is cut in two.
 pub fn amf0(data: &[u8]) {
     for missing_end in [MissingEnd::Refused, MissingEnd::Tolerated] {
         compare(data, missing_end);
@@ -197,13 +198,13 @@ pub fn amf0(data: &[u8]) {
         return;
     };
     let bytes = emit(&values);
-    // Compared as bytes: NaN isn't equal to itself.
+    // Compared as bytes, since NaN isn't equal to itself.
     let again = amf0::parse(&bytes, MissingEnd::Refused).expect("what was emitted parses");
     assert_eq!(emit(&again), bytes);
     let _ = Command::parse(data);
 }
 
-/// The server's reader and the simple decoder find the same.
+/// The server's reader and the simple decoder must find the same.
 fn compare(data: &[u8], missing_end: MissingEnd) {
     let expected = tree::parse(data, missing_end == MissingEnd::Tolerated);
     let middle = data.len() / 2;
@@ -230,7 +231,7 @@ fn compare(data: &[u8], missing_end: MissingEnd) {
     }
 }
 
-/// A value in AMF3. What it decodes to is written, in AMF3 and in AMF0, and reads back the same.
+/// A value in AMF3. What it decodes to is written in AMF3 and in AMF0, and must read back the same.
 pub fn amf3(data: &[u8]) {
     let avmplus = [&[0x11], data].concat();
     compare(&avmplus, MissingEnd::Refused);
@@ -257,8 +258,8 @@ fn emit(values: &[Value]) -> Vec<u8> {
     bytes
 }
 
-/// The first byte says which tracks there are, the rest are values. What players get is one ECMA
-/// array with a true count, never too long, and filtering it again changes nothing.
+/// The first byte says which tracks there are, the rest are values. Players must be sent one ECMA
+/// array with the right count, never too long, and filtering it again must change nothing.
 pub fn metadata(data: &[u8]) {
     let Some((&tracks, bytes)) = data.split_first() else {
         return;
@@ -292,14 +293,14 @@ pub fn metadata(data: &[u8]) {
 
 // Media.
 
-/// How many beginnings of a payload are read: headers end before that.
+/// The number of prefixes of a payload that are read: headers end before that.
 const BEGINNINGS: usize = 128;
 
-/// The first byte's lowest bit: the rest is the payload of an audio message, or else of a video
+/// The lowest bit of the first byte chooses: the rest is the payload of an audio or of a video
 /// message.
 ///
-/// Whatever of the payload is there, its header reads the same once it is there; what is rewritten
-/// for players reads as what came.
+/// However much of the payload is there, its header must read the same once it is there; what is
+/// rewritten for players must read as what came.
 pub fn tag(data: &[u8]) {
     let Some((&first, payload)) = data.split_first() else {
         return;
@@ -316,8 +317,8 @@ pub fn tag(data: &[u8]) {
     frames(payload);
 }
 
-/// What players get of a message are messages of one track each, hardly longer than what came,
-/// and in the form in which they stay.
+/// Players are sent messages of one track each, hardly longer than what came, and rewriting them
+/// again changes nothing.
 fn tracks(medium: Medium, payload: &[u8]) {
     let split = |payload: &[u8]| -> Vec<(TrackMessage, Vec<u8>)> {
         let mut messages = Vec::new();
@@ -442,12 +443,12 @@ fn beginnings(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     (0..payload.len().min(BEGINNINGS)).map(|len| &payload[..len])
 }
 
-/// A sequence header that is cut may be none any more; everything else stays what it is.
+/// A sequence header that is cut may no longer be one; everything else stays what it is.
 fn is_kind_of_beginning(part: TagKind, whole: TagKind) -> bool {
     part == whole || (part, whole) == (TagKind::InvalidSequenceHeader, TagKind::SequenceHeader)
 }
 
-/// The bodies of sequence headers, tried at the payload's beginning too: the fuzzer gets there
+/// The bodies of sequence headers, also tried at the payload's beginning: the fuzzer gets there
 /// sooner without a header in front.
 fn configurations(payload: &[u8]) {
     for start in [0, 1, 2, 5].into_iter().filter(|at| *at <= payload.len()) {
@@ -480,15 +481,15 @@ fn configurations(payload: &[u8]) {
     }
 }
 
-/// What the beginning of a configuration tells is not taken back by the rest.
+/// What the beginning of a configuration says is not revoked by the rest.
 fn same_or_none<E>(part: Option<VideoFormat>, whole: &Result<Option<VideoFormat>, E>) {
     if part.is_some() {
         assert!(matches!(whole, Ok(whole) if *whole == part));
     }
 }
 
-/// A frame that is a keyframe by its beginning is one as a whole. Parts don't matter to what its units
-/// say, and of what containers may have nothing has to be taken out.
+/// A frame that is a keyframe by its beginning is one as a whole. How it is split doesn't matter to
+/// what its units say, and of what containers forbid nothing remains to be removed.
 fn frames(payload: &[u8]) {
     use VideoCodec::*;
     for codec in [H264, Hevc, Vvc, Av1, Vp8, Vp9, Screen] {
@@ -533,7 +534,7 @@ fn units(format: UnitFormat, body: &[u8]) {
 
 // Session.
 
-/// Client's side of the handshake: C0, C1, C2.
+/// The length of the client's side of the handshake: C0, C1, C2.
 pub const HANDSHAKE_LEN: usize = 1 + 1536 + 1536;
 
 const COMMANDS: &[&str] = &[
@@ -558,11 +559,12 @@ const COMMANDS: &[&str] = &[
     "nobodyKnowsThis",
 ];
 
-/// The first byte's lowest bit: the rest is what a client sends after the handshake, as it is. Or
-/// else the rest is a list of steps, from which well-formed messages are made: commands, data and
-/// media come deep into the session that way.
+/// The lowest bit of the first byte chooses: the rest is what a client sends after the handshake,
+/// or a list of steps from which well-formed messages are made, so that commands, data and media
+/// get deep into the session.
 ///
-/// The server's replies always parse, and every block is home when the session is gone.
+/// The server's replies must always parse, and every block must be returned when the session is
+/// gone.
 pub fn session(data: &[u8]) {
     let Some((&first, rest)) = data.split_first() else {
         return;
@@ -607,11 +609,11 @@ pub fn session_bytes(bytes: &[u8], piece_len: usize) {
 }
 
 thread_local! {
-    // Arenas are claimed for the rest of the process: one per thread.
+    // Arenas stay claimed for the rest of the process: one per thread.
     static ARENA: Arena = Arena::new(16 * BLOCK_LEN);
 }
 
-/// A session with its caller's behaviour.
+/// A session with its caller's behavior.
 struct Connection {
     session: ServerSession<Arena>,
     arena: Arena,
@@ -619,11 +621,11 @@ struct Connection {
     publishing: Vec<u32>,
     replies: Vec<u8>,
     recorder: FlightRecorder,
-    /// ms
+    /// In ms.
     now: u64,
 }
 
-/// The connection is over.
+/// The connection is closed.
 struct Closed;
 
 impl Connection {
@@ -658,7 +660,7 @@ impl Connection {
                 }
             }
         }
-        // What it did is remembered in a space that doesn't grow.
+        // The flight recorder doesn't grow.
         assert!(self.recorder.entries().count() <= 256);
         self.now += 20;
         assert!(
@@ -742,7 +744,7 @@ impl Connection {
         }
     }
 
-    /// The replies are whole messages that a client can read.
+    /// Checks that the replies are whole messages that a client can read.
     fn check_replies(&self) {
         let replies = self.replies.get(HANDSHAKE_LEN..).unwrap_or_default();
         for read in read_all(Heap, [replies]) {
@@ -780,7 +782,7 @@ impl Connection {
                     writer.write_control(&control, &mut bytes);
                 }
                 11 => {
-                    // Any type on any chunk stream; the body repeated makes it long.
+                    // Any type on any chunk stream; repeating the body makes it long.
                     let kind = steps.byte().unwrap_or(9) % 24;
                     let chunk_stream_id = 2 + steps.byte().unwrap_or(4) % 62;
                     let timestamp = steps.number();
@@ -833,7 +835,7 @@ fn header(
     }
 }
 
-/// The fuzzer's bytes, taken as numbers, names and values.
+/// The fuzzer's bytes, read as numbers, names and values.
 struct Steps<'a> {
     data: &'a [u8],
 }
@@ -858,7 +860,7 @@ impl Steps<'_> {
         taken.to_vec()
     }
 
-    /// An aggregate message: like an FLV file's tags.
+    /// An aggregate message: like the tags of an FLV file.
     fn aggregate(&mut self) -> Vec<u8> {
         let mut aggregate = Vec::new();
         for _ in 0..self.byte().unwrap_or(0) % 6 {

@@ -7,11 +7,11 @@ use brooklet::media::mp4::{
 };
 use brooklet::media::tag::Tag;
 
-/// Bytes of a frame that are at hand when it is looked at.
+/// The bytes of a frame that are available when it is examined.
 const BEGINNING: usize = 16;
 
 /// A payload of video and one of audio, each after a byte with its length; the rest is a frame.
-/// Whatever they are, what is written is whole boxes of a bounded size.
+/// Whatever they are, the output must be whole boxes of a bounded size.
 pub fn mp4(data: &[u8]) {
     let (video, rest) = piece(data);
     let (audio, frame) = piece(rest);
@@ -75,7 +75,7 @@ fn fragment(frame: &[u8]) {
     whole_boxes(&bytes);
 }
 
-/// Sizes add up, in the boxes that hold others too.
+/// Checks that sizes add up, in nested boxes too.
 fn whole_boxes(mut bytes: &[u8]) {
     const CONTAINERS: &[&[u8]] = &[
         b"moov", b"trak", b"mdia", b"minf", b"dinf", b"stbl", b"mvex", b"moof", b"traf",

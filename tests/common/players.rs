@@ -1,16 +1,46 @@
-//! The programs that play, and what they have got in the end.
+//! The programs that play, over RTMP and HTTP, and what they have received in the end.
 
 use std::process::Command;
 
-use super::cells::{Cell, Received, compare, complaint};
+use super::cells::Received;
 use super::common::ffmpeg8::ffmpeg8;
 use super::common::packets::{self, Capture};
 use super::common::process::{Program, run};
 use super::common::{TempDir, framehash, media};
-use super::sources::{Codec, Source};
+use super::sources::Codec;
 
-/// The file in the players' folder for which the late one waits.
+/// The file in the players' folder that the late player waits for.
 pub(crate) const GO: &str = "go";
+
+/// How a stream is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Container {
+    Rtmp,
+    Flv,
+    Mp4,
+    Hls,
+}
+
+impl Container {
+    /// Those over HTTP.
+    pub(crate) const HTTP: &[Container] = &[Container::Flv, Container::Mp4, Container::Hls];
+
+    /// What comes behind the stream's name in its URL.
+    pub(crate) fn ending(self) -> &'static str {
+        match self {
+            Container::Rtmp => "",
+            Container::Flv => ".flv",
+            Container::Mp4 => ".mp4",
+            Container::Hls => ".m3u8",
+        }
+    }
+
+    /// Whether the container can hold the codec in a form that players know. RTMP and FLV relay any.
+    pub(crate) fn holds(self, codec: Codec) -> bool {
+        let is_mp4 = matches!(self, Container::Mp4 | Container::Hls);
+        !(is_mp4 && matches!(codec, Codec::Sorenson | Codec::Ac3))
+    }
+}
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +50,11 @@ pub(crate) enum Player {
     Ffmpeg8,
     /// Joins in the middle, and decodes.
     Ffmpeg8Late,
-    /// These three write what comes to a file, whatever it is.
+    /// These three write all that they receive to a file.
     Rtmp2src,
     Rtmpsrc,
     Rtmpdump,
-    /// Plays with GStreamer's demuxer and decoders, through rtmp2src.
+    /// GStreamer's demuxer and decoders.
     Gstreamer,
     Vlc,
     Mpv,
@@ -33,7 +63,7 @@ pub(crate) enum Player {
 use Player::*;
 
 impl Player {
-    pub(crate) const ALL: &[Player] = &[
+    pub(crate) const OVER_RTMP: &[Player] = &[
         Ffmpeg5,
         Ffmpeg7,
         Ffmpeg8,
@@ -46,6 +76,8 @@ impl Player {
         Mpv,
     ];
 
+    pub(crate) const OVER_HTTP: &[Player] = &[Ffmpeg5, Ffmpeg7, Ffmpeg8, Gstreamer, Vlc, Mpv];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Ffmpeg5 => "ffmpeg 5.1",
@@ -55,7 +87,7 @@ impl Player {
             Rtmp2src => "rtmp2src",
             Rtmpsrc => "rtmpsrc",
             Rtmpdump => "rtmpdump",
-            Gstreamer => "decodebin",
+            Gstreamer => "GStreamer",
             Vlc => "VLC",
             Mpv => "mpv",
         }
@@ -65,16 +97,28 @@ impl Player {
         self == Ffmpeg8Late
     }
 
-    /// As of these versions; Debian's VLC and mpv play with the libraries of ffmpeg 5.1.
-    fn can_take(self, codec: Codec) -> bool {
+    /// The name by which the server's log shows it, over HTTP.
+    pub(crate) fn agent(self) -> String {
         match self {
+            // VLC can't be given another name.
+            Vlc => "VLC/".to_owned(),
+            player => format!("{player:?}"),
+        }
+    }
+
+    /// Whether it can play the codec, as of these versions; Debian's VLC and mpv use the libraries of
+    /// ffmpeg 5.1.
+    pub(crate) fn can_take(self, codec: Codec, container: Container) -> bool {
+        match self {
+            _ if !container.holds(codec) => false,
+            _ if matches!(container, Container::Mp4 | Container::Hls) => true,
             Ffmpeg5 | Vlc | Mpv | Gstreamer => codec.is_legacy(),
             Ffmpeg7 => codec.is_legacy() || codec.is_video(),
             Ffmpeg8 | Ffmpeg8Late | Rtmp2src | Rtmpsrc | Rtmpdump => true,
         }
     }
 
-    /// What is recorded in the folder.
+    /// The file in the players' folder that it records.
     pub(crate) fn file(self) -> &'static str {
         match self {
             Rtmp2src => "rtmp2src.flv",
@@ -87,14 +131,30 @@ impl Player {
         }
     }
 
-    pub(crate) fn command(self, dir: &TempDir, url: &str) -> Command {
+    /// The command that plays a URL of RTMP or HTTP.
+    pub(crate) fn command(self, dir: &TempDir, url: &str, has_audio: bool) -> Command {
         let file = dir.join(self.file());
         let path = file.display();
+        let is_http = url.starts_with("http");
+        let agent = self.agent();
         match self {
-            Ffmpeg5 => ffmpeg("ffmpeg", url),
-            Ffmpeg7 => ffmpeg(&media::ffmpeg7(), url),
+            Ffmpeg5 | Ffmpeg7 => {
+                let mut command = match self {
+                    Ffmpeg5 => media::quiet("ffmpeg"),
+                    _ => media::quiet(&media::ffmpeg7()),
+                };
+                if is_http {
+                    command.args(["-user_agent", &agent]);
+                }
+                command.args(["-i", url, "-map", "0", "-c", "copy"]);
+                command.args(framehash::FORMAT);
+                command
+            }
             Ffmpeg8 | Ffmpeg8Late => {
                 let mut command = ffmpeg8(&["--output-option", "hash=md5"]);
+                if is_http {
+                    command.args(["--input-option", &format!("user_agent={agent}")]);
+                }
                 if self.is_late() {
                     command.args(["--decode", "--wait-for"]).arg(dir.join(GO));
                 }
@@ -117,18 +177,33 @@ impl Player {
                 command.args(["-q", "--live", "-r", url, "-o"]).arg(&file);
                 command
             }
-            Gstreamer => gstreamer(&format!(
-                "rtmp2src location={url} ! decodebin name=d d. ! videoconvert ! \
-                 video/x-raw,format=I420 ! filesink location={path} d. ! audioconvert ! \
-                 audioresample ! audio/x-raw,format=S16LE,rate=44100,channels=2 ! wavenc ! \
-                 filesink location={path}.wav"
-            )),
+            Gstreamer => {
+                let source = if is_http {
+                    format!("souphttpsrc user-agent={agent}")
+                } else {
+                    "rtmp2src".to_owned()
+                };
+                let mut command = gstreamer(&format!(
+                    "{source} location={url} ! decodebin name=d d. ! videoconvert ! \
+                     video/x-raw,format=I420 ! filesink location={path}"
+                ));
+                // Without sound in the stream this branch would wait for ever.
+                if has_audio {
+                    let pipeline = format!(
+                        "d. ! audioconvert ! audioresample ! \
+                         audio/x-raw,format=S16LE,rate=44100,channels=2 ! wavenc ! \
+                         filesink location={path}.wav"
+                    );
+                    command.args(pipeline.split_whitespace());
+                }
+                command
+            }
             Vlc => {
                 let mut command = media::vlc(dir.path());
                 command.args(["--vout", "yuv", "--yuv-yuv4mpeg2", "--yuv-file"]);
                 command.arg(&file);
                 command.args(["--no-drop-late-frames", "--no-skip-frames"]);
-                // The title would be drawn into the pictures.
+                // The title would be drawn into the frames.
                 command.args(["--no-video-title-show", "--no-osd", "-v"]);
                 command.args(["--aout", "afile", "--audiofile-file"]);
                 command.arg(format!("{path}.wav"));
@@ -139,33 +214,28 @@ impl Player {
                 let mut command = Command::new("mpv");
                 command.args(["--no-config", "--msg-level=all=warn"]);
                 command.args(["--vo=null", "--ao=null"]);
+                if is_http {
+                    command.arg(format!("--user-agent={agent}"));
+                }
                 command.arg(format!("--stream-record={path}")).arg(url);
                 command
             }
         }
     }
 
-    /// Looks at what it got, once it has ended.
-    pub(crate) fn cell(self, program: &mut Program, dir: &TempDir, source: &Source) -> Cell {
-        if !self.can_take(source.video) {
-            return Cell::Cannot(complaint(program));
-        }
-        let audio = self.can_take(source.audio);
-        match compare(&self.received(program, dir), source, audio) {
-            Ok(words) if audio => Cell::Same(words),
-            Ok(words) => Cell::NoSound(words, complaint(program)),
-            Err(words) => Cell::Wrong(format!("{words}; it says: {}", complaint(program))),
-        }
-    }
-
-    fn received(self, program: &mut Program, dir: &TempDir) -> Received {
+    /// What it has received, once it has ended.
+    pub(crate) fn received(self, program: &Program, dir: &TempDir) -> Received {
         let file = dir.join(self.file());
         match self {
             Ffmpeg5 | Ffmpeg7 | Ffmpeg8 => Received::Packets(program.with_stdout(framehash::parse)),
             Ffmpeg8Late => Received::Late(program.with_stdout(framehash::parse)),
             Rtmp2src | Rtmpsrc | Rtmpdump => Received::Packets(framehash::of_file(&file)),
             Mpv => {
-                let capture = Capture::of_file(&file);
+                let capture = if file.exists() {
+                    Capture::of_file(&file)
+                } else {
+                    Capture::default()
+                };
                 let track = |media: &str, track| framehash::Track {
                     media: media.to_owned(),
                     packets: capture
@@ -189,7 +259,12 @@ impl Player {
                     command.args(["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", "320x180"]);
                 }
                 command.arg("-i").arg(&file).args(framehash::FORMAT);
-                let pictures = framehash::parse(&run(&mut command));
+                let has_frames = std::fs::metadata(&file).is_ok_and(|file| file.len() > 0);
+                let pictures = if has_frames {
+                    framehash::parse(&run(&mut command))
+                } else {
+                    Vec::new()
+                };
                 let sound = std::fs::metadata(dir.join(&format!("{}.wav", self.file())));
                 Received::Decoded {
                     pictures: framehash::first(&pictures, "video"),
@@ -200,17 +275,10 @@ impl Player {
     }
 }
 
-fn ffmpeg(program: &str, url: &str) -> Command {
-    let mut command = media::quiet(program);
-    command.args(["-i", url, "-map", "0", "-c", "copy"]);
-    command.args(framehash::FORMAT);
-    command
-}
-
 fn gstreamer(pipeline: &str) -> Command {
     let mut command = Command::new("gst-launch-1.0");
-    // Its messages only say that something failed; what, a demuxer's warning says.
-    command.env("GST_DEBUG", "flvdemux:2");
+    // Its messages only say that something failed. The demuxers' warnings say what.
+    command.env("GST_DEBUG", "flvdemux:2,qtdemux:2");
     command.env("GST_DEBUG_NO_COLOR", "1");
     command.arg("-q").args(pipeline.split_whitespace());
     command
