@@ -33,32 +33,62 @@
 //!  server::http_conn       a response, or the connection becomes a subscriber's
 //! ```
 //!
-//! Arrows between modules point one way: `server -> { output, status } -> live -> { rtmp, media, http }`.
+//! Arrows between modules point one way: `server -> status -> live -> { rtmp, media, http }`.
 //!
-//! # In a program of one's own
+//! # In a program of your own
+//!
+//! A [`Server`] runs on threads of its own until it is stopped or dropped:
 //!
 //! ```no_run
-//! let config = brooklet::Config::default();
-//! let server = brooklet::Server::start(config)?;
-//! println!("{:?}", server.rtmp_addresses());
+//! use brooklet::{Config, Server};
+//!
+//! let mut server = Server::start(Config::default().memory(16 << 20))?;
+//! println!("listening on {:?}", server.rtmp_addresses());
+//! for stream in server.streams() {
+//!     println!("{} has {} viewers", stream.key, stream.report.viewer_count());
+//! }
+//! server.stop();
 //! # Ok::<(), brooklet::StartError>(())
 //! ```
 //!
-//! With [`Server::start_with`] a [`Handler`] decides who may connect, publish and play, and hears
-//! who comes and goes: `examples/doorman.rs` does all of that.
+//! | to                                                         | see                             |
+//! |------------------------------------------------------------|---------------------------------|
+//! | decide who may connect, publish and play, and be notified  | [`Handler`], `examples/doorman` |
+//! | receive the messages of a stream                           | [`Attached`], `examples/recorder` |
+//! | list streams and connections, and disconnect clients       | [`Server::streams`], [`Server::connections`], [`Server::kick`], `examples/overseer` |
+//! | keep media in memory that several servers use in turn      | [`Arena`]                       |
+//!
+//! [`rtmp`] and [`media`] can also be used by themselves: bytes in, bytes out, without sockets,
+//! threads or clocks. All other modules are there for the tests, and may change at any time.
 
+// A build without HTTP has no use for some of what access rules, connections and streams can do.
+#![cfg_attr(not(feature = "http"), allow(dead_code, unused_imports))]
+
+#[doc(hidden)]
 pub mod allowance;
+#[doc(hidden)]
 pub mod calendar;
-pub mod cli;
 pub mod config;
-pub mod greeting;
+#[doc(hidden)]
 pub mod http;
+#[doc(hidden)]
 pub mod live;
 pub mod media;
 pub mod rtmp;
+#[doc(hidden)]
 pub mod server;
+#[doc(hidden)]
 pub mod status;
 
 pub use config::Config;
+pub use live::arena::Arena;
+pub use live::out::join::Join;
+pub use live::report::StreamReport;
+pub use media::Medium;
+pub use rtmp::amf::Properties;
+pub use rtmp::amf0::Value;
+pub use rtmp::stream_key::StreamKey;
 pub use server::handler::{Client, Handler, Protocol, Refusal, StreamRequest};
-pub use server::{Server, StartError};
+pub use server::{
+    Attached, Detached, Server, ServerBuilder, StartError, StartErrorKind, StreamMessage,
+};

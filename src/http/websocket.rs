@@ -12,7 +12,7 @@ mod sha1;
 
 use super::head::Field;
 use super::{Head, Method, Response, Status};
-use crate::rtmp::base64::base64;
+use crate::rtmp::base64;
 
 /// What a client must append to prove that it speaks WebSocket (1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -60,13 +60,13 @@ pub fn accept(head: &Head<'_>) -> Result<Response, Response> {
 
 /// Whether it is 16 bytes in base64.
 fn is_key(key: &str) -> bool {
-    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
     let digits = key.strip_suffix("==").unwrap_or_default();
-    digits.len() == 22 && digits.bytes().all(is_base64)
+    // Not decoded: clients that set the unused bits at the end have been accepted, too.
+    digits.len() == 22 && digits.bytes().all(|digit| base64::value(digit).is_some())
 }
 
 fn accept_key(key: &str) -> String {
-    base64(&sha1::sha1(&[key.as_bytes(), GUID].concat()))
+    base64::encode(&sha1::sha1(&[key.as_bytes(), GUID].concat()))
 }
 
 /// Kinds of control frames (5.5).

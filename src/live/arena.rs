@@ -94,15 +94,11 @@ impl Arena {
     ///
     /// The address space is claimed for the rest of the process: blocks are slices of one leaked
     /// allocation. That makes them ownable without unsafe code and without a header per block,
-    /// which would touch a page of each. A program that starts servers again and again should
-    /// keep one arena and hand out clones.
+    /// which would touch a page of each. Arenas take the blocks of earlier ones that were dropped.
     pub fn new(bytes: usize) -> Arena {
         let total = (bytes / BLOCK_LEN).max(4);
-        let slab: &'static mut [u8] = vec![0; total * BLOCK_LEN].leak();
-        // Popped from the end: the lowest addresses go first and stay in use.
-        let free: Vec<_> = slab.chunks_exact_mut(BLOCK_LEN).rev().collect();
         Arena {
-            pool: Arc::new(Pool::new(free)),
+            pool: Arc::new(Pool::new(total)),
         }
     }
 

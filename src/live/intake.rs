@@ -160,11 +160,6 @@ impl Intake {
         self.arrivals.begin_publish(now);
     }
 
-    /// The publisher has gone: nothing is missing any more of its last frame.
-    pub(super) fn end_publish(&mut self, store: &mut Store<'_>) {
-        self.complete_frame(store);
-    }
-
     /// Takes in an audio or video message, in as many parts as it lies in.
     pub(super) fn take<'a>(
         &mut self,
@@ -177,6 +172,7 @@ impl Intake {
         };
         self.arrivals
             .note_message(medium, payload.clone(), arrival.now);
+        // Tag headers are short, and lie in the first part.
         let first = payload.clone().next().unwrap_or_default();
         let Some(mut many) = TrackSplitter::read(medium, first) else {
             return match TrackMessage::read(medium, first) {
@@ -227,12 +223,13 @@ impl Intake {
             return Appended::Ignored;
         };
         let is_first_track = message.track_id == 0;
-        self.note_first_track(kind, class, message, store);
+        self.note_track(kind, class, message, store.hls);
         let needs = Capabilities::needed_by(message);
         if let Class::Header(slot) = class {
             let payload = message.payload(payload);
             return self.take_header(slot, needs, arrival, payload, store);
         }
+        // Only the first video track is judged by its units: the others follow it.
         let seen = match (kind, class) {
             (Kind::Video, Class::Keyframe | Class::Frame) if is_first_track => {
                 self.judge(message, class, arrival, payload.clone(), store)
@@ -259,6 +256,7 @@ impl Intake {
             message.payload(payload.clone()),
             store,
         );
+        // Without video, every audio frame is a place to start.
         let is_alone = kind == Kind::Audio && is_first_track && !self.publish.has_video;
         let mut meta = Meta {
             is_join_point: seen.is_start || is_alone,
@@ -311,29 +309,6 @@ impl Intake {
         }
     }
 
-    /// Notes which tracks there are, and what they ask of their receivers.
-    fn note_first_track(
-        &mut self,
-        kind: Kind,
-        class: Class,
-        message: &TrackMessage,
-        store: &mut Store<'_>,
-    ) {
-        if message.track_id != 0 {
-            return;
-        }
-        match kind {
-            Kind::Audio => self.publish.has_audio = true,
-            _ => self.publish.has_video = true,
-        }
-        let needs = Capabilities::needed_by(message);
-        match class {
-            Class::Header(slot) if slot.is_description() => {}
-            Class::Header(_) => self.note_track(kind, needs, true, store.hls),
-            _ => self.note_track(kind, needs, false, store.hls),
-        }
-    }
-
     /// Counts a frame of audio or video.
     fn note_frame(&mut self, meta: &Meta, message: &TrackMessage, is_keyframe: bool) {
         let Meta {
@@ -342,7 +317,8 @@ impl Intake {
             arrived,
             ..
         } = *meta;
-        self.arrivals.note_frame(kind, timestamp, arrived);
+        let doctor = &mut self.arrivals.doctor;
+        doctor.note_arrival(kind, timestamp, arrived);
         if message.track_id != 0 {
             return;
         }
@@ -387,7 +363,8 @@ impl Intake {
     pub(super) fn note_eviction(&mut self, was_joinable: bool, log: &Log) {
         if was_joinable && log.join_point().is_none() {
             let may_hold = log.capacity().try_into().unwrap_or(u32::MAX);
-            self.arrivals.doctor.note_memory(Memory::Gop { may_hold });
+            let gop = Finding::Memory(Memory::Gop { may_hold });
+            self.arrivals.doctor.find(gop);
         }
     }
 
@@ -408,14 +385,14 @@ impl Intake {
         }
         let doctor = &mut self.arrivals.doctor;
         if let Some(repair) = self.clock.take_repair() {
-            doctor.note_repair(repair);
+            doctor.find(Finding::Timestamps(repair));
         }
         if let Some(pace) = self.clock.take_pace() {
             if matches!(pace, Pace::Fast { is_lost: true, .. }) {
                 // Players would play minutes with a frame now and then.
                 store.hls.forget_before(store.log.end());
             }
-            doctor.note_pace(pace);
+            doctor.find(Finding::Pace(pace));
         }
         if doctor.is_examination_due(now) {
             self.compare_with_metadata();

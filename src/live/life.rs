@@ -213,6 +213,7 @@ impl Life {
     pub(super) fn publish(&mut self, publisher: Publisher, now: Millis) -> Accepted {
         let is_return = self.generation > 0;
         self.generation += 1;
+        // The thread of a publisher that is replaced notices it by its generation.
         let before = std::mem::replace(&mut self.phase, LifePhase::Live(publisher));
         let is_takeover = matches!(before, LifePhase::Live(_));
         if let LifePhase::Live(old) = before {
@@ -260,6 +261,7 @@ impl Life {
             LifePhase::Idle | LifePhase::Live(_) => LifeStep::Stay(None),
             LifePhase::Awaited(grace) => {
                 let mut until = grace.until;
+                // Only viewers that are still there when the first wait is over make it longer.
                 if until <= now && demand.hls_for > 0 {
                     until += grace.longer_for_hls;
                 }

@@ -217,6 +217,7 @@ impl Log {
         let arena = &self.arena;
         let account = self.account.get_or_insert_with(|| arena.account());
         let least = (RECORD_LEN + len).div_ceil(BLOCK_LEN);
+        // Before anything is evicted for a message that will never fit.
         if !account.can_hold(least) {
             return Err(OutOfBlocks);
         }
@@ -277,6 +278,7 @@ impl Log {
             let at = held.payload_end();
             held.block.bytes_mut()[at..at + RECORD_LEN].copy_from_slice(&entry.encode(base));
         }
+        // In the blocks that only hold the rest of this message, the next one is the first to begin.
         for held in self.blocks.iter_mut().skip(index + 1) {
             held.first = self.next;
         }

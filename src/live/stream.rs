@@ -164,6 +164,7 @@ impl Stream {
         let has_unsent = state.pump(now);
         let is_live = state.life.is_live();
         let (intake, mut store) = state.parts();
+        // Even if nothing came: silence is a finding, too.
         let findings = intake.examine(is_live, &mut store, now);
         Pumped {
             has_unsent,
@@ -213,6 +214,7 @@ impl Stream {
 
     /// Detaches a subscriber; returns what it was sent.
     pub fn leave(&self, id: u64) -> Option<Delivered> {
+        // The thread that waits for a publisher may have waited for this viewer's sake.
         let delivered = lock(&self.state).audience.leave(id)?;
         self.changed.notify();
         Some(delivered)
@@ -330,6 +332,7 @@ impl StreamState {
     }
 
     fn end(&mut self, over: Over, now: Millis) {
+        // First of all, so that no viewer joins any more.
         self.life.close();
         self.hls.cut_off();
         self.audience.queue_last_words(over);

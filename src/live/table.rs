@@ -117,6 +117,7 @@ impl StreamTable {
     }
 
     fn remove(&self, stream: &Arc<Stream>) {
+        // Before the table's lock: the two are never held together.
         let report = stream.report(0);
         let mut streams = lock(&self.streams);
         let index = place(&streams, stream.key());

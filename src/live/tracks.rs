@@ -6,7 +6,7 @@ use super::kind::Kind;
 use super::log::Entry;
 use crate::media::mp4::Presentation;
 
-/// Which media a receiver is to expect.
+/// The media that a receiver has to expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Has {
     pub(super) audio: bool,
@@ -14,7 +14,7 @@ pub struct Has {
 }
 
 impl Has {
-    /// Those of an MP4 file.
+    /// Returns the media of an MP4 file.
     pub(super) fn tracks_of(presentation: &Presentation) -> Has {
         Has {
             audio: presentation.audio.is_some(),

@@ -26,9 +26,9 @@
 //! The password never travels, but MD5 is weak: on networks of others it belongs inside TLS.
 
 use md5::{Digest, Md5};
+use subtle::ConstantTimeEq;
 
-use super::base64::base64;
-use super::secret::constant_time_eq;
+use super::base64;
 
 /// Longest user name in bytes. A description has to stay below 256 bytes, ffmpeg's limit.
 const MAX_USER_LEN: usize = 80;
@@ -177,15 +177,16 @@ impl Challenge {
         else {
             return false;
         };
-        let is_mine = constant_time_eq(token.as_bytes(), self.token.as_bytes())
+        let is_mine = bool::from(token.as_bytes().ct_eq(self.token.as_bytes()))
             || (scheme == Scheme::Adobe && token.is_empty());
         let is_right =
-            |expected: String| constant_time_eq(response.as_bytes(), expected.as_bytes());
+            |expected: String| bool::from(response.as_bytes().ct_eq(expected.as_bytes()));
         is_mine
             && match scheme {
                 Scheme::Adobe => {
-                    let secret = base64(&md5(&[user, &self.salt, password]));
-                    is_right(base64(&md5(&[&secret, &self.token, client_challenge])))
+                    let secret = base64::encode(&md5(&[user, &self.salt, password]));
+                    let parts = [&secret, &self.token, client_challenge];
+                    is_right(base64::encode(&md5(&parts)))
                 }
                 Scheme::Limelight => {
                     let secret = hex(&md5(&[user, ":live:", password]));

@@ -28,7 +28,6 @@ pub mod message;
 pub mod metadata;
 pub(crate) mod printable;
 pub mod rate;
-pub mod secret;
 pub mod server_session;
 pub mod stream_key;
 

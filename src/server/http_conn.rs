@@ -29,9 +29,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::client::{Arrival, Client, Protocol};
 use super::connections::Permit;
 use super::end::End;
-use super::handler::{Client, Handler, Protocol, Way};
 use super::lines::About;
 use super::listener;
 use super::socket::Socket;
@@ -44,7 +44,7 @@ use crate::live::sink::Sink;
 use crate::rtmp::printable::at_most;
 use crate::rtmp::rate::Rate;
 use crate::rtmp::stream_key::StreamKey;
-use exchange::{Exchange, Facts, Reply};
+use exchange::{Exchange, Facts};
 pub(super) use hls::Waiters;
 use input::{Input, NoRoom};
 pub(super) use scratch::Scratches;
@@ -187,7 +187,6 @@ impl Connection {
         let decided = self.decide(&shared, len);
         // From here on nothing is left of the head, however long what follows takes.
         self.input.consume(len);
-        self.client.set_login(None);
         let result = decided.and_then(|(reply, facts)| self.send(&shared, reply, facts));
         self.end_plays();
         if self.is_of_proxy {
@@ -223,17 +222,17 @@ impl Connection {
         let connections = &shared.connections;
         connections.note_client(id, name);
         // Behind a proxy each request may be somebody else's.
-        let (sender, way) = shared.guard.sender(&head, self.peer, local.ip());
+        let (sender, arrival) = shared.guard.sender(&head, self.peer, local.ip());
         self.client = Client::over_http(id, sender, local, name);
-        self.client.set_way(way);
-        let is_full = match self.is_of_proxy && way != Way::Direct {
+        self.client.set_arrival(arrival);
+        let is_full = match self.is_of_proxy && arrival != Arrival::Direct {
             true => connections.note_sender(id, sender).err(),
             false => None,
         };
         let mut exchange = Exchange::new(
             shared,
             &self.socket,
-            &mut self.client,
+            &self.client,
             &head,
             &self.allowance,
             &mut self.plays,
@@ -263,7 +262,7 @@ impl Connection {
                 writer.describe(&response)?;
                 return Ok(false);
             }
-            Reply::Status(text) => text.write(&mut writer, &self.allowance)?,
+            Reply::Status(text) => text.write(&mut writer)?,
             Reply::Hls(task) => task.run(&mut writer, &self.allowance)?,
             Reply::Keyframe(keyframe) => keyframe.write(&mut writer, &self.allowance)?,
             Reply::Viewing(_) => {}
@@ -275,7 +274,7 @@ impl Connection {
     fn end_plays(&mut self) {
         for key in self.plays.drain(..) {
             self.shared.connections.note_stop(self.client.id(), &key);
-            self.shared.handlers.stop(&self.client, &key);
+            self.shared.handler.stop(&self.client, &key);
         }
     }
 
@@ -314,6 +313,30 @@ impl Connection {
             self.client.address().ip(),
             format_args!("{} disconnected: {end}{hint}", self.client),
         );
+    }
+}
+
+/// What is done for a request after its head is dropped.
+enum Reply<'a> {
+    /// Sends a response.
+    Response(Response),
+    /// Sends a response whose body is gzip, which is unpacked first.
+    Packed(Response),
+    /// Answers HEAD with the head of a response that would have no end.
+    Unending(Response),
+    /// Sends a list of the server's state.
+    Status(status::StatusReply<'a>),
+    /// Sends a playlist or a segment, for which it may have to wait.
+    Hls(hls::HlsTask),
+    /// Sends the newest keyframe of a stream.
+    Keyframe(keyframe::Keyframe),
+    /// Sends the media of a stream until either side ends.
+    Viewing(watch::Viewing),
+}
+
+impl From<Response> for Reply<'_> {
+    fn from(response: Response) -> Self {
+        Reply::Response(response)
     }
 }
 

@@ -172,6 +172,7 @@ impl Publishing {
     ) -> Result<(), Superseded> {
         if body.len() > data::MAX_LEN || !self.data_rate.take(1, now) {
             self.dropped_data += 1;
+            // Once: the number is logged at the end of the publish.
             if self.dropped_data == 1 {
                 self.say(
                     log::Level::Warn,
@@ -200,6 +201,7 @@ impl Publishing {
 
     /// Sends players what they haven't got yet.
     pub(super) fn pump(&mut self, now: Millis) {
+        // Players that are slower than this get the rest by their own threads.
         if matches!(self.course, Course::Ended { at, .. } if now.saturating_sub(at) > MAX_TAIL) {
             self.is_waiting = false;
             self.unsent_at = When::default();
@@ -267,6 +269,7 @@ impl Publishing {
     /// The time that is left for the first message to come; `None` once it has come, or is too late.
     pub(super) fn patience_left(&self, now: Millis) -> Option<Duration> {
         let left = (self.since + EXAMINATION).saturating_sub(now);
+        // The doctor reports a publish without media, so the thread must wake up for that.
         let is_waited_for = self.messages == 0 && self.is_live() && left > 0;
         is_waited_for.then_some(Duration::from_millis(left))
     }
@@ -310,6 +313,7 @@ impl Publishing {
         let grace = millis(self.shared.config.grace);
         let until = now + grace;
         self.course = Course::Ended { at: now, until };
+        // A client that ended the publish itself won't be back soon.
         let longer_for_hls = if self.is_lost { grace } else { 0 };
         let grace = Grace {
             until,

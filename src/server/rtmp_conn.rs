@@ -627,7 +627,7 @@ mod tests {
             ("client", size_of::<Client>(), 240),
             ("play", size_of::<Playing>(), 80),
             ("publish", size_of::<Publishing>(), 208),
-            ("subscriber", size_of::<Subscriber>(), 336),
+            ("subscriber", size_of::<Subscriber>(), 272),
             ("record", flight_recorder::COST, 640),
             ("all", FIXED_COST, 2112),
         ];

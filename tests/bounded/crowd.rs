@@ -141,13 +141,14 @@ impl Client {
 
 impl Crowd {
     pub(crate) fn new() -> Crowd {
-        let config = Config {
-            max_connections: MAX_CONNECTIONS,
-            max_per_address: MAX_CONNECTIONS,
-            max_connect_rate: 100_000,
-            ..Config::default()
-        };
-        let server = Server::start_in(on_free_ports(config), ARENA.clone()).unwrap();
+        let config = Config::default()
+            .max_connections(MAX_CONNECTIONS)
+            .max_per_address(MAX_CONNECTIONS)
+            .max_connect_rate(100_000);
+        let server = Server::builder(on_free_ports(config))
+            .arena(ARENA.clone())
+            .start()
+            .unwrap();
         let mut crowd = Crowd {
             rtmp: [const { None }; 3],
             http: [const { None }; 3],
@@ -189,7 +190,7 @@ impl Crowd {
         self.others.extend(more.collect::<Vec<_>>());
         self.quiet();
         self.others.clear();
-        poll_until(PATIENCE * 20, || self.server.connections() == 0);
+        poll_until(PATIENCE * 20, || self.server.connection_count() == 0);
         self.sent = 0;
     }
 
@@ -213,7 +214,7 @@ impl Crowd {
             let bytes = self.quiet().saturating_sub(self.idle);
             Kept {
                 bytes,
-                connections: self.server.connections(),
+                connections: self.server.connection_count(),
             }
         };
         let first = kept();

@@ -144,8 +144,7 @@ impl Player<'_> {
             &format!("({{ frames: {FRAMES}, time: player.video.currentTime }})"),
         );
         let (frames, time) = (&now["frames"], &now["time"]);
-        let enough =
-            format!("{FRAMES} > {frames} + {count} && player.video.currentTime > {time}");
+        let enough = format!("{FRAMES} > {frames} + {count} && player.video.currentTime > {time}");
         self.wait_for(browser, &format!("{count} frames are decoded"), &enough);
     }
 

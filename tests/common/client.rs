@@ -28,19 +28,17 @@ pub(crate) fn server(config: Config) -> Server {
 /// Makes a configuration listen on free ports of loopback.
 pub(crate) fn on_free_ports(config: Config) -> Config {
     let free = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
-    Config {
-        rtmp: free.clone(),
-        http: free,
-        ..config
-    }
+    let http = if cfg!(feature = "http") {
+        free.clone()
+    } else {
+        Vec::new()
+    };
+    config.rtmp(free).http(http)
 }
 
 /// A configuration for tests that wait for the end of a stream.
 pub(crate) fn short_grace() -> Config {
-    Config {
-        grace: Duration::from_millis(200),
-        ..Config::default()
-    }
+    Config::default().grace(Duration::from_millis(200))
 }
 
 /// Waits until a condition holds.

@@ -27,6 +27,9 @@ use std::time::{Duration, Instant};
 use brooklet::{Config, Server};
 use process::{Id, Program};
 
+/// The path of the program under test, if it is built.
+pub(crate) const PROGRAM: Option<&str> = option_env!("CARGO_BIN_EXE_brooklet");
+
 /// The deadline for anything that takes a moment on an idle machine: longer than any of the
 /// server's own timeouts, and long enough for a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
@@ -112,7 +115,7 @@ impl Brooklet {
     /// Like [`start`](Brooklet::start); `prepare` changes the command first, such as its
     /// environment.
     pub(crate) fn start_with(arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Brooklet {
-        let command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+        let command = Command::new(PROGRAM.expect("it is built with the feature cli"));
         let started = Brooklet::start_by(command, arguments, prepare);
         started.unwrap_or_else(|error| panic!("brooklet ended at once:\n{error}"))
     }
@@ -131,7 +134,11 @@ impl Brooklet {
     ) -> Result<Brooklet, String> {
         let mut command = Command::new("sh");
         let line = format!("{shell} && exec \"$0\" \"$@\"");
-        command.args(["-c", &line, env!("CARGO_BIN_EXE_brooklet")]);
+        command.args([
+            "-c",
+            &line,
+            PROGRAM.expect("it is built with the feature cli"),
+        ]);
         Brooklet::start_by(command, arguments, prepare)
     }
 
@@ -140,7 +147,12 @@ impl Brooklet {
         arguments: &[&str],
         prepare: impl FnOnce(&mut Command),
     ) -> Result<Brooklet, String> {
-        command.args(["--rtmp", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        let http = if cfg!(feature = "http") {
+            "127.0.0.1:0"
+        } else {
+            "off"
+        };
+        command.args(["--rtmp", "127.0.0.1:0", "--http", http]);
         command.args(arguments);
         without_settings(&mut command);
         prepare(&mut command);
@@ -253,11 +265,7 @@ impl Drop for Brooklet {
 
 /// Starts a server inside the test's own process, on free ports of the loopback address.
 pub(crate) fn start_library_server(configure: impl FnOnce(&mut Config)) -> Server {
-    let mut config = Config {
-        rtmp: vec![([127, 0, 0, 1], 0).into()],
-        http: vec![([127, 0, 0, 1], 0).into()],
-        ..Config::default()
-    };
+    let mut config = client::on_free_ports(Config::default());
     configure(&mut config);
     Server::start(config).expect("a free port of the loopback address can be listened on")
 }

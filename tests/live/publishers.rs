@@ -234,14 +234,34 @@ fn a_stream_whose_publisher_does_not_come_back_ends() {
     let player = fixture.play(Join::Live);
     fixture.unpublish();
     fixture.wait(GRACE);
-    let ended = Outlook {
-        has_ended: true,
-        until: None,
+    let advance = || {
+        let (generation, now) = (fixture.generation.get(), fixture.now.get());
+        fixture.stream.advance(generation, now)
     };
-    let (generation, now) = (fixture.generation.get(), fixture.now.get());
-    assert_eq!(fixture.stream.advance(generation, now), ended);
+    let until = Some(fixture.now.get() + 3_000);
+    let has_ended = true;
+    assert_eq!(advance(), Outlook { has_ended, until });
     assert_eq!(fixture.end_of(&player), Some(End::Finished));
+    // The player has time to take the last bytes and hang up. Then it is disconnected.
+    fixture.wait(2_999);
+    assert_eq!(advance().until, until);
+    assert!(!player.sink.is_shut.load(Ordering::Relaxed));
+    fixture.wait(1);
+    assert_eq!(advance(), Outlook::default());
+    assert!(player.sink.is_shut.load(Ordering::Relaxed));
+}
+
+#[test]
+fn a_stream_that_has_ended_is_closed_once_all_players_have_left() {
+    let fixture = Fixture::published();
+    let player = fixture.play(Join::Live);
+    fixture.unpublish();
+    fixture.wait(GRACE);
+    let (generation, now) = (fixture.generation.get(), fixture.now.get());
+    assert!(fixture.stream.advance(generation, now).has_ended);
+    fixture.stream.leave(player.id);
     assert_eq!(fixture.stream.advance(generation, now), Outlook::default());
+    assert!(!player.sink.is_shut.load(Ordering::Relaxed));
 }
 
 #[test]

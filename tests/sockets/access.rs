@@ -26,11 +26,7 @@ fn from(networks: &[&str]) -> Access {
 }
 
 fn guarded(publish: Access, play: Access) -> Server {
-    server(Config {
-        publish,
-        play,
-        ..Config::default()
-    })
+    server(Config::default().publish(publish).play(play))
 }
 
 /// Checks that the client is sent this refusal and nothing after it.
@@ -182,7 +178,7 @@ fn delayed_failures_delay_nobody_else_and_end_with_the_server() {
     assert_eq!(other.wait_for_status().1, "NetStream.Publish.Start");
     // The server doesn't wait for delayed attempts.
     server.stop();
-    assert_eq!(server.connections(), 0);
+    assert_eq!(server.connection_count(), 0);
     for client in &mut waiting {
         client.until_closed();
     }

@@ -8,7 +8,7 @@ use crate::common::process::Program;
 use crate::common::{Brooklet, without_settings};
 
 fn brooklet_in(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+    let mut command = Command::new(crate::common::PROGRAM.unwrap());
     let command = without_settings(&mut command).args(arguments);
     command.envs(environment.iter().copied()).output().unwrap()
 }
@@ -58,7 +58,7 @@ fn a_port_in_use_is_exit_code_1_and_says_what_to_do() {
 
 #[test]
 fn it_listens_where_a_name_says() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+    let mut command = Command::new(crate::common::PROGRAM.unwrap());
     let command = without_settings(&mut command);
     let program = Program::start(command.args(["--rtmp", "localhost:0", "--http", "off"]));
     wait_until("it says where it listens", || {

@@ -91,7 +91,10 @@ impl Handler for Witness {
 
 fn witnessed(config: Config) -> (Server, Arc<Witness>) {
     let witness = Arc::new(Witness::default());
-    let server = Server::start_with(on_free_ports(config), witness.clone()).unwrap();
+    let server = Server::builder(on_free_ports(config))
+        .handler(witness.clone())
+        .start()
+        .unwrap();
     (server, witness)
 }
 
@@ -103,7 +106,7 @@ fn each_accepted_action_is_followed_by_one_end() {
     let player = Client::playing(address, "live", "door");
     // The player vanishes, the publisher says goodbye.
     player.socket().shutdown(std::net::Shutdown::Both).unwrap();
-    wait_until("the player is gone", || server.connections() == 1);
+    wait_until("the player is gone", || server.connection_count() == 1);
     publisher.send_command(
         1,
         "deleteStream",
@@ -250,7 +253,7 @@ fn the_configured_rules_come_first_and_strip_their_key() {
     client.publish("door");
     assert_eq!(client.wait_for_status().1, "NetStream.Publish.Denied");
     drop(client);
-    wait_until("it is gone", || server.connections() == 0);
+    wait_until("it is gone", || server.connection_count() == 0);
     let _publisher = Client::publishing(address, "live", "door/s3cret");
     witness.assert_heard(&[
         "#1 connect live",

@@ -137,7 +137,11 @@ fn a_playlist_leads_to_segments_and_these_are_their_parts() {
     }
     // The open segment has parts too.
     assert!(from_parts.starts_with(&whole));
-    assert_eq!(server.connections(), 2, "all of it over one connection");
+    assert_eq!(
+        server.connection_count(),
+        2,
+        "all of it over one connection"
+    );
 }
 
 /// A segment of 3 MB whose first reader stops reading.
@@ -292,10 +296,7 @@ fn slow_pictures(camera: &mut Client, numbers: std::ops::Range<u32>) {
 #[test]
 fn a_waiting_client_that_hangs_up_frees_its_place() {
     // One client may have eight waiting requests.
-    let config = Config {
-        max_connections: 32,
-        ..Config::default()
-    };
+    let config = Config::default().max_connections(32);
     let server = server(config);
     let mut camera = slow_camera(&server);
     let playlist = get_ok(&mut http(&server), "/live/door/media.m3u8").text();
@@ -350,10 +351,7 @@ fn the_key_of_a_playlist_stands_behind_every_uri_in_it() {
         keys: vec![Key::parse("sesame").unwrap()],
         ..Access::default()
     };
-    let server = server(Config {
-        play,
-        ..Config::default()
-    });
+    let server = server(Config::default().play(play));
     let mut camera = Camera::start(&server, "door");
     let mut client = http(&server);
     for target in ["/live/door.m3u8", "/live/door/media.m3u8?key=wrong"] {
@@ -415,10 +413,7 @@ fn stage(client: &mut HttpClient, name: &str) -> Stage {
 
 #[test]
 fn the_playlist_of_a_publisher_that_vanished_goes_on_for_twice_the_grace_time() {
-    let server = server(Config {
-        grace: Duration::from_secs(2),
-        ..Config::default()
-    });
+    let server = server(Config::default().grace(Duration::from_secs(2)));
     let mut client = http(&server);
     let mut cameras = ["lost", "done"].map(|name| Camera::start(&server, name));
     for name in ["lost", "done"] {
@@ -448,7 +443,7 @@ fn the_playlist_of_a_publisher_that_vanished_goes_on_for_twice_the_grace_time() 
     assert!(seen.contains(&[GoesOn, Ended]), "{seen:?}");
     assert!(!seen.contains(&[Ended, GoesOn]), "{seen:?}");
     drop(cameras);
-    crate::client::wait_until("no place is held", || server.connections() == 1);
+    crate::client::wait_until("no place is held", || server.connection_count() == 1);
     let (free, total) = server.blocks();
     assert_eq!(free, total);
 }
@@ -518,24 +513,21 @@ fn requests_for_an_awaited_stream_are_told_to_retry() {
 
 #[test]
 fn publishers_that_are_gone_make_room_for_new_ones() {
-    let server = server(Config {
-        max_connections: 6,
-        ..Config::default()
-    });
+    let server = server(Config::default().max_connections(6));
     for name in ["a", "b", "c", "d", "e", "f"] {
         let camera = Camera::start(&server, name);
         let mut client = http(&server);
         assert_eq!(stage(&mut client, name), Stage::GoesOn);
         drop((camera, client));
     }
-    crate::client::wait_until("places are taken", || server.connections() >= 6);
+    crate::client::wait_until("places are taken", || server.connection_count() >= 6);
     let camera = Camera::start(&server, "g");
     let mut client = http(&server);
     assert_eq!(stage(&mut client, "g"), Stage::GoesOn);
     // The first publishers had to give up their places, and are gone.
     crate::client::wait_until("it is gone", || stage(&mut client, "a") == Stage::NotFound);
     assert_eq!(stage(&mut client, "f"), Stage::GoesOn);
-    crate::client::wait_until("there are no more", || server.connections() <= 6);
+    crate::client::wait_until("there are no more", || server.connection_count() <= 6);
     drop(camera);
 }
 
@@ -549,9 +541,9 @@ fn a_server_that_stops_ends_waiting_requests() {
     client.request("GET", &format!("/live/door/{hint}"), "");
     let mut other = http(&server);
     other.request("GET", "/live/door/media.m3u8?_HLS_msn=9", "");
-    crate::client::wait_until("they are there", || server.connections() == 3);
+    crate::client::wait_until("they are there", || server.connection_count() == 3);
     server.stop();
-    assert_eq!(server.connections(), 0);
+    assert_eq!(server.connection_count(), 0);
 }
 
 #[test]

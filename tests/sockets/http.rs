@@ -1,10 +1,12 @@
 //! Requests over HTTP, one after the other and all at once.
 
+use std::error::Error;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use brooklet::config::{Access, Key};
-use brooklet::{Config, Server};
+use brooklet::{Config, Protocol, Server, StartErrorKind};
 
 use crate::client::{AAC_HEADER, Client, on_free_ports, server, wait_until};
 use crate::common::http::{HttpClient, WebSocket};
@@ -28,12 +30,12 @@ fn requests_of_one_connection_are_answered_one_after_the_other() {
         assert_eq!(health.header("connection"), None);
         assert_eq!(client.get("/page/nothing").status, 404);
     }
-    assert_eq!(server.connections(), 1);
+    assert_eq!(server.connection_count(), 1);
     client.request("GET", "/healthz", "Connection: close\r\n");
     let last = client.answer();
     assert_eq!(last.header("connection"), Some("close"));
     assert_eq!(client.until_closed(), b"");
-    wait_until("it is gone", || server.connections() == 0);
+    wait_until("it is gone", || server.connection_count() == 0);
 }
 
 #[test]
@@ -337,11 +339,11 @@ fn malformed_requests_are_refused_and_their_connection_closed() {
 fn slow_and_silent_clients_are_closed() {
     // Long enough for the first request on a busy machine.
     let short = Duration::from_secs(1);
-    let server = server(Config {
-        handshake_timeout: short,
-        command_timeout: short,
-        ..Config::default()
-    });
+    let server = server(
+        Config::default()
+            .handshake_timeout(short)
+            .command_timeout(short),
+    );
     let mut silent = http(&server);
     let mut idle = http(&server);
     idle.get("/healthz");
@@ -352,15 +354,12 @@ fn slow_and_silent_clients_are_closed() {
     assert_eq!(idle.until_closed(), b"");
     assert_eq!(half.answer().status, 408);
     assert_eq!(half.until_closed(), b"");
-    wait_until("all are gone", || server.connections() == 0);
+    wait_until("all are gone", || server.connection_count() == 0);
 }
 
 #[test]
 fn both_protocols_share_the_places_and_stop_together() {
-    let mut server = server(Config {
-        max_connections: 2,
-        ..Config::default()
-    });
+    let mut server = server(Config::default().max_connections(2));
     let mut idle = Client::connected(server.rtmp_addresses()[0], "live");
     let mut first = http(&server);
     assert_eq!(first.get("/healthz").status, 200);
@@ -371,16 +370,16 @@ fn both_protocols_share_the_places_and_stop_together() {
     server.stop();
     assert_eq!(second.until_closed(), b"");
     assert_eq!(first.until_closed(), b"");
-    assert_eq!(server.connections(), 0);
+    assert_eq!(server.connection_count(), 0);
 }
 
 #[test]
 fn a_connection_between_two_requests_makes_room_for_a_new_one() {
-    let server = server(Config {
-        max_connections: 18,
-        max_connect_rate: 1_000,
-        ..Config::default()
-    });
+    let server = server(
+        Config::default()
+            .max_connections(18)
+            .max_connect_rate(1_000),
+    );
     let mut publisher = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     publisher.send_headers();
     publisher.send_picture(1, 0, true, 500);
@@ -393,7 +392,7 @@ fn a_connection_between_two_requests_makes_room_for_a_new_one() {
             client
         })
         .collect();
-    assert_eq!(server.connections(), 18);
+    assert_eq!(server.connection_count(), 18);
     assert_eq!(http(&server).get("/healthz").status, 200);
     assert_eq!(idle.remove(0).until_closed(), b"");
     // Publishers and viewers need no place of others.
@@ -403,27 +402,22 @@ fn a_connection_between_two_requests_makes_room_for_a_new_one() {
 }
 
 #[test]
-fn a_port_in_use_is_an_error_that_names_the_option() {
+fn a_port_in_use_is_an_error_that_says_which() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = taken.local_addr().unwrap();
-    let config = Config {
-        http: vec![address],
-        ..on_free_ports(Config::default())
-    };
-    let error = Server::start(config).err().unwrap().to_string();
-    let expected = format!("cannot listen on {address}: the address is in use,");
-    assert!(error.starts_with(&expected), "{error}");
-    let next = address.port().checked_add(1).unwrap_or(8081);
-    let option = format!("Try --http {next}, or --http off");
-    assert!(error.ends_with(&option), "{error}");
+    let config = on_free_ports(Config::default()).http(vec![address]);
+    let error = Server::start(config).err().unwrap();
+    let protocol = Protocol::Http;
+    assert_eq!(error.kind(), StartErrorKind::Listen { protocol, address });
+    let source = error.source().unwrap().downcast_ref::<io::Error>();
+    assert_eq!(source.unwrap().kind(), io::ErrorKind::AddrInUse);
+    let expected = format!("cannot listen on {address}: ");
+    assert!(error.to_string().starts_with(&expected), "{error}");
 }
 
 #[test]
 fn without_http_nothing_listens_for_it() {
-    let server = Server::start(Config {
-        http: Vec::new(),
-        ..on_free_ports(Config::default())
-    });
+    let server = Server::start(on_free_ports(Config::default()).http(Vec::new()));
     let server = server.unwrap();
     assert_eq!(server.http_addresses(), Vec::<SocketAddr>::new());
     assert_eq!(server.rtmp_addresses().len(), 1);
@@ -496,12 +490,9 @@ fn the_page_is_served_only_at_paths_of_streams() {
     assert_eq!(status(&open, "/foo"), 200);
 
     // Where a key is required, nobody learns which streams exist.
-    let locked = server(Config {
-        play: Access {
-            keys: vec![Key::parse("watch-4711").unwrap()],
-            ..Access::default()
-        },
-        ..Config::default()
-    });
+    let locked = server(Config::default().play(Access {
+        keys: vec![Key::parse("watch-4711").unwrap()],
+        ..Access::default()
+    }));
     assert_eq!(status(&locked, "/foo"), 200);
 }

@@ -18,15 +18,13 @@ const WRONG: &str = "Basic dmlld2VyOndyb25nLWtleQ==";
 const API_KEY: &str = "Basic dmlld2VyOmFwaS1rZXk=";
 
 fn keyed() -> Config {
-    Config {
-        play: Access {
+    Config::default()
+        .play(Access {
             keys: vec![Key::parse("play-key").unwrap()],
             ..Access::default()
-        },
+        })
         // Each request has a connection of its own.
-        max_connect_rate: 1000,
-        ..Config::default()
-    }
+        .max_connect_rate(1000)
 }
 
 /// Sends a request on a connection of its own.
@@ -116,13 +114,10 @@ fn a_key_is_shown_in_the_query_or_as_a_password() {
 
 #[test]
 fn a_user_logs_in_by_http_basic() {
-    let server = server(Config {
-        play: Access {
-            users: vec![User::parse("bob:pass:word").unwrap()],
-            ..Access::default()
-        },
-        ..Config::default()
-    });
+    let server = server(Config::default().play(Access {
+        users: vec![User::parse("bob:pass:word").unwrap()],
+        ..Access::default()
+    }));
     let target = "/live/door/frame.mp4";
     let denied = get(&server, target, "");
     assert_eq!(denied.status, 401);
@@ -184,10 +179,7 @@ fn malformed_authorization_fields_end_nothing() {
 
 #[test]
 fn guesses_are_delayed_and_the_right_key_is_accepted_meanwhile() {
-    let server = server(Config {
-        api_key: Some(Secret::new("api-key")),
-        ..keyed()
-    });
+    let server = server(keyed().api_key(Some(Secret::new("api-key"))));
     let target = "/live/door/frame.mp4";
     for _ in 0..5 {
         assert_eq!(get(&server, target, WRONG).status, 401);
@@ -214,10 +206,7 @@ fn guesses_are_delayed_and_the_right_key_is_accepted_meanwhile() {
 
 #[test]
 fn an_api_key_is_required_even_on_this_machine() {
-    let server = server(Config {
-        api_key: Some(Secret::new("api-key")),
-        ..keyed()
-    });
+    let server = server(keyed().api_key(Some(Secret::new("api-key"))));
     let connections = "/api/v1/connections";
     let denied = get(&server, connections, "");
     assert_eq!(denied.status, 401);
@@ -356,22 +345,16 @@ fn a_page_of_a_rebound_host_name_gets_nothing() {
         "/live/door/0badcafe-0.m4s",
     ];
 
-    let open = server(Config {
-        max_connect_rate: 1000,
-        ..Config::default()
-    });
-    let for_all = server(Config {
-        play: Access {
-            from: vec![Network::Any],
-            ..Access::default()
-        },
-        max_connect_rate: 1000,
-        ..Config::default()
-    });
-    let keyed = server(Config {
-        api_key: Some(Secret::new("api-key")),
-        ..keyed()
-    });
+    let open = server(Config::default().max_connect_rate(1000));
+    let for_all = server(
+        Config::default()
+            .play(Access {
+                from: vec![Network::Any],
+                ..Access::default()
+            })
+            .max_connect_rate(1000),
+    );
+    let keyed = server(keyed().api_key(Some(Secret::new("api-key"))));
     let _cameras = [&open, &for_all, &keyed].map(camera);
     let ask = |server: &Server, target: &str, host: &str, headers: &str| {
         let mut client = HttpClient::connect(server.http_addresses()[0]);
@@ -476,7 +459,7 @@ fn handlers_are_notified_of_each_play_and_its_end() {
 
     impl Witness {
         fn note(&self, client: &Peer, what: &str, stream: &StreamKey) {
-            let name = &client.connect().flash_ver;
+            let name = client.user_agent();
             self.0
                 .lock()
                 .unwrap()
@@ -487,7 +470,7 @@ fn handlers_are_notified_of_each_play_and_its_end() {
     impl Handler for Witness {
         fn play(&self, client: &Peer, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
             self.note(client, "play", request.key());
-            match request.query_value("who") {
+            match request.query_value("who").as_deref() {
                 Some("stranger") => Err(Refusal::new("no strangers")),
                 _ => Ok(()),
             }
@@ -499,7 +482,10 @@ fn handlers_are_notified_of_each_play_and_its_end() {
     }
 
     let witness = Arc::new(Witness::default());
-    let server = Server::start_with(on_free_ports(keyed()), witness.clone()).unwrap();
+    let server = Server::builder(on_free_ports(keyed()))
+        .handler(witness.clone())
+        .start()
+        .unwrap();
     let target = |query: &str| format!("/live/door/frame.mp4?key=play-key{query}");
     let agent = "User-Agent: curl/8\r\n";
     assert!(is_admitted(&ask(&server, "GET", &target(""), agent)));

@@ -150,7 +150,7 @@ fn a_viewer_that_joins_before_the_first_frame_waits_for_it() {
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
     let mut viewers = ["/live/door.flv", "/live/door.mp4"].map(|path| Viewer::ask(http, path));
-    wait_until("both are there", || server.connections() == 3);
+    wait_until("both are there", || server.connection_count() == 3);
     for number in 0..3 {
         camera.picture(1_000);
         for viewer in &mut viewers {
@@ -168,14 +168,14 @@ fn a_stream_that_ends_before_its_first_frame_is_not_found() {
     let (rtmp, http) = addresses(&server);
     let camera = Camera::start(rtmp);
     let mut viewers = ["/live/door.flv", "/live/door.mp4"].map(|path| Viewer::ask(http, path));
-    wait_until("both are there", || server.connections() == 3);
+    wait_until("both are there", || server.connection_count() == 3);
     drop(camera);
     for viewer in &mut viewers {
         let head = viewer.head();
         assert_eq!(head.status, 404, "{head:?}");
         assert!(head.field("content-length").is_some(), "{head:?}");
     }
-    wait_until("all are gone", || server.connections() == 0);
+    wait_until("all are gone", || server.connection_count() == 0);
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn a_websocket_answers_pings_and_the_close_while_frames_go_on() {
         assert_eq!(goodbye, Some((opcode::CLOSE, vec![0x03, 0xE8])), "{path}");
         assert_eq!(viewer.next_message(), None, "{path}");
     }
-    wait_until("only the camera is left", || server.connections() == 1);
+    wait_until("only the camera is left", || server.connection_count() == 1);
 }
 
 #[test]
@@ -284,9 +284,9 @@ fn a_viewer_that_hangs_up_is_removed_at_once_even_if_nothing_is_sent() {
         viewer.next_picture();
         viewer
     });
-    assert_eq!(server.connections(), 5);
+    assert_eq!(server.connection_count(), 5);
     drop(viewers);
-    wait_until("only the camera is left", || server.connections() == 1);
+    wait_until("only the camera is left", || server.connection_count() == 1);
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn when_the_publisher_stays_away_the_file_ends_at_a_frame() {
         }
     }
     drop(viewers);
-    wait_until("all are gone", || server.connections() == 0);
+    wait_until("all are gone", || server.connection_count() == 0);
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn clients_that_stay_after_the_end_are_disconnected_within_seconds() {
         while viewer.next().is_some() {}
     }
     let ended = Instant::now();
-    wait_until("all are gone", || server.connections() == 0);
+    wait_until("all are gone", || server.connection_count() == 0);
     // Without the end of the stream their threads would wake after 20 s.
     let elapsed = ended.elapsed();
     assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
@@ -440,10 +440,7 @@ fn slow_viewers_cost_the_others_nothing() {
     /// The length of a frame of the other stream, whose GOP takes a quarter of the memory.
     const LEN: usize = 40_000;
 
-    let server = server(Config {
-        memory: 4 << 20,
-        ..Config::default()
-    });
+    let server = server(Config::default().memory(4 << 20));
     let (rtmp, http) = addresses(&server);
     let mut other = None;
     let mut joined = 0;

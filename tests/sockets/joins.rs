@@ -67,10 +67,7 @@ fn hundred_joins(server: &Server, join: &str) -> Joins {
 
 #[test]
 fn a_hundred_joins_get_the_keyframe_at_once_and_end_at_the_live_edge() {
-    let server = server(Config {
-        max_connect_rate: 1_000,
-        ..Config::default()
-    });
+    let server = server(Config::default().max_connect_rate(1_000));
     for join in ["live", "gop"] {
         let Joins {
             mut first_keyframe,

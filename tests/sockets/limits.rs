@@ -12,12 +12,12 @@ use crate::client::{Client, DEADLINE, read_until_closed, server, wait_until};
 
 /// A server on which only one of the three timeouts ends anything before a test gives up.
 fn server_with_timeouts(handshake: Duration, command: Duration, idle: Duration) -> Server {
-    server(Config {
-        handshake_timeout: handshake,
-        command_timeout: command,
-        idle_timeout: idle,
-        ..Config::default()
-    })
+    server(
+        Config::default()
+            .handshake_timeout(handshake)
+            .command_timeout(command)
+            .idle_timeout(idle),
+    )
 }
 
 /// A timeout that ends before the test's deadline, with enough time for what a client does first.
@@ -31,7 +31,7 @@ fn the_handshake_timeout_closes_a_silent_client() {
     let server = server_with_timeouts(SHORT, LONG, LONG);
     let silent = TcpStream::connect(server.rtmp_addresses()[0]).unwrap();
     assert!(read_until_closed(&silent).is_empty());
-    wait_until("it is gone", || server.connections() == 0);
+    wait_until("it is gone", || server.connection_count() == 0);
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn the_command_timeout_closes_a_client_that_neither_publishes_nor_plays() {
     let address = server.rtmp_addresses()[0];
     assert!(Client::handshaken(address).until_closed().is_empty());
     assert!(Client::connected(address, "live").until_closed().is_empty());
-    wait_until("both are gone", || server.connections() == 0);
+    wait_until("both are gone", || server.connection_count() == 0);
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn the_idle_timeout_closes_a_publisher_that_sends_nothing() {
     let codes: Vec<_> = rest.iter().filter_map(|message| message.status()).collect();
     assert_eq!(codes[0].1, "NetStream.Unpublish.Success");
     drop(publisher);
-    wait_until("it is gone", || server.connections() == 0);
+    wait_until("it is gone", || server.connection_count() == 0);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn the_command_timeout_closes_a_client_that_has_stopped_publishing() {
     let mut publisher = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     publisher.send_command(1, "closeStream", 0.0, Value::Null, vec![]);
     publisher.until_closed();
-    wait_until("it is gone", || server.connections() == 0);
+    wait_until("it is gone", || server.connection_count() == 0);
 }
 
 #[test]
@@ -98,14 +98,8 @@ fn other_protocols_are_closed_at_their_first_byte() {
 #[test]
 fn connections_are_capped_in_all_and_per_address() {
     for config in [
-        Config {
-            max_connections: 2,
-            ..Config::default()
-        },
-        Config {
-            max_per_address: 2,
-            ..Config::default()
-        },
+        Config::default().max_connections(2),
+        Config::default().max_per_address(2),
     ] {
         let server = server(config);
         let address = server.rtmp_addresses()[0];
@@ -116,7 +110,7 @@ fn connections_are_capped_in_all_and_per_address() {
         let _ = refused.write_all(&[3; 1537]);
         assert!(read_until_closed(&refused).is_empty());
         drop(two);
-        wait_until("one is gone", || server.connections() == 1);
+        wait_until("one is gone", || server.connection_count() == 1);
         let mut three = Client::connected(address, "live");
         // A client that has asked for nothing yet makes room, even for one of its own address.
         let _four = Client::playing(address, "live", "door");
@@ -126,10 +120,7 @@ fn connections_are_capped_in_all_and_per_address() {
 
 #[test]
 fn only_the_address_that_connects_too_often_is_closed() {
-    let server = server(Config {
-        max_connect_rate: 1,
-        ..Config::default()
-    });
+    let server = server(Config::default().max_connect_rate(1));
     let address = server.rtmp_addresses()[0];
     let is_refused = || {
         let mut socket = TcpStream::connect(address).unwrap();
@@ -147,18 +138,18 @@ fn only_the_address_that_connects_too_often_is_closed() {
 
 #[test]
 fn the_oldest_idle_connection_makes_room_for_a_new_one() {
-    let server = server(Config {
-        max_connections: 16,
-        max_connect_rate: 1_000,
-        ..Config::default()
-    });
+    let server = server(
+        Config::default()
+            .max_connections(16)
+            .max_connect_rate(1_000),
+    );
     let address = server.rtmp_addresses()[0];
     let mut publisher = Client::publishing(address, "live", "door");
     let mut player = Client::playing(address, "live", "door");
     let mut idle: Vec<_> = (0..14)
         .map(|_| Client::connected(address, "live"))
         .collect();
-    assert_eq!(server.connections(), 16);
+    assert_eq!(server.connection_count(), 16);
 
     // Only the oldest idle connection has to go.
     let mut new = Client::publishing(address, "live", "gate");
@@ -182,11 +173,11 @@ fn host(number: u8) -> Ipv4Addr {
 
 #[test]
 fn a_player_of_a_name_never_published_makes_room_for_a_publisher() {
-    let server = server(Config {
-        max_connections: 16,
-        max_connect_rate: 1_000,
-        ..Config::default()
-    });
+    let server = server(
+        Config::default()
+            .max_connections(16)
+            .max_connect_rate(1_000),
+    );
     let address = server.rtmp_addresses()[0];
     let wait_for = |from: u8, name: &str| {
         let mut player = Client::handshaken_from(host(from), address).connect("live");
@@ -212,11 +203,11 @@ fn a_player_of_a_name_never_published_makes_room_for_a_publisher() {
 
 #[test]
 fn viewers_leave_places_for_publishers_and_share_the_rest_by_address() {
-    let server = server(Config {
-        max_connections: 16,
-        max_connect_rate: 1_000,
-        ..Config::default()
-    });
+    let server = server(
+        Config::default()
+            .max_connections(16)
+            .max_connect_rate(1_000),
+    );
     let address = server.rtmp_addresses()[0];
     let mut publisher = Client::publishing(address, "live", "door");
     let play = |from: u8| {
@@ -261,10 +252,7 @@ fn viewers_leave_places_for_publishers_and_share_the_rest_by_address() {
 
 #[test]
 fn a_message_over_the_limit_ends_only_its_own_connection() {
-    let server = server(Config {
-        max_message: 10_000,
-        ..Config::default()
-    });
+    let server = server(Config::default().max_message(10_000));
     let address = server.rtmp_addresses()[0];
     let mut good = Client::publishing(address, "live", "good");
     let mut player = Client::playing(address, "live", "good");
@@ -281,10 +269,7 @@ fn a_message_over_the_limit_ends_only_its_own_connection() {
 fn a_publisher_fills_the_arena_and_goes_on_within_it() {
     const MEMORY: usize = 8 << 20;
 
-    let server = server(Config {
-        memory: MEMORY,
-        ..Config::default()
-    });
+    let server = server(Config::default().memory(MEMORY));
     let address = server.rtmp_addresses()[0];
     let (_, blocks) = server.blocks();
     assert!(blocks * BLOCK_LEN <= MEMORY);

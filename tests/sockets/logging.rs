@@ -30,7 +30,7 @@ impl Unread {
         };
         assert_eq!(full, ErrorKind::WouldBlock);
         writer.set_nonblocking(false).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+        let mut command = Command::new(crate::common::PROGRAM.unwrap());
         let mut child = without_settings(&mut command)
             .args(["--rtmp", "127.0.0.1:0", "--http", "off"])
             .stdin(Stdio::null())
@@ -146,7 +146,7 @@ fn log_in_journal(is_this_one: bool, arguments: &[&str]) -> String {
     let file = File::create(&path).unwrap();
     let metadata = file.metadata().unwrap();
     let inode = metadata.ino() + u64::from(!is_this_one);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+    let mut command = Command::new(crate::common::PROGRAM.unwrap());
     let mut child = without_settings(&mut command)
         .args(["--rtmp", "127.0.0.1:0", "--http", "off"])
         .args(arguments)

@@ -21,11 +21,7 @@ fn users(users: &[&str]) -> Access {
 }
 
 fn guarded(publish: Access, play: Access) -> Server {
-    server(Config {
-        publish,
-        play,
-        ..Config::default()
-    })
+    server(Config::default().publish(publish).play(play))
 }
 
 /// A client that logs in, or tries to.

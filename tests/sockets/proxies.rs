@@ -9,10 +9,7 @@ use crate::common::http::{Answer, HttpClient};
 
 /// Starts a server that trusts the proxies of this machine, and plays to private networks.
 fn behind_a_proxy(configure: impl FnOnce(&mut Config)) -> Server {
-    let mut config = Config {
-        trusted_proxies: vec![Network::parse("127.0.0.1").unwrap()],
-        ..Config::default()
-    };
+    let mut config = Config::default().trusted_proxies(vec![Network::parse("127.0.0.1").unwrap()]);
     configure(&mut config);
     server(config)
 }
@@ -77,13 +74,10 @@ fn the_client_named_by_a_trusted_proxy_counts() {
 #[test]
 fn requests_forwarded_by_others_have_an_unknown_address() {
     let open = server(Config::default());
-    let for_all = server(Config {
-        play: Access {
-            from: vec![Network::Any],
-            ..Access::default()
-        },
-        ..Config::default()
-    });
+    let for_all = server(Config::default().play(Access {
+        from: vec![Network::Any],
+        ..Access::default()
+    }));
     let elsewhere = behind_a_proxy(|config| {
         config.trusted_proxies = vec![Network::parse("10.0.0.0/8").unwrap()];
     });

@@ -110,7 +110,7 @@ fn players_survive_a_publisher_that_vanishes_and_comes_back() {
             last = Some(message.timestamp);
         }
         drop(publisher);
-        wait_until("the server has noticed", || server.connections() == 2);
+        wait_until("the server has noticed", || server.connection_count() == 2);
     }
 }
 
@@ -139,7 +139,7 @@ fn when_the_grace_time_ends_players_are_notified_and_closed() {
         ["NetStream.Play.UnpublishNotify", "NetStream.Play.Stop"]
     );
     drop(player);
-    wait_until("everybody is gone", || server.connections() == 0);
+    wait_until("everybody is gone", || server.connection_count() == 0);
     let (free, total) = server.blocks();
     assert_eq!(free, total);
 }

@@ -23,7 +23,7 @@ fn a_stop_notifies_players_and_publishers_and_ends_all_threads() {
     player.wait_for_media();
 
     server.stop();
-    assert_eq!(server.connections(), 0);
+    assert_eq!(server.connection_count(), 0);
     for player in [&mut player, &mut waiting] {
         let codes: Vec<_> = player
             .until_closed()
@@ -48,14 +48,14 @@ fn a_stop_notifies_players_and_publishers_and_ends_all_threads() {
 
 #[test]
 fn a_stop_ends_connections_in_every_state() {
-    let mut server = server(Config {
-        publish: Access {
-            keys: vec![Key::parse("right-key").unwrap()],
-            ..Access::default()
-        },
-        max_connect_rate: 1_000,
-        ..Config::default()
-    });
+    let mut server = server(
+        Config::default()
+            .publish(Access {
+                keys: vec![Key::parse("right-key").unwrap()],
+                ..Access::default()
+            })
+            .max_connect_rate(1_000),
+    );
     let (address, http) = (server.rtmp_addresses()[0], server.http_addresses()[0]);
     let mut publisher = Client::publishing(address, "live", "door?key=right-key");
     publisher.send_headers();
@@ -91,14 +91,14 @@ fn a_stop_ends_connections_in_every_state() {
     left.wait_for_media();
     gone.socket().shutdown(Shutdown::Both).unwrap();
 
-    let open = server.connections();
+    let open = server.connection_count();
     let began = Instant::now();
     server.stop();
     println!(
         "{open} connections stopped in {} ms",
         began.elapsed().as_millis()
     );
-    assert_eq!(server.connections(), 0);
+    assert_eq!(server.connection_count(), 0);
     drop((
         publisher, silent, half, slow, next, watching, waiting, guessing, left,
     ));

@@ -345,10 +345,8 @@ fn delete_disconnects_and_the_log_names_the_caller() {
 
 #[test]
 fn without_the_api_key_addresses_are_hidden_and_delete_is_refused() {
-    let server = server(Config {
-        api_key: Some(parse_api_key("correct-horse-battery").unwrap()),
-        ..Config::default()
-    });
+    let server =
+        server(Config::default().api_key(Some(parse_api_key("correct-horse-battery").unwrap())));
     let http = server.http_addresses()[0];
     let _camera = camera(&server, "a camera", "door");
     let key = "Authorization: Bearer correct-horse-battery\r\n";
@@ -372,14 +370,14 @@ fn without_the_api_key_addresses_are_hidden_and_delete_is_refused() {
 
 #[test]
 fn streams_that_require_a_key_are_listed_for_clients_with_it() {
-    let server = server(Config {
-        api_key: Some(parse_api_key("correct-horse-battery").unwrap()),
-        play: Access {
-            keys: vec![Key::parse("play-key").unwrap()],
-            ..Access::default()
-        },
-        ..Config::default()
-    });
+    let server = server(
+        Config::default()
+            .api_key(Some(parse_api_key("correct-horse-battery").unwrap()))
+            .play(Access {
+                keys: vec![Key::parse("play-key").unwrap()],
+                ..Access::default()
+            }),
+    );
     let http = server.http_addresses()[0];
     let _camera = camera(&server, "a camera", "door");
     for (query, count, is_locked) in [
@@ -431,10 +429,7 @@ fn findings_are_logged_once_and_listed() {
 
 #[test]
 fn counters_of_a_name_survive_its_stream() {
-    let server = server(Config {
-        max_connect_rate: 10_000,
-        ..short_grace()
-    });
+    let server = server(short_grace().max_connect_rate(10_000));
     let http = server.http_addresses()[0];
     let figures = || {
         let text = get(http, "/metrics").text();
@@ -485,16 +480,13 @@ fn counters_of_a_name_survive_its_stream() {
         ]);
         assert_eq!(streams(http)["streams"], json!([]));
         drop(waiting);
-        wait_until("it has left", || server.connections() == 0);
+        wait_until("it has left", || server.connection_count() == 0);
     }
 }
 
 #[test]
 fn counters_of_64_published_names_are_remembered() {
-    let server = server(Config {
-        max_connect_rate: 10_000,
-        ..short_grace()
-    });
+    let server = server(short_grace().max_connect_rate(10_000));
     let http = server.http_addresses()[0];
     let _waiting = Client::playing(server.rtmp_addresses()[0], "live", "secret");
     let count = |text: &str| text.matches("brooklet_stream_publishes_total{").count();

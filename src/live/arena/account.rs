@@ -20,6 +20,7 @@ impl Account {
         let free = state
             .accounts
             .iter()
+            // Numbers are used again only when all blocks are back, since these say whose they were.
             .position(|slot| !slot.is_open && slot.held == 0);
         let number = free.unwrap_or(state.accounts.len());
         if free.is_none() {

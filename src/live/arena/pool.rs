@@ -76,11 +76,32 @@ pub struct Block {
     owner: u32,
 }
 
+/// The blocks of pools that were dropped.
+static RETIRED: Mutex<Vec<&'static mut [u8]>> = Mutex::new(Vec::new());
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Each block on loan holds a reference to its pool, so all of them are here.
+        lock(&RETIRED).append(&mut self.lock().free);
+    }
+}
+
 impl Pool {
-    /// A pool of these blocks, of which the last is handed out first.
-    pub(super) fn new(free: Vec<&'static mut [u8]>) -> Pool {
+    /// A pool of this number of blocks.
+    pub(super) fn new(total: usize) -> Pool {
+        let reused = {
+            let mut retired = lock(&RETIRED);
+            let kept = retired.len().saturating_sub(total);
+            retired.split_off(kept)
+        };
+        let slab: &'static mut [u8] = vec![0; (total - reused.len()) * BLOCK_LEN].leak();
+        // Popped from the end: blocks that are resident already go first, then the lowest addresses,
+        // which stay in use.
+        let mut free = Vec::with_capacity(total);
+        free.extend(slab.chunks_exact_mut(BLOCK_LEN).rev());
+        free.extend(reused);
         Pool {
-            total: free.len(),
+            total,
             state: Mutex::new(PoolState {
                 free,
                 assembly: 0,
@@ -147,6 +168,7 @@ impl Pool {
 impl AccountSlot {
     /// What it may hold at a level.
     fn may_hold(&self, level: usize) -> usize {
+        // Without a publisher its newest GOP is of little use to viewers.
         if self.is_running {
             level.max(self.protected)
         } else {

@@ -21,6 +21,24 @@ fn a_dropped_block_goes_home_and_is_handed_out_first() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn an_arena_takes_the_address_space_of_earlier_ones() {
+    const LEN: usize = 256 << 20;
+
+    let pages = || {
+        let sizes = std::fs::read_to_string("/proc/self/statm").unwrap();
+        sizes.split(' ').next().unwrap().parse::<usize>().unwrap()
+    };
+    drop(Arena::new(LEN));
+    let before = pages();
+    for _ in 0..8 {
+        drop(Arena::new(LEN));
+    }
+    // Other tests run at the same time.
+    assert!(pages().saturating_sub(before) * 4096 < 4 * LEN);
+}
+
+#[test]
 fn an_empty_arena_hands_out_nothing() {
     let arena = Arena::new(4 * BLOCK_LEN);
     let blocks: Vec<_> = std::iter::from_fn(|| arena.take()).collect();

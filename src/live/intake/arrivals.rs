@@ -7,8 +7,7 @@ use super::doctor::Doctor;
 use super::frame_rate::FrameRate;
 use crate::live::Millis;
 use crate::live::byte_rate::ByteRate;
-use crate::live::finding::Memory;
-use crate::live::kind::Kind;
+use crate::live::finding::{Finding, Memory};
 use crate::live::report::{RECEIVED, StreamReport, Totals, TrackReport};
 use crate::media::{Medium, TrackInfo};
 
@@ -55,6 +54,7 @@ impl Arrivals {
         for (earlier, more) in self.earlier.iter_mut().zip(all) {
             *earlier += more;
         }
+        // Only the totals survive, for counters that never go back.
         *self = Arrivals {
             since: now,
             earlier: self.earlier,
@@ -76,6 +76,7 @@ impl Arrivals {
         };
         arrived.bytes += len as u64;
         arrived.messages += 1;
+        // Once a second is enough to notice a change of codec.
         if arrived.rate.add(len as u64, now) || arrived.sample_len == 0 {
             arrived.keep_sample(parts);
         }
@@ -85,11 +86,6 @@ impl Arrivals {
     /// Notes the time during a publish.
     pub(super) fn note_time(&mut self, now: Millis) {
         self.doctor.note_silence(self.since, now);
-    }
-
-    /// Notes a frame of audio or video that has its place in time.
-    pub(super) fn note_frame(&mut self, kind: Kind, timestamp: u32, now: Millis) {
-        self.doctor.note_arrival(kind, timestamp, now);
     }
 
     /// Notes a frame of the first video track that has its place in time.
@@ -102,17 +98,16 @@ impl Arrivals {
         if is_keyframe {
             frames.note_keyframe(timestamp);
         }
-        self.doctor
-            .note_video_frame(is_keyframe, step, frames.rate());
+        self.doctor.note_video_frame(is_keyframe, step, frames.rate);
     }
 
     /// Notes a message that couldn't be stored.
     pub(super) fn note_dropped(&mut self, len: usize, may_hold: u64) {
         self.dropped += 1;
-        self.doctor.note_memory(Memory::Message {
+        self.doctor.find(Finding::Memory(Memory::Message {
             len: len as u32,
             may_hold: may_hold.try_into().unwrap_or(u32::MAX),
-        });
+        }));
     }
 
     /// What was counted of earlier publishes.
@@ -132,7 +127,7 @@ impl Arrivals {
             audio: self.audio.report(Medium::Audio, age, now),
             video: self.video.report(Medium::Video, age, now),
             frame_rate: self.frame_rate.recent_rate(now),
-            keyframe_interval: self.frame_rate.keyframe_interval(),
+            keyframe_interval: self.frame_rate.keyframe_interval,
             dropped_messages: self.dropped,
             findings: self.doctor.findings(),
             past: self.past(),

@@ -5,8 +5,8 @@
 
 use super::frame_rate::Window;
 use crate::live::finding::{
-    ClockRepair, EXAMINATION, Finding, KEYFRAME_INTERVAL, KINDS, MEMORY, MISSING_HEADER,
-    MISSING_TRACK, Memory, NETWORK_GAPS, Pace,
+    EXAMINATION, Finding, KEYFRAME_INTERVAL, KINDS, MEMORY, MISSING_HEADER, MISSING_TRACK,
+    NETWORK_GAPS,
 };
 use crate::live::kind::Kind;
 use crate::live::{Millis, When};
@@ -113,7 +113,8 @@ impl Doctor {
         news
     }
 
-    fn find(&mut self, finding: Finding) {
+    /// Keeps a finding, which takes the place of an earlier one of its kind.
+    pub(super) fn find(&mut self, finding: Finding) {
         let kind = finding.kind();
         self.news |= 1 << kind;
         self.found[kind] = Some(finding);
@@ -156,6 +157,7 @@ impl Doctor {
             if self.has_keyframe && interval > MAX_KEYFRAME_INTERVAL {
                 self.find_interval(interval, false, frame_rate);
             }
+            // The first interval began before the publish, so only later ones are judged.
             self.has_keyframe = true;
             self.since_keyframe = 0;
         } else if interval > PATIENCE_FOR_KEYFRAME {
@@ -184,33 +186,20 @@ impl Doctor {
             return;
         };
         let measured = window.rate();
+        // A fifth leaves room for encoders that drop frames now and then.
         let is_wrong = announced.abs_diff(measured) > announced / 5;
         if !is_wrong || !window.is_even() {
             self.wrong_windows = 0;
             return;
         }
         self.wrong_windows = self.wrong_windows.saturating_add(1);
+        // Not again for each further window: the finding would only repeat itself.
         if self.wrong_windows == WRONG_WINDOWS {
             self.find(Finding::FrameRate {
                 announced,
                 measured,
             });
         }
-    }
-
-    /// Notes a jump of the timestamps that was taken out.
-    pub(super) fn note_repair(&mut self, repair: ClockRepair) {
-        self.find(Finding::Timestamps(repair));
-    }
-
-    /// Notes that the timestamps don't keep pace with time.
-    pub(super) fn note_pace(&mut self, pace: Pace) {
-        self.find(Finding::Pace(pace));
-    }
-
-    /// Notes what didn't fit into the memory.
-    pub(super) fn note_memory(&mut self, memory: Memory) {
-        self.find(Finding::Memory(memory));
     }
 
     /// Reports if nothing has come of a publish that began at `since`.
@@ -283,6 +272,7 @@ impl Doctor {
         if self.first_video.get().is_none() && is_announced("videocodecid", "hasVideo") {
             self.find(Finding::MissingTrack(Medium::Video));
         }
+        // Kept for the windows to come.
         self.announced_rate =
             number(&["framerate", "fps"]).map(|rate| (rate.min(1000.0) * 1000.0) as u32);
         let size = |name| Some(number(&[name])?.min(f64::from(u16::MAX)) as u16);

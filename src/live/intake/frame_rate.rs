@@ -25,9 +25,10 @@ pub(super) struct FrameRate {
     came: When,
     window: Window,
     /// Frames per second in the last whole window, in thousandths.
-    rate: Option<u32>,
+    pub(super) rate: Option<u32>,
     newest_keyframe: Option<u32>,
-    keyframe_interval: Option<u32>,
+    /// The interval between the last two keyframes, in ms.
+    pub(super) keyframe_interval: Option<u32>,
 }
 
 /// Some seconds of frames.
@@ -76,21 +77,11 @@ impl FrameRate {
         self.keyframe_interval = interval.or(self.keyframe_interval);
     }
 
-    /// Frames per second of the last window, in thousandths.
-    pub(super) fn rate(&self) -> Option<u32> {
-        self.rate
-    }
-
-    /// The same, unless no frame came for some time.
+    /// The frame rate, unless no frame came for some time.
     pub(super) fn recent_rate(&self, now: Millis) -> Option<u32> {
         let came = self.came.get()?;
         let is_recent = now.saturating_sub(came) <= RATE_MEMORY;
         self.rate.filter(|_| is_recent)
-    }
-
-    /// The interval between the last two keyframes, in ms.
-    pub(super) fn keyframe_interval(&self) -> Option<u32> {
-        self.keyframe_interval
     }
 }
 
@@ -133,7 +124,7 @@ mod tests {
         for index in 0..count_of_frames {
             count(&mut frames, timestamp(index), timestamp(index).into());
         }
-        frames.rate()
+        frames.rate
     }
 
     #[test]
@@ -177,7 +168,7 @@ mod tests {
     #[test]
     fn keyframe_intervals_are_in_media_time() {
         let mut frames = FrameRate::default();
-        assert_eq!(frames.keyframe_interval(), None);
+        assert_eq!(frames.keyframe_interval, None);
         for (timestamp, interval) in [
             (u32::MAX - 999, None),
             (1_000, Some(2_000)),
@@ -185,7 +176,7 @@ mod tests {
             (5_000, Some(1_000)),
         ] {
             frames.note_keyframe(timestamp);
-            assert_eq!(frames.keyframe_interval(), interval);
+            assert_eq!(frames.keyframe_interval, interval);
         }
     }
 }

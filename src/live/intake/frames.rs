@@ -133,6 +133,7 @@ impl Intake {
         };
         let mut judged = Judged::of(class);
         (judged.look, judged.sent) = (look, arrival.timestamp);
+        // What follows is about frames, and this message belongs to the one before.
         if class == Class::Rest {
             return judged;
         }
@@ -187,6 +188,7 @@ impl Intake {
         };
         let (header, config) = self.config().unzip();
         let config = config.unwrap_or_default();
+        // Almost all encoders write lengths of 4 bytes, so that is assumed without a configuration.
         let size_at = |at: usize| config.get(at).map_or(4, |sizes| (sizes & 3) + 1);
         let (codec, length_size) = match (codec, header) {
             // Some cameras send HEVC as H.264; their sequence header shows that.
@@ -308,6 +310,7 @@ impl Intake {
         let forbidden = u8::try_from(look.forbidden).ok();
         let body_offset = forbidden.and_then(|len| meta.sample.body_offset.checked_add(len));
         let is_unclean = look.is_unclean || body_offset.is_none();
+        // Once frames have come in parts, each may be one more: it is known only when the next one begins.
         let is_due = is_unclean || frames.come_in_parts;
         frames.open = Some(OpenFrame {
             number,
@@ -325,7 +328,7 @@ impl Intake {
     }
 
     /// Closes the open frame, of which no more comes: if it has to be assembled, it is.
-    pub(super) fn complete_frame(&mut self, store: &mut Store<'_>) {
+    pub(in crate::live) fn complete_frame(&mut self, store: &mut Store<'_>) {
         let open = self.publish.frames.open.take();
         let Some(open) = open.filter(|open| open.is_due) else {
             return;

@@ -35,6 +35,7 @@ impl Intake {
         if len > MAX_HEADER_LEN {
             return Appended::Ignored;
         }
+        // Headers are rare, so one copy in one piece makes everything after this simpler.
         let bytes = payload.collect::<Vec<_>>().concat();
         if self.is_outdated(slot, &bytes) {
             return Appended::Ignored;
@@ -57,6 +58,8 @@ impl Intake {
         }
         let is_first = matches!(slot, Slot::Video(0) | Slot::Audio(0));
         let paid = self.pay_for_headers(bytes.len());
+        // The first tracks' headers are kept in any case, in a block if need be: no player could start
+        // without them.
         let Some(max_on_heap) = paid.or(is_first.then_some(0)) else {
             return Appended::Ignored;
         };
@@ -103,6 +106,7 @@ impl Intake {
             let paid = self.paid.as_mut();
             paid.is_none_or(|paid| paid.resize(bytes).is_ok())
         };
+        // The old header isn't free before the last receiver has it, so both are paid for.
         if len <= HEAP_LEN && pay(least + len) {
             return Some(HEAP_LEN);
         }
@@ -163,6 +167,7 @@ impl Intake {
             let header = self.preamble.header(slot);
             let header = header.zip(slot.kind().medium());
             let header = header.and_then(|(header, medium)| TrackMessage::read(medium, header));
+            // A header of another codec would make decoders fail instead of wait.
             let is_kept = header.is_some_and(|header| header.codec == Some(codec));
             if is_kept {
                 slots.push(slot);

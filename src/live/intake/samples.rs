@@ -76,23 +76,31 @@ impl Intake {
         self.publish.found.announced_bandwidth = (kbits.max(0.0) * 1024.0) as u32;
     }
 
-    /// Notes a message of a first track. A track has the codec of its header, or of its first message
-    /// if it has no header.
+    /// Notes a message if it is of a first track. A track has the codec of its header, or of its first
+    /// message if it has no header.
     pub(super) fn note_track(
         &mut self,
         kind: Kind,
-        needs: Capabilities,
-        is_header: bool,
+        class: Class,
+        message: &TrackMessage,
         hls: &mut Hls,
     ) {
-        let found = &mut self.publish.found;
-        let of_kind = match kind {
-            Kind::Audio => &mut found.audio,
-            _ => &mut found.video,
+        if message.track_id != 0 {
+            return;
+        }
+        let publish = &mut self.publish;
+        let (is_there, needs_of_kind) = match kind {
+            Kind::Audio => (&mut publish.has_audio, &mut publish.found.audio),
+            _ => (&mut publish.has_video, &mut publish.found.video),
         };
-        let needs = Some(needs.of_codec());
-        if *of_kind != needs && (is_header || of_kind.is_none()) {
-            *of_kind = needs;
+        *is_there = true;
+        let is_header = match class {
+            Class::Header(slot) if slot.is_description() => return,
+            class => matches!(class, Class::Header(_)),
+        };
+        let needs = Some(Capabilities::needed_by(message).of_codec());
+        if *needs_of_kind != needs && (is_header || needs_of_kind.is_none()) {
+            *needs_of_kind = needs;
             self.update_tracks(hls);
         }
     }
@@ -128,6 +136,7 @@ impl Intake {
         if tracks.is_same_as(&self.tracks) {
             return;
         }
+        // Receivers may hold on to the old tracks, so the new ones are paid for in addition.
         let is_paid = self.pay(tracks_cost(&tracks), self.headers_cost(), hls);
         self.tracks = Arc::new(if is_paid {
             tracks

@@ -35,6 +35,7 @@ impl Log {
     /// The first message from this one on where a receiver or a file may start.
     pub fn join_point_from(&self, number: u64, is_file: bool) -> Option<u64> {
         let newest = self.start_of(is_file).filter(|newest| *newest >= number)?;
+        // Older join points need headers that receivers no longer get.
         let from = number.max(self.joinable_from).max(self.first);
         let mut all = (from..).zip(self.entries(from));
         let is_start = |meta: &Meta| meta.is_join_point && (meta.is_sync() || !is_file);

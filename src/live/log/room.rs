@@ -10,6 +10,7 @@ impl Log {
         while self.first < self.kept_from && self.has_useless(now) {
             self.evict(1);
         }
+        // Other streams' needs come before this one's next message.
         if let Some(excess) = self.account.as_ref().map(Account::excess) {
             if excess > 0 {
                 self.give_up(excess);
@@ -45,6 +46,7 @@ impl Log {
         let Some(oldest) = self.entry(self.first) else {
             return false;
         };
+        // Files may start at an older keyframe than other receivers, so the older one counts.
         let newest_gop = self.file_start.or(self.join_point);
         let is_in_newest_gop = newest_gop.is_some_and(|number| self.first >= number);
         let is_needed = self.first >= self.needed_from
@@ -80,6 +82,7 @@ impl Log {
         self.join_point = self.join_point.filter(|number| *number >= first);
         self.file_start = self.file_start.filter(|number| *number >= first);
         let Some(oldest) = self.entry(self.first) else {
+            // The log is empty: the next message begins in a fresh block.
             self.blocks.truncate(keep);
             self.head = self.head.next_multiple_of(BLOCK_LEN as u64);
             self.base = self.head;

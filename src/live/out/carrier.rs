@@ -6,10 +6,7 @@
 //! WebSocket  82 7E 01 2C, 300 bytes, ...            up to a Close frame (RFC 6455, 5.2)
 //! ```
 
-use super::short_bytes::ShortBytes;
-
-/// Longest head of a piece.
-pub(super) const MAX_HEAD_LEN: usize = 10;
+use super::framed::{CARRIER_HEAD_LEN, ShortBytes};
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +23,11 @@ pub enum Carrier {
 
 impl Carrier {
     /// The bytes in front of a piece.
-    pub(super) fn head(self, piece_len: u64) -> ShortBytes<MAX_HEAD_LEN> {
+    pub(super) fn head(self, piece_len: u64) -> CarrierHead {
         match self {
             Carrier::Raw => ShortBytes::new(),
             Carrier::Chunked => chunk_head(piece_len),
-            Carrier::WebSocket => frame_head(opcode::BINARY, piece_len),
+            Carrier::WebSocket => frame_head(BINARY, piece_len),
         }
     }
 
@@ -55,7 +52,7 @@ impl Carrier {
         match self {
             Carrier::Raw => Vec::new(),
             Carrier::Chunked => b"0\r\n\r\n".to_vec(),
-            Carrier::WebSocket => close_frame(close_code::GOING_AWAY, ""),
+            Carrier::WebSocket => close_frame(GOING_AWAY, ""),
         }
     }
 
@@ -64,26 +61,24 @@ impl Carrier {
     pub(super) fn give_up(self) -> Vec<u8> {
         match self {
             Carrier::Raw | Carrier::Chunked => Vec::new(),
-            Carrier::WebSocket => close_frame(close_code::UNSUPPORTED_DATA, "no codec that fits"),
+            Carrier::WebSocket => close_frame(UNSUPPORTED_DATA, "no codec that fits"),
         }
     }
 }
 
+type CarrierHead = ShortBytes<CARRIER_HEAD_LEN>;
+
 /// Opcodes of WebSocket frames (RFC 6455, 5.2).
-mod opcode {
-    pub(super) const TEXT: u8 = 1;
-    pub(super) const BINARY: u8 = 2;
-    pub(super) const CLOSE: u8 = 8;
-}
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
+const CLOSE: u8 = 8;
 
 /// Status codes of Close frames (RFC 6455, 7.4.1).
-mod close_code {
-    pub(super) const GOING_AWAY: u16 = 1001;
-    pub(super) const UNSUPPORTED_DATA: u16 = 1003;
-}
+const GOING_AWAY: u16 = 1001;
+const UNSUPPORTED_DATA: u16 = 1003;
 
 /// The head of an unmasked frame that is a whole message.
-fn frame_head(opcode: u8, len: u64) -> ShortBytes<MAX_HEAD_LEN> {
+fn frame_head(opcode: u8, len: u64) -> CarrierHead {
     const FINAL: u8 = 0x80;
 
     let mut head = ShortBytes::new();
@@ -104,18 +99,18 @@ fn frame_head(opcode: u8, len: u64) -> ShortBytes<MAX_HEAD_LEN> {
 
 /// Appends a text message of a WebSocket.
 pub(super) fn put_text(text: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(frame_head(opcode::TEXT, text.len() as u64).as_slice());
+    out.extend_from_slice(frame_head(TEXT, text.len() as u64).as_slice());
     out.extend_from_slice(text.as_bytes());
 }
 
 fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     let len = 2 + reason.len() as u64;
-    let head = frame_head(opcode::CLOSE, len);
+    let head = frame_head(CLOSE, len);
     [head.as_slice(), &code.to_be_bytes(), reason.as_bytes()].concat()
 }
 
 /// The head of a chunk: its length in as few hexadecimal digits as possible.
-fn chunk_head(len: u64) -> ShortBytes<MAX_HEAD_LEN> {
+fn chunk_head(len: u64) -> CarrierHead {
     // A message has less than 2^32 bytes.
     let digits = (64 - len.leading_zeros()).div_ceil(4).clamp(1, 8);
     let mut head = ShortBytes::new();

@@ -99,7 +99,7 @@ impl WireFormat {
                 message_stream_id, ..
             } => rtmp::frame(message, message_stream_id, framed),
             WireFormat::Flv { base } => flv::frame(message, base, framed),
-            WireFormat::Mp4 { base } => framed.push_head(&mp4::fragment(message, base).head()),
+            WireFormat::Mp4 { base } => framed.head.push(&mp4::fragment(message, base).head()),
         }
     }
 

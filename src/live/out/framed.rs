@@ -2,21 +2,53 @@
 
 use std::ops::Range;
 
-use super::carrier;
-use super::short_bytes::ShortBytes;
 use crate::media::mp4::FRAGMENT_HEAD_LEN;
 use crate::rtmp::chunk_writer::CHUNK_SIZE;
 
+/// Longest head of a piece in a carrier.
+pub(super) const CARRIER_HEAD_LEN: usize = 10;
+
 /// Longest head of a message: of a fragment of MP4 in a carrier.
-const MAX_HEAD_LEN: usize = carrier::MAX_HEAD_LEN + FRAGMENT_HEAD_LEN;
+const MAX_HEAD_LEN: usize = CARRIER_HEAD_LEN + FRAGMENT_HEAD_LEN;
+
+/// At most `N` bytes, stored in place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ShortBytes<const N: usize> {
+    bytes: [u8; N],
+    len: u8,
+}
+
+impl<const N: usize> ShortBytes<N> {
+    pub(super) fn new() -> ShortBytes<N> {
+        ShortBytes {
+            bytes: [0; N],
+            len: 0,
+        }
+    }
+
+    /// Appends bytes, for which there must be room.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        let start = usize::from(self.len);
+        self.bytes[start..start + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len() as u8;
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.len.into()
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
 
 /// See the module's documentation. Holds everything but the payload.
 #[derive(Clone, Copy, Debug)]
 pub struct FramedMessage {
-    head: ShortBytes<MAX_HEAD_LEN>,
+    pub(super) head: ShortBytes<MAX_HEAD_LEN>,
     /// Between two slices of the payload.
     between: ShortBytes<5>,
-    tail: ShortBytes<6>,
+    pub(super) tail: ShortBytes<6>,
     payload_len: u32,
     /// Longest run of payload without other bytes in it.
     slice_len: u32,
@@ -41,19 +73,6 @@ impl FramedMessage {
             payload_len,
             slice_len: u32::MAX,
         }
-    }
-
-    /// The bytes in front of the payload.
-    pub(super) fn head(&self) -> &[u8] {
-        self.head.as_slice()
-    }
-
-    pub(super) fn push_head(&mut self, bytes: &[u8]) {
-        self.head.push(bytes);
-    }
-
-    pub(super) fn push_tail(&mut self, bytes: &[u8]) {
-        self.tail.push(bytes);
     }
 
     /// Cuts the payload into chunks, with these bytes between them.

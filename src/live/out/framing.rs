@@ -76,9 +76,9 @@ impl Framing {
     pub fn frame(&self, message: &Message) -> FramedMessage {
         let mut framed = FramedMessage::bare(message.len);
         let piece_len = self.format.overhead() + u64::from(message.len);
-        framed.push_head(self.carrier.head(piece_len).as_slice());
+        framed.head.push(self.carrier.head(piece_len).as_slice());
         self.format.frame(message, &mut framed);
-        framed.push_tail(self.carrier.tail());
+        framed.tail.push(self.carrier.tail());
         framed
     }
 

@@ -28,7 +28,6 @@ pub mod media_choice;
 pub mod message;
 mod outgoing;
 pub mod request;
-mod short_bytes;
 pub mod sink;
 pub(in crate::live) mod slices;
 mod stage;

@@ -172,7 +172,7 @@ impl Shelf {
     fn write_heads(&mut self, framing: Framing) {
         for (at, message) in &self.heads {
             let framed = framing.frame(message);
-            let head = framed.head();
+            let head = framed.head.as_slice();
             self.bytes[*at..*at + head.len()].copy_from_slice(head);
         }
     }

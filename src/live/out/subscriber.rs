@@ -8,7 +8,6 @@
 //! a skip, headers, messages. A message that was begun is always finished, because clients can't
 //! abort one; when its bytes leave the log before that, the subscriber is lost.
 
-mod file;
 mod place;
 mod send;
 
@@ -20,7 +19,7 @@ use super::control_queue::ControlQueue;
 pub use super::control_queue::MAX_CONTROL_LEN;
 use super::desk::Desk;
 pub use super::desk::Skip;
-use super::framing::Goodbye;
+use super::framing::{Goodbye, Respond};
 use super::join::{Burst, Join};
 use super::media_choice::MediaChoice;
 use super::request::{JoinRequest, Receiver};
@@ -31,7 +30,6 @@ use crate::live::report::{Delivered, PROTOCOLS, ViewerReport};
 use crate::live::tracks::{Has, Tracks};
 use crate::live::{Millis, When};
 use crate::rtmp::server_session::Over;
-use file::FileState;
 
 /// A subscriber whose socket takes nothing at all for this long is lost.
 const MAX_STALL: Millis = 20_000;
@@ -99,9 +97,11 @@ pub struct Subscriber {
     sink: Arc<dyn Sink>,
     receiver: Receiver,
     wanted: MediaChoice,
-    /// What files need beside; `None` for RTMP.
+    /// `None` for RTMP.
     file: Option<Box<FileState>>,
     cursor: LogCursor,
+    /// To be sent before the message at the cursor.
+    lead: Option<Box<LeadIn>>,
     sending: Sending,
     edge: Edge,
     /// Version of the preamble that the receiver has.
@@ -115,35 +115,12 @@ pub struct Subscriber {
 }
 
 /// The place in the log.
+#[derive(Clone, Copy)]
 enum LogCursor {
     /// Waits for a join point with at least this number.
     Waiting { from: u64 },
     /// Before this message, or inside it while it is being sent.
-    At {
-        number: u64,
-        /// To be sent before the message.
-        lead: Option<Box<LeadIn>>,
-    },
-}
-
-impl LogCursor {
-    fn at(number: u64) -> LogCursor {
-        LogCursor::At { number, lead: None }
-    }
-
-    fn lead(&self) -> Option<&LeadIn> {
-        match self {
-            LogCursor::At { lead, .. } => lead.as_deref(),
-            LogCursor::Waiting { .. } => None,
-        }
-    }
-
-    fn lead_mut(&mut self) -> Option<&mut LeadIn> {
-        match self {
-            LogCursor::At { lead, .. } => lead.as_deref_mut(),
-            LogCursor::Waiting { .. } => None,
-        }
-    }
+    At(u64),
 }
 
 /// What a receiver needs before the message at its cursor.
@@ -157,26 +134,28 @@ struct LeadIn {
     timestamp: u32,
 }
 
+/// What the subscriber of a file needs beside.
+struct FileState {
+    /// Makes the answer to an HTTP request, until that is out.
+    respond: Option<Respond>,
+    /// The tracks that the file has announced, or is about to.
+    tracks: Option<Arc<Tracks>>,
+    /// The beginning that announces them isn't out yet.
+    is_opening_due: bool,
+}
+
 /// What is being sent, and how many bytes of it are out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sending {
     /// Nothing: this is a message boundary.
     Between,
-    Control {
-        sent: usize,
-    },
+    Control(u64),
     /// The beginning of a file.
-    Opening {
-        sent: usize,
-    },
-    /// The next header of the cursor's lead.
-    Header {
-        sent: u64,
-    },
+    Opening(u64),
+    /// The next header of the lead-in.
+    Header(u64),
     /// The message at the cursor.
-    Message {
-        sent: u64,
-    },
+    Message(u64),
 }
 
 /// Where the live part of the stream begins for a subscriber.
@@ -209,6 +188,7 @@ struct Record {
     delivered: Delivered,
 }
 
+/// The outcome of one send.
 enum SendStep {
     /// Everything offered was taken; there may be more.
     Sent,
@@ -232,8 +212,15 @@ impl Subscriber {
             sink: request.sink,
             receiver: request.receiver,
             wanted: request.wanted,
-            file: is_file.then(|| Box::new(FileState::new(request.respond))),
+            file: is_file.then(|| {
+                Box::new(FileState {
+                    respond: request.respond,
+                    tracks: None,
+                    is_opening_due: true,
+                })
+            }),
             cursor: LogCursor::Waiting { from },
+            lead: None,
             sending: Sending::Between,
             edge: Edge {
                 live_from: log.end(),
@@ -283,7 +270,7 @@ impl Subscriber {
     /// Who it is and how it fares.
     pub(in crate::live) fn report(&self, log: &Log, now: Millis) -> ViewerReport {
         let oldest = match self.cursor {
-            LogCursor::At { number, .. } if !self.is_paused => log.entry(number.max(log.start())),
+            LogCursor::At(number) if !self.is_paused => log.entry(number.max(log.start())),
             _ => None,
         };
         ViewerReport {
@@ -300,7 +287,7 @@ impl Subscriber {
     pub(in crate::live) fn needs(&self) -> Needs {
         match self.cursor {
             _ if self.end().is_some() => Needs::NOTHING,
-            LogCursor::At { number, .. } => Needs {
+            LogCursor::At(number) => Needs {
                 from: number,
                 ..Needs::NOTHING
             },
@@ -322,7 +309,7 @@ impl Subscriber {
     /// The number of control bytes that are queued and not out.
     pub fn control_len(&self) -> usize {
         let sent = match self.sending {
-            Sending::Control { sent } => sent,
+            Sending::Control(sent) => sent as usize,
             _ => 0,
         };
         self.control.as_slice().len().saturating_sub(sent)
@@ -375,7 +362,7 @@ impl Subscriber {
     /// Stops at the next message boundary, or starts again as after a join.
     pub fn set_paused(&mut self, is_paused: bool) {
         if self.is_paused && !is_paused && self.is_at_boundary() {
-            self.cursor = LogCursor::Waiting { from: 0 };
+            self.wait_from(0);
             self.edge.live_from = u64::MAX;
         }
         self.is_paused = is_paused;
@@ -453,9 +440,7 @@ impl Subscriber {
         if self.end().is_none() {
             self.ending = Ending::Over(end);
         }
-        if let LogCursor::At { lead, .. } = &mut self.cursor {
-            *lead = None;
-        }
+        self.lead = None;
         self.file = None;
         self.control.take();
         self.sink.shutdown();

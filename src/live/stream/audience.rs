@@ -62,6 +62,7 @@ impl Audience {
     pub(super) fn leave(&mut self, id: u64) -> Option<Delivered> {
         let index = self.index_of(id)?;
         let delivered = self.subscribers.swap_remove(index).delivered();
+        // A crowd that has left must not keep its memory.
         shrink(&mut self.subscribers);
         self.deliveries.note_left(delivered);
         Some(delivered)
@@ -94,6 +95,7 @@ impl Audience {
     pub(super) fn pump(&mut self, log: &mut Log, intake: &mut Intake, now: Millis) -> bool {
         self.due = When::default();
         intake.note_pump();
+        // What several subscribers get alike is framed once, on the stage.
         let mut desk = self.desks.take();
         desk.stage
             .begin(self.pumped_to, log, self.subscribers.len());
@@ -104,6 +106,7 @@ impl Audience {
         let mut sent = 0;
         for subscriber in &mut self.subscribers {
             has_unsent |= subscriber.pump(&view, &mut desk);
+            // What all of them have been sent may leave the log.
             needs = needs.and(subscriber.needs());
             sent += subscriber.delivered().bytes;
         }
@@ -148,6 +151,7 @@ impl Audience {
 
     fn note_skips(&mut self, skips: &mut Vec<Skip>) {
         self.skips.append(skips);
+        // A crowd of slow players must not fill the memory or the log file.
         self.skips.truncate(MAX_SKIPS);
     }
 

@@ -32,6 +32,7 @@ impl Deliveries {
 
     /// Notes how many bytes the present receivers were sent in total.
     pub(super) fn note_sent(&mut self, bytes: u64, now: Millis) {
+        // The sum only grows: what a receiver was sent moves from `bytes` to `self.bytes` when it leaves.
         let total = self.bytes + bytes;
         self.rate.add(total.saturating_sub(self.rated), now);
         self.rated = total;

@@ -27,6 +27,7 @@ impl Stream {
         let mut state = lock(&self.state);
         let silence = now.saturating_sub(self.heard.load(Ordering::Relaxed));
         state.life.admit(&publisher, silence, now)?;
+        // A stream that was published before has kept its account.
         if state.log.account().is_none() {
             let account = self.arena.admit(publisher.address);
             state
@@ -43,6 +44,7 @@ impl Stream {
         // What was published before may still be sent to receivers that are in the middle of it, but
         // none starts there any more.
         state.log.clear_join_point();
+        // HLS players have to be notified of the discontinuity.
         state.hls.cut_off();
         self.notify_hls(&mut state);
         self.heard.store(now, Ordering::Relaxed);
@@ -142,7 +144,7 @@ impl Stream {
             account.set_running(false);
         }
         let (intake, mut store) = state.parts();
-        intake.end_publish(&mut store);
+        intake.complete_frame(&mut store);
         // What waited for company has waited long enough.
         state.audience.hurry();
         state.hls.cut_off();
@@ -197,6 +199,7 @@ impl Stream {
     /// earlier.
     pub fn wait(&self, generation: u64, timeout: Duration, now: Millis) {
         let state = lock(&self.state);
+        // Checked under the lock, so that no notification is missed before the wait.
         let step = state.life.step(state.demand(now), now);
         if state.life.generation() == generation && matches!(step, LifeStep::Stay(Some(_))) {
             drop(self.changed.wait(state, timeout));

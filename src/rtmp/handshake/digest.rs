@@ -14,8 +14,7 @@
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-
-use crate::rtmp::secret::constant_time_eq;
+use subtle::ConstantTimeEq;
 
 const DIGEST_LEN: usize = 32;
 
@@ -84,7 +83,7 @@ impl Signed {
             .into_iter()
             .find_map(|form| {
                 let (found, expected) = form.digests(c1, PLAYER_NAME)?;
-                constant_time_eq(&found, &expected).then_some(Signed {
+                bool::from(found.ct_eq(&expected)).then_some(Signed {
                     form,
                     digest: found,
                 })

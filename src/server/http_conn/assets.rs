@@ -1,7 +1,8 @@
 //! The page and what it is made of: part of the program, the same for everybody.
 
 use super::super::end::End;
-use super::exchange::{Exchange, Reply};
+use super::Reply;
+use super::exchange::Exchange;
 use crate::http::conditions::{self, hash};
 use crate::http::{Response, Route, Status};
 use crate::rtmp::stream_key::StreamKey;

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::admission::authorize;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, not_live};
 use super::sending::send;
-use super::watch::not_live;
 use super::writer::{PIECE_LEN, Writer};
 use crate::allowance::Allowance;
 use crate::config::Shown;
@@ -247,7 +246,7 @@ fn log_viewer(writer: &Writer<'_>, stream: &Stream) {
             client.id(),
             shared.shown(stream.key()),
             Shown(address),
-            in_brackets(&client.connect().flash_ver),
+            in_brackets(client.user_agent()),
         ),
     );
 }

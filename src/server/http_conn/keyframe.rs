@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::Reply;
 use super::admission::authorize;
-use super::exchange::{Exchange, Reply};
+use super::exchange::{Exchange, not_live};
 use super::sending;
-use super::watch::not_live;
 use super::writer::Writer;
 use crate::allowance::Allowance;
 use crate::http::response::Length;

@@ -6,19 +6,16 @@ use std::sync::Arc;
 use super::super::Shared;
 use super::super::access::Visitor;
 use super::super::end::End;
-use super::admission::{check_host, refusal};
-use super::exchange::{Exchange, Reply};
+use super::Reply;
+use super::admission::{check_host, response_to};
+use super::exchange::Exchange;
 use super::writer::Writer;
-use crate::allowance::Allowance;
 use crate::http::{self, Response, Route};
 use crate::live::Millis;
 use crate::live::report::{ViewerReport, sum};
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::wall_clock;
 use crate::status::{ConnectionReport, ServerStatus, Source, StreamStatus, api, metrics, stat};
-
-/// The memory for a client's credentials while a list is sent, in bytes.
-const VISITOR_LEN: usize = 2 * 1024;
 
 /// A text that is written while it is sent.
 pub(super) struct StatusReply<'a> {
@@ -43,9 +40,10 @@ pub(super) fn reply<'s>(
     route: &Route,
 ) -> Result<Reply<'s>, End> {
     let guard = &shared.guard;
-    let is_privileged = guard.is_privileged(exchange.client, &exchange.credentials());
+    let (client, credentials) = (exchange.client, &exchange.credentials);
+    let is_privileged = guard.is_privileged(client, credentials, &exchange.page, shared.now());
     if matches!(route, Route::Connections | Route::Connection(_)) && !is_privileged {
-        return Ok(refusal(&guard.api_denial()).into());
+        return Ok(response_to(&guard.api_refusal(), true).into());
     }
     if !is_privileged {
         if let Err(refusal) = check_host(exchange) {
@@ -72,7 +70,7 @@ pub(super) fn reply<'s>(
         return Ok(super::too_many().into());
     }
     // Checking credentials may have to wait, so it comes first: the figures are to be fresh.
-    let visitor = (!is_privileged).then(|| guard.visitor(exchange.client, &exchange.credentials()));
+    let visitor = (!is_privileged).then(|| guard.visitor(client, credentials, shared.now()));
     Ok(Reply::Status(StatusReply {
         form,
         is_privileged,
@@ -88,14 +86,7 @@ pub(super) fn reply<'s>(
 
 impl StatusReply<'_> {
     #[inline(never)]
-    pub(super) fn write(
-        mut self,
-        writer: &mut Writer<'_>,
-        allowance: &Allowance,
-    ) -> Result<(), End> {
-        let Ok(_paid) = allowance.take(VISITOR_LEN) else {
-            return writer.respond(super::no_memory());
-        };
+    pub(super) fn write(mut self, writer: &mut Writer<'_>) -> Result<(), End> {
         let shared = self.lister.shared;
         let (accepted, [bytes_in, bytes_out]) = shared.connections.totals();
         let status = ServerStatus {
@@ -177,11 +168,7 @@ impl Source for Lister<'_> {
     }
 
     fn connection_after(&mut self, id: u64) -> Option<ConnectionReport> {
-        let mut report = self.shared.connections.report_after(id)?;
-        for played in &mut report.plays {
-            *played = self.shared.shown(played);
-        }
-        Some(report)
+        self.shared.connection_after(id)
     }
 
     fn connection(&mut self, id: u64) -> Option<ConnectionReport> {

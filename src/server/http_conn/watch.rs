@@ -9,10 +9,10 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Connection;
 use super::admission::{accept_websocket, authorize};
-use super::exchange::{Exchange, Reply};
+use super::exchange::{Exchange, not_live, parameter};
 use super::writer::{self, why_over};
+use super::{Connection, Reply};
 use crate::config::Shown;
 use crate::http::response::Length;
 use crate::http::route::Container;
@@ -173,13 +173,6 @@ impl Opening {
     }
 }
 
-/// A parameter of the query.
-pub(super) fn parameter<'a>(exchange: &Exchange<'a>, name: &str) -> Option<&'a str> {
-    let pairs = exchange.head.query()?.split('&');
-    let mut values = pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-    values.next()
-}
-
 /// The receiver that the viewer is.
 fn receiver(exchange: &Exchange<'_>, container: Container, carrier: Carrier) -> Receiver {
     let join = parameter(exchange, "join").and_then(Join::from_name);
@@ -216,11 +209,6 @@ fn describe(
         Container::Mp4 => opening.of_type(content_type),
         Container::Flv => opening.of_type("video/x-flv"),
     })
-}
-
-pub(super) fn not_live(key: &StreamKey) -> Response {
-    let why = [key.as_str(), " isn't live"].concat();
-    Response::text(Status::NotFound, &why)
 }
 
 /// A viewer, from its request to its end.
@@ -324,7 +312,7 @@ impl Viewing {
                 client.id(),
                 self.playing.key(),
                 Shown(client.address()),
-                in_brackets(&client.connect().flash_ver),
+                in_brackets(client.user_agent()),
             ),
         );
     }

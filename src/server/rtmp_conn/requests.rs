@@ -16,9 +16,10 @@ use crate::rtmp::command::MAX_DESCRIPTION_LEN;
 use crate::rtmp::metadata;
 use crate::rtmp::server_session::{Connect, MAX_REPLIES, MAX_REPLY};
 use crate::rtmp::stream_key::{StreamKey, query_value};
+use crate::server::client::Action;
 use crate::server::connections::Connections;
 use crate::server::end::End;
-use crate::server::handler::{Handler, StreamRequest};
+use crate::server::handler::StreamRequest;
 use crate::server::lines::About;
 use crate::server::playing::{PLAY_COST, Playing};
 use crate::server::publishing::{Publishing, advance};
@@ -55,7 +56,12 @@ impl Connection {
         let connections = &self.shared.connections;
         connections.note_client(self.client.id(), &connect.flash_ver);
         self.client.set_connect(connect);
-        if let Err(refusal) = self.shared.handlers.connect(&mut self.client) {
+        let (shared, now) = (&self.shared, self.shared.now());
+        let decided = shared
+            .guard
+            .connect(&mut self.client, now)
+            .and_then(|()| shared.handler.connect(&mut self.client));
+        if let Err(refusal) = decided {
             self.session
                 .refuse_connect(code::CONNECT_REJECTED, refusal.description());
             return Err(End::refused_by("connect", &refusal));
@@ -88,7 +94,12 @@ impl Connection {
             }
         };
         let mut request = StreamRequest::new(client, name, key);
-        if let Err(refusal) = self.shared.handlers.publish(client, &mut request) {
+        let decided = self
+            .shared
+            .guard
+            .authorize(Action::Publish, &mut request, now)
+            .and_then(|()| self.shared.handler.publish(client, &mut request));
+        if let Err(refusal) = decided {
             let what = format!("publish {}", request.key());
             let description = refusal.description();
             self.session
@@ -100,7 +111,7 @@ impl Connection {
         let taken = match self.pay_for_publish(&key, now) {
             Ok(taken) => taken,
             Err(exceeded) => {
-                self.shared.handlers.unpublish(&self.client, &key);
+                self.shared.handler.unpublish(&self.client, &key);
                 let why = exceeded.to_string();
                 self.session
                     .refuse_publish(message_stream_id, code::PUBLISH_DENIED, &why);
@@ -110,7 +121,7 @@ impl Connection {
         let client = &self.client;
         let connections = &self.shared.connections;
         if let Err(full) = connections.note_publish(client.id(), &key) {
-            self.shared.handlers.unpublish(client, &key);
+            self.shared.handler.unpublish(client, &key);
             let why = full.to_string();
             self.session
                 .refuse_publish(message_stream_id, code::PUBLISH_DENIED, &why);
@@ -132,7 +143,7 @@ impl Connection {
             Ok(published) => published,
             Err(refused) => {
                 connections.note_unpublish(client.id(), &key, false);
-                self.shared.handlers.unpublish(&self.client, &key);
+                self.shared.handler.unpublish(&self.client, &key);
                 let why = refused.to_string();
                 self.session
                     .refuse_publish(message_stream_id, code::PUBLISH_BAD_NAME, &why);
@@ -216,7 +227,7 @@ impl Connection {
         };
         let (client, properties) = (&self.client, properties.as_ref());
         let key = publishing.stream.key();
-        self.shared.handlers.metadata(client, key, properties);
+        self.shared.handler.metadata(client, key, properties);
         publishing
             .set_metadata(properties, now)
             .map_err(|_| End::Superseded)
@@ -262,7 +273,12 @@ impl Connection {
         };
         let asked = key.to_string();
         let mut request = StreamRequest::new(client, name, key);
-        if let Err(refusal) = self.shared.handlers.play(client, &mut request) {
+        let decided = self
+            .shared
+            .guard
+            .authorize(Action::Play, &mut request, now)
+            .and_then(|()| self.shared.handler.play(client, &mut request));
+        if let Err(refusal) = decided {
             let what = format!("play {}", self.shared.shown(request.key()));
             let description = refusal.description();
             self.session
@@ -279,7 +295,7 @@ impl Connection {
             Ok(taken) => taken,
             Err(why) => {
                 // The others that it plays go on.
-                self.shared.handlers.stop(&self.client, &key);
+                self.shared.handler.stop(&self.client, &key);
                 self.shared.say(
                     log::Level::Warn,
                     About::Connection,
@@ -296,11 +312,11 @@ impl Connection {
         };
         // Replies to what came before go first.
         if let Err(end) = self.send_replies() {
-            self.shared.handlers.stop(&self.client, &key);
+            self.shared.handler.stop(&self.client, &key);
             return Err(end);
         }
         if let Err(full) = Connections::note_play(&self.shared, self.client.id(), &key) {
-            self.shared.handlers.stop(&self.client, &key);
+            self.shared.handler.stop(&self.client, &key);
             let why = format!("no place: {full}");
             self.session
                 .refuse_play(message_stream_id, code::PLAY_FAILED, &why);
@@ -420,7 +436,7 @@ impl Connection {
             let key = publishing.stream.key();
             let connections = &self.shared.connections;
             connections.note_unpublish(self.client.id(), key, true);
-            self.shared.handlers.unpublish(&self.client, key);
+            self.shared.handler.unpublish(&self.client, key);
         }
         let found = self
             .playing
@@ -448,7 +464,7 @@ impl Connection {
             self.leave(playing, why, now);
         }
         if std::mem::take(&mut self.is_accepted) {
-            self.shared.handlers.disconnect(&self.client);
+            self.shared.handler.disconnect(&self.client);
         }
     }
 
@@ -457,7 +473,7 @@ impl Connection {
         playing.leave(&self.shared, &self.client, why, now);
         let connections = &self.shared.connections;
         connections.note_stop(self.client.id(), &key);
-        self.shared.handlers.stop(&self.client, &key);
+        self.shared.handler.stop(&self.client, &key);
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::live::finding::{ClockRepair, Memory};
 use crate::rtmp::amf0::Value;
 use crate::rtmp::command::object;
 
@@ -254,9 +255,9 @@ fn silences_that_the_timestamps_do_not_explain_are_found() {
 #[test]
 fn each_is_logged_once() {
     let mut doctor = Doctor::default();
-    doctor.note_memory(Memory::Gop { may_hold: 1 });
+    doctor.find(Finding::Memory(Memory::Gop { may_hold: 1 }));
     assert_eq!(doctor.take_news(0).len(), 1);
-    doctor.note_memory(Memory::Gop { may_hold: 2 });
+    doctor.find(Finding::Memory(Memory::Gop { may_hold: 2 }));
     assert_eq!(doctor.take_news(1 << 40), []);
     assert_eq!(
         doctor.findings(),
@@ -273,8 +274,8 @@ fn jumps_and_dropped_messages_are_logged_again_once_in_a_while() {
     };
     let dropped = |len| Memory::Message { len, may_hold: 1 };
     let mut doctor = Doctor::default();
-    doctor.note_repair(jump(1));
-    doctor.note_memory(dropped(1));
+    doctor.find(Finding::Timestamps(jump(1)));
+    doctor.find(Finding::Memory(dropped(1)));
     let both = |total, len| {
         [
             Finding::Timestamps(jump(total)),
@@ -285,8 +286,8 @@ fn jumps_and_dropped_messages_are_logged_again_once_in_a_while() {
     assert_eq!(doctor.take_news(20_000), [], "nothing is new");
     // The newest of each.
     for number in 2..5 {
-        doctor.note_repair(jump(number));
-        doctor.note_memory(dropped(number));
+        doctor.find(Finding::Timestamps(jump(number)));
+        doctor.find(Finding::Memory(dropped(number)));
     }
     assert_eq!(doctor.take_news(1_099), []);
     assert_eq!(doctor.take_news(1_100), both(4, 4)[1..]);

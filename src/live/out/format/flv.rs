@@ -26,8 +26,10 @@ pub(super) fn file_header(has: Has) -> [u8; 13] {
 
 /// Makes a message a tag.
 pub(super) fn frame(message: &Message, base: u32, framed: &mut FramedMessage) {
-    framed.push_head(&tag_header(message, base));
-    framed.push_tail(&(TAG_HEADER_LEN + message.len).to_be_bytes());
+    framed.head.push(&tag_header(message, base));
+    framed
+        .tail
+        .push(&(TAG_HEADER_LEN + message.len).to_be_bytes());
 }
 
 fn tag_header(message: &Message, base: u32) -> [u8; TAG_HEADER_LEN as usize] {

@@ -25,7 +25,7 @@ pub(super) fn frame(message: &Message, message_stream_id: u32, framed: &mut Fram
     };
     let (mut head, mut between) = ([0; 16], [0; 5]);
     let head_len = header.emit(&mut head);
-    framed.push_head(&head[..head_len]);
+    framed.head.push(&head[..head_len]);
     let between_len = header.emit_continuation(&mut between);
     framed.split_into_chunks(&between[..between_len]);
 }

@@ -26,10 +26,10 @@ impl Subscriber {
                     self.join(number, view);
                 }
             }
-            LogCursor::At { number, .. } if self.must_announce(number, view) => {
+            LogCursor::At(number) if self.must_announce(number, view) => {
                 self.announce(number, view);
             }
-            LogCursor::At { number, .. } => {
+            LogCursor::At(number) => {
                 let is_evicted = number < view.log.start();
                 if is_evicted || self.is_lagging(number, view) {
                     self.skip(number, view, skips);
@@ -70,10 +70,24 @@ impl Subscriber {
             self.announce(number, view);
             return;
         }
-        self.cursor = LogCursor::at(number);
+        self.move_to(number, 0);
         if self.preamble_version != Some(view.preamble.version()) {
             self.lead_in(number, None, view);
         }
+    }
+
+    /// Waits for a join point with at least this number.
+    pub(super) fn wait_from(&mut self, from: u64) {
+        (self.cursor, self.lead) = (LogCursor::Waiting { from }, None);
+    }
+
+    /// Sets the cursor on a message of which `sent` bytes are out.
+    pub(super) fn move_to(&mut self, number: u64, sent: u64) {
+        (self.cursor, self.lead) = (LogCursor::At(number), None);
+        self.sending = match sent {
+            0 => Sending::Between,
+            sent => Sending::Message(sent),
+        };
     }
 
     /// Puts headers before the message with this number, and before them the beginning of a file if
@@ -86,8 +100,7 @@ impl Subscriber {
             next: 0,
             timestamp: entry.map_or(0, |entry| self.timestamp(&entry)),
         };
-        let lead = Some(Box::new(lead));
-        self.cursor = LogCursor::At { number, lead };
+        self.lead = Some(Box::new(lead));
     }
 
     /// The timestamp under which this subscriber gets a message.
@@ -117,7 +130,7 @@ impl Subscriber {
         self.note_skip(from, target.unwrap_or(end), view, skips);
         match target {
             Some(target) => self.start_at(target, view),
-            None => self.cursor = LogCursor::Waiting { from: end },
+            None => self.wait_from(end),
         }
     }
 
@@ -149,14 +162,14 @@ impl Subscriber {
     /// Headers of a version that is too old are not kept for one receiver: it gets the new ones, or
     /// is lost if it is in the middle of one.
     pub(super) fn replace_old_preamble(&mut self, view: &StreamView<'_>) {
-        let Some(lead) = self.cursor.lead_mut() else {
+        let Some(lead) = self.lead.as_mut() else {
             return;
         };
         let age = view.oldest_preamble.wrapping_sub(lead.preamble.version());
         if age as i32 <= 0 {
             return;
         }
-        if matches!(self.sending, Sending::Header { .. }) {
+        if matches!(self.sending, Sending::Header(_)) {
             self.fail(End::Stalled);
             return;
         }
@@ -208,10 +221,10 @@ impl Subscriber {
         };
         let can_begin = view.are_tracks_known || file.tracks.is_some();
         let Some(entry) = view.log.entry(number).filter(|_| can_begin) else {
-            self.cursor = LogCursor::Waiting { from: number };
+            self.wait_from(number);
             return;
         };
-        self.cursor = LogCursor::at(number);
+        (self.cursor, self.lead) = (LogCursor::At(number), None);
         let format = &mut self.receiver.framing.format;
         let presentation = self.wanted.of_presentation(&tracks.presentation);
         let has = if format.is_mp4() {

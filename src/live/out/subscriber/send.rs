@@ -34,10 +34,10 @@ impl Subscriber {
     pub(super) fn step(&mut self, view: &StreamView<'_>, desk: &mut Desk) -> io::Result<SendStep> {
         match self.sending {
             Sending::Between => self.begin(view, desk),
-            Sending::Control { sent } => self.send_control(sent, view),
-            Sending::Opening { sent } => self.send_opening(sent, view),
-            Sending::Header { sent } => self.send_header(sent, view),
-            Sending::Message { sent } => self.send_messages(sent, view, desk),
+            Sending::Control(sent) => self.send_control(sent, view),
+            Sending::Opening(sent) => self.send_opening(sent, view),
+            Sending::Header(sent) => self.send_header(sent, view),
+            Sending::Message(sent) => self.send_messages(sent, view, desk),
         }
     }
 
@@ -57,49 +57,54 @@ impl Subscriber {
         if self.is_ending() {
             return Ok(SendStep::Sent);
         }
-        match &self.cursor {
-            LogCursor::Waiting { .. } => Ok(SendStep::Idle),
-            LogCursor::At {
-                lead: Some(lead), ..
-            } if lead.opening.is_some() => self.send_opening(0, view),
-            LogCursor::At { lead: Some(_), .. } => self.send_header(0, view),
-            LogCursor::At { lead: None, .. } => self.send_messages(0, view, desk),
+        match &self.lead {
+            Some(lead) if lead.opening.is_some() => self.send_opening(0, view),
+            Some(_) => self.send_header(0, view),
+            None => self.send_messages(0, view, desk),
         }
     }
 
     fn complete_end(&mut self) {
-        let end = match std::mem::replace(&mut self.ending, Ending::No) {
-            Ending::No => return,
-            Ending::Retiring => End::Left,
+        let end = match &self.ending {
             Ending::Queued(end) => {
                 self.sink.finish();
-                end
+                end.clone()
             }
-            Ending::Over(end) => end,
+            _ => End::Left,
         };
         self.ending = Ending::Over(end);
     }
 
-    fn send_control(&mut self, sent: usize, view: &StreamView<'_>) -> io::Result<SendStep> {
-        let left = &self.control.as_slice()[sent..];
-        let offered = left.len();
-        let taken = try_send(&*self.sink, &[IoSlice::new(left)])?;
+    fn send_control(&mut self, sent: u64, view: &StreamView<'_>) -> io::Result<SendStep> {
+        let control = self.control.as_slice();
+        let len = control.len() as u64;
+        let taken = try_send(&*self.sink, &[IoSlice::new(&control[sent as usize..])])?;
         self.count(taken, view);
-        if taken < offered {
-            let sent = sent + taken;
-            if sent > 0 {
-                self.sending = Sending::Control { sent };
-            }
-            return Ok(SendStep::Blocked);
+        let step = self.note_sent(sent + taken as u64, len, Sending::Control);
+        if matches!(step, SendStep::Sent) {
+            self.control.take();
         }
-        self.sending = Sending::Between;
-        self.control.take();
-        Ok(SendStep::Sent)
+        Ok(step)
+    }
+
+    /// Notes that `sent` of `len` bytes are out.
+    fn note_sent(&mut self, sent: u64, len: u64, sending: fn(u64) -> Sending) -> SendStep {
+        let is_complete = sent == len;
+        self.sending = if is_complete || sent == 0 {
+            Sending::Between
+        } else {
+            sending(sent)
+        };
+        if is_complete {
+            SendStep::Sent
+        } else {
+            SendStep::Blocked
+        }
     }
 
     /// Sends the beginning of a file.
-    fn send_opening(&mut self, sent: usize, view: &StreamView<'_>) -> io::Result<SendStep> {
-        let (Some(file), Some(lead)) = (&self.file, self.cursor.lead()) else {
+    fn send_opening(&mut self, sent: u64, view: &StreamView<'_>) -> io::Result<SendStep> {
+        let (Some(file), Some(lead)) = (&mut self.file, &mut self.lead) else {
             return Ok(SendStep::Idle);
         };
         let (Some(has), Some(tracks)) = (lead.opening, &file.tracks) else {
@@ -109,39 +114,26 @@ impl Subscriber {
         let presentation = self.wanted.of_presentation(&tracks.presentation);
         let framing = self.receiver.framing;
         let opening = framing.lead(&presentation, has, file.respond.as_ref());
-        let left = opening.get(sent..).unwrap_or_default();
-        let taken = try_send(&*self.sink, &[IoSlice::new(left)])?;
-        self.count(taken, view);
-        if taken < left.len() {
-            let sent = sent + taken;
-            if sent > 0 {
-                self.sending = Sending::Opening { sent };
-            }
-            return Ok(SendStep::Blocked);
-        }
-        self.sending = Sending::Between;
-        if let Some(lead) = self.cursor.lead_mut() {
-            lead.opening = None;
-        }
-        if let Some(file) = &mut self.file {
-            file.respond = None;
+        let (len, left) = (opening.len() as u64, opening.get(sent as usize..));
+        let left = IoSlice::new(left.unwrap_or_default());
+        let taken = try_send(&*self.sink, &[left])?;
+        let sent = sent + taken as u64;
+        if sent == len {
+            (lead.opening, file.respond) = (None, None);
             file.is_opening_due = false;
         }
-        Ok(SendStep::Sent)
+        self.count(taken, view);
+        Ok(self.note_sent(sent, len, Sending::Opening))
     }
 
     /// Sends the next header of the preamble, or leaves it out.
     fn send_header(&mut self, sent: u64, view: &StreamView<'_>) -> io::Result<SendStep> {
-        let LogCursor::At {
-            lead: Some(lead),
-            number,
-        } = &mut self.cursor
-        else {
+        let Some(lead) = &mut self.lead else {
             return Ok(SendStep::Idle);
         };
         let Some((slot, payload)) = lead.preamble.nth(lead.next) else {
             self.preamble_version = Some(lead.preamble.version());
-            self.cursor = LogCursor::at(*number);
+            self.lead = None;
             return Ok(SendStep::Sent);
         };
         let kind = slot.kind();
@@ -162,21 +154,9 @@ impl Subscriber {
         });
         let taken = try_send(&*self.sink, slices.as_slice())?;
         let sent = sent + taken as u64;
-        let is_complete = sent == framed.total_len();
-        if is_complete {
-            lead.next += 1;
-        }
-        self.sending = if is_complete || sent == 0 {
-            Sending::Between
-        } else {
-            Sending::Header { sent }
-        };
+        lead.next += usize::from(sent == framed.total_len());
         self.count(taken, view);
-        Ok(if is_complete {
-            SendStep::Sent
-        } else {
-            SendStep::Blocked
-        })
+        Ok(self.note_sent(sent, framed.total_len(), Sending::Header))
     }
 
     /// Sends messages from the cursor on, of whose first one `sent` bytes are out.
@@ -186,7 +166,7 @@ impl Subscriber {
         view: &StreamView<'_>,
         desk: &mut Desk,
     ) -> io::Result<SendStep> {
-        let LogCursor::At { number: first, .. } = self.cursor else {
+        let LogCursor::At(first) = self.cursor else {
             return Ok(SendStep::Idle);
         };
         if first == view.log.end() {
@@ -229,8 +209,7 @@ impl Subscriber {
             self.move_to(next, 0);
             self.note_untaken(next - first);
         }
-        let is_at_end =
-            matches!(self.cursor, LogCursor::At { number, .. } if number == view.log.end());
+        let is_at_end = matches!(self.cursor, LogCursor::At(number) if number == view.log.end());
         Ok(if is_at_end && !self.has_other_business() {
             SendStep::Idle
         } else {
@@ -367,14 +346,5 @@ impl Subscriber {
             }
         }
         self.move_to(next, 0);
-    }
-
-    /// Sets the cursor on a message of which `sent` bytes are out.
-    fn move_to(&mut self, number: u64, sent: u64) {
-        self.cursor = LogCursor::at(number);
-        self.sending = match sent {
-            0 => Sending::Between,
-            sent => Sending::Message { sent },
-        };
     }
 }

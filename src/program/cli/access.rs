@@ -1,8 +1,8 @@
-//! The options that say who may publish, play and administer, and who is asking: lists, given by
-//! repetition, and secrets, which no message repeats and which a file can hold.
+//! The options for access: who may publish, play and administer, and which proxies and host names are
+//! trusted. They may be repeated. Secrets can be read from a file, and no message repeats them.
 
 use super::Settings;
-use crate::config::{Access, Key, Network, User, parse_api_key, parse_host_name};
+use brooklet::config::{Access, Key, Network, User, parse_api_key, parse_host_name};
 
 /// An option that may be repeated.
 pub(super) struct List {
@@ -10,16 +10,16 @@ pub(super) struct List {
     pub(super) value: &'static str,
     pub(super) default: &'static str,
     pub(super) help: &'static str,
-    kind: Kind,
+    kind: ListKind,
 }
 
-/// What it holds, and what that is about.
+/// What the list holds, and which setting it changes.
 #[derive(Clone, Copy)]
-enum Kind {
+enum ListKind {
     Keys(AccessOf),
     Users(AccessOf),
     Networks(AccessOf),
-    /// One at most.
+    /// At most one.
     ApiKey,
     Proxies,
     HostNames,
@@ -35,7 +35,7 @@ fn play(settings: &mut Settings) -> &mut Access {
     &mut settings.config.play
 }
 
-/// All of them, in the order of the help text.
+/// All lists, in the order of the help text.
 pub(super) const LISTS: &[List] = &[
     List {
         name: "publish-key",
@@ -44,42 +44,42 @@ pub(super) const LISTS: &[List] = &[
         help: "a key that publishers have to show: rtmp://HOST/live/door?key=KEY; NAME is \
                live/door, live/* for all below live, or absent for all streams; may be repeated; \
                @FILE reads keys from a file, one a line",
-        kind: Kind::Keys(publish),
+        kind: ListKind::Keys(publish),
     },
     List {
         name: "publish-user",
         value: "NAME:PASSWORD",
         default: "none",
         help: "a user that publishers may log in as; may be repeated; or @FILE",
-        kind: Kind::Users(publish),
+        kind: ListKind::Users(publish),
     },
     List {
         name: "publish-from",
         value: "NETWORKS",
         default: "private without keys and users, else any",
         help: "where publishers may come from: 192.168.1.0/24, fd00::/8, private, any",
-        kind: Kind::Networks(publish),
+        kind: ListKind::Networks(publish),
     },
     List {
         name: "play-key",
         value: "[NAME=]KEY",
         default: "none",
         help: "a key that players have to show, as --publish-key",
-        kind: Kind::Keys(play),
+        kind: ListKind::Keys(play),
     },
     List {
         name: "play-user",
         value: "NAME:PASSWORD",
         default: "none",
         help: "a user that players may log in as, as --publish-user",
-        kind: Kind::Users(play),
+        kind: ListKind::Users(play),
     },
     List {
         name: "play-from",
         value: "NETWORKS",
         default: "private without keys and users, else any",
         help: "where players may come from, as --publish-from",
-        kind: Kind::Networks(play),
+        kind: ListKind::Networks(play),
     },
     List {
         name: "api-key",
@@ -87,7 +87,7 @@ pub(super) const LISTS: &[List] = &[
         default: "only this machine may",
         help: "the key that is needed to see addresses of viewers and to end connections over \
                HTTP; or @FILE",
-        kind: Kind::ApiKey,
+        kind: ListKind::ApiKey,
     },
     List {
         name: "trusted-proxy",
@@ -95,7 +95,7 @@ pub(super) const LISTS: &[List] = &[
         default: "none",
         help: "your reverse proxies, whose X-Forwarded-For and Forwarded are believed; may be \
                repeated; not any",
-        kind: Kind::Proxies,
+        kind: ListKind::Proxies,
     },
     List {
         name: "host-name",
@@ -103,7 +103,7 @@ pub(super) const LISTS: &[List] = &[
         default: "none",
         help: "another host name that browsers may use when no key is required (addresses and \
                local names always work); may be repeated",
-        kind: Kind::HostNames,
+        kind: ListKind::HostNames,
     },
 ];
 
@@ -118,8 +118,8 @@ impl List {
         let values = text.split(',').map(str::trim);
         let values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
         if values.is_empty() && self.is_secret() {
-            // A variable that was to be filled in from another one: not to be taken for "open to
-            // everybody".
+            // Probably meant to be filled in from another variable. Taken as "no key", it would open
+            // the server to everybody.
             return Err(format!("{variable} is empty: set it or remove it"));
         }
         values
@@ -127,8 +127,8 @@ impl List {
             .try_for_each(|value| self.set(variable, settings, value))
     }
 
-    /// Adds a value, or those of a file. Of a secret the error says what was expected, not what
-    /// came.
+    /// Adds a value, or the values in a file. The error for a secret says what was expected, not what
+    /// was given.
     pub(super) fn set(
         &self,
         origin: &str,
@@ -157,42 +157,45 @@ impl List {
         Ok(())
     }
 
-    /// Forgets what came so far.
+    /// Removes the values added so far.
     pub(super) fn clear(&self, settings: &mut Settings) {
         match self.kind {
-            Kind::Keys(access) => access(settings).keys.clear(),
-            Kind::Users(access) => access(settings).users.clear(),
-            Kind::Networks(access) => access(settings).from.clear(),
-            Kind::ApiKey => settings.config.api_key = None,
-            Kind::Proxies => settings.config.trusted_proxies.clear(),
-            Kind::HostNames => settings.config.host_names.clear(),
+            ListKind::Keys(access) => access(settings).keys.clear(),
+            ListKind::Users(access) => access(settings).users.clear(),
+            ListKind::Networks(access) => access(settings).from.clear(),
+            ListKind::ApiKey => settings.config.api_key = None,
+            ListKind::Proxies => settings.config.trusted_proxies.clear(),
+            ListKind::HostNames => settings.config.host_names.clear(),
         }
     }
 
     fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::Keys(_) | Kind::Users(_) | Kind::ApiKey)
+        matches!(
+            self.kind,
+            ListKind::Keys(_) | ListKind::Users(_) | ListKind::ApiKey
+        )
     }
 
     fn add(&self, origin: &str, settings: &mut Settings, text: &str) -> Result<(), String> {
         let secret =
             |expected: &str| format!("invalid value for {origin} (not shown): expected {expected}");
         match self.kind {
-            Kind::Keys(access) => {
+            ListKind::Keys(access) => {
                 let key = Key::parse(text).map_err(secret)?;
                 access(settings).keys.push(key);
             }
-            Kind::Users(access) => {
+            ListKind::Users(access) => {
                 let user = User::parse(text).map_err(secret)?;
                 access(settings).users.push(user);
             }
-            Kind::ApiKey => {
+            ListKind::ApiKey => {
                 let key = parse_api_key(text).map_err(secret)?;
-                // The second one would be left out in silence, or the first one.
+                // Otherwise one of the two would be ignored silently.
                 if settings.config.api_key.replace(key).is_some() {
                     return Err(secret("one key only"));
                 }
             }
-            Kind::Networks(_) | Kind::Proxies | Kind::HostNames => {
+            ListKind::Networks(_) | ListKind::Proxies | ListKind::HostNames => {
                 for part in text.split(',').map(str::trim) {
                     self.add_shown(settings, part).map_err(|expected| {
                         format!("invalid value {part:?} for {origin}: expected {expected}")
@@ -203,16 +206,16 @@ impl List {
         Ok(())
     }
 
-    /// Adds a value that is no secret.
+    /// Adds a value that isn't secret.
     fn add_shown(&self, settings: &mut Settings, text: &str) -> Result<(), &'static str> {
         let config = &mut settings.config;
         match self.kind {
-            Kind::Networks(access) => access(settings).from.push(Network::parse(text)?),
-            Kind::Proxies => config
+            ListKind::Networks(access) => access(settings).from.push(Network::parse(text)?),
+            ListKind::Proxies => config
                 .trusted_proxies
                 .push(Network::parse_of_proxies(text)?),
-            Kind::HostNames => config.host_names.push(parse_host_name(text)?),
-            Kind::Keys(_) | Kind::Users(_) | Kind::ApiKey => {}
+            ListKind::HostNames => config.host_names.push(parse_host_name(text)?),
+            ListKind::Keys(_) | ListKind::Users(_) | ListKind::ApiKey => {}
         }
         Ok(())
     }
@@ -224,8 +227,8 @@ mod tests {
     use std::path::PathBuf;
 
     use super::super::{Request, parse};
-    use crate::Config;
-    use crate::config::{Network, Secret};
+    use brooklet::Config;
+    use brooklet::config::{Network, Secret};
 
     fn config(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Config, String> {
         let environment = environment
@@ -264,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn values_add_up_and_each_action_has_its_own() {
+    fn repeated_values_add_up_for_each_action_separately() {
         let config = config(
             &[
                 "--publish-key",
@@ -282,7 +285,7 @@ mod tests {
             &[],
         );
         let config = config.unwrap();
-        let keys = |access: &crate::config::Access| {
+        let keys = |access: &brooklet::config::Access| {
             secrets(access.keys.iter().map(|key| key.secret.clone()))
         };
         assert_eq!(keys(&config.publish), ["first", "second"]);
@@ -295,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn proxies_and_names_are_repeated_or_parted_by_commas() {
+    fn proxies_and_host_names_may_be_repeated_or_separated_by_commas() {
         let environment = [
             ("BROOKLET_TRUSTED_PROXY", "127.0.0.1, ::1"),
             ("BROOKLET_HOST_NAME", "cams.example.com,Pi"),
@@ -345,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_is_replaced_by_the_command_line_list_by_list() {
+    fn the_command_line_replaces_lists_of_the_environment_one_by_one() {
         let environment = [
             ("BROOKLET_PUBLISH_KEY", "one1, two2"),
             ("BROOKLET_PLAY_KEY", "three"),
@@ -357,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_one_value_a_line() {
+    fn a_file_holds_one_value_per_line() {
         let file = File::new(
             "keys",
             "# cameras\r\nlive/door=first\r\n\r\n  second  \n#third\n",
@@ -368,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_key_for_the_api() {
+    fn there_is_only_one_key_for_the_api() {
         let file = File::new("api", "# for NOALBS\nfrom-file\n");
         let environment = [("BROOKLET_API_KEY", "from-environment")];
         for (arguments, environment, key) in [
@@ -385,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_place_and_not_the_secret() {
+    fn errors_name_the_option_and_never_show_the_secret() {
         let bad_line = File::new("bad", "good-key\nlive/door=s3 cret\n");
         let empty = File::new("empty", "# nothing yet\n");
         let (bad, nothing) = (bad_line.argument(), empty.argument());

@@ -1,7 +1,7 @@
-//! Challenges that wait for their answers.
+//! Login challenges that wait for their answers.
 //!
 //! Each is for one client, for one use and for a minute. The table is small: asking for a challenge
-//! costs nothing, so who asks for many loses its own ones first.
+//! costs a client nothing, so one that asks for many loses its own first.
 
 use std::net::IpAddr;
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use crate::rtmp::authmod::Challenge;
 /// How long a challenge can be answered.
 const LIFE: Millis = 60_000;
 
-/// Challenges in all, and for one client.
+/// Challenges of all clients, and of one.
 const MAX: usize = 64;
 const MAX_PER_CLIENT: usize = 8;
 
@@ -32,7 +32,7 @@ struct Pending {
 }
 
 impl Challenges {
-    /// Notes a challenge that is sent to a client which says that it is `user`.
+    /// Adds a challenge that is sent to a client which claims to be `user`.
     pub(super) fn add(&self, address: IpAddr, user: &str, challenge: Challenge, now: Millis) {
         let client = one_client(address);
         let mut pending = lock(&self.pending);
@@ -54,8 +54,8 @@ impl Challenges {
         });
     }
 
-    /// The challenge which a client answers; it is used up. An empty token, which clients of the
-    /// simplest kind send, means the newest one.
+    /// Removes and returns the challenge that a client answers. An empty token means the newest one:
+    /// simple clients send none.
     pub(super) fn take(
         &self,
         address: IpAddr,
@@ -115,14 +115,14 @@ mod tests {
         let challenges = Challenges::default();
         challenges.add(host(1), "bob", challenge(7), 1_000);
         assert_eq!(challenges.take(host(1), "bob", &token(7), 61_000), None);
-        // The dead don't take the places of the living.
+        // Expired ones don't take the places of others.
         (0..MAX as u8).for_each(|n| challenges.add(host(n.into()), "bob", challenge(n), 61_000));
         assert_eq!(lock(&challenges.pending).len(), MAX);
         assert!(challenges.take(host(0), "bob", &token(0), 61_000).is_some());
     }
 
     #[test]
-    fn an_answer_without_a_token_is_to_the_newest_challenge() {
+    fn an_answer_without_a_token_is_for_the_newest_challenge() {
         let challenges = Challenges::default();
         challenges.add(host(1), "bob", challenge(1), 0);
         challenges.add(host(1), "bob", challenge(2), 0);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_many_loses_its_own_ones() {
+    fn a_client_that_asks_for_many_loses_its_own() {
         let challenges = Challenges::default();
         challenges.add(host(1), "bob", challenge(0), 0);
         (1..=200).for_each(|n| challenges.add(host(2), "eve", challenge(n), 0));
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_bounded_for_many_clients_too() {
+    fn the_table_is_bounded_for_many_clients() {
         let challenges = Challenges::default();
         (0..1_000).for_each(|n| challenges.add(host(n), "bob", challenge(1), 0));
         assert_eq!(lock(&challenges.pending).len(), MAX);

@@ -10,17 +10,17 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::config::Config;
-use crate::live::join::Join;
 use access::LISTS;
+use brooklet::Config;
+use brooklet::live::join::Join;
 use nearest::nearest;
 
-/// What the user asked for.
+/// What the program is asked to do.
 #[derive(Clone, Debug, PartialEq)]
-// There is one in the whole program.
+// There is only one in the whole program.
 #[allow(clippy::large_enum_variant)]
-pub enum Request {
-    /// Serve.
+pub(crate) enum Request {
+    /// Run the server.
     Serve(Settings),
     /// Print this text and end.
     Print(String),
@@ -28,13 +28,13 @@ pub enum Request {
 
 /// The server's configuration and the program's own settings.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Settings {
-    /// For the server.
-    pub config: Config,
-    /// Where to listen besides, by name: option, name and port. See [`Settings::resolve`].
+pub(crate) struct Settings {
+    /// The configuration of the server.
+    pub(crate) config: Config,
+    /// Host names to listen on as well: option, name and port. See [`Settings::resolve`].
     names: Vec<(&'static str, String, u16)>,
-    /// `--log`; without it `RUST_LOG` decides.
-    pub log: Option<log::LevelFilter>,
+    /// The value of `--log`; without it `RUST_LOG` decides.
+    pub(crate) log: Option<log::LevelFilter>,
 }
 
 /// An option with a value.
@@ -42,13 +42,13 @@ struct Opt {
     name: &'static str,
     value: &'static str,
     default: &'static str,
-    /// One line, as README.md has it in its table.
+    /// One line, the same as in the table of README.md.
     help: &'static str,
-    /// Sets the value, or says what was expected.
+    /// Sets the value, or returns what was expected.
     set: fn(&mut Settings, &str) -> Result<(), &'static str>,
 }
 
-/// What a listener is told by.
+/// The expected values for listeners.
 const ADDRESS: &str = "a port, an address or a name such as 1935, 0.0.0.0:1935 or localhost:1935";
 const ADDRESS_OR_OFF: &str =
     "off, a port, an address or a name such as 8080, 0.0.0.0:8080 or localhost:8080";
@@ -70,7 +70,11 @@ const OPTIONS: &[Opt] = &[
     Opt {
         name: "http",
         value: "ADDR:PORT",
-        default: "8080",
+        default: if cfg!(feature = "http") {
+            "8080"
+        } else {
+            "off"
+        },
         help: "listen here for HTTP: page, players and state; may be repeated; off for nowhere",
         set: |settings, text| {
             match text {
@@ -215,21 +219,21 @@ const OPTIONS: &[Opt] = &[
     },
 ];
 
-/// `--max-lag` before it is known: as a value it is refused.
+/// The value of `--max-lag` until it is given. As an argument it is refused.
 const NOT_GIVEN: Duration = Duration::ZERO;
 
-/// What the name of each environment variable begins with.
+/// The prefix of every environment variable.
 const PREFIX: &str = "BROOKLET_";
 
-/// Understands arguments (without the program's name) and environment. The error is one line
-/// that says what was wrong and what was expected.
-pub fn parse(
+/// Parses the arguments (without the program's name) and the environment. The error is one line that
+/// says what was wrong and what was expected.
+pub(crate) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Request, String> {
     let mut settings = Settings::default();
     settings.config.max_lag = NOT_GIVEN;
-    // Judged last: --help is for those who got a variable wrong, too.
+    // Reported last: --help has to work even if a variable is wrong.
     let mut environment = environment.into_iter();
     let understood = environment.try_for_each(|(name, value)| {
         take_variable(
@@ -239,7 +243,7 @@ pub fn parse(
         )
     });
 
-    // Of what may be repeated.
+    // The options seen so far: the first one of a list replaces its default.
     let mut given = Vec::new();
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
@@ -267,7 +271,7 @@ pub fn parse(
                 };
                 let value = value_of(&mut parser, option.name, option.value)?;
                 if is_first(option.name, &mut given) {
-                    // Listeners replace the default, and those of the environment.
+                    // Listeners replace the default, and listeners from the environment.
                     listen::forget(&mut settings, option.name);
                 }
                 set(option, &format!("--{}", option.name), &mut settings, &value)?;
@@ -289,7 +293,7 @@ pub fn parse(
     Ok(Request::Serve(settings))
 }
 
-/// Refuses a lag that can't be had. The default follows the history.
+/// Refuses a lag that the history is too short for. The default follows the history.
 fn settle_max_lag(config: &mut Config) -> Result<(), String> {
     if config.max_lag == NOT_GIVEN {
         config.max_lag = Config::default().max_lag;
@@ -305,7 +309,7 @@ fn settle_max_lag(config: &mut Config) -> Result<(), String> {
     Ok(())
 }
 
-/// Takes the value of an environment variable, if it is one of ours. One that looks like ours is
+/// Takes the value of an environment variable, if it is one of ours. An unknown one with our prefix is
 /// refused: a misspelled `BROOKLET_PUBLISH_KEY` would start a server that is open to everybody.
 fn take_variable(settings: &mut Settings, variable: &str, text: &str) -> Result<(), String> {
     let Some(name) = variable.strip_prefix(PREFIX) else {
@@ -315,9 +319,10 @@ fn take_variable(settings: &mut Settings, variable: &str, text: &str) -> Result<
         return list.set_all(variable, settings, text);
     }
     let Some(option) = OPTIONS.iter().find(|o| variable_name(o.name) == variable) else {
-        return match is_of_kubernetes(name, text) {
-            true => Ok(()),
-            false => Err(unknown("environment variable", PREFIX, name)),
+        return if is_of_kubernetes(name, text) {
+            Ok(())
+        } else {
+            Err(unknown("environment variable", PREFIX, name))
         };
     };
     let parts = text.split(',').map(str::trim);
@@ -330,8 +335,8 @@ fn take_variable(settings: &mut Settings, variable: &str, text: &str) -> Result<
     Ok(())
 }
 
-/// Whether Kubernetes, or a link between containers, has set a variable to say where a service named
-/// brooklet, or brooklet-something, is.
+/// Whether a variable was set by Kubernetes, or by a link between containers, with the address of a
+/// service named brooklet or brooklet-something.
 fn is_of_kubernetes(name: &str, text: &str) -> bool {
     let has = |text: &str, part: &str| {
         let mut windows = text.as_bytes().windows(part.len());
@@ -341,7 +346,7 @@ fn is_of_kubernetes(name: &str, text: &str) -> bool {
     is_address || has(name, "SERVICE_") || has(name, "PORT_")
 }
 
-/// Says that there is no such option or variable, and which one may have been meant.
+/// The error for an unknown option or variable, with the one that was probably meant.
 fn unknown(what: &str, prefix: &str, name: &str) -> String {
     match nearest(name) {
         Some(option) if prefix == PREFIX => {
@@ -353,7 +358,8 @@ fn unknown(what: &str, prefix: &str, name: &str) -> String {
     }
 }
 
-/// The same of what has one dash. What isn't near an option isn't repeated: it may be a key.
+/// The error for an argument with one dash. It isn't repeated unless it is close to an option: it may
+/// be a key.
 fn unknown_short(letter: char, rest: &str) -> String {
     let (rest, _) = rest.split_once('=').unwrap_or((rest, ""));
     let name = format!("{letter}{rest}");
@@ -385,12 +391,17 @@ fn variable_name(option: &str) -> String {
 }
 
 fn help() -> String {
-    let mut text = String::from(
+    let mut text = String::from(if cfg!(feature = "http") {
         "brooklet: a small RTMP live-streaming server\n\n\
          Usage: brooklet [OPTIONS]\n\n\
          Without options it listens on ports 1935 (RTMP) and 8080 (HTTP) of every\n\
-         address, and prints what to enter in OBS, ffmpeg, browser and VLC.\n\nOptions:\n",
-    );
+         address, and prints what to enter in OBS, ffmpeg, browser and VLC.\n\nOptions:\n"
+    } else {
+        "brooklet: a small RTMP live-streaming server, built without HTTP\n\n\
+         Usage: brooklet [OPTIONS]\n\n\
+         Without options it listens on port 1935 of every address, and prints what to\n\
+         enter in OBS, ffmpeg and VLC.\n\nOptions:\n"
+    });
     for (name, value, default, help) in listed() {
         let (option, default) = (format!("--{name} {value}"), format!("[default: {default}]"));
         push_help(&mut text, &option, help, Some(&default));
@@ -407,8 +418,7 @@ fn listed() -> impl Iterator<Item = (&'static str, &'static str, &'static str, &
     options.chain(LISTS.iter().map(|l| (l.name, l.value, l.default, l.help)))
 }
 
-/// Adds an option, with its help beside it in lines of at most 80 columns. What ends the help isn't
-/// parted.
+/// Adds an option, with its help beside it in lines of at most 80 columns. `end` stays on one line.
 fn push_help(text: &mut String, option: &str, help: &str, end: Option<&str>) {
     const LEFT: usize = 24;
     const RIGHT: usize = 80 - "    ".len() - LEFT;
@@ -444,7 +454,7 @@ fn set_count(slot: &mut usize, text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// A number with a unit: of bytes, by 1024.
+/// Parses a number of bytes, with a unit in powers of 1024.
 fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = split_unit(text)?;
     let factor: u64 = match unit.to_ascii_lowercase().as_str() {
@@ -457,7 +467,7 @@ fn parse_size(text: &str) -> Option<u64> {
     number.checked_mul(factor)
 }
 
-/// A number with a unit of time; seconds when there is none. At most a day.
+/// Parses a number with a unit of time, seconds by default. At most a day.
 fn parse_time(text: &str) -> Option<Duration> {
     let (number, unit) = split_unit(text)?;
     let ms: u64 = match unit.to_ascii_lowercase().as_str() {

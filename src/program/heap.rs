@@ -1,15 +1,14 @@
-//! The C library's allocator, told to keep nothing for itself.
+//! Settings of the C library's allocator: it should keep no freed memory.
 //!
 //! glibc is made for programs that do much on many processors: eight heaps per processor (two on
-//! 32 bits), a cache of freed memory per thread, and the stacks of threads that have ended, up to
-//! 40 MB of them. What a peer has made the server free stays resident in each of these, outside of
-//! every account. One connection that frees pieces of every small size leaves 236 KB in the cache
-//! of its thread alone.
+//! 32 bits), a cache of freed memory per thread, and up to 40 MB of stacks of threads that have ended.
+//! Memory that was freed for a peer stays resident in each of these, and no account counts it. One
+//! connection that frees pieces of every small size leaves 236 KB in the cache of its thread alone.
 //!
-//! These can be set by the environment only, and only before the program starts. So the program
-//! starts itself once more, as the same process, with that environment. Measured on x86-64 with
-//! 2 processors, in kB: idle; with 400 connections that asked to play and 100 with half a request;
-//! when they are gone, after three rounds. "Own" is memory of the process's own, "space" is
+//! These can only be set by the environment, before the program starts. So the program executes
+//! itself once more, in the same process, with that environment. Measured on x86-64 with 2
+//! processors, in kB: idle; with 400 connections that asked to play and 100 with half a request;
+//! and after three rounds, when they are gone. "Own" is private memory of the process, "space" is
 //! address space.
 //!
 //! ```text
@@ -23,9 +22,9 @@
 //! musl, static                         812  11804   117188       440      34532
 //! ```
 //!
-//! dlmalloc as global allocator leaves glibc's heaps where they are (the C library allocates a
-//! few bytes for each thread itself), fills memory that is asked for as zeros, the arena's too, and
-//! is 21 KB of program.
+//! With dlmalloc as the global allocator, glibc's heaps remain (the C library itself allocates a few
+//! bytes for each thread), zeroed memory is filled by hand, including the arena, and the program
+//! grows by 21 KB.
 
 use std::env;
 use std::ffi::{CString, OsString};
@@ -34,33 +33,33 @@ use std::os::unix::ffi::OsStringExt;
 use nix::unistd::execve;
 
 /// One heap with one lock, which connections take when they begin, end or send a command, never for
-/// media; no caches per thread and no stacks of ended threads; large allocations are mappings of their
-/// own, which are returned when freed (without this the limit for them rises by itself to 32 MB, and
-/// the arena lies amid the heap). glibc ignores settings that it doesn't know.
+/// media; no caches per thread and no stacks of ended threads; large allocations as mappings of their
+/// own, which are returned when freed (otherwise their limit rises to 32 MB by itself, and the arena
+/// is placed inside the heap). glibc ignores unknown settings.
 const SETTINGS: &str = "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:\
                         glibc.malloc.mmap_threshold=131072:glibc.pthread.stack_cache_size=0";
 
 /// The environment variable that glibc reads.
 const TUNABLES: &str = "GLIBC_TUNABLES";
 
-/// The variable that marks a process as restarted. Not [`TUNABLES`]: glibc hides that from a program
-/// with more rights than its user, which would restart itself forever. It doesn't begin as the
-/// variables of options do, of which unknown ones are refused.
+/// The variable that marks a process as restarted. Not [`TUNABLES`]: glibc hides that one from a
+/// program with more rights than its user, which would restart itself forever. It doesn't have the
+/// prefix of the options, since unknown variables with that prefix are refused.
 const DONE: &str = "HEAP_OF_BROOKLET_IS_SETTLED";
 
-/// Starts the program once more with the settings, unless they are there. Where that isn't
-/// possible (QEMU without binfmt, no /proc) it goes on without.
+/// Executes the program once more with the settings, unless they are in place. Continues without
+/// them where that isn't possible (QEMU without binfmt, no /proc).
 pub(crate) fn settle() {
     if env::var_os(DONE).is_none() {
         let _ = start_again();
     }
 }
 
-/// Returns only on failure. Doesn't use std's `Command`, which is 24 KB of program.
+/// Returns only on failure. Without std's `Command`, which would add 24 KB to the program.
 fn start_again() -> Option<()> {
     let program = text(env::current_exe().ok()?.into_os_string())?;
     let arguments: Vec<_> = env::args_os().filter_map(text).collect();
-    // Of two settings the later one holds: the user's.
+    // The user's own settings come last: the later one of two wins.
     let mut settings = OsString::from(SETTINGS);
     let mut environment = vec![text(OsString::from(DONE.to_owned() + "=1"))?];
     for (name, value) in env::vars_os() {
@@ -82,7 +81,7 @@ fn variable(mut name: OsString, value: OsString) -> Option<CString> {
     text(name)
 }
 
-/// As the kernel gave it, so that there is no zero in it.
+/// Text from the kernel, which contains no zero byte.
 fn text(text: OsString) -> Option<CString> {
     CString::new(text.into_vec()).ok()
 }

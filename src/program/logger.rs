@@ -4,9 +4,9 @@
 //! 2026-01-31 18:05:09.123 info  #17 live/door: publishing from 192.0.2.7:51234
 //! ```
 //!
-//! The journal of systemd knows the time, and takes priorities: `<6>info  #17 live/door: ...`.
+//! The journal of systemd adds the time itself, and reads priorities: `<6>info  #17 live/door: ...`.
 //!
-//! `env_logger`'s own time stamps would bring a calendar library of a few hundred kilobytes.
+//! `env_logger`'s own timestamps would add a calendar library of a few hundred kilobytes.
 
 use std::fmt;
 use std::fs::File;
@@ -22,17 +22,17 @@ use brooklet::server::thread::spawn;
 use env_logger::Target;
 use log::{Level, LevelFilter};
 
-/// Bytes of lines that wait to be written.
+/// The number of bytes of lines that may wait to be written.
 const BUFFER_LEN: usize = 64 * 1024;
 
-/// The line that says how many are missing is no longer than this.
+/// The maximum length of the line that says how many lines are missing.
 const NOTICE_LEN: usize = 128;
 
-/// Stack of the thread that writes.
+/// The stack size of the thread that writes.
 pub(crate) const STACK_LEN: usize = 64 * 1024;
 
-/// Lines on their way to standard error. A slow reader blocks no thread that logs: one thread writes,
-/// and lines that don't fit into the buffer meanwhile are counted.
+/// Lines on their way to standard error. A slow reader doesn't block the threads that log: a thread of
+/// its own writes, and lines that don't fit into the buffer in the meantime are counted.
 #[derive(Clone)]
 pub(crate) struct Logger {
     queue: Arc<Queue>,
@@ -42,22 +42,22 @@ pub(crate) struct Logger {
 struct Queue {
     is_journal: bool,
     state: Mutex<State>,
-    /// Told when there is something to write, and when everything is written.
+    /// Notified when there is something to write, and when everything has been written.
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// Whole lines.
+    /// Complete lines.
     lines: Vec<u8>,
     left_out: u64,
-    /// Some are being written.
+    /// Whether lines are being written.
     is_writing: bool,
 }
 
-/// Starts logging to standard error at a level, or as `RUST_LOG` says; panics are logged too.
+/// Starts logging to standard error at this level, or as `RUST_LOG` says. Panics are logged too.
 pub(crate) fn init(level: Option<LevelFilter>) -> io::Result<Logger> {
-    // A thread that holds the lock of standard error may wait for its reader for ever.
+    // Not through `io::stderr`: a thread that holds its lock may wait forever for a slow reader.
     let out = stderr()?;
     let is_journal = is_journal(&out);
     let logger = Logger::start(out, is_journal)?;
@@ -88,11 +88,12 @@ pub(crate) fn init(level: Option<LevelFilter>) -> io::Result<Logger> {
     Ok(logger)
 }
 
-/// Says why the program ends.
+/// Prints why the program ends.
 pub(crate) fn complain(error: &dyn fmt::Display) {
-    let priority = match stderr().is_ok_and(|out| is_journal(&out)) {
-        true => priority(Level::Error),
-        false => "",
+    let priority = if stderr().is_ok_and(|out| is_journal(&out)) {
+        priority(Level::Error)
+    } else {
+        ""
     };
     eprintln!("{priority}brooklet: {error}");
 }
@@ -101,15 +102,16 @@ fn stderr() -> io::Result<File> {
     Ok(io::stderr().as_fd().try_clone_to_owned()?.into())
 }
 
-/// Whether systemd has connected it to its journal (systemd.exec(5)): then the variable has the
-/// numbers of the device and the inode. Children of a service may have been connected elsewhere.
+/// Whether systemd has connected standard error to its journal (systemd.exec(5)): then the variable
+/// holds the numbers of device and inode. They are compared, since the children of a service inherit the
+/// variable but may write elsewhere.
 fn is_journal(out: &File) -> bool {
     let journal = std::env::var("JOURNAL_STREAM").unwrap_or_default();
     let metadata = out.metadata();
     metadata.is_ok_and(|found| journal == format!("{}:{}", found.dev(), found.ino()))
 }
 
-/// How syslog and sd-daemon(3) number what matters how much.
+/// The priority of a level as in syslog and sd-daemon(3).
 fn priority(level: Level) -> &'static str {
     match level {
         Level::Error => "<3>",
@@ -119,12 +121,13 @@ fn priority(level: Level) -> &'static str {
     }
 }
 
-/// What a line begins with.
+/// The beginning of a line.
 fn begin(level: Level, is_journal: bool) -> String {
     let name = level.as_str().to_ascii_lowercase();
-    match is_journal {
-        true => format!("{}{name:<5}", priority(level)),
-        false => format!("{} {name:<5}", time(SystemTime::now())),
+    if is_journal {
+        format!("{}{name:<5}", priority(level))
+    } else {
+        format!("{} {name:<5}", time(SystemTime::now()))
     }
 }
 
@@ -143,9 +146,9 @@ impl Logger {
         Ok(Logger { queue })
     }
 
-    /// Waits until everything is written, but not for ever.
-    pub(crate) fn finish(&self, patience: Duration) {
-        let deadline = Instant::now() + patience;
+    /// Waits until everything is written or the timeout is over.
+    pub(crate) fn finish(&self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
         let mut state = self.queue.lock();
         while state.is_writing || !state.lines.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -158,7 +161,7 @@ impl Logger {
     }
 }
 
-/// One call, one line.
+/// Each call writes one line.
 impl Write for Logger {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut state = self.queue.lock();
@@ -182,7 +185,7 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes for ever. What can't be written is lost: there is nobody to tell.
+    /// Writes forever. Lines that can't be written are lost: there is nowhere to report that.
     fn write_to(&self, out: &mut impl Write) {
         let mut lines = Vec::with_capacity(BUFFER_LEN + NOTICE_LEN);
         loop {
@@ -222,7 +225,7 @@ mod tests {
 
     use super::*;
 
-    /// A reader that takes a piece whenever it is told to.
+    /// A writer that takes one piece whenever it is allowed to.
     struct Slow {
         may_take: mpsc::Receiver<()>,
         taken: Arc<Mutex<Vec<u8>>>,
@@ -241,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_the_reader_who_learns_how_many_lines_are_missing() {
+    fn threads_that_log_never_wait_and_the_log_says_how_many_lines_are_missing() {
         let (take, may_take) = mpsc::channel();
         let taken = Arc::<Mutex<Vec<u8>>>::default();
         let out = Slow {
@@ -254,7 +257,7 @@ mod tests {
         while !logger.queue.lock().is_writing {
             thread::yield_now();
         }
-        // One is being written, and so many fit into 64 KiB.
+        // One is being written, and some of the others fit into 64 KiB.
         for number in 1..=1000 {
             logger.write_all(line(number).as_bytes()).unwrap();
         }
@@ -269,7 +272,7 @@ mod tests {
         let missing = format!("warn  {} lines left out here: the log", 1000 - fit);
         assert!(rest.contains(&missing), "{rest}");
         assert_eq!(rest.lines().count(), 1);
-        // What comes then finds an empty buffer.
+        // Later lines find an empty buffer.
         logger.write_all(line(7).as_bytes()).unwrap();
         logger.finish(Duration::from_secs(3600));
         assert!(taken.lock().unwrap().ends_with(line(7).as_bytes()));

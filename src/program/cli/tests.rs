@@ -28,7 +28,7 @@ fn no_arguments_mean_the_defaults() {
 }
 
 #[test]
-fn units_are_taken_as_people_write_them() {
+fn units_may_be_written_in_several_ways() {
     for (text, bytes) in [
         ("32M", 32 << 20),
         ("32m", 32 << 20),
@@ -65,6 +65,7 @@ fn listeners_are_repeated_and_replace_the_default() {
 }
 
 #[test]
+#[cfg(feature = "http")]
 fn the_http_side_can_be_moved_and_turned_off() {
     let environment = [("BROOKLET_HTTP", "80,127.0.0.1:81")];
     for (arguments, is_in_environment, http) in [
@@ -143,7 +144,7 @@ fn a_lag_over_half_the_history_is_refused_with_both_numbers() {
     refused(&["--history", "3s", "--max-lag", "2s"], &[]);
     refused(&["--history", "3s"], &[("BROOKLET_MAX_LAG", "2s")]);
     refused(&["--max-lag", "2s"], &[("BROOKLET_HISTORY", "3s")]);
-    // Not given, it follows.
+    // The default follows the history.
     for (history, lag) in [("3s", 1_500), ("4s", 2_000), ("1m", 2_000)] {
         let config = config(&["--history", history]);
         assert_eq!(config.max_lag, Duration::from_millis(lag));
@@ -183,12 +184,12 @@ fn a_variable_that_does_not_exist_is_refused_with_the_one_that_was_meant() {
 }
 
 #[test]
-fn variables_of_others_are_left_alone() {
+fn variables_of_other_programs_are_ignored() {
     let environment = [
         ("HOME", "/root"),
         ("BROOKLET", "/usr/bin/brooklet"),
         ("MY_BROOKLET_KEY", "x"),
-        // Kubernetes, of a service named brooklet, and of one named brooklet-http.
+        // Set by Kubernetes for a service named brooklet, and one named brooklet-http.
         ("BROOKLET_SERVICE_HOST", "10.0.0.1"),
         ("BROOKLET_SERVICE_PORT_RTMP", "1935"),
         ("BROOKLET_PORT", "tcp://10.0.0.1:1935"),
@@ -226,7 +227,7 @@ fn an_option_that_does_not_exist_is_refused_with_the_one_that_was_meant() {
 }
 
 #[test]
-fn a_wrong_value_is_told_what_was_expected() {
+fn the_error_for_a_wrong_value_says_what_was_expected() {
     for (arguments, words) in [
         (
             &["--memory", "lots"][..],
@@ -282,11 +283,12 @@ fn the_help_names_every_option_and_fits_the_screen() {
 }
 
 #[test]
-fn the_readme_says_of_each_option_what_the_help_says() {
-    let readme = include_str!("../../README.md");
+#[cfg(feature = "http")]
+fn the_readme_describes_each_option_as_the_help_does() {
+    let readme = include_str!("../../../README.md");
     let (_, readme) = readme.split_once("\n## Options\n").unwrap();
     let (readme, _) = readme.split_once("\n## ").unwrap();
-    // Without what marks up text.
+    // Without markup.
     let readme = readme.replace('`', "").replace("\\|", "|");
     for (name, value, default, help) in listed() {
         let row = format!("\n| --{name} {value} | {default} | {help} |\n");
@@ -297,11 +299,11 @@ fn the_readme_says_of_each_option_what_the_help_says() {
 }
 
 #[test]
-fn variables_that_are_written_of_exist() {
+fn variables_in_the_documentation_exist() {
     for text in [
-        include_str!("../../README.md"),
-        include_str!("../../cross/README.md"),
-        include_str!("../../cross/brooklet.service"),
+        include_str!("../../../README.md"),
+        include_str!("../../../cross/README.md"),
+        include_str!("../../../cross/brooklet.service"),
     ] {
         for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
             if word.starts_with(PREFIX) && word != PREFIX {

@@ -1,14 +1,15 @@
-//! Where to listen: addresses, which are understood at once, and names, which are resolved when
-//! the server starts: that they can't be at the moment is no wrong usage.
+//! Where to listen: addresses, which are parsed at once, and host names, which are resolved when the
+//! server starts. A name that can't be resolved at the moment isn't wrong usage.
 
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 
 use socket2::{Domain, Socket, Type};
 
 use super::Settings;
-use crate::config::{Config, parse_host_name};
+use brooklet::Config;
+use brooklet::config::parse_host_name;
 
-/// Takes an address or a name, with a port, for `--rtmp` or `--http`; `None` if it is neither.
+/// Adds an address or a host name, with a port, for `--rtmp` or `--http`; `None` if it is neither.
 pub(super) fn listen(settings: &mut Settings, option: &'static str, text: &str) -> Option<()> {
     if let Some(address) = parse_address(text) {
         listeners(&mut settings.config, option).push(address);
@@ -21,7 +22,7 @@ pub(super) fn listen(settings: &mut Settings, option: &'static str, text: &str) 
     Some(())
 }
 
-/// Forgets what came so far.
+/// Removes the listeners added so far.
 pub(super) fn forget(settings: &mut Settings, option: &str) {
     if matches!(option, "rtmp" | "http") {
         listeners(&mut settings.config, option).clear();
@@ -30,9 +31,9 @@ pub(super) fn forget(settings: &mut Settings, option: &str) {
 }
 
 impl Settings {
-    /// Adds the addresses of all names to the configuration: those that this machine has. Files
-    /// say of localhost that it is `::1` too, where there is no IPv6.
-    pub fn resolve(&mut self) -> Result<(), String> {
+    /// Adds the addresses of all host names to the configuration, as far as this machine has them:
+    /// `/etc/hosts` often lists `::1` for localhost even where there is no IPv6.
+    pub(crate) fn resolve(&mut self) -> Result<(), String> {
         for (option, host, port) in std::mem::take(&mut self.names) {
             let found = (&*host, port)
                 .to_socket_addrs()
@@ -45,7 +46,7 @@ impl Settings {
                      that name"
                 ));
             }
-            // Another option may have named one already.
+            // Another option may have added one already.
             listeners.retain(|address| !found.contains(address));
             listeners.extend(found);
         }
@@ -53,7 +54,7 @@ impl Settings {
     }
 }
 
-/// Whether this machine has an address: then a socket can have it.
+/// Whether this machine has an address, that is, whether a socket can be bound to it.
 fn is_here(address: &SocketAddr) -> bool {
     let address = SocketAddr::new(address.ip(), 0);
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None);
@@ -67,7 +68,7 @@ fn listeners<'a>(config: &'a mut Config, option: &str) -> &'a mut Vec<SocketAddr
     }
 }
 
-/// `ADDR:PORT`, `PORT` or `:PORT`.
+/// Parses `ADDR:PORT`, `PORT` or `:PORT`.
 fn parse_address(text: &str) -> Option<SocketAddr> {
     if let Ok(address) = text.parse() {
         return Some(address);

@@ -1,9 +1,9 @@
-//! Which option somebody may have meant.
+//! The option that was probably meant.
 
 use super::{LISTS, OPTIONS};
 
-/// The option whose name is nearest to one that doesn't exist, if any is near: a typing error or two
-/// away, or one the beginning of the other. Upper case and underscores don't count.
+/// The option whose name is closest to an unknown one, if any is close: a typing error or two away, or
+/// one name a prefix of the other. Upper case and underscores don't matter.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase().replace('_', "-");
     let most = name.len().div_ceil(3);
@@ -18,9 +18,9 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
     (distance <= most).then_some(option)
 }
 
-/// The number of bytes to insert, remove or replace to make `b` of `a` (Levenshtein).
+/// The number of bytes to insert, remove or replace to turn `a` into `b` (Levenshtein).
 fn distance(a: &str, b: &str) -> usize {
-    // Of what begins `a`, up to the present byte, to each beginning of `b`.
+    // The distances from the part of `a` read so far to each prefix of `b`.
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (index, of_a) in a.bytes().enumerate() {
         let (mut diagonal, mut left) = (index, index + 1);

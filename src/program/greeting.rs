@@ -1,23 +1,24 @@
-//! The first lines: what to enter where, and what the memory buys.
+//! The first lines of output: what to enter in OBS, ffmpeg and VLC, and what the memory suffices for.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::{Access, Config, RTMP_PORT, Scope};
-use crate::live::arena::Arena;
-use crate::server::hosts::{host, page, reachable};
+use brooklet::Config;
+use brooklet::config::{Access, RTMP_PORT, Scope};
+use brooklet::live::arena::Arena;
+use brooklet::server::hosts::{host, page, reachable};
 
-/// Streams of the example, and their rates in Mbit/s.
+/// The number of streams in the example for memory, and their rate in Mbit/s.
 const STREAMS: usize = 4;
 const MBIT: usize = 6;
 
-/// App and stream name of the examples, unless a key is for others.
+/// App and stream name in the examples, unless a key is for another stream.
 const APP: &str = "live";
 const NAME: &str = "cam";
 
-/// The page to open, and text to paste for OBS, ffmpeg and VLC, for each address on which the server
-/// can be reached. `rtmp` and `http` are where it listens.
-pub fn text(config: &Config, rtmp: &[SocketAddr], http: &[SocketAddr]) -> String {
+/// The page to open, and the text to paste into OBS, ffmpeg and VLC, for each address at which the
+/// server can be reached. It listens on `rtmp` and `http`.
+pub(crate) fn text(config: &Config, rtmp: &[SocketAddr], http: &[SocketAddr]) -> String {
     let mut text = format!("brooklet {}\n", env!("CARGO_PKG_VERSION"));
     let _ = writeln!(text, "{}\n", memory_text(config));
     for (protocol, listening) in [("RTMP", rtmp), ("HTTP", http)] {
@@ -59,7 +60,7 @@ fn reachable_at(listening: &[SocketAddr]) -> Vec<(IpAddr, u16)> {
 }
 
 fn push_page(text: &mut String, play: &Access, ip: IpAddr, port: u16) {
-    // The page asks for what is missing.
+    // The page asks for user and password itself.
     let key = match (play.users.is_empty(), play.keys.is_empty()) {
         (true, false) => "?key=PLAY-KEY",
         _ => "",
@@ -68,7 +69,7 @@ fn push_page(text: &mut String, play: &Access, ip: IpAddr, port: u16) {
 }
 
 fn push_examples(text: &mut String, config: &Config, host: &str) {
-    // What the keys are, only their owner knows.
+    // A placeholder: the log must not show a key.
     let proof = match (
         config.publish.users.is_empty(),
         config.publish.keys.is_empty(),
@@ -89,7 +90,7 @@ fn push_examples(text: &mut String, config: &Config, host: &str) {
     );
 }
 
-/// App and name of a stream that may be published: once there is a key, each stream needs one.
+/// App and name of a stream that may be published: as soon as there is a key, each stream needs one.
 fn example(config: &Config) -> (&str, &str) {
     let mut keys = config.publish.keys.iter().chain(&config.play.keys);
     match keys.next().map(|key| &key.scope) {
@@ -99,13 +100,13 @@ fn example(config: &Config) -> (&str, &str) {
     }
 }
 
-/// Says so when the process may not open as many files as there may be connections.
-pub fn warn_of_low_limits(config: &Config) {
-    /// Descriptors for everything but connections.
+/// Logs a warning if the process may open fewer files than the connections need.
+pub(crate) fn warn_of_low_limits(config: &Config) {
+    /// File descriptors for everything except connections.
     const OTHERS: usize = 16;
 
     let needed = config.max_connections + config.rtmp.len() + config.http.len() + OTHERS;
-    // Only Linux has this file; elsewhere the limit is found out when it is reached.
+    // Only Linux has this file. Elsewhere the limit shows itself when it is reached.
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits
         .lines()
@@ -120,20 +121,20 @@ pub fn warn_of_low_limits(config: &Config) {
     }
 }
 
-/// The example for a command line, with what a client has to present. Where there are users, all
-/// are asked to log in before the key behind a name has come.
+/// The URL in the example for a command line, with placeholders for credentials. If there are users,
+/// clients are asked to log in before they send the key in the stream name.
 fn url(stream: &str, access: &Access, key: &str) -> String {
     if !access.users.is_empty() {
         format!("rtmp://USER:PASSWORD@{stream}")
     } else if !access.keys.is_empty() {
-        // Some shells take a question mark for a pattern.
+        // Quoted: some shells expand a question mark.
         format!("'rtmp://{stream}?key={key}'")
     } else {
         format!("rtmp://{stream}")
     }
 }
 
-/// "32 MiB: about 9 s of history for four 6 Mbit/s streams", as the shares are.
+/// What the memory suffices for: "32 MiB: about 9 s of history for four 6 Mbit/s streams".
 fn memory_text(config: &Config) -> String {
     let share = Arena::shared_len(config.memory) / STREAMS;
     let seconds = (share / (MBIT * 1_000_000 / 8)) as u64;
@@ -145,7 +146,7 @@ fn memory_text(config: &Config) -> String {
     )
 }
 
-/// Who may do it: "needs a key, from any address".
+/// Who may publish or play: "needs a key, from any address".
 fn access_text(verb: &str, access: &Access) -> String {
     let networks = access.networks_in_words();
     match (access.keys.is_empty(), access.users.is_empty()) {
@@ -159,15 +160,15 @@ fn access_text(verb: &str, access: &Access) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Key, Network, User};
-    use crate::live::arena::BLOCK_LEN;
+    use brooklet::config::{Key, Network, User};
+    use brooklet::live::arena::BLOCK_LEN;
 
     fn listening(addresses: &[&str]) -> Vec<SocketAddr> {
         addresses.iter().map(|text| text.parse().unwrap()).collect()
     }
 
     #[test]
-    fn the_page_stands_beside_what_to_enter_elsewhere() {
+    fn the_page_is_listed_with_the_other_urls_of_its_address() {
         let rtmp = listening(&["192.0.2.7:1935", "192.0.2.8:1936"]);
         let http = listening(&["192.0.2.7:8080", "192.0.2.9:80"]);
         let text = text(&Config::default(), &rtmp, &http);
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn without_http_there_is_no_word_of_a_page() {
+    fn without_http_no_page_is_mentioned() {
         let text = text(&Config::default(), &listening(&["192.0.2.7:1935"]), &[]);
         assert!(
             !text.contains("browser") && !text.contains("HTTP"),
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_plainly_who_may_and_never_a_key() {
+    fn access_is_described_without_showing_a_key() {
         for (key, user, from, words) in [
             (
                 None,
@@ -243,10 +244,7 @@ mod tests {
                     .into_iter()
                     .collect(),
             };
-            let config = Config {
-                publish,
-                ..Config::default()
-            };
+            let config = Config::default().publish(publish);
             let rtmp = listening(&["192.0.2.7:1935"]);
             let text = text(&config, &rtmp, &listening(&["192.0.2.7:8080"]));
             assert!(
@@ -269,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_examples_are_of_a_stream_that_may_be_published() {
+    fn the_examples_use_a_stream_that_may_be_published() {
         for (publish, play, server, name) in [
             (&["live/door=s3cret"][..], &[][..], "live", "door"),
             (
@@ -286,11 +284,9 @@ mod tests {
                 keys: keys.iter().map(|text| Key::parse(text).unwrap()).collect(),
                 ..Access::default()
             };
-            let config = Config {
-                publish: access(publish),
-                play: access(play),
-                ..Config::default()
-            };
+            let config = Config::default()
+                .publish(access(publish))
+                .play(access(play));
             let text = text(&config, &listening(&["192.0.2.7:1935"]), &[]);
             let obs = format!("rtmp://192.0.2.7/{server}   Stream Key: {name}");
             let others = format!("rtmp://192.0.2.7/{server}/{name}");
@@ -300,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_told_the_key_for_playing_but_no_password() {
+    fn the_url_of_the_page_has_a_placeholder_for_a_key_but_not_for_a_password() {
         for (key, user, url) in [
             (Some("s3cret"), None, "http://192.0.2.7/?key=PLAY-KEY\n"),
             (None, Some("bob:s3cret"), "http://192.0.2.7/\n"),
@@ -311,17 +307,14 @@ mod tests {
                 users: user.iter().map(|text| User::parse(text).unwrap()).collect(),
                 ..Access::default()
             };
-            let config = Config {
-                play,
-                ..Config::default()
-            };
+            let config = Config::default().play(play);
             let text = text(&config, &[], &listening(&["192.0.2.7:80"]));
             assert!(text.contains(url) && !text.contains("s3cret"), "{text}");
         }
     }
 
     #[test]
-    fn the_memory_is_explained_by_the_shares_that_are_in_force() {
+    fn the_history_in_the_text_is_what_streams_get() {
         for (memory, seconds) in [(8 << 20, 2), (32 << 20, 9), (40 << 20, 12)] {
             let arena = Arena::within(memory);
             let mut accounts = [(); STREAMS].map(|()| (arena.account(), Vec::new()));
@@ -337,10 +330,7 @@ mod tests {
             let least = accounts.iter().map(|(_, blocks)| blocks.len()).min();
             let bits = least.unwrap() * BLOCK_LEN * 8;
             assert_eq!(bits / (MBIT * 1_000_000), seconds, "{memory}");
-            let config = Config {
-                memory,
-                ..Config::default()
-            };
+            let config = Config::default().memory(memory);
             assert_eq!(
                 memory_text(&config),
                 format!(
