@@ -35,7 +35,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "server",
         &["rtmp", "media", "http", "live", "config", "status"],
     ),
-    ("program", &["config", "live", "server"]),
+    ("program", &["live", "config", "server"]),
 ];
 
 /// Of RTMP, HTTP shares the names of streams and what every handshake needs.
