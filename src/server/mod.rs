@@ -52,7 +52,7 @@ pub use builder::ServerBuilder;
 use client::Protocol;
 use connections::Connections;
 use handler::Handler;
-use http_conn::{Scratches, Waiters};
+use http_conn::{HlsSessions, Scratches, Waiters};
 use lines::Lines;
 use listener::Listener;
 use rates::{Rates, Refused};
@@ -83,6 +83,8 @@ struct Shared {
     guard: Guard,
     /// Asked after the guard.
     handler: Arc<dyn Handler>,
+    /// What stands in front of the program's own handler, if there is one.
+    hls_sessions: Option<Arc<HlsSessions>>,
     rtmp_addresses: Vec<SocketAddr>,
     http_addresses: Vec<SocketAddr>,
     next_subscriber: AtomicU64,
@@ -245,6 +247,9 @@ impl Server {
         if !self.shared.connections.wait_until_empty(POLITE) {
             self.shared.connections.shutdown();
             self.shared.connections.wait_until_empty(PATIENCE);
+        }
+        if let Some(sessions) = &self.shared.hls_sessions {
+            sessions.end_all();
         }
         self.shared.lines.finish();
     }
