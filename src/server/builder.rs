@@ -49,8 +49,19 @@ impl ServerBuilder {
         ServerBuilder { handler, ..self }
     }
 
-    /// Keeps media in this arena, of which a clone may outlive the server, instead of one of
+    /// Keeps media in this arena, of which a clone may outlive the server, instead of in one of
     /// [`Config::memory`] bytes.
+    ///
+    /// ```no_run
+    /// use brooklet::{Arena, Config, Server};
+    ///
+    /// let arena = Arena::new(16 << 20);
+    /// let server = Server::builder(Config::default())
+    ///     .arena(arena.clone())
+    ///     .start()?;
+    /// println!("{} of {} blocks are free", arena.free_blocks(), arena.total_blocks());
+    /// # Ok::<(), brooklet::StartError>(())
+    /// ```
     pub fn arena(self, arena: Arena) -> ServerBuilder {
         let arena = Some(arena);
         ServerBuilder { arena, ..self }

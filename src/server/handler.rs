@@ -21,6 +21,28 @@ pub use super::client::{Client, Protocol};
 
 /// Decides who may do what, and is notified of what happens. The default of each method accepts and
 /// does nothing.
+///
+/// ```
+/// use brooklet::{Client, Handler, Refusal, StreamKey, StreamRequest};
+///
+/// /// Lets one camera in, whose name can't be changed, and shows it under a better one.
+/// struct Doorman;
+///
+/// impl Handler for Doorman {
+///     fn publish(&self, _: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
+///         if request.key().as_str() != "live/IPCAM_0042" {
+///             return Err(Refusal::new("it isn't on the list of cameras"));
+///         }
+///         let key = StreamKey::new("live", "yard");
+///         request.set_key(key.map_err(|error| Refusal::new(error.to_string()))?);
+///         Ok(())
+///     }
+///
+///     fn unpublish(&self, client: &Client, stream: &StreamKey) {
+///         println!("{client} has stopped publishing {stream}");
+///     }
+/// }
+/// ```
 pub trait Handler: Send + Sync {
     /// A client wants to connect, over RTMP.
     fn connect(&self, client: &mut Client) -> Result<(), Refusal> {
@@ -183,6 +205,14 @@ impl<'a> StreamRequest<'a> {
 }
 
 /// The reason why a client is refused.
+///
+/// ```
+/// use brooklet::Refusal;
+///
+/// let refusal = Refusal::new("the stream belongs to camera 7").with_description("not your stream");
+/// assert_eq!(refusal.reason(), "the stream belongs to camera 7"); // logged
+/// assert_eq!(refusal.description(), "not your stream"); // shown to the client
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     reason: String,

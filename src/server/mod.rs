@@ -12,6 +12,7 @@ mod access;
 mod attach;
 mod builder;
 mod client;
+mod connection;
 mod connections;
 mod end;
 pub mod handler;
@@ -137,6 +138,15 @@ impl Server {
     }
 
     /// The streams that are published, or have been and are still there, by name.
+    ///
+    /// ```no_run
+    /// # let server = brooklet::Server::start(brooklet::Config::default())?;
+    /// for stream in server.streams() {
+    ///     let bits = stream.report.audio.bits_per_second + stream.report.video.bits_per_second;
+    ///     println!("{}: {} kbit/s", stream.key, bits / 1000);
+    /// }
+    /// # Ok::<(), brooklet::StartError>(())
+    /// ```
     pub fn streams(&self) -> Vec<StreamStatus> {
         let now = self.shared.now();
         let streams = self.shared.table.streams();
@@ -151,6 +161,16 @@ impl Server {
     }
 
     /// The connections that are open, by number.
+    ///
+    /// ```no_run
+    /// # let server = brooklet::Server::start(brooklet::Config::default())?;
+    /// for connection in server.connections() {
+    ///     if connection.plays.len() > 4 {
+    ///         server.kick(connection.id);
+    ///     }
+    /// }
+    /// # Ok::<(), brooklet::StartError>(())
+    /// ```
     pub fn connections(&self) -> Vec<ConnectionReport> {
         let mut last = 0;
         let next = || {
