@@ -1,5 +1,6 @@
 //! Requests that come too early: how long they wait, and for what.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use brooklet::live::hls::playlist::{Carried, MediaContext, write_media};
@@ -9,8 +10,9 @@ use brooklet::live::stream::Outlook;
 
 use super::*;
 
-/// Longer than any test takes.
-const FOREVER: Duration = Duration::from_secs(600);
+/// Longer than a test should take, and twice as long.
+const LONG: Duration = Duration::from_secs(60);
+const FOREVER: Duration = Duration::from_secs(120);
 
 fn media(wanted: Wanted) -> HlsRequest {
     HlsRequest::Media(Some(wanted))
@@ -112,6 +114,8 @@ fn no_change_is_missed_between_a_look_and_the_wait() {
         fixture.picture(fixture.now.get() as u32, false, 1_000);
         fixture.wait(40);
     }
+    let (_, newer) = wait_of(stream.ask_hls(media(Wanted::Segment(number + 1)), &asker));
+    assert_ne!(newer, seen);
     // The part is complete already, so this returns at once.
     stream.begin_hls_wait();
     stream.wait_for_hls(seen, FOREVER);
@@ -127,16 +131,19 @@ fn a_thread_that_waits_is_woken_up() {
     let request = media(Wanted::Part(number, part));
     wait_of(stream.ask_hls(request, &asker));
     stream.begin_hls_wait();
+    let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             while let Ok(Look::Wait { seen, .. }) = stream.look_again(request, &asker, false) {
                 stream.wait_for_hls(seen, FOREVER);
             }
+            sender.send(()).unwrap();
         });
         for _ in 0..15 {
             fixture.picture(fixture.now.get() as u32, false, 1_000);
             fixture.wait(40);
         }
+        assert_eq!(receiver.recv_timeout(LONG), Ok(()));
     });
     stream.end_hls_wait(fixture.now.get());
 }
