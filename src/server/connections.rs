@@ -30,8 +30,8 @@ use std::time::{Duration, Instant};
 
 use super::end::ConnectionEnd;
 use super::handler::Protocol;
-use super::listener::STACK_LEN;
 use super::socket::Socket;
+use super::thread::STACK_LEN;
 use super::{Shared, is_memory_there};
 use crate::allowance::{Allowance, Exceeded, PER_CONNECTION, Taken};
 use crate::config::one_client;
