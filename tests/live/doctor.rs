@@ -322,6 +322,20 @@ fn a_gop_that_does_not_fit_is_found_when_its_keyframe_goes() {
 }
 
 #[test]
+fn a_gop_that_is_evicted_for_a_message_under_assembly_is_found() {
+    let fixture = Fixture::published();
+    fixture.gop(0, 10);
+    let generation = fixture.generation.get();
+    assert_eq!(findings(&fixture), []);
+    while fixture.stream.evict_oldest(generation) {}
+    let found = findings(&fixture);
+    assert!(
+        matches!(found[..], [Finding::Memory(Memory::Gop { .. })]),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_message_that_does_not_fit_is_counted_and_found() {
     let fixture = Fixture::with(8, 0);
     fixture.publish();

@@ -53,6 +53,29 @@ fn another_address_is_refused_while_the_publisher_is_heard() {
 }
 
 #[test]
+fn a_publisher_that_has_just_begun_counts_as_heard() {
+    let fixture = Fixture::new();
+    fixture.publish();
+    fixture.wait(500);
+    assert_eq!(
+        fixture.try_publish(AWAY),
+        Err(PublishRefused::InUse { retry_in: 1_500 })
+    );
+}
+
+#[test]
+fn a_stream_that_is_ended_early_can_no_longer_be_found() {
+    let fixture = Fixture::published();
+    let player = fixture.play(Join::Live);
+    fixture.unpublish();
+    let (generation, now) = (fixture.generation.get(), fixture.now.get());
+    let outlook = fixture.stream.end(generation, now);
+    assert!(outlook.has_ended);
+    assert_eq!(outlook.until, None);
+    assert_eq!(fixture.end_of(&player), Some(End::Finished));
+}
+
+#[test]
 fn another_address_may_publish_after_two_seconds_of_silence() {
     let fixture = Fixture::published();
     fixture.wait(2_000);
