@@ -15,6 +15,15 @@ pub enum Kind {
     Script,
 }
 
+impl From<Medium> for Kind {
+    fn from(medium: Medium) -> Kind {
+        match medium {
+            Medium::Audio => Kind::Audio,
+            Medium::Video => Kind::Video,
+        }
+    }
+}
+
 impl Kind {
     /// The medium of audio and video messages.
     pub(super) fn medium(self) -> Option<Medium> {
