@@ -26,7 +26,7 @@ impl From<Medium> for Kind {
 
 impl Kind {
     /// The medium of audio and video messages.
-    pub(super) fn medium(self) -> Option<Medium> {
+    pub fn medium(self) -> Option<Medium> {
         match self {
             Kind::Audio => Some(Medium::Audio),
             Kind::Video => Some(Medium::Video),

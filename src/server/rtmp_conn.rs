@@ -193,7 +193,7 @@ impl RtmpConnection {
             return Ok(());
         };
         let payload = self.session.payload(media);
-        let result = publishing.append(media.medium.into(), media.timestamp, payload, now);
+        let result = publishing.append(media.medium, media.timestamp, payload, now);
         result.map_err(|_| RtmpEnd::Superseded)
     }
 

@@ -281,9 +281,9 @@ impl Encoder {
             {
                 None => return Ok(()),
                 Some(Event::Media(media)) => {
-                    let (kind, time) = (media.medium.into(), media.timestamp);
+                    let (medium, time) = (media.medium, media.timestamp);
                     let payload = self.session.payload(&media);
-                    stream.append(self.generation, kind, time, payload, now)?;
+                    stream.append(self.generation, medium, time, payload, now)?;
                 }
                 Some(Event::Metadata { .. }) => {
                     let body = self.session.body();

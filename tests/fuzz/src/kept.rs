@@ -433,7 +433,7 @@ fn append<'a>(
     let found = publishes.iter().find(|p| p.0 == message_stream_id);
     if let Some((_, stream, generation)) = found {
         stream.heard(now);
-        let appended = stream.append(*generation, medium.into(), timestamp, payload, now);
+        let appended = stream.append(*generation, medium, timestamp, payload, now);
         appended.map_err(|_| Closed)?;
     }
     Ok(())
