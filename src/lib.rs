@@ -75,6 +75,7 @@ pub mod http;
 #[doc(hidden)]
 pub mod live;
 pub mod media;
+mod medium;
 pub mod rtmp;
 #[doc(hidden)]
 pub mod server;

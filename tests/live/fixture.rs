@@ -365,9 +365,10 @@ impl Fixture {
 
     pub(crate) fn append(&self, kind: Kind, timestamp: u32, payload: &[u8]) -> Appended {
         let (generation, now) = (self.generation.get(), self.now.get());
+        let medium = kind.medium().expect("audio or video");
         self.stream.heard(now);
         self.stream
-            .append(generation, kind, timestamp, std::iter::once(payload), now)
+            .append(generation, medium, timestamp, std::iter::once(payload), now)
             .unwrap()
     }
 

@@ -93,7 +93,7 @@ fn the_same_address_takes_over_at_once_and_the_old_connection_is_cut() {
     assert!(old.is_shut.load(Ordering::SeqCst));
     let late = fixture.stream.append(
         first.generation,
-        Kind::Audio,
+        Medium::Audio,
         0,
         std::iter::once(AAC_HEADER),
         0,
