@@ -16,7 +16,7 @@
 //!        v
 //!  live::log               [K][p][a][p][a][p][K][p][a][p]   <- the history, in blocks
 //!                           ^           ^           ^
-//!  live::subscriber         cursor      cursor      cursor      one per player
+//!  live::out::subscriber         cursor      cursor      cursor      one per player
 //!        | live::out        + header bytes
 //!        v
 //!  players' sockets         one sendmsg each, which never waits

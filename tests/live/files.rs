@@ -7,10 +7,10 @@ use brooklet::allowance::Allowance;
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::kind::Kind;
 use brooklet::live::out::carrier::Carrier;
-use brooklet::live::out::framing::{Answer, Framing, Respond};
+use brooklet::live::out::framing::{FileAnswer, Framing, Respond};
 use brooklet::live::out::join::Join;
 use brooklet::live::out::request::{JoinRequest, Receiver};
-use brooklet::live::out::subscriber::{End, Subscriber};
+use brooklet::live::out::subscriber::{PlayEnd, Subscriber};
 
 use crate::fixture::{AAC_HEADER, Fixture, TestSink};
 
@@ -93,11 +93,11 @@ fn request(id: u64, sink: Arc<TestSink>, receiver: Receiver) -> JoinRequest {
 fn respond() -> Respond {
     Box::new(|answer| {
         let head = match answer {
-            Answer::File(content_type) => {
+            FileAnswer::File(content_type) => {
                 format!("HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n\r\n")
             }
-            Answer::NotLive => "HTTP/1.1 404 Not Found\r\n\r\n".to_owned(),
-            Answer::NoCodec => "HTTP/1.1 415 Unsupported Media Type\r\n\r\n".to_owned(),
+            FileAnswer::NotLive => "HTTP/1.1 404 Not Found\r\n\r\n".to_owned(),
+            FileAnswer::NoCodec => "HTTP/1.1 415 Unsupported Media Type\r\n\r\n".to_owned(),
         };
         head.into_bytes()
     })
@@ -120,7 +120,7 @@ impl Viewer {
         line.unwrap().to_owned()
     }
 
-    fn end(&self, fixture: &Fixture) -> Option<End> {
+    fn end(&self, fixture: &Fixture) -> Option<PlayEnd> {
         let now = fixture.now.get();
         fixture.stream.with_subscriber(self.id, now, |_| {}).err()
     }
@@ -476,9 +476,9 @@ fn other_tracks_end_a_file_so_that_another_can_begin() {
     );
     fixture.gop(120, 1);
     assert_eq!(viewer.fragments().len(), before);
-    assert_eq!(viewer.end(&fixture), Some(End::OtherTracks));
+    assert_eq!(viewer.end(&fixture), Some(PlayEnd::OtherTracks));
     assert!(viewer.sink.is_finished.load(Ordering::SeqCst));
-    assert_eq!(beside.end(&fixture), Some(End::OtherTracks));
+    assert_eq!(beside.end(&fixture), Some(PlayEnd::OtherTracks));
     let last = messages(&beside.sink.bytes()).pop();
     assert_eq!(last, Some((8, vec![0x03, 0xE9])), "going away");
     assert_eq!(flv.end(&fixture), None, "FLV can go on");
@@ -527,7 +527,7 @@ fn a_stream_without_file_codecs_is_refused() {
         let (head, body) = viewer.body();
         assert!(head.starts_with("HTTP/1.1 415 "), "{head}");
         assert!(body.is_empty());
-        assert_eq!(viewer.end(&fixture), Some(End::NothingToTake));
+        assert_eq!(viewer.end(&fixture), Some(PlayEnd::NothingToTake));
         assert!(viewer.sink.is_finished.load(Ordering::SeqCst));
     }
     assert_eq!(other.tags().0, 1);
@@ -650,7 +650,7 @@ fn a_request_whose_stream_ends_before_the_response_begins_gets_404() {
             .end(fixture.generation.get(), fixture.now.get());
         let (head, _) = viewer.body();
         assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
-        assert_eq!(viewer.end(&fixture), Some(End::Finished));
+        assert_eq!(viewer.end(&fixture), Some(PlayEnd::Finished));
     }
 }
 
@@ -665,7 +665,7 @@ fn when_the_stream_ends_so_does_the_file() {
         .stream
         .end(fixture.generation.get(), fixture.now.get());
     for viewer in &viewers {
-        assert_eq!(viewer.end(&fixture), Some(End::Finished));
+        assert_eq!(viewer.end(&fixture), Some(PlayEnd::Finished));
         assert!(viewer.sink.is_finished.load(Ordering::SeqCst));
     }
     assert_eq!(viewers[1].sink.bytes(), before);
@@ -760,7 +760,7 @@ fn control_bytes_are_paid_by_the_connection_until_they_are_sent() {
     assert_eq!(say(0), Ok(false));
     assert_eq!(allowance.left(), 100);
     sink.set_room(0);
-    assert_eq!(say(101), Err(End::ControlOverflow));
+    assert_eq!(say(101), Err(PlayEnd::ControlOverflow));
     assert_eq!(allowance.left(), 100);
 }
 
@@ -829,7 +829,7 @@ fn unknown_codecs_are_relayed_in_flv_and_refused_in_mp4() {
         view(&fixture, MP4, Join::Gop),
         view_as(&fixture, FLV, Join::Gop, Capabilities::browser()),
     ] {
-        assert_eq!(refused.end(&fixture), Some(End::NothingToTake));
+        assert_eq!(refused.end(&fixture), Some(PlayEnd::NothingToTake));
         let answer = String::from_utf8(refused.sink.bytes()).unwrap();
         assert!(answer.starts_with("HTTP/1.1 415 "), "{answer}");
     }

@@ -3,7 +3,7 @@
 
 use std::io::{self, IoSlice};
 
-use super::{End, Ending, LogCursor, SendStep, Sending, StreamView, Subscriber};
+use super::{Ending, LogCursor, PlayEnd, SendStep, Sending, StreamView, Subscriber};
 use crate::live::capabilities::Capabilities;
 use crate::live::kind::Kind;
 use crate::live::log::{Entry, Log, Role};
@@ -70,7 +70,7 @@ impl Subscriber {
                 self.sink.finish();
                 end.clone()
             }
-            _ => End::Left,
+            _ => PlayEnd::Left,
         };
         self.ending = Ending::Over(end);
     }
@@ -174,7 +174,7 @@ impl Subscriber {
             return Ok(SendStep::Idle);
         }
         if sent > 0 && first < view.log.start() {
-            self.fail(End::Stalled);
+            self.fail(PlayEnd::Stalled);
             return Ok(SendStep::Idle);
         }
         let edge = &mut self.edge;
@@ -316,7 +316,7 @@ impl Subscriber {
         *untaken = untaken.saturating_add(messages as u32);
         let is_too_much = *untaken >= MAX_UNTAKEN;
         if is_too_much && self.wanted.is_everything() && !self.is_ending() {
-            self.say_goodbye(End::NothingToTake, Goodbye::NothingToTake);
+            self.say_goodbye(PlayEnd::NothingToTake, Goodbye::NothingToTake);
         }
     }
 
