@@ -32,6 +32,15 @@ const MAX_SENT_LEN: usize = 1024;
 pub(super) const MAX_KEPT_NAME: usize = MAX_SENT_LEN + 4;
 
 /// App and stream name in normal form: one or more parts joined by `/`. Clones share the text.
+///
+/// ```
+/// use brooklet::StreamKey;
+///
+/// let key = StreamKey::new("live", "door?key=secret")?;
+/// assert_eq!(key.as_str(), "live/door");
+/// assert_eq!(key, StreamKey::new("/live/", "door.flv")?);
+/// # Ok::<(), brooklet::rtmp::stream_key::InvalidName>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StreamKey(Arc<str>);
 

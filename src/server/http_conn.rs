@@ -45,7 +45,7 @@ use crate::rtmp::rate::Rate;
 use crate::rtmp::stream_key::StreamKey;
 pub(super) use end::HttpEnd;
 use exchange::{Exchange, Facts};
-pub(super) use hls::Waiters;
+pub(super) use hls::{HlsSessions, Waiters};
 use input::{Input, NoRoom};
 pub(super) use scratch::Scratches;
 use writer::Writer;

@@ -10,8 +10,8 @@ use crate::config::one_client;
 use crate::live::lock;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::server::Shared;
+use crate::server::client::Protocol;
 use crate::server::end::ConnectionEnd;
-use crate::server::handler::Protocol;
 use crate::server::socket::Socket;
 
 /// What a connection costs before it has sent anything, in bytes: its entry in the list, of which a

@@ -2,6 +2,7 @@
 //!
 //! A request for what comes next waits for it on its connection's thread.
 
+mod sessions;
 mod waiting;
 
 use std::ops::Range;
@@ -29,6 +30,7 @@ use crate::server::http_conn::HttpEnd;
 use crate::server::lines::About;
 use crate::server::text::in_brackets;
 use crate::server::wall_clock;
+pub(in crate::server) use sessions::HlsSessions;
 pub(in crate::server) use waiting::Waiters;
 
 /// Maximum length of the header Range, in bytes. A longer one isn't for a single range.
@@ -102,7 +104,11 @@ pub(super) fn reply(
         let range = range.filter(|range| range.len() <= MAX_RANGE_LEN);
         task.range = range.map(str::to_owned);
         let is_known = conditions::lists(&task.known, &task.tag);
-        task.known = is_known.then(|| task.tag.clone()).unwrap_or_default();
+        task.known = if is_known {
+            task.tag.clone()
+        } else {
+            String::new()
+        };
     } else {
         if request == HlsRequest::Multivariant {
             task.media_uri = media_uri(head.path(), key);
