@@ -124,23 +124,19 @@ impl Framing {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
     use crate::live::kind::Kind;
     use crate::live::log::Sample;
-    use crate::live::out::framed::Piece;
     use crate::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
     use crate::rtmp::chunk_writer::CHUNK_SIZE;
 
-    fn framed(frame: &FramedMessage, payload: &[u8], skip: u64) -> Vec<u8> {
+    fn framed(message: &FramedMessage, payload: &[u8], skip: u64) -> Vec<u8> {
+        let part =
+            |range: Range<u64>| std::iter::once(&payload[range.start as usize..range.end as usize]);
         let mut out = Vec::new();
-        for piece in frame.pieces(skip) {
-            match piece {
-                Piece::Framing(bytes) => out.extend_from_slice(bytes),
-                Piece::Payload(range) => {
-                    out.extend_from_slice(&payload[range.start as usize..range.end as usize]);
-                }
-            }
-        }
+        message.each_slice(skip, part, |bytes| out.extend_from_slice(bytes));
         out
     }
 

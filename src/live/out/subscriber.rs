@@ -181,6 +181,16 @@ enum Ending {
     Over(PlayEnd),
 }
 
+impl SendStep {
+    fn of(is_complete: bool) -> SendStep {
+        if is_complete {
+            SendStep::Sent
+        } else {
+            SendStep::Blocked
+        }
+    }
+}
+
 /// What reports and time limits need to know.
 struct DeliveryRecord {
     since: Millis,

@@ -95,11 +95,7 @@ impl Subscriber {
         } else {
             sending(sent)
         };
-        if is_complete {
-            SendStep::Sent
-        } else {
-            SendStep::Blocked
-        }
+        SendStep::of(is_complete)
     }
 
     /// Sends the beginning of a file.
@@ -225,11 +221,7 @@ impl Subscriber {
         self.move_to(number, sent);
         self.untaken = None;
         self.count(taken, view);
-        Ok(if taken < bytes.len() {
-            SendStep::Blocked
-        } else {
-            SendStep::Sent
-        })
+        Ok(SendStep::of(taken == bytes.len()))
     }
 
     /// Collects the messages of the next send, from `first` on; returns the number of the message
