@@ -17,7 +17,7 @@
 //!  live::log               [K][p][a][p][a][p][K][p][a][p]   <- the history, in blocks
 //!                           ^           ^           ^
 //!  live::out::subscriber    cursor      cursor      cursor      one per player
-//!        | live::out        + header bytes
+//!        | with a framing   + header bytes
 //!        v
 //!  players' sockets         one sendmsg each, which never waits
 //! ```

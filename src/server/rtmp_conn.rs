@@ -29,8 +29,8 @@ use super::socket::Socket;
 use super::{Shared, millis};
 use crate::allowance::{Allowance, Taken};
 use crate::live::arena::{BLOCK_LEN, Block};
+use crate::live::out::sink::Sink;
 use crate::live::payload::Assembly;
-use crate::live::sink::Sink;
 use crate::live::{Millis, lock};
 use crate::media::Medium;
 use crate::rtmp::Error;
@@ -368,7 +368,7 @@ fn nonce(bytes: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::subscriber::{MAX_CONTROL_LEN, Subscriber};
+    use crate::live::out::subscriber::{MAX_CONTROL_LEN, Subscriber};
     use crate::server::playing::PLAY_COST;
 
     /// Fails if the fixed cost grows: a connection that plays takes less than 4 KiB, and the rest of its

@@ -2,8 +2,8 @@
 //! in good streams.
 
 use brooklet::live::finding::{Finding, Memory};
-use brooklet::live::join::Join;
 use brooklet::live::kind::Kind;
+use brooklet::live::out::join::Join;
 use brooklet::live::stream::Appended;
 use brooklet::media::Medium;
 use brooklet::rtmp::amf::Properties;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use brooklet::live::finding::{ClockRepair, Finding};
-use brooklet::live::join::Join;
 use brooklet::live::kind::Kind;
 use brooklet::live::life::PublishRefused;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::subscriber::PlayEnd;
 use brooklet::live::stream::{Outlook, Superseded};
-use brooklet::live::subscriber::End;
 use brooklet::media::{Medium, TrackInfo};
 use brooklet::rtmp::amf::Properties;
 use brooklet::rtmp::amf0::{self, Value};
@@ -230,7 +230,7 @@ fn at_the_end_players_get_every_message_that_some_player_waits_for() {
     let text = |got: &Got| String::from_utf8_lossy(&got.payload).into_owned();
     assert!(text(&got[1]).contains("NetStream.Play.UnpublishNotify"));
     assert!(text(&got[2]).contains("NetStream.Play.Stop"));
-    assert_eq!(fixture.end_of(&player), Some(End::Finished));
+    assert_eq!(fixture.end_of(&player), Some(PlayEnd::Finished));
     assert!(player.sink.is_finished.load(Ordering::SeqCst));
 }
 
@@ -264,7 +264,7 @@ fn a_stream_whose_publisher_does_not_come_back_ends() {
     let until = Some(fixture.now.get() + 3_000);
     let has_ended = true;
     assert_eq!(advance(), Outlook { has_ended, until });
-    assert_eq!(fixture.end_of(&player), Some(End::Finished));
+    assert_eq!(fixture.end_of(&player), Some(PlayEnd::Finished));
     // The player has time to take the last bytes and hang up. Then it is disconnected.
     fixture.wait(2_999);
     assert_eq!(advance().until, until);
