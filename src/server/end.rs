@@ -3,10 +3,10 @@
 use std::fmt;
 use std::io::ErrorKind;
 
-use crate::live::subscriber;
+use crate::live::out::subscriber::PlayEnd;
 
-/// Why a connection ended, whatever it speaks. What only one protocol knows is in
-/// [`RtmpEnd`](super::rtmp_conn::RtmpEnd) and [`HttpEnd`](super::http_conn::HttpEnd).
+/// Why a connection ended, whatever it speaks. `RtmpEnd` and `HttpEnd` add the reasons of one
+/// protocol.
 #[derive(Debug)]
 pub(super) enum ConnectionEnd {
     /// The peer closed.
@@ -18,7 +18,7 @@ pub(super) enum ConnectionEnd {
     /// A request to the API closed it.
     Kicked,
     /// The stream that it plays has ended, or can't be sent to it.
-    Player(subscriber::End),
+    Player(PlayEnd),
     /// The server stops.
     Stopping,
     /// A bug in this program.
@@ -30,9 +30,7 @@ impl ConnectionEnd {
     pub(super) fn level(&self) -> log::Level {
         match self {
             ConnectionEnd::Player(
-                subscriber::End::Stalled
-                | subscriber::End::ControlOverflow
-                | subscriber::End::NothingToTake,
+                PlayEnd::Stalled | PlayEnd::ControlOverflow | PlayEnd::NothingToTake,
             ) => log::Level::Warn,
             ConnectionEnd::Panicked => log::Level::Error,
             _ => log::Level::Info,
