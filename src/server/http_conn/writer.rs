@@ -15,7 +15,7 @@ use super::exchange::Facts;
 use crate::http::response::Length;
 use crate::http::{Body, Rejected, Response, Status, conditions, inflate};
 use crate::live::Millis;
-use crate::live::sink::try_send;
+use crate::live::out::sink::try_send;
 use crate::server::wall_clock;
 
 /// A client takes a response at no less than this many bytes per ms: 128 kbit/s, too little for
