@@ -349,10 +349,7 @@ fn a_long_wait_does_not_count_against_the_time_to_read_the_response() {
 
 #[test]
 fn the_key_of_a_playlist_stands_behind_every_uri_in_it() {
-    let play = Access {
-        keys: vec![Key::parse("sesame").unwrap()],
-        ..Access::default()
-    };
+    let play = Access::default().keys(vec![Key::parse("sesame").unwrap()]);
     let server = server(Config::default().play(play));
     let mut camera = Camera::start(&server, "door");
     let mut client = http(&server);

@@ -19,10 +19,7 @@ const API_KEY: &str = "Basic dmlld2VyOmFwaS1rZXk=";
 
 fn keyed() -> Config {
     Config::default()
-        .play(Access {
-            keys: vec![Key::parse("play-key").unwrap()],
-            ..Access::default()
-        })
+        .play(Access::default().keys(vec![Key::parse("play-key").unwrap()]))
         // Each request has a connection of its own.
         .max_connect_rate(1000)
 }
@@ -114,10 +111,10 @@ fn a_key_is_shown_in_the_query_or_as_a_password() {
 
 #[test]
 fn a_user_logs_in_by_http_basic() {
-    let server = server(Config::default().play(Access {
-        users: vec![User::parse("bob:pass:word").unwrap()],
-        ..Access::default()
-    }));
+    let server = server(
+        Config::default()
+            .play(Access::default().users(vec![User::parse("bob:pass:word").unwrap()])),
+    );
     let target = "/live/door/frame.mp4";
     let denied = get(&server, target, "");
     assert_eq!(denied.status, 401);
@@ -348,10 +345,7 @@ fn a_page_of_a_rebound_host_name_gets_nothing() {
     let open = server(Config::default().max_connect_rate(1000));
     let for_all = server(
         Config::default()
-            .play(Access {
-                from: vec![Network::Any],
-                ..Access::default()
-            })
+            .play(Access::default().from(vec![Network::Any]))
             .max_connect_rate(1000),
     );
     let keyed = server(keyed().api_key(Some(Secret::new("api-key"))));
