@@ -30,7 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("http", &["rtmp"]),
     ("live", &["rtmp", "media", "http"]),
     ("config", &["rtmp", "live"]),
-    ("status", &["rtmp", "media", "http", "live", "config"]),
+    ("status", &["rtmp", "media", "live", "config"]),
     (
         "server",
         &["rtmp", "media", "http", "live", "config", "status"],
