@@ -1,4 +1,5 @@
-//! Records every stream that is published, each publish to an FLV file of its own, by attaching to it.
+//! Records every stream that is published to an FLV file, by attaching to it. A file ends with its stream: a
+//! camera that returns within the grace time continues it.
 //!
 //! ```sh
 //! cargo run --example recorder
@@ -6,11 +7,12 @@
 //! ffplay live-door-1.flv
 //! ```
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use brooklet::{
@@ -46,13 +48,13 @@ impl Recording {
 
     fn write(&mut self, message: &StreamMessage) -> io::Result<()> {
         let timestamp = match message.medium() {
-            // Of what comes first some may be a little older than the rest.
+            // Audio and video are interleaved: one of the first messages may be older than the very first.
             Some(_) => {
                 let base = *self.base.get_or_insert(message.timestamp());
                 let since = message.timestamp().wrapping_sub(base);
                 if since > u32::MAX / 2 { 0 } else { since }
             }
-            // Metadata: at the beginning.
+            // Metadata has no time.
             None => 0,
         };
         let len = message.payload().len() as u32;
@@ -87,14 +89,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .handler(Arc::new(announcer))
         .start()?;
     println!("listening on {:?}", server.rtmp_addresses());
+    let mut recordings = HashMap::<StreamKey, JoinHandle<()>>::new();
     for (index, key) in announced.iter().enumerate() {
-        // An attached program waits for the stream, which may begin a little later.
+        let is_running = |thread: &JoinHandle<()>| !thread.is_finished();
+        if recordings.get(&key).is_some_and(is_running) {
+            continue;
+        }
+        // An attached program waits for its stream, which begins a little later.
         let stream = server.attach(&key, Join::Gop)?;
         let path = format!("{}-{}.flv", key.as_str().replace('/', "-"), index + 1);
-        thread::spawn(move || match record(stream, &path) {
+        let record = move || match record(stream, &path) {
             Ok(why) => println!("{path}: {why}"),
             Err(error) => println!("{path}: {error}"),
-        });
+        };
+        recordings.insert(key, thread::spawn(record));
     }
     Ok(())
 }

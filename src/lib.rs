@@ -8,29 +8,29 @@
 //!  publisher's socket
 //!        | read
 //!        v
-//!  rtmp::chunk_reader      chunks -> messages, in blocks of the arena
+//!  rtmp::chunk_reader      chunks -> messages
 //!        v
 //!  rtmp::server_session    messages -> events, replies
 //!        v
-//!  live::stream            append to the log, then pump:
+//!  live::intake            what each message is, and its place in time
 //!        v
 //!  live::log               [K][p][a][p][a][p][K][p][a][p]   <- the history, in blocks
 //!                           ^           ^           ^
-//!  live::subscriber         cursor      cursor      cursor      one per player
+//!  live::out::subscriber    cursor      cursor      cursor      one per player
 //!        | live::out        + header bytes
 //!        v
 //!  players' sockets         one sendmsg each, which never waits
 //! ```
 //!
-//! The publisher's own thread does all of this; players' threads read only. Players that speak
-//! HTTP come in by another door, and wait at the same logs:
+//! The publisher's own thread does all of this; the threads of players only read. HTTP requests end
+//! at the same logs:
 //!
 //! ```text
-//!  http::head              bytes -> request head, or why not
+//!  http::head              bytes -> request head, or an error
 //!        v
 //!  http::route             path -> page, stream, playlist, state
 //!        v
-//!  server::http_conn       a response, or the connection becomes a subscriber's
+//!  server::http_conn       a response, or the connection gets a subscriber
 //! ```
 //!
 //! Arrows between modules point one way: `server -> status -> live -> { rtmp, media, http }`.
@@ -51,12 +51,13 @@
 //! # Ok::<(), brooklet::StartError>(())
 //! ```
 //!
-//! | to                                                         | see                             |
-//! |------------------------------------------------------------|---------------------------------|
-//! | decide who may connect, publish and play, and be notified  | [`Handler`], `examples/doorman` |
-//! | receive the messages of a stream                           | [`Attached`], `examples/recorder` |
-//! | list streams and connections, and disconnect clients       | [`Server::streams`], [`Server::connections`], [`Server::kick`], `examples/overseer` |
-//! | keep media in memory that several servers use in turn      | [`Arena`]                       |
+//! | to                                                 | see                                      |
+//! |----------------------------------------------------|------------------------------------------|
+//! | decide who may connect, publish and play           | [`Handler`], `examples/doorman.rs`       |
+//! | receive the messages of a stream                   | [`Attached`], `examples/recorder.rs`     |
+//! | list streams and connections, disconnect clients   | [`Server`], `examples/overseer.rs`       |
+//! | set keys, users and networks                       | [`config::Access`]                       |
+//! | keep media in an arena that outlives the server    | [`ServerBuilder::arena`]                 |
 //!
 //! [`rtmp`] and [`media`] can also be used by themselves: bytes in, bytes out, without sockets,
 //! threads or clocks. All other modules are there for the tests, and may change at any time.
@@ -92,3 +93,4 @@ pub use server::handler::{Client, Handler, Protocol, Refusal, StreamRequest};
 pub use server::{
     Attached, Detached, Server, ServerBuilder, StartError, StartErrorKind, StreamMessage,
 };
+pub use status::{ConnectionReport, StreamStatus};

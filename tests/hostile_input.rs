@@ -8,6 +8,7 @@ use std::path::Path;
 
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::rtmp::Error;
+use brooklet::rtmp::bytes::Bytes;
 use brooklet::rtmp::flight_recorder::FlightRecorder;
 use brooklet::rtmp::server_session::{Event, ServerSession};
 use fuzz::HANDSHAKE_LEN;
@@ -158,7 +159,10 @@ fn known_crashers_no_longer_crash() {
 
 // Memory.
 
-fn read(session: &mut ServerSession<Arena>, input: &mut &[u8]) -> Result<Option<Event>, Error> {
+fn read<'a>(
+    session: &mut ServerSession<Arena>,
+    input: &mut Bytes<'a>,
+) -> Result<Option<Event<'a>>, Error> {
     loop {
         match session.handle(input, &mut FlightRecorder::default().at(0)) {
             Ok(Some(Event::Replies)) => drop(session.take_output()),
@@ -170,7 +174,7 @@ fn read(session: &mut ServerSession<Arena>, input: &mut &[u8]) -> Result<Option<
 /// A session that publishes on message stream 1, as ffmpeg does.
 fn publishing(arena: &Arena) -> ServerSession<Arena> {
     let mut session = ServerSession::new(arena.clone(), 16 << 20, |random| random.fill(7));
-    let mut input = CAPTURES[0];
+    let mut input = Bytes::from(CAPTURES[0]);
     loop {
         match read(&mut session, &mut input).unwrap().unwrap() {
             Event::Connect(_) => session.accept_connect(),
@@ -207,19 +211,22 @@ fn announced_lengths_claim_no_memory() {
     let arena = Arena::new(16 * BLOCK_LEN);
     let mut session = publishing(&arena);
     assert_eq!(
-        read(&mut session, &mut chunk_size(513).as_slice()),
+        read(&mut session, &mut chunk_size(513).as_slice().into()),
         Ok(None)
     );
     for (begun, chunk_stream_id) in (10..18).enumerate() {
         assert_eq!(
-            read(&mut session, &mut huge(chunk_stream_id).as_slice()),
+            read(&mut session, &mut huge(chunk_stream_id).as_slice().into()),
             Ok(None)
         );
         assert_eq!(arena.free_blocks(), 16 - begun);
-        assert_eq!(read(&mut session, &mut [0x17; 513].as_slice()), Ok(None));
+        assert_eq!(
+            read(&mut session, &mut [0x17; 513].as_slice().into()),
+            Ok(None)
+        );
         assert_eq!(arena.free_blocks(), 16 - begun - 1);
     }
-    assert!(read(&mut session, &mut huge(18).as_slice()).is_err());
+    assert!(read(&mut session, &mut huge(18).as_slice().into()).is_err());
     drop(session);
     assert_eq!(arena.free_blocks(), 16);
 }
@@ -229,11 +236,11 @@ fn a_message_longer_than_the_memory_fails_and_returns_its_blocks() {
     let arena = Arena::new(8 * BLOCK_LEN);
     let mut session = publishing(&arena);
     let begin = [chunk_size(0x7FFF_FFFF), huge(10)].concat();
-    assert_eq!(read(&mut session, &mut begin.as_slice()), Ok(None));
+    assert_eq!(read(&mut session, &mut begin.as_slice().into()), Ok(None));
     assert_eq!(arena.free_blocks(), 8);
     let picture = [0x17; 1000];
     let end = loop {
-        let mut input = picture.as_slice();
+        let mut input = Bytes::from(picture.as_slice());
         match read(&mut session, &mut input) {
             Ok(event) => assert_eq!(event, None),
             Err(error) => break (error, input.len()),

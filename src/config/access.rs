@@ -17,6 +17,19 @@ const MAX_PASSWORD_LEN: usize = 128;
 
 /// Rules for who may publish, or play. Without keys and users it is every client in one of the
 /// networks.
+///
+/// ```
+/// use brooklet::Config;
+/// use brooklet::config::{Access, Key, Network};
+///
+/// let mut publish = Access::default();
+/// publish.keys.push(Key::parse("live/door=sesame-4711")?);
+/// let mut play = Access::default();
+/// play.from.push(Network::parse("192.168.1.0/24")?);
+/// assert!(play.is_open() && !publish.is_open());
+/// let config = Config::default().publish(publish).play(play);
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
     /// Keys of streams. Of all that match a stream's name, the most specific ones count.
@@ -43,7 +56,7 @@ impl Access {
         }
     }
 
-    /// The networks in force, as a sentence names them.
+    /// The networks in force, for use in a sentence.
     #[doc(hidden)]
     pub fn networks_in_words(&self) -> String {
         let words = |network: &Network| match network {

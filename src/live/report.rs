@@ -22,6 +22,7 @@ pub fn sum(a: Totals, b: Totals) -> Totals {
 
 /// A stream's figures at one moment.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct StreamReport {
     /// Whether it is published.
     pub is_live: bool,
@@ -91,6 +92,7 @@ impl StreamReport {
 
 /// What was received of one medium since the publish began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TrackReport {
     /// Bytes of payload.
     pub bytes: u64,
@@ -107,6 +109,7 @@ pub const PROTOCOLS: [&str; 3] = ["rtmp", "flv", "mp4"];
 
 /// All subscribers of a stream together, so that the size of a report doesn't depend on their number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Viewers {
     /// By framing: RTMP, FLV, MP4.
     pub counts: [usize; 3],
@@ -131,6 +134,7 @@ impl Viewers {
 
 /// A receiver of a stream, and how it fares.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ViewerReport {
     /// The number of the subscriber.
     pub id: u64,

@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn configurations_of_real_encoders_are_parsed() {
-        let rows: &[(&str, &[u8], (u8, u32, u32, Option<u8>, u16))] = &[
+        type Parsed = (u8, u32, u32, Option<u8>, u16);
+        let rows: &[(&str, &[u8], Parsed)] = &[
             (
                 "ffmpeg, LC 48 kHz stereo",
                 b"\x11\x90\x56\xE5\0",

@@ -221,6 +221,7 @@ fn skip_picture_order_count(r: &mut BitReader<'_>) -> Option<()> {
             r.se()?; // offset_for_non_ref_pic
             r.se()?; // offset_for_top_to_bottom_field
             let offsets = r.ue()?;
+            // More are invalid, and would only cost time.
             if offsets > 255 {
                 return None;
             }

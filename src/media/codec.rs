@@ -123,7 +123,7 @@ impl VideoCodec {
             VideoCodec::H264 => body.len() >= avc::MIN_LEN,
             VideoCodec::Hevc => body.len() >= hevc::MIN_LEN,
             VideoCodec::Av1 => matches!(body, [0x81, _, _, _, ..]),
-            // 12 bytes; 8 without the box's version and flags.
+            // 12 bytes. Some encoders leave out version and flags of the box: 8 bytes.
             VideoCodec::Vp8 | VideoCodec::Vp9 => body.len() >= 8,
             _ => !body.is_empty(),
         }

@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn headers_are_parsed() {
-        let rows: &[(&str, [u8; 4], (u32, u8, u16))] = &[
+        type Parsed = (u32, u8, u16);
+        let rows: &[(&str, [u8; 4], Parsed)] = &[
             (
                 "LAME, 44.1 kHz joint stereo",
                 [0xFF, 0xFB, 0x90, 0x64],

@@ -1,7 +1,7 @@
 //! What a track is, by its sequence header: "H.264 1920x1080 30 fps", "AAC 48 kHz stereo".
 //!
 //! Sequence headers are parsed here and nowhere else. Log, API, `/stat` and metrics show the
-//! [`TrackInfo`]; the tracks of MP4 files and HLS are made from the [`Description`].
+//! [`TrackInfo`]; the tracks of MP4 files and HLS are made from the `Description`.
 
 use std::fmt;
 

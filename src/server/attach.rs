@@ -27,10 +27,10 @@ use crate::live::out::sink::Sink;
 use crate::live::out::subscriber::End;
 use crate::live::signal::Signal;
 use crate::live::stream::Stream;
-
 use crate::media::Medium;
 use crate::media::tag::{Tag, TagKind};
-use crate::rtmp::chunk_reader::{ChunkReader, Heap, Limits, MessageHeader};
+use crate::rtmp::bytes::Bytes;
+use crate::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use crate::rtmp::chunk_writer::CHUNK_SIZE;
 use crate::rtmp::message::type_id;
 use crate::rtmp::server_session::Dialect;
@@ -97,8 +97,9 @@ struct Inbox {
 
 struct InboxState {
     reader: ChunkReader<Heap>,
-    /// A message whose payload the reader holds.
-    ready: Option<MessageHeader>,
+    message: StreamMessage,
+    /// `message` waits to be taken.
+    is_ready: bool,
     is_over: bool,
 }
 
@@ -245,7 +246,8 @@ impl Inbox {
         Inbox {
             state: Mutex::new(InboxState {
                 reader,
-                ready: None,
+                message: StreamMessage::default(),
+                is_ready: false,
                 is_over: false,
             }),
             changed: Signal::default(),
@@ -255,25 +257,22 @@ impl Inbox {
     /// Moves the message to `to`, if there is one.
     fn take(&self, to: &mut StreamMessage) -> bool {
         let mut state = lock(&self.state);
-        let Some(header) = state.ready.take() else {
+        if !state.is_ready {
             return false;
-        };
-        to.type_id = header.type_id;
-        to.timestamp = header.timestamp;
-        to.payload.clear();
-        if let Some(payload) = state.reader.payload() {
-            to.payload.extend_from_slice(payload);
         }
+        state.is_ready = false;
+        // The other one's memory is for the next message.
+        std::mem::swap(to, &mut state.message);
         true
     }
 
     /// Waits until there is a message, or nothing more to wait for; false if neither is the case.
     fn wait(&self, timeout: Duration) -> bool {
         let mut state = lock(&self.state);
-        if state.ready.is_none() && !state.is_over {
+        if !state.is_ready && !state.is_over {
             state = self.changed.wait(state, timeout);
         }
-        state.ready.is_some() || state.is_over
+        state.is_ready || state.is_over
     }
 
     fn end(&self) {
@@ -285,20 +284,29 @@ impl Inbox {
 impl Sink for Inbox {
     fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut state = lock(&self.state);
-        if state.ready.is_some() {
+        if state.is_ready {
             return Err(ErrorKind::WouldBlock.into());
         }
         let mut taken = 0;
         for slice in slices {
-            let mut input: &[u8] = slice;
+            let mut input = Bytes::from(&**slice);
             while !input.is_empty() {
+                let InboxState {
+                    reader, message, ..
+                } = &mut *state;
                 let before = input.len();
-                let message = state.reader.read(&mut input);
+                let read = reader.read(&mut input);
                 taken += before - input.len();
-                match message {
+                match read {
                     // Control messages and commands are for players that speak RTMP.
-                    Ok(Some(header)) if is_of_stream(header.type_id) => {
-                        state.ready = Some(header);
+                    Ok(Some(received)) if is_of_stream(received.type_id) => {
+                        message.type_id = received.type_id;
+                        message.timestamp = received.timestamp;
+                        message.payload.clear();
+                        for part in reader.payload(received.in_place) {
+                            message.payload.extend_from_slice(part);
+                        }
+                        state.is_ready = true;
                         self.changed.notify();
                         return Ok(taken);
                     }

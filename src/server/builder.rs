@@ -9,7 +9,7 @@ use super::access::Guard;
 use super::client::Protocol;
 use super::connections::Connections;
 use super::handler::{AcceptAll, Handler};
-use super::http_conn::{self, Scratches, Waiters};
+use super::http_conn::{self, HlsSessions, Scratches, Waiters};
 use super::lines::Lines;
 use super::listener::{self, Listener};
 use super::rates::{Rates, Refused};
@@ -49,8 +49,19 @@ impl ServerBuilder {
         ServerBuilder { handler, ..self }
     }
 
-    /// Keeps media in this arena, of which a clone may outlive the server, instead of one of
+    /// Keeps media in this arena, of which a clone may outlive the server, instead of in one of
     /// [`Config::memory`] bytes.
+    ///
+    /// ```no_run
+    /// use brooklet::{Arena, Config, Server};
+    ///
+    /// let arena = Arena::new(16 << 20);
+    /// let server = Server::builder(Config::default())
+    ///     .arena(arena.clone())
+    ///     .start()?;
+    /// println!("{} of {} blocks are free", arena.free_blocks(), arena.total_blocks());
+    /// # Ok::<(), brooklet::StartError>(())
+    /// ```
     pub fn arena(self, arena: Arena) -> ServerBuilder {
         let arena = Some(arena);
         ServerBuilder { arena, ..self }
@@ -78,6 +89,10 @@ impl ServerBuilder {
             is_hls_served: !config.http.is_empty(),
             desks: Desks::default(),
         };
+        let (handler, hls_sessions) = match handler {
+            Some(own) => HlsSessions::in_front_of(own, config.max_connections),
+            None => (Arc::new(AcceptAll) as Arc<dyn Handler>, None),
+        };
         let shared = Arc::new(Shared {
             scratches: Scratches::new(arena.clone()),
             arena,
@@ -90,7 +105,8 @@ impl ServerBuilder {
             refused: Refused::default(),
             lines: Lines::default(),
             guard: Guard::new(&config),
-            handler: handler.unwrap_or_else(|| Arc::new(AcceptAll)),
+            handler,
+            hls_sessions,
             rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
             http_addresses: addresses(&listeners, Protocol::Http),
             next_subscriber: AtomicU64::new(1),

@@ -31,7 +31,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use super::end::End;
+use super::end::ConnectionEnd;
 use crate::config::one_client;
 use crate::live::lock;
 use crate::live::out::sink::Sink;
@@ -203,10 +203,10 @@ impl Connections {
     }
 
     /// Why a connection was closed on behalf of another one, if it was.
-    pub(super) fn why_cut(&self, id: u64) -> Option<End> {
+    pub(super) fn why_cut(&self, id: u64) -> Option<ConnectionEnd> {
         match lock(&self.registry).find(id)?.cut? {
-            Cut::Kicked => Some(End::Kicked),
-            Cut::Displaced => Some(End::Displaced),
+            Cut::Kicked => Some(ConnectionEnd::Kicked),
+            Cut::Displaced => Some(ConnectionEnd::Displaced),
         }
     }
 

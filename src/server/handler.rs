@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A handler is called on the thread of the connection that it is about, so it may take its time:
-//! only that connection waits. Whatever was accepted is followed by its counterpart, also when the
+//! only that connection waits. A play over HLS outlives connections; its end comes on another thread.
+//! Whatever was accepted is followed by its counterpart, also when the
 //! client vanishes. The access rules of the configuration (keys, users, networks) are checked first.
 
 use std::borrow::Cow;
@@ -20,6 +21,28 @@ pub use super::client::{Client, Protocol};
 
 /// Decides who may do what, and is notified of what happens. The default of each method accepts and
 /// does nothing.
+///
+/// ```
+/// use brooklet::{Client, Handler, Refusal, StreamKey, StreamRequest};
+///
+/// /// Lets one camera in, whose name can't be changed, and shows it under a better one.
+/// struct Doorman;
+///
+/// impl Handler for Doorman {
+///     fn publish(&self, _: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
+///         if request.key().as_str() != "live/IPCAM_0042" {
+///             return Err(Refusal::new("it isn't on the list of cameras"));
+///         }
+///         let key = StreamKey::new("live", "yard");
+///         request.set_key(key.map_err(|error| Refusal::new(error.to_string()))?);
+///         Ok(())
+///     }
+///
+///     fn unpublish(&self, client: &Client, stream: &StreamKey) {
+///         println!("{client} has stopped publishing {stream}");
+///     }
+/// }
+/// ```
 pub trait Handler: Send + Sync {
     /// A client wants to connect, over RTMP.
     fn connect(&self, client: &mut Client) -> Result<(), Refusal> {
@@ -43,8 +66,11 @@ pub trait Handler: Send + Sync {
         let _ = (client, stream);
     }
 
-    /// A client wants to play. The handler may also change which stream it plays. Over HTTP this is
-    /// a request for a stream or a part of one: an HLS player sends about one a second.
+    /// A client wants to play. The handler may also change which stream it plays.
+    ///
+    /// Over HLS a play is that of a viewer: it consists of all requests for the same stream with the
+    /// same query from one program at one address, until there has been none for 15 seconds. The
+    /// handler is asked about the first one.
     fn play(&self, client: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
         let _ = (client, request);
         Ok(())
@@ -79,6 +105,8 @@ pub struct StreamRequest<'a> {
     is_trusted: bool,
     /// `key` isn't the name that was sent, but what may be shown of it.
     is_hidden: bool,
+    /// It is a request for a playlist of HLS, or for a file that one lists.
+    is_hls: bool,
 }
 
 impl<'a> StreamRequest<'a> {
@@ -90,6 +118,7 @@ impl<'a> StreamRequest<'a> {
             key,
             is_trusted: false,
             is_hidden: false,
+            is_hls: false,
         }
     }
 
@@ -106,6 +135,19 @@ impl<'a> StreamRequest<'a> {
 
     pub(super) fn client(&self) -> &'a Client {
         self.client
+    }
+
+    pub(super) fn set_hls(&mut self, is_hls: bool) {
+        self.is_hls = is_hls;
+    }
+
+    pub(super) fn is_hls(&self) -> bool {
+        self.is_hls
+    }
+
+    /// The query of a request over HTTP, percent-encoded.
+    pub(super) fn query(&self) -> Option<&'a str> {
+        self.query
     }
 
     /// Replaces a name that may hold a secret by what may be shown of it, in the log and elsewhere.
@@ -163,6 +205,14 @@ impl<'a> StreamRequest<'a> {
 }
 
 /// The reason why a client is refused.
+///
+/// ```
+/// use brooklet::Refusal;
+///
+/// let refusal = Refusal::new("the stream belongs to camera 7").with_description("not your stream");
+/// assert_eq!(refusal.reason(), "the stream belongs to camera 7"); // logged
+/// assert_eq!(refusal.description(), "not your stream"); // shown to the client
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     reason: String,

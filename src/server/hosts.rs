@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 /// The port of URLs without one.
 const HTTP_USUAL_PORT: u16 = 80;
 
-/// The addresses of this machine at which something listens, IPv4 first: that is what people type.
+/// The addresses of this machine at which a listener can be reached. IPv4 comes first, because people
+/// type it more easily.
 pub fn reachable(listening: SocketAddr) -> Vec<IpAddr> {
     if !listening.ip().is_unspecified() {
         return vec![listening.ip()];
@@ -47,7 +48,7 @@ pub fn host(ip: IpAddr, port: u16, usual_port: u16) -> String {
     }
 }
 
-/// The page at one of this machine's addresses: `http://192.0.2.5:8080/`.
+/// The URL of the page at an address of this machine: `http://192.0.2.5:8080/`.
 pub fn page(ip: IpAddr, port: u16) -> String {
     format!("http://{}/", host(ip, port, HTTP_USUAL_PORT))
 }

@@ -12,6 +12,7 @@ mod access;
 mod attach;
 mod builder;
 mod client;
+mod connection;
 mod connections;
 mod end;
 pub mod handler;
@@ -51,7 +52,7 @@ pub use builder::ServerBuilder;
 use client::Protocol;
 use connections::Connections;
 use handler::Handler;
-use http_conn::{Scratches, Waiters};
+use http_conn::{HlsSessions, Scratches, Waiters};
 use lines::Lines;
 use listener::Listener;
 use rates::{Rates, Refused};
@@ -82,6 +83,8 @@ struct Shared {
     guard: Guard,
     /// Asked after the guard.
     handler: Arc<dyn Handler>,
+    /// What stands in front of the program's own handler, if there is one.
+    hls_sessions: Option<Arc<HlsSessions>>,
     rtmp_addresses: Vec<SocketAddr>,
     http_addresses: Vec<SocketAddr>,
     next_subscriber: AtomicU64,
@@ -135,6 +138,15 @@ impl Server {
     }
 
     /// The streams that are published, or have been and are still there, by name.
+    ///
+    /// ```no_run
+    /// # let server = brooklet::Server::start(brooklet::Config::default())?;
+    /// for stream in server.streams() {
+    ///     let bits = stream.report.audio.bits_per_second + stream.report.video.bits_per_second;
+    ///     println!("{}: {} kbit/s", stream.key, bits / 1000);
+    /// }
+    /// # Ok::<(), brooklet::StartError>(())
+    /// ```
     pub fn streams(&self) -> Vec<StreamStatus> {
         let now = self.shared.now();
         let streams = self.shared.table.streams();
@@ -149,6 +161,16 @@ impl Server {
     }
 
     /// The connections that are open, by number.
+    ///
+    /// ```no_run
+    /// # let server = brooklet::Server::start(brooklet::Config::default())?;
+    /// for connection in server.connections() {
+    ///     if connection.plays.len() > 4 {
+    ///         server.kick(connection.id);
+    ///     }
+    /// }
+    /// # Ok::<(), brooklet::StartError>(())
+    /// ```
     pub fn connections(&self) -> Vec<ConnectionReport> {
         let mut last = 0;
         let next = || {
@@ -225,6 +247,9 @@ impl Server {
         if !self.shared.connections.wait_until_empty(POLITE) {
             self.shared.connections.shutdown();
             self.shared.connections.wait_until_empty(PATIENCE);
+        }
+        if let Some(sessions) = &self.shared.hls_sessions {
+            sessions.end_all();
         }
         self.shared.lines.finish();
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::connections::Permit;
+use super::handler::Handler;
 use super::socket::Socket;
 use crate::live::arena::Arena;
 
@@ -27,6 +28,20 @@ impl Waiters {
     pub(super) fn new(_: usize) -> Waiters {
         Waiters
     }
+}
+
+/// There are none.
+pub(super) enum HlsSessions {}
+
+impl HlsSessions {
+    pub(super) fn in_front_of(
+        handler: Arc<dyn Handler>,
+        _: usize,
+    ) -> (Arc<dyn Handler>, Option<Arc<HlsSessions>>) {
+        (handler, None)
+    }
+
+    pub(super) fn end_all(&self) {}
 }
 
 pub(super) fn run(_: Arc<Shared>, _: Arc<Socket>, _: SocketAddr, _: Permit) {}

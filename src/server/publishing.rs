@@ -193,7 +193,7 @@ impl Publishing {
         let relayed = data::for_players(body);
         let bytes = match &relayed {
             Some(Relayed::AsItCame(bytes)) => *bytes,
-            Some(Relayed::Anew(bytes)) => Bytes::from(&**bytes),
+            Some(Relayed::Rewritten(bytes)) => Bytes::from(&**bytes),
             None => return Ok(()),
         };
         stream.append_data(self.generation, timestamp, bytes, now)

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use super::handler::Protocol;
+use super::client::Protocol;
 
 /// Why a server couldn't start: what failed, and the system's error if there is one.
 ///

@@ -1,10 +1,10 @@
-//! Threads, started in one place: of each closure that the standard library's own call is given it
-//! makes a copy of nearly a kilobyte.
+//! Threads, started in one place: the standard library's call is generic, and takes nearly a kilobyte of
+//! code for each type of closure.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// Starts a thread of this name, whose stack has so many bytes.
+/// Starts a thread with this name and a stack of this many bytes.
 pub fn spawn(
     name: &str,
     stack_len: usize,

@@ -177,6 +177,8 @@ pub fn text(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source)
     for (name, kind, help, value) in OF_STREAM {
         out.family(name, kind, help);
         out.each_stream(source, &|out, stream| {
+            // Counters must go on when a stream ends, or their rates would be wrong. Gauges of a
+            // stream that is gone would be old values.
             let is_shown = *kind == "counter" || is_there(stream);
             if let Some(value) = value(&stream.report).filter(|_| is_shown) {
                 out.sample(name, &[("stream", stream.key.as_str())], value);

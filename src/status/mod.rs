@@ -71,6 +71,7 @@ pub trait Source {
 
 /// The state of a stream.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct StreamStatus {
     /// The name of the stream.
     pub key: StreamKey,
@@ -118,6 +119,7 @@ fn each_viewer(
 
 /// The state of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConnectionReport {
     /// Its id, as in the log.
     pub id: u64,

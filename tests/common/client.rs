@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::bytes::Bytes;
 use brooklet::rtmp::chunk::MessageHeader;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use brooklet::rtmp::chunk_writer::ChunkWriter;
@@ -283,12 +284,13 @@ impl Client {
     /// Returns the next message; `None` when the server has closed.
     pub(crate) fn next(&mut self) -> Option<Message> {
         loop {
-            let mut input = &self.buffer[self.handled..self.filled];
+            let mut input = Bytes::from(&self.buffer[self.handled..self.filled]);
             let before = input.len();
             let read = self.reader.read(&mut input).unwrap();
             self.handled += before - input.len();
             if let Some(header) = read {
-                let payload = self.reader.payload().unwrap().clone();
+                let payload = self.reader.payload(header.in_place).collect::<Vec<_>>();
+                let payload = payload.concat();
                 if (1..=6).contains(&header.type_id) {
                     if let Ok(Control::SetChunkSize(size)) =
                         Control::parse(header.type_id, &payload)

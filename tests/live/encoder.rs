@@ -5,6 +5,7 @@ use brooklet::live::arena::Arena;
 use brooklet::live::kind::Kind;
 use brooklet::live::stream::Superseded;
 use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::bytes::Bytes;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use brooklet::rtmp::command::{self, Command};
 use brooklet::rtmp::flight_recorder::FlightRecorder;
@@ -263,9 +264,10 @@ impl Encoder {
     fn receive(
         &mut self,
         fixture: &Fixture,
-        mut input: &[u8],
+        input: &[u8],
         address: [u8; 4],
     ) -> Result<(), Superseded> {
+        let mut input = Bytes::from(input);
         let (stream, now) = (&fixture.stream, fixture.now.get());
         self.sent += input.len() as u64;
         if self.generation > 0 {
@@ -276,22 +278,16 @@ impl Encoder {
             MediaKind::Video => Kind::Video,
         };
         loop {
-            while let Some(media) = self.session.next_media(&mut input) {
-                let payload = std::iter::once(media.payload);
-                let (kind, time) = (kind_of(media.kind), media.timestamp);
-                stream.append(self.generation, kind, time, payload, now)?;
-            }
             match self
                 .session
                 .handle(&mut input, &mut self.recorder.at(now))
                 .unwrap()
             {
                 None => return Ok(()),
-                Some(Event::Media {
-                    kind, timestamp, ..
-                }) => {
-                    let (kind, payload) = (kind_of(kind), self.session.payload());
-                    stream.append(self.generation, kind, timestamp, payload, now)?;
+                Some(Event::Media(media)) => {
+                    let (kind, time) = (kind_of(media.kind), media.timestamp);
+                    let payload = self.session.payload(&media);
+                    stream.append(self.generation, kind, time, payload, now)?;
                 }
                 Some(Event::Metadata { .. }) => {
                     let body = self.session.body();
@@ -319,9 +315,10 @@ impl Encoder {
         assert!(open < WINDOW.into(), "{open} bytes not acknowledged");
     }
 
-    fn read_replies(&mut self, mut replies: &[u8]) {
+    fn read_replies(&mut self, replies: &[u8]) {
+        let mut replies = Bytes::from(replies);
         while let Some(header) = self.replies.read(&mut replies).unwrap() {
-            let payload = self.replies.payload().unwrap();
+            let payload = self.replies.assembled().unwrap();
             let number = || u32::from_be_bytes(payload[..4].try_into().unwrap());
             match header.type_id {
                 1 => {

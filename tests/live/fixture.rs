@@ -19,6 +19,7 @@ use brooklet::live::out::sink::Sink;
 use brooklet::live::out::subscriber::End;
 use brooklet::live::stream::{Appended, Desks, Stream, StreamSettings};
 use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::bytes::Bytes;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use brooklet::rtmp::chunk_writer::CHUNK_SIZE;
 use brooklet::rtmp::command::object;
@@ -144,7 +145,7 @@ impl Player {
     /// Returns the whole messages that came since the last call. What comes must always parse.
     pub(crate) fn got(&mut self) -> Vec<Got> {
         let mut taken = self.sink.taken.lock().unwrap();
-        let mut input = taken.as_slice();
+        let mut input = Bytes::from(taken.as_slice());
         let mut messages = Vec::new();
         while let Some(header) = self
             .reader
@@ -154,7 +155,11 @@ impl Player {
             messages.push(Got {
                 type_id: header.type_id,
                 timestamp: header.timestamp,
-                payload: self.reader.payload().unwrap().clone(),
+                payload: self
+                    .reader
+                    .payload(header.in_place)
+                    .collect::<Vec<_>>()
+                    .concat(),
             });
         }
         taken.clear();

@@ -11,7 +11,8 @@ use brooklet::live::out::framing::Framing;
 use brooklet::live::out::join::Join;
 use brooklet::live::out::request::Receiver;
 use brooklet::live::payload::Assembly;
-use brooklet::rtmp::chunk_reader::{ChunkReader, Limits, Payload};
+use brooklet::rtmp::bytes::Bytes;
+use brooklet::rtmp::chunk_reader::{ChunkReader, Limits};
 use brooklet::rtmp::server_session::Dialect;
 
 use crate::files::SMALL;
@@ -164,7 +165,8 @@ fn relay_a_thousand_messages_to(receivers: &[Receiver], message: fn(u32) -> Mess
 
     let mut relay = |bytes: &[u8]| {
         let mut relayed = 0;
-        for mut read in bytes.chunks(7_000) {
+        for read in bytes.chunks(7_000) {
+            let mut read = Bytes::from(read);
             while let Some(header) = reader.read(&mut read).unwrap() {
                 let kind = if header.type_id == 9 {
                     Kind::Video
@@ -172,7 +174,7 @@ fn relay_a_thousand_messages_to(receivers: &[Receiver], message: fn(u32) -> Mess
                     Kind::Audio
                 };
                 let (generation, now) = (fixture.generation.get(), fixture.now.get());
-                let payload = reader.payload().unwrap().parts();
+                let payload = reader.payload(header.in_place);
                 fixture
                     .stream
                     .append(generation, kind, header.timestamp, payload, now)

@@ -1,13 +1,15 @@
 //! Playlists, segments and parts over HTTP.
 
 use std::io::ErrorKind;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use brooklet::config::{Access, Key};
 use brooklet::rtmp::amf0::Value;
-use brooklet::{Config, Server};
+use brooklet::rtmp::stream_key::StreamKey;
+use brooklet::{Client as Peer, Config, Handler, Refusal, Server, StreamRequest};
 
-use crate::client::{AAC_HEADER, Client, DEADLINE, server, short_grace};
+use crate::client::{AAC_HEADER, Client, DEADLINE, on_free_ports, server, short_grace};
 use crate::common::http::{Answer, HttpClient};
 
 /// H.264, 320x240.
@@ -604,4 +606,69 @@ fn the_metadata_of_usual_encoders_fits_the_allowance() {
         let playlist = get_ok(&mut viewer, &format!("/live/{name}/media.m3u8")).text();
         assert!(!uris(&playlist, "").is_empty(), "{name}: {playlist}");
     }
+}
+
+/// Notes who plays and stops; lets nobody play `live/private`.
+#[derive(Default)]
+struct Witness(Mutex<Vec<String>>);
+
+impl Handler for Witness {
+    fn play(&self, client: &Peer, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
+        self.note(client, "play", request.key());
+        match request.key().as_str() {
+            "live/private" => Err(Refusal::new("nobody plays this")),
+            _ => Ok(()),
+        }
+    }
+
+    fn stop(&self, client: &Peer, stream: &StreamKey) {
+        self.note(client, "stop", stream);
+    }
+}
+
+impl Witness {
+    fn note(&self, client: &Peer, what: &str, stream: &StreamKey) {
+        let line = format!("#{} {what} {stream}", client.id());
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+#[test]
+fn a_handler_is_asked_once_for_each_viewer_and_notified_when_it_has_gone() {
+    let witness = Arc::new(Witness::default());
+    let config = on_free_ports(Config::default());
+    let mut server = Server::builder(config)
+        .handler(witness.clone())
+        .start()
+        .unwrap();
+    let mut camera = Camera::start(&server, "door");
+    let mut client = http(&server);
+    let text = media_playlist(&mut client, &mut camera);
+    for uri in uris(&text, "") {
+        get_ok(&mut client, &format!("/live/door/{uri}"));
+    }
+    // Another connection of the same player.
+    let init = uris(&text, "#EXT-X-MAP")[0];
+    get_ok(&mut http(&server), &format!("/live/door/{init}"));
+    assert_eq!(client.get("/live/private.m3u8").status, 403);
+    let lines = || witness.0.lock().unwrap().clone();
+    let until_now = ["#2 play live/door", "#2 play live/private"];
+    assert_eq!(lines(), until_now);
+    // Another program is another viewer.
+    client.request("GET", "/live/door.m3u8", "User-Agent: other\r\n");
+    assert_eq!(client.answer().status, 200);
+    assert_eq!(lines()[2..], ["#2 play live/door"]);
+    // Both have gone after a while, with their connection.
+    drop(client);
+    crate::client::wait_until("the handler is notified", || {
+        std::thread::sleep(Duration::from_millis(100));
+        lines().len() == 5
+    });
+    assert_eq!(lines()[3..], ["#2 stop live/door"; 2]);
+    // A server that stops ends what goes on.
+    get_ok(&mut http(&server), "/live/door.m3u8");
+    assert_eq!(lines().len(), 6);
+    server.stop();
+    assert_eq!(lines().len(), 7);
+    assert!(lines()[6].ends_with("stop live/door"));
 }

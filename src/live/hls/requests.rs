@@ -88,7 +88,7 @@ pub enum Look {
     Wait {
         /// How long the request may wait in all, in ms.
         limit: Millis,
-        /// The changes that this look has taken into account, as counted by [`Hls::changes`].
+        /// The changes that this look has taken into account, as counted by `Hls::changes`.
         seen: u32,
     },
 }

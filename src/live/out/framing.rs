@@ -173,10 +173,10 @@ mod tests {
                 };
                 let mut reader = ChunkReader::new(Heap, limits);
                 reader.set_chunk_size(CHUNK_SIZE).unwrap();
-                let mut input = bytes.as_slice();
+                let mut input = bytes.as_slice().into();
                 let header = reader.read(&mut input).unwrap().unwrap();
                 assert_eq!((header.timestamp, header.message_stream_id), (timestamp, 3));
-                assert_eq!(reader.payload().unwrap(), &payload);
+                assert_eq!(reader.assembled().unwrap(), &payload);
                 assert!(input.is_empty());
             }
         }

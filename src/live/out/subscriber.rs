@@ -317,21 +317,23 @@ impl Subscriber {
 
     /// Queues the last bytes; after them the connection is finished.
     pub fn queue_end(&mut self, bytes: &[u8]) {
-        self.end_as(End::Finished, bytes);
+        self.queue_end_as(End::Finished, bytes);
     }
 
-    fn goodbye(&self, why: Goodbye) -> Vec<u8> {
-        let respond = self.file.as_ref().and_then(|file| file.respond.as_ref());
-        // A response that has begun is finished first, and can't become another one.
-        let respond = respond.filter(|_| self.is_at_boundary());
-        self.receiver.framing.goodbye(why, respond)
-    }
-
-    fn end_as(&mut self, end: End, last: &[u8]) {
-        self.queue_control(last);
+    fn queue_end_as(&mut self, end: End, bytes: &[u8]) {
+        self.queue_control(bytes);
         if !self.is_ending() {
             self.ending = Ending::Queued(end);
         }
+    }
+
+    /// Queues the last bytes of its framing.
+    fn say_goodbye(&mut self, end: End, why: Goodbye) {
+        let respond = self.file.as_ref().and_then(|file| file.respond.as_ref());
+        // A response that has begun is finished first, and can't become another one.
+        let respond = respond.filter(|_| self.is_at_boundary());
+        let bytes = self.receiver.framing.goodbye(why, respond);
+        self.queue_end_as(end, &bytes);
     }
 
     fn is_ending(&self) -> bool {
@@ -340,8 +342,7 @@ impl Subscriber {
 
     /// Queues the last bytes for a stream that is over.
     pub(in crate::live) fn queue_last_words(&mut self, over: Over) {
-        let last = self.goodbye(Goodbye::Over(over));
-        self.queue_end(&last);
+        self.say_goodbye(End::Finished, Goodbye::Over(over));
     }
 
     /// Ends the play, and leaves the socket to others. In the middle of a message it goes on to the

@@ -59,7 +59,7 @@ impl ParameterSets {
         self.bytes.extend(unit.head());
         units.read_rest(&mut self.bytes);
         let (before, set) = self.bytes.split_at(start);
-        // It is cut, or there already.
+        // Encoders repeat their sets in front of each slice. One that is cut is worse than none.
         if set.len() < 2 + unit.len || before.windows(set.len()).any(|other| other == set) {
             self.bytes.truncate(start);
         }

@@ -40,7 +40,8 @@ fn units_tell_which_part_of_a_frame_a_message_holds() {
     const HEVC_REFRESH: &[u8] = b"\0\0\0\x05\x4E\x01\x06\x01\xC4\0\0\0\x03\x02\x01\xD0";
     const START_CODES: &[u8] = b"\0\0\0\x01\x67\x42\xC0\x1E\0\0\0\x01\x65\x88";
     const AV1_KEY: &[u8] = b"\x12\0\x0A\x01\0\x32\x02\x10\0";
-    let rows: &[(&str, UnitFormat, &[u8], Option<(FramePart, RandomAccess)>)] = &[
+    type Found = Option<(FramePart, RandomAccess)>;
+    let rows: &[(&str, UnitFormat, &[u8], Found)] = &[
         ("IDR", AVC, b"\0\0\0\x02\x65\x88", Some((First, Yes))),
         ("IDR 2", AVC, b"\0\0\0\x02\x65\x42", Some((More, Yes))),
         ("P", AVC, b"\0\0\0\x02\x41\x9A", Some((First, No))),
@@ -118,7 +119,9 @@ fn clean_ranges_leave_out_what_containers_forbid() {
     const OPEN: &[u8] = b"\x30\x30\0";
     const EMPTY: &[u8] = &[0; 4];
     const DELIMITER: &[u8] = b"\x12\0";
-    let rows: &[(&str, UnitFormat, &[&[u8]], usize, bool, &[&[u8]])] = &[
+    type Units<'a> = &'a [&'a [u8]];
+    type Row<'a> = (&'a str, UnitFormat, Units<'a>, usize, bool, Units<'a>);
+    let rows: &[Row] = &[
         ("nothing", AVC, &[SLICE, SLICE], 0, false, &[SLICE, SLICE]),
         ("in front", AVC, &[EMPTY, EMPTY, SLICE], 8, false, &[SLICE]),
         ("behind", HEVC, &[SLICE, EMPTY], 0, true, &[SLICE]),

@@ -75,6 +75,7 @@ impl<'p, 'a> UnitWalk<'p, 'a> {
             self.is_whole &= self.at == start;
             return None;
         }
+        // A message of a million tiny units must not hold up the stream.
         self.left -= 1;
         self.unit = start..self.at.saturating_add(unit.len);
         let len = unit.len.min(HEAD_LEN);

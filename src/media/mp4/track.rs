@@ -45,6 +45,7 @@ impl VideoTrack {
             codec,
             width,
             height,
+            // Every viewer is sent the configuration, so it is kept short.
             config: match codec {
                 VideoCodec::Hevc => hevc::without_sei(config).into(),
                 _ => config.into(),
@@ -195,6 +196,7 @@ fn of_aac(config: &AacConfig, body: &[u8]) -> AudioTrack {
     AudioTrack {
         codec: AudioCodec::Aac,
         sample_rate: config.sample_rate,
+        // Decoders take the channels from the configuration. MP4 needs some number all the same.
         channels: config.channels.unwrap_or(2),
         samples_per_frame: config.samples_per_frame.into(),
         config: body.into(),
@@ -226,7 +228,7 @@ fn of_opus(head: OpusHead<'_>) -> AudioTrack {
         codec: AudioCodec::Opus,
         sample_rate: opus::SAMPLE_RATE,
         channels: head.channels,
-        samples_per_frame: 960,
+        samples_per_frame: 960, // 20 ms, which nearly all encoders use
         config: config.into_bytes().into(),
     }
 }

@@ -146,7 +146,7 @@ fn legacy_video_headers_are_parsed() {
 }
 
 #[test]
-fn enhanced_video_headers_are_read() {
+fn enhanced_video_headers_are_parsed() {
     use VideoCodec::*;
     let hevc_header = [b"\x90hvc1", HVCC].concat();
     let gortmplib_header = [b"\x80hvc1", HVCC].concat();

@@ -221,6 +221,7 @@ impl TrackSplitter {
         self.len = len;
         self.at = end.unwrap_or(len);
         self.left = self.left.saturating_sub(1);
+        // The first pass returns track 0 only, the second one all others.
         let track = track.filter(|track| (track.id != 0) == self.is_track_0_done)?;
         let body = u32::try_from(body).ok()?..u32::try_from(end?).ok()?;
         enhanced(self.medium, &self.prefix, &track, body)
@@ -316,6 +317,7 @@ fn enhanced(
     } else {
         own_type
     };
+    // The time in a ModEx means nothing for a header.
     let is_header = !matches!(tag.kind, TagKind::Frames | TagKind::SequenceEnd);
     match prefix.mod_ex.as_slice().split_last() {
         Some((last, data)) if !is_header => {

@@ -8,7 +8,7 @@ use crate::live::Millis;
 use crate::live::out::sink::Sink;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
-use crate::server::handler::Protocol;
+use crate::server::client::Protocol;
 use crate::server::socket::Socket;
 use crate::status::ConnectionReport;
 

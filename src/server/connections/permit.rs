@@ -10,8 +10,8 @@ use crate::config::one_client;
 use crate::live::lock;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::server::Shared;
-use crate::server::end::End;
-use crate::server::handler::Protocol;
+use crate::server::client::Protocol;
+use crate::server::end::ConnectionEnd;
 use crate::server::socket::Socket;
 
 /// What a connection costs before it has sent anything, in bytes: its entry in the list, of which a
@@ -81,7 +81,7 @@ impl Permit {
     /// Whether the place is needed for another connection.
     pub(in crate::server) fn is_displaced(&self) -> bool {
         let connections = &self.shared.connections;
-        matches!(connections.why_cut(self.id), Some(End::Displaced))
+        matches!(connections.why_cut(self.id), Some(ConnectionEnd::Displaced))
     }
 
     /// The connection's flight recorder.

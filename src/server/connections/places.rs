@@ -191,7 +191,7 @@ mod tests {
     use crate::allowance::Allowance;
     use crate::config::one_client;
     use crate::live::lock;
-    use crate::server::handler::Protocol;
+    use crate::server::client::Protocol;
     use crate::server::socket::Socket;
 
     /// One socket for all connections: none of them sends anything.

@@ -27,6 +27,7 @@ pub(super) fn authorize(
     check_host(exchange)?;
     let (shared, client, now) = (exchange.shared, exchange.client, exchange.shared.now());
     let mut request = StreamRequest::over_http(client, key, exchange.head.query());
+    request.set_hls(exchange.is_hls());
     let decided = shared
         .guard
         .authorize_with(&exchange.credentials, Action::Play, &mut request, now)

@@ -22,6 +22,7 @@ pub(super) struct Exchange<'a> {
     /// Pays for what the answer keeps in memory.
     pub(super) allowance: &'a Allowance,
     is_shared: bool,
+    is_hls: bool,
     /// Plays that were accepted: the handler has to be notified of their end.
     plays: &'a mut Vec<StreamKey>,
 }
@@ -56,6 +57,7 @@ impl<'a> Exchange<'a> {
             page: Page::of(head),
             allowance,
             is_shared: false,
+            is_hls: false,
             plays,
         }
     }
@@ -71,6 +73,10 @@ impl<'a> Exchange<'a> {
 
     /// Decides whether pages of other sites may read the response.
     pub(super) fn decide_sharing(&mut self, route: &Route) {
+        self.is_hls = matches!(
+            route,
+            Route::Playlist(_) | Route::MediaPlaylist(_) | Route::HlsFile(..)
+        );
         self.is_shared = match route {
             Route::Home | Route::Player(_) | Route::Asset(_) | Route::Health => true,
             Route::Connections | Route::Connection(_) | Route::Metrics | Route::Stat => false,
@@ -83,6 +89,11 @@ impl<'a> Exchange<'a> {
 
     pub(super) fn is_shared(&self) -> bool {
         self.is_shared
+    }
+
+    /// Whether it is a request for a playlist of HLS, or for a file that one lists.
+    pub(super) fn is_hls(&self) -> bool {
+        self.is_hls
     }
 
     /// Notes a play that was accepted. If the stream is live, it takes a viewer's place.

@@ -2,6 +2,7 @@
 //!
 //! A request for what comes next waits for it on its connection's thread.
 
+mod sessions;
 mod waiting;
 
 use std::ops::Range;
@@ -25,10 +26,11 @@ use crate::live::stream::Stream;
 use crate::live::tracks::Tracks;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::Shared;
-use crate::server::end::End;
+use crate::server::http_conn::HttpEnd;
 use crate::server::lines::About;
 use crate::server::text::in_brackets;
 use crate::server::wall_clock;
+pub(in crate::server) use sessions::HlsSessions;
 pub(in crate::server) use waiting::Waiters;
 
 /// Maximum length of the header Range, in bytes. A longer one isn't for a single range.
@@ -102,7 +104,11 @@ pub(super) fn reply(
         let range = range.filter(|range| range.len() <= MAX_RANGE_LEN);
         task.range = range.map(str::to_owned);
         let is_known = conditions::lists(&task.known, &task.tag);
-        task.known = is_known.then(|| task.tag.clone()).unwrap_or_default();
+        task.known = if is_known {
+            task.tag.clone()
+        } else {
+            String::new()
+        };
     } else {
         if request == HlsRequest::Multivariant {
             task.media_uri = media_uri(head.path(), key);
@@ -129,7 +135,7 @@ fn not_found(is_file: bool, key: &StreamKey) -> Response {
 impl HlsTask {
     /// Waits for the answer, and sends it.
     #[inline(never)]
-    pub(super) fn run(self, writer: &mut Writer<'_>, allowance: &Allowance) -> Result<(), End> {
+    pub(super) fn run(self, writer: &mut Writer<'_>, allowance: &Allowance) -> Result<(), HttpEnd> {
         let texts = [&self.media_uri, &self.query, &self.tag, &self.known];
         let len: usize = texts.map(String::capacity).iter().sum();
         let Ok(_paid) = allowance.take(len + MAX_RANGE_LEN) else {
@@ -167,7 +173,7 @@ impl HlsTask {
     }
 
     #[inline(never)] // Keeps these locals off the stack of other answers.
-    fn write_playlist(&self, writer: &mut Writer<'_>, playlist: &Playlist) -> Result<(), End> {
+    fn write_playlist(&self, writer: &mut Writer<'_>, playlist: &Playlist) -> Result<(), HttpEnd> {
         let context = MediaContext {
             life: playlist.life,
             epoch: epoch(writer.shared),
@@ -217,7 +223,11 @@ impl HlsTask {
     }
 
     #[inline(never)] // Keeps these locals off the stack of other answers.
-    fn write_media(&self, writer: &mut Writer<'_>, mut reader: FragmentReader) -> Result<(), End> {
+    fn write_media(
+        &self,
+        writer: &mut Writer<'_>,
+        mut reader: FragmentReader,
+    ) -> Result<(), HttpEnd> {
         let (response, range) = match self.file_response(reader.has_video, reader.len) {
             Ok(opening) => opening,
             Err(response) => return writer.respond(response),
@@ -267,7 +277,7 @@ fn send_init(
     stream: &Stream,
     version: u64,
     mut range: Range<u64>,
-) -> Result<(), End> {
+) -> Result<(), HttpEnd> {
     while writer.wants_body() && !range.is_empty() {
         let mut piece = [0; PIECE_LEN];
         // If no segment needs it any more, the response is cut short and the connection ends.

@@ -13,7 +13,7 @@ use crate::http::{Response, Status};
 use crate::live::stream::Stream;
 use crate::media::mp4::Presentation;
 use crate::rtmp::stream_key::StreamKey;
-use crate::server::end::End;
+use crate::server::http_conn::HttpEnd;
 
 /// A stream whose newest keyframe is to be sent.
 pub(super) struct Keyframe(Arc<Stream>);
@@ -22,7 +22,7 @@ pub(super) struct Keyframe(Arc<Stream>);
 pub(super) fn keyframe(
     exchange: &mut Exchange<'_>,
     key: &StreamKey,
-) -> Result<Reply<'static>, End> {
+) -> Result<Reply<'static>, HttpEnd> {
     let admission = match authorize(exchange, key) {
         Ok(admission) => admission,
         Err(refusal) => return Ok(refusal.into()),
@@ -35,7 +35,11 @@ pub(super) fn keyframe(
 
 impl Keyframe {
     #[inline(never)]
-    pub(super) fn write(self, writer: &mut Writer<'_>, allowance: &Allowance) -> Result<(), End> {
+    pub(super) fn write(
+        self,
+        writer: &mut Writer<'_>,
+        allowance: &Allowance,
+    ) -> Result<(), HttpEnd> {
         let Some((tracks, mut reading)) = self.0.keyframe() else {
             let key = self.0.key();
             if !self.0.snapshot().is_live {

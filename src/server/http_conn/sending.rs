@@ -6,7 +6,7 @@ use super::writer::{PIECE_LEN, Writer};
 use crate::http::Response;
 use crate::live::hls::reader::{Evicted, FragmentReader};
 use crate::live::stream::Stream;
-use crate::server::end::End;
+use crate::server::http_conn::HttpEnd;
 
 /// Bytes that are copied out of the log while the client doesn't take any: nobody may wait while the
 /// stream is locked.
@@ -18,7 +18,7 @@ pub(super) fn send(
     stream: &Stream,
     reader: &mut FragmentReader,
     head: &[u8],
-) -> Result<(), End> {
+) -> Result<(), HttpEnd> {
     if !writer.wants_body() {
         return writer.write_all(head);
     }
@@ -34,7 +34,7 @@ fn send_slowly(
     stream: &Stream,
     reader: &mut FragmentReader,
     head: &[u8],
-) -> Result<(), End> {
+) -> Result<(), HttpEnd> {
     send_through(&mut [0; PIECE_LEN], writer, stream, reader, head)
 }
 
@@ -47,7 +47,7 @@ fn send_through(
     stream: &Stream,
     reader: &mut FragmentReader,
     mut head: &[u8],
-) -> Result<(), End> {
+) -> Result<(), HttpEnd> {
     let mut is_begun = head.is_empty();
     loop {
         let now = writer.shared.now();

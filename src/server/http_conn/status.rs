@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::super::Shared;
 use super::super::access::Visitor;
-use super::super::end::End;
 use super::Reply;
 use super::admission::{check_host, response_to};
+use super::end::HttpEnd;
 use super::exchange::Exchange;
 use super::writer::Writer;
 use crate::http::{self, Response, Route};
@@ -38,7 +38,7 @@ pub(super) fn reply<'s>(
     shared: &'s Arc<Shared>,
     exchange: &mut Exchange<'_>,
     route: &Route,
-) -> Result<Reply<'s>, End> {
+) -> Result<Reply<'s>, HttpEnd> {
     let guard = &shared.guard;
     let (client, credentials) = (exchange.client, &exchange.credentials);
     let is_privileged = guard.is_privileged(client, credentials, &exchange.page, shared.now());
@@ -86,7 +86,7 @@ pub(super) fn reply<'s>(
 
 impl StatusReply<'_> {
     #[inline(never)]
-    pub(super) fn write(mut self, writer: &mut Writer<'_>) -> Result<(), End> {
+    pub(super) fn write(mut self, writer: &mut Writer<'_>) -> Result<(), HttpEnd> {
         let shared = self.lister.shared;
         let (accepted, [bytes_in, bytes_out]) = shared.connections.totals();
         let status = ServerStatus {

@@ -27,7 +27,8 @@ use crate::live::out::request::{JoinRequest, Receiver};
 use crate::live::out::sink::Sink;
 use crate::rtmp::rate::Rate;
 use crate::rtmp::stream_key::StreamKey;
-use crate::server::end::End;
+use crate::server::end::ConnectionEnd;
+use crate::server::http_conn::HttpEnd;
 use crate::server::lines::About;
 use crate::server::playing::{PLAY_COST, Playing};
 use crate::server::text::in_brackets;
@@ -55,7 +56,7 @@ pub(super) fn media(
     exchange: &mut Exchange<'_>,
     key: &StreamKey,
     container: Container,
-) -> Result<Reply<'static>, End> {
+) -> Result<Reply<'static>, HttpEnd> {
     let admission = match authorize(exchange, key) {
         Ok(admission) => admission,
         Err(refusal) => return Ok(refusal.into()),
@@ -228,12 +229,12 @@ pub(super) struct Viewing {
 
 impl Viewing {
     /// Lets the client watch. Returns a response for a client that was sent nothing.
-    pub(super) fn run(mut self, connection: &mut Connection) -> Result<Response, End> {
+    pub(super) fn run(mut self, connection: &mut Connection) -> Result<Response, HttpEnd> {
         let end = self.watch(connection);
         self.leave(connection, end)
     }
 
-    fn watch(&mut self, connection: &mut Connection) -> End {
+    fn watch(&mut self, connection: &mut Connection) -> HttpEnd {
         let mut buffer = [0; 512];
         if self.carrier == Carrier::WebSocket {
             let input = connection.input.take();
@@ -259,7 +260,7 @@ impl Viewing {
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock | ErrorKind::TimedOut => self.tick(connection),
                     ErrorKind::Interrupted => Ok(()),
-                    kind => Err(End::Lost(kind)),
+                    kind => Err(ConnectionEnd::Lost(kind).into()),
                 },
             };
             if let Err(end) = result {
@@ -269,9 +270,9 @@ impl Viewing {
     }
 
     /// Checks whether the response has begun. Returns how long the thread may sleep.
-    fn check(&mut self, connection: &Connection) -> Result<Duration, End> {
+    fn check(&mut self, connection: &Connection) -> Result<Duration, HttpEnd> {
         if let Some(end) = why_over(&connection.shared, &connection.client) {
-            return Err(end);
+            return Err(end.into());
         }
         let interval = self.playing.tick_interval();
         if self.has_begun {
@@ -286,11 +287,11 @@ impl Viewing {
             subscriber.set_paused(!has_begun && left == 0);
         });
         self.has_begun = has_begun;
-        checked.map_err(End::Player)?;
+        checked.map_err(ConnectionEnd::Player)?;
         if has_begun {
             self.log(connection);
         } else if left == 0 {
-            return Err(End::NotLive);
+            return Err(HttpEnd::NotLive);
         }
         Ok(interval.min(Duration::from_millis(left)))
     }
@@ -317,9 +318,9 @@ impl Viewing {
         );
     }
 
-    fn tick(&mut self, connection: &Connection) -> Result<(), End> {
+    fn tick(&mut self, connection: &Connection) -> Result<(), HttpEnd> {
         let now = connection.shared.now();
-        let is_idle = self.playing.tick(now).map_err(End::Player)?;
+        let is_idle = self.playing.tick(now).map_err(ConnectionEnd::Player)?;
         if is_idle && self.has_begun && self.carrier == Carrier::WebSocket {
             // Proxies close connections that are silent for a minute.
             let ping = websocket::control_frame(Opcode::Ping, &[]);
@@ -328,15 +329,19 @@ impl Viewing {
         Ok(())
     }
 
-    fn handle_input(&mut self, mut input: &[u8], connection: &mut Connection) -> Result<(), End> {
+    fn handle_input(
+        &mut self,
+        mut input: &[u8],
+        connection: &mut Connection,
+    ) -> Result<(), HttpEnd> {
         if self.carrier != Carrier::WebSocket {
             self.unread += input.len();
             if self.unread > MAX_UNREAD {
-                return Err(End::Talkative);
+                return Err(HttpEnd::Talkative);
             }
             // Possibly the next request, in case this one is refused in the end.
             let is_kept = self.has_begun || connection.input.put(input);
-            return is_kept.then_some(()).ok_or(End::Talkative);
+            return is_kept.then_some(()).ok_or(HttpEnd::Talkative);
         }
         let now = connection.shared.now();
         let mut newest_ping = None;
@@ -345,7 +350,7 @@ impl Viewing {
                 Ok(None) => break,
                 Ok(Some(WebSocketEvent::Close(_))) => {
                     self.finish(close_code::NORMAL, "", connection);
-                    return Err(End::Closed);
+                    return Err(ConnectionEnd::Closed.into());
                 }
                 Ok(Some(event)) => event,
                 Err(violation) => return Err(self.refuse(violation, connection)),
@@ -368,19 +373,19 @@ impl Viewing {
         }
     }
 
-    fn refuse(&self, violation: Violation, connection: &Connection) -> End {
+    fn refuse(&self, violation: Violation, connection: &Connection) -> HttpEnd {
         self.finish(violation.code, violation.why, connection);
-        End::WebSocket(violation)
+        HttpEnd::WebSocket(violation)
     }
 
-    fn send(&self, bytes: &[u8], connection: &Connection) -> Result<(), End> {
+    fn send(&self, bytes: &[u8], connection: &Connection) -> Result<(), HttpEnd> {
         let now = connection.shared.now();
         let sent = self.playing.with_subscriber(now, |subscriber| {
             if subscriber.control_len() <= MAX_UNSENT_PONGS {
                 subscriber.queue_control(bytes);
             }
         });
-        sent.map(|_| ()).map_err(End::Player)
+        Ok(sent.map(|_| ()).map_err(ConnectionEnd::Player)?)
     }
 
     /// Ends a WebSocket with a Close frame.
@@ -392,17 +397,18 @@ impl Viewing {
     }
 
     /// Why the connection was closed: the stream may have done it.
-    fn why_closed(&self, connection: &Connection) -> End {
+    fn why_closed(&self, connection: &Connection) -> HttpEnd {
         let shared = &connection.shared;
-        why_over(shared, &connection.client).unwrap_or_else(|| {
+        let why = why_over(shared, &connection.client).unwrap_or_else(|| {
             let checked = self.playing.with_subscriber(shared.now(), |_| {});
-            checked.map_or_else(End::Player, |_| End::Closed)
-        })
+            checked.map_or_else(ConnectionEnd::Player, |_| ConnectionEnd::Closed)
+        });
+        why.into()
     }
 
     /// Detaches. A viewer that was sent nothing gets a response that says why.
-    fn leave(self, connection: &Connection, end: End) -> Result<Response, End> {
-        let is_not_live = matches!(end, End::NotLive);
+    fn leave(self, connection: &Connection, end: HttpEnd) -> Result<Response, HttpEnd> {
+        let is_not_live = matches!(end, HttpEnd::NotLive);
         if is_not_live && self.carrier == Carrier::WebSocket {
             self.finish(close_code::TRY_AGAIN_LATER, "not live", connection);
         }

@@ -20,6 +20,7 @@ use brooklet::live::payload::Assembly;
 use brooklet::live::stream::{self, Desks, PUBLISH_COST, STREAM_COST, Stream, StreamSettings};
 use brooklet::live::table::StreamTable;
 use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::bytes::Bytes;
 use brooklet::rtmp::chunk::MessageHeader;
 use brooklet::rtmp::chunk_writer::ChunkWriter;
 use brooklet::rtmp::command::{Command, object, text};
@@ -330,14 +331,10 @@ impl Core {
         }
     }
 
-    fn feed(&mut self, client: &mut Client, mut input: &[u8]) -> Result<(), Closed> {
+    fn feed(&mut self, client: &mut Client, input: &[u8]) -> Result<(), Closed> {
         self.sent += input.len();
+        let mut input = Bytes::from(input);
         loop {
-            while let Some(media) = client.session.next_media(&mut input) {
-                let part = std::iter::once(media.payload);
-                let (id, time) = (media.message_stream_id, media.timestamp);
-                append(&client.publishes, id, media.kind, time, part, self.now)?;
-            }
             let event = client
                 .session
                 .handle(&mut input, &mut client.recorder.at(self.now));
@@ -355,7 +352,7 @@ impl Core {
         Ok(())
     }
 
-    fn answer(&mut self, client: &mut Client, event: Event) -> Result<(), Closed> {
+    fn answer(&mut self, client: &mut Client, event: Event<'_>) -> Result<(), Closed> {
         match event {
             Event::Connect(_) => client.session.accept_connect(),
             Event::Publish {
@@ -411,13 +408,10 @@ impl Core {
                 let _ = stream.with_subscriber(subscriber, now, |_| {});
                 client.plays.push((id, stream, subscriber));
             }
-            Event::Media {
-                message_stream_id: id,
-                kind,
-                timestamp,
-            } => {
-                let payload = client.session.payload();
-                append(&client.publishes, id, kind, timestamp, payload, self.now)?;
+            Event::Media(media) => {
+                let payload = client.session.payload(&media);
+                let (id, time) = (media.message_stream_id, media.timestamp);
+                append(&client.publishes, id, media.kind, time, payload, self.now)?;
             }
             Event::Stop {
                 message_stream_id: id,

@@ -24,9 +24,10 @@ use brooklet::media::video_format::VideoFormat;
 use brooklet::media::{Medium, TrackInfo};
 use brooklet::rtmp::amf::{Parts, Properties, Reader};
 use brooklet::rtmp::amf0::{self, MissingEnd, Value};
+use brooklet::rtmp::bytes::Bytes;
 use brooklet::rtmp::chunk::{self, chunk_stream_id};
 use brooklet::rtmp::chunk_reader::{
-    ChunkReader, Heap, Limits, MessageHeader, Payload, PayloadSource,
+    ChunkReader, Heap, Limits, Payload, PayloadSource, ReceivedMessage,
 };
 use brooklet::rtmp::chunk_writer::ChunkWriter;
 use brooklet::rtmp::command::{Command, object, text};
@@ -44,8 +45,8 @@ const MAX_MESSAGE: u32 = 1 << 20;
 
 // Chunk reader.
 
-/// A message as it was read, or the error that ended reading.
-type Read = Result<(MessageHeader, Vec<u8>), Error>;
+/// A message as it was read, or the error that ended the reading.
+type Read = Result<(ReceivedMessage<'static>, Vec<u8>), Error>;
 
 /// The first byte says how the rest is cut. Whatever the cut, and however little memory there is at
 /// a time, the same messages must come out.
@@ -80,26 +81,32 @@ fn read_all<'a, S: PayloadSource + Refill>(
     let refill = source.refill();
     let mut reader = ChunkReader::new(source, limits);
     let mut messages = Vec::new();
-    for mut input in pieces {
+    for input in pieces {
+        let mut input = Bytes::from(input);
         loop {
-            // A message that lies whole in the input equals the assembled one.
-            let (header, body) = match reader.read_in_place(&mut input) {
-                Some((header, payload)) => (header, payload.to_vec()),
-                None => match reader.read(&mut input) {
-                    Ok(Some(header)) => {
-                        let payload = reader.payload().expect("a message was read");
-                        (header, payload.parts().collect::<Vec<_>>().concat())
-                    }
-                    Ok(None) => break,
-                    Err(Error::OutOfBlocks) => {
-                        refill();
-                        continue;
-                    }
-                    Err(error) => {
-                        messages.push(Err(error));
-                        return messages;
-                    }
-                },
+            let (header, body) = match reader.read(&mut input) {
+                Ok(Some(message)) => {
+                    let payload = reader.payload(message.in_place);
+                    let body = payload.collect::<Vec<_>>().concat();
+                    // Wherever it lies, it comes to the same.
+                    let header = ReceivedMessage {
+                        chunk_stream_id: message.chunk_stream_id,
+                        timestamp: message.timestamp,
+                        type_id: message.type_id,
+                        message_stream_id: message.message_stream_id,
+                        in_place: None,
+                    };
+                    (header, body)
+                }
+                Ok(None) => break,
+                Err(Error::OutOfBlocks) => {
+                    refill();
+                    continue;
+                }
+                Err(error) => {
+                    messages.push(Err(error));
+                    return messages;
+                }
             };
             let obeyed = match Control::parse(header.type_id, &body) {
                 Ok(Control::SetChunkSize(size)) if header.type_id == 1 => {
@@ -641,12 +648,9 @@ impl Connection {
         }
     }
 
-    fn feed(&mut self, mut input: &[u8]) -> Result<(), Closed> {
+    fn feed(&mut self, input: &[u8]) -> Result<(), Closed> {
+        let mut input = Bytes::from(input);
         loop {
-            while let Some(media) = self.session.next_media(&mut input) {
-                assert!(self.publishing.contains(&media.message_stream_id));
-                self.replies.append(&mut self.session.take_output());
-            }
             let event = self
                 .session
                 .handle(&mut input, &mut self.recorder.at(self.now));
@@ -670,7 +674,7 @@ impl Connection {
         Ok(())
     }
 
-    fn act(&mut self, event: Event) {
+    fn act(&mut self, event: Event<'_>) {
         match event {
             Event::Connect(connect) if connect.flash_ver.starts_with('!') => {
                 self.session
@@ -700,16 +704,14 @@ impl Connection {
             Event::Stop { message_stream_id } => {
                 self.publishing.retain(|id| *id != message_stream_id);
             }
-            Event::Media {
-                message_stream_id, ..
-            } => {
+            Event::Media(media) => {
                 assert!(
-                    self.publishing.contains(&message_stream_id),
+                    self.publishing.contains(&media.message_stream_id),
                     "media before publish"
                 );
-                let total: usize = self.session.payload().map(<[u8]>::len).sum();
+                let total: usize = self.session.payload(&media).map(<[u8]>::len).sum();
                 assert!(total <= MAX_MESSAGE as usize);
-                let is_small = total <= SMALL_LEN;
+                let is_small = total <= SMALL_LEN || media.in_place.is_some();
                 let blocks = if is_small {
                     0
                 } else {
@@ -724,7 +726,9 @@ impl Connection {
                     self.publishing.contains(&message_stream_id),
                     "data before publish"
                 );
-                if let Some(Relayed::Anew(bytes)) = data::for_players(self.session.body().bytes()) {
+                if let Some(Relayed::Rewritten(bytes)) =
+                    data::for_players(self.session.body().bytes())
+                {
                     assert!(bytes.len() <= data::MAX_LEN);
                 }
             }

@@ -189,7 +189,7 @@ impl Subscriber {
         if self.receiver.framing.format.is_mp4() {
             self.fail(End::OtherTracks);
         } else {
-            // FLV announces tracks only once, and has no use for them any more.
+            // FLV announces them only once, and has no use for them any more.
             *own = Arc::clone(view.tracks);
         }
     }
@@ -230,24 +230,12 @@ impl Subscriber {
         let has = if format.is_mp4() {
             Has::tracks_of(&presentation)
         } else {
-            self.wanted
-                .of_tracks(tracks.has(self.receiver.capabilities))
+            let takes = tracks.has(self.receiver.capabilities);
+            self.wanted.of_tracks(takes)
         };
         match &file.tracks {
-            Some(own) if own.presentation == tracks.presentation => {}
-            Some(own) => {
-                let own = self.wanted.of_presentation(&own.presentation);
-                if format.is_mp4() && !own.is_continued_by(&presentation) {
-                    let last = self.goodbye(Goodbye::Over(Over::Unpublished));
-                    self.end_as(End::OtherTracks, &last);
-                    return;
-                }
-                file.is_opening_due |= format.is_mp4() && own != presentation;
-            }
             None if !has.audio && !has.video => {
-                let last = self.goodbye(Goodbye::NothingToTake);
-                self.end_as(End::NothingToTake, &last);
-                return;
+                return self.say_goodbye(End::NothingToTake, Goodbye::NothingToTake);
             }
             None => {
                 let restamped = self.edge.burst.and_then(|burst| burst.timestamp(&entry));
@@ -256,6 +244,15 @@ impl Subscriber {
                 let time = tracks.time(&entry).saturating_add_signed(later.into());
                 format.set_base(timestamp, time, tracks.audio_rate());
             }
+            Some(own) if format.is_mp4() => {
+                let own = self.wanted.of_presentation(&own.presentation);
+                if !own.is_continued_by(&presentation) {
+                    return self.say_goodbye(End::OtherTracks, Goodbye::Over(Over::Unpublished));
+                }
+                file.is_opening_due |= own != presentation;
+            }
+            // FLV announces only which media there are, and only once.
+            Some(_) => {}
         }
         file.tracks = Some(Arc::clone(tracks));
         let opening = file.is_opening_due.then_some(has);

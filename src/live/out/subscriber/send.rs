@@ -316,8 +316,7 @@ impl Subscriber {
         *untaken = untaken.saturating_add(messages as u32);
         let is_too_much = *untaken >= MAX_UNTAKEN;
         if is_too_much && self.wanted.is_everything() && !self.is_ending() {
-            let last = self.goodbye(Goodbye::NothingToTake);
-            self.end_as(End::NothingToTake, &last);
+            self.say_goodbye(End::NothingToTake, Goodbye::NothingToTake);
         }
     }
 

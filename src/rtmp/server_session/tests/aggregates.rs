@@ -15,7 +15,7 @@ fn aggregate_body() -> Vec<u8> {
     .concat()
 }
 
-/// With a message stream of its own, which doesn't count.
+/// A message in an aggregate, with a message stream id that is ignored.
 fn inner(type_id: u8, timestamp: u32, body: &[u8]) -> Vec<u8> {
     let len = (body.len() as u32).to_be_bytes();
     let [high, low @ ..] = timestamp.to_be_bytes();
@@ -24,16 +24,11 @@ fn inner(type_id: u8, timestamp: u32, body: &[u8]) -> Vec<u8> {
     [header.as_slice(), body, &back_pointer].concat()
 }
 
-fn media(kind: MediaKind, timestamp: u32, payload: &[u8]) -> (Event, Vec<u8>) {
-    let event = Event::Media {
-        message_stream_id: 1,
-        kind,
-        timestamp,
-    };
-    (event, payload.to_vec())
+fn media(kind: MediaKind, timestamp: u32, payload: &[u8]) -> (Event<'static>, Vec<u8>) {
+    (super::media(kind, timestamp), payload.to_vec())
 }
 
-fn expected(timestamp: u32) -> Vec<(Event, Vec<u8>)> {
+fn expected(timestamp: u32) -> Vec<(Event<'static>, Vec<u8>)> {
     vec![
         media(MediaKind::Audio, timestamp, b"\xAF\x01sound"),
         media(MediaKind::Video, timestamp.wrapping_add(40), MEDIA),
@@ -46,7 +41,7 @@ fn expected(timestamp: u32) -> Vec<(Event, Vec<u8>)> {
 fn an_aggregate_becomes_its_messages_however_it_is_split() {
     let bytes = [
         message(22, 1, 5000, &aggregate_body()),
-        // What comes behind it stays behind it.
+        // The message after it stays after it.
         video(1, 6000),
     ]
     .concat();
@@ -81,7 +76,7 @@ fn an_aggregate_that_nobody_publishes_is_dropped() {
 }
 
 #[test]
-fn what_is_cut_off_in_an_aggregate_is_dropped_and_the_connection_goes_on() {
+fn the_rest_of_a_truncated_aggregate_is_dropped_and_the_connection_goes_on() {
     let body = aggregate_body();
     for len in 0..body.len() {
         let mut scenario = Scenario::publishing();

@@ -11,11 +11,6 @@ fn media_carries_kind_timestamp_and_payload() {
         message(type_id::VIDEO, 1, 3, b""),
     ]
     .concat();
-    let media = |kind, timestamp| Event::Media {
-        message_stream_id: 1,
-        kind,
-        timestamp,
-    };
     assert_eq!(
         scenario.try_send(&bytes).unwrap(),
         [

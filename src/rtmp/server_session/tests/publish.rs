@@ -135,11 +135,6 @@ fn a_whole_publish_may_be_pipelined_however_it_is_split() {
         (events.concat(), scenario.replies())
     });
     let (audio, video) = (MediaKind::Audio, MediaKind::Video);
-    let media = |kind, timestamp| Event::Media {
-        message_stream_id: 1,
-        kind,
-        timestamp,
-    };
     assert_eq!(
         events[1..],
         [

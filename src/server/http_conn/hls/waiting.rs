@@ -10,7 +10,8 @@ use crate::live::hls::requests::{Answer, Asker, HlsRequest, Look, Unavailable};
 use crate::live::stream::Stream;
 use crate::live::{Millis, lock};
 use crate::server::Shared;
-use crate::server::end::End;
+use crate::server::end::ConnectionEnd;
+use crate::server::http_conn::HttpEnd;
 use crate::server::http_conn::writer::{Writer, why_over};
 
 /// How often a waiting request checks whether its connection is to end, in ms.
@@ -76,7 +77,7 @@ pub(super) fn answer(
     writer: &mut Writer<'_>,
     stream: &Stream,
     request: HlsRequest,
-) -> Result<Result<Answer, Response>, End> {
+) -> Result<Result<Answer, Response>, HttpEnd> {
     let shared: &Shared = writer.shared;
     let address = writer.client().address().ip();
     let asker = Asker {
@@ -111,7 +112,7 @@ fn wait(
     asker: &Asker,
     limit: Millis,
     mut seen: u32,
-) -> Result<Result<Look, Unavailable>, End> {
+) -> Result<Result<Look, Unavailable>, HttpEnd> {
     let (shared, client) = (writer.shared, writer.client());
     let until = asker.now + limit;
     loop {
@@ -123,10 +124,10 @@ fn wait(
             look => return Ok(look),
         }
         if let Some(end) = why_over(shared, client) {
-            return Err(end);
+            return Err(end.into());
         }
         if writer.is_closed_by_client() {
-            return Err(End::Closed);
+            return Err(ConnectionEnd::Closed.into());
         }
     }
 }

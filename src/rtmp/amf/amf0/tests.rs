@@ -10,7 +10,7 @@ fn pairs<const N: usize>(pairs: [(&str, Value); N]) -> Vec<(String, Value)> {
     pairs.map(|(key, value)| (key.to_owned(), value)).into()
 }
 
-/// What is read and written alike.
+/// Values whose bytes are read and written alike.
 fn table() -> Vec<(&'static str, &'static [u8], Value)> {
     vec![
         ("number 1", b"\x00\x3F\xF0\0\0\0\0\0\0", Value::Number(1.0)),
@@ -81,7 +81,7 @@ fn values_are_read_and_written_with_the_same_bytes() {
 }
 
 #[test]
-fn what_is_never_written_is_still_read() {
+fn forms_that_are_never_written_are_still_read() {
     let a = || pairs([("a", Value::Number(1.0))]);
     let rows: &[(&str, &[u8], Value)] = &[
         (
@@ -275,7 +275,6 @@ fn accessors_take_what_clients_send_instead() {
     assert_eq!(Value::Number(f64::NAN).as_bool(), Some(false));
     assert_eq!(text("true").as_bool(), None);
     assert_eq!(Value::Null.as_str(), None);
-    assert!(Value::Null.is_null() && Value::Undefined.is_null() && !text("").is_null());
 
     let twice = Value::Object(pairs([
         ("a", Value::Null),

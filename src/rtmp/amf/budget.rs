@@ -1,18 +1,26 @@
-//! What one message may cost, whether its values are AMF0, AMF3 or both in each other.
+//! Limits for the values of one message, in AMF0, AMF3 or both.
 
-use super::{MAX_DEPTH, MAX_REPEATED_TEXT, MAX_VALUES};
 use crate::rtmp::Error;
 
-/// What a message may still bring.
+/// Deepest nesting of values. Real ones stay below 4; ffmpeg reads 16.
+pub const MAX_DEPTH: usize = 16;
+
+/// Most values in one message, nested ones included.
+pub const MAX_VALUES: usize = 8192;
+
+/// Bytes that references of AMF3 may repeat in one message: 16 for the name of every value.
+pub const MAX_REPEATED_TEXT: usize = 16 * MAX_VALUES;
+
+/// What a message may still contain.
 #[derive(Clone, Debug)]
-pub(in crate::rtmp) struct Budget {
+pub(super) struct Budget {
     values: usize,
     /// Bytes that references may repeat.
     repeated_text: usize,
 }
 
 impl Budget {
-    pub(in crate::rtmp) fn of_message() -> Budget {
+    pub(super) fn of_message() -> Budget {
         Budget {
             values: MAX_VALUES,
             repeated_text: MAX_REPEATED_TEXT,
@@ -20,7 +28,7 @@ impl Budget {
     }
 
     /// Takes `count` values that lie `depth` deep.
-    pub(in crate::rtmp) fn take_values(&mut self, count: usize, depth: usize) -> Result<(), Error> {
+    pub(super) fn take_values(&mut self, count: usize, depth: usize) -> Result<(), Error> {
         if count > 0 && depth >= MAX_DEPTH {
             return Err(limit("depth of amf values", MAX_DEPTH));
         }
@@ -29,8 +37,8 @@ impl Budget {
         Ok(())
     }
 
-    /// Takes text that is copied once more, since something refers to it.
-    pub(in crate::rtmp) fn take_repeated_text(&mut self, len: usize) -> Result<(), Error> {
+    /// Takes text that is repeated by a reference.
+    pub(super) fn take_repeated_text(&mut self, len: usize) -> Result<(), Error> {
         const WHAT: &str = "bytes that amf3 references repeat";
         let left = self.repeated_text.checked_sub(len);
         self.repeated_text = left.ok_or_else(|| limit(WHAT, MAX_REPEATED_TEXT))?;
@@ -38,7 +46,7 @@ impl Budget {
     }
 }
 
-pub(in crate::rtmp) fn limit(what: &'static str, allowed: usize) -> Error {
+pub(super) fn limit(what: &'static str, allowed: usize) -> Error {
     let allowed = allowed as u64;
     Error::Limit {
         what,

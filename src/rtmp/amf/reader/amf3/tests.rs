@@ -1,10 +1,8 @@
 use proptest::prelude::*;
 
-use super::encoder::emit_u29;
 use super::*;
-use crate::rtmp::Error;
-use crate::rtmp::amf::{Name, Reader};
 use crate::rtmp::amf0::{self, MAX_DEPTH, MAX_REPEATED_TEXT, MissingEnd, Value};
+use crate::rtmp::amf3::{emit, emit_u29};
 
 fn text(text: &str) -> Value {
     Value::String(text.into())
@@ -18,7 +16,7 @@ fn pairs<const N: usize>(pairs: [(&str, Value); N]) -> Vec<(String, Value)> {
     pairs.map(|(key, value)| (key.to_owned(), value)).into()
 }
 
-/// A value, and how many bytes are left behind it.
+/// A value, and the number of bytes after it.
 fn decode(bytes: &[u8]) -> Result<(Value, usize), Error> {
     let mut reader = Reader::new(bytes.into());
     reader.tables.is_reading = true;
@@ -33,7 +31,7 @@ fn read(bytes: &[u8]) -> Result<Value, Error> {
     Ok(value)
 }
 
-/// What is read and written alike.
+/// Values whose bytes are read and written alike.
 fn table() -> Vec<(&'static str, &'static [u8], Value)> {
     vec![
         ("undefined", b"\x00", Value::Undefined),
@@ -102,7 +100,7 @@ fn table() -> Vec<(&'static str, &'static [u8], Value)> {
     ]
 }
 
-/// What is read, but written otherwise.
+/// Values that are read from other bytes than they are written to.
 fn other_forms() -> Vec<(&'static str, &'static [u8], Value)> {
     let numbers =
         |numbers: &[f64]| Value::StrictArray(numbers.iter().copied().map(Value::Number).collect());
@@ -349,7 +347,7 @@ fn the_numbers_of_a_vector_lie_as_deep_as_other_elements() {
 }
 
 #[test]
-fn a_value_behind_avmplus_counts_once() {
+fn a_value_after_avmplus_counts_once() {
     let many = Value::StrictArray(vec![Value::ByteArray(vec![]); 8000]);
     let mut bytes = Vec::new();
     many.emit(&mut bytes);
@@ -399,7 +397,7 @@ fn small_messages_do_not_become_large() {
     assert!(read(&objects(4)).is_ok());
     let error = read(&objects(5)).unwrap_err();
     assert_eq!(error.to_string(), TOO_MUCH_REPEATED);
-    // Names of members that are all the same string.
+    // Member names that are all the same string.
     let mut bytes = b"\x0A".to_vec();
     emit_u29(9000 << 4 | 3, &mut bytes);
     bytes.extend(b"\x03a\x03b");
@@ -486,7 +484,7 @@ proptest! {
     }
 
     #[test]
-    fn integers_of_29_bits_read_back(integer in MIN_INTEGER..=MAX_INTEGER) {
+    fn integers_of_29_bits_read_back(integer in -(1_i32 << 28)..1 << 28) {
         let value = Value::Number(integer.into());
         let mut out = Vec::new();
         emit(&value, &mut out);

@@ -1,7 +1,11 @@
 //! Writing AMF3: everything inline, without references.
 
-use super::{MAX_INTEGER, MIN_INTEGER, marker};
-use crate::rtmp::amf0::Value;
+use crate::rtmp::amf::marker::amf3 as marker;
+use crate::rtmp::amf::value::Value;
+
+/// Integers have 29 bits, signed.
+const MIN_INTEGER: i32 = -(1 << 28);
+const MAX_INTEGER: i32 = (1 << 28) - 1;
 
 /// Appends a value's bytes. Objects are dynamic and of no class; a property without a name can't
 /// be written, since the empty name is the end of an object.
@@ -74,13 +78,13 @@ fn emit_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend(bytes);
 }
 
-/// A length of what follows, not a reference. What is emitted came in a message, or was made
-/// here: far below 2^28.
+/// A length of what follows, not a reference. Values that are emitted came in a message or were made
+/// here, so it is far below 2^28.
 fn inline(len: usize) -> u32 {
     (len as u32) << 1 | 1
 }
 
-pub(super) fn emit_u29(number: u32, out: &mut Vec<u8>) {
+pub(in crate::rtmp::amf) fn emit_u29(number: u32, out: &mut Vec<u8>) {
     let group = |shift: u32| (number >> shift & 0x7F) as u8;
     match number {
         0..0x80 => out.push(group(0)),

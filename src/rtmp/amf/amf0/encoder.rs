@@ -1,6 +1,14 @@
 //! Writing AMF0.
 
-use super::{Value, marker};
+use crate::rtmp::amf::marker::amf0 as marker;
+use crate::rtmp::amf::value::Value;
+
+impl Value {
+    /// Appends the value's bytes.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        Encoder::new(out).value(self);
+    }
+}
 
 /// Writes values as they are named, without building a [`Value`].
 ///
@@ -30,7 +38,7 @@ impl<'a> Encoder<'a> {
         self.byte(marker::BOOLEAN).byte(u8::from(boolean))
     }
 
-    /// A string; a long string if it must be.
+    /// A string; a long string if its length requires it.
     pub fn string(&mut self, text: &str) -> &mut Self {
         match u16::try_from(text.len()) {
             Ok(_) => self.byte(marker::STRING).key(text),
@@ -117,7 +125,7 @@ impl<'a> Encoder<'a> {
         self.count(text.len()).bytes(text.as_bytes())
     }
 
-    // What is emitted was bounded by a message, or made here: far below 2^32.
+    // Values that are emitted came in a message or were made here, so it is far below 2^32.
     fn count(&mut self, count: usize) -> &mut Self {
         self.bytes(&(count as u32).to_be_bytes())
     }
