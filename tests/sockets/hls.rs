@@ -9,13 +9,10 @@ use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::stream_key::StreamKey;
 use brooklet::{Client as Peer, Config, Handler, Refusal, Server, StreamRequest};
 
-use crate::client::{AAC_HEADER, Client, DEADLINE, on_free_ports, server, short_grace};
+use crate::client::{
+    AAC_HEADER, AVC_320X240, Client, DEADLINE, on_free_ports, server, short_grace,
+};
 use crate::common::http::{Answer, HttpClient};
-
-/// H.264, 320x240.
-pub(crate) const AVC_HEADER: &[u8] =
-    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
-    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 
 fn http(server: &Server) -> HttpClient {
     HttpClient::connect(server.http_addresses()[0])
@@ -37,7 +34,7 @@ impl Camera {
     fn start_with(server: &Server, name: &str, len: usize) -> Camera {
         let address = server.rtmp_addresses()[0];
         let mut client = Client::publishing(address, "live", name);
-        client.send_message(9, 1, 0, AVC_HEADER);
+        client.send_message(9, 1, 0, AVC_320X240);
         client.send_message(8, 1, 0, AAC_HEADER);
         let pictures = 0;
         let mut camera = Camera {
@@ -282,7 +279,7 @@ fn a_blocking_reload_waits_for_the_next_part() {
 /// a minute.
 fn slow_camera(server: &Server) -> Client {
     let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
-    camera.send_message(9, 1, 0, AVC_HEADER);
+    camera.send_message(9, 1, 0, AVC_320X240);
     camera.send_message(8, 1, 0, AAC_HEADER);
     slow_pictures(&mut camera, 0..751);
     camera
@@ -501,7 +498,7 @@ fn requests_for_an_awaited_stream_are_told_to_retry() {
     let address = server.rtmp_addresses()[0];
     let mut camera = Client::publishing(address, "live", "door");
     let _player = Client::playing(address, "live", "door");
-    camera.send_message(9, 1, 0, AVC_HEADER);
+    camera.send_message(9, 1, 0, AVC_320X240);
     camera.send_message(8, 1, 0, AAC_HEADER);
     drop(camera);
     let _never = Client::playing(address, "live", "never");
@@ -584,7 +581,7 @@ fn the_metadata_of_usual_encoders_fits_the_allowance() {
     ] {
         let mut client = Client::publishing(address, "live", name);
         client.send_message(18, 1, 0, &metadata(metadata_len));
-        let mut header = AVC_HEADER.to_vec();
+        let mut header = AVC_320X240.to_vec();
         header.resize(header.len().max(header_len), 0);
         client.send_message(9, 1, 0, &header);
         client.send_message(8, 1, 0, AAC_HEADER);

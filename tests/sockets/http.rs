@@ -8,13 +8,8 @@ use std::time::Duration;
 use brooklet::config::{Access, Key};
 use brooklet::{Config, Protocol, Server, StartErrorKind};
 
-use crate::client::{AAC_HEADER, Client, on_free_ports, server, wait_until};
+use crate::client::{AAC_HEADER, AVC_320X240, Client, on_free_ports, server, wait_until};
 use crate::common::http::{HttpClient, WebSocket};
-
-/// H.264, 320x240.
-const AVC_HEADER: &[u8] =
-    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
-    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 
 fn http(server: &Server) -> HttpClient {
     HttpClient::connect(server.http_addresses()[0])
@@ -265,7 +260,7 @@ fn is_date(text: &str) -> bool {
 fn every_response_has_a_date() {
     let server = server(Config::default());
     let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
-    camera.send_message(9, 1, 0, AVC_HEADER);
+    camera.send_message(9, 1, 0, AVC_320X240);
     camera.send_message(8, 1, 0, AAC_HEADER);
     for number in 0..50 {
         camera.send_picture(number, number * 40, number == 0, 1_000);

@@ -6,7 +6,7 @@ use brooklet::config::{Access, Key, Network, Secret, User};
 use brooklet::rtmp::stream_key::StreamKey;
 use brooklet::{Client as Peer, Config, Handler, Refusal, Server, StreamRequest};
 
-use crate::client::{Client, on_free_ports, server, wait_until};
+use crate::client::{AAC_HEADER, AVC_320X240, Client, on_free_ports, server, wait_until};
 use crate::common::Brooklet;
 use crate::common::http::{Answer, HttpClient, UPGRADE};
 
@@ -56,24 +56,36 @@ fn is_admitted(answer: &Answer) -> bool {
 
 #[test]
 fn a_key_is_shown_in_the_query_or_as_a_password() {
-    for target in [
-        "/live/door/frame.mp4",
-        "/live/door.flv",
-        "/live/door.mp4",
-        "/live/door.m3u8",
-        "/live/door/index.m3u8",
-        "/live/door/media.m3u8",
-        "/live/door/0badcafe-0.mp4",
-        "/live/door/0badcafe-0.m4s",
+    for (target, status) in [
+        ("/live/door/frame.mp4", 200),
+        ("/live/door.flv", 200),
+        ("/live/door.mp4", 200),
+        ("/live/door.m3u8", 200),
+        ("/live/door/index.m3u8", 200),
+        ("/live/door/media.m3u8", 200),
+        ("/live/door/0badcafe-0.mp4", 404),
+        ("/live/door/0badcafe-0.m4s", 404),
     ] {
         // One server for each, since the sixth failure would be delayed.
         let server = server(keyed());
-        // Nor is there anything that a playlist would wait for.
-        let mut camera = camera(&server);
+        // A playlist that there isn't yet would be waited for.
+        let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
+        camera.send_message(9, 1, 0, AVC_320X240);
+        camera.send_message(8, 1, 0, AAC_HEADER);
+        camera.send_picture(1, 0, true, 500);
         for number in 1..=240 {
             camera.send_picture(1 + number, number * 40, number % 50 == 0, 500);
             camera.send_message(8, 1, number * 40, b"\xAF\x01\x21\x10\x05");
         }
+        // What a player has received is there for files, too.
+        let mut player = Client::playing(
+            server.rtmp_addresses()[0],
+            "live",
+            "door?key=play-key&join=gop",
+        );
+        player.wait_for("the last frame", |m| {
+            m.is_video() && m.is_media() && m.number() == 241
+        });
         let denied = get(&server, target, "");
         assert_eq!(denied.status, 401, "{target}");
         let asked = denied.header("www-authenticate");
@@ -103,10 +115,8 @@ fn a_key_is_shown_in_the_query_or_as_a_password() {
             ("", PLAY_KEY_ALONE),
             ("?key=wrong-key", PLAY_KEY),
         ] {
-            assert!(
-                is_admitted(&head(query, authorization)),
-                "{target}{query} {authorization}"
-            );
+            let answer = head(query, authorization);
+            assert_eq!(answer.status, status, "{target}{query} {authorization}");
         }
         assert_eq!(head("", WRONG).status, 401, "{target}");
     }

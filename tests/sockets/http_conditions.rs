@@ -3,13 +3,8 @@
 use brooklet::rtmp::amf0::Value;
 use brooklet::{Config, Server};
 
-use crate::client::{AAC_HEADER, Client, server};
+use crate::client::{AAC_HEADER, AVC_320X240, Client, server};
 use crate::common::http::{Answer, HttpClient};
-
-/// H.264, 320x240.
-const AVC_HEADER: &[u8] =
-    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
-    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 
 const MASTER: &str = "/live/door.m3u8";
 const MEDIA: &str = "/live/door/media.m3u8";
@@ -26,7 +21,7 @@ impl Scene {
     fn start() -> Scene {
         let server = server(Config::default());
         let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
-        camera.send_message(9, 1, 0, AVC_HEADER);
+        camera.send_message(9, 1, 0, AVC_320X240);
         camera.send_message(8, 1, 0, AAC_HEADER);
         let client = HttpClient::connect(server.http_addresses()[0]);
         let mut scene = Scene {

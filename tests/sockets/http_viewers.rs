@@ -5,14 +5,9 @@ use std::time::{Duration, Instant};
 
 use brooklet::{Config, Server};
 
-use crate::client::{AAC_HEADER, Client, Message, server, short_grace, wait_until};
+use crate::client::{AAC_HEADER, AVC_320X240, Client, Message, server, short_grace, wait_until};
 use crate::common::Brooklet;
 use crate::viewer::{Part, Picture, Viewer, opcode};
-
-/// H.264, 320x240.
-const AVC: &[u8] =
-    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
-    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 
 const SOUND: &[u8] = b"\xAF\x01\x21\x10\x04\x60\x8C\x1C";
 
@@ -42,7 +37,7 @@ struct Camera {
 impl Camera {
     fn start(rtmp: SocketAddr) -> Camera {
         let mut client = Client::publishing(rtmp, "live", "door");
-        client.send_message(9, 1, 0, AVC);
+        client.send_message(9, 1, 0, AVC_320X240);
         client.send_message(8, 1, 0, AAC_HEADER);
         Camera { client, next: 0 }
     }
@@ -83,7 +78,7 @@ fn a_viewer_that_joins_gets_headers_and_the_keyframe_first_and_then_everything()
         };
         if target.ends_with("flv") {
             assert_eq!(parts[0], Part::FileHeader(5));
-            for header in [AVC, AAC_HEADER] {
+            for header in [AVC_320X240, AAC_HEADER] {
                 assert!(parts.contains(&Part::Header(header.to_vec())), "{target}");
             }
         } else {
@@ -452,7 +447,7 @@ fn slow_viewers_cost_the_others_nothing() {
         }
         let other = other.get_or_insert_with(|| {
             let mut camera = Client::publishing(rtmp, "live", "other");
-            camera.send_message(9, 1, 0, AVC);
+            camera.send_message(9, 1, 0, AVC_320X240);
             camera.send_message(8, 1, 0, AAC_HEADER);
             (camera, Client::playing(rtmp, "live", "other"))
         });

@@ -2,9 +2,8 @@
 
 use brooklet::Config;
 
-use crate::client::{AAC_HEADER, Client, server};
+use crate::client::{AAC_HEADER, AVC_320X240, Client, server};
 use crate::common::http::HttpClient;
-use crate::hls::AVC_HEADER;
 
 fn plays(server: &brooklet::Server, publish: (&str, &str), play: (&str, &str)) {
     let address = server.rtmp_addresses()[0];
@@ -132,7 +131,7 @@ fn app_and_name_of_255_bytes_each_are_published_played_and_watched() {
     let cjk = "\u{4e2d}".repeat(85);
     for (app, name) in [("live", &*latin), (&latin, &latin), (&umlauts, &cjk)] {
         let mut publisher = Client::publishing(address, app, name);
-        publisher.send_message(9, 1, 0, AVC_HEADER);
+        publisher.send_message(9, 1, 0, AVC_320X240);
         publisher.send_message(8, 1, 0, AAC_HEADER);
         for number in 0..240 {
             publisher.send_picture(number, number * 40, number % 50 == 0, 500);

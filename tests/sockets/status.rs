@@ -7,10 +7,9 @@ use brooklet::rtmp::command::{object, text};
 use brooklet::{Config, Server};
 use serde_json::{Value, json};
 
-use crate::client::{AAC_HEADER, Client, server, short_grace, wait_until};
+use crate::client::{AAC_HEADER, AVC_320X240, Client, server, short_grace, wait_until};
 use crate::common::Brooklet;
 use crate::common::http::{Answer, HttpClient};
-use crate::hls::AVC_HEADER;
 
 const STREAMS: &str = "/api/v1/streams";
 const CONNECTIONS: &str = "/api/v1/connections";
@@ -267,7 +266,7 @@ fn an_hls_viewer_is_listed_and_logged_once() {
     let server = Brooklet::start(&[]);
     let http = server.http_address();
     let mut camera = Client::publishing(server.address(), "live", "door");
-    camera.send_message(9, 1, 0, AVC_HEADER);
+    camera.send_message(9, 1, 0, AVC_320X240);
     camera.send_message(8, 1, 0, AAC_HEADER);
     let mut send = |index: u32| {
         camera.send_picture(index, index * 40, index % 50 == 0, 1_000);
