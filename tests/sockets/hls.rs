@@ -332,7 +332,7 @@ fn a_long_wait_does_not_count_against_the_time_to_read_the_response() {
     let mut client = http(&server);
     get_ok(&mut client, "/live/door/media.m3u8");
     client.request("GET", "/live/door/media.m3u8?_HLS_msn=4", "");
-    // Longer than a response may take to send.
+    // Longer than the 15 s that a client has to read a response, which no option shortens.
     for _ in 0..16 {
         std::thread::sleep(Duration::from_secs(1));
         camera.send_message(18, 1, 30_040, &metadata(0));
@@ -372,6 +372,7 @@ fn the_key_of_a_playlist_stands_behind_every_uri_in_it() {
     assert_ne!(client.get(&format!("/live/door/{name}")).status, 200);
 }
 
+/// Takes as long as an ended playlist stays: three target durations of 2 s.
 #[test]
 fn an_ended_stream_keeps_its_playlist_for_a_moment() {
     let server = server(short_grace());
@@ -410,6 +411,7 @@ fn stage(client: &mut HttpClient, name: &str) -> Stage {
     }
 }
 
+/// Takes twice the grace time, which has to be longer than the requests, and the ended playlist's 6 s.
 #[test]
 fn the_playlist_of_a_publisher_that_vanished_goes_on_for_twice_the_grace_time() {
     let server = server(Config::default().grace(Duration::from_secs(2)));
@@ -492,6 +494,7 @@ fn a_camera_that_was_cut_off_goes_on_in_the_same_playlist() {
     );
 }
 
+/// Takes the 5 s for which such a request waits.
 #[test]
 fn requests_for_an_awaited_stream_are_told_to_retry() {
     let server = server(Config::default());

@@ -65,6 +65,7 @@ fn hundred_joins(server: &Server, join: &str) -> Joins {
     joins
 }
 
+/// Takes some seconds: 200 joins, before each of which up to 300 frames are relayed.
 #[test]
 fn a_hundred_joins_get_the_keyframe_at_once_and_end_at_the_live_edge() {
     let server = server(Config::default().max_connect_rate(1_000));

@@ -208,6 +208,7 @@ fn media_on_message_stream_0_is_published() {
     }
 }
 
+/// Takes the 5 s after which the stream doctor reports it.
 #[test]
 fn a_publisher_that_sends_nothing_is_logged_while_it_is_connected() {
     let server = Brooklet::start(&[]);

@@ -293,7 +293,7 @@ fn an_hls_viewer_is_listed_and_logged_once() {
     server.wait_for_log(&words, 1);
     let log = server.log();
     assert_eq!(log.matches(" as HLS (a player)").count(), 1, "{log}");
-    // The viewer is gone once it hasn't asked for a while; the publisher goes on.
+    // The viewer is gone once it hasn't asked for 15 s, which no option shortens; the publisher goes on.
     let mut number = 300;
     wait_until("it no longer counts", || {
         send(number);
