@@ -112,9 +112,11 @@ enum ReaderState {
     Payload { stream: usize, left: u32 },
 }
 
-enum ReadStep {
+enum ReadStep<'a> {
     Next,
     NeedsInput,
+    /// A message that lies whole in the input.
+    InPlace(ReceivedMessage<'a>),
     /// The message on this chunk stream is complete.
     Complete(usize),
 }
@@ -145,18 +147,14 @@ impl<S: PayloadSource> ChunkReader<S> {
         self.partial.clear_finished();
         loop {
             let step = match self.state {
-                ReaderState::Header => {
-                    if let Some(message) = self.read_in_place(input) {
-                        return Ok(Some(message));
-                    }
-                    self.read_header(input)?
-                }
+                ReaderState::Header => self.read_header(input)?,
                 ReaderState::Repeat(repeat) => self.read_repeat(repeat, input)?,
                 ReaderState::Payload { stream, left } => self.read_payload(stream, left, input)?,
             };
             match step {
                 ReadStep::Next => {}
                 ReadStep::NeedsInput => return Ok(None),
+                ReadStep::InPlace(message) => return Ok(Some(message)),
                 ReadStep::Complete(index) => {
                     self.partial.finish(index);
                     let stream = self.streams.get_mut(index);
@@ -244,7 +242,17 @@ impl<S: PayloadSource> ChunkReader<S> {
         self.limits = limits;
     }
 
-    fn read_header(&mut self, input: &mut Bytes<'_>) -> Result<ReadStep, Error> {
+    fn read_header<'a>(&mut self, input: &mut Bytes<'a>) -> Result<ReadStep<'a>, Error> {
+        if self.header_len == 0 && self.put_back.bytes().is_empty() {
+            // Most headers lie whole in the input too.
+            if let Ok(header) = ChunkHeader::parse(input.front()) {
+                if let Some(message) = self.read_in_place(&header, input) {
+                    return Ok(ReadStep::InPlace(message));
+                }
+                input.advance(header.len);
+                return self.begin_chunk(&header);
+            }
+        }
         let header = loop {
             let have = self.header.get(..self.header_len).unwrap_or_default();
             let needed = match ChunkHeader::parse(have) {
@@ -267,7 +275,7 @@ impl<S: PayloadSource> ChunkReader<S> {
 
     /// Applies a complete header, whose type 3 form may still be followed by an extended
     /// timestamp.
-    fn begin_chunk(&mut self, header: &ChunkHeader) -> Result<ReadStep, Error> {
+    fn begin_chunk(&mut self, header: &ChunkHeader) -> Result<ReadStep<'static>, Error> {
         let index = self.stream_index(header.chunk_stream_id)?;
         let Some(stream) = self.streams.get_mut(index) else {
             return Ok(ReadStep::Next);
@@ -298,7 +306,11 @@ impl<S: PayloadSource> ChunkReader<S> {
         self.begin_or_continue(index, header)
     }
 
-    fn begin_or_continue(&mut self, index: usize, header: &ChunkHeader) -> Result<ReadStep, Error> {
+    fn begin_or_continue(
+        &mut self,
+        index: usize,
+        header: &ChunkHeader,
+    ) -> Result<ReadStep<'static>, Error> {
         if self
             .streams
             .get(index)
@@ -346,7 +358,7 @@ impl<S: PayloadSource> ChunkReader<S> {
         &mut self,
         mut repeat: Repeat,
         input: &mut Bytes<'_>,
-    ) -> Result<ReadStep, Error> {
+    ) -> Result<ReadStep<'static>, Error> {
         let repeats = loop {
             let Some(byte) = self.next_byte(input) else {
                 self.state = ReaderState::Repeat(repeat);
@@ -373,7 +385,7 @@ impl<S: PayloadSource> ChunkReader<S> {
         index: usize,
         mut left: u32,
         input: &mut Bytes<'_>,
-    ) -> Result<ReadStep, Error> {
+    ) -> Result<ReadStep<'static>, Error> {
         let (Some(stream), Some(payload)) = (self.streams.get(index), self.partial.of(index))
         else {
             self.state = ReaderState::Header;

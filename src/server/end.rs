@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 
 use crate::live::subscriber;
 
-/// Why a connection ended, whatever it speaks. What only one protocol knows is in
-/// [`RtmpEnd`](super::rtmp_conn::RtmpEnd) and [`HttpEnd`](super::http_conn::HttpEnd).
+/// Why a connection ended, whatever it speaks. `RtmpEnd` and `HttpEnd` add the reasons of one
+/// protocol.
 #[derive(Debug)]
 pub(super) enum ConnectionEnd {
     /// The peer closed.

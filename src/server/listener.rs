@@ -15,10 +15,6 @@ use super::handler::Protocol;
 use super::socket::Socket;
 use super::{http_conn, rtmp_conn, thread};
 
-/// Stack of a connection's thread, in bytes. The deepest path is an AMF0 value nested to its limit;
-/// address space matters on 32-bit machines. Unoptimized code takes ten times as much.
-pub(super) const STACK_LEN: usize = if cfg!(debug_assertions) { 512 } else { 128 } * 1024;
-
 /// Pause after a failed accept: without descriptors or memory, the next try would fail too.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -90,7 +86,7 @@ fn has_ipv6() -> bool {
 /// Starts the thread that accepts on a listener.
 pub(super) fn spawn(listener: Arc<Listener>, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
     let accept = move || accept_loop(&listener, &shared);
-    thread::spawn("accept", STACK_LEN, Box::new(accept))
+    thread::spawn("accept", thread::STACK_LEN, Box::new(accept))
 }
 
 fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
@@ -141,7 +137,7 @@ fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<S
         Protocol::Rtmp => "rtmp",
         Protocol::Http => "http",
     };
-    if let Err(error) = thread::spawn(&format!("{name} {id}"), STACK_LEN, Box::new(run)) {
+    if let Err(error) = thread::spawn(&format!("{name} {id}"), thread::STACK_LEN, Box::new(run)) {
         refuse(shared, peer, Full::Thread(error.kind()));
     }
 }

@@ -4,6 +4,10 @@
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
+/// Stack of a connection's thread, in bytes. The deepest path is an AMF0 value nested to its limit;
+/// address space matters on 32-bit machines. Unoptimized code takes ten times as much.
+pub(super) const STACK_LEN: usize = if cfg!(debug_assertions) { 512 } else { 128 } * 1024;
+
 /// Starts a thread with this name and a stack of this many bytes.
 pub fn spawn(
     name: &str,

@@ -5,8 +5,7 @@ use byteorder::{BigEndian, ByteOrder, LittleEndian};
 use crate::rtmp::chunk::EXTENDED;
 
 /// A basic header and a message header, with the extended timestamp that the message header
-/// announces. The one that may follow a header of type 3 isn't part of it (see
-/// [`Repeat`](super::repeat::Repeat)).
+/// announces. The one that may follow a header of type 3 isn't part of it (see `repeat`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ChunkHeader {
     /// 0 to 3.

@@ -11,7 +11,7 @@
 
 use super::chunk_stream::ChunkStream;
 use super::header::ChunkHeader;
-use super::payload::PayloadSource;
+use super::payload::{Payload, PayloadSource};
 use super::{ChunkReader, ReceivedMessage};
 use crate::rtmp::bytes::Bytes;
 use crate::rtmp::message::type_id;
@@ -20,8 +20,8 @@ use crate::rtmp::message::type_id;
 /// or video message, which is parsed there.
 const MIN_FIRST_PIECE: usize = 128;
 
-/// Smallest chunk of a message that has several. A message in smaller ones is assembled, which is
-/// cheaper than to walk through its pieces several times.
+/// Smallest chunk of a message that has several and stays in place. Smaller ones are put together: to
+/// copy them is cheaper than to walk through them several times.
 const MIN_CHUNK: usize = 1024;
 
 /// The payload of a message in the input: an iterator over its pieces between chunk headers.
@@ -97,7 +97,7 @@ impl<'a> InPlace<'a> {
         };
         let chunks = len.div_ceil(chunk_size);
         // All clients use chunk streams below 64, whose basic header has one byte.
-        if header.basic_len > 1 || (chunks > 1 && chunk_size < MIN_CHUNK) {
+        if header.basic_len > 1 || (chunks > 1 && chunk_size < MIN_FIRST_PIECE) {
             return None;
         }
         let repeated_len = match stream.repeated_len(extended) {
@@ -136,34 +136,48 @@ impl<'a> InPlace<'a> {
 }
 
 impl<S: PayloadSource> ChunkReader<S> {
-    /// Takes an audio or video message that lies whole in the input. `None`, with nothing consumed,
-    /// when anything else comes next.
+    /// Takes an audio or video message that lies whole in the input, which begins with `header`.
+    /// `None`, with nothing consumed, if it doesn't.
     pub(super) fn read_in_place<'a>(
         &mut self,
+        header: &ChunkHeader,
         input: &mut Bytes<'a>,
     ) -> Option<ReceivedMessage<'a>> {
-        if self.header_len > 0 || !self.put_back.bytes().is_empty() {
-            return None;
-        }
-        let header = ChunkHeader::parse(input.front()).ok()?;
         let mut streams = self.streams.iter();
         let index = streams.position(|stream| stream.id == header.chunk_stream_id)?;
         let stream = self.streams.get(index).filter(|s| !s.is_partial)?;
-        let message @ (len, type_id) = stream.message(&header);
+        let message @ (len, type_id) = stream.message(header);
         let is_media = matches!(type_id, type_id::AUDIO | type_id::VIDEO);
         if !is_media || len == 0 || self.check_limits(message).is_err() {
             return None;
         }
         let (size, chunk_size) = (len as usize, self.chunk_size as usize);
-        let (in_place, rest) = InPlace::find(*input, &header, stream, size, chunk_size)?;
+        let (in_place, rest) = InPlace::find(*input, header, stream, size, chunk_size)?;
+        let is_in_place = size <= chunk_size || chunk_size >= MIN_CHUNK;
+        if !is_in_place {
+            self.put_together(index, in_place)?;
+        }
         let stream = self.streams.get_mut(index)?;
-        stream.begin(&header);
-        let message = ReceivedMessage::new(stream, Some(in_place));
+        stream.begin(header);
+        let message = ReceivedMessage::new(stream, is_in_place.then_some(in_place));
         *input = rest;
-        // Of several chunks the last isn't counted, and the others are full.
+        // Of several chunks the last isn't counted, and the others have 128 bytes or more.
         if size <= chunk_size {
             self.note_chunk(len);
         }
         Some(message)
+    }
+    /// Copies a payload from the input. `None`, as if it had not begun, if there is too little memory.
+    fn put_together(&mut self, index: usize, pieces: InPlace<'_>) -> Option<()> {
+        self.partial.begin(index, self.streams.capacity()).ok()?;
+        let payload = self.partial.of(index)?;
+        for piece in pieces {
+            if payload.extend(piece) < piece.len() {
+                self.partial.abort(index);
+                return None;
+            }
+        }
+        self.partial.finish(index);
+        Some(())
     }
 }

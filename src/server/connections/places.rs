@@ -9,7 +9,7 @@ use super::{Connections, RESERVE, Registry};
 use crate::allowance::PER_CONNECTION;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::is_memory_there;
-use crate::server::listener::STACK_LEN;
+use crate::server::thread::STACK_LEN;
 
 /// Memory that must be available for another connection beyond what the allowances of all may take,
 /// in bytes: its thread's stack and signal stack, and what is allocated while requests are answered.

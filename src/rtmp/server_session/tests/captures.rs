@@ -5,7 +5,7 @@ use crate::rtmp::amf::Properties;
 
 /// The events, with payloads, and the replies except acknowledgements: when they are due
 /// depends on how much comes at once.
-fn replay(bytes: &[u8]) -> (Vec<(Event<'_>, Vec<u8>)>, Vec<String>) {
+fn replay(bytes: &[u8]) -> (Vec<(Event<'static>, Vec<u8>)>, Vec<String>) {
     let (events, replies) = every_split(bytes, |pieces| {
         let mut scenario = Scenario::new();
         let events = pieces.iter().map(|piece| scenario.try_send(piece).unwrap());

@@ -23,7 +23,7 @@ use crate::rtmp::amf::Properties;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::client::Client;
 use crate::server::handler::{Handler, Refusal, StreamRequest};
-use crate::server::listener::STACK_LEN;
+use crate::server::thread::STACK_LEN;
 use crate::server::{millis, thread};
 
 /// A session ends if there is no request for this long. Players reload a playlist at least every target
