@@ -25,7 +25,7 @@ fn with_camera(site: &Site, name: &str, act: impl FnOnce()) {
                     return;
                 }
                 let time = number * 40;
-                camera.send_picture(number, time, number % 50 == 0, 3_000);
+                camera.send_frame(number, time, number % 50 == 0, 3_000);
                 camera.send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
                 let due = Duration::from_millis(u64::from(time) + 40);
                 thread::sleep(due.saturating_sub(began.elapsed()));

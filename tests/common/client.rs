@@ -91,7 +91,7 @@ impl Message {
         matches!(self.type_id, type_id::VIDEO | type_id::AUDIO) && self.payload[1] == 1
     }
 
-    /// Returns the number that [`Client::send_picture`] put there.
+    /// Returns the number that [`Client::send_frame`] put there.
     pub(crate) fn number(&self) -> u32 {
         u32::from_be_bytes(self.payload[5..9].try_into().unwrap())
     }
@@ -250,7 +250,7 @@ impl Client {
     }
 
     /// Sends a frame of `len` bytes that carries a number.
-    pub(crate) fn send_picture(&mut self, number: u32, timestamp: u32, is_key: bool, len: usize) {
+    pub(crate) fn send_frame(&mut self, number: u32, timestamp: u32, is_key: bool, len: usize) {
         let mut payload = vec![if is_key { 0x17 } else { 0x27 }, 1, 0, 0, 0];
         payload.extend(number.to_be_bytes());
         payload.push(0x41);

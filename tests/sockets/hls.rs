@@ -21,7 +21,7 @@ fn http(server: &Server) -> HttpClient {
 /// A publisher of `live/door`, and how many frames were sent.
 struct Camera {
     client: Client,
-    pictures: u32,
+    frames: u32,
     /// The length of a video frame, in bytes.
     len: usize,
 }
@@ -36,25 +36,25 @@ impl Camera {
         let mut client = Client::publishing(address, "live", name);
         client.send_message(9, 1, 0, AVC_320X240);
         client.send_message(8, 1, 0, AAC_HEADER);
-        let pictures = 0;
+        let frames = 0;
         let mut camera = Camera {
             client,
-            pictures,
+            frames,
             len,
         };
-        camera.pictures(240);
+        camera.frames(240);
         camera
     }
 
     /// Sends video frames 40 ms apart in GOPs of two seconds, each followed by an audio frame.
-    fn pictures(&mut self, count: u32) {
+    fn frames(&mut self, count: u32) {
         for _ in 0..count {
-            let (number, time) = (self.pictures, self.pictures * 40);
+            let (number, time) = (self.frames, self.frames * 40);
             self.client
-                .send_picture(number, time, number % 50 == 0, self.len);
+                .send_frame(number, time, number % 50 == 0, self.len);
             self.client
                 .send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
-            self.pictures += 1;
+            self.frames += 1;
         }
         // Once this is answered, all frames have been taken.
         let arguments = Vec::new();
@@ -84,7 +84,7 @@ fn get_ok(client: &mut HttpClient, target: &str) -> Answer {
 /// The media playlist, once it has been requested at the start and lists all GOPs since.
 fn media_playlist(client: &mut HttpClient, camera: &mut Camera) -> String {
     get_ok(client, "/live/door.m3u8");
-    camera.pictures(140);
+    camera.frames(140);
     get_ok(client, "/live/door/media.m3u8?_HLS_msn=4").text()
 }
 
@@ -161,7 +161,7 @@ fn a_reader_that_stops_within_a_segment_delays_nobody_and_gets_the_rest_later() 
         stopped.wait_for_byte();
     }
     // Two more segments are published, and read by others.
-    camera.pictures(100);
+    camera.frames(100);
     assert!(get_ok(&mut client, &segment).body == whole);
     for stopped in &mut stopped {
         let answer = stopped.answer();
@@ -268,7 +268,7 @@ fn a_blocking_reload_waits_for_the_next_part() {
         );
         client.socket().set_read_timeout(Some(DEADLINE)).unwrap();
     }
-    camera.pictures(14);
+    camera.frames(14);
     let hinted = client.answer();
     assert_eq!((hinted.status, &hinted.body[4..8]), (200, &b"moof"[..]));
     let text = waiting.answer().text();
@@ -281,13 +281,13 @@ fn slow_camera(server: &Server) -> Client {
     let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     camera.send_message(9, 1, 0, AVC_320X240);
     camera.send_message(8, 1, 0, AAC_HEADER);
-    slow_pictures(&mut camera, 0..751);
+    slow_frames(&mut camera, 0..751);
     camera
 }
 
-fn slow_pictures(camera: &mut Client, numbers: std::ops::Range<u32>) {
+fn slow_frames(camera: &mut Client, numbers: std::ops::Range<u32>) {
     for number in numbers {
-        camera.send_picture(number, number * 40, number % 250 == 0, 500);
+        camera.send_frame(number, number * 40, number % 250 == 0, 500);
         camera.send_message(8, 1, number * 40, b"\xAF\x01\x21\x10\x05");
     }
 }
@@ -337,7 +337,7 @@ fn a_long_wait_does_not_count_against_the_time_to_read_the_response() {
         std::thread::sleep(Duration::from_secs(1));
         camera.send_message(18, 1, 30_040, &metadata(0));
     }
-    slow_pictures(&mut camera, 751..1_001);
+    slow_frames(&mut camera, 751..1_001);
     let answer = client.answer();
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("connection"), None);
@@ -358,7 +358,7 @@ fn the_key_of_a_playlist_stands_behind_every_uri_in_it() {
     }
     let text = get_ok(&mut client, "/live/door.m3u8?key=sesame").text();
     assert_eq!(uris(&text, ""), ["door/media.m3u8?key=sesame"]);
-    camera.pictures(60);
+    camera.frames(60);
     let target = "/live/door/media.m3u8?_HLS_msn=1&key=sesame&_HLS_part=0";
     let text = get_ok(&mut client, target).text();
     let tags = ["", "#EXT-X-MAP", "#EXT-X-PART:", "#EXT-X-PRELOAD-HINT"];
@@ -594,10 +594,10 @@ fn the_metadata_of_usual_encoders_fits_the_allowance() {
         }
         let mut camera = Camera {
             client,
-            pictures: 0,
+            frames: 0,
             len: 3_000,
         };
-        camera.pictures(240);
+        camera.frames(240);
         let mut viewer = http(&server);
         // Without the headers there would never be a playlist.
         crate::client::wait_until(&format!("there is a keyframe of {name}"), || {

@@ -263,7 +263,7 @@ fn every_response_has_a_date() {
     camera.send_message(9, 1, 0, AVC_320X240);
     camera.send_message(8, 1, 0, AAC_HEADER);
     for number in 0..50 {
-        camera.send_picture(number, number * 40, number == 0, 1_000);
+        camera.send_frame(number, number * 40, number == 0, 1_000);
         camera.send_message(8, 1, number * 40, b"\xAF\x01\x21\x10\x05");
     }
     let mut early = http(&server);
@@ -377,7 +377,7 @@ fn a_connection_between_two_requests_makes_room_for_a_new_one() {
     );
     let mut publisher = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     publisher.send_headers();
-    publisher.send_picture(1, 0, true, 500);
+    publisher.send_frame(1, 0, true, 500);
     let mut viewer = WebSocket::open(server.http_addresses()[0], "/live/door.flv");
     let mut idle: Vec<_> = (0..16)
         .map(|_| {
@@ -391,7 +391,7 @@ fn a_connection_between_two_requests_makes_room_for_a_new_one() {
     assert_eq!(http(&server).get("/healthz").status, 200);
     assert_eq!(idle.remove(0).until_closed(), b"");
     // Publishers and viewers need no place of others.
-    publisher.send_picture(2, 40, false, 4_711);
+    publisher.send_frame(2, 40, false, 4_711);
     while viewer.next().expect("the viewer is served").1.len() < 4_711 {}
     assert_eq!(idle.remove(0).get("/healthz").status, 200);
 }

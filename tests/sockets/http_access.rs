@@ -46,7 +46,7 @@ fn get(server: &Server, target: &str, authorization: &str) -> Answer {
 fn camera(server: &Server) -> Client {
     let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     camera.send_headers();
-    camera.send_picture(1, 0, true, 500);
+    camera.send_frame(1, 0, true, 500);
     camera
 }
 
@@ -72,9 +72,9 @@ fn a_key_is_shown_in_the_query_or_as_a_password() {
         let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
         camera.send_message(9, 1, 0, AVC_320X240);
         camera.send_message(8, 1, 0, AAC_HEADER);
-        camera.send_picture(1, 0, true, 500);
+        camera.send_frame(1, 0, true, 500);
         for number in 1..=240 {
-            camera.send_picture(1 + number, number * 40, number % 50 == 0, 500);
+            camera.send_frame(1 + number, number * 40, number % 50 == 0, 500);
             camera.send_message(8, 1, number * 40, b"\xAF\x01\x21\x10\x05");
         }
         // What a player has received is there for files, too.
@@ -324,7 +324,7 @@ fn malformed_origin_and_host_fields_count_as_present() {
             assert_eq!(client.answer().status, 403, "{request} {shown}");
         }
     }
-    publisher.send_picture(2, 40, true, 500);
+    publisher.send_frame(2, 40, true, 500);
     for header in [
         &b"Origin: http://\xFF\r\n"[..],
         b"Origin: http://localhost\r\nOrigin: http://evil.example\r\n",

@@ -13,7 +13,7 @@ const MEDIA: &str = "/live/door/media.m3u8";
 struct Scene {
     _server: Server,
     camera: Client,
-    pictures: u32,
+    frames: u32,
     client: HttpClient,
 }
 
@@ -27,23 +27,23 @@ impl Scene {
         let mut scene = Scene {
             _server: server,
             camera,
-            pictures: 0,
+            frames: 0,
             client,
         };
-        scene.pictures(240);
+        scene.frames(240);
         scene.get(MASTER, "");
-        scene.pictures(140);
+        scene.frames(140);
         scene
     }
 
-    fn pictures(&mut self, count: u32) {
+    fn frames(&mut self, count: u32) {
         for _ in 0..count {
-            let (number, time) = (self.pictures, self.pictures * 40);
+            let (number, time) = (self.frames, self.frames * 40);
             self.camera
-                .send_picture(number, time, number % 50 == 0, 3_000);
+                .send_frame(number, time, number % 50 == 0, 3_000);
             self.camera
                 .send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
-            self.pictures += 1;
+            self.frames += 1;
         }
         // Once this is answered, all frames have been taken.
         self.camera
@@ -145,7 +145,7 @@ fn the_tag_of_a_playlist_changes_with_it() {
             look(&mut scene, &format!("{MASTER}{query}"));
         }
         // Another part, then other segments.
-        scene.pictures(15 + 35 * round);
+        scene.frames(15 + 35 * round);
     }
     // Others get a playlist as Apple's player does, with gaps.
     let tag = scene.get(MEDIA, "").header("etag").unwrap().to_owned();

@@ -45,7 +45,7 @@ fn camera(server: &Server, client: &str, name: &str) -> Client {
     assert_eq!(camera.wait_for_status().1, "NetStream.Publish.Start");
     camera.send_headers();
     for index in 0..60 {
-        camera.send_picture(index, index * 40, index % 25 == 0, 1_000);
+        camera.send_frame(index, index * 40, index % 25 == 0, 1_000);
     }
     camera
 }
@@ -269,7 +269,7 @@ fn an_hls_viewer_is_listed_and_logged_once() {
     camera.send_message(9, 1, 0, AVC_320X240);
     camera.send_message(8, 1, 0, AAC_HEADER);
     let mut send = |index: u32| {
-        camera.send_picture(index, index * 40, index % 50 == 0, 1_000);
+        camera.send_frame(index, index * 40, index % 50 == 0, 1_000);
         camera.send_message(8, 1, index * 40, b"\xAF\x01\x21\x10\x05");
     };
     (0..300).for_each(&mut send);
@@ -310,7 +310,7 @@ fn delete_disconnects_and_the_log_names_the_caller() {
     let http = server.http_address();
     let mut camera = Client::publishing(server.address(), "live", "door");
     camera.send_headers();
-    camera.send_picture(0, 0, true, 1_000);
+    camera.send_frame(0, 0, true, 1_000);
     let mut player = Client::playing(server.address(), "live", "door");
     player.wait_for_media();
     let delete = |id: &Value| {
@@ -405,7 +405,7 @@ fn findings_are_logged_once_and_listed() {
     camera.send_headers();
     // One GOP of two megabytes.
     for index in 0..200 {
-        camera.send_picture(index, index * 20, index == 0, 10_000);
+        camera.send_frame(index, index * 20, index == 0, 10_000);
     }
     let text = "live/door: from one keyframe to the next come more than";
     server.wait_for_log(text, 1);
@@ -415,7 +415,7 @@ fn findings_are_logged_once_and_listed() {
     let series = "brooklet_stream_finding{stream=\"live/door\",finding=\"memory\"}";
     assert_eq!(metric(&metrics, series), Some(1.0));
     for index in 0..400 {
-        camera.send_picture(index, 4_000 + index * 20, index % 200 == 0, 10_000);
+        camera.send_frame(index, 4_000 + index * 20, index % 200 == 0, 10_000);
     }
     wait_until("all has come", || {
         streams(server.http_address())["streams"][0]["bytes_in"]
