@@ -94,14 +94,19 @@ fn log_refusal(exchange: &Exchange<'_>, key: &StreamKey, refusal: &Refusal) {
         log::debug!("{} asked to play {key}: {refusal}", exchange.client);
         return;
     }
-    let what = format_args!("refused to play {key}: {refusal}");
-    warn(exchange, About::Media, what);
+    warn(
+        exchange,
+        About::Media,
+        format_args!("refused to play {key}: {refusal}"),
+    );
 }
 
 fn warn(exchange: &Exchange<'_>, about: About, what: std::fmt::Arguments<'_>) {
     let (client, level) = (exchange.client, log::Level::Warn);
-    let line = format_args!("{client} {what}");
-    exchange
-        .shared
-        .say(level, about, client.address().ip(), line);
+    exchange.shared.say(
+        level,
+        about,
+        client.address().ip(),
+        format_args!("{client} {what}"),
+    );
 }
