@@ -17,7 +17,7 @@
 //!  live::log               [K][p][a][p][a][p][K][p][a][p]   <- the history, in blocks
 //!                           ^           ^           ^
 //!  live::out::subscriber    cursor      cursor      cursor      one per player
-//!        | live::out        + header bytes
+//!        | with a framing   + header bytes
 //!        v
 //!  players' sockets         one sendmsg each, which never waits
 //! ```
@@ -75,6 +75,7 @@ pub mod http;
 #[doc(hidden)]
 pub mod live;
 pub mod media;
+mod medium;
 pub mod rtmp;
 #[doc(hidden)]
 pub mod server;

@@ -82,9 +82,9 @@ fn video_frame(payload: &[u8], video: &mut Option<VideoTrack>) -> Option<Frame> 
                 length_size: 4,
             };
             let skipped = clean_range(format, 0, &mut std::iter::once(body)).start;
-            let needs_size = tag.is_keyframe && !track.has_size();
+            let needs_size = tag.is_keyframe && track.format().is_none();
             *video = Some(match format_of_keyframe(track.codec(), body) {
-                Some(format) if needs_size => track.with_size(format.width, format.height),
+                Some(format) if needs_size => track.with_format(format),
                 _ => track,
             });
             Some(Frame {
@@ -293,7 +293,8 @@ fn ffmpeg_reads_the_codecs_of_enhanced_rtmp() {
         let converted = Converted::of_flv(&flv);
         assert_eq!(converted.presentation.codecs(), codecs);
         let track = converted.presentation.video.as_ref().unwrap();
-        assert_eq!((track.width(), track.height()), (322, 180), "{codecs}");
+        let format = track.format().expect("a size");
+        assert_eq!(format.size(), (322, 180), "{codecs}");
         assert_reads(codecs, &converted, &dir.join("converted.mp4"), &source);
     }
 }

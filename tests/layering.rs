@@ -18,13 +18,14 @@ use std::sync::LazyLock;
 use circles::circles;
 use paths::paths;
 
-/// What every layer may use: what it pays from for what it keeps, and dates.
-const EVERYWHERE: &[&str] = &["allowance", "calendar"];
+/// What every layer may use: what it pays from for what it keeps, dates, and what a message is of.
+const EVERYWHERE: &[&str] = &["allowance", "calendar", "medium"];
 
 /// Each layer with the layers that it may use besides.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("allowance", &[]),
     ("calendar", &[]),
+    ("medium", &[]),
     ("media", &[]),
     ("rtmp", &[]),
     ("http", &["rtmp"]),

@@ -186,7 +186,7 @@ impl Utf8 {
 /// Reads the frames of a client, in pieces of any size.
 #[derive(Debug, Default)]
 pub struct FrameReader {
-    state: ReaderState,
+    state: FrameState,
     /// The part of a frame's head that has come: at most 14 bytes.
     head: Vec<u8>,
     /// The part of a control frame's payload that has come.
@@ -198,7 +198,7 @@ pub struct FrameReader {
 }
 
 #[derive(Debug, Default)]
-enum ReaderState {
+enum FrameState {
     #[default]
     Head,
     Payload {
@@ -285,7 +285,7 @@ impl FrameReader {
     pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<WebSocketEvent>, Violation> {
         let result = self.advance(input);
         if result.is_err() {
-            self.state = ReaderState::Closed;
+            self.state = FrameState::Closed;
         }
         result
     }
@@ -293,11 +293,11 @@ impl FrameReader {
     fn advance(&mut self, input: &mut &[u8]) -> Result<Option<WebSocketEvent>, Violation> {
         loop {
             match self.state {
-                ReaderState::Closed => {
+                FrameState::Closed => {
                     *input = &[];
                     return Ok(None);
                 }
-                ReaderState::Head => {
+                FrameState::Head => {
                     let Some((byte, rest)) = input.split_first() else {
                         return Ok(None);
                     };
@@ -307,16 +307,16 @@ impl FrameReader {
                         self.head.clear();
                         self.begin(head)?;
                         let left = head.len;
-                        self.state = ReaderState::Payload { head, left };
+                        self.state = FrameState::Payload { head, left };
                     }
                 }
-                ReaderState::Payload { head, left: 0 } => {
-                    self.state = ReaderState::Head;
+                FrameState::Payload { head, left: 0 } => {
+                    self.state = FrameState::Head;
                     if let Some(event) = self.end(head)? {
                         return Ok(Some(event));
                     }
                 }
-                ReaderState::Payload { head, left } => {
+                FrameState::Payload { head, left } => {
                     if input.is_empty() {
                         return Ok(None);
                     }
@@ -337,7 +337,7 @@ impl FrameReader {
                         }
                     }
                     let left = left - len as u64;
-                    self.state = ReaderState::Payload { head, left };
+                    self.state = FrameState::Payload { head, left };
                 }
             }
         }
@@ -383,7 +383,7 @@ impl FrameReader {
         let payload = std::mem::take(&mut self.control);
         Ok(Some(match head.opcode {
             CLOSE => {
-                self.state = ReaderState::Closed;
+                self.state = FrameState::Closed;
                 WebSocketEvent::Close(close_code_of(&payload)?)
             }
             PING => WebSocketEvent::Ping(payload),

@@ -30,12 +30,13 @@ use super::hls::Hls;
 use super::kept::Kept;
 use super::kind::Kind;
 use super::log::{Log, Meta, Role, Sample};
+use super::out::subscriber::StreamView;
 use super::preamble::{Preamble, Slot};
 use super::report::StreamReport;
-use super::subscriber::StreamView;
 use super::tracks::Tracks;
 use super::{Millis, When};
 use crate::allowance::{Allowance, Taken};
+use crate::media::Medium;
 use crate::media::codec::Codec;
 use crate::media::tag::tracks::{TrackMessage, TrackSplitter};
 use crate::rtmp::amf::Bytes;
@@ -67,7 +68,7 @@ pub enum Appended {
 /// An audio or video message, apart from its payload.
 #[derive(Clone, Copy)]
 pub(super) struct Arrival {
-    pub(super) kind: Kind,
+    pub(super) medium: Medium,
     /// As it was sent.
     pub(super) timestamp: u32,
     pub(super) now: Millis,
@@ -167,11 +168,8 @@ impl Intake {
         payload: impl Iterator<Item = &'a [u8]> + Clone,
         store: &mut Store<'_>,
     ) -> Appended {
-        let Some(medium) = arrival.kind.medium() else {
-            return Appended::Ignored;
-        };
-        self.arrivals
-            .note_message(medium, payload.clone(), arrival.now);
+        let Arrival { medium, now, .. } = arrival;
+        self.arrivals.note_message(medium, payload.clone(), now);
         // Tag headers are short, and lie in the first part.
         let first = payload.clone().next().unwrap_or_default();
         let Some(mut many) = TrackSplitter::read(medium, first) else {
@@ -218,7 +216,8 @@ impl Intake {
         payload: impl Iterator<Item = &'a [u8]> + Clone,
         store: &mut Store<'_>,
     ) -> Appended {
-        let Arrival { kind, now, .. } = arrival;
+        let Arrival { medium, now, .. } = arrival;
+        let kind = Kind::from(medium);
         let Some(class) = classify(kind, message) else {
             return Appended::Ignored;
         };
@@ -405,7 +404,7 @@ impl Intake {
         let metadata = self.publish.metadata.as_deref();
         let metadata = metadata.and_then(|bytes| metadata::parse(bytes.into()));
         let video = self.tracks.presentation.video.as_ref();
-        let size = video.map(|video| (video.width(), video.height()));
+        let size = video.and_then(|video| Some(video.format()?.size()));
         let doctor = &mut self.arrivals.doctor;
         doctor.examine(metadata.flatten().as_ref(), size);
     }

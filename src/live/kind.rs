@@ -15,9 +15,18 @@ pub enum Kind {
     Script,
 }
 
+impl From<Medium> for Kind {
+    fn from(medium: Medium) -> Kind {
+        match medium {
+            Medium::Audio => Kind::Audio,
+            Medium::Video => Kind::Video,
+        }
+    }
+}
+
 impl Kind {
     /// The medium of audio and video messages.
-    pub(super) fn medium(self) -> Option<Medium> {
+    pub fn medium(self) -> Option<Medium> {
         match self {
             Kind::Audio => Some(Medium::Audio),
             Kind::Video => Some(Medium::Video),

@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::arena::ArenaFull;
-use super::sink::Sink;
+use super::out::sink::Sink;
 use super::{Millis, When};
 use crate::allowance::Allowance;
 

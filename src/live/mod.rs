@@ -3,7 +3,7 @@
 //! A live stream is a [`log`]: a bounded history of media messages whose bytes lie in blocks of
 //! one preallocated [`arena`]. On the way in, the publisher's thread hands its messages to the
 //! stream's `intake`, which appends them. On the way [`out`], each receiver is a cursor into the log
-//! plus a framing: together a [`subscriber`]. A [`stream`] connects them behind one lock, and its [`life`]
+//! plus a framing: together a [subscriber](out::subscriber). A [`stream`] connects them behind one lock, and its [`life`]
 //! says who publishes it; the [`table`] finds streams by name. No code here reads a clock: the time is
 //! an argument.
 //!
@@ -37,8 +37,6 @@ pub(crate) mod signal;
 pub mod stream;
 pub mod table;
 pub mod tracks;
-
-pub use out::{join, sink, subscriber};
 
 use std::num::NonZeroU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -25,9 +25,9 @@ use super::intake::{Intake, Store, TRACKS_COST};
 use super::life::{Demand, Life, LifeStep};
 use super::log::Log;
 use super::out::request::JoinRequest;
+use super::out::subscriber::{PlayEnd, Skip, Subscriber};
 use super::report::{Delivered, StreamReport, ViewerReport};
 use super::signal::Signal;
-use super::subscriber::{End, Skip, Subscriber};
 use super::{Millis, lock};
 use crate::media::TrackInfo;
 use crate::rtmp::server_session::Over;
@@ -201,7 +201,7 @@ impl Stream {
         id: u64,
         now: Millis,
         act: impl FnOnce(&mut Subscriber),
-    ) -> Result<bool, End> {
+    ) -> Result<bool, PlayEnd> {
         let mut state = lock(&self.state);
         let StreamState {
             intake,

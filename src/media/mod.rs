@@ -27,7 +27,6 @@ pub mod decimal;
 pub mod error;
 pub mod flac;
 pub mod hevc;
-mod medium;
 pub mod mp3;
 pub mod mp4;
 pub mod opus;
@@ -36,6 +35,6 @@ pub mod track_info;
 pub mod video_format;
 pub mod vp9;
 
+pub use crate::medium::Medium;
 pub use error::Error;
-pub use medium::Medium;
 pub use track_info::TrackInfo;

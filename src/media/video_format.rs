@@ -32,6 +32,11 @@ impl VideoFormat {
         })
     }
 
+    /// Width and height.
+    pub fn size(&self) -> (u16, u16) {
+        (self.width, self.height)
+    }
+
     /// The same format with a rate of `frames` in `seconds`, or without one if that is absurd.
     pub(super) fn with_frame_rate(self, frames: u32, seconds: u64) -> VideoFormat {
         // Two digits tell 29.97 from 30. More would only show how it was divided.

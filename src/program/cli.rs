@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use access::LISTS;
 use brooklet::Config;
-use brooklet::live::join::Join;
+use brooklet::live::out::join::Join;
 use nearest::nearest;
 
 /// What the program is asked to do.

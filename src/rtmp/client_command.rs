@@ -6,8 +6,8 @@
 use super::Error;
 use super::amf::{Bytes, Named, Reader, Token};
 use super::connect::Connect;
-use super::message::MediaKind;
 use super::stream_key::MAX_KEPT_NAME;
+use crate::medium::Medium;
 
 /// Bytes of a command's name that are kept. The longest known one has 15 bytes.
 const MAX_NAME_LEN: usize = 40;
@@ -50,7 +50,7 @@ pub(super) enum ClientCommand {
     },
     Seek,
     Receive {
-        kind: MediaKind,
+        medium: Medium,
         is_wanted: bool,
     },
     /// A reply to what this server never asked, or a call of an unknown procedure.
@@ -103,11 +103,11 @@ impl ClientCommand {
             },
             "seek" => ClientCommand::Seek,
             "receiveAudio" => ClientCommand::Receive {
-                kind: MediaKind::Audio,
+                medium: Medium::Audio,
                 is_wanted: argument.as_bool().unwrap_or(true),
             },
             "receiveVideo" => ClientCommand::Receive {
-                kind: MediaKind::Video,
+                medium: Medium::Video,
                 is_wanted: argument.as_bool().unwrap_or(true),
             },
             _ => ClientCommand::Other,

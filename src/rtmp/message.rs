@@ -4,6 +4,7 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::Error;
 use super::chunk::{MessageHeader, chunk_stream_id};
+use crate::medium::Medium;
 
 /// Message types (5.4, 7.1).
 pub mod type_id {
@@ -35,22 +36,12 @@ pub mod type_id {
     pub const AGGREGATE: u8 = 22;
 }
 
-/// Audio or video.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MediaKind {
-    /// Message type 8.
-    Audio,
-    /// Message type 9.
-    Video,
-}
-
-impl MediaKind {
-    pub(super) fn of(type_id: u8) -> Option<MediaKind> {
-        match type_id {
-            type_id::AUDIO => Some(MediaKind::Audio),
-            type_id::VIDEO => Some(MediaKind::Video),
-            _ => None,
-        }
+/// Returns the medium of audio and video messages.
+pub(super) fn medium_of(type_id: u8) -> Option<Medium> {
+    match type_id {
+        type_id::AUDIO => Some(Medium::Audio),
+        type_id::VIDEO => Some(Medium::Video),
+        _ => None,
     }
 }
 

@@ -45,7 +45,6 @@ pub use super::connect::{
 };
 pub use super::dialect::Dialect;
 pub use super::goodbye::{Over, end_of_stream, no_codec_for_player};
-pub use super::message::MediaKind;
 pub use event::{Event, Media};
 
 /// Window that this server announces, for both directions, in bytes.

@@ -24,7 +24,7 @@ use crate::live::out::framing::Framing;
 use crate::live::out::join::Join;
 use crate::live::out::request::{JoinRequest, Receiver};
 use crate::live::out::sink::Sink;
-use crate::live::out::subscriber::End;
+use crate::live::out::subscriber::PlayEnd;
 use crate::live::signal::Signal;
 use crate::live::stream::Stream;
 use crate::media::Medium;
@@ -161,7 +161,7 @@ impl Attached {
                     return Ok(Some(&self.message));
                 }
                 return Err(match end {
-                    End::Finished => Detached::StreamEnded,
+                    PlayEnd::Finished => Detached::StreamEnded,
                     _ => Detached::TooSlow,
                 });
             }

@@ -8,7 +8,7 @@ use super::connections::Full;
 use super::end::ConnectionEnd;
 use super::socket::Socket;
 use crate::config::Shown;
-use crate::live::sink::Sink;
+use crate::live::out::sink::Sink;
 
 /// What a connection is attached to.
 #[derive(Clone, Copy)]

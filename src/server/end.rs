@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::ErrorKind;
 
-use crate::live::subscriber;
+use crate::live::out::subscriber::PlayEnd;
 
 /// Why a connection ended, whatever it speaks. `RtmpEnd` and `HttpEnd` add the reasons of one
 /// protocol.
@@ -18,7 +18,7 @@ pub(super) enum ConnectionEnd {
     /// A request to the API closed it.
     Kicked,
     /// The stream that it plays has ended, or can't be sent to it.
-    Player(subscriber::End),
+    Player(PlayEnd),
     /// The server stops.
     Stopping,
     /// A bug in this program.
@@ -30,9 +30,7 @@ impl ConnectionEnd {
     pub(super) fn level(&self) -> log::Level {
         match self {
             ConnectionEnd::Player(
-                subscriber::End::Stalled
-                | subscriber::End::ControlOverflow
-                | subscriber::End::NothingToTake,
+                PlayEnd::Stalled | PlayEnd::ControlOverflow | PlayEnd::NothingToTake,
             ) => log::Level::Warn,
             ConnectionEnd::Panicked => log::Level::Error,
             _ => log::Level::Info,

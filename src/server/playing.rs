@@ -10,7 +10,7 @@ use super::text::{megabytes, seconds};
 use crate::allowance::Taken;
 use crate::live::Millis;
 use crate::live::out::request::JoinRequest;
-use crate::live::out::subscriber::{End, Subscriber};
+use crate::live::out::subscriber::{PlayEnd, Subscriber};
 use crate::live::stream::Stream;
 use crate::rtmp::stream_key::StreamKey;
 
@@ -91,7 +91,7 @@ impl Playing {
         &self,
         now: Millis,
         act: impl FnOnce(&mut Subscriber),
-    ) -> Result<bool, End> {
+    ) -> Result<bool, PlayEnd> {
         self.stream.with_subscriber(self.subscriber, now, act)
     }
 
@@ -124,10 +124,10 @@ impl Playing {
     }
 
     /// Pumps the subscriber. True when a ping is due.
-    pub(super) fn tick(&mut self, now: Millis) -> Result<bool, End> {
+    pub(super) fn tick(&mut self, now: Millis) -> Result<bool, PlayEnd> {
         let has_unsent = match self.with_subscriber(now, |_| {}) {
             // The caller removes it when it looks for such plays next.
-            Err(End::Left) if self.is_retiring => return Ok(false),
+            Err(PlayEnd::Left) if self.is_retiring => return Ok(false),
             result => result?,
         };
         if self.is_in_burst {

@@ -14,11 +14,10 @@ use super::{Shared, millis};
 use crate::allowance::Taken;
 use crate::http::percent::encode;
 use crate::live::finding::EXAMINATION;
-use crate::live::kind::Kind;
 use crate::live::life::Grace;
 use crate::live::stream::{Outlook, Pumped, Stream, Superseded};
 use crate::live::{Millis, When};
-use crate::media::TrackInfo;
+use crate::media::{Medium, TrackInfo};
 use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::data::{self, Relayed};
 use crate::rtmp::rate::Rate;
@@ -140,7 +139,7 @@ impl Publishing {
 
     pub(super) fn append<'a>(
         &mut self,
-        kind: Kind,
+        medium: Medium,
         timestamp: u32,
         payload: impl Iterator<Item = &'a [u8]> + Clone,
         now: Millis,
@@ -148,7 +147,7 @@ impl Publishing {
         self.bytes += payload.clone().map(<[u8]>::len).sum::<usize>() as u64;
         self.messages += 1;
         self.stream
-            .append(self.generation, kind, timestamp, payload, now)?;
+            .append(self.generation, medium, timestamp, payload, now)?;
         if !self.is_described {
             self.describe(now);
         }

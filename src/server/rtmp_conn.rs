@@ -29,15 +29,15 @@ use super::socket::Socket;
 use super::{Shared, millis};
 use crate::allowance::{Allowance, Taken};
 use crate::live::arena::{BLOCK_LEN, Block};
-use crate::live::kind::Kind;
+use crate::live::out::sink::Sink;
 use crate::live::payload::Assembly;
-use crate::live::sink::Sink;
 use crate::live::{Millis, lock};
+use crate::media::Medium;
 use crate::rtmp::Error;
 use crate::rtmp::bytes::Bytes;
 use crate::rtmp::flight_recorder::{self, Decision, FlightRecorder, RecordedEvent};
 use crate::rtmp::handshake;
-use crate::rtmp::server_session::{Event, Media, MediaKind, ServerSession};
+use crate::rtmp::server_session::{Event, Media, ServerSession};
 pub(super) use end::RtmpEnd;
 
 /// Read buffer before anything is published, and for players: they send little, and there are many
@@ -192,12 +192,8 @@ impl RtmpConnection {
         let Some(publishing) = find(&mut self.publishing, media.message_stream_id) else {
             return Ok(());
         };
-        let kind = match media.kind {
-            MediaKind::Audio => Kind::Audio,
-            MediaKind::Video => Kind::Video,
-        };
         let payload = self.session.payload(media);
-        let result = publishing.append(kind, media.timestamp, payload, now);
+        let result = publishing.append(media.medium, media.timestamp, payload, now);
         result.map_err(|_| RtmpEnd::Superseded)
     }
 
@@ -233,11 +229,11 @@ impl RtmpConnection {
             } => self.with_subscriber(message_stream_id, now, |s| s.set_paused(is_paused)),
             Event::Receive {
                 message_stream_id,
-                kind,
+                medium,
                 is_wanted,
-            } => self.with_subscriber(message_stream_id, now, |subscriber| match kind {
-                MediaKind::Audio => subscriber.set_audio(is_wanted),
-                MediaKind::Video => subscriber.set_video(is_wanted),
+            } => self.with_subscriber(message_stream_id, now, |subscriber| match medium {
+                Medium::Audio => subscriber.set_audio(is_wanted),
+                Medium::Video => subscriber.set_video(is_wanted),
             }),
         }
     }
@@ -372,7 +368,7 @@ fn nonce(bytes: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::subscriber::{MAX_CONTROL_LEN, Subscriber};
+    use crate::live::out::subscriber::{MAX_CONTROL_LEN, Subscriber};
     use crate::server::playing::PLAY_COST;
 
     /// Fails if the fixed cost grows: a connection that plays takes less than 4 KiB, and the rest of its

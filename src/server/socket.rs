@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 
-use crate::live::sink::Sink;
+use crate::live::out::sink::Sink;
 
 /// Bytes that the kernel holds unsent for a socket. More would be lag that no skip can reach: by
 /// default Linux takes 4 MB for a player that has stopped reading.

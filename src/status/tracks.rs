@@ -3,7 +3,6 @@
 use crate::live::report::StreamReport;
 use crate::media::TrackInfo;
 use crate::media::codec::Codec;
-use crate::media::video_format::VideoFormat;
 
 /// The first track of a medium.
 #[derive(Clone, Debug)]
@@ -20,11 +19,7 @@ impl TrackStatus {
         let track = report.tracks.presentation.video.as_ref();
         let track = track.filter(|track| Codec::Video(track.codec()) == info.codec);
         // The size may be in keyframes only.
-        info.format = info.format.or(track.map(|track| VideoFormat {
-            width: track.width(),
-            height: track.height(),
-            frame_rate: None,
-        }));
+        info.format = info.format.or(track.and_then(|track| track.format()));
         let mime_codec = track.map(|track| track.codec_string());
         Some(TrackStatus { info, mime_codec })
     }

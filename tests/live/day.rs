@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use brooklet::live::finding::Finding;
-use brooklet::live::join::Join;
 use brooklet::live::kind::Kind;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::subscriber::PlayEnd;
 use brooklet::live::stream::Superseded;
-use brooklet::live::subscriber::End;
 
 use crate::encoder::Encoder;
 use crate::fixture::{AWAY, Fixture, HOME, Player, TestSink};
@@ -322,7 +322,7 @@ fn live_through(hours: u64, base: u32) {
         .stream
         .end(fixture.generation.get(), fixture.now.get());
     for watched in [&all_day, &slow] {
-        assert_eq!(fixture.end_of(&watched.player), Some(End::Finished));
+        assert_eq!(fixture.end_of(&watched.player), Some(PlayEnd::Finished));
         fixture.stream.leave(watched.player.id);
     }
     let Fixture { arena, stream, .. } = fixture;

@@ -2,8 +2,8 @@
 //! in good streams.
 
 use brooklet::live::finding::{Finding, Memory};
-use brooklet::live::join::Join;
 use brooklet::live::kind::Kind;
+use brooklet::live::out::join::Join;
 use brooklet::live::stream::Appended;
 use brooklet::media::Medium;
 use brooklet::rtmp::amf::Properties;
@@ -319,6 +319,20 @@ fn a_gop_that_does_not_fit_is_found_when_its_keyframe_goes() {
     let memory = Finding::Memory(Memory::Gop { may_hold: 114_688 });
     assert_eq!(told, [memory]);
     assert_eq!(findings(&fixture), [memory]);
+}
+
+#[test]
+fn a_gop_that_is_evicted_for_a_message_under_assembly_is_found() {
+    let fixture = Fixture::published();
+    fixture.gop(0, 10);
+    let generation = fixture.generation.get();
+    assert_eq!(findings(&fixture), []);
+    while fixture.stream.evict_oldest(generation) {}
+    let found = findings(&fixture);
+    assert!(
+        matches!(found[..], [Finding::Memory(Memory::Gop { .. })]),
+        "{found:?}"
+    );
 }
 
 #[test]

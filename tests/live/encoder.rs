@@ -10,7 +10,7 @@ use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use brooklet::rtmp::command::{self, Command};
 use brooklet::rtmp::flight_recorder::FlightRecorder;
 use brooklet::rtmp::metadata;
-use brooklet::rtmp::server_session::{Event, MediaKind, ServerSession};
+use brooklet::rtmp::server_session::{Event, ServerSession};
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, grace};
 
@@ -273,10 +273,6 @@ impl Encoder {
         if self.generation > 0 {
             stream.heard(now);
         }
-        let kind_of = |kind| match kind {
-            MediaKind::Audio => Kind::Audio,
-            MediaKind::Video => Kind::Video,
-        };
         loop {
             match self
                 .session
@@ -285,9 +281,9 @@ impl Encoder {
             {
                 None => return Ok(()),
                 Some(Event::Media(media)) => {
-                    let (kind, time) = (kind_of(media.kind), media.timestamp);
+                    let (medium, time) = (media.medium, media.timestamp);
                     let payload = self.session.payload(&media);
-                    stream.append(self.generation, kind, time, payload, now)?;
+                    stream.append(self.generation, medium, time, payload, now)?;
                 }
                 Some(Event::Metadata { .. }) => {
                     let body = self.session.body();

@@ -5,10 +5,10 @@ mod receivers;
 use std::sync::Arc;
 
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::join::Join;
 use brooklet::live::kind::Kind::{self, Audio, Video};
+use brooklet::live::out::join::Join;
+use brooklet::live::out::subscriber::PlayEnd;
 use brooklet::live::stream::Appended;
-use brooklet::live::subscriber::End;
 use brooklet::rtmp::server_session::Codecs;
 use proptest::prelude::*;
 
@@ -182,7 +182,7 @@ fn a_player_without_any_matching_codec_is_notified() {
     let mut none = play(&fixture, av1_only);
     let mut some = play(&fixture, hevc_only());
     (1..60).for_each(frame);
-    assert_eq!(fixture.end_of(&none), Some(End::NothingToTake));
+    assert_eq!(fixture.end_of(&none), Some(PlayEnd::NothingToTake));
     let last = none.got().pop().unwrap();
     let text = String::from_utf8_lossy(&last.payload).into_owned();
     assert!(text.contains("NetStream.Play.Failed"), "{text}");

@@ -10,10 +10,10 @@ use brooklet::allowance::Allowance;
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::kind::Kind;
 use brooklet::live::out::carrier::Carrier;
-use brooklet::live::out::framing::{Answer, Framing, Respond};
+use brooklet::live::out::framing::{FileAnswer, Framing, Respond};
 use brooklet::live::out::join::Join;
 use brooklet::live::out::request::{JoinRequest, Receiver};
-use brooklet::live::out::subscriber::{End, Subscriber};
+use brooklet::live::out::subscriber::{PlayEnd, Subscriber};
 
 use crate::fixture::{AAC_HEADER, Fixture, TestSink};
 
@@ -96,11 +96,11 @@ fn request(id: u64, sink: Arc<TestSink>, receiver: Receiver) -> JoinRequest {
 fn respond() -> Respond {
     Box::new(|answer| {
         let head = match answer {
-            Answer::File(content_type) => {
+            FileAnswer::File(content_type) => {
                 format!("HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n\r\n")
             }
-            Answer::NotLive => "HTTP/1.1 404 Not Found\r\n\r\n".to_owned(),
-            Answer::NoCodec => "HTTP/1.1 415 Unsupported Media Type\r\n\r\n".to_owned(),
+            FileAnswer::NotLive => "HTTP/1.1 404 Not Found\r\n\r\n".to_owned(),
+            FileAnswer::NoCodec => "HTTP/1.1 415 Unsupported Media Type\r\n\r\n".to_owned(),
         };
         head.into_bytes()
     })
@@ -123,7 +123,7 @@ impl Viewer {
         line.unwrap().to_owned()
     }
 
-    fn end(&self, fixture: &Fixture) -> Option<End> {
+    fn end(&self, fixture: &Fixture) -> Option<PlayEnd> {
         let now = fixture.now.get();
         fixture.stream.with_subscriber(self.id, now, |_| {}).err()
     }

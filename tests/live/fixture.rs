@@ -16,7 +16,7 @@ use brooklet::live::out::framing::Framing;
 use brooklet::live::out::join::Join;
 use brooklet::live::out::request::{JoinRequest, Receiver};
 use brooklet::live::out::sink::Sink;
-use brooklet::live::out::subscriber::End;
+use brooklet::live::out::subscriber::PlayEnd;
 use brooklet::live::stream::{Appended, Desks, Stream, StreamSettings};
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::bytes::Bytes;
@@ -365,9 +365,10 @@ impl Fixture {
 
     pub(crate) fn append(&self, kind: Kind, timestamp: u32, payload: &[u8]) -> Appended {
         let (generation, now) = (self.generation.get(), self.now.get());
+        let medium = kind.medium().expect("audio or video");
         self.stream.heard(now);
         self.stream
-            .append(generation, kind, timestamp, std::iter::once(payload), now)
+            .append(generation, medium, timestamp, std::iter::once(payload), now)
             .unwrap()
     }
 
@@ -424,7 +425,7 @@ impl Fixture {
     }
 
     /// Why a player is to be removed, if it is.
-    pub(crate) fn end_of(&self, player: &Player) -> Option<End> {
+    pub(crate) fn end_of(&self, player: &Player) -> Option<PlayEnd> {
         self.stream
             .with_subscriber(player.id, self.now.get(), |_| {})
             .err()

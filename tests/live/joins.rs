@@ -1,6 +1,6 @@
 //! Where a player starts, and what it is sent first.
 
-use brooklet::live::join::Join;
+use brooklet::live::out::join::Join;
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, Got};
 use brooklet::live::kind::Kind;
@@ -266,7 +266,7 @@ fn timestamps_do_not_go_back_after_a_players_pause() {
     let mut player = fixture.play(Join::Live);
     let pause = |is_paused| {
         let now = fixture.now.get();
-        let act = |s: &mut brooklet::live::subscriber::Subscriber| s.set_paused(is_paused);
+        let act = |s: &mut brooklet::live::out::subscriber::Subscriber| s.set_paused(is_paused);
         fixture.stream.with_subscriber(player.id, now, act).unwrap();
     };
     pause(true);
@@ -338,7 +338,7 @@ fn a_joiners_burst_brings_no_data_messages() {
         // A pause is the same.
         let pause = |is_paused| {
             let now = fixture.now.get();
-            let act = |s: &mut brooklet::live::subscriber::Subscriber| s.set_paused(is_paused);
+            let act = |s: &mut brooklet::live::out::subscriber::Subscriber| s.set_paused(is_paused);
             fixture.stream.with_subscriber(player.id, now, act).unwrap();
         };
         pause(true);

@@ -6,9 +6,9 @@ use std::thread;
 
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::join::Join;
 use brooklet::live::kind::Kind;
 use brooklet::live::log::{Log, Meta, RECORD_LEN, Role, Sample};
+use brooklet::live::out::join::Join;
 use proptest::prelude::*;
 
 use crate::fixture::{Fixture, TestSink};

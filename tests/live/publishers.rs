@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use brooklet::live::finding::{ClockRepair, Finding};
-use brooklet::live::join::Join;
 use brooklet::live::kind::Kind;
 use brooklet::live::life::PublishRefused;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::subscriber::PlayEnd;
 use brooklet::live::stream::{Outlook, Superseded};
-use brooklet::live::subscriber::End;
 use brooklet::media::{Medium, TrackInfo};
 use brooklet::rtmp::amf::Properties;
 use brooklet::rtmp::amf0::{self, Value};
@@ -53,6 +53,29 @@ fn another_address_is_refused_while_the_publisher_is_heard() {
 }
 
 #[test]
+fn a_publisher_that_has_just_begun_counts_as_heard() {
+    let fixture = Fixture::new();
+    fixture.publish();
+    fixture.wait(500);
+    assert_eq!(
+        fixture.try_publish(AWAY),
+        Err(PublishRefused::InUse { retry_in: 1_500 })
+    );
+}
+
+#[test]
+fn a_stream_that_is_ended_early_can_no_longer_be_found() {
+    let fixture = Fixture::published();
+    let player = fixture.play(Join::Live);
+    fixture.unpublish();
+    let (generation, now) = (fixture.generation.get(), fixture.now.get());
+    let outlook = fixture.stream.end(generation, now);
+    assert!(outlook.has_ended);
+    assert_eq!(outlook.until, None);
+    assert_eq!(fixture.end_of(&player), Some(End::Finished));
+}
+
+#[test]
 fn another_address_may_publish_after_two_seconds_of_silence() {
     let fixture = Fixture::published();
     fixture.wait(2_000);
@@ -70,7 +93,7 @@ fn the_same_address_takes_over_at_once_and_the_old_connection_is_cut() {
     assert!(old.is_shut.load(Ordering::SeqCst));
     let late = fixture.stream.append(
         first.generation,
-        Kind::Audio,
+        Medium::Audio,
         0,
         std::iter::once(AAC_HEADER),
         0,
@@ -207,7 +230,7 @@ fn at_the_end_players_get_every_message_that_some_player_waits_for() {
     let text = |got: &Got| String::from_utf8_lossy(&got.payload).into_owned();
     assert!(text(&got[1]).contains("NetStream.Play.UnpublishNotify"));
     assert!(text(&got[2]).contains("NetStream.Play.Stop"));
-    assert_eq!(fixture.end_of(&player), Some(End::Finished));
+    assert_eq!(fixture.end_of(&player), Some(PlayEnd::Finished));
     assert!(player.sink.is_finished.load(Ordering::SeqCst));
 }
 
@@ -241,7 +264,7 @@ fn a_stream_whose_publisher_does_not_come_back_ends() {
     let until = Some(fixture.now.get() + 3_000);
     let has_ended = true;
     assert_eq!(advance(), Outlook { has_ended, until });
-    assert_eq!(fixture.end_of(&player), Some(End::Finished));
+    assert_eq!(fixture.end_of(&player), Some(PlayEnd::Finished));
     // The player has time to take the last bytes and hang up. Then it is disconnected.
     fixture.wait(2_999);
     assert_eq!(advance().until, until);

@@ -7,13 +7,13 @@ use brooklet::allowance::Allowance;
 use brooklet::live::arena::{Arena, ArenaFull, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::hls::requests::{Answer, Asker, HlsRequest, Look};
-use brooklet::live::kind::Kind;
 use brooklet::live::life::{PublishRefused, Publisher};
 use brooklet::live::out::framing::Framing;
 use brooklet::live::out::join::Join;
 use brooklet::live::out::request::{JoinRequest, Receiver};
 use brooklet::live::stream::{Appended, Closed, Desks, Stream, StreamSettings};
 use brooklet::live::table::StreamTable;
+use brooklet::media::Medium;
 use brooklet::rtmp::server_session::Dialect;
 use brooklet::rtmp::stream_key::StreamKey;
 
@@ -85,7 +85,7 @@ impl Camera {
         self.stream.heard(now);
         let payload = std::iter::once(payload);
         self.stream
-            .append(self.generation, Kind::Video, now as u32, payload, now)
+            .append(self.generation, Medium::Video, now as u32, payload, now)
             .unwrap()
     }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use brooklet::live::join::Join;
-use brooklet::live::subscriber::End;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::subscriber::PlayEnd;
 
 use crate::fixture::{Fixture, Got, TestSink};
 
@@ -78,7 +78,7 @@ fn a_player_that_never_reads_is_cut_off_and_costs_no_more_than_the_history() {
         fixture.wait(40);
         most = most.max(fixture.stream.snapshot().blocks);
     }
-    assert_eq!(fixture.end_of(&stalled), Some(End::Stalled));
+    assert_eq!(fixture.end_of(&stalled), Some(PlayEnd::Stalled));
     assert!(stalled.sink.is_shut.load(Ordering::SeqCst));
     // 12 s of 250 kB/s, and the newest GOP.
     assert!(most <= 13 * 250_000 / 16_384 + 2, "{most} blocks");
@@ -107,7 +107,7 @@ fn a_player_that_stops_at_a_boundary_is_cut_off_too() {
         fixture.pump();
         fixture.wait(40);
     }
-    assert_eq!(fixture.end_of(&stalled), Some(End::Stalled));
+    assert_eq!(fixture.end_of(&stalled), Some(PlayEnd::Stalled));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use brooklet::live::out::framing::Framing;
 use brooklet::live::out::join::Join;
 use brooklet::live::out::request::Receiver;
 use brooklet::live::payload::Assembly;
+use brooklet::media::Medium;
 use brooklet::rtmp::bytes::Bytes;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Limits};
 use brooklet::rtmp::server_session::Dialect;
@@ -168,16 +169,16 @@ fn relay_a_thousand_messages_to(receivers: &[Receiver], message: fn(u32) -> Mess
         for read in bytes.chunks(7_000) {
             let mut read = Bytes::from(read);
             while let Some(header) = reader.read(&mut read).unwrap() {
-                let kind = if header.type_id == 9 {
-                    Kind::Video
+                let medium = if header.type_id == 9 {
+                    Medium::Video
                 } else {
-                    Kind::Audio
+                    Medium::Audio
                 };
                 let (generation, now) = (fixture.generation.get(), fixture.now.get());
                 let payload = reader.payload(header.in_place);
                 fixture
                     .stream
-                    .append(generation, kind, header.timestamp, payload, now)
+                    .append(generation, medium, header.timestamp, payload, now)
                     .unwrap();
                 relayed += 1;
             }

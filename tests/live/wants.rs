@@ -1,7 +1,7 @@
 //! Players that pause, and that want only some of the media.
 
-use brooklet::live::join::Join;
-use brooklet::live::subscriber::End;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::subscriber::PlayEnd;
 
 use crate::fixture::{Fixture, Got};
 
@@ -97,11 +97,12 @@ fn a_client_that_sends_requests_without_reading_is_cut_off() {
     player.sink.set_room(0);
     let mut end = None;
     for _ in 0..100 {
-        let ask = |s: &mut brooklet::live::subscriber::Subscriber| s.queue_control(&[0; 1_000]);
+        let ask =
+            |s: &mut brooklet::live::out::subscriber::Subscriber| s.queue_control(&[0; 1_000]);
         end = fixture
             .stream
             .with_subscriber(player.id, fixture.now.get(), ask)
             .err();
     }
-    assert_eq!(end, Some(End::ControlOverflow));
+    assert_eq!(end, Some(PlayEnd::ControlOverflow));
 }

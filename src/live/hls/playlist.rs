@@ -15,7 +15,7 @@ use super::file_name::{FileKind, FileName};
 use super::segment::{Segment, SegmentPart};
 use super::segments::Listing;
 use crate::calendar;
-use crate::media::mp4::Presentation;
+use crate::media::mp4::{Presentation, VideoTrack};
 
 /// Content type of playlists.
 pub const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
@@ -48,8 +48,8 @@ pub fn write_multivariant(
         out,
         "{peak},AVERAGE-BANDWIDTH={average},CODECS=\"{codecs}\""
     )?;
-    if let Some(video) = &presentation.video {
-        let (width, height) = (video.width(), video.height());
+    let format = presentation.video.as_ref().and_then(VideoTrack::format);
+    if let Some((width, height)) = format.map(|format| format.size()) {
         write!(out, ",RESOLUTION={width}x{height},FRAME-RATE=")?;
         thousandths(out, frames * 1_000_000 / duration)?;
     }

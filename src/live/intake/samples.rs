@@ -118,10 +118,10 @@ impl Intake {
             .and_then(VideoTrack::from_sequence_header)
             .map(|track| match found.format {
                 // A size from before this header may be wrong, so its own comes first.
-                Some(format) if !track.has_size() => track.with_size(format.width, format.height),
+                Some(format) if track.format().is_none() => track.with_format(format),
                 _ => track,
             })
-            .filter(VideoTrack::has_size);
+            .filter(|track| track.format().is_some());
         let audio = match header(Slot::Audio(0)) {
             Some(header) => AudioTrack::from_sequence_header(header),
             None if found.audio.is_some() => found.audio_track.clone(),

@@ -56,7 +56,7 @@ pub struct FramedMessage {
 
 /// A part of a framed message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece<'a> {
+enum Piece<'a> {
     /// Bytes of the format or the carrier.
     Framing(&'a [u8]),
     /// A range of the message's payload.
@@ -89,8 +89,24 @@ impl FramedMessage {
         around + payload + seams * self.between.len()
     }
 
+    /// Passes all bytes to `put`, without the first `skip`, as slices. `payload` finds the slices of a
+    /// range of the payload.
+    pub(super) fn each_slice<'a, I: Iterator<Item = &'a [u8]>>(
+        &'a self,
+        skip: u64,
+        payload: impl Fn(Range<u64>) -> I,
+        mut put: impl FnMut(&'a [u8]),
+    ) {
+        for piece in self.pieces(skip) {
+            match piece {
+                Piece::Framing(bytes) => put(bytes),
+                Piece::Payload(range) => payload(range).for_each(&mut put),
+            }
+        }
+    }
+
     /// The pieces of the whole, without its first `skip` bytes.
-    pub fn pieces(&self, skip: u64) -> impl Iterator<Item = Piece<'_>> {
+    fn pieces(&self, skip: u64) -> impl Iterator<Item = Piece<'_>> {
         let (head, between) = (self.head.as_slice(), self.between.as_slice());
         let payload = u64::from(self.payload_len);
         let mut skip = skip;

@@ -21,7 +21,7 @@ pub struct Framing {
 
 /// How a request for a file is answered, once the stream knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer<'a> {
+pub enum FileAnswer<'a> {
     /// The file follows, of this content type.
     File(&'a str),
     /// The stream ended before there was anything to send.
@@ -31,7 +31,7 @@ pub enum Answer<'a> {
 }
 
 /// Makes the bytes of an answer: the same ones again for the same answer.
-pub type Respond = Box<dyn Fn(Answer<'_>) -> Vec<u8> + Send>;
+pub type Respond = Box<dyn Fn(FileAnswer<'_>) -> Vec<u8> + Send>;
 
 /// Why a receiver gets no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Framing {
         respond: Option<&Respond>,
     ) -> Vec<u8> {
         let (content_type, file) = self.format.lead(presentation, has);
-        let head = respond.map(|respond| respond(Answer::File(&content_type)));
+        let head = respond.map(|respond| respond(FileAnswer::File(&content_type)));
         let mut lead = head.unwrap_or_default();
         // Players of FLV, such as mpegts.js, give up at a message that isn't binary.
         if self.carrier == Carrier::WebSocket && self.format.is_mp4() {
@@ -114,9 +114,9 @@ impl Framing {
             };
         }
         match (why, respond) {
-            (Goodbye::Over(_), Some(respond)) => respond(Answer::NotLive),
+            (Goodbye::Over(_), Some(respond)) => respond(FileAnswer::NotLive),
             (Goodbye::Over(_), None) => self.carrier.end(),
-            (Goodbye::NothingToTake, Some(respond)) => respond(Answer::NoCodec),
+            (Goodbye::NothingToTake, Some(respond)) => respond(FileAnswer::NoCodec),
             (Goodbye::NothingToTake, None) => self.carrier.give_up(),
         }
     }
@@ -124,23 +124,19 @@ impl Framing {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
     use crate::live::kind::Kind;
     use crate::live::log::Sample;
-    use crate::live::out::framed::Piece;
     use crate::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
     use crate::rtmp::chunk_writer::CHUNK_SIZE;
 
-    fn framed(frame: &FramedMessage, payload: &[u8], skip: u64) -> Vec<u8> {
+    fn framed(message: &FramedMessage, payload: &[u8], skip: u64) -> Vec<u8> {
+        let part =
+            |range: Range<u64>| std::iter::once(&payload[range.start as usize..range.end as usize]);
         let mut out = Vec::new();
-        for piece in frame.pieces(skip) {
-            match piece {
-                Piece::Framing(bytes) => out.extend_from_slice(bytes),
-                Piece::Payload(range) => {
-                    out.extend_from_slice(&payload[range.start as usize..range.end as usize]);
-                }
-            }
-        }
+        message.each_slice(skip, part, |bytes| out.extend_from_slice(bytes));
         out
     }
 

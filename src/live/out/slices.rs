@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 use std::ops::Range;
 
-use super::framed::{FramedMessage, Piece};
+use super::framed::FramedMessage;
 
 /// See the module's documentation.
 pub(in crate::live) struct Slices<'a, const N: usize> {
@@ -30,12 +30,7 @@ impl<'a, const N: usize> Slices<'a, N> {
         skip: u64,
         payload: impl Fn(Range<u64>) -> I,
     ) {
-        for piece in framed.pieces(skip) {
-            match piece {
-                Piece::Framing(bytes) => self.push(bytes),
-                Piece::Payload(range) => payload(range).for_each(|bytes| self.push(bytes)),
-            }
-        }
+        framed.each_slice(skip, payload, |bytes| self.push(bytes));
     }
 
     /// Adds a slice. One that doesn't fit is left for the next send.

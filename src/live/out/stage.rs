@@ -12,7 +12,6 @@
 
 use std::ops::Range;
 
-use super::framed::Piece;
 use super::framing::Framing;
 use super::message::Message;
 use super::outgoing::Outgoing;
@@ -153,14 +152,11 @@ impl Shelf {
                 if framing.format.is_file() {
                     self.heads.push((self.bytes.len(), outgoing.message));
                 }
-                for piece in outgoing.framed.pieces(0) {
-                    match piece {
-                        Piece::Framing(bytes) => self.bytes.extend_from_slice(bytes),
-                        Piece::Payload(range) => outgoing
-                            .payload(range, log)
-                            .for_each(|bytes| self.bytes.extend_from_slice(bytes)),
-                    }
-                }
+                outgoing.framed.each_slice(
+                    0,
+                    |range| outgoing.payload(range, log),
+                    |bytes| self.bytes.extend_from_slice(bytes),
+                );
             }
             self.ends.push(self.bytes.len());
         }
@@ -295,14 +291,11 @@ mod tests {
                     let entry = log.entry(number).unwrap();
                     let outgoing = Outgoing::new(framing, PLAIN, number, &entry, None, &log);
                     let mut bytes = Vec::new();
-                    for piece in outgoing.framed.pieces(0) {
-                        match piece {
-                            Piece::Framing(framing) => bytes.extend_from_slice(framing),
-                            Piece::Payload(range) => outgoing
-                                .payload(range, &log)
-                                .for_each(|part| bytes.extend_from_slice(part)),
-                        }
-                    }
+                    outgoing.framed.each_slice(
+                        0,
+                        |range| outgoing.payload(range, &log),
+                        |part| bytes.extend_from_slice(part),
+                    );
                     bytes
                 })
                 .collect();

@@ -36,7 +36,7 @@ const MAX_STALL: Millis = 20_000;
 
 /// Why a subscriber was marked for removal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum PlayEnd {
     /// It was in the middle of a message that has left the log, or took no byte for a long time.
     Stalled,
     /// It asked for more replies than it read.
@@ -53,18 +53,20 @@ pub enum End {
     Io(ErrorKind),
 }
 
-impl fmt::Display for End {
+impl fmt::Display for PlayEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            End::Stalled => f.write_str("stalled: it stopped reading, or reads too slowly"),
-            End::ControlOverflow => f.write_str("it sends commands without reading the replies"),
-            End::Finished => f.write_str("the stream ended"),
-            End::NothingToTake => {
+            PlayEnd::Stalled => f.write_str("stalled: it stopped reading, or reads too slowly"),
+            PlayEnd::ControlOverflow => {
+                f.write_str("it sends commands without reading the replies")
+            }
+            PlayEnd::Finished => f.write_str("the stream ended"),
+            PlayEnd::NothingToTake => {
                 f.write_str("the stream has none of the codecs that the player takes")
             }
-            End::OtherTracks => f.write_str("the stream's tracks or codecs have changed"),
-            End::Left => f.write_str("it stopped playing"),
-            End::Io(kind) => write!(f, "{kind}"),
+            PlayEnd::OtherTracks => f.write_str("the stream's tracks or codecs have changed"),
+            PlayEnd::Left => f.write_str("it stopped playing"),
+            PlayEnd::Io(kind) => write!(f, "{kind}"),
         }
     }
 }
@@ -111,7 +113,7 @@ pub struct Subscriber {
     is_paused: bool,
     /// The number of messages that the receiver couldn't take; `None` once it could take one.
     untaken: Option<u32>,
-    record: Record,
+    record: DeliveryRecord,
 }
 
 /// The place in the log.
@@ -174,13 +176,23 @@ enum Ending {
     /// At the next message boundary; the connection stays open.
     Retiring,
     /// After the control bytes; the connection is finished.
-    Queued(End),
+    Queued(PlayEnd),
     /// It is to be removed.
-    Over(End),
+    Over(PlayEnd),
+}
+
+impl SendStep {
+    fn of(is_complete: bool) -> SendStep {
+        if is_complete {
+            SendStep::Sent
+        } else {
+            SendStep::Blocked
+        }
+    }
 }
 
 /// What reports and time limits need to know.
-struct Record {
+struct DeliveryRecord {
     since: Millis,
     /// Since when the socket has taken nothing.
     blocked_since: When,
@@ -232,7 +244,7 @@ impl Subscriber {
             ending: Ending::No,
             is_paused: false,
             untaken: Some(0),
-            record: Record {
+            record: DeliveryRecord {
                 since: now,
                 blocked_since: When::default(),
                 last_skip: When::default(),
@@ -255,7 +267,7 @@ impl Subscriber {
     }
 
     /// Why it is to be removed, once it is.
-    pub fn end(&self) -> Option<&End> {
+    pub fn end(&self) -> Option<&PlayEnd> {
         match &self.ending {
             Ending::Over(end) => Some(end),
             _ => None,
@@ -302,7 +314,7 @@ impl Subscriber {
     /// Queues control bytes, whole messages, for the next message boundary.
     pub fn queue_control(&mut self, bytes: &[u8]) {
         if !self.control.push(bytes) {
-            self.fail(End::ControlOverflow);
+            self.fail(PlayEnd::ControlOverflow);
         }
     }
 
@@ -317,10 +329,10 @@ impl Subscriber {
 
     /// Queues the last bytes; after them the connection is finished.
     pub fn queue_end(&mut self, bytes: &[u8]) {
-        self.queue_end_as(End::Finished, bytes);
+        self.queue_end_as(PlayEnd::Finished, bytes);
     }
 
-    fn queue_end_as(&mut self, end: End, bytes: &[u8]) {
+    fn queue_end_as(&mut self, end: PlayEnd, bytes: &[u8]) {
         self.queue_control(bytes);
         if !self.is_ending() {
             self.ending = Ending::Queued(end);
@@ -328,7 +340,7 @@ impl Subscriber {
     }
 
     /// Queues the last bytes of its framing.
-    fn say_goodbye(&mut self, end: End, why: Goodbye) {
+    fn say_goodbye(&mut self, end: PlayEnd, why: Goodbye) {
         let respond = self.file.as_ref().and_then(|file| file.respond.as_ref());
         // A response that has begun is finished first, and can't become another one.
         let respond = respond.filter(|_| self.is_at_boundary());
@@ -342,17 +354,17 @@ impl Subscriber {
 
     /// Queues the last bytes for a stream that is over.
     pub(in crate::live) fn queue_last_words(&mut self, over: Over) {
-        self.say_goodbye(End::Finished, Goodbye::Over(over));
+        self.say_goodbye(PlayEnd::Finished, Goodbye::Over(over));
     }
 
     /// Ends the play, and leaves the socket to others. In the middle of a message it goes on to the
-    /// end of that, since clients can't abort one: then this returns `None`, and [`End::Left`]
+    /// end of that, since clients can't abort one: then this returns `None`, and [`PlayEnd::Left`]
     /// follows. Otherwise it has ended, and the caller has to send these control bytes.
     pub fn retire(&mut self) -> Option<Vec<u8>> {
         let is_done = self.is_at_boundary();
         if self.end().is_none() {
             self.ending = if is_done {
-                Ending::Over(End::Left)
+                Ending::Over(PlayEnd::Left)
             } else {
                 Ending::Retiring
             };
@@ -396,7 +408,7 @@ impl Subscriber {
                 Ok(SendStep::Idle) => break false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.fail(End::Io(error.kind()));
+                    self.fail(PlayEnd::Io(error.kind()));
                     break false;
                 }
             }
@@ -408,7 +420,7 @@ impl Subscriber {
         if !is_blocked {
             *blocked_since = When::default();
         } else if view.now.saturating_sub(blocked_since.get_or_set(view.now)) > MAX_STALL {
-            self.fail(End::Stalled);
+            self.fail(PlayEnd::Stalled);
         }
         is_blocked
     }
@@ -430,14 +442,14 @@ impl Subscriber {
     pub(in crate::live) fn disconnect_finished(&self) {
         if matches!(
             self.ending,
-            Ending::Over(End::Finished | End::NothingToTake | End::OtherTracks)
+            Ending::Over(PlayEnd::Finished | PlayEnd::NothingToTake | PlayEnd::OtherTracks)
         ) {
             self.sink.shutdown();
         }
     }
 
     /// Ends it at once. Its own thread removes it some time later, so memory is freed here.
-    fn fail(&mut self, end: End) {
+    fn fail(&mut self, end: PlayEnd) {
         if self.end().is_none() {
             self.ending = Ending::Over(end);
         }

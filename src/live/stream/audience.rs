@@ -6,8 +6,8 @@ use crate::allowance::{push, shrink};
 use crate::live::intake::Intake;
 use crate::live::log::{Log, Needs};
 use crate::live::out::request::JoinRequest;
+use crate::live::out::subscriber::{PlayEnd, Skip, Subscriber};
 use crate::live::report::{Delivered, StreamReport, ViewerReport, Viewers};
-use crate::live::subscriber::{End, Skip, Subscriber};
 use crate::live::{Millis, When};
 use crate::rtmp::server_session::Over;
 
@@ -126,7 +126,7 @@ impl Audience {
         intake: &Intake,
         now: Millis,
         act: impl FnOnce(&mut Subscriber),
-    ) -> Result<bool, End> {
+    ) -> Result<bool, PlayEnd> {
         let Some(index) = self.index_of(id) else {
             return Ok(false);
         };

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::{Outlook, Stream, StreamState, Superseded};
 use crate::live::intake::{Appended, Arrival, Intake, Store};
-use crate::live::kind::Kind;
 use crate::live::life::{Accepted, Grace, LifeStep, PublishRefused, Publisher};
 use crate::live::log::Log;
 use crate::live::{Millis, lock};
+use crate::media::Medium;
 use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::server_session::Over;
 
@@ -67,13 +67,13 @@ impl Stream {
     pub fn append<'a>(
         &self,
         generation: u64,
-        kind: Kind,
+        medium: Medium,
         timestamp: u32,
         payload: impl Iterator<Item = &'a [u8]> + Clone,
         now: Millis,
     ) -> Result<Appended, Superseded> {
         let arrival = Arrival {
-            kind,
+            medium,
             timestamp,
             now,
         };

@@ -93,7 +93,7 @@ fn track_extends(b: &mut Boxes, track_id: u32) {
 }
 
 fn video_track(b: &mut Boxes, video: &VideoTrack) {
-    let size = [video.width(), video.height()];
+    let size = video.format().map_or([0, 0], |format| format.size().into());
     let track = b.begin(b"trak");
     track_header(b, VIDEO_TRACK_ID, 0, size);
     let media = b.begin(b"mdia");

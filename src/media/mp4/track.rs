@@ -17,10 +17,7 @@ use crate::media::{Medium, av1, flac, hevc, vp9};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VideoTrack {
     codec: VideoCodec,
-    /// 0 as long as it is unknown.
-    width: u16,
-    /// 0 as long as it is unknown.
-    height: u16,
+    format: Option<VideoFormat>,
     /// The body of the configuration's box: avcC and av1C as they came, hvcC without SEI, vpcC
     /// without version and flags.
     config: Box<[u8]>,
@@ -38,13 +35,9 @@ impl VideoTrack {
         if tag.is_multitrack || config.len() > MAX_CONFIG_LEN {
             return None;
         }
-        let (width, height) = info
-            .format
-            .map_or((0, 0), |format| (format.width, format.height));
         Some(VideoTrack {
             codec,
-            width,
-            height,
+            format: info.format,
             // Every viewer is sent the configuration, so it is kept short.
             config: match codec {
                 VideoCodec::Hevc => hevc::without_sei(config).into(),
@@ -53,33 +46,22 @@ impl VideoTrack {
         })
     }
 
-    /// The same track with frames of this size.
-    pub fn with_size(self, width: u16, height: u16) -> VideoTrack {
+    /// The same track with frames of this format.
+    pub fn with_format(self, format: VideoFormat) -> VideoTrack {
         VideoTrack {
-            width,
-            height,
+            format: Some(format),
             ..self
         }
     }
 
-    /// Whether width and height are known. Browsers refuse a track without them.
-    pub fn has_size(&self) -> bool {
-        self.width > 0 && self.height > 0
+    /// The format, if it is known. Browsers refuse a track without a size.
+    pub fn format(&self) -> Option<VideoFormat> {
+        self.format
     }
 
     /// The codec. It may differ from that of the tag header: some cameras declare H.265 as H.264.
     pub fn codec(&self) -> VideoCodec {
         self.codec
-    }
-
-    /// The width in pixels; 0 if unknown.
-    pub fn width(&self) -> u16 {
-        self.width
-    }
-
-    /// The height in pixels; 0 if unknown.
-    pub fn height(&self) -> u16 {
-        self.height
     }
 
     /// The codec with its profile and level, as in RFC 6381: `avc1.64001f`.

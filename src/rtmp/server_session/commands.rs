@@ -2,13 +2,14 @@
 
 use super::event::Event;
 use super::{Phase, ServerSession, StreamRole};
+use crate::medium::Medium;
 use crate::rtmp::Error;
 use crate::rtmp::amf0::Value;
 use crate::rtmp::chunk_reader::PayloadSource;
 use crate::rtmp::client_command::{Call, ClientCommand};
 use crate::rtmp::command::{self, info};
 use crate::rtmp::dialect::Dialect;
-use crate::rtmp::message::{MediaKind, UserControl};
+use crate::rtmp::message::UserControl;
 use crate::rtmp::printable::{Printable, at_most};
 
 type Handled = Result<Option<Event<'static>>, Error>;
@@ -117,19 +118,21 @@ impl<S: PayloadSource> ServerSession<S> {
                 self.status(id, "status", "NetStream.Seek.Notify", description);
                 None
             }
-            ClientCommand::Receive { kind, is_wanted } => Some(self.receive(id, kind, is_wanted)),
+            ClientCommand::Receive { medium, is_wanted } => {
+                Some(self.receive(id, medium, is_wanted))
+            }
             _ => None,
         }
     }
 
-    fn receive(&mut self, id: u32, kind: MediaKind, is_wanted: bool) -> Event<'static> {
+    fn receive(&mut self, id: u32, medium: Medium, is_wanted: bool) -> Event<'static> {
         if is_wanted {
             self.status(id, "status", "NetStream.Seek.Notify", "Receiving.");
             self.status(id, "status", "NetStream.Play.Start", "Receiving.");
         }
         Event::Receive {
             message_stream_id: id,
-            kind,
+            medium,
             is_wanted,
         }
     }

@@ -1,8 +1,8 @@
 //! What a session reports to its caller.
 
+use crate::medium::Medium;
 use crate::rtmp::chunk_reader::InPlace;
 use crate::rtmp::connect::Connect;
-use crate::rtmp::message::MediaKind;
 
 /// What the client wants or sends.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +59,7 @@ pub enum Event<'a> {
         /// Message stream.
         message_stream_id: u32,
         /// Audio or video.
-        kind: MediaKind,
+        medium: Medium,
         /// Whether it is wanted.
         is_wanted: bool,
     },
@@ -81,7 +81,7 @@ pub struct Media<'a> {
     /// Message stream.
     pub message_stream_id: u32,
     /// Audio or video.
-    pub kind: MediaKind,
+    pub medium: Medium,
     /// ms, wrapping.
     pub timestamp: u32,
     /// The payload, if it lies whole in the input; else the session holds it.

@@ -11,7 +11,7 @@ use crate::rtmp::chunk_reader::{InPlace, Limits, Payload, PayloadSource, Receive
 use crate::rtmp::client_command::{Call, ClientCommand};
 use crate::rtmp::data;
 use crate::rtmp::flight_recorder::{CommandName, RecordedEvent, Tape};
-use crate::rtmp::message::{Control, MediaKind, UserControl, type_id};
+use crate::rtmp::message::{Control, UserControl, medium_of, type_id};
 use crate::rtmp::metadata;
 
 impl<S: PayloadSource> ServerSession<S> {
@@ -65,11 +65,11 @@ impl<S: PayloadSource> ServerSession<S> {
         range: Range<usize>,
         in_place: Option<InPlace<'a>>,
     ) -> Option<Event<'a>> {
-        if let Some(kind) = MediaKind::of(type_id) {
+        if let Some(medium) = medium_of(type_id) {
             self.body = range;
             return Some(Event::Media(Media {
                 message_stream_id,
-                kind,
+                medium,
                 timestamp,
                 in_place,
             }));
@@ -97,7 +97,7 @@ impl<S: PayloadSource> ServerSession<S> {
             // It costs as much as a message in chunks of its own.
             self.reader.note_chunk(len);
             let (type_id, timestamp) = (inner.type_id, inner.timestamp);
-            if MediaKind::of(type_id).is_some() {
+            if medium_of(type_id).is_some() {
                 tape.note(RecordedEvent::Message {
                     type_id,
                     len,

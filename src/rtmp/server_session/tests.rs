@@ -2,6 +2,7 @@
 //! caller would give, and reads the replies as a client does.
 
 use super::*;
+use crate::medium::Medium;
 use crate::rtmp::amf::{Name, View};
 use crate::rtmp::amf0::{self, Value};
 use crate::rtmp::chunk::MessageHeader;
@@ -337,10 +338,10 @@ fn stop(message_stream_id: u32) -> Event<'static> {
     Event::Stop { message_stream_id }
 }
 
-fn media(kind: MediaKind, timestamp: u32) -> Event<'static> {
+fn media(medium: Medium, timestamp: u32) -> Event<'static> {
     Event::Media(Media {
         message_stream_id: 1,
-        kind,
+        medium,
         timestamp,
         in_place: None,
     })

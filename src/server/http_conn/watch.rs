@@ -21,7 +21,7 @@ use crate::http::{Method, Response, Status};
 use crate::live::Millis;
 use crate::live::capabilities::Capabilities;
 use crate::live::out::carrier::Carrier;
-use crate::live::out::framing::{Answer, Framing};
+use crate::live::out::framing::{FileAnswer, Framing};
 use crate::live::out::join::Join;
 use crate::live::out::request::{JoinRequest, Receiver};
 use crate::live::out::sink::Sink;
@@ -135,9 +135,9 @@ struct Opening {
 
 impl Opening {
     /// The bytes of an answer: the head of a file, or a whole response that refuses the request.
-    fn answer(self, answer: Answer<'_>) -> Vec<u8> {
+    fn answer(self, answer: FileAnswer<'_>) -> Vec<u8> {
         match answer {
-            Answer::File(content_type) => {
+            FileAnswer::File(content_type) => {
                 let length = if self.is_chunked {
                     Length::Chunked
                 } else {
@@ -146,8 +146,8 @@ impl Opening {
                 let response = self.of_type(content_type.to_owned());
                 response.head(length, true).into_bytes()
             }
-            Answer::NotLive => self.refuse(Status::NotFound, "the stream isn't live"),
-            Answer::NoCodec => self.refuse(
+            FileAnswer::NotLive => self.refuse(Status::NotFound, "the stream isn't live"),
+            FileAnswer::NoCodec => self.refuse(
                 Status::UnsupportedMediaType,
                 "the stream's codecs don't fit this format. Try RTMP, or .flv",
             ),

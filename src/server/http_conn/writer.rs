@@ -10,7 +10,7 @@ use super::exchange::Facts;
 use crate::http::response::Length;
 use crate::http::{Body, Rejected, Response, Status, conditions, inflate};
 use crate::live::Millis;
-use crate::live::sink::try_send;
+use crate::live::out::sink::try_send;
 use crate::server::Shared;
 use crate::server::connection::why_closed;
 use crate::server::end::ConnectionEnd;

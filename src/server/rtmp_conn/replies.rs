@@ -5,8 +5,8 @@ use std::io::{self, IoSlice};
 use super::{RtmpConnection, RtmpEnd, STOPPED};
 use crate::allowance::shrink;
 use crate::live::Millis;
-use crate::live::sink::try_send;
-use crate::live::subscriber::{self, Subscriber};
+use crate::live::out::sink::try_send;
+use crate::live::out::subscriber::{PlayEnd, Subscriber};
 use crate::rtmp::Error;
 use crate::server::end::ConnectionEnd;
 use crate::server::playing::Playing;
@@ -50,7 +50,7 @@ impl RtmpConnection {
             match result {
                 // If another play is in the middle of a message, its end must not wait for these.
                 Ok(has_unsent) => self.has_unsent_replies |= has_unsent && self.playing.len() > 1,
-                Err(subscriber::End::Left) => {}
+                Err(PlayEnd::Left) => {}
                 Err(end) => return Err(ConnectionEnd::Player(end).into()),
             }
             if is_taken {
@@ -85,7 +85,7 @@ impl RtmpConnection {
     pub(super) fn leave_retired(&mut self, now: Millis) {
         let has_left = |playing: &Playing| {
             let sent = || playing.with_subscriber(now, |_| {});
-            playing.is_retiring && sent() == Err(subscriber::End::Left)
+            playing.is_retiring && sent() == Err(PlayEnd::Left)
         };
         while let Some(index) = self.playing.iter().position(has_left) {
             let playing = self.playing.swap_remove(index);

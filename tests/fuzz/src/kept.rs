@@ -10,7 +10,6 @@ use brooklet::allowance::{Allowance, PER_CONNECTION, Taken};
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
 use brooklet::live::hls::requests::{Asker, HlsRequest};
-use brooklet::live::kind::Kind;
 use brooklet::live::life::{Grace, PublishRefused, Publisher};
 use brooklet::live::out::framing::Framing;
 use brooklet::live::out::join::Join;
@@ -19,6 +18,7 @@ use brooklet::live::out::sink::Sink;
 use brooklet::live::payload::Assembly;
 use brooklet::live::stream::{self, Desks, PUBLISH_COST, STREAM_COST, Stream, StreamSettings};
 use brooklet::live::table::StreamTable;
+use brooklet::media::Medium;
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::bytes::Bytes;
 use brooklet::rtmp::chunk::MessageHeader;
@@ -26,7 +26,7 @@ use brooklet::rtmp::chunk_writer::ChunkWriter;
 use brooklet::rtmp::command::{Command, object, text};
 use brooklet::rtmp::flight_recorder::FlightRecorder;
 use brooklet::rtmp::message::type_id;
-use brooklet::rtmp::server_session::{Dialect, Event, MediaKind, ServerSession};
+use brooklet::rtmp::server_session::{Dialect, Event, ServerSession};
 use brooklet::rtmp::stream_key::StreamKey;
 
 /// For tables and lists that are rounded up.
@@ -411,7 +411,7 @@ impl Core {
             Event::Media(media) => {
                 let payload = client.session.payload(&media);
                 let (id, time) = (media.message_stream_id, media.timestamp);
-                append(&client.publishes, id, media.kind, time, payload, self.now)?;
+                append(&client.publishes, id, media.medium, time, payload, self.now)?;
             }
             Event::Stop {
                 message_stream_id: id,
@@ -425,19 +425,15 @@ impl Core {
 fn append<'a>(
     publishes: &[(u32, Arc<Stream>, u64)],
     message_stream_id: u32,
-    kind: MediaKind,
+    medium: Medium,
     timestamp: u32,
     payload: impl Iterator<Item = &'a [u8]> + Clone,
     now: u64,
 ) -> Result<(), Closed> {
-    let kind = match kind {
-        MediaKind::Audio => Kind::Audio,
-        MediaKind::Video => Kind::Video,
-    };
     let found = publishes.iter().find(|p| p.0 == message_stream_id);
     if let Some((_, stream, generation)) = found {
         stream.heard(now);
-        let appended = stream.append(*generation, kind, timestamp, payload, now);
+        let appended = stream.append(*generation, medium, timestamp, payload, now);
         appended.map_err(|_| Closed)?;
     }
     Ok(())

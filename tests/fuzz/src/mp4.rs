@@ -43,7 +43,7 @@ fn piece(data: &[u8]) -> (&[u8], &[u8]) {
 fn video_track(track: VideoTrack, frame: &[u8]) -> VideoTrack {
     assert!(!track.codec_string().is_empty());
     match format_of_keyframe(track.codec(), frame) {
-        Some(format) => track.with_size(format.width, format.height),
+        Some(format) => track.with_format(format),
         None => track,
     }
 }

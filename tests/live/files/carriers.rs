@@ -61,7 +61,7 @@ fn a_request_whose_stream_ends_before_the_response_begins_gets_404() {
             .end(fixture.generation.get(), fixture.now.get());
         let (head, _) = viewer.body();
         assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
-        assert_eq!(viewer.end(&fixture), Some(End::Finished));
+        assert_eq!(viewer.end(&fixture), Some(PlayEnd::Finished));
     }
 }
 
@@ -76,7 +76,7 @@ fn when_the_stream_ends_so_does_the_file() {
         .stream
         .end(fixture.generation.get(), fixture.now.get());
     for viewer in &viewers {
-        assert_eq!(viewer.end(&fixture), Some(End::Finished));
+        assert_eq!(viewer.end(&fixture), Some(PlayEnd::Finished));
         assert!(viewer.sink.is_finished.load(Ordering::SeqCst));
     }
     assert_eq!(viewers[1].sink.bytes(), before);
@@ -171,6 +171,6 @@ fn control_bytes_are_paid_by_the_connection_until_they_are_sent() {
     assert_eq!(say(0), Ok(false));
     assert_eq!(allowance.left(), 100);
     sink.set_room(0);
-    assert_eq!(say(101), Err(End::ControlOverflow));
+    assert_eq!(say(101), Err(PlayEnd::ControlOverflow));
     assert_eq!(allowance.left(), 100);
 }

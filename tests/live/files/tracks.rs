@@ -67,9 +67,9 @@ fn other_tracks_end_a_file_so_that_another_can_begin() {
     );
     fixture.gop(120, 1);
     assert_eq!(viewer.fragments().len(), before);
-    assert_eq!(viewer.end(&fixture), Some(End::OtherTracks));
+    assert_eq!(viewer.end(&fixture), Some(PlayEnd::OtherTracks));
     assert!(viewer.sink.is_finished.load(Ordering::SeqCst));
-    assert_eq!(beside.end(&fixture), Some(End::OtherTracks));
+    assert_eq!(beside.end(&fixture), Some(PlayEnd::OtherTracks));
     let last = messages(&beside.sink.bytes()).pop();
     assert_eq!(last, Some((8, vec![0x03, 0xE9])), "going away");
     assert_eq!(flv.end(&fixture), None, "FLV can go on");
@@ -118,7 +118,7 @@ fn a_stream_without_file_codecs_is_refused() {
         let (head, body) = viewer.body();
         assert!(head.starts_with("HTTP/1.1 415 "), "{head}");
         assert!(body.is_empty());
-        assert_eq!(viewer.end(&fixture), Some(End::NothingToTake));
+        assert_eq!(viewer.end(&fixture), Some(PlayEnd::NothingToTake));
         assert!(viewer.sink.is_finished.load(Ordering::SeqCst));
     }
     assert_eq!(other.tags().0, 1);
@@ -204,7 +204,7 @@ fn unknown_codecs_are_relayed_in_flv_and_refused_in_mp4() {
         view(&fixture, MP4, Join::Gop),
         view_as(&fixture, FLV, Join::Gop, Capabilities::browser()),
     ] {
-        assert_eq!(refused.end(&fixture), Some(End::NothingToTake));
+        assert_eq!(refused.end(&fixture), Some(PlayEnd::NothingToTake));
         let answer = String::from_utf8(refused.sink.bytes()).unwrap();
         assert!(answer.starts_with("HTTP/1.1 415 "), "{answer}");
     }

@@ -1,6 +1,6 @@
 //! What playlists list.
 
-use brooklet::live::join::Join;
+use brooklet::live::out::join::Join;
 use brooklet::live::stream::Outlook;
 use brooklet::rtmp::amf::Properties;
 use proptest::prelude::*;

@@ -253,6 +253,18 @@ fn silences_that_the_timestamps_do_not_explain_are_found() {
 }
 
 #[test]
+fn a_missing_track_is_logged_even_if_all_media_was_missing_before() {
+    let mut doctor = Doctor::default();
+    doctor.note_silence(0, EXAMINATION);
+    assert_eq!(doctor.take_news(EXAMINATION), [Finding::NoMedia]);
+    doctor.note_message(Medium::Video, 6_000);
+    assert_eq!(doctor.findings(), []);
+    examine(&mut doctor, &[("audiocodecid", Value::Number(10.0))], None);
+    let missing = Finding::MissingTrack(Medium::Audio);
+    assert_eq!(doctor.take_news(11_000), [missing]);
+}
+
+#[test]
 fn each_is_logged_once() {
     let mut doctor = Doctor::default();
     doctor.find(Finding::Memory(Memory::Gop { may_hold: 1 }));

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{End, LeadIn, LogCursor, Sending, StreamView, Subscriber};
+use super::{LeadIn, LogCursor, PlayEnd, Sending, StreamView, Subscriber};
 use crate::live::log::Entry;
 use crate::live::out::desk::Skip;
 use crate::live::out::framing::Goodbye;
@@ -170,7 +170,7 @@ impl Subscriber {
             return;
         }
         if matches!(self.sending, Sending::Header(_)) {
-            self.fail(End::Stalled);
+            self.fail(PlayEnd::Stalled);
             return;
         }
         lead.preamble = Arc::clone(view.preamble);
@@ -187,7 +187,7 @@ impl Subscriber {
             return;
         }
         if self.receiver.framing.format.is_mp4() {
-            self.fail(End::OtherTracks);
+            self.fail(PlayEnd::OtherTracks);
         } else {
             // FLV announces them only once, and has no use for them any more.
             *own = Arc::clone(view.tracks);
@@ -235,7 +235,7 @@ impl Subscriber {
         };
         match &file.tracks {
             None if !has.audio && !has.video => {
-                return self.say_goodbye(End::NothingToTake, Goodbye::NothingToTake);
+                return self.say_goodbye(PlayEnd::NothingToTake, Goodbye::NothingToTake);
             }
             None => {
                 let restamped = self.edge.burst.and_then(|burst| burst.timestamp(&entry));
@@ -247,7 +247,8 @@ impl Subscriber {
             Some(own) if format.is_mp4() => {
                 let own = self.wanted.of_presentation(&own.presentation);
                 if !own.is_continued_by(&presentation) {
-                    return self.say_goodbye(End::OtherTracks, Goodbye::Over(Over::Unpublished));
+                    return self
+                        .say_goodbye(PlayEnd::OtherTracks, Goodbye::Over(Over::Unpublished));
                 }
                 file.is_opening_due |= own != presentation;
             }

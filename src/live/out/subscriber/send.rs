@@ -3,7 +3,7 @@
 
 use std::io::{self, IoSlice};
 
-use super::{End, Ending, LogCursor, SendStep, Sending, StreamView, Subscriber};
+use super::{Ending, LogCursor, PlayEnd, SendStep, Sending, StreamView, Subscriber};
 use crate::live::capabilities::Capabilities;
 use crate::live::kind::Kind;
 use crate::live::log::{Entry, Log, Role};
@@ -70,7 +70,7 @@ impl Subscriber {
                 self.sink.finish();
                 end.clone()
             }
-            _ => End::Left,
+            _ => PlayEnd::Left,
         };
         self.ending = Ending::Over(end);
     }
@@ -95,11 +95,7 @@ impl Subscriber {
         } else {
             sending(sent)
         };
-        if is_complete {
-            SendStep::Sent
-        } else {
-            SendStep::Blocked
-        }
+        SendStep::of(is_complete)
     }
 
     /// Sends the beginning of a file.
@@ -174,7 +170,7 @@ impl Subscriber {
             return Ok(SendStep::Idle);
         }
         if sent > 0 && first < view.log.start() {
-            self.fail(End::Stalled);
+            self.fail(PlayEnd::Stalled);
             return Ok(SendStep::Idle);
         }
         let edge = &mut self.edge;
@@ -225,11 +221,7 @@ impl Subscriber {
         self.move_to(number, sent);
         self.untaken = None;
         self.count(taken, view);
-        Ok(if taken < bytes.len() {
-            SendStep::Blocked
-        } else {
-            SendStep::Sent
-        })
+        Ok(SendStep::of(taken == bytes.len()))
     }
 
     /// Collects the messages of the next send, from `first` on; returns the number of the message
@@ -316,7 +308,7 @@ impl Subscriber {
         *untaken = untaken.saturating_add(messages as u32);
         let is_too_much = *untaken >= MAX_UNTAKEN;
         if is_too_much && self.wanted.is_everything() && !self.is_ending() {
-            self.say_goodbye(End::NothingToTake, Goodbye::NothingToTake);
+            self.say_goodbye(PlayEnd::NothingToTake, Goodbye::NothingToTake);
         }
     }
 

@@ -24,16 +24,16 @@ fn inner(type_id: u8, timestamp: u32, body: &[u8]) -> Vec<u8> {
     [header.as_slice(), body, &back_pointer].concat()
 }
 
-fn media(kind: MediaKind, timestamp: u32, payload: &[u8]) -> (Event<'static>, Vec<u8>) {
-    (super::media(kind, timestamp), payload.to_vec())
+fn media(medium: Medium, timestamp: u32, payload: &[u8]) -> (Event<'static>, Vec<u8>) {
+    (super::media(medium, timestamp), payload.to_vec())
 }
 
 fn expected(timestamp: u32) -> Vec<(Event<'static>, Vec<u8>)> {
     vec![
-        media(MediaKind::Audio, timestamp, b"\xAF\x01sound"),
-        media(MediaKind::Video, timestamp.wrapping_add(40), MEDIA),
+        media(Medium::Audio, timestamp, b"\xAF\x01sound"),
+        media(Medium::Video, timestamp.wrapping_add(40), MEDIA),
         described_as(width(64.0)),
-        media(MediaKind::Video, timestamp.wrapping_add(33), MEDIA),
+        media(Medium::Video, timestamp.wrapping_add(33), MEDIA),
     ]
 }
 
@@ -46,7 +46,7 @@ fn an_aggregate_becomes_its_messages_however_it_is_split() {
     ]
     .concat();
     let mut all = expected(5000);
-    all.push(media(MediaKind::Video, 6000, MEDIA));
+    all.push(media(Medium::Video, 6000, MEDIA));
     every_split(&bytes, |pieces| {
         let mut scenario = Scenario::publishing();
         let events: Vec<_> = pieces
@@ -96,6 +96,6 @@ fn an_aggregate_in_an_aggregate_is_dropped() {
     let events = Scenario::publishing().try_send(&message(22, 1, 0, &body));
     assert_eq!(
         events.unwrap(),
-        [media(MediaKind::Audio, 20, b"\xAF\x01sound")]
+        [media(Medium::Audio, 20, b"\xAF\x01sound")]
     );
 }

@@ -27,7 +27,7 @@ fn replay(bytes: &[u8]) -> (Vec<(Event<'static>, Vec<u8>)>, Vec<String>) {
 }
 
 /// Checks what all publishers have in common: the events are Connect, Publish, then metadata and media of both
-/// kinds with sequence headers first, then Stop.
+/// media with sequence headers first, then Stop.
 fn check_publish(events: &[(Event<'_>, Vec<u8>)], name: &str) {
     let [
         (Event::Connect(connect), _),
@@ -53,10 +53,10 @@ fn check_publish(events: &[(Event<'_>, Vec<u8>)], name: &str) {
         matches!(event, Event::Metadata { .. }) && width == Some(64.0)
     };
     assert_eq!(media.iter().filter(is_metadata).count(), 1);
-    for (wanted, header) in [(MediaKind::Video, [0x17, 0]), (MediaKind::Audio, [0xAF, 0])] {
+    for (wanted, header) in [(Medium::Video, [0x17, 0]), (Medium::Audio, [0xAF, 0])] {
         let mut last = 0;
         let mut payloads = media.iter().filter_map(|(event, payload)| match event {
-            Event::Media(media) if media.message_stream_id == 1 && media.kind == wanted => {
+            Event::Media(media) if media.message_stream_id == 1 && media.medium == wanted => {
                 let timestamp = media.timestamp;
                 assert!(
                     (last..2000).contains(&timestamp),

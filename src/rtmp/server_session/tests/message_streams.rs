@@ -85,7 +85,7 @@ fn several_message_streams_publish_and_play_side_by_side() {
     let media = |message_stream_id, timestamp| {
         Event::Media(Media {
             message_stream_id,
-            kind: MediaKind::Video,
+            medium: Medium::Video,
             timestamp,
             in_place: None,
         })

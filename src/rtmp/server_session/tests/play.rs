@@ -176,13 +176,13 @@ fn seek_is_answered_and_changes_nothing() {
 #[test]
 fn receive_audio_and_video_are_answered_only_when_wanted() {
     let mut scenario = Scenario::playing();
-    for (name, kind) in [
-        ("receiveAudio", MediaKind::Audio),
-        ("receiveVideo", MediaKind::Video),
+    for (name, medium) in [
+        ("receiveAudio", Medium::Audio),
+        ("receiveVideo", Medium::Video),
     ] {
         let receive = |is_wanted| Event::Receive {
             message_stream_id: 1,
-            kind,
+            medium,
             is_wanted,
         };
         assert_eq!(
