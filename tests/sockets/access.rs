@@ -58,7 +58,7 @@ fn publishers_and_players_need_their_own_key_in_any_place() {
         assert_eq!(code, "NetStream.Play.Reset");
         assert_eq!(description, "Playing live/door", "{app} {name}");
         publisher.send_headers();
-        publisher.send_picture(7, 0, true, 500);
+        publisher.send_frame(7, 0, true, 500);
         assert_eq!(player.wait_for_media().number(), 7);
 
         // The other action's key is a wrong key.

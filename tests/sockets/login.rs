@@ -166,7 +166,7 @@ fn a_publisher_logs_in_by_either_scheme_and_is_trusted() {
             ("NetStream.Publish.Start", "Publishing live/door")
         );
         publisher.send_headers();
-        publisher.send_picture(7, 0, true, 500);
+        publisher.send_frame(7, 0, true, 500);
         let mut player = Client::playing(address, "live", "door");
         assert_eq!(player.wait_for_media().number(), 7);
     }

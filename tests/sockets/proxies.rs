@@ -29,7 +29,7 @@ fn answer(server: &Server, target: &str, forwarded: &str, headers: &str) -> Answ
 fn camera(server: &Server) -> Client {
     let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     camera.send_headers();
-    camera.send_picture(1, 0, true, 500);
+    camera.send_frame(1, 0, true, 500);
     camera
 }
 
@@ -195,7 +195,7 @@ fn log_and_api_show_the_client_behind_a_proxy() {
     ]);
     let mut camera = Client::publishing(server.address(), "live", "door");
     camera.send_headers();
-    camera.send_picture(1, 0, true, 500);
+    camera.send_frame(1, 0, true, 500);
     let mut viewer = HttpClient::connect(server.http_address());
     let forwarded = "X-Forwarded-For: 10.6.6.6, 2001:db8::5\r\n";
     viewer.request("GET", "/live/door.flv", forwarded);
