@@ -6,21 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::client::{AAC_HEADER, Client};
+use common::client::{AAC_HEADER, AVC_320X240, Client};
 use common::http::{Answer, HttpClient};
 use common::nginx::Site;
 use common::{SOON, wait_until};
-
-/// H.264, 320x240.
-const AVC_HEADER: &[u8] =
-    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
-    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 
 /// Runs `act` while a publisher sends 25 frames per second.
 fn with_camera(site: &Site, name: &str, act: impl FnOnce()) {
     let is_over = Over::default();
     let mut camera = Client::publishing(site.server.address(), "live", name);
-    camera.send_message(9, 1, 0, AVC_HEADER);
+    camera.send_message(9, 1, 0, AVC_320X240);
     camera.send_message(8, 1, 0, AAC_HEADER);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -30,7 +25,7 @@ fn with_camera(site: &Site, name: &str, act: impl FnOnce()) {
                     return;
                 }
                 let time = number * 40;
-                camera.send_picture(number, time, number % 50 == 0, 3_000);
+                camera.send_frame(number, time, number % 50 == 0, 3_000);
                 camera.send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
                 let due = Duration::from_millis(u64::from(time) + 40);
                 thread::sleep(due.saturating_sub(began.elapsed()));

@@ -31,7 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("http", &["rtmp"]),
     ("live", &["rtmp", "media", "http"]),
     ("config", &["rtmp", "live"]),
-    ("status", &["rtmp", "media", "http", "live", "config"]),
+    ("status", &["rtmp", "media", "live", "config"]),
     (
         "server",
         &["rtmp", "media", "http", "live", "config", "status"],
@@ -94,29 +94,6 @@ const HARMLESS: &[(&str, &str)] = &[
     ("http", "std::net::SocketAddr"),
     // Lets other threads take a stream's lock between two steps; starts none.
     ("live", "std::thread::yield_now"),
-];
-
-/// Circles that are still there, to be opened. No new one may come, and none may grow.
-const CIRCLES: &[&[&str]] = &[
-    &["rtmp/amf", "rtmp/amf0", "rtmp/amf3"],
-    &[
-        "server/connections",
-        "server/http_conn",
-        "server/listener",
-        "server/publishing",
-        "server/rtmp_conn",
-    ],
-];
-
-/// Forbidden names that are still used, by file.
-const STILL_NAMED: &[(&str, &str)] = &[];
-
-/// Files in which `super::super` still leaves the folder.
-const LEAVES_FOLDER: &[&str] = &[
-    "server/http_conn/assets.rs",
-    "server/http_conn/input.rs",
-    "server/http_conn/status.rs",
-    "server/http_conn/writer.rs",
 ];
 
 /// A source file, by its path from `src/` on.
@@ -229,7 +206,7 @@ fn forbidden_arrows(uses: &[Use]) -> Vec<String> {
 }
 
 /// Uses of sockets, threads, clocks and the like where they have no place.
-fn forbidden_names(uses: &[Use], except: &[(&str, &str)]) -> Vec<String> {
+fn forbidden_names(uses: &[Use]) -> Vec<String> {
     let mut found = Vec::new();
     for used in uses.iter().filter(|used| !used.is_own && !used.is_test) {
         let mut path = used.target.clone();
@@ -245,15 +222,12 @@ fn forbidden_names(uses: &[Use], except: &[(&str, &str)]) -> Vec<String> {
         let is_harmless = HARMLESS
             .iter()
             .any(|(in_layer, name)| *in_layer == layer && is_below(name, &path));
-        let is_excepted = except
-            .iter()
-            .any(|(file, name)| used.place.starts_with(file) && is_below(name, &path));
         for (layers, names) in FORBIDDEN {
             let is_forbidden = names.iter().any(|name| {
                 // A module that is named as a whole brings what is in it.
                 is_below(name, &path) || is_below(&path, name) && path.contains("::")
             });
-            if layers.contains(&layer) && is_forbidden && !is_harmless && !is_excepted {
+            if layers.contains(&layer) && is_forbidden && !is_harmless {
                 found.push(format!("{}: {layer} uses {path}", used.place));
             }
         }
@@ -261,10 +235,9 @@ fn forbidden_names(uses: &[Use], except: &[(&str, &str)]) -> Vec<String> {
     found
 }
 
-/// The places, outside of the files that are excepted, where `super::super` leaves the folder.
-fn leaving(uses: &[Use], except: &[&str]) -> Vec<String> {
+/// The places where `super::super` leaves the folder.
+fn leaving(uses: &[Use]) -> Vec<String> {
     let leaving = uses.iter().filter(|used| used.leaves_folder);
-    let leaving = leaving.filter(|used| !except.iter().any(|file| used.place.starts_with(file)));
     leaving
         .map(|used| format!("{}: say crate::{}", used.place, used.target.join("::")))
         .collect()
@@ -327,15 +300,12 @@ fn no_layer_uses_one_above_it() {
 
 #[test]
 fn code_without_sockets_threads_and_clocks_names_none() {
-    assert_none("forbidden names", &forbidden_names(all_uses(), STILL_NAMED));
+    assert_none("forbidden names", &forbidden_names(all_uses()));
 }
 
 #[test]
 fn no_super_super_leaves_a_folder() {
-    assert_none(
-        "paths that leave a folder",
-        &leaving(all_uses(), LEAVES_FOLDER),
-    );
+    assert_none("paths that leave a folder", &leaving(all_uses()));
 }
 
 #[test]
@@ -346,50 +316,8 @@ fn every_layer_is_there_and_every_module_is_in_one() {
 #[test]
 fn modules_of_a_folder_form_no_circle() {
     let circles = circles(all_uses()).into_iter();
-    let is_known = |modules: &BTreeSet<String>| {
-        CIRCLES.iter().any(|known| {
-            modules
-                .iter()
-                .all(|module| known.contains(&module.as_str()))
-        })
-    };
-    let new = circles.filter(|circle| !is_known(&circle.modules));
-    let new: Vec<String> = new
-        .map(|circle| format!("{:?}\n  {}", circle.modules, circle.ring))
-        .collect();
-    assert_none("circles", &new);
-}
-
-#[test]
-fn exceptions_are_still_needed() {
-    let uses = all_uses();
-    let circles = circles(uses);
-    let mut stale = Vec::new();
-    for known in CIRCLES {
-        let left: BTreeSet<&str> = circles
-            .iter()
-            .flat_map(|circle| circle.modules.iter().map(String::as_str))
-            .filter(|module| known.contains(module))
-            .collect();
-        if left.len() < known.len() {
-            stale.push(format!("CIRCLES: of {known:?} only {left:?} are left"));
-        }
-    }
-    let leaving = leaving(uses, &[]);
-    for file in LEAVES_FOLDER
-        .iter()
-        .filter(|file| !leaving.iter().any(|place| place.starts_with(**file)))
-    {
-        stale.push(format!("LEAVES_FOLDER: {file}"));
-    }
-    let named = forbidden_names(uses, &[]);
-    for (file, name) in STILL_NAMED {
-        let is_used = |place: &String| place.starts_with(file) && place.contains(name);
-        if !named.iter().any(is_used) {
-            stale.push(format!("STILL_NAMED: {name} in {file}"));
-        }
-    }
-    assert_none("exceptions that can go", &stale);
+    let shown = circles.map(|circle| format!("{:?}\n  {}", circle.modules, circle.ring));
+    assert_none("circles", &shown.collect::<Vec<_>>());
 }
 
 /// The checks find what they are for, in made-up files.
@@ -433,10 +361,10 @@ mod checks {
             "rtmp/a.rs:2: rtmp uses std::net::TcpStream",
             "rtmp/a.rs:2: rtmp uses std::sync::Mutex",
         ];
-        assert_eq!(forbidden_names(&uses_of("rtmp/a.rs", text), &[]), expected);
+        assert_eq!(forbidden_names(&uses_of("rtmp/a.rs", text)), expected);
         let text = "use core::net::{IpAddr, Ipv4Addr};";
         let expected = ["http/a.rs:1: http uses std::net::Ipv4Addr"];
-        assert_eq!(forbidden_names(&uses_of("http/a.rs", text), &[]), expected);
+        assert_eq!(forbidden_names(&uses_of("http/a.rs", text)), expected);
     }
 
     #[test]
@@ -447,7 +375,7 @@ mod checks {
             "live/a.rs:1: live uses std::time::Instant",
             "live/a.rs:2: live uses std::time",
         ];
-        assert_eq!(forbidden_names(&uses_of("live/a.rs", text), &[]), expected);
+        assert_eq!(forbidden_names(&uses_of("live/a.rs", text)), expected);
     }
 
     #[test]
@@ -455,9 +383,8 @@ mod checks {
         let text =
             "use super::super::c::D;\nuse super::e::F;\nmod tests { use super::super::g::H; }";
         let expected = ["x/a/b.rs:1: say crate::x::c::D"];
-        assert_eq!(leaving(&uses_of("x/a/b.rs", text), &[]), expected);
-        assert!(leaving(&uses_of("x/a/b.rs", text), &["x/a/b.rs"]).is_empty());
-        assert!(leaving(&uses_of("x/a/mod.rs", "use super::e::F;"), &[]).is_empty());
+        assert_eq!(leaving(&uses_of("x/a/b.rs", text)), expected);
+        assert!(leaving(&uses_of("x/a/mod.rs", "use super::e::F;")).is_empty());
     }
 
     #[test]

@@ -17,8 +17,14 @@ use socket2::{Domain, Socket, Type};
 /// How long a test waits for what must come.
 pub(crate) const DEADLINE: Duration = super::SOON;
 
+/// An H.264 sequence header without a usable parameter set: such a stream fits into no file.
 pub(crate) const AVC_HEADER: &[u8] =
     b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE1\0\x04\x67\x42\xC0\x1E\x01\0\0";
+/// An H.264 sequence header of 320x240 pixels, with all that files need.
+pub(crate) const AVC_320X240: &[u8] =
+    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
+    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
+
 pub(crate) const AAC_HEADER: &[u8] = b"\xAF\0\x12\x10";
 
 /// A server on a free port of loopback.
@@ -85,7 +91,7 @@ impl Message {
         matches!(self.type_id, type_id::VIDEO | type_id::AUDIO) && self.payload[1] == 1
     }
 
-    /// Returns the number that [`Client::send_picture`] put there.
+    /// Returns the number that [`Client::send_frame`] put there.
     pub(crate) fn number(&self) -> u32 {
         u32::from_be_bytes(self.payload[5..9].try_into().unwrap())
     }
@@ -244,7 +250,7 @@ impl Client {
     }
 
     /// Sends a frame of `len` bytes that carries a number.
-    pub(crate) fn send_picture(&mut self, number: u32, timestamp: u32, is_key: bool, len: usize) {
+    pub(crate) fn send_frame(&mut self, number: u32, timestamp: u32, is_key: bool, len: usize) {
         let mut payload = vec![if is_key { 0x17 } else { 0x27 }, 1, 0, 0, 0];
         payload.extend(number.to_be_bytes());
         payload.push(0x41);

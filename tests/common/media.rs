@@ -50,7 +50,7 @@ pub(crate) fn make(dir: &TempDir, seconds: u32, arguments: &[&[&str]]) -> PathBu
 /// Makes an FLV file of frames given as a filter graph.
 pub(crate) fn make_with_picture(
     dir: &TempDir,
-    picture: &str,
+    frame: &str,
     seconds: u32,
     arguments: &[&[&str]],
 ) -> PathBuf {
@@ -60,7 +60,7 @@ pub(crate) fn make_with_picture(
         "-f",
         "lavfi",
         "-i",
-        picture,
+        frame,
         "-f",
         "lavfi",
         "-i",

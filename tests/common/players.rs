@@ -187,7 +187,7 @@ impl Player {
                     "{source} location={url} ! decodebin name=d d. ! videoconvert ! \
                      video/x-raw,format=I420 ! filesink location={path}"
                 ));
-                // Without sound in the stream this branch would wait for ever.
+                // Without audio in the stream this branch would wait for ever.
                 if has_audio {
                     let pipeline = format!(
                         "d. ! audioconvert ! audioresample ! \

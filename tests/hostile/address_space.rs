@@ -28,8 +28,8 @@ fn come(case: &Case, number: usize) -> Option<TcpStream> {
         }
         _ => {
             let mut socket = wire::publish_blindly(case.address(), &format!("n{number}"));
-            let picture = wire::message(type_id::VIDEO, 1, &[0x17; 20_000]);
-            socket.write_all(&picture).ok()?;
+            let frame = wire::message(type_id::VIDEO, 1, &[0x17; 20_000]);
+            socket.write_all(&frame).ok()?;
             Some(socket)
         }
     }

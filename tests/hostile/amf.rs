@@ -189,7 +189,7 @@ fn malformed_metadata_is_left_out_and_its_stream_goes_on() {
             &[&[0], metadata.as_slice()].concat(),
         ));
         publisher.send(&message(type_id::DATA, 1, &value));
-        publisher.send_picture(number, number * 40, true, 500);
+        publisher.send_frame(number, number * 40, true, 500);
         assert_eq!(player.wait_for_media().number(), number);
     }
     drop((player, publisher));

@@ -91,11 +91,11 @@ fn a_message_aborted_in_the_middle_is_forgotten() {
         // Nothing is under assembly there.
         publisher.send(&control(type_id::ABORT, &60_000_u32.to_be_bytes()));
         publisher.send(&set_chunk_size(65_536));
-        publisher.send_picture(number, number * 40, number % 10 == 0, 2_000);
+        publisher.send_frame(number, number * 40, number % 10 == 0, 2_000);
         // One at a time: a player that joins starts at the newest keyframe that has come.
-        let picture = player.wait_for_media();
-        assert_eq!(picture.number(), number);
-        assert_eq!(picture.payload.len(), 2_000);
+        let frame = player.wait_for_media();
+        assert_eq!(frame.number(), number);
+        assert_eq!(frame.payload.len(), 2_000);
     }
     drop((player, publisher));
     case.finish(2);

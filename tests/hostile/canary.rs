@@ -34,7 +34,7 @@ const VIDEO_HEADER: &[u8] =
     \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 
 /// AAC whose frames of 1024 samples last two steps: 51,200 Hz.
-const SOUND_HEADER: &[u8] = b"\xAF\0\x17\x80\x64\0\x10";
+const AUDIO_HEADER: &[u8] = b"\xAF\0\x17\x80\x64\0\x10";
 
 /// The timestamp of the first message.
 const START: u32 = 1_000;
@@ -43,20 +43,20 @@ const START: u32 = 1_000;
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
     keyframe_len: usize,
-    picture_len: usize,
+    frame_len: usize,
 }
 
 impl Load {
     /// 300 kbit/s: a few blocks of memory, whatever the attackers do.
     pub(crate) const LIGHT: Load = Load {
         keyframe_len: 3_000,
-        picture_len: 500,
+        frame_len: 500,
     };
 
     /// 11 Mbit/s: a player that doesn't read is behind soon.
     pub(crate) const HEAVY: Load = Load {
         keyframe_len: 80_000,
-        picture_len: 25_000,
+        frame_len: 25_000,
     };
 
     /// Type, timestamp and payload of a message.
@@ -72,11 +72,11 @@ impl Load {
             payload.extend([0x65, 0x88]);
             (type_id::VIDEO, self.keyframe_len, payload)
         } else {
-            let nal_len = (self.picture_len - 9) as u32;
+            let nal_len = (self.frame_len - 9) as u32;
             let mut payload = vec![0x27, 1, 0, 0, 0];
             payload.extend(nal_len.to_be_bytes());
             payload.extend([0x41, 0x9A]);
-            (type_id::VIDEO, self.picture_len, payload)
+            (type_id::VIDEO, self.frame_len, payload)
         };
         payload.extend((number as u32).to_be_bytes());
         let missing = len - payload.len();
@@ -214,7 +214,7 @@ fn publish(
         bytes.drain(..end);
     };
     write((type_id::VIDEO, START, VIDEO_HEADER.to_vec()));
-    write((type_id::AUDIO, START, SOUND_HEADER.to_vec()));
+    write((type_id::AUDIO, START, AUDIO_HEADER.to_vec()));
     let began = Instant::now();
     for number in 0.. {
         let due = STEP * number as u32;
@@ -252,7 +252,7 @@ fn play(
             }
         }
     };
-    for header in [VIDEO_HEADER, SOUND_HEADER] {
+    for header in [VIDEO_HEADER, AUDIO_HEADER] {
         let Some(message) = next() else { return };
         assert_eq!(message.payload, header, "the canary's headers come first");
     }

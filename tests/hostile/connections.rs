@@ -43,7 +43,7 @@ fn five_hundred_idle_connections_come_and_go_without_a_trace() {
     let mut player = Client::playing(case.address(), "live", "door");
     let mut publisher = Client::publishing(case.address(), "live", "door");
     publisher.send_headers();
-    publisher.send_picture(1, 0, true, 100);
+    publisher.send_frame(1, 0, true, 100);
     player.wait_for_media();
     drop((idle, player, publisher));
     let shown = case.finish(CONNECTIONS + 2);
@@ -95,7 +95,7 @@ fn connections_over_the_limit_are_closed_and_cost_nothing() {
         let mut player = Client::playing(case.address(), "live", "door");
         let mut publisher = Client::publishing(case.address(), "live", "door");
         publisher.send_headers();
-        publisher.send_picture(1, 0, true, 100);
+        publisher.send_frame(1, 0, true, 100);
         player.wait_for_media();
         drop((player, publisher));
         let leaving = MAX / 8;

@@ -97,10 +97,10 @@ fn smuggled_requests_are_never_answered() {
     }
     // Requests that smuggle nothing are answered in order: two responses, then the end of the
     // connection.
-    let sound = GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    let audio = GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
     let answers = answer_to(
         case.http_address(),
-        (GET.to_owned() + &sound + smuggled).as_bytes(),
+        (GET.to_owned() + &audio + smuggled).as_bytes(),
     );
     assert_eq!(statuses(&answers), ["200", "200"], "{answers}");
     case.finish(1);

@@ -207,9 +207,9 @@ fn one_connection_publishes_two_streams_and_plays_a_third() {
         let mut player = Client::playing(case.address(), "live", name);
         assert_eq!(player.wait_for_media().number(), 7);
     }
-    other.send_picture(9, 0, true, 500);
-    let picture = client.wait_for_media();
-    assert_eq!((picture.message_stream_id, picture.number()), (3, 9));
+    other.send_frame(9, 0, true, 500);
+    let frame = client.wait_for_media();
+    assert_eq!((frame.message_stream_id, frame.number()), (3, 9));
     drop((client, other));
     case.finish(4).memory_grew_at_most(allowed(4));
 }
@@ -226,12 +226,9 @@ fn a_connection_plays_three_streams() {
     }
     for (number, publisher) in (2..).zip(&mut publishers) {
         publisher.send_headers();
-        publisher.send_picture(number, 0, true, 500);
-        let picture = player.wait_for_media();
-        assert_eq!(
-            (picture.message_stream_id, picture.number()),
-            (number, number)
-        );
+        publisher.send_frame(number, 0, true, 500);
+        let frame = player.wait_for_media();
+        assert_eq!((frame.message_stream_id, frame.number()), (number, number));
     }
     drop((player, publishers));
     case.finish(4).memory_grew_at_most(allowed(4));
@@ -277,15 +274,15 @@ fn a_play_that_ends_within_a_message_leaves_the_other_plays_intact() {
     socket.set_recv_buffer_size(64 * 1024).unwrap();
     large.send_headers();
     // More than the kernel holds for a client that doesn't read.
-    large.send_picture(1, 0, true, 1_900_000);
+    large.send_frame(1, 0, true, 1_900_000);
     assert!(wire::is_served(&mut large));
     player.send_command(1, "closeStream", 0.0, Value::Null, vec![]);
     other.send_headers();
     for number in 10..40 {
-        other.send_picture(number, number * 40, number == 10, 1_000);
+        other.send_frame(number, number * 40, number == 10, 1_000);
     }
-    let picture = player.wait_for_media();
-    assert!(picture.message_stream_id == 1 || picture.message_stream_id == 2);
+    let frame = player.wait_for_media();
+    assert!(frame.message_stream_id == 1 || frame.message_stream_id == 2);
     player.wait_for("the other stream", |m| {
         m.message_stream_id == 2 && m.is_media() && m.number() == 39
     });
@@ -316,7 +313,7 @@ fn no_reply_is_lost_between_two_plays() {
             player.send_command(1, "play", 0.0, Value::Null, vec![text("large")]);
             while player.wait_for_status().1 != "NetStream.Play.Start" {}
         }
-        large.send_picture(round, round * 400, true, 1_900_000);
+        large.send_frame(round, round * 400, true, 1_900_000);
         assert!(wire::is_served(&mut large));
         player.send_command(1, "closeStream", 0.0, Value::Null, vec![]);
         thread::scope(|scope| {
@@ -362,7 +359,7 @@ fn a_reply_follows_the_frame_that_delayed_it() {
     let receiving = SockRef::from(player.socket());
     receiving.set_recv_buffer_size(64 * 1024).unwrap();
     other.send_headers();
-    other.send_picture(0, 0, true, 1_900_000);
+    other.send_frame(0, 0, true, 1_900_000);
     assert!(wire::is_served(&mut other));
     // Its publisher may have been answered a moment before anything of the frame was sent.
     let mut begun = [0; 8_192];
@@ -374,7 +371,7 @@ fn a_reply_follows_the_frame_that_delayed_it() {
     let mut is_answered = false;
     // If its thread didn't wake for this, the reply would come with the next ping, after 20 s.
     for number in 1..100 {
-        other.send_picture(number, number * 40, false, 500);
+        other.send_frame(number, number * 40, false, 500);
         loop {
             let message = player.next().expect("it is served");
             let command = message.command();
@@ -411,7 +408,7 @@ fn a_connection_plays_a_stream_once() {
         );
     }
     publisher.send_headers();
-    publisher.send_picture(1, 0, true, 500);
+    publisher.send_frame(1, 0, true, 500);
     assert_eq!(player.wait_for_media().message_stream_id, 1);
     // A play replaces the one before on its own message stream.
     player.play("twice");

@@ -39,7 +39,7 @@ fn track_header(track: u8, len: usize) -> Vec<u8> {
     header
 }
 
-fn picture(timestamp: u32, is_key: bool, len: usize) -> Vec<u8> {
+fn frame(timestamp: u32, is_key: bool, len: usize) -> Vec<u8> {
     let mut payload = vec![if is_key { 0x17 } else { 0x27 }, 1, 0, 0, 0];
     payload.resize(len, 0x41);
     let mut bytes = header(6, timestamp, len as u32, type_id::VIDEO, 1);
@@ -70,10 +70,10 @@ fn headers_that_change_with_every_frame_stay_within_the_bound() {
     let case = Case::start_with("header versions", 8, Load::LIGHT, &[]);
     let mut publisher = Client::publishing(case.address(), "live", "versions");
     publisher.send(&video_header(0, 50));
-    publisher.send(&picture(0, true, 100));
+    publisher.send(&frame(0, true, 100));
     for number in 1..=10_000 {
         let mut bytes = video_header(number, 1_000);
-        bytes.extend(picture(number, false, 20));
+        bytes.extend(frame(number, false, 20));
         publisher.send(&bytes);
     }
     let _ = wire::is_served(&mut publisher);
@@ -229,10 +229,10 @@ fn streams_of_tiny_messages_stay_within_the_bound() {
                 return publisher;
             }
             let mut bytes = video_header(0, 50);
-            bytes.extend(picture(0, true, 100));
+            bytes.extend(frame(0, true, 100));
             // Until there is another keyframe, all of them are needed.
             for number in 1..20_000 {
-                bytes.extend(picture(number / 2, false, 6));
+                bytes.extend(frame(number / 2, false, 6));
             }
             publisher.send(&bytes);
             publisher
@@ -296,7 +296,7 @@ fn players_that_stop_within_the_headers_stay_within_the_bound() {
         let mut player = player;
         player.play("preamble");
         players.push(player);
-        publisher.send(&picture(number, true, 200));
+        publisher.send(&frame(number, true, 200));
     }
     case.canary_goes_on(100);
     drop((players, publisher));

@@ -79,7 +79,7 @@ fn malicious_stream_names_are_refused_or_harmless() {
         player.play(&name);
         if is_allowed {
             publisher.send_headers();
-            publisher.send_picture(1, 0, true, 100);
+            publisher.send_frame(1, 0, true, 100);
             assert_eq!(player.wait_for_media().number(), 1, "{name:?}");
         } else {
             assert_eq!(code, "NetStream.Publish.BadName", "{name:?}");

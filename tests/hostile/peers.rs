@@ -11,13 +11,13 @@ use crate::wire::{self, publish_again};
 /// Sends five frames through a stream whose player was there before. A round is a second of stream time.
 fn send_frames(publisher: &mut Client, player: &mut Client, round: u32, last: &mut Option<u32>) {
     publisher.send_headers();
-    for picture in 0..5 {
-        let timestamp = round * 1000 + picture * 40;
-        publisher.send_picture(round * 100 + picture, timestamp, picture == 0, 5_000);
+    for frame in 0..5 {
+        let timestamp = round * 1000 + frame * 40;
+        publisher.send_frame(round * 100 + frame, timestamp, frame == 0, 5_000);
     }
-    for picture in 0..5 {
+    for frame in 0..5 {
         let came = player.wait_for_media();
-        assert_eq!(came.number(), round * 100 + picture);
+        assert_eq!(came.number(), round * 100 + frame);
         let is_later = last.is_none_or(|last| came.timestamp.wrapping_sub(last) as i32 > 0);
         assert!(is_later, "{} after {last:?}", came.timestamp);
         *last = Some(came.timestamp);
@@ -52,7 +52,7 @@ fn a_publisher_that_vanishes_without_a_word_is_replaced_at_once() {
     let mut publisher = Client::publishing(case.address(), "live", "cable");
     send_frames(&mut publisher, &mut player, 1, &mut last);
     // When the cable is plugged in again it learns that it is too late.
-    silent.send_picture(3, 9_000, true, 100);
+    silent.send_frame(3, 9_000, true, 100);
     silent.until_closed();
     send_frames(&mut publisher, &mut player, 2, &mut last);
     drop((silent, publisher, player));
@@ -71,7 +71,7 @@ fn players_that_are_reset_in_the_middle_of_a_message_are_forgotten() {
             .map(|_| Client::playing(case.address(), "live", "left"))
             .collect();
         for _ in 0..5 {
-            publisher.send_picture(number, number * 40, number % 5 == 0, 60_000);
+            publisher.send_frame(number, number * 40, number % 5 == 0, 60_000);
             assert_eq!(witness.wait_for_media().number(), number);
             number += 1;
         }
@@ -102,7 +102,7 @@ fn a_publisher_that_closes_its_sending_side_is_gone_and_its_player_waits() {
     send_frames(&mut publisher, &mut player, 9, &mut last);
     player.socket().shutdown(Shutdown::Write).unwrap();
     player.until_closed();
-    publisher.send_picture(1, 9_000, true, 100);
+    publisher.send_frame(1, 9_000, true, 100);
     assert!(wire::is_served(&mut publisher));
     drop((publisher, player));
     case.finish(2);
@@ -120,7 +120,7 @@ fn publish_and_play(server: SocketAddr) {
     let mut player = Client::playing(server, "live", "canary");
     publisher.send_headers();
     for number in 0.. {
-        publisher.send_picture(number, number * 10, number % 10 == 0, 20_000);
+        publisher.send_frame(number, number * 10, number % 10 == 0, 20_000);
         player.wait_for_media();
         if number == 20 {
             println!("{AT_WORK}");
@@ -160,7 +160,7 @@ fn peers_that_are_killed_leave_nothing_behind() {
         let mut publisher = publish_again(case.address(), "killed");
         publisher.send_headers();
         let number = 1_000_000 + round;
-        publisher.send_picture(number, 0, true, 5_000);
+        publisher.send_frame(number, 0, true, 5_000);
         let came = player.wait_for("the new one", |m| m.is_media() && m.number() == number);
         assert!(last.is_none_or(|last| came.timestamp.wrapping_sub(last) as i32 > 0));
         last = Some(came.timestamp);

@@ -48,7 +48,7 @@ fn are_served(case: &Case, name: &str) -> (Client, Client) {
     let mut publisher = Client::publishing(case.address(), "live", name);
     let mut player = Client::playing(case.address(), "live", name);
     publisher.send_headers();
-    publisher.send_picture(1, 0, true, 100);
+    publisher.send_frame(1, 0, true, 100);
     player.wait_for_media();
     (publisher, player)
 }
@@ -135,7 +135,7 @@ fn viewers_keep_their_places_while_attackers_reconnect() {
     let case = Case::start("strangers come back", &LIMITS);
     let mut publisher = Client::publishing(case.address(), "live", "door");
     publisher.send_headers();
-    publisher.send_picture(1, 0, true, 100);
+    publisher.send_frame(1, 0, true, 100);
     let mut viewers: Vec<_> = (0..20)
         .map(|number| {
             let local = Ipv4Addr::new(127, 0, 1, 1 + number);
@@ -162,7 +162,7 @@ fn viewers_keep_their_places_while_attackers_reconnect() {
         .filter(|(socket, what)| what.is_some() && is_open(socket));
     println!("{} strangers watch", watching.count());
     let served = are_served(&case, "gate");
-    publisher.send_picture(2, 40, true, 100);
+    publisher.send_frame(2, 40, true, 100);
     for viewer in &mut viewers {
         viewer.wait_for("the picture", |m| m.is_media() && m.number() == 2);
     }

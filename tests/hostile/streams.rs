@@ -26,7 +26,7 @@ fn publishers_that_fight_for_a_name_leave_it_usable() {
                     if answer.is_some_and(|status| status.1 == "NetStream.Publish.Start") {
                         client.send_headers();
                         for number in 0..5 {
-                            client.send_picture(number, number * 40, number == 0, 2_000);
+                            client.send_frame(number, number * 40, number == 0, 2_000);
                         }
                         // Until another publisher takes over, or its round is over.
                         wire::flood(client.socket(), &message(type_id::AUDIO, 1, &[]), 20_000);
@@ -37,7 +37,7 @@ fn publishers_that_fight_for_a_name_leave_it_usable() {
     });
     let mut last = wire::publish_again(address, "disputed");
     last.send_headers();
-    last.send_picture(4_711, 0, true, 2_000);
+    last.send_frame(4_711, 0, true, 2_000);
     player.wait_for("the last publisher", |m| {
         m.is_media() && m.number() == 4_711
     });

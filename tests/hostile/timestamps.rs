@@ -7,7 +7,7 @@ use crate::common::client::Client;
 use crate::wire::{basic, header, set_chunk_size};
 
 /// A frame that carries its number.
-fn picture(number: u32) -> Vec<u8> {
+fn frame(number: u32) -> Vec<u8> {
     let mut payload = vec![if number == 0 { 0x17 } else { 0x27 }, 1, 0, 0, 0];
     payload.extend(number.to_be_bytes());
     payload.resize(1_000, number as u8);
@@ -26,7 +26,7 @@ enum Style {
 }
 
 fn chunks(style: Style, number: u32, timestamp: u32) -> Vec<u8> {
-    let payload = picture(number);
+    let payload = frame(number);
     let len = payload.len() as u32;
     let mut out = if style == Style::Deltas && number > 0 {
         let mut out = basic(1, 6);
@@ -64,7 +64,7 @@ fn timestamps_go_on_through_the_extended_field_and_the_wrap() {
                 let timestamp = start.wrapping_add(number * 40);
                 publisher.send(&chunks(style, number, timestamp));
                 let came = player.wait_for_media();
-                assert_eq!(came.payload, picture(number), "{name}");
+                assert_eq!(came.payload, frame(number), "{name}");
                 let first = *first.get_or_insert(came.timestamp);
                 assert_eq!(
                     came.timestamp.wrapping_sub(first),
@@ -96,7 +96,7 @@ fn jumping_timestamps_end_no_stream() {
         1,
     ];
     for (number, timestamp) in times.into_iter().cycle().take(60).enumerate() {
-        publisher.send_picture(number as u32, timestamp, number % 5 == 0, 1_000);
+        publisher.send_frame(number as u32, timestamp, number % 5 == 0, 1_000);
         assert_eq!(player.wait_for_media().number(), number as u32);
     }
     drop((player, publisher));

@@ -25,7 +25,7 @@ const PLACES: usize = 64;
 /// A publisher of `live/door` that stops for a while, and the part that requests then wait for.
 struct Camera {
     client: Client,
-    pictures: u32,
+    frames: u32,
     next: String,
 }
 
@@ -34,13 +34,13 @@ impl Camera {
         let mut client = Client::publishing(case.address(), "live", "door");
         client.send_message(type_id::VIDEO, 1, 0, &wire::video_header(0, 50));
         client.send_message(type_id::AUDIO, 1, 0, b"\xAF\0\x12\x10");
-        let (pictures, next) = (0, String::new());
+        let (frames, next) = (0, String::new());
         let mut camera = Camera {
             client,
-            pictures,
+            frames,
             next,
         };
-        camera.pictures(250);
+        camera.frames(250);
         let mut reader = HttpClient::connect(case.http_address());
         let playlist = reader.get("/live/door/media.m3u8");
         assert_eq!(playlist.status, 200, "{}", playlist.head);
@@ -57,15 +57,15 @@ impl Camera {
     }
 
     /// Sends frames 40 ms apart, in GOPs of two seconds.
-    fn pictures(&mut self, count: u32) {
+    fn frames(&mut self, count: u32) {
         for _ in 0..count {
-            let number = self.pictures;
+            let number = self.frames;
             self.client
-                .send_picture(number, number * 40, number % 50 == 0, 300);
-            let sound = b"\xAF\x01\x21\x10\x05";
+                .send_frame(number, number * 40, number % 50 == 0, 300);
+            let audio = b"\xAF\x01\x21\x10\x05";
             self.client
-                .send_message(type_id::AUDIO, 1, number * 40, sound);
-            self.pictures += 1;
+                .send_message(type_id::AUDIO, 1, number * 40, audio);
+            self.frames += 1;
         }
         assert!(wire::is_served(&mut self.client));
     }
@@ -113,7 +113,7 @@ fn waiting_requests_of_one_address_leave_places_to_others() {
     assert!(!others.iter().any(is_answered), "they wait");
     let (refused, waiting): (Vec<_>, Vec<_>) = strangers.into_iter().partition(is_answered);
     assert_eq!((refused.len(), waiting.len()), (MORE, PLACES));
-    camera.pictures(60);
+    camera.frames(60);
     for mut client in others.into_iter().chain(waiting) {
         assert_eq!(client.answer().status, 200);
     }

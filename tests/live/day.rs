@@ -53,7 +53,7 @@ struct Watched {
     newest: [Option<u32>; 2],
     /// How far the video timestamps have advanced.
     time: u64,
-    pictures: u32,
+    frames: u32,
     /// The number of messages left out.
     missing: u32,
 }
@@ -65,7 +65,7 @@ impl Watched {
             number: None,
             newest: [None; 2],
             time: 0,
-            pictures: 0,
+            frames: 0,
             missing: 0,
         }
     }
@@ -100,7 +100,7 @@ impl Watched {
             self.number = Some(number);
             if got.is_video() {
                 self.time += u64::from(step);
-                self.pictures += 1;
+                self.frames += 1;
             }
         }
     }
@@ -208,7 +208,7 @@ impl Day {
             }
             _ => {
                 // Replaced by itself in the middle of a message.
-                self.encoder.picture_in_part(&self.fixture, 50_000, 20_000);
+                self.encoder.frame_in_part(&self.fixture, 50_000, 20_000);
                 let log = self.fixture.stream.snapshot().blocks;
                 assert_eq!(self.blocks_in_use(), log + 2);
                 self.pause(1);
@@ -266,7 +266,7 @@ fn live_through(hours: u64, base: u32) {
                 1_800 => {
                     let mut guest = guest.take().unwrap();
                     guest.watch();
-                    assert!(guest.pictures >= 2 * 1_790);
+                    assert!(guest.frames >= 2 * 1_790);
                     let delivered = day.fixture.stream.leave(guest.player.id).unwrap();
                     assert_eq!(delivered.skips, 0);
                 }

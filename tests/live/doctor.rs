@@ -21,20 +21,20 @@ const AVC_640X360: &[u8] = b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE1\0\x19\x67\x42\
 #[derive(Clone, Copy)]
 struct Habits {
     /// The time from a video frame to the next, in ms, by its number.
-    picture: Option<fn(u64) -> u64>,
+    video: Option<fn(u64) -> u64>,
     /// The number of frames from one keyframe to the next.
     gop: u64,
     /// The time from an audio frame to the next, in us.
-    sound: Option<u64>,
+    audio: Option<u64>,
     /// The network delay of a message, in ms, by its number.
     delay: fn(u64) -> u64,
 }
 
 /// H.264 at 25 frames per second, with a keyframe every two seconds, and AAC.
 const USUAL: Habits = Habits {
-    picture: Some(|_| 40),
+    video: Some(|_| 40),
     gop: 50,
-    sound: Some(21_333),
+    audio: Some(21_333),
     delay: |_| 0,
 };
 
@@ -63,37 +63,37 @@ const METADATA: &[(&str, f64)] = &[
 /// Runs an encoder for a while; returns the findings with their times.
 fn run(fixture: &Fixture, habits: Habits, duration: u64) -> Vec<(u64, Finding)> {
     let start = fixture.now.get();
-    let (mut pictures, mut sounds) = (0, 0);
-    let (mut picture_at, mut sound_at) = (0, 0);
+    let (mut video_frames, mut audio_frames) = (0, 0);
+    let (mut video_at, mut audio_at) = (0, 0);
     let mut told = Vec::new();
-    if habits.picture.is_some() {
+    if habits.video.is_some() {
         fixture.append(Kind::Video, 0, AVC_640X360);
     }
-    if habits.sound.is_some() {
+    if habits.audio.is_some() {
         fixture.append(Kind::Audio, 0, AAC_HEADER);
     }
     let mut number = 0;
     loop {
-        let next_picture = habits.picture.map_or(u64::MAX, |_| picture_at);
-        let next_sound = habits.sound.map_or(u64::MAX, |_| sound_at / 1000);
-        let at = next_picture.min(next_sound);
+        let next_video = habits.video.map_or(u64::MAX, |_| video_at);
+        let next_audio = habits.audio.map_or(u64::MAX, |_| audio_at / 1000);
+        let at = next_video.min(next_audio);
         if at >= duration {
             return told;
         }
         let arrives = start + at + (habits.delay)(number);
         fixture.now.set(fixture.now.get().max(arrives));
         let timestamp = (start + at) as u32;
-        if next_picture <= next_sound {
-            let is_keyframe = pictures % habits.gop == 0;
-            fixture.picture(timestamp, is_keyframe, if is_keyframe { 400 } else { 60 });
-            picture_at += habits.picture.map_or(0, |step| step(pictures));
-            pictures += 1;
+        if next_video <= next_audio {
+            let is_keyframe = video_frames % habits.gop == 0;
+            fixture.frame(timestamp, is_keyframe, if is_keyframe { 400 } else { 60 });
+            video_at += habits.video.map_or(0, |step| step(video_frames));
+            video_frames += 1;
         } else {
-            fixture.sound(timestamp, 20);
-            sound_at += habits.sound.unwrap_or_default();
-            sounds += 1;
+            fixture.audio(timestamp, 20);
+            audio_at += habits.audio.unwrap_or_default();
+            audio_frames += 1;
         }
-        number = pictures + sounds;
+        number = video_frames + audio_frames;
         let now = fixture.now.get();
         let findings = fixture.stream.pump(now).findings;
         told.extend(findings.into_iter().map(|finding| (now - start, finding)));
@@ -123,7 +123,7 @@ fn good_streams_have_no_findings() {
         (
             "variable frame rate",
             Habits {
-                picture: Some(variable),
+                video: Some(variable),
                 gop: 30,
                 ..USUAL
             },
@@ -133,7 +133,7 @@ fn good_streams_have_no_findings() {
         (
             "NTSC with a keyframe every four seconds",
             Habits {
-                picture: Some(|number| (number + 1) * 1001 / 30 - number * 1001 / 30),
+                video: Some(|number| (number + 1) * 1001 / 30 - number * 1001 / 30),
                 gop: 120,
                 ..USUAL
             },
@@ -143,9 +143,9 @@ fn good_streams_have_no_findings() {
         (
             "a camera of five pictures a second, for a day",
             Habits {
-                picture: Some(|_| 200),
+                video: Some(|_| 200),
                 gop: 20,
-                sound: None,
+                audio: None,
                 ..USUAL
             },
             5.0,
@@ -154,9 +154,9 @@ fn good_streams_have_no_findings() {
         (
             "a picture every ten seconds, for a day",
             Habits {
-                picture: Some(|_| 10_000),
+                video: Some(|_| 10_000),
                 gop: 1,
-                sound: None,
+                audio: None,
                 ..USUAL
             },
             0.0,
@@ -165,7 +165,7 @@ fn good_streams_have_no_findings() {
         (
             "sound alone",
             Habits {
-                picture: None,
+                video: None,
                 ..USUAL
             },
             0.0,
@@ -176,8 +176,8 @@ fn good_streams_have_no_findings() {
         let mut metadata = METADATA.to_vec();
         metadata[2].1 = announced;
         metadata.retain(|(name, _)| match *name {
-            "audiocodecid" => habits.sound.is_some(),
-            _ => habits.picture.is_some(),
+            "audiocodecid" => habits.audio.is_some(),
+            _ => habits.video.is_some(),
         });
         publish(&fixture, &metadata);
         assert_eq!(run(&fixture, habits, duration), [], "{name}");
@@ -254,7 +254,7 @@ fn each_fault_is_reported_once_per_publish() {
     ];
     let habits = Habits {
         gop: 250,
-        sound: None,
+        audio: None,
         // Every minute the network is down for two seconds.
         delay: |number| 2_000 - (number % 1500).min(50) * 40,
         ..USUAL
@@ -296,7 +296,7 @@ fn clock_jumps_are_found() {
     let fixture = Fixture::published();
     fixture.gop(0, 25);
     let timestamp = 100_000_000;
-    fixture.picture(timestamp, true, 100);
+    fixture.frame(timestamp, true, 100);
     let pumped = fixture.stream.pump(fixture.now.get());
     let [finding @ Finding::Timestamps(_)] = pumped.findings[..] else {
         panic!("{:?}", pumped.findings)
@@ -312,7 +312,7 @@ fn a_gop_that_does_not_fit_is_found_when_its_keyframe_goes() {
     fixture.append(Kind::Video, 0, AVC_HEADER);
     let mut told = Vec::new();
     for index in 0..30 {
-        fixture.picture(index * 40, index == 0, 4_000);
+        fixture.frame(index * 40, index == 0, 4_000);
         told.extend(fixture.stream.pump(fixture.now.get()).findings);
         fixture.wait(40);
     }
@@ -359,7 +359,7 @@ fn a_camera_that_never_sends_a_keyframe_is_found() {
     let fixture = Fixture::published();
     let mut told = Vec::new();
     for index in 0..300 {
-        fixture.picture(index * 40, false, 100);
+        fixture.frame(index * 40, false, 100);
         told.extend(fixture.stream.pump(fixture.now.get()).findings);
         fixture.wait(40);
     }
@@ -377,7 +377,7 @@ fn audio_alone_where_video_was_announced_is_found() {
     let fixture = Fixture::new();
     publish(&fixture, METADATA);
     let habits = Habits {
-        picture: None,
+        video: None,
         ..USUAL
     };
     let told = run(&fixture, habits, MINUTE);

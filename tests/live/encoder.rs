@@ -218,7 +218,7 @@ impl Encoder {
     }
 
     /// Sends the beginning of a frame.
-    pub(crate) fn picture_in_part(&mut self, fixture: &Fixture, len: usize, sent: usize) {
+    pub(crate) fn frame_in_part(&mut self, fixture: &Fixture, len: usize, sent: usize) {
         self.media(Kind::Video, 0, true, &vec![0x27; len]);
         let bytes = std::mem::take(&mut self.out);
         self.receive(fixture, &bytes[..sent], [0; 4]).unwrap();

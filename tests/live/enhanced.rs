@@ -338,11 +338,11 @@ fn loss_on_another_track_does_not_stop_the_first() {
     let fixture = Fixture::with(12, 0);
     fixture.publish();
     fixture.headers();
-    fixture.picture(0, true, 100);
+    fixture.frame(0, true, 100);
     let mut player = fixture.play(Join::Gop);
     let long = [&b"\xA6\x01avc1\x01"[..], &[0; 200_000]].concat();
     assert_eq!(fixture.append(Video, 40, &long), Appended::OutOfBlocks);
-    fixture.picture(40, false, 100);
+    fixture.frame(40, false, 100);
     fixture.pump();
     assert_eq!(player.media().len(), 2);
 }
@@ -350,31 +350,31 @@ fn loss_on_another_track_does_not_stop_the_first() {
 #[test]
 fn audio_of_other_tracks_does_not_crowd_the_first_out_of_a_live_join() {
     let fixture = Fixture::published();
-    fixture.picture(0, true, 100);
+    fixture.frame(0, true, 100);
     for index in 1..20 {
-        fixture.sound(index * 20, 20);
+        fixture.audio(index * 20, 20);
         for track in 1..6 {
             let payload = [&b"\x95\x01mp4a"[..], &[track], b"\x21\0\0\0"].concat();
             fixture.append(Audio, index * 20, &payload);
         }
-        fixture.picture(index * 20, false, 100);
+        fixture.frame(index * 20, false, 100);
     }
     let mut player = fixture.play(Join::Live);
     let media = player.media();
-    let sounds: Vec<_> = media.iter().filter(|got| got.is_audio()).collect();
-    let times: Vec<_> = sounds.iter().map(|got| got.timestamp).collect();
+    let audio_frames: Vec<_> = media.iter().filter(|got| got.is_audio()).collect();
+    let times: Vec<_> = audio_frames.iter().map(|got| got.timestamp).collect();
     assert_eq!(times, [16 * 20, 17 * 20, 18 * 20, 19 * 20]);
 
     let wide = fixture.play_as(all(), Join::Live, Arc::default()).media();
-    let sounds = wide.iter().filter(|got| got.is_audio()).count();
-    assert_eq!(sounds, 4 * 6);
+    let audio_frames = wide.iter().filter(|got| got.is_audio()).count();
+    assert_eq!(audio_frames, 4 * 6);
 }
 
 #[test]
 fn frames_of_all_tracks_keep_together_in_a_live_join() {
     let fixture = Fixture::published();
     for index in 0..10 {
-        fixture.picture(index * 40, index == 0, 100);
+        fixture.frame(index * 40, index == 0, 100);
         fixture.append(
             Video,
             index * 40,

@@ -233,11 +233,11 @@ fn an_flv_file_has_true_flags_headers_and_tags_from_near_zero() {
     assert_eq!(flags, 5);
     assert_eq!((tags[0].0, &tags[0].2[..]), (9, SMALL));
     assert_eq!((tags[1].0, &tags[1].2[..]), (8, AAC_HEADER));
-    let pictures: Vec<u32> = tags[2..].iter().filter(|t| t.0 == 9).map(|t| t.1).collect();
-    assert_eq!(pictures, [200, 240, 280, 320, 360, 400, 440]);
-    let sounds = tags[2..].iter().filter(|tag| tag.0 == 8);
+    let video: Vec<u32> = tags[2..].iter().filter(|t| t.0 == 9).map(|t| t.1).collect();
+    assert_eq!(video, [200, 240, 280, 320, 360, 400, 440]);
+    let audio_frames = tags[2..].iter().filter(|tag| tag.0 == 8);
     assert_eq!(
-        sounds.map(|tag| tag.1).take(2).collect::<Vec<_>>(),
+        audio_frames.map(|tag| tag.1).take(2).collect::<Vec<_>>(),
         [210, 250]
     );
 }
@@ -249,11 +249,11 @@ fn a_file_begins_once_the_tracks_are_known() {
         fixture.publish();
         fixture.append(Kind::Video, 0, SMALL);
         let viewer = view(&fixture, framing, Join::Gop);
-        fixture.picture(0, true, 1_000);
+        fixture.frame(0, true, 1_000);
         fixture.pump();
         assert!(viewer.sink.bytes().is_empty(), "audio may come");
         fixture.append(Kind::Audio, 0, AAC_HEADER);
-        fixture.sound(10, 100);
+        fixture.audio(10, 100);
         fixture.pump();
         let tracks = match framing {
             FLV => viewer.tags().0,
@@ -276,7 +276,7 @@ fn without_audio_a_file_begins_after_two_seconds() {
     fixture.append(Kind::Video, 0, SMALL);
     let viewers = [FLV, MP4].map(|framing| view(&fixture, framing, Join::Gop));
     for index in 0..60 {
-        fixture.picture(index * 40, index == 0, 1_000);
+        fixture.frame(index * 40, index == 0, 1_000);
         fixture.pump();
         fixture.wait(40);
     }
@@ -304,15 +304,15 @@ fn an_mp4_file_has_every_frame_without_gaps() {
         panic!("{:?}", fragments[1]);
     };
     assert_eq!(bytes.len(), 995, "without the tag's header");
-    let pictures = times(&fragments, 1);
+    let video = times(&fragments, 1);
     // Decoded one step early.
     let expected: Vec<_> = (0..10).map(|i| (160 + i * 40, 40)).collect();
-    assert_eq!(pictures, expected);
+    assert_eq!(video, expected);
     // At 44,100 Hz. The timestamps are 40 ms apart, so the count is corrected in the end.
-    let sounds = times(&fragments, 2);
-    assert_eq!(sounds[0], (8820 + 441, 1024));
+    let audio_frames = times(&fragments, 2);
+    assert_eq!(audio_frames[0], (8820 + 441, 1024));
     assert!(
-        sounds[..5]
+        audio_frames[..5]
             .windows(2)
             .all(|pair| pair[0].0 + 1024 == pair[1].0)
     );
@@ -329,15 +329,15 @@ fn audio_and_video_are_in_sync_after_hours() {
     let (mut worst, mut apart, mut frames) = (0, None, 0_u64);
     // In parts, since the sink keeps all that it takes.
     let mut begin = 0;
-    for picture in 0..SECONDS * 30 {
-        let ms = picture * 1000 / 30;
-        fixture.picture(ms as u32, picture % 60 == 0, 12);
+    for frame in 0..SECONDS * 30 {
+        let ms = frame * 1000 / 30;
+        fixture.frame(ms as u32, frame % 60 == 0, 12);
         while frames * 1024 * 1000 <= ms * RATE {
-            fixture.sound((frames * 1024 * 1000 / RATE) as u32, 12);
+            fixture.audio((frames * 1024 * 1000 / RATE) as u32, 12);
             frames += 1;
         }
         fixture.wait(33);
-        if picture % 3_000 != 2_999 {
+        if frame % 3_000 != 2_999 {
             continue;
         }
         fixture.pump();
@@ -361,9 +361,9 @@ fn a_live_join_restamps_the_cached_frames() {
     fixture.gop(0, 20);
     let viewer = view(&fixture, MP4, Join::Live);
     fixture.gop(800, 1);
-    let pictures = times(&viewer.fragments(), 1);
+    let video = times(&viewer.fragments(), 1);
     let expected = (0..20).map(|i| (199 + i, 1));
-    assert_eq!(pictures, expected.chain([(219, 40)]).collect::<Vec<_>>());
+    assert_eq!(video, expected.chain([(219, 40)]).collect::<Vec<_>>());
 }
 
 #[test]
@@ -375,8 +375,8 @@ fn a_file_that_is_sent_byte_by_byte_is_the_same_file() {
         let slow = view(&fixture, framing, Join::Gop);
         slow.sink.set_room(0);
         for index in 0..20 {
-            fixture.picture(120 + index * 40, false, 300);
-            fixture.sound(125 + index * 40, 30);
+            fixture.frame(120 + index * 40, false, 300);
+            fixture.audio(125 + index * 40, 30);
             for _ in 0..400 {
                 slow.sink.set_room(1 + index as usize * 3);
                 fixture.pump();
@@ -433,7 +433,7 @@ fn a_viewer_that_waited_gets_everything_from_the_first_join_point_on() {
     fixture.publish();
     fixture.append(Kind::Audio, 0, AAC_HEADER);
     for index in 0..150 {
-        fixture.sound(index * 10_240 / 441, 100);
+        fixture.audio(index * 10_240 / 441, 100);
         if index % 5 == 4 {
             fixture.pump();
         }
@@ -447,7 +447,7 @@ fn a_viewer_that_waited_gets_everything_from_the_first_join_point_on() {
     fixture.publish();
     fixture.append(Kind::Video, 0, SMALL);
     for index in 0..150 {
-        fixture.picture(index * 20, index % 10 == 0, 100);
+        fixture.frame(index * 20, index % 10 == 0, 100);
         fixture.pump();
         fixture.wait(20);
     }

@@ -385,13 +385,13 @@ impl Fixture {
     }
 
     /// Appends a video frame of `len` bytes that carries a running number; returns the number.
-    pub(crate) fn picture(&self, timestamp: u32, is_keyframe: bool, len: usize) -> u32 {
+    pub(crate) fn frame(&self, timestamp: u32, is_keyframe: bool, len: usize) -> u32 {
         let first = if is_keyframe { 0x17 } else { 0x27 };
         self.numbered(Kind::Video, timestamp, [first, 1, 0, 0, 0], len)
     }
 
     /// Appends an AAC frame of `len` bytes, numbered likewise.
-    pub(crate) fn sound(&self, timestamp: u32, len: usize) -> u32 {
+    pub(crate) fn audio(&self, timestamp: u32, len: usize) -> u32 {
         self.numbered(Kind::Audio, timestamp, [0xAF, 1, 0, 0, 0], len)
     }
 
@@ -409,16 +409,16 @@ impl Fixture {
 
     /// Appends and pumps, in real time, a GOP at 25 frames per second from `timestamp` on, each
     /// video frame followed by an audio frame 10 ms later.
-    pub(crate) fn gop(&self, timestamp: u32, pictures: u32) {
-        self.pictures(timestamp, pictures, true);
+    pub(crate) fn gop(&self, timestamp: u32, frames: u32) {
+        self.frames(timestamp, frames, true);
     }
 
     /// Like [`gop`](Self::gop), with or without the keyframe.
-    pub(crate) fn pictures(&self, timestamp: u32, pictures: u32, has_keyframe: bool) {
-        for index in 0..pictures {
+    pub(crate) fn frames(&self, timestamp: u32, frames: u32, has_keyframe: bool) {
+        for index in 0..frames {
             let timestamp = timestamp.wrapping_add(index * 40);
-            self.picture(timestamp, has_keyframe && index == 0, 1_000);
-            self.sound(timestamp.wrapping_add(10), 100);
+            self.frame(timestamp, has_keyframe && index == 0, 1_000);
+            self.audio(timestamp.wrapping_add(10), 100);
             self.pump();
             self.wait(40);
         }

@@ -45,13 +45,13 @@ fn a_live_join_restamps_the_cached_frames_to_end_at_the_live_edge() {
     fixture.gop(3_000, 2);
     let media = player.media();
 
-    let pictures = timestamps(&media, Got::is_video);
+    let frames = timestamps(&media, Got::is_video);
     let newest = 1_000 + 49 * 40;
     let expected: Vec<u32> = (0..50)
         .map(|i| newest - 49 + i)
         .chain([3_000, 3_040])
         .collect();
-    assert_eq!(pictures, expected);
+    assert_eq!(frames, expected);
     assert!(media[0].is_keyframe());
 }
 
@@ -60,9 +60,12 @@ fn a_live_join_sends_the_newest_four_cached_audio_frames() {
     let fixture = Fixture::published();
     fixture.gop(1_000, 50);
     let mut player = fixture.play(Join::Live);
-    let sounds = timestamps(&player.media(), Got::is_audio);
+    let audio_frames = timestamps(&player.media(), Got::is_audio);
     let newest = 1_010 + 49 * 40;
-    assert_eq!(sounds, [newest - 120, newest - 80, newest - 40, newest]);
+    assert_eq!(
+        audio_frames,
+        [newest - 120, newest - 80, newest - 40, newest]
+    );
 }
 
 #[test]
@@ -70,11 +73,8 @@ fn a_gop_join_changes_no_timestamp() {
     let fixture = Fixture::published();
     fixture.gop(1_000, 50);
     let mut player = fixture.play(Join::Gop);
-    let pictures = timestamps(&player.media(), Got::is_video);
-    assert_eq!(
-        pictures,
-        (0..50).map(|i| 1_000 + i * 40).collect::<Vec<_>>()
-    );
+    let frames = timestamps(&player.media(), Got::is_video);
+    assert_eq!(frames, (0..50).map(|i| 1_000 + i * 40).collect::<Vec<_>>());
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_next_join_waits_for_the_next_keyframe() {
     fixture.gop(0, 10);
     let mut player = fixture.play(Join::Next);
     assert_eq!(player.got(), []);
-    fixture.picture(400, false, 100);
+    fixture.frame(400, false, 100);
     fixture.pump();
     assert_eq!(player.got(), []);
     fixture.gop(440, 2);
@@ -114,13 +114,13 @@ fn frames_that_come_while_a_player_waits_keep_their_timestamps() {
     fixture.headers();
     // One read may bring several messages.
     for index in 0..5 {
-        fixture.sound(1_000 + index * 40, 100);
-        fixture.picture(1_010 + index * 40, index == 0, 100);
+        fixture.audio(1_000 + index * 40, 100);
+        fixture.frame(1_010 + index * 40, index == 0, 100);
     }
     fixture.pump();
     let media = player.media();
-    let pictures = timestamps(&media, Got::is_video);
-    assert_eq!(pictures, (0..5).map(|i| 1_010 + i * 40).collect::<Vec<_>>());
+    let frames = timestamps(&media, Got::is_video);
+    assert_eq!(frames, (0..5).map(|i| 1_010 + i * 40).collect::<Vec<_>>());
     assert_eq!(
         timestamps(&media, Got::is_audio),
         [1_040, 1_080, 1_120, 1_160]
@@ -131,8 +131,8 @@ fn frames_that_come_while_a_player_waits_keep_their_timestamps() {
 fn frames_before_the_first_keyframe_reach_no_player() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
-    fixture.picture(0, false, 100);
-    fixture.picture(40, true, 100);
+    fixture.frame(0, false, 100);
+    fixture.frame(40, true, 100);
     fixture.pump();
     assert_eq!(timestamps(&player.media(), Got::is_video), [40]);
 }
@@ -143,7 +143,7 @@ fn without_video_every_audio_frame_is_a_join_point() {
     fixture.publish();
     fixture.append(Kind::Audio, 0, AAC_HEADER);
     for index in 0..20 {
-        fixture.sound(index * 23, 100);
+        fixture.audio(index * 23, 100);
     }
     let mut player = fixture.play(Join::Live);
     let got = player.got();
@@ -216,26 +216,26 @@ fn a_waiting_player_gets_everything_from_the_first_join_point_on() {
         fixture.publish();
         fixture.append(Kind::Audio, 0, AAC_HEADER);
         for index in 0..5 {
-            fixture.sound(index * 20, 100);
+            fixture.audio(index * 20, 100);
         }
         fixture.pump();
         let got = player.got();
         assert_eq!(got[0].payload, AAC_HEADER);
-        let sounds = timestamps(&got[1..], Got::is_audio);
-        assert_eq!(sounds, [0, 20, 40, 60, 80], "{join:?}, sound alone");
+        let audio_frames = timestamps(&got[1..], Got::is_audio);
+        assert_eq!(audio_frames, [0, 20, 40, 60, 80], "{join:?}, sound alone");
 
         let fixture = Fixture::new();
         let mut player = fixture.play(join);
         fixture.publish();
         fixture.append(Kind::Video, 0, AVC_HEADER);
         for index in 0..8 {
-            fixture.picture(index * 20, index % 2 == 1, 100);
+            fixture.frame(index * 20, index % 2 == 1, 100);
         }
         fixture.pump();
-        let pictures = timestamps(&player.media(), Got::is_video);
-        assert_eq!(pictures, [20, 40, 60, 80, 100, 120, 140], "{join:?}, video");
+        let frames = timestamps(&player.media(), Got::is_video);
+        assert_eq!(frames, [20, 40, 60, 80, 100, 120, 140], "{join:?}, video");
         // From here on it is like any other.
-        fixture.picture(160, false, 100);
+        fixture.frame(160, false, 100);
         fixture.pump();
         assert_eq!(timestamps(&player.media(), Got::is_video), [160]);
     }
@@ -249,10 +249,10 @@ fn a_waiting_player_starts_with_the_current_headers() {
     let mut player = fixture.play(Join::Live);
     fixture.publish();
     fixture.append(Kind::Audio, 0, AAC_HEADER);
-    fixture.sound(0, 100);
+    fixture.audio(0, 100);
     fixture.append(Kind::Audio, 0, OTHER_AAC);
-    fixture.sound(20, 100);
-    fixture.sound(40, 100);
+    fixture.audio(20, 100);
+    fixture.audio(40, 100);
     fixture.pump();
     let got = player.got();
     assert_eq!(got[0].payload, OTHER_AAC);
@@ -274,8 +274,8 @@ fn timestamps_do_not_go_back_after_a_players_pause() {
         fixture.gop(gop * 120, 3);
     }
     pause(false);
-    let pictures = timestamps(&player.media(), Got::is_video);
-    assert_eq!(pictures, [78, 79, 80, 438, 439, 440]);
+    let frames = timestamps(&player.media(), Got::is_video);
+    assert_eq!(frames, [78, 79, 80, 438, 439, 440]);
 }
 
 /// The data messages that a player received: timestamp and contents.
@@ -292,10 +292,10 @@ fn data_messages_are_relayed_in_order_with_their_times() {
     let mut player = fixture.play(Join::Next);
     fixture.gop(1_120, 1);
     fixture.data(1_140, b"cue");
-    fixture.picture(1_160, false, 100);
+    fixture.frame(1_160, false, 100);
     // A timestamp that is far off says nothing about the publisher's clock.
     fixture.data(900_000, b"far");
-    fixture.picture(1_200, false, 100);
+    fixture.frame(1_200, false, 100);
     fixture.pump();
     let got = player.got();
     let order: Vec<_> = got[2..]
@@ -330,7 +330,7 @@ fn a_joiners_burst_brings_no_data_messages() {
         fixture.data(1_110, b"not pumped");
         let mut player = fixture.play(join);
         fixture.data(1_120, b"after");
-        fixture.picture(1_130, false, 100);
+        fixture.frame(1_130, false, 100);
         fixture.pump();
         let got = player.got();
         assert!(got.iter().any(Got::is_keyframe));

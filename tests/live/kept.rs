@@ -56,10 +56,10 @@ fn new_headers_between_inter_frames_are_not_kept_for_hls() {
         fixture.publish();
         let kept = kept(|| {
             fixture.append(Kind::Video, 0, AVC_HEADER);
-            fixture.picture(0, true, 100);
+            fixture.frame(0, true, 100);
             for index in 1..3_000 {
                 fixture.append(Kind::Video, index * 40, &header(index, len));
-                fixture.picture(index * 40, false, 100);
+                fixture.frame(index * 40, false, 100);
                 fixture.pump();
                 fixture.wait(40);
             }
@@ -79,8 +79,8 @@ fn new_headers_before_keyframes_are_not_kept_for_hls() {
         let kept = kept(|| {
             for index in 0..2_000 {
                 fixture.append(Kind::Video, index * 40, &header(index, len));
-                fixture.picture(index * 2_000, true, 100);
-                fixture.picture(index * 2_000 + 1_000, false, 100);
+                fixture.frame(index * 2_000, true, 100);
+                fixture.frame(index * 2_000 + 1_000, false, 100);
                 fixture.pump();
                 fixture.wait(2_000);
             }
@@ -125,7 +125,7 @@ fn players_that_stop_inside_the_headers_keep_no_version_of_their_own() {
             for (index, sink) in (0..).zip(&sinks) {
                 fixture.append(Kind::Video, index * 40, &header(index, 15_000));
                 fixture.append(Kind::Video, index * 40, &header(index, 2_500));
-                fixture.picture(index * 40, true, 100);
+                fixture.frame(index * 40, true, 100);
                 sink.reserve(4_096);
                 sink.set_room(30);
                 if let Some(framing) = framing {

@@ -173,9 +173,9 @@ proptest! {
         for (index, (len, kind, pause, rooms)) in steps.into_iter().enumerate() {
             let timestamp = index as u32 * 40;
             match kind {
-                0..=1 => fixture.picture(timestamp, true, len),
-                2..=5 => fixture.picture(timestamp, false, len),
-                _ => fixture.sound(timestamp, len % 500),
+                0..=1 => fixture.frame(timestamp, true, len),
+                2..=5 => fixture.frame(timestamp, false, len),
+                _ => fixture.audio(timestamp, len % 500),
             };
             lengths.push(if kind > 5 { len % 500 } else { len }.max(10));
             for (player, room) in players.iter().zip(rooms) {

@@ -142,13 +142,13 @@ fn players_stay_and_timestamps_advance_by_the_time_away() {
     let got = player.got();
     // The last video frame had 10360 and the last audio frame 10370; the next comes 40 ms and 3 s
     // later.
-    let pictures: Vec<_> = got.iter().filter(|got| got.is_video()).collect();
+    let frames: Vec<_> = got.iter().filter(|got| got.is_video()).collect();
     assert!(
-        pictures[0].is_keyframe(),
+        frames[0].is_keyframe(),
         "the same headers are not sent again"
     );
-    assert_eq!(pictures[0].timestamp, 10_370 + 3_040);
-    assert_eq!(pictures[1].timestamp, 10_370 + 3_080);
+    assert_eq!(frames[0].timestamp, 10_370 + 3_040);
+    assert_eq!(frames[1].timestamp, 10_370 + 3_080);
 }
 
 #[test]
@@ -159,9 +159,9 @@ fn a_track_that_begins_before_the_seam_is_raised_to_it() {
     player.got();
     fixture.unpublish();
     fixture.publish();
-    fixture.picture(500, true, 100);
-    fixture.sound(400, 100);
-    fixture.sound(520, 100);
+    fixture.frame(500, true, 100);
+    fixture.audio(400, 100);
+    fixture.audio(520, 100);
     fixture.pump();
     let times: Vec<_> = player.media().iter().map(|got| got.timestamp).collect();
     assert_eq!(times, [10_050, 10_010, 10_070]);
@@ -205,7 +205,7 @@ fn nobody_joins_at_a_keyframe_of_the_publisher_before() {
     fixture.unpublish();
     fixture.publish();
     let mut player = fixture.play(Join::Live);
-    fixture.picture(0, false, 100);
+    fixture.frame(0, false, 100);
     fixture.pump();
     assert_eq!(player.got(), []);
     fixture.gop(40, 1);
@@ -304,7 +304,7 @@ fn metadata_of_a_track_that_never_comes_is_dropped() {
     fixture.append(Kind::Video, 0, AVC_HEADER);
     let mut early = fixture.play(Join::Live);
     for index in 0..60 {
-        fixture.picture(index * 40, index == 0, 100);
+        fixture.frame(index * 40, index == 0, 100);
         fixture.pump();
         fixture.wait(40);
     }
@@ -325,7 +325,7 @@ fn a_publisher_without_audio_leaves_no_audio_header_of_the_one_before() {
     fixture.publish();
     fixture.append(Kind::Video, 0, AVC_HEADER);
     for index in 0..60 {
-        fixture.picture(index * 40, index == 0, 100);
+        fixture.frame(index * 40, index == 0, 100);
         fixture.wait(40);
     }
     let got = fixture.play(Join::Live).got();
@@ -338,7 +338,7 @@ fn a_clock_jump_is_hidden_from_players_and_reported_once() {
     let mut player = fixture.play(Join::Live);
     fixture.gop(10_000, 10);
     let before = player.media().len();
-    fixture.picture(50_000_400, true, 1_000);
+    fixture.frame(50_000_400, true, 1_000);
     // In between, headers at timestamp 0, and new ones.
     fixture.headers();
     fixture.append(Kind::Video, 0, &[AVC_HEADER, b"other"].concat());

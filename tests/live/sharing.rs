@@ -30,7 +30,7 @@ struct Streams {
 struct Camera {
     stream: Stream,
     generation: u64,
-    pictures: u32,
+    frames: u32,
     /// The number of frames dropped.
     lost: u32,
 }
@@ -65,7 +65,7 @@ impl Streams {
         let camera = Camera {
             stream,
             generation: accepted.generation,
-            pictures: 0,
+            frames: 0,
             lost: 0,
         };
         camera.append(AVC_HEADER, self.now);
@@ -75,7 +75,7 @@ impl Streams {
     /// A stream that has nothing but one keyframe of some bytes.
     fn still(&self, name: usize, len: usize) -> Result<Camera, PublishRefused> {
         let mut camera = self.publish(name)?;
-        camera.picture(true, len, self.now);
+        camera.frame(true, len, self.now);
         Ok(camera)
     }
 }
@@ -89,18 +89,18 @@ impl Camera {
             .unwrap()
     }
 
-    fn picture(&mut self, is_keyframe: bool, len: usize, now: u64) {
-        let mut picture = vec![if is_keyframe { 0x17 } else { 0x27 }, 1, 0, 0, 0];
-        picture.resize(len, 0x41);
-        self.lost += u32::from(self.append(&picture, now) != Appended::Stored);
-        self.pictures += 1;
+    fn frame(&mut self, is_keyframe: bool, len: usize, now: u64) {
+        let mut frame = vec![if is_keyframe { 0x17 } else { 0x27 }, 1, 0, 0, 0];
+        frame.resize(len, 0x41);
+        self.lost += u32::from(self.append(&frame, now) != Appended::Stored);
+        self.frames += 1;
         self.stream.pump(now);
     }
 
     /// Sends the next of 25 frames per second, with keyframes of 90 KB every two seconds.
     fn film(&mut self, now: u64) {
-        let is_keyframe = self.pictures % 50 == 0;
-        self.picture(is_keyframe, if is_keyframe { 90_000 } else { 9_000 }, now);
+        let is_keyframe = self.frames % 50 == 0;
+        self.frame(is_keyframe, if is_keyframe { 90_000 } else { 9_000 }, now);
     }
 
     /// Whether a player that joins now is sent a frame at once.
@@ -124,9 +124,9 @@ impl Camera {
 }
 
 /// Films for some frames; returns how often a player could join.
-fn film(streams: &mut Streams, camera: &mut Camera, pictures: u32) -> u32 {
+fn film(streams: &mut Streams, camera: &mut Camera, frames: u32) -> u32 {
     let mut joinable = 0;
-    for _ in 0..pictures {
+    for _ in 0..frames {
         streams.now += 40;
         camera.film(streams.now);
         joinable += u32::from(camera.can_be_joined());
@@ -175,7 +175,7 @@ fn streams_without_a_publisher_give_up_their_blocks_first() {
     for index in 0..500 {
         streams.now += 40;
         for camera in &mut cameras {
-            camera.picture(index % 250 == 0, 12_000, streams.now);
+            camera.frame(index % 250 == 0, 12_000, streams.now);
         }
     }
     // All blocks but the reserve, half of it each.
@@ -210,7 +210,7 @@ fn unwatched_streams_share_the_memory_for_hls() {
             camera.film(streams.now);
         }
         // A keyframe each second: no segment is complete without the GOP before the newest.
-        small.picture(index % 25 == 0, 2_000, streams.now);
+        small.frame(index % 25 == 0, 2_000, streams.now);
         if index >= 500 && index % 25 == 0 {
             // A segment of it takes 33 blocks, and ten of them are kept.
             listed(&cameras[0], streams.now);
@@ -246,7 +246,7 @@ fn memory_kept_for_unwatched_hls_is_given_up_when_needed() {
         let mut most = 0;
         for index in 0..440 {
             streams.now += 40;
-            huge.picture(index == 0, 15_000, streams.now);
+            huge.frame(index == 0, 15_000, streams.now);
             if !is_silent {
                 unwatched.film(streams.now);
             }
@@ -271,7 +271,7 @@ fn a_huge_gop_takes_nothing_from_streams_with_small_ones() {
         let mut huge = streams.publish(0).unwrap();
         if is_first {
             for index in 0..400 {
-                huge.picture(index == 0, 9_200, streams.now);
+                huge.frame(index == 0, 9_200, streams.now);
             }
         }
         let mut cameras: Vec<_> = (1..5).map(|name| streams.publish(name).unwrap()).collect();
@@ -280,7 +280,7 @@ fn a_huge_gop_takes_nothing_from_streams_with_small_ones() {
             for index in 0..500 {
                 streams.now += 40;
                 for half in 0..2 {
-                    huge.picture(index % 250 == 0 && half == 0, len, streams.now);
+                    huge.frame(index % 250 == 0 && half == 0, len, streams.now);
                 }
                 for camera in &mut cameras {
                     camera.film(streams.now);
@@ -313,7 +313,7 @@ fn a_running_stream_keeps_its_gop_and_new_ones_without_room_are_refused() {
         }
         for other in &mut greedy {
             for _ in 0..20 {
-                other.picture(false, 40_000, streams.now);
+                other.frame(false, 40_000, streams.now);
             }
         }
         assert_eq!(film(&mut streams, &mut camera, 10), 10, "{name}");

@@ -16,7 +16,7 @@ fn a_player_at_half_the_rate_skips_to_keyframes() {
     let mut skips = Vec::new();
     for index in 0..1_500u32 {
         // 1000 bytes every 40 ms, of which the slow one takes 500.
-        fixture.picture(index * 40, index % 25 == 0, 1_000);
+        fixture.frame(index * 40, index % 25 == 0, 1_000);
         slow.sink.set_room(500);
         skips.extend(fixture.stream.pump(fixture.now.get()).skips);
         fixture.wait(40);
@@ -54,10 +54,10 @@ fn a_burst_of_the_publisher_does_not_count_as_lag() {
     let mut player = fixture.play(Join::Live);
     // Five seconds of media at once, as after an outage. The socket takes a second's worth.
     player.sink.set_room(25_000);
-    fixture.picture(0, true, 1_000);
+    fixture.frame(0, true, 1_000);
     fixture.pump();
     for index in 1..125 {
-        fixture.picture(index * 40, index % 25 == 0, 1_000);
+        fixture.frame(index * 40, index % 25 == 0, 1_000);
     }
     fixture.pump();
     fixture.wait(1_000);
@@ -73,7 +73,7 @@ fn a_player_that_never_reads_is_cut_off_and_costs_no_more_than_the_history() {
     stalled.sink.set_room(300);
     let mut most = 0;
     for index in 0..1_000u32 {
-        fixture.picture(index * 40, index % 25 == 0, 10_000);
+        fixture.frame(index * 40, index % 25 == 0, 10_000);
         fixture.pump();
         fixture.wait(40);
         most = most.max(fixture.stream.snapshot().blocks);
@@ -89,7 +89,7 @@ fn without_slow_players_only_the_newest_gop_is_kept() {
     let fixture = Fixture::published();
     let _player = fixture.play(Join::Live);
     for index in 0..500u32 {
-        fixture.picture(index * 40, index % 25 == 0, 10_000);
+        fixture.frame(index * 40, index % 25 == 0, 10_000);
         fixture.pump();
         fixture.wait(40);
         assert!(fixture.stream.snapshot().blocks <= 26 * 10_000 / 16_384 + 2);
@@ -103,7 +103,7 @@ fn a_player_that_stops_at_a_boundary_is_cut_off_too() {
     let stalled = fixture.play_with(Join::Live, sink.clone());
     sink.set_room(0);
     for index in 0..600u32 {
-        fixture.picture(index * 40, index % 25 == 0, 1_000);
+        fixture.frame(index * 40, index % 25 == 0, 1_000);
         fixture.pump();
         fixture.wait(40);
     }
@@ -116,13 +116,13 @@ fn when_even_the_newest_keyframe_is_evicted_joiners_wait_for_the_next() {
     let fixture = Fixture::with(12, 0);
     fixture.publish();
     fixture.headers();
-    fixture.picture(0, true, 50_000);
+    fixture.frame(0, true, 50_000);
     for index in 1..10 {
-        fixture.picture(index * 40, false, 20_000);
+        fixture.frame(index * 40, false, 20_000);
     }
     let mut player = fixture.play(Join::Live);
     assert_eq!(player.got(), []);
-    fixture.picture(400, true, 1_000);
+    fixture.frame(400, true, 1_000);
     fixture.pump();
     assert!(player.media()[0].is_keyframe());
 }
@@ -133,11 +133,11 @@ fn a_message_larger_than_the_share_is_dropped_and_video_waits_for_a_keyframe() {
     fixture.publish();
     fixture.headers();
     let mut player = fixture.play(Join::Live);
-    fixture.picture(0, true, 1_000);
+    fixture.frame(0, true, 1_000);
     fixture.pump();
-    fixture.picture(40, true, 200_000);
-    fixture.picture(80, false, 1_000);
-    fixture.picture(120, true, 1_000);
+    fixture.frame(40, true, 200_000);
+    fixture.frame(80, false, 1_000);
+    fixture.frame(120, true, 1_000);
     fixture.pump();
     let times: Vec<_> = player
         .media()
@@ -156,7 +156,7 @@ fn a_batch_waits_for_more_messages_but_never_delays_a_keyframe() {
     let mut player = fixture.play(Join::Live);
     let mut sends = Vec::new();
     for index in 0..30u32 {
-        fixture.picture(index * 40, index % 20 == 0, 1_000);
+        fixture.frame(index * 40, index % 20 == 0, 1_000);
         fixture.pump();
         sends.push(
             player

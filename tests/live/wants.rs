@@ -48,8 +48,8 @@ fn video_that_is_turned_on_again_resumes_with_a_keyframe() {
     assert!(got.iter().all(Got::is_audio));
     assert_eq!(got.len(), 10);
     set_video(true);
-    fixture.picture(800, false, 100);
-    fixture.sound(810, 100);
+    fixture.frame(800, false, 100);
+    fixture.audio(810, 100);
     fixture.pump();
     assert!(player.got().iter().all(Got::is_audio));
     fixture.gop(840, 2);
@@ -74,7 +74,7 @@ fn audio_can_be_turned_off() {
 fn control_bytes_wait_for_the_end_of_a_message() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
-    fixture.picture(0, true, 1_000);
+    fixture.frame(0, true, 1_000);
     player.sink.set_room(500);
     fixture.pump();
     // A ping request in the middle of the keyframe.
@@ -83,7 +83,7 @@ fn control_bytes_wait_for_the_end_of_a_message() {
         .stream
         .with_subscriber(player.id, fixture.now.get(), |s| s.queue_control(ping))
         .unwrap();
-    fixture.picture(40, false, 1_000);
+    fixture.frame(40, false, 1_000);
     player.sink.set_room(usize::MAX);
     fixture.pump();
     let types: Vec<_> = player.got().iter().map(|got| got.type_id).collect();

@@ -11,18 +11,12 @@ const REFUSED_PLAY: (&str, &str) = ("error", "NetStream.Play.Failed");
 const WRONG_KEY: &str = "wrong or missing key: use NAME?key=KEY";
 
 fn keys(keys: &[&str]) -> Access {
-    Access {
-        keys: keys.iter().map(|text| Key::parse(text).unwrap()).collect(),
-        ..Access::default()
-    }
+    Access::default().keys(keys.iter().map(|text| Key::parse(text).unwrap()).collect())
 }
 
 fn from(networks: &[&str]) -> Access {
     let networks = networks.iter().map(|text| Network::parse(text).unwrap());
-    Access {
-        from: networks.collect(),
-        ..Access::default()
-    }
+    Access::default().from(networks.collect())
 }
 
 fn guarded(publish: Access, play: Access) -> Server {
@@ -64,7 +58,7 @@ fn publishers_and_players_need_their_own_key_in_any_place() {
         assert_eq!(code, "NetStream.Play.Reset");
         assert_eq!(description, "Playing live/door", "{app} {name}");
         publisher.send_headers();
-        publisher.send_picture(7, 0, true, 500);
+        publisher.send_frame(7, 0, true, 500);
         assert_eq!(player.wait_for_media().number(), 7);
 
         // The other action's key is a wrong key.

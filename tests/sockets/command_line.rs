@@ -131,8 +131,8 @@ fn the_log_says_once_per_publish_where_a_stream_can_be_watched() {
     for count in [1, 2] {
         let mut publisher = Client::publishing(server.address(), "live", "d\u{f6}or");
         publisher.send_headers();
-        publisher.send_picture(1, 0, true, 500);
-        publisher.send_picture(2, 40, false, 500);
+        publisher.send_frame(1, 0, true, 500);
+        publisher.send_frame(2, 40, false, 500);
         let line = format!("; watch at {page}live/d%C3%B6or");
         server.wait_for_log(&line, count);
         drop(publisher);
@@ -147,7 +147,7 @@ fn without_http_no_page_is_mentioned() {
     let server = Brooklet::start(&["--http", "off"]);
     let mut publisher = Client::publishing(server.address(), "live", "door");
     publisher.send_headers();
-    publisher.send_picture(1, 0, true, 500);
+    publisher.send_frame(1, 0, true, 500);
     server.wait_for_log("live/door: H.264", 1);
     let printed = server.printed();
     assert!(
@@ -163,7 +163,7 @@ fn a_signal_ends_it_with_exit_code_0_while_a_stream_runs() {
         let mut publisher = Client::publishing(server.address(), "live", "door");
         let mut player = Client::playing(server.address(), "live", "door");
         publisher.send_headers();
-        publisher.send_picture(1, 0, true, 5_000);
+        publisher.send_frame(1, 0, true, 5_000);
         player.wait_for_media();
         server.stop_by(signal);
     }

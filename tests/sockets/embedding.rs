@@ -26,7 +26,7 @@ fn received(stream: &mut Attached) -> &StreamMessage {
     message.expect("there is a message in time")
 }
 
-/// The number of a picture, see `Client::send_picture`.
+/// The number of a frame, see `Client::send_frame`.
 fn number(message: &StreamMessage) -> u32 {
     u32::from_be_bytes(message.payload()[5..9].try_into().unwrap())
 }
@@ -36,8 +36,8 @@ fn an_attached_program_gets_headers_first_and_everything_from_a_keyframe_on() {
     let server = server(short_grace());
     let mut camera = publishing(&server);
     camera.send_headers();
-    camera.send_picture(1, 1_000, true, 200_000);
-    camera.send_picture(2, 1_040, false, 500);
+    camera.send_frame(1, 1_000, true, 200_000);
+    camera.send_frame(2, 1_040, false, 500);
     wait_until("both pictures are there", || {
         let streams = server.streams();
         streams
@@ -56,16 +56,13 @@ fn an_attached_program_gets_headers_first_and_everything_from_a_keyframe_on() {
         (Some(Medium::Audio), AAC_HEADER)
     );
     for (count, timestamp, is_key, len) in [(1, 1_000, true, 200_000), (2, 1_040, false, 500)] {
-        let picture = received(&mut stream);
-        assert_eq!(picture.medium(), Some(Medium::Video));
-        assert_eq!((number(picture), picture.timestamp()), (count, timestamp));
-        assert_eq!(
-            (picture.is_keyframe(), picture.payload().len()),
-            (is_key, len)
-        );
+        let frame = received(&mut stream);
+        assert_eq!(frame.medium(), Some(Medium::Video));
+        assert_eq!((number(frame), frame.timestamp()), (count, timestamp));
+        assert_eq!((frame.is_keyframe(), frame.payload().len()), (is_key, len));
     }
     assert_eq!(stream.recv(Duration::from_millis(10)), Ok(None));
-    camera.send_picture(3, 1_080, false, 500);
+    camera.send_frame(3, 1_080, false, 500);
     assert_eq!(number(received(&mut stream)), 3);
     drop(camera);
     assert_eq!(stream.recv(DEADLINE), Err(Detached::StreamEnded));
@@ -79,7 +76,7 @@ fn an_attached_program_waits_for_its_stream() {
     assert!(!stream.is_live() && server.streams().is_empty());
     let mut camera = publishing(&server);
     camera.send_headers();
-    camera.send_picture(1, 0, true, 500);
+    camera.send_frame(1, 0, true, 500);
     assert!(received(&mut stream).is_sequence_header());
     assert!(received(&mut stream).is_sequence_header());
     assert_eq!(number(received(&mut stream)), 1);
@@ -90,13 +87,13 @@ fn an_attached_program_that_is_too_slow_skips_to_a_newer_keyframe() {
     let server = server(Config::default().max_lag(Duration::from_millis(50)));
     let mut camera = publishing(&server);
     camera.send_headers();
-    camera.send_picture(1, 0, true, 500);
+    camera.send_frame(1, 0, true, 500);
     let mut stream = server.attach(&door(), Join::Gop).unwrap();
     while !received(&mut stream).is_keyframe() {}
     let mut sent = 1;
     wait_until("it skips", || {
         sent += 1;
-        camera.send_picture(sent, sent * 5, sent % 10 == 0, 500);
+        camera.send_frame(sent, sent * 5, sent % 10 == 0, 500);
         server.streams()[0].report.skips > 0
     });
     // One message waited in its inbox.

@@ -217,7 +217,7 @@ fn a_stream_can_be_given_another_name() {
     let mut by_name = Client::playing(address, "live", "door");
     let mut by_alias = Client::playing(address, "live", "alias");
     publisher.send_headers();
-    publisher.send_picture(7, 0, true, 500);
+    publisher.send_frame(7, 0, true, 500);
     assert_eq!(by_name.wait_for_media().number(), 7);
     assert_eq!(by_alias.wait_for_media().number(), 7);
 }

@@ -1,5 +1,8 @@
 //! Playlists, segments and parts over HTTP.
 
+mod ended;
+mod waiting;
+
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,13 +12,10 @@ use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::stream_key::StreamKey;
 use brooklet::{Client as Peer, Config, Handler, Refusal, Server, StreamRequest};
 
-use crate::client::{AAC_HEADER, Client, DEADLINE, on_free_ports, server, short_grace};
+use crate::client::{
+    AAC_HEADER, AVC_320X240, Client, DEADLINE, on_free_ports, server, short_grace,
+};
 use crate::common::http::{Answer, HttpClient};
-
-/// H.264, 320x240.
-pub(crate) const AVC_HEADER: &[u8] =
-    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
-    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 
 fn http(server: &Server) -> HttpClient {
     HttpClient::connect(server.http_addresses()[0])
@@ -24,7 +24,7 @@ fn http(server: &Server) -> HttpClient {
 /// A publisher of `live/door`, and how many frames were sent.
 struct Camera {
     client: Client,
-    pictures: u32,
+    frames: u32,
     /// The length of a video frame, in bytes.
     len: usize,
 }
@@ -37,27 +37,27 @@ impl Camera {
     fn start_with(server: &Server, name: &str, len: usize) -> Camera {
         let address = server.rtmp_addresses()[0];
         let mut client = Client::publishing(address, "live", name);
-        client.send_message(9, 1, 0, AVC_HEADER);
+        client.send_message(9, 1, 0, AVC_320X240);
         client.send_message(8, 1, 0, AAC_HEADER);
-        let pictures = 0;
+        let frames = 0;
         let mut camera = Camera {
             client,
-            pictures,
+            frames,
             len,
         };
-        camera.pictures(240);
+        camera.frames(240);
         camera
     }
 
     /// Sends video frames 40 ms apart in GOPs of two seconds, each followed by an audio frame.
-    fn pictures(&mut self, count: u32) {
+    fn frames(&mut self, count: u32) {
         for _ in 0..count {
-            let (number, time) = (self.pictures, self.pictures * 40);
+            let (number, time) = (self.frames, self.frames * 40);
             self.client
-                .send_picture(number, time, number % 50 == 0, self.len);
+                .send_frame(number, time, number % 50 == 0, self.len);
             self.client
                 .send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
-            self.pictures += 1;
+            self.frames += 1;
         }
         // Once this is answered, all frames have been taken.
         let arguments = Vec::new();
@@ -87,7 +87,7 @@ fn get_ok(client: &mut HttpClient, target: &str) -> Answer {
 /// The media playlist, once it has been requested at the start and lists all GOPs since.
 fn media_playlist(client: &mut HttpClient, camera: &mut Camera) -> String {
     get_ok(client, "/live/door.m3u8");
-    camera.pictures(140);
+    camera.frames(140);
     get_ok(client, "/live/door/media.m3u8?_HLS_msn=4").text()
 }
 
@@ -164,7 +164,7 @@ fn a_reader_that_stops_within_a_segment_delays_nobody_and_gets_the_rest_later() 
         stopped.wait_for_byte();
     }
     // Two more segments are published, and read by others.
-    camera.pictures(100);
+    camera.frames(100);
     assert!(get_ok(&mut client, &segment).body == whole);
     for stopped in &mut stopped {
         let answer = stopped.answer();
@@ -250,109 +250,8 @@ fn requests_for_what_is_not_there_get_the_right_status() {
 }
 
 #[test]
-fn a_blocking_reload_waits_for_the_next_part() {
-    let server = server(Config::default());
-    let mut camera = Camera::start(&server, "door");
-    let mut client = http(&server);
-    let text = media_playlist(&mut client, &mut camera);
-    let hint = uris(&text, "#EXT-X-PRELOAD-HINT")[0];
-    let (segment, part) = hint.split('-').nth(1).unwrap().split_once('.').unwrap();
-    let part = part.strip_suffix(".m4s").unwrap();
-    let mut waiting = http(&server);
-    client.request("GET", &format!("/live/door/{hint}"), "");
-    let target = format!("/live/door/media.m3u8?_HLS_msn={segment}&_HLS_part={part}");
-    waiting.request("GET", &target, "");
-    let patience = Some(Duration::from_millis(200));
-    for client in [&client, &waiting] {
-        client.socket().set_read_timeout(patience).unwrap();
-        assert!(
-            client.socket().peek(&mut [0]).is_err(),
-            "it is answered already"
-        );
-        client.socket().set_read_timeout(Some(DEADLINE)).unwrap();
-    }
-    camera.pictures(14);
-    let hinted = client.answer();
-    assert_eq!((hinted.status, &hinted.body[4..8]), (200, &b"moof"[..]));
-    let text = waiting.answer().text();
-    assert!(uris(&text, "#EXT-X-PART:").contains(&hint), "{text}");
-}
-
-/// A stream of three GOPs of 10 s, of which two are listed: a request for the fourth waits for half
-/// a minute.
-fn slow_camera(server: &Server) -> Client {
-    let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
-    camera.send_message(9, 1, 0, AVC_HEADER);
-    camera.send_message(8, 1, 0, AAC_HEADER);
-    slow_pictures(&mut camera, 0..751);
-    camera
-}
-
-fn slow_pictures(camera: &mut Client, numbers: std::ops::Range<u32>) {
-    for number in numbers {
-        camera.send_picture(number, number * 40, number % 250 == 0, 500);
-        camera.send_message(8, 1, number * 40, b"\xAF\x01\x21\x10\x05");
-    }
-}
-
-#[test]
-fn a_waiting_client_that_hangs_up_frees_its_place() {
-    // One client may have eight waiting requests.
-    let config = Config::default().max_connections(32);
-    let server = server(config);
-    let mut camera = slow_camera(&server);
-    let playlist = get_ok(&mut http(&server), "/live/door/media.m3u8").text();
-    assert!(
-        playlist.contains("#EXT-X-TARGETDURATION:10\n"),
-        "{playlist}"
-    );
-    let wanted = "/live/door/media.m3u8?_HLS_msn=4";
-    let waits = || {
-        let mut client = http(&server);
-        client.request("GET", wanted, "");
-        let patience = Some(Duration::from_millis(200));
-        client.socket().set_read_timeout(patience).unwrap();
-        let peeked = client.socket().peek(&mut [0]);
-        let waits = peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
-        waits.then_some(client)
-    };
-    let waiting: Vec<_> = std::iter::from_fn(waits).collect();
-    assert_eq!(waiting.len(), 8);
-    drop(waiting);
-    crate::client::wait_until("there is a place", || {
-        // Otherwise it would end at some time, and the waiting requests with it.
-        camera.send_message(18, 1, 30_040, &metadata(0));
-        // No more than may connect.
-        std::thread::sleep(Duration::from_millis(200));
-        waits().is_some()
-    });
-}
-
-#[test]
-fn a_long_wait_does_not_count_against_the_time_to_read_the_response() {
-    let server = server(Config::default());
-    let mut camera = slow_camera(&server);
-    let mut client = http(&server);
-    get_ok(&mut client, "/live/door/media.m3u8");
-    client.request("GET", "/live/door/media.m3u8?_HLS_msn=4", "");
-    // Longer than a response may take to send.
-    for _ in 0..16 {
-        std::thread::sleep(Duration::from_secs(1));
-        camera.send_message(18, 1, 30_040, &metadata(0));
-    }
-    slow_pictures(&mut camera, 751..1_001);
-    let answer = client.answer();
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.header("connection"), None);
-    get_ok(&mut client, "/live/door/media.m3u8");
-}
-
-#[test]
 fn the_key_of_a_playlist_stands_behind_every_uri_in_it() {
-    let play = Access {
-        keys: vec![Key::parse("sesame").unwrap()],
-        ..Access::default()
-    };
+    let play = Access::default().keys(vec![Key::parse("sesame").unwrap()]);
     let server = server(Config::default().play(play));
     let mut camera = Camera::start(&server, "door");
     let mut client = http(&server);
@@ -361,7 +260,7 @@ fn the_key_of_a_playlist_stands_behind_every_uri_in_it() {
     }
     let text = get_ok(&mut client, "/live/door.m3u8?key=sesame").text();
     assert_eq!(uris(&text, ""), ["door/media.m3u8?key=sesame"]);
-    camera.pictures(60);
+    camera.frames(60);
     let target = "/live/door/media.m3u8?_HLS_msn=1&key=sesame&_HLS_part=0";
     let text = get_ok(&mut client, target).text();
     let tags = ["", "#EXT-X-MAP", "#EXT-X-PART:", "#EXT-X-PRELOAD-HINT"];
@@ -373,179 +272,6 @@ fn the_key_of_a_playlist_stands_behind_every_uri_in_it() {
     let (name, _) = all[0].split_once('?').unwrap();
     get_ok(&mut client, &format!("/live/door/{}", all[0]));
     assert_ne!(client.get(&format!("/live/door/{name}")).status, 200);
-}
-
-#[test]
-fn an_ended_stream_keeps_its_playlist_for_a_moment() {
-    let server = server(short_grace());
-    let mut camera = Camera::start(&server, "door");
-    let mut client = http(&server);
-    media_playlist(&mut client, &mut camera);
-    client.request("GET", "/live/door/media.m3u8?_HLS_msn=9", "");
-    drop(camera);
-    let text = client.answer().text();
-    assert!(text.ends_with("\n#EXT-X-ENDLIST\n"), "{text}");
-    for uri in uris(&text, "") {
-        get_ok(&mut client, &format!("/live/door/{uri}"));
-    }
-    crate::client::wait_until("it is gone", || {
-        client.get("/live/door/media.m3u8").status == 404
-    });
-    let (free, total) = server.blocks();
-    assert_eq!(free, total);
-}
-
-/// The state of a stream's playlist.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Stage {
-    GoesOn,
-    Ended,
-    NotFound,
-}
-
-fn stage(client: &mut HttpClient, name: &str) -> Stage {
-    let answer = client.get(&format!("/live/{name}/media.m3u8"));
-    match answer.status {
-        200 if answer.text().ends_with("\n#EXT-X-ENDLIST\n") => Stage::Ended,
-        200 => Stage::GoesOn,
-        404 => Stage::NotFound,
-        _ => panic!("{}: {}", answer.status, answer.text()),
-    }
-}
-
-#[test]
-fn the_playlist_of_a_publisher_that_vanished_goes_on_for_twice_the_grace_time() {
-    let server = server(Config::default().grace(Duration::from_secs(2)));
-    let mut client = http(&server);
-    let mut cameras = ["lost", "done"].map(|name| Camera::start(&server, name));
-    for name in ["lost", "done"] {
-        assert_eq!(stage(&mut client, name), Stage::GoesOn);
-    }
-    // One publisher is cut off, the other says that it has finished.
-    let stream = vec![Value::Number(1.0)];
-    let [lost, done] = &mut cameras;
-    let socket = lost.client.socket();
-    socket.shutdown(std::net::Shutdown::Both).unwrap();
-    let (client_of_done, null) = (&mut done.client, Value::Null);
-    client_of_done.send_command(0, "deleteStream", 0.0, null, stream);
-    let mut seen = vec![[Stage::GoesOn; 2]];
-    crate::client::wait_until("both are gone", || {
-        let now = ["lost", "done"].map(|name| stage(&mut client, name));
-        if seen.last() != Some(&now) {
-            seen.push(now);
-        }
-        now == [Stage::NotFound; 2]
-    });
-    use Stage::{Ended, GoesOn, NotFound};
-    for index in [0, 1] {
-        let mut stages: Vec<_> = seen.iter().map(|stages| stages[index]).collect();
-        stages.dedup();
-        assert_eq!(stages, [GoesOn, Ended, NotFound]);
-    }
-    assert!(seen.contains(&[GoesOn, Ended]), "{seen:?}");
-    assert!(!seen.contains(&[Ended, GoesOn]), "{seen:?}");
-    drop(cameras);
-    crate::client::wait_until("no place is held", || server.connection_count() == 1);
-    let (free, total) = server.blocks();
-    assert_eq!(free, total);
-}
-
-#[test]
-fn a_camera_that_was_cut_off_goes_on_in_the_same_playlist() {
-    let server = server(Config::default());
-    let mut camera = Camera::start(&server, "door");
-    let mut client = http(&server);
-    let before = media_playlist(&mut client, &mut camera);
-    drop(camera);
-    let mut away = before.clone();
-    crate::client::wait_until("it is cut off", || {
-        away = get_ok(&mut client, "/live/door/media.m3u8").text();
-        uris(&away, "").last() != uris(&before, "").last()
-    });
-    assert!(
-        !away.contains("DISCONTINUITY") && !away.contains("ENDLIST"),
-        "{away}"
-    );
-    // The answer stays the same as long as nothing comes.
-    let again = get_ok(&mut client, "/live/door/media.m3u8").text();
-    assert!(again == away, "{away}{again}");
-    let waiting = uris(&away, "").last().unwrap().split(['-', '.']).nth(1);
-    let next = waiting.unwrap().parse::<u64>().unwrap() + 1;
-    let mut waiting = http(&server);
-    waiting.request("GET", &format!("/live/door/media.m3u8?_HLS_msn={next}"), "");
-    let _camera = Camera::start(&server, "door");
-    let after = waiting.answer().text();
-    let segments = uris(&after, "");
-    // Numbers and names continue.
-    let first = after.split("#EXT-X-MEDIA-SEQUENCE:").nth(1).unwrap();
-    let first: u64 = first.lines().next().unwrap().parse().unwrap();
-    let life = uris(&away, "")[0].split('-').next().unwrap();
-    for (number, uri) in (first..).zip(&segments) {
-        assert_eq!(*uri, format!("{life}-{number}.m4s"));
-        get_ok(&mut client, &format!("/live/door/{uri}"));
-    }
-    assert!(
-        (first..first + segments.len() as u64).contains(&next),
-        "{after}"
-    );
-    assert_eq!(
-        after.matches("#EXT-X-DISCONTINUITY\n").count(),
-        1,
-        "{after}"
-    );
-}
-
-#[test]
-fn requests_for_an_awaited_stream_are_told_to_retry() {
-    let server = server(Config::default());
-    let address = server.rtmp_addresses()[0];
-    let mut camera = Client::publishing(address, "live", "door");
-    let _player = Client::playing(address, "live", "door");
-    camera.send_message(9, 1, 0, AVC_HEADER);
-    camera.send_message(8, 1, 0, AAC_HEADER);
-    drop(camera);
-    let _never = Client::playing(address, "live", "never");
-    let mut client = http(&server);
-    let answer = client.get("/live/door.m3u8");
-    assert_eq!(answer.status, 503, "{}", answer.text());
-    assert_eq!(answer.header("retry-after"), Some("1"));
-    // This stream was never published.
-    assert_eq!(client.get("/live/never.m3u8").status, 404);
-}
-
-#[test]
-fn publishers_that_are_gone_make_room_for_new_ones() {
-    let server = server(Config::default().max_connections(6));
-    for name in ["a", "b", "c", "d", "e", "f"] {
-        let camera = Camera::start(&server, name);
-        let mut client = http(&server);
-        assert_eq!(stage(&mut client, name), Stage::GoesOn);
-        drop((camera, client));
-    }
-    crate::client::wait_until("places are taken", || server.connection_count() >= 6);
-    let camera = Camera::start(&server, "g");
-    let mut client = http(&server);
-    assert_eq!(stage(&mut client, "g"), Stage::GoesOn);
-    // The first publishers had to give up their places, and are gone.
-    crate::client::wait_until("it is gone", || stage(&mut client, "a") == Stage::NotFound);
-    assert_eq!(stage(&mut client, "f"), Stage::GoesOn);
-    crate::client::wait_until("there are no more", || server.connection_count() <= 6);
-    drop(camera);
-}
-
-#[test]
-fn a_server_that_stops_ends_waiting_requests() {
-    let mut server = server(Config::default());
-    let mut camera = Camera::start(&server, "door");
-    let mut client = http(&server);
-    let text = media_playlist(&mut client, &mut camera);
-    let hint = uris(&text, "#EXT-X-PRELOAD-HINT")[0];
-    client.request("GET", &format!("/live/door/{hint}"), "");
-    let mut other = http(&server);
-    other.request("GET", "/live/door/media.m3u8?_HLS_msn=9", "");
-    crate::client::wait_until("they are there", || server.connection_count() == 3);
-    server.stop();
-    assert_eq!(server.connection_count(), 0);
 }
 
 #[test]
@@ -584,7 +310,7 @@ fn the_metadata_of_usual_encoders_fits_the_allowance() {
     ] {
         let mut client = Client::publishing(address, "live", name);
         client.send_message(18, 1, 0, &metadata(metadata_len));
-        let mut header = AVC_HEADER.to_vec();
+        let mut header = AVC_320X240.to_vec();
         header.resize(header.len().max(header_len), 0);
         client.send_message(9, 1, 0, &header);
         client.send_message(8, 1, 0, AAC_HEADER);
@@ -594,10 +320,10 @@ fn the_metadata_of_usual_encoders_fits_the_allowance() {
         }
         let mut camera = Camera {
             client,
-            pictures: 0,
+            frames: 0,
             len: 3_000,
         };
-        camera.pictures(240);
+        camera.frames(240);
         let mut viewer = http(&server);
         // Without the headers there would never be a playlist.
         crate::client::wait_until(&format!("there is a keyframe of {name}"), || {

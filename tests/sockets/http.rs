@@ -8,13 +8,8 @@ use std::time::Duration;
 use brooklet::config::{Access, Key};
 use brooklet::{Config, Protocol, Server, StartErrorKind};
 
-use crate::client::{AAC_HEADER, Client, on_free_ports, server, wait_until};
+use crate::client::{AAC_HEADER, AVC_320X240, Client, on_free_ports, server, wait_until};
 use crate::common::http::{HttpClient, WebSocket};
-
-/// H.264, 320x240.
-const AVC_HEADER: &[u8] =
-    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
-    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 
 fn http(server: &Server) -> HttpClient {
     HttpClient::connect(server.http_addresses()[0])
@@ -265,10 +260,10 @@ fn is_date(text: &str) -> bool {
 fn every_response_has_a_date() {
     let server = server(Config::default());
     let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
-    camera.send_message(9, 1, 0, AVC_HEADER);
+    camera.send_message(9, 1, 0, AVC_320X240);
     camera.send_message(8, 1, 0, AAC_HEADER);
     for number in 0..50 {
-        camera.send_picture(number, number * 40, number == 0, 1_000);
+        camera.send_frame(number, number * 40, number == 0, 1_000);
         camera.send_message(8, 1, number * 40, b"\xAF\x01\x21\x10\x05");
     }
     let mut early = http(&server);
@@ -382,7 +377,7 @@ fn a_connection_between_two_requests_makes_room_for_a_new_one() {
     );
     let mut publisher = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     publisher.send_headers();
-    publisher.send_picture(1, 0, true, 500);
+    publisher.send_frame(1, 0, true, 500);
     let mut viewer = WebSocket::open(server.http_addresses()[0], "/live/door.flv");
     let mut idle: Vec<_> = (0..16)
         .map(|_| {
@@ -396,7 +391,7 @@ fn a_connection_between_two_requests_makes_room_for_a_new_one() {
     assert_eq!(http(&server).get("/healthz").status, 200);
     assert_eq!(idle.remove(0).until_closed(), b"");
     // Publishers and viewers need no place of others.
-    publisher.send_picture(2, 40, false, 4_711);
+    publisher.send_frame(2, 40, false, 4_711);
     while viewer.next().expect("the viewer is served").1.len() < 4_711 {}
     assert_eq!(idle.remove(0).get("/healthz").status, 200);
 }
@@ -490,9 +485,8 @@ fn the_page_is_served_only_at_paths_of_streams() {
     assert_eq!(status(&open, "/foo"), 200);
 
     // Where a key is required, nobody learns which streams exist.
-    let locked = server(Config::default().play(Access {
-        keys: vec![Key::parse("watch-4711").unwrap()],
-        ..Access::default()
-    }));
+    let locked = server(
+        Config::default().play(Access::default().keys(vec![Key::parse("watch-4711").unwrap()])),
+    );
     assert_eq!(status(&locked, "/foo"), 200);
 }

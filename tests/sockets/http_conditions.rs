@@ -3,13 +3,8 @@
 use brooklet::rtmp::amf0::Value;
 use brooklet::{Config, Server};
 
-use crate::client::{AAC_HEADER, Client, server};
+use crate::client::{AAC_HEADER, AVC_320X240, Client, server};
 use crate::common::http::{Answer, HttpClient};
-
-/// H.264, 320x240.
-const AVC_HEADER: &[u8] =
-    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
-    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 
 const MASTER: &str = "/live/door.m3u8";
 const MEDIA: &str = "/live/door/media.m3u8";
@@ -18,7 +13,7 @@ const MEDIA: &str = "/live/door/media.m3u8";
 struct Scene {
     _server: Server,
     camera: Client,
-    pictures: u32,
+    frames: u32,
     client: HttpClient,
 }
 
@@ -26,29 +21,29 @@ impl Scene {
     fn start() -> Scene {
         let server = server(Config::default());
         let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
-        camera.send_message(9, 1, 0, AVC_HEADER);
+        camera.send_message(9, 1, 0, AVC_320X240);
         camera.send_message(8, 1, 0, AAC_HEADER);
         let client = HttpClient::connect(server.http_addresses()[0]);
         let mut scene = Scene {
             _server: server,
             camera,
-            pictures: 0,
+            frames: 0,
             client,
         };
-        scene.pictures(240);
+        scene.frames(240);
         scene.get(MASTER, "");
-        scene.pictures(140);
+        scene.frames(140);
         scene
     }
 
-    fn pictures(&mut self, count: u32) {
+    fn frames(&mut self, count: u32) {
         for _ in 0..count {
-            let (number, time) = (self.pictures, self.pictures * 40);
+            let (number, time) = (self.frames, self.frames * 40);
             self.camera
-                .send_picture(number, time, number % 50 == 0, 3_000);
+                .send_frame(number, time, number % 50 == 0, 3_000);
             self.camera
                 .send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
-            self.pictures += 1;
+            self.frames += 1;
         }
         // Once this is answered, all frames have been taken.
         self.camera
@@ -150,7 +145,7 @@ fn the_tag_of_a_playlist_changes_with_it() {
             look(&mut scene, &format!("{MASTER}{query}"));
         }
         // Another part, then other segments.
-        scene.pictures(15 + 35 * round);
+        scene.frames(15 + 35 * round);
     }
     // Others get a playlist as Apple's player does, with gaps.
     let tag = scene.get(MEDIA, "").header("etag").unwrap().to_owned();

@@ -5,16 +5,11 @@ use std::time::{Duration, Instant};
 
 use brooklet::{Config, Server};
 
-use crate::client::{AAC_HEADER, Client, Message, server, short_grace, wait_until};
+use crate::client::{AAC_HEADER, AVC_320X240, Client, Message, server, short_grace, wait_until};
 use crate::common::Brooklet;
-use crate::viewer::{Part, Picture, Viewer, opcode};
+use crate::viewer::{Frame, Part, Viewer, opcode};
 
-/// H.264, 320x240.
-const AVC: &[u8] =
-    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
-    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
-
-const SOUND: &[u8] = b"\xAF\x01\x21\x10\x04\x60\x8C\x1C";
+const AUDIO: &[u8] = b"\xAF\x01\x21\x10\x04\x60\x8C\x1C";
 
 /// The duration of a video frame and of an audio frame, in ms.
 const STEP: u32 = 40;
@@ -42,17 +37,16 @@ struct Camera {
 impl Camera {
     fn start(rtmp: SocketAddr) -> Camera {
         let mut client = Client::publishing(rtmp, "live", "door");
-        client.send_message(9, 1, 0, AVC);
+        client.send_message(9, 1, 0, AVC_320X240);
         client.send_message(8, 1, 0, AAC_HEADER);
         Camera { client, next: 0 }
     }
 
     /// Sends a video frame of `len` bytes and an audio frame; returns the number of the former.
-    fn picture(&mut self, len: usize) -> u32 {
+    fn frame(&mut self, len: usize) -> u32 {
         let (number, time) = (self.next, self.next * STEP);
-        self.client
-            .send_picture(number, time, number % GOP == 0, len);
-        self.client.send_message(8, 1, time, SOUND);
+        self.client.send_frame(number, time, number % GOP == 0, len);
+        self.client.send_message(8, 1, time, AUDIO);
         self.next += 1;
         number
     }
@@ -69,7 +63,7 @@ fn a_viewer_that_joins_gets_headers_and_the_keyframe_first_and_then_everything()
     let mut camera = Camera::start(rtmp);
     let mut witness = Client::playing(rtmp, "live", "door");
     for number in 0..GOP + 10 {
-        assert_eq!(camera.picture(1_000), number);
+        assert_eq!(camera.frame(1_000), number);
         while !witness.wait_for_media().is_video() {}
     }
     for (target, open) in WAYS {
@@ -77,13 +71,13 @@ fn a_viewer_that_joins_gets_headers_and_the_keyframe_first_and_then_everything()
         let mut parts = Vec::new();
         let first = loop {
             match viewer.next().expect("the file goes on") {
-                Part::Picture(picture) => break picture,
+                Part::Frame(frame) => break frame,
                 part => parts.push(part),
             }
         };
         if target.ends_with("flv") {
             assert_eq!(parts[0], Part::FileHeader(5));
-            for header in [AVC, AAC_HEADER] {
+            for header in [AVC_320X240, AAC_HEADER] {
                 assert!(parts.contains(&Part::Header(header.to_vec())), "{target}");
             }
         } else {
@@ -91,16 +85,16 @@ fn a_viewer_that_joins_gets_headers_and_the_keyframe_first_and_then_everything()
         }
         assert_eq!((first.number, first.is_keyframe), (GOP, true), "{target}");
         assert!(first.time < 1_000, "{target} begins at {} ms", first.time);
-        let until = camera.picture(1_000);
+        let until = camera.frame(1_000);
         for number in GOP + 1..=until {
-            let picture = viewer.next_picture();
-            let expected = Picture {
+            let frame = viewer.next_frame();
+            let expected = Frame {
                 number,
                 time: first.time + u64::from((number - GOP) * STEP),
                 is_keyframe: number % GOP == 0,
                 len: 995,
             };
-            assert_eq!(picture, expected, "{target}");
+            assert_eq!(frame, expected, "{target}");
         }
     }
 }
@@ -112,16 +106,16 @@ fn by_default_a_viewer_starts_at_the_live_edge() {
     let mut camera = Camera::start(rtmp);
     let mut witness = Client::playing(rtmp, "live", "door");
     for _ in 0..20 {
-        camera.picture(1_000);
+        camera.frame(1_000);
         while !witness.wait_for_media().is_video() {}
     }
     for (target, open) in WAYS {
         let mut viewer = open(http, target);
-        let pictures: Vec<_> = (0..camera.next).map(|_| viewer.next_picture()).collect();
-        let steps = pictures.windows(2).map(|pair| pair[1].time - pair[0].time);
+        let frames: Vec<_> = (0..camera.next).map(|_| viewer.next_frame()).collect();
+        let steps = frames.windows(2).map(|pair| pair[1].time - pair[0].time);
         assert!(
             steps.into_iter().all(|step| step == 1),
-            "{target}: {pictures:?}"
+            "{target}: {frames:?}"
         );
     }
 }
@@ -152,12 +146,12 @@ fn a_viewer_that_joins_before_the_first_frame_waits_for_it() {
     let mut viewers = ["/live/door.flv", "/live/door.mp4"].map(|path| Viewer::ask(http, path));
     wait_until("both are there", || server.connection_count() == 3);
     for number in 0..3 {
-        camera.picture(1_000);
+        camera.frame(1_000);
         for viewer in &mut viewers {
             if number == 0 {
                 assert_eq!(viewer.head().status, 200);
             }
-            assert_eq!(viewer.next_picture().number, number);
+            assert_eq!(viewer.next_frame().number, number);
         }
     }
 }
@@ -207,7 +201,7 @@ fn the_content_type_names_the_codecs() {
     let server = server(config);
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
-    camera.picture(1_000);
+    camera.frame(1_000);
     for (path, expected) in [
         ("/live/door.flv", "video/x-flv"),
         (
@@ -226,11 +220,11 @@ fn the_content_type_names_the_codecs() {
         assert_eq!(head.status, 200, "{head:?}");
         assert_eq!(head.field("transfer-encoding"), None, "it knows of none");
         assert_eq!(head.field("connection"), Some("close"));
-        assert_eq!(old.next_picture().number, 0);
+        assert_eq!(old.next_frame().number, 0);
 
         let mut viewer = Viewer::of_websocket(http, path);
         if path.ends_with(".flv") {
-            assert_eq!(viewer.next_picture().number, 0, "it has no content type");
+            assert_eq!(viewer.next_frame().number, 0, "it has no content type");
             continue;
         }
         let (opcode, text) = viewer.next_message().unwrap();
@@ -245,16 +239,16 @@ fn a_websocket_answers_pings_and_the_close_while_frames_go_on() {
     let server = server(Config::default());
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
-    camera.picture(1_000);
+    camera.frame(1_000);
     for path in ["/live/door.flv", "/live/door.mp4"] {
         let mut viewer = Viewer::of_websocket(http, path);
-        viewer.next_picture();
+        viewer.next_frame();
         for round in 0..3 {
             viewer.send_message(opcode::PING, &[b'a', round]);
             // What a page may send is ignored, and does no harm.
             viewer.send_message(opcode::TEXT, b"hello");
-            let number = camera.picture(70_000);
-            while viewer.next_picture().number != number {}
+            let number = camera.frame(70_000);
+            while viewer.next_frame().number != number {}
             loop {
                 match viewer.next_message().unwrap() {
                     (opcode::TEXT, _) => {}
@@ -278,10 +272,10 @@ fn a_viewer_that_hangs_up_is_removed_at_once_even_if_nothing_is_sent() {
     let server = server(Config::default());
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
-    camera.picture(1_000);
+    camera.frame(1_000);
     let viewers = WAYS.map(|(path, open)| {
         let mut viewer = open(http, path);
-        viewer.next_picture();
+        viewer.next_frame();
         viewer
     });
     assert_eq!(server.connection_count(), 5);
@@ -294,23 +288,23 @@ fn a_viewer_keeps_its_connection_while_the_publisher_is_away() {
     let server = server(Config::default());
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
-    camera.picture(1_000);
+    camera.frame(1_000);
     let mut viewers = WAYS.map(|(path, open)| open(http, path));
     let mut newest = [0; 4];
     for (viewer, newest) in viewers.iter_mut().zip(&mut newest) {
-        *newest = viewer.next_picture().time;
+        *newest = viewer.next_frame().time;
     }
     for _ in 0..2 {
         drop(camera);
         camera = Camera::start(rtmp);
         for number in 0..GOP + 2 {
-            camera.picture(1_000);
+            camera.frame(1_000);
             for (index, viewer) in viewers.iter_mut().enumerate() {
-                let picture = viewer.next_picture();
-                assert_eq!(picture.number, number, "{:?}", WAYS[index].0);
-                assert_eq!(picture.is_keyframe, number % GOP == 0);
-                assert!(picture.time > newest[index], "{picture:?} {newest:?}");
-                newest[index] = picture.time;
+                let frame = viewer.next_frame();
+                assert_eq!(frame.number, number, "{:?}", WAYS[index].0);
+                assert_eq!(frame.is_keyframe, number % GOP == 0);
+                assert!(frame.time > newest[index], "{frame:?} {newest:?}");
+                newest[index] = frame.time;
             }
         }
     }
@@ -321,14 +315,14 @@ fn when_the_publisher_stays_away_the_file_ends_at_a_frame() {
     let server = server(short_grace());
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
-    camera.picture(1_000);
+    camera.frame(1_000);
     let mut viewers = WAYS.map(|(path, open)| open(http, path));
     for viewer in &mut viewers {
-        viewer.next_picture();
+        viewer.next_frame();
     }
-    let last = camera.picture(50_000);
+    let last = camera.frame(50_000);
     for viewer in &mut viewers {
-        assert_eq!(viewer.next_picture().number, last);
+        assert_eq!(viewer.next_frame().number, last);
     }
     drop(camera);
     for (index, viewer) in viewers.iter_mut().enumerate() {
@@ -349,12 +343,12 @@ fn clients_that_stay_after_the_end_are_disconnected_within_seconds() {
     let server = server(short_grace());
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
-    camera.picture(1_000);
+    camera.frame(1_000);
     let mut player = Client::playing(rtmp, "live", "door");
     player.wait_for_media();
     let mut viewers = WAYS.map(|(path, open)| open(http, path));
     for viewer in &mut viewers {
-        viewer.next_picture();
+        viewer.next_frame();
     }
     drop(camera);
     for viewer in &mut viewers {
@@ -369,7 +363,7 @@ fn clients_that_stay_after_the_end_are_disconnected_within_seconds() {
 }
 
 /// Checks what a viewer saw that reads too little: newer frames only, and jumps only to keyframes.
-fn assert_jumps(seen: &[Picture], who: &str) {
+fn assert_jumps(seen: &[Frame], who: &str) {
     let mut jumps = 0;
     for pair in seen.windows(2) {
         assert!(pair[0].number < pair[1].number && pair[0].time < pair[1].time);
@@ -385,52 +379,52 @@ fn assert_jumps(seen: &[Picture], who: &str) {
 /// third frame or nothing at all.
 fn publish_to_good_and_bad(
     (rtmp, http): (SocketAddr, SocketAddr),
-    pictures: u32,
+    frames: u32,
     mut each: impl FnMut(u32),
 ) {
     let mut camera = Camera::start(rtmp);
-    camera.picture(16_000);
+    camera.frame(16_000);
     let open_all = || WAYS.map(|(path, open)| open(http, path));
     let (mut good, mut slow, mut stuck) = (open_all(), open_all(), open_all());
     let mut player = Client::playing(rtmp, "live", "door");
     for viewer in good.iter_mut().chain(&mut slow).chain(&mut stuck) {
-        assert_eq!(viewer.next_picture().number, 0);
+        assert_eq!(viewer.next_frame().number, 0);
     }
     let mut seen = vec![Vec::new(); slow.len()];
-    for number in 1..=pictures {
-        camera.picture(16_000);
+    for number in 1..=frames {
+        camera.frame(16_000);
         for (index, viewer) in good.iter_mut().enumerate() {
-            assert_eq!(viewer.next_picture().number, number, "{}", WAYS[index].0);
+            assert_eq!(viewer.next_frame().number, number, "{}", WAYS[index].0);
         }
-        let is_picture = |message: &Message| message.is_media() && message.is_video();
-        while player.wait_for("a picture", is_picture).number() != number {}
+        let is_frame = |message: &Message| message.is_media() && message.is_video();
+        while player.wait_for("a picture", is_frame).number() != number {}
         if number % 3 == 0 {
             for (viewer, seen) in slow.iter_mut().zip(&mut seen) {
-                seen.push(viewer.next_picture());
+                seen.push(viewer.next_frame());
             }
         }
         each(number);
     }
     for (index, mut seen) in seen.into_iter().enumerate() {
-        while seen.last().is_none_or(|last| last.number < pictures) {
-            seen.push(slow[index].next_picture());
+        while seen.last().is_none_or(|last| last.number < frames) {
+            seen.push(slow[index].next_frame());
         }
         assert_jumps(&seen, &format!("{}, slow", WAYS[index].0));
-        assert!(seen.len() < pictures as usize * 2 / 3);
+        assert!(seen.len() < frames as usize * 2 / 3);
     }
     // Most were in the middle of a frame that has left the log. The others were not, and get the
     // newest ones.
     for (index, viewer) in stuck.iter_mut().enumerate() {
         let mut seen = Vec::new();
-        for picture in viewer.pictures() {
-            seen.push(picture);
-            if picture.number == pictures {
+        for frame in viewer.frames() {
+            seen.push(frame);
+            if frame.number == frames {
                 break;
             }
         }
         assert_jumps(&seen, &format!("{}, stuck", WAYS[index].0));
-        assert!(seen.len() < pictures as usize / 3);
-        let is_at_newest = seen.last().is_some_and(|last| last.number == pictures);
+        assert!(seen.len() < frames as usize / 3);
+        let is_at_newest = seen.last().is_some_and(|last| last.number == frames);
         assert!(is_at_newest || !viewer.is_whole(), "it was cut off");
     }
 }
@@ -452,13 +446,13 @@ fn slow_viewers_cost_the_others_nothing() {
         }
         let other = other.get_or_insert_with(|| {
             let mut camera = Client::publishing(rtmp, "live", "other");
-            camera.send_message(9, 1, 0, AVC);
+            camera.send_message(9, 1, 0, AVC_320X240);
             camera.send_message(8, 1, 0, AAC_HEADER);
             (camera, Client::playing(rtmp, "live", "other"))
         });
         let at = number - 700;
         let (camera, player) = other;
-        camera.send_picture(at, at * STEP, at % GOP == 0, LEN);
+        camera.send_frame(at, at * STEP, at % GOP == 0, LEN);
         while player
             .wait_for("a picture", |m| m.is_media() && m.is_video())
             .number()
@@ -467,7 +461,7 @@ fn slow_viewers_cost_the_others_nothing() {
         if at % 200 == GOP - 1 {
             let mut viewer = Viewer::of(http, "/live/other.mp4?join=gop");
             for expected in at + 1 - GOP..=at {
-                assert_eq!(viewer.next_picture().number, expected, "{joined} joined");
+                assert_eq!(viewer.next_frame().number, expected, "{joined} joined");
             }
             joined += 1;
         }

@@ -131,7 +131,7 @@ impl Peer {
     }
 }
 
-fn picture(number: u8, is_keyframe: bool) -> Vec<u8> {
+fn frame(number: u8, is_keyframe: bool) -> Vec<u8> {
     let mut payload = vec![
         if is_keyframe { 0x17 } else { 0x27 },
         1,
@@ -165,7 +165,7 @@ fn rml_rtmp_publishes_plays_and_survives_a_change_of_publisher() {
         publisher.send_video(0, AVC_HEADER);
         publisher.send_audio(0, AAC_HEADER);
         for number in 0..10 {
-            publisher.send_video(u32::from(number) * 40, &picture(number, number == 0));
+            publisher.send_video(u32::from(number) * 40, &frame(number, number == 0));
             publisher.send_audio(u32::from(number) * 40, b"\xAF\x01\x21\x10");
         }
         if round == 0 {
@@ -174,7 +174,7 @@ fn rml_rtmp_publishes_plays_and_survives_a_change_of_publisher() {
         }
         for number in 0..10 {
             let (timestamp, payload) = player.next_video();
-            assert_eq!(payload, picture(number, number == 0));
+            assert_eq!(payload, frame(number, number == 0));
             assert!(last.is_none_or(|last| timestamp > last));
             last = Some(timestamp);
         }

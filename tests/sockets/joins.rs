@@ -36,7 +36,7 @@ fn hundred_joins(server: &Server, join: &str) -> Joins {
     for _ in 0..100 {
         for _ in 0..=random.below(GOP as usize) {
             let len = if number % GOP == 0 { 100_000 } else { 16_000 };
-            publisher.send_picture(number, timestamp(number), number % GOP == 0, len);
+            publisher.send_frame(number, timestamp(number), number % GOP == 0, len);
             // A frame that the witness has received is available to joiners.
             assert_eq!(witness.wait_for_media().number(), number);
             number += 1;
@@ -65,6 +65,7 @@ fn hundred_joins(server: &Server, join: &str) -> Joins {
     joins
 }
 
+/// Takes some seconds: 200 joins, before each of which up to 300 frames are relayed.
 #[test]
 fn a_hundred_joins_get_the_keyframe_at_once_and_end_at_the_live_edge() {
     let server = server(Config::default().max_connect_rate(1_000));

@@ -162,7 +162,7 @@ fn the_oldest_idle_connection_makes_room_for_a_new_one() {
         while client.wait_for_status().1 != "NetStream.Play.Start" {}
     }
     publisher.send_headers();
-    publisher.send_picture(7, 0, true, 500);
+    publisher.send_frame(7, 0, true, 500);
     assert_eq!(player.wait_for_media().number(), 7);
 }
 
@@ -190,14 +190,14 @@ fn a_player_of_a_name_never_published_makes_room_for_a_publisher() {
         .collect();
     let mut publisher = Client::publishing(address, "live", "never5");
     publisher.send_headers();
-    publisher.send_picture(7, 0, true, 500);
+    publisher.send_frame(7, 0, true, 500);
     waiting.remove(0).until_closed();
     // The one that waited for this stream watches it.
     let mut watching = waiting.remove(4);
     assert_eq!(watching.wait_for_media().number(), 7);
     // From now on it keeps its place.
     let _more: Vec<_> = (0..20).map(|_| wait_for(4, "nothing")).collect();
-    publisher.send_picture(8, 40, false, 500);
+    publisher.send_frame(8, 40, false, 500);
     assert_eq!(watching.wait_for_media().number(), 8);
 }
 
@@ -243,7 +243,7 @@ fn viewers_leave_places_for_publishers_and_share_the_rest_by_address() {
     let mut other = Client::publishing(address, "live", "gate");
     other.send_headers();
     publisher.send_headers();
-    publisher.send_picture(7, 0, true, 500);
+    publisher.send_frame(7, 0, true, 500);
     for player in &mut many.into_iter().chain(few) {
         let mut player = player;
         assert_eq!(player.wait_for_media().number(), 7);
@@ -258,10 +258,10 @@ fn a_message_over_the_limit_ends_only_its_own_connection() {
     let mut player = Client::playing(address, "live", "good");
     let mut bad = Client::publishing(address, "live", "bad");
     bad.send_headers();
-    bad.send_picture(1, 0, true, 10_001);
+    bad.send_frame(1, 0, true, 10_001);
     bad.until_closed();
     good.send_headers();
-    good.send_picture(5, 0, true, 10_000);
+    good.send_frame(5, 0, true, 10_000);
     assert_eq!(player.wait_for_media().number(), 5);
 }
 
@@ -278,12 +278,12 @@ fn a_publisher_fills_the_arena_and_goes_on_within_it() {
     // 40 MB of one GOP through 8 MiB of blocks.
     let mut least_free = blocks;
     for number in 0..400 {
-        publisher.send_picture(number, number * 40, number == 0, 100_000);
+        publisher.send_frame(number, number * 40, number == 0, 100_000);
         least_free = least_free.min(server.blocks().0);
     }
     // One eighth is kept for messages under assembly.
     assert!(least_free < blocks / 4, "{least_free} of {blocks} are free");
     let mut player = Client::playing(address, "live", "door");
-    publisher.send_picture(1_000, 16_000, true, 1_000);
+    publisher.send_frame(1_000, 16_000, true, 1_000);
     player.wait_for("the next keyframe", |m| m.is_media() && m.number() == 1_000);
 }

@@ -67,7 +67,7 @@ fn a_stalled_log_reader_blocks_no_connection_and_no_shutdown() {
     let mut player = Client::playing(server.address, "live", "door");
     publisher.send_headers();
     for number in 0..100 {
-        publisher.send_picture(number, number * 40, number % 25 == 0, 500);
+        publisher.send_frame(number, number * 40, number % 25 == 0, 500);
         assert_eq!(player.wait_for_media().number(), number);
     }
     let asked = Instant::now();

@@ -11,13 +11,12 @@ use crate::client::{Client, server, wait_until};
 use crate::common::Brooklet;
 
 fn users(users: &[&str]) -> Access {
-    Access {
-        users: users
+    Access::default().users(
+        users
             .iter()
             .map(|text| User::parse(text).unwrap())
             .collect(),
-        ..Access::default()
-    }
+    )
 }
 
 fn guarded(publish: Access, play: Access) -> Server {
@@ -167,7 +166,7 @@ fn a_publisher_logs_in_by_either_scheme_and_is_trusted() {
             ("NetStream.Publish.Start", "Publishing live/door")
         );
         publisher.send_headers();
-        publisher.send_picture(7, 0, true, 500);
+        publisher.send_frame(7, 0, true, 500);
         let mut player = Client::playing(address, "live", "door");
         assert_eq!(player.wait_for_media().number(), 7);
     }

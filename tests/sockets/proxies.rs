@@ -29,7 +29,7 @@ fn answer(server: &Server, target: &str, forwarded: &str, headers: &str) -> Answ
 fn camera(server: &Server) -> Client {
     let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     camera.send_headers();
-    camera.send_picture(1, 0, true, 500);
+    camera.send_frame(1, 0, true, 500);
     camera
 }
 
@@ -74,10 +74,7 @@ fn the_client_named_by_a_trusted_proxy_counts() {
 #[test]
 fn requests_forwarded_by_others_have_an_unknown_address() {
     let open = server(Config::default());
-    let for_all = server(Config::default().play(Access {
-        from: vec![Network::Any],
-        ..Access::default()
-    }));
+    let for_all = server(Config::default().play(Access::default().from(vec![Network::Any])));
     let elsewhere = behind_a_proxy(|config| {
         config.trusted_proxies = vec![Network::parse("10.0.0.0/8").unwrap()];
     });
@@ -198,7 +195,7 @@ fn log_and_api_show_the_client_behind_a_proxy() {
     ]);
     let mut camera = Client::publishing(server.address(), "live", "door");
     camera.send_headers();
-    camera.send_picture(1, 0, true, 500);
+    camera.send_frame(1, 0, true, 500);
     let mut viewer = HttpClient::connect(server.http_address());
     let forwarded = "X-Forwarded-For: 10.6.6.6, 2001:db8::5\r\n";
     viewer.request("GET", "/live/door.flv", forwarded);

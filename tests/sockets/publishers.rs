@@ -20,7 +20,7 @@ fn a_player_may_start_before_the_publisher() {
     let mut player = Client::playing(address, "live", "door");
     let mut publisher = Client::publishing(address, "live", "door");
     publisher.send_headers();
-    publisher.send_picture(1, 40, true, 5_000);
+    publisher.send_frame(1, 40, true, 5_000);
     let headers = [
         player.wait_for("a header", |m| m.is_video()),
         player.next().unwrap(),
@@ -56,7 +56,7 @@ fn the_same_address_takes_over_and_players_go_on() {
     let mut old = Client::publishing(address, "live", "door");
     let mut player = Client::playing(address, "live", "door");
     old.send_headers();
-    old.send_picture(1, 50_000, true, 5_000);
+    old.send_frame(1, 50_000, true, 5_000);
     let before = player.wait_for_media().timestamp;
 
     let mut new = Client::publishing(address, "live", "door");
@@ -66,8 +66,8 @@ fn the_same_address_takes_over_and_players_go_on() {
             .all(|message| message.status().is_none())
     );
     new.send_headers();
-    new.send_picture(2, 0, false, 5_000);
-    new.send_picture(3, 40, true, 5_000);
+    new.send_frame(2, 0, false, 5_000);
+    new.send_frame(3, 40, true, 5_000);
     let after = player.wait_for_media();
     assert_eq!(after.number(), 3);
     assert!(after.timestamp.wrapping_sub(before) as i32 > 0);
@@ -100,12 +100,12 @@ fn players_survive_a_publisher_that_vanishes_and_comes_back() {
         publisher.publish("door");
         publisher.wait_for("the start", |message| message.status().is_some());
         publisher.send_headers();
-        for picture in 0..10 {
-            publisher.send_picture(round * 100 + picture, picture * 40, picture == 0, 5_000);
+        for frame in 0..10 {
+            publisher.send_frame(round * 100 + frame, frame * 40, frame == 0, 5_000);
         }
-        for picture in 0..10 {
+        for frame in 0..10 {
             let message = player.wait_for_media();
-            assert_eq!(message.number(), round * 100 + picture);
+            assert_eq!(message.number(), round * 100 + frame);
             assert!(last.is_none_or(|last| message.timestamp.wrapping_sub(last) as i32 > 0));
             last = Some(message.timestamp);
         }
@@ -123,7 +123,7 @@ fn when_the_grace_time_ends_players_are_notified_and_closed() {
     let mut publisher = Client::publishing(address, "live", "door");
     let mut player = Client::playing(address, "live", "door");
     publisher.send_headers();
-    publisher.send_picture(1, 0, true, 5_000);
+    publisher.send_frame(1, 0, true, 5_000);
     player.wait_for_media();
     drop(publisher);
     let rest = player.until_closed();
@@ -156,7 +156,7 @@ fn a_connection_that_stops_publishing_may_publish_again() {
     assert_eq!(publisher.wait_for_status().1, "NetStream.Publish.Start");
     let mut player = Client::playing(address, "live", "gate");
     publisher.send_headers();
-    publisher.send_picture(9, 0, true, 100);
+    publisher.send_frame(9, 0, true, 100);
     assert_eq!(player.wait_for_media().number(), 9);
 }
 
@@ -167,7 +167,7 @@ fn players_of_a_stream_that_was_stopped_deliberately_are_notified_after_the_grac
     let mut publisher = Client::publishing(address, "live", "door");
     let mut player = Client::playing(address, "live", "door");
     publisher.send_headers();
-    publisher.send_picture(1, 0, true, 100);
+    publisher.send_frame(1, 0, true, 100);
     player.wait_for_media();
     // The connection stays open.
     publisher.send_command(0, "FCUnpublish", 5.0, Value::Null, vec![]);
@@ -184,12 +184,12 @@ fn a_former_publisher_may_wait_for_another_stream() {
     let address = server.rtmp_addresses()[0];
     let mut client = Client::publishing(address, "live", "mine");
     client.send_headers();
-    client.send_picture(0, 0, true, 100);
+    client.send_frame(0, 0, true, 100);
     // On the same message stream. The stream that was published still waits for its publisher.
     client.play("other");
     let mut other = Client::publishing(address, "live", "other");
     other.send_headers();
-    other.send_picture(7, 0, true, 100);
+    other.send_frame(7, 0, true, 100);
     assert_eq!(client.wait_for_media().number(), 7);
 }
 
@@ -210,6 +210,7 @@ fn media_on_message_stream_0_is_published() {
     }
 }
 
+/// Takes the 5 s after which the stream doctor reports it.
 #[test]
 fn a_publisher_that_sends_nothing_is_logged_while_it_is_connected() {
     let server = Brooklet::start(&[]);
@@ -236,12 +237,12 @@ fn data_messages_are_relayed_if_short_and_few() {
     text("@setDataFrame").emit(&mut set);
     set.extend(body("hello"));
     publisher.send_headers();
-    publisher.send_picture(0, 0, true, 1_000);
+    publisher.send_frame(0, 0, true, 1_000);
     player.wait_for_media();
     publisher.send_message(type_id::DATA, 1, 20, &set);
     publisher.send_message(type_id::DATA, 1, 30, &body(&"x".repeat(20_000)));
     publisher.send_message(type_id::DATA, 1, 40, b"\x02\0\x01a\x99");
-    publisher.send_picture(1, 60, false, 1_000);
+    publisher.send_frame(1, 60, false, 1_000);
     let data = player.next().unwrap();
     assert_eq!((data.type_id, data.timestamp), (type_id::DATA, 20));
     assert_eq!(data.payload, body("hello"));
@@ -254,7 +255,7 @@ fn data_messages_are_relayed_if_short_and_few() {
     for number in 0..500 {
         publisher.send_message(type_id::DATA, 1, 60, &body(&number.to_string()));
     }
-    publisher.send_picture(2, 100, false, 1_000);
+    publisher.send_frame(2, 100, false, 1_000);
     let mut count = 0;
     while player.next().unwrap().type_id == type_id::DATA {
         count += 1;

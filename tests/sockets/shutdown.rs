@@ -19,7 +19,7 @@ fn a_stop_notifies_players_and_publishers_and_ends_all_threads() {
     let mut waiting = Client::playing(address, "live", "other");
     let _idle = Client::connected(address, "live");
     publisher.send_headers();
-    publisher.send_picture(1, 0, true, 5_000);
+    publisher.send_frame(1, 0, true, 5_000);
     player.wait_for_media();
 
     server.stop();
@@ -50,17 +50,14 @@ fn a_stop_notifies_players_and_publishers_and_ends_all_threads() {
 fn a_stop_ends_connections_in_every_state() {
     let mut server = server(
         Config::default()
-            .publish(Access {
-                keys: vec![Key::parse("right-key").unwrap()],
-                ..Access::default()
-            })
+            .publish(Access::default().keys(vec![Key::parse("right-key").unwrap()]))
             .max_connect_rate(1_000),
     );
     let (address, http) = (server.rtmp_addresses()[0], server.http_addresses()[0]);
     let mut publisher = Client::publishing(address, "live", "door?key=right-key");
     publisher.send_headers();
     for number in 0..20 {
-        publisher.send_picture(number, number * 100, number % 10 == 0, 5_000);
+        publisher.send_frame(number, number * 100, number % 10 == 0, 5_000);
     }
     // Clients in the handshake, in a request, and in many answers that they don't read.
     let silent = TcpStream::connect(address).unwrap();
@@ -86,7 +83,7 @@ fn a_stop_ends_connections_in_every_state() {
     // A stream whose publisher is gone, and whose player waits.
     let mut gone = Client::publishing(address, "live", "gate?key=right-key");
     gone.send_headers();
-    gone.send_picture(1, 0, true, 500);
+    gone.send_frame(1, 0, true, 500);
     let mut left = Client::playing(address, "live", "gate");
     left.wait_for_media();
     gone.socket().shutdown(Shutdown::Both).unwrap();

@@ -19,7 +19,7 @@ fn publish(mut publisher: Client, start: Instant, seconds: u32, bytes_per_frame:
         let due = Duration::from_micros(u64::from(number) * 33_333);
         thread::sleep(due.saturating_sub(start.elapsed()));
         let sent = start.elapsed().as_micros() as u32;
-        publisher.send_picture(sent, timestamp(number), number % 30 == 0, bytes_per_frame);
+        publisher.send_frame(sent, timestamp(number), number % 30 == 0, bytes_per_frame);
     }
     publisher
 }

@@ -30,13 +30,13 @@ pub(crate) enum Part {
     Header(Vec<u8>),
     /// The initialization segment of MP4.
     Init(Vec<u8>),
-    Picture(Picture),
+    Frame(Frame),
     Sound,
 }
 
-/// A frame that [`Client::send_picture`](crate::client::Client::send_picture) sent.
+/// A frame that [`Client::send_frame`](crate::client::Client::send_frame) sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Picture {
+pub(crate) struct Frame {
     pub(crate) number: u32,
     /// In ms.
     pub(crate) time: u64,
@@ -269,14 +269,14 @@ impl Viewer {
     }
 
     /// Returns the next frame; the file must not end before.
-    pub(crate) fn next_picture(&mut self) -> Picture {
-        self.pictures().next().expect("the file goes on")
+    pub(crate) fn next_frame(&mut self) -> Frame {
+        self.frames().next().expect("the file goes on")
     }
 
     /// Returns the frames up to the file's end.
-    pub(crate) fn pictures(&mut self) -> impl Iterator<Item = Picture> + '_ {
+    pub(crate) fn frames(&mut self) -> impl Iterator<Item = Frame> + '_ {
         std::iter::from_fn(|| self.next()).filter_map(|part| match part {
-            Part::Picture(picture) => Some(picture),
+            Part::Frame(frame) => Some(frame),
             _ => None,
         })
     }
@@ -306,11 +306,11 @@ impl Viewer {
         let time = u32::from_be_bytes([tag[7], tag[4], tag[5], tag[6]]);
         let payload = &tag[11..11 + len];
         Some(match (tag[0], payload) {
-            (9, [first, 1, _, _, _, picture @ ..]) => Part::Picture(Picture {
-                number: number(picture),
+            (9, [first, 1, _, _, _, body @ ..]) => Part::Frame(Frame {
+                number: number(body),
                 time: time.into(),
                 is_keyframe: first >> 4 == 1,
-                len: picture.len(),
+                len: body.len(),
             }),
             (8, [_, 1, ..]) => Part::Sound,
             _ => Part::Header(payload.to_vec()),
@@ -331,7 +331,7 @@ impl Viewer {
                 assert_eq!(number(&head[92..]) as usize, sample.len());
                 let time = u64::from(number(&head[60..])) << 32 | u64::from(number(&head[64..]));
                 Some(match number(&head[44..]) {
-                    1 => Part::Picture(Picture {
+                    1 => Part::Frame(Frame {
                         number: number(sample),
                         time,
                         is_keyframe: number(&head[96..]) & 0x1_0000 == 0,

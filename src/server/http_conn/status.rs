@@ -3,8 +3,6 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::super::Shared;
-use super::super::access::Visitor;
 use super::Reply;
 use super::admission::{check_host, response_to};
 use super::end::HttpEnd;
@@ -14,6 +12,8 @@ use crate::http::{self, Response, Route};
 use crate::live::Millis;
 use crate::live::report::{ViewerReport, sum};
 use crate::rtmp::stream_key::StreamKey;
+use crate::server::Shared;
+use crate::server::access::Visitor;
 use crate::server::wall_clock;
 use crate::status::{ConnectionReport, ServerStatus, Source, StreamStatus, api, metrics, stat};
 

@@ -4,11 +4,6 @@ use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 
-use super::super::Shared;
-use super::super::connection::why_closed;
-use super::super::end::ConnectionEnd;
-use super::super::handler::Client;
-use super::super::socket::Socket;
 use super::Connection;
 use super::end::HttpEnd;
 use super::exchange::Facts;
@@ -16,6 +11,11 @@ use crate::http::response::Length;
 use crate::http::{Body, Rejected, Response, Status, conditions, inflate};
 use crate::live::Millis;
 use crate::live::out::sink::try_send;
+use crate::server::Shared;
+use crate::server::connection::why_closed;
+use crate::server::end::ConnectionEnd;
+use crate::server::handler::Client;
+use crate::server::socket::Socket;
 use crate::server::wall_clock;
 
 /// A client takes a response at no less than this many bytes per ms: 128 kbit/s, too little for

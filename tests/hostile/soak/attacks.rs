@@ -82,7 +82,7 @@ fn on_stream(name: &str, stream: &str) -> Vec<u8> {
     message(type_id::COMMAND, 1, &command(name, 3.0, &rest))
 }
 
-fn picture(timestamp: u32, is_key: bool, len: usize) -> Vec<u8> {
+fn frame(timestamp: u32, is_key: bool, len: usize) -> Vec<u8> {
     let mut bytes = header(6, timestamp, len as u32, type_id::VIDEO, 1);
     let mut payload = vec![if is_key { 0x17 } else { 0x27 }, 1, 0, 0, 0];
     payload.resize(len, 0x41);
@@ -142,7 +142,7 @@ fn headers(attack: &mut Attack<'_>) -> Option<()> {
     socket
         .write_all(&message(type_id::DATA, 1, &metadata(&properties)))
         .ok()?;
-    socket.write_all(&picture(0, true, 500)).ok()?;
+    socket.write_all(&frame(0, true, 500)).ok()?;
     for number in 1..2_000 {
         let payload = match number % 5 {
             0 => {
@@ -154,7 +154,7 @@ fn headers(attack: &mut Attack<'_>) -> Option<()> {
         };
         let mut bytes = header(6, number, payload.len() as u32, type_id::VIDEO, 1);
         bytes.extend(payload);
-        bytes.extend(picture(number, number % 500 == 0, 50));
+        bytes.extend(frame(number, number % 500 == 0, 50));
         socket.write_all(&bytes).ok()?;
         if number % 20 == 0 {
             attack.pause(&socket, 5);
@@ -286,7 +286,7 @@ fn cycles(attack: &mut Attack<'_>) -> Option<()> {
         let mut bytes = on_stream("publish", &name);
         let payload = wire::video_header(1, 30_000);
         bytes.extend(message(type_id::VIDEO, 1, &payload));
-        bytes.extend(picture(0, true, 3_000));
+        bytes.extend(frame(0, true, 3_000));
         bytes.extend(message(
             type_id::COMMAND,
             1,

@@ -99,7 +99,7 @@ fn stream_with_players(sinks: &[Arc<TestSink>; 4]) -> (Fixture, Vec<Player>) {
         fixture.play_as(capabilities(), Join::Gop, sink.clone())
     };
     let mut players: Vec<_> = RECEIVERS.into_iter().zip(sinks).map(player).collect();
-    fixture.picture(0, true, 100);
+    fixture.frame(0, true, 100);
     fixture.pump();
     for player in &mut players {
         assert_eq!(player.got().len(), 3);

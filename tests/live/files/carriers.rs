@@ -7,7 +7,7 @@ fn in_a_websocket_the_content_type_comes_first_and_everything_is_a_message() {
     let fixture = published();
     fixture.gop(0, 2);
     let viewer = view(&fixture, MP4_IN_WEBSOCKET, Join::Gop);
-    fixture.picture(80, false, 70_000);
+    fixture.frame(80, false, 70_000);
     fixture.pump();
     let messages = messages(&viewer.sink.bytes());
     let types: Vec<u8> = messages.iter().map(|(opcode, _)| *opcode).collect();
@@ -38,7 +38,7 @@ fn in_chunks_the_file_is_the_same_and_ends_properly() {
         let fixture = published();
         fixture.gop(0, 2);
         let viewers = [plain, in_chunks].map(|framing| view(&fixture, framing, Join::Gop));
-        fixture.picture(80, false, 70_000);
+        fixture.frame(80, false, 70_000);
         fixture.pump();
         fixture.unpublish();
         fixture

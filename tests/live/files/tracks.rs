@@ -89,8 +89,8 @@ fn a_slow_viewer_moves_to_a_newer_keyframe_and_its_file_stays_whole() {
         let times: Vec<u64> = match framing {
             FLV => {
                 let (_, tags) = viewer.tags();
-                let pictures = tags[2..].iter().filter(|tag| tag.0 == 9);
-                pictures.map(|tag| tag.1.into()).collect()
+                let frames = tags[2..].iter().filter(|tag| tag.0 == 9);
+                frames.map(|tag| tag.1.into()).collect()
             }
             // When they are due.
             _ => times(&viewer.fragments(), 1)
@@ -175,7 +175,7 @@ fn a_browser_gets_the_tracks_that_it_can_take() {
     fixture.append(Kind::Video, 0, VP8);
     fixture.append(Kind::Audio, 0, AAC_HEADER);
     let viewer = view_as(&fixture, FLV, Join::Gop, Capabilities::browser());
-    fixture.sound(10, 50);
+    fixture.audio(10, 50);
     fixture.pump();
     let (flags, tags) = viewer.tags();
     assert_eq!(flags, 4);

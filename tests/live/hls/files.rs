@@ -115,8 +115,8 @@ fn a_reader_that_is_too_slow_gets_an_error() {
 /// Sends and lists six seconds of audio, and of video frames of `len` bytes.
 fn list_frames(fixture: &Fixture, len: usize) {
     for index in 0..151 {
-        fixture.picture(index * 40, index % 50 == 0, len);
-        fixture.sound(index * 40, 200);
+        fixture.frame(index * 40, index % 50 == 0, len);
+        fixture.audio(index * 40, 200);
         fixture.wait(40);
     }
     listing(fixture);
@@ -140,8 +140,8 @@ proptest! {
         for frames in asks {
             for _ in 0..frames {
                 let now = fixture.now.get() as u32;
-                fixture.picture(now, index % gop == 0, len);
-                fixture.sound(now, 200);
+                fixture.frame(now, index % gop == 0, len);
+                fixture.audio(now, 200);
                 fixture.wait(40);
                 index += 1;
             }

@@ -63,7 +63,7 @@ fn an_unwatched_stream_keeps_half_of_the_memory_at_most() {
     let mut most = 0;
     for frame in 0..1_000 {
         let now = fixture.now.get() as u32;
-        fixture.picture(now, frame % 15 == 0, 5_000);
+        fixture.frame(now, frame % 15 == 0, 5_000);
         fixture.pump();
         fixture.wait(40);
         let held = fixture.stream.snapshot().blocks;
@@ -95,7 +95,7 @@ fn segments_stay_for_the_required_time_after_they_left_the_playlist() {
         for gop in 0..6_000 / lengths.iter().max().unwrap() * lengths.len() {
             for frame in 0..lengths[gop % lengths.len()] as u32 {
                 let now = fixture.now.get() as u32;
-                fixture.picture(now, frame == 0, 200);
+                fixture.frame(now, frame == 0, 200);
                 fixture.wait(40);
                 if gop < 8 || frame % 10 > 0 {
                     continue;
@@ -132,7 +132,7 @@ fn a_long_gop_that_takes_too_much_memory_is_cut() {
     let fixture = published(300);
     for index in 0..2_000 {
         let now = fixture.now.get() as u32;
-        fixture.picture(now, index % 500 == 0, 10_000);
+        fixture.frame(now, index % 500 == 0, 10_000);
         fixture.wait(40);
         if index % 25 == 0 && index > 500 {
             listing(&fixture);

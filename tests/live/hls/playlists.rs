@@ -18,7 +18,7 @@ fn the_declared_bandwidth_is_above_the_bit_rate_to_come() {
     {
         for frame in 0..50 {
             let now = fixture.now.get() as u32;
-            fixture.picture(now, frame == 0, len);
+            fixture.frame(now, frame == 0, len);
             fixture.wait(40);
         }
         let said = if gop < 4 {
@@ -131,7 +131,7 @@ fn a_publisher_that_dies_just_after_a_keyframe_leaves_nothing_of_it() {
     let fixture = watched(1024);
     let before = listing(&fixture);
     let rest = before.next.1;
-    fixture.picture(fixture.now.get() as u32, true, 1_000);
+    fixture.frame(fixture.now.get() as u32, true, 1_000);
     fixture.unpublish();
     let gone = listing(&fixture);
     let newest = gone.segments.last().unwrap();
@@ -184,15 +184,15 @@ proptest! {
                 let header = [AAC_HEADER, b"\xAF\0\x11\x90"][gop % 2];
                 fixture.append(Kind::Audio, fixture.now.get() as u32, header);
                 for _ in 0..*change {
-                    sent.push(fixture.sound(fixture.now.get() as u32, 100));
+                    sent.push(fixture.audio(fixture.now.get() as u32, 100));
                 }
             }
             for (index, step) in steps.iter().enumerate() {
                 fixture.wait(*step);
                 let now = fixture.now.get() as u32;
-                sent.push(fixture.picture(now, index == 0, 1_000));
+                sent.push(fixture.frame(now, index == 0, 1_000));
                 if index % 2 == 0 {
-                    sent.push(fixture.sound(now, 100));
+                    sent.push(fixture.audio(now, 100));
                 }
             }
             ask(&fixture);

@@ -65,7 +65,7 @@ fn two_long_segments_are_enough_to_start_with() {
         for gop in 1.. {
             fixture.gop(fixture.now.get() as u32, frames);
             // The next keyframe completes it.
-            fixture.picture(fixture.now.get() as u32, true, 1_000);
+            fixture.frame(fixture.now.get() as u32, true, 1_000);
             if let Some(first) = listed(&fixture) {
                 let what = (frames, gop, first.segments.len());
                 assert_eq!(what, (frames, segments, segments));
@@ -90,7 +90,7 @@ fn a_waiting_request_gets_the_part_as_soon_as_it_is_complete() {
     // The open segment ends first, with the last part of its own.
     let mut frames = 0;
     let after = loop {
-        fixture.picture(fixture.now.get() as u32, false, 1_000);
+        fixture.frame(fixture.now.get() as u32, false, 1_000);
         fixture.wait(40);
         frames += 1;
         match fixture.stream.look_again(playlist, &asker, false) {
@@ -113,7 +113,7 @@ fn no_change_is_missed_between_a_look_and_the_wait() {
     let request = media(Wanted::Part(number, part));
     let (_, seen) = wait_of(stream.ask_hls(request, &asker));
     for _ in 0..15 {
-        fixture.picture(fixture.now.get() as u32, false, 1_000);
+        fixture.frame(fixture.now.get() as u32, false, 1_000);
         fixture.wait(40);
     }
     let (_, newer) = wait_of(stream.ask_hls(media(Wanted::Segment(number + 1)), &asker));
@@ -146,7 +146,7 @@ fn a_thread_that_waits_is_woken_up() {
         // Nothing shows that it has fallen asleep, so it gets the time for that.
         (0..1_000).for_each(|_| std::thread::yield_now());
         for _ in 0..15 {
-            fixture.picture(fixture.now.get() as u32, false, 1_000);
+            fixture.frame(fixture.now.get() as u32, false, 1_000);
             fixture.wait(40);
         }
         let last = std::iter::from_fn(|| receiver.recv_timeout(LONG).ok()).last();

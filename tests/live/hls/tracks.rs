@@ -29,13 +29,13 @@ fn audio_that_comes_a_little_later_is_in_the_first_segment() {
     fixture.publish();
     fixture.append(Kind::Video, 0, SMALL);
     for index in 0..5 {
-        fixture.picture(index * 40, index == 0, 1_000);
+        fixture.frame(index * 40, index == 0, 1_000);
         fixture.wait(40);
     }
     fixture.append(Kind::Audio, 200, AAC_HEADER);
     for index in 5..100 {
-        fixture.picture(index * 40, index % 50 == 0, 1_000);
-        fixture.sound(index * 40, 100);
+        fixture.frame(index * 40, index % 50 == 0, 1_000);
+        fixture.audio(index * 40, 100);
         fixture.wait(40);
     }
     let playlist = playlist(&fixture).unwrap();
@@ -56,13 +56,13 @@ fn audio_that_precedes_the_video_a_little_is_in_the_first_segment() {
     fixture.publish();
     fixture.append(Kind::Audio, 0, AAC_HEADER);
     for index in 0..10 {
-        fixture.sound(index * 20, 100);
+        fixture.audio(index * 20, 100);
         fixture.wait(20);
     }
     fixture.append(Kind::Video, 200, SMALL);
     for index in 0..101 {
-        fixture.picture(200 + index * 40, index % 50 == 0, 1_000);
-        fixture.sound(200 + index * 40, 100);
+        fixture.frame(200 + index * 40, index % 50 == 0, 1_000);
+        fixture.audio(200 + index * 40, 100);
         fixture.wait(40);
         ask(&fixture);
     }
@@ -86,7 +86,7 @@ fn audio_alone_has_segments_once_no_video_is_expected() {
     // Before there is anything to list: what comes is kept from then on.
     ask(&fixture);
     for index in 0..500 {
-        fixture.sound(index * 23, 100);
+        fixture.audio(index * 23, 100);
         fixture.wait(23);
     }
     let listing = listing(&fixture);
@@ -154,7 +154,7 @@ fn a_publisher_that_cannot_pay_for_the_previous_tracks_still_has_files() {
             .concat();
             fixture.append(Kind::Video, timestamp, &keyframe);
             fixture.wait(40);
-            fixture.pictures(timestamp + 40, 49, false);
+            fixture.frames(timestamp + 40, 49, false);
         }
         let tracks = fixture.stream.report(fixture.now.get()).tracks;
         let video = tracks.presentation.video.as_ref();
@@ -198,9 +198,9 @@ fn audio_that_starts_late_and_unannounced_withholds_no_video() {
     ask(&fixture);
     let frames = |from: u32, to: u32, has_audio: bool| {
         for index in from..to {
-            fixture.picture(index * 40, index % 100 == 0, 1_000);
+            fixture.frame(index * 40, index % 100 == 0, 1_000);
             if has_audio {
-                fixture.sound(index * 40, 100);
+                fixture.audio(index * 40, 100);
             }
             fixture.wait(40);
         }
@@ -246,7 +246,7 @@ fn no_message_is_lost_when_the_configuration_changes() {
         let fixture = watched(1024);
         fixture.append(Kind::Audio, fixture.now.get() as u32, OTHER_AAC);
         for _ in 0..audio_before {
-            fixture.sound(fixture.now.get() as u32, 100);
+            fixture.audio(fixture.now.get() as u32, 100);
             fixture.wait(21);
         }
         gops(&fixture, 2);
@@ -288,8 +288,8 @@ fn durations_are_right_from_the_first_frame_on_at_low_frame_rates() {
         let gop = 2 * rate as u32;
         for index in 0..=3 * gop {
             let now = fixture.now.get() as u32;
-            fixture.picture(now, index % gop == 0, 1_000);
-            fixture.sound(now, 100);
+            fixture.frame(now, index % gop == 0, 1_000);
+            fixture.audio(now, 100);
             fixture.wait(1_000 / rate as u64);
         }
         let listing = listing(&fixture);

@@ -30,13 +30,13 @@ fn send(
         let now = fixture.now.get() as u32;
         if at % step == 0 {
             if let Some(is_keyframe) = frames(at) {
-                fixture.picture(now, is_keyframe, 1_000);
+                fixture.frame(now, is_keyframe, 1_000);
             }
         }
         if at == audio_index * 1_024 * 1_000 / 44_100 {
             audio_index += 1;
             if audio.is_some_and(|are_sent| are_sent(at)) {
-                fixture.sound(now, 100);
+                fixture.audio(now, 100);
             }
         }
         if at % 250 == 0 {
@@ -197,10 +197,10 @@ fn audio_in_bursts_with_one_timestamp_is_listed_frame_by_frame() {
         for at in 0..12_000_u64 {
             let now = fixture.now.get() as u32;
             if has_video && at % 40 == 0 {
-                fixture.picture(now, at % 2_000 == 0, 1_000);
+                fixture.frame(now, at % 2_000 == 0, 1_000);
             }
             if at == sent * 1_024 * 1_000 / 44_100 {
-                (0..frames).for_each(|_| _ = fixture.sound(now, 100));
+                (0..frames).for_each(|_| _ = fixture.audio(now, 100));
                 sent += frames;
             }
             if at > 9_000 && at % 500 == 0 {
@@ -235,11 +235,11 @@ fn listed_of(say: Say, ms: u32, asked: u32) -> (Fixture, Listing, Vec<String>, u
     let (mut said, mut audio_index, mut listing, mut first) = (Vec::new(), 0, None, None);
     for at in 0..ms {
         if at % 40 == 0 {
-            fixture.picture(say(at), at % 2_000 == 0, 1_000);
+            fixture.frame(say(at), at % 2_000 == 0, 1_000);
         }
         if at == audio_index * 1_024 * 1_000 / 44_100 {
             audio_index += 1;
-            fixture.sound(say(at), 100);
+            fixture.audio(say(at), 100);
         }
         let findings = fixture.stream.pump(fixture.now.get()).findings;
         said.extend(findings.iter().map(ToString::to_string));

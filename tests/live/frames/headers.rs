@@ -21,9 +21,9 @@ fn parameter_sets_in_front_of_a_keyframe_replace_those_of_the_header() {
     let mut player = fixture.play(Join::Live);
     let viewer = Viewer::of(&fixture, Join::Live);
     fixture.append(Kind::Audio, 0, b"\xAF\x01\x21");
-    let (sequence, picture) = sets(SMALL);
+    let (sequence, frame) = sets(SMALL);
     // The same ones change nothing.
-    let same = message(true, &[sequence, picture, IDR]);
+    let same = message(true, &[sequence, frame, IDR]);
     send(&fixture, &[(0, same.clone()), (40, message(false, &[P]))]);
     let got = player.got();
     assert_eq!(
@@ -35,21 +35,21 @@ fn parameter_sets_in_front_of_a_keyframe_replace_those_of_the_header() {
     assert_eq!(size(&fixture), Some((320, 240)));
 
     // In messages of their own, and with the outdated header repeated.
-    let (sequence, picture) = sets(LARGE);
+    let (sequence, frame) = sets(LARGE);
     let changed = [
         (80, message(true, &[sequence])),
-        (80, message(true, &[picture])),
+        (80, message(true, &[frame])),
         (80, message(true, &[IDR])),
         (120, message(false, &[P])),
         (160, SMALL.to_vec()),
-        (160, message(true, &[sequence, picture, IDR])),
+        (160, message(true, &[sequence, frame, IDR])),
     ];
     send(&fixture, &changed);
     assert_eq!(size(&fixture), Some((640, 480)));
     let header = video_header(&fixture);
     assert_eq!(header.as_deref(), Some(LARGE));
     let got: Vec<_> = player.got().into_iter().map(|got| got.payload).collect();
-    let (sets_only, from_picture) = changed.split_at(2);
+    let (sets_only, from_frame) = changed.split_at(2);
     let payloads = |messages: &[(u32, Vec<u8>)]| {
         let all = messages.iter().map(|(_, payload)| payload.clone());
         all.collect::<Vec<_>>()
@@ -57,7 +57,7 @@ fn parameter_sets_in_front_of_a_keyframe_replace_those_of_the_header() {
     let mut expected = payloads(sets_only);
     expected.push(LARGE.to_vec());
     expected.extend(
-        payloads(from_picture)
+        payloads(from_frame)
             .into_iter()
             .filter(|payload| payload != SMALL),
     );
@@ -66,7 +66,7 @@ fn parameter_sets_in_front_of_a_keyframe_replace_those_of_the_header() {
     let bytes = viewer.0.bytes();
     let inits = bytes.windows(4).filter(|name| name == b"moov").count();
     assert_eq!(inits, 2);
-    assert_eq!(viewer.pictures_behind_inits(), 5);
+    assert_eq!(viewer.frames_behind_inits(), 5);
     // The header counts again when the publisher sends a third one.
     let other = [SMALL, b"\xFD\xF8\xF8\0"].concat();
     send(&fixture, &[(200, other), (200, message(true, &[IDR]))]);
@@ -75,7 +75,7 @@ fn parameter_sets_in_front_of_a_keyframe_replace_those_of_the_header() {
 
 impl Viewer {
     /// The number of frames in bytes that have init segments between them.
-    fn pictures_behind_inits(&self) -> usize {
+    fn frames_behind_inits(&self) -> usize {
         let bytes = self.0.bytes();
         bytes.windows(4).filter(|name| name == b"moof").count()
     }
@@ -92,8 +92,8 @@ fn video_header(fixture: &Fixture) -> Option<Vec<u8>> {
 fn parameter_sets_make_a_header_where_there_is_none() {
     let fixture = Fixture::new();
     fixture.publish();
-    let (sequence, picture) = sets(LARGE);
-    send(&fixture, &[(0, message(true, &[sequence, picture, IDR]))]);
+    let (sequence, frame) = sets(LARGE);
+    send(&fixture, &[(0, message(true, &[sequence, frame, IDR]))]);
     let header = video_header(&fixture);
     assert_eq!(header.as_deref(), Some(LARGE));
     assert_eq!(size(&fixture), Some((640, 480)));
@@ -108,16 +108,16 @@ fn an_hvcc_without_arrays_gets_those_of_the_frames() {
         \x98\x09";
     const SEQUENCE: &[u8] = b"\x42\x01\x01\x01\x60\0\0\x03\0\x90\0\0\x03\0\0\x03\0\x78\xA0\x03\xC0\
         \x80\x10\xE5\x96\x56\x69\x24\xCA\xF0\x16\x80\x80\0\0\x03\0\x80\0\0\x0F\x04";
-    const PICTURE: &[u8] = b"\x44\x01\xC1\x72\xB4\x62\x40";
+    const FRAME: &[u8] = b"\x44\x01\xC1\x72\xB4\x62\x40";
     let fixture = Fixture::new();
     fixture.publish();
     fixture.append(Kind::Video, 0, &[HEAD, b"\0"].concat());
     fixture.append(Kind::Audio, 0, AAC_HEADER);
-    let idr = units(&[VIDEO, SEQUENCE, PICTURE, b"\x26\x01\xAF"]);
+    let idr = units(&[VIDEO, SEQUENCE, FRAME, b"\x26\x01\xAF"]);
     send(&fixture, &[(0, [&b"\x91hvc1\0\0\0"[..], &idr].concat())]);
     let header = video_header(&fixture);
     let array = |kind: u8, set: &[u8]| [&[kind, 0, 1, 0, set.len() as u8], set].concat();
-    let arrays = [array(32, VIDEO), array(33, SEQUENCE), array(34, PICTURE)].concat();
+    let arrays = [array(32, VIDEO), array(33, SEQUENCE), array(34, FRAME)].concat();
     assert_eq!(header, Some([HEAD, b"\x03", &arrays].concat()));
     assert_eq!(size(&fixture), Some((1920, 1080)));
 }
@@ -131,10 +131,10 @@ fn findings(fixture: &Fixture) -> Vec<&'static str> {
 
 /// Sends video and audio for 12 s in real time; every 25th video frame is `key`.
 fn run(fixture: &Fixture, from: u32, key: &[u8]) {
-    for picture in 0..300 {
-        let timestamp = from + picture * 40;
+    for frame in 0..300 {
+        let timestamp = from + frame * 40;
         let p = message(false, &[P]);
-        let payload = if picture % 25 == 0 { key } else { &p };
+        let payload = if frame % 25 == 0 { key } else { &p };
         fixture.append(Kind::Video, timestamp, payload);
         fixture.append(Kind::Audio, timestamp, b"\xAF\x01\x21");
         fixture.pump();
@@ -173,9 +173,9 @@ fn a_header_of_another_codec_is_not_used_for_a_publish_without() {
     fixture.unpublish();
     fixture.wait(1_000);
     fixture.publish();
-    for picture in 0..100 {
-        fixture.append(Kind::Video, picture * 40, b"\x9Ahvc1\0\0\0\x03\x26\x01\xAF");
-        fixture.append(Kind::Video, picture * 40, b"\x93hvc1\0\0\0\x03\x26\x01\xAF");
+    for frame in 0..100 {
+        fixture.append(Kind::Video, frame * 40, b"\x9Ahvc1\0\0\0\x03\x26\x01\xAF");
+        fixture.append(Kind::Video, frame * 40, b"\x93hvc1\0\0\0\x03\x26\x01\xAF");
         fixture.wait(40);
     }
     assert_eq!(fixture.stream.track_infos(), [None, None]);
@@ -222,7 +222,7 @@ fn a_stream_without_any_keyframe_is_played_after_10_s() {
         media.iter().filter(|got| got.is_video()).count()
     };
     assert_eq!(videos(&mut player), 50);
-    let syncs: Vec<_> = viewer.pictures().iter().map(|p| p.is_sync).collect();
+    let syncs: Vec<_> = viewer.frames().iter().map(|p| p.is_sync).collect();
     assert_eq!(syncs, [&[true][..], &[false; 49]].concat());
     assert_eq!(findings(&fixture), ["keyframe-interval", "no-start"]);
     // Another join point comes every ten seconds.
@@ -243,10 +243,10 @@ fn files_begin_with_frames_that_browsers_can_start_with() {
     send(&fixture, &[(0, message(true, &[IDR]))]);
     fixture.append(Kind::Audio, 0, b"\xAF\x01\x21");
     let second = |from: u32| {
-        for picture in 1..=25 {
+        for frame in 1..=25 {
             let p = message(false, &[P]);
-            let payload = if picture == 25 { &refresh } else { &p };
-            send(&fixture, &[(from + picture * 40, payload.clone())]);
+            let payload = if frame == 25 { &refresh } else { &p };
+            send(&fixture, &[(from + frame * 40, payload.clone())]);
             fixture.wait(30);
         }
     };
@@ -257,16 +257,16 @@ fn files_begin_with_frames_that_browsers_can_start_with() {
     assert_eq!(videos.next().unwrap().payload, refresh);
     let viewer = Viewer::of(&fixture, Join::Gop);
     fixture.pump();
-    let pictures = viewer.pictures();
-    assert_eq!((pictures.len(), &pictures[0].units), (126, &idr));
-    assert_eq!(pictures.iter().filter(|p| p.is_sync).count(), 1);
+    let frames = viewer.frames();
+    assert_eq!((frames.len(), &frames[0].units), (126, &idr));
+    assert_eq!(frames.iter().filter(|p| p.is_sync).count(), 1);
     assert!(fixture.stream.keyframe().is_some());
 
     // When no more IDR frames come, recovery points are better than nothing.
     (5..12).for_each(|at| second(at * 1_000));
     let viewer = Viewer::of(&fixture, Join::Gop);
     fixture.pump();
-    let pictures = viewer.pictures();
-    assert_eq!(pictures[0].units, refresh[5..]);
-    assert!(pictures[0].is_sync);
+    let frames = viewer.frames();
+    assert_eq!(frames[0].units, refresh[5..]);
+    assert!(frames[0].is_sync);
 }

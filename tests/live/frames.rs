@@ -49,7 +49,7 @@ fn published() -> Fixture {
 
 /// A sample of video in fragmented MP4.
 #[derive(Debug, PartialEq, Eq)]
-struct Picture {
+struct Frame {
     is_sync: bool,
     decode_time: u64,
     duration: u32,
@@ -57,14 +57,14 @@ struct Picture {
 }
 
 /// The samples of the video track.
-fn pictures(mp4: &[u8]) -> Vec<Picture> {
+fn frames(mp4: &[u8]) -> Vec<Frame> {
     let number = |at: usize| u32::from_be_bytes(mp4[at..at + 4].try_into().unwrap());
     let mut at = 0;
     let mut found = Vec::new();
     while at < mp4.len() {
         let len = number(at) as usize;
         if &mp4[at + 4..at + 8] == b"moof" && number(at + 44) == 1 {
-            found.push(Picture {
+            found.push(Frame {
                 is_sync: mp4[at + 96] == 2,
                 decode_time: number(at + 64).into(),
                 duration: number(at + 88),
@@ -91,17 +91,17 @@ impl Viewer {
         Viewer(sink)
     }
 
-    fn pictures(&self) -> Vec<Picture> {
-        pictures(&self.0.bytes())
+    fn frames(&self) -> Vec<Frame> {
+        frames(&self.0.bytes())
     }
 
     fn units(&self) -> Vec<Vec<u8>> {
-        self.pictures().into_iter().map(|p| p.units).collect()
+        self.frames().into_iter().map(|p| p.units).collect()
     }
 }
 
 /// The frames of what HLS lists.
-fn listed(fixture: &Fixture) -> Vec<Picture> {
+fn listed(fixture: &Fixture) -> Vec<Frame> {
     let ask = |request| {
         let asker = Asker {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -141,7 +141,7 @@ fn listed(fixture: &Fixture) -> Vec<Picture> {
         }
         assert_eq!((bytes.len() - start) as u64, segment.bytes);
     }
-    pictures(&bytes)
+    frames(&bytes)
 }
 
 /// Appends and pumps messages, each 10 ms after the one before.
@@ -207,7 +207,7 @@ fn empty_units_beside_a_frame_are_left_out_only_of_samples() {
         [units(&[IDR]), units(&[SEI, P]), units(&[P])]
     );
     let times: Vec<_> = viewer
-        .pictures()
+        .frames()
         .iter()
         .map(|p| (p.decode_time, p.duration))
         .collect();
@@ -222,10 +222,10 @@ fn slices_in_separate_messages_are_one_frame() {
     let mut player = fixture.play(Join::Live);
     let mut sent = Vec::new();
     for second in 0..4 {
-        for picture in 0..25 {
-            let timestamp = second * 1_000 + picture * 40;
-            let (first, other) = if picture == 0 { (IDR, IDR_2) } else { (P, P_2) };
-            let is_key = picture == 0;
+        for frame in 0..25 {
+            let timestamp = second * 1_000 + frame * 40;
+            let (first, other) = if frame == 0 { (IDR, IDR_2) } else { (P, P_2) };
+            let is_key = frame == 0;
             let messages = [
                 (timestamp, message(is_key, &[SEI])),
                 (timestamp, message(is_key, &[first])),
@@ -246,12 +246,12 @@ fn slices_in_separate_messages_are_one_frame() {
     // What came before the first frame is of no use.
     assert_eq!(payloads, sent[1..]);
 
-    let pictures = viewer.pictures();
+    let frames = viewer.frames();
     let whole = |first, other| units(&[first, other, other]);
     // It wasn't known that the first one would have more slices, and the last one may continue.
-    assert_eq!(pictures[0].units, units(&[IDR]));
-    assert_eq!(pictures.len(), 100);
-    for (index, picture) in pictures[1..].iter().enumerate() {
+    assert_eq!(frames[0].units, units(&[IDR]));
+    assert_eq!(frames.len(), 100);
+    for (index, frame) in frames[1..].iter().enumerate() {
         let is_key = index % 25 == 0;
         let expected = if is_key {
             whole(IDR, IDR_2)
@@ -259,14 +259,14 @@ fn slices_in_separate_messages_are_one_frame() {
             whole(P, P_2)
         };
         assert_eq!(
-            (picture.is_sync, &picture.units),
+            (frame.is_sync, &frame.units),
             (is_key, &expected),
             "{index}"
         );
-        let before = &pictures[index];
+        let before = &frames[index];
         assert_eq!(
             before.decode_time + u64::from(before.duration),
-            picture.decode_time
+            frame.decode_time
         );
     }
 
@@ -274,7 +274,7 @@ fn slices_in_separate_messages_are_one_frame() {
     assert_eq!(report.frame_rate, Some(25_000));
     assert_eq!(report.keyframe_interval, Some(1_000));
     let listed = listed(&fixture);
-    assert!(listed.iter().filter(|picture| picture.is_sync).count() >= 2);
+    assert!(listed.iter().filter(|frame| frame.is_sync).count() >= 2);
     assert!(listed[0].is_sync && listed.len() > 40, "{}", listed.len());
 
     // A late player starts at the first slice of the newest keyframe, and each frame of the burst
@@ -287,19 +287,19 @@ fn slices_in_separate_messages_are_one_frame() {
         .collect();
     assert_eq!(got[0].payload, message(true, &[IDR]));
     let slices: Vec<_> = got.iter().filter(|got| got.payload[9] != 6).collect();
-    for picture in slices.chunks(3) {
+    for frame in slices.chunks(3) {
         assert!(
-            picture
+            frame
                 .iter()
-                .all(|slice| slice.timestamp == picture[0].timestamp)
+                .all(|slice| slice.timestamp == frame[0].timestamp)
         );
     }
     let late = Viewer::of(&fixture, Join::Live);
     send(&fixture, &[(4_000, message(true, &[IDR]))]);
-    let pictures = late.pictures();
-    assert_eq!(pictures.len(), 25);
-    assert_eq!(pictures[0].units, whole(IDR, IDR_2));
-    for (before, after) in pictures.iter().zip(&pictures[1..]) {
+    let frames = late.frames();
+    assert_eq!(frames.len(), 25);
+    assert_eq!(frames[0].units, whole(IDR, IDR_2));
+    for (before, after) in frames.iter().zip(&frames[1..]) {
         assert!(before.decode_time < after.decode_time);
     }
     // The newest keyframe, as a still, isn't complete yet.
@@ -341,7 +341,7 @@ fn slices_whose_first_is_lost_are_a_frame_of_their_own() {
         messages.push((1_200, message(false, &[P])));
         messages.push((1_240, message(false, &[P])));
         send(&fixture, &messages);
-        assert_eq!(viewer.pictures().len(), expected, "{step} ms apart");
+        assert_eq!(viewer.frames().len(), expected, "{step} ms apart");
     }
 }
 
@@ -360,7 +360,7 @@ fn the_bitstream_decides_what_is_a_keyframe() {
     let viewer = Viewer::of(&fixture, Join::Gop);
     let mut player = fixture.play(Join::Gop);
     assert_eq!(player.media().len(), 3);
-    let is_sync: Vec<_> = viewer.pictures().iter().map(|p| p.is_sync).collect();
+    let is_sync: Vec<_> = viewer.frames().iter().map(|p| p.is_sync).collect();
     assert_eq!(is_sync, [true, false, false]);
     let report = fixture.stream.report(fixture.now.get());
     assert_eq!(report.keyframe_interval, None);
