@@ -72,7 +72,7 @@ fn a_stream_that_is_ended_early_can_no_longer_be_found() {
     let outlook = fixture.stream.end(generation, now);
     assert!(outlook.has_ended);
     assert_eq!(outlook.until, None);
-    assert_eq!(fixture.end_of(&player), Some(End::Finished));
+    assert_eq!(fixture.end_of(&player), Some(PlayEnd::Finished));
 }
 
 #[test]
