@@ -22,15 +22,14 @@ const MAX_PASSWORD_LEN: usize = 128;
 /// use brooklet::Config;
 /// use brooklet::config::{Access, Key, Network};
 ///
-/// let mut publish = Access::default();
-/// publish.keys.push(Key::parse("live/door=sesame-4711")?);
-/// let mut play = Access::default();
-/// play.from.push(Network::parse("192.168.1.0/24")?);
+/// let publish = Access::default().keys(vec![Key::parse("live/door=sesame-4711")?]);
+/// let play = Access::default().from(vec![Network::parse("192.168.1.0/24")?]);
 /// assert!(play.is_open() && !publish.is_open());
 /// let config = Config::default().publish(publish).play(play);
 /// # Ok::<(), &str>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Access {
     /// Keys of streams. Of all that match a stream's name, the most specific ones count.
     pub keys: Vec<Key>,
@@ -42,6 +41,24 @@ pub struct Access {
 }
 
 impl Access {
+    /// Replaces the keys.
+    #[must_use]
+    pub fn keys(self, keys: Vec<Key>) -> Access {
+        Access { keys, ..self }
+    }
+
+    /// Replaces the users.
+    #[must_use]
+    pub fn users(self, users: Vec<User>) -> Access {
+        Access { users, ..self }
+    }
+
+    /// Replaces the networks of clients.
+    #[must_use]
+    pub fn from(self, from: Vec<Network>) -> Access {
+        Access { from, ..self }
+    }
+
     /// Whether neither key nor password is needed.
     pub fn is_open(&self) -> bool {
         self.keys.is_empty() && self.users.is_empty()

@@ -101,6 +101,10 @@ impl Hls {
         are_tracks_known: bool,
         is_audio_alone: bool,
     ) {
+        // In a build without HTTP nothing can ask for segments. This leaves out the code that makes them.
+        if !cfg!(feature = "http") {
+            return;
+        }
         let Hls {
             segments,
             versions,

@@ -14,6 +14,18 @@
 //!
 //! The payload of an RTMP audio or video message is the body of an FLV tag, so the layouts are
 //! those of Adobe's FLV specification 10.1, Annex E ("FLV"), and of Enhanced RTMP v2 ("E2").
+//!
+//! ```
+//! use brooklet::media::Medium;
+//! use brooklet::media::tag::{Tag, TagKind};
+//!
+//! let payload = b"\x17\x01\0\0\x53\0\0\x02\xAE\x65\x05";
+//! let tag = Tag::parse(Medium::Video, payload)?;
+//! assert_eq!(tag.kind, TagKind::Frames);
+//! assert!(tag.is_keyframe);
+//! assert_eq!(tag.composition_time, 83); // ms
+//! # Ok::<(), brooklet::media::Error>(())
+//! ```
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used))]
 

@@ -230,20 +230,22 @@ mod tests {
                 "needs a key, or user and password, from any address",
             ),
         ] {
-            let publish = Access {
-                keys: key
-                    .map(|text| Key::parse(text).unwrap())
-                    .into_iter()
-                    .collect(),
-                users: user
-                    .map(|text| User::parse(text).unwrap())
-                    .into_iter()
-                    .collect(),
-                from: from
-                    .map(|text| Network::parse(text).unwrap())
-                    .into_iter()
-                    .collect(),
-            };
+            let publish = Access::default()
+                .keys(
+                    key.map(|text| Key::parse(text).unwrap())
+                        .into_iter()
+                        .collect(),
+                )
+                .users(
+                    user.map(|text| User::parse(text).unwrap())
+                        .into_iter()
+                        .collect(),
+                )
+                .from(
+                    from.map(|text| Network::parse(text).unwrap())
+                        .into_iter()
+                        .collect(),
+                );
             let config = Config::default().publish(publish);
             let rtmp = listening(&["192.0.2.7:1935"]);
             let text = text(&config, &rtmp, &listening(&["192.0.2.7:8080"]));
@@ -280,9 +282,8 @@ mod tests {
             (&[], &["a/b/door=watch-1"], "a/b", "door"),
             (&["door=s3cret"], &[], "live", "cam"),
         ] {
-            let access = |keys: &[&str]| Access {
-                keys: keys.iter().map(|text| Key::parse(text).unwrap()).collect(),
-                ..Access::default()
+            let access = |keys: &[&str]| {
+                Access::default().keys(keys.iter().map(|text| Key::parse(text).unwrap()).collect())
             };
             let config = Config::default()
                 .publish(access(publish))
@@ -302,11 +303,9 @@ mod tests {
             (None, Some("bob:s3cret"), "http://192.0.2.7/\n"),
             (Some("s3cret"), Some("bob:s3cret"), "http://192.0.2.7/\n"),
         ] {
-            let play = Access {
-                keys: key.iter().map(|text| Key::parse(text).unwrap()).collect(),
-                users: user.iter().map(|text| User::parse(text).unwrap()).collect(),
-                ..Access::default()
-            };
+            let play = Access::default()
+                .keys(key.iter().map(|text| Key::parse(text).unwrap()).collect())
+                .users(user.iter().map(|text| User::parse(text).unwrap()).collect());
             let config = Config::default().play(play);
             let text = text(&config, &[], &listening(&["192.0.2.7:80"]));
             assert!(text.contains(url) && !text.contains("s3cret"), "{text}");

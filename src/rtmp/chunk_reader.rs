@@ -1,8 +1,8 @@
 //! Chunks to messages (5.3), for any split of the bytes.
 //!
 //! ```text
-//! bytes -> header -> chunk_stream -> in_place             -> ReceivedMessage
-//!                 -> repeat       -> assembly -> payload  ->
+//! bytes -> header -> chunk_stream -> in_place ------------> ReceivedMessage
+//!             \----> repeat -------> assembly, payload ---/
 //! ```
 //!
 //! The caller feeds what its socket brought; [`ChunkReader::read`] consumes up to the end of one
@@ -311,11 +311,8 @@ impl<S: PayloadSource> ChunkReader<S> {
         index: usize,
         header: &ChunkHeader,
     ) -> Result<ReadStep<'static>, Error> {
-        if self
-            .streams
-            .get(index)
-            .is_some_and(|stream| !stream.is_partial)
-        {
+        let stream = self.streams.get(index);
+        if stream.is_some_and(|stream| !stream.is_partial) {
             self.begin_message(index, header)?;
         }
         let Some(stream) = self.streams.get(index) else {

@@ -40,8 +40,8 @@ use crate::rtmp::stream_key::StreamKey;
 ///
 /// Metadata and sequence headers come first, then everything from a keyframe on, with the timestamps
 /// of the publisher ([`Join::Gop`] and [`Join::Next`]), all tracks included. When a publisher comes
-/// back, its headers come again. A program that is too slow skips to a newer keyframe, as a player does;
-/// one that takes nothing for 20 s while there is something is detached.
+/// back, its headers come again. A program that is too slow skips to a newer keyframe, as a player does.
+/// One that receives nothing for 20 s although messages are waiting is detached.
 ///
 /// ```no_run
 /// use std::time::Duration;

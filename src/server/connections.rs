@@ -39,7 +39,7 @@ use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
 use crate::status::ConnectionReport;
 pub(super) use full::Full;
-use open::{Cut, Open, Use};
+use open::{Cut, OpenConnection, StreamUse};
 pub(super) use permit::Permit;
 
 /// One in this many places is kept free of viewers; as many connections may be closing, in addition
@@ -64,7 +64,7 @@ pub(super) struct Connections {
 struct Registry {
     next_id: u64,
     /// In the order of their numbers.
-    open: Vec<Open>,
+    open: Vec<OpenConnection>,
     /// Bytes in and out of those that have been closed.
     bytes: [u64; 2],
 }
@@ -178,16 +178,16 @@ impl Connections {
         &self,
         id: u64,
         key: &StreamKey,
-        list: fn(&mut Open) -> &mut Vec<Use>,
+        list: fn(&mut OpenConnection) -> &mut Vec<StreamUse>,
     ) -> Result<(), Full> {
         let mut registry = lock(&self.registry);
         let Some(open) = registry.find(id) else {
             return Ok(());
         };
         // A growing vector may have room for twice as many.
-        let bytes = key.as_str().len() + 2 * size_of::<Use>();
+        let bytes = key.as_str().len() + 2 * size_of::<StreamUse>();
         let taken = open.allowance.take(bytes).map_err(Full::Allowance)?;
-        list(open).push(Use {
+        list(open).push(StreamUse {
             key: key.clone(),
             is_live: false,
             _taken: taken,
@@ -290,13 +290,13 @@ impl Registry {
         }
     }
 
-    fn find(&mut self, id: u64) -> Option<&mut Open> {
+    fn find(&mut self, id: u64) -> Option<&mut OpenConnection> {
         let index = self.open.binary_search_by_key(&id, |open| open.id).ok()?;
         self.open.get_mut(index)
     }
 }
 
-fn remove(uses: &mut Vec<Use>, key: &StreamKey) {
+fn remove(uses: &mut Vec<StreamUse>, key: &StreamKey) {
     if let Some(index) = uses.iter().position(|used| used.key == *key) {
         uses.swap_remove(index);
     }

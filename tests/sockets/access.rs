@@ -11,18 +11,12 @@ const REFUSED_PLAY: (&str, &str) = ("error", "NetStream.Play.Failed");
 const WRONG_KEY: &str = "wrong or missing key: use NAME?key=KEY";
 
 fn keys(keys: &[&str]) -> Access {
-    Access {
-        keys: keys.iter().map(|text| Key::parse(text).unwrap()).collect(),
-        ..Access::default()
-    }
+    Access::default().keys(keys.iter().map(|text| Key::parse(text).unwrap()).collect())
 }
 
 fn from(networks: &[&str]) -> Access {
     let networks = networks.iter().map(|text| Network::parse(text).unwrap());
-    Access {
-        from: networks.collect(),
-        ..Access::default()
-    }
+    Access::default().from(networks.collect())
 }
 
 fn guarded(publish: Access, play: Access) -> Server {

@@ -251,10 +251,7 @@ fn requests_for_what_is_not_there_get_the_right_status() {
 
 #[test]
 fn the_key_of_a_playlist_stands_behind_every_uri_in_it() {
-    let play = Access {
-        keys: vec![Key::parse("sesame").unwrap()],
-        ..Access::default()
-    };
+    let play = Access::default().keys(vec![Key::parse("sesame").unwrap()]);
     let server = server(Config::default().play(play));
     let mut camera = Camera::start(&server, "door");
     let mut client = http(&server);

@@ -485,9 +485,8 @@ fn the_page_is_served_only_at_paths_of_streams() {
     assert_eq!(status(&open, "/foo"), 200);
 
     // Where a key is required, nobody learns which streams exist.
-    let locked = server(Config::default().play(Access {
-        keys: vec![Key::parse("watch-4711").unwrap()],
-        ..Access::default()
-    }));
+    let locked = server(
+        Config::default().play(Access::default().keys(vec![Key::parse("watch-4711").unwrap()])),
+    );
     assert_eq!(status(&locked, "/foo"), 200);
 }

@@ -21,10 +21,7 @@ const API_KEY: &str = "Basic dmlld2VyOmFwaS1rZXk=";
 
 fn keyed() -> Config {
     Config::default()
-        .play(Access {
-            keys: vec![Key::parse("play-key").unwrap()],
-            ..Access::default()
-        })
+        .play(Access::default().keys(vec![Key::parse("play-key").unwrap()]))
         // Each request has a connection of its own.
         .max_connect_rate(1000)
 }
@@ -126,10 +123,10 @@ fn a_key_is_shown_in_the_query_or_as_a_password() {
 
 #[test]
 fn a_user_logs_in_by_http_basic() {
-    let server = server(Config::default().play(Access {
-        users: vec![User::parse("bob:pass:word").unwrap()],
-        ..Access::default()
-    }));
+    let server = server(
+        Config::default()
+            .play(Access::default().users(vec![User::parse("bob:pass:word").unwrap()])),
+    );
     let target = "/live/door/frame.mp4";
     let denied = get(&server, target, "");
     assert_eq!(denied.status, 401);

@@ -11,13 +11,12 @@ use crate::client::{Client, server, wait_until};
 use crate::common::Brooklet;
 
 fn users(users: &[&str]) -> Access {
-    Access {
-        users: users
+    Access::default().users(
+        users
             .iter()
             .map(|text| User::parse(text).unwrap())
             .collect(),
-        ..Access::default()
-    }
+    )
 }
 
 fn guarded(publish: Access, play: Access) -> Server {

@@ -74,10 +74,7 @@ fn the_client_named_by_a_trusted_proxy_counts() {
 #[test]
 fn requests_forwarded_by_others_have_an_unknown_address() {
     let open = server(Config::default());
-    let for_all = server(Config::default().play(Access {
-        from: vec![Network::Any],
-        ..Access::default()
-    }));
+    let for_all = server(Config::default().play(Access::default().from(vec![Network::Any])));
     let elsewhere = behind_a_proxy(|config| {
         config.trusted_proxies = vec![Network::parse("10.0.0.0/8").unwrap()];
     });

@@ -50,10 +50,7 @@ fn a_stop_notifies_players_and_publishers_and_ends_all_threads() {
 fn a_stop_ends_connections_in_every_state() {
     let mut server = server(
         Config::default()
-            .publish(Access {
-                keys: vec![Key::parse("right-key").unwrap()],
-                ..Access::default()
-            })
+            .publish(Access::default().keys(vec![Key::parse("right-key").unwrap()]))
             .max_connect_rate(1_000),
     );
     let (address, http) = (server.rtmp_addresses()[0], server.http_addresses()[0]);

@@ -374,10 +374,7 @@ fn streams_that_require_a_key_are_listed_for_clients_with_it() {
     let server = server(
         Config::default()
             .api_key(Some(parse_api_key("correct-horse-battery").unwrap()))
-            .play(Access {
-                keys: vec![Key::parse("play-key").unwrap()],
-                ..Access::default()
-            }),
+            .play(Access::default().keys(vec![Key::parse("play-key").unwrap()])),
     );
     let http = server.http_addresses()[0];
     let _camera = camera(&server, "a camera", "door");

@@ -134,7 +134,7 @@ impl Hls {
         self.versions.tracks(version).map(Arc::clone)
     }
 
-    /// Notes that somebody watches, and makes sure that the segments to come are kept.
+    /// Notes that the stream is watched, and makes sure that the segments to come are kept.
     fn note_request(
         &mut self,
         request: HlsRequest,

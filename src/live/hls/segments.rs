@@ -151,7 +151,7 @@ impl Segments {
         }
     }
 
-    /// Drops all but what a first playlist lists, and gives up the block: nobody watches.
+    /// Drops all but what a first playlist lists, and gives up the block: the stream isn't watched.
     pub fn shrink(&mut self) {
         self.first_part += self.lists.shrink() as u64;
     }

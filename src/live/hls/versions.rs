@@ -31,7 +31,7 @@ impl Versions {
             if Arc::ptr_eq(known, tracks) {
                 return *newest;
             }
-            // Until a playlist is promised, nobody has seen the tracks without audio that comes late.
+            // Until there is a playlist, no client has seen the tracks without audio that comes late.
             if known.presentation == tracks.presentation
                 || may_change && has_only_gained_audio(known, tracks)
             {
@@ -96,4 +96,55 @@ impl Versions {
 fn has_only_gained_audio(before: &Tracks, now: &Tracks) -> bool {
     let (before, now) = (&before.presentation, &now.presentation);
     before.video == now.video && before.video.is_some() && before.audio.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::hls::segment::MediaSample;
+    use crate::media::mp4::{Presentation, VideoTrack};
+
+    /// Video tracks whose configuration is longer than `len`.
+    fn tracks(number: u8, len: usize) -> Arc<Tracks> {
+        let header = b"\x17\0\0\0\0\x01\x64\0\x1F\xFF\xE1\0\x1B\
+            \x67\x64\0\x1F\xAC\xD9\x40\x50\x05\xBB\x01\x6A\x02\x02\x02\x80\0\0\x03\0\x80\0\0\x1E\x07\
+            \x8C\x18\xCB\x01\0\x06\x68\xEB\xE3\xCB\x22\xC0";
+        let header = [&header[..], &vec![number; len]].concat();
+        let video = VideoTrack::from_sequence_header(&header);
+        assert!(video.is_some());
+        Arc::new(Tracks {
+            presentation: Presentation { video, audio: None },
+            ..Tracks::default()
+        })
+    }
+
+    #[test]
+    fn long_configurations_are_held_for_two_versions_only() {
+        for (len, held) in [(100, 5), (400, 2)] {
+            let (mut versions, mut segments) = (Versions::default(), Segments::default());
+            for gop in 0..8 {
+                let tracks = tracks(gop as u8, len);
+                let version = versions.version_of(&tracks, false, &mut segments);
+                for frame in gop * 50..(gop + 1) * 50 {
+                    let sample = MediaSample {
+                        number: frame,
+                        time: frame * 40,
+                        end: frame * 40 + 40,
+                        arrived: frame * 40,
+                        len: 100,
+                        version,
+                        is_video: true,
+                        fits: true,
+                        is_main: true,
+                        is_join_point: frame % 50 == 0,
+                    };
+                    segments.add(&sample, u64::MAX);
+                }
+                versions.forget_unused(&mut segments);
+            }
+            // Four segments and the open one.
+            assert_eq!(versions.all().count(), held, "{len} bytes");
+            assert_eq!(segments.oldest_version(), Some(8 - held as u32));
+        }
+    }
 }

@@ -152,6 +152,7 @@ impl<S: PayloadSource> ChunkReader<S> {
             return None;
         }
         let (size, chunk_size) = (len as usize, self.chunk_size as usize);
+        // Up to here nothing has changed: whatever this can't take is read chunk by chunk.
         let (in_place, rest) = InPlace::find(*input, header, stream, size, chunk_size)?;
         let is_in_place = size <= chunk_size || chunk_size >= MIN_CHUNK;
         if !is_in_place {
@@ -167,6 +168,7 @@ impl<S: PayloadSource> ChunkReader<S> {
         }
         Some(message)
     }
+
     /// Copies a payload from the input. `None`, as if it had not begun, if there is too little memory.
     fn put_together(&mut self, index: usize, pieces: InPlace<'_>) -> Option<()> {
         self.partial.begin(index, self.streams.capacity()).ok()?;

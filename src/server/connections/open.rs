@@ -13,7 +13,7 @@ use crate::server::socket::Socket;
 use crate::status::ConnectionReport;
 
 /// A connection that is open, or whose thread hasn't ended yet.
-pub(super) struct Open {
+pub(super) struct OpenConnection {
     pub(super) id: u64,
     /// The address of the client, as far as it is known.
     pub(super) address: SocketAddr,
@@ -25,10 +25,10 @@ pub(super) struct Open {
     /// The name that the client gives itself, in printable ASCII.
     pub(super) client: String,
     pub(super) since: Millis,
-    pub(super) publishes: Vec<Use>,
+    pub(super) publishes: Vec<StreamUse>,
     /// Whether a publish of it has ended.
     pub(super) has_published: bool,
-    pub(super) plays: Vec<Use>,
+    pub(super) plays: Vec<StreamUse>,
     pub(super) cut: Option<Cut>,
     /// `None` once it is closed.
     pub(super) socket: Option<Arc<Socket>>,
@@ -39,7 +39,7 @@ pub(super) struct Open {
 }
 
 /// A stream that a connection publishes or plays.
-pub(super) struct Use {
+pub(super) struct StreamUse {
     pub(super) key: StreamKey,
     /// Whether it is published, or has been.
     pub(super) is_live: bool,
@@ -64,7 +64,7 @@ pub(super) enum Rank {
     Publishing,
 }
 
-impl Open {
+impl OpenConnection {
     /// The number of bytes received and sent.
     pub(super) fn bytes(&self) -> [u64; 2] {
         self.socket.as_ref().map_or([0, 0], |socket| socket.bytes())
@@ -99,7 +99,7 @@ impl Open {
     /// Its figures.
     pub(super) fn report(&self) -> ConnectionReport {
         let [bytes_in, bytes_out] = self.bytes();
-        let keys = |uses: &[Use]| uses.iter().map(|used| used.key.clone()).collect();
+        let keys = |uses: &[StreamUse]| uses.iter().map(|used| used.key.clone()).collect();
         ConnectionReport {
             id: self.id,
             address: self.address,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use super::full::Full;
-use super::open::Open;
+use super::open::OpenConnection;
 use crate::allowance::{Allowance, PER_CONNECTION};
 use crate::config::one_client;
 use crate::live::lock;
@@ -44,7 +44,7 @@ impl Permit {
         registry.next_id += 1;
         let id = registry.next_id;
         let allowance = Allowance::default();
-        let open = Open {
+        let open = OpenConnection {
             id,
             address,
             origin,

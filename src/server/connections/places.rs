@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use super::full::Full;
-use super::open::{Cut, Open, Rank};
+use super::open::{Cut, OpenConnection, Rank};
 use super::{Connections, RESERVE, Registry};
 use crate::allowance::PER_CONNECTION;
 use crate::rtmp::stream_key::StreamKey;
@@ -48,7 +48,7 @@ impl Candidates {
 
 impl Registry {
     /// The connections that keep their places, with their ranks.
-    fn staying(&self) -> impl Iterator<Item = (usize, &Open, Rank)> {
+    fn staying(&self) -> impl Iterator<Item = (usize, &OpenConnection, Rank)> {
         let open = self.open.iter().enumerate();
         let staying = open.filter(|(_, open)| open.cut != Some(Cut::Displaced));
         staying.map(|(index, open)| (index, open, open.rank()))
@@ -57,7 +57,7 @@ impl Registry {
     /// Chooses the connection that has to go among those that `may_go`. Addresses are compared by how
     /// many of them they have, then by all of their connections. By rank alone, strangers that take all
     /// places and keep coming back would displace each newcomer before it has sent its first command.
-    fn victim(&self, may_go: impl Fn(&Open, Rank) -> bool) -> Option<Victim> {
+    fn victim(&self, may_go: impl Fn(&OpenConnection, Rank) -> bool) -> Option<Victim> {
         let mut origins: Vec<Candidates> = Vec::new();
         for (index, open, rank) in self.staying() {
             let found = origins.iter().position(|found| found.origin == open.origin);
@@ -107,7 +107,7 @@ impl Registry {
         leaving.count() >= (max / RESERVE).max(MIN_LEAVING)
     }
 
-    fn count(&self, is_meant: impl Fn(&Open, Rank) -> bool) -> usize {
+    fn count(&self, is_meant: impl Fn(&OpenConnection, Rank) -> bool) -> usize {
         let staying = self.staying();
         staying
             .filter(|(_, open, rank)| is_meant(open, *rank))
@@ -131,7 +131,7 @@ impl Registry {
             return Err(Full::Memory(open));
         }
         let is_low = |rank| rank < Rank::Viewing;
-        let is_from_there = |open: &Open| open.origin == origin && !open.is_proxys;
+        let is_from_there = |open: &OpenConnection| open.origin == origin && !open.is_proxys;
         if !is_proxys && self.count_of(origin) >= limits.max_per_address {
             let max = limits.max_per_address;
             let victim = self.victim(|open, rank| is_low(rank) && is_from_there(open));
@@ -186,7 +186,7 @@ mod tests {
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
     use std::sync::Arc;
 
-    use super::super::open::Use;
+    use super::super::open::StreamUse;
     use super::*;
     use crate::allowance::Allowance;
     use crate::config::one_client;
@@ -205,14 +205,14 @@ mod tests {
     fn connections(limits: (usize, usize), all: &[(&str, Rank)]) -> Connections {
         let connections = Connections::new(limits.0, limits.1);
         let socket = socket();
-        let used = |is_live| Use {
+        let used = |is_live| StreamUse {
             key: StreamKey::new("live", "door").unwrap(),
             is_live,
             _taken: Allowance::default().take(1).unwrap(),
         };
         let open = |(index, (address, rank)): (usize, &(&str, Rank))| {
             let address: IpAddr = address.parse().unwrap();
-            Open {
+            OpenConnection {
                 id: index as u64 + 1,
                 address: (address, 50_000).into(),
                 origin: one_client(address),

@@ -1,5 +1,6 @@
 //! Requests that come too early: how long they wait, and for what.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use brooklet::live::hls::playlist::{Carried, MediaContext, write_media};
@@ -9,8 +10,9 @@ use brooklet::live::stream::Outlook;
 
 use super::*;
 
-/// Longer than any test takes.
-const FOREVER: Duration = Duration::from_secs(600);
+/// Longer than a test should take, and twice as long.
+const LONG: Duration = Duration::from_secs(60);
+const FOREVER: Duration = Duration::from_secs(120);
 
 fn media(wanted: Wanted) -> HlsRequest {
     HlsRequest::Media(Some(wanted))
@@ -52,6 +54,8 @@ fn the_first_playlist_waits_until_a_player_can_start_with_it() {
     gops(&fixture, 2);
     assert!(listed(&fixture).is_none());
     assert_eq!(numbers(&listing(&fixture)), [1]);
+    // Then others needn't wait either.
+    assert!(listed(&fixture).is_some());
 }
 
 #[test]
@@ -112,6 +116,8 @@ fn no_change_is_missed_between_a_look_and_the_wait() {
         fixture.frame(fixture.now.get() as u32, false, 1_000);
         fixture.wait(40);
     }
+    let (_, newer) = wait_of(stream.ask_hls(media(Wanted::Segment(number + 1)), &asker));
+    assert_ne!(newer, seen);
     // The part is complete already, so this returns at once.
     stream.begin_hls_wait();
     stream.wait_for_hls(seen, FOREVER);
@@ -127,16 +133,24 @@ fn a_thread_that_waits_is_woken_up() {
     let request = media(Wanted::Part(number, part));
     wait_of(stream.ask_hls(request, &asker));
     stream.begin_hls_wait();
+    let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             while let Ok(Look::Wait { seen, .. }) = stream.look_again(request, &asker, false) {
+                sender.send("waits").unwrap();
                 stream.wait_for_hls(seen, FOREVER);
             }
+            sender.send("has an answer").unwrap();
         });
+        assert_eq!(receiver.recv_timeout(LONG), Ok("waits"));
+        // Nothing shows that it has fallen asleep, so it gets the time for that.
+        (0..1_000).for_each(|_| std::thread::yield_now());
         for _ in 0..15 {
             fixture.frame(fixture.now.get() as u32, false, 1_000);
             fixture.wait(40);
         }
+        let last = std::iter::from_fn(|| receiver.recv_timeout(LONG).ok()).last();
+        assert_eq!(last, Some("has an answer"));
     });
     stream.end_hls_wait(fixture.now.get());
 }

@@ -63,10 +63,7 @@ fn a_page_of_a_rebound_host_name_gets_nothing() {
     let open = server(Config::default().max_connect_rate(1000));
     let for_all = server(
         Config::default()
-            .play(Access {
-                from: vec![Network::Any],
-                ..Access::default()
-            })
+            .play(Access::default().from(vec![Network::Any]))
             .max_connect_rate(1000),
     );
     let keyed = server(keyed().api_key(Some(Secret::new("api-key"))));

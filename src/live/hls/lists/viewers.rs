@@ -34,7 +34,7 @@ impl HlsViewer {
 
 impl Lists {
     /// Notes that an address asked for a playlist. If the list is full, it replaces a viewer that is
-    /// gone; without a block nobody is noted.
+    /// gone; without a block it isn't noted.
     pub(in crate::live::hls) fn note_viewer(&mut self, address: IpAddr, now: Millis) {
         if !self.has_block() {
             return;
@@ -53,10 +53,8 @@ impl Lists {
             };
             if known.address == address {
                 if !known.is_gone(now) {
-                    viewer = HlsViewer {
-                        asked: now,
-                        ..known
-                    };
+                    viewer.since = known.since;
+                    viewer.connection = known.connection;
                 }
                 free = place;
                 break;
@@ -79,15 +77,11 @@ impl Lists {
     ) -> bool {
         let address = octets(address);
         for place in 0..self.viewers {
-            if let Some(viewer) = self.viewer(place).filter(|v| v.address == address) {
-                self.put_viewer(
-                    place,
-                    &HlsViewer {
-                        connection,
-                        ..viewer
-                    },
-                );
-                return viewer.connection == 0;
+            let known = self.viewer(place).filter(|v| v.address == address);
+            if let Some(mut viewer) = known {
+                let before = std::mem::replace(&mut viewer.connection, connection);
+                self.put_viewer(place, &viewer);
+                return before == 0;
             }
         }
         false
@@ -99,13 +93,9 @@ impl Lists {
             let viewer = self.viewer(place);
             let viewer = viewer.filter(|viewer| viewer.connection > 0 && viewer.is_gone(now));
             if let Some(viewer) = viewer {
-                self.put_viewer(
-                    place,
-                    &HlsViewer {
-                        connection: 0,
-                        ..viewer
-                    },
-                );
+                let mut reported = viewer;
+                reported.connection = 0;
+                self.put_viewer(place, &reported);
                 return Some(viewer);
             }
         }

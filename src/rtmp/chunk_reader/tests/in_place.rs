@@ -85,7 +85,13 @@ fn messages_that_arent_whole_or_begin_with_a_short_piece_are_assembled() {
     // Another chunk stream's chunk between its own.
     let (first, second) = message.split_at(12 + CHUNK_SIZE);
     let other = b"\x04\0\0\x05\0\0\x01\x08\x01\0\0\0a";
-    assert!(pieces(&[&[OPENED, first, other, second].concat()]).is_empty());
+    let bytes = [OPENED, first, other, second].concat();
+    assert!(pieces(&[&bytes]).is_empty());
+    let lens = messages(&[CHUNKED, &bytes].concat()).into_iter();
+    assert_eq!(
+        lens.map(|message| message.4.len()).collect::<Vec<_>>(),
+        [4, 1, 1, 3000]
+    );
 }
 
 proptest! {
@@ -94,13 +100,17 @@ proptest! {
     /// Whatever is sent, in whatever pieces and places.
     #[test]
     fn both_ways_give_the_same_messages(
-        sent in prop::collection::vec((0..4_u8, 0..2_u8, 0..4000_usize, any::<bool>()), 1..12),
+        sent in prop::collection::vec(
+            // A few are too long.
+            (0..4_u8, 0..2_u8, 0..4150_usize, any::<bool>(), any::<bool>()),
+            1..12,
+        ),
         chunk_size in prop::sample::select(vec![1_u32, 128, 1024, 1500, 4096]),
         cuts in prop::collection::vec(0..20_000_usize, 0..6),
     ) {
         let mut bytes = [b"\x02\0\0\0\0\0\x04\x01\0\0\0\0", &chunk_size.to_be_bytes()[..]].concat();
         let mut opened = [None; 2];
-        for (format, stream, len, is_late) in sent {
+        for (format, stream, len, is_late, is_interrupted) in sent {
             let opened = &mut opened[usize::from(stream)];
             let (format, len) = match *opened {
                 None => (0, len),
@@ -119,6 +129,9 @@ proptest! {
             bytes.extend_from_slice(&header);
             let payload: Vec<u8> = (0..len).map(|index| index as u8 | 0x80).collect();
             for (index, chunk) in payload.chunks(chunk_size as usize).enumerate() {
+                if index == 1 && is_interrupted {
+                    bytes.extend_from_slice(b"\x06\0\0\x05\0\0\x01\x09\x01\0\0\0a");
+                }
                 if index > 0 {
                     bytes.push(0xC4 + stream);
                 }

@@ -77,7 +77,7 @@ fn after_a_change_of_the_configuration_every_message_is_in_the_right_segment() {
         ("audio a moment before", (1, 2), 20, 398, 359, 361),
         ("audio long before", (1, 2), 30, 418, 359, 421),
         ("frame at the keyframe", (2, 1), 0, 358, 359, 361),
-        ("frames that nobody can decode", (2, 1), 5, 358, 369, 371),
+        ("video that can't be decoded", (2, 1), 5, 358, 369, 371),
         ("both", (2, 2), 0, 358, 359, 361),
         ("both, shortly before", (2, 2), 5, 358, 359, 361),
         ("no more audio", (1, 0), 0, 358, 359, u64::MAX),
