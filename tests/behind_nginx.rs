@@ -58,7 +58,7 @@ impl Drop for End<'_> {
     }
 }
 
-/// Follows a playlist for so many parts, each requested before it exists; returns the statuses of
+/// Follows a playlist for `parts` parts, each requested before it exists; returns the statuses of
 /// all responses.
 fn follow(viewer: &mut HttpClient, place: &str, query: &str, parts: usize) -> Vec<u16> {
     let mut statuses = Vec::new();

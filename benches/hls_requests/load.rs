@@ -109,7 +109,7 @@ impl Asking {
         })
     }
 
-    /// Sends so many requests, all of which must succeed.
+    /// Sends `count` requests, all of which must succeed.
     fn ask(&mut self, path: &str, count: usize) -> Result<(), String> {
         for _ in 0..count {
             let status = self.exchange(path, |_| {})?;

@@ -114,7 +114,7 @@ impl Display for Report {
     }
 }
 
-/// The least of so many seconds: other activity only adds.
+/// The least of these times: other activity only adds.
 fn micros(times: &[f64]) -> f64 {
     times.iter().copied().fold(f64::NAN, f64::min) * 1e6
 }

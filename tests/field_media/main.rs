@@ -6,7 +6,7 @@
 //!
 //! The test takes the most demanding kinds. `BROOKLET_FIELD=all` takes all, `BROOKLET_FIELD=03,av1`
 //! those with such a part in their name; `BROOKLET_FIELD_RECEIVERS=rtmp,mp4` only such players;
-//! `BROOKLET_FIELD_AT_ONCE=2` so many streams at a time. A table is printed:
+//! `BROOKLET_FIELD_AT_ONCE=2` two streams at a time. A table is printed:
 //!
 //! ```text
 //! BROOKLET_FIELD=all cargo test --test field_media -- --ignored --nocapture

@@ -122,7 +122,7 @@ struct Stage {
     browsers: Vec<(Browser, Running)>,
 }
 
-/// Plays all kinds, so many at a time.
+/// Plays all kinds, a few at a time.
 pub(crate) fn all<'a>(
     kinds: impl IntoIterator<Item = &'a Kind>,
     receivers: &[Receiver],

@@ -42,7 +42,7 @@ pub(crate) enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mishap {
     None,
-    /// After 14 s the connection is lost for so many seconds.
+    /// After 14 s the connection is lost for this many seconds.
     Gone(u64),
     /// The same, directly after a keyframe.
     GoneAfterKeyframe(u64),

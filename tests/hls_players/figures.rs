@@ -19,7 +19,7 @@ pub(crate) struct Shown {
 pub(crate) struct Watch {
     /// When the stream began.
     pub(crate) begin: u64,
-    /// When the player was told to play.
+    /// When the player was started.
     pub(crate) opened: u64,
     pub(crate) until: u64,
     /// Counted from its first frame on.

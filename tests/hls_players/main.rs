@@ -317,7 +317,7 @@ fn players_that_ask_at_once_play_without_a_stall() {
     }
 }
 
-/// Measures all cases over a minute, so many players at a time, and prints them.
+/// Measures all cases over a minute, `at_a_time` players together, and prints them.
 fn print_all_cases(at_a_time: usize) {
     let only = std::env::var("BROOKLET_PLAYERS").unwrap_or_default();
     let is_wanted = |player: &&Player| only.split(',').any(|name| player.0.contains(name));

@@ -181,7 +181,7 @@ impl Which {
 }
 
 impl Playing {
-    /// Whether it has shown frames for so many seconds, or ended.
+    /// Whether it has shown frames for `seconds`, or ended.
     pub(crate) fn is_done(&mut self, seconds: u64) -> bool {
         let screen = lock(&self.screen);
         let is_enough = match (screen.shown.first(), screen.shown.last()) {

@@ -232,7 +232,7 @@ impl Case {
     }
 }
 
-/// The memory that a server may have outside its arena with so many connections, in kB.
+/// The memory that a server may have outside its arena with this many connections, in kB.
 fn bound(before: Figures, connections: u64) -> u64 {
     let idle = if cfg!(debug_assertions) {
         before.judged()

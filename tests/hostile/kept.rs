@@ -20,7 +20,7 @@ fn case(name: &'static str, options: &[&str]) -> Case {
     Case::start_with(name, 1, Load::LIGHT, options)
 }
 
-/// The memory in kB that so many connections may take, blocks included.
+/// The memory in kB that this many connections may take, blocks included.
 fn allowed(connections: u64) -> u64 {
     // All of the mebibyte for media may be touched; the server itself may take as much.
     2 * 1024 + connections * 24

@@ -173,7 +173,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Judges the first playlist, which came after so many seconds.
+    /// Judges the first playlist, which came after `seconds`.
     pub(crate) fn first_after(&self, seconds: f64) {
         self.measured("s to the first playlist", seconds);
         // As long as a segment may take, which is as long as players wait for a response.

@@ -148,7 +148,7 @@ fn a_socket_that_takes_single_bytes_gets_the_same_bytes() {
 }
 
 proptest! {
-    /// However little the sockets take, and whoever else plays the stream.
+    /// However little the sockets take, and whatever other players there are.
     #[test]
     fn partial_sends_change_nothing_of_what_players_get(
         alike in 0..5usize,

@@ -9,16 +9,16 @@ const LIFE: u32 = 0x00C0_FFEE;
 const EPOCH: u64 = 1_795_248_000_000;
 
 /// Video frames that are 40 ms apart, in GOPs of two seconds.
-struct Source {
+struct ListedStream {
     segments: Segments,
     number: u64,
     time: u64,
     version: u32,
 }
 
-impl Source {
-    fn new() -> Source {
-        Source {
+impl ListedStream {
+    fn new() -> ListedStream {
+        ListedStream {
             segments: Segments::default(),
             number: 0,
             time: 10_000,
@@ -69,10 +69,10 @@ fn media(listing: &Listing, query: &str, is_filled: bool) -> String {
 
 #[test]
 fn a_playlist_lists_segments_parts_and_the_next_part() {
-    let mut source = Source::new();
-    source.frames(50 * 2 + 20);
+    let mut stream = ListedStream::new();
+    stream.frames(50 * 2 + 20);
     assert_eq!(
-        media(&source.listing(), "key=a", false),
+        media(&stream.listing(), "key=a", false),
         "#EXTM3U
 #EXT-X-VERSION:9
 #EXT-X-TARGETDURATION:2
@@ -104,16 +104,16 @@ fn a_playlist_lists_segments_parts_and_the_next_part() {
 
 #[test]
 fn a_publisher_that_returned_with_another_configuration_and_left_is_in_the_playlist() {
-    let mut source = Source::new();
-    source.frames(50 * 5 + 10);
-    source.listing();
-    source.segments.cut_off();
-    source.time += 3_000;
-    source.version = 4;
-    source.frames(50);
-    source.segments.cut_off();
-    source.segments.prune(200);
-    let mut listing = source.segments.listing(true, &|_| true).unwrap();
+    let mut stream = ListedStream::new();
+    stream.frames(50 * 5 + 10);
+    stream.listing();
+    stream.segments.cut_off();
+    stream.time += 3_000;
+    stream.version = 4;
+    stream.frames(50);
+    stream.segments.cut_off();
+    stream.segments.prune(200);
+    let mut listing = stream.segments.listing(true, &|_| true).unwrap();
     // The parts are tested above.
     listing.part_target = None;
     for segment in &listing.segments {
@@ -153,12 +153,12 @@ fn a_publisher_that_returned_with_another_configuration_and_left_is_in_the_playl
 
 #[test]
 fn gaps_do_not_change_when_the_target_duration_grows() {
-    let mut source = Source::new();
-    source.frames(50 * 8);
-    source.segments.prune(280);
+    let mut stream = ListedStream::new();
+    stream.frames(50 * 8);
+    stream.segments.prune(280);
     let [short, grown] = [0, 251].map(|more| {
-        source.gops_of(250, more);
-        let listing = source.listing();
+        stream.gops_of(250, more);
+        let listing = stream.listing();
         let text = media(&listing, "", true);
         let lines = text.lines().map(str::to_owned);
         (listing.target, lines.collect::<Vec<_>>())
@@ -183,12 +183,12 @@ fn gaps_do_not_change_when_the_target_duration_grows() {
 
 #[test]
 fn a_playlist_that_is_still_too_short_can_be_filled_with_gaps() {
-    let mut source = Source::new();
-    source.frames(50 * 8);
-    source.segments.prune(280);
+    let mut stream = ListedStream::new();
+    stream.frames(50 * 8);
+    stream.segments.prune(280);
     let [short, longer, full] = [0, 50, 100].map(|more| {
-        source.frames(more);
-        let text = media(&source.listing(), "", true);
+        stream.frames(more);
+        let text = media(&stream.listing(), "", true);
         let lines = text.lines().filter(|line| !line.starts_with("#EXT-X-PART"));
         lines.skip(4).map(str::to_owned).collect::<Vec<_>>()
     });
@@ -227,40 +227,40 @@ fn a_playlist_that_is_still_too_short_can_be_filled_with_gaps() {
 
 #[test]
 fn segments_are_declared_independent_only_if_all_are() {
-    let mut source = Source::new();
-    source.frames(50 * 2 + 1);
-    let mut listing = source.listing();
+    let mut stream = ListedStream::new();
+    stream.frames(50 * 2 + 1);
+    let mut listing = stream.listing();
     const TAG: &str = "#EXT-X-INDEPENDENT-SEGMENTS\n";
     assert!(media(&listing, "", false).contains(TAG));
     listing.segments[1].is_independent = false;
     assert!(!media(&listing, "", false).contains(TAG));
-    source.frames(20);
-    let mut listing = source.listing();
+    stream.frames(20);
+    let mut listing = stream.listing();
     listing.open.as_mut().unwrap().is_independent = false;
     assert!(!media(&listing, "", false).contains(TAG));
 }
 
 #[test]
 fn removed_discontinuities_are_counted() {
-    let mut source = Source::new();
+    let mut stream = ListedStream::new();
     for _ in 0..4 {
-        source.frames(150);
-        source.listing();
-        source.segments.cut_off();
-        source.time += 1_000;
+        stream.frames(150);
+        stream.listing();
+        stream.segments.cut_off();
+        stream.time += 1_000;
     }
-    source.segments.prune(450);
-    let text = media(&source.listing(), "", false);
+    stream.segments.prune(450);
+    let text = media(&stream.listing(), "", false);
     assert!(text.contains("SEQUENCE:10\n#EXT-X-DISCONTINUITY-SEQUENCE:2\n#EXT-X-DISCONTINUITY\n"));
-    source.segments.prune(500);
-    let text = media(&source.listing(), "", false);
+    stream.segments.prune(500);
+    let text = media(&stream.listing(), "", false);
     assert!(text.contains("SEQUENCE:11\n#EXT-X-DISCONTINUITY-SEQUENCE:3\n#EXT-X-MAP"));
 }
 
 #[test]
 fn the_multivariant_playlist_describes_the_stream() {
-    let mut source = Source::new();
-    source.frames(50 * 3 + 1);
+    let mut stream = ListedStream::new();
+    stream.frames(50 * 3 + 1);
     let video = VideoTrack::from_sequence_header(
         b"\x17\0\0\0\0\x01\x64\0\x1F\xFF\xE1\0\x1B\
         \x67\x64\0\x1F\xAC\xD9\x40\x50\x05\xBB\x01\x6A\x02\x02\x02\x80\0\0\x03\0\x80\0\0\x1E\x07\
@@ -268,7 +268,7 @@ fn the_multivariant_playlist_describes_the_stream() {
     );
     let audio = AudioTrack::from_sequence_header(b"\xAF\0\x11\x90");
     let presentation = Presentation { video, audio };
-    let listing = source.listing();
+    let listing = stream.listing();
     let playlist = |presentation: &Presentation| {
         let mut text = String::new();
         let uri = "door/media.m3u8";

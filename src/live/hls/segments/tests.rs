@@ -16,7 +16,7 @@ fn message_len(number: u64) -> u32 {
 
 /// A message of the log.
 #[derive(Clone, Copy, Debug)]
-struct Message {
+struct SentMessage {
     is_video: bool,
     is_keyframe: bool,
     /// Its track's configuration.
@@ -27,9 +27,9 @@ struct Message {
 }
 
 /// A stream under construction: what is appended, and what the log holds of it.
-struct Source {
+struct TestStream {
     segments: Segments,
-    messages: Vec<Message>,
+    messages: Vec<SentMessage>,
     /// When the newest frame was due, how much earlier it was decoded, and how long after the previous
     /// one it came.
     time: u64,
@@ -44,11 +44,11 @@ struct Source {
     max_bytes: u64,
 }
 
-impl Source {
-    fn new() -> Source {
+impl TestStream {
+    fn new() -> TestStream {
         let mut segments = Segments::default();
         segments.lists.set_block(Arena::new(0).take().unwrap());
-        Source {
+        TestStream {
             segments,
             messages: Vec::new(),
             time: 10_000,
@@ -94,7 +94,7 @@ impl Source {
         found.unwrap().1
     }
 
-    fn add(&mut self, message: Message, arrived: u64) -> bool {
+    fn add(&mut self, message: SentMessage, arrived: u64) -> bool {
         let (number, is_video) = (self.number(), message.is_video);
         self.messages.push(message);
         self.segments.prune(self.log_start);
@@ -130,7 +130,7 @@ impl Source {
             self.step = step;
         }
         self.interval = step;
-        let message = Message {
+        let message = SentMessage {
             is_video: true,
             is_keyframe,
             config: self.tracks.0,
@@ -141,7 +141,7 @@ impl Source {
     }
 
     fn audio(&mut self) -> bool {
-        let message = Message {
+        let message = SentMessage {
             is_video: false,
             is_keyframe: false,
             config: self.tracks.1,

@@ -47,9 +47,9 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec(act, 1..25)
 }
 
-/// Keeps track of the messages of a [`Source`].
+/// Keeps track of the messages of a [`TestStream`].
 #[derive(Default)]
-struct Account {
+struct Ledger {
     newest: Option<Segment>,
     /// Messages that may be in no segment, because a decoder couldn't use them.
     excused: Vec<bool>,
@@ -62,24 +62,24 @@ struct Account {
     early_config: u8,
 }
 
-impl Account {
+impl Ledger {
     /// Notes the newest message.
-    fn note(&mut self, source: &Source) {
-        let number = source.number() - 1;
-        let message = source.messages[number as usize];
+    fn note(&mut self, stream: &TestStream) {
+        let number = stream.number() - 1;
+        let message = stream.messages[number as usize];
         self.taken.push(false);
         self.excused.push(false);
         let early_time = self
             .early
             .first()
-            .map(|first| source.messages[*first as usize].time);
+            .map(|first| stream.messages[*first as usize].time);
         match (message.is_video, message.is_keyframe) {
             (true, true) => {
                 self.video = Some(message.config);
-                self.audio = Some(source.tracks.1);
+                self.audio = Some(stream.tracks.1);
                 for number in self.early.drain(..) {
                     let is_far = early_time.unwrap() + 1_000 < message.time;
-                    let is_other = self.early_config != source.tracks.1;
+                    let is_other = self.early_config != stream.tracks.1;
                     self.excused[number as usize] = is_far || is_other;
                 }
             }
@@ -106,22 +106,22 @@ impl Account {
     }
 
     /// The publisher leaves.
-    fn end(&mut self, source: &mut Source) {
-        let open = source.segments.open.as_ref();
+    fn end(&mut self, stream: &mut TestStream) {
+        let open = stream.segments.open.as_ref();
         let begun = open.map(|open| open.segment.messages.start);
-        let is_kept = source.segments.cut_off();
-        self.check(source);
+        let is_kept = stream.segments.cut_off();
+        self.check(stream);
         self.give_up();
         (self.video, self.audio) = (None, None);
-        assert_eq!(self.excused.len() as u64, source.number());
+        assert_eq!(self.excused.len() as u64, stream.number());
         if let Some(begun) = begun.filter(|_| !is_kept) {
             self.excused[begun as usize..].fill(true);
         }
     }
 
     /// Checks the segment that has become complete since the last call.
-    fn check(&mut self, source: &Source) {
-        let newest = source.segments.lists.newest();
+    fn check(&mut self, stream: &TestStream) {
+        let newest = stream.segments.lists.newest();
         if newest == self.newest {
             return;
         }
@@ -129,9 +129,9 @@ impl Account {
         let segment = self.newest.clone().unwrap();
         assert_eq!(segment.number, before.map_or(1, |before| before.number + 1));
         assert!(segment.is_independent);
-        let tracks = source.tracks_of(segment.version);
-        let message = |number: u64| source.messages[number as usize];
-        let numbers = source.in_segment(&segment);
+        let tracks = stream.tracks_of(segment.version);
+        let message = |number: u64| stream.messages[number as usize];
+        let numbers = stream.in_segment(&segment);
         for number in &numbers {
             let taken = &mut self.taken[*number as usize];
             assert!(
@@ -153,20 +153,20 @@ impl Account {
         };
         let all = frames(0, u64::MAX);
         assert!(all[0].is_keyframe, "{segment:?}");
-        let media = |frames: &[Message]| frames.last().unwrap().end - frames[0].time;
+        let media = |frames: &[SentMessage]| frames.last().unwrap().end - frames[0].time;
         assert_eq!(segment.start, all[0].time);
         assert_eq!(u64::from(segment.duration), media(&all), "{segment:?}");
-        let Some(target) = source.segments.part_target else {
+        let Some(target) = stream.segments.part_target else {
             return;
         };
         let mut at = segment.messages.start;
         let count = segment.parts.end - segment.parts.start;
-        if count == 0 || segment.parts.start < source.segments.parts_from {
+        if count == 0 || segment.parts.start < stream.segments.parts_from {
             return;
         }
         let mut sum = 0;
         for index in 0..count {
-            let Lookup::Found((part, _)) = source.segments.part(segment.number, index) else {
+            let Lookup::Found((part, _)) = stream.segments.part(segment.number, index) else {
                 return;
             };
             let messages = &part.messages;
@@ -184,45 +184,45 @@ impl Account {
 proptest! {
     #[test]
     fn everything_an_encoder_sends_is_in_segments_that_begin_with_keyframes(acts in acts()) {
-        let mut source = Source::new();
-        source.max_bytes = u64::MAX;
-        let mut account = Account::default();
+        let mut stream = TestStream::new();
+        stream.max_bytes = u64::MAX;
+        let mut ledger = Ledger::default();
         for act in acts {
             match act {
                 Act::Gop(steps) => {
                     for (index, step) in steps.into_iter().enumerate() {
-                        source.late_frame(step, index == 0, 0);
-                        account.note(&source);
-                        account.check(&source);
-                        if source.tracks.1 > 0 {
-                            source.audio();
-                            account.note(&source);
+                        stream.late_frame(step, index == 0, 0);
+                        ledger.note(&stream);
+                        ledger.check(&stream);
+                        if stream.tracks.1 > 0 {
+                            stream.audio();
+                            ledger.note(&stream);
                         }
                     }
                 }
                 Act::Death(after) => {
-                    account.end(&mut source);
-                    source.time += after;
+                    ledger.end(&mut stream);
+                    stream.time += after;
                 }
-                Act::Change { video, audio } => source.tracks = (video, audio),
+                Act::Change { video, audio } => stream.tracks = (video, audio),
                 Act::Ask => {
-                    source.segments.promise();
+                    stream.segments.promise();
                 }
             }
             // Some audio that precedes the next keyframe.
-            if source.tracks.1 > 0 {
-                for _ in 0..source.number() % 3 {
-                    source.audio();
-                    account.note(&source);
+            if stream.tracks.1 > 0 {
+                for _ in 0..stream.number() % 3 {
+                    stream.audio();
+                    ledger.note(&stream);
                 }
             }
         }
-        account.end(&mut source);
-        let end = account.newest.as_ref().map_or(0, |newest| newest.messages.end);
+        ledger.end(&mut stream);
+        let end = ledger.newest.as_ref().map_or(0, |newest| newest.messages.end);
         for number in 0..end as usize {
             prop_assert!(
-                account.taken[number] || account.excused[number],
-                "{:?} is lost, the {}th", source.messages[number], number
+                ledger.taken[number] || ledger.excused[number],
+                "{:?} is lost, the {}th", stream.messages[number], number
             );
         }
     }
@@ -238,30 +238,30 @@ proptest! {
     /// Nor is a pause a discontinuity.
     #[test]
     fn while_video_pauses_all_audio_is_in_the_segment_of_its_time(gops in pauses(), is_asked in any::<bool>()) {
-        let mut source = Source::new();
-        source.max_bytes = u64::MAX;
+        let mut stream = TestStream::new();
+        stream.max_bytes = u64::MAX;
         let mut newest = 0;
         let mut taken = Vec::new();
         let mut end = None;
         for (index, (pause, is_keyframe, frames)) in gops.into_iter().enumerate() {
-            source.audio_for(if index == 0 { 0 } else { pause });
+            stream.audio_for(if index == 0 { 0 } else { pause });
             for frame in 0..frames {
-                source.frame(40, frame == 0 && (is_keyframe || index == 0));
+                stream.frame(40, frame == 0 && (is_keyframe || index == 0));
                 if is_asked {
-                    source.segments.promise();
+                    stream.segments.promise();
                 }
-                let Some(segment) = source.segments.lists.newest().filter(|s| s.number > newest) else {
+                let Some(segment) = stream.segments.lists.newest().filter(|s| s.number > newest) else {
                     continue;
                 };
                 // Several may become complete at once after a pause.
                 for number in newest + 1..=segment.number {
-                    let Some(segment) = source.segments.segment(number) else { continue };
+                    let Some(segment) = stream.segments.segment(number) else { continue };
                     prop_assert!(!segment.has_discontinuity);
                     prop_assert!((20..=MAX_SEGMENT).contains(&segment.duration), "{:?}", segment);
                     prop_assert_eq!(*end.get_or_insert(segment.start), segment.start);
                     end = Some(segment.start + u64::from(segment.duration));
-                    for number in source.in_segment(&segment) {
-                        let message = source.messages[number as usize];
+                    for number in stream.in_segment(&segment) {
+                        let message = stream.messages[number as usize];
                         taken.push(number);
                         if !message.is_video {
                             let at = message.time;

@@ -14,12 +14,12 @@ fn segments_begin_at_keyframes_once_they_are_long_enough() {
         ("4 s", 100, vec![4_000; 4], 4),
         ("8.32 s", 208, vec![8_320; 4], 9),
     ] {
-        let mut source = Source::new();
-        source.gops(10, frames);
-        assert_eq!(source.lengths(), expected, "{name}");
-        assert_eq!(source.segments.target(), Some(target), "{name}");
+        let mut stream = TestStream::new();
+        stream.gops(10, frames);
+        assert_eq!(stream.lengths(), expected, "{name}");
+        assert_eq!(stream.segments.target(), Some(target), "{name}");
         assert!(
-            source
+            stream
                 .listing()
                 .segments
                 .iter()
@@ -37,25 +37,25 @@ fn a_part_ends_before_the_frame_that_would_make_it_too_long() {
         ("15", 66, [462, 462, 462, 462, 198]),
         ("10", 100, [1_000, 1_000, 0, 0, 0]),
     ] {
-        let mut source = Source::new();
+        let mut stream = TestStream::new();
         let frames = 2_000_u64.div_ceil(step);
         for index in 0..5 * frames {
-            source.frame(step, index % frames == 0);
+            stream.frame(step, index % frames == 0);
         }
         let expected: Vec<_> = expected.into_iter().filter(|length| *length > 0).collect();
         // The first segment was cut before the frame rate was known.
-        let newest = source.listing().segments.last().unwrap().number;
-        assert_eq!(source.part_lengths(newest), expected, "{name}");
+        let newest = stream.listing().segments.last().unwrap().number;
+        assert_eq!(stream.part_lengths(newest), expected, "{name}");
     }
 }
 
 #[test]
 fn streams_with_a_low_frame_rate_have_no_parts() {
-    let mut source = Source::new();
+    let mut stream = TestStream::new();
     for index in 0..40 {
-        source.frame(250, index % 8 == 0);
+        stream.frame(250, index % 8 == 0);
     }
-    let listing = source.listing();
+    let listing = stream.listing();
     assert_eq!((listing.part_target, listing.target), (None, 2));
     assert_eq!(listing.open, None);
     assert!(
@@ -67,32 +67,32 @@ fn streams_with_a_low_frame_rate_have_no_parts() {
     // A request for a part is one for its segment.
     let newest = listing.segments.last().unwrap().number;
     assert_eq!(
-        source.segments.has(Wanted::Part(newest, 9)),
+        stream.segments.has(Wanted::Part(newest, 9)),
         Lookup::Found(())
     );
     assert_eq!(
-        source.segments.has(Wanted::Part(newest + 1, 0)),
+        stream.segments.has(Wanted::Part(newest + 1, 0)),
         Lookup::NotYet
     );
 }
 
 #[test]
 fn a_late_frame_begins_the_next_part() {
-    let mut source = Source::new();
-    source.gops(2, 50);
-    source.listing();
-    source.frame(40, true);
+    let mut stream = TestStream::new();
+    stream.gops(2, 50);
+    stream.listing();
+    stream.frame(40, true);
     for _ in 0..10 {
-        source.frame(40, false);
+        stream.frame(40, false);
     }
     // It lasts from 440 ms on.
-    source.frame(160, false);
-    assert_eq!(source.part_lengths(3), [440]);
+    stream.frame(160, false);
+    assert_eq!(stream.part_lengths(3), [440]);
     for _ in 0..10 {
-        source.frame(40, false);
+        stream.frame(40, false);
     }
-    assert_eq!(source.part_lengths(3), [440, 520]);
-    assert_eq!(source.segments.next(), (3, 2));
+    assert_eq!(stream.part_lengths(3), [440, 520]);
+    assert_eq!(stream.segments.next(), (3, 2));
 }
 
 #[test]
@@ -103,12 +103,12 @@ fn a_keyframe_begins_a_part_if_the_previous_part_is_long_enough() {
         // The keyframe is in the middle of a part.
         (20, [520, 520, 520, 520, 320], vec![0]),
     ] {
-        let mut source = Source::new();
-        source.gops(16, frames);
+        let mut stream = TestStream::new();
+        stream.gops(16, frames);
         let expected: Vec<_> = expected.into_iter().filter(|length| *length > 0).collect();
-        let listing = source.listing();
+        let listing = stream.listing();
         let newest = listing.segments.last().unwrap();
-        assert_eq!(source.part_lengths(newest.number), expected, "{frames}");
+        assert_eq!(stream.part_lengths(newest.number), expected, "{frames}");
         let parts = listing.parts(newest).iter().enumerate();
         let with_keyframe = parts.filter(|(_, part)| part.is_independent);
         let with_keyframe: Vec<_> = with_keyframe.map(|(index, _)| index).collect();
@@ -118,12 +118,12 @@ fn a_keyframe_begins_a_part_if_the_previous_part_is_long_enough() {
 
 #[test]
 fn no_target_duration_is_promised_before_a_segment_is_complete() {
-    let mut source = Source::new();
-    source.gops(1, 100);
-    assert!(!source.segments.promise());
-    assert_eq!(source.segments.target(), None);
-    source.gops(1, 60);
-    let listing = source.listing();
+    let mut stream = TestStream::new();
+    stream.gops(1, 100);
+    assert!(!stream.segments.promise());
+    assert_eq!(stream.segments.target(), None);
+    stream.gops(1, 60);
+    let listing = stream.listing();
     let [only] = &listing.segments[..] else {
         panic!("{listing:?}")
     };
@@ -133,15 +133,15 @@ fn no_target_duration_is_promised_before_a_segment_is_complete() {
 
 #[test]
 fn the_target_duration_grows_with_a_longer_gop_and_a_gop_of_more_than_ten_seconds_is_cut() {
-    let mut source = Source::new();
-    source.gops(4, 50);
-    assert_eq!(source.listing().target, 2);
-    source.gops(1, 225);
-    assert_eq!(source.listing().target, 2, "it isn't listed");
-    source.gops(1, 300);
-    assert_eq!(source.listing().target, 10);
-    source.gops(2, 50);
-    let listing = source.listing();
+    let mut stream = TestStream::new();
+    stream.gops(4, 50);
+    assert_eq!(stream.listing().target, 2);
+    stream.gops(1, 225);
+    assert_eq!(stream.listing().target, 2, "it isn't listed");
+    stream.gops(1, 300);
+    assert_eq!(stream.listing().target, 10);
+    stream.gops(2, 50);
+    let listing = stream.listing();
     let what: Vec<_> = listing
         .segments
         .iter()
@@ -161,7 +161,7 @@ fn the_target_duration_grows_with_a_longer_gop_and_a_gop_of_more_than_ten_second
 
 #[test]
 fn a_segment_whose_first_frame_lasts_for_seconds_is_no_longer_than_others() {
-    let mut source = Source::new();
+    let mut stream = TestStream::new();
     for (step, is_keyframe) in [
         (30, true),
         (5_000, false),
@@ -170,12 +170,12 @@ fn a_segment_whose_first_frame_lasts_for_seconds_is_no_longer_than_others() {
         (5_000, false),
         (5_000, false),
     ] {
-        source.late_frame(step, is_keyframe, 0);
+        stream.late_frame(step, is_keyframe, 0);
     }
-    let listing = source.listing();
+    let listing = stream.listing();
     assert_eq!((listing.segments[0].duration, listing.target), (5_030, 10));
-    source.gops(2, 50);
-    assert_eq!(source.lengths(), [5_030, 10_030, 5_000, 2_000]);
+    stream.gops(2, 50);
+    assert_eq!(stream.lengths(), [5_030, 10_030, 5_000, 2_000]);
 }
 
 #[test]
@@ -185,12 +185,12 @@ fn a_pause_longer_than_a_segment_may_be_is_a_discontinuity() {
         (1_200, (2_000, true)),
         (30_000, (2_000, true)),
     ] {
-        let mut source = Source::new();
-        source.gops(4, 50);
-        source.listing();
-        source.frame(pause, true);
-        source.gops(2, 60);
-        let listing = source.listing();
+        let mut stream = TestStream::new();
+        stream.gops(4, 50);
+        stream.listing();
+        stream.frame(pause, true);
+        stream.gops(2, 60);
+        let listing = stream.listing();
         let after = listing.segments.last().unwrap();
         let before = &listing.segments[listing.segments.len() - 2];
         let what = (before.duration, after.has_discontinuity);
@@ -200,14 +200,14 @@ fn a_pause_longer_than_a_segment_may_be_is_a_discontinuity() {
 
 #[test]
 fn audio_without_video_is_cut_anywhere() {
-    let mut source = Source::new();
-    source.tracks = (0, 1);
+    let mut stream = TestStream::new();
+    stream.tracks = (0, 1);
     for _ in 0..400 {
-        source.time += 23;
-        source.audio();
+        stream.time += 23;
+        stream.audio();
     }
-    assert_eq!(source.lengths(), [1_909; 4]);
-    assert_eq!(source.part_lengths(4), [506, 506, 506, 391]);
+    assert_eq!(stream.lengths(), [1_909; 4]);
+    assert_eq!(stream.part_lengths(4), [506, 506, 506, 391]);
 }
 
 #[test]
@@ -218,18 +218,18 @@ fn while_video_pauses_audio_cuts_segments_and_a_keyframe_begins_the_next_one() {
         // Until the next keyframe, the video is in the segment of the audio.
         (false, [(1_909, 0), (2_150, 25), (2_000, 50)]),
     ] {
-        let mut source = Source::new();
-        source.gops(3, 50);
-        source.listing();
-        source.gops(1, 25);
-        source.audio_for(8_000);
-        source.frame(40, is_keyframe);
+        let mut stream = TestStream::new();
+        stream.gops(3, 50);
+        stream.listing();
+        stream.gops(1, 25);
+        stream.audio_for(8_000);
+        stream.frame(40, is_keyframe);
         for _ in 0..24 + 25 * u32::from(is_keyframe) {
-            source.frame(40, false);
+            stream.frame(40, false);
         }
-        source.gops(1, 50);
-        source.frame(40, true);
-        let all: Vec<_> = source.segments.lists.all_segments().collect();
+        stream.gops(1, 50);
+        stream.frame(40, true);
+        let all: Vec<_> = stream.segments.lists.all_segments().collect();
         for pair in all.windows(2) {
             let end = pair[0].start + u64::from(pair[0].duration);
             assert_eq!((pair[1].start, pair[1].has_discontinuity), (end, false));
@@ -244,10 +244,10 @@ fn while_video_pauses_audio_cuts_segments_and_a_keyframe_begins_the_next_one() {
 
 #[test]
 fn after_a_single_frame_audio_cuts_segments_too() {
-    let mut source = Source::new();
-    source.gops(1, 1);
-    source.audio_for(10_000);
-    assert_eq!(source.lengths(), [3_053, 1_909, 1_909, 1_909]);
+    let mut stream = TestStream::new();
+    stream.gops(1, 1);
+    stream.audio_for(10_000);
+    assert_eq!(stream.lengths(), [3_053, 1_909, 1_909, 1_909]);
 }
 
 /// A frame that comes after seconds is decoded when the previous one was due.
@@ -261,18 +261,18 @@ fn a_segment_is_as_long_as_its_audio_where_video_is_decoded_seconds_early() {
         &[(5_000, false); 6],
         &[(9_000, true), (2_500, false), (9_000, true), (9_000, true)],
     ] {
-        let mut source = Source::new();
-        source.gops(1, 1);
+        let mut stream = TestStream::new();
+        stream.gops(1, 1);
         for (pause, is_keyframe) in pauses {
-            source.audio_for(*pause);
-            source.frame(40, *is_keyframe);
+            stream.audio_for(*pause);
+            stream.frame(40, *is_keyframe);
         }
-        source.gops(2, 50);
-        let all: Vec<_> = source.segments.lists.all_segments().collect();
+        stream.gops(2, 50);
+        let all: Vec<_> = stream.segments.lists.all_segments().collect();
         for segment in &all {
             let end = segment.start + u64::from(segment.duration);
-            let times = source.in_segment(segment).into_iter().map(|number| {
-                let message = source.messages[number as usize];
+            let times = stream.in_segment(segment).into_iter().map(|number| {
+                let message = stream.messages[number as usize];
                 if message.is_video { end } else { message.time }
             });
             let last = times.max().unwrap();

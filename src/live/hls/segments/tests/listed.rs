@@ -51,7 +51,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn check(&mut self, listing: &Listing, source: &Source) {
+    fn check(&mut self, listing: &Listing, stream: &TestStream) {
         let part_target = listing.part_target;
         match listing.target {
             ..=4 => assert_eq!(*self.part_target.get_or_insert(part_target), part_target),
@@ -68,13 +68,13 @@ impl Seen {
         let mut expected = first.clone();
         for segment in &listing.segments {
             assert!(
-                segment.messages.start >= source.log_start,
+                segment.messages.start >= stream.log_start,
                 "it has left the log"
             );
             assert!(segment.messages.start < segment.messages.end);
             assert_eq!(segment.number, expected.number);
             assert_eq!(segment.discontinuities, expected.discontinuities);
-            let own = source.in_segment(segment).into_iter();
+            let own = stream.in_segment(segment).into_iter();
             let bytes: u64 = own.map(|number| u64::from(message_len(number))).sum();
             assert_eq!(segment.bytes, bytes, "its length is known");
             assert!(segment.duration < listing.target * 1_000 + 500);
@@ -122,62 +122,62 @@ impl Seen {
 proptest! {
     #[test]
     fn what_was_listed_never_changes_and_is_in_the_log(steps in steps(), has_audio in any::<bool>()) {
-        let mut source = Source::new();
+        let mut stream = TestStream::new();
         let mut seen = Seen::default();
         for step in steps {
             match step {
                 Step::Frame { step, is_keyframe } => {
-                    if source.tracks.0 > 0 {
-                        source.late_frame(step, is_keyframe, 0);
+                    if stream.tracks.0 > 0 {
+                        stream.late_frame(step, is_keyframe, 0);
                     }
                 }
                 Step::Audio => {
-                    if has_audio && source.tracks.1 > 0 {
-                        source.audio();
+                    if has_audio && stream.tracks.1 > 0 {
+                        stream.audio();
                     }
                 }
                 Step::AudioFor { ms } => {
-                    if has_audio && source.tracks.1 > 0 {
-                        source.audio_for(ms);
+                    if has_audio && stream.tracks.1 > 0 {
+                        stream.audio_for(ms);
                     }
                 }
                 Step::Return { after } => {
-                    source.segments.cut_off();
-                    source.time += after;
+                    stream.segments.cut_off();
+                    stream.time += after;
                 }
-                Step::Headers { video, audio } => source.tracks = (video, audio),
-                Step::Evict { count } => source.log_start = (source.log_start + count).min(source.number()),
+                Step::Headers { video, audio } => stream.tracks = (video, audio),
+                Step::Evict { count } => stream.log_start = (stream.log_start + count).min(stream.number()),
                 Step::Ask => {
-                    source.segments.prune(source.log_start);
-                    if !source.segments.promise() {
+                    stream.segments.prune(stream.log_start);
+                    if !stream.segments.promise() {
                         continue;
                     }
-                    let log_start = source.log_start;
-                    let Some(listing) = source.segments.listing(false, &|number| number >= log_start) else {
+                    let log_start = stream.log_start;
+                    let Some(listing) = stream.segments.listing(false, &|number| number >= log_start) else {
                         continue;
                     };
-                    seen.check(&listing, &source);
+                    seen.check(&listing, &stream);
                     if listing.part_target.is_some() {
                         seen.hints.push(listing.next);
-                        prop_assert_eq!(source.segments.part(listing.next.0, listing.next.1), Lookup::NotYet);
+                        prop_assert_eq!(stream.segments.part(listing.next.0, listing.next.1), Lookup::NotYet);
                     }
-                    prop_assert_eq!(source.segments.has(Wanted::Part(listing.next.0, listing.next.1)), Lookup::NotYet);
+                    prop_assert_eq!(stream.segments.has(Wanted::Part(listing.next.0, listing.next.1)), Lookup::NotYet);
                 }
             }
             // A preload hint comes true, unless the log has lost the part.
             if let Some((number, part)) = seen.hints.last().copied() {
-                match source.segments.part(number, part) {
+                match stream.segments.part(number, part) {
                     Lookup::Found((part, _)) => prop_assert!(!part.messages.is_empty()),
                     Lookup::NotYet => {}
                     Lookup::Missing => {
-                        let is_lost = source.segments.segment(number).is_none();
+                        let is_lost = stream.segments.segment(number).is_none();
                         prop_assert!(is_lost, "no part {} of {}", part, number);
                         seen.hints.clear();
                     }
                 }
             }
-            prop_assert!(source.segments.lists.segments.len <= MAX_SEGMENTS);
-            prop_assert!(source.segments.lists.parts.len <= MAX_PARTS);
+            prop_assert!(stream.segments.lists.segments.len <= MAX_SEGMENTS);
+            prop_assert!(stream.segments.lists.parts.len <= MAX_PARTS);
         }
     }
 }
