@@ -10,6 +10,7 @@ use brooklet::rtmp::message::{Control, UserControl, type_id};
 
 use crate::client::{AVC_HEADER, Client, DEADLINE, server, short_grace, wait_until};
 use crate::common::Brooklet;
+use crate::common::http::HttpClient;
 
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
@@ -94,6 +95,7 @@ fn a_silent_publisher_is_replaced_from_anywhere() {
 fn players_survive_a_publisher_that_vanishes_and_comes_back() {
     let server = server(Config::default());
     let address = server.rtmp_addresses()[0];
+    let mut state = HttpClient::connect(server.http_addresses()[0]);
     let mut player = Client::playing(address, "live", "door");
     let mut last = None;
     for round in 0..3 {
@@ -113,7 +115,11 @@ fn players_survive_a_publisher_that_vanishes_and_comes_back() {
             last = Some(message.timestamp);
         }
         drop(publisher);
-        wait_until("the server has noticed", || server.connections() == 2);
+        // Until then the next one, which is elsewhere, would be refused.
+        wait_until("the server has noticed", || {
+            let streams = state.get("/api/v1/streams").text();
+            streams.contains("\"is_live\":false")
+        });
     }
 }
 
