@@ -13,8 +13,8 @@ use brooklet::rtmp::message::{Control, type_id};
 use brooklet::{Config, Server};
 use socket2::{Domain, Socket, Type};
 
-/// How long a test waits for what must come: longer than any of the server's own timeouts, on a machine
-/// that does other things as well.
+/// How long a test waits for what must come: longer than any of the server's own timeouts, and long
+/// enough for a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) const AVC_HEADER: &[u8] =

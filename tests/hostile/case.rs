@@ -162,12 +162,12 @@ impl Case {
         });
     }
 
-    /// Waits until the figures are as they are to be.
-    pub(crate) fn wait_until(&self, what: &str, are: impl Fn(Figures) -> bool) {
+    /// Waits until the figures meet a condition.
+    pub(crate) fn wait_until(&self, what: &str, condition: impl Fn(Figures) -> bool) {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let now = self.now();
-            if are(now) {
+            if condition(now) {
                 return;
             }
             assert!(

@@ -318,7 +318,8 @@ fn when_the_camera_stays_away_the_file_ends_at_a_picture_and_is_whole() {
             assert_eq!(last, Some((opcode::CLOSE, vec![0x03, 0xE9])), "going away");
         }
     }
-    // A viewer that stays although all is said is looked after within its thread's tick only.
+    // Players hang up at the end. The server notices a viewer that stays connected only at the next
+    // tick of its thread, up to 20 s later.
     drop(viewers);
     wait_until("all are gone", || server.connections() == 0);
 }
