@@ -1,5 +1,5 @@
-//! A program of one's own around the server: only cameras on a list may publish, one of them under
-//! another name, and everybody who comes and goes is written down.
+//! A policy: only cameras on a list may publish, one of them under another name. Prints who comes and
+//! goes.
 //!
 //! ```sh
 //! cargo run --example doorman
@@ -8,13 +8,11 @@
 
 use std::sync::Arc;
 
-use brooklet::rtmp::amf::Properties;
-use brooklet::rtmp::stream_key::StreamKey;
-use brooklet::{Client, Config, Handler, Refusal, Server, StreamRequest};
+use brooklet::{Client, Config, Handler, Properties, Refusal, Server, StreamKey, StreamRequest};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// Streams that may be published, and under which name they are played.
+/// The streams that may be published, and the names under which they are played.
 const STREAMS: &[(&str, &str)] = &[
     ("live/door", "live/door"),
     ("live/garden", "live/garden"),
@@ -26,7 +24,7 @@ struct Doorman;
 
 impl Handler for Doorman {
     fn connect(&self, client: &mut Client) -> Result<(), Refusal> {
-        // What a client says of itself can be anything: `{:?}` keeps it on its line.
+        // What a client says of itself can be anything: `{:?}` escapes line breaks.
         println!("{client}: hello, {:?}", client.connect().flash_ver);
         Ok(())
     }
@@ -71,8 +69,10 @@ impl Handler for Doorman {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    // Keys and networks of the configuration are asked before the doorman is.
-    let mut server = Server::start_with(Config::default(), Arc::new(Doorman))?;
+    // The keys and networks of the configuration are checked before the doorman is asked.
+    let mut server = Server::builder(Config::default())
+        .handler(Arc::new(Doorman))
+        .start()?;
     for address in server.rtmp_addresses() {
         println!("listening on {address}");
     }

@@ -8,56 +8,90 @@
 //!  publisher's socket
 //!        | read
 //!        v
-//!  rtmp::chunk_reader      chunks -> messages, in blocks of the arena
+//!  rtmp::chunk_reader      chunks -> messages
 //!        v
 //!  rtmp::server_session    messages -> events, replies
 //!        v
-//!  live::stream            append to the log, then pump:
+//!  live::intake            what each message is, and its place in time
 //!        v
 //!  live::log               [K][p][a][p][a][p][K][p][a][p]   <- the history, in blocks
 //!                           ^           ^           ^
-//!  live::subscriber         cursor      cursor      cursor      one per player
-//!        | live::framing    + header bytes
+//!  live::out::subscriber    cursor      cursor      cursor      one per player
+//!        | with a framing   + header bytes
 //!        v
 //!  players' sockets         one sendmsg each, which never waits
 //! ```
 //!
-//! The publisher's own thread does all of this; players' threads read only. Players that speak
-//! HTTP come in by another door, and wait at the same logs:
+//! The publisher's own thread does all of this; the threads of players only read. HTTP requests end
+//! at the same logs:
 //!
 //! ```text
-//!  http::head              bytes -> request head, or why not
+//!  http::head              bytes -> request head, or an error
 //!        v
 //!  http::route             path -> page, stream, playlist, state
 //!        v
-//!  server::http_conn       a response, or the connection becomes a subscriber's
+//!  server::http_conn       a response, or the connection gets a subscriber
 //! ```
 //!
-//! Arrows between modules point one way: `server -> output -> live -> { rtmp, media, http }`.
+//! Arrows between modules point one way: `server -> status -> live -> { rtmp, media, http }`.
 //!
-//! # In a program of one's own
+//! # In a program of your own
+//!
+//! A [`Server`] runs on threads of its own until it is stopped or dropped:
 //!
 //! ```no_run
-//! let config = brooklet::Config::default();
-//! let server = brooklet::Server::start(config)?;
-//! println!("{:?}", server.rtmp_addresses());
+//! use brooklet::{Config, Server};
+//!
+//! let mut server = Server::start(Config::default().memory(16 << 20))?;
+//! println!("listening on {:?}", server.rtmp_addresses());
+//! for stream in server.streams() {
+//!     println!("{} has {} viewers", stream.key, stream.report.viewer_count());
+//! }
+//! server.stop();
 //! # Ok::<(), brooklet::StartError>(())
 //! ```
 //!
-//! With [`Server::start_with`] a [`Handler`] decides who may connect, publish and play, and hears
-//! who comes and goes: `examples/doorman.rs` does all of that.
+//! | to                                                 | see                                      |
+//! |----------------------------------------------------|------------------------------------------|
+//! | decide who may connect, publish and play           | [`Handler`], `examples/doorman.rs`       |
+//! | receive the messages of a stream                   | [`Attached`], `examples/recorder.rs`     |
+//! | list streams and connections, disconnect clients   | [`Server`], `examples/overseer.rs`       |
+//! | set keys, users and networks                       | [`config::Access`]                       |
+//! | keep media in an arena that outlives the server    | [`ServerBuilder::arena`]                 |
+//!
+//! [`rtmp`] and [`media`] can also be used by themselves: bytes in, bytes out, without sockets,
+//! threads or clocks. All other modules are there for the tests, and may change at any time.
 
+// A build without HTTP has no use for some of what access rules, connections and streams can do.
+#![cfg_attr(not(feature = "http"), allow(dead_code, unused_imports))]
+
+#[doc(hidden)]
 pub mod allowance;
-pub mod cli;
+#[doc(hidden)]
+pub mod calendar;
 pub mod config;
-pub mod greeting;
+#[doc(hidden)]
 pub mod http;
+#[doc(hidden)]
 pub mod live;
 pub mod media;
-pub mod output;
+mod medium;
 pub mod rtmp;
+#[doc(hidden)]
 pub mod server;
+#[doc(hidden)]
+pub mod status;
 
 pub use config::Config;
+pub use live::arena::Arena;
+pub use live::out::join::Join;
+pub use live::report::StreamReport;
+pub use media::Medium;
+pub use rtmp::amf::Properties;
+pub use rtmp::amf0::Value;
+pub use rtmp::stream_key::StreamKey;
 pub use server::handler::{Client, Handler, Protocol, Refusal, StreamRequest};
-pub use server::{Server, StartError};
+pub use server::{
+    Attached, Detached, Server, ServerBuilder, StartError, StartErrorKind, StreamMessage,
+};
+pub use status::{ConnectionReport, StreamStatus};

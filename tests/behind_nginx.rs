@@ -1,4 +1,4 @@
-//! The README's own lines for nginx: as many viewers as without it, and each is known by its address.
+//! The README's configuration of nginx: as many viewers as without it, each known by its address.
 
 mod common;
 
@@ -6,21 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::client::{AAC_HEADER, Client};
+use common::client::{AAC_HEADER, AVC_320X240, Client};
 use common::http::{Answer, HttpClient};
 use common::nginx::Site;
 use common::{SOON, wait_until};
 
-/// H.264, 320x240.
-const AVC_HEADER: &[u8] =
-    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
-    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
-
-/// Does something while a camera sends 25 pictures a second.
+/// Runs `act` while a publisher sends 25 frames per second.
 fn with_camera(site: &Site, name: &str, act: impl FnOnce()) {
     let is_over = Over::default();
     let mut camera = Client::publishing(site.server.address(), "live", name);
-    camera.send_message(9, 1, 0, AVC_HEADER);
+    camera.send_message(9, 1, 0, AVC_320X240);
     camera.send_message(8, 1, 0, AAC_HEADER);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -30,7 +25,7 @@ fn with_camera(site: &Site, name: &str, act: impl FnOnce()) {
                     return;
                 }
                 let time = number * 40;
-                camera.send_picture(number, time, number % 50 == 0, 3_000);
+                camera.send_frame(number, time, number % 50 == 0, 3_000);
                 camera.send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
                 let due = Duration::from_millis(u64::from(time) + 40);
                 thread::sleep(due.saturating_sub(began.elapsed()));
@@ -41,7 +36,7 @@ fn with_camera(site: &Site, name: &str, act: impl FnOnce()) {
     });
 }
 
-/// Says that what goes on beside a test is over, also when the test fails.
+/// Stops a test's background threads, also when the test fails.
 #[derive(Default)]
 struct Over(AtomicBool);
 
@@ -63,8 +58,8 @@ impl Drop for End<'_> {
     }
 }
 
-/// Follows a playlist for so many parts, each asked for before it is there; the statuses of all
-/// answers.
+/// Follows a playlist for `parts` parts, each requested before it exists; returns the statuses of
+/// all responses.
 fn follow(viewer: &mut HttpClient, place: &str, query: &str, parts: usize) -> Vec<u16> {
     let mut statuses = Vec::new();
     let mut get = |target: &str| {
@@ -108,7 +103,7 @@ fn twenty_viewers_of_low_latency_hls_are_all_answered() {
     });
 }
 
-/// The path that a reference leads to, as browsers find it (RFC 3986, 5.2).
+/// The path that a reference leads to, as browsers resolve it (RFC 3986, 5.2).
 fn resolve(base: &str, mut reference: &str) -> String {
     if reference.starts_with('/') {
         return reference.to_owned();
@@ -121,7 +116,7 @@ fn resolve(base: &str, mut reference: &str) -> String {
     format!("{folder}/{reference}")
 }
 
-/// What is found there, and where it is in the end.
+/// Returns what is found there, and its final path.
 fn open(viewer: &mut HttpClient, base: &str, reference: &str) -> (String, Answer) {
     let path = resolve(base, reference);
     viewer.request("GET", &path, "Accept-Encoding: gzip\r\n");
@@ -173,7 +168,7 @@ fn the_page_and_what_it_names_are_found_under_a_path_while_twenty_watch() {
                 let (script, answer) = open(&mut viewer, &page, attributes(&html, "src")[0]);
                 let content_type = answer.header("content-type");
                 assert_eq!(content_type, Some("text/javascript; charset=utf-8"));
-                // It looks for everything from one step up.
+                // The page resolves everything from one level up.
                 assert_eq!(script, "/cams/page/app.js");
                 open(&mut viewer, &script, "./player.js".trim_start_matches("./"));
                 let styles = attributes(&html, "href");
@@ -189,7 +184,7 @@ fn the_page_and_what_it_names_are_found_under_a_path_while_twenty_watch() {
                 let list = list.text();
                 let segments = list.lines().filter(|line| !line.starts_with('#'));
                 let uris: Vec<_> = segments.chain(attributes(&list, "URI")).collect();
-                // An init segment, a segment, parts and the one that comes.
+                // An init segment, a segment, parts and the next one.
                 assert!(uris.len() >= 4, "{list}");
                 for uri in uris {
                     let (_, answer) = open(&mut viewer, &media, uri);
@@ -202,7 +197,7 @@ fn the_page_and_what_it_names_are_found_under_a_path_while_twenty_watch() {
 
 #[test]
 #[ignore = "needs nginx"]
-fn ninety_viewers_are_no_crowd() {
+fn ninety_viewers_are_served() {
     let site = Site::start(&[]);
     with_camera(&site, "door", || {
         wait_until("there is a stream", SOON, || {
@@ -224,10 +219,10 @@ fn ninety_viewers_are_no_crowd() {
     });
 }
 
-/// Six wrong keys a second, from one stranger; in the end even from the viewer's own address.
+/// Six wrong keys per second from one client, in the end even from the viewer's own address.
 #[test]
 #[ignore = "needs nginx"]
-fn a_stranger_that_guesses_locks_nobody_out() {
+fn a_client_that_guesses_keys_locks_nobody_out() {
     let site = Site::start(&["--play-key", "play-key"]);
     with_camera(&site, "door", || {
         let is_over = Over::default();
@@ -263,7 +258,7 @@ fn a_stranger_that_guesses_locks_nobody_out() {
 
 #[test]
 #[ignore = "needs nginx"]
-fn nobody_behind_it_is_taken_for_this_machine() {
+fn no_client_behind_nginx_counts_as_local() {
     let site = Site::start(&[]);
     for header in [
         "",

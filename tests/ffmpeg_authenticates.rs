@@ -1,4 +1,4 @@
-//! ffmpeg, GStreamer and rtmpdump show what they know: user and password, or a key in the URL.
+//! ffmpeg, GStreamer and rtmpdump show their credentials: user and password, or a key in the URL.
 
 mod common;
 
@@ -12,10 +12,10 @@ use common::{Brooklet, SOON, TempDir};
 
 const SECONDS: u32 = 3;
 
-/// What ffmpeg 5 and 7 say.
+/// The message of ffmpeg 5 and 7.
 const WRONG_PASSWORD: &str = "Incorrect username/password";
 
-/// A server that wants to know who comes, and something to publish.
+/// A server that requires credentials, and a file to publish.
 struct Scene {
     dir: TempDir,
     file: PathBuf,
@@ -39,7 +39,7 @@ impl Scene {
         format!("rtmp://{user}127.0.0.1:{}/{path}", self.server.port())
     }
 
-    /// Plays to the end of the publish, once the player has been let in.
+    /// Plays to the end of the publish, once the player has been accepted.
     fn play_to_end(&self, player: &mut Command, publisher: impl FnOnce() -> Program) -> Program {
         let mut player = Program::start(player);
         self.server.wait_for_log("waiting for its publisher", 1);
@@ -53,7 +53,7 @@ impl Scene {
         assert_eq!(got.hashes(Track::Video), source.hashes(Track::Video));
     }
 
-    /// ffmpeg gives up, and says why.
+    /// Checks that ffmpeg gives up and prints why.
     fn assert_fails(&self, mut program: Program, words: &str) {
         assert!(!program.wait(SOON).success());
         assert!(program.stderr().contains(words), "{}", program.stderr());
@@ -67,7 +67,7 @@ fn logs_in(ffmpeg: &str) {
     let publisher = || media::publish_with(ffmpeg, &scene.file, &[], &url);
     let player = scene.play_to_end(&mut player, publisher);
     scene.assert_played(&player);
-    // Two questions for each of the two, which are nothing to be warned of.
+    // Two challenges for each of the two, which are no warnings.
     let log = scene.server.log();
     assert_eq!(log.matches("asked to log in").count(), 2, "{log}");
     assert_eq!(
@@ -78,7 +78,7 @@ fn logs_in(ffmpeg: &str) {
     assert!(!log.contains(" warn "), "{log}");
 }
 
-fn is_told_that_its_password_is_wrong(ffmpeg: &str) {
+fn prints_that_its_password_is_wrong(ffmpeg: &str) {
     let scene = Scene::with_users();
     for user in ["bob:wrong@", "nobody:pub-pw@"] {
         let url = scene.url(user, "live/cam");
@@ -104,19 +104,19 @@ fn ffmpeg_7_logs_in_to_publish_and_to_play() {
 
 #[test]
 #[ignore = "needs ffmpeg"]
-fn ffmpeg_is_told_that_its_password_is_wrong() {
-    is_told_that_its_password_is_wrong("ffmpeg");
+fn ffmpeg_prints_that_its_password_is_wrong() {
+    prints_that_its_password_is_wrong("ffmpeg");
 }
 
 #[test]
 #[ignore = "needs ffmpeg, BROOKLET_FFMPEG7"]
-fn ffmpeg_7_is_told_that_its_password_is_wrong() {
-    is_told_that_its_password_is_wrong(&ffmpeg7());
+fn ffmpeg_7_prints_that_its_password_is_wrong() {
+    prints_that_its_password_is_wrong(&ffmpeg7());
 }
 
 #[test]
 #[ignore = "needs ffmpeg"]
-fn ffmpeg_shows_a_key_in_name_or_path_and_is_told_when_there_is_none() {
+fn ffmpeg_shows_a_key_in_name_or_path_and_prints_that_one_is_required() {
     for (publish, play) in [
         ("live/cam?key=pub-key", "live/cam?token=play-key"),
         ("live/cam/pub-key", "live/cam/play-key"),

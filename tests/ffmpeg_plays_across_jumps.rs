@@ -1,4 +1,4 @@
-//! A publisher's time stamps jump; players see nothing of it.
+//! A publisher's timestamps jump, and players don't notice.
 
 mod common;
 
@@ -8,19 +8,20 @@ use common::process::Program;
 use common::publisher::Publisher;
 use common::{Brooklet, SOON, TempDir};
 
-/// Longest step of a track's time stamps at a jump, in ms; a picture comes every 33 ms.
+/// The longest step of a track's timestamps at a jump, in ms; a frame comes every 33 ms.
 const MAX_STEP: i64 = 500;
 
-/// Most that a jump moves what follows it, in ms: the messages around it came a little early or late.
+/// The most by which a jump moves what follows it, in ms: the messages around it came a little
+/// early or late.
 const MAX_SHIFT: i64 = 500;
 
 /// A server, a file to publish, and two players that are there from the start.
 struct Scene {
     dir: TempDir,
     server: Brooklet,
-    /// Prints what it gets.
+    /// Prints its packets.
     player: Program,
-    /// Decodes it.
+    /// Decodes them.
     decoder: Program,
 }
 
@@ -38,13 +39,13 @@ impl Scene {
         }
     }
 
-    /// The players have ended, and got everything in `source`, without a gap.
+    /// Checks that the players have ended, and got everything in `source`, without a gap.
     fn assert_seamless(mut self, source: &Capture) {
         self.player.wait_for_success(SOON);
         self.decoder.wait_for_success(SOON);
         let got = Capture::of_player(&self.player);
         assert_monotonic(&got, "player");
-        // Sound from before the first keyframe is not sent.
+        // Audio from before the first keyframe isn't sent.
         let source = source.starting_at_keyframe(source.hashes(Track::Video)[0]);
         let mut shifts = Vec::new();
         for track in [Track::Video, Track::Audio] {
@@ -60,7 +61,7 @@ impl Scene {
             let shift = |index: usize| got[index].dts - source[index].dts;
             shifts.push((shift(0), shift(got.len() - 1)));
         }
-        // Sound and picture are as far apart as before, to the ms.
+        // Audio and video are as far apart as before, to the ms.
         assert_eq!(shifts[0], shifts[1]);
         let (first, last) = shifts[0];
         assert!((last - first).abs() < MAX_SHIFT, "{first} to {last} ms");
@@ -74,7 +75,7 @@ impl Scene {
 
 #[test]
 #[ignore = "needs ffmpeg"]
-fn ffmpeg_publishes_a_day_ahead_from_one_picture_to_the_next() {
+fn a_jump_a_day_ahead_between_two_frames_is_hidden() {
     let scene = Scene::new();
     let file = media::make(&scene.dir, 6, &[H264, AAC]);
     let jump = "setts=ts=TS+if(gte(TS\\,3000)\\,86400000\\,0)";
@@ -90,7 +91,7 @@ fn ffmpeg_publishes_a_day_ahead_from_one_picture_to_the_next() {
 
 #[test]
 #[ignore = "needs ffmpeg"]
-fn a_clock_is_set_back_by_hours_and_then_ends_at_24_bits() {
+fn a_jump_back_by_hours_and_a_wrap_at_24_bits_are_hidden() {
     let scene = Scene::new();
     let file = media::make(&scene.dir, 6, &[H264, AAC]);
     let stamp = |time: u32| match time {

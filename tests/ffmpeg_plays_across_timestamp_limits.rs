@@ -1,5 +1,5 @@
 //! Timestamps cross the limits of their fields: 24 bits (4.66 h), where the extended timestamp
-//! begins, and 32 bits (49.7 days), where they start again at 0.
+//! begins, and 32 bits (49.7 days), where they wrap to 0.
 
 mod common;
 
@@ -13,10 +13,10 @@ use common::process::Program;
 use common::publisher::Publisher;
 use common::{Brooklet, SOON, TempDir};
 
-/// Largest timestamp without an extended one, plus 1 ms.
+/// The largest timestamp without an extended one, plus 1 ms.
 const EXTENDED: u32 = 0xFF_FFFF;
 
-/// How long before the limit a stream begins.
+/// How long before the limit a stream begins, in ms.
 const BEFORE: u32 = 2_000;
 
 /// A server with a player that is there from the start.
@@ -27,7 +27,7 @@ fn scene() -> (TempDir, Brooklet, Program) {
     (TempDir::new(), server, player)
 }
 
-/// Shifts all timestamps so that the first picture's are as in the other.
+/// Shifts all timestamps so that the first frame's are as in the other.
 fn aligned(mut capture: Capture, with: &Capture) -> Capture {
     let first = |capture: &Capture| capture.track(Track::Video).first().map(|packet| packet.dts);
     let shift = first(with).unwrap_or_default() - first(&capture).unwrap_or_default();
@@ -112,7 +112,7 @@ fn ffmpeg_plays_across_the_extended_timestamp() {
 #[test]
 #[ignore = "needs ffmpeg"]
 fn ffmpeg_plays_across_the_end_of_32_bits() {
-    // ffmpeg takes the first timestamps for negative ones once it has seen the wrap coming.
+    // ffmpeg takes the first timestamps for negative ones once it has detected the wrap.
     crosses(0, |got| assert!(!got.packets.is_empty()));
 }
 

@@ -1,5 +1,5 @@
 //! H.264 and AAC that are published as Enhanced messages, some with more tracks, reach a player
-//! that may know no Enhanced RTMP at all: the same packets with the same timestamps.
+//! that may not know Enhanced RTMP: the same packets with the same timestamps.
 
 mod common;
 
@@ -11,15 +11,15 @@ use common::{Brooklet, SOON, TempDir, wait_until};
 const AUDIO: u8 = 8;
 const VIDEO: u8 = 9;
 
-/// A track of a message of many: id, size, body.
+/// A track of a message with many: id, size, body.
 fn sized(id: u8, body: &[u8]) -> Vec<u8> {
     let size = body.len() as u32;
     [&[id], &size.to_be_bytes()[1..], body].concat()
 }
 
-/// Says a legacy message in the Enhanced form of this number.
+/// Converts a legacy message to the Enhanced form of this number.
 fn enhanced(tag: FlvTag, form: usize) -> FlvTag {
-    // Of video, the composition time stays a part of the body, unless there are no frames.
+    // In video, the composition time stays part of the body, unless there are no frames.
     let (four_cc, high, multitrack, packet_type, body): (_, _, u8, _, &[u8]) =
         match (tag.type_id, &tag.body[..]) {
             (AUDIO, [_, packet_type, body @ ..]) => (b"mp4a", 0x90, 5, *packet_type, body),

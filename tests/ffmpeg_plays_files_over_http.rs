@@ -1,5 +1,5 @@
-//! What ffmpeg publishes by RTMP, ffmpeg plays over HTTP as FLV and as fragmented MP4: the same
-//! packets at the same times, and the same pictures of them.
+//! What ffmpeg publishes over RTMP, ffmpeg plays over HTTP as FLV and as fragmented MP4: the same
+//! packets at the same times, and the same decoded frames.
 
 mod common;
 
@@ -11,20 +11,19 @@ use common::packets::{self, Capture, Packet, Track, assert_monotonic, decoded_pi
 use common::process::Program;
 use common::{Brooklet, SOON, TempDir};
 
-/// Length of the source; one keyframe, so that the server has all of it in memory.
+/// The length of the source, which has one keyframe, so that the server holds all of it.
 const SECONDS: u32 = 9;
 
-/// How much a sound's time may differ from the source's, in ms: where MP4 counts samples, FLV has
-/// ms.
+/// How much an audio timestamp may differ from the source's, in ms: MP4 counts samples, FLV has ms.
 const ROUNDING: i64 = 1;
 
-/// The system's ffmpeg, and that of today.
+/// The system's ffmpeg, and ffmpeg 7.
 fn programs() -> [String; 2] {
     ["ffmpeg".to_owned(), media::ffmpeg7()]
 }
 
-/// Publishes a file, and starts `players` of these URLs while it is on its way. Returns them when
-/// they have got all of it.
+/// Publishes a file, and starts `players` of these URLs during the publish. Returns them when they
+/// have received all of it.
 fn play(file: &Path, players: &mut [Command], server: Brooklet) -> Vec<Program> {
     let mut publisher = media::publish(file, &server.url("cam"));
     server.wait_for_log("publishing", 1);
@@ -44,20 +43,20 @@ fn server() -> Brooklet {
     Brooklet::start(&["--grace", "1m"])
 }
 
-/// Where a stream is played from its oldest keyframe in memory.
+/// The URL that plays a stream from its oldest keyframe in memory.
 fn url(server: &Brooklet, extension: &str) -> String {
     let address = server.http_address();
     format!("http://{address}/live/cam.{extension}?join=gop")
 }
 
-/// When the packets of a track are decoded and shown, in ms.
+/// The decode and presentation times of a track's packets, in ms.
 fn times(capture: &Capture, track: Track, rate: i64) -> Vec<(i64, i64)> {
     let ms = |ticks: i64| ticks * 1000 / rate;
     let of_packet = |packet: &&Packet| (ms(packet.dts), ms(packet.pts));
     capture.track(track).iter().map(of_packet).collect()
 }
 
-/// Fails unless both have the same packets, and all times differ by the same number of ms.
+/// Checks that both have the same packets, and that all times differ by the same number of ms.
 fn assert_same(who: &str, source: &Capture, got: &Capture, is_mp4: bool) {
     assert_monotonic(got, who);
     let codecs = |c: &Capture| c.tracks.iter().map(|t| t.codec.clone()).collect::<Vec<_>>();
@@ -71,7 +70,7 @@ fn assert_same(who: &str, source: &Capture, got: &Capture, is_mp4: bool) {
         assert_eq!(got.hashes(track), source.hashes(track), "{who}: {track:?}");
         let (expected, got) = (times(source, track, 1000), times(got, track, rate));
         for (index, (expected, got)) in expected.iter().zip(&got).enumerate() {
-            // One number for both tracks: they stay together.
+            // One offset for both tracks: they stay in sync.
             let shift = *shift.get_or_insert(got.1 - expected.1);
             let shown = got.1 - expected.1 - shift;
             assert!(
@@ -79,7 +78,7 @@ fn assert_same(who: &str, source: &Capture, got: &Capture, is_mp4: bool) {
                 "{who}: {track:?} packet {index} is {shown} ms off"
             );
             let decoded = got.0 - expected.0 - shift;
-            // In MP4 pictures are decoded when the ones before were due.
+            // In MP4, frames are decoded when the ones before were due.
             let allowed = if is_mp4 { -41..=1 } else { 0..=0 };
             assert!(
                 allowed.contains(&decoded),
@@ -108,7 +107,7 @@ fn packets_and_their_times_are_those_that_were_published() {
             let who = format!("{codecs:?} as {name}");
             let got = Capture::of_player(player);
             if codecs[0] == NO_VIDEO {
-                // Any sound is a place to start.
+                // Every audio frame is a join point.
                 let hashes = got.hashes(Track::Audio);
                 packets::assert_is_part(&source.hashes(Track::Audio), &hashes, 100, &who);
             } else {
@@ -120,7 +119,7 @@ fn packets_and_their_times_are_those_that_were_published() {
 
 #[test]
 #[ignore = "needs ffmpeg, BROOKLET_FFMPEG7"]
-fn the_decoded_pictures_are_those_that_were_published() {
+fn the_decoded_frames_are_those_that_were_published() {
     let dir = TempDir::new();
     let file = media::make(&dir, SECONDS, &[H264_B_FRAMES, AAC]);
     let server = server();

@@ -1,16 +1,18 @@
 //! What encoders publish becomes fragmented MP4 from which ffmpeg reads the same packets at the
-//! same times, and decodes the same pictures and sound, without a complaint.
+//! same times, and decodes the same video and audio, without a warning.
 
 mod common;
 
 use std::path::Path;
 
-use brooklet::media::access_unit::{Format, clean_range};
+use brooklet::media::Medium;
+use brooklet::media::access_unit::{UnitFormat, clean_range};
 use brooklet::media::codec::AudioCodec;
 use brooklet::media::mp4::{
     AUDIO_TRACK_ID, AudioTrack, Fragment, Presentation, VIDEO_TRACK_ID, VideoTrack,
+    format_of_keyframe,
 };
-use brooklet::media::tag::{AudioTag, Kind, VideoTag};
+use brooklet::media::tag::{Tag, TagKind};
 use common::ffmpeg8::ffmpeg8;
 use common::media::{self, AAC, H264_B_FRAMES};
 use common::packets::{Capture, Packet, Track, decoded_pictures, flv_tags};
@@ -20,14 +22,14 @@ use common::{SOON, TempDir};
 /// A frame, and when it is to be shown.
 struct Frame {
     track: Track,
-    /// ms
+    /// In ms.
     timestamp: i64,
     composition_time: i32,
     is_sync: bool,
     body: Vec<u8>,
 }
 
-/// An FLV file in the form of MP4.
+/// An FLV file converted to MP4.
 struct Converted {
     presentation: Presentation,
     frames: Vec<Frame>,
@@ -65,24 +67,25 @@ impl Converted {
 }
 
 fn video_frame(payload: &[u8], video: &mut Option<VideoTrack>) -> Option<Frame> {
-    let tag = VideoTag::parse(payload).expect("ffmpeg writes good tags");
+    let tag = Tag::parse(Medium::Video, payload).expect("ffmpeg writes good tags");
     let body = &payload[tag.body_offset..];
     match tag.kind {
-        Kind::SequenceHeader => {
+        TagKind::SequenceHeader => {
             let track = VideoTrack::from_sequence_header(payload);
             *video = Some(track.expect("a codec of MP4"));
             None
         }
-        Kind::Frames => {
+        TagKind::Frames => {
             let track = video.take().expect("a sequence header comes first");
-            let format = Format {
+            let format = UnitFormat {
                 codec: track.codec(),
                 length_size: 4,
             };
             let skipped = clean_range(format, 0, &mut std::iter::once(body)).start;
-            *video = Some(match tag.is_keyframe && !track.has_size() {
-                true => track.with_size_of_keyframe(body),
-                false => track,
+            let needs_size = tag.is_keyframe && track.format().is_none();
+            *video = Some(match format_of_keyframe(track.codec(), body) {
+                Some(format) if needs_size => track.with_format(format),
+                _ => track,
             });
             Some(Frame {
                 track: Track::Video,
@@ -97,13 +100,15 @@ fn video_frame(payload: &[u8], video: &mut Option<VideoTrack>) -> Option<Frame> 
 }
 
 fn audio_frame(payload: &[u8], audio: &mut Option<AudioTrack>) -> Option<Frame> {
-    let tag = AudioTag::parse(payload).expect("ffmpeg writes good tags");
+    let tag = Tag::parse(Medium::Audio, payload).expect("ffmpeg writes good tags");
     match tag.kind {
-        Kind::SequenceHeader => *audio = AudioTrack::from_sequence_header(payload).or(audio.take()),
-        Kind::Frames if audio.is_none() => *audio = AudioTrack::from_frame(payload),
+        TagKind::SequenceHeader => {
+            *audio = AudioTrack::from_sequence_header(payload).or(audio.take())
+        }
+        TagKind::Frames if audio.is_none() => *audio = AudioTrack::from_frame(payload),
         _ => {}
     }
-    (tag.kind == Kind::Frames).then(|| Frame {
+    (tag.kind == TagKind::Frames).then(|| Frame {
         track: Track::Audio,
         timestamp: 0,
         composition_time: 0,
@@ -112,7 +117,7 @@ fn audio_frame(payload: &[u8], audio: &mut Option<AudioTrack>) -> Option<Frame> 
     })
 }
 
-/// Video as long as its timestamps say, audio as long as its frames say.
+/// Video durations follow the timestamps, audio durations the frames.
 fn fragments(presentation: &Presentation, frames: &[Frame]) -> Vec<u8> {
     let mut bytes = presentation.init_segment();
     let mut audio_time = None;
@@ -146,7 +151,7 @@ fn fragments(presentation: &Presentation, frames: &[Frame]) -> Vec<u8> {
     bytes
 }
 
-/// Decodes everything of a file; what ffmpeg has to complain about, and hashes of the sound.
+/// Decodes everything in a file; returns ffmpeg's warnings, and hashes of the audio.
 fn decode(file: &Path) -> (String, String) {
     let mut command = media::quiet("ffmpeg");
     command.arg("-i").arg(file).args(["-map", "0"]);
@@ -160,8 +165,8 @@ fn decode(file: &Path) -> (String, String) {
     (program.stderr(), sound)
 }
 
-/// Fails unless the packets in `file` are at the times of the frames, have the bytes of `source`,
-/// and are decoded to the same pictures without a complaint.
+/// Checks that the packets in `file` have the times of the frames and the bytes of `source`, and
+/// are decoded to the same frames without a warning.
 fn assert_reads(name: &str, converted: &Converted, file: &Path, source: &Path) -> Capture {
     std::fs::write(file, &converted.bytes).expect("there is room for a small file");
     let (got, expected) = (Capture::of_file(file), Capture::of_file(source));
@@ -184,7 +189,7 @@ fn assert_reads(name: &str, converted: &Converted, file: &Path, source: &Path) -
     got
 }
 
-/// ffprobe 5.1 prints no hash of a first packet from which samples are to be dropped.
+/// ffprobe 5.1 prints no hash of a first packet with samples to be dropped.
 fn assert_same_bytes(name: &str, got: &[&str], expected: &[&str]) {
     assert_eq!(got.len(), expected.len(), "{name}");
     assert!(expected[1..].iter().all(|hash| !hash.is_empty()), "{name}");
@@ -198,7 +203,7 @@ fn assert_same_bytes(name: &str, got: &[&str], expected: &[&str]) {
 
 fn assert_time(name: &str, converted: &Converted, frame: &Frame, packet: &Packet) {
     match (&converted.presentation.audio, frame.track) {
-        // In samples, and ms are rounded.
+        // In samples, while ms are rounded.
         (Some(audio), Track::Audio) => {
             let at_ms = packet.dts * 1000 / i64::from(audio.sample_rate());
             let off = at_ms - frame.timestamp;
@@ -288,7 +293,8 @@ fn ffmpeg_reads_the_codecs_of_enhanced_rtmp() {
         let converted = Converted::of_flv(&flv);
         assert_eq!(converted.presentation.codecs(), codecs);
         let track = converted.presentation.video.as_ref().unwrap();
-        assert_eq!((track.width(), track.height()), (322, 180), "{codecs}");
+        let format = track.format().expect("a size");
+        assert_eq!(format.size(), (322, 180), "{codecs}");
         assert_reads(codecs, &converted, &dir.join("converted.mp4"), &source);
     }
 }

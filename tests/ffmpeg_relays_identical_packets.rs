@@ -1,5 +1,5 @@
 //! What ffmpeg publishes, ffmpeg plays: the same packets with the same timestamps, whenever the
-//! player comes.
+//! player joins.
 
 mod common;
 
@@ -15,16 +15,16 @@ use common::{Brooklet, SOON, TempDir, wait_until};
 /// Three players of one publish, each to the end of the stream.
 struct Played {
     source: Capture,
-    /// Was there before the publisher.
+    /// Joined before the publisher.
     early: Capture,
-    /// Came late, and started as the server does by default.
+    /// Joined late, with the default join.
     late: Capture,
-    /// Came late, and asked for the plain history.
+    /// Joined late, with `?join=gop`.
     late_gop: Capture,
 }
 
 impl Played {
-    /// Publishes a file in real time; the late players come at `join_at` ms of it.
+    /// Publishes a file in real time; the late players join at `join_at` ms of it.
     fn of(file: &Path, join_at: i64) -> Played {
         let server = Brooklet::start(&["--grace", "1s"]);
         let url = server.url("cam");
@@ -60,7 +60,7 @@ impl Played {
         ]
     }
 
-    /// What holds for every player and every kind of media.
+    /// Checks what holds for every player and every kind of media.
     fn check_all(&self) {
         for (who, player) in self.players() {
             assert_eq!(
@@ -70,7 +70,7 @@ impl Played {
             assert_monotonic(player, who);
             let last = |capture: &Capture, track| capture.track(track).last().map(|p| p.dts);
             for track in [Track::Video, Track::Audio] {
-                // Both tracks end as in the source, so they are in step.
+                // Both tracks end as in the source, so they are in sync.
                 assert_eq!(
                     last(player, track),
                     last(&self.source, track),
@@ -80,8 +80,8 @@ impl Played {
         }
     }
 
-    /// What holds when there is video: everybody starts at a keyframe, and nothing is missing
-    /// from there on but the audio that a live-edge join leaves out.
+    /// Checks what holds when there is video: every player starts at a keyframe, and from there on
+    /// nothing is missing but the audio that a live-edge join leaves out.
     fn check_video(&self) {
         let first_keyframe = self.source.track(Track::Video)[0].hash.clone();
         assert_eq!(self.early.track(Track::Video)[0].hash, first_keyframe);
@@ -90,7 +90,8 @@ impl Played {
                 .source
                 .starting_at_keyframe(&player.track(Track::Video)[0].hash);
             assert_same_packets(Track::Video, &expected, player, who);
-            // Sound that came in a read of its own before the first picture is a place to start, too.
+            // Audio that came in a read of its own before the first video frame is a join point,
+            // too.
             let first =
                 |capture: &Capture| capture.track(Track::Audio).first().map(|p| p.hash.clone());
             let from_the_start = first(player) == first(&self.source);
@@ -105,7 +106,7 @@ impl Played {
     }
 
     fn check_live_edge_join(&self) {
-        /// Cached audio that a player gets, see `BURST_AUDIO_FRAMES`.
+        /// The cached audio frames that a player is sent, see `BURST_AUDIO_FRAMES`.
         const AUDIO_FRAMES: usize = 4;
 
         let video = self.late.track(Track::Video);
@@ -116,7 +117,8 @@ impl Played {
             expected.hashes(Track::Video)
         );
 
-        // The cached pictures come 1 ms apart and end at the live edge; then all is as published.
+        // The cached video frames come 1 ms apart and end at the live edge; the rest is as
+        // published.
         let is_moved = |(got, expected): &(&&_, &&_)| got != expected;
         let burst = video
             .iter()
@@ -143,7 +145,7 @@ impl Played {
             "pictures after the burst"
         );
 
-        // Audio has no gap from its first frame on, and begins with the last of the cache.
+        // Audio has no gap from its first frame on, and begins with the newest cached frames.
         let (audio, expected_audio) = (self.late.track(Track::Audio), expected.track(Track::Audio));
         if expected_audio.is_empty() {
             return;
@@ -223,8 +225,8 @@ fn audio_without_video_is_relayed_unchanged() {
     let played = Played::of(&media::make(&dir, 11, &[NO_VIDEO, AAC]), 6_000);
     played.check_all();
     let source = played.source.track(Track::Audio);
-    // Every frame is a place to start, so a player starts with the newest of those that were
-    // read together.
+    // Every frame is a join point, so a player starts with the newest of those that were read
+    // together.
     for (who, player, start) in [
         ("early", &played.early, 0..500),
         ("late", &played.late, 6_000..8_000),
@@ -242,7 +244,7 @@ fn audio_without_video_is_relayed_unchanged() {
 
 #[test]
 #[ignore = "needs ffmpeg, rtmpdump"]
-fn a_late_player_gets_metadata_and_sequence_headers_before_the_first_picture() {
+fn a_late_player_gets_metadata_and_sequence_headers_before_the_first_frame() {
     let dir = TempDir::new();
     let file = media::make(&dir, 6, &[H264, AAC]);
     let server = Brooklet::start(&["--grace", "1s"]);
@@ -304,7 +306,7 @@ fn is_metadata(tag: &FlvTag) -> bool {
     tag.type_id == 18 && tag.body.starts_with(b"\x02\x00\x0AonMetaData")
 }
 
-/// The properties of a file's first metadata, and the AMF0 marker of what holds them.
+/// The properties of a file's first metadata, and the AMF0 marker of their container.
 fn metadata(tags: &[FlvTag]) -> (Vec<(String, Value)>, u8) {
     let tag = tags
         .iter()

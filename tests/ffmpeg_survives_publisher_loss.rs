@@ -1,5 +1,5 @@
-//! A publisher that is lost and comes back doesn't cost the players their session; one that
-//! stays away ends it cleanly.
+//! A publisher that is lost and comes back doesn't end its players' sessions; one that stays away
+//! ends them cleanly.
 
 mod common;
 
@@ -11,10 +11,10 @@ use common::packets::{Capture, Track, assert_is_part, assert_monotonic};
 use common::process::Program;
 use common::{Brooklet, SOON, TempDir, all_the_while, wait_until};
 
-/// Pictures of the source, 30 per second.
+/// The frames of the source, 30 per second.
 const PICTURES: usize = 5 * 30;
 
-/// Pictures that a player has before its publisher is lost.
+/// The frames that a player has before its publisher is lost.
 const PICTURES_BEFORE: usize = 2 * 30;
 
 /// How the publisher is lost.
@@ -32,9 +32,9 @@ struct Scene {
     _dir: TempDir,
     file: PathBuf,
     server: Brooklet,
-    /// Prints what it gets.
+    /// Prints its packets.
     player: Program,
-    /// Decodes it.
+    /// Decodes them.
     decoder: Program,
 }
 
@@ -85,7 +85,7 @@ fn players_go_on(loss: Loss, away: Duration) {
     scene.server.wait_for_log("publishing from", 2);
     if loss == Loss::Frozen {
         lost.signal("CONT");
-        // Its place is taken; it finds its connection closed.
+        // Its name is taken over; it finds its connection closed.
         assert!(!lost.wait(SOON).success());
     }
     back.wait_for_success(SOON);

@@ -1,4 +1,4 @@
-//! HLS as players see it: ffmpeg, mpv, VLC and GStreamer.
+//! HLS in players: ffmpeg, mpv, VLC and GStreamer.
 
 mod common;
 
@@ -25,14 +25,15 @@ const VIDEO: &[&str] = &[
     "0",
 ];
 
-/// Length of the source.
+/// The length of the source.
 const SECONDS: u32 = 24;
 
-/// Pictures, of 720, that a player has to get without a gap, and sounds, of some 1030.
+/// The number of frames, of 720, that a player has to show without a gap, and of audio frames, of
+/// about 1030.
 const MIN_PICTURES: usize = 360;
 const MIN_SOUNDS: usize = 450;
 
-/// Pictures of a quarter of a second.
+/// The frames of a quarter of a second.
 const LAST: usize = 8;
 
 struct Scene {
@@ -76,7 +77,7 @@ impl Scene {
         player
     }
 
-    /// Fails unless the file has what was published, from a keyframe on.
+    /// Checks that the file has what was published, from a keyframe on.
     fn check_packets(&self, got: &Capture, who: &str) {
         let source = Capture::of_file(&self.file);
         for (track, min) in [(Track::Video, MIN_PICTURES), (Track::Audio, MIN_SOUNDS)] {
@@ -94,7 +95,7 @@ impl Scene {
 fn ffmpeg_gets_every_packet_to_the_end() {
     let scene = Scene::new();
     let player = scene.play(&mut common::packets::ffprobe(&scene.url()));
-    // It says of every segment that its init segment is known already.
+    // It reports for every segment that its init segment is known already.
     for line in player.stderr().lines() {
         assert!(
             line.contains("duplicated MOOV") || line.contains("Last message"),
@@ -108,7 +109,7 @@ fn ffmpeg_gets_every_packet_to_the_end() {
 
 #[test]
 #[ignore = "needs ffmpeg"]
-fn pictures_that_ffmpeg_decodes_are_those_of_the_source() {
+fn frames_that_ffmpeg_decodes_are_those_of_the_source() {
     let scene = Scene::new();
     let recorded = scene.dir.join("recorded.mkv");
     let mut command = media::quiet("ffmpeg");

@@ -1,14 +1,13 @@
-//! How far behind the live edge players stay that join in the middle of a GOP.
+//! How far behind the live edge players are that join in the middle of a GOP.
 //!
-//! A player at its defaults shows the first picture it gets, and then plays at the pace of the
-//! timestamps: what it was late at the beginning it stays. The live-edge join (`join=live`) is
-//! there to change that; `join=gop` sends the history as it was published. Each player's own word
-//! is taken for what it shows: mpv's `time-pos`, ffplay's status line, the pictures that VLC puts
-//! on its screen, which is a pipe here, and which carry their number as a row of black and white
-//! boxes.
+//! With default settings, a player shows the first frame that it gets, and then plays at the pace of
+//! the timestamps, so it stays as late as it was at the start. The live-edge join (`join=live`) avoids
+//! that; `join=gop` sends the history as it was published. What a player shows is read from mpv's
+//! `time-pos`, from ffplay's status line, and from the frames that VLC draws: its screen is a pipe
+//! here, and each frame carries its number as a row of black and white boxes.
 //!
-//! The test prints a table. With `BROOKLET_JOIN_SWEEP=1`, another one goes through longer GOPs
-//! and larger pictures, one player at a time, which takes ten minutes.
+//! The test prints a table. With `BROOKLET_JOIN_SWEEP=1` it adds rows for longer GOPs and larger
+//! frames, one player at a time, which takes ten minutes.
 
 mod common;
 
@@ -29,14 +28,17 @@ use common::process::{Program, run};
 use common::publisher::Publisher;
 use common::{Brooklet, SOON, TempDir, wait_until};
 
-/// Boxes that show a picture's number, lowest bit first, each a sixteenth of the width.
+/// The number of boxes that show a frame's number, lowest bit first, each a sixteenth of the width.
 const BOXES: u32 = 12;
 
 /// When to look at a player, in ms after it was started.
 const LOOK_AT: [f64; 4] = [2_000.0, 4_000.0, 6_000.0, 8_000.0];
 
-/// A latency may differ by this from one run to the next.
+/// The difference in ms that two runs may show for the same latency.
 const TOLERANCE: f64 = 250.0;
+
+/// The players under test.
+const KINDS: &[Kind] = &[Kind::Mpv, Kind::Ffplay, Kind::Vlc];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
@@ -61,10 +63,10 @@ enum Viewer {
     Vlc { _program: Program, screen: Screen },
 }
 
-/// Reads the pictures that VLC shows, and remembers the number of the newest.
+/// Reads the frames that VLC draws, and remembers the number of the newest.
 struct Screen {
     newest: Arc<AtomicU32>,
-    /// Keeps the pipe open while VLC closes and opens its end.
+    /// Keeps the pipe open while VLC closes and reopens its end.
     writer: Option<File>,
     thread: Option<JoinHandle<()>>,
 }
@@ -76,7 +78,7 @@ impl Viewer {
                 let ipc = dir.join("mpv.socket");
                 let mut command = Command::new("mpv");
                 command.args(["--no-config", "--no-terminal", "--vo=null", "--ao=null"]);
-                // The timestamps as they are in the stream; this changes nothing else.
+                // Report the timestamps of the stream; this changes nothing else.
                 command.arg("--rebase-start-time=no");
                 command
                     .arg(format!("--input-ipc-server={}", ipc.display()))
@@ -112,12 +114,12 @@ impl Viewer {
         }
     }
 
-    /// The timestamp of the picture that is shown, in ms; `None` before the first.
-    fn position(&self, pictures: &[u32]) -> Option<f64> {
+    /// Returns the timestamp of the frame that is shown, in ms; `None` before the first.
+    fn position(&self, frames: &[u32]) -> Option<f64> {
         match self {
             Viewer::Mpv { ipc, .. } => mpv_property(ipc, "time-pos").map(|seconds| seconds * 1e3),
             Viewer::Ffplay { program } => program.with_stderr(|text| {
-                //   "   8.11 A-V: -0.004 fd=  23 aq= ...", the clock is that of the audio
+                // "   8.11 A-V: -0.004 fd=  23 aq= ...": the clock is that of the audio.
                 let status = text.rsplit('\r').find(|line| line.contains("A-V:"))?;
                 let (clock, rest) = status.split_once("A-V:")?;
                 let clock: f64 = clock.trim().parse().ok()?;
@@ -126,7 +128,7 @@ impl Viewer {
             }),
             Viewer::Vlc { screen, .. } => {
                 let newest = screen.newest.load(Ordering::Relaxed);
-                pictures
+                frames
                     .get(newest as usize)
                     .map(|timestamp| (*timestamp).into())
             }
@@ -152,7 +154,7 @@ fn mpv_property(ipc: &Path, name: &str) -> Option<f64> {
 
 impl Screen {
     fn open(path: &Path, case: &Case) -> Screen {
-        // For both directions, so that this opening waits for nobody; then the other doesn't.
+        // Opened for both directions, this doesn't wait for the other end; nor does the next line then.
         let writer = OpenOptions::new().read(true).write(true).open(path);
         let writer = writer.expect("the pipe can be opened");
         let reader = File::open(path).expect("the pipe can be opened");
@@ -162,21 +164,21 @@ impl Screen {
         let thread = thread::spawn(move || {
             let mut reader = BufReader::new(reader);
             let mut line = Vec::new();
-            let mut picture = vec![0; width * height * 3 / 2];
+            let mut frame = vec![0; width * height * 3 / 2];
             loop {
-                // Each picture follows a line "FRAME". VLC opens its screen more than once and
-                // may leave a part of a picture behind, so this also finds the way back.
+                // A line "FRAME" precedes each frame. VLC opens its screen more than once and may
+                // leave part of a frame behind, so this also resynchronizes.
                 line.clear();
-                // Nothing comes when nobody has the other end open.
+                // Ends when no writer is left.
                 if !reader.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
                     return;
                 }
-                if !line.ends_with(b"FRAME\n") || reader.read_exact(&mut picture).is_err() {
+                if !line.ends_with(b"FRAME\n") || reader.read_exact(&mut frame).is_err() {
                     continue;
                 }
                 // The middle of each box, in the luma plane.
                 let row = 8 * width;
-                let bit = |b: usize| picture[row + width / 16 * b + width / 32] > 128;
+                let bit = |b: usize| frame[row + width / 16 * b + width / 32] > 128;
                 let number = (0..BOXES).map(|b| u32::from(bit(b as usize)) << b).sum();
                 shown.store(number, Ordering::Relaxed);
             }
@@ -191,7 +193,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // VLC has been ended before; without this end the thread reads what is left, and ends.
+        // VLC has ended by now. Without this writer the thread reads what is left, and ends.
         self.writer = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -199,8 +201,8 @@ impl Drop for Screen {
     }
 }
 
-/// A moving picture with its number on it.
-fn picture(case: &Case) -> String {
+/// A filter graph that draws moving frames, each with its number on it.
+fn source(case: &Case) -> String {
     let mut graph = format!(
         "testsrc2=size={}x{}:rate=30,drawbox=x=0:y=0:w=iw:h=16:color=black:t=fill",
         case.width, case.height
@@ -216,14 +218,14 @@ fn picture(case: &Case) -> String {
     graph
 }
 
-/// What players did in one case: by player and join, how far behind at each look, in ms.
+/// How far behind a player was at each look, in ms.
 struct Row {
     kind: Kind,
     join: &'static str,
     behind: [Option<f64>; LOOK_AT.len()],
 }
 
-/// Makes what is published in a case.
+/// Makes the file that is published in a case.
 fn make(dir: &TempDir, case: &Case) -> PathBuf {
     let gop = (case.gop_seconds * 30).to_string();
     let rate = if case.height > 500 { "2500k" } else { "800k" };
@@ -232,17 +234,17 @@ fn make(dir: &TempDir, case: &Case) -> PathBuf {
     ];
     let more: &[&str] = &["-keyint_min", &gop, "-sc_threshold", "0", "-b:v", rate];
     let seconds = (case.join_at + LOOK_AT[LOOK_AT.len() - 1]) as u32 / 1000 + 3;
-    media::make_with_picture(dir, &picture(case), seconds, &[video, more, AAC])
+    media::make_with_picture(dir, &source(case), seconds, &[video, more, AAC])
 }
 
-/// Publishes the file, and looks at players of these kinds, each with both joins.
+/// Publishes the file and observes players of these kinds, each with both joins.
 fn measure(case: &Case, file: &Path, kinds: &[Kind]) -> Vec<Row> {
     let dir = TempDir::new();
     let tags = flv_tags(file);
-    let is_picture = |tag: &&FlvTag| tag.type_id == 9 && tag.body.get(1) == Some(&1);
-    let pictures: Vec<u32> = tags
+    let is_frame = |tag: &&FlvTag| tag.type_id == 9 && tag.body.get(1) == Some(&1);
+    let frames: Vec<u32> = tags
         .iter()
-        .filter(is_picture)
+        .filter(is_frame)
         .map(|tag| tag.timestamp)
         .collect();
 
@@ -273,7 +275,7 @@ fn measure(case: &Case, file: &Path, kinds: &[Kind]) -> Vec<Row> {
         let time = is_reached(joined + time);
         wait_until("it is time to look", SOON, || time(&publisher));
         for (viewer, row) in &mut viewers {
-            let position = viewer.position(&pictures);
+            let position = viewer.position(&frames);
             row.behind[look] = position.map(|position| publisher.live_edge() - position);
         }
     }
@@ -283,10 +285,10 @@ fn measure(case: &Case, file: &Path, kinds: &[Kind]) -> Vec<Row> {
 fn print_head() {
     println!(
         "{:<10} {:>7} {:>8} {:>8}  {:<7} {:<5} {}",
-        "picture",
+        "size",
         "GOP",
         "join at",
-        "pictures",
+        "frames",
         "player",
         "join",
         LOOK_AT
@@ -324,11 +326,7 @@ fn a_live_edge_join_is_no_further_behind_than_the_whole_gop() {
         join_at: 3_000.0,
     };
     let dir = TempDir::new();
-    let rows = measure(
-        &case,
-        &make(&dir, &case),
-        &[Kind::Mpv, Kind::Ffplay, Kind::Vlc],
-    );
+    let rows = measure(&case, &make(&dir, &case), KINDS);
 
     println!("\nbehind the live edge:");
     print_head();
@@ -342,15 +340,13 @@ fn a_live_edge_join_is_no_further_behind_than_the_whole_gop() {
             pair[0].kind
         );
     }
+    if std::env::var_os("BROOKLET_JOIN_SWEEP").is_some() {
+        sweep();
+    }
 }
 
-#[test]
-#[ignore = "needs ffmpeg, ffplay, mpv, vlc; does something with BROOKLET_JOIN_SWEEP=1 only"]
-fn sweep_over_gop_lengths_and_picture_sizes() {
-    if std::env::var_os("BROOKLET_JOIN_SWEEP").is_none() {
-        return;
-    }
-    print_head();
+/// Prints further rows: longer GOPs and larger frames.
+fn sweep() {
     for (width, height, gop_seconds, join_at) in [
         (640, 360, 20, 8e3),
         (640, 360, 30, 25e3),
@@ -367,9 +363,9 @@ fn sweep_over_gop_lengths_and_picture_sizes() {
         };
         let dir = TempDir::new();
         let file = make(&dir, &case);
-        // One player at a time: they would take the processor from each other.
-        for kind in [Kind::Mpv, Kind::Ffplay, Kind::Vlc] {
-            print_rows(&case, &measure(&case, &file, &[kind]));
+        // One player at a time, so that they don't compete for the processor.
+        for kind in KINDS {
+            print_rows(&case, &measure(&case, &file, &[*kind]));
         }
     }
 }

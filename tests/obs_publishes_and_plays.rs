@@ -1,6 +1,5 @@
-//! OBS Studio on a screen that isn't there: its media source plays one stream, and what it shows
-//! and sounds like it publishes as another. It shows what it knows when it is asked, and stops when
-//! that is wrong.
+//! OBS Studio on a virtual display: its media source plays one stream, and OBS publishes what it
+//! shows as another. It logs in when challenged, and stops when its credentials are wrong.
 
 mod common;
 
@@ -75,8 +74,8 @@ fn obs_shows_its_password_or_key_and_publishes() {
 #[ignore = "needs obs, Xvfb"]
 fn obs_stops_and_does_not_try_again_when_its_password_or_key_is_wrong() {
     let screen = Screen::start();
-    // The number is how OBS calls a stream that it may not access, which it shows in a window; the
-    // text for who has no right stands in its log.
+    // The number is OBS's code for a stream without access, which it shows in a window; the text
+    // for missing rights is in its log.
     for (access, key, user, refused, told) in [
         (
             USER,
@@ -113,7 +112,7 @@ fn obs_stops_and_does_not_try_again_when_its_password_or_key_is_wrong() {
 const USER: [&str; 2] = ["--publish-user", "bob:pub-pw"];
 const KEY: [&str; 2] = ["--publish-key", "pub-key"];
 
-/// Far enough from each other, and from the black that OBS shows first, to be told apart.
+/// Colors that differ enough from each other, and from the black that OBS shows first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Colour {
     Red,
@@ -121,7 +120,7 @@ enum Colour {
     Other,
 }
 
-/// Publishes a plain colour and a tone until it is dropped.
+/// Publishes a plain color and a tone until it is dropped.
 fn camera(colour: Colour, url: &str) -> Command {
     let mut command = media::quiet("ffmpeg");
     let colour = match colour {
@@ -137,7 +136,7 @@ fn camera(colour: Colour, url: &str) -> Command {
     command
 }
 
-/// Plays, and prints a line with the colour of each picture and the loudness of each sound.
+/// Plays, and prints a line with the color of each frame and the loudness of the audio.
 fn viewer(url: &str) -> Command {
     let mut command = media::quiet("ffmpeg");
     command.args(["-i", url, "-vf"]);
@@ -159,7 +158,7 @@ fn newest(text: &str, name: &str) -> Option<f64> {
 }
 
 fn newest_colour(text: &str) -> Option<Colour> {
-    // The difference from grey in the direction of red.
+    // The difference from gray in the direction of red.
     let red = newest(text, "lavfi.signalstats.VAVG")?;
     Some(match red {
         170.0.. => Colour::Red,
@@ -173,7 +172,7 @@ fn newest_level(text: &str) -> f64 {
     newest(text, "lavfi.astats.Overall.RMS_level").unwrap_or(f64::NEG_INFINITY)
 }
 
-/// A display in memory.
+/// A virtual display.
 struct Screen {
     _program: Program,
     name: String,
@@ -220,7 +219,7 @@ impl Obs {
         }
     }
 
-    /// Its log is what it prints.
+    /// Its output is its log.
     fn says(&self, words: &str) -> bool {
         self.program.with_stdout(|text| text.contains(words))
     }
@@ -235,7 +234,7 @@ impl Drop for Obs {
     }
 }
 
-/// Everything that its wizard and dialogues would ask for.
+/// Writes everything that its wizard and dialogs would ask for.
 fn configure(folder: &Path, scenes: &str, service: &str) {
     for (path, text) in [
         ("global.ini", GLOBAL),
@@ -250,7 +249,7 @@ fn configure(folder: &Path, scenes: &str, service: &str) {
     }
 }
 
-/// What is entered under "Stream".
+/// The settings under "Stream".
 fn service(server: &Brooklet, key: &str, user: Option<(&str, &str)>) -> String {
     let (use_auth, (user, password)) = (user.is_some(), user.unwrap_or_default());
     format!(
@@ -300,7 +299,7 @@ Preset=ultrafast
 x264Settings=keyint=15
 ";
 
-/// It publishes black and silence.
+/// Publishes black and silence.
 const NOTHING: &str = r#"{
   "name": "test",
   "current_scene": "Scene",
@@ -309,7 +308,7 @@ const NOTHING: &str = r#"{
   "sources": [{"id": "scene", "name": "Scene", "settings": {"items": []}}]
 }"#;
 
-/// It publishes what it plays.
+/// Publishes what it plays.
 const MEDIA: &str = r#"{
   "name": "test",
   "current_scene": "Scene",

@@ -1,4 +1,5 @@
-//! Clients other than the system's ffmpeg publish and play: what they get is what was published.
+//! Clients other than the system's ffmpeg publish and play: what they receive is what was
+//! published.
 
 mod common;
 
@@ -13,13 +14,14 @@ use common::packets::{
 use common::process::{Program, run};
 use common::{Brooklet, SOON, TempDir};
 
-/// Length of the source.
+/// The length of the source.
 const SECONDS: u32 = 6;
 
-/// Pictures, of 180, that a player has to record without a gap; some begin or end a little inside.
+/// The number of frames, of 180, that a player has to record without a gap; some start late or end
+/// early.
 const MIN_PICTURES: usize = 120;
 
-/// A server with a grace time short enough for players to end soon, and something to publish.
+/// A server whose grace time is short enough for players to end soon, and a file to publish.
 struct Scene {
     dir: TempDir,
     file: PathBuf,
@@ -49,7 +51,7 @@ impl Scene {
         player
     }
 
-    /// Starts a publisher once ffprobe plays; returns what that got when both are done.
+    /// Starts a publisher once ffprobe plays; returns what that received when both are done.
     fn play_from(&self, publisher: &mut Command) -> Capture {
         let mut player = media::play(&self.url);
         self.server.wait_for_log("waiting for its publisher", 1);
@@ -58,7 +60,7 @@ impl Scene {
         Capture::of_player(&player)
     }
 
-    /// The player recorded exactly what was published.
+    /// Checks that the player recorded exactly what was published.
     fn assert_recorded(&self, recorded: &Path, who: &str) {
         let (source, got) = (Capture::of_file(&self.file), Capture::of_file(recorded));
         assert_monotonic(&got, who);
@@ -73,11 +75,11 @@ impl Scene {
         }
     }
 
-    /// ffprobe got exactly what the publisher was given.
+    /// Checks that ffprobe received exactly what the publisher was given.
     fn assert_played(&self, got: &Capture, publisher: &str) {
         let source = Capture::of_file(&self.file);
         assert_monotonic(got, publisher);
-        // GStreamer writes the sequence header anew, so that isn't compared.
+        // GStreamer rewrites the sequence header, so that isn't compared.
         let codecs = |c: &Capture| c.tracks.iter().map(|t| t.codec.clone()).collect::<Vec<_>>();
         assert_eq!(codecs(got), codecs(&source), "{publisher}");
         assert_eq!(
@@ -107,7 +109,7 @@ fn gst_publisher(file: &Path, sink: &str) -> Command {
     command
 }
 
-/// GStreamer's launcher, which writes what `source` gives to a file.
+/// GStreamer's launcher, which writes what `source` delivers to a file.
 fn gst_player(source: &str, file: &Path) -> Command {
     let mut command = Command::new("gst-launch-1.0");
     command.arg("-q").args(source.split_whitespace());
@@ -152,7 +154,7 @@ fn rtmpsrc_of_librtmp_plays() {
         &sink,
     ]);
     let player = scene.publish_to(&mut command);
-    // It connects again whenever a stream has ended, so it has to be stopped.
+    // It reconnects whenever a stream has ended, so it has to be stopped.
     scene.server.wait_for_log("playing to", 2);
     drop(player);
     scene.assert_recorded(&recorded, "rtmpsrc");
@@ -178,10 +180,10 @@ fn rtmpdump_plays() {
         .arg(&recorded);
     scene.publish_to(&mut command).wait_for_success(SOON);
     scene.assert_recorded(&recorded, "rtmpdump");
-    // What came is in the file as it came, timestamps included.
+    // The file has everything as it came, timestamps included.
     let media = |file| {
         let mut tags = flv_tags(file);
-        // An encoder's word that its stream ends is of no use to a player.
+        // An encoder's message that its stream ends is of no use to a player.
         tags.retain(|tag| tag.type_id == 9 && tag.body.get(1) == Some(&1));
         tags
     };
@@ -269,7 +271,7 @@ fn ffmpeg_7_publishes() {
     assert_eq!(times(&got), times(&source));
 }
 
-/// HEVC has no number in the classic FLV format; ffmpeg 7 sends it by Enhanced RTMP.
+/// HEVC has no number in the classic FLV format; ffmpeg 7 sends it over Enhanced RTMP.
 #[test]
 #[ignore = "needs ffmpeg, BROOKLET_FFMPEG7"]
 fn ffmpeg_7_publishes_and_plays_hevc() {

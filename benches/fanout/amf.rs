@@ -6,7 +6,7 @@
 //! 05                       null
 //! ```
 
-/// An AMF0 value, of the kinds that occur in the commands used here.
+/// An AMF0 value of the kinds that occur in the commands used here.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Number(f64),
@@ -44,7 +44,7 @@ impl Value {
         }
     }
 
-    /// A member of an object.
+    /// Returns a member of an object.
     pub(crate) fn member(&self, name: &str) -> Option<&Value> {
         match self {
             Self::Object(members) | Self::EcmaArray(members) => {
@@ -103,7 +103,7 @@ fn emit_text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// The values of a command, up to the first one that is not understood.
+/// Returns the values of a command, up to the first one that is not understood.
 pub(crate) fn parse(mut bytes: &[u8]) -> Vec<Value> {
     std::iter::from_fn(|| parse_value(&mut bytes)).collect()
 }

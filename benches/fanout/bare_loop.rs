@@ -1,8 +1,9 @@
-//! The floor to compare with: the least a fan-out can do, as a process of its own.
+//! The baseline: the least that a fan-out can do, as a process of its own.
 //!
-//! One thread reads the publishers, chunks each message once and gives it to each player with one send that
-//! never waits. What a send leaves over is kept for that player alone. No log, no limits, no recovery: a
-//! player starts at the next keyframe, and one that stops reading would fill the memory.
+//! One thread reads the publishers, chunks each message once and sends it to each player with one
+//! send that never waits. Whatever a send leaves over is copied for that player. There is no log,
+//! no limit and no recovery: a player starts at the next keyframe, and one that stops reading would
+//! fill the memory.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -17,10 +18,10 @@ use crate::wire::{self, CHUNK_SIZE, ChunkReader, Collector, HANDSHAKE_LEN};
 
 const LISTENER: Token = Token(usize::MAX);
 const READ_LEN: usize = 64 * 1024;
-/// The one message stream of each connection.
+/// The only message stream of each connection.
 const MESSAGE_STREAM_ID: u32 = 1;
 
-/// Serves until standard input ends, which is when the benchmark ends, however it does.
+/// Serves until standard input ends, which is when the benchmark ends in whatever way.
 pub(crate) fn run(address: SocketAddr) -> io::Result<()> {
     thread::spawn(|| {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
@@ -46,15 +47,15 @@ pub(crate) fn run(address: SocketAddr) -> io::Result<()> {
 
 #[derive(Default)]
 struct BareLoop {
-    /// Indexed by token; a connection is out of its place while it is being read.
+    /// Indexed by token. A connection is taken out while it is being read.
     connections: Vec<Option<Connection>>,
     streams: HashMap<String, Stream>,
 }
 
-/// What players of one name share.
+/// What the players of one name share.
 #[derive(Default)]
 struct Stream {
-    /// Metadata and sequence headers, chunked, by message type.
+    /// Metadata and sequence headers in chunks, by message type.
     preamble: HashMap<u8, Vec<u8>>,
     /// Indices of connections.
     players: Vec<usize>,
@@ -68,7 +69,7 @@ struct Connection {
     reader: ChunkReader,
     collector: Collector,
     role: Role,
-    /// Media being chunked, by message type: audio and video may interleave.
+    /// Media in chunks, by message type: audio and video may interleave.
     outgoing: HashMap<u8, Vec<u8>>,
     player: Receiver,
 }
@@ -84,7 +85,7 @@ enum Role {
 #[derive(Default)]
 struct Receiver {
     waits_for_keyframe: bool,
-    /// What the socket did not take yet.
+    /// Bytes that the socket did not take yet.
     unsent: Vec<u8>,
 }
 
@@ -145,7 +146,7 @@ impl BareLoop {
             let input = from.shake_hands(&buffer[..count])?;
             self.handle_input(index, from, input)
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-            // A short read has emptied the socket; what comes later is a new event.
+            // A short read has emptied the socket; later bytes are a new event.
             if count < buffer.len() {
                 return Ok(());
             }
@@ -226,7 +227,7 @@ impl BareLoop {
         let connections = &mut self.connections;
         stream.players.retain(|index| {
             let Some(connection) = &mut connections[*index] else {
-                return true; // its `play` is being read just now
+                return true; // its `play` is being read right now
             };
             let player = &mut connection.player;
             player.waits_for_keyframe &= !is_keyframe;
@@ -275,7 +276,7 @@ impl Connection {
 }
 
 impl Receiver {
-    /// Sends what the socket takes and keeps the rest.
+    /// Sends what the socket takes, and keeps the rest.
     fn send(&mut self, socket: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
         if self.unsent.is_empty() {
             while !bytes.is_empty() {
@@ -291,7 +292,7 @@ impl Receiver {
     }
 }
 
-/// Chunks a piece of media as it comes in; true when the message is complete.
+/// Appends a piece of media in chunks; returns whether the message is complete.
 fn append_media(piece: &wire::Piece<'_>, out: &mut Vec<u8>) -> bool {
     let chunk_stream_id = if piece.header.message_type == wire::AUDIO {
         4
@@ -309,7 +310,7 @@ fn append_media(piece: &wire::Piece<'_>, out: &mut Vec<u8>) -> bool {
     piece.is_last()
 }
 
-/// Metadata as players get it: chunked, without its "@setDataFrame".
+/// Metadata as players receive it: in chunks, without "@setDataFrame".
 fn metadata(payload: &[u8]) -> Vec<u8> {
     let payload = payload
         .strip_prefix(b"\x02\0\x0D@setDataFrame")

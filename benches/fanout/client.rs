@@ -1,6 +1,7 @@
-//! The client's side of a session, up to where media flows: handshake, connect, createStream, publish.
+//! The client's side of a session, up to where media flows: handshake, connect, createStream,
+//! publish.
 //!
-//! Blocking, with time-outs; the caller makes the socket non-blocking when media begins.
+//! Blocking, with timeouts; the caller makes the socket non-blocking when media begins.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,7 +12,7 @@ use crate::wire::{self, ChunkReader, Collector, HANDSHAKE_LEN};
 
 /// How long a server may take for any one answer.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Nobody but the server's log cares about the application's name.
+/// The application's name appears only in the server's log.
 pub(crate) const APP: &str = "bench";
 
 /// A connection on which createStream has succeeded.
@@ -19,7 +20,7 @@ pub(crate) struct Client {
     pub(crate) socket: TcpStream,
     pub(crate) reader: ChunkReader,
     pub(crate) message_stream_id: u32,
-    /// Bytes after which the server wants an Acknowledgement, 0 for never.
+    /// The number of bytes after which the server wants an Acknowledgement; 0 for never.
     pub(crate) acknowledgement_window: u32,
     collector: Collector,
     transaction_id: f64,
@@ -68,7 +69,7 @@ impl Client {
         }
     }
 
-    /// The bytes of the `play` command.
+    /// Returns the bytes of the `play` command.
     pub(crate) fn play(&self, name: &str) -> Vec<u8> {
         let values = [
             Value::text("play"),
@@ -83,7 +84,7 @@ impl Client {
         out
     }
 
-    /// Simple handshake, RTMP 1.0, 5.2.
+    /// Does the simple handshake (RTMP 1.0, 5.2).
     fn handshake(&mut self) -> io::Result<()> {
         let mut hello = vec![0x5A; 1 + HANDSHAKE_LEN];
         hello[0] = 3;
@@ -161,7 +162,7 @@ impl Client {
     }
 }
 
-/// A connection with time-outs.
+/// Connects, with timeouts.
 pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream, String> {
     let connect = || -> io::Result<TcpStream> {
         let socket = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
@@ -173,7 +174,7 @@ pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream, String> {
     connect().map_err(|error| format!("connecting to {address}: {error}"))
 }
 
-/// A socket's time-out calls itself "Resource temporarily unavailable".
+/// A socket's timeout calls itself "Resource temporarily unavailable".
 fn explain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::WouldBlock => format!("no answer within {ANSWER_TIMEOUT:?}"),

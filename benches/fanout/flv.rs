@@ -10,7 +10,7 @@ use crate::wire::{MessageHeader, Piece};
 const FILE_HEADER_LEN: usize = 13;
 const TAG_HEADER_LEN: usize = 11;
 
-/// Cuts a file, fed in any portions, into pieces of what its tags hold.
+/// Cuts a file, fed in any portions, into pieces of its tags' contents.
 pub(crate) struct FlvReader {
     state: State,
     gathered: Gathered,

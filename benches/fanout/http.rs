@@ -5,15 +5,15 @@
 //! Host: 127.0.0.1:8080                     Content-Type: video/x-flv
 //! ```
 
-/// Longer heads are no heads.
+/// Longer heads are refused.
 const MAX_HEAD_LEN: usize = 4096;
 
-/// The bytes of a request.
+/// Returns the bytes of a request.
 pub(crate) fn request(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: fanout\r\n\r\n").into_bytes()
 }
 
-/// Takes the head off a response, and what is around its chunks (RFC 9112, 7.1), if it comes in any.
+/// Removes the head of a response, and the framing of its chunks (RFC 9112, 7.1), if there is any.
 pub(crate) struct ResponseReader {
     state: State,
     gathered: Gathered,
@@ -23,9 +23,9 @@ pub(crate) struct ResponseReader {
 enum State {
     Head,
     ChunkSize,
-    /// Bytes left of a chunk, with the end of line behind it.
+    /// The bytes left of a chunk, with the end of line after it.
     Chunk(usize),
-    /// Of a body that is not in chunks.
+    /// In a body that is not in chunks.
     Body,
 }
 
@@ -37,7 +37,7 @@ impl ResponseReader {
         }
     }
 
-    /// Gives on the bytes of the body.
+    /// Passes on the bytes of the body.
     pub(crate) fn feed(
         &mut self,
         mut input: &[u8],
@@ -96,12 +96,12 @@ impl ResponseReader {
     }
 }
 
-/// Bytes that come in portions and are looked at as a whole.
+/// Bytes that come in portions and are parsed as a whole.
 #[derive(Default)]
 pub(crate) struct Gathered(Vec<u8>);
 
 impl Gathered {
-    /// Takes from `input` until there are `len` bytes; false if it ended before.
+    /// Takes from `input` until there are `len` bytes; returns false if it ends before.
     pub(crate) fn fill(&mut self, input: &mut &[u8], len: usize) -> bool {
         let missing = len.saturating_sub(self.0.len());
         let (now, later) = input.split_at(missing.min(input.len()));
@@ -110,7 +110,7 @@ impl Gathered {
         now.len() == missing
     }
 
-    /// Takes from `input` until there is this at the end; false if it ended before.
+    /// Takes from `input` until this is at the end; returns false if it ends before.
     fn fill_until(&mut self, input: &mut &[u8], end: &[u8]) -> Result<bool, String> {
         while self.fill(input, self.0.len() + 1) {
             if self.0.ends_with(end) {

@@ -5,14 +5,14 @@
 //!                               [--command "PROGRAM ARGUMENTS {address} {http_address}"]
 //! ```
 //!
-//! Each round runs each scenario against five servers in turn, each a fresh process: brooklet with players
-//! of RTMP, the bare loop (this program again, see `bare_loop`), brooklet with viewers of FLV and of
-//! fragmented MP4 over HTTP, and brooklet with `--batch 350ms`. Publishers send 4 Mbit/s at 30 frames a
-//! second and 43 audio messages a second in real time, by RTMP; players check every byte and take the time
-//! each message needed. After all have joined and 2 s more, the window is measured (10 s, with
-//! `--quick` 4 s; an even number, since a GOP has 2 s and half a GOP more or less would move the result by
-//! some per cent): the server's CPU time (see `process::CpuTime`) over the payload bytes that all players got.
-//! Payload is what was published, whatever comes around it on its way to a player.
+//! Each round runs each scenario against five servers in turn, each a fresh process: brooklet with RTMP
+//! players, the bare loop (this program again, see `bare_loop`), brooklet with viewers of FLV and of
+//! fragmented MP4 over HTTP, and brooklet with `--batch 350ms`. Publishers send 4 Mbit/s at 30 frames and 43
+//! audio messages per second in real time, over RTMP; players check every byte and measure each message's
+//! latency. 2 s after all have joined, the window begins (10 s, with `--quick` 4 s; an even number, since a
+//! GOP lasts 2 s and half a GOP more or less would change the result by some percent). Measured is the
+//! server's CPU time (see `process::CpuTime`) over the payload bytes that all players received. Payload is
+//! what was published, without any framing.
 //!
 //! On loopback the receiving half of TCP runs inside the sender's system call, and players share the
 //! processors with the server. Both are the same for all, so ratios mean more than figures.
@@ -47,14 +47,14 @@ use process::{Load, Server};
 use publishers::Publishing;
 use report::{Outcome, Report, Target};
 
-/// Players come into the middle of a GOP.
+/// Players join in the middle of a GOP.
 const HEAD_START: Duration = Duration::from_millis(500);
 const WARM_UP: Duration = Duration::from_secs(2);
 const BATCH: &str = "350ms";
 /// The hidden argument that makes this program the bare loop.
 const BARE_LOOP: &str = "--bare-loop";
 
-/// So many streams, so many players each.
+/// The number of streams, and of players per stream.
 #[derive(Clone, Copy)]
 pub(crate) struct Scenario {
     streams: u32,
@@ -65,7 +65,8 @@ struct Options {
     scenarios: Vec<Scenario>,
     rounds: usize,
     window: Duration,
-    /// Replaces brooklet; there is no batched column then, and those of HTTP only if it says `{http_address}`.
+    /// Replaces brooklet. Then there is no batched column, and HTTP columns only if it says
+    /// `{http_address}`.
     command: Option<Vec<String>>,
 }
 
@@ -80,7 +81,7 @@ fn main() -> ExitCode {
         );
     }
     if env::args().len() == 1 {
-        // As `cargo test --all-targets` runs it: minutes of load are no test.
+        // `cargo test --all-targets` runs it like this: minutes of load are no test.
         println!("run it with: cargo bench --bench fanout");
         return ExitCode::SUCCESS;
     }
@@ -201,7 +202,7 @@ fn run(options: &Options) -> Result<(), String> {
                 eprintln!("round {round}, {scenario}, {target}: {outcome}");
                 report.add(row, *target, outcome);
             }
-            // Nobody is always the first.
+            // In turns, so that none is always the first.
             targets.rotate_left(1);
         }
     }
@@ -212,7 +213,7 @@ fn run(options: &Options) -> Result<(), String> {
     }
 }
 
-/// One server's run from start to end.
+/// Measures one server from start to end.
 fn measure(
     target: Target,
     command: &[String],

@@ -1,7 +1,7 @@
-//! The synthetic stream: what each message holds, how long it is, when it is due; and the check on arrival.
+//! The synthetic stream: the contents, length and time of each message, and the check on arrival.
 //!
-//! All of it follows from the track and the sequence number, but for the time of sending, so sizes are the
-//! same in every run and a player can check every byte without knowing what was sent.
+//! All of it but the send time follows from the track and the sequence number, so sizes are the same in
+//! every run, and a player can check every byte without knowing what was sent.
 //!
 //! ```text
 //! video: 17 01 000000 | NAL length u32 | 65 | stream u32, sequence u32, sent u64 | pattern ...
@@ -13,18 +13,18 @@ use std::time::{Duration, Instant};
 
 use crate::wire;
 
-/// Frames from one keyframe to the next: 2 s at 30 frames a second.
+/// Frames from one keyframe to the next: 2 s at 30 frames per second.
 const GOP: u32 = 60;
 const FRAMES_PER_SECOND: u64 = 30;
-/// 4 Mbit/s: 1,000,000 bytes in a GOP, of which the keyframe has six parts and each other frame one.
+/// 4 Mbit/s: 1,000,000 bytes per GOP, of which the keyframe has six parts and each other frame one.
 const FRAME_LEN: u64 = 1_000_000 / (GOP as u64 - 1 + 6);
-/// 128 kbit/s of AAC at 44.1 kHz: 43.07 messages a second.
+/// 128 kbit/s of AAC at 44.1 kHz: 43.07 messages per second.
 const AUDIO_LEN: usize = 372;
 const AUDIO_SAMPLES: u64 = 1024;
 const AUDIO_RATE: u64 = 44_100;
 
 const STAMP_LEN: usize = 16;
-/// The longest part in front of the pattern.
+/// The longest head in front of the pattern.
 const MAX_HEAD_LEN: usize = 10 + STAMP_LEN;
 
 /// AVCDecoderConfigurationRecord of a 128 x 96 baseline stream.
@@ -37,7 +37,8 @@ const AAC_SEQUENCE_HEADER: &[u8] = &[0xAF, 0, 0x12, 0x10];
 
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Nanoseconds since the benchmark began; publishers and players live in one process and share it.
+/// Nanoseconds since the benchmark began, on a clock that publishers and players share within one
+/// process.
 pub(crate) fn now_ns() -> u64 {
     EPOCH.elapsed().as_nanos() as u64
 }
@@ -140,8 +141,8 @@ pub(crate) struct Stamp {
     pub(crate) sent_ns: u64,
 }
 
-/// Filler that starts at a different place for each sequence number and holds no zero byte, so that no
-/// start code arises in it.
+/// Filler that starts at a different place for each sequence number, without zero bytes, so that it
+/// contains no start code.
 fn pattern(sequence: u32) -> &'static [u8] {
     static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let mut state = 0x2545_F491u32;
@@ -156,7 +157,7 @@ fn pattern(sequence: u32) -> &'static [u8] {
     &PATTERN[(sequence as usize * 61) % 16_384..]
 }
 
-/// What arrived, once a message was complete.
+/// A complete message that arrived.
 pub(crate) enum Arrival {
     SequenceHeader,
     Message(Stamp),
@@ -166,7 +167,7 @@ pub(crate) enum Arrival {
 pub(crate) struct Checker {
     track: Track,
     head: Vec<u8>,
-    /// Known once the head is complete and no sequence header.
+    /// Known once the head is complete and isn't that of a sequence header.
     stamp: Option<Stamp>,
     is_intact: bool,
 }
@@ -181,7 +182,7 @@ impl Checker {
         }
     }
 
-    /// The message, when this was its last piece. An error says what is wrong with it.
+    /// Returns the message with its last piece. An error says what is wrong with it.
     pub(crate) fn add(&mut self, piece: &wire::Piece<'_>) -> Result<Option<Arrival>, String> {
         if piece.is_first() {
             self.head.clear();

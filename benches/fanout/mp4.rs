@@ -1,13 +1,13 @@
-//! Just enough of fragmented MP4 to read it as it comes (ISO/IEC 14496-12): an initialization segment, then
-//! fragments of one picture or sound each.
+//! Just enough of fragmented MP4 to read it as it comes (ISO/IEC 14496-12): an initialization
+//! segment, then fragments of one video or audio frame each.
 //!
 //! ```text
 //! ftyp | moov [ trak ... ] | moof [ mfhd traf [ tfhd tfdt trun ] ] | mdat | moof ... | mdat ...
 //! ```
 //!
-//! What comes is given on as the messages of RTMP that it was made of, so that they can be checked by the
-//! same eyes. The few bytes in front of a picture or sound, which MP4 has no place for, are made up from
-//! what the fragment says of it.
+//! The fragments are converted back to the RTMP messages that they were made of, so that the same
+//! code can check them. The few bytes in front of a frame, for which MP4 has no place, are
+//! reconstructed from the fragment.
 
 use crate::http::Gathered;
 use crate::wire::{self, MessageHeader, Piece};
@@ -15,10 +15,10 @@ use crate::wire::{self, MessageHeader, Piece};
 const BOX_HEADER_LEN: usize = 8;
 /// Boxes other than `mdat` are shorter.
 const MAX_BOX_LEN: usize = 64 * 1024;
-/// Bytes of a sample entry in front of the boxes in it (8.5.2.2, 12.1.3.2, 12.2.3.2).
+/// The length of a sample entry in front of its boxes (8.5.2.2, 12.1.3.2, 12.2.3.2).
 const VISUAL_ENTRY_LEN: usize = 78;
 const AUDIO_ENTRY_LEN: usize = 28;
-/// Flags of a sample on which no other depends for its decoding to start, 8.8.3.1.
+/// The flags of a sample at which decoding can't start, 8.8.3.1.
 const IS_NO_SYNC: u32 = 0x1_0000;
 
 /// Cuts a file, fed in any portions, into pieces of messages.
@@ -26,7 +26,7 @@ pub(crate) struct Mp4Reader {
     state: State,
     gathered: Gathered,
     tracks: Vec<Track>,
-    /// What the last `moof` said, until its `mdat` has begun.
+    /// From the last `moof`, until its `mdat` has begun.
     sample: Option<Sample>,
     sequence: u32,
     header: MessageHeader,
@@ -34,7 +34,7 @@ pub(crate) struct Mp4Reader {
 
 enum State {
     BoxHeader,
-    /// Any but `mdat`, gathered whole, header included.
+    /// Any box but `mdat`, collected whole, header included.
     Box {
         len: usize,
     },
@@ -54,8 +54,8 @@ struct Track {
 struct Sample {
     /// Index of its track.
     track: usize,
-    /// Decode time and composition offset: pictures may be decoded early, and none was published
-    /// that is shown later than it was to be decoded.
+    /// Decode time and composition offset: frames may be decoded early, and none was published with
+    /// a presentation time after its decode time.
     shown: u64,
     len: usize,
     is_sync: bool,
@@ -154,7 +154,7 @@ impl Mp4Reader {
         Ok(State::Payload { received })
     }
 
-    /// A whole box is there.
+    /// Handles a complete box.
     fn end_box(
         &mut self,
         take: &mut impl FnMut(Piece<'_>) -> Result<(), String>,
@@ -197,7 +197,7 @@ impl Mp4Reader {
     }
 }
 
-/// The track, and its sequence header as RTMP has it.
+/// Returns the track, and its sequence header as in RTMP.
 fn parse_track(trak: &[u8]) -> Result<(Track, Vec<u8>), String> {
     let stsd = inside(trak, &[b"mdia", b"minf", b"stbl", b"stsd"])?;
     // Version and flags, number of entries.
@@ -225,14 +225,14 @@ fn parse_track(trak: &[u8]) -> Result<(Track, Vec<u8>), String> {
     Ok((track, sequence_header))
 }
 
-/// What is in an `esds` behind version and flags: an ES_Descriptor (3) with a DecoderConfigDescriptor (4)
-/// with a DecoderSpecificInfo (5), ISO/IEC 14496-1, 7.2.6.
+/// Returns what is in an `esds` after version and flags: an ES_Descriptor (3) with a
+/// DecoderConfigDescriptor (4) with a DecoderSpecificInfo (5), ISO/IEC 14496-1, 7.2.6.
 fn decoder_specific_info(esds: &[u8]) -> Option<&[u8]> {
     let mut rest = esds.get(4..)?;
     for (tag, fields) in [(3, 3), (4, 13), (5, 0)] {
         let (first, mut body) = rest.split_first()?;
         let mut len = 0;
-        // Seven bits a byte, 8.3.3.
+        // Seven bits per byte, 8.3.3.
         while let Some((byte, after)) = body.split_first() {
             body = after;
             len = len << 7 | usize::from(byte & 0x7F);
@@ -246,7 +246,7 @@ fn decoder_specific_info(esds: &[u8]) -> Option<&[u8]> {
     Some(rest)
 }
 
-/// The fragment's number and its only sample.
+/// Returns the fragment's number and its only sample.
 fn parse_fragment(moof: &[u8], tracks: &[Track]) -> Result<(u32, Sample), String> {
     let sequence = u32_at(inside(moof, &[b"mfhd"])?, 4)?;
     let [tfhd, tfdt, trun] =
@@ -255,7 +255,8 @@ fn parse_fragment(moof: &[u8], tracks: &[Track]) -> Result<(u32, Sample), String
     let id = u32_at(tfhd, 4)?;
     let track = tracks.iter().position(|track| track.id == id);
     let track = track.ok_or_else(|| format!("a sample of track {id}"))?;
-    // Default base is the moof. Version 1, so 64 bits. Version 1 too; offset, and of each sample all there is.
+    // Default base is the moof. Version 1, so 64 bits. Version 1 too; offset, and all fields of
+    // each sample.
     let versions = (u32_at(tfhd, 0)?, u32_at(tfdt, 0)?, u32_at(trun, 0)?);
     if versions != (0x0002_0000, 0x0100_0000, 0x0100_0F01) || u32_at(trun, 4)? != 1 {
         return Err(format!("versions and flags {versions:08X?}"));
@@ -277,7 +278,7 @@ fn parse_fragment(moof: &[u8], tracks: &[Track]) -> Result<(u32, Sample), String
     ))
 }
 
-/// The body of the first box of each name, one in the other.
+/// Returns the body of the first box of each name, one inside the other.
 fn inside<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> Result<&'a [u8], String> {
     let mut bytes = bytes;
     for wanted in path {
@@ -292,10 +293,10 @@ fn inside<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> Result<&'a [u8], String> {
     Ok(bytes)
 }
 
-/// Name and content of a box.
+/// The name and content of a box.
 type Boxed<'a> = ([u8; 4], &'a [u8]);
 
-/// Takes a box from the front: its name and body.
+/// Takes a box from the front; returns its name and body.
 fn next_box<'a>(bytes: &mut &'a [u8]) -> Result<Option<Boxed<'a>>, String> {
     if bytes.is_empty() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Players on few threads: read, parse, check every message, record its latency.
+//! Players on few threads: they read, parse and check every message, and record its latency.
 
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,17 +19,17 @@ use crate::wire;
 const PLAYERS_PER_THREAD: usize = 100;
 const MAX_THREADS: usize = 2;
 const READ_LEN: usize = 256 * 1024;
-/// Between two players' requests on one thread: viewers do not come all in one instant.
+/// The time between two players' requests on one thread: viewers don't all come in one instant.
 const PLAY_INTERVAL: Duration = Duration::from_millis(2);
-/// How long the last messages may take after the publishers fell silent.
+/// How long the last messages may take after the publishers have stopped.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long players may take to see their first keyframe: one GOP, and an answer.
 pub(crate) const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the threads and the one who measures tell each other.
+/// Shared by the threads and the measuring thread.
 #[derive(Default)]
 struct Shared {
-    /// Players that have seen their first keyframe, or failed.
+    /// The number of players that have seen their first keyframe, or failed.
     joined: AtomicUsize,
     is_counting: AtomicBool,
     is_aborted: AtomicBool,
@@ -42,9 +42,9 @@ struct Shared {
 pub(crate) struct Tally {
     pub(crate) payload_bytes: u64,
     pub(crate) latencies_us: Vec<u32>,
-    /// Share of the time the busiest thread was on a processor.
+    /// The share of the time that the busiest thread was on a processor.
     pub(crate) busy: f64,
-    /// Whatever a player should not have seen, each with the player's number.
+    /// Everything that a player should not have seen, with the player's number.
     pub(crate) faults: Vec<String>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Players {
 }
 
 impl Players {
-    /// Connects `each` players per stream; they begin to play at once.
+    /// Connects `each` players per stream, which begin to play at once.
     pub(crate) fn start(
         server: &Server,
         protocol: Protocol,
@@ -97,7 +97,7 @@ impl Players {
             .store(is_counting, Ordering::Relaxed);
     }
 
-    /// Lets the players receive what is still on its way, then takes stock.
+    /// Lets the players receive what is still on its way, and returns the results.
     pub(crate) fn end(mut self, sent: &[[u32; 2]]) -> Result<Tally, String> {
         let _ = self.shared.sent.set(sent.to_vec());
         let mut all = Tally::default();
@@ -127,7 +127,7 @@ impl Drop for Players {
 struct Engine {
     poll: Poll,
     players: Vec<Player>,
-    /// Players before this index have asked for their stream.
+    /// Players before this index have requested their stream.
     started: usize,
     tally: Tally,
     shared: Arc<Shared>,
@@ -208,10 +208,10 @@ impl Engine {
 struct Player {
     socket: TcpStream,
     reader: Reader,
-    /// What starts the stream, ready to send.
+    /// The bytes that start the stream, ready to send.
     request: Vec<u8>,
     view: View,
-    /// Of RTMP; 0 for never.
+    /// For RTMP; 0 for never.
     acknowledgement_window: u32,
     received: u32,
     acknowledged: u32,
@@ -286,7 +286,7 @@ impl Player {
             })?;
             self.received = self.received.wrapping_add(count as u32);
             self.answer()?;
-            // A short read has emptied the socket; what comes later is a new event.
+            // A short read has emptied the socket; later bytes are a new event.
             if count < buffer.len() {
                 break;
             }
@@ -294,7 +294,7 @@ impl Player {
         Ok(())
     }
 
-    /// Acknowledgements and ping responses, as any client sends them.
+    /// Sends acknowledgements and ping responses, as any client does.
     fn answer(&mut self) -> Result<(), String> {
         let mut out = Vec::new();
         let window = self.acknowledgement_window;

@@ -1,4 +1,4 @@
-//! A server as a child process, and what `/proc` says of it.
+//! A server as a child process, and its figures in `/proc`.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,24 +9,24 @@ use std::time::{Duration, Instant};
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A running server; ended when dropped, whichever way the benchmark leaves.
+/// A running server, which ends when dropped, in whatever way the benchmark ends.
 pub(crate) struct Server {
     child: Child,
-    /// Where it listens for RTMP.
+    /// The address on which it listens for RTMP.
     pub(crate) address: SocketAddr,
-    /// Where it listens for HTTP, if it was told to.
+    /// The address on which it listens for HTTP, if it does.
     pub(crate) http_address: SocketAddr,
 }
 
 impl Server {
-    /// Starts a command (program, then arguments, `{address}` standing for the address to listen on, and
-    /// `{http_address}` for that of HTTP) and waits until it accepts.
+    /// Starts a command (program, then arguments; `{address}` stands for the address to listen on,
+    /// and `{http_address}` for that of HTTP) and waits until it accepts.
     pub(crate) fn start(command: &[String]) -> Result<Self, String> {
         let addresses = free_addresses().map_err(|error| format!("no free port: {error}"))?;
         Self::start_at(command, addresses)
     }
 
-    /// The same at these addresses, of which the second is that of HTTP.
+    /// Starts it at these addresses, of which the second is that of HTTP.
     pub(crate) fn start_at(
         command: &[String],
         [address, http_address]: [SocketAddr; 2],
@@ -37,14 +37,14 @@ impl Server {
         };
         let (program, arguments) = command.split_first().ok_or("empty server command")?;
         let mut command = Command::new(program);
-        // Settings of whoever measures aren't those of the servers, and unknown ones are refused.
+        // The caller's settings aren't meant for the servers, and brooklet refuses unknown ones.
         let names = std::env::vars_os().map(|(name, _)| name);
         for name in names.filter(|name| name.to_string_lossy().starts_with("BROOKLET_")) {
             command.env_remove(name);
         }
         let child = command
             .args(arguments.iter().map(place))
-            .stdin(Stdio::piped()) // its end tells the bare loop that we are gone
+            .stdin(Stdio::piped()) // its end tells the bare loop that the benchmark has ended
             .stdout(Stdio::null())
             .spawn()
             .map_err(|error| format!("cannot start {program}: {error}"))?;
@@ -66,7 +66,7 @@ impl Server {
         Ok(server)
     }
 
-    /// What went wrong, and how the server ended if it has.
+    /// Adds to an error how the server ended, if it has.
     pub(crate) fn explain(&mut self, error: String) -> String {
         match self.child.try_wait() {
             Ok(Some(status)) => format!("{error}; the server has ended: {status}"),
@@ -147,14 +147,14 @@ fn coarse(pid: u32) -> Option<Duration> {
     Some(TICK * (ticks()? + ticks()?))
 }
 
-/// CPU times at one moment: the server's, our own and the whole machine's.
+/// CPU times at one moment: of the server, of this process and of the whole machine.
 pub(crate) struct Load {
     server: CpuTime,
     own: CpuTime,
     machine: Duration,
 }
 
-/// What was used between two moments.
+/// CPU time used between two moments.
 pub(crate) struct Used {
     pub(crate) server: Duration,
     /// By all programs but the server and the benchmark.
@@ -181,7 +181,7 @@ impl Load {
     }
 }
 
-/// The processors' busy time: user, nice and system, then past idle and waiting, interrupts.
+/// The processors' busy time: user, nice and system, then, after idle and waiting, interrupts.
 fn machine() -> Option<Duration> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
     let fields = stat.lines().next()?.split_whitespace().skip(1).take(7);

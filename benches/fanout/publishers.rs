@@ -12,24 +12,24 @@ use crate::client::{ANSWER_TIMEOUT, Client};
 use crate::media::{self, Stamp, Track};
 use crate::wire;
 
-/// Streams start this far apart in all, so that their keyframes do not coincide.
+/// The time over which the streams start, so that their keyframes do not coincide.
 const STAGGER: Duration = Duration::from_secs(2);
 
 pub(crate) fn stream_name(stream: u32) -> String {
     format!("stream{stream}")
 }
 
-/// What was sent in all, once publishing ended.
+/// What was sent in all, once publishing has ended.
 pub(crate) struct Sent {
-    /// By stream, then by track: how many messages.
+    /// The number of messages by stream and track.
     pub(crate) counts: Vec<[u32; 2]>,
     /// How far a message ran behind its schedule, at worst.
     pub(crate) latest: Duration,
-    /// Kept open: a player must get the rest of a stream while its publisher is still there.
+    /// Kept open: a player must receive the rest of a stream while its publisher is still there.
     pub(crate) publishers: Vec<Publisher>,
 }
 
-/// The thread and its stop sign.
+/// The thread and its stop flag.
 pub(crate) struct Publishing {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<Sent, String>>>,
@@ -114,7 +114,7 @@ impl Publisher {
     }
 
     fn send_preamble(&mut self) -> Result<(), String> {
-        // As ffmpeg does, adopt the server's chunk size for what is sent to it.
+        // Like ffmpeg, adopts the server's chunk size for sending.
         let size = self.client.reader.chunk_size();
         let id = self.client.message_stream_id;
         let announced = (size as u32).to_be_bytes();
@@ -142,7 +142,7 @@ impl Publisher {
             .map_err(|error| error.to_string())
     }
 
-    /// Which track is next and when, counted from the start of all.
+    /// The next track and its time, counted from the start of all.
     fn next(&self) -> (Track, Duration) {
         let due = |track: Track| (track, self.offset + track.due(self.counts[track as usize]));
         let [audio, video] = Track::ALL.map(due);

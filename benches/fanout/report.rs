@@ -1,4 +1,4 @@
-//! What was measured, and the table made of it.
+//! The measurements, and the table made of them.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
@@ -7,14 +7,14 @@ use crate::Scenario;
 use crate::players::Tally;
 use crate::session::Protocol;
 
-/// Busier than this, the players' threads rather than the server decide the latency.
+/// If players' threads are busier than this, they rather than the server determine the latency.
 const MAX_BUSY: f64 = 0.8;
-/// Others that used more of the processors than this make the result doubtful.
+/// If other programs used more of the processors than this, the result is doubtful.
 const MAX_OTHERS: f64 = 0.1;
-/// A publisher that ran this late hints at a machine that does something else as well.
+/// A publisher that ran this late suggests that the machine is busy with something else.
 const MAX_LATE: Duration = Duration::from_millis(30);
 
-/// A server under test, and how its players get their streams.
+/// A server under test, and the protocol of its players.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
     Server,
@@ -56,7 +56,7 @@ pub(crate) struct Outcome {
     pub(crate) resident: u64,
     /// How late a publisher ran at worst.
     pub(crate) latest: Duration,
-    /// Processors that other programs kept busy.
+    /// The number of processors that other programs kept busy.
     pub(crate) others: f64,
     pub(crate) tally: Tally,
 }
@@ -165,8 +165,8 @@ impl<'a> Row<'a> {
         format!("{memory:.1} MB")
     }
 
-    /// Median and range of what `target` costs of what `base` does, round by round: what disturbs a round
-    /// disturbs both sides of its ratio.
+    /// The median and range of what `target` costs relative to `base`, round by round: a
+    /// disturbance of a round affects both.
     fn ratio(&self, target: Target, base: Target) -> [String; 2] {
         let pairs = self.of(target).zip(self.of(base));
         let mut ratios: Vec<_> = pairs.map(|(o, b)| o.cpu_per_gb / b.cpu_per_gb).collect();
@@ -180,7 +180,7 @@ impl<'a> Row<'a> {
 }
 
 impl Report {
-    /// The server's players of RTMP, beside the bare loop's.
+    /// Writes the server's RTMP players beside the bare loop's.
     fn write_rtmp(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let widths = [8, 9, 7, 6, 12, 14, 14, 8, 6, 9];
         let head = "players,CPU s/GB,bare,ratio,(range),latency ms,bare,batched,ratio,memory";
@@ -206,7 +206,7 @@ impl Report {
         Ok(())
     }
 
-    /// Its viewers over HTTP, beside its players of RTMP.
+    /// Writes its HTTP viewers beside its RTMP players.
     fn write_http(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let widths = [8, 9, 6, 12, 14, 9, 9, 6, 12, 14, 9];
         let head = "players,FLV s/GB,ratio,(range),latency ms,memory,\
@@ -284,7 +284,7 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// NaN of nothing.
+/// NaN if there are none.
 fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<_> = values.into_iter().collect();
     values.sort_unstable_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! A player's connection, up to where media flows, in each protocol that there are players of.
+//! A player's connection, up to where media flows, in each protocol.
 
 use std::net::TcpStream;
 
@@ -20,11 +20,11 @@ pub(crate) enum Protocol {
     Mp4,
 }
 
-/// A connection that has said all but the last word.
+/// A connection that has sent everything but the last request.
 pub(crate) struct Session {
     pub(crate) socket: TcpStream,
     pub(crate) reader: Reader,
-    /// Sent, it starts the stream.
+    /// Sending it starts the stream.
     pub(crate) request: Vec<u8>,
     pub(crate) acknowledgement_window: u32,
 }
@@ -54,7 +54,7 @@ impl Session {
     }
 }
 
-/// Cuts what comes into pieces of messages.
+/// Cuts incoming bytes into pieces of messages.
 pub(crate) enum Reader {
     Rtmp(ChunkReader),
     Http(ResponseReader, Body),

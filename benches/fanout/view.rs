@@ -3,7 +3,7 @@
 use crate::media::{self, Arrival, Checker, Track};
 use crate::wire::{self, Collector};
 
-/// One fault brings others with it; the first ones tell.
+/// One fault causes others, so the first ones suffice.
 const MAX_FAULTS: usize = 3;
 
 /// What one player has seen, and what it expects next.
@@ -16,7 +16,7 @@ pub(crate) struct View {
     pub(crate) next: [Option<u32>; 2],
     timestamps: [u32; 2],
     collector: Collector,
-    /// What a Ping Request asked to have back.
+    /// The payload of a Ping Request, to be returned.
     pub(crate) ping: Option<[u8; 4]>,
     pub(crate) faults: Vec<String>,
 }
@@ -42,7 +42,7 @@ impl View {
         }
     }
 
-    /// Returns the time of sending when the piece completes a media message. An error ends the player.
+    /// Returns the send time when the piece completes a media message. An error ends the player.
     pub(crate) fn take(&mut self, piece: &wire::Piece<'_>) -> Result<Option<u64>, String> {
         let of_piece = |track: &Track| track.message_type() == piece.header.message_type;
         let Some(track) = Track::ALL.into_iter().find(of_piece) else {

@@ -1,15 +1,16 @@
 //! Just enough of RTMP's chunks for both ends of the benchmark.
 //!
-//! Written for the benchmark alone and sharing nothing with the library, so that a mistake of the
-//! library's cannot cancel itself out here. A video message of five bytes at 26 ms on message stream 1:
+//! Written for the benchmark alone and sharing nothing with the library, so that a mistake in the
+//! library can't cancel itself out here. A video message of five bytes at 26 ms on message stream
+//! 1:
 //!
 //! ```text
 //! 06 00001A 000005 09 01000000 | 17 01 00 00 00
 //! ```
 
-/// Length of C1, S1, C2 and S2.
+/// The length of C1, S1, C2 and S2.
 pub(crate) const HANDSHAKE_LEN: usize = 1536;
-/// What brooklet announces, and so what the bare loop announces.
+/// The size that brooklet announces, and so the bare loop.
 pub(crate) const CHUNK_SIZE: usize = 65_536;
 
 pub(crate) const SET_CHUNK_SIZE: u8 = 1;
@@ -25,7 +26,7 @@ pub(crate) const COMMAND: u8 = 20;
 /// No control message or command of either end comes near this.
 const MAX_COLLECTED: usize = 16 * 1024;
 
-/// What a message's chunk headers said.
+/// The contents of a message's chunk headers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MessageHeader {
     pub(crate) chunk_stream_id: u32,
@@ -35,10 +36,10 @@ pub(crate) struct MessageHeader {
     pub(crate) message_stream_id: u32,
 }
 
-/// A part of a message's payload, as it came in; nothing is copied or gathered.
+/// A part of a message's payload, as it came in, neither copied nor collected.
 pub(crate) struct Piece<'a> {
     pub(crate) header: &'a MessageHeader,
-    /// Where in the payload `bytes` begin.
+    /// The offset of `bytes` in the payload.
     pub(crate) offset: usize,
     pub(crate) bytes: &'a [u8],
 }
@@ -53,13 +54,13 @@ impl Piece<'_> {
     }
 }
 
-/// One chunk stream's memory.
+/// The state of one chunk stream.
 #[derive(Default)]
 struct ChunkStream {
     header: MessageHeader,
     delta: u32,
     has_extended_timestamp: bool,
-    /// Payload bytes of the message that came so far; 0 between messages.
+    /// The payload bytes of the message received so far; 0 between messages.
     received: usize,
 }
 
@@ -67,7 +68,7 @@ struct ChunkStream {
 pub(crate) struct ChunkReader {
     chunk_size: usize,
     streams: Vec<ChunkStream>,
-    /// A chunk header that the end of the input cut in two.
+    /// A chunk header that the end of the input has cut in two.
     cut: Vec<u8>,
     /// Index into `streams` and payload bytes left of the chunk being read.
     chunk: Option<(usize, usize)>,
@@ -85,7 +86,7 @@ impl ChunkReader {
         }
     }
 
-    /// The size the peer announced, 128 until it did.
+    /// The size that the peer announced, 128 until then.
     pub(crate) fn chunk_size(&self) -> usize {
         self.chunk_size
     }
@@ -237,12 +238,13 @@ fn be24(bytes: &[u8]) -> u32 {
     u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]])
 }
 
-/// Gathers small messages (control, commands) from pieces.
+/// Collects small messages (control, commands) from pieces.
 #[derive(Default)]
 pub(crate) struct Collector(Vec<u8>);
 
 impl Collector {
-    /// The payload, once its last piece is in. Relies on both ends never interleaving such messages.
+    /// Returns the payload with its last piece. Relies on both ends never interleaving such
+    /// messages.
     pub(crate) fn add(&mut self, piece: &Piece<'_>) -> Result<Option<&[u8]>, String> {
         if piece.header.len > MAX_COLLECTED {
             return Err(format!("control message of {} bytes", piece.header.len));
@@ -255,7 +257,8 @@ impl Collector {
     }
 }
 
-/// Writes a type 0 chunk header. The streams here end hours before they would need an extended timestamp.
+/// Writes a type 0 chunk header. The streams here end hours before they would need an extended
+/// timestamp.
 pub(crate) fn emit_header(header: &MessageHeader, out: &mut Vec<u8>) {
     debug_assert!(header.chunk_stream_id < 64 && header.timestamp < 0xFF_FFFF);
     out.push(header.chunk_stream_id as u8);

@@ -1,5 +1,5 @@
-//! The least that a server of brooklet's kind can do: for each connection a thread, which reads
-//! a request and writes the file of that name from memory, in one call.
+//! The least that a server of this kind can do: for each connection a thread, which reads a request
+//! and writes the file of that name from memory, in one call.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -27,7 +27,7 @@ pub(crate) fn run(address: &str, folder: PathBuf) -> io::Result<()> {
     Ok(())
 }
 
-/// The files are those that are there when the first request comes.
+/// Serves the files that exist when the first request comes.
 fn serve(mut socket: TcpStream, folder: &Path) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let mut request = [0; 2048];
@@ -41,7 +41,7 @@ fn serve(mut socket: TcpStream, folder: &Path) -> io::Result<()> {
         if responses.is_empty() {
             for kind in Kind::ALL {
                 let begin = format!("GET /{} ", kind.file());
-                // Not all of them are written when the first is asked for.
+                // Not all of them may be written when the first is requested.
                 let body = fs::read(folder.join(kind.file())).unwrap_or_default();
                 let mut response =
                     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len())

@@ -1,4 +1,4 @@
-//! Somebody who plays the stream meanwhile, and how late each message arrives.
+//! A player of the stream during the measurement, and how late each message arrives.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -12,13 +12,13 @@ use crate::process::Server;
 use crate::session::{Protocol, Session};
 use crate::view::View;
 
-/// What goes on when a message arrives.
+/// The phase in which a message arrives.
 pub(crate) const UNCOUNTED: usize = 0;
 pub(crate) const IDLE: usize = 1;
 pub(crate) const NGINX: usize = 2;
 pub(crate) const SERVER: usize = 3;
 
-/// What the phases are called.
+/// The names of the phases.
 const PHASES: [(usize, &str); 3] = [
     (IDLE, "no requests"),
     (NGINX, "requests to nginx"),
@@ -67,7 +67,8 @@ impl Canary {
         self.shared.phase.store(phase, Ordering::Relaxed);
     }
 
-    /// How late messages arrived in each phase, as lines of text; or what was wrong with them.
+    /// Returns how late messages arrived in each phase, as lines of text, or what was wrong with
+    /// them.
     pub(crate) fn report(&self, name: &str) -> Result<String, String> {
         if let Some(fault) = self.shared.fault.lock().unwrap().take() {
             return Err(format!("{name}'s player: {fault}"));

@@ -1,4 +1,5 @@
-//! Those who ask: connections that stay open, each with a thread that asks again and again.
+//! The clients: connections that stay open, each with a thread that sends requests one after
+//! another.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -12,16 +13,17 @@ use socket2::{Domain, Socket, Type};
 use crate::client::ANSWER_TIMEOUT;
 use crate::process::{Load, Server};
 
-/// So long after the last answer a server's threads wait again, and their times are complete.
+/// After this time without requests a server's threads wait again, and their CPU times are
+/// complete.
 const SETTLE: Duration = Duration::from_millis(10);
 
-/// What so many requests took.
+/// The cost of a number of requests.
 pub(crate) struct Measured {
     pub(crate) cpu: Duration,
     pub(crate) wall: Duration,
 }
 
-/// Asks for one thing by so many connections, so many times by each.
+/// Requests one thing over `connections` connections, `count` times by each.
 pub(crate) fn measure<P: Copy + Default>(
     server: &Server,
     path: &str,
@@ -88,7 +90,7 @@ pub(crate) struct Asking {
 }
 
 impl Asking {
-    /// From this address of 127.0.0.0/24, or from any for 0.
+    /// Connects from this address of 127.0.0.0/24, or from any for 0.
     pub(crate) fn connect(server: SocketAddr, host: u8) -> Result<Self, String> {
         let connect = || -> std::io::Result<TcpStream> {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
@@ -107,7 +109,7 @@ impl Asking {
         })
     }
 
-    /// Asks so many times, and wants it each time.
+    /// Sends `count` requests, all of which must succeed.
     fn ask(&mut self, path: &str, count: usize) -> Result<(), String> {
         for _ in 0..count {
             let status = self.exchange(path, |_| {})?;
@@ -124,7 +126,7 @@ impl Asking {
         Ok(Answer { status, body })
     }
 
-    /// Sends a request and reads the answer to its end, of which `take` is given the body.
+    /// Sends a request and reads the response to its end; `take` receives the body.
     fn exchange(&mut self, path: &str, mut take: impl FnMut(&[u8])) -> Result<u16, String> {
         let failed = |error| format!("{path}: {error}");
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -173,7 +175,7 @@ impl Asking {
         Ok(status)
     }
 
-    /// The rest of an answer in chunks, of which this part of the buffer is here.
+    /// Reads the rest of a response in chunks, of which this part of the buffer is here.
     fn chunks(
         &mut self,
         here: std::ops::Range<usize>,

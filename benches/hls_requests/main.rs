@@ -1,24 +1,26 @@
-//! The benchmark of requests for HLS: what one costs, beside nginx serving the same bytes as static files.
+//! The benchmark of HLS requests: their cost, beside nginx serving the same bytes as static files.
 //!
 //! ```text
 //! cargo bench --bench hls_requests -- [--quick] [--rounds N] [--other PROGRAM]
 //! ```
 //!
-//! A stream of 4 Mbit/s is published in real time, in segments of 2 s and 1 MB, and parts of 0.5 s and 250 KB.
-//! Each round fetches the newest playlist, part and segment, puts them into nginx's folder, and then asks each
-//! server in turn for each of them, many times, by one connection and by eight at once; all connections
-//! stay open meanwhile. Measured is the server's CPU time (see `process::CpuTime`) for each request, without
-//! what relaying the stream takes in the same time. Beside them a bare loop serves the files, this program
-//! again (see `bare_loop`): it shows what a thread for each connection, and writing from memory, cost alone.
-//! `--other` is another build of brooklet, to be compared in the same run.
+//! A stream of 4 Mbit/s is published in real time, in segments of 2 s and 1 MB, and parts of 0.5 s
+//! and 250 KB. Each round fetches the newest playlist, part and segment, puts them into nginx's
+//! folder, and then requests each of them from each server in turn, many times, over one connection
+//! and over eight at once; all connections stay open meanwhile. Measured is the server's CPU time
+//! (see `process::CpuTime`) per request, without what relaying the stream takes in the same time.
+//! Beside them a bare loop serves the files, this program again (see `bare_loop`): it shows the
+//! cost of a thread per connection, and of writing from memory, alone. `--other` is another build
+//! of brooklet, compared in the same run.
 //!
-//! All the while somebody plays the stream by FLV: how late its messages arrive with and without
-//! requests is printed too. Publisher, player and those who ask are in one process and share the
-//! processors with the servers, so what requests to nginx do to a stream of brooklet's is printed beside.
+//! Meanwhile a player plays the stream as FLV: how late its messages arrive with and without
+//! requests is printed too. Publisher, player and clients are in one process and share the
+//! processors with the servers, so the effect of requests to nginx on a stream of brooklet's is
+//! printed beside.
 //!
-//! Exit code 1: a server did not answer, or not with what was expected. Slowness is reported, not judged.
+//! Exit code 1: a server did not answer, or not as expected. Slowness is reported, not judged.
 
-// What the other benchmark has more than this one needs.
+// The other benchmark has more than this one needs.
 #[allow(dead_code, unreachable_pub)]
 #[path = "../fanout/amf.rs"]
 mod amf;
@@ -68,11 +70,11 @@ use process::{Load, Server};
 use publishers::Publishing;
 use report::{Kind, Report};
 
-/// Connections that ask at the same time.
+/// The numbers of simultaneous connections.
 const CONNECTIONS: [usize; 2] = [1, 8];
-/// How long it takes until there are segments and parts to ask for, at most.
+/// The deadline for the first segments and parts.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// Of the stream without requests, in each round.
+/// The time without requests, in each round.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// The hidden argument that makes this program the bare loop.
@@ -80,7 +82,7 @@ const BARE_LOOP: &str = "--bare-loop";
 
 struct Options {
     rounds: usize,
-    /// Of the usual number of requests, one in so many.
+    /// The divisor of the usual number of requests.
     share: usize,
     other: Option<String>,
 }
@@ -95,7 +97,7 @@ fn main() -> ExitCode {
         );
     }
     if env::args().len() == 1 {
-        // As `cargo test --all-targets` runs it: a minute of load is no test.
+        // `cargo test --all-targets` runs it like this: a minute of load is no test.
         println!("run it with: cargo bench --bench hls_requests");
         return ExitCode::SUCCESS;
     }
@@ -136,7 +138,7 @@ fn parse_options() -> Result<Options, String> {
     })
 }
 
-/// A server of the stream, which goes on all the time.
+/// A server with the stream, which runs all the time.
 struct Live {
     name: &'static str,
     server: Server,
@@ -164,12 +166,12 @@ impl Live {
         })
     }
 
-    /// The path of a playlist, or of what one names.
+    /// The path of a playlist, or of what it names.
     fn path(&self, name: &str) -> String {
         format!("/{}/{}/{name}", client::APP, publishers::stream_name(0))
     }
 
-    /// What can be asked for now: the paths and what is there, by kind.
+    /// Returns what can be requested now: the paths and contents, by kind.
     fn newest(&self) -> Result<[(String, Vec<u8>); 3], String> {
         let deadline = Instant::now() + START_TIMEOUT;
         let mut asking = Asking::connect(self.server.http_address, 0)?;
@@ -244,7 +246,8 @@ fn run(options: &Options) -> Result<(), String> {
         }
         for kind in Kind::ALL {
             for connections in CONNECTIONS {
-                // Indexes 0 and 1 are nginx and the bare loop; nobody is always the first.
+                // Indexes 0 and 1 are nginx and the bare loop. In turns, so that none is always the
+                // first.
                 let mut order: Vec<_> = (0..of_files.len() + lives.len()).collect();
                 let count = order.len();
                 order.rotate_left(round % count);

@@ -1,4 +1,4 @@
-//! nginx as a child process: one worker, which serves the files of a folder.
+//! nginx as a child process with one worker, which serves the files of a folder.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::process::Server;
 
-/// As Debian has it, but for the log and the number of workers and of requests of a connection.
+/// Like Debian's, apart from the log and the number of workers and of requests per connection.
 const CONFIGURATION: &str = "daemon off; master_process off; pid pid; error_log stderr;
 events { worker_connections 256; }
 http {
@@ -20,7 +20,7 @@ http {
 }
 ";
 
-/// See the module's documentation. The folder is removed at its end.
+/// See the module's documentation. The folder is removed when dropped.
 pub(crate) struct Nginx {
     pub(crate) server: Server,
     folder: Folder,
@@ -29,7 +29,7 @@ pub(crate) struct Nginx {
 struct Folder(PathBuf);
 
 impl Nginx {
-    /// `None`: there is no such program.
+    /// Starts nginx; `None` if it isn't installed.
     pub(crate) fn start() -> Result<Option<Self>, String> {
         let mut version = Command::new("nginx");
         version
@@ -64,7 +64,7 @@ impl Nginx {
         Server::start_at(&command, [address; 2])
     }
 
-    /// Writes a file, instead of the one before: whoever reads that has it to its end.
+    /// Replaces a file; a reader of the old one still reads that to its end.
     pub(crate) fn put(&self, name: &str, bytes: &[u8]) -> Result<(), String> {
         let folder = self.folder.0.join("files");
         let (new, path) = (folder.join("new"), folder.join(name));

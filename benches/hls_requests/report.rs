@@ -1,10 +1,10 @@
-//! What was measured, and the table made of it.
+//! The measurements, and the table made of them.
 
 use std::fmt::{self, Display, Formatter};
 
 use crate::CONNECTIONS;
 
-/// What is asked for.
+/// What is requested.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Playlist,
@@ -24,7 +24,8 @@ impl Kind {
         }
     }
 
-    /// Requests of one connection: fewer than after which brooklet would slow it down.
+    /// The requests of one connection: fewer than the number after which brooklet would slow it
+    /// down.
     pub(crate) fn requests(self) -> usize {
         match self {
             Kind::Playlist => 320,
@@ -34,7 +35,7 @@ impl Kind {
     }
 }
 
-/// CPU time of requests by kind, connections and server, of which the first is nginx.
+/// The CPU time of requests by kind, connections and server, of which the first is nginx.
 pub(crate) struct Report {
     names: Vec<&'static str>,
     rows: Vec<Row>,
@@ -43,7 +44,7 @@ pub(crate) struct Report {
 struct Row {
     kind: Kind,
     connections: usize,
-    /// Bytes of a body.
+    /// The length of a body.
     len: usize,
     /// Seconds, by server and round.
     times: Vec<Vec<f64>>,
@@ -113,7 +114,7 @@ impl Display for Report {
     }
 }
 
-/// The least of so many seconds: what else goes on only adds to it.
+/// The least of these times: other activity only adds.
 fn micros(times: &[f64]) -> f64 {
     times.iter().copied().fold(f64::NAN, f64::min) * 1e6
 }

@@ -1,12 +1,13 @@
-//! Who may do something, publish or play: keys, users, networks.
+//! Access to an action, publish or play: keys, users and networks.
 
 use std::fmt;
 
+use subtle::ConstantTimeEq;
+
 use super::network::Network;
-use crate::rtmp::secret::constant_time_eq;
 use crate::rtmp::stream_key::StreamKey;
 
-/// Lengths of a key, in bytes. Short ones can be guessed; long ones don't fit in a part of a
+/// Lengths of a key, in bytes. Shorter ones can be guessed; longer ones don't fit in a part of a
 /// stream's name.
 const KEY_LEN: std::ops::RangeInclusive<usize> = 4..=128;
 
@@ -14,20 +15,51 @@ const KEY_LEN: std::ops::RangeInclusive<usize> = 4..=128;
 const MAX_USER_LEN: usize = 64;
 const MAX_PASSWORD_LEN: usize = 128;
 
-/// Who may do it. Without keys and users everybody may who is in one of the networks.
+/// Rules for who may publish, or play. Without keys and users it is every client in one of the
+/// networks.
+///
+/// ```
+/// use brooklet::Config;
+/// use brooklet::config::{Access, Key, Network};
+///
+/// let publish = Access::default().keys(vec![Key::parse("live/door=sesame-4711")?]);
+/// let play = Access::default().from(vec![Network::parse("192.168.1.0/24")?]);
+/// assert!(play.is_open() && !publish.is_open());
+/// let config = Config::default().publish(publish).play(play);
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Access {
-    /// Keys of streams. Of several the most specific ones count that match a stream's name.
+    /// Keys of streams. Of all that match a stream's name, the most specific ones count.
     pub keys: Vec<Key>,
     /// Users, who may use every stream.
     pub users: Vec<User>,
-    /// Where clients may come from. Empty means [`Network::Private`] as long as there are neither
-    /// keys nor users, and [`Network::Any`] otherwise.
+    /// Networks of clients. Empty means [`Network::Private`] as long as there are neither keys nor
+    /// users, and [`Network::Any`] otherwise.
     pub from: Vec<Network>,
 }
 
 impl Access {
-    /// Whether neither key nor password is asked for.
+    /// Replaces the keys.
+    #[must_use]
+    pub fn keys(self, keys: Vec<Key>) -> Access {
+        Access { keys, ..self }
+    }
+
+    /// Replaces the users.
+    #[must_use]
+    pub fn users(self, users: Vec<User>) -> Access {
+        Access { users, ..self }
+    }
+
+    /// Replaces the networks of clients.
+    #[must_use]
+    pub fn from(self, from: Vec<Network>) -> Access {
+        Access { from, ..self }
+    }
+
+    /// Whether neither key nor password is needed.
     pub fn is_open(&self) -> bool {
         self.keys.is_empty() && self.users.is_empty()
     }
@@ -41,8 +73,9 @@ impl Access {
         }
     }
 
-    /// The networks in force, as a sentence names them.
-    pub(crate) fn networks_in_words(&self) -> String {
+    /// The networks in force, for use in a sentence.
+    #[doc(hidden)]
+    pub fn networks_in_words(&self) -> String {
         let words = |network: &Network| match network {
             Network::Any => "any address".to_owned(),
             Network::Private => "private and loopback addresses".to_owned(),
@@ -52,15 +85,13 @@ impl Access {
         networks.join(", ")
     }
 
-    /// The keys that count for a stream: those of its name, or else of the longest `app/*` that
-    /// it is in, or else those of all streams.
-    pub fn keys_of(&self, stream: &StreamKey) -> impl Iterator<Item = &Key> + use<'_> {
-        let matching = |key: &Key| key.scope.match_len(stream.as_str());
-        let best = self.keys.iter().filter_map(matching).max();
-        let name = stream.as_str().to_owned();
-        self.keys
-            .iter()
-            .filter(move |key| best.is_some() && key.scope.match_len(&name) == best)
+    /// The keys that count for a stream: those for its name, else those of the longest matching
+    /// `app/*`, else those for all streams.
+    pub fn keys_of<'a>(&'a self, stream: &'a StreamKey) -> impl Iterator<Item = &'a Key> {
+        let match_len = move |key: &Key| key.scope.match_len(stream.as_str());
+        let best = self.keys.iter().filter_map(match_len).max();
+        let keys = self.keys.iter();
+        keys.filter(move |key| best.is_some() && match_len(key) == best)
     }
 }
 
@@ -69,18 +100,18 @@ impl Access {
 pub struct Key {
     /// The streams.
     pub scope: Scope,
-    /// What clients have to present.
+    /// The text that clients have to send.
     pub secret: Secret,
 }
 
 impl Key {
-    /// Understands `KEY`, `NAME=KEY` and `APP/*=KEY`; the error says what was expected.
+    /// Parses `KEY`, `NAME=KEY` or `APP/*=KEY`; the error says what was expected.
     pub fn parse(text: &str) -> Result<Key, &'static str> {
         let (scope, key) = match text.rsplit_once('=') {
             Some((name, key)) => (Scope::parse(name).ok_or(NAME)?, key),
             None => (Scope::All, text),
         };
-        // A key has to survive URLs, the fields of cameras, and as part of a stream's name.
+        // A key has to survive URLs, the settings of cameras, and as a part of a stream's name.
         let is_part = !key.starts_with('.') && !key.ends_with(".flv");
         if !is_plain_key(key) || !is_part {
             return Err(KEY);
@@ -90,18 +121,23 @@ impl Key {
     }
 }
 
-/// Understands the key for the API; the error says what was expected.
+/// Parses the key for the API; the error says what was expected.
 pub fn parse_api_key(text: &str) -> Result<Secret, &'static str> {
-    match is_plain_key(text) {
-        true => Ok(Secret::new(text)),
-        false => Err("a key of 4 to 128 letters (A-Z, a-z), digits and any of . _ ~ -"),
+    if is_plain_key(text) {
+        Ok(Secret::new(text))
+    } else {
+        Err("a key of 4 to 128 letters (A-Z, a-z), digits and any of . _ ~ -")
     }
 }
 
-/// Of a length and of letters with which it survives URLs.
+/// Whether a key has the right length, and only characters that survive URLs.
 fn is_plain_key(key: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
-    KEY_LEN.contains(&key.len()) && key.bytes().all(is_plain)
+    KEY_LEN.contains(&key.len()) && key.bytes().all(is_unreserved)
+}
+
+/// Whether a URL can contain a character as it is (RFC 3986, section 2.3).
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._~-".contains(&byte)
 }
 
 const KEY: &str = "KEY or NAME=KEY, with a key of 4 to 128 letters (A-Z, a-z), digits and any of \
@@ -110,12 +146,12 @@ const KEY: &str = "KEY or NAME=KEY, with a key of 4 to 128 letters (A-Z, a-z), d
 const NAME: &str = "KEY or NAME=KEY, with the name of a stream such as live/door, or live/* for all \
                     that begin with live/";
 
-/// Streams that have a key in common.
+/// The streams that a key is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// All streams.
     All,
-    /// Those whose names begin with this; it ends with a slash.
+    /// The streams whose names begin with this prefix, which ends with a slash.
     Under(String),
     /// The stream of this name.
     Stream(StreamKey),
@@ -127,16 +163,16 @@ impl Scope {
             return None;
         }
         match text.strip_suffix("/*") {
-            Some(app) => Some(Scope::Under(format!(
-                "{}/",
-                StreamKey::new("", app).ok()?.as_str()
-            ))),
+            Some(app) => {
+                let app = StreamKey::new("", app).ok()?;
+                Some(Scope::Under(format!("{}/", app.as_str())))
+            }
             None if text.contains('*') => None,
             None => Some(Scope::Stream(StreamKey::new("", text).ok()?)),
         }
     }
 
-    /// How much of a name it determines, if it matches.
+    /// The length of what it fixes of a name, if it matches.
     fn match_len(&self, name: &str) -> Option<usize> {
         match self {
             Scope::All => Some(0),
@@ -146,24 +182,23 @@ impl Scope {
     }
 }
 
-/// Somebody with a password.
+/// A user and the password that proves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Of letters, digits and `._~-`, since clients put it into URLs as it is.
+    /// Letters, digits and `._~-`, since clients put the name into URLs unencoded.
     pub name: String,
     /// The password.
     pub password: Secret,
 }
 
 impl User {
-    /// Understands `NAME:PASSWORD`; the error says what was expected.
+    /// Parses `NAME:PASSWORD`; the error says what was expected.
     pub fn parse(text: &str) -> Result<User, &'static str> {
         const USER: &str = "NAME:PASSWORD, with a name of at most 64 letters (A-Z, a-z), digits and \
                             any of . _ ~ -, and a password of 1 to 128 bytes";
 
         let (name, password) = text.split_once(':').ok_or(USER)?;
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
-        let is_name = (1..=MAX_USER_LEN).contains(&name.len()) && name.bytes().all(is_plain);
+        let is_name = (1..=MAX_USER_LEN).contains(&name.len()) && name.bytes().all(is_unreserved);
         let is_password = (1..=MAX_PASSWORD_LEN).contains(&password.len())
             && !password.contains(char::is_control);
         if !is_name || !is_password {
@@ -174,6 +209,11 @@ impl User {
             password: Secret::new(password),
         })
     }
+
+    /// Whether the user has this name, in a time that depends on the lengths only.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.name.as_bytes().ct_eq(name.as_bytes()).into()
+    }
 }
 
 /// A text that must not be shown: it prints as `***`.
@@ -181,19 +221,20 @@ impl User {
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a text into safe keeping.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Secret {
         Secret(text.into())
     }
 
-    /// The text itself, for who has to compute with it.
+    /// The text itself, for code that computes with it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is this text, in a time that depends on the lengths only.
+    /// Whether it equals a text, in a time that depends on the lengths only: a client that guesses
+    /// doesn't learn how many characters were right.
     pub fn is(&self, text: &str) -> bool {
-        constant_time_eq(self.0.as_bytes(), text.as_bytes())
+        self.0.as_bytes().ct_eq(text.as_bytes()).into()
     }
 }
 
@@ -254,14 +295,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_no_name_matches_has_no_key() {
+    fn a_stream_that_no_scope_matches_has_no_key() {
         let access = access(&["live/door=for-door"]);
         let stream = StreamKey::new("live", "gate").unwrap();
         assert_eq!(access.keys_of(&stream).count(), 0);
     }
 
     #[test]
-    fn keys_are_of_what_survives_urls() {
+    fn keys_have_only_characters_that_survive_urls() {
         let longest = "k".repeat(128);
         for text in ["1234", "Az09._~-", "a..b", &longest] {
             assert_eq!(Key::parse(text).unwrap().secret.reveal(), text);
@@ -298,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_what_follows_the_first_colon() {
+    fn the_password_follows_the_first_colon() {
         for (text, name, password) in [
             ("bob:pw", "bob", "pw"),
             ("bob:p:w", "bob", "p:w"),
@@ -325,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_secret_is_printed() {
+    fn secrets_are_not_printed() {
         let access = Access {
             keys: vec![Key::parse("live/door=s3cret").unwrap()],
             users: vec![User::parse("bob:s3cret").unwrap()],
@@ -340,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_nothing_lets_only_neighbours_in() {
+    fn without_keys_and_users_only_private_addresses_are_let_in() {
         let mut access = Access::default();
         assert_eq!(access.networks(), [Network::Private]);
         access.keys.push(Key::parse("1234").unwrap());
@@ -350,5 +391,22 @@ mod tests {
         assert_eq!(access.networks(), [Network::Any]);
         access.from.push(Network::Private);
         assert_eq!(access.networks(), [Network::Private]);
+    }
+
+    #[test]
+    fn every_bit_of_a_secret_counts() {
+        let text = "s3cret-4711";
+        let secret = Secret::new(text);
+        assert!(secret.is(text));
+        for at in 0..text.len() {
+            for bit in 0..7 {
+                let mut other = text.as_bytes().to_vec();
+                other[at] ^= 1 << bit;
+                assert!(!secret.is(std::str::from_utf8(&other).unwrap()));
+            }
+        }
+        for other in ["", "s3cret-471", "s3cret-47111", "S3CRET-4711"] {
+            assert!(!secret.is(other), "{other}");
+        }
     }
 }

@@ -1,23 +1,24 @@
-//! Names under which a server is known.
+//! Host names of the server.
 
 use std::net::IpAddr;
 
 /// Longest name (RFC 1035, 2.3.4).
 const MAX_NAME_LEN: usize = 253;
 
-/// Understands a name as browsers write it into the field Host, without the port; in lower case. The
-/// error says what was expected.
+/// Parses a name as browsers send it in the field Host, without the port, and returns it in lower
+/// case. The error says what was expected.
 pub fn parse_host_name(text: &str) -> Result<String, &'static str> {
     const NAME: &str = "a name such as cams.example.com, without http:// and port";
 
     let name = text.strip_suffix('.').unwrap_or(text);
-    let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_of_names);
-    // An address is no name of anybody, and always taken.
+    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_name_byte);
+    // Requests to an address are always accepted.
     let is_name = name.len() <= MAX_NAME_LEN && name.parse::<IpAddr>().is_err();
-    match is_name && name.split('.').all(is_label) {
-        true => Ok(name.to_ascii_lowercase()),
-        false => Err(NAME),
+    if is_name && name.split('.').all(is_label) {
+        Ok(name.to_ascii_lowercase())
+    } else {
+        Err(NAME)
     }
 }
 

@@ -5,18 +5,28 @@ use std::net::{IpAddr, SocketAddr};
 
 pub(crate) use crate::allowance::one_client;
 
-/// Addresses of clients. IPv4 addresses that are written as IPv6 (`::ffff:192.0.2.7`) are IPv4.
+/// A set of client addresses. IPv4 addresses written as IPv6 (`::ffff:192.0.2.7`) count as IPv4.
+///
+/// ```
+/// use brooklet::config::Network;
+///
+/// let network = Network::parse("192.168.1.0/24").unwrap();
+/// let here = "192.168.1.1".parse()?;
+/// assert!(network.contains("192.168.1.7".parse()?, here));
+/// assert!(!network.contains("192.168.2.7".parse()?, here));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// Every address.
+    /// All addresses.
     Any,
     /// This machine and the network around it: loopback, private and link-local addresses, and
-    /// IPv6 addresses of the /64 in which the client was accepted. Behind address translation (a
-    /// container's bridge, a forwarded port) clients from everywhere can look like that.
+    /// IPv6 addresses in the /64 of the address that accepted the client. Behind address translation
+    /// (a container's bridge, a forwarded port) clients from anywhere may seem to be private.
     Private,
     /// The addresses that begin with the first `prefix` bits of `address`.
     Prefix {
-        /// In IPv4 form where there is one.
+        /// An IPv4 address if it can be written as one.
         address: IpAddr,
         /// At most 32 with an IPv4 address, 128 with an IPv6 address.
         prefix: u8,
@@ -24,7 +34,7 @@ pub enum Network {
 }
 
 impl Network {
-    /// Understands what people write; the error says what was expected.
+    /// Parses a network; the error says what was expected.
     pub fn parse(text: &str) -> Result<Network, &'static str> {
         match text {
             "any" => return Ok(Network::Any),
@@ -35,8 +45,7 @@ impl Network {
             .ok_or("an address, a network such as 192.168.1.0/24 or fd00::/8, private or any")
     }
 
-    /// Understands where proxies are that are trusted: not everywhere, or every client could say who
-    /// it is.
+    /// Parses the network of trusted proxies. Refuses "any": every client could claim any address.
     pub fn parse_of_proxies(text: &str) -> Result<Network, &'static str> {
         match Network::parse(text) {
             Ok(Network::Any | Network::Prefix { prefix: 0, .. }) | Err(_) => Err(
@@ -62,24 +71,24 @@ impl Network {
             None => max,
         };
         let address = written.to_canonical();
-        // A mapped address has 96 bits in front of those of IPv4.
+        // A mapped address has 96 bits in front of the bits of the IPv4 address.
         let prefix = prefix.checked_sub(max - bits_of(address))?;
         Some(Network::Prefix { address, prefix })
     }
 
-    /// Whether a client at `peer`, accepted at the address `local` of this machine, is in it.
+    /// Whether the network contains a client at `peer` that was accepted at `local`.
     pub fn contains(&self, peer: IpAddr, local: IpAddr) -> bool {
         let (peer, local) = (peer.to_canonical(), local.to_canonical());
         match self {
             Network::Any => true,
-            // Its own address too, if that isn't private: it is the machine itself.
+            // A machine that talks to itself may use its public address.
             Network::Private => is_private(peer) || is_neighbour(peer, local) || peer == local,
             Network::Prefix { address, prefix } => has_prefix(peer, *address, *prefix),
         }
     }
 }
 
-/// As it is written.
+/// In the form that [`parse`](Network::parse) understands.
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -97,7 +106,7 @@ fn bits_of(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
-/// Whether an address has a meaning inside of a network only.
+/// Whether an address is only valid within a network.
 pub(crate) fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
@@ -105,7 +114,7 @@ pub(crate) fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// Hosts of a household or an office share a /64, whose addresses are public.
+/// Whether two hosts share a /64, as those of a household or an office do with public addresses.
 fn is_neighbour(peer: IpAddr, local: IpAddr) -> bool {
     peer.is_ipv6() && local.is_ipv6() && has_prefix(peer, local, 64)
 }
@@ -119,7 +128,7 @@ fn has_prefix(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
     difference.leading_zeros() >= u32::from(prefix)
 }
 
-/// A client's address as people see it: with the port, unless a proxy has named it without.
+/// A client's address as it is displayed: with the port, unless a proxy named it without one.
 pub(crate) struct Shown(pub(crate) SocketAddr);
 
 impl fmt::Display for Shown {
@@ -140,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_contain_what_their_prefix_says() {
+    fn networks_contain_the_addresses_with_their_prefix() {
         for (network, inside, outside) in [
             ("10.0.0.0/8", "10.255.0.1", "11.0.0.1"),
             ("192.168.1.0/24", "192.168.1.255", "192.168.2.0"),
@@ -191,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_not_understood() {
+    fn other_texts_are_not_parsed_as_networks() {
         for text in [
             "",
             "lan",
@@ -212,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn proxies_are_not_everywhere() {
+    fn a_proxy_may_not_be_any_address() {
         for text in ["127.0.0.1", "::1", "10.0.0.0/8", "private"] {
             assert_eq!(Network::parse_of_proxies(text), Network::parse(text));
         }
@@ -222,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_shown_as_they_are_written() {
+    fn networks_are_displayed_as_they_are_written() {
         for text in [
             "any",
             "private",

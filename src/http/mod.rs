@@ -19,6 +19,7 @@ pub mod forwarded;
 pub mod head;
 pub mod inflate;
 pub mod percent;
+pub mod query;
 pub mod range;
 pub mod response;
 pub mod route;

@@ -18,30 +18,6 @@ pub fn decode(text: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
-/// Decodes a part of a query once; what isn't written like `%41` stays. `None` if it doesn't become text.
-pub fn decode_leniently(text: &str) -> Option<String> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16);
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, others @ ..] = rest {
-        rest = others;
-        let encoded = match others {
-            [high, low, after @ ..] if *first == b'%' => {
-                digit(high).zip(digit(low)).zip(Some(after))
-            }
-            _ => None,
-        };
-        match encoded {
-            Some(((high, low), after)) => {
-                bytes.push((high << 4 | low) as u8);
-                rest = after;
-            }
-            None => bytes.push(*first),
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
 /// Encodes a path: everything outside `A-Z a-z 0-9 . _ -` and the slash.
 pub fn encode(path: &str) -> String {
     let mut text = String::with_capacity(path.len());

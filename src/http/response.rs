@@ -1,4 +1,4 @@
-//! Responses: status, headers, and a body that is at hand.
+//! Responses: status, headers, and a body in memory.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -21,14 +21,12 @@ pub enum Status {
     NotFound = 404,
     MethodNotAllowed = 405,
     RequestTimeout = 408,
-    Gone = 410,
     ContentTooLarge = 413,
     UnsupportedMediaType = 415,
     RangeNotSatisfiable = 416,
     UpgradeRequired = 426,
     TooManyRequests = 429,
     HeadersTooLarge = 431,
-    InternalServerError = 500,
     NotImplemented = 501,
     ServiceUnavailable = 503,
     VersionNotSupported = 505,
@@ -40,7 +38,7 @@ impl Status {
         self as u16
     }
 
-    /// The words behind the number.
+    /// The words after the number.
     pub fn reason(self) -> &'static str {
         match self {
             Status::SwitchingProtocols => "Switching Protocols",
@@ -55,14 +53,12 @@ impl Status {
             Status::NotFound => "Not Found",
             Status::MethodNotAllowed => "Method Not Allowed",
             Status::RequestTimeout => "Request Timeout",
-            Status::Gone => "Gone",
             Status::ContentTooLarge => "Content Too Large",
             Status::UnsupportedMediaType => "Unsupported Media Type",
             Status::RangeNotSatisfiable => "Range Not Satisfiable",
             Status::UpgradeRequired => "Upgrade Required",
             Status::TooManyRequests => "Too Many Requests",
             Status::HeadersTooLarge => "Request Header Fields Too Large",
-            Status::InternalServerError => "Internal Server Error",
             Status::NotImplemented => "Not Implemented",
             Status::ServiceUnavailable => "Service Unavailable",
             Status::VersionNotSupported => "HTTP Version Not Supported",
@@ -78,12 +74,12 @@ impl Status {
     }
 }
 
-/// What follows the head.
+/// The bytes after the head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// Made for this response.
+    /// Bytes made for this response.
     Owned(Vec<u8>),
-    /// Part of the program.
+    /// Bytes that are part of the program.
     Static(&'static [u8]),
 }
 
@@ -97,41 +93,41 @@ impl Body {
     }
 }
 
-/// How long a response is, for its head.
+/// How the end of a body is recognized, for the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// Bytes of the body. For a response to HEAD: those that GET would bring.
+    /// The number of bytes. For a response to HEAD, that of a response to GET.
     Known(u64),
-    /// The end of the connection is the end of the body.
+    /// The body ends with the connection.
     UntilClose,
-    /// The body says itself where it ends (RFC 9112, 7.1). For HTTP/1.1 only.
+    /// The body is in chunks (RFC 9112, 7.1). For HTTP/1.1 only.
     Chunked,
 }
 
 /// See the module's documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// How it went.
+    /// The outcome.
     pub status: Status,
-    /// What the body is; empty for nothing.
+    /// The type of the body; empty without one.
     pub content_type: Cow<'static, str>,
-    /// For how long it may be kept: the value of Cache-Control.
+    /// How long caches may keep it: the value of Cache-Control.
     pub cache: &'static str,
     /// Whether pages of other sites may read it (CORS).
     pub is_for_all_sites: bool,
-    /// When it is made, in seconds since 1970; before [`date::EARLIEST`] nobody knows.
+    /// When it was made, in seconds since 1970; unknown if that is before [`date::EARLIEST`].
     pub date: u64,
-    /// More headers, each with CR LF at its end.
+    /// Further headers, each with CR LF at its end.
     headers: String,
-    /// What follows the head.
+    /// The bytes after the head.
     pub body: Body,
 }
 
 impl Response {
-    /// What nobody may keep.
+    /// The value of Cache-Control for responses that must not be cached.
     pub const UNCACHED: &'static str = "no-store";
 
-    /// A response whose body is made for it. Nobody may keep it.
+    /// A response with a body made for it, not to be cached.
     pub fn new(content_type: impl Into<Cow<'static, str>>, body: Vec<u8>) -> Response {
         Response::with_body(content_type.into(), Body::Owned(body))
     }
@@ -155,26 +151,27 @@ impl Response {
 
     /// A response with a status and a line of text that says why.
     pub fn text(status: Status, why: &str) -> Response {
-        let body = match status.is_bodiless() {
-            true => Vec::new(),
-            false => [why, "\n"].concat().into_bytes(),
+        let body = if status.is_bodiless() {
+            Vec::new()
+        } else {
+            [why, "\n"].concat().into_bytes()
         };
         let mut response = Response::new("text/plain; charset=utf-8", body);
         response.status = status;
         response
     }
 
-    /// "There is nothing of this name": the same whatever was asked for.
+    /// "There is nothing of this name": the same for all paths.
     pub fn not_found() -> Response {
         Response::text(Status::NotFound, NOT_FOUND)
     }
 
-    /// What the methods are that `allowed` names.
+    /// The response to a method other than those in `allowed`.
     pub fn method_not_allowed(allowed: &str) -> Response {
         Response::text(Status::MethodNotAllowed, "method not allowed").header("Allow", allowed)
     }
 
-    /// The answer to OPTIONS, which a browser sends ahead of some requests (CORS preflight).
+    /// The response to OPTIONS, which browsers send before some requests (CORS preflight).
     pub fn options(allowed: &str, is_for_all_sites: bool) -> Response {
         let mut response = Response::text(Status::NoContent, "").header("Allow", allowed);
         response.is_for_all_sites = is_for_all_sites;
@@ -190,8 +187,8 @@ impl Response {
         response
     }
 
-    /// Adds a header. A value that can't stand in one is left out, and the header with it: nobody
-    /// smuggles lines into a response.
+    /// Adds a header. A header whose value has control characters is left out, so that no value can
+    /// add lines to a response.
     pub fn header(mut self, name: &'static str, value: &str) -> Response {
         if !value.bytes().any(|byte| byte.is_ascii_control()) {
             if self.headers.is_empty() {
@@ -207,7 +204,7 @@ impl Response {
     /// The head, up to the empty line. `is_last`: the connection ends after this response.
     pub fn head(&self, length: Length, is_last: bool) -> String {
         let mut head = String::with_capacity(USUAL_LEN);
-        // A string takes everything.
+        // Writing to a string never fails.
         let _ = self.write_lines(&mut head, length, is_last);
         if !self.status.is_bodiless() {
             for text in [TYPE, &self.content_type, "\r\n"] {
@@ -256,14 +253,14 @@ impl Response {
     }
 }
 
-/// Why there is nothing at a path, whatever it is.
+/// The text of a response for a path that doesn't exist.
 pub const NOT_FOUND: &str = "not found. There is the page at /, and of each stream /APP/NAME.flv, .mp4 \
                              and .m3u8, and /APP/NAME/frame.mp4";
 
-/// Begins the last header.
+/// Name of the last header.
 const TYPE: &str = "Content-Type: ";
 
-/// Room that is enough for most heads, and for most headers of [`Response::header`], in bytes.
+/// The length in bytes of most heads, and of most headers by [`Response::header`].
 const USUAL_LEN: usize = 512;
 const USUAL_HEADERS_LEN: usize = 128;
 
@@ -278,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heads_are_written_as_the_rfc_has_them() {
+    fn heads_are_as_in_the_rfc() {
         let mut page = Response::of_static("text/html", b"<p>");
         page.is_for_all_sites = true;
         page.cache = "no-cache";
@@ -346,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn every_response_says_when_it_was_made_once_that_is_known() {
+    fn every_response_has_a_date_once_the_clock_is_set() {
         for (seconds, date) in [
             (0, ""),
             (date::EARLIEST - 1, ""),
@@ -364,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_value_cannot_bring_lines_of_its_own() {
+    fn a_header_value_cannot_add_lines() {
         for value in ["a\r\nSet-Cookie: b", "a\nb", "a\rb", "a\0b", "a\u{7f}"] {
             let response = Response::not_found().header("Location", value);
             assert_eq!(response, Response::not_found(), "{value:?}");
@@ -372,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_told_what_is_allowed() {
+    fn allowed_methods_are_named() {
         let head = Response::method_not_allowed("GET").head(Length::Known(1), false);
         assert!(head.contains("\r\nAllow: GET\r\n"), "{head}");
     }

@@ -1,8 +1,7 @@
-//! WebSocket, the server's side (RFC 6455): the opening handshake, frames to the client, and
-//! reading what the client sends, which for a viewer is next to nothing.
+//! WebSocket, the server's side (RFC 6455): the opening handshake, control frames to the client, and
+//! reading what the client sends, which for a viewer is very little.
 //!
 //! ```text
-//! server  82 7E 01 2C ...             binary, 300 bytes
 //! client  89 82 01 02 03 04 60 60     Ping "ab", masked with 01 02 03 04
 //! server  8A 02 61 62                 Pong "ab"
 //! ```
@@ -13,21 +12,18 @@ mod sha1;
 
 use super::head::Field;
 use super::{Head, Method, Response, Status};
-use crate::rtmp::base64::base64;
+use crate::rtmp::base64;
 
 /// What a client must append to prove that it speaks WebSocket (1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Longest message that is skipped, in bytes. Viewers have nothing to say.
+/// Longest message that is skipped, in bytes. Viewers have no reason to send any.
 pub const MAX_MESSAGE_LEN: u64 = 64 * 1024;
 
 /// Longest payload of a control frame, in bytes (5.5).
 pub const MAX_CONTROL_LEN: usize = 125;
 
-/// Length of the longest head of a frame from the server.
-pub const MAX_FRAME_HEAD_LEN: usize = 10;
-
-/// Whether a request asks for an upgrade to WebSocket, in whatever form.
+/// Whether a request asks for an upgrade to WebSocket, well-formed or not.
 pub fn is_upgrade(head: &Head<'_>) -> bool {
     head.has_token("upgrade", "websocket")
 }
@@ -62,57 +58,39 @@ pub fn accept(head: &Head<'_>) -> Result<Response, Response> {
         .header("Sec-WebSocket-Accept", &accept_key(key)))
 }
 
-/// 16 bytes in base64.
+/// Whether it is 16 bytes in base64.
 fn is_key(key: &str) -> bool {
-    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
     let digits = key.strip_suffix("==").unwrap_or_default();
-    digits.len() == 22 && digits.bytes().all(is_base64)
+    // Not decoded: clients that set the unused bits at the end have been accepted, too.
+    digits.len() == 22 && digits.bytes().all(|digit| base64::value(digit).is_some())
 }
 
 fn accept_key(key: &str) -> String {
-    base64(&sha1::sha1(&[key.as_bytes(), GUID].concat()))
+    base64::encode(&sha1::sha1(&[key.as_bytes(), GUID].concat()))
 }
 
-/// What a frame holds (5.2).
+/// Kinds of control frames (5.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opcode {
-    /// UTF-8.
-    Text = 1,
-    /// Bytes.
-    Binary = 2,
     /// The end, and why.
     Close = 8,
-    /// A question whether anybody is there.
+    /// Asks the other side for a sign of life.
     Ping = 9,
-    /// The answer to it.
+    /// The answer to a Ping.
     Pong = 10,
 }
 
-/// The head of a whole message of `len` bytes from the server, and how many bytes of it count.
-pub fn server_frame_head(opcode: Opcode, len: u64) -> ([u8; MAX_FRAME_HEAD_LEN], usize) {
+/// A control frame from the server. At most 125 bytes of the payload are taken.
+pub fn control_frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     const FINAL: u8 = 0x80;
 
-    let [b7, b6, b5, b4, b3, b2, b1, b0] = len.to_be_bytes();
-    let first = FINAL | opcode as u8;
-    match len {
-        0..=125 => ([first, b0, 0, 0, 0, 0, 0, 0, 0, 0], 2),
-        126..=0xFFFF => ([first, 126, b1, b0, 0, 0, 0, 0, 0, 0], 4),
-        _ => ([first, 127, b7, b6, b5, b4, b3, b2, b1, b0], 10),
-    }
-}
-
-/// A whole frame from the server with a short payload, of which at most 125 bytes are taken.
-pub fn short_frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     let payload = payload.get(..MAX_CONTROL_LEN).unwrap_or(payload);
-    let (head, len) = server_frame_head(opcode, payload.len() as u64);
-    let mut frame = head.get(..len).unwrap_or_default().to_vec();
-    frame.extend_from_slice(payload);
-    frame
+    [&[FINAL | opcode as u8, payload.len() as u8], payload].concat()
 }
 
 /// A Close frame with a status code (7.4.1) and a reason in words.
 pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
-    short_frame(
+    control_frame(
         Opcode::Close,
         &[&code.to_be_bytes(), reason.as_bytes()].concat(),
     )
@@ -120,41 +98,39 @@ pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
 
 /// Status codes of Close (7.4.1).
 pub mod close_code {
-    /// It has served its purpose.
+    /// The conversation has served its purpose.
     pub const NORMAL: u16 = 1000;
-    /// The server stops.
-    pub const GOING_AWAY: u16 = 1001;
     /// The client broke the protocol.
     pub const PROTOCOL_ERROR: u16 = 1002;
     /// A text that isn't UTF-8.
     pub const NOT_TEXT: u16 = 1007;
-    /// The client did what the server doesn't put up with.
+    /// The client did something that the server doesn't allow.
     pub const POLICY_VIOLATION: u16 = 1008;
-    /// It can't be done now.
+    /// The server can't do it now.
     pub const TRY_AGAIN_LATER: u16 = 1013;
     /// A message was longer than the server takes.
     pub const TOO_BIG: u16 = 1009;
 }
 
-/// What a client sent.
+/// A frame or message of a client, as far as it matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// It wants these bytes back in a Pong.
+pub enum WebSocketEvent {
+    /// Asks for these bytes in a Pong.
     Ping(Vec<u8>),
-    /// It answers a Ping, or just shows that it is there.
+    /// Answers a Ping, or is sent as a keepalive.
     Pong,
-    /// It ends the conversation, with this status code if it says one. Nothing more comes.
+    /// Ends the conversation, with this status code if it has one. Nothing more comes.
     Close(Option<u16>),
     /// A text or binary message, which has been skipped.
     Message,
 }
 
-/// A client broke the protocol, or a limit.
+/// How a client broke the protocol or a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// For the Close frame.
+    /// The status code for the Close frame.
     pub code: u16,
-    /// What came.
+    /// What the client sent.
     pub why: &'static str,
 }
 
@@ -168,8 +144,8 @@ const NOT_TEXT: Violation = Violation {
     why: "a text that isn't UTF-8",
 };
 
-/// A text that is skipped and has to be UTF-8 all the same (8.1): how many bytes its last character
-/// lacks, and between which bounds the next one lies.
+/// Checks that a text is UTF-8, which is required even of one that is skipped (8.1): how many bytes
+/// its last character lacks, and the bounds of the next byte.
 #[derive(Clone, Copy, Debug)]
 struct Utf8 {
     lacking: u8,
@@ -207,22 +183,22 @@ impl Utf8 {
     }
 }
 
-/// Reads the frames of a client, however they are cut.
+/// Reads the frames of a client, in pieces of any size.
 #[derive(Debug, Default)]
 pub struct FrameReader {
-    state: State,
-    /// The head of the frame, as far as it has come: at most 14 bytes.
+    state: FrameState,
+    /// The part of a frame's head that has come: at most 14 bytes.
     head: Vec<u8>,
-    /// The payload of a control frame, as far as it has come.
+    /// The part of a control frame's payload that has come.
     control: Vec<u8>,
-    /// Bytes of the data message that has begun and isn't over.
+    /// The number of bytes so far of a data message that isn't complete.
     message_len: Option<u64>,
-    /// That message is a text.
+    /// The check of that message, if it is a text.
     text: Option<Utf8>,
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum FrameState {
     #[default]
     Head,
     Payload {
@@ -304,24 +280,24 @@ impl FrameHead {
 }
 
 impl FrameReader {
-    /// Consumes input up to the next event; `None` when all is consumed. After Close or
-    /// a violation whatever comes is ignored.
-    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
+    /// Consumes input up to the next event; `None` when all is consumed. Input after Close or a
+    /// violation is ignored.
+    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<WebSocketEvent>, Violation> {
         let result = self.advance(input);
         if result.is_err() {
-            self.state = State::Closed;
+            self.state = FrameState::Closed;
         }
         result
     }
 
-    fn advance(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
+    fn advance(&mut self, input: &mut &[u8]) -> Result<Option<WebSocketEvent>, Violation> {
         loop {
             match self.state {
-                State::Closed => {
+                FrameState::Closed => {
                     *input = &[];
                     return Ok(None);
                 }
-                State::Head => {
+                FrameState::Head => {
                     let Some((byte, rest)) = input.split_first() else {
                         return Ok(None);
                     };
@@ -331,23 +307,23 @@ impl FrameReader {
                         self.head.clear();
                         self.begin(head)?;
                         let left = head.len;
-                        self.state = State::Payload { head, left };
+                        self.state = FrameState::Payload { head, left };
                     }
                 }
-                State::Payload { head, left: 0 } => {
-                    self.state = State::Head;
+                FrameState::Payload { head, left: 0 } => {
+                    self.state = FrameState::Head;
                     if let Some(event) = self.end(head)? {
                         return Ok(Some(event));
                     }
                 }
-                State::Payload { head, left } => {
+                FrameState::Payload { head, left } => {
                     if input.is_empty() {
                         return Ok(None);
                     }
                     let len = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
                     let (payload, rest) = input.split_at_checked(len).unwrap_or_default();
                     *input = rest;
-                    // The mask goes round from the first byte of the payload (5.3).
+                    // The mask repeats from the first byte of the payload on (5.3).
                     let mask = head
                         .mask
                         .iter()
@@ -361,7 +337,7 @@ impl FrameReader {
                         }
                     }
                     let left = left - len as u64;
-                    self.state = State::Payload { head, left };
+                    self.state = FrameState::Payload { head, left };
                 }
             }
         }
@@ -393,7 +369,7 @@ impl FrameReader {
         Ok(())
     }
 
-    fn end(&mut self, head: FrameHead) -> Result<Option<Event>, Violation> {
+    fn end(&mut self, head: FrameHead) -> Result<Option<WebSocketEvent>, Violation> {
         if !head.is_control() {
             if !head.is_final {
                 return Ok(None);
@@ -401,22 +377,22 @@ impl FrameReader {
             self.message_len = None;
             return match self.text {
                 Some(Utf8 { lacking: 1.., .. }) => Err(NOT_TEXT),
-                _ => Ok(Some(Event::Message)),
+                _ => Ok(Some(WebSocketEvent::Message)),
             };
         }
         let payload = std::mem::take(&mut self.control);
         Ok(Some(match head.opcode {
             CLOSE => {
-                self.state = State::Closed;
-                Event::Close(close_code_of(&payload)?)
+                self.state = FrameState::Closed;
+                WebSocketEvent::Close(close_code_of(&payload)?)
             }
-            PING => Event::Ping(payload),
-            _ => Event::Pong,
+            PING => WebSocketEvent::Ping(payload),
+            _ => WebSocketEvent::Pong,
         }))
     }
 }
 
-/// What a Close frame says (5.5.1, 7.4).
+/// The status code of a Close frame (5.5.1, 7.4).
 fn close_code_of(payload: &[u8]) -> Result<Option<u16>, Violation> {
     let (code, reason) = match payload {
         [] => return Ok(None),

@@ -1,28 +1,28 @@
-//! What a receiver can take, and what a message asks of its receiver: Enhanced RTMP's codecs,
+//! What a receiver can take, and what a message asks of its receiver: the codecs of Enhanced RTMP,
 //! tracks beside the first, ModEx (E2, "Enhancing NetConnection connect Command").
 //!
-//! Legacy messages of the usual codecs ask for nothing. A receiver that told nothing of itself gets
-//! what a player of one track can take or skip: the first track, whatever its codec, without ModEx.
-//! Players in browsers give up at the first message that they don't know, so they get a selection.
+//! Legacy messages of the usual codecs ask for nothing. A receiver that announces nothing gets what a
+//! player of one track can take or skip: the first track, whatever its codec, without ModEx. Players
+//! in browsers give up at the first message that they don't know, so they get a selection.
 
 use std::ops::{BitAnd, BitOr};
 
-use super::log::Kind;
-use crate::media::codec::{AudioCodec, FourCc, VideoCodec};
-use crate::media::tag::Kind as TagKind;
-use crate::media::tag::tracks::{Codec, TrackMessage};
+use super::kind::Kind;
+use crate::media::codec::{AudioCodec, Codec, FourCc, VideoCodec};
+use crate::media::tag::TagKind;
+use crate::media::tag::tracks::TrackMessage;
 use crate::rtmp::server_session::{ALL_BITS, AUDIO_OTHERS, Codecs, FOUR_CCS, VIDEO_OTHERS};
 
-/// A bit for each codec that has a FourCC, and for those that aren't known, as in [`Codecs`].
+/// A bit for each codec that has a FourCC, and for unknown codecs, as in [`Codecs`].
 const ALL_CODECS: u32 = ALL_BITS as u32;
 const MULTITRACK: u32 = 1 << 16;
 const MOD_EX: u32 = 1 << 17;
 /// Legacy messages of codecs other than H.264, HEVC, AAC, MP3 and PCM.
 const OLD_CODECS: u32 = 1 << 18;
-/// Enhanced messages that describe: colours, layout of channels.
+/// Enhanced messages that describe a track: color information, channel layout.
 const DESCRIPTIONS: u32 = 1 << 19;
 
-/// What mpegts.js takes of Enhanced RTMP; it is given legacy messages of H.264 and AAC.
+/// Codecs of Enhanced RTMP that mpegts.js takes. Of H.264 and AAC it gets legacy messages.
 const BROWSER_CODECS: [&FourCc; 4] = [b"hvc1", b"av01", b"Opus", b"fLaC"];
 
 /// Bits of `capsEx`.
@@ -42,37 +42,36 @@ impl Default for Capabilities {
 }
 
 impl Capabilities {
-    /// Of a message that every receiver can take.
+    /// The needs of a message that every receiver can take.
     pub const NONE: Capabilities = Capabilities(0);
 
-    /// As a number.
+    /// The capabilities as a number.
     pub(super) fn to_bits(self) -> u32 {
         self.0
     }
 
-    /// Of that number.
+    /// The capabilities with that number.
     pub(super) fn from_bits(bits: u32) -> Capabilities {
         Capabilities(bits)
     }
 
-    /// Of a receiver that told nothing of itself.
+    /// Those of a receiver that announced nothing.
     pub fn unknown() -> Capabilities {
         Capabilities(ALL_CODECS | OLD_CODECS | DESCRIPTIONS)
     }
 
-    /// Of a player in a browser, which plays FLV by mpegts.js or the like.
+    /// Those of a player in a browser: mpegts.js or another one that plays FLV.
     pub fn browser() -> Capabilities {
         let bits = BROWSER_CODECS.iter().filter_map(|codec| bit_of(codec));
         Capabilities(bits.fold(0, |all, bit| all | bit))
     }
 
-    /// Of a receiver that wants the stream as it is, such as a recording.
+    /// Those of a receiver that wants the stream as it was published, such as a recorder.
     pub fn everything() -> Capabilities {
         Capabilities(MULTITRACK | MOD_EX) | Capabilities::unknown()
     }
 
-    /// Of a client that takes these codecs by its `connect`, where `capsEx` was this (0 if it was
-    /// missing).
+    /// Those of a client that announced these codecs and this `capsEx` (0 if missing) in `connect`.
     pub fn announced(codecs: Codecs, caps_ex: u32) -> Capabilities {
         let mut bits = u32::from(codecs.bits()) | OLD_CODECS | DESCRIPTIONS;
         if caps_ex & caps_ex::MULTITRACK != 0 {
@@ -84,7 +83,7 @@ impl Capabilities {
         Capabilities(bits)
     }
 
-    /// The same and all tracks: for a player that understands them without saying so.
+    /// Adds all tracks: for a player that understands them without announcing it.
     pub fn with_all_tracks(self) -> Capabilities {
         self | Capabilities(MULTITRACK)
     }
@@ -124,22 +123,22 @@ impl Capabilities {
     }
 
     /// Whether a receiver that has these takes a message that asks for `needs`. ModEx doesn't
-    /// matter: it is cut out for those who can't read it.
+    /// matter: it is cut out for receivers that can't read it.
     pub(super) fn take(self, needs: Capabilities) -> bool {
         needs.0 & !self.0 & !MOD_EX == 0
     }
 
-    /// Of all messages of a track, if these are of one of them.
+    /// What all messages of a track ask for, if this is what one of them asks for.
     pub(super) fn of_codec(self) -> Capabilities {
         Capabilities(self.0 & !MOD_EX)
     }
 
-    /// Reads ModEx.
+    /// Whether the receiver reads ModEx.
     pub(super) fn has_mod_ex(self) -> bool {
         self.0 & MOD_EX != 0
     }
 
-    /// Takes other tracks than the first; or, of a message: is of another track.
+    /// Whether the receiver takes other tracks than the first; of a message, whether it belongs to one.
     pub(super) fn has_multitrack(self) -> bool {
         self.0 & MULTITRACK != 0
     }
@@ -181,10 +180,10 @@ impl BitOr for Capabilities {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::tag::Medium;
+    use crate::media::Medium;
 
     #[test]
-    fn who_announces_nothing_gets_all_codecs_of_the_first_track() {
+    fn a_receiver_that_announces_nothing_gets_all_codecs_of_the_first_track() {
         let nothing = Capabilities::announced(Codecs::default(), 0);
         assert_eq!(nothing, Capabilities::unknown());
         assert_eq!(nothing, Capabilities::default());
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_gets_what_its_player_knows() {
+    fn a_browser_gets_only_codecs_that_its_player_knows() {
         for (name, medium, payload, is_taken) in [
             (
                 "H.264",
@@ -218,7 +217,7 @@ mod tests {
             ("VP9", Medium::Video, b"\x91vp09\x32\0", false),
             ("Sorenson", Medium::Video, b"\x12\0\0\x84", false),
             (
-                "colours",
+                "color information",
                 Medium::Video,
                 b"\xD4hvc1\x02\0\x09colorInfo",
                 false,
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn caps_ex_tells_tracks_and_mod_ex() {
+    fn caps_ex_announces_tracks_and_mod_ex() {
         for (caps_ex, has_multitrack, has_mod_ex) in [
             (0, false, false),
             (1, false, false),

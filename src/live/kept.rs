@@ -1,42 +1,41 @@
-//! Bytes that are kept as long as a stream: on the heap while they are few, else in a block of the
-//! arena.
+//! Bytes that are kept as long as a stream: a few on the heap, more in a block of the arena.
 
 use std::ops::Deref;
 
 use super::arena::{BLOCK_LEN, Block};
 
-/// Longest of them, in bytes.
+/// The largest number of such bytes.
 pub const MAX_KEPT_LEN: usize = BLOCK_LEN;
 
 /// See the module's documentation.
-pub struct Kept(Place);
+pub struct Kept(KeptIn);
 
-enum Place {
+enum KeptIn {
     Heap(Box<[u8]>),
-    /// And how much of it.
+    /// The block, and the length of what is in it.
     Block(Block, usize),
 }
 
 impl Kept {
-    /// A copy on the heap.
+    /// Copies bytes to the heap.
     pub(super) fn on_heap(bytes: &[u8]) -> Kept {
-        Kept(Place::Heap(bytes.into()))
+        Kept(KeptIn::Heap(bytes.into()))
     }
 
-    /// A copy in a block; `None` if they are too many.
+    /// Copies bytes into a block; `None` if they are too many.
     pub(super) fn in_block(bytes: &[u8], mut block: Block) -> Option<Kept> {
         block
             .bytes_mut()
             .get_mut(..bytes.len())?
             .copy_from_slice(bytes);
-        Some(Kept(Place::Block(block, bytes.len())))
+        Some(Kept(KeptIn::Block(block, bytes.len())))
     }
 
-    /// Bytes on the heap.
+    /// The number of bytes on the heap.
     pub(super) fn heap_len(&self) -> usize {
         match &self.0 {
-            Place::Heap(bytes) => bytes.len(),
-            Place::Block(..) => 0,
+            KeptIn::Heap(bytes) => bytes.len(),
+            KeptIn::Block(..) => 0,
         }
     }
 }
@@ -46,8 +45,8 @@ impl Deref for Kept {
 
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            Place::Heap(bytes) => bytes,
-            Place::Block(block, len) => block.bytes().get(..*len).unwrap_or_default(),
+            KeptIn::Heap(bytes) => bytes,
+            KeptIn::Block(block, len) => block.bytes().get(..*len).unwrap_or_default(),
         }
     }
 }

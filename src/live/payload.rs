@@ -8,43 +8,43 @@ use crate::allowance::{Allowance, Taken};
 use crate::rtmp::Error;
 use crate::rtmp::chunk_reader::{Payload, PayloadSource};
 
-/// Bytes that lie on the heap before the first block is taken. Commands fit, so that clients can
-/// connect while others hold all blocks; and a message that was begun and never goes on holds
-/// none. They are paid from the connection's allowance; without them a block is taken at once.
+/// The number of bytes on the heap before a message takes its first block. Commands fit, so that
+/// clients can connect while others hold all blocks; and a message that was begun and never goes on
+/// holds none. The connection's allowance pays for them; if it can't, a block is taken at once.
 pub const SMALL_LEN: usize = 512;
 
-/// Blocks by which the list of a message grows. All lists together name no block twice, so that
-/// the arena bounds them.
+/// The number of blocks by which the list of a message grows. No block is in two lists, so the
+/// arena bounds their length.
 const LIST_STEP: usize = 4;
 
 /// Longest list that is kept for the next message: of one of 256 KiB.
 const MAX_KEPT_LIST: usize = 16;
 
-/// Where the messages of one connection are put together.
+/// Assembles the messages of one connection.
 ///
-/// It may keep some of the blocks that it has used for the next message: a publisher's, so that
-/// nobody who lies in wait for memory can stop a stream that runs.
+/// That of a publisher keeps some of the blocks that it has used for the next message, so that no
+/// other client that waits for memory can stop a running stream.
 #[derive(Clone)]
 pub struct Assembly {
     arena: Arena,
-    shared: Rc<Shared>,
+    shared: Rc<AssemblyBlocks>,
 }
 
-struct Shared {
-    /// As long as it keeps nothing, it takes its blocks from those for strangers.
+struct AssemblyBlocks {
+    /// Blocks come from those for strangers, as long as none are kept.
     is_bounded: bool,
     allowance: Allowance,
-    /// For the tables of the reader.
+    /// Pays for the tables of the reader.
     tables: RefCell<Option<Taken>>,
-    /// How many spare blocks are kept at most.
+    /// The most spare blocks that are kept.
     most: Cell<usize>,
     spare: RefCell<Vec<Block>>,
-    /// Blocks taken as a publisher's that haven't gone home.
+    /// The number of blocks taken as a publisher's that haven't been returned.
     held: Cell<usize>,
 }
 
 impl Assembly {
-    /// One that keeps no blocks, of a connection with this allowance.
+    /// An assembly that keeps no blocks, for a connection with this allowance.
     pub fn new(arena: Arena, allowance: Allowance) -> Assembly {
         Assembly::with(arena, allowance, true)
     }
@@ -52,7 +52,7 @@ impl Assembly {
     fn with(arena: Arena, allowance: Allowance, is_bounded: bool) -> Assembly {
         Assembly {
             arena,
-            shared: Rc::new(Shared {
+            shared: Rc::new(AssemblyBlocks {
                 is_bounded,
                 allowance,
                 tables: RefCell::default(),
@@ -73,7 +73,7 @@ impl Assembly {
         spare.reserve_exact(missing);
     }
 
-    /// A block: one that was kept, or of the arena.
+    /// Takes a block: a spare one, or one of the arena.
     pub fn take(&self) -> Option<Block> {
         let spare = self.shared.spare.borrow_mut().pop();
         spare.or_else(|| match self.shared.most.get() {
@@ -86,7 +86,7 @@ impl Assembly {
         })
     }
 
-    /// So many blocks go home.
+    /// Counts blocks that were returned.
     fn forget(&self, blocks: usize) {
         let held = &self.shared.held;
         held.set(held.get().saturating_sub(blocks));
@@ -105,13 +105,13 @@ impl Assembly {
     }
 }
 
-/// The payload of one message while its chunks arrive. Blocks are taken as bytes come and go home
+/// The payload of one message while its chunks arrive. Blocks are taken as bytes come and returned
 /// when the message has been handled; a short list of them is kept for the next message.
 pub struct BlockPayload {
     assembly: Assembly,
     /// All bytes, while they are few.
     small: Vec<u8>,
-    /// What `small` is paid with.
+    /// What the connection pays for `small`.
     paid: Option<Taken>,
     blocks: Vec<Block>,
     len: usize,
@@ -234,7 +234,7 @@ impl BlockPayload {
         true
     }
 
-    /// Whether a few bytes may lie on the heap.
+    /// Whether a few bytes may be on the heap.
     fn has_small(&mut self) -> bool {
         if self.paid.is_none() {
             self.paid = self.assembly.shared.allowance.take(SMALL_LEN).ok();
@@ -309,18 +309,18 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_on_the_heap_is_paid_for_and_comes_back() {
+    fn bytes_on_the_heap_are_paid_for_until_the_message_is_cleared() {
         let arena = Arena::new(4 * BLOCK_LEN);
         let allowance = Allowance::new(SMALL_LEN + 10);
         let assembly = Assembly::new(arena.clone(), allowance.clone());
         let mut first = assembly.payload();
         first.extend(b"a few bytes");
         assert_eq!((allowance.left(), arena.free_blocks()), (10, 4));
-        // Nothing is left for a second one: it takes a block.
+        // Nothing is left to pay for a second one: it takes a block.
         let mut second = assembly.payload();
         second.extend(b"a few bytes");
         assert_eq!((allowance.left(), arena.free_blocks()), (10, 3));
-        // A publisher's is kept for the next message, and stays paid.
+        // That of a publisher is kept for the next message, and stays paid.
         assembly.keep(1);
         first.clear();
         assert_eq!(allowance.left(), 10);
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_message_no_list_is_kept() {
+    fn the_list_of_a_long_message_is_not_kept() {
         let arena = Arena::new(40 * BLOCK_LEN);
         let assembly = Assembly::new(arena.clone(), Allowance::default());
         assembly.keep(1);
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn without_blocks_a_few_bytes_are_taken_and_no_more() {
+    fn without_blocks_only_a_few_bytes_are_taken() {
         let arena = Arena::new(4 * BLOCK_LEN);
         let _all: Vec<_> = std::iter::from_fn(|| arena.take()).collect();
         let mut payload = arena.payload();

@@ -1,19 +1,19 @@
-//! The preamble: what a receiver needs before its first picture or sound.
+//! The preamble: the metadata and sequence headers that a receiver needs before its first frame.
 //!
-//! Metadata and sequence headers come once, at the start of a publish, and scroll out of the log.
-//! The stream keeps a copy of the current ones. A preamble is immutable; a change makes a new one
-//! with the next version, and a receiver that holds the one before finishes what it has begun.
-//! Those that are older than that are given up, so that there are two of them at most.
+//! They come once, at the start of a publish, and scroll out of the log, so the stream keeps a copy
+//! of the current ones. A preamble is immutable; a change makes a new one with the next version, and
+//! a receiver that is being sent the one before finishes the header that it has begun. Older ones
+//! are dropped, so that at most two exist.
 //!
-//! What real streams have is less than [`HEAP_LEN`] bytes and lies on the heap. What is more lies
-//! in blocks of the stream's account.
+//! Real streams have less than [`HEAP_LEN`] bytes of headers, which are on the heap. More of them go
+//! to blocks of the stream's account.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::arena::Block;
 use super::kept::{Kept, MAX_KEPT_LEN};
-use super::log::Kind;
+use super::kind::Kind;
 
 /// Longest metadata or sequence header that is kept, in bytes.
 pub const MAX_HEADER_LEN: usize = MAX_KEPT_LEN;
@@ -24,10 +24,10 @@ const MAX_HEADERS: usize = 40;
 /// Bytes on the heap, for all headers of a stream.
 pub const HEAP_LEN: usize = 1024;
 
-/// What a header takes besides its bytes: its entry, and what is shared between versions.
+/// Bytes that a header takes besides its own: its entry, and the part shared between versions.
 pub(super) const HEADER_COST: usize = 2 * size_of::<(Slot, Arc<Kept>)>() + size_of::<Kept>() + 16;
 
-/// Headers in blocks.
+/// The most headers in blocks.
 const MAX_IN_BLOCKS: usize = 8;
 
 /// Where a header belongs; one header per slot, sent in this order.
@@ -37,7 +37,7 @@ pub enum Slot {
     Metadata,
     /// Sequence header of a video track.
     Video(u8),
-    /// Colour information of a video track (Enhanced RTMP).
+    /// Color information of a video track (Enhanced RTMP).
     VideoMetadata(u8),
     /// Sequence header of an audio track.
     Audio(u8),
@@ -46,7 +46,7 @@ pub enum Slot {
 }
 
 impl Slot {
-    /// Whether a decoder can do without it.
+    /// Whether decoders can do without it.
     pub(super) fn is_description(self) -> bool {
         matches!(
             self,
@@ -104,24 +104,25 @@ impl Preamble {
             .map(|(slot, bytes)| (*slot, &***bytes))
     }
 
-    /// Whether there is this header with these bytes.
+    /// Whether this header has these bytes.
     pub fn has(&self, slot: Slot, bytes: &[u8]) -> bool {
         self.header(slot) == Some(bytes)
     }
 
-    /// Bytes that its headers take on the heap, wherever they lie.
+    /// Bytes of heap that its headers take, those in blocks included.
     pub(super) fn cost(&self) -> usize {
         let headers = self.headers.iter();
         headers.map(|(_, kept)| HEADER_COST + kept.heap_len()).sum()
     }
 
-    /// A preamble with one header replaced or added; `None` when nothing changes: the same bytes
-    /// again, more than [`MAX_HEADER_LEN`] of them, too many tracks, or too much in all.
+    /// Replaces or adds a header. `None` when nothing changes: the same bytes again, more than
+    /// [`MAX_HEADER_LEN`] of them, too many tracks, or too much in all.
     pub fn with(&self, slot: Slot, bytes: &[u8]) -> Option<Preamble> {
         self.with_in(slot, bytes, HEAP_LEN, || None)
     }
 
-    /// The same, with a block for what makes more than so many bytes on the heap.
+    /// Like [`with`](Preamble::with), with a block for a header that would make more than
+    /// `max_on_heap` bytes on the heap.
     pub fn with_in(
         &self,
         slot: Slot,
@@ -160,7 +161,7 @@ impl Preamble {
         })
     }
 
-    /// A preamble without some of the headers; `None` when nothing changes.
+    /// Removes some of the headers; `None` when nothing changes.
     pub fn without(&self, is_gone: impl Fn(Slot) -> bool) -> Option<Preamble> {
         let mut headers = self.headers.clone();
         headers.retain(|(slot, _)| !is_gone(*slot));
@@ -222,13 +223,13 @@ mod tests {
         assert_eq!(preamble.headers().count(), MAX_IN_BLOCKS);
         assert_eq!(arena.free_blocks(), 100 - MAX_IN_BLOCKS);
         assert_eq!(preamble.header(Slot::Video(1)), Some(&[1; 10_000][..]));
-        // What replaces one of them counts in its stead.
+        // A header that replaces one of them counts in its place.
         let other = preamble.with_in(Slot::Video(1), &[9; 16_000], HEAP_LEN, || arena.take());
         assert_eq!(
             other.unwrap().header(Slot::Video(1)),
             Some(&[9; 16_000][..])
         );
-        // What is short is kept on the heap, up to 1 KiB.
+        // Short headers are on the heap, up to 1 KiB of them.
         let short = preamble.with(Slot::Audio(0), b"\xAF\0\x12\x10").unwrap();
         assert!(short.with(Slot::Audio(1), &[0; 1_000]).is_some());
         assert!(short.with(Slot::Audio(1), &[0; 1_021]).is_none());

@@ -4,31 +4,27 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::lock;
-use super::stats::{Totals, sum};
-use super::stream::{Settings, Stream};
+use super::report::{Totals, sum};
+use super::stream::{Closed, Stream, StreamSettings};
+use super::{Millis, lock};
 use crate::rtmp::stream_key::StreamKey;
 
 /// See the module's documentation.
 pub struct StreamTable {
-    settings: Settings,
+    settings: StreamSettings,
     /// By name.
     streams: Mutex<Vec<Arc<Stream>>>,
-    /// What was counted of names whose streams have gone, the last of them last. Locked after
-    /// `streams`, if with it.
+    /// The counters of names whose streams have gone, in the order in which they went. Locked after
+    /// `streams`, if both are.
     past: Mutex<Vec<(StreamKey, Totals)>>,
 }
 
-/// Names of which counters are remembered.
+/// The number of names whose counters are remembered.
 const MAX_PAST: usize = 64;
-
-/// The stream was closed between look-up and use: look it up again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Closed;
 
 impl StreamTable {
     /// An empty table whose streams will have these settings.
-    pub fn new(settings: Settings) -> StreamTable {
+    pub fn new(settings: StreamSettings) -> StreamTable {
         StreamTable {
             settings,
             streams: Mutex::default(),
@@ -36,21 +32,22 @@ impl StreamTable {
         }
     }
 
-    /// Does something with the stream of this name, which is made if it isn't there.
+    /// Does something with the stream of this name, which is created if it isn't there.
     ///
-    /// A stream that its last user has just closed answers [`Closed`]; then the next one takes
-    /// its place.
+    /// If its last user has just closed the stream, which `act` answers with [`Closed`], the next one
+    /// takes its place.
     pub fn with<T>(
         &self,
         key: &StreamKey,
+        now: Millis,
         mut act: impl FnMut(&Arc<Stream>) -> Result<T, Closed>,
     ) -> T {
         loop {
             let stream = self.find_or_add(key);
             match act(&stream) {
                 Ok(value) => {
-                    // Whoever was refused must leave no stream behind that nobody uses.
-                    self.remove_unused(&stream);
+                    // A client that was refused must leave no unused stream behind.
+                    self.remove_unused(&stream, now);
                     return value;
                 }
                 Err(Closed) => self.remove(&stream),
@@ -75,15 +72,15 @@ impl StreamTable {
         Some(Arc::clone(&streams[index]))
     }
 
-    /// Removes the stream if nobody publishes or plays it.
-    pub fn remove_unused(&self, stream: &Arc<Stream>) {
-        if stream.close_unused() {
+    /// Removes the stream if it has neither a publisher nor an audience.
+    pub fn remove_unused(&self, stream: &Arc<Stream>, now: Millis) {
+        if stream.close_unused(now) {
             self.remove(stream);
         }
     }
 
-    /// The stream that comes next in the order of names, and how many there are: for lists, which
-    /// hold nothing from one stream to the next.
+    /// The next stream in the order of names, and the number of streams: for lists that hold no lock
+    /// from one stream to the next.
     pub fn next(&self, after: Option<&StreamKey>) -> (Option<Arc<Stream>>, usize) {
         let streams = lock(&self.streams);
         let from = after.map_or(0, |after| match place(&streams, after) {
@@ -93,8 +90,8 @@ impl StreamTable {
         (streams.get(from).map(Arc::clone), streams.len())
     }
 
-    /// The next name of which anything was counted, with its stream if there is one, and what was
-    /// counted of streams of that name before.
+    /// The next name with counters, its stream if there is one, and the counters of earlier streams of
+    /// that name.
     pub fn next_name(
         &self,
         after: Option<&StreamKey>,
@@ -120,10 +117,11 @@ impl StreamTable {
     }
 
     fn remove(&self, stream: &Arc<Stream>) {
+        // Before the table's lock: the two are never held together.
         let report = stream.report(0);
         let mut streams = lock(&self.streams);
         let index = place(&streams, stream.key());
-        // By now the name may belong to a successor.
+        // The name may belong to a successor by now.
         let index = index.ok().filter(|at| Arc::ptr_eq(&streams[*at], stream));
         if let Some(index) = index {
             streams.remove(index);
@@ -134,7 +132,7 @@ impl StreamTable {
                 if let Some(index) = known {
                     totals = sum(totals, past.remove(index).1);
                 } else if past.len() == MAX_PAST {
-                    // The longest idle one.
+                    // Prefer the oldest name that no stream has.
                     let idle = past
                         .iter()
                         .position(|(key, _)| place(&streams, key).is_err());
@@ -146,7 +144,7 @@ impl StreamTable {
     }
 }
 
-/// Where a stream is, or would have to be.
+/// The index of a stream, or the one where it would have to be.
 fn place(streams: &[Arc<Stream>], key: &StreamKey) -> Result<usize, usize> {
     streams.binary_search_by(|stream| stream.key().cmp(key))
 }

@@ -11,32 +11,32 @@
 use super::Error;
 use super::bits::BitReader;
 
-/// Shortest configuration.
+/// The length of the shortest configuration.
 pub const MIN_LEN: usize = 2;
 
-/// Sampling frequencies by index, in Hz.
+/// Sample rates by index, in Hz.
 const FREQUENCIES: [u32; 13] = [
     96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350,
 ];
 
-/// What the sequence header of an AAC track says.
+/// The sequence header of an AAC track.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AacConfig {
-    /// Audio object type: 2 LC, 5 HE-AAC, 29 HE-AAC v2.
+    /// The audio object type: 2 LC, 5 HE-AAC, 29 HE-AAC v2.
     pub object_type: u8,
-    /// Frequency of the core in Hz, above 0. Frames are counted in this one.
+    /// The sample rate of the core in Hz, above 0. Frames are counted in it.
     pub sample_rate: u32,
-    /// Frequency of the output in Hz, above 0. Differs for HE-AAC.
+    /// The sample rate of the output in Hz, above 0. Another one in HE-AAC.
     pub output_sample_rate: u32,
-    /// Channels of the core; `None` when they are laid out in a program config element.
+    /// The number of channels of the core; `None` if a program config element defines them.
     pub channels: Option<u8>,
-    /// Samples of each channel in a frame, at the core's frequency: 1024, seldom 960; 512 or 480
-    /// of the low-delay types.
+    /// The number of samples per channel in a frame, at the core's sample rate: 1024, rarely 960, and
+    /// 512 or 480 with the low-delay types.
     pub samples_per_frame: u16,
 }
 
 impl AacConfig {
-    /// Reads the body of a sequence header.
+    /// Parses the body of a sequence header.
     pub fn parse(body: &[u8]) -> Result<AacConfig, Error> {
         let config = read(&mut BitReader::new(body));
         config.ok_or_else(|| {
@@ -75,7 +75,7 @@ fn read(r: &mut BitReader<'_>) -> Option<AacConfig> {
         Some(object_type)
     };
     let samples_per_frame = samples_per_frame(r, core_type.unwrap_or(object_type));
-    // Type 0 is what a zeroed or cut configuration has.
+    // A zeroed or cut configuration has type 0.
     (object_type != 0).then_some(AacConfig {
         object_type,
         sample_rate,
@@ -85,8 +85,8 @@ fn read(r: &mut BitReader<'_>) -> Option<AacConfig> {
     })
 }
 
-/// By the first bit of what the core's type has (ISO/IEC 14496-3, 4.4.1), frameLengthFlag; it may
-/// be cut off.
+/// Reads frameLengthFlag, the first bit of the core's configuration (ISO/IEC 14496-3, 4.4.1), which
+/// may be cut off.
 fn samples_per_frame(r: &mut BitReader<'_>, core_type: u8) -> u16 {
     const GENERAL: [u8; 9] = [1, 2, 3, 4, 6, 7, 17, 19, 20];
     const LOW_DELAY: [u8; 2] = [23, 39];
@@ -94,9 +94,10 @@ fn samples_per_frame(r: &mut BitReader<'_>, core_type: u8) -> u16 {
     if LOW_DELAY.contains(&core_type) {
         return if is_short { 480 } else { 512 };
     }
-    match is_short && GENERAL.contains(&core_type) {
-        true => 960,
-        false => 1024,
+    if is_short && GENERAL.contains(&core_type) {
+        960
+    } else {
+        1024
     }
 }
 
@@ -123,9 +124,9 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn configurations_of_real_encoders_are_read() {
-        type Expected = (u8, u32, u32, Option<u8>, u16);
-        let rows: &[(&str, &[u8], Expected)] = &[
+    fn configurations_of_real_encoders_are_parsed() {
+        type Parsed = (u8, u32, u32, Option<u8>, u16);
+        let rows: &[(&str, &[u8], Parsed)] = &[
             (
                 "ffmpeg, LC 48 kHz stereo",
                 b"\x11\x90\x56\xE5\0",
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_configuration_is_refused() {
+    fn invalid_configurations_are_refused() {
         let rows: &[(&str, &[u8])] = &[
             ("empty", b""),
             ("cut", b"\x11"),

@@ -1,41 +1,41 @@
 //! AV1: open bitstream units (AV1, 5.3), the sequence header, an AV1CodecConfigurationRecord ("AV1
-//! Codec ISO Media File Format Binding", 2.3.3), and the picture size in the unit that it holds.
+//! Codec ISO Media File Format Binding", 2.3.3), and the frame size in the unit that it holds.
 //!
 //! ```text
 //! 81              marker and version
 //! 00              profile (3 bits), level (5): Main, 2.0
-//! 0C              tier, more than 8 bits, 12 bits, no colour, subsampling; position of samples (2)
-//! 00              delay of the first picture
+//! 0C              tier, more than 8 bits, 12 bits, no color, subsampling; position of samples (2)
+//! 00              delay of the first frame
 //! 0A 0B 00 ...    units: type 1 (4 bits) with a size (02), size, sequence header
 //! ```
 
 use super::bits::BitReader;
-use super::picture::Picture;
+use super::video_format::VideoFormat;
 
-/// Type of a unit with a sequence header (AV1, 6.2.2).
+/// The type of a unit with a sequence header (AV1, 6.2.2).
 const SEQUENCE_HEADER: u8 = 1;
 
-/// Length of a record without units.
+/// The length of a record without units.
 pub const MIN_LEN: usize = 4;
 
-/// The picture, from the body of a sequence header; `None` without a unit that tells it.
-pub fn picture_of_config(body: &[u8]) -> Option<Picture> {
-    picture_of_units(body.get(MIN_LEN..)?)
+/// Reads the format from the body of a sequence header; `None` without a unit that has it.
+pub fn format_of_config(body: &[u8]) -> Option<VideoFormat> {
+    format_of_units(body.get(MIN_LEN..)?)
 }
 
-/// The picture, from the units of a keyframe, which have a sequence header at their beginning.
-pub fn picture_of_units(mut units: &[u8]) -> Option<Picture> {
+/// Reads the format from the units of a keyframe, which begin with a sequence header.
+pub fn format_of_units(mut units: &[u8]) -> Option<VideoFormat> {
     loop {
-        // Each unit takes at least its first byte off the slice.
+        // Each unit takes at least its first byte, so this ends.
         let (obu_type, payload, after) = split_obu(units)?;
         if obu_type == SEQUENCE_HEADER {
-            return picture(&mut BitReader::new(payload));
+            return format_of_header(&mut BitReader::new(payload));
         }
         units = after;
     }
 }
 
-/// Type and payload of the first open bitstream unit (AV1, 5.3.1 and 5.3.2), and what follows.
+/// Returns type and payload of the first open bitstream unit (AV1, 5.3.1 and 5.3.2), and the rest.
 fn split_obu(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (head, mut rest) = bytes.split_first()?;
     let (is_forbidden, has_extension, has_size) = (head & 0x80, head & 0x04, head & 0x02);
@@ -53,8 +53,8 @@ fn split_obu(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((head >> 3 & 0xF, payload, after))
 }
 
-/// A size in groups of 7 bits, least significant first (AV1, 4.10.5); 4 bytes hold any that fits
-/// into a message.
+/// Reads a size in groups of 7 bits, least significant first (AV1, 4.10.5). 4 bytes hold that of any
+/// message. Returns the rest too.
 fn split_leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut number = 0;
     for (index, byte) in bytes.iter().enumerate().take(4) {
@@ -66,8 +66,8 @@ fn split_leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
     None
 }
 
-/// The size in a sequence header (AV1, 5.5.1).
-fn picture(r: &mut BitReader<'_>) -> Option<Picture> {
+/// Reads the size in a sequence header (AV1, 5.5.1).
+fn format_of_header(r: &mut BitReader<'_>) -> Option<VideoFormat> {
     r.skip(3 + 1)?; // seq_profile, still_picture
     if r.flag()? {
         r.skip(5)?; // reduced_still_picture_header: seq_level_idx alone
@@ -84,11 +84,11 @@ fn picture(r: &mut BitReader<'_>) -> Option<Picture> {
         u64::from(r.bits(width_bits)?) + 1,
         u64::from(r.bits(height_bits)?) + 1,
     ];
-    Picture::new(coded, [0, 0])
+    VideoFormat::new(coded, [0, 0])
 }
 
-/// Passes over timing_info and decoder_model_info (AV1, 5.5.3 and 5.5.4). Returns the bits of
-/// each buffer delay, if there is such a model.
+/// Skips timing_info and decoder_model_info (AV1, 5.5.3 and 5.5.4). Returns the number of bits of
+/// each buffer delay, if there is a decoder model.
 fn timing(r: &mut BitReader<'_>) -> Option<Option<u32>> {
     if !r.flag()? {
         return Some(None);
@@ -134,7 +134,7 @@ mod tests {
     const LIBAOM: &[u8] = b"\x81\0\x0C\0\x0A\x0B\0\0\0\x04\x3D\x06\xCC\xDA\xF9\0\x40";
 
     #[test]
-    fn configurations_of_real_encoders_tell_their_picture() {
+    fn configurations_of_real_encoders_have_a_format() {
         let rows: &[(&str, &[u8], &str)] = &[
             ("libaom", LIBAOM, "322x180"),
             (
@@ -144,27 +144,27 @@ mod tests {
             ),
         ];
         for (name, bytes, expected) in rows {
-            let picture = picture_of_config(bytes).unwrap();
-            assert_eq!(picture.to_string(), *expected, "{name}");
+            let format = format_of_config(bytes).unwrap();
+            assert_eq!(format.to_string(), *expected, "{name}");
         }
     }
 
     #[test]
-    fn a_keyframe_tells_its_picture_after_a_delimiter_and_metadata() {
+    fn a_keyframe_has_its_format_behind_a_delimiter_and_metadata() {
         let units = [b"\x12\0\x2A\x02\x01\x80", &LIBAOM[4..], b"\x32\x02\x10\0"].concat();
-        assert_eq!(picture_of_units(&units).unwrap().to_string(), "322x180");
-        assert_eq!(picture_of_units(b"\x12\0\x32\x02\x30\0"), None);
+        assert_eq!(format_of_units(&units).unwrap().to_string(), "322x180");
+        assert_eq!(format_of_units(b"\x12\0\x32\x02\x30\0"), None);
     }
 
     #[test]
-    fn a_cut_configuration_has_no_picture() {
+    fn a_cut_configuration_has_no_format() {
         // The last of the 11 bytes of the sequence header is not needed for the size.
         for len in 0..LIBAOM.len() - 5 {
-            assert_eq!(picture_of_config(&LIBAOM[..len]), None, "{len}");
+            assert_eq!(format_of_config(&LIBAOM[..len]), None, "{len}");
         }
     }
 
-    /// A unit with a sequence header of these bits.
+    /// Makes a unit with a sequence header of these bits.
     fn sequence_header(bits: &str) -> Vec<u8> {
         let bits: Vec<u8> = bits
             .bytes()
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn timing_models_and_operating_points_are_passed_over() {
+    fn timing_models_and_operating_points_are_skipped() {
         const SIZE: &str = "0111 0111 01111111 00111111";
         let zeros = "0".repeat(32);
         // Level 5.0 has a tier. The buffer delays have 3 bits.
@@ -191,16 +191,16 @@ mod tests {
             }),
             ("a still picture", format!("000 1 1 00100 {SIZE}")),
         ] {
-            let picture = picture_of_units(&sequence_header(&bits)).unwrap();
-            assert_eq!(picture.to_string(), "128x64", "{name}");
+            let format = format_of_units(&sequence_header(&bits)).unwrap();
+            assert_eq!(format.to_string(), "128x64", "{name}");
         }
     }
 
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
-            let _ = picture_of_config(&bytes);
-            let _ = picture_of_units(&[b"\x0A\x7F", &bytes[..]].concat());
+            let _ = format_of_config(&bytes);
+            let _ = format_of_units(&[b"\x0A\x7F", &bytes[..]].concat());
         }
     }
 }

@@ -16,21 +16,21 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::Error;
 use super::bits::BitReader;
-use super::picture::Picture;
+use super::video_format::VideoFormat;
 
-/// Shortest record that can mean anything; encoders send shorter ones by mistake.
+/// The length of the shortest valid record. Encoders send shorter ones by mistake.
 pub const MIN_LEN: usize = 7;
 
-/// NAL unit type of a sequence parameter set.
+/// The NAL unit type of a sequence parameter set.
 const SEQUENCE_PARAMETER_SET: u8 = 7;
 
-/// That of a picture parameter set.
+/// The NAL unit type of a picture parameter set.
 const PICTURE_PARAMETER_SET: u8 = 8;
 
-/// The profile of nearly all that isn't Baseline or Main: 4:2:0 with 8 bits.
+/// The High profile, which nearly all use that isn't Baseline or Main: 4:2:0 with 8 bits.
 const HIGH: u8 = 100;
 
-/// What the sequence header of an H.264 track says.
+/// The sequence header of an H.264 track.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AvcConfig {
     /// profile_idc: 66 Baseline, 77 Main, 100 High.
@@ -39,14 +39,14 @@ pub struct AvcConfig {
     pub constraints: u8,
     /// level_idc: ten times the level.
     pub level: u8,
-    /// Bytes of the length in front of each NAL unit, 1 to 4; nearly always 4.
+    /// The number of bytes of the length in front of each NAL unit, 1 to 4; nearly always 4.
     pub nal_length_size: u8,
-    /// From the first sequence parameter set; `None` when there is none or it makes no sense.
-    pub picture: Option<Picture>,
+    /// From the first sequence parameter set; `None` if there is none, or if it is invalid.
+    pub format: Option<VideoFormat>,
 }
 
 impl AvcConfig {
-    /// Reads the body of a sequence header.
+    /// Parses the body of a sequence header.
     pub fn parse(body: &[u8]) -> Result<AvcConfig, Error> {
         let &[
             version,
@@ -67,9 +67,9 @@ impl AvcConfig {
             let text = format!("H.264 configuration of version {version}, expected 1");
             return Err(Error::malformed(text));
         }
-        let picture = match count & 0x1F {
+        let format = match count & 0x1F {
             0 => None,
-            _ => first_parameter_set(rest).and_then(picture),
+            _ => first_parameter_set(rest).and_then(format_of_parameter_set),
         };
         let nal_length_size = (length_size & 3) + 1;
         Ok(AvcConfig {
@@ -77,13 +77,13 @@ impl AvcConfig {
             constraints,
             level,
             nal_length_size,
-            picture,
+            format,
         })
     }
 }
 
-/// A record of these parameter sets, for NAL units with lengths of so many bytes. `None` without a
-/// sequence and a picture parameter set.
+/// Makes a record of these parameter sets, for NAL units with lengths of `length_size` bytes. Returns
+/// `None` without a sequence parameter set and a picture parameter set.
 pub fn config_of_sets<'a>(
     length_size: u8,
     sets: impl Iterator<Item = &'a [u8]> + Clone,
@@ -103,14 +103,14 @@ pub fn config_of_sets<'a>(
         put_sets(&mut record, sets);
     }
     let has_pictures = of_type(PICTURE_PARAMETER_SET).next().is_some();
-    // What stands behind them is of another profile if it isn't this, and may be left out.
+    // Other profiles than High may have other values here, or none: encoders leave them out too.
     if profile == HIGH {
         record.extend(b"\xFD\xF8\xF8\0");
     }
     has_pictures.then_some(record)
 }
 
-/// Each behind its length.
+/// Appends parameter sets, each behind its length.
 pub(super) fn put_sets<'a>(record: &mut Vec<u8>, sets: impl Iterator<Item = &'a [u8]>) {
     for set in sets {
         record.extend((set.len() as u16).to_be_bytes());
@@ -123,8 +123,8 @@ fn first_parameter_set(sets: &[u8]) -> Option<&[u8]> {
     rest.get(..usize::from(BigEndian::read_u16(len)))
 }
 
-/// What a sequence parameter set, from its NAL unit header on, says about the picture.
-fn picture(parameter_set: &[u8]) -> Option<Picture> {
+/// Reads the format from a sequence parameter set, which begins with its NAL unit header.
+fn format_of_parameter_set(parameter_set: &[u8]) -> Option<VideoFormat> {
     let (header, payload) = parameter_set.split_first()?;
     if header & 0x1F != SEQUENCE_PARAMETER_SET {
         return None;
@@ -161,13 +161,13 @@ fn picture(parameter_set: &[u8]) -> Option<Picture> {
     } else {
         [0, 0]
     };
-    let picture = Picture::new([width_in_blocks * 16, height_in_units * 16 * rows], cropped)?;
-    // The size stands even if what follows is cut off.
+    let format = VideoFormat::new([width_in_blocks * 16, height_in_units * 16 * rows], cropped)?;
+    // The size is valid even if the rest is cut off.
     let Some((num_units_in_tick, time_scale)) = timing(r) else {
-        return Some(picture);
+        return Some(format);
     };
     // A tick is a field, so a frame takes two.
-    Some(picture.with_frame_rate(time_scale.into(), 2.0 * f64::from(num_units_in_tick)))
+    Some(format.with_frame_rate(time_scale, 2 * u64::from(num_units_in_tick)))
 }
 
 /// Whether the profile has chroma format, bit depths and scaling lists.
@@ -199,7 +199,7 @@ fn chroma_format(r: &mut BitReader<'_>) -> Option<u32> {
     Some(chroma_format)
 }
 
-/// H.264, 7.3.2.1.1.1: deltas follow one another until the scale becomes 0.
+/// H.264, 7.3.2.1.1.1: a list of deltas, which ends early when the scale becomes 0.
 fn skip_scaling_list(r: &mut BitReader<'_>, len: u32) -> Option<()> {
     let mut scale = 8;
     for _ in 0..len {
@@ -221,6 +221,7 @@ fn skip_picture_order_count(r: &mut BitReader<'_>) -> Option<()> {
             r.se()?; // offset_for_non_ref_pic
             r.se()?; // offset_for_top_to_bottom_field
             let offsets = r.ue()?;
+            // More are invalid, and would only cost time.
             if offsets > 255 {
                 return None;
             }
@@ -233,7 +234,7 @@ fn skip_picture_order_count(r: &mut BitReader<'_>) -> Option<()> {
     Some(())
 }
 
-/// num_units_in_tick and time_scale of the video usability information (H.264, E.1.1).
+/// Reads num_units_in_tick and time_scale of the video usability information (H.264, E.1.1).
 fn timing(r: &mut BitReader<'_>) -> Option<(u32, u32)> {
     const EXTENDED_SAR: u32 = 255;
     if !r.flag()? {
@@ -307,10 +308,10 @@ mod tests {
     ];
 
     #[test]
-    fn records_of_real_encoders_tell_their_picture() {
+    fn records_of_real_encoders_are_parsed() {
         for (name, bytes, expected) in RECORDS {
             let config = AvcConfig::parse(bytes).unwrap();
-            assert_eq!(config.picture.unwrap().to_string(), *expected, "{name}");
+            assert_eq!(config.format.unwrap().to_string(), *expected, "{name}");
             assert_eq!(config.nal_length_size, 4, "{name}");
             assert_eq!(
                 [config.profile, config.constraints, config.level],
@@ -320,7 +321,7 @@ mod tests {
         }
     }
 
-    /// A parameter set from the bits after its level.
+    /// Makes a parameter set from the bits behind its level.
     fn parameter_set(profile: u8, bits: &str) -> Vec<u8> {
         let bits: Vec<u8> = bits
             .bytes()
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn scaling_lists_and_the_longest_order_count_are_passed_over() {
+    fn scaling_lists_and_the_longest_order_count_are_skipped() {
         // Size 40 x 23 blocks, frames only, 4 x 2 rows cropped, no usability information.
         const SIZE: &str = "1 0 00000101000 000010111 1 1 1 1 1 1 00101 0";
         // Present: one of 16 equal scales, one that ends at once (delta -8), six absent.
@@ -343,27 +344,25 @@ mod tests {
         let high = format!("1 010 1 1 0 1 {lists} 1 011 {SIZE}");
         // Type 1: flag, two offsets, two more.
         let baseline = format!("1 1 010 0 1 010 011 1 010 {SIZE}");
-        assert_eq!(
-            picture(&parameter_set(100, &high)).unwrap().to_string(),
-            "640x360"
-        );
-        let baseline = picture(&parameter_set(66, &baseline)).unwrap();
-        assert_eq!(baseline.to_string(), "640x360");
+        for (profile, bits) in [(100, &high), (66, &baseline)] {
+            let format = format_of_parameter_set(&parameter_set(profile, bits)).unwrap();
+            assert_eq!(format.to_string(), "640x360");
+        }
     }
 
     #[test]
-    fn a_cut_record_is_an_error_or_lacks_its_picture() {
+    fn a_cut_record_is_an_error_or_has_no_format() {
         let (_, bytes, _) = RECORDS[0];
         for len in 0..bytes.len() {
             match AvcConfig::parse(&bytes[..len]) {
-                Ok(config) => assert_eq!(config.picture.is_some(), len >= 8 + 0x1B),
+                Ok(config) => assert_eq!(config.format.is_some(), len >= 8 + 0x1B),
                 Err(error) => assert!(len < 6, "{len}: {error}"),
             }
         }
     }
 
     #[test]
-    fn parameter_sets_make_the_record_that_they_are_from() {
+    fn the_parameter_sets_of_a_record_make_the_same_record() {
         let (_, bytes, _) = RECORDS[0];
         let (sequence, picture) = (&bytes[8..8 + 0x1B], &bytes[8 + 0x1B + 3..][..6]);
         let sets = [&b"\x09\x10"[..], picture, sequence];
@@ -380,26 +379,26 @@ mod tests {
     }
 
     #[test]
-    fn a_size_stands_when_the_usability_information_is_cut_off() {
+    fn the_size_is_read_even_if_the_usability_information_is_cut_off() {
         let (_, bytes, _) = RECORDS[0];
-        let picture = picture(&bytes[8..8 + 14]).unwrap();
-        assert_eq!(picture.to_string(), "1920x1080");
+        let format = format_of_parameter_set(&bytes[8..8 + 14]).unwrap();
+        assert_eq!(format.to_string(), "1920x1080");
     }
 
     #[test]
-    fn a_record_without_parameter_sets_has_no_picture() {
+    fn a_record_without_parameter_sets_has_no_format() {
         let config = AvcConfig::parse(b"\x01\x42\xC0\x1E\xFE\xE0\0").unwrap();
-        assert_eq!((config.picture, config.nal_length_size), (None, 3));
+        assert_eq!((config.format, config.nal_length_size), (None, 3));
         assert_eq!(
             AvcConfig::parse(b"\x01\x42\xC0\x1E\xFF\xE1\xFF\xFF\x67")
                 .unwrap()
-                .picture,
+                .format,
             None
         );
     }
 
     #[test]
-    fn what_is_no_record_is_refused() {
+    fn invalid_records_are_refused() {
         let error = AvcConfig::parse(b"").unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -418,7 +417,7 @@ mod tests {
             let _ = AvcConfig::parse(&bytes);
             let _ = config_of_sets(4, bytes.chunks(5));
             let profile = if high { 100 } else { 66 };
-            let _ = picture(&[&[0x67, profile, 0, 30][..], &bytes].concat());
+            let _ = format_of_parameter_set(&[&[0x67, profile, 0, 30][..], &bytes].concat());
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Bits of a parameter set, most significant first, with the Exp-Golomb codes of H.264 and H.265
-//! (H.264, 9.1).
+//! Reading the bits of parameter sets, most significant first, with the Exp-Golomb codes of H.264 and
+//! H.265 (H.264, 9.1).
 //!
 //! ```text
 //! bits     1  010  011  00100  00101
@@ -7,23 +7,23 @@
 //! se       0    1   -1      2     -2
 //! ```
 //!
-//! Every read is bounded by the slice: `None` is the end.
+//! Every read is bounded by the slice, and returns `None` at its end.
 
 /// A cursor over the bits of a slice.
 #[derive(Clone, Debug)]
 pub struct BitReader<'a> {
-    /// What is still to be read; the first byte may be read in part.
+    /// The bytes that are left; some bits of the first one may be used.
     bytes: &'a [u8],
-    /// Bits of the first byte that have been read, 0 to 7.
+    /// The number of bits of the first byte that have been read, 0 to 7.
     used: u32,
-    /// Zero bytes right before the first byte, for the escape.
+    /// The number of zero bytes right before the first byte, to find escapes.
     zeros: u32,
-    /// Whether 00 00 03 stands for 00 00.
+    /// Whether 00 00 03 means 00 00.
     is_escaped: bool,
 }
 
 impl<'a> BitReader<'a> {
-    /// Reads plain bytes.
+    /// Creates a reader of plain bytes.
     pub fn new(bytes: &'a [u8]) -> BitReader<'a> {
         BitReader {
             bytes,
@@ -33,8 +33,8 @@ impl<'a> BitReader<'a> {
         }
     }
 
-    /// Reads a NAL unit: leaves out the 03 of each 00 00 03, which is there so that no start code
-    /// occurs inside (H.264, 7.4.1).
+    /// Creates a reader of a NAL unit. It skips the 03 in each 00 00 03, which encoders insert so that
+    /// no start code occurs inside of a unit (H.264, 7.4.1).
     pub fn of_nal_unit(bytes: &'a [u8]) -> BitReader<'a> {
         BitReader {
             is_escaped: true,
@@ -42,7 +42,7 @@ impl<'a> BitReader<'a> {
         }
     }
 
-    /// One bit as a flag.
+    /// Reads one bit as a flag.
     pub fn flag(&mut self) -> Option<bool> {
         let (byte, rest) = self.bytes.split_first()?;
         let bit = byte >> (7 - self.used) & 1;
@@ -61,19 +61,19 @@ impl<'a> BitReader<'a> {
         Some(bit == 1)
     }
 
-    /// An unsigned number of `count` bits, at most 32.
+    /// Reads an unsigned number of `count` bits, at most 32.
     pub fn bits(&mut self, count: u32) -> Option<u32> {
         debug_assert!(count <= 32);
         (0..count).try_fold(0, |number, _| Some(number << 1 | u32::from(self.flag()?)))
     }
 
-    /// Passes over bits.
+    /// Skips bits.
     pub fn skip(&mut self, count: u32) -> Option<()> {
         (0..count).try_for_each(|_| self.flag().map(drop))
     }
 
-    /// An unsigned Exp-Golomb code. More than 31 leading zeros can't occur in a parameter set
-    /// and are `None`.
+    /// Reads an unsigned Exp-Golomb code. Returns `None` for more than 31 leading zeros, which no
+    /// valid parameter set has.
     pub fn ue(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while !self.flag()? {
@@ -85,7 +85,7 @@ impl<'a> BitReader<'a> {
         Some((1 << zeros) - 1 + self.bits(zeros)?)
     }
 
-    /// A signed Exp-Golomb code.
+    /// Reads a signed Exp-Golomb code.
     pub fn se(&mut self) -> Option<i32> {
         let code = self.ue()?;
         // At most 2^32 - 2, so half of it fits.
@@ -100,7 +100,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn exp_golomb_codes_are_those_of_the_specification() {
+    fn exp_golomb_codes_match_the_specification() {
         // 1 010 011 00100 00101 00110 00111 0001000
         let bytes = [
             0b1010_0110,
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn emulation_prevention_is_left_out_of_nal_units_only() {
+    fn emulation_prevention_is_skipped_in_nal_units_only() {
         let bytes = [0, 0, 3, 1, 0, 0, 3, 0, 0, 3, 0, 0, 3];
         let read = |mut reader: BitReader<'_>| {
             std::iter::from_fn(move || reader.bits(8)).collect::<Vec<_>>()

@@ -1,11 +1,57 @@
-//! The codecs of FLV and Enhanced RTMP: how they are named on the wire and in the log.
+//! The codecs of FLV and Enhanced RTMP, and their names on the wire and in the log.
 
 use std::fmt;
 
-use super::{aac, avc, hevc};
+use super::{Medium, aac, avc, hevc};
 
 /// Four letters that name a codec (E2, "Enhanced Video", "Enhanced Audio").
 pub type FourCc = [u8; 4];
+
+/// The codec of a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// Of an audio track.
+    Audio(AudioCodec),
+    /// Of a video track.
+    Video(VideoCodec),
+}
+
+impl Codec {
+    /// Whether it is an audio or a video codec.
+    pub fn medium(self) -> Medium {
+        match self {
+            Codec::Audio(_) => Medium::Audio,
+            Codec::Video(_) => Medium::Video,
+        }
+    }
+
+    /// Whether decoders need a sequence header.
+    pub fn needs_header(self) -> bool {
+        match self {
+            Codec::Audio(codec) => matches!(codec, AudioCodec::Aac | AudioCodec::Flac),
+            Codec::Video(codec) => matches!(
+                codec,
+                VideoCodec::H264 | VideoCodec::Hevc | VideoCodec::Vvc | VideoCodec::Av1
+            ),
+        }
+    }
+
+    pub(super) fn is_configured_by(self, body: &[u8]) -> bool {
+        match self {
+            Codec::Audio(codec) => codec.is_configured_by(body),
+            Codec::Video(codec) => codec.is_configured_by(body),
+        }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Codec::Audio(codec) => codec.fmt(f),
+            Codec::Video(codec) => codec.fmt(f),
+        }
+    }
+}
 
 /// A video codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,12 +78,12 @@ pub enum VideoCodec {
     Vp8,
     /// VP9, `vp09`.
     Vp9,
-    /// One that isn't known here: its FourCC, or three zeros and its id.
+    /// Any other: its FourCC, or three zeros and its id.
     Other(FourCc),
 }
 
 impl VideoCodec {
-    /// By the four bits of a legacy header (FLV, E.4.3.1).
+    /// Returns the codec with this id in a legacy header (FLV, E.4.3.1).
     pub fn from_id(id: u8) -> VideoCodec {
         match id {
             2 => VideoCodec::SorensonH263,
@@ -52,7 +98,7 @@ impl VideoCodec {
         }
     }
 
-    /// By the FourCC of an Enhanced header.
+    /// Returns the codec with this FourCC in an Enhanced header.
     pub fn from_four_cc(four_cc: FourCc) -> VideoCodec {
         match &four_cc {
             b"avc1" => VideoCodec::H264,
@@ -65,19 +111,19 @@ impl VideoCodec {
         }
     }
 
-    /// Whether pictures may be shown in another order than they are decoded, so that their
-    /// Enhanced header has a composition time.
+    /// Whether Enhanced headers have a composition time, because frames may be shown in another
+    /// order than they are decoded.
     pub(super) fn has_composition_time(self) -> bool {
         matches!(self, VideoCodec::H264 | VideoCodec::Hevc | VideoCodec::Vvc)
     }
 
-    /// Whether the body of a sequence header can configure a decoder, by length and first byte.
+    /// Whether the body of a sequence header is complete, judged by its length and first byte.
     pub(super) fn is_configured_by(self, body: &[u8]) -> bool {
         match self {
             VideoCodec::H264 => body.len() >= avc::MIN_LEN,
             VideoCodec::Hevc => body.len() >= hevc::MIN_LEN,
             VideoCodec::Av1 => matches!(body, [0x81, _, _, _, ..]),
-            // 12 bytes; 8 without the box's version and flags.
+            // 12 bytes. Some encoders leave out version and flags of the box: 8 bytes.
             VideoCodec::Vp8 | VideoCodec::Vp9 => body.len() >= 8,
             _ => !body.is_empty(),
         }
@@ -106,7 +152,7 @@ impl fmt::Display for VideoCodec {
 /// An audio codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AudioCodec {
-    /// PCM in the byte order of whoever recorded it, format 0.
+    /// PCM in the byte order of the sender, format 0.
     Pcm,
     /// ADPCM, format 1.
     Adpcm,
@@ -124,7 +170,7 @@ pub enum AudioCodec {
     Aac,
     /// Speex, format 11.
     Speex,
-    /// Device-specific sound, format 15.
+    /// Device-specific audio, format 15.
     DeviceSpecific,
     /// Opus, `Opus`.
     Opus,
@@ -134,12 +180,12 @@ pub enum AudioCodec {
     Ac3,
     /// Enhanced AC-3, `ec-3`.
     EAc3,
-    /// One that isn't known here: its FourCC, or three zeros and its format.
+    /// Any other: its FourCC, or three zeros and its format.
     Other(FourCc),
 }
 
 impl AudioCodec {
-    /// By the four bits of a legacy header (FLV, E.4.2.1).
+    /// Returns the codec with this format in a legacy header (FLV, E.4.2.1).
     pub fn from_format(format: u8) -> AudioCodec {
         match format {
             0 => AudioCodec::Pcm,
@@ -156,7 +202,7 @@ impl AudioCodec {
         }
     }
 
-    /// By the FourCC of an Enhanced header.
+    /// Returns the codec with this FourCC in an Enhanced header.
     pub fn from_four_cc(four_cc: FourCc) -> AudioCodec {
         match &four_cc {
             b"Opus" => AudioCodec::Opus,
@@ -169,8 +215,8 @@ impl AudioCodec {
         }
     }
 
-    /// Whether the body of a sequence header can configure a decoder, by its length. AC-3, MP3
-    /// and Opus may do without.
+    /// Whether the body of a sequence header is complete, judged by its length. That of AC-3, MP3
+    /// and Opus may be empty.
     pub(super) fn is_configured_by(self, body: &[u8]) -> bool {
         match self {
             AudioCodec::Aac => body.len() >= aac::MIN_LEN,
@@ -202,7 +248,7 @@ impl fmt::Display for AudioCodec {
     }
 }
 
-/// The name of a codec that isn't known.
+/// Writes the name of an unknown codec.
 fn write_name(f: &mut fmt::Formatter<'_>, name: &FourCc) -> fmt::Result {
     match name {
         [0, 0, 0, id] => write!(f, "codec {id}"),

@@ -1,9 +1,9 @@
-//! Decimal fractions in text: "29.97", "44.1", "30". Formatting a floating-point number brings
-//! 25 KB of code with it, a thirtieth of the program.
+//! Decimal fractions as text: "29.97", "44.1", "30". Formatting floating-point numbers would add
+//! 25 KB of code, a thirtieth of the program.
 
 use std::fmt;
 
-/// A number in thousandths, written without zeros at its end.
+/// A number in thousandths, displayed without trailing zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thousandths(pub u64);
 
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zeros_at_the_end_are_left_out() {
+    fn trailing_zeros_are_left_out() {
         for (thousandths, text) in [
             (0, "0"),
             (30_000, "30"),

@@ -1,14 +1,14 @@
-//! What can be wrong with a payload. None of it ends a connection: the message is dropped.
+//! Errors in payloads. None of them ends a connection: the message is dropped.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// An error of the media formats.
+/// An error in a media format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The sender broke the format: what came, and what was expected.
+    /// The sender broke the format. Says what came and what was expected.
     Malformed(Cow<'static, str>),
-    /// The sender is in its right, but this server doesn't know that.
+    /// The format is valid, but not supported by this server.
     Unsupported(Cow<'static, str>),
 }
 

@@ -1,4 +1,4 @@
-//! FLAC: the sequence header, a STREAMINFO block (RFC 9639, 8.2), and the length of a frame (9.1).
+//! FLAC: the sequence header, a STREAMINFO block (RFC 9639, 8.2), and the duration of a frame (9.1).
 //!
 //! ```text
 //! "fLaC" 80 000022    magic, header of the last block, of type 0 and length 34; may be missing
@@ -8,14 +8,15 @@
 //! (16 bytes)          checksum
 //! ```
 
-/// Length of the block without its header.
+/// The length of the block without its header.
 pub const STREAMINFO_LEN: usize = 34;
 
-/// The STREAMINFO block in the body of a sequence header, in any of the three forms of encoders.
+/// Returns the STREAMINFO block in the body of a sequence header, in any of the three forms that
+/// encoders send.
 pub fn stream_info(body: &[u8]) -> Option<&[u8; STREAMINFO_LEN]> {
     let body = body.strip_prefix(b"fLaC").unwrap_or(body);
-    // The header's first bit says that no other block follows. No block begins like that: its
-    // largest size would be below its smallest, or its smallest below 16.
+    // The first bit of a block header says that no other block follows. A block itself can't begin
+    // like this: its largest size would be below its smallest, or its smallest below 16.
     let body = match body {
         [0x00 | 0x80, 0, 0, 0x22, block @ ..] => block,
         block => block,
@@ -23,19 +24,19 @@ pub fn stream_info(body: &[u8]) -> Option<&[u8; STREAMINFO_LEN]> {
     body.first_chunk()
 }
 
-/// What a STREAMINFO block says.
+/// A STREAMINFO block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamInfo {
-    /// Samples of each channel in the largest block.
+    /// The number of samples per channel in the largest block.
     pub max_block_size: u16,
-    /// In Hz, above 0.
+    /// The sample rate in Hz, above 0.
     pub sample_rate: u32,
-    /// 1 to 8.
+    /// The number of channels, 1 to 8.
     pub channels: u8,
 }
 
 impl StreamInfo {
-    /// Reads what [`stream_info`] found.
+    /// Parses the block that [`stream_info`] returns.
     pub fn parse(block: &[u8; STREAMINFO_LEN]) -> Option<StreamInfo> {
         let &[_, _, max0, max1, _, _, _, _, _, _, rate0, rate1, rate2, ..] = block;
         let sample_rate = u32::from_be_bytes([0, rate0, rate1, rate2]) >> 4;
@@ -47,13 +48,13 @@ impl StreamInfo {
     }
 }
 
-/// Samples of each channel in a frame, by its header, which is at most 16 bytes long; `None` when
-/// it can't be one.
+/// The number of samples per channel in a frame, by its header, which has at most 16 bytes; `None` if
+/// it is invalid.
 pub fn samples(frame: &[u8]) -> Option<u32> {
     let (&[0xFF, 0xF8 | 0xF9, sizes, _], rest) = frame.split_first_chunk()? else {
         return None;
     };
-    // The number of the frame, or of its first sample, coded like a character of UTF-8.
+    // The number of the frame, or of its first sample, coded like a UTF-8 character.
     let number_len = match rest.first()?.leading_ones() {
         0 => 1,
         len @ 2..=7 => len as usize,
@@ -80,7 +81,7 @@ mod tests {
         \xD4\x1D\x8C\xD9\x8F\0\xB2\x04\xE9\x80\x09\x98\xEC\xF8\x42\x7E";
 
     #[test]
-    fn stream_information_is_read_in_all_three_forms() {
+    fn stream_information_is_parsed_in_all_three_forms() {
         let expected = StreamInfo {
             max_block_size: 4096,
             sample_rate: 44100,
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_tell_how_long_they_are() {
+    fn frames_have_their_number_of_samples() {
         let rows: &[(&str, &[u8], Option<u32>)] = &[
             ("ffmpeg, first frame", b"\xFF\xF8\xC9\x08\0\x51", Some(4096)),
             ("frame 200", b"\xFF\xF8\xC9\x08\xC3\x88\x51", Some(4096)),

@@ -8,7 +8,7 @@
 //!  6  90 00 00 00 00 00  constraint flags
 //! 12  78                 level, thirty times: 4.0
 //! 13  F0 00 FC FD F8 F8  reserved bits around segmentation, parallelism, chroma and depths
-//! 19  00 00              average frame rate, in pictures per 256 s; 0 is unknown
+//! 19  00 00              average frame rate, in frames per 256 s; 0 is unknown
 //! 21  0F                 ..., length size - 1 (2 bits)
 //! 22  04                 number of arrays
 //! 23  21 00 01           array: NAL unit type (6 bits), number of NAL units
@@ -20,15 +20,15 @@ use byteorder::{BigEndian, ByteOrder};
 use super::Error;
 use super::avc;
 use super::bits::BitReader;
-use super::picture::Picture;
+use super::video_format::VideoFormat;
 
-/// Length of a record without arrays: some encoders send their parameter sets in the stream only.
+/// The length of a record without arrays. Some encoders send their parameter sets in the stream only.
 pub const MIN_LEN: usize = 23;
 
-/// NAL unit type of a sequence parameter set.
+/// The NAL unit type of a sequence parameter set.
 const SEQUENCE_PARAMETER_SET: u8 = 33;
 
-/// Those of the other parameter sets.
+/// The NAL unit types of the other parameter sets.
 const VIDEO_PARAMETER_SET: u8 = 32;
 const PICTURE_PARAMETER_SET: u8 = 34;
 
@@ -36,12 +36,12 @@ const PICTURE_PARAMETER_SET: u8 = 34;
 const DEFAULT_HEAD: &[u8; MIN_LEN] =
     b"\x01\0\0\0\0\0\0\0\0\0\0\0\0\xF0\0\xFC\xFD\xF8\xF8\0\0\x0F\0";
 
-/// What the sequence header of an H.265 track says.
+/// The sequence header of an H.265 track.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HevcConfig {
     /// general_profile_space, 0 to 3.
     pub profile_space: u8,
-    /// Whether the level is one of the High tier.
+    /// Whether the level is of the High tier.
     pub is_high_tier: bool,
     /// general_profile_idc: 1 Main, 2 Main 10.
     pub profile: u8,
@@ -51,14 +51,14 @@ pub struct HevcConfig {
     pub constraints: [u8; 6],
     /// general_level_idc: thirty times the level.
     pub level: u8,
-    /// Bytes of the length in front of each NAL unit, 1 to 4; nearly always 4.
+    /// The number of bytes of the length in front of each NAL unit, 1 to 4; nearly always 4.
     pub nal_length_size: u8,
-    /// From the first sequence parameter set; `None` when there is none or it makes no sense.
-    pub picture: Option<Picture>,
+    /// From the first sequence parameter set; `None` if there is none, or if it is invalid.
+    pub format: Option<VideoFormat>,
 }
 
 impl HevcConfig {
-    /// Reads the body of a sequence header.
+    /// Parses the body of a sequence header.
     pub fn parse(body: &[u8]) -> Result<HevcConfig, Error> {
         let Some((head, arrays)) = body.split_first_chunk::<MIN_LEN>() else {
             return Err(Error::malformed(format!(
@@ -91,9 +91,9 @@ impl HevcConfig {
             return Err(Error::malformed(text));
         }
         let frame_rate = u16::from_be_bytes([rate0, rate1]);
-        let picture = first_parameter_set(arrays, count)
-            .and_then(picture)
-            .map(|picture| picture.with_frame_rate(frame_rate.into(), 256.0));
+        let format = first_parameter_set(arrays, count)
+            .and_then(format_of_parameter_set)
+            .map(|format| format.with_frame_rate(frame_rate.into(), 256));
         Ok(HevcConfig {
             profile_space: profile >> 6,
             is_high_tier: profile & 0x20 != 0,
@@ -102,13 +102,13 @@ impl HevcConfig {
             constraints: [f0, f1, f2, f3, f4, f5],
             level,
             nal_length_size: (sizes & 3) + 1,
-            picture,
+            format,
         })
     }
 
-    /// Whether the body of a sequence header that claims to be H.264 is one of H.265, as some
-    /// cameras and old builds of OBS send it: by the reserved bits, which an H.264 record has in
-    /// other places.
+    /// Whether the body of a sequence header that is declared as H.264 is really H.265, as some
+    /// cameras and old builds of OBS send it. Judged by the reserved bits, which an H.264 record
+    /// has in other places.
     pub fn is_disguised(body: &[u8]) -> bool {
         const RESERVED: [(usize, u8); 6] = [
             (13, 0xF0),
@@ -124,9 +124,9 @@ impl HevcConfig {
     }
 }
 
-/// A record of these parameter sets, for NAL units with lengths of so many bytes. What they don't say
-/// in their first bytes is from the record before, if there is one. `None` unless there is one of
-/// each kind.
+/// Makes a record of these parameter sets, for NAL units with lengths of `length_size` bytes. What
+/// their first bytes don't say is taken from the previous record, if there is one. Returns `None`
+/// unless there is a parameter set of each type.
 pub fn config_of_sets<'a>(
     length_size: u8,
     before: Option<&[u8]>,
@@ -139,7 +139,7 @@ pub fn config_of_sets<'a>(
     let mut record = *before
         .and_then(<[u8]>::first_chunk::<MIN_LEN>)
         .unwrap_or(DEFAULT_HEAD);
-    // Profile, tier and level stand behind the header and a byte.
+    // Profile, tier and level come behind the NAL unit header and one byte.
     let r = &mut BitReader::of_nal_unit(of_type(SEQUENCE_PARAMETER_SET).next()?.get(2..)?);
     r.skip(8)?;
     for byte in record.get_mut(1..13)? {
@@ -161,8 +161,8 @@ pub fn config_of_sets<'a>(
     Some(record)
 }
 
-/// A record without its supplemental information (SEI), which nobody needs: x265 puts a text of
-/// two kilobytes there. As it is, if it can't be read to its end.
+/// Returns a record without its supplemental information (SEI), which decoders don't need: x265 puts
+/// a text of two kilobytes there. Returns it unchanged if it can't be read to its end.
 pub fn without_sei(body: &[u8]) -> Vec<u8> {
     let stripped = || {
         let (head, mut arrays) = body.split_first_chunk::<MIN_LEN>()?;
@@ -188,11 +188,11 @@ pub fn without_sei(body: &[u8]) -> Vec<u8> {
     stripped().unwrap_or_else(|| body.to_vec())
 }
 
-/// Finds the first sequence parameter set among the arrays, which come in any order.
+/// Returns the first sequence parameter set in the arrays, which come in any order.
 fn first_parameter_set(mut arrays: &[u8], count: u8) -> Option<&[u8]> {
     for _ in 0..count {
         let (&[kind, n0, n1], mut rest) = arrays.split_first_chunk()?;
-        // Each unit takes at least its length off the slice, so this ends with the record.
+        // Each unit takes at least the two bytes of its length, so this ends with the record.
         for _ in 0..u16::from_be_bytes([n0, n1]) {
             let (len, units) = rest.split_at_checked(2)?;
             let (unit, units) = units.split_at_checked(BigEndian::read_u16(len).into())?;
@@ -206,8 +206,8 @@ fn first_parameter_set(mut arrays: &[u8], count: u8) -> Option<&[u8]> {
     None
 }
 
-/// What a sequence parameter set, from its NAL unit header on, says about the picture.
-fn picture(parameter_set: &[u8]) -> Option<Picture> {
+/// Reads the format from a sequence parameter set, which begins with its NAL unit header.
+fn format_of_parameter_set(parameter_set: &[u8]) -> Option<VideoFormat> {
     let (header, payload) = parameter_set.split_at_checked(2)?;
     if header.first()? >> 1 & 0x3F != SEQUENCE_PARAMETER_SET {
         return None;
@@ -224,7 +224,7 @@ fn picture(parameter_set: &[u8]) -> Option<Picture> {
     }
     let coded = [u64::from(r.ue()?), u64::from(r.ue()?)];
     if !r.flag()? {
-        return Picture::new(coded, [0, 0]);
+        return VideoFormat::new(coded, [0, 0]);
     }
     let (sub_width, sub_height) = match chroma_format {
         1 => (2, 2),
@@ -233,13 +233,13 @@ fn picture(parameter_set: &[u8]) -> Option<Picture> {
     };
     let mut side = || r.ue().map(u64::from);
     let [left, right, top, bottom] = [side()?, side()?, side()?, side()?];
-    Picture::new(
+    VideoFormat::new(
         coded,
         [sub_width * (left + right), sub_height * (top + bottom)],
     )
 }
 
-/// H.265, 7.3.3, with the general profile present.
+/// Skips profile, tier and level (H.265, 7.3.3), with the general profile present.
 fn skip_profile_tier_level(r: &mut BitReader<'_>, sub_layers: u32) -> Option<()> {
     r.skip(88 + 8)?;
     if sub_layers == 0 {
@@ -273,8 +273,8 @@ mod tests {
         \x20";
 
     #[test]
-    fn a_record_of_a_real_encoder_tells_its_picture() {
-        let picture = Picture::new([1920, 1080], [0, 0]);
+    fn a_record_of_a_real_encoder_is_parsed() {
+        let format = VideoFormat::new([1920, 1080], [0, 0]);
         let config = HevcConfig {
             profile_space: 0,
             is_high_tier: false,
@@ -283,32 +283,33 @@ mod tests {
             constraints: [0x90, 0, 0, 0, 0, 0],
             level: 120,
             nal_length_size: 4,
-            picture,
+            format,
         };
         assert_eq!(HevcConfig::parse(MAIN), Ok(config));
     }
 
     #[test]
     fn sub_layers_and_the_conformance_window_are_read() {
-        assert_eq!(picture(MAIN_10).unwrap().to_string(), "1280x718");
+        let format = format_of_parameter_set(MAIN_10).unwrap();
+        assert_eq!(format.to_string(), "1280x718");
     }
 
     #[test]
-    fn parameter_sets_make_the_record_that_they_are_from() {
+    fn the_parameter_sets_of_a_record_make_the_same_record() {
         let video = &MAIN[28..][..0x18];
         let sequence = &MAIN[28 + 0x18 + 5..][..0x2A];
         let picture = &MAIN[28 + 0x18 + 5 + 0x2A + 5..][..7];
         let sets = [video, sequence, picture];
         let record = config_of_sets(4, Some(MAIN), sets.into_iter()).unwrap();
         assert_eq!(record, MAIN);
-        // Without a record before.
+        // Without a previous record.
         let record = config_of_sets(4, None, sets.into_iter()).unwrap();
         assert_eq!(HevcConfig::parse(&record), HevcConfig::parse(MAIN));
-        // Another profile, tier and level than the record before has.
+        // Another profile, tier and level than in the previous record.
         let record = config_of_sets(4, Some(MAIN), [video, MAIN_10, picture].into_iter());
         let config = HevcConfig::parse(&record.unwrap()).unwrap();
         assert_eq!((config.profile, config.level), (2, 93));
-        assert_eq!(config.picture.unwrap().to_string(), "1280x718");
+        assert_eq!(config.format.unwrap().to_string(), "1280x718");
         for missing in 0..3 {
             let sets = (0..3)
                 .filter(|index| *index != missing)
@@ -318,26 +319,26 @@ mod tests {
     }
 
     #[test]
-    fn the_average_frame_rate_is_told_if_there_is_one() {
+    fn the_average_frame_rate_is_read_if_there_is_one() {
         let mut bytes = MAIN.to_vec();
         bytes[19..21].copy_from_slice(&(25 * 256u16).to_be_bytes());
-        let picture = HevcConfig::parse(&bytes).unwrap().picture.unwrap();
-        assert_eq!(picture.to_string(), "1920x1080 25 fps");
+        let format = HevcConfig::parse(&bytes).unwrap().format.unwrap();
+        assert_eq!(format.to_string(), "1920x1080 25 fps");
     }
 
     #[test]
-    fn a_cut_record_is_an_error_or_lacks_its_picture() {
+    fn a_cut_record_is_an_error_or_has_no_format() {
         let end = MIN_LEN + 5 + 0x18 + 5 + 0x2A;
         for len in 0..MAIN.len() {
             match HevcConfig::parse(&MAIN[..len]) {
-                Ok(config) => assert_eq!(config.picture.is_some(), len >= end, "{len}"),
+                Ok(config) => assert_eq!(config.format.is_some(), len >= end, "{len}"),
                 Err(error) => assert!(len < MIN_LEN, "{len}: {error}"),
             }
         }
     }
 
     #[test]
-    fn a_record_that_lies_about_its_arrays_has_no_picture() {
+    fn a_record_with_wrong_lengths_of_arrays_has_no_format() {
         let mut bytes = MAIN[..MIN_LEN].to_vec();
         bytes[22] = 0xFF;
         for array in [
@@ -346,12 +347,12 @@ mod tests {
             b"\x21\0\x01\0\0",
         ] {
             let bytes = [&bytes[..], array].concat();
-            assert_eq!(HevcConfig::parse(&bytes).unwrap().picture, None);
+            assert_eq!(HevcConfig::parse(&bytes).unwrap().format, None);
         }
     }
 
     #[test]
-    fn a_record_under_the_codec_id_of_h264_is_recognised() {
+    fn a_record_under_the_codec_id_of_h264_is_recognized() {
         assert!(HevcConfig::is_disguised(MAIN));
         assert!(!HevcConfig::is_disguised(&MAIN[..MIN_LEN - 1]));
         let avc = b"\x01\x64\0\x28\xFF\xE1\0\x1B\x67\x64\0\x28\xAC\xF9\x40\xFF\xFF\xFF\xFF\xC0\x44\
@@ -360,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_refused() {
+    fn invalid_records_are_refused() {
         let error = HevcConfig::parse(&[1; 22]).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -380,12 +381,12 @@ mod tests {
             let _ = config_of_sets(4, Some(&bytes), bytes.chunks(20));
             let _ = HevcConfig::parse(&[&MAIN[..MIN_LEN], &bytes].concat());
             let _ = HevcConfig::is_disguised(&bytes);
-            let _ = picture(&[&MAIN_10[..2], &bytes].concat());
+            let _ = format_of_parameter_set(&[&MAIN_10[..2], &bytes].concat());
         }
     }
 
     #[test]
-    fn what_decoders_do_not_need_is_left_out() {
+    fn supplemental_information_is_left_out() {
         let arrays: &[(u8, &[&[u8]])] = &[
             (0xA0, &[b"vps"]),
             (0xA7, &[b"text of x265", b"more"]),

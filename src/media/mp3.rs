@@ -5,19 +5,19 @@
 //!                 bit rate (4), sample rate (2), padding, private; mode (2: 3 is mono), ...
 //! ```
 
-/// What the header of a frame says.
+/// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mp3Header {
-    /// In Hz.
+    /// The sample rate in Hz.
     pub sample_rate: u32,
-    /// 1 or 2.
+    /// The number of channels, 1 or 2.
     pub channels: u8,
-    /// Of each channel, in a frame.
+    /// The number of samples per channel.
     pub samples: u16,
 }
 
 impl Mp3Header {
-    /// Reads the first bytes of a frame of any layer; `None` when they aren't that.
+    /// Parses the first bytes of a frame of any layer; `None` if they are no header.
     pub fn parse(frame: &[u8]) -> Option<Mp3Header> {
         let &[0xFF, version_and_layer, rates, mode, ..] = frame else {
             return None;
@@ -31,7 +31,7 @@ impl Mp3Header {
             2 => 32000,
             _ => return None,
         };
-        // MPEG-2 halves the rates, MPEG-2.5 (of no standard) once more.
+        // MPEG-2 halves the rates, and MPEG-2.5 (not standardized) halves them again.
         let sample_rate = match version_and_layer >> 3 & 3 {
             3 => sample_rate,
             2 => sample_rate / 2,
@@ -58,9 +58,9 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn headers_tell_rate_channels_and_samples() {
-        type Expected = (u32, u8, u16);
-        let rows: &[(&str, [u8; 4], Expected)] = &[
+    fn headers_are_parsed() {
+        type Parsed = (u32, u8, u16);
+        let rows: &[(&str, [u8; 4], Parsed)] = &[
             (
                 "LAME, 44.1 kHz joint stereo",
                 [0xFF, 0xFB, 0x90, 0x64],
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_refused() {
+    fn invalid_headers_are_refused() {
         let rows: &[(&str, &[u8])] = &[
             ("empty", b""),
             ("cut", b"\xFF\xFB\x90"),

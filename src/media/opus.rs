@@ -1,41 +1,41 @@
 //! Opus: the sequence header, an identification header (RFC 7845, 5.1), which may be missing, and
-//! the length of a packet (RFC 6716, 3.1). The clock is 48 kHz, whatever is encoded.
+//! the duration of a packet (RFC 6716, 3.1). The clock is always 48 kHz.
 //!
 //! ```text
 //! "OpusHead"      magic
 //! 01              version
 //! 02              channels
-//! 38 01           samples to be dropped at the beginning, 312: from here on little-endian
-//! 80 BB 00 00     sample rate of what was encoded
+//! 38 01           samples to drop at the beginning, 312: from here on little-endian
+//! 80 BB 00 00     sample rate of the encoder's input
 //! 00 00           gain
-//! 00              family of channel mappings; of all but 0 a mapping follows
+//! 00              channel mapping family; families other than 0 are followed by a mapping
 //! ```
 
-/// Rate of the clock in Hz.
+/// The rate of the clock in Hz.
 pub const SAMPLE_RATE: u32 = 48000;
 
-/// Most samples in a packet: 120 ms.
+/// The most samples in a packet: 120 ms.
 const MAX_SAMPLES: u32 = 5760;
 
-/// What an identification header says.
+/// An identification header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpusHead<'a> {
-    /// At least 1.
+    /// The number of channels, at least 1.
     pub channels: u8,
-    /// Samples to be dropped at the beginning.
+    /// The number of samples to drop at the beginning.
     pub pre_skip: u16,
-    /// Rate of what was encoded, in Hz.
+    /// The sample rate of the encoder's input, in Hz.
     pub input_sample_rate: u32,
-    /// In 1/256 dB.
+    /// The output gain in 1/256 dB.
     pub gain: i16,
-    /// 0: one stream of one or two channels.
+    /// The channel mapping family. 0 is one stream of one or two channels.
     pub mapping_family: u8,
-    /// Of families above 0: streams, coupled streams, a byte for each channel.
+    /// The mapping of families above 0: streams, coupled streams, one byte per channel.
     pub mapping: &'a [u8],
 }
 
 impl<'a> OpusHead<'a> {
-    /// What holds when an encoder sends none.
+    /// The header to assume if an encoder sends none.
     pub const STEREO: OpusHead<'static> = OpusHead {
         channels: 2,
         pre_skip: 0,
@@ -45,7 +45,7 @@ impl<'a> OpusHead<'a> {
         mapping: &[],
     };
 
-    /// Reads the body of a sequence header.
+    /// Parses the body of a sequence header.
     pub fn parse(body: &'a [u8]) -> Option<OpusHead<'a>> {
         let rest = body.strip_prefix(b"OpusHead")?;
         let &[
@@ -81,7 +81,7 @@ impl<'a> OpusHead<'a> {
     }
 }
 
-/// Samples of each channel in a packet, by its first two bytes; `None` when it can't be one.
+/// The number of samples per channel in a packet, by its first two bytes; `None` if it is invalid.
 pub fn samples(packet: &[u8]) -> Option<u32> {
     let (&head, rest) = packet.split_first()?;
     let configuration = u32::from(head >> 3);
@@ -109,7 +109,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn identification_headers_are_read() {
+    fn identification_headers_are_parsed() {
         let head = OpusHead::parse(b"OpusHead\x01\x02\x38\x01\x80\xBB\0\0\xFE\xFF\0").unwrap();
         let expected = OpusHead {
             pre_skip: 312,
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_identification_header_is_refused() {
+    fn invalid_identification_headers_are_refused() {
         let rows: &[(&str, &[u8])] = &[
             ("empty", b""),
             ("cut", b"OpusHead\x01\x02\x38\x01\x80\xBB\0\0\0\0"),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_tell_how_long_they_are() {
+    fn packets_have_their_number_of_samples() {
         let rows: &[(&str, &[u8], Option<u32>)] = &[
             ("libopus: CELT, 20 ms stereo", b"\xFC\x7F", Some(960)),
             ("SILK, 10 ms", b"\0", Some(480)),

@@ -1,19 +1,19 @@
 //! VP9: the sequence header, a VPCodecConfigurationRecord ("VP Codec ISO Media File Format
-//! Binding"), and the picture size in the header of a keyframe (VP9, 6.2).
+//! Binding"), and the frame size in the header of a keyframe (VP9, 6.2).
 //!
 //! ```text
 //! 01 00 00 00     version and flags of the box; some encoders leave these out
 //! 00              profile
 //! 0A              level, ten times
 //! 82              bit depth (4 bits), subsampling (3), full range (1)
-//! 02 02 02        colour: primaries, transfer, matrix
-//! 00 00           length of what follows: nothing
+//! 02 02 02        color: primaries, transfer, matrix
+//! 00 00           length of the initialization data: none
 //! ```
 
 use super::bits::BitReader;
-use super::picture::Picture;
+use super::video_format::VideoFormat;
 
-/// What the body of a sequence header says, from the profile on; `None` if it is of no known form.
+/// Returns the body of a sequence header from the profile on; `None` if it has no known form.
 pub fn config(body: &[u8]) -> Option<&[u8; 8]> {
     match body {
         [1, 0, 0, 0, config @ ..] => config.first_chunk(),
@@ -21,8 +21,8 @@ pub fn config(body: &[u8]) -> Option<&[u8; 8]> {
     }
 }
 
-/// The picture of a keyframe by its uncompressed header; `None` of any other frame.
-pub fn picture_of_keyframe(frame: &[u8]) -> Option<Picture> {
+/// Reads the format from the uncompressed header of a keyframe; `None` for any other frame.
+pub fn format_of_keyframe(frame: &[u8]) -> Option<VideoFormat> {
     const FRAME_MARKER: u32 = 2;
     const SYNC_CODE: u32 = 0x49_8342;
     const RGB: u32 = 7;
@@ -35,7 +35,7 @@ pub fn picture_of_keyframe(frame: &[u8]) -> Option<Picture> {
     if profile == 3 {
         r.flag()?; // reserved_zero
     }
-    // show_existing_frame, frame_type: both are 0 of a keyframe.
+    // show_existing_frame and frame_type are both 0 in a keyframe.
     if r.bits(2)? != 0 {
         return None;
     }
@@ -57,7 +57,7 @@ pub fn picture_of_keyframe(frame: &[u8]) -> Option<Picture> {
         _ => {}
     }
     let coded = [u64::from(r.bits(16)?) + 1, u64::from(r.bits(16)?) + 1];
-    Picture::new(coded, [0, 0])
+    VideoFormat::new(coded, [0, 0])
 }
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn both_forms_of_a_configuration_are_taken() {
+    fn both_forms_of_a_configuration_are_accepted() {
         let config_bytes = b"\0\x0A\x82\x02\x02\x02\0\0";
         let boxed = [b"\x01\0\0\0", &config_bytes[..]].concat();
         type Row<'a> = (&'a str, &'a [u8], Option<&'a [u8; 8]>);
@@ -84,7 +84,7 @@ mod tests {
 
     /// Frames of libvpx 1.12.
     #[test]
-    fn keyframes_of_all_profiles_tell_their_picture() {
+    fn keyframes_of_all_profiles_have_a_format() {
         let rows: &[(&str, &[u8], Option<&str>)] = &[
             (
                 "0",
@@ -131,8 +131,8 @@ mod tests {
             ("empty", b"", None),
         ];
         for (name, bytes, expected) in rows {
-            let picture = picture_of_keyframe(bytes).map(|picture| picture.to_string());
-            assert_eq!(picture.as_deref(), *expected, "profile {name}");
+            let format = format_of_keyframe(bytes).map(|format| format.to_string());
+            assert_eq!(format.as_deref(), *expected, "profile {name}");
         }
     }
 
@@ -140,8 +140,8 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
             let _ = config(&bytes);
-            let _ = picture_of_keyframe(&bytes);
-            let _ = picture_of_keyframe(&[b"\xA2\x49\x83\x42", &bytes[..]].concat());
+            let _ = format_of_keyframe(&bytes);
+            let _ = format_of_keyframe(&[b"\xA2\x49\x83\x42", &bytes[..]].concat());
         }
     }
 }

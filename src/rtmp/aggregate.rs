@@ -5,12 +5,14 @@
 //! 09        00 00 05   00 00 28 00                       00 00 00        ...     00 00 00 10
 //! ```
 //!
-//! The first message has the aggregate's own timestamp; the others are as much later as their
-//! timestamps are later than the first one's. Message stream ids inside don't count.
+//! The first message has the aggregate's own timestamp; the others keep their distance to the first
+//! one's timestamp. Message stream ids inside are ignored.
 
 use std::ops::Range;
 
 use byteorder::{BigEndian, ByteOrder};
+
+use super::bytes::slice;
 
 /// Messages in one aggregate.
 const MAX_MESSAGES: u16 = 4096;
@@ -18,10 +20,10 @@ const MAX_MESSAGES: u16 = 4096;
 const HEADER_LEN: usize = 11;
 const BACK_POINTER_LEN: usize = 4;
 
-/// Walks through an aggregate message.
+/// An iterator over an aggregate message.
 #[derive(Clone, Debug)]
 pub(super) struct Aggregate {
-    /// Message stream of the aggregate, which holds for all in it.
+    /// Message stream of the aggregate and of all messages in it.
     pub(super) message_stream_id: u32,
     timestamp: u32,
     /// Timestamp of the first message inside.
@@ -30,9 +32,9 @@ pub(super) struct Aggregate {
     messages_left: u16,
 }
 
-/// A message in an aggregate.
+/// A message in an aggregate message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Inner {
+pub(super) struct InnerMessage {
     pub(super) type_id: u8,
     pub(super) timestamp: u32,
     /// Where its bytes lie in the aggregate's payload.
@@ -50,12 +52,12 @@ impl Aggregate {
         }
     }
 
-    /// The next message. `None` at the end, also when what comes next is cut off or the limit is
-    /// reached: the rest is dropped. The last back pointer may be missing.
+    /// Returns the next message; `None` at the end, or if the next message is truncated or the limit
+    /// is reached, so that the rest is dropped. The last back pointer may be missing.
     pub(super) fn next<'a>(
         &mut self,
         parts: impl Iterator<Item = &'a [u8]> + Clone,
-    ) -> Option<Inner> {
+    ) -> Option<InnerMessage> {
         self.messages_left = self.messages_left.checked_sub(1)?;
         let len: usize = parts.clone().map(<[u8]>::len).sum();
         let start = self.at.checked_add(HEADER_LEN).filter(|end| *end <= len)?;
@@ -73,26 +75,12 @@ impl Aggregate {
         let end = start.checked_add(size).filter(|end| *end <= len)?;
         self.at = end + BACK_POINTER_LEN;
         let first = *self.first.get_or_insert(inner);
-        Some(Inner {
+        Some(InnerMessage {
             type_id,
             timestamp: self.timestamp.wrapping_add(inner.wrapping_sub(first)),
             range: start..end,
         })
     }
-}
-
-/// A range of bytes that lie in several parts.
-pub(super) fn slice<'a>(
-    parts: impl Iterator<Item = &'a [u8]> + Clone,
-    range: Range<usize>,
-) -> impl Iterator<Item = &'a [u8]> + Clone {
-    let mut at = 0;
-    parts.filter_map(move |part| {
-        let start = range.start.saturating_sub(at).min(part.len());
-        let end = range.end.saturating_sub(at).min(part.len());
-        at += part.len();
-        part.get(start..end).filter(|part| !part.is_empty())
-    })
 }
 
 #[cfg(test)]
@@ -139,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_is_dropped() {
+    fn truncated_messages_are_dropped() {
         let whole = all(AGGREGATE, 0);
         for len in 0..AGGREGATE.len() {
             let found = all(&AGGREGATE[..len], 0);

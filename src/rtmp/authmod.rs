@@ -1,9 +1,9 @@
-//! Authentication by challenge and response in `connect`, as encoders know it ("Use
-//! authentication" in OBS, `rtmp://user:password@host` in ffmpeg). No specification has it; the
-//! schemes are named after the servers that brought them, Adobe's and Limelight's.
+//! Authentication by challenge and response in `connect`, as encoders implement it ("Use
+//! authentication" in OBS, `rtmp://user:password@host` in ffmpeg). No specification describes it; the
+//! schemes are named after the servers that introduced them, Adobe's and Limelight's.
 //!
-//! The client makes up to three connections. The server refuses the first two, and what the client
-//! has to do next stands in the description of the refusal:
+//! The client makes up to three connections. The server refuses the first two, and the description of
+//! the refusal says what the client has to do next:
 //!
 //! ```text
 //! app live
@@ -18,23 +18,22 @@
 //! llnw:  R = hex(md5(hex(md5(user:live:password)):C:nc:D:auth:hex(md5(publish:/app))))
 //! ```
 //!
-//! Here `salt`, `challenge` and `opaque` are the server's and are made of hexadecimal digits only,
-//! since some clients decode percent signs. `opaque` is what the client shows again to have its
-//! challenge found, and it is the challenge itself: where both are sent, ffmpeg, librtmp and
-//! GStreamer hash `opaque`, and Wirecast, it is said, hashes `challenge`.
+//! Here `salt`, `challenge` and `opaque` come from the server and consist of hexadecimal digits only,
+//! since some clients decode percent signs. The client repeats `opaque` so that its challenge is found,
+//! and `opaque` is the challenge itself: if both are sent, ffmpeg, librtmp and GStreamer hash `opaque`,
+//! and Wirecast is said to hash `challenge`.
 //!
-//! The password never travels, but MD5 is weak: on networks of others it belongs inside TLS.
+//! The password is never sent, but MD5 is weak: on untrusted networks this belongs inside TLS.
 
 use md5::{Digest, Md5};
+use subtle::ConstantTimeEq;
 
-use super::base64::base64;
-use super::secret::constant_time_eq;
+use super::base64;
 
 /// Longest user name in bytes. A description has to stay below 256 bytes, ffmpeg's limit.
 const MAX_USER_LEN: usize = 80;
 
-/// Longest app or tcUrl that is looked at, in bytes. librtmp appends to both whenever it is
-/// refused.
+/// Longest app or tcUrl that is parsed, in bytes. librtmp appends to both whenever it is refused.
 const MAX_TEXT_LEN: usize = 2048;
 
 /// Random bytes for a salt; the rest is for the challenge.
@@ -59,37 +58,37 @@ impl Scheme {
     }
 }
 
-/// What a client put into the query of its app or tcUrl.
+/// The authentication that a client put into the query of its app or tcUrl.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attempt<'a> {
     /// Asks for a challenge.
     Hello {
-        /// The scheme that it was told, or that it is set to.
+        /// The scheme that the server named, or that the client is configured to use.
         scheme: Scheme,
         /// The user's name, 1 to 80 bytes without control characters.
         user: &'a str,
     },
-    /// The answer to a challenge. What wasn't sent is empty.
+    /// The answer to a challenge. Values that weren't sent are empty.
     Answer {
-        /// The scheme that it was told.
+        /// The scheme that the server named.
         scheme: Scheme,
         /// The user's name, 1 to 80 bytes without control characters.
         user: &'a str,
-        /// Says which challenge is answered: `opaque`, or `nonce` of `llnw`. A client of Adobe's
+        /// Identifies the challenge: `opaque`, or `nonce` of `llnw`. A client of Adobe's
         /// scheme that knows no `opaque` leaves it empty.
         token: &'a str,
         /// The client's own challenge: `challenge`, or `cnonce` of `llnw`.
         client_challenge: &'a str,
         /// `nc` of `llnw`.
         count: &'a str,
-        /// What only somebody who has the password can say.
+        /// The proof that the client knows the password.
         response: &'a str,
     },
 }
 
 impl<'a> Attempt<'a> {
-    /// Reads an app or tcUrl as sent. `None` if it says nothing of authentication, or nothing
-    /// that makes sense: an unknown scheme, no user's name, or one that is too long.
+    /// Parses an app or tcUrl as sent. `None` without authentication, or with an unknown scheme, no user
+    /// name, or one that is too long.
     ///
     /// Values are taken as they are, neither percent signs nor `+` are decoded: clients send
     /// base64 as it is. Clients put a `?` before the first key even when the user's own app has a
@@ -136,7 +135,8 @@ fn last_value<'a>(query: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// Made by the server for one attempt. Whoever keeps it sees to it that it is used once and soon.
+/// A challenge of the server for one attempt. The caller has to make sure that it is used once, and
+/// soon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
     salt: String,
@@ -145,7 +145,7 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// A challenge made of random bytes that nobody else knows.
+    /// Makes a challenge of random bytes.
     pub fn new(random: &[u8; 24]) -> Challenge {
         let (salt, token) = random.split_at(SALT_LEN);
         Challenge {
@@ -154,17 +154,15 @@ impl Challenge {
         }
     }
 
-    /// What comes back as `token`, by which the server finds the challenge again: 32 hexadecimal
-    /// digits.
+    /// The token by which the server finds the challenge again: 32 hexadecimal digits.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// Whether an attempt answers this challenge by the password, in a time that doesn't depend on
-    /// how much of the response is right. `app` is the app as sent, query included; `llnw` hashes
-    /// its path.
+    /// Whether an attempt answers this challenge with the password, in a time that doesn't depend on how
+    /// much of the response is right. `app` is the app as sent, query included; `llnw` hashes its path.
     ///
-    /// An empty token will do for `adobe`: the response is made from the challenge anyway.
+    /// With `adobe` the token may be empty: the response is made from the challenge anyway.
     pub fn verify(&self, attempt: &Attempt<'_>, password: &str, app: &str) -> bool {
         let Attempt::Answer {
             scheme,
@@ -177,15 +175,16 @@ impl Challenge {
         else {
             return false;
         };
-        let is_mine = constant_time_eq(token.as_bytes(), self.token.as_bytes())
+        let is_mine = bool::from(token.as_bytes().ct_eq(self.token.as_bytes()))
             || (scheme == Scheme::Adobe && token.is_empty());
         let is_right =
-            |expected: String| constant_time_eq(response.as_bytes(), expected.as_bytes());
+            |expected: String| bool::from(response.as_bytes().ct_eq(expected.as_bytes()));
         is_mine
             && match scheme {
                 Scheme::Adobe => {
-                    let secret = base64(&md5(&[user, &self.salt, password]));
-                    is_right(base64(&md5(&[&secret, &self.token, client_challenge])))
+                    let secret = base64::encode(&md5(&[user, &self.salt, password]));
+                    let parts = [&secret, &self.token, client_challenge];
+                    is_right(base64::encode(&md5(&parts)))
                 }
                 Scheme::Limelight => {
                     let secret = hex(&md5(&[user, ":live:", password]));
@@ -236,7 +235,7 @@ pub fn describe_failed(scheme: Scheme) -> String {
     reject(scheme, reason)
 }
 
-/// The blank after the scheme, and the reason at the very end: ffmpeg wants it so.
+/// ffmpeg requires the space after the scheme, and the reason at the very end.
 fn reject(scheme: Scheme, reason: &str) -> String {
     let scheme = scheme.as_str();
     format!("[ AccessManager.Reject ] : [ authmod={scheme} ] : ?reason={reason}")

@@ -1,4 +1,4 @@
-//! The chunk format (5.3.1): what both reader and writer know of it.
+//! The chunk format (5.3.1), as reader and writer share it.
 //!
 //! ```text
 //! basic header      1 byte   fmt(2) id(6)            ids 2 to 63
@@ -13,7 +13,7 @@
 
 use byteorder::{BigEndian, ByteOrder, LittleEndian};
 
-/// Chunk size in force at the start, in each direction (5.4.1).
+/// Initial chunk size, in each direction (5.4.1).
 pub const DEFAULT_CHUNK_SIZE: u32 = 128;
 
 /// Largest chunk size that makes a difference: messages are no longer than that (5.4.1).
@@ -25,8 +25,8 @@ pub const EXTENDED: u32 = 0xFF_FFFF;
 /// Longest header of a chunk: basic 3, message 11, extended timestamp 4.
 pub const MAX_HEADER_LEN: usize = 3 + 11 + 4;
 
-/// Chunk streams on which this server sends. Clients don't care, but one kind stays on one
-/// chunk stream, and all are below 64, where every client's continuation headers are right.
+/// Chunk streams on which this server sends. Clients don't care, but each kind of message has its own,
+/// and all are below 64, where every client gets continuation headers right.
 pub mod chunk_stream_id {
     /// Protocol control and user control messages.
     pub const CONTROL: u8 = 2;
@@ -40,7 +40,7 @@ pub mod chunk_stream_id {
     pub const VIDEO: u8 = 6;
 }
 
-/// The header of a message that is sent: always as a chunk of type 0.
+/// The header of a message that is sent, always as a chunk of type 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageHeader {
     /// Chunk stream, 2 to 63.
@@ -59,8 +59,8 @@ impl MessageHeader {
     /// Writes a type 0 chunk header; returns its length, 12 bytes or 16 with the extended
     /// timestamp.
     ///
-    /// Type 0 for every message costs up to 11 bytes more than a delta would, and makes every
-    /// message boundary a place where a receiver may be moved.
+    /// Type 0 for every message costs up to 11 bytes more than a delta would, but lets a receiver skip
+    /// messages at every message boundary.
     pub fn emit(&self, out: &mut [u8; 16]) -> usize {
         let [basic, rest @ ..] = out;
         *basic = self.chunk_stream_id & 0x3F;

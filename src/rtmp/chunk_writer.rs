@@ -6,13 +6,13 @@
 use super::chunk::{DEFAULT_CHUNK_SIZE, MessageHeader};
 use super::message::Control;
 
-/// Chunk size that this server announces to every client, before anything else it says.
+/// Chunk size that this server announces to every client before it sends anything else.
 ///
 /// ffmpeg adopts it for its own messages (with none announced it publishes in chunks of 128
 /// bytes), and a message of up to 64 KiB needs no second header.
 pub const CHUNK_SIZE: u32 = 65_536;
 
-/// Appends messages as chunks to a buffer of the caller's.
+/// Appends messages as chunks to the caller's buffer.
 #[derive(Clone, Copy, Debug)]
 pub struct ChunkWriter {
     chunk_size: u32,
@@ -70,10 +70,11 @@ impl ChunkWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtmp::bytes::Bytes;
     use crate::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 
     #[test]
-    fn what_is_written_in_many_chunks_is_read_as_one_message() {
+    fn a_message_written_in_many_chunks_is_read_as_one() {
         let payload: Vec<u8> = (0..1000u32).map(|i| i as u8).collect();
         let header = MessageHeader {
             chunk_stream_id: 5,
@@ -93,13 +94,13 @@ mod tests {
             ..Limits::NONE
         };
         let mut reader = ChunkReader::new(Heap, limits);
-        let mut input = bytes.as_slice();
+        let mut input = Bytes::from(bytes.as_slice());
         let read = reader.read(&mut input).unwrap().unwrap();
         assert_eq!(
             (read.timestamp, read.type_id, read.message_stream_id),
             (0x0200_0000, 18, 7)
         );
-        assert_eq!(reader.payload().unwrap(), &payload);
+        assert_eq!(reader.assembled().unwrap(), &payload);
         assert!(input.is_empty());
     }
 }

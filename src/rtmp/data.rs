@@ -1,25 +1,26 @@
-//! Data messages that aren't metadata: cue points, captions, what applications say to each other.
-//! They go to players as they came, in AMF0.
+//! Data messages that aren't metadata: cue points, captions, messages between applications. Players
+//! get them as they came, in AMF0.
 //!
 //! ```text
 //! 02 00 0A "onTextData"  03 ...                              as it is
 //! 02 00 0D "@setDataFrame"  02 00 0A "onTextData"  03 ...    without the first name
-//! 02 00 0A "onTextData"  11 0A ...                           AMF3: written anew
+//! 02 00 0A "onTextData"  11 0A ...                           AMF3: rewritten
 //! ```
 
+use super::amf::marker::amf0 as marker;
 use super::amf::{Bytes, Named, Reader, Token};
-use super::amf0::marker;
-use super::metadata::{ON_METADATA, Out, is_text};
+use super::metadata::{ON_METADATA, is_text};
+use super::relay_writer::RelayWriter;
 
 /// Longest message that is relayed, in bytes.
 pub const MAX_LEN: usize = 16 * 1024;
 
-/// What players get of a message.
+/// The part of a message that players get.
 pub enum Relayed<'a> {
-    /// These bytes of it.
+    /// Bytes of the message.
     AsItCame(Bytes<'a>),
-    /// In AMF0 what was in AMF3, at most [`MAX_LEN`] bytes.
-    Anew(Vec<u8>),
+    /// A message in AMF3, rewritten in AMF0, at most [`MAX_LEN`] bytes.
+    Rewritten(Vec<u8>),
 }
 
 /// Whether a message can begin with a name. ffmpeg sends time codes of four bytes.
@@ -27,9 +28,9 @@ pub fn may_have_name(body: Bytes<'_>) -> bool {
     matches!(body.first(), Some(marker::STRING | marker::AVMPLUS))
 }
 
-/// What players get of a message: nothing of what can't be decoded, has no name, or is meant for the
-/// server.
-#[inline(never)] // Its variables are not to be on the stack of every publisher.
+/// Returns the part of a message that players get; `None` if it can't be decoded, has no name, or is
+/// meant for the server.
+#[inline(never)] // Keeps these locals off the stack of every publisher.
 pub fn for_players(body: Bytes<'_>) -> Option<Relayed<'_>> {
     let mut reader = Reader::new(body);
     let mut begin = reader.clone();
@@ -49,25 +50,25 @@ pub fn for_players(body: Bytes<'_>) -> Option<Relayed<'_>> {
     if !reader.has_amf3 {
         return Some(Relayed::AsItCame(begin.bytes));
     }
-    let mut counted = Out::counting(usize::MAX);
+    let mut counted = RelayWriter::counting(usize::MAX);
     write(begin.clone(), &mut counted);
-    // A few bytes may refer to many.
+    // A few bytes may refer to many others.
     if counted.len > MAX_LEN {
         return None;
     }
     let mut bytes = Vec::with_capacity(counted.len);
     let mut append = |more: &[u8]| bytes.extend_from_slice(more);
-    let mut out = Out {
+    let mut out = RelayWriter {
         write: Some(&mut append),
         len: 0,
         most: MAX_LEN,
     };
     write(begin, &mut out);
-    Some(Relayed::Anew(bytes))
+    Some(Relayed::Rewritten(bytes))
 }
 
 /// Writes all values.
-fn write(mut reader: Reader<'_>, out: &mut Out<'_>) {
+fn write(mut reader: Reader<'_>, out: &mut RelayWriter<'_>) {
     while let Ok(Some(Named { token, .. })) = reader.next_token() {
         out.value(token, reader.clone(), 1);
         if reader.skip(token).is_err() {
@@ -92,7 +93,7 @@ mod tests {
     fn relayed(body: &[u8]) -> Option<Vec<u8>> {
         match for_players(body.into())? {
             Relayed::AsItCame(bytes) => Some(bytes.parts().collect::<Vec<_>>().concat()),
-            Relayed::Anew(bytes) => Some(bytes),
+            Relayed::Rewritten(bytes) => Some(bytes),
         }
     }
 
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_data_for_players_is_dropped() {
+    fn data_that_isnt_for_players_is_dropped() {
         for (what, body) in [
             ("ffmpeg's time code", b"\0\0\x01\x02".to_vec()),
             ("no name", emitted(&[Value::Number(1.0)])),

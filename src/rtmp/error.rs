@@ -1,4 +1,4 @@
-//! What can go wrong in the protocol, by who is to blame.
+//! Errors of the protocol, by who is to blame.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,17 +6,17 @@ use std::fmt;
 /// An error of the RTMP layers. All but [`Error::OutOfBlocks`] end the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The peer broke the format: what came, and what was expected.
+    /// The peer broke the format. Says what came and what was expected.
     Malformed(Cow<'static, str>),
-    /// The peer is in its right, but this server doesn't do that.
+    /// The peer asked for something valid that this server doesn't support.
     Unsupported(Cow<'static, str>),
     /// A number from the network is larger than allowed.
     Limit {
-        /// What is limited, with its unit.
+        /// The limited quantity, with its unit.
         what: &'static str,
-        /// What came.
+        /// The value that came.
         got: u64,
-        /// What is allowed.
+        /// The largest allowed value.
         allowed: u64,
         /// The option that changes it, if any.
         option: Option<&'static str>,

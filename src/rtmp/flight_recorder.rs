@@ -1,14 +1,15 @@
-//! The flight recorder: what happened last on a connection, for the moment when it fails.
+//! The flight recorder: the last events of a connection, to be read when it fails.
 //!
-//! It keeps the first events and the last ones: how a session began says as much about a failure
-//! as what came just before it. An event is a kind and a few numbers, never payload, names or
-//! keys. It grows with what happens up to a fixed size, 256 entries of 16 bytes, since most
-//! connections are players, on which little happens.
+//! It keeps the first events and the last ones: how a session began says as much about a failure as
+//! the events just before it. An event is a kind and a few numbers, never payload, names or keys. The
+//! recorder grows up to a fixed size, since most connections are players with few events.
 
 use std::collections::VecDeque;
 use std::fmt;
 
 use super::message::{Control, UserControl};
+
+pub use super::client_command::CommandName;
 
 /// Events kept from the beginning.
 const MAX_FIRST: usize = 8;
@@ -16,12 +17,12 @@ const MAX_FIRST: usize = 8;
 /// Events kept from the end.
 const MAX_LAST: usize = 32;
 
-/// What happened.
+/// Something that happened on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Client and server have greeted each other; with digests or without.
+pub enum RecordedEvent {
+    /// The handshake is complete.
     Handshake {
-        /// Whether the client proved that it is a Flash player, and wanted the same.
+        /// Whether both sides signed it, as Flash players require.
         has_digest: bool,
     },
     /// A protocol control message or user control message came: its type, or 256 and the event's
@@ -43,81 +44,37 @@ pub enum Event {
         /// ms.
         timestamp: u32,
     },
-    /// What the server made of it.
+    /// The server's decision on a request.
     Decision(Decision),
 }
 
-/// Name of a command, if it is one that real clients send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CommandName(u8);
-
-const NAMES: [&str; 21] = [
-    "an unknown command",
-    "a command without a name",
-    "connect",
-    "createStream",
-    "releaseStream",
-    "FCPublish",
-    "publish",
-    "FCUnpublish",
-    "deleteStream",
-    "closeStream",
-    "getStreamLength",
-    "FCSubscribe",
-    "play",
-    "play2",
-    "pause",
-    "seek",
-    "receiveAudio",
-    "receiveVideo",
-    "_checkbw",
-    "_result",
-    "onStatus",
-];
-
-impl CommandName {
-    pub(super) const UNREADABLE: CommandName = CommandName(1);
-
-    pub(super) fn new(name: &str) -> CommandName {
-        let index = NAMES.iter().position(|known| *known == name);
-        CommandName(index.unwrap_or(0) as u8)
-    }
-
-    /// The name, or that it isn't known.
-    pub fn as_str(self) -> &'static str {
-        NAMES.get(usize::from(self.0)).copied().unwrap_or_default()
-    }
-}
-
-/// A verdict on what a client asked.
+/// A decision on a client's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It may connect, publish or play.
+    /// The client may connect, publish or play.
     Accepted,
-    /// It may not.
+    /// The client may not.
     Refused,
-    /// The publish or play has ended.
-    Stopped,
 }
 
 /// An event and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Record {
     /// ms since the connection began.
     pub at: u32,
-    /// What happened.
-    pub event: Event,
+    /// Something that happened on a connection.
+    pub event: RecordedEvent,
 }
 
-/// What a recorder takes on the heap, in bytes.
-pub const COST: usize = (MAX_FIRST + MAX_LAST) * size_of::<Entry>();
+/// Bytes that a recorder takes on the heap.
+pub const COST: usize = (MAX_FIRST + MAX_LAST) * size_of::<Record>();
 
 /// See the module's documentation.
 #[derive(Clone, Debug, Default)]
 pub struct FlightRecorder {
     began: Option<u64>,
-    first: Vec<Entry>,
-    last: VecDeque<Entry>,
+    first: Vec<Record>,
+    last: VecDeque<Record>,
     total: u64,
 }
 
@@ -134,7 +91,7 @@ impl Tape<'_> {
     }
 
     /// Notes an event.
-    pub fn note(&mut self, event: Event) {
+    pub fn note(&mut self, event: RecordedEvent) {
         self.recorder.note(event, self.now);
     }
 
@@ -153,14 +110,14 @@ impl FlightRecorder {
     }
 
     /// Notes an event; `now` in ms on the caller's clock.
-    pub fn note(&mut self, event: Event, now: u64) {
+    pub fn note(&mut self, event: RecordedEvent, now: u64) {
         let at = now.saturating_sub(*self.began.get_or_insert(now));
-        let entry = Entry {
+        let entry = Record {
             at: u32::try_from(at).unwrap_or(u32::MAX),
             event,
         };
         self.total += 1;
-        // All of it at once: it is part of what a connection costs from its first event on.
+        // Reserved at once: a connection pays for all of it from its first event on.
         if self.first.len() < MAX_FIRST {
             self.first.reserve_exact(MAX_FIRST - self.first.len());
             self.first.push(entry);
@@ -188,27 +145,27 @@ impl FlightRecorder {
             Control::User(UserControl::PingResponse(time)) => (263, time),
             Control::User(UserControl::Other(event)) => (256_u16.saturating_add(event), 0),
         };
-        self.note(Event::Control { kind, value }, now);
+        self.note(RecordedEvent::Control { kind, value }, now);
     }
 
-    /// Events so far, those included that were forgotten.
+    /// The number of events so far, including those that were dropped.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// What it remembers, in order; between the first and the last ones some may be missing.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+    /// The events that are kept, in order; some may be missing between the first and the last ones.
+    pub fn entries(&self) -> impl Iterator<Item = &Record> {
         self.first.iter().chain(&self.last)
     }
 }
 
-impl fmt::Display for Entry {
+impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "+{}.{:03} s ", self.at / 1000, self.at % 1000)?;
         match self.event {
-            Event::Handshake { has_digest: true } => f.write_str("handshake with digest"),
-            Event::Handshake { has_digest: false } => f.write_str("handshake"),
-            Event::Control { kind, value } => {
+            RecordedEvent::Handshake { has_digest: true } => f.write_str("handshake with digest"),
+            RecordedEvent::Handshake { has_digest: false } => f.write_str("handshake"),
+            RecordedEvent::Control { kind, value } => {
                 let name = match kind {
                     1 => "Set Chunk Size",
                     2 => "Abort Message",
@@ -224,10 +181,10 @@ impl fmt::Display for Entry {
                 };
                 write!(f, "{name} {value}")
             }
-            Event::Command(name, message_stream_id) => {
+            RecordedEvent::Command(name, message_stream_id) => {
                 write!(f, "{} on message stream {message_stream_id}", name.as_str())
             }
-            Event::Message {
+            RecordedEvent::Message {
                 type_id,
                 len,
                 timestamp,
@@ -241,9 +198,8 @@ impl fmt::Display for Entry {
                 };
                 write!(f, "{name}, {len} bytes, time stamp {timestamp}")
             }
-            Event::Decision(Decision::Accepted) => f.write_str("-> accepted"),
-            Event::Decision(Decision::Refused) => f.write_str("-> refused"),
-            Event::Decision(Decision::Stopped) => f.write_str("-> stopped"),
+            RecordedEvent::Decision(Decision::Accepted) => f.write_str("-> accepted"),
+            RecordedEvent::Decision(Decision::Refused) => f.write_str("-> refused"),
         }
     }
 }
@@ -256,7 +212,7 @@ mod tests {
     fn the_first_events_and_the_last_are_kept() {
         let mut recorder = FlightRecorder::default();
         for len in 0..1000 {
-            let event = Event::Message {
+            let event = RecordedEvent::Message {
                 type_id: 9,
                 len,
                 timestamp: 0,
@@ -273,25 +229,25 @@ mod tests {
 
     #[test]
     fn an_entry_is_small() {
-        assert!(size_of::<Entry>() <= 16);
+        assert!(size_of::<Record>() <= 16);
     }
 
     #[test]
     fn entries_read_like_a_log() {
         let mut recorder = FlightRecorder::default();
-        recorder.note(Event::Handshake { has_digest: true }, 1);
+        recorder.note(RecordedEvent::Handshake { has_digest: true }, 1);
         recorder.note_control(&Control::SetChunkSize(4096), 1);
         recorder.note_control(&Control::User(UserControl::Other(31)), 1);
-        recorder.note(Event::Command(CommandName::new("publish"), 1), 1235);
-        recorder.note(Event::Command(CommandName::new("secret"), 0), 1235);
-        recorder.note(Event::Decision(Decision::Accepted), 1235);
-        let media = Event::Message {
+        recorder.note(RecordedEvent::Command(CommandName::new("publish"), 1), 1235);
+        recorder.note(RecordedEvent::Command(CommandName::new("secret"), 0), 1235);
+        recorder.note(RecordedEvent::Decision(Decision::Accepted), 1235);
+        let media = RecordedEvent::Message {
             type_id: 9,
             len: 4523,
             timestamp: 40,
         };
         recorder.note(media, 1235);
-        let lines: Vec<String> = recorder.entries().map(Entry::to_string).collect();
+        let lines: Vec<String> = recorder.entries().map(Record::to_string).collect();
         assert_eq!(
             lines,
             [

@@ -27,12 +27,12 @@ const VERSION: u8 = 3;
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Handshake {
-    state: State,
+    state: HandshakeState,
     has_digest: bool,
 }
 
 #[derive(Debug)]
-enum State {
+enum HandshakeState {
     /// Waiting for C0.
     Version,
     /// Collecting C1, which S2 repeats.
@@ -49,14 +49,14 @@ enum State {
 impl Default for Handshake {
     fn default() -> Handshake {
         Handshake {
-            state: State::Version,
+            state: HandshakeState::Version,
             has_digest: false,
         }
     }
 }
 
 impl Handshake {
-    /// Whether C1 had a digest, and was answered by one.
+    /// Whether C1 had a digest, so that S1 and S2 have one too.
     pub fn has_digest(&self) -> bool {
         self.has_digest
     }
@@ -71,17 +71,17 @@ impl Handshake {
     ) -> Result<bool, Error> {
         loop {
             match &mut self.state {
-                State::Version => {
+                HandshakeState::Version => {
                     let Some((&version, rest)) = input.split_first() else {
                         return Ok(false);
                     };
                     check_version(version)?;
                     *input = rest;
-                    self.state = State::First {
+                    self.state = HandshakeState::First {
                         c1: Vec::with_capacity(BLOCK_LEN),
                     };
                 }
-                State::First { c1 } => {
+                HandshakeState::First { c1 } => {
                     let (taken, rest) = input.split_at(input.len().min(BLOCK_LEN - c1.len()));
                     c1.extend_from_slice(taken);
                     *input = rest;
@@ -89,18 +89,18 @@ impl Handshake {
                         return Ok(false);
                     }
                     self.has_digest = answer(c1, &nonce, out);
-                    self.state = State::Second { left: BLOCK_LEN };
+                    self.state = HandshakeState::Second { left: BLOCK_LEN };
                 }
-                State::Second { left } => {
+                HandshakeState::Second { left } => {
                     let (taken, rest) = input.split_at(input.len().min(*left));
                     *left -= taken.len();
                     *input = rest;
                     if *left > 0 {
                         return Ok(false);
                     }
-                    self.state = State::Done;
+                    self.state = HandshakeState::Done;
                 }
-                State::Done => return Ok(true),
+                HandshakeState::Done => return Ok(true),
             }
         }
     }
@@ -126,13 +126,13 @@ fn answer(c1: &[u8], nonce: impl Fn(&mut [u8]), out: &mut Vec<u8>) -> bool {
     false
 }
 
-/// A client of HTTP has come to the wrong port.
+/// The error for an HTTP client on the RTMP port.
 pub const HTTP: Error = Error::Unsupported(Cow::Borrowed(
     "an HTTP or RTSP request on the RTMP port, expected an rtmp:// client",
 ));
 
-/// Clients that ask for another plain version get ours; the encrypted ones and other protocols
-/// can't go on.
+/// Clients that ask for another unencrypted version get version 3; encrypted versions and other
+/// protocols are errors.
 fn check_version(version: u8) -> Result<(), Error> {
     match version {
         6 | 8 | 9 => Err(Error::unsupported(format!(

@@ -4,6 +4,7 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::Error;
 use super::chunk::{MessageHeader, chunk_stream_id};
+use crate::medium::Medium;
 
 /// Message types (5.4, 7.1).
 pub mod type_id {
@@ -35,18 +36,27 @@ pub mod type_id {
     pub const AGGREGATE: u8 = 22;
 }
 
+/// Returns the medium of audio and video messages.
+pub(super) fn medium_of(type_id: u8) -> Option<Medium> {
+    match type_id {
+        type_id::AUDIO => Some(Medium::Audio),
+        type_id::VIDEO => Some(Medium::Video),
+        _ => None,
+    }
+}
+
 /// A protocol control message (5.4) or user control message (6.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
     /// Type 1: largest chunk payload that the sender will use, in bytes.
     SetChunkSize(u32),
-    /// Type 2: the chunk stream whose unfinished message is to be forgotten.
+    /// Type 2: the chunk stream whose unfinished message is dropped.
     Abort(u32),
     /// Type 3: bytes received so far, modulo 2^32.
     Acknowledgement(u32),
-    /// Type 5: the peer is to acknowledge each time this many bytes have arrived.
+    /// Type 5: the number of bytes after which the peer has to acknowledge.
     WindowAcknowledgementSize(u32),
-    /// Type 6: limit for the peer's unacknowledged bytes.
+    /// Type 6: the limit for the peer's unacknowledged bytes.
     SetPeerBandwidth {
         /// Bytes.
         size: u32,
@@ -60,7 +70,7 @@ pub enum Control {
 /// The event of a user control message (6.2, 7.1.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserControl {
-    /// Event 0: the message stream can be used.
+    /// Event 0: the message stream is ready.
     StreamBegin(u32),
     /// Event 1: playback of the message stream is over.
     StreamEof(u32),
@@ -71,7 +81,7 @@ pub enum UserControl {
         /// ms.
         buffer_ms: u32,
     },
-    /// Event 6: to be answered with the same number.
+    /// Event 6: the peer answers with the same number.
     PingRequest(u32),
     /// Event 7.
     PingResponse(u32),
@@ -80,8 +90,8 @@ pub enum UserControl {
 }
 
 impl Control {
-    /// Reads the body of a message of type 1 to 6. Longer bodies are tolerated, shorter ones are
-    /// not, except for user control events that nobody acts on.
+    /// Parses the body of a message of type 1 to 6. Longer bodies are tolerated; shorter ones are too
+    /// for user control events that have no effect.
     pub fn parse(type_id: u8, body: &[u8]) -> Result<Control, Error> {
         let number = |at: usize| {
             body.get(at..at + 4)

@@ -1,11 +1,11 @@
-//! Metadata: what a publisher says about its stream, and for players reduced to what every player
+//! Metadata: what a publisher says about its stream, reduced for players to what every player
 //! survives.
 //!
 //! Players are strict where publishers are not. ffmpeg (and with it mpv and VLC) ends the play on
 //! an undefined value, on a name of 128 bytes or more, on bytes after the end; it takes metadata
 //! only as an ECMA array, and waits for a track that `audiocodecid` or `videocodecid` announces.
-//! So nothing of the publisher's bytes is relayed: the values are filtered and written anew, from
-//! where they lie, without a tree of them in between.
+//! So none of the publisher's bytes are relayed: the values are filtered and rewritten from where they
+//! lie, without building a tree.
 //!
 //! ```text
 //! 02 00 0A 6F 6E 4D 65 74 61 44 61 74 61         "onMetaData"
@@ -14,25 +14,12 @@
 //!    00 00 09                                    end
 //! ```
 
-use std::borrow::Cow;
+use super::amf::marker::amf0 as marker;
+use super::amf::{Bytes, MissingEnd, Name, Properties, Reader, Token};
+use super::relay_writer::{RelayWriter, Write};
 
-use super::amf::{Bytes, Name, Named, Properties, Reader, Text, Token};
-use super::amf0::{MissingEnd, marker};
-
-/// Longest payload that is made, in bytes.
+/// Longest payload for players, in bytes.
 pub const MAX_LEN: usize = 16 * 1024;
-
-/// Properties of one object.
-const MAX_PROPERTIES: u32 = 256;
-
-/// Objects in objects, the outermost counted.
-const MAX_DEPTH: usize = 4;
-
-/// ffmpeg reads names into a buffer of 128 bytes, with a terminating zero.
-const MAX_NAME_LEN: usize = 127;
-
-/// ffmpeg reads strings into a buffer of 1024 bytes, with a terminating zero.
-const MAX_STRING_LEN: usize = 1023;
 
 /// Properties that announce or describe the audio track.
 const AUDIO_NAMES: &[&str] = &[
@@ -88,9 +75,10 @@ pub fn write_for_players(
         has_audio == Some(false) && AUDIO_NAMES.iter().any(|absent| name == absent)
             || has_video == Some(false) && VIDEO_NAMES.iter().any(|absent| name == absent)
     };
-    // 64 bytes are more than what stands around the pairs.
-    let count = Out::counting(MAX_LEN - 64).properties(properties.reader.clone(), 1, &is_absent);
-    let mut out = Out {
+    // 64 bytes are more than the name, the count and the end take.
+    let count =
+        RelayWriter::counting(MAX_LEN - 64).properties(properties.reader.clone(), 1, &is_absent);
+    let mut out = RelayWriter {
         write: Some(write),
         len: 0,
         most: MAX_LEN - 64,
@@ -104,172 +92,9 @@ pub fn write_for_players(
 
 pub(super) const ON_METADATA: &str = "onMetaData";
 
-/// Where bytes go in their order.
-type Write<'w> = &'w mut dyn FnMut(&[u8]);
-
-/// Writes what may be relayed, or counts it.
-pub(super) struct Out<'w> {
-    pub(super) write: Option<Write<'w>>,
-    pub(super) len: usize,
-    /// Properties that would make it longer are left out.
-    pub(super) most: usize,
-}
-
-impl Out<'_> {
-    pub(super) fn counting(most: usize) -> Out<'static> {
-        Out {
-            write: None,
-            len: 0,
-            most,
-        }
-    }
-
-    /// The properties that may be relayed, from inside of an object up to its end; returns their
-    /// number.
-    fn properties(
-        &mut self,
-        mut reader: Reader<'_>,
-        depth: usize,
-        is_absent: &dyn Fn(&Name<'_>) -> bool,
-    ) -> u32 {
-        let mut count = 0;
-        while let Ok(Some(Named { name, token })) = reader.next_token() {
-            if token == Token::End {
-                break;
-            }
-            let is_safe = is_safe_name(name) && is_safe_value(token, depth) && !is_absent(&name);
-            if is_safe && count < MAX_PROPERTIES {
-                let mut counted = Out::counting(usize::MAX);
-                counted.property(name, token, reader.clone(), depth);
-                if self.len + counted.len <= self.most {
-                    self.property(name, token, reader.clone(), depth);
-                    count += 1;
-                }
-            }
-            if reader.skip(token).is_err() {
-                break;
-            }
-        }
-        count
-    }
-
-    fn property(&mut self, name: Name<'_>, token: Token<'_>, reader: Reader<'_>, depth: usize) {
-        let name = name.to_str();
-        self.bytes(&(name.len() as u16).to_be_bytes());
-        self.bytes(name.as_bytes());
-        self.value(token, reader, depth);
-    }
-
-    /// A safe value; `reader` is behind its token.
-    pub(super) fn value(&mut self, token: Token<'_>, reader: Reader<'_>, depth: usize) {
-        match token {
-            Token::Number(number) => {
-                self.bytes(&[marker::NUMBER]);
-                self.bytes(&number.to_be_bytes());
-            }
-            Token::Date(ms) => {
-                self.bytes(&[marker::DATE]);
-                self.bytes(&ms.to_be_bytes());
-                self.bytes(&[0, 0]);
-            }
-            Token::Boolean(boolean) => self.bytes(&[marker::BOOLEAN, u8::from(boolean)]),
-            Token::String(text) => self.text(marker::STRING, &printable(text)),
-            Token::Object => {
-                self.bytes(&[marker::OBJECT]);
-                self.properties(reader, depth + 1, &|_| false);
-                self.end();
-            }
-            Token::EcmaArray => {
-                let all = &|_: &Name<'_>| false;
-                let most = self.most.saturating_sub(self.len);
-                let count = Out::counting(most).properties(reader.clone(), depth + 1, all);
-                self.begin(marker::ECMA_ARRAY, count);
-                self.properties(reader, depth + 1, all);
-                self.end();
-            }
-            Token::StrictArray(count) => {
-                self.begin(marker::STRICT_ARRAY, count);
-                self.elements(reader, depth + 1);
-            }
-            _ => self.bytes(&[marker::NULL]),
-        }
-    }
-
-    /// Elements keep their places: arrays such as times and file positions belong together.
-    fn elements(&mut self, mut reader: Reader<'_>, depth: usize) {
-        while let Ok(Some(Named { token, .. })) = reader.next_token() {
-            let is_array = matches!(token, Token::StrictArray(_));
-            match token {
-                Token::End => return,
-                _ if is_safe_value(token, depth) && !is_array => {
-                    self.value(token, reader.clone(), depth);
-                }
-                _ => self.bytes(&[marker::NULL]),
-            }
-            if reader.skip(token).is_err() {
-                return;
-            }
-        }
-    }
-
-    fn text(&mut self, marker: u8, text: &str) {
-        self.bytes(&[marker]);
-        self.bytes(&(text.len() as u16).to_be_bytes());
-        self.bytes(text.as_bytes());
-    }
-
-    fn begin(&mut self, marker: u8, count: u32) {
-        self.bytes(&[marker]);
-        self.bytes(&count.to_be_bytes());
-    }
-
-    fn end(&mut self) {
-        self.bytes(&[0, 0, marker::OBJECT_END]);
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.len += bytes.len();
-        if let Some(write) = &mut self.write {
-            write(bytes);
-        }
-    }
-}
-
-/// An empty name would end the object for ffmpeg.
-fn is_safe_name(name: Name<'_>) -> bool {
-    // What is longer as it came isn't looked at.
-    if matches!(name, Name::Text(text) if text.len() > MAX_NAME_LEN) {
-        return false;
-    }
-    let name = name.to_str();
-    (1..=MAX_NAME_LEN).contains(&name.len()) && !name.contains(char::is_control)
-}
-
-fn is_safe_value(token: Token<'_>, depth: usize) -> bool {
-    match token {
-        // Players cast numbers to integers without a look.
-        Token::Number(number) | Token::Date(number) => number.is_finite(),
-        Token::Boolean(_) | Token::Null => true,
-        Token::String(text) => {
-            text.len() <= MAX_STRING_LEN && printable(text).len() <= MAX_STRING_LEN
-        }
-        Token::Object | Token::EcmaArray | Token::StrictArray(_) => depth < MAX_DEPTH,
-        Token::Undefined | Token::XmlDocument(_) | Token::ByteArray(_) | Token::End => false,
-    }
-}
-
-/// A text without control characters.
-fn printable(text: Text<'_>) -> Cow<'_, str> {
-    let text = text.to_str();
-    if text.contains(char::is_control) {
-        return text.chars().filter(|c| !c.is_control()).collect();
-    }
-    text
-}
-
-/// The properties of a metadata message, `Some(None)` when it withdraws them, `None` when the
-/// message is something else or can't be decoded. ffmpeg sends time codes as data messages that
-/// aren't AMF; that must not end a publish.
+/// Returns the properties of a metadata message, `Some(None)` if it withdraws them, `None` if the
+/// message is something else or can't be decoded. ffmpeg sends time codes as data messages that aren't
+/// AMF; those must not end a publish.
 pub fn parse(body: Bytes<'_>) -> Option<Option<Properties<'_>>> {
     let mut reader = Reader::tolerating(body, MissingEnd::Tolerated);
     let mut whole = reader.clone();
@@ -303,6 +128,7 @@ pub(super) fn is_text(token: Token<'_>, expected: &str) -> bool {
 mod tests {
     use super::*;
     use crate::rtmp::amf0::{Value, parse};
+    use crate::rtmp::relay_writer::{MAX_DEPTH, MAX_PROPERTIES};
 
     /// Metadata of ffmpeg 5.1 (libx264, aac), without the properties from `stereo` on.
     const FFMPEG: &[u8] = b"\x02\0\x0AonMetaData\x08\0\0\0\x0D\
@@ -458,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_values_of_a_name_the_last_one_counts() {
+    fn the_last_of_two_values_with_the_same_name_counts() {
         let came = [("a", 1.0), ("b", 2.0), ("a", 3.0)]
             .map(|(name, number)| (name.to_owned(), Value::Number(number)));
         let bytes = for_players(&came, None, None);

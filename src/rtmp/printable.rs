@@ -1,10 +1,10 @@
-//! Text of peers, as it stands in log lines.
+//! Text from peers in log lines.
 
 use std::fmt::{self, Write as _};
 
-/// Text as it is, but for what could change how a line reads: control characters, which end lines
-/// or move a terminal's cursor, and characters that nobody sees, some of which turn the direction of
-/// writing, are escaped, as are backslashes and double quotes.
+/// Text in which everything is escaped that could change how a log line reads: control characters,
+/// which end lines or move a terminal's cursor, invisible characters, some of which change the
+/// direction of writing, backslashes and double quotes.
 pub(crate) struct Printable<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Printable<'_> {
@@ -20,7 +20,7 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// Whether a character looks like none or like a space, turns the direction of writing, or is for
+/// Whether a character is invisible, looks like a space, changes the direction of writing, or is for
 /// private use.
 fn is_hidden(c: char) -> bool {
     matches!(c,
@@ -29,7 +29,7 @@ fn is_hidden(c: char) -> bool {
         | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..)
 }
 
-/// The beginning of a text, of whole characters in at most so many bytes.
+/// The beginning of a text: whole characters, at most `most` bytes.
 pub(crate) fn at_most(text: &str, most: usize) -> &str {
     let mut ends = (0..=most.min(text.len())).rev();
     let end = ends.find(|end| text.is_char_boundary(*end));
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stand_as_they_are_unless_they_could_change_how_a_line_reads() {
+    fn only_characters_that_could_change_how_a_line_reads_are_escaped() {
         for (text, shown) in [
             ("live/cam", "live/cam"),
             ("K\u{fc}che", "K\u{fc}che"),

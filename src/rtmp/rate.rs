@@ -1,12 +1,12 @@
-//! A token bucket: how much of something a peer may do at a time.
+//! A token bucket, which limits how often a peer may do something.
 
-/// Holds up to `capacity` tokens and gains `per_second` of them; who does something takes one.
+/// Holds up to `capacity` tokens and gains `per_second` of them; each action takes one.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
     capacity: u32,
     per_second: u32,
     tokens: u32,
-    /// ms, on the caller's clock, up to which tokens were gained in full.
+    /// Time in ms on the caller's clock up to which all tokens have been gained.
     filled_at: u64,
 }
 
@@ -21,7 +21,7 @@ impl Rate {
         }
     }
 
-    /// Takes `count` tokens; false when there aren't as many.
+    /// Takes `count` tokens; false if there are fewer.
     pub fn take(&mut self, count: u32, now: u64) -> bool {
         self.fill(now);
         match self.tokens.checked_sub(count) {
@@ -31,12 +31,12 @@ impl Rate {
         true
     }
 
-    /// Puts back what was taken for something that wasn't done.
+    /// Puts tokens back that were taken for something that wasn't done.
     pub fn give_back(&mut self, count: u32) {
         self.tokens = self.tokens.saturating_add(count).min(self.capacity);
     }
 
-    /// Tokens that it holds at most.
+    /// The most tokens that it holds.
     pub fn capacity(&self) -> u64 {
         self.capacity.into()
     }

@@ -11,7 +11,7 @@
 //! app "", name "live//door"                  ->  live/door
 //! ```
 //!
-//! What doesn't make a valid name is refused, never mended: two names must not collide.
+//! Invalid names are refused, never repaired: two names must not collide.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -26,9 +26,21 @@ const MAX_PART_LEN: usize = 255;
 const MAX_KEY_LEN: usize = 2 * MAX_PART_LEN + 1;
 
 /// Longest app or name as sent, query included, in bytes.
-pub(super) const MAX_SENT_LEN: usize = 1024;
+const MAX_SENT_LEN: usize = 1024;
+
+/// Bytes of a name or an app that are kept: enough to see that it is too long.
+pub(super) const MAX_KEPT_NAME: usize = MAX_SENT_LEN + 4;
 
 /// App and stream name in normal form: one or more parts joined by `/`. Clones share the text.
+///
+/// ```
+/// use brooklet::StreamKey;
+///
+/// let key = StreamKey::new("live", "door?key=secret")?;
+/// assert_eq!(key.as_str(), "live/door");
+/// assert_eq!(key, StreamKey::new("/live/", "door.flv")?);
+/// # Ok::<(), brooklet::rtmp::stream_key::InvalidName>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StreamKey(Arc<str>);
 
@@ -66,7 +78,7 @@ impl fmt::Display for InvalidName {
 impl std::error::Error for InvalidName {}
 
 impl StreamKey {
-    /// Normalises app and name as a client sent them, queries included.
+    /// Normalizes app and name as a client sent them, queries included.
     pub fn new(app: &str, name: &str) -> Result<StreamKey, InvalidName> {
         if app.len() > MAX_SENT_LEN || name.len() > MAX_SENT_LEN {
             return Err(InvalidName::TooLong);
@@ -86,7 +98,7 @@ impl StreamKey {
             let bare = prefixes.find_map(|prefix| part.strip_prefix(prefix));
             bare.filter(|_| place == count).unwrap_or(part)
         });
-        // Of `rtmp://host/live/door/` ffmpeg makes the app `live/door` and an empty name.
+        // ffmpeg splits `rtmp://host/live/door/` into the app `live/door` and an empty name.
         let has_name = !name.is_empty() || count > 1;
         if !has_name || parts.clone().last().is_none_or(str::is_empty) {
             return Err(InvalidName::Empty);
@@ -120,7 +132,7 @@ impl StreamKey {
         Some((StreamKey(rest.into()), last))
     }
 
-    /// All parts but the last, which may be none, and the last one.
+    /// All parts but the last, or "", and the last part.
     pub fn app_and_name(&self) -> (&str, &str) {
         self.0.rsplit_once('/').unwrap_or(("", &self.0))
     }
@@ -131,7 +143,7 @@ impl StreamKey {
     }
 }
 
-/// By app, then by name: streams of one app stand together in lists.
+/// Orders by app, then by name, so that lists keep the streams of one app together.
 impl Ord for StreamKey {
     fn cmp(&self, other: &StreamKey) -> Ordering {
         self.app_and_name().cmp(&other.app_and_name())
@@ -151,7 +163,7 @@ impl fmt::Display for StreamKey {
     }
 }
 
-/// The value of a parameter in the query of an app, name or URL, as it was sent.
+/// Returns the value of a parameter in the query of an app, name or URL, as it was sent.
 pub fn query_value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, query) = text.split_once('?')?;
     query
@@ -198,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_no_names_are_refused() {
+    fn invalid_names_are_refused() {
         let long_part = "x".repeat(256);
         let long_key = ["y".repeat(171).as_str(); 3].join("/");
         let long_query = format!("door?{}", "z".repeat(1024));

@@ -1,26 +1,48 @@
-//! What a program that embeds the server sees, and may decide.
+//! What a program that embeds the server is asked, and what it is notified of.
 //!
 //! ```text
 //! connect ── publish ── metadata ... ── unpublish ── disconnect
 //!         └─ play ── stop ─────────────────────────┘
 //! ```
 //!
-//! A handler is called on the thread of the connection that it is about: it may take its time,
-//! and only that connection waits. What was accepted is always followed by its counterpart, also
-//! when the client vanishes. The configuration's own rules (keys, users, networks) are a handler
-//! too, which is asked first.
+//! A handler is called on the thread of the connection that it is about, so it may take its time:
+//! only that connection waits. A play over HLS outlives connections; its end comes on another thread.
+//! Whatever was accepted is followed by its counterpart, also when the
+//! client vanishes. The access rules of the configuration (keys, users, networks) are checked first.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::net::SocketAddr;
 
-use super::access::{Action, Login};
-use crate::config::Shown;
+use crate::http::query;
 use crate::rtmp::amf::Properties;
-use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::{StreamKey, query_value};
 
-/// Decides who may do what, and hears of what happens. Every method has a default which accepts
-/// and does nothing.
+pub use super::client::{Client, Protocol};
+
+/// Decides who may do what, and is notified of what happens. The default of each method accepts and
+/// does nothing.
+///
+/// ```
+/// use brooklet::{Client, Handler, Refusal, StreamKey, StreamRequest};
+///
+/// /// Lets one camera in, whose name can't be changed, and shows it under a better one.
+/// struct Doorman;
+///
+/// impl Handler for Doorman {
+///     fn publish(&self, _: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
+///         if request.key().as_str() != "live/IPCAM_0042" {
+///             return Err(Refusal::new("it isn't on the list of cameras"));
+///         }
+///         let key = StreamKey::new("live", "yard");
+///         request.set_key(key.map_err(|error| Refusal::new(error.to_string()))?);
+///         Ok(())
+///     }
+///
+///     fn unpublish(&self, client: &Client, stream: &StreamKey) {
+///         println!("{client} has stopped publishing {stream}");
+///     }
+/// }
+/// ```
 pub trait Handler: Send + Sync {
     /// A client wants to connect, over RTMP.
     fn connect(&self, client: &mut Client) -> Result<(), Refusal> {
@@ -28,24 +50,27 @@ pub trait Handler: Send + Sync {
         Ok(())
     }
 
-    /// A client that was accepted is gone.
+    /// A client whose connect was accepted is gone.
     fn disconnect(&self, client: &Client) {
         let _ = client;
     }
 
-    /// A client wants to publish. The handler may also change the name under which it does.
+    /// A client wants to publish. The handler may also change the name of the stream.
     fn publish(&self, client: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
         let _ = (client, request);
         Ok(())
     }
 
-    /// A publish has ended. Its players may still wait for another one.
+    /// A publish has ended. Its players may still wait for the next one.
     fn unpublish(&self, client: &Client, stream: &StreamKey) {
         let _ = (client, stream);
     }
 
-    /// A client wants to play. The handler may also change what it plays. Over HTTP that is a
-    /// request for a stream or a part of one: a player of HLS makes one every second or so.
+    /// A client wants to play. The handler may also change which stream it plays.
+    ///
+    /// Over HLS a play is that of a viewer: it consists of all requests for the same stream with the
+    /// same query from one program at one address, until there has been none for 15 seconds. The
+    /// handler is asked about the first one.
     fn play(&self, client: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
         let _ = (client, request);
         Ok(())
@@ -56,183 +81,32 @@ pub trait Handler: Send + Sync {
         let _ = (client, stream);
     }
 
-    /// A publisher has described its stream; `None` when it withdraws the description. The
-    /// properties are as they came, in their order. They are read from the message itself: whoever
-    /// needs one [finds](Properties::find) it, or clones the view and goes through all.
+    /// A publisher has sent metadata for its stream, or withdrawn it (`None`). The properties are
+    /// read from the message itself, in their order: [find](Properties::find) one, or clone the view
+    /// and iterate over all.
     fn metadata(&self, client: &Client, stream: &StreamKey, properties: Option<&Properties<'_>>) {
         let _ = (client, stream, properties);
     }
 }
 
-/// What a client speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// RTMP, over which streams are published and played.
-    Rtmp,
-    /// HTTP, over which they are played. Each request stands for itself: there is no connect, and
-    /// so no disconnect. What the program calls itself stands where RTMP has it, in
-    /// [`flash_ver`](Connect::flash_ver).
-    Http,
-}
+/// The handler of a server that is given none.
+pub(super) struct AcceptAll;
 
-/// How it came.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Way {
-    /// By itself.
-    #[default]
-    Direct,
-    /// Through a proxy that is trusted and has said from which address.
-    Named,
-    /// Through something that may not say so, or hasn't: it may be anywhere.
-    Unnamed,
-}
-
-/// A connection, and what its client says of itself.
-#[derive(Clone, Debug)]
-pub struct Client {
-    id: u64,
-    address: SocketAddr,
-    local_address: SocketAddr,
-    connect: Connect,
-    protocol: Protocol,
-    way: Way,
-    /// What came with the newest request over HTTP.
-    login: Option<Login>,
-    user: Option<String>,
-    /// It has logged in as one of those who may publish, or play.
-    may_publish: bool,
-    may_play: bool,
-}
-
-impl Client {
-    pub(super) fn new(id: u64, address: SocketAddr, local_address: SocketAddr) -> Client {
-        Client {
-            id,
-            address,
-            local_address,
-            connect: Connect::default(),
-            protocol: Protocol::Rtmp,
-            way: Way::Direct,
-            login: None,
-            user: None,
-            may_publish: false,
-            may_play: false,
-        }
-    }
-
-    /// One that speaks HTTP, and says that it is this program.
-    pub(super) fn over_http(
-        id: u64,
-        address: SocketAddr,
-        local_address: SocketAddr,
-        user_agent: &str,
-    ) -> Client {
-        let connect = Connect {
-            flash_ver: user_agent.to_owned(),
-            ..Connect::default()
-        };
-        Client {
-            protocol: Protocol::Http,
-            connect,
-            ..Client::new(id, address, local_address)
-        }
-    }
-
-    /// The request came in this way.
-    pub(super) fn set_way(&mut self, way: Way) {
-        self.way = way;
-    }
-
-    pub(super) fn way(&self) -> Way {
-        self.way
-    }
-
-    /// Name and password of a request over HTTP.
-    pub(super) fn login(&self) -> Option<&Login> {
-        self.login.as_ref()
-    }
-
-    pub(super) fn set_login(&mut self, login: Option<Login>) {
-        self.login = login;
-    }
-
-    /// Whether it has logged in as somebody who may.
-    pub(super) fn may(&self, action: Action) -> bool {
-        match action {
-            Action::Publish => self.may_publish,
-            Action::Play => self.may_play,
-        }
-    }
-
-    pub(super) fn allow(&mut self, action: Action) {
-        match action {
-            Action::Publish => self.may_publish = true,
-            Action::Play => self.may_play = true,
-        }
-    }
-
-    pub(super) fn set_connect(&mut self, connect: Connect) {
-        self.connect = connect;
-    }
-
-    /// The connection's number, as in the log.
-    pub fn id(&self) -> u64 {
-        self.id
-    }
-
-    /// Where it comes from: behind a trusted proxy what that says, with port 0 if it says none.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Where it was accepted.
-    pub fn local_address(&self) -> SocketAddr {
-        self.local_address
-    }
-
-    /// What it speaks.
-    pub fn protocol(&self) -> Protocol {
-        self.protocol
-    }
-
-    /// What it said in connect.
-    pub fn connect(&self) -> &Connect {
-        &self.connect
-    }
-
-    /// As whom it was accepted, if a handler asked.
-    pub fn user(&self) -> Option<&str> {
-        self.user.as_deref()
-    }
-
-    /// Notes who it is.
-    pub fn set_user(&mut self, user: &str) {
-        self.user = Some(user.to_owned());
-    }
-
-    /// A parameter of the query of its app or, failing that, of its URL.
-    pub fn query_value(&self, name: &str) -> Option<&str> {
-        let Connect { app, tc_url, .. } = &self.connect;
-        query_value(app, name).or_else(|| query_value(tc_url, name))
-    }
-}
-
-/// As it stands in the log: `#17 192.0.2.7:5123`.
-impl fmt::Display for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{} {}", self.id, Shown(self.address))
-    }
-}
+impl Handler for AcceptAll {}
 
 /// A publish or play that waits for a decision.
 #[derive(Clone, Debug)]
 pub struct StreamRequest<'a> {
     client: &'a Client,
     name: &'a str,
+    /// The query of a request over HTTP, percent-encoded.
+    query: Option<&'a str>,
     key: StreamKey,
     is_trusted: bool,
-    /// The key is not the name as sent, but what may be shown of it.
+    /// `key` isn't the name that was sent, but what may be shown of it.
     is_hidden: bool,
+    /// It is a request for a playlist of HLS, or for a file that one lists.
+    is_hls: bool,
 }
 
 impl<'a> StreamRequest<'a> {
@@ -240,47 +114,82 @@ impl<'a> StreamRequest<'a> {
         StreamRequest {
             client,
             name,
+            query: None,
             key,
             is_trusted: false,
             is_hidden: false,
+            is_hls: false,
         }
     }
 
-    /// The name holds a secret. `shown` takes its place, in the log and everywhere else.
+    pub(super) fn over_http(
+        client: &'a Client,
+        key: &'a StreamKey,
+        query: Option<&'a str>,
+    ) -> StreamRequest<'a> {
+        StreamRequest {
+            query,
+            ..StreamRequest::new(client, key.as_str(), key.clone())
+        }
+    }
+
+    pub(super) fn client(&self) -> &'a Client {
+        self.client
+    }
+
+    pub(super) fn set_hls(&mut self, is_hls: bool) {
+        self.is_hls = is_hls;
+    }
+
+    pub(super) fn is_hls(&self) -> bool {
+        self.is_hls
+    }
+
+    /// The query of a request over HTTP, percent-encoded.
+    pub(super) fn query(&self) -> Option<&'a str> {
+        self.query
+    }
+
+    /// Replaces a name that may hold a secret by what may be shown of it, in the log and elsewhere.
     pub(super) fn hide(&mut self, shown: StreamKey) {
         self.key = shown;
         self.is_hidden = true;
     }
 
-    /// The name is one: it may be shown.
+    /// Sets the name of the stream, which holds no secret.
     pub(super) fn show(&mut self, key: StreamKey) {
         self.key = key;
         self.is_hidden = false;
     }
 
-    /// Whether the name holds a secret, so that the client must not be told what became of it.
+    /// Whether the name holds a secret. The client must not learn whether it is a right one.
     pub(super) fn is_hidden(&self) -> bool {
         self.is_hidden
     }
 
-    /// The stream that is wanted.
+    /// The stream that is requested.
     pub fn key(&self) -> &StreamKey {
         &self.key
     }
 
-    /// Makes it another stream.
+    /// Replaces the stream by another one.
     pub fn set_key(&mut self, key: StreamKey) {
         self.key = key;
     }
 
-    /// The name as the client sent it, query included.
+    /// The name as the client sent it; over RTMP with its query.
     pub fn name(&self) -> &'a str {
         self.name
     }
 
-    /// A parameter of the query of the name or, failing that, of app and URL.
-    pub fn query_value(&self, name: &str) -> Option<&'a str> {
-        query_value(self.name, name).or_else(|| self.client.query_value(name))
+    /// A parameter in the query of the name or, failing that, of app and URL. Over HTTP the value is
+    /// percent-decoded, unless that would give an `&`.
+    pub fn query_value(&self, name: &str) -> Option<Cow<'a, str>> {
+        if let Some(query) = self.query {
+            return query::value(query, name);
+        }
+        let value = query_value(self.name, name).or_else(|| self.client.query_value(name));
+        value.map(Cow::Borrowed)
     }
 
     /// Whether the client has proved that the stream is its own.
@@ -288,43 +197,58 @@ impl<'a> StreamRequest<'a> {
         self.is_trusted
     }
 
-    /// The client has proved that the stream is its own: it may take it over from a publisher at
-    /// another address, which is taken for its own former connection.
+    /// Notes that the client has proved that the stream is its own. It may then take the stream over
+    /// from a publisher at another address, which is taken for its own former connection.
     pub fn trust(&mut self) {
         self.is_trusted = true;
     }
 }
 
-/// Why a client may not go on.
+/// The reason why a client is refused.
+///
+/// ```
+/// use brooklet::Refusal;
+///
+/// let refusal = Refusal::new("the stream belongs to camera 7").with_description("not your stream");
+/// assert_eq!(refusal.reason(), "the stream belongs to camera 7"); // logged
+/// assert_eq!(refusal.description(), "not your stream"); // shown to the client
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     reason: String,
     description: Option<String>,
-    is_step: bool,
-    http_status: u16,
+    kind: RefusalKind,
+}
+
+/// The kinds of refusals, as far as protocols tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RefusalKind {
+    Forbidden,
+    /// Credentials are missing or wrong.
+    Unauthorized,
+    /// Nothing is wrong: the client is expected to reconnect, for example with credentials.
+    Step,
+    TooManyAttempts,
+    ServerStops,
 }
 
 impl Refusal {
-    /// A refusal whose reason stands in the log and is shown to the client.
+    /// A refusal whose reason is logged and shown to the client.
     pub fn new(reason: impl Into<String>) -> Refusal {
         Refusal {
             reason: reason.into(),
             description: None,
-            is_step: false,
-            http_status: 403,
+            kind: RefusalKind::Forbidden,
         }
     }
 
-    /// A refusal in the course of things, such as the question for a password: nobody has done
-    /// anything wrong, and the log doesn't warn.
+    /// A refusal that is part of a normal exchange, such as the request for a password: nothing is
+    /// wrong, so the log doesn't warn.
     pub fn step(reason: impl Into<String>) -> Refusal {
-        Refusal {
-            is_step: true,
-            ..Refusal::new(reason)
-        }
+        Refusal::new(reason).with_kind(RefusalKind::Step)
     }
 
-    /// The client is shown this instead: at most 250 bytes.
+    /// Shows the client this text of at most 250 bytes instead of the reason.
     pub fn with_description(self, description: impl Into<String>) -> Refusal {
         Refusal {
             description: Some(description.into()),
@@ -332,29 +256,25 @@ impl Refusal {
         }
     }
 
-    /// Over HTTP this is the answer, instead of 403 Forbidden.
-    pub(super) fn with_http_status(self, http_status: u16) -> Refusal {
-        Refusal {
-            http_status,
-            ..self
-        }
+    pub(super) fn with_kind(self, kind: RefusalKind) -> Refusal {
+        Refusal { kind, ..self }
     }
 
-    pub(super) fn http_status(&self) -> u16 {
-        self.http_status
+    pub(super) fn kind(&self) -> RefusalKind {
+        self.kind
     }
 
-    /// Whether it is in the course of things.
+    /// Whether it is part of a normal exchange.
     pub fn is_step(&self) -> bool {
-        self.is_step
+        matches!(self.kind, RefusalKind::Step | RefusalKind::ServerStops)
     }
 
-    /// What the log says.
+    /// The text for the log.
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// What the client is shown.
+    /// The text for the client.
     pub fn description(&self) -> &str {
         self.description.as_deref().unwrap_or(&self.reason)
     }
@@ -366,75 +286,32 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Handlers in the order in which they are asked; the first refusal counts.
-pub(super) struct Handlers(Vec<std::sync::Arc<dyn Handler>>);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtmp::server_session::Connect;
 
-impl Handlers {
-    pub(super) fn new(handlers: Vec<std::sync::Arc<dyn Handler>>) -> Handlers {
-        Handlers(handlers)
-    }
-}
+    #[test]
+    fn a_query_is_read_over_both_protocols() {
+        let address = "192.0.2.7:40000".parse().unwrap();
+        let key = StreamKey::new("live", "door").unwrap();
+        let client = Client::over_http(1, address, address, "curl/8");
+        let query = Some("note=a%20b&key=s3cret&other=a%26b");
+        let request = StreamRequest::over_http(&client, &key, query);
+        assert_eq!(request.name(), "live/door");
+        assert_eq!(request.query_value("note").as_deref(), Some("a b"));
+        assert_eq!(request.query_value("other").as_deref(), Some("a%26b"));
+        assert_eq!(request.query_value("none"), None);
 
-impl Handler for Handlers {
-    fn connect(&self, client: &mut Client) -> Result<(), Refusal> {
-        self.accepted(|handler| handler.connect(client))
-            .map_err(|(count, refusal)| {
-                self.undo(count, |handler| handler.disconnect(client));
-                refusal
-            })
-    }
-
-    fn disconnect(&self, client: &Client) {
-        self.undo(self.0.len(), |handler| handler.disconnect(client));
-    }
-
-    fn publish(&self, client: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
-        self.accepted(|handler| handler.publish(client, request))
-            .map_err(|(count, refusal)| {
-                self.undo(count, |handler| handler.unpublish(client, request.key()));
-                refusal
-            })
-    }
-
-    fn unpublish(&self, client: &Client, stream: &StreamKey) {
-        self.undo(self.0.len(), |handler| handler.unpublish(client, stream));
-    }
-
-    fn play(&self, client: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
-        self.accepted(|handler| handler.play(client, request))
-            .map_err(|(count, refusal)| {
-                self.undo(count, |handler| handler.stop(client, request.key()));
-                refusal
-            })
-    }
-
-    fn stop(&self, client: &Client, stream: &StreamKey) {
-        self.undo(self.0.len(), |handler| handler.stop(client, stream));
-    }
-
-    fn metadata(&self, client: &Client, stream: &StreamKey, properties: Option<&Properties<'_>>) {
-        for handler in &self.0 {
-            handler.metadata(client, stream, properties);
-        }
-    }
-}
-
-impl Handlers {
-    /// Asks all; at a refusal says also how many had accepted before.
-    fn accepted(
-        &self,
-        mut ask: impl FnMut(&dyn Handler) -> Result<(), Refusal>,
-    ) -> Result<(), (usize, Refusal)> {
-        for (count, handler) in self.0.iter().enumerate() {
-            ask(&**handler).map_err(|refusal| (count, refusal))?;
-        }
-        Ok(())
-    }
-
-    /// Tells the first `count`, the last one first.
-    fn undo(&self, count: usize, tell: impl Fn(&dyn Handler)) {
-        for handler in self.0.iter().take(count).rev() {
-            tell(&**handler);
-        }
+        let mut client = Client::new(1, address, address);
+        client.set_connect(Connect {
+            app: "live?note=app".into(),
+            tc_url: "rtmp://h/live?note=url&key=url".into(),
+            ..Connect::default()
+        });
+        let request = StreamRequest::new(&client, "door?note=a%20b", key);
+        assert_eq!(request.name(), "door?note=a%20b");
+        assert_eq!(request.query_value("note").as_deref(), Some("a%20b"));
+        assert_eq!(request.query_value("key").as_deref(), Some("url"));
     }
 }

@@ -1,20 +1,18 @@
-//! How clients reach a listening address: what people enter.
+//! Addresses and URLs at which clients reach this server, as people type them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Port of URLs that name none.
+/// The port of URLs without one.
 const HTTP_USUAL_PORT: u16 = 80;
 
-/// The addresses of this machine at which something listens, IPv4 first: that is what people type.
-pub(crate) fn reachable(listening: SocketAddr) -> Vec<IpAddr> {
+/// The addresses of this machine at which a listener can be reached. IPv4 comes first, because people
+/// type it more easily.
+pub fn reachable(listening: SocketAddr) -> Vec<IpAddr> {
     if !listening.ip().is_unspecified() {
         return vec![listening.ip()];
     }
-    let found: Vec<IpAddr> = if_addrs::get_if_addrs()
-        .unwrap_or_default()
-        .iter()
-        .filter(|interface| !interface.is_loopback())
-        .map(if_addrs::Interface::ip)
+    let found: Vec<IpAddr> = interfaces()
+        .into_iter()
         .filter(|ip| listening.is_ipv6() || ip.is_ipv4())
         .filter(|ip| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()))
         .collect();
@@ -27,8 +25,22 @@ pub(crate) fn reachable(listening: SocketAddr) -> Vec<IpAddr> {
     ips
 }
 
+/// The addresses of the network interfaces, without loopback.
+#[cfg(feature = "cli")]
+fn interfaces() -> Vec<IpAddr> {
+    let found = if_addrs::get_if_addrs().unwrap_or_default();
+    let found = found.iter().filter(|interface| !interface.is_loopback());
+    found.map(if_addrs::Interface::ip).collect()
+}
+
+/// None: only the program has the crate that finds them.
+#[cfg(not(feature = "cli"))]
+fn interfaces() -> Vec<IpAddr> {
+    Vec::new()
+}
+
 /// `HOST`, or `HOST:PORT` unless the port is the usual one.
-pub(crate) fn host(ip: IpAddr, port: u16, usual_port: u16) -> String {
+pub fn host(ip: IpAddr, port: u16, usual_port: u16) -> String {
     match ip {
         IpAddr::V4(ip) if port == usual_port => ip.to_string(),
         IpAddr::V6(ip) if port == usual_port => format!("[{ip}]"),
@@ -36,22 +48,22 @@ pub(crate) fn host(ip: IpAddr, port: u16, usual_port: u16) -> String {
     }
 }
 
-/// The page at one of this machine's addresses: `http://192.0.2.5:8080/`.
-pub(crate) fn page(ip: IpAddr, port: u16) -> String {
+/// The URL of the page at an address of this machine: `http://192.0.2.5:8080/`.
+pub fn page(ip: IpAddr, port: u16) -> String {
     format!("http://{}/", host(ip, port, HTTP_USUAL_PORT))
 }
 
-/// The page, for those who are where a publisher is: at the address `local` of this machine, by
-/// which that came. From this machine itself others can't tell where they find it, so then it is
-/// one of its other addresses, if there is a choice.
+/// The URL of the page for people near a publisher: at the address `local` of this machine, to which
+/// the publisher has connected. If that is loopback, at another address of this machine, if there is
+/// one.
 pub(crate) fn page_beside(local: IpAddr, listening: &[SocketAddr]) -> Option<String> {
     let local = local.to_canonical();
-    let is_there = |address: &&SocketAddr| {
+    let covers_local = |address: &&SocketAddr| {
         let ip = address.ip();
         ip == local || (ip.is_unspecified() && (ip.is_ipv6() || local.is_ipv4()))
     };
     if !local.is_loopback() {
-        if let Some(address) = listening.iter().find(is_there) {
+        if let Some(address) = listening.iter().find(covers_local) {
             return Some(page(local, address.port()));
         }
     }
@@ -80,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_machine_is_called_it_can_be_reached() {
+    fn an_unspecified_address_stands_for_all_of_the_machine() {
         let ips = reachable("[::]:1935".parse().unwrap());
         assert!(!ips.is_empty() && ips.iter().all(|ip| !ip.is_unspecified()));
         let ips = reachable("0.0.0.0:1935".parse().unwrap());

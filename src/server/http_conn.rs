@@ -3,49 +3,52 @@
 //!
 //! ```text
 //! read_head -> decide -> assets, status, hls, watch -> Reply     head forgotten -> send
-//!     ^                                             -> Err(End)  the connection is over
+//!     ^                                             -> Err(HttpEnd)
 //!     +---- unless it is the last one <---------------------------------------------+
 //! ```
 //!
-//! What a request keeps is a head until it is decided, and then what is to be sent, of which no more
-//! is made at a time than a small piece. A viewer keeps the connection to its end: from then on only
-//! the stream writes to the socket, and this thread reads what the client has to say.
+//! A request keeps its head in memory until the reply is decided, and then a small piece of the response
+//! at a time. A viewer keeps the connection to its end: from then on only the stream writes to the
+//! socket, and this thread reads what the client sends.
 
 mod admission;
 mod assets;
+mod end;
 mod exchange;
 mod hls;
 mod input;
+mod keyframe;
 mod scratch;
+mod sending;
 mod status;
 mod watch;
 mod writer;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::client::{Arrival, Client, Protocol};
+use super::connection::{self, Conversation, Link};
 use super::connections::Permit;
-use super::end::End;
-use super::handler::{Client, Handler, Protocol, Way};
+use super::end::ConnectionEnd;
 use super::lines::About;
-use super::listener;
 use super::socket::Socket;
 use super::{Shared, millis};
 use crate::allowance::Allowance;
 use crate::http::head::{self, HeadReader};
 use crate::http::{Head, Method, Rejected, Response, Route, Status};
 use crate::live::Millis;
-use crate::live::sink::Sink;
 use crate::rtmp::printable::at_most;
 use crate::rtmp::rate::Rate;
 use crate::rtmp::stream_key::StreamKey;
-use exchange::{Exchange, Facts, Reply};
+pub(super) use end::HttpEnd;
+use exchange::{Exchange, Facts};
+pub(super) use hls::{HlsSessions, Waiters};
 use input::{Input, NoRoom};
 pub(super) use scratch::Scratches;
-use writer::{Writer, why_over};
+use writer::Writer;
 
 /// From the first byte of a head to its last, unless `--handshake-timeout` is shorter.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,23 +57,23 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Requests of one client: a page with 16 cameras that are played by low-latency HLS makes 160 a
-/// second, and half a dozen of its kind may share an address. Who asks more often is told to wait.
+/// second, and half a dozen such pages may share an address. More requests are refused for a second.
 pub(super) const REQUESTS_PER_SECOND: u32 = 1_000;
 
-/// Streams that are looked at for one client's lists.
+/// Streams per second that are locked for one client's lists.
 pub(super) const LOOKS_PER_SECOND: u32 = 5_000;
 
-/// Requests of one connection, at once and per second: who asks more often is made to wait.
+/// Requests of one connection, at once and per second; more have to wait.
 const REQUESTS: Rate = Rate::new(400, 200);
 
-/// How long such a one waits before it is looked again whether it may go on.
+/// Pause before a connection with too many requests is checked again.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What programs call themselves is kept up to this length, in bytes.
+/// Bytes of a User-Agent that are kept.
 const MAX_USER_AGENT_LEN: usize = 200;
 
 /// Serves a connection to its end.
-#[inline(never)] // Its variables are not to be part of the stack of a connection over RTMP.
+#[inline(never)] // Keeps these locals off the stack of RTMP connections.
 pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, permit: Permit) {
     let local = socket.local_address().unwrap_or(peer);
     let client = Client::over_http(permit.id(), peer, local, "");
@@ -88,56 +91,34 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
         plays: Vec::new(),
         rate: REQUESTS,
     };
-    // A bug that shows itself here ends this connection properly, and no other.
-    let end = catch_unwind(AssertUnwindSafe(|| connection.serve()));
-    let end = end.unwrap_or(End::Panicked);
-    let why_cut = connection.shared.connections.why_cut(permit.id());
-    let end = why_cut.unwrap_or(end);
-    let _ = catch_unwind(AssertUnwindSafe(|| connection.finish(&end)));
-    connection.socket.shutdown();
+    connection::run(&mut connection);
 }
 
 struct Connection {
-    /// Who sends the request that is being answered.
+    /// The sender of the current request.
     client: Client,
-    /// Who has connected.
+    /// The other end of the connection: a client or a proxy.
     peer: SocketAddr,
     is_of_proxy: bool,
     shared: Arc<Shared>,
     socket: Arc<Socket>,
     allowance: Allowance,
     input: Input,
-    /// Streams whose play was allowed, and has to be followed by its end.
+    /// Streams that the handlers have allowed to play, and whose end they must be notified of.
     plays: Vec<StreamKey>,
     rate: Rate,
 }
 
 impl Connection {
-    fn serve(&mut self) -> End {
-        loop {
-            let answered = self.read_head().and_then(|len| self.answer(len));
-            match answered {
-                Ok(true) => {}
-                Ok(false) => return End::Answered,
-                Err(end) => return end,
-            }
-            // Whoever has more requests here already need not be read from.
-            if let Some(end) = why_over(&self.shared, &self.client) {
-                return end;
-            }
-        }
-    }
-
-    /// Waits for the next request head; returns its length. What comes behind it is left for the next
-    /// time.
-    #[inline(never)] // Its variables are not to be part of the stack of a viewer's thread.
-    fn read_head(&mut self) -> Result<usize, End> {
+    /// Waits for the next request head; returns its length. The bytes after it stay for the next call.
+    #[inline(never)] // Keeps these locals off the stack of viewers.
+    fn read_head(&mut self) -> Result<usize, HttpEnd> {
         let config = &self.shared.config;
         let head_timeout = millis(config.handshake_timeout.min(HEAD_TIMEOUT));
         let idle_timeout = millis(config.command_timeout.min(IDLE_TIMEOUT));
         let mut reader = HeadReader::default();
         let began = self.shared.now();
-        // A client that sends a byte now and then doesn't stretch it.
+        // A client that sends a byte now and then doesn't extend it.
         let mut deadline = began + idle_timeout;
         let mut has_begun = false;
         loop {
@@ -146,45 +127,48 @@ impl Connection {
                 has_begun = true;
                 deadline = self.shared.now() + head_timeout;
             }
-            if let Some(len) = reader.find(bytes).map_err(End::Rejected)? {
+            if let Some(len) = reader.find(bytes).map_err(HttpEnd::Rejected)? {
                 return Ok(len);
             }
             let left = deadline.saturating_sub(self.shared.now());
             if left == 0 {
-                return Err(match has_begun {
-                    true => End::Rejected(TOO_SLOW),
-                    false => End::Idle,
+                return Err(if has_begun {
+                    HttpEnd::Rejected(TOO_SLOW)
+                } else {
+                    HttpEnd::Idle
                 });
             }
             self.read(left)?;
         }
     }
 
-    /// Reads what is there, and waits for it for at most so many ms.
-    fn read(&mut self, timeout: Millis) -> Result<(), End> {
-        let lost = |error: std::io::Error| End::Lost(error.kind());
+    /// Reads what is there, waiting for at most this many ms.
+    fn read(&mut self, timeout: Millis) -> Result<(), HttpEnd> {
+        let lost = |error: std::io::Error| ConnectionEnd::Lost(error.kind());
         self.socket
             .set_read_timeout(Duration::from_millis(timeout))
             .map_err(lost)?;
         let result = self.input.read(&self.socket, &self.shared.scratches);
-        match result.map_err(|NoRoom| End::Rejected(NO_MEMORY))? {
-            Ok(0) => Err(why_over(&self.shared, &self.client).unwrap_or(End::Closed)),
+        match result.map_err(|NoRoom| HttpEnd::Rejected(NO_MEMORY))? {
+            Ok(0) => {
+                let why = self.link().why_closed();
+                Err(why.unwrap_or(ConnectionEnd::Closed).into())
+            }
             Ok(_) => Ok(()),
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => Ok(()),
-                _ => Err(lost(error)),
+                _ => Err(lost(error).into()),
             },
         }
     }
 
-    /// Has the request answered whose head is there; whether another one may follow.
-    fn answer(&mut self, len: usize) -> Result<bool, End> {
+    /// Answers the request whose head is there; returns whether another one may follow.
+    fn answer(&mut self, len: usize) -> Result<bool, HttpEnd> {
         self.wait_for_turn()?;
         let shared = Arc::clone(&self.shared);
         let decided = self.decide(&shared, len);
-        // From here on nothing is left of the head, however long what follows takes.
+        // The response may take long; the head is no longer needed.
         self.input.consume(len);
-        self.client.set_login(None);
         let result = decided.and_then(|(reply, facts)| self.send(&shared, reply, facts));
         self.end_plays();
         if self.is_of_proxy {
@@ -194,50 +178,51 @@ impl Connection {
         result
     }
 
-    /// Slows down who asks more often than anybody has to.
-    fn wait_for_turn(&mut self) -> Result<(), End> {
+    /// Slows down a client that sends more requests than any player needs.
+    fn wait_for_turn(&mut self) -> Result<(), HttpEnd> {
         while !self.rate.take(1, self.shared.now()) {
             std::thread::sleep(PAUSE);
-            if let Some(end) = why_over(&self.shared, &self.client) {
-                return Err(end);
+            if let Some(end) = self.link().why_closed() {
+                return Err(end.into());
             }
         }
         Ok(())
     }
 
-    /// Decides what a request is answered.
-    #[inline(never)] // Its variables are not to be part of the stack of a viewer's thread.
+    /// Decides on the reply to a request.
+    #[inline(never)] // Keeps these locals off the stack of viewers.
     fn decide<'s>(
         &mut self,
         shared: &'s Arc<Shared>,
         len: usize,
-    ) -> Result<(Reply<'s>, Facts), End> {
+    ) -> Result<(Reply<'s>, Facts), HttpEnd> {
         let bytes = self.input.bytes().get(..len).unwrap_or_default();
-        let head = Head::parse(bytes).map_err(End::Rejected)?;
+        let head = Head::parse(bytes).map_err(HttpEnd::Rejected)?;
         let (id, local) = (self.client.id(), self.client.local_address());
         let name = head.header("user-agent").unwrap_or_default();
         let name = at_most(name, MAX_USER_AGENT_LEN);
         let connections = &shared.connections;
         connections.note_client(id, name);
-        // Behind a proxy each request may be somebody else's.
-        let (sender, way) = shared.guard.sender(&head, self.peer, local.ip());
+        // Behind a proxy each request may come from another client.
+        let (sender, arrival) = shared.guard.sender(&head, self.peer, local.ip());
         self.client = Client::over_http(id, sender, local, name);
-        self.client.set_way(way);
-        let is_full = match self.is_of_proxy && way != Way::Direct {
-            true => connections.note_sender(id, sender).err(),
-            false => None,
+        self.client.set_arrival(arrival);
+        let is_full = if self.is_of_proxy && arrival != Arrival::Direct {
+            connections.note_sender(id, sender).err()
+        } else {
+            None
         };
         let mut exchange = Exchange::new(
             shared,
             &self.socket,
-            &mut self.client,
+            &self.client,
             &head,
             &self.allowance,
             &mut self.plays,
         );
         let reply = match is_full {
             Some(full) => {
-                listener::refuse(shared, sender, full);
+                connection::refuse(shared, sender, full);
                 Response::text(Status::TooManyRequests, &full.to_string()).into()
             }
             None => reply(shared, &mut exchange)?,
@@ -245,9 +230,14 @@ impl Connection {
         Ok((reply, exchange.facts()))
     }
 
-    /// Sends what was decided.
-    #[inline(never)] // Its variables are not to be on the stack of a connection between requests.
-    fn send(&mut self, shared: &Arc<Shared>, reply: Reply<'_>, facts: Facts) -> Result<bool, End> {
+    /// Sends the reply; returns whether another request may follow.
+    #[inline(never)] // Keeps these locals off the stack of connections between requests.
+    fn send(
+        &mut self,
+        shared: &Arc<Shared>,
+        reply: Reply<'_>,
+        facts: Facts,
+    ) -> Result<bool, HttpEnd> {
         let reply = match reply {
             Reply::Viewing(viewing) => Reply::Response(viewing.run(self)?),
             reply => reply,
@@ -260,57 +250,98 @@ impl Connection {
                 writer.describe(&response)?;
                 return Ok(false);
             }
-            Reply::State(state) => state.write(&mut writer, &self.allowance)?,
-            Reply::Hls(asked) => asked.write(&mut writer, &self.allowance)?,
-            Reply::Frame(frame) => frame.write(&mut writer, &self.allowance)?,
+            Reply::Status(text) => text.write(&mut writer)?,
+            Reply::Hls(task) => task.run(&mut writer, &self.allowance)?,
+            Reply::Keyframe(keyframe) => keyframe.write(&mut writer, &self.allowance)?,
             Reply::Viewing(_) => {}
         }
         Ok(writer.may_go_on())
     }
 
-    /// Tells the handlers that what they have allowed is over.
+    /// Notifies the handlers that the plays which they have allowed are over.
     fn end_plays(&mut self) {
         for key in self.plays.drain(..) {
             self.shared.connections.note_stop(self.client.id(), &key);
-            self.shared.handlers.stop(&self.client, &key);
+            self.shared.handler.stop(&self.client, &key);
+        }
+    }
+}
+
+impl Conversation for Connection {
+    type End = HttpEnd;
+
+    fn link(&self) -> Link<'_> {
+        Link {
+            id: self.client.id(),
+            socket: &self.socket,
+            shared: &self.shared,
+        }
+    }
+
+    fn serve(&mut self) -> HttpEnd {
+        loop {
+            let answered = self.read_head().and_then(|len| self.answer(len));
+            match answered {
+                Ok(true) => {}
+                Ok(false) => return HttpEnd::Answered,
+                Err(end) => return end,
+            }
+            // A client that has sent more requests already isn't read from, which would notice it.
+            if let Some(end) = self.link().why_closed() {
+                return end.into();
+            }
         }
     }
 
     /// Says the last words and closes.
-    #[inline(never)] // Its variables are not to be on the stack of a connection that is served.
-    fn finish(&mut self, end: &End) {
+    #[inline(never)] // Keeps these locals off the stack of a connection that is served.
+    fn finish(&mut self, end: &HttpEnd) {
         self.end_plays();
-        // Nothing more is looked at.
+        // No other request is looked at.
         self.input.take();
-        if let End::Rejected(rejected) = end {
+        if let HttpEnd::Rejected(rejected) = end {
             writer::reject(&self.socket, *rejected);
         }
         // So that the client gets to read what was sent last.
-        let is_over = matches!(
-            end,
-            End::Closed | End::Lost(_) | End::Idle | End::Slow | End::Kicked | End::Displaced
-        );
-        if !is_over && !self.shared.is_stopping() {
+        if !end.is_lost() && !self.shared.is_stopping() {
             self.socket.drain();
         }
         let hint = match (end, self.shared.rtmp_addresses.first()) {
-            (End::Rejected(head::RTMP), Some(right)) => {
+            (HttpEnd::Rejected(head::RTMP), Some(right)) => {
                 format!(". RTMP is on port {}", right.port())
             }
             _ => String::new(),
         };
-        let level = match end {
-            End::Rejected(_) | End::Slow | End::Kicked => log::Level::Info,
-            End::Panicked => log::Level::Error,
-            End::Player(_) => end.level(true),
-            _ => log::Level::Debug,
-        };
         self.shared.say(
-            level,
+            end.level(),
             About::Connection,
             self.client.address().ip(),
             format_args!("{} disconnected: {end}{hint}", self.client),
         );
+    }
+}
+
+/// What is done for a request after its head is dropped.
+enum Reply<'a> {
+    /// Sends a response.
+    Response(Response),
+    /// Sends a response whose body is gzip, which is unpacked first.
+    Packed(Response),
+    /// Answers HEAD with the head of a response that would have no end.
+    Unending(Response),
+    /// Sends a list of the server's state.
+    Status(status::StatusReply<'a>),
+    /// Sends a playlist or a segment, for which it may have to wait.
+    Hls(hls::HlsTask),
+    /// Sends the newest keyframe of a stream.
+    Keyframe(keyframe::Keyframe),
+    /// Sends the media of a stream until either side ends.
+    Viewing(watch::Viewing),
+}
+
+impl From<Response> for Reply<'_> {
+    fn from(response: Response) -> Self {
+        Reply::Response(response)
     }
 }
 
@@ -332,11 +363,11 @@ fn too_many() -> Response {
     Response::text(Status::TooManyRequests, "too many requests").header("Retry-After", "1")
 }
 
-/// What may be done with most things.
+/// The methods of most resources.
 const READABLE: &str = "GET, HEAD, OPTIONS";
 
-/// Has the right module answer.
-fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Reply<'s>, End> {
+/// Routes a request to the module that answers it.
+fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Reply<'s>, HttpEnd> {
     let head = exchange.head;
     let address = exchange.client.address().ip();
     if !shared.requests.allow(address, shared.now()) {
@@ -351,9 +382,10 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
     };
     exchange.decide_sharing(&route);
     let is_connection = matches!(route, Route::Connection(_));
-    let allowed = match is_connection {
-        true => "DELETE, OPTIONS",
-        false => READABLE,
+    let allowed = if is_connection {
+        "DELETE, OPTIONS"
+    } else {
+        READABLE
     };
     match head.method() {
         Method::Options => {
@@ -372,9 +404,10 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
         Route::Health => Ok(Response::text(Status::Ok, "ok").into()),
         Route::Home | Route::Player(_) | Route::Asset(_) => assets::reply(exchange, &route),
         Route::Media(key, container) => watch::media(exchange, key, *container),
-        Route::Frame(key) => watch::frame(exchange, key),
-        Route::Playlist(key) | Route::MediaPlaylist(key) | Route::Segment(key, _) => {
-            hls::reply(exchange, key, &route)
+        Route::Frame(key) => keyframe::keyframe(exchange, key),
+        Route::Playlist(key) | Route::MediaPlaylist(key) | Route::HlsFile(key, _) => {
+            let task = hls::reply(exchange, key, &route);
+            Ok(task.map_or_else(Reply::Response, Reply::Hls))
         }
         Route::Streams
         | Route::Connections

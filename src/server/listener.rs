@@ -9,17 +9,13 @@ use std::time::Duration;
 use socket2::{Domain, SockRef, Socket as RawSocket, Type};
 
 use super::Shared;
+use super::connection::refuse;
 use super::connections::{Full, Permit};
 use super::handler::Protocol;
 use super::socket::Socket;
 use super::{http_conn, rtmp_conn, thread};
-use crate::config::Shown;
 
-/// Stack of a connection's thread. The deepest path is an AMF0 value nested to its limit; address
-/// space matters on 32-bit machines. Unoptimized code takes ten times as much.
-pub(super) const STACK_LEN: usize = if cfg!(debug_assertions) { 512 } else { 128 } * 1024;
-
-/// Pause after a failed accept: out of descriptors or memory, trying again at once helps nobody.
+/// Pause after a failed accept: without descriptors or memory, the next try would fail too.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections that the kernel holds until they are accepted.
@@ -33,8 +29,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Listens on an address; on `[::]` for IPv4 as well, and for IPv4 alone where the machine
-    /// has no IPv6.
+    /// Listens on an address. `[::]` includes IPv4, or means IPv4 alone if the machine has no IPv6.
     pub(super) fn bind(address: SocketAddr, protocol: Protocol) -> io::Result<Listener> {
         let socket = match bind(address) {
             Err(_) if address.is_ipv6() && address.ip().is_unspecified() && !has_ipv6() => {
@@ -77,7 +72,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    // A restart must not wait for connections of the last run to time out.
+    // A restart must not wait until the connections of the last run have timed out.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -91,7 +86,7 @@ fn has_ipv6() -> bool {
 /// Starts the thread that accepts on a listener.
 pub(super) fn spawn(listener: Arc<Listener>, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
     let accept = move || accept_loop(&listener, &shared);
-    thread::spawn("accept", STACK_LEN, Box::new(accept))
+    thread::spawn("accept", thread::STACK_LEN, Box::new(accept))
 }
 
 fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
@@ -119,7 +114,7 @@ fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
 
 fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<Shared>) {
     let socket = Arc::new(Socket::new(stream));
-    // A proxy comes for many, who are counted by their requests.
+    // A proxy connects for many clients, which are counted by their requests.
     let is_limited = !shared.is_of_proxy(protocol, peer, &socket);
     if is_limited && !shared.rates.allow(peer.ip(), shared.now()) {
         refuse(shared, peer, Full::Rate(shared.rates.per_second()));
@@ -133,32 +128,21 @@ fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<S
         }
     };
     let id = permit.id();
-    let its = Arc::clone(shared);
+    let shared_by_all = Arc::clone(shared);
     let run = move || match protocol {
-        Protocol::Rtmp => rtmp_conn::run(its, socket, peer, permit),
-        Protocol::Http => http_conn::run(its, socket, peer, permit),
+        Protocol::Rtmp => rtmp_conn::run(shared_by_all, socket, peer, permit),
+        Protocol::Http => http_conn::run(shared_by_all, socket, peer, permit),
     };
     let name = match protocol {
         Protocol::Rtmp => "rtmp",
         Protocol::Http => "http",
     };
-    if let Err(error) = thread::spawn(&format!("{name} {id}"), STACK_LEN, Box::new(run)) {
+    if let Err(error) = thread::spawn(&format!("{name} {id}"), thread::STACK_LEN, Box::new(run)) {
         refuse(shared, peer, Full::Thread(error.kind()));
     }
 }
 
-/// Says that a connection, or a request of a proxy's client, is refused, unless that was said a
-/// moment ago of another one.
-pub(super) fn refuse(shared: &Shared, peer: SocketAddr, full: Full) {
-    let peer = Shown(peer);
-    match shared.refused.note(shared.now()) {
-        Some(1) => log::warn!("{peer} refused: {full}"),
-        Some(count) => log::warn!("{peer} refused: {full}; {count} refused since the last line"),
-        None => {}
-    }
-}
-
-/// IPv4 clients of a dual-stack listener have mapped addresses; people know them as IPv4.
+/// Clients of a dual-stack listener have mapped IPv4 addresses, which users know as IPv4.
 fn canonical(peer: SocketAddr) -> SocketAddr {
     match peer.ip() {
         IpAddr::V6(ip) => SocketAddr::new(ip.to_canonical(), peer.port()),

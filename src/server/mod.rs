@@ -9,10 +9,15 @@
 //! out the grace time of its stream.
 
 mod access;
+mod attach;
+mod builder;
+mod client;
+mod connection;
 mod connections;
 mod end;
 pub mod handler;
-pub(crate) mod hosts;
+pub mod hosts;
+#[cfg_attr(not(feature = "http"), path = "no_http.rs")]
 mod http_conn;
 mod lines;
 mod listener;
@@ -21,11 +26,11 @@ mod publishing;
 mod rates;
 mod rtmp_conn;
 mod socket;
+mod start_error;
 mod text;
 pub mod thread;
+mod wall_clock;
 
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,22 +38,26 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::allowance::Allowance;
-use crate::config::{Config, HTTP_PORT, RTMP_PORT};
+use crate::config::Config;
 use crate::live::arena::Arena;
-use crate::live::stream::Settings;
-use crate::live::stream::hls::Waiters;
+use crate::live::out::join::Join;
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
+use crate::status::{ConnectionReport, StreamStatus};
 use access::Guard;
+pub use attach::{Attached, Detached, StreamMessage};
+pub use builder::ServerBuilder;
+use client::Protocol;
 use connections::Connections;
-use handler::{Handler, Handlers, Protocol};
-use http_conn::Scratches;
+use handler::Handler;
+use http_conn::{HlsSessions, Scratches, Waiters};
 use lines::Lines;
 use listener::Listener;
 use rates::{Rates, Refused};
 use socket::Socket;
+pub use start_error::{StartError, StartErrorKind};
 
 /// A running server. Dropping it stops it.
 pub struct Server {
@@ -56,216 +65,153 @@ pub struct Server {
     listeners: Vec<(Arc<Listener>, Option<JoinHandle<()>>)>,
 }
 
-/// The part of the memory that isn't for media but for further streams of connections: one in so
-/// many. Of a mebibyte it is enough for a dozen.
-const COMMON: usize = 32;
-
 /// What all threads of a server share.
 struct Shared {
     config: Config,
     arena: Arena,
-    /// What second and further streams of connections are paid from.
+    /// Pays for the second and further streams of connections.
     common: Allowance,
     table: StreamTable,
     connections: Connections,
     rates: Rates,
-    /// Requests over HTTP, and streams that are looked at for them, by address.
+    /// Requests over HTTP, and the streams that are listed for them, by address.
     requests: Rates,
     looks: Rates,
     scratches: Scratches,
     refused: Refused,
-    lines: Arc<Lines>,
-    handlers: Handlers,
-    guard: Arc<Guard>,
-    /// Where it listens for RTMP and for HTTP.
+    lines: Lines,
+    guard: Guard,
+    /// Asked after the guard.
+    handler: Arc<dyn Handler>,
+    /// What stands in front of the program's own handler, if there is one.
+    hls_sessions: Option<Arc<HlsSessions>>,
     rtmp_addresses: Vec<SocketAddr>,
     http_addresses: Vec<SocketAddr>,
     next_subscriber: AtomicU64,
-    /// Those who wait for the next part of a stream.
+    /// Requests that wait for the next part of a stream.
     waiters: Waiters,
-    /// When its clock was 0, in ms since 1970, as playlists have it.
+    /// The time at which the server's clock was 0, in ms since 1970, as playlists say it.
     epoch: AtomicU64,
     is_stopping: AtomicBool,
     started: Instant,
 }
 
-/// A server couldn't start.
-#[derive(Debug)]
-pub struct StartError(Failure);
-
-#[derive(Debug)]
-enum Failure {
-    Memory(usize),
-    Thread(io::Error),
-    Listen {
-        protocol: Protocol,
-        address: SocketAddr,
-        error: io::Error,
-    },
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (protocol, address, error) = match &self.0 {
-            Failure::Memory(bytes) => {
-                let mib = bytes >> 20;
-                return write!(
-                    f,
-                    "this machine has no {mib} MiB of memory to give. Try a smaller --memory"
-                );
-            }
-            Failure::Thread(error) => return write!(f, "cannot start a thread: {error}"),
-            Failure::Listen {
-                protocol,
-                address,
-                error,
-            } => (protocol, address, error),
-        };
-        let (option, usual_port) = match protocol {
-            Protocol::Rtmp => ("--rtmp", RTMP_PORT),
-            Protocol::Http => ("--http", HTTP_PORT),
-        };
-        write!(f, "cannot listen on {address}: ")?;
-        match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                let next = address.port().checked_add(1).unwrap_or(usual_port + 1);
-                write!(
-                    f,
-                    "the address is in use, by another program or another option. Try {option} {next}"
-                )?;
-                match protocol {
-                    Protocol::Rtmp => Ok(()),
-                    Protocol::Http => f.write_str(", or --http off"),
-                }
-            }
-            io::ErrorKind::PermissionDenied => write!(
-                f,
-                "permission denied. Ports below 1024 need privileges; try {option} {usual_port}"
-            ),
-            io::ErrorKind::AddrNotAvailable => write!(
-                f,
-                "this machine doesn't have that address. Try {option} {usual_port} for all of its \
-                 addresses"
-            ),
-            _ => write!(f, "{error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
-
 impl Server {
-    /// Claims the memory, opens the listening sockets and starts to serve.
+    /// Starts a server with this configuration, in an arena of its own and without a handler.
     pub fn start(config: Config) -> Result<Server, StartError> {
-        let (arena, common) = claim(config.memory)?;
-        Server::start_all(config, arena, common, Vec::new())
+        Server::builder(config).start()
     }
 
-    /// Like [`start`](Server::start); `handler` decides too who may do what, once the
-    /// configuration's own rules have no objection.
-    pub fn start_with(config: Config, handler: Arc<dyn Handler>) -> Result<Server, StartError> {
-        let (arena, common) = claim(config.memory)?;
-        Server::start_all(config, arena, common, vec![handler])
+    /// Returns a builder, which also takes a handler and an arena.
+    ///
+    /// ```no_run
+    /// use std::sync::Arc;
+    ///
+    /// use brooklet::{Client, Config, Handler, Refusal, Server, StreamRequest};
+    ///
+    /// struct NoPlayers;
+    ///
+    /// impl Handler for NoPlayers {
+    ///     fn play(&self, _: &Client, _: &mut StreamRequest<'_>) -> Result<(), Refusal> {
+    ///         Err(Refusal::new("streams are recorded only"))
+    ///     }
+    /// }
+    ///
+    /// let server = Server::builder(Config::default())
+    ///     .handler(Arc::new(NoPlayers))
+    ///     .start()?;
+    /// # Ok::<(), brooklet::StartError>(())
+    /// ```
+    pub fn builder(config: Config) -> ServerBuilder {
+        ServerBuilder::new(config)
     }
 
-    /// Like [`start`](Server::start), with memory from an arena that outlives the server. A
-    /// connection may publish and play what its own allowance pays for.
-    pub fn start_in(config: Config, arena: Arena) -> Result<Server, StartError> {
-        Server::start_all(config, arena, Allowance::new(0), Vec::new())
-    }
-
-    fn start_all(
-        config: Config,
-        arena: Arena,
-        common: Allowance,
-        mut handlers: Vec<Arc<dyn Handler>>,
-    ) -> Result<Server, StartError> {
-        let mut listeners = Vec::new();
-        for (protocol, addresses) in [
-            (Protocol::Rtmp, &config.rtmp),
-            (Protocol::Http, &config.http),
-        ] {
-            for address in addresses {
-                let listener = Listener::bind(*address, protocol).map_err(|error| {
-                    let address = *address;
-                    StartError(Failure::Listen {
-                        protocol,
-                        address,
-                        error,
-                    })
-                })?;
-                listeners.push(Arc::new(listener));
-            }
-        }
-        let settings = Settings {
-            arena: arena.clone(),
-            history: millis(config.history),
-            max_lag: millis(config.effective_max_lag()),
-            batch: millis(config.batch),
-            is_hls_served: !config.http.is_empty(),
-        };
-        arena.set_streams_per_client(config.max_per_address);
-        let guard = Arc::new(Guard::new(&config));
-        handlers.insert(0, guard.clone());
-        let scratches = Scratches::new(arena.clone());
-        let shared = Arc::new(Shared {
-            arena,
-            common,
-            table: StreamTable::new(settings),
-            connections: Connections::new(config.max_connections, config.max_per_address),
-            rates: Rates::new(config.max_connect_rate),
-            requests: Rates::new(http_conn::REQUESTS_PER_SECOND),
-            looks: Rates::new(http_conn::LOOKS_PER_SECOND),
-            scratches,
-            refused: Refused::default(),
-            lines: Arc::clone(&guard.lines),
-            handlers: Handlers::new(handlers),
-            guard,
-            rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
-            http_addresses: addresses(&listeners, Protocol::Http),
-            next_subscriber: AtomicU64::new(1),
-            waiters: Waiters::new(config.max_connections),
-            epoch: AtomicU64::new(0),
-            is_stopping: AtomicBool::new(false),
-            started: Instant::now(),
-            config,
-        });
-        let mut server = Server {
-            shared,
-            listeners: Vec::new(),
-        };
-        for listener in listeners {
-            let accepting = Arc::clone(&listener);
-            let thread = listener::spawn(accepting, Arc::clone(&server.shared))
-                .map_err(|error| StartError(Failure::Thread(error)))?;
-            server.listeners.push((listener, Some(thread)));
-        }
-        Ok(server)
-    }
-
-    /// Where it listens for RTMP; with port 0 in the configuration, the ports that were found.
+    /// The addresses on which it listens for RTMP, with the real ports where the configuration has
+    /// port 0.
     pub fn rtmp_addresses(&self) -> Vec<SocketAddr> {
         self.shared.rtmp_addresses.clone()
     }
 
-    /// The same for HTTP; empty if it doesn't.
+    /// The addresses on which it listens for HTTP.
     pub fn http_addresses(&self) -> Vec<SocketAddr> {
         self.shared.http_addresses.clone()
     }
 
-    /// Connections open at this moment, those included that wait out a grace time.
-    pub fn connections(&self) -> usize {
+    /// The streams that are published, or have been and are still there, by name.
+    ///
+    /// ```no_run
+    /// # let server = brooklet::Server::start(brooklet::Config::default())?;
+    /// for stream in server.streams() {
+    ///     let bits = stream.report.audio.bits_per_second + stream.report.video.bits_per_second;
+    ///     println!("{}: {} kbit/s", stream.key, bits / 1000);
+    /// }
+    /// # Ok::<(), brooklet::StartError>(())
+    /// ```
+    pub fn streams(&self) -> Vec<StreamStatus> {
+        let now = self.shared.now();
+        let streams = self.shared.table.streams();
+        let reports = streams
+            .iter()
+            .map(|stream| (stream.key(), stream.report(now)));
+        // A name that clients only wait for may be anything.
+        let published = reports.filter(|(_, report)| report.publishes > 0);
+        published
+            .map(|(key, report)| StreamStatus::new(key.clone(), report))
+            .collect()
+    }
+
+    /// The connections that are open, by number.
+    ///
+    /// ```no_run
+    /// # let server = brooklet::Server::start(brooklet::Config::default())?;
+    /// for connection in server.connections() {
+    ///     if connection.plays.len() > 4 {
+    ///         server.kick(connection.id);
+    ///     }
+    /// }
+    /// # Ok::<(), brooklet::StartError>(())
+    /// ```
+    pub fn connections(&self) -> Vec<ConnectionReport> {
+        let mut last = 0;
+        let next = || {
+            let report = self.shared.connection_after(last)?;
+            last = report.id;
+            Some(report)
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    /// The number of connections, including those that are closed and wait out a grace time.
+    pub fn connection_count(&self) -> usize {
         self.shared.connections.count()
     }
 
-    /// The last protocol events of a connection that is open, by its number in the log.
+    /// The time since the start: the clock of the reports.
+    pub fn uptime(&self) -> Duration {
+        self.shared.started.elapsed()
+    }
+
+    /// Attaches to a stream: its messages from a keyframe on, without a socket. Waits for the stream
+    /// if nobody publishes it. See [`Attached`].
+    pub fn attach(&self, key: &StreamKey, join: Join) -> Result<Attached, Detached> {
+        Attached::new(&self.shared, key, join)
+    }
+
+    /// Disconnects the client of this connection; false if there is no such connection.
+    pub fn kick(&self, connection: u64) -> bool {
+        self.shared.connections.kick(connection)
+    }
+
+    /// The last protocol events of an open connection, by its number.
+    #[doc(hidden)]
     pub fn flight_record(&self, connection: u64) -> Option<FlightRecorder> {
         let recorder = self.shared.connections.recorder(connection)?;
         let copy = lock(&recorder).clone();
         Some(copy)
     }
 
-    /// Blocks of the arena: free, in all.
+    /// The number of blocks of the arena: free, and in all.
+    #[doc(hidden)]
     pub fn blocks(&self) -> (usize, usize) {
         (
             self.shared.arena.free_blocks(),
@@ -273,10 +219,10 @@ impl Server {
         )
     }
 
-    /// Stops accepting, tells players that their stream has ended and publishers that the server
-    /// stops, and ends all connections; waits for that for at most five seconds.
+    /// Stops accepting, notifies players that their stream has ended and publishers that the server
+    /// stops, and closes all connections; waits for that for at most five seconds.
     pub fn stop(&mut self) {
-        /// For players to take in what is on its way to them.
+        /// Lets players receive what is on its way to them.
         const POLITE: Duration = Duration::from_secs(1);
         const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -302,6 +248,9 @@ impl Server {
             self.shared.connections.shutdown();
             self.shared.connections.wait_until_empty(PATIENCE);
         }
+        if let Some(sessions) = &self.shared.hls_sessions {
+            sessions.end_all();
+        }
         self.shared.lines.finish();
     }
 }
@@ -311,24 +260,11 @@ fn addresses(listeners: &[Arc<Listener>], protocol: Protocol) -> Vec<SocketAddr>
     of_protocol.map(|listener| listener.address()).collect()
 }
 
-/// An arena of this size, if there can be one. The first try is given back at once: memory that
-/// is claimed this way is touched only when it is used, unlike memory that was reserved and filled.
-///
-/// A part of it is set aside: from that the streams are paid for which the allowance of a connection
-/// that publishes or plays already is too small.
-fn claim(bytes: usize) -> Result<(Arena, Allowance), StartError> {
-    let common = bytes / COMMON;
-    is_memory_there(bytes)
-        .then(|| (Arena::within(bytes - common), Allowance::new(common)))
-        .ok_or(StartError(Failure::Memory(bytes)))
-}
-
-/// Whether so much memory could be had. An allocation that fails ends the process, and everybody in
-/// it.
+/// Whether this number of bytes could be allocated. An allocation that fails would end the process.
 fn is_memory_there(bytes: usize) -> bool {
     let mut room = Vec::<u8>::new();
     let is_there = room.try_reserve_exact(bytes).is_ok();
-    // Or else the compiler sees that nobody uses it, and leaves out the question.
+    // Keeps the compiler from removing an allocation that nothing uses.
     std::hint::black_box(&mut room);
     is_there
 }
@@ -345,26 +281,37 @@ impl Shared {
         millis(self.started.elapsed())
     }
 
-    /// Whether a connection is one of a proxy that is trusted to say for whom it comes.
+    /// The connection that is open and has the next higher number, with the names that it plays as
+    /// they may be shown.
+    fn connection_after(&self, id: u64) -> Option<ConnectionReport> {
+        let mut report = self.connections.report_after(id)?;
+        for played in &mut report.plays {
+            *played = self.shown(played);
+        }
+        Some(report)
+    }
+
+    /// Whether a connection comes from a proxy that is trusted to name its clients.
     fn is_of_proxy(&self, protocol: Protocol, peer: SocketAddr, socket: &Socket) -> bool {
         let local = socket.local_address().unwrap_or(peer);
         protocol == Protocol::Http && self.guard.is_trusted_proxy(peer.ip(), local.ip())
     }
 
-    /// A name that is played as log and API show it: where everybody may play anything, and nobody has
-    /// published this, only what can't be a key.
+    /// The name of a stream that is played, as log and API show it. Where everybody may play anything,
+    /// a name that was never published is masked: it may hold a key.
     fn shown(&self, key: &StreamKey) -> StreamKey {
         let Some(masked) = self.guard.masked_in_play(key) else {
             return key.clone();
         };
         let stream = self.table.find(key);
-        match stream.is_some_and(|stream| stream.was_published()) {
-            true => key.clone(),
-            false => masked,
+        if stream.is_some_and(|stream| stream.was_published()) {
+            key.clone()
+        } else {
+            masked
         }
     }
 
-    /// A number that no other subscriber has.
+    /// A new number for a subscriber.
     fn next_subscriber(&self) -> u64 {
         self.next_subscriber.fetch_add(1, Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! A stream that a connection plays, from play to its end.
+//! A stream that a connection plays, from the play to its end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,22 +9,23 @@ use super::lines::About;
 use super::text::{megabytes, seconds};
 use crate::allowance::Taken;
 use crate::live::Millis;
+use crate::live::out::request::JoinRequest;
+use crate::live::out::subscriber::{PlayEnd, Subscriber};
 use crate::live::stream::Stream;
-use crate::live::subscriber::{End, Subscriber};
 use crate::rtmp::stream_key::StreamKey;
 
-/// How often it wakes while the first burst is on its way: a publisher that sends little pumps
-/// too seldom for a player that has just joined.
+/// How often the thread wakes while the first burst is on its way: a publisher that sends little
+/// pumps too seldom for a player that has just joined.
 const BURST_TICK: Duration = Duration::from_millis(5);
 
-/// How often it looks whether the message has been sent that was under way when the play was over.
+/// How often the thread checks whether the message is out that was being sent when the play ended.
 const RETIRING_TICK: Duration = Duration::from_millis(20);
 
-/// A burst that takes longer than this is left to the publisher's pump.
+/// A burst that takes longer than this, in ms, is left to the publisher's pump.
 const MAX_BURST: Millis = 3_000;
 
-/// How often it wakes otherwise. Tails are pumped by publishers' threads; this is for what they
-/// can't see to, and for the ping: a player that waits for a stream is pinged each time, since
+/// How often the thread wakes otherwise. Publishers' threads send what is left unsent. The tick is for
+/// everything else, and for the ping: a player that waits for a stream is pinged each time, since
 /// some hang up after 30 s of silence.
 const TICK: Duration = Duration::from_secs(20);
 
@@ -36,32 +37,32 @@ pub(super) struct Playing {
     since: Millis,
     /// The first burst isn't out yet.
     is_in_burst: bool,
-    /// It is over, but for the end of a message that has begun.
+    /// It has ended, but for the rest of a message that was begun.
     pub(super) is_retiring: bool,
-    /// What it costs.
+    /// What the connection pays for it.
     _taken: Option<Taken>,
 }
 
-/// What a play takes on the heap besides its stream and what it has to be told, in bytes: the
-/// subscriber, with room in a list that grows, and its entry in the connection's list.
+/// Bytes of heap that a play takes besides its stream and its control bytes: the subscriber, with room
+/// in a list that grows, the headers that it is being sent, and its entry in the connection's list.
 pub(super) const PLAY_COST: usize = 896;
 
 const _: () = assert!(2 * size_of::<Subscriber>() + 2 * size_of::<Playing>() <= PLAY_COST);
 
 impl Playing {
-    /// Attaches to the stream of this name the subscriber that `subscriber` makes for a number. It
-    /// is sent nothing before the first [`tick`](Playing::tick).
+    /// Attaches a subscriber to the stream of this name, as `request` has it for a subscriber's
+    /// number. It is sent nothing before the first [`tick`](Playing::tick).
     pub(super) fn start(
         shared: &Shared,
         key: &StreamKey,
         message_stream_id: u32,
-        subscriber: impl Fn(u64) -> Subscriber,
+        request: impl Fn(u64) -> JoinRequest,
         taken: Option<Taken>,
         now: Millis,
     ) -> Playing {
         let id = shared.next_subscriber();
-        let stream = shared.table.with(key, |stream| {
-            stream.subscribe(subscriber(id), now)?;
+        let stream = shared.table.with(key, now, |stream| {
+            stream.subscribe(request(id), now)?;
             Ok(Arc::clone(stream))
         });
         Playing {
@@ -75,23 +76,22 @@ impl Playing {
         }
     }
 
-    /// What it plays.
+    /// The name of the stream.
     pub(super) fn key(&self) -> &StreamKey {
         self.stream.key()
     }
 
-    /// Whether somebody publishes the stream.
+    /// Whether the stream is published.
     pub(super) fn is_live(&self) -> bool {
         self.stream.snapshot().is_live
     }
 
-    /// Does something to the subscriber, and sends it what there is. True when something is left
-    /// unsent.
+    /// Does something to the subscriber, then pumps it. True when something is left unsent.
     pub(super) fn with_subscriber(
         &self,
         now: Millis,
         act: impl FnOnce(&mut Subscriber),
-    ) -> Result<bool, End> {
+    ) -> Result<bool, PlayEnd> {
         self.stream.with_subscriber(self.subscriber, now, act)
     }
 
@@ -113,25 +113,21 @@ impl Playing {
         }
     }
 
-    /// Ends the play. `None` when a message has begun: then it goes on to the end of that.
-    /// Otherwise control bytes that somebody else has to send.
+    /// Ends the play. `None` when a message has begun: then it goes on to the end of that. Otherwise
+    /// returns control bytes that the caller has to send.
     pub(super) fn retire(&mut self, now: Millis) -> Option<Vec<u8>> {
         let mut left = None;
         let result = self.with_subscriber(now, |subscriber| left = subscriber.retire());
         self.is_retiring = left.is_none() && result.is_ok();
-        // Who has failed has nothing left to say either.
-        if self.is_retiring {
-            None
-        } else {
-            Some(left.unwrap_or_default())
-        }
+        // A subscriber that has failed leaves nothing to be sent.
+        (!self.is_retiring).then(|| left.unwrap_or_default())
     }
 
-    /// Sends what there is. True when a ping is due.
-    pub(super) fn tick(&mut self, now: Millis) -> Result<bool, End> {
+    /// Pumps the subscriber. True when a ping is due.
+    pub(super) fn tick(&mut self, now: Millis) -> Result<bool, PlayEnd> {
         let has_unsent = match self.with_subscriber(now, |_| {}) {
-            // Whoever lets go of it finds it at the next look.
-            Err(End::Left) if self.is_retiring => return Ok(false),
+            // The caller removes it when it looks for such plays next.
+            Err(PlayEnd::Left) if self.is_retiring => return Ok(false),
             result => result?,
         };
         if self.is_in_burst {
@@ -151,7 +147,7 @@ impl Playing {
                 delivered.skipped_messages
             ),
         };
-        // A viewer that asked too early has not begun.
+        // A viewer that came too early was sent nothing.
         let level = match delivered.bytes {
             0 => log::Level::Debug,
             _ => log::Level::Info,
@@ -168,6 +164,6 @@ impl Playing {
                 megabytes(delivered.bytes),
             ),
         );
-        shared.table.remove_unused(&self.stream);
+        shared.table.remove_unused(&self.stream, now);
     }
 }

@@ -1,4 +1,4 @@
-//! How often clients connect, and how often the log says that they do so too often.
+//! Rate limits per address, and the log lines about refused connections.
 
 use std::net::IpAddr;
 use std::sync::Mutex;
@@ -10,16 +10,16 @@ use crate::rtmp::rate::Rate;
 /// Addresses that are remembered.
 const MAX_CLIENTS: usize = 256;
 
-/// Connections that may come at once, in seconds' worth.
+/// The burst that is allowed, as a multiple of the rate per second.
 const BURST_SECONDS: u32 = 2;
 
-/// Between two lines about refused connections.
+/// The least time between two lines about refused connections.
 const LINE_INTERVAL: Millis = 1_000;
 
-/// New connections by address: `per_second` of them for long, and twice as many at once.
+/// A rate limit per address: `per_second` in the long run, and twice as many in a burst.
 pub(super) struct Rates {
     per_second: u32,
-    /// The least recently seen first. Who isn't in it may connect at the full rate.
+    /// The least recently seen first. An address that isn't here has its full burst.
     clients: Mutex<Vec<(IpAddr, Rate)>>,
 }
 
@@ -31,17 +31,17 @@ impl Rates {
         }
     }
 
-    /// Connections a second that one address may make for long.
+    /// The rate that one address may keep up.
     pub(super) fn per_second(&self) -> u32 {
         self.per_second
     }
 
-    /// Whether an address may have one more connection now.
+    /// Whether an address may have one more now.
     pub(super) fn allow(&self, address: IpAddr, now: Millis) -> bool {
         self.allow_many(address, 1, now)
     }
 
-    /// Whether it may have so many at once. What is more than it may ever have counts as that.
+    /// Whether an address may have `count` at once. More than a full burst counts as a full burst.
     pub(super) fn allow_many(&self, address: IpAddr, count: usize, now: Millis) -> bool {
         let client = one_client(address);
         let mut clients = lock(&self.clients);
@@ -53,8 +53,8 @@ impl Rates {
                 self.per_second,
             ),
         };
-        let most = rate.capacity() as u32;
-        let count = u32::try_from(count).map_or(most, |count| count.min(most));
+        let burst = rate.capacity() as u32;
+        let count = u32::try_from(count).map_or(burst, |count| count.min(burst));
         let is_allowed = rate.take(count, now);
         if clients.len() == MAX_CLIENTS {
             clients.remove(0);
@@ -64,7 +64,7 @@ impl Rates {
     }
 }
 
-/// Refused connections, of which the log tells at most once a second.
+/// Counts refused connections, which are logged at most once a second.
 #[derive(Default)]
 pub(super) struct Refused {
     state: Mutex<RefusedState>,
@@ -77,7 +77,7 @@ struct RefusedState {
 }
 
 impl Refused {
-    /// Counts one. If a line is due, how many were refused since the last one.
+    /// Counts one. If a line is due, returns how many were refused since the last line.
     pub(super) fn note(&self, now: Millis) -> Option<u64> {
         let mut state = lock(&self.state);
         state.since_last += 1;
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(allowed(&rates, host(1), 100, 5_049), 0);
         assert_eq!(allowed(&rates, host(1), 100, 5_050), 1);
         assert_eq!(allowed(&rates, host(1), 100, 6_050), 20);
-        // However long it was away.
+        // A longer pause gives no larger burst.
         assert_eq!(allowed(&rates, host(1), 100, 999_999_999), 40);
         assert_eq!(allowed(&rates, host(2), 1, 5_000), 1);
     }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_bounded_and_forgets_who_was_away_for_longest() {
+    fn the_table_is_bounded_and_forgets_the_least_recently_seen() {
         let rates = Rates::new(1);
         for number in 0..MAX_CLIENTS as u32 {
             assert_eq!(allowed(&rates, host(number), 3, 0), 2);

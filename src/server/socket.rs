@@ -8,34 +8,34 @@ use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 
-use crate::live::sink::Sink;
+use crate::live::out::sink::Sink;
 
-/// Bytes that the kernel holds unsent for a socket. More would be lag that no skip can reach:
-/// left alone, Linux takes 4 MB for a player that has stopped reading.
+/// Bytes that the kernel holds unsent for a socket. More would be lag that no skip can reach: by
+/// default Linux takes 4 MB for a player that has stopped reading.
 const MAX_UNSENT: u32 = 256 * 1024;
 
 /// A blocking write of replies gives up after this long.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sent data that isn't acknowledged for this long means that the peer is gone.
+/// A peer that acknowledges no data for this long is gone.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// See the module's documentation. Shared between the connection's own thread, which reads, and
-/// the threads of the publishers that it plays, which send.
+/// See the module's documentation. Shared between the connection's own thread, which reads, and the
+/// threads of the publishers whose streams it plays, which send.
 pub(crate) struct Socket {
     stream: TcpStream,
-    /// The subscriber that is in the middle of a message, 0 for none. A connection may play
-    /// several streams, whose messages must not run into each other.
+    /// The subscriber that is in the middle of a message, 0 for none. A connection may play several
+    /// streams, whose messages must not be mixed.
     claimed_by: AtomicU64,
     received: AtomicU64,
     sent: AtomicU64,
-    /// In ms, as it was set last; 0 for never.
+    /// In ms, as it was set last; 0 before that.
     read_timeout: AtomicU64,
 }
 
 impl Socket {
-    /// Takes over an accepted connection and sets its options. Options that a kernel doesn't
-    /// have are done without.
+    /// Takes over an accepted connection and sets its options, except those that the kernel doesn't
+    /// have.
     pub(crate) fn new(stream: TcpStream) -> Socket {
         let socket = SockRef::from(&stream);
         let keepalive = TcpKeepalive::new()
@@ -43,7 +43,7 @@ impl Socket {
             .with_interval(Duration::from_secs(5))
             .with_retries(3);
         let results = [
-            // Replies are small, and written whole: waiting for company costs 40 ms.
+            // Replies are small and written whole: with Nagle's algorithm they would wait 40 ms.
             socket.set_tcp_nodelay(true),
             socket.set_tcp_keepalive(&keepalive),
             socket.set_tcp_user_timeout(Some(USER_TIMEOUT)),
@@ -62,30 +62,30 @@ impl Socket {
         }
     }
 
-    /// Where it was accepted, unless it is gone already.
+    /// The address at which it was accepted; `None` if the connection is gone already.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         let address = self.stream.local_addr().ok()?;
         Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
-    /// Reads what is there; waits for at most the read time-out.
+    /// Reads what is there, waiting for at most the read timeout.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let result = (&self.stream).read(buffer);
         count(&self.received, result)
     }
 
-    /// The same into several buffers, one after the other.
+    /// Like [`read`](Self::read), into several buffers one after the other.
     pub(crate) fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         count(&self.received, (&self.stream).read_vectored(buffers))
     }
 
-    /// Bytes that were received, and that were sent.
+    /// The number of bytes received, and of bytes sent.
     pub(crate) fn bytes(&self) -> [u64; 2] {
         [&self.received, &self.sent].map(|bytes| bytes.load(Ordering::Relaxed))
     }
 
-    /// Whether the peer has closed its side, or the connection is lost. Not seen while bytes that it
-    /// sent before are unread.
+    /// Whether the peer has closed its side, or the connection is lost. False while earlier bytes are
+    /// unread.
     pub(crate) fn is_closed_by_peer(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
@@ -98,7 +98,7 @@ impl Socket {
 
     /// Sets how long a read waits.
     pub(crate) fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
-        // A time-out of zero would mean "for ever".
+        // A timeout of zero would mean none at all.
         let ms = (timeout.as_millis() as u64).max(1);
         if self.read_timeout.swap(ms, Ordering::Relaxed) == ms {
             return Ok(());
@@ -107,27 +107,28 @@ impl Socket {
             .set_read_timeout(Some(Duration::from_millis(ms)))
     }
 
-    /// Acknowledges at once what comes next. Clients whose small commands wait for each other's
-    /// acknowledgement (Nagle's algorithm; ffmpeg, VLC and mpv among them) otherwise take 40 ms
-    /// for each step from connect to play. The kernel forgets this, so it is asked for each time.
+    /// Makes the kernel acknowledge the next bytes at once. Clients whose small commands wait for the
+    /// acknowledgement of the one before (Nagle's algorithm; ffmpeg, VLC and mpv among them) otherwise
+    /// take 40 ms for each step from connect to play. The kernel forgets this, so it is set again
+    /// before each read.
     pub(crate) fn acknowledge_quickly(&self) {
         #[cfg(target_os = "linux")]
         let _ = SockRef::from(&self.stream).set_tcp_quickack(true);
     }
 
-    /// Writes all bytes, waiting if need be. Only for a connection that plays nothing.
+    /// Writes all bytes, waiting if necessary. Only for a connection that plays nothing.
     pub(crate) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
         (&self.stream).write_all(bytes)?;
         self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Writes some of the bytes, from the front, waiting if need be.
+    /// Writes some of the bytes, from the front, waiting if necessary.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         count(&self.sent, (&self.stream).write(bytes))
     }
 
-    /// Wakes the connection's thread from its read as if the peer had closed.
+    /// Wakes up the connection's thread from its read as if the peer had closed.
     pub(crate) fn stop_reading(&self) {
         // Fails only when the peer is gone already.
         let _ = self.stream.shutdown(Shutdown::Read);
@@ -135,9 +136,9 @@ impl Socket {
 
     /// Ends the connection so that the last bytes are read: closing with unread input would
     /// reset the connection, and the peer could lose what was sent to it.
-    #[inline(never)] // Its buffer is not to be part of the stack of a connection that lives.
+    #[inline(never)] // Keeps the buffer off the stack of live connections.
     pub(crate) fn drain(&self) {
-        /// Input that is worth reading for politeness, and the wait for all of it.
+        /// The most reads, and the longest wait for all of them.
         const MAX_READS: usize = 64;
         const PATIENCE: Duration = Duration::from_secs(1);
 

@@ -1,4 +1,4 @@
-//! Figures and names as they stand in log lines.
+//! Figures and names in log lines.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ pub(super) fn megabytes(bytes: u64) -> String {
 pub(super) struct Tenths(i64);
 
 impl Tenths {
-    /// The nearest one; of ms it is one of seconds.
+    /// The nearest number of tenths; milliseconds become tenths of a second.
     pub(super) fn of_thousandths(number: i64) -> Tenths {
         Tenths((number + 50 * number.signum()) / 100)
     }
@@ -38,11 +38,11 @@ impl fmt::Display for Tenths {
     }
 }
 
-/// What a client says of itself, in brackets and made safe for a log line; empty if it says
-/// nothing. What is long is cut after a word, if there is one not within a comment in brackets, so that
-/// browsers stand there with what they run on.
+/// A client's name for itself, in brackets and escaped for a log line; empty if it has none. Long names
+/// are cut after a word, if possible not within a comment in brackets, so that a browser's name keeps
+/// the system that it runs on.
 pub(super) fn in_brackets(text: &str) -> String {
-    /// Bytes, less than is known of a client.
+    /// Bytes of a name in a log line; more are kept.
     const MAX_LEN: usize = 110;
 
     if text.is_empty() {
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_as_people_say_them() {
+    fn durations_have_two_units_at_most() {
         assert_eq!(seconds(12_340), "12.3 s");
         assert_eq!(seconds(950), "1.0 s");
         assert_eq!(megabytes(6_049_999), "6.0 MB");
@@ -82,13 +82,13 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_say_cannot_forge_log_lines() {
+    fn names_of_clients_cannot_forge_log_lines() {
         assert_eq!(in_brackets("OBS\n#1 root"), " (OBS\\n#1 root)");
         assert_eq!(in_brackets(""), "");
     }
 
     #[test]
-    fn what_clients_say_is_cut_after_a_word() {
+    fn names_of_clients_are_cut_after_a_word() {
         let desktop = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
                        Chrome/142.0.0.0 Safari/537.36";
         assert_eq!(in_brackets(desktop), format!(" ({desktop})"));

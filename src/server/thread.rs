@@ -1,10 +1,14 @@
-//! Threads, started in one place: of each closure that the standard library's own call is given it
-//! makes a copy of nearly a kilobyte.
+//! Threads, started in one place: the standard library's call is generic, and takes nearly a kilobyte of
+//! code for each type of closure.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// Starts a thread of this name, whose stack has so many bytes.
+/// Stack of a connection's thread, in bytes. The deepest path is an AMF0 value nested to its limit;
+/// address space matters on 32-bit machines. Unoptimized code takes ten times as much.
+pub(super) const STACK_LEN: usize = if cfg!(debug_assertions) { 512 } else { 128 } * 1024;
+
+/// Starts a thread with this name and a stack of this many bytes.
 pub fn spawn(
     name: &str,
     stack_len: usize,

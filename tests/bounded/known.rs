@@ -1,4 +1,4 @@
-//! Ways that were found: each kept more than the allowances once.
+//! Ways that the search found: each kept more than the allowances once.
 
 use crate::steps::Act::*;
 use crate::steps::Ask::*;
@@ -10,7 +10,7 @@ fn rtmp(who: Who, times: u16, acts: &[Act]) -> Step {
     streams(who, times, 1, acts)
 }
 
-/// On this message stream; 0: another one each time.
+/// On this message stream; 0 for another one each time.
 fn streams(who: Who, times: u16, stream: u8, acts: &[Act]) -> Step {
     Step {
         who,
@@ -31,7 +31,7 @@ fn http(who: Who, times: u16, reads: bool, asks: &[Ask]) -> Step {
     }
 }
 
-/// With what each of them is about.
+/// The ways, with their descriptions.
 pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
     let few = Name::Few(0);
     let picture = Picture(Len::Tiny);
@@ -53,7 +53,8 @@ pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
         Metadata(Len::Small),
         Keyframe(Len::Tiny),
     ];
-    // Tables of chunk streams take what is left of an allowance. Who takes too much has to go.
+    // Tables of chunk streams take the rest of an allowance. A client that takes too much is
+    // closed.
     let rests = [0, 6, 12, 18, 24, 30, 40, 50];
     let and_rest = |acts: &[Act], len| [acts, &vec![Unknown(Len::Medium); len]].concat();
     let crowds = |name: &'static str, acts: &[Act]| {
@@ -277,16 +278,16 @@ pub(crate) fn ways() -> Vec<(&'static str, Vec<Step>)> {
     ways.into_iter().chain(players).chain(publishers).collect()
 }
 
-/// Ways of the search without sockets, in its bytes.
+/// Ways of the search without sockets, as its bytes.
 pub(crate) const WITHOUT_SOCKETS: [(&str, &[u8]); 1] = [
-    // Publish, header and keyframe; then 800 times a header and a picture.
+    // Publish, header and keyframe; then 800 times a header and a frame.
     (
         "versions of headers",
         &[2, 1, 0, 9, 1, 12, 0, 57, 9, 1, 13, 0],
     ),
 ];
 
-/// Many streams, and clients that ask about them and don't read.
+/// Many streams, and clients that request their state and don't read.
 fn unread(what: What) -> Vec<Step> {
     let publish = (1..=8).map(|stream| (stream, Publish(Name::NewLong)));
     let headers = (1..=8).map(|stream| (stream, VideoHeader(None, Len::Tiny)));

@@ -1,19 +1,20 @@
 //! A search for ways to make the server keep more than its connections' allowances.
 //!
 //! The server runs within the test. Random clients do valid things in random order, many times
-//! over, with large and small and ever different values, and some of them never read. Whenever
-//! all is quiet, what is allocated beyond an idle server must be at most [`PER_CONNECTION`] for
-//! each open connection, and a little for the server itself. Media lie in the arena, which is
-//! allocated before.
+//! over, with large, small and ever different values, and some of them never read. At every quiet
+//! moment, what is allocated beyond an idle server must be at most
+//! [`PER_CONNECTION`](brooklet::allowance::PER_CONNECTION) for each open connection, and a little
+//! for the server itself. Media lies in the arena, which is allocated before.
 //!
 //! The same is done without sockets, where many more cases fit into a second ([`kept`], also a fuzz
 //! target).
 //!
-//! What fails is made as short as possible and printed. It belongs into [`known`] then, and its
-//! cause away. A longer search: `BROOKLET_SEARCH_CASES=2000 cargo test --test bounded`.
+//! A failure is made as short as possible and printed. Add it to [`known`], and remove its cause. A
+//! longer search: `BROOKLET_SEARCH_CASES=2000 cargo test --test bounded`.
 //!
-//! What it finds with a fix taken out, as a multiple of what is allowed (of the random search: the
-//! first case beyond 1.5 times, within 80 seconds on a busy machine; a dash: none in 35 to 60 cases):
+//! The search has been checked by taking fixes out. The table shows what it found then, as a
+//! multiple of what is allowed (for the random search: the first case beyond 1.5 times, within 80
+//! seconds on a busy machine; a dash: none in 35 to 60 cases):
 //!
 //! ```text
 //! fix taken out                              known ways   random search
@@ -52,16 +53,16 @@ use steps::{Turns, turns};
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
-/// Turns of a case.
+/// The number of turns in a case.
 const STEPS: std::ops::Range<usize> = 1..10;
 
 /// In the usual run: about half a minute in debug builds.
 const CASES: u32 = 32;
 
-/// There is one heap: one case at a time.
+/// There is one heap, so cases run one at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Does these steps with a new server: what was kept when it was the most, or first too much.
+/// Does these steps with a new server; returns the most that was kept, or the first excess.
 fn play(all: &[Turns]) -> Kept {
     let mut crowd = Crowd::new();
     let mut most = crowd.kept();
@@ -78,7 +79,7 @@ fn play(all: &[Turns]) -> Kept {
 }
 
 #[test]
-fn whatever_clients_do_the_server_keeps_no_more_than_their_allowances() {
+fn the_server_keeps_no_more_than_its_clients_allowances() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let cases = std::env::var("BROOKLET_SEARCH_CASES");
     let mut runner = TestRunner::new(Config {
@@ -106,7 +107,7 @@ fn whatever_clients_do_the_server_keeps_no_more_than_their_allowances() {
 const CORE_CASES: u32 = 100;
 
 #[test]
-fn nor_do_sessions_and_streams_by_themselves() {
+fn sessions_and_streams_keep_no_more_than_their_allowances() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let cases = std::env::var("BROOKLET_SEARCH_CASES");
     let mut runner = TestRunner::new(Config {
@@ -128,7 +129,7 @@ fn nor_do_sessions_and_streams_by_themselves() {
 }
 
 #[test]
-fn what_was_found_once_is_not_found_again() {
+fn known_ways_around_the_allowance_stay_closed() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let found: Vec<String> = known::ways()
         .into_iter()

@@ -1,20 +1,20 @@
-//! What clients may do: a grammar of valid things, and how often they do them.
+//! What clients may do: a grammar of valid actions, and how often they are done.
 
 use proptest::prelude::*;
 
-/// Something that is done, again and again.
+/// Actions that are repeated.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) who: Who,
     pub(crate) acts: Acts,
     pub(crate) times: u16,
-    /// How often at each of these times.
+    /// How often each action is done at each of these times.
     pub(crate) each: u16,
-    /// Whether it reads what the server says.
+    /// Whether the client reads what the server sends.
     pub(crate) reads: bool,
 }
 
-/// Of a few clients one, or a new one each time, of whom all stay.
+/// One of a few clients, or a new one each time, all of which stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
     Slot(u8),
@@ -23,9 +23,9 @@ pub(crate) enum Who {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Acts {
-    /// On a message stream; number 0 means another one each time.
+    /// On a message stream; number 0 is another one each time.
     Rtmp {
-        /// Only once, or once by each new client.
+        /// Done only once, or once by each new client.
         first: Vec<(u8, Act)>,
         then: Vec<(u8, Act)>,
     },
@@ -41,7 +41,7 @@ impl Acts {
     }
 }
 
-/// Steps, in turn and again and again.
+/// Steps that are repeated in turn.
 #[derive(Clone, Debug)]
 pub(crate) struct Turns {
     pub(crate) steps: Vec<Step>,
@@ -51,11 +51,11 @@ pub(crate) struct Turns {
 /// The name of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Name {
-    /// Of a few.
+    /// One of a few.
     Few(u8),
-    /// One that nobody has used yet.
+    /// A name that was not used yet.
     New,
-    /// The same, and long.
+    /// A long name that was not used yet.
     NewLong,
     /// The last new one.
     Last,
@@ -89,7 +89,7 @@ pub(crate) const ANOTHER_TRACK: u8 = 255;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
-    /// Connects anew, with an address this long.
+    /// Connects again, with a URL of this length.
     Connect(Len),
     CreateStream,
     Publish(Name),
@@ -98,32 +98,32 @@ pub(crate) enum Act {
     CloseStream,
     DeleteStream,
     Metadata(Len),
-    /// A video sequence header, never the same twice; of one track of many, of
-    /// [`ANOTHER_TRACK`] each time, or of the only one.
+    /// A video sequence header, never the same twice: of one track of many, of [`ANOTHER_TRACK`]
+    /// each time, or of the only one.
     VideoHeader(Option<u8>, Len),
     AudioHeader(Len),
     Keyframe(Len),
     Picture(Len),
     Sound(Len),
-    /// A command that means nothing, with many values, on another chunk stream each time.
+    /// An unknown command with many values, on another chunk stream each time.
     Unknown(Len),
     /// A message that doesn't end.
     Begin(Len),
     Ping,
-    /// Takes what the server says within a moment.
+    /// Reads what the server sends within a moment.
     Read,
     Leave,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ask {
-    /// With a query and with further headers so long.
+    /// A request with a query and further headers of these lengths.
     Get(What, Len, Len),
     /// The same as a WebSocket.
     Upgrade(What, Len),
     /// A request that doesn't end.
     Half(Len),
-    /// A WebSocket's.
+    /// A ping in a WebSocket.
     Ping,
     Leave,
 }
@@ -199,7 +199,7 @@ fn talk() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Only media, only commands, or of both.
+/// Only media, only commands, or both.
 fn some_acts() -> impl Strategy<Value = Vec<Act>> {
     use proptest::collection::vec;
     prop_oneof![
@@ -238,7 +238,7 @@ fn ask() -> impl Strategy<Value = Ask> {
     ]
 }
 
-/// What comes first, so that what follows is of use.
+/// The first actions, so that those that follow have an effect.
 fn begin() -> impl Strategy<Value = Vec<Act>> {
     let header = Act::VideoHeader(None, Len::Small);
     prop_oneof![

@@ -1,4 +1,4 @@
-//! A headless Chromium, driven through its DevTools protocol over a pair of pipes: JSON, a zero
+//! A headless Chromium, controlled by its DevTools protocol over a pair of pipes: JSON, with a zero
 //! byte after each message.
 
 use std::collections::HashMap;
@@ -13,25 +13,24 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::common::{SOON, TempDir, wait_until};
+use super::common::{SOON, TempDir, poll_until, wait_until};
 
-/// For an answer of a browser that is busy with pictures, on a machine that is busy too.
+/// The deadline for an answer of a browser that is busy decoding, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is asked of Chromium; without these it would talk to other hosts, and use a GPU.
+/// Chromium's options; without these it would contact other hosts, and use a GPU.
 const OPTIONS: &str = "--headless=new --no-sandbox --remote-debugging-pipe --no-first-run \
     --disable-gpu --disable-dev-shm-usage --disable-background-networking --disable-sync \
     --disable-component-update --disable-default-apps --disable-extensions --mute-audio \
     --window-size=1280,800";
 
-/// A browser with one tab. It ends when dropped, and fails the test then if something was wrong
-/// that [`Browser::check`] complains of.
+/// A browser with one tab. It ends when dropped.
 pub(crate) struct Browser {
     child: Child,
     commands: Option<ChildStdin>,
     reader: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
-    /// Of the tab.
+    /// The session of the tab.
     session: Option<String>,
     next_id: u64,
     profile: TempDir,
@@ -46,11 +45,11 @@ struct Shared {
 #[derive(Default)]
 struct State {
     replies: HashMap<u64, Value>,
-    /// What went wrong in the page: exceptions, errors on the console, what its policy forbids.
+    /// Errors in the page: exceptions, errors on the console, violations of its policy.
     errors: Vec<String>,
-    /// Requests that failed. The page tries until it succeeds, so these are no errors as such.
+    /// Requests that failed. The page retries until it succeeds, so these are no errors as such.
     failed_requests: Vec<String>,
-    /// All URLs that were asked for.
+    /// The URLs of all requests.
     requests: Vec<String>,
     has_ended: bool,
 }
@@ -101,7 +100,7 @@ impl Browser {
         browser
     }
 
-    /// Sends a command and waits for its reply (`DevTools protocol: Domain.method`).
+    /// Sends a command (`Domain.method`) and waits for its reply.
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
         let id = self.next_id;
         self.next_id += 1;
@@ -134,7 +133,7 @@ impl Browser {
         reply["result"].clone()
     }
 
-    /// Opens a page and waits until it is there with its scripts.
+    /// Opens a page and waits until it and its scripts are loaded.
     pub(crate) fn open(&mut self, url: &str) {
         let result = self.call("Page.navigate", json!({ "url": url }));
         assert!(result["errorText"].is_null(), "{url}: {result}");
@@ -144,13 +143,13 @@ impl Browser {
         );
     }
 
-    /// Has a script run in every page before its own.
+    /// Runs a script in every page before the page's own.
     pub(crate) fn prepare(&mut self, script: &str) {
         let script = json!({ "source": script });
         self.call("Page.addScriptToEvaluateOnNewDocument", script);
     }
 
-    /// The value of an expression; of a promise, what it becomes.
+    /// Returns the value of an expression, or the result of a promise.
     pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
         let params = json!({
             "expression": expression,
@@ -183,13 +182,13 @@ impl Browser {
     pub(crate) fn wait_for(&mut self, what: &str, expression: &str) {
         let expression = format!("Boolean({expression})");
         wait_until(what, SOON.max(PATIENCE), || {
-            // What is asked for may be elements of a page that isn't there yet.
+            // The expression may name elements of a page that isn't loaded yet.
             let params = json!({ "expression": expression, "returnByValue": true });
             self.call("Runtime.evaluate", params)["result"]["value"] == json!(true)
         });
     }
 
-    /// Clicks in the middle of an element, as a mouse does.
+    /// Clicks in the middle of an element, like a mouse.
     pub(crate) fn click(&mut self, selector: &str) {
         let selector = json!(selector).to_string();
         let found = format!("document.querySelector({selector})");
@@ -225,12 +224,12 @@ impl Browser {
         }
     }
 
-    /// Types into what has the focus.
+    /// Types into the focused element.
     pub(crate) fn type_text(&mut self, text: &str) {
         self.call("Input.insertText", json!({ "text": text }));
     }
 
-    /// Saves what is to be seen as `target/tmp/browser-NAME.png`.
+    /// Saves a screenshot as `target/tmp/browser-NAME.png`.
     pub(crate) fn screenshot(&mut self, name: &str) -> PathBuf {
         let result = self.call("Page.captureScreenshot", json!({ "format": "png" }));
         let png = base64(result["data"].as_str().unwrap_or_default());
@@ -242,12 +241,12 @@ impl Browser {
         path
     }
 
-    /// The URLs of all requests since the beginning.
+    /// The URLs of all requests since the start.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.shared.lock().requests.clone()
     }
 
-    /// Fails the test if a page had an error, or asked a host other than these for something.
+    /// Fails the test if a page had an error, or sent a request to a host other than these.
     pub(crate) fn check(&self, hosts: &[SocketAddr]) {
         let state = self.shared.lock();
         assert!(state.errors.is_empty(), "errors: {:#?}", state.errors);
@@ -271,12 +270,9 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // It ends when its pipe does, and removes what it has in memory.
+        // It ends when its pipe is closed, and removes its files.
         self.commands = None;
-        let deadline = Instant::now() + SOON;
-        while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
-            thread::sleep(Duration::from_millis(20));
-        }
+        poll_until(SOON, || !matches!(self.child.try_wait(), Ok(None)));
         let _ = self.child.kill();
         let _ = self.child.wait();
         if let Some(reader) = self.reader.take() {
@@ -314,7 +310,7 @@ fn read(mut pipe: impl BufRead, shared: &Shared) {
     shared.changed.notify_all();
 }
 
-/// Remembers what an event tells of errors and requests.
+/// Records what an event reports about errors and requests.
 fn note(state: &mut State, event: &Value) {
     let params = &event["params"];
     match event["method"].as_str().unwrap_or_default() {
@@ -343,7 +339,7 @@ fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
 
-/// What base64 stands for (RFC 4648, 4).
+/// Decodes base64 (RFC 4648, 4).
 fn base64(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let mut bits = 0_u32;

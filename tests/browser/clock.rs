@@ -1,8 +1,8 @@
-//! A picture that shows when it was made, and how to read that off a screen.
+//! A test video that shows when each frame was made, and how to read that off a screen.
 //!
-//! ffmpeg draws the time of day into the top of its test picture as a row of black and white
-//! boxes, the lowest bit on the left. They are drawn one after another, so it is a Gray code: from
-//! one number to the next, one box changes.
+//! ffmpeg draws the time of day into the top of each frame as a row of black and white boxes, the
+//! lowest bit on the left. They are drawn one after another, so it is a Gray code: from one number
+//! to the next, one box changes.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use super::chromium::Browser;
 use super::common::media::quiet;
 use super::common::process::Program;
 
-/// Boxes, each [`BOX`] pixels wide and high in a picture of 640 x 360.
+/// The number of boxes, each [`BOX`] pixels wide and high in a frame of 640 x 360.
 const BITS: u32 = 18;
 const BOX: u32 = 32;
 
-/// What the lowest bit stands for, in ms.
+/// The unit of the lowest bit, in ms.
 const UNIT: u32 = 10;
 
-/// Publishes the picture (30 a second, a keyframe every 2 s) and a tone until it is dropped.
+/// Publishes the video (30 frames per second, a keyframe every 2 s) and a tone until it is dropped.
 pub(crate) fn publish(url: &str) -> Program {
     let mut command = quiet("ffmpeg");
-    command.args(["-re", "-f", "lavfi", "-i", &picture()]);
+    command.args(["-re", "-f", "lavfi", "-i", &video()]);
     command.args(["-f", "lavfi", "-i", "sine=beep_factor=4:sample_rate=48000"]);
     let encoders = "-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -g 60 -b:v 1M \
                     -c:a aac -ac 2 -f flv";
@@ -29,11 +29,11 @@ pub(crate) fn publish(url: &str) -> Program {
     Program::start(&mut command)
 }
 
-fn picture() -> String {
+fn video() -> String {
     let mut graph = "testsrc=size=640x360:rate=30,drawbox=w=640:h=32:color=black:t=fill".to_owned();
     for bit in 0..BITS {
         let x = bit * BOX;
-        // Each bit of a Gray code is the exclusive or of two of the number itself; above the
+        // Each bit of a Gray code is the exclusive or of two bits of the number itself. Above the
         // highest there is none.
         let value = |bit: u32| format!("floor(time(0)*1000/{})", u64::from(UNIT) << bit);
         let mut bits = value(bit);
@@ -48,9 +48,9 @@ fn picture() -> String {
     graph
 }
 
-/// How old the pictures are that the player shows, from when ffmpeg drew them; the median of some.
+/// The age of the frames that the player shows, since ffmpeg drew them; the median of some.
 pub(crate) fn latency(browser: &mut Browser) -> Duration {
-    const PICTURES: usize = 9;
+    const FRAMES: usize = 9;
 
     let script = format!(
         "new Promise(done => {{
@@ -73,7 +73,7 @@ pub(crate) fn latency(browser: &mut Browser) -> Duration {
             }});
         }})"
     );
-    let mut ages: Vec<f64> = (0..PICTURES).map(|_| browser.number(&script)).collect();
+    let mut ages: Vec<f64> = (0..FRAMES).map(|_| browser.number(&script)).collect();
     ages.sort_by(f64::total_cmp);
-    Duration::from_millis(ages[PICTURES / 2] as u64)
+    Duration::from_millis(ages[FRAMES / 2] as u64)
 }

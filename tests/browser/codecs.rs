@@ -1,5 +1,5 @@
-//! The codecs that RTMP brings and browsers may know: what this one can decode plays, of the others
-//! the page says which they are.
+//! The codecs that RTMP carries and browsers may know: those that this browser can decode play; for
+//! the others the page says which they are.
 
 use std::process::Command;
 
@@ -11,9 +11,9 @@ use super::{SAID, SHOWN, Watched};
 
 struct Case {
     name: &'static str,
-    /// As the page calls them; what it calls them before they were measured differs by case only.
+    /// The page's names for them. Before they were measured, these differ by case only.
     codecs: &'static [&'static str],
-    /// As browsers call them, to ask this one.
+    /// The browser's names, to query its support.
     mime_codecs: &'static str,
     encoders: &'static str,
 }
@@ -58,8 +58,8 @@ const CASES: &[Case] = &[
     },
 ];
 
-/// Twenty seconds with a keyframe every two, and the command that publishes them; its last argument,
-/// the URL, is missing.
+/// Makes twenty seconds with a keyframe every two, and the command that publishes them, which lacks
+/// its last argument, the URL.
 pub(crate) fn make(dir: &TempDir, name: &str, encoders: &str) -> Command {
     let file = dir.join(&format!("{name}.mp4"));
     let mut command = quiet("ffmpeg");
@@ -75,7 +75,7 @@ pub(crate) fn make(dir: &TempDir, name: &str, encoders: &str) -> Command {
 
 #[test]
 #[ignore = "needs Chromium, ffmpeg, BROOKLET_PYAV"]
-fn codecs_that_the_browser_has_play_and_the_page_names_the_others() {
+fn supported_codecs_play_and_the_page_names_the_others() {
     let dir = TempDir::new();
     let mut watched = Watched::start(&[]);
     for case in CASES {
@@ -89,7 +89,7 @@ fn codecs_that_the_browser_has_play_and_the_page_names_the_others() {
         );
         let has_said = format!("{SAID}.includes('cannot play')");
         if watched.evaluate(&asked) != true {
-            // It may have other ways, such as HLS of its own.
+            // It may have other ways, such as native HLS.
             watched.wait_for(
                 "it says or shows something",
                 &format!("{has_said} || {SHOWN} > 5"),
@@ -97,13 +97,13 @@ fn codecs_that_the_browser_has_play_and_the_page_names_the_others() {
         }
         if watched.evaluate(&has_said) != true {
             watched.wait_until_it_plays();
-            watched.wait_for_pictures(101);
+            watched.wait_for_frames(101);
             println!("{} plays", case.name);
         } else {
             let said = watched.said();
             println!("{}: {said}", case.name);
             assert_ne!(watched.evaluate(&asked), true, "it has these codecs");
-            // Rather a silent picture than none.
+            // Silent video is better than none.
             assert!(!case.codecs.contains(&"H.264"), "{said}");
             let words = said.to_lowercase();
             let names = case.codecs.iter().map(|codec| codec.to_lowercase());

@@ -1,5 +1,4 @@
-//! A page of another site, as those are that people put a stream into, with players that are
-//! nobody's here.
+//! A page of another site that embeds streams, with players of other projects.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -41,7 +40,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// The page has the library that this variable of the environment has the path of.
+    /// A site whose page has the library at the path that this environment variable names.
     pub(crate) fn with_library(variable: &str, package: &str) -> Site {
         let path = std::env::var(variable)
             .unwrap_or_else(|_| panic!("set {variable} to the path of {package}"));
@@ -49,7 +48,7 @@ impl Site {
         Site::start(format!("{PAGE}<script src=/library.js></script>"), library)
     }
 
-    /// The page alone.
+    /// A site with the page alone.
     pub(crate) fn bare() -> Site {
         Site::start(PAGE.to_owned(), Vec::new())
     }
@@ -65,7 +64,7 @@ impl Site {
                     break;
                 }
                 let (page, library) = (page.clone(), library.clone());
-                // A browser opens connections that it has no use for yet.
+                // A browser opens connections that it doesn't use yet.
                 thread::spawn(move || answer(&socket, page.as_bytes(), &library));
             }
         });
@@ -89,7 +88,7 @@ impl Site {
 impl Drop for Site {
     fn drop(&mut self) {
         self.is_stopping.store(true, Ordering::Relaxed);
-        // Wakes it.
+        // Wakes the thread.
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -97,7 +96,7 @@ impl Drop for Site {
     }
 }
 
-/// Answers one request: with the library, or with the page whatever else it asks for.
+/// Answers one request: with the library, or else with the page.
 fn answer(mut socket: &TcpStream, page: &[u8], library: &[u8]) {
     let mut lines = BufReader::new(socket).lines();
     let Some(Ok(request)) = lines.next() else {
@@ -114,17 +113,17 @@ fn answer(mut socket: &TcpStream, page: &[u8], library: &[u8]) {
          Connection: close\r\n\r\n",
         body.len()
     );
-    // A browser that has left doesn't want it.
+    // A browser that has left doesn't read it.
     let _ = socket.write_all(head.as_bytes());
     let _ = socket.write_all(body);
     let _ = socket.shutdown(Shutdown::Write);
 }
 
-/// A player of the page, which some script has made by `add(NAME)`.
+/// A player of the page, made by a script with `add(NAME)`.
 pub(crate) struct Player<'a>(pub(crate) &'a str);
 
 impl Player<'_> {
-    /// The value of an expression about `player`.
+    /// Returns the value of an expression about `player`.
     pub(crate) fn evaluate(&self, browser: &mut Browser, expression: &str) -> Value {
         browser.evaluate(&self.about(expression))
     }
@@ -138,24 +137,23 @@ impl Player<'_> {
         browser.wait_for(&format!("{}: {what}", self.0), &self.about(expression));
     }
 
-    /// Waits for so many more decoded pictures, while the time goes on.
-    pub(crate) fn wait_for_pictures(&self, browser: &mut Browser, count: u32) {
+    /// Waits for `count` more decoded frames, while the playback time advances.
+    pub(crate) fn wait_for_frames(&self, browser: &mut Browser, count: u32) {
         let now = self.evaluate(
             browser,
-            &format!("({{ pictures: {PICTURES}, time: player.video.currentTime }})"),
+            &format!("({{ frames: {FRAMES}, time: player.video.currentTime }})"),
         );
-        let (pictures, time) = (&now["pictures"], &now["time"]);
-        let enough =
-            format!("{PICTURES} > {pictures} + {count} && player.video.currentTime > {time}");
-        self.wait_for(browser, &format!("{count} pictures are decoded"), &enough);
+        let (frames, time) = (&now["frames"], &now["time"]);
+        let enough = format!("{FRAMES} > {frames} + {count} && player.video.currentTime > {time}");
+        self.wait_for(browser, &format!("{count} frames are decoded"), &enough);
     }
 
-    /// The longest that a picture has stood, in seconds of the stream.
+    /// The longest time for which a frame stood still, in seconds of the stream.
     pub(crate) fn standstill(&self, browser: &mut Browser) -> f64 {
         self.number(browser, "player.standstill")
     }
 
-    /// What the player has said to be wrong so far.
+    /// The errors that the player has reported so far.
     pub(crate) fn errors(&self, browser: &mut Browser) -> Value {
         self.evaluate(
             browser,
@@ -168,4 +166,4 @@ impl Player<'_> {
     }
 }
 
-const PICTURES: &str = "player.video.getVideoPlaybackQuality().totalVideoFrames";
+const FRAMES: &str = "player.video.getVideoPlaybackQuality().totalVideoFrames";

@@ -1,4 +1,4 @@
-//! HLS as hls.js plays it, which most pages use for it.
+//! HLS in hls.js, which most pages use for it.
 
 use serde_json::json;
 
@@ -28,9 +28,10 @@ fn print_latency(watched: &mut Watched, player: &Player) {
     println!("{}: {latency:.2} s behind, as hls.js sees it", player.0);
 }
 
-/// Plays a while without an error, but that a busy machine may be too slow for a buffer of a second.
+/// Plays a while without an error, except that a busy machine may be too slow for a buffer of a
+/// second.
 fn watch(watched: &mut Watched, player: &Player) {
-    player.wait_for_pictures(watched, 100);
+    player.wait_for_frames(watched, 100);
     print_latency(watched, player);
     let errors = player.errors(watched);
     println!("{}: {errors}", player.0);
@@ -49,7 +50,7 @@ fn hls_js_plays_parts_or_segments_and_goes_on_when_the_publisher_is_back() {
     watched.server.wait_for_log("publishing from", 1);
     site.open(&mut watched);
 
-    // The very first second of the stream is there by now.
+    // The very first second of the stream is available by now.
     let low_latency = Player("low latency");
     play(&mut watched, &low_latency, true);
     watch(&mut watched, &low_latency);
@@ -66,7 +67,7 @@ fn hls_js_plays_parts_or_segments_and_goes_on_when_the_publisher_is_back() {
     for player in [&low_latency, &usual] {
         let is_new = format!("player.hls.playingDate > {back}");
         player.wait_for(&mut watched, "it plays what came since", &is_new);
-        player.wait_for_pictures(&mut watched, 100);
+        player.wait_for_frames(&mut watched, 100);
         print_latency(&mut watched, player);
         let errors = player.errors(&mut watched);
         println!("{}: {errors}", player.0);

@@ -1,4 +1,4 @@
-//! What the page shows beside pictures: how to publish, keys, names of strangers.
+//! What the page shows besides video: how to publish, keys, hostile names.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ const INPUTS: &str = "[...document.querySelectorAll('#publish input')].map(i => 
 
 #[test]
 #[ignore = "needs Chromium"]
-fn when_nothing_is_live_it_shows_how_to_publish() {
+fn without_streams_the_page_shows_how_to_publish() {
     let mut watched = Watched::start(&[]);
     watched.open_path("/");
     let says = "document.querySelector('header p').textContent === 'Nothing is live.'";
@@ -21,7 +21,7 @@ fn when_nothing_is_live_it_shows_how_to_publish() {
     let expected =
         format!("{server}/cam,{server},cam,ffmpeg -re -i INPUT -c copy -f flv {server}/cam");
     assert_eq!(watched.text(INPUTS), expected);
-    // What it hands out is right.
+    // The URLs that it shows are right.
     watched.click("#publish button");
     let copied = "document.querySelector('#publish button').textContent === 'Copied'";
     watched.wait_for("it is copied", copied);
@@ -31,8 +31,8 @@ fn when_nothing_is_live_it_shows_how_to_publish() {
 
 #[test]
 #[ignore = "needs Chromium, ffmpeg"]
-fn a_stream_that_wants_a_key_gets_it_from_the_page_everywhere() {
-    // Without a key for it, browsers on this machine would see the whole state.
+fn the_page_asks_for_a_key_and_passes_it_on_everywhere() {
+    // Without an API key, browsers on this machine would see the whole state.
     let mut watched = Watched::start(&["--play-key", "s3cret.~-", "--api-key", "0therk3y"]);
     let _publisher = clock::publish(&watched.server.url("door"));
     watched.open_path("/");
@@ -59,7 +59,7 @@ fn a_stream_that_wants_a_key_gets_it_from_the_page_everywhere() {
     let address = watched.text("location.pathname + location.search");
     assert_eq!(address, "/", "the key isn't to be seen");
     watched.wait_until_it_plays();
-    watched.wait_for_pictures(30);
+    watched.wait_for_frames(30);
     let link = watched.text("(a => a.pathname + a.search)(document.querySelector('h2 a'))");
     assert_eq!(link, "/live/door?key=s3cret.~-");
 
@@ -68,11 +68,11 @@ fn a_stream_that_wants_a_key_gets_it_from_the_page_everywhere() {
     let expected = format!("{}?key=s3cret.~-", watched.server.url("door"));
     assert_eq!(url, expected);
 
-    // The tab knows it.
+    // The tab remembers the key.
     watched.open_path("/live/door");
     watched.wait_until_it_plays();
 
-    // A player alone asks by itself.
+    // The page of a single stream asks by itself.
     watched.evaluate("sessionStorage.clear()");
     watched.open_path("/live/door");
     watched.wait_for(
@@ -88,7 +88,7 @@ fn a_stream_that_wants_a_key_gets_it_from_the_page_everywhere() {
     watched.check();
 }
 
-/// There the list shows all streams.
+/// On the server's own machine the list shows all streams.
 #[test]
 #[ignore = "needs Chromium, ffmpeg"]
 fn on_the_servers_own_machine_a_player_asks_for_the_key() {
@@ -112,7 +112,7 @@ fn on_the_servers_own_machine_a_player_asks_for_the_key() {
 
 #[test]
 #[ignore = "needs Chromium, ffmpeg"]
-fn names_are_text_and_nothing_else() {
+fn stream_names_are_shown_as_plain_text() {
     const NAME: &str = "<s>&amp;\"'";
 
     let mut watched = Watched::start(&[]);
@@ -136,7 +136,7 @@ fn names_are_text_and_nothing_else() {
 
 #[test]
 #[ignore = "needs Chromium, ffmpeg"]
-fn why_nothing_can_be_shown_is_to_be_seen_in_its_card() {
+fn a_stream_that_cannot_be_shown_says_why() {
     let mut watched = Watched::start(&[]);
     watched.prepare(
         "MediaSource.isTypeSupported = () => false;
@@ -158,19 +158,19 @@ fn why_nothing_can_be_shown_is_to_be_seen_in_its_card() {
 /// What is copied is pasted into shells.
 #[test]
 #[ignore = "needs Chromium, ffmpeg"]
-fn what_is_copied_is_one_word_for_a_shell() {
+fn copied_commands_are_quoted_for_a_shell() {
     const NAME: &str = "-x;$(id)`id`'\"&|*<>!(a){b}";
 
     let mut watched = Watched::start(&[]);
     let _publisher = clock::publish(&watched.server.url(NAME));
-    // A link from somebody else.
+    // A link with a malicious name.
     watched.open_path("/?key=1;id&id&x=`id`");
     watched.wait_for("the stream is there", "document.querySelector('h2 a')");
     let fields = "[...document.querySelectorAll('article input')].map(i => i.value).join('\\n')";
     let copied = watched.text(fields);
     assert_eq!(copied.lines().count(), 5);
     for line in copied.lines() {
-        // The shell itself says what it makes of it; nothing in it is run.
+        // The shell itself shows how it would split it; nothing is run.
         let script = format!("printf '%s\\n' {line}");
         let output = std::process::Command::new("sh")
             .args(["-c", &script])
@@ -193,7 +193,7 @@ fn what_is_copied_is_one_word_for_a_shell() {
 
 #[test]
 #[ignore = "needs Chromium, ffmpeg"]
-fn the_keyboard_is_enough() {
+fn the_page_can_be_used_by_keyboard() {
     let mut watched = Watched::start(&[]);
     let _publisher = clock::publish(&watched.server.url("door"));
     watched.open_path("/");
@@ -207,7 +207,7 @@ fn the_keyboard_is_enough() {
     assert_eq!(watched.text(focused), "Sound on");
     watched.press(" ", 32, " ");
     watched.wait_for(
-        "there is sound",
+        "there is audio",
         "!document.querySelector('.player video').muted",
     );
     watched.press("Tab", 9, "");
@@ -220,7 +220,7 @@ fn the_keyboard_is_enough() {
 
 #[test]
 #[ignore = "needs Chromium, ffmpeg"]
-fn it_fits_a_phone_in_the_dark() {
+fn the_page_fits_a_phone_in_dark_mode() {
     let mut watched = Watched::start(&[]);
     let _publisher = clock::publish(
         &watched

@@ -1,8 +1,7 @@
 //! The page in a real browser: headless Chromium plays what ffmpeg publishes.
 //!
-//! Pictures of what was to be seen are in `target/tmp/browser-*.png` afterwards; figures are
-//! printed. Every test fails if the page had an error of any kind, or asked another host for
-//! anything.
+//! Screenshots are in `target/tmp/browser-*.png` afterwards; figures are printed. Every test fails
+//! if the page had an error of any kind, or sent a request to another host.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -27,7 +26,7 @@ use chromium::Browser;
 use common::Brooklet;
 use elsewhere::Site;
 
-/// The server, and a browser to look at it.
+/// The server, and a browser that looks at it.
 pub(crate) struct Watched {
     // Dropped first, so that no request of the page finds the server gone.
     pub(crate) browser: Browser,
@@ -48,10 +47,10 @@ impl Watched {
         self.browser.open(&url);
     }
 
-    /// Waits until a player shows moving pictures, and says nothing over them.
+    /// Waits until a player shows moving frames, without a message over them.
     pub(crate) fn wait_until_it_plays(&mut self) {
         self.wait_for(
-            "the picture moves",
+            "the video moves",
             "document.querySelector('.player video').currentTime > 0 && !said() && shown() > 5"
                 .replace("said()", SAID)
                 .replace("shown()", SHOWN)
@@ -59,11 +58,11 @@ impl Watched {
         );
     }
 
-    /// Waits for so many more decoded pictures; returns how many were dropped since the beginning.
-    pub(crate) fn wait_for_pictures(&mut self, count: u32) -> f64 {
+    /// Waits for `count` more decoded frames; returns how many were dropped since the start.
+    pub(crate) fn wait_for_frames(&mut self, count: u32) -> f64 {
         let first = self.number(SHOWN);
         let enough = format!("{SHOWN} > {first} + {count}");
-        self.wait_for(&format!("{count} pictures are decoded"), &enough);
+        self.wait_for(&format!("{count} frames are decoded"), &enough);
         let error = self.evaluate("document.querySelector('.player video').error");
         assert!(error.is_null(), "{error}");
         self.number(
@@ -71,12 +70,12 @@ impl Watched {
         )
     }
 
-    /// What the player says instead of showing a picture.
+    /// The message that the player shows over the video.
     pub(crate) fn said(&mut self) -> String {
         self.text(SAID)
     }
 
-    /// Ends the test: nothing may have gone wrong in the page.
+    /// Ends the test: fails if anything went wrong in the page.
     pub(crate) fn check(&self) {
         self.browser.check(&[self.server.http_address()]);
     }
@@ -88,10 +87,10 @@ impl Watched {
     }
 }
 
-/// What the player says.
+/// The player's message.
 pub(crate) const SAID: &str = "document.querySelector('.message p').textContent";
 
-/// How many pictures it has decoded since it connected.
+/// The number of frames that it has decoded since it connected.
 pub(crate) const SHOWN: &str =
     "document.querySelector('.player video').getVideoPlaybackQuality().totalVideoFrames";
 

@@ -1,4 +1,4 @@
-//! FLV over HTTP and WebSockets, as mpegts.js plays it.
+//! FLV over HTTP and WebSockets in mpegts.js.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ fn open_site(watched: &mut Watched) -> Site {
     site
 }
 
-/// Has the player play the URL that it is named after, below `/live/` of the server.
+/// Makes the player play the URL that it is named after, below `/live/` of the server.
 fn play(watched: &mut Watched, player: &Player) {
     let (scheme, file) = player.0.split_once(' ').expect("a scheme and a file");
     let url = format!("{scheme}://{}/live/{file}", watched.server.http_address());
@@ -33,7 +33,8 @@ fn play(watched: &mut Watched, player: &Player) {
     ));
 }
 
-/// Publishes a test picture (30 a second, a keyframe every four) and a tone until it is dropped.
+/// Publishes test video (30 frames per second, a keyframe every four) and a tone until it is
+/// dropped.
 fn publish(url: &str, encoders: &str) -> Program {
     let mut command = quiet("ffmpeg");
     let inputs = "-re -f lavfi -i testsrc=size=320x180:rate=30 \
@@ -45,14 +46,14 @@ fn publish(url: &str, encoders: &str) -> Program {
 
 /// Plays a while without an error.
 fn watch(watched: &mut Watched, player: &Player) {
-    player.wait_for_pictures(watched, 100);
+    player.wait_for_frames(watched, 100);
     assert_eq!(player.errors(watched), json!([]), "{}", player.0);
 }
 
-/// The burst of a join at the live edge has new decode times but the old order of pictures.
+/// The burst of a join at the live edge has new decode times but the old frame order.
 #[test]
 #[ignore = "needs Chromium, ffmpeg, BROOKLET_MPEGTS_JS"]
-fn pictures_do_not_stand_still_wherever_mpegts_js_joins() {
+fn video_never_freezes_wherever_mpegts_js_joins() {
     let mut watched = Watched::start(&[]);
     let _publishers = [
         (
@@ -75,12 +76,12 @@ fn pictures_do_not_stand_still_wherever_mpegts_js_joins() {
     for player in &players {
         // The next one joins a little later in the GOP.
         play(&mut watched, player);
-        player.wait_for_pictures(&mut watched, 20);
+        player.wait_for_frames(&mut watched, 20);
     }
     for player in &players {
         watch(&mut watched, player);
         let standstill = player.standstill(&mut watched);
-        println!("{}: a picture stood for {standstill:.2} s", player.0);
+        println!("{}: a frame stood for {standstill:.2} s", player.0);
         assert!(standstill < 1.0, "{}", player.0);
     }
     watched.screenshot("mpegts-js");
@@ -89,7 +90,7 @@ fn pictures_do_not_stand_still_wherever_mpegts_js_joins() {
 
 #[test]
 #[ignore = "needs Chromium, ffmpeg, BROOKLET_MPEGTS_JS"]
-fn mpegts_js_goes_on_when_the_publisher_is_back_and_is_told_when_it_is_not() {
+fn mpegts_js_goes_on_when_the_publisher_is_back_and_ends_otherwise() {
     let mut watched = Watched::start(&["--grace", "3"]);
     let url = watched.server.url("door");
     let mut publisher = clock::publish(&url);
@@ -109,7 +110,7 @@ fn mpegts_js_goes_on_when_the_publisher_is_back_and_is_told_when_it_is_not() {
         watch(&mut watched, player);
         assert_ne!(player.evaluate(&mut watched, "player.isOver"), true);
         println!(
-            "{}: a picture stood for {:.2} s",
+            "{}: a frame stood for {:.2} s",
             player.0,
             player.standstill(&mut watched)
         );
@@ -122,11 +123,11 @@ fn mpegts_js_goes_on_when_the_publisher_is_back_and_is_told_when_it_is_not() {
     watched.check_at(&site);
 }
 
-/// What is left of a stream for mpegts.js.
+/// What remains of a stream for mpegts.js.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Left {
     Picture,
-    /// Sound only.
+    /// Audio only.
     Sound,
     Nothing,
 }
@@ -135,7 +136,7 @@ struct Case {
     file: &'static str,
     encoders: &'static str,
     left: Left,
-    /// As browsers call it, to ask this one.
+    /// The browser's name for it, to query its support.
     mime_codecs: &'static str,
 }
 
@@ -191,7 +192,7 @@ const CASES: &[Case] = &[
 
 #[test]
 #[ignore = "needs Chromium, ffmpeg, BROOKLET_PYAV, BROOKLET_MPEGTS_JS"]
-fn mpegts_js_is_sent_nothing_that_it_cannot_read() {
+fn mpegts_js_is_sent_only_codecs_that_it_can_read() {
     let dir = TempDir::new();
     let mut watched = Watched::start(&[]);
     let name = |case: &Case| {

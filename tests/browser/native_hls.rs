@@ -1,4 +1,4 @@
-//! HLS as the browser plays it by itself.
+//! HLS in the browser's own player.
 
 use serde_json::json;
 
@@ -22,9 +22,9 @@ fn a_browser_with_hls_plays_it_and_goes_on_when_the_publisher_is_back() {
     let player = Player("native");
     let playlist = format!("http://{}/live/door.m3u8", watched.server.http_address());
     let playlist = json!(playlist);
-    // Chromium 156 fetches all that is listed before it plays, and mostly takes it for an error that
-    // there is no more ("Segment queue never had any data"), so pages have to try again. Without CORS
-    // no script may read its pictures.
+    // Chromium 156 fetches all that is listed before it plays, and mostly takes it for an error
+    // that there is no more ("Segment queue never had any data"), so pages have to retry. Without
+    // CORS no script may read its frames.
     watched.evaluate(&format!(
         "{{
             const player = add('native'), {{ video }} = player;
@@ -51,7 +51,7 @@ fn a_browser_with_hls_plays_it_and_goes_on_when_the_publisher_is_back() {
     publisher.kill();
     let end = player.number(&mut watched, buffered);
     let _publisher = clock::publish(&url);
-    // What was published before it went away is no longer than a segment.
+    // What was published before the outage is no longer than a segment.
     let is_new = format!("player.video.currentTime > {end} + 2.5");
     player.wait_for(&mut watched, "it plays what came since", &is_new);
     watch(&mut watched, &player, "native-hls-back");
@@ -59,7 +59,7 @@ fn a_browser_with_hls_plays_it_and_goes_on_when_the_publisher_is_back() {
 }
 
 fn watch(watched: &mut Watched, player: &Player, name: &str) {
-    player.wait_for_pictures(watched, 100);
+    player.wait_for_frames(watched, 100);
     let latency = clock::latency(watched);
     println!("{name}: {latency:?} from ffmpeg to the screen");
     watched.screenshot(name);

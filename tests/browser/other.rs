@@ -1,5 +1,5 @@
-//! Browsers other than Chromium: WebKitGTK's, driven by WebDriver (JSON over HTTP), and Firefox, driven by
-//! Marionette (JSON over TCP, with its length in front).
+//! Browsers other than Chromium: WebKitGTK's, controlled by WebDriver (JSON over HTTP), and
+//! Firefox, controlled by Marionette (JSON over TCP, prefixed with its length).
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,12 +14,12 @@ use super::common::http::HttpClient;
 use super::common::process::Program;
 use super::common::{TempDir, wait_until};
 
-/// For a browser that renders in software, on a machine that is busy.
+/// The deadline for a browser that renders in software, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const MINI_BROWSER: &str = "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser";
 
-/// Firefox plays nothing by itself otherwise, and would talk to other hosts.
+/// Without these, Firefox wouldn't play anything on its own, and would contact other hosts.
 const FIREFOX: &str = "user_pref('marionette.port', 0);
     user_pref('media.autoplay.default', 0);
     user_pref('app.update.enabled', false);
@@ -31,7 +31,7 @@ const FIREFOX: &str = "user_pref('marionette.port', 0);
 /// A browser with one tab, which ends when dropped.
 pub(crate) struct Other {
     wire: Wire,
-    // In the order in which they are to end.
+    // In the order in which they have to end.
     browser: Program,
     _screen: Option<Program>,
     _home: TempDir,
@@ -49,7 +49,7 @@ enum Wire {
 }
 
 impl Other {
-    /// WebKitGTK's MiniBrowser, on a display in memory.
+    /// WebKitGTK's MiniBrowser, on a virtual display.
     pub(crate) fn webkit() -> Other {
         let home = TempDir::new();
         let (screen, display) = screen();
@@ -57,7 +57,7 @@ impl Other {
         let port = free_port();
         command.arg(format!("--port={port}"));
         command.env("DISPLAY", display);
-        // WebKitGTK doesn't say that it plays HLS unless it is asked to.
+        // WebKitGTK says that it plays HLS only with this setting.
         command.env("WEBKIT_GST_ENABLE_HLS_SUPPORT", "1");
         let browser = start(&mut command, &home);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -95,7 +95,7 @@ impl Other {
         let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it listens");
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut socket = BufReader::new(socket);
-        // What it is.
+        // Its version.
         message(&mut socket);
         let mut other = Other {
             wire: Wire::Marionette { socket, next_id: 1 },
@@ -107,7 +107,7 @@ impl Other {
         other
     }
 
-    /// A command, by its name in Marionette and its path in WebDriver.
+    /// Sends a command, by its name in Marionette and its path in WebDriver.
     fn call(&mut self, command: &str, path: &str, body: &Value) -> Value {
         match &mut self.wire {
             Wire::WebDriver { address, session } => {
@@ -131,7 +131,7 @@ impl Other {
         self.call("Navigate", "/url", &json!({ "url": url }));
     }
 
-    /// The value of an expression.
+    /// Returns the value of an expression.
     pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
         let script = json!({ "script": format!("return {expression}"), "args": [] });
         self.call("ExecuteScript", "/execute/sync", &script)
@@ -147,7 +147,7 @@ impl Other {
 
     /// Waits until an expression is true.
     pub(crate) fn wait_for(&mut self, what: &str, expression: &str) {
-        // What is asked for may be elements of a page that isn't there yet.
+        // The expression may name elements of a page that isn't loaded yet.
         let expression =
             format!("(() => {{ try {{ return Boolean({expression}) }} catch (_) {{}} }})()");
         wait_until(what, PATIENCE, || self.evaluate(&expression) == json!(true));
@@ -156,13 +156,13 @@ impl Other {
 
 impl Drop for Other {
     fn drop(&mut self) {
-        // With all that it has started, of which some may hang.
+        // With all processes that it has started, some of which may hang.
         let group = format!("kill -KILL -{}", self.browser.id());
         let _ = Command::new("sh").args(["-c", &group]).status();
     }
 }
 
-/// Starts a browser, which may write there, in a group of its own.
+/// Starts a browser in a process group of its own, with a home folder that it may write to.
 fn start(command: &mut Command, home: &TempDir) -> Program {
     command
         .env("HOME", home.path())
@@ -170,7 +170,7 @@ fn start(command: &mut Command, home: &TempDir) -> Program {
     Program::start(command.process_group(0))
 }
 
-/// A display in memory, and its name.
+/// A virtual display, and its name.
 fn screen() -> (Program, String) {
     let mut command = Command::new("Xvfb");
     command.args(["-displayfd", "1", "-screen", "0", "1024x600x24"]);
@@ -184,7 +184,7 @@ fn screen() -> (Program, String) {
     (program, name)
 }
 
-/// One that nobody listens on: WebKitWebDriver doesn't say which one it has found.
+/// A free port: WebKitWebDriver doesn't print which one it would choose.
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let address = listener.and_then(|listener| listener.local_addr());

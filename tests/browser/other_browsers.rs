@@ -1,4 +1,4 @@
-//! The page in browsers that do things otherwise than Chromium: WebKitGTK and Firefox.
+//! The page in browsers that differ from Chromium: WebKitGTK and Firefox.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,23 +13,23 @@ use super::{SAID, SHOWN, clock};
 
 const TIME: &str = "document.querySelector('.player video').currentTime";
 
-/// Waits until a player shows moving pictures, and says nothing over them.
+/// Waits until a player shows moving frames, without a message over them.
 fn watch(browser: &mut Other) {
     let plays = format!("{TIME} > 1 && {SHOWN} > 5 && !{SAID}");
-    browser.wait_for("the picture moves", &plays);
-    let pictures = browser.number(SHOWN);
-    let enough = format!("{SHOWN} > {pictures} + 10");
-    browser.wait_for("more pictures are decoded", &enough);
+    browser.wait_for("the video moves", &plays);
+    let frames = browser.number(SHOWN);
+    let enough = format!("{SHOWN} > {frames} + 10");
+    browser.wait_for("more frames are decoded", &enough);
 }
 
 fn page(server: &Brooklet) -> String {
     format!("http://{}/live/door", server.http_address())
 }
 
-/// A jump before its decoders are there hangs it in half of the cases.
+/// A seek before its decoders are ready hangs it in half of the cases.
 #[test]
 #[ignore = "needs WebKitGTK's MiniBrowser, Xvfb, ffmpeg"]
-fn webkit_plays_pictures_with_sound_each_time() {
+fn webkit_plays_video_with_audio_every_time() {
     const LOADS: usize = 6;
 
     let server = Brooklet::start(&[]);
@@ -45,7 +45,7 @@ fn webkit_plays_pictures_with_sound_each_time() {
     }
 }
 
-/// As an iPhone of some years ago.
+/// Like an iPhone of some years ago.
 #[test]
 #[ignore = "needs WebKitGTK's MiniBrowser, Xvfb, ffmpeg"]
 fn webkit_without_media_source_begins_hls_by_itself() {
@@ -69,7 +69,7 @@ fn webkit_without_media_source_begins_hls_by_itself() {
 
 #[test]
 #[ignore = "needs Firefox, ffmpeg"]
-fn firefox_plays_pictures_with_and_without_sound_and_reordered_ones() {
+fn firefox_plays_video_with_and_without_audio_and_b_frames() {
     let server = Brooklet::start(&[]);
     let publisher = clock::publish(&server.url("door"));
     let mut browser = Other::firefox();
@@ -85,7 +85,7 @@ fn firefox_plays_pictures_with_and_without_sound_and_reordered_ones() {
     watch(&mut browser);
 }
 
-/// The server again, whose pages take away what plays from a script.
+/// A proxy of the server whose pages lack MediaSource.
 fn without_media_source(server: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port can be listened on");
     let address = listener.local_addr().expect("it has an address");
@@ -97,7 +97,7 @@ fn without_media_source(server: SocketAddr) -> SocketAddr {
     address
 }
 
-/// One connection: answered with a page, or else handed through.
+/// Handles one connection: answers with a page, or passes it on.
 fn pass_on(mut socket: TcpStream, server: SocketAddr) {
     const SCRIPT: &str =
         "<script>delete self.MediaSource; delete self.ManagedMediaSource;</script>";

@@ -1,4 +1,4 @@
-//! Pictures, sound, and what happens when either side goes away.
+//! Video, audio, and what happens when either side goes away.
 
 use std::time::{Duration, Instant};
 
@@ -7,16 +7,16 @@ use super::common::process::Program;
 use super::common::{SOON, TempDir, all_the_while, wait_until};
 use super::{SAID, SHOWN, Watched, clock};
 
-/// Plays a while, says how late the picture is, and takes a picture of it.
+/// Plays a while, prints the latency, and takes a screenshot.
 fn watch(watched: &mut Watched, name: &str) {
     watched.wait_until_it_plays();
-    let dropped = watched.wait_for_pictures(100);
+    let dropped = watched.wait_for_frames(100);
     let latency = clock::latency(&mut watched.browser);
-    println!("{name}: {latency:?} from ffmpeg to the screen, {dropped} pictures dropped");
+    println!("{name}: {latency:?} from ffmpeg to the screen, {dropped} frames dropped");
     watched.screenshot(name);
 }
 
-/// How often a WebSocket was opened.
+/// The number of WebSockets that were opened.
 fn sockets(watched: &Watched) -> usize {
     let requests = watched.requests();
     requests.iter().filter(|url| url.starts_with("ws")).count()
@@ -24,7 +24,7 @@ fn sockets(watched: &Watched) -> usize {
 
 #[test]
 #[ignore = "needs Chromium, ffmpeg"]
-fn a_click_on_a_live_stream_shows_it_and_goes_on_when_its_publisher_is_back() {
+fn a_click_plays_a_stream_and_it_resumes_when_its_publisher_is_back() {
     let mut watched = Watched::start(&["--grace", "1"]);
     let url = watched.server.url("door");
     let mut publisher = clock::publish(&url);
@@ -36,22 +36,22 @@ fn a_click_on_a_live_stream_shows_it_and_goes_on_when_its_publisher_is_back() {
 
     let clicked = Instant::now();
     watched.click(".play");
-    watched.wait_for("a picture", &format!("{SHOWN} > 0"));
-    println!("picture {:?} after the click", clicked.elapsed());
+    watched.wait_for("a frame", &format!("{SHOWN} > 0"));
+    println!("frame {:?} after the click", clicked.elapsed());
     watch(&mut watched, "click");
     let viewers = "document.querySelector('.soft').textContent.includes(' 1 viewer ')";
     watched.wait_for("the list counts the viewer", viewers);
 
-    // The first button is for the sound; browsers decode none before.
+    // The first button turns on the audio; browsers decode none before.
     assert_eq!(
         watched.evaluate("document.querySelector('.player video').muted"),
         true
     );
     watched.click(".bar button");
-    let sound = "(v => !v.muted && !v.paused && v.webkitAudioDecodedByteCount)";
-    let sound = format!("{sound}(document.querySelector('.player video')) > 0");
-    watched.wait_for("there is sound", &sound);
-    watched.wait_for_pictures(30);
+    let audio = "(v => !v.muted && !v.paused && v.webkitAudioDecodedByteCount)";
+    let audio = format!("{audio}(document.querySelector('.player video')) > 0");
+    watched.wait_for("there is audio", &audio);
+    watched.wait_for_frames(30);
     let name = watched.text("document.querySelector('.bar button').textContent");
     assert_eq!(name, "Sound off");
 
@@ -86,12 +86,12 @@ fn a_publisher_that_is_back_within_the_grace_time_goes_on_in_the_same_connection
 
 #[test]
 #[ignore = "needs Chromium, ffmpeg"]
-fn after_a_stutter_of_the_network_the_player_is_at_the_live_edge_again() {
+fn after_a_network_stall_the_player_returns_to_the_live_edge() {
     let mut watched = Watched::start(&[]);
     let publisher = clock::publish(&watched.server.url("door"));
     watched.open_path("/live/door");
     watched.wait_until_it_plays();
-    watched.wait_for_pictures(30);
+    watched.wait_for_frames(30);
     publisher.signal("STOP");
     watched.wait_for(
         "the player says so",
@@ -104,9 +104,8 @@ fn after_a_stutter_of_the_network_the_player_is_at_the_live_edge_again() {
                   (document.querySelector('.player video'))";
     watched.wait_for("it is at the edge", &format!("{behind} < 1"));
     watch(&mut watched, "stutter");
-    let behind = watched.number(behind);
-    println!("{behind:.2} s behind the newest picture");
-    assert!(behind < 1.5, "{behind}");
+    println!("{:.2} s behind the newest frame", watched.number(behind));
+    watched.wait_for("it still is", &format!("{behind} < 1"));
     watched.check();
 }
 
@@ -165,7 +164,7 @@ fn without_media_source_it_plays_hls_if_the_browser_can() {
         watched.wait_for("it says so", &format!("{SAID}.includes('cannot play')"));
     } else {
         watched.wait_until_it_plays();
-        watched.wait_for_pictures(100);
+        watched.wait_for_frames(100);
         let latency = clock::latency(&mut watched.browser);
         println!("HLS of the browser: {latency:?} from ffmpeg to the screen");
         watched.screenshot("hls");
@@ -176,7 +175,7 @@ fn without_media_source_it_plays_hls_if_the_browser_can() {
 /// Browsers open six HTTP connections to a host.
 #[test]
 #[ignore = "needs Chromium, ffmpeg"]
-fn eight_streams_play_on_one_page_whose_list_goes_on() {
+fn eight_streams_play_on_one_page_beside_its_list() {
     const STREAMS: usize = 8;
 
     let dir = TempDir::new();
@@ -211,7 +210,7 @@ fn eight_streams_play_on_one_page_whose_list_goes_on() {
 
 #[test]
 #[ignore = "needs Chromium, ffmpeg"]
-fn a_stopped_player_takes_nothing_more() {
+fn a_stopped_player_receives_no_more() {
     let mut watched = Watched::start(&[]);
     let _publisher = clock::publish(&watched.server.url("door"));
     watched.open_path("/");
@@ -228,10 +227,10 @@ fn a_stopped_player_takes_nothing_more() {
     watched.check();
 }
 
-/// Chromium keeps a page that is left for a while, with connections from which it reads no more.
+/// Chromium keeps a page for a while after it was left, with connections that it doesn't read.
 #[test]
 #[ignore = "needs Chromium, ffmpeg"]
-fn whoever_leaves_the_page_has_stopped_to_watch() {
+fn leaving_the_page_ends_its_viewer() {
     let mut watched = Watched::start(&[]);
     let _publisher = clock::publish(&watched.server.url("door"));
     watched.open_path("/live/door");
@@ -245,10 +244,10 @@ fn whoever_leaves_the_page_has_stopped_to_watch() {
     assert!(!log.contains("stalled"), "{log}");
 }
 
-/// The browser tells that it has taken a piece when it may be busy with the next one.
+/// The browser may report that it has taken one piece when it is already busy with the next.
 #[test]
 #[ignore = "needs Chromium, ffmpeg"]
-fn old_pictures_are_not_removed_while_new_ones_are_taken() {
+fn the_buffer_is_not_trimmed_while_it_is_appended_to() {
     let mut watched = Watched::start(&[]);
     watched.prepare(
         "self.count = 0;
@@ -276,7 +275,7 @@ fn old_pictures_are_not_removed_while_new_ones_are_taken() {
 
 #[test]
 #[ignore = "needs Chromium, ffmpeg"]
-fn mp3_is_taken_where_it_is_known_by_its_other_name_only() {
+fn mp3_plays_where_it_has_its_other_name() {
     let mut watched = Watched::start(&[]);
     watched.prepare(
         "MediaSource.isTypeSupported = type => type.includes(',mp4a.6B');

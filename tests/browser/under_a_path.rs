@@ -1,4 +1,4 @@
-//! The page behind a proxy that has it under a path.
+//! The page behind a proxy that serves it under a path.
 
 use super::common::nginx::Site;
 use super::{Browser, SHOWN, clock};
@@ -21,10 +21,10 @@ fn the_page_plays_and_hands_out_urls_under_a_path() {
     let link = browser.text("document.querySelector('h2 a').href");
     assert_eq!(link, format!("{at}live/door"));
     browser.click(".play");
-    browser.wait_for("the picture moves", &format!("{SHOWN} > 30"));
+    browser.wait_for("the video moves", &format!("{SHOWN} > 30"));
     browser.open(&link);
     browser.wait_for("it is alone", "document.title === 'live/door'");
-    browser.wait_for("the picture moves", &format!("{SHOWN} > 30"));
+    browser.wait_for("the video moves", &format!("{SHOWN} > 30"));
     let requests = browser.requests();
     let outside = |url: &&String| !url.replacen("ws", "http", 1).starts_with(&at);
     let outside: Vec<_> = requests

@@ -1,4 +1,4 @@
-//! What a player got, compared with what was published.
+//! What a player received, compared with what was published.
 
 use std::ops::RangeInclusive;
 
@@ -6,42 +6,59 @@ use super::common::framehash::{self, Track};
 use super::common::process::Program;
 use super::sources::Source;
 
-/// Sounds at either end that a player may lack: it starts at the first picture, and a recorder
-/// may leave the last ones out.
+/// The audio frames at either end that a player may lack: it starts at the first video frame, and a
+/// recorder may leave the last ones out.
 const AUDIO_SLACK: usize = 8;
 
-/// Pictures of 60 that the late player gets, which comes when the second group of 15 has begun.
+/// The frames, of 60, that the late player receives, which joins when the second GOP of 15 has
+/// begun.
 const LATE_PICTURES: RangeInclusive<usize> = 10..=45;
 
-/// Pictures of 60 that a player on a busy machine has to show.
+/// The frames, of 60, that a player on a busy machine has to show.
 const MIN_SHOWN: usize = 30;
 
-/// Half of the sound, in 16 bits at 44.1 kHz, one channel.
+/// Half of the audio, in 16 bits at 44.1 kHz, one channel.
 const MIN_SOUND_LEN: u64 = 2 * 2 * 44_100;
 
-/// What stands in the table for a player.
+/// A player's cell in the table.
 pub(crate) enum Cell {
-    /// It got what was published.
+    /// It received what was published.
     Same(String),
-    /// It got the pictures, and has no use for the sound; then its own words.
+    /// It received the video, and can't play the audio; with its own words.
     NoSound(String, String),
-    /// It has no use for the pictures; its own words.
+    /// It can't play the video; with its own words.
     Cannot(String),
     /// It should have worked.
     Wrong(String),
 }
 
-/// What a player has to show.
+/// What a player received.
 pub(crate) enum Received {
     /// Every packet.
     Packets(Vec<Track>),
     /// Packets from somewhere in the middle, decoded.
     Late(Vec<Track>),
-    /// Decoded pictures, maybe not all; and so many bytes of sound.
+    /// Decoded frames, maybe not all, and the length of the audio.
     Decoded { pictures: Track, sound_len: u64 },
 }
 
-/// What is to be said when all is well; else what is wrong.
+impl Cell {
+    /// The cell of a player that can show the video, and the audio if `has_audio`; `compared` is
+    /// what [`compare`] returned.
+    pub(crate) fn new(
+        compared: Result<String, String>,
+        has_audio: bool,
+        program: &Program,
+    ) -> Cell {
+        match compared {
+            Ok(words) if has_audio => Cell::Same(words),
+            Ok(words) => Cell::NoSound(words, complaint(program)),
+            Err(words) => Cell::Wrong(format!("{words}; it says: {}", complaint(program))),
+        }
+    }
+}
+
+/// Returns a summary if all is well, or else what is wrong.
 pub(crate) fn compare(
     received: &Received,
     source: &Source,
@@ -94,7 +111,7 @@ pub(crate) fn compare(
             sound_len,
         } => {
             let mut shown = pictures.hashes();
-            // One that is shown longer may be there twice.
+            // A frame that is shown longer may be there twice.
             shown.dedup();
             let mut rest = source.pictures.iter();
             let is_in_order = |hash: &&str| rest.any(|expected| expected == hash);
@@ -134,9 +151,9 @@ where
     )
 }
 
-/// What a program complained about, in one line: that which says most.
+/// The most telling complaint of a program, in one line.
 pub(crate) fn complaint(program: &Program) -> String {
-    /// The earlier, the more it says.
+    /// The most telling words come first.
     const WORDS: &[&str] = &[
         "not compatible",
         "could not link",
@@ -148,7 +165,7 @@ pub(crate) fn complaint(program: &Program) -> String {
         "rror",
     ];
     let text = program.stderr() + &program.stdout();
-    // VLC misses a desktop, but not for playing.
+    // VLC complains that there is no desktop, which doesn't matter for playing.
     let lines = || text.lines().filter(|line| !line.contains("interface"));
     let line = WORDS
         .iter()

@@ -1,15 +1,16 @@
-//! Publishers, players and codecs, each with each: what the programs that people use get through
-//! the server.
+//! Every publisher with every player and codec: what common programs receive through the server.
 //!
-//! The table that is printed has a row for each publisher and pair of codecs, and a column for
-//! each player. A publish has all players at once, most of them from before it begins, one from
-//! its middle. What a program can't do is there in its own words; what it can do must work.
+//! The printed table has a row for each publisher and pair of codecs, and a column for each player.
+//! Each publish has all players at once; most join before it begins, one in its middle. What a
+//! program can't do is shown in its own words; what it can do must work.
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod cells;
 mod multitrack;
+#[allow(dead_code)]
+#[path = "../common/players.rs"]
 mod players;
 mod publishers;
 mod sources;
@@ -20,28 +21,29 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use cells::Cell;
+use cells::{Cell, compare, complaint};
 use common::process::Program;
-use common::{Brooklet, TempDir, packets, wait_until};
-use players::Player;
+use common::{Brooklet, TempDir, packets, poll_until, wait_until};
+use players::{Container, Player};
 use publishers::Publisher;
 use sources::Source;
 
 /// A dozen programs start at once, on machines with two cores that may be busy.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Publishes at a time.
+/// The number of publishes at a time.
 const WORKERS: usize = 2;
 
-/// Pictures from one keyframe to the next: a second.
+/// Frames from one keyframe to the next: a second.
 const GOP: u32 = 15;
 
-/// Pictures after which the late player comes: the second group of 15, or 16, has begun.
+/// The number of frames after which the late player joins: the second GOP of 15, or 16, has begun.
 const LATE: usize = 20;
 
-/// Connections of librtmp that wait for a publisher: rtmpdump's, and rtmpsrc's first and second.
+/// The connections of librtmp that wait for a publisher: rtmpdump's, and rtmpsrc's first and
+/// second.
 const RTMPSRC_IS_BACK: usize = 3;
 
 /// One publish.
@@ -52,9 +54,9 @@ pub(crate) struct Row {
 }
 
 pub(crate) enum Outcome {
-    /// A cell for each of [`Player::ALL`].
+    /// A cell for each of [`Player::OVER_RTMP`].
     Played(Vec<Cell>),
-    /// The publisher can't send these codecs, and says so.
+    /// The publisher can't send these codecs, and prints so.
     Refused(String),
     /// It should have worked.
     Failed(String),
@@ -62,7 +64,7 @@ pub(crate) enum Outcome {
 
 #[test]
 #[ignore = "needs ffmpeg, gst-launch-1.0, rtmpdump, vlc, mpv, BROOKLET_FFMPEG7, BROOKLET_PYAV"]
-fn every_player_gets_from_every_publisher_what_both_can() {
+fn every_player_receives_what_it_and_the_publisher_support() {
     let dir = TempDir::new();
     let sources = sources::make_all(&dir, GOP);
     let publishes = Publisher::ALL
@@ -74,7 +76,7 @@ fn every_player_gets_from_every_publisher_what_both_can() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Does all publishes, and returns their rows in order.
+/// Runs all publishes; returns their rows in order.
 fn in_parallel(publishes: Vec<(Publisher, &Source)>) -> Vec<Row> {
     let total = publishes.len();
     let queue: Mutex<VecDeque<_>> = Mutex::new(publishes.into_iter().enumerate().collect());
@@ -87,7 +89,7 @@ fn in_parallel(publishes: Vec<(Publisher, &Source)>) -> Vec<Row> {
         let work = || {
             let mut rows = Vec::new();
             while let Some((index, (publisher, source))) = next() {
-                // A thread of its own, so that one that panics leaves the others their rows.
+                // On a thread of its own, so that a panic leaves the others their rows.
                 let publish = thread::scope(|s| s.spawn(|| publish(publisher, source)).join());
                 let outcome = publish.unwrap_or_else(|panic| Outcome::Failed(words(&*panic)));
                 rows.push((
@@ -110,7 +112,7 @@ fn in_parallel(publishes: Vec<(Publisher, &Source)>) -> Vec<Row> {
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
-/// What a thread panicked with.
+/// The message with which a thread panicked.
 fn words(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
@@ -118,7 +120,7 @@ fn words(panic: &(dyn Any + Send)) -> String {
 }
 
 fn publish(publisher: Publisher, source: &Source) -> Outcome {
-    // Long enough for the late player to find the stream, should it be very late.
+    // Long enough for a late player that finds the stream very late.
     let server = Brooklet::start(&["--grace", "2s"]);
     let url = server.url("cam");
     let start = || Program::start(&mut publisher.command(source, &url));
@@ -127,10 +129,13 @@ fn publish(publisher: Publisher, source: &Source) -> Outcome {
     }
     let dir = TempDir::new();
     let mut all = Vec::new();
-    for player in Player::ALL {
-        all.push((*player, Program::start(&mut player.command(&dir, &url))));
+    for player in Player::OVER_RTMP {
+        all.push((
+            *player,
+            Program::start(&mut player.command(&dir, &url, true)),
+        ));
     }
-    let early = Player::ALL.iter().filter(|player| !player.is_late());
+    let early = Player::OVER_RTMP.iter().filter(|player| !player.is_late());
     let early = early.count();
     wait_until("all players are waiting", PATIENCE, || {
         count(&server, "waiting for its publisher") >= early
@@ -142,28 +147,28 @@ fn publish(publisher: Publisher, source: &Source) -> Outcome {
     std::fs::write(dir.join(players::GO), "").expect("a file can be written");
     publishing.wait_for_success(PATIENCE);
 
-    // It connects again whenever a stream has ended, so it has to be stopped.
+    // It reconnects whenever a stream has ended, so it has to be stopped.
     let rtmpsrc_is_back =
         || count(&server, "(LNX 10,0,32,18), waiting for its publisher") >= RTMPSRC_IS_BACK;
     let has_ended = |player: Player, program: &mut Program| match player {
         Player::Rtmpsrc => rtmpsrc_is_back(),
         _ => !program.is_running(),
     };
-    let end = Instant::now() + PATIENCE;
-    while Instant::now() < end && !all.iter_mut().all(|(player, p)| has_ended(*player, p)) {
-        thread::sleep(Duration::from_millis(50));
-    }
+    poll_until(PATIENCE, || {
+        all.iter_mut().all(|(player, p)| has_ended(*player, p))
+    });
     let mut cells = Vec::new();
-    for player in Player::ALL {
+    for player in Player::OVER_RTMP {
         let (_, program) = all
             .iter_mut()
             .find(|(candidate, _)| candidate == player)
             .expect("all players were started");
         let has_ended = has_ended(*player, program);
         program.stop();
-        cells.push(match has_ended {
-            true => player.cell(program, &dir, source),
-            false => Cell::Wrong("plays on after the end".to_owned()),
+        cells.push(if has_ended {
+            cell(*player, program, &dir, source)
+        } else {
+            Cell::Wrong("plays on after the end".to_owned())
         });
     }
     if cells.iter().any(|cell| matches!(cell, Cell::Wrong(_))) {
@@ -172,20 +177,31 @@ fn publish(publisher: Publisher, source: &Source) -> Outcome {
     Outcome::Played(cells)
 }
 
+/// Judges a player that has ended.
+fn cell(player: Player, program: &Program, dir: &TempDir, source: &Source) -> Cell {
+    if !player.can_take(source.video, Container::Rtmp) {
+        return Cell::Cannot(complaint(program));
+    }
+    let has_audio = player.can_take(source.audio, Container::Rtmp);
+    let compared = compare(&player.received(program, dir), source, has_audio);
+    Cell::new(compared, has_audio, program)
+}
+
 fn refused(publisher: &mut Program) -> Outcome {
     let status = publisher.wait(PATIENCE);
-    let words = cells::complaint(publisher);
+    let words = complaint(publisher);
     if status.success() {
         return Outcome::Failed(format!("published what it is not known to send: {words}"));
     }
     Outcome::Refused(words)
 }
 
-/// Pictures in an FLV file that is being written.
+/// The number of frames in an FLV file that is being written.
 fn pictures(file: &Path) -> usize {
-    let tags = match file.exists() {
-        true => packets::flv_tags(file),
-        false => Vec::new(),
+    let tags = if file.exists() {
+        packets::flv_tags(file)
+    } else {
+        Vec::new()
     };
     tags.iter().filter(|tag| tag.type_id == 9).count()
 }

@@ -9,13 +9,13 @@ use super::common::process::{Program, run};
 use super::common::{Brooklet, TempDir, media, wait_until};
 use super::{LATE, PATIENCE};
 
-/// Video tracks.
+/// The number of video tracks.
 const TRACKS: usize = 2;
 
-/// Pictures in each.
+/// The number of frames in each.
 const PICTURES: usize = 60;
 
-/// A player who asks for all tracks gets them, and one that joins later too: it needs the sequence
+/// A player that asks for all tracks receives them, also if it joins late: it needs the sequence
 /// headers of each.
 #[test]
 #[ignore = "needs ffmpeg, rtmpdump, BROOKLET_PYAV"]
@@ -90,7 +90,7 @@ fn two_tracks_of_video_and_two_of_audio_reach_early_and_late_players() {
     server.stop();
 }
 
-/// A player that decodes what it gets, and begins when a file is there.
+/// A player that decodes what it receives, and begins when a file exists.
 fn play(url: &str, begin: Option<&Path>) -> Program {
     let mut command = ffmpeg8(&["--decode", "--output-option", "hash=md5"]);
     if let Some(file) = begin {
@@ -99,7 +99,7 @@ fn play(url: &str, begin: Option<&Path>) -> Program {
     Program::start(command.args([url, "framehash", "pipe:1"]))
 }
 
-/// Video first. Tracks of one kind stay in their order.
+/// Video first. Tracks of one kind stay in order.
 fn sorted(mut tracks: Vec<Track>) -> Vec<Track> {
     tracks.sort_by_key(|track| track.media != "video");
     tracks

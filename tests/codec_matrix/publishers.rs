@@ -41,7 +41,7 @@ impl Publisher {
         }
     }
 
-    /// The command that publishes all tracks in real time, as they are.
+    /// The command that publishes all tracks in real time without reencoding.
     pub(crate) fn command(self, source: &Source, url: &str) -> Command {
         match self {
             Ffmpeg5 => ffmpeg("ffmpeg", source, url),

@@ -1,4 +1,4 @@
-//! What is published: four seconds of a small test picture and a tone, in pairs of codecs.
+//! The published files: four seconds of small test video and a tone, in pairs of codecs.
 
 use std::path::PathBuf;
 
@@ -60,7 +60,7 @@ impl Codec {
         matches!(self, H264 | Sorenson | Hevc | Av1 | Vp9)
     }
 
-    /// ffmpeg's options.
+    /// ffmpeg's encoder options.
     fn encoder(self, keyframe_interval: u32) -> String {
         let options = match self {
             H264 => "-c:v libx264 -preset veryfast -bf 2 -sc_threshold 0",
@@ -76,7 +76,7 @@ impl Codec {
             Aac => "-c:a aac -ac 2",
             Mp3 => "-c:a libmp3lame",
             Opus => "-c:a libopus -b:a 64k -ar 48000 -ac 2",
-            // ffmpeg 5.1 calls it experimental in an MP4 file.
+            // In MP4 files, ffmpeg 5.1 calls it experimental.
             Flac => "-c:a flac -strict experimental",
             Ac3 => "-c:a ac3 -ac 2",
         };
@@ -84,13 +84,13 @@ impl Codec {
     }
 }
 
-/// A file, and what is in it.
+/// A file and its contents.
 pub(crate) struct Source {
     pub(crate) video: Codec,
     pub(crate) audio: Codec,
     pub(crate) file: PathBuf,
     pub(crate) tracks: Vec<Track>,
-    /// A hash of each decoded picture.
+    /// A hash of each decoded frame.
     pub(crate) pictures: Vec<String>,
 }
 
@@ -105,14 +105,14 @@ impl Source {
     }
 }
 
-/// A keyframe after each of so many pictures.
+/// Makes all files, with this keyframe interval in frames.
 pub(crate) fn make_all(dir: &TempDir, keyframe_interval: u32) -> Vec<Source> {
     let make = |pair: &(Codec, Codec)| make(dir, *pair, keyframe_interval);
     PAIRS.iter().map(make).collect()
 }
 
 fn make(dir: &TempDir, (video, audio): (Codec, Codec), keyframe_interval: u32) -> Source {
-    // GStreamer and ffmpeg 5.1 read no Enhanced FLV.
+    // GStreamer and ffmpeg 5.1 can't read Enhanced FLV.
     let extension = match video.is_legacy() && audio.is_legacy() {
         true => "flv",
         false => "mp4",

@@ -11,11 +11,11 @@ const PUBLISHER: usize = 10;
 const CODECS: usize = 14;
 const CELL: usize = 10;
 
-/// Prints it for every run, be it a success or not.
+/// Prints the table, whether or not the run succeeds.
 pub(crate) fn print(rows: &[Row]) {
     let mut notes = Notes::default();
     let mut text = format!("\n{:PUBLISHER$}  {:CODECS$}", "publisher", "codecs");
-    for player in Player::ALL {
+    for player in Player::OVER_RTMP {
         text += &format!("  {:CELL$}", player.name());
     }
     for row in rows {
@@ -39,11 +39,11 @@ pub(crate) fn print(rows: &[Row]) {
     for (index, note) in notes.0.iter().enumerate() {
         text += &format!("\n[{}] {note}", index + 1);
     }
-    // Not by `println!`, which a test's success would swallow.
+    // Not by `println!`, whose output a successful test would hide.
     let _ = writeln!(io::stdout().lock(), "{text}\n");
 }
 
-/// What went wrong, cell by cell.
+/// The failures, cell by cell.
 pub(crate) fn failures(rows: &[Row]) -> Vec<String> {
     let mut failures = Vec::new();
     for row in rows {
@@ -52,7 +52,7 @@ pub(crate) fn failures(rows: &[Row]) -> Vec<String> {
             Outcome::Failed(words) => failures.push(format!("{name}: {words}")),
             Outcome::Refused(_) => {}
             Outcome::Played(cells) => {
-                for (player, cell) in Player::ALL.iter().zip(cells) {
+                for (player, cell) in Player::OVER_RTMP.iter().zip(cells) {
                     if let Cell::Wrong(words) = cell {
                         failures.push(format!("{name}, {}: {words}", player.name()));
                     }
@@ -63,7 +63,7 @@ pub(crate) fn failures(rows: &[Row]) -> Vec<String> {
     failures
 }
 
-/// Lines below the table; each is there once.
+/// The lines below the table, without duplicates.
 #[derive(Default)]
 struct Notes(Vec<String>);
 

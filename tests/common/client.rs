@@ -2,9 +2,10 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::bytes::Bytes;
 use brooklet::rtmp::chunk::MessageHeader;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use brooklet::rtmp::chunk_writer::ChunkWriter;
@@ -13,12 +14,17 @@ use brooklet::rtmp::message::{Control, type_id};
 use brooklet::{Config, Server};
 use socket2::{Domain, Socket, Type};
 
-/// How long a test waits for what must come: longer than any of the server's own timeouts, and long
-/// enough for a busy machine.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+/// How long a test waits for what must come.
+pub(crate) const DEADLINE: Duration = super::SOON;
 
+/// An H.264 sequence header without a usable parameter set: such a stream fits into no file.
 pub(crate) const AVC_HEADER: &[u8] =
     b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE1\0\x04\x67\x42\xC0\x1E\x01\0\0";
+/// An H.264 sequence header of 320x240 pixels, with all that files need.
+pub(crate) const AVC_320X240: &[u8] =
+    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
+    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
+
 pub(crate) const AAC_HEADER: &[u8] = b"\xAF\0\x12\x10";
 
 /// A server on a free port of loopback.
@@ -26,34 +32,43 @@ pub(crate) fn server(config: Config) -> Server {
     Server::start(on_free_ports(config)).unwrap()
 }
 
-/// The same, listening on free ports of loopback.
+/// Makes a configuration listen on free ports of loopback.
 pub(crate) fn on_free_ports(config: Config) -> Config {
     let free = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
-    Config {
-        rtmp: free.clone(),
-        http: free,
-        ..config
-    }
+    let http = if cfg!(feature = "http") {
+        free.clone()
+    } else {
+        Vec::new()
+    };
+    config.rtmp(free).http(http)
 }
 
 /// A configuration for tests that wait for the end of a stream.
 pub(crate) fn short_grace() -> Config {
-    Config {
-        grace: Duration::from_millis(200),
-        ..Config::default()
-    }
+    Config::default().grace(Duration::from_millis(200))
 }
 
 /// Waits until a condition holds.
-pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(5));
+pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    super::wait_until(what, DEADLINE, condition);
+}
+
+/// Reads until the server closes, by an end or a reset; returns what came.
+pub(crate) fn read_until_closed(mut socket: &TcpStream) -> Vec<u8> {
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    let (mut bytes, mut buffer) = (Vec::new(), [0; 16_384]);
+    loop {
+        match socket.read(&mut buffer) {
+            Ok(0) => return bytes,
+            Ok(len) => bytes.extend(&buffer[..len]),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return bytes,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => panic!("the server hasn't hung up: {error}"),
+        }
     }
 }
 
-/// A message as it came.
+/// A message as it was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message {
     pub(crate) type_id: u8,
@@ -71,12 +86,12 @@ impl Message {
         self.is_video() && self.payload.starts_with(&[0x17, 1])
     }
 
-    /// A picture or sound, not a sequence header.
+    /// Whether this is an audio or video frame, not a sequence header.
     pub(crate) fn is_media(&self) -> bool {
         matches!(self.type_id, type_id::VIDEO | type_id::AUDIO) && self.payload[1] == 1
     }
 
-    /// The number which [`Client::send_picture`] put there.
+    /// Returns the number that [`Client::send_frame`] put there.
     pub(crate) fn number(&self) -> u32 {
         u32::from_be_bytes(self.payload[5..9].try_into().unwrap())
     }
@@ -85,7 +100,7 @@ impl Message {
         (self.type_id == type_id::COMMAND).then(|| Command::parse(&self.payload).unwrap())
     }
 
-    /// Level, code and description of an onStatus or _error.
+    /// Returns level, code and description of an onStatus or _error.
     pub(crate) fn status(&self) -> Option<(String, String, String)> {
         let command = self.command()?;
         let property = |key| {
@@ -111,18 +126,18 @@ pub(crate) struct Client {
     reader: ChunkReader<Heap>,
     writer: ChunkWriter,
     buffer: Vec<u8>,
-    /// Bytes of `buffer` that were handled.
+    /// The number of bytes of `buffer` that were handled.
     handled: usize,
     filled: usize,
 }
 
 impl Client {
-    /// A connection after the handshake.
+    /// Opens a connection and does the handshake.
     pub(crate) fn handshaken(server: SocketAddr) -> Client {
         Client::handshaken_from(Ipv4Addr::LOCALHOST, server)
     }
 
-    /// The same from another address of loopback.
+    /// Like [`handshaken`](Client::handshaken), from another address of loopback.
     pub(crate) fn handshaken_from(local: Ipv4Addr, server: SocketAddr) -> Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket
@@ -155,7 +170,7 @@ impl Client {
         }
     }
 
-    /// A connection after connect and createStream, with message stream 1.
+    /// Opens a connection up to connect and createStream, with message stream 1.
     pub(crate) fn connected(server: SocketAddr, app: &str) -> Client {
         Client::handshaken(server).connect(app)
     }
@@ -164,7 +179,7 @@ impl Client {
         self.connect_with(parameters_for(app))
     }
 
-    /// Says connect, and no more.
+    /// Sends only connect.
     pub(crate) fn send_connect(&mut self, app: &str) {
         self.send_command(0, "connect", 1.0, parameters_for(app), vec![]);
     }
@@ -181,7 +196,7 @@ impl Client {
         self
     }
 
-    /// A connection that publishes.
+    /// Opens a connection that publishes.
     pub(crate) fn publishing(server: SocketAddr, app: &str, name: &str) -> Client {
         let mut client = Client::connected(server, app);
         client.publish(name);
@@ -190,7 +205,7 @@ impl Client {
         client
     }
 
-    /// A connection that plays, after the server's answer to that.
+    /// Opens a connection that plays, up to the server's answer to that.
     pub(crate) fn playing(server: SocketAddr, app: &str, name: &str) -> Client {
         let mut client = Client::connected(server, app);
         client.play(name);
@@ -234,8 +249,8 @@ impl Client {
         self.send_message(type_id::AUDIO, 1, 0, AAC_HEADER);
     }
 
-    /// A picture of `len` bytes that carries a number.
-    pub(crate) fn send_picture(&mut self, number: u32, timestamp: u32, is_key: bool, len: usize) {
+    /// Sends a frame of `len` bytes that carries a number.
+    pub(crate) fn send_frame(&mut self, number: u32, timestamp: u32, is_key: bool, len: usize) {
         let mut payload = vec![if is_key { 0x17 } else { 0x27 }, 1, 0, 0, 0];
         payload.extend(number.to_be_bytes());
         payload.push(0x41);
@@ -268,19 +283,20 @@ impl Client {
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        // A server that has hung up is found out by what is read.
+        // Errors are ignored: a server that has closed is noticed by the next read.
         let _ = self.socket.write_all(bytes);
     }
 
-    /// The next message; `None` when the server has closed.
+    /// Returns the next message; `None` when the server has closed.
     pub(crate) fn next(&mut self) -> Option<Message> {
         loop {
-            let mut input = &self.buffer[self.handled..self.filled];
+            let mut input = Bytes::from(&self.buffer[self.handled..self.filled]);
             let before = input.len();
             let read = self.reader.read(&mut input).unwrap();
             self.handled += before - input.len();
             if let Some(header) = read {
-                let payload = self.reader.payload().unwrap().clone();
+                let payload = self.reader.payload(header.in_place).collect::<Vec<_>>();
+                let payload = payload.concat();
                 if (1..=6).contains(&header.type_id) {
                     if let Ok(Control::SetChunkSize(size)) =
                         Control::parse(header.type_id, &payload)
@@ -300,15 +316,15 @@ impl Client {
                 Ok(0) => return None,
                 Ok(len) => len,
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
-                // A read with a time-out is not resumed by itself when the process was stopped
-                // for a moment.
+                // A read with a timeout isn't resumed by itself after the process was stopped for a
+                // moment.
                 Err(error) if error.kind() == ErrorKind::Interrupted => 0,
                 Err(error) => panic!("nothing came: {error}"),
             };
         }
     }
 
-    /// The next message for which this holds.
+    /// Waits for a message that meets a condition.
     pub(crate) fn wait_for(&mut self, what: &str, is_it: impl Fn(&Message) -> bool) -> Message {
         loop {
             match self.next() {
@@ -328,14 +344,14 @@ impl Client {
         self.wait_for(name, is_it).command().unwrap()
     }
 
-    /// The next status: level, code, description.
+    /// Waits for the next status; returns level, code and description.
     pub(crate) fn wait_for_status(&mut self) -> (String, String, String) {
         self.wait_for("a status", |message| message.status().is_some())
             .status()
             .unwrap()
     }
 
-    /// Reads until the server closes; returns what came.
+    /// Reads until the server closes; returns all messages.
     pub(crate) fn until_closed(&mut self) -> Vec<Message> {
         std::iter::from_fn(|| self.next()).collect()
     }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// A command of it, with these arguments to begin with.
+/// Returns a command that runs it with these arguments first.
 pub(crate) fn ffmpeg8(arguments: &[&str]) -> Command {
     let package = std::env::var("BROOKLET_PYAV").unwrap_or_else(|_| {
         panic!(

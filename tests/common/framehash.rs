@@ -14,7 +14,7 @@ use std::process::Command;
 use super::ffmpeg8::ffmpeg8;
 use super::process::run;
 
-/// The output options for it.
+/// The output options that select it.
 pub(crate) const FORMAT: &[&str] = &["-f", "framehash", "-hash", "md5", "-"];
 
 /// One track of a stream or file.
@@ -24,11 +24,11 @@ pub(crate) struct Track {
     pub(crate) media: String,
     pub(crate) codec: String,
     pub(crate) packets: Vec<Packet>,
-    /// Frames that came of them, when [`ffmpeg8`] was asked to decode.
+    /// The number of frames decoded from them, if [`ffmpeg8`] was asked to decode.
     pub(crate) decoded: Option<usize>,
 }
 
-/// A packet: when it is to be decoded, and a hash of its bytes.
+/// A packet: its decode time, and a hash of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Packet {
     pub(crate) dts: i64,
@@ -41,7 +41,7 @@ impl Track {
     }
 }
 
-/// The tracks of what was printed so far, in their order.
+/// Returns the tracks of what was printed so far, in order.
 pub(crate) fn parse(text: &str) -> Vec<Track> {
     let mut tracks: BTreeMap<usize, Track> = BTreeMap::new();
     // The last line may not be complete yet.
@@ -62,13 +62,13 @@ pub(crate) fn parse(text: &str) -> Vec<Track> {
     tracks.into_values().collect()
 }
 
-/// The first track of video or audio; an empty one if there is none.
+/// Returns the first track of video or audio, or an empty one.
 pub(crate) fn first(tracks: &[Track], media: &str) -> Track {
     let track = tracks.iter().find(|track| track.media == media);
     track.cloned().unwrap_or_default()
 }
 
-/// The tracks of a file, as FFmpeg 8 reads it.
+/// Returns the tracks of a file, as FFmpeg 8 reads it.
 pub(crate) fn of_file(file: &Path) -> Vec<Track> {
     let mut command: Command = ffmpeg8(&["--output-option", "hash=md5"]);
     parse(&run(command.arg(file).args(["framehash", "pipe:1"])))

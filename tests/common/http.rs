@@ -8,11 +8,11 @@ use socket2::{Domain, Socket, Type};
 
 use super::client::DEADLINE;
 
-/// An answer as it came. Two are the same whenever they were given.
+/// A response as it was received. Two are equal whatever their dates.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// All lines before the body, without the empty one and the date.
+    /// All lines before the body, without the empty line and the date.
     pub(crate) head: String,
     pub(crate) date: String,
     pub(crate) body: Vec<u8>,
@@ -27,7 +27,7 @@ impl PartialEq for Answer {
 impl Eq for Answer {}
 
 impl Answer {
-    /// The value of a header.
+    /// Returns the value of a header field.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (found, value) = line.split_once(':')?;
@@ -47,7 +47,7 @@ impl Answer {
     }
 }
 
-/// A connection, and what has come and wasn't looked at.
+/// A connection, and the bytes received on it that nobody has read yet.
 pub(crate) struct HttpClient {
     socket: TcpStream,
     rest: Vec<u8>,
@@ -62,7 +62,7 @@ impl HttpClient {
         HttpClient { socket, rest }
     }
 
-    /// The same with a buffer of about so many bytes for what isn't read yet.
+    /// Connects with a receive buffer of about `len` bytes.
     pub(crate) fn with_receive_buffer(server: SocketAddr, len: usize) -> HttpClient {
         let socket = Socket::new(Domain::for_address(server), Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(len).unwrap();
@@ -74,12 +74,12 @@ impl HttpClient {
         HttpClient { socket, rest }
     }
 
-    /// Waits until something has come that wasn't read.
+    /// Waits until there is something to read.
     pub(crate) fn wait_for_byte(&self) {
         assert_eq!(self.socket.peek(&mut [0]).unwrap(), 1);
     }
 
-    /// The same from an address of this machine.
+    /// Connects from an address of this machine.
     pub(crate) fn connect_from(local: Ipv4Addr, server: SocketAddr) -> HttpClient {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from((local, 0)).into()).unwrap();
@@ -99,7 +99,7 @@ impl HttpClient {
         self.socket.write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Sends a request with these further header lines, each with CR LF.
+    /// Sends a request with further header lines, each ending with CR LF.
     pub(crate) fn request(&mut self, method: &str, target: &str, headers: &str) {
         self.send(format!(
             "{method} {target} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"
@@ -111,22 +111,23 @@ impl HttpClient {
         self.answer()
     }
 
-    /// The next answer, its body by Content-Length, in chunks, or to the end without either.
+    /// Returns the next response. Its body ends by Content-Length, by chunks, or with the
+    /// connection.
     pub(crate) fn answer(&mut self) -> Answer {
         self.next(true).expect("an answer")
     }
 
-    /// The head of an answer whose body has no end.
+    /// Returns the head of a response whose body has no end.
     pub(crate) fn answer_head(&mut self) -> Answer {
         self.next(false).expect("an answer")
     }
 
-    /// The same for a request whose answer has no body.
+    /// Returns the response to a request whose response has no body.
     pub(crate) fn bodiless_answer(&mut self) -> Answer {
         self.next(false).expect("an answer")
     }
 
-    /// The next answer; `None` if the server closes instead.
+    /// Returns the next response; `None` if the server closes instead.
     pub(crate) fn next(&mut self, has_body: bool) -> Option<Answer> {
         let end = loop {
             if let Some(at) = self.rest.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
@@ -177,7 +178,7 @@ impl HttpClient {
         Some(answer)
     }
 
-    /// A body in chunks (RFC 9112, 7.1).
+    /// Reads a body in chunks (RFC 9112, 7.1).
     fn chunked_body(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {
@@ -199,13 +200,13 @@ impl HttpClient {
         }
     }
 
-    /// Everything until the server closes, by an end or a reset.
+    /// Returns everything until the server closes, by an end or a reset.
     pub(crate) fn until_closed(&mut self) -> Vec<u8> {
         while self.read() > 0 {}
         std::mem::take(&mut self.rest)
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending side.
     pub(crate) fn finish(&mut self) {
         self.socket.shutdown(Shutdown::Write).unwrap();
     }
@@ -226,15 +227,15 @@ impl HttpClient {
     }
 }
 
-/// A WebSocket, and what has come and wasn't looked at.
+/// A WebSocket, and the bytes received on it that nobody has read yet.
 pub(crate) struct WebSocket(HttpClient);
 
-/// What an upgrade asks for, with the key of RFC 6455, 1.3.
+/// The header lines of an upgrade, with the key of RFC 6455, 1.3.
 pub(crate) const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 impl WebSocket {
-    /// Opens one.
+    /// Opens a WebSocket.
     pub(crate) fn open(server: SocketAddr, target: &str) -> WebSocket {
         let mut client = HttpClient::connect(server);
         client.request("GET", target, UPGRADE);
@@ -249,7 +250,7 @@ impl WebSocket {
         self.0.socket()
     }
 
-    /// Sends a frame, masked: its first byte, and the payload.
+    /// Sends a masked frame: its first byte, and the payload.
     pub(crate) fn send(&mut self, first: u8, payload: &[u8]) {
         self.0.send(client_frame(first, payload));
     }
@@ -258,7 +259,7 @@ impl WebSocket {
         self.0.send(bytes);
     }
 
-    /// The first byte and the payload of the next frame; `None` at the end of the connection.
+    /// Returns first byte and payload of the next frame; `None` at the end of the connection.
     pub(crate) fn next(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
             if let Some((first, payload, len)) = server_frame(&self.0.rest) {
@@ -271,7 +272,7 @@ impl WebSocket {
         }
     }
 
-    /// The status code with which the server closes, after whatever it was sending.
+    /// Returns the status code with which the server closes, after skipping other frames.
     pub(crate) fn close_code(&mut self) -> Option<u16> {
         let mut code = None;
         while let Some((first, payload)) = self.next() {
@@ -284,7 +285,7 @@ impl WebSocket {
     }
 }
 
-/// A frame as clients send it (RFC 6455, 5.2 and 5.3).
+/// Builds a frame as clients send it (RFC 6455, 5.2 and 5.3).
 pub(crate) fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
 
@@ -299,7 +300,7 @@ pub(crate) fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// First byte, payload and length of the frame at the front, if it is complete.
+/// Returns first byte, payload and length of the frame at the front, if it is complete.
 fn server_frame(bytes: &[u8]) -> Option<(u8, Vec<u8>, usize)> {
     let (start, len) = match *bytes.get(1)? {
         126 => (

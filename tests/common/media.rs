@@ -36,21 +36,21 @@ pub(crate) const H264_B_FRAMES: &[&str] = &[
 
 pub(crate) const AAC: &[&str] = &["-c:a", "aac", "-ac", "2"];
 
-/// What the FLV muxer takes by default: Sorenson Spark (H.263) and MP3.
+/// The FLV muxer's default codecs: Sorenson Spark (H.263) and MP3.
 pub(crate) const SORENSON_AND_MP3: &[&str] = &["-c:v", "flv1", "-g", "300", "-c:a", "libmp3lame"];
 
 pub(crate) const NO_VIDEO: &[&str] = &["-vn"];
 pub(crate) const NO_AUDIO: &[&str] = &["-an"];
 
-/// Makes an FLV file of a moving test picture (30 per second) and a tone.
+/// Makes an FLV file of moving test frames (30 per second) and a tone.
 pub(crate) fn make(dir: &TempDir, seconds: u32, arguments: &[&[&str]]) -> PathBuf {
     make_with_picture(dir, "testsrc2=size=640x360:rate=30", seconds, arguments)
 }
 
-/// Makes an FLV file of a picture given as a filter graph.
+/// Makes an FLV file of frames given as a filter graph.
 pub(crate) fn make_with_picture(
     dir: &TempDir,
-    picture: &str,
+    frame: &str,
     seconds: u32,
     arguments: &[&[&str]],
 ) -> PathBuf {
@@ -60,7 +60,7 @@ pub(crate) fn make_with_picture(
         "-f",
         "lavfi",
         "-i",
-        picture,
+        frame,
         "-f",
         "lavfi",
         "-i",
@@ -74,7 +74,7 @@ pub(crate) fn make_with_picture(
     path
 }
 
-/// Publishes a file with ffmpeg, as it is and in real time.
+/// Publishes a file with ffmpeg in real time, without reencoding.
 pub(crate) fn publish(file: &Path, url: &str) -> Program {
     publish_with("ffmpeg", file, &[], url)
 }
@@ -91,7 +91,7 @@ pub(crate) fn publish_with(ffmpeg: &str, file: &Path, options: &[&str], url: &st
     Program::start(&mut command)
 }
 
-/// Plays with ffprobe, which prints every packet as it got it; see
+/// Plays with ffprobe, which prints every packet as it received it; see
 /// [`Capture`](super::packets::Capture).
 pub(crate) fn play(url: &str) -> Program {
     Program::start(&mut super::packets::ffprobe(url))
@@ -100,19 +100,20 @@ pub(crate) fn play(url: &str) -> Program {
 /// Plays with ffmpeg, decoding everything.
 pub(crate) fn play_decoding(url: &str) -> Program {
     let mut command = quiet("ffmpeg");
-    // In the unit of its input: in frames, two round to one where a stream goes on half a frame later.
+    // In the unit of its input, frames: two timestamps round to one where a stream resumes half a
+    // frame later.
     command.args(["-i", url, "-enc_time_base", "-1", "-f", "null", "-"]);
     Program::start(&mut command)
 }
 
-/// An ffmpeg which prints warnings only.
+/// Returns a command for an ffmpeg that prints warnings only.
 pub(crate) fn quiet(ffmpeg: &str) -> Command {
     let mut command = Command::new(ffmpeg);
     command.args(["-nostdin", "-hide_banner", "-v", "warning", "-y"]);
     command
 }
 
-/// The ffmpeg of today, beside the system's own.
+/// Returns the path of ffmpeg 7, which is installed beside the system's own.
 pub(crate) fn ffmpeg7() -> String {
     std::env::var("BROOKLET_FFMPEG7").unwrap_or_else(|_| {
         panic!(
@@ -122,7 +123,7 @@ pub(crate) fn ffmpeg7() -> String {
     })
 }
 
-/// VLC without a screen. It refuses to run as root, so root becomes nobody.
+/// Returns a command for VLC without a screen. VLC refuses to run as root, so root becomes nobody.
 pub(crate) fn vlc(writable: &Path) -> Command {
     const NOBODY: &str = "65534";
 

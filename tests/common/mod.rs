@@ -1,9 +1,9 @@
-//! What the tests share: the server under test, clients, programs with guards, media.
+//! What the tests share: the server under test, clients, guarded programs, media.
 //!
-//! Nothing here sleeps for a fixed time and hopes: [`wait_until`] polls a condition and fails at
-//! a deadline, and everything that a test starts ends when its guard is dropped.
+//! Nothing here sleeps for a fixed time and hopes: [`wait_until`] polls a condition and fails at a
+//! deadline. Everything that a test starts ends when its guard is dropped.
 
-// Each test file is a crate of its own and uses its own part of this.
+// Each test file is a crate of its own and uses only a part of this module.
 #![allow(dead_code)]
 
 pub(crate) mod client;
@@ -15,6 +15,7 @@ pub(crate) mod nginx;
 pub(crate) mod packets;
 pub(crate) mod process;
 pub(crate) mod publisher;
+pub(crate) mod random;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -26,22 +27,32 @@ use std::time::{Duration, Instant};
 use brooklet::{Config, Server};
 use process::{Id, Program};
 
-/// For anything that takes a moment on an idle machine, and may take longer on a busy one.
+/// The path of the program under test, if it is built.
+pub(crate) const PROGRAM: Option<&str> = option_env!("CARGO_BIN_EXE_brooklet");
+
+/// The deadline for anything that takes a moment on an idle machine: longer than any of the
+/// server's own timeouts, and long enough for a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
-/// Waits until a condition holds; fails the test, naming it, when it doesn't before the deadline.
-pub(crate) fn wait_until(what: &str, timeout: Duration, mut condition: impl FnMut() -> bool) {
+/// Polls until a condition holds or the time is over; returns whether it held.
+pub(crate) fn poll_until(timeout: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + timeout;
     while !condition() {
-        assert!(
-            Instant::now() < deadline,
-            "waited {timeout:?} in vain until {what}"
-        );
-        thread::sleep(Duration::from_millis(10));
+        if Instant::now() >= deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(5));
     }
+    true
 }
 
-/// Lets time pass, as a part of what a test plays through, during which something must hold.
+/// Waits until a condition holds; fails the test, naming it, when it doesn't before the deadline.
+pub(crate) fn wait_until(what: &str, timeout: Duration, condition: impl FnMut() -> bool) {
+    let held = poll_until(timeout, condition);
+    assert!(held, "waited {timeout:?} in vain until {what}");
+}
+
+/// Checks that a condition holds for a duration that the test plays through.
 pub(crate) fn all_the_while(what: &str, duration: Duration, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + duration;
     while Instant::now() < end {
@@ -78,8 +89,8 @@ impl Drop for TempDir {
     }
 }
 
-/// Starts a command without the settings of whoever runs the tests: a program to test ends at once
-/// where a variable is there that only the tests know.
+/// Removes the variables of the caller's environment that the program would read: it refuses to
+/// start if it finds one that only the tests know.
 pub(crate) fn without_settings(command: &mut Command) -> &mut Command {
     let names = std::env::vars_os().map(|(name, _)| name);
     for name in names.filter(|name| name.to_string_lossy().starts_with("BROOKLET_")) {
@@ -96,25 +107,26 @@ pub(crate) struct Brooklet {
 }
 
 impl Brooklet {
-    /// Starts it with more arguments, and waits until it listens.
+    /// Starts it with further arguments, and waits until it listens.
     pub(crate) fn start(arguments: &[&str]) -> Brooklet {
         Brooklet::start_with(arguments, |_| {})
     }
 
-    /// The same after something was done to the command, such as setting environment variables.
+    /// Like [`start`](Brooklet::start); `prepare` changes the command first, such as its
+    /// environment.
     pub(crate) fn start_with(arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Brooklet {
-        let command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+        let command = Command::new(PROGRAM.expect("it is built with the feature cli"));
         let started = Brooklet::start_by(command, arguments, prepare);
         started.unwrap_or_else(|error| panic!("brooklet ended at once:\n{error}"))
     }
 
-    /// The same by a shell that has done this before, such as to set limits.
+    /// Starts it from a shell that runs a command first, such as one that sets limits.
     pub(crate) fn start_after(shell: &str, arguments: &[&str]) -> Brooklet {
         let started = Brooklet::try_after(shell, arguments, |_| {});
         started.unwrap_or_else(|error| panic!("brooklet ended at once:\n{error}"))
     }
 
-    /// The same; if it ends at once, what it printed.
+    /// Like [`start_after`](Brooklet::start_after); if it ends at once, returns what it printed.
     pub(crate) fn try_after(
         shell: &str,
         arguments: &[&str],
@@ -122,7 +134,11 @@ impl Brooklet {
     ) -> Result<Brooklet, String> {
         let mut command = Command::new("sh");
         let line = format!("{shell} && exec \"$0\" \"$@\"");
-        command.args(["-c", &line, env!("CARGO_BIN_EXE_brooklet")]);
+        command.args([
+            "-c",
+            &line,
+            PROGRAM.expect("it is built with the feature cli"),
+        ]);
         Brooklet::start_by(command, arguments, prepare)
     }
 
@@ -131,13 +147,18 @@ impl Brooklet {
         arguments: &[&str],
         prepare: impl FnOnce(&mut Command),
     ) -> Result<Brooklet, String> {
-        command.args(["--rtmp", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        let http = if cfg!(feature = "http") {
+            "127.0.0.1:0"
+        } else {
+            "off"
+        };
+        command.args(["--rtmp", "127.0.0.1:0", "--http", http]);
         command.args(arguments);
         without_settings(&mut command);
         prepare(&mut command);
         let mut program = Program::start(&mut command);
         let mut has_ended = false;
-        // What comes after the lines that say where it listens, for which protocol ever.
+        // The line after those that say where it listens, for either protocol.
         wait_until("brooklet says where it listens", SOON, || {
             has_ended = !program.is_running();
             has_ended || program.with_stdout(|text| text.contains("\nplaying: "))
@@ -160,7 +181,7 @@ impl Brooklet {
         })
     }
 
-    /// Where a stream is published and played.
+    /// The URL by which a stream is published and played over RTMP.
     pub(crate) fn url(&self, name: &str) -> String {
         format!("rtmp://127.0.0.1:{}/live/{name}", self.port)
     }
@@ -173,7 +194,7 @@ impl Brooklet {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// Where it listens for HTTP.
+    /// The address on which it listens for HTTP.
     pub(crate) fn http_address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.http_port).into()
     }
@@ -182,12 +203,12 @@ impl Brooklet {
         self.program.stderr()
     }
 
-    /// Greeting and log so far.
+    /// Returns the start-up text and the log so far.
     pub(crate) fn printed(&self) -> String {
         self.program.stdout() + &self.program.stderr()
     }
 
-    /// Waits until the log has at least `count` lines with these words.
+    /// Waits until at least `count` lines of the log contain these words.
     pub(crate) fn wait_for_log(&self, words: &str, count: usize) {
         wait_until(
             &format!("the log says {words:?} {count} times"),
@@ -212,22 +233,22 @@ impl Brooklet {
         self.program.id()
     }
 
-    /// A number of /proc/PID/status, such as "Threads" or "VmRSS" (in kB).
+    /// Returns a number of /proc/PID/status, such as "Threads" or "VmRSS" (in kB).
     pub(crate) fn status(&self, name: &str) -> u64 {
         self.id().status(name).expect("it runs")
     }
 
-    /// Open descriptors.
+    /// The number of open descriptors.
     pub(crate) fn descriptors(&self) -> u64 {
         self.id().descriptors().expect("it runs")
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Sends SIGTERM, and waits until it has ended with exit code 0.
     pub(crate) fn stop(self) {
         self.stop_by("TERM");
     }
 
-    /// The same by any signal.
+    /// Like [`stop`](Brooklet::stop), with any signal.
     pub(crate) fn stop_by(mut self, signal: &str) {
         self.program.signal(signal);
         self.program.wait_for_success(SOON);
@@ -242,13 +263,9 @@ impl Drop for Brooklet {
     }
 }
 
-/// The server inside the test's own process, on a free port of the loopback address.
+/// Starts a server inside the test's own process, on free ports of the loopback address.
 pub(crate) fn start_library_server(configure: impl FnOnce(&mut Config)) -> Server {
-    let mut config = Config {
-        rtmp: vec![([127, 0, 0, 1], 0).into()],
-        http: vec![([127, 0, 0, 1], 0).into()],
-        ..Config::default()
-    };
+    let mut config = client::on_free_ports(Config::default());
     configure(&mut config);
     Server::start(config).expect("a free port of the loopback address can be listened on")
 }

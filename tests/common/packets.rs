@@ -1,4 +1,4 @@
-//! What is in a stream or a file, packet by packet, and how two of them compare.
+//! The contents of a stream or a file, packet by packet, and how two of them compare.
 //!
 //! ffprobe prints a line per packet as soon as it has it, and the tracks at the end:
 //!
@@ -13,16 +13,16 @@ use std::process::Command;
 use super::media::quiet;
 use super::process::{Program, run};
 
-/// Kind of a track.
+/// The kind of a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Track {
     Video,
     Audio,
-    /// Subtitles, data: nothing that belongs into a stream here.
+    /// Subtitles or data, which no stream in these tests should have.
     Other,
 }
 
-/// One packet as ffmpeg's demuxer gave it.
+/// A packet, as ffmpeg's demuxer reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Packet {
     pub(crate) track: Track,
@@ -32,23 +32,23 @@ pub(crate) struct Packet {
     pub(crate) hash: String,
 }
 
-/// A track as a demuxer describes it.
+/// A track, as a demuxer describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TrackInfo {
     pub(crate) track: Track,
     pub(crate) codec: String,
-    /// Of its sequence header; empty if it has none.
+    /// The hash of its sequence header; empty if it has none.
     pub(crate) header_hash: String,
 }
 
-/// Everything that a player got, or that is in a file.
+/// All that a player received, or that a file contains.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Capture {
     pub(crate) packets: Vec<Packet>,
     pub(crate) tracks: Vec<TrackInfo>,
 }
 
-/// The command that prints what [`Capture`] reads.
+/// Returns the command that prints what [`Capture`] reads.
 pub(crate) fn ffprobe(input: &str) -> Command {
     let mut command = Command::new("ffprobe");
     command.args([
@@ -73,7 +73,7 @@ impl Capture {
         Capture::parse(&run(&mut ffprobe(&path.to_string_lossy())))
     }
 
-    /// What a player that was started by [`play`](super::media::play) has got so far.
+    /// What a player that was started by [`play`](super::media::play) has received so far.
     pub(crate) fn of_player(player: &Program) -> Capture {
         player.with_stdout(Capture::parse)
     }
@@ -132,7 +132,7 @@ impl Capture {
             .collect()
     }
 
-    /// What is left of it for a player that starts at the keyframe with this hash.
+    /// The rest of it from the keyframe with this hash on.
     pub(crate) fn starting_at_keyframe(&self, hash: &str) -> Capture {
         let is_start = |p: &Packet| p.track == Track::Video && p.is_keyframe && p.hash == hash;
         let start = self.packets.iter().position(is_start);
@@ -143,7 +143,7 @@ impl Capture {
         }
     }
 
-    /// Newest video timestamp, or audio timestamp when there is no video; 0 for nothing.
+    /// The newest video timestamp, or audio timestamp if there is no video; 0 if there is nothing.
     pub(crate) fn position(&self) -> i64 {
         let newest = |track| self.packets.iter().rfind(|packet| packet.track == track);
         newest(Track::Video)
@@ -152,7 +152,7 @@ impl Capture {
     }
 }
 
-/// Fails unless both have the same packets of a track, timestamps included.
+/// Checks that both have the same packets of a track, timestamps included.
 pub(crate) fn assert_same_packets(track: Track, expected: &Capture, got: &Capture, who: &str) {
     let (expected, got) = (expected.track(track), got.track(track));
     for (index, (expected, got)) in expected.iter().zip(&got).enumerate() {
@@ -165,7 +165,7 @@ pub(crate) fn assert_same_packets(track: Track, expected: &Capture, got: &Captur
     );
 }
 
-/// Fails when a track's decode timestamps go back.
+/// Checks that a track's decode timestamps never go back.
 pub(crate) fn assert_monotonic(capture: &Capture, who: &str) {
     for track in [Track::Video, Track::Audio] {
         let mut newest = i64::MIN;
@@ -180,8 +180,8 @@ pub(crate) fn assert_monotonic(capture: &Capture, who: &str) {
     }
 }
 
-/// Fails unless `part` is at least `min` long and stands in `whole` as it is, without a gap.
-/// Returns where.
+/// Checks that `part` has at least `min` entries and is a contiguous part of `whole`. Returns
+/// where.
 pub(crate) fn assert_is_part<T: AsRef<str>>(
     whole: &[T],
     part: &[T],
@@ -214,7 +214,7 @@ pub(crate) fn assert_is_part<T: AsRef<str>>(
     })
 }
 
-/// A hash of each decoded picture of a file.
+/// Returns a hash of each decoded frame of a file.
 pub(crate) fn decoded_pictures(path: &Path) -> Vec<String> {
     let mut command = quiet("ffmpeg");
     command.arg("-i").arg(path);
@@ -245,12 +245,12 @@ pub(crate) struct FlvTag {
 }
 
 impl FlvTag {
-    /// A keyframe with a picture in it, not a sequence header.
+    /// Whether it is a keyframe, not a sequence header.
     pub(crate) fn is_keyframe(&self) -> bool {
         self.type_id == 9 && self.body[0] >> 4 == 1 && !self.is_sequence_header()
     }
 
-    /// Of H.264 or AAC.
+    /// Whether it is a sequence header of H.264 or AAC.
     pub(crate) fn is_sequence_header(&self) -> bool {
         let (first, second) = (self.body[0], self.body.get(1).copied());
         second == Some(0)
@@ -258,9 +258,9 @@ impl FlvTag {
     }
 }
 
-/// The tags of an FLV file, in their order.
+/// Returns the tags of an FLV file, in order.
 pub(crate) fn flv_tags(file: &Path) -> Vec<FlvTag> {
-    /// Header of the file (9), and the length of the tag before the first (4).
+    /// The file's header (9), and the length of the tag before the first (4).
     const START: usize = 13;
     const HEADER: usize = 11;
     const LEN_AFTER: usize = 4;

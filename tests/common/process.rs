@@ -1,4 +1,4 @@
-//! Programs that a test starts: what they print is at hand, and they end when dropped.
+//! Programs that a test starts: their output is collected, and they end when dropped.
 
 use std::fmt;
 use std::fs;
@@ -45,7 +45,7 @@ impl Output {
         look(&String::from_utf8_lossy(&bytes))
     }
 
-    /// Everything until the program closed its side.
+    /// Waits until the program has closed its side.
     fn finish(&mut self) {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -53,7 +53,7 @@ impl Output {
     }
 }
 
-/// A process, to be looked at from outside; `None` once it has ended.
+/// A process as seen from outside; its figures are `None` once it has ended.
 #[derive(Clone, Copy)]
 pub(crate) struct Id(u32);
 
@@ -64,7 +64,7 @@ impl fmt::Display for Id {
 }
 
 impl Id {
-    /// A number of /proc/PID/status, such as "Threads" or "VmRSS" (in kB).
+    /// Returns a number of /proc/PID/status, such as "Threads" or "VmRSS" (in kB).
     pub(crate) fn status(self, name: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0)).ok()?;
         let line = status
@@ -73,8 +73,8 @@ impl Id {
         line.split_whitespace().next()?.parse().ok()
     }
 
-    /// What of the heap is in memory, in kB; the thread's stacks and what was claimed in large pieces
-    /// lie elsewhere.
+    /// Returns how much of the heap is resident, in kB. Thread stacks and large allocations lie
+    /// elsewhere.
     pub(crate) fn heap(self) -> Option<u64> {
         let maps = fs::read_to_string(format!("/proc/{}/smaps", self.0)).ok()?;
         let (_, heap) = maps.split_once("[heap]")?;
@@ -82,7 +82,7 @@ impl Id {
         resident.split_whitespace().next()?.parse().ok()
     }
 
-    /// Open descriptors.
+    /// The number of open descriptors.
     pub(crate) fn descriptors(self) -> Option<u64> {
         let entries = fs::read_dir(format!("/proc/{}/fd", self.0)).ok()?;
         Some(entries.count() as u64)
@@ -137,7 +137,7 @@ impl Program {
 
     /// Sends a signal by name: `TERM`, `STOP`.
     pub(crate) fn signal(&self, signal: &str) {
-        // The shell's own; not every machine has the program.
+        // The shell's built-in `kill`; not every machine has the program.
         let line = format!("kill -{signal} {}", self.child.id());
         let status = Command::new("sh").args(["-c", &line]).status();
         assert!(
@@ -147,21 +147,21 @@ impl Program {
         );
     }
 
-    /// Ends it the hard way.
+    /// Kills it.
     pub(crate) fn kill(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Ends it if it hasn't ended, and has all that it printed.
+    /// Kills it if it still runs, and collects the rest of its output.
     pub(crate) fn stop(&mut self) {
         self.kill();
         self.stdout.finish();
         self.stderr.finish();
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends on its own.
     pub(crate) fn wait(&mut self, timeout: Duration) -> ExitStatus {
         let mut status = None;
         wait_until(&format!("{} ends", self.name), timeout, || {
@@ -173,7 +173,7 @@ impl Program {
         status.unwrap_or_default()
     }
 
-    /// Waits until it ends by itself; its exit code must be 0.
+    /// Waits until it ends on its own with exit code 0.
     pub(crate) fn wait_for_success(&mut self, timeout: Duration) {
         let status = self.wait(timeout);
         assert!(
@@ -191,7 +191,7 @@ impl Drop for Program {
     }
 }
 
-/// Runs a program to its end, which must be a success; returns what it printed.
+/// Runs a program that must succeed; returns what it printed.
 pub(crate) fn run(command: &mut Command) -> String {
     let mut program = Program::start(command);
     program.wait_for_success(Duration::from_secs(120));

@@ -14,13 +14,13 @@ use brooklet::rtmp::command::{self, Command};
 
 use super::packets::FlvTag;
 
-/// Length of the parts of the handshake (5.2).
+/// The length of C1, S1, C2 and S2 (RTMP 1.0, 5.2).
 const BLOCK_LEN: usize = 1536;
 
-/// Type of a command message (7.1).
+/// The type of a command message (RTMP 1.0, 7.1).
 const COMMAND: u8 = 20;
 
-/// Publishes the tags of an FLV file in real time, until it is dropped or they are at an end.
+/// Publishes the tags of an FLV file in real time, until it is dropped or all are sent.
 pub(crate) struct Publisher {
     began: Instant,
     is_stopping: Arc<AtomicBool>,
@@ -28,12 +28,12 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Starts to publish; `offset` is added to the timestamps, wrapping as they do on the wire.
+    /// Starts to publish. `offset` is added to the timestamps, which wrap as they do on the wire.
     pub(crate) fn start(port: u16, name: &str, tags: Vec<FlvTag>, offset: u32) -> Publisher {
         Publisher::start_stamped(port, name, tags, move |time| time.wrapping_add(offset))
     }
 
-    /// Starts to publish; `stamp` makes the timestamps on the wire from those of the file.
+    /// Starts to publish. `stamp` maps the file's timestamps to those on the wire.
     pub(crate) fn start_stamped(
         port: u16,
         name: &str,
@@ -54,7 +54,7 @@ impl Publisher {
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    // The pace of the media, which is what a live source has.
+                    // Real time, like a live source.
                     thread::sleep((due - Instant::now()).min(Duration::from_millis(50)));
                 }
                 let header = header(tag.type_id, stamp(tag.timestamp), 1);
@@ -73,7 +73,7 @@ impl Publisher {
         }
     }
 
-    /// How far the stream is, in ms of its own timestamps.
+    /// The position of the stream, in ms of its own timestamps.
     pub(crate) fn live_edge(&self) -> f64 {
         self.began.elapsed().as_secs_f64() * 1000.0
     }
@@ -106,7 +106,7 @@ fn header(type_id: u8, timestamp: u32, message_stream_id: u32) -> MessageHeader 
     }
 }
 
-/// Connects, and says everything up to `publish` at once, as encoders may; waits for the reply.
+/// Connects, sends everything up to `publish` at once, as encoders may, and waits for the reply.
 fn connect(port: u16, name: &str) -> TcpStream {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).expect("the server is there");
     let timeout = Some(Duration::from_secs(10));

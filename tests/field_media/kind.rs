@@ -1,15 +1,15 @@
-//! The files of `tests/data/field`, and what is to be expected of them.
+//! The files of `tests/data/field`, and what players are expected to show of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// Types of FLV tags, as of the messages.
+/// The types of FLV tags, which are those of messages.
 pub(crate) const AUDIO: u8 = 8;
 const VIDEO: u8 = 9;
 
-/// A message, and when it is to be sent, in ms from the beginning.
+/// A message, and when it is sent, in ms from the start.
 pub(crate) struct Message {
     pub(crate) sent: u32,
     pub(crate) timestamp: u32,
@@ -24,33 +24,34 @@ pub(crate) struct Kind {
     pub(crate) codec: String,
     /// What each connection sends, one after another.
     pub(crate) sessions: Vec<Vec<Message>>,
-    /// When each picture is sent, in ms.
+    /// When each frame is sent, in ms.
     pub(crate) pictures: Vec<u32>,
-    /// Sound frames, of kinds of which a player that comes at once gets all.
+    /// The number of audio frames, for kinds of which a player that joins at once receives all.
     pub(crate) sounds: u32,
-    /// What of the pictures is enough in players by HTTP, and what is too much there.
+    /// The fraction of the frames that players over HTTP must show, and over which they show too
+    /// many.
     pub(crate) fraction: f64,
     pub(crate) at_most: f64,
-    /// Pictures before this are not expected of anybody, in ms.
+    /// Frames before this time, in ms, are not expected of any player.
     pub(crate) from_ms: u32,
-    /// The same for players that come late, and those that begin at keyframes.
+    /// The same for players that join late, and for those that start at keyframes.
     pub(crate) late_from_ms: u32,
-    /// How long players have to get on, in seconds of the stream; 0 if only the pictures count.
+    /// How far players have to get, in seconds of the stream; 0 if only the frames count.
     pub(crate) plays: f64,
-    /// Width and height in the end.
+    /// Width and height at the end.
     pub(crate) size: Option<(u32, u32)>,
-    /// Who says why this can't be played has done what it could: the page, and the doctor for
-    /// others by HTTP.
+    /// A message that explains why this can't be played is enough: on the page, and by the doctor
+    /// for others over HTTP.
     pub(crate) may_say_why: bool,
-    /// Of a segment of HLS, in seconds.
+    /// The longest HLS segment, in seconds.
     pub(crate) longest: f64,
-    /// The doctor has to find something with one of these words.
+    /// The doctor has to report a finding with one of these words.
     pub(crate) finding: Vec<String>,
     /// How long the publisher stays after its last message, in ms.
     pub(crate) stays: u32,
 }
 
-/// From the end of one connection to the next, in ms: the files' times count on.
+/// From the end of one connection to the next, in ms: the files' timestamps continue.
 const AWAY: u32 = 1000;
 
 pub(crate) fn folder() -> PathBuf {
@@ -119,7 +120,7 @@ impl Kind {
         self.sessions.last().map_or(0, |s| end_of(s)) + self.stays
     }
 
-    /// Pictures sent from one time to another.
+    /// The number of frames sent from one time to another.
     pub(crate) fn pictures_between(&self, from: u32, until: u32) -> u32 {
         let counted = self
             .pictures
@@ -128,7 +129,7 @@ impl Kind {
         counted.count() as u32
     }
 
-    /// Sound frames sent from some time on.
+    /// The number of audio frames sent from some time on.
     pub(crate) fn sounds_from(&self, from: u32) -> u32 {
         if self.sounds == 0 {
             return 0;
@@ -139,7 +140,7 @@ impl Kind {
     }
 }
 
-/// The messages of a kind's first connection as an FLV file, without when each is sent.
+/// The messages of a kind's first connection as an FLV file, without their send times.
 pub(crate) fn flv(kind: &Kind) -> impl Iterator<Item = (u32, Vec<u8>)> {
     let messages = &kind.sessions[0];
     let has = |type_id| messages.iter().any(|message| message.type_id == type_id);

@@ -1,13 +1,12 @@
 //! Media as phones, drones and cameras really send it, from a publisher that sends exactly the
-//! messages of a file, to players of all kinds at once: pictures shown of pictures sent.
+//! messages of a file, to players of all kinds at once: frames shown of frames sent.
 //!
-//! Some players wait for the stream, some come three seconds late. What has to be shown at least
-//! is told by the file's kind alone (`tests/data/field/README.md`).
+//! Some players wait for the stream, some join three seconds late. What they must show at least
+//! follows from the file's kind alone (`tests/data/field/README.md`).
 //!
-//! The test takes the kinds of which players have most to complain. `BROOKLET_FIELD=all` takes
-//! all, `BROOKLET_FIELD=03,av1` those with such a part in their name;
-//! `BROOKLET_FIELD_RECEIVERS=rtmp,mp4` only such players; `BROOKLET_FIELD_AT_ONCE=2` so many
-//! streams at a time. A table is printed:
+//! The test takes the most demanding kinds. `BROOKLET_FIELD=all` takes all, `BROOKLET_FIELD=03,av1`
+//! those with such a part in their name; `BROOKLET_FIELD_RECEIVERS=rtmp,mp4` only such players;
+//! `BROOKLET_FIELD_AT_ONCE=2` two streams at a time. A table is printed:
 //!
 //! ```text
 //! BROOKLET_FIELD=all cargo test --test field_media -- --ignored --nocapture
@@ -30,7 +29,7 @@ use kind::Kind;
 use play::Row;
 use receiver::{RECEIVERS, Receiver};
 
-/// The kinds that are tried unless others are wanted.
+/// The kinds that are tested unless others are selected.
 const USUAL: &[&str] = &[
     "01-all-intra-h264",
     "02-sei-h264",
@@ -55,7 +54,7 @@ const USUAL: &[&str] = &[
     "12-late-sound",
 ];
 
-/// Whether one of the comma-separated parts is in a name.
+/// Whether a name contains one of the comma-separated parts.
 fn is_wanted(wanted: &str, name: &str) -> bool {
     wanted.split(',').any(|part| name.contains(part.trim()))
 }
@@ -85,8 +84,8 @@ fn at_once() -> usize {
         .unwrap_or(3)
 }
 
-/// Plays those few that fail once more, one at a time: on a machine that was busy with something
-/// else they don't fail twice.
+/// Plays those few that fail once more, one at a time: on a machine that was busy they don't fail
+/// twice.
 fn again<'a>(rows: Vec<Row<'a>>, receivers: &[Receiver]) -> Vec<Row<'a>> {
     const FEW: usize = 3;
 
@@ -111,7 +110,7 @@ fn again<'a>(rows: Vec<Row<'a>>, receivers: &[Receiver]) -> Vec<Row<'a>> {
 
 #[test]
 #[ignore = "needs Chromium, Firefox, ffmpeg, BROOKLET_FFMPEG9, BROOKLET_HLS_JS, BROOKLET_MPEGTS_JS"]
-fn table_of_what_players_show() {
+fn players_show_what_each_kind_of_field_media_allows() {
     let (kinds, receivers) = (kinds(), receivers());
     let begin = Instant::now();
     let rows = play::all(&kinds, &receivers, at_once());

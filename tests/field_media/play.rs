@@ -16,25 +16,25 @@ use super::kind::Kind;
 use super::receiver::{Ffmpeg, Got, How, Receiver, of_program, of_report};
 use super::site::Site;
 
-/// For browsers to start, on machines with two cores that are busy.
+/// The deadline for browsers to start, on busy machines with two cores.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// From when the players are told to the beginning of the streams, in ms.
+/// From the players' start to the beginning of the streams, in ms.
 const BEFORE: u64 = 3000;
 
-/// From the end of a stream until what players have got is counted, in ms; the server waits for a
-/// publisher to come back for the first part of that.
+/// From the end of a stream until the players' results are read, in ms; for the first part of that
+/// the server waits for the publisher's return.
 const AFTER: u64 = 6000;
 const GRACE: &str = "1500ms";
 
-/// What came of one kind.
+/// The results of one kind.
 pub(crate) struct Row<'a> {
     pub(crate) kind: &'a Kind,
-    /// What each receiver got; `None` if it isn't asked to.
+    /// What each receiver received; `None` if it doesn't take part.
     pub(crate) got: Vec<Option<Got>>,
-    /// What each ffmpeg makes of the file itself.
+    /// What each ffmpeg decodes of the file itself.
     pub(crate) alone: [Got; 2],
-    /// What the server's list says of the stream.
+    /// The findings that the server lists for the stream.
     pub(crate) findings: Vec<String>,
     pub(crate) playlist: Playlist,
 }
@@ -58,9 +58,9 @@ impl Playlist {
 }
 
 impl Row<'_> {
-    /// What a receiver of the messages as they came makes of them without the server.
+    /// What a receiver of the unchanged messages makes of them without the server.
     pub(crate) fn alone(&self, receivers: &[Receiver], receiver: Receiver) -> Option<&Got> {
-        // What a connection lacks another has sent before.
+        // What one connection lacks was sent by an earlier one.
         if self.kind.sessions.len() > 1 {
             return None;
         }
@@ -77,9 +77,9 @@ impl Row<'_> {
 }
 
 impl Row<'_> {
-    /// What is wrong with the playlist, and with what the doctor says.
+    /// The faults of the playlist and of the doctor's findings.
     pub(crate) fn faults(&self) -> Vec<String> {
-        /// A segment shorter than any picture, in seconds.
+        /// A segment shorter than any frame, in seconds.
         const NOTHING: f64 = 0.02;
 
         let mut faults = Vec::new();
@@ -108,21 +108,21 @@ fn wall_clock() -> u64 {
     now.map_or(0, |now| now.as_millis() as u64)
 }
 
-/// Lets time pass until the wall clock says so.
+/// Sleeps until a time of the wall clock.
 fn sleep_until(at: u64) {
     thread::sleep(Duration::from_millis(at.saturating_sub(wall_clock())));
 }
 
-/// The server, and browsers in front of it.
+/// The server, and the browsers that play from it.
 struct Stage {
     server: Brooklet,
-    /// Where it listens for HTTP: a browser has six connections to an address at most.
+    /// Addresses on which it listens for HTTP: a browser has six connections to an address at most.
     addresses: Vec<String>,
     site: Site,
     browsers: Vec<(Browser, Running)>,
 }
 
-/// Plays all kinds, so many at a time.
+/// Plays all kinds, a few at a time.
 pub(crate) fn all<'a>(
     kinds: impl IntoIterator<Item = &'a Kind>,
     receivers: &[Receiver],
@@ -198,7 +198,7 @@ impl Stage {
         })
     }
 
-    /// What the pages have to do, by their browsers' names.
+    /// The jobs of the pages, by their browsers' names.
     fn jobs(&self, kinds: &[&Kind], receivers: &[Receiver], begin: u64) -> HashMap<String, Value> {
         let mut jobs = HashMap::<String, Vec<Value>>::new();
         let mut addresses = self.addresses.iter();
@@ -216,7 +216,7 @@ impl Stage {
                     }
                     _ => ("mpegts.js", self.site.file(&kind.name)),
                 };
-                // A file that is sent from the beginning whenever it's asked for.
+                // A file that is sent from the beginning for each request.
                 let joins = if receiver.how == How::Alone {
                     0
                 } else {
@@ -276,8 +276,8 @@ impl Stage {
         })
     }
 
-    /// Has a program play. One that got nothing is started again, as viewers would, or whose
-    /// answer ends: that is one request, and the server may begin another form of it.
+    /// Plays with a program. One that received nothing, or whose response ends, is started again,
+    /// as viewers would do: a response is one request, and the server may begin another form of it.
     fn program(&self, kind: &Kind, receiver: Receiver, begin: u64, end: u64) -> Option<Got> {
         let http = format!("http://{}/live/{}", self.server.http_address(), kind.name);
         let rtmp = self.server.url(&kind.name);
@@ -334,7 +334,7 @@ fn report_name(kind: &Kind, receiver: Receiver) -> String {
     format!("{} {}", kind.name, receiver.name)
 }
 
-/// Sends the messages of a kind as they are, each at its time.
+/// Sends the messages of a kind unchanged, each at its time.
 fn publish(server: &Brooklet, kind: &Kind, begin: u64) {
     sleep_until(begin);
     let began = Instant::now();
@@ -350,7 +350,7 @@ fn publish(server: &Brooklet, kind: &Kind, begin: u64) {
             client.send_message(message.type_id, 1, message.timestamp, &message.payload);
         }
         if index + 1 < kind.sessions.len() {
-            // Lost, not left.
+            // Lost, not closed properly.
             let socket = SockRef::from(client.socket());
             let _ = socket.set_linger(Some(Duration::ZERO));
         } else {

@@ -1,4 +1,4 @@
-//! Who receives, and what each has got.
+//! The receivers, and what each has received.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,10 +11,10 @@ use super::common::media::quiet;
 use super::common::process::Program;
 use super::kind::{Kind, texts};
 
-/// How late those come that are late, in ms.
+/// How late the late ones join, in ms.
 pub(crate) const LATE: u32 = 3000;
 
-/// What a late one may need for its start, in ms: a busy machine's programs and browsers.
+/// The time that a late one may need to start, in ms: programs and browsers on a busy machine.
 const START: u32 = 1000;
 
 /// A column of the table.
@@ -25,12 +25,12 @@ pub(crate) enum How {
     Hls(Ffmpeg),
     /// By this name in the page of the tests' site.
     Page(Browser, &'static str),
-    /// mpegts.js, which gets the same messages in the same time from the tests' site: shows what of
-    /// them it can't play.
+    /// mpegts.js, which receives the same messages at the same times from the tests' site: shows
+    /// which of them it can't play.
     Alone,
 }
 
-/// Which ffmpeg.
+/// A version of ffmpeg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ffmpeg {
     /// The system's.
@@ -68,22 +68,22 @@ pub(crate) const RECEIVERS: &[Receiver] = &[
     receiver("hls-ff9+3", How::Hls(Ffmpeg::Newest), true),
 ];
 
-/// What one has got.
+/// What a receiver has received.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Got {
     pub(crate) pictures: u32,
     pub(crate) sounds: Option<u32>,
-    /// Seconds of the stream that it went through.
+    /// The seconds of the stream that it has played.
     pub(crate) played: Option<f64>,
     pub(crate) size: Option<(u32, u32)>,
-    /// What it said.
+    /// What it has printed.
     pub(crate) words: Vec<String>,
-    /// It knows the codec not at all.
+    /// It doesn't know the codec at all.
     pub(crate) cannot: bool,
 }
 
 impl Got {
-    /// Adds what came of another try.
+    /// Adds the results of another attempt.
     pub(crate) fn add(&mut self, more: Got) {
         self.pictures += more.pictures;
         if let Some(sounds) = more.sounds {
@@ -113,7 +113,7 @@ impl Ffmpeg {
         self == Ffmpeg::Newest || codec == "h264"
     }
 
-    /// Prints a line for each frame that it has decoded.
+    /// The command that prints a line for each frame that it has decoded.
     pub(crate) fn decode(self, input: &str) -> Command {
         let mut command = quiet(&self.program());
         command.args(["-threads", "1", "-i", input]);
@@ -122,7 +122,7 @@ impl Ffmpeg {
         command
     }
 
-    /// What it can make of a file itself: no more can be asked of it by RTMP.
+    /// What it can decode of a file itself: over RTMP no more can be expected.
     pub(crate) fn of_files(self, kind: &Kind) -> Got {
         let mut got = Got::default();
         for suffix in ["", ".again"] {
@@ -158,7 +158,7 @@ impl Receiver {
         }
     }
 
-    /// Whether it gets the messages as they came, whatever players make of them.
+    /// Whether it receives the messages unchanged, whatever players make of them.
     fn is_as_sent(self) -> bool {
         matches!(self.how, How::Rtmp(_) | How::Page(_, "mpegts.js"))
     }
@@ -167,7 +167,7 @@ impl Receiver {
         matches!(self.how, How::Hls(_) | How::Page(_, "hls.js"))
     }
 
-    /// When it comes, in ms from the stream's beginning. A browser needs a while for a page.
+    /// When it joins, in ms from the stream's beginning. A browser needs a while for a page.
     pub(crate) fn joins(self) -> i64 {
         match self.is_page() {
             _ if self.is_late => i64::from(LATE),
@@ -176,8 +176,8 @@ impl Receiver {
         }
     }
 
-    /// From when on the pictures are expected of it, in ms: the server's page may jump to what is
-    /// live when it has begun.
+    /// The time from which on frames are expected, in ms: the server's page may jump to the live
+    /// edge when it has begun.
     fn from(self, kind: &Kind) -> u32 {
         match self.how {
             _ if self.is_late => kind.from_ms.max(kind.late_from_ms).max(LATE + START),
@@ -186,7 +186,8 @@ impl Receiver {
         }
     }
 
-    /// Until when: browsers are behind, and a segment that isn't complete isn't played.
+    /// The time until which frames are expected: browsers are behind, and an incomplete segment
+    /// isn't played.
     fn until(self, kind: &Kind) -> u32 {
         let behind = match self.is_page() {
             _ if self.is_hls() => 2500,
@@ -196,7 +197,7 @@ impl Receiver {
         kind.end().saturating_sub(behind)
     }
 
-    /// The pictures that it has to show at least.
+    /// The number of frames that it has to show at least.
     fn needed(self, kind: &Kind) -> u32 {
         let expected = kind.pictures_between(self.from(kind), self.until(kind));
         let is_rtmp = matches!(self.how, How::Rtmp(_));
@@ -213,9 +214,9 @@ impl Receiver {
         kind.sounds_from(from) * if self.is_hls() { 7 } else { 9 } / 10
     }
 
-    /// Whether it loses pictures of this by itself, now more and now fewer: AV1, and what comes once
-    /// a second while it waits for more to begin with; Firefox, after a pause, all up to the next
-    /// connection if others than a keyframe come first.
+    /// Whether it loses frames of this by chance: AV1, and frames that come once per second while
+    /// it waits for more to begin with; Firefox, after a pause, all up to the next connection if
+    /// others than a keyframe come first.
     fn is_chance(self, kind: &Kind) -> bool {
         match self.how {
             How::Page(_, "mpegts.js") => kind.codec == "av1" || kind.name == "04-fps-1",
@@ -224,15 +225,14 @@ impl Receiver {
         }
     }
 
-    /// Whether no more can be asked of it than what it makes of the messages themselves, which is
-    /// less than what is needed.
+    /// Whether it can't do better, by what it makes of the messages themselves.
     pub(crate) fn cannot(self, kind: &Kind, alone: Option<&Got>) -> bool {
         self.how == How::Alone
             || self.is_chance(kind)
             || alone.is_some_and(|alone| alone.pictures < self.needed(kind))
     }
 
-    /// What is wrong with what it got. `alone` is what it makes of the messages themselves, if that
+    /// The faults in what it received. `alone` is what it makes of the messages themselves, if that
     /// is known.
     pub(crate) fn faults(
         self,
@@ -282,7 +282,7 @@ impl Receiver {
         faults
     }
 
-    /// Whether somebody said why it shows nothing, where that is all that can be done.
+    /// Whether something explains why it shows nothing, where that is all that can be done.
     fn is_explained(self, kind: &Kind, got: &Got, findings: &[String]) -> bool {
         const REASONS: &[&str] = &["intra refresh", "recovery point", "idr"];
 
@@ -309,8 +309,8 @@ impl Receiver {
     }
 }
 
-/// What a program has printed: `#media_type 0: video`, and a line for each frame, which begins
-/// with its track's number.
+/// Parses a program's output: `#media_type 0: video`, and a line for each frame, which begins with
+/// its track's number.
 pub(crate) fn of_program(program: &Program) -> Got {
     let mut got = program.with_stdout(|text| {
         let (mut pictures, mut sounds) = (0, 0);
@@ -340,7 +340,7 @@ pub(crate) fn of_program(program: &Program) -> Got {
     got
 }
 
-/// What a page has reported.
+/// Parses what a page has reported.
 pub(crate) fn of_report(report: &Value) -> Got {
     let number = |name: &str| report[name].as_u64().unwrap_or_default() as u32;
     Got {

@@ -1,5 +1,5 @@
-//! The site that browsers open: a page with players, which are told what to play and report what
-//! they did. Everything else is passed on to the server, so that its own page can be looked into.
+//! The site that browsers open: a page with players that are given URLs to play and report what
+//! they did. Everything else is passed on to the server, so that its own page can be examined.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -15,7 +15,8 @@ use super::kind::{self, Kind};
 
 const PAGE: &str = include_str!("page.html");
 
-/// The libraries: how the page calls them, the variable with the path, what it is the path of.
+/// The libraries: the page's name for each, the environment variable with the path, and what that
+/// is the path of.
 const LIBRARIES: &[(&str, &str, &str)] = &[
     ("hls", "BROOKLET_HLS_JS", "hls.js 1.7.4 (dist/hls.js)"),
     (
@@ -25,11 +26,11 @@ const LIBRARIES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// What comes before paths of this site.
+/// The prefix of this site's own paths.
 const OWN: &str = "/field/";
 
 pub(crate) struct Site {
-    /// Of the page, and of files: a browser has six connections to an address at most.
+    /// The addresses of the page and of files: a browser has six connections to an address at most.
     addresses: [SocketAddr; 2],
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -45,9 +46,9 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Pages that wait for something to do.
+    /// The number of pages that wait for a job.
     waiting: usize,
-    /// Counts what was given to do.
+    /// The number of jobs given out.
     round: u64,
     /// What each page is to play, by the name of its browser.
     jobs: HashMap<String, Value>,
@@ -62,7 +63,7 @@ impl Shared {
 }
 
 impl Site {
-    /// A site in front of this server.
+    /// Starts a site in front of this server.
     pub(crate) fn start(server: SocketAddr) -> Site {
         let read = |&(name, variable, package): &(&str, &str, &str)| {
             let path = std::env::var(variable)
@@ -87,17 +88,17 @@ impl Site {
         }
     }
 
-    /// The URL of a kind's file, sent in its time.
+    /// The URL of a kind's file, which is sent in real time.
     pub(crate) fn file(&self, name: &str) -> String {
         format!("http://{}{OWN}file/{name}", self.addresses[1])
     }
 
-    /// What a browser has to open.
+    /// The URL that a browser has to open.
     pub(crate) fn url(&self, browser: &str) -> String {
         format!("http://{}{OWN}?{browser}", self.addresses[0])
     }
 
-    /// Pages that are there and wait.
+    /// The number of pages that are open and waiting.
     pub(crate) fn waiting(&self) -> usize {
         self.shared.lock().waiting
     }
@@ -123,14 +124,14 @@ impl Drop for Site {
         self.shared.is_stopping.store(true, Ordering::Relaxed);
         self.begin(HashMap::new());
         for (address, thread) in self.addresses.iter().zip(self.threads.drain(..)) {
-            // Wakes it.
+            // Wakes the thread.
             let _ = TcpStream::connect(address);
             let _ = thread.join();
         }
     }
 }
 
-/// Answers whoever comes, until the site stops.
+/// Answers requests until the site stops.
 fn serve(listener: TcpListener, shared: &Arc<Shared>) -> JoinHandle<()> {
     let shared = Arc::clone(shared);
     thread::spawn(move || {
@@ -139,13 +140,13 @@ fn serve(listener: TcpListener, shared: &Arc<Shared>) -> JoinHandle<()> {
                 break;
             }
             let shared = Arc::clone(&shared);
-            // A browser opens connections that it has no use for yet.
+            // A browser opens connections that it doesn't use yet.
             thread::spawn(move || answer(socket, &shared));
         }
     })
 }
 
-/// Sends a kind's messages as an FLV file, each at its time, until the browser has enough.
+/// Sends a kind's messages as an FLV file in real time, until the browser closes.
 fn send_file(mut socket: TcpStream, kind: &Kind) -> io::Result<()> {
     let began = Instant::now();
     let head = "HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\n\
@@ -166,7 +167,7 @@ fn answer(mut socket: TcpStream, shared: &Shared) {
     };
     let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
     if !target.starts_with(OWN) {
-        // Browsers know an error when they see one.
+        // Without a response, browsers report an error.
         let _ = pass_on(socket, &head, &body, shared.server);
         return;
     }
@@ -201,13 +202,13 @@ fn answer(mut socket: TcpStream, shared: &Shared) {
          Connection: close\r\n\r\n",
         answer.len()
     );
-    // A browser that has left doesn't want it.
+    // A browser that has left doesn't read it.
     let _ = socket.write_all(head.as_bytes());
     let _ = socket.write_all(answer);
     let _ = socket.shutdown(Shutdown::Write);
 }
 
-/// Waits until it is known what a page has to play.
+/// Waits until a page has something to play.
 fn next_jobs(browser: &str, shared: &Shared) -> String {
     let mut state = shared.lock();
     state.waiting += 1;
@@ -222,7 +223,7 @@ fn next_jobs(browser: &str, shared: &Shared) -> String {
         .map_or("[]".to_owned(), Value::to_string)
 }
 
-/// The head of a request without its last line, and what came after it.
+/// Reads the head of a request without its last line, and what came after it.
 fn read_head(socket: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
@@ -246,7 +247,8 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-/// Passes one request on to the server, and its answer back without what forbids frames.
+/// Passes one request on to the server, and returns its response without the fields that forbid
+/// embedding.
 fn pass_on(mut socket: TcpStream, head: &str, rest: &[u8], server: SocketAddr) -> io::Result<()> {
     let is_upgrade = header(head, "upgrade").is_some();
     let mut upstream = TcpStream::connect(server)?;

@@ -1,9 +1,9 @@
-//! What was seen, for people.
+//! The results, as a table.
 
 use super::play::Row;
 use super::receiver::{Got, Receiver};
 
-/// What is printed of what a player said, in characters.
+/// The number of characters printed of a player's message.
 const WORDS: usize = 110;
 
 pub(crate) fn print(rows: &[Row], receivers: &[Receiver]) {
@@ -31,7 +31,7 @@ pub(crate) fn print(rows: &[Row], receivers: &[Receiver]) {
     rows.iter().for_each(|row| print_row(row, receivers));
 }
 
-/// What is behind a row's cells.
+/// Prints what is behind a row's cells.
 fn print_row(row: &Row, receivers: &[Receiver]) {
     let (list, alone) = (&row.playlist, &row.alone);
     println!("{}: {}", row.kind.name, row.kind.what);
@@ -89,7 +89,7 @@ fn cell(row: &Row, receivers: &[Receiver], receiver: Receiver, got: &Got) -> Str
     }
 }
 
-/// A line for each cell that fails.
+/// Returns a line for each cell that fails.
 pub(crate) fn faults(rows: &[Row], receivers: &[Receiver]) -> Vec<String> {
     let mut faults = Vec::new();
     for row in rows {

@@ -1,7 +1,7 @@
-//! What the synthetic streams consist of: good sequence headers, and frames whose bytes tell which
+//! The contents of the synthetic streams: valid sequence headers, and frames whose bytes tell which
 //! frame of which stream they are. No decoder ever sees them.
 
-/// Bytes before the mark of a frame, at most.
+/// The most bytes in front of a frame's mark.
 const MARK_LEN: usize = 12;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) enum Video {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Audio {
-    /// Samples a second: 44,100 or 48,000.
+    /// The sample rate: 44,100 or 48,000.
     Aac(u32),
     Opus,
     Flac,
@@ -41,7 +41,7 @@ const OPUS: &[u8] = b"OpusHead\x01\x02\x38\x01\x80\xBB\0\0\0\0\0";
 const FLAC: &[u8] = b"\x10\0\x10\0\0\0\x0E\0\x10\xF2\x0A\xC4\x40\xF0\0\0\0\0\
     \xD4\x1D\x8C\xD9\x8F\0\xB2\x04\xE9\x80\x09\x98\xEC\xF8\x42\x7E";
 
-/// Bits, most significant first, as a parameter set of H.264 has them.
+/// Bits, most significant first, as in a parameter set of H.264.
 #[derive(Default)]
 struct Bits(Vec<bool>);
 
@@ -51,14 +51,14 @@ impl Bits {
         self.0.extend(bits);
     }
 
-    /// Exp-Golomb (H.264, 9.1).
+    /// Appends an Exp-Golomb number (H.264, 9.1).
     fn golomb(&mut self, value: u32) {
         let len = (value + 1).ilog2();
         self.plain(len, 0);
         self.plain(len + 1, value + 1);
     }
 
-    /// With the stop bit.
+    /// Appends the stop bit.
     fn into_bytes(mut self) -> Vec<u8> {
         self.0.push(true);
         let byte = |bits: &[bool]| {
@@ -69,10 +69,10 @@ impl Bits {
     }
 }
 
-/// A configuration record of H.264 (main profile, level 3), without a word of the frame rate.
+/// A configuration record of H.264 (main profile, level 3) without a frame rate.
 fn avc_record(width: u16, height: u16) -> Vec<u8> {
     let mut bits = Bits::default();
-    // Id of the set, digits of frame_num and of the order of pictures (type 0), frames kept.
+    // Id of the set, digits of frame_num and of the order of frames (type 0), frames kept.
     for value in [0, 0, 0, 4, 4] {
         bits.golomb(value);
     }
@@ -93,7 +93,7 @@ fn avc_record(width: u16, height: u16) -> Vec<u8> {
 }
 
 impl Video {
-    /// As the box of the sample entry has it.
+    /// The configuration as in the box of the sample entry.
     pub(crate) fn record(self) -> Vec<u8> {
         match self {
             Video::Avc(width, height) => avc_record(width, height),
@@ -103,7 +103,7 @@ impl Video {
         }
     }
 
-    /// The sample entry, and the box in it.
+    /// The names of the sample entry and of the box in it.
     pub(crate) fn entry(self) -> (&'static str, &'static str) {
         match self {
             Video::Avc(..) => ("avc1", "avcC"),
@@ -141,7 +141,7 @@ impl Video {
         }
     }
 
-    /// The message with a picture.
+    /// The message with a frame.
     pub(crate) fn message(self, is_key: bool, composition_time: u32, body: &[u8]) -> Vec<u8> {
         let time = &composition_time.to_be_bytes()[1..];
         let kind = if is_key { 0x10 } else { 0x20 };
@@ -152,7 +152,7 @@ impl Video {
         }
     }
 
-    /// A picture of this length, whose mark is [`mark_of`] this.
+    /// A frame of this length, whose mark is [`mark_of`] this.
     pub(crate) fn body(self, is_key: bool, len: usize, mark: Mark) -> Vec<u8> {
         let prefix: Vec<u8> = match self {
             Video::Avc(..) => {
@@ -162,7 +162,7 @@ impl Video {
             }
             Video::Hevc => {
                 let unit = if is_key { 19 << 1 } else { 1 << 1 };
-                // The first segment of the picture.
+                // The first segment of the frame.
                 [&(len as u32 - 4).to_be_bytes()[..], &[unit, 1, 0xAF]].concat()
             }
             Video::Av1 => {
@@ -170,7 +170,7 @@ impl Video {
                 let kind = if is_key { 0x10 } else { 0x30 };
                 vec![0x32, rest as u8 | 0x80, (rest >> 7) as u8, kind]
             }
-            // Of the same length, for the mark is found by that.
+            // Of the same length, since the mark is found by that.
             Video::Vp9 if is_key => b"\x82\x49\x83\x42\0\x4F\xF0\x2C\xD6\x06\x38".into(),
             Video::Vp9 => b"\x86\0\x40\x92\xF0\x21\x40\x06\0\xF0\x6F".into(),
         };
@@ -192,7 +192,7 @@ impl Video {
 }
 
 impl Audio {
-    /// Samples a second.
+    /// The sample rate.
     pub(crate) fn rate(self) -> u32 {
         match self {
             Audio::Aac(rate) => rate,
@@ -201,7 +201,7 @@ impl Audio {
         }
     }
 
-    /// Samples of a frame.
+    /// The samples per frame.
     pub(crate) fn frame_len(self) -> u32 {
         match self {
             Audio::Aac(_) => 1024,
@@ -210,7 +210,7 @@ impl Audio {
         }
     }
 
-    /// Duration of a frame, in ms.
+    /// The duration of a frame, in ms.
     pub(crate) fn frame_ms(self) -> f64 {
         f64::from(self.frame_len()) * 1000.0 / f64::from(self.rate())
     }

@@ -1,4 +1,4 @@
-//! An HTTP client to which nothing is a reason to panic, for what it meets is what is judged.
+//! An HTTP client that never panics, since malformed responses are to be judged.
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,7 +7,7 @@ use std::time::Duration;
 /// As long as a request may be blocked, three times the longest target, and more.
 const TIMEOUT: Duration = Duration::from_secs(45);
 
-/// An answer as it came.
+/// A response as it was received.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     /// All lines before the body.
@@ -16,7 +16,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The value of a header.
+    /// Returns the value of a header field.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (found, value) = line.split_once(':')?;
@@ -30,7 +30,7 @@ impl Answer {
     }
 }
 
-/// What the server is asked, over one connection where it lets us.
+/// Requests, over one connection as long as the server keeps it.
 pub(crate) struct Http {
     server: SocketAddr,
     socket: Option<TcpStream>,
@@ -50,7 +50,7 @@ impl Http {
     pub(crate) fn get(&mut self, target: &str) -> std::result::Result<Answer, String> {
         let is_fresh = self.socket.is_none();
         match self.try_get(target) {
-            // It may close a connection that is not in use.
+            // The server may close an idle connection.
             Err(_) if !is_fresh => {
                 self.socket = None;
                 self.try_get(target)

@@ -1,8 +1,8 @@
-//! HLS as RFC 8216bis wants it, of streams of many kinds at once, minute by minute and byte by byte.
+//! HLS by RFC 8216bis, for streams of many kinds at once, minute by minute and byte by byte.
 //!
-//! Each scenario is a synthetic stream that is published in real time, and watched by two: one with
-//! low latency, one that polls. What they get is held against the RFC and against what was sent:
-//! playlists over all reloads, segments and parts, samples, times. Everything that is wrong is
+//! Each scenario is a synthetic stream that is published in real time, and watched by two readers:
+//! one with low latency, one that polls. What they receive is compared with the RFC and with what
+//! was sent: playlists over all reloads, segments and parts, samples, times. All faults are
 //! collected; the table at the end has a row for each stream.
 //!
 //! `BROOKLET_HLS_SECONDS` says how long it takes, `BROOKLET_HLS_ONLY` which scenarios: words,
@@ -31,7 +31,7 @@ use report::Report;
 use scenario::Scenario;
 use source::{Clock, Source};
 
-/// Threads that publish; each feeds several connections.
+/// The number of publishing threads; each feeds several connections.
 const PUBLISHERS: usize = 3;
 
 /// How long the publishers go on after the readers, in s.
@@ -77,7 +77,7 @@ fn watch(scenarios: &[Scenario], seconds: u64) -> Report {
                 threads.push((source.number, scope.spawn(read)));
             }
         }
-        // What was found until then is worth to be seen.
+        // What was found until then is worth printing.
         for (number, thread) in threads {
             if thread.join().is_err() {
                 report.wrong(number, "a thread failed", String::new());
@@ -95,7 +95,7 @@ fn assert_nothing_is_wrong(report: &Report) {
 
 #[test]
 #[ignore = "needs a minute or more"]
-fn streams_of_all_kinds_are_as_the_specification_wants_them() {
+fn streams_of_all_kinds_follow_the_specification() {
     let seconds = std::env::var("BROOKLET_HLS_SECONDS").ok();
     let seconds = seconds.map_or(70, |text| text.parse().expect("a number of seconds"));
     let only = std::env::var("BROOKLET_HLS_ONLY").unwrap_or_default();
@@ -105,7 +105,7 @@ fn streams_of_all_kinds_are_as_the_specification_wants_them() {
 }
 
 #[test]
-fn short_gops_are_as_the_specification_wants_them_from_the_first_request() {
+fn short_gops_follow_the_specification_from_the_first_request() {
     let wanted = [
         "gop-1",
         "b-frames-2",

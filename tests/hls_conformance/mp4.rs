@@ -7,15 +7,15 @@ use std::ops::Range;
 pub(crate) struct Track {
     pub(crate) id: u32,
     pub(crate) is_video: bool,
-    /// Ticks a second.
+    /// The ticks per second.
     pub(crate) timescale: u32,
-    /// Name of the sample entry, and what is in it.
+    /// The name of the sample entry, and its contents.
     pub(crate) entry: String,
     pub(crate) entry_body: Vec<u8>,
 }
 
 impl Track {
-    /// A box in the sample entry.
+    /// Returns a box in the sample entry.
     pub(crate) fn config(&self, name: &str) -> Option<&[u8]> {
         let begin = if self.is_video { 78 } else { 28 };
         let inner = boxes(self.entry_body.get(begin..)?).ok()?;
@@ -23,7 +23,7 @@ impl Track {
         found.map(|(_, body)| body)
     }
 
-    /// Width and height of the sample entry.
+    /// The width and height of the sample entry.
     pub(crate) fn size(&self) -> Option<(u16, u16)> {
         let at = |at| {
             Some(u16::from_be_bytes(
@@ -34,11 +34,11 @@ impl Track {
     }
 }
 
-/// A picture or sound in a fragment.
+/// A sample in a fragment.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub(crate) track: u32,
-    /// Ticks
+    /// In ticks.
     pub(crate) decode_time: u64,
     pub(crate) duration: u32,
     pub(crate) composition_offset: i64,
@@ -60,7 +60,7 @@ fn u64_at(bytes: &[u8], at: usize) -> Result<u64, String> {
     Ok(u64::from(u32_at(bytes, at)?) << 32 | u64::from(u32_at(bytes, at + 4)?))
 }
 
-/// The boxes one after the other; each byte belongs to one.
+/// Returns the boxes one after the other; each byte belongs to one.
 fn boxes(mut bytes: &[u8]) -> Result<Vec<Named<'_>>, String> {
     let mut found = Vec::new();
     while !bytes.is_empty() {
@@ -76,7 +76,7 @@ fn boxes(mut bytes: &[u8]) -> Result<Vec<Named<'_>>, String> {
     Ok(found)
 }
 
-/// The one box of this name.
+/// Returns the only box of this name.
 fn only<'a>(boxes: &[Named<'a>], name: &str) -> Result<&'a [u8], String> {
     let mut found = boxes.iter().filter(|(found, _)| found == name);
     match (found.next(), found.next()) {
@@ -182,7 +182,7 @@ pub(crate) fn parse_media(bytes: &[u8]) -> Result<Vec<Sample>, String> {
     }
 }
 
-/// A moof that begins at `at`.
+/// Reads a moof that begins at `at`.
 fn fragment(body: &[u8], at: usize, samples: &mut Vec<Sample>) -> Result<(), String> {
     let all = boxes(body)?;
     let sequence = u32_at(only(&all, "mfhd")?, 4)?;
@@ -195,7 +195,7 @@ fn fragment(body: &[u8], at: usize, samples: &mut Vec<Sample>) -> Result<(), Str
         let inner = boxes(body)?;
         let header = only(&inner, "tfhd")?;
         let flags = u32_at(header, 0)?;
-        // ISO/IEC 14496-12, 8.8.7; bis, 3.1.2 wants movie-fragment relative addressing.
+        // ISO/IEC 14496-12, 8.8.7; bis, 3.1.2 requires movie-fragment relative addressing.
         if flags & 0x02_0000 == 0 || flags & 1 != 0 {
             return Err(format!("tfhd with flags {flags:06x}"));
         }

@@ -1,4 +1,4 @@
-//! Reads playlists, strictly by RFC 8216bis ("bis" below), and says what is wrong with them.
+//! Reads playlists, strictly by RFC 8216bis ("bis" below), and reports their faults.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Playlist {
     pub(crate) version: u32,
-    /// s
+    /// In s.
     pub(crate) target: u64,
     pub(crate) media_sequence: u64,
     pub(crate) is_independent: bool,
@@ -16,9 +16,9 @@ pub(crate) struct Playlist {
     pub(crate) part_hold_back: Option<f64>,
     pub(crate) hold_back: Option<f64>,
     pub(crate) segments: Vec<Segment>,
-    /// What comes behind the last segment: its tags, and its parts so far.
+    /// What comes after the last segment: its tags, and its parts so far.
     pub(crate) open: Segment,
-    /// URI of the part that comes next.
+    /// The URI of the part that comes next.
     pub(crate) hint: Option<String>,
     pub(crate) has_start: bool,
 }
@@ -29,10 +29,10 @@ pub(crate) struct Segment {
     pub(crate) uri: String,
     /// EXTINF, in s.
     pub(crate) duration: f64,
-    /// us since 1970.
+    /// In us since 1970.
     pub(crate) date: Option<i64>,
     pub(crate) is_discontinuous: bool,
-    /// Discontinuities up to this segment, its own included, since the stream began.
+    /// The discontinuities up to this segment, its own included, since the stream began.
     pub(crate) discontinuities: u64,
     pub(crate) map: Option<String>,
     pub(crate) parts: Vec<Part>,
@@ -46,7 +46,7 @@ pub(crate) struct Part {
 }
 
 impl Playlist {
-    /// Sum of what is listed as segments, in s.
+    /// The sum of the listed segments' durations, in s.
     pub(crate) fn duration(&self) -> f64 {
         self.segments.iter().map(|segment| segment.duration).sum()
     }
@@ -57,12 +57,12 @@ impl Playlist {
         self.target > 4
     }
 
-    /// Number of the segment that comes next.
+    /// The number of the segment that comes next.
     pub(crate) fn next_number(&self) -> u64 {
         self.media_sequence + self.segments.len() as u64
     }
 
-    /// All parts, and the number of their segment.
+    /// All parts, with the number of their segment.
     pub(crate) fn parts(&self) -> impl Iterator<Item = (&Segment, usize)> {
         let segments = self.segments.iter().chain([&self.open]);
         segments.flat_map(|segment| (0..segment.parts.len()).map(move |index| (segment, index)))
@@ -169,7 +169,7 @@ pub(crate) fn date(text: &str) -> Result<i64, String> {
             }
         }
     };
-    // Days since 1970, by the rule of the civil calendar, with years that begin in March.
+    // Days since 1970 in the civil calendar, with years that begin in March.
     let (y, m) = if month <= 2 {
         (year - 1, month + 9)
     } else {
@@ -180,7 +180,7 @@ pub(crate) fn date(text: &str) -> Result<i64, String> {
     Ok(seconds * 1_000_000 + (fraction * 1e6).round() as i64)
 }
 
-/// Reads a Media Playlist; adds to `wrong` what breaks a rule that can be seen in it alone.
+/// Reads a Media Playlist; adds to `wrong` what breaks a rule within it.
 pub(crate) fn parse(text: &str, wrong: &mut Vec<String>) -> Playlist {
     let mut playlist = Playlist::default();
     let mut seen = BTreeMap::<&str, u32>::new();
@@ -325,7 +325,7 @@ pub(crate) fn parse(text: &str, wrong: &mut Vec<String>) -> Playlist {
     playlist
 }
 
-/// The rules that hold for every Media Playlist of its own.
+/// Checks the rules that apply to a Media Playlist by itself.
 fn alone(
     playlist: &Playlist,
     seen: &BTreeMap<&str, u32>,
@@ -396,8 +396,8 @@ fn alone(
             part.duration <= part_target + 0.0005,
             format!("a part of {} with PART-TARGET {part_target}", part.duration),
         );
-        // The last of a whole segment may be shorter; so may the last of all, which may turn out
-        // to be just that.
+        // The last part of a whole segment may be shorter; so may the last of all, which may turn
+        // out to be just that.
         let is_last = index + 1 == of.parts.len();
         check(
             is_last || part.is_independent || part.duration >= 0.85 * part_target - 0.0005,

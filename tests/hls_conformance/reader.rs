@@ -1,4 +1,4 @@
-//! Two who watch: one with low latency, by blocked reloads and parts; one as ordinary players do.
+//! Two readers: one with low latency, by blocked reloads and parts; one like ordinary players.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use crate::playlist::{Playlist, Segment};
 use crate::scenario::Change;
 use crate::source::{Clock, Source};
 
-/// Rest after something was refused, and the shortest between two requests for a playlist, in us.
+/// The pause after a refusal, and the shortest time between two requests for a playlist, in us.
 const REST: u64 = 500_000;
 const SHORTEST: u64 = 100_000;
 
@@ -20,7 +20,7 @@ pub(crate) struct Reader<'a> {
     clock: &'a Clock,
     judge: Judge<'a>,
     end: u64,
-    /// URL path of the Media Playlist.
+    /// The URL path of the Media Playlist.
     media: String,
     next_segment: Option<u64>,
     next_part: (u64, usize),
@@ -28,7 +28,7 @@ pub(crate) struct Reader<'a> {
     hinted: HashMap<String, Vec<u8>>,
 }
 
-/// The path of a URI in a playlist at `base`.
+/// Resolves a URI in a playlist at `base`.
 fn resolve(base: &str, uri: &str) -> String {
     if uri.starts_with('/') {
         return uri.to_owned();
@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Asks for the Multivariant Playlist until it comes.
+    /// Requests the Multivariant Playlist until it comes.
     fn multivariant(&mut self) {
         let target = format!("/live/{}.m3u8", self.source.name());
         while !self.is_over() {
@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What came for a Media Playlist.
+    /// Returns what came for a Media Playlist.
     fn playlist(&mut self, target: &str) -> Option<Playlist> {
         let answer = self.get(Asked::Playlist, target)?;
         let text = answer.text();
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
     fn new_segments(&mut self, playlist: &Playlist) {
         let next = self.next_segment.unwrap_or(playlist.media_sequence);
         if next < playlist.media_sequence {
-            // It was away for too long, such as when nothing was answered.
+            // The reader was away for too long, such as when nothing was answered.
             self.judge.missed_segment();
         }
         self.next_segment = Some(next.max(playlist.next_number()));
@@ -171,12 +171,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Seconds from then until now.
+    /// The seconds from then until now.
     fn since(&self, then: u64) -> f64 {
         (self.clock.now() - then) as f64 / 1e6
     }
 
-    /// Notes how long it took until there was something to play, and how much.
+    /// Records how long it took until there was something to play, and how much.
     fn first(&mut self, asked_at: u64, playlist: &Playlist) {
         self.judge.first_after(self.since(asked_at));
         self.judge
@@ -261,7 +261,7 @@ impl<'a> Reader<'a> {
         self.judge.finish();
     }
 
-    /// An ended stream stays for a while as it is.
+    /// An ended stream stays available for a while.
     fn after_the_end(&mut self, media: &str) {
         let target = self.judge.last().map_or(2, |last| last.target);
         let until = self.clock.now() + target * 2_000_000;
@@ -275,7 +275,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Asks for what isn't there.
+    /// Requests what doesn't exist.
     fn probe(&mut self, playlist: &Playlist) {
         let Some(segment) = playlist.segments.last() else {
             return;

@@ -1,15 +1,15 @@
-//! What was found wrong, and what was measured, of each stream.
+//! The faults found, and the measurements, of each stream.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Mutex;
 
-/// Examples that are kept of each kind.
+/// The number of examples kept of each kind.
 const EXAMPLES: usize = 4;
 
 #[derive(Default)]
 struct Row {
-    /// By kind: how often, and the first of them.
+    /// By kind: how many, and the first of them.
     wrong: BTreeMap<&'static str, (u32, Vec<String>)>,
     /// The one furthest from 0.
     worst: BTreeMap<&'static str, f64>,
@@ -63,7 +63,7 @@ impl Report {
         kinds.any(|kind| kind.contains(words))
     }
 
-    /// Of all streams.
+    /// The faults of all streams.
     pub(crate) fn total(&self) -> u32 {
         let rows = self.rows.lock().expect("nothing fails with it");
         let wrong = rows.iter().flat_map(|(_, row)| row.wrong.values());

@@ -1,24 +1,25 @@
-//! What is published: which codecs, at which times, with which mishaps.
+//! What is published: which codecs, at which times, with which faults.
 
 use crate::codecs::{Audio, Mark, Video};
+use crate::common::random::Random;
 
-/// How the times of pictures lie.
+/// How the times of video frames are distributed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Times {
     Even,
-    /// Each up to 12 ms early or late, time stamps too.
+    /// Each up to 12 ms early or late, timestamps too.
     Jitter,
-    /// Up to five in a row are left out, every now and then.
+    /// Now and then up to five frames in a row are left out.
     Skipped,
     /// Even, but sent 400 ms at a time.
     Bursts,
-    /// Even, but each is up to 250 ms on its way, as through the air.
+    /// Even, but each is delayed by up to 250 ms, as on a wireless network.
     Network,
     /// Even, but what is due in the first 900 ms is sent only then.
     LateStart,
-    /// Nothing for 8 s, from 14 s on, and then the time stamps go on as if it had been there.
+    /// Nothing for 8 s, from 14 s on, and then the timestamps continue as if it had been there.
     Pause,
-    /// The clock of the encoder gains or loses 1 ms in 3 s, which is more than quartz does.
+    /// The encoder's clock gains or loses 1 ms in 3 s, which is more than quartz does.
     FastClock,
     SlowClock,
 }
@@ -32,20 +33,20 @@ pub(crate) enum Change {
     Video,
     /// Another sample rate in the middle of a GOP, about every 16 s.
     Audio,
-    /// From the tenth second on GOPs of 6 s instead of 2.
+    /// From the tenth second on, GOPs of 6 s instead of 2.
     LongerGop,
-    /// Each GOP has a length of its own, from 0.5 to 4 s.
+    /// Each GOP has a different length, from 0.5 to 4 s.
     AnyGop,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mishap {
     None,
-    /// After 14 s the connection ends without a goodbye; for so many seconds.
+    /// After 14 s the connection is lost for this many seconds.
     Gone(u64),
-    /// The same, directly behind a keyframe.
+    /// The same, directly after a keyframe.
     GoneAfterKeyframe(u64),
-    /// After 16 s the encoder says that it ends.
+    /// After 16 s the encoder ends the stream properly.
     Goodbye,
 }
 
@@ -57,12 +58,12 @@ pub(crate) struct Scenario {
     pub(crate) fps: u32,
     pub(crate) gop_ms: u64,
     pub(crate) has_b_frames: bool,
-    /// How old the stream is when it is asked for, in s.
+    /// The age of the stream at the first request, in s.
     pub(crate) age: u64,
     pub(crate) times: Times,
     pub(crate) change: Change,
     pub(crate) mishap: Mishap,
-    /// Time stamp of the first frame.
+    /// The timestamp of the first frame.
     pub(crate) first_time: u32,
 }
 
@@ -73,7 +74,7 @@ const AAC: Audio = Audio::Aac(44_100);
 /// When nothing is sent by [`Times::Pause`], in ms.
 pub(crate) const PAUSE: std::ops::Range<u64> = 14_000..22_000;
 
-/// H.264 and AAC; GOP in ms, frame rate, age in s when first asked for.
+/// H.264 and AAC; GOP in ms, frame rate, age in s at the first request.
 const fn av(name: &'static str, gop_ms: u64, fps: u32, age: u64) -> Scenario {
     Scenario {
         name,
@@ -228,12 +229,12 @@ pub(crate) const ALL: &[Scenario] = &[
 /// A frame of the source.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame {
-    /// Which publish it belongs to.
+    /// The publish that it belongs to.
     pub(crate) life: usize,
-    /// Time stamp on the wire, and when it is due after the beginning of the publish, in ms.
+    /// The timestamp on the wire, and when it is due after the beginning of the publish, in ms.
     pub(crate) timestamp: u32,
     pub(crate) due_ms: u64,
-    /// ms
+    /// In ms.
     pub(crate) composition_time: u32,
     pub(crate) is_key: bool,
     pub(crate) codec: Codec,
@@ -246,7 +247,7 @@ pub(crate) enum Codec {
 }
 
 impl Frame {
-    /// When it is shown or heard, on the time line of its publish, in ms.
+    /// Its presentation time on the time line of its publish, in ms.
     pub(crate) fn presented(&self) -> f64 {
         f64::from(self.timestamp) + f64::from(self.composition_time)
     }
@@ -265,7 +266,7 @@ impl Frame {
 /// What a publisher does, and when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
-    /// ms since the beginning of the publish; for `Connect`, since the end of the one before.
+    /// In ms since the beginning of the publish; for `Connect`, since the end of the one before.
     pub(crate) at_ms: u64,
     pub(crate) action: Action,
 }
@@ -286,19 +287,10 @@ pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
 }
 
-/// When something is due, in ms; its place among what is due at the same time: 0 and 1 are headers of
-/// video and audio, 2 and 3 frames; and of a frame, whether it is a keyframe, and its composition time.
+/// When something is due, in ms; its order among what is due at the same time: 0 and 1 are headers
+/// of video and audio, 2 and 3 frames; and of a frame, whether it is a keyframe, and its
+/// composition time.
 type Due = (u64, usize, Codec, Option<(bool, u32)>);
-
-/// Numbers without a pattern, the same in each run.
-struct Chance(u32);
-
-impl Chance {
-    fn below(&mut self, limit: u32) -> u32 {
-        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (self.0 >> 8) % limit
-    }
-}
 
 impl Scenario {
     /// The longest GOP that it has, in ms; 0 without video.
@@ -345,11 +337,11 @@ impl Scenario {
 
     /// A publish of this length.
     fn live(&self, plan: &mut Plan, life: usize, len_ms: u64) {
-        let mut chance = Chance(self.name.len() as u32);
+        let mut random = Random(self.name.len() as u64);
         let mut latest = 0;
         let mut todo: Vec<Due> = Vec::new();
         if let Some(first) = self.video {
-            self.pictures(first, len_ms, &mut chance, &mut todo);
+            self.pictures(first, len_ms, &mut random, &mut todo);
         }
         if let Some(first) = self.audio {
             self.sounds(first, len_ms, &mut todo);
@@ -383,7 +375,7 @@ impl Scenario {
             let at_ms = match self.times {
                 Times::Bursts => due_ms.div_ceil(400) * 400,
                 Times::LateStart => due_ms.max(900),
-                Times::Network => due_ms + u64::from(chance.below(250)),
+                Times::Network => due_ms + random.below(250) as u64,
                 _ => due_ms,
             };
             // In order, as TCP is.
@@ -393,7 +385,7 @@ impl Scenario {
         }
     }
 
-    fn pictures(&self, first: Video, len_ms: u64, chance: &mut Chance, todo: &mut Vec<Due>) {
+    fn pictures(&self, first: Video, len_ms: u64, random: &mut Random, todo: &mut Vec<Due>) {
         let step = 1000.0 / f64::from(self.fps);
         let (mut next_key, mut in_gop, mut gop_len, mut to_skip) = (0, 0, 0, 0);
         let mut video = None;
@@ -406,10 +398,10 @@ impl Scenario {
             if is_key {
                 let gop_ms = match self.change {
                     Change::LongerGop if nominal >= 10_000 => 6_000,
-                    Change::AnyGop => 500 + u64::from(chance.below(3_500)),
+                    Change::AnyGop => 500 + random.below(3_500) as u64,
                     _ => self.gop_ms,
                 };
-                // Pictures are where they are, and so is the first after the GOP's length.
+                // Frames keep their places, and so does the first after the GOP's length.
                 next_key = nominal + gop_ms;
                 gop_len = (0..)
                     .find(|n| (f64::from(number + n) * step).round() as u64 >= next_key)
@@ -427,12 +419,12 @@ impl Scenario {
                 in_gop += 1;
             }
             let due = match self.times {
-                Times::Jitter if number > 0 => nominal + 12 - u64::from(chance.below(25)),
+                Times::Jitter if number > 0 => nominal + 12 - random.below(25) as u64,
                 _ => nominal,
             };
             if self.times == Times::Skipped && !is_key {
-                if to_skip == 0 && chance.below(20) == 0 {
-                    to_skip = 1 + chance.below(2);
+                if to_skip == 0 && random.below(20) == 0 {
+                    to_skip = 1 + random.below(2);
                 }
                 if to_skip > 0 {
                     to_skip -= 1;

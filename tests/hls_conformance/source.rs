@@ -1,4 +1,4 @@
-//! Publishes what was planned, in real time, and knows afterwards what was sent when.
+//! Publishes what was planned in real time, and records what was sent when.
 
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use crate::codecs::Mark;
 use crate::common::client::Client;
 use crate::scenario::{Action, Codec, Frame, PAUSE, Plan, Scenario, Times};
 
-/// The time of this run, in us.
+/// The clock of this run, in us.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     began: Instant,
@@ -32,13 +32,13 @@ impl Clock {
         self.began.elapsed().as_micros() as u64
     }
 
-    /// A date, in us since 1970, as time of this run.
+    /// Converts a date, in us since 1970, to the clock of this run.
     pub(crate) fn of_date(&self, unix_us: i64) -> i64 {
         let began = self.began_at.duration_since(UNIX_EPOCH);
         unix_us - began.map_or(0, |since| since.as_micros() as i64)
     }
 
-    /// The other way round.
+    /// The reverse.
     pub(crate) fn to_date(self, us: u64) -> i64 {
         us as i64 - self.of_date(0)
     }
@@ -98,7 +98,7 @@ impl Source {
         self
     }
 
-    /// Name within `live/`.
+    /// Its name within `live/`.
     pub(crate) fn name(&self) -> &'static str {
         self.scenario.name
     }
@@ -123,8 +123,7 @@ impl Source {
         Some(life.began + frame.due_ms * 1000)
     }
 
-    /// How much later than due the least late was sent of the frames of the same publish, among
-    /// those due until `until_ms`; in us.
+    /// The smallest delay, in us, of the frames of the same publish that were due until `until_ms`.
     pub(crate) fn least_delay(&self, frame: &Frame, until_ms: u64) -> Option<u64> {
         let began = self.lives().get(frame.life)?.began;
         let all = self.plan.frames.iter().zip(&self.sent);
@@ -146,7 +145,7 @@ impl Source {
         Some(self.frame(track, index)?.body(mark))
     }
 
-    /// Whether somebody published during all of this time.
+    /// Whether it was published during all of this time.
     pub(crate) fn was_live(&self, from: u64, to: u64) -> bool {
         let lives = self.lives();
         let mut during = lives.iter();
@@ -163,8 +162,8 @@ impl Source {
 struct Publishing<'a> {
     source: &'a Source,
     client: Option<Client>,
-    /// Of the publisher before: closed, but its socket still there, for the kernel throws away what
-    /// was sent when a socket is dropped that has something to read.
+    /// The publisher before, closed but not dropped: the kernel discards what was sent when a
+    /// socket with unread input is dropped.
     closed: Option<Client>,
     next: usize,
     base: u64,
@@ -277,8 +276,7 @@ pub(crate) fn publish(sources: &[Source], rtmp: SocketAddr, clock: &Clock, end: 
     clock.sleep_until(end);
 }
 
-/// The rate of pictures, as encoders announce it, in AMF0. Of codecs it says nothing: some tracks begin
-/// late.
+/// The frame rate, as encoders announce it, in AMF0; no codecs, since some tracks begin late.
 fn metadata(fps: u32) -> Vec<u8> {
     let mut payload = b"\x02\0\x0d@setDataFrame\x02\0\x0aonMetaData\x08\0\0\0\x01".to_vec();
     payload.extend_from_slice(b"\0\x09framerate\0");

@@ -1,4 +1,4 @@
-//! The judge on trial: what is wrong on purpose is found.
+//! The judge on trial: deliberate faults must be found.
 
 use brooklet::media::mp4::{
     AUDIO_TRACK_ID, AudioTrack, Fragment, Presentation, VIDEO_TRACK_ID, VideoTrack,
@@ -39,7 +39,7 @@ a-10.m4s
 ";
 
 #[test]
-fn a_good_playlist_is_read_as_it_is() {
+fn a_valid_playlist_has_no_faults() {
     let mut wrong = Vec::new();
     let found = playlist::parse(GOOD, &mut wrong);
     assert_eq!(wrong, Vec::<String>::new());
@@ -57,7 +57,7 @@ fn a_good_playlist_is_read_as_it_is() {
 }
 
 #[test]
-fn a_playlist_that_breaks_a_rule_is_found_out() {
+fn each_broken_rule_of_a_playlist_is_found() {
     for (from, to, expected) in [
         ("#EXTM3U\n", "", "the first line"),
         ("VERSION:9", "VERSION:4", "version 4"),
@@ -109,7 +109,7 @@ fn a_playlist_that_breaks_a_rule_is_found_out() {
 }
 
 #[test]
-fn what_must_not_change_from_one_playlist_to_the_next_is_found_out() {
+fn forbidden_changes_between_playlists_are_found() {
     let without = |lines: &str| GOOD.replacen(lines, "", 1);
     let slid = without("#EXTINF:2.00000,\na-7.m4s\n").replacen(":7\n", ":8\n", 1);
     for (next, expected) in [
@@ -163,14 +163,14 @@ fn what_must_not_change_from_one_playlist_to_the_next_is_found_out() {
     }
 }
 
-/// A fragment of a sample of three bytes.
+/// A fragment with a sample of three bytes.
 const FRAGMENT: &[u8] = b"\0\0\0\x60moof\0\0\0\x10mfhd\0\0\0\0\0\0\0\x05\
     \0\0\0\x48traf\0\0\0\x10tfhd\0\x02\0\0\0\0\0\x01\0\0\0\x10tfdt\0\0\0\0\0\0\0\x07\
     \0\0\0\x20trun\0\0\x07\x01\0\0\0\x01\0\0\0\x68\0\0\0\x28\0\0\0\x03\0\0\0\0\
     \0\0\0\x0Bmdatabc";
 
 #[test]
-fn a_fragment_is_read_and_a_bad_one_is_found_out() {
+fn malformed_fragments_are_found() {
     let samples = mp4::parse_media(FRAGMENT).expect("it is good");
     let [sample] = &samples[..] else {
         panic!("{samples:?}")
@@ -192,7 +192,7 @@ fn a_fragment_is_read_and_a_bad_one_is_found_out() {
     assert!(mp4::parse_media(&FRAGMENT[..96]).is_err());
 }
 
-/// A sample as it is served; `time` is when it is decoded, in ms.
+/// A sample as it is served; `time` is its decode time, in ms.
 #[derive(Clone)]
 struct Served {
     track: usize,
@@ -202,7 +202,7 @@ struct Served {
     body: Vec<u8>,
 }
 
-/// The two seconds of the source from this one on, and how they are listed.
+/// Two seconds of the source from this segment on, and how they are listed.
 fn served(source: &Source, clock: &Clock, number: u64) -> (Segment, Vec<Served>) {
     let begin = number * 2_000;
     let mut samples = Vec::new();
@@ -212,7 +212,7 @@ fn served(source: &Source, clock: &Clock, number: u64) -> (Segment, Vec<Served>)
                 samples.push(Served {
                     track,
                     index,
-                    // As a server has to that counts samples.
+                    // Like a server that counts samples.
                     time: match frame.codec {
                         Codec::Audio(audio) => f64::from(index) * audio.frame_ms(),
                         Codec::Video(_) => frame.due_ms as f64,
@@ -264,7 +264,7 @@ fn bytes_of(samples: &[Served], rate: f64, first: u32) -> Vec<u8> {
 type Spoil = fn(&mut Segment, &mut Vec<Served>);
 
 #[test]
-fn what_is_wrong_with_a_segment_is_found_out() {
+fn each_fault_of_a_segment_is_found() {
     let rows: &[(Option<&str>, Spoil)] = &[
         (None, |_, _| {}),
         (Some("pictures lost"), |_, samples| {

@@ -1,14 +1,12 @@
-//! Browsers without a screen, started with a page and left alone.
+//! Browsers without a window, started with a page and left alone.
 
 use std::fs;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use super::common::process::Program;
-use super::common::{SOON, TempDir};
+use super::common::{SOON, TempDir, poll_until};
 
-/// Without these Chromium would talk to other hosts, and use a GPU.
+/// Without these Chromium would contact other hosts, and use a GPU.
 const CHROMIUM: &str = "--headless=new --no-sandbox --no-first-run --disable-gpu \
     --disable-dev-shm-usage --disable-background-networking --disable-sync \
     --disable-component-update --disable-default-apps --disable-extensions --mute-audio \
@@ -51,7 +49,7 @@ pub(crate) enum Browser {
     Firefox,
 }
 
-/// It ends when dropped.
+/// A running browser, which ends when dropped.
 pub(crate) struct Running {
     program: Program,
     // Removed last.
@@ -107,13 +105,10 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Its other processes end with it if it is asked.
+        // On SIGTERM its other processes end with it.
         if self.program.is_running() {
             self.program.signal("TERM");
         }
-        let deadline = Instant::now() + SOON;
-        while self.program.is_running() && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(20));
-        }
+        poll_until(SOON, || !self.program.is_running());
     }
 }

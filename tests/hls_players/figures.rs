@@ -1,52 +1,52 @@
-//! What is told of how a player played.
+//! How a player played.
 
 use serde_json::Value;
 
 use super::source::FRAME_MS;
 
-/// What a picture may stand before it is a stall, in ms.
+/// The longest time for which a frame may stand before it is a stall, in ms.
 const STILL: u64 = 250;
 
-/// A picture, and when it was shown, in ms of the wall clock.
+/// A frame's number, and when it was shown, in ms of the wall clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shown {
     pub(crate) at: u64,
     pub(crate) number: u32,
 }
 
-/// How long a player was watched; times are in ms of the wall clock.
+/// The time for which a player was watched; times are in ms of the wall clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Watch {
     /// When the stream began.
     pub(crate) begin: u64,
-    /// When the player was told to play.
+    /// When the player was started.
     pub(crate) opened: u64,
     pub(crate) until: u64,
-    /// From its first picture on.
+    /// Counted from its first frame on.
     pub(crate) seconds: u64,
 }
 
-/// Times are in ms.
+/// The figures of a player; times are in ms.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Figures {
-    /// The first picture, from when the player was told to play.
+    /// The first frame, counted from when the player was started.
     pub(crate) first: Option<u64>,
-    /// From when a picture was published to when it was shown, usually.
+    /// The median time from publishing a frame to showing it.
     pub(crate) delay: Option<i64>,
-    /// How long the picture stood, each time.
+    /// How long each stall lasted.
     pub(crate) stalls: Vec<u64>,
-    /// Pictures that were left out, or shown again: how often.
+    /// How often frames were left out or shown again.
     pub(crate) jumps: u64,
-    /// What ended the playing, unless it was told to try again.
+    /// Errors that ended playback, unless it was told to retry.
     pub(crate) fatal: Vec<String>,
-    /// What else it complained of.
+    /// Other complaints.
     pub(crate) complaints: Vec<String>,
     /// It can't play this.
     pub(crate) is_missing: bool,
 }
 
 impl Figures {
-    /// Of a player that shows pictures in their own time, in what was watched of it.
+    /// The figures of a player that shows frames in real time, within the time watched.
     pub(crate) fn of_screen(shown: &[Shown], watch: Watch) -> Figures {
         let Some(first) = shown.first() else {
             return Figures::default();
@@ -63,7 +63,7 @@ impl Figures {
             delay: median(shown.iter().map(age).collect()),
             ..Figures::default()
         };
-        // The last one stands until something else would have been seen.
+        // The last one stands until the watch ends.
         let last = shown.last().map_or(end, |last| last.at);
         if end > last + STILL + FRAME_MS {
             figures.stalls.push(end - last);
@@ -82,8 +82,8 @@ impl Figures {
         figures
     }
 
-    /// Of a program that decodes what it gets as fast as it can: as if a player without a buffer
-    /// of its own had shown it.
+    /// The figures of a program that decodes as fast as it can, as if a player without a buffer of
+    /// its own had shown the frames.
     pub(crate) fn of_arrivals(shown: &[Shown], watch: Watch) -> Figures {
         let mut due = Vec::<Shown>::new();
         for picture in shown {
@@ -99,7 +99,7 @@ impl Figures {
         Figures::of_screen(&due, watch)
     }
 
-    /// Of a player in a page.
+    /// The figures of a player in a page.
     pub(crate) fn of_report(report: &Value) -> Figures {
         let numbers = |name: &str| {
             let list = report[name].as_array().map_or(&[][..], Vec::as_slice);

@@ -1,15 +1,16 @@
-//! How players play HLS, from the first picture on: those of pages in two browsers, and programs.
+//! How players play HLS, from the first frame on: players in the pages of two browsers, and
+//! programs.
 //!
-//! Each player has a stream of its own, so that it may be the first that asks for it. A picture's
-//! number is drawn into it, which tells how old it is when it is shown. A stall is a picture that
+//! Each player has a stream of its own, so that it may be the first to request it. Each frame's
+//! number is drawn into it, which shows how old it is when it is displayed. A stall is a frame that
 //! stands for more than a quarter of a second once the player has begun.
 //!
-//! With `BROOKLET_PLAYERS_TABLE=N` in the environment all cases are measured over a minute, N
-//! players at a time, and printed as a table. `BROOKLET_PLAYERS` may have parts of names, separated
-//! by commas, of those that are wanted:
+//! With `BROOKLET_PLAYERS_TABLE=N` in the environment all cases are also measured over a minute, N
+//! players at a time, and printed as a table. `BROOKLET_PLAYERS` selects players by parts of their
+//! names, separated by commas:
 //!
 //! ```text
-//! BROOKLET_PLAYERS_TABLE=4 cargo test --test hls_players -- --ignored --nocapture table
+//! BROOKLET_PLAYERS_TABLE=4 cargo test --test hls_players -- --ignored --nocapture at_once
 //! ```
 
 #[path = "../common/mod.rs"]
@@ -37,16 +38,16 @@ use programs::Which;
 use site::Site;
 use source::Stream;
 
-/// For browsers to start, on machines with two cores that are busy.
+/// The deadline for browsers to start, on busy machines with two cores.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// For a first picture, in ms: GOPs are of up to 10 s.
+/// The deadline for a first frame, in ms: GOPs last up to 10 s.
 const FIRST: u64 = 30_000;
 
-/// A stall that isn't a busy machine's, in ms.
+/// A stall that is too long to be a busy machine's, in ms.
 const LONG: u64 = 1_000;
 
-/// How long before a second player somebody else has asked, in ms.
+/// How long before a second player the first one has requested the stream, in ms.
 const BEFORE: u64 = 12_000;
 
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +57,7 @@ pub(crate) enum How {
     Program(Which),
 }
 
-/// Its name, and how it is made to play.
+/// A player's name, and how it is made to play.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Player(pub(crate) &'static str, How);
 
@@ -82,16 +83,16 @@ const PLAYERS: &[Player] = &[
     Player("GStreamer hlsdemux2", How::Program(Which::Hlsdemux2)),
 ];
 
-/// When a player comes.
+/// When a player joins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
-    /// From one keyframe to the next, in seconds.
+    /// The keyframe interval, in seconds.
     gop: u32,
     /// How old the stream is then, in ms.
     age: u64,
-    /// Somebody else asks for the stream before, and goes on.
+    /// Another player has requested the stream before, and goes on.
     is_second: bool,
-    /// How long the player is watched from its first picture on, in seconds.
+    /// How long the player is watched from its first frame on, in seconds.
     seconds: u64,
 }
 
@@ -124,12 +125,12 @@ pub(crate) fn wall_clock() -> u64 {
     now.map_or(0, |now| now.as_millis() as u64)
 }
 
-/// Lets time pass until the wall clock says so.
+/// Sleeps until a time of the wall clock.
 fn sleep_until(at: u64) {
     thread::sleep(Duration::from_millis(at.saturating_sub(wall_clock())));
 }
 
-/// Has players play side by side, each its own stream of one server.
+/// Plays with several players side by side, each its own stream of one server.
 fn play(players: &[Player], case: Case) -> Vec<Figures> {
     let dir = TempDir::new();
     let seconds = (case.age + FIRST) / 1000 + case.seconds + 10;
@@ -137,7 +138,7 @@ fn play(players: &[Player], case: Case) -> Vec<Figures> {
     // A browser has six connections to an address at most, whichever player uses them.
     let addresses = (2..).map(|last| format!("127.0.0.{last}:0"));
     let addresses: Vec<_> = addresses.take(players.len()).collect();
-    // All of what the default would be for a few streams, for each.
+    // As much for each stream as the default gives a few streams together.
     let mut arguments = vec!["--memory", "128M"];
     arguments.extend(addresses.iter().flat_map(|address| ["--http", address]));
     let server = Brooklet::start(&arguments);
@@ -254,8 +255,8 @@ fn watch(server: &Brooklet, site: &Site, player: Player, stream: &Stream, case: 
     })
 }
 
-/// What is wrong with what players did, a line for each fault. A machine with two cores that has
-/// them all may be late by itself, but not for as long as players wait for a segment.
+/// Returns a line for each fault. A busy machine with two cores may be late by itself, but not for
+/// as long as players wait for a segment.
 fn faults(figures: &[Figures], except: &str) -> Vec<String> {
     let mut faults = Vec::new();
     for (Player(name, _), figures) in PLAYERS.iter().zip(figures) {
@@ -276,7 +277,7 @@ fn faults(figures: &[Figures], except: &str) -> Vec<String> {
     faults
 }
 
-/// Fails unless all play; one may have failed before it played.
+/// Checks that all play; `except` may have failed before it played.
 fn check(case: Case, except: &str) {
     let figures = play(PLAYERS, case);
     table::print(case, PLAYERS, &figures);
@@ -284,7 +285,7 @@ fn check(case: Case, except: &str) {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// OBS's usual interval, and only what is there when they ask.
+/// OBS's default keyframe interval, and only what is listed when they join.
 #[test]
 #[ignore = "needs Chromium, Firefox, ffmpeg, vlc, mpv, gst-launch-1.0, BROOKLET_HLS_JS, \
             BROOKLET_SHAKA_JS, BROOKLET_VIDEO_JS, BROOKLET_MPEGTS_JS"]
@@ -298,7 +299,8 @@ fn players_that_ask_first_play_a_stream_of_long_gops_without_a_stall() {
     check(case, "");
 }
 
-/// Chromium's own takes it for an error that there are few segments yet, and has to be told again.
+/// Chromium's native player takes a playlist with few segments for an error, and has to be told to
+/// retry.
 #[test]
 #[ignore = "needs Chromium, Firefox, ffmpeg, vlc, mpv, gst-launch-1.0, BROOKLET_HLS_JS, \
             BROOKLET_SHAKA_JS, BROOKLET_VIDEO_JS, BROOKLET_MPEGTS_JS"]
@@ -310,17 +312,13 @@ fn players_that_ask_at_once_play_without_a_stall() {
         seconds: 15,
     };
     check(case, "Chromium's own");
+    if let Ok(at_a_time) = std::env::var("BROOKLET_PLAYERS_TABLE") {
+        print_all_cases(at_a_time.parse().unwrap_or(1));
+    }
 }
 
-#[test]
-#[ignore = "needs Chromium, Firefox, ffmpeg, vlc, mpv, gst-launch-1.0, BROOKLET_HLS_JS, \
-            BROOKLET_SHAKA_JS, BROOKLET_VIDEO_JS, BROOKLET_MPEGTS_JS"]
-fn table_of_players() {
-    let Ok(at_a_time) = std::env::var("BROOKLET_PLAYERS_TABLE") else {
-        println!("not measured: BROOKLET_PLAYERS_TABLE isn't set");
-        return;
-    };
-    let at_a_time = at_a_time.parse().unwrap_or(1);
+/// Measures all cases over a minute, `at_a_time` players together, and prints them.
+fn print_all_cases(at_a_time: usize) {
     let only = std::env::var("BROOKLET_PLAYERS").unwrap_or_default();
     let is_wanted = |player: &&Player| only.split(',').any(|name| player.0.contains(name));
     let players: Vec<_> = PLAYERS.iter().filter(is_wanted).copied().collect();

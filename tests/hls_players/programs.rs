@@ -1,4 +1,4 @@
-//! Programs that play: when each of their pictures is shown, and what they complain of.
+//! Programs that play: when each of their frames is shown, and what they complain of.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read};
@@ -19,17 +19,17 @@ pub(crate) enum Which {
     Vlc,
     Mpv,
     Ffmpeg,
-    /// GStreamer's for pipelines of old. Of fragmented MP4 it shows each picture as long after the
-    /// first as it is from the beginning of the stream, so that a `playbin` would wait for as long as
-    /// the stream is old. So its pictures are taken as they are decoded.
+    /// GStreamer's element for older pipelines. It shows each frame of fragmented MP4 as long after
+    /// the first as its time in the stream, so a `playbin` would wait for the stream's age. So its
+    /// frames are taken as they are decoded.
     Hlsdemux,
-    /// The newer one, which `playbin3` takes.
+    /// The newer one, which `playbin3` uses.
     Hlsdemux2,
 }
 
 use Which::*;
 
-/// Says every 20 ms where mpv is: time, whether it waits for its cache.
+/// Prints mpv's position every 20 ms: time, and whether it waits for its cache.
 const MPV_SCRIPT: &str = "\
 local pipe = io.open('PIPE', 'w')
 mp.add_periodic_timer(0.02, function()
@@ -41,10 +41,10 @@ mp.add_periodic_timer(0.02, function()
 end)
 ";
 
-/// Of the first picture of a stream in MP4, in seconds.
+/// The time of the first frame of a stream in MP4, in seconds.
 const FIRST_TIME: f64 = 10.0;
 
-/// A program that plays. It ends when dropped.
+/// A program that plays, which ends when dropped.
 pub(crate) struct Playing {
     which: Which,
     program: Program,
@@ -57,7 +57,7 @@ pub(crate) struct Playing {
     _dir: TempDir,
 }
 
-/// What was seen of it so far.
+/// What was observed so far.
 #[derive(Default)]
 struct Screen {
     shown: Vec<Shown>,
@@ -66,8 +66,8 @@ struct Screen {
 }
 
 impl Which {
-    /// Bytes of a picture that it writes.
-    fn picture_len(self) -> usize {
+    /// The length of a frame that it writes, in bytes.
+    fn frame_len(self) -> usize {
         match self {
             Ffmpeg => (WIDTH * BOX) as usize,
             _ => (WIDTH * HEIGHT * 3 / 2) as usize,
@@ -87,7 +87,7 @@ impl Which {
                     "--yuv-file",
                 ]);
                 command.args([pipe, "--aout", "adummy"]);
-                // The title would be drawn into the pictures.
+                // The title would be drawn into the frames.
                 command.args(["--no-video-title-show", "--no-osd", url]);
                 command
             }
@@ -154,12 +154,12 @@ impl Which {
             let (pipe, screen) = (pipe.clone(), Arc::clone(&screen));
             let is_over = Arc::clone(&is_over);
             thread::spawn(move || {
-                // VLC closes it and opens it again while it tries formats.
+                // VLC closes and reopens it while it tries formats.
                 while !is_over.load(Ordering::Relaxed) {
                     match (self, File::open(&pipe)) {
                         (_, Err(_)) => break,
                         (Mpv, Ok(pipe)) => read_places(BufReader::new(pipe), &screen),
-                        (_, Ok(pipe)) => read_pictures(pipe, self, &screen),
+                        (_, Ok(pipe)) => read_frames(pipe, self, &screen),
                     }
                 }
             })
@@ -181,7 +181,7 @@ impl Which {
 }
 
 impl Playing {
-    /// Whether it has shown pictures for so many seconds, or ended.
+    /// Whether it has shown frames for `seconds`, or ended.
     pub(crate) fn is_done(&mut self, seconds: u64) -> bool {
         let screen = lock(&self.screen);
         let is_enough = match (screen.shown.first(), screen.shown.last()) {
@@ -192,7 +192,7 @@ impl Playing {
         is_enough || !self.program.is_running()
     }
 
-    /// Ends it. `begin` is when the stream began.
+    /// Ends it; returns its figures. `begin` is when the stream began.
     pub(crate) fn figures(&mut self, begin: u64, seconds: u64) -> Figures {
         let has_ended = !self.program.is_running();
         self.program.stop();
@@ -209,12 +209,12 @@ impl Playing {
         };
         let printed = self.program.stdout() + &self.program.stderr();
         let complains = |line: &&str| match self.which {
-            // Of the clock of the input, and of pictures and sounds that came too late to be played.
+            // About the input's clock, and frames that came too late to be played.
             Vlc => ["PCR", "too late", "clock gap"]
                 .iter()
                 .any(|words| line.contains(words)),
             Mpv => !line.contains("duplicated MOOV"),
-            // It says of every segment that its init segment is known already.
+            // It reports for every segment that its init segment is known already.
             Ffmpeg => !line.contains("duplicated MOOV") && !line.contains("Last message repeated"),
             Hlsdemux | Hlsdemux2 => {
                 line.contains("ERROR") || line.contains("WARN") && line.contains("demux")
@@ -237,7 +237,7 @@ impl Drop for Playing {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
         self.program.kill();
-        // A reader may still wait for somebody to open the pipe for writing.
+        // A reader may still wait until the pipe is opened for writing.
         let _ = OpenOptions::new().read(true).write(true).open(&self.pipe);
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
@@ -249,10 +249,10 @@ fn lock(screen: &Mutex<Screen>) -> MutexGuard<'_, Screen> {
     screen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads pictures as they are, or in YUV4MPEG2, where each has a line before it.
-fn read_pictures(pipe: File, which: Which, screen: &Mutex<Screen>) {
+/// Reads raw frames, or YUV4MPEG2, where a line precedes each.
+fn read_frames(pipe: File, which: Which, screen: &Mutex<Screen>) {
     let mut pipe = BufReader::new(pipe);
-    let mut picture = vec![0; which.picture_len()];
+    let mut picture = vec![0; which.frame_len()];
     loop {
         let mut line = b"YUV4MPEG2".to_vec();
         while which == Vlc && line.starts_with(b"YUV4MPEG2") {
@@ -288,7 +288,7 @@ fn read_places(pipe: BufReader<File>, screen: &Mutex<Screen>) {
     }
 }
 
-/// The number that is drawn into a picture, which begins with its luma.
+/// Returns the number that is drawn into a frame, which begins with its luma.
 fn number_of(picture: &[u8]) -> u32 {
     let row = (BOX / 2 * WIDTH) as usize;
     (0..BITS).fold(0, |number, bit| {

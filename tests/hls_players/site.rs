@@ -1,4 +1,4 @@
-//! The site whose page plays: it tells browsers what to play and when, and takes what they report.
+//! The site whose page plays: it tells browsers what to play and when, and collects their reports.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,7 +11,8 @@ use serde_json::Value;
 
 const PAGE: &str = include_str!("page.html");
 
-/// The libraries: how the page calls them, the variable with the path, what it is the path of.
+/// The libraries: the page's name for each, the environment variable with the path, and what that
+/// is the path of.
 const LIBRARIES: &[(&str, &str, &str)] = &[
     ("hls", "BROOKLET_HLS_JS", "hls.js 1.7.4 (dist/hls.js)"),
     (
@@ -47,7 +48,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Pages that wait for what to do.
+    /// The number of pages that wait for a job.
     waiting: usize,
     /// What each page is to play, by the name of its browser.
     jobs: Option<HashMap<String, Value>>,
@@ -82,7 +83,7 @@ impl Site {
                     break;
                 }
                 let shared = Arc::clone(&answering);
-                // A browser opens connections that it has no use for yet.
+                // A browser opens connections that it doesn't use yet.
                 thread::spawn(move || answer(&socket, &shared));
             }
         });
@@ -93,12 +94,12 @@ impl Site {
         }
     }
 
-    /// What a browser has to open.
+    /// The URL that a browser has to open.
     pub(crate) fn url(&self, browser: &str) -> String {
         format!("http://{}/?{browser}", self.address)
     }
 
-    /// Pages that are there and wait.
+    /// The number of pages that are open and waiting.
     pub(crate) fn waiting(&self) -> usize {
         self.shared.lock().waiting
     }
@@ -118,7 +119,7 @@ impl Drop for Site {
     fn drop(&mut self) {
         self.shared.is_stopping.store(true, Ordering::Relaxed);
         self.begin(HashMap::new());
-        // Wakes it.
+        // Wakes the thread.
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -171,13 +172,13 @@ fn answer(mut socket: &TcpStream, shared: &Shared) {
          Connection: close\r\n\r\n",
         body.len()
     );
-    // A browser that has left doesn't want it.
+    // A browser that has left doesn't read it.
     let _ = socket.write_all(head.as_bytes());
     let _ = socket.write_all(body);
     let _ = socket.shutdown(Shutdown::Write);
 }
 
-/// Waits until it is known what a page has to play.
+/// Waits until a page has something to play.
 fn jobs_of(browser: &str, shared: &Shared) -> String {
     let mut state = shared.lock();
     state.waiting += 1;

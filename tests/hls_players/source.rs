@@ -1,7 +1,7 @@
-//! A picture that shows its own number, and who publishes it.
+//! A test video whose frames show their own numbers, and its publisher.
 //!
-//! ffmpeg draws the number into the top of its test picture as a row of black and white boxes, the
-//! lowest bit on the left. So from what a player shows it can be told how old that is.
+//! ffmpeg draws the number into the top of each frame as a row of black and white boxes, the lowest
+//! bit on the left. So what a player shows tells how old it is.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use super::wall_clock;
 pub(crate) const WIDTH: u32 = 320;
 pub(crate) const HEIGHT: u32 = 180;
 
-/// Boxes, and how wide and high each is.
+/// The number of boxes, and the width and height of each.
 pub(crate) const BITS: u32 = 13;
 pub(crate) const BOX: u32 = 24;
 
-/// How long a picture lasts, in ms.
+/// The duration of a frame, in ms.
 pub(crate) const FRAME_MS: u64 = 40;
 
 /// Makes a file with a keyframe every `gop` seconds, and a tone.
@@ -43,7 +43,7 @@ pub(crate) fn make(dir: &TempDir, gop: u32, seconds: u32) -> PathBuf {
 /// A stream that is being published.
 pub(crate) struct Stream {
     _publisher: Program,
-    /// When its first picture came, in ms of the wall clock.
+    /// When its first frame arrived, in ms of the wall clock.
     pub(crate) begin: u64,
 }
 

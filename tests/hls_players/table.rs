@@ -1,11 +1,11 @@
-//! What was measured, for people.
+//! The measurements, as a table.
 
 use std::fmt::{Display, Write as _};
 
 use super::figures::Figures;
 use super::{Case, Player};
 
-/// What a player said that is printed, at most: lines, and characters of each.
+/// The most that is printed of a player's messages: lines, and characters of each.
 const LINES: usize = 3;
 const LINE: usize = 160;
 

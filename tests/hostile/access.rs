@@ -1,4 +1,4 @@
-//! Strangers who say that they are somebody else, and strangers who guess.
+//! Clients that pretend to be others, and clients that guess keys.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,19 +7,10 @@ use std::time::Duration;
 
 use crate::case::Case;
 use crate::common::http::HttpClient;
+use crate::common::random::Random;
 
-/// The same numbers each time.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, count: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1);
-        (self.0 >> 33) as usize % count
-    }
-}
-
-/// What may stand in a field: addresses, pieces of them, and bytes that are no text.
-fn claim(numbers: &mut Numbers) -> Vec<u8> {
+/// A value for a field: addresses, pieces of them, and bytes that are not text.
+fn claim(random: &mut Random) -> Vec<u8> {
     const PIECES: [&[u8]; 18] = [
         b"127.0.0.1",
         b"::1",
@@ -40,28 +31,28 @@ fn claim(numbers: &mut Numbers) -> Vec<u8> {
         b"localhost",
         b"10.0.0.1",
     ];
-    let count = numbers.below(8);
+    let count = random.below(8);
     let pieces: Vec<_> = (0..count)
-        .map(|_| PIECES[numbers.below(PIECES.len())])
+        .map(|_| PIECES[random.below(PIECES.len())])
         .collect();
     pieces.concat()
 }
 
-/// The proxy on this machine appends who came to it; the client has sent whatever it likes before.
+/// The proxy on this machine appends its client's address to whatever the client sent.
 #[test]
-fn no_claim_makes_a_stranger_behind_a_proxy_a_neighbour() {
+fn no_forged_field_makes_a_client_behind_a_proxy_local() {
     const FIELDS: [&str; 5] = ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via", "Origin"];
 
     let case = Case::start("claims", &["--trusted-proxy", "127.0.0.1"]);
-    let mut numbers = Numbers(1);
+    let mut random = Random(1);
     let mut client = HttpClient::connect(case.http_address());
     for _ in 0..3_000 {
         let mut lines = Vec::new();
-        for _ in 0..numbers.below(4) {
-            let field = FIELDS[numbers.below(FIELDS.len())].as_bytes();
-            lines.extend([field, b": ", &claim(&mut numbers), b"\r\n"].concat());
+        for _ in 0..random.below(4) {
+            let field = FIELDS[random.below(FIELDS.len())].as_bytes();
+            lines.extend([field, b": ", &claim(&mut random), b"\r\n"].concat());
         }
-        let before = claim(&mut numbers);
+        let before = claim(&mut random);
         lines.extend([b"X-Forwarded-For: ", &before[..], b", 203.0.113.5\r\n"].concat());
         for (target, may_answer) in [
             ("/api/v1/connections", false),
@@ -81,7 +72,7 @@ fn no_claim_makes_a_stranger_behind_a_proxy_a_neighbour() {
 }
 
 #[test]
-fn fifteen_guesses_a_second_hold_up_nobody_who_knows_the_key() {
+fn fifteen_guesses_per_second_delay_no_client_with_the_key() {
     let case = Case::start("guesses", &["--api-key", "s3cret-key"]);
     let address = case.http_address();
     let is_over = AtomicBool::new(false);
@@ -94,7 +85,7 @@ fn fifteen_guesses_a_second_hold_up_nobody_who_knows_the_key() {
     };
     thread::scope(|scope| {
         scope.spawn(|| {
-            // Who doesn't wait for the answer, and who does.
+            // One that doesn't wait for the answer, and one that does.
             let mut guesses = Vec::new();
             while !is_over.load(Ordering::SeqCst) {
                 guesses.push(ask("s3cret-kez"));

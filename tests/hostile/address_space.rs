@@ -1,4 +1,4 @@
-//! Less and less address space, down to where the server says that it can't start.
+//! Less and less address space, down to where the server reports that it can't start.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use crate::case::Case;
 use crate::common::Brooklet;
 use crate::wire;
 
-/// Those who come, by turns with nothing to say, half a request, and a stream.
+/// The number of clients, which by turns send nothing, half a request, or play a stream.
 const CONNECTIONS: usize = 300;
 
 fn come(case: &Case, number: usize) -> Option<TcpStream> {
@@ -28,21 +28,21 @@ fn come(case: &Case, number: usize) -> Option<TcpStream> {
         }
         _ => {
             let mut socket = wire::publish_blindly(case.address(), &format!("n{number}"));
-            let picture = wire::message(type_id::VIDEO, 1, &[0x17; 20_000]);
-            socket.write_all(&picture).ok()?;
+            let frame = wire::message(type_id::VIDEO, 1, &[0x17; 20_000]);
+            socket.write_all(&frame).ok()?;
             Some(socket)
         }
     }
 }
 
 #[test]
-fn who_finds_no_memory_is_refused_and_nobody_else_hurt() {
+fn clients_are_refused_for_lack_of_memory_without_harm_to_others() {
     let mut kib: u64 = 400 * 1024;
     loop {
         let options = ["--handshake-timeout", "10m", "--command-timeout", "10m"];
         let case = Case::start_within("little address space", kib, &options).unwrap();
         let guests: Vec<_> = (0..CONNECTIONS).map(|number| come(&case, number)).collect();
-        case.canary_sings(30);
+        case.canary_goes_on(30);
         let threads = case.now().threads - case.before().threads;
         println!(
             "{} MiB of address space: {threads} of {CONNECTIONS} got in",
@@ -51,7 +51,7 @@ fn who_finds_no_memory_is_refused_and_nobody_else_hurt() {
         drop(guests);
         case.finish(CONNECTIONS as u64);
         kib = kib * 3 / 4;
-        // The next time fewer get in by up to 36, and the canary needs two places.
+        // From one run to the next up to 36 fewer are accepted, and the canary needs two places.
         if threads < 40 {
             break;
         }
@@ -59,8 +59,8 @@ fn who_finds_no_memory_is_refused_and_nobody_else_hurt() {
     let last_words = loop {
         match Brooklet::try_after(&format!("ulimit -v {kib}"), &["--memory", "8M"], |_| {}) {
             Ok(_) => kib = kib * 15 / 16,
-            // std gives up by itself when it finds no room for a new thread's stack for signals, be it to
-            // say so or not.
+            // std aborts when it finds no room for a new thread's signal stack, with or without a
+            // message.
             Err(words) if words.contains("alternative stack") => kib = kib * 15 / 16,
             Err(words) if words.starts_with("fatal runtime error") => kib = kib * 15 / 16,
             Err(words) => break words,

@@ -1,4 +1,4 @@
-//! A server that may have no more memory.
+//! A server that can't allocate any more.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,14 +15,14 @@ const OPTIONS: [&str; 5] = [
     "--handshake-timeout=1m",
 ];
 
-/// Address space of a connection's thread, in kB, and what it has for its signals.
+/// The address space of a connection's thread, with its signal stack, in kB.
 const STACK: usize = if cfg!(debug_assertions) { 512 } else { 128 };
 const SIGNALS: usize = 16;
 
-/// A page, in kB.
+/// The size of a page, in kB.
 const PAGE: usize = 4;
 
-/// A connection to which the server has answered.
+/// A connection whose handshake the server has answered.
 fn handshaken(server: &Brooklet) -> Option<TcpStream> {
     let mut socket = wire::connect(server.address());
     socket
@@ -35,13 +35,13 @@ fn handshaken(server: &Brooklet) -> Option<TcpStream> {
 
 /// Somewhere within these limits there is room for a stack and for nothing else.
 #[test]
-fn whoever_comes_when_there_is_no_address_space_left_is_refused_and_the_others_stay() {
+fn new_clients_are_refused_when_address_space_is_short_and_others_stay() {
     let idle = Brooklet::start(&OPTIONS).status("VmSize");
     for step in 0..(STACK + SIGNALS) / PAGE {
         let limit = idle as usize + 4 * 1024 + step * PAGE;
         let mut server = Brooklet::start_after(&format!("ulimit -v {limit}"), &OPTIONS);
         let mut served = Vec::new();
-        // The first one that is refused is not the only one.
+        // Others are refused too.
         for _ in 0..5 {
             while let Some(socket) = handshaken(&server) {
                 served.push(socket);

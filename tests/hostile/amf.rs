@@ -1,4 +1,4 @@
-//! Values that nobody writes: in commands, in the object of connect, in metadata.
+//! Malformed values: in commands, in the object of connect, in metadata.
 
 use brooklet::rtmp::message::type_id;
 
@@ -6,11 +6,11 @@ use crate::case::Case;
 use crate::common::client::Client;
 use crate::wire::{self, command, message, metadata};
 
-/// Longest command, and longest data message, that is read at all.
+/// The longest command and the longest data message that are read at all.
 const MAX_COMMAND: usize = 64 * 1024;
 const MAX_DATA: usize = 256 * 1024;
 
-/// Values with what is wrong with them, each at most `len` bytes long.
+/// Malformed values, each at most `len` bytes long, with what is wrong with them.
 fn values(len: usize) -> Vec<(String, Vec<u8>)> {
     let mut values: Vec<(String, Vec<u8>)> = [
         (
@@ -84,8 +84,8 @@ fn values(len: usize) -> Vec<(String, Vec<u8>)> {
     values
 }
 
-/// An AMF3 array of objects of one class, whose only member has a name that takes three quarters
-/// of the message: three bytes each, if it weren't for the name.
+/// An AMF3 array of objects of one class whose only member has a name that takes three quarters of
+/// the message. Without the name, an object takes three bytes.
 fn class(len: usize) -> Vec<u8> {
     let inline = |count: usize| {
         let number = (count as u32) << 1 | 1;
@@ -106,7 +106,7 @@ fn class(len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn arguments_that_make_no_sense_are_as_good_as_none() {
+fn malformed_arguments_count_as_missing() {
     let case = Case::start("arguments", &[]);
     for (name, value) in values(MAX_COMMAND - 100) {
         let mut client = Client::connected(case.address(), "live");
@@ -127,14 +127,14 @@ fn arguments_that_make_no_sense_are_as_good_as_none() {
 }
 
 #[test]
-fn commands_without_a_name_or_cut_off_anywhere_end_no_more_than_their_connection() {
+fn nameless_and_truncated_commands_end_only_their_connection() {
     let case = Case::start("commands cut off", &[]);
     let whole = command("createStream", 3.0, b"\x03\0\x01a\x02\0\x01b\0\0\x09\x05");
     for len in 0..whole.len() {
         let mut client = Client::connected(case.address(), "live");
         client.send(&message(type_id::COMMAND, 0, &whole[..len]));
         let is_served = wire::is_served(&mut client);
-        // The name is there.
+        // The name is readable.
         assert!(is_served || len < 15, "{len} bytes");
     }
     for (name, value) in values(MAX_COMMAND - 100) {
@@ -147,12 +147,12 @@ fn commands_without_a_name_or_cut_off_anywhere_end_no_more_than_their_connection
 }
 
 #[test]
-fn connect_with_an_object_that_makes_no_sense_ends_no_more_than_its_connection() {
+fn connect_with_a_malformed_object_ends_only_its_connection() {
     let case = Case::start("connect objects", &[]);
     for (name, value) in values(MAX_COMMAND - 100) {
         let mut client = Client::handshaken(case.address());
         let connect = command("connect", 1.0, &value);
-        // Nothing was announced yet: chunks of 128 bytes.
+        // No chunk size was announced yet, so chunks have 128 bytes.
         let mut bytes = wire::header(3, 0, connect.len() as u32, type_id::COMMAND, 0);
         for (index, chunk) in connect.chunks(128).enumerate() {
             if index > 0 {
@@ -175,7 +175,7 @@ fn connect_with_an_object_that_makes_no_sense_ends_no_more_than_its_connection()
 }
 
 #[test]
-fn metadata_that_makes_no_sense_is_left_out_and_its_stream_goes_on() {
+fn malformed_metadata_is_left_out_and_its_stream_goes_on() {
     let case = Case::start("metadata", &[]);
     let mut player = Client::playing(case.address(), "live", "described");
     let mut publisher = Client::publishing(case.address(), "live", "described");
@@ -189,7 +189,7 @@ fn metadata_that_makes_no_sense_is_left_out_and_its_stream_goes_on() {
             &[&[0], metadata.as_slice()].concat(),
         ));
         publisher.send(&message(type_id::DATA, 1, &value));
-        publisher.send_picture(number, number * 40, true, 500);
+        publisher.send_frame(number, number * 40, true, 500);
         assert_eq!(player.wait_for_media().number(), number);
     }
     drop((player, publisher));
@@ -197,7 +197,7 @@ fn metadata_that_makes_no_sense_is_left_out_and_its_stream_goes_on() {
 }
 
 #[test]
-fn values_that_lie_a_hundred_thousand_deep_are_too_long_to_be_read() {
+fn values_nested_a_hundred_thousand_deep_are_refused_for_their_length() {
     let case = Case::start("100,000 levels", &[]);
     let deep = metadata(&b"\x03\0\0".repeat(100_000));
     for type_id in [

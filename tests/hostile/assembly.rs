@@ -1,4 +1,4 @@
-//! Messages that never end, change in the middle, or come in strange chunks.
+//! Messages that never end, change in the middle, or come in unusual chunks.
 
 use std::fs;
 use std::io::Write;
@@ -8,12 +8,13 @@ use brooklet::rtmp::message::type_id;
 
 use crate::case::Case;
 use crate::common::client::{Client, Message};
-use crate::wire::{self, Random, basic, control, header, set_chunk_size};
+use crate::common::random::Random;
+use crate::wire::{self, basic, control, header, set_chunk_size};
 
-/// Longest message that a chunk header can announce.
+/// The longest message that a chunk header can announce.
 const LONGEST: u32 = 0xFF_FFFF;
 
-/// Begins a message on many chunk streams, with one chunk each.
+/// Begins a message on each of many chunk streams, with one chunk each.
 fn begin_messages(client: &mut Client, chunk_streams: std::ops::Range<u32>, len: u32) {
     client.send(&set_chunk_size(200));
     for chunk_stream_id in chunk_streams {
@@ -23,7 +24,7 @@ fn begin_messages(client: &mut Client, chunk_streams: std::ops::Range<u32>, len:
 }
 
 #[test]
-fn messages_begun_on_64_chunk_streams_cost_what_has_come_of_them() {
+fn unfinished_messages_on_64_chunk_streams_cost_only_what_was_received() {
     let case = Case::start("64 messages begun", &["--max-message", "16383K"]);
     let mut publishers: Vec<_> = (0..4)
         .map(|number| Client::publishing(case.address(), "live", &format!("begun{number}")))
@@ -31,7 +32,7 @@ fn messages_begun_on_64_chunk_streams_cost_what_has_come_of_them() {
     let mut others: Vec<_> = (0..4)
         .map(|_| Client::connected(case.address(), "live"))
         .collect();
-    // As many as are allowed, held while the canary sings.
+    // As many as are allowed, held while the canary goes on.
     for publisher in &mut publishers {
         begin_messages(publisher, 10..18, LONGEST);
     }
@@ -80,7 +81,7 @@ fn a_message_aborted_in_the_middle_is_forgotten() {
     let mut publisher = Client::publishing(case.address(), "live", "aborting");
     publisher.send_headers();
     for number in 0..50 {
-        // The same chunk stream as the picture's, and others.
+        // On the frame's own chunk stream, and on others.
         let chunk_stream_id = if number % 2 == 0 { 9 } else { 10 + number };
         publisher.send(&set_chunk_size(128));
         let begun = header(chunk_stream_id, 77, 100_000, type_id::VIDEO, 1);
@@ -90,11 +91,11 @@ fn a_message_aborted_in_the_middle_is_forgotten() {
         // Nothing is under assembly there.
         publisher.send(&control(type_id::ABORT, &60_000_u32.to_be_bytes()));
         publisher.send(&set_chunk_size(65_536));
-        publisher.send_picture(number, number * 40, number % 10 == 0, 2_000);
-        // One by one: a player that joins starts at the newest of the keyframes that have come.
-        let picture = player.wait_for_media();
-        assert_eq!(picture.number(), number);
-        assert_eq!(picture.payload.len(), 2_000);
+        publisher.send_frame(number, number * 40, number % 10 == 0, 2_000);
+        // One at a time: a player that joins starts at the newest keyframe that has come.
+        let frame = player.wait_for_media();
+        assert_eq!(frame.number(), number);
+        assert_eq!(frame.payload.len(), 2_000);
     }
     drop((player, publisher));
     case.finish(2);
@@ -174,7 +175,7 @@ fn chunks_of_one_byte_and_of_two_gigabytes_carry_the_same_messages() {
 }
 
 #[test]
-fn a_flood_of_one_byte_chunks_delays_nobody() {
+fn a_flood_of_one_byte_chunks_delays_no_other_stream() {
     let case = Case::start("one-byte chunks", &[]);
     let attackers: Vec<_> = (0..2)
         .map(|number| Client::publishing(case.address(), "live", &format!("tiny{number}")))
@@ -199,8 +200,8 @@ fn a_flood_of_one_byte_chunks_delays_nobody() {
 
 const CAPTURE: &[u8] = include_bytes!("../data/ffmpeg_publish.bin");
 
-/// Publishes the capture in random pieces; returns what its player got from the last keyframe on.
-/// A player that waits starts at the newest one, which depends on what comes with one read.
+/// Publishes the capture in random pieces; returns what its player received from the last keyframe
+/// on. A waiting player starts at the newest one, which depends on what one read brings.
 fn replay(server: SocketAddr, random: &mut Random, longest: usize) -> Vec<Message> {
     let mut player = Client::playing(server, "live", "one");
     let mut socket = wire::connect(server);
@@ -212,7 +213,7 @@ fn replay(server: SocketAddr, random: &mut Random, longest: usize) -> Vec<Messag
         rest = later;
     }
     socket.shutdown(Shutdown::Write).unwrap();
-    // The publisher doesn't come back, so the grace time ends it.
+    // The publisher doesn't return, so the grace time ends the stream.
     let mut messages = player.until_closed();
     messages.retain(|m| matches!(m.type_id, type_id::AUDIO | type_id::VIDEO));
     let keyframe = messages.iter().rposition(Message::is_keyframe);
@@ -220,7 +221,7 @@ fn replay(server: SocketAddr, random: &mut Random, longest: usize) -> Vec<Messag
 }
 
 #[test]
-fn a_session_cut_into_any_pieces_is_the_same_session() {
+fn a_session_split_anywhere_is_the_same_session() {
     let case = Case::start("random pieces", &["--grace", "100ms"]);
     let mut random = Random(1);
     let whole = replay(case.address(), &mut random, 1 << 20);
@@ -236,7 +237,7 @@ fn a_session_cut_into_any_pieces_is_the_same_session() {
 }
 
 #[test]
-fn sessions_that_break_off_anywhere_leave_nothing_behind() {
+fn sessions_cut_off_anywhere_leave_nothing_behind() {
     let case = Case::start("sessions broken off", &[]);
     let mut random = Random(2);
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
@@ -252,11 +253,12 @@ fn sessions_that_break_off_anywhere_leave_nothing_behind() {
     for round in 0..200 {
         let capture = &captures[round % captures.len()];
         let mut socket = wire::connect(case.address());
-        // Commands begin after the 3073 bytes of the handshake; the last quarter breaks there.
+        // Commands begin after the 3073 bytes of the handshake. The last quarter of the cuts lies
+        // there.
         let from = if round < 50 { 0 } else { 3000 };
         let cut = from + random.below(capture.len() - from);
         let (first, second) = capture[..cut].split_at(random.below(cut + 1));
-        // A server that has hung up by now is as good.
+        // A server that has already closed is fine.
         let _ = socket
             .write_all(first)
             .and_then(|()| socket.write_all(second));

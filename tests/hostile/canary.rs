@@ -1,8 +1,8 @@
 //! A stream through a server under attack, of which nothing may be lost.
 //!
-//! The publisher sends messages whose every byte follows from their number; the player
-//! computes each one again and compares: from its join on all of them, each once, in order, with
-//! intact bytes and timestamps.
+//! The publisher sends messages whose every byte follows from their number. The player computes
+//! each message again and compares: from its join on, each must arrive once, in order, with intact
+//! bytes and timestamps.
 
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,16 +14,18 @@ use brooklet::rtmp::chunk::MessageHeader;
 use brooklet::rtmp::chunk_writer::ChunkWriter;
 use brooklet::rtmp::message::type_id;
 
-use crate::common::client::{Client, DEADLINE, Message};
+use crate::common::client::{Client, Message};
+use crate::common::{SOON, poll_until};
 use crate::delays::Delays;
 
-/// Between two messages, which are pictures and sound by turns.
+/// The time between two messages, which are video and audio by turns.
 const STEP: Duration = Duration::from_millis(10);
 
-/// Messages from one keyframe to the next: half a second.
+/// The number of messages from one keyframe to the next: half a second.
 const GOP: u64 = 50;
 
-/// Bytes of a message that are held back until the next: fewer than the shortest has.
+/// The bytes of a message that are held back until the next one; fewer than the shortest message
+/// has.
 const TAIL: usize = 3;
 
 /// H.264, 320x240, with all that MP4 needs.
@@ -31,30 +33,30 @@ const VIDEO_HEADER: &[u8] =
     b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
     \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 
-/// AAC whose frames of 1024 samples are as long as two steps: 51,200 Hz.
-const SOUND_HEADER: &[u8] = b"\xAF\0\x17\x80\x64\0\x10";
+/// AAC whose frames of 1024 samples last two steps: 51,200 Hz.
+const AUDIO_HEADER: &[u8] = b"\xAF\0\x17\x80\x64\0\x10";
 
-/// Timestamp of the first message.
+/// The timestamp of the first message.
 const START: u32 = 1_000;
 
-/// How much the stream is.
+/// The size of the stream's frames.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
     keyframe_len: usize,
-    picture_len: usize,
+    frame_len: usize,
 }
 
 impl Load {
-    /// 300 kbit/s: a few blocks of memory, whatever the others do.
+    /// 300 kbit/s: a few blocks of memory, whatever the attackers do.
     pub(crate) const LIGHT: Load = Load {
         keyframe_len: 3_000,
-        picture_len: 500,
+        frame_len: 500,
     };
 
     /// 11 Mbit/s: a player that doesn't read is behind soon.
     pub(crate) const HEAVY: Load = Load {
         keyframe_len: 80_000,
-        picture_len: 25_000,
+        frame_len: 25_000,
     };
 
     /// Type, timestamp and payload of a message.
@@ -70,11 +72,11 @@ impl Load {
             payload.extend([0x65, 0x88]);
             (type_id::VIDEO, self.keyframe_len, payload)
         } else {
-            let nal_len = (self.picture_len - 9) as u32;
+            let nal_len = (self.frame_len - 9) as u32;
             let mut payload = vec![0x27, 1, 0, 0, 0];
             payload.extend(nal_len.to_be_bytes());
             payload.extend([0x41, 0x9A]);
-            (type_id::VIDEO, self.picture_len, payload)
+            (type_id::VIDEO, self.frame_len, payload)
         };
         payload.extend((number as u32).to_be_bytes());
         let missing = len - payload.len();
@@ -84,7 +86,7 @@ impl Load {
     }
 }
 
-/// Bytes without a pattern, of which each message has another stretch.
+/// Bytes without a pattern, of which each message has a different stretch.
 static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut state = 0x1234_5678_u32;
     let mut next = || {
@@ -107,7 +109,7 @@ pub(crate) struct Canary {
     player: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// App and name of the canary's stream.
+/// The app and name of the canary's stream.
 pub(crate) const STREAM: (&str, &str) = ("live", "canary");
 
 impl Canary {
@@ -143,18 +145,18 @@ impl Canary {
         canary
     }
 
-    /// When its messages were sent, and how late they arrived.
+    /// When its messages were sent, and how long they took.
     pub(crate) fn delays(&self) -> &Arc<Delays> {
         &self.delays
     }
 
-    /// Waits until `more` messages that aren't sent yet have arrived; fails if anything was
-    /// wrong with any message so far. Returns how many have arrived in all.
+    /// Waits until `more` messages that aren't sent yet have arrived; fails if any message so far
+    /// was wrong. Returns how many have arrived in all.
     pub(crate) fn verdict(&self, more: u64) -> u64 {
         let goal = self.sent.load(Ordering::Relaxed) + more;
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            let received = self.received.load(Ordering::Relaxed);
+        let mut received = 0;
+        let has_come = poll_until(SOON, || {
+            received = self.received.load(Ordering::Relaxed);
             let mut player = self.player.lock().unwrap();
             if let Some(player) = player.take_if(|player| player.is_finished()) {
                 match player.join() {
@@ -162,17 +164,14 @@ impl Canary {
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
-            drop(player);
-            if received >= goal {
-                return received;
-            }
-            let sent = self.sent.load(Ordering::Relaxed);
-            assert!(
-                Instant::now() < deadline,
-                "the canary starves: {received} messages of {sent} arrived, waited for {goal}"
-            );
-            thread::sleep(Duration::from_millis(5));
-        }
+            received >= goal
+        });
+        let sent = self.sent.load(Ordering::Relaxed);
+        assert!(
+            has_come,
+            "the canary starves: {received} messages of {sent} arrived, waited for {goal}"
+        );
+        received
     }
 }
 
@@ -208,24 +207,24 @@ fn publish(
             message_stream_id: 1,
         };
         writer.write(header, &payload, &mut bytes);
-        // The end of each message comes with the next, as it does from a network: the server is
-        // always in the middle of one.
+        // The end of each message is sent with the next one, as networks do: the server is always
+        // in the middle of a message.
         let end = bytes.len() - TAIL;
         client.send(&bytes[..end]);
         bytes.drain(..end);
     };
     write((type_id::VIDEO, START, VIDEO_HEADER.to_vec()));
-    write((type_id::AUDIO, START, SOUND_HEADER.to_vec()));
+    write((type_id::AUDIO, START, AUDIO_HEADER.to_vec()));
     let began = Instant::now();
     for number in 0.. {
         let due = STEP * number as u32;
-        // The pace of the media.
+        // Real time, like a live source.
         thread::sleep(due.saturating_sub(began.elapsed()));
         if is_over.load(Ordering::Relaxed) {
             return;
         }
         sent.store(number, Ordering::Relaxed);
-        // What is sent now has the end of the one before.
+        // What is sent now contains the end of the message before.
         if let Some(before) = number.checked_sub(1) {
             delays.note_sent(before);
         }
@@ -253,7 +252,7 @@ fn play(
             }
         }
     };
-    for header in [VIDEO_HEADER, SOUND_HEADER] {
+    for header in [VIDEO_HEADER, AUDIO_HEADER] {
         let Some(message) = next() else { return };
         assert_eq!(message.payload, header, "the canary's headers come first");
     }
@@ -281,7 +280,7 @@ fn check(message: &Message, number: u64, load: Load) {
         (type_id, timestamp, payload.len()),
         "type, timestamp and length of the canary's message {number}"
     );
-    // Not assert_eq: nobody wants to read 25,000 numbers.
+    // Not assert_eq, which would print 25,000 numbers.
     let damaged = message
         .payload
         .iter()

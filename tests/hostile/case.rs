@@ -1,58 +1,58 @@
-//! A case: a server process with its canary, looked at before, during and after an attack.
+//! A case: a server process with its canary, measured before, during and after an attack.
 
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::canary::{Canary, Load};
-use crate::common::client::DEADLINE;
-use crate::common::{Brooklet, process};
+use crate::common::{Brooklet, SOON, poll_until, process};
 use crate::outside::{Outside, Resident};
 
-/// Memory for media in each case that doesn't choose another, in MiB.
+/// The memory for media of cases that don't choose another size, in MiB.
 const MEMORY: u64 = 8;
 
-/// What a connection may cost outside of the arena, in kB: 8 of heap, the rest stack, of which
-/// unoptimized code takes more.
+/// The memory that a connection may take outside the arena, in kB: 10 of heap, the rest stack, of
+/// which unoptimized code takes more.
 const PER_CONNECTION: u64 = if cfg!(debug_assertions) { 48 } else { 24 };
 
-/// What the rest of the server may cost, in kB. In release builds with program and libraries; those
-/// of others are large, so that there it is what heap and stacks may grow by.
+/// The memory that the rest of the server may take, in kB. In release builds this includes program
+/// and libraries. In debug builds these are large, so there it is only the growth of heap and
+/// stacks.
 const REST: u64 = if cfg!(debug_assertions) {
     1024
 } else {
     3 * 1024
 };
 
-/// What the canary has to deliver once the attack is over.
+/// The number of messages that the canary has to deliver once the attack is over.
 const MORE: u64 = 20;
 
 /// See the module's documentation.
 pub(crate) struct Case {
     name: &'static str,
     outside: Arc<Outside>,
-    // Before the server: first the canary is told that it is over.
+    // Declared before the server, so that the canary is notified first when the case is dropped.
     canary: Canary,
     sampler: Sampler,
     server: Brooklet,
     before: Figures,
 }
 
-/// A server's figures at one moment, or the highest of a time.
+/// A server's figures at one moment, or the highest of a period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
-    /// Resident memory in kB.
+    /// Resident memory, in kB.
     pub(crate) memory: u64,
-    /// Of that outside of the arena.
+    /// The part of it outside the arena.
     pub(crate) outside: Resident,
     pub(crate) threads: u64,
     pub(crate) descriptors: u64,
 }
 
-/// What a case has shown.
+/// The results of a case.
 pub(crate) struct Shown {
     pub(crate) before: Figures,
     pub(crate) during: Figures,
@@ -61,12 +61,12 @@ pub(crate) struct Shown {
 }
 
 impl Case {
-    /// A server with these options besides those that all cases have.
+    /// Starts a server with these options besides those that all cases have.
     pub(crate) fn start(name: &'static str, options: &[&str]) -> Case {
         Case::start_with(name, MEMORY, Load::LIGHT, options)
     }
 
-    /// The same with another amount of memory, in MiB, and another canary.
+    /// Starts a case with another amount of memory, in MiB, and another canary.
     pub(crate) fn start_with(
         name: &'static str,
         memory: u64,
@@ -79,7 +79,8 @@ impl Case {
         .expect("it starts")
     }
 
-    /// The same in so many KiB of address space; what the server printed if that isn't enough.
+    /// Starts a case with limited address space, in KiB; if that isn't enough, returns what the
+    /// server printed.
     pub(crate) fn start_within(
         name: &'static str,
         kib: u64,
@@ -98,7 +99,7 @@ impl Case {
         start: impl FnOnce(&[&str], fn(&mut Command)) -> Result<Brooklet, String>,
     ) -> Result<Case, String> {
         let size = format!("{memory}M");
-        // A case is about one thing; the limits on connections have cases of their own.
+        // A case is about one thing. Limits on connections have cases of their own.
         let common = [
             "--memory",
             &size,
@@ -134,22 +135,22 @@ impl Case {
         self.before
     }
 
-    /// What the server's heap takes, in kB.
+    /// The resident size of the server's heap, in kB.
     pub(crate) fn heap(&self) -> u64 {
         self.server.id().heap().expect("the server runs")
     }
 
-    /// The figures at this moment.
+    /// The current figures.
     pub(crate) fn now(&self) -> Figures {
         Figures::of(self.server.id(), &self.outside).expect("the server runs")
     }
 
-    /// Address space of the server, in kB.
+    /// The server's address space, in kB.
     pub(crate) fn address_space(&self) -> u64 {
         self.server.status("VmSize")
     }
 
-    /// Waits until the log has at least `count` lines with these words.
+    /// Waits until at least `count` lines of the log contain these words.
     pub(crate) fn wait_for_log(&self, words: &str, count: usize) {
         self.server.wait_for_log(words, count);
     }
@@ -164,33 +165,30 @@ impl Case {
 
     /// Waits until the figures meet a condition.
     pub(crate) fn wait_until(&self, what: &str, condition: impl Fn(Figures) -> bool) {
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            let now = self.now();
-            if condition(now) {
-                return;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "waited in vain until {what}: {now:?} after {:?}",
-                self.before
-            );
-            thread::sleep(Duration::from_millis(5));
-        }
+        let mut now = self.now();
+        let held = poll_until(SOON, || {
+            now = self.now();
+            condition(now)
+        });
+        let before = self.before;
+        assert!(
+            held,
+            "waited in vain until {what}: {now:?} after {before:?}"
+        );
     }
 
-    /// Fails unless the canary delivers so many more messages while the attackers are still there.
-    pub(crate) fn canary_sings(&self, messages: u64) {
+    /// Checks that the canary delivers `messages` more while the attackers are still there.
+    pub(crate) fn canary_goes_on(&self, messages: u64) {
         self.canary.verdict(messages);
     }
 
-    /// How late 99 of 100 of the canary's messages have come at most since the last time, in ms.
+    /// The 99th percentile of the canary's delays since the last call, in ms.
     pub(crate) fn canary_p99(&self) -> u64 {
         self.canary.delays().received().take().2 as u64
     }
 
-    /// Judges: to be called when the attackers are gone, of whom there were at most
-    /// `connections` at a time.
+    /// Judges the case. To be called when the attackers are gone; there were at most `connections`
+    /// at a time.
     pub(crate) fn finish(mut self, connections: u64) -> Shown {
         let Case { name, before, .. } = self;
         self.wait_until_alone();
@@ -213,7 +211,7 @@ impl Case {
             during.descriptors,
             after.descriptors,
         );
-        // A connection that is being closed is one too; and two are the canary's.
+        // A connection that is being closed counts too, and two are the canary's.
         let connections = 2 + connections.max(during.threads - before.threads);
         let allowed = bound(before, connections);
         let used = during.judged();
@@ -234,7 +232,7 @@ impl Case {
     }
 }
 
-/// What a server may have outside of its arena, in kB, with so many connections.
+/// The memory that a server may have outside its arena with this many connections, in kB.
 fn bound(before: Figures, connections: u64) -> u64 {
     let idle = if cfg!(debug_assertions) {
         before.judged()
@@ -245,7 +243,7 @@ fn bound(before: Figures, connections: u64) -> u64 {
 }
 
 impl Shown {
-    /// Fails if more is left of what the attack took than what the C library keeps for the next
+    /// Checks that the attack's memory was freed, apart from what the C library keeps for new
     /// threads.
     pub(crate) fn memory_is_back(&self) {
         let connections = self.during.threads - self.before.threads;
@@ -257,7 +255,7 @@ impl Shown {
         );
     }
 
-    /// Fails if the attack took more than this at a time, in kB.
+    /// Checks that memory grew by at most this much during the attack, in kB.
     pub(crate) fn memory_grew_at_most(&self, allowed: u64) {
         let growth = self.during.memory.saturating_sub(self.before.memory);
         assert!(
@@ -268,7 +266,7 @@ impl Shown {
 }
 
 impl Figures {
-    /// What the bound is about, in kB.
+    /// The figure to which the bound applies, in kB.
     pub(crate) fn judged(&self) -> u64 {
         match self.outside {
             Resident { own, .. } if cfg!(debug_assertions) => own,
@@ -293,7 +291,7 @@ impl Figures {
     }
 }
 
-/// Keeps the highest figures.
+/// Remembers the highest figures.
 struct Sampler {
     highest: Arc<Mutex<Figures>>,
     is_over: Arc<AtomicBool>,
@@ -330,7 +328,7 @@ impl Sampler {
             thread.join().expect("it only reads numbers");
         }
         Figures {
-            // Of all of it the kernel keeps the highest itself.
+            // The kernel itself keeps the peak of resident memory.
             memory: server.status("VmHWM").expect("the server runs"),
             ..*self.highest.lock().unwrap()
         }
@@ -343,11 +341,11 @@ impl Drop for Sampler {
     }
 }
 
-/// No panic, no characters that could change how a line reads, no line that isn't the server's own, and
-/// no more of them than connections are worth.
+/// Checks the log: no error, no panic, no characters that could change how a line reads, no line
+/// that isn't the server's own, and not more text than the connections account for.
 fn check_log(log: &str) {
     let connections = log.matches(" connected").count();
-    // A connection may give a hundred commands at once, and each may be worth a line.
+    // A connection may send a hundred commands at once, and each may cause a line.
     let (len, allowed) = (log.len(), 64 * 1024 + connections * 32 * 1024);
     assert!(
         len <= allowed,
@@ -364,8 +362,8 @@ fn check_log(log: &str) {
     }
 }
 
-/// Whether a character is one that people see: no control character, none that turns the direction of
-/// writing, none without width, no end of a line or paragraph.
+/// Whether a character is visible: not a control character, not one that changes the direction of
+/// writing, has no width, or ends a line or paragraph.
 fn is_plain(c: char) -> bool {
     let is_hidden = matches!(
         c,

@@ -1,4 +1,4 @@
-//! Commands at the wrong time, on the wrong message stream, twice, or with the wrong arguments.
+//! Commands at the wrong time, on the wrong message stream, twice, or with wrong arguments.
 
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::command::{object, text};
@@ -13,7 +13,7 @@ fn publish(client: &mut Client, message_stream_id: u32, name: &str) {
     client.send_command(message_stream_id, "publish", 3.0, Value::Null, arguments);
 }
 
-/// Sends a keyframe on a message stream and waits for it at a player.
+/// Sends a keyframe on a message stream and waits until a player receives it.
 fn relays(publisher: &mut Client, message_stream_id: u32, player: &mut Client, number: u32) {
     let mut payload = vec![0x17, 1, 0, 0, 0];
     payload.extend(number.to_be_bytes());
@@ -23,7 +23,7 @@ fn relays(publisher: &mut Client, message_stream_id: u32, player: &mut Client, n
 }
 
 #[test]
-fn nothing_works_before_connect_and_connect_works_once() {
+fn commands_before_connect_and_a_second_connect_are_refused() {
     let case = Case::start("commands before connect", &[]);
     for name in [
         "createStream",
@@ -40,7 +40,7 @@ fn nothing_works_before_connect_and_connect_works_once() {
     let mut client = Client::connected(case.address(), "live");
     client.send_command(0, "connect", 1.0, object([("app", text("other"))]), vec![]);
     client.until_closed();
-    // Media is nobody's before it is published.
+    // Media before publish belongs to no stream.
     let mut client = Client::connected(case.address(), "live");
     for id in [0, 1, 2, u32::MAX] {
         client.send_message(type_id::VIDEO, id, 0, &[0x17, 1, 0, 0, 0, 1]);
@@ -53,7 +53,7 @@ fn nothing_works_before_connect_and_connect_works_once() {
 }
 
 #[test]
-fn any_message_stream_publishes_whether_it_was_created_or_not() {
+fn any_message_stream_may_publish_even_if_never_created() {
     let case = Case::start("message streams", &[]);
     for id in [0, 1, 2, 0x00FF_FFFF, 0x8000_0000, u32::MAX] {
         let mut player = Client::playing(case.address(), "live", &format!("stream{id}"));
@@ -63,7 +63,7 @@ fn any_message_stream_publishes_whether_it_was_created_or_not() {
         for number in 1..5 {
             relays(&mut publisher, id, &mut player, number);
         }
-        // Another message stream's media isn't its own.
+        // Media of another message stream isn't this stream's.
         publisher.send_message(type_id::VIDEO, id ^ 5, 0, &[0x17, 1, 0, 0, 0, 9, 9, 9, 9]);
         relays(&mut publisher, id, &mut player, 5);
     }
@@ -71,9 +71,9 @@ fn any_message_stream_publishes_whether_it_was_created_or_not() {
 }
 
 #[test]
-fn a_message_stream_does_what_it_was_told_last() {
+fn the_last_command_on_a_message_stream_wins() {
     let case = Case::start("publish and play on one", &["--grace", "100ms"]);
-    // Publish twice: the first stream ends, the second goes on.
+    // Two publishes: the first stream ends, the second goes on.
     let mut first = Client::playing(case.address(), "live", "first");
     let mut second = Client::playing(case.address(), "live", "second");
     let mut client = Client::publishing(case.address(), "live", "first");
@@ -88,11 +88,11 @@ fn a_message_stream_does_what_it_was_told_last() {
     publish(&mut client, 1, "second");
     assert_eq!(client.wait_for_status().1, "NetStream.Publish.Start");
     relays(&mut client, 1, &mut second, 20);
-    // Then play on it, somebody else's stream.
+    // Then a play of another publisher's stream on it.
     client.play("canary");
     client.wait_for("the canary", |message| message.is_keyframe());
     second.until_closed();
-    // And publish again: what it sends is taken, what it played stops.
+    // And publish again: its media is accepted, and the play stops.
     let mut third = Client::playing(case.address(), "live", "third");
     publish(&mut client, 1, "third");
     client.wait_for("the start", |message| {
@@ -106,7 +106,7 @@ fn a_message_stream_does_what_it_was_told_last() {
 }
 
 #[test]
-fn streams_are_deleted_by_whatever_argument() {
+fn delete_stream_accepts_any_argument() {
     let case = Case::start("deleteStream", &["--grace", "100ms"]);
     for (id, argument) in [
         (0, Some(text("deleted"))),
@@ -121,7 +121,7 @@ fn streams_are_deleted_by_whatever_argument() {
         relays(&mut publisher, 1, &mut player, 1);
         let arguments = argument.into_iter().collect();
         publisher.send_command(id, "deleteStream", 0.0, Value::Null, arguments);
-        // The publisher's connection is still there.
+        // The publisher is still connected.
         player.until_closed();
         assert!(wire::is_served(&mut publisher));
     }
@@ -129,7 +129,7 @@ fn streams_are_deleted_by_whatever_argument() {
 }
 
 #[test]
-fn commands_about_nothing_change_nothing() {
+fn commands_for_unknown_streams_change_nothing() {
     let case = Case::start("commands about nothing", &[]);
     let numbers = [
         -1.0,
@@ -159,7 +159,7 @@ fn commands_about_nothing_change_nothing() {
         }
         assert!(wire::is_served(&mut client), "{name}");
     }
-    // A player that pauses, seeks and deafens itself in turns is still there.
+    // A player that pauses, seeks and turns off audio and video by turns stays connected.
     let mut player = Client::playing(case.address(), "live", "canary");
     for turn in 0..14 {
         for (name, argument) in [

@@ -1,4 +1,4 @@
-//! Many connections: idle ones, refused ones, and ones that come and go.
+//! Many connections: idle, refused, and short-lived ones.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -39,19 +39,19 @@ fn five_hundred_idle_connections_come_and_go_without_a_trace() {
         case.now().threads == before.threads + CONNECTIONS
     });
     assert_eq!(case.now().descriptors, before.descriptors + CONNECTIONS);
-    // Among them another stream finds its place.
+    // Another stream still finds its place among them.
     let mut player = Client::playing(case.address(), "live", "door");
     let mut publisher = Client::publishing(case.address(), "live", "door");
     publisher.send_headers();
-    publisher.send_picture(1, 0, true, 100);
+    publisher.send_frame(1, 0, true, 100);
     player.wait_for_media();
     drop((idle, player, publisher));
     let shown = case.finish(CONNECTIONS + 2);
-    // They send no media, so they cost nothing of the arena.
+    // They send no media, so they take nothing of the arena.
     shown.memory_grew_at_most(CONNECTIONS * 24 + 3 * 1024);
 }
 
-/// Whether a new connection is served as far as the handshake.
+/// Whether the server answers the handshake of a new connection.
 fn is_accepted(server: SocketAddr) -> Option<TcpStream> {
     let mut socket = wire::connect(server);
     socket.write_all(&wire::c0_c1()).ok()?;
@@ -60,7 +60,7 @@ fn is_accepted(server: SocketAddr) -> Option<TcpStream> {
     Some(socket)
 }
 
-/// Whether the server, which has nothing to say, hasn't closed.
+/// Whether the server, which has nothing to send, hasn't closed.
 fn is_open(socket: &TcpStream) -> bool {
     socket.set_nonblocking(true).unwrap();
     let result = (&mut &*socket).read(&mut [0; 1]);
@@ -77,7 +77,7 @@ fn connections_over_the_limit_are_closed_and_cost_nothing() {
         let mut accepted: Vec<_> = attempts
             .filter_map(|_| is_accepted(case.address()))
             .collect();
-        // The canary has two places. Those who have said nothing yet make room for each other.
+        // The canary has two places. Clients that have sent nothing yet make room for each other.
         let most = MAX - 2;
         wait_until("those over the limit are closed", || {
             accepted.retain(is_open);
@@ -95,7 +95,7 @@ fn connections_over_the_limit_are_closed_and_cost_nothing() {
         let mut player = Client::playing(case.address(), "live", "door");
         let mut publisher = Client::publishing(case.address(), "live", "door");
         publisher.send_headers();
-        publisher.send_picture(1, 0, true, 100);
+        publisher.send_frame(1, 0, true, 100);
         player.wait_for_media();
         drop((player, publisher));
         let leaving = MAX / 8;
@@ -112,7 +112,7 @@ fn connections_over_the_limit_are_closed_and_cost_nothing() {
 }
 
 #[test]
-fn connections_that_come_and_go_as_quickly_as_possible_leave_nothing_behind() {
+fn short_lived_connections_leave_nothing_behind() {
     const ROUNDS: usize = 600;
     let case = Case::start("connection flood", &[]);
     let address = case.address();
@@ -124,7 +124,7 @@ fn connections_that_come_and_go_as_quickly_as_possible_leave_nothing_behind() {
                     if attacker > 0 {
                         let _ = socket.write_all(&wire::c0_c1());
                     }
-                    // Every other one ends with a reset; ports in TIME_WAIT are few.
+                    // Every other one ends with a reset, to save ports from TIME_WAIT.
                     if attacker == 2 || round % 2 == 0 {
                         wire::reset(&socket);
                     }
@@ -132,6 +132,6 @@ fn connections_that_come_and_go_as_quickly_as_possible_leave_nothing_behind() {
             });
         }
     });
-    // The backlog holds what the server hasn't come to yet.
+    // The backlog holds connections that the server hasn't accepted yet.
     case.finish(200).memory_is_back();
 }

@@ -1,4 +1,4 @@
-//! Small messages as quickly as possible: control messages, pings, commands.
+//! Small messages at full speed: control messages, pings, commands.
 
 use std::thread;
 
@@ -9,10 +9,10 @@ use crate::case::Case;
 use crate::common::client::Client;
 use crate::wire::{self, command, control, message, set_chunk_size, user_control};
 
-/// Bytes of each flood: tens of thousands of messages.
+/// The length of each flood in bytes: tens of thousands of messages.
 const LEN: usize = 400_000;
 
-/// A client that has done one thing or another.
+/// An unused connection, a publisher and a player.
 fn clients(case: &Case, name: &str) -> [Client; 3] {
     [
         Client::connected(case.address(), "live"),
@@ -21,8 +21,8 @@ fn clients(case: &Case, name: &str) -> [Client; 3] {
     ]
 }
 
-/// Sends each piece over and over from an unused connection, a publisher and a player, once
-/// while the replies are read and once while they aren't.
+/// Sends each piece over and over from an unused connection, a publisher and a player, once reading
+/// the replies and once not.
 fn flood(case: &Case, pieces: &[(&str, Vec<u8>)]) {
     for (what, piece) in pieces {
         let clients = [clients(case, "unread"), clients(case, "read")];
@@ -47,7 +47,7 @@ fn flood(case: &Case, pieces: &[(&str, Vec<u8>)]) {
 }
 
 #[test]
-fn floods_of_control_messages_end_no_more_than_their_connection() {
+fn floods_of_control_messages_end_only_their_connection() {
     let case = Case::start("control floods", &[]);
     let number = |type_id, number: u32| control(type_id, &number.to_be_bytes());
     let bandwidth = |type_id| {
@@ -93,7 +93,7 @@ fn floods_of_control_messages_end_no_more_than_their_connection() {
 }
 
 #[test]
-fn floods_of_events_and_pings_end_no_more_than_their_connection() {
+fn floods_of_events_and_pings_end_only_their_connection() {
     let case = Case::start("event floods", &[]);
     let mut events: Vec<_> = (0..40_u16).chain([u16::MAX]).collect();
     events.retain(|event| *event != wire::PING_REQUEST);
@@ -115,7 +115,7 @@ fn floods_of_events_and_pings_end_no_more_than_their_connection() {
 }
 
 #[test]
-fn floods_of_commands_end_no_more_than_their_connection() {
+fn floods_of_commands_end_only_their_connection() {
     let case = Case::start("command floods", &[]);
     let commands = [
         ("createStream", 0, &[5][..]),

@@ -4,22 +4,22 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Messages whose time is remembered: 80 s of the canary.
+/// The number of messages whose send times are remembered: 80 s of the canary.
 const REMEMBERED: usize = 8192;
 
-/// Delays from this on count as one, in ms.
+/// Delays of this many ms and more count as one.
 const LONGEST: usize = 20_000;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Times of messages, and the delays of one receiver in ms.
+/// Send times of messages, and the delays of one receiver in ms.
 pub(crate) struct Delays {
     /// In microseconds, by number.
     sent: Vec<AtomicU64>,
     received: Histogram,
 }
 
-/// How often each delay occurred.
+/// The number of occurrences of each delay.
 pub(crate) struct Histogram(Vec<AtomicU32>);
 
 impl Default for Delays {
@@ -43,7 +43,7 @@ impl Delays {
         self.sent[number as usize % REMEMBERED].store(now, Ordering::Relaxed);
     }
 
-    /// By the canary's own player.
+    /// Called by the canary's own player.
     pub(crate) fn note_received(&self, number: u64) {
         self.received.note(self, number);
     }
@@ -60,7 +60,7 @@ impl Histogram {
         self.0[LONGEST.min(delay as usize)].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many there were, the median and the 99th percentile in ms; and forgets them.
+    /// Returns the count, the median and the 99th percentile in ms, and resets them.
     pub(crate) fn take(&self) -> (u32, usize, usize) {
         let counts: Vec<u32> = self
             .0

@@ -3,19 +3,19 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::case::Case;
-use crate::common::client::{DEADLINE, wait_until};
+use crate::common::client::wait_until;
 use crate::common::http::HttpClient;
-use crate::wire::{self, Flooded, Random};
+use crate::common::random::Random;
+use crate::wire::{self, Flooded};
 
 const GET: &str = "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n";
 
-/// Everything that the server says to these bytes until it hangs up.
+/// Returns everything that the server answers to these bytes until it closes.
 fn answer_to(server: SocketAddr, bytes: &[u8]) -> String {
     let mut client = HttpClient::connect(server);
-    // The server may have hung up before the last byte.
+    // The server may have closed before the last byte.
     let _ = client.socket().write_all(bytes);
     String::from_utf8_lossy(&client.until_closed()).into_owned()
 }
@@ -95,18 +95,19 @@ fn smuggled_requests_are_never_answered() {
             assert!(answers.contains("\r\nConnection: close\r\n"), "{answers}");
         }
     }
-    // What is no smuggling is answered in its order: two requests, and the end of the connection.
-    let sound = GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    // Requests that smuggle nothing are answered in order: two responses, then the end of the
+    // connection.
+    let audio = GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
     let answers = answer_to(
         case.http_address(),
-        (GET.to_owned() + &sound + smuggled).as_bytes(),
+        (GET.to_owned() + &audio + smuggled).as_bytes(),
     );
     assert_eq!(statuses(&answers), ["200", "200"], "{answers}");
     case.finish(1);
 }
 
 #[test]
-fn heads_without_end_are_cut_off() {
+fn endless_heads_are_refused() {
     let case = Case::start("huge heads", &[]);
     let start = "GET / HTTP/1.1\r\nHost: h\r\n";
     for (name, piece) in [
@@ -125,7 +126,7 @@ fn heads_without_end_are_cut_off() {
             socket.write_all(beginning.as_bytes()).unwrap();
             let mut bytes = piece.repeat(len / piece.len());
             bytes.truncate(len);
-            // It hangs up long before the end.
+            // It closes long before the end.
             let _ = socket.write_all(bytes.as_bytes());
             if len < 10_000 {
                 let mut answer = String::new();
@@ -140,23 +141,15 @@ fn heads_without_end_are_cut_off() {
     case.finish(2).memory_grew_at_most(3 * 1024);
 }
 
-/// Bytes that never end, one at a time, until the server hangs up; returns what it said.
+/// Sends bytes without end, one at a time, until the server closes; returns its answer.
 fn trickle(server: SocketAddr, bytes: &str) -> String {
     let mut client = HttpClient::connect(server);
-    let deadline = Instant::now() + DEADLINE;
-    for byte in bytes.bytes().cycle() {
-        if client.socket().write_all(&[byte]).is_err() {
-            break;
-        }
-        assert!(Instant::now() < deadline, "the server takes it all");
-        // A slow client's pace; the server ends it.
-        thread::sleep(Duration::from_millis(20));
-    }
+    wire::trickle(client.socket(), bytes.bytes().cycle());
     String::from_utf8_lossy(&client.until_closed()).into_owned()
 }
 
 #[test]
-fn heads_that_come_too_slowly_are_cut_off() {
+fn slow_heads_are_closed() {
     let options = ["--handshake-timeout", "1s", "--command-timeout", "1s"];
     let case = Case::start("slow heads", &options);
     let address = case.http_address();
@@ -164,7 +157,7 @@ fn heads_that_come_too_slowly_are_cut_off() {
         for _ in 0..4 {
             scope.spawn(|| trickle(address, "GET / HTTP/1.1\r\nHost: h\r\nA: "));
             scope.spawn(|| trickle(address, "x"));
-            // Nothing was begun, so nothing is answered.
+            // No request was begun, so nothing is answered.
             scope.spawn(|| assert_eq!(answer_to(address, b""), ""));
             // It stops in the middle of the second one.
             scope.spawn(|| {
@@ -197,17 +190,17 @@ fn five_hundred_idle_http_connections_cost_little() {
         case.now().threads == before.threads + CONNECTIONS
     });
     assert_eq!(case.now().descriptors, before.descriptors + CONNECTIONS);
-    // Among them somebody is served.
+    // Another client is served among them.
     let mut late = HttpClient::connect(case.http_address());
     assert_eq!(late.get("/").status, 200);
-    case.canary_sings(100);
+    case.canary_goes_on(100);
     drop((clients, late));
     let shown = case.finish(CONNECTIONS + 1);
     shown.memory_grew_at_most(CONNECTIONS * 24 + 3 * 1024);
 }
 
 #[test]
-fn no_path_leads_out_of_the_names() {
+fn no_path_leads_to_a_file() {
     let case = Case::start("path traversal", &[]);
     let mut client = HttpClient::connect(case.http_address());
     for (path, status) in [
@@ -229,7 +222,7 @@ fn no_path_leads_out_of_the_names() {
         ("/live/door/00000000-0.mp4", 404),
         ("/live/door/00000000-99999999999999999999.m4s", 404),
         ("/api/v1/connections/99999999999999999999999", 404),
-        // Decoded once, it is a name.
+        // Decoded once, it is a valid name.
         ("/live/%252e%252e/", 200),
         ("/%252e%252e/", 404),
     ] {
@@ -247,7 +240,7 @@ fn no_path_leads_out_of_the_names() {
 }
 
 #[test]
-fn ranges_that_make_no_sense_are_as_good_as_none() {
+fn malformed_ranges_count_as_missing() {
     let case = Case::start("ranges", &[]);
     let mut client = HttpClient::connect(case.http_address());
     let many = (0..1_000).map(|n| format!("{n}-{n},")).collect::<String>();
@@ -274,34 +267,34 @@ fn ranges_that_make_no_sense_are_as_good_as_none() {
 }
 
 #[test]
-fn floods_of_requests_delay_nobody() {
+fn floods_of_requests_delay_no_stream() {
     let case = Case::start("pipelining", &[]);
     let address = case.http_address();
     let page = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     thread::scope(|scope| {
         for _ in 0..4 {
-            // Who reads the answers gets them all.
+            // A client that reads the responses gets them all.
             scope.spawn(|| {
                 let socket = wire::connect(address);
-                // More than may be asked at once: who goes on has to wait a little.
+                // More requests than may come at once: further ones are delayed a little.
                 let len = GET.len() * 600;
                 let flooded = wire::flood_reading(&socket, GET.as_bytes(), len);
                 assert_eq!(flooded, Flooded::Taken);
             });
-            // Who doesn't read is not read either.
+            // A client that doesn't read isn't read from either.
             scope.spawn(|| {
                 let socket = wire::connect(address);
                 let flooded = wire::flood(&socket, page.as_bytes(), 64 << 20);
                 assert_eq!(flooded, Flooded::Stalled);
             });
         }
-        case.canary_sings(200);
+        case.canary_goes_on(200);
     });
     case.finish(8).memory_grew_at_most(8 * 24 + 3 * 1024);
 }
 
 #[test]
-fn other_protocols_on_the_http_port_are_told_so() {
+fn other_protocols_on_the_http_port_get_an_error() {
     let case = Case::start("other protocols over HTTP", &[]);
     for (bytes, words) in [
         (
@@ -343,7 +336,7 @@ fn other_protocols_on_the_http_port_are_told_so() {
 }
 
 #[test]
-fn damaged_requests_end_no_more_than_their_connection() {
+fn damaged_requests_end_only_their_connection() {
     let case = Case::start("damaged requests", &["--handshake-timeout", "1s"]);
     let request = "GET /live/d%6For.flv?key=a%2Db&join=live HTTP/1.1\r\nHost: pi:8080\r\n\
         Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -369,7 +362,7 @@ fn damaged_requests_end_no_more_than_their_connection() {
 }
 
 #[test]
-fn clients_that_vanish_in_the_middle_of_anything_are_forgotten() {
+fn clients_that_vanish_at_any_point_are_forgotten() {
     let case = Case::start("vanishing HTTP clients", &[]);
     let pieces = [&GET[..0], &GET[..10], GET];
     for round in 0..150 {

@@ -1,5 +1,5 @@
-//! What one connection can make the server keep: for what it says of itself, for messages that it
-//! has begun, for what it plays and has published.
+//! What one connection can make the server keep: for its own parameters, for messages that it has
+//! begun, for what it plays and has published.
 
 use std::io::Write;
 use std::thread;
@@ -15,14 +15,14 @@ use crate::case::Case;
 use crate::common::client::{AAC_HEADER, AVC_HEADER, Client, wait_until};
 use crate::wire::{self, command, header, message, metadata, set_chunk_size, user_control};
 
-/// A case with hardly any memory for media, in which what lies outside of it shows.
+/// A case with hardly any memory for media, so that memory outside it shows.
 fn case(name: &'static str, options: &[&str]) -> Case {
     Case::start_with(name, 1, Load::LIGHT, options)
 }
 
-/// kB that these many connections may take, blocks included.
+/// The memory in kB that this many connections may take, blocks included.
 fn allowed(connections: u64) -> u64 {
-    // Of the mebibyte for media all may be touched; as much is for the server itself.
+    // All of the mebibyte for media may be touched; the server itself may take as much.
     2 * 1024 + connections * 24
 }
 
@@ -32,7 +32,7 @@ fn a_connect_of_eight_thousand_values_costs_no_more_than_its_bytes() {
 
     // With room for all of the messages.
     let case = Case::start("connect of many values", &[]);
-    // 8,050 values of six bytes: a tree of them takes sixteen times as much.
+    // 8,050 values of six bytes: a tree of them would take sixteen times as much.
     let mut values = vec![3];
     for number in 0..8_050_u32 {
         values.extend([0, 3]);
@@ -63,7 +63,7 @@ fn a_connect_of_eight_thousand_values_costs_no_more_than_its_bytes() {
 }
 
 #[test]
-fn of_a_url_of_sixty_kilobytes_a_little_is_kept() {
+fn a_url_of_sixty_kilobytes_is_truncated() {
     const PLAYERS: u64 = 60;
 
     let case = case("long URLs", &["--grace", "100ms"]);
@@ -124,7 +124,7 @@ fn sixty_four_chunk_streams_cost_no_more_than_a_table() {
     }
     drop(clients);
     let shown = case.finish(CLIENTS);
-    // Of the mebibyte hardly anything is touched.
+    // Hardly any of the mebibyte is touched.
     shown.memory_grew_at_most(allowed(CLIENTS) - 1024);
 }
 
@@ -147,7 +147,7 @@ fn names_published_one_after_the_other_on_one_connection_are_bounded() {
     let mut players = Vec::new();
     for number in 0..NAMES {
         let name = format!("name{number}");
-        // Without somebody who watches, nothing would be waited for.
+        // Without a viewer, no grace time would begin.
         players.push(Client::playing(case.address(), "live", &name));
         client.publish(&name);
         let (_, code, why) = client.wait_for_status();
@@ -156,9 +156,9 @@ fn names_published_one_after_the_other_on_one_connection_are_bounded() {
         client.send_message(type_id::DATA, 1, 0, &metadata);
         client.send_command(1, "closeStream", 0.0, Value::Null, vec![]);
     }
-    // The newest of those that have ended is still waited for.
+    // The newest of the ended streams is still awaited.
     assert!(wire::is_served(&mut client));
-    // The others have been ended before their time: their players are told.
+    // The others were ended early, and their players notified.
     for player in &mut players[..NAMES as usize / 2] {
         player.until_closed();
     }
@@ -207,9 +207,9 @@ fn one_connection_publishes_two_streams_and_plays_a_third() {
         let mut player = Client::playing(case.address(), "live", name);
         assert_eq!(player.wait_for_media().number(), 7);
     }
-    other.send_picture(9, 0, true, 500);
-    let picture = client.wait_for_media();
-    assert_eq!((picture.message_stream_id, picture.number()), (3, 9));
+    other.send_frame(9, 0, true, 500);
+    let frame = client.wait_for_media();
+    assert_eq!((frame.message_stream_id, frame.number()), (3, 9));
     drop((client, other));
     case.finish(4).memory_grew_at_most(allowed(4));
 }
@@ -226,19 +226,16 @@ fn a_connection_plays_three_streams() {
     }
     for (number, publisher) in (2..).zip(&mut publishers) {
         publisher.send_headers();
-        publisher.send_picture(number, 0, true, 500);
-        let picture = player.wait_for_media();
-        assert_eq!(
-            (picture.message_stream_id, picture.number()),
-            (number, number)
-        );
+        publisher.send_frame(number, 0, true, 500);
+        let frame = player.wait_for_media();
+        assert_eq!((frame.message_stream_id, frame.number()), (number, number));
     }
     drop((player, publishers));
     case.finish(4).memory_grew_at_most(allowed(4));
 }
 
 #[test]
-fn empty_messages_in_large_chunks_are_taken_at_a_rate() {
+fn empty_messages_in_large_chunks_are_rate_limited() {
     let case = Case::start("empty messages", &[]);
     let words = "chunks of less than 128 bytes in a second: 50001 exceeds the limit of 50000";
     for (count, body) in [(1, &b""[..]), (2, b"\x27")] {
@@ -248,7 +245,7 @@ fn empty_messages_in_large_chunks_are_taken_at_a_rate() {
         let len = body.len() as u32;
         publisher.send(&header(6, 0, len, type_id::VIDEO, 1));
         publisher.send(body);
-        // Every byte, or two, are a message.
+        // Every byte or two are a message.
         let piece = [&[0xC6][..], body].concat();
         let flooded = wire::flood(publisher.socket(), &piece, 64 << 20);
         assert_ne!(flooded, wire::Flooded::Taken, "{body:?}");
@@ -268,7 +265,7 @@ fn playing_two(case: &Case) -> Client {
 }
 
 #[test]
-fn a_play_that_ends_in_the_middle_of_a_message_leaves_the_others_their_socket() {
+fn a_play_that_ends_within_a_message_leaves_the_other_plays_intact() {
     let case = Case::start("play closed in mid-message", &[]);
     let mut large = Client::publishing(case.address(), "live", "large");
     let mut other = Client::publishing(case.address(), "live", "other");
@@ -277,29 +274,29 @@ fn a_play_that_ends_in_the_middle_of_a_message_leaves_the_others_their_socket() 
     socket.set_recv_buffer_size(64 * 1024).unwrap();
     large.send_headers();
     // More than the kernel holds for a client that doesn't read.
-    large.send_picture(1, 0, true, 1_900_000);
+    large.send_frame(1, 0, true, 1_900_000);
     assert!(wire::is_served(&mut large));
     player.send_command(1, "closeStream", 0.0, Value::Null, vec![]);
     other.send_headers();
     for number in 10..40 {
-        other.send_picture(number, number * 40, number == 10, 1_000);
+        other.send_frame(number, number * 40, number == 10, 1_000);
     }
-    let picture = player.wait_for_media();
-    assert!(picture.message_stream_id == 1 || picture.message_stream_id == 2);
+    let frame = player.wait_for_media();
+    assert!(frame.message_stream_id == 1 || frame.message_stream_id == 2);
     player.wait_for("the other stream", |m| {
         m.message_stream_id == 2 && m.is_media() && m.number() == 39
     });
-    // What was closed stays closed, and what is asked is answered.
+    // What was closed stays closed, and requests are answered.
     assert!(wire::is_served(&mut player));
     case.wait_for_log("live/large: stopped playing", 1);
     drop((large, other, player));
     case.finish(3);
 }
 
-/// Whoever reads what was under way pings on, also just when the play ends for good.
+/// The client reads the rest of a message while it keeps pinging, also at the moment the play ends.
 #[test]
 fn no_reply_is_lost_between_two_plays() {
-    /// Of each round, so far apart that they meet the play in all its states.
+    /// Pings per round, spread so that they meet the play in all its states.
     const PINGS: u32 = 20;
     const INTERVAL: Duration = Duration::from_millis(13);
 
@@ -316,11 +313,11 @@ fn no_reply_is_lost_between_two_plays() {
             player.send_command(1, "play", 0.0, Value::Null, vec![text("large")]);
             while player.wait_for_status().1 != "NetStream.Play.Start" {}
         }
-        large.send_picture(round, round * 400, true, 1_900_000);
+        large.send_frame(round, round * 400, true, 1_900_000);
         assert!(wire::is_served(&mut large));
         player.send_command(1, "closeStream", 0.0, Value::Null, vec![]);
         thread::scope(|scope| {
-            // So that it is mostly the publisher's thread which sends the last of the message.
+            // So that mostly the publisher's thread sends the last of the message.
             let large = &mut large;
             scope.spawn(move || {
                 for number in 0..PINGS * 13 {
@@ -350,9 +347,9 @@ fn no_reply_is_lost_between_two_plays() {
     case.finish(3);
 }
 
-/// The reply waits with the first play, of a stream that sends nothing, for the other one's picture.
+/// The first play's stream sends nothing, so the reply waits there for the other play's frame.
 #[test]
-fn a_reply_follows_the_picture_that_it_had_to_wait_for() {
+fn a_reply_follows_the_frame_that_delayed_it() {
     const TRANSACTION: f64 = 815.0;
 
     let case = Case::start("a reply behind a picture of another play", &[]);
@@ -362,9 +359,9 @@ fn a_reply_follows_the_picture_that_it_had_to_wait_for() {
     let receiving = SockRef::from(player.socket());
     receiving.set_recv_buffer_size(64 * 1024).unwrap();
     other.send_headers();
-    other.send_picture(0, 0, true, 1_900_000);
+    other.send_frame(0, 0, true, 1_900_000);
     assert!(wire::is_served(&mut other));
-    // Its publisher may have been answered a moment before anything of the picture went out.
+    // Its publisher may have been answered a moment before anything of the frame was sent.
     let mut begun = [0; 8_192];
     wait_until("the picture has begun", || {
         player.socket().peek(&mut begun).unwrap() == begun.len()
@@ -372,9 +369,9 @@ fn a_reply_follows_the_picture_that_it_had_to_wait_for() {
     player.send_command(0, "releaseStream", TRANSACTION, Value::Null, vec![]);
     player.wait_for("the picture", |m| m.payload.len() > 1_000_000);
     let mut is_answered = false;
-    // Without a look of its own the reply would come with the next ping, after 20 s.
+    // If its thread didn't wake for this, the reply would come with the next ping, after 20 s.
     for number in 1..100 {
-        other.send_picture(number, number * 40, false, 500);
+        other.send_frame(number, number * 40, false, 500);
         loop {
             let message = player.next().expect("it is served");
             let command = message.command();
@@ -411,9 +408,9 @@ fn a_connection_plays_a_stream_once() {
         );
     }
     publisher.send_headers();
-    publisher.send_picture(1, 0, true, 500);
+    publisher.send_frame(1, 0, true, 500);
     assert_eq!(player.wait_for_media().message_stream_id, 1);
-    // On its own message stream a play replaces the one before.
+    // A play replaces the one before on its own message stream.
     player.play("twice");
     while player.wait_for_status().1 != "NetStream.Play.Start" {}
     drop((publisher, player));
@@ -421,7 +418,7 @@ fn a_connection_plays_a_stream_once() {
 }
 
 #[test]
-fn what_a_connection_plays_is_bounded_by_what_it_may_cost() {
+fn the_plays_of_a_connection_are_bounded_by_its_allowance() {
     let case = case("plays of names that nobody publishes", &[]);
     let mut player = Client::playing(case.address(), "live", "waiting1");
     let mut failed = 0;

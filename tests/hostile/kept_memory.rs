@@ -1,5 +1,5 @@
-//! What a peer can make the server keep outside of the arena: each of these kept many times more
-//! than the bound once. The bound is the case's own; what comes on top is said here.
+//! What a client can make the server keep outside the arena. Each of these once kept many times
+//! more than the bound. The bound is the case's own; what is added to it is stated here.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -16,10 +16,10 @@ use crate::common::client::{AVC_HEADER, Client, wait_until};
 use crate::common::http::{HttpClient, UPGRADE};
 use crate::wire::{self, command, header, message, metadata, set_chunk_size};
 
-/// Not that of the canary: who is punished by address must not take it along.
+/// An address other than the canary's, which must not be punished with it.
 const STRANGER: [u8; 4] = [127, 0, 0, 7];
 
-/// What a strange client waits for an answer that may never come.
+/// How long a client waits for an answer that may never come.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A video sequence header as a message, at a time.
@@ -39,7 +39,7 @@ fn track_header(track: u8, len: usize) -> Vec<u8> {
     header
 }
 
-fn picture(timestamp: u32, is_key: bool, len: usize) -> Vec<u8> {
+fn frame(timestamp: u32, is_key: bool, len: usize) -> Vec<u8> {
     let mut payload = vec![if is_key { 0x17 } else { 0x27 }, 1, 0, 0, 0];
     payload.resize(len, 0x41);
     let mut bytes = header(6, timestamp, len as u32, type_id::VIDEO, 1);
@@ -55,7 +55,7 @@ fn large_metadata(number: usize) -> Vec<u8> {
     metadata(&properties)
 }
 
-/// Properties that a server may care for, and others.
+/// Properties that a server reads, and others.
 const NAMES: [&str; 6] = [
     "encoder",
     "width",
@@ -66,14 +66,14 @@ const NAMES: [&str; 6] = [
 ];
 
 #[test]
-fn headers_that_change_with_every_picture() {
+fn headers_that_change_with_every_frame_stay_within_the_bound() {
     let case = Case::start_with("header versions", 8, Load::LIGHT, &[]);
     let mut publisher = Client::publishing(case.address(), "live", "versions");
     publisher.send(&video_header(0, 50));
-    publisher.send(&picture(0, true, 100));
+    publisher.send(&frame(0, true, 100));
     for number in 1..=10_000 {
         let mut bytes = video_header(number, 1_000);
-        bytes.extend(picture(number, false, 20));
+        bytes.extend(frame(number, false, 20));
         publisher.send(&bytes);
     }
     let _ = wire::is_served(&mut publisher);
@@ -82,7 +82,7 @@ fn headers_that_change_with_every_picture() {
 }
 
 #[test]
-fn streams_that_somebody_wanted_over_http_and_their_publisher_left() {
+fn abandoned_streams_with_http_viewers_stay_within_the_bound() {
     let case = Case::start_with("404 wanted", 8, Load::LIGHT, &["--grace", "2s"]);
     let mut publisher = Client::connected(case.address(), "live");
     let mut viewer = HttpClient::connect(case.http_address());
@@ -109,7 +109,7 @@ fn streams_that_somebody_wanted_over_http_and_their_publisher_left() {
 }
 
 #[test]
-fn sixty_connections_with_eight_message_streams_each() {
+fn eight_message_streams_per_connection_stay_within_the_bound() {
     const CONNECTIONS: usize = 60;
 
     let case = Case::start_with("8 message streams each", 8, Load::LIGHT, &[]);
@@ -130,12 +130,12 @@ fn sixty_connections_with_eight_message_streams_each() {
             client
         })
         .collect();
-    case.canary_sings(100);
+    case.canary_goes_on(100);
     drop(clients);
     case.finish(CONNECTIONS as u64);
 }
 
-/// Many streams with long names, and many clients that ask for this and don't read.
+/// Many streams with long names, and many clients that request this and don't read.
 fn ask_and_do_not_read(name: &'static str, target: &str) {
     const PUBLISHERS: usize = 100;
     const CLIENTS: usize = 120;
@@ -150,7 +150,7 @@ fn ask_and_do_not_read(name: &'static str, target: &str) {
             client.send_command(stream, "publish", 3.0, Value::Null, arguments);
             client.send(&message(type_id::VIDEO, stream, AVC_HEADER));
         }
-        // Who is refused one of them may be told so and disconnected.
+        // A client that is refused a stream may be notified and disconnected.
         let _ = wire::is_served(&mut client);
         publishers.push(client);
     }
@@ -164,38 +164,38 @@ fn ask_and_do_not_read(name: &'static str, target: &str) {
             socket
         })
         .collect();
-    case.canary_sings(200);
+    case.canary_goes_on(200);
     drop((publishers, clients));
     case.finish((PUBLISHERS + CLIENTS) as u64);
 }
 
 #[test]
-fn clients_that_ask_for_the_statistics_and_do_not_read() {
+fn unread_statistics_stay_within_the_bound() {
     ask_and_do_not_read("unread /stat", "/stat");
 }
 
 #[test]
-fn clients_that_ask_for_the_metrics_and_do_not_read() {
+fn unread_metrics_stay_within_the_bound() {
     ask_and_do_not_read("unread /metrics", "/metrics");
 }
 
 #[test]
-fn clients_that_ask_for_the_streams_and_do_not_read() {
+fn unread_stream_lists_stay_within_the_bound() {
     ask_and_do_not_read("unread /api/v1/streams", "/api/v1/streams");
 }
 
 #[test]
-fn playlists_whose_query_stands_in_each_of_their_lines() {
+fn playlists_with_long_queries_stay_within_the_bound() {
     const CLIENTS: usize = 60;
 
     let case = Case::start_with("unread playlists", 8, Load::LIGHT, &["--history", "30s"]);
     let playlist = format!("/{}/{}/media.m3u8", STREAM.0, STREAM.1);
-    // From the first one on that is asked for there are segments.
+    // There are segments from the first request on.
     let mut first = HttpClient::connect(case.http_address());
     for _ in 0..5 {
         first.request("GET", &format!("{playlist}?_HLS_msn=3"), "");
         let _ = first.next(true);
-        case.canary_sings(200);
+        case.canary_goes_on(200);
     }
     let target = format!("{playlist}?key={}", "q".repeat(6_000));
     let clients: Vec<TcpStream> = (0..CLIENTS)
@@ -208,13 +208,13 @@ fn playlists_whose_query_stands_in_each_of_their_lines() {
             socket
         })
         .collect();
-    case.canary_sings(100);
+    case.canary_goes_on(100);
     drop((first, clients));
     case.finish(CLIENTS as u64 + 1);
 }
 
 #[test]
-fn streams_of_tiny_messages() {
+fn streams_of_tiny_messages_stay_within_the_bound() {
     const STREAMS: u32 = 16;
 
     let case = Case::start_with("tiny messages", 8, Load::LIGHT, &[]);
@@ -222,32 +222,32 @@ fn streams_of_tiny_messages() {
         .map(|number| {
             let mut publisher = Client::connected(case.address(), "live");
             publisher.publish(&format!("tiny{number}"));
-            // The last ones are refused while those before them need all that can be shared.
+            // The last ones are refused while those before need all that can be shared.
             let (_, code, _) = publisher.wait_for_status();
             if code != "NetStream.Publish.Start" {
                 assert!(number >= STREAMS / 2, "{code} for stream {number}");
                 return publisher;
             }
             let mut bytes = video_header(0, 50);
-            bytes.extend(picture(0, true, 100));
-            // As long as there is no other keyframe all of them are needed.
+            bytes.extend(frame(0, true, 100));
+            // Until there is another keyframe, all of them are needed.
             for number in 1..20_000 {
-                bytes.extend(picture(number / 2, false, 6));
+                bytes.extend(frame(number / 2, false, 6));
             }
             publisher.send(&bytes);
             publisher
         })
         .collect();
-    case.canary_sings(100);
+    case.canary_goes_on(100);
     drop(publishers);
     case.finish(u64::from(STREAMS));
 }
 
 #[test]
-fn strangers_with_thousands_of_values_in_connect() {
+fn thousands_of_values_in_connect_stay_within_the_bound() {
     const STRANGERS: usize = 14;
 
-    // From where the canary is, and from nowhere else.
+    // From the canary's address only.
     let rules = ["--publish-from", "127.0.0.1", "--play-from", "127.0.0.1"];
     let case = Case::start_with("strangers' AMF", 8, Load::LIGHT, &rules);
     let mut value = b"\x0A\0\0\x1F\x70".to_vec();
@@ -274,7 +274,7 @@ fn strangers_with_thousands_of_values_in_connect() {
 }
 
 #[test]
-fn players_that_stop_within_the_headers() {
+fn players_that_stop_within_the_headers_stay_within_the_bound() {
     const PLAYERS: u32 = 60;
 
     let case = Case::start_with("players within headers", 8, Load::LIGHT, &[]);
@@ -296,15 +296,15 @@ fn players_that_stop_within_the_headers() {
         let mut player = player;
         player.play("preamble");
         players.push(player);
-        publisher.send(&picture(number, true, 200));
+        publisher.send(&frame(number, true, 200));
     }
-    case.canary_sings(100);
+    case.canary_goes_on(100);
     drop((players, publisher));
     case.finish(u64::from(PLAYERS) + 1);
 }
 
 #[test]
-fn long_addresses_in_connect() {
+fn long_urls_in_connect_stay_within_the_bound() {
     const PLAYERS: usize = 60;
 
     let case = Case::start_with("long tcUrl", 8, Load::LIGHT, &["--command-timeout", "1m"]);
@@ -332,7 +332,7 @@ fn long_addresses_in_connect() {
             client
         })
         .collect();
-    case.canary_sings(100);
+    case.canary_goes_on(100);
     drop(players);
     case.finish(PLAYERS as u64);
 }
@@ -345,7 +345,7 @@ fn fill_chunk_streams(name: &'static str, len: usize) {
     let clients: Vec<Client> = (0..CONNECTIONS)
         .map(|_| {
             let mut client = Client::connected(case.address(), "live");
-            // Read to the end, and of no use to anybody.
+            // Parsed to the end, and of no use.
             let unknown = command("unknown", 0.0, &vec![5; len]);
             for chunk_stream_id in 3..60 {
                 let size = unknown.len() as u32;
@@ -359,23 +359,23 @@ fn fill_chunk_streams(name: &'static str, len: usize) {
             client
         })
         .collect();
-    case.canary_sings(100);
+    case.canary_goes_on(100);
     drop(clients);
     case.finish(CONNECTIONS as u64);
 }
 
 #[test]
-fn lists_of_chunk_streams() {
+fn many_chunk_streams_stay_within_the_bound() {
     fill_chunk_streams("chunk streams", 10);
 }
 
 #[test]
-fn lists_of_chunk_streams_that_had_long_messages() {
+fn many_chunk_streams_after_long_messages_stay_within_the_bound() {
     fill_chunk_streams("chunk streams with long messages", 4_000);
 }
 
 #[test]
-fn request_heads_of_those_who_watch() {
+fn long_request_heads_of_viewers_stay_within_the_bound() {
     const VIEWERS: usize = 100;
 
     let case = Case::start_with("HTTP heads", 8, Load::LIGHT, &[]);
@@ -397,13 +397,13 @@ fn request_heads_of_those_who_watch() {
             client
         })
         .collect();
-    case.canary_sings(100);
+    case.canary_goes_on(100);
     drop(clients);
     case.finish(VIEWERS as u64);
 }
 
 #[test]
-fn viewers_that_wait_for_what_does_not_come() {
+fn viewers_that_wait_in_vain_stay_within_the_bound() {
     const WAITING: usize = 120;
 
     let case = Case::start_with("waiting viewers", 8, Load::LIGHT, &[]);
@@ -424,16 +424,16 @@ fn viewers_that_wait_for_what_does_not_come() {
             client
         })
         .collect();
-    case.canary_sings(100);
+    case.canary_goes_on(100);
     drop((first, clients));
     case.finish(WAITING as u64 + 1);
 }
 
-/// glibc reserves 64 MiB for each heap that it makes, eight per processor, when threads come.
+/// glibc reserves 64 MiB for each heap that it makes for threads, eight per processor.
 #[test]
-fn address_space_grows_by_no_more_than_stacks() {
+fn address_space_grows_by_stacks_only() {
     const CONNECTIONS: u64 = 60;
-    /// Of one, with what guards it, in kB: unoptimized code has larger ones.
+    /// The size of one stack with its guard page, in kB: unoptimized code has larger ones.
     const STACK: u64 = if cfg!(debug_assertions) { 512 } else { 128 } + 64;
 
     let case = Case::start("address space", &["--handshake-timeout", "1m"]);

@@ -1,4 +1,4 @@
-//! Clients that ask for long answers and don't read them.
+//! Clients that request long answers and don't read them.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -11,10 +11,10 @@ use crate::common::client::wait_until;
 use crate::common::http::{HttpClient, UPGRADE};
 use crate::wire;
 
-/// What the server may cost beside its connections while they are attacked, in kB.
+/// What the server may take beside its connections during the attack, in kB.
 const BESIDE: u64 = 3 * 1024;
 
-/// Asks again and again and reads nothing, until the server takes no more.
+/// Sends a request again and again and reads nothing, until the server takes no more.
 fn ask_and_not_read(server: SocketAddr, request: &str) -> TcpStream {
     let socket = wire::connect(server);
     socket2::SockRef::from(&socket)
@@ -24,7 +24,7 @@ fn ask_and_not_read(server: SocketAddr, request: &str) -> TcpStream {
     socket
 }
 
-/// Publishes under long names, as many as the server lets one address have.
+/// Publishes under long names, as many as the server allows one address.
 fn publish_many(case: &Case, count: usize) -> Vec<TcpStream> {
     let long = "x".repeat(100);
     let publish = |number| wire::publish_blindly(case.address(), &format!("{long}{number}"));
@@ -61,10 +61,10 @@ fn lists_that_nobody_reads_are_not_kept() {
         let threads: Vec<_> = (0..CLIENTS).map(ask).collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
-    case.canary_sings(100);
+    case.canary_goes_on(100);
     let grown = case.now().memory.saturating_sub(before);
     println!("{len} bytes of /stat, {grown} kB more for {CLIENTS} who don't read lists");
-    // What the streams cost is another case.
+    // The memory of the streams is another case.
     assert!(grown <= CLIENTS * 24 + 1024, "{grown} kB");
     drop((clients, publishers, reader));
     case.finish(NAMES as u64 + CLIENTS + 1);
@@ -98,7 +98,7 @@ fn playlists_that_nobody_reads_are_not_kept() {
         let threads: Vec<_> = (0..CLIENTS).map(ask).collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
-    case.canary_sings(100);
+    case.canary_goes_on(100);
     drop((clients, reader));
     let connections = CLIENTS as u64 + 1;
     case.finish(connections)
@@ -117,19 +117,19 @@ fn long_heads_are_kept_within_the_bound() {
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
             let mut socket = wire::connect(case.http_address());
-            // Who finds no room for it is told so.
+            // A publisher that finds no room is notified.
             let _ = socket.write_all(head.as_bytes());
             socket
         })
         .collect();
-    case.canary_sings(100);
+    case.canary_goes_on(100);
     drop(clients);
     let connections = CLIENTS as u64;
     case.finish(connections)
         .memory_grew_at_most(connections * 24 + BESIDE);
 }
 
-/// URIs of the canary's newest whole segment and of the playlist that names it.
+/// The URIs of the canary's newest complete segment and of the playlist that names it.
 fn newest_segment(reader: &mut HttpClient) -> String {
     const PLAYLIST: &str = "/live/canary/media.m3u8";
 
@@ -140,11 +140,11 @@ fn newest_segment(reader: &mut HttpClient) -> String {
 }
 
 #[test]
-fn ranges_of_one_byte_delay_nobody() {
+fn ranges_of_one_byte_delay_no_stream() {
     let case = Case::start("ranges of one byte", &[]);
     let mut reader = HttpClient::connect(case.http_address());
     newest_segment(&mut reader);
-    case.canary_sings(600);
+    case.canary_goes_on(600);
     let segment = newest_segment(&mut reader);
     let alone = case.canary_p99();
     let len = reader.get(&segment).body.len();
@@ -161,7 +161,7 @@ fn ranges_of_one_byte_delay_nobody() {
                 wire::flood_reading(&socket, request.as_bytes(), request.len() * 600);
             });
         }
-        case.canary_sings(200);
+        case.canary_goes_on(200);
         println!(
             "ranges of one byte: the canary's p99 is {} ms, {alone} ms without them",
             case.canary_p99()
@@ -171,13 +171,13 @@ fn ranges_of_one_byte_delay_nobody() {
     case.finish(9);
 }
 
-/// Of `life-number.m4s`.
+/// Parses the number of `life-number.m4s`.
 fn number_of(segment: &str) -> u64 {
     let (_, name) = segment.rsplit_once('-').unwrap();
     name.strip_suffix(".m4s").unwrap().parse().unwrap()
 }
 
-/// Beside its stack: at most 8 KiB on the heap.
+/// At most 8 KiB on the heap, besides its stack.
 #[test]
 fn a_connection_costs_little_in_every_state() {
     const CONNECTIONS: u64 = 200;
@@ -227,7 +227,7 @@ fn a_connection_costs_little_in_every_state() {
                 socket2::SockRef::from(&socket)
                     .set_recv_buffer_size(2_048)
                     .unwrap();
-                // A server that has no room hangs up.
+                // A server without room closes.
                 let _ = socket.write_all(request.as_bytes());
                 socket
             })
@@ -235,7 +235,7 @@ fn a_connection_costs_little_in_every_state() {
         case.wait_until("all are served", |now| {
             now.threads >= before.threads + CONNECTIONS
         });
-        case.canary_sings(100);
+        case.canary_goes_on(100);
         let now = case.now();
         let open = now.threads - before.threads;
         let heap = case.heap().saturating_sub(heap_before);
@@ -245,7 +245,7 @@ fn a_connection_costs_little_in_every_state() {
             each(now.judged().saturating_sub(before.judged())),
             each(heap)
         );
-        // None was refused: what the heap kept of that one would count as another's.
+        // None was refused: otherwise the heap kept for that one would count for another.
         assert!(open >= CONNECTIONS, "{open}");
         assert!(heap <= open * 8, "{heap} kB");
         // Unoptimized code has larger stacks.

@@ -1,11 +1,13 @@
-//! Attacks on the running program over real sockets, each while a canary stream runs through it
-//! that must lose nothing.
+//! Attacks on the running program over real sockets, beside a canary stream that must lose nothing.
 //!
-//! Every test is a case with a server process of its own (see [`case`]). At its end the canary
-//! gives its verdict, threads and descriptors are back where they were, memory outside of the arena
-//! has stayed within the bound that the README promises, and every line of the log is one that the
-//! server wrote. In release builds the bound is the README's to the byte; see [`case`] for the others.
-//! `cargo test --test hostile -- --nocapture` shows each case's figures.
+//! Every test is a case with a server process of its own (see [`case`]). At its end the canary is
+//! judged, threads and descriptors must be back where they were, memory outside the arena must have
+//! stayed within the bound that the README promises, and every line of the log must be one that the
+//! server wrote. In release builds the bound is exactly the README's; see [`case`] for debug
+//! builds. `cargo test --test hostile -- --nocapture` prints each case's figures.
+//!
+//! A case takes seconds because it waits for the server's own timeouts and for the canary's frames,
+//! which are sent in real time.
 #![cfg(target_os = "linux")]
 
 #[path = "../common/mod.rs"]

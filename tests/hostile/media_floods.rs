@@ -1,4 +1,4 @@
-//! Media and data that are too many, too large, or nothing at all.
+//! Media and data messages that are too many, too large, or empty.
 
 use std::io::Read;
 use std::thread;
@@ -7,10 +7,10 @@ use brooklet::rtmp::message::type_id;
 
 use crate::case::Case;
 use crate::common::client::Client;
-use crate::wire::{self, Random, message, metadata};
+use crate::common::random::Random;
+use crate::wire::{self, message, metadata};
 
-/// Publishes what each attacker has to send, as quickly as possible, to a player that reads all
-/// of it.
+/// Publishes what each attacker sends, at full speed, to a player that reads all of it.
 fn flood(case: &Case, attackers: &[Vec<u8>], len: usize) {
     thread::scope(|scope| {
         for (number, piece) in attackers.iter().enumerate() {
@@ -33,7 +33,7 @@ fn flood(case: &Case, attackers: &[Vec<u8>], len: usize) {
 }
 
 #[test]
-fn empty_and_senseless_messages_cost_nothing() {
+fn empty_and_malformed_messages_cost_nothing() {
     let case = Case::start("empty messages", &[]);
     let mut random = Random(5);
     let noise: Vec<u8> = (0..400)
@@ -61,7 +61,7 @@ fn empty_and_senseless_messages_cost_nothing() {
 }
 
 #[test]
-fn aggregates_of_nonsense_are_dropped() {
+fn malformed_aggregates_are_dropped() {
     let case = Case::start("aggregates", &[]);
     let tag = |type_id: u8, len: u32, body: &[u8]| {
         let mut tag = vec![type_id];
@@ -94,9 +94,9 @@ fn aggregates_of_nonsense_are_dropped() {
     case.finish(6);
 }
 
-/// Metadata that takes as much as it can when decoded, and changes each time.
+/// Metadata that is as large as possible when decoded, and changes each time.
 fn large_metadata() -> [Vec<u8>; 2] {
-    // 8192 values with names of their own; long strings; the same names with other values.
+    // 8192 values with different names; long strings; the same names with other values.
     let mut many = vec![8, 0, 0, 0x20, 0];
     let mut long = vec![8, 0, 0, 0, 0];
     for number in 0..8_100_u32 {
@@ -126,21 +126,21 @@ fn large_metadata() -> [Vec<u8>; 2] {
 }
 
 #[test]
-fn metadata_of_256_kib_again_and_again_is_bounded() {
+fn repeated_metadata_of_256_kib_is_bounded() {
     let case = Case::start("large metadata", &[]);
     flood(&case, &vec![large_metadata(); 2].concat(), 6_000_000);
     case.finish(8);
 }
 
 #[test]
-fn metadata_of_256_kib_from_many_is_bounded() {
+fn metadata_of_256_kib_from_many_publishers_is_bounded() {
     let case = Case::start("large metadata from many", &[]);
     flood(&case, &vec![large_metadata(); 8].concat(), 3_000_000);
     case.finish(32);
 }
 
 #[test]
-fn sequence_headers_that_change_all_the_time_are_bounded() {
+fn ever_changing_sequence_headers_are_bounded() {
     let case = Case::start("sequence headers", &[]);
     // Enhanced RTMP, one track per message: 64 tracks with headers of nearly 64 KiB.
     let headers = |version: u8| -> Vec<u8> {

@@ -11,7 +11,7 @@ use crate::case::Case;
 use crate::common::client::wait_until;
 use crate::wire::{self, header, message, set_chunk_size};
 
-/// The least memory that the server takes, in MiB.
+/// The smallest memory that the server accepts, in MiB.
 const LEAST: u64 = 1;
 
 #[test]
@@ -43,13 +43,13 @@ fn hold_a_block(case: &Case, name: &str) -> TcpStream {
         header(10, 0, 50_000, type_id::VIDEO, 1),
         vec![0x17; 513],
     ];
-    // A server that has no room hangs up.
+    // A server without room closes.
     let _ = holder.write_all(&begun.concat());
     holder.set_nonblocking(true).unwrap();
     holder
 }
 
-/// Whether the server has hung up.
+/// Whether the server has closed.
 fn is_closed(mut socket: &TcpStream) -> bool {
     let mut buffer = [0; 16_384];
     loop {
@@ -63,8 +63,8 @@ fn is_closed(mut socket: &TcpStream) -> bool {
 
 const BLOCKS: usize = LEAST as usize * 64;
 
-/// Holds every block that there is, as far as it is not set aside for the canary. How many are
-/// refused when all come at once is a matter of chance: others come until enough have stayed.
+/// Holds every block that isn't set aside for the canary. How many connections are refused when all
+/// come at once is a matter of chance, so others come until enough have stayed.
 fn hold_everything(case: &Case) -> Vec<TcpStream> {
     let mut numbers = 0..;
     let mut holders = Vec::new();
@@ -81,16 +81,16 @@ fn hold_everything(case: &Case) -> Vec<TcpStream> {
 }
 
 #[test]
-fn messages_that_are_begun_and_never_end_take_nothing_from_a_stream_that_runs() {
+fn unfinished_messages_take_no_blocks_from_a_running_stream() {
     let case = Case::start_with("memory held", LEAST, Load::LIGHT, &[]);
     let holders = hold_everything(&case);
-    case.canary_sings(100);
+    case.canary_goes_on(100);
     drop(holders);
     // And the canary's own.
     case.finish(2 * BLOCKS as u64 + 4);
 }
 
-/// A stream that has one tiny keyframe and goes on.
+/// A stream that has sent one tiny keyframe and stays connected.
 fn still(case: &Case, name: &str) -> TcpStream {
     let publisher = wire::publish_blindly(case.address(), name);
     let keyframe = message(type_id::VIDEO, 1, &[0x17, 1, 0, 0, 0, 0x41]);
@@ -100,7 +100,7 @@ fn still(case: &Case, name: &str) -> TcpStream {
 }
 
 #[test]
-fn many_streams_of_one_tiny_keyframe_take_nothing_from_one_that_runs() {
+fn many_tiny_streams_take_no_blocks_from_a_running_stream() {
     const STILLS: usize = 200;
 
     // At this level no line is left out.
@@ -117,21 +117,21 @@ fn many_streams_of_one_tiny_keyframe_take_nothing_from_one_that_runs() {
         publishers.len() < STILLS
     });
     case.wait_for_log("no memory for another stream", 1);
-    case.canary_sings(100);
+    case.canary_goes_on(100);
     drop(publishers);
     // What they leave for the grace time gives way to others.
     let others = stills(1);
-    case.canary_sings(100);
+    case.canary_goes_on(100);
     drop(others);
     case.finish(2 * STILLS as u64 + 4);
 }
 
-/// A stream that has one tiny keyframe, and has begun as many long messages as it may.
+/// A stream that has sent one tiny keyframe, and has begun as many long messages as it may.
 fn assembling(case: &Case, name: &str) -> TcpStream {
     let publisher = still(case, name);
     publisher.set_nonblocking(false).unwrap();
     let mut begun = set_chunk_size(65_536);
-    // Of the longest one all but its end, of others half a MiB together.
+    // All but the end of the longest message, and half a MiB of others together.
     for (chunk_stream_id, chunks) in [
         (10, 63),
         (11, 1),
@@ -149,21 +149,21 @@ fn assembling(case: &Case, name: &str) -> TcpStream {
             begun.extend([0x27; 65_536]);
         }
     }
-    // A server that has no room hangs up.
+    // A server without room closes.
     let _ = (&publisher).write_all(&begun);
     publisher.set_nonblocking(true).unwrap();
     publisher
 }
 
 #[test]
-fn publishers_with_many_long_messages_under_way_take_nothing_from_one_that_runs() {
+fn many_unfinished_long_messages_take_no_blocks_from_a_running_stream() {
     const ATTACKERS: usize = 20;
 
     let case = Case::start_with("messages under way", 16, Load::HEAVY, &[]);
     let attackers: Vec<_> = (0..ATTACKERS)
         .map(|number| assembling(&case, &format!("long{number}")))
         .collect();
-    case.canary_sings(100);
+    case.canary_goes_on(100);
     let held = attackers.iter().filter(|socket| !is_closed(socket)).count();
     println!("{held} of {ATTACKERS} hold what they have begun");
     drop(attackers);

@@ -1,4 +1,4 @@
-//! Names of streams and clients that were made to do harm, and what the log shows of them.
+//! Malicious names of streams and clients, and how the log shows them.
 
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::command::{object, text};
@@ -34,7 +34,7 @@ fn names() -> Vec<(String, bool)> {
         (".flv", false),
         ("mp4:", false),
         ("?key=secret", false),
-        // Nobody decodes these, so they are names like others.
+        // Nothing decodes these, so they are ordinary names.
         ("%2e%2e", true),
         ("%2e%2e%2fetc%2fpasswd", true),
         ("%00", true),
@@ -67,7 +67,7 @@ fn names() -> Vec<(String, bool)> {
 }
 
 #[test]
-fn names_that_could_do_harm_are_refused_or_just_names() {
+fn malicious_stream_names_are_refused_or_harmless() {
     let case = Case::start("names", &["--log", "trace"]);
     for (name, is_allowed) in names() {
         let mut publisher = Client::connected(case.address(), "live");
@@ -79,7 +79,7 @@ fn names_that_could_do_harm_are_refused_or_just_names() {
         player.play(&name);
         if is_allowed {
             publisher.send_headers();
-            publisher.send_picture(1, 0, true, 100);
+            publisher.send_frame(1, 0, true, 100);
             assert_eq!(player.wait_for_media().number(), 1, "{name:?}");
         } else {
             assert_eq!(code, "NetStream.Publish.BadName", "{name:?}");
@@ -93,11 +93,11 @@ fn names_that_could_do_harm_are_refused_or_just_names() {
 }
 
 #[test]
-fn what_clients_call_themselves_does_no_harm_either() {
+fn malicious_client_names_are_harmless() {
     let case = Case::start("what clients say", &["--log", "trace"]);
     for (words, _) in names() {
         let mut client = Client::handshaken(case.address());
-        // Keys stand in queries; what a client calls itself may be shown.
+        // Keys stand in queries. What a client calls itself may be shown.
         let open = words.replace("secret", "open");
         let parameters = object([
             ("app", text(&words)),
@@ -112,7 +112,7 @@ fn what_clients_call_themselves_does_no_harm_either() {
         client.send_command(0, &open, 2.0, Value::Null, vec![text(&words)]);
         let arguments = vec![text("door?key=secret"), text(&words)];
         client.send_command(1, "publish", 3.0, Value::Null, arguments);
-        // Refused or not.
+        // Whether refused or not.
         let _ = is_served(&mut client);
     }
     let shown = case.finish(1);

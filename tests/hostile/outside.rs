@@ -1,7 +1,7 @@
-//! Memory that a server has outside of its arena.
+//! The memory of a server outside its arena.
 //!
-//! The arena is one mapping of nearly the size that `--memory` says, touched as media need it. The
-//! kernel tells of each of its pages whether it is there; what else is resident is outside.
+//! The arena is one mapping of about `--memory` bytes, touched as media need it. The kernel reports
+//! for each of its pages whether it is present. All other resident memory is outside.
 
 use std::fs::{self, File};
 use std::ops::Range;
@@ -11,38 +11,38 @@ use crate::common::process;
 
 const PAGE_LEN: u64 = 4096;
 
-/// Bytes of an entry of `/proc/PID/pagemap`, and its bits that say that the page is in memory or
-/// in swap.
+/// The bytes of an entry of `/proc/PID/pagemap`, and its bits that say that the page is in memory
+/// or in swap.
 const ENTRY_LEN: u64 = 8;
 const IS_THERE: u64 = 0b11 << 62;
 
-/// A server's memory, told apart.
+/// Measures a server's memory outside its arena.
 pub(crate) struct Outside {
     server: process::Id,
     arena: Range<u64>,
-    /// Pages in `arena` that were there before any media: its neighbors', which the kernel shows
-    /// as one with it.
+    /// Pages in `arena` that were present before any media: those of neighboring mappings, which
+    /// the kernel shows as one with it.
     not_of_arena: u64,
 }
 
 /// In kB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Resident {
-    /// Stacks and heap: what belongs to the process alone.
+    /// Stacks and heap: the memory of the process alone.
     pub(crate) own: u64,
-    /// That, the program, and the libraries.
+    /// The same with the program and the libraries.
     pub(crate) all: u64,
 }
 
 impl Outside {
-    /// Of a server without media yet, which was started with so many bytes of memory.
+    /// Measures a server without media yet, which was started with so much memory.
     pub(crate) fn of(server: process::Id, memory: u64) -> Outside {
-        /// What a neighbor adds at most: one stack of unoptimized code.
+        /// The most that a neighboring mapping adds: one stack of unoptimized code.
         const NEIGHBOR: u64 = 1 << 20;
 
         let maps = fs::read_to_string(format!("/proc/{server}/maps")).expect("it runs");
-        // Lists of its blocks are a part of that memory, 1 % of it, and what is set aside for further
-        // streams of connections, 3 %.
+        // Lists of its blocks are a part of that memory, 1 % of it, and what is set aside for
+        // further streams of connections, 3 %.
         let sizes = memory - memory / 20..memory + NEIGHBOR;
         let arena = maps
             .lines()
@@ -59,10 +59,10 @@ impl Outside {
         outside
     }
 
-    /// Resident memory outside of the arena at this moment; `None` once the server has ended.
+    /// The resident memory outside the arena now; `None` once the server has ended.
     pub(crate) fn now(&self) -> Option<Resident> {
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.server)).ok()?;
-        // Afterwards, so that pages that come in between count for the server.
+        // Counted last, so that pages that are touched in between count for the server.
         let arena = self.pages()?.saturating_sub(self.not_of_arena) * PAGE_LEN / 1024;
         let number = |name: &str| -> Option<u64> {
             let line = rollup.lines().find_map(|line| line.strip_prefix(name))?;
@@ -74,7 +74,7 @@ impl Outside {
         })
     }
 
-    /// Pages of the arena that are there.
+    /// The number of pages of the arena that are present.
     fn pages(&self) -> Option<u64> {
         let pages = (self.arena.end - self.arena.start) / PAGE_LEN;
         let mut entries = vec![0; (pages * ENTRY_LEN) as usize];
@@ -91,7 +91,7 @@ impl Outside {
     }
 }
 
-/// Addresses of memory that belongs to the process alone and that it may write to.
+/// Returns the addresses of a private, writable mapping.
 fn mapping(line: &str) -> Option<Range<u64>> {
     let mut words = line.split_whitespace();
     let (start, end) = words.next()?.split_once('-')?;

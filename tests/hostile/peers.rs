@@ -1,23 +1,23 @@
 //! Peers that vanish: killed, reset, half closed, and back at once.
 
 use std::io::Read;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::process::{Command, Stdio};
 
 use crate::case::Case;
 use crate::common::client::Client;
 use crate::wire::{self, publish_again};
 
-/// A few pictures through a stream whose player has been there before; a round is a second.
-fn pictures(publisher: &mut Client, player: &mut Client, round: u32, last: &mut Option<u32>) {
+/// Sends five frames through a stream whose player was there before. A round is a second of stream time.
+fn send_frames(publisher: &mut Client, player: &mut Client, round: u32, last: &mut Option<u32>) {
     publisher.send_headers();
-    for picture in 0..5 {
-        let timestamp = round * 1000 + picture * 40;
-        publisher.send_picture(round * 100 + picture, timestamp, picture == 0, 5_000);
+    for frame in 0..5 {
+        let timestamp = round * 1000 + frame * 40;
+        publisher.send_frame(round * 100 + frame, timestamp, frame == 0, 5_000);
     }
-    for picture in 0..5 {
+    for frame in 0..5 {
         let came = player.wait_for_media();
-        assert_eq!(came.number(), round * 100 + picture);
+        assert_eq!(came.number(), round * 100 + frame);
         let is_later = last.is_none_or(|last| came.timestamp.wrapping_sub(last) as i32 > 0);
         assert!(is_later, "{} after {last:?}", came.timestamp);
         *last = Some(came.timestamp);
@@ -31,7 +31,7 @@ fn a_publisher_that_is_reset_and_back_at_once_finds_its_player() {
     let mut last = None;
     for round in 0..8 {
         let mut publisher = publish_again(case.address(), "lost");
-        pictures(&mut publisher, &mut player, round, &mut last);
+        send_frames(&mut publisher, &mut player, round, &mut last);
         // In the middle of a message.
         publisher.send(&wire::header(6, 9_000, 50_000, 9, 1));
         publisher.send(&[0x17; 1000]);
@@ -48,13 +48,13 @@ fn a_publisher_that_vanishes_without_a_word_is_replaced_at_once() {
     let mut last = None;
     // Its cable was pulled: the connection stays as it is.
     let mut silent = Client::publishing(case.address(), "live", "cable");
-    pictures(&mut silent, &mut player, 0, &mut last);
+    send_frames(&mut silent, &mut player, 0, &mut last);
     let mut publisher = Client::publishing(case.address(), "live", "cable");
-    pictures(&mut publisher, &mut player, 1, &mut last);
+    send_frames(&mut publisher, &mut player, 1, &mut last);
     // When the cable is plugged in again it learns that it is too late.
-    silent.send_picture(3, 9_000, true, 100);
+    silent.send_frame(3, 9_000, true, 100);
     silent.until_closed();
-    pictures(&mut publisher, &mut player, 2, &mut last);
+    send_frames(&mut publisher, &mut player, 2, &mut last);
     drop((silent, publisher, player));
     case.finish(3);
 }
@@ -71,12 +71,12 @@ fn players_that_are_reset_in_the_middle_of_a_message_are_forgotten() {
             .map(|_| Client::playing(case.address(), "live", "left"))
             .collect();
         for _ in 0..5 {
-            publisher.send_picture(number, number * 40, number % 5 == 0, 60_000);
+            publisher.send_frame(number, number * 40, number % 5 == 0, 60_000);
             assert_eq!(witness.wait_for_media().number(), number);
             number += 1;
         }
         for (index, player) in players.iter().enumerate() {
-            // With bytes unread a close is a reset anyway.
+            // With unread bytes a close is a reset anyway.
             if index % 2 == 0 {
                 wire::reset(player.socket());
             }
@@ -87,45 +87,40 @@ fn players_that_are_reset_in_the_middle_of_a_message_are_forgotten() {
 }
 
 #[test]
-fn a_publisher_that_closes_its_half_is_gone_and_its_player_waits() {
+fn a_publisher_that_closes_its_sending_side_is_gone_and_its_player_waits() {
     let case = Case::start("half closed", &[]);
     let mut player = Client::playing(case.address(), "live", "half");
     let mut last = None;
     for round in 0..4 {
         let mut publisher = publish_again(case.address(), "half");
-        pictures(&mut publisher, &mut player, round, &mut last);
+        send_frames(&mut publisher, &mut player, round, &mut last);
         publisher.socket().shutdown(Shutdown::Write).unwrap();
         publisher.until_closed();
     }
-    // A player that has closed its half gets no more, though it would read.
+    // A player that has closed its sending side receives no more, though it would read.
     let mut publisher = publish_again(case.address(), "half");
-    pictures(&mut publisher, &mut player, 9, &mut last);
+    send_frames(&mut publisher, &mut player, 9, &mut last);
     player.socket().shutdown(Shutdown::Write).unwrap();
     player.until_closed();
-    publisher.send_picture(1, 9_000, true, 100);
+    publisher.send_frame(1, 9_000, true, 100);
     assert!(wire::is_served(&mut publisher));
     drop((publisher, player));
     case.finish(2);
 }
 
-/// Where the peer that is to be killed finds the server.
+/// The variable that makes a run of the test below a peer to be killed: the server's address.
 const SERVER: &str = "HOSTILE_PEER_SERVER";
 
-/// Its words when it is at work.
+/// What the peer prints once it publishes and plays.
 const AT_WORK: &str = "peer at work";
 
-#[test]
-#[ignore = "a process to be killed by the test below"]
-fn peer() {
-    let Ok(server) = std::env::var(SERVER) else {
-        return;
-    };
-    let server = server.parse().unwrap();
+/// Publishes and plays until this process is killed.
+fn publish_and_play(server: SocketAddr) {
     let mut publisher = Client::publishing(server, "live", "killed");
     let mut player = Client::playing(server, "live", "canary");
     publisher.send_headers();
     for number in 0.. {
-        publisher.send_picture(number, number * 10, number % 10 == 0, 20_000);
+        publisher.send_frame(number, number * 10, number % 10 == 0, 20_000);
         player.wait_for_media();
         if number == 20 {
             println!("{AT_WORK}");
@@ -135,12 +130,17 @@ fn peer() {
 
 #[test]
 fn peers_that_are_killed_leave_nothing_behind() {
+    // Only a process can be killed, so this test starts itself once more for each peer.
+    if let Ok(server) = std::env::var(SERVER) {
+        return publish_and_play(server.parse().unwrap());
+    }
     let case = Case::start("peers killed", &[]);
     let mut player = Client::playing(case.address(), "live", "killed");
     let mut last = None;
     for round in 0..3 {
         let mut peer = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "peers::peer", "--ignored", "--nocapture"])
+            .args(["--exact", "--nocapture"])
+            .arg("peers::peers_that_are_killed_leave_nothing_behind")
             .env(SERVER, case.address().to_string())
             .stdout(Stdio::piped())
             .spawn()
@@ -156,11 +156,11 @@ fn peers_that_are_killed_leave_nothing_behind() {
         // SIGKILL: nothing is said, the kernel closes.
         peer.kill().unwrap();
         peer.wait().unwrap();
-        // Its player is still there when the name comes back.
+        // The player is still connected when the name is published again.
         let mut publisher = publish_again(case.address(), "killed");
         publisher.send_headers();
         let number = 1_000_000 + round;
-        publisher.send_picture(number, 0, true, 5_000);
+        publisher.send_frame(number, 0, true, 5_000);
         let came = player.wait_for("the new one", |m| m.is_media() && m.number() == number);
         assert!(last.is_none_or(|last| came.timestamp.wrapping_sub(last) as i32 > 0));
         last = Some(came.timestamp);

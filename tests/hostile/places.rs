@@ -1,4 +1,4 @@
-//! All places held by strangers from a few addresses, whatever they do there.
+//! All places taken by clients of a few addresses, in every state.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -10,12 +10,12 @@ use socket2::{Domain, Socket, Type};
 use crate::case::Case;
 use crate::common::client::{Client, DEADLINE, wait_until};
 
-/// Places, of which each of four addresses may hold a quarter.
+/// The number of places, of which each of four addresses may hold a quarter.
 const PLACES: usize = 256;
 const HOSTS: u8 = 4;
 const LIMITS: [&str; 2] = ["--max-connections=256", "--max-per-address=64"];
 
-/// One of the strangers' addresses.
+/// One of the attackers' addresses.
 fn host(number: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 0, 2 + (number % usize::from(HOSTS)) as u8)
 }
@@ -43,17 +43,17 @@ fn is_open(mut socket: &TcpStream) -> bool {
     }
 }
 
-/// A publisher and a player come, and the player sees a picture.
+/// Connects a publisher and a player, which receives a frame.
 fn are_served(case: &Case, name: &str) -> (Client, Client) {
     let mut publisher = Client::publishing(case.address(), "live", name);
     let mut player = Client::playing(case.address(), "live", name);
     publisher.send_headers();
-    publisher.send_picture(1, 0, true, 100);
+    publisher.send_frame(1, 0, true, 100);
     player.wait_for_media();
     (publisher, player)
 }
 
-/// Threads of those that have a place and of those that may be on their way out.
+/// Checks the number of threads: those with a place and those that may be ending.
 fn threads_are_bounded(case: &Case) {
     let most = case.before().threads + (PLACES + PLACES / 8) as u64;
     let now = case.now().threads;
@@ -61,7 +61,7 @@ fn threads_are_bounded(case: &Case) {
 }
 
 #[test]
-fn players_that_wait_for_names_that_nobody_publishes_keep_nobody_out() {
+fn players_waiting_for_unpublished_names_keep_nobody_out() {
     let case = Case::start("256 players wait", &LIMITS);
     let waiting: Vec<_> = (0..PLACES)
         .map(|number| {
@@ -95,7 +95,7 @@ fn players_that_wait_for_names_that_nobody_publishes_keep_nobody_out() {
     case.finish((PLACES + PLACES / 8) as u64);
 }
 
-/// Asks for a page a thousand times, and doesn't read.
+/// Requests a page a thousand times, and doesn't read.
 fn ask_and_not_read(local: Ipv4Addr, server: SocketAddr) -> TcpStream {
     let mut socket = connect_from(local, server);
     socket.set_nonblocking(true).unwrap();
@@ -105,12 +105,12 @@ fn ask_and_not_read(local: Ipv4Addr, server: SocketAddr) -> TcpStream {
 }
 
 #[test]
-fn slow_readers_of_many_answers_keep_nobody_out_and_end_when_they_have_to() {
+fn slow_readers_keep_nobody_out_and_can_be_ended() {
     let case = Case::start("256 slow readers", &LIMITS);
     let slow: Vec<_> = (0..PLACES)
         .map(|number| ask_and_not_read(host(number), case.http_address()))
         .collect();
-    // All are in the middle of an answer that doesn't fit into anything.
+    // All are in the middle of an answer that fits into no buffer.
     thread::sleep(Duration::from_millis(500));
     let began = Instant::now();
     let served: Vec<_> = (0..8)
@@ -131,11 +131,11 @@ fn slow_readers_of_many_answers_keep_nobody_out_and_end_when_they_have_to() {
 }
 
 #[test]
-fn who_watches_stays_while_strangers_come_and_come_back() {
+fn viewers_keep_their_places_while_attackers_reconnect() {
     let case = Case::start("strangers come back", &LIMITS);
     let mut publisher = Client::publishing(case.address(), "live", "door");
     publisher.send_headers();
-    publisher.send_picture(1, 0, true, 100);
+    publisher.send_frame(1, 0, true, 100);
     let mut viewers: Vec<_> = (0..20)
         .map(|number| {
             let local = Ipv4Addr::new(127, 0, 1, 1 + number);
@@ -145,7 +145,7 @@ fn who_watches_stays_while_strangers_come_and_come_back() {
             client
         })
         .collect();
-    // Each address as many as it may, playing the same and waiting for something else by turns.
+    // Each address has as many as it may, by turns playing the same stream and waiting for another.
     let mut strangers = Vec::new();
     for number in 0..3 * PLACES {
         let mut socket = connect_from(host(number), case.address());
@@ -162,14 +162,14 @@ fn who_watches_stays_while_strangers_come_and_come_back() {
         .filter(|(socket, what)| what.is_some() && is_open(socket));
     println!("{} strangers watch", watching.count());
     let served = are_served(&case, "gate");
-    publisher.send_picture(2, 40, true, 100);
+    publisher.send_frame(2, 40, true, 100);
     for viewer in &mut viewers {
         viewer.wait_for("the picture", |m| m.is_media() && m.number() == 2);
     }
-    // One more who wants to watch finds a place among those who have so many.
+    // One more viewer gets a place from the address with so many.
     let mut late = Client::playing(case.address(), "live", "door");
     late.wait_for_media();
-    case.canary_sings(50);
+    case.canary_goes_on(50);
     drop((strangers, viewers, late, publisher, served));
     case.finish((PLACES + PLACES / 8) as u64);
 }

@@ -21,11 +21,12 @@ fn small_player(server: SocketAddr, buffer_len: usize) -> Client {
 }
 
 #[test]
-fn players_that_stop_reading_or_read_1_kib_a_second_cost_the_others_nothing() {
+fn stalled_and_very_slow_players_cost_the_others_nothing() {
     const STOPPED: usize = 5;
     const SLOW: usize = 5;
 
-    // 8 MiB hold 3 s of the canary; who is in the middle of what leaves it is disconnected.
+    // 8 MiB hold 3 s of the canary. A player in the middle of a message that leaves the log is
+    // disconnected.
     let options = ["--max-lag", "1s"];
     let case = Case::start_with("slow players", 8, Load::HEAVY, &options);
     let address = case.address();

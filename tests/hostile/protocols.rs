@@ -1,13 +1,15 @@
-//! Clients that speak something else, or begin to speak RTMP and leave.
+//! Clients that speak another protocol, or leave within the handshake.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::Shutdown;
 
 use crate::case::Case;
-use crate::wire::{self, Random};
+use crate::common::client::read_until_closed;
+use crate::common::random::Random;
+use crate::wire;
 
 #[test]
-fn other_protocols_are_closed_and_told_nothing_of_use() {
+fn other_protocols_are_closed_without_an_answer() {
     let case = Case::start("other protocols", &["--handshake-timeout", "1s"]);
     let client_hello = b"\x16\x03\x01\x02\0\x01\0\x01\xFC\x03\x03";
     let mut beginnings: Vec<Vec<u8>> = [
@@ -34,10 +36,9 @@ fn other_protocols_are_closed_and_told_nothing_of_use() {
     }
     for bytes in beginnings {
         let mut socket = wire::connect(case.address());
-        // The server may have hung up before the last byte.
+        // The server may have closed before the last byte.
         let _ = socket.write_all(&bytes);
-        let mut answer = Vec::new();
-        let _ = socket.read_to_end(&mut answer);
+        let answer = read_until_closed(&socket);
         // A version that might become RTMP gets a handshake; nothing else gets anything.
         assert!(
             [0, 3073].contains(&answer.len()),
@@ -48,7 +49,7 @@ fn other_protocols_are_closed_and_told_nothing_of_use() {
 }
 
 #[test]
-fn noise_after_a_handshake_ends_no_more_than_its_connection() {
+fn noise_after_a_handshake_ends_only_its_connection() {
     let case = Case::start("noise", &["--command-timeout", "2s"]);
     let mut random = Random(4);
     std::thread::scope(|scope| {
@@ -81,7 +82,7 @@ fn handshakes_that_end_halfway_are_closed_at_once() {
             if is_reset {
                 wire::reset(&socket);
             } else {
-                // Nobody waits ten minutes.
+                // Not after the ten minutes of the timeout.
                 socket.shutdown(Shutdown::Write).unwrap();
                 wire::wait_until_closed(&socket);
             }

@@ -1,32 +1,22 @@
-//! Clients that take their time, in every phase.
+//! Clients that are too slow, in every phase.
 
 use std::io::Write;
 use std::net::TcpStream;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::case::Case;
-use crate::common::client::{Client, DEADLINE};
+use crate::common::client::Client;
 use crate::wire::{self, command, message};
 use brooklet::rtmp::message::type_id;
 
-/// Bytes that never end, one at a time, until the server hangs up.
-fn trickle(mut socket: &TcpStream, bytes: impl Iterator<Item = u8>) {
-    let deadline = Instant::now() + DEADLINE;
-    socket.set_nodelay(true).unwrap();
-    for byte in bytes {
-        if socket.write_all(&[byte]).is_err() {
-            return;
-        }
-        assert!(Instant::now() < deadline, "the server takes it all");
-        // A slow client's pace; the server ends it.
-        thread::sleep(Duration::from_millis(20));
-    }
+/// Sends bytes without end, one at a time, until the server closes.
+fn trickle(socket: &TcpStream, bytes: impl Iterator<Item = u8>) {
+    wire::trickle(socket, bytes);
     wire::wait_until_closed(socket);
 }
 
 #[test]
-fn whoever_takes_too_long_is_closed_in_every_phase() {
+fn slow_clients_are_closed_in_every_phase() {
     let case = Case::start(
         "slow clients",
         &[

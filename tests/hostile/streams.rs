@@ -1,4 +1,4 @@
-//! Many streams, and many publishers for one.
+//! Many streams, and many publishers of one.
 
 use std::thread;
 
@@ -21,14 +21,14 @@ fn publishers_that_fight_for_a_name_leave_it_usable() {
                 for _ in 0..30 {
                     let mut client = Client::connected(address, "live");
                     client.publish("disputed");
-                    // Nothing is said to one who is replaced before the answer is out.
+                    // A publisher that is replaced before it is answered gets no answer.
                     let answer = std::iter::from_fn(|| client.next()).find_map(|m| m.status());
                     if answer.is_some_and(|status| status.1 == "NetStream.Publish.Start") {
                         client.send_headers();
                         for number in 0..5 {
-                            client.send_picture(number, number * 40, number == 0, 2_000);
+                            client.send_frame(number, number * 40, number == 0, 2_000);
                         }
-                        // Until the other one takes over, or it has had its turn.
+                        // Until another publisher takes over, or its round is over.
                         wire::flood(client.socket(), &message(type_id::AUDIO, 1, &[]), 20_000);
                     }
                 }
@@ -37,7 +37,7 @@ fn publishers_that_fight_for_a_name_leave_it_usable() {
     });
     let mut last = wire::publish_again(address, "disputed");
     last.send_headers();
-    last.send_picture(4_711, 0, true, 2_000);
+    last.send_frame(4_711, 0, true, 2_000);
     player.wait_for("the last publisher", |m| {
         m.is_media() && m.number() == 4_711
     });
@@ -45,11 +45,11 @@ fn publishers_that_fight_for_a_name_leave_it_usable() {
     case.finish(4);
 }
 
-/// Commands that a connection may send at once are limited: so many names per connection.
+/// The number of names per connection: commands that may be sent at once are limited.
 const NAMES: usize = 40;
 
 #[test]
-fn streams_that_nobody_keeps_are_forgotten() {
+fn unused_streams_are_forgotten() {
     let case = Case::start("streams come and go", &[]);
     let of_many = |command: &str, arguments: &dyn Fn(String) -> Vec<Value>| {
         for connection in 0..40 {
@@ -68,14 +68,14 @@ fn streams_that_nobody_keeps_are_forgotten() {
 }
 
 #[test]
-fn streams_that_one_connection_has_ended_cost_nothing() {
+fn ended_streams_of_one_connection_cost_nothing() {
     let case = Case::start("streams ended", &[]);
     let mut client = Client::connected(case.address(), "live");
     let mut header = vec![0x17, 0, 0, 0, 0];
     header.resize(60_000, 1);
     for number in 0..NAMES {
         client.publish(&format!("ended{number}"));
-        // As much as a stream remembers for those who join.
+        // As much as a stream keeps for joiners.
         for track in 0..40 {
             let mut video = vec![0x96, 0x00];
             video.extend(b"hvc1");

@@ -1,4 +1,4 @@
-//! Clocks that cross the limits of their fields.
+//! Timestamps that cross the limits of their fields.
 
 use brooklet::rtmp::message::type_id;
 
@@ -6,27 +6,27 @@ use crate::case::Case;
 use crate::common::client::Client;
 use crate::wire::{basic, header, set_chunk_size};
 
-/// A picture that carries its number.
-fn picture(number: u32) -> Vec<u8> {
+/// A frame that carries its number.
+fn frame(number: u32) -> Vec<u8> {
     let mut payload = vec![if number == 0 { 0x17 } else { 0x27 }, 1, 0, 0, 0];
     payload.extend(number.to_be_bytes());
     payload.resize(1_000, number as u8);
     payload
 }
 
-/// How a publisher writes what the specification leaves room for.
+/// How a publisher writes what the specification leaves open.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Style {
-    /// Absolute times, the extended timestamp repeated in each chunk.
+    /// Absolute timestamps, the extended timestamp repeated in each chunk.
     Repeats,
-    /// Absolute times, not repeated: old librtmp, hardware.
+    /// Absolute timestamps, not repeated: old librtmp, hardware encoders.
     Omits,
-    /// The first time is absolute, then deltas.
+    /// The first timestamp is absolute, then deltas.
     Deltas,
 }
 
 fn chunks(style: Style, number: u32, timestamp: u32) -> Vec<u8> {
-    let payload = picture(number);
+    let payload = frame(number);
     let len = payload.len() as u32;
     let mut out = if style == Style::Deltas && number > 0 {
         let mut out = basic(1, 6);
@@ -51,7 +51,7 @@ fn chunks(style: Style, number: u32, timestamp: u32) -> Vec<u8> {
 }
 
 #[test]
-fn clocks_run_on_through_the_extended_field_and_the_wrap() {
+fn timestamps_go_on_through_the_extended_field_and_the_wrap() {
     let case = Case::start("clocks at their limits", &[]);
     for start in [0xFF_FFFF_u32 - 200, 0xFF_FFFF, 0x7FFF_FF00, 0xFFFF_FF00] {
         for style in [Style::Repeats, Style::Omits, Style::Deltas] {
@@ -64,7 +64,7 @@ fn clocks_run_on_through_the_extended_field_and_the_wrap() {
                 let timestamp = start.wrapping_add(number * 40);
                 publisher.send(&chunks(style, number, timestamp));
                 let came = player.wait_for_media();
-                assert_eq!(came.payload, picture(number), "{name}");
+                assert_eq!(came.payload, frame(number), "{name}");
                 let first = *first.get_or_insert(came.timestamp);
                 assert_eq!(
                     came.timestamp.wrapping_sub(first),
@@ -78,7 +78,7 @@ fn clocks_run_on_through_the_extended_field_and_the_wrap() {
 }
 
 #[test]
-fn clocks_that_jump_about_end_no_stream() {
+fn jumping_timestamps_end_no_stream() {
     let case = Case::start("clocks that jump", &[]);
     let mut player = Client::playing(case.address(), "live", "jumps");
     let mut publisher = Client::publishing(case.address(), "live", "jumps");
@@ -96,7 +96,7 @@ fn clocks_that_jump_about_end_no_stream() {
         1,
     ];
     for (number, timestamp) in times.into_iter().cycle().take(60).enumerate() {
-        publisher.send_picture(number as u32, timestamp, number % 5 == 0, 1_000);
+        publisher.send_frame(number as u32, timestamp, number % 5 == 0, 1_000);
         assert_eq!(player.wait_for_media().number(), number as u32);
     }
     drop((player, publisher));

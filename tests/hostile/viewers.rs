@@ -1,4 +1,4 @@
-//! Viewers of the canary over HTTP, of whom each checks every byte that comes.
+//! Viewers of the canary over HTTP, each of which checks every byte.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -12,7 +12,7 @@ use crate::common::client::DEADLINE;
 use crate::common::http::HttpClient;
 use crate::delays::{Delays, Histogram};
 
-/// Bytes in front of what a picture and a sound are in MP4.
+/// The bytes in front of the data of video and audio, which MP4 leaves out.
 const VIDEO_TAG: usize = 5;
 const AUDIO_TAG: usize = 2;
 
@@ -28,7 +28,7 @@ pub(crate) enum How {
 pub(crate) struct Viewer {
     pub(crate) how: How,
     pub(crate) delays: Arc<Histogram>,
-    /// Messages so far.
+    /// The number of messages so far.
     received: Arc<AtomicU64>,
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -63,7 +63,8 @@ impl Viewer {
         }
     }
 
-    /// Messages so far; fails if any was lost or damaged, or if it was disconnected.
+    /// Returns the number of messages so far; fails if any was lost or damaged, or if it was
+    /// disconnected.
     pub(crate) fn verdict(&mut self) -> u64 {
         if let Some(thread) = self.thread.take_if(|thread| thread.is_finished()) {
             match thread.join() {
@@ -84,10 +85,10 @@ impl Drop for Viewer {
     }
 }
 
-/// Each message once and in order, from the first on.
+/// Checks that each message comes once and in order, from the first on.
 struct Check {
     load: Load,
-    /// Of sounds and of pictures, which are every second message each.
+    /// The next audio and the next video message; each is every second message.
     next: [Option<u64>; 2],
     sent: Arc<Delays>,
     delays: Arc<Histogram>,
@@ -95,9 +96,9 @@ struct Check {
 }
 
 impl Check {
-    /// What came of a message: without so many bytes in front.
+    /// Checks a message without the bytes in front.
     fn note(&mut self, is_video: bool, bytes: &[u8], missing: usize) {
-        // Of a picture behind the length of the NAL unit and its first two bytes.
+        // Of a frame, behind the length of the NAL unit and its first two bytes.
         let tag = if is_video { VIDEO_TAG } else { AUDIO_TAG };
         let at = tag - missing + if is_video { 6 } else { 0 };
         let number = bytes.get(at..at + 4).expect("a message has a number");
@@ -114,7 +115,7 @@ impl Check {
     }
 }
 
-/// Takes a message from the front, if it is there; how long it was.
+/// Takes a message from the front, if it is complete; returns its length.
 type Take = fn(&[u8], &mut Check) -> Option<usize>;
 
 fn number_at(bytes: &[u8], at: usize, len: usize) -> Option<usize> {
@@ -134,7 +135,7 @@ fn flv_message(bytes: &[u8], check: &mut Check) -> Option<usize> {
     let payload = bytes.get(11..11 + len)?;
     let end = 11 + len + 4;
     bytes.get(..end)?;
-    // Of the headers the second byte is 0.
+    // In headers the second byte is 0.
     match (bytes[0], payload.get(1)) {
         (9, Some(1)) => check.note(true, payload, 0),
         (8, Some(1)) => check.note(false, payload, 0),
@@ -147,7 +148,7 @@ fn mp4_message(bytes: &[u8], check: &mut Check) -> Option<usize> {
     let len = number_at(bytes, 0, 4)?;
     let body = bytes.get(8..len)?;
     if bytes[4..8] == *b"mdat" {
-        // One message each: one NAL unit, or a sound.
+        // One message each: one NAL unit, or an audio frame.
         let is_video = number_at(body, 0, 4)? + 4 == body.len();
         let missing = if is_video { VIDEO_TAG } else { AUDIO_TAG };
         check.note(is_video, body, missing);
@@ -235,7 +236,7 @@ fn watch_segments(server: SocketAddr, mut check: Check, is_over: &AtomicBool) {
     }
 }
 
-/// As a player does it: once more when the server has ended a connection that was idle.
+/// Like a player, tries once more if the server has closed an idle connection.
 fn get(client: &mut HttpClient, target: &str) -> (u16, Vec<u8>) {
     client.socket().set_read_timeout(Some(DEADLINE)).unwrap();
     client.request("GET", target, "");

@@ -1,5 +1,4 @@
-//! Requests for what comes next in a playlist, which wait for it, and connections that an operator
-//! ends while they wait or write.
+//! Blocking playlist requests, and connections that an operator closes while they wait or write.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -23,10 +22,10 @@ const LIMITS: [&str; 3] = [
 ];
 const PLACES: usize = 64;
 
-/// Somebody who publishes `live/door` and stops for a while, and what then has to be waited for.
+/// A publisher of `live/door` that stops for a while, and the part that requests then wait for.
 struct Camera {
     client: Client,
-    pictures: u32,
+    frames: u32,
     next: String,
 }
 
@@ -35,13 +34,13 @@ impl Camera {
         let mut client = Client::publishing(case.address(), "live", "door");
         client.send_message(type_id::VIDEO, 1, 0, &wire::video_header(0, 50));
         client.send_message(type_id::AUDIO, 1, 0, b"\xAF\0\x12\x10");
-        let (pictures, next) = (0, String::new());
+        let (frames, next) = (0, String::new());
         let mut camera = Camera {
             client,
-            pictures,
+            frames,
             next,
         };
-        camera.pictures(250);
+        camera.frames(250);
         let mut reader = HttpClient::connect(case.http_address());
         let playlist = reader.get("/live/door/media.m3u8");
         assert_eq!(playlist.status, 200, "{}", playlist.head);
@@ -57,16 +56,16 @@ impl Camera {
         camera
     }
 
-    /// Pictures 40 ms apart, in GOPs of two seconds.
-    fn pictures(&mut self, count: u32) {
+    /// Sends frames 40 ms apart, in GOPs of two seconds.
+    fn frames(&mut self, count: u32) {
         for _ in 0..count {
-            let number = self.pictures;
+            let number = self.frames;
             self.client
-                .send_picture(number, number * 40, number % 50 == 0, 300);
-            let sound = b"\xAF\x01\x21\x10\x05";
+                .send_frame(number, number * 40, number % 50 == 0, 300);
+            let audio = b"\xAF\x01\x21\x10\x05";
             self.client
-                .send_message(type_id::AUDIO, 1, number * 40, sound);
-            self.pictures += 1;
+                .send_message(type_id::AUDIO, 1, number * 40, audio);
+            self.frames += 1;
         }
         assert!(wire::is_served(&mut self.client));
     }
@@ -78,7 +77,7 @@ fn ask(case: &Case, local: Ipv4Addr, target: &str) -> HttpClient {
     client
 }
 
-/// Whether something has come that wasn't read.
+/// Whether there is something to read.
 fn is_answered(client: &HttpClient) -> bool {
     let socket = client.socket();
     socket.set_nonblocking(true).unwrap();
@@ -88,7 +87,7 @@ fn is_answered(client: &HttpClient) -> bool {
 }
 
 #[test]
-fn requests_of_one_address_that_wait_leave_places_to_others() {
+fn waiting_requests_of_one_address_leave_places_to_others() {
     const MORE: usize = 16;
     const OTHERS: usize = 8;
 
@@ -110,11 +109,11 @@ fn requests_of_one_address_that_wait_leave_places_to_others() {
     });
     let refused_after = began.elapsed().as_millis();
     let others = ask(NEIGHBOR, OTHERS);
-    case.canary_sings(50);
+    case.canary_goes_on(50);
     assert!(!others.iter().any(is_answered), "they wait");
     let (refused, waiting): (Vec<_>, Vec<_>) = strangers.into_iter().partition(is_answered);
     assert_eq!((refused.len(), waiting.len()), (MORE, PLACES));
-    camera.pictures(60);
+    camera.frames(60);
     for mut client in others.into_iter().chain(waiting) {
         assert_eq!(client.answer().status, 200);
     }
@@ -122,7 +121,7 @@ fn requests_of_one_address_that_wait_leave_places_to_others() {
         let answer = client.answer();
         assert_eq!(answer.status, 503, "{}", answer.head);
         assert_eq!(answer.header("retry-after"), Some("1"));
-        // There is a place again, and it has come.
+        // There is a free place again, and the response has come.
         assert_eq!(client.get(&camera.next).status, 200);
     }
     println!(
@@ -133,7 +132,7 @@ fn requests_of_one_address_that_wait_leave_places_to_others() {
     case.finish((PLACES + MORE + OTHERS + 2) as u64);
 }
 
-/// Ids of the connections from an address.
+/// The ids of the connections from an address.
 fn connections_from(case: &Case, address: Ipv4Addr) -> Vec<u64> {
     let answer = HttpClient::connect(case.http_address()).get("/api/v1/connections");
     let all: Value = serde_json::from_str(&answer.text()).unwrap();
@@ -144,7 +143,8 @@ fn connections_from(case: &Case, address: Ipv4Addr) -> Vec<u64> {
         .collect()
 }
 
-/// How long it takes until all connections from there are gone which were ended by the operator.
+/// How long it takes until all connections from an address are gone after an operator has closed
+/// them.
 fn time_to_end(case: &Case, address: Ipv4Addr, count: usize) -> Duration {
     let ids = connections_from(case, address);
     assert_eq!(ids.len(), count);
@@ -161,7 +161,7 @@ fn time_to_end(case: &Case, address: Ipv4Addr, count: usize) -> Duration {
 }
 
 #[test]
-fn who_is_disconnected_while_it_waits_or_writes_ends_soon() {
+fn a_connection_closed_while_it_waits_or_writes_ends_soon() {
     const EACH: usize = 8;
 
     let case = Case::start("disconnected in the middle", &LIMITS);
@@ -193,7 +193,7 @@ fn who_is_disconnected_while_it_waits_or_writes_ends_soon() {
 }
 
 #[test]
-fn who_waits_makes_room_for_publishers_and_ends_soon() {
+fn waiting_requests_make_room_for_publishers_and_end_soon() {
     const HOLDERS: u8 = 4;
 
     let options = [

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use crate::case::Case;
 use crate::common::http::{HttpClient, UPGRADE, WebSocket, client_frame};
-use crate::wire::{self, Random};
+use crate::common::random::Random;
+use crate::wire;
 
 const STREAM: &str = "/live/canary.flv";
 
 #[test]
-fn frames_that_break_the_protocol_close_their_connection_and_say_why() {
+fn frames_that_break_the_protocol_close_their_connection_with_a_code() {
     let case = Case::start("broken frames", &[]);
     let sized = |len: u64| [&[0x82, 0xFF][..], &len.to_be_bytes(), &[1, 2, 3, 4]].concat();
     for (name, bytes, code) in [
@@ -75,7 +76,7 @@ fn frames_may_come_with_the_request_and_are_answered_after_it() {
 }
 
 #[test]
-fn handshakes_that_are_not_sound_are_refused() {
+fn malformed_handshakes_are_refused() {
     let case = Case::start("broken handshakes", &[]);
     let mut client = HttpClient::connect(case.http_address());
     for (from, to, status) in [
@@ -116,7 +117,7 @@ fn handshakes_that_are_not_sound_are_refused() {
 }
 
 #[test]
-fn floods_of_frames_delay_nobody() {
+fn floods_of_frames_delay_no_stream() {
     let case = Case::start("frame floods", &[]);
     let address = case.http_address();
     let pings = client_frame(0x89, &[7; 125]);
@@ -132,7 +133,7 @@ fn floods_of_frames_delay_nobody() {
                 if piece[0] == 0 {
                     viewer.send_bytes(begun);
                 }
-                // Taken or hung up on: both are fine.
+                // Accepted or closed: both are fine.
                 wire::flood_reading(viewer.socket(), piece, 4 << 20);
             });
             scope.spawn(move || {
@@ -140,13 +141,13 @@ fn floods_of_frames_delay_nobody() {
                 wire::flood(viewer.socket(), piece, 4 << 20);
             });
         }
-        case.canary_sings(100);
+        case.canary_goes_on(100);
     });
     case.finish(8).memory_grew_at_most(8 * 24 + 3 * 1024);
 }
 
 #[test]
-fn noise_after_the_handshake_ends_no_more_than_its_connection() {
+fn noise_after_the_handshake_ends_only_its_connection() {
     let case = Case::start("noise over WebSocket", &[]);
     let mut random = Random(23);
     for round in 0..60 {
@@ -165,9 +166,9 @@ fn noise_after_the_handshake_ends_no_more_than_its_connection() {
 }
 
 #[test]
-fn empty_pings_at_line_rate_are_ended_and_delay_nobody() {
+fn empty_pings_at_line_rate_are_closed_and_delay_no_stream() {
     let case = Case::start("empty pings", &[]);
-    case.canary_sings(100);
+    case.canary_goes_on(100);
     let alone = case.canary_p99();
     let address = case.http_address();
     let is_over = AtomicBool::new(false);
@@ -179,12 +180,12 @@ fn empty_pings_at_line_rate_are_ended_and_delay_nobody() {
                 while !is_over.load(Ordering::Relaxed) {
                     let viewer = WebSocket::open(address, STREAM);
                     wire::flood_reading(viewer.socket(), ping, 16 << 20);
-                    // Each time is worth lines of the log, which are another case.
+                    // Each time causes log lines, which are another case.
                     thread::sleep(Duration::from_millis(100));
                 }
             });
         }
-        case.canary_sings(300);
+        case.canary_goes_on(300);
         is_over.store(true, Ordering::Relaxed);
     });
     println!(
@@ -195,7 +196,7 @@ fn empty_pings_at_line_rate_are_ended_and_delay_nobody() {
     // The server may close before the last byte.
     let _ = viewer.socket().write_all(&ping.repeat(1_000));
     assert_eq!(viewer.close_code(), Some(1008));
-    // Who asks now and then is answered.
+    // Occasional pings are answered.
     let mut viewer = WebSocket::open(address, STREAM);
     viewer.send(0x89, b"a");
     viewer.send(0x89, b"b");

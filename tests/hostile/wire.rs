@@ -8,15 +8,15 @@ use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::command::{object, text};
 use brooklet::rtmp::message::type_id;
 
-use crate::common::client::{Client, DEADLINE};
+use crate::common::client::{Client, DEADLINE, read_until_closed, wait_until};
 
-/// Chunk size that [`Client::connected`] has announced.
+/// The chunk size that [`Client::connected`] has announced.
 const CHUNK_SIZE: usize = 65_536;
 
-/// Event of a User Control message (7.1.7).
+/// The event type of a ping in a User Control message (RTMP 1.0, 7.1.7).
 pub(crate) const PING_REQUEST: u16 = 6;
 
-/// A basic header of the shortest form.
+/// A basic header in its shortest form.
 pub(crate) fn basic(format: u8, chunk_stream_id: u32) -> Vec<u8> {
     let format = format << 6;
     match chunk_stream_id {
@@ -48,7 +48,7 @@ pub(crate) fn header(
     out
 }
 
-/// A whole message in chunks of the size that was announced.
+/// A whole message in chunks of the announced size.
 pub(crate) fn message(type_id: u8, message_stream_id: u32, payload: &[u8]) -> Vec<u8> {
     let chunk_stream_id = if type_id == type_id::COMMAND { 3 } else { 6 };
     let len = payload.len() as u32;
@@ -62,8 +62,8 @@ pub(crate) fn message(type_id: u8, message_stream_id: u32, payload: &[u8]) -> Ve
     out
 }
 
-/// An H.264 sequence header, 320x240, that differs from others by its number, and is about `len`
-/// bytes long.
+/// An H.264 sequence header, 320x240, of about `len` bytes, which differs from others by its
+/// number.
 pub(crate) fn video_header(number: u32, len: usize) -> Vec<u8> {
     let mut header = b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\
         \x04\x40\0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01"
@@ -107,7 +107,7 @@ pub(crate) fn metadata(rest: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Whether the server still answers this client; otherwise it has hung up.
+/// Whether the server still answers this client; otherwise it has closed.
 pub(crate) fn is_served(client: &mut Client) -> bool {
     const TRANSACTION: f64 = 4711.0;
     client.send_command(0, "releaseStream", TRANSACTION, Value::Null, vec![]);
@@ -127,14 +127,14 @@ pub(crate) fn is_served(client: &mut Client) -> bool {
 pub(crate) enum Flooded {
     /// Everything was taken.
     Taken,
-    /// The server hung up.
+    /// The server closed.
     Closed,
-    /// The server reads no more, since nobody reads its replies.
+    /// The server stopped reading, since its replies aren't read.
     Stalled,
 }
 
-/// Sends a piece again and again until `len` bytes are out, the server hangs up, or takes no
-/// more. What the server says is not read.
+/// Sends a piece again and again until `len` bytes are sent, the server closes, or takes no more.
+/// The server's replies are not read.
 pub(crate) fn flood(mut socket: &TcpStream, piece: &[u8], len: usize) -> Flooded {
     /// A server that reads at all takes something in this time.
     const PATIENCE: Duration = Duration::from_millis(300);
@@ -143,7 +143,7 @@ pub(crate) fn flood(mut socket: &TcpStream, piece: &[u8], len: usize) -> Flooded
     socket.set_write_timeout(Some(PATIENCE)).unwrap();
     let mut sent = 0;
     while sent < len {
-        // A piece that was cut off may go on where it was.
+        // A piece that was cut off continues where it was.
         let offset = sent % pieces.len();
         match socket.write(&pieces[offset..]) {
             Ok(written) => sent += written,
@@ -156,7 +156,7 @@ pub(crate) fn flood(mut socket: &TcpStream, piece: &[u8], len: usize) -> Flooded
     Flooded::Taken
 }
 
-/// The same while the server's replies are read and thrown away.
+/// Like [`flood`], but reads the server's replies.
 pub(crate) fn flood_reading(socket: &TcpStream, piece: &[u8], len: usize) -> Flooded {
     let replies = socket.try_clone().unwrap();
     std::thread::scope(|scope| {
@@ -171,40 +171,45 @@ pub(crate) fn flood_reading(socket: &TcpStream, piece: &[u8], len: usize) -> Flo
     })
 }
 
-/// Waits until the server has hung up, whatever it says before.
-pub(crate) fn wait_until_closed(mut socket: &TcpStream) {
-    socket.set_read_timeout(Some(DEADLINE)).unwrap();
-    let mut buffer = [0; 16_384];
-    loop {
-        match socket.read(&mut buffer) {
-            Ok(1..) => {}
-            Ok(0) => return,
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
-            Err(error) => panic!("the server hasn't hung up: {error}"),
+/// Sends one byte at a time, at a slow client's pace, until the server closes or all are sent.
+pub(crate) fn trickle(mut socket: &TcpStream, bytes: impl Iterator<Item = u8>) {
+    socket.set_nodelay(true).unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    for byte in bytes {
+        if socket.write_all(&[byte]).is_err() {
+            return;
         }
+        assert!(Instant::now() < deadline, "the server takes it all");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// Waits for anything that the server says or does, as long as the socket's time-out allows.
+/// Waits until the server has closed, whatever it sends before.
+pub(crate) fn wait_until_closed(socket: &TcpStream) {
+    read_until_closed(socket);
+}
+
+/// Waits until the server sends anything or closes, as long as the socket's timeout allows.
 pub(crate) fn wait_for_answer(mut socket: &TcpStream) {
     let _ = socket.read(&mut [0; 16_384]);
 }
 
-/// Publishes, trying again until the name is free: two takeovers in a row are a fight.
+/// Publishes, retrying until the name is free: two takeovers in a row are refused.
 pub(crate) fn publish_again(server: SocketAddr, name: &str) -> Client {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
+    let mut publisher = None;
+    wait_until(&format!("{name} is free"), || {
+        // Each attempt is a connection and a line of the log.
+        std::thread::sleep(Duration::from_millis(50));
         let mut client = Client::connected(server, "live");
         client.publish(name);
-        if client.wait_for_status().1 == "NetStream.Publish.Start" {
-            return client;
-        }
-        assert!(Instant::now() < deadline, "{name} stays in use");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+        let is_accepted = client.wait_for_status().1 == "NetStream.Publish.Start";
+        publisher = is_accepted.then_some(client);
+        is_accepted
+    });
+    publisher.expect("it was accepted")
 }
 
-/// A connection that says everything up to publish at once and hears nothing.
+/// A connection that sends everything up to publish at once and reads nothing.
 pub(crate) fn publish_blindly(server: SocketAddr, name: &str) -> TcpStream {
     let mut bytes = c0_c1();
     bytes.resize(bytes.len() + 1536, 0);
@@ -222,12 +227,12 @@ pub(crate) fn publish_blindly(server: SocketAddr, name: &str) -> TcpStream {
         bytes.extend(message(type_id::COMMAND, id, &command));
     }
     let mut socket = connect(server);
-    // A server that has no room hangs up.
+    // A server without room closes.
     let _ = socket.write_all(&bytes);
     socket
 }
 
-/// A bare connection.
+/// Opens a connection and sends nothing.
 pub(crate) fn connect(server: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect(server).unwrap();
     socket.set_nodelay(true).unwrap();
@@ -235,7 +240,7 @@ pub(crate) fn connect(server: SocketAddr) -> TcpStream {
     socket
 }
 
-/// Ends a connection with a reset, as a killed process with unread input does.
+/// Makes closing send a reset, as a killed process with unread input does.
 pub(crate) fn reset(socket: &TcpStream) {
     let socket = socket2::SockRef::from(socket);
     socket.set_linger(Some(Duration::ZERO)).unwrap();
@@ -246,24 +251,4 @@ pub(crate) fn c0_c1() -> Vec<u8> {
     let mut bytes = vec![3; 1537];
     bytes[1..9].fill(0);
     bytes
-}
-
-/// Small and repeatable (xorshift64*).
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
-    }
-
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        self.next() as usize % bound.max(1)
-    }
-
-    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.next() as u8).collect()
-    }
 }

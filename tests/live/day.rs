@@ -1,15 +1,16 @@
-//! A day of one stream, with every clock in the test's hand: timestamps pass the ends of 24, 31 and
-//! 32 bits, the publisher changes every hour, players come, go and lag.
+//! A day of one stream with simulated clocks: timestamps pass the ends of 24, 31 and 32 bits, the
+//! publisher changes every hour, players come, go and lag.
 //!
-//! An encoder writes chunks; a server session reads them; their media goes through the stream to
-//! players whose bytes are read back. Two pictures and two sounds a second.
+//! An encoder writes chunks, a server session reads them, and the media goes through the stream to
+//! players whose bytes are parsed. Two video and two audio frames per second.
 
 use std::sync::Arc;
 
-use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
+use brooklet::live::finding::Finding;
+use brooklet::live::kind::Kind;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::subscriber::PlayEnd;
 use brooklet::live::stream::Superseded;
-use brooklet::live::subscriber::End;
 
 use crate::encoder::Encoder;
 use crate::fixture::{AWAY, Fixture, HOME, Player, TestSink};
@@ -17,8 +18,8 @@ use crate::fixture::{AWAY, Fixture, HOME, Player, TestSink};
 const HOUR: u64 = 3_600_000;
 const HALF_AN_HOUR: u32 = 1_800_000;
 
-/// Where publishers' clocks begin: half an hour before each end of a field. The first one passes
-/// FFFFFF, the first extended timestamp, with a picture.
+/// Where publishers' timestamps begin: half an hour before each end of a field. The first one
+/// passes FFFFFF, the first extended timestamp, with a video frame.
 const BASES: [u32; 4] = [
     0xFF_FFFFu32.wrapping_sub(HALF_AN_HOUR + 16_777_500),
     (1 << 24) - HALF_AN_HOUR,
@@ -26,34 +27,34 @@ const BASES: [u32; 4] = [
     0,
 ];
 
-/// Blocks of the arena.
+/// The number of blocks in the arena.
 const BLOCKS: usize = 16;
 
-/// Blocks that the log needs for 12 s and a GOP, 25 kB, where they begin and end in a block.
+/// The blocks that the log needs for 12 s and a GOP, 25 kB, which begin and end within a block.
 const MAX_LOG_BLOCKS: usize = 3;
 
-/// A keyframe every so many seconds.
+/// The keyframe interval in seconds.
 const GOP: u64 = 10;
 
 const KEYFRAME_LEN: usize = 8_000;
 
-/// Bytes that a read brings: messages come in parts, and several at once.
+/// The bytes that a read brings: messages come in parts, and several at once.
 const READ_LEN: usize = 700;
 
-/// Bytes that the slow player takes per second, of about 1100.
+/// The bytes that the slow player reads per second, of about 1100.
 const SLOW: usize = 850;
 
 /// A player, and what it has seen so far.
 struct Watched {
     player: Player,
-    /// Number of the newest message.
+    /// The number of the newest message.
     number: Option<u32>,
-    /// Newest timestamps of sound and picture.
+    /// The newest timestamps of audio and video.
     newest: [Option<u32>; 2],
-    /// By how much the pictures' timestamps have advanced.
+    /// How far the video timestamps have advanced.
     time: u64,
-    pictures: u32,
-    /// Numbers that were left out.
+    frames: u32,
+    /// The number of messages left out.
     missing: u32,
 }
 
@@ -64,12 +65,12 @@ impl Watched {
             number: None,
             newest: [None; 2],
             time: 0,
-            pictures: 0,
+            frames: 0,
             missing: 0,
         }
     }
 
-    /// Looks at what came since the last time.
+    /// Checks what came since the last call.
     fn watch(&mut self) {
         for got in self.player.got() {
             if got.type_id == 18 {
@@ -99,7 +100,7 @@ impl Watched {
             self.number = Some(number);
             if got.is_video() {
                 self.time += u64::from(step);
-                self.pictures += 1;
+                self.frames += 1;
             }
         }
     }
@@ -109,7 +110,7 @@ struct Day {
     fixture: Fixture,
     encoder: Encoder,
     address: [u8; 4],
-    /// The publisher's clock when it was set, and when that was.
+    /// The publisher's timestamp when its clock was set, and when that was.
     base: u32,
     since: u64,
     number: u32,
@@ -134,7 +135,7 @@ impl Day {
         }
     }
 
-    /// The publisher's clock.
+    /// The publisher's timestamp now.
     fn time(&self) -> u32 {
         let since = self.fixture.now.get() - self.since;
         self.base.wrapping_add(since as u32)
@@ -145,10 +146,11 @@ impl Day {
         self.since = self.fixture.now.get();
     }
 
-    /// A second of media, which begins with a picture; its last sound is from its end.
+    /// Sends a second of media, which begins with a video frame; its last audio frame is from its
+    /// end.
     fn second(&mut self, second: u64) {
         self.slow_sink.set_room(SLOW);
-        // Just after the clock was set, messages are sent one by one; else they come together.
+        // Just after the clock was set, messages are sent one by one, else together.
         let is_prompt = self.fixture.now.get() == self.since;
         for half in 0..2 {
             self.message(Kind::Video, half == 0 && second % GOP == 0);
@@ -182,7 +184,7 @@ impl Day {
         self.encoder.send(&self.fixture, READ_LEN).unwrap();
     }
 
-    /// The publisher is not there.
+    /// Lets time pass without the publisher.
     fn pause(&mut self, seconds: u64) {
         for _ in 0..seconds {
             self.slow_sink.set_room(SLOW);
@@ -191,7 +193,7 @@ impl Day {
         }
     }
 
-    /// The publisher goes, in one of three ways, and another one comes.
+    /// Removes the publisher in one of three ways, and connects another.
     fn change_publisher(&mut self, hour: u64) {
         match hour % 3 {
             0 => {
@@ -200,20 +202,20 @@ impl Day {
                 self.pause(5);
             }
             1 => {
-                // Silent, and replaced from elsewhere.
+                // Silent, and replaced from another address.
                 self.pause(3);
                 self.address = if self.address == HOME { AWAY } else { HOME };
             }
             _ => {
                 // Replaced by itself in the middle of a message.
-                self.encoder.picture_in_part(&self.fixture, 50_000, 20_000);
+                self.encoder.frame_in_part(&self.fixture, 50_000, 20_000);
                 let log = self.fixture.stream.snapshot().blocks;
                 assert_eq!(self.blocks_in_use(), log + 2);
                 self.pause(1);
             }
         }
         let base = BASES[(hour + 1) as usize % BASES.len()];
-        // Every other encoder has headers at time 0.
+        // Every other encoder sends headers at timestamp 0.
         let header_time = if hour % 2 == 0 { 0 } else { base };
         let new = Encoder::publish(&self.fixture, self.address, header_time);
         let mut old = std::mem::replace(&mut self.encoder, new);
@@ -224,15 +226,25 @@ impl Day {
         self.set_clock(base);
     }
 
+    /// Jumps of the encoder's clock that were found.
+    fn jumps(&self) -> u32 {
+        let report = self.fixture.stream.report(self.fixture.now.get());
+        let jumps = report.findings.iter().filter_map(|finding| match finding {
+            Finding::Timestamps(repair) => Some(repair.total),
+            _ => None,
+        });
+        jumps.sum()
+    }
+
     fn blocks_in_use(&self) -> usize {
         self.fixture.arena.total_blocks() - self.fixture.arena.free_blocks()
     }
 
-    /// Memory is as it should be while no message is under assembly.
+    /// Checks the use of blocks while no message is under assembly.
     fn check_blocks(&self) {
         let log = self.fixture.stream.snapshot().blocks;
         assert!((1..=MAX_LOG_BLOCKS).contains(&log), "{log} blocks");
-        // One more for a message that came with two reads, until the next read.
+        // One more, until the next read, for a message that came with two reads.
         assert!(self.blocks_in_use() <= log + 1);
     }
 }
@@ -254,7 +266,7 @@ fn live_through(hours: u64, base: u32) {
                 1_800 => {
                     let mut guest = guest.take().unwrap();
                     guest.watch();
-                    assert!(guest.pictures >= 2 * 1_790);
+                    assert!(guest.frames >= 2 * 1_790);
                     let delivered = day.fixture.stream.leave(guest.player.id).unwrap();
                     assert_eq!(delivered.skips, 0);
                 }
@@ -276,8 +288,8 @@ fn live_through(hours: u64, base: u32) {
         }
         all_day.watch();
         slow.watch();
-        // Each message, and the time that has passed, to the ms. The newest picture is from
-        // half a second ago.
+        // Every message, and the elapsed time, to the ms. The newest frame is from half a second
+        // ago.
         let passed = day.fixture.now.get() - start - 500;
         assert_eq!((all_day.time, all_day.missing), (passed, 0));
         assert_eq!(all_day.number, Some(day.number - 1));
@@ -285,7 +297,7 @@ fn live_through(hours: u64, base: u32) {
         let behind = passed - slow.time;
         assert!(behind < 3 * GOP * 1_000, "{behind} ms behind");
         assert!(day.encoder.sent > u32::MAX.into());
-        assert_eq!(day.encoder.jumps, if is_clock_set { 2 } else { 0 });
+        assert_eq!(day.jumps(), if is_clock_set { 2 } else { 0 });
         if hour + 1 < hours {
             day.change_publisher(hour);
         }
@@ -310,7 +322,7 @@ fn live_through(hours: u64, base: u32) {
         .stream
         .end(fixture.generation.get(), fixture.now.get());
     for watched in [&all_day, &slow] {
-        assert_eq!(fixture.end_of(&watched.player), Some(End::Finished));
+        assert_eq!(fixture.end_of(&watched.player), Some(PlayEnd::Finished));
         fixture.stream.leave(watched.player.id);
     }
     let Fixture { arena, stream, .. } = fixture;

@@ -1,11 +1,11 @@
-//! What the stream doctor finds in whole streams, with every clock in the test's hand; and that it
-//! finds nothing in streams that are as they should be.
+//! What the stream doctor finds in whole streams, with simulated clocks; and that it finds nothing
+//! in good streams.
 
-use brooklet::live::doctor::{Finding, Memory};
-use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
+use brooklet::live::finding::{Finding, Memory};
+use brooklet::live::kind::Kind;
+use brooklet::live::out::join::Join;
 use brooklet::live::stream::Appended;
-use brooklet::media::tag::Medium;
+use brooklet::media::Medium;
 use brooklet::rtmp::amf::Properties;
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, numbers};
@@ -13,32 +13,32 @@ use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, numbers};
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 
-/// The sequence header of an H.264 track of 640x360 pixels, 25 of them a second.
+/// The sequence header of an H.264 track of 640x360 pixels at 25 frames per second.
 const AVC_640X360: &[u8] = b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE1\0\x19\x67\x42\xC0\x1E\xD9\0\xA0\
     \x2F\xF9\x70\x11\0\0\x03\0\x01\0\0\x03\0\x32\x0F\x16\x2E\x48\x01\0\x05\x68\xCB\x83\xCB\x20";
 
 /// How a synthetic encoder sends.
 #[derive(Clone, Copy)]
 struct Habits {
-    /// Time from a picture to the next, in ms, by its number.
-    picture: Option<fn(u64) -> u64>,
-    /// Every so many pictures a keyframe.
+    /// The time from a video frame to the next, in ms, by its number.
+    video: Option<fn(u64) -> u64>,
+    /// The number of frames from one keyframe to the next.
     gop: u64,
-    /// Time from a sound to the next, in us.
-    sound: Option<u64>,
-    /// What the network adds to a message's way, in ms, by its number.
+    /// The time from an audio frame to the next, in us.
+    audio: Option<u64>,
+    /// The network delay of a message, in ms, by its number.
     delay: fn(u64) -> u64,
 }
 
-/// H.264 at 25 pictures a second, with a keyframe every two seconds, and AAC.
+/// H.264 at 25 frames per second, with a keyframe every two seconds, and AAC.
 const USUAL: Habits = Habits {
-    picture: Some(|_| 40),
+    video: Some(|_| 40),
     gop: 50,
-    sound: Some(21_333),
+    audio: Some(21_333),
     delay: |_| 0,
 };
 
-/// Publishes, and tells in the metadata of H.264 and AAC at this rate and size.
+/// Publishes with metadata that announces H.264 and AAC at this rate and size.
 fn publish(fixture: &Fixture, metadata: &[(&str, f64)]) {
     fixture.publish();
     let properties = numbers(metadata);
@@ -60,40 +60,40 @@ const METADATA: &[(&str, f64)] = &[
     ("audiocodecid", 10.0),
 ];
 
-/// Lets an encoder run for so long; returns what was told meanwhile, with the time.
+/// Runs an encoder for a while; returns the findings with their times.
 fn run(fixture: &Fixture, habits: Habits, duration: u64) -> Vec<(u64, Finding)> {
     let start = fixture.now.get();
-    let (mut pictures, mut sounds) = (0, 0);
-    let (mut picture_at, mut sound_at) = (0, 0);
+    let (mut video_frames, mut audio_frames) = (0, 0);
+    let (mut video_at, mut audio_at) = (0, 0);
     let mut told = Vec::new();
-    if habits.picture.is_some() {
+    if habits.video.is_some() {
         fixture.append(Kind::Video, 0, AVC_640X360);
     }
-    if habits.sound.is_some() {
+    if habits.audio.is_some() {
         fixture.append(Kind::Audio, 0, AAC_HEADER);
     }
     let mut number = 0;
     loop {
-        let next_picture = habits.picture.map_or(u64::MAX, |_| picture_at);
-        let next_sound = habits.sound.map_or(u64::MAX, |_| sound_at / 1000);
-        let at = next_picture.min(next_sound);
+        let next_video = habits.video.map_or(u64::MAX, |_| video_at);
+        let next_audio = habits.audio.map_or(u64::MAX, |_| audio_at / 1000);
+        let at = next_video.min(next_audio);
         if at >= duration {
             return told;
         }
         let arrives = start + at + (habits.delay)(number);
         fixture.now.set(fixture.now.get().max(arrives));
         let timestamp = (start + at) as u32;
-        if next_picture <= next_sound {
-            let is_keyframe = pictures % habits.gop == 0;
-            fixture.picture(timestamp, is_keyframe, if is_keyframe { 400 } else { 60 });
-            picture_at += habits.picture.map_or(0, |step| step(pictures));
-            pictures += 1;
+        if next_video <= next_audio {
+            let is_keyframe = video_frames % habits.gop == 0;
+            fixture.frame(timestamp, is_keyframe, if is_keyframe { 400 } else { 60 });
+            video_at += habits.video.map_or(0, |step| step(video_frames));
+            video_frames += 1;
         } else {
-            fixture.sound(timestamp, 20);
-            sound_at += habits.sound.unwrap_or_default();
-            sounds += 1;
+            fixture.audio(timestamp, 20);
+            audio_at += habits.audio.unwrap_or_default();
+            audio_frames += 1;
         }
-        number = pictures + sounds;
+        number = video_frames + audio_frames;
         let now = fixture.now.get();
         let findings = fixture.stream.pump(now).findings;
         told.extend(findings.into_iter().map(|finding| (now - start, finding)));
@@ -105,7 +105,7 @@ fn findings(fixture: &Fixture) -> Vec<Finding> {
 }
 
 #[test]
-fn streams_that_are_as_they_should_be_give_no_cause_for_findings() {
+fn good_streams_have_no_findings() {
     // Anything from 20 to 100 ms, without a pattern.
     let variable = |number: u64| 20 + number.wrapping_mul(0x9E37_79B9) % 81;
     let jitter = |number: u64| number.wrapping_mul(0x9E37_79B9) % 600;
@@ -123,7 +123,7 @@ fn streams_that_are_as_they_should_be_give_no_cause_for_findings() {
         (
             "variable frame rate",
             Habits {
-                picture: Some(variable),
+                video: Some(variable),
                 gop: 30,
                 ..USUAL
             },
@@ -133,7 +133,7 @@ fn streams_that_are_as_they_should_be_give_no_cause_for_findings() {
         (
             "NTSC with a keyframe every four seconds",
             Habits {
-                picture: Some(|number| (number + 1) * 1001 / 30 - number * 1001 / 30),
+                video: Some(|number| (number + 1) * 1001 / 30 - number * 1001 / 30),
                 gop: 120,
                 ..USUAL
             },
@@ -143,9 +143,9 @@ fn streams_that_are_as_they_should_be_give_no_cause_for_findings() {
         (
             "a camera of five pictures a second, for a day",
             Habits {
-                picture: Some(|_| 200),
+                video: Some(|_| 200),
                 gop: 20,
-                sound: None,
+                audio: None,
                 ..USUAL
             },
             5.0,
@@ -154,9 +154,9 @@ fn streams_that_are_as_they_should_be_give_no_cause_for_findings() {
         (
             "a picture every ten seconds, for a day",
             Habits {
-                picture: Some(|_| 10_000),
+                video: Some(|_| 10_000),
                 gop: 1,
-                sound: None,
+                audio: None,
                 ..USUAL
             },
             0.0,
@@ -165,7 +165,7 @@ fn streams_that_are_as_they_should_be_give_no_cause_for_findings() {
         (
             "sound alone",
             Habits {
-                picture: None,
+                video: None,
                 ..USUAL
             },
             0.0,
@@ -176,8 +176,8 @@ fn streams_that_are_as_they_should_be_give_no_cause_for_findings() {
         let mut metadata = METADATA.to_vec();
         metadata[2].1 = announced;
         metadata.retain(|(name, _)| match *name {
-            "audiocodecid" => habits.sound.is_some(),
-            _ => habits.picture.is_some(),
+            "audiocodecid" => habits.audio.is_some(),
+            _ => habits.video.is_some(),
         });
         publish(&fixture, &metadata);
         assert_eq!(run(&fixture, habits, duration), [], "{name}");
@@ -186,7 +186,7 @@ fn streams_that_are_as_they_should_be_give_no_cause_for_findings() {
 }
 
 #[test]
-fn a_report_tells_the_measured_figures() {
+fn a_report_contains_the_measured_figures() {
     let fixture = Fixture::new();
     publish(&fixture, METADATA);
     let player = fixture.play(Join::Next);
@@ -197,10 +197,9 @@ fn a_report_tells_the_measured_figures() {
     assert_eq!((report.since, report.publisher.unwrap().0), (1_000, 1));
     assert_eq!(report.frame_rate, Some(25_000));
     assert_eq!(report.keyframe_interval, Some(2_000));
-    assert_eq!(report.longest_keyframe_interval, Some(2_000));
     assert_eq!(report.video.messages, 1_501);
     assert_eq!(report.audio.messages, 1 + 2_813);
-    // 24 pictures of 60 bytes and a half of a keyframe, within a keyframe.
+    // 24 frames of 60 bytes and half of a keyframe, within a keyframe interval.
     let a_second = 8 * (24 * 60 + 60 + 170);
     assert_eq!(report.video.bits_per_second, a_second);
     assert_eq!((report.skips, report.dropped_messages), (0, 0));
@@ -244,7 +243,7 @@ fn a_viewer_that_lags_and_skips_is_reported_as_such() {
 }
 
 #[test]
-fn each_fault_is_found_and_told_once_per_publish() {
+fn each_fault_is_reported_once_per_publish() {
     let fixture = Fixture::new();
     let wrong = [
         ("width", 1280.0),
@@ -255,8 +254,8 @@ fn each_fault_is_found_and_told_once_per_publish() {
     ];
     let habits = Habits {
         gop: 250,
-        sound: None,
-        // Every minute the network is gone for two seconds.
+        audio: None,
+        // Every minute the network is down for two seconds.
         delay: |number| 2_000 - (number % 1500).min(50) * 40,
         ..USUAL
     };
@@ -293,15 +292,16 @@ fn each_fault_is_found_and_told_once_per_publish() {
 }
 
 #[test]
-fn jumps_of_the_clock_are_in_the_report_and_told_with_the_repair_alone() {
+fn clock_jumps_are_found() {
     let fixture = Fixture::published();
     fixture.gop(0, 25);
     let timestamp = 100_000_000;
-    fixture.picture(timestamp, true, 100);
+    fixture.frame(timestamp, true, 100);
     let pumped = fixture.stream.pump(fixture.now.get());
-    let repair = pumped.repair.unwrap();
-    assert_eq!(pumped.findings, []);
-    assert_eq!(findings(&fixture), [Finding::Timestamps(repair)]);
+    let [finding @ Finding::Timestamps(_)] = pumped.findings[..] else {
+        panic!("{:?}", pumped.findings)
+    };
+    assert_eq!(findings(&fixture), [finding]);
 }
 
 #[test]
@@ -312,13 +312,27 @@ fn a_gop_that_does_not_fit_is_found_when_its_keyframe_goes() {
     fixture.append(Kind::Video, 0, AVC_HEADER);
     let mut told = Vec::new();
     for index in 0..30 {
-        fixture.picture(index * 40, index == 0, 4_000);
+        fixture.frame(index * 40, index == 0, 4_000);
         told.extend(fixture.stream.pump(fixture.now.get()).findings);
         fixture.wait(40);
     }
     let memory = Finding::Memory(Memory::Gop { may_hold: 114_688 });
     assert_eq!(told, [memory]);
     assert_eq!(findings(&fixture), [memory]);
+}
+
+#[test]
+fn a_gop_that_is_evicted_for_a_message_under_assembly_is_found() {
+    let fixture = Fixture::published();
+    fixture.gop(0, 10);
+    let generation = fixture.generation.get();
+    assert_eq!(findings(&fixture), []);
+    while fixture.stream.evict_oldest(generation) {}
+    let found = findings(&fixture);
+    assert!(
+        matches!(found[..], [Finding::Memory(Memory::Gop { .. })]),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -330,15 +344,14 @@ fn a_message_that_does_not_fit_is_counted_and_found() {
     large.resize(120_000, 0x41);
     let appended = fixture.append(Kind::Video, 0, &large);
     assert_eq!(appended, Appended::OutOfBlocks);
-    // Logged by who counts them.
-    assert_eq!(fixture.stream.pump(fixture.now.get()).findings, []);
-    let report = fixture.stream.report(fixture.now.get());
-    assert_eq!(report.dropped_messages, 1);
-    let memory = Memory::Message {
+    let memory = Finding::Memory(Memory::Message {
         len: 120_000,
         may_hold: 114_688,
-    };
-    assert_eq!(report.findings, [Finding::Memory(memory)]);
+    });
+    assert_eq!(fixture.stream.pump(fixture.now.get()).findings, [memory]);
+    let report = fixture.stream.report(fixture.now.get());
+    assert_eq!(report.dropped_messages, 1);
+    assert_eq!(report.findings, [memory]);
 }
 
 #[test]
@@ -346,7 +359,7 @@ fn a_camera_that_never_sends_a_keyframe_is_found() {
     let fixture = Fixture::published();
     let mut told = Vec::new();
     for index in 0..300 {
-        fixture.picture(index * 40, false, 100);
+        fixture.frame(index * 40, false, 100);
         told.extend(fixture.stream.pump(fixture.now.get()).findings);
         fixture.wait(40);
     }
@@ -360,11 +373,11 @@ fn a_camera_that_never_sends_a_keyframe_is_found() {
 }
 
 #[test]
-fn sound_alone_where_video_was_announced_is_found() {
+fn audio_alone_where_video_was_announced_is_found() {
     let fixture = Fixture::new();
     publish(&fixture, METADATA);
     let habits = Habits {
-        picture: None,
+        video: None,
         ..USUAL
     };
     let told = run(&fixture, habits, MINUTE);
@@ -386,17 +399,17 @@ fn a_publish_that_brings_no_media_is_found() {
     assert_eq!(pump(since + 5_000), [Finding::NoMedia]);
     assert_eq!(pump(since + 6_000), []);
     assert_eq!(findings(&fixture), [Finding::NoMedia]);
-    // What comes late isn't missing any more; that it was late needn't be told.
+    // A track that comes late isn't missing any more, and being late is no finding.
     fixture.append(Kind::Audio, 0, AAC_HEADER);
     assert_eq!(pump(since + 7_000), []);
     assert_eq!(findings(&fixture), []);
 
-    // Each publish counts for itself, and nobody expects media after its end.
-    fixture.stream.unpublish(fixture.generation.get());
+    // Findings are per publish, and no media is expected after its end.
+    fixture.unpublish();
     fixture.publish();
     let since = fixture.now.get();
     assert_eq!(pump(since + 5_000), [Finding::NoMedia]);
     fixture.publish();
-    fixture.stream.unpublish(fixture.generation.get());
+    fixture.unpublish();
     assert_eq!(pump(since + 60_000), []);
 }

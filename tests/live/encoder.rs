@@ -1,36 +1,37 @@
-//! An encoder's side of a connection in memory: chunks as encoders write them, a real server
-//! session that reads them, and the stream that it publishes.
+//! An encoder's side of a connection in memory: it writes chunks as encoders do, a real server
+//! session reads them, and the stream is published.
 
 use brooklet::live::arena::Arena;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
 use brooklet::live::stream::Superseded;
 use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::bytes::Bytes;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use brooklet::rtmp::command::{self, Command};
 use brooklet::rtmp::flight_recorder::FlightRecorder;
 use brooklet::rtmp::metadata;
-use brooklet::rtmp::server_session::{Event, MediaKind, ServerSession};
+use brooklet::rtmp::server_session::{Event, ServerSession};
 
-use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture};
+use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, grace};
 
-/// Window that the encoder announces; it would stop if so much were not acknowledged.
+/// The window that the encoder announces; it would stop if so much were not acknowledged.
 const WINDOW: u32 = 2_500_000;
 
 const MAX_MESSAGE: u32 = 4 << 20;
 
-/// Chunk size at first (5.4.1), and what the encoder chooses then.
+/// The initial chunk size (RTMP 1.0, 5.4.1), and the encoder's choice.
 const FIRST_CHUNK_SIZE: usize = 128;
 const CHUNK_SIZE: u32 = 4_096;
 
-/// C0, C1 and C2, and as long as the server's part.
+/// The length of C0, C1 and C2, which is that of the server's part too.
 const HANDSHAKE_LEN: usize = 1 + 2 * 1536;
 
 /// Writes chunks: type 0 for the first message on a chunk stream, for keyframes, and after a step
-/// back, else type 1 with a delta; type 3 for the rest of a message, with the extended timestamp
-/// if there was one (5.3.1).
+/// back, else type 1 with a delta; type 3 for the rest of a message, with the extended timestamp if
+/// there was one (RTMP 1.0, 5.3.1).
 struct Chunks {
     size: usize,
-    /// Newest timestamp by chunk stream.
+    /// The newest timestamp by chunk stream.
     newest: [Option<u32>; 8],
 }
 
@@ -84,13 +85,13 @@ struct Message<'a> {
     payload: &'a [u8],
 }
 
-/// An encoder that publishes, and its session.
+/// A publishing encoder and its session.
 pub(crate) struct Encoder {
     session: ServerSession<Arena>,
     chunks: Chunks,
     /// Written and not sent yet.
     out: Vec<u8>,
-    /// Bytes sent, and bytes acknowledged.
+    /// The number of bytes sent, and of bytes acknowledged.
     pub(crate) sent: u64,
     acknowledged: u64,
     replies: ChunkReader<Heap>,
@@ -98,8 +99,6 @@ pub(crate) struct Encoder {
     early: Vec<u8>,
     recorder: FlightRecorder,
     generation: u64,
-    /// Jumps of its clock that the stream told of.
-    pub(crate) jumps: u32,
 }
 
 impl Encoder {
@@ -126,7 +125,6 @@ impl Encoder {
             early: Vec::new(),
             recorder: FlightRecorder::default(),
             generation: 0,
-            jumps: 0,
         };
         let mut say = |message_stream_id, transaction_id, name: &str, object, arguments| {
             let command = Command {
@@ -156,7 +154,7 @@ impl Encoder {
         encoder.write(5, 18, 1, 0, true, &metadata);
         encoder.write(6, 9, 1, header_time, true, AVC_HEADER);
         encoder.write(4, 8, 1, header_time, true, AAC_HEADER);
-        // The first message on a chunk stream is never read in place; the ballast is to be.
+        // The first message on a chunk stream is never read in place, which the ballast should be.
         encoder.write(7, 9, 2, 0, true, &[0x27]);
 
         let bytes = std::mem::take(&mut encoder.out);
@@ -168,7 +166,7 @@ impl Encoder {
         encoder
     }
 
-    /// Writes a picture or sound, to be sent later.
+    /// Writes a video or audio frame, to be sent later.
     pub(crate) fn media(&mut self, kind: Kind, timestamp: u32, is_keyframe: bool, payload: &[u8]) {
         match kind {
             Kind::Video => self.write(6, 9, 1, timestamp, is_keyframe, payload),
@@ -176,14 +174,12 @@ impl Encoder {
         }
     }
 
-    /// Sends what was written, in reads of this length, and pumps the stream after each.
+    /// Sends what was written in reads of this length, and pumps the stream after each.
     pub(crate) fn send(&mut self, fixture: &Fixture, read_len: usize) -> Result<(), Superseded> {
         let bytes = std::mem::take(&mut self.out);
         for read in bytes.chunks(read_len) {
             self.receive(fixture, read, [0; 4])?;
-            if let Some(repair) = fixture.stream.pump(fixture.now.get()).repair {
-                self.jumps = repair.total;
-            }
+            fixture.stream.pump(fixture.now.get());
         }
         self.out = bytes;
         self.out.clear();
@@ -191,8 +187,8 @@ impl Encoder {
         Ok(())
     }
 
-    /// Sends 4 MiB of video on a message stream that nobody publishes, in one chunk: it is received,
-    /// counted, acknowledged and dropped.
+    /// Sends 4 MiB of video on a message stream that is not published, in one chunk: it is
+    /// received, counted, acknowledged and dropped.
     pub(crate) fn send_ballast(&mut self, fixture: &Fixture, ballast: &[u8]) {
         self.set_chunk_size(0xFF_FFFF);
         self.receive_out(fixture);
@@ -221,16 +217,17 @@ impl Encoder {
         bytes
     }
 
-    /// Sends the beginning of a picture.
-    pub(crate) fn picture_in_part(&mut self, fixture: &Fixture, len: usize, sent: usize) {
+    /// Sends the beginning of a frame.
+    pub(crate) fn frame_in_part(&mut self, fixture: &Fixture, len: usize, sent: usize) {
         self.media(Kind::Video, 0, true, &vec![0x27; len]);
         let bytes = std::mem::take(&mut self.out);
         self.receive(fixture, &bytes[..sent], [0; 4]).unwrap();
     }
 
-    /// What a connection that ends does.
+    /// Ends the connection.
     pub(crate) fn unpublish(self, fixture: &Fixture) {
-        fixture.stream.unpublish(self.generation);
+        let grace = grace(fixture.now.get());
+        fixture.stream.unpublish(self.generation, grace);
     }
 
     fn write(
@@ -263,39 +260,30 @@ impl Encoder {
         self.receive(fixture, &bytes, [0; 4]).unwrap();
     }
 
-    /// What the connection's thread does with what a read brought.
+    /// Handles what a read brought, as the connection's thread does.
     fn receive(
         &mut self,
         fixture: &Fixture,
-        mut input: &[u8],
+        input: &[u8],
         address: [u8; 4],
     ) -> Result<(), Superseded> {
+        let mut input = Bytes::from(input);
         let (stream, now) = (&fixture.stream, fixture.now.get());
         self.sent += input.len() as u64;
         if self.generation > 0 {
             stream.heard(now);
         }
-        let kind_of = |kind| match kind {
-            MediaKind::Audio => Kind::Audio,
-            MediaKind::Video => Kind::Video,
-        };
         loop {
-            while let Some(media) = self.session.next_media(&mut input) {
-                let payload = std::iter::once(media.payload);
-                let (kind, time) = (kind_of(media.kind), media.timestamp);
-                stream.append(self.generation, kind, time, payload, now)?;
-            }
             match self
                 .session
                 .handle(&mut input, &mut self.recorder.at(now))
                 .unwrap()
             {
                 None => return Ok(()),
-                Some(Event::Media {
-                    kind, timestamp, ..
-                }) => {
-                    let (kind, payload) = (kind_of(kind), self.session.payload());
-                    stream.append(self.generation, kind, timestamp, payload, now)?;
+                Some(Event::Media(media)) => {
+                    let (medium, time) = (media.medium, media.timestamp);
+                    let payload = self.session.payload(&media);
+                    stream.append(self.generation, medium, time, payload, now)?;
                 }
                 Some(Event::Metadata { .. }) => {
                     let body = self.session.body();
@@ -323,9 +311,10 @@ impl Encoder {
         assert!(open < WINDOW.into(), "{open} bytes not acknowledged");
     }
 
-    fn read_replies(&mut self, mut replies: &[u8]) {
+    fn read_replies(&mut self, replies: &[u8]) {
+        let mut replies = Bytes::from(replies);
         while let Some(header) = self.replies.read(&mut replies).unwrap() {
-            let payload = self.replies.payload().unwrap();
+            let payload = self.replies.assembled().unwrap();
             let number = || u32::from_be_bytes(payload[..4].try_into().unwrap());
             match header.type_id {
                 1 => {
@@ -333,7 +322,7 @@ impl Encoder {
                     self.replies.set_chunk_size(size).unwrap();
                 }
                 3 => {
-                    // Modulo 2^32, and never back.
+                    // Modulo 2^32, and never decreasing.
                     let step = number().wrapping_sub(self.acknowledged as u32);
                     assert!(step < 1 << 31, "an acknowledgement goes back");
                     self.acknowledged += u64::from(step);

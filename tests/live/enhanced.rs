@@ -1,12 +1,14 @@
 //! Enhanced RTMP on its way from publisher to players: tracks, codecs, ModEx.
 
+mod receivers;
+
 use std::sync::Arc;
 
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::join::Join;
-use brooklet::live::log::Kind::{self, Audio, Video};
+use brooklet::live::kind::Kind::{self, Audio, Video};
+use brooklet::live::out::join::Join;
+use brooklet::live::out::subscriber::PlayEnd;
 use brooklet::live::stream::Appended;
-use brooklet::live::subscriber::End;
 use brooklet::rtmp::server_session::Codecs;
 use proptest::prelude::*;
 
@@ -14,12 +16,12 @@ use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, Got, Player, TestSink};
 
 const HVCC: &[u8] = b"\x01\x01\x60\0\0\0\x90\0\0\0\0\0\x78\xF0\0\xFC\xFD\xF8\xF8\0\0\x0F\0";
 const AV1C: &[u8] = b"\x81\0\x0C\0";
-/// The record in [`AVC_HEADER`].
+/// The configuration record in [`AVC_HEADER`].
 const AVCC: &[u8] = b"\x01\x42\xC0\x1E\xFF\xE1\0\x04\x67\x42\xC0\x1E\x01\0\0";
 const OTHER_AVCC: &[u8] = b"\x01\x4D\x40\x1F\xFF\xE1\0\x04\x67\x4D\x40\x1F\x01\0\0";
 
-/// Players that told nothing, that told all, that asked for tracks in the URL, and that announced
-/// HEVC and AAC alone.
+/// Players that announced nothing, that announced everything, that requested tracks in the URL, and
+/// that announced only HEVC and AAC.
 fn plain() -> Capabilities {
     Capabilities::unknown()
 }
@@ -44,7 +46,7 @@ fn payloads(got: Vec<Got>) -> Vec<Vec<u8>> {
     got.into_iter().map(|got| got.payload).collect()
 }
 
-/// What a player gets that comes after these messages, 10 ms apart.
+/// What a player receives that joins after these messages, which are 10 ms apart.
 fn late(capabilities: Capabilities, messages: &[(Kind, &[u8])]) -> Vec<Vec<u8>> {
     let fixture = Fixture::new();
     fixture.publish();
@@ -78,12 +80,12 @@ fn a_late_joiner_gets_the_headers_of_all_tracks_first() {
 }
 
 #[test]
-fn a_player_that_told_nothing_gets_the_first_track_alone() {
+fn a_player_that_announced_nothing_gets_only_the_first_track() {
     let expected: Vec<_> = [0, 1, 4, 6].iter().map(|index| OBS[*index].1).collect();
     assert_eq!(late(plain(), &OBS), expected);
 }
 
-/// A track of a message of many: id, size, body.
+/// A track of a message with many: id, size, body.
 fn sized(id: u8, body: &[u8]) -> Vec<u8> {
     let size = body.len() as u32;
     [&[id], &size.to_be_bytes()[1..], body].concat()
@@ -161,7 +163,7 @@ fn codecs_that_a_player_did_not_announce_are_left_out() {
 }
 
 #[test]
-fn a_player_that_can_take_nothing_is_told_so() {
+fn a_player_without_any_matching_codec_is_notified() {
     let fixture = Fixture::new();
     fixture.publish();
     fixture.append(Video, 0, &[b"\x90hvc1", HVCC].concat());
@@ -180,7 +182,7 @@ fn a_player_that_can_take_nothing_is_told_so() {
     let mut none = play(&fixture, av1_only);
     let mut some = play(&fixture, hevc_only());
     (1..60).for_each(frame);
-    assert_eq!(fixture.end_of(&none), Some(End::NothingToTake));
+    assert_eq!(fixture.end_of(&none), Some(PlayEnd::NothingToTake));
     let last = none.got().pop().unwrap();
     let text = String::from_utf8_lossy(&last.payload).into_owned();
     assert!(text.contains("NetStream.Play.Failed"), "{text}");
@@ -208,7 +210,7 @@ fn headers_are_known_behind_mod_ex_and_kept_without() {
 }
 
 #[test]
-fn gortmplibs_pictures_are_flagged_and_a_place_to_start() {
+fn unflagged_keyframes_of_gortmplib_are_flagged_and_joinable() {
     let messages: [(Kind, &[u8]); 4] = [
         (Video, &[b"\x80hvc1", HVCC].concat()),
         (Video, b"\x83hvc1\0\0\0\x03\x02\x01\xD0"),
@@ -277,7 +279,7 @@ fn enhanced_h264_and_aac_reach_players_as_if_they_were_legacy() {
 }
 
 #[test]
-fn a_new_header_of_another_track_leaves_the_place_to_start_alone() {
+fn a_new_header_of_another_track_keeps_the_join_point() {
     let fixture = Fixture::new();
     fixture.publish();
     for (index, (kind, payload)) in OBS.iter().enumerate() {
@@ -296,13 +298,13 @@ fn a_new_header_of_another_track_leaves_the_place_to_start_alone() {
     let late = payloads(play(&fixture, all()).got());
     assert_eq!(late[1], header);
     assert_eq!(late[4..], OBS.map(|(_, payload)| payload)[4..]);
-    // A new one of the first track does.
+    // A new header of the first track does.
     fixture.append(Video, 90, &[b"\x90avc1", OTHER_AVCC].concat());
     assert_eq!(payloads(play(&fixture, all()).got()), [b""; 0]);
 }
 
 #[test]
-fn a_keyframe_of_another_track_is_no_place_to_start() {
+fn a_keyframe_of_another_track_is_no_join_point() {
     let fixture = Fixture::new();
     fixture.publish();
     for (kind, payload) in &OBS[..4] {
@@ -314,7 +316,7 @@ fn a_keyframe_of_another_track_is_no_place_to_start() {
 }
 
 #[test]
-fn without_video_on_the_first_track_its_sounds_are_places_to_start() {
+fn without_video_on_the_first_track_its_audio_frames_are_join_points() {
     let messages: [(Kind, &[u8]); 6] = [
         (Audio, AAC_HEADER),
         (Audio, b"\x95\0mp4a\x01\x11\x88"),
@@ -331,48 +333,48 @@ fn without_video_on_the_first_track_its_sounds_are_places_to_start() {
 }
 
 #[test]
-fn what_is_lost_of_another_track_does_not_stop_the_first() {
+fn loss_on_another_track_does_not_stop_the_first() {
     // The log may hold 96 KiB.
     let fixture = Fixture::with(12, 0);
     fixture.publish();
     fixture.headers();
-    fixture.picture(0, true, 100);
+    fixture.frame(0, true, 100);
     let mut player = fixture.play(Join::Gop);
     let long = [&b"\xA6\x01avc1\x01"[..], &[0; 200_000]].concat();
     assert_eq!(fixture.append(Video, 40, &long), Appended::OutOfBlocks);
-    fixture.picture(40, false, 100);
+    fixture.frame(40, false, 100);
     fixture.pump();
     assert_eq!(player.media().len(), 2);
 }
 
 #[test]
-fn sound_of_other_tracks_does_not_crowd_the_first_one_out_of_a_live_join() {
+fn audio_of_other_tracks_does_not_crowd_the_first_out_of_a_live_join() {
     let fixture = Fixture::published();
-    fixture.picture(0, true, 100);
+    fixture.frame(0, true, 100);
     for index in 1..20 {
-        fixture.sound(index * 20, 20);
+        fixture.audio(index * 20, 20);
         for track in 1..6 {
             let payload = [&b"\x95\x01mp4a"[..], &[track], b"\x21\0\0\0"].concat();
             fixture.append(Audio, index * 20, &payload);
         }
-        fixture.picture(index * 20, false, 100);
+        fixture.frame(index * 20, false, 100);
     }
     let mut player = fixture.play(Join::Live);
     let media = player.media();
-    let sounds: Vec<_> = media.iter().filter(|got| got.is_audio()).collect();
-    let times: Vec<_> = sounds.iter().map(|got| got.timestamp).collect();
+    let audio_frames: Vec<_> = media.iter().filter(|got| got.is_audio()).collect();
+    let times: Vec<_> = audio_frames.iter().map(|got| got.timestamp).collect();
     assert_eq!(times, [16 * 20, 17 * 20, 18 * 20, 19 * 20]);
 
     let wide = fixture.play_as(all(), Join::Live, Arc::default()).media();
-    let sounds = wide.iter().filter(|got| got.is_audio()).count();
-    assert_eq!(sounds, 4 * 6);
+    let audio_frames = wide.iter().filter(|got| got.is_audio()).count();
+    assert_eq!(audio_frames, 4 * 6);
 }
 
 #[test]
-fn pictures_of_all_tracks_keep_together_in_a_live_join() {
+fn frames_of_all_tracks_keep_together_in_a_live_join() {
     let fixture = Fixture::published();
     for index in 0..10 {
-        fixture.picture(index * 40, index == 0, 100);
+        fixture.frame(index * 40, index == 0, 100);
         fixture.append(
             Video,
             index * 40,
@@ -387,7 +389,7 @@ fn pictures_of_all_tracks_keep_together_in_a_live_join() {
 }
 
 #[test]
-fn damage_in_a_message_costs_the_tracks_behind_it() {
+fn damage_in_a_message_loses_only_the_tracks_behind_it() {
     let fixture = Fixture::new();
     fixture.publish();
     let mut player = play(&fixture, all());
@@ -411,242 +413,4 @@ fn damage_in_a_message_costs_the_tracks_behind_it() {
             OBS[5].1
         ]
     );
-}
-
-/// A message with what becomes of it for each of [`RECEIVERS`].
-type Row = (Kind, Vec<u8>, [Vec<Vec<u8>>; 4]);
-
-const RECEIVERS: [fn() -> Capabilities; 4] = [plain, all, tracks, hevc_only];
-
-fn rows() -> Vec<Row> {
-    let row = |kind, came: &[u8], become_: [&[&[u8]]; 4]| -> Row {
-        let owned = |payloads: &[&[u8]]| payloads.iter().map(|bytes| bytes.to_vec()).collect();
-        (kind, came.to_vec(), become_.map(owned))
-    };
-    let same = |kind, payload: &[u8]| row(kind, payload, [&[payload]; 4]);
-    // Blocks have 16 KiB, chunks 64.
-    let long: Vec<u8> = (0..70_000u32).map(|n| n as u8).collect();
-    let long_hevc = [b"\xA1hvc1\0\0\x28", &long[..]].concat();
-    let long_mod_ex = [b"\xA7\x02\x01\x02\x03\x01hvc1\0\0\x28", &long[..]].concat();
-    let long_track = [b"\xA6\x01avc1\x01\0\0\x28", &long[..]].concat();
-    let long_legacy = [b"\x27\x01\0\0\x28", &long[..]].concat();
-    let long_many = [
-        b"\xA6\x11avc1",
-        &sized(0, &long_legacy[2..])[..],
-        &sized(1, &long_legacy[2..]),
-    ]
-    .concat();
-    let mod_ex = b"\xA7\x02\x01\x02\x03\x03hvc1\0\0\0\x03\x02\x01\xD0";
-    let without = b"\xA3hvc1\0\0\0\x03\x02\x01\xD0";
-    let on_track = b"\xA7\x02\x01\x02\x03\x06\x03hvc1\x01\0\0\0\x03\x02\x01\xD0";
-    let on_track_without = b"\xA6\x03hvc1\x01\0\0\0\x03\x02\x01\xD0";
-    let opus = b"\x97\x02\x01\x02\x03\x11Opus\xFC\x07";
-    let opus_without = b"\x91Opus\xFC\x07";
-    let opus_end = b"\x92Opus";
-    let av1 = b"\xA1av01\x32\x00";
-    let track_end = b"\x95\x02mp4a\x03";
-    vec![
-        same(Video, b"\x27\x01\0\0\0\0\0\0\x02\x41\x9A"),
-        same(Audio, b"\xAF\x01\x21\x10"),
-        row(
-            Video,
-            b"\xA3avc1\0\0\0\x02\x41\x9A",
-            [&[b"\x27\x01\0\0\0\0\0\0\x02\x41\x9A"]; 4],
-        ),
-        row(
-            Video,
-            b"\x27\x01\0\0\0\0\0\0\x02\x65\x9A",
-            [&[b"\x17\x01\0\0\0\0\0\0\x02\x65\x9A"]; 4],
-        ),
-        row(
-            Video,
-            mod_ex,
-            [&[without], &[mod_ex], &[without], &[without]],
-        ),
-        row(
-            Video,
-            on_track,
-            [&[], &[on_track], &[on_track_without], &[on_track_without]],
-        ),
-        row(
-            Audio,
-            opus,
-            [&[opus_without], &[opus], &[opus_without], &[]],
-        ),
-        row(
-            Audio,
-            opus_end,
-            [&[opus_end], &[opus_end], &[opus_end], &[]],
-        ),
-        row(
-            Audio,
-            track_end,
-            [&[], &[track_end], &[track_end], &[track_end]],
-        ),
-        row(Video, av1, [&[av1], &[av1], &[av1], &[]]),
-        row(
-            Video,
-            &long_mod_ex,
-            [&[&long_hevc], &[&long_mod_ex], &[&long_hevc], &[&long_hevc]],
-        ),
-        row(
-            Video,
-            &long_many,
-            [
-                &[&long_legacy],
-                &[&long_legacy, &long_track],
-                &[&long_legacy, &long_track],
-                &[&long_legacy],
-            ],
-        ),
-        row(Video, b"\x9Fwhat nobody knows", [&[]; 4]),
-    ]
-}
-
-/// A stream with a player for each of the receivers, all of whom are there.
-fn stream_with_players(sinks: &[Arc<TestSink>; 4]) -> (Fixture, Vec<Player>) {
-    let fixture = Fixture::published();
-    let player = |(capabilities, sink): (fn() -> Capabilities, &Arc<TestSink>)| {
-        fixture.play_as(capabilities(), Join::Gop, sink.clone())
-    };
-    let mut players: Vec<_> = RECEIVERS.into_iter().zip(sinks).map(player).collect();
-    fixture.picture(0, true, 100);
-    fixture.pump();
-    for player in &mut players {
-        assert_eq!(player.got().len(), 3);
-    }
-    (fixture, players)
-}
-
-#[test]
-fn each_receiver_gets_what_it_can_take_as_it_can_take_it() {
-    for (index, (kind, came, become_)) in rows().into_iter().enumerate() {
-        let (fixture, mut players) = stream_with_players(&Default::default());
-        fixture.append(kind, 40, &came);
-        fixture.pump();
-        for (player, expected) in players.iter_mut().zip(become_) {
-            let got = payloads(player.got());
-            assert_eq!(got, expected, "row {index}, player {}", player.id);
-        }
-    }
-}
-
-#[test]
-fn a_socket_that_takes_single_bytes_gets_the_same_bytes() {
-    let rows: Vec<_> = rows();
-    let (fixture, players) = stream_with_players(&Default::default());
-    let (slow_fixture, slow_players) = stream_with_players(&Default::default());
-    for (kind, came, _) in rows.iter().filter(|(_, came, _)| came.len() < 1_000) {
-        fixture.append(*kind, 40, came);
-        fixture.pump();
-        slow_fixture.append(*kind, 40, came);
-    }
-    let mut sends = 0;
-    loop {
-        for player in &slow_players {
-            player.sink.set_room(1);
-        }
-        if !slow_fixture.pump() {
-            break;
-        }
-        sends += 1;
-        assert!(sends < 10_000);
-    }
-    assert!(sends > 100);
-    for (player, slow) in players.iter().zip(&slow_players) {
-        assert_eq!(player.sink.bytes(), slow.sink.bytes());
-    }
-}
-
-proptest! {
-    /// Whatever the sockets take, and with whomever a player shares the stream.
-    #[test]
-    fn partial_sends_change_nothing_of_what_players_get(
-        alike in 0..5usize,
-        steps in prop::collection::vec(
-            (prop::collection::vec(0..13usize, 0..4), prop::array::uniform4(0..100_000usize)),
-            // In all less than the lag at which players are moved on.
-            1..10,
-        ),
-    ) {
-        let rows = rows();
-        let (fixture, mut players) = stream_with_players(&Default::default());
-        // With more of one kind than of the others, it is theirs that is staged.
-        let company: Vec<_> = RECEIVERS
-            .get(alike)
-            .map(|capabilities| [(); 3].map(|()| play(&fixture, capabilities())))
-            .into_iter()
-            .flatten()
-            .collect();
-        let mut expected: [Vec<Vec<u8>>; 4] = Default::default();
-        for (index, (messages, rooms)) in steps.into_iter().enumerate() {
-            for (kind, came, become_) in messages.iter().map(|index| &rows[*index]) {
-                fixture.append(*kind, index as u32 * 40, came);
-                for (expected, payloads) in expected.iter_mut().zip(become_) {
-                    expected.extend(payloads.iter().cloned());
-                }
-            }
-            for (player, room) in players.iter().zip(rooms) {
-                player.sink.set_room(room);
-            }
-            fixture.pump();
-        }
-        for player in &players {
-            player.sink.set_room(usize::MAX);
-        }
-        fixture.pump();
-        for (player, expected) in players.iter_mut().zip(expected) {
-            prop_assert_eq!(payloads(player.got()), expected);
-        }
-        for player in company {
-            prop_assert_eq!(fixture.end_of(&player), None);
-        }
-    }
-}
-
-/// Of codecs that nobody knows yet, and of legacy ones that nobody knows any more.
-const UNKNOWN: [(Kind, &[u8]); 8] = [
-    (Video, b"\x90zzzz\x01config"),
-    (Audio, b"\x90qqqqconfig"),
-    (Video, b"\x91zzzz\0\0\0key"),
-    (Audio, b"\x91qqqqsound"),
-    (Video, b"\xA3zzzz\0\0\0\0inter"),
-    (Video, b"\x96\x01zzzz\x01another track"),
-    (Video, b"\x2Fa legacy one"),
-    (Audio, b"\xC0the same"),
-];
-
-#[test]
-fn unknown_codecs_are_relayed_as_they_came() {
-    let without = |left_out: &[usize]| -> Vec<Vec<u8>> {
-        let all = UNKNOWN.iter().enumerate();
-        let kept = all.filter(|(index, _)| !left_out.contains(index));
-        kept.map(|(_, (_, payload))| payload.to_vec()).collect()
-    };
-    assert_eq!(late(plain(), &UNKNOWN), without(&[5]));
-    assert_eq!(late(all(), &UNKNOWN), without(&[]));
-    assert_eq!(late(tracks(), &UNKNOWN), without(&[]));
-    // Who lists what it takes gets what it doesn't list only if that isn't known either.
-    let announced = |names: &[&str]| Capabilities::announced(Codecs::of(names), 0);
-    assert_eq!(late(announced(&["yyyy"]), &UNKNOWN), without(&[5]));
-    assert_eq!(
-        late(announced(&["hvc1"]), &UNKNOWN),
-        [UNKNOWN[6].1, UNKNOWN[7].1]
-    );
-    assert_eq!(late(Capabilities::browser(), &UNKNOWN), [b""; 0]);
-}
-
-#[test]
-fn players_join_unknown_codecs_by_their_flags() {
-    let fixture = Fixture::new();
-    fixture.publish();
-    for gop in 0..3 {
-        fixture.append(Video, gop * 80, b"\x90zzzz\x01config");
-        fixture.append(Video, gop * 80, b"\x91zzzzkey");
-        fixture.append(Video, gop * 80 + 40, b"\xA1zzzzinter");
-    }
-    let got = play(&fixture, plain()).got();
-    let times: Vec<u32> = got.iter().map(|got| got.timestamp).collect();
-    assert_eq!(times, [160, 160, 200]);
-    assert_eq!(got[1].payload, b"\x91zzzzkey");
 }

@@ -1,15 +1,19 @@
-//! Receivers of files that never end: FLV and fragmented MP4, over HTTP and WebSocket.
+//! Receivers of endless files: FLV and fragmented MP4, over HTTP and WebSocket.
+
+mod carriers;
+mod tracks;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use brooklet::allowance::Allowance;
-use brooklet::http::Response;
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::framing::{Base, Carrier, Framing};
-use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
-use brooklet::live::subscriber::{End, Receiver, Subscriber};
+use brooklet::live::kind::Kind;
+use brooklet::live::out::carrier::Carrier;
+use brooklet::live::out::framing::{FileAnswer, Framing, Respond};
+use brooklet::live::out::join::Join;
+use brooklet::live::out::request::{JoinRequest, Receiver};
+use brooklet::live::out::subscriber::{PlayEnd, Subscriber};
 
 use crate::fixture::{AAC_HEADER, Fixture, TestSink};
 
@@ -22,30 +26,12 @@ pub(crate) const LARGE: &[u8] =
     \0\0\x03\0\x04\0\0\x03\0\xc8\x3c\x58\xba\x80\x01\0\x04\x68\xce\x0f\xc8";
 const VP8: &[u8] = b"\x91vp08\x10\0\0\x9d\x01\x2a\x40\x01\xf0\0";
 
-const FLV: Framing = Framing::Flv {
-    carrier: Carrier::Http,
-    base: 0,
-};
-const MP4: Framing = Framing::Mp4 {
-    carrier: Carrier::Http,
-    base: Base { video: 0, audio: 0 },
-};
-const FLV_IN_CHUNKS: Framing = Framing::Flv {
-    carrier: Carrier::Chunked,
-    base: 0,
-};
-const MP4_IN_CHUNKS: Framing = Framing::Mp4 {
-    carrier: Carrier::Chunked,
-    base: Base { video: 0, audio: 0 },
-};
-const FLV_IN_WEBSOCKET: Framing = Framing::Flv {
-    carrier: Carrier::WebSocket,
-    base: 0,
-};
-const MP4_IN_WEBSOCKET: Framing = Framing::Mp4 {
-    carrier: Carrier::WebSocket,
-    base: Base { video: 0, audio: 0 },
-};
+const FLV: Framing = Framing::flv(Carrier::Raw);
+const MP4: Framing = Framing::mp4(Carrier::Raw);
+const FLV_IN_CHUNKS: Framing = Framing::flv(Carrier::Chunked);
+const MP4_IN_CHUNKS: Framing = Framing::mp4(Carrier::Chunked);
+const FLV_IN_WEBSOCKET: Framing = Framing::flv(Carrier::WebSocket);
+const MP4_IN_WEBSOCKET: Framing = Framing::mp4(Carrier::WebSocket);
 
 fn published() -> Fixture {
     let fixture = Fixture::new();
@@ -73,7 +59,7 @@ fn view_as(fixture: &Fixture, framing: Framing, join: Join, capabilities: Capabi
     subscribe(fixture, receiver, |_| {})
 }
 
-fn view_with(fixture: &Fixture, framing: Framing, change: impl FnOnce(&mut Subscriber)) -> Viewer {
+fn view_with(fixture: &Fixture, framing: Framing, change: impl FnOnce(&mut JoinRequest)) -> Viewer {
     let receiver = Receiver {
         framing,
         join: Join::Gop,
@@ -85,25 +71,43 @@ fn view_with(fixture: &Fixture, framing: Framing, change: impl FnOnce(&mut Subsc
 fn subscribe(
     fixture: &Fixture,
     receiver: Receiver,
-    change: impl FnOnce(&mut Subscriber),
+    change: impl FnOnce(&mut JoinRequest),
 ) -> Viewer {
     let id = fixture.next_player.get();
     fixture.next_player.set(id + 1);
     let sink = Arc::<TestSink>::default();
-    let subscriber = Subscriber::new(id, sink.clone(), receiver, Vec::new());
-    let mut subscriber = match receiver.framing {
-        MP4_IN_WEBSOCKET | FLV_IN_WEBSOCKET => subscriber,
-        _ => subscriber.with_opening(Response::new("", Vec::new())),
-    };
-    change(&mut subscriber);
+    let mut request = request(id, sink.clone(), receiver);
+    change(&mut request);
     let now = fixture.now.get();
-    fixture.stream.subscribe(subscriber, now).unwrap();
+    fixture.stream.subscribe(request, now).unwrap();
     let _ = fixture.stream.with_subscriber(id, now, |_| {});
     Viewer { id, sink }
 }
 
+fn request(id: u64, sink: Arc<TestSink>, receiver: Receiver) -> JoinRequest {
+    let request = JoinRequest::new(id, sink, receiver, Vec::new());
+    match receiver.framing {
+        MP4_IN_WEBSOCKET | FLV_IN_WEBSOCKET => request,
+        _ => request.answered_by(respond()),
+    }
+}
+
+/// A server that writes the shortest heads.
+fn respond() -> Respond {
+    Box::new(|answer| {
+        let head = match answer {
+            FileAnswer::File(content_type) => {
+                format!("HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n\r\n")
+            }
+            FileAnswer::NotLive => "HTTP/1.1 404 Not Found\r\n\r\n".to_owned(),
+            FileAnswer::NoCodec => "HTTP/1.1 415 Unsupported Media Type\r\n\r\n".to_owned(),
+        };
+        head.into_bytes()
+    })
+}
+
 impl Viewer {
-    /// What came after the response's head, which is returned too.
+    /// Returns the response's head, and what came after it.
     fn body(&self) -> (String, Vec<u8>) {
         let bytes = self.sink.bytes();
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
@@ -119,7 +123,7 @@ impl Viewer {
         line.unwrap().to_owned()
     }
 
-    fn end(&self, fixture: &Fixture) -> Option<End> {
+    fn end(&self, fixture: &Fixture) -> Option<PlayEnd> {
         let now = fixture.now.get();
         fixture.stream.with_subscriber(self.id, now, |_| {}).err()
     }
@@ -133,10 +137,10 @@ impl Viewer {
     }
 }
 
-/// A tag of FLV: type, time stamp, payload.
+/// A tag of FLV: type, timestamp, payload.
 type Tag = (u8, u32, Vec<u8>);
 
-/// The flags, and all tags; panics unless everything is as the specification wants it.
+/// Returns the flags and all tags; panics if anything violates the specification.
 fn tags(file: &[u8]) -> (u8, Vec<Tag>) {
     assert_eq!(file[..4], *b"FLV\x01");
     assert_eq!(file[5..13], [0, 0, 0, 9, 0, 0, 0, 0]);
@@ -154,7 +158,7 @@ fn tags(file: &[u8]) -> (u8, Vec<Tag>) {
     (file[4], tags)
 }
 
-/// An initialization segment, or a picture or sound.
+/// An initialization segment, or a video or audio fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fragment {
     Init(Vec<u8>),
@@ -204,7 +208,7 @@ pub(crate) fn fragments(file: &[u8]) -> Vec<Fragment> {
     }
 }
 
-/// Of each sample of a track: time, duration.
+/// The time and duration of each sample of a track.
 fn times(fragments: &[Fragment], wanted: u32) -> Vec<(u64, u32)> {
     let of_track = fragments.iter().filter_map(|fragment| match fragment {
         Fragment::Sample {
@@ -229,27 +233,27 @@ fn an_flv_file_has_true_flags_headers_and_tags_from_near_zero() {
     assert_eq!(flags, 5);
     assert_eq!((tags[0].0, &tags[0].2[..]), (9, SMALL));
     assert_eq!((tags[1].0, &tags[1].2[..]), (8, AAC_HEADER));
-    let pictures: Vec<u32> = tags[2..].iter().filter(|t| t.0 == 9).map(|t| t.1).collect();
-    assert_eq!(pictures, [200, 240, 280, 320, 360, 400, 440]);
-    let sounds = tags[2..].iter().filter(|tag| tag.0 == 8);
+    let video: Vec<u32> = tags[2..].iter().filter(|t| t.0 == 9).map(|t| t.1).collect();
+    assert_eq!(video, [200, 240, 280, 320, 360, 400, 440]);
+    let audio_frames = tags[2..].iter().filter(|tag| tag.0 == 8);
     assert_eq!(
-        sounds.map(|tag| tag.1).take(2).collect::<Vec<_>>(),
+        audio_frames.map(|tag| tag.1).take(2).collect::<Vec<_>>(),
         [210, 250]
     );
 }
 
 #[test]
-fn a_file_is_begun_once_the_tracks_are_known() {
+fn a_file_begins_once_the_tracks_are_known() {
     for framing in [FLV, MP4] {
         let fixture = Fixture::new();
         fixture.publish();
         fixture.append(Kind::Video, 0, SMALL);
         let viewer = view(&fixture, framing, Join::Gop);
-        fixture.picture(0, true, 1_000);
+        fixture.frame(0, true, 1_000);
         fixture.pump();
         assert!(viewer.sink.bytes().is_empty(), "audio may come");
         fixture.append(Kind::Audio, 0, AAC_HEADER);
-        fixture.sound(10, 100);
+        fixture.audio(10, 100);
         fixture.pump();
         let tracks = match framing {
             FLV => viewer.tags().0,
@@ -266,13 +270,13 @@ fn a_file_is_begun_once_the_tracks_are_known() {
 }
 
 #[test]
-fn without_audio_a_file_is_begun_after_two_seconds() {
+fn without_audio_a_file_begins_after_two_seconds() {
     let fixture = Fixture::new();
     fixture.publish();
     fixture.append(Kind::Video, 0, SMALL);
     let viewers = [FLV, MP4].map(|framing| view(&fixture, framing, Join::Gop));
     for index in 0..60 {
-        fixture.picture(index * 40, index == 0, 1_000);
+        fixture.frame(index * 40, index == 0, 1_000);
         fixture.pump();
         fixture.wait(40);
     }
@@ -284,7 +288,7 @@ fn without_audio_a_file_is_begun_after_two_seconds() {
 }
 
 #[test]
-fn an_mp4_file_has_every_picture_and_sound_without_gaps() {
+fn an_mp4_file_has_every_frame_without_gaps() {
     let fixture = published();
     fixture.gop(0, 5);
     let viewer = view(&fixture, MP4, Join::Gop);
@@ -300,40 +304,40 @@ fn an_mp4_file_has_every_picture_and_sound_without_gaps() {
         panic!("{:?}", fragments[1]);
     };
     assert_eq!(bytes.len(), 995, "without the tag's header");
-    let pictures = times(&fragments, 1);
+    let video = times(&fragments, 1);
     // Decoded one step early.
     let expected: Vec<_> = (0..10).map(|i| (160 + i * 40, 40)).collect();
-    assert_eq!(pictures, expected);
-    // At 44,100 Hz; the time stamps are 40 ms apart, so the count is corrected in the end.
-    let sounds = times(&fragments, 2);
-    assert_eq!(sounds[0], (8820 + 441, 1024));
+    assert_eq!(video, expected);
+    // At 44,100 Hz. The timestamps are 40 ms apart, so the count is corrected in the end.
+    let audio_frames = times(&fragments, 2);
+    assert_eq!(audio_frames[0], (8820 + 441, 1024));
     assert!(
-        sounds[..5]
+        audio_frames[..5]
             .windows(2)
             .all(|pair| pair[0].0 + 1024 == pair[1].0)
     );
 }
 
-/// Two hours at 30 pictures a second, beside AAC at 44,100 Hz, with the time stamps that an encoder
-/// would give them: whole ms.
+/// Two hours at 30 frames per second, beside AAC at 44,100 Hz, with an encoder's timestamps: whole
+/// ms.
 #[test]
-fn picture_and_sound_are_together_after_hours() {
+fn audio_and_video_are_in_sync_after_hours() {
     const SECONDS: u64 = 2 * 3600;
     const RATE: u64 = 44_100;
     let fixture = published();
     let viewer = view(&fixture, MP4, Join::Gop);
     let (mut worst, mut apart, mut frames) = (0, None, 0_u64);
-    // In parts, for the sink keeps all that it takes.
+    // In parts, since the sink keeps all that it takes.
     let mut begin = 0;
-    for picture in 0..SECONDS * 30 {
-        let ms = picture * 1000 / 30;
-        fixture.picture(ms as u32, picture % 60 == 0, 12);
+    for frame in 0..SECONDS * 30 {
+        let ms = frame * 1000 / 30;
+        fixture.frame(ms as u32, frame % 60 == 0, 12);
         while frames * 1024 * 1000 <= ms * RATE {
-            fixture.sound((frames * 1024 * 1000 / RATE) as u32, 12);
+            fixture.audio((frames * 1024 * 1000 / RATE) as u32, 12);
             frames += 1;
         }
         fixture.wait(33);
-        if picture % 3_000 != 2_999 {
+        if frame % 3_000 != 2_999 {
             continue;
         }
         fixture.pump();
@@ -352,14 +356,14 @@ fn picture_and_sound_are_together_after_hours() {
 }
 
 #[test]
-fn a_live_join_squeezes_what_is_cached() {
+fn a_live_join_restamps_the_cached_frames() {
     let fixture = published();
     fixture.gop(0, 20);
     let viewer = view(&fixture, MP4, Join::Live);
     fixture.gop(800, 1);
-    let pictures = times(&viewer.fragments(), 1);
+    let video = times(&viewer.fragments(), 1);
     let expected = (0..20).map(|i| (199 + i, 1));
-    assert_eq!(pictures, expected.chain([(219, 40)]).collect::<Vec<_>>());
+    assert_eq!(video, expected.chain([(219, 40)]).collect::<Vec<_>>());
 }
 
 #[test]
@@ -371,8 +375,8 @@ fn a_file_that_is_sent_byte_by_byte_is_the_same_file() {
         let slow = view(&fixture, framing, Join::Gop);
         slow.sink.set_room(0);
         for index in 0..20 {
-            fixture.picture(120 + index * 40, false, 300);
-            fixture.sound(125 + index * 40, 30);
+            fixture.frame(120 + index * 40, false, 300);
+            fixture.audio(125 + index * 40, 30);
             for _ in 0..400 {
                 slow.sink.set_room(1 + index as usize * 3);
                 fixture.pump();
@@ -385,8 +389,8 @@ fn a_file_that_is_sent_byte_by_byte_is_the_same_file() {
 }
 
 #[test]
-fn a_file_is_the_same_however_many_get_one() {
-    /// What the first viewer gets, and one that came later.
+fn a_file_is_the_same_for_any_number_of_viewers() {
+    /// What the first viewer receives, and one that joined later.
     fn seen(framing: Framing, others: usize) -> (Vec<u8>, Vec<u8>) {
         let fixture = published();
         fixture.gop(0, 3);
@@ -411,368 +415,7 @@ fn a_file_is_the_same_however_many_get_one() {
     }
 }
 
-#[test]
-fn new_parameters_come_before_the_first_picture_that_needs_them() {
-    let fixture = published();
-    fixture.gop(0, 3);
-    let viewer = view(&fixture, MP4, Join::Gop);
-    let beside = view(&fixture, MP4_IN_WEBSOCKET, Join::Gop);
-    fixture.append(Kind::Video, 120, LARGE);
-    fixture.gop(120, 3);
-    let fragments = viewer.fragments();
-    let inits: Vec<_> = (0..fragments.len())
-        .filter(|index| matches!(fragments[*index], Fragment::Init(_)))
-        .collect();
-    assert_eq!(inits, [0, 7]);
-    let Fragment::Sample { is_sync, time, .. } = fragments[8] else {
-        panic!();
-    };
-    assert_eq!((is_sync, time), (true, 280));
-    let texts = messages(&beside.sink.bytes());
-    let texts = texts.into_iter().filter(|(opcode, _)| *opcode == 1);
-    let texts: Vec<_> = texts
-        .map(|(_, text)| String::from_utf8(text).unwrap())
-        .collect();
-    assert_eq!(
-        texts,
-        [
-            r#"video/mp4; codecs="avc1.42C00D,mp4a.40.2""#,
-            r#"video/mp4; codecs="avc1.42C01E,mp4a.40.2""#,
-        ]
-    );
-}
-
-#[test]
-fn a_header_that_tells_its_size_is_believed_more_than_an_earlier_keyframe() {
-    let fixture = published();
-    let parameter_set = &SMALL[11..13 + 0x16];
-    let keyframe = [b"\x17\x01\0\0\0\0\0", parameter_set, b"\0\0\0\x02\x65\x88"].concat();
-    fixture.append(Kind::Video, 0, &keyframe);
-    fixture.append(Kind::Video, 40, LARGE);
-    fixture.append(Kind::Video, 40, b"\x17\x01\0\0\0\0\0\0\x02\x65\x88");
-    let viewer = view(&fixture, MP4, Join::Gop);
-    fixture.pump();
-    let fragments = viewer.fragments();
-    let Fragment::Init(init) = &fragments[0] else {
-        panic!();
-    };
-    let size = *b"\x02\x80\0\0\x01\xE0\0\0";
-    assert!(init.windows(8).any(|eight| eight == size), "640x480");
-}
-
-#[test]
-fn other_tracks_end_a_file_so_that_another_can_begin() {
-    let fixture = published();
-    fixture.gop(0, 3);
-    let viewer = view(&fixture, MP4, Join::Gop);
-    let beside = view(&fixture, MP4_IN_WEBSOCKET, Join::Gop);
-    let flv = view(&fixture, FLV, Join::Gop);
-    let before = viewer.fragments().len();
-    fixture.append(
-        Kind::Audio,
-        120,
-        b"\x90OpusOpusHead\x01\x02\0\0\x80\xBB\0\0\0\0\0",
-    );
-    fixture.gop(120, 1);
-    assert_eq!(viewer.fragments().len(), before);
-    assert_eq!(viewer.end(&fixture), Some(End::OtherTracks));
-    assert!(viewer.sink.is_finished.load(Ordering::SeqCst));
-    assert_eq!(beside.end(&fixture), Some(End::OtherTracks));
-    let last = messages(&beside.sink.bytes()).pop();
-    assert_eq!(last, Some((8, vec![0x03, 0xE9])), "going away");
-    assert_eq!(flv.end(&fixture), None, "FLV can go on");
-}
-
-#[test]
-fn a_slow_viewer_moves_to_a_newer_keyframe_and_its_file_stays_whole() {
-    for framing in [FLV, MP4] {
-        let fixture = published();
-        fixture.gop(0, 3);
-        let viewer = view(&fixture, framing, Join::Gop);
-        viewer.sink.set_room(500);
-        fixture.gop(120, 60);
-        fixture.gop(2_520, 60);
-        viewer.sink.set_room(usize::MAX);
-        fixture.gop(4_920, 3);
-        let times: Vec<u64> = match framing {
-            FLV => {
-                let (_, tags) = viewer.tags();
-                let pictures = tags[2..].iter().filter(|tag| tag.0 == 9);
-                pictures.map(|tag| tag.1.into()).collect()
-            }
-            // When they are due.
-            _ => times(&viewer.fragments(), 1)
-                .iter()
-                .map(|(time, duration)| time + u64::from(*duration))
-                .collect(),
-        };
-        assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
-        assert_eq!(times.last(), Some(&(4_920 + 80 + 200)));
-        assert!(times.len() < 70, "{}", times.len());
-    }
-}
-
-#[test]
-fn a_stream_that_fits_no_file_is_refused_as_one() {
-    let fixture = Fixture::new();
-    fixture.publish();
-    fixture.append(Kind::Video, 0, VP8);
-    fixture.wait(2_100);
-    fixture.append(Kind::Video, 40, VP8);
-    let viewer = view(&fixture, MP4, Join::Gop);
-    let browser = view_as(&fixture, FLV, Join::Gop, Capabilities::browser());
-    let other = view(&fixture, FLV, Join::Gop);
-    for viewer in [&viewer, &browser] {
-        let (head, body) = viewer.body();
-        assert!(head.starts_with("HTTP/1.1 415 "), "{head}");
-        let len = format!("Content-Length: {}\r\n", body.len());
-        assert!(head.contains(&len), "{head} {}", body.len());
-        assert_eq!(viewer.end(&fixture), Some(End::NothingToTake));
-        assert!(viewer.sink.is_finished.load(Ordering::SeqCst));
-    }
-    assert_eq!(other.tags().0, 1);
-}
-
-#[test]
-fn a_file_has_no_track_that_its_viewer_has_turned_off() {
-    for (framing, has_audio) in [(FLV, true), (MP4, true), (FLV, false), (MP4, false)] {
-        let fixture = published();
-        fixture.gop(0, 3);
-        let viewer = view_with(&fixture, framing, |subscriber| {
-            subscriber.set_audio(has_audio);
-            subscriber.set_video(!has_audio);
-        });
-        // What is turned off may change.
-        if has_audio {
-            fixture.append(Kind::Video, 120, LARGE);
-        } else {
-            fixture.append(Kind::Audio, 120, b"\xAF\0\x13\x90");
-        }
-        fixture.gop(120, 3);
-        assert_eq!(viewer.end(&fixture), None);
-        if framing == FLV {
-            let (flags, tags) = viewer.tags();
-            assert_eq!(flags, if has_audio { 4 } else { 1 });
-            // Not even a header: ffmpeg would wait for what it announces.
-            let wanted = if has_audio { 8 } else { 9 };
-            let kinds: Vec<u8> = tags.iter().map(|tag| tag.0).collect();
-            assert!(kinds.iter().all(|kind| *kind == wanted), "{kinds:?}");
-            continue;
-        }
-        let codec = if has_audio {
-            "mp4a.40.2"
-        } else {
-            "avc1.42C00D"
-        };
-        assert!(
-            viewer
-                .content_type()
-                .ends_with(&format!("codecs=\"{codec}\""))
-        );
-        let fragments = viewer.fragments();
-        let inits = fragments.iter().filter(|f| matches!(f, Fragment::Init(_)));
-        assert_eq!(inits.count(), 1);
-        let lengths = [1, 2].map(|track| times(&fragments, track).len());
-        assert_eq!(lengths, if has_audio { [0, 6] } else { [6, 0] });
-    }
-}
-
-#[test]
-fn a_browser_gets_the_tracks_that_it_can_take() {
-    let fixture = Fixture::new();
-    fixture.publish();
-    fixture.append(Kind::Video, 0, VP8);
-    fixture.append(Kind::Audio, 0, AAC_HEADER);
-    let viewer = view_as(&fixture, FLV, Join::Gop, Capabilities::browser());
-    fixture.sound(10, 50);
-    fixture.pump();
-    let (flags, tags) = viewer.tags();
-    assert_eq!(flags, 4);
-    assert!(tags.iter().all(|tag| tag.0 == 8));
-}
-
-#[test]
-fn in_a_websocket_the_content_type_comes_first_and_everything_is_a_message() {
-    let fixture = published();
-    fixture.gop(0, 2);
-    let viewer = view(&fixture, MP4_IN_WEBSOCKET, Join::Gop);
-    fixture.picture(80, false, 70_000);
-    fixture.pump();
-    let messages = messages(&viewer.sink.bytes());
-    let types: Vec<u8> = messages.iter().map(|(opcode, _)| *opcode).collect();
-    assert_eq!(types, [1, 2, 2, 2, 2, 2, 2]);
-    let file: Vec<u8> = messages[1..]
-        .iter()
-        .flat_map(|(_, bytes)| bytes.clone())
-        .collect();
-    assert_eq!(fragments(&file).len(), 6);
-}
-
-#[test]
-fn in_a_websocket_all_messages_of_flv_are_binary() {
-    let fixture = published();
-    fixture.gop(0, 2);
-    let viewer = view(&fixture, FLV_IN_WEBSOCKET, Join::Gop);
-    let messages = messages(&viewer.sink.bytes());
-    assert!(messages.iter().all(|(opcode, _)| *opcode == 2));
-    let file: Vec<u8> = messages.into_iter().flat_map(|(_, bytes)| bytes).collect();
-    let (flags, tags) = tags(&file);
-    // Two headers, two pictures and what is to be heard with each.
-    assert_eq!((flags, tags.len()), (5, 6));
-}
-
-#[test]
-fn in_chunks_the_file_is_the_same_and_its_end_is_said() {
-    for (plain, in_chunks) in [(FLV, FLV_IN_CHUNKS), (MP4, MP4_IN_CHUNKS)] {
-        let fixture = published();
-        fixture.gop(0, 2);
-        let viewers = [plain, in_chunks].map(|framing| view(&fixture, framing, Join::Gop));
-        fixture.picture(80, false, 70_000);
-        fixture.pump();
-        fixture.unpublish();
-        fixture
-            .stream
-            .end(fixture.generation.get(), fixture.now.get());
-        let [plain, in_chunks] = viewers;
-        let (head, body) = in_chunks.body();
-        assert!(
-            head.contains("\r\nTransfer-Encoding: chunked\r\n"),
-            "{head}"
-        );
-        assert_eq!(chunks(&body).concat(), plain.body().1);
-    }
-}
-
-#[test]
-fn a_request_whose_stream_ends_before_its_response_begins_is_told_so() {
-    for framing in [FLV, MP4, FLV_IN_CHUNKS, MP4_IN_CHUNKS] {
-        let fixture = published();
-        let viewer = view(&fixture, framing, Join::Gop);
-        fixture.unpublish();
-        fixture
-            .stream
-            .end(fixture.generation.get(), fixture.now.get());
-        let (head, _) = viewer.body();
-        assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
-        assert_eq!(viewer.end(&fixture), Some(End::Finished));
-    }
-}
-
-#[test]
-fn when_the_stream_ends_so_does_the_file() {
-    let fixture = published();
-    fixture.gop(0, 2);
-    let viewers = [FLV, MP4, MP4_IN_WEBSOCKET].map(|framing| view(&fixture, framing, Join::Gop));
-    let before = viewers[1].sink.bytes();
-    fixture.unpublish();
-    fixture
-        .stream
-        .end(fixture.generation.get(), fixture.now.get());
-    for viewer in &viewers {
-        assert_eq!(viewer.end(&fixture), Some(End::Finished));
-        assert!(viewer.sink.is_finished.load(Ordering::SeqCst));
-    }
-    assert_eq!(viewers[1].sink.bytes(), before);
-    let last = messages(&viewers[2].sink.bytes()).pop();
-    assert_eq!(last, Some((8, vec![0x03, 0xE9])));
-}
-
-/// The messages of a WebSocket: opcode, payload.
-fn messages(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
-    let mut messages = Vec::new();
-    while !bytes.is_empty() {
-        let (len, head) = match bytes[1] {
-            126 => (u16::from_be_bytes([bytes[2], bytes[3]]) as usize, 4),
-            127 => (u32_at(bytes, 6) as usize, 10),
-            len => (usize::from(len), 2),
-        };
-        assert_eq!(bytes[0] & 0xF0, 0x80, "whole, unmasked");
-        messages.push((bytes[0] & 0x0F, bytes[head..head + len].to_vec()));
-        bytes = &bytes[head + len..];
-    }
-    messages
-}
-
-/// The chunks of a body, up to the one that says that it is the last.
-fn chunks(mut bytes: &[u8]) -> Vec<Vec<u8>> {
-    let mut chunks = Vec::new();
-    loop {
-        let line = bytes.iter().position(|byte| *byte == b'\r').unwrap();
-        let digits = std::str::from_utf8(&bytes[..line]).unwrap();
-        let len = usize::from_str_radix(digits, 16).unwrap();
-        assert_eq!(&bytes[line..line + 2], b"\r\n");
-        let (chunk, rest) = bytes[line + 2..].split_at(len);
-        bytes = rest.strip_prefix(b"\r\n").expect("an end of line");
-        if len == 0 {
-            assert!(bytes.is_empty());
-            return chunks;
-        }
-        chunks.push(chunk.to_vec());
-    }
-}
-
-#[test]
-fn a_head_that_is_taken_byte_by_byte_is_the_same() {
-    for framing in [MP4, FLV, MP4_IN_WEBSOCKET, FLV_IN_WEBSOCKET] {
-        let fixture = published();
-        fixture.append(Kind::Video, 40, b"\x17\x01\0\0\0picture");
-        let at_once = view(&fixture, framing, Join::Gop);
-        let id = fixture.next_player.get();
-        fixture.next_player.set(id + 1);
-        let sink = Arc::<TestSink>::default();
-        sink.set_room(0);
-        let receiver = Receiver {
-            framing,
-            join: Join::Gop,
-            capabilities: Capabilities::unknown(),
-        };
-        let subscriber = Subscriber::new(id, sink.clone(), receiver, Vec::new());
-        let subscriber = match framing {
-            MP4_IN_WEBSOCKET | FLV_IN_WEBSOCKET => subscriber,
-            _ => subscriber.with_opening(Response::new("", Vec::new())),
-        };
-        let now = fixture.now.get();
-        fixture.stream.subscribe(subscriber, now).unwrap();
-        let expected = at_once.sink.bytes();
-        for _ in 0..expected.len() {
-            sink.set_room(1);
-            fixture.stream.with_subscriber(id, now, |_| {}).unwrap();
-        }
-        assert_eq!(sink.bytes(), expected, "{framing:?}");
-    }
-}
-
-#[test]
-fn control_bytes_are_paid_by_the_connection_until_they_are_out() {
-    let fixture = published();
-    let allowance = Allowance::new(100);
-    let receiver = Receiver {
-        framing: FLV_IN_WEBSOCKET,
-        join: Join::Gop,
-        capabilities: Capabilities::unknown(),
-    };
-    let sink = Arc::<TestSink>::default();
-    sink.set_room(0);
-    let subscriber = Subscriber::new(1_000, sink.clone(), receiver, vec![0; 60]);
-    let now = fixture.now.get();
-    let subscriber = subscriber.paid_from(&allowance);
-    fixture.stream.subscribe(subscriber, now).unwrap();
-    assert_eq!(allowance.left(), 40);
-    let say = |len: usize| {
-        let said = |subscriber: &mut Subscriber| subscriber.queue_control(&vec![0; len]);
-        fixture.stream.with_subscriber(1_000, now, said)
-    };
-    assert_eq!(say(30), Ok(true));
-    assert_eq!(allowance.left(), 10);
-    sink.set_room(100_000);
-    assert_eq!(say(0), Ok(false));
-    assert_eq!(allowance.left(), 100);
-    sink.set_room(0);
-    assert_eq!(say(101), Err(End::ControlOverflow));
-    assert_eq!(allowance.left(), 100);
-}
-
-/// Which tracks there are is known after two seconds, if nothing tells it before.
+/// The tracks are known after two seconds, if nothing announces them before.
 #[test]
 fn a_viewer_that_waited_gets_everything_from_the_first_join_point_on() {
     let of_flv = |viewer: &Viewer, kind: u8| -> Vec<u32> {
@@ -790,7 +433,7 @@ fn a_viewer_that_waited_gets_everything_from_the_first_join_point_on() {
     fixture.publish();
     fixture.append(Kind::Audio, 0, AAC_HEADER);
     for index in 0..150 {
-        fixture.sound(index * 10_240 / 441, 100);
+        fixture.audio(index * 10_240 / 441, 100);
         if index % 5 == 4 {
             fixture.pump();
         }
@@ -804,7 +447,7 @@ fn a_viewer_that_waited_gets_everything_from_the_first_join_point_on() {
     fixture.publish();
     fixture.append(Kind::Video, 0, SMALL);
     for index in 0..150 {
-        fixture.picture(index * 20, index % 10 == 0, 100);
+        fixture.frame(index * 20, index % 10 == 0, 100);
         fixture.pump();
         fixture.wait(20);
     }
@@ -813,48 +456,4 @@ fn a_viewer_that_waited_gets_everything_from_the_first_join_point_on() {
     assert_eq!(of_mp4(&viewers[1], 1).len(), 150);
     let sent = viewers.map(|viewer| fixture.stream.leave(viewer.id).unwrap().skips);
     assert_eq!(sent, [0, 0]);
-}
-
-#[test]
-fn unknown_codecs_are_in_flv_as_they_came_and_in_mp4_they_are_refused() {
-    let fixture = Fixture::new();
-    fixture.publish();
-    let messages: [(Kind, &[u8]); 4] = [
-        (Kind::Video, b"\x90zzzz\x01config"),
-        (Kind::Audio, b"\x90qqqqconfig"),
-        (Kind::Video, b"\x91zzzzkey"),
-        (Kind::Audio, b"\x91qqqqsound"),
-    ];
-    for (kind, payload) in messages {
-        fixture.append(kind, 0, payload);
-    }
-    let flv = view(&fixture, FLV, Join::Gop);
-    let (flags, tags) = flv.tags();
-    assert_eq!(flags, 5);
-    let bodies: Vec<_> = tags.iter().map(|(_, _, body)| &body[..]).collect();
-    assert_eq!(bodies, messages.map(|(_, payload)| payload));
-    for refused in [
-        view(&fixture, MP4, Join::Gop),
-        view_as(&fixture, FLV, Join::Gop, Capabilities::browser()),
-    ] {
-        assert_eq!(refused.end(&fixture), Some(End::NothingToTake));
-        let answer = String::from_utf8(refused.sink.bytes()).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 415 "), "{answer}");
-    }
-}
-
-#[test]
-fn data_messages_are_in_flv_and_not_in_mp4() {
-    let fixture = published();
-    fixture.gop(1_000, 2);
-    let [flv, mp4] = [FLV, MP4].map(|framing| view(&fixture, framing, Join::Next));
-    fixture.gop(1_080, 2);
-    fixture.data(1_150, b"cue");
-    fixture.gop(1_160, 2);
-    let tags = flv.tags().1;
-    let found: Vec<_> = tags.iter().filter(|(kind, ..)| *kind == 18).collect();
-    // 1080 became 200.
-    assert_eq!(found, [&(18, 270, b"cue".to_vec())]);
-    let fragments = mp4.fragments();
-    assert_eq!(fragments.len(), 1 + 8);
 }

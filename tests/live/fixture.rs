@@ -1,4 +1,4 @@
-//! A stream whose sockets and clock are in the test's hand.
+//! A stream with fake sockets and a simulated clock.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, IoSlice};
@@ -10,13 +10,16 @@ use std::sync::{Arc, Mutex};
 use brooklet::allowance::Allowance;
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::framing::Framing;
-use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
-use brooklet::live::sink::Sink;
-use brooklet::live::stream::{Accepted, Appended, Busy, Publisher, Settings, Stream};
-use brooklet::live::subscriber::{End, Receiver, Subscriber};
+use brooklet::live::kind::Kind;
+use brooklet::live::life::{Accepted, Grace, PublishRefused, Publisher};
+use brooklet::live::out::framing::Framing;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::request::{JoinRequest, Receiver};
+use brooklet::live::out::sink::Sink;
+use brooklet::live::out::subscriber::PlayEnd;
+use brooklet::live::stream::{Appended, Desks, Stream, StreamSettings};
 use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::bytes::Bytes;
 use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use brooklet::rtmp::chunk_writer::CHUNK_SIZE;
 use brooklet::rtmp::command::object;
@@ -47,7 +50,7 @@ impl Default for TestSink {
 }
 
 impl TestSink {
-    /// All bytes that it took.
+    /// Returns all bytes that it took.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.taken.lock().unwrap().clone()
     }
@@ -56,12 +59,12 @@ impl TestSink {
         self.taken.lock().unwrap().len()
     }
 
-    /// Makes room for bytes, so that taking them allocates nothing.
+    /// Reserves room for bytes, so that taking them allocates nothing.
     pub(crate) fn reserve(&self, bytes: usize) {
         self.taken.lock().unwrap().reserve(bytes);
     }
 
-    /// Bytes that it takes from now on before it blocks.
+    /// Sets how many more bytes it takes before it blocks.
     pub(crate) fn set_room(&self, room: usize) {
         self.room.store(room, Ordering::SeqCst);
     }
@@ -101,7 +104,7 @@ impl Sink for TestSink {
     }
 }
 
-/// A message as a player got it.
+/// A message as a player received it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Got {
     pub(crate) type_id: u8,
@@ -126,7 +129,7 @@ impl Got {
         self.payload[1] == 0 && self.type_id != 18
     }
 
-    /// The number that [`Fixture`] put into the payload.
+    /// Returns the number that [`Fixture`] put into the payload.
     pub(crate) fn number(&self) -> u32 {
         u32::from_be_bytes(self.payload[5..9].try_into().unwrap())
     }
@@ -139,10 +142,10 @@ pub(crate) struct Player {
 }
 
 impl Player {
-    /// The whole messages that came since the last call. What comes must always parse.
+    /// Returns the whole messages that came since the last call. What comes must always parse.
     pub(crate) fn got(&mut self) -> Vec<Got> {
         let mut taken = self.sink.taken.lock().unwrap();
-        let mut input = taken.as_slice();
+        let mut input = Bytes::from(taken.as_slice());
         let mut messages = Vec::new();
         while let Some(header) = self
             .reader
@@ -152,14 +155,18 @@ impl Player {
             messages.push(Got {
                 type_id: header.type_id,
                 timestamp: header.timestamp,
-                payload: self.reader.payload().unwrap().clone(),
+                payload: self
+                    .reader
+                    .payload(header.in_place)
+                    .collect::<Vec<_>>()
+                    .concat(),
             });
         }
         taken.clear();
         messages
     }
 
-    /// Audio and video that came, without headers.
+    /// Returns the audio and video that came, without headers.
     pub(crate) fn media(&mut self) -> Vec<Got> {
         let is_media = |got: &Got| (got.is_audio() || got.is_video()) && !got.is_header();
         self.got().into_iter().filter(is_media).collect()
@@ -175,8 +182,8 @@ pub(crate) struct Fixture {
     pub(crate) next_player: Cell<u64>,
 }
 
-/// An arena that later tests use again: what it claims is never given back, and cases of property
-/// tests are many.
+/// An arena that later tests use again: what it claims is never freed, and property tests have many
+/// cases.
 pub(crate) struct Reused(Arena);
 
 static UNUSED: Mutex<Vec<Arena>> = Mutex::new(Vec::new());
@@ -211,25 +218,36 @@ impl Drop for Reused {
 pub(crate) const HOME: [u8; 4] = [192, 0, 2, 1];
 pub(crate) const AWAY: [u8; 4] = [192, 0, 2, 2];
 
+/// How long streams wait for their publisher in tests, in ms.
+pub(crate) const GRACE: u64 = 60_000;
+
+pub(crate) fn grace(now: u64) -> Grace {
+    Grace {
+        until: now + GRACE,
+        longer_for_hls: 0,
+    }
+}
+
 impl Fixture {
     pub(crate) fn new() -> Fixture {
         Fixture::with(1024, 0)
     }
 
-    /// A stream in an arena of some blocks, with a batch time in ms.
+    /// Makes a stream in an arena of some blocks, with a batch time in ms.
     pub(crate) fn with(blocks: usize, batch: u64) -> Fixture {
         Fixture::of_settings(blocks, |settings| settings.batch = batch)
     }
 
-    /// A stream in an arena of some blocks, with other settings than usual.
-    pub(crate) fn of_settings(blocks: usize, change: impl Fn(&mut Settings)) -> Fixture {
+    /// Makes a stream in an arena of some blocks, with other settings than usual.
+    pub(crate) fn of_settings(blocks: usize, change: impl Fn(&mut StreamSettings)) -> Fixture {
         let arena = Reused::of(blocks);
-        let mut settings = Settings {
+        let mut settings = StreamSettings {
             arena: Arena::clone(&arena),
             history: 12_000,
             max_lag: 2_000,
             batch: 0,
             is_hls_served: true,
+            desks: Desks::default(),
         };
         change(&mut settings);
         Fixture {
@@ -242,7 +260,7 @@ impl Fixture {
         }
     }
 
-    /// A stream that is published, with AVC and AAC headers.
+    /// Makes a published stream with AVC and AAC headers.
     pub(crate) fn published() -> Fixture {
         let fixture = Fixture::new();
         fixture.publish();
@@ -259,7 +277,7 @@ impl Fixture {
         self.append(Kind::Audio, 0, AAC_HEADER);
     }
 
-    pub(crate) fn try_publish(&self, address: [u8; 4]) -> Result<Accepted, Busy> {
+    pub(crate) fn try_publish(&self, address: [u8; 4]) -> Result<Accepted, PublishRefused> {
         self.try_publish_with(address, &Arc::default())
     }
 
@@ -267,17 +285,17 @@ impl Fixture {
         &self,
         address: [u8; 4],
         sink: &Arc<TestSink>,
-    ) -> Result<Accepted, Busy> {
+    ) -> Result<Accepted, PublishRefused> {
         self.try_publish_paid(address, sink, Allowance::default())
     }
 
-    /// With what the publisher's connection may make the server keep.
+    /// Publishes with this allowance of the publisher's connection.
     pub(crate) fn try_publish_paid(
         &self,
         address: [u8; 4],
         sink: &Arc<TestSink>,
         allowance: Allowance,
-    ) -> Result<Accepted, Busy> {
+    ) -> Result<Accepted, PublishRefused> {
         let publisher = Publisher {
             connection: 1,
             is_trusted: false,
@@ -285,7 +303,7 @@ impl Fixture {
             sink: sink.clone(),
             allowance,
         };
-        let result = self.stream.publish(publisher, self.now.get()).unwrap();
+        let result = self.stream.publish(publisher, self.now.get());
         if let Ok(accepted) = result {
             self.generation.set(accepted.generation);
         }
@@ -293,7 +311,8 @@ impl Fixture {
     }
 
     pub(crate) fn unpublish(&self) {
-        self.stream.unpublish(self.generation.get());
+        let grace = grace(self.now.get());
+        self.stream.unpublish(self.generation.get(), grace);
     }
 
     pub(crate) fn play(&self, join: Join) -> Player {
@@ -310,12 +329,8 @@ impl Fixture {
         join: Join,
         sink: Arc<TestSink>,
     ) -> Player {
-        let framing = Framing::Rtmp {
-            message_stream_id: 1,
-            dialect: Dialect::AMF0,
-        };
         let receiver = Receiver {
-            framing,
+            framing: Framing::rtmp(1, Dialect::AMF0),
             join,
             capabilities,
         };
@@ -331,14 +346,14 @@ impl Fixture {
         Player { id, sink, reader }
     }
 
-    /// Attaches any receiver; returns the subscriber's number.
+    /// Attaches a receiver; returns the subscriber's number.
     pub(crate) fn receive(&self, receiver: Receiver, sink: Arc<TestSink>) -> u64 {
         let id = self.next_player.get();
         self.next_player.set(id + 1);
-        let subscriber = Subscriber::new(id, sink, receiver, Vec::new());
+        let request = JoinRequest::new(id, sink, receiver, Vec::new());
         let now = self.now.get();
-        self.stream.subscribe(subscriber, now).unwrap();
-        // Who fails at once is looked at by the test.
+        self.stream.subscribe(request, now).unwrap();
+        // A subscriber that fails at once is the test's concern.
         let _ = self.stream.with_subscriber(id, now, |_| {});
         id
     }
@@ -350,13 +365,14 @@ impl Fixture {
 
     pub(crate) fn append(&self, kind: Kind, timestamp: u32, payload: &[u8]) -> Appended {
         let (generation, now) = (self.generation.get(), self.now.get());
+        let medium = kind.medium().expect("audio or video");
         self.stream.heard(now);
         self.stream
-            .append(generation, kind, timestamp, std::iter::once(payload), now)
+            .append(generation, medium, timestamp, std::iter::once(payload), now)
             .unwrap()
     }
 
-    /// A data message that isn't metadata.
+    /// Appends a data message that isn't metadata.
     pub(crate) fn data(&self, timestamp: u32, payload: &[u8]) {
         let (generation, now) = (self.generation.get(), self.now.get());
         let body = payload.into();
@@ -368,14 +384,14 @@ impl Fixture {
         self.stream.pump(self.now.get()).has_unsent
     }
 
-    /// A picture of `len` bytes that carries a running number, which is returned.
-    pub(crate) fn picture(&self, timestamp: u32, is_keyframe: bool, len: usize) -> u32 {
+    /// Appends a video frame of `len` bytes that carries a running number; returns the number.
+    pub(crate) fn frame(&self, timestamp: u32, is_keyframe: bool, len: usize) -> u32 {
         let first = if is_keyframe { 0x17 } else { 0x27 };
         self.numbered(Kind::Video, timestamp, [first, 1, 0, 0, 0], len)
     }
 
-    /// An AAC frame of `len` bytes, numbered likewise.
-    pub(crate) fn sound(&self, timestamp: u32, len: usize) -> u32 {
+    /// Appends an AAC frame of `len` bytes, numbered likewise.
+    pub(crate) fn audio(&self, timestamp: u32, len: usize) -> u32 {
         self.numbered(Kind::Audio, timestamp, [0xAF, 1, 0, 0, 0], len)
     }
 
@@ -384,32 +400,32 @@ impl Fixture {
         self.next_number.set(number + 1);
         let mut payload = tag.to_vec();
         payload.extend(number.to_be_bytes());
-        // Where the first NAL unit's header would be: a picture that is no IDR.
+        // In place of the first NAL unit's header: a frame that is no IDR.
         payload.push(0x41);
         payload.resize(len.max(10), number as u8);
         self.append(kind, timestamp, &payload);
         number
     }
 
-    /// A GOP at 25 pictures a second from `timestamp` on, each picture followed by a sound 10 ms
-    /// later, in real time, pumped.
-    pub(crate) fn gop(&self, timestamp: u32, pictures: u32) {
-        self.pictures(timestamp, pictures, true);
+    /// Appends and pumps, in real time, a GOP at 25 frames per second from `timestamp` on, each
+    /// video frame followed by an audio frame 10 ms later.
+    pub(crate) fn gop(&self, timestamp: u32, frames: u32) {
+        self.frames(timestamp, frames, true);
     }
 
-    /// The same, or what follows its keyframe.
-    pub(crate) fn pictures(&self, timestamp: u32, pictures: u32, has_keyframe: bool) {
-        for index in 0..pictures {
+    /// Like [`gop`](Self::gop), with or without the keyframe.
+    pub(crate) fn frames(&self, timestamp: u32, frames: u32, has_keyframe: bool) {
+        for index in 0..frames {
             let timestamp = timestamp.wrapping_add(index * 40);
-            self.picture(timestamp, has_keyframe && index == 0, 1_000);
-            self.sound(timestamp.wrapping_add(10), 100);
+            self.frame(timestamp, has_keyframe && index == 0, 1_000);
+            self.audio(timestamp.wrapping_add(10), 100);
             self.pump();
             self.wait(40);
         }
     }
 
     /// Why a player is to be removed, if it is.
-    pub(crate) fn end_of(&self, player: &Player) -> Option<End> {
+    pub(crate) fn end_of(&self, player: &Player) -> Option<PlayEnd> {
         self.stream
             .with_subscriber(player.id, self.now.get(), |_| {})
             .err()

@@ -1,9 +1,9 @@
-//! Where a player starts, and what it gets first.
+//! Where a player starts, and what it is sent first.
 
-use brooklet::live::join::Join;
+use brooklet::live::out::join::Join;
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, Got};
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
 
 fn timestamps(media: &[Got], is_wanted: impl Fn(&Got) -> bool) -> Vec<u32> {
     media
@@ -28,7 +28,7 @@ fn a_joiner_gets_headers_then_the_newest_keyframe() {
 }
 
 #[test]
-fn sequence_headers_have_the_time_of_the_first_picture() {
+fn sequence_headers_have_the_timestamp_of_the_first_frame() {
     let fixture = Fixture::published();
     fixture.gop(5_000, 3);
     for join in [Join::Gop, Join::Live] {
@@ -38,43 +38,43 @@ fn sequence_headers_have_the_time_of_the_first_picture() {
 }
 
 #[test]
-fn a_live_join_stamps_the_cached_pictures_to_end_at_the_live_edge() {
+fn a_live_join_restamps_the_cached_frames_to_end_at_the_live_edge() {
     let fixture = Fixture::published();
     fixture.gop(1_000, 50);
     let mut player = fixture.play(Join::Live);
     fixture.gop(3_000, 2);
     let media = player.media();
 
-    let pictures = timestamps(&media, Got::is_video);
+    let frames = timestamps(&media, Got::is_video);
     let newest = 1_000 + 49 * 40;
     let expected: Vec<u32> = (0..50)
         .map(|i| newest - 49 + i)
         .chain([3_000, 3_040])
         .collect();
-    assert_eq!(pictures, expected);
+    assert_eq!(frames, expected);
     assert!(media[0].is_keyframe());
 }
 
 #[test]
-fn a_live_join_brings_the_newest_four_of_the_cached_sounds() {
+fn a_live_join_sends_the_newest_four_cached_audio_frames() {
     let fixture = Fixture::published();
     fixture.gop(1_000, 50);
     let mut player = fixture.play(Join::Live);
-    let sounds = timestamps(&player.media(), Got::is_audio);
+    let audio_frames = timestamps(&player.media(), Got::is_audio);
     let newest = 1_010 + 49 * 40;
-    assert_eq!(sounds, [newest - 120, newest - 80, newest - 40, newest]);
+    assert_eq!(
+        audio_frames,
+        [newest - 120, newest - 80, newest - 40, newest]
+    );
 }
 
 #[test]
-fn a_gop_join_changes_nothing() {
+fn a_gop_join_changes_no_timestamp() {
     let fixture = Fixture::published();
     fixture.gop(1_000, 50);
     let mut player = fixture.play(Join::Gop);
-    let pictures = timestamps(&player.media(), Got::is_video);
-    assert_eq!(
-        pictures,
-        (0..50).map(|i| 1_000 + i * 40).collect::<Vec<_>>()
-    );
+    let frames = timestamps(&player.media(), Got::is_video);
+    assert_eq!(frames, (0..50).map(|i| 1_000 + i * 40).collect::<Vec<_>>());
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_next_join_waits_for_the_next_keyframe() {
     fixture.gop(0, 10);
     let mut player = fixture.play(Join::Next);
     assert_eq!(player.got(), []);
-    fixture.picture(400, false, 100);
+    fixture.frame(400, false, 100);
     fixture.pump();
     assert_eq!(player.got(), []);
     fixture.gop(440, 2);
@@ -107,20 +107,20 @@ fn a_player_may_come_before_the_publisher() {
 }
 
 #[test]
-fn what_comes_while_a_player_waits_is_not_stamped_anew() {
+fn frames_that_come_while_a_player_waits_keep_their_timestamps() {
     let fixture = Fixture::new();
     let mut player = fixture.play(Join::Live);
     fixture.publish();
     fixture.headers();
     // One read may bring several messages.
     for index in 0..5 {
-        fixture.sound(1_000 + index * 40, 100);
-        fixture.picture(1_010 + index * 40, index == 0, 100);
+        fixture.audio(1_000 + index * 40, 100);
+        fixture.frame(1_010 + index * 40, index == 0, 100);
     }
     fixture.pump();
     let media = player.media();
-    let pictures = timestamps(&media, Got::is_video);
-    assert_eq!(pictures, (0..5).map(|i| 1_010 + i * 40).collect::<Vec<_>>());
+    let frames = timestamps(&media, Got::is_video);
+    assert_eq!(frames, (0..5).map(|i| 1_010 + i * 40).collect::<Vec<_>>());
     assert_eq!(
         timestamps(&media, Got::is_audio),
         [1_040, 1_080, 1_120, 1_160]
@@ -128,22 +128,22 @@ fn what_comes_while_a_player_waits_is_not_stamped_anew() {
 }
 
 #[test]
-fn pictures_before_the_first_keyframe_reach_nobody() {
+fn frames_before_the_first_keyframe_reach_no_player() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
-    fixture.picture(0, false, 100);
-    fixture.picture(40, true, 100);
+    fixture.frame(0, false, 100);
+    fixture.frame(40, true, 100);
     fixture.pump();
     assert_eq!(timestamps(&player.media(), Got::is_video), [40]);
 }
 
 #[test]
-fn without_video_every_sound_is_a_place_to_start() {
+fn without_video_every_audio_frame_is_a_join_point() {
     let fixture = Fixture::new();
     fixture.publish();
     fixture.append(Kind::Audio, 0, AAC_HEADER);
     for index in 0..20 {
-        fixture.sound(index * 23, 100);
+        fixture.audio(index * 23, 100);
     }
     let mut player = fixture.play(Join::Live);
     let got = player.got();
@@ -207,52 +207,52 @@ fn an_empty_sequence_header_does_not_replace_a_good_one() {
     );
 }
 
-/// One read may bring several messages: those are all there before anybody is sent one.
+/// One read may bring several messages, which are all appended before any is sent.
 #[test]
-fn whoever_waited_gets_everything_from_the_first_join_point_on() {
+fn a_waiting_player_gets_everything_from_the_first_join_point_on() {
     for join in [Join::Live, Join::Gop, Join::Next] {
         let fixture = Fixture::new();
         let mut player = fixture.play(join);
         fixture.publish();
         fixture.append(Kind::Audio, 0, AAC_HEADER);
         for index in 0..5 {
-            fixture.sound(index * 20, 100);
+            fixture.audio(index * 20, 100);
         }
         fixture.pump();
         let got = player.got();
         assert_eq!(got[0].payload, AAC_HEADER);
-        let sounds = timestamps(&got[1..], Got::is_audio);
-        assert_eq!(sounds, [0, 20, 40, 60, 80], "{join:?}, sound alone");
+        let audio_frames = timestamps(&got[1..], Got::is_audio);
+        assert_eq!(audio_frames, [0, 20, 40, 60, 80], "{join:?}, sound alone");
 
         let fixture = Fixture::new();
         let mut player = fixture.play(join);
         fixture.publish();
         fixture.append(Kind::Video, 0, AVC_HEADER);
         for index in 0..8 {
-            fixture.picture(index * 20, index % 2 == 1, 100);
+            fixture.frame(index * 20, index % 2 == 1, 100);
         }
         fixture.pump();
-        let pictures = timestamps(&player.media(), Got::is_video);
-        assert_eq!(pictures, [20, 40, 60, 80, 100, 120, 140], "{join:?}, video");
+        let frames = timestamps(&player.media(), Got::is_video);
+        assert_eq!(frames, [20, 40, 60, 80, 100, 120, 140], "{join:?}, video");
         // From here on it is like any other.
-        fixture.picture(160, false, 100);
+        fixture.frame(160, false, 100);
         fixture.pump();
         assert_eq!(timestamps(&player.media(), Got::is_video), [160]);
     }
 }
 
 #[test]
-fn whoever_waited_starts_with_the_headers_that_hold() {
+fn a_waiting_player_starts_with_the_current_headers() {
     const OTHER_AAC: &[u8] = b"\xAF\0\x11\x90";
 
     let fixture = Fixture::new();
     let mut player = fixture.play(Join::Live);
     fixture.publish();
     fixture.append(Kind::Audio, 0, AAC_HEADER);
-    fixture.sound(0, 100);
+    fixture.audio(0, 100);
     fixture.append(Kind::Audio, 0, OTHER_AAC);
-    fixture.sound(20, 100);
-    fixture.sound(40, 100);
+    fixture.audio(20, 100);
+    fixture.audio(40, 100);
     fixture.pump();
     let got = player.got();
     assert_eq!(got[0].payload, OTHER_AAC);
@@ -260,13 +260,13 @@ fn whoever_waited_starts_with_the_headers_that_hold() {
 }
 
 #[test]
-fn a_player_that_comes_back_from_a_pause_is_not_taken_back_in_time() {
+fn timestamps_do_not_go_back_after_a_players_pause() {
     let fixture = Fixture::published();
     fixture.gop(0, 3);
     let mut player = fixture.play(Join::Live);
     let pause = |is_paused| {
         let now = fixture.now.get();
-        let act = |s: &mut brooklet::live::subscriber::Subscriber| s.set_paused(is_paused);
+        let act = |s: &mut brooklet::live::out::subscriber::Subscriber| s.set_paused(is_paused);
         fixture.stream.with_subscriber(player.id, now, act).unwrap();
     };
     pause(true);
@@ -274,11 +274,11 @@ fn a_player_that_comes_back_from_a_pause_is_not_taken_back_in_time() {
         fixture.gop(gop * 120, 3);
     }
     pause(false);
-    let pictures = timestamps(&player.media(), Got::is_video);
-    assert_eq!(pictures, [78, 79, 80, 438, 439, 440]);
+    let frames = timestamps(&player.media(), Got::is_video);
+    assert_eq!(frames, [78, 79, 80, 438, 439, 440]);
 }
 
-/// Data messages that a player got: time, and what is in them.
+/// The data messages that a player received: timestamp and contents.
 fn data(got: Vec<Got>) -> Vec<(u32, Vec<u8>)> {
     let is_data = |got: &Got| got.type_id == 18;
     let all = got.into_iter().filter(is_data);
@@ -292,10 +292,10 @@ fn data_messages_are_relayed_in_order_with_their_times() {
     let mut player = fixture.play(Join::Next);
     fixture.gop(1_120, 1);
     fixture.data(1_140, b"cue");
-    fixture.picture(1_160, false, 100);
-    // What is far off says nothing of the publisher's clock.
+    fixture.frame(1_160, false, 100);
+    // A timestamp that is far off says nothing about the publisher's clock.
     fixture.data(900_000, b"far");
-    fixture.picture(1_200, false, 100);
+    fixture.frame(1_200, false, 100);
     fixture.pump();
     let got = player.got();
     let order: Vec<_> = got[2..]
@@ -330,7 +330,7 @@ fn a_joiners_burst_brings_no_data_messages() {
         fixture.data(1_110, b"not pumped");
         let mut player = fixture.play(join);
         fixture.data(1_120, b"after");
-        fixture.picture(1_130, false, 100);
+        fixture.frame(1_130, false, 100);
         fixture.pump();
         let got = player.got();
         assert!(got.iter().any(Got::is_keyframe));
@@ -338,7 +338,7 @@ fn a_joiners_burst_brings_no_data_messages() {
         // A pause is the same.
         let pause = |is_paused| {
             let now = fixture.now.get();
-            let act = |s: &mut brooklet::live::subscriber::Subscriber| s.set_paused(is_paused);
+            let act = |s: &mut brooklet::live::out::subscriber::Subscriber| s.set_paused(is_paused);
             fixture.stream.with_subscriber(player.id, now, act).unwrap();
         };
         pause(true);

@@ -5,22 +5,23 @@ use std::sync::Arc;
 use allocation_counter::measure;
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::framing::{Base, Carrier, Framing};
-use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
-use brooklet::live::stream::{Settings, Stream};
-use brooklet::live::subscriber::Receiver;
+use brooklet::live::kind::Kind;
+use brooklet::live::out::carrier::Carrier;
+use brooklet::live::out::framing::Framing;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::request::Receiver;
+use brooklet::live::stream::{Desks, Stream, StreamSettings};
 use brooklet::rtmp::stream_key::StreamKey;
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, TestSink};
 
-/// What a stream may take on the heap, in bytes, with as much in its headers as it is allowed.
+/// What a stream may take on the heap, in bytes, with as much in its headers as is allowed.
 const STREAM: i64 = 16 * 1024;
 
 /// What it takes at most if its headers are as short as real ones.
 const USUAL: i64 = 7 * 1024;
 
-/// Bytes that are kept after all of this.
+/// The bytes that are kept after all of this.
 fn kept(act: impl FnOnce()) -> i64 {
     measure(act).bytes_current
 }
@@ -55,10 +56,10 @@ fn new_headers_between_inter_frames_are_not_kept_for_hls() {
         fixture.publish();
         let kept = kept(|| {
             fixture.append(Kind::Video, 0, AVC_HEADER);
-            fixture.picture(0, true, 100);
+            fixture.frame(0, true, 100);
             for index in 1..3_000 {
                 fixture.append(Kind::Video, index * 40, &header(index, len));
-                fixture.picture(index * 40, false, 100);
+                fixture.frame(index * 40, false, 100);
                 fixture.pump();
                 fixture.wait(40);
             }
@@ -78,8 +79,8 @@ fn new_headers_before_keyframes_are_not_kept_for_hls() {
         let kept = kept(|| {
             for index in 0..2_000 {
                 fixture.append(Kind::Video, index * 40, &header(index, len));
-                fixture.picture(index * 2_000, true, 100);
-                fixture.picture(index * 2_000 + 1_000, false, 100);
+                fixture.frame(index * 2_000, true, 100);
+                fixture.frame(index * 2_000 + 1_000, false, 100);
                 fixture.pump();
                 fixture.wait(2_000);
             }
@@ -113,14 +114,7 @@ fn headers_of_many_tracks_lie_in_the_arena() {
 #[test]
 fn players_that_stop_inside_the_headers_keep_no_version_of_their_own() {
     const PLAYERS: u32 = 60;
-    let carrier = Carrier::Http;
-    let framings = [
-        Framing::Flv { carrier, base: 0 },
-        Framing::Mp4 {
-            carrier,
-            base: Base::default(),
-        },
-    ];
+    let framings = [Framing::flv(Carrier::Raw), Framing::mp4(Carrier::Raw)];
     for framing in [None, Some(framings[0]), Some(framings[1])] {
         let fixture = Fixture::with(512, 0);
         fixture.publish();
@@ -131,7 +125,7 @@ fn players_that_stop_inside_the_headers_keep_no_version_of_their_own() {
             for (index, sink) in (0..).zip(&sinks) {
                 fixture.append(Kind::Video, index * 40, &header(index, 15_000));
                 fixture.append(Kind::Video, index * 40, &header(index, 2_500));
-                fixture.picture(index * 40, true, 100);
+                fixture.frame(index * 40, true, 100);
                 sink.reserve(4_096);
                 sink.set_room(30);
                 if let Some(framing) = framing {
@@ -159,12 +153,13 @@ fn players_that_stop_inside_the_headers_keep_no_version_of_their_own() {
 
 #[test]
 fn a_stream_that_nobody_has_published_is_small() {
-    let settings = Settings {
+    let settings = StreamSettings {
         arena: Arena::new(4 * BLOCK_LEN),
         history: 12_000,
         max_lag: 2_000,
         batch: 0,
         is_hls_served: true,
+        desks: Desks::default(),
     };
     let key = StreamKey::new("live", "test").unwrap();
     let mut stream = None;

@@ -1,4 +1,4 @@
-//! The log and its subscribers against a naive model which keeps everything.
+//! The log and its subscribers against a naive model that keeps everything.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,8 +6,9 @@ use std::thread;
 
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::join::Join;
-use brooklet::live::log::{Kind, Log, Meta, RECORD_LEN, Role, Sample};
+use brooklet::live::kind::Kind;
+use brooklet::live::log::{Log, Meta, RECORD_LEN, Role, Sample};
+use brooklet::live::out::join::Join;
 use proptest::prelude::*;
 
 use crate::fixture::{Fixture, TestSink};
@@ -71,7 +72,7 @@ fn blocks_that_a_large_message_left_unused_are_given_up_before_any_message() {
 }
 
 #[test]
-fn a_log_that_runs_keeps_blocks_whoever_takes_what_is_free() {
+fn a_running_log_keeps_its_blocks_when_others_take_all_free_ones() {
     let arena = Arena::new(32 * BLOCK_LEN);
     let mut log = Log::new(arena.clone(), 1_000);
     let is_over = Arc::<AtomicBool>::default();
@@ -90,7 +91,7 @@ fn a_log_that_runs_keeps_blocks_whoever_takes_what_is_free() {
     while arena.free_blocks() > 0 {
         thread::yield_now();
     }
-    // Some with keyframes, some without any since long, some after a pause.
+    // Some with keyframes, some without any for long, some after a pause.
     let results: Vec<_> = (0..100_000)
         .map(|number| {
             let now = number * if number % 1_000 == 0 { 10 } else { 3 };
@@ -148,8 +149,8 @@ proptest! {
         prop_assert_eq!(arena.free_blocks(), arena.total_blocks());
     }
 
-    /// Whatever the sockets take, what arrives is whole messages with the right bytes, in order,
-    /// and the only jumps are forward to keyframes.
+    /// However little the sockets take, what arrives is whole messages with the right bytes, in
+    /// order, and the only jumps are forward to keyframes.
     #[test]
     fn players_get_whole_messages_and_jump_to_keyframes_only(
         blocks in 6..60usize,
@@ -172,9 +173,9 @@ proptest! {
         for (index, (len, kind, pause, rooms)) in steps.into_iter().enumerate() {
             let timestamp = index as u32 * 40;
             match kind {
-                0..=1 => fixture.picture(timestamp, true, len),
-                2..=5 => fixture.picture(timestamp, false, len),
-                _ => fixture.sound(timestamp, len % 500),
+                0..=1 => fixture.frame(timestamp, true, len),
+                2..=5 => fixture.frame(timestamp, false, len),
+                _ => fixture.audio(timestamp, len % 500),
             };
             lengths.push(if kind > 5 { len % 500 } else { len }.max(10));
             for (player, room) in players.iter().zip(rooms) {

@@ -1,18 +1,21 @@
-//! Publishers that go, come back, and take over.
+//! Publishers that leave, return, and take over.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
-use brooklet::live::preamble::Slot;
-use brooklet::live::stream::{Busy, Superseded, Waited};
-use brooklet::live::subscriber::End;
+use brooklet::live::finding::{ClockRepair, Finding};
+use brooklet::live::kind::Kind;
+use brooklet::live::life::PublishRefused;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::subscriber::PlayEnd;
+use brooklet::live::stream::{Outlook, Superseded};
+use brooklet::media::{Medium, TrackInfo};
 use brooklet::rtmp::amf::Properties;
 use brooklet::rtmp::amf0::{self, Value};
 
-use crate::fixture::{AAC_HEADER, AVC_HEADER, AWAY, Fixture, Got, HOME, Player, TestSink, numbers};
+use crate::fixture::{
+    AAC_HEADER, AVC_HEADER, AWAY, Fixture, GRACE, Got, HOME, Player, TestSink, grace, numbers,
+};
 
 fn metadata(fixture: &Fixture, properties: &[(&str, f64)]) {
     let properties = numbers(properties);
@@ -24,7 +27,7 @@ fn metadata(fixture: &Fixture, properties: &[(&str, f64)]) {
         .unwrap();
 }
 
-/// The property names of the metadata messages that a player got.
+/// The property names of the metadata messages that a player received.
 fn metadata_of(player: &mut Player) -> Vec<Vec<String>> {
     let messages = player.got().into_iter().filter(|got| got.type_id == 18);
     messages
@@ -45,8 +48,31 @@ fn another_address_is_refused_while_the_publisher_is_heard() {
     fixture.wait(500);
     assert_eq!(
         fixture.try_publish(AWAY),
-        Err(Busy::InUse { retry_in: 1_500 })
+        Err(PublishRefused::InUse { retry_in: 1_500 })
     );
+}
+
+#[test]
+fn a_publisher_that_has_just_begun_counts_as_heard() {
+    let fixture = Fixture::new();
+    fixture.publish();
+    fixture.wait(500);
+    assert_eq!(
+        fixture.try_publish(AWAY),
+        Err(PublishRefused::InUse { retry_in: 1_500 })
+    );
+}
+
+#[test]
+fn a_stream_that_is_ended_early_can_no_longer_be_found() {
+    let fixture = Fixture::published();
+    let player = fixture.play(Join::Live);
+    fixture.unpublish();
+    let (generation, now) = (fixture.generation.get(), fixture.now.get());
+    let outlook = fixture.stream.end(generation, now);
+    assert!(outlook.has_ended);
+    assert_eq!(outlook.until, None);
+    assert_eq!(fixture.end_of(&player), Some(PlayEnd::Finished));
 }
 
 #[test]
@@ -67,7 +93,7 @@ fn the_same_address_takes_over_at_once_and_the_old_connection_is_cut() {
     assert!(old.is_shut.load(Ordering::SeqCst));
     let late = fixture.stream.append(
         first.generation,
-        Kind::Audio,
+        Medium::Audio,
         0,
         std::iter::once(AAC_HEADER),
         0,
@@ -76,11 +102,12 @@ fn the_same_address_takes_over_at_once_and_the_old_connection_is_cut() {
 }
 
 #[test]
-fn the_losers_clean_up_does_not_touch_the_winner() {
+fn the_clean_up_of_a_replaced_publisher_does_not_touch_its_successor() {
     let fixture = Fixture::new();
     let first = fixture.try_publish(HOME).unwrap();
     fixture.try_publish(HOME).unwrap();
-    fixture.stream.unpublish(first.generation);
+    let grace = grace(fixture.now.get());
+    fixture.stream.unpublish(first.generation, grace);
     fixture.stream.end(first.generation, fixture.now.get());
     assert!(fixture.stream.snapshot().is_live);
     fixture.headers();
@@ -94,7 +121,7 @@ fn two_publishers_at_one_address_do_not_fight() {
     fixture.stream.heard(fixture.now.get());
     assert_eq!(
         fixture.try_publish(HOME),
-        Err(Busy::Fighting { retry_in: 4_000 })
+        Err(PublishRefused::Fighting { retry_in: 4_000 })
     );
     fixture.wait(4_000);
     fixture.stream.heard(fixture.now.get());
@@ -102,7 +129,7 @@ fn two_publishers_at_one_address_do_not_fight() {
 }
 
 #[test]
-fn players_stay_and_timestamps_go_on_where_time_is() {
+fn players_stay_and_timestamps_advance_by_the_time_away() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
     fixture.gop(10_000, 10);
@@ -113,14 +140,15 @@ fn players_stay_and_timestamps_go_on_where_time_is() {
     fixture.headers();
     fixture.gop(0, 2);
     let got = player.got();
-    // The last picture had 10360 and the last sound 10370; 40 ms and 3 s later comes the next.
-    let pictures: Vec<_> = got.iter().filter(|got| got.is_video()).collect();
+    // The last video frame had 10360 and the last audio frame 10370; the next comes 40 ms and 3 s
+    // later.
+    let frames: Vec<_> = got.iter().filter(|got| got.is_video()).collect();
     assert!(
-        pictures[0].is_keyframe(),
+        frames[0].is_keyframe(),
         "the same headers are not sent again"
     );
-    assert_eq!(pictures[0].timestamp, 10_370 + 3_040);
-    assert_eq!(pictures[1].timestamp, 10_370 + 3_080);
+    assert_eq!(frames[0].timestamp, 10_370 + 3_040);
+    assert_eq!(frames[1].timestamp, 10_370 + 3_080);
 }
 
 #[test]
@@ -131,9 +159,9 @@ fn a_track_that_begins_before_the_seam_is_raised_to_it() {
     player.got();
     fixture.unpublish();
     fixture.publish();
-    fixture.picture(500, true, 100);
-    fixture.sound(400, 100);
-    fixture.sound(520, 100);
+    fixture.frame(500, true, 100);
+    fixture.audio(400, 100);
+    fixture.audio(520, 100);
     fixture.pump();
     let times: Vec<_> = player.media().iter().map(|got| got.timestamp).collect();
     assert_eq!(times, [10_050, 10_010, 10_070]);
@@ -177,7 +205,7 @@ fn nobody_joins_at_a_keyframe_of_the_publisher_before() {
     fixture.unpublish();
     fixture.publish();
     let mut player = fixture.play(Join::Live);
-    fixture.picture(0, false, 100);
+    fixture.frame(0, false, 100);
     fixture.pump();
     assert_eq!(player.got(), []);
     fixture.gop(40, 1);
@@ -185,7 +213,7 @@ fn nobody_joins_at_a_keyframe_of_the_publisher_before() {
 }
 
 #[test]
-fn at_the_end_players_hear_what_each_kind_of_player_waits_for() {
+fn at_the_end_players_get_every_message_that_some_player_waits_for() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
     fixture.gop(0, 2);
@@ -202,26 +230,61 @@ fn at_the_end_players_hear_what_each_kind_of_player_waits_for() {
     let text = |got: &Got| String::from_utf8_lossy(&got.payload).into_owned();
     assert!(text(&got[1]).contains("NetStream.Play.UnpublishNotify"));
     assert!(text(&got[2]).contains("NetStream.Play.Stop"));
-    assert_eq!(fixture.end_of(&player), Some(End::Finished));
+    assert_eq!(fixture.end_of(&player), Some(PlayEnd::Finished));
     assert!(player.sink.is_finished.load(Ordering::SeqCst));
 }
 
 #[test]
-fn the_wait_for_a_publisher_ends_as_it_should() {
+fn a_stream_waits_for_a_publisher_while_it_has_players() {
     let fixture = Fixture::published();
-    let generation = fixture.generation.get();
-    let wait = |generation| {
-        fixture
-            .stream
-            .wait_for_publisher(generation, Duration::ZERO, fixture.now.get())
-    };
-    fixture.unpublish();
-    assert_eq!(wait(generation), Waited::Deserted);
     let player = fixture.play(Join::Live);
-    assert_eq!(wait(generation), Waited::TimedOut);
+    let advance = |generation| fixture.stream.advance(generation, fixture.now.get());
+    let generation = fixture.generation.get();
+    let is_over_at = fixture.now.get() + GRACE;
+    fixture.unpublish();
+    assert_eq!(advance(generation).until, Some(is_over_at));
     fixture.publish();
-    assert_eq!(wait(generation), Waited::Returned);
+    assert_eq!(advance(generation), Outlook::default());
+    fixture.unpublish();
     fixture.stream.leave(player.id);
+    assert_eq!(advance(fixture.generation.get()), Outlook::default());
+    assert_eq!(fixture.try_publish(HOME), Err(PublishRefused::Closed));
+}
+
+#[test]
+fn a_stream_whose_publisher_does_not_come_back_ends() {
+    let fixture = Fixture::published();
+    let player = fixture.play(Join::Live);
+    fixture.unpublish();
+    fixture.wait(GRACE);
+    let advance = || {
+        let (generation, now) = (fixture.generation.get(), fixture.now.get());
+        fixture.stream.advance(generation, now)
+    };
+    let until = Some(fixture.now.get() + 3_000);
+    let has_ended = true;
+    assert_eq!(advance(), Outlook { has_ended, until });
+    assert_eq!(fixture.end_of(&player), Some(PlayEnd::Finished));
+    // The player has time to take the last bytes and hang up. Then it is disconnected.
+    fixture.wait(2_999);
+    assert_eq!(advance().until, until);
+    assert!(!player.sink.is_shut.load(Ordering::Relaxed));
+    fixture.wait(1);
+    assert_eq!(advance(), Outlook::default());
+    assert!(player.sink.is_shut.load(Ordering::Relaxed));
+}
+
+#[test]
+fn a_stream_that_has_ended_is_closed_once_all_players_have_left() {
+    let fixture = Fixture::published();
+    let player = fixture.play(Join::Live);
+    fixture.unpublish();
+    fixture.wait(GRACE);
+    let (generation, now) = (fixture.generation.get(), fixture.now.get());
+    assert!(fixture.stream.advance(generation, now).has_ended);
+    fixture.stream.leave(player.id);
+    assert_eq!(fixture.stream.advance(generation, now), Outlook::default());
+    assert!(!player.sink.is_shut.load(Ordering::Relaxed));
 }
 
 #[test]
@@ -234,14 +297,14 @@ fn metadata_is_an_ecma_array_at_time_zero_and_comes_first() {
 }
 
 #[test]
-fn promises_of_a_track_that_never_comes_are_dropped() {
+fn metadata_of_a_track_that_never_comes_is_dropped() {
     let fixture = Fixture::new();
     fixture.publish();
     metadata(&fixture, &[("width", 640.0), ("audiocodecid", 10.0)]);
     fixture.append(Kind::Video, 0, AVC_HEADER);
     let mut early = fixture.play(Join::Live);
     for index in 0..60 {
-        fixture.picture(index * 40, index == 0, 100);
+        fixture.frame(index * 40, index == 0, 100);
         fixture.pump();
         fixture.wait(40);
     }
@@ -262,7 +325,7 @@ fn a_publisher_without_audio_leaves_no_audio_header_of_the_one_before() {
     fixture.publish();
     fixture.append(Kind::Video, 0, AVC_HEADER);
     for index in 0..60 {
-        fixture.picture(index * 40, index == 0, 100);
+        fixture.frame(index * 40, index == 0, 100);
         fixture.wait(40);
     }
     let got = fixture.play(Join::Live).got();
@@ -270,52 +333,60 @@ fn a_publisher_without_audio_leaves_no_audio_header_of_the_one_before() {
 }
 
 #[test]
-fn a_clock_that_is_set_while_it_runs_is_not_seen_by_players_and_told_once() {
+fn a_clock_jump_is_hidden_from_players_and_reported_once() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
     fixture.gop(10_000, 10);
     let before = player.media().len();
-    fixture.picture(50_000_400, true, 1_000);
-    // In between, headers at time 0, and new ones.
+    fixture.frame(50_000_400, true, 1_000);
+    // In between, headers at timestamp 0, and new ones.
     fixture.headers();
     fixture.append(Kind::Video, 0, &[AVC_HEADER, b"other"].concat());
-    let repair = fixture.stream.pump(fixture.now.get()).repair;
-    let repair = repair.map(|repair| (repair.jump_ms, repair.total));
-    assert_eq!(repair, Some((49_990_000, 1)));
+    let repair = ClockRepair {
+        jump_ms: 49_990_000,
+        is_start: false,
+        total: 1,
+    };
+    let findings = fixture.stream.pump(fixture.now.get()).findings;
+    assert_eq!(findings, [Finding::Timestamps(repair)]);
     fixture.wait(40);
     fixture.gop(50_000_440, 2);
-    assert_eq!(fixture.stream.pump(fixture.now.get()).repair, None);
+    assert_eq!(fixture.stream.pump(fixture.now.get()).findings, []);
     let times: Vec<_> = player.got().iter().map(|got| got.timestamp).collect();
     assert_eq!(before, 20);
     assert_eq!(times, [10_400, 10_400, 10_440, 10_450, 10_480, 10_490]);
 }
 
 #[test]
-fn after_a_takeover_only_the_new_publishers_media_is_told() {
+fn after_a_takeover_only_the_new_publishers_media_is_reported() {
     const MP3: &[u8] = b"\x2F\xFF\xFB";
 
     let fixture = Fixture::published();
     fixture.gop(0, 3);
     let told = || {
-        let now = fixture.now.get();
-        let preamble = fixture.stream.report(now).preamble;
-        let slots: Vec<Slot> = preamble.headers().map(|(slot, _)| slot).collect();
-        (fixture.stream.sequence_headers(), slots)
+        let report = fixture.stream.report(fixture.now.get());
+        let reported = [report.video.info, report.audio.info];
+        (fixture.stream.track_infos(), reported)
     };
-    let (video, audio) = (Some(AVC_HEADER.to_vec()), Some(AAC_HEADER.to_vec()));
-    let all = vec![Slot::Video(0), Slot::Audio(0)];
-    assert_eq!(told(), ((video.clone(), audio.clone()), all.clone()));
-    // While its publisher is waited for nothing changes.
+    let read = |medium, payload: &[u8]| Some(TrackInfo::read(medium, payload).unwrap());
+    let video = read(Medium::Video, AVC_HEADER);
+    let audio = read(Medium::Audio, AAC_HEADER);
+    assert_eq!(told(), ([video, audio], [video, audio]));
+    // Nothing changes while the publisher is awaited.
     fixture.unpublish();
-    assert_eq!(told(), ((video, audio), all));
+    assert_eq!(told(), ([video, audio], [video, audio]));
 
     fixture.publish();
-    assert_eq!(told(), ((None, None), vec![]));
+    assert_eq!(told(), ([None, None], [None, None]));
     fixture.append(Kind::Audio, 0, MP3);
-    let other = [AVC_HEADER, b"other"].concat();
+    let mut other = AVC_HEADER.to_vec();
+    other[6] = 0x64;
     fixture.append(Kind::Video, 0, &other);
-    assert_eq!(told(), ((Some(other), None), vec![Slot::Video(0)]));
+    let other = read(Medium::Video, &other);
+    assert_ne!(other, video);
+    let mp3 = read(Medium::Audio, MP3);
+    assert_eq!(told(), ([other, None], [other, mp3]));
     // The same header again is its own, too.
     fixture.append(Kind::Audio, 0, AAC_HEADER);
-    assert_eq!(told().0.1, Some(AAC_HEADER.to_vec()));
+    assert_eq!(told(), ([other, audio], [other, audio]));
 }

@@ -4,24 +4,25 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use brooklet::allowance::Allowance;
-use brooklet::live::arena::{Arena, BLOCK_LEN, Full};
+use brooklet::live::arena::{Arena, ArenaFull, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::framing::Framing;
-use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
-use brooklet::live::stream::hls::{Asker, Waiters};
-use brooklet::live::stream::{Appended, Busy, Publisher, Settings, Stream};
-use brooklet::live::subscriber::{Receiver, Subscriber};
+use brooklet::live::hls::requests::{Answer, Asker, HlsRequest, Look};
+use brooklet::live::life::{PublishRefused, Publisher};
+use brooklet::live::out::framing::Framing;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::request::{JoinRequest, Receiver};
+use brooklet::live::stream::{Appended, Closed, Desks, Stream, StreamSettings};
 use brooklet::live::table::StreamTable;
+use brooklet::media::Medium;
 use brooklet::rtmp::server_session::Dialect;
 use brooklet::rtmp::stream_key::StreamKey;
 
 use crate::files::SMALL;
-use crate::fixture::{AVC_HEADER, TestSink};
+use crate::fixture::{AVC_HEADER, TestSink, grace};
 
 /// A server's streams and its clock.
 struct Streams {
-    settings: Settings,
+    settings: StreamSettings,
     now: u64,
 }
 
@@ -29,19 +30,20 @@ struct Streams {
 struct Camera {
     stream: Stream,
     generation: u64,
-    pictures: u32,
-    /// Pictures that were dropped.
+    frames: u32,
+    /// The number of frames dropped.
     lost: u32,
 }
 
 impl Streams {
     fn of_blocks(blocks: usize) -> Streams {
-        let settings = Settings {
+        let settings = StreamSettings {
             arena: Arena::new(blocks * BLOCK_LEN),
             history: 12_000,
             max_lag: 2_000,
             batch: 0,
             is_hls_served: true,
+            desks: Desks::default(),
         };
         Streams {
             settings,
@@ -49,7 +51,7 @@ impl Streams {
         }
     }
 
-    fn publish(&self, name: usize) -> Result<Camera, Busy> {
+    fn publish(&self, name: usize) -> Result<Camera, PublishRefused> {
         let key = StreamKey::new("live", &name.to_string()).unwrap();
         let stream = Stream::new(key, &self.settings);
         let publisher = Publisher {
@@ -59,11 +61,11 @@ impl Streams {
             sink: Arc::<TestSink>::default(),
             allowance: Allowance::default(),
         };
-        let accepted = stream.publish(publisher, self.now).unwrap()?;
+        let accepted = stream.publish(publisher, self.now)?;
         let camera = Camera {
             stream,
             generation: accepted.generation,
-            pictures: 0,
+            frames: 0,
             lost: 0,
         };
         camera.append(AVC_HEADER, self.now);
@@ -71,9 +73,9 @@ impl Streams {
     }
 
     /// A stream that has nothing but one keyframe of some bytes.
-    fn still(&self, name: usize, len: usize) -> Result<Camera, Busy> {
+    fn still(&self, name: usize, len: usize) -> Result<Camera, PublishRefused> {
         let mut camera = self.publish(name)?;
-        camera.picture(true, len, self.now);
+        camera.frame(true, len, self.now);
         Ok(camera)
     }
 }
@@ -83,38 +85,34 @@ impl Camera {
         self.stream.heard(now);
         let payload = std::iter::once(payload);
         self.stream
-            .append(self.generation, Kind::Video, now as u32, payload, now)
+            .append(self.generation, Medium::Video, now as u32, payload, now)
             .unwrap()
     }
 
-    fn picture(&mut self, is_keyframe: bool, len: usize, now: u64) {
-        let mut picture = vec![if is_keyframe { 0x17 } else { 0x27 }, 1, 0, 0, 0];
-        picture.resize(len, 0x41);
-        self.lost += u32::from(self.append(&picture, now) != Appended::Stored);
-        self.pictures += 1;
+    fn frame(&mut self, is_keyframe: bool, len: usize, now: u64) {
+        let mut frame = vec![if is_keyframe { 0x17 } else { 0x27 }, 1, 0, 0, 0];
+        frame.resize(len, 0x41);
+        self.lost += u32::from(self.append(&frame, now) != Appended::Stored);
+        self.frames += 1;
         self.stream.pump(now);
     }
 
-    /// The next picture of 25 a second, with keyframes of 90 KB every two seconds.
+    /// Sends the next of 25 frames per second, with keyframes of 90 KB every two seconds.
     fn film(&mut self, now: u64) {
-        let is_keyframe = self.pictures % 50 == 0;
-        self.picture(is_keyframe, if is_keyframe { 90_000 } else { 9_000 }, now);
+        let is_keyframe = self.frames % 50 == 0;
+        self.frame(is_keyframe, if is_keyframe { 90_000 } else { 9_000 }, now);
     }
 
-    /// Whether a player that joins now gets a picture at once.
+    /// Whether a player that joins now is sent a frame at once.
     fn can_be_joined(&self) -> bool {
         let sink = Arc::<TestSink>::default();
-        let framing = Framing::Rtmp {
-            message_stream_id: 1,
-            dialect: Dialect::AMF0,
-        };
         let receiver = Receiver {
-            framing,
+            framing: Framing::rtmp(1, Dialect::AMF0),
             join: Join::Gop,
             capabilities: Capabilities::unknown(),
         };
-        let player = Subscriber::new(1, sink.clone(), receiver, Vec::new());
-        self.stream.subscribe(player, 0).unwrap();
+        let request = JoinRequest::new(1, sink.clone(), receiver, Vec::new());
+        self.stream.subscribe(request, 0).unwrap();
         let _ = self.stream.with_subscriber(1, 0, |_| {});
         self.stream.leave(1);
         sink.len() > 90_000
@@ -125,10 +123,10 @@ impl Camera {
     }
 }
 
-/// Films for some pictures, and says how often a player could join.
-fn film(streams: &mut Streams, camera: &mut Camera, pictures: u32) -> u32 {
+/// Films for some frames; returns how often a player could join.
+fn film(streams: &mut Streams, camera: &mut Camera, frames: u32) -> u32 {
     let mut joinable = 0;
-    for _ in 0..pictures {
+    for _ in 0..frames {
         streams.now += 40;
         camera.film(streams.now);
         joinable += u32::from(camera.can_be_joined());
@@ -137,7 +135,7 @@ fn film(streams: &mut Streams, camera: &mut Camera, pictures: u32) -> u32 {
 }
 
 #[test]
-fn a_camera_beside_480_streams_of_one_tiny_keyframe_loses_nothing() {
+fn a_camera_beside_480_tiny_streams_loses_nothing() {
     for is_first in [true, false] {
         let mut streams = Streams::of_blocks(2_048);
         let mut early = is_first.then(|| streams.publish(1_000).unwrap());
@@ -154,7 +152,7 @@ fn a_camera_beside_480_streams_of_one_tiny_keyframe_loses_nothing() {
 }
 
 #[test]
-fn streams_whose_publisher_is_gone_give_way() {
+fn streams_without_a_publisher_give_up_their_blocks_first() {
     let mut streams = Streams::of_blocks(512);
     let mut zombies: Vec<_> = (0..12).map(|name| streams.publish(name).unwrap()).collect();
     for _ in 0..100 {
@@ -165,7 +163,9 @@ fn streams_whose_publisher_is_gone_give_way() {
     }
     assert!(streams.settings.arena.free_blocks() <= 128);
     for zombie in &zombies {
-        zombie.stream.unpublish(zombie.generation);
+        zombie
+            .stream
+            .unpublish(zombie.generation, grace(streams.now));
     }
     let mut camera = streams.publish(1_000).unwrap();
     assert_eq!(film(&mut streams, &mut camera, 500), 500);
@@ -175,17 +175,17 @@ fn streams_whose_publisher_is_gone_give_way() {
     for index in 0..500 {
         streams.now += 40;
         for camera in &mut cameras {
-            camera.picture(index % 250 == 0, 12_000, streams.now);
+            camera.frame(index % 250 == 0, 12_000, streams.now);
         }
     }
-    // All that there is but for the reserve, half of it each.
+    // All blocks but the reserve, half of it each.
     for camera in &cameras {
         assert!(camera.blocks() >= 184, "{}", camera.blocks());
     }
 }
 
 #[test]
-fn what_is_kept_for_hls_is_shared_by_those_that_nobody_watches() {
+fn unwatched_streams_share_the_memory_for_hls() {
     let mut streams = Streams::of_blocks(1_024);
     let mut cameras: Vec<_> = (0..4).map(|name| streams.publish(name).unwrap()).collect();
     let mut small = streams.publish(4).unwrap();
@@ -193,16 +193,16 @@ fn what_is_kept_for_hls_is_shared_by_those_that_nobody_watches() {
         camera.append(SMALL, streams.now);
     }
     let listed = |camera: &Camera, now| {
-        let waiters = Waiters::new(8);
         let asker = Asker {
             address: IpAddr::from([192, 0, 2, 2]),
-            client: IpAddr::from([192, 0, 2, 2]),
+            connection: 1,
             now,
             nonce: || 1,
-            waiters: &waiters,
-            is_over: &|| false,
         };
-        camera.stream.playlist(None, asker).unwrap().listing
+        match camera.stream.ask_hls(HlsRequest::Media(None), &asker) {
+            Ok(Look::Answer(Answer::Playlist(playlist))) => playlist.listing,
+            look => panic!("no playlist: {look:?}"),
+        }
     };
     for index in 0..1_000 {
         streams.now += 40;
@@ -210,7 +210,7 @@ fn what_is_kept_for_hls_is_shared_by_those_that_nobody_watches() {
             camera.film(streams.now);
         }
         // A keyframe each second: no segment is complete without the GOP before the newest.
-        small.picture(index % 25 == 0, 2_000, streams.now);
+        small.frame(index % 25 == 0, 2_000, streams.now);
         if index >= 500 && index % 25 == 0 {
             // A segment of it takes 33 blocks, and ten of them are kept.
             listed(&cameras[0], streams.now);
@@ -234,7 +234,7 @@ fn what_is_kept_for_hls_is_shared_by_those_that_nobody_watches() {
 }
 
 #[test]
-fn what_is_kept_for_hls_that_nobody_watches_is_there_for_whoever_needs_it() {
+fn memory_kept_for_unwatched_hls_is_given_up_when_needed() {
     for is_silent in [true, false] {
         let mut streams = Streams::of_blocks(512);
         let mut unwatched = streams.publish(0).unwrap();
@@ -246,7 +246,7 @@ fn what_is_kept_for_hls_that_nobody_watches_is_there_for_whoever_needs_it() {
         let mut most = 0;
         for index in 0..440 {
             streams.now += 40;
-            huge.picture(index == 0, 15_000, streams.now);
+            huge.frame(index == 0, 15_000, streams.now);
             if !is_silent {
                 unwatched.film(streams.now);
             }
@@ -265,13 +265,13 @@ fn what_is_kept_for_hls_that_nobody_watches_is_there_for_whoever_needs_it() {
 }
 
 #[test]
-fn a_huge_gop_takes_nothing_from_those_who_need_little() {
+fn a_huge_gop_takes_nothing_from_streams_with_small_ones() {
     for is_first in [true, false] {
         let mut streams = Streams::of_blocks(512);
         let mut huge = streams.publish(0).unwrap();
         if is_first {
             for index in 0..400 {
-                huge.picture(index == 0, 9_200, streams.now);
+                huge.frame(index == 0, 9_200, streams.now);
             }
         }
         let mut cameras: Vec<_> = (1..5).map(|name| streams.publish(name).unwrap()).collect();
@@ -280,7 +280,7 @@ fn a_huge_gop_takes_nothing_from_those_who_need_little() {
             for index in 0..500 {
                 streams.now += 40;
                 for half in 0..2 {
-                    huge.picture(index % 250 == 0 && half == 0, len, streams.now);
+                    huge.frame(index % 250 == 0 && half == 0, len, streams.now);
                 }
                 for camera in &mut cameras {
                     camera.film(streams.now);
@@ -300,7 +300,7 @@ fn a_huge_gop_takes_nothing_from_those_who_need_little() {
 }
 
 #[test]
-fn who_films_keeps_its_gop_whoever_comes_and_whoever_finds_no_room_is_told() {
+fn a_running_stream_keeps_its_gop_and_new_ones_without_room_are_refused() {
     let mut streams = Streams::of_blocks(128);
     let mut camera = streams.publish(1_000).unwrap();
     assert_eq!(film(&mut streams, &mut camera, 200), 200);
@@ -313,16 +313,16 @@ fn who_films_keeps_its_gop_whoever_comes_and_whoever_finds_no_room_is_told() {
         }
         for other in &mut greedy {
             for _ in 0..20 {
-                other.picture(false, 40_000, streams.now);
+                other.frame(false, 40_000, streams.now);
             }
         }
         assert_eq!(film(&mut streams, &mut camera, 10), 10, "{name}");
     }
     assert_eq!(camera.lost, 0);
-    let Some(Busy::Full(full)) = refused else {
+    let Some(PublishRefused::Full(full)) = refused else {
         panic!("{refused:?} after {} streams", greedy.len())
     };
-    let Full::InAll { streams, .. } = full else {
+    let ArenaFull::InAll { streams, .. } = full else {
         panic!("{full}")
     };
     assert_eq!(streams, greedy.len() + 1);
@@ -332,7 +332,7 @@ fn who_films_keeps_its_gop_whoever_comes_and_whoever_finds_no_room_is_told() {
 }
 
 #[test]
-fn whoever_is_refused_for_want_of_memory_leaves_no_stream_behind() {
+fn a_publish_refused_for_lack_of_memory_leaves_no_stream_behind() {
     let streams = Streams::of_blocks(4);
     let table = StreamTable::new(streams.settings.clone());
     let publisher = |number: u8| Publisher {
@@ -345,8 +345,10 @@ fn whoever_is_refused_for_want_of_memory_leaves_no_stream_behind() {
     let mut refused = 0;
     for number in 0..100 {
         let key = StreamKey::new("live", &number.to_string()).unwrap();
-        let verdict = table.with(&key, |stream| stream.publish(publisher(number), 1_000));
-        refused += usize::from(matches!(verdict, Err(Busy::Full(_))));
+        let verdict = table.with(&key, 1_000, |stream| {
+            Ok::<_, Closed>(stream.publish(publisher(number), 1_000))
+        });
+        refused += usize::from(matches!(verdict, Err(PublishRefused::Full(_))));
         assert_eq!(table.find(&key).is_some(), verdict.is_ok());
     }
     assert!(refused > 90, "{refused}");

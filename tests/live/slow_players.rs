@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use brooklet::live::join::Join;
-use brooklet::live::subscriber::End;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::subscriber::PlayEnd;
 
 use crate::fixture::{Fixture, Got, TestSink};
 
 #[test]
-fn a_player_at_half_the_rate_goes_on_by_skipping_to_keyframes() {
+fn a_player_at_half_the_rate_skips_to_keyframes() {
     let fixture = Fixture::published();
     let mut slow = fixture.play(Join::Live);
     let mut fast = fixture.play(Join::Live);
     let mut skips = Vec::new();
     for index in 0..1_500u32 {
-        // 1000 bytes every 40 ms; the slow one takes 500.
-        fixture.picture(index * 40, index % 25 == 0, 1_000);
+        // 1000 bytes every 40 ms, of which the slow one takes 500.
+        fixture.frame(index * 40, index % 25 == 0, 1_000);
         slow.sink.set_room(500);
         skips.extend(fixture.stream.pump(fixture.now.get()).skips);
         fixture.wait(40);
@@ -49,15 +49,15 @@ fn a_player_at_half_the_rate_goes_on_by_skipping_to_keyframes() {
 }
 
 #[test]
-fn a_burst_from_the_publisher_is_not_the_players_lag() {
+fn a_burst_of_the_publisher_does_not_count_as_lag() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
-    // Five seconds of media at once, as after an outage; the socket takes a second's worth.
+    // Five seconds of media at once, as after an outage. The socket takes a second's worth.
     player.sink.set_room(25_000);
-    fixture.picture(0, true, 1_000);
+    fixture.frame(0, true, 1_000);
     fixture.pump();
     for index in 1..125 {
-        fixture.picture(index * 40, index % 25 == 0, 1_000);
+        fixture.frame(index * 40, index % 25 == 0, 1_000);
     }
     fixture.pump();
     fixture.wait(1_000);
@@ -73,12 +73,12 @@ fn a_player_that_never_reads_is_cut_off_and_costs_no_more_than_the_history() {
     stalled.sink.set_room(300);
     let mut most = 0;
     for index in 0..1_000u32 {
-        fixture.picture(index * 40, index % 25 == 0, 10_000);
+        fixture.frame(index * 40, index % 25 == 0, 10_000);
         fixture.pump();
         fixture.wait(40);
         most = most.max(fixture.stream.snapshot().blocks);
     }
-    assert_eq!(fixture.end_of(&stalled), Some(End::Stalled));
+    assert_eq!(fixture.end_of(&stalled), Some(PlayEnd::Stalled));
     assert!(stalled.sink.is_shut.load(Ordering::SeqCst));
     // 12 s of 250 kB/s, and the newest GOP.
     assert!(most <= 13 * 250_000 / 16_384 + 2, "{most} blocks");
@@ -89,7 +89,7 @@ fn without_slow_players_only_the_newest_gop_is_kept() {
     let fixture = Fixture::published();
     let _player = fixture.play(Join::Live);
     for index in 0..500u32 {
-        fixture.picture(index * 40, index % 25 == 0, 10_000);
+        fixture.frame(index * 40, index % 25 == 0, 10_000);
         fixture.pump();
         fixture.wait(40);
         assert!(fixture.stream.snapshot().blocks <= 26 * 10_000 / 16_384 + 2);
@@ -103,11 +103,11 @@ fn a_player_that_stops_at_a_boundary_is_cut_off_too() {
     let stalled = fixture.play_with(Join::Live, sink.clone());
     sink.set_room(0);
     for index in 0..600u32 {
-        fixture.picture(index * 40, index % 25 == 0, 1_000);
+        fixture.frame(index * 40, index % 25 == 0, 1_000);
         fixture.pump();
         fixture.wait(40);
     }
-    assert_eq!(fixture.end_of(&stalled), Some(End::Stalled));
+    assert_eq!(fixture.end_of(&stalled), Some(PlayEnd::Stalled));
 }
 
 #[test]
@@ -116,28 +116,28 @@ fn when_even_the_newest_keyframe_is_evicted_joiners_wait_for_the_next() {
     let fixture = Fixture::with(12, 0);
     fixture.publish();
     fixture.headers();
-    fixture.picture(0, true, 50_000);
+    fixture.frame(0, true, 50_000);
     for index in 1..10 {
-        fixture.picture(index * 40, false, 20_000);
+        fixture.frame(index * 40, false, 20_000);
     }
     let mut player = fixture.play(Join::Live);
     assert_eq!(player.got(), []);
-    fixture.picture(400, true, 1_000);
+    fixture.frame(400, true, 1_000);
     fixture.pump();
     assert!(player.media()[0].is_keyframe());
 }
 
 #[test]
-fn a_message_larger_than_the_share_is_dropped_and_pictures_wait_for_a_keyframe() {
+fn a_message_larger_than_the_share_is_dropped_and_video_waits_for_a_keyframe() {
     let fixture = Fixture::with(12, 0);
     fixture.publish();
     fixture.headers();
     let mut player = fixture.play(Join::Live);
-    fixture.picture(0, true, 1_000);
+    fixture.frame(0, true, 1_000);
     fixture.pump();
-    fixture.picture(40, true, 200_000);
-    fixture.picture(80, false, 1_000);
-    fixture.picture(120, true, 1_000);
+    fixture.frame(40, true, 200_000);
+    fixture.frame(80, false, 1_000);
+    fixture.frame(120, true, 1_000);
     fixture.pump();
     let times: Vec<_> = player
         .media()
@@ -149,14 +149,14 @@ fn a_message_larger_than_the_share_is_dropped_and_pictures_wait_for_a_keyframe()
 }
 
 #[test]
-fn a_batch_waits_for_company_but_never_a_keyframe() {
+fn a_batch_waits_for_more_messages_but_never_delays_a_keyframe() {
     let fixture = Fixture::with(1024, 350);
     fixture.publish();
     fixture.headers();
     let mut player = fixture.play(Join::Live);
     let mut sends = Vec::new();
     for index in 0..30u32 {
-        fixture.picture(index * 40, index % 20 == 0, 1_000);
+        fixture.frame(index * 40, index % 20 == 0, 1_000);
         fixture.pump();
         sends.push(
             player
@@ -167,7 +167,8 @@ fn a_batch_waits_for_company_but_never_a_keyframe() {
         );
         fixture.wait(40);
     }
-    // The keyframe at once; then what comes in 350 ms; then up to the next keyframe, at once.
+    // The keyframe at once; then what comes in 350 ms; then the rest up to the next keyframe, at
+    // once.
     assert_eq!(sends[0], 1);
     assert_eq!(sends[1..10], [0, 0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(sends[10], 10);

@@ -1,15 +1,19 @@
-//! In the steady state relaying allocates nothing.
+//! Relaying allocates nothing in the steady state.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use brooklet::allowance::Allowance;
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::framing::{Base, Carrier, Framing};
-use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
+use brooklet::live::kind::Kind;
+use brooklet::live::out::carrier::Carrier;
+use brooklet::live::out::framing::Framing;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::request::Receiver;
 use brooklet::live::payload::Assembly;
-use brooklet::live::subscriber::Receiver;
-use brooklet::rtmp::chunk_reader::{ChunkReader, Limits, Payload};
+use brooklet::media::Medium;
+use brooklet::rtmp::bytes::Bytes;
+use brooklet::rtmp::chunk_reader::{ChunkReader, Limits};
 use brooklet::rtmp::server_session::Dialect;
 
 use crate::files::SMALL;
@@ -18,7 +22,7 @@ use crate::fixture::{AAC_HEADER, Fixture, TestSink};
 /// A message: its type and payload.
 type Message = (u8, Vec<u8>);
 
-/// Pictures of several chunks and sounds.
+/// Video frames of several chunks, and audio.
 fn legacy(index: u32) -> Message {
     let (type_id, tag, len): (_, &[u8], _) = match index % 2 {
         0 if index % 60 == 0 => (9, b"\x17\x01\0\0\0", 40_000),
@@ -28,11 +32,11 @@ fn legacy(index: u32) -> Message {
     filled(type_id, tag, len, index)
 }
 
-/// The same in forms that don't reach players as they came.
+/// The same in forms that players don't receive as they came.
 fn enhanced(index: u32) -> Message {
     let (type_id, tag, len): (_, &[u8], _) = match index % 12 {
         0 if index % 60 == 0 => (9, b"\x91avc1\0\0\0", 40_000),
-        // Two tracks, of which the second has the rest.
+        // Two tracks, the second of which has the rest.
         0 | 2 => (
             9,
             b"\xA6\x11avc1\0\0\0\x07\0\0\0\0\0\0\0\x01\0\x23\x13",
@@ -54,15 +58,16 @@ fn filled(type_id: u8, tag: &[u8], len: usize, index: u32) -> Message {
 }
 
 /// The publisher's chunks, as bytes.
-fn chunks(messages: impl Iterator<Item = Message>) -> Vec<u8> {
+fn chunks(numbers: Range<u32>, message: fn(u32) -> Message) -> Vec<u8> {
     use brooklet::rtmp::chunk::MessageHeader;
     use brooklet::rtmp::chunk_writer::ChunkWriter;
 
     let mut bytes = Vec::new();
-    for (index, (type_id, payload)) in messages.enumerate() {
+    for index in numbers {
+        let (type_id, payload) = message(index);
         let header = MessageHeader {
             chunk_stream_id: if type_id == 9 { 6 } else { 4 },
-            timestamp: index as u32 * 20,
+            timestamp: index * 20,
             len: 0,
             type_id,
             message_stream_id: 1,
@@ -73,11 +78,7 @@ fn chunks(messages: impl Iterator<Item = Message>) -> Vec<u8> {
 }
 
 fn rtmp(capabilities: Capabilities) -> Receiver {
-    let framing = Framing::Rtmp {
-        message_stream_id: 1,
-        dialect: Dialect::AMF0,
-    };
-    receiver(framing, capabilities)
+    receiver(Framing::rtmp(1, Dialect::AMF0), capabilities)
 }
 
 fn receiver(framing: Framing, capabilities: Capabilities) -> Receiver {
@@ -88,18 +89,17 @@ fn receiver(framing: Framing, capabilities: Capabilities) -> Receiver {
     }
 }
 
-/// Of files, one of each kind.
+/// Receivers of files, one of each kind.
 fn files() -> Vec<Receiver> {
     let everything = Capabilities::everything();
     let of_carrier = |carrier| {
-        let base = Base::default();
         [
-            receiver(Framing::Flv { carrier, base: 0 }, everything),
-            receiver(Framing::Flv { carrier, base: 0 }, Capabilities::browser()),
-            receiver(Framing::Mp4 { carrier, base }, everything),
+            receiver(Framing::flv(carrier), everything),
+            receiver(Framing::flv(carrier), Capabilities::browser()),
+            receiver(Framing::mp4(carrier), everything),
         ]
     };
-    [Carrier::Http, Carrier::Chunked, Carrier::WebSocket]
+    [Carrier::Raw, Carrier::Chunked, Carrier::WebSocket]
         .into_iter()
         .flat_map(of_carrier)
         .collect()
@@ -111,12 +111,12 @@ fn relaying_a_thousand_messages_to_three_subscribers_allocates_nothing() {
 }
 
 #[test]
-fn nor_does_it_to_as_many_as_are_sent_staged_bytes() {
+fn relaying_staged_bytes_to_eight_subscribers_allocates_nothing() {
     relay_a_thousand_messages_to(&[rtmp(Capabilities::unknown()); 8], legacy);
 }
 
 #[test]
-fn nor_do_messages_that_are_split_and_rewritten_on_their_way() {
+fn relaying_messages_that_are_split_and_rewritten_allocates_nothing() {
     let (plain, all) = (
         rtmp(Capabilities::unknown()),
         rtmp(Capabilities::everything()),
@@ -127,18 +127,18 @@ fn nor_do_messages_that_are_split_and_rewritten_on_their_way() {
 }
 
 #[test]
-fn nor_does_it_to_viewers_of_flv_and_mp4_over_http_and_websocket() {
+fn relaying_flv_and_mp4_over_http_and_websocket_allocates_nothing() {
     let payload: usize = (0..1_000).map(|index| legacy(index).1.len()).sum();
     let players = vec![rtmp(Capabilities::unknown()); 4];
     for receivers in [files(), [files(), players].concat()] {
         let sent = relay_a_thousand_messages_to(&receivers, legacy);
-        // MP4 has no use for the first bytes of each, but has a longer head.
+        // MP4 leaves out the first bytes of each, but has a longer head.
         assert!(sent.iter().all(|sent| *sent > payload), "{sent:?}");
         relay_a_thousand_messages_to(&receivers[..1], enhanced);
     }
 }
 
-/// Returns how many bytes each receiver was sent of the messages that were measured.
+/// Returns how many bytes of the measured messages each receiver was sent.
 fn relay_a_thousand_messages_to(receivers: &[Receiver], message: fn(u32) -> Message) -> Vec<usize> {
     let fixture = Fixture::new();
     fixture.publish();
@@ -150,15 +150,12 @@ fn relay_a_thousand_messages_to(receivers: &[Receiver], message: fn(u32) -> Mess
         command: 0,
         ..Limits::NONE
     };
-    // A publisher's.
+    // A publisher's buffer.
     let assembly = Assembly::new((*fixture.arena).clone(), Allowance::default());
     assembly.keep(4);
     let mut reader = ChunkReader::new(assembly, limits);
     reader.set_chunk_size(65_536).unwrap();
-    let (warm_up, measured) = (
-        chunks((0..1_500).map(message)),
-        chunks((0..1_000).map(message)),
-    );
+    let (warm_up, measured) = (chunks(0..1_500, message), chunks(1_500..2_500, message));
     let attach = |receiver: &Receiver| {
         let sink = Arc::<TestSink>::default();
         sink.reserve(3 * (warm_up.len() + measured.len()));
@@ -169,18 +166,19 @@ fn relay_a_thousand_messages_to(receivers: &[Receiver], message: fn(u32) -> Mess
 
     let mut relay = |bytes: &[u8]| {
         let mut relayed = 0;
-        for mut read in bytes.chunks(7_000) {
+        for read in bytes.chunks(7_000) {
+            let mut read = Bytes::from(read);
             while let Some(header) = reader.read(&mut read).unwrap() {
-                let kind = if header.type_id == 9 {
-                    Kind::Video
+                let medium = if header.type_id == 9 {
+                    Medium::Video
                 } else {
-                    Kind::Audio
+                    Medium::Audio
                 };
                 let (generation, now) = (fixture.generation.get(), fixture.now.get());
-                let payload = reader.payload().unwrap().parts();
+                let payload = reader.payload(header.in_place);
                 fixture
                     .stream
-                    .append(generation, kind, header.timestamp, payload, now)
+                    .append(generation, medium, header.timestamp, payload, now)
                     .unwrap();
                 relayed += 1;
             }
@@ -198,7 +196,7 @@ fn relay_a_thousand_messages_to(receivers: &[Receiver], message: fn(u32) -> Mess
     assert_eq!(allocations.count_total, 0);
     let sent = sinks.iter().zip(before).map(|(sink, b)| sink.len() - b);
     let sent: Vec<_> = sent.collect();
-    // Some of it is left out for those who can't take it.
+    // Some of it is left out for receivers that can't take it.
     assert!(sent.iter().all(|sent| *sent > measured.len() / 2));
     sent
 }

@@ -1,7 +1,7 @@
 //! Players that pause, and that want only some of the media.
 
-use brooklet::live::join::Join;
-use brooklet::live::subscriber::End;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::subscriber::PlayEnd;
 
 use crate::fixture::{Fixture, Got};
 
@@ -30,7 +30,7 @@ fn a_paused_player_gets_nothing_and_resumes_at_a_keyframe() {
 }
 
 #[test]
-fn video_that_is_wanted_again_comes_back_with_a_keyframe() {
+fn video_that_is_turned_on_again_resumes_with_a_keyframe() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
     fixture.gop(0, 10);
@@ -48,8 +48,8 @@ fn video_that_is_wanted_again_comes_back_with_a_keyframe() {
     assert!(got.iter().all(Got::is_audio));
     assert_eq!(got.len(), 10);
     set_video(true);
-    fixture.picture(800, false, 100);
-    fixture.sound(810, 100);
+    fixture.frame(800, false, 100);
+    fixture.audio(810, 100);
     fixture.pump();
     assert!(player.got().iter().all(Got::is_audio));
     fixture.gop(840, 2);
@@ -59,7 +59,7 @@ fn video_that_is_wanted_again_comes_back_with_a_keyframe() {
 }
 
 #[test]
-fn audio_can_be_left_out() {
+fn audio_can_be_turned_off() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
     fixture
@@ -74,16 +74,16 @@ fn audio_can_be_left_out() {
 fn control_bytes_wait_for_the_end_of_a_message() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
-    fixture.picture(0, true, 1_000);
+    fixture.frame(0, true, 1_000);
     player.sink.set_room(500);
     fixture.pump();
-    // A ping request, in the middle of the keyframe.
+    // A ping request in the middle of the keyframe.
     let ping = b"\x02\0\0\0\0\0\x06\x04\0\0\0\0\0\x06\0\0\0\x01";
     fixture
         .stream
         .with_subscriber(player.id, fixture.now.get(), |s| s.queue_control(ping))
         .unwrap();
-    fixture.picture(40, false, 1_000);
+    fixture.frame(40, false, 1_000);
     player.sink.set_room(usize::MAX);
     fixture.pump();
     let types: Vec<_> = player.got().iter().map(|got| got.type_id).collect();
@@ -91,17 +91,18 @@ fn control_bytes_wait_for_the_end_of_a_message() {
 }
 
 #[test]
-fn a_client_that_asks_without_reading_is_cut_off() {
+fn a_client_that_sends_requests_without_reading_is_cut_off() {
     let fixture = Fixture::published();
     let player = fixture.play(Join::Live);
     player.sink.set_room(0);
     let mut end = None;
     for _ in 0..100 {
-        let ask = |s: &mut brooklet::live::subscriber::Subscriber| s.queue_control(&[0; 1_000]);
+        let ask =
+            |s: &mut brooklet::live::out::subscriber::Subscriber| s.queue_control(&[0; 1_000]);
         end = fixture
             .stream
             .with_subscriber(player.id, fixture.now.get(), ask)
             .err();
     }
-    assert_eq!(end, Some(End::ControlOverflow));
+    assert_eq!(end, Some(PlayEnd::ControlOverflow));
 }

@@ -1,11 +1,10 @@
-//! What the programs that people use get over HTTP: as FLV, as fragmented MP4 and by HLS, of the
-//! codecs that a stream may have.
+//! What common programs receive over HTTP: FLV, fragmented MP4 and HLS, with all codecs that a
+//! stream may have.
 //!
-//! The table that is printed has a row for each pair of codecs and way to play, and a column for
-//! each player. All players of a row play the same publish. They start when it has begun; what they
-//! get of FLV and MP4 is all of it, since all of it is one group of pictures, and of HLS what is
-//! there from some segment on. What a program can't do is there in its own words; what it can do
-//! must work.
+//! The printed table has a row for each pair of codecs and way to play, and a column for each
+//! player. All players of a row play the same publish. They start when it has begun. Of FLV and MP4
+//! they receive all, since all of it is one GOP, and of HLS all from some segment on. What a
+//! program can't do is shown in its own words; what it can do must work.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -14,6 +13,8 @@ mod common;
 #[path = "../codec_matrix/cells.rs"]
 mod cells;
 mod not_live;
+#[allow(dead_code)]
+#[path = "../common/players.rs"]
 mod players;
 #[allow(dead_code)]
 #[path = "../codec_matrix/sources.rs"]
@@ -22,23 +23,23 @@ mod sources;
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cells::{Cell, Received, compare, complaint};
 use common::ffmpeg8::ffmpeg8;
 use common::process::Program;
-use common::{Brooklet, TempDir, framehash, wait_until};
+use common::{Brooklet, TempDir, framehash, poll_until, wait_until};
 use players::{Container, Player};
 use sources::Source;
 
 /// Half a dozen programs start at once, on machines with two cores that may be busy.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Pictures from one keyframe to the next: all of them, and a second, which makes a segment.
+/// Frames from one keyframe to the next: all of them, or a second, which makes a segment.
 const WHOLE: u32 = 60;
 const SECOND: u32 = 15;
 
-/// Publishes at a time.
+/// The number of publishes at a time.
 const WORKERS: usize = 2;
 
 /// Widths of the columns: codecs, container, each player.
@@ -46,7 +47,7 @@ const CODECS: usize = 14;
 const CONTAINER: usize = 5;
 const CELL: usize = 14;
 
-/// Codecs, and what each player did.
+/// The codecs, and what each player did.
 type Row = (String, Container, Vec<Cell>);
 
 #[test]
@@ -56,7 +57,7 @@ fn every_player_gets_what_it_can_over_http() {
     let whole = sources::make_all(&dir, WHOLE);
     let seconds = sources::make_all(&dir, SECOND);
     let mut wanted = Vec::new();
-    for container in Container::ALL {
+    for container in Container::HTTP {
         let sources = match container {
             Container::Hls => &seconds,
             _ => &whole,
@@ -69,7 +70,7 @@ fn every_player_gets_what_it_can_over_http() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Plays all rows, some at a time, and returns them in order.
+/// Plays all rows, some at a time; returns them in order.
 fn in_parallel(wanted: &[(&Source, Container)]) -> Vec<Row> {
     let next = AtomicUsize::new(0);
     let work = || {
@@ -93,7 +94,7 @@ fn in_parallel(wanted: &[(&Source, Container)]) -> Vec<Row> {
 }
 
 fn play(source: &Source, container: Container) -> Vec<Cell> {
-    // Long enough for a player to find the stream, should it be very late. Playlists end with it.
+    // Long enough for a player that finds the stream very late. Playlists end with it.
     let grace = match container {
         Container::Hls => "3s",
         _ => "2m",
@@ -109,7 +110,7 @@ fn play(source: &Source, container: Container) -> Vec<Cell> {
     let url = format!(
         "http://{}/live/cam{}{}",
         server.http_address(),
-        container.name(),
+        container.ending(),
         match container {
             Container::Hls => "",
             _ => "?join=gop",
@@ -117,32 +118,35 @@ fn play(source: &Source, container: Container) -> Vec<Cell> {
     );
     let has_audio = container.holds(source.audio);
     let start = |player: &Player| Program::start(&mut player.command(&dir, &url, has_audio));
-    let mut players: Vec<_> = Player::ALL.iter().map(start).collect();
+    let mut players: Vec<_> = Player::OVER_HTTP.iter().map(start).collect();
     publisher.wait_for_success(PATIENCE);
     if container != Container::Hls {
         // Each that has begun has been sent all there is, and waits for more.
         wait_until("all players have come", PATIENCE, || {
-            let mut all = Player::ALL.iter().zip(&mut players);
+            let mut all = Player::OVER_HTTP.iter().zip(&mut players);
             all.all(|(player, program)| {
-                let has_come = server.with_log(|log| log.contains(player.agent()));
+                let agent = player.agent();
+                let has_come = server.with_log(|log| log.contains(&agent));
                 has_come || !program.is_running()
             })
         });
         server.stop();
     }
-    let end = Instant::now() + PATIENCE;
-    while Instant::now() < end && players.iter_mut().any(Program::is_running) {
-        thread::sleep(Duration::from_millis(50));
-    }
+    poll_until(PATIENCE, || !players.iter_mut().any(Program::is_running));
     let cell = |(player, program): (&Player, &mut Program)| {
         let has_ended = !program.is_running();
         program.stop();
-        match has_ended {
-            true => cell(*player, container, source, program, &dir),
-            false => Cell::Wrong(format!("plays on after the end: {}", complaint(program))),
+        if has_ended {
+            cell(*player, container, source, program, &dir)
+        } else {
+            Cell::Wrong(format!("plays on after the end: {}", complaint(program)))
         }
     };
-    Player::ALL.iter().zip(&mut players).map(cell).collect()
+    Player::OVER_HTTP
+        .iter()
+        .zip(&mut players)
+        .map(cell)
+        .collect()
 }
 
 fn cell(
@@ -155,17 +159,13 @@ fn cell(
     if !player.can_take(source.video, container) {
         return Cell::Cannot(complaint(program));
     }
-    let audio = player.can_take(source.audio, container);
+    let has_audio = player.can_take(source.audio, container);
     let received = player.received(program, dir);
     let compared = match container {
-        Container::Hls => compare_part(&received, source, audio),
-        _ => compare(&received, source, audio),
+        Container::Hls => compare_part(&received, source, has_audio),
+        _ => compare(&received, source, has_audio),
     };
-    match compared {
-        Ok(words) if audio => Cell::Same(words),
-        Ok(words) => Cell::NoSound(words, complaint(program)),
-        Err(words) => Cell::Wrong(format!("{words}; it says: {}", complaint(program))),
-    }
+    Cell::new(compared, has_audio, program)
 }
 
 /// What a player of HLS has to show: everything from the beginning of some segment on.
@@ -188,8 +188,8 @@ fn compare_part(received: &Received, source: &Source, with_audio: bool) -> Resul
             pictures,
             sound_len,
         } => {
-            // The first segment that is made for the first one who asks need not end at a keyframe,
-            // and VLC doesn't decode the next one with what it knows from that.
+            // The first segment, made for the first request, need not end at a keyframe, and VLC
+            // can't decode the next one with what it knows from that.
             let mut shown = pictures.hashes();
             let mut rest = source.pictures.iter();
             shown.retain(|hash| rest.clone().any(|expected| expected == hash));
@@ -204,7 +204,7 @@ fn compare_part(received: &Received, source: &Source, with_audio: bool) -> Resul
     }
 }
 
-/// Prints the table; returns what went wrong.
+/// Prints the table; returns the failures.
 fn print(rows: &[Row]) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     let mut number = |note: &str| {
@@ -217,19 +217,22 @@ fn print(rows: &[Row]) -> Vec<String> {
     };
     let mut failures = Vec::new();
     let mut text = format!("\n{:CODECS$}  {:CONTAINER$}", "codecs", "");
-    for player in Player::ALL {
+    for player in Player::OVER_HTTP {
         text += &format!("  {:CELL$}", player.name());
     }
     for (codecs, container, cells) in rows {
-        text += &format!("\n{codecs:CODECS$}  {:CONTAINER$}", container.name());
-        for (player, cell) in Player::ALL.iter().zip(cells) {
+        text += &format!("\n{codecs:CODECS$}  {:CONTAINER$}", container.ending());
+        for (player, cell) in Player::OVER_HTTP.iter().zip(cells) {
             let cell = match cell {
                 Cell::Same(words) => words.clone(),
                 Cell::NoSound(words, note) => format!("{words} {}", number(note)),
                 Cell::Cannot(note) => number(note),
                 Cell::Wrong(words) => {
                     let player = player.name();
-                    failures.push(format!("{codecs}, {}, {player}: {words}", container.name()));
+                    failures.push(format!(
+                        "{codecs}, {}, {player}: {words}",
+                        container.ending()
+                    ));
                     "WRONG".to_owned()
                 }
             };
@@ -241,7 +244,7 @@ fn print(rows: &[Row]) -> Vec<String> {
     for (index, note) in notes.iter().enumerate() {
         text += &format!("\n[{}] {note}", index + 1);
     }
-    // Not by `println!`, which a test's success would swallow.
+    // Not by `println!`, whose output a successful test would hide.
     let _ = writeln!(std::io::stdout().lock(), "{text}\n");
     failures
 }

@@ -1,4 +1,4 @@
-//! Keys, users and networks, as clients meet them.
+//! Keys, users and networks, as RTMP clients see them.
 
 use brooklet::config::{Access, Key, Network};
 use brooklet::{Config, Server};
@@ -11,29 +11,19 @@ const REFUSED_PLAY: (&str, &str) = ("error", "NetStream.Play.Failed");
 const WRONG_KEY: &str = "wrong or missing key: use NAME?key=KEY";
 
 fn keys(keys: &[&str]) -> Access {
-    Access {
-        keys: keys.iter().map(|text| Key::parse(text).unwrap()).collect(),
-        ..Access::default()
-    }
+    Access::default().keys(keys.iter().map(|text| Key::parse(text).unwrap()).collect())
 }
 
 fn from(networks: &[&str]) -> Access {
     let networks = networks.iter().map(|text| Network::parse(text).unwrap());
-    Access {
-        from: networks.collect(),
-        ..Access::default()
-    }
+    Access::default().from(networks.collect())
 }
 
 fn guarded(publish: Access, play: Access) -> Server {
-    server(Config {
-        publish,
-        play,
-        ..Config::default()
-    })
+    server(Config::default().publish(publish).play(play))
 }
 
-/// The client is told this, and nothing comes after it.
+/// Checks that the client is sent this refusal and nothing after it.
 fn assert_refused(client: &mut Client, (level, code): (&str, &str), description: &str) {
     let status = client.wait_for_status();
     let got = (&*status.0, &*status.1, &*status.2);
@@ -42,7 +32,7 @@ fn assert_refused(client: &mut Client, (level, code): (&str, &str), description:
 }
 
 #[test]
-fn publishers_and_players_need_their_own_key_wherever_they_put_it() {
+fn publishers_and_players_need_their_own_key_in_any_place() {
     let server = guarded(keys(&["pub-key"]), keys(&["play-key"]));
     let address = server.rtmp_addresses()[0];
     for (app, name) in [
@@ -68,10 +58,10 @@ fn publishers_and_players_need_their_own_key_wherever_they_put_it() {
         assert_eq!(code, "NetStream.Play.Reset");
         assert_eq!(description, "Playing live/door", "{app} {name}");
         publisher.send_headers();
-        publisher.send_picture(7, 0, true, 500);
+        publisher.send_frame(7, 0, true, 500);
         assert_eq!(player.wait_for_media().number(), 7);
 
-        // The other one's key is a wrong key.
+        // The other action's key is a wrong key.
         let mut publisher = Client::connected(address, &play.0);
         publisher.publish(&play.1);
         assert_refused(&mut publisher, REFUSED_PUBLISH, WRONG_KEY);
@@ -88,7 +78,7 @@ fn publishers_and_players_need_their_own_key_wherever_they_put_it() {
 }
 
 #[test]
-fn a_key_in_the_url_alone_will_do() {
+fn a_key_in_the_url_alone_is_enough() {
     use brooklet::rtmp::command::{object, text};
 
     let server = guarded(keys(&["pub-key"]), Access::default());
@@ -122,7 +112,7 @@ fn each_stream_has_its_own_keys() {
 }
 
 #[test]
-fn who_has_the_key_takes_over_from_anywhere_at_once() {
+fn a_publisher_with_the_key_takes_over_at_once_from_any_address() {
     let server = guarded(keys(&["pub-key"]), Access::default());
     let address = server.rtmp_addresses()[0];
     let mut old = Client::publishing(address, "live", "door?key=pub-key");
@@ -146,7 +136,7 @@ fn networks_decide_for_each_action() {
 }
 
 #[test]
-fn who_may_do_nothing_may_not_even_connect() {
+fn a_client_that_may_do_nothing_is_refused_at_connect() {
     let server = guarded(from(&["10.0.0.0/8"]), from(&["192.168.0.0/16"]));
     let mut client = Client::handshaken(server.rtmp_addresses()[0]);
     client.send_connect("live");
@@ -159,7 +149,7 @@ fn who_may_do_nothing_may_not_even_connect() {
 }
 
 #[test]
-fn failures_slow_down_nobody_else_and_end_with_the_server() {
+fn delayed_failures_delay_nobody_else_and_end_with_the_server() {
     let mut server = guarded(keys(&["pub-key"]), Access::default());
     let address = server.rtmp_addresses()[0];
     let guess = |name: &str| {
@@ -170,24 +160,25 @@ fn failures_slow_down_nobody_else_and_end_with_the_server() {
     for _ in 0..5 {
         assert_refused(&mut guess("door?key=guess"), REFUSED_PUBLISH, WRONG_KEY);
     }
-    // From now on it waits, each attempt on its own thread; those that find no room are refused.
+    // From now on each attempt is delayed, on its own thread; attempts that find no free place are
+    // refused.
     let mut waiting: Vec<_> = (0..9).map(|_| guess("door?key=guess")).collect();
-    // Who knows the key doesn't, wherever it comes from.
+    // A client with the right key isn't delayed, whatever its address.
     let mut knowing = guess("door?key=pub-key");
     assert_eq!(knowing.wait_for_status().1, "NetStream.Publish.Start");
     let elsewhere = std::net::Ipv4Addr::new(127, 0, 0, 2);
     let mut other = Client::handshaken_from(elsewhere, address).connect("live");
     other.publish("door?key=pub-key");
     assert_eq!(other.wait_for_status().1, "NetStream.Publish.Start");
-    // Nobody is waited for.
+    // The server doesn't wait for delayed attempts.
     server.stop();
-    assert_eq!(server.connections(), 0);
+    assert_eq!(server.connection_count(), 0);
     for client in &mut waiting {
         client.until_closed();
     }
 }
 
-/// Also one that is shown as the last part of the name, which isn't looked at any more.
+/// Nor is a wrong key that is shown as the last part of the name, which isn't even checked.
 #[test]
 fn a_key_is_not_printed_when_too_many_attempts_wait() {
     let server = Brooklet::start(&["--log", "trace", "--publish-key", "s3cret-one"]);
@@ -215,7 +206,7 @@ fn a_key_is_not_printed_when_too_many_attempts_wait() {
     assert_eq!(line, None);
 }
 
-/// What somebody plays who has taken the URL of the publisher, with a slip of the pen.
+/// The name that a viewer would play who copied the publisher's URL with a typo.
 #[test]
 fn a_name_that_was_never_published_is_not_printed_where_there_are_keys() {
     let server = Brooklet::start(&["--log", "trace", "--publish-key", "s3cret-one"]);
@@ -234,13 +225,13 @@ fn a_name_that_was_never_published_is_not_printed_where_there_are_keys() {
     let printed = server.printed();
     let mut lines = printed.lines().chain(connections.lines());
     assert_eq!(lines.find(|line| line.contains("s3c")), None);
-    // Once it is published, its name is known to be one.
+    // Once it was published, the name is known not to be a key.
     let _publisher = Client::publishing(address, "live", "door?key=s3cret-one");
     let _player = Client::playing(address, "live", "door");
     server.wait_for_log(" live/door: playing to ", 1);
 }
 
-/// Whatever is wrong, and at every level of detail.
+/// Whatever is wrong, and at every log level.
 #[test]
 fn no_key_is_ever_printed() {
     const KEYS: [&str; 4] = ["s3cret-one", "s3cret-two", "s3cret-own", "s3cret-pw"];
@@ -279,7 +270,7 @@ fn no_key_is_ever_printed() {
         ] {
             let [app, name] = [app, name].map(|text| text.replace("KEY", key));
             for is_publisher in [true, false] {
-                // Each from an address of its own, so that nobody is slowed down.
+                // Each from an address of its own, so that none is delayed.
                 count += 1;
                 let local =
                     std::net::Ipv4Addr::new(127, 1, (count / 100) as u8, (count % 100) as u8 + 1);
@@ -301,7 +292,7 @@ fn no_key_is_ever_printed() {
     for line in printed.lines() {
         assert!(!line.contains("s3c"), "{line}");
     }
-    // It isn't silent either.
+    // Something is logged nevertheless.
     for words in [
         "\npublishing: needs a key, or user and password, from any address\n",
         "\nplaying: needs a key, from any address\n",

@@ -1,4 +1,4 @@
-//! The program as a person starts and stops it.
+//! The program as a user starts and stops it.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, Output};
@@ -8,7 +8,7 @@ use crate::common::process::Program;
 use crate::common::{Brooklet, without_settings};
 
 fn brooklet_in(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+    let mut command = Command::new(crate::common::PROGRAM.unwrap());
     let command = without_settings(&mut command).args(arguments);
     command.envs(environment.iter().copied()).output().unwrap()
 }
@@ -29,7 +29,7 @@ fn wrong_usage_is_exit_code_2_and_one_line() {
 
 #[test]
 fn a_misspelled_variable_is_exit_code_2_and_one_line() {
-    // A port that it can't have, so that it ends in any case.
+    // A port that can't be used, so that the program ends in any case.
     let arguments = ["--rtmp", "192.0.2.1:1", "--http", "off"];
     let output = brooklet_in(&arguments, &[("BROOKLET_PUBLISH_KEYS", "sesame-4711")]);
     assert_eq!(
@@ -58,7 +58,7 @@ fn a_port_in_use_is_exit_code_1_and_says_what_to_do() {
 
 #[test]
 fn it_listens_where_a_name_says() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+    let mut command = Command::new(crate::common::PROGRAM.unwrap());
     let command = without_settings(&mut command);
     let program = Program::start(command.args(["--rtmp", "localhost:0", "--http", "off"]));
     wait_until("it says where it listens", || {
@@ -82,7 +82,7 @@ fn a_name_that_nobody_knows_is_exit_code_1_and_names_the_option() {
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn memory_that_no_machine_has_is_exit_code_1_and_says_what_to_do() {
-    // 200 TB: more than there are addresses.
+    // 200 TB: more than the address space.
     let arguments = [
         "--memory",
         "200000G",
@@ -123,7 +123,7 @@ fn the_log_says_that_a_publisher_was_taken_over() {
 }
 
 #[test]
-fn it_says_where_a_stream_can_be_watched_once_for_each_publish() {
+fn the_log_says_once_per_publish_where_a_stream_can_be_watched() {
     let server = Brooklet::start(&[]);
     let page = format!("http://{}/", server.http_address());
     let line = format!("  watch in a browser    {page}\n");
@@ -131,8 +131,8 @@ fn it_says_where_a_stream_can_be_watched_once_for_each_publish() {
     for count in [1, 2] {
         let mut publisher = Client::publishing(server.address(), "live", "d\u{f6}or");
         publisher.send_headers();
-        publisher.send_picture(1, 0, true, 500);
-        publisher.send_picture(2, 40, false, 500);
+        publisher.send_frame(1, 0, true, 500);
+        publisher.send_frame(2, 40, false, 500);
         let line = format!("; watch at {page}live/d%C3%B6or");
         server.wait_for_log(&line, count);
         drop(publisher);
@@ -143,11 +143,11 @@ fn it_says_where_a_stream_can_be_watched_once_for_each_publish() {
 }
 
 #[test]
-fn without_http_it_says_nothing_of_a_page() {
+fn without_http_no_page_is_mentioned() {
     let server = Brooklet::start(&["--http", "off"]);
     let mut publisher = Client::publishing(server.address(), "live", "door");
     publisher.send_headers();
-    publisher.send_picture(1, 0, true, 500);
+    publisher.send_frame(1, 0, true, 500);
     server.wait_for_log("live/door: H.264", 1);
     let printed = server.printed();
     assert!(
@@ -163,7 +163,7 @@ fn a_signal_ends_it_with_exit_code_0_while_a_stream_runs() {
         let mut publisher = Client::publishing(server.address(), "live", "door");
         let mut player = Client::playing(server.address(), "live", "door");
         publisher.send_headers();
-        publisher.send_picture(1, 0, true, 5_000);
+        publisher.send_frame(1, 0, true, 5_000);
         player.wait_for_media();
         server.stop_by(signal);
     }

@@ -1,4 +1,4 @@
-//! A program that embeds the server decides, and hears of everything once.
+//! An embedding program decides, and is notified of everything once.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +11,7 @@ use brooklet::{Client as Peer, Config, Handler, Refusal, Server, StreamRequest};
 
 use crate::client::{Client, on_free_ports, wait_until};
 
-/// Writes down what it is asked and told; refuses apps and names that begin with "no".
+/// Records what it is asked and notified of; refuses apps and names that begin with "no".
 #[derive(Default)]
 struct Witness(Mutex<Vec<String>>);
 
@@ -28,7 +28,7 @@ impl Witness {
             .clone()
     }
 
-    /// Waits for what happens after a client is gone.
+    /// Waits for notifications that come after a client is gone.
     fn assert_heard(&self, expected: &[&str]) {
         wait_until("everything was heard", || {
             self.lines().len() >= expected.len()
@@ -91,19 +91,22 @@ impl Handler for Witness {
 
 fn witnessed(config: Config) -> (Server, Arc<Witness>) {
     let witness = Arc::new(Witness::default());
-    let server = Server::start_with(on_free_ports(config), witness.clone()).unwrap();
+    let server = Server::builder(on_free_ports(config))
+        .handler(witness.clone())
+        .start()
+        .unwrap();
     (server, witness)
 }
 
 #[test]
-fn what_was_accepted_is_followed_by_its_end_once() {
+fn each_accepted_action_is_followed_by_one_end() {
     let (server, witness) = witnessed(Config::default());
     let address = server.rtmp_addresses()[0];
     let mut publisher = Client::publishing(address, "live", "door?x=1");
     let player = Client::playing(address, "live", "door");
-    // The player vanishes, the publisher says good-bye.
+    // The player vanishes, the publisher says goodbye.
     player.socket().shutdown(std::net::Shutdown::Both).unwrap();
-    wait_until("the player is gone", || server.connections() == 1);
+    wait_until("the player is gone", || server.connection_count() == 1);
     publisher.send_command(
         1,
         "deleteStream",
@@ -129,7 +132,7 @@ fn what_was_accepted_is_followed_by_its_end_once() {
 }
 
 #[test]
-fn a_publisher_that_vanishes_or_is_replaced_or_stopped_ends_once() {
+fn a_publisher_that_vanishes_is_replaced_or_stopped_ends_once() {
     let (mut server, witness) = witnessed(Config::default());
     let address = server.rtmp_addresses()[0];
     let vanishing = Client::publishing(address, "live", "door");
@@ -164,7 +167,7 @@ fn a_publisher_that_vanishes_or_is_replaced_or_stopped_ends_once() {
 }
 
 #[test]
-fn a_refusal_has_a_text_for_the_client_and_no_end() {
+fn a_refusal_sends_its_text_to_the_client_and_has_no_end() {
     let (server, witness) = witnessed(Config::default());
     let address = server.rtmp_addresses()[0];
     let mut client = Client::handshaken(address);
@@ -214,7 +217,7 @@ fn a_stream_can_be_given_another_name() {
     let mut by_name = Client::playing(address, "live", "door");
     let mut by_alias = Client::playing(address, "live", "alias");
     publisher.send_headers();
-    publisher.send_picture(7, 0, true, 500);
+    publisher.send_frame(7, 0, true, 500);
     assert_eq!(by_name.wait_for_media().number(), 7);
     assert_eq!(by_alias.wait_for_media().number(), 7);
 }
@@ -240,7 +243,7 @@ fn metadata_is_seen_as_it_came() {
 }
 
 #[test]
-fn the_configuration_is_asked_first_and_strips_its_key() {
+fn the_configured_rules_come_first_and_strip_their_key() {
     let mut config = Config::default();
     let key = brooklet::config::Key::parse("s3cret").unwrap();
     config.publish.keys.push(key);
@@ -250,7 +253,7 @@ fn the_configuration_is_asked_first_and_strips_its_key() {
     client.publish("door");
     assert_eq!(client.wait_for_status().1, "NetStream.Publish.Denied");
     drop(client);
-    wait_until("it is gone", || server.connections() == 0);
+    wait_until("it is gone", || server.connection_count() == 0);
     let _publisher = Client::publishing(address, "live", "door/s3cret");
     witness.assert_heard(&[
         "#1 connect live",

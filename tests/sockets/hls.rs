@@ -1,29 +1,31 @@
 //! Playlists, segments and parts over HTTP.
 
+mod ended;
+mod waiting;
+
 use std::io::ErrorKind;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use brooklet::config::{Access, Key};
 use brooklet::rtmp::amf0::Value;
-use brooklet::{Config, Server};
+use brooklet::rtmp::stream_key::StreamKey;
+use brooklet::{Client as Peer, Config, Handler, Refusal, Server, StreamRequest};
 
-use crate::client::{AAC_HEADER, Client, DEADLINE, server, short_grace};
+use crate::client::{
+    AAC_HEADER, AVC_320X240, Client, DEADLINE, on_free_ports, server, short_grace,
+};
 use crate::common::http::{Answer, HttpClient};
-
-/// H.264, 320x240.
-pub(crate) const AVC_HEADER: &[u8] =
-    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
-    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 
 fn http(server: &Server) -> HttpClient {
     HttpClient::connect(server.http_addresses()[0])
 }
 
-/// Somebody who publishes `live/door`, and how many pictures were sent.
+/// A publisher of `live/door`, and how many frames were sent.
 struct Camera {
     client: Client,
-    pictures: u32,
-    /// Bytes of a picture.
+    frames: u32,
+    /// The length of a video frame, in bytes.
     len: usize,
 }
 
@@ -35,29 +37,29 @@ impl Camera {
     fn start_with(server: &Server, name: &str, len: usize) -> Camera {
         let address = server.rtmp_addresses()[0];
         let mut client = Client::publishing(address, "live", name);
-        client.send_message(9, 1, 0, AVC_HEADER);
+        client.send_message(9, 1, 0, AVC_320X240);
         client.send_message(8, 1, 0, AAC_HEADER);
-        let pictures = 0;
+        let frames = 0;
         let mut camera = Camera {
             client,
-            pictures,
+            frames,
             len,
         };
-        camera.pictures(240);
+        camera.frames(240);
         camera
     }
 
-    /// Pictures 40 ms apart, in GOPs of two seconds; each with a sound.
-    fn pictures(&mut self, count: u32) {
+    /// Sends video frames 40 ms apart in GOPs of two seconds, each followed by an audio frame.
+    fn frames(&mut self, count: u32) {
         for _ in 0..count {
-            let (number, time) = (self.pictures, self.pictures * 40);
+            let (number, time) = (self.frames, self.frames * 40);
             self.client
-                .send_picture(number, time, number % 50 == 0, self.len);
+                .send_frame(number, time, number % 50 == 0, self.len);
             self.client
                 .send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
-            self.pictures += 1;
+            self.frames += 1;
         }
-        // Once this is answered they have all been taken.
+        // Once this is answered, all frames have been taken.
         let arguments = Vec::new();
         self.client
             .send_command(0, "createStream", 9.0, Value::Null, arguments);
@@ -82,10 +84,10 @@ fn get_ok(client: &mut HttpClient, target: &str) -> Answer {
     answer
 }
 
-/// The media playlist, once it has been asked for at the beginning and lists all GOPs since.
+/// The media playlist, once it has been requested at the start and lists all GOPs since.
 fn media_playlist(client: &mut HttpClient, camera: &mut Camera) -> String {
     get_ok(client, "/live/door.m3u8");
-    camera.pictures(140);
+    camera.frames(140);
     get_ok(client, "/live/door/media.m3u8?_HLS_msn=4").text()
 }
 
@@ -122,7 +124,7 @@ fn a_playlist_leads_to_segments_and_these_are_their_parts() {
         from_parts.extend(get_ok(&mut client, &format!("/live/door/{part}")).body);
     }
     let mut whole = Vec::new();
-    // Older ones have no parts any more.
+    // Older segments have no parts any more.
     for segment in &segments[segments.len() - 3..] {
         let segment = get_ok(&mut client, &format!("/live/door/{segment}"));
         assert_eq!(segment.header("content-type"), Some("video/mp4"));
@@ -137,12 +139,16 @@ fn a_playlist_leads_to_segments_and_these_are_their_parts() {
     }
     // The open segment has parts too.
     assert!(from_parts.starts_with(&whole));
-    assert_eq!(server.connections(), 2, "all of it over one connection");
+    assert_eq!(
+        server.connection_count(),
+        2,
+        "all of it over one connection"
+    );
 }
 
-/// A segment of 3 MB, of which the first to ask doesn't take what is sent.
+/// A segment of 3 MB whose first reader stops reading.
 #[test]
-fn who_stops_within_a_segment_stops_nobody_and_gets_the_rest_later() {
+fn a_reader_that_stops_within_a_segment_delays_nobody_and_gets_the_rest_later() {
     let server = server(Config::default());
     let mut camera = Camera::start_with(&server, "door", 60_000);
     let mut client = http(&server);
@@ -157,8 +163,8 @@ fn who_stops_within_a_segment_stops_nobody_and_gets_the_rest_later() {
         stopped.request("GET", &segment, "");
         stopped.wait_for_byte();
     }
-    // Two more segments are published, and taken by others.
-    camera.pictures(100);
+    // Two more segments are published, and read by others.
+    camera.frames(100);
     assert!(get_ok(&mut client, &segment).body == whole);
     for stopped in &mut stopped {
         let answer = stopped.answer();
@@ -213,7 +219,7 @@ fn a_range_of_a_segment_may_be_asked_for_and_its_head_alone() {
 }
 
 #[test]
-fn what_is_not_there_is_refused_as_it_should_be() {
+fn requests_for_what_is_not_there_get_the_right_status() {
     let server = server(Config::default());
     let mut client = http(&server);
     for target in [
@@ -244,116 +250,9 @@ fn what_is_not_there_is_refused_as_it_should_be() {
 }
 
 #[test]
-fn a_request_for_what_comes_next_waits_for_it() {
-    let server = server(Config::default());
-    let mut camera = Camera::start(&server, "door");
-    let mut client = http(&server);
-    let text = media_playlist(&mut client, &mut camera);
-    let hint = uris(&text, "#EXT-X-PRELOAD-HINT")[0];
-    let (segment, part) = hint.split('-').nth(1).unwrap().split_once('.').unwrap();
-    let part = part.strip_suffix(".m4s").unwrap();
-    let mut waiting = http(&server);
-    client.request("GET", &format!("/live/door/{hint}"), "");
-    let target = format!("/live/door/media.m3u8?_HLS_msn={segment}&_HLS_part={part}");
-    waiting.request("GET", &target, "");
-    let patience = Some(Duration::from_millis(200));
-    for client in [&client, &waiting] {
-        client.socket().set_read_timeout(patience).unwrap();
-        assert!(
-            client.socket().peek(&mut [0]).is_err(),
-            "it is answered already"
-        );
-        client.socket().set_read_timeout(Some(DEADLINE)).unwrap();
-    }
-    camera.pictures(14);
-    let hinted = client.answer();
-    assert_eq!((hinted.status, &hinted.body[4..8]), (200, &b"moof"[..]));
-    let text = waiting.answer().text();
-    assert!(uris(&text, "#EXT-X-PART:").contains(&hint), "{text}");
-}
-
-/// A stream of three GOPs of 10 s, of which two are listed: somebody who wants the fourth waits for
-/// half a minute.
-fn slow_camera(server: &Server) -> Client {
-    let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
-    camera.send_message(9, 1, 0, AVC_HEADER);
-    camera.send_message(8, 1, 0, AAC_HEADER);
-    slow_pictures(&mut camera, 0..751);
-    camera
-}
-
-fn slow_pictures(camera: &mut Client, numbers: std::ops::Range<u32>) {
-    for number in numbers {
-        camera.send_picture(number, number * 40, number % 250 == 0, 500);
-        camera.send_message(8, 1, number * 40, b"\xAF\x01\x21\x10\x05");
-    }
-}
-
-#[test]
-fn who_hangs_up_leaves_its_place_to_others() {
-    // Eight of one client may wait.
-    let config = Config {
-        max_connections: 32,
-        ..Config::default()
-    };
-    let server = server(config);
-    let mut camera = slow_camera(&server);
-    let playlist = get_ok(&mut http(&server), "/live/door/media.m3u8").text();
-    assert!(
-        playlist.contains("#EXT-X-TARGETDURATION:10\n"),
-        "{playlist}"
-    );
-    let wanted = "/live/door/media.m3u8?_HLS_msn=4";
-    let waits = || {
-        let mut client = http(&server);
-        client.request("GET", wanted, "");
-        let patience = Some(Duration::from_millis(200));
-        client.socket().set_read_timeout(patience).unwrap();
-        let peeked = client.socket().peek(&mut [0]);
-        let waits = peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
-        waits.then_some(client)
-    };
-    let waiting: Vec<_> = std::iter::from_fn(waits).collect();
-    assert_eq!(waiting.len(), 8);
-    drop(waiting);
-    crate::client::wait_until("there is a place", || {
-        // Otherwise it would be over at some time, and with it what waits.
-        camera.send_message(18, 1, 30_040, &metadata(0));
-        // No more than anybody may connect.
-        std::thread::sleep(Duration::from_millis(200));
-        waits().is_some()
-    });
-}
-
-#[test]
-fn who_had_to_wait_for_long_has_all_the_time_to_take_what_came() {
-    let server = server(Config::default());
-    let mut camera = slow_camera(&server);
-    let mut client = http(&server);
-    get_ok(&mut client, "/live/door/media.m3u8");
-    client.request("GET", "/live/door/media.m3u8?_HLS_msn=4", "");
-    // Longer than it may take to send a response.
-    for _ in 0..16 {
-        std::thread::sleep(Duration::from_secs(1));
-        camera.send_message(18, 1, 30_040, &metadata(0));
-    }
-    slow_pictures(&mut camera, 751..1_001);
-    let answer = client.answer();
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.header("connection"), None);
-    get_ok(&mut client, "/live/door/media.m3u8");
-}
-
-#[test]
 fn the_key_of_a_playlist_stands_behind_every_uri_in_it() {
-    let play = Access {
-        keys: vec![Key::parse("sesame").unwrap()],
-        ..Access::default()
-    };
-    let server = server(Config {
-        play,
-        ..Config::default()
-    });
+    let play = Access::default().keys(vec![Key::parse("sesame").unwrap()]);
+    let server = server(Config::default().play(play));
     let mut camera = Camera::start(&server, "door");
     let mut client = http(&server);
     for target in ["/live/door.m3u8", "/live/door/media.m3u8?key=wrong"] {
@@ -361,7 +260,7 @@ fn the_key_of_a_playlist_stands_behind_every_uri_in_it() {
     }
     let text = get_ok(&mut client, "/live/door.m3u8?key=sesame").text();
     assert_eq!(uris(&text, ""), ["door/media.m3u8?key=sesame"]);
-    camera.pictures(60);
+    camera.frames(60);
     let target = "/live/door/media.m3u8?_HLS_msn=1&key=sesame&_HLS_part=0";
     let text = get_ok(&mut client, target).text();
     let tags = ["", "#EXT-X-MAP", "#EXT-X-PART:", "#EXT-X-PRELOAD-HINT"];
@@ -373,185 +272,6 @@ fn the_key_of_a_playlist_stands_behind_every_uri_in_it() {
     let (name, _) = all[0].split_once('?').unwrap();
     get_ok(&mut client, &format!("/live/door/{}", all[0]));
     assert_ne!(client.get(&format!("/live/door/{name}")).status, 200);
-}
-
-#[test]
-fn an_ended_stream_is_found_for_a_moment_and_gone_then() {
-    let server = server(short_grace());
-    let mut camera = Camera::start(&server, "door");
-    let mut client = http(&server);
-    media_playlist(&mut client, &mut camera);
-    client.request("GET", "/live/door/media.m3u8?_HLS_msn=9", "");
-    drop(camera);
-    let text = client.answer().text();
-    assert!(text.ends_with("\n#EXT-X-ENDLIST\n"), "{text}");
-    for uri in uris(&text, "") {
-        get_ok(&mut client, &format!("/live/door/{uri}"));
-    }
-    crate::client::wait_until("it is gone", || {
-        client.get("/live/door/media.m3u8").status == 404
-    });
-    let (free, total) = server.blocks();
-    assert_eq!(free, total);
-}
-
-/// What a stream's playlist is like.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Stage {
-    GoesOn,
-    Ended,
-    NotFound,
-}
-
-fn stage(client: &mut HttpClient, name: &str) -> Stage {
-    let answer = client.get(&format!("/live/{name}/media.m3u8"));
-    match answer.status {
-        200 if answer.text().ends_with("\n#EXT-X-ENDLIST\n") => Stage::Ended,
-        200 => Stage::GoesOn,
-        404 => Stage::NotFound,
-        _ => panic!("{}: {}", answer.status, answer.text()),
-    }
-}
-
-#[test]
-fn a_playlist_goes_on_for_twice_as_long_when_nothing_was_said_of_its_end() {
-    let server = server(Config {
-        grace: Duration::from_secs(2),
-        ..Config::default()
-    });
-    let mut client = http(&server);
-    let mut cameras = ["lost", "done"].map(|name| Camera::start(&server, name));
-    for name in ["lost", "done"] {
-        assert_eq!(stage(&mut client, name), Stage::GoesOn);
-    }
-    // The one is cut off, the other one says that it has finished.
-    let stream = vec![Value::Number(1.0)];
-    let [lost, done] = &mut cameras;
-    let socket = lost.client.socket();
-    socket.shutdown(std::net::Shutdown::Both).unwrap();
-    let (client_of_done, null) = (&mut done.client, Value::Null);
-    client_of_done.send_command(0, "deleteStream", 0.0, null, stream);
-    let mut seen = vec![[Stage::GoesOn; 2]];
-    crate::client::wait_until("both are gone", || {
-        let now = ["lost", "done"].map(|name| stage(&mut client, name));
-        if seen.last() != Some(&now) {
-            seen.push(now);
-        }
-        now == [Stage::NotFound; 2]
-    });
-    use Stage::{Ended, GoesOn, NotFound};
-    for index in [0, 1] {
-        let mut stages: Vec<_> = seen.iter().map(|stages| stages[index]).collect();
-        stages.dedup();
-        assert_eq!(stages, [GoesOn, Ended, NotFound]);
-    }
-    assert!(seen.contains(&[GoesOn, Ended]), "{seen:?}");
-    assert!(!seen.contains(&[Ended, GoesOn]), "{seen:?}");
-    drop(cameras);
-    crate::client::wait_until("no place is held", || server.connections() == 1);
-    let (free, total) = server.blocks();
-    assert_eq!(free, total);
-}
-
-#[test]
-fn a_camera_that_was_cut_off_goes_on_in_the_same_playlist() {
-    let server = server(Config::default());
-    let mut camera = Camera::start(&server, "door");
-    let mut client = http(&server);
-    let before = media_playlist(&mut client, &mut camera);
-    drop(camera);
-    let mut away = before.clone();
-    crate::client::wait_until("it is cut off", || {
-        away = get_ok(&mut client, "/live/door/media.m3u8").text();
-        uris(&away, "").last() != uris(&before, "").last()
-    });
-    assert!(
-        !away.contains("DISCONTINUITY") && !away.contains("ENDLIST"),
-        "{away}"
-    );
-    // It says the same as long as nothing comes.
-    let again = get_ok(&mut client, "/live/door/media.m3u8").text();
-    assert!(again == away, "{away}{again}");
-    let waiting = uris(&away, "").last().unwrap().split(['-', '.']).nth(1);
-    let next = waiting.unwrap().parse::<u64>().unwrap() + 1;
-    let mut waiting = http(&server);
-    waiting.request("GET", &format!("/live/door/media.m3u8?_HLS_msn={next}"), "");
-    let _camera = Camera::start(&server, "door");
-    let after = waiting.answer().text();
-    let segments = uris(&after, "");
-    // Numbers and names go on.
-    let first = after.split("#EXT-X-MEDIA-SEQUENCE:").nth(1).unwrap();
-    let first: u64 = first.lines().next().unwrap().parse().unwrap();
-    let life = uris(&away, "")[0].split('-').next().unwrap();
-    for (number, uri) in (first..).zip(&segments) {
-        assert_eq!(*uri, format!("{life}-{number}.m4s"));
-        get_ok(&mut client, &format!("/live/door/{uri}"));
-    }
-    assert!(
-        (first..first + segments.len() as u64).contains(&next),
-        "{after}"
-    );
-    assert_eq!(
-        after.matches("#EXT-X-DISCONTINUITY\n").count(),
-        1,
-        "{after}"
-    );
-}
-
-#[test]
-fn whoever_asks_for_a_stream_that_is_awaited_is_to_come_again() {
-    let server = server(Config::default());
-    let address = server.rtmp_addresses()[0];
-    let mut camera = Client::publishing(address, "live", "door");
-    let _player = Client::playing(address, "live", "door");
-    camera.send_message(9, 1, 0, AVC_HEADER);
-    camera.send_message(8, 1, 0, AAC_HEADER);
-    drop(camera);
-    let _never = Client::playing(address, "live", "never");
-    let mut client = http(&server);
-    let answer = client.get("/live/door.m3u8");
-    assert_eq!(answer.status, 503, "{}", answer.text());
-    assert_eq!(answer.header("retry-after"), Some("1"));
-    // Nobody has ever published this one.
-    assert_eq!(client.get("/live/never.m3u8").status, 404);
-}
-
-#[test]
-fn cameras_that_are_gone_make_room_for_those_that_come() {
-    let server = server(Config {
-        max_connections: 6,
-        ..Config::default()
-    });
-    for name in ["a", "b", "c", "d", "e", "f"] {
-        let camera = Camera::start(&server, name);
-        let mut client = http(&server);
-        assert_eq!(stage(&mut client, name), Stage::GoesOn);
-        drop((camera, client));
-    }
-    crate::client::wait_until("places are taken", || server.connections() >= 6);
-    let camera = Camera::start(&server, "g");
-    let mut client = http(&server);
-    assert_eq!(stage(&mut client, "g"), Stage::GoesOn);
-    // The first ones had to go, and have gone.
-    crate::client::wait_until("it is gone", || stage(&mut client, "a") == Stage::NotFound);
-    assert_eq!(stage(&mut client, "f"), Stage::GoesOn);
-    crate::client::wait_until("there are no more", || server.connections() <= 6);
-    drop(camera);
-}
-
-#[test]
-fn a_server_that_stops_lets_nobody_wait() {
-    let mut server = server(Config::default());
-    let mut camera = Camera::start(&server, "door");
-    let mut client = http(&server);
-    let text = media_playlist(&mut client, &mut camera);
-    let hint = uris(&text, "#EXT-X-PRELOAD-HINT")[0];
-    client.request("GET", &format!("/live/door/{hint}"), "");
-    let mut other = http(&server);
-    other.request("GET", "/live/door/media.m3u8?_HLS_msn=9", "");
-    crate::client::wait_until("they are there", || server.connections() == 3);
-    server.stop();
-    assert_eq!(server.connections(), 0);
 }
 
 #[test]
@@ -568,7 +288,7 @@ fn a_stream_without_anything_for_mp4_has_no_playlist() {
     });
 }
 
-/// Metadata of so many bytes, as encoders send them.
+/// Metadata of `len` bytes, as encoders send it.
 fn metadata(len: usize) -> Vec<u8> {
     let mut payload =
         b"\x02\0\x0d@setDataFrame\x02\0\x0aonMetaData\x08\0\0\0\x01\0\x07encoder\x02".to_vec();
@@ -579,10 +299,10 @@ fn metadata(len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_usual_encoders_announce_can_be_paid_for() {
+fn the_metadata_of_usual_encoders_fits_the_allowance() {
     let server = server(Config::default());
     let address = server.rtmp_addresses()[0];
-    // The last one has further tracks.
+    // The last publish has further tracks.
     for (name, header_len, metadata_len, tracks) in [
         ("obs", 50, 600, 1),
         ("long", 500, 800, 1),
@@ -590,7 +310,7 @@ fn what_usual_encoders_announce_can_be_paid_for() {
     ] {
         let mut client = Client::publishing(address, "live", name);
         client.send_message(18, 1, 0, &metadata(metadata_len));
-        let mut header = AVC_HEADER.to_vec();
+        let mut header = AVC_320X240.to_vec();
         header.resize(header.len().max(header_len), 0);
         client.send_message(9, 1, 0, &header);
         client.send_message(8, 1, 0, AAC_HEADER);
@@ -600,16 +320,81 @@ fn what_usual_encoders_announce_can_be_paid_for() {
         }
         let mut camera = Camera {
             client,
-            pictures: 0,
+            frames: 0,
             len: 3_000,
         };
-        camera.pictures(240);
+        camera.frames(240);
         let mut viewer = http(&server);
-        // Without the headers there would never be one.
+        // Without the headers there would never be a playlist.
         crate::client::wait_until(&format!("there is a keyframe of {name}"), || {
             viewer.get(&format!("/live/{name}/frame.mp4")).status == 200
         });
         let playlist = get_ok(&mut viewer, &format!("/live/{name}/media.m3u8")).text();
         assert!(!uris(&playlist, "").is_empty(), "{name}: {playlist}");
     }
+}
+
+/// Notes who plays and stops; lets nobody play `live/private`.
+#[derive(Default)]
+struct Witness(Mutex<Vec<String>>);
+
+impl Handler for Witness {
+    fn play(&self, client: &Peer, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
+        self.note(client, "play", request.key());
+        match request.key().as_str() {
+            "live/private" => Err(Refusal::new("nobody plays this")),
+            _ => Ok(()),
+        }
+    }
+
+    fn stop(&self, client: &Peer, stream: &StreamKey) {
+        self.note(client, "stop", stream);
+    }
+}
+
+impl Witness {
+    fn note(&self, client: &Peer, what: &str, stream: &StreamKey) {
+        let line = format!("#{} {what} {stream}", client.id());
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+#[test]
+fn a_handler_is_asked_once_for_each_viewer_and_notified_when_it_has_gone() {
+    let witness = Arc::new(Witness::default());
+    let config = on_free_ports(Config::default());
+    let mut server = Server::builder(config)
+        .handler(witness.clone())
+        .start()
+        .unwrap();
+    let mut camera = Camera::start(&server, "door");
+    let mut client = http(&server);
+    let text = media_playlist(&mut client, &mut camera);
+    for uri in uris(&text, "") {
+        get_ok(&mut client, &format!("/live/door/{uri}"));
+    }
+    // Another connection of the same player.
+    let init = uris(&text, "#EXT-X-MAP")[0];
+    get_ok(&mut http(&server), &format!("/live/door/{init}"));
+    assert_eq!(client.get("/live/private.m3u8").status, 403);
+    let lines = || witness.0.lock().unwrap().clone();
+    let until_now = ["#2 play live/door", "#2 play live/private"];
+    assert_eq!(lines(), until_now);
+    // Another program is another viewer.
+    client.request("GET", "/live/door.m3u8", "User-Agent: other\r\n");
+    assert_eq!(client.answer().status, 200);
+    assert_eq!(lines()[2..], ["#2 play live/door"]);
+    // Both have gone after a while, with their connection.
+    drop(client);
+    crate::client::wait_until("the handler is notified", || {
+        std::thread::sleep(Duration::from_millis(100));
+        lines().len() == 5
+    });
+    assert_eq!(lines()[3..], ["#2 stop live/door"; 2]);
+    // A server that stops ends what goes on.
+    get_ok(&mut http(&server), "/live/door.m3u8");
+    assert_eq!(lines().len(), 6);
+    server.stop();
+    assert_eq!(lines().len(), 7);
+    assert!(lines()[6].ends_with("stop live/door"));
 }

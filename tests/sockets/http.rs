@@ -1,18 +1,15 @@
-//! The HTTP side: requests as clients send them, one after the other and all at once.
+//! Requests over HTTP, one after the other and all at once.
 
+use std::error::Error;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use brooklet::config::{Access, Key};
-use brooklet::{Config, Server};
+use brooklet::{Config, Protocol, Server, StartErrorKind};
 
-use crate::client::{AAC_HEADER, Client, on_free_ports, server, wait_until};
+use crate::client::{AAC_HEADER, AVC_320X240, Client, on_free_ports, server, wait_until};
 use crate::common::http::{HttpClient, WebSocket};
-
-/// H.264, 320x240.
-const AVC_HEADER: &[u8] =
-    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
-    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 
 fn http(server: &Server) -> HttpClient {
     HttpClient::connect(server.http_addresses()[0])
@@ -28,12 +25,12 @@ fn requests_of_one_connection_are_answered_one_after_the_other() {
         assert_eq!(health.header("connection"), None);
         assert_eq!(client.get("/page/nothing").status, 404);
     }
-    assert_eq!(server.connections(), 1);
+    assert_eq!(server.connection_count(), 1);
     client.request("GET", "/healthz", "Connection: close\r\n");
     let last = client.answer();
     assert_eq!(last.header("connection"), Some("close"));
     assert_eq!(client.until_closed(), b"");
-    wait_until("it is gone", || server.connections() == 0);
+    wait_until("it is gone", || server.connection_count() == 0);
 }
 
 #[test]
@@ -76,7 +73,7 @@ fn a_client_of_http_1_0_is_answered_and_closed() {
 }
 
 #[test]
-fn whoever_has_nothing_more_to_send_still_gets_all_answers() {
+fn a_client_that_closed_its_sending_side_still_gets_all_answers() {
     let server = server(Config::default());
     let mut client = http(&server);
     client.send("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n".repeat(3));
@@ -102,7 +99,7 @@ fn head_is_get_without_a_body() {
 }
 
 #[test]
-fn methods_that_nothing_understands_are_told_what_would_be() {
+fn unsupported_methods_are_told_the_supported_ones() {
     let server = server(Config::default());
     let mut client = http(&server);
     for (method, path, status, allow) in [
@@ -123,10 +120,10 @@ fn methods_that_nothing_understands_are_told_what_would_be() {
 }
 
 #[test]
-fn pages_of_other_sites_may_read_media_and_nothing_of_the_state() {
+fn pages_of_other_sites_may_read_media_but_not_the_state() {
     let server = server(Config::default());
     let mut client = http(&server);
-    // From a page in the same network, and from one that is not.
+    // From a page in the same network, and from a page elsewhere.
     const NEAR: &str = "Origin: http://192.168.1.9\r\n";
     const FAR: &str = "Origin: https://example.com\r\n";
     for (path, headers, is_shared) in [
@@ -179,7 +176,7 @@ fn the_page_is_sent_once_and_then_only_when_it_has_changed() {
 }
 
 #[test]
-fn the_page_is_gzip_for_those_who_take_that() {
+fn the_page_is_gzip_for_clients_that_accept_it() {
     let server = server(Config::default());
     let mut client = http(&server);
     for path in ["/", "/page/app.js", "/page/player.js", "/page/style.css"] {
@@ -219,7 +216,7 @@ fn the_page_is_gzip_for_those_who_take_that() {
             }
             tags.push((tag, encoding));
         }
-        // Another form is other bytes.
+        // Another representation has other bytes.
         tags.dedup();
         assert_eq!(tags.len(), 2, "{path}");
         assert_ne!(tags[0].0, tags[1].0, "{path}");
@@ -227,7 +224,7 @@ fn the_page_is_gzip_for_those_who_take_that() {
 }
 
 #[test]
-fn the_page_of_a_stream_is_led_to_its_files() {
+fn the_page_of_a_stream_names_its_files() {
     let server = server(Config::default());
     let mut client = http(&server);
     for (path, place) in [
@@ -246,7 +243,8 @@ fn the_page_of_a_stream_is_led_to_its_files() {
     assert_eq!(client.get("/live/page/player.js").status, 404);
 }
 
-/// RFC 9110, 5.6.7, to be compared by eye with the machine's own.
+/// The format of RFC 9110, 5.6.7. The value itself is printed, to be compared by eye with the
+/// machine's clock.
 fn is_date(text: &str) -> bool {
     let shape = |c: char| match c {
         '0'..='9' => '1',
@@ -262,10 +260,10 @@ fn is_date(text: &str) -> bool {
 fn every_response_has_a_date() {
     let server = server(Config::default());
     let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
-    camera.send_message(9, 1, 0, AVC_HEADER);
+    camera.send_message(9, 1, 0, AVC_320X240);
     camera.send_message(8, 1, 0, AAC_HEADER);
     for number in 0..50 {
-        camera.send_picture(number, number * 40, number == 0, 1_000);
+        camera.send_frame(number, number * 40, number == 0, 1_000);
         camera.send_message(8, 1, number * 40, b"\xAF\x01\x21\x10\x05");
     }
     let mut early = http(&server);
@@ -306,7 +304,7 @@ fn every_response_has_a_date() {
 }
 
 #[test]
-fn what_cannot_be_read_is_refused_and_the_connection_closed() {
+fn malformed_requests_are_refused_and_their_connection_closed() {
     let server = server(Config::default());
     for (request, status) in [
         ("GET / HTTP/1.1\r\n\r\n", 400),
@@ -333,101 +331,95 @@ fn what_cannot_be_read_is_refused_and_the_connection_closed() {
 }
 
 #[test]
-fn whoever_is_slow_or_silent_is_closed() {
-    let short = Duration::from_millis(200);
-    let server = server(Config {
-        handshake_timeout: short,
-        command_timeout: short,
-        ..Config::default()
-    });
-    // Nothing was asked, so nothing is answered.
-    assert_eq!(http(&server).until_closed(), b"");
+fn slow_and_silent_clients_are_closed() {
+    // Long enough for the first request on a busy machine.
+    let short = Duration::from_secs(1);
+    let server = server(
+        Config::default()
+            .handshake_timeout(short)
+            .command_timeout(short),
+    );
+    let mut silent = http(&server);
     let mut idle = http(&server);
     idle.get("/healthz");
-    assert_eq!(idle.until_closed(), b"");
     let mut half = http(&server);
     half.send("GET / HTTP/1.1\r\n");
+    // Nothing was requested, so nothing is answered.
+    assert_eq!(silent.until_closed(), b"");
+    assert_eq!(idle.until_closed(), b"");
     assert_eq!(half.answer().status, 408);
     assert_eq!(half.until_closed(), b"");
-    wait_until("all are gone", || server.connections() == 0);
+    wait_until("all are gone", || server.connection_count() == 0);
 }
 
 #[test]
 fn both_protocols_share_the_places_and_stop_together() {
-    let mut server = server(Config {
-        max_connections: 2,
-        ..Config::default()
-    });
+    let mut server = server(Config::default().max_connections(2));
     let mut idle = Client::connected(server.rtmp_addresses()[0], "live");
     let mut first = http(&server);
     assert_eq!(first.get("/healthz").status, 200);
-    // The oldest makes room, whatever it speaks.
+    // The oldest connection makes room, whichever protocol it speaks.
     let mut second = http(&server);
     assert_eq!(second.get("/healthz").status, 200);
     assert!(idle.until_closed().is_empty());
     server.stop();
     assert_eq!(second.until_closed(), b"");
     assert_eq!(first.until_closed(), b"");
-    assert_eq!(server.connections(), 0);
+    assert_eq!(server.connection_count(), 0);
 }
 
 #[test]
-fn who_waits_between_two_requests_makes_room_for_who_comes() {
-    let server = server(Config {
-        max_connections: 18,
-        max_connect_rate: 1_000,
-        ..Config::default()
-    });
+fn a_connection_between_two_requests_makes_room_for_a_new_one() {
+    let server = server(
+        Config::default()
+            .max_connections(18)
+            .max_connect_rate(1_000),
+    );
     let mut publisher = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     publisher.send_headers();
-    publisher.send_picture(1, 0, true, 500);
+    publisher.send_frame(1, 0, true, 500);
     let mut viewer = WebSocket::open(server.http_addresses()[0], "/live/door.flv");
     let mut idle: Vec<_> = (0..16)
         .map(|_| {
             let mut client = http(&server);
-            // An answer gives no right to stay.
+            // Having been answered gives no right to stay.
             assert_eq!(client.get("/healthz").status, 200);
             client
         })
         .collect();
-    assert_eq!(server.connections(), 18);
+    assert_eq!(server.connection_count(), 18);
     assert_eq!(http(&server).get("/healthz").status, 200);
     assert_eq!(idle.remove(0).until_closed(), b"");
-    // Those who publish and watch are in nobody's way.
-    publisher.send_picture(2, 40, false, 4_711);
+    // Publishers and viewers need no place of others.
+    publisher.send_frame(2, 40, false, 4_711);
     while viewer.next().expect("the viewer is served").1.len() < 4_711 {}
     assert_eq!(idle.remove(0).get("/healthz").status, 200);
 }
 
 #[test]
-fn a_port_in_use_is_an_error_that_names_the_option() {
+fn a_port_in_use_is_an_error_that_says_which() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = taken.local_addr().unwrap();
-    let config = Config {
-        http: vec![address],
-        ..on_free_ports(Config::default())
-    };
-    let error = Server::start(config).err().unwrap().to_string();
-    let expected = format!("cannot listen on {address}: the address is in use,");
-    assert!(error.starts_with(&expected), "{error}");
-    let next = address.port().checked_add(1).unwrap_or(8081);
-    let option = format!("Try --http {next}, or --http off");
-    assert!(error.ends_with(&option), "{error}");
+    let config = on_free_ports(Config::default()).http(vec![address]);
+    let error = Server::start(config).err().unwrap();
+    let protocol = Protocol::Http;
+    assert_eq!(error.kind(), StartErrorKind::Listen { protocol, address });
+    let source = error.source().unwrap().downcast_ref::<io::Error>();
+    assert_eq!(source.unwrap().kind(), io::ErrorKind::AddrInUse);
+    let expected = format!("cannot listen on {address}: ");
+    assert!(error.to_string().starts_with(&expected), "{error}");
 }
 
 #[test]
-fn without_http_there_is_none() {
-    let server = Server::start(Config {
-        http: Vec::new(),
-        ..on_free_ports(Config::default())
-    });
+fn without_http_nothing_listens_for_it() {
+    let server = Server::start(on_free_ports(Config::default()).http(Vec::new()));
     let server = server.unwrap();
     assert_eq!(server.http_addresses(), Vec::<SocketAddr>::new());
     assert_eq!(server.rtmp_addresses().len(), 1);
 }
 
 #[test]
-fn a_stream_without_pictures_is_live_and_has_no_still() {
+fn a_stream_without_video_is_live_and_has_no_still() {
     let server = server(Config::default());
     let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "radio");
     camera.send_message(8, 1, 0, AAC_HEADER);
@@ -442,7 +434,7 @@ fn a_stream_without_pictures_is_live_and_has_no_still() {
 }
 
 #[test]
-fn whatever_is_asked_of_a_stream_that_is_not_live_the_answer_is_the_same() {
+fn every_file_of_a_stream_that_is_not_live_gets_the_same_answer() {
     let server = server(Config::default());
     let mut client = http(&server);
     let ask = |client: &mut HttpClient, name: &str| {
@@ -460,13 +452,13 @@ fn whatever_is_asked_of_a_stream_that_is_not_live_the_answer_is_the_same() {
         }
     };
     ask(&mut client, "nobody");
-    // Somebody waits for it.
+    // A player waits for it.
     let _player = Client::playing(server.rtmp_addresses()[0], "live", "awaited");
     ask(&mut client, "awaited");
 }
 
 #[test]
-fn the_page_is_where_a_stream_may_be_and_nowhere_else() {
+fn the_page_is_served_only_at_paths_of_streams() {
     let status = |server: &Server, path: &str| http(server).get(path).status;
     let open = server(Config::default());
     for (path, expected) in [
@@ -492,13 +484,9 @@ fn the_page_is_where_a_stream_may_be_and_nowhere_else() {
     let _camera = Client::publishing(open.rtmp_addresses()[0], "", "foo");
     assert_eq!(status(&open, "/foo"), 200);
 
-    // Where a key is wanted, nobody learns which streams there are.
-    let locked = server(Config {
-        play: Access {
-            keys: vec![Key::parse("watch-4711").unwrap()],
-            ..Access::default()
-        },
-        ..Config::default()
-    });
+    // Where a key is required, nobody learns which streams exist.
+    let locked = server(
+        Config::default().play(Access::default().keys(vec![Key::parse("watch-4711").unwrap()])),
+    );
     assert_eq!(status(&locked, "/foo"), 200);
 }

@@ -1,24 +1,19 @@
-//! Requests on conditions: for what has changed, and for a part of what hasn't.
+//! Conditional requests: for what has changed, and for a range of what hasn't.
 
 use brooklet::rtmp::amf0::Value;
 use brooklet::{Config, Server};
 
-use crate::client::{AAC_HEADER, Client, server};
+use crate::client::{AAC_HEADER, AVC_320X240, Client, server};
 use crate::common::http::{Answer, HttpClient};
-
-/// H.264, 320x240.
-const AVC_HEADER: &[u8] =
-    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
-    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 
 const MASTER: &str = "/live/door.m3u8";
 const MEDIA: &str = "/live/door/media.m3u8";
 
-/// A camera in GOPs of two seconds, as far as it has come, and a client.
+/// A publisher with GOPs of two seconds, its progress, and a client.
 struct Scene {
     _server: Server,
     camera: Client,
-    pictures: u32,
+    frames: u32,
     client: HttpClient,
 }
 
@@ -26,31 +21,31 @@ impl Scene {
     fn start() -> Scene {
         let server = server(Config::default());
         let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
-        camera.send_message(9, 1, 0, AVC_HEADER);
+        camera.send_message(9, 1, 0, AVC_320X240);
         camera.send_message(8, 1, 0, AAC_HEADER);
         let client = HttpClient::connect(server.http_addresses()[0]);
         let mut scene = Scene {
             _server: server,
             camera,
-            pictures: 0,
+            frames: 0,
             client,
         };
-        scene.pictures(240);
+        scene.frames(240);
         scene.get(MASTER, "");
-        scene.pictures(140);
+        scene.frames(140);
         scene
     }
 
-    fn pictures(&mut self, count: u32) {
+    fn frames(&mut self, count: u32) {
         for _ in 0..count {
-            let (number, time) = (self.pictures, self.pictures * 40);
+            let (number, time) = (self.frames, self.frames * 40);
             self.camera
-                .send_picture(number, time, number % 50 == 0, 3_000);
+                .send_frame(number, time, number % 50 == 0, 3_000);
             self.camera
                 .send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
-            self.pictures += 1;
+            self.frames += 1;
         }
-        // Once this is answered they have all been taken.
+        // Once this is answered, all frames have been taken.
         self.camera
             .send_command(0, "createStream", 9.0, Value::Null, Vec::new());
         self.camera.wait_for_command("_result");
@@ -66,7 +61,7 @@ impl Scene {
         self.client.bodiless_answer()
     }
 
-    /// An init segment, a segment and a part, all of them complete.
+    /// The paths of an init segment, a segment and a part, all of them complete.
     fn names(&mut self) -> [String; 3] {
         let text = self.get(&format!("{MEDIA}?_HLS_msn=4"), "").text();
         let uri = |begins: &str| {
@@ -80,7 +75,7 @@ impl Scene {
 }
 
 #[test]
-fn what_the_client_has_is_not_sent_again() {
+fn a_representation_that_the_client_has_is_not_sent_again() {
     let mut scene = Scene::start();
     let mut targets = scene.names().to_vec();
     targets.extend([MASTER.to_owned(), MEDIA.to_owned(), format!("{MEDIA}?a=b")]);
@@ -119,7 +114,7 @@ fn what_the_client_has_is_not_sent_again() {
         }
         assert_eq!(scene.head(&target, "").head, whole.head, "{target}");
     }
-    // What isn't there isn't known either.
+    // A condition on what doesn't exist is 404, too.
     for target in ["/live/door/00000000-1.m4s", "/live/nobody.m3u8"] {
         assert_eq!(
             scene.get(target, "If-None-Match: *\r\n").status,
@@ -150,9 +145,9 @@ fn the_tag_of_a_playlist_changes_with_it() {
             look(&mut scene, &format!("{MASTER}{query}"));
         }
         // Another part, then other segments.
-        scene.pictures(15 + 35 * round);
+        scene.frames(15 + 35 * round);
     }
-    // Others get it as Apple's player does, with gaps.
+    // Others get a playlist as Apple's player does, with gaps.
     let tag = scene.get(MEDIA, "").header("etag").unwrap().to_owned();
     let apple = scene.get(MEDIA, "User-Agent: AppleCoreMedia/1.0\r\n");
     let is_same = apple.body == scene.get(MEDIA, "").body;
@@ -172,7 +167,7 @@ fn playlists_are_never_compressed() {
 }
 
 #[test]
-fn a_part_is_sent_of_what_is_still_the_same() {
+fn a_range_is_sent_only_of_an_unchanged_representation() {
     let mut scene = Scene::start();
     for target in scene.names() {
         let whole = scene.get(&target, "");

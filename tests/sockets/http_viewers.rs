@@ -4,27 +4,23 @@ use std::net::SocketAddr;
 
 use brooklet::{Config, Server};
 
-use crate::client::{AAC_HEADER, Client, Message, server, short_grace, wait_until};
+use crate::client::{AAC_HEADER, AVC_320X240, Client, Message, server, short_grace, wait_until};
 use crate::common::Brooklet;
-use crate::viewer::{Part, Picture, Viewer, opcode};
+use crate::common::http::HttpClient;
+use crate::viewer::{Frame, Part, Viewer, opcode};
 
-/// H.264, 320x240.
-const AVC: &[u8] =
-    b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
-    \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
+const AUDIO: &[u8] = b"\xAF\x01\x21\x10\x04\x60\x8C\x1C";
 
-const SOUND: &[u8] = b"\xAF\x01\x21\x10\x04\x60\x8C\x1C";
-
-/// Of a picture and a sound, in ms.
+/// The duration of a video frame and of an audio frame, in ms.
 const STEP: u32 = 40;
 
-/// Pictures from one keyframe to the next.
+/// The number of video frames from one keyframe to the next.
 const GOP: u32 = 25;
 
-/// A path, and how it is asked for.
+/// A path, and how it is requested.
 type Way = (&'static str, fn(SocketAddr, &str) -> Viewer);
 
-/// All ways to view a stream.
+/// All ways to watch a stream.
 const WAYS: [Way; 4] = [
     ("/live/door.flv", Viewer::of),
     ("/live/door.mp4", Viewer::of),
@@ -32,7 +28,7 @@ const WAYS: [Way; 4] = [
     ("/live/door.mp4", Viewer::of_websocket),
 ];
 
-/// A camera, its running number and its clock.
+/// A publisher, the number of its next frame, and its clock.
 struct Camera {
     client: Client,
     next: u32,
@@ -41,17 +37,16 @@ struct Camera {
 impl Camera {
     fn start(rtmp: SocketAddr) -> Camera {
         let mut client = Client::publishing(rtmp, "live", "door");
-        client.send_message(9, 1, 0, AVC);
+        client.send_message(9, 1, 0, AVC_320X240);
         client.send_message(8, 1, 0, AAC_HEADER);
         Camera { client, next: 0 }
     }
 
-    /// Sends a picture of so many bytes and a sound; returns the picture's number.
-    fn picture(&mut self, len: usize) -> u32 {
+    /// Sends a video frame of `len` bytes and an audio frame; returns the number of the former.
+    fn frame(&mut self, len: usize) -> u32 {
         let (number, time) = (self.next, self.next * STEP);
-        self.client
-            .send_picture(number, time, number % GOP == 0, len);
-        self.client.send_message(8, 1, time, SOUND);
+        self.client.send_frame(number, time, number % GOP == 0, len);
+        self.client.send_message(8, 1, time, AUDIO);
         self.next += 1;
         number
     }
@@ -68,7 +63,7 @@ fn a_viewer_that_joins_gets_headers_and_the_keyframe_first_and_then_everything()
     let mut camera = Camera::start(rtmp);
     let mut witness = Client::playing(rtmp, "live", "door");
     for number in 0..GOP + 10 {
-        assert_eq!(camera.picture(1_000), number);
+        assert_eq!(camera.frame(1_000), number);
         while !witness.wait_for_media().is_video() {}
     }
     for (target, open) in WAYS {
@@ -76,13 +71,13 @@ fn a_viewer_that_joins_gets_headers_and_the_keyframe_first_and_then_everything()
         let mut parts = Vec::new();
         let first = loop {
             match viewer.next().expect("the file goes on") {
-                Part::Picture(picture) => break picture,
+                Part::Frame(frame) => break frame,
                 part => parts.push(part),
             }
         };
         if target.ends_with("flv") {
             assert_eq!(parts[0], Part::FileHeader(5));
-            for header in [AVC, AAC_HEADER] {
+            for header in [AVC_320X240, AAC_HEADER] {
                 assert!(parts.contains(&Part::Header(header.to_vec())), "{target}");
             }
         } else {
@@ -90,16 +85,16 @@ fn a_viewer_that_joins_gets_headers_and_the_keyframe_first_and_then_everything()
         }
         assert_eq!((first.number, first.is_keyframe), (GOP, true), "{target}");
         assert!(first.time < 1_000, "{target} begins at {} ms", first.time);
-        let until = camera.picture(1_000);
+        let until = camera.frame(1_000);
         for number in GOP + 1..=until {
-            let picture = viewer.next_picture();
-            let expected = Picture {
+            let frame = viewer.next_frame();
+            let expected = Frame {
                 number,
                 time: first.time + u64::from((number - GOP) * STEP),
                 is_keyframe: number % GOP == 0,
                 len: 995,
             };
-            assert_eq!(picture, expected, "{target}");
+            assert_eq!(frame, expected, "{target}");
         }
     }
 }
@@ -111,16 +106,16 @@ fn by_default_a_viewer_starts_at_the_live_edge() {
     let mut camera = Camera::start(rtmp);
     let mut witness = Client::playing(rtmp, "live", "door");
     for _ in 0..20 {
-        camera.picture(1_000);
+        camera.frame(1_000);
         while !witness.wait_for_media().is_video() {}
     }
     for (target, open) in WAYS {
         let mut viewer = open(http, target);
-        let pictures: Vec<_> = (0..camera.next).map(|_| viewer.next_picture()).collect();
-        let steps = pictures.windows(2).map(|pair| pair[1].time - pair[0].time);
+        let frames: Vec<_> = (0..camera.next).map(|_| viewer.next_frame()).collect();
+        let steps = frames.windows(2).map(|pair| pair[1].time - pair[0].time);
         assert!(
             steps.into_iter().all(|step| step == 1),
-            "{target}: {pictures:?}"
+            "{target}: {frames:?}"
         );
     }
 }
@@ -144,48 +139,69 @@ fn a_stream_that_is_not_live_is_not_found() {
 }
 
 #[test]
-fn a_viewer_that_comes_before_the_first_picture_waits_for_it() {
+fn a_viewer_that_joins_before_the_first_frame_waits_for_it() {
     let server = server(Config::default());
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
     let mut viewers = ["/live/door.flv", "/live/door.mp4"].map(|path| Viewer::ask(http, path));
-    wait_until("both are there", || server.connections() == 3);
+    wait_until("both are there", || server.connection_count() == 3);
     for number in 0..3 {
-        camera.picture(1_000);
+        camera.frame(1_000);
         for viewer in &mut viewers {
             if number == 0 {
                 assert_eq!(viewer.head().status, 200);
             }
-            assert_eq!(viewer.next_picture().number, number);
+            assert_eq!(viewer.next_frame().number, number);
         }
     }
 }
 
 #[test]
-fn a_stream_that_ends_before_the_first_picture_is_not_found() {
+fn a_stream_that_ends_before_its_first_frame_is_not_found() {
     let server = server(short_grace());
     let (rtmp, http) = addresses(&server);
     let camera = Camera::start(rtmp);
     let mut viewers = ["/live/door.flv", "/live/door.mp4"].map(|path| Viewer::ask(http, path));
-    wait_until("both are there", || server.connections() == 3);
+    wait_until("both are there", || server.connection_count() == 3);
     drop(camera);
     for viewer in &mut viewers {
         let head = viewer.head();
         assert_eq!(head.status, 404, "{head:?}");
         assert!(head.field("content-length").is_some(), "{head:?}");
     }
-    wait_until("all are gone", || server.connections() == 0);
+    wait_until("all are gone", || server.connection_count() == 0);
+}
+
+#[test]
+fn a_stream_without_mp4_codecs_is_refused_as_mp4() {
+    let server = server(Config::default());
+    let (rtmp, http) = addresses(&server);
+    let mut client = Client::publishing(rtmp, "live", "door");
+    let messages: [(u8, &[u8]); 4] = [
+        (9, b"\x90zzzz\x01config"),
+        (8, b"\x90qqqqconfig"),
+        (9, b"\x91zzzzkey"),
+        (8, b"\x91qqqqframe"),
+    ];
+    for (type_id, payload) in messages {
+        client.send_message(type_id, 1, 0, payload);
+    }
+    let head = Viewer::ask(http, "/live/door.mp4").head();
+    assert_eq!(head.status, 415, "{head:?}");
+    let why = "the stream's codecs don't fit this format. Try RTMP, or .flv\n";
+    let len = why.len().to_string();
+    assert_eq!(head.field("content-length"), Some(&*len), "{head:?}");
 }
 
 #[test]
 fn the_content_type_names_the_codecs() {
-    // On this machine, HTTP/1.0 is taken for a proxy that doesn't say for whom it comes.
+    // From this machine, HTTP/1.0 looks like a proxy that doesn't name its client.
     let mut config = Config::default();
     config.play.from.push(brooklet::config::Network::Any);
     let server = server(config);
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
-    camera.picture(1_000);
+    camera.frame(1_000);
     for (path, expected) in [
         ("/live/door.flv", "video/x-flv"),
         (
@@ -204,11 +220,11 @@ fn the_content_type_names_the_codecs() {
         assert_eq!(head.status, 200, "{head:?}");
         assert_eq!(head.field("transfer-encoding"), None, "it knows of none");
         assert_eq!(head.field("connection"), Some("close"));
-        assert_eq!(old.next_picture().number, 0);
+        assert_eq!(old.next_frame().number, 0);
 
         let mut viewer = Viewer::of_websocket(http, path);
         if path.ends_with(".flv") {
-            assert_eq!(viewer.next_picture().number, 0, "it has no content type");
+            assert_eq!(viewer.next_frame().number, 0, "it has no content type");
             continue;
         }
         let (opcode, text) = viewer.next_message().unwrap();
@@ -219,20 +235,20 @@ fn the_content_type_names_the_codecs() {
 }
 
 #[test]
-fn a_websocket_answers_pings_and_says_goodbye_while_the_pictures_go_on() {
+fn a_websocket_answers_pings_and_the_close_while_frames_go_on() {
     let server = server(Config::default());
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
-    camera.picture(1_000);
+    camera.frame(1_000);
     for path in ["/live/door.flv", "/live/door.mp4"] {
         let mut viewer = Viewer::of_websocket(http, path);
-        viewer.next_picture();
+        viewer.next_frame();
         for round in 0..3 {
             viewer.send_message(opcode::PING, &[b'a', round]);
-            // What a page may say is of no interest, but no harm.
+            // What a page may send is ignored, and does no harm.
             viewer.send_message(opcode::TEXT, b"hello");
-            let number = camera.picture(70_000);
-            while viewer.next_picture().number != number {}
+            let number = camera.frame(70_000);
+            while viewer.next_frame().number != number {}
             loop {
                 match viewer.next_message().unwrap() {
                     (opcode::TEXT, _) => {}
@@ -248,65 +264,65 @@ fn a_websocket_answers_pings_and_says_goodbye_while_the_pictures_go_on() {
         assert_eq!(goodbye, Some((opcode::CLOSE, vec![0x03, 0xE8])), "{path}");
         assert_eq!(viewer.next_message(), None, "{path}");
     }
-    wait_until("only the camera is left", || server.connections() == 1);
+    wait_until("only the camera is left", || server.connection_count() == 1);
 }
 
 #[test]
-fn a_viewer_that_hangs_up_is_gone_at_once_although_nothing_is_published() {
+fn a_viewer_that_hangs_up_is_removed_at_once_even_if_nothing_is_sent() {
     let server = server(Config::default());
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
-    camera.picture(1_000);
+    camera.frame(1_000);
     let viewers = WAYS.map(|(path, open)| {
         let mut viewer = open(http, path);
-        viewer.next_picture();
+        viewer.next_frame();
         viewer
     });
-    assert_eq!(server.connections(), 5);
+    assert_eq!(server.connection_count(), 5);
     drop(viewers);
-    wait_until("only the camera is left", || server.connections() == 1);
+    wait_until("only the camera is left", || server.connection_count() == 1);
 }
 
 #[test]
-fn a_viewer_keeps_its_connection_while_the_camera_is_away() {
+fn a_viewer_keeps_its_connection_while_the_publisher_is_away() {
     let server = server(Config::default());
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
-    camera.picture(1_000);
+    camera.frame(1_000);
     let mut viewers = WAYS.map(|(path, open)| open(http, path));
     let mut newest = [0; 4];
     for (viewer, newest) in viewers.iter_mut().zip(&mut newest) {
-        *newest = viewer.next_picture().time;
+        *newest = viewer.next_frame().time;
     }
     for _ in 0..2 {
         drop(camera);
         camera = Camera::start(rtmp);
         for number in 0..GOP + 2 {
-            camera.picture(1_000);
+            camera.frame(1_000);
             for (index, viewer) in viewers.iter_mut().enumerate() {
-                let picture = viewer.next_picture();
-                assert_eq!(picture.number, number, "{:?}", WAYS[index].0);
-                assert_eq!(picture.is_keyframe, number % GOP == 0);
-                assert!(picture.time > newest[index], "{picture:?} {newest:?}");
-                newest[index] = picture.time;
+                let frame = viewer.next_frame();
+                assert_eq!(frame.number, number, "{:?}", WAYS[index].0);
+                assert_eq!(frame.is_keyframe, number % GOP == 0);
+                assert!(frame.time > newest[index], "{frame:?} {newest:?}");
+                newest[index] = frame.time;
             }
         }
     }
 }
 
 #[test]
-fn when_the_camera_stays_away_the_file_ends_at_a_picture_and_is_whole() {
+fn when_the_publisher_stays_away_the_file_ends_at_a_frame() {
     let server = server(short_grace());
     let (rtmp, http) = addresses(&server);
     let mut camera = Camera::start(rtmp);
-    camera.picture(1_000);
+    camera.frame(1_000);
     let mut viewers = WAYS.map(|(path, open)| open(http, path));
     for viewer in &mut viewers {
-        viewer.next_picture();
+        viewer.next_frame();
     }
-    let last = camera.picture(50_000);
+    let last = camera.frame(50_000);
     for viewer in &mut viewers {
-        assert_eq!(viewer.next_picture().number, last);
+        assert_eq!(viewer.next_frame().number, last);
     }
     drop(camera);
     for (index, viewer) in viewers.iter_mut().enumerate() {
@@ -318,14 +334,37 @@ fn when_the_camera_stays_away_the_file_ends_at_a_picture_and_is_whole() {
             assert_eq!(last, Some((opcode::CLOSE, vec![0x03, 0xE9])), "going away");
         }
     }
-    // Players hang up at the end. The server notices a viewer that stays connected only at the next
-    // tick of its thread, up to 20 s later.
     drop(viewers);
-    wait_until("all are gone", || server.connections() == 0);
+    wait_until("all are gone", || server.connection_count() == 0);
 }
 
-/// What a viewer saw who reads too little: newer pictures only, and jumps only to keyframes.
-fn assert_jumps(seen: &[Picture], who: &str) {
+#[test]
+fn clients_that_stay_after_the_end_are_disconnected_within_seconds() {
+    let server = server(short_grace());
+    let (rtmp, http) = addresses(&server);
+    let mut camera = Camera::start(rtmp);
+    camera.frame(1_000);
+    let mut player = Client::playing(rtmp, "live", "door");
+    player.wait_for_media();
+    let mut viewers = WAYS.map(|(path, open)| open(http, path));
+    for viewer in &mut viewers {
+        viewer.next_frame();
+    }
+    drop(camera);
+    for viewer in &mut viewers {
+        while viewer.next().is_some() {}
+    }
+    // A connection that waits for its next request is kept for 15 s, so it outlives them, unless their
+    // threads sleep on until their next tick after 20 s.
+    let mut idle = HttpClient::connect(http);
+    assert_eq!(idle.get("/").status, 200);
+    wait_until("only one is left", || server.connection_count() == 1);
+    assert_eq!(idle.get("/").status, 200);
+    player.until_closed();
+}
+
+/// Checks what a viewer saw that reads too little: newer frames only, and jumps only to keyframes.
+fn assert_jumps(seen: &[Frame], who: &str) {
     let mut jumps = 0;
     for pair in seen.windows(2) {
         assert!(pair[0].number < pair[1].number && pair[0].time < pair[1].time);
@@ -337,87 +376,84 @@ fn assert_jumps(seen: &[Picture], who: &str) {
     println!("{who}: {} pictures, {jumps} jumps", seen.len());
 }
 
-/// Publishes `pictures` of 16 KB while viewers of each kind read everything, and others one picture
-/// of three, or nothing at all.
+/// Publishes frames of 16 KB while viewers of each kind read everything, and others read every
+/// third frame or nothing at all.
 fn publish_to_good_and_bad(
     (rtmp, http): (SocketAddr, SocketAddr),
-    pictures: u32,
+    frames: u32,
     mut each: impl FnMut(u32),
 ) {
     let mut camera = Camera::start(rtmp);
-    camera.picture(16_000);
+    camera.frame(16_000);
     let open_all = || WAYS.map(|(path, open)| open(http, path));
     let (mut good, mut slow, mut stuck) = (open_all(), open_all(), open_all());
     let mut player = Client::playing(rtmp, "live", "door");
     for viewer in good.iter_mut().chain(&mut slow).chain(&mut stuck) {
-        assert_eq!(viewer.next_picture().number, 0);
+        assert_eq!(viewer.next_frame().number, 0);
     }
     let mut seen = vec![Vec::new(); slow.len()];
-    for number in 1..=pictures {
-        camera.picture(16_000);
+    for number in 1..=frames {
+        camera.frame(16_000);
         for (index, viewer) in good.iter_mut().enumerate() {
-            assert_eq!(viewer.next_picture().number, number, "{}", WAYS[index].0);
+            assert_eq!(viewer.next_frame().number, number, "{}", WAYS[index].0);
         }
-        let is_picture = |message: &Message| message.is_media() && message.is_video();
-        while player.wait_for("a picture", is_picture).number() != number {}
+        let is_frame = |message: &Message| message.is_media() && message.is_video();
+        while player.wait_for("a picture", is_frame).number() != number {}
         if number % 3 == 0 {
             for (viewer, seen) in slow.iter_mut().zip(&mut seen) {
-                seen.push(viewer.next_picture());
+                seen.push(viewer.next_frame());
             }
         }
         each(number);
     }
     for (index, mut seen) in seen.into_iter().enumerate() {
-        while seen.last().is_none_or(|last| last.number < pictures) {
-            seen.push(slow[index].next_picture());
+        while seen.last().is_none_or(|last| last.number < frames) {
+            seen.push(slow[index].next_frame());
         }
         assert_jumps(&seen, &format!("{}, slow", WAYS[index].0));
-        assert!(seen.len() < pictures as usize * 2 / 3);
+        assert!(seen.len() < frames as usize * 2 / 3);
     }
-    // Most were in the middle of a picture that is long gone; the others were not, and find the
+    // Most were in the middle of a frame that has left the log. The others were not, and get the
     // newest ones.
     for (index, viewer) in stuck.iter_mut().enumerate() {
         let mut seen = Vec::new();
-        for picture in viewer.pictures() {
-            seen.push(picture);
-            if picture.number == pictures {
+        for frame in viewer.frames() {
+            seen.push(frame);
+            if frame.number == frames {
                 break;
             }
         }
         assert_jumps(&seen, &format!("{}, stuck", WAYS[index].0));
-        assert!(seen.len() < pictures as usize / 3);
-        let is_at_newest = seen.last().is_some_and(|last| last.number == pictures);
+        assert!(seen.len() < frames as usize / 3);
+        let is_at_newest = seen.last().is_some_and(|last| last.number == frames);
         assert!(is_at_newest || !viewer.is_whole(), "it was cut off");
     }
 }
 
 #[test]
-fn viewers_that_read_too_little_cost_nobody_anything() {
-    /// Of a picture of the other stream: its GOP takes a quarter of the memory.
+fn slow_viewers_cost_the_others_nothing() {
+    /// The length of a frame of the other stream, whose GOP takes a quarter of the memory.
     const LEN: usize = 40_000;
 
-    let server = server(Config {
-        memory: 4 << 20,
-        ..Config::default()
-    });
+    let server = server(Config::default().memory(4 << 20));
     let (rtmp, http) = addresses(&server);
     let mut other = None;
     let mut joined = 0;
-    // What the slow ones make the stream keep is its own as long as nobody else wants it. Then
-    // another stream gets its share at once, and whoever joins it a whole GOP.
+    // What the slow viewers make the stream keep is the stream's as long as nothing else needs it.
+    // Then another stream gets its share at once, and its viewers a whole GOP.
     publish_to_good_and_bad((rtmp, http), 1_500, |number| {
         if number < 700 {
             return;
         }
         let other = other.get_or_insert_with(|| {
             let mut camera = Client::publishing(rtmp, "live", "other");
-            camera.send_message(9, 1, 0, AVC);
+            camera.send_message(9, 1, 0, AVC_320X240);
             camera.send_message(8, 1, 0, AAC_HEADER);
             (camera, Client::playing(rtmp, "live", "other"))
         });
         let at = number - 700;
         let (camera, player) = other;
-        camera.send_picture(at, at * STEP, at % GOP == 0, LEN);
+        camera.send_frame(at, at * STEP, at % GOP == 0, LEN);
         while player
             .wait_for("a picture", |m| m.is_media() && m.is_video())
             .number()
@@ -426,7 +462,7 @@ fn viewers_that_read_too_little_cost_nobody_anything() {
         if at % 200 == GOP - 1 {
             let mut viewer = Viewer::of(http, "/live/other.mp4?join=gop");
             for expected in at + 1 - GOP..=at {
-                assert_eq!(viewer.next_picture().number, expected, "{joined} joined");
+                assert_eq!(viewer.next_frame().number, expected, "{joined} joined");
             }
             joined += 1;
         }
@@ -435,13 +471,13 @@ fn viewers_that_read_too_little_cost_nobody_anything() {
 }
 
 #[test]
-fn viewers_that_read_too_little_do_not_grow_the_server() {
+fn slow_viewers_do_not_grow_the_server() {
     let server = Brooklet::start(&["--memory", "4M"]);
     let resident = || server.status("VmRSS");
     let (mut before, mut after) = (0, 0);
     let addresses = (server.address(), server.http_address());
     publish_to_good_and_bad(addresses, 1_500, |number| match number {
-        // All of the arena has been used by now, and everybody has been served.
+        // By now all of the arena has been used, and every viewer has been served.
         500 => before = resident(),
         1_500 => after = resident(),
         _ => {}

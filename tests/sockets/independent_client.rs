@@ -1,4 +1,4 @@
-//! A client that nobody here wrote: `rml_rtmp` publishes and plays.
+//! An independent implementation: `rml_rtmp` publishes and plays.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -73,7 +73,7 @@ impl Peer {
     fn wait_for(&mut self, is_it: impl Fn(&ClientSessionEvent) -> bool) -> ClientSessionEvent {
         loop {
             if let Some(index) = self.events.iter().position(&is_it) {
-                // What came before it was not waited for.
+                // Nothing before it was waited for.
                 return self.events.drain(..=index).last().unwrap();
             }
             let mut buffer = [0; 65_536];
@@ -131,7 +131,7 @@ impl Peer {
     }
 }
 
-fn picture(number: u8, is_keyframe: bool) -> Vec<u8> {
+fn frame(number: u8, is_keyframe: bool) -> Vec<u8> {
     let mut payload = vec![
         if is_keyframe { 0x17 } else { 0x27 },
         1,
@@ -149,7 +149,7 @@ fn picture(number: u8, is_keyframe: bool) -> Vec<u8> {
 }
 
 #[test]
-fn it_publishes_and_plays_and_survives_a_change_of_publisher() {
+fn rml_rtmp_publishes_plays_and_survives_a_change_of_publisher() {
     let server = server(Config::default());
     let address = server.rtmp_addresses()[0];
     let mut player = Peer::connect(address);
@@ -165,7 +165,7 @@ fn it_publishes_and_plays_and_survives_a_change_of_publisher() {
         publisher.send_video(0, AVC_HEADER);
         publisher.send_audio(0, AAC_HEADER);
         for number in 0..10 {
-            publisher.send_video(u32::from(number) * 40, &picture(number, number == 0));
+            publisher.send_video(u32::from(number) * 40, &frame(number, number == 0));
             publisher.send_audio(u32::from(number) * 40, b"\xAF\x01\x21\x10");
         }
         if round == 0 {
@@ -174,7 +174,7 @@ fn it_publishes_and_plays_and_survives_a_change_of_publisher() {
         }
         for number in 0..10 {
             let (timestamp, payload) = player.next_video();
-            assert_eq!(payload, picture(number, number == 0));
+            assert_eq!(payload, frame(number, number == 0));
             assert!(last.is_none_or(|last| timestamp > last));
             last = Some(timestamp);
         }
@@ -182,7 +182,7 @@ fn it_publishes_and_plays_and_survives_a_change_of_publisher() {
 }
 
 #[test]
-fn it_is_told_when_the_stream_ends() {
+fn rml_rtmp_is_notified_of_the_end_of_the_stream() {
     let server = server(short_grace());
     let address = server.rtmp_addresses()[0];
     let mut publisher = Peer::connect(address);

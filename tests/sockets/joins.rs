@@ -1,30 +1,23 @@
-//! Joins at random places of a long GOP, seen from outside.
+//! Joins at random places of a long GOP.
 
 use std::time::{Duration, Instant};
 
 use brooklet::{Config, Server};
 
 use crate::client::{Client, server};
+use crate::common::random::Random;
 
-/// Pictures of a 10 s GOP, at 30 a second, with a 4 Mbit/s stream's sizes.
+/// Frames of a 10 s GOP, at 30 per second, with the sizes of a 4 Mbit/s stream.
 const GOP: u32 = 300;
-
-/// For random places, the same in each run.
-fn random(state: &mut u32) -> u32 {
-    *state ^= *state << 13;
-    *state ^= *state >> 17;
-    *state ^= *state << 5;
-    *state
-}
 
 fn timestamp(number: u32) -> u32 {
     number * 100 / 3
 }
 
 struct Joins {
-    /// From `play` to the first byte of the keyframe's message, in full.
+    /// The times from `play` to the whole first keyframe.
     first_keyframe: Vec<Duration>,
-    /// ms of stream time between the newest message sent at the join and the publisher's newest.
+    /// Stream time in ms between the newest message sent at the join and the publisher's newest.
     behind: Vec<u32>,
 }
 
@@ -39,12 +32,12 @@ fn hundred_joins(server: &Server, join: &str) -> Joins {
         behind: Vec::new(),
     };
     let mut number = 0;
-    let mut seed = 0x1234_5678;
+    let mut random = Random(0x1234_5678);
     for _ in 0..100 {
-        for _ in 0..=random(&mut seed) % GOP {
+        for _ in 0..=random.below(GOP as usize) {
             let len = if number % GOP == 0 { 100_000 } else { 16_000 };
-            publisher.send_picture(number, timestamp(number), number % GOP == 0, len);
-            // What the witness has, a joiner can get.
+            publisher.send_frame(number, timestamp(number), number % GOP == 0, len);
+            // A frame that the witness has received is available to joiners.
             assert_eq!(witness.wait_for_media().number(), number);
             number += 1;
         }
@@ -72,12 +65,10 @@ fn hundred_joins(server: &Server, join: &str) -> Joins {
     joins
 }
 
+/// Takes some seconds: 200 joins, before each of which up to 300 frames are relayed.
 #[test]
 fn a_hundred_joins_get_the_keyframe_at_once_and_end_at_the_live_edge() {
-    let server = server(Config {
-        max_connect_rate: 1_000,
-        ..Config::default()
-    });
+    let server = server(Config::default().max_connect_rate(1_000));
     for join in ["live", "gop"] {
         let Joins {
             mut first_keyframe,

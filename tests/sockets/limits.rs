@@ -1,152 +1,157 @@
-//! Time-outs, caps, and clients that speak something else.
+//! Timeouts, caps, and clients that speak another protocol.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::io::Write;
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::time::Duration;
 
-use brooklet::Config;
+use brooklet::live::arena::BLOCK_LEN;
 use brooklet::rtmp::amf0::Value;
+use brooklet::{Config, Server};
 
-use crate::client::{Client, DEADLINE, server, wait_until};
+use crate::client::{Client, DEADLINE, read_until_closed, server, wait_until};
+
+/// A server on which only one of the three timeouts ends anything before a test gives up.
+fn server_with_timeouts(handshake: Duration, command: Duration, idle: Duration) -> Server {
+    server(
+        Config::default()
+            .handshake_timeout(handshake)
+            .command_timeout(command)
+            .idle_timeout(idle),
+    )
+}
+
+/// A timeout that ends before the test's deadline, with enough time for what a client does first.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// A timeout that ends after the test's deadline.
+const LONG: Duration = DEADLINE.saturating_mul(10);
 
 #[test]
-fn whoever_says_nothing_is_closed_in_every_phase() {
-    let short = Duration::from_millis(100);
-    let server = server(Config {
-        handshake_timeout: short,
-        command_timeout: short,
-        idle_timeout: short,
-        ..Config::default()
-    });
-    let address = server.rtmp_addresses()[0];
+fn the_handshake_timeout_closes_a_silent_client() {
+    let server = server_with_timeouts(SHORT, LONG, LONG);
+    let silent = TcpStream::connect(server.rtmp_addresses()[0]).unwrap();
+    assert!(read_until_closed(&silent).is_empty());
+    wait_until("it is gone", || server.connection_count() == 0);
+}
 
-    let mut silent = TcpStream::connect(address).unwrap();
-    silent.set_read_timeout(Some(DEADLINE)).unwrap();
-    assert_eq!(silent.read(&mut [0; 1]).unwrap(), 0);
+#[test]
+fn the_command_timeout_closes_a_client_that_neither_publishes_nor_plays() {
+    let server = server_with_timeouts(LONG, SHORT, LONG);
+    let address = server.rtmp_addresses()[0];
     assert!(Client::handshaken(address).until_closed().is_empty());
     assert!(Client::connected(address, "live").until_closed().is_empty());
+    wait_until("both are gone", || server.connection_count() == 0);
+}
 
-    let mut publisher = Client::publishing(address, "live", "door");
+#[test]
+fn the_idle_timeout_closes_a_publisher_that_sends_nothing() {
+    let server = server_with_timeouts(LONG, LONG, SHORT);
+    let mut publisher = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     let rest = publisher.until_closed();
     let codes: Vec<_> = rest.iter().filter_map(|message| message.status()).collect();
     assert_eq!(codes[0].1, "NetStream.Unpublish.Success");
     drop(publisher);
-    wait_until("all are gone", || server.connections() == 0);
+    wait_until("it is gone", || server.connection_count() == 0);
 }
 
 #[test]
-fn whoever_has_stopped_publishing_may_not_stay_for_ever() {
-    let command_timeout = Duration::from_millis(500);
-    let server = server(Config {
-        command_timeout,
-        ..Config::default()
-    });
+fn the_command_timeout_closes_a_client_that_has_stopped_publishing() {
+    let server = server_with_timeouts(LONG, SHORT, LONG);
     let mut publisher = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     publisher.send_command(1, "closeStream", 0.0, Value::Null, vec![]);
     publisher.until_closed();
-    wait_until("it is gone", || server.connections() == 0);
+    wait_until("it is gone", || server.connection_count() == 0);
 }
 
 #[test]
 fn a_trickle_of_bytes_does_not_stretch_the_handshake() {
-    let handshake_timeout = Duration::from_millis(300);
-    let server = server(Config {
-        handshake_timeout,
-        ..Config::default()
-    });
+    /// C0 and C1: with these the handshake would go on.
+    const FIRST_LEN: usize = 1537;
+
+    let server = server_with_timeouts(Duration::from_millis(300), LONG, LONG);
     let mut trickle = TcpStream::connect(server.rtmp_addresses()[0]).unwrap();
-    let mut is_closed = false;
+    trickle.set_nodelay(true).unwrap();
+    let mut sent = 0;
+    // One byte every 5 ms: all of them would take 8 s.
     wait_until("it is closed", || {
-        is_closed |= trickle.write_all(&[3]).is_err();
-        is_closed
+        sent += 1;
+        trickle.write_all(&[3]).is_err()
     });
+    assert!(sent < FIRST_LEN, "it was closed after {sent} bytes");
 }
 
 #[test]
-fn other_protocols_are_closed() {
-    let server = server(Config::default());
+fn other_protocols_are_closed_at_their_first_byte() {
+    // The first byte decides, not the timeout.
+    let server = server_with_timeouts(LONG, LONG, LONG);
     for bytes in [
         &b"GET / HTTP/1.1\r\nHost: camera\r\n\r\n"[..],
         b"\x16\x03\x01\x02\0\x01",
         b"\x06",
     ] {
         let mut socket = TcpStream::connect(server.rtmp_addresses()[0]).unwrap();
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
         socket.write_all(bytes).unwrap();
-        let mut answer = Vec::new();
-        // A reset is as good an answer as an end.
-        let _ = socket.read_to_end(&mut answer);
-        assert_eq!(answer, b"");
+        assert_eq!(read_until_closed(&socket), b"");
     }
 }
 
 #[test]
 fn connections_are_capped_in_all_and_per_address() {
     for config in [
-        Config {
-            max_connections: 2,
-            ..Config::default()
-        },
-        Config {
-            max_per_address: 2,
-            ..Config::default()
-        },
+        Config::default().max_connections(2),
+        Config::default().max_per_address(2),
     ] {
         let server = server(config);
         let address = server.rtmp_addresses()[0];
         let _one = Client::publishing(address, "live", "door");
         let two = Client::playing(address, "live", "door");
         let mut refused = TcpStream::connect(address).unwrap();
-        refused.set_read_timeout(Some(DEADLINE)).unwrap();
-        // A server that takes it waits for more.
+        // If the server took it, the handshake would be answered.
         let _ = refused.write_all(&[3; 1537]);
-        assert_eq!(refused.read(&mut [0; 1]).unwrap_or(0), 0);
+        assert!(read_until_closed(&refused).is_empty());
         drop(two);
-        wait_until("one is gone", || server.connections() == 1);
+        wait_until("one is gone", || server.connection_count() == 1);
         let mut three = Client::connected(address, "live");
-        // Who has asked for nothing yet makes room, within the address too.
+        // A client that has asked for nothing yet makes room, even for one of its own address.
         let _four = Client::playing(address, "live", "door");
         assert!(three.until_closed().is_empty());
     }
 }
 
 #[test]
-fn an_address_that_connects_too_often_is_closed_and_no_other() {
-    let server = server(Config {
-        max_connect_rate: 1,
-        ..Config::default()
-    });
+fn only_the_address_that_connects_too_often_is_closed() {
+    let server = server(Config::default().max_connect_rate(1));
     let address = server.rtmp_addresses()[0];
-    let is_closed = || {
+    let is_refused = || {
         let mut socket = TcpStream::connect(address).unwrap();
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        // A server that takes it waits for more.
-        socket.write_all(&[3; 1537]).unwrap();
-        socket.read(&mut [0; 1]).unwrap_or(0) == 0
+        // If the server takes it, the handshake is answered.
+        let _ = socket.write_all(&[3; 1537]);
+        let _ = socket.shutdown(Shutdown::Write);
+        read_until_closed(&socket).is_empty()
     };
-    // Two may come at once. So many as follow can't be slower than one a second.
-    wait_until("one is refused", is_closed);
+    // Two may come at once. The next attempts are faster than one per second.
+    wait_until("one is refused", is_refused);
     Client::handshaken_from(Ipv4Addr::new(127, 0, 0, 2), address).connect("live");
-    // The bucket fills again.
-    wait_until("one is accepted", || !is_closed());
+    // The allowance fills up again.
+    wait_until("one is accepted", || !is_refused());
 }
 
 #[test]
-fn who_hangs_about_makes_room_for_who_comes() {
-    let server = server(Config {
-        max_connections: 16,
-        max_connect_rate: 1_000,
-        ..Config::default()
-    });
+fn the_oldest_idle_connection_makes_room_for_a_new_one() {
+    let server = server(
+        Config::default()
+            .max_connections(16)
+            .max_connect_rate(1_000),
+    );
     let address = server.rtmp_addresses()[0];
     let mut publisher = Client::publishing(address, "live", "door");
     let mut player = Client::playing(address, "live", "door");
     let mut idle: Vec<_> = (0..14)
         .map(|_| Client::connected(address, "live"))
         .collect();
-    assert_eq!(server.connections(), 16);
+    assert_eq!(server.connection_count(), 16);
 
-    // The oldest of those that do nothing has to go, and no other.
+    // Only the oldest idle connection has to go.
     let mut new = Client::publishing(address, "live", "gate");
     assert!(idle.remove(0).until_closed().is_empty());
     let mut last = idle.remove(0);
@@ -157,22 +162,22 @@ fn who_hangs_about_makes_room_for_who_comes() {
         while client.wait_for_status().1 != "NetStream.Play.Start" {}
     }
     publisher.send_headers();
-    publisher.send_picture(7, 0, true, 500);
+    publisher.send_frame(7, 0, true, 500);
     assert_eq!(player.wait_for_media().number(), 7);
 }
 
-/// Addresses of loopback for those who have several.
+/// Loopback addresses for tests with several clients.
 fn host(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 0, number)
 }
 
 #[test]
-fn who_waits_for_a_name_that_nobody_has_published_makes_room_for_a_publisher() {
-    let server = server(Config {
-        max_connections: 16,
-        max_connect_rate: 1_000,
-        ..Config::default()
-    });
+fn a_player_of_a_name_never_published_makes_room_for_a_publisher() {
+    let server = server(
+        Config::default()
+            .max_connections(16)
+            .max_connect_rate(1_000),
+    );
     let address = server.rtmp_addresses()[0];
     let wait_for = |from: u8, name: &str| {
         let mut player = Client::handshaken_from(host(from), address).connect("live");
@@ -185,24 +190,24 @@ fn who_waits_for_a_name_that_nobody_has_published_makes_room_for_a_publisher() {
         .collect();
     let mut publisher = Client::publishing(address, "live", "never5");
     publisher.send_headers();
-    publisher.send_picture(7, 0, true, 500);
+    publisher.send_frame(7, 0, true, 500);
     waiting.remove(0).until_closed();
     // The one that waited for this stream watches it.
     let mut watching = waiting.remove(4);
     assert_eq!(watching.wait_for_media().number(), 7);
-    // It stays now, whoever comes.
+    // From now on it keeps its place.
     let _more: Vec<_> = (0..20).map(|_| wait_for(4, "nothing")).collect();
-    publisher.send_picture(8, 40, false, 500);
+    publisher.send_frame(8, 40, false, 500);
     assert_eq!(watching.wait_for_media().number(), 8);
 }
 
 #[test]
-fn viewers_leave_places_for_publishers_and_an_address_with_many_for_one_with_few() {
-    let server = server(Config {
-        max_connections: 16,
-        max_connect_rate: 1_000,
-        ..Config::default()
-    });
+fn viewers_leave_places_for_publishers_and_share_the_rest_by_address() {
+    let server = server(
+        Config::default()
+            .max_connections(16)
+            .max_connect_rate(1_000),
+    );
     let address = server.rtmp_addresses()[0];
     let mut publisher = Client::publishing(address, "live", "door");
     let play = |from: u8| {
@@ -218,8 +223,12 @@ fn viewers_leave_places_for_publishers_and_an_address_with_many_for_one_with_few
     };
     // Seven of eight places are for viewers.
     let mut many: Vec<_> = (0..14).map(|_| play(2).unwrap()).collect();
-    assert!(play(2).is_none(), "the address that has most gets no more");
-    // Another one gets its share: until both have as many. Who has to go may need a moment.
+    assert!(
+        play(2).is_none(),
+        "the address with most viewers gets no more"
+    );
+    // Another address gets its share, until both have equally many. A displaced viewer may take a
+    // moment to go.
     let mut few = Vec::new();
     wait_until("seven of the other address watch", || {
         few.extend(play(3));
@@ -230,11 +239,11 @@ fn viewers_leave_places_for_publishers_and_an_address_with_many_for_one_with_few
         let mut player = player;
         player.until_closed();
     }
-    // None of them is in the way of publishers.
+    // None of them keeps a publisher out.
     let mut other = Client::publishing(address, "live", "gate");
     other.send_headers();
     publisher.send_headers();
-    publisher.send_picture(7, 0, true, 500);
+    publisher.send_frame(7, 0, true, 500);
     for player in &mut many.into_iter().chain(few) {
         let mut player = player;
         assert_eq!(player.wait_for_media().number(), 7);
@@ -242,37 +251,46 @@ fn viewers_leave_places_for_publishers_and_an_address_with_many_for_one_with_few
 }
 
 #[test]
-fn a_message_over_the_limit_ends_the_connection_and_nothing_else() {
-    let server = server(Config {
-        max_message: 10_000,
-        ..Config::default()
-    });
+fn a_message_over_the_limit_ends_only_its_own_connection() {
+    let server = server(Config::default().max_message(10_000));
     let address = server.rtmp_addresses()[0];
     let mut good = Client::publishing(address, "live", "good");
     let mut player = Client::playing(address, "live", "good");
     let mut bad = Client::publishing(address, "live", "bad");
     bad.send_headers();
-    bad.send_picture(1, 0, true, 10_001);
+    bad.send_frame(1, 0, true, 10_001);
     bad.until_closed();
     good.send_headers();
-    good.send_picture(5, 0, true, 10_000);
+    good.send_frame(5, 0, true, 10_000);
     assert_eq!(player.wait_for_media().number(), 5);
 }
 
 #[test]
-fn a_publisher_can_use_all_memory_but_not_more() {
-    let server = server(Config {
-        memory: 8 << 20,
-        ..Config::default()
-    });
+fn a_publisher_fills_the_arena_and_goes_on_within_it() {
+    const MEMORY: usize = 8 << 20;
+
+    let server = server(Config::default().memory(MEMORY));
     let address = server.rtmp_addresses()[0];
+    let (_, blocks) = server.blocks();
+    assert!(blocks * BLOCK_LEN <= MEMORY);
     let mut publisher = Client::publishing(address, "live", "door");
     publisher.send_headers();
-    // 40 MB of one GOP through 8 MiB of blocks.
-    for number in 0..400 {
-        publisher.send_picture(number, number * 40, number == 0, 100_000);
+    // 40 MB of one GOP through 8 MiB of blocks. Without viewers and HLS the log is emptied once it is
+    // full, and nothing more is kept before the next keyframe: then it takes further GOPs to look at it
+    // just before that.
+    let mut least_free = blocks;
+    let mut number = 0;
+    while number < 400 || least_free >= blocks / 4 && number < 4_000 {
+        let is_key = number == 0 || number >= 400 && number % 100 == 0;
+        publisher.send_frame(number, number * 40, is_key, 100_000);
+        least_free = least_free.min(server.blocks().0);
+        number += 1;
     }
+    // One eighth is kept for messages under assembly.
+    assert!(least_free < blocks / 4, "{least_free} of {blocks} are free");
     let mut player = Client::playing(address, "live", "door");
-    publisher.send_picture(1_000, 16_000, true, 1_000);
-    player.wait_for("the next keyframe", |m| m.is_media() && m.number() == 1_000);
+    publisher.send_frame(number, number * 40, true, 1_000);
+    player.wait_for("the next keyframe", |m| {
+        m.is_media() && m.number() == number
+    });
 }

@@ -1,4 +1,4 @@
-//! A log that nobody reads, and one that somebody wants to fill.
+//! A log that nobody reads, and a log that clients try to fill.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -12,7 +12,7 @@ use std::time::Instant;
 use crate::client::{Client, wait_until};
 use crate::common::{Brooklet, TempDir, without_settings};
 
-/// A server whose standard error takes nothing any more.
+/// A server whose standard error accepts no more.
 struct Unread {
     child: Child,
     address: SocketAddr,
@@ -30,7 +30,7 @@ impl Unread {
         };
         assert_eq!(full, ErrorKind::WouldBlock);
         writer.set_nonblocking(false).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+        let mut command = Command::new(crate::common::PROGRAM.unwrap());
         let mut child = without_settings(&mut command)
             .args(["--rtmp", "127.0.0.1:0", "--http", "off"])
             .stdin(Stdio::null())
@@ -61,13 +61,13 @@ impl Drop for Unread {
 }
 
 #[test]
-fn nobody_waits_for_whoever_reads_the_log_and_a_signal_ends_it_all_the_same() {
+fn a_stalled_log_reader_blocks_no_connection_and_no_shutdown() {
     let mut server = Unread::start();
     let mut publisher = Client::publishing(server.address, "live", "door");
     let mut player = Client::playing(server.address, "live", "door");
     publisher.send_headers();
     for number in 0..100 {
-        publisher.send_picture(number, number * 40, number % 25 == 0, 500);
+        publisher.send_frame(number, number * 40, number % 25 == 0, 500);
         assert_eq!(player.wait_for_media().number(), number);
     }
     let asked = Instant::now();
@@ -89,7 +89,7 @@ fn nobody_waits_for_whoever_reads_the_log_and_a_signal_ends_it_all_the_same() {
 }
 
 #[test]
-fn who_comes_and_goes_all_the_time_does_not_fill_the_log_nor_hide_a_camera() {
+fn reconnecting_clients_neither_fill_the_log_nor_hide_publishers() {
     const ROUNDS: usize = 500;
     let server = Brooklet::start(&["--max-connect-rate", "10000"]);
     let camera = || {
@@ -117,7 +117,7 @@ fn who_comes_and_goes_all_the_time_does_not_fill_the_log_nor_hide_a_camera() {
 }
 
 #[test]
-fn names_stand_in_the_log_as_people_write_them_and_cannot_change_how_it_reads() {
+fn names_are_logged_readably_and_cannot_forge_lines() {
     let server = Brooklet::start(&[]);
     for (name, shown) in [
         ("K\u{fc}che", "live/K\u{fc}che"),
@@ -138,15 +138,15 @@ fn names_stand_in_the_log_as_people_write_them_and_cannot_change_how_it_reads() 
     assert_eq!(found, None);
 }
 
-/// Starts and stops it with standard error going to a file, as the journal goes to a socket, and
-/// `JOURNAL_STREAM` naming the file or another one; what the file has then.
+/// Starts and stops the program with standard error going to a file, as under systemd it goes to a
+/// socket; `JOURNAL_STREAM` names that file or another one. Returns what the file contains then.
 fn log_in_journal(is_this_one: bool, arguments: &[&str]) -> String {
     let folder = TempDir::new();
     let path = folder.join("journal");
     let file = File::create(&path).unwrap();
     let metadata = file.metadata().unwrap();
     let inode = metadata.ino() + u64::from(!is_this_one);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
+    let mut command = Command::new(crate::common::PROGRAM.unwrap());
     let mut child = without_settings(&mut command)
         .args(["--rtmp", "127.0.0.1:0", "--http", "off"])
         .args(arguments)
@@ -176,7 +176,7 @@ fn the_journal_of_systemd_gets_priorities_and_no_times() {
         let log = log_in_journal(true, &arguments);
         assert!(log.starts_with("<3>brooklet: "), "{log}");
     }
-    // Another one's: standard error was connected elsewhere since.
+    // `JOURNAL_STREAM` names another file: standard error was redirected since.
     let log = log_in_journal(false, &[]);
     let (time, rest) = log.split_at(log.find(" info ").unwrap());
     assert!(
@@ -188,7 +188,7 @@ fn the_journal_of_systemd_gets_priorities_and_no_times() {
 }
 
 #[test]
-fn a_player_that_waits_is_named_in_the_log_with_what_is_live() {
+fn the_log_names_a_waiting_player_and_what_is_live() {
     let server = Brooklet::start(&[]);
     let address = server.address();
     let _early = Client::playing(address, "live", "cam");

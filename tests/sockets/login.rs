@@ -1,4 +1,4 @@
-//! User and password by challenge and response: three connections, as real clients make them.
+//! Login by challenge and response: three connections, as real clients make them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -11,24 +11,19 @@ use crate::client::{Client, server, wait_until};
 use crate::common::Brooklet;
 
 fn users(users: &[&str]) -> Access {
-    Access {
-        users: users
+    Access::default().users(
+        users
             .iter()
             .map(|text| User::parse(text).unwrap())
             .collect(),
-        ..Access::default()
-    }
+    )
 }
 
 fn guarded(publish: Access, play: Access) -> Server {
-    server(Config {
-        publish,
-        play,
-        ..Config::default()
-    })
+    server(Config::default().publish(publish).play(play))
 }
 
-/// Somebody who logs in, or tries to.
+/// A client that logs in, or tries to.
 struct Person {
     is_publisher: bool,
     scheme: &'static str,
@@ -56,7 +51,7 @@ impl Person {
         client
     }
 
-    /// What is said in a refusal of connect, after which nothing comes.
+    /// Returns the description of a refused connect, after which nothing must come.
     fn refusal(&self, from: Ipv4Addr, server: SocketAddr, app: &str) -> String {
         let mut client = self.connect(from, server, app);
         let (level, code, description) = client.wait_for_status();
@@ -68,7 +63,7 @@ impl Person {
         description
     }
 
-    /// The first two connections, and what the third one has to say.
+    /// Makes the first two connections; returns what the third one has to send.
     fn answer(&self, from: Ipv4Addr, server: SocketAddr) -> String {
         let asked = self.refusal(from, server, "live");
         let need_auth = "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ";
@@ -108,7 +103,7 @@ impl Person {
         format!("{hello}&{more}&{token}")
     }
 
-    /// All three connections.
+    /// Makes all three connections.
     fn log_in(&self, server: SocketAddr) -> Client {
         let answer = self.answer(Ipv4Addr::LOCALHOST, server);
         let mut client = self.connect(Ipv4Addr::LOCALHOST, server, &answer);
@@ -137,7 +132,7 @@ fn limelight(user: &str, password: &str, nonce: &str, challenge: &str) -> String
     ))
 }
 
-/// Of 16 bytes.
+/// Encodes 16 bytes.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -149,7 +144,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn the_answers_computed_here_are_those_of_real_clients() {
+fn the_responses_computed_here_are_those_of_real_clients() {
     assert_eq!(
         adobe("bob", "pw", "SaLt", "OpAq", "d1543d20"),
         "+W3BWHgzbaWg/PT04clfFg=="
@@ -171,14 +166,14 @@ fn a_publisher_logs_in_by_either_scheme_and_is_trusted() {
             ("NetStream.Publish.Start", "Publishing live/door")
         );
         publisher.send_headers();
-        publisher.send_picture(7, 0, true, 500);
+        publisher.send_frame(7, 0, true, 500);
         let mut player = Client::playing(address, "live", "door");
         assert_eq!(player.wait_for_media().number(), 7);
     }
 }
 
 #[test]
-fn a_wrong_password_and_an_unknown_user_are_told_the_same() {
+fn a_wrong_password_and_an_unknown_user_get_the_same_answer() {
     let server = guarded(users(&["bob:pw"]), Access::default());
     let address = server.rtmp_addresses()[0];
     for (user, password) in [("bob", "PW"), ("rob", "pw")] {
@@ -197,7 +192,7 @@ fn a_wrong_password_and_an_unknown_user_are_told_the_same() {
 }
 
 #[test]
-fn an_answer_counts_once_and_from_where_the_challenge_went() {
+fn a_response_is_valid_once_and_only_from_the_challenged_address() {
     let server = guarded(users(&["bob:pw"]), Access::default());
     let address = server.rtmp_addresses()[0];
     let answer = BOB.answer(Ipv4Addr::LOCALHOST, address);
@@ -221,7 +216,7 @@ fn players_and_publishers_have_their_own_users() {
     .log_in(address);
     player.play("door");
     while player.wait_for_status().1 != "NetStream.Play.Start" {}
-    // Whoever may play may not publish, not even by the name of one who may.
+    // A user who may play may not publish, not even with the name of one who may.
     let player = Person {
         is_publisher: false,
         password: "other",
@@ -238,7 +233,7 @@ fn players_and_publishers_have_their_own_users() {
 }
 
 #[test]
-fn a_key_or_password_in_the_url_makes_the_question_unnecessary() {
+fn a_key_or_password_in_the_url_avoids_the_challenge() {
     let mut access = users(&["bob:pw"]);
     access.keys.push(Key::parse("s3cret").unwrap());
     let server = guarded(access, Access::default());

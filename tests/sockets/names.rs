@@ -1,16 +1,15 @@
-//! Streams are found by their names, however a client splits them.
+//! Streams are found by name, however a client splits it into app and name.
 
 use brooklet::Config;
 
-use crate::client::{AAC_HEADER, Client, server};
+use crate::client::{AAC_HEADER, AVC_320X240, Client, server};
 use crate::common::http::HttpClient;
-use crate::hls::AVC_HEADER;
 
 fn plays(server: &brooklet::Server, publish: (&str, &str), play: (&str, &str)) {
     let address = server.rtmp_addresses()[0];
     let mut publisher = Client::publishing(address, publish.0, publish.1);
     publisher.send_headers();
-    publisher.send_picture(7, 1_000, true, 500);
+    publisher.send_frame(7, 1_000, true, 500);
     let mut player = Client::playing(address, play.0, play.1);
     assert_eq!(player.wait_for_media().number(), 7, "{publish:?} {play:?}");
 }
@@ -32,7 +31,7 @@ fn app_and_name_are_joined_before_they_are_compared() {
 }
 
 #[test]
-fn two_streams_at_once_do_not_mix() {
+fn two_simultaneous_streams_do_not_mix() {
     let server = server(Config::default());
     let address = server.rtmp_addresses()[0];
     let mut publishers: Vec<_> = ["a", "b"]
@@ -45,21 +44,13 @@ fn two_streams_at_once_do_not_mix() {
         .collect();
     for (index, publisher) in publishers.iter_mut().enumerate() {
         publisher.send_headers();
-        for picture in 0..20 {
-            publisher.send_picture(
-                index as u32 * 100 + picture,
-                picture * 40,
-                picture == 0,
-                3_000,
-            );
+        for frame in 0..20 {
+            publisher.send_frame(index as u32 * 100 + frame, frame * 40, frame == 0, 3_000);
         }
     }
     for (index, player) in players.iter_mut().enumerate() {
-        for picture in 0..20 {
-            assert_eq!(
-                player.wait_for_media().number(),
-                index as u32 * 100 + picture
-            );
+        for frame in 0..20 {
+            assert_eq!(player.wait_for_media().number(), index as u32 * 100 + frame);
         }
     }
 }
@@ -109,8 +100,8 @@ fn one_connection_may_play_several_streams() {
     while player.wait_for_status().1 != "NetStream.Play.Start" {}
     for publisher in &mut publishers {
         publisher.send_headers();
-        for picture in 0..50 {
-            publisher.send_picture(picture, picture * 40, picture == 0, 9_000);
+        for frame in 0..50 {
+            publisher.send_frame(frame, frame * 40, frame == 0, 9_000);
         }
     }
     let mut next = [0, 0];
@@ -132,10 +123,10 @@ fn app_and_name_of_255_bytes_each_are_published_played_and_watched() {
     let cjk = "\u{4e2d}".repeat(85);
     for (app, name) in [("live", &*latin), (&latin, &latin), (&umlauts, &cjk)] {
         let mut publisher = Client::publishing(address, app, name);
-        publisher.send_message(9, 1, 0, AVC_HEADER);
+        publisher.send_message(9, 1, 0, AVC_320X240);
         publisher.send_message(8, 1, 0, AAC_HEADER);
         for number in 0..240 {
-            publisher.send_picture(number, number * 40, number % 50 == 0, 500);
+            publisher.send_frame(number, number * 40, number % 50 == 0, 500);
             publisher.send_message(8, 1, number * 40, b"\xAF\x01\x21\x10\x05");
         }
         let mut player = Client::playing(address, app, name);
@@ -145,7 +136,7 @@ fn app_and_name_of_255_bytes_each_are_published_played_and_watched() {
             encoded.collect()
         };
         let path = format!("/{}/{}", encode(app), encode(name));
-        // What a connection may keep is less than both at their longest and an MP4 track need.
+        // The allowance of a connection is too small for both at full length and an MP4 track.
         let (others, unending): (&[&str], &[&str]) = match app {
             "live" => (
                 &["", "/frame.mp4", ".m3u8", "/media.m3u8"],

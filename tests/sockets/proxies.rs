@@ -1,4 +1,4 @@
-//! Clients behind a reverse proxy: who they are, and what they may do to each other.
+//! Clients behind a reverse proxy: their identity, and their effect on each other.
 
 use brooklet::config::{Access, Key, Network, Secret};
 use brooklet::{Config, Server};
@@ -7,17 +7,14 @@ use crate::client::{Client, server, wait_until};
 use crate::common::Brooklet;
 use crate::common::http::{Answer, HttpClient};
 
-/// A server that trusts the proxies of this machine; it plays to private networks.
+/// Starts a server that trusts the proxies of this machine, and plays to private networks.
 fn behind_a_proxy(configure: impl FnOnce(&mut Config)) -> Server {
-    let mut config = Config {
-        trusted_proxies: vec![Network::parse("127.0.0.1").unwrap()],
-        ..Config::default()
-    };
+    let mut config = Config::default().trusted_proxies(vec![Network::parse("127.0.0.1").unwrap()]);
     configure(&mut config);
     server(config)
 }
 
-/// What the proxy hands on: a request of this client.
+/// Sends what the proxy would: a request of this client.
 fn ask(server: &Server, target: &str, forwarded: &str, headers: &str) -> HttpClient {
     let mut client = HttpClient::connect(server.http_addresses()[0]);
     let headers = format!("X-Forwarded-For: {forwarded}\r\n{headers}");
@@ -32,19 +29,19 @@ fn answer(server: &Server, target: &str, forwarded: &str, headers: &str) -> Answ
 fn camera(server: &Server) -> Client {
     let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     camera.send_headers();
-    camera.send_picture(1, 0, true, 500);
+    camera.send_frame(1, 0, true, 500);
     camera
 }
 
 const FRAME: &str = "/live/door/frame.mp4";
 
-/// Whether an answer is what who may play gets, be there a picture already or not.
+/// Whether the answer is one for a client that may play, be there a frame yet or not.
 fn is_admitted(answer: &Answer) -> bool {
     matches!(answer.status, 200 | 404)
 }
 
 #[test]
-fn the_client_that_a_trusted_proxy_names_is_the_one_that_counts() {
+fn the_client_named_by_a_trusted_proxy_counts() {
     let server = behind_a_proxy(|_| {});
     let _camera = camera(&server);
     for (forwarded, headers, may_play) in [
@@ -65,25 +62,19 @@ fn the_client_that_a_trusted_proxy_names_is_the_one_that_counts() {
         assert!(may_play || played.status == 403);
         let list = answer(&server, "/api/v1/streams", forwarded, headers).text();
         assert_eq!(list.contains("live/door"), may_play, "{forwarded}");
-        // None of them is a program on this machine, whatever it says.
+        // None of them counts as a program on this machine, whatever it claims.
         let connections = answer(&server, "/api/v1/connections", forwarded, headers);
         assert_eq!(connections.status, 403, "{forwarded}");
     }
-    // A program on this machine is one still.
+    // A program on this machine still does.
     let mut client = HttpClient::connect(server.http_addresses()[0]);
     assert_eq!(client.get("/api/v1/connections").status, 200);
 }
 
 #[test]
-fn what_somebody_else_hands_on_is_from_anywhere() {
+fn requests_forwarded_by_others_have_an_unknown_address() {
     let open = server(Config::default());
-    let for_all = server(Config {
-        play: Access {
-            from: vec![Network::Any],
-            ..Access::default()
-        },
-        ..Config::default()
-    });
+    let for_all = server(Config::default().play(Access::default().from(vec![Network::Any])));
     let elsewhere = behind_a_proxy(|config| {
         config.trusted_proxies = vec![Network::parse("10.0.0.0/8").unwrap()];
     });
@@ -93,7 +84,7 @@ fn what_somebody_else_hands_on_is_from_anywhere() {
         assert_eq!(answer(&elsewhere, FRAME, forwarded, "").status, 403);
         assert!(is_admitted(&answer(&for_all, FRAME, forwarded, "")));
     }
-    // nginx without further settings.
+    // nginx with its default settings.
     let mut client = HttpClient::connect(open.http_addresses()[0]);
     client.send(format!("GET {FRAME} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"));
     assert_eq!(client.answer().status, 403);
@@ -129,7 +120,7 @@ fn a_client_behind_a_proxy_has_no_more_places_than_one_in_front_of_it() {
         let status = viewer.answer_head().status;
         (viewer, status)
     };
-    // Addresses of one /64 are one.
+    // The addresses of one /64 count as one.
     for subnet in ["192.168.1.9", "fd00::1:0:0:0:"] {
         let address = |host: usize| match subnet.contains(':') {
             true => format!("{subnet}{host}"),
@@ -140,7 +131,7 @@ fn a_client_behind_a_proxy_has_no_more_places_than_one_in_front_of_it() {
         let refused = answer(&server, FRAME, &address(4), "");
         assert_eq!(refused.status, 429);
         assert!(refused.text().contains("--max-per-address"));
-        // Others are served, and so is it when one of its viewers is gone.
+        // Other clients are served, and this one is too once one of its viewers is gone.
         assert!(is_admitted(&answer(&server, FRAME, "192.168.7.7", "")));
         drop(viewers);
         wait_until("it is served again", || {
@@ -150,7 +141,7 @@ fn a_client_behind_a_proxy_has_no_more_places_than_one_in_front_of_it() {
 }
 
 #[test]
-fn a_connection_that_a_proxy_keeps_counts_for_whom_it_serves() {
+fn a_kept_connection_of_a_proxy_counts_for_the_client_it_serves() {
     let server = behind_a_proxy(|config| config.max_per_address = 1);
     let _camera = camera(&server);
     let mut kept: Vec<_> = (0..3)
@@ -158,7 +149,7 @@ fn a_connection_that_a_proxy_keeps_counts_for_whom_it_serves() {
         .collect();
     for host in 0..3 {
         for connection in &mut kept {
-            // The answer is there a moment before the connection is the proxy's again.
+            // The answer arrives a moment before the connection counts for the proxy again.
             wait_until("it is served", || {
                 let forwarded = format!("X-Forwarded-For: 192.168.1.{host}\r\n");
                 connection.request("GET", FRAME, &forwarded);
@@ -169,7 +160,7 @@ fn a_connection_that_a_proxy_keeps_counts_for_whom_it_serves() {
 }
 
 #[test]
-fn one_stranger_behind_a_proxy_slows_down_itself() {
+fn guesses_behind_a_proxy_delay_only_their_own_client() {
     let server = behind_a_proxy(|config| {
         config.play.keys.push(Key::parse("play-key").unwrap());
         config.api_key = Some(Secret::new("api-key"));
@@ -180,11 +171,11 @@ fn one_stranger_behind_a_proxy_slows_down_itself() {
     for _ in 0..5 {
         assert_eq!(answer(&server, &wrong, "203.0.113.5", "").status, 401);
     }
-    // Its further guesses wait, or are told at once that they would have to.
+    // Its further guesses are delayed, or refused at once as too many.
     let guesses: Vec<_> = (0..6)
         .map(|_| ask(&server, &wrong, "203.0.113.5", ""))
         .collect();
-    // Others who are wrong are told so at once, and who is right is, wherever it comes from.
+    // Wrong keys of others are refused at once, and right ones accepted, whatever the address.
     assert_eq!(answer(&server, &wrong, "203.0.113.6", "").status, 401);
     for forwarded in ["203.0.113.6", "203.0.113.5"] {
         assert!(is_admitted(&answer(&server, &right, forwarded, "")));
@@ -193,7 +184,7 @@ fn one_stranger_behind_a_proxy_slows_down_itself() {
 }
 
 #[test]
-fn log_and_api_name_the_client() {
+fn log_and_api_show_the_client_behind_a_proxy() {
     let server = Brooklet::start(&[
         "--trusted-proxy",
         "127.0.0.1",
@@ -204,7 +195,7 @@ fn log_and_api_name_the_client() {
     ]);
     let mut camera = Client::publishing(server.address(), "live", "door");
     camera.send_headers();
-    camera.send_picture(1, 0, true, 500);
+    camera.send_frame(1, 0, true, 500);
     let mut viewer = HttpClient::connect(server.http_address());
     let forwarded = "X-Forwarded-For: 10.6.6.6, 2001:db8::5\r\n";
     viewer.request("GET", "/live/door.flv", forwarded);
@@ -221,7 +212,7 @@ fn log_and_api_name_the_client() {
 }
 
 #[test]
-fn behind_a_proxy_the_name_has_to_be_known_too() {
+fn host_names_are_checked_behind_a_proxy_too() {
     let server = behind_a_proxy(|config| config.host_names.push("cams.example.com".into()));
     let _camera = camera(&server);
     for (host, is_known) in [

@@ -5,7 +5,7 @@ use crate::common::Brooklet;
 
 #[test]
 fn two_hundred_idle_connections_come_and_go_without_a_trace() {
-    // Half of the places are for those who do nothing.
+    // Half of the places are for connections that neither publish nor play.
     let server = Brooklet::start(&[
         "--max-connections",
         "512",
@@ -29,7 +29,7 @@ fn two_hundred_idle_connections_come_and_go_without_a_trace() {
         .collect();
     publisher.send_headers();
     for number in 0..100 {
-        publisher.send_picture(number, number * 40, number % 25 == 0, 16_000);
+        publisher.send_frame(number, number * 40, number % 25 == 0, 16_000);
         assert_eq!(player.wait_for_media().number(), number);
     }
     println!(

@@ -1,4 +1,6 @@
-//! The server's state over HTTP: JSON, Prometheus, nginx-rtmp's XML; and ending a connection.
+//! The server's state over HTTP: JSON, Prometheus, nginx-rtmp's XML; and closing a connection.
+
+mod counters;
 
 use std::net::SocketAddr;
 
@@ -7,15 +9,14 @@ use brooklet::rtmp::command::{object, text};
 use brooklet::{Config, Server};
 use serde_json::{Value, json};
 
-use crate::client::{AAC_HEADER, Client, server, short_grace, wait_until};
+use crate::client::{AAC_HEADER, AVC_320X240, Client, server, short_grace, wait_until};
 use crate::common::Brooklet;
 use crate::common::http::{Answer, HttpClient};
-use crate::hls::AVC_HEADER;
 
 const STREAMS: &str = "/api/v1/streams";
 const CONNECTIONS: &str = "/api/v1/connections";
 
-/// Asks with these header lines, each with CR LF.
+/// Sends a request with these header lines, each ending with CR LF.
 fn ask(server: SocketAddr, method: &str, target: &str, headers: &str) -> Answer {
     let mut client = HttpClient::connect(server);
     client.request(method, target, headers);
@@ -37,7 +38,7 @@ fn streams(server: SocketAddr) -> Value {
     json_of(&get(server, STREAMS))
 }
 
-/// Publishes under a name for the client, and sends some pictures.
+/// Publishes under a name for the client, and sends some frames.
 fn camera(server: &Server, client: &str, name: &str) -> Client {
     let parameters = object([("app", text("live")), ("flashVer", text(client))]);
     let address = server.rtmp_addresses()[0];
@@ -46,19 +47,19 @@ fn camera(server: &Server, client: &str, name: &str) -> Client {
     assert_eq!(camera.wait_for_status().1, "NetStream.Publish.Start");
     camera.send_headers();
     for index in 0..60 {
-        camera.send_picture(index, index * 40, index % 25 == 0, 1_000);
+        camera.send_frame(index, index * 40, index % 25 == 0, 1_000);
     }
     camera
 }
 
-/// A value in Prometheus' text, by everything before it.
+/// Returns a value of the Prometheus text, by everything in front of it.
 fn metric(text: &str, series: &str) -> Option<f64> {
     let mut lines = text.lines();
     lines.find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
 }
 
 #[test]
-fn a_published_stream_is_told_in_all_forms() {
+fn a_published_stream_is_listed_in_all_formats() {
     let server = server(Config::default());
     let (rtmp, http) = (server.rtmp_addresses()[0], server.http_addresses()[0]);
     assert_eq!(streams(http)["streams"], json!([]));
@@ -105,7 +106,7 @@ fn a_published_stream_is_told_in_all_forms() {
         player.socket().local_addr().unwrap().to_string()
     );
 
-    // Those that have asked before are gone in a moment.
+    // Connections of earlier requests are gone in a moment.
     let mut answer = get(http, "/metrics");
     wait_until("three connections are left", || {
         answer = get(http, "/metrics");
@@ -154,7 +155,7 @@ fn a_published_stream_is_told_in_all_forms() {
     );
     assert_eq!(stream.bytes_in, 60_024);
 
-    // Its viewers still wait for it. To tools it is offline.
+    // Its viewers still wait for it. Tools see it as offline.
     drop(camera);
     wait_until("the publish has ended", || {
         streams(http)["streams"][0]["is_live"] == false
@@ -194,7 +195,7 @@ struct StatStream {
 }
 
 #[test]
-fn connections_tell_what_they_do() {
+fn connections_are_listed_with_what_they_do() {
     let server = server(Config::default());
     let (rtmp, http) = (server.rtmp_addresses()[0], server.http_addresses()[0]);
     let mut camera = camera(&server, "a camera", "door");
@@ -253,7 +254,7 @@ fn connections_tell_what_they_do() {
 }
 
 #[test]
-fn names_that_somebody_only_waits_for_are_not_listed() {
+fn names_with_waiting_players_only_are_not_listed() {
     let server = server(Config::default());
     let (rtmp, http) = (server.rtmp_addresses()[0], server.http_addresses()[0]);
     let _player = Client::playing(rtmp, "live", "<img src=x>");
@@ -263,14 +264,14 @@ fn names_that_somebody_only_waits_for_are_not_listed() {
 }
 
 #[test]
-fn who_watches_by_hls_is_listed_and_logged_once() {
+fn an_hls_viewer_is_listed_and_logged_once() {
     let server = Brooklet::start(&[]);
     let http = server.http_address();
     let mut camera = Client::publishing(server.address(), "live", "door");
-    camera.send_message(9, 1, 0, AVC_HEADER);
+    camera.send_message(9, 1, 0, AVC_320X240);
     camera.send_message(8, 1, 0, AAC_HEADER);
     let mut send = |index: u32| {
-        camera.send_picture(index, index * 40, index % 50 == 0, 1_000);
+        camera.send_frame(index, index * 40, index % 50 == 0, 1_000);
         camera.send_message(8, 1, index * 40, b"\xAF\x01\x21\x10\x05");
     };
     (0..300).for_each(&mut send);
@@ -294,7 +295,7 @@ fn who_watches_by_hls_is_listed_and_logged_once() {
     server.wait_for_log(&words, 1);
     let log = server.log();
     assert_eq!(log.matches(" as HLS (a player)").count(), 1, "{log}");
-    // It has gone when it hasn't asked for a while; the camera goes on.
+    // The viewer is gone once it hasn't asked for 15 s, which no option shortens; the publisher goes on.
     let mut number = 300;
     wait_until("it no longer counts", || {
         send(number);
@@ -306,12 +307,12 @@ fn who_watches_by_hls_is_listed_and_logged_once() {
 }
 
 #[test]
-fn delete_disconnects_and_the_log_says_who_did() {
+fn delete_disconnects_and_the_log_names_the_caller() {
     let server = Brooklet::start(&[]);
     let http = server.http_address();
     let mut camera = Client::publishing(server.address(), "live", "door");
     camera.send_headers();
-    camera.send_picture(0, 0, true, 1_000);
+    camera.send_frame(0, 0, true, 1_000);
     let mut player = Client::playing(server.address(), "live", "door");
     player.wait_for_media();
     let delete = |id: &Value| {
@@ -325,7 +326,7 @@ fn delete_disconnects_and_the_log_says_who_did() {
     assert_eq!(delete(player_id), 204);
     player.until_closed();
     server.wait_for_log("disconnected: disconnected through the API", 1);
-    // Over HTTP the viewer's thread is the same as that of the request.
+    // Over HTTP, the viewer's thread is that of the request.
     let mut viewer = HttpClient::connect(http);
     viewer.request("GET", "/live/door.flv", "");
     let viewers = || streams(http)["streams"][0]["viewer_list"].clone();
@@ -338,17 +339,15 @@ fn delete_disconnects_and_the_log_says_who_did() {
     camera.until_closed();
     server.wait_for_log("disconnected: disconnected through the API", 3);
     server.wait_for_log(&format!("ended #{camera_id} through the API"), 1);
-    // It is closed, though its stream waits for it to come back.
+    // The connection is closed, though the stream waits for its publisher.
     wait_until("it is over", || delete(camera_id) == 404);
     server.stop();
 }
 
 #[test]
-fn without_the_api_key_there_are_no_addresses_and_no_power() {
-    let server = server(Config {
-        api_key: Some(parse_api_key("correct-horse-battery").unwrap()),
-        ..Config::default()
-    });
+fn without_the_api_key_addresses_are_hidden_and_delete_is_refused() {
+    let server =
+        server(Config::default().api_key(Some(parse_api_key("correct-horse-battery").unwrap())));
     let http = server.http_addresses()[0];
     let _camera = camera(&server, "a camera", "door");
     let key = "Authorization: Bearer correct-horse-battery\r\n";
@@ -371,15 +370,12 @@ fn without_the_api_key_there_are_no_addresses_and_no_power() {
 }
 
 #[test]
-fn streams_that_want_a_key_are_listed_for_those_who_show_it() {
-    let server = server(Config {
-        api_key: Some(parse_api_key("correct-horse-battery").unwrap()),
-        play: Access {
-            keys: vec![Key::parse("play-key").unwrap()],
-            ..Access::default()
-        },
-        ..Config::default()
-    });
+fn streams_that_require_a_key_are_listed_for_clients_with_it() {
+    let server = server(
+        Config::default()
+            .api_key(Some(parse_api_key("correct-horse-battery").unwrap()))
+            .play(Access::default().keys(vec![Key::parse("play-key").unwrap()])),
+    );
     let http = server.http_addresses()[0];
     let _camera = camera(&server, "a camera", "door");
     for (query, count, is_locked) in [
@@ -402,13 +398,13 @@ fn streams_that_want_a_key_are_listed_for_those_who_show_it() {
 }
 
 #[test]
-fn what_the_doctor_finds_is_logged_once_and_told() {
+fn findings_are_logged_once_and_listed() {
     let server = Brooklet::start(&["--memory", "1M"]);
     let mut camera = Client::publishing(server.address(), "live", "door");
     camera.send_headers();
     // One GOP of two megabytes.
     for index in 0..200 {
-        camera.send_picture(index, index * 20, index == 0, 10_000);
+        camera.send_frame(index, index * 20, index == 0, 10_000);
     }
     let text = "live/door: from one keyframe to the next come more than";
     server.wait_for_log(text, 1);
@@ -418,7 +414,7 @@ fn what_the_doctor_finds_is_logged_once_and_told() {
     let series = "brooklet_stream_finding{stream=\"live/door\",finding=\"memory\"}";
     assert_eq!(metric(&metrics, series), Some(1.0));
     for index in 0..400 {
-        camera.send_picture(index, 4_000 + index * 20, index % 200 == 0, 10_000);
+        camera.send_frame(index, 4_000 + index * 20, index % 200 == 0, 10_000);
     }
     wait_until("all has come", || {
         streams(server.http_address())["streams"][0]["bytes_in"]
@@ -427,90 +423,4 @@ fn what_the_doctor_finds_is_logged_once_and_told() {
     });
     server.with_log(|log| assert_eq!(log.matches(text).count(), 1, "{log}"));
     server.stop();
-}
-
-#[test]
-fn counters_of_a_name_live_on_when_its_stream_goes() {
-    let server = server(Config {
-        max_connect_rate: 10_000,
-        ..short_grace()
-    });
-    let http = server.http_addresses()[0];
-    let figures = || {
-        let text = get(http, "/metrics").text();
-        [
-            "brooklet_stream_publishes_total{stream=\"live/door\"}",
-            "brooklet_stream_received_messages_total{stream=\"live/door\",medium=\"video\"}",
-            "brooklet_stream_received_messages_total{stream=\"live/door\",medium=\"audio\"}",
-            "brooklet_stream_live{stream=\"live/door\"}",
-        ]
-        .map(|series| metric(&text, series))
-    };
-    let are =
-        |expected: [Option<f64>; 4]| wait_until("the figures are right", || figures() == expected);
-    for life in [1.0, 2.0] {
-        let first = camera(&server, "a camera", "door");
-        // Sixty pictures and a header each.
-        let publishes = 2.0 * life - 1.0;
-        are([
-            Some(publishes),
-            Some(61.0 * publishes),
-            Some(publishes),
-            Some(1.0),
-        ]);
-        // Another publish of the same life.
-        let second = camera(&server, "a camera", "door");
-        let publishes = 2.0 * life;
-        are([
-            Some(publishes),
-            Some(61.0 * publishes),
-            Some(publishes),
-            Some(1.0),
-        ]);
-        drop((first, second));
-        are([
-            Some(publishes),
-            Some(61.0 * publishes),
-            Some(publishes),
-            None,
-        ]);
-        assert_eq!(streams(http)["streams"], json!([]));
-        // Who waits for it changes nothing.
-        let waiting = Client::playing(server.rtmp_addresses()[0], "live", "door");
-        are([
-            Some(publishes),
-            Some(61.0 * publishes),
-            Some(publishes),
-            None,
-        ]);
-        assert_eq!(streams(http)["streams"], json!([]));
-        drop(waiting);
-        wait_until("it has left", || server.connections() == 0);
-    }
-}
-
-#[test]
-fn only_so_many_names_are_remembered_and_none_that_was_never_published() {
-    let server = server(Config {
-        max_connect_rate: 10_000,
-        ..short_grace()
-    });
-    let http = server.http_addresses()[0];
-    let _waiting = Client::playing(server.rtmp_addresses()[0], "live", "secret");
-    let count = |text: &str| text.matches("brooklet_stream_publishes_total{").count();
-    for number in 0..80 {
-        drop(Client::publishing(
-            server.rtmp_addresses()[0],
-            "live",
-            &format!("n{number}"),
-        ));
-    }
-    wait_until("all are gone", || {
-        !get(http, "/metrics")
-            .text()
-            .contains("brooklet_stream_live{")
-    });
-    let text = get(http, "/metrics").text();
-    assert_eq!(count(&text), 64);
-    assert!(text.contains("live/n79") && !text.contains("live/n0\"") && !text.contains("secret"));
 }

@@ -8,11 +8,11 @@ use socket2::{Domain, Socket, Type};
 
 use crate::client::DEADLINE;
 
-/// The key of RFC 6455, 1.3, and the proof for it.
+/// The key of RFC 6455, 1.3, and the server's response to it.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const PROOF: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// Messages of a WebSocket.
+/// Opcodes of WebSocket messages.
 pub(crate) mod opcode {
     pub(crate) const TEXT: u8 = 1;
     pub(crate) const BINARY: u8 = 2;
@@ -21,7 +21,7 @@ pub(crate) mod opcode {
     pub(crate) const PONG: u8 = 10;
 }
 
-/// What comes in a file, one after the other.
+/// The parts of a file, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// The header of an FLV file: its flags.
@@ -30,18 +30,18 @@ pub(crate) enum Part {
     Header(Vec<u8>),
     /// The initialization segment of MP4.
     Init(Vec<u8>),
-    Picture(Picture),
+    Frame(Frame),
     Sound,
 }
 
-/// One that [`Client::send_picture`](crate::client::Client::send_picture) sent.
+/// A frame that [`Client::send_frame`](crate::client::Client::send_frame) sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Picture {
+pub(crate) struct Frame {
     pub(crate) number: u32,
-    /// ms
+    /// In ms.
     pub(crate) time: u64,
     pub(crate) is_keyframe: bool,
-    /// Of the picture without the five bytes that RTMP has in front of it.
+    /// The length of the frame without the five bytes that RTMP has in front of it.
     pub(crate) len: usize,
 }
 
@@ -49,14 +49,14 @@ pub(crate) struct Viewer {
     socket: TcpStream,
     is_mp4: bool,
     carrier: Carrier,
-    /// Came, and was not looked at yet.
+    /// Bytes received and not parsed yet.
     raw: Vec<u8>,
-    /// The same without what is around it.
+    /// The same without the carrier's framing.
     body: Vec<u8>,
-    /// Messages of a WebSocket other than binary ones.
+    /// WebSocket messages other than binary ones.
     messages: VecDeque<(u8, Vec<u8>)>,
     has_header: bool,
-    /// The last chunk has come.
+    /// The last chunk was received.
     is_over: bool,
     has_ended: bool,
 }
@@ -65,7 +65,7 @@ pub(crate) struct Viewer {
 enum Carrier {
     /// The body of a response that ends with its connection.
     Plain,
-    /// The same in chunks.
+    /// A body in chunks.
     Chunks,
     WebSocket,
 }
@@ -85,17 +85,17 @@ impl Head {
 }
 
 impl Viewer {
-    /// Asks for something; the response is still to be read.
+    /// Sends a request; the response is still to be read.
     pub(crate) fn ask(server: SocketAddr, target: &str) -> Viewer {
         Viewer::ask_with(server, target, "HTTP/1.1", "")
     }
 
-    /// The same as an old program.
+    /// Sends a request in HTTP/1.0.
     pub(crate) fn ask_by_http_1_0(server: SocketAddr, target: &str) -> Viewer {
         Viewer::ask_with(server, target, "HTTP/1.0", "")
     }
 
-    /// Asks for a file, and reads the response's head, which must promise it.
+    /// Requests a file, and reads the response's head, which must be 200.
     pub(crate) fn of(server: SocketAddr, target: &str) -> Viewer {
         let mut viewer = Viewer::ask(server, target);
         let head = viewer.head();
@@ -103,7 +103,7 @@ impl Viewer {
         viewer
     }
 
-    /// The same in a WebSocket.
+    /// Opens a file over a WebSocket.
     pub(crate) fn of_websocket(server: SocketAddr, target: &str) -> Viewer {
         let fields = format!(
             "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -120,7 +120,7 @@ impl Viewer {
 
     fn ask_with(server: SocketAddr, target: &str, version: &str, fields: &str) -> Viewer {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        // Small, so that one which doesn't read fills it soon.
+        // Small, so that a viewer that doesn't read fills it soon.
         socket.set_recv_buffer_size(16 * 1024).unwrap();
         socket.connect(&server.into()).unwrap();
         let mut socket = TcpStream::from(socket);
@@ -160,7 +160,7 @@ impl Viewer {
         head
     }
 
-    /// Reads what there is; false at the end.
+    /// Reads what there is; returns false at the end.
     fn receive(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
         let len = loop {
@@ -176,7 +176,7 @@ impl Viewer {
         len > 0
     }
 
-    /// Takes the next message of a WebSocket off what came; false if it isn't there yet.
+    /// Removes the next WebSocket message from the front; returns false if it isn't complete yet.
     fn unwrap_message(&mut self) -> bool {
         let raw = &self.raw;
         let (len, head) = match raw.get(1) {
@@ -203,7 +203,7 @@ impl Viewer {
         true
     }
 
-    /// Reads until there are so many bytes of the file; false if it ends before.
+    /// Reads until `len` bytes of the file are there; returns false if it ends before.
     fn fill(&mut self, len: usize) -> bool {
         while self.body.len() < len {
             let is_unwrapped = match self.carrier {
@@ -221,7 +221,7 @@ impl Viewer {
         true
     }
 
-    /// Takes the next chunk off what came; false if it isn't there yet.
+    /// Removes the next chunk from the front; returns false if it isn't complete yet.
     fn unwrap_chunk(&mut self) -> bool {
         let line = self.raw.windows(2).position(|two| two == b"\r\n");
         let Some(line) = line else { return false };
@@ -238,7 +238,7 @@ impl Viewer {
         true
     }
 
-    /// The next message of a WebSocket that isn't a part of the file; `None` at the end.
+    /// Returns the next WebSocket message that isn't part of the file; `None` at the end.
     pub(crate) fn next_message(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
             if let Some(message) = self.messages.pop_front() {
@@ -260,7 +260,7 @@ impl Viewer {
         self.socket.write_all(&frame).unwrap();
     }
 
-    /// What comes next; `None` when the server has closed.
+    /// Returns the next part; `None` when the server has closed.
     pub(crate) fn next(&mut self) -> Option<Part> {
         match self.is_mp4 {
             true => self.next_box(),
@@ -268,20 +268,20 @@ impl Viewer {
         }
     }
 
-    /// The next picture; the file must not end before.
-    pub(crate) fn next_picture(&mut self) -> Picture {
-        self.pictures().next().expect("the file goes on")
+    /// Returns the next frame; the file must not end before.
+    pub(crate) fn next_frame(&mut self) -> Frame {
+        self.frames().next().expect("the file goes on")
     }
 
-    /// The pictures, up to the file's end.
-    pub(crate) fn pictures(&mut self) -> impl Iterator<Item = Picture> + '_ {
+    /// Returns the frames up to the file's end.
+    pub(crate) fn frames(&mut self) -> impl Iterator<Item = Frame> + '_ {
         std::iter::from_fn(|| self.next()).filter_map(|part| match part {
-            Part::Picture(picture) => Some(picture),
+            Part::Frame(frame) => Some(frame),
             _ => None,
         })
     }
 
-    /// Whether everything that came was whole, once it has ended.
+    /// Whether the file ended at the end of a part, once it has ended.
     pub(crate) fn is_whole(&mut self) -> bool {
         while self.receive() {}
         let is_over = self.is_over || self.carrier != Carrier::Chunks;
@@ -306,11 +306,11 @@ impl Viewer {
         let time = u32::from_be_bytes([tag[7], tag[4], tag[5], tag[6]]);
         let payload = &tag[11..11 + len];
         Some(match (tag[0], payload) {
-            (9, [first, 1, _, _, _, picture @ ..]) => Part::Picture(Picture {
-                number: number(picture),
+            (9, [first, 1, _, _, _, body @ ..]) => Part::Frame(Frame {
+                number: number(body),
                 time: time.into(),
                 is_keyframe: first >> 4 == 1,
-                len: picture.len(),
+                len: body.len(),
             }),
             (8, [_, 1, ..]) => Part::Sound,
             _ => Part::Header(payload.to_vec()),
@@ -331,7 +331,7 @@ impl Viewer {
                 assert_eq!(number(&head[92..]) as usize, sample.len());
                 let time = u64::from(number(&head[60..])) << 32 | u64::from(number(&head[64..]));
                 Some(match number(&head[44..]) {
-                    1 => Part::Picture(Picture {
+                    1 => Part::Frame(Frame {
                         number: number(sample),
                         time,
                         is_keyframe: number(&head[96..]) & 0x1_0000 == 0,

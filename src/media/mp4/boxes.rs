@@ -1,18 +1,18 @@
-//! Boxes as they are written: a size, four letters, a body (ISO/IEC 14496-12, 4.2).
+//! Writing boxes: a size, four letters, a body (ISO/IEC 14496-12, 4.2).
 //!
 //! ```text
 //! 00 00 00 10 66 72 6D 61   size 16, "frma"
 //! 61 76 63 31 00 00 00 00   body: numbers, and other boxes
 //! ```
 //!
-//! The size of a box is known when it ends, so it is filled in then.
+//! The size of a box is only known at its end, and filled in then.
 
-/// Bytes, a part of them in boxes.
+/// A buffer of boxes and bytes.
 pub(super) struct Boxes {
     bytes: Vec<u8>,
 }
 
-/// A box that was begun; says where.
+/// The position of a box that was begun.
 #[must_use]
 pub(super) struct Begun(usize);
 
@@ -31,7 +31,7 @@ impl Boxes {
         begun
     }
 
-    /// The same for a box with version and flags.
+    /// Begins a box with version and flags.
     pub(super) fn begin_full(&mut self, name: &[u8; 4], version_and_flags: u32) -> Begun {
         let begun = self.begin(name);
         self.u32(version_and_flags);
@@ -46,7 +46,7 @@ impl Boxes {
         }
     }
 
-    // Not inlined, like the others: each would bring the vector's growth along.
+    // Not inlined, like the others: each call would contain the code that grows the vector.
     #[inline(never)]
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_box_has_the_size_of_what_is_in_it() {
+    fn the_size_of_a_box_includes_its_contents() {
         let mut boxes = Boxes::with_capacity(0);
         let outer = boxes.begin(b"moof");
         let inner = boxes.begin_full(b"tfhd", 0x0002_0000);

@@ -1,4 +1,4 @@
-//! Codecs as HLS and `MediaSource` name them (RFC 6381 and the codecs' own specifications).
+//! The names of codecs in HLS and `MediaSource` (RFC 6381 and the codecs' own specifications).
 //!
 //! ```text
 //! avcC 01 42 C0 0A                                    avc1.42C00A
@@ -8,9 +8,9 @@
 //! AudioSpecificConfig 11 90                           mp4a.40.2
 //! ```
 //!
-//! Of a few codecs of audio the registered name isn't what browsers ask for in a content type.
-//! Chromium 156 takes `opus` and `Opus`, Firefox `opus`; Chromium has said yes to `fLaC` and then
-//! failed. MP3 is called `mp3` by those that take it at all, and `mp4a.40.34` in HLS.
+//! For a few audio codecs, browsers expect another name in a content type than the registered one.
+//! Chromium 156 accepts `opus` and `Opus`, Firefox `opus`. Chromium reported support for `fLaC` and
+//! then failed. Browsers that support MP3 at all call it `mp3`; in HLS it is `mp4a.40.34`.
 
 use std::fmt::Write;
 
@@ -18,7 +18,7 @@ use crate::media::aac::AacConfig;
 use crate::media::codec::{AudioCodec, VideoCodec};
 use crate::media::hevc::HevcConfig;
 
-/// Of a track with this configuration.
+/// Returns the name of a video track with this configuration.
 pub(super) fn of_video(codec: VideoCodec, config: &[u8]) -> String {
     let mut text = String::new();
     let written = match (codec, config) {
@@ -37,7 +37,7 @@ pub(super) fn of_video(codec: VideoCodec, config: &[u8]) -> String {
             write!(text, "av01.{profile}.{level:02}{tier}.{depth:02}")
         }
         (VideoCodec::Vp9, [profile, level, depth, ..]) => {
-            // A level of 0 says unknown, which players don't take.
+            // Level 0 means unknown, but players don't accept it.
             let level = if *level == 0 { 10 } else { *level };
             write!(text, "vp09.{profile:02}.{level:02}.{:02}", depth >> 4)
         }
@@ -73,7 +73,7 @@ fn write_hevc(text: &mut String, config: &[u8]) -> std::fmt::Result {
     Ok(())
 }
 
-/// Of a track with this configuration.
+/// Returns the name of an audio track with this configuration.
 pub(super) fn of_audio(codec: AudioCodec, config: &[u8]) -> String {
     let mut text = String::from(match codec {
         AudioCodec::Aac => "mp4a.40.",
@@ -89,7 +89,7 @@ pub(super) fn of_audio(codec: AudioCodec, config: &[u8]) -> String {
     text
 }
 
-/// What browsers call the codec in a content type, where that is another name.
+/// Returns the name that browsers use in a content type, if it is another one.
 pub(super) fn other_name_of_audio(codec: AudioCodec) -> Option<&'static str> {
     match codec {
         AudioCodec::Mp3 => Some("mp3"),
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codecs_of_video_are_named_with_profile_and_level() {
+    fn video_codecs_are_named_with_profile_and_level() {
         use VideoCodec::*;
         let hevc = |start: &[u8]| {
             let end = &b"\xF0\0\xFC\xFD\xF8\xF8\0\0\x0F\0"[..];
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn codecs_of_audio_are_named_with_the_object_type() {
+    fn audio_codecs_are_named_with_the_object_type() {
         use AudioCodec::*;
         let rows: &[(AudioCodec, &[u8], &str)] = &[
             (Aac, b"\x11\x90", "mp4a.40.2"),

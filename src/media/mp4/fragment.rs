@@ -1,4 +1,4 @@
-//! What stands in front of a frame in fragmented MP4 (ISO/IEC 14496-12, 8.8).
+//! The bytes in front of a frame in fragmented MP4 (ISO/IEC 14496-12, 8.8).
 //!
 //! ```text
 //!   0  moof 104
@@ -12,28 +12,28 @@
 //! 112  the frame
 //! ```
 //!
-//! Of a fixed length and a pure function of a few numbers, so that a head which was sent in part
-//! can be made again.
+//! The head has a fixed length and is a pure function of a few numbers, so it can be made again if
+//! only a part of it could be sent.
 
-/// Bytes of a `moof` with one sample of one track, and of the header of the `mdat` after it.
+/// The length of a `moof` with one sample of one track, and of the header of the `mdat` behind it.
 pub const FRAGMENT_HEAD_LEN: usize = 112;
 
 /// A fragment of one frame, without the frame's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fragment {
-    /// Number of the fragment; grows, and begins with 1.
+    /// The sequence number of the fragment, from 1 on.
     pub sequence: u32,
     /// [`VIDEO_TRACK_ID`](super::VIDEO_TRACK_ID) or [`AUDIO_TRACK_ID`](super::AUDIO_TRACK_ID).
     pub track_id: u32,
-    /// When the frame is decoded, in ticks of its track.
+    /// The decode time, in ticks of the track.
     pub decode_time: u64,
-    /// Ticks up to the next frame.
+    /// The number of ticks until the next frame.
     pub duration: u32,
-    /// Ticks from decoding to showing; may be negative.
+    /// The number of ticks from decoding to showing; may be negative.
     pub composition_offset: i32,
-    /// Whether a decoder can start here: keyframes, and any frame of audio.
+    /// Whether a decoder can start here: true for keyframes and for all audio frames.
     pub is_sync: bool,
-    /// Bytes of the frame; below 2^32 - 8, which no message is above.
+    /// The length of the frame; below 2^32 - 8, as that of any message.
     pub len: u32,
 }
 
@@ -45,14 +45,14 @@ const TEMPLATE: &[u8; FRAGMENT_HEAD_LEN] = b"\0\0\0\x68moof\
     \0\0\0\x24trun\x01\0\x0F\x01\0\0\0\x01\0\0\0\x70\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
     \0\0\0\0mdat";
 
-/// Depends on no other sample.
+/// Sample flags: depends on no other sample.
 const SYNC: [u8; 4] = [0x02, 0, 0, 0];
 
-/// Depends on others, and is no sync sample.
+/// Sample flags: depends on others, and is no sync sample.
 const NO_SYNC: [u8; 4] = [0x01, 0x01, 0, 0];
 
 impl Fragment {
-    /// Everything up to the frame's bytes.
+    /// Returns all bytes in front of the frame.
     pub fn head(&self) -> [u8; FRAGMENT_HEAD_LEN] {
         let mut head = *TEMPLATE;
         let flags = if self.is_sync { SYNC } else { NO_SYNC };
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_that_of_the_specification() {
+    fn a_head_matches_the_specification() {
         let fragment = Fragment {
             sequence: 0x0102_0304,
             track_id: 1,

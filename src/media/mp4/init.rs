@@ -1,11 +1,11 @@
-//! The init segment: what a player must know before the first fragment (ISO/IEC 14496-12, 8).
+//! The init segment, which a player needs before the first fragment (ISO/IEC 14496-12, 8).
 //!
 //! ```text
 //! ftyp                       iso6
 //! moov
-//!   mvhd                     of the whole; durations are 0, since they are in the fragments
+//!   mvhd                     for the whole; durations are 0, because the fragments have them
 //!   trak                     one for each track
-//!     tkhd                   number, picture size
+//!     tkhd                   id, frame size
 //!     mdia
 //!       mdhd                 timescale
 //!       hdlr                 video or audio
@@ -27,22 +27,22 @@ use crate::media::codec::{AudioCodec, VideoCodec};
 
 const FILE_TYPE: &[u8] = b"\0\0\0\x20ftypiso6\0\0\0\x01iso6iso5mp41mp42";
 
-/// Of a picture that is neither turned nor scaled.
+/// The matrix of video that is neither rotated nor scaled.
 const MATRIX: &[u8; 36] = b"\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
     \x40\0\0\0";
 
-/// The media are in the same file.
+/// Says that the media are in the same file.
 const DATA_INFORMATION: &[u8] = b"\0\0\0\x24dinf\0\0\0\x1Cdref\0\0\0\0\0\0\0\x01\
     \0\0\0\x0Curl \0\0\0\x01";
 
-/// Samples are in the fragments, so there are none here.
+/// No samples: they are in the fragments.
 const EMPTY_TABLES: &[u8] = b"\0\0\0\x10stts\0\0\0\0\0\0\0\0\0\0\0\x10stsc\0\0\0\0\0\0\0\0\
     \0\0\0\x14stsz\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10stco\0\0\0\0\0\0\0\0";
 
-/// What all sample entries begin with: reserved, data reference 1.
+/// The beginning of all sample entries: reserved, data reference 1.
 const SAMPLE_ENTRY: &[u8; 8] = b"\0\0\0\0\0\0\0\x01";
 
-/// Of a full box of version 0 without flags.
+/// Version 0 without flags.
 const PLAIN: u32 = 0;
 
 pub(super) fn init_segment(presentation: &Presentation) -> Vec<u8> {
@@ -93,7 +93,7 @@ fn track_extends(b: &mut Boxes, track_id: u32) {
 }
 
 fn video_track(b: &mut Boxes, video: &VideoTrack) {
-    let size = [video.width(), video.height()];
+    let size = video.format().map_or([0, 0], |format| format.size().into());
     let track = b.begin(b"trak");
     track_header(b, VIDEO_TRACK_ID, 0, size);
     let media = b.begin(b"mdia");
@@ -210,7 +210,7 @@ fn audio_sample_entry(b: &mut Boxes, audio: &AudioTrack) {
     b.u16(audio.channels().into());
     b.u16(16); // bits
     b.zeros(4);
-    // 16.16; what doesn't fit is told by the configuration alone.
+    // 16.16. A rate that doesn't fit is only in the configuration.
     let sample_rate = u16::try_from(audio.sample_rate()).unwrap_or(0);
     b.u16(sample_rate);
     b.zeros(2);
@@ -231,21 +231,20 @@ fn audio_sample_entry(b: &mut Boxes, audio: &AudioTrack) {
     b.end(entry);
 }
 
-/// ISO/IEC 14496-1, 7.2.6: descriptors within descriptors, each with the length of its body in
-/// groups of 7 bits.
+/// ISO/IEC 14496-1, 7.2.6: nested descriptors, each with the length of its body in groups of 7 bits.
 fn elementary_stream_descriptor(b: &mut Boxes, audio: &AudioTrack) {
     const ELEMENTARY_STREAM: u8 = 3;
     const DECODER_CONFIG: u8 = 4;
     const DECODER_SPECIFIC_INFO: u8 = 5;
     const SYNC_LAYER_CONFIG: u8 = 6;
-    /// Tag, and a length in four groups.
+    /// A tag, and a length in four groups.
     const HEADER_LEN: usize = 5;
     const DECODER_CONFIG_LEN: usize = 13;
 
     let config = audio.config();
     let object_type = match (audio.codec(), audio.sample_rate()) {
         (AudioCodec::Aac, _) => 0x40,
-        // MP3: of MPEG-2 and of MPEG-1.
+        // MP3, of MPEG-2 or of MPEG-1.
         (_, 0..32000) => 0x69,
         _ => 0x6B,
     };
@@ -276,7 +275,8 @@ fn elementary_stream_descriptor(b: &mut Boxes, audio: &AudioTrack) {
     b.end(descriptor);
 }
 
-/// Lengths below 2^28, in the widest form, so that those around needn't depend on them.
+/// Writes a tag and a length below 2^28. The length always takes four bytes, so that those of outer
+/// descriptors are easy to compute.
 fn begin_descriptor(b: &mut Boxes, tag: u8, len: usize) {
     b.u8(tag);
     for shift in [21, 14, 7] {

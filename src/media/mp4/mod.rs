@@ -1,4 +1,4 @@
-//! Fragmented MP4 (ISO/IEC 14496-12), as browsers take it by Media Source Extensions and HLS.
+//! Fragmented MP4 (ISO/IEC 14496-12), for Media Source Extensions and HLS.
 //!
 //! ```text
 //! init segment    ftyp  moov [ mvhd  trak (video)  trak (audio)  mvex ]
@@ -10,15 +10,15 @@
 //! ```text
 //! payloads of sequence headers
 //!    |
-//!   track          VideoTrack, AudioTrack: what the payloads say, and what goes into the boxes
+//!   track          VideoTrack, AudioTrack: what of the payloads goes into the boxes
 //!    |-- codec_string   "avc1.64001f"
 //!    `-- init           the init segment
-//!         `-- boxes     bytes, and boxes whose size is known when they end
-//!   fragment       what stands in front of a frame; needs no track
+//!         `-- boxes     bytes, and boxes whose size is known at their end
+//!   fragment       the bytes in front of a frame; needs no track
 //! ```
 //!
-//! A frame's bytes go into the `mdat` unchanged: RTMP has them in the form of MP4 already. Only
-//! the tag's header is left out, and [what MP4 forbids](super::access_unit::clean_range).
+//! The bytes of a frame go into the `mdat` unchanged, because RTMP has them in the form of MP4. Only
+//! the tag header and [what MP4 forbids](super::access_unit::clean_range) are left out.
 
 mod boxes;
 mod codec_string;
@@ -27,50 +27,50 @@ mod init;
 mod track;
 
 pub use fragment::{FRAGMENT_HEAD_LEN, Fragment};
-pub use track::{AudioTrack, VideoTrack, picture_of_keyframe};
+pub use track::{AudioTrack, VideoTrack, format_of_keyframe};
 
-/// Number of the video track, if there is one.
+/// The id of the video track, if there is one.
 pub const VIDEO_TRACK_ID: u32 = 1;
 
-/// Number of the audio track, if there is one.
+/// The id of the audio track, if there is one.
 pub const AUDIO_TRACK_ID: u32 = 2;
 
-/// Ticks per second of the video track: RTMP's milliseconds. That of audio is its sample rate.
+/// Ticks per second of the video track: the milliseconds of RTMP. Audio counts in its sample rate.
 pub const VIDEO_TIMESCALE: u32 = 1000;
 
-/// Longest configuration of a decoder that is taken: parameter sets of some hundred bytes.
+/// The longest decoder configuration that is accepted. Parameter sets have some hundred bytes.
 pub const MAX_CONFIG_LEN: usize = 8 * 1024;
 
 /// The tracks of a stream as MP4 has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Presentation {
-    /// Of the stream's video, if it has a codec for MP4.
+    /// The video track, if its codec fits into MP4.
     pub video: Option<VideoTrack>,
-    /// Of the stream's audio, if it has a codec for MP4.
+    /// The audio track, if its codec fits into MP4.
     pub audio: Option<AudioTrack>,
 }
 
 impl Presentation {
-    /// Bytes of the decoders' configurations.
+    /// The number of bytes of both decoder configurations.
     pub fn config_len(&self) -> usize {
         let video = self.video.as_ref().map_or(0, |video| video.config().len());
         let audio = self.audio.as_ref().map_or(0, |audio| audio.config().len());
         video + audio
     }
 
-    /// What stands in front of the fragments.
+    /// Returns the init segment, which comes before the fragments.
     pub fn init_segment(&self) -> Vec<u8> {
         init::init_segment(self)
     }
 
-    /// The codecs as in RFC 6381, for a playlist of HLS: `avc1.64001F,mp4a.40.2`; empty without a
-    /// track.
+    /// Returns the codecs as in RFC 6381, for HLS playlists: `avc1.64001F,mp4a.40.2`. Empty without
+    /// tracks.
     pub fn codecs(&self) -> String {
         let audio = self.audio.as_ref().map(AudioTrack::codec_string);
         self.with_video(String::new(), audio)
     }
 
-    /// The content type for HTTP and for `MediaSource`: `video/mp4; codecs="avc1.64001F,opus"`.
+    /// Returns the content type for HTTP and for `MediaSource`: `video/mp4; codecs="avc1.64001F,opus"`.
     pub fn content_type(&self) -> String {
         let start = match self.video {
             Some(_) => "video/mp4; codecs=\"",
@@ -96,8 +96,8 @@ impl Presentation {
         codecs
     }
 
-    /// Whether the init segment of `other` may follow in the same stream: the same tracks with
-    /// the same codecs, though with other parameters.
+    /// Whether the init segment of `other` may follow in the same file. Tracks and codecs must be the
+    /// same, other parameters may differ.
     pub fn is_continued_by(&self, other: &Presentation) -> bool {
         self.video.as_ref().map(VideoTrack::codec) == other.video.as_ref().map(VideoTrack::codec)
             && self.audio.as_ref().map(AudioTrack::codec)

@@ -1,109 +1,67 @@
-//! A track as the payloads of RTMP messages describe it.
+//! A track as MP4 has it, made from the payloads of RTMP messages.
 
 use super::MAX_CONFIG_LEN;
 use super::boxes::Boxes;
 use super::codec_string;
 use crate::media::aac::AacConfig;
-use crate::media::avc::AvcConfig;
-use crate::media::codec::{AudioCodec, VideoCodec};
-use crate::media::hevc::{self, HevcConfig};
+use crate::media::codec::{AudioCodec, Codec, VideoCodec};
+use crate::media::flac::StreamInfo;
 use crate::media::mp3::Mp3Header;
 use crate::media::opus::{self, OpusHead};
-use crate::media::picture::Picture;
-use crate::media::tag::{AudioTag, Kind, VideoTag};
-use crate::media::{av1, flac, vp9};
+use crate::media::tag::TagKind;
+use crate::media::track_info::{DecoderConfig, Description};
+use crate::media::video_format::VideoFormat;
+use crate::media::{Medium, av1, flac, hevc, vp9};
 
 /// A video track.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VideoTrack {
     codec: VideoCodec,
-    /// 0 as long as it is unknown.
-    width: u16,
-    /// 0 as long as it is unknown.
-    height: u16,
-    /// Body of the configuration's box: avcC and av1C as they came, hvcC without SEI; of vpcC what
-    /// follows version and flags.
+    format: Option<VideoFormat>,
+    /// The body of the configuration's box: avcC and av1C as they came, hvcC without SEI, vpcC
+    /// without version and flags.
     config: Box<[u8]>,
 }
 
 impl VideoTrack {
-    /// By the payload of a message with a sequence header, in legacy or Enhanced form. `None`: it
-    /// is none, has a codec that MP4 or browsers don't know, is above
-    /// [`MAX_CONFIG_LEN`], or is one of several tracks.
+    /// Makes a track from the payload of a sequence header, in legacy or Enhanced form. Returns
+    /// `None` if it is no valid sequence header, has a codec that MP4 or browsers don't know, is
+    /// longer than [`MAX_CONFIG_LEN`], or is of a multitrack message.
     pub fn from_sequence_header(payload: &[u8]) -> Option<VideoTrack> {
-        let tag = VideoTag::parse(payload).ok()?;
-        if tag.kind != Kind::SequenceHeader || tag.is_multitrack {
+        let Description { tag, info, config } = Description::read(Medium::Video, payload)?;
+        let (Codec::Video(codec), DecoderConfig::Video(config)) = (info.codec, config) else {
             return None;
-        }
-        let mut config = payload.get(tag.body_offset..)?;
-        let mut codec = tag.codec?;
-        if config.len() > MAX_CONFIG_LEN {
-            return None;
-        }
-        if codec == VideoCodec::H264 && HevcConfig::is_disguised(config) {
-            codec = VideoCodec::Hevc;
-        }
-        let picture = match codec {
-            VideoCodec::H264 => AvcConfig::parse(config).ok()?.picture,
-            VideoCodec::Hevc => HevcConfig::parse(config).ok()?.picture,
-            VideoCodec::Av1 => av1::picture_of_config(config),
-            VideoCodec::Vp9 => {
-                config = vp9::config(config)?;
-                None
-            }
-            _ => return None,
         };
-        let track = VideoTrack {
+        if tag.is_multitrack || config.len() > MAX_CONFIG_LEN {
+            return None;
+        }
+        Some(VideoTrack {
             codec,
-            width: 0,
-            height: 0,
+            format: info.format,
+            // Every viewer is sent the configuration, so it is kept short.
             config: match codec {
                 VideoCodec::Hevc => hevc::without_sei(config).into(),
                 _ => config.into(),
             },
-        };
-        Some(match picture {
-            Some(picture) => track.with_size(picture.width, picture.height),
-            None => track,
         })
     }
 
-    /// The same track with a picture of this size.
-    pub fn with_size(self, width: u16, height: u16) -> VideoTrack {
+    /// The same track with frames of this format.
+    pub fn with_format(self, format: VideoFormat) -> VideoTrack {
         VideoTrack {
-            width,
-            height,
+            format: Some(format),
             ..self
         }
     }
 
-    /// The same track with the size that the body of a keyframe tells. VP9 says it nowhere else,
-    /// and AV1 may have it there only.
-    pub fn with_size_of_keyframe(self, body: &[u8]) -> VideoTrack {
-        match picture_of_keyframe(self.codec, body) {
-            Some(picture) => self.with_size(picture.width, picture.height),
-            None => self,
-        }
+    /// The format, if it is known. Browsers refuse a track without a size.
+    pub fn format(&self) -> Option<VideoFormat> {
+        self.format
     }
 
-    /// Whether width and height are known. Browsers refuse a track without.
-    pub fn has_size(&self) -> bool {
-        self.width > 0 && self.height > 0
-    }
-
-    /// Its codec. That of the header may be wrong: some cameras send H.265 as H.264.
+    /// The codec. It may differ from that of the tag header: some cameras declare H.265 as H.264.
     pub fn codec(&self) -> VideoCodec {
         self.codec
-    }
-
-    /// Pixels; 0 when unknown.
-    pub fn width(&self) -> u16 {
-        self.width
-    }
-
-    /// Pixels; 0 when unknown.
-    pub fn height(&self) -> u16 {
-        self.height
     }
 
     /// The codec with its profile and level, as in RFC 6381: `avc1.64001f`.
@@ -116,12 +74,12 @@ impl VideoTrack {
     }
 }
 
-/// The picture as the body of a keyframe has it, if it does. Of NAL units, the parameter sets become
-/// a sequence header.
-pub fn picture_of_keyframe(codec: VideoCodec, body: &[u8]) -> Option<Picture> {
+/// Reads the format from the body of a keyframe. VP9 has it nowhere else, AV1 sometimes. H.264 and
+/// H.265 have it in their sequence headers, which are also made from parameter sets in the stream.
+pub fn format_of_keyframe(codec: VideoCodec, body: &[u8]) -> Option<VideoFormat> {
     match codec {
-        VideoCodec::Av1 => av1::picture_of_units(body),
-        VideoCodec::Vp9 => vp9::picture_of_keyframe(body),
+        VideoCodec::Av1 => av1::format_of_units(body),
+        VideoCodec::Vp9 => vp9::format_of_keyframe(body),
         _ => None,
     }
 }
@@ -133,54 +91,55 @@ pub struct AudioTrack {
     /// Above 0.
     sample_rate: u32,
     channels: u8,
-    /// Of a frame that doesn't say how many samples it has.
+    /// The number of samples of a frame that doesn't say it.
     samples_per_frame: u32,
-    /// Of AAC the sequence header's body, of FLAC the STREAMINFO block, of Opus the body of its
+    /// For AAC the sequence header's body, for FLAC the STREAMINFO block, for Opus the body of its
     /// box; empty for MP3.
     config: Box<[u8]>,
 }
 
 impl AudioTrack {
-    /// By the payload of a message with a sequence header, in legacy or Enhanced form. `None`: it
-    /// is none, has a codec that MP4 or browsers don't know, is above
-    /// [`MAX_CONFIG_LEN`], or is one of several tracks. Also for MP3, where the frames tell.
+    /// Makes a track from the payload of a sequence header, in legacy or Enhanced form. Returns
+    /// `None` if it is no valid sequence header, has a codec that MP4 or browsers don't know, is
+    /// longer than [`MAX_CONFIG_LEN`], or is of a multitrack message. MP3 has no sequence headers.
     pub fn from_sequence_header(payload: &[u8]) -> Option<AudioTrack> {
-        let (codec, body) = split(payload, Kind::SequenceHeader)?;
-        if body.len() > MAX_CONFIG_LEN {
+        AudioTrack::read(payload, TagKind::SequenceHeader)
+    }
+
+    /// Makes a track of MP3, or of Opus without a sequence header, from the payload of a frame. The
+    /// tag header and four more bytes are enough. Returns `None` for all other codecs.
+    pub fn from_frame(payload: &[u8]) -> Option<AudioTrack> {
+        AudioTrack::read(payload, TagKind::Frames)
+    }
+
+    fn read(payload: &[u8], kind: TagKind) -> Option<AudioTrack> {
+        let Description { tag, config, .. } = Description::read(Medium::Audio, payload)?;
+        if tag.kind != kind || tag.is_multitrack {
             return None;
         }
-        match codec {
-            AudioCodec::Aac => of_aac(body),
-            // The header may be empty.
-            AudioCodec::Opus => Some(of_opus(OpusHead::parse(body).unwrap_or(OpusHead::STEREO))),
-            AudioCodec::Flac => of_flac(body),
+        match config {
+            DecoderConfig::Aac(config, body) if body.len() <= MAX_CONFIG_LEN => {
+                Some(of_aac(&config, body))
+            }
+            DecoderConfig::Opus(head) => Some(of_opus(head)),
+            DecoderConfig::Flac(info, block) => Some(of_flac(&info, block)),
+            DecoderConfig::Mp3(header) => Some(of_mp3(header)),
             _ => None,
         }
     }
 
-    /// By the payload of a message with a frame; the tag's header and four more bytes are enough.
-    /// Of MP3, and of Opus without a sequence header; `None` for all others.
-    pub fn from_frame(payload: &[u8]) -> Option<AudioTrack> {
-        let (codec, body) = split(payload, Kind::Frames)?;
-        match codec {
-            AudioCodec::Mp3 => of_mp3(Mp3Header::parse(body)?),
-            AudioCodec::Opus => Some(of_opus(OpusHead::STEREO)),
-            _ => None,
-        }
-    }
-
-    /// Its codec.
+    /// The codec.
     pub fn codec(&self) -> AudioCodec {
         self.codec
     }
 
-    /// Samples per second, which is the track's timescale. Of HE-AAC that of the core, in which
+    /// Samples per second, which is the track's timescale. For HE-AAC that of the core, in which
     /// frames are counted.
     pub fn sample_rate(&self) -> u32 {
         self.sample_rate
     }
 
-    /// Channels as the sequence header has them; 2 when it doesn't say.
+    /// The number of channels in the sequence header; 2 if it doesn't say.
     pub fn channels(&self) -> u8 {
         self.channels
     }
@@ -190,7 +149,7 @@ impl AudioTrack {
         codec_string::of_audio(self.codec, &self.config)
     }
 
-    /// The same as browsers want it in a content type: `mp4a.40.2`, `opus`.
+    /// The codec as browsers expect it in a content type: `mp4a.40.2`, `opus`.
     pub fn codec_string_of_browsers(&self) -> String {
         match codec_string::other_name_of_audio(self.codec) {
             Some(name) => name.into(),
@@ -198,8 +157,8 @@ impl AudioTrack {
         }
     }
 
-    /// Samples of each channel in the frame that begins with these bytes; 16 are enough. A frame
-    /// that makes no sense has the usual number.
+    /// The number of samples per channel in the frame that begins with these bytes; 16 are enough.
+    /// The usual number for an invalid frame.
     pub fn samples(&self, body: &[u8]) -> u32 {
         let samples = match self.codec {
             AudioCodec::Mp3 => Mp3Header::parse(body).map(|header| header.samples.into()),
@@ -215,34 +174,25 @@ impl AudioTrack {
     }
 }
 
-/// Codec and body of an audio payload of this kind.
-fn split(payload: &[u8], kind: Kind) -> Option<(AudioCodec, &[u8])> {
-    let tag = AudioTag::parse(payload).ok()?;
-    if tag.kind != kind || tag.is_multitrack {
-        return None;
-    }
-    Some((tag.codec?, payload.get(tag.body_offset..)?))
-}
-
-fn of_aac(body: &[u8]) -> Option<AudioTrack> {
-    let config = AacConfig::parse(body).ok()?;
-    Some(AudioTrack {
+fn of_aac(config: &AacConfig, body: &[u8]) -> AudioTrack {
+    AudioTrack {
         codec: AudioCodec::Aac,
         sample_rate: config.sample_rate,
+        // Decoders take the channels from the configuration. MP4 needs some number all the same.
         channels: config.channels.unwrap_or(2),
         samples_per_frame: config.samples_per_frame.into(),
         config: body.into(),
-    })
+    }
 }
 
-fn of_mp3(header: Mp3Header) -> Option<AudioTrack> {
-    Some(AudioTrack {
+fn of_mp3(header: Mp3Header) -> AudioTrack {
+    AudioTrack {
         codec: AudioCodec::Mp3,
         sample_rate: header.sample_rate,
         channels: header.channels,
         samples_per_frame: header.samples.into(),
         config: Box::default(),
-    })
+    }
 }
 
 /// The box has the header's fields in big-endian order ("Encapsulation of Opus in ISO Base Media
@@ -260,19 +210,17 @@ fn of_opus(head: OpusHead<'_>) -> AudioTrack {
         codec: AudioCodec::Opus,
         sample_rate: opus::SAMPLE_RATE,
         channels: head.channels,
-        samples_per_frame: 960,
+        samples_per_frame: 960, // 20 ms, which nearly all encoders use
         config: config.into_bytes().into(),
     }
 }
 
-fn of_flac(body: &[u8]) -> Option<AudioTrack> {
-    let block = flac::stream_info(body)?;
-    let info = flac::StreamInfo::parse(block)?;
-    Some(AudioTrack {
+fn of_flac(info: &StreamInfo, block: &[u8]) -> AudioTrack {
+    AudioTrack {
         codec: AudioCodec::Flac,
         sample_rate: info.sample_rate,
         channels: info.channels,
         samples_per_frame: u32::from(info.max_block_size).max(1),
-        config: block.as_slice().into(),
-    })
+        config: block.into(),
+    }
 }

@@ -1,155 +1,94 @@
-//! A message as its tracks, each in the form in which it goes to players.
+//! Splitting a message into its tracks, each in the form that goes to players.
 //!
 //! ```text
-//! 27 01 ..., AF 01 ...            legacy: as it is, but with the true frame type
+//! 27 01 ..., AF 01 ...            legacy: unchanged, but with the true frame type
 //! 91 avc1 SI24 ...                17 01 SI24 ...      every player knows the legacy form
 //! 90 mp4a ...                     AF 00 ...
 //! 83 hvc1 ...                     93 hvc1 ...         gortmplib's frame type 0
 //! 96 01 hvc1 00 ...               91 hvc1 ...         track 0 needs no multitrack header
 //! 96 21  avc1 00 size ...         17 01 ...
 //!        av01 01 size ...         96 01 av01 01 ...   one message each
-//! 97 02 nnnnnn 03 hvc1 ...        the same; of headers without the ModEx
+//! 97 02 nnnnnn 03 hvc1 ...        the same; sequence headers without the ModEx
 //! A3 av01 ...                     A1 av01 ...         neither has a composition time
-//! 83 zzzz ...                     83 zzzz ...         what isn't known: as it is
+//! 83 zzzz ...                     83 zzzz ...         unknown codecs: unchanged
 //! ```
 //!
-//! Nothing is copied: a [`TrackMessage`] says which few bytes stand in front of which of those
-//! that came.
+//! Nothing is copied: a [`TrackMessage`] holds a few new bytes, and the range of the original ones
+//! that follow them.
 
 use std::ops::Range;
 
-use super::cursor::{Cursor, Layout, Lead, MAX_MOD_EX_LEN, Track, packet_type};
-use super::{AudioTag, Kind, Medium, VideoTag};
-use crate::media::codec::{AudioCodec, FourCc, VideoCodec};
+use super::reader::{Layout, MAX_MOD_EX_LEN, TagPrefix, TagReader, TagTrack, packet_type};
+use super::{Tag, TagKind};
+use crate::media::Medium;
+use crate::media::codec::{AudioCodec, Codec, FourCc, VideoCodec};
 
-/// Tracks taken from one message. OBS has ten of video, six of audio.
+/// The most tracks that are taken from one message. OBS sends ten of video, six of audio.
 const MAX_TRACKS: u8 = 32;
 
-/// How much of a track is looked at, if it is one of many: enough for any header, and for most
-/// keyframes that aren't flagged.
+/// The number of bytes that are read of one of many tracks: enough for any header, and to
+/// recognize most keyframes that aren't flagged.
 const WINDOW_LEN: usize = 1024;
 
-/// First byte, ModEx, multitrack byte, FourCC, track id.
+/// The most new bytes: first byte, ModEx, multitrack byte, FourCC, track id.
 const MAX_HEAD_LEN: usize = 1 + MAX_MOD_EX_LEN + 1 + 4 + 1;
 
-/// What a message carries for one track, and how it is to be passed on.
+/// The part of a message that belongs to one track, in the form that goes to players.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackMessage {
     /// What it carries.
-    pub kind: Kind,
+    pub kind: TagKind,
     /// Whether a decoder can start here.
     pub is_keyframe: bool,
-    /// 0 unless the message says otherwise.
+    /// 0 unless the message has another one.
     pub track_id: u8,
-    /// The codec, if it is told.
+    /// The codec, if the header has it.
     pub codec: Option<Codec>,
-    /// ms from decoding to showing.
+    /// The time from decoding to showing in ms.
     pub composition_time: i32,
-    /// Where the coded picture or sound begins in [`payload`](TrackMessage::payload).
+    /// Where the coded frame begins in [`payload`](TrackMessage::payload).
     pub body_offset: u8,
-    /// What the codec is called in an Enhanced header; `None` in legacy form.
+    /// The codec's name in an Enhanced header; `None` in the legacy form.
     pub four_cc: Option<FourCc>,
-    /// Bytes of ModEx behind its first byte. The last of them has in its low half the type that
-    /// the first one has without them.
+    /// The number of bytes of ModEx behind the first byte. The low half of the last of them is the
+    /// packet type that the first byte would have without them.
     pub mod_ex_len: u8,
-    /// New bytes.
+    /// The new bytes.
     head: [u8; MAX_HEAD_LEN],
     head_len: u8,
-    /// What follows them of the payload that came.
+    /// The range of the original payload that follows them.
     body: Range<u32>,
 }
 
-/// The codec of a track.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Codec {
-    /// Of audio.
-    Audio(AudioCodec),
-    /// Of video.
-    Video(VideoCodec),
-}
-
-impl Codec {
-    /// Whether nothing can be made of it without a sequence header.
-    pub fn needs_header(self) -> bool {
-        match self {
-            Codec::Audio(codec) => matches!(codec, AudioCodec::Aac | AudioCodec::Flac),
-            Codec::Video(codec) => matches!(
-                codec,
-                VideoCodec::H264 | VideoCodec::Hevc | VideoCodec::Vvc | VideoCodec::Av1
-            ),
-        }
-    }
-}
-
-/// What a track's own header says, audio and video alike.
-struct Seen {
-    kind: Kind,
-    is_keyframe: bool,
-    codec: Option<Codec>,
-    composition_time: i32,
-    /// From the beginning of the legacy payload, or of the track's body.
-    body_offset: usize,
-}
-
-impl From<VideoTag> for Seen {
-    fn from(tag: VideoTag) -> Seen {
-        Seen {
-            kind: tag.kind,
-            is_keyframe: tag.is_keyframe,
-            codec: tag.codec.map(Codec::Video),
-            composition_time: tag.composition_time,
-            body_offset: tag.body_offset,
-        }
-    }
-}
-
-impl From<AudioTag> for Seen {
-    fn from(tag: AudioTag) -> Seen {
-        Seen {
-            kind: tag.kind,
-            is_keyframe: false,
-            codec: tag.codec.map(Codec::Audio),
-            composition_time: 0,
-            body_offset: tag.body_offset,
-        }
-    }
-}
-
 impl TrackMessage {
-    /// Reads the payload of a message of one track; its first part is enough. `None`: the message
-    /// is of no use, or one of [`Many`] tracks.
+    /// Reads the payload of a message with one track; its first part is enough. Returns `None` if
+    /// the message is of no use to players, and if [`TrackSplitter`] takes it.
     pub fn read(medium: Medium, payload: &[u8]) -> Option<TrackMessage> {
         let first = *payload.first()?;
         if medium.is_enhanced(first) {
             return read_enhanced(medium, payload);
         }
-        match medium {
-            Medium::Audio => {
-                let seen = AudioTag::parse(payload).ok()?.into();
-                Some(TrackMessage::new(&seen, 0, 0..u32::MAX))
-            }
-            Medium::Video => {
-                let tag = VideoTag::parse(payload).ok()?;
-                let mut message = TrackMessage::new(&tag.into(), 0, 0..u32::MAX);
-                let truth = tag.first_byte_for_players(first);
-                if truth != first {
-                    message.body.start = 1;
-                    message.push(&[truth]);
-                }
-                Some(message)
+        let tag = Tag::parse(medium, payload).ok()?;
+        let mut message = TrackMessage::new(&tag, 0..u32::MAX);
+        if medium == Medium::Video {
+            let true_first = tag.first_byte_for_players(first);
+            if true_first != first {
+                message.body.start = 1;
+                message.push(&[true_first]);
             }
         }
+        Some(message)
     }
 
-    fn new(seen: &Seen, track_id: u8, body: Range<u32>) -> TrackMessage {
+    fn new(tag: &Tag, body: Range<u32>) -> TrackMessage {
         TrackMessage {
-            kind: seen.kind,
-            is_keyframe: seen.is_keyframe,
-            track_id,
-            codec: seen.codec,
-            composition_time: seen.composition_time,
-            // Headers are short: what comes before the body is kept or made anew.
-            body_offset: seen.body_offset as u8,
+            kind: tag.kind,
+            is_keyframe: tag.is_keyframe,
+            track_id: tag.track_id,
+            codec: tag.codec,
+            composition_time: tag.composition_time,
+            // Fits: legacy headers are short, and Enhanced ones are replaced by `head`.
+            body_offset: tag.body_offset as u8,
             four_cc: None,
             mod_ex_len: 0,
             head: [0; MAX_HEAD_LEN],
@@ -166,13 +105,13 @@ impl TrackMessage {
         }
     }
 
-    /// The payload, made of that of the whole message.
+    /// Returns the payload for players, given the parts of the whole message's payload.
     pub fn payload<'a: 'b, 'b>(
         &'b self,
         parts: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> impl Iterator<Item = &'b [u8]> + Clone {
         let head = self.head.get(..usize::from(self.head_len));
-        Rewritten {
+        RewrittenPayload {
             head: head.unwrap_or_default(),
             parts,
             skip: self.body.start as usize,
@@ -181,16 +120,16 @@ impl TrackMessage {
     }
 }
 
-/// New bytes, then a range of others.
+/// New bytes, then a range of the original ones.
 #[derive(Clone)]
-struct Rewritten<'b, I> {
+struct RewrittenPayload<'b, I> {
     head: &'b [u8],
     parts: I,
     skip: usize,
     left: usize,
 }
 
-impl<'a: 'b, 'b, I: Iterator<Item = &'a [u8]>> Iterator for Rewritten<'b, I> {
+impl<'a: 'b, 'b, I: Iterator<Item = &'a [u8]>> Iterator for RewrittenPayload<'b, I> {
     type Item = &'b [u8];
 
     fn next(&mut self) -> Option<&'b [u8]> {
@@ -212,67 +151,69 @@ impl<'a: 'b, 'b, I: Iterator<Item = &'a [u8]>> Iterator for Rewritten<'b, I> {
     }
 }
 
-/// A message of many tracks on its way through them. Track 0 comes first, wherever it stands:
-/// receivers start with its keyframe.
+/// Splits a message of many tracks. Track 0 comes first, wherever it stands, because receivers
+/// start with its keyframe.
 ///
-/// Of a damaged message, the tracks before the damage are there.
-pub struct Many {
+/// Of a damaged message, the tracks in front of the damage are returned.
+pub struct TrackSplitter {
     medium: Medium,
-    lead: Lead,
+    prefix: TagPrefix,
     /// Where the first track begins.
     start: usize,
     /// Where the next one begins.
     at: usize,
-    /// Length of the payload, once it is known.
+    /// The length of the payload, once it is known.
     len: usize,
+    /// How many more tracks may be read.
     left: u8,
-    is_track_0_over: bool,
+    /// False in the first pass, which returns track 0 only; true in the second one.
+    is_track_0_done: bool,
 }
 
-impl Many {
-    /// Reads the payload of a message of many tracks, of which the first part must hold everything
-    /// up to the first track. `None`: the message is another.
+impl TrackSplitter {
+    /// Reads the payload of a message of many tracks. Its first part must hold everything up to the
+    /// first track. Returns `None` for any other message.
     #[inline]
-    pub fn read(medium: Medium, payload: &[u8]) -> Option<Many> {
+    pub fn read(medium: Medium, payload: &[u8]) -> Option<TrackSplitter> {
         let first = *payload.first()?;
         medium
             .is_enhanced(first)
-            .then(|| Many::read_enhanced(medium, payload))
+            .then(|| TrackSplitter::read_enhanced(medium, payload))
             .flatten()
     }
 
-    fn read_enhanced(medium: Medium, payload: &[u8]) -> Option<Many> {
-        let mut cursor = Cursor::new(payload);
-        let lead = cursor.lead(medium).ok()??;
-        matches!(lead.layout, Layout::Many | Layout::ManyCodecs).then(|| Many {
+    fn read_enhanced(medium: Medium, payload: &[u8]) -> Option<TrackSplitter> {
+        let mut reader = TagReader::new(payload);
+        let prefix = reader.prefix(medium).ok()??;
+        matches!(prefix.layout, Layout::Many | Layout::ManyCodecs).then(|| TrackSplitter {
             medium,
-            lead,
-            start: cursor.at(),
-            at: cursor.at(),
+            prefix,
+            start: reader.at(),
+            at: reader.at(),
             len: usize::MAX,
             left: MAX_TRACKS,
-            is_track_0_over: false,
+            is_track_0_done: false,
         })
     }
 
-    /// Whether there is more to look at.
+    /// Whether there are more tracks to read.
     pub fn has_more(&mut self) -> bool {
-        if (self.at >= self.len || self.left == 0) && !self.is_track_0_over {
-            self.is_track_0_over = true;
+        if (self.at >= self.len || self.left == 0) && !self.is_track_0_done {
+            self.is_track_0_done = true;
             self.at = self.start;
             self.left = MAX_TRACKS;
         }
         self.at < self.len && self.left > 0
     }
 
-    /// Looks at the next track of a payload. `None`: it is the turn of others, or the track is of
-    /// no use.
+    /// Reads the next track of a payload. Returns `None` if it is not this track's turn, or if the
+    /// track is of no use to players.
     pub fn next(&mut self, payload: &mut dyn Iterator<Item = &[u8]>) -> Option<TrackMessage> {
         let mut window = [0; WINDOW_LEN];
-        let (seen, len) = look(payload, self.at, &mut window);
-        let mut cursor = Cursor::new(seen);
-        let track = cursor.track(&self.lead).ok();
-        let body = self.at + cursor.at();
+        let (bytes, len) = copy_from(payload, self.at, &mut window);
+        let mut reader = TagReader::new(bytes);
+        let track = reader.track(&self.prefix).ok();
+        let body = self.at + reader.at();
         let end = track
             .as_ref()
             .and_then(|track| body.checked_add(track.len?))
@@ -280,66 +221,65 @@ impl Many {
         self.len = len;
         self.at = end.unwrap_or(len);
         self.left = self.left.saturating_sub(1);
-        let track = track.filter(|track| (track.id != 0) == self.is_track_0_over)?;
+        // The first pass returns track 0 only, the second one all others.
+        let track = track.filter(|track| (track.id != 0) == self.is_track_0_done)?;
         let body = u32::try_from(body).ok()?..u32::try_from(end?).ok()?;
-        enhanced(self.medium, &self.lead, &track, body)
+        enhanced(self.medium, &self.prefix, &track, body)
     }
 }
 
-/// What stands in a payload from a position on, as far as it fits; and the payload's length.
-fn look<'w>(
+/// Copies a payload's bytes from a position on, as far as they fit. Returns them, and the payload's
+/// length.
+fn copy_from<'w>(
     payload: &mut dyn Iterator<Item = &[u8]>,
     position: usize,
     window: &'w mut [u8],
 ) -> (&'w [u8], usize) {
     let mut len = 0;
-    let mut seen = 0;
+    let mut copied = 0;
     for part in payload {
         let wanted = part.get(position.saturating_sub(len)..).unwrap_or_default();
-        let free = window.get_mut(seen..).unwrap_or_default();
+        let free = window.get_mut(copied..).unwrap_or_default();
         for (slot, byte) in free.iter_mut().zip(wanted) {
             *slot = *byte;
-            seen += 1;
+            copied += 1;
         }
         len += part.len();
     }
-    (window.get(..seen).unwrap_or_default(), len)
+    (window.get(..copied).unwrap_or_default(), len)
 }
 
 fn read_enhanced(medium: Medium, payload: &[u8]) -> Option<TrackMessage> {
-    let mut cursor = Cursor::new(payload);
-    let lead = cursor.lead(medium).ok()??;
-    if !matches!(lead.layout, Layout::Plain | Layout::One) {
+    let mut reader = TagReader::new(payload);
+    let prefix = reader.prefix(medium).ok()??;
+    if !matches!(prefix.layout, Layout::Plain | Layout::One) {
         return None;
     }
-    let track = cursor.track(&lead).ok()?;
-    let body = u32::try_from(cursor.at()).ok()?..u32::MAX;
-    enhanced(medium, &lead, &track, body)
+    let track = reader.track(&prefix).ok()?;
+    let body = u32::try_from(reader.at()).ok()?..u32::MAX;
+    enhanced(medium, &prefix, &track, body)
 }
 
-/// The message of a track whose body lies in this range of the payload.
+/// Returns the message of a track whose body is in this range of the payload.
 fn enhanced(
     medium: Medium,
-    lead: &Lead,
-    track: &Track<'_>,
+    prefix: &TagPrefix,
+    track: &TagTrack<'_>,
     body: Range<u32>,
 ) -> Option<TrackMessage> {
     const H264: Option<Codec> = Some(Codec::Video(VideoCodec::H264));
     const AAC: Option<Codec> = Some(Codec::Audio(AudioCodec::Aac));
 
+    let tag = Tag::of_track(medium, prefix, track).ok()?;
     let is_extra = track.id != 0;
     // The high half of the first byte.
-    let (seen, high) = match medium {
-        Medium::Audio => (Seen::from(AudioTag::of_track(lead, track).ok()?), 0x90),
-        Medium::Video => {
-            let tag = VideoTag::of_track(lead, track).ok()?;
-            let frame_type = tag.frame_type_for_players(lead.first, is_extra);
-            (tag.into(), 0x80 | frame_type << 4)
-        }
+    let high = match medium {
+        Medium::Audio => 0x90,
+        Medium::Video => 0x80 | tag.frame_type_for_players(prefix.first, is_extra) << 4,
     };
-    let mut message = TrackMessage::new(&seen, track.id, body);
-    // What follows the legacy form's first byte.
-    let legacy: Option<&[u8]> = match (seen.codec, lead.packet_type) {
+    let mut message = TrackMessage::new(&tag, body);
+    // The bytes behind the first one in the legacy form.
+    let legacy: Option<&[u8]> = match (tag.codec, prefix.packet_type) {
         _ if is_extra => None,
         (H264, packet_type::SEQUENCE_START) => Some(&[0, 0, 0, 0]),
         (H264, packet_type::CODED_FRAMES) => Some(&[1]),
@@ -347,8 +287,8 @@ fn enhanced(
         (H264, packet_type::SEQUENCE_END) => Some(&[2, 0, 0, 0]),
         (AAC, packet_type::SEQUENCE_START) => Some(&[0]),
         (AAC, packet_type::CODED_FRAMES) => Some(&[1]),
-        // There is no legacy form of these, and to players that know no other the Enhanced one
-        // would be one more track. AAC says its channels in its sequence header.
+        // The rest has no legacy form. Players that only know that form would take the Enhanced one
+        // for another track. AAC has its channels in the sequence header anyway.
         (AAC, _) => return None,
         _ => None,
     };
@@ -363,8 +303,8 @@ fn enhanced(
     }
 
     message.four_cc = Some(track.four_cc);
-    // Codecs that have no composition time: the two are the same, and mpegts.js knows but one.
-    let own_type = match (seen.codec, lead.packet_type) {
+    // Without composition times both packet types mean the same, but mpegts.js knows only one.
+    let own_type = match (tag.codec, prefix.packet_type) {
         (Some(Codec::Video(codec)), packet_type::CODED_FRAMES_X)
             if !codec.has_composition_time() && !matches!(codec, VideoCodec::Other(_)) =>
         {
@@ -377,8 +317,9 @@ fn enhanced(
     } else {
         own_type
     };
-    let is_header = !matches!(seen.kind, Kind::Frames | Kind::SequenceEnd);
-    match lead.mod_ex.as_slice().split_last() {
+    // The time in a ModEx means nothing for a header.
+    let is_header = !matches!(tag.kind, TagKind::Frames | TagKind::SequenceEnd);
+    match prefix.mod_ex.as_slice().split_last() {
         Some((last, data)) if !is_header => {
             message.mod_ex_len = data.len() as u8 + 1;
             message.push(&[high | packet_type::MOD_EX]);
@@ -388,7 +329,7 @@ fn enhanced(
         _ => message.push(&[high | packet_type]),
     }
     if is_extra {
-        // The high half says that there is one track.
+        // Its high half, 0, is the layout: one track.
         message.push(&[own_type]);
     }
     message.push(&track.four_cc);

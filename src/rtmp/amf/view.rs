@@ -1,65 +1,21 @@
-//! Looking at the values of a message one at a time.
+//! The values of a message, read on request.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use super::{Reader, Text, Token};
-use crate::rtmp::amf0::Value;
+use super::reader::Reader;
+use super::token::{Name, Token};
+use super::value::Value;
 
-/// What a value is called in its object or array.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Name<'a> {
-    /// It stands for itself, or in a strict array.
-    None,
-    /// The name as it came.
-    Text(Text<'a>),
-    /// A place in an array that has names too (AMF3).
-    Index(i32),
-}
-
-impl<'a> Name<'a> {
-    /// The name as text.
-    pub fn to_str(self) -> Cow<'a, str> {
-        match self {
-            Name::None => Cow::Borrowed(""),
-            Name::Text(text) => text.to_str(),
-            Name::Index(index) => Cow::Owned(index.to_string()),
-        }
-    }
-}
-
-impl PartialEq<str> for Name<'_> {
-    fn eq(&self, other: &str) -> bool {
-        match self {
-            Name::None => other.is_empty(),
-            Name::Text(text) => *text == *other,
-            Name::Index(index) => other.parse() == Ok(*index),
-        }
-    }
-}
-
-impl PartialEq<&str> for Name<'_> {
-    fn eq(&self, other: &&str) -> bool {
-        *self == **other
-    }
-}
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_str())
-    }
-}
-
-/// A value of a message, which is read as far as it is looked at.
+/// A value of a message, of which only the requested parts are read.
 #[derive(Clone, Debug)]
 pub struct View<'a> {
     token: Token<'a>,
-    /// What comes behind the token: of an object, its first property.
+    /// Reads the bytes after the token: of an object, its first property.
     reader: Reader<'a>,
 }
 
 impl<'a> View<'a> {
-    /// What it is.
+    /// The first token of the value.
     pub fn token(&self) -> Token<'a> {
         self.token
     }
@@ -72,12 +28,12 @@ impl<'a> View<'a> {
         }
     }
 
-    /// A number, or what some clients send for one: a boolean, a whole number as text.
+    /// The number, also if it was sent as a boolean or as text, as some clients do.
     pub fn as_f64(&self) -> Option<f64> {
         self.token.as_f64()
     }
 
-    /// A truth value; clients send numbers for it, and anything but 0 is true.
+    /// The boolean; clients also send numbers, of which all but 0 are true.
     pub fn as_bool(&self) -> Option<bool> {
         self.token.as_bool()
     }
@@ -104,17 +60,16 @@ impl<'a> View<'a> {
     }
 }
 
-/// The properties of an object or array in their order, read one by one from where the message
-/// lies.
+/// An iterator over the properties of an object or array, read where the message lies.
 #[derive(Clone, Debug)]
 pub struct Properties<'a> {
-    /// Inside of the object.
+    /// Inside the object.
     pub(crate) reader: Reader<'a>,
 }
 
 impl<'a> Properties<'a> {
-    /// Those of the first object or ECMA array in AMF0 that `bytes` hold; `None` if they hold
-    /// something else or can't be decoded.
+    /// The properties of the AMF0 object or ECMA array with which `bytes` begin; `None` if they begin
+    /// with something else or can't be decoded.
     pub fn of(bytes: &'a [u8]) -> Option<Properties<'a>> {
         let mut reader = Reader::new(bytes.into());
         let first = reader.next_token().ok()??;
@@ -122,7 +77,7 @@ impl<'a> Properties<'a> {
         is_object.then_some(Properties { reader })
     }
 
-    /// The value of that name; the last one if there are several.
+    /// The value with that name; the last one if there are several.
     pub fn find(&self, name: &str) -> Option<View<'a>> {
         let mut found = None;
         let mut reader = self.reader.clone();
@@ -142,7 +97,7 @@ impl<'a> Properties<'a> {
         found
     }
 
-    /// The value of that name, or the beginning of it; the last one if there are several.
+    /// The first token of the value with that name; of the last one if there are several.
     pub fn token(&self, name: &str) -> Option<Token<'a>> {
         self.reader.clone().find(name).ok()?
     }

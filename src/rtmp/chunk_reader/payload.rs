@@ -1,38 +1,38 @@
-//! Where the bytes of messages under assembly are kept.
+//! Memory for the payloads of messages under assembly.
 
 use crate::rtmp::Error;
 
-/// Where the payload of a message under assembly is kept.
+/// The payload of a message under assembly.
 pub trait Payload {
-    /// Appends as many of `bytes` as there is room for; returns how many.
+    /// Appends as many of `bytes` as there is memory for; returns their number.
     fn extend(&mut self, bytes: &[u8]) -> usize;
-    /// Bytes so far.
+    /// The number of bytes so far.
     fn len(&self) -> usize;
-    /// Whether there are none.
+    /// Whether there are no bytes yet.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Gives the memory back, but for a little that the next message will need.
+    /// Gives the memory back, except for a little that the next message will need.
     fn clear(&mut self);
-    /// The bytes, in order, in as many slices as they lie in.
+    /// The bytes in order, in as many slices as they lie in.
     fn parts(&self) -> impl Iterator<Item = &[u8]> + Clone;
 }
 
 /// Makes empty payloads: an arena, or [`Heap`].
 pub trait PayloadSource {
-    /// What it makes.
+    /// The payloads that it makes.
     type Payload: Payload;
-    /// An empty payload, which holds no memory yet.
+    /// Makes an empty payload, which holds no memory yet.
     fn payload(&self) -> Self::Payload;
 
-    /// Pays for so many bytes, in all, that a reader's own tables take from now on.
+    /// Pays for the reader's own tables, which take this many bytes in all from now on.
     fn pay(&self, bytes: usize) -> Result<(), Error> {
         let _ = bytes;
         Ok(())
     }
 }
 
-/// Payloads in ordinary vectors, for clients and tests.
+/// Payloads in vectors, for clients and tests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Heap;
 

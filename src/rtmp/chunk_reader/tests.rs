@@ -7,6 +7,7 @@ use crate::rtmp::message::Control;
 
 mod assembly;
 mod headers;
+mod in_place;
 mod limits;
 mod memory;
 mod timestamps;
@@ -14,7 +15,7 @@ mod timestamps;
 /// Offsets so far apart are cut in the same run, or captures of 10 kB would take minutes.
 const APART: usize = 1024;
 
-/// Gives `bytes` to `run` whole, byte by byte and cut at every offset; all must come to the same.
+/// Gives `bytes` to `run` whole, byte by byte and cut at every offset; all results must be equal.
 pub(crate) fn every_split<R: PartialEq + Debug>(bytes: &[u8], run: impl Fn(&[&[u8]]) -> R) -> R {
     let whole = run(&[bytes]);
     let bytewise: Vec<&[u8]> = bytes.chunks(1).collect();
@@ -37,24 +38,24 @@ const LIMITS: Limits = Limits {
 /// Chunk stream, timestamp, type, message stream, payload.
 type Message = (u32, u32, u8, u32, Vec<u8>);
 
-/// Reads like a session, which obeys Set Chunk Size and Abort.
-fn read<S: PayloadSource>(source: S, pieces: &[&[u8]]) -> (Vec<Message>, Result<(), Error>) {
+/// All messages, and then the error or the missing bytes.
+type ReadResult = (Vec<Message>, Result<u64, Error>);
+
+fn read<S: PayloadSource>(source: S, pieces: &[&[u8]]) -> ReadResult {
+    let pieces: Vec<_> = pieces.iter().map(std::slice::from_ref).collect();
+    read_all(source, &pieces)
+}
+
+/// Reads like a session, which obeys Set Chunk Size and Abort. Each piece of the input may lie in
+/// several places.
+fn read_all<S: PayloadSource>(source: S, pieces: &[&[&[u8]]]) -> ReadResult {
     let mut reader = ChunkReader::new(source, LIMITS);
     let mut messages = Vec::new();
     let result = pieces.iter().try_for_each(|piece| {
-        let mut piece = *piece;
-        loop {
-            // What lies whole in the input comes to the same as what is put together.
-            let (header, body) = match reader.read_in_place(&mut piece) {
-                Some((header, payload)) => (header, payload.to_vec()),
-                None => {
-                    let Some(header) = reader.read(&mut piece)? else {
-                        break;
-                    };
-                    let body = reader.payload().unwrap().parts().collect::<Vec<_>>();
-                    (header, body.concat())
-                }
-            };
+        let mut input = Bytes::new(piece);
+        while let Some(header) = reader.read(&mut input)? {
+            let body = reader.payload(header.in_place).collect::<Vec<_>>();
+            let body = body.concat();
             match (header.type_id, Control::parse(header.type_id, &body)) {
                 (1, Ok(Control::SetChunkSize(size))) => reader.set_chunk_size(size)?,
                 (2, Ok(Control::Abort(id))) => reader.abort(id),
@@ -68,24 +69,33 @@ fn read<S: PayloadSource>(source: S, pieces: &[&[u8]]) -> (Vec<Message>, Result<
                 body,
             ));
         }
-        assert!(piece.is_empty(), "input is left");
+        assert!(input.is_empty(), "input is left");
         Ok(())
     });
-    (messages, result)
+    (messages, result.map(|()| reader.missing_bytes()))
+}
+
+/// Reads `bytes` in every split, as pieces one after the other and as places of one piece: what lies
+/// whole in the input comes to the same as what is assembled.
+fn read_every_split(bytes: &[u8]) -> ReadResult {
+    let whole = every_split(bytes, |pieces| read(Heap, pieces));
+    let in_places = every_split(bytes, |pieces| read_all(Heap, &[pieces]));
+    assert_eq!(in_places, whole);
+    whole
 }
 
 fn messages(bytes: &[u8]) -> Vec<Message> {
-    let (messages, result) = every_split(bytes, |pieces| read(Heap, pieces));
-    assert_eq!(result, Ok(()), "after {messages:?}");
+    let (messages, result) = read_every_split(bytes);
+    assert!(result.is_ok(), "{result:?} after {messages:?}");
     messages
 }
 
 fn error(bytes: &[u8]) -> String {
-    let (_, result) = every_split(bytes, |pieces| read(Heap, pieces));
+    let (_, result) = read_every_split(bytes);
     result.unwrap_err().to_string()
 }
 
-/// What most cases ask: the timestamps and payloads.
+/// Timestamps and payloads, which are what most cases check.
 fn timed(bytes: &[u8]) -> Vec<(u32, Vec<u8>)> {
     let timed = |(_, timestamp, _, _, payload): Message| (timestamp, payload);
     messages(bytes).into_iter().map(timed).collect()

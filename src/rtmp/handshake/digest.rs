@@ -1,5 +1,5 @@
-//! The digest that Flash Player 9 brought into the handshake. It stands in no specification;
-//! players of that family ask for it before they take H.264, and ffmpeg checks it when it plays.
+//! The digest that Flash Player 9 introduced into the handshake. No specification describes it;
+//! players of that family require it for H.264, and ffmpeg checks it when it plays.
 //!
 //! ```text
 //! C1, S1   time(4) version(4) ... digest(32) ...      digest = HMAC-SHA256(NAME, the other 1504 bytes)
@@ -8,14 +8,13 @@
 //! ```
 //!
 //! The client's NAME is `Genuine Adobe Flash Player 001`, the server's
-//! `Genuine Adobe Flash Media Server 001`. Where in a block the digest lies is the sum of four of
-//! its bytes, modulo 728, counted from the byte after them. Those four stand at 8 or at 772: two
-//! forms, of which S1 has to have the one that C1 has.
+//! `Genuine Adobe Flash Media Server 001`. The offset of the digest in a block is the sum of four of its
+//! bytes, modulo 728, counted from the byte after them. Those four are at 8 or at 772: two forms, of
+//! which S1 must have the same as C1.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-
-use crate::rtmp::secret::constant_time_eq;
+use subtle::ConstantTimeEq;
 
 const DIGEST_LEN: usize = 32;
 
@@ -32,41 +31,41 @@ const SERVER_KEY: &[u8] = b"Genuine Adobe Flash Media Server 001\
 /// Length of the name in [`SERVER_KEY`].
 const SERVER_NAME_LEN: usize = 36;
 
-/// What S1 says in bytes 4 to 8. A first byte from 3 on promises clients a digest.
+/// Bytes 4 to 8 of S1. A first byte of 3 or more promises clients a digest.
 const VERSION_WITH_DIGEST: [u8; 4] = [4, 5, 0, 1];
 
-/// Number of places that a digest may have in its half of the block.
+/// The number of places that a digest may have in its half of the block.
 const PLACES: usize = 728;
 
 /// Which half of a block holds the digest; the other one is for the public key of encrypted RTMP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// Its place is said by bytes 8 to 12.
+enum DigestForm {
+    /// Bytes 8 to 12 say where it is.
     DigestFirst,
-    /// Its place is said by bytes 772 to 776.
+    /// Bytes 772 to 776 say where it is.
     KeyFirst,
 }
 
-/// What a C1 with a valid digest says.
+/// The digest of a C1, which was found to be valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Signed {
-    form: Form,
+    form: DigestForm,
     digest: Digest,
 }
 
-impl Form {
-    /// The place of a block's digest; at most 1504.
+impl DigestForm {
+    /// The offset of a block's digest; at most 1504.
     fn digest_at(self, block: &[u8]) -> Option<usize> {
         let sum_at = match self {
-            Form::DigestFirst => 8,
-            Form::KeyFirst => 772,
+            DigestForm::DigestFirst => 8,
+            DigestForm::KeyFirst => 772,
         };
         let summands = block.get(sum_at..sum_at + 4)?;
         let sum: usize = summands.iter().map(|&byte| usize::from(byte)).sum();
         Some(sum_at + 4 + sum % PLACES)
     }
 
-    /// The digest in a block, and what it has to be if `key` made it.
+    /// The digest in a block, and the one that `key` makes of the block.
     fn digests(self, block: &[u8], key: &[u8]) -> Option<(Digest, Digest)> {
         let (before, rest) = block.split_at_checked(self.digest_at(block)?)?;
         let (found, after) = rest.split_first_chunk()?;
@@ -75,24 +74,24 @@ impl Form {
 }
 
 impl Signed {
-    /// Reads C1; `None` if the client has no use for digests.
+    /// Parses C1; `None` if it has no valid digest.
     pub(super) fn parse(c1: &[u8]) -> Option<Signed> {
         if c1.get(4..8)? == [0; 4] {
             return None;
         }
-        [Form::KeyFirst, Form::DigestFirst]
+        [DigestForm::KeyFirst, DigestForm::DigestFirst]
             .into_iter()
             .find_map(|form| {
                 let (found, expected) = form.digests(c1, PLAYER_NAME)?;
-                constant_time_eq(&found, &expected).then_some(Signed {
+                bool::from(found.ct_eq(&expected)).then_some(Signed {
                     form,
                     digest: found,
                 })
             })
     }
 
-    /// Puts version and digest into S1, and the signature at the end of S2. `None` if they are
-    /// too short for that.
+    /// Writes version and digest into S1, and the signature to the end of S2. `None` if they are too
+    /// short.
     pub(super) fn sign(&self, s1: &mut [u8], s2: &mut [u8]) -> Option<()> {
         s1.get_mut(4..8)?.copy_from_slice(&VERSION_WITH_DIGEST);
         let name = SERVER_KEY.get(..SERVER_NAME_LEN)?;
@@ -106,7 +105,7 @@ impl Signed {
     }
 }
 
-/// HMAC-SHA256 of the parts, one after the other. Always `Some`: keys of every length will do.
+/// HMAC-SHA256 of the parts, one after the other. Always `Some`, as keys may have any length.
 fn hmac(key: &[u8], parts: &[&[u8]]) -> Option<Digest> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
     for part in parts {
@@ -119,7 +118,7 @@ fn hmac(key: &[u8], parts: &[&[u8]]) -> Option<Digest> {
 pub(super) mod tests {
     use super::*;
 
-    const FORMS: [Form; 2] = [Form::DigestFirst, Form::KeyFirst];
+    const FORMS: [DigestForm; 2] = [DigestForm::DigestFirst, DigestForm::KeyFirst];
 
     /// A block with ffmpeg's version bytes.
     fn block() -> Vec<u8> {
@@ -179,13 +178,13 @@ pub(super) mod tests {
     fn digests_and_signatures_are_those_of_other_servers() {
         for (form, place, digest, signature) in [
             (
-                Form::DigestFirst,
+                DigestForm::DigestFirst,
                 290,
                 "612af37c38c4a1b74e5737fc4021ded17ed92a9431c19bc665cf421131bad8a6",
                 "8a2d73685433e1a7b878a44eb5e7fa880e0c485cedc03fbbc22673a71cc11515",
             ),
             (
-                Form::KeyFirst,
+                DigestForm::KeyFirst,
                 942,
                 "e6a7fbdda4aab503b4e693e92d6f18d9d4b89f3ef0e95fffe767a4830aa37109",
                 "450c3737d5920b31f1e480201f462fc99cf59d1039195692c5ea5e121b3bfb3d",
@@ -217,9 +216,13 @@ pub(super) mod tests {
             (
                 "ffmpeg, publishing",
                 ffmpeg_publish,
-                Some(Form::DigestFirst),
+                Some(DigestForm::DigestFirst),
             ),
-            ("ffmpeg, playing", ffmpeg_play, Some(Form::DigestFirst)),
+            (
+                "ffmpeg, playing",
+                ffmpeg_play,
+                Some(DigestForm::DigestFirst),
+            ),
             ("GStreamer", gstreamer, None),
             ("rtmpdump", rtmpdump, None),
         ] {
@@ -266,8 +269,8 @@ pub(super) mod tests {
             ([255, 255, 255, 255], 12 + 292, 776 + 292),
         ] {
             for (form, sum_at, place) in [
-                (Form::DigestFirst, 8, first_half),
-                (Form::KeyFirst, 772, second_half),
+                (DigestForm::DigestFirst, 8, first_half),
+                (DigestForm::KeyFirst, 772, second_half),
             ] {
                 let mut c1 = block();
                 c1[sum_at..sum_at + 4].copy_from_slice(&summands);

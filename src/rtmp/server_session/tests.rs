@@ -2,14 +2,17 @@
 //! caller would give, and reads the replies as a client does.
 
 use super::*;
+use crate::medium::Medium;
 use crate::rtmp::amf::{Name, View};
 use crate::rtmp::amf0::{self, Value};
 use crate::rtmp::chunk::MessageHeader;
-use crate::rtmp::chunk_reader::Heap;
 use crate::rtmp::chunk_reader::tests::every_split;
+use crate::rtmp::chunk_reader::{Heap, ReceivedMessage};
 use crate::rtmp::chunk_writer::CHUNK_SIZE;
 use crate::rtmp::command::{Command, object, text};
 use crate::rtmp::flight_recorder::FlightRecorder;
+use crate::rtmp::message::{UserControl, type_id};
+use crate::rtmp::metadata;
 
 mod aggregates;
 mod capabilities;
@@ -99,33 +102,21 @@ impl Scenario {
         scenario
     }
 
-    /// Feeds bytes and accepts whatever is asked.
-    fn try_send(&mut self, mut input: &[u8]) -> Result<Vec<(Event, Vec<u8>)>, Error> {
+    /// Feeds bytes and accepts all requests. Of media the place of the payload is left out.
+    fn try_send(&mut self, input: &[u8]) -> Result<Vec<(Event<'static>, Vec<u8>)>, Error> {
         let mut events = Vec::new();
+        // Events of media borrow it.
+        let input: &'static [u8] = input.to_vec().leak();
+        let mut input = Bytes::from(input);
         loop {
-            while let Some(media) = self.session.next_media(&mut input) {
-                let Media {
-                    message_stream_id,
-                    kind,
-                    timestamp,
-                    payload,
-                } = media;
-                let event = Event::Media {
-                    message_stream_id,
-                    kind,
-                    timestamp,
-                };
-                events.push((event, payload.to_vec()));
-                self.collect();
-            }
             let event = self.next(&mut input);
             self.collect();
-            let Some(event) = event? else { break };
+            let Some(mut event) = event? else { break };
             if event == Event::Replies {
                 continue;
             }
-            let payload = match event {
-                Event::Media { .. } => self.session.payload().collect::<Vec<_>>().concat(),
+            let payload = match &event {
+                Event::Media(media) => self.session.payload(media).collect::<Vec<_>>().concat(),
                 Event::Metadata { .. } => self.metadata(),
                 Event::Data { .. } => {
                     let body = self.session.body();
@@ -149,6 +140,9 @@ impl Scenario {
                 _ => {}
             }
             self.collect();
+            if let Event::Media(media) = &mut event {
+                media.in_place = None;
+            }
             events.push((event, payload));
         }
         assert!(input.is_empty(), "input is left");
@@ -167,11 +161,11 @@ impl Scenario {
         properties.unwrap_or_default()
     }
 
-    fn next(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Error> {
+    fn next<'a>(&mut self, input: &mut Bytes<'a>) -> Result<Option<Event<'a>>, Error> {
         self.session.handle(input, &mut self.recorder.at(self.now))
     }
 
-    fn send(&mut self, input: &[u8]) -> Vec<Event> {
+    fn send(&mut self, input: &[u8]) -> Vec<Event<'static>> {
         let events = self.try_send(input).unwrap();
         events.into_iter().map(|(event, _)| event).collect()
     }
@@ -182,7 +176,7 @@ impl Scenario {
         name: &str,
         transaction_id: f64,
         arguments: &[Value],
-    ) -> Vec<Event> {
+    ) -> Vec<Event<'static>> {
         self.send(&command(message_stream_id, name, transaction_id, arguments))
     }
 
@@ -191,13 +185,14 @@ impl Scenario {
     }
 
     /// Input up to the event that asks for a verdict, which the test gives itself.
-    fn ask(&mut self, input: &[u8]) -> Event {
-        self.next(&mut &*input).unwrap().unwrap()
+    fn ask(&mut self, input: &[u8]) -> Event<'static> {
+        let input: &'static [u8] = input.to_vec().leak();
+        self.next(&mut input.into()).unwrap().unwrap()
     }
 
     /// Input without an event.
     fn ask_none(&mut self, input: &[u8]) {
-        assert_eq!(self.next(&mut &*input), Ok(None));
+        assert_eq!(self.next(&mut input.into()), Ok(None));
     }
 
     /// What the server has said since the last call.
@@ -212,10 +207,11 @@ impl Scenario {
     }
 
     fn read(&mut self, bytes: &[u8]) {
-        let (handshake, mut bytes) = bytes.split_at(self.handshake_left.min(bytes.len()));
+        let (handshake, bytes) = bytes.split_at(self.handshake_left.min(bytes.len()));
         self.handshake_left -= handshake.len();
+        let mut bytes = Bytes::from(bytes);
         while let Some(header) = self.client.read(&mut bytes).unwrap() {
-            let body = self.client.payload().unwrap().clone();
+            let body = self.client.assembled().unwrap().clone();
             if header.type_id == type_id::SET_CHUNK_SIZE {
                 assert_eq!(body, CHUNK_SIZE.to_be_bytes());
                 self.client.set_chunk_size(CHUNK_SIZE).unwrap();
@@ -227,7 +223,7 @@ impl Scenario {
 }
 
 /// A reply as one line: `chunk stream/message stream name(transaction id) information`.
-fn described(header: &chunk_reader::MessageHeader, body: &[u8]) -> String {
+fn described(header: &ReceivedMessage<'_>, body: &[u8]) -> String {
     let place = format!("{}/{}", header.chunk_stream_id, header.message_stream_id);
     match header.type_id {
         1..=6 => {
@@ -331,15 +327,24 @@ fn video(message_stream_id: u32, timestamp: u32) -> Vec<u8> {
 }
 
 /// What comes of metadata with these properties.
-fn described_as(properties: Vec<(String, Value)>) -> (Event, Vec<u8>) {
+fn described_as(properties: Vec<(String, Value)>) -> (Event<'static>, Vec<u8>) {
     let event = Event::Metadata {
         message_stream_id: 1,
     };
     (event, values(&[Value::Object(properties)]))
 }
 
-fn stop(message_stream_id: u32) -> Event {
+fn stop(message_stream_id: u32) -> Event<'static> {
     Event::Stop { message_stream_id }
+}
+
+fn media(medium: Medium, timestamp: u32) -> Event<'static> {
+    Event::Media(Media {
+        message_stream_id: 1,
+        medium,
+        timestamp,
+        in_place: None,
+    })
 }
 
 const PUBLISH_REPLIES: [&str; 2] = [

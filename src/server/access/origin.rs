@@ -1,31 +1,34 @@
-//! From whose page a browser sends a request.
+//! The page on whose behalf a browser sends a request.
 //!
-//! A browser inside of a network lets every page of the world send requests to its neighbours, with
-//! the passwords that it remembers. Which page it is, it says in the field Origin; whether that
-//! page gets to read the answer, the server decides. A page whose name was made to lead here (DNS
-//! rebinding) looks as if it came from here, under a name of its own in the field Host.
+//! A browser inside a network lets every page on the internet send requests to hosts in that network,
+//! with the passwords that it remembers. It names the page's origin in the field Origin, and the server
+//! decides whether that page may read the answer. A page whose name was made to point here (DNS
+//! rebinding) looks as if it came from here, under its own name in the field Host.
 
 use std::net::IpAddr;
 
 use crate::config::is_private;
+use crate::http::Head;
 use crate::http::head::{Field, is_host_and_port};
 
-/// Endings of names that mean something inside of a network only: RFC 6762, RFC 8375, RFC 6761, and
-/// what routers make up. Not by themselves, nor other names without a dot: these exist in public, too.
+/// Endings of names that have a meaning only inside a network: RFC 6762, RFC 8375, RFC 6761, and what
+/// routers make up. They don't count alone, nor do other names without a dot: these exist in public,
+/// too.
 const LOCAL_ENDINGS: [&str; 5] = [".local", ".home.arpa", ".localhost", ".internal", ".lan"];
 
 /// Names that can't belong to a site on the internet.
 #[derive(Debug, Default)]
 pub(super) struct LocalNames {
-    /// This machine's name for itself, without a dot and in lower case.
+    /// The host name of this machine, without a dot and in lower case.
     own: String,
-    /// Those of `--host-name`, in lower case.
+    /// The names of `--host-name`, in lower case.
     named: Vec<String>,
 }
 
 impl LocalNames {
     pub(super) fn new(named: &[String]) -> LocalNames {
-        // A service may not be shown the first one; elsewhere than on Linux the operator can name it.
+        // A sandboxed service may not be able to read the first file. On systems other than Linux
+        // there is the option.
         let own = std::fs::read_to_string("/proc/sys/kernel/hostname")
             .or_else(|_| std::fs::read_to_string("/etc/hostname"))
             .unwrap_or_default();
@@ -36,7 +39,7 @@ impl LocalNames {
         }
     }
 
-    fn have(&self, name: &str) -> bool {
+    fn contain(&self, name: &str) -> bool {
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let is_under = |ending: &&str| name.len() > ending.len() && name.ends_with(*ending);
         name == "localhost"
@@ -46,16 +49,24 @@ impl LocalNames {
     }
 }
 
-/// What a request says of where it comes from: the fields as they came.
+/// The fields of a request that say which page sent it, and to which host.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::server) struct Page<'a> {
-    pub(in crate::server) host: Option<&'a str>,
-    pub(in crate::server) origin: Field<'a>,
-    pub(in crate::server) sec_fetch_site: Field<'a>,
+    pub(super) host: Option<&'a str>,
+    pub(super) origin: Field<'a>,
+    pub(super) sec_fetch_site: Field<'a>,
 }
 
-impl Page<'_> {
-    /// Whether no page of another site has a part in it, as far as browsers tell.
+impl<'a> Page<'a> {
+    pub(in crate::server) fn of(head: &Head<'a>) -> Page<'a> {
+        Page {
+            host: Some(head.host()).filter(|host| !host.is_empty()),
+            origin: head.field("origin"),
+            sec_fetch_site: head.field("sec-fetch-site"),
+        }
+    }
+
+    /// Whether no page of another site is involved, as far as browsers say so.
     pub(super) fn is_own(&self) -> bool {
         let is_own_fetch = match self.sec_fetch_site {
             Field::Absent => true,
@@ -65,21 +76,21 @@ impl Page<'_> {
         is_own_fetch && (self.origin == Field::Absent || self.is_same_origin())
     }
 
-    /// The host name that was asked for, unless it is known to be this server's.
-    pub(super) fn foreign_name(&self, names: &LocalNames) -> Option<&str> {
-        // Browsers have sent the field for as long as there have been names in it.
+    /// The host name of the request, unless it is known to be this server's.
+    pub(super) fn foreign_name(&self, names: &LocalNames) -> Option<&'a str> {
+        // A request without the field isn't from a browser.
         let name = host_name(self.host?);
-        (ip(name).is_none() && !names.have(name)).then_some(name)
+        (ip(name).is_none() && !names.contain(name)).then_some(name)
     }
 
-    /// Whether it was sent to an address, or to this machine by its own name for itself: no name
-    /// that could belong to somebody else.
+    /// Whether the request was sent to an address or to `localhost`, not to a name that could belong to
+    /// another site.
     pub(super) fn is_to_address(&self) -> bool {
         let name = host_name(self.host.unwrap_or_default());
         name.eq_ignore_ascii_case("localhost") || ip(name).is_some()
     }
 
-    /// Whether a page asks that came from here itself.
+    /// Whether the page came from this server.
     pub(super) fn is_same_origin(&self) -> bool {
         let (Some(host), Field::Text(origin)) = (self.host, self.origin) else {
             return false;
@@ -87,8 +98,8 @@ impl Page<'_> {
         authority(origin).is_some_and(|authority| authority.eq_ignore_ascii_case(host))
     }
 
-    /// Whether a page asks that came from this network: from a private address, or a name that
-    /// has no meaning outside.
+    /// Whether the page came from this network: from a private address, or a name that has no meaning
+    /// outside.
     pub(super) fn is_local(&self, names: &LocalNames) -> bool {
         let Some(authority) = self.origin.text().and_then(authority) else {
             return false;
@@ -96,12 +107,12 @@ impl Page<'_> {
         let name = host_name(authority);
         match ip(name) {
             Some(ip) => is_private(ip.to_canonical()),
-            None => names.have(name),
+            None => names.contain(name),
         }
     }
 }
 
-/// Of `http://pi.lan:8080`: `pi.lan:8080`. An origin can be `null`, too.
+/// The authority of an origin: `pi.lan:8080` in `http://pi.lan:8080`. An origin can be `null`, too.
 fn authority(origin: &str) -> Option<&str> {
     let (scheme, rest) = origin.split_once(':')?;
     let authority = rest.strip_prefix("//")?;
@@ -109,7 +120,7 @@ fn authority(origin: &str) -> Option<&str> {
     (is_web && is_host_and_port(authority)).then_some(authority)
 }
 
-/// Without port, and without the brackets of an IPv6 address.
+/// The host in an authority, without the port and the brackets of an IPv6 address.
 fn host_name(authority: &str) -> &str {
     if let Some((ip, _)) = authority
         .strip_prefix('[')
@@ -138,7 +149,7 @@ mod tests {
         }
     }
 
-    /// An empty text is no field, `?` one that can't be read.
+    /// A field of this value; an empty one is absent, `?` unreadable.
     fn field(text: &str) -> Field<'_> {
         match text {
             "" => Field::Absent,
@@ -155,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn browsers_tell_whose_page_it_is() {
+    fn pages_of_other_sites_are_recognized() {
         for (host, origin, site, is_own) in [
             ("127.0.0.1:8080", "", "", true),
             (
@@ -195,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_nobodys_name() {
+    fn requests_to_an_address_are_recognized() {
         for (host, is_address) in [
             ("127.0.0.1", true),
             ("127.0.0.1:8080", true),
@@ -218,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_this_network_are_told_from_those_of_the_world() {
+    fn pages_of_this_network_are_recognized() {
         for (origin, is_local) in [
             ("http://192.168.1.9:3000", true),
             ("http://[fd00::5]:3000", true),
@@ -255,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_somebody_can_make_lead_here_is_foreign() {
+    fn a_name_that_anyone_can_point_here_is_foreign() {
         for (host, is_foreign) in [
             ("", false),
             ("127.0.0.1", false),
@@ -293,7 +304,7 @@ mod tests {
             let found = page(host, "", "").foreign_name(&names()).is_some();
             assert_eq!(found, is_foreign, "{host}");
         }
-        // Without a name of its own nothing is.
+        // A machine without a host name.
         let nameless = LocalNames::default();
         assert!(page("pi", "", "").foreign_name(&nameless).is_some());
         assert!(page(".", "", "").foreign_name(&nameless).is_some());

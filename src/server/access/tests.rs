@@ -1,10 +1,15 @@
 use std::time::Duration;
 
+use super::throttle::Purpose;
 use super::*;
-use crate::config::Network;
+use crate::config::{Access, Key, Network, Secret, User};
 use crate::rtmp::server_session::Connect;
+use crate::server::client::Arrival;
+use crate::server::handler::RefusalKind;
 
-/// A guard at which nobody waits long.
+mod login;
+
+/// A guard with these keys, which delays nothing.
 pub(super) fn guard(publish: &[&str], play: &[&str]) -> Guard {
     let keys = |keys: &[&str]| Access {
         keys: keys.iter().map(|text| Key::parse(text).unwrap()).collect(),
@@ -14,13 +19,17 @@ pub(super) fn guard(publish: &[&str], play: &[&str]) -> Guard {
 }
 
 pub(super) fn of(publish: Access, play: Access) -> Guard {
-    let config = Config {
+    configured(Config {
         publish,
         play,
         ..Config::default()
-    };
+    })
+}
+
+/// A guard that delays nothing.
+pub(super) fn configured(config: Config) -> Guard {
     Guard {
-        room: WaitingRoom::new(Duration::ZERO),
+        throttle: Throttle::with_delay(Duration::ZERO),
         ..Guard::new(&config)
     }
 }
@@ -43,7 +52,7 @@ pub(super) fn from(networks: &[&str]) -> Access {
     }
 }
 
-/// A client that comes from `ip` and has said this in connect.
+/// A client at `ip` that has sent this in connect.
 fn client(ip: &str, app: &str, tc_url: &str) -> Client {
     let address = std::net::SocketAddr::new(ip.parse().unwrap(), 40_000);
     let mut client = Client::new(1, address, "192.0.2.1:1935".parse().unwrap());
@@ -55,7 +64,7 @@ fn client(ip: &str, app: &str, tc_url: &str) -> Client {
     client
 }
 
-/// What is decided, with the name of the stream afterwards, and whether the client is trusted.
+/// Returns the decision, the name of the stream afterwards, and whether the client is trusted.
 fn decide(
     guard: &Guard,
     action: Action,
@@ -65,12 +74,12 @@ fn decide(
 ) -> (Result<(), Refusal>, String, bool) {
     let key = StreamKey::new(&client.connect().app, name).unwrap();
     let mut request = StreamRequest::new(client, name, key);
-    let result = guard.decide(action, client, &mut request, now);
+    let result = guard.authorize(action, &mut request, now);
     (result, request.key().to_string(), request.is_trusted())
 }
 
 #[test]
-fn a_key_is_accepted_wherever_it_can_stand_and_stripped_from_the_name() {
+fn a_key_is_accepted_in_every_place_and_removed_from_the_name() {
     let guard = guard(&["s3cret"], &["watch-it"]);
     for (app, name, tc_url) in [
         ("live", "door?key=s3cret", "rtmp://h/live"),
@@ -99,7 +108,7 @@ fn a_key_is_accepted_wherever_it_can_stand_and_stripped_from_the_name() {
 }
 
 #[test]
-fn without_the_right_key_even_loopback_is_refused_and_told_the_same() {
+fn without_the_right_key_every_client_gets_the_same_refusal() {
     let guard = guard(&["s3cret"], &[]);
     for (app, name, shown, came) in [
         ("live", "door", "live/***", "no key"),
@@ -121,7 +130,7 @@ fn without_the_right_key_even_loopback_is_refused_and_told_the_same() {
             "live/***",
             "no key, or a wrong one as last part of the name",
         ),
-        // Where the key doesn't count, it must not be seen either.
+        // A key in a place where it doesn't count must not be shown either.
         ("live", "s3cret", "live/***", "no key"),
         ("live", "s3crte", "live/***", "no key"),
         (
@@ -151,8 +160,8 @@ fn without_the_right_key_even_loopback_is_refused_and_told_the_same() {
             !reason.contains("wrong-1") && !reason.contains("s3c"),
             "{reason}"
         );
-        let told = "wrong or missing key: use NAME?key=KEY";
-        assert_eq!(refusal.description(), told);
+        let description = "wrong or missing key: use NAME?key=KEY";
+        assert_eq!(refusal.description(), description);
         assert!(!refusal.is_step());
     }
 }
@@ -178,7 +187,7 @@ fn each_stream_has_the_keys_of_the_most_specific_name() {
     let refusal = result.unwrap_err();
     let why = "none is set for this stream (--publish-key NAME=KEY sets one)";
     assert!(refusal.reason().contains(why), "{}", refusal.reason());
-    // Whether there is one is not told to strangers.
+    // The client doesn't learn whether there is a key for this stream.
     assert_eq!(
         refusal.description(),
         "wrong or missing key: use NAME?key=KEY"
@@ -186,7 +195,7 @@ fn each_stream_has_the_keys_of_the_most_specific_name() {
 }
 
 #[test]
-fn user_and_password_do_in_a_query_and_beside_keys() {
+fn user_and_password_count_in_a_query_and_beside_keys() {
     let mut publish = users(&["bob:pw", "eve:other"]);
     let only_users = of(publish.clone(), Access::default());
     publish.keys.push(Key::parse("s3cret").unwrap());
@@ -213,7 +222,7 @@ fn user_and_password_do_in_a_query_and_beside_keys() {
 }
 
 #[test]
-fn where_users_log_in_too_a_key_is_expected_behind_the_app() {
+fn where_users_log_in_a_key_is_expected_behind_the_app() {
     let mut publish = users(&["bob:pw"]);
     publish.keys.push(Key::parse("s3cret").unwrap());
     let guard = of(publish, Access::default());
@@ -226,12 +235,12 @@ fn where_users_log_in_too_a_key_is_expected_behind_the_app() {
          rtmp://HOST/APP?key=KEY/NAME (in OBS: server rtmp://HOST/APP?key=KEY), or a user, as in \
          rtmp://USER:PASSWORD@HOST/APP/NAME"
     );
-    let told = "wrong or missing key or password: use APP?key=KEY, or log in";
-    assert_eq!(refusal.description(), told);
+    let description = "wrong or missing key or password: use APP?key=KEY, or log in";
+    assert_eq!(refusal.description(), description);
 }
 
 #[test]
-fn who_has_logged_in_needs_no_key() {
+fn a_client_that_has_logged_in_needs_no_key() {
     let mut access = users(&["bob:pw"]);
     access.keys.push(Key::parse("s3cret").unwrap());
     let guard = of(access.clone(), access);
@@ -247,7 +256,7 @@ fn who_has_logged_in_needs_no_key() {
 }
 
 #[test]
-fn clients_outside_of_the_networks_are_refused_whatever_they_know() {
+fn clients_outside_the_networks_are_refused_whatever_they_send() {
     let open = of(Access::default(), Access::default());
     let mut closed = from(&["10.0.0.0/8", "2001:db8::/32"]);
     closed.keys.push(Key::parse("s3cret").unwrap());
@@ -270,17 +279,17 @@ fn clients_outside_of_the_networks_are_refused_whatever_they_know() {
             if let Err(refusal) = result {
                 let reason = refusal.reason();
                 assert!(reason.ends_with(why), "{reason}");
-                let told = "publishing is not allowed from your address";
-                assert_eq!(refusal.description(), told);
+                let description = "publishing is not allowed from your address";
+                assert_eq!(refusal.description(), description);
             }
         }
     }
     let stranger = || client("203.0.113.5", "live", "");
-    let neither = open.connect(&mut stranger()).unwrap_err();
+    let neither = open.connect(&mut stranger(), 0).unwrap_err();
     let words = "may publish: private and loopback addresses (--publish-from), nor play: private \
                  and loopback addresses (--play-from)";
     assert!(neither.reason().ends_with(words), "{}", neither.reason());
-    assert!(closed.connect(&mut stranger()).is_ok(), "it may play");
+    assert!(closed.connect(&mut stranger(), 0).is_ok(), "it may play");
     assert!(
         decide(&closed, Action::Play, &stranger(), "door", 0)
             .0
@@ -289,7 +298,7 @@ fn clients_outside_of_the_networks_are_refused_whatever_they_know() {
 }
 
 #[test]
-fn who_is_too_far_away_leaves_no_key_in_the_log_either() {
+fn a_client_outside_the_networks_leaves_no_key_in_the_log() {
     let mut publish = from(&["10.0.0.0/8"]);
     publish.keys.push(Key::parse("s3cret").unwrap());
     let guard = of(publish, Access::default());
@@ -309,7 +318,7 @@ fn who_is_too_far_away_leaves_no_key_in_the_log_either() {
 }
 
 #[test]
-fn a_player_that_shows_the_publishers_key_is_not_told_whether_it_is_right() {
+fn a_player_does_not_learn_whether_it_has_the_publishers_key() {
     let guard = guard(&["s3cret"], &[]);
     let client = client("127.0.0.1", "live", "");
     for (name, shown) in [
@@ -319,15 +328,14 @@ fn a_player_that_shows_the_publishers_key_is_not_told_whether_it_is_right() {
     ] {
         let key = StreamKey::new("live", name).unwrap();
         let mut request = StreamRequest::new(&client, name, key);
-        let result = guard.decide(Action::Play, &client, &mut request, 0);
-        assert_eq!(result, Ok(()));
+        assert_eq!(guard.authorize(Action::Play, &mut request, 0), Ok(()));
         assert_eq!(request.key().as_str(), shown);
         assert_eq!(request.is_hidden(), shown.contains('*'), "{name}");
     }
 }
 
 #[test]
-fn a_key_is_no_part_of_a_streams_name() {
+fn a_key_as_a_part_of_a_streams_name_is_refused() {
     let guard = guard(&["s3cret"], &[]);
     for name in [
         "s3cret?key=s3cret",
@@ -340,7 +348,7 @@ fn a_key_is_no_part_of_a_streams_name() {
         assert!(refusal.reason().contains("name is a key"), "{name}");
         assert!(!key.contains("s3cret"), "{key}");
     }
-    // Not even where everybody may publish: it would be shown to all.
+    // Not even where everybody may publish, since names are shown to all.
     let guard = self::guard(&[], &["s3cret"]);
     let client = client("127.0.0.1", "live", "");
     let (result, key, _) = decide(&guard, Action::Publish, &client, "door/s3cret", 0);
@@ -351,7 +359,7 @@ fn a_key_is_no_part_of_a_streams_name() {
 }
 
 #[test]
-fn failures_slow_down_wrong_answers_from_their_own_address_and_nobody_who_is_right() {
+fn failures_delay_wrong_attempts_from_their_own_address_and_no_right_ones() {
     let guard = guard(&["s3cret"], &[]);
     let (bad, good) = (
         client("192.0.2.7", "live", ""),
@@ -359,11 +367,11 @@ fn failures_slow_down_wrong_answers_from_their_own_address_and_nobody_who_is_rig
     );
     let are_many = |client: &Client, now| {
         let address = client.address().ip();
-        guard.failures.are_many(address, Attempt::Publish, now)
+        guard.throttle.are_many(address, Purpose::Publish, now)
     };
     let publish =
         |client: &Client, name, now| decide(&guard, Action::Publish, client, name, now).0.is_ok();
-    // Who shows nothing guesses nothing.
+    // Without credentials there is no attempt.
     (0..9).for_each(|now| assert!(!publish(&bad, "door", now)));
     assert!(!are_many(&bad, 9));
     for (now, name) in [
@@ -381,49 +389,49 @@ fn failures_slow_down_wrong_answers_from_their_own_address_and_nobody_who_is_rig
     }
     assert!(are_many(&bad, 9) && !are_many(&good, 9));
 
-    // Nobody may wait any more: who is right doesn't have to.
+    // Nothing can be delayed any more: right attempts aren't.
     guard.close();
     for client in [&bad, &good] {
         assert!(publish(client, "door?key=s3cret", 10));
         assert!(publish(client, "door/s3cret", 10));
     }
-    // That doesn't make anything forgotten: it may be somebody else with the same address.
+    // Nothing is forgotten for that: it may be another client with the same address.
     assert!(are_many(&bad, 10));
     let (result, ..) = decide(&guard, Action::Publish, &bad, "door?key=g", 10);
-    assert_eq!(result.unwrap_err().http_status(), 503);
+    assert_eq!(result.unwrap_err().kind(), RefusalKind::ServerStops);
     assert!(!are_many(&bad, 61_000));
 }
 
 #[test]
-fn beyond_so_many_guesses_a_second_nothing_is_looked_at() {
+fn beyond_twenty_guesses_a_second_right_and_wrong_get_the_same_answer() {
     let guard = guard(&["s3cret"], &[]);
     let client = client("192.0.2.7", "live", "");
     let publish = |name: &str, now| decide(&guard, Action::Publish, &client, name, now).0;
     for _ in 0..19 {
         let refusal = publish("door?key=wrong", 0).unwrap_err();
         assert!(refusal.reason().contains("a wrong key in ?key="));
-        // As often as it likes.
+        // Right ones are accepted without limit.
         assert_eq!(publish("door?key=s3cret", 0), Ok(()));
     }
-    assert_eq!(publish("door?key=wrong", 0).unwrap_err().http_status(), 401);
+    let refusal = publish("door?key=wrong", 0).unwrap_err();
+    assert_eq!(refusal.kind(), RefusalKind::Unauthorized);
     let wrong = publish("door?key=wrong", 0).unwrap_err();
-    // No difference to see.
     assert_eq!(publish("door?key=s3cret", 0), Err(wrong.clone()));
-    assert_eq!(wrong.http_status(), 429);
+    assert_eq!(wrong.kind(), RefusalKind::TooManyAttempts);
     assert_eq!(publish("door?key=s3cret", 50), Ok(()));
 }
 
 #[test]
-fn names_are_shown_as_far_as_the_operator_has_named_them() {
+fn names_are_shown_as_far_as_the_options_contain_them() {
     let keyed = guard(
         &["s3cret", "live/door=for-door", "site/a/*=for-a"],
         &["site/*=for-site"],
     );
     let only_users = of(users(&["bob:pw"]), Access::default());
-    let api = Guard {
+    let api = configured(Config {
         api_key: Some(Secret::new("admin-key")),
-        ..of(Access::default(), Access::default())
-    };
+        ..Config::default()
+    });
     for (guard, name, shown) in [
         (&keyed, "live/door", "live/door"),
         (&keyed, "live/door/for-door", "live/door/***"),
@@ -439,35 +447,37 @@ fn names_are_shown_as_far_as_the_operator_has_named_them() {
         (&only_users, "live/pw", "live/***"),
         (&api, "other/admin-key", "***"),
     ] {
-        let masked = guard.masked(&StreamKey::new("", name).unwrap()).unwrap();
+        let masked = guard.rules.masked(&StreamKey::new("", name).unwrap());
+        let masked = masked.unwrap();
         assert_eq!(masked.as_str(), shown);
     }
     let open = of(Access::default(), Access::default());
-    assert_eq!(open.masked(&StreamKey::new("", "live/door").unwrap()), None);
+    let name = StreamKey::new("", "live/door").unwrap();
+    assert_eq!(open.rules.masked(&name), None);
 }
 
 #[test]
-fn a_request_through_a_proxy_that_names_nobody_is_from_anywhere() {
-    let keyed = Access {
+fn a_request_through_an_unknown_proxy_may_be_from_anywhere() {
+    let of_all_ipv4 = Access {
         from: vec![Network::Prefix {
             address: [0, 0, 0, 0].into(),
             prefix: 0,
         }],
         ..Access::default()
     };
-    for (access, way, may) in [
-        (Access::default(), Way::Direct, true),
-        (Access::default(), Way::Named, true),
-        (Access::default(), Way::Unnamed, false),
-        (from(&["127.0.0.1"]), Way::Unnamed, false),
-        (keyed, Way::Unnamed, false),
-        (from(&["any"]), Way::Unnamed, true),
+    for (access, arrival, may) in [
+        (Access::default(), Arrival::Direct, true),
+        (Access::default(), Arrival::ByTrustedProxy, true),
+        (Access::default(), Arrival::ByUnknownProxy, false),
+        (from(&["127.0.0.1"]), Arrival::ByUnknownProxy, false),
+        (of_all_ipv4, Arrival::ByUnknownProxy, false),
+        (from(&["any"]), Arrival::ByUnknownProxy, true),
     ] {
         let guard = of(Access::default(), access.clone());
         let mut client = client("127.0.0.1", "live", "");
-        client.set_way(way);
+        client.set_arrival(arrival);
         let (result, ..) = decide(&guard, Action::Play, &client, "door", 0);
-        assert_eq!(result.is_ok(), may, "{access:?} {way:?}");
+        assert_eq!(result.is_ok(), may, "{access:?} {arrival:?}");
         if let Err(refusal) = result {
             let reason = refusal.reason();
             assert!(reason.contains("--trusted-proxy"), "{reason}");

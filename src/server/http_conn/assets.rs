@@ -1,7 +1,8 @@
 //! The page and what it is made of: part of the program, the same for everybody.
 
-use super::super::end::End;
-use super::exchange::{Exchange, Reply};
+use super::Reply;
+use super::end::HttpEnd;
+use super::exchange::Exchange;
 use crate::http::conditions::{self, hash};
 use crate::http::{Response, Route, Status};
 use crate::rtmp::stream_key::StreamKey;
@@ -81,7 +82,7 @@ fn may_have_page(exchange: &Exchange<'_>, key: &StreamKey) -> bool {
 
 /// Answers a request for the page or a part of it.
 #[inline(never)] // Its variables are not to be part of the stack of a viewer's thread.
-pub(super) fn reply(exchange: &Exchange<'_>, route: &Route) -> Result<Reply<'static>, End> {
+pub(super) fn reply(exchange: &Exchange<'_>, route: &Route) -> Result<Reply<'static>, HttpEnd> {
     let asset = match route {
         Route::Asset(name) => ASSETS.iter().find(|asset| asset.name == name),
         Route::Player(key) if !may_have_page(exchange, key) => None,

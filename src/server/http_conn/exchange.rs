@@ -1,61 +1,39 @@
-//! One request, as long as its head is there.
+//! One request, for as long as its head is in memory.
 
 use std::sync::Arc;
 
-use super::super::Shared;
-use super::super::access::{Credentials, Page};
-use super::super::connections::{Connections, Full};
-use super::super::handler::Client;
-use super::super::socket::Socket;
-use super::{hls, status, watch};
 use crate::allowance::Allowance;
-use crate::http::{Head, Method, Response, Route};
+use crate::http::{Head, Method, Response, Route, Status};
 use crate::rtmp::stream_key::StreamKey;
-
-/// What becomes of a request once its head is forgotten.
-pub(super) enum Reply<'a> {
-    /// This is sent.
-    Response(Response),
-    /// The same, after its body, which is gzip, was unpacked.
-    Packed(Response),
-    /// To HEAD: the head of a response that would go on until somebody closes.
-    Unending(Response),
-    /// A list of the server's state.
-    State(status::State<'a>),
-    /// A playlist, or what one names.
-    Hls(hls::Asked),
-    /// A picture.
-    Frame(watch::Frame),
-    /// The media of a stream, as long as either side lasts.
-    Viewing(watch::Viewing),
-}
-
-impl From<Response> for Reply<'_> {
-    fn from(response: Response) -> Self {
-        Reply::Response(response)
-    }
-}
+use crate::server::Shared;
+use crate::server::access::{Credentials, Page};
+use crate::server::client::Client;
+use crate::server::connections::{Connections, Full};
+use crate::server::socket::Socket;
 
 /// See the module's documentation.
 pub(super) struct Exchange<'a> {
     pub(super) shared: &'a Arc<Shared>,
     pub(super) socket: &'a Arc<Socket>,
-    pub(super) client: &'a mut Client,
+    pub(super) client: &'a Client,
     pub(super) head: &'a Head<'a>,
-    /// From which is paid what the answer keeps.
+    pub(super) credentials: Credentials<'a>,
+    pub(super) page: Page<'a>,
+    /// Pays for what the answer keeps in memory.
     pub(super) allowance: &'a Allowance,
     is_shared: bool,
-    /// Streams whose play was allowed, and has to be followed by its end.
+    is_hls: bool,
+    /// Plays that were accepted: the handler has to be notified of their end.
     plays: &'a mut Vec<StreamKey>,
 }
 
-/// What a response needs to know of its request.
+/// The facts about a request that its response depends on.
 #[derive(Clone, Copy)]
 pub(super) struct Facts {
-    /// The body isn't wanted.
+    /// The response has no body.
     pub(super) is_head: bool,
     pub(super) is_1_1: bool,
-    /// Another request may follow.
+    /// Another request may follow on the connection.
     pub(super) is_persistent: bool,
     /// Pages of other sites may read the response.
     pub(super) is_shared: bool,
@@ -65,7 +43,7 @@ impl<'a> Exchange<'a> {
     pub(super) fn new(
         shared: &'a Arc<Shared>,
         socket: &'a Arc<Socket>,
-        client: &'a mut Client,
+        client: &'a Client,
         head: &'a Head<'a>,
         allowance: &'a Allowance,
         plays: &'a mut Vec<StreamKey>,
@@ -75,8 +53,11 @@ impl<'a> Exchange<'a> {
             socket,
             client,
             head,
+            credentials: shared.guard.credentials(head),
+            page: Page::of(head),
             allowance,
             is_shared: false,
+            is_hls: false,
             plays,
         }
     }
@@ -90,26 +71,19 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// What the request says of who sends it.
-    pub(super) fn credentials(&self) -> Credentials<'a> {
-        let head = self.head;
-        Credentials {
-            query: head.query(),
-            authorization: head.field("authorization"),
-            page: Page {
-                host: Some(head.host()).filter(|host| !host.is_empty()),
-                origin: head.field("origin"),
-                sec_fetch_site: head.field("sec-fetch-site"),
-            },
-        }
-    }
-
     /// Decides whether pages of other sites may read the response.
     pub(super) fn decide_sharing(&mut self, route: &Route) {
+        self.is_hls = matches!(
+            route,
+            Route::Playlist(_) | Route::MediaPlaylist(_) | Route::HlsFile(..)
+        );
         self.is_shared = match route {
             Route::Home | Route::Player(_) | Route::Asset(_) | Route::Health => true,
             Route::Connections | Route::Connection(_) | Route::Metrics | Route::Stat => false,
-            _ => self.shared.guard.may_share(&self.credentials()),
+            _ => {
+                let guard = &self.shared.guard;
+                guard.may_share(&self.credentials, &self.page)
+            }
         };
     }
 
@@ -117,9 +91,27 @@ impl<'a> Exchange<'a> {
         self.is_shared
     }
 
-    /// The handlers have allowed to play this, which takes a viewer's place if it is live.
+    /// Whether it is a request for a playlist of HLS, or for a file that one lists.
+    pub(super) fn is_hls(&self) -> bool {
+        self.is_hls
+    }
+
+    /// Notes a play that was accepted. If the stream is live, it takes a viewer's place.
     pub(super) fn note_play(&mut self, key: &StreamKey) -> Result<(), Full> {
         self.plays.push(key.clone());
         Connections::note_play(self.shared, self.client.id(), key)
     }
+}
+
+/// A parameter in the query of a request, as it was sent.
+pub(super) fn parameter<'a>(exchange: &Exchange<'a>, name: &str) -> Option<&'a str> {
+    let pairs = exchange.head.query()?.split('&');
+    let mut values = pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    values.next()
+}
+
+/// The response to a request for a stream that isn't live.
+pub(super) fn not_live(key: &StreamKey) -> Response {
+    let why = [key.as_str(), " isn't live"].concat();
+    Response::text(Status::NotFound, &why)
 }

@@ -10,10 +10,10 @@
 
 use std::io;
 
-use super::super::socket::Socket;
 use super::scratch::{Scratch, Scratches};
 use crate::allowance::{Allowance, Taken};
 use crate::http::head::MAX_HEAD_LEN;
+use crate::server::socket::Socket;
 
 /// Bytes that are read at a time.
 const READ_LEN: usize = 1024;

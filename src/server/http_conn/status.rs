@@ -1,35 +1,31 @@
-//! The server's state, as far as it may be shown to who asks.
+//! Requests for the server's state, as far as the client may see it.
 
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::super::Shared;
-use super::super::access::Visitor;
-use super::super::end::End;
-use super::admission::{check_host, refusal};
-use super::exchange::{Exchange, Reply};
+use super::Reply;
+use super::admission::{check_host, response_to};
+use super::end::HttpEnd;
+use super::exchange::Exchange;
 use super::writer::Writer;
-use crate::allowance::Allowance;
 use crate::http::{self, Response, Route};
 use crate::live::Millis;
-use crate::live::stats::{ViewerReport, sum};
-use crate::output::status::{
-    ConnectionReport, Source, Status, StreamStatus, api, metrics, stat, utc,
-};
+use crate::live::report::{ViewerReport, sum};
 use crate::rtmp::stream_key::StreamKey;
+use crate::server::Shared;
+use crate::server::access::Visitor;
+use crate::server::wall_clock;
+use crate::status::{ConnectionReport, ServerStatus, Source, StreamStatus, api, metrics, stat};
 
-/// What is kept of who asks while a list is sent, in bytes: what it has shown.
-const VISITOR_LEN: usize = 2 * 1024;
-
-/// A list to be sent.
-pub(super) struct State<'a> {
-    form: Form,
+/// A text that is written while it is sent.
+pub(super) struct StatusReply<'a> {
+    form: StatusForm,
     is_privileged: bool,
     lister: Lister<'a>,
 }
 
 #[derive(Clone, Copy)]
-enum Form {
+enum StatusForm {
     Streams,
     Connections,
     Metrics,
@@ -37,16 +33,17 @@ enum Form {
 }
 
 /// Answers a request for the state of streams or connections, or to end a connection.
-#[inline(never)] // Its variables are not to be part of the stack of a viewer's thread.
+#[inline(never)] // Keeps these locals off the stack of idle connection threads.
 pub(super) fn reply<'s>(
     shared: &'s Arc<Shared>,
     exchange: &mut Exchange<'_>,
     route: &Route,
-) -> Result<Reply<'s>, End> {
+) -> Result<Reply<'s>, HttpEnd> {
     let guard = &shared.guard;
-    let is_privileged = guard.is_privileged(exchange.client, &exchange.credentials());
+    let (client, credentials) = (exchange.client, &exchange.credentials);
+    let is_privileged = guard.is_privileged(client, credentials, &exchange.page, shared.now());
     if matches!(route, Route::Connections | Route::Connection(_)) && !is_privileged {
-        return Ok(refusal(&guard.api_denial()).into());
+        return Ok(response_to(&guard.api_refusal(), true).into());
     }
     if !is_privileged {
         if let Err(refusal) = check_host(exchange) {
@@ -55,53 +52,46 @@ pub(super) fn reply<'s>(
     }
     let form = match route {
         Route::Connection(id) => return Ok(kick(exchange, *id).into()),
-        Route::Connections => Form::Connections,
-        Route::Metrics => Form::Metrics,
-        Route::Stat => Form::Stat,
-        _ => Form::Streams,
+        Route::Connections => StatusForm::Connections,
+        Route::Metrics => StatusForm::Metrics,
+        Route::Stat => StatusForm::Stat,
+        _ => StatusForm::Streams,
     };
-    // Each stream's lock is taken for it, several times by some.
+    // Each text takes the lock of each stream, some of them several times.
     let count = shared.table.next(None).1;
     let looks = match form {
-        Form::Streams => count,
-        Form::Connections => shared.connections.count(),
-        Form::Metrics => count * metrics::WALKS,
-        Form::Stat => count * 2,
+        StatusForm::Streams => count,
+        StatusForm::Connections => shared.connections.count(),
+        StatusForm::Metrics => count * metrics::WALKS,
+        StatusForm::Stat => count * 2,
     };
     let address = exchange.client.address().ip();
     if !shared.looks.allow_many(address, looks, shared.now()) {
         return Ok(super::too_many().into());
     }
-    // What is shown may have to wait before it is looked at: first, so that the figures are fresh.
-    let visitor = (!is_privileged).then(|| guard.visitor(exchange.client, &exchange.credentials()));
-    Ok(Reply::State(State {
+    // Checking credentials may have to wait, so it comes first: the figures are to be fresh.
+    let visitor = (!is_privileged).then(|| guard.visitor(client, credentials, shared.now()));
+    Ok(Reply::Status(StatusReply {
         form,
         is_privileged,
         lister: Lister {
             shared,
             visitor,
             now: shared.now(),
-            has_past: matches!(form, Form::Metrics),
+            has_past: matches!(form, StatusForm::Metrics),
             is_locked: false,
         },
     }))
 }
 
-impl State<'_> {
+impl StatusReply<'_> {
     #[inline(never)]
-    pub(super) fn write(
-        mut self,
-        writer: &mut Writer<'_>,
-        allowance: &Allowance,
-    ) -> Result<(), End> {
-        let Ok(_paid) = allowance.take(VISITOR_LEN) else {
-            return writer.respond(super::no_memory());
-        };
+    pub(super) fn write(mut self, writer: &mut Writer<'_>) -> Result<(), HttpEnd> {
         let shared = self.lister.shared;
         let (accepted, [bytes_in, bytes_out]) = shared.connections.totals();
-        let status = Status {
+        let status = ServerStatus {
             now: self.lister.now,
-            wall_clock: utc::wall_clock(),
+            wall_clock: wall_clock::now(),
             rtmp_port: shared.rtmp_addresses.first().map(|address| address.port()),
             is_privileged: self.is_privileged,
             connections: shared.connections.open_count(),
@@ -111,12 +101,12 @@ impl State<'_> {
             free_blocks: shared.arena.free_blocks(),
             total_blocks: shared.arena.total_blocks(),
         };
-        type Make = fn(&mut dyn Write, &Status, &mut dyn Source);
+        type Make = fn(&mut dyn Write, &ServerStatus, &mut dyn Source);
         let (content_type, make): (_, Make) = match self.form {
-            Form::Connections => ("application/json", api::connections),
-            Form::Metrics => (metrics::CONTENT_TYPE, metrics::text),
-            Form::Stat => (stat::CONTENT_TYPE, stat::xml),
-            Form::Streams => ("application/json", api::streams),
+            StatusForm::Connections => ("application/json", api::connections),
+            StatusForm::Metrics => (metrics::CONTENT_TYPE, metrics::text),
+            StatusForm::Stat => (stat::CONTENT_TYPE, stat::xml),
+            StatusForm::Streams => ("application/json", api::streams),
         };
         let response = Response::new(content_type, Vec::new());
         writer.write_made(response, |out| make(out, &status, &mut self.lister))
@@ -132,13 +122,13 @@ fn kick(exchange: &Exchange<'_>, id: u64) -> Response {
     Response::text(http::Status::NoContent, "")
 }
 
-/// Streams and connections, one at a time. The privileged see all streams, others those that they may
-/// play.
+/// Looks up streams and connections, one at a time. Privileged clients see all streams, others those
+/// that they may play.
 struct Lister<'a> {
     shared: &'a Arc<Shared>,
     visitor: Option<Visitor<'a>>,
     now: Millis,
-    /// With names whose streams have gone.
+    /// Whether names whose streams are gone are included.
     has_past: bool,
     is_locked: bool,
 }
@@ -153,7 +143,7 @@ impl Source for Lister<'_> {
             if self.has_past {
                 report.past = sum(report.past, totals);
             }
-            // A name that somebody only waits for may be anything.
+            // A client may wait for a stream of any name: only those that were published count.
             if report.totals()[0] > 0 {
                 let visitor = &self.visitor;
                 if visitor
@@ -178,11 +168,7 @@ impl Source for Lister<'_> {
     }
 
     fn connection_after(&mut self, id: u64) -> Option<ConnectionReport> {
-        let mut report = self.shared.connections.report_after(id)?;
-        for played in &mut report.plays {
-            *played = self.shared.shown(played);
-        }
-        Some(report)
+        self.shared.connection_after(id)
     }
 
     fn connection(&mut self, id: u64) -> Option<ConnectionReport> {

@@ -1,38 +1,37 @@
-//! The media of a stream, as long as either side lasts.
+//! The media of a stream, until one side ends.
 //!
 //! A viewer is a player with another framing: the stream writes to its socket, pumped by the
-//! publisher's thread, from the head of the response on. The connection's own thread waits for the
-//! client to say something, which over HTTP is that it leaves.
+//! publisher's thread, from the head of the response on. The connection's own thread waits for input
+//! from the client; over HTTP that is only the end of the connection.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::end::End;
-use super::super::lines::About;
-use super::super::playing::{PLAY_COST, Playing};
-use super::super::text::in_brackets;
-use super::Connection;
 use super::admission::{accept_websocket, authorize};
-use super::exchange::{Exchange, Reply};
-use super::hls;
-use super::writer::{self, Writer, why_over};
-use crate::allowance::Allowance;
+use super::exchange::{Exchange, not_live, parameter};
+use super::writer::{self, why_over};
+use super::{Connection, Reply};
 use crate::config::Shown;
 use crate::http::response::Length;
 use crate::http::route::Container;
-use crate::http::websocket::{self, Event, FrameReader, Opcode, Violation, close_code};
+use crate::http::websocket::{self, FrameReader, Opcode, Violation, WebSocketEvent, close_code};
 use crate::http::{Method, Response, Status};
 use crate::live::Millis;
 use crate::live::capabilities::Capabilities;
-use crate::live::framing::{Base, Carrier, Framing};
-use crate::live::join::Join;
-use crate::live::sink::Sink;
-use crate::live::stream::Stream;
-use crate::live::subscriber::{Receiver, Subscriber};
-use crate::media::mp4::Presentation;
+use crate::live::out::carrier::Carrier;
+use crate::live::out::framing::{FileAnswer, Framing};
+use crate::live::out::join::Join;
+use crate::live::out::request::{JoinRequest, Receiver};
+use crate::live::out::sink::Sink;
 use crate::rtmp::rate::Rate;
 use crate::rtmp::stream_key::StreamKey;
+use crate::server::end::ConnectionEnd;
+use crate::server::http_conn::HttpEnd;
+use crate::server::lines::About;
+use crate::server::playing::{PLAY_COST, Playing};
+use crate::server::text::in_brackets;
 
 /// How long a request waits for the first keyframe of a stream, or for the return of its publisher.
 const HOLD: Millis = 5_000;
@@ -40,8 +39,8 @@ const HOLD: Millis = 5_000;
 /// Bytes that a viewer may send over plain HTTP while it watches: a request or two.
 const MAX_UNREAD: usize = 4 * 1024;
 
-/// What a viewer may send over a WebSocket at once, and per second: it has next to nothing to say.
-/// Pings have to be answered between two pictures, which takes the stream's lock.
+/// The frames that a viewer may send over a WebSocket at once, and per second: it needs very few.
+/// Pings have to be answered between two messages, which takes the stream's lock.
 const PINGS: Rate = Rate::new(20, 10);
 const FRAMES: Rate = Rate::new(200, 100);
 
@@ -49,15 +48,15 @@ const FRAMES: Rate = Rate::new(200, 100);
 /// (RFC 6455, 5.5.3).
 const MAX_UNSENT_PONGS: usize = 256;
 
-/// What the head of a response takes until it is out, in bytes.
-const OPENING_COST: usize = size_of::<Response>() + 64;
+/// Bytes that a viewer takes on the heap besides what a player does, for the answer to its request.
+const ANSWER_COST: usize = 128;
 
 /// Answers a request for the media of a stream.
 pub(super) fn media(
     exchange: &mut Exchange<'_>,
     key: &StreamKey,
     container: Container,
-) -> Result<Reply<'static>, End> {
+) -> Result<Reply<'static>, HttpEnd> {
     let admission = match authorize(exchange, key) {
         Ok(admission) => admission,
         Err(refusal) => return Ok(refusal.into()),
@@ -66,55 +65,53 @@ pub(super) fn media(
     if !stream.is_some_and(|stream| stream.was_published()) {
         return Ok(not_live(admission.key()).into());
     }
-    let switching = match websocket::is_upgrade(exchange.head) {
-        true => match accept_websocket(exchange) {
+    let switching = if websocket::is_upgrade(exchange.head) {
+        match accept_websocket(exchange) {
             Ok(mut response) => {
                 response.date = writer::now();
                 Some(response)
             }
             Err(refusal) => return Ok(refusal.into()),
-        },
-        false => None,
+        }
+    } else {
+        None
     };
     let carrier = match &switching {
         Some(_) => Carrier::WebSocket,
         None if exchange.head.is_1_1() => Carrier::Chunked,
-        None => Carrier::Http,
+        None => Carrier::Raw,
     };
-    let mut opening = Response::new("", Vec::new()).header("X-Accel-Buffering", "no");
-    opening.is_for_all_sites = exchange.is_shared();
-    opening.date = writer::now();
+    let opening = Opening {
+        is_chunked: carrier == Carrier::Chunked,
+        is_for_all_sites: exchange.is_shared(),
+        date: writer::now(),
+    };
     if exchange.head.method() == Method::Head {
         return Ok(describe(exchange, admission.key(), container, opening));
     }
-    let cost = PLAY_COST + size_of::<Viewing>() + OPENING_COST;
+    let cost = PLAY_COST + size_of::<Viewing>() + ANSWER_COST;
     let Ok(taken) = exchange.allowance.take(cost) else {
         return Ok(super::no_memory().into());
     };
-    let subscriber = |id| {
+    let request = |id| {
         let sink: Arc<dyn Sink> = exchange.socket.clone();
         let receiver = receiver(exchange, container, carrier);
-        let mut subscriber = match &switching {
+        let mut request = match &switching {
             Some(response) => {
                 let head = response.head(Length::UntilClose, false);
-                Subscriber::new(id, sink, receiver, head.into_bytes())
+                JoinRequest::new(id, sink, receiver, head.into_bytes())
             }
-            None => Subscriber::new(id, sink, receiver, Vec::new()).with_opening(opening.clone()),
+            None => JoinRequest::new(id, sink, receiver, Vec::new())
+                .answered_by(Box::new(move |answer| opening.answer(answer))),
         };
-        subscriber.set_audio(parameter(exchange, "audio") != Some("off"));
-        subscriber.set_video(parameter(exchange, "video") != Some("off"));
-        let subscriber = subscriber.of_connection(exchange.client.id());
-        subscriber.paid_from(exchange.allowance)
+        let wanted = &mut request.wanted;
+        wanted.set_audio(parameter(exchange, "audio") != Some("off"));
+        wanted.set_video(parameter(exchange, "video") != Some("off"));
+        let request = request.of_connection(exchange.client.id());
+        request.paid_from(exchange.allowance)
     };
-    let now = exchange.shared.now();
-    let playing = Playing::start(
-        exchange.shared,
-        admission.key(),
-        0,
-        subscriber,
-        Some(taken),
-        now,
-    );
+    let (shared, now) = (exchange.shared, exchange.shared.now());
+    let playing = Playing::start(shared, admission.key(), 0, request, Some(taken), now);
     Ok(Reply::Viewing(Viewing {
         playing,
         carrier,
@@ -128,28 +125,64 @@ pub(super) fn media(
     }))
 }
 
-/// A parameter of the query.
-pub(super) fn parameter<'a>(exchange: &Exchange<'a>, name: &str) -> Option<&'a str> {
-    let pairs = exchange.head.query()?.split('&');
-    let mut values = pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-    values.next()
+/// How the response to a request for media begins.
+#[derive(Clone, Copy)]
+struct Opening {
+    is_chunked: bool,
+    is_for_all_sites: bool,
+    date: u64,
 }
 
-/// What the viewer gets.
+impl Opening {
+    /// The bytes of an answer: the head of a file, or a whole response that refuses the request.
+    fn answer(self, answer: FileAnswer<'_>) -> Vec<u8> {
+        match answer {
+            FileAnswer::File(content_type) => {
+                let length = if self.is_chunked {
+                    Length::Chunked
+                } else {
+                    Length::UntilClose
+                };
+                let response = self.of_type(content_type.to_owned());
+                response.head(length, true).into_bytes()
+            }
+            FileAnswer::NotLive => self.refuse(Status::NotFound, "the stream isn't live"),
+            FileAnswer::NoCodec => self.refuse(
+                Status::UnsupportedMediaType,
+                "the stream's codecs don't fit this format. Try RTMP, or .flv",
+            ),
+        }
+    }
+
+    fn of_type(self, content_type: impl Into<Cow<'static, str>>) -> Response {
+        // Turns off nginx's buffering, which would hold messages back.
+        let response = Response::new(content_type, Vec::new()).header("X-Accel-Buffering", "no");
+        self.dated(response)
+    }
+
+    fn refuse(self, status: Status, why: &str) -> Vec<u8> {
+        let response = self.dated(Response::text(status, why));
+        let body = response.body.as_bytes();
+        let head = response.head(Length::Known(body.len() as u64), true);
+        [head.as_bytes(), body].concat()
+    }
+
+    fn dated(self, mut response: Response) -> Response {
+        response.is_for_all_sites = self.is_for_all_sites;
+        response.date = self.date;
+        response
+    }
+}
+
+/// The receiver that the viewer is.
 fn receiver(exchange: &Exchange<'_>, container: Container, carrier: Carrier) -> Receiver {
     let join = parameter(exchange, "join").and_then(Join::from_name);
     let (framing, capabilities) = match container {
-        Container::Mp4 => {
-            let base = Base::default();
-            (Framing::Mp4 { carrier, base }, Capabilities::unknown())
+        Container::Mp4 => (Framing::mp4(carrier), Capabilities::unknown()),
+        Container::Flv if exchange.head.is_browser() => {
+            (Framing::flv(carrier), Capabilities::browser())
         }
-        Container::Flv => {
-            let capabilities = match exchange.head.is_browser() {
-                true => Capabilities::browser(),
-                false => Capabilities::unknown(),
-            };
-            (Framing::Flv { carrier, base: 0 }, capabilities)
-        }
+        Container::Flv => (Framing::flv(carrier), Capabilities::unknown()),
     };
     Receiver {
         framing,
@@ -163,7 +196,7 @@ fn describe(
     exchange: &Exchange<'_>,
     key: &StreamKey,
     container: Container,
-    mut opening: Response,
+    opening: Opening,
 ) -> Reply<'static> {
     let content_type = exchange
         .shared
@@ -173,16 +206,10 @@ fn describe(
     let Some(content_type) = content_type else {
         return not_live(key).into();
     };
-    opening.content_type = match container {
-        Container::Mp4 => content_type.into(),
-        Container::Flv => "video/x-flv".into(),
-    };
-    Reply::Unending(opening)
-}
-
-pub(super) fn not_live(key: &StreamKey) -> Response {
-    let why = [key.as_str(), " isn't live"].concat();
-    Response::text(Status::NotFound, &why)
+    Reply::Unending(match container {
+        Container::Mp4 => opening.of_type(content_type),
+        Container::Flv => opening.of_type("video/x-flv"),
+    })
 }
 
 /// A viewer, from its request to its end.
@@ -196,18 +223,18 @@ pub(super) struct Viewing {
     since: Millis,
     /// The response has begun.
     has_begun: bool,
-    /// Bytes that came from a client which was to watch.
+    /// Bytes from a client that should only receive.
     unread: usize,
 }
 
 impl Viewing {
-    /// Lets the client watch. Returns what it is answered if it has got nothing.
-    pub(super) fn run(mut self, connection: &mut Connection) -> Result<Response, End> {
+    /// Lets the client watch. Returns a response for a client that was sent nothing.
+    pub(super) fn run(mut self, connection: &mut Connection) -> Result<Response, HttpEnd> {
         let end = self.watch(connection);
         self.leave(connection, end)
     }
 
-    fn watch(&mut self, connection: &mut Connection) -> End {
+    fn watch(&mut self, connection: &mut Connection) -> HttpEnd {
         let mut buffer = [0; 512];
         if self.carrier == Carrier::WebSocket {
             let input = connection.input.take();
@@ -216,7 +243,7 @@ impl Viewing {
             }
         }
         loop {
-            let timeout = match self.look(connection) {
+            let timeout = match self.check(connection) {
                 Ok(timeout) => timeout,
                 Err(end) => return end,
             };
@@ -233,7 +260,7 @@ impl Viewing {
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock | ErrorKind::TimedOut => self.tick(connection),
                     ErrorKind::Interrupted => Ok(()),
-                    kind => Err(End::Lost(kind)),
+                    kind => Err(ConnectionEnd::Lost(kind).into()),
                 },
             };
             if let Err(end) = result {
@@ -242,10 +269,10 @@ impl Viewing {
         }
     }
 
-    /// Looks whether the response has begun, and how long the thread may sleep.
-    fn look(&mut self, connection: &Connection) -> Result<Duration, End> {
+    /// Checks whether the response has begun. Returns how long the thread may sleep.
+    fn check(&mut self, connection: &Connection) -> Result<Duration, HttpEnd> {
         if let Some(end) = why_over(&connection.shared, &connection.client) {
-            return Err(end);
+            return Err(end.into());
         }
         let interval = self.playing.tick_interval();
         if self.has_begun {
@@ -254,22 +281,22 @@ impl Viewing {
         let now = connection.shared.now();
         let left = (self.since + HOLD).saturating_sub(now);
         let mut has_begun = false;
-        let look = self.playing.with_subscriber(now, |subscriber| {
+        let checked = self.playing.with_subscriber(now, |subscriber| {
             has_begun = subscriber.has_begun();
-            // From here on it can't begin any more.
+            // Too late: from here on it can't begin any more.
             subscriber.set_paused(!has_begun && left == 0);
         });
         self.has_begun = has_begun;
-        look.map_err(End::Player)?;
+        checked.map_err(ConnectionEnd::Player)?;
         if has_begun {
-            self.tell(connection);
+            self.log(connection);
         } else if left == 0 {
-            return Err(End::NotLive);
+            return Err(HttpEnd::NotLive);
         }
         Ok(interval.min(Duration::from_millis(left)))
     }
 
-    fn tell(&self, connection: &Connection) {
+    fn log(&self, connection: &Connection) {
         let what = match (self.container, self.carrier) {
             (Container::Flv, Carrier::WebSocket) => "FLV over WebSocket",
             (Container::Mp4, Carrier::WebSocket) => "MP4 over WebSocket",
@@ -286,46 +313,50 @@ impl Viewing {
                 client.id(),
                 self.playing.key(),
                 Shown(client.address()),
-                in_brackets(&client.connect().flash_ver),
+                in_brackets(client.user_agent()),
             ),
         );
     }
 
-    fn tick(&mut self, connection: &Connection) -> Result<(), End> {
+    fn tick(&mut self, connection: &Connection) -> Result<(), HttpEnd> {
         let now = connection.shared.now();
-        let is_idle = self.playing.tick(now).map_err(End::Player)?;
+        let is_idle = self.playing.tick(now).map_err(ConnectionEnd::Player)?;
         if is_idle && self.has_begun && self.carrier == Carrier::WebSocket {
-            // Proxies end what is silent for a minute.
-            let ping = websocket::short_frame(Opcode::Ping, &[]);
-            self.say(&ping, connection)?;
+            // Proxies close connections that are silent for a minute.
+            let ping = websocket::control_frame(Opcode::Ping, &[]);
+            self.send(&ping, connection)?;
         }
         Ok(())
     }
 
-    fn handle_input(&mut self, mut input: &[u8], connection: &mut Connection) -> Result<(), End> {
+    fn handle_input(
+        &mut self,
+        mut input: &[u8],
+        connection: &mut Connection,
+    ) -> Result<(), HttpEnd> {
         if self.carrier != Carrier::WebSocket {
             self.unread += input.len();
             if self.unread > MAX_UNREAD {
-                return Err(End::Talkative);
+                return Err(HttpEnd::Talkative);
             }
-            // It may be the next request, if this one is refused in the end.
+            // Possibly the next request, in case this one is refused in the end.
             let is_kept = self.has_begun || connection.input.put(input);
-            return is_kept.then_some(()).ok_or(End::Talkative);
+            return is_kept.then_some(()).ok_or(HttpEnd::Talkative);
         }
         let now = connection.shared.now();
         let mut newest_ping = None;
         loop {
             let event = match self.frames.next(&mut input) {
                 Ok(None) => break,
-                Ok(Some(Event::Close(_))) => {
+                Ok(Some(WebSocketEvent::Close(_))) => {
                     self.finish(close_code::NORMAL, "", connection);
-                    return Err(End::Closed);
+                    return Err(ConnectionEnd::Closed.into());
                 }
                 Ok(Some(event)) => event,
                 Err(violation) => return Err(self.refuse(violation, connection)),
             };
             let mut is_allowed = self.frame_rate.take(1, now);
-            if let Event::Ping(payload) = event {
+            if let WebSocketEvent::Ping(payload) = event {
                 is_allowed &= self.ping_rate.take(1, now);
                 newest_ping = Some(payload);
             }
@@ -334,48 +365,50 @@ impl Viewing {
             }
         }
         match newest_ping {
-            Some(payload) => self.say(&websocket::short_frame(Opcode::Pong, &payload), connection),
+            Some(payload) => self.send(
+                &websocket::control_frame(Opcode::Pong, &payload),
+                connection,
+            ),
             None => Ok(()),
         }
     }
 
-    fn refuse(&self, violation: Violation, connection: &Connection) -> End {
+    fn refuse(&self, violation: Violation, connection: &Connection) -> HttpEnd {
         self.finish(violation.code, violation.why, connection);
-        End::WebSocket(violation)
+        HttpEnd::WebSocket(violation)
     }
 
-    fn say(&self, bytes: &[u8], connection: &Connection) -> Result<(), End> {
+    fn send(&self, bytes: &[u8], connection: &Connection) -> Result<(), HttpEnd> {
         let now = connection.shared.now();
-        let said = self.playing.with_subscriber(now, |subscriber| {
+        let sent = self.playing.with_subscriber(now, |subscriber| {
             if subscriber.control_len() <= MAX_UNSENT_PONGS {
                 subscriber.queue_control(bytes);
             }
         });
-        said.map(|_| ()).map_err(End::Player)
+        Ok(sent.map(|_| ()).map_err(ConnectionEnd::Player)?)
     }
 
-    /// The last words of a WebSocket.
+    /// Ends a WebSocket with a Close frame.
     fn finish(&self, code: u16, why: &str, connection: &Connection) {
         let now = connection.shared.now();
-        let last_words = websocket::close_frame(code, why);
-        // It ends as it should, or it is over already.
-        let _ = self
-            .playing
-            .with_subscriber(now, |s| s.queue_end(&last_words));
+        let last = websocket::close_frame(code, why);
+        // An error means that it is over already.
+        let _ = self.playing.with_subscriber(now, |s| s.queue_end(&last));
     }
 
-    /// The stream knows better than the socket why a viewer was cut off.
-    fn why_closed(&self, connection: &Connection) -> End {
+    /// Why the connection was closed: the stream may have done it.
+    fn why_closed(&self, connection: &Connection) -> HttpEnd {
         let shared = &connection.shared;
-        why_over(shared, &connection.client).unwrap_or_else(|| {
-            let looked = self.playing.with_subscriber(shared.now(), |_| {});
-            looked.map_or_else(End::Player, |_| End::Closed)
-        })
+        let why = why_over(shared, &connection.client).unwrap_or_else(|| {
+            let checked = self.playing.with_subscriber(shared.now(), |_| {});
+            checked.map_or_else(ConnectionEnd::Player, |_| ConnectionEnd::Closed)
+        });
+        why.into()
     }
 
-    /// Detaches. A viewer that has got nothing is told why.
-    fn leave(self, connection: &Connection, end: End) -> Result<Response, End> {
-        let is_not_live = matches!(end, End::NotLive);
+    /// Detaches. A viewer that was sent nothing gets a response that says why.
+    fn leave(self, connection: &Connection, end: HttpEnd) -> Result<Response, HttpEnd> {
+        let is_not_live = matches!(end, HttpEnd::NotLive);
         if is_not_live && self.carrier == Carrier::WebSocket {
             self.finish(close_code::TRY_AGAIN_LATER, "not live", connection);
         }
@@ -385,7 +418,7 @@ impl Viewing {
         self.playing
             .leave(&connection.shared, &connection.client, &why, now);
         match self.carrier {
-            Carrier::Http | Carrier::Chunked if is_not_live => Ok(not_live(&key)),
+            Carrier::Raw | Carrier::Chunked if is_not_live => Ok(not_live(&key)),
             _ => Err(end),
         }
     }
@@ -395,47 +428,3 @@ const TOO_MANY_FRAMES: Violation = Violation {
     code: close_code::POLICY_VIOLATION,
     why: "more frames than a viewer has to send",
 };
-
-/// The newest keyframe of a stream, to be sent.
-pub(super) struct Frame(Arc<Stream>);
-
-/// Answers a request for the newest keyframe of a stream.
-pub(super) fn frame(exchange: &mut Exchange<'_>, key: &StreamKey) -> Result<Reply<'static>, End> {
-    let admission = match authorize(exchange, key) {
-        Ok(admission) => admission,
-        Err(refusal) => return Ok(refusal.into()),
-    };
-    Ok(match exchange.shared.table.find(admission.key()) {
-        Some(stream) => Reply::Frame(Frame(stream)),
-        None => not_live(key).into(),
-    })
-}
-
-impl Frame {
-    #[inline(never)]
-    pub(super) fn write(self, writer: &mut Writer<'_>, allowance: &Allowance) -> Result<(), End> {
-        let Some((tracks, mut reading)) = self.0.keyframe() else {
-            let key = self.0.key();
-            if !self.0.snapshot().is_live {
-                return writer.respond(not_live(key));
-            }
-            let why = [key.as_str(), " has no keyframe now"].concat();
-            return writer.respond(Response::text(Status::NotFound, &why));
-        };
-        let presentation = Presentation {
-            video: tracks.presentation.video.clone(),
-            audio: None,
-        };
-        let init = presentation.init_segment();
-        let response = Response::new(presentation.content_type(), Vec::new());
-        drop((tracks, presentation));
-        // Held until it is out.
-        let Ok(_paid) = allowance.take(init.capacity()) else {
-            return writer.respond(super::no_memory());
-        };
-        writer.begin(response, Length::Known(init.len() as u64 + reading.len))?;
-        writer.write(&init)?;
-        drop(init);
-        hls::send(writer, &self.0, &mut reading, &[])
-    }
-}

@@ -4,17 +4,19 @@ use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 
-use super::super::Shared;
-use super::super::end::End;
-use super::super::handler::Client;
-use super::super::socket::Socket;
 use super::Connection;
+use super::end::HttpEnd;
 use super::exchange::Facts;
 use crate::http::response::Length;
 use crate::http::{Body, Rejected, Response, Status, conditions, inflate};
 use crate::live::Millis;
-use crate::live::sink::try_send;
-use crate::output::status::utc;
+use crate::live::out::sink::try_send;
+use crate::server::Shared;
+use crate::server::connection::why_closed;
+use crate::server::end::ConnectionEnd;
+use crate::server::handler::Client;
+use crate::server::socket::Socket;
+use crate::server::wall_clock;
 
 /// A client takes a response at no less than this many bytes per ms: 128 kbit/s, too little for
 /// anything to be watched.
@@ -92,7 +94,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Sends a response whose body is at hand.
-    pub(super) fn respond(&mut self, mut response: Response) -> Result<(), End> {
+    pub(super) fn respond(&mut self, mut response: Response) -> Result<(), HttpEnd> {
         let body = std::mem::replace(&mut response.body, Body::Static(&[]));
         let body = match response.status.is_bodiless() {
             true => &[],
@@ -111,13 +113,13 @@ impl<'a> Writer<'a> {
     }
 
     /// Sends the head of a response that would go on until somebody closes.
-    pub(super) fn describe(&mut self, response: &Response) -> Result<(), End> {
+    pub(super) fn describe(&mut self, response: &Response) -> Result<(), HttpEnd> {
         let head = response.head(Length::UntilClose, true);
         self.write_all(head.as_bytes())
     }
 
     /// Sends the head of a response, whose body follows by [`write`](Self::write).
-    pub(super) fn begin(&mut self, response: Response, length: Length) -> Result<(), End> {
+    pub(super) fn begin(&mut self, response: Response, length: Length) -> Result<(), HttpEnd> {
         let head = self.head(response, length);
         self.write_all(&head)
     }
@@ -138,24 +140,24 @@ impl<'a> Writer<'a> {
     }
 
     /// Takes note of so many bytes that were sent; whether the connection may go on.
-    pub(super) fn note_sent(&mut self, len: usize, was_blocked: bool) -> Result<(), End> {
+    pub(super) fn note_sent(&mut self, len: usize, was_blocked: bool) -> Result<(), HttpEnd> {
         self.sent += len as u64;
         self.is_complete |= self.len == Some(self.sent);
         let now = self.shared.now();
         if now.saturating_sub(self.since) > PATIENCE + self.sent / MIN_RATE {
-            return Err(End::Slow);
+            return Err(HttpEnd::Slow);
         }
         if was_blocked || now.saturating_sub(self.looked) >= LOOK_INTERVAL {
             self.looked = now;
             if let Some(end) = why_over(self.shared, self.client) {
-                return Err(end);
+                return Err(end.into());
             }
         }
         Ok(())
     }
 
     /// Sends the next bytes of the body, waiting for the client; to HEAD nothing.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), HttpEnd> {
         match self.facts.is_head {
             true => self.note_sent(bytes.len(), false),
             false => self.write_all(bytes),
@@ -173,7 +175,7 @@ impl<'a> Writer<'a> {
         &mut self,
         response: Response,
         make: impl FnOnce(&mut dyn fmt::Write),
-    ) -> Result<(), End> {
+    ) -> Result<(), HttpEnd> {
         let mut pieces = Pieces {
             writer: self,
             response: Some(response),
@@ -193,7 +195,7 @@ impl<'a> Writer<'a> {
         mut response: Response,
         known: &str,
         make: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result,
-    ) -> Result<(), End> {
+    ) -> Result<(), HttpEnd> {
         if let Some(mut block) = self.shared.scratches.take() {
             let mut room = Room {
                 bytes: block.bytes_mut(),
@@ -220,7 +222,7 @@ impl<'a> Writer<'a> {
 
     /// Sends a response whose body is gzip, which its client doesn't take.
     #[inline(never)]
-    pub(super) fn unpack(&mut self, response: Response) -> Result<(), End> {
+    pub(super) fn unpack(&mut self, response: Response) -> Result<(), HttpEnd> {
         if let Some(mut block) = self.shared.scratches.take() {
             let room = block.bytes_mut().get_mut(HEAD_ROOM..).unwrap_or_default();
             if let Some(len) = inflate::unpack(response.body.as_bytes(), room) {
@@ -236,7 +238,7 @@ impl<'a> Writer<'a> {
         response: Response,
         buffer: &mut [u8],
         end: usize,
-    ) -> Result<(), End> {
+    ) -> Result<(), HttpEnd> {
         let len = end - HEAD_ROOM;
         let head = self.head_of(response, Length::Known(len as u64));
         let place = HEAD_ROOM.checked_sub(head.len()).map(|start| start..end);
@@ -264,7 +266,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Sends the next bytes, waiting for the client.
-    pub(super) fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), End> {
+    pub(super) fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), HttpEnd> {
         while !bytes.is_empty() {
             let written = match self.socket.write(bytes) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -277,28 +279,25 @@ impl<'a> Writer<'a> {
     }
 
     /// What an error of the socket means.
-    pub(super) fn check<T>(&self, result: io::Result<T>) -> Result<T, End> {
+    pub(super) fn check<T>(&self, result: io::Result<T>) -> Result<T, HttpEnd> {
         result.map_err(|error| {
             let end = match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => End::Slow,
-                kind => End::Lost(kind),
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => HttpEnd::Slow,
+                kind => ConnectionEnd::Lost(kind).into(),
             };
-            why_over(self.shared, self.client).unwrap_or(end)
+            why_over(self.shared, self.client).map_or(end, HttpEnd::from)
         })
     }
 }
 
 /// The time, in seconds since 1970.
 pub(super) fn now() -> u64 {
-    utc::wall_clock() / 1_000
+    wall_clock::now() / 1_000
 }
 
 /// Why a connection is to end whatever it is in the middle of, if it is.
-pub(super) fn why_over(shared: &Shared, client: &Client) -> Option<End> {
-    match shared.is_stopping() {
-        true => Some(End::Stopping),
-        false => shared.connections.why_cut(client.id()),
-    }
+pub(super) fn why_over(shared: &Shared, client: &Client) -> Option<ConnectionEnd> {
+    why_closed(shared, client.id())
 }
 
 /// Room for a body, which is full at some time.
@@ -332,12 +331,12 @@ enum State {
     Open,
     /// Nothing more is wanted: the request was for the head.
     Done,
-    Failed(End),
+    Failed(HttpEnd),
 }
 
 impl Pieces<'_, '_> {
     /// Sends what is in the buffer, and goes on with an empty one.
-    fn flush(&mut self) -> Result<(), End> {
+    fn flush(&mut self) -> Result<(), HttpEnd> {
         let is_chunked = self.writer.facts.is_1_1;
         if let Some(response) = self.response.take() {
             let length = match is_chunked {
@@ -367,7 +366,7 @@ impl Pieces<'_, '_> {
     }
 
     /// Sends the rest. By reference: by value, the buffer would lie on the stack twice.
-    fn finish(&mut self) -> Result<(), End> {
+    fn finish(&mut self) -> Result<(), HttpEnd> {
         match std::mem::replace(&mut self.state, State::Open) {
             State::Open => {}
             State::Done => {

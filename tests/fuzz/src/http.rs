@@ -1,11 +1,12 @@
 //! The same for HTTP.
 
 use brooklet::http::head::{HeadReader, MAX_HEAD_LEN};
-use brooklet::http::websocket::{self, Event, FrameReader, MAX_CONTROL_LEN, Violation};
+use brooklet::http::websocket::{self, FrameReader, MAX_CONTROL_LEN, Violation, WebSocketEvent};
 use brooklet::http::{Head, Rejected, Response, Route, Status, conditions, percent, range};
+use brooklet::live::hls::file_name::FileName;
 
-/// The first byte says how the rest is cut. Whatever the cut, the same head is found, and what is
-/// accepted can be read in one way only.
+/// The first byte says how the rest is cut. Whatever the cut, the same head must be found, and an
+/// accepted head must be unambiguous.
 pub fn http_head(data: &[u8]) {
     let Some((&cut, bytes)) = data.split_first() else {
         return;
@@ -13,7 +14,7 @@ pub fn http_head(data: &[u8]) {
     let found = find(bytes, bytes.len());
     assert_eq!(find(bytes, 1), found, "byte by byte");
     assert_eq!(find(bytes, usize::from(cut) + 2), found, "in pieces");
-    // What isn't a head never panics either.
+    // Input that isn't a head must not panic either.
     let _ = Head::parse(bytes);
     let Ok(Some(len)) = found else {
         return;
@@ -28,7 +29,7 @@ pub fn http_head(data: &[u8]) {
     check_answers(&head);
 }
 
-/// As a connection does it: in pieces of this length, until the end or an error.
+/// Parses as a connection does: in pieces of this length, until the end or an error.
 fn find(bytes: &[u8], len: usize) -> Result<Option<usize>, Rejected> {
     let mut reader = HeadReader::default();
     let mut end = 0;
@@ -41,7 +42,7 @@ fn find(bytes: &[u8], len: usize) -> Result<Option<usize>, Rejected> {
     }
 }
 
-/// No two parsers see different requests in it.
+/// Checks that no two parsers would see different requests in it.
 fn check_unambiguous(bytes: &[u8], head: &Head) {
     assert!(bytes.ends_with(b"\r\n\r\n"));
     let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
@@ -68,7 +69,7 @@ fn check_unambiguous(bytes: &[u8], head: &Head) {
     assert!(!head.path().contains(['?', '#', ' ', '\r', '\n', '\0']));
 }
 
-/// Names in routes are sound, and lead back to where they came from.
+/// Checks that names in routes are valid, and map back to their path.
 fn check_route(head: &Head) {
     let Ok(route) = Route::of(head.path()) else {
         return;
@@ -80,7 +81,7 @@ fn check_route(head: &Head) {
         | Route::Frame(key)
         | Route::Playlist(key)
         | Route::MediaPlaylist(key)
-        | Route::Segment(key, _) => key.as_str(),
+        | Route::HlsFile(key, _) => key.as_str(),
         _ => "door",
     };
     for part in name.split('/') {
@@ -94,19 +95,22 @@ fn check_route(head: &Head) {
         percent::decode(&percent::encode(name)).as_deref(),
         Some(name)
     );
-    if let Route::Segment(key, name) = &route {
+    if let Route::HlsFile(key, name) = &route {
         let path = format!("/{}/{name}", percent::encode(key.as_str()));
         assert_eq!(Route::of(&path).as_ref(), Ok(&route), "{path}");
+        if let Some(file) = FileName::parse(name) {
+            assert_eq!(file.to_string(), *name);
+        }
     }
 }
 
-/// What is answered is one response, whatever was asked.
+/// Checks that every answer is one response, whatever was requested.
 fn check_answers(head: &Head) {
     let len = 1_000;
     if let Ok(Some(range)) = range::parse(head.header("range"), len) {
         assert!(range.start < range.end && range.end <= len, "{range:?}");
     }
-    // Who names it and doesn't weigh it down takes it.
+    // A client that lists it without a weight of 0 accepts it.
     let encodings = head.header("accept-encoding");
     assert!(encodings != Some("gzip") || head.takes_gzip());
     assert!(
@@ -133,7 +137,7 @@ fn check_answers(head: &Head) {
     }
 }
 
-/// The first byte says how the rest is cut. Whatever the cut, the same events come.
+/// The first byte says how the rest is cut. Whatever the cut, the same events must come.
 pub fn websocket(data: &[u8]) {
     let Some((&cut, bytes)) = data.split_first() else {
         return;
@@ -144,14 +148,14 @@ pub fn websocket(data: &[u8]) {
     let (events, violation) = whole;
     for (index, event) in events.iter().enumerate() {
         match event {
-            Event::Ping(payload) => assert!(payload.len() <= MAX_CONTROL_LEN),
-            Event::Close(_) => assert!(index + 1 == events.len() && violation.is_none()),
+            WebSocketEvent::Ping(payload) => assert!(payload.len() <= MAX_CONTROL_LEN),
+            WebSocketEvent::Close(_) => assert!(index + 1 == events.len() && violation.is_none()),
             _ => {}
         }
     }
 }
 
-fn events(bytes: &[u8], len: usize) -> (Vec<Event>, Option<Violation>) {
+fn events(bytes: &[u8], len: usize) -> (Vec<WebSocketEvent>, Option<Violation>) {
     let mut reader = FrameReader::default();
     let mut events = Vec::new();
     for mut piece in bytes.chunks(len.max(1)) {

@@ -1,5 +1,5 @@
-//! What sessions and streams keep for their peers, without sockets: any valid sequence of things
-//! that a few clients do, many times over, must stay within the clients' allowances.
+//! What sessions and streams keep for their clients, without sockets: any valid sequence of actions
+//! of a few clients, repeated many times, must stay within the clients' allowances.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, Ipv4Addr};
@@ -9,37 +9,39 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use brooklet::allowance::{Allowance, PER_CONNECTION, Taken};
 use brooklet::live::arena::{Arena, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
-use brooklet::live::framing::Framing;
-use brooklet::live::join::Join;
-use brooklet::live::log::Kind;
+use brooklet::live::hls::requests::{Asker, HlsRequest};
+use brooklet::live::life::{Grace, PublishRefused, Publisher};
+use brooklet::live::out::framing::Framing;
+use brooklet::live::out::join::Join;
+use brooklet::live::out::request::{JoinRequest, Receiver};
+use brooklet::live::out::sink::Sink;
 use brooklet::live::payload::Assembly;
-use brooklet::live::sink::Sink;
-use brooklet::live::stream::hls::{Asker, Waiters};
-use brooklet::live::stream::{PUBLISH_COST, Publisher, STREAM_COST, Settings, Stream};
-use brooklet::live::subscriber::{Receiver, Subscriber};
+use brooklet::live::stream::{self, Desks, PUBLISH_COST, STREAM_COST, Stream, StreamSettings};
 use brooklet::live::table::StreamTable;
+use brooklet::media::Medium;
 use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::bytes::Bytes;
 use brooklet::rtmp::chunk::MessageHeader;
 use brooklet::rtmp::chunk_writer::ChunkWriter;
 use brooklet::rtmp::command::{Command, object, text};
 use brooklet::rtmp::flight_recorder::FlightRecorder;
 use brooklet::rtmp::message::type_id;
-use brooklet::rtmp::server_session::{Dialect, Event, MediaKind, ServerSession};
+use brooklet::rtmp::server_session::{Dialect, Event, ServerSession};
 use brooklet::rtmp::stream_key::StreamKey;
 
 /// For tables and lists that are rounded up.
 const REST: usize = 16 * 1024;
 
-/// Clients at a time.
+/// The number of clients at a time.
 const CLIENTS: usize = 4;
 
-/// What is sent in a case at most.
+/// The most that is sent in a case.
 const MAX_SENT: usize = 2 << 20;
 
 const MAX_MESSAGE: u32 = 1 << 20;
 
 thread_local! {
-    // Arenas are claimed for the rest of the process: one per thread.
+    // Arenas stay claimed for the rest of the process: one per thread.
     static ARENA: Arena = Arena::new(256 * BLOCK_LEN);
 }
 
@@ -60,22 +62,22 @@ impl Sink for Taker {
     fn finish(&self) {}
 }
 
-/// What a connection's thread does, without one.
+/// What a connection's thread does, without a thread.
 struct Client {
     allowance: Allowance,
     session: ServerSession<Assembly>,
     recorder: FlightRecorder,
     sink: Arc<Taker>,
-    /// By message stream: what it publishes and as which generation.
+    /// By message stream: what it publishes, and the generation.
     publishes: Vec<(u32, Arc<Stream>, u64)>,
-    /// By message stream: what it plays and as which subscriber.
+    /// By message stream: what it plays, and the subscriber.
     plays: Vec<(u32, Arc<Stream>, u64)>,
-    /// What each of these takes, by message stream.
+    /// The cost of each of these, by message stream.
     paid: Vec<(u32, Taken)>,
     time: u32,
 }
 
-/// The connection is over.
+/// The connection is closed.
 struct Closed;
 
 /// A few clients, and the streams.
@@ -83,30 +85,29 @@ struct Core {
     table: StreamTable,
     arena: Arena,
     clients: [Option<Client>; CLIENTS],
-    /// Full: nobody waits.
-    waiters: Waiters,
-    /// ms
+    /// In ms.
     now: u64,
     sent: usize,
     next: u32,
 }
 
-/// Steps: a byte says who does how many things how often, then there are two for each of them.
-/// `heap` says how many bytes the process has allocated. The error says what was kept.
+/// Runs steps: a byte says which client does how many actions how often, then there are two for
+/// each of them. `heap` returns how many bytes the process has allocated. The error says what was
+/// kept.
 pub fn kept(data: &[u8], heap: fn() -> usize) -> Result<(), String> {
     ARENA.with(|arena| {
-        let settings = Settings {
+        let settings = StreamSettings {
             arena: arena.clone(),
             history: 12_000,
             max_lag: 2_000,
             batch: 0,
             is_hls_served: true,
+            desks: Desks::default(),
         };
         let mut core = Core {
             table: StreamTable::new(settings),
             arena: arena.clone(),
             clients: [const { None }; CLIENTS],
-            waiters: Waiters::new(0),
             now: 1_000,
             sent: 0,
             next: 0,
@@ -142,10 +143,7 @@ pub fn kept(data: &[u8], heap: fn() -> usize) -> Result<(), String> {
 
 fn receiver(message_stream_id: u32) -> Receiver {
     Receiver {
-        framing: Framing::Rtmp {
-            message_stream_id,
-            dialect: Dialect::AMF0,
-        },
+        framing: Framing::rtmp(message_stream_id, Dialect::AMF0),
         join: Join::Live,
         capabilities: Capabilities::unknown(),
     }
@@ -183,16 +181,20 @@ impl Client {
         let (gone, stay): (Vec<_>, _) = publishes.partition(|p| is_it(p.0));
         self.publishes = stay;
         for (_, stream, generation) in gone {
-            stream.unpublish(generation);
+            let grace = Grace {
+                until: now,
+                longer_for_hls: 0,
+            };
+            stream.unpublish(generation, grace);
             stream.end(generation, now);
-            table.remove_unused(&stream);
+            table.remove_unused(&stream, now);
         }
         let plays = std::mem::take(&mut self.plays).into_iter();
         let (gone, stay): (Vec<_>, _) = plays.partition(|p| is_it(p.0));
         self.plays = stay;
         for (_, stream, id) in gone {
             stream.leave(id);
-            table.remove_unused(&stream);
+            table.remove_unused(&stream, now);
         }
     }
 }
@@ -306,7 +308,7 @@ impl Core {
             20 | 21 => {
                 let key = StreamKey::new("live", &few).expect("a name");
                 if let Some(stream) = self.table.find(&key) {
-                    let _ = stream.playlist(None, self.asker());
+                    let _ = stream.ask_hls(HlsRequest::Media(None), &self.asker());
                 }
                 return Ok(());
             }
@@ -319,26 +321,20 @@ impl Core {
         self.feed(client, &bytes)
     }
 
-    /// From the client's own address, for what comes at once.
-    fn asker(&self) -> Asker<'_> {
+    /// A client of HLS from the client's own address.
+    fn asker(&self) -> Asker {
         Asker {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            connection: 1,
             now: self.now,
             nonce: || 1,
-            waiters: &self.waiters,
-            is_over: &|| false,
         }
     }
 
-    fn feed(&mut self, client: &mut Client, mut input: &[u8]) -> Result<(), Closed> {
+    fn feed(&mut self, client: &mut Client, input: &[u8]) -> Result<(), Closed> {
         self.sent += input.len();
+        let mut input = Bytes::from(input);
         loop {
-            while let Some(media) = client.session.next_media(&mut input) {
-                let part = std::iter::once(media.payload);
-                let (id, time) = (media.message_stream_id, media.timestamp);
-                append(&client.publishes, id, media.kind, time, part, self.now)?;
-            }
             let event = client
                 .session
                 .handle(&mut input, &mut client.recorder.at(self.now));
@@ -356,7 +352,7 @@ impl Core {
         Ok(())
     }
 
-    fn answer(&mut self, client: &mut Client, event: Event) -> Result<(), Closed> {
+    fn answer(&mut self, client: &mut Client, event: Event<'_>) -> Result<(), Closed> {
         match event {
             Event::Connect(_) => client.session.accept_connect(),
             Event::Publish {
@@ -374,18 +370,18 @@ impl Core {
                     allowance: client.allowance.clone(),
                 };
                 let now = self.now;
-                let publish = |stream: &Arc<Stream>| {
-                    let accepted = stream.publish(publisher(), now)?;
-                    Ok((Arc::clone(stream), accepted))
+                let publish = |stream: &Arc<Stream>| match stream.publish(publisher(), now) {
+                    Err(PublishRefused::Closed) => Err(stream::Closed),
+                    result => Ok((Arc::clone(stream), result)),
                 };
-                let (stream, accepted) = self.table.with(&key, publish);
+                let (stream, accepted) = self.table.with(&key, now, publish);
                 match accepted {
                     Ok(accepted) => {
                         client.publishes.push((id, stream, accepted.generation));
                         client.session.accept_publish(id, key.as_str());
                     }
                     Err(_) => {
-                        self.table.remove_unused(&stream);
+                        self.table.remove_unused(&stream, now);
                         let code = "NetStream.Publish.BadName";
                         client.session.refuse_publish(id, code, "no");
                     }
@@ -403,21 +399,19 @@ impl Core {
                 let subscriber = u64::from(self.next) << 8 | u64::from(id);
                 let play = |stream: &Arc<Stream>| {
                     let sink = sink.clone();
-                    let new = Subscriber::new(subscriber, sink, receiver(id), control.clone());
-                    stream.subscribe(new, now)?;
+                    let control = control.clone();
+                    let request = JoinRequest::new(subscriber, sink, receiver(id), control);
+                    stream.subscribe(request, now)?;
                     Ok(Arc::clone(stream))
                 };
-                let stream = self.table.with(&key, play);
+                let stream = self.table.with(&key, now, play);
                 let _ = stream.with_subscriber(subscriber, now, |_| {});
                 client.plays.push((id, stream, subscriber));
             }
-            Event::Media {
-                message_stream_id: id,
-                kind,
-                timestamp,
-            } => {
-                let payload = client.session.payload();
-                append(&client.publishes, id, kind, timestamp, payload, self.now)?;
+            Event::Media(media) => {
+                let payload = client.session.payload(&media);
+                let (id, time) = (media.message_stream_id, media.timestamp);
+                append(&client.publishes, id, media.medium, time, payload, self.now)?;
             }
             Event::Stop {
                 message_stream_id: id,
@@ -431,19 +425,15 @@ impl Core {
 fn append<'a>(
     publishes: &[(u32, Arc<Stream>, u64)],
     message_stream_id: u32,
-    kind: MediaKind,
+    medium: Medium,
     timestamp: u32,
     payload: impl Iterator<Item = &'a [u8]> + Clone,
     now: u64,
 ) -> Result<(), Closed> {
-    let kind = match kind {
-        MediaKind::Audio => Kind::Audio,
-        MediaKind::Video => Kind::Video,
-    };
     let found = publishes.iter().find(|p| p.0 == message_stream_id);
     if let Some((_, stream, generation)) = found {
         stream.heard(now);
-        let appended = stream.append(*generation, kind, timestamp, payload, now);
+        let appended = stream.append(*generation, medium, timestamp, payload, now);
         appended.map_err(|_| Closed)?;
     }
     Ok(())

@@ -1,16 +1,17 @@
 //! Fragmented MP4 from arbitrary payloads.
 
+use brooklet::media::Medium;
 use brooklet::media::mp4::{
     AudioTrack, FRAGMENT_HEAD_LEN, Fragment, MAX_CONFIG_LEN, Presentation, VideoTrack,
-    picture_of_keyframe,
+    format_of_keyframe,
 };
-use brooklet::media::tag::AudioTag;
+use brooklet::media::tag::Tag;
 
-/// Bytes of a frame that are at hand when it is looked at.
+/// The bytes of a frame that are available when it is examined.
 const BEGINNING: usize = 16;
 
 /// A payload of video and one of audio, each after a byte with its length; the rest is a frame.
-/// Whatever they are, what is written is whole boxes of a bounded size.
+/// Whatever they are, the output must be whole boxes of a bounded size.
 pub fn mp4(data: &[u8]) {
     let (video, rest) = piece(data);
     let (audio, frame) = piece(rest);
@@ -41,16 +42,10 @@ fn piece(data: &[u8]) -> (&[u8], &[u8]) {
 
 fn video_track(track: VideoTrack, frame: &[u8]) -> VideoTrack {
     assert!(!track.codec_string().is_empty());
-    let picture = picture_of_keyframe(track.codec(), frame);
-    let sized = track.clone().with_size_of_keyframe(frame);
-    match picture {
-        Some(picture) => assert_eq!(
-            (sized.width(), sized.height(), sized.has_size()),
-            (picture.width, picture.height, true)
-        ),
-        None => assert_eq!(sized, track),
+    match format_of_keyframe(track.codec(), frame) {
+        Some(format) => track.with_format(format),
+        None => track,
     }
-    sized
 }
 
 fn audio_track(track: &AudioTrack, payload: &[u8], frame: &[u8]) {
@@ -59,7 +54,7 @@ fn audio_track(track: &AudioTrack, payload: &[u8], frame: &[u8]) {
     assert!((1..=65536).contains(&samples), "{samples}");
     assert_eq!(track.samples(&frame[..frame.len().min(BEGINNING)]), samples);
     if let Some(of_frame) = AudioTrack::from_frame(payload) {
-        let tag = AudioTag::parse(payload).expect("the header was read");
+        let tag = Tag::parse(Medium::Audio, payload).expect("the header was read");
         let beginning = &payload[..payload.len().min(tag.body_offset + 4)];
         assert_eq!(AudioTrack::from_frame(beginning), Some(of_frame));
     }
@@ -80,7 +75,7 @@ fn fragment(frame: &[u8]) {
     whole_boxes(&bytes);
 }
 
-/// Sizes add up, in the boxes that hold others too.
+/// Checks that sizes add up, in nested boxes too.
 fn whole_boxes(mut bytes: &[u8]) {
     const CONTAINERS: &[&[u8]] = &[
         b"moov", b"trak", b"mdia", b"minf", b"dinf", b"stbl", b"mvex", b"moof", b"traf",

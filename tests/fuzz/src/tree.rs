@@ -1,10 +1,10 @@
-//! A decoder of AMF0 and AMF3 that makes a tree of what it reads, as simple as can be. What the
-//! server's reader finds without a tree is compared with it.
+//! A decoder of AMF0 and AMF3 that builds a tree, as simple as can be. What the server's reader
+//! finds without a tree is compared with it.
 
 use brooklet::rtmp::amf::{MAX_STRINGS, MAX_TRAITS};
 use brooklet::rtmp::amf0::{MAX_DEPTH, MAX_REPEATED_TEXT, MAX_VALUES, Value};
 
-/// The values of a message up to what can't be decoded.
+/// The values of a message, up to the first that can't be decoded.
 pub(crate) struct Parsed {
     pub(crate) values: Vec<Value>,
     /// Something couldn't be decoded.
@@ -47,7 +47,7 @@ struct Decoder<'a> {
     tables: Tables<'a>,
 }
 
-/// Of the AMF3 value that is being read.
+/// The state of the AMF3 value that is being read.
 #[derive(Default)]
 struct Tables<'a> {
     strings: Vec<&'a [u8]>,

@@ -7,7 +7,7 @@ use crate::playlist::{Part, Playlist, Segment};
 use crate::scenario::{Change, Codec, Frame, PAUSE, Times};
 
 impl Judge<'_> {
-    /// The times of samples, and which frames they are.
+    /// Returns the times of samples, and which frames they are.
     fn media(
         &mut self,
         name: &str,
@@ -89,7 +89,7 @@ impl Judge<'_> {
         Some((media, known))
     }
 
-    /// What is left of a sum of times when its first and its successor's first are known, in ms.
+    /// What remains of a sum of times when its first and its successor's first are known, in ms.
     fn lasted(&self, media: &Media, next: Option<&Media>) -> Option<(f64, f64)> {
         let has_video = self.source.scenario.video.is_some();
         let which = usize::from(!has_video);
@@ -118,8 +118,8 @@ impl Judge<'_> {
         if let (Some(old), Some(new), true) = (old, new, before.media.line == next.line) {
             let off = before.said * 1000.0 - (new - old);
             self.measured("presentation", off);
-            // What is said is the time from decoding one to decoding the next. Pictures are decoded
-            // one step early, so if steps differ, that isn't the time from showing to showing.
+            // Durations are differences of decode times. Frames are decoded one step early, so if
+            // steps differ, they aren't the differences of presentation times.
             let allowed = match self.source.scenario.times {
                 Times::Skipped => 50.0 + 2_000.0 / f64::from(self.source.scenario.fps),
                 _ => 50.0,
@@ -135,7 +135,7 @@ impl Judge<'_> {
         }
     }
 
-    /// A part that is listed.
+    /// Judges a part that is listed.
     pub(crate) fn part(&mut self, of: &Segment, index: usize, bytes: Vec<u8>) {
         let part: &Part = &of.parts[index];
         let Some((media, _)) = self.media(&part.uri, of, &bytes, false) else {
@@ -176,14 +176,14 @@ impl Judge<'_> {
         self.part_before = None;
     }
 
-    /// A segment that is listed, but couldn't be fetched.
+    /// Notes a segment that is listed, but couldn't be fetched.
     pub(crate) fn missed_segment(&mut self) {
         self.segment_before = None;
         self.next_index = [None; 2];
         self.ends = [None; 2];
     }
 
-    /// A segment that is listed.
+    /// Judges a segment that is listed.
     pub(crate) fn segment(&mut self, of: &Segment, bytes: Vec<u8>) {
         self.segments += 1;
         let name = &of.uri;
@@ -194,7 +194,8 @@ impl Judge<'_> {
             .collect();
         if parts > 0 && fetched.len() == parts {
             let joined: Vec<u8> = fetched.into_iter().flatten().copied().collect();
-            // Its last parts weren't listed if it became clear within it that keyframes are far apart.
+            // Its last parts weren't listed if it turned out within it that keyframes are far
+            // apart.
             let has_rest = self.last().is_some_and(Playlist::has_far_keyframes);
             let is_whole = joined == bytes || has_rest && bytes.starts_with(&joined);
             self.check(is_whole, "a segment isn't its parts", || {
@@ -215,7 +216,7 @@ impl Judge<'_> {
         self.begin(of, &media);
         self.samples(of, &samples);
         if let Some((_, listed)) = self.began_short.take_if(|(first, _)| *first == number) {
-            // Unless the stream had just begun with it. Sound alone is waited with, for pictures may
+            // Unless the stream had just begun with it. Audio alone is held back, since video may
             // come.
             let first = media.begins_with.map(|(.., frame)| frame.due_ms);
             let has_video = self.source.scenario.video.is_some();
@@ -245,7 +246,7 @@ impl Judge<'_> {
         }
     }
 
-    /// How a segment begins.
+    /// Judges how a segment begins.
     fn begin(&mut self, of: &Segment, media: &Media) {
         let scenario = &self.source.scenario;
         if self.counts() {
@@ -286,8 +287,8 @@ impl Judge<'_> {
             self.wrong("a sample that nobody sent", format!("{track}, {index}"));
             return;
         };
-        // The time stamps tell when it was made, except for what is between that and the arrival of
-        // even the fastest frame.
+        // The timestamps tell when it was made, except for the time until even the fastest frame
+        // arrives.
         let late = delay + u64::from(frame.composition_time) * 1000;
         let off = (date - date.clamp(due as i64, (due + late) as i64)) as f64 / 1000.0;
         self.measured("date", off);
@@ -389,7 +390,7 @@ impl Judge<'_> {
         }
     }
 
-    /// A sample that isn't the one after the one before it.
+    /// Judges a sample that isn't the successor of the one before.
     fn sequel(&self, name: &str, which: usize, expected: u32, index: u32, frame: &Frame) {
         let kind = match (which, index.cmp(&expected)) {
             (_, std::cmp::Ordering::Equal) => return,
@@ -400,14 +401,15 @@ impl Judge<'_> {
         };
         let before = self.source.frame(which, expected.saturating_sub(1));
         let other_life = before.is_some_and(|before| before.life != frame.life);
-        // A keyframe may be lost behind which the publisher died: alone it would be a segment of nothing.
+        // A keyframe after which the publisher vanished may be lost: alone it would be a segment
+        // without duration.
         let lost = self.source.frame(which, expected);
         let alone = lost.is_some_and(|lost| lost.is_key && lost.life != frame.life);
         if which == 0 && index == expected + 1 && alone {
             return;
         }
-        // Sounds of a new configuration may be lost that come long before the keyframe with which it
-        // begins.
+        // Audio of a new configuration may be lost if it comes long before the keyframe with which
+        // that begins.
         let is_early = |sound: &Frame| {
             let keys = self.source.plan.frames[0].iter();
             let mut keys = keys.filter(|key| key.is_key && key.life == sound.life);
@@ -432,7 +434,7 @@ impl Judge<'_> {
     }
 }
 
-/// Whether the track is configured as this codec wants it.
+/// Whether the track's configuration is that of this codec.
 fn config_of(track: &Track, codec: Codec) -> bool {
     let contains =
         |config: &[u8], wanted: &[u8]| config.windows(wanted.len()).any(|bytes| bytes == wanted);

@@ -1,48 +1,42 @@
-//! HLS from encoders that don't keep the pace that others keep.
+//! HLS of encoders with an unusual pace.
 
-use brooklet::live::segments::Segment;
+use brooklet::live::hls::segment::Segment;
 
+use super::samples::{check_durations, samples};
 use super::*;
 
-/// The playlist, but for a moment in which there is none.
-fn listed(fixture: &Fixture) -> Option<Listing> {
-    let nowhere = Waiters::new(0);
-    let playlist = fixture.stream.playlist(None, asker(fixture, &nowhere));
-    playlist.ok().map(|playlist| playlist.listing)
-}
-
-/// A stream with a track of pictures, and one of sound if there is any.
-fn begun(has_sound: bool) -> Fixture {
+/// A stream with a video track, and maybe an audio track.
+fn begun(has_audio: bool) -> Fixture {
     let fixture = Fixture::with(4096, 0);
     fixture.publish();
     fixture.append(Kind::Video, 0, SMALL);
-    if has_sound {
+    if has_audio {
         fixture.append(Kind::Audio, 0, AAC_HEADER);
     }
     fixture
 }
 
-/// Sends pictures and sounds that come at even times, for so many ms; `pictures` tells how one is
-/// sent that is due, if it is: as a keyframe or not. Has `each` look every 250 ms.
+/// Sends `ms` of video and audio. `frames` tells whether a video frame that is due is sent, and whether
+/// as a keyframe; `audio` whether an audio frame is. Calls `each` every 250 ms.
 fn send(
     fixture: &Fixture,
     ms: u64,
-    (step, pictures): (u64, &dyn Fn(u64) -> Option<bool>),
-    sounds: Option<&dyn Fn(u64) -> bool>,
+    (step, frames): (u64, &dyn Fn(u64) -> Option<bool>),
+    audio: Option<&dyn Fn(u64) -> bool>,
     each: &mut dyn FnMut(),
 ) {
-    let mut sound = 0;
+    let mut audio_index = 0;
     for at in 0..ms {
         let now = fixture.now.get() as u32;
         if at % step == 0 {
-            if let Some(is_keyframe) = pictures(at) {
-                fixture.picture(now, is_keyframe, 1_000);
+            if let Some(is_keyframe) = frames(at) {
+                fixture.frame(now, is_keyframe, 1_000);
             }
         }
-        if at == sound * 1_024 * 1_000 / 44_100 {
-            sound += 1;
-            if sounds.is_some_and(|are_sent| are_sent(at)) {
-                fixture.sound(now, 100);
+        if at == audio_index * 1_024 * 1_000 / 44_100 {
+            audio_index += 1;
+            if audio.is_some_and(|are_sent| are_sent(at)) {
+                fixture.audio(now, 100);
             }
         }
         if at % 250 == 0 {
@@ -52,11 +46,11 @@ fn send(
     }
 }
 
-/// All segments that have been listed.
+/// All segments that have been listed so far.
 #[derive(Default)]
 struct Seen {
     segments: Vec<Segment>,
-    /// When the newest one was listed, and the longest time without another.
+    /// When the newest one was listed, and the longest time until another one was.
     at: u64,
     longest: u64,
 }
@@ -76,7 +70,7 @@ impl Seen {
         self.segments.extend(new);
     }
 
-    /// They follow each other without a hole, and none is a mere scrap.
+    /// Checks that they are contiguous, and that none is tiny.
     fn check(&self) {
         for pair in self.segments.windows(2) {
             let [before, after] = pair else { continue };
@@ -89,25 +83,25 @@ impl Seen {
 }
 
 #[test]
-fn keyframes_that_are_closer_than_a_part_are_listed_whether_somebody_asked_before_or_not() {
+fn keyframes_closer_than_a_part_are_listed_with_or_without_an_earlier_request() {
     for step in [16_u64, 33, 40, 100, 250, 500, 1_000] {
         for gop in [step, 250, 500] {
-            for (has_sound, is_asked) in [(true, true), (true, false), (false, false)] {
-                let fixture = begun(has_sound);
+            for (has_audio, is_asked) in [(true, true), (true, false), (false, false)] {
+                let fixture = begun(has_audio);
                 if is_asked {
                     ask(&fixture);
                 }
                 let is_keyframe = |at: u64| Some(at % gop.next_multiple_of(step) == 0);
-                let sounds: &dyn Fn(u64) -> bool = &|_| true;
+                let audio: &dyn Fn(u64) -> bool = &|_| true;
                 send(
                     &fixture,
                     12_000,
                     (step, &is_keyframe),
-                    has_sound.then_some(sounds),
+                    has_audio.then_some(audio),
                     &mut || {},
                 );
                 let listing = listed(&fixture).expect("a playlist");
-                let what = (step, gop, has_sound, is_asked);
+                let what = (step, gop, has_audio, is_asked);
                 assert!(listing.segments.len() >= 3, "{what:?}");
                 check_durations(&listing, &samples(&fixture, &listing));
             }
@@ -116,33 +110,33 @@ fn keyframes_that_are_closer_than_a_part_are_listed_whether_somebody_asked_befor
 }
 
 #[test]
-fn sound_goes_on_in_the_playlist_while_pictures_pause_and_the_other_way_round() {
+fn audio_continues_in_the_playlist_while_video_pauses_and_vice_versa() {
     for pause in [1_520, 3_000, 5_000, 15_000, 40_000, 100_000] {
-        for (of_pictures, returns_with_keyframe) in [(true, true), (true, false), (false, true)] {
+        for (is_of_video, returns_with_keyframe) in [(true, true), (true, false), (false, true)] {
             let fixture = begun(true);
             ask(&fixture);
             let is_pause = |at: u64| (11_000..11_000 + pause).contains(&at);
             let phase = if returns_with_keyframe { 0 } else { 1_000 };
-            let pictures = |at: u64| match at {
-                11_000.. if of_pictures && at < 11_000 + pause => None,
+            let frames = |at: u64| match at {
+                11_000.. if is_of_video && at < 11_000 + pause => None,
                 ..11_000 => Some(at % 2_000 == 0),
-                _ if of_pictures => Some((at - 11_000 - pause + phase) % 2_000 == 0),
+                _ if is_of_video => Some((at - 11_000 - pause + phase) % 2_000 == 0),
                 _ => Some(at % 2_000 == 0),
             };
-            let sounds = |at: u64| of_pictures || !is_pause(at);
+            let audio = |at: u64| is_of_video || !is_pause(at);
             let mut seen = Seen::default();
             send(
                 &fixture,
                 24_000 + pause,
-                (40, &pictures),
-                Some(&sounds),
+                (40, &frames),
+                Some(&audio),
                 &mut || {
                     seen.look(&fixture);
                 },
             );
             seen.check();
-            let what = (pause, of_pictures, returns_with_keyframe);
-            // Its GOP so far, what a picture is waited for, and what is between two looks.
+            let what = (pause, is_of_video, returns_with_keyframe);
+            // The GOP so far, the patience with the video, and the time between two looks.
             assert!(
                 seen.longest <= 4_250,
                 "{what:?}: nothing for {} ms",
@@ -154,26 +148,26 @@ fn sound_goes_on_in_the_playlist_while_pictures_pause_and_the_other_way_round() 
 }
 
 #[test]
-fn pictures_that_come_every_few_seconds_are_segments_that_follow_each_other() {
+fn frames_that_come_every_few_seconds_are_contiguous_segments() {
     for seconds in [1, 2, 5, 10] {
-        for has_sound in [false, true] {
-            let fixture = begun(has_sound);
+        for has_audio in [false, true] {
+            let fixture = begun(has_audio);
             ask(&fixture);
-            let sounds: &dyn Fn(u64) -> bool = &|_| true;
-            let sounds = has_sound.then_some(sounds);
+            let audio: &dyn Fn(u64) -> bool = &|_| true;
+            let audio = has_audio.then_some(audio);
             let mut seen = Seen::default();
-            let pictures = |_| Some(true);
+            let frames = |_| Some(true);
             let step = seconds * 1_000;
             send(
                 &fixture,
                 15 * step + 500,
-                (step, &pictures),
-                sounds,
+                (step, &frames),
+                audio,
                 &mut || {
                     seen.look(&fixture);
                 },
             );
-            // The second one may have paused; from then on it is known how often they come.
+            // The second frame may be taken for the end of a pause; then the interval is known.
             seen.segments.drain(..seen.segments.len() - 6);
             seen.check();
             let expected = step.max(2_000) as u32;
@@ -190,7 +184,7 @@ fn pictures_that_come_every_few_seconds_are_segments_that_follow_each_other() {
 }
 
 #[test]
-fn sound_in_bursts_under_one_time_stamp_is_listed_frame_by_frame() {
+fn audio_in_bursts_with_one_timestamp_is_listed_frame_by_frame() {
     for (frames, has_video) in [(5, true), (20, true), (20, false)] {
         let fixture = Fixture::with(4096, 0);
         fixture.publish();
@@ -203,10 +197,10 @@ fn sound_in_bursts_under_one_time_stamp_is_listed_frame_by_frame() {
         for at in 0..12_000_u64 {
             let now = fixture.now.get() as u32;
             if has_video && at % 40 == 0 {
-                fixture.picture(now, at % 2_000 == 0, 1_000);
+                fixture.frame(now, at % 2_000 == 0, 1_000);
             }
             if at == sent * 1_024 * 1_000 / 44_100 {
-                (0..frames).for_each(|_| _ = fixture.sound(now, 100));
+                (0..frames).for_each(|_| _ = fixture.audio(now, 100));
                 sent += frames;
             }
             if at > 9_000 && at % 500 == 0 {
@@ -215,15 +209,15 @@ fn sound_in_bursts_under_one_time_stamp_is_listed_frame_by_frame() {
             fixture.wait(1);
         }
         let samples = samples(&fixture, &listing.expect("a playlist"));
-        let sounds: Vec<_> = samples.iter().filter(|s| !s.is_picture).collect();
-        assert!(sounds.len() > 300, "{} frames", sounds.len());
-        for pair in sounds.windows(2) {
+        let audio: Vec<_> = samples.iter().filter(|s| !s.is_video).collect();
+        assert!(audio.len() > 300, "{} frames", audio.len());
+        for pair in audio.windows(2) {
             assert_eq!(pair[1].time, pair[0].time + 1_024, "{frames} at a time");
         }
     }
 }
 
-/// What a clock says that has run for so many ms, and the doctor's words.
+/// The time that a clock shows after some ms, and the doctor's words for that.
 type Say = fn(u32) -> u32;
 const CLOCKS: [(Say, &str); 5] = [
     (|_| 0, "all timestamps are zero"),
@@ -233,19 +227,19 @@ const CLOCKS: [(Say, &str); 5] = [
     (|at| at / 10 * 8, "timestamps run at 0.8 of real time"),
 ];
 
-/// What is listed in the end of a stream with such a clock, somebody asking from `asked` ms on, what
-/// is said of it, and when there was something to list first.
+/// The last listing of a stream with such a clock, with requests from `asked` ms on; the findings; and
+/// when there was the first listing.
 fn listed_of(say: Say, ms: u32, asked: u32) -> (Fixture, Listing, Vec<String>, u32) {
     let fixture = begun(true);
     ask(&fixture);
-    let (mut said, mut sound, mut listing, mut first) = (Vec::new(), 0, None, None);
+    let (mut said, mut audio_index, mut listing, mut first) = (Vec::new(), 0, None, None);
     for at in 0..ms {
         if at % 40 == 0 {
-            fixture.picture(say(at), at % 2_000 == 0, 1_000);
+            fixture.frame(say(at), at % 2_000 == 0, 1_000);
         }
-        if at == sound * 1_024 * 1_000 / 44_100 {
-            sound += 1;
-            fixture.sound(say(at), 100);
+        if at == audio_index * 1_024 * 1_000 / 44_100 {
+            audio_index += 1;
+            fixture.audio(say(at), 100);
         }
         let findings = fixture.stream.pump(fixture.now.get()).findings;
         said.extend(findings.iter().map(ToString::to_string));
@@ -259,7 +253,7 @@ fn listed_of(say: Say, ms: u32, asked: u32) -> (Fixture, Listing, Vec<String>, u
 }
 
 #[test]
-fn streams_without_a_clock_of_use_are_listed_at_the_pace_at_which_they_come() {
+fn streams_with_a_useless_clock_are_listed_at_their_pace_of_arrival() {
     for (say, words) in CLOCKS {
         let (fixture, listing, said, _) = listed_of(say, 60_000, 0);
         assert!(said.iter().any(|said| said.starts_with(words)), "{said:?}");
@@ -279,29 +273,27 @@ fn streams_without_a_clock_of_use_are_listed_at_the_pace_at_which_they_come() {
                 .filter(move |sample| sample.segment == number)
         };
         for segment in newest {
-            let pictures = of(segment.number)
-                .filter(|sample| sample.is_picture)
-                .count();
+            let frames = of(segment.number).filter(|sample| sample.is_video).count();
             assert!(
-                [49, 50, 51, 99, 100, 101].contains(&pictures),
-                "{words}: {pictures}"
+                [49, 50, 51, 99, 100, 101].contains(&frames),
+                "{words}: {frames}"
             );
-            let sounds = of(segment.number).count() - pictures;
-            let is_all = sounds.abs_diff(pictures * 86 / 50) < 4;
-            assert!(is_all, "{words}: {sounds} of {pictures}");
+            let audio = of(segment.number).count() - frames;
+            let is_all = audio.abs_diff(frames * 86 / 50) < 4;
+            assert!(is_all, "{words}: {audio} of {frames}");
         }
     }
 }
 
-/// Of what came before that was known there are minutes with a picture now and then.
+/// What came before that was known would last for minutes, with a frame now and then.
 #[test]
-fn of_a_clock_that_is_too_fast_only_what_came_at_its_pace_is_listed() {
+fn segments_of_a_clock_that_is_too_fast_are_dropped_once_that_is_known() {
     for (say, words) in CLOCKS {
         let (_, listing, _, first) = listed_of(say, 12_000, 3_000);
         assert!(first <= 8_000, "{words}: {first}");
         for segment in &listing.segments {
             assert!(segment.duration < 6_000, "{words}: {segment:?}");
-            assert!(segment.pictures >= 49, "{words}: {segment:?}");
+            assert!(segment.frames >= 49, "{words}: {segment:?}");
         }
     }
 }

@@ -5,12 +5,12 @@ use super::*;
 const AVCC: &[u8] = b"\x01\x42\xC0\x1E\xFF\xE1\0\0\x01\0\0";
 const HVCC: &[u8] = b"\x01\x01\x60\0\0\0\x90\0\0\0\0\0\x78\xF0\0\xFC\xFD\xF8\xF8\0\0\x0F\0";
 
-/// A message as it goes to players, and what is told of it: kind, whether it is a keyframe, track,
-/// codec, length of ModEx.
+/// A message as it goes to players, with its kind, whether it is a keyframe, its track, its FourCC,
+/// and the length of its ModEx.
 #[derive(Debug, PartialEq)]
 struct Passed {
     payload: Vec<u8>,
-    told: (Kind, bool, u8, Option<FourCc>, u8),
+    summary: (TagKind, bool, u8, Option<FourCc>, u8),
 }
 
 fn split(medium: Medium, parts: &[&[u8]]) -> Vec<Passed> {
@@ -19,7 +19,7 @@ fn split(medium: Medium, parts: &[&[u8]]) -> Vec<Passed> {
             .payload(parts.iter().copied())
             .collect::<Vec<_>>()
             .concat(),
-        told: (
+        summary: (
             message.kind,
             message.is_keyframe,
             message.track_id,
@@ -30,7 +30,7 @@ fn split(medium: Medium, parts: &[&[u8]]) -> Vec<Passed> {
     let first = parts.first().copied().unwrap_or_default();
     let one = TrackMessage::read(medium, first);
     let mut passed: Vec<_> = one.map(pass).into_iter().collect();
-    if let Some(mut many) = Many::read(medium, first) {
+    if let Some(mut many) = TrackSplitter::read(medium, first) {
         assert!(passed.is_empty(), "one track or many");
         while many.has_more() {
             passed.extend(many.next(&mut parts.iter().copied()).map(pass));
@@ -51,7 +51,7 @@ fn sized(id: u8, body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn each_track_goes_on_in_the_form_that_players_know() {
+fn single_tracks_are_rewritten_to_the_form_that_players_know() {
     use Medium::{Audio, Video};
     let avc_header = [b"\x90avc1", AVCC].concat();
     let avc_legacy = [b"\x17\0\0\0\0", AVCC].concat();
@@ -88,7 +88,7 @@ fn each_track_goes_on_in_the_form_that_players_know() {
             b"\xA3hvc1\0\0\0\x03\x02\x01\xD0",
         ),
         (
-            "OBS: colours",
+            "OBS: colors",
             Video,
             b"\x84hvc1\x02\0\x09",
             b"\xD4hvc1\x02\0\x09",
@@ -108,7 +108,7 @@ fn each_track_goes_on_in_the_form_that_players_know() {
         ),
         ("Ex H.264: end", Video, b"\xA2avc1", b"\x27\x02\0\0\0"),
         (
-            "Ex H.264: colours have no legacy form",
+            "Ex H.264: colors have no legacy form",
             Video,
             b"\x84avc1\x02\0\x09",
             b"\xD4avc1\x02\0\x09",
@@ -202,7 +202,7 @@ fn each_track_goes_on_in_the_form_that_players_know() {
             b"\xA3zzzz\0",
         ),
         ("without a frame type", Video, b"\x83zzzz\0", b"\x83zzzz\0"),
-        ("its colours", Video, b"\x84zzzz\0", b"\x84zzzz\0"),
+        ("its colors", Video, b"\x84zzzz\0", b"\x84zzzz\0"),
         ("on track 0", Video, b"\x96\x01zzzz\0\x05", b"\x91zzzz\x05"),
         (
             "on track 2",
@@ -232,7 +232,7 @@ fn each_track_goes_on_in_the_form_that_players_know() {
 }
 
 #[test]
-fn what_is_of_no_use_is_not_there() {
+fn messages_of_no_use_to_players_are_dropped() {
     use Medium::{Audio, Video};
     for (name, medium, payload) in [
         ("nothing", Audio, &b""[..]),
@@ -281,7 +281,7 @@ fn many_tracks_with_many_codecs_become_a_message_each() {
         b"av01",
         &sized(1, b"\x81\0\x0C\0"),
         b"zzzz",
-        &sized(2, b"what isn't known here"),
+        &sized(2, b"an unknown codec"),
         b"avc1",
         &sized(3, AVCC),
     ]
@@ -291,7 +291,7 @@ fn many_tracks_with_many_codecs_become_a_message_each() {
         [
             [b"\x90hvc1", HVCC].concat(),
             b"\x96\0av01\x01\x81\0\x0C\0".to_vec(),
-            b"\x86\0zzzz\x02what isn't known here".to_vec(),
+            b"\x86\0zzzz\x02an unknown codec".to_vec(),
             [b"\x96\0avc1\x03", AVCC].concat(),
         ]
     );
@@ -310,7 +310,7 @@ fn many_tracks_with_many_codecs_become_a_message_each() {
 }
 
 #[test]
-fn each_of_many_tracks_is_looked_at_by_itself() {
+fn keyframes_are_recognized_in_each_of_many_tracks() {
     let many = [
         &b"\xA6\x11hvc1"[..],
         &sized(0, b"\0\0\0\0\0\0\x03\x02\x01\xD0"),
@@ -321,7 +321,7 @@ fn each_of_many_tracks_is_looked_at_by_itself() {
     let seen: Vec<_> = passed
         .iter()
         .map(|passed| {
-            let (_, is_keyframe, track, ..) = passed.told;
+            let (_, is_keyframe, track, ..) = passed.summary;
             (track, is_keyframe, passed.payload[0])
         })
         .collect();
@@ -329,7 +329,7 @@ fn each_of_many_tracks_is_looked_at_by_itself() {
 }
 
 #[test]
-fn the_tracks_before_damage_are_kept() {
+fn tracks_in_front_of_damage_are_kept() {
     let tracks = [
         sized(0, b"\xFC\x01"),
         sized(1, b"\xFC\x02\x03"),
@@ -351,9 +351,9 @@ fn the_tracks_before_damage_are_kept() {
         );
     }
     // A size that points beyond the end.
-    let mut lying = whole.clone();
-    lying[6 + 6 + 1..6 + 6 + 4].copy_from_slice(b"\xFF\xFF\xFF");
-    assert_eq!(payloads(Medium::Audio, &lying), all[..1]);
+    let mut wrong = whole.clone();
+    wrong[6 + 6 + 1..6 + 6 + 4].copy_from_slice(b"\xFF\xFF\xFF");
+    assert_eq!(payloads(Medium::Audio, &wrong), all[..1]);
 }
 
 #[test]
@@ -367,7 +367,7 @@ fn a_message_has_a_bounded_number_of_tracks() {
 }
 
 #[test]
-fn it_does_not_matter_where_the_blocks_of_a_payload_end() {
+fn any_split_of_a_payload_into_blocks_gives_the_same_tracks() {
     let body: Vec<u8> = (0..3_000u32).map(|n| n as u8).collect();
     let many = [
         &b"\x97\x02\0\0\x01\x06\x21"[..],
@@ -385,58 +385,49 @@ fn it_does_not_matter_where_the_blocks_of_a_payload_end() {
         let parts = [&many[..cut], &many[cut..]];
         assert_eq!(split(Medium::Video, &parts), whole, "cut at {cut}");
     }
-    let (lead, rest) = many.split_at(20);
-    let parts: Vec<&[u8]> = std::iter::once(lead).chain(rest.chunks(7)).collect();
+    let (start, rest) = many.split_at(20);
+    let parts: Vec<&[u8]> = std::iter::once(start).chain(rest.chunks(7)).collect();
     assert_eq!(split(Medium::Video, &parts), whole);
 }
 
 #[test]
-fn the_length_of_mod_ex_is_told_unless_it_is_too_long() {
-    let told = |payload: &[u8]| {
+fn a_mod_ex_is_kept_unless_it_is_too_long() {
+    let summary = |payload: &[u8]| {
         let passed = split(Medium::Video, &[payload]).remove(0);
-        (passed.told.4, passed.payload)
+        (passed.summary.4, passed.payload)
     };
     let short = b"\x97\x02\x01\x02\x03\x01av01\x12\0";
-    assert_eq!(told(short), (5, short.to_vec()));
+    assert_eq!(summary(short), (5, short.to_vec()));
     let long = |len: u8| {
         let data = vec![0x55; usize::from(len) + 1];
         [&[0x97, len], &data[..], b"\x01av01\x12\0"].concat()
     };
-    assert_eq!(told(&long(5)), (8, long(5)));
-    assert_eq!(told(&long(6)), (0, b"\x91av01\x12\0".to_vec()));
-    assert_eq!(told(&long(254)), (0, b"\x91av01\x12\0".to_vec()));
+    assert_eq!(summary(&long(5)), (8, long(5)));
+    assert_eq!(summary(&long(6)), (0, b"\x91av01\x12\0".to_vec()));
+    assert_eq!(summary(&long(254)), (0, b"\x91av01\x12\0".to_vec()));
 }
 
 proptest! {
-    /// Whatever comes, what is made of it reads back as what was said of it, needs no further
-    /// change, and a message of track 0 has no multitrack header.
+    /// A rewritten message parses as what its summary says, needs no second rewriting, and has no
+    /// multitrack header if it belongs to track 0.
     #[test]
-    fn what_is_passed_on_is_in_its_final_form(
-        lead in prop::sample::select(vec![
+    fn rewritten_messages_are_in_their_final_form(
+        start in prop::sample::select(vec![
             &b""[..], b"\x96\x11avc1", b"\x86\x10hvc1\0\0\0\x20", b"\x96\x20", b"\xA6\x01hvc1", b"\x97\x01\0\0",
             b"\x97\x02\0\0\x01\x06\x11", b"\x83hvc1", b"\x91avc1", b"\x95\x11mp4a", b"\x95\x21Opus",
             b"\x90mp4a", b"\x97\0\0\x05\x11Opus", b"\x27\x01",
         ]),
         bytes: Vec<u8>,
     ) {
-        let payload = [lead, &bytes].concat();
+        let payload = [start, &bytes].concat();
         for medium in [Medium::Audio, Medium::Video] {
-            for Passed { payload, told } in split(medium, &[&payload]) {
-                let (kind, is_multitrack, track_id) = match medium {
-                    Medium::Audio => {
-                        let tag = AudioTag::parse(&payload).unwrap();
-                        (tag.kind, tag.is_multitrack, tag.track_id)
-                    }
-                    Medium::Video => {
-                        let tag = VideoTag::parse(&payload).unwrap();
-                        prop_assert_eq!(tag.is_keyframe, told.1);
-                        (tag.kind, tag.is_multitrack, tag.track_id)
-                    }
-                };
-                prop_assert_eq!((kind, track_id), (told.0, told.2));
-                prop_assert_eq!(is_multitrack, track_id != 0);
+            for Passed { payload, summary } in split(medium, &[&payload]) {
+                let tag = Tag::parse(medium, &payload).unwrap();
+                let read = (tag.kind, tag.is_keyframe, tag.track_id);
+                prop_assert_eq!(read, (summary.0, summary.1, summary.2));
+                prop_assert_eq!(tag.is_multitrack, tag.track_id != 0);
                 let again = split(medium, &[&payload]);
-                prop_assert_eq!(again, [Passed { payload, told }]);
+                prop_assert_eq!(again, [Passed { payload, summary }]);
             }
         }
     }

@@ -103,7 +103,7 @@ fn an_aborted_message_is_forgotten() {
     .concat();
     let with_type_0 = [half.as_slice(), b"\x06\0\0\x14\0\0\x01\x09\x01\0\0\0a"].concat();
     assert_eq!(timed(&with_type_0)[1..], [media(20, b"a")]);
-    // Type 3 can't continue what is gone: it begins a message, one delta later.
+    // Type 3 can't continue a message that is gone: it begins one, one delta later.
     let with_type_3 = [half.as_slice(), b"\xC6", &[b'y'; 128], b"\xC6yy"].concat();
     assert_eq!(timed(&with_type_3)[1..], [media(20, &[b'y'; 130])]);
 }

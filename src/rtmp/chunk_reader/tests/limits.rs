@@ -1,4 +1,4 @@
-//! What is too long, and what is too many.
+//! Limits on lengths and numbers.
 
 use super::*;
 

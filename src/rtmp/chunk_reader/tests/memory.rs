@@ -1,11 +1,11 @@
-//! Where payloads are kept, and what happens when there is no room.
+//! The memory of payloads, and its lack.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use super::*;
 
-/// Memory with little room, which is shared by all payloads and comes back when one is cleared.
+/// A little memory that all payloads share, and that comes back when one is cleared.
 #[derive(Clone)]
 struct Room(Rc<Cell<usize>>);
 
@@ -49,8 +49,7 @@ impl Payload for RoomPayload {
 
 #[test]
 fn reading_goes_on_where_the_memory_ran_out() {
-    // The omitted extended timestamp makes bytes come back that were read already: they must
-    // survive the lack of memory too.
+    // After an omitted extended timestamp, bytes are put back: they must survive the lack of memory too.
     let payload = [[b'v'; 128].as_slice(), b"\x01\x02\x03yz"].concat();
     let bytes = [
         b"\x06\xFF\xFF\xFF\0\0\x85\x09\x01\0\0\0\x01\x02\x03\x04".as_slice(),
@@ -62,7 +61,7 @@ fn reading_goes_on_where_the_memory_ran_out() {
     for step in [1, 2, 3, 50] {
         let room = Room(Rc::default());
         let mut reader = ChunkReader::new(room.clone(), LIMITS);
-        let mut input = bytes.as_slice();
+        let mut input = Bytes::from(bytes.as_slice());
         let mut times = 0;
         let header = loop {
             match reader.read(&mut input) {
@@ -72,7 +71,7 @@ fn reading_goes_on_where_the_memory_ran_out() {
             times += 1;
         };
         assert_eq!(header.timestamp, 0x0102_0304);
-        assert_eq!(reader.payload().unwrap().bytes, payload);
+        assert_eq!(reader.assembled().unwrap().bytes, payload);
         assert_eq!(times, 133_usize.div_ceil(step), "in steps of {step}");
     }
 }
@@ -80,10 +79,10 @@ fn reading_goes_on_where_the_memory_ran_out() {
 #[test]
 fn without_memory_nothing_is_consumed() {
     let mut reader = ChunkReader::new(Room(Rc::default()), LIMITS);
-    let mut input = b"\x06\0\0\0\0\0\x05\x09\x01\0\0\0hello".as_slice();
+    let mut input = Bytes::from(&b"\x06\0\0\0\0\0\x05\x09\x01\0\0\0hello"[..]);
     for _ in 0..3 {
         assert_eq!(reader.read(&mut input), Err(Error::OutOfBlocks));
-        assert_eq!(input, b"hello");
+        assert_eq!(input, b"hello"[..]);
     }
 }
 
@@ -93,8 +92,8 @@ fn memory_is_claimed_for_what_came_not_for_what_was_announced() {
     let mut reader = ChunkReader::new(room.clone(), LIMITS);
     for id in 3..11 {
         let bytes = [vec![id], b"\0\0\0\0\x10\0\x09\x01\0\0\0abc".to_vec()].concat();
-        assert_eq!(reader.read(&mut bytes.as_slice()), Ok(None));
-        let mut rest = [b'v'; 125].as_slice();
+        assert_eq!(reader.read(&mut bytes.as_slice().into()), Ok(None));
+        let mut rest = Bytes::from(&[b'v'; 125][..]);
         assert_eq!(
             reader.read(&mut rest),
             if id < 10 {
@@ -111,12 +110,12 @@ fn memory_is_claimed_for_what_came_not_for_what_was_announced() {
 fn the_memory_of_a_message_comes_back_with_the_next_read() {
     let room = Room(Rc::new(Cell::new(200)));
     let mut reader = ChunkReader::new(room.clone(), LIMITS);
-    let mut input = b"\x06\0\0\0\0\0\x05\x09\x01\0\0\0hello".as_slice();
+    let mut input = Bytes::from(&b"\x06\0\0\0\0\0\x05\x09\x01\0\0\0hello"[..]);
     reader.read(&mut input).unwrap().unwrap();
     assert_eq!(room.0.get(), 195);
     assert_eq!(reader.read(&mut input), Ok(None));
     assert_eq!(room.0.get(), 200);
-    assert!(reader.payload().is_none());
+    assert!(reader.assembled().is_none());
 }
 
 #[test]
@@ -124,7 +123,7 @@ fn the_memory_of_an_aborted_message_comes_back() {
     let room = Room(Rc::new(Cell::new(200)));
     let mut reader = ChunkReader::new(room.clone(), LIMITS);
     let bytes = [b"\x06\0\0\0\0\0\x82\x09\x01\0\0\0".as_slice(), &[b'v'; 128]].concat();
-    assert_eq!(reader.read(&mut bytes.as_slice()), Ok(None));
+    assert_eq!(reader.read(&mut bytes.as_slice().into()), Ok(None));
     assert_eq!(room.0.get(), 72);
     reader.abort(6);
     assert_eq!(room.0.get(), 200);
@@ -133,7 +132,7 @@ fn the_memory_of_an_aborted_message_comes_back() {
 #[test]
 fn new_limits_hold_from_the_next_message_on() {
     let mut reader = ChunkReader::new(Heap, LIMITS);
-    let mut input = b"\x06\0\0\0\0\x10\0\x09\x01\0\0\0".as_slice();
+    let mut input = Bytes::from(&b"\x06\0\0\0\0\x10\0\x09\x01\0\0\0"[..]);
     assert_eq!(reader.read(&mut input), Ok(None));
     reader.set_limits(Limits {
         media: 10,
@@ -144,9 +143,9 @@ fn new_limits_hold_from_the_next_message_on() {
         rest.push(0xC6);
         rest.extend_from_slice(&[b'v'; 128]);
     }
-    let mut rest = rest.as_slice();
+    let mut rest = Bytes::from(rest.as_slice());
     assert!(reader.read(&mut rest).unwrap().is_some());
-    let mut input = b"\xC6".as_slice();
+    let mut input = Bytes::from(&b"\xC6"[..]);
     assert!(matches!(
         reader.read(&mut input),
         Err(Error::Limit {

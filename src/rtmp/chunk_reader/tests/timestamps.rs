@@ -142,7 +142,7 @@ fn payload_that_resembles_the_omitted_timestamp_is_payload() {
 }
 
 #[test]
-fn what_a_chunk_stream_does_with_extended_timestamps_is_remembered() {
+fn a_chunk_stream_remembers_whether_extended_timestamps_are_repeated() {
     let header = b"\x06\xFF\xFF\xFF\0\0\x85\x09\x01\0\0\0\x01\x02\x03\x04".as_slice();
     let first = [b'v'; 128].as_slice();
     let like = [first, b"\x01\x02\x03\x04!"].concat();
@@ -178,7 +178,7 @@ fn what_a_chunk_stream_does_with_extended_timestamps_is_remembered() {
 }
 
 #[test]
-fn once_seen_to_be_repeated_it_is_taken_unread() {
+fn a_timestamp_that_is_known_to_be_repeated_is_skipped_unread() {
     // From the third message on, the sender repeats its own idea of the timestamp.
     let bytes = [
         b"\x06\xFF\xFF\xFF\0\0\x01\x09\x01\0\0\0\x01\0\0\0a".as_slice(),
@@ -197,7 +197,7 @@ fn once_seen_to_be_repeated_it_is_taken_unread() {
 }
 
 #[test]
-fn bytes_that_come_back_for_one_chunk_stream_may_begin_anothers_chunk() {
+fn bytes_put_back_for_one_chunk_stream_may_begin_anothers_chunk() {
     // What resembles the timestamp of chunk stream 6 holds a payload of one byte, the next
     // header, and the payload of chunk stream 4, which omits its timestamp as well.
     let bytes = [

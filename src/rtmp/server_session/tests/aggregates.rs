@@ -15,7 +15,7 @@ fn aggregate_body() -> Vec<u8> {
     .concat()
 }
 
-/// With a message stream of its own, which doesn't count.
+/// A message in an aggregate, with a message stream id that is ignored.
 fn inner(type_id: u8, timestamp: u32, body: &[u8]) -> Vec<u8> {
     let len = (body.len() as u32).to_be_bytes();
     let [high, low @ ..] = timestamp.to_be_bytes();
@@ -24,21 +24,16 @@ fn inner(type_id: u8, timestamp: u32, body: &[u8]) -> Vec<u8> {
     [header.as_slice(), body, &back_pointer].concat()
 }
 
-fn media(kind: MediaKind, timestamp: u32, payload: &[u8]) -> (Event, Vec<u8>) {
-    let event = Event::Media {
-        message_stream_id: 1,
-        kind,
-        timestamp,
-    };
-    (event, payload.to_vec())
+fn media(medium: Medium, timestamp: u32, payload: &[u8]) -> (Event<'static>, Vec<u8>) {
+    (super::media(medium, timestamp), payload.to_vec())
 }
 
-fn expected(timestamp: u32) -> Vec<(Event, Vec<u8>)> {
+fn expected(timestamp: u32) -> Vec<(Event<'static>, Vec<u8>)> {
     vec![
-        media(MediaKind::Audio, timestamp, b"\xAF\x01sound"),
-        media(MediaKind::Video, timestamp.wrapping_add(40), MEDIA),
+        media(Medium::Audio, timestamp, b"\xAF\x01sound"),
+        media(Medium::Video, timestamp.wrapping_add(40), MEDIA),
         described_as(width(64.0)),
-        media(MediaKind::Video, timestamp.wrapping_add(33), MEDIA),
+        media(Medium::Video, timestamp.wrapping_add(33), MEDIA),
     ]
 }
 
@@ -46,12 +41,12 @@ fn expected(timestamp: u32) -> Vec<(Event, Vec<u8>)> {
 fn an_aggregate_becomes_its_messages_however_it_is_split() {
     let bytes = [
         message(22, 1, 5000, &aggregate_body()),
-        // What comes behind it stays behind it.
+        // The message after it stays after it.
         video(1, 6000),
     ]
     .concat();
     let mut all = expected(5000);
-    all.push(media(MediaKind::Video, 6000, MEDIA));
+    all.push(media(Medium::Video, 6000, MEDIA));
     every_split(&bytes, |pieces| {
         let mut scenario = Scenario::publishing();
         let events: Vec<_> = pieces
@@ -81,7 +76,7 @@ fn an_aggregate_that_nobody_publishes_is_dropped() {
 }
 
 #[test]
-fn what_is_cut_off_in_an_aggregate_is_dropped_and_the_connection_goes_on() {
+fn the_rest_of_a_truncated_aggregate_is_dropped_and_the_connection_goes_on() {
     let body = aggregate_body();
     for len in 0..body.len() {
         let mut scenario = Scenario::publishing();
@@ -101,6 +96,6 @@ fn an_aggregate_in_an_aggregate_is_dropped() {
     let events = Scenario::publishing().try_send(&message(22, 1, 0, &body));
     assert_eq!(
         events.unwrap(),
-        [media(MediaKind::Audio, 20, b"\xAF\x01sound")]
+        [media(Medium::Audio, 20, b"\xAF\x01sound")]
     );
 }

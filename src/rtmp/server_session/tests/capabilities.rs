@@ -1,7 +1,7 @@
 //! What client and server tell each other in connect (E2, "connect").
 
 use super::*;
-use crate::rtmp::command::MAX_KEPT_NAME;
+use crate::rtmp::stream_key::MAX_KEPT_NAME;
 
 fn connect_with(properties: &[(&str, Value)]) -> Vec<u8> {
     let app = ("app", text("live"));
@@ -21,7 +21,7 @@ fn said(properties: &[(&str, Value)]) -> Connect {
     }
 }
 
-/// Stand for the codecs that aren't known, of video and of audio.
+/// FourCCs that stand for unknown codecs, of video and of audio.
 const VIDEO: &str = "others of video";
 const AUDIO: &str = "others of audio";
 
@@ -37,7 +37,7 @@ fn bits_of(names: &[&str]) -> u16 {
 
 type Map = &'static [(&'static str, f64)];
 
-/// What is taken of a client that announced these, by FourCC.
+/// The codecs taken by a client that announced these properties, by FourCC.
 fn taken(list: &[&str], video: Map, audio: Map) -> Codecs {
     let map = |map: Map| object(map.iter().map(|(name, mask)| (*name, Value::Number(*mask))));
     let list = list.iter().map(|name| text(name)).collect();
@@ -162,7 +162,7 @@ fn capabilities_of_the_wrong_type_are_none() {
 }
 
 #[test]
-fn of_what_a_client_says_a_little_is_kept() {
+fn long_texts_of_connect_are_cut() {
     let long = |len| text(&"x".repeat(len));
     let connect = said(&[
         ("app", long(60_000 - 9000)),
@@ -179,14 +179,14 @@ fn of_what_a_client_says_a_little_is_kept() {
 }
 
 #[test]
-fn who_publishes_says_so() {
+fn publishers_announce_themselves_in_connect() {
     assert!(said(&[("type", text("nonprivate"))]).is_publisher);
     assert!(said(&[("flashVer", text("FMLE/3.0 (compatible; FMSc/1.0)"))]).is_publisher);
     assert!(!said(&[("flashVer", text("LNX 9,0,124,2"))]).is_publisher);
 }
 
 #[test]
-fn the_server_says_that_it_forwards_everything() {
+fn the_server_announces_that_it_forwards_everything() {
     let mut scenario = Scenario::handshaken();
     scenario.ask(&connect());
     scenario.session.accept_connect();
@@ -205,7 +205,7 @@ fn the_server_says_that_it_forwards_everything() {
 }
 
 #[test]
-fn only_who_can_reconnect_is_asked_to() {
+fn only_clients_that_can_reconnect_are_asked_to() {
     let mut scenario = Scenario::handshaken();
     scenario.send(&connect_with(&[("capsEx", Value::Number(1.0))]));
     scenario.replies();

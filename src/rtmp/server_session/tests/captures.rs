@@ -3,9 +3,9 @@
 use super::*;
 use crate::rtmp::amf::Properties;
 
-/// The events, with payloads, and the replies, but for acknowledgements: when they are due
+/// The events, with payloads, and the replies except acknowledgements: when they are due
 /// depends on how much comes at once.
-fn replay(bytes: &[u8]) -> (Vec<(Event, Vec<u8>)>, Vec<String>) {
+fn replay(bytes: &[u8]) -> (Vec<(Event<'static>, Vec<u8>)>, Vec<String>) {
     let (events, replies) = every_split(bytes, |pieces| {
         let mut scenario = Scenario::new();
         let events = pieces.iter().map(|piece| scenario.try_send(piece).unwrap());
@@ -26,9 +26,9 @@ fn replay(bytes: &[u8]) -> (Vec<(Event, Vec<u8>)>, Vec<String>) {
     (events, replies[4..].to_vec())
 }
 
-/// What is common to publishers: the events are Connect, Publish, then metadata and media of both
-/// kinds with sequence headers first, then Stop.
-fn check_publish(events: &[(Event, Vec<u8>)], name: &str) {
+/// Checks what all publishers have in common: the events are Connect, Publish, then metadata and media of both
+/// media with sequence headers first, then Stop.
+fn check_publish(events: &[(Event<'_>, Vec<u8>)], name: &str) {
     let [
         (Event::Connect(connect), _),
         (publish, _),
@@ -48,21 +48,21 @@ fn check_publish(events: &[(Event, Vec<u8>)], name: &str) {
         }
     );
     assert_eq!(*end, stop(1));
-    let is_metadata = |(event, object): &&(Event, Vec<u8>)| {
+    let is_metadata = |(event, object): &&(Event<'_>, Vec<u8>)| {
         let width = Properties::of(object).and_then(|all| all.find("width")?.as_f64());
         matches!(event, Event::Metadata { .. }) && width == Some(64.0)
     };
     assert_eq!(media.iter().filter(is_metadata).count(), 1);
-    for (wanted, header) in [(MediaKind::Video, [0x17, 0]), (MediaKind::Audio, [0xAF, 0])] {
+    for (wanted, header) in [(Medium::Video, [0x17, 0]), (Medium::Audio, [0xAF, 0])] {
         let mut last = 0;
         let mut payloads = media.iter().filter_map(|(event, payload)| match event {
-            Event::Media {
-                message_stream_id: 1,
-                kind,
-                timestamp,
-            } if *kind == wanted => {
-                assert!((last..2000).contains(timestamp), "{timestamp} after {last}");
-                last = *timestamp;
+            Event::Media(media) if media.message_stream_id == 1 && media.medium == wanted => {
+                let timestamp = media.timestamp;
+                assert!(
+                    (last..2000).contains(&timestamp),
+                    "{timestamp} after {last}"
+                );
+                last = timestamp;
                 Some(payload)
             }
             _ => None,

@@ -5,8 +5,7 @@ use super::*;
 #[test]
 fn a_ping_is_answered_with_its_own_bytes() {
     let mut scenario = Scenario::playing();
-    let mut ping = b"\x02\0\0\0\0\0\x06\x04\0\0\0\0\0\x06\x01\x02\x03\x04".as_slice();
-    assert_eq!(scenario.next(&mut ping), Ok(None));
+    scenario.ask_none(b"\x02\0\0\0\0\0\x06\x04\0\0\0\0\0\x06\x01\x02\x03\x04");
     let reply = scenario.session.take_output();
     assert_eq!(
         reply,

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A session that has received, and acknowledged, as much.
+/// A session that has received and acknowledged this many bytes.
 fn publishing_since(received: u64) -> Scenario {
     let mut scenario = Scenario::publishing();
     scenario.session.received = received;
@@ -58,7 +58,7 @@ fn acknowledgements_wrap_at_2_to_the_32() {
     scenario.send(&message(type_id::VIDEO, 1, 0, &[0x17; 20]));
     // 16 + 32 bytes.
     assert_eq!(scenario.replies(), ["Acknowledgement(28)"]);
-    assert_eq!(scenario.session.received(), (1 << 32) + 28);
+    assert_eq!(scenario.session.received, (1 << 32) + 28);
     scenario.send(&message(type_id::VIDEO, 1, 0, &[0x17; 40]));
     assert_eq!(scenario.replies(), ["Acknowledgement(80)"]);
 }
@@ -66,14 +66,14 @@ fn acknowledgements_wrap_at_2_to_the_32() {
 #[test]
 fn the_handshake_counts_as_received_and_is_not_acknowledged() {
     let scenario = Scenario::handshaken();
-    assert_eq!(scenario.session.received(), HANDSHAKE_LEN as u64);
+    assert_eq!(scenario.session.received, HANDSHAKE_LEN as u64);
     assert_eq!(scenario.session.acknowledged, 0);
 }
 
 #[test]
 fn a_client_that_neither_publishes_nor_plays_may_send_256_kib() {
     let filler = message(type_id::AUDIO, 1, 0, &[0; 4096]);
-    let is_over = |scenario: &Scenario| scenario.session.received() > 262_144;
+    let is_over = |scenario: &Scenario| scenario.session.received > 262_144;
     for mut scenario in [Scenario::handshaken(), Scenario::created()] {
         let error = loop {
             match scenario.try_send(&filler) {
@@ -86,7 +86,7 @@ fn a_client_that_neither_publishes_nor_plays_may_send_256_kib() {
             error.to_string(),
             format!(
                 "bytes without publish or play: {} exceeds the limit of 262144",
-                scenario.session.received()
+                scenario.session.received
             )
         );
     }

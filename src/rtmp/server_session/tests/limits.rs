@@ -1,8 +1,8 @@
-//! What a client may do only so often, or only so much of.
+//! Limits on how often and how much.
 
 use super::*;
 
-/// Feeds the same bytes again and again, 1 ms apart if need be, until the session has had enough.
+/// Feeds the same bytes again and again until there is an error; returns how often, and the error.
 fn until_error(scenario: &mut Scenario, bytes: &[u8], most: usize) -> (usize, String) {
     for count in 0..most {
         if let Err(error) = scenario.try_send(bytes) {
@@ -40,7 +40,7 @@ fn a_thousand_control_messages_may_come_in_a_second() {
 }
 
 #[test]
-fn tiny_chunks_are_taken_at_a_rate_that_a_small_machine_stands() {
+fn tiny_chunks_are_limited_to_a_rate_that_a_small_machine_can_handle() {
     let mut scenario = Scenario::publishing();
     scenario.now = 60_000;
     scenario.send(&control(Control::SetChunkSize(1)));
@@ -80,7 +80,7 @@ fn chunks_of_the_first_size_are_not_counted() {
 }
 
 #[test]
-fn strangers_may_be_in_the_middle_of_little() {
+fn little_may_be_under_assembly_before_a_publish() {
     // Four messages, whatever their length.
     let mut scenario = Scenario::connected();
     for chunk_stream_id in 10..14 {
@@ -115,7 +115,7 @@ fn a_publisher_may_be_in_the_middle_of_its_longest_message_and_some_more() {
 }
 
 #[test]
-fn commands_without_a_name_are_let_pass_but_not_ten_in_a_row() {
+fn commands_without_a_name_are_tolerated_but_not_ten_in_a_row() {
     let nameless = message(type_id::COMMAND, 0, 0, &values(&[Value::Number(1.0)]));
     let mut scenario = Scenario::publishing();
     for _ in 0..3 {
@@ -194,7 +194,7 @@ fn empty_messages_in_an_aggregate_are_counted() {
 }
 
 #[test]
-fn what_real_publishers_send_is_never_too_little() {
+fn chunks_of_real_publishers_stay_within_the_quota() {
     // Sixteen tracks of AAC at 43 messages a second each, of 90 bytes; an outage of a minute is made
     // up for at once.
     let mut scenario = Scenario::publishing();
@@ -202,7 +202,7 @@ fn what_real_publishers_send_is_never_too_little() {
     scenario.send(&control(Control::SetChunkSize(65_536)));
     let minute = 16 * 43 * 60;
     assert_eq!(scenario.send(&messages(minute, 90)).len(), minute);
-    // A file of sounds of 170 bytes, at 100 MB in a second; of 100 bytes, at 20 MB.
+    // A file of audio frames of 170 bytes, at 100 MB a second; of 100 bytes, at 20 MB a second.
     for (count, len) in [(600_000, 170), (200_000, 100)] {
         let mut scenario = Scenario::publishing();
         scenario.now = 60_000;

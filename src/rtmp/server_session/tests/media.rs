@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn media_carries_kind_timestamp_and_payload() {
+fn media_carries_medium_timestamp_and_payload() {
     let mut scenario = Scenario::publishing();
     let bytes = [
         message(type_id::AUDIO, 1, 0xFFFF_FFFF, b"\xAF\x01sound"),
@@ -11,20 +11,12 @@ fn media_carries_kind_timestamp_and_payload() {
         message(type_id::VIDEO, 1, 3, b""),
     ]
     .concat();
-    let media = |kind, timestamp| Event::Media {
-        message_stream_id: 1,
-        kind,
-        timestamp,
-    };
     assert_eq!(
         scenario.try_send(&bytes).unwrap(),
         [
-            (
-                media(MediaKind::Audio, 0xFFFF_FFFF),
-                b"\xAF\x01sound".to_vec()
-            ),
-            (media(MediaKind::Video, 3), MEDIA.to_vec()),
-            (media(MediaKind::Video, 3), vec![]),
+            (media(Medium::Audio, 0xFFFF_FFFF), b"\xAF\x01sound".to_vec()),
+            (media(Medium::Video, 3), MEDIA.to_vec()),
+            (media(Medium::Video, 3), vec![]),
         ]
     );
 }

@@ -6,7 +6,7 @@ use super::*;
 fn the_first_message_stream_is_1_with_these_bytes() {
     let mut scenario = Scenario::connected();
     let input = command(0, "createStream", 4.0, &[]);
-    assert_eq!(scenario.next(&mut input.as_slice()), Ok(None));
+    assert_eq!(scenario.next(&mut input.as_slice().into()), Ok(None));
     assert_eq!(
         scenario.session.take_output(),
         b"\x03\0\0\0\0\0\x1D\x14\0\0\0\0\
@@ -83,16 +83,16 @@ fn several_message_streams_publish_and_play_side_by_side() {
 
     let bytes = [video(1, 10), video(2, 20), video(3, 30)].concat();
     let media = |message_stream_id, timestamp| {
-        let kind = MediaKind::Video;
-        Event::Media {
+        Event::Media(Media {
             message_stream_id,
-            kind,
+            medium: Medium::Video,
             timestamp,
-        }
+            in_place: None,
+        })
     };
     assert_eq!(scenario.send(&bytes), [media(1, 10), media(2, 20)]);
 
-    // Which of the two FCUnpublish means is not known; deleteStream says it.
+    // FCUnpublish doesn't say which of the two it means; deleteStream does.
     assert_eq!(scenario.call(0, "FCUnpublish", 8.0, &[text("yard")]), []);
     assert_eq!(
         scenario.call(0, "deleteStream", 9.0, &[Value::Number(2.0)]),
@@ -116,21 +116,17 @@ fn media_on_another_message_stream_belongs_to_the_only_publish() {
         let inner = [b"\x09\0\0\x0C\0\0\x05\0\0\0\0", MEDIA, &[0; 4]].concat();
         [
             message(type_id::DATA, id, 0, &metadata),
-            // The first one isn't read in place: its chunks are shorter.
+            // The first one isn't read in place: its chunk stream is new.
             message(type_id::VIDEO, id, 10, &[MEDIA, &[0; 500]].concat()),
             video(id, 20),
             message(type_id::AGGREGATE, id, 30, &inner),
         ]
         .concat()
     };
-    let ids = |events: Vec<Event>| -> Vec<(u32, u32)> {
+    let ids = |events: Vec<Event<'_>>| -> Vec<(u32, u32)> {
         let id = |event| match event {
             Event::Metadata { message_stream_id } => (message_stream_id, 0),
-            Event::Media {
-                message_stream_id,
-                timestamp,
-                ..
-            } => (message_stream_id, timestamp),
+            Event::Media(media) => (media.message_stream_id, media.timestamp),
             other => panic!("{other:?}"),
         };
         events.into_iter().map(id).collect()

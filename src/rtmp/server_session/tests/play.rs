@@ -49,7 +49,7 @@ fn the_sequence_of_a_player_is_answered_in_order() {
 }
 
 #[test]
-fn the_verdict_on_play_hands_out_all_replies_that_are_due() {
+fn accepting_a_play_returns_all_pending_replies() {
     let mut scenario = Scenario::connected();
     let bytes = [
         command(0, "createStream", 2.0, &[]),
@@ -107,7 +107,7 @@ fn a_refused_play_gets_an_error_on_its_message_stream() {
 }
 
 #[test]
-fn a_player_that_stops_is_heard() {
+fn a_player_can_stop() {
     assert_eq!(
         Scenario::playing().call(1, "closeStream", 0.0, &[]),
         [stop(1)]
@@ -120,7 +120,7 @@ fn a_player_that_stops_is_heard() {
 }
 
 #[test]
-fn the_end_of_a_stream_is_said_in_three_ways() {
+fn the_end_of_a_stream_is_announced_by_three_messages() {
     let mut scenario = Scenario::playing();
     scenario.read(&end_of_stream(1, Dialect::default(), Over::Unpublished));
     assert_eq!(
@@ -176,13 +176,13 @@ fn seek_is_answered_and_changes_nothing() {
 #[test]
 fn receive_audio_and_video_are_answered_only_when_wanted() {
     let mut scenario = Scenario::playing();
-    for (name, kind) in [
-        ("receiveAudio", MediaKind::Audio),
-        ("receiveVideo", MediaKind::Video),
+    for (name, medium) in [
+        ("receiveAudio", Medium::Audio),
+        ("receiveVideo", Medium::Video),
     ] {
         let receive = |is_wanted| Event::Receive {
             message_stream_id: 1,
-            kind,
+            medium,
             is_wanted,
         };
         assert_eq!(
@@ -215,7 +215,7 @@ fn a_players_commands_where_nothing_plays_are_ignored() {
 }
 
 #[test]
-fn questions_are_answered_and_the_unknown_is_ignored() {
+fn known_calls_are_answered_and_unknown_ones_ignored() {
     let mut scenario = Scenario::connected();
     for (name, reply) in [
         ("getStreamLength", Some("3/0 _result(7) 0")),

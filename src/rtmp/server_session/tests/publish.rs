@@ -134,12 +134,7 @@ fn a_whole_publish_may_be_pipelined_however_it_is_split() {
         let events: Vec<_> = events.collect();
         (events.concat(), scenario.replies())
     });
-    let (audio, video) = (MediaKind::Audio, MediaKind::Video);
-    let media = |kind, timestamp| Event::Media {
-        message_stream_id: 1,
-        kind,
-        timestamp,
-    };
+    let (audio, video) = (Medium::Audio, Medium::Video);
     assert_eq!(
         events[1..],
         [

@@ -1,11 +1,11 @@
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::config::{Access, Key};
+use crate::config::{Access, Config, Key, Network};
+use crate::rtmp::stream_key::StreamKey;
 use crate::server::access::authorization::tests::basic_field;
-use crate::server::access::tests::{from, guard, of, users};
-use crate::server::handler::Protocol;
+use crate::server::access::tests::{configured, from, guard, of, users};
+use crate::server::handler::StreamRequest;
 
 mod api;
 
@@ -20,13 +20,10 @@ fn key(name: &str) -> StreamKey {
     StreamKey::new("", name).unwrap()
 }
 
-/// What shows these; an empty text is none.
-fn showing<'a>(query: &'a str, authorization: &'a str) -> Credentials<'a> {
-    Credentials {
-        query: Some(query).filter(|text| !text.is_empty()),
-        authorization: field(authorization),
-        ..Credentials::default()
-    }
+/// The credentials of a request; an empty text is absent.
+fn sending<'a>(guard: &Guard, query: &'a str, authorization: &'a str) -> Credentials<'a> {
+    let query = Some(query).filter(|text| !text.is_empty());
+    Credentials::from_http(query, field(authorization), guard.rules.api_key())
 }
 
 fn field(text: &str) -> Field<'_> {
@@ -36,38 +33,31 @@ fn field(text: &str) -> Field<'_> {
     }
 }
 
-/// From the page of this origin on a server of this name.
-fn from_page<'a>(host: &'a str, origin: &'a str, credentials: Credentials<'a>) -> Credentials<'a> {
-    let page = Page {
-        host: Some(host),
-        origin: field(origin),
-        sec_fetch_site: Field::Absent,
-    };
-    Credentials {
-        page,
-        ..credentials
-    }
-}
-
+/// The name of the stream that a client may play.
 fn play(
-    guard: &Arc<Guard>,
+    guard: &Guard,
     ip: &str,
     credentials: &Credentials<'_>,
     name: &str,
-) -> Result<String, Denied> {
-    let handlers = Handlers::new(vec![guard.clone()]);
-    let allowed = authorize_play(&handlers, guard, &mut client(ip), credentials, &key(name));
-    allowed.map(|key| key.as_str().to_owned())
+) -> Result<String, Refusal> {
+    let (client, key) = (client(ip), key(name));
+    let mut request = StreamRequest::over_http(&client, &key, None);
+    guard.authorize_with(credentials, Action::Play, &mut request, 0)?;
+    Ok(request.key().as_str().to_owned())
 }
 
-fn are_many(guard: &Guard, ip: &str, attempt: Attempt) -> bool {
-    let now = guard.now();
-    guard.failures.are_many(ip.parse().unwrap(), attempt, now)
+fn may_list(guard: &Guard, ip: &str, credentials: &Credentials<'_>, name: &str) -> bool {
+    let visitor = guard.visitor(&client(ip), credentials, 0);
+    visitor.may_list(&key(name))
+}
+
+fn are_many(guard: &Guard, ip: &str, purpose: Purpose) -> bool {
+    guard.throttle.are_many(ip.parse().unwrap(), purpose, 0)
 }
 
 #[test]
-fn a_key_is_taken_from_the_query_the_password_or_the_name() {
-    let guard = Arc::new(guard(&["publish-it"], &["watch-it"]));
+fn a_key_may_be_in_the_query_the_password_or_the_name() {
+    let guard = guard(&["publish-it"], &["watch-it"]);
     let (any, none) = (
         basic_field("viewer", "watch-it"),
         basic_field("", "watch-it"),
@@ -89,9 +79,10 @@ fn a_key_is_taken_from_the_query_the_password_or_the_name() {
         ("live/door", "key=watch-it", "Bearer other"),
         ("live/door/watch-it", "", ""),
     ] {
-        let allowed = play(&guard, PLAYER, &showing(query, authorization), name);
+        let credentials = sending(&guard, query, authorization);
+        let played = play(&guard, PLAYER, &credentials, name);
         assert_eq!(
-            allowed.as_deref(),
+            played.as_deref(),
             Ok("live/door"),
             "{name} {query} {authorization}"
         );
@@ -99,20 +90,12 @@ fn a_key_is_taken_from_the_query_the_password_or_the_name() {
 }
 
 #[test]
-fn whatever_is_wrong_the_answer_is_the_same() {
-    let guard = Arc::new(guard(&["publish-it"], &["watch-it", "live/gate=gate-key"]));
+fn all_wrong_credentials_get_the_same_answer() {
+    let guard = guard(&["publish-it"], &["watch-it", "live/gate=gate-key"]);
     let basic = |password| basic_field("viewer", password);
     let long_query = format!("key=watch-it&note={}", "x".repeat(1024));
-    let expected = Denied {
-        status: 401,
-        text:
-            "wrong or missing key: put ?key=KEY behind the address, or log in with it as password"
-                .into(),
-    };
-    assert_eq!(
-        expected.challenge(),
-        Some("Basic realm=\"brooklet\", charset=\"UTF-8\"")
-    );
+    let description =
+        "wrong or missing key: put ?key=KEY behind the address, or log in with it as password";
     for (name, query, authorization) in [
         ("live/door", "", ""),
         ("live/door", "key=wrong", ""),
@@ -122,7 +105,7 @@ fn whatever_is_wrong_the_answer_is_the_same() {
         ("live/door", "key=gate-key", ""),
         // Decoded once, not twice.
         ("live/door", "key=%2577atch-it", ""),
-        // No pair of its own.
+        // No parameter of its own.
         ("live/door", "note=%26key=watch-it", ""),
         ("live/door", "note=%26key%3Dwatch-it", ""),
         ("live/door", &long_query, ""),
@@ -137,10 +120,11 @@ fn whatever_is_wrong_the_answer_is_the_same() {
         ("live/gate", "key=watch-it", ""),
     ] {
         // Not even from this machine.
-        let denied = play(&guard, "127.0.0.1", &showing(query, authorization), name);
+        let credentials = sending(&guard, query, authorization);
+        let refusal = play(&guard, "127.0.0.1", &credentials, name).unwrap_err();
         assert_eq!(
-            denied,
-            Err(expected.clone()),
+            (refusal.kind(), refusal.description()),
+            (RefusalKind::Unauthorized, description),
             "{name} {query} {authorization}"
         );
     }
@@ -149,9 +133,9 @@ fn whatever_is_wrong_the_answer_is_the_same() {
 #[test]
 fn users_log_in_by_password_or_query_and_beside_keys() {
     let mut access = users(&["bob:p w:&", "eve:other"]);
-    let only_users = Arc::new(of(Access::default(), access.clone()));
+    let only_users = of(Access::default(), access.clone());
     access.keys.push(Key::parse("watch-it").unwrap());
-    let both = Arc::new(of(Access::default(), access));
+    let both = of(Access::default(), access);
     let basic = basic_field;
     for (query, authorization, by_users, by_both) in [
         ("", &*basic("bob", "p w:&"), true, true),
@@ -167,63 +151,63 @@ fn users_log_in_by_password_or_query_and_beside_keys() {
         ("user=eve&pass=watch-it", "", false, false),
     ] {
         for (guard, is_right) in [(&only_users, by_users), (&both, by_both)] {
-            let result = play(guard, PLAYER, &showing(query, authorization), "live/door");
-            let status = result.as_ref().err().map(|denied| denied.status);
-            let expected = if is_right { None } else { Some(401) };
-            assert_eq!(status, expected, "{query} {authorization}: {result:?}");
+            let credentials = sending(guard, query, authorization);
+            let result = play(guard, PLAYER, &credentials, "live/door");
+            let kind = result.as_ref().err().map(Refusal::kind);
+            let expected = (!is_right).then_some(RefusalKind::Unauthorized);
+            assert_eq!(kind, expected, "{query} {authorization}: {result:?}");
         }
     }
-    let denied = play(&only_users, PLAYER, &showing("", ""), "live/door").unwrap_err();
-    assert_eq!(denied.text, "wrong or missing user or password");
+    let nothing = Credentials::default();
+    let refusal = play(&only_users, PLAYER, &nothing, "live/door").unwrap_err();
+    assert_eq!(refusal.description(), "wrong or missing user or password");
 }
 
 #[test]
-fn who_is_too_far_away_is_not_asked_for_a_password() {
-    let open = Arc::new(of(Access::default(), Access::default()));
+fn a_client_outside_the_networks_is_not_asked_for_a_password() {
+    let open = of(Access::default(), Access::default());
     let mut access = from(&["10.0.0.0/8"]);
     access.keys.push(Key::parse("watch-it").unwrap());
-    let near_and_key = Arc::new(of(Access::default(), access));
+    let near_and_key = of(Access::default(), access);
     for guard in [&open, &near_and_key] {
         for query in ["", "key=watch-it", "key=wrong"] {
-            let denied = play(guard, PLAYER, &showing(query, ""), "live/door").unwrap_err();
-            assert_eq!((denied.status, denied.challenge()), (403, None));
-            assert_eq!(denied.text, "playing is not allowed from your address");
+            let credentials = sending(guard, query, "");
+            let refusal = play(guard, PLAYER, &credentials, "live/door").unwrap_err();
+            let description = "playing is not allowed from your address";
+            assert_eq!(refusal.kind(), RefusalKind::Forbidden);
+            assert_eq!(refusal.description(), description);
         }
     }
-    let here = play(&open, "192.168.1.9", &showing("", ""), "live/door");
-    assert_eq!(here.as_deref(), Ok("live/door"));
-    let here = play(&near_and_key, "10.1.2.3", &showing("", ""), "live/door");
-    assert_eq!(here.unwrap_err().status, 401);
+    let nothing = Credentials::default();
+    let near = play(&open, "192.168.1.9", &nothing, "live/door");
+    assert_eq!(near.as_deref(), Ok("live/door"));
+    let near = play(&near_and_key, "10.1.2.3", &nothing, "live/door");
+    assert_eq!(near.unwrap_err().kind(), RefusalKind::Unauthorized);
 }
 
 #[test]
 fn a_publishers_key_in_the_name_is_hidden_and_not_confirmed() {
-    let guard = Arc::new(guard(&["s3cret"], &[]));
+    let guard = guard(&["s3cret"], &[]);
     for (name, played) in [
         ("live/door/s3cret", "live/door/***"),
         ("live/s3cret", "live/***"),
         ("live/door/other", "live/door/other"),
     ] {
-        let allowed = play(&guard, "127.0.0.1", &showing("", ""), name);
-        assert_eq!(allowed.as_deref(), Ok(played));
-        let client = client("127.0.0.1");
-        let visitor = guard.visitor(&client, &showing("", ""));
-        assert_eq!(
-            visitor.may_list(&key(name)),
-            !played.contains('*'),
-            "{name}"
-        );
+        let nothing = Credentials::default();
+        let found = play(&guard, "127.0.0.1", &nothing, name);
+        assert_eq!(found.as_deref(), Ok(played));
+        let is_listed = may_list(&guard, "127.0.0.1", &nothing, name);
+        assert_eq!(is_listed, !played.contains('*'), "{name}");
     }
 }
 
 #[test]
-fn wrong_keys_count_wherever_they_are_tried_and_missing_ones_nowhere() {
-    let new = || Arc::new(guard(&[], &["watch-it"]));
+fn wrong_keys_count_as_attempts_in_plays_and_lists_and_missing_ones_do_not() {
+    let new = || guard(&[], &["watch-it"]);
     let wrong = basic_field("viewer", "guess");
-    let list = |guard: &Arc<Guard>, credentials: &Credentials<'_>| {
-        guard
-            .visitor(&client(PLAYER), credentials)
-            .may_list(&key("live/door"))
+    let list = |guard: &Guard, query: &str, authorization: &str| {
+        let credentials = sending(guard, query, authorization);
+        may_list(guard, PLAYER, &credentials, "live/door")
     };
     for (query, authorization, is_guess) in [
         ("", "", false),
@@ -234,36 +218,36 @@ fn wrong_keys_count_wherever_they_are_tried_and_missing_ones_nowhere() {
         ("user=bob&pass=guess", "", true),
         ("", &wrong, true),
     ] {
-        let credentials = showing(query, authorization);
         let (player, lister) = (new(), new());
+        let credentials = sending(&player, query, authorization);
         for _ in 0..5 {
             assert!(play(&player, PLAYER, &credentials, "live/door").is_err());
-            assert!(!list(&lister, &credentials));
+            assert!(!list(&lister, query, authorization));
         }
         for guard in [&player, &lister] {
-            let many = are_many(guard, PLAYER, Attempt::Play);
+            let many = are_many(guard, PLAYER, Purpose::Play);
             assert_eq!(many, is_guess, "{query} {authorization}");
-            assert!(!are_many(guard, PLAYER, Attempt::Publish));
-            assert!(!are_many(guard, PLAYER, Attempt::Administer));
+            assert!(!are_many(guard, PLAYER, Purpose::Publish));
+            assert!(!are_many(guard, PLAYER, Purpose::Administer));
             if !is_guess {
                 continue;
             }
-            // Who is right doesn't have to wait, where nobody can any more.
+            // Nothing can be delayed any more: right attempts aren't.
             guard.close();
-            let denied = play(guard, PLAYER, &credentials, "live/door");
-            assert_eq!(denied.unwrap_err().status, 503);
-            let allowed = play(guard, PLAYER, &showing("key=watch-it", ""), "live/door");
-            assert!(allowed.is_ok());
+            let refusal = play(guard, PLAYER, &credentials, "live/door").unwrap_err();
+            assert_eq!(refusal.kind(), RefusalKind::ServerStops);
+            let right = sending(guard, "key=watch-it", "");
+            assert!(play(guard, PLAYER, &right, "live/door").is_ok());
             for authorization in ["", &*basic_field("", "watch-it")] {
-                assert!(list(guard, &showing("key=watch-it", authorization)));
+                assert!(list(guard, "key=watch-it", authorization));
             }
-            assert!(are_many(guard, PLAYER, Attempt::Play));
+            assert!(are_many(guard, PLAYER, Purpose::Play));
         }
     }
 }
 
 #[test]
-fn lists_show_what_may_be_played_and_nobody_is_asked() {
+fn lists_show_the_streams_that_a_client_may_play() {
     let open = guard(&["publish-it"], &[]);
     let keyed = guard(&[], &["live/*=for-live", "live/door=for-door"]);
     let mut access = users(&["bob:pw"]);
@@ -300,8 +284,7 @@ fn lists_show_what_may_be_played_and_nobody_is_asked() {
             [false, false, false],
         ),
     ] {
-        let visitor_of = client(ip);
-        let visitor = guard.visitor(&visitor_of, &showing(query, authorization));
+        let visitor = guard.visitor(&client(ip), &sending(guard, query, authorization), 0);
         let found =
             ["live/door", "live/gate", "other/door"].map(|name| visitor.may_list(&key(name)));
         assert_eq!(found, shown, "{ip} {query} {authorization}");
@@ -309,188 +292,131 @@ fn lists_show_what_may_be_played_and_nobody_is_asked() {
 }
 
 #[test]
-fn embedding_programs_are_asked_and_see_what_the_client_sent() {
-    /// Notes what it is asked, and refuses the gate.
-    #[derive(Default)]
-    struct Doorman(Mutex<Vec<String>>);
+fn beyond_twenty_guesses_a_second_lists_show_nothing() {
+    let guard = guard(&[], &["watch-it"]);
+    let list = |query| may_list(&guard, PLAYER, &sending(&guard, query, ""), "live/door");
+    (0..20).for_each(|_| assert!(list("key=watch-it") && !list("key=guess")));
+    assert!(!list("key=watch-it"));
+}
 
-    impl Handler for Doorman {
-        fn play(&self, client: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
-            assert_eq!(client.protocol(), Protocol::Http);
-            let Connect { flash_ver, .. } = client.connect();
-            let note = request.query_value("note").unwrap_or("none");
-            let text = format!("{flash_ver} plays {}, {note}", request.name());
-            self.0.lock().unwrap().push(text);
-            match request.key().as_str() {
-                "live/gate" => Err(Refusal::new("no gates").with_description("closed")),
-                _ => {
-                    request.set_key(key("live/yard"));
-                    Ok(())
-                }
-            }
+#[test]
+fn a_foreign_host_name_is_refused_only_where_the_network_decides() {
+    let mut near_and_keyed = from(&["192.168.0.0/16"]);
+    near_and_keyed.keys.push(Key::parse("watch-it").unwrap());
+    for (play, is_refused) in [
+        (Access::default(), true),
+        (from(&["192.168.0.0/16"]), true),
+        (from(&["any"]), false),
+        (near_and_keyed, false),
+    ] {
+        let guard = of(Access::default(), play.clone());
+        for (host, is_foreign) in [("192.168.1.5:8080", false), ("evil.example", true)] {
+            let page = Page {
+                host: Some(host),
+                ..Page::default()
+            };
+            let result = guard.check_host(&page);
+            assert_eq!(result.is_err(), is_foreign && is_refused, "{host} {play:?}");
         }
     }
-
-    let guard = Arc::new(guard(&[], &["watch-it"]));
-    let doorman = Arc::new(Doorman::default());
-    let handlers = Handlers::new(vec![guard.clone(), doorman.clone()]);
-    let ask = |query, name| {
-        let credentials = showing(query, "");
-        authorize_play(
-            &handlers,
-            &guard,
-            &mut client(PLAYER),
-            &credentials,
-            &key(name),
-        )
-    };
-    assert_eq!(
-        ask("key=watch-it&note=a%20b%26c", "live/door"),
-        Ok(key("live/yard"))
-    );
-    let denied = ask("key=watch-it", "live/gate").unwrap_err();
-    assert_eq!((denied.status, &*denied.text), (403, "closed"));
-    assert_eq!(ask("key=wrong", "live/door").unwrap_err().status, 401);
-    let asked = doorman.0.lock().unwrap();
-    let expected = [
-        "curl/8 plays live/door?key=watch-it&note=a%20b%26c, a%20b%26c",
-        "curl/8 plays live/gate?key=watch-it, none",
-    ];
-    assert_eq!(*asked, expected);
 }
 
-#[test]
-fn a_password_counts_for_one_request_only() {
-    let guard = Arc::new(guard(&[], &["watch-it"]));
-    let handlers = Handlers::new(vec![guard.clone()]);
-    let mut client = client(PLAYER);
-    let basic = basic_field("", "watch-it");
-    for (authorization, is_allowed) in [(&*basic, true), ("", false)] {
-        let credentials = showing("", authorization);
-        let result = authorize_play(
-            &handlers,
-            &guard,
-            &mut client,
-            &credentials,
-            &key("live/door"),
-        );
-        assert_eq!(result.is_ok(), is_allowed);
-    }
-}
-
-#[test]
-fn percent_encoding_is_undone_once() {
-    for (text, decoded) in [
-        ("", Some("")),
-        ("abc", Some("abc")),
-        ("%41%62%C3%B6", Some("Ab\u{f6}")),
-        ("%2541", Some("%41")),
-        ("a+b", Some("a+b")),
-        ("100%", Some("100%")),
-        ("%4", Some("%4")),
-        ("%zz%+1", Some("%zz%+1")),
-        ("%%41", Some("%A")),
-        ("%00", Some("\0")),
-        ("%FF", None),
-    ] {
-        assert_eq!(
-            percent::decode_leniently(text).as_deref(),
-            decoded,
-            "{text}"
-        );
-    }
-}
-
-/// A request head with these lines behind the first two.
+/// A request head with these lines after the first two.
 fn head(version: &str, lines: &str) -> Head<'static> {
     let text = format!("GET / HTTP/{version}\r\nHost: h\r\n{lines}\r\n");
     Head::parse(text.leak().as_bytes()).unwrap()
 }
 
 #[test]
-fn only_trusted_proxies_say_who_is_asking() {
-    let guard = Guard {
+fn only_trusted_proxies_name_the_client() {
+    let guard = configured(Config {
         trusted_proxies: ["127.0.0.1", "10.0.0.0/8"]
             .map(|text| Network::parse_of_proxies(text).unwrap())
             .to_vec(),
-        ..of(Access::default(), Access::default())
-    };
+        ..Config::default()
+    });
     let local = "192.0.2.1".parse().unwrap();
-    for (peer, version, lines, sender, way) in [
-        ("127.0.0.1:9", "1.1", "", "127.0.0.1:9", Way::Direct),
-        ("203.0.113.5:9", "1.1", "", "203.0.113.5:9", Way::Direct),
+    for (peer, version, lines, sender, arrival) in [
+        ("127.0.0.1:9", "1.1", "", "127.0.0.1:9", Arrival::Direct),
+        ("203.0.113.5:9", "1.1", "", "203.0.113.5:9", Arrival::Direct),
         (
             "127.0.0.1:9",
             "1.1",
             "X-Forwarded-For: 203.0.113.5\r\n",
             "203.0.113.5:0",
-            Way::Named,
+            Arrival::ByTrustedProxy,
         ),
         (
             "127.0.0.1:9",
             "1.0",
             "Forwarded: for=203.0.113.5\r\n",
             "203.0.113.5:0",
-            Way::Named,
+            Arrival::ByTrustedProxy,
         ),
         (
             "127.0.0.1:9",
             "1.1",
             "X-Forwarded-For: 127.0.0.1, 203.0.113.5, 10.9.9.9\r\n",
             "203.0.113.5:0",
-            Way::Named,
+            Arrival::ByTrustedProxy,
         ),
         (
             "127.0.0.1:9",
             "1.1",
             "X-Forwarded-For: 127.0.0.1\r\n",
             "127.0.0.1:0",
-            Way::Named,
+            Arrival::ByTrustedProxy,
         ),
         (
             "127.0.0.1:9",
             "1.1",
             "X-Forwarded-For: unknown\r\n",
             "127.0.0.1:9",
-            Way::Unnamed,
+            Arrival::ByUnknownProxy,
         ),
         (
             "127.0.0.1:9",
             "1.1",
             "X-Real-IP: 203.0.113.5\r\n",
             "127.0.0.1:9",
-            Way::Unnamed,
+            Arrival::ByUnknownProxy,
         ),
         (
             "127.0.0.1:9",
             "1.1",
             "Via: 1.1 x\r\n",
             "127.0.0.1:9",
-            Way::Unnamed,
+            Arrival::ByUnknownProxy,
         ),
-        ("127.0.0.1:9", "1.0", "", "127.0.0.1:9", Way::Unnamed),
-        // An old player elsewhere.
-        ("192.168.1.9:9", "1.0", "", "192.168.1.9:9", Way::Direct),
-        // Whoever isn't trusted.
+        (
+            "127.0.0.1:9",
+            "1.0",
+            "",
+            "127.0.0.1:9",
+            Arrival::ByUnknownProxy,
+        ),
+        // An old player on another machine.
+        ("192.168.1.9:9", "1.0", "", "192.168.1.9:9", Arrival::Direct),
+        // Others aren't trusted.
         (
             "192.168.1.9:9",
             "1.1",
             "X-Forwarded-For: 127.0.0.1\r\n",
             "192.168.1.9:9",
-            Way::Unnamed,
+            Arrival::ByUnknownProxy,
         ),
         (
             "127.0.0.2:9",
             "1.1",
             "X-Forwarded-For: 203.0.113.5\r\n",
             "127.0.0.2:9",
-            Way::Unnamed,
+            Arrival::ByUnknownProxy,
         ),
     ] {
         let found = guard.sender(&head(version, lines), peer.parse().unwrap(), local);
         assert_eq!(
             found,
-            (sender.parse().unwrap(), way),
+            (sender.parse().unwrap(), arrival),
             "{peer} {version} {lines}"
         );
     }

@@ -1,10 +1,28 @@
 use super::*;
-use crate::config::{Config, Secret};
+use crate::config::Secret;
 
-fn with_api_key(guard: Guard) -> Guard {
-    Guard {
+fn with_api_key(play: Access) -> Guard {
+    configured(Config {
         api_key: Some(Secret::new("admin-key")),
-        ..guard
+        play,
+        ..Config::default()
+    })
+}
+
+/// The access of players who need the key `watch-it`.
+fn keyed() -> Access {
+    Access {
+        keys: vec![Key::parse("watch-it").unwrap()],
+        ..Access::default()
+    }
+}
+
+/// A request to this host, on behalf of a page of this origin, or of none.
+fn page<'a>(host: &'a str, origin: &'a str) -> Page<'a> {
+    Page {
+        host: Some(host),
+        origin: field(origin),
+        sec_fetch_site: Field::Absent,
     }
 }
 
@@ -17,18 +35,15 @@ fn without_an_api_key_only_this_machine_is_privileged() {
             origin: field(origin.unwrap_or_default()),
             sec_fetch_site: field(site.unwrap_or_default()),
         };
-        let credentials = Credentials {
-            page,
-            ..Credentials::default()
+        let arrivals = if is_forwarded {
+            &[Arrival::ByTrustedProxy, Arrival::ByUnknownProxy][..]
+        } else {
+            &[Arrival::Direct]
         };
-        let ways = match is_forwarded {
-            true => &[Way::Named, Way::Unnamed][..],
-            false => &[Way::Direct],
-        };
-        ways.iter().any(|way| {
+        arrivals.iter().any(|arrival| {
             let mut client = client(ip);
-            client.set_way(*way);
-            guard.is_privileged(&client, &credentials)
+            client.set_arrival(*arrival);
+            guard.is_privileged(&client, &Credentials::default(), &page, 0)
         })
     };
     let here = Some("127.0.0.1:8080");
@@ -82,7 +97,7 @@ fn without_an_api_key_only_this_machine_is_privileged() {
         ),
         ("127.0.0.1", here, None, Some("cross-site"), false, false),
         ("127.0.0.1", here, None, Some("same-site"), false, false),
-        // A page whose name was made to lead here.
+        // A page whose name was made to point here.
         (
             "127.0.0.1",
             Some("evil.example:8080"),
@@ -100,18 +115,18 @@ fn without_an_api_key_only_this_machine_is_privileged() {
             false,
         ),
         ("127.0.0.1", None, None, None, false, false),
-        // The world, through a proxy on this machine.
+        // Clients from anywhere, through a proxy on this machine.
         ("127.0.0.1", here, None, None, true, false),
     ] {
         let found = privileged(ip, host, origin, site, is_forwarded);
         assert_eq!(found, expected, "{ip} {host:?} {origin:?} {site:?}");
     }
-    assert_eq!(guard.api_denial().status, 403);
+    assert_eq!(guard.api_refusal().kind(), RefusalKind::Forbidden);
 }
 
 #[test]
-fn with_an_api_key_it_is_needed_and_loopback_is_nothing() {
-    let new = || with_api_key(guard(&[], &["watch-it"]));
+fn with_an_api_key_it_is_needed_even_on_this_machine() {
+    let new = || with_api_key(keyed());
     let right = basic_field("", "admin-key");
     let (wrong, other) = (basic_field("", "guess"), basic_field("", "watch-it"));
     for (query, authorization, is_privileged, is_guess) in [
@@ -126,32 +141,30 @@ fn with_an_api_key_it_is_needed_and_loopback_is_nothing() {
         ("", "Bearer watch-it", false, true),
         ("api_key=guess", "", false, true),
         ("api_key=", "", false, true),
-        // That is for playing, and sent by itself.
+        // A login to play, which browsers attach on their own.
         ("", &other, false, false),
         ("key=admin-key", "", false, false),
         ("", "Basic ???", false, false),
         ("", "Digest admin-key", false, false),
     ] {
-        let credentials = from_page("127.0.0.1:8080", "", showing(query, authorization));
-        let guard = new();
+        let (guard, page) = (new(), page("127.0.0.1:8080", ""));
+        let credentials = sending(&guard, query, authorization);
         for ip in [PLAYER, "127.0.0.1"] {
             for _ in 0..5 {
-                let found = guard.is_privileged(&client(ip), &credentials);
+                let found = guard.is_privileged(&client(ip), &credentials, &page, 0);
                 assert_eq!(found, is_privileged, "{query} {authorization}");
             }
-            let many = are_many(&guard, ip, Attempt::Administer);
+            let many = are_many(&guard, ip, Purpose::Administer);
             assert_eq!(many, is_guess, "{query} {authorization}");
-            assert!(!are_many(&guard, ip, Attempt::Play));
+            assert!(!are_many(&guard, ip, Purpose::Play));
         }
     }
-    let denied = new().api_denial();
-    assert_eq!(denied.status, 401);
-    assert!(denied.challenge().is_some());
+    assert_eq!(new().api_refusal().kind(), RefusalKind::Unauthorized);
 }
 
 #[test]
-fn a_browser_does_not_lend_its_password_to_pages_of_other_sites() {
-    let guard = with_api_key(guard(&[], &[]));
+fn pages_of_other_sites_cannot_use_the_password_of_a_browser() {
+    let guard = with_api_key(Access::default());
     let basic = basic_field("", "admin-key");
     for (origin, by_basic, by_key) in [
         ("", true, true),
@@ -159,52 +172,52 @@ fn a_browser_does_not_lend_its_password_to_pages_of_other_sites() {
         ("http://evil.example", false, true),
         ("http://pi", false, true),
     ] {
-        let credentials = from_page("pi:8080", origin, showing("", &basic));
-        assert_eq!(
-            guard.is_privileged(&client(PLAYER), &credentials),
-            by_basic,
-            "{origin}"
-        );
-        let credentials = from_page("pi:8080", origin, showing("api_key=admin-key", ""));
-        assert_eq!(
-            guard.is_privileged(&client(PLAYER), &credentials),
-            by_key,
-            "{origin}"
-        );
+        let page = page("pi:8080", origin);
+        for (query, authorization, expected) in
+            [("", &*basic, by_basic), ("api_key=admin-key", "", by_key)]
+        {
+            let credentials = sending(&guard, query, authorization);
+            let found = guard.is_privileged(&client(PLAYER), &credentials, &page, 0);
+            assert_eq!(found, expected, "{origin} {query}");
+        }
     }
 }
 
 #[test]
-fn guesses_at_the_api_key_wait_and_the_key_itself_never() {
-    let guard = with_api_key(guard(&[], &[]));
-    let guess = |key| guard.is_privileged(&client(PLAYER), &showing(key, ""));
+fn guesses_at_the_api_key_are_delayed_and_the_right_key_is_not() {
+    let guard = with_api_key(Access::default());
+    let guess = |query| {
+        let credentials = sending(&guard, query, "");
+        guard.is_privileged(&client(PLAYER), &credentials, &page("pi", ""), 0)
+    };
     (0..9).for_each(|_| assert!(!guess("api_key=guess")));
-    assert!(are_many(&guard, PLAYER, Attempt::Administer));
-    // Nobody may wait any more.
+    assert!(are_many(&guard, PLAYER, Purpose::Administer));
+    // Nothing can be delayed any more.
     guard.close();
     assert!(guess("api_key=admin-key"));
-    assert!(!guess("api_key=guess"));
+    (0..11).for_each(|_| assert!(!guess("api_key=guess")));
+    // Right and wrong keys get the same answer now.
+    assert!(!guess("api_key=admin-key"));
 }
 
 #[test]
-fn the_api_key_as_password_is_no_guess_at_playing_nor_a_key_for_it() {
-    let guard = Arc::new(with_api_key(guard(&[], &["watch-it"])));
+fn the_api_key_as_password_is_neither_a_guess_at_playing_nor_a_key_for_it() {
+    let guard = with_api_key(keyed());
     let basic = basic_field("", "admin-key");
+    let credentials = sending(&guard, "", &basic);
     for _ in 0..9 {
-        let denied = play(&guard, PLAYER, &showing("", &basic), "live/door");
-        assert_eq!(denied.unwrap_err().status, 401);
-        let visitor_of = client(PLAYER);
-        let visitor = guard.visitor(&visitor_of, &showing("", &basic));
-        assert!(!visitor.may_list(&key("live/door")));
+        let refusal = play(&guard, PLAYER, &credentials, "live/door").unwrap_err();
+        assert_eq!(refusal.kind(), RefusalKind::Unauthorized);
+        assert!(!may_list(&guard, PLAYER, &credentials, "live/door"));
     }
-    assert!(!are_many(&guard, PLAYER, Attempt::Play));
+    assert!(!are_many(&guard, PLAYER, Purpose::Play));
 }
 
 #[test]
-fn pages_of_other_sites_read_only_what_is_not_given_for_where_the_browser_is() {
+fn pages_of_other_sites_cannot_read_what_is_granted_because_of_an_address() {
     let open = of(Access::default(), Access::default());
     let for_all = of(Access::default(), from(&["any"]));
-    let keyed = guard(&[], &["watch-it"]);
+    let keyed = of(Access::default(), keyed());
     let basic = basic_field("", "watch-it");
     for (origin, authorization, by_open, by_all, by_key) in [
         ("http://evil.example", "", false, true, true),
@@ -215,38 +228,23 @@ fn pages_of_other_sites_read_only_what_is_not_given_for_where_the_browser_is() {
         ("http://192.168.1.9", &*basic, false, false, false),
         ("http://evil.example", &basic, false, false, false),
     ] {
-        let credentials = from_page("pi:8080", origin, showing("", authorization));
+        let page = page("pi:8080", origin);
         for (guard, expected) in [(&open, by_open), (&for_all, by_all), (&keyed, by_key)] {
+            let credentials = sending(guard, "", authorization);
+            let may_share = guard.may_share(&credentials, &page);
+            assert_eq!(may_share, expected, "{origin} {authorization}");
+            // Programs send no origin, and attach no passwords of others.
+            let may_open = guard.may_open_socket(&credentials, &page);
             assert_eq!(
-                guard.may_share(&credentials),
-                expected,
-                "{origin} {authorization}"
-            );
-            // Programs say nothing of an origin, and have nothing to lend.
-            let socket = guard.may_open_socket(&credentials);
-            assert_eq!(
-                socket,
+                may_open,
                 expected || origin.is_empty(),
                 "{origin} {authorization}"
             );
         }
     }
-    let own = from_page(
-        "pi.example:8080",
-        "http://pi.example:8080",
-        showing("", &basic),
-    );
-    assert!(!open.may_share(&own) && open.may_open_socket(&own));
-}
-
-#[test]
-fn a_config_with_an_api_key_makes_a_guard_that_wants_it() {
-    let config = Config {
-        api_key: Some(Secret::new("admin-key")),
-        ..Config::default()
-    };
-    let guard = Guard::new(&config);
-    assert_eq!(guard.api_denial().status, 401);
-    let right = showing("api_key=admin-key", "");
-    assert!(guard.is_privileged(&client(PLAYER), &right));
+    let own = page("pi.example:8080", "http://pi.example:8080");
+    let credentials = sending(&open, "", &basic);
+    assert!(!open.may_share(&credentials, &own) && open.may_open_socket(&credentials, &own));
+    let unreadable = Credentials::from_http(None, Field::Unreadable, None);
+    assert!(!for_all.may_share(&unreadable, &own));
 }

@@ -1,0 +1,110 @@
+//! The query of a request, as browsers encode it.
+//!
+//! ```text
+//! join=gop&key=%77atch%2Dit      key -> watch-it
+//! ```
+
+use std::borrow::Cow;
+
+/// Longest query that is read, in bytes: as long as the names of streams over RTMP, which have
+/// queries too.
+const MAX_LEN: usize = 1024;
+
+/// Returns the value of the first parameter of this name, percent-decoded once. A parameter stays
+/// as it is if decoding it gives an `&` or isn't UTF-8.
+pub fn value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    if query.len() > MAX_LEN {
+        return None;
+    }
+    query.split('&').find_map(|parameter| {
+        let decoded = decode(parameter).filter(|decoded| !decoded.contains('&'));
+        match decoded {
+            Some(decoded) => Some(Cow::Owned(value_of(&decoded, name)?.to_owned())),
+            None => value_of(parameter, name).map(Cow::Borrowed),
+        }
+    })
+}
+
+fn value_of<'a>(parameter: &'a str, name: &str) -> Option<&'a str> {
+    let (found, value) = parameter.split_once('=')?;
+    (found == name).then_some(value)
+}
+
+/// Decodes a part of a query that holds `%`. Sequences that aren't like `%41` stay. `None` if there
+/// is nothing to decode, or the result isn't UTF-8.
+fn decode(text: &str) -> Option<String> {
+    if !text.contains('%') {
+        return None;
+    }
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, others @ ..] = rest {
+        rest = others;
+        let encoded = match others {
+            [high, low, after @ ..] if *first == b'%' => {
+                digit(high).zip(digit(low)).zip(Some(after))
+            }
+            _ => None,
+        };
+        match encoded {
+            Some(((high, low), after)) => {
+                bytes.push((high << 4 | low) as u8);
+                rest = after;
+            }
+            None => bytes.push(*first),
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_decoded_once() {
+        for (encoded, decoded) in [
+            ("", ""),
+            ("abc", "abc"),
+            ("%41%62%C3%B6", "Ab\u{f6}"),
+            ("%2541", "%41"),
+            ("a+b", "a+b"),
+            ("a=b", "a=b"),
+            ("100%", "100%"),
+            ("%4", "%4"),
+            ("%zz%+1", "%zz%+1"),
+            ("%%41", "%A"),
+            ("%00", "\0"),
+            ("%FF", "%FF"),
+            ("a%26b", "a%26b"),
+        ] {
+            let query = format!("x=1&name={encoded}&name=2");
+            assert_eq!(value(&query, "name").as_deref(), Some(decoded), "{encoded}");
+        }
+    }
+
+    #[test]
+    fn names_are_decoded_too() {
+        for (query, found) in [
+            ("%6Bey=a", Some("a")),
+            ("key%3Da", Some("a")),
+            ("", None),
+            ("key", None),
+            ("Key=a", None),
+            ("xkey=a", None),
+            // No parameter of its own.
+            ("note=%26key=a", None),
+            ("note=%26key%3Da", None),
+        ] {
+            assert_eq!(value(query, "key").as_deref(), found, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_long_query_is_not_read() {
+        let query = |len: usize| format!("key=a&x={}", "x".repeat(len - 8));
+        assert_eq!(value(&query(1024), "key").as_deref(), Some("a"));
+        assert_eq!(value(&query(1025), "key"), None);
+    }
+}

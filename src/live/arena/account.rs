@@ -1,0 +1,165 @@
+//! Accounts: how many blocks a stream may hold.
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use super::pool::{AccountSlot, Block, Holder, PLENTY, Pool, PoolState};
+
+/// A stream's account; closed when dropped.
+pub struct Account {
+    pool: Arc<Pool>,
+    number: u32,
+    /// The number of blocks that it might hold when it took the last one.
+    may_hold: usize,
+}
+
+impl Account {
+    /// Opens an account for a client's stream, or for one that isn't published.
+    pub(super) fn open(pool: &Arc<Pool>, state: &mut PoolState, client: Option<IpAddr>) -> Account {
+        let free = state
+            .accounts
+            .iter()
+            // Numbers are used again only when all blocks are back, since these say whose they were.
+            .position(|slot| !slot.is_open && slot.held == 0);
+        let number = free.unwrap_or(state.accounts.len());
+        if free.is_none() {
+            state.accounts.push(AccountSlot::default());
+        }
+        state.accounts[number] = AccountSlot {
+            is_open: true,
+            is_running: true,
+            client,
+            ..AccountSlot::default()
+        };
+        Account {
+            pool: Arc::clone(pool),
+            number: number as u32,
+            may_hold: pool.level_for(state, Some(number), 0),
+        }
+    }
+
+    /// Takes a block, unless the account holds what it may: then it has to give up one of its own.
+    pub fn take(&mut self) -> Option<Block> {
+        let pool = &self.pool;
+        let mut state = pool.lock();
+        let slot = state.accounts.get(self.number as usize)?;
+        let (held, protected, owed) = (slot.held, slot.protected, slot.owed());
+        // Blocks that aren't set aside for others.
+        let spare = state.free.len().saturating_sub(state.owed - owed);
+        let is_plenty = spare > pool.reserve() + pool.total / 8;
+        self.may_hold = if is_plenty {
+            pool.level.store(PLENTY, Ordering::Relaxed);
+            held + spare - pool.reserve()
+        } else {
+            let level = pool.level_for(&state, Some(self.number as usize), 0);
+            // While there is more than the reserve, no account has to give up anything.
+            let is_short = spare <= pool.reserve();
+            let limit = if is_short { level } else { PLENTY };
+            pool.level.store(limit, Ordering::Relaxed);
+            let unclaimed = spare.saturating_sub(pool.reserve());
+            level.max(protected).max(held + unclaimed)
+        };
+        if held >= self.may_hold || spare == 0 {
+            return None;
+        }
+        let block = pool.hand_out(&mut state, self.number)?;
+        state.change(self.number, |slot| slot.held += 1);
+        Some(block)
+    }
+
+    /// The number of blocks that it might hold when it took the last one.
+    pub fn may_hold(&self) -> usize {
+        self.may_hold
+    }
+
+    /// Whether it may hold this many blocks now.
+    pub fn can_hold(&mut self, blocks: usize) -> bool {
+        if blocks > self.may_hold {
+            let state = self.pool.lock();
+            let slot = state.accounts.get(self.number as usize);
+            let level = self.pool.level_for(&state, Some(self.number as usize), 0);
+            self.may_hold = level.max(slot.map_or(0, |slot| slot.protected));
+        }
+        blocks <= self.may_hold
+    }
+
+    /// The number of blocks that it has to give up now, since others need them more.
+    pub fn excess(&self) -> usize {
+        let level = self.pool.level.load(Ordering::Relaxed);
+        if level == PLENTY {
+            return 0;
+        }
+        let state = self.pool.lock();
+        let slot = state.accounts.get(self.number as usize);
+        slot.map_or(0, |slot| slot.excess(level))
+    }
+
+    /// Whether it has more spare blocks than it may keep.
+    pub fn has_too_much_spare(&self) -> bool {
+        let total = self.pool.total;
+        let state = self.pool.lock();
+        let spare = state.spare(usize::MAX);
+        let free = state.free.len();
+        let least_free = self.pool.reserve() / 2 * 3;
+        let excess = least_free
+            .saturating_sub(free)
+            .max(spare.saturating_sub(total / 2));
+        let own = state.accounts.get(self.number as usize);
+        let own = own.map_or(0, |slot| slot.spare);
+        // It is this account's turn if all together would still have too many, or just enough, were
+        // each of them cut to less than this one has.
+        excess > 0 && own > 0 && state.spare(own - 1) + excess >= spare
+    }
+
+    /// Sets how many of its oldest blocks are spare ones. The next blocks that go home are assumed to
+    /// be these.
+    pub fn set_spare(&mut self, blocks: usize) {
+        let mut state = self.pool.lock();
+        state.change(self.number, |slot| slot.spare = blocks.min(slot.held));
+    }
+
+    /// Sets aside `blocks`, all of which it holds now, up to the most that may be protected.
+    pub fn protect(&mut self, blocks: usize) {
+        let total = self.pool.total;
+        let mut state = self.pool.lock();
+        let Some(slot) = state.accounts.get(self.number as usize) else {
+            return;
+        };
+        let others = state.protected - slot.protected;
+        let most = (total / 4 * 3).saturating_sub(others).min(total / 2);
+        let blocks = blocks.min(most);
+        state.change(self.number, |slot| slot.protected = blocks);
+    }
+
+    /// Sets whether the stream has a publisher. Without one, it gives up all that others need.
+    pub fn set_running(&mut self, is_running: bool) {
+        let mut state = self.pool.lock();
+        state.change(self.number, |slot| {
+            slot.is_running = is_running;
+            if !is_running {
+                slot.protected = 0;
+            }
+        });
+    }
+
+    /// Sets the holder that is asked to give up blocks.
+    pub fn set_holder(&mut self, holder: Weak<dyn Holder>) {
+        let mut state = self.pool.lock();
+        state.change(self.number, |slot| slot.holder = Some(holder));
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        state.change(self.number, |slot| {
+            slot.is_running = false;
+            slot.protected = 0;
+            slot.spare = 0;
+            slot.holder = None;
+            slot.client = None;
+            slot.is_open = false;
+        });
+    }
+}

@@ -1,0 +1,245 @@
+//! The pool behind an arena: its blocks, and what each account holds of them.
+
+use std::net::IpAddr;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+use crate::live::lock;
+
+/// The length of a block in bytes: large enough that a frame of 4 Mbit/s is one or two slices for
+/// `sendmsg`, small enough that an audio-only stream doesn't hoard memory.
+pub const BLOCK_LEN: usize = 16 * 1024;
+
+/// One in this many blocks is in the reserve, which no stream may fill.
+pub(super) const RESERVE: usize = 8;
+
+/// No level: there are enough blocks.
+pub(super) const PLENTY: usize = usize::MAX;
+
+/// The owner of blocks for messages of publishers under assembly.
+pub(super) const ASSEMBLY: u32 = u32::MAX;
+
+/// The owner of blocks for messages of other connections.
+pub(super) const STRANGER: u32 = u32::MAX - 1;
+
+/// See the module's documentation.
+pub(super) struct Pool {
+    state: Mutex<PoolState>,
+    /// The number of blocks.
+    pub(super) total: usize,
+    /// The most blocks that an account may keep when others need some, or [`PLENTY`].
+    pub(super) level: AtomicUsize,
+    /// The number of streams that one client may have.
+    pub(super) per_client: AtomicUsize,
+}
+
+/// What is behind the pool's lock.
+pub(super) struct PoolState {
+    pub(super) free: Vec<&'static mut [u8]>,
+    /// The number of blocks for messages under assembly, which belong to no account.
+    pub(super) assembly: usize,
+    /// The number of those that are on loan to connections that don't publish.
+    pub(super) strangers: usize,
+    pub(super) accounts: Vec<AccountSlot>,
+    /// The number of protected blocks of all accounts.
+    pub(super) protected: usize,
+    /// The number of protected blocks that their accounts don't hold at the moment.
+    pub(super) owed: usize,
+}
+
+/// An account, as the pool knows it. The fields count blocks.
+#[derive(Default)]
+pub(super) struct AccountSlot {
+    /// Its owner is there. Blocks may come home after an account was closed.
+    pub(super) is_open: bool,
+    /// Its stream has a publisher.
+    pub(super) is_running: bool,
+    pub(super) held: usize,
+    /// The oldest of those, which no viewer needs yet.
+    pub(super) spare: usize,
+    pub(super) protected: usize,
+    /// The client whose stream it is, as long as the account is open.
+    pub(super) client: Option<IpAddr>,
+    pub(super) holder: Option<Weak<dyn Holder>>,
+}
+
+/// The holder of an account's blocks, which can be asked to give some up.
+pub trait Holder: Send + Sync {
+    /// Gives up `count` blocks, the least useful first, unless the holder is busy. Must not wait.
+    fn give_up(&self, count: usize);
+}
+
+/// A block on loan: [`BLOCK_LEN`] bytes with stale content. Goes home when dropped.
+pub struct Block {
+    bytes: &'static mut [u8],
+    home: Arc<Pool>,
+    owner: u32,
+}
+
+/// The blocks of pools that were dropped.
+static RETIRED: Mutex<Vec<&'static mut [u8]>> = Mutex::new(Vec::new());
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Each block on loan holds a reference to its pool, so all of them are here.
+        lock(&RETIRED).append(&mut self.lock().free);
+    }
+}
+
+impl Pool {
+    /// A pool of this number of blocks.
+    pub(super) fn new(total: usize) -> Pool {
+        let reused = {
+            let mut retired = lock(&RETIRED);
+            let kept = retired.len().saturating_sub(total);
+            retired.split_off(kept)
+        };
+        let slab: &'static mut [u8] = vec![0; (total - reused.len()) * BLOCK_LEN].leak();
+        // Popped from the end: blocks that are resident already go first, then the lowest addresses,
+        // which stay in use.
+        let mut free = Vec::with_capacity(total);
+        free.extend(slab.chunks_exact_mut(BLOCK_LEN).rev());
+        free.extend(reused);
+        Pool {
+            total,
+            state: Mutex::new(PoolState {
+                free,
+                assembly: 0,
+                strangers: 0,
+                accounts: Vec::new(),
+                protected: 0,
+                owed: 0,
+            }),
+            level: AtomicUsize::new(PLENTY),
+            per_client: AtomicUsize::new(usize::MAX),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, PoolState> {
+        lock(&self.state)
+    }
+
+    pub(super) fn hand_out(self: &Arc<Pool>, state: &mut PoolState, owner: u32) -> Option<Block> {
+        Some(Block {
+            bytes: state.free.pop()?,
+            home: Arc::clone(self),
+            owner,
+        })
+    }
+
+    /// The number of blocks for messages under assembly, and to hand out until accounts above the level
+    /// have given theirs up.
+    pub(super) fn reserve(&self) -> usize {
+        self.total / RESERVE
+    }
+
+    /// The number of blocks without which a stream isn't worth publishing.
+    pub(super) fn least(&self) -> usize {
+        (self.total / 32).clamp(2, 8)
+    }
+
+    /// The level if this account (a new one for `None`) takes all that it can get, and each other
+    /// account keeps what it holds, but at least `least` blocks.
+    pub(super) fn level_for(&self, state: &PoolState, asker: Option<usize>, least: usize) -> usize {
+        let all = self.total.saturating_sub(state.assembly + self.reserve());
+        let others = |level: usize| -> usize {
+            let others = state.accounts.iter().enumerate();
+            let others = others.filter(|(number, slot)| Some(*number) != asker && slot.is_running);
+            others.map(|(_, slot)| slot.claim(level, least)).sum()
+        };
+        let (mut low, mut high) = (0, all);
+        let most = others(PLENTY);
+        // Usually all needs are met, and there is nothing to search for.
+        if all >= most && all - most >= high / 2 {
+            return all - most;
+        }
+        while low < high {
+            let middle = (low + high).div_ceil(2);
+            if middle + others(middle) <= all {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        low
+    }
+}
+
+impl AccountSlot {
+    /// What it may hold at a level.
+    fn may_hold(&self, level: usize) -> usize {
+        // Without a publisher its newest GOP is of little use to viewers.
+        if self.is_running {
+            level.max(self.protected)
+        } else {
+            0
+        }
+    }
+
+    /// What it takes at a level.
+    fn claim(&self, level: usize, least: usize) -> usize {
+        let needs = (self.held - self.spare).max(self.protected).max(least);
+        needs.min(self.may_hold(level))
+    }
+
+    /// What it is to give up at a level that isn't [`PLENTY`].
+    pub(super) fn excess(&self, level: usize) -> usize {
+        let excess = self.held.saturating_sub(self.may_hold(level));
+        excess.max(self.spare)
+    }
+
+    /// The protected blocks that it doesn't hold.
+    pub(super) fn owed(&self) -> usize {
+        self.protected.saturating_sub(self.held)
+    }
+}
+
+impl PoolState {
+    /// The number of spare blocks of all accounts, if each had at most this many.
+    pub(super) fn spare(&self, most: usize) -> usize {
+        self.accounts.iter().map(|slot| slot.spare.min(most)).sum()
+    }
+
+    /// Changes an account, and with it the sums over all.
+    pub(super) fn change(&mut self, number: u32, change: impl FnOnce(&mut AccountSlot)) {
+        let Some(slot) = self.accounts.get_mut(number as usize) else {
+            return;
+        };
+        let (protected, owed) = (slot.protected, slot.owed());
+        change(slot);
+        self.protected = self.protected + slot.protected - protected;
+        self.owed = self.owed + slot.owed() - owed;
+    }
+}
+
+impl Block {
+    /// The bytes, stale ones included: the owner knows how far it has written.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes
+    }
+
+    /// The bytes, to be written.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.bytes
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        let home = &*self.home;
+        let mut state = home.lock();
+        state.free.push(bytes);
+        match self.owner {
+            ASSEMBLY => state.assembly -= 1,
+            STRANGER => {
+                state.assembly -= 1;
+                state.strangers -= 1;
+            }
+            number => state.change(number, |slot| {
+                slot.held -= 1;
+                slot.spare = slot.spare.saturating_sub(1);
+            }),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The rate of bytes over the last whole seconds of the server's clock.
+
+use super::Millis;
+
+/// The whole seconds over which rates are measured.
+const RATE_SECONDS: u64 = 4;
+
+/// Those, and the one that isn't over.
+const BUCKETS: usize = RATE_SECONDS as usize + 1;
+
+/// See the module's documentation.
+#[derive(Default)]
+pub(super) struct ByteRate {
+    /// Bytes by second, in a ring.
+    buckets: [u32; BUCKETS],
+    /// The newest second that has a bucket.
+    newest: u32,
+}
+
+/// The second of a moment; enough for 136 years.
+fn second(now: Millis) -> u32 {
+    (now / 1000) as u32
+}
+
+impl ByteRate {
+    /// Counts bytes; true if they are the first of their second.
+    pub(super) fn add(&mut self, bytes: u64, now: Millis) -> bool {
+        let second = second(now);
+        let is_new = second > self.newest;
+        if second.saturating_sub(self.newest) >= BUCKETS as u32 {
+            self.buckets = [0; BUCKETS];
+            self.newest = second;
+        }
+        while self.newest < second {
+            self.newest += 1;
+            *self.bucket(self.newest) = 0;
+        }
+        let bucket = self.bucket(second);
+        *bucket = bucket.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        is_new
+    }
+
+    fn bucket(&mut self, second: u32) -> &mut u32 {
+        &mut self.buckets[second as usize % BUCKETS]
+    }
+
+    /// Bits per second over the last whole seconds; within the first seconds of its `age`, over all
+    /// of it.
+    pub(super) fn bits_per_second(&self, age: Millis, now: Millis) -> u64 {
+        let second = second(now);
+        let is_young = age < RATE_SECONDS * 1000;
+        let from = second.saturating_sub(RATE_SECONDS as u32);
+        let to = if is_young { second + 1 } else { second };
+        let held = (self.newest + 1).saturating_sub(BUCKETS as u32)..=self.newest;
+        let bytes: u64 = (from..to)
+            .filter(|second| held.contains(second))
+            .map(|second| u64::from(self.buckets[second as usize % BUCKETS]))
+            .sum();
+        let ms = if is_young {
+            age.max(1)
+        } else {
+            RATE_SECONDS * 1000
+        };
+        bytes * 8 * 1000 / ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_those_of_four_whole_seconds() {
+        let mut rate = ByteRate::default();
+        let mut rates = Vec::new();
+        // 1000 bytes every 100 ms for ten seconds, and then nothing.
+        for tick in 0..200 {
+            let now = 10_500 + tick * 100;
+            if tick < 100 {
+                rate.add(1000, now);
+            }
+            rates.push(rate.bits_per_second(tick * 100 + 99, now + 99));
+        }
+        assert_eq!(rates[0], 8_000_000 / 99);
+        assert_eq!(rates[9], 80_080);
+        assert_eq!(rates[38], 80_020);
+        // The first second that is whole had half of its bytes.
+        assert_eq!(rates[44], 70_000);
+        assert!(rates[45..105].iter().all(|rate| *rate == 80_000));
+        assert_eq!(
+            rates[105..145].iter().step_by(10).collect::<Vec<_>>(),
+            [&70_000, &50_000, &30_000, &10_000]
+        );
+        assert!(rates[145..].iter().all(|rate| *rate == 0));
+    }
+}

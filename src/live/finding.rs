@@ -1,0 +1,360 @@
+//! Findings of the stream doctor: what can be wrong with a publish, and how it is said.
+
+use std::fmt;
+
+use super::Millis;
+use crate::media::Medium;
+use crate::media::decimal::Thousandths;
+
+/// How long after its first message a publish is compared with its metadata, in ms, and how long the
+/// first message may take.
+pub const EXAMINATION: Millis = 5_000;
+
+/// The number of kinds of findings. The doctor keeps one finding of each, at the index of its kind.
+pub(super) const KINDS: usize = 10;
+pub(super) const KEYFRAME_INTERVAL: usize = 0;
+pub(super) const MISSING_TRACK: usize = 1;
+const FRAME_RATE: usize = 2;
+const FRAME_SIZE: usize = 3;
+const TIMESTAMPS: usize = 4;
+pub(super) const NETWORK_GAPS: usize = 5;
+pub(super) const MEMORY: usize = 6;
+const PACE: usize = 7;
+pub(super) const MISSING_HEADER: usize = 8;
+const NO_START: usize = 9;
+
+/// What is wrong with a publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// Keyframes are too far apart.
+    KeyframeInterval {
+        /// From one to the next, in ms.
+        interval: u32,
+        /// The second one hasn't come yet.
+        is_open: bool,
+        /// Frames per second, in thousandths, if known.
+        frame_rate: Option<u32>,
+    },
+    /// A track was announced and did not come.
+    MissingTrack(Medium),
+    /// The metadata's frame rate is wrong; both in thousandths.
+    FrameRate {
+        /// In the metadata.
+        announced: u32,
+        /// By the timestamps.
+        measured: u32,
+    },
+    /// The metadata's frame size is wrong.
+    FrameSize {
+        /// In the metadata: width, height.
+        announced: (u16, u16),
+        /// In the sequence header.
+        coded: (u16, u16),
+    },
+    /// The timestamps jumped; the newest jump.
+    Timestamps(ClockRepair),
+    /// Media came late, and all at once.
+    NetworkGaps {
+        /// The number of times.
+        count: u32,
+        /// The longest silence, in ms.
+        longest: u32,
+    },
+    /// The stream doesn't fit into the memory that it may use.
+    Memory(Memory),
+    /// Nothing came, neither audio nor video.
+    NoMedia,
+    /// The timestamps don't keep pace with time.
+    Pace(Pace),
+    /// Tracks came without a sequence header.
+    MissingHeader {
+        /// The first audio track did.
+        audio: bool,
+        /// The first video track did.
+        video: bool,
+        /// The headers of the publish before are used for them.
+        is_known: bool,
+    },
+    /// No frame comes at which every player can start.
+    NoStart {
+        /// Recovery points come.
+        has_recovery_points: bool,
+    },
+}
+
+/// What doesn't fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// A GOP: its keyframe had to go before the next one came.
+    Gop {
+        /// The number of bytes that the log may hold, capped at 4 GiB.
+        may_hold: u32,
+    },
+    /// A single message.
+    Message {
+        /// Its length in bytes.
+        len: u32,
+        /// The number of bytes that the log may hold, capped at 4 GiB.
+        may_hold: u32,
+    },
+}
+
+/// A jump of the timestamps that was taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockRepair {
+    /// How far the timestamp was from a natural one, in ms.
+    pub jump_ms: i32,
+    /// The two tracks differed when the second one began; otherwise a track jumped later on.
+    pub is_start: bool,
+    /// The number of jumps of this publisher so far. When the second track follows the first, that isn't
+    /// counted again.
+    pub total: u32,
+}
+
+/// What is wrong with the pace of a clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// It stands still, perhaps at 0.
+    Still {
+        /// All timestamps are 0.
+        is_zero: bool,
+    },
+    /// It jumps back and forth.
+    Hovers,
+    /// It runs backward. The time of arrival takes its place.
+    Backward,
+    /// It is faster than time.
+    Fast {
+        /// How many times as fast as time, in tenths.
+        tenths: u32,
+        /// The time of arrival takes its place: the duration of the audio shows that it is wrong.
+        is_lost: bool,
+    },
+    /// It is slower than time.
+    Slow {
+        /// How many times as fast as time, in tenths.
+        tenths: u32,
+        /// The time of arrival takes its place: the duration of the audio shows that it is wrong.
+        is_lost: bool,
+    },
+}
+
+impl Finding {
+    /// A stable name for programs.
+    pub fn id(&self) -> &'static str {
+        match self {
+            Finding::KeyframeInterval { .. } => "keyframe-interval",
+            Finding::MissingTrack(Medium::Audio) => "missing-audio",
+            Finding::MissingTrack(Medium::Video) => "missing-video",
+            Finding::FrameRate { .. } => "frame-rate",
+            Finding::FrameSize { .. } => "picture-size",
+            Finding::Timestamps(_) => "timestamps",
+            Finding::NetworkGaps { .. } => "network-gaps",
+            Finding::Memory(_) => "memory",
+            Finding::NoMedia => "no-media",
+            Finding::Pace(_) => "clock",
+            Finding::MissingHeader { .. } => "missing-header",
+            Finding::NoStart { .. } => "no-start",
+        }
+    }
+
+    /// How often it may be logged during a publish, in ms; `None`: once.
+    pub(super) fn log_interval(&self) -> Option<u32> {
+        match self {
+            // The timestamps of some cameras jump all the time.
+            Finding::Timestamps(_) => Some(10_000),
+            Finding::Memory(Memory::Message { .. }) => Some(1_000),
+            _ => None,
+        }
+    }
+
+    /// The index of its kind. Missing tracks and missing media are one kind: at most one track is
+    /// missing, or both are.
+    pub(super) fn kind(&self) -> usize {
+        match self {
+            Finding::KeyframeInterval { .. } => KEYFRAME_INTERVAL,
+            Finding::MissingTrack(_) | Finding::NoMedia => MISSING_TRACK,
+            Finding::FrameRate { .. } => FRAME_RATE,
+            Finding::FrameSize { .. } => FRAME_SIZE,
+            Finding::Timestamps(_) => TIMESTAMPS,
+            Finding::NetworkGaps { .. } => NETWORK_GAPS,
+            Finding::Memory(_) => MEMORY,
+            Finding::Pace(_) => PACE,
+            Finding::MissingHeader { .. } => MISSING_HEADER,
+            Finding::NoStart { .. } => NO_START,
+        }
+    }
+}
+
+/// The advice about a clock whose timestamps are kept.
+const AT_PACE: &str = ": players run dry, or fall behind. Check the encoder's clock and frame rate, and \
+                       whether its network keeps up";
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Finding::KeyframeInterval {
+                interval,
+                is_open,
+                frame_rate,
+            } => {
+                let seconds = OneDecimal(interval.into());
+                if is_open {
+                    write!(f, "no keyframe for {seconds} s")?;
+                } else {
+                    write!(f, "keyframes are {seconds} s apart")?;
+                }
+                // The number of frames in two seconds.
+                let frames = frame_rate.map_or(60, |rate| (rate + 250) / 500).max(1);
+                write!(
+                    f,
+                    ", expected at most 4 s: players wait for them when they join or fall behind, \
+                     and HLS viewers are three times as far behind. Set the encoder's \
+                     keyframe interval to 2 s (OBS: Keyframe \
+                     Interval 2 s; ffmpeg: -g {frames})"
+                )
+            }
+            Finding::MissingTrack(medium) => {
+                let (track, other) = match medium {
+                    Medium::Audio => ("audio", "microphone"),
+                    Medium::Video => ("video", "camera"),
+                };
+                write!(
+                    f,
+                    "the metadata announces {track}, but none came in the first {} s: some players \
+                     wait for it. Check the encoder's {other}, or turn its {track} off",
+                    EXAMINATION / 1000
+                )
+            }
+            Finding::FrameRate {
+                announced,
+                measured,
+            } => write!(
+                f,
+                "the metadata says {} pictures a second, {} were measured: the encoder can't keep \
+                 up, its source is slower, or it announces a wrong rate. Set its frame rate to \
+                 what the source delivers",
+                Thousandths(announced.into()),
+                OneDecimal(measured.into())
+            ),
+            Finding::FrameSize { announced, coded } => write!(
+                f,
+                "the metadata says {}x{}, the pictures are {}x{}: some players show them \
+                 distorted. Set the encoder's output size, or restart it after a change of size",
+                announced.0, announced.1, coded.0, coded.1
+            ),
+            Finding::Timestamps(repair) => {
+                let what = if repair.is_start {
+                    "of audio and video are apart"
+                } else {
+                    "jumped"
+                };
+                let sign = if repair.jump_ms < 0 { "-" } else { "" };
+                write!(
+                    f,
+                    "time stamps {what} by {sign}{} s, continued without a jump ({} so far). Check \
+                     the encoder's clock and its source's",
+                    OneDecimal(repair.jump_ms.unsigned_abs().into()),
+                    repair.total
+                )
+            }
+            Finding::NetworkGaps { count, longest } => write!(
+                f,
+                "{count} times nothing came for more than 1 s (at most {} s), and then all of it at \
+                 once: the sender's network holds it up. Lower the bit rate, or improve the \
+                 connection (cable instead of Wi-Fi, a better signal)",
+                OneDecimal(longest.into())
+            ),
+            Finding::Pace(pace) => {
+                let by_arrival = ", those of arrival take their place. Check the encoder's clock";
+                match pace {
+                    Pace::Still { is_zero: true } => {
+                        write!(f, "all timestamps are zero{by_arrival}")
+                    }
+                    Pace::Still { is_zero: false } => {
+                        write!(f, "timestamps stand still{by_arrival}")
+                    }
+                    Pace::Hovers => write!(
+                        f,
+                        "timestamps go back and forth: players stutter. Check the encoder's clock"
+                    ),
+                    Pace::Backward => write!(f, "timestamps run backward{by_arrival}"),
+                    Pace::Fast { tenths, is_lost } => {
+                        let times = Thousandths(u64::from(tenths) * 100);
+                        let end = if is_lost { by_arrival } else { AT_PACE };
+                        write!(f, "timestamps run {times} times too fast{end}")
+                    }
+                    Pace::Slow { tenths, is_lost } => {
+                        let pace = Thousandths(u64::from(tenths) * 100);
+                        let end = if is_lost { by_arrival } else { AT_PACE };
+                        write!(f, "timestamps run at {pace} of real time{end}")
+                    }
+                }
+            }
+            Finding::Memory(Memory::Gop { may_hold }) => write!(
+                f,
+                "from one keyframe to the next come more than the {} kB that the stream may keep: \
+                 players that join or fall behind wait for the next keyframe. Raise --memory, or \
+                 lower the encoder's keyframe interval or bit rate",
+                may_hold / 1000
+            ),
+            Finding::MissingHeader {
+                audio,
+                video,
+                is_known,
+            } => {
+                let tracks = match (video, audio) {
+                    (true, true) => "video and audio",
+                    (true, false) => "video",
+                    _ => "audio",
+                };
+                let what = match is_known {
+                    true => "that of the publish before is used, which may be another's",
+                    false => "players can't decode it",
+                };
+                write!(
+                    f,
+                    "{tracks} came without a sequence header: {what}. Restart the encoder: a relay \
+                     has to send the headers again when it connects again"
+                )
+            }
+            Finding::NoStart {
+                has_recovery_points: true,
+            } => f.write_str(
+                "no IDR pictures come, but recovery points (intra refresh): many browsers can't \
+                 start at those and show nothing, RTMP players can. Turn intra refresh off in the \
+                 encoder, or set its interval of IDR pictures to 2 s",
+            ),
+            Finding::NoStart { .. } => f.write_str(
+                "no picture says that it is a keyframe (IDR): RTMP players start anywhere, if need \
+                 be with faults, and browsers show nothing. Set the encoder's keyframe interval to 2 s",
+            ),
+            Finding::Memory(Memory::Message { len, may_hold }) => write!(
+                f,
+                "a message of {} kB was dropped, the stream may keep {} kB in all. Raise --memory, \
+                 or lower the encoder's bit rate",
+                len.div_ceil(1000),
+                may_hold / 1000
+            ),
+            Finding::NoMedia => write!(
+                f,
+                "no audio or video came in the first {} s of the publish. Check that the encoder \
+                 has a source and is running",
+                EXAMINATION / 1000
+            ),
+        }
+    }
+}
+
+/// A number of thousandths, shown in tenths.
+struct OneDecimal(u64);
+
+impl fmt::Display for OneDecimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenths = self.0.saturating_add(50) / 100;
+        write!(f, "{}.{}", tenths / 10, tenths % 10)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! Viewers by HLS: addresses that asked for a playlist lately.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::{Lists, put, take_u64};
+use crate::live::Millis;
+
+/// Addresses that a block has room for.
+pub(super) const MAX_VIEWERS: usize = 32;
+
+pub(super) const VIEWER_LEN: usize = 40;
+
+/// A viewer is gone when it hasn't asked for this long.
+const VIEWER_TIMEOUT: Millis = 15_000;
+
+/// An address that asks for playlists.
+#[derive(Clone, Copy, Debug)]
+pub struct HlsViewer {
+    address: [u8; 16],
+    /// When it last asked.
+    pub asked: Millis,
+    /// When it first asked.
+    pub since: Millis,
+    /// The connection that last got it a playlist; 0 if none has yet, or if it has been reported as
+    /// gone.
+    pub connection: u64,
+}
+
+impl HlsViewer {
+    fn is_gone(&self, now: Millis) -> bool {
+        now.saturating_sub(self.asked) >= VIEWER_TIMEOUT
+    }
+}
+
+impl Lists {
+    /// Notes that an address asked for a playlist. If the list is full, it replaces a viewer that is
+    /// gone; without a block it isn't noted.
+    pub(in crate::live::hls) fn note_viewer(&mut self, address: IpAddr, now: Millis) {
+        if !self.has_block() {
+            return;
+        }
+        let address = octets(address);
+        let mut viewer = HlsViewer {
+            address,
+            asked: now,
+            since: now,
+            connection: 0,
+        };
+        let mut free = self.viewers;
+        for place in (0..self.viewers).rev() {
+            let Some(known) = self.viewer(place) else {
+                continue;
+            };
+            if known.address == address {
+                if !known.is_gone(now) {
+                    viewer.since = known.since;
+                    viewer.connection = known.connection;
+                }
+                free = place;
+                break;
+            }
+            if known.is_gone(now) {
+                free = place;
+            }
+        }
+        if free < MAX_VIEWERS {
+            self.viewers = self.viewers.max(free + 1);
+            self.put_viewer(free, &viewer);
+        }
+    }
+
+    /// Notes the connection that got a viewer a playlist. True if it is the viewer's first.
+    pub(in crate::live::hls) fn note_connection(
+        &mut self,
+        address: IpAddr,
+        connection: u64,
+    ) -> bool {
+        let address = octets(address);
+        for place in 0..self.viewers {
+            let known = self.viewer(place).filter(|v| v.address == address);
+            if let Some(mut viewer) = known {
+                let before = std::mem::replace(&mut viewer.connection, connection);
+                self.put_viewer(place, &viewer);
+                return before == 0;
+            }
+        }
+        false
+    }
+
+    /// Takes a viewer that is gone; returns each only once.
+    pub(in crate::live::hls) fn take_gone(&mut self, now: Millis) -> Option<HlsViewer> {
+        for place in 0..self.viewers {
+            let viewer = self.viewer(place);
+            let viewer = viewer.filter(|viewer| viewer.connection > 0 && viewer.is_gone(now));
+            if let Some(viewer) = viewer {
+                let mut reported = viewer;
+                reported.connection = 0;
+                self.put_viewer(place, &reported);
+                return Some(viewer);
+            }
+        }
+        None
+    }
+
+    /// Viewers that aren't gone, each with its place in the list.
+    pub(in crate::live::hls) fn viewers(
+        &self,
+        now: Millis,
+    ) -> impl Iterator<Item = (usize, HlsViewer)> + '_ {
+        let all = (0..self.viewers).filter_map(|place| Some((place, self.viewer(place)?)));
+        all.filter(move |(_, viewer)| !viewer.is_gone(now))
+    }
+
+    fn viewer(&self, place: usize) -> Option<HlsViewer> {
+        let at = super::VIEWERS_AT + place * VIEWER_LEN;
+        let bytes = self.bytes().get(at..at + VIEWER_LEN)?;
+        let (address, mut bytes) = bytes.split_first_chunk::<16>()?;
+        Some(HlsViewer {
+            address: *address,
+            asked: take_u64(&mut bytes)?,
+            since: take_u64(&mut bytes)?,
+            connection: take_u64(&mut bytes)?,
+        })
+    }
+
+    fn put_viewer(&mut self, place: usize, viewer: &HlsViewer) {
+        let mut out = self.record(super::VIEWERS_AT + place * VIEWER_LEN, VIEWER_LEN);
+        put(&mut out, &viewer.address);
+        for value in [viewer.asked, viewer.since, viewer.connection] {
+            put(&mut out, &value.to_le_bytes());
+        }
+    }
+}
+
+fn octets(address: IpAddr) -> [u8; 16] {
+    let address: Ipv6Addr = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    address.octets()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::arena::Arena;
+
+    #[test]
+    fn a_viewer_is_reported_once_when_it_arrives_and_once_when_it_is_gone() {
+        const GONE: Millis = 90 + VIEWER_TIMEOUT;
+
+        let mut lists = Lists::default();
+        lists.set_block(Arena::new(0).take().unwrap());
+        let (one, other) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+        assert!(!lists.note_connection(one, 7), "it hasn't asked");
+        lists.note_viewer(one, 10);
+        assert!(lists.note_connection(one, 7));
+        lists.note_viewer(one, 90);
+        assert!(!lists.note_connection(one, 8), "another connection");
+        // This one never got a playlist.
+        lists.note_viewer(other, 90);
+        assert!(lists.take_gone(GONE - 1).is_none());
+        let gone = lists.take_gone(GONE).unwrap();
+        assert_eq!((gone.connection, gone.since, gone.asked), (8, 10, 90));
+        assert!(lists.take_gone(2 * GONE).is_none());
+        lists.note_viewer(one, 2 * GONE);
+        assert!(lists.note_connection(one, 9), "it is back");
+    }
+
+    #[test]
+    fn a_full_list_has_room_for_a_new_viewer_once_another_is_gone() {
+        let mut lists = Lists::default();
+        let address = |number: usize| [192, 0, 2, number as u8].into();
+        lists.note_viewer(address(0), 0);
+        assert_eq!(lists.viewers(0).count(), 0, "there is no block");
+        lists.set_block(Arena::new(0).take().unwrap());
+        for number in 0..=MAX_VIEWERS {
+            lists.note_viewer(address(number), number as Millis);
+        }
+        let now = VIEWER_TIMEOUT;
+        assert!(!lists.note_connection(address(MAX_VIEWERS), 7), "no room");
+        lists.note_viewer(address(MAX_VIEWERS), now);
+        assert!(lists.note_connection(address(MAX_VIEWERS), 7));
+        assert!(!lists.note_connection(address(0), 7), "it was replaced");
+        assert_eq!(lists.viewers(now).count(), MAX_VIEWERS);
+    }
+}

@@ -1,0 +1,459 @@
+//! The way in of a stream: what becomes of a publisher's messages until they are in the log.
+//!
+//! ```text
+//! message -> classify -> frames -> clock -> samples -> log
+//!            header?     of one    times    for MP4
+//!                        frame?
+//! ```
+//!
+//! # When the publisher changes
+//!
+//! A stream outlives its publisher by a grace time. A publisher that comes back within it, or takes
+//! over, begins the next generation, and players stay. Timestamps continue at the seam (see `clock`).
+//! Playback goes on with the new publisher's first keyframe.
+
+mod arrivals;
+mod classify;
+mod clock;
+mod doctor;
+mod frame_rate;
+mod frames;
+mod headers;
+mod media_clock;
+mod samples;
+
+use std::sync::Arc;
+
+use super::capabilities::Capabilities;
+use super::finding::{Finding, Memory, Pace};
+use super::hls::Hls;
+use super::kept::Kept;
+use super::kind::Kind;
+use super::log::{Log, Meta, Role, Sample};
+use super::out::subscriber::StreamView;
+use super::preamble::{Preamble, Slot};
+use super::report::StreamReport;
+use super::tracks::Tracks;
+use super::{Millis, When};
+use crate::allowance::{Allowance, Taken};
+use crate::media::Medium;
+use crate::media::codec::Codec;
+use crate::media::tag::tracks::{TrackMessage, TrackSplitter};
+use crate::rtmp::amf::Bytes;
+use crate::rtmp::metadata;
+use arrivals::Arrivals;
+use classify::{Class, classify};
+use clock::Clock;
+use frames::{Frames, Judged};
+use media_clock::MediaClock;
+use samples::FoundTracks;
+
+/// How long after the first media message it is decided which tracks a publisher has.
+const SETTLE: Millis = 2_000;
+
+/// What tracks take on the heap without the decoders' configurations, in bytes.
+pub(super) const TRACKS_COST: usize = size_of::<Tracks>() + 16;
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It is in the log.
+    Stored,
+    /// It is useless: before the first keyframe, empty, or a header that is known already.
+    Ignored,
+    /// It was dropped because the stream's share of the memory can't hold it.
+    OutOfBlocks,
+}
+
+/// An audio or video message, apart from its payload.
+#[derive(Clone, Copy)]
+pub(super) struct Arrival {
+    pub(super) medium: Medium,
+    /// As it was sent.
+    pub(super) timestamp: u32,
+    pub(super) now: Millis,
+}
+
+/// Where messages are stored, and listed for HLS.
+pub(super) struct Store<'a> {
+    pub(super) log: &'a mut Log,
+    pub(super) hls: &'a mut Hls,
+}
+
+/// See the module's documentation. Lives as long as the stream, through all publishers.
+pub(super) struct Intake {
+    preamble: Arc<Preamble>,
+    tracks: Arc<Tracks>,
+    offered: Offered,
+    /// What the publisher pays for: headers and metadata on the heap, and the decoders'
+    /// configurations.
+    paid: Option<Taken>,
+    /// What it pays for tracks and their configurations, in bytes.
+    config_cost: usize,
+    publish: Publish,
+    clock: Clock,
+    media_clock: MediaClock,
+    arrivals: Arrivals,
+}
+
+/// Older versions that receivers may still be in the middle of.
+struct Offered {
+    /// Version of the preamble at the last pump of all subscribers.
+    newest_preamble: u32,
+    /// The version before that one. A receiver that is in the middle of an older one is lost.
+    oldest_preamble: u32,
+    /// The tracks at the last pump of all, and those before: a file may have announced them.
+    tracks: [Arc<Tracks>; 2],
+}
+
+/// What is known of the current publish.
+#[derive(Default)]
+struct Publish {
+    // These are about the first track of each kind: that is what most players show.
+    has_audio: bool,
+    has_video: bool,
+    has_keyframe: bool,
+    /// Codecs of the messages: video, audio.
+    codecs: [Option<Codec>; 2],
+    /// The headers that have come.
+    slots: Vec<Slot>,
+    /// The part of the metadata that players may get, encoded: a tenth of what the values take, and
+    /// at most [`metadata::MAX_LEN`] bytes.
+    metadata: Option<Kept>,
+    began: When,
+    /// Enough has come to know which tracks there are.
+    is_settled: bool,
+    /// A keyframe has come since the last call of [`Intake::take_urgency`].
+    is_urgent: bool,
+    found: FoundTracks,
+    frames: Frames,
+}
+
+impl Default for Intake {
+    fn default() -> Intake {
+        let tracks = Arc::<Tracks>::default();
+        Intake {
+            preamble: Arc::default(),
+            offered: Offered {
+                newest_preamble: 0,
+                oldest_preamble: 0,
+                tracks: [Arc::clone(&tracks), Arc::clone(&tracks)],
+            },
+            tracks,
+            paid: None,
+            config_cost: 0,
+            publish: Publish::default(),
+            clock: Clock::default(),
+            media_clock: MediaClock::default(),
+            arrivals: Arrivals::default(),
+        }
+    }
+}
+
+impl Intake {
+    /// Another publisher begins, which pays from this allowance.
+    pub(super) fn begin_publish(&mut self, allowance: &Allowance, now: Millis) {
+        // What the publisher before has paid for is due again with the next track.
+        self.paid = allowance.take(0).ok();
+        self.config_cost = 0;
+        self.publish = Publish::default();
+        self.clock.begin_publish();
+        self.arrivals.begin_publish(now);
+    }
+
+    /// Takes in an audio or video message, in as many parts as it lies in.
+    pub(super) fn take<'a>(
+        &mut self,
+        arrival: Arrival,
+        payload: impl Iterator<Item = &'a [u8]> + Clone,
+        store: &mut Store<'_>,
+    ) -> Appended {
+        let Arrival { medium, now, .. } = arrival;
+        self.arrivals.note_message(medium, payload.clone(), now);
+        // Tag headers are short, and lie in the first part.
+        let first = payload.clone().next().unwrap_or_default();
+        let Some(mut many) = TrackSplitter::read(medium, first) else {
+            return match TrackMessage::read(medium, first) {
+                Some(message) => self.take_track(arrival, &message, payload, store),
+                None => Appended::Ignored,
+            };
+        };
+        let mut appended = Appended::Ignored;
+        while many.has_more() {
+            let Some(message) = many.next(&mut payload.clone()) else {
+                continue;
+            };
+            match self.take_track(arrival, &message, payload.clone(), store) {
+                Appended::Ignored => {}
+                // One lost track matters more than those that were stored.
+                _ if appended == Appended::OutOfBlocks => {}
+                other => appended = other,
+            }
+        }
+        appended
+    }
+
+    /// Takes in a data message that isn't metadata. Its timestamp is placed beside those of the
+    /// media, and says nothing about the publisher's clock.
+    pub(super) fn take_data(
+        &mut self,
+        timestamp: u32,
+        body: Bytes<'_>,
+        now: Millis,
+        store: &mut Store<'_>,
+    ) {
+        let kind = Kind::Script;
+        let timestamp = self.clock.place_beside(kind, timestamp);
+        let meta = self.meta_beside(kind, Role::Other, Capabilities::NONE, timestamp, now);
+        self.append(meta, body.parts(), store);
+    }
+
+    /// Takes in a message of one track.
+    fn take_track<'a>(
+        &mut self,
+        arrival: Arrival,
+        message: &TrackMessage,
+        payload: impl Iterator<Item = &'a [u8]> + Clone,
+        store: &mut Store<'_>,
+    ) -> Appended {
+        let Arrival { medium, now, .. } = arrival;
+        let kind = Kind::from(medium);
+        let Some(class) = classify(kind, message) else {
+            return Appended::Ignored;
+        };
+        let is_first_track = message.track_id == 0;
+        self.note_track(kind, class, message, store.hls);
+        let needs = Capabilities::needed_by(message);
+        if let Class::Header(slot) = class {
+            let payload = message.payload(payload);
+            return self.take_header(slot, needs, arrival, payload, store);
+        }
+        // Only the first video track is judged by its units: the others follow it.
+        let seen = match (kind, class) {
+            (Kind::Video, Class::Keyframe | Class::Frame) if is_first_track => {
+                self.judge(message, class, arrival, payload.clone(), store)
+            }
+            (Kind::Video, Class::Other) if is_first_track => {
+                self.complete_frame(store);
+                Judged::of(class)
+            }
+            _ => Judged::of(class),
+        };
+        self.publish.has_keyframe |= seen.is_start;
+        // Without a keyframe decoders could do nothing with it.
+        if kind == Kind::Video && !self.publish.has_keyframe {
+            return Appended::Ignored;
+        }
+        let timestamp = match seen.class {
+            Class::Other | Class::Rest => self.clock.place_beside(kind, arrival.timestamp),
+            _ => self.clock.place(kind, arrival.timestamp, now),
+        };
+        let sample = self.sample_of(
+            message,
+            &seen,
+            timestamp,
+            message.payload(payload.clone()),
+            store,
+        );
+        // Without video, every audio frame is a place to start.
+        let is_alone = kind == Kind::Audio && is_first_track && !self.publish.has_video;
+        let mut meta = Meta {
+            is_join_point: seen.is_start || is_alone,
+            mod_ex_len: message.mod_ex_len,
+            sample,
+            ..self.meta_beside(kind, seen.role(), needs, timestamp, now)
+        };
+        let is_keyframe = seen.class == Class::Keyframe;
+        if meta.role == Role::Media {
+            self.note_frame(&meta, message, is_keyframe);
+        }
+        self.publish.is_urgent |= is_keyframe;
+        let look = seen.look;
+        let is_again =
+            look.is_some_and(|look| self.note_part(&mut meta, look, seen.sent, store.log.end()));
+        let appended = self.append(meta, message.payload(payload), store);
+        if is_again {
+            self.complete_frame(store);
+        }
+        self.settle_when_due(now, store);
+        appended
+    }
+
+    fn settle_when_due(&mut self, now: Millis, store: &mut Store<'_>) {
+        let began = self.publish.began.get_or_set(now);
+        if !self.publish.is_settled && now.saturating_sub(began) > SETTLE {
+            self.settle(now, store);
+        }
+    }
+
+    /// What a message is that is neither a join point nor a sample.
+    fn meta_beside(
+        &self,
+        kind: Kind,
+        role: Role,
+        needs: Capabilities,
+        timestamp: u32,
+        now: Millis,
+    ) -> Meta {
+        Meta {
+            kind,
+            timestamp,
+            arrived: now,
+            is_join_point: false,
+            role,
+            preamble_version: self.preamble.version(),
+            needs,
+            mod_ex_len: 0,
+            sample: Sample::default(),
+        }
+    }
+
+    /// Counts a frame of audio or video.
+    fn note_frame(&mut self, meta: &Meta, message: &TrackMessage, is_keyframe: bool) {
+        let Meta {
+            kind,
+            timestamp,
+            arrived,
+            ..
+        } = *meta;
+        let doctor = &mut self.arrivals.doctor;
+        doctor.note_arrival(kind, timestamp, arrived);
+        if message.track_id != 0 {
+            return;
+        }
+        self.publish.codecs[usize::from(kind == Kind::Audio)] = message.codec;
+        if kind == Kind::Video {
+            self.arrivals
+                .note_video_frame(is_keyframe, timestamp, arrived);
+        }
+    }
+
+    fn append<'a>(
+        &mut self,
+        meta: Meta,
+        parts: impl Iterator<Item = &'a [u8]> + Clone,
+        store: &mut Store<'_>,
+    ) -> Appended {
+        let was_joinable = store.log.join_point().is_some();
+        let Ok(number) = store.log.append(meta, parts.clone()) else {
+            let len: usize = parts.map(<[u8]>::len).sum();
+            self.arrivals.note_dropped(len, store.log.capacity());
+            // What follows can't be decoded without what was lost.
+            self.publish.has_keyframe &= meta.kind != Kind::Video || meta.needs.has_multitrack();
+            self.forget_frame();
+            return Appended::OutOfBlocks;
+        };
+        self.note_eviction(was_joinable, store.log);
+        self.note_sample(number, store);
+        Appended::Stored
+    }
+
+    /// Notifies HLS of a message that was appended.
+    fn note_sample(&self, number: u64, store: &mut Store<'_>) {
+        let are_known = self.are_tracks_known();
+        // Video may be on its way, or of a size that only a keyframe shows.
+        let is_audio_alone = self.tracks.video.is_none() || self.publish.is_settled;
+        let Store { log, hls } = store;
+        hls.note_sample(number, log, &self.tracks, are_known, is_audio_alone);
+    }
+
+    /// Notifies the doctor if messages that joiners would have needed were evicted for lack of
+    /// memory.
+    pub(super) fn note_eviction(&mut self, was_joinable: bool, log: &Log) {
+        if was_joinable && log.join_point().is_none() {
+            let may_hold = log.capacity().try_into().unwrap_or(u32::MAX);
+            let gop = Finding::Memory(Memory::Gop { may_hold });
+            self.arrivals.doctor.find(gop);
+        }
+    }
+
+    /// Whether a keyframe has come since the last call: it doesn't wait for company.
+    pub(super) fn take_urgency(&mut self) -> bool {
+        std::mem::take(&mut self.publish.is_urgent)
+    }
+
+    /// Lets the doctor examine what has come, and returns the findings that are to be logged.
+    pub(super) fn examine(
+        &mut self,
+        is_live: bool,
+        store: &mut Store<'_>,
+        now: Millis,
+    ) -> Vec<Finding> {
+        if is_live {
+            self.arrivals.note_time(now);
+        }
+        let doctor = &mut self.arrivals.doctor;
+        if let Some(repair) = self.clock.take_repair() {
+            doctor.find(Finding::Timestamps(repair));
+        }
+        if let Some(pace) = self.clock.take_pace() {
+            if matches!(pace, Pace::Fast { is_lost: true, .. }) {
+                // Players would play minutes with a frame now and then.
+                store.hls.forget_before(store.log.end());
+            }
+            doctor.find(Finding::Pace(pace));
+        }
+        if doctor.is_examination_due(now) {
+            self.compare_with_metadata();
+        }
+        self.arrivals.doctor.take_news(now)
+    }
+
+    #[inline(never)] // Keeps these locals off the stack of every publisher's thread.
+    fn compare_with_metadata(&mut self) {
+        let metadata = self.publish.metadata.as_deref();
+        let metadata = metadata.and_then(|bytes| metadata::parse(bytes.into()));
+        let video = self.tracks.presentation.video.as_ref();
+        let size = video.and_then(|video| Some(video.format()?.size()));
+        let doctor = &mut self.arrivals.doctor;
+        doctor.examine(metadata.flatten().as_ref(), size);
+    }
+
+    /// What subscribers see of the stream while they are pumped.
+    pub(super) fn view<'a>(&'a self, log: &'a Log, max_lag: Millis, now: Millis) -> StreamView<'a> {
+        StreamView {
+            log,
+            preamble: &self.preamble,
+            oldest_preamble: self.offered.oldest_preamble,
+            old_tracks: &self.offered.tracks,
+            tracks: &self.tracks,
+            are_tracks_known: self.are_tracks_known(),
+            now,
+            max_lag,
+        }
+    }
+
+    /// All subscribers are about to be offered the current preamble and tracks.
+    pub(super) fn note_pump(&mut self) {
+        let offered = &mut self.offered;
+        let version = self.preamble.version();
+        if version != offered.newest_preamble {
+            offered.oldest_preamble = offered.newest_preamble;
+            offered.newest_preamble = version;
+        }
+        if !Arc::ptr_eq(&self.tracks, &offered.tracks[0]) {
+            offered.tracks.swap(0, 1);
+            offered.tracks[0] = Arc::clone(&self.tracks);
+        }
+    }
+
+    /// The first tracks of the stream.
+    pub(super) fn tracks(&self) -> &Arc<Tracks> {
+        &self.tracks
+    }
+
+    /// The bandwidth that the metadata announces, in bits per second.
+    pub(super) fn announced_bandwidth(&self) -> u32 {
+        self.publish.found.announced_bandwidth
+    }
+
+    /// The part of a report that is about what came.
+    pub(super) fn report(&self, now: Millis) -> StreamReport {
+        let mut report = self.arrivals.report(now);
+        let [video, audio] = self.track_infos();
+        report.video.info = video.or(report.video.info);
+        report.audio.info = audio.or(report.audio.info);
+        report.tracks = Arc::clone(&self.tracks);
+        report
+    }
+}

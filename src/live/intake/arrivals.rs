@@ -1,0 +1,184 @@
+//! What came of a publisher: bytes, messages, rates, and what the doctor finds in them.
+//!
+//! The publisher's thread counts under the stream's lock: a few additions per message, nothing is
+//! allocated, and no floating point.
+
+use super::doctor::Doctor;
+use super::frame_rate::FrameRate;
+use crate::live::Millis;
+use crate::live::byte_rate::ByteRate;
+use crate::live::finding::{Finding, Memory};
+use crate::live::report::{RECEIVED, StreamReport, Totals, TrackReport};
+use crate::media::{Medium, TrackInfo};
+
+/// The bytes of a message that are kept to recognize its codec: the tag header, and the header of an
+/// MP3 frame or the like.
+const SAMPLE_LEN: usize = 16;
+
+/// See the module's documentation. Lives as long as the stream, through all publishers.
+#[derive(Default)]
+pub(super) struct Arrivals {
+    /// When the current publish began.
+    since: Millis,
+    audio: Arrived,
+    video: Arrived,
+    frame_rate: FrameRate,
+    dropped: u64,
+    /// Messages of earlier publishes that were dropped, and what came of them.
+    earlier: [u64; 5],
+    pub(super) doctor: Doctor,
+}
+
+/// What came of one medium.
+#[derive(Default)]
+struct Arrived {
+    bytes: u64,
+    messages: u64,
+    rate: ByteRate,
+    /// How a recent message begins.
+    sample: [u8; SAMPLE_LEN],
+    sample_len: usize,
+}
+
+impl Arrivals {
+    /// Another publisher begins.
+    pub(super) fn begin_publish(&mut self, now: Millis) {
+        let (audio, video) = (&self.audio, &self.video);
+        let all = [
+            self.dropped,
+            audio.bytes,
+            audio.messages,
+            video.bytes,
+            video.messages,
+        ];
+        for (earlier, more) in self.earlier.iter_mut().zip(all) {
+            *earlier += more;
+        }
+        // Only the totals survive, for counters that never go back.
+        *self = Arrivals {
+            since: now,
+            earlier: self.earlier,
+            ..Arrivals::default()
+        };
+    }
+
+    /// Counts a message, whatever becomes of it.
+    pub(super) fn note_message<'a>(
+        &mut self,
+        medium: Medium,
+        parts: impl Iterator<Item = &'a [u8]> + Clone,
+        now: Millis,
+    ) {
+        let len: usize = parts.clone().map(<[u8]>::len).sum();
+        let arrived = match medium {
+            Medium::Audio => &mut self.audio,
+            Medium::Video => &mut self.video,
+        };
+        arrived.bytes += len as u64;
+        arrived.messages += 1;
+        // Once a second is enough to notice a change of codec.
+        if arrived.rate.add(len as u64, now) || arrived.sample_len == 0 {
+            arrived.keep_sample(parts);
+        }
+        self.doctor.note_message(medium, now);
+    }
+
+    /// Notes the time during a publish.
+    pub(super) fn note_time(&mut self, now: Millis) {
+        self.doctor.note_silence(self.since, now);
+    }
+
+    /// Notes a frame of the first video track that has its place in time.
+    pub(super) fn note_video_frame(&mut self, is_keyframe: bool, timestamp: u32, now: Millis) {
+        let frames = &mut self.frame_rate;
+        let step = frames.step_to(timestamp, now);
+        if let Some(window) = frames.count(step) {
+            self.doctor.note_window(&window);
+        }
+        if is_keyframe {
+            frames.note_keyframe(timestamp);
+        }
+        self.doctor.note_video_frame(is_keyframe, step, frames.rate);
+    }
+
+    /// Notes a message that couldn't be stored.
+    pub(super) fn note_dropped(&mut self, len: usize, may_hold: u64) {
+        self.dropped += 1;
+        self.doctor.find(Finding::Memory(Memory::Message {
+            len: len as u32,
+            may_hold: may_hold.try_into().unwrap_or(u32::MAX),
+        }));
+    }
+
+    /// What was counted of earlier publishes.
+    fn past(&self) -> Totals {
+        let [dropped, received @ ..] = self.earlier;
+        let mut past = [0; 9];
+        past[2] = dropped;
+        past[RECEIVED..].copy_from_slice(&received);
+        past
+    }
+
+    /// The part of a report that is about what came.
+    pub(super) fn report(&self, now: Millis) -> StreamReport {
+        let age = now.saturating_sub(self.since);
+        StreamReport {
+            since: self.since,
+            audio: self.audio.report(Medium::Audio, age, now),
+            video: self.video.report(Medium::Video, age, now),
+            frame_rate: self.frame_rate.recent_rate(now),
+            keyframe_interval: self.frame_rate.keyframe_interval,
+            dropped_messages: self.dropped,
+            findings: self.doctor.findings(),
+            past: self.past(),
+            ..StreamReport::default()
+        }
+    }
+}
+
+impl Arrived {
+    fn keep_sample<'a>(&mut self, parts: impl Iterator<Item = &'a [u8]>) {
+        self.sample_len = 0;
+        for (slot, byte) in self.sample.iter_mut().zip(parts.flatten()) {
+            *slot = *byte;
+            self.sample_len += 1;
+        }
+    }
+
+    fn report(&self, medium: Medium, age: Millis, now: Millis) -> TrackReport {
+        TrackReport {
+            bytes: self.bytes,
+            messages: self.messages,
+            bits_per_second: self.rate.bits_per_second(age, now),
+            info: TrackInfo::read(medium, &self.sample[..self.sample_len]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::codec::{Codec, VideoCodec};
+
+    #[test]
+    fn bytes_and_messages_are_counted_by_medium_and_publish() {
+        let mut arrivals = Arrivals::default();
+        arrivals.begin_publish(10_500);
+        for tick in 0..100 {
+            let payload = [0x22; 1000];
+            let now = 10_500 + tick * 100;
+            arrivals.note_message(Medium::Video, std::iter::once(&payload[..]), now);
+        }
+        let report = arrivals.report(10_500 + 9_999);
+        assert_eq!((report.video.bytes, report.video.messages), (100_000, 100));
+        assert_eq!(report.video.bits_per_second, 80_000);
+        assert_eq!(report.audio, TrackReport::default());
+        let info = report.video.info.unwrap();
+        assert_eq!(info.codec, Codec::Video(VideoCodec::SorensonH263));
+        arrivals.note_dropped(1_000, 10_000);
+        arrivals.begin_publish(30_000);
+        let report = arrivals.report(30_000);
+        assert_eq!(report.video, TrackReport::default());
+        assert_eq!(report.past, [0, 0, 1, 0, 0, 0, 0, 100_000, 100]);
+    }
+}

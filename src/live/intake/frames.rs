@@ -1,0 +1,435 @@
+//! Frames of the first video track, put together from messages.
+//!
+//! Receivers of RTMP and FLV get each message as it came. For everything else the unit is the frame:
+//! for join points, counts, bursts and samples. A message that is a whole frame, without anything that
+//! containers forbid, is a sample. Otherwise the frame is assembled behind its last message, once more
+//! and for containers alone, as soon as the next frame begins:
+//!
+//! ```text
+//! published   sets    slice 1  slice 2  slice 3         slice 1  slice 2  slice 3         slice 1
+//! log         beside  media    rest     rest     whole  media    rest     rest     whole  media
+//! RTMP, FLV   x       x        x        x               x        x        x               x
+//! MP4, HLS                                       x                                 x
+//! ```
+//!
+//! Parameter sets in front of a frame that differ from those of the sequence header become a sequence
+//! header, as if the publisher had sent it: file decoders look for them nowhere else.
+
+use super::classify::Class;
+use super::{Arrival, Intake, Store};
+use crate::http::conditions::hash;
+use crate::live::capabilities::Capabilities;
+use crate::live::kind::Kind;
+use crate::live::log::{Meta, Role, Sample};
+use crate::live::preamble::Slot;
+use crate::live::{Millis, When};
+use crate::media::access_unit::{
+    FramePart, ParameterSets, RandomAccess, UnitFormat, UnitSummary, summarize,
+};
+use crate::media::codec::{Codec, VideoCodec};
+use crate::media::hevc::HevcConfig;
+use crate::media::tag::Tag;
+use crate::media::tag::tracks::TrackMessage;
+use crate::media::{Medium, avc, hevc};
+
+/// Without a keyframe for this long, players start at the next best frame, in ms.
+const PATIENCE: Millis = 10_000;
+
+/// The same for frames that need no other frames, before the first keyframe: it is probably on its
+/// way.
+const FIRST_PATIENCE: Millis = 2_000;
+
+/// The largest difference of timestamps within a frame, in ms. Later messages are of another frame,
+/// whose beginning got lost.
+const FRAME_SPAN: u32 = 20;
+
+/// What is known of the video frames of the current publish.
+#[derive(Default)]
+pub(super) struct Frames {
+    /// Some came in several messages.
+    come_in_parts: bool,
+    /// A frame has come whose units say that a decoder can start there.
+    has_access: bool,
+    /// When the last keyframe came, or what was used as one; or the first frame.
+    since: When,
+    /// The same for frames at which browsers can start.
+    access_since: When,
+    /// The frame that players last started at is no better than the others.
+    is_keyless: bool,
+    /// The newest frame, while more of it may come.
+    open: Option<OpenFrame>,
+    /// Parameter sets since the last frame. There is room for them once some have come.
+    pub(super) sets: ParameterSets,
+    /// The hash of the sequence header that came last, while one that was made of parameter sets is
+    /// used instead.
+    outdated: Option<u32>,
+}
+
+/// A frame of which more may come.
+struct OpenFrame {
+    /// The number of its first message.
+    number: u64,
+    /// The timestamp of its first message, as it was sent.
+    sent: u32,
+    /// As its first message was appended, with the sample that the whole frame will be.
+    meta: Meta,
+    format: UnitFormat,
+    /// The frame has to be assembled.
+    is_due: bool,
+    /// Its first message was taken for a sample, before more came.
+    is_out: bool,
+}
+
+/// What a message of media turned out to be.
+pub(super) struct Judged {
+    pub(super) class: Class,
+    /// Receivers may start here.
+    pub(super) is_start: bool,
+    /// Files may start here, too.
+    pub(super) is_sync: bool,
+    /// What its units say, if it has any.
+    pub(super) look: Option<(UnitFormat, UnitSummary)>,
+    /// Its timestamp, as it was sent.
+    pub(super) sent: u32,
+}
+
+impl Judged {
+    /// A message that isn't judged by its units.
+    pub(super) fn of(class: Class) -> Judged {
+        Judged {
+            class,
+            is_start: class == Class::Keyframe,
+            is_sync: true,
+            look: None,
+            sent: 0,
+        }
+    }
+
+    pub(super) fn role(&self) -> Role {
+        match (self.class, self.look) {
+            (Class::Other, _) => Role::Other,
+            (Class::Rest, Some((_, look))) if look.part == FramePart::More => Role::Rest,
+            (Class::Rest, _) => Role::Beside,
+            _ => Role::Media,
+        }
+    }
+}
+
+impl Intake {
+    /// Judges a message of the first video track by its units. If it begins a frame, the one before is
+    /// complete.
+    pub(super) fn judge<'a>(
+        &mut self,
+        message: &TrackMessage,
+        flagged: Class,
+        arrival: Arrival,
+        payload: impl Iterator<Item = &'a [u8]> + Clone,
+        store: &mut Store<'_>,
+    ) -> Judged {
+        let mut look = self.look(message, payload, store);
+        let class = match &mut look {
+            Some((_, look)) => self.class_of_part(flagged, look, arrival.timestamp),
+            None => flagged,
+        };
+        let mut judged = Judged::of(class);
+        (judged.look, judged.sent) = (look, arrival.timestamp);
+        // What follows is about frames, and this message belongs to the one before.
+        if class == Class::Rest {
+            return judged;
+        }
+        self.complete_frame(store);
+        self.take_sets(message, class == Class::Keyframe, arrival, store);
+        let access = look.map_or(RandomAccess::No, |(_, look)| look.access);
+        judged.is_start |= self.stands_in_for_keyframe(class, access, arrival.now);
+        judged.is_sync = self.starts_files(access, arrival.now);
+        judged
+    }
+
+    fn look<'a>(
+        &mut self,
+        message: &TrackMessage,
+        payload: impl Iterator<Item = &'a [u8]> + Clone,
+        store: &mut Store<'_>,
+    ) -> Option<(UnitFormat, UnitSummary)> {
+        let format = self.format(message)?;
+        let mut look = self.look_at_units(format, message, payload.clone());
+        // If the units' lengths are wrong, what looks like a parameter set is none.
+        if look.is_some() && self.publish.frames.sets.want_room() && self.pay_for_sets(store) {
+            self.publish.frames.sets.make_room();
+            look = self.look_at_units(format, message, payload);
+        }
+        Some((format, look?))
+    }
+
+    fn look_at_units<'a>(
+        &mut self,
+        format: UnitFormat,
+        message: &TrackMessage,
+        payload: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Option<UnitSummary> {
+        let mut parts = message.payload(payload);
+        // Tag headers are short, so they end in the first part or in the second.
+        let mut skip = usize::from(message.body_offset);
+        let mut first: &[u8] = &[];
+        while first.is_empty() {
+            let Some(part) = parts.next() else { break };
+            first = part.get(skip..).unwrap_or_default();
+            skip = skip.saturating_sub(part.len());
+        }
+        let mut body = std::iter::once(first).chain(parts);
+        summarize(format, &mut body, &mut self.publish.frames.sets)
+    }
+
+    /// The format of the first video track's units, by its sequence header if that is of the message's
+    /// codec.
+    fn format(&self, message: &TrackMessage) -> Option<UnitFormat> {
+        let Some(Codec::Video(codec)) = message.codec else {
+            return None;
+        };
+        let (header, config) = self.config().unzip();
+        let config = config.unwrap_or_default();
+        // Almost all encoders write lengths of 4 bytes, so that is assumed without a configuration.
+        let size_at = |at: usize| config.get(at).map_or(4, |sizes| (sizes & 3) + 1);
+        let (codec, length_size) = match (codec, header) {
+            // Some cameras send HEVC as H.264; their sequence header shows that.
+            (VideoCodec::H264, Some(VideoCodec::H264)) if HevcConfig::is_disguised(config) => {
+                (VideoCodec::Hevc, size_at(hevc::MIN_LEN - 2))
+            }
+            (VideoCodec::H264, Some(VideoCodec::H264)) => (codec, size_at(4)),
+            (VideoCodec::Hevc, Some(VideoCodec::Hevc)) => (codec, size_at(hevc::MIN_LEN - 2)),
+            _ => (codec, 4),
+        };
+        Some(UnitFormat { codec, length_size })
+    }
+
+    /// The codec and body of the first video track's sequence header.
+    fn config(&self) -> Option<(VideoCodec, &[u8])> {
+        let header = self.preamble.header(Slot::Video(0))?;
+        let tag = Tag::parse(Medium::Video, header).ok()?;
+        let Some(Codec::Video(codec)) = tag.codec else {
+            return None;
+        };
+        Some((codec, header.get(tag.body_offset..)?))
+    }
+
+    /// The class of a message by its units, or by its flag where they leave it open.
+    fn class_of_part(&mut self, flagged: Class, look: &mut UnitSummary, timestamp: u32) -> Class {
+        let frames = &mut self.publish.frames;
+        let step = |open: &OpenFrame| timestamp.wrapping_sub(open.sent) as i32;
+        let step = frames.open.as_ref().map(step);
+        let is_of_open = step.is_some_and(|step| step.unsigned_abs() < FRAME_SPAN);
+        // The frame's first slice came long before, got lost, or isn't sent first.
+        if look.part == FramePart::More && !is_of_open {
+            look.part = FramePart::First;
+        }
+        match (look.part, look.access) {
+            (FramePart::Beside | FramePart::More, _) => Class::Rest,
+            (FramePart::First, RandomAccess::Yes) => {
+                frames.has_access = true;
+                Class::Keyframe
+            }
+            // Before that the flag counts: with intra refresh nothing better may come.
+            (FramePart::First, RandomAccess::No) if frames.has_access => Class::Frame,
+            (FramePart::First, _) => flagged,
+        }
+    }
+
+    /// Whether a frame that isn't a keyframe is used as one, since nothing better comes. RTMP players
+    /// then show something, if need be with faults; browsers don't.
+    fn stands_in_for_keyframe(&mut self, class: Class, access: RandomAccess, now: Millis) -> bool {
+        let frames = &mut self.publish.frames;
+        if access == RandomAccess::Yes {
+            frames.access_since = When::at(now);
+        }
+        let access_since = frames.access_since.get_or_set(now);
+        if access == RandomAccess::Recovery && now.saturating_sub(access_since) >= PATIENCE {
+            self.arrivals.doctor.note_no_start(true);
+        }
+        let since = frames.since.get_or_set(now);
+        if class == Class::Keyframe {
+            frames.since = When::at(now);
+            frames.is_keyless = false;
+            return false;
+        }
+        let has_keyframe = self.publish.has_keyframe && !frames.is_keyless;
+        let patience = match access {
+            RandomAccess::No if has_keyframe => return false,
+            RandomAccess::Intra | RandomAccess::Recovery if !has_keyframe => FIRST_PATIENCE,
+            _ => PATIENCE,
+        };
+        if now.saturating_sub(since) < patience {
+            return false;
+        }
+        frames.since = When::at(now);
+        frames.is_keyless = access == RandomAccess::No;
+        if access != RandomAccess::Recovery {
+            self.arrivals.doctor.note_no_start(false);
+        }
+        true
+    }
+
+    /// Whether all decoders can start at a frame at which some can. Browsers can only start at IDR
+    /// frames, so files begin and are cut there as long as such frames come.
+    fn starts_files(&self, access: RandomAccess, now: Millis) -> bool {
+        let frames = &self.publish.frames;
+        let since = frames.access_since.get().unwrap_or(now);
+        let is_poor = matches!(access, RandomAccess::Intra | RandomAccess::Recovery);
+        !is_poor || !frames.has_access || now.saturating_sub(since) >= PATIENCE
+    }
+
+    /// A message that doesn't begin a frame is no sample.
+    pub(super) fn sample_of_rest(&self, message: &TrackMessage) -> Sample {
+        let open = self.publish.frames.open.as_ref();
+        Sample {
+            body_offset: message.body_offset,
+            decode_time: open.map_or(0, |open| open.meta.sample.decode_time),
+            ..Sample::default()
+        }
+    }
+
+    /// Notes that a message which is a frame, or a part of one, is about to be appended under this
+    /// number. If it isn't whole, or holds what containers forbid, it is no sample by itself. True if
+    /// the frame is to be assembled at once.
+    pub(super) fn note_part(
+        &mut self,
+        meta: &mut Meta,
+        (format, look): (UnitFormat, UnitSummary),
+        sent: u32,
+        number: u64,
+    ) -> bool {
+        let frames = &mut self.publish.frames;
+        if look.part == FramePart::More {
+            frames.come_in_parts = true;
+            if let Some(open) = &mut frames.open {
+                open.is_due = true;
+            }
+        }
+        if look.part != FramePart::First {
+            return false;
+        }
+        let forbidden = u8::try_from(look.forbidden).ok();
+        let body_offset = forbidden.and_then(|len| meta.sample.body_offset.checked_add(len));
+        let is_unclean = look.is_unclean || body_offset.is_none();
+        // Once frames have come in parts, each may be one more: it is known only when the next one begins.
+        let is_due = is_unclean || frames.come_in_parts;
+        frames.open = Some(OpenFrame {
+            number,
+            sent,
+            meta: *meta,
+            format,
+            is_due,
+            is_out: !is_due,
+        });
+        match body_offset {
+            Some(body_offset) if !is_due => meta.sample.body_offset = body_offset,
+            _ => meta.sample.duration = 0,
+        }
+        is_unclean && !frames.come_in_parts
+    }
+
+    /// Closes the open frame, of which no more comes: if it has to be assembled, it is.
+    pub(in crate::live) fn complete_frame(&mut self, store: &mut Store<'_>) {
+        let open = self.publish.frames.open.take();
+        let Some(open) = open.filter(|open| open.is_due) else {
+            return;
+        };
+        let mut meta = open.meta;
+        let sample = &mut meta.sample;
+        if sample.duration == 0 {
+            return;
+        }
+        if open.is_out {
+            let timed = self.media_clock.video(meta.timestamp, sample.is_sync);
+            sample.decode_time = timed.time;
+            sample.composition_time += i32::from(timed.delay) - i32::from(sample.duration);
+            sample.duration = timed.duration;
+        }
+        sample.body_offset = 0;
+        meta.mod_ex_len = 0;
+        meta.is_join_point = false;
+        meta.role = Role::Whole;
+        let was_joinable = store.log.join_point().is_some();
+        let number = store.log.append_whole(meta, open.number, open.format);
+        self.note_eviction(was_joinable, store.log);
+        if let Some(number) = number {
+            self.note_sample(number, store);
+        }
+    }
+
+    /// Forgets the open frame, of which nothing is left.
+    pub(super) fn forget_frame(&mut self) {
+        self.publish.frames.open = None;
+    }
+
+    /// Makes a sequence header of the parameter sets in front of a new frame, if they differ from those
+    /// that are known.
+    fn take_sets(
+        &mut self,
+        message: &TrackMessage,
+        is_keyframe: bool,
+        arrival: Arrival,
+        store: &mut Store<'_>,
+    ) {
+        if is_keyframe {
+            if let Some(header) = self.header_of_sets(message) {
+                if let Some(before) = self.preamble.header(Slot::Video(0)) {
+                    let outdated = hash(before) as u32;
+                    self.publish.frames.outdated.get_or_insert(outdated);
+                }
+                let needs = Capabilities::needed_by_header(Kind::Video, &header);
+                self.append_header(Slot::Video(0), needs, arrival, &header, store);
+            }
+        }
+        self.publish.frames.sets.clear();
+    }
+
+    /// The sequence header of the parameter sets that came, if they are complete and not yet known.
+    fn header_of_sets(&self, message: &TrackMessage) -> Option<Vec<u8>> {
+        let sets = self.publish.frames.sets.iter();
+        sets.clone().next()?;
+        let UnitFormat { codec, length_size } = self.format(message)?;
+        let own = self
+            .config()
+            .filter(|(of, _)| Some(Codec::Video(*of)) == message.codec);
+        let config = own.map(|(_, config)| config);
+        let is_known = |set: &[u8]| {
+            config.is_some_and(|config| config.windows(set.len().max(1)).any(|held| held == set))
+        };
+        if sets.clone().all(is_known) {
+            return None;
+        }
+        let config = match codec {
+            VideoCodec::Hevc => hevc::config_of_sets(length_size, config, sets)?,
+            _ => avc::config_of_sets(length_size, sets)?,
+        };
+        let before = self
+            .preamble
+            .header(Slot::Video(0))
+            .filter(|_| own.is_some());
+        let mut header = match (before, &message.four_cc) {
+            (Some(before), _) => {
+                let len = Tag::parse(Medium::Video, before).ok()?.body_offset;
+                before.get(..len)?.to_vec()
+            }
+            (None, Some(four_cc)) => [b"\x90", &four_cc[..]].concat(),
+            (None, None) if codec == VideoCodec::Hevc => b"\x1C\0\0\0\0".to_vec(),
+            (None, None) => b"\x17\0\0\0\0".to_vec(),
+        };
+        header.extend(config);
+        Some(header)
+    }
+
+    /// Whether a header that came is the one which parameter sets have replaced: some encoders repeat
+    /// it forever.
+    pub(super) fn is_outdated(&mut self, slot: Slot, header: &[u8]) -> bool {
+        if slot != Slot::Video(0) {
+            return false;
+        }
+        let outdated = &mut self.publish.frames.outdated;
+        let is_outdated = *outdated == Some(hash(header) as u32);
+        if !is_outdated {
+            *outdated = None;
+        }
+        is_outdated
+    }
+}

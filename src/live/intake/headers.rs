@@ -1,0 +1,230 @@
+//! Sequence headers and metadata: what becomes of them, and who pays for them.
+
+use std::sync::Arc;
+
+use super::{Appended, Arrival, Intake, Store};
+use crate::live::Millis;
+use crate::live::capabilities::Capabilities;
+use crate::live::kept::Kept;
+use crate::live::kind::Kind;
+use crate::live::log::Role;
+use crate::live::preamble::{HEADER_COST, HEAP_LEN, MAX_HEADER_LEN, Preamble, Slot};
+use crate::media::TrackInfo;
+use crate::media::access_unit::MAX_SETS_LEN;
+use crate::media::tag::tracks::TrackMessage;
+use crate::rtmp::amf::{Bytes, Properties};
+use crate::rtmp::metadata;
+
+/// The number of headers of a publish that are remembered, which is that of a preamble.
+const MAX_SLOTS: usize = 40;
+
+/// The longest metadata that lie on the heap, in bytes; longer ones lie in a block.
+const SHORT_METADATA: usize = 512;
+
+impl Intake {
+    /// Takes in a header as it was sent, unless it is too long, or parameter sets have replaced it.
+    pub(super) fn take_header<'a>(
+        &mut self,
+        slot: Slot,
+        needs: Capabilities,
+        arrival: Arrival,
+        payload: impl Iterator<Item = &'a [u8]> + Clone,
+        store: &mut Store<'_>,
+    ) -> Appended {
+        let len: usize = payload.clone().map(<[u8]>::len).sum();
+        if len > MAX_HEADER_LEN {
+            return Appended::Ignored;
+        }
+        // Headers are rare, so one copy in one piece makes everything after this simpler.
+        let bytes = payload.collect::<Vec<_>>().concat();
+        if self.is_outdated(slot, &bytes) {
+            return Appended::Ignored;
+        }
+        self.append_header(slot, needs, arrival, &bytes, store)
+    }
+
+    /// Appends a header only if it has changed: an encoder that repeats it, or a publisher that
+    /// returns with the same one, changes nothing for players.
+    pub(super) fn append_header(
+        &mut self,
+        slot: Slot,
+        needs: Capabilities,
+        arrival: Arrival,
+        bytes: &[u8],
+        store: &mut Store<'_>,
+    ) -> Appended {
+        if !self.publish.slots.contains(&slot) && self.publish.slots.len() < MAX_SLOTS {
+            self.publish.slots.push(slot);
+        }
+        let is_first = matches!(slot, Slot::Video(0) | Slot::Audio(0));
+        let paid = self.pay_for_headers(bytes.len());
+        // The first tracks' headers are kept in any case, in a block if need be: no player could start
+        // without them.
+        let Some(max_on_heap) = paid.or(is_first.then_some(0)) else {
+            return Appended::Ignored;
+        };
+        let block = || store.log.take_block();
+        let Some(preamble) = self.preamble.with_in(slot, bytes, max_on_heap, block) else {
+            return Appended::Ignored;
+        };
+        self.preamble = Arc::new(preamble);
+        // Receivers start with the first track, whatever the others do.
+        let is_of_start = match slot {
+            Slot::Video(0) => true,
+            Slot::Audio(0) => !self.publish.has_video,
+            _ => false,
+        };
+        if is_of_start {
+            store.log.clear_join_point();
+        }
+        if is_first {
+            self.arrivals.doctor.note_header();
+            self.update_tracks(store.hls);
+        }
+        let timestamp = self.clock.place_beside(slot.kind(), arrival.timestamp);
+        self.append_preamble_change(slot.kind(), needs, timestamp, bytes, arrival.now, store)
+    }
+
+    fn append_preamble_change(
+        &mut self,
+        kind: Kind,
+        needs: Capabilities,
+        timestamp: u32,
+        bytes: &[u8],
+        now: Millis,
+        store: &mut Store<'_>,
+    ) -> Appended {
+        let meta = self.meta_beside(kind, Role::Header, needs, timestamp, now);
+        self.append(meta, Bytes::from(bytes).parts(), store)
+    }
+
+    /// Pays for another header or metadata of `len` bytes. Returns how many bytes all headers may
+    /// take on the heap; `None` if the publisher can't even pay for one in a block.
+    fn pay_for_headers(&mut self, len: usize) -> Option<usize> {
+        let least = self.config_cost + self.headers_cost() + HEADER_COST;
+        let mut pay = |bytes| {
+            let paid = self.paid.as_mut();
+            paid.is_none_or(|paid| paid.resize(bytes).is_ok())
+        };
+        // The old header isn't free before the last receiver has it, so both are paid for.
+        if len <= HEAP_LEN && pay(least + len) {
+            return Some(HEAP_LEN);
+        }
+        pay(least).then_some(0)
+    }
+
+    /// Pays for parameter sets, which most publishers send in their sequence headers only.
+    pub(super) fn pay_for_sets(&mut self, store: &mut Store<'_>) -> bool {
+        self.pay(0, self.headers_cost() + MAX_SETS_LEN, store.hls)
+    }
+
+    /// What headers, parameter sets and metadata take on the heap, in bytes.
+    pub(super) fn headers_cost(&self) -> usize {
+        let metadata = self.publish.metadata.as_ref().map_or(0, Kept::heap_len);
+        self.preamble.cost() + self.publish.frames.sets.room() + metadata
+    }
+
+    /// Enough has come to know which tracks there are: drops what an earlier publisher left, and what
+    /// the metadata promised in vain. Players would wait for it.
+    pub(super) fn settle(&mut self, now: Millis, store: &mut Store<'_>) {
+        self.publish.is_settled = true;
+        self.keep_headers();
+        self.preamble = self.own_preamble();
+        self.update_metadata(now, store);
+        self.update_tracks(store.hls);
+    }
+
+    /// The preamble without the headers that an earlier publisher left.
+    fn own_preamble(&self) -> Arc<Preamble> {
+        let slots = &self.publish.slots;
+        let is_gone = |slot| slot != Slot::Metadata && !slots.contains(&slot);
+        let own = self.preamble.without(is_gone);
+        own.map_or_else(|| Arc::clone(&self.preamble), Arc::new)
+    }
+
+    /// The first tracks, as the headers of the current or last publish describe them: video, audio.
+    pub(in crate::live) fn track_infos(&self) -> [Option<TrackInfo>; 2] {
+        [Slot::Video(0), Slot::Audio(0)].map(|slot| {
+            let is_own = self.publish.slots.contains(&slot);
+            let header = self.preamble.header(slot).filter(|_| is_own)?;
+            TrackInfo::read(slot.kind().medium()?, header)
+        })
+    }
+
+    /// Keeps the header of the publish before for a track of the same codec that came without one.
+    fn keep_headers(&mut self) {
+        for (slot, codec) in [Slot::Video(0), Slot::Audio(0)]
+            .into_iter()
+            .zip(self.publish.codecs)
+        {
+            let slots = &mut self.publish.slots;
+            let Some(codec) = codec.filter(|codec| codec.needs_header()) else {
+                continue;
+            };
+            if slots.contains(&slot) {
+                continue;
+            }
+            let header = self.preamble.header(slot);
+            let header = header.zip(slot.kind().medium());
+            let header = header.and_then(|(header, medium)| TrackMessage::read(medium, header));
+            // A header of another codec would make decoders fail instead of wait.
+            let is_kept = header.is_some_and(|header| header.codec == Some(codec));
+            if is_kept {
+                slots.push(slot);
+            }
+            let doctor = &mut self.arrivals.doctor;
+            doctor.note_missing_header(slot.kind(), is_kept);
+        }
+    }
+
+    /// Replaces the metadata, or forgets it.
+    pub(in crate::live) fn set_metadata(
+        &mut self,
+        properties: Option<&Properties<'_>>,
+        now: Millis,
+        store: &mut Store<'_>,
+    ) {
+        self.note_announced(properties);
+        if let Some(rate) = properties.and_then(|all| all.token("framerate")?.as_f64()) {
+            self.media_clock.announce(rate);
+        }
+        let encoded = properties.map(|all| metadata::for_players(all, None, None));
+        // What the old ones took is free before the new ones are paid for.
+        self.publish.metadata = None;
+        self.publish.metadata = encoded.and_then(|encoded| match encoded.len() {
+            len @ 0..=SHORT_METADATA if self.pay_for_headers(len) == Some(HEAP_LEN) => {
+                Some(Kept::on_heap(&encoded))
+            }
+            _ => Kept::in_block(&encoded, store.log.take_block()?),
+        });
+        self.update_metadata(now, store);
+    }
+
+    /// Brings the metadata of the preamble up to date.
+    fn update_metadata(&mut self, now: Millis, store: &mut Store<'_>) {
+        let publish = &self.publish;
+        let Some(all) = &publish.metadata else {
+            if publish.is_settled {
+                if let Some(preamble) = self.preamble.without(|slot| slot == Slot::Metadata) {
+                    self.preamble = Arc::new(preamble);
+                }
+            }
+            return;
+        };
+        let bytes = match metadata::parse((&**all).into()) {
+            Some(Some(values)) if publish.is_settled => {
+                metadata::for_players(&values, Some(publish.has_audio), Some(publish.has_video))
+            }
+            _ => all.to_vec(),
+        };
+        let max_on_heap = self.pay_for_headers(bytes.len()).unwrap_or(0);
+        let block = || store.log.take_block();
+        let preamble = &self.preamble;
+        if let Some(preamble) = preamble.with_in(Slot::Metadata, &bytes, max_on_heap, block) {
+            self.preamble = Arc::new(preamble);
+            let timestamp = self.clock.newest().unwrap_or(0);
+            let needs = Capabilities::NONE;
+            self.append_preamble_change(Kind::Data, needs, timestamp, &bytes, now, store);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Entries: what the log's index says of each message, and the records in which it lies in a block.
+
+use crate::live::Millis;
+use crate::live::capabilities::Capabilities;
+use crate::live::kind::Kind;
+
+/// The length of a message's record, in bytes.
+pub const RECORD_LEN: usize = 48;
+
+/// What a message is to its receivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A frame of video or audio, or the beginning of one.
+    Media,
+    /// Decoder configuration or metadata: part of the preamble from here on.
+    Header,
+    /// Neither, such as the end of a sequence.
+    Other,
+    /// More of a video frame that an earlier message began.
+    Rest,
+    /// What belongs to no frame, such as parameter sets.
+    Beside,
+    /// A video frame once more, assembled for containers from the messages that it came in. No other
+    /// receiver gets it.
+    Whole,
+}
+
+/// What a container needs to know of a frame, apart from its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// When it is decoded: video in ms, audio in samples at the track's rate, both since the same
+    /// moment before the stream began. Only grows, and doesn't wrap.
+    pub decode_time: u64,
+    /// From decoding to presentation in MP4, in ms: video frames are decoded early there.
+    pub composition_time: i32,
+    /// In the unit of the decode time. A video frame is due this much later than it is decoded. 0: the
+    /// message holds nothing that a container takes.
+    pub duration: u16,
+    /// Where the coded frame begins in the payload.
+    pub body_offset: u8,
+    /// A decoder can start here. Not set for audio.
+    pub is_sync: bool,
+}
+
+/// What the stream knows of a message when it appends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Audio, video or data.
+    pub kind: Kind,
+    /// Decode time in ms, wrapping.
+    pub timestamp: u32,
+    /// When the message was complete, on the server's clock.
+    pub arrived: Millis,
+    /// A receiver may start here, once it has the preamble.
+    pub is_join_point: bool,
+    /// What it is to its receivers.
+    pub role: Role,
+    /// The version of the preamble that holds after this message.
+    pub preamble_version: u32,
+    /// What it asks of its receivers.
+    pub needs: Capabilities,
+    /// The number of ModEx bytes behind the first byte of its payload. The last of them holds, in its
+    /// low half, the packet type that the first byte has without them.
+    pub mod_ex_len: u8,
+    /// As a sample of its track.
+    pub sample: Sample,
+}
+
+impl Meta {
+    /// Whether it can be decoded without earlier messages.
+    pub(in crate::live) fn is_sync(&self) -> bool {
+        self.sample.is_sync || self.kind == Kind::Audio
+    }
+}
+
+/// One message in the index.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// As it was appended.
+    pub meta: Meta,
+    /// Where its payload starts.
+    pub position: u64,
+    /// Payload length in bytes.
+    pub len: u32,
+    /// The number of video frames of the first track, up to and with this message.
+    pub video_frames: u32,
+    /// The number of audio frames, counted likewise.
+    pub audio_frames: u32,
+}
+
+impl Entry {
+    /// Whether it is a part of a video frame of the first track.
+    pub(super) fn is_part_of_frame(&self) -> bool {
+        let meta = &self.meta;
+        let is_part = matches!(meta.role, Role::Media | Role::Rest);
+        meta.kind == Kind::Video && is_part && !meta.needs.has_multitrack()
+    }
+
+    /// Returns the record for a block that begins at position `base`.
+    pub(super) fn encode(&self, base: u64) -> [u8; RECORD_LEN] {
+        let meta = &self.meta;
+        let kind = match meta.kind {
+            Kind::Audio => 0,
+            Kind::Video => 1,
+            Kind::Data => 2,
+            Kind::Script => 3,
+        };
+        let role = match meta.role {
+            Role::Media => 0,
+            Role::Header => 1,
+            Role::Other => 2,
+            Role::Rest => 3,
+            Role::Whole => 4,
+            Role::Beside => 5,
+        };
+        let starts = u32::from(meta.is_join_point) | u32::from(meta.sample.is_sync) << 1;
+        let flags = kind | role << 2 | starts << 5;
+        let mut record = [0; RECORD_LEN];
+        let mut put = |at: usize, bytes: &[u8]| record[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &meta.timestamp.to_le_bytes());
+        put(4, &meta.preamble_version.to_le_bytes());
+        put(8, &meta.needs.to_bits().to_le_bytes());
+        put(12, &self.video_frames.to_le_bytes());
+        put(16, &self.audio_frames.to_le_bytes());
+        put(20, &(self.len & 0xFF_FFFF | flags << 24).to_le_bytes());
+        put(24, &meta.sample.decode_time.to_le_bytes());
+        put(32, &meta.sample.composition_time.to_le_bytes());
+        put(36, &meta.sample.duration.to_le_bytes());
+        put(38, &((self.position - base) as u16).to_le_bytes());
+        // 48 bits of ms are 8,900 years.
+        put(40, &meta.arrived.to_le_bytes()[..6]);
+        put(46, &[meta.mod_ex_len, meta.sample.body_offset]);
+        record
+    }
+
+    /// Reads a record of a block that begins at position `base`.
+    pub(super) fn decode(record: &[u8; RECORD_LEN], base: u64) -> Entry {
+        fn bytes<const N: usize>(record: &[u8; RECORD_LEN], at: usize) -> [u8; N] {
+            let mut bytes = [0; N];
+            bytes.copy_from_slice(&record[at..at + N]);
+            bytes
+        }
+        let u32_at = |at| u32::from_le_bytes(bytes(record, at));
+        let u16_at = |at| u16::from_le_bytes(bytes(record, at));
+        let len_and_flags = u32_at(20);
+        let flags = len_and_flags >> 24;
+        let meta = Meta {
+            kind: match flags & 3 {
+                0 => Kind::Audio,
+                1 => Kind::Video,
+                2 => Kind::Data,
+                _ => Kind::Script,
+            },
+            timestamp: u32_at(0),
+            arrived: u64::from_le_bytes(bytes(record, 40)) & 0xFFFF_FFFF_FFFF,
+            is_join_point: flags & 0x20 != 0,
+            role: match flags >> 2 & 7 {
+                0 => Role::Media,
+                1 => Role::Header,
+                2 => Role::Other,
+                3 => Role::Rest,
+                4 => Role::Whole,
+                _ => Role::Beside,
+            },
+            preamble_version: u32_at(4),
+            needs: Capabilities::from_bits(u32_at(8)),
+            mod_ex_len: record[46],
+            sample: Sample {
+                decode_time: u64::from_le_bytes(bytes(record, 24)),
+                composition_time: u32_at(32) as i32,
+                duration: u16_at(36),
+                body_offset: record[47],
+                is_sync: flags & 0x40 != 0,
+            },
+        };
+        Entry {
+            meta,
+            position: base + u64::from(u16_at(38)),
+            len: len_and_flags & 0xFF_FFFF,
+            video_frames: u32_at(12),
+            audio_frames: u32_at(16),
+        }
+    }
+}

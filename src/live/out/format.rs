@@ -1,0 +1,137 @@
+//! Formats: how a message is written for one kind of receiver, whatever carries it.
+//!
+//! ```text
+//! RTMP   type 0 header (12 or 16) | 65536 bytes | type 3 header (1 or 5) | 65536 bytes | ...
+//! FLV    tag header (11)          | payload     | PreviousTagSize (4)
+//! MP4    moof (104), mdat (8)     | sample
+//! ```
+//!
+//! All of this is pure. Every message has a full header, so every message boundary is a legal place
+//! to skip to.
+
+mod flv;
+pub(in crate::live) mod mp4;
+mod rtmp;
+
+use std::borrow::Cow;
+
+use super::framed::FramedMessage;
+use super::message::Message;
+use crate::live::capabilities::Capabilities;
+use crate::live::log::{Entry, Role};
+use crate::live::tracks::Has;
+use crate::media::mp4::{FRAGMENT_HEAD_LEN, Presentation};
+use crate::rtmp::server_session::Dialect;
+
+/// See the module's documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::live) enum WireFormat {
+    /// RTMP chunks on this message stream.
+    Rtmp {
+        /// Message stream of the player.
+        message_stream_id: u32,
+        /// For the commands that end the stream.
+        dialect: Dialect,
+    },
+    /// The tags of an FLV file (FLV, Annex E).
+    Flv {
+        /// Timestamp that becomes 0, in ms: some players read timestamps as signed numbers.
+        base: u32,
+    },
+    /// The fragments of an MP4 file, one frame in each.
+    Mp4 {
+        /// Times that become 0.
+        base: mp4::Base,
+    },
+}
+
+impl WireFormat {
+    /// Whether it is a file, whose time begins at 0 for each receiver.
+    pub(super) fn is_file(&self) -> bool {
+        !matches!(self, WireFormat::Rtmp { .. })
+    }
+
+    pub(super) fn is_mp4(&self) -> bool {
+        matches!(self, WireFormat::Mp4 { .. })
+    }
+
+    /// Counts the formats: RTMP, FLV, MP4.
+    pub(in crate::live) fn index(&self) -> usize {
+        match self {
+            WireFormat::Rtmp { .. } => 0,
+            WireFormat::Flv { .. } => 1,
+            WireFormat::Mp4 { .. } => 2,
+        }
+    }
+
+    /// Whether the two differ in nothing but the time that becomes 0, so that framed messages have
+    /// the same length in both.
+    pub(super) fn is_like(&self, other: &WireFormat) -> bool {
+        match (self, other) {
+            (WireFormat::Flv { .. }, WireFormat::Flv { .. })
+            | (WireFormat::Mp4 { .. }, WireFormat::Mp4 { .. }) => true,
+            _ => self == other,
+        }
+    }
+
+    /// Whether the format can hold a message that asks for no more than these capabilities.
+    pub(super) fn takes(&self, capabilities: Capabilities, entry: &Entry) -> bool {
+        if self.is_mp4() {
+            entry.meta.sample.duration > 0
+        } else {
+            entry.meta.role != Role::Whole && capabilities.take(entry.meta.needs)
+        }
+    }
+
+    /// Bytes around the payload of a message, if their number is always the same.
+    pub(super) fn overhead(&self) -> u64 {
+        match self {
+            WireFormat::Rtmp { .. } => 0,
+            WireFormat::Flv { .. } => flv::OVERHEAD,
+            WireFormat::Mp4 { .. } => FRAGMENT_HEAD_LEN as u64,
+        }
+    }
+
+    /// Puts the bytes of the format around a message.
+    pub(super) fn frame(&self, message: &Message, framed: &mut FramedMessage) {
+        match *self {
+            WireFormat::Rtmp {
+                message_stream_id, ..
+            } => rtmp::frame(message, message_stream_id, framed),
+            WireFormat::Flv { base } => flv::frame(message, base, framed),
+            WireFormat::Mp4 { base } => framed.head.push(&mp4::fragment(message, base).head()),
+        }
+    }
+
+    /// What comes before the first message, and in MP4 before the first one of another presentation:
+    /// content type and bytes.
+    pub(super) fn lead(&self, presentation: &Presentation, has: Has) -> (Cow<'_, str>, Vec<u8>) {
+        match self {
+            WireFormat::Rtmp { .. } => Default::default(),
+            WireFormat::Flv { .. } => (flv::CONTENT_TYPE.into(), flv::file_header(has).into()),
+            WireFormat::Mp4 { .. } => (
+                presentation.content_type().into(),
+                presentation.init_segment(),
+            ),
+        }
+    }
+
+    /// Lets time begin a little before the first message, since messages of the other medium may be
+    /// a little earlier. `time` is its decode time in ms.
+    pub(super) fn set_base(&mut self, timestamp: u32, time: u64, audio_rate: u32) {
+        /// Four frames of any usual codec, in ms.
+        const BEFORE: u32 = 200;
+
+        let time = time.saturating_sub(BEFORE.into());
+        match self {
+            WireFormat::Rtmp { .. } => {}
+            WireFormat::Flv { base } => *base = timestamp.wrapping_sub(BEFORE),
+            WireFormat::Mp4 { base } => {
+                *base = mp4::Base {
+                    video: time,
+                    audio: time * u64::from(audio_rate) / 1000,
+                }
+            }
+        }
+    }
+}

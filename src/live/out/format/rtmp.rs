@@ -1,0 +1,31 @@
+//! RTMP: the chunks of a message.
+
+use crate::live::kind::Kind;
+use crate::live::out::framed::FramedMessage;
+use crate::live::out::message::Message;
+use crate::rtmp::chunk::{MessageHeader, chunk_stream_id};
+use crate::rtmp::message::type_id;
+
+/// Puts chunk headers around and into a message.
+pub(super) fn frame(message: &Message, message_stream_id: u32, framed: &mut FramedMessage) {
+    let (chunk_stream_id, type_id, timestamp) = match message.kind {
+        Kind::Audio => (chunk_stream_id::AUDIO, type_id::AUDIO, message.timestamp),
+        Kind::Video => (chunk_stream_id::VIDEO, type_id::VIDEO, message.timestamp),
+        // ffmpeg, and with it VLC and mpv, take metadata for a text track unless its timestamp is 0;
+        // VLC then buffers for ten seconds.
+        Kind::Data => (chunk_stream_id::STATUS, type_id::DATA, 0),
+        Kind::Script => (chunk_stream_id::STATUS, type_id::DATA, message.timestamp),
+    };
+    let header = MessageHeader {
+        chunk_stream_id,
+        timestamp,
+        len: message.len,
+        type_id,
+        message_stream_id,
+    };
+    let (mut head, mut between) = ([0; 16], [0; 5]);
+    let head_len = header.emit(&mut head);
+    framed.head.push(&head[..head_len]);
+    let between_len = header.emit_continuation(&mut between);
+    framed.split_into_chunks(&between[..between_len]);
+}

@@ -1,0 +1,96 @@
+//! Which media a receiver wants of those that it could take.
+
+use crate::live::kind::Kind;
+use crate::live::tracks::Has;
+use crate::media::mp4::Presentation;
+
+/// See the module's documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MediaChoice {
+    audio: bool,
+    video: VideoSwitch,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum VideoSwitch {
+    On,
+    Off,
+    /// MediaChoice again; on from the next keyframe.
+    FromKeyframe,
+}
+
+impl Default for MediaChoice {
+    /// Everything.
+    fn default() -> MediaChoice {
+        MediaChoice {
+            audio: true,
+            video: VideoSwitch::On,
+        }
+    }
+}
+
+impl MediaChoice {
+    /// Whether audio is wanted.
+    pub fn set_audio(&mut self, is_wanted: bool) {
+        self.audio = is_wanted;
+    }
+
+    /// Whether video is wanted. It comes back with a keyframe.
+    pub fn set_video(&mut self, is_wanted: bool) {
+        self.video = match (is_wanted, self.video) {
+            (false, _) => VideoSwitch::Off,
+            (true, VideoSwitch::Off) => VideoSwitch::FromKeyframe,
+            (true, video) => video,
+        };
+    }
+
+    /// The receiver is about to get a message where decoders can start.
+    pub(super) fn pass_keyframe(&mut self) {
+        if self.video == VideoSwitch::FromKeyframe {
+            self.video = VideoSwitch::On;
+        }
+    }
+
+    pub(super) fn awaits_keyframe(&self) -> bool {
+        self.video == VideoSwitch::FromKeyframe
+    }
+
+    pub(super) fn is_everything(&self) -> bool {
+        *self == MediaChoice::default()
+    }
+
+    /// Whether media of this kind may be sent now.
+    pub(super) fn allows(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Audio => self.audio,
+            Kind::Video => self.video == VideoSwitch::On,
+            Kind::Data | Kind::Script => true,
+        }
+    }
+
+    /// Whether headers of this kind are of any use.
+    pub(super) fn allows_headers(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Audio => self.audio,
+            Kind::Video => self.video != VideoSwitch::Off,
+            Kind::Data | Kind::Script => true,
+        }
+    }
+
+    /// Those of a file's tracks that are wanted.
+    pub(super) fn of_tracks(&self, has: Has) -> Has {
+        Has {
+            audio: has.audio && self.audio,
+            video: has.video && self.video != VideoSwitch::Off,
+        }
+    }
+
+    /// The same of an MP4 file.
+    pub(super) fn of_presentation(&self, presentation: &Presentation) -> Presentation {
+        let Presentation { video, audio } = presentation;
+        Presentation {
+            video: video.clone().filter(|_| self.video != VideoSwitch::Off),
+            audio: audio.clone().filter(|_| self.audio),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The way out: from a stream's log to the sockets of those who receive it.
+//!
+//! ```text
+//!  request       how a receiver asks for a stream
+//!     v
+//!  subscriber    the receiver, attached: place (joins, skips), send (what goes out next)
+//!     |
+//!     |  log     messages
+//!     v
+//!  outgoing      one message for one receiver     stage    the same for many at once
+//!     |  framing = format (RTMP, FLV, MP4) in a carrier (raw, chunks, WebSocket)
+//!     v
+//!  slices        one vectored send
+//!     v
+//!  sink          the socket, which never waits
+//! ```
+//!
+//! Nothing here knows HTTP: the server makes the answers to requests.
+
+pub mod carrier;
+mod control_queue;
+pub(in crate::live) mod desk;
+pub(in crate::live) mod format;
+pub mod framed;
+pub mod framing;
+pub mod join;
+pub mod media_choice;
+pub mod message;
+mod outgoing;
+pub mod request;
+pub mod sink;
+pub(in crate::live) mod slices;
+mod stage;
+pub mod subscriber;

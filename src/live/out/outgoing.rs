@@ -1,0 +1,82 @@
+//! A message on its way to one receiver: framed, and without the ModEx that it can't read.
+//!
+//! ```text
+//! in the log      97 | 02 00 00 01 03 | hvc1 ...      first byte, ModEx, the rest
+//! as it goes out  93 |                | hvc1 ...
+//! ```
+//!
+//! Like the framing, this is a pure function of the message and of what was fixed when the
+//! receiver joined.
+
+use std::ops::Range;
+use std::slice;
+
+use super::framed::FramedMessage;
+use super::framing::Framing;
+use super::message::Message;
+use crate::live::capabilities::Capabilities;
+use crate::live::log::{Entry, Log};
+
+/// See the module's documentation.
+pub(super) struct Outgoing {
+    pub(super) framed: FramedMessage,
+    /// What was framed.
+    pub(super) message: Message,
+    /// Position in the log of the payload as it was published.
+    position: u64,
+    /// Bytes of the payload that are left out: from its start, or after its first byte if that is
+    /// replaced.
+    cut: u32,
+    /// Replaces the first byte if ModEx was cut out behind it.
+    first: Option<u8>,
+}
+
+impl Outgoing {
+    /// The message with this number; with `restamped`, as a frame of a burst that is shown then.
+    pub(super) fn new(
+        framing: Framing,
+        capabilities: Capabilities,
+        number: u64,
+        entry: &Entry,
+        restamped: Option<u32>,
+        log: &Log,
+    ) -> Outgoing {
+        let mut cut = 0;
+        let mut first = None;
+        if framing.format.is_mp4() {
+            cut = u32::from(entry.meta.sample.body_offset);
+        } else if entry.meta.mod_ex_len > 0 && !capabilities.has_mod_ex() {
+            cut = u32::from(entry.meta.mod_ex_len);
+            let byte = |offset: u32| {
+                let mut slices = log.slices(entry.position, offset as usize, 1);
+                slices.next().and_then(<[u8]>::first).copied().unwrap_or(0)
+            };
+            // The last byte of ModEx has the packet type that it stood in front of.
+            first = Some(byte(0) & 0xF0 | byte(cut) & 0x0F);
+        }
+        let mut message = Message::new(number, entry, cut);
+        if let Some(timestamp) = restamped {
+            message.restamp(timestamp);
+        }
+        Outgoing {
+            framed: framing.frame(&message),
+            message,
+            position: entry.position,
+            cut,
+            first,
+        }
+    }
+
+    /// A range of the payload as it goes out.
+    pub(super) fn payload<'a>(
+        &'a self,
+        range: Range<u64>,
+        log: &'a Log,
+    ) -> impl Iterator<Item = &'a [u8]> {
+        let first = self.first.as_ref().filter(|_| range.start == 0);
+        let start = range.start + first.map_or(0, |_| 1);
+        let skip = u64::from(self.cut) + start;
+        let rest = log.slices(self.position, skip as usize, (range.end - start) as usize);
+        first.map(slice::from_ref).into_iter().chain(rest)
+    }
+}

@@ -1,0 +1,461 @@
+//! A subscriber: a receiver attached to a stream, as a socket, a framing and a cursor.
+//!
+//! There is no queue of media per subscriber and no copy. A pump offers the socket everything
+//! between the cursor and the log's end in one vectored send which never waits, and moves the cursor
+//! by what was taken.
+//!
+//! What goes out next is decided at message boundaries only, in this order: control bytes, the end,
+//! a skip, headers, messages. A message that was begun is always finished, because clients can't
+//! abort one; when its bytes leave the log before that, the subscriber is lost.
+
+mod place;
+mod send;
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use super::control_queue::ControlQueue;
+pub use super::control_queue::MAX_CONTROL_LEN;
+use super::desk::Desk;
+pub use super::desk::Skip;
+use super::framing::{Goodbye, Respond};
+use super::join::{Burst, Join};
+use super::media_choice::MediaChoice;
+use super::request::{JoinRequest, Receiver};
+use super::sink::Sink;
+use crate::live::log::{Log, Needs};
+use crate::live::preamble::Preamble;
+use crate::live::report::{Delivered, PROTOCOLS, ViewerReport};
+use crate::live::tracks::{Has, Tracks};
+use crate::live::{Millis, When};
+use crate::rtmp::server_session::Over;
+
+/// A subscriber whose socket takes nothing at all for this long is lost.
+const MAX_STALL: Millis = 20_000;
+
+/// Why a subscriber was marked for removal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlayEnd {
+    /// It was in the middle of a message that has left the log, or took no byte for a long time.
+    Stalled,
+    /// It asked for more replies than it read.
+    ControlOverflow,
+    /// The stream ended and the subscriber was notified.
+    Finished,
+    /// The stream has no codec that the subscriber announced, and it was notified.
+    NothingToTake,
+    /// The stream has other tracks than the file that the subscriber gets.
+    OtherTracks,
+    /// It stopped playing, at a message boundary; its connection goes on.
+    Left,
+    /// The socket failed.
+    Io(ErrorKind),
+}
+
+impl fmt::Display for PlayEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PlayEnd::Stalled => f.write_str("stalled: it stopped reading, or reads too slowly"),
+            PlayEnd::ControlOverflow => {
+                f.write_str("it sends commands without reading the replies")
+            }
+            PlayEnd::Finished => f.write_str("the stream ended"),
+            PlayEnd::NothingToTake => {
+                f.write_str("the stream has none of the codecs that the player takes")
+            }
+            PlayEnd::OtherTracks => f.write_str("the stream's tracks or codecs have changed"),
+            PlayEnd::Left => f.write_str("it stopped playing"),
+            PlayEnd::Io(kind) => write!(f, "{kind}"),
+        }
+    }
+}
+
+/// What a subscriber sees of its stream while it is pumped.
+pub struct StreamView<'a> {
+    /// The history.
+    pub log: &'a Log,
+    /// The headers for receivers that join.
+    pub preamble: &'a Arc<Preamble>,
+    /// Oldest version of the preamble that may still be sent.
+    pub oldest_preamble: u32,
+    /// The tracks at the last pump of all subscribers, and those before.
+    pub old_tracks: &'a [Arc<Tracks>; 2],
+    /// What files of the stream announce.
+    pub tracks: &'a Arc<Tracks>,
+    /// Whether these are all tracks, so that a file can begin.
+    pub are_tracks_known: bool,
+    /// The time.
+    pub now: Millis,
+    /// Lag at which a subscriber skips to a newer keyframe.
+    pub max_lag: Millis,
+}
+
+/// See the module's documentation.
+pub struct Subscriber {
+    id: u64,
+    /// The number of its connection, for reports.
+    connection: u64,
+    sink: Arc<dyn Sink>,
+    receiver: Receiver,
+    wanted: MediaChoice,
+    /// `None` for RTMP.
+    file: Option<Box<FileState>>,
+    cursor: LogCursor,
+    /// To be sent before the message at the cursor.
+    lead: Option<Box<LeadIn>>,
+    sending: Sending,
+    edge: Edge,
+    /// Version of the preamble that the receiver has.
+    preamble_version: Option<u32>,
+    control: ControlQueue,
+    ending: Ending,
+    is_paused: bool,
+    /// The number of messages that the receiver couldn't take; `None` once it could take one.
+    untaken: Option<u32>,
+    record: DeliveryRecord,
+}
+
+/// The place in the log.
+#[derive(Clone, Copy)]
+enum LogCursor {
+    /// Waits for a join point with at least this number.
+    Waiting { from: u64 },
+    /// Before this message, or inside it while it is being sent.
+    At(u64),
+}
+
+/// What a receiver needs before the message at its cursor.
+struct LeadIn {
+    /// The beginning of a file with these tracks, until it is out.
+    opening: Option<Has>,
+    preamble: Arc<Preamble>,
+    /// Index of the header that comes next.
+    next: usize,
+    /// Timestamp of the headers.
+    timestamp: u32,
+}
+
+/// What the subscriber of a file needs beside.
+struct FileState {
+    /// Makes the answer to an HTTP request, until that is out.
+    respond: Option<Respond>,
+    /// The tracks that the file has announced, or is about to.
+    tracks: Option<Arc<Tracks>>,
+    /// The beginning that announces them isn't out yet.
+    is_opening_due: bool,
+}
+
+/// What is being sent, and how many bytes of it are out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sending {
+    /// Nothing: this is a message boundary.
+    Between,
+    Control(u64),
+    /// The beginning of a file.
+    Opening(u64),
+    /// The next header of the lead-in.
+    Header(u64),
+    /// The message at the cursor.
+    Message(u64),
+}
+
+/// Where the live part of the stream begins for a subscriber.
+struct Edge {
+    /// Messages from this one on came while the receiver was there.
+    live_from: u64,
+    /// When it got a place in the log. Messages older than that don't count as lag.
+    joined: Millis,
+    burst: Option<Burst>,
+}
+
+/// How far the end of a subscriber has come.
+enum Ending {
+    /// It goes on.
+    No,
+    /// At the next message boundary; the connection stays open.
+    Retiring,
+    /// After the control bytes; the connection is finished.
+    Queued(PlayEnd),
+    /// It is to be removed.
+    Over(PlayEnd),
+}
+
+impl SendStep {
+    fn of(is_complete: bool) -> SendStep {
+        if is_complete {
+            SendStep::Sent
+        } else {
+            SendStep::Blocked
+        }
+    }
+}
+
+/// What reports and time limits need to know.
+struct DeliveryRecord {
+    since: Millis,
+    /// Since when the socket has taken nothing.
+    blocked_since: When,
+    last_skip: When,
+    delivered: Delivered,
+}
+
+/// The outcome of one send.
+enum SendStep {
+    /// Everything offered was taken; there may be more.
+    Sent,
+    /// The socket is full.
+    Blocked,
+    /// Nothing to send.
+    Idle,
+}
+
+impl Subscriber {
+    /// Attaches a receiver to a stream with this log: messages from now on are live to it.
+    pub(in crate::live) fn new(request: JoinRequest, log: &Log, now: Millis) -> Subscriber {
+        let is_file = request.receiver.framing.format.is_file();
+        let from = match request.receiver.join {
+            Join::Live | Join::Gop => 0,
+            Join::Next => log.end(),
+        };
+        let mut subscriber = Subscriber {
+            id: request.id,
+            connection: request.connection,
+            sink: request.sink,
+            receiver: request.receiver,
+            wanted: request.wanted,
+            file: is_file.then(|| {
+                Box::new(FileState {
+                    respond: request.respond,
+                    tracks: None,
+                    is_opening_due: true,
+                })
+            }),
+            cursor: LogCursor::Waiting { from },
+            lead: None,
+            sending: Sending::Between,
+            edge: Edge {
+                live_from: log.end(),
+                joined: 0,
+                burst: None,
+            },
+            preamble_version: None,
+            control: ControlQueue::new(request.paid),
+            ending: Ending::No,
+            is_paused: false,
+            untaken: Some(0),
+            record: DeliveryRecord {
+                since: now,
+                blocked_since: When::default(),
+                last_skip: When::default(),
+                delivered: Delivered::default(),
+            },
+        };
+        subscriber.queue_control(&request.control);
+        subscriber
+    }
+
+    /// Identifies it within the server.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Whether the answer to an HTTP request is decided.
+    pub fn has_begun(&self) -> bool {
+        let has_tracks = |file: &FileState| file.tracks.is_some();
+        self.file.as_deref().is_some_and(has_tracks) || self.is_ending()
+    }
+
+    /// Why it is to be removed, once it is.
+    pub fn end(&self) -> Option<&PlayEnd> {
+        match &self.ending {
+            Ending::Over(end) => Some(end),
+            _ => None,
+        }
+    }
+
+    /// What it has been sent so far.
+    pub fn delivered(&self) -> Delivered {
+        self.record.delivered
+    }
+
+    /// Who it is and how it fares.
+    pub(in crate::live) fn report(&self, log: &Log, now: Millis) -> ViewerReport {
+        let oldest = match self.cursor {
+            LogCursor::At(number) if !self.is_paused => log.entry(number.max(log.start())),
+            _ => None,
+        };
+        ViewerReport {
+            id: self.id,
+            connection: self.connection,
+            protocol: PROTOCOLS[self.receiver.framing.format.index()],
+            since: self.record.since,
+            delivered: self.record.delivered,
+            lag: oldest.map_or(0, |entry| now.saturating_sub(entry.meta.arrived)),
+        }
+    }
+
+    /// The messages that it still wants.
+    pub(in crate::live) fn needs(&self) -> Needs {
+        match self.cursor {
+            _ if self.end().is_some() => Needs::NOTHING,
+            LogCursor::At(number) => Needs {
+                from: number,
+                ..Needs::NOTHING
+            },
+            LogCursor::Waiting { .. } if self.is_paused => Needs::NOTHING,
+            LogCursor::Waiting { from } => Needs {
+                join_point_from: from.max(self.edge.live_from),
+                ..Needs::NOTHING
+            },
+        }
+    }
+
+    /// Queues control bytes, whole messages, for the next message boundary.
+    pub fn queue_control(&mut self, bytes: &[u8]) {
+        if !self.control.push(bytes) {
+            self.fail(PlayEnd::ControlOverflow);
+        }
+    }
+
+    /// The number of control bytes that are queued and not out.
+    pub fn control_len(&self) -> usize {
+        let sent = match self.sending {
+            Sending::Control(sent) => sent as usize,
+            _ => 0,
+        };
+        self.control.as_slice().len().saturating_sub(sent)
+    }
+
+    /// Queues the last bytes; after them the connection is finished.
+    pub fn queue_end(&mut self, bytes: &[u8]) {
+        self.queue_end_as(PlayEnd::Finished, bytes);
+    }
+
+    fn queue_end_as(&mut self, end: PlayEnd, bytes: &[u8]) {
+        self.queue_control(bytes);
+        if !self.is_ending() {
+            self.ending = Ending::Queued(end);
+        }
+    }
+
+    /// Queues the last bytes of its framing.
+    fn say_goodbye(&mut self, end: PlayEnd, why: Goodbye) {
+        let respond = self.file.as_ref().and_then(|file| file.respond.as_ref());
+        // A response that has begun is finished first, and can't become another one.
+        let respond = respond.filter(|_| self.is_at_boundary());
+        let bytes = self.receiver.framing.goodbye(why, respond);
+        self.queue_end_as(end, &bytes);
+    }
+
+    fn is_ending(&self) -> bool {
+        !matches!(self.ending, Ending::No)
+    }
+
+    /// Queues the last bytes for a stream that is over.
+    pub(in crate::live) fn queue_last_words(&mut self, over: Over) {
+        self.say_goodbye(PlayEnd::Finished, Goodbye::Over(over));
+    }
+
+    /// Ends the play, and leaves the socket to others. In the middle of a message it goes on to the
+    /// end of that, since clients can't abort one: then this returns `None`, and [`PlayEnd::Left`]
+    /// follows. Otherwise it has ended, and the caller has to send these control bytes.
+    pub fn retire(&mut self) -> Option<Vec<u8>> {
+        let is_done = self.is_at_boundary();
+        if self.end().is_none() {
+            self.ending = if is_done {
+                Ending::Over(PlayEnd::Left)
+            } else {
+                Ending::Retiring
+            };
+        }
+        is_done.then(|| self.control.take())
+    }
+
+    /// Stops at the next message boundary, or starts again as after a join.
+    pub fn set_paused(&mut self, is_paused: bool) {
+        if self.is_paused && !is_paused && self.is_at_boundary() {
+            self.wait_from(0);
+            self.edge.live_from = u64::MAX;
+        }
+        self.is_paused = is_paused;
+    }
+
+    /// Whether audio is wanted.
+    pub fn set_audio(&mut self, is_wanted: bool) {
+        self.wanted.set_audio(is_wanted);
+    }
+
+    /// Whether video is wanted. It comes back with a keyframe.
+    pub fn set_video(&mut self, is_wanted: bool) {
+        self.wanted.set_video(is_wanted);
+    }
+
+    /// Sends what the socket takes, without waiting. True when something is left unsent.
+    pub(in crate::live) fn pump(&mut self, view: &StreamView<'_>, desk: &mut Desk) -> bool {
+        if self.end().is_some() {
+            return false;
+        }
+        if !self.sink.claim(self.id) {
+            return true;
+        }
+        self.replace_old_preamble(view);
+        self.replace_old_tracks(view);
+        let is_blocked = loop {
+            match self.step(view, desk) {
+                Ok(SendStep::Sent) => {}
+                Ok(SendStep::Blocked) => break true,
+                Ok(SendStep::Idle) => break false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.fail(PlayEnd::Io(error.kind()));
+                    break false;
+                }
+            }
+        };
+        if self.is_at_boundary() {
+            self.sink.release(self.id);
+        }
+        let blocked_since = &mut self.record.blocked_since;
+        if !is_blocked {
+            *blocked_since = When::default();
+        } else if view.now.saturating_sub(blocked_since.get_or_set(view.now)) > MAX_STALL {
+            self.fail(PlayEnd::Stalled);
+        }
+        is_blocked
+    }
+
+    fn is_at_boundary(&self) -> bool {
+        self.sending == Sending::Between
+    }
+
+    /// Counts bytes that the socket has taken.
+    fn count(&mut self, sent: usize, view: &StreamView<'_>) {
+        self.record.delivered.bytes += sent as u64;
+        if sent > 0 {
+            self.record.blocked_since = When::at(view.now);
+        }
+    }
+
+    /// Disconnects a client that was sent everything and didn't hang up. This wakes the thread of its
+    /// connection, which would otherwise notice at its next tick.
+    pub(in crate::live) fn disconnect_finished(&self) {
+        if matches!(
+            self.ending,
+            Ending::Over(PlayEnd::Finished | PlayEnd::NothingToTake | PlayEnd::OtherTracks)
+        ) {
+            self.sink.shutdown();
+        }
+    }
+
+    /// Ends it at once. Its own thread removes it some time later, so memory is freed here.
+    fn fail(&mut self, end: PlayEnd) {
+        if self.end().is_none() {
+            self.ending = Ending::Over(end);
+        }
+        self.lead = None;
+        self.file = None;
+        self.control.take();
+        self.sink.shutdown();
+    }
+}

@@ -1,0 +1,264 @@
+//! Where a subscriber is in the log: it joins, follows, skips; and what a file has to announce
+//! there.
+
+use std::sync::Arc;
+
+use super::{LeadIn, LogCursor, PlayEnd, Sending, StreamView, Subscriber};
+use crate::live::log::Entry;
+use crate::live::out::desk::Skip;
+use crate::live::out::framing::Goodbye;
+use crate::live::out::join::{Burst, Join};
+use crate::live::tracks::Has;
+use crate::live::{Millis, When};
+use crate::rtmp::server_session::Over;
+
+impl Subscriber {
+    /// At a boundary: joins, skips, or stays.
+    pub(super) fn place_cursor(&mut self, view: &StreamView<'_>, skips: &mut Vec<Skip>) {
+        match self.cursor {
+            LogCursor::Waiting { from } => {
+                // Of what came while it waited it gets everything.
+                let is_mp4 = self.is_mp4();
+                let first = from.max(self.edge.live_from);
+                let first = view.log.join_point_from(first, is_mp4);
+                let newest = self.start(view).filter(|number| *number >= from);
+                if let Some(number) = first.or(newest) {
+                    self.join(number, view);
+                }
+            }
+            LogCursor::At(number) if self.must_announce(number, view) => {
+                self.announce(number, view);
+            }
+            LogCursor::At(number) => {
+                let is_evicted = number < view.log.start();
+                if is_evicted || self.is_lagging(number, view) {
+                    self.skip(number, view, skips);
+                } else if self.wanted.awaits_keyframe() {
+                    let entry = view.log.entry(number);
+                    if entry.is_some_and(|entry| entry.meta.is_join_point) {
+                        self.wanted.pass_keyframe();
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_mp4(&self) -> bool {
+        self.receiver.framing.format.is_mp4()
+    }
+
+    /// The newest message where it may start.
+    fn start(&self, view: &StreamView<'_>) -> Option<u64> {
+        view.log.start_of(self.is_mp4())
+    }
+
+    fn join(&mut self, number: u64, view: &StreamView<'_>) {
+        let edge = &mut self.edge;
+        edge.burst = match self.receiver.join {
+            Join::Live if number < edge.live_from => Burst::to_live_edge(number, view.log),
+            _ => None,
+        };
+        edge.joined = view.now;
+        edge.live_from = edge.live_from.min(view.log.end());
+        self.wanted.pass_keyframe();
+        self.start_at(number, view);
+    }
+
+    /// Sets the cursor on a join point, after the preamble if the receiver's is out of date.
+    fn start_at(&mut self, number: u64, view: &StreamView<'_>) {
+        if self.file.is_some() {
+            self.announce(number, view);
+            return;
+        }
+        self.move_to(number, 0);
+        if self.preamble_version != Some(view.preamble.version()) {
+            self.lead_in(number, None, view);
+        }
+    }
+
+    /// Waits for a join point with at least this number.
+    pub(super) fn wait_from(&mut self, from: u64) {
+        (self.cursor, self.lead) = (LogCursor::Waiting { from }, None);
+    }
+
+    /// Sets the cursor on a message of which `sent` bytes are out.
+    pub(super) fn move_to(&mut self, number: u64, sent: u64) {
+        (self.cursor, self.lead) = (LogCursor::At(number), None);
+        self.sending = match sent {
+            0 => Sending::Between,
+            sent => Sending::Message(sent),
+        };
+    }
+
+    /// Puts headers before the message with this number, and before them the beginning of a file if
+    /// it has these tracks.
+    fn lead_in(&mut self, number: u64, opening: Option<Has>, view: &StreamView<'_>) {
+        let entry = view.log.entry(number);
+        let lead = LeadIn {
+            opening,
+            preamble: Arc::clone(view.preamble),
+            next: 0,
+            timestamp: entry.map_or(0, |entry| self.timestamp(&entry)),
+        };
+        self.lead = Some(Box::new(lead));
+    }
+
+    /// The timestamp under which this subscriber gets a message.
+    fn timestamp(&self, entry: &Entry) -> u32 {
+        let restamped = self.edge.burst.and_then(|burst| burst.timestamp(entry));
+        restamped.unwrap_or(entry.meta.timestamp)
+    }
+
+    /// Whether the subscriber should skip, and can: a newer join point is there, and it is further
+    /// behind than allowed or than half of what the log can hold. Moved any later, it would nearly
+    /// always be in the middle of a message that has left the log.
+    pub(super) fn is_lagging(&self, number: u64, view: &StreamView<'_>) -> bool {
+        if self.start(view).is_none_or(|target| target <= number) {
+            return false;
+        }
+        view.log.entry(number).is_some_and(|entry| {
+            let came = entry.meta.arrived.max(self.edge.joined);
+            view.now.saturating_sub(came) > view.max_lag
+                || view.log.bytes_behind(&entry) > view.log.capacity() / 2
+        })
+    }
+
+    /// Goes on at the newest join point, or waits for the next one.
+    fn skip(&mut self, from: u64, view: &StreamView<'_>, skips: &mut Vec<Skip>) {
+        let end = view.log.end();
+        let target = self.start(view).filter(|target| *target > from);
+        self.note_skip(from, target.unwrap_or(end), view, skips);
+        match target {
+            Some(target) => self.start_at(target, view),
+            None => self.wait_from(end),
+        }
+    }
+
+    fn note_skip(&mut self, from: u64, to: u64, view: &StreamView<'_>, skips: &mut Vec<Skip>) {
+        /// Skips less than this apart are one episode.
+        const EPISODE: Millis = 10_000;
+        /// The most skips that wait to be reported by the next pump of the publisher.
+        const MAX_REPORTS: usize = 16;
+
+        let messages = to.saturating_sub(from);
+        let record = &mut self.record;
+        record.delivered.skips += 1;
+        record.delivered.skipped_messages += messages;
+        self.edge.burst = None;
+        let last = record.last_skip.get();
+        let is_new = last.is_none_or(|last| view.now.saturating_sub(last) > EPISODE);
+        record.last_skip = When::at(view.now);
+        if is_new && skips.len() < MAX_REPORTS {
+            let oldest = view.log.entry(from.max(view.log.start()));
+            let lag = oldest.map_or(0, |entry| view.now.saturating_sub(entry.meta.arrived));
+            skips.push(Skip {
+                subscriber: self.id,
+                lag,
+                messages,
+            });
+        }
+    }
+
+    /// Headers of a version that is too old are not kept for one receiver: it gets the new ones, or
+    /// is lost if it is in the middle of one.
+    pub(super) fn replace_old_preamble(&mut self, view: &StreamView<'_>) {
+        let Some(lead) = self.lead.as_mut() else {
+            return;
+        };
+        let age = view.oldest_preamble.wrapping_sub(lead.preamble.version());
+        if age as i32 <= 0 {
+            return;
+        }
+        if matches!(self.sending, Sending::Header(_)) {
+            self.fail(PlayEnd::Stalled);
+            return;
+        }
+        lead.preamble = Arc::clone(view.preamble);
+        lead.next = 0;
+    }
+
+    /// Tracks of a version that is too old are not kept for one receiver either.
+    pub(super) fn replace_old_tracks(&mut self, view: &StreamView<'_>) {
+        let Some(own) = self.file.as_mut().and_then(|file| file.tracks.as_mut()) else {
+            return;
+        };
+        let mut kept = view.old_tracks.iter().chain([view.tracks]);
+        if kept.any(|kept| Arc::ptr_eq(own, kept)) {
+            return;
+        }
+        if self.receiver.framing.format.is_mp4() {
+            self.fail(PlayEnd::OtherTracks);
+        } else {
+            // FLV announces them only once, and has no use for them any more.
+            *own = Arc::clone(view.tracks);
+        }
+    }
+
+    /// Whether an MP4 file has announced the stream's newest tracks. Others needn't.
+    pub(super) fn has_newest_tracks(&self, view: &StreamView<'_>) -> bool {
+        let own = self.file.as_ref().and_then(|file| file.tracks.as_ref());
+        !self.is_mp4() || own.is_some_and(|own| Arc::ptr_eq(own, view.tracks))
+    }
+
+    /// Whether a file must announce other tracks before this message.
+    pub(super) fn must_announce(&self, number: u64, view: &StreamView<'_>) -> bool {
+        if self.has_newest_tracks(view) {
+            return false;
+        }
+        // A message of theirs, or a newer one.
+        let is_theirs = |entry: Entry| {
+            let newer = entry.meta.preamble_version.wrapping_sub(view.tracks.since);
+            newer as i32 >= 0
+        };
+        view.log.entry(number).is_some_and(is_theirs)
+    }
+
+    /// Sets the cursor of a file, after the announcement of its tracks if they are new.
+    fn announce(&mut self, number: u64, view: &StreamView<'_>) {
+        let tracks = view.tracks;
+        let Some(file) = &mut self.file else {
+            return;
+        };
+        let can_begin = view.are_tracks_known || file.tracks.is_some();
+        let Some(entry) = view.log.entry(number).filter(|_| can_begin) else {
+            self.wait_from(number);
+            return;
+        };
+        (self.cursor, self.lead) = (LogCursor::At(number), None);
+        let format = &mut self.receiver.framing.format;
+        let presentation = self.wanted.of_presentation(&tracks.presentation);
+        let has = if format.is_mp4() {
+            Has::tracks_of(&presentation)
+        } else {
+            let takes = tracks.has(self.receiver.capabilities);
+            self.wanted.of_tracks(takes)
+        };
+        match &file.tracks {
+            None if !has.audio && !has.video => {
+                return self.say_goodbye(PlayEnd::NothingToTake, Goodbye::NothingToTake);
+            }
+            None => {
+                let restamped = self.edge.burst.and_then(|burst| burst.timestamp(&entry));
+                let timestamp = restamped.unwrap_or(entry.meta.timestamp);
+                let later = timestamp.wrapping_sub(entry.meta.timestamp) as i32;
+                let time = tracks.time(&entry).saturating_add_signed(later.into());
+                format.set_base(timestamp, time, tracks.audio_rate());
+            }
+            Some(own) if format.is_mp4() => {
+                let own = self.wanted.of_presentation(&own.presentation);
+                if !own.is_continued_by(&presentation) {
+                    return self
+                        .say_goodbye(PlayEnd::OtherTracks, Goodbye::Over(Over::Unpublished));
+                }
+                file.is_opening_due |= own != presentation;
+            }
+            // FLV announces only which media there are, and only once.
+            Some(_) => {}
+        }
+        file.tracks = Some(Arc::clone(tracks));
+        let opening = file.is_opening_due.then_some(has);
+        if opening.is_some() || self.preamble_version != Some(view.preamble.version()) {
+            self.lead_in(number, opening, view);
+        }
+    }
+}

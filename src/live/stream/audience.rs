@@ -1,0 +1,198 @@
+//! The subscribers of a stream, and the pump that sends them what the log holds.
+
+use super::deliveries::Deliveries;
+use super::desks::Desks;
+use crate::allowance::{push, shrink};
+use crate::live::intake::Intake;
+use crate::live::log::{Log, Needs};
+use crate::live::out::request::JoinRequest;
+use crate::live::out::subscriber::{PlayEnd, Skip, Subscriber};
+use crate::live::report::{Delivered, StreamReport, ViewerReport, Viewers};
+use crate::live::{Millis, When};
+use crate::rtmp::server_session::Over;
+
+/// The number of skips that wait to be logged.
+const MAX_SKIPS: usize = 16;
+
+/// See the module's documentation.
+pub(super) struct Audience {
+    /// How long messages may wait for others before they are sent, in ms.
+    batch: u32,
+    /// The lag at which a subscriber is moved to a newer keyframe, in ms.
+    max_lag: u32,
+    desks: Desks,
+    subscribers: Vec<Subscriber>,
+    /// Messages before this one have been offered to all subscribers.
+    pumped_to: u64,
+    /// Until when messages that weren't offered yet may wait; none if there are none.
+    due: When,
+    /// A few skips that aren't logged yet.
+    skips: Vec<Skip>,
+    pub(super) deliveries: Deliveries,
+}
+
+impl Audience {
+    pub(super) fn new(batch: Millis, max_lag: Millis, desks: Desks) -> Audience {
+        Audience {
+            batch: batch.try_into().unwrap_or(u32::MAX),
+            max_lag: max_lag.try_into().unwrap_or(u32::MAX),
+            desks,
+            subscribers: Vec::new(),
+            pumped_to: 0,
+            due: When::default(),
+            skips: Vec::new(),
+            deliveries: Deliveries::default(),
+        }
+    }
+
+    /// The number of subscribers.
+    pub(super) fn len(&self) -> usize {
+        self.subscribers.len()
+    }
+
+    /// Attaches a subscriber.
+    pub(super) fn join(&mut self, request: JoinRequest, log: &mut Log, now: Millis) {
+        let subscriber = Subscriber::new(request, log, now);
+        push(&mut self.subscribers, subscriber);
+        self.note_needs(log);
+        self.deliveries.note_viewers(self.subscribers.len());
+    }
+
+    /// Detaches a subscriber.
+    pub(super) fn leave(&mut self, id: u64) -> Option<Delivered> {
+        let index = self.index_of(id)?;
+        let delivered = self.subscribers.swap_remove(index).delivered();
+        // A crowd that has left must not keep its memory.
+        shrink(&mut self.subscribers);
+        self.deliveries.note_left(delivered);
+        Some(delivered)
+    }
+
+    fn index_of(&self, id: u64) -> Option<usize> {
+        self.subscribers.iter().position(|other| other.id() == id)
+    }
+
+    /// Notes that messages may have been appended, and whether one of them must not wait.
+    pub(super) fn note_arrivals(&mut self, log: &Log, is_urgent: bool, now: Millis) {
+        if is_urgent {
+            self.hurry();
+        } else if log.end() > self.pumped_to {
+            self.due.get_or_set(now + Millis::from(self.batch));
+        }
+    }
+
+    /// Whether what has come should wait for more.
+    pub(super) fn is_waiting(&self, now: Millis) -> bool {
+        self.due.get().is_some_and(|due| now < due)
+    }
+
+    /// Lets nothing wait any longer.
+    pub(super) fn hurry(&mut self) {
+        self.due = When::at(0);
+    }
+
+    /// Offers all subscribers what they haven't got yet. True if some socket didn't take all of it.
+    pub(super) fn pump(&mut self, log: &mut Log, intake: &mut Intake, now: Millis) -> bool {
+        self.due = When::default();
+        intake.note_pump();
+        // What several subscribers get alike is framed once, on the stage.
+        let mut desk = self.desks.take();
+        desk.stage
+            .begin(self.pumped_to, log, self.subscribers.len());
+        self.pumped_to = log.end();
+        let view = intake.view(log, self.max_lag.into(), now);
+        let mut has_unsent = false;
+        let mut needs = Needs::NOTHING;
+        let mut sent = 0;
+        for subscriber in &mut self.subscribers {
+            has_unsent |= subscriber.pump(&view, &mut desk);
+            // What all of them have been sent may leave the log.
+            needs = needs.and(subscriber.needs());
+            sent += subscriber.delivered().bytes;
+        }
+        self.deliveries.note_sent(sent, now);
+        self.note_skips(&mut desk.skips);
+        self.desks.put(desk);
+        log.set_needs(needs);
+        has_unsent
+    }
+
+    /// Does something to a subscriber, and offers it what there is. True if its socket didn't take
+    /// all of it.
+    pub(super) fn pump_one(
+        &mut self,
+        id: u64,
+        log: &mut Log,
+        intake: &Intake,
+        now: Millis,
+        act: impl FnOnce(&mut Subscriber),
+    ) -> Result<bool, PlayEnd> {
+        let Some(index) = self.index_of(id) else {
+            return Ok(false);
+        };
+        act(&mut self.subscribers[index]);
+        let has_unsent = self.offer(index, log, intake, now);
+        match self.subscribers[index].end() {
+            Some(end) => Err(end.clone()),
+            None => Ok(has_unsent),
+        }
+    }
+
+    // Apart from what `act` was compiled into, of which there are many.
+    fn offer(&mut self, index: usize, log: &mut Log, intake: &Intake, now: Millis) -> bool {
+        let mut desk = self.desks.take();
+        let view = intake.view(log, self.max_lag.into(), now);
+        let has_unsent = self.subscribers[index].pump(&view, &mut desk);
+        self.note_skips(&mut desk.skips);
+        self.desks.put(desk);
+        self.note_needs(log);
+        has_unsent
+    }
+
+    fn note_skips(&mut self, skips: &mut Vec<Skip>) {
+        self.skips.append(skips);
+        // A crowd of slow players must not fill the memory or the log file.
+        self.skips.truncate(MAX_SKIPS);
+    }
+
+    /// The skips that are to be logged, once.
+    pub(super) fn take_skips(&mut self) -> Vec<Skip> {
+        std::mem::take(&mut self.skips)
+    }
+
+    /// Notifies the log of what the subscribers still need.
+    fn note_needs(&self, log: &mut Log) {
+        let needs = self.subscribers.iter().map(Subscriber::needs);
+        log.set_needs(needs.fold(Needs::NOTHING, Needs::and));
+    }
+
+    /// Queues what each framing says at the end of a stream.
+    pub(super) fn queue_last_words(&mut self, over: Over) {
+        for subscriber in &mut self.subscribers {
+            subscriber.queue_last_words(over);
+        }
+    }
+
+    /// Disconnects the subscribers that have been sent everything and didn't hang up.
+    pub(super) fn disconnect_finished(&self) {
+        self.subscribers
+            .iter()
+            .for_each(Subscriber::disconnect_finished);
+    }
+
+    /// The subscriber with the next higher number.
+    pub(super) fn viewer_after(&self, id: u64, log: &Log, now: Millis) -> Option<ViewerReport> {
+        let later = self.subscribers.iter().filter(|viewer| viewer.id() > id);
+        let next = later.min_by_key(|viewer| viewer.id())?;
+        Some(next.report(log, now))
+    }
+
+    /// Completes a report with what subscribers were sent.
+    pub(super) fn complete(&self, report: StreamReport, log: &Log, now: Millis) -> StreamReport {
+        let mut viewers = Viewers::default();
+        for viewer in &self.subscribers {
+            viewers.add(&viewer.report(log, now));
+        }
+        self.deliveries.complete(report, viewers, now)
+    }
+}

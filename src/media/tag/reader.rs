@@ -1,0 +1,222 @@
+//! Reading a tag header from front to back, and the parts of Enhanced headers.
+
+use byteorder::{BigEndian, ByteOrder};
+
+use super::frame_type;
+use crate::media::codec::FourCc;
+use crate::media::{Error, Medium};
+
+/// The most ModEx prefixes in one header.
+const MAX_MOD_EX: usize = 8;
+
+/// Packet types of Enhanced headers. Multitrack differs between audio and video.
+pub(super) mod packet_type {
+    pub(in super::super) const SEQUENCE_START: u8 = 0;
+    pub(in super::super) const CODED_FRAMES: u8 = 1;
+    pub(in super::super) const SEQUENCE_END: u8 = 2;
+    pub(in super::super) const CODED_FRAMES_X: u8 = 3;
+    /// In video.
+    pub(in super::super) const METADATA: u8 = 4;
+    /// In audio.
+    pub(in super::super) const MULTICHANNEL_CONFIG: u8 = 4;
+    pub(in super::super) const AUDIO_MULTITRACK: u8 = 5;
+    pub(in super::super) const VIDEO_MULTITRACK: u8 = 6;
+    pub(in super::super) const MOD_EX: u8 = 7;
+}
+
+/// The layout of the tracks of an Enhanced message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// One track, without an id.
+    Plain,
+    /// One track, with its id.
+    One,
+    /// Any number of tracks, each with its id and size; one codec for all.
+    Many,
+    /// Any number of tracks, each with its codec, id and size.
+    ManyCodecs,
+}
+
+/// The part of an Enhanced header in front of all tracks.
+pub(super) struct TagPrefix {
+    pub(super) first: u8,
+    /// The packet type of the message, or the inner one of a multitrack message.
+    pub(super) packet_type: u8,
+    pub(super) layout: Layout,
+    /// The codec of all tracks; `None` if each has its own.
+    pub(super) four_cc: Option<FourCc>,
+    pub(super) mod_ex: ModEx,
+}
+
+/// The longest ModEx that is kept, in bytes. The only kind in use has 5.
+pub(super) const MAX_MOD_EX_LEN: usize = 8;
+
+/// The ModEx prefixes, which follow the first byte. The low half of their last byte is the packet
+/// type that comes next. Empty if there are none, or if they are too long.
+#[derive(Clone, Copy, Default)]
+pub(super) struct ModEx {
+    bytes: [u8; MAX_MOD_EX_LEN],
+    len: u8,
+}
+
+impl ModEx {
+    fn new(prefixes: &[u8]) -> ModEx {
+        let mut mod_ex = ModEx::default();
+        if let Some(bytes) = mod_ex.bytes.get_mut(..prefixes.len()) {
+            bytes.copy_from_slice(prefixes);
+            mod_ex.len = prefixes.len() as u8;
+        }
+        mod_ex
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+/// One track of an Enhanced message, as far as its body is there.
+pub(super) struct TagTrack<'a> {
+    pub(super) id: u8,
+    pub(super) four_cc: FourCc,
+    /// The length of the body; `None` if it takes the rest of the message.
+    pub(super) len: Option<usize>,
+    pub(super) body: &'a [u8],
+}
+
+/// See the module's documentation.
+pub(super) struct TagReader<'a> {
+    payload: &'a [u8],
+    /// The next byte; at most the payload's length.
+    at: usize,
+}
+
+impl<'a> TagReader<'a> {
+    pub(super) fn new(payload: &'a [u8]) -> TagReader<'a> {
+        TagReader { payload, at: 0 }
+    }
+
+    /// The number of bytes that were read.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.payload.get(self.at..).unwrap_or_default()
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        let Some((bytes, _)) = self.rest().split_first_chunk() else {
+            return Err(Error::malformed(format!(
+                "header needs {N} bytes at byte {}, but only {} are left",
+                self.at,
+                self.rest().len()
+            )));
+        };
+        self.at += N;
+        Ok(*bytes)
+    }
+
+    pub(super) fn byte(&mut self) -> Result<u8, Error> {
+        self.array().map(|[byte]| byte)
+    }
+
+    pub(super) fn composition_time(&mut self) -> Result<i32, Error> {
+        self.array::<3>().map(|bytes| BigEndian::read_i24(&bytes))
+    }
+
+    /// Skips ModEx prefixes, and returns the packet type behind them. The only kind in use adds
+    /// nanoseconds to the presentation time, which nothing here needs.
+    pub(super) fn skip_mod_ex(&mut self, mut packet_type: u8) -> Result<u8, Error> {
+        for _ in 0..MAX_MOD_EX {
+            if packet_type != packet_type::MOD_EX {
+                return Ok(packet_type);
+            }
+            let size = match self.byte()? {
+                0xFF => usize::from(u16::from_be_bytes(self.array()?)) + 1,
+                size => usize::from(size) + 1,
+            };
+            if size > self.rest().len() {
+                return Err(Error::malformed(format!(
+                    "ModEx of {size} bytes at byte {}, but only {} are left",
+                    self.at,
+                    self.rest().len()
+                )));
+            }
+            self.at += size;
+            packet_type = self.byte()? & 0x0F;
+        }
+        match packet_type {
+            packet_type::MOD_EX => Err(Error::malformed(format!(
+                "more than {MAX_MOD_EX} ModEx in a header"
+            ))),
+            packet_type => Ok(packet_type),
+        }
+    }
+
+    /// Reads the part in front of the tracks. Returns `None` for a video command, which has none.
+    pub(super) fn prefix(&mut self, medium: Medium) -> Result<Option<TagPrefix>, Error> {
+        let first = self.byte()?;
+        let start = self.at;
+        let packet_type = self.skip_mod_ex(first & 0x0F)?;
+        let mod_ex = self.payload.get(start..self.at).unwrap_or_default();
+        let is_command = medium == Medium::Video
+            && frame_type(first) == frame_type::COMMAND
+            && packet_type != packet_type::METADATA;
+        if is_command {
+            return Ok(None);
+        }
+        let mut prefix = TagPrefix {
+            first,
+            packet_type,
+            layout: Layout::Plain,
+            four_cc: None,
+            mod_ex: ModEx::new(mod_ex),
+        };
+        if packet_type == medium.multitrack() {
+            let byte = self.byte()?;
+            prefix.packet_type = byte & 0x0F;
+            if prefix.packet_type == medium.multitrack() {
+                return Err(Error::malformed(
+                    "multitrack message inside a multitrack message",
+                ));
+            }
+            prefix.layout = match byte >> 4 {
+                0 => Layout::One,
+                1 => Layout::Many,
+                2 => Layout::ManyCodecs,
+                other => {
+                    let text = format!("multitrack message of type {other}");
+                    return Err(Error::unsupported(text));
+                }
+            };
+        }
+        if prefix.layout != Layout::ManyCodecs {
+            prefix.four_cc = Some(self.array()?);
+        }
+        Ok(Some(prefix))
+    }
+
+    /// Reads the header of a track, up to its body.
+    pub(super) fn track(&mut self, prefix: &TagPrefix) -> Result<TagTrack<'a>, Error> {
+        let four_cc = match prefix.four_cc {
+            Some(four_cc) => four_cc,
+            None => self.array()?,
+        };
+        let id = match prefix.layout {
+            Layout::Plain => 0,
+            _ => self.byte()?,
+        };
+        let len = match prefix.layout {
+            Layout::Plain | Layout::One => None,
+            _ => Some(BigEndian::read_u24(&self.array::<3>()?) as usize),
+        };
+        let rest = self.rest();
+        let body = len.and_then(|len| rest.get(..len)).unwrap_or(rest);
+        Ok(TagTrack {
+            id,
+            four_cc,
+            len,
+            body,
+        })
+    }
+}

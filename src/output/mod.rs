@@ -1,5 +1,0 @@
-//! What is made of streams for those who ask: texts from plain values. Opens no socket and starts
-//! no thread.
-
-pub mod hls;
-pub mod status;

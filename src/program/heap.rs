@@ -1,0 +1,87 @@
+//! Settings of the C library's allocator: it should keep no freed memory.
+//!
+//! glibc is made for programs that do much on many processors: eight heaps per processor (two on
+//! 32 bits), a cache of freed memory per thread, and up to 40 MB of stacks of threads that have ended.
+//! Memory that was freed for a peer stays resident in each of these, and no account counts it. One
+//! connection that frees pieces of every small size leaves 236 KB in the cache of its thread alone.
+//!
+//! These can only be set by the environment, before the program starts. So the program executes
+//! itself once more, in the same process, with that environment. Measured on x86-64 with 2
+//! processors, in kB: idle; with 400 connections that asked to play and 100 with half a request;
+//! and after three rounds, when they are gone. "Own" is private memory of the process, "space" is
+//! address space.
+//!
+//! ```text
+//!                                     idle   500 connections     gone afterwards
+//!                                      RSS    RSS    space       own      space
+//! glibc as it is                      2528  20000  1094216     13000    1060756
+//! MALLOC_ARENA_MAX=1                  2504  19716   118276     13484      85196
+//! and no stacks kept                  2560  19688   118296      7944      44448
+//! and no caches of threads, as here   2444  16760   115472      4368      40764
+//! crate dlmalloc, no stacks kept      2480  24708  1126552     13068    1052684
+//! musl, static                         812  11804   117188       440      34532
+//! ```
+//!
+//! With dlmalloc as the global allocator, glibc's heaps remain (the C library itself allocates a few
+//! bytes for each thread), zeroed memory is filled by hand, including the arena, and the program
+//! grows by 21 KB.
+
+use std::env;
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStringExt;
+
+use nix::unistd::execve;
+
+/// One heap with one lock, which connections take when they begin, end or send a command, never for
+/// media; no caches per thread and no stacks of ended threads; large allocations as mappings of their
+/// own, which are returned when freed (otherwise their limit rises to 32 MB by itself, and the arena
+/// is placed inside the heap). glibc ignores unknown settings.
+const SETTINGS: &str = "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:\
+                        glibc.malloc.mmap_threshold=131072:glibc.pthread.stack_cache_size=0";
+
+/// The environment variable that glibc reads.
+const TUNABLES: &str = "GLIBC_TUNABLES";
+
+/// The variable that marks a process as restarted. Not [`TUNABLES`]: glibc hides that one from a
+/// program with more rights than its user, which would restart itself forever. It doesn't have the
+/// prefix of the options, since unknown variables with that prefix are refused.
+const DONE: &str = "HEAP_OF_BROOKLET_IS_SETTLED";
+
+/// Executes the program once more with the settings, unless they are in place. Continues without
+/// them where that isn't possible (QEMU without binfmt, no /proc).
+pub(crate) fn settle() {
+    if env::var_os(DONE).is_none() {
+        let _ = start_again();
+    }
+}
+
+/// Returns only on failure. Without std's `Command`, which would add 24 KB to the program.
+fn start_again() -> Option<()> {
+    let program = text(env::current_exe().ok()?.into_os_string())?;
+    let arguments: Vec<_> = env::args_os().filter_map(text).collect();
+    // The user's own settings come last: the later one of two wins.
+    let mut settings = OsString::from(SETTINGS);
+    let mut environment = vec![text(OsString::from(DONE.to_owned() + "=1"))?];
+    for (name, value) in env::vars_os() {
+        if name == TUNABLES {
+            settings.push(":");
+            settings.push(value);
+        } else {
+            environment.extend(variable(name, value));
+        }
+    }
+    environment.extend(variable(TUNABLES.into(), settings));
+    execve(&program, &arguments, &environment).ok()?;
+    None
+}
+
+fn variable(mut name: OsString, value: OsString) -> Option<CString> {
+    name.push("=");
+    name.push(value);
+    text(name)
+}
+
+/// Text from the kernel, which contains no zero byte.
+fn text(text: OsString) -> Option<CString> {
+    CString::new(text.into_vec()).ok()
+}

@@ -1,0 +1,112 @@
+//! The program: arguments, logger, server, signals.
+
+mod advice;
+mod cli;
+mod greeting;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod heap;
+mod logger;
+
+use std::fmt::Display;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use brooklet::server::thread;
+use brooklet::{Config, Server};
+use cli::{Request, Settings};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use signal_hook::low_level::pipe;
+
+/// How long the reader of the log may take for the last lines.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Runs the program. The only place with exit codes: 0 after a signal, 1 when the server can't start,
+/// 2 for wrong usage.
+pub(crate) fn run() -> ExitCode {
+    // musl has a single heap and returns memory to the system by itself.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    heap::settle();
+    match cli::parse(std::env::args_os().skip(1), std::env::vars_os()) {
+        Ok(Request::Print(text)) => {
+            show(&text);
+            ExitCode::SUCCESS
+        }
+        Ok(Request::Serve(settings)) => match log_and_serve(settings) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                logger::complain(&error);
+                ExitCode::FAILURE
+            }
+        },
+        Err(error) => {
+            logger::complain(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The error is one line, and a text: `Box<dyn Error>` would bring in code that nothing else uses.
+fn log_and_serve(mut settings: Settings) -> Result<(), String> {
+    settings.resolve()?;
+    let logger = logger::init(settings.log).map_err(text)?;
+    let result = serve(settings.config);
+    logger.finish(LAST_LINES);
+    result
+}
+
+fn text(error: impl Display) -> String {
+    error.to_string()
+}
+
+fn serve(config: Config) -> Result<(), String> {
+    // Before any thread starts, so that no signal is missed.
+    let (mut signals, is_interrupt) = catch_signals().map_err(text)?;
+    let mut server = Server::start(config.clone()).map_err(|error| advice::explain(&error))?;
+    greeting::warn_of_low_limits(&config);
+    // Last: a program that waits for these lines may use the server at once.
+    if log::max_level() >= log::LevelFilter::Info {
+        let (rtmp, http) = (server.rtmp_addresses(), server.http_addresses());
+        let greeting = greeting::text(&config, &rtmp, &http);
+        // On a thread of its own: a reader of standard output that has stopped must not keep this one
+        // from seeing signals.
+        let show = move || show(&greeting);
+        thread::spawn("greeting", logger::STACK_LEN, Box::new(show)).map_err(text)?;
+    }
+
+    let _ = signals.read_exact(&mut [0]);
+    let name = if is_interrupt.load(Ordering::Relaxed) {
+        "SIGINT"
+    } else {
+        "SIGTERM"
+    };
+    log::info!(
+        "{name}: stopping, {} connections open",
+        server.connection_count()
+    );
+    server.stop();
+    log::info!("stopped");
+    Ok(())
+}
+
+/// Returns a socket that receives a byte with each signal that ends the program, and a flag that is
+/// set when one was SIGINT.
+fn catch_signals() -> io::Result<(UnixStream, Arc<AtomicBool>)> {
+    let is_interrupt = Arc::new(AtomicBool::new(false));
+    flag::register(SIGINT, Arc::clone(&is_interrupt))?;
+    let (signals, handlers) = UnixStream::pair()?;
+    for signal in [SIGINT, SIGTERM] {
+        pipe::register(signal, handlers.try_clone()?)?;
+    }
+    Ok((signals, is_interrupt))
+}
+
+/// Prints to standard output. That it may be closed is no reason to end.
+fn show(text: &str) {
+    let mut out = io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

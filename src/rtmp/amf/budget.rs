@@ -1,0 +1,57 @@
+//! Limits for the values of one message, in AMF0, AMF3 or both.
+
+use crate::rtmp::Error;
+
+/// Deepest nesting of values. Real ones stay below 4; ffmpeg reads 16.
+pub const MAX_DEPTH: usize = 16;
+
+/// Most values in one message, nested ones included.
+pub const MAX_VALUES: usize = 8192;
+
+/// Bytes that references of AMF3 may repeat in one message: 16 for the name of every value.
+pub const MAX_REPEATED_TEXT: usize = 16 * MAX_VALUES;
+
+/// What a message may still contain.
+#[derive(Clone, Debug)]
+pub(super) struct Budget {
+    values: usize,
+    /// Bytes that references may repeat.
+    repeated_text: usize,
+}
+
+impl Budget {
+    pub(super) fn of_message() -> Budget {
+        Budget {
+            values: MAX_VALUES,
+            repeated_text: MAX_REPEATED_TEXT,
+        }
+    }
+
+    /// Takes `count` values that lie `depth` deep.
+    pub(super) fn take_values(&mut self, count: usize, depth: usize) -> Result<(), Error> {
+        if count > 0 && depth >= MAX_DEPTH {
+            return Err(limit("depth of amf values", MAX_DEPTH));
+        }
+        let left = self.values.checked_sub(count);
+        self.values = left.ok_or_else(|| limit("amf values in a message", MAX_VALUES))?;
+        Ok(())
+    }
+
+    /// Takes text that is repeated by a reference.
+    pub(super) fn take_repeated_text(&mut self, len: usize) -> Result<(), Error> {
+        const WHAT: &str = "bytes that amf3 references repeat";
+        let left = self.repeated_text.checked_sub(len);
+        self.repeated_text = left.ok_or_else(|| limit(WHAT, MAX_REPEATED_TEXT))?;
+        Ok(())
+    }
+}
+
+pub(super) fn limit(what: &'static str, allowed: usize) -> Error {
+    let allowed = allowed as u64;
+    Error::Limit {
+        what,
+        got: allowed + 1,
+        allowed,
+        option: None,
+    }
+}

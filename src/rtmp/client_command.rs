@@ -1,0 +1,277 @@
+//! What a client asks for with a command (7.2).
+//!
+//! Every argument is optional and of any type until checked: real clients leave out the publish
+//! type, send names where numbers belong and numbers where booleans do.
+
+use super::Error;
+use super::amf::{Bytes, Named, Reader, Token};
+use super::connect::Connect;
+use super::stream_key::MAX_KEPT_NAME;
+use crate::medium::Medium;
+
+/// Bytes of a command's name that are kept. The longest known one has 15 bytes.
+const MAX_NAME_LEN: usize = 40;
+
+/// A command with what a reply to it needs.
+#[derive(Debug, PartialEq)]
+pub(super) struct Call {
+    /// Name of the procedure, or the beginning of a long one.
+    pub(super) name: String,
+    /// 0 when no reply is wanted.
+    pub(super) transaction_id: f64,
+    pub(super) command: ClientCommand,
+}
+
+/// A command and the one argument of it that matters.
+#[derive(Debug, PartialEq)]
+pub(super) enum ClientCommand {
+    Connect(Connect),
+    CreateStream,
+    ReleaseStream,
+    FcPublish,
+    FcUnpublish,
+    FcSubscribe,
+    GetStreamLength,
+    CheckBandwidth,
+    Publish {
+        name: String,
+    },
+    /// `play` or `play2`.
+    Play {
+        name: String,
+    },
+    /// The message stream, unless that is the one on which the command came.
+    DeleteStream {
+        id: Option<u32>,
+    },
+    CloseStream,
+    Pause {
+        is_paused: bool,
+    },
+    Seek,
+    Receive {
+        medium: Medium,
+        is_wanted: bool,
+    },
+    /// A reply to what this server never asked, or a call of an unknown procedure.
+    Other,
+}
+
+impl ClientCommand {
+    /// Parses a command in AMF0. Undecodable arguments count as missing; an undecodable name is an
+    /// error.
+    pub(super) fn parse(payload: Bytes<'_>) -> Result<Call, Error> {
+        let mut reader = Reader::new(payload);
+        let Some(Token::String(name)) = next(&mut reader) else {
+            return Err(Error::malformed(
+                "command without a name, expected an AMF0 string first",
+            ));
+        };
+        let name = name.to_string_of(MAX_NAME_LEN);
+        let transaction_id = next(&mut reader).and_then(|token| token.as_f64());
+        let mut connect = None;
+        // After an error the reader is at its end.
+        if let Ok(Some(Named { token, .. })) = reader.next_token() {
+            if name == "connect" && is_object(token) {
+                connect = Connect::read(&mut reader).ok();
+            } else {
+                let _ = reader.skip(token);
+            }
+        }
+        let argument = argument(&name, &mut reader).unwrap_or(Token::Null);
+        let command = match name.as_str() {
+            "connect" => ClientCommand::Connect(connect.unwrap_or_default()),
+            "createStream" => ClientCommand::CreateStream,
+            "releaseStream" => ClientCommand::ReleaseStream,
+            "FCPublish" => ClientCommand::FcPublish,
+            "FCUnpublish" => ClientCommand::FcUnpublish,
+            "FCSubscribe" => ClientCommand::FcSubscribe,
+            "getStreamLength" => ClientCommand::GetStreamLength,
+            "_checkbw" => ClientCommand::CheckBandwidth,
+            "publish" => ClientCommand::Publish {
+                name: text_of(argument),
+            },
+            "play" | "play2" => ClientCommand::Play {
+                name: text_of(argument),
+            },
+            "deleteStream" => ClientCommand::DeleteStream {
+                id: id_of(argument),
+            },
+            "closeStream" => ClientCommand::CloseStream,
+            "pause" | "pauseRaw" => ClientCommand::Pause {
+                is_paused: argument.as_bool().unwrap_or(true),
+            },
+            "seek" => ClientCommand::Seek,
+            "receiveAudio" => ClientCommand::Receive {
+                medium: Medium::Audio,
+                is_wanted: argument.as_bool().unwrap_or(true),
+            },
+            "receiveVideo" => ClientCommand::Receive {
+                medium: Medium::Video,
+                is_wanted: argument.as_bool().unwrap_or(true),
+            },
+            _ => ClientCommand::Other,
+        };
+        Ok(Call {
+            name,
+            transaction_id: transaction_id.unwrap_or(0.0),
+            command,
+        })
+    }
+}
+
+/// The next value, if it is decodable to its end.
+fn next<'a>(reader: &mut Reader<'a>) -> Option<Token<'a>> {
+    let Named { token, .. } = reader.next_token().ok()??;
+    reader.skip(token).ok()?;
+    Some(token)
+}
+
+/// The first argument; of `play2` it is the property `streamName` of that.
+fn argument<'a>(command: &str, reader: &mut Reader<'a>) -> Option<Token<'a>> {
+    let Named { token, .. } = reader.next_token().ok()??;
+    if is_object(token) && command.starts_with("play") {
+        return reader.find("streamName").ok()?;
+    }
+    reader.skip(token).ok()?;
+    Some(token)
+}
+
+fn is_object(token: Token<'_>) -> bool {
+    matches!(token, Token::Object | Token::EcmaArray)
+}
+
+fn text_of(argument: Token<'_>) -> String {
+    match argument {
+        Token::String(text) => text.to_string_of(MAX_KEPT_NAME),
+        _ => String::new(),
+    }
+}
+
+/// The id of a message stream. GStreamer sends the stream's name where the id belongs; even a name of
+/// digits is no id.
+fn id_of(argument: Token<'_>) -> Option<u32> {
+    let number = match argument {
+        Token::String(_) => None,
+        _ => argument.as_f64(),
+    };
+    let in_range = number.filter(|number| (0.0..=f64::from(u32::MAX)).contains(number));
+    in_range.map(|number| number as u32)
+}
+
+/// Name of a command for the flight recorder, if it is one that real clients send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandName(u8);
+
+const NAMES: [&str; 21] = [
+    "an unknown command",
+    "a command without a name",
+    "connect",
+    "createStream",
+    "releaseStream",
+    "FCPublish",
+    "publish",
+    "FCUnpublish",
+    "deleteStream",
+    "closeStream",
+    "getStreamLength",
+    "FCSubscribe",
+    "play",
+    "play2",
+    "pause",
+    "seek",
+    "receiveAudio",
+    "receiveVideo",
+    "_checkbw",
+    "_result",
+    "onStatus",
+];
+
+impl CommandName {
+    pub(super) const UNREADABLE: CommandName = CommandName(1);
+
+    pub(super) fn new(name: &str) -> CommandName {
+        let index = NAMES.iter().position(|known| *known == name);
+        CommandName(index.unwrap_or(0) as u8)
+    }
+
+    /// The name, or that it isn't known.
+    pub fn as_str(self) -> &'static str {
+        NAMES.get(usize::from(self.0)).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtmp::amf0::Value;
+    use crate::rtmp::command::{Command, object, text};
+
+    fn call(payload: &[u8]) -> Call {
+        ClientCommand::parse(payload.into()).unwrap()
+    }
+
+    fn command(name: &str, arguments: &[Value]) -> ClientCommand {
+        let command = Command {
+            name: name.into(),
+            transaction_id: 0.0,
+            object: Value::Null,
+            arguments: arguments.to_vec(),
+        };
+        call(&command.emit()).command
+    }
+
+    fn play(name: &str) -> ClientCommand {
+        ClientCommand::Play { name: name.into() }
+    }
+
+    #[test]
+    fn missing_arguments_are_missing_not_errors() {
+        let call = call(b"\x02\0\x07publish");
+        assert_eq!((&*call.name, call.transaction_id), ("publish", 0.0));
+        let name = String::new();
+        assert_eq!(call.command, ClientCommand::Publish { name });
+    }
+
+    #[test]
+    fn an_undecodable_argument_ends_the_arguments() {
+        let bytes = b"\x02\0\x04play\0\0\0\0\0\0\0\0\0\x05\x02\0\x01a\x99\x02\0\x01b";
+        assert_eq!(call(bytes).command, play("a"));
+        // Nothing comes after an object without an end, which counts as missing itself.
+        let cut = b"\x02\0\x04play\0\0\0\0\0\0\0\0\0\x03\0\x03app\x02\0\x01a";
+        assert_eq!(call(cut).command, play(""));
+        let cut = b"\x02\0\x07connect\0\0\0\0\0\0\0\0\0\x03\0\x03app\x02\0\x01a";
+        let connect = Connect::default();
+        assert_eq!(call(cut).command, ClientCommand::Connect(connect));
+    }
+
+    #[test]
+    fn the_name_to_play_may_stand_in_an_object() {
+        let named = |key| [object([(key, text("door"))])];
+        assert_eq!(command("play2", &named("streamName")), play("door"));
+        assert_eq!(command("play2", &named("oldStreamName")), play(""));
+        let delete = command("deleteStream", &named("streamName"));
+        assert_eq!(delete, ClientCommand::DeleteStream { id: None });
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        let long = "n".repeat(60_000);
+        let kept = "n".repeat(MAX_KEPT_NAME);
+        assert_eq!(command("play", &[text(&long)]), play(&kept));
+        let call = call(&[b"\x0C\0\0\xEA\x60", long.as_bytes()].concat());
+        assert_eq!(call.name.len(), MAX_NAME_LEN);
+    }
+
+    #[test]
+    fn only_numbers_in_range_are_ids() {
+        let delete = |value| command("deleteStream", &[value]);
+        let id_of = |id| ClientCommand::DeleteStream { id };
+        assert_eq!(delete(Value::Number(7.0)), id_of(Some(7)));
+        assert_eq!(delete(Value::Boolean(true)), id_of(Some(1)));
+        assert_eq!(delete(text("7")), id_of(None));
+        for number in [f64::NAN, f64::INFINITY, -1.0, 4e10] {
+            assert_eq!(delete(Value::Number(number)), id_of(None));
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The command object of connect (7.2.1.1): what a client says about itself.
+
+mod codecs;
+
+use super::Error;
+use super::amf::{Named, Reader, Token};
+use super::stream_key::MAX_KEPT_NAME;
+use codecs::{CodecList, CodecMap, mask};
+
+pub use codecs::{ALL_BITS, AUDIO_OTHERS, Codecs, FOUR_CCS, VIDEO_FOUR_CCS, VIDEO_OTHERS};
+
+/// What a client says about itself in connect; what it left out is empty.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Connect {
+    /// The application, query included; cut after 1,024 bytes, which is longer than any valid name.
+    pub app: String,
+    /// The URL that the user entered, cut after [`MAX_URL_LEN`] bytes.
+    pub tc_url: String,
+    /// Name and version of the client, cut after [`MAX_FLASH_VER_LEN`] bytes.
+    pub flash_ver: String,
+    /// Whether it announces that it will publish: encoders set `type` to "nonprivate", or call
+    /// themselves FMLE. Players announce nothing.
+    pub is_publisher: bool,
+    /// Whether it wants commands in AMF3 (`objectEncoding` 3).
+    pub is_amf3: bool,
+    /// The codecs that it takes.
+    pub codecs: Codecs,
+    /// 1 reconnect, 2 multitrack, 4 ModEx, 8 nanosecond offsets.
+    pub caps_ex: u32,
+}
+
+/// Bytes of a URL that are kept.
+pub const MAX_URL_LEN: usize = 1024;
+
+/// Bytes of a client's name that are kept.
+pub const MAX_FLASH_VER_LEN: usize = 128;
+
+impl Connect {
+    /// Reads the rest of a command object, in one pass and without a second reader: the stack that
+    /// is used here stays with the connection's thread.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Connect, Error> {
+        let mut connect = Connect::default();
+        let mut list = CodecList::default();
+        let (mut video, mut audio) = (CodecMap::default(), CodecMap::default());
+        let mut is_nonprivate = false;
+        while let Some(Named { name, token }) = reader.next_token()? {
+            // If a name comes twice, the last value counts.
+            match WANTED.iter().find(|wanted| name == ***wanted).copied() {
+                _ if token == Token::End => break,
+                Some("app") => connect.app = text_of(token, MAX_KEPT_NAME),
+                Some("tcUrl") => connect.tc_url = text_of(token, MAX_URL_LEN),
+                Some("tcurl") if connect.tc_url.is_empty() => {
+                    connect.tc_url = text_of(token, MAX_URL_LEN);
+                }
+                Some("flashVer") => connect.flash_ver = text_of(token, MAX_FLASH_VER_LEN),
+                Some("type") => {
+                    is_nonprivate = matches!(token, Token::String(kind) if kind == "nonprivate");
+                }
+                Some("objectEncoding") => connect.is_amf3 = token.as_f64() == Some(3.0),
+                Some("capsEx") => connect.caps_ex = mask(token),
+                Some("fourCcList") => {
+                    list = CodecList::read(token, reader)?;
+                    continue;
+                }
+                Some("videoFourCcInfoMap") => {
+                    video = CodecMap::read(token, reader)?;
+                    continue;
+                }
+                Some("audioFourCcInfoMap") => {
+                    audio = CodecMap::read(token, reader)?;
+                    continue;
+                }
+                _ => {}
+            }
+            reader.skip(token)?;
+        }
+        connect.is_publisher = is_nonprivate || connect.flash_ver.starts_with("FMLE/");
+        connect.codecs = Codecs::new(&list, &video, &audio);
+        Ok(connect)
+    }
+
+    /// Whether it understands a request to connect again (E2, "Reconnect Request").
+    pub fn can_reconnect(&self) -> bool {
+        self.caps_ex & 1 != 0
+    }
+
+    /// The number of bytes that it takes on the heap.
+    pub fn heap_len(&self) -> usize {
+        self.app.capacity() + self.tc_url.capacity() + self.flash_ver.capacity()
+    }
+}
+
+/// The properties of the command object that this server uses.
+const WANTED: [&str; 10] = [
+    "app",
+    "tcUrl",
+    "tcurl",
+    "flashVer",
+    "type",
+    "objectEncoding",
+    "fourCcList",
+    "videoFourCcInfoMap",
+    "audioFourCcInfoMap",
+    "capsEx",
+];
+
+fn text_of(token: Token<'_>, max_len: usize) -> String {
+    match token {
+        Token::String(text) => text.to_string_of(max_len),
+        _ => String::new(),
+    }
+}

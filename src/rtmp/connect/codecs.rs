@@ -1,0 +1,152 @@
+//! The codecs that a client takes (E2, "connect").
+
+use crate::rtmp::Error;
+use crate::rtmp::amf::{Name, Named, Reader, Text, Token};
+
+/// The FourCCs that clients may name in connect; a bit each in [`Codecs`].
+pub const FOUR_CCS: [&[u8; 4]; 12] = [
+    b"avc1", b"hvc1", b"vvc1", b"av01", b"vp08", b"vp09", // video
+    b"Opus", b"fLaC", b"ac-3", b"ec-3", b".mp3", b"mp4a", // audio
+];
+
+/// The number of video codecs among them, which come first.
+pub const VIDEO_FOUR_CCS: usize = 6;
+
+/// The bit for all other video codecs in [`Codecs`].
+pub const VIDEO_OTHERS: u16 = 1 << FOUR_CCS.len();
+/// The bit for all other audio codecs.
+pub const AUDIO_OTHERS: u16 = 2 << FOUR_CCS.len();
+
+/// All bits in [`Codecs`].
+pub const ALL_BITS: u16 = (4 << FOUR_CCS.len()) - 1;
+
+const VIDEO_BITS: u16 = ((1 << VIDEO_FOUR_CCS) - 1) | VIDEO_OTHERS;
+
+/// Bits of the masks in `videoFourCcInfoMap` and `audioFourCcInfoMap`: a client that can decode or
+/// forward a codec wants to receive it.
+const CAN_DECODE: u32 = 1;
+const CAN_FORWARD: u32 = 4;
+
+/// The codecs that a client takes, from `fourCcList`, `videoFourCcInfoMap` and `audioFourCcInfoMap`.
+///
+/// An empty list or map counts as missing and forbids nothing. A map's `*` overrides its other names,
+/// and a map overrides the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Codecs(u16);
+
+impl Default for Codecs {
+    /// All codecs: the client said nothing about them.
+    fn default() -> Codecs {
+        Codecs(ALL_BITS)
+    }
+}
+
+impl Codecs {
+    /// One bit for each of [`FOUR_CCS`], beginning with bit 0, then [`VIDEO_OTHERS`] and
+    /// [`AUDIO_OTHERS`].
+    pub fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// The codecs with these FourCCs; an unknown FourCC stands for all others.
+    pub fn of(names: &[&str]) -> Codecs {
+        Codecs(
+            names
+                .iter()
+                .fold(0, |bits, name| bits | bit_of((*name).into())),
+        )
+    }
+
+    pub(super) fn new(list: &CodecList, video: &CodecMap, audio: &CodecMap) -> Codecs {
+        let taken = |map: &CodecMap, of_medium: u16| {
+            let others = match (list.is_announced, map.is_announced) {
+                (true, _) => list.bits,
+                (false, false) => ALL_BITS,
+                (false, true) => 0,
+            };
+            let bits = match map.others {
+                Some(true) => ALL_BITS,
+                Some(false) => 0,
+                None => map.taken | others & !map.named,
+            };
+            bits & of_medium
+        };
+        Codecs(taken(video, VIDEO_BITS) | taken(audio, ALL_BITS & !VIDEO_BITS))
+    }
+}
+
+/// `fourCcList`.
+#[derive(Default)]
+pub(super) struct CodecList {
+    is_announced: bool,
+    bits: u16,
+}
+
+/// A map of FourCCs and masks.
+#[derive(Default)]
+pub(super) struct CodecMap {
+    is_announced: bool,
+    named: u16,
+    taken: u16,
+    /// Whether `*` is taken, if it is named.
+    others: Option<bool>,
+}
+
+impl CodecList {
+    /// Reads the value that begins with this token.
+    pub(super) fn read<'a>(token: Token<'a>, reader: &mut Reader<'a>) -> Result<CodecList, Error> {
+        let mut read = CodecList::default();
+        if !matches!(token, Token::StrictArray(_)) {
+            reader.skip(token)?;
+            return Ok(read);
+        }
+        while let Some(Named { token, .. }) = reader.next_token()? {
+            match token {
+                Token::End => break,
+                Token::String(name) => {
+                    read.is_announced = true;
+                    read.bits |= if name == "*" { ALL_BITS } else { bit_of(name) };
+                }
+                _ => reader.skip(token)?,
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl CodecMap {
+    /// Reads the value that begins with this token.
+    pub(super) fn read<'a>(token: Token<'a>, reader: &mut Reader<'a>) -> Result<CodecMap, Error> {
+        let mut read = CodecMap::default();
+        if !matches!(token, Token::Object | Token::EcmaArray) {
+            reader.skip(token)?;
+            return Ok(read);
+        }
+        while let Some(Named { name, token }) = reader.next_token()? {
+            if token == Token::End {
+                break;
+            }
+            read.is_announced = true;
+            let is_taken = mask(token) & (CAN_DECODE | CAN_FORWARD) != 0;
+            if name == "*" {
+                read.others = Some(is_taken);
+            } else if let Name::Text(name) = name {
+                let bit = bit_of(name);
+                read.named |= bit;
+                read.taken |= if is_taken { bit } else { 0 };
+            }
+            reader.skip(token)?;
+        }
+        Ok(read)
+    }
+}
+
+fn bit_of(name: Text<'_>) -> u16 {
+    let four_cc = name.to_four_cc();
+    let index = FOUR_CCS.iter().position(|known| four_cc == Some(**known));
+    index.map_or(VIDEO_OTHERS | AUDIO_OTHERS, |index| 1 << index)
+}
+
+pub(super) fn mask(value: Token<'_>) -> u32 {
+    value.as_f64().map_or(0, |number| number as u32)
+}

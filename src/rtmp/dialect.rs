@@ -1,0 +1,59 @@
+//! How commands are written to a client.
+
+use super::chunk::MessageHeader;
+use super::chunk_writer::ChunkWriter;
+use super::command::Command;
+use super::connect::Connect;
+use super::message::type_id;
+
+/// The form of commands that a client asked for in connect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dialect {
+    /// In AMF3 (`objectEncoding` 3).
+    pub is_amf3: bool,
+    /// It understands a request to connect again (`capsEx`).
+    pub can_reconnect: bool,
+}
+
+impl Dialect {
+    /// The dialect of nearly all clients.
+    pub const AMF0: Dialect = Dialect {
+        is_amf3: false,
+        can_reconnect: false,
+    };
+
+    pub(super) fn of(connect: &Connect) -> Dialect {
+        Dialect {
+            is_amf3: connect.is_amf3,
+            can_reconnect: connect.can_reconnect(),
+        }
+    }
+
+    /// Message type and payload of a command.
+    pub(super) fn emit(self, command: &Command) -> (u8, Vec<u8>) {
+        if self.is_amf3 {
+            (type_id::COMMAND_AMF3, command.emit_amf3())
+        } else {
+            (type_id::COMMAND, command.emit())
+        }
+    }
+
+    /// Appends a command as a message, in chunks of the size that was announced.
+    pub(super) fn write(
+        self,
+        chunk_stream_id: u8,
+        message_stream_id: u32,
+        command: &Command,
+        out: &mut Vec<u8>,
+    ) {
+        let (type_id, body) = self.emit(command);
+        let header = MessageHeader {
+            chunk_stream_id,
+            timestamp: 0,
+            len: 0,
+            type_id,
+            message_stream_id,
+        };
+        ChunkWriter::with_announced_chunk_size().write(header, &body, out);
+    }
+}

@@ -1,0 +1,91 @@
+//! How much of what costs time a client may send.
+
+use super::Error;
+use crate::rtmp::chunk_reader::FULL_CHUNK;
+use crate::rtmp::rate::Rate;
+
+/// Ten seconds of the commands that the busiest client could have a reason for.
+const COMMANDS: Rate = Rate::new(100, 10);
+
+/// Control messages. An encoder that acknowledges each of our messages stays far below.
+const CONTROLS: Rate = Rate::new(1000, 1000);
+
+/// Chunks and messages without payload per second: each costs as much time as one with 128 bytes.
+const EMPTY_CHUNKS: u32 = 50_000;
+
+/// Bytes by which chunks may fall short of 128: those that carry 100 may come at nearly five times
+/// the rate of empty ones. A file of such audio frames may be sent at 25 MB a second.
+const MISSING_BYTES: Rate = Rate::new(EMPTY_CHUNKS * FULL_CHUNK, EMPTY_CHUNKS * FULL_CHUNK);
+
+/// Commands without a readable name that are tolerated in a row.
+const MAX_UNREADABLE: u8 = 10;
+
+pub(super) struct Quotas {
+    commands: Rate,
+    controls: Rate,
+    missing_bytes: Rate,
+    /// Missing bytes that `missing_bytes` knows of.
+    counted: u64,
+    /// Commands without a readable name, in a row.
+    unreadable: u8,
+}
+
+impl Default for Quotas {
+    fn default() -> Quotas {
+        Quotas {
+            commands: COMMANDS,
+            controls: CONTROLS,
+            missing_bytes: MISSING_BYTES,
+            counted: 0,
+            unreadable: 0,
+        }
+    }
+}
+
+impl Quotas {
+    pub(super) fn take_command(&mut self, now: u64) -> Result<(), Error> {
+        let is_allowed = self.commands.take(1, now);
+        check(is_allowed, "commands at a time", COMMANDS.capacity())
+    }
+
+    pub(super) fn take_control(&mut self, now: u64) -> Result<(), Error> {
+        let is_allowed = self.controls.take(1, now);
+        let what = "control messages in a second";
+        check(is_allowed, what, CONTROLS.capacity())
+    }
+
+    /// Takes what the chunk reader has counted so far, `total`.
+    pub(super) fn take_missing_bytes(&mut self, total: u64, now: u64) -> Result<(), Error> {
+        let new = total - std::mem::replace(&mut self.counted, total);
+        let new = u32::try_from(new).unwrap_or(u32::MAX);
+        let is_allowed = self.missing_bytes.take(new, now);
+        let what = "chunks of less than 128 bytes in a second";
+        check(is_allowed, what, EMPTY_CHUNKS.into())
+    }
+
+    /// Counts a command without a readable name. Some encoders send things of their own invention.
+    pub(super) fn take_unreadable(&mut self, error: Error) -> Result<(), Error> {
+        self.unreadable += 1;
+        if self.unreadable < MAX_UNREADABLE {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    }
+
+    pub(super) fn note_readable(&mut self) {
+        self.unreadable = 0;
+    }
+}
+
+fn check(is_allowed: bool, what: &'static str, allowed: u64) -> Result<(), Error> {
+    if is_allowed {
+        return Ok(());
+    }
+    Err(Error::Limit {
+        what,
+        got: allowed + 1,
+        allowed,
+        option: None,
+    })
+}

@@ -1,0 +1,332 @@
+//! A program that is attached to a stream: a player without a socket.
+//!
+//! ```text
+//! log         [K][p][a][p][a][K][p][a]
+//!                       ^ cursor          of a subscriber like any other
+//!                       | framing
+//!             inbox     one message       filled by the pump of the publisher, or of `recv`
+//!                       v
+//!             `recv`    the program's thread
+//! ```
+//!
+//! What waits for the program is in the log, not in a queue: the inbox holds one message, and refuses
+//! the next one, as the buffer of a socket does, until that is taken.
+
+use std::fmt;
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use crate::live::capabilities::Capabilities;
+use crate::live::lock;
+use crate::live::out::framing::Framing;
+use crate::live::out::join::Join;
+use crate::live::out::request::{JoinRequest, Receiver};
+use crate::live::out::sink::Sink;
+use crate::live::out::subscriber::PlayEnd;
+use crate::live::signal::Signal;
+use crate::live::stream::Stream;
+use crate::media::Medium;
+use crate::media::tag::{Tag, TagKind};
+use crate::rtmp::bytes::Bytes;
+use crate::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
+use crate::rtmp::chunk_writer::CHUNK_SIZE;
+use crate::rtmp::message::type_id;
+use crate::rtmp::server_session::Dialect;
+use crate::rtmp::stream_key::StreamKey;
+
+/// A program's place at a stream, from [`Server::attach`](super::Server::attach); given up when dropped.
+///
+/// Metadata and sequence headers come first, then everything from a keyframe on, with the timestamps
+/// of the publisher ([`Join::Gop`] and [`Join::Next`]), all tracks included. When a publisher comes
+/// back, its headers come again. A program that is too slow skips to a newer keyframe, as a player does.
+/// One that receives nothing for 20 s although messages are waiting is detached.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use brooklet::{Config, Join, Server, StreamKey};
+///
+/// let server = Server::start(Config::default())?;
+/// let mut camera = server.attach(&StreamKey::new("live", "door")?, Join::Gop)?;
+/// let why = loop {
+///     match camera.recv(Duration::from_secs(5)) {
+///         Ok(Some(message)) => println!("{} bytes", message.payload().len()),
+///         Ok(None) => println!("the camera is silent"),
+///         Err(detached) => break detached,
+///     }
+/// };
+/// println!("{why}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Attached {
+    shared: Arc<Shared>,
+    stream: Arc<Stream>,
+    subscriber: u64,
+    inbox: Arc<Inbox>,
+    message: StreamMessage,
+}
+
+/// A message of a stream, as its publisher sent it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamMessage {
+    type_id: u8,
+    timestamp: u32,
+    payload: Vec<u8>,
+}
+
+/// Why a program isn't attached to a stream any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Detached {
+    /// The stream has ended.
+    StreamEnded,
+    /// The program took messages too slowly.
+    TooSlow,
+    /// The server is stopping.
+    Stopping,
+}
+
+/// The sink of the subscriber: takes one message, and the next one when that has been received.
+struct Inbox {
+    state: Mutex<InboxState>,
+    /// Notified when there is a message, and when there will be none any more.
+    changed: Signal,
+}
+
+struct InboxState {
+    reader: ChunkReader<Heap>,
+    message: StreamMessage,
+    /// `message` waits to be taken.
+    is_ready: bool,
+    is_over: bool,
+}
+
+impl Attached {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        key: &StreamKey,
+        join: Join,
+    ) -> Result<Attached, Detached> {
+        let inbox = Arc::new(Inbox::new());
+        let receiver = Receiver {
+            framing: Framing::rtmp(1, Dialect::AMF0),
+            join,
+            capabilities: Capabilities::everything(),
+        };
+        let id = shared.next_subscriber();
+        let now = shared.now();
+        let stream = shared.table.with(key, now, |stream| {
+            let sink: Arc<dyn Sink> = inbox.clone();
+            stream.subscribe(JoinRequest::new(id, sink, receiver, Vec::new()), now)?;
+            Ok(Arc::clone(stream))
+        });
+        let attached = Attached {
+            shared: Arc::clone(shared),
+            stream,
+            subscriber: id,
+            inbox,
+            message: StreamMessage::default(),
+        };
+        // A server that begins to stop from now on finds the stream, and ends it.
+        if shared.is_stopping() {
+            return Err(Detached::Stopping);
+        }
+        Ok(attached)
+    }
+
+    /// The name of the stream.
+    pub fn key(&self) -> &StreamKey {
+        self.stream.key()
+    }
+
+    /// Whether somebody publishes the stream.
+    pub fn is_live(&self) -> bool {
+        self.stream.snapshot().is_live
+    }
+
+    /// Waits for the next message; `None` if none comes within `timeout`.
+    pub fn recv(&mut self, timeout: Duration) -> Result<Option<&StreamMessage>, Detached> {
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            if self.inbox.take(&mut self.message) {
+                return Ok(Some(&self.message));
+            }
+            // What is in the log already fills the inbox now, what comes later by the publisher's pump.
+            let now = self.shared.now();
+            if let Err(end) = self.stream.with_subscriber(self.subscriber, now, |_| {}) {
+                // The last message may have come with the end.
+                if self.inbox.take(&mut self.message) {
+                    return Ok(Some(&self.message));
+                }
+                return Err(match end {
+                    PlayEnd::Finished => Detached::StreamEnded,
+                    _ => Detached::TooSlow,
+                });
+            }
+            let left = match deadline {
+                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+                None => Duration::MAX,
+            };
+            if !self.inbox.wait(left) && left.is_zero() {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.stream.leave(self.subscriber);
+        let now = self.shared.now();
+        self.shared.table.remove_unused(&self.stream, now);
+    }
+}
+
+impl StreamMessage {
+    /// Audio or video; `None` for data: metadata, cue points, captions.
+    pub fn medium(&self) -> Option<Medium> {
+        match self.type_id {
+            type_id::AUDIO => Some(Medium::Audio),
+            type_id::VIDEO => Some(Medium::Video),
+            _ => None,
+        }
+    }
+
+    /// The RTMP message type, which is also the type of the FLV tag: 8 for audio, 9 for video, 18 for
+    /// data.
+    pub fn type_id(&self) -> u8 {
+        self.type_id
+    }
+
+    /// The decode time in ms. Wraps around; 0 for metadata.
+    pub fn timestamp(&self) -> u32 {
+        self.timestamp
+    }
+
+    /// The payload, which is also the body of the FLV tag.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Whether a decoder of video can start here.
+    pub fn is_keyframe(&self) -> bool {
+        self.tag().is_some_and(|tag| tag.is_keyframe)
+    }
+
+    /// Whether it configures a decoder.
+    pub fn is_sequence_header(&self) -> bool {
+        self.tag()
+            .is_some_and(|tag| tag.kind == TagKind::SequenceHeader)
+    }
+
+    fn tag(&self) -> Option<Tag> {
+        Tag::parse(self.medium()?, &self.payload).ok()
+    }
+}
+
+impl fmt::Display for Detached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Detached::StreamEnded => "the stream has ended",
+            Detached::TooSlow => "messages were taken too slowly",
+            Detached::Stopping => "the server is stopping",
+        })
+    }
+}
+
+impl std::error::Error for Detached {}
+
+impl Inbox {
+    fn new() -> Inbox {
+        let mut reader = ChunkReader::new(Heap, Limits::NONE);
+        // Subscribers are sent chunks of this size. It is a valid one.
+        let _ = reader.set_chunk_size(CHUNK_SIZE);
+        Inbox {
+            state: Mutex::new(InboxState {
+                reader,
+                message: StreamMessage::default(),
+                is_ready: false,
+                is_over: false,
+            }),
+            changed: Signal::default(),
+        }
+    }
+
+    /// Moves the message to `to`, if there is one.
+    fn take(&self, to: &mut StreamMessage) -> bool {
+        let mut state = lock(&self.state);
+        if !state.is_ready {
+            return false;
+        }
+        state.is_ready = false;
+        // The other one's memory is for the next message.
+        std::mem::swap(to, &mut state.message);
+        true
+    }
+
+    /// Waits until there is a message, or nothing more to wait for; false if neither is the case.
+    fn wait(&self, timeout: Duration) -> bool {
+        let mut state = lock(&self.state);
+        if !state.is_ready && !state.is_over {
+            state = self.changed.wait(state, timeout);
+        }
+        state.is_ready || state.is_over
+    }
+
+    fn end(&self) {
+        lock(&self.state).is_over = true;
+        self.changed.notify();
+    }
+}
+
+impl Sink for Inbox {
+    fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut state = lock(&self.state);
+        if state.is_ready {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let mut taken = 0;
+        for slice in slices {
+            let mut input = Bytes::from(&**slice);
+            while !input.is_empty() {
+                let InboxState {
+                    reader, message, ..
+                } = &mut *state;
+                let before = input.len();
+                let read = reader.read(&mut input);
+                taken += before - input.len();
+                match read {
+                    // Control messages and commands are for players that speak RTMP.
+                    Ok(Some(received)) if is_of_stream(received.type_id) => {
+                        message.type_id = received.type_id;
+                        message.timestamp = received.timestamp;
+                        message.payload.clear();
+                        for part in reader.payload(received.in_place) {
+                            message.payload.extend_from_slice(part);
+                        }
+                        state.is_ready = true;
+                        self.changed.notify();
+                        return Ok(taken);
+                    }
+                    Ok(_) => {}
+                    Err(error) => return Err(io::Error::other(error.to_string())),
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    fn shutdown(&self) {
+        self.end();
+    }
+
+    fn finish(&self) {
+        self.end();
+    }
+}
+
+fn is_of_stream(type_id: u8) -> bool {
+    matches!(type_id, type_id::AUDIO | type_id::VIDEO | type_id::DATA)
+}

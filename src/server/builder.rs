@@ -1,0 +1,165 @@
+//! How a server is started.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Instant;
+
+use super::access::Guard;
+use super::client::Protocol;
+use super::connections::Connections;
+use super::handler::{AcceptAll, Handler};
+use super::http_conn::{self, HlsSessions, Scratches, Waiters};
+use super::lines::Lines;
+use super::listener::{self, Listener};
+use super::rates::{Rates, Refused};
+use super::start_error::{StartError, StartErrorKind};
+use super::{Server, Shared, addresses, is_memory_there, millis};
+use crate::allowance::Allowance;
+use crate::config::Config;
+use crate::live::arena::Arena;
+use crate::live::stream::{Desks, StreamSettings};
+use crate::live::table::StreamTable;
+
+/// The part of the memory that isn't for media but for additional streams of connections: one in
+/// this many. Of a mebibyte it is enough for a dozen.
+const COMMON: usize = 32;
+
+/// What a server is started with; made by [`Server::builder`].
+#[must_use = "nothing happens before `start`"]
+pub struct ServerBuilder {
+    config: Config,
+    handler: Option<Arc<dyn Handler>>,
+    arena: Option<Arena>,
+}
+
+impl ServerBuilder {
+    pub(super) fn new(config: Config) -> ServerBuilder {
+        ServerBuilder {
+            config,
+            handler: None,
+            arena: None,
+        }
+    }
+
+    /// Asks this handler too whenever a client wants something to which the configuration's own
+    /// rules don't object.
+    pub fn handler(self, handler: Arc<dyn Handler>) -> ServerBuilder {
+        let handler = Some(handler);
+        ServerBuilder { handler, ..self }
+    }
+
+    /// Keeps media in this arena, of which a clone may outlive the server, instead of in one of
+    /// [`Config::memory`] bytes.
+    ///
+    /// ```no_run
+    /// use brooklet::{Arena, Config, Server};
+    ///
+    /// let arena = Arena::new(16 << 20);
+    /// let server = Server::builder(Config::default())
+    ///     .arena(arena.clone())
+    ///     .start()?;
+    /// println!("{} of {} blocks are free", arena.free_blocks(), arena.total_blocks());
+    /// # Ok::<(), brooklet::StartError>(())
+    /// ```
+    pub fn arena(self, arena: Arena) -> ServerBuilder {
+        let arena = Some(arena);
+        ServerBuilder { arena, ..self }
+    }
+
+    /// Claims the memory, opens the listening sockets and starts to serve.
+    pub fn start(self) -> Result<Server, StartError> {
+        let ServerBuilder {
+            config,
+            handler,
+            arena,
+        } = self;
+        let (arena, common) = match arena {
+            // All of it is for media: each connection pays for all of its streams by itself.
+            Some(arena) => (arena, Allowance::new(0)),
+            None => claim(config.memory)?,
+        };
+        let listeners = bind(&config)?;
+        arena.set_streams_per_client(config.max_per_address);
+        let settings = StreamSettings {
+            arena: arena.clone(),
+            history: millis(config.history),
+            max_lag: millis(config.effective_max_lag()),
+            batch: millis(config.batch),
+            is_hls_served: !config.http.is_empty(),
+            desks: Desks::default(),
+        };
+        let (handler, hls_sessions) = match handler {
+            Some(own) => HlsSessions::in_front_of(own, config.max_connections),
+            None => (Arc::new(AcceptAll) as Arc<dyn Handler>, None),
+        };
+        let shared = Arc::new(Shared {
+            scratches: Scratches::new(arena.clone()),
+            arena,
+            common,
+            table: StreamTable::new(settings),
+            connections: Connections::new(config.max_connections, config.max_per_address),
+            rates: Rates::new(config.max_connect_rate),
+            requests: Rates::new(http_conn::REQUESTS_PER_SECOND),
+            looks: Rates::new(http_conn::LOOKS_PER_SECOND),
+            refused: Refused::default(),
+            lines: Lines::default(),
+            guard: Guard::new(&config),
+            handler,
+            hls_sessions,
+            rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
+            http_addresses: addresses(&listeners, Protocol::Http),
+            next_subscriber: AtomicU64::new(1),
+            waiters: Waiters::new(config.max_connections),
+            epoch: AtomicU64::new(0),
+            is_stopping: AtomicBool::new(false),
+            started: Instant::now(),
+            config,
+        });
+        let mut server = Server {
+            shared,
+            listeners: Vec::new(),
+        };
+        for listener in listeners {
+            let accepting = Arc::clone(&listener);
+            let thread = listener::spawn(accepting, Arc::clone(&server.shared))
+                .map_err(|error| StartError::new(StartErrorKind::Thread, error))?;
+            server.listeners.push((listener, Some(thread)));
+        }
+        Ok(server)
+    }
+}
+
+/// Listens on all addresses of a configuration.
+fn bind(config: &Config) -> Result<Vec<Arc<Listener>>, StartError> {
+    let rtmp = config.rtmp.iter().map(|address| (Protocol::Rtmp, *address));
+    let http = config.http.iter().map(|address| (Protocol::Http, *address));
+    let bind = |(protocol, address)| {
+        let listener = if protocol == Protocol::Http && !cfg!(feature = "http") {
+            let why = "this build is without HTTP";
+            Err(io::Error::new(io::ErrorKind::Unsupported, why))
+        } else {
+            Listener::bind(address, protocol)
+        };
+        let kind = StartErrorKind::Listen { protocol, address };
+        match listener {
+            Ok(listener) => Ok(Arc::new(listener)),
+            Err(error) => Err(StartError::new(kind, error)),
+        }
+    };
+    rtmp.chain(http).map(bind).collect()
+}
+
+/// Makes an arena of this size, if the machine has the memory. The first try is given back at once:
+/// memory that is claimed this way is touched only when it is used, unlike memory that was reserved
+/// and filled.
+///
+/// A part of it is set aside: it pays for the streams for which the allowance of a connection that
+/// publishes or plays already is too small.
+fn claim(bytes: usize) -> Result<(Arena, Allowance), StartError> {
+    if !is_memory_there(bytes) {
+        return Err(StartError::memory(bytes));
+    }
+    let common = bytes / COMMON;
+    Ok((Arena::within(bytes - common), Allowance::new(common)))
+}

@@ -1,0 +1,169 @@
+//! A client: where it is connected from, and what it says about itself.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use crate::config::Shown;
+use crate::rtmp::server_session::Connect;
+use crate::rtmp::stream_key::query_value;
+
+/// The protocol of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// RTMP: streams are published and played.
+    Rtmp,
+    /// HTTP: streams are played. Each request stands on its own, so handlers see neither a connect
+    /// nor a disconnect.
+    Http,
+}
+
+/// What an access rule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Sending a stream.
+    Publish,
+    /// Receiving one.
+    Play,
+}
+
+impl Action {
+    /// The verb of the options, as in `--publish-key`.
+    pub(super) fn verb(self) -> &'static str {
+        match self {
+            Action::Publish => "publish",
+            Action::Play => "play",
+        }
+    }
+}
+
+/// How a request reached this server, which decides what its address is worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// From the client itself.
+    #[default]
+    Direct,
+    /// Through a trusted proxy, which has named the client's address.
+    ByTrustedProxy,
+    /// Through something that isn't trusted, or doesn't name the client: it may be anywhere.
+    ByUnknownProxy,
+}
+
+/// A connection, or a request over HTTP, and what its client says about itself.
+#[derive(Clone, Debug)]
+pub struct Client {
+    id: u64,
+    address: SocketAddr,
+    local_address: SocketAddr,
+    protocol: Protocol,
+    arrival: Arrival,
+    connect: Connect,
+    user_agent: String,
+    user: Option<String>,
+    /// For each action, whether it has logged in as a user who may do it.
+    may: [bool; 2],
+}
+
+impl Client {
+    pub(super) fn new(id: u64, address: SocketAddr, local_address: SocketAddr) -> Client {
+        Client {
+            id,
+            address,
+            local_address,
+            protocol: Protocol::Rtmp,
+            arrival: Arrival::Direct,
+            connect: Connect::default(),
+            user_agent: String::new(),
+            user: None,
+            may: [false; 2],
+        }
+    }
+
+    pub(super) fn over_http(
+        id: u64,
+        address: SocketAddr,
+        local_address: SocketAddr,
+        user_agent: &str,
+    ) -> Client {
+        Client {
+            protocol: Protocol::Http,
+            user_agent: user_agent.to_owned(),
+            ..Client::new(id, address, local_address)
+        }
+    }
+
+    pub(super) fn set_arrival(&mut self, arrival: Arrival) {
+        self.arrival = arrival;
+    }
+
+    pub(super) fn arrival(&self) -> Arrival {
+        self.arrival
+    }
+
+    pub(super) fn set_connect(&mut self, connect: Connect) {
+        self.connect = connect;
+    }
+
+    /// Whether it has logged in as a user who may do this.
+    pub(super) fn may(&self, action: Action) -> bool {
+        self.may[action as usize]
+    }
+
+    pub(super) fn allow(&mut self, action: Action) {
+        self.may[action as usize] = true;
+    }
+
+    /// The number of the connection, as in the log.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The address of the client. Behind a trusted proxy it is the one that the proxy names, with
+    /// port 0 if it names none.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address of this machine at which the connection was accepted.
+    pub fn local_address(&self) -> SocketAddr {
+        self.local_address
+    }
+
+    /// The protocol of the connection.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The parameters of RTMP's `connect`, the name of the program ([`flash_ver`](Connect::flash_ver))
+    /// among them. Over HTTP all of them are empty.
+    pub fn connect(&self) -> &Connect {
+        &self.connect
+    }
+
+    /// The field `User-Agent` of a request over HTTP, or its first 200 bytes. Empty over RTMP.
+    pub fn user_agent(&self) -> &str {
+        &self.user_agent
+    }
+
+    /// The user as whom the client has logged in, or whom a handler has noted.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// Notes which user the client is.
+    pub fn set_user(&mut self, user: &str) {
+        self.user = Some(user.to_owned());
+    }
+
+    /// A parameter in the query of the app or else of the URL, over RTMP.
+    pub fn query_value(&self, name: &str) -> Option<&str> {
+        let Connect { app, tc_url, .. } = &self.connect;
+        query_value(app, name).or_else(|| query_value(tc_url, name))
+    }
+}
+
+/// Prints the client as in log lines: `#17 192.0.2.7:5123`.
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{} {}", self.id, Shown(self.address))
+    }
+}

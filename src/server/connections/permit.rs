@@ -1,0 +1,119 @@
+//! A place among the connections.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use super::full::Full;
+use super::open::OpenConnection;
+use crate::allowance::{Allowance, PER_CONNECTION};
+use crate::config::one_client;
+use crate::live::lock;
+use crate::rtmp::flight_recorder::FlightRecorder;
+use crate::server::Shared;
+use crate::server::client::Protocol;
+use crate::server::end::ConnectionEnd;
+use crate::server::socket::Socket;
+
+/// What a connection costs before it has sent anything, in bytes: its entry in the list, of which a
+/// growing vector may have room for two, 440, the name that its client gives itself 130, socket,
+/// recorder and allowance 210, its thread's name, handle, result and closure 330. Not what the
+/// recorder comes to hold.
+const FIXED: usize = 1152;
+
+const _: () = assert!(FIXED < PER_CONNECTION);
+
+/// A place among the connections, given back when dropped.
+pub(in crate::server) struct Permit {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl Permit {
+    /// A place for a new connection, if the caps allow one.
+    pub(in crate::server) fn take(
+        shared: &Arc<Shared>,
+        protocol: Protocol,
+        address: SocketAddr,
+        socket: &Arc<Socket>,
+    ) -> Result<Permit, Full> {
+        let connections = &shared.connections;
+        let mut registry = lock(&connections.registry);
+        let origin = one_client(address.ip());
+        let is_proxys = shared.is_of_proxy(protocol, address, socket);
+        registry.make_room(connections, origin, is_proxys)?;
+        registry.next_id += 1;
+        let id = registry.next_id;
+        let allowance = Allowance::default();
+        let open = OpenConnection {
+            id,
+            address,
+            origin,
+            is_proxys,
+            protocol,
+            client: String::new(),
+            since: shared.now(),
+            publishes: Vec::new(),
+            has_published: false,
+            plays: Vec::new(),
+            cut: None,
+            socket: Some(Arc::clone(socket)),
+            recorder: Arc::default(),
+            _fixed: allowance.take(FIXED).ok(),
+            allowance,
+        };
+        registry.open.push(open);
+        Ok(Permit {
+            shared: Arc::clone(shared),
+            id,
+        })
+    }
+
+    /// Notes that the connection is closed. Its thread goes on for a while.
+    pub(in crate::server) fn forget_socket(&self) {
+        let mut registry = lock(&self.shared.connections.registry);
+        if let Some(open) = registry.find(self.id) {
+            let bytes = open.bytes();
+            open.socket = None;
+            registry.settle(bytes);
+        }
+    }
+
+    /// Whether the place is needed for another connection.
+    pub(in crate::server) fn is_displaced(&self) -> bool {
+        let connections = &self.shared.connections;
+        matches!(connections.why_cut(self.id), Some(ConnectionEnd::Displaced))
+    }
+
+    /// The connection's flight recorder.
+    pub(in crate::server) fn recorder(&self) -> Arc<Mutex<FlightRecorder>> {
+        let connections = &self.shared.connections;
+        connections.recorder(self.id).unwrap_or_default()
+    }
+
+    /// The connection's allowance, from which its fixed cost has been taken.
+    pub(in crate::server) fn allowance(&self) -> Allowance {
+        let mut registry = lock(&self.shared.connections.registry);
+        let open = registry.find(self.id);
+        open.map(|open| open.allowance.clone()).unwrap_or_default()
+    }
+
+    /// The connection's number, counted from 1.
+    pub(in crate::server) fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let connections = &self.shared.connections;
+        let mut registry = lock(&connections.registry);
+        let found = registry.open.binary_search_by_key(&self.id, |open| open.id);
+        if let Ok(index) = found {
+            let open = registry.open.remove(index);
+            registry.settle(open.bytes());
+        }
+        if registry.open.is_empty() {
+            connections.emptied.notify_all();
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Requests that wait for an answer, on their connection's thread.
+
+use std::net::IpAddr;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::config::one_client;
+use crate::http::Response;
+use crate::live::hls::requests::{Answer, Asker, HlsRequest, Look, Unavailable};
+use crate::live::stream::Stream;
+use crate::live::{Millis, lock};
+use crate::server::Shared;
+use crate::server::end::ConnectionEnd;
+use crate::server::http_conn::HttpEnd;
+use crate::server::http_conn::writer::{Writer, why_over};
+
+/// How often a waiting request checks whether its connection is to end, in ms.
+const CHECK_INTERVAL: Millis = 1_000;
+
+/// Of the requests that may wait, a client has a quarter, but no fewer than this: enough for a few
+/// players of video and audio.
+const MIN_PER_CLIENT: usize = 8;
+
+/// The requests that wait, of all streams, by client. Each occupies a thread that exists anyway, so
+/// there are as many places as connections; but no client may take all of them.
+pub(in crate::server) struct Waiters {
+    max: usize,
+    clients: Mutex<Vec<(IpAddr, usize)>>,
+}
+
+/// A place among the requests that wait, given back when dropped.
+struct WaitingPlace<'a> {
+    waiters: &'a Waiters,
+    client: IpAddr,
+}
+
+impl Waiters {
+    pub(in crate::server) fn new(max: usize) -> Waiters {
+        Waiters {
+            max,
+            clients: Mutex::default(),
+        }
+    }
+
+    fn try_add(&self, client: IpAddr) -> Option<WaitingPlace<'_>> {
+        let mut clients = lock(&self.clients);
+        if clients.iter().map(|(_, count)| count).sum::<usize>() >= self.max {
+            return None;
+        }
+        match clients.iter_mut().find(|(other, _)| *other == client) {
+            Some((_, count)) if *count >= (self.max / 4).max(MIN_PER_CLIENT) => return None,
+            Some((_, count)) => *count += 1,
+            None => clients.push((client, 1)),
+        }
+        Some(WaitingPlace {
+            waiters: self,
+            client,
+        })
+    }
+}
+
+impl Drop for WaitingPlace<'_> {
+    fn drop(&mut self) {
+        let mut clients = lock(&self.waiters.clients);
+        if let Some(at) = clients.iter().position(|(other, _)| *other == self.client) {
+            clients[at].1 -= 1;
+            if clients[at].1 == 0 {
+                clients.swap_remove(at);
+            }
+        }
+    }
+}
+
+/// Returns a stream's answer to a request, or the response that says why there is none.
+#[inline(never)] // Keeps these locals off the stack while the response is sent.
+pub(super) fn answer(
+    writer: &mut Writer<'_>,
+    stream: &Stream,
+    request: HlsRequest,
+) -> Result<Result<Answer, Response>, HttpEnd> {
+    let shared: &Shared = writer.shared;
+    let address = writer.client().address().ip();
+    let asker = Asker {
+        address,
+        connection: writer.client().id(),
+        now: shared.now(),
+        nonce: super::random,
+    };
+    let mut look = stream.ask_hls(request, &asker);
+    if let Ok(Look::Wait { limit, seen }) = look {
+        let Some(_place) = shared.waiters.try_add(one_client(address)) else {
+            return Ok(Err(super::retry_later("too many requests wait")));
+        };
+        stream.begin_hls_wait();
+        let waited = wait(writer, stream, request, &asker, limit, seen);
+        stream.end_hls_wait(shared.now());
+        look = waited?;
+    }
+    writer.note_wait();
+    Ok(match look {
+        Ok(Look::Answer(answer)) => Ok(answer),
+        Ok(Look::Wait { .. }) => Err(super::retry_later("nothing new has come")),
+        Err(why) => Err(super::refusal(why)),
+    })
+}
+
+/// Looks again after each change of the stream, until there is an answer or the time is over.
+fn wait(
+    writer: &Writer<'_>,
+    stream: &Stream,
+    request: HlsRequest,
+    asker: &Asker,
+    limit: Millis,
+    mut seen: u32,
+) -> Result<Result<Look, Unavailable>, HttpEnd> {
+    let (shared, client) = (writer.shared, writer.client());
+    let until = asker.now + limit;
+    loop {
+        let left = until.saturating_sub(shared.now()).min(CHECK_INTERVAL);
+        stream.wait_for_hls(seen, Duration::from_millis(left));
+        let is_last = shared.now() >= until;
+        match stream.look_again(request, asker, is_last) {
+            Ok(Look::Wait { seen: newer, .. }) if !is_last => seen = newer,
+            look => return Ok(look),
+        }
+        if let Some(end) = why_over(shared, client) {
+            return Err(end.into());
+        }
+        if writer.is_closed_by_client() {
+            return Err(ConnectionEnd::Closed.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_may_have_a_quarter_of_the_places_but_no_fewer_than_eight() {
+        let client = |last: u8| IpAddr::from([192, 0, 2, last]);
+        for (max, per_client) in [(256, 64), (40, 10), (20, 8)] {
+            let waiters = Waiters::new(max);
+            let mut places = Vec::new();
+            let mut add = |of| places.extend(waiters.try_add(client(of)));
+            (0..max).for_each(|_| add(1));
+            (0..max).for_each(|_| add(2));
+            assert_eq!(places.len(), 2 * per_client, "of {max}");
+            // Places that are given back are free again.
+            drop(places.pop());
+            assert!(waiters.try_add(client(2)).is_some());
+        }
+    }
+
+    #[test]
+    fn there_are_no_more_places_than_connections() {
+        let waiters = Waiters::new(3);
+        let places = [1, 2, 3, 4].map(|last| waiters.try_add(IpAddr::from([192, 0, 2, last])));
+        assert!(places[..3].iter().all(Option::is_some) && places[3].is_none());
+        drop(places);
+        assert!(lock(&waiters.clients).is_empty());
+    }
+}

@@ -1,0 +1,88 @@
+//! Sends media straight out of the log, as the body of a response.
+
+use std::io::Write;
+
+use super::writer::{PIECE_LEN, Writer};
+use crate::http::Response;
+use crate::live::hls::reader::{Evicted, FragmentReader};
+use crate::live::stream::Stream;
+use crate::server::http_conn::HttpEnd;
+
+/// Bytes that are copied out of the log while the client doesn't take any: nobody may wait while the
+/// stream is locked.
+const WAITING_LEN: usize = 512;
+
+/// Sends the head of a response, and media of the length that it announces.
+pub(super) fn send(
+    writer: &mut Writer<'_>,
+    stream: &Stream,
+    reader: &mut FragmentReader,
+    head: &[u8],
+) -> Result<(), HttpEnd> {
+    if !writer.wants_body() {
+        return writer.write_all(head);
+    }
+    match writer.shared.scratches.take() {
+        Some(mut block) => send_through(block.bytes_mut(), writer, stream, reader, head),
+        None => send_slowly(writer, stream, reader, head),
+    }
+}
+
+#[inline(never)] // Keeps its buffer off the stack of others.
+fn send_slowly(
+    writer: &mut Writer<'_>,
+    stream: &Stream,
+    reader: &mut FragmentReader,
+    head: &[u8],
+) -> Result<(), HttpEnd> {
+    send_through(&mut [0; PIECE_LEN], writer, stream, reader, head)
+}
+
+/// Sends straight out of the log as long as the client takes it. When it doesn't, this waits with a few
+/// bytes that are copied, so that nobody waits while the stream is locked.
+#[inline(never)]
+fn send_through(
+    room: &mut [u8],
+    writer: &mut Writer<'_>,
+    stream: &Stream,
+    reader: &mut FragmentReader,
+    mut head: &[u8],
+) -> Result<(), HttpEnd> {
+    let mut is_begun = head.is_empty();
+    loop {
+        let now = writer.shared.now();
+        let mut is_blocked = false;
+        let sent = stream.send(reader, head, room, now, &mut |slices| {
+            let sent = writer.try_send(slices)?;
+            is_blocked = sent < slices.iter().map(|slice| slice.len()).sum();
+            Ok(sent)
+        });
+        let sent = match sent {
+            Ok(sent) => writer.check(sent)?,
+            Err(Evicted) if !is_begun => return writer.respond(Response::not_found()),
+            // The response is cut short, and the connection ends for it.
+            Err(Evicted) => {
+                log::debug!("{}: too slow for a segment", writer.client());
+                return Ok(());
+            }
+        };
+        is_begun |= sent > 0;
+        head = head.get(sent..).unwrap_or_default();
+        writer.note_sent(sent, is_blocked)?;
+        if !is_blocked {
+            if sent == 0 || reader.len == 0 {
+                return Ok(());
+            }
+            continue;
+        }
+        let (piece, room) = room.split_at_mut(WAITING_LEN);
+        let copied = stream.send(reader, head, room, now, &mut |slices| {
+            (&mut *piece).write_vectored(slices)
+        });
+        // If this fails because messages are gone, the next turn fails too, and reports it.
+        if let Ok(Ok(copied)) = copied {
+            head = head.get(copied..).unwrap_or_default();
+            writer.write_all(piece.get(..copied).unwrap_or_default())?;
+        }
+    }
+}

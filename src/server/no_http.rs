@@ -1,0 +1,47 @@
+//! Stands in for `http_conn` in a build without HTTP, in which nothing listens for it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::Shared;
+use super::connections::Permit;
+use super::handler::Handler;
+use super::socket::Socket;
+use crate::live::arena::Arena;
+
+pub(super) const REQUESTS_PER_SECOND: u32 = 1;
+
+/// Streams that are looked at for one client, over RTMP too.
+pub(super) const LOOKS_PER_SECOND: u32 = 5_000;
+
+pub(super) struct Scratches;
+
+impl Scratches {
+    pub(super) fn new(_: Arena) -> Scratches {
+        Scratches
+    }
+}
+
+pub(super) struct Waiters;
+
+impl Waiters {
+    pub(super) fn new(_: usize) -> Waiters {
+        Waiters
+    }
+}
+
+/// There are none.
+pub(super) enum HlsSessions {}
+
+impl HlsSessions {
+    pub(super) fn in_front_of(
+        handler: Arc<dyn Handler>,
+        _: usize,
+    ) -> (Arc<dyn Handler>, Option<Arc<HlsSessions>>) {
+        (handler, None)
+    }
+
+    pub(super) fn end_all(&self) {}
+}
+
+pub(super) fn run(_: Arc<Shared>, _: Arc<Socket>, _: SocketAddr, _: Permit) {}

@@ -1,0 +1,218 @@
+//! Playing: from the request to the subscriber.
+
+use std::sync::Arc;
+
+use super::requests::stream_cost;
+use super::{RtmpConnection, RtmpEnd};
+use crate::allowance::{Taken, push};
+use crate::live::Millis;
+use crate::live::capabilities::Capabilities;
+use crate::live::out::framing::Framing;
+use crate::live::out::join::Join;
+use crate::live::out::request::{JoinRequest, Receiver};
+use crate::live::out::sink::Sink;
+use crate::rtmp::command::MAX_DESCRIPTION_LEN;
+use crate::rtmp::server_session::{Connect, MAX_REPLIES, MAX_REPLY};
+use crate::rtmp::stream_key::{StreamKey, query_value};
+use crate::server::client::Action;
+use crate::server::connections::Connections;
+use crate::server::handler::StreamRequest;
+use crate::server::lines::About;
+use crate::server::playing::{PLAY_COST, Playing};
+
+/// Status codes that make clients stop and show the text.
+const NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
+const FAILED: &str = "NetStream.Play.Failed";
+
+/// Bytes of the statuses that a player gets before anything else, without the name of the stream.
+const FIRST_REPLIES: usize = 384;
+
+impl RtmpConnection {
+    #[inline(never)] // Keeps these locals off the stack of idle connection threads.
+    pub(super) fn play(
+        &mut self,
+        message_stream_id: u32,
+        name: &str,
+        now: Millis,
+    ) -> Result<(), RtmpEnd> {
+        self.stop(
+            message_stream_id,
+            "replaced by another play on its message stream",
+            now,
+        );
+        let client = &self.client;
+        let key = match StreamKey::new(&client.connect().app, name) {
+            Ok(key) => key,
+            Err(error) => {
+                let why = error.to_string();
+                self.session.refuse_play(message_stream_id, NOT_FOUND, &why);
+                return Err(RtmpEnd::refused("play", &why));
+            }
+        };
+        let asked = key.to_string();
+        let mut request = StreamRequest::new(client, name, key);
+        let decided = self
+            .shared
+            .guard
+            .authorize(Action::Play, &mut request, now)
+            .and_then(|()| self.shared.handler.play(client, &mut request));
+        if let Err(refusal) = decided {
+            let what = format!("play {}", self.shared.shown(request.key()));
+            let description = refusal.description();
+            self.session
+                .refuse_play(message_stream_id, FAILED, description);
+            return Err(RtmpEnd::refused_by(&what, &refusal));
+        }
+        let key = request.key().clone();
+        let shown = if request.is_hidden() {
+            asked
+        } else {
+            key.to_string()
+        };
+        let taken = match self.pay_for_play(&key, now) {
+            Ok(taken) => taken,
+            Err(why) => {
+                // The connection's other plays go on.
+                self.shared.handler.stop(&self.client, &key);
+                self.shared.say(
+                    log::Level::Warn,
+                    About::Connection,
+                    self.client.address().ip(),
+                    format_args!("{}{} refused to play {key}: {why}", self.client, self.name),
+                );
+                self.session.refuse_play(message_stream_id, FAILED, &why);
+                if self.playing.is_empty() {
+                    return Err(RtmpEnd::refused(&format!("play {key}"), &why));
+                }
+                return Ok(());
+            }
+        };
+        // Replies to earlier commands go first.
+        if let Err(end) = self.send_replies() {
+            self.shared.handler.stop(&self.client, &key);
+            return Err(end);
+        }
+        if let Err(full) = Connections::note_play(&self.shared, self.client.id(), &key) {
+            self.shared.handler.stop(&self.client, &key);
+            let why = format!("no place: {full}");
+            self.session.refuse_play(message_stream_id, FAILED, &why);
+            let what = format!("play {}", self.shared.shown(&key));
+            return Err(RtmpEnd::refused(&what, &why));
+        }
+        self.begin_play(message_stream_id, name, &key, &shown, taken, now);
+        Ok(())
+    }
+
+    /// Takes the cost of a play from the allowance, including that of its stream, which stays as long
+    /// as the player.
+    fn pay_for_play(&mut self, key: &StreamKey, now: Millis) -> Result<Taken, String> {
+        let is_played = |playing: &Playing| !playing.is_retiring && playing.key() == key;
+        if self.playing.iter().any(is_played) {
+            return Err("the connection plays this stream already".to_owned());
+        }
+        let stream = self.shared.table.find(key);
+        let is_lent = stream.is_some_and(|stream| stream.snapshot().is_live);
+        // Replies wait in the session's queue, or in the subscriber's.
+        let queue = MAX_REPLIES + MAX_REPLY;
+        let cost = PLAY_COST + queue + stream_cost(key);
+        // The subscriber pays for its first replies: there must be as much left.
+        let first = FIRST_REPLIES + 2 * key.to_string().len().min(MAX_DESCRIPTION_LEN);
+        // Streams that aren't live don't count against the common allowance.
+        let taken = self.pay(cost + first, is_lent, now);
+        let mut taken = taken.map_err(|exceeded| exceeded.to_string())?;
+        let less = taken.resize(cost);
+        less.map_err(|exceeded| exceeded.to_string())?;
+        Ok(taken)
+    }
+
+    /// Begins a play that is allowed and paid for.
+    #[inline(never)]
+    fn begin_play(
+        &mut self,
+        message_stream_id: u32,
+        name: &str,
+        key: &StreamKey,
+        shown: &str,
+        taken: Taken,
+        now: Millis,
+    ) {
+        let join = query_value(name, "join").and_then(Join::from_name);
+        let join = join.unwrap_or(self.shared.config.join);
+        let control = self.session.accept_play(message_stream_id, shown);
+        let receiver = Receiver {
+            framing: Framing::rtmp(message_stream_id, self.session.dialect()),
+            join,
+            capabilities: capabilities(self.client.connect(), name),
+        };
+        let connection = self.client.id();
+        let allowance = &self.allowance;
+        let request = |id| {
+            let sink: Arc<dyn Sink> = self.socket.clone();
+            let request = JoinRequest::new(id, sink, receiver, control.clone());
+            request.of_connection(connection).paid_from(allowance)
+        };
+        let shared = &self.shared;
+        let id = connection;
+        let taken = Some(taken);
+        let playing = Playing::start(shared, key, message_stream_id, request, taken, now);
+        let state = if playing.is_live() {
+            String::new()
+        } else {
+            [", waiting for its publisher", &self.live_names(now)].concat()
+        };
+        let address = self.client.address();
+        shared.say(
+            log::Level::Info,
+            About::Media,
+            address.ip(),
+            format_args!(
+                "#{id} {}: playing to {address}{}{state}",
+                shared.shown(key),
+                self.name
+            ),
+        );
+        push(&mut self.playing, playing);
+    }
+
+    /// The names that may have been meant by a player of a stream that isn't live, for the log.
+    fn live_names(&self, now: Millis) -> String {
+        const MOST: usize = 5;
+
+        let shared = &self.shared;
+        let (first, count) = shared.table.next(None);
+        // Limited, as each stream's lock is taken.
+        let address = self.client.address().ip();
+        if !shared.looks.allow_many(address, count, now) {
+            return String::new();
+        }
+        let mut names = String::new();
+        let mut live = 0;
+        let mut next = first;
+        while let Some(stream) = next {
+            if stream.snapshot().is_live {
+                live += 1;
+                if live <= MOST {
+                    names += if live == 1 { "; live: " } else { ", " };
+                    names += &shared.shown(stream.key()).to_string();
+                }
+            }
+            next = shared.table.next(Some(stream.key())).0;
+        }
+        match live.checked_sub(MOST) {
+            _ if live == 0 => names += "; nothing is live",
+            None | Some(0) => {}
+            Some(more) => names += &format!(" and {more} more"),
+        }
+        names
+    }
+}
+
+/// What a player can take: what it announced, and all tracks with `?tracks=all`, for players such as
+/// FFmpeg 8 that understand several tracks without announcing it.
+fn capabilities(connect: &Connect, name: &str) -> Capabilities {
+    let capabilities = Capabilities::announced(connect.codecs, connect.caps_ex);
+    if query_value(name, "tracks") == Some("all") {
+        return capabilities.with_all_tracks();
+    }
+    capabilities
+}

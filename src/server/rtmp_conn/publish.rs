@@ -1,0 +1,185 @@
+//! Publishing: from the request to the stream.
+
+use std::sync::Arc;
+
+use super::requests::stream_cost;
+use super::{RtmpConnection, RtmpEnd, find};
+use crate::allowance::{Exceeded, Taken, push};
+use crate::live::Millis;
+use crate::live::life::{PublishRefused, Publisher};
+use crate::live::stream::{Closed, PUBLISH_COST};
+use crate::rtmp::metadata;
+use crate::rtmp::stream_key::StreamKey;
+use crate::server::client::Action;
+use crate::server::handler::StreamRequest;
+use crate::server::lines::About;
+use crate::server::publishing::{Publishing, advance};
+
+/// Blocks that a publisher keeps for its next message: enough for most frames.
+const SPARE_BLOCKS: usize = 4;
+
+/// Status codes that make clients stop and show the text.
+const BAD_NAME: &str = "NetStream.Publish.BadName";
+const DENIED: &str = "NetStream.Publish.Denied";
+
+impl RtmpConnection {
+    #[inline(never)] // Keeps these locals off the stack of idle connection threads.
+    pub(super) fn publish(
+        &mut self,
+        message_stream_id: u32,
+        name: &str,
+        now: Millis,
+    ) -> Result<(), RtmpEnd> {
+        self.stop(
+            message_stream_id,
+            "replaced by another publish on its message stream",
+            now,
+        );
+        let client = &self.client;
+        let key = match StreamKey::new(&client.connect().app, name) {
+            Ok(key) => key,
+            Err(error) => {
+                let why = error.to_string();
+                self.session
+                    .refuse_publish(message_stream_id, BAD_NAME, &why);
+                return Err(RtmpEnd::refused("publish", &why));
+            }
+        };
+        let mut request = StreamRequest::new(client, name, key);
+        let decided = self
+            .shared
+            .guard
+            .authorize(Action::Publish, &mut request, now)
+            .and_then(|()| self.shared.handler.publish(client, &mut request));
+        if let Err(refusal) = decided {
+            let what = format!("publish {}", request.key());
+            let description = refusal.description();
+            self.session
+                .refuse_publish(message_stream_id, DENIED, description);
+            return Err(RtmpEnd::refused_by(&what, &refusal));
+        }
+        let key = request.key().clone();
+        let is_trusted = request.is_trusted();
+        let taken = match self.pay_for_publish(&key, now) {
+            Ok(taken) => taken,
+            Err(exceeded) => {
+                let why = exceeded.to_string();
+                return Err(self.take_back(message_stream_id, &key, DENIED, &why));
+            }
+        };
+        let client = &self.client;
+        let connections = &self.shared.connections;
+        if let Err(full) = connections.note_publish(client.id(), &key) {
+            let why = full.to_string();
+            return Err(self.take_back(message_stream_id, &key, DENIED, &why));
+        }
+        let publisher = || Publisher {
+            connection: client.id(),
+            address: client.address().ip(),
+            is_trusted,
+            sink: self.socket.clone(),
+            allowance: self.allowance.clone(),
+        };
+        let table = &self.shared.table;
+        let verdict = table.with(&key, now, |stream| match stream.publish(publisher(), now) {
+            Err(PublishRefused::Closed) => Err(Closed),
+            verdict => Ok(verdict.map(|accepted| (Arc::clone(stream), accepted))),
+        });
+        let (stream, accepted) = match verdict {
+            Ok(published) => published,
+            Err(refused) => {
+                connections.note_unpublish(client.id(), &key, false);
+                let why = refused.to_string();
+                return Err(self.take_back(message_stream_id, &key, BAD_NAME, &why));
+            }
+        };
+        self.session
+            .accept_publish(message_stream_id, &key.to_string());
+        let how = match (accepted.is_takeover, accepted.is_return) {
+            (true, _) => ", taking over from the publisher before",
+            (false, true) => ", its players have waited",
+            (false, false) => "",
+        };
+        let (id, address) = (self.client.id(), self.client.address());
+        self.shared.say(
+            log::Level::Info,
+            About::Publishing,
+            address.ip(),
+            format_args!("#{id} {key}: publishing from {address}{}{how}", self.name),
+        );
+        self.shared.connections.note_live(&key);
+        self.assembly.keep(SPARE_BLOCKS);
+        let publishing = Publishing::new(
+            Arc::clone(&self.shared),
+            &self.client,
+            message_stream_id,
+            stream,
+            accepted.generation,
+            taken,
+            now,
+        );
+        push(&mut self.publishing, publishing);
+        Ok(())
+    }
+
+    /// Refuses a publish that the handlers have accepted.
+    fn take_back(&mut self, id: u32, key: &StreamKey, code: &str, why: &str) -> RtmpEnd {
+        self.shared.handler.unpublish(&self.client, key);
+        self.session.refuse_publish(id, code, why);
+        RtmpEnd::refused(&format!("publish {key}"), why)
+    }
+
+    /// Takes the cost of a publish from the allowance.
+    fn pay_for_publish(&mut self, key: &StreamKey, now: Millis) -> Result<Taken, Exceeded> {
+        advance(&mut self.publishing, now);
+        // A publish that comes back goes on with the same stream, which was paid for.
+        let mut publishing = self.publishing.iter_mut();
+        let before = publishing.find(|p| !p.is_live() && p.stream.key() == key);
+        if let Some(taken) = before.and_then(Publishing::take_payment) {
+            return Ok(taken);
+        }
+        self.pay(publish_cost(key), true, now)
+    }
+
+    #[inline(never)] // Keeps these locals off the stack of idle connection threads.
+    pub(super) fn set_metadata(
+        &mut self,
+        message_stream_id: u32,
+        now: Millis,
+    ) -> Result<(), RtmpEnd> {
+        let Some(publishing) = find(&mut self.publishing, message_stream_id) else {
+            return Ok(());
+        };
+        let body = self.session.body();
+        let Some(properties) = metadata::parse(body.bytes()) else {
+            return Ok(());
+        };
+        let (client, properties) = (&self.client, properties.as_ref());
+        let key = publishing.stream.key();
+        self.shared.handler.metadata(client, key, properties);
+        publishing
+            .set_metadata(properties, now)
+            .map_err(|_| RtmpEnd::Superseded)
+    }
+
+    #[inline(never)] // Keeps these locals off the stack of idle connection threads.
+    pub(super) fn append_data(
+        &mut self,
+        message_stream_id: u32,
+        timestamp: u32,
+        now: Millis,
+    ) -> Result<(), RtmpEnd> {
+        let Some(publishing) = find(&mut self.publishing, message_stream_id) else {
+            return Ok(());
+        };
+        let body = self.session.body();
+        publishing
+            .append_data(timestamp, body.bytes(), now)
+            .map_err(|_| RtmpEnd::Superseded)
+    }
+}
+
+/// Bytes that a published stream takes outside of the arena, with its place in the connection's list.
+fn publish_cost(key: &StreamKey) -> usize {
+    stream_cost(key) + PUBLISH_COST + 2 * size_of::<Publishing>()
+}

@@ -1,0 +1,122 @@
+//! What a connection sends besides media.
+
+use std::io::{self, IoSlice};
+
+use super::{RtmpConnection, RtmpEnd, STOPPED};
+use crate::allowance::shrink;
+use crate::live::Millis;
+use crate::live::out::sink::try_send;
+use crate::live::out::subscriber::{PlayEnd, Subscriber};
+use crate::rtmp::Error;
+use crate::server::end::ConnectionEnd;
+use crate::server::playing::Playing;
+use crate::server::publishing::advance;
+
+impl RtmpConnection {
+    pub(super) fn with_subscriber(
+        &self,
+        message_stream_id: u32,
+        now: Millis,
+        act: impl FnOnce(&mut Subscriber),
+    ) -> Result<(), RtmpEnd> {
+        let playing = self
+            .playing
+            .iter()
+            .find(|p| p.message_stream_id == message_stream_id && !p.is_retiring);
+        if let Some(playing) = playing {
+            let result = playing.with_subscriber(now, act);
+            result.map_err(ConnectionEnd::Player)?;
+        }
+        Ok(())
+    }
+
+    /// Sends the session's replies. Once something is played, only the streams write to the socket:
+    /// the replies go out at a message boundary.
+    pub(super) fn send_replies(&mut self) -> Result<(), RtmpEnd> {
+        let replies = self.session.take_output();
+        if replies.is_empty() {
+            return Ok(());
+        }
+        let now = self.shared.now();
+        for playing in &self.playing {
+            let mut is_taken = false;
+            let result = playing.with_subscriber(now, |subscriber| {
+                // A subscriber that has left sends nothing any more.
+                is_taken = subscriber.end().is_none();
+                if is_taken {
+                    subscriber.queue_control(&replies);
+                }
+            });
+            match result {
+                // If another play is in the middle of a message, its end must not wait for these.
+                Ok(has_unsent) => self.has_unsent_replies |= has_unsent && self.playing.len() > 1,
+                Err(PlayEnd::Left) => {}
+                Err(end) => return Err(ConnectionEnd::Player(end).into()),
+            }
+            if is_taken {
+                return Ok(());
+            }
+        }
+        self.write(&replies)
+    }
+
+    /// Writes to the socket, waiting if it is full. The bytes that are left meanwhile are taken from the
+    /// allowance; a few replies fit into any socket buffer.
+    pub(super) fn write(&self, bytes: &[u8]) -> Result<(), RtmpEnd> {
+        let lost = |error: io::Error| ConnectionEnd::Lost(error.kind());
+        let sent = try_send(&*self.socket, &[IoSlice::new(bytes)]).map_err(lost)?;
+        let left = bytes.get(sent..).unwrap_or_default();
+        if left.is_empty() {
+            return Ok(());
+        }
+        // All bytes are kept meanwhile, in a vector whose capacity may be twice that.
+        let _taken = self.allowance.take(2 * bytes.len()).map_err(|exceeded| {
+            RtmpEnd::Protocol(Error::Limit {
+                what: "bytes of replies that are waiting, beyond what is left for the connection",
+                got: exceeded.wanted as u64,
+                allowed: exceeded.left as u64,
+                option: None,
+            })
+        })?;
+        Ok(self.socket.write_all(left).map_err(lost)?)
+    }
+
+    /// Drops plays that are over, once their last message has been sent.
+    pub(super) fn leave_retired(&mut self, now: Millis) {
+        let has_left = |playing: &Playing| {
+            let sent = || playing.with_subscriber(now, |_| {});
+            playing.is_retiring && sent() == Err(PlayEnd::Left)
+        };
+        while let Some(index) = self.playing.iter().position(has_left) {
+            let playing = self.playing.swap_remove(index);
+            shrink(&mut self.playing);
+            self.leave(playing, STOPPED, now);
+        }
+    }
+
+    /// Sends what is due after a read: media of the streams that it publishes, replies that waited, and
+    /// the first burst of a play.
+    pub(super) fn pump(&mut self, now: Millis) {
+        // After every read: a connection that sends all the time never comes to its tick.
+        advance(&mut self.publishing, now);
+        shrink(&mut self.publishing);
+        for publishing in &mut self.publishing {
+            publishing.pump(now);
+        }
+        if self.has_unsent_replies {
+            self.has_unsent_replies = false;
+            for playing in &self.playing {
+                // A failure is found by the connection's own read, or at its next tick.
+                let result = playing.with_subscriber(now, |_| {});
+                self.has_unsent_replies |= result.unwrap_or(false);
+            }
+        }
+        self.leave_retired(now);
+        // Not where a play begins: the locals there would make the stack of each player a page
+        // larger.
+        for playing in self.playing.iter_mut().filter(|p| p.is_in_burst()) {
+            // A failure is found by the connection's own read, or at its next tick.
+            let _ = playing.tick(now);
+        }
+    }
+}

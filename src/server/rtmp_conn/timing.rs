@@ -1,0 +1,125 @@
+//! Deadlines of a connection, and how long its thread sleeps.
+
+use std::time::Duration;
+
+use super::{RtmpConnection, RtmpEnd};
+use crate::live::Millis;
+use crate::server::end::ConnectionEnd;
+use crate::server::millis;
+use crate::server::publishing::Publishing;
+
+/// How often a connection wakes up at least when nothing comes.
+const TICK: Duration = Duration::from_secs(20);
+
+/// How often a player's thread wakes up while one of its plays waits for another to finish a message.
+const UNSENT_TICK: Duration = Duration::from_millis(20);
+
+/// How often a publisher's thread wakes up while some player has unsent bytes.
+const TAIL_TICK: Duration = Duration::from_millis(50);
+
+impl RtmpConnection {
+    pub(super) fn set_deadline(&mut self, was_handshaken: bool, now: Millis) {
+        if !was_handshaken && self.session.is_handshaken() {
+            self.deadline = Some(now + millis(self.shared.config.command_timeout));
+        }
+        if self.session.is_in_use() {
+            self.deadline = None;
+        } else if self.session.is_connected() {
+            // Also after a publish or play: a client that does nothing takes another one's place.
+            let deadline = now + millis(self.shared.config.command_timeout);
+            self.deadline.get_or_insert(deadline);
+        }
+    }
+
+    /// A client that sends a byte now and then doesn't stretch a phase.
+    pub(super) fn check_deadline(&self, now: Millis) -> Result<(), RtmpEnd> {
+        if self.deadline.is_none_or(|deadline| now < deadline) {
+            return Ok(());
+        }
+        let config = &self.shared.config;
+        let (missing, after, option) = if !self.session.is_handshaken() {
+            (
+                "no complete handshake",
+                config.handshake_timeout,
+                "--handshake-timeout",
+            )
+        } else {
+            let missing = if self.session.is_connected() {
+                "neither publish nor play"
+            } else {
+                "no connect command"
+            };
+            (missing, config.command_timeout, "--command-timeout")
+        };
+        Err(RtmpEnd::Timeout {
+            missing,
+            after,
+            option,
+        })
+    }
+
+    /// Does what is due when nothing has arrived for a while.
+    pub(super) fn tick(&mut self) -> Result<(), RtmpEnd> {
+        let now = self.shared.now();
+        let silence = now.saturating_sub(self.last_read);
+        let idle_timeout = self.shared.config.idle_timeout;
+        let is_publishing = self.publishing.iter().any(Publishing::is_live);
+        if is_publishing && silence >= millis(idle_timeout) {
+            for publishing in self.publishing.iter().filter(|p| p.is_live()) {
+                self.session
+                    .end_publish(publishing.message_stream_id, "Nothing was sent.");
+            }
+            return Err(RtmpEnd::Timeout {
+                missing: "nothing from the publisher",
+                after: idle_timeout,
+                option: "--idle-timeout",
+            });
+        }
+        self.leave_retired(now);
+        for playing in &mut self.playing {
+            if playing.tick(now).map_err(ConnectionEnd::Player)? {
+                self.session.ping(now as u32);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_read_timeout(&mut self, now: Millis) -> Result<(), RtmpEnd> {
+        let config = &self.shared.config;
+        let mut timeout = TICK;
+        if let Some(deadline) = self.deadline {
+            timeout = timeout.min(Duration::from_millis(deadline.saturating_sub(now)));
+        }
+        if !self.publishing.is_empty() {
+            timeout = timeout.min(config.idle_timeout);
+        }
+        for playing in &self.playing {
+            timeout = timeout.min(playing.tick_interval());
+        }
+        if self.has_unsent_replies {
+            timeout = timeout.min(UNSENT_TICK);
+        }
+        for publishing in &self.publishing {
+            timeout = timeout.min(publishing.time_left(now).unwrap_or(TICK));
+            timeout = timeout.min(publishing.patience_left(now).unwrap_or(TICK));
+            if publishing.has_unsent(now) {
+                timeout = timeout.min(TAIL_TICK);
+            } else if publishing.is_waiting() {
+                timeout = timeout.min(config.batch);
+            }
+        }
+        let result = self.socket.set_read_timeout(timeout);
+        result.map_err(|error| ConnectionEnd::Lost(error.kind()).into())
+    }
+
+    /// Why a read has come to the end of what the client sends.
+    pub(super) fn why_closed(&self) -> RtmpEnd {
+        if self.shared.is_stopping() {
+            ConnectionEnd::Stopping.into()
+        } else if self.publishing.iter().any(Publishing::is_superseded) {
+            RtmpEnd::Superseded
+        } else {
+            ConnectionEnd::Closed.into()
+        }
+    }
+}

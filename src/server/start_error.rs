@@ -1,0 +1,93 @@
+//! Why a server couldn't start.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use super::client::Protocol;
+
+/// Why a server couldn't start: what failed, and the system's error if there is one.
+///
+/// ```
+/// use std::error::Error;
+/// use std::io;
+/// use std::net::TcpListener;
+///
+/// use brooklet::{Config, Server, StartErrorKind};
+///
+/// let other = TcpListener::bind("127.0.0.1:0")?;
+/// let taken = other.local_addr()?;
+/// let config = Config::default().rtmp(vec![taken]).http(Vec::new());
+/// let error = Server::start(config).err().unwrap();
+/// assert!(matches!(error.kind(), StartErrorKind::Listen { address, .. } if address == taken));
+/// let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+/// assert_eq!(source.unwrap().kind(), io::ErrorKind::AddrInUse);
+/// # Ok::<(), io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct StartError {
+    kind: StartErrorKind,
+    source: Option<io::Error>,
+}
+
+/// What failed when a server was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StartErrorKind {
+    /// The machine doesn't have this number of bytes of memory to give.
+    Memory(usize),
+    /// A thread couldn't be started.
+    Thread,
+    /// An address can't be listened on.
+    Listen {
+        /// The protocol that was to be served there.
+        protocol: Protocol,
+        /// The address.
+        address: SocketAddr,
+    },
+}
+
+impl StartError {
+    pub(super) fn memory(bytes: usize) -> StartError {
+        StartError {
+            kind: StartErrorKind::Memory(bytes),
+            source: None,
+        }
+    }
+
+    pub(super) fn new(kind: StartErrorKind, source: io::Error) -> StartError {
+        StartError {
+            kind,
+            source: Some(source),
+        }
+    }
+
+    /// What failed.
+    pub fn kind(&self) -> StartErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            StartErrorKind::Memory(bytes) => {
+                let mib = bytes >> 20;
+                write!(f, "this machine has no {mib} MiB of memory to give")?;
+            }
+            StartErrorKind::Thread => f.write_str("cannot start a thread")?,
+            StartErrorKind::Listen { address, .. } => write!(f, "cannot listen on {address}")?,
+        }
+        match &self.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for StartError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| source as _)
+    }
+}

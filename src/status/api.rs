@@ -1,0 +1,216 @@
+//! The API's responses in JSON.
+
+use std::fmt::{Display, Write};
+
+use super::json::Json;
+use super::{
+    ConnectionReport, ServerStatus, Source, StreamStatus, VERSION, each_stream, each_viewer,
+};
+use crate::calendar;
+use crate::config::Shown;
+use crate::live::report::{TrackReport, ViewerReport};
+use crate::media::decimal::Thousandths;
+use crate::rtmp::stream_key::StreamKey;
+
+/// Writes the response to `GET /api/v1/streams`.
+pub fn streams(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
+    let mut json = Json::new(out);
+    json.begin('{');
+    json.name("server");
+    json.begin('{');
+    json.named_text("name", "brooklet");
+    json.named_text("version", VERSION);
+    json.named_number("uptime_s", status.uptime());
+    let port = status.rtmp_port.as_ref().map(|port| port as &dyn Display);
+    json.named_value("rtmp_port", port);
+    json.end('}');
+    json.name("streams");
+    json.begin('[');
+    each_stream(source, |source, stream| {
+        write_stream(&mut json, status, source, stream);
+    });
+    json.end(']');
+    json.named_value("locked", Some(&source.is_locked()));
+    json.end('}');
+}
+
+/// Writes the response to `GET /api/v1/connections`.
+pub fn connections(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
+    let mut json = Json::new(out);
+    json.begin('{');
+    json.name("connections");
+    json.begin('[');
+    let mut last = 0;
+    while let Some(connection) = source.connection_after(last) {
+        write_connection(&mut json, status, &connection);
+        last = connection.id;
+    }
+    json.end(']');
+    json.end('}');
+}
+
+fn write_stream(
+    json: &mut Json<'_>,
+    status: &ServerStatus,
+    source: &mut dyn Source,
+    stream: &StreamStatus,
+) {
+    let report = &stream.report;
+    json.begin('{');
+    json.named_text("name", stream.key.as_str());
+    json.named_value("is_live", Some(&report.is_live));
+    write_since(json, status, report.since);
+    write_video(json, stream);
+    write_audio(json, stream);
+    let bits_in = report.audio.bits_per_second + report.video.bits_per_second;
+    json.named_number("kbit_s_in", bits_in / 1000);
+    json.named_number("kbit_s_out", report.bits_out / 1000);
+    json.named_number("bytes_in", report.audio.bytes + report.video.bytes);
+    json.named_number("bytes_out", report.bytes_out);
+    json.named_number("viewers", report.viewer_count() as u64);
+    json.named_number("peak_viewers", report.peak_viewers as u64);
+    json.named_number("skips", report.skips);
+    json.named_number("dropped_messages", report.dropped_messages);
+    json.name("findings");
+    json.begin('[');
+    for finding in &report.findings {
+        json.begin('{');
+        json.named_text("id", finding.id());
+        json.named_text("text", &finding.to_string());
+        json.end('}');
+    }
+    json.end(']');
+    json.name("publisher");
+    match report.publisher {
+        Some((id, _)) => {
+            json.begin('{');
+            write_client(json, status, source, id);
+            json.end('}');
+        }
+        None => json.value(&"null"),
+    }
+    if status.is_privileged {
+        json.name("viewer_list");
+        json.begin('[');
+        each_viewer(source, &stream.key, &mut |source, viewer| {
+            write_viewer(json, status, source, viewer);
+        });
+        json.end(']');
+    }
+    json.end('}');
+}
+
+fn write_video(json: &mut Json<'_>, stream: &StreamStatus) {
+    let report = &stream.report;
+    json.name("video");
+    let Some(video) = &stream.video else {
+        json.value(&"null");
+        return;
+    };
+    json.begin('{');
+    json.named_text("codec", &video.info.codec_name());
+    write_mime_codec(json, video.mime_codec.as_deref());
+    let format = video.info.format;
+    write_optional(json, "width", format.map(|format| format.width.into()));
+    write_optional(json, "height", format.map(|format| format.height.into()));
+    write_thousandths(json, "frame_rate", report.frame_rate);
+    write_rate(json, &report.video);
+    write_thousandths(json, "keyframe_interval_s", report.keyframe_interval);
+    json.end('}');
+}
+
+fn write_audio(json: &mut Json<'_>, stream: &StreamStatus) {
+    let report = &stream.report;
+    json.name("audio");
+    let Some(audio) = &stream.audio else {
+        json.value(&"null");
+        return;
+    };
+    json.begin('{');
+    json.named_text("codec", &audio.info.codec_name());
+    write_mime_codec(json, audio.mime_codec.as_deref());
+    write_optional(json, "sample_rate", audio.info.sample_rate.map(u64::from));
+    write_optional(json, "channels", audio.info.channels.map(u64::from));
+    write_rate(json, &report.audio);
+    json.end('}');
+}
+
+fn write_viewer(
+    json: &mut Json<'_>,
+    status: &ServerStatus,
+    source: &mut dyn Source,
+    viewer: &ViewerReport,
+) {
+    let delivered = &viewer.delivered;
+    json.begin('{');
+    write_client(json, status, source, viewer.connection);
+    json.named_text("protocol", viewer.protocol);
+    write_since(json, status, viewer.since);
+    json.named_number("bytes_out", delivered.bytes);
+    json.named_number("lag_ms", viewer.lag);
+    json.named_number("skips", delivered.skips.into());
+    json.named_number("skipped_messages", delivered.skipped_messages);
+    json.end('}');
+}
+
+/// Writes id and name of a connection, and its address if the client may see it.
+fn write_client(json: &mut Json<'_>, status: &ServerStatus, source: &mut dyn Source, id: u64) {
+    json.named_number("connection", id);
+    let connection = source.connection(id);
+    let client = connection.as_ref().map_or("", |found| &found.client);
+    json.named_text("client", client);
+    if let Some(connection) = connection.filter(|_| status.is_privileged) {
+        json.named_text("address", &Shown(connection.address).to_string());
+    }
+}
+
+fn write_connection(json: &mut Json<'_>, status: &ServerStatus, connection: &ConnectionReport) {
+    json.begin('{');
+    json.named_number("id", connection.id);
+    json.named_text("address", &Shown(connection.address).to_string());
+    json.named_text("protocol", connection.protocol);
+    json.named_text("client", &connection.client);
+    write_since(json, status, connection.since);
+    write_keys(json, "publishes", &connection.publishes);
+    write_keys(json, "plays", &connection.plays);
+    json.named_number("bytes_in", connection.bytes_in);
+    json.named_number("bytes_out", connection.bytes_out);
+    json.end('}');
+}
+
+fn write_since(json: &mut Json<'_>, status: &ServerStatus, since: u64) {
+    let time = calendar::date_and_time(status.wall_clock_at(since), 'T');
+    json.named_text("since", &format!("{time}Z"));
+    json.named_number("uptime_s", status.age(since) / 1000);
+}
+
+fn write_keys(json: &mut Json<'_>, name: &str, keys: &[StreamKey]) {
+    json.name(name);
+    json.begin('[');
+    for key in keys {
+        json.text(key.as_str());
+    }
+    json.end(']');
+}
+
+fn write_rate(json: &mut Json<'_>, track: &TrackReport) {
+    json.named_number("kbit_s", track.bits_per_second / 1000);
+}
+
+fn write_mime_codec(json: &mut Json<'_>, codec: Option<&str>) {
+    match codec {
+        Some(codec) => json.named_text("mime_codec", codec),
+        None => json.named_value("mime_codec", None),
+    }
+}
+
+fn write_optional(json: &mut Json<'_>, name: &str, number: Option<u64>) {
+    let number = number.as_ref().map(|number| number as &dyn Display);
+    json.named_value(name, number);
+}
+
+fn write_thousandths(json: &mut Json<'_>, name: &str, number: Option<u32>) {
+    let number = number.map(|number| Thousandths(number.into()));
+    let number = number.as_ref().map(|number| number as &dyn Display);
+    json.named_value(name, number);
+}

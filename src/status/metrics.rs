@@ -1,0 +1,329 @@
+//! Metrics in Prometheus' text format, version 0.0.4.
+//!
+//! ```text
+//! # HELP brooklet_stream_sent_bytes_total Bytes sent to viewers.
+//! # TYPE brooklet_stream_sent_bytes_total counter
+//! brooklet_stream_sent_bytes_total{stream="live/door"} 1234567
+//! ```
+//!
+//! Units are seconds and bytes, and counters end in `_total`. There is one series per stream: no label
+//! has a value per viewer.
+
+use std::fmt::Write;
+
+use super::tracks::TrackStatus;
+use super::{ServerStatus, Source, StreamStatus, VERSION, each_stream};
+use crate::live::arena::BLOCK_LEN;
+use crate::live::report::{PROTOCOLS, RECEIVED, StreamReport};
+use crate::media::decimal::Thousandths;
+
+/// The content type of the response.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The protocol of HLS viewers. They come and go, so the stream counts them in its own way.
+const HLS: &str = "hls";
+
+/// A metric of the server: name, type, help, value in thousandths.
+type ServerFigure = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&ServerStatus) -> u64,
+);
+
+const OF_SERVER: &[ServerFigure] = &[
+    (
+        "process_start_time_seconds",
+        "gauge",
+        "Start time of the process since unix epoch in seconds.",
+        |status| whole(status.wall_clock_at(0)),
+    ),
+    (
+        "brooklet_connections",
+        "gauge",
+        "Connections that are open.",
+        |status| whole(status.connections as u64),
+    ),
+    (
+        "brooklet_connections_accepted_total",
+        "counter",
+        "Connections that were accepted.",
+        |status| whole(status.accepted),
+    ),
+    (
+        "brooklet_received_bytes_total",
+        "counter",
+        "Bytes received from all connections.",
+        |status| whole(status.bytes_in),
+    ),
+    (
+        "brooklet_sent_bytes_total",
+        "counter",
+        "Bytes sent to all connections.",
+        |status| whole(status.bytes_out),
+    ),
+    (
+        "brooklet_memory_bytes",
+        "gauge",
+        "Memory for media, claimed at the start.",
+        |status| whole((status.total_blocks * BLOCK_LEN) as u64),
+    ),
+    (
+        "brooklet_memory_free_bytes",
+        "gauge",
+        "Memory for media that is not in use.",
+        |status| whole((status.free_blocks * BLOCK_LEN) as u64),
+    ),
+];
+
+/// A metric of a stream: name, type, help, value in thousandths.
+type StreamFigure = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&StreamReport) -> Option<u64>,
+);
+
+const OF_STREAM: &[StreamFigure] = &[
+    (
+        "brooklet_stream_live",
+        "gauge",
+        "Whether somebody publishes the stream.",
+        |report| Some(whole(report.is_live.into())),
+    ),
+    (
+        "brooklet_stream_publishes_total",
+        "counter",
+        "How often somebody has begun to publish the stream.",
+        |report| Some(whole(report.totals()[0])),
+    ),
+    (
+        "brooklet_stream_sent_bytes_total",
+        "counter",
+        "Bytes sent to viewers of the stream.",
+        |report| Some(whole(report.totals()[1])),
+    ),
+    (
+        "brooklet_stream_frame_rate_hertz",
+        "gauge",
+        "Pictures per second, by their time stamps.",
+        |report| report.frame_rate.map(u64::from),
+    ),
+    (
+        "brooklet_stream_keyframe_interval_seconds",
+        "gauge",
+        "Media time from the last keyframe but one to the last.",
+        |report| report.keyframe_interval.map(u64::from),
+    ),
+    (
+        "brooklet_stream_dropped_messages_total",
+        "counter",
+        "Messages of the publisher that the memory could not hold.",
+        |report| Some(whole(report.totals()[2])),
+    ),
+    (
+        "brooklet_stream_viewer_lag_max_seconds",
+        "gauge",
+        "How far behind the slowest viewer is.",
+        |report| Some(report.viewers.lag),
+    ),
+    (
+        "brooklet_stream_skips_total",
+        "counter",
+        "Jumps of slow viewers to a newer keyframe.",
+        |report| Some(whole(report.totals()[3])),
+    ),
+    (
+        "brooklet_stream_skipped_messages_total",
+        "counter",
+        "Messages left out by those jumps.",
+        |report| Some(whole(report.totals()[4])),
+    ),
+    (
+        "brooklet_stream_memory_bytes",
+        "gauge",
+        "Memory that the stream's history takes.",
+        |report| Some(whole((report.blocks * BLOCK_LEN) as u64)),
+    ),
+];
+
+/// Metrics of the messages of one medium, in the order of [`Totals`](crate::live::report::Totals): name,
+/// help.
+const OF_TRACK: &[(&str, &str)] = &[
+    (
+        "brooklet_stream_received_bytes_total",
+        "Bytes of media received from the publisher.",
+    ),
+    (
+        "brooklet_stream_received_messages_total",
+        "Messages of media received from the publisher.",
+    ),
+];
+
+fn whole(number: u64) -> u64 {
+    number.saturating_mul(1000)
+}
+
+/// Writes the response to `GET /metrics`. All samples of a name must be together, so each name is
+/// another walk through the streams.
+pub fn text(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
+    let mut out = Exposition(out);
+    out.family("brooklet_build_info", "gauge", "The program's version.");
+    out.sample("brooklet_build_info", &[("version", VERSION)], whole(1));
+    for (name, kind, help, value) in OF_SERVER {
+        out.family(name, kind, help);
+        out.sample(name, &[], value(status));
+    }
+    for (name, kind, help, value) in OF_STREAM {
+        out.family(name, kind, help);
+        out.each_stream(source, &|out, stream| {
+            // Counters must go on when a stream ends, or their rates would be wrong. Gauges of a
+            // stream that is gone would be old values.
+            let is_shown = *kind == "counter" || is_there(stream);
+            if let Some(value) = value(&stream.report).filter(|_| is_shown) {
+                out.sample(name, &[("stream", stream.key.as_str())], value);
+            }
+        });
+    }
+    for (index, (name, help)) in OF_TRACK.iter().enumerate() {
+        out.family(name, "counter", help);
+        out.each_stream(source, &|out, stream| {
+            let totals = stream.report.totals();
+            let media = totals[RECEIVED..].chunks(OF_TRACK.len());
+            for (medium, totals) in ["audio", "video"].into_iter().zip(media) {
+                let labels = [("stream", stream.key.as_str()), ("medium", medium)];
+                out.sample(name, &labels, whole(totals[index]));
+            }
+        });
+    }
+    out.write_viewers(source);
+    out.write_findings(source);
+    out.write_info(source);
+}
+
+/// Whether the stream exists. Of a stream that is gone, only the counters are left.
+fn is_there(stream: &StreamStatus) -> bool {
+    stream.report.publishes > 0
+}
+
+/// The number of walks through all streams that [`text`] makes.
+pub const WALKS: usize = OF_STREAM.len() + OF_TRACK.len() + 3;
+
+struct Exposition<'a>(&'a mut dyn Write);
+
+impl Exposition<'_> {
+    #[inline(never)] // One copy of the walk, not one for each name.
+    fn each_stream(
+        &mut self,
+        source: &mut dyn Source,
+        act: &dyn Fn(&mut Exposition<'_>, &StreamStatus),
+    ) {
+        each_stream(source, |_, stream| act(self, stream));
+    }
+
+    fn write_viewers(&mut self, source: &mut dyn Source) {
+        const NAME: &str = "brooklet_stream_viewers";
+
+        self.family(NAME, "gauge", "Viewers of the stream.");
+        self.each_stream(source, &|out, stream| {
+            if !is_there(stream) {
+                return;
+            }
+            let counts = PROTOCOLS.iter().zip(stream.report.viewers.counts);
+            for (protocol, count) in counts.chain([(&HLS, stream.report.hls_viewers)]) {
+                let labels = [("stream", stream.key.as_str()), ("protocol", protocol)];
+                out.sample(NAME, &labels, whole(count as u64));
+            }
+        });
+    }
+
+    fn write_findings(&mut self, source: &mut dyn Source) {
+        const NAME: &str = "brooklet_stream_finding";
+
+        self.family(NAME, "gauge", "What is wrong with the stream.");
+        self.each_stream(source, &|out, stream| {
+            for finding in &stream.report.findings {
+                let labels = [("stream", stream.key.as_str()), ("finding", finding.id())];
+                out.sample(NAME, &labels, whole(1));
+            }
+        });
+    }
+
+    fn write_info(&mut self, source: &mut dyn Source) {
+        const NAME: &str = "brooklet_stream_info";
+
+        self.family(NAME, "gauge", "Codecs and picture size of the stream.");
+        self.each_stream(source, &|out, stream| {
+            if !is_there(stream) {
+                return;
+            }
+            let codec = |track: &Option<TrackStatus>| {
+                (track.as_ref()).map_or_else(String::new, |track| track.info.codec_name())
+            };
+            let format = stream.video.as_ref().and_then(|video| video.info.format);
+            let size = format.map(|format| format!("{}x{}", format.width, format.height));
+            let labels = [
+                ("stream", stream.key.as_str()),
+                ("video_codec", &codec(&stream.video)),
+                ("resolution", &size.unwrap_or_default()),
+                ("audio_codec", &codec(&stream.audio)),
+            ];
+            out.sample(NAME, &labels, whole(1));
+        });
+    }
+
+    /// Ignores errors: the writer keeps them itself.
+    #[inline(never)]
+    fn put(&mut self, text: &str) {
+        let _ = self.0.write_str(text);
+    }
+
+    /// Writes the two lines in front of the samples of a name.
+    #[inline(never)]
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        for line in [
+            "# HELP ",
+            name,
+            " ",
+            help,
+            "\n# TYPE ",
+            name,
+            " ",
+            kind,
+            "\n",
+        ] {
+            self.put(line);
+        }
+    }
+
+    /// Writes a line with a value in thousandths.
+    #[inline(never)]
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
+        self.put(name);
+        for (index, (label, value)) in labels.iter().enumerate() {
+            self.put(if index == 0 { "{" } else { "," });
+            self.put(label);
+            self.put("=\"");
+            self.push_escaped(value);
+            self.put("\"");
+        }
+        if !labels.is_empty() {
+            self.put("}");
+        }
+        let _ = writeln!(self.0, " {}", Thousandths(value));
+    }
+
+    #[inline(never)]
+    fn push_escaped(&mut self, text: &str) {
+        for c in text.chars() {
+            match c {
+                '\\' => self.put("\\\\"),
+                '"' => self.put("\\\""),
+                '\n' => self.put("\\n"),
+                // Legal, but parsers disagree on them.
+                c if c.is_control() => self.put("\u{FFFD}"),
+                c => self.put(c.encode_utf8(&mut [0; 4])),
+            }
+        }
+    }
+}

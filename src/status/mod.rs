@@ -1,0 +1,166 @@
+//! The server's state as text, in the formats that programs read. Pure: figures in, text out.
+//!
+//! ```text
+//! ServerStatus, Source ──> api       JSON, for the page and for programs
+//!                      ├─> metrics   Prometheus' text format
+//!                      └─> stat      nginx-rtmp's XML, for the tools made for it
+//! ```
+//!
+//! A text is sent while it is written, and looks up one stream, viewer or connection at a time. So a
+//! client that reads slowly holds one of them, however many there are.
+//!
+//! Stream names and client names come from the network: each format escapes them.
+
+pub mod api;
+mod json;
+pub mod metrics;
+pub mod stat;
+mod tracks;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::live::Millis;
+use crate::live::report::{StreamReport, ViewerReport};
+use crate::rtmp::stream_key::StreamKey;
+use tracks::TrackStatus;
+
+/// The state of a server at one moment, as far as the client may see it.
+#[derive(Clone, Debug, Default)]
+pub struct ServerStatus {
+    /// The time on the server's clock.
+    pub now: Millis,
+    /// The same time on the wall clock: ms since 1970, UTC.
+    pub wall_clock: Millis,
+    /// The RTMP port, if there is one.
+    pub rtmp_port: Option<u16>,
+    /// Whether the client may see addresses and viewers.
+    pub is_privileged: bool,
+    /// The number of open connections.
+    pub connections: usize,
+    /// The number of connections accepted since the start.
+    pub accepted: u64,
+    /// The number of bytes received from all connections since the start.
+    pub bytes_in: u64,
+    /// The number of bytes sent to all connections since the start.
+    pub bytes_out: u64,
+    /// The number of free blocks of the arena.
+    pub free_blocks: usize,
+    /// The number of blocks of the arena.
+    pub total_blocks: usize,
+}
+
+/// Looks up what is listed, one item at a time. Items that come or go meanwhile may be listed or not.
+pub trait Source {
+    /// Returns the stream with the next name among those that are or were published, and that the
+    /// client may see.
+    fn stream_after(&mut self, key: Option<&StreamKey>) -> Option<StreamStatus>;
+
+    /// Whether a stream was left out because it needs a key.
+    fn is_locked(&self) -> bool;
+
+    /// Returns the viewer of a stream with the next higher id.
+    fn viewer_after(&mut self, key: &StreamKey, viewer: u64) -> Option<ViewerReport>;
+
+    /// Returns the connection with the next higher id.
+    fn connection_after(&mut self, id: u64) -> Option<ConnectionReport>;
+
+    /// Returns the connection with this id.
+    fn connection(&mut self, id: u64) -> Option<ConnectionReport>;
+}
+
+/// The state of a stream.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StreamStatus {
+    /// The name of the stream.
+    pub key: StreamKey,
+    /// Its figures, without its headers: a client that reads slowly must not hold them.
+    pub report: StreamReport,
+    video: Option<TrackStatus>,
+    audio: Option<TrackStatus>,
+}
+
+impl StreamStatus {
+    /// Takes from a report what is shown.
+    pub fn new(key: StreamKey, mut report: StreamReport) -> StreamStatus {
+        let (video, audio) = (TrackStatus::video(&report), TrackStatus::audio(&report));
+        report.tracks = Arc::default();
+        StreamStatus {
+            key,
+            report,
+            video,
+            audio,
+        }
+    }
+}
+
+/// Calls a function with each stream.
+fn each_stream(source: &mut dyn Source, mut act: impl FnMut(&mut dyn Source, &StreamStatus)) {
+    let mut last = None;
+    while let Some(stream) = source.stream_after(last.as_ref()) {
+        act(source, &stream);
+        last = Some(stream.key);
+    }
+}
+
+/// Calls a function with each viewer of a stream.
+fn each_viewer(
+    source: &mut dyn Source,
+    key: &StreamKey,
+    act: &mut dyn FnMut(&mut dyn Source, &ViewerReport),
+) {
+    let mut last = 0;
+    while let Some(viewer) = source.viewer_after(key, last) {
+        act(source, &viewer);
+        last = viewer.id;
+    }
+}
+
+/// The state of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionReport {
+    /// Its id, as in the log.
+    pub id: u64,
+    /// The address of the client.
+    pub address: SocketAddr,
+    /// `rtmp` or `http`.
+    pub protocol: &'static str,
+    /// The name that the client gives itself.
+    pub client: String,
+    /// The time on the server's clock at which it was accepted.
+    pub since: Millis,
+    /// The streams that it publishes.
+    pub publishes: Vec<StreamKey>,
+    /// The streams that it plays.
+    pub plays: Vec<StreamKey>,
+    /// The number of bytes received from it.
+    pub bytes_in: u64,
+    /// The number of bytes sent to it.
+    pub bytes_out: u64,
+}
+
+impl ServerStatus {
+    /// Seconds since the start of the server.
+    fn uptime(&self) -> u64 {
+        self.now / 1000
+    }
+
+    /// Milliseconds since a time on the server's clock.
+    fn age(&self, since: Millis) -> Millis {
+        self.now.saturating_sub(since)
+    }
+
+    /// Converts a time on the server's clock to seconds since 1970. Computed backward from now, because
+    /// small computers get their wall-clock time from the network some time after the start.
+    fn wall_clock_at(&self, since: Millis) -> u64 {
+        self.wall_clock.saturating_sub(self.age(since)) / 1000
+    }
+}
+
+/// The version of the program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+#[cfg(test)]
+mod tests;
