@@ -1,7 +1,7 @@
 //! The fan-out benchmark: what relaying one stream to many players costs, beside a bare loop.
 //!
 //! ```text
-//! cargo bench --bench fanout -- [--quick | --full] [--rounds N] [--seconds N] [--players N,N,..]
+//! cargo bench --bench fanout -- [--quick | --full] [--rounds N] [--seconds N] [--players N,SxN,..]
 //!                               [--command "PROGRAM ARGUMENTS {address} {http_address}"]
 //! ```
 //!
@@ -98,15 +98,19 @@ fn exit_code(result: Result<(), String>) -> ExitCode {
     }
 }
 
+/// Parses `N` players of one stream, or `SxN`: `N` players of each of `S` streams.
+fn parse_scenario(text: &str) -> Option<Scenario> {
+    let (streams, players) = text.split_once('x').unwrap_or(("1", text));
+    let streams = streams.parse().ok().filter(|&count| count > 0)?;
+    let players = players.parse().ok().filter(|&count| count > 0)?;
+    Some(Scenario { streams, players })
+}
+
 fn parse_options() -> Result<Options, String> {
     use lexopt::prelude::*;
     let one_stream = |players| Scenario {
         streams: 1,
         players,
-    };
-    let many_streams = Scenario {
-        streams: 20,
-        players: 10,
     };
     let mut scenarios: Vec<_> = [1, 50, 200].map(one_stream).into();
     let (mut rounds, mut seconds, mut command) = (3, 10.0, None);
@@ -121,15 +125,14 @@ fn parse_options() -> Result<Options, String> {
                 }
                 Long("full") => {
                     scenarios = [1, 50, 200, 500].map(one_stream).into();
-                    scenarios.push(many_streams);
+                    scenarios.extend(parse_scenario("20x10"));
                 }
                 Long("rounds") => rounds = parser.value()?.parse::<usize>()?.max(1),
                 Long("seconds") => seconds = parser.value()?.parse::<f64>()?.clamp(0.5, 600.0),
                 Long("players") => {
                     let list = parser.value()?.string()?;
-                    let counts: Result<Vec<usize>, _> = list.split(',').map(str::parse).collect();
-                    let counts = counts.map_err(|error| format!("--players {list}: {error}"))?;
-                    scenarios = counts.into_iter().map(|n| one_stream(n.max(1))).collect();
+                    let parsed: Option<_> = list.split(',').map(parse_scenario).collect();
+                    scenarios = parsed.ok_or_else(|| format!("--players {list}: not N or SxN"))?;
                 }
                 Long("command") => {
                     let line = parser.value()?.string()?;
