@@ -148,11 +148,9 @@ impl PayloadSource for Assembly {
                 .take(bytes)
                 .map(|taken| *tables = Some(taken)),
         };
-        result.map_err(|exceeded| Error::Limit {
-            what: "bytes that chunk streams take beyond what is left for the connection",
-            got: exceeded.wanted as u64,
-            allowed: exceeded.left as u64,
-            option: None,
+        result.map_err(|exceeded| {
+            let what = "bytes that chunk streams take beyond what is left for the connection";
+            Error::limit(what, exceeded.wanted as u64, exceeded.left as u64)
         })
     }
 }

@@ -430,12 +430,9 @@ impl<S: PayloadSource> ChunkReader<S> {
         }
         let streams = self.streams.len();
         if streams == MAX_CHUNK_STREAMS {
-            return Err(Error::Limit {
-                what: "chunk streams on one connection",
-                got: MAX_CHUNK_STREAMS as u64 + 1,
-                allowed: MAX_CHUNK_STREAMS as u64,
-                option: None,
-            });
+            let allowed = MAX_CHUNK_STREAMS as u64;
+            let what = "chunk streams on one connection";
+            return Err(Error::limit(what, allowed + 1, allowed));
         }
         if streams == self.streams.capacity() {
             self.partial.pay_for_streams(streams + TABLE_STEP)?;

@@ -9,6 +9,7 @@
 use super::Error;
 use super::amf::Reader;
 use super::amf0::{self, Value};
+use super::printable::at_most;
 
 /// A command with all of its values: a reply of this server, or a command of a trusted peer.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,10 +101,7 @@ pub const MAX_DESCRIPTION_LEN: usize = 250;
 
 /// An information object: level ("status", "error"), code and the beginning of a description.
 pub fn info(level: &str, code: &str, description: &str) -> Value {
-    let end = (0..=description.len().min(MAX_DESCRIPTION_LEN))
-        .rev()
-        .find(|end| description.is_char_boundary(*end));
-    let description = description.get(..end.unwrap_or(0)).unwrap_or_default();
+    let description = at_most(description, MAX_DESCRIPTION_LEN);
     object([
         ("level", text(level)),
         ("code", text(code)),

@@ -57,9 +57,8 @@ pub fn for_players(body: Bytes<'_>) -> Option<Relayed<'_>> {
         return None;
     }
     let mut bytes = Vec::with_capacity(counted.len);
-    let mut append = |more: &[u8]| bytes.extend_from_slice(more);
     let mut out = RelayWriter {
-        write: Some(&mut append),
+        out: Some(&mut bytes),
         len: 0,
         most: MAX_LEN,
     };

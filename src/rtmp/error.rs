@@ -34,6 +34,16 @@ impl Error {
     pub(crate) fn unsupported(text: impl Into<Cow<'static, str>>) -> Error {
         Error::Unsupported(text.into())
     }
+
+    /// A limit that no option changes.
+    pub(crate) fn limit(what: &'static str, got: u64, allowed: u64) -> Error {
+        Error::Limit {
+            what,
+            got,
+            allowed,
+            option: None,
+        }
+    }
 }
 
 impl fmt::Display for Error {

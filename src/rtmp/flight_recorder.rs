@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use super::message::{Control, UserControl};
+use super::message::Control;
 
 pub use super::client_command::CommandName;
 
@@ -45,16 +45,10 @@ pub enum RecordedEvent {
         timestamp: u32,
     },
     /// The server's decision on a request.
-    Decision(Decision),
-}
-
-/// A decision on a client's request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// The client may connect, publish or play.
-    Accepted,
-    /// The client may not.
-    Refused,
+    Decision {
+        /// Whether the client may connect, publish or play.
+        is_accepted: bool,
+    },
 }
 
 /// An event and its time.
@@ -81,22 +75,20 @@ pub struct FlightRecorder {
 /// A flight recorder at one moment.
 pub struct Tape<'a> {
     recorder: &'a mut FlightRecorder,
-    now: u64,
+    /// In ms on the caller's clock.
+    pub(super) now: u64,
 }
 
 impl Tape<'_> {
-    /// The moment, in ms on the caller's clock.
-    pub fn now(&self) -> u64 {
-        self.now
-    }
-
     /// Notes an event.
     pub fn note(&mut self, event: RecordedEvent) {
         self.recorder.note(event, self.now);
     }
 
     pub(super) fn note_control(&mut self, control: &Control) {
-        self.recorder.note_control(control, self.now);
+        let (kind, value) = control.kind_and_value();
+        let kind = u16::try_from(kind).unwrap_or(u16::MAX);
+        self.note(RecordedEvent::Control { kind, value });
     }
 }
 
@@ -129,23 +121,6 @@ impl FlightRecorder {
             self.last.reserve_exact(MAX_LAST);
         }
         self.last.push_back(entry);
-    }
-
-    fn note_control(&mut self, control: &Control, now: u64) {
-        let (kind, value) = match *control {
-            Control::SetChunkSize(size) => (1, size),
-            Control::Abort(id) => (2, id),
-            Control::Acknowledgement(sequence) => (3, sequence),
-            Control::WindowAcknowledgementSize(size) => (5, size),
-            Control::SetPeerBandwidth { size, .. } => (6, size),
-            Control::User(UserControl::StreamBegin(id)) => (256, id),
-            Control::User(UserControl::StreamEof(id)) => (257, id),
-            Control::User(UserControl::SetBufferLength { buffer_ms, .. }) => (259, buffer_ms),
-            Control::User(UserControl::PingRequest(time)) => (262, time),
-            Control::User(UserControl::PingResponse(time)) => (263, time),
-            Control::User(UserControl::Other(event)) => (256_u16.saturating_add(event), 0),
-        };
-        self.note(RecordedEvent::Control { kind, value }, now);
     }
 
     /// The number of events so far, including those that were dropped.
@@ -198,8 +173,8 @@ impl fmt::Display for Record {
                 };
                 write!(f, "{name}, {len} bytes, time stamp {timestamp}")
             }
-            RecordedEvent::Decision(Decision::Accepted) => f.write_str("-> accepted"),
-            RecordedEvent::Decision(Decision::Refused) => f.write_str("-> refused"),
+            RecordedEvent::Decision { is_accepted: true } => f.write_str("-> accepted"),
+            RecordedEvent::Decision { is_accepted: false } => f.write_str("-> refused"),
         }
     }
 }
@@ -207,6 +182,7 @@ impl fmt::Display for Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtmp::message::UserControl;
 
     #[test]
     fn the_first_events_and_the_last_are_kept() {
@@ -236,11 +212,12 @@ mod tests {
     fn entries_read_like_a_log() {
         let mut recorder = FlightRecorder::default();
         recorder.note(RecordedEvent::Handshake { has_digest: true }, 1);
-        recorder.note_control(&Control::SetChunkSize(4096), 1);
-        recorder.note_control(&Control::User(UserControl::Other(31)), 1);
+        let mut tape = recorder.at(1);
+        tape.note_control(&Control::SetChunkSize(4096));
+        tape.note_control(&Control::User(UserControl::Other(31)));
         recorder.note(RecordedEvent::Command(CommandName::new("publish"), 1), 1235);
         recorder.note(RecordedEvent::Command(CommandName::new("secret"), 0), 1235);
-        recorder.note(RecordedEvent::Decision(Decision::Accepted), 1235);
+        recorder.note(RecordedEvent::Decision { is_accepted: true }, 1235);
         let media = RecordedEvent::Message {
             type_id: 9,
             len: 4523,

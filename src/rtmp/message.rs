@@ -45,6 +45,9 @@ pub(super) fn medium_of(type_id: u8) -> Option<Medium> {
     }
 }
 
+/// Added to the event of a user control message to tell it from message types.
+const EVENTS: u32 = 256;
+
 /// A protocol control message (5.4) or user control message (6.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
@@ -132,41 +135,21 @@ impl Control {
 
     /// The message's header and body. Lengths are exact: librtmp reads them unchecked.
     pub fn emit(&self) -> (MessageHeader, Vec<u8>) {
-        let (type_id, event, numbers): (u8, Option<u16>, [Option<u32>; 2]) = match *self {
-            Control::SetChunkSize(size) => (type_id::SET_CHUNK_SIZE, None, [Some(size), None]),
-            Control::Abort(id) => (type_id::ABORT, None, [Some(id), None]),
-            Control::Acknowledgement(n) => (type_id::ACKNOWLEDGEMENT, None, [Some(n), None]),
-            Control::WindowAcknowledgementSize(size) => (
-                type_id::WINDOW_ACKNOWLEDGEMENT_SIZE,
-                None,
-                [Some(size), None],
-            ),
-            Control::SetPeerBandwidth { size, .. } => {
-                (type_id::SET_PEER_BANDWIDTH, None, [Some(size), None])
-            }
-            Control::User(user) => {
-                let (event, numbers) = match user {
-                    UserControl::StreamBegin(id) => (0, [Some(id), None]),
-                    UserControl::StreamEof(id) => (1, [Some(id), None]),
-                    UserControl::SetBufferLength {
-                        message_stream_id,
-                        buffer_ms,
-                    } => (3, [Some(message_stream_id), Some(buffer_ms)]),
-                    UserControl::PingRequest(time) => (6, [Some(time), None]),
-                    UserControl::PingResponse(time) => (7, [Some(time), None]),
-                    UserControl::Other(event) => (event, [None, None]),
-                };
-                (type_id::USER_CONTROL, Some(event), numbers)
-            }
-        };
+        let (kind, value) = self.kind_and_value();
         let mut body = Vec::with_capacity(10);
-        body.extend(event.iter().flat_map(|event| event.to_be_bytes()));
-        body.extend(
-            numbers
-                .iter()
-                .flatten()
-                .flat_map(|number| number.to_be_bytes()),
-        );
+        if let Some(event) = kind.checked_sub(EVENTS) {
+            body.extend_from_slice(&(event as u16).to_be_bytes());
+        }
+        match *self {
+            Control::User(UserControl::Other(_)) => {}
+            Control::User(UserControl::SetBufferLength {
+                message_stream_id, ..
+            }) => {
+                body.extend_from_slice(&message_stream_id.to_be_bytes());
+                body.extend_from_slice(&value.to_be_bytes());
+            }
+            _ => body.extend_from_slice(&value.to_be_bytes()),
+        }
         if let Control::SetPeerBandwidth { limit_type, .. } = self {
             body.push(*limit_type);
         }
@@ -174,10 +157,30 @@ impl Control {
             chunk_stream_id: chunk_stream_id::CONTROL,
             timestamp: 0,
             len: body.len() as u32,
-            type_id,
+            type_id: u8::try_from(kind).unwrap_or(type_id::USER_CONTROL),
             message_stream_id: 0,
         };
         (header, body)
+    }
+
+    /// The message type, or [`EVENTS`] and the event of user control; and what the message is about:
+    /// bytes, an id or a time.
+    pub(super) fn kind_and_value(&self) -> (u32, u32) {
+        match *self {
+            Control::SetChunkSize(size) => (1, size),
+            Control::Abort(id) => (2, id),
+            Control::Acknowledgement(sequence) => (3, sequence),
+            Control::WindowAcknowledgementSize(size) => (5, size),
+            Control::SetPeerBandwidth { size, .. } => (6, size),
+            Control::User(UserControl::StreamBegin(id)) => (EVENTS, id),
+            Control::User(UserControl::StreamEof(id)) => (EVENTS + 1, id),
+            Control::User(UserControl::SetBufferLength { buffer_ms, .. }) => {
+                (EVENTS + 3, buffer_ms)
+            }
+            Control::User(UserControl::PingRequest(time)) => (EVENTS + 6, time),
+            Control::User(UserControl::PingResponse(time)) => (EVENTS + 7, time),
+            Control::User(UserControl::Other(event)) => (EVENTS + u32::from(event), 0),
+        }
     }
 }
 

@@ -16,7 +16,7 @@
 
 use super::amf::marker::amf0 as marker;
 use super::amf::{Bytes, MissingEnd, Name, Properties, Reader, Token};
-use super::relay_writer::{RelayWriter, Write};
+use super::relay_writer::RelayWriter;
 
 /// Longest payload for players, in bytes.
 pub const MAX_LEN: usize = 16 * 1024;
@@ -48,46 +48,36 @@ const VIDEO_NAMES: &[&str] = &[
     "hasVideo",
 ];
 
-/// The payload of an `onMetaData` message for players; see [`write_for_players`].
+/// Returns the payload of an `onMetaData` message for players: at most [`MAX_LEN`] bytes. A name that
+/// comes twice is written twice; receivers take the last value.
+///
+/// `has_audio` and `has_video` are `Some(false)` once it is known that the track is absent
+/// whatever the metadata promise; its properties are then left out.
 pub fn for_players(
     properties: &Properties<'_>,
     has_audio: Option<bool>,
     has_video: Option<bool>,
 ) -> Vec<u8> {
-    let mut out = Vec::new();
-    let write = &mut |bytes: &[u8]| out.extend_from_slice(bytes);
-    write_for_players(properties, has_audio, has_video, write);
-    out
-}
-
-/// Writes the payload of an `onMetaData` message for players, in pieces: at most [`MAX_LEN`] bytes.
-/// A name that comes twice is written twice; receivers take the last value.
-///
-/// `has_audio` and `has_video` are `Some(false)` once it is known that the track is absent
-/// whatever the metadata promise; its properties are then left out.
-pub fn write_for_players(
-    properties: &Properties<'_>,
-    has_audio: Option<bool>,
-    has_video: Option<bool>,
-    write: Write<'_>,
-) {
     let is_absent = |name: &Name<'_>| {
         has_audio == Some(false) && AUDIO_NAMES.iter().any(|absent| name == absent)
             || has_video == Some(false) && VIDEO_NAMES.iter().any(|absent| name == absent)
     };
     // 64 bytes are more than the name, the count and the end take.
-    let count =
-        RelayWriter::counting(MAX_LEN - 64).properties(properties.reader.clone(), 1, &is_absent);
+    let most = MAX_LEN - 64;
+    let all = &properties.reader;
+    let count = RelayWriter::counting(most).properties(all.clone(), 1, &is_absent);
+    let mut bytes = Vec::new();
     let mut out = RelayWriter {
-        write: Some(write),
+        out: Some(&mut bytes),
         len: 0,
-        most: MAX_LEN - 64,
+        most,
     };
     out.text(marker::STRING, ON_METADATA);
     out.begin(marker::ECMA_ARRAY, count);
     out.len = 0;
-    out.properties(properties.reader.clone(), 1, &is_absent);
+    out.properties(all.clone(), 1, &is_absent);
     out.end();
+    bytes
 }
 
 pub(super) const ON_METADATA: &str = "onMetaData";

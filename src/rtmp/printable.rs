@@ -1,4 +1,4 @@
-//! Text from peers in log lines.
+//! Text from peers, cut and escaped: for log lines, and for clients with small buffers.
 
 use std::fmt::{self, Write as _};
 

@@ -17,12 +17,9 @@ const MAX_NAME_LEN: usize = 127;
 /// ffmpeg reads strings into a buffer of 1024 bytes, with a terminating zero.
 const MAX_STRING_LEN: usize = 1023;
 
-/// Takes the bytes in their order.
-pub(super) type Write<'w> = &'w mut dyn FnMut(&[u8]);
-
 /// Writes values that may be relayed, or counts their bytes.
 pub(super) struct RelayWriter<'w> {
-    pub(super) write: Option<Write<'w>>,
+    pub(super) out: Option<&'w mut Vec<u8>>,
     pub(super) len: usize,
     /// The longest length; properties that would exceed it are left out.
     pub(super) most: usize,
@@ -31,7 +28,7 @@ pub(super) struct RelayWriter<'w> {
 impl RelayWriter<'_> {
     pub(super) fn counting(most: usize) -> RelayWriter<'static> {
         RelayWriter {
-            write: None,
+            out: None,
             len: 0,
             most,
         }
@@ -143,8 +140,8 @@ impl RelayWriter<'_> {
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.len += bytes.len();
-        if let Some(write) = &mut self.write {
-            write(bytes);
+        if let Some(out) = &mut self.out {
+            out.extend_from_slice(bytes);
         }
     }
 }

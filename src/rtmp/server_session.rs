@@ -163,15 +163,11 @@ impl<S: PayloadSource> ServerSession<S> {
         }
         let unused = self.received - self.received_in_use;
         if unused > MAX_BYTES_BEFORE_USE {
-            return Err(Error::Limit {
-                what: "bytes without publish or play",
-                got: unused,
-                allowed: MAX_BYTES_BEFORE_USE,
-                option: None,
-            });
+            let what = "bytes without publish or play";
+            return Err(Error::limit(what, unused, MAX_BYTES_BEFORE_USE));
         }
         let missing_bytes = self.reader.missing_bytes();
-        self.quotas.take_missing_bytes(missing_bytes, tape.now())?;
+        self.quotas.take_missing_bytes(missing_bytes, tape.now)?;
         result
     }
 

@@ -35,7 +35,7 @@ use crate::live::{Millis, lock};
 use crate::media::Medium;
 use crate::rtmp::Error;
 use crate::rtmp::bytes::Bytes;
-use crate::rtmp::flight_recorder::{self, Decision, FlightRecorder, RecordedEvent};
+use crate::rtmp::flight_recorder::{self, FlightRecorder, RecordedEvent};
 use crate::rtmp::handshake;
 use crate::rtmp::server_session::{Event, Media, ServerSession};
 pub(super) use end::RtmpEnd;
@@ -167,11 +167,8 @@ impl RtmpConnection {
                     let is_question = event.is_question();
                     let result = self.handle_event(event, now);
                     if is_question {
-                        let decision = match &result {
-                            Ok(()) => Decision::Accepted,
-                            Err(_) => Decision::Refused,
-                        };
-                        lock(&recorder).note(RecordedEvent::Decision(decision), now);
+                        let is_accepted = result.is_ok();
+                        lock(&recorder).note(RecordedEvent::Decision { is_accepted }, now);
                     }
                     result?;
                 }

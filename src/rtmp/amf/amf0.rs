@@ -31,7 +31,6 @@ use crate::rtmp::Error;
 pub use super::budget::{MAX_DEPTH, MAX_REPEATED_TEXT, MAX_VALUES};
 pub use super::reader::MissingEnd;
 pub use super::value::Value;
-pub use encoder::Encoder;
 
 /// Appends a value in AMF3 after the marker that switches to it.
 pub fn emit_avmplus(value: &Value, out: &mut Vec<u8>) {

@@ -47,11 +47,5 @@ impl Budget {
 }
 
 pub(super) fn limit(what: &'static str, allowed: usize) -> Error {
-    let allowed = allowed as u64;
-    Error::Limit {
-        what,
-        got: allowed + 1,
-        allowed,
-        option: None,
-    }
+    Error::limit(what, allowed as u64 + 1, allowed as u64)
 }

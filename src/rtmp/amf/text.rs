@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::string::FromUtf8Error;
 
 use crate::rtmp::bytes::Bytes;
+use crate::rtmp::printable::at_most;
 
 /// Text where it lies in a message. Bytes that aren't UTF-8 are replaced when it is read.
 #[derive(Clone, Copy, PartialEq)]
@@ -38,14 +40,10 @@ impl<'a> Text<'a> {
             let left = len - bytes.len();
             bytes.extend_from_slice(part.get(..left).unwrap_or(part));
         }
-        let mut text = match String::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-        };
-        if text.len() > most {
-            let end = (0..=most).rev().find(|end| text.is_char_boundary(*end));
-            text.truncate(end.unwrap_or(0));
-        }
+        let lossy = |error: FromUtf8Error| String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let mut text = String::from_utf8(bytes).unwrap_or_else(lossy);
+        // Replaced bytes become longer.
+        text.truncate(at_most(&text, most).len());
         text.shrink_to_fit();
         text
     }

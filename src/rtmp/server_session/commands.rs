@@ -60,7 +60,7 @@ impl<S: PayloadSource> ServerSession<S> {
             }
             ClientCommand::GetStreamLength => {
                 let reply = command::result(transaction_id, Value::Null, Value::Number(0.0));
-                self.command(0, &reply);
+                self.command(&reply);
             }
             ClientCommand::CreateStream => self.create_stream(transaction_id)?,
             ClientCommand::Publish { name } => {
@@ -141,12 +141,12 @@ impl<S: PayloadSource> ServerSession<S> {
         if self.streams.is_full() {
             let code = "NetConnection.Call.Failed";
             let reply = command::error(transaction_id, code, "too many message streams");
-            self.command(0, &reply);
+            self.command(&reply);
         }
         let id = self.streams.free_id();
         self.streams.open(id)?;
         let reply = command::result(transaction_id, Value::Null, Value::Number(id.into()));
-        self.command(0, &reply);
+        self.command(&reply);
         Ok(())
     }
 
@@ -158,13 +158,13 @@ impl<S: PayloadSource> ServerSession<S> {
     fn acknowledge_command(&mut self, transaction_id: f64) {
         if transaction_id != 0.0 {
             let reply = command::result(transaction_id, Value::Null, Value::Undefined);
-            self.command(0, &reply);
+            self.command(&reply);
         }
     }
 
     fn notify(&mut self, name: &str, code: &str, description: &str) {
         let information = info("status", code, description);
-        self.command(0, &command::call(name, information));
+        self.command(&command::call(name, information));
     }
 }
 

@@ -9,14 +9,14 @@ use crate::rtmp::connect::Connect;
 pub enum Event<'a> {
     /// The first command; wants `accept_connect` or `refuse_connect`.
     Connect(Connect),
-    /// Wants `accept_publish` or `refuse_publish`.
+    /// Wants `accept_publish` or `refuse_stream`.
     Publish {
         /// Message stream.
         message_stream_id: u32,
         /// Name as sent, query included.
         name: String,
     },
-    /// Wants `accept_play` or `refuse_play`. A play on a message stream that plays already
+    /// Wants `accept_play` or `refuse_stream`. A play on a message stream that plays already
     /// replaces it.
     Play {
         /// Message stream.

@@ -65,12 +65,9 @@ impl MessageStreams {
             return Ok(());
         }
         if self.is_full() {
-            return Err(Error::Limit {
-                what: "message streams on one connection",
-                got: MAX_MESSAGE_STREAMS as u64 + 1,
-                allowed: MAX_MESSAGE_STREAMS as u64,
-                option: None,
-            });
+            let allowed = MAX_MESSAGE_STREAMS as u64;
+            let what = "message streams on one connection";
+            return Err(Error::limit(what, allowed + 1, allowed));
         }
         let role = StreamRole::Idle;
         self.0.push(MessageStream { id, role });

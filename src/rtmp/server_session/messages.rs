@@ -152,7 +152,7 @@ impl<S: PayloadSource> ServerSession<S> {
         call: Result<Call, Error>,
         tape: &mut Tape<'_>,
     ) -> Result<Option<Event<'static>>, Error> {
-        self.quotas.take_command(tape.now())?;
+        self.quotas.take_command(tape.now)?;
         let call = match call {
             Ok(call) => call,
             Err(error) => {
@@ -175,7 +175,7 @@ impl<S: PayloadSource> ServerSession<S> {
         let body: [u8; Limits::CONTROL as usize] = self.parts(0..len).bytes().to_array();
         let control = Control::parse(type_id, body.get(..len).unwrap_or(&body))?;
         tape.note_control(&control);
-        self.quotas.take_control(tape.now())?;
+        self.quotas.take_control(tape.now)?;
         match control {
             Control::SetChunkSize(size) => self.reader.set_chunk_size(size)?,
             Control::Abort(id) => self.reader.abort(id),

@@ -66,11 +66,8 @@ impl Quotas {
     /// Counts a command without a readable name. Some encoders send things of their own invention.
     pub(super) fn take_unreadable(&mut self, error: Error) -> Result<(), Error> {
         self.unreadable += 1;
-        if self.unreadable < MAX_UNREADABLE {
-            Ok(())
-        } else {
-            Err(error)
-        }
+        let is_allowed = self.unreadable < MAX_UNREADABLE;
+        is_allowed.then_some(()).ok_or(error)
     }
 
     pub(super) fn note_readable(&mut self) {
@@ -79,13 +76,6 @@ impl Quotas {
 }
 
 fn check(is_allowed: bool, what: &'static str, allowed: u64) -> Result<(), Error> {
-    if is_allowed {
-        return Ok(());
-    }
-    Err(Error::Limit {
-        what,
-        got: allowed + 1,
-        allowed,
-        option: None,
-    })
+    let limit = || Error::limit(what, allowed + 1, allowed);
+    is_allowed.then_some(()).ok_or_else(limit)
 }

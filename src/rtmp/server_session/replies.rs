@@ -91,8 +91,8 @@ impl<S: PayloadSource> ServerSession<S> {
         );
     }
 
-    /// Refuses the publish; the caller closes after sending this.
-    pub fn refuse_publish(&mut self, message_stream_id: u32, code: &str, description: &str) {
+    /// Refuses a publish or play; the caller closes after sending this.
+    pub fn refuse_stream(&mut self, message_stream_id: u32, code: &str, description: &str) {
         self.streams.set_role(message_stream_id, StreamRole::Idle);
         self.status(message_stream_id, "error", code, description);
     }
@@ -133,12 +133,6 @@ impl<S: PayloadSource> ServerSession<S> {
         self.take_output()
     }
 
-    /// Refuses the play; the caller closes after sending this.
-    pub fn refuse_play(&mut self, message_stream_id: u32, code: &str, description: &str) {
-        self.streams.set_role(message_stream_id, StreamRole::Idle);
-        self.status(message_stream_id, "error", code, description);
-    }
-
     /// Ends a publish from this side: notifies the client before the caller closes.
     pub fn end_publish(&mut self, message_stream_id: u32, description: &str) {
         self.streams.set_role(message_stream_id, StreamRole::Idle);
@@ -159,7 +153,7 @@ impl<S: PayloadSource> ServerSession<S> {
             let code = "NetConnection.Connect.AppShutdown";
             command::call("onStatus", info("error", code, SHUTTING_DOWN))
         };
-        self.command(0, &status);
+        self.command(&status);
     }
 
     /// How commands are written to the client.
@@ -183,8 +177,8 @@ impl<S: PayloadSource> ServerSession<S> {
         self.send(chunk_stream_id::STATUS, message_stream_id, &status);
     }
 
-    pub(super) fn command(&mut self, message_stream_id: u32, command: &Command) {
-        self.send(chunk_stream_id::COMMAND, message_stream_id, command);
+    pub(super) fn command(&mut self, command: &Command) {
+        self.send(chunk_stream_id::COMMAND, 0, command);
     }
 
     fn send(&mut self, chunk_stream_id: u8, message_stream_id: u32, command: &Command) {

@@ -45,7 +45,8 @@ impl RtmpConnection {
             Ok(key) => key,
             Err(error) => {
                 let why = error.to_string();
-                self.session.refuse_play(message_stream_id, NOT_FOUND, &why);
+                self.session
+                    .refuse_stream(message_stream_id, NOT_FOUND, &why);
                 return Err(RtmpEnd::refused("play", &why));
             }
         };
@@ -60,7 +61,7 @@ impl RtmpConnection {
             let what = format!("play {}", self.shared.shown(request.key()));
             let description = refusal.description();
             self.session
-                .refuse_play(message_stream_id, FAILED, description);
+                .refuse_stream(message_stream_id, FAILED, description);
             return Err(RtmpEnd::refused_by(&what, &refusal));
         }
         let key = request.key().clone();
@@ -80,7 +81,7 @@ impl RtmpConnection {
                     self.client.address().ip(),
                     format_args!("{}{} refused to play {key}: {why}", self.client, self.name),
                 );
-                self.session.refuse_play(message_stream_id, FAILED, &why);
+                self.session.refuse_stream(message_stream_id, FAILED, &why);
                 if self.playing.is_empty() {
                     return Err(RtmpEnd::refused(&format!("play {key}"), &why));
                 }
@@ -95,7 +96,7 @@ impl RtmpConnection {
         if let Err(full) = Connections::note_play(&self.shared, self.client.id(), &key) {
             self.shared.handler.stop(&self.client, &key);
             let why = format!("no place: {full}");
-            self.session.refuse_play(message_stream_id, FAILED, &why);
+            self.session.refuse_stream(message_stream_id, FAILED, &why);
             let what = format!("play {}", self.shared.shown(&key));
             return Err(RtmpEnd::refused(&what, &why));
         }

@@ -41,7 +41,7 @@ impl RtmpConnection {
             Err(error) => {
                 let why = error.to_string();
                 self.session
-                    .refuse_publish(message_stream_id, BAD_NAME, &why);
+                    .refuse_stream(message_stream_id, BAD_NAME, &why);
                 return Err(RtmpEnd::refused("publish", &why));
             }
         };
@@ -55,7 +55,7 @@ impl RtmpConnection {
             let what = format!("publish {}", request.key());
             let description = refusal.description();
             self.session
-                .refuse_publish(message_stream_id, DENIED, description);
+                .refuse_stream(message_stream_id, DENIED, description);
             return Err(RtmpEnd::refused_by(&what, &refusal));
         }
         let key = request.key().clone();
@@ -125,7 +125,7 @@ impl RtmpConnection {
     /// Refuses a publish that the handlers have accepted.
     fn take_back(&mut self, id: u32, key: &StreamKey, code: &str, why: &str) -> RtmpEnd {
         self.shared.handler.unpublish(&self.client, key);
-        self.session.refuse_publish(id, code, why);
+        self.session.refuse_stream(id, code, why);
         RtmpEnd::refused(&format!("publish {key}"), why)
     }
 

@@ -71,12 +71,9 @@ impl RtmpConnection {
         }
         // All bytes are kept meanwhile, in a vector whose capacity may be twice that.
         let _taken = self.allowance.take(2 * bytes.len()).map_err(|exceeded| {
-            RtmpEnd::Protocol(Error::Limit {
-                what: "bytes of replies that are waiting, beyond what is left for the connection",
-                got: exceeded.wanted as u64,
-                allowed: exceeded.left as u64,
-                option: None,
-            })
+            let what = "bytes of replies that are waiting, beyond what is left for the connection";
+            let (got, allowed) = (exceeded.wanted as u64, exceeded.left as u64);
+            RtmpEnd::Protocol(Error::limit(what, got, allowed))
         })?;
         Ok(self.socket.write_all(left).map_err(lost)?)
     }

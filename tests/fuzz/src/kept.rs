@@ -383,7 +383,7 @@ impl Core {
                     Err(_) => {
                         self.table.remove_unused(&stream, now);
                         let code = "NetStream.Publish.BadName";
-                        client.session.refuse_publish(id, code, "no");
+                        client.session.refuse_stream(id, code, "no");
                     }
                 }
             }

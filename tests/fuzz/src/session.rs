@@ -147,7 +147,7 @@ impl Connection {
             } if self.refuses => {
                 self.publishing.retain(|id| *id != message_stream_id);
                 self.session
-                    .refuse_publish(message_stream_id, "NetStream.Publish.BadName", "no");
+                    .refuse_stream(message_stream_id, "NetStream.Publish.BadName", "no");
             }
             Event::Publish {
                 message_stream_id, ..

@@ -239,34 +239,6 @@ fn strings_too_long_for_their_length_field_are_still_readable() {
 }
 
 #[test]
-fn an_encoder_writes_what_the_values_would() {
-    let mut out = Vec::new();
-    let mut encoder = Encoder::new(&mut out);
-    encoder.string("onStatus").number(0.0).null();
-    encoder
-        .object()
-        .key("level")
-        .string("status")
-        .key("ok")
-        .boolean(true)
-        .end();
-    encoder.ecma_array(0).end();
-    assert_eq!(
-        parse(&out, MissingEnd::Refused).unwrap(),
-        [
-            text("onStatus"),
-            Value::Number(0.0),
-            Value::Null,
-            Value::Object(pairs([
-                ("level", text("status")),
-                ("ok", Value::Boolean(true))
-            ])),
-            Value::EcmaArray(vec![]),
-        ]
-    );
-}
-
-#[test]
 fn accessors_take_what_clients_send_instead() {
     assert_eq!(Value::Boolean(true).as_f64(), Some(1.0));
     assert_eq!(text(" 7 ").as_f64(), Some(7.0));

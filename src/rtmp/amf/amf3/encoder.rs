@@ -29,17 +29,17 @@ pub fn emit(value: &Value, out: &mut Vec<u8>) {
             emit_bytes(bytes, out);
         }
         Value::Date(ms) => {
-            out.extend([marker::DATE, 1]);
-            out.extend(ms.to_be_bytes());
+            out.extend_from_slice(&[marker::DATE, 1]);
+            out.extend_from_slice(&ms.to_be_bytes());
         }
         Value::Object(properties) => {
             // Inline traits: dynamic, no sealed members, no class name.
-            out.extend([marker::OBJECT, 0x0B, 1]);
+            out.extend_from_slice(&[marker::OBJECT, 0x0B, 1]);
             emit_properties(properties, out);
         }
         Value::EcmaArray(properties) => {
             // No elements but those with a name.
-            out.extend([marker::ARRAY, 1]);
+            out.extend_from_slice(&[marker::ARRAY, 1]);
             emit_properties(properties, out);
         }
         Value::StrictArray(elements) => {
@@ -61,7 +61,7 @@ fn emit_number(number: f64, out: &mut Vec<u8>) {
         emit_u29(integer as u32 & 0x1FFF_FFFF, out);
     } else {
         out.push(marker::DOUBLE);
-        out.extend(number.to_be_bytes());
+        out.extend_from_slice(&number.to_be_bytes());
     }
 }
 
@@ -75,7 +75,7 @@ fn emit_properties(properties: &[(String, Value)], out: &mut Vec<u8>) {
 
 fn emit_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     emit_u29(inline(bytes.len()), out);
-    out.extend(bytes);
+    out.extend_from_slice(bytes);
 }
 
 /// A length of what follows, not a reference. Values that are emitted came in a message or were made
@@ -85,16 +85,13 @@ fn inline(len: usize) -> u32 {
 }
 
 pub(in crate::rtmp::amf) fn emit_u29(number: u32, out: &mut Vec<u8>) {
-    let group = |shift: u32| (number >> shift & 0x7F) as u8;
+    let group = |shift: u32| (number >> shift) as u8 | 0x80;
+    let last = number as u8 & 0x7F;
     match number {
-        0..0x80 => out.push(group(0)),
-        0x80..0x4000 => out.extend([group(7) | 0x80, group(0)]),
-        0x4000..0x20_0000 => out.extend([group(14) | 0x80, group(7) | 0x80, group(0)]),
-        _ => out.extend([
-            group(22) | 0x80,
-            group(15) | 0x80,
-            group(8) | 0x80,
-            number as u8,
-        ]),
+        0..0x80 => out.push(last),
+        0x80..0x4000 => out.extend_from_slice(&[group(7), last]),
+        0x4000..0x20_0000 => out.extend_from_slice(&[group(14), group(7), last]),
+        // The fourth byte has eight bits.
+        _ => out.extend_from_slice(&[group(22), group(15), group(8), number as u8]),
     }
 }

@@ -66,7 +66,7 @@ fn objects_are_amf3_in_the_envelope() {
     scenario.ask(&command(1, "publish", 3.0, &[text("door")]));
     scenario
         .session
-        .refuse_publish(1, "NetStream.Publish.Denied", "no");
+        .refuse_stream(1, "NetStream.Publish.Denied", "no");
     let bytes = scenario.session.take_output();
     // 11 avmplus; 0A object, 0B dynamic with an empty class name 01; strings with their length
     // times two plus one.

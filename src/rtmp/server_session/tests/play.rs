@@ -98,7 +98,7 @@ fn a_refused_play_gets_an_error_on_its_message_stream() {
     scenario.ask(&command(1, "play", 3.0, &[text("door")]));
     scenario
         .session
-        .refuse_play(1, "NetStream.Play.StreamNotFound", "no");
+        .refuse_stream(1, "NetStream.Play.StreamNotFound", "no");
     assert_eq!(
         scenario.replies(),
         ["5/1 onStatus(0) error NetStream.Play.StreamNotFound"]

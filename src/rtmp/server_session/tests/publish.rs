@@ -172,7 +172,7 @@ fn a_refused_publish_gets_an_error_on_its_message_stream() {
     for code in ["NetStream.Publish.BadName", "NetStream.Publish.Denied"] {
         let mut scenario = Scenario::created();
         scenario.ask(&command(1, "publish", 3.0, &[text("door")]));
-        scenario.session.refuse_publish(1, code, "no");
+        scenario.session.refuse_stream(1, code, "no");
         assert_eq!(
             scenario.replies(),
             [format!("5/1 onStatus(0) error {code}")]
@@ -195,7 +195,7 @@ fn a_publish_that_replaces_another_asks_again_and_may_be_refused() {
     );
     scenario
         .session
-        .refuse_publish(1, "NetStream.Publish.BadName", "no");
+        .refuse_stream(1, "NetStream.Publish.BadName", "no");
     assert_eq!(scenario.send(&video(1, 0)), []);
 }
 
