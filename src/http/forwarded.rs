@@ -21,17 +21,16 @@ pub enum Sender {
     Hidden,
 }
 
-/// Whether a proxy may have forwarded a request: one of the fields is present, whatever it holds.
-/// nginx adds none by itself, but forwards requests in HTTP/1.0.
+/// Whether a proxy may have forwarded a request: one of the fields that proxies add is present, whatever
+/// it holds. nginx adds none by itself, but forwards requests in HTTP/1.0.
 pub fn is_forwarded(head: &Head) -> bool {
-    let is_of_proxies = |name: &str| {
-        let starts = |start: &str| starts_with(name, start);
-        starts("forwarded")
-            || starts("x-forwarded")
-            || name.eq_ignore_ascii_case("via")
-            || name.len() > 3 && ends_with(name, "-ip")
-    };
-    head.names().any(is_of_proxies)
+    let mut names = head.names().map(str::to_ascii_lowercase);
+    names.any(|name| {
+        name.starts_with("forwarded")
+            || name.starts_with("x-forwarded")
+            || name == "via"
+            || name.len() > 3 && name.ends_with("-ip")
+    })
 }
 
 /// The client that sent a request to the trusted proxies, whose addresses satisfy `is_ours`; `None` if
@@ -53,7 +52,8 @@ pub fn sender(head: &Head, is_ours: &dyn Fn(IpAddr) -> bool) -> Option<Sender> {
     }
 }
 
-/// The right-most address that isn't ours, or else the left-most of all.
+/// Takes the next client from the left. What remains is the rightmost address that isn't ours, or else
+/// the leftmost of all.
 fn note(found: &mut Option<Sender>, next: Sender, is_ours: &dyn Fn(IpAddr) -> bool) {
     let is_proxy = matches!(next, Sender::At(address) if is_ours(address.ip()));
     if found.is_none() || !is_proxy {
@@ -61,7 +61,7 @@ fn note(found: &mut Option<Sender>, next: Sender, is_ours: &dyn Fn(IpAddr) -> bo
     }
 }
 
-/// One field may know the port, and the other one not.
+/// Whether two fields name the same client. The port may be in one of them only.
 fn is_same(one: Sender, other: Sender) -> bool {
     match (one, other) {
         (Sender::At(one), Sender::At(other)) => one.ip() == other.ip(),
@@ -69,9 +69,9 @@ fn is_same(one: Sender, other: Sender) -> bool {
     }
 }
 
-/// Tells whom each element of Forwarded names: commas between elements, semicolons between pairs, and
-/// both mean nothing inside of quotes.
-fn each_element(value: &[u8], tell: &mut dyn FnMut(Sender)) {
+/// Calls a function with the client that each element of Forwarded names. Commas separate elements, and
+/// semicolons pairs, except in quotes.
+fn each_element(value: &[u8], act: &mut dyn FnMut(Sender)) {
     let mut is_quoted = false;
     let mut is_escaped = false;
     let mut start = 0;
@@ -81,7 +81,7 @@ fn each_element(value: &[u8], tell: &mut dyn FnMut(Sender)) {
             b'\\' if is_quoted => is_escaped = true,
             b'"' => is_quoted = !is_quoted,
             b',' if !is_quoted => {
-                tell(element(value.get(start..index).unwrap_or_default()));
+                act(element(value.get(start..index).unwrap_or_default()));
                 start = index + 1;
             }
             _ => {}
@@ -89,16 +89,17 @@ fn each_element(value: &[u8], tell: &mut dyn FnMut(Sender)) {
     }
     let rest = value.get(start..).unwrap_or_default();
     // A client's open quote swallows what the proxy appended.
-    tell(match is_quoted {
-        true => Sender::Hidden,
-        false => element(rest),
+    act(if is_quoted {
+        Sender::Hidden
+    } else {
+        element(rest)
     });
 }
 
-/// `for=192.0.2.60;proto=http;by=203.0.113.43`, with one pair that says for whom.
+/// Parses `for=192.0.2.60;proto=http;by=203.0.113.43`, in which one pair names the client.
 fn element(text: &[u8]) -> Sender {
     let mut found = None;
-    // What isn't quoted holds no semicolon, and in quotes there is none in any name that is read.
+    // Quoted semicolons are split at too, but no value that can be an address has one.
     for pair in text.split(|byte| *byte == b';') {
         let pair = pair.trim_ascii();
         let (Some(name), Some(b'=')) = (pair.get(..3), pair.get(3)) else {
@@ -115,25 +116,25 @@ fn element(text: &[u8]) -> Sender {
     found.unwrap_or(Sender::Hidden)
 }
 
-/// Of a value in quotes what is in them. Addresses need no escapes, so there are none in them.
+/// Removes the quotes around a value. Addresses need no escapes, so those aren't decoded.
 fn unquoted(value: &[u8]) -> Option<&[u8]> {
     match value.strip_prefix(b"\"") {
         Some(rest) => rest.strip_suffix(b"\""),
-        // Brackets and colons have to be in quotes, but not everybody knows.
+        // Brackets and colons have to be in quotes, but some proxies leave those out.
         None => Some(value),
     }
 }
 
-/// `192.0.2.43`, `192.0.2.43:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`; whatever
-/// else it is (`unknown`, `_hidden`, nothing), it hides somebody.
+/// Parses `192.0.2.43`, `192.0.2.43:4711`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:4711`.
+/// Anything else (`unknown`, `_hidden`, nothing) is a hidden client.
 fn node(name: &[u8]) -> Sender {
     let name = std::str::from_utf8(name).unwrap_or_default();
     let at = |ip: IpAddr, port| {
         let ip = ip.to_canonical();
-        match ip.is_unspecified() {
-            true => Sender::Hidden,
-            false => Sender::At(SocketAddr::new(ip, port)),
+        if ip.is_unspecified() {
+            return Sender::Hidden;
         }
+        Sender::At(SocketAddr::new(ip, port))
     };
     if let Ok(ip) = name.parse::<IpAddr>() {
         return at(ip, 0);
@@ -154,17 +155,6 @@ fn node(name: &[u8]) -> Sender {
         (Ok(ip), Some(port)) => at(IpAddr::V6(ip), port),
         _ => Sender::Hidden,
     }
-}
-
-fn starts_with(name: &str, start: &str) -> bool {
-    let beginning = name.get(..start.len());
-    beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(start))
-}
-
-fn ends_with(name: &str, end: &str) -> bool {
-    let at = name.len().checked_sub(end.len());
-    at.and_then(|at| name.get(at..))
-        .is_some_and(|ending| ending.eq_ignore_ascii_case(end))
 }
 
 #[cfg(test)]

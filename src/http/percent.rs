@@ -1,19 +1,34 @@
 //! Percent-encoding of URLs (RFC 3986, section 2.1).
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
-/// Decodes a part of a path once. `None` for a sequence that is none, or what isn't UTF-8 then.
-pub fn decode(text: &str) -> Option<Cow<'_, str>> {
+/// Decodes a text once. `None` for a percent sign without two digits, unless it is `lenient` and keeps
+/// those as they are, and for a result that isn't UTF-8.
+pub fn decode(text: &str, lenient: bool) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(text.into());
     }
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
     let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
-            byte => byte,
-        });
+    let mut rest = text.as_bytes();
+    while let [first, others @ ..] = rest {
+        rest = others;
+        let (b'%', [high, low, after @ ..]) = (first, others) else {
+            if *first == b'%' && !lenient {
+                return None;
+            }
+            bytes.push(*first);
+            continue;
+        };
+        match digit(high).zip(digit(low)) {
+            Some((high, low)) => {
+                bytes.push((high << 4 | low) as u8);
+                rest = after;
+            }
+            None if lenient => bytes.push(b'%'),
+            None => return None,
+        }
     }
     String::from_utf8(bytes).ok().map(Cow::Owned)
 }
@@ -25,17 +40,11 @@ pub fn encode(path: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"._-/".contains(&byte) {
             text.push(char::from(byte));
         } else {
-            let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
-            text.push('%');
-            text.push(digit(byte >> 4).to_ascii_uppercase());
-            text.push(digit(byte & 15).to_ascii_uppercase());
+            // Writing to a string never fails.
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     text
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
 #[cfg(test)]
@@ -58,7 +67,7 @@ mod tests {
             ("%ff", None),
             ("%c3", None),
         ] {
-            assert_eq!(decode(text).as_deref(), decoded, "{text}");
+            assert_eq!(decode(text, false).as_deref(), decoded, "{text}");
         }
     }
 
@@ -67,7 +76,7 @@ mod tests {
         fn what_is_encoded_is_decoded_again(text in ".*") {
             let encoded = encode(&text);
             prop_assert!(encoded.is_ascii());
-            let decoded = decode(&encoded);
+            let decoded = decode(&encoded, false);
             prop_assert_eq!(decoded.as_deref(), Some(&*text));
         }
     }

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use super::percent;
+
 /// Longest query that is read, in bytes: as long as the names of streams over RTMP, which have
 /// queries too.
 const MAX_LEN: usize = 1024;
@@ -17,10 +19,10 @@ pub fn value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
         return None;
     }
     query.split('&').find_map(|parameter| {
-        let decoded = decode(parameter).filter(|decoded| !decoded.contains('&'));
+        let decoded = percent::decode(parameter, true).filter(|decoded| !decoded.contains('&'));
         match decoded {
-            Some(decoded) => Some(Cow::Owned(value_of(&decoded, name)?.to_owned())),
-            None => value_of(parameter, name).map(Cow::Borrowed),
+            Some(Cow::Owned(decoded)) => Some(value_of(&decoded, name)?.to_owned().into()),
+            _ => value_of(parameter, name).map(Cow::Borrowed),
         }
     })
 }
@@ -28,34 +30,6 @@ pub fn value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
 fn value_of<'a>(parameter: &'a str, name: &str) -> Option<&'a str> {
     let (found, value) = parameter.split_once('=')?;
     (found == name).then_some(value)
-}
-
-/// Decodes a part of a query that holds `%`. Sequences that aren't like `%41` stay. `None` if there
-/// is nothing to decode, or the result isn't UTF-8.
-fn decode(text: &str) -> Option<String> {
-    if !text.contains('%') {
-        return None;
-    }
-    let digit = |byte: &u8| char::from(*byte).to_digit(16);
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, others @ ..] = rest {
-        rest = others;
-        let encoded = match others {
-            [high, low, after @ ..] if *first == b'%' => {
-                digit(high).zip(digit(low)).zip(Some(after))
-            }
-            _ => None,
-        };
-        match encoded {
-            Some(((high, low), after)) => {
-                bytes.push((high << 4 | low) as u8);
-                rest = after;
-            }
-            None => bytes.push(*first),
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -182,7 +182,7 @@ const NOT_FOUND: Rejected = Rejected {
 fn decode_path(path: &str) -> Result<String, Rejected> {
     let mut decoded = String::with_capacity(path.len());
     for part in path.split('/').filter(|part| !part.is_empty()) {
-        let part = decode(part).ok_or(Rejected {
+        let part = decode(part, false).ok_or(Rejected {
             status: Status::BadRequest,
             why: "a path that isn't percent-encoded UTF-8",
         })?;

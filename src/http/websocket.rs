@@ -144,45 +144,6 @@ const NOT_TEXT: Violation = Violation {
     why: "a text that isn't UTF-8",
 };
 
-/// Checks that a text is UTF-8, which is required even of one that is skipped (8.1): how many bytes
-/// its last character lacks, and the bounds of the next byte.
-#[derive(Clone, Copy, Debug)]
-struct Utf8 {
-    lacking: u8,
-    first: u8,
-    last: u8,
-}
-
-impl Utf8 {
-    const BETWEEN: Utf8 = Utf8::of(0, 0, 0);
-
-    const fn of(lacking: u8, first: u8, last: u8) -> Utf8 {
-        Utf8 {
-            lacking,
-            first,
-            last,
-        }
-    }
-
-    /// After one more byte (RFC 3629, section 4).
-    fn after(self, byte: u8) -> Option<Utf8> {
-        Some(match (self.lacking, byte) {
-            (0, ..=0x7F) => Utf8::BETWEEN,
-            (0, 0xC2..=0xDF) => Utf8::of(1, 0x80, 0xBF),
-            (0, 0xE0) => Utf8::of(2, 0xA0, 0xBF),
-            (0, 0xED) => Utf8::of(2, 0x80, 0x9F),
-            (0, 0xE1..=0xEF) => Utf8::of(2, 0x80, 0xBF),
-            (0, 0xF0) => Utf8::of(3, 0x90, 0xBF),
-            (0, 0xF1..=0xF3) => Utf8::of(3, 0x80, 0xBF),
-            (0, 0xF4) => Utf8::of(3, 0x80, 0x8F),
-            (1.., _) if (self.first..=self.last).contains(&byte) => {
-                Utf8::of(self.lacking - 1, 0x80, 0xBF)
-            }
-            _ => return None,
-        })
-    }
-}
-
 /// Reads the frames of a client, in pieces of any size.
 #[derive(Debug, Default)]
 pub struct FrameReader {
@@ -193,8 +154,8 @@ pub struct FrameReader {
     control: Vec<u8>,
     /// The number of bytes so far of a data message that isn't complete.
     message_len: Option<u64>,
-    /// The check of that message, if it is a text.
-    text: Option<Utf8>,
+    /// Of that message, if it is a text: the bytes of a character that isn't complete.
+    text: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
@@ -219,8 +180,8 @@ struct FrameHead {
 
 const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;
-const CLOSE: u8 = 8;
-const PING: u8 = 9;
+const CLOSE: u8 = Opcode::Close as u8;
+const PING: u8 = Opcode::Ping as u8;
 
 impl FrameHead {
     fn is_control(&self) -> bool {
@@ -248,19 +209,18 @@ impl FrameHead {
                 "a control frame in pieces, or of more than 125 bytes",
             ));
         }
-        let (len, rest) = match (short, rest) {
-            (126, [b1, b0, rest @ ..]) => (u64::from(u16::from_be_bytes([*b1, *b0])), rest),
-            (127, [b7, b6, b5, b4, b3, b2, b1, b0, rest @ ..]) => {
-                let bytes = [*b7, *b6, *b5, *b4, *b3, *b2, *b1, *b0];
-                (u64::from_be_bytes(bytes), rest)
-            }
-            (126 | 127, _) => return Ok(None),
-            (short, rest) => (u64::from(short), rest),
+        // Longer lengths follow in two or eight bytes, which must be needed.
+        let (size, shortest) = match short {
+            126 => (2, 126),
+            127 => (8, 0x1_0000),
+            _ => (0, 0),
         };
-        let shortest = match short {
-            126 => 126,
-            127 => 0x1_0000,
-            _ => 0,
+        let Some((long, rest)) = rest.split_at_checked(size) else {
+            return Ok(None);
+        };
+        let len = match long {
+            [] => u64::from(short),
+            long => long.iter().fold(0, |len, byte| len << 8 | u64::from(*byte)),
         };
         if len < shortest || len > i64::MAX as u64 {
             return Err(violation(
@@ -324,16 +284,13 @@ impl FrameReader {
                     let (payload, rest) = input.split_at_checked(len).unwrap_or_default();
                     *input = rest;
                     // The mask repeats from the first byte of the payload on (5.3).
-                    let mask = head
-                        .mask
-                        .iter()
-                        .cycle()
-                        .skip((head.len - left) as usize % 4);
+                    let mask = head.mask.iter().cycle();
+                    let mask = mask.skip((head.len - left) as usize % 4);
                     for byte in payload.iter().zip(mask).map(|(byte, mask)| byte ^ mask) {
                         if head.is_control() {
                             self.control.push(byte);
                         } else if let Some(text) = &mut self.text {
-                            *text = text.after(byte).ok_or(NOT_TEXT)?;
+                            check_text(text, byte)?;
                         }
                     }
                     let left = left - len as u64;
@@ -363,7 +320,7 @@ impl FrameReader {
         self.message_len = Some(len);
         match head.opcode {
             CONTINUATION => {}
-            TEXT => self.text = Some(Utf8::BETWEEN),
+            TEXT => self.text = Some(Vec::new()),
             _ => self.text = None,
         }
         Ok(())
@@ -375,9 +332,11 @@ impl FrameReader {
                 return Ok(None);
             }
             self.message_len = None;
-            return match self.text {
-                Some(Utf8 { lacking: 1.., .. }) => Err(NOT_TEXT),
-                _ => Ok(Some(WebSocketEvent::Message)),
+            let is_cut = self.text.as_ref().is_some_and(|rest| !rest.is_empty());
+            return if is_cut {
+                Err(NOT_TEXT)
+            } else {
+                Ok(Some(WebSocketEvent::Message))
             };
         }
         let payload = std::mem::take(&mut self.control);
@@ -390,6 +349,18 @@ impl FrameReader {
             _ => WebSocketEvent::Pong,
         }))
     }
+}
+
+/// Takes the next byte of a text, which has to be UTF-8 even if it is skipped (8.1).
+fn check_text(character: &mut Vec<u8>, byte: u8) -> Result<(), Violation> {
+    character.push(byte);
+    match std::str::from_utf8(character) {
+        Ok(_) => character.clear(),
+        // The character isn't complete.
+        Err(error) if error.error_len().is_none() => {}
+        Err(_) => return Err(NOT_TEXT),
+    }
+    Ok(())
 }
 
 /// The status code of a Close frame (5.5.1, 7.4).

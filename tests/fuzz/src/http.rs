@@ -92,7 +92,7 @@ fn check_route(head: &Head) {
         );
     }
     assert_eq!(
-        percent::decode(&percent::encode(name)).as_deref(),
+        percent::decode(&percent::encode(name), false).as_deref(),
         Some(name)
     );
     if let Route::HlsFile(key, name) = &route {
