@@ -5,6 +5,7 @@
 mod access;
 mod listen;
 mod nearest;
+mod opt;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -14,6 +15,7 @@ use access::LISTS;
 use brooklet::Config;
 use brooklet::live::out::join::Join;
 use nearest::nearest;
+use opt::{Kind, Opt, PREFIX, variable_name};
 
 /// What the program is asked to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,17 +39,6 @@ pub(crate) struct Settings {
     pub(crate) log: Option<log::LevelFilter>,
 }
 
-/// An option with a value.
-struct Opt {
-    name: &'static str,
-    value: &'static str,
-    default: &'static str,
-    /// One line, the same as in the table of README.md.
-    help: &'static str,
-    /// Sets the value, or returns what was expected.
-    set: fn(&mut Settings, &str) -> Result<(), &'static str>,
-}
-
 /// The expected values for listeners.
 const ADDRESS: &str = "a port, an address or a name such as 1935, 0.0.0.0:1935 or localhost:1935";
 const ADDRESS_OR_OFF: &str =
@@ -57,7 +48,7 @@ const SIZE: &str = "a size such as 32M or 512K";
 const TIME: &str = "a time such as 2s, 500ms or 1m, at most a day";
 const COUNT: &str = "a number of at least 1";
 
-/// All options, in the order of the help text.
+/// The options besides those for access.
 const OPTIONS: &[Opt] = &[
     Opt {
         name: "rtmp",
@@ -65,6 +56,7 @@ const OPTIONS: &[Opt] = &[
         default: "1935",
         help: "listen here; may be repeated; a port alone means all addresses, a name such as \
                localhost:1935 those of its addresses that this machine has",
+        kind: Kind::Several(|settings| listen::forget(settings, "rtmp")),
         set: |settings, text| listen::listen(settings, "rtmp", text).ok_or(ADDRESS),
     },
     Opt {
@@ -76,6 +68,7 @@ const OPTIONS: &[Opt] = &[
             "off"
         },
         help: "listen here for HTTP: page, players and state; may be repeated; off for nowhere",
+        kind: Kind::Several(|settings| listen::forget(settings, "http")),
         set: |settings, text| {
             match text {
                 "off" => listen::forget(settings, "http"),
@@ -89,6 +82,7 @@ const OPTIONS: &[Opt] = &[
         value: "SIZE",
         default: "32M",
         help: "memory for all media, claimed at start",
+        kind: Kind::Single,
         set: |settings, text| {
             const MIN: usize = 1 << 20;
             let bytes = parse_size(text).ok_or(SIZE)?;
@@ -107,6 +101,7 @@ const OPTIONS: &[Opt] = &[
         default: "12s",
         help: "what a stream keeps for players that are behind, while memory lasts; more if \
                keyframes are further apart",
+        kind: Kind::Single,
         set: |settings, text| set_time(&mut settings.config.history, text),
     },
     Opt {
@@ -114,6 +109,7 @@ const OPTIONS: &[Opt] = &[
         value: "TIME",
         default: "2s",
         help: "a player further behind skips to the newest keyframe; at most half the history",
+        kind: Kind::Single,
         set: |settings, text| set_time(&mut settings.config.max_lag, text),
     },
     Opt {
@@ -121,6 +117,7 @@ const OPTIONS: &[Opt] = &[
         value: "SIZE",
         default: "4M",
         help: "longest audio or video message, that is: largest keyframe",
+        kind: Kind::Single,
         set: |settings, text| {
             let bytes = parse_size(text).filter(|bytes| (1024..1 << 24).contains(bytes));
             settings.config.max_message = bytes.ok_or("a size from 1K to 16383K")? as u32;
@@ -133,6 +130,7 @@ const OPTIONS: &[Opt] = &[
         default: "30s",
         help: "how long players wait for a publisher that is gone; those of HLS twice as long if \
                it vanished",
+        kind: Kind::Single,
         set: |settings, text| set_time(&mut settings.config.grace, text),
     },
     Opt {
@@ -141,6 +139,7 @@ const OPTIONS: &[Opt] = &[
         default: "live",
         help: "where players start: at the live edge (live), at the newest keyframe (gop) or at \
                the next one (next); a URL may say ?join=gop",
+        kind: Kind::Single,
         set: |settings, text| {
             settings.config.join = Join::from_name(text).ok_or("live, gop or next")?;
             Ok(())
@@ -151,6 +150,7 @@ const OPTIONS: &[Opt] = &[
         value: "TIME",
         default: "0ms",
         help: "let messages wait this long for company: less CPU, more delay; at most 1s",
+        kind: Kind::Single,
         set: |settings, text| {
             let batch = parse_time(text).filter(|batch| *batch <= Duration::from_secs(1));
             settings.config.batch = batch.ok_or("a time from 0ms to 1s")?;
@@ -162,6 +162,7 @@ const OPTIONS: &[Opt] = &[
         value: "N",
         default: "256",
         help: "connections in all, of which 7/8 may watch",
+        kind: Kind::Single,
         set: |settings, text| set_count(&mut settings.config.max_connections, text),
     },
     Opt {
@@ -170,6 +171,7 @@ const OPTIONS: &[Opt] = &[
         default: "64",
         help: "connections from one address, or one /64 of IPv6; also limits the streams that \
                one address may publish",
+        kind: Kind::Single,
         set: |settings, text| set_count(&mut settings.config.max_per_address, text),
     },
     Opt {
@@ -177,6 +179,7 @@ const OPTIONS: &[Opt] = &[
         value: "N",
         default: "20",
         help: "new connections a second from one address; twice as many may come at once",
+        kind: Kind::Single,
         set: |settings, text| {
             let rate = text.parse().ok().filter(|rate| *rate >= 1);
             settings.config.max_connect_rate = rate.ok_or(COUNT)?;
@@ -188,6 +191,7 @@ const OPTIONS: &[Opt] = &[
         value: "TIME",
         default: "15s",
         help: "a publisher that sends nothing for this long is disconnected",
+        kind: Kind::Single,
         set: |settings, text| set_time(&mut settings.config.idle_timeout, text),
     },
     Opt {
@@ -195,6 +199,7 @@ const OPTIONS: &[Opt] = &[
         value: "TIME",
         default: "10s",
         help: "how long the handshake may take",
+        kind: Kind::Single,
         set: |settings, text| set_time(&mut settings.config.handshake_timeout, text),
     },
     Opt {
@@ -202,6 +207,7 @@ const OPTIONS: &[Opt] = &[
         value: "TIME",
         default: "15s",
         help: "from handshake to publish or play",
+        kind: Kind::Single,
         set: |settings, text| set_time(&mut settings.config.command_timeout, text),
     },
     Opt {
@@ -209,6 +215,7 @@ const OPTIONS: &[Opt] = &[
         value: "LEVEL",
         default: "info",
         help: "error, warn, info, debug, trace or off; RUST_LOG works too",
+        kind: Kind::Single,
         set: |settings, text| {
             let level = text
                 .parse()
@@ -219,11 +226,13 @@ const OPTIONS: &[Opt] = &[
     },
 ];
 
+/// All options, in the order of the help text.
+fn options() -> impl Iterator<Item = &'static Opt> {
+    OPTIONS.iter().chain(LISTS)
+}
+
 /// The value of `--max-lag` until it is given. As an argument it is refused.
 const NOT_GIVEN: Duration = Duration::ZERO;
-
-/// The prefix of every environment variable.
-const PREFIX: &str = "BROOKLET_";
 
 /// Parses the arguments (without the program's name) and the environment. The error is one line that
 /// says what was wrong and what was expected.
@@ -243,7 +252,7 @@ pub(crate) fn parse(
         )
     });
 
-    // The options seen so far: the first one of a list replaces its default.
+    // The options seen so far: the first value replaces the default, and values from the environment.
     let mut given = Vec::new();
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
@@ -258,23 +267,15 @@ pub(crate) fn parse(
                 )));
             }
             lexopt::Arg::Long(name) => {
-                if let Some(list) = LISTS.iter().find(|list| list.name == name) {
-                    let value = value_of(&mut parser, list.name, list.value)?;
-                    if is_first(list.name, &mut given) {
-                        list.clear(&mut settings);
-                    }
-                    list.set(&format!("--{}", list.name), &mut settings, &value)?;
-                    continue;
-                }
-                let Some(option) = OPTIONS.iter().find(|option| option.name == name) else {
+                let Some(option) = options().find(|option| option.name == name) else {
                     return Err(unknown("option", "--", name));
                 };
-                let value = value_of(&mut parser, option.name, option.value)?;
-                if is_first(option.name, &mut given) {
-                    // Listeners replace the default, and listeners from the environment.
-                    listen::forget(&mut settings, option.name);
+                let value = value_of(&mut parser, option)?;
+                if !given.contains(&option.name) {
+                    given.push(option.name);
+                    option.clear(&mut settings);
                 }
-                set(option, &format!("--{}", option.name), &mut settings, &value)?;
+                option.set(&format!("--{}", option.name), &mut settings, &value)?;
             }
             lexopt::Arg::Short(letter) => {
                 let rest = parser.optional_value().unwrap_or_default();
@@ -315,24 +316,11 @@ fn take_variable(settings: &mut Settings, variable: &str, text: &str) -> Result<
     let Some(name) = variable.strip_prefix(PREFIX) else {
         return Ok(());
     };
-    if let Some(list) = LISTS.iter().find(|l| variable_name(l.name) == variable) {
-        return list.set_all(variable, settings, text);
+    match options().find(|option| variable_name(option.name) == variable) {
+        Some(option) => option.set_all(variable, settings, text),
+        None if is_of_kubernetes(name, text) => Ok(()),
+        None => Err(unknown("environment variable", PREFIX, name)),
     }
-    let Some(option) = OPTIONS.iter().find(|o| variable_name(o.name) == variable) else {
-        return if is_of_kubernetes(name, text) {
-            Ok(())
-        } else {
-            Err(unknown("environment variable", PREFIX, name))
-        };
-    };
-    let parts = text.split(',').map(str::trim);
-    for (index, part) in parts.filter(|part| !part.is_empty()).enumerate() {
-        if index == 0 {
-            listen::forget(settings, option.name);
-        }
-        set(option, variable, settings, part)?;
-    }
-    Ok(())
 }
 
 /// Whether a variable was set by Kubernetes, or by a link between containers, with the address of a
@@ -369,25 +357,10 @@ fn unknown_short(letter: char, rest: &str) -> String {
     }
 }
 
-fn is_first(name: &'static str, given: &mut Vec<&'static str>) -> bool {
-    let is_first = !given.contains(&name);
-    given.push(name);
-    is_first
-}
-
-fn value_of(parser: &mut lexopt::Parser, name: &str, expected: &str) -> Result<String, String> {
+fn value_of(parser: &mut lexopt::Parser, option: &Opt) -> Result<String, String> {
     let value = parser.value();
-    let value = value.map_err(|_| format!("--{name} needs a value, {expected}"))?;
+    let value = value.map_err(|_| format!("--{} needs a value, {}", option.name, option.value))?;
     Ok(value.to_string_lossy().into_owned())
-}
-
-fn set(option: &Opt, origin: &str, settings: &mut Settings, text: &str) -> Result<(), String> {
-    (option.set)(settings, text)
-        .map_err(|expected| format!("invalid value {text:?} for {origin}: expected {expected}"))
-}
-
-fn variable_name(option: &str) -> String {
-    PREFIX.to_owned() + &option.to_ascii_uppercase().replace('-', "_")
 }
 
 fn help() -> String {
@@ -402,20 +375,15 @@ fn help() -> String {
          Without options it listens on port 1935 of every address, and prints what to\n\
          enter in OBS, ffmpeg and VLC.\n\nOptions:\n"
     });
-    for (name, value, default, help) in listed() {
-        let (option, default) = (format!("--{name} {value}"), format!("[default: {default}]"));
-        push_help(&mut text, &option, help, Some(&default));
+    for option in options() {
+        let name = format!("--{} {}", option.name, option.value);
+        let default = format!("[default: {}]", option.default);
+        push_help(&mut text, &name, option.help, Some(&default));
     }
     push_help(&mut text, "-h, --help", "print this", None);
     push_help(&mut text, "-V, --version", "print the version", None);
     text.push_str("\nEach option can also be an environment variable: BROOKLET_MAX_LAG=1s.\n");
     text
-}
-
-/// Name, value, default and help of all options, in the order of the help text.
-fn listed() -> impl Iterator<Item = (&'static str, &'static str, &'static str, &'static str)> {
-    let options = OPTIONS.iter().map(|o| (o.name, o.value, o.default, o.help));
-    options.chain(LISTS.iter().map(|l| (l.name, l.value, l.default, l.help)))
 }
 
 /// Adds an option, with its help beside it in lines of at most 80 columns. `end` stays on one line.

@@ -1,225 +1,102 @@
 //! The options for access: who may publish, play and administer, and which proxies and host names are
 //! trusted. They may be repeated. Secrets can be read from a file, and no message repeats them.
 
-use super::Settings;
-use brooklet::config::{Access, Key, Network, User, parse_api_key, parse_host_name};
-
-/// An option that may be repeated.
-pub(super) struct List {
-    pub(super) name: &'static str,
-    pub(super) value: &'static str,
-    pub(super) default: &'static str,
-    pub(super) help: &'static str,
-    kind: ListKind,
-}
-
-/// What the list holds, and which setting it changes.
-#[derive(Clone, Copy)]
-enum ListKind {
-    Keys(AccessOf),
-    Users(AccessOf),
-    Networks(AccessOf),
-    /// At most one.
-    ApiKey,
-    Proxies,
-    HostNames,
-}
-
-type AccessOf = fn(&mut Settings) -> &mut Access;
-
-fn publish(settings: &mut Settings) -> &mut Access {
-    &mut settings.config.publish
-}
-
-fn play(settings: &mut Settings) -> &mut Access {
-    &mut settings.config.play
-}
+use super::opt::{Kind, Opt};
+use brooklet::config::{Key, Network, User, parse_api_key, parse_host_name};
 
 /// All lists, in the order of the help text.
-pub(super) const LISTS: &[List] = &[
-    List {
+pub(super) const LISTS: &[Opt] = &[
+    Opt {
         name: "publish-key",
         value: "[NAME=]KEY",
         default: "none",
         help: "a key that publishers have to show: rtmp://HOST/live/door?key=KEY; NAME is \
                live/door, live/* for all below live, or absent for all streams; may be repeated; \
                @FILE reads keys from a file, one a line",
-        kind: ListKind::Keys(publish),
+        kind: Kind::Secrets(|settings| settings.config.publish.keys.clear()),
+        set: |settings, text| Key::parse(text).map(|key| settings.config.publish.keys.push(key)),
     },
-    List {
+    Opt {
         name: "publish-user",
         value: "NAME:PASSWORD",
         default: "none",
         help: "a user that publishers may log in as; may be repeated; or @FILE",
-        kind: ListKind::Users(publish),
+        kind: Kind::Secrets(|settings| settings.config.publish.users.clear()),
+        set: |settings, text| {
+            User::parse(text).map(|user| settings.config.publish.users.push(user))
+        },
     },
-    List {
+    Opt {
         name: "publish-from",
         value: "NETWORKS",
         default: "private without keys and users, else any",
         help: "where publishers may come from: 192.168.1.0/24, fd00::/8, private, any",
-        kind: ListKind::Networks(publish),
+        kind: Kind::List(|settings| settings.config.publish.from.clear()),
+        set: |settings, text| {
+            Network::parse(text).map(|from| settings.config.publish.from.push(from))
+        },
     },
-    List {
+    Opt {
         name: "play-key",
         value: "[NAME=]KEY",
         default: "none",
         help: "a key that players have to show, as --publish-key",
-        kind: ListKind::Keys(play),
+        kind: Kind::Secrets(|settings| settings.config.play.keys.clear()),
+        set: |settings, text| Key::parse(text).map(|key| settings.config.play.keys.push(key)),
     },
-    List {
+    Opt {
         name: "play-user",
         value: "NAME:PASSWORD",
         default: "none",
         help: "a user that players may log in as, as --publish-user",
-        kind: ListKind::Users(play),
+        kind: Kind::Secrets(|settings| settings.config.play.users.clear()),
+        set: |settings, text| User::parse(text).map(|user| settings.config.play.users.push(user)),
     },
-    List {
+    Opt {
         name: "play-from",
         value: "NETWORKS",
         default: "private without keys and users, else any",
         help: "where players may come from, as --publish-from",
-        kind: ListKind::Networks(play),
+        kind: Kind::List(|settings| settings.config.play.from.clear()),
+        set: |settings, text| Network::parse(text).map(|from| settings.config.play.from.push(from)),
     },
-    List {
+    Opt {
         name: "api-key",
         value: "KEY",
         default: "only this machine may",
         help: "the key that is needed to see addresses of viewers and to end connections over \
                HTTP; or @FILE",
-        kind: ListKind::ApiKey,
+        kind: Kind::Secrets(|settings| settings.config.api_key = None),
+        set: |settings, text| match settings.config.api_key.replace(parse_api_key(text)?) {
+            None => Ok(()),
+            // Otherwise one of the two would be ignored silently.
+            Some(_) => Err("one key only"),
+        },
     },
-    List {
+    Opt {
         name: "trusted-proxy",
         value: "NETWORKS",
         default: "none",
         help: "your reverse proxies, whose X-Forwarded-For and Forwarded are believed; may be \
                repeated; not any",
-        kind: ListKind::Proxies,
+        kind: Kind::List(|settings| settings.config.trusted_proxies.clear()),
+        set: |settings, text| {
+            let proxies = &mut settings.config.trusted_proxies;
+            Network::parse_of_proxies(text).map(|network| proxies.push(network))
+        },
     },
-    List {
+    Opt {
         name: "host-name",
         value: "NAME",
         default: "none",
         help: "another host name that browsers may use when no key is required (addresses and \
                local names always work); may be repeated",
-        kind: ListKind::HostNames,
+        kind: Kind::List(|settings| settings.config.host_names.clear()),
+        set: |settings, text| {
+            parse_host_name(text).map(|name| settings.config.host_names.push(name))
+        },
     },
 ];
-
-impl List {
-    /// Takes values from an environment variable, which separates them by commas.
-    pub(super) fn set_all(
-        &self,
-        variable: &str,
-        settings: &mut Settings,
-        text: &str,
-    ) -> Result<(), String> {
-        let values = text.split(',').map(str::trim);
-        let values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
-        if values.is_empty() && self.is_secret() {
-            // Probably meant to be filled in from another variable. Taken as "no key", it would open
-            // the server to everybody.
-            return Err(format!("{variable} is empty: set it or remove it"));
-        }
-        values
-            .into_iter()
-            .try_for_each(|value| self.set(variable, settings, value))
-    }
-
-    /// Adds a value, or the values in a file. The error for a secret says what was expected, not what
-    /// was given.
-    pub(super) fn set(
-        &self,
-        origin: &str,
-        settings: &mut Settings,
-        text: &str,
-    ) -> Result<(), String> {
-        let Some(path) = text.strip_prefix('@').filter(|_| self.is_secret()) else {
-            return self.add(origin, settings, text);
-        };
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read {path} for {origin}: {error}"))?;
-        let mut is_empty = true;
-        for (index, line) in text.lines().map(str::trim).enumerate() {
-            if !line.is_empty() && !line.starts_with('#') {
-                is_empty = false;
-                let origin = format!("{origin} in line {} of {path}", index + 1);
-                self.add(&origin, settings, line)?;
-            }
-        }
-        if is_empty {
-            return Err(format!(
-                "{path} is empty: {origin} expects {} on each line",
-                self.value
-            ));
-        }
-        Ok(())
-    }
-
-    /// Removes the values added so far.
-    pub(super) fn clear(&self, settings: &mut Settings) {
-        match self.kind {
-            ListKind::Keys(access) => access(settings).keys.clear(),
-            ListKind::Users(access) => access(settings).users.clear(),
-            ListKind::Networks(access) => access(settings).from.clear(),
-            ListKind::ApiKey => settings.config.api_key = None,
-            ListKind::Proxies => settings.config.trusted_proxies.clear(),
-            ListKind::HostNames => settings.config.host_names.clear(),
-        }
-    }
-
-    fn is_secret(&self) -> bool {
-        matches!(
-            self.kind,
-            ListKind::Keys(_) | ListKind::Users(_) | ListKind::ApiKey
-        )
-    }
-
-    fn add(&self, origin: &str, settings: &mut Settings, text: &str) -> Result<(), String> {
-        let secret =
-            |expected: &str| format!("invalid value for {origin} (not shown): expected {expected}");
-        match self.kind {
-            ListKind::Keys(access) => {
-                let key = Key::parse(text).map_err(secret)?;
-                access(settings).keys.push(key);
-            }
-            ListKind::Users(access) => {
-                let user = User::parse(text).map_err(secret)?;
-                access(settings).users.push(user);
-            }
-            ListKind::ApiKey => {
-                let key = parse_api_key(text).map_err(secret)?;
-                // Otherwise one of the two would be ignored silently.
-                if settings.config.api_key.replace(key).is_some() {
-                    return Err(secret("one key only"));
-                }
-            }
-            ListKind::Networks(_) | ListKind::Proxies | ListKind::HostNames => {
-                for part in text.split(',').map(str::trim) {
-                    self.add_shown(settings, part).map_err(|expected| {
-                        format!("invalid value {part:?} for {origin}: expected {expected}")
-                    })?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds a value that isn't secret.
-    fn add_shown(&self, settings: &mut Settings, text: &str) -> Result<(), &'static str> {
-        let config = &mut settings.config;
-        match self.kind {
-            ListKind::Networks(access) => access(settings).from.push(Network::parse(text)?),
-            ListKind::Proxies => config
-                .trusted_proxies
-                .push(Network::parse_of_proxies(text)?),
-            ListKind::HostNames => config.host_names.push(parse_host_name(text)?),
-            ListKind::Keys(_) | ListKind::Users(_) | ListKind::ApiKey => {}
-        }
-        Ok(())
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -24,10 +24,8 @@ pub(super) fn listen(settings: &mut Settings, option: &'static str, text: &str) 
 
 /// Removes the listeners added so far.
 pub(super) fn forget(settings: &mut Settings, option: &str) {
-    if matches!(option, "rtmp" | "http") {
-        listeners(&mut settings.config, option).clear();
-        settings.names.retain(|(of, ..)| *of != option);
-    }
+    listeners(&mut settings.config, option).clear();
+    settings.names.retain(|(of, ..)| *of != option);
 }
 
 impl Settings {

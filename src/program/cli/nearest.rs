@@ -1,15 +1,14 @@
 //! The option that was probably meant.
 
-use super::{LISTS, OPTIONS};
+use super::options;
 
 /// The option whose name is closest to an unknown one, if any is close: a typing error or two away, or
 /// one name a prefix of the other. Upper case and underscores don't matter.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase().replace('_', "-");
     let most = name.len().div_ceil(3);
-    let names = OPTIONS.iter().map(|option| option.name);
-    let names = names.chain(LISTS.iter().map(|list| list.name));
-    let rated = names.map(|option| {
+    let rated = options().map(|option| {
+        let option = option.name;
         let is_part = name.len() > 2 && (option.starts_with(&name) || name.starts_with(option));
         let distance = if is_part { 0 } else { distance(option, &name) };
         (distance, option)

@@ -271,7 +271,9 @@ fn the_help_names_every_option_and_fits_the_screen() {
         panic!()
     };
     let words: Vec<_> = help.split_whitespace().collect();
-    for (name, value, default, text) in listed() {
+    for option in options() {
+        let (name, value) = (option.name, option.value);
+        let (text, default) = (option.help, option.default);
         let all = format!("--{name} {value} {text} [default: {default}]");
         let all: Vec<_> = all.split_whitespace().collect();
         assert!(words.windows(all.len()).any(|part| part == all), "{name}");
@@ -290,12 +292,14 @@ fn the_readme_describes_each_option_as_the_help_does() {
     let (readme, _) = readme.split_once("\n## ").unwrap();
     // Without markup.
     let readme = readme.replace('`', "").replace("\\|", "|");
-    for (name, value, default, help) in listed() {
+    for option in options() {
+        let (name, value) = (option.name, option.value);
+        let (help, default) = (option.help, option.default);
         let row = format!("\n| --{name} {value} | {default} | {help} |\n");
         assert!(readme.contains(&row), "not in README.md:{row}");
     }
     let rows = readme.matches("\n| --").count() - 1;
-    assert_eq!(rows, listed().count());
+    assert_eq!(rows, options().count());
 }
 
 #[test]
@@ -307,7 +311,7 @@ fn variables_in_the_documentation_exist() {
     ] {
         for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
             if word.starts_with(PREFIX) && word != PREFIX {
-                let mut variables = listed().map(|(name, ..)| variable_name(name));
+                let mut variables = options().map(|option| variable_name(option.name));
                 assert!(variables.any(|variable| variable == word), "{word}");
             }
         }
