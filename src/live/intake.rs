@@ -116,8 +116,8 @@ pub(super) struct Publish {
     began: When,
     /// Enough has come to know which tracks there are.
     is_settled: bool,
-    /// A keyframe has come since the last call of [`Intake::take_urgency`].
-    is_urgent: bool,
+    /// A keyframe has come, which doesn't wait for other messages.
+    pub(super) is_urgent: bool,
     found: FoundTracks,
     /// The bandwidth that the metadata announces, in bits per second.
     pub(super) announced_bandwidth: u32,
@@ -332,11 +332,6 @@ impl Intake {
         }
     }
 
-    /// Whether a keyframe has come since the last call: it doesn't wait for company.
-    pub(super) fn take_urgency(&mut self) -> bool {
-        std::mem::take(&mut self.publish.is_urgent)
-    }
-
     /// Lets the doctor examine what has come, and returns the findings that are to be logged.
     pub(super) fn examine(&mut self, is_live: bool, store: &mut Store<'_>) -> Vec<Finding> {
         let Arrivals { since, doctor, .. } = &mut self.arrivals;
@@ -347,7 +342,13 @@ impl Intake {
             doctor.find(Finding::Timestamps(repair));
         }
         if let Some(pace) = self.clock.pacer.news.take() {
-            if matches!(pace, Pace::Fast { is_lost: true, .. }) {
+            if matches!(
+                pace,
+                Pace::Off {
+                    is_lost: true,
+                    tenths: 11..
+                }
+            ) {
                 // Players would play minutes with a frame now and then.
                 store.hls.forget_before(store.log.end());
             }

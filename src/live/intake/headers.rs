@@ -62,7 +62,7 @@ impl Intake {
             return Appended::Ignored;
         };
         let block = || store.log.take_block();
-        let Some(preamble) = self.preamble.with_in(slot, bytes, max_on_heap, block) else {
+        let Some(preamble) = self.preamble.with(slot, bytes, max_on_heap, block) else {
             return Appended::Ignored;
         };
         self.preamble = Arc::new(preamble);
@@ -186,7 +186,7 @@ impl Intake {
         self.publish.metadata = None;
         self.publish.metadata = encoded.and_then(|encoded| match encoded.len() {
             len @ 0..=SHORT_METADATA if self.pay_for_headers(len) == Some(HEAP_LEN) => {
-                Some(Kept::on_heap(&encoded))
+                Some(Kept::Heap(encoded.into()))
             }
             _ => Kept::in_block(&encoded, store.log.take_block()?),
         });
@@ -213,7 +213,7 @@ impl Intake {
         let max_on_heap = self.pay_for_headers(bytes.len()).unwrap_or(0);
         let block = || store.log.take_block();
         let preamble = &self.preamble;
-        if let Some(preamble) = preamble.with_in(Slot::Metadata, &bytes, max_on_heap, block) {
+        if let Some(preamble) = preamble.with(Slot::Metadata, &bytes, max_on_heap, block) {
             self.preamble = Arc::new(preamble);
             let timestamp = self.clock.newest().unwrap_or(0);
             let meta = self.meta_beside(Kind::Data, Role::Header, timestamp, store);

@@ -112,7 +112,7 @@ impl Stream {
         self.arena.reclaim();
         let state = &mut *self.published(generation)?;
         let result = state.take_in(now, act);
-        let is_urgent = state.intake.take_urgency();
+        let is_urgent = std::mem::take(&mut state.intake.publish.is_urgent);
         state.audience.note_arrivals(&state.log, is_urgent, now);
         self.notify_hls(state);
         Ok(result)

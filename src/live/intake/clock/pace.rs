@@ -159,11 +159,7 @@ impl Pacer {
             let tenths = ((stamped * 10 + passed / 2) / passed.max(1)) as u32;
             self.is_lost = is_sure || is_fast && audio > 0;
             let is_lost = self.is_lost;
-            self.news = Some(if is_fast {
-                Pace::Fast { tenths, is_lost }
-            } else {
-                Pace::Slow { tenths, is_lost }
-            });
+            self.news = Some(Pace::Off { tenths, is_lost });
         }
     }
 }

@@ -303,7 +303,7 @@ fn a_useless_clock_is_replaced_by_the_time_of_arrival() {
         let tenths = times as u32 * 10;
         assert_eq!(
             pace,
-            Some(Pace::Fast {
+            Some(Pace::Off {
                 tenths,
                 is_lost: true
             })
@@ -318,14 +318,14 @@ fn a_useless_clock_is_replaced_by_the_time_of_arrival() {
 fn timestamps_in_units_of_90_khz_are_found_too() {
     let (pace, placed) = paced((90, 1), 60, 40, true);
     let (tenths, is_lost) = (900, true);
-    assert_eq!(pace, Some(Pace::Fast { tenths, is_lost }));
+    assert_eq!(pace, Some(Pace::Off { tenths, is_lost }));
     assert!((59_000..66_000).contains(&placed), "{placed}");
 }
 
 #[test]
 fn a_clock_at_another_pace_is_found_but_only_replaced_if_audio_proves_it() {
     for has_audio in [true, false] {
-        let slow = Pace::Slow {
+        let slow = Pace::Off {
             tenths: 8,
             is_lost: has_audio,
         };
@@ -336,7 +336,7 @@ fn a_clock_at_another_pace_is_found_but_only_replaced_if_audio_proves_it() {
         assert_eq!(paced((101, 100), 60, 40, has_audio).0, None);
         assert_eq!(paced((1, 1), 60, 250, has_audio).0, None);
     }
-    let fast = Pace::Fast {
+    let fast = Pace::Off {
         tenths: 100,
         is_lost: false,
     };
@@ -384,7 +384,7 @@ fn a_clock_that_is_too_fast_is_found_if_the_audio_begins_later() {
         pace = clock.pacer.news.take().or(pace);
     }
     let (tenths, is_lost) = (100, true);
-    assert_eq!(pace, Some(Pace::Fast { tenths, is_lost }));
+    assert_eq!(pace, Some(Pace::Off { tenths, is_lost }));
 }
 
 #[test]
