@@ -172,17 +172,12 @@ impl Arena {
         if its_own.count() >= per_client {
             return Err(ArenaFull::PerClient(per_client));
         }
-        let running = state.accounts.iter().filter(|slot| slot.is_running);
-        let (mut streams, mut held) = (0, 0);
-        for slot in running {
-            streams += 1;
-            held += slot.held;
-        }
         // Streams that have just begun hold few blocks, but will need some soon.
         if self.pool.level_for(&state, None, 2) < self.pool.least() {
+            let running = state.accounts.iter().filter(|slot| slot.is_running);
             return Err(ArenaFull::InAll {
-                streams,
-                bytes: held * BLOCK_LEN,
+                streams: running.clone().count(),
+                bytes: running.map(|slot| slot.held).sum::<usize>() * BLOCK_LEN,
             });
         }
         Ok(Account::open(&self.pool, &mut state, Some(client)))

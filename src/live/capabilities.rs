@@ -5,8 +5,6 @@
 //! player of one track can take or skip: the first track, whatever its codec, without ModEx. Players
 //! in browsers give up at the first message that they don't know, so they get a selection.
 
-use std::ops::{BitAnd, BitOr};
-
 use super::kind::Kind;
 use crate::media::codec::{AudioCodec, Codec, FourCc, VideoCodec};
 use crate::media::tag::TagKind;
@@ -32,28 +30,12 @@ mod caps_ex {
 }
 
 /// See the module's documentation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capabilities(u32);
-
-impl Default for Capabilities {
-    fn default() -> Capabilities {
-        Capabilities::unknown()
-    }
-}
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities(pub(super) u32);
 
 impl Capabilities {
     /// The needs of a message that every receiver can take.
     pub const NONE: Capabilities = Capabilities(0);
-
-    /// The capabilities as a number.
-    pub(super) fn to_bits(self) -> u32 {
-        self.0
-    }
-
-    /// The capabilities with that number.
-    pub(super) fn from_bits(bits: u32) -> Capabilities {
-        Capabilities(bits)
-    }
 
     /// Those of a receiver that announced nothing.
     pub fn unknown() -> Capabilities {
@@ -68,7 +50,7 @@ impl Capabilities {
 
     /// Those of a receiver that wants the stream as it was published, such as a recorder.
     pub fn everything() -> Capabilities {
-        Capabilities(MULTITRACK | MOD_EX) | Capabilities::unknown()
+        Capabilities(MULTITRACK | MOD_EX | Capabilities::unknown().0)
     }
 
     /// Those of a client that announced these codecs and this `capsEx` (0 if missing) in `connect`.
@@ -85,7 +67,7 @@ impl Capabilities {
 
     /// Adds all tracks: for a player that understands them without announcing it.
     pub fn with_all_tracks(self) -> Capabilities {
-        self | Capabilities(MULTITRACK)
+        Capabilities(self.0 | MULTITRACK)
     }
 
     /// What a message asks of its receiver.
@@ -115,11 +97,8 @@ impl Capabilities {
 
     /// What a header of the preamble asks of its receiver.
     pub(super) fn needed_by_header(kind: Kind, payload: &[u8]) -> Capabilities {
-        kind.medium()
-            .and_then(|medium| TrackMessage::read(medium, payload))
-            .map_or(Capabilities::NONE, |message| {
-                Capabilities::needed_by(&message)
-            })
+        let message = kind.medium().and_then(|of| TrackMessage::read(of, payload));
+        message.map_or(Capabilities::NONE, |m| Capabilities::needed_by(&m))
     }
 
     /// Whether a receiver that has these takes a message that asks for `needs`. ModEx doesn't
@@ -151,30 +130,14 @@ fn bit_of(four_cc: &FourCc) -> Option<u32> {
 
 /// Whether every player takes the legacy form of this codec.
 fn is_usual(codec: Option<Codec>) -> bool {
-    match codec {
-        Some(Codec::Video(codec)) => matches!(codec, VideoCodec::H264 | VideoCodec::Hevc),
-        Some(Codec::Audio(codec)) => matches!(
-            codec,
-            AudioCodec::Aac | AudioCodec::Mp3 | AudioCodec::PcmLittleEndian
-        ),
-        None => true,
-    }
-}
-
-impl BitAnd for Capabilities {
-    type Output = Capabilities;
-
-    fn bitand(self, other: Capabilities) -> Capabilities {
-        Capabilities(self.0 & other.0)
-    }
-}
-
-impl BitOr for Capabilities {
-    type Output = Capabilities;
-
-    fn bitor(self, other: Capabilities) -> Capabilities {
-        Capabilities(self.0 | other.0)
-    }
+    use AudioCodec::{Aac, Mp3, PcmLittleEndian};
+    matches!(
+        codec,
+        None | Some(
+            Codec::Video(VideoCodec::H264 | VideoCodec::Hevc)
+                | Codec::Audio(Aac | Mp3 | PcmLittleEndian)
+        )
+    )
 }
 
 #[cfg(test)]
@@ -186,7 +149,6 @@ mod tests {
     fn a_receiver_that_announces_nothing_gets_all_codecs_of_the_first_track() {
         let nothing = Capabilities::announced(Codecs::default(), 0);
         assert_eq!(nothing, Capabilities::unknown());
-        assert_eq!(nothing, Capabilities::default());
         assert!(!nothing.has_multitrack() && !nothing.has_mod_ex());
         assert!(nothing.with_all_tracks().has_multitrack());
     }

@@ -14,14 +14,9 @@ pub const EXAMINATION: Millis = 5_000;
 pub(super) const KINDS: usize = 10;
 pub(super) const KEYFRAME_INTERVAL: usize = 0;
 pub(super) const MISSING_TRACK: usize = 1;
-const FRAME_RATE: usize = 2;
-const FRAME_SIZE: usize = 3;
-const TIMESTAMPS: usize = 4;
 pub(super) const NETWORK_GAPS: usize = 5;
 pub(super) const MEMORY: usize = 6;
-const PACE: usize = 7;
 pub(super) const MISSING_HEADER: usize = 8;
-const NO_START: usize = 9;
 
 /// What is wrong with a publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,15 +118,8 @@ pub enum Pace {
     Hovers,
     /// It runs backward. The time of arrival takes its place.
     Backward,
-    /// It is faster than time.
-    Fast {
-        /// How many times as fast as time, in tenths.
-        tenths: u32,
-        /// The time of arrival takes its place: the duration of the audio shows that it is wrong.
-        is_lost: bool,
-    },
-    /// It is slower than time.
-    Slow {
+    /// It is faster or slower than time.
+    Off {
         /// How many times as fast as time, in tenths.
         tenths: u32,
         /// The time of arrival takes its place: the duration of the audio shows that it is wrong.
@@ -142,19 +130,29 @@ pub enum Pace {
 impl Finding {
     /// A stable name for programs.
     pub fn id(&self) -> &'static str {
+        self.kind_and_id().1
+    }
+
+    /// The index of its kind.
+    pub(super) fn kind(&self) -> usize {
+        self.kind_and_id().0
+    }
+
+    fn kind_and_id(&self) -> (usize, &'static str) {
         match self {
-            Finding::KeyframeInterval { .. } => "keyframe-interval",
-            Finding::MissingTrack(Medium::Audio) => "missing-audio",
-            Finding::MissingTrack(Medium::Video) => "missing-video",
-            Finding::FrameRate { .. } => "frame-rate",
-            Finding::FrameSize { .. } => "picture-size",
-            Finding::Timestamps(_) => "timestamps",
-            Finding::NetworkGaps { .. } => "network-gaps",
-            Finding::Memory(_) => "memory",
-            Finding::NoMedia => "no-media",
-            Finding::Pace(_) => "clock",
-            Finding::MissingHeader { .. } => "missing-header",
-            Finding::NoStart { .. } => "no-start",
+            Finding::KeyframeInterval { .. } => (KEYFRAME_INTERVAL, "keyframe-interval"),
+            // One kind: at most one track is missing, or both are.
+            Finding::MissingTrack(Medium::Audio) => (MISSING_TRACK, "missing-audio"),
+            Finding::MissingTrack(Medium::Video) => (MISSING_TRACK, "missing-video"),
+            Finding::NoMedia => (MISSING_TRACK, "no-media"),
+            Finding::FrameRate { .. } => (2, "frame-rate"),
+            Finding::FrameSize { .. } => (3, "picture-size"),
+            Finding::Timestamps(_) => (4, "timestamps"),
+            Finding::NetworkGaps { .. } => (NETWORK_GAPS, "network-gaps"),
+            Finding::Memory(_) => (MEMORY, "memory"),
+            Finding::Pace(_) => (7, "clock"),
+            Finding::MissingHeader { .. } => (MISSING_HEADER, "missing-header"),
+            Finding::NoStart { .. } => (9, "no-start"),
         }
     }
 
@@ -165,23 +163,6 @@ impl Finding {
             Finding::Timestamps(_) => Some(10_000),
             Finding::Memory(Memory::Message { .. }) => Some(1_000),
             _ => None,
-        }
-    }
-
-    /// The index of its kind. Missing tracks and missing media are one kind: at most one track is
-    /// missing, or both are.
-    pub(super) fn kind(&self) -> usize {
-        match self {
-            Finding::KeyframeInterval { .. } => KEYFRAME_INTERVAL,
-            Finding::MissingTrack(_) | Finding::NoMedia => MISSING_TRACK,
-            Finding::FrameRate { .. } => FRAME_RATE,
-            Finding::FrameSize { .. } => FRAME_SIZE,
-            Finding::Timestamps(_) => TIMESTAMPS,
-            Finding::NetworkGaps { .. } => NETWORK_GAPS,
-            Finding::Memory(_) => MEMORY,
-            Finding::Pace(_) => PACE,
-            Finding::MissingHeader { .. } => MISSING_HEADER,
-            Finding::NoStart { .. } => NO_START,
         }
     }
 }
@@ -279,15 +260,14 @@ impl fmt::Display for Finding {
                         "timestamps go back and forth: players stutter. Check the encoder's clock"
                     ),
                     Pace::Backward => write!(f, "timestamps run backward{by_arrival}"),
-                    Pace::Fast { tenths, is_lost } => {
-                        let times = Thousandths(u64::from(tenths) * 100);
+                    Pace::Off { tenths, is_lost } => {
+                        let rate = Thousandths(u64::from(tenths) * 100);
                         let end = if is_lost { by_arrival } else { AT_PACE };
-                        write!(f, "timestamps run {times} times too fast{end}")
-                    }
-                    Pace::Slow { tenths, is_lost } => {
-                        let pace = Thousandths(u64::from(tenths) * 100);
-                        let end = if is_lost { by_arrival } else { AT_PACE };
-                        write!(f, "timestamps run at {pace} of real time{end}")
+                        if tenths > 10 {
+                            write!(f, "timestamps run {rate} times too fast{end}")
+                        } else {
+                            write!(f, "timestamps run at {rate} of real time{end}")
+                        }
                     }
                 }
             }

@@ -65,32 +65,25 @@ pub enum Appended {
     OutOfBlocks,
 }
 
-/// An audio or video message, apart from its payload.
-#[derive(Clone, Copy)]
-pub(super) struct Arrival {
-    pub(super) medium: Medium,
-    /// As it was sent.
-    pub(super) timestamp: u32,
-    pub(super) now: Millis,
-}
-
 /// Where messages are stored, and listed for HLS.
 pub(super) struct Store<'a> {
     pub(super) log: &'a mut Log,
     pub(super) hls: &'a mut Hls,
+    /// When they came.
+    pub(super) now: Millis,
 }
 
 /// See the module's documentation. Lives as long as the stream, through all publishers.
 pub(super) struct Intake {
     preamble: Arc<Preamble>,
-    tracks: Arc<Tracks>,
+    pub(super) tracks: Arc<Tracks>,
     offered: Offered,
     /// What the publisher pays for: headers and metadata on the heap, and the decoders'
     /// configurations.
     paid: Option<Taken>,
     /// What it pays for tracks and their configurations, in bytes.
     config_cost: usize,
-    publish: Publish,
+    pub(super) publish: Publish,
     clock: Clock,
     media_clock: MediaClock,
     arrivals: Arrivals,
@@ -108,7 +101,7 @@ struct Offered {
 
 /// What is known of the current publish.
 #[derive(Default)]
-struct Publish {
+pub(super) struct Publish {
     // These are about the first track of each kind: that is what most players show.
     has_audio: bool,
     has_video: bool,
@@ -123,9 +116,11 @@ struct Publish {
     began: When,
     /// Enough has come to know which tracks there are.
     is_settled: bool,
-    /// A keyframe has come since the last call of [`Intake::take_urgency`].
-    is_urgent: bool,
+    /// A keyframe has come, which doesn't wait for other messages.
+    pub(super) is_urgent: bool,
     found: FoundTracks,
+    /// The bandwidth that the metadata announces, in bits per second.
+    pub(super) announced_bandwidth: u32,
     frames: Frames,
 }
 
@@ -164,17 +159,18 @@ impl Intake {
     /// Takes in an audio or video message, in as many parts as it lies in.
     pub(super) fn take<'a>(
         &mut self,
-        arrival: Arrival,
+        medium: Medium,
+        timestamp: u32,
         payload: impl Iterator<Item = &'a [u8]> + Clone,
         store: &mut Store<'_>,
     ) -> Appended {
-        let Arrival { medium, now, .. } = arrival;
-        self.arrivals.note_message(medium, payload.clone(), now);
+        self.arrivals
+            .note_message(medium, payload.clone(), store.now);
         // Tag headers are short, and lie in the first part.
         let first = payload.clone().next().unwrap_or_default();
         let Some(mut many) = TrackSplitter::read(medium, first) else {
             return match TrackMessage::read(medium, first) {
-                Some(message) => self.take_track(arrival, &message, payload, store),
+                Some(message) => self.take_track(medium, timestamp, &message, payload, store),
                 None => Appended::Ignored,
             };
         };
@@ -183,7 +179,7 @@ impl Intake {
             let Some(message) = many.next(&mut payload.clone()) else {
                 continue;
             };
-            match self.take_track(arrival, &message, payload.clone(), store) {
+            match self.take_track(medium, timestamp, &message, payload.clone(), store) {
                 Appended::Ignored => {}
                 // One lost track matters more than those that were stored.
                 _ if appended == Appended::OutOfBlocks => {}
@@ -195,43 +191,34 @@ impl Intake {
 
     /// Takes in a data message that isn't metadata. Its timestamp is placed beside those of the
     /// media, and says nothing about the publisher's clock.
-    pub(super) fn take_data(
-        &mut self,
-        timestamp: u32,
-        body: Bytes<'_>,
-        now: Millis,
-        store: &mut Store<'_>,
-    ) {
-        let kind = Kind::Script;
-        let timestamp = self.clock.place_beside(kind, timestamp);
-        let meta = self.meta_beside(kind, Role::Other, Capabilities::NONE, timestamp, now);
+    pub(super) fn take_data(&mut self, timestamp: u32, body: Bytes<'_>, store: &mut Store<'_>) {
+        let timestamp = self.clock.place_beside(Kind::Script, timestamp);
+        let meta = self.meta_beside(Kind::Script, Role::Other, timestamp, store);
         self.append(meta, body.parts(), store);
     }
 
     /// Takes in a message of one track.
     fn take_track<'a>(
         &mut self,
-        arrival: Arrival,
+        medium: Medium,
+        sent: u32,
         message: &TrackMessage,
         payload: impl Iterator<Item = &'a [u8]> + Clone,
         store: &mut Store<'_>,
     ) -> Appended {
-        let Arrival { medium, now, .. } = arrival;
         let kind = Kind::from(medium);
         let Some(class) = classify(kind, message) else {
             return Appended::Ignored;
         };
         let is_first_track = message.track_id == 0;
         self.note_track(kind, class, message, store.hls);
-        let needs = Capabilities::needed_by(message);
         if let Class::Header(slot) = class {
-            let payload = message.payload(payload);
-            return self.take_header(slot, needs, arrival, payload, store);
+            return self.take_header(slot, sent, message.payload(payload), store);
         }
         // Only the first video track is judged by its units: the others follow it.
         let seen = match (kind, class) {
             (Kind::Video, Class::Keyframe | Class::Frame) if is_first_track => {
-                self.judge(message, class, arrival, payload.clone(), store)
+                self.judge(message, class, sent, payload.clone(), store)
             }
             (Kind::Video, Class::Other) if is_first_track => {
                 self.complete_frame(store);
@@ -245,23 +232,19 @@ impl Intake {
             return Appended::Ignored;
         }
         let timestamp = match seen.class {
-            Class::Other | Class::Rest => self.clock.place_beside(kind, arrival.timestamp),
-            _ => self.clock.place(kind, arrival.timestamp, now),
+            Class::Other | Class::Rest => self.clock.place_beside(kind, sent),
+            _ => self.clock.place(kind, sent, store.now),
         };
-        let sample = self.sample_of(
-            message,
-            &seen,
-            timestamp,
-            message.payload(payload.clone()),
-            store,
-        );
+        let payload = message.payload(payload);
+        let sample = self.sample(message, &seen, timestamp, payload.clone(), store);
         // Without video, every audio frame is a place to start.
         let is_alone = kind == Kind::Audio && is_first_track && !self.publish.has_video;
         let mut meta = Meta {
             is_join_point: seen.is_start || is_alone,
             mod_ex_len: message.mod_ex_len,
+            needs: Capabilities::needed_by(message),
             sample,
-            ..self.meta_beside(kind, seen.role(), needs, timestamp, now)
+            ..self.meta_beside(kind, seen.role(), timestamp, store)
         };
         let is_keyframe = seen.class == Class::Keyframe;
         if meta.role == Role::Media {
@@ -270,39 +253,28 @@ impl Intake {
         self.publish.is_urgent |= is_keyframe;
         let look = seen.look;
         let is_again =
-            look.is_some_and(|look| self.note_part(&mut meta, look, seen.sent, store.log.end()));
-        let appended = self.append(meta, message.payload(payload), store);
+            look.is_some_and(|look| self.note_part(&mut meta, look, sent, store.log.end()));
+        let appended = self.append(meta, payload, store);
         if is_again {
             self.complete_frame(store);
         }
-        self.settle_when_due(now, store);
+        let began = self.publish.began.get_or_set(store.now);
+        if !self.publish.is_settled && store.now.saturating_sub(began) > SETTLE {
+            self.settle(store);
+        }
         appended
     }
 
-    fn settle_when_due(&mut self, now: Millis, store: &mut Store<'_>) {
-        let began = self.publish.began.get_or_set(now);
-        if !self.publish.is_settled && now.saturating_sub(began) > SETTLE {
-            self.settle(now, store);
-        }
-    }
-
-    /// What a message is that is neither a join point nor a sample.
-    fn meta_beside(
-        &self,
-        kind: Kind,
-        role: Role,
-        needs: Capabilities,
-        timestamp: u32,
-        now: Millis,
-    ) -> Meta {
+    /// What a message is that is neither a join point nor a sample, and that every receiver can take.
+    fn meta_beside(&self, kind: Kind, role: Role, timestamp: u32, store: &Store<'_>) -> Meta {
         Meta {
             kind,
             timestamp,
-            arrived: now,
+            arrived: store.now,
             is_join_point: false,
             role,
             preamble_version: self.preamble.version(),
-            needs,
+            needs: Capabilities::NONE,
             mod_ex_len: 0,
             sample: Sample::default(),
         }
@@ -310,21 +282,14 @@ impl Intake {
 
     /// Counts a frame of audio or video.
     fn note_frame(&mut self, meta: &Meta, message: &TrackMessage, is_keyframe: bool) {
-        let Meta {
-            kind,
-            timestamp,
-            arrived,
-            ..
-        } = *meta;
-        let doctor = &mut self.arrivals.doctor;
-        doctor.note_arrival(kind, timestamp, arrived);
+        let (kind, timestamp, now) = (meta.kind, meta.timestamp, meta.arrived);
+        self.arrivals.doctor.note_arrival(kind, timestamp, now);
         if message.track_id != 0 {
             return;
         }
         self.publish.codecs[usize::from(kind == Kind::Audio)] = message.codec;
         if kind == Kind::Video {
-            self.arrivals
-                .note_video_frame(is_keyframe, timestamp, arrived);
+            self.arrivals.note_video_frame(is_keyframe, timestamp, now);
         }
     }
 
@@ -340,7 +305,7 @@ impl Intake {
             self.arrivals.note_dropped(len, store.log.capacity());
             // What follows can't be decoded without what was lost.
             self.publish.has_keyframe &= meta.kind != Kind::Video || meta.needs.has_multitrack();
-            self.forget_frame();
+            self.publish.frames.open = None;
             return Appended::OutOfBlocks;
         };
         self.note_eviction(was_joinable, store.log);
@@ -353,7 +318,7 @@ impl Intake {
         let are_known = self.are_tracks_known();
         // Video may be on its way, or of a size that only a keyframe shows.
         let is_audio_alone = self.tracks.video.is_none() || self.publish.is_settled;
-        let Store { log, hls } = store;
+        let Store { log, hls, .. } = store;
         hls.note_sample(number, log, &self.tracks, are_known, is_audio_alone);
     }
 
@@ -367,36 +332,32 @@ impl Intake {
         }
     }
 
-    /// Whether a keyframe has come since the last call: it doesn't wait for company.
-    pub(super) fn take_urgency(&mut self) -> bool {
-        std::mem::take(&mut self.publish.is_urgent)
-    }
-
     /// Lets the doctor examine what has come, and returns the findings that are to be logged.
-    pub(super) fn examine(
-        &mut self,
-        is_live: bool,
-        store: &mut Store<'_>,
-        now: Millis,
-    ) -> Vec<Finding> {
+    pub(super) fn examine(&mut self, is_live: bool, store: &mut Store<'_>) -> Vec<Finding> {
+        let Arrivals { since, doctor, .. } = &mut self.arrivals;
         if is_live {
-            self.arrivals.note_time(now);
+            doctor.note_silence(*since, store.now);
         }
-        let doctor = &mut self.arrivals.doctor;
-        if let Some(repair) = self.clock.take_repair() {
+        if let Some(repair) = self.clock.repair.take() {
             doctor.find(Finding::Timestamps(repair));
         }
-        if let Some(pace) = self.clock.take_pace() {
-            if matches!(pace, Pace::Fast { is_lost: true, .. }) {
+        if let Some(pace) = self.clock.pacer.news.take() {
+            if matches!(
+                pace,
+                Pace::Off {
+                    is_lost: true,
+                    tenths: 11..
+                }
+            ) {
                 // Players would play minutes with a frame now and then.
                 store.hls.forget_before(store.log.end());
             }
             doctor.find(Finding::Pace(pace));
         }
-        if doctor.is_examination_due(now) {
+        if doctor.is_examination_due(store.now) {
             self.compare_with_metadata();
         }
-        self.arrivals.doctor.take_news(now)
+        self.arrivals.doctor.take_news(store.now)
     }
 
     #[inline(never)] // Keeps these locals off the stack of every publisher's thread.
@@ -435,16 +396,6 @@ impl Intake {
             offered.tracks.swap(0, 1);
             offered.tracks[0] = Arc::clone(&self.tracks);
         }
-    }
-
-    /// The first tracks of the stream.
-    pub(super) fn tracks(&self) -> &Arc<Tracks> {
-        &self.tracks
-    }
-
-    /// The bandwidth that the metadata announces, in bits per second.
-    pub(super) fn announced_bandwidth(&self) -> u32 {
-        self.publish.found.announced_bandwidth
     }
 
     /// The part of a report that is about what came.

@@ -2,40 +2,30 @@
 
 use std::ops::Deref;
 
-use super::arena::{BLOCK_LEN, Block};
-
-/// The largest number of such bytes.
-pub const MAX_KEPT_LEN: usize = BLOCK_LEN;
+use super::arena::Block;
 
 /// See the module's documentation.
-pub struct Kept(KeptIn);
-
-enum KeptIn {
+pub(super) enum Kept {
     Heap(Box<[u8]>),
     /// The block, and the length of what is in it.
     Block(Block, usize),
 }
 
 impl Kept {
-    /// Copies bytes to the heap.
-    pub(super) fn on_heap(bytes: &[u8]) -> Kept {
-        Kept(KeptIn::Heap(bytes.into()))
-    }
-
     /// Copies bytes into a block; `None` if they are too many.
     pub(super) fn in_block(bytes: &[u8], mut block: Block) -> Option<Kept> {
         block
             .bytes_mut()
             .get_mut(..bytes.len())?
             .copy_from_slice(bytes);
-        Some(Kept(KeptIn::Block(block, bytes.len())))
+        Some(Kept::Block(block, bytes.len()))
     }
 
     /// The number of bytes on the heap.
     pub(super) fn heap_len(&self) -> usize {
-        match &self.0 {
-            KeptIn::Heap(bytes) => bytes.len(),
-            KeptIn::Block(..) => 0,
+        match self {
+            Kept::Heap(bytes) => bytes.len(),
+            Kept::Block(..) => 0,
         }
     }
 }
@@ -44,9 +34,9 @@ impl Deref for Kept {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        match &self.0 {
-            KeptIn::Heap(bytes) => bytes,
-            KeptIn::Block(block, len) => block.bytes().get(..*len).unwrap_or_default(),
+        match self {
+            Kept::Heap(bytes) => bytes,
+            Kept::Block(block, len) => block.bytes().get(..*len).unwrap_or_default(),
         }
     }
 }

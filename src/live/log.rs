@@ -23,9 +23,9 @@ mod room;
 
 use std::collections::VecDeque;
 
-use super::Millis;
 use super::arena::{Account, Arena, BLOCK_LEN, Block};
 use super::kind::Kind;
+use super::{Millis, copy_front};
 use crate::media::access_unit::UnitFormat;
 pub use entry::{Entry, Meta, RECORD_LEN, Role, Sample};
 
@@ -200,11 +200,8 @@ impl Log {
         while let Some((position, range)) = self.next_clean(&mut at, format) {
             let mut start = range.start;
             while start < range.end {
-                let mut count = 0;
-                for slice in self.slices(position, start, STEP.min(range.end - start)) {
-                    copied[count..count + slice.len()].copy_from_slice(slice);
-                    count += slice.len();
-                }
+                let slices = self.slices(position, start, STEP.min(range.end - start));
+                let count = copy_front(slices, &mut copied);
                 self.write(&copied[..count]);
                 start += STEP;
             }

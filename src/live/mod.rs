@@ -67,6 +67,21 @@ impl When {
     }
 }
 
+/// Copies the beginning of bytes that lie in parts; returns its length.
+fn copy_front<'a>(parts: impl Iterator<Item = &'a [u8]>, out: &mut [u8]) -> usize {
+    let mut len = 0;
+    for part in parts {
+        let free = &mut out[len..];
+        let count = part.len().min(free.len());
+        free[..count].copy_from_slice(&part[..count]);
+        len += count;
+        if len == out.len() {
+            break;
+        }
+    }
+    len
+}
+
 /// Locks a mutex, even after a panic in another thread: every critical section here leaves its state
 /// usable at each step, and one connection's bug must not end the others.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -11,12 +11,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::arena::Block;
-use super::kept::{Kept, MAX_KEPT_LEN};
+use super::arena::{BLOCK_LEN, Block};
+use super::kept::Kept;
 use super::kind::Kind;
 
 /// Longest metadata or sequence header that is kept, in bytes.
-pub const MAX_HEADER_LEN: usize = MAX_KEPT_LEN;
+pub const MAX_HEADER_LEN: usize = BLOCK_LEN;
 
 /// Headers kept per stream: metadata, and a few per track.
 const MAX_HEADERS: usize = 40;
@@ -86,27 +86,14 @@ impl Preamble {
 
     /// The header in a slot.
     pub fn header(&self, slot: Slot) -> Option<&[u8]> {
-        self.headers
-            .iter()
-            .find(|(s, _)| *s == slot)
-            .map(|(_, bytes)| &***bytes)
-    }
-
-    /// All headers, in the order in which they are sent.
-    pub fn headers(&self) -> impl Iterator<Item = (Slot, &[u8])> {
-        self.headers.iter().map(|(slot, bytes)| (*slot, &***bytes))
+        let (_, bytes) = self.headers.iter().find(|(s, _)| *s == slot)?;
+        Some(bytes)
     }
 
     /// The header at an index in sending order.
     pub fn nth(&self, index: usize) -> Option<(Slot, &[u8])> {
-        self.headers
-            .get(index)
-            .map(|(slot, bytes)| (*slot, &***bytes))
-    }
-
-    /// Whether this header has these bytes.
-    pub fn has(&self, slot: Slot, bytes: &[u8]) -> bool {
-        self.header(slot) == Some(bytes)
+        let (slot, bytes) = self.headers.get(index)?;
+        Some((*slot, bytes))
     }
 
     /// Bytes of heap that its headers take, those in blocks included.
@@ -115,22 +102,17 @@ impl Preamble {
         headers.map(|(_, kept)| HEADER_COST + kept.heap_len()).sum()
     }
 
-    /// Replaces or adds a header. `None` when nothing changes: the same bytes again, more than
-    /// [`MAX_HEADER_LEN`] of them, too many tracks, or too much in all.
-    pub fn with(&self, slot: Slot, bytes: &[u8]) -> Option<Preamble> {
-        self.with_in(slot, bytes, HEAP_LEN, || None)
-    }
-
-    /// Like [`with`](Preamble::with), with a block for a header that would make more than
-    /// `max_on_heap` bytes on the heap.
-    pub fn with_in(
+    /// Replaces or adds a header. One that would make more than `max_on_heap` bytes on the heap takes
+    /// a block. `None` when nothing changes: the same bytes again, more than [`MAX_HEADER_LEN`] of
+    /// them, too many tracks, or too much in all.
+    pub fn with(
         &self,
         slot: Slot,
         bytes: &[u8],
         max_on_heap: usize,
         block: impl FnOnce() -> Option<Block>,
     ) -> Option<Preamble> {
-        if bytes.len() > MAX_HEADER_LEN || self.has(slot, bytes) {
+        if bytes.len() > MAX_HEADER_LEN || self.header(slot) == Some(bytes) {
             return None;
         }
         let place = self.headers.binary_search_by_key(&slot, |(s, _)| *s);
@@ -138,14 +120,11 @@ impl Preamble {
             return None;
         }
         let others = self.headers.iter().filter(|(other, _)| *other != slot);
-        let (mut on_heap, mut in_blocks) = (0, 0);
-        for (_, kept) in others {
-            on_heap += kept.heap_len();
-            in_blocks += usize::from(kept.heap_len() < kept.len());
-        }
+        let on_heap: usize = others.clone().map(|(_, kept)| kept.heap_len()).sum();
+        let in_blocks = others.filter(|(_, kept)| matches!(**kept, Kept::Block(..)));
         let kept = if on_heap + bytes.len() <= max_on_heap {
-            Kept::on_heap(bytes)
-        } else if in_blocks < MAX_IN_BLOCKS {
+            Kept::Heap(bytes.into())
+        } else if in_blocks.count() < MAX_IN_BLOCKS {
             Kept::in_block(bytes, block()?)?
         } else {
             return None;
@@ -177,23 +156,31 @@ mod tests {
     use super::*;
     use crate::live::arena::{Arena, BLOCK_LEN};
 
+    impl Preamble {
+        fn with_short(&self, slot: Slot, bytes: &[u8]) -> Option<Preamble> {
+            self.with(slot, bytes, HEAP_LEN, || None)
+        }
+    }
+
     #[test]
     fn headers_are_sent_metadata_first_then_video_then_audio() {
         let preamble = Preamble::default()
-            .with(Slot::Audio(0), b"asc")
-            .and_then(|p| p.with(Slot::Video(0), b"avcc"))
-            .and_then(|p| p.with(Slot::Metadata, b"meta"))
+            .with_short(Slot::Audio(0), b"asc")
+            .and_then(|p| p.with_short(Slot::Video(0), b"avcc"))
+            .and_then(|p| p.with_short(Slot::Metadata, b"meta"))
             .unwrap();
-        let order: Vec<_> = preamble.headers().map(|(slot, _)| slot).collect();
+        let order: Vec<_> = preamble.headers.iter().map(|(slot, _)| *slot).collect();
         assert_eq!(order, [Slot::Metadata, Slot::Video(0), Slot::Audio(0)]);
         assert_eq!(preamble.version(), 3);
     }
 
     #[test]
     fn the_same_header_again_changes_nothing() {
-        let preamble = Preamble::default().with(Slot::Video(0), b"avcc").unwrap();
-        assert!(preamble.with(Slot::Video(0), b"avcc").is_none());
-        assert!(preamble.with(Slot::Video(0), b"other").is_some());
+        let preamble = Preamble::default()
+            .with_short(Slot::Video(0), b"avcc")
+            .unwrap();
+        assert!(preamble.with_short(Slot::Video(0), b"avcc").is_none());
+        assert!(preamble.with_short(Slot::Video(0), b"other").is_some());
     }
 
     #[test]
@@ -201,12 +188,12 @@ mod tests {
         let mut preamble = Preamble::default();
         for track in 0..=255 {
             preamble = preamble
-                .with(Slot::Video(track), b"header")
+                .with_short(Slot::Video(track), b"header")
                 .unwrap_or(preamble);
         }
-        assert_eq!(preamble.headers().count(), MAX_HEADERS);
+        assert_eq!(preamble.headers.len(), MAX_HEADERS);
         let too_long = [0; MAX_HEADER_LEN + 1];
-        assert!(preamble.with(Slot::Video(0), &too_long).is_none());
+        assert!(preamble.with_short(Slot::Video(0), &too_long).is_none());
     }
 
     #[test]
@@ -215,24 +202,26 @@ mod tests {
         let mut preamble = Preamble::default();
         for track in 0..40 {
             preamble = preamble
-                .with_in(Slot::Video(track), &[track; 10_000], HEAP_LEN, || {
+                .with(Slot::Video(track), &[track; 10_000], HEAP_LEN, || {
                     arena.take()
                 })
                 .unwrap_or(preamble);
         }
-        assert_eq!(preamble.headers().count(), MAX_IN_BLOCKS);
+        assert_eq!(preamble.headers.len(), MAX_IN_BLOCKS);
         assert_eq!(arena.free_blocks(), 100 - MAX_IN_BLOCKS);
         assert_eq!(preamble.header(Slot::Video(1)), Some(&[1; 10_000][..]));
         // A header that replaces one of them counts in its place.
-        let other = preamble.with_in(Slot::Video(1), &[9; 16_000], HEAP_LEN, || arena.take());
+        let other = preamble.with(Slot::Video(1), &[9; 16_000], HEAP_LEN, || arena.take());
         assert_eq!(
             other.unwrap().header(Slot::Video(1)),
             Some(&[9; 16_000][..])
         );
         // Short headers are on the heap, up to 1 KiB of them.
-        let short = preamble.with(Slot::Audio(0), b"\xAF\0\x12\x10").unwrap();
-        assert!(short.with(Slot::Audio(1), &[0; 1_000]).is_some());
-        assert!(short.with(Slot::Audio(1), &[0; 1_021]).is_none());
+        let short = preamble
+            .with_short(Slot::Audio(0), b"\xAF\0\x12\x10")
+            .unwrap();
+        assert!(short.with_short(Slot::Audio(1), &[0; 1_000]).is_some());
+        assert!(short.with_short(Slot::Audio(1), &[0; 1_021]).is_none());
         drop((preamble, short));
         assert_eq!(arena.free_blocks(), 100);
     }

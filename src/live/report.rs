@@ -125,9 +125,7 @@ impl Viewers {
         for (count, protocol) in self.counts.iter_mut().zip(PROTOCOLS) {
             *count += usize::from(viewer.protocol == protocol);
         }
-        self.delivered.bytes += viewer.delivered.bytes;
-        self.delivered.skips = self.delivered.skips.saturating_add(viewer.delivered.skips);
-        self.delivered.skipped_messages += viewer.delivered.skipped_messages;
+        self.delivered.add(viewer.delivered);
         self.lag = self.lag.max(viewer.lag);
     }
 }
@@ -159,4 +157,13 @@ pub struct Delivered {
     pub skips: u32,
     /// The number of messages left out by that.
     pub skipped_messages: u64,
+}
+
+impl Delivered {
+    /// Adds what another one was sent.
+    pub(super) fn add(&mut self, other: Delivered) {
+        self.bytes += other.bytes;
+        self.skips = self.skips.saturating_add(other.skips);
+        self.skipped_messages += other.skipped_messages;
+    }
 }

@@ -37,7 +37,7 @@ pub use desks::Desks;
 
 /// What a stream takes on the heap besides its blocks, in bytes: its state, its entry in the table, and
 /// its lists. Its name is counted separately.
-pub const STREAM_COST: usize = 2304;
+pub const STREAM_COST: usize = 2336;
 
 const _: () = assert!(size_of::<Stream>() + size_of::<StreamState>() + 128 <= STREAM_COST);
 
@@ -94,17 +94,6 @@ pub struct Outlook {
     pub until: Option<Millis>,
 }
 
-/// A stream's figures at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Snapshot {
-    /// Whether it is published.
-    pub is_live: bool,
-    /// The number of subscribers.
-    pub subscribers: usize,
-    /// The number of blocks that the log holds.
-    pub blocks: usize,
-}
-
 /// See the module's documentation.
 pub struct Stream {
     key: StreamKey,
@@ -154,7 +143,7 @@ impl Stream {
     /// Offers every subscriber what it hasn't got yet, unless the messages should wait for others. The
     /// publisher's thread calls this after each read.
     pub fn pump(&self, now: Millis) -> Pumped {
-        let mut state = lock(&self.state);
+        let state = &mut *lock(&self.state);
         if state.audience.is_waiting(now) {
             return Pumped {
                 is_waiting: true,
@@ -163,14 +152,12 @@ impl Stream {
         }
         let has_unsent = state.pump(now);
         let is_live = state.life.is_live();
-        let (intake, mut store) = state.parts();
-        // Even if nothing came: silence is a finding, too.
-        let findings = intake.examine(is_live, &mut store, now);
         Pumped {
             has_unsent,
             is_waiting: false,
-            skips: state.audience.take_skips(),
-            findings,
+            skips: std::mem::take(&mut state.audience.skips),
+            // Even if nothing came: silence is a finding, too.
+            findings: state.take_in(now, |intake, store| intake.examine(is_live, store)),
             gone: state.hls.take_gone(now),
         }
     }
@@ -185,12 +172,11 @@ impl Stream {
 
     /// Attaches a subscriber. It is sent nothing before it is pumped.
     pub fn subscribe(&self, request: JoinRequest, now: Millis) -> Result<(), Closed> {
-        let mut state = lock(&self.state);
+        let state = &mut *lock(&self.state);
         if state.life.has_ended() {
             return Err(Closed);
         }
-        let StreamState { log, audience, .. } = &mut *state;
-        audience.join(request, log, now);
+        state.audience.join(request, &mut state.log, now);
         Ok(())
     }
 
@@ -202,14 +188,9 @@ impl Stream {
         now: Millis,
         act: impl FnOnce(&mut Subscriber),
     ) -> Result<bool, PlayEnd> {
-        let mut state = lock(&self.state);
-        let StreamState {
-            intake,
-            log,
-            audience,
-            ..
-        } = &mut *state;
-        audience.pump_one(id, log, intake, now, act)
+        let state = &mut *lock(&self.state);
+        let audience = &mut state.audience;
+        audience.pump_one(id, &mut state.log, &state.intake, now, act)
     }
 
     /// Detaches a subscriber; returns what it was sent.
@@ -244,20 +225,15 @@ impl Stream {
     /// file can hold.
     pub fn content_type(&self) -> Option<String> {
         let state = lock(&self.state);
-        let presentation = &state.intake.tracks().presentation;
+        let presentation = &state.intake.tracks.presentation;
         let has_any = presentation.video.is_some() || presentation.audio.is_some();
         let is_there = state.life.is_live() && state.intake.are_tracks_known();
         (is_there && has_any).then(|| presentation.content_type())
     }
 
-    /// The stream's figures.
-    pub fn snapshot(&self) -> Snapshot {
-        let state = lock(&self.state);
-        Snapshot {
-            is_live: state.life.is_live(),
-            subscribers: state.audience.len(),
-            blocks: state.log.blocks_held(),
-        }
+    /// Whether it is published.
+    pub fn is_live(&self) -> bool {
+        lock(&self.state).life.is_live()
     }
 
     /// The viewer with the next higher number.
@@ -296,23 +272,15 @@ impl Holder for Mutex<StreamState> {
 }
 
 impl StreamState {
-    /// The intake, and where its messages go.
-    fn parts(&mut self) -> (&mut Intake, Store<'_>) {
-        let StreamState {
-            intake, log, hls, ..
-        } = self;
-        (intake, Store { log, hls })
+    /// Does something to the intake, which stores messages in the log.
+    fn take_in<T>(&mut self, now: Millis, act: impl FnOnce(&mut Intake, &mut Store<'_>) -> T) -> T {
+        let (log, hls) = (&mut self.log, &mut self.hls);
+        act(&mut self.intake, &mut Store { log, hls, now })
     }
 
     /// Offers all subscribers what there is. True if some socket didn't take all of it.
     fn pump(&mut self, now: Millis) -> bool {
-        let StreamState {
-            intake,
-            log,
-            audience,
-            ..
-        } = self;
-        audience.pump(log, intake, now)
+        self.audience.pump(&mut self.log, &mut self.intake, now)
     }
 
     /// Evicts messages for lack of memory.

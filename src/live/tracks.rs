@@ -64,10 +64,11 @@ impl Tracks {
     /// audio frame at its beginning.
     pub(super) fn span(&self, entry: &Entry) -> (u64, u64) {
         let sample = &entry.meta.sample;
-        let (rate, time) = match entry.meta.kind {
-            Kind::Audio => (self.audio_rate().max(1).into(), sample.decode_time),
-            _ => (1_000, sample.decode_time),
+        let rate = match entry.meta.kind {
+            Kind::Audio => self.audio_rate().max(1).into(),
+            _ => 1_000,
         };
+        let time = sample.decode_time;
         let end = time + u64::from(sample.duration);
         (time * 1_000 / rate, end * 1_000 / rate)
     }

@@ -143,7 +143,7 @@ impl Attached {
 
     /// Whether somebody publishes the stream.
     pub fn is_live(&self) -> bool {
-        self.stream.snapshot().is_live
+        self.stream.is_live()
     }
 
     /// Waits for the next message; `None` if none comes within `timeout`.

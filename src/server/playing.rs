@@ -83,7 +83,7 @@ impl Playing {
 
     /// Whether the stream is published.
     pub(super) fn is_live(&self) -> bool {
-        self.stream.snapshot().is_live
+        self.stream.is_live()
     }
 
     /// Does something to the subscriber, then pumps it. True when something is left unsent.

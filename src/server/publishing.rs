@@ -318,7 +318,7 @@ impl Publishing {
             until,
             longer_for_hls,
         };
-        self.stream.unpublish(self.generation, grace);
+        self.stream.unpublish(self.generation, grace, now);
         let duration = now - self.since;
         // Bits per ms are kbit/s.
         let rate = (self.bytes * 8).checked_div(duration).unwrap_or(0);

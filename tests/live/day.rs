@@ -209,7 +209,7 @@ impl Day {
             _ => {
                 // Replaced by itself in the middle of a message.
                 self.encoder.frame_in_part(&self.fixture, 50_000, 20_000);
-                let log = self.fixture.stream.snapshot().blocks;
+                let log = self.fixture.stream.report(0).blocks;
                 assert_eq!(self.blocks_in_use(), log + 2);
                 self.pause(1);
             }
@@ -222,7 +222,7 @@ impl Day {
         old.media(Kind::Audio, 0, false, &[0xAF; 200_000]);
         assert_eq!(old.send(&self.fixture, READ_LEN), Err(Superseded));
         old.unpublish(&self.fixture);
-        assert!(self.fixture.stream.snapshot().is_live);
+        assert!(self.fixture.stream.is_live());
         self.set_clock(base);
     }
 
@@ -242,7 +242,7 @@ impl Day {
 
     /// Checks the use of blocks while no message is under assembly.
     fn check_blocks(&self) {
-        let log = self.fixture.stream.snapshot().blocks;
+        let log = self.fixture.stream.report(0).blocks;
         assert!((1..=MAX_LOG_BLOCKS).contains(&log), "{log} blocks");
         // One more, until the next read, for a message that came with two reads.
         assert!(self.blocks_in_use() <= log + 1);

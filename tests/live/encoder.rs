@@ -227,7 +227,9 @@ impl Encoder {
     /// Ends the connection.
     pub(crate) fn unpublish(self, fixture: &Fixture) {
         let grace = grace(fixture.now.get());
-        fixture.stream.unpublish(self.generation, grace);
+        fixture
+            .stream
+            .unpublish(self.generation, grace, fixture.now.get());
     }
 
     fn write(

@@ -312,7 +312,8 @@ impl Fixture {
 
     pub(crate) fn unpublish(&self) {
         let grace = grace(self.now.get());
-        self.stream.unpublish(self.generation.get(), grace);
+        let now = self.now.get();
+        self.stream.unpublish(self.generation.get(), grace, now);
     }
 
     pub(crate) fn play(&self, join: Join) -> Player {

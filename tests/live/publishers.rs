@@ -107,9 +107,10 @@ fn the_clean_up_of_a_replaced_publisher_does_not_touch_its_successor() {
     let first = fixture.try_publish(HOME).unwrap();
     fixture.try_publish(HOME).unwrap();
     let grace = grace(fixture.now.get());
-    fixture.stream.unpublish(first.generation, grace);
+    let now = fixture.now.get();
+    fixture.stream.unpublish(first.generation, grace, now);
     fixture.stream.end(first.generation, fixture.now.get());
-    assert!(fixture.stream.snapshot().is_live);
+    assert!(fixture.stream.is_live());
     fixture.headers();
 }
 

@@ -119,7 +119,7 @@ impl Camera {
     }
 
     fn blocks(&self) -> usize {
-        self.stream.snapshot().blocks
+        self.stream.report(0).blocks
     }
 }
 
@@ -165,7 +165,7 @@ fn streams_without_a_publisher_give_up_their_blocks_first() {
     for zombie in &zombies {
         zombie
             .stream
-            .unpublish(zombie.generation, grace(streams.now));
+            .unpublish(zombie.generation, grace(streams.now), streams.now);
     }
     let mut camera = streams.publish(1_000).unwrap();
     assert_eq!(film(&mut streams, &mut camera, 500), 500);

@@ -76,7 +76,7 @@ fn a_player_that_never_reads_is_cut_off_and_costs_no_more_than_the_history() {
         fixture.frame(index * 40, index % 25 == 0, 10_000);
         fixture.pump();
         fixture.wait(40);
-        most = most.max(fixture.stream.snapshot().blocks);
+        most = most.max(fixture.stream.report(0).blocks);
     }
     assert_eq!(fixture.end_of(&stalled), Some(PlayEnd::Stalled));
     assert!(stalled.sink.is_shut.load(Ordering::SeqCst));
@@ -92,7 +92,7 @@ fn without_slow_players_only_the_newest_gop_is_kept() {
         fixture.frame(index * 40, index % 25 == 0, 10_000);
         fixture.pump();
         fixture.wait(40);
-        assert!(fixture.stream.snapshot().blocks <= 26 * 10_000 / 16_384 + 2);
+        assert!(fixture.stream.report(0).blocks <= 26 * 10_000 / 16_384 + 2);
     }
 }
 

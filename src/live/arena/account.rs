@@ -9,7 +9,7 @@ use super::pool::{AccountSlot, Block, Holder, PLENTY, Pool, PoolState};
 /// A stream's account; closed when dropped.
 pub struct Account {
     pool: Arc<Pool>,
-    number: u32,
+    number: usize,
     /// The number of blocks that it might hold when it took the last one.
     may_hold: usize,
 }
@@ -17,15 +17,12 @@ pub struct Account {
 impl Account {
     /// Opens an account for a client's stream, or for one that isn't published.
     pub(super) fn open(pool: &Arc<Pool>, state: &mut PoolState, client: Option<IpAddr>) -> Account {
-        let free = state
-            .accounts
-            .iter()
-            // Numbers are used again only when all blocks are back, since these say whose they were.
-            .position(|slot| !slot.is_open && slot.held == 0);
-        let number = free.unwrap_or(state.accounts.len());
-        if free.is_none() {
+        // Numbers are used again only when all blocks are back, since these say whose they were.
+        let is_free = |slot: &AccountSlot| !slot.is_open && slot.held == 0;
+        let number = state.accounts.iter().position(is_free).unwrap_or_else(|| {
             state.accounts.push(AccountSlot::default());
-        }
+            state.accounts.len() - 1
+        });
         state.accounts[number] = AccountSlot {
             is_open: true,
             is_running: true,
@@ -34,7 +31,7 @@ impl Account {
         };
         Account {
             pool: Arc::clone(pool),
-            number: number as u32,
+            number,
             may_hold: pool.level_for(state, Some(number), 0),
         }
     }
@@ -43,7 +40,7 @@ impl Account {
     pub fn take(&mut self) -> Option<Block> {
         let pool = &self.pool;
         let mut state = pool.lock();
-        let slot = state.accounts.get(self.number as usize)?;
+        let slot = &state.accounts[self.number];
         let (held, protected, owed) = (slot.held, slot.protected, slot.owed());
         // Blocks that aren't set aside for others.
         let spare = state.free.len().saturating_sub(state.owed - owed);
@@ -52,7 +49,7 @@ impl Account {
             pool.level.store(PLENTY, Ordering::Relaxed);
             held + spare - pool.reserve()
         } else {
-            let level = pool.level_for(&state, Some(self.number as usize), 0);
+            let level = pool.level_for(&state, Some(self.number), 0);
             // While there is more than the reserve, no account has to give up anything.
             let is_short = spare <= pool.reserve();
             let limit = if is_short { level } else { PLENTY };
@@ -63,7 +60,7 @@ impl Account {
         if held >= self.may_hold || spare == 0 {
             return None;
         }
-        let block = pool.hand_out(&mut state, self.number)?;
+        let block = pool.hand_out(&mut state, self.number as u32)?;
         state.change(self.number, |slot| slot.held += 1);
         Some(block)
     }
@@ -77,9 +74,8 @@ impl Account {
     pub fn can_hold(&mut self, blocks: usize) -> bool {
         if blocks > self.may_hold {
             let state = self.pool.lock();
-            let slot = state.accounts.get(self.number as usize);
-            let level = self.pool.level_for(&state, Some(self.number as usize), 0);
-            self.may_hold = level.max(slot.map_or(0, |slot| slot.protected));
+            let level = self.pool.level_for(&state, Some(self.number), 0);
+            self.may_hold = level.max(state.accounts[self.number].protected);
         }
         blocks <= self.may_hold
     }
@@ -90,9 +86,7 @@ impl Account {
         if level == PLENTY {
             return 0;
         }
-        let state = self.pool.lock();
-        let slot = state.accounts.get(self.number as usize);
-        slot.map_or(0, |slot| slot.excess(level))
+        self.pool.lock().accounts[self.number].excess(level)
     }
 
     /// Whether it has more spare blocks than it may keep.
@@ -100,13 +94,10 @@ impl Account {
         let total = self.pool.total;
         let state = self.pool.lock();
         let spare = state.spare(usize::MAX);
-        let free = state.free.len();
         let least_free = self.pool.reserve() / 2 * 3;
-        let excess = least_free
-            .saturating_sub(free)
-            .max(spare.saturating_sub(total / 2));
-        let own = state.accounts.get(self.number as usize);
-        let own = own.map_or(0, |slot| slot.spare);
+        let missing = least_free.saturating_sub(state.free.len());
+        let excess = missing.max(spare.saturating_sub(total / 2));
+        let own = state.accounts[self.number].spare;
         // It is this account's turn if all together would still have too many, or just enough, were
         // each of them cut to less than this one has.
         excess > 0 && own > 0 && state.spare(own - 1) + excess >= spare
@@ -123,10 +114,7 @@ impl Account {
     pub fn protect(&mut self, blocks: usize) {
         let total = self.pool.total;
         let mut state = self.pool.lock();
-        let Some(slot) = state.accounts.get(self.number as usize) else {
-            return;
-        };
-        let others = state.protected - slot.protected;
+        let others = state.protected - state.accounts[self.number].protected;
         let most = (total / 4 * 3).saturating_sub(others).min(total / 2);
         let blocks = blocks.min(most);
         state.change(self.number, |slot| slot.protected = blocks);
@@ -153,13 +141,12 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         let mut state = self.pool.lock();
+        // Its blocks may still come home.
         state.change(self.number, |slot| {
-            slot.is_running = false;
-            slot.protected = 0;
-            slot.spare = 0;
-            slot.holder = None;
-            slot.client = None;
-            slot.is_open = false;
+            *slot = AccountSlot {
+                held: slot.held,
+                ..AccountSlot::default()
+            };
         });
     }
 }

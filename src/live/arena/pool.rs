@@ -34,6 +34,7 @@ pub(super) struct Pool {
 }
 
 /// What is behind the pool's lock.
+#[derive(Default)]
 pub(super) struct PoolState {
     pub(super) free: Vec<&'static mut [u8]>,
     /// The number of blocks for messages under assembly, which belong to no account.
@@ -104,11 +105,7 @@ impl Pool {
             total,
             state: Mutex::new(PoolState {
                 free,
-                assembly: 0,
-                strangers: 0,
-                accounts: Vec::new(),
-                protected: 0,
-                owed: 0,
+                ..PoolState::default()
             }),
             level: AtomicUsize::new(PLENTY),
             per_client: AtomicUsize::new(usize::MAX),
@@ -201,10 +198,8 @@ impl PoolState {
     }
 
     /// Changes an account, and with it the sums over all.
-    pub(super) fn change(&mut self, number: u32, change: impl FnOnce(&mut AccountSlot)) {
-        let Some(slot) = self.accounts.get_mut(number as usize) else {
-            return;
-        };
+    pub(super) fn change(&mut self, number: usize, change: impl FnOnce(&mut AccountSlot)) {
+        let slot = &mut self.accounts[number];
         let (protected, owed) = (slot.protected, slot.owed());
         change(slot);
         self.protected = self.protected + slot.protected - protected;
@@ -236,7 +231,7 @@ impl Drop for Block {
                 state.assembly -= 1;
                 state.strangers -= 1;
             }
-            number => state.change(number, |slot| {
+            number => state.change(number as usize, |slot| {
                 slot.held -= 1;
                 slot.spare = slot.spare.saturating_sub(1);
             }),

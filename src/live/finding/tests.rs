@@ -99,7 +99,7 @@ fn findings_say_what_came_what_was_expected_and_what_to_do() {
             "timestamps go back and forth: players stutter. Check the encoder's clock",
         ),
         (
-            Finding::Pace(Pace::Fast {
+            Finding::Pace(Pace::Off {
                 tenths: 100,
                 is_lost: true,
             }),
@@ -108,7 +108,7 @@ fn findings_say_what_came_what_was_expected_and_what_to_do() {
              encoder's clock",
         ),
         (
-            Finding::Pace(Pace::Fast {
+            Finding::Pace(Pace::Off {
                 tenths: 100,
                 is_lost: false,
             }),
@@ -117,7 +117,7 @@ fn findings_say_what_came_what_was_expected_and_what_to_do() {
              encoder's clock and frame rate, and whether its network keeps up",
         ),
         (
-            Finding::Pace(Pace::Slow {
+            Finding::Pace(Pace::Off {
                 tenths: 8,
                 is_lost: false,
             }),

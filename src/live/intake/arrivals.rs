@@ -5,10 +5,10 @@
 
 use super::doctor::Doctor;
 use super::frame_rate::FrameRate;
-use crate::live::Millis;
 use crate::live::byte_rate::ByteRate;
 use crate::live::finding::{Finding, Memory};
-use crate::live::report::{RECEIVED, StreamReport, Totals, TrackReport};
+use crate::live::report::{StreamReport, Totals, TrackReport};
+use crate::live::{Millis, copy_front};
 use crate::media::{Medium, TrackInfo};
 
 /// The bytes of a message that are kept to recognize its codec: the tag header, and the header of an
@@ -19,13 +19,13 @@ const SAMPLE_LEN: usize = 16;
 #[derive(Default)]
 pub(super) struct Arrivals {
     /// When the current publish began.
-    since: Millis,
+    pub(super) since: Millis,
     audio: Arrived,
     video: Arrived,
     frame_rate: FrameRate,
     dropped: u64,
-    /// Messages of earlier publishes that were dropped, and what came of them.
-    earlier: [u64; 5],
+    /// What was counted of earlier publishes.
+    past: Totals,
     pub(super) doctor: Doctor,
 }
 
@@ -43,21 +43,10 @@ struct Arrived {
 impl Arrivals {
     /// Another publisher begins.
     pub(super) fn begin_publish(&mut self, now: Millis) {
-        let (audio, video) = (&self.audio, &self.video);
-        let all = [
-            self.dropped,
-            audio.bytes,
-            audio.messages,
-            video.bytes,
-            video.messages,
-        ];
-        for (earlier, more) in self.earlier.iter_mut().zip(all) {
-            *earlier += more;
-        }
         // Only the totals survive, for counters that never go back.
         *self = Arrivals {
             since: now,
-            earlier: self.earlier,
+            past: self.report(now).totals(),
             ..Arrivals::default()
         };
     }
@@ -78,14 +67,9 @@ impl Arrivals {
         arrived.messages += 1;
         // Once a second is enough to notice a change of codec.
         if arrived.rate.add(len as u64, now) || arrived.sample_len == 0 {
-            arrived.keep_sample(parts);
+            arrived.sample_len = copy_front(parts, &mut arrived.sample);
         }
         self.doctor.note_message(medium, now);
-    }
-
-    /// Notes the time during a publish.
-    pub(super) fn note_time(&mut self, now: Millis) {
-        self.doctor.note_silence(self.since, now);
     }
 
     /// Notes a frame of the first video track that has its place in time.
@@ -110,15 +94,6 @@ impl Arrivals {
         }));
     }
 
-    /// What was counted of earlier publishes.
-    fn past(&self) -> Totals {
-        let [dropped, received @ ..] = self.earlier;
-        let mut past = [0; 9];
-        past[2] = dropped;
-        past[RECEIVED..].copy_from_slice(&received);
-        past
-    }
-
     /// The part of a report that is about what came.
     pub(super) fn report(&self, now: Millis) -> StreamReport {
         let age = now.saturating_sub(self.since);
@@ -130,21 +105,13 @@ impl Arrivals {
             keyframe_interval: self.frame_rate.keyframe_interval,
             dropped_messages: self.dropped,
             findings: self.doctor.findings(),
-            past: self.past(),
+            past: self.past,
             ..StreamReport::default()
         }
     }
 }
 
 impl Arrived {
-    fn keep_sample<'a>(&mut self, parts: impl Iterator<Item = &'a [u8]>) {
-        self.sample_len = 0;
-        for (slot, byte) in self.sample.iter_mut().zip(parts.flatten()) {
-            *slot = *byte;
-            self.sample_len += 1;
-        }
-    }
-
     fn report(&self, medium: Medium, age: Millis, now: Millis) -> TrackReport {
         TrackReport {
             bytes: self.bytes,

@@ -38,7 +38,7 @@
 mod pace;
 
 use crate::live::Millis;
-use crate::live::finding::{ClockRepair, Pace};
+use crate::live::finding::ClockRepair;
 use crate::live::kind::Kind;
 use pace::Pacer;
 
@@ -84,8 +84,8 @@ pub(super) struct Clock {
     /// The number of jumps.
     total: u32,
     /// The last jump, unless it was reported.
-    repair: Option<ClockRepair>,
-    pacer: Pacer,
+    pub(super) repair: Option<ClockRepair>,
+    pub(super) pacer: Pacer,
     /// Added to the time of arrival when it takes the place of timestamps, wrapping.
     lead: u32,
 }
@@ -116,22 +116,15 @@ struct TrackClock {
     floor: Option<u32>,
 }
 
-/// The natural range of a timestamp, in ms relative to `newest`.
-struct Natural {
-    newest: u32,
-    from: i64,
-    to: i64,
-}
-
 impl Clock {
     /// Another publisher begins.
     pub(super) fn begin_publish(&mut self) {
-        self.tracks = [None; 2];
-        self.seam = None;
-        self.shift = 0;
-        self.total = 0;
-        self.repair = None;
-        self.pacer = Pacer::default();
+        *self = Clock {
+            newest: self.newest,
+            delay: self.delay,
+            lead: self.lead,
+            ..Clock::default()
+        };
     }
 
     /// The newest timestamp that was placed.
@@ -151,19 +144,11 @@ impl Clock {
             self.lead = wall.unwrap_or(newest).wrapping_sub(now as u32);
         }
         if self.pacer.is_lost {
-            let timestamp = self.lead.wrapping_add(now as u32);
-            self.note(Placed {
-                timestamp,
-                arrived: now,
-            });
-            return timestamp;
+            return self.note(self.lead.wrapping_add(now as u32), now).timestamp;
         }
-        let [audio, video] = self.tracks;
-        let (track, other) = if index == 0 {
-            (audio, video)
-        } else {
-            (video, audio)
-        };
+        let mut tracks = self.tracks;
+        tracks.rotate_left(index);
+        let [track, other] = tracks;
         let constant = match (self.newest, track.or(other)) {
             (Some(newest), Some(TrackClock { constant, .. })) => {
                 self.constant(timestamp, constant, newest, track, other, now)
@@ -184,21 +169,22 @@ impl Clock {
                 floor = None;
             }
         }
-        let placed = Placed {
-            timestamp: placed,
-            arrived: now,
-        };
-        self.note(placed);
-        let before = track.unwrap_or(TrackClock {
+        let placed = self.note(placed, now);
+        let track = self.tracks[index].get_or_insert(TrackClock {
             constant,
             lead: placed.timestamp.wrapping_sub(now as u32),
             newest: placed,
             usual_step: 0,
             floor,
         });
-        if let Some(track) = self.tracks.get_mut(index) {
-            *track = Some(before.followed_by(placed, constant, floor));
+        let step = difference(placed.timestamp, track.newest.timestamp);
+        if step > 0 {
+            if constant.ms == track.constant.ms {
+                track.usual_step = step as i32;
+            }
+            track.newest = placed;
         }
+        (track.constant, track.floor) = (constant, floor);
         placed.timestamp
     }
 
@@ -216,21 +202,6 @@ impl Clock {
         let placed = track.map(|track| timestamp.wrapping_add(track.constant.ms));
         let fits = |placed: &u32| (-TOLERANCE..=TOLERANCE).contains(&difference(*placed, newest));
         placed.filter(fits).unwrap_or(newest)
-    }
-
-    /// The last jump, unless it was reported.
-    pub(super) fn take_repair(&mut self) -> Option<ClockRepair> {
-        self.repair.take()
-    }
-
-    /// Notes the duration of audio that came, in us.
-    pub(super) fn note_audio(&mut self, us: u64) {
-        self.pacer.note_audio(us);
-    }
-
-    /// What is wrong with the pace of the clock, unless it was reported.
-    pub(super) fn take_pace(&mut self) -> Option<Pace> {
-        self.pacer.take_news()
     }
 
     /// The constant of a publisher's first message.
@@ -257,8 +228,18 @@ impl Clock {
         other: Option<TrackClock>,
         now: Millis,
     ) -> Constant {
-        let natural = self.natural(newest, track, other, now);
-        let misses_by = |constant: &Constant| natural.distance(timestamp.wrapping_add(constant.ms));
+        // The natural range of a timestamp, in ms relative to `newest`.
+        let from = match (track, other) {
+            // The second track may come after all of a burst of the first.
+            (None, Some(first)) => first.wall_clock(now),
+            (track, _) => track.map_or(newest, |track| track.newest).timestamp,
+        };
+        let from = difference(from, newest.timestamp).min(0);
+        let to = newest.elapsed(now) + self.delay / 100;
+        let misses_by = |constant: &Constant| {
+            let at = difference(timestamp.wrapping_add(constant.ms), newest.timestamp);
+            (from - at).max(at - to).max(0)
+        };
         let jump = misses_by(&own);
         if jump <= DOUBTFUL {
             return own;
@@ -272,20 +253,11 @@ impl Clock {
         };
         let is_shifted = track.is_some() || own.is_shifted;
         let wraps = WRAPS.map(|wrap| own.plus(wrap, is_shifted));
-        let [wrap_of_24, wrap_of_31] = wraps;
-        let known = [
-            other.map_or(own, |other| other.constant),
-            toggled,
-            wrap_of_24,
-            wrap_of_31,
-        ];
+        let known = [other.map_or(own, |other| other.constant), toggled];
         let is_expected = other.is_some_and(|other| other.constant.is_shifted != own.is_shifted);
         let allowed = if is_expected { TOLERANCE } else { EXACT };
-        if let Some(best) = known
-            .into_iter()
-            .min_by_key(misses_by)
-            .filter(|best| misses_by(best) <= allowed.min(jump / 2))
-        {
+        let best = known.into_iter().chain(wraps).min_by_key(misses_by);
+        if let Some(best) = best.filter(|best| misses_by(best) <= allowed.min(jump / 2)) {
             let is_wrap = wraps.iter().any(|wrap| wrap.ms == best.ms);
             if is_wrap && other.is_none_or(|other| other.constant.ms != best.ms) {
                 self.set_shift(best.ms.wrapping_sub(own.ms), track);
@@ -299,26 +271,6 @@ impl Clock {
         let change = expected.wrapping_sub(timestamp.wrapping_add(own.ms));
         self.set_shift(change, track);
         own.plus(change, is_shifted)
-    }
-
-    fn natural(
-        &self,
-        newest: Placed,
-        track: Option<TrackClock>,
-        other: Option<TrackClock>,
-        now: Millis,
-    ) -> Natural {
-        let from = match (track, other) {
-            (Some(track), _) => track.newest.timestamp,
-            // The second track may come after all of a burst of the first.
-            (None, Some(first)) => first.wall_clock(now),
-            (None, None) => newest.timestamp,
-        };
-        Natural {
-            newest: newest.timestamp,
-            from: difference(from, newest.timestamp).min(0),
-            to: newest.elapsed(now) + self.delay / 100,
-        }
     }
 
     /// Where the next message of a track should be if only the wall clock can be trusted.
@@ -358,17 +310,22 @@ impl Clock {
     }
 
     /// Notes the newest timestamp of the stream, and how late it came.
-    fn note(&mut self, placed: Placed) {
+    fn note(&mut self, timestamp: u32, now: Millis) -> Placed {
+        let placed = Placed {
+            timestamp,
+            arrived: now,
+        };
         if let Some(newest) = self.newest {
-            let step = difference(placed.timestamp, newest.timestamp);
+            let step = difference(timestamp, newest.timestamp);
             if step <= 0 {
-                return;
+                return placed;
             }
             // A hundredth is forgotten, since the seconds of two clocks are never of quite the same length.
-            let elapsed = newest.elapsed(placed.arrived);
+            let elapsed = newest.elapsed(now);
             self.delay = (self.delay + elapsed * 99 - step * 100).clamp(0, MAX_DELAY * 100);
         }
         self.newest = Some(placed);
+        placed
     }
 }
 
@@ -392,29 +349,6 @@ impl TrackClock {
     /// Where it would be if it had kept pace with time since its first message.
     fn wall_clock(&self, now: Millis) -> u32 {
         self.lead.wrapping_add(now as u32)
-    }
-
-    fn followed_by(mut self, placed: Placed, constant: Constant, floor: Option<u32>) -> TrackClock {
-        let step = difference(placed.timestamp, self.newest.timestamp);
-        if step > 0 {
-            if constant.ms == self.constant.ms {
-                self.usual_step = step as i32;
-            }
-            self.newest = placed;
-        }
-        TrackClock {
-            constant,
-            floor,
-            ..self
-        }
-    }
-}
-
-impl Natural {
-    /// How far a timestamp is outside of the range, in ms; 0 inside.
-    fn distance(&self, timestamp: u32) -> i64 {
-        let at = difference(timestamp, self.newest);
-        (self.from - at).max(at - self.to).max(0)
     }
 }
 

@@ -209,38 +209,9 @@ impl Doctor {
         }
     }
 
-    /// Notes a first track that came without a sequence header. `is_kept`: that of the publish before is
-    /// used.
-    pub(super) fn note_missing_header(&mut self, kind: Kind, is_kept: bool) {
-        let (mut audio, mut video, mut is_known) = (false, false, true);
-        if let Some(Finding::MissingHeader {
-            audio: a,
-            video: v,
-            is_known: known,
-        }) = self.found[MISSING_HEADER]
-        {
-            (audio, video, is_known) = (a, v, known);
-        }
-        audio |= kind == Kind::Audio;
-        video |= kind == Kind::Video;
-        is_known &= is_kept;
-        self.find(Finding::MissingHeader {
-            audio,
-            video,
-            is_known,
-        });
-    }
-
     /// Notes the sequence header of a first track.
     pub(super) fn note_header(&mut self) {
         self.found[MISSING_HEADER] = None;
-    }
-
-    /// Notes that players waited long for a keyframe, and had to start without one.
-    pub(super) fn note_no_start(&mut self, has_recovery_points: bool) {
-        self.find(Finding::NoStart {
-            has_recovery_points,
-        });
     }
 
     /// Whether it is time to compare the publish with its metadata.

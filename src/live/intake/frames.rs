@@ -16,11 +16,10 @@
 //! header, as if the publisher had sent it: file decoders look for them nowhere else.
 
 use super::classify::Class;
-use super::{Arrival, Intake, Store};
+use super::{Intake, Store};
 use crate::http::conditions::hash;
-use crate::live::capabilities::Capabilities;
-use crate::live::kind::Kind;
-use crate::live::log::{Meta, Role, Sample};
+use crate::live::finding::Finding;
+use crate::live::log::{Meta, Role};
 use crate::live::preamble::Slot;
 use crate::live::{Millis, When};
 use crate::media::access_unit::{
@@ -57,7 +56,7 @@ pub(super) struct Frames {
     /// The frame that players last started at is no better than the others.
     is_keyless: bool,
     /// The newest frame, while more of it may come.
-    open: Option<OpenFrame>,
+    pub(super) open: Option<OpenFrame>,
     /// Parameter sets since the last frame. There is room for them once some have come.
     pub(super) sets: ParameterSets,
     /// The hash of the sequence header that came last, while one that was made of parameter sets is
@@ -66,13 +65,13 @@ pub(super) struct Frames {
 }
 
 /// A frame of which more may come.
-struct OpenFrame {
+pub(super) struct OpenFrame {
     /// The number of its first message.
     number: u64,
     /// The timestamp of its first message, as it was sent.
     sent: u32,
     /// As its first message was appended, with the sample that the whole frame will be.
-    meta: Meta,
+    pub(super) meta: Meta,
     format: UnitFormat,
     /// The frame has to be assembled.
     is_due: bool,
@@ -89,8 +88,6 @@ pub(super) struct Judged {
     pub(super) is_sync: bool,
     /// What its units say, if it has any.
     pub(super) look: Option<(UnitFormat, UnitSummary)>,
-    /// Its timestamp, as it was sent.
-    pub(super) sent: u32,
 }
 
 impl Judged {
@@ -101,7 +98,6 @@ impl Judged {
             is_start: class == Class::Keyframe,
             is_sync: true,
             look: None,
-            sent: 0,
         }
     }
 
@@ -122,26 +118,28 @@ impl Intake {
         &mut self,
         message: &TrackMessage,
         flagged: Class,
-        arrival: Arrival,
+        sent: u32,
         payload: impl Iterator<Item = &'a [u8]> + Clone,
         store: &mut Store<'_>,
     ) -> Judged {
         let mut look = self.look(message, payload, store);
         let class = match &mut look {
-            Some((_, look)) => self.class_of_part(flagged, look, arrival.timestamp),
+            Some((_, look)) => self.class_of_part(flagged, look, sent),
             None => flagged,
         };
-        let mut judged = Judged::of(class);
-        (judged.look, judged.sent) = (look, arrival.timestamp);
+        let mut judged = Judged {
+            look,
+            ..Judged::of(class)
+        };
         // What follows is about frames, and this message belongs to the one before.
         if class == Class::Rest {
             return judged;
         }
         self.complete_frame(store);
-        self.take_sets(message, class == Class::Keyframe, arrival, store);
+        self.take_sets(message, class == Class::Keyframe, sent, store);
         let access = look.map_or(RandomAccess::No, |(_, look)| look.access);
-        judged.is_start |= self.stands_in_for_keyframe(class, access, arrival.now);
-        judged.is_sync = self.starts_files(access, arrival.now);
+        judged.is_start |= self.stands_in_for_keyframe(class, access, store.now);
+        judged.is_sync = self.starts_files(access, store.now);
         judged
     }
 
@@ -206,10 +204,10 @@ impl Intake {
     fn config(&self) -> Option<(VideoCodec, &[u8])> {
         let header = self.preamble.header(Slot::Video(0))?;
         let tag = Tag::parse(Medium::Video, header).ok()?;
-        let Some(Codec::Video(codec)) = tag.codec else {
-            return None;
-        };
-        Some((codec, header.get(tag.body_offset..)?))
+        match tag.codec? {
+            Codec::Video(codec) => Some((codec, header.get(tag.body_offset..)?)),
+            Codec::Audio(_) => None,
+        }
     }
 
     /// The class of a message by its units, or by its flag where they leave it open.
@@ -243,7 +241,9 @@ impl Intake {
         }
         let access_since = frames.access_since.get_or_set(now);
         if access == RandomAccess::Recovery && now.saturating_sub(access_since) >= PATIENCE {
-            self.arrivals.doctor.note_no_start(true);
+            self.arrivals.doctor.find(Finding::NoStart {
+                has_recovery_points: true,
+            });
         }
         let since = frames.since.get_or_set(now);
         if class == Class::Keyframe {
@@ -263,7 +263,9 @@ impl Intake {
         frames.since = When::at(now);
         frames.is_keyless = access == RandomAccess::No;
         if access != RandomAccess::Recovery {
-            self.arrivals.doctor.note_no_start(false);
+            self.arrivals.doctor.find(Finding::NoStart {
+                has_recovery_points: false,
+            });
         }
         true
     }
@@ -275,16 +277,6 @@ impl Intake {
         let since = frames.access_since.get().unwrap_or(now);
         let is_poor = matches!(access, RandomAccess::Intra | RandomAccess::Recovery);
         !is_poor || !frames.has_access || now.saturating_sub(since) >= PATIENCE
-    }
-
-    /// A message that doesn't begin a frame is no sample.
-    pub(super) fn sample_of_rest(&self, message: &TrackMessage) -> Sample {
-        let open = self.publish.frames.open.as_ref();
-        Sample {
-            body_offset: message.body_offset,
-            decode_time: open.map_or(0, |open| open.meta.sample.decode_time),
-            ..Sample::default()
-        }
     }
 
     /// Notes that a message which is a frame, or a part of one, is about to be appended under this
@@ -356,18 +348,13 @@ impl Intake {
         }
     }
 
-    /// Forgets the open frame, of which nothing is left.
-    pub(super) fn forget_frame(&mut self) {
-        self.publish.frames.open = None;
-    }
-
     /// Makes a sequence header of the parameter sets in front of a new frame, if they differ from those
     /// that are known.
     fn take_sets(
         &mut self,
         message: &TrackMessage,
         is_keyframe: bool,
-        arrival: Arrival,
+        sent: u32,
         store: &mut Store<'_>,
     ) {
         if is_keyframe {
@@ -376,8 +363,7 @@ impl Intake {
                     let outdated = hash(before) as u32;
                     self.publish.frames.outdated.get_or_insert(outdated);
                 }
-                let needs = Capabilities::needed_by_header(Kind::Video, &header);
-                self.append_header(Slot::Video(0), needs, arrival, &header, store);
+                self.append_header(Slot::Video(0), sent, &header, store);
             }
         }
         self.publish.frames.sets.clear();
@@ -388,9 +374,8 @@ impl Intake {
         let sets = self.publish.frames.sets.iter();
         sets.clone().next()?;
         let UnitFormat { codec, length_size } = self.format(message)?;
-        let own = self
-            .config()
-            .filter(|(of, _)| Some(Codec::Video(*of)) == message.codec);
+        let is_its_own = |of: VideoCodec| message.codec == Some(Codec::Video(of));
+        let own = self.config().filter(|(of, _)| is_its_own(*of));
         let config = own.map(|(_, config)| config);
         let is_known = |set: &[u8]| {
             config.is_some_and(|config| config.windows(set.len().max(1)).any(|held| held == set))
@@ -402,10 +387,8 @@ impl Intake {
             VideoCodec::Hevc => hevc::config_of_sets(length_size, config, sets)?,
             _ => avc::config_of_sets(length_size, sets)?,
         };
-        let before = self
-            .preamble
-            .header(Slot::Video(0))
-            .filter(|_| own.is_some());
+        let before = self.preamble.header(Slot::Video(0));
+        let before = before.filter(|_| own.is_some());
         let mut header = match (before, &message.four_cc) {
             (Some(before), _) => {
                 let len = Tag::parse(Medium::Video, before).ok()?.body_offset;

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{Appended, Arrival, Intake, Store};
-use crate::live::Millis;
+use super::{Appended, Intake, Store};
 use crate::live::capabilities::Capabilities;
+use crate::live::finding::Finding;
 use crate::live::kept::Kept;
 use crate::live::kind::Kind;
-use crate::live::log::Role;
-use crate::live::preamble::{HEADER_COST, HEAP_LEN, MAX_HEADER_LEN, Preamble, Slot};
-use crate::media::TrackInfo;
+use crate::live::log::{Meta, Role};
+use crate::live::preamble::{HEADER_COST, HEAP_LEN, MAX_HEADER_LEN, Slot};
 use crate::media::access_unit::MAX_SETS_LEN;
 use crate::media::tag::tracks::TrackMessage;
+use crate::media::{Medium, TrackInfo};
 use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::metadata;
 
@@ -26,8 +26,7 @@ impl Intake {
     pub(super) fn take_header<'a>(
         &mut self,
         slot: Slot,
-        needs: Capabilities,
-        arrival: Arrival,
+        sent: u32,
         payload: impl Iterator<Item = &'a [u8]> + Clone,
         store: &mut Store<'_>,
     ) -> Appended {
@@ -40,7 +39,7 @@ impl Intake {
         if self.is_outdated(slot, &bytes) {
             return Appended::Ignored;
         }
-        self.append_header(slot, needs, arrival, &bytes, store)
+        self.append_header(slot, sent, &bytes, store)
     }
 
     /// Appends a header only if it has changed: an encoder that repeats it, or a publisher that
@@ -48,8 +47,7 @@ impl Intake {
     pub(super) fn append_header(
         &mut self,
         slot: Slot,
-        needs: Capabilities,
-        arrival: Arrival,
+        sent: u32,
         bytes: &[u8],
         store: &mut Store<'_>,
     ) -> Appended {
@@ -64,7 +62,7 @@ impl Intake {
             return Appended::Ignored;
         };
         let block = || store.log.take_block();
-        let Some(preamble) = self.preamble.with_in(slot, bytes, max_on_heap, block) else {
+        let Some(preamble) = self.preamble.with(slot, bytes, max_on_heap, block) else {
             return Appended::Ignored;
         };
         self.preamble = Arc::new(preamble);
@@ -81,20 +79,12 @@ impl Intake {
             self.arrivals.doctor.note_header();
             self.update_tracks(store.hls);
         }
-        let timestamp = self.clock.place_beside(slot.kind(), arrival.timestamp);
-        self.append_preamble_change(slot.kind(), needs, timestamp, bytes, arrival.now, store)
-    }
-
-    fn append_preamble_change(
-        &mut self,
-        kind: Kind,
-        needs: Capabilities,
-        timestamp: u32,
-        bytes: &[u8],
-        now: Millis,
-        store: &mut Store<'_>,
-    ) -> Appended {
-        let meta = self.meta_beside(kind, Role::Header, needs, timestamp, now);
+        let kind = slot.kind();
+        let timestamp = self.clock.place_beside(kind, sent);
+        let meta = Meta {
+            needs: Capabilities::needed_by_header(kind, bytes),
+            ..self.meta_beside(kind, Role::Header, timestamp, store)
+        };
         self.append(meta, Bytes::from(bytes).parts(), store)
     }
 
@@ -126,20 +116,16 @@ impl Intake {
 
     /// Enough has come to know which tracks there are: drops what an earlier publisher left, and what
     /// the metadata promised in vain. Players would wait for it.
-    pub(super) fn settle(&mut self, now: Millis, store: &mut Store<'_>) {
+    pub(super) fn settle(&mut self, store: &mut Store<'_>) {
         self.publish.is_settled = true;
         self.keep_headers();
-        self.preamble = self.own_preamble();
-        self.update_metadata(now, store);
-        self.update_tracks(store.hls);
-    }
-
-    /// The preamble without the headers that an earlier publisher left.
-    fn own_preamble(&self) -> Arc<Preamble> {
         let slots = &self.publish.slots;
-        let is_gone = |slot| slot != Slot::Metadata && !slots.contains(&slot);
-        let own = self.preamble.without(is_gone);
-        own.map_or_else(|| Arc::clone(&self.preamble), Arc::new)
+        let is_left = |slot| slot != Slot::Metadata && !slots.contains(&slot);
+        if let Some(own) = self.preamble.without(is_left) {
+            self.preamble = Arc::new(own);
+        }
+        self.update_metadata(store);
+        self.update_tracks(store.hls);
     }
 
     /// The first tracks, as the headers of the current or last publish describe them: video, audio.
@@ -153,27 +139,35 @@ impl Intake {
 
     /// Keeps the header of the publish before for a track of the same codec that came without one.
     fn keep_headers(&mut self) {
-        for (slot, codec) in [Slot::Video(0), Slot::Audio(0)]
-            .into_iter()
-            .zip(self.publish.codecs)
-        {
+        let [mut video, mut audio, mut is_known] = [false, false, true];
+        let tracks = [
+            (Slot::Video(0), Medium::Video, &mut video),
+            (Slot::Audio(0), Medium::Audio, &mut audio),
+        ];
+        for ((slot, medium, is_missing), codec) in tracks.into_iter().zip(self.publish.codecs) {
             let slots = &mut self.publish.slots;
             let Some(codec) = codec.filter(|codec| codec.needs_header()) else {
                 continue;
             };
-            if slots.contains(&slot) {
+            *is_missing = !slots.contains(&slot);
+            if !*is_missing {
                 continue;
             }
             let header = self.preamble.header(slot);
-            let header = header.zip(slot.kind().medium());
-            let header = header.and_then(|(header, medium)| TrackMessage::read(medium, header));
+            let header = header.and_then(|header| TrackMessage::read(medium, header));
             // A header of another codec would make decoders fail instead of wait.
-            let is_kept = header.is_some_and(|header| header.codec == Some(codec));
-            if is_kept {
+            if header.is_some_and(|header| header.codec == Some(codec)) {
                 slots.push(slot);
+            } else {
+                is_known = false;
             }
-            let doctor = &mut self.arrivals.doctor;
-            doctor.note_missing_header(slot.kind(), is_kept);
+        }
+        if video || audio {
+            self.arrivals.doctor.find(Finding::MissingHeader {
+                audio,
+                video,
+                is_known,
+            });
         }
     }
 
@@ -181,7 +175,6 @@ impl Intake {
     pub(in crate::live) fn set_metadata(
         &mut self,
         properties: Option<&Properties<'_>>,
-        now: Millis,
         store: &mut Store<'_>,
     ) {
         self.note_announced(properties);
@@ -193,15 +186,15 @@ impl Intake {
         self.publish.metadata = None;
         self.publish.metadata = encoded.and_then(|encoded| match encoded.len() {
             len @ 0..=SHORT_METADATA if self.pay_for_headers(len) == Some(HEAP_LEN) => {
-                Some(Kept::on_heap(&encoded))
+                Some(Kept::Heap(encoded.into()))
             }
             _ => Kept::in_block(&encoded, store.log.take_block()?),
         });
-        self.update_metadata(now, store);
+        self.update_metadata(store);
     }
 
     /// Brings the metadata of the preamble up to date.
-    fn update_metadata(&mut self, now: Millis, store: &mut Store<'_>) {
+    fn update_metadata(&mut self, store: &mut Store<'_>) {
         let publish = &self.publish;
         let Some(all) = &publish.metadata else {
             if publish.is_settled {
@@ -220,11 +213,11 @@ impl Intake {
         let max_on_heap = self.pay_for_headers(bytes.len()).unwrap_or(0);
         let block = || store.log.take_block();
         let preamble = &self.preamble;
-        if let Some(preamble) = preamble.with_in(Slot::Metadata, &bytes, max_on_heap, block) {
+        if let Some(preamble) = preamble.with(Slot::Metadata, &bytes, max_on_heap, block) {
             self.preamble = Arc::new(preamble);
             let timestamp = self.clock.newest().unwrap_or(0);
-            let needs = Capabilities::NONE;
-            self.append_preamble_change(Kind::Data, needs, timestamp, &bytes, now, store);
+            let meta = self.meta_beside(Kind::Data, Role::Header, timestamp, store);
+            self.append(meta, Bytes::from(&*bytes).parts(), store);
         }
     }
 }

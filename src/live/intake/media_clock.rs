@@ -58,18 +58,12 @@ const FIRST_STEP: u16 = 40;
 /// See the module's documentation. Lives as long as the stream, through all publishers.
 #[derive(Default)]
 pub(super) struct MediaClock {
-    newest: Option<Newest>,
+    /// The newest timestamp, and its time in ms.
+    newest: Option<(u32, u64)>,
     video: Option<VideoTime>,
     audio: Option<AudioTime>,
     /// The announced step from one video frame to the next, in ms.
     announced_step: Option<u16>,
-}
-
-/// The newest timestamp, and its time in ms.
-#[derive(Clone, Copy)]
-struct Newest {
-    timestamp: u32,
-    time: u64,
 }
 
 /// The newest video frame, in ms.
@@ -106,17 +100,11 @@ pub(super) struct Timed {
 impl MediaClock {
     /// Returns the time of a timestamp, in ms.
     fn time(&mut self, timestamp: u32) -> u64 {
-        let Some(newest) = self.newest else {
-            self.newest = Some(Newest {
-                timestamp,
-                time: START,
-            });
-            return START;
-        };
-        let step = timestamp.wrapping_sub(newest.timestamp) as i32;
-        let time = newest.time.saturating_add_signed(step.into());
+        let newest = self.newest.get_or_insert((timestamp, START));
+        let step = timestamp.wrapping_sub(newest.0) as i32;
+        let time = newest.1.saturating_add_signed(step.into());
         if step > 0 {
-            self.newest = Some(Newest { timestamp, time });
+            *newest = (timestamp, time);
         }
         time
     }

@@ -9,11 +9,12 @@ use super::media_clock::Timed;
 use super::{Intake, Store, TRACKS_COST};
 use crate::allowance::Taken;
 use crate::live::capabilities::Capabilities;
+use crate::live::copy_front;
 use crate::live::hls::Hls;
 use crate::live::kind::Kind;
 use crate::live::log::Sample;
 use crate::live::preamble::Slot;
-use crate::live::tracks::Tracks;
+use crate::live::tracks::{Has, Tracks};
 use crate::media::codec::{AudioCodec, Codec, VideoCodec};
 use crate::media::mp4::{self, AudioTrack, Presentation, VideoTrack};
 use crate::media::tag::tracks::TrackMessage;
@@ -39,15 +40,7 @@ pub(super) struct FoundTracks {
     /// The size of video frames whose sequence header doesn't say it.
     format: Option<VideoFormat>,
     /// Whether the metadata announces audio and video, if it announces either.
-    announced: Option<AnnouncedTracks>,
-    /// The bandwidth that the metadata announces, in bits per second.
-    pub(super) announced_bandwidth: u32,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct AnnouncedTracks {
-    audio: bool,
-    video: bool,
+    announced: Option<Has>,
 }
 
 impl Intake {
@@ -55,14 +48,14 @@ impl Intake {
     pub(in crate::live) fn are_tracks_known(&self) -> bool {
         let found = &self.publish.found;
         let (audio, video) = (found.audio.is_some(), found.video.is_some());
-        let as_announced = found.announced == Some(AnnouncedTracks { audio, video });
+        let as_announced = found.announced == Some(Has { audio, video });
         self.publish.is_settled || (audio && video) || ((audio || video) && as_announced)
     }
 
     /// Notes which tracks the publisher's metadata announces.
     pub(super) fn note_announced(&mut self, properties: Option<&Properties<'_>>) {
         let has = |name: &str| properties.is_some_and(|all| all.token(name).is_some());
-        let announced = AnnouncedTracks {
+        let announced = Has {
             audio: has("audiocodecid"),
             video: has("videocodecid"),
         };
@@ -73,7 +66,7 @@ impl Intake {
         };
         let kbits = rate("videodatarate") + rate("audiodatarate");
         // Some count a kbit as 1024 bits.
-        self.publish.found.announced_bandwidth = (kbits.max(0.0) * 1024.0) as u32;
+        self.publish.announced_bandwidth = (kbits.max(0.0) * 1024.0) as u32;
     }
 
     /// Notes a message if it is of a first track. A track has the codec of its header, or of its first
@@ -127,7 +120,7 @@ impl Intake {
             None if found.audio.is_some() => found.audio_track.clone(),
             None => before.and_then(|tracks| tracks.presentation.audio.clone()),
         };
-        let tracks = Tracks {
+        let mut tracks = Tracks {
             since: self.preamble.version(),
             presentation: Presentation { video, audio },
             video: found.video.or(before.and_then(|tracks| tracks.video)),
@@ -137,16 +130,11 @@ impl Intake {
             return;
         }
         // Receivers may hold on to the old tracks, so the new ones are paid for in addition.
-        let is_paid = self.pay(tracks_cost(&tracks), self.headers_cost(), hls);
-        self.tracks = Arc::new(if is_paid {
-            tracks
-        } else {
+        if !self.pay(tracks_cost(&tracks), self.headers_cost(), hls) {
             // There will be no files of it.
-            Tracks {
-                presentation: Presentation::default(),
-                ..tracks
-            }
-        });
+            tracks.presentation = Presentation::default();
+        }
+        self.tracks = Arc::new(tracks);
     }
 
     /// Pays for `tracks` more bytes of tracks, and for `headers` bytes of headers in total. Old tracks
@@ -179,18 +167,17 @@ impl Intake {
     fn held_tracks_cost(&self, hls: &Hls) -> usize {
         let [newer, older] = &self.offered.tracks;
         let held = hls.held_tracks().chain([&self.tracks, newer, older]);
-        let is_counted = |(at, tracks): &(usize, &Arc<Tracks>)| {
-            !held
-                .clone()
-                .take(*at)
-                .any(|other| Arc::ptr_eq(other, tracks))
+        let cost = |(at, tracks): (usize, &Arc<Tracks>)| {
+            let mut before = held.clone().take(at);
+            let is_again = before.any(|other| Arc::ptr_eq(other, tracks));
+            if is_again { 0 } else { tracks_cost(tracks) }
         };
-        let each = held.clone().enumerate().filter(is_counted);
-        each.map(|(_, tracks)| tracks_cost(tracks)).sum()
+        held.clone().enumerate().map(cost).sum()
     }
 
-    /// A message of the current publish as a sample of its track.
-    pub(super) fn sample_of<'a>(
+    /// A message of the current publish as a sample of its track. One that no file can hold has no
+    /// duration.
+    pub(super) fn sample<'a>(
         &mut self,
         message: &TrackMessage,
         seen: &Judged,
@@ -200,32 +187,26 @@ impl Intake {
     ) -> Sample {
         match seen.class {
             // Files have first tracks only.
-            _ if message.track_id != 0 => Sample::default(),
-            Class::Rest => self.sample_of_rest(message),
-            Class::Keyframe | Class::Frame => {
-                let is_sync = seen.is_start && seen.is_sync;
-                self.sample(message, is_sync, timestamp, payload, store)
+            _ if message.track_id != 0 => return Sample::default(),
+            Class::Keyframe | Class::Frame => {}
+            Class::Rest => {
+                let open = self.publish.frames.open.as_ref();
+                return Sample {
+                    body_offset: message.body_offset,
+                    decode_time: open.map_or(0, |open| open.meta.sample.decode_time),
+                    ..Sample::default()
+                };
             }
-            _ => Sample::default(),
+            _ => return Sample::default(),
         }
-    }
-
-    /// A frame of a first track as a sample. One that no file can hold has no duration.
-    fn sample<'a>(
-        &mut self,
-        message: &TrackMessage,
-        is_keyframe: bool,
-        timestamp: u32,
-        payload: impl Iterator<Item = &'a [u8]>,
-        store: &mut Store<'_>,
-    ) -> Sample {
+        let is_sync = seen.is_start && seen.is_sync;
         let mut prefix = [0; PREFIX_LEN];
-        let len = gather(payload, &mut prefix);
+        let len = copy_front(payload, &mut prefix);
         let prefix = prefix.get(..len).unwrap_or_default();
         let body = prefix.get(message.body_offset.into()..).unwrap_or_default();
         let timed = match message.codec {
             Some(Codec::Video(codec)) => {
-                self.time_video(codec, is_keyframe, timestamp, body, store.hls)
+                self.time_video(codec, is_sync, timestamp, body, store.hls)
             }
             Some(Codec::Audio(codec)) => self.time_audio(codec, timestamp, prefix, body, store.hls),
             None => None,
@@ -233,7 +214,7 @@ impl Intake {
         let Some(timed) = timed else {
             // Viewers that want a file are notified that it fits into none.
             return Sample {
-                is_sync: is_keyframe,
+                is_sync,
                 ..Sample::default()
             };
         };
@@ -242,7 +223,7 @@ impl Intake {
             composition_time: message.composition_time.saturating_add(timed.delay.into()),
             duration: timed.duration,
             body_offset: message.body_offset,
-            is_sync: is_keyframe,
+            is_sync,
         }
     }
 
@@ -276,11 +257,10 @@ impl Intake {
         body: &[u8],
         hls: &mut Hls,
     ) -> Option<Timed> {
-        if self.publish.found.audio_track.is_none()
-            && self.preamble.header(Slot::Audio(0)).is_none()
-        {
-            self.publish.found.audio_track = AudioTrack::from_frame(prefix);
-            if self.publish.found.audio_track.is_some() {
+        let found = &mut self.publish.found;
+        if found.audio_track.is_none() && self.preamble.header(Slot::Audio(0)).is_none() {
+            found.audio_track = AudioTrack::from_frame(prefix);
+            if found.audio_track.is_some() {
                 self.update_tracks(hls);
             }
         }
@@ -291,7 +271,7 @@ impl Intake {
             return None;
         }
         let us = u64::from(samples) * 1_000_000 / u64::from(rate.max(1));
-        self.clock.note_audio(us);
+        self.clock.pacer.audio += us;
         self.media_clock.audio(timestamp, rate, samples)
     }
 }
@@ -299,21 +279,4 @@ impl Intake {
 /// What tracks take on the heap, in bytes.
 fn tracks_cost(tracks: &Tracks) -> usize {
     TRACKS_COST + tracks.presentation.config_len()
-}
-
-/// Copies the beginning of a payload that lies in parts; returns its length.
-fn gather<'a>(parts: impl Iterator<Item = &'a [u8]>, out: &mut [u8]) -> usize {
-    let mut len = 0;
-    for part in parts {
-        let free = out.get_mut(len..).unwrap_or_default();
-        let take = part.len().min(free.len());
-        for (slot, byte) in free.iter_mut().zip(part) {
-            *slot = *byte;
-        }
-        len += take;
-        if len == out.len() {
-            break;
-        }
-    }
-    len
 }

@@ -7,7 +7,7 @@ use crate::live::kind::Kind;
 /// The length of a message's record, in bytes.
 pub const RECORD_LEN: usize = 48;
 
-/// What a message is to its receivers.
+/// What a message is to its receivers. Records hold the number of the variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A frame of video or audio, or the beginning of one.
@@ -24,6 +24,17 @@ pub enum Role {
     /// receiver gets it.
     Whole,
 }
+
+/// The kinds and roles by their numbers in a record.
+const KINDS: [Kind; 4] = [Kind::Audio, Kind::Video, Kind::Data, Kind::Script];
+const ROLES: [Role; 6] = [
+    Role::Media,
+    Role::Header,
+    Role::Other,
+    Role::Rest,
+    Role::Beside,
+    Role::Whole,
+];
 
 /// What a container needs to know of a frame, apart from its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,27 +110,13 @@ impl Entry {
     /// Returns the record for a block that begins at position `base`.
     pub(super) fn encode(&self, base: u64) -> [u8; RECORD_LEN] {
         let meta = &self.meta;
-        let kind = match meta.kind {
-            Kind::Audio => 0,
-            Kind::Video => 1,
-            Kind::Data => 2,
-            Kind::Script => 3,
-        };
-        let role = match meta.role {
-            Role::Media => 0,
-            Role::Header => 1,
-            Role::Other => 2,
-            Role::Rest => 3,
-            Role::Whole => 4,
-            Role::Beside => 5,
-        };
         let starts = u32::from(meta.is_join_point) | u32::from(meta.sample.is_sync) << 1;
-        let flags = kind | role << 2 | starts << 5;
+        let flags = meta.kind as u32 | (meta.role as u32) << 2 | starts << 5;
         let mut record = [0; RECORD_LEN];
         let mut put = |at: usize, bytes: &[u8]| record[at..at + bytes.len()].copy_from_slice(bytes);
         put(0, &meta.timestamp.to_le_bytes());
         put(4, &meta.preamble_version.to_le_bytes());
-        put(8, &meta.needs.to_bits().to_le_bytes());
+        put(8, &meta.needs.0.to_le_bytes());
         put(12, &self.video_frames.to_le_bytes());
         put(16, &self.audio_frames.to_le_bytes());
         put(20, &(self.len & 0xFF_FFFF | flags << 24).to_le_bytes());
@@ -145,25 +142,13 @@ impl Entry {
         let len_and_flags = u32_at(20);
         let flags = len_and_flags >> 24;
         let meta = Meta {
-            kind: match flags & 3 {
-                0 => Kind::Audio,
-                1 => Kind::Video,
-                2 => Kind::Data,
-                _ => Kind::Script,
-            },
+            kind: KINDS[(flags & 3) as usize],
             timestamp: u32_at(0),
             arrived: u64::from_le_bytes(bytes(record, 40)) & 0xFFFF_FFFF_FFFF,
             is_join_point: flags & 0x20 != 0,
-            role: match flags >> 2 & 7 {
-                0 => Role::Media,
-                1 => Role::Header,
-                2 => Role::Other,
-                3 => Role::Rest,
-                4 => Role::Whole,
-                _ => Role::Beside,
-            },
+            role: ROLES[(flags >> 2 & 7) as usize % ROLES.len()],
             preamble_version: u32_at(4),
-            needs: Capabilities::from_bits(u32_at(8)),
+            needs: Capabilities(u32_at(8)),
             mod_ex_len: record[46],
             sample: Sample {
                 decode_time: u64::from_le_bytes(bytes(record, 24)),

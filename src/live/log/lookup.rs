@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Entry, Held, Log, Meta, RECORD_LEN};
+use super::{Entry, Log, Meta, RECORD_LEN};
 use crate::live::arena::{Account, BLOCK_LEN};
 use crate::media::access_unit::{UnitFormat, clean_range};
 
@@ -45,31 +45,18 @@ impl Log {
 
     /// The message with this number, unless it has been evicted or is still to come.
     pub fn entry(&self, number: u64) -> Option<Entry> {
-        self.entry_in(self.index_of(number)?, number)
-    }
-
-    /// The messages from this one on.
-    pub fn entries(&self, from: u64) -> impl Iterator<Item = Entry> {
-        let mut index = self.index_of(from);
-        (from..self.next).map_while(move |number| {
-            let is_before = |held: &&Held| held.first + u64::from(held.count) <= number;
-            while self.blocks.get(index?).filter(is_before).is_some() {
-                index = index.map(|index| index + 1);
-            }
-            self.entry_in(index?, number)
-        })
-    }
-
-    /// The message with this number, which begins in this block.
-    fn entry_in(&self, index: usize, number: u64) -> Option<Entry> {
+        let index = self.index_of(number)?;
         let held = self.blocks.get(index)?;
         let place = usize::try_from(number - held.first).ok()?;
         let at = BLOCK_LEN.checked_sub((place + 1) * RECORD_LEN)?;
         let record = held.block.bytes().get(at..)?.first_chunk()?;
-        Some(Entry::decode(
-            record,
-            self.base + (index * BLOCK_LEN) as u64,
-        ))
+        let base = self.base + (index * BLOCK_LEN) as u64;
+        Some(Entry::decode(record, base))
+    }
+
+    /// The messages from this one on.
+    pub fn entries(&self, from: u64) -> impl Iterator<Item = Entry> {
+        (from..self.next).map_while(|number| self.entry(number))
     }
 
     /// The index of the block in which a message begins.

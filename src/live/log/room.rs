@@ -11,11 +11,7 @@ impl Log {
             self.evict(1);
         }
         // Other streams' needs come before this one's next message.
-        if let Some(excess) = self.account.as_ref().map(Account::excess) {
-            if excess > 0 {
-                self.give_up(excess);
-            }
-        }
+        self.give_up(self.account.as_ref().map_or(0, Account::excess));
         while self.blocks_wanted(len) > self.blocks.len() {
             if self.has_too_much_spare() && self.has_useless(now) {
                 self.evict(0);

@@ -78,7 +78,7 @@ impl Stage {
             let Some(entry) = entry.filter(|entry| entry.meta.role != Role::Header) else {
                 return;
             };
-            needs = needs | entry.meta.needs;
+            needs.0 |= entry.meta.needs.0;
             len += entry.len as usize;
         }
         if len <= MAX_LEN {
@@ -100,7 +100,7 @@ impl Stage {
         if messages.is_empty() || messages != (first..log.end()) {
             return None;
         }
-        let capabilities = capabilities & self.needs;
+        let capabilities = Capabilities(capabilities.0 & self.needs.0);
         let shelf = &mut self.shelves[framing.format.index()];
         if shelf.receivers.is_none() {
             shelf.fill(framing, capabilities, messages, log);

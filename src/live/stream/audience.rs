@@ -27,7 +27,7 @@ pub(super) struct Audience {
     /// Until when messages that weren't offered yet may wait; none if there are none.
     due: When,
     /// A few skips that aren't logged yet.
-    skips: Vec<Skip>,
+    pub(super) skips: Vec<Skip>,
     pub(super) deliveries: Deliveries,
 }
 
@@ -155,11 +155,6 @@ impl Audience {
         self.skips.truncate(MAX_SKIPS);
     }
 
-    /// The skips that are to be logged, once.
-    pub(super) fn take_skips(&mut self) -> Vec<Skip> {
-        std::mem::take(&mut self.skips)
-    }
-
     /// Notifies the log of what the subscribers still need.
     fn note_needs(&self, log: &mut Log) {
         let needs = self.subscribers.iter().map(Subscriber::needs);
@@ -175,9 +170,8 @@ impl Audience {
 
     /// Disconnects the subscribers that have been sent everything and didn't hang up.
     pub(super) fn disconnect_finished(&self) {
-        self.subscribers
-            .iter()
-            .for_each(Subscriber::disconnect_finished);
+        let all = self.subscribers.iter();
+        all.for_each(Subscriber::disconnect_finished);
     }
 
     /// The subscriber with the next higher number.

@@ -10,10 +10,8 @@ pub(super) struct Deliveries {
     rate: ByteRate,
     /// The bytes that are counted in `rate`.
     rated: u64,
-    /// Bytes that were fetched, and sent to receivers that have left.
-    bytes: u64,
-    skips: u64,
-    skipped_messages: u64,
+    /// What was fetched, and sent to receivers that have left.
+    past: Delivered,
     peak_viewers: usize,
 }
 
@@ -25,22 +23,20 @@ impl Deliveries {
 
     /// Notes what a receiver was sent that has left.
     pub(super) fn note_left(&mut self, delivered: Delivered) {
-        self.bytes += delivered.bytes;
-        self.skips += u64::from(delivered.skips);
-        self.skipped_messages += delivered.skipped_messages;
+        self.past.add(delivered);
     }
 
     /// Notes how many bytes the present receivers were sent in total.
     pub(super) fn note_sent(&mut self, bytes: u64, now: Millis) {
-        // The sum only grows: what a receiver was sent moves from `bytes` to `self.bytes` when it leaves.
-        let total = self.bytes + bytes;
+        // The sum only grows: what a receiver was sent moves from `bytes` to `past` when it leaves.
+        let total = self.past.bytes + bytes;
         self.rate.add(total.saturating_sub(self.rated), now);
         self.rated = total;
     }
 
     /// Notes how many bytes were fetched.
     pub(super) fn note_fetched(&mut self, bytes: u64, now: Millis) {
-        self.bytes += bytes;
+        self.past.bytes += bytes;
         self.rated += bytes;
         self.rate.add(bytes, now);
     }
@@ -52,17 +48,14 @@ impl Deliveries {
         viewers: Viewers,
         now: Millis,
     ) -> StreamReport {
-        let Delivered {
-            bytes,
-            skips,
-            skipped_messages,
-        } = viewers.delivered;
+        let mut all = self.past;
+        all.add(viewers.delivered);
         let age = now.saturating_sub(report.since);
         StreamReport {
-            bytes_out: self.bytes + bytes,
+            bytes_out: all.bytes,
             bits_out: self.rate.bits_per_second(age, now),
-            skips: self.skips + u64::from(skips),
-            skipped_messages: self.skipped_messages + skipped_messages,
+            skips: all.skips.into(),
+            skipped_messages: all.skipped_messages,
             peak_viewers: self.peak_viewers,
             viewers,
             ..report

@@ -68,7 +68,7 @@ impl Stream {
         now: Millis,
         take: &mut dyn FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> Result<io::Result<usize>, Evicted> {
-        let mut state = lock(&self.state);
+        let state = &mut *lock(&self.state);
         let before = reader.len;
         // The lock is held across the send on purpose: the slices borrow the log.
         let result = reader.offer(&state.log, lead, room, take)?;
@@ -96,23 +96,17 @@ impl Stream {
     }
 
     fn with_hls<T>(&self, act: impl FnOnce(&mut Hls, &mut StreamContext<'_>) -> T) -> T {
-        let mut state = lock(&self.state);
-        let StreamState {
-            life,
-            intake,
-            log,
-            hls,
-            ..
-        } = &mut *state;
+        let state = &mut *lock(&self.state);
+        let (life, intake) = (&state.life, &state.intake);
         let mut context = StreamContext {
-            log,
-            tracks: intake.tracks(),
+            log: &mut state.log,
+            tracks: &intake.tracks,
             are_tracks_known: intake.are_tracks_known(),
-            announced_bandwidth: intake.announced_bandwidth(),
+            announced_bandwidth: intake.publish.announced_bandwidth,
             is_live: life.is_live(),
             was_published: life.generation() > 0,
             has_ended: life.has_ended(),
         };
-        act(hls, &mut context)
+        act(&mut state.hls, &mut context)
     }
 }

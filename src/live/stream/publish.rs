@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use super::{Outlook, Stream, StreamState, Superseded};
-use crate::live::intake::{Appended, Arrival, Intake, Store};
+use crate::live::intake::{Appended, Intake, Store};
 use crate::live::life::{Accepted, Grace, LifeStep, PublishRefused, Publisher};
 use crate::live::log::Log;
 use crate::live::{Millis, lock};
@@ -72,13 +72,8 @@ impl Stream {
         payload: impl Iterator<Item = &'a [u8]> + Clone,
         now: Millis,
     ) -> Result<Appended, Superseded> {
-        let arrival = Arrival {
-            medium,
-            timestamp,
-            now,
-        };
         self.feed(generation, now, |intake, store| {
-            intake.take(arrival, payload, store)
+            intake.take(medium, timestamp, payload, store)
         })
     }
 
@@ -91,7 +86,7 @@ impl Stream {
         now: Millis,
     ) -> Result<(), Superseded> {
         self.feed(generation, now, |intake, store| {
-            intake.take_data(timestamp, body, now, store);
+            intake.take_data(timestamp, body, store);
         })
     }
 
@@ -103,7 +98,7 @@ impl Stream {
         now: Millis,
     ) -> Result<(), Superseded> {
         self.feed(generation, now, |intake, store| {
-            intake.set_metadata(metadata, now, store);
+            intake.set_metadata(metadata, store);
         })
     }
 
@@ -115,13 +110,11 @@ impl Stream {
     ) -> Result<T, Superseded> {
         // Before the lock: other streams may be asked for blocks.
         self.arena.reclaim();
-        let mut state = self.published(generation)?;
-        let (intake, mut store) = state.parts();
-        let result = act(intake, &mut store);
-        let is_urgent = state.intake.take_urgency();
-        let StreamState { log, audience, .. } = &mut *state;
-        audience.note_arrivals(log, is_urgent, now);
-        self.notify_hls(&mut state);
+        let state = &mut *self.published(generation)?;
+        let result = state.take_in(now, act);
+        let is_urgent = std::mem::take(&mut state.intake.publish.is_urgent);
+        state.audience.note_arrivals(&state.log, is_urgent, now);
+        self.notify_hls(state);
         Ok(result)
     }
 
@@ -134,7 +127,7 @@ impl Stream {
 
     /// Ends a publish. The subscribers stay; the stream waits for its publisher or another one. It
     /// is the caller's duty to [`advance`](Self::advance) the stream until nothing is left to do.
-    pub fn unpublish(&self, generation: u64, grace: Grace) {
+    pub fn unpublish(&self, generation: u64, grace: Grace, now: Millis) {
         let mut state = lock(&self.state);
         if !state.life.is_published_by(generation) {
             return;
@@ -143,8 +136,7 @@ impl Stream {
         if let Some(account) = state.log.account() {
             account.set_running(false);
         }
-        let (intake, mut store) = state.parts();
-        intake.complete_frame(&mut store);
+        state.take_in(now, Intake::complete_frame);
         // What waited for company has waited long enough.
         state.audience.hurry();
         state.hls.cut_off();

@@ -42,7 +42,7 @@ impl Keyframe {
     ) -> Result<(), HttpEnd> {
         let Some((tracks, mut reading)) = self.0.keyframe() else {
             let key = self.0.key();
-            if !self.0.snapshot().is_live {
+            if !self.0.is_live() {
                 return writer.respond(not_live(key));
             }
             let why = [key.as_str(), " has no keyframe now"].concat();

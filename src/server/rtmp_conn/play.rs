@@ -112,7 +112,7 @@ impl RtmpConnection {
             return Err("the connection plays this stream already".to_owned());
         }
         let stream = self.shared.table.find(key);
-        let is_lent = stream.is_some_and(|stream| stream.snapshot().is_live);
+        let is_lent = stream.is_some_and(|stream| stream.is_live());
         // Replies wait in the session's queue, or in the subscriber's.
         let queue = MAX_REPLIES + MAX_REPLY;
         let cost = PLAY_COST + queue + stream_cost(key);
@@ -190,7 +190,7 @@ impl RtmpConnection {
         let mut live = 0;
         let mut next = first;
         while let Some(stream) = next {
-            if stream.snapshot().is_live {
+            if stream.is_live() {
                 live += 1;
                 if live <= MOST {
                     names += if live == 1 { "; live: " } else { ", " };

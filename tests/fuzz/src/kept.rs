@@ -185,7 +185,7 @@ impl Client {
                 until: now,
                 longer_for_hls: 0,
             };
-            stream.unpublish(generation, grace);
+            stream.unpublish(generation, grace, now);
             stream.end(generation, now);
             table.remove_unused(&stream, now);
         }

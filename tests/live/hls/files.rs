@@ -160,7 +160,7 @@ proptest! {
                     prop_assert!(parts(&fixture, &listing, number) == bytes);
                 }
             }
-            let held = fixture.stream.snapshot().blocks;
+            let held = fixture.stream.report(0).blocks;
             prop_assert!(held <= blocks - blocks / 8);
         }
     }

@@ -11,23 +11,23 @@ const GOP_BLOCKS: usize = 4;
 fn a_first_playlist_is_as_long_as_later_ones() {
     let fixture = published(1024);
     gops(&fixture, 20);
-    let unwatched = fixture.stream.snapshot().blocks;
+    let unwatched = fixture.stream.report(0).blocks;
     assert!(unwatched <= 6 * GOP_BLOCKS, "{unwatched} blocks");
     let first = listing(&fixture);
     assert_eq!(numbers(&first), [16, 17, 18, 19]);
     for number in 16..20 {
         assert!(fetch(&fixture, FileKind::Segment(number), 5_000).is_ok());
     }
-    let (start, blocks) = (fixture.now.get(), fixture.stream.snapshot().blocks);
+    let (start, blocks) = (fixture.now.get(), fixture.stream.report(0).blocks);
     assert!(blocks <= unwatched + 1, "{blocks} blocks");
     gops(&fixture, 10);
-    let watched = fixture.stream.snapshot().blocks;
+    let watched = fixture.stream.report(0).blocks;
     assert!(watched > unwatched + 2 * GOP_BLOCKS, "{watched} blocks");
     // No more requests.
     while fixture.now.get() < start + 34_000 {
         gops(&fixture, 1);
     }
-    let blocks = fixture.stream.snapshot().blocks;
+    let blocks = fixture.stream.report(0).blocks;
     assert!(blocks <= unwatched + 1, "{blocks} blocks");
     assert_eq!(listing(&fixture).segments.len(), 4);
 }
@@ -52,7 +52,7 @@ fn nothing_is_kept_if_hls_is_not_served() {
     fixture.publish();
     headers(&fixture);
     gops(&fixture, 20);
-    let blocks = fixture.stream.snapshot().blocks;
+    let blocks = fixture.stream.report(0).blocks;
     assert!(blocks <= 2 * GOP_BLOCKS, "{blocks} blocks");
 }
 
@@ -66,7 +66,7 @@ fn an_unwatched_stream_keeps_half_of_the_memory_at_most() {
         fixture.frame(now, frame % 15 == 0, 5_000);
         fixture.pump();
         fixture.wait(40);
-        let held = fixture.stream.snapshot().blocks;
+        let held = fixture.stream.report(0).blocks;
         assert!(held <= 40, "{held} blocks after {frame} frames");
         if frame > 500 {
             most = held.max(most);

@@ -180,7 +180,9 @@ fn viewers_learn_that_the_stream_has_ended() {
         until: now + 10_000,
         longer_for_hls: 0,
     };
-    fixture.stream.unpublish(generation, short);
+    fixture
+        .stream
+        .unpublish(generation, short, fixture.now.get());
     let outlook = fixture.stream.advance(generation, now + 10_000);
     fixture.stream.wait_for_hls(seen, FOREVER);
     assert!(listing_of(fixture.stream.look_again(next, &asker, false)).is_ended);

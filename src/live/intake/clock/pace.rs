@@ -40,7 +40,7 @@ const MAX_AHEAD: u64 = 500;
 
 /// See the module's documentation.
 #[derive(Default)]
-pub(super) struct Pacer {
+pub(in crate::live) struct Pacer {
     /// When the window began.
     began: Millis,
     /// The first and newest timestamps in it: audio, video.
@@ -53,7 +53,7 @@ pub(super) struct Pacer {
     back: u32,
     messages: u32,
     /// The duration of the audio in it, in us.
-    audio: u64,
+    pub(in crate::live) audio: u64,
     /// The clock was too fast in the last window, not too slow.
     is_fast: bool,
     /// The number of successive windows in which it was.
@@ -63,20 +63,10 @@ pub(super) struct Pacer {
     /// The timestamps can't be used: the time of arrival takes their place.
     pub(super) is_lost: bool,
     /// What wasn't reported yet.
-    news: Option<Pace>,
+    pub(in crate::live) news: Option<Pace>,
 }
 
 impl Pacer {
-    /// Notes the duration of audio that came, in us.
-    pub(super) fn note_audio(&mut self, us: u64) {
-        self.audio += us;
-    }
-
-    /// Takes what is to be reported.
-    pub(super) fn take_news(&mut self) -> Option<Pace> {
-        self.news.take()
-    }
-
     /// Notes a message of audio (0) or video (1). True if the timestamps have just turned out to be
     /// useless.
     pub(super) fn note(&mut self, index: usize, timestamp: u32, now: Millis) -> bool {
@@ -110,9 +100,8 @@ impl Pacer {
 
     fn judge(&mut self, elapsed: Millis) {
         let stamps = self.stamps.iter().flatten();
-        let steps = stamps
-            .clone()
-            .map(|(first, newest)| newest.wrapping_sub(*first) as i32);
+        let step = |(first, newest): &(u32, u32)| newest.wrapping_sub(*first) as i32;
+        let steps = stamps.clone().map(step);
         let audio = self.audio / 1000;
         let most = steps.clone().map(i32::unsigned_abs).max().unwrap_or(0);
         let most = u64::from(most);
@@ -170,11 +159,7 @@ impl Pacer {
             let tenths = ((stamped * 10 + passed / 2) / passed.max(1)) as u32;
             self.is_lost = is_sure || is_fast && audio > 0;
             let is_lost = self.is_lost;
-            self.news = Some(if is_fast {
-                Pace::Fast { tenths, is_lost }
-            } else {
-                Pace::Slow { tenths, is_lost }
-            });
+            self.news = Some(Pace::Off { tenths, is_lost });
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::live::finding::Pace;
 
 mod jumps;
 mod random;
@@ -135,7 +136,7 @@ fn natural_timestamps_are_not_changed() {
     ] {
         let mut clock = Clock::default();
         check(name, &mut clock, &same(rows));
-        assert_eq!(clock.take_repair(), None, "{name}");
+        assert_eq!(clock.repair.take(), None, "{name}");
     }
 }
 
@@ -155,7 +156,7 @@ fn after_an_outage_a_burst_with_a_gap_is_natural() {
             (20_004, A, 19_510, 19_510),
         ],
     );
-    assert_eq!(clock.take_repair(), None);
+    assert_eq!(clock.repair.take(), None);
 }
 
 #[test]
@@ -170,7 +171,7 @@ fn timestamps_of_a_file_that_is_pushed_at_thirty_times_its_speed_are_not_changed
             assert_eq!(clock.place(V, index * 40, now), index * 40);
         }
     }
-    assert_eq!(clock.take_repair(), None);
+    assert_eq!(clock.repair.take(), None);
 }
 
 #[test]
@@ -202,7 +203,7 @@ fn headers_do_not_move_the_clock() {
         &mut clock,
         &[(40, V, 80_040, 80_040), (50, A, 80_033, 80_033)],
     );
-    assert_eq!(clock.take_repair(), None);
+    assert_eq!(clock.repair.take(), None);
 }
 
 #[test]
@@ -230,7 +231,7 @@ fn the_next_publisher_goes_on_at_the_time_of_arrival() {
             (3_070, V, 480, 3_570),
         ],
     );
-    assert_eq!(clock.take_repair(), None);
+    assert_eq!(clock.repair.take(), None);
 }
 
 /// Sends messages of both tracks every `step` ms, whose timestamps run at this fraction of time. Returns
@@ -244,9 +245,9 @@ fn paced(times: (u64, u64), seconds: u64, step: u64, has_audio: bool) -> (Option
         if has_audio {
             let audio = clock.place(Kind::Audio, stamp, 1_000 + at);
             assert!(placed - audio < 100, "{placed} {audio}");
-            clock.note_audio(step * 1_000);
+            clock.pacer.audio += step * 1_000;
         }
-        pace = clock.take_pace().or(pace);
+        pace = clock.pacer.news.take().or(pace);
     }
     (pace, i64::from(placed) - 5_000)
 }
@@ -265,7 +266,7 @@ fn a_useless_clock_is_replaced_by_the_time_of_arrival() {
         for at in 0..1_500_u64 {
             let stamp = base + base / 10 * (at as u32 * 7 % 5);
             clock.place(Kind::Video, stamp, at * 40);
-            pace = clock.take_pace().or(pace);
+            pace = clock.pacer.news.take().or(pace);
         }
         assert_eq!(pace, Some(Pace::Still { is_zero }));
     }
@@ -277,7 +278,7 @@ fn a_useless_clock_is_replaced_by_the_time_of_arrival() {
             1_000 + stamp
         );
     }
-    assert_eq!(clock.take_pace(), Some(Pace::Hovers));
+    assert_eq!(clock.pacer.news.take(), Some(Pace::Hovers));
     // A clock that runs backward is known as such after a window, and replaced.
     for has_audio in [true, false] {
         let mut clock = Clock::default();
@@ -288,12 +289,12 @@ fn a_useless_clock_is_replaced_by_the_time_of_arrival() {
             placed = [clock.place(Kind::Video, stamp, at); 2];
             if has_audio {
                 placed[1] = clock.place(Kind::Audio, stamp, at);
-                clock.note_audio(40_000);
+                clock.pacer.audio += 40_000;
             }
             if at > 2_000 {
                 assert_eq!(placed, before.map(|before| before + 40), "{at}");
             }
-            pace = clock.take_pace().or(pace);
+            pace = clock.pacer.news.take().or(pace);
         }
         assert_eq!(pace, Some(Pace::Backward));
     }
@@ -302,7 +303,7 @@ fn a_useless_clock_is_replaced_by_the_time_of_arrival() {
         let tenths = times as u32 * 10;
         assert_eq!(
             pace,
-            Some(Pace::Fast {
+            Some(Pace::Off {
                 tenths,
                 is_lost: true
             })
@@ -317,14 +318,14 @@ fn a_useless_clock_is_replaced_by_the_time_of_arrival() {
 fn timestamps_in_units_of_90_khz_are_found_too() {
     let (pace, placed) = paced((90, 1), 60, 40, true);
     let (tenths, is_lost) = (900, true);
-    assert_eq!(pace, Some(Pace::Fast { tenths, is_lost }));
+    assert_eq!(pace, Some(Pace::Off { tenths, is_lost }));
     assert!((59_000..66_000).contains(&placed), "{placed}");
 }
 
 #[test]
 fn a_clock_at_another_pace_is_found_but_only_replaced_if_audio_proves_it() {
     for has_audio in [true, false] {
-        let slow = Pace::Slow {
+        let slow = Pace::Off {
             tenths: 8,
             is_lost: has_audio,
         };
@@ -335,7 +336,7 @@ fn a_clock_at_another_pace_is_found_but_only_replaced_if_audio_proves_it() {
         assert_eq!(paced((101, 100), 60, 40, has_audio).0, None);
         assert_eq!(paced((1, 1), 60, 250, has_audio).0, None);
     }
-    let fast = Pace::Fast {
+    let fast = Pace::Off {
         tenths: 100,
         is_lost: false,
     };
@@ -354,7 +355,7 @@ fn no_audio_is_left_out_with_a_clock_that_is_too_slow() {
         for frame in 0..3_000_u64 {
             let at = frame * 1024 * 1000 / 44_100;
             let stamp = clock.place(Kind::Audio, (at * percent / 100) as u32, at);
-            clock.note_audio(23_220);
+            clock.pacer.audio += 23_220;
             let timed = media_clock.audio(stamp, 44_100, 1024);
             let timed = timed.unwrap_or_else(|| panic!("{frame} of a clock at {percent} %"));
             // There is no gap.
@@ -378,12 +379,12 @@ fn a_clock_that_is_too_fast_is_found_if_the_audio_begins_later() {
         clock.place(Kind::Video, at as u32 * 10, at);
         if at >= 2_100 {
             clock.place(Kind::Audio, at as u32 * 10, at);
-            clock.note_audio(40_000);
+            clock.pacer.audio += 40_000;
         }
-        pace = clock.take_pace().or(pace);
+        pace = clock.pacer.news.take().or(pace);
     }
     let (tenths, is_lost) = (100, true);
-    assert_eq!(pace, Some(Pace::Fast { tenths, is_lost }));
+    assert_eq!(pace, Some(Pace::Off { tenths, is_lost }));
 }
 
 #[test]
@@ -411,14 +412,14 @@ fn pushed_files_backlogs_and_bursts_are_not_taken_for_a_wrong_clock() {
     ] {
         let mut clock = Clock::default();
         for (now, stamp) in messages {
-            clock.note_audio(audio);
+            clock.pacer.audio += audio;
             assert_eq!(
                 clock.place(Kind::Video, stamp as u32, now),
                 stamp as u32,
                 "{name}"
             );
             clock.place(Kind::Audio, stamp as u32, now);
-            assert_eq!(clock.take_pace(), None, "{name}");
+            assert_eq!(clock.pacer.news.take(), None, "{name}");
         }
     }
 }

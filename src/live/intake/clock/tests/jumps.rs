@@ -137,8 +137,8 @@ fn jumps_are_taken_out_of_both_tracks_alike() {
     ] {
         let mut clock = Clock::default();
         check(name, &mut clock, rows);
-        assert_eq!(clock.take_repair(), found, "{name}");
-        assert_eq!(clock.take_repair(), None, "{name}: found once");
+        assert_eq!(clock.repair.take(), found, "{name}");
+        assert_eq!(clock.repair.take(), None, "{name}: found once");
     }
 }
 
@@ -157,7 +157,7 @@ fn tracks_with_different_clocks_are_brought_together() {
         ],
     );
     assert_eq!(
-        clock.take_repair(),
+        clock.repair.take(),
         Some(ClockRepair {
             jump_ms: 3_000_000_000u32.wrapping_sub(7_040) as i32,
             is_start: true,
@@ -174,7 +174,7 @@ fn tracks_with_different_clocks_are_brought_together() {
             (123, A, 107_092, 7_092),
         ],
     );
-    assert_eq!(clock.take_repair(), repair(100_000, 2));
+    assert_eq!(clock.repair.take(), repair(100_000, 2));
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn a_track_that_jumps_to_the_clock_of_the_other_is_in_sync_to_the_ms() {
             (120, A, 5_000_035, 900_115),
         ],
     );
-    assert_eq!(clock.take_repair().map(|repair| repair.total), Some(3));
+    assert_eq!(clock.repair.take().map(|repair| repair.total), Some(3));
 }
 
 #[test]

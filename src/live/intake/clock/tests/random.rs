@@ -136,7 +136,7 @@ proptest! {
             }
         }
         if camera.apart == 0 {
-            prop_assert_eq!(clock.take_repair(), None);
+            prop_assert_eq!(clock.repair.take(), None);
         }
     }
 
