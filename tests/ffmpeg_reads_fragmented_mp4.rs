@@ -78,12 +78,12 @@ fn video_frame(payload: &[u8], video: &mut Option<VideoTrack>) -> Option<Frame> 
         TagKind::Frames => {
             let track = video.take().expect("a sequence header comes first");
             let format = UnitFormat {
-                codec: track.codec(),
+                codec: track.codec,
                 length_size: 4,
             };
             let skipped = clean_range(format, 0, &mut std::iter::once(body)).start;
-            let needs_size = tag.is_keyframe && track.format().is_none();
-            *video = Some(match format_of_keyframe(track.codec(), body) {
+            let needs_size = tag.is_keyframe && track.format.is_none();
+            *video = Some(match format_of_keyframe(track.codec, body) {
                 Some(format) if needs_size => track.with_format(format),
                 _ => track,
             });
@@ -125,7 +125,7 @@ fn fragments(presentation: &Presentation, frames: &[Frame]) -> Vec<u8> {
         let next = frames[index + 1..].iter().find(|f| f.track == frame.track);
         let (track_id, decode_time, duration) = match (frame.track, &presentation.audio) {
             (Track::Audio, Some(audio)) => {
-                let rate = i64::from(audio.sample_rate());
+                let rate = i64::from(audio.sample_rate);
                 let start = audio_time.unwrap_or(frame.timestamp * rate / 1000);
                 let samples = audio.samples(&frame.body[..frame.body.len().min(16)]);
                 audio_time = Some(start + i64::from(samples));
@@ -205,7 +205,7 @@ fn assert_time(name: &str, converted: &Converted, frame: &Frame, packet: &Packet
     match (&converted.presentation.audio, frame.track) {
         // In samples, while ms are rounded.
         (Some(audio), Track::Audio) => {
-            let at_ms = packet.dts * 1000 / i64::from(audio.sample_rate());
+            let at_ms = packet.dts * 1000 / i64::from(audio.sample_rate);
             let off = at_ms - frame.timestamp;
             assert!(
                 off.abs() <= 1,
@@ -239,7 +239,7 @@ fn ffmpeg_reads_h264_with_b_frames_and_aac_or_mp3() {
         let name = format!("{codecs} {rate} Hz");
         assert_eq!(converted.presentation.codecs(), codecs);
         let audio = converted.presentation.audio.as_ref().unwrap();
-        assert_eq!(audio.sample_rate(), rate, "{name}");
+        assert_eq!(audio.sample_rate, rate, "{name}");
 
         let mp4 = dir.join("converted.mp4");
         let got = assert_reads(&name, &converted, &mp4, &file);
@@ -248,7 +248,7 @@ fn ffmpeg_reads_h264_with_b_frames_and_aac_or_mp3() {
             "there are B-frames"
         );
         assert_eq!(decode(&mp4), decode(&file), "{name}: the same sound");
-        if audio.codec() == AudioCodec::Aac {
+        if audio.codec == AudioCodec::Aac {
             assert_eq!(
                 got.tracks,
                 Capture::of_file(&file).tracks,
@@ -293,7 +293,7 @@ fn ffmpeg_reads_the_codecs_of_enhanced_rtmp() {
         let converted = Converted::of_flv(&flv);
         assert_eq!(converted.presentation.codecs(), codecs);
         let track = converted.presentation.video.as_ref().unwrap();
-        let format = track.format().expect("a size");
+        let format = track.format.expect("a size");
         assert_eq!(format.size(), (322, 180), "{codecs}");
         assert_reads(codecs, &converted, &dir.join("converted.mp4"), &source);
     }

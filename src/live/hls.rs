@@ -58,7 +58,7 @@ pub(super) struct Hls {
     /// The number of requests that wait.
     waiting: u32,
     /// Counts changes that requests may wait for. It wraps.
-    changes: u32,
+    pub(super) changes: u32,
     /// There was a change that waiting requests haven't been notified of.
     has_news: bool,
 }
@@ -183,11 +183,6 @@ impl Hls {
     /// Whether waiting requests have to be notified now.
     pub(super) fn take_news(&mut self) -> bool {
         std::mem::take(&mut self.has_news) && self.waiting > 0
-    }
-
-    /// The count of changes so far.
-    pub(super) fn changes(&self) -> u32 {
-        self.changes
     }
 
     fn is_watched(&self, now: Millis) -> bool {

@@ -365,7 +365,7 @@ impl Intake {
         let metadata = self.publish.metadata.as_deref();
         let metadata = metadata.and_then(|bytes| metadata::parse(bytes.into()));
         let video = self.tracks.presentation.video.as_ref();
-        let size = video.and_then(|video| Some(video.format()?.size()));
+        let size = video.and_then(|video| Some(video.format?.size()));
         let doctor = &mut self.arrivals.doctor;
         doctor.examine(metadata.flatten().as_ref(), size);
     }

@@ -57,7 +57,7 @@ impl Tracks {
     /// The sample rate in Hz; 0 without audio that fits into MP4.
     pub(super) fn audio_rate(&self) -> u32 {
         let audio = self.presentation.audio.as_ref();
-        audio.map_or(0, |audio| audio.sample_rate())
+        audio.map_or(0, |audio| audio.sample_rate)
     }
 
     /// The beginning and end of a frame in decode time, in ms. A video frame is due at its end, an

@@ -24,43 +24,43 @@ pub fn format_of_config(body: &[u8]) -> Option<VideoFormat> {
 }
 
 /// Reads the format from the units of a keyframe, which begin with a sequence header.
-pub fn format_of_units(mut units: &[u8]) -> Option<VideoFormat> {
+pub fn format_of_units(units: &[u8]) -> Option<VideoFormat> {
+    let mut units = units.iter();
     loop {
         // Each unit takes at least its first byte, so this ends.
-        let (obu_type, payload, after) = split_obu(units)?;
+        let (obu_type, len) = obu_header(&mut || units.next().copied())?;
+        let rest = units.as_slice();
+        let unit = rest.split_at_checked(len.unwrap_or(rest.len()));
+        let (payload, after) = unit.unwrap_or((rest, &[]));
         if obu_type == SEQUENCE_HEADER {
             return format_of_header(&mut BitReader::new(payload));
         }
-        units = after;
+        units = after.iter();
     }
 }
 
-/// Returns type and payload of the first open bitstream unit (AV1, 5.3.1 and 5.3.2), and the rest.
-fn split_obu(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (head, mut rest) = bytes.split_first()?;
+/// Reads the header of an open bitstream unit byte by byte (AV1, 5.3.1 to 5.3.3). Returns the type of
+/// the unit and the length of its payload; no length if it takes all the rest.
+pub(super) fn obu_header(next: &mut dyn FnMut() -> Option<u8>) -> Option<(u8, Option<usize>)> {
+    let head = next()?;
     let (is_forbidden, has_extension, has_size) = (head & 0x80, head & 0x04, head & 0x02);
     if is_forbidden != 0 {
         return None;
     }
     if has_extension != 0 {
-        rest = rest.get(1..)?;
+        next()?;
     }
-    let mut len = rest.len();
-    if has_size != 0 {
-        (len, rest) = split_leb128(rest)?;
+    let obu_type = head >> 3 & 0xF;
+    if has_size == 0 {
+        return Some((obu_type, None));
     }
-    let (payload, after) = rest.split_at_checked(len).unwrap_or((rest, &[]));
-    Some((head >> 3 & 0xF, payload, after))
-}
-
-/// Reads a size in groups of 7 bits, least significant first (AV1, 4.10.5). 4 bytes hold that of any
-/// message. Returns the rest too.
-fn split_leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut number = 0;
-    for (index, byte) in bytes.iter().enumerate().take(4) {
-        number |= usize::from(byte & 0x7F) << (7 * index);
-        if byte & 0x80 == 0 {
-            return Some((number, bytes.get(index + 1..)?));
+    // Groups of 7 bits, least significant first (4.10.5). 4 bytes hold the length of any message.
+    let mut len = 0;
+    for index in 0..4 {
+        let group = next()?;
+        len |= usize::from(group & 0x7F) << (7 * index);
+        if group & 0x80 == 0 {
+            return Some((obu_type, Some(len)));
         }
     }
     None

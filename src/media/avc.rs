@@ -12,8 +12,6 @@
 //! FD F8 F8 00   chroma and depth, for profiles 100 and up; some encoders leave it out
 //! ```
 
-use byteorder::{BigEndian, ByteOrder};
-
 use super::Error;
 use super::bits::BitReader;
 use super::video_format::VideoFormat;
@@ -48,35 +46,26 @@ pub struct AvcConfig {
 impl AvcConfig {
     /// Parses the body of a sequence header.
     pub fn parse(body: &[u8]) -> Result<AvcConfig, Error> {
-        let &[
-            version,
-            profile,
-            constraints,
-            level,
-            length_size,
-            count,
-            ref rest @ ..,
-        ] = body
-        else {
+        let Some((head, rest)) = body.split_first_chunk() else {
             return Err(Error::malformed(format!(
                 "H.264 configuration of {} bytes, expected {MIN_LEN} or more",
                 body.len()
             )));
         };
+        let &[version, profile, constraints, level, length_size, count] = head;
         if version != 1 {
             let text = format!("H.264 configuration of version {version}, expected 1");
             return Err(Error::malformed(text));
         }
         let format = match count & 0x1F {
             0 => None,
-            _ => first_parameter_set(rest).and_then(format_of_parameter_set),
+            _ => split_set(rest).and_then(|(set, _)| format_of_parameter_set(set)),
         };
-        let nal_length_size = (length_size & 3) + 1;
         Ok(AvcConfig {
             profile,
             constraints,
             level,
-            nal_length_size,
+            nal_length_size: (length_size & 3) + 1,
             format,
         })
     }
@@ -118,9 +107,10 @@ pub(super) fn put_sets<'a>(record: &mut Vec<u8>, sets: impl Iterator<Item = &'a 
     }
 }
 
-fn first_parameter_set(sets: &[u8]) -> Option<&[u8]> {
-    let (len, rest) = sets.split_at_checked(2)?;
-    rest.get(..usize::from(BigEndian::read_u16(len)))
+/// Splits off the first of several parameter sets, each behind its length.
+pub(super) fn split_set(sets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&len, rest) = sets.split_first_chunk()?;
+    rest.split_at_checked(u16::from_be_bytes(len).into())
 }
 
 /// Reads the format from a sequence parameter set, which begins with its NAL unit header.

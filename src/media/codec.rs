@@ -27,19 +27,28 @@ impl Codec {
 
     /// Whether decoders need a sequence header.
     pub fn needs_header(self) -> bool {
-        match self {
-            Codec::Audio(codec) => matches!(codec, AudioCodec::Aac | AudioCodec::Flac),
-            Codec::Video(codec) => matches!(
-                codec,
-                VideoCodec::H264 | VideoCodec::Hevc | VideoCodec::Vvc | VideoCodec::Av1
-            ),
-        }
+        use VideoCodec::{Av1, H264, Hevc, Vvc};
+        matches!(
+            self,
+            Codec::Audio(AudioCodec::Aac | AudioCodec::Flac)
+                | Codec::Video(H264 | Hevc | Vvc | Av1)
+        )
     }
 
+    /// Whether the body of a sequence header is complete, judged by its length and first byte. That of
+    /// AC-3, MP3 and Opus may be empty.
     pub(super) fn is_configured_by(self, body: &[u8]) -> bool {
         match self {
-            Codec::Audio(codec) => codec.is_configured_by(body),
-            Codec::Video(codec) => codec.is_configured_by(body),
+            Codec::Video(VideoCodec::H264) => body.len() >= avc::MIN_LEN,
+            Codec::Video(VideoCodec::Hevc) => body.len() >= hevc::MIN_LEN,
+            Codec::Video(VideoCodec::Av1) => matches!(body, [0x81, _, _, _, ..]),
+            // 12 bytes. Some encoders leave out version and flags of the box: 8 bytes.
+            Codec::Video(VideoCodec::Vp8 | VideoCodec::Vp9) => body.len() >= 8,
+            Codec::Video(_) => !body.is_empty(),
+            Codec::Audio(AudioCodec::Aac) => body.len() >= aac::MIN_LEN,
+            // STREAMINFO, with or without its block header and "fLaC".
+            Codec::Audio(AudioCodec::Flac) => body.len() >= 34,
+            Codec::Audio(_) => true,
         }
     }
 }
@@ -115,18 +124,6 @@ impl VideoCodec {
     /// order than they are decoded.
     pub(super) fn has_composition_time(self) -> bool {
         matches!(self, VideoCodec::H264 | VideoCodec::Hevc | VideoCodec::Vvc)
-    }
-
-    /// Whether the body of a sequence header is complete, judged by its length and first byte.
-    pub(super) fn is_configured_by(self, body: &[u8]) -> bool {
-        match self {
-            VideoCodec::H264 => body.len() >= avc::MIN_LEN,
-            VideoCodec::Hevc => body.len() >= hevc::MIN_LEN,
-            VideoCodec::Av1 => matches!(body, [0x81, _, _, _, ..]),
-            // 12 bytes. Some encoders leave out version and flags of the box: 8 bytes.
-            VideoCodec::Vp8 | VideoCodec::Vp9 => body.len() >= 8,
-            _ => !body.is_empty(),
-        }
     }
 }
 
@@ -212,17 +209,6 @@ impl AudioCodec {
             b".mp3" => AudioCodec::Mp3,
             b"mp4a" => AudioCodec::Aac,
             _ => AudioCodec::Other(four_cc),
-        }
-    }
-
-    /// Whether the body of a sequence header is complete, judged by its length. That of AC-3, MP3
-    /// and Opus may be empty.
-    pub(super) fn is_configured_by(self, body: &[u8]) -> bool {
-        match self {
-            AudioCodec::Aac => body.len() >= aac::MIN_LEN,
-            // STREAMINFO, with or without its block header and "fLaC".
-            AudioCodec::Flac => body.len() >= 34,
-            _ => true,
         }
     }
 }

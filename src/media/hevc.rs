@@ -66,42 +66,23 @@ impl HevcConfig {
                 body.len()
             )));
         };
-        let &[version, profile, c0, c1, c2, c3, ref rest @ ..] = head;
-        let &[
-            f0,
-            f1,
-            f2,
-            f3,
-            f4,
-            f5,
-            level,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            rate0,
-            rate1,
-            sizes,
-            count,
-        ] = rest;
+        let (version, profile) = (head[0], head[1]);
         if version != 1 {
             let text = format!("H.265 configuration of version {version}, expected 1");
             return Err(Error::malformed(text));
         }
-        let frame_rate = u16::from_be_bytes([rate0, rate1]);
-        let format = first_parameter_set(arrays, count)
+        let frame_rate = BigEndian::read_u16(&head[19..21]);
+        let format = first_parameter_set(arrays, head[22])
             .and_then(format_of_parameter_set)
             .map(|format| format.with_frame_rate(frame_rate.into(), 256));
         Ok(HevcConfig {
             profile_space: profile >> 6,
             is_high_tier: profile & 0x20 != 0,
             profile: profile & 0x1F,
-            compatibility: u32::from_be_bytes([c0, c1, c2, c3]),
-            constraints: [f0, f1, f2, f3, f4, f5],
-            level,
-            nal_length_size: (sizes & 3) + 1,
+            compatibility: BigEndian::read_u32(&head[2..6]),
+            constraints: std::array::from_fn(|index| head[6 + index]),
+            level: head[12],
+            nal_length_size: (head[21] & 3) + 1,
             format,
         })
     }
@@ -110,17 +91,14 @@ impl HevcConfig {
     /// cameras and old builds of OBS send it. Judged by the reserved bits, which an H.264 record
     /// has in other places.
     pub fn is_disguised(body: &[u8]) -> bool {
-        const RESERVED: [(usize, u8); 6] = [
-            (13, 0xF0),
-            (15, 0xFC),
-            (16, 0xFC),
-            (17, 0xF8),
-            (18, 0xF8),
-            (0, 0x01),
-        ];
-        let is_set = |(at, mask): (usize, u8)| body.get(at).is_some_and(|b| b & mask == mask);
-        let is_avc = is_set((4, 0xFC)) && is_set((5, 0xE0));
-        body.len() >= MIN_LEN && !is_avc && RESERVED.into_iter().all(is_set)
+        /// Of bytes 13 to 18.
+        const RESERVED: [u8; 6] = [0xF0, 0, 0xFC, 0xFC, 0xF8, 0xF8];
+        let Some(head) = body.first_chunk::<MIN_LEN>() else {
+            return false;
+        };
+        let is_avc = head[4] & 0xFC == 0xFC && head[5] & 0xE0 == 0xE0;
+        let mut bytes = head[13..19].iter().zip(RESERVED);
+        !is_avc && head[0] & 1 == 1 && bytes.all(|(byte, mask)| byte & mask == mask)
     }
 }
 
@@ -151,11 +129,8 @@ pub fn config_of_sets<'a>(
     let mut record = record.to_vec();
     for set_type in VIDEO_PARAMETER_SET..=PICTURE_PARAMETER_SET {
         let sets = of_type(set_type);
-        record.extend([
-            set_type,
-            0,
-            sets.clone().next().map(|_| sets.clone().count() as u8)?,
-        ]);
+        sets.clone().next()?;
+        record.extend([set_type, 0, sets.clone().count() as u8]);
         avc::put_sets(&mut record, sets);
     }
     Some(record)
@@ -171,8 +146,7 @@ pub fn without_sei(body: &[u8]) -> Vec<u8> {
         for _ in 0..*head.last()? {
             let (&[kind, n0, n1], mut rest) = arrays.split_first_chunk()?;
             for _ in 0..u16::from_be_bytes([n0, n1]) {
-                let (&len, units) = rest.split_first_chunk()?;
-                rest = units.get(u16::from_be_bytes(len).into()..)?;
+                (_, rest) = avc::split_set(rest)?;
             }
             let len = arrays.len() - rest.len();
             // Prefix and suffix SEI.
@@ -194,8 +168,7 @@ fn first_parameter_set(mut arrays: &[u8], count: u8) -> Option<&[u8]> {
         let (&[kind, n0, n1], mut rest) = arrays.split_first_chunk()?;
         // Each unit takes at least the two bytes of its length, so this ends with the record.
         for _ in 0..u16::from_be_bytes([n0, n1]) {
-            let (len, units) = rest.split_at_checked(2)?;
-            let (unit, units) = units.split_at_checked(BigEndian::read_u16(len).into())?;
+            let (unit, units) = avc::split_set(rest)?;
             if kind & 0x3F == SEQUENCE_PARAMETER_SET {
                 return Some(unit);
             }

@@ -11,6 +11,8 @@
 //! 00              channel mapping family; families other than 0 are followed by a mapping
 //! ```
 
+use byteorder::{ByteOrder, LittleEndian};
+
 /// The rate of the clock in Hz.
 pub const SAMPLE_RATE: u32 = 48000;
 
@@ -48,23 +50,8 @@ impl<'a> OpusHead<'a> {
     /// Parses the body of a sequence header.
     pub fn parse(body: &'a [u8]) -> Option<OpusHead<'a>> {
         let rest = body.strip_prefix(b"OpusHead")?;
-        let &[
-            _,
-            channels,
-            s0,
-            s1,
-            r0,
-            r1,
-            r2,
-            r3,
-            g0,
-            g1,
-            mapping_family,
-            ref rest @ ..,
-        ] = rest
-        else {
-            return None;
-        };
+        let (head, rest) = rest.split_first_chunk::<11>()?;
+        let (channels, mapping_family) = (head[1], head[10]);
         let mapping: &[u8] = match mapping_family {
             0 if channels <= 2 => &[],
             0 => return None,
@@ -72,9 +59,9 @@ impl<'a> OpusHead<'a> {
         };
         (channels > 0).then_some(OpusHead {
             channels,
-            pre_skip: u16::from_le_bytes([s0, s1]),
-            input_sample_rate: u32::from_le_bytes([r0, r1, r2, r3]),
-            gain: i16::from_le_bytes([g0, g1]),
+            pre_skip: LittleEndian::read_u16(&head[2..4]),
+            input_sample_rate: LittleEndian::read_u32(&head[4..8]),
+            gain: LittleEndian::read_i16(&head[8..10]),
             mapping_family,
             mapping,
         })

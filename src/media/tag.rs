@@ -132,15 +132,19 @@ impl Tag {
     }
 
     fn parse_legacy_video(first: u8, mut reader: TagReader<'_>) -> Result<Tag, Error> {
-        let codec = VideoCodec::from_id(first & 0x0F);
-        let mut tag = Tag::new(Some(Codec::Video(codec)), TagKind::Frames);
+        let video_codec = VideoCodec::from_id(first & 0x0F);
+        let codec = Codec::Video(video_codec);
+        let mut tag = Tag::new(Some(codec), TagKind::Frames);
         tag.body_offset = reader.at();
         if frame_type(first) == frame_type::COMMAND {
             tag.kind = TagKind::Command;
             return Ok(tag);
         }
         // H.265 and AV1 have no legacy layout of their own; their senders use that of H.264.
-        if matches!(codec, VideoCodec::H264 | VideoCodec::Hevc | VideoCodec::Av1) {
+        if matches!(
+            video_codec,
+            VideoCodec::H264 | VideoCodec::Hevc | VideoCodec::Av1
+        ) {
             let packet_type = reader.byte()?;
             // Some send ends and empty sequence headers without a composition time.
             let composition_time = reader.composition_time();
@@ -156,7 +160,8 @@ impl Tag {
             }
             tag.body_offset = reader.at();
         }
-        tag.is_keyframe = tag.kind == TagKind::Frames && is_keyframe(first, codec, reader.rest());
+        tag.is_keyframe =
+            tag.kind == TagKind::Frames && is_keyframe(first, video_codec, reader.rest());
         Ok(tag)
     }
 
@@ -166,7 +171,7 @@ impl Tag {
         let mut tag = Tag::new(Some(Codec::Audio(codec)), TagKind::Frames);
         if codec == AudioCodec::Aac {
             tag.kind = match reader.byte()? {
-                0 if codec.is_configured_by(reader.rest()) => TagKind::SequenceHeader,
+                0 if Codec::Audio(codec).is_configured_by(reader.rest()) => TagKind::SequenceHeader,
                 0 => TagKind::InvalidSequenceHeader,
                 1 => TagKind::Frames,
                 other => {

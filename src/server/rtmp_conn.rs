@@ -229,8 +229,8 @@ impl RtmpConnection {
                 medium,
                 is_wanted,
             } => self.with_subscriber(message_stream_id, now, |subscriber| match medium {
-                Medium::Audio => subscriber.set_audio(is_wanted),
-                Medium::Video => subscriber.set_video(is_wanted),
+                Medium::Audio => subscriber.wanted.audio = is_wanted,
+                Medium::Video => subscriber.wanted.set_video(is_wanted),
             }),
         }
     }

@@ -17,9 +17,9 @@ impl TrackStatus {
     pub(super) fn video(report: &StreamReport) -> Option<TrackStatus> {
         let mut info = report.video.info?;
         let track = report.tracks.presentation.video.as_ref();
-        let track = track.filter(|track| Codec::Video(track.codec()) == info.codec);
+        let track = track.filter(|track| Codec::Video(track.codec) == info.codec);
         // The size may be in keyframes only.
-        info.format = info.format.or(track.and_then(|track| track.format()));
+        info.format = info.format.or(track.and_then(|track| track.format));
         let mime_codec = track.map(|track| track.codec_string());
         Some(TrackStatus { info, mime_codec })
     }
@@ -28,10 +28,10 @@ impl TrackStatus {
     pub(super) fn audio(report: &StreamReport) -> Option<TrackStatus> {
         let mut info = report.audio.info?;
         let track = report.tracks.presentation.audio.as_ref();
-        let track = track.filter(|track| Codec::Audio(track.codec()) == info.codec);
+        let track = track.filter(|track| Codec::Audio(track.codec) == info.codec);
         // Opus without a sequence header has the usual rate and channels.
-        info.sample_rate = info.sample_rate.or(track.map(|track| track.sample_rate()));
-        info.channels = info.channels.or(track.map(|track| track.channels()));
+        info.sample_rate = info.sample_rate.or(track.map(|track| track.sample_rate));
+        info.channels = info.channels.or(track.map(|track| track.channels));
         let mime_codec = track.map(|track| track.codec_string());
         Some(TrackStatus { info, mime_codec })
     }

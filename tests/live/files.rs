@@ -88,7 +88,10 @@ fn request(id: u64, sink: Arc<TestSink>, receiver: Receiver) -> JoinRequest {
     let request = JoinRequest::new(id, sink, receiver, Vec::new());
     match receiver.framing {
         MP4_IN_WEBSOCKET | FLV_IN_WEBSOCKET => request,
-        _ => request.answered_by(respond()),
+        _ => JoinRequest {
+            respond: Some(respond()),
+            ..request
+        },
     }
 }
 

@@ -39,7 +39,7 @@ fn video_that_is_turned_on_again_resumes_with_a_keyframe() {
     let set_video = |is_wanted| {
         fixture
             .stream
-            .with_subscriber(id, fixture.now.get(), |s| s.set_video(is_wanted))
+            .with_subscriber(id, fixture.now.get(), |s| s.wanted.set_video(is_wanted))
             .unwrap()
     };
     set_video(false);
@@ -64,7 +64,7 @@ fn audio_can_be_turned_off() {
     let mut player = fixture.play(Join::Live);
     fixture
         .stream
-        .with_subscriber(player.id, fixture.now.get(), |s| s.set_audio(false))
+        .with_subscriber(player.id, fixture.now.get(), |s| s.wanted.audio = false)
         .unwrap();
     fixture.gop(0, 10);
     assert!(player.media().iter().all(Got::is_video));

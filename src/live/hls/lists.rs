@@ -3,6 +3,8 @@
 
 mod viewers;
 
+use byteorder::{ByteOrder, LittleEndian};
+
 use super::segment::{MessageSet, Segment, SegmentPart};
 use crate::live::arena::{BLOCK_LEN, Block};
 pub use viewers::HlsViewer;
@@ -18,8 +20,13 @@ pub(super) const MAX_PARTS: usize = 192;
 const FEW: usize = 4;
 const FEW_PARTS: usize = 16;
 
-const SEGMENT_LEN: usize = 88;
-const PART_LEN: usize = 28;
+const SEGMENT_LEN: usize = record_len(6, 10);
+const PART_LEN: usize = record_len(2, 3);
+
+/// The length of a record of so many numbers of 8 and of 4 bytes.
+const fn record_len(long: usize, short: usize) -> usize {
+    8 * long + 4 * short
+}
 
 /// Bytes on the heap without a block.
 pub(in crate::live) const FEW_LEN: usize = FEW * SEGMENT_LEN + FEW_PARTS * PART_LEN;
@@ -112,8 +119,26 @@ impl Lists {
         }
     }
 
-    /// The `len` bytes from `at` on, to be written.
-    fn record(&mut self, at: usize, len: usize) -> &mut [u8] {
+    /// Reads the numbers of the record at a position.
+    fn load<const LONG: usize, const SHORT: usize>(
+        &self,
+        at: usize,
+    ) -> Option<([u64; LONG], [u32; SHORT])> {
+        let record = self.bytes().get(at..at + record_len(LONG, SHORT))?;
+        let (mut long, mut short) = ([0; LONG], [0; SHORT]);
+        let (long_bytes, short_bytes) = record.split_at(8 * LONG);
+        LittleEndian::read_u64_into(long_bytes, &mut long);
+        LittleEndian::read_u32_into(short_bytes, &mut short);
+        Some((long, short))
+    }
+
+    /// Writes the record at a position.
+    fn store<const LONG: usize, const SHORT: usize>(
+        &mut self,
+        at: usize,
+        long: [u64; LONG],
+        short: [u32; SHORT],
+    ) {
         let bytes = match &mut self.block {
             Some(block) => block.bytes_mut(),
             None => {
@@ -123,7 +148,11 @@ impl Lists {
                 &mut self.few
             }
         };
-        bytes.get_mut(at..at + len).unwrap_or_default()
+        if let Some(record) = bytes.get_mut(at..at + record_len(LONG, SHORT)) {
+            let (long_bytes, short_bytes) = record.split_at_mut(8 * LONG);
+            LittleEndian::write_u64_into(&long, long_bytes);
+            LittleEndian::write_u32_into(&short, short_bytes);
+        }
     }
 
     /// A complete segment, counted from the oldest.
@@ -132,30 +161,19 @@ impl Lists {
             return None;
         }
         let at = self.segments.place(index, self.capacities().0) * SEGMENT_LEN;
-        let mut bytes = self.bytes().get(at..at + SEGMENT_LEN)?;
-        let from = take_u64(&mut bytes)?;
-        let number = take_u64(&mut bytes)?;
-        let start = take_u64(&mut bytes)?;
-        let date = take_u64(&mut bytes)?;
-        let len = take_u64(&mut bytes)?;
-        let parts = take_u64(&mut bytes)?;
-        let messages = from..from + u64::from(take_u32(&mut bytes)?);
-        let duration = take_u32(&mut bytes)?;
-        let version = take_u32(&mut bytes)?;
-        let discontinuities = take_u32(&mut bytes)?;
-        let frames = take_u32(&mut bytes)?;
-        let parts = parts..parts + u64::from(take_u32(&mut bytes)?);
-        let flags = take_u32(&mut bytes)?;
-        let mut later = || Some(from + u64::from(take_u32(&mut bytes)?));
-        // The audio of a complete segment always begins with its first message.
-        let set = MessageSet {
-            video: (later()?, later()?),
-            audio: (from, later()?),
-        };
+        let (long, short) = self.load::<6, 10>(at)?;
+        let [from, number, start, date, bytes, first_part] = long;
+        let [len, duration, version, discontinuities, frames, ..] = short;
+        let [.., parts, flags, video, video_end, audio_end] = short;
+        let after_first = |offset: u32| from + u64::from(offset);
         Some(Segment {
             number,
-            messages,
-            set,
+            messages: from..after_first(len),
+            set: MessageSet {
+                video: (after_first(video), after_first(video_end)),
+                // The audio of a complete segment always begins with its first message.
+                audio: (from, after_first(audio_end)),
+            },
             start,
             duration,
             date,
@@ -163,9 +181,9 @@ impl Lists {
             discontinuities,
             has_discontinuity: flags & 1 != 0,
             is_independent: flags & 2 != 0,
-            bytes: len,
+            bytes,
             frames,
-            parts,
+            parts: first_part..first_part + u64::from(parts),
         })
     }
 
@@ -190,18 +208,15 @@ impl Lists {
         let span = |range: &std::ops::Range<u64>| (range.end - range.start) as u32;
         let after_first = |number: u64| (number - segment.messages.start) as u32;
         let flags = u32::from(segment.has_discontinuity) | u32::from(segment.is_independent) << 1;
-        let mut out = self.record(at, SEGMENT_LEN);
-        for value in [
+        let long = [
             segment.messages.start,
             segment.number,
             segment.start,
             segment.date,
             segment.bytes,
             segment.parts.start,
-        ] {
-            put(&mut out, &value.to_le_bytes());
-        }
-        for value in [
+        ];
+        let short = [
             span(&segment.messages),
             segment.duration,
             segment.version,
@@ -212,9 +227,8 @@ impl Lists {
             after_first(segment.set.video.0),
             after_first(segment.set.video.1),
             after_first(segment.set.audio.1),
-        ] {
-            put(&mut out, &value.to_le_bytes());
-        }
+        ];
+        self.store(at, long, short);
     }
 
     /// Drops the oldest segment.
@@ -229,12 +243,9 @@ impl Lists {
         }
         let (segments, parts) = self.capacities();
         let at = segments * SEGMENT_LEN + self.parts.place(index, parts) * PART_LEN;
-        let mut bytes = self.bytes().get(at..at + PART_LEN)?;
-        let (from, start) = (take_u64(&mut bytes)?, take_u64(&mut bytes)?);
-        let messages = from..from + u64::from(take_u32(&mut bytes)?);
-        let (bytes, duration) = (take_u32(&mut bytes)?, take_u32(&mut bytes)?);
+        let ([from, start], [len, bytes, duration]) = self.load(at)?;
         Some(SegmentPart {
-            messages,
+            messages: from..from + u64::from(len),
             start,
             duration: duration >> 1,
             bytes,
@@ -251,16 +262,10 @@ impl Lists {
         }
         let at = segments * SEGMENT_LEN + self.parts.place(self.parts.len, capacity) * PART_LEN;
         self.parts.len += 1;
-        let mut out = self.record(at, PART_LEN);
-        put(&mut out, &part.messages.start.to_le_bytes());
-        put(&mut out, &part.start.to_le_bytes());
-        for value in [
-            (part.messages.end - part.messages.start) as u32,
-            part.bytes,
-            part.duration << 1 | u32::from(part.is_independent),
-        ] {
-            put(&mut out, &value.to_le_bytes());
-        }
+        let len = (part.messages.end - part.messages.start) as u32;
+        let duration = part.duration << 1 | u32::from(part.is_independent);
+        let long = [part.messages.start, part.start];
+        self.store(at, long, [len, part.bytes, duration]);
         is_full
     }
 
@@ -268,23 +273,4 @@ impl Lists {
     pub(super) fn pop_part(&mut self) {
         self.parts.pop_front(self.capacities().1);
     }
-}
-
-fn put(out: &mut &mut [u8], bytes: &[u8]) {
-    if let Some((now, later)) = std::mem::take(out).split_at_mut_checked(bytes.len()) {
-        now.copy_from_slice(bytes);
-        *out = later;
-    }
-}
-
-fn take_u64(bytes: &mut &[u8]) -> Option<u64> {
-    let (value, rest) = bytes.split_first_chunk()?;
-    *bytes = rest;
-    Some(u64::from_le_bytes(*value))
-}
-
-fn take_u32(bytes: &mut &[u8]) -> Option<u32> {
-    let (value, rest) = bytes.split_first_chunk()?;
-    *bytes = rest;
-    Some(u32::from_le_bytes(*value))
 }

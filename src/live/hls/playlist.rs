@@ -15,7 +15,7 @@ use super::file_name::{FileKind, FileName};
 use super::segment::{Segment, SegmentPart};
 use super::segments::Listing;
 use crate::calendar;
-use crate::media::mp4::{Presentation, VideoTrack};
+use crate::media::mp4::Presentation;
 
 /// Content type of playlists.
 pub const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
@@ -48,7 +48,7 @@ pub fn write_multivariant(
         out,
         "{peak},AVERAGE-BANDWIDTH={average},CODECS=\"{codecs}\""
     )?;
-    let format = presentation.video.as_ref().and_then(VideoTrack::format);
+    let format = presentation.video.as_ref().and_then(|video| video.format);
     if let Some((width, height)) = format.map(|format| format.size()) {
         write!(out, ",RESOLUTION={width}x{height},FRAME-RATE=")?;
         thousandths(out, frames * 1_000_000 / duration)?;

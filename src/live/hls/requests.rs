@@ -233,7 +233,7 @@ impl Hls {
         } else {
             RETURN_WAIT
         };
-        if self.segments.target().is_none() && !stream.are_tracks_known && !stream.has_ended {
+        if self.segments.target.is_none() && !stream.are_tracks_known && !stream.has_ended {
             return Ok(self.wait(first_wait));
         }
         let is_safe = |number| stream.log.is_safe(number);
@@ -283,7 +283,7 @@ impl Hls {
 
     /// How long a request waits for what comes next, once there is a target duration.
     pub(super) fn max_wait(&self) -> Option<Millis> {
-        let target = self.segments.target()?;
+        let target = self.segments.target?;
         Some(Millis::from(target) * 1_000 * MAX_WAIT)
     }
 }

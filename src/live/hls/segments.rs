@@ -74,7 +74,7 @@ pub struct Segments {
     delay: Option<i64>,
     least: Option<i64>,
     /// Target duration in seconds, once promised.
-    target: Option<u32>,
+    pub(super) target: Option<u32>,
     part_target: Option<u32>,
     /// The longest interval between two frames of the last segment, in ms.
     step: u16,
@@ -125,7 +125,7 @@ impl Segments {
     /// Ends the open segment because the publisher is gone, so that what follows is discontinuous.
     /// True if a segment is complete now.
     pub fn cut_off(&mut self) -> bool {
-        self.forget_early_audio();
+        self.early = None;
         if self.open.is_none() {
             return false;
         }

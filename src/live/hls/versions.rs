@@ -25,7 +25,7 @@ impl Versions {
         are_new: bool,
         segments: &mut Segments,
     ) -> u32 {
-        let may_change = are_new && segments.target().is_none();
+        let may_change = are_new && segments.target.is_none();
         let mut version = 0;
         if let Some((newest, known)) = self.held.back_mut() {
             if Arc::ptr_eq(known, tracks) {

@@ -111,10 +111,10 @@ impl Intake {
             .and_then(VideoTrack::from_sequence_header)
             .map(|track| match found.format {
                 // A size from before this header may be wrong, so its own comes first.
-                Some(format) if track.format().is_none() => track.with_format(format),
+                Some(format) if track.format.is_none() => track.with_format(format),
                 _ => track,
             })
-            .filter(|track| track.format().is_some());
+            .filter(|track| track.format.is_some());
         let audio = match header(Slot::Audio(0)) {
             Some(header) => AudioTrack::from_sequence_header(header),
             None if found.audio.is_some() => found.audio_track.clone(),
@@ -245,7 +245,7 @@ impl Intake {
         }
         let track = self.tracks.presentation.video.as_ref()?;
         // Some cameras send HEVC as H.264; their sequence header shows that.
-        let is_its_own = track.codec() == codec || codec == VideoCodec::H264;
+        let is_its_own = track.codec == codec || codec == VideoCodec::H264;
         is_its_own.then_some(timed)
     }
 
@@ -266,8 +266,8 @@ impl Intake {
         }
         let track = self.tracks.presentation.audio.as_ref()?;
         let samples = u16::try_from(track.samples(body)).ok()?;
-        let rate = track.sample_rate();
-        if track.codec() != codec || samples == 0 {
+        let rate = track.sample_rate;
+        if track.codec != codec || samples == 0 {
             return None;
         }
         let us = u64::from(samples) * 1_000_000 / u64::from(rate.max(1));

@@ -54,15 +54,6 @@ pub struct FramedMessage {
     slice_len: u32,
 }
 
-/// A part of a framed message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece<'a> {
-    /// Bytes of the format or the carrier.
-    Framing(&'a [u8]),
-    /// A range of the message's payload.
-    Payload(Range<u64>),
-}
-
 impl FramedMessage {
     /// A message with nothing around its payload.
     pub(super) fn bare(payload_len: u32) -> FramedMessage {
@@ -83,66 +74,43 @@ impl FramedMessage {
 
     /// Length of the whole in bytes.
     pub fn total_len(&self) -> u64 {
-        let payload = u64::from(self.payload_len);
-        let seams = payload.div_ceil(self.slice_len.into()).saturating_sub(1);
-        let around = self.head.len() + self.tail.len();
-        around + payload + seams * self.between.len()
+        let slices = self.payload_len.div_ceil(self.slice_len);
+        let between = u64::from(slices.saturating_sub(1)) * self.between.len();
+        self.head.len() + u64::from(self.payload_len) + between + self.tail.len()
     }
 
     /// Passes all bytes to `put`, without the first `skip`, as slices. `payload` finds the slices of a
     /// range of the payload.
     pub(super) fn each_slice<'a, I: Iterator<Item = &'a [u8]>>(
         &'a self,
-        skip: u64,
+        mut skip: u64,
         payload: impl Fn(Range<u64>) -> I,
         mut put: impl FnMut(&'a [u8]),
     ) {
-        for piece in self.pieces(skip) {
-            match piece {
-                Piece::Framing(bytes) => put(bytes),
-                Piece::Payload(range) => payload(range).for_each(&mut put),
+        // How much of the next `len` bytes is left out.
+        let mut cut = |len: u64| {
+            let cut = skip.min(len);
+            skip -= cut;
+            cut
+        };
+        let (payload_len, slice_len) = (u64::from(self.payload_len), u64::from(self.slice_len));
+        let slices = u64::from(self.payload_len.div_ceil(self.slice_len)).max(1);
+        for index in 0..=slices {
+            let framing = match index {
+                0 => self.head.as_slice(),
+                _ if index < slices => self.between.as_slice(),
+                _ => self.tail.as_slice(),
+            };
+            let rest = &framing[cut(framing.len() as u64) as usize..];
+            if !rest.is_empty() {
+                put(rest);
             }
-        }
-    }
-
-    /// The pieces of the whole, without its first `skip` bytes.
-    fn pieces(&self, skip: u64) -> impl Iterator<Item = Piece<'_>> {
-        let (head, between) = (self.head.as_slice(), self.between.as_slice());
-        let payload = u64::from(self.payload_len);
-        let mut skip = skip;
-        let slice_len = u64::from(self.slice_len);
-        let slices = payload.div_ceil(slice_len).max(1);
-        (0..slices)
-            .flat_map(move |index| {
-                let start = index * slice_len;
-                let framing = if index == 0 { head } else { between };
-                [
-                    Piece::Framing(framing),
-                    Piece::Payload(start..payload.min(start + slice_len)),
-                ]
-            })
-            .chain([Piece::Framing(self.tail.as_slice())])
-            .filter_map(move |piece| {
-                let len = piece.len();
-                let cut = skip.min(len);
-                skip -= cut;
-                (cut < len).then(|| piece.without_first(cut))
-            })
-    }
-}
-
-impl<'a> Piece<'a> {
-    fn len(&self) -> u64 {
-        match self {
-            Piece::Framing(bytes) => bytes.len() as u64,
-            Piece::Payload(range) => range.end - range.start,
-        }
-    }
-
-    fn without_first(self, cut: u64) -> Piece<'a> {
-        match self {
-            Piece::Framing(bytes) => Piece::Framing(&bytes[cut as usize..]),
-            Piece::Payload(range) => Piece::Payload(range.start + cut..range.end),
+            let start = payload_len.min(index * slice_len);
+            let end = payload_len.min(start + slice_len);
+            let range = start + cut(end - start)..end;
+            if !range.is_empty() {
+                payload(range).for_each(&mut put);
+            }
         }
     }
 }

@@ -33,15 +33,6 @@ pub enum FileAnswer<'a> {
 /// Makes the bytes of an answer: the same ones again for the same answer.
 pub type Respond = Box<dyn Fn(FileAnswer<'_>) -> Vec<u8> + Send>;
 
-/// Why a receiver gets no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Goodbye {
-    /// The stream is over.
-    Over(Over),
-    /// The stream has nothing that the receiver can take.
-    NothingToTake,
-}
-
 impl Framing {
     /// RTMP, for the player on this message stream.
     pub const fn rtmp(message_stream_id: u32, dialect: Dialect) -> Framing {
@@ -101,23 +92,24 @@ impl Framing {
         lead
     }
 
-    /// The last bytes for the receiver. `respond` as for [`lead`](Framing::lead).
-    pub(super) fn goodbye(&self, why: Goodbye, respond: Option<&Respond>) -> Vec<u8> {
+    /// The last bytes for the receiver: the stream is `over`, or else has nothing that the receiver can
+    /// take. `respond` as for [`lead`](Framing::lead).
+    pub(super) fn goodbye(&self, over: Option<Over>, respond: Option<&Respond>) -> Vec<u8> {
         if let WireFormat::Rtmp {
             message_stream_id,
             dialect,
         } = self.format
         {
-            return match why {
-                Goodbye::Over(over) => end_of_stream(message_stream_id, dialect, over),
-                Goodbye::NothingToTake => no_codec_for_player(message_stream_id, dialect),
+            return match over {
+                Some(over) => end_of_stream(message_stream_id, dialect, over),
+                None => no_codec_for_player(message_stream_id, dialect),
             };
         }
-        match (why, respond) {
-            (Goodbye::Over(_), Some(respond)) => respond(FileAnswer::NotLive),
-            (Goodbye::Over(_), None) => self.carrier.end(),
-            (Goodbye::NothingToTake, Some(respond)) => respond(FileAnswer::NoCodec),
-            (Goodbye::NothingToTake, None) => self.carrier.give_up(),
+        match (over, respond) {
+            (Some(_), Some(respond)) => respond(FileAnswer::NotLive),
+            (Some(_), None) => self.carrier.end(),
+            (None, Some(respond)) => respond(FileAnswer::NoCodec),
+            (None, None) => self.carrier.give_up(),
         }
     }
 }

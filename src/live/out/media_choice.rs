@@ -7,7 +7,8 @@ use crate::media::mp4::Presentation;
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MediaChoice {
-    audio: bool,
+    /// Whether audio is wanted.
+    pub audio: bool,
     video: VideoSwitch,
 }
 
@@ -15,7 +16,7 @@ pub struct MediaChoice {
 enum VideoSwitch {
     On,
     Off,
-    /// MediaChoice again; on from the next keyframe.
+    /// Wanted again: on from the next keyframe.
     FromKeyframe,
 }
 
@@ -30,11 +31,6 @@ impl Default for MediaChoice {
 }
 
 impl MediaChoice {
-    /// Whether audio is wanted.
-    pub fn set_audio(&mut self, is_wanted: bool) {
-        self.audio = is_wanted;
-    }
-
     /// Whether video is wanted. It comes back with a keyframe.
     pub fn set_video(&mut self, is_wanted: bool) {
         self.video = match (is_wanted, self.video) {
@@ -61,11 +57,7 @@ impl MediaChoice {
 
     /// Whether media of this kind may be sent now.
     pub(super) fn allows(&self, kind: Kind) -> bool {
-        match kind {
-            Kind::Audio => self.audio,
-            Kind::Video => self.video == VideoSwitch::On,
-            Kind::Data | Kind::Script => true,
-        }
+        self.allows_headers(kind) && (kind != Kind::Video || self.video == VideoSwitch::On)
     }
 
     /// Whether headers of this kind are of any use.
@@ -80,8 +72,8 @@ impl MediaChoice {
     /// Those of a file's tracks that are wanted.
     pub(super) fn of_tracks(&self, has: Has) -> Has {
         Has {
-            audio: has.audio && self.audio,
-            video: has.video && self.video != VideoSwitch::Off,
+            audio: has.audio && self.allows_headers(Kind::Audio),
+            video: has.video && self.allows_headers(Kind::Video),
         }
     }
 
@@ -89,8 +81,8 @@ impl MediaChoice {
     pub(super) fn of_presentation(&self, presentation: &Presentation) -> Presentation {
         let Presentation { video, audio } = presentation;
         Presentation {
-            video: video.clone().filter(|_| self.video != VideoSwitch::Off),
-            audio: audio.clone().filter(|_| self.audio),
+            video: video.clone().filter(|_| self.allows_headers(Kind::Video)),
+            audio: audio.clone().filter(|_| self.allows_headers(Kind::Audio)),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::framing::{Framing, Respond};
 use super::join::Join;
 use super::media_choice::MediaChoice;
 use super::sink::Sink;
-use crate::allowance::{Allowance, Taken};
+use crate::allowance::Taken;
 use crate::live::capabilities::Capabilities;
 
 /// What a receiver is, and where it wants to start.
@@ -22,13 +22,20 @@ pub struct Receiver {
 
 /// A receiver that is to be attached to a stream.
 pub struct JoinRequest {
-    pub(super) id: u64,
-    pub(super) connection: u64,
-    pub(super) sink: Arc<dyn Sink>,
-    pub(super) receiver: Receiver,
-    pub(super) control: Vec<u8>,
-    pub(super) paid: Option<Taken>,
-    pub(super) respond: Option<Respond>,
+    /// Identifies the subscriber within the server.
+    pub id: u64,
+    /// The number of its connection, for reports; 0 if it has none.
+    pub connection: u64,
+    /// Where its bytes go.
+    pub sink: Arc<dyn Sink>,
+    /// What it is.
+    pub receiver: Receiver,
+    /// What it is sent before anything else.
+    pub control: Vec<u8>,
+    /// What the connection pays for control bytes.
+    pub paid: Option<Taken>,
+    /// Makes the file the answer to an HTTP request.
+    pub respond: Option<Respond>,
     /// The media that it wants.
     pub wanted: MediaChoice,
 }
@@ -46,22 +53,5 @@ impl JoinRequest {
             respond: None,
             wanted: MediaChoice::default(),
         }
-    }
-
-    /// Reports the subscriber as that of a connection.
-    pub fn of_connection(self, connection: u64) -> JoinRequest {
-        JoinRequest { connection, ..self }
-    }
-
-    /// Lets the connection pay for control bytes.
-    pub fn paid_from(self, allowance: &Allowance) -> JoinRequest {
-        let paid = allowance.take(0).ok();
-        JoinRequest { paid, ..self }
-    }
-
-    /// Makes the file the answer to an HTTP request.
-    pub fn answered_by(self, respond: Respond) -> JoinRequest {
-        let respond = Some(respond);
-        JoinRequest { respond, ..self }
     }
 }

@@ -19,7 +19,7 @@ use super::control_queue::ControlQueue;
 pub use super::control_queue::MAX_CONTROL_LEN;
 use super::desk::Desk;
 pub use super::desk::Skip;
-use super::framing::{Goodbye, Respond};
+use super::framing::Respond;
 use super::join::{Burst, Join};
 use super::media_choice::MediaChoice;
 use super::request::{JoinRequest, Receiver};
@@ -55,19 +55,15 @@ pub enum PlayEnd {
 
 impl fmt::Display for PlayEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PlayEnd::Stalled => f.write_str("stalled: it stopped reading, or reads too slowly"),
-            PlayEnd::ControlOverflow => {
-                f.write_str("it sends commands without reading the replies")
-            }
-            PlayEnd::Finished => f.write_str("the stream ended"),
-            PlayEnd::NothingToTake => {
-                f.write_str("the stream has none of the codecs that the player takes")
-            }
-            PlayEnd::OtherTracks => f.write_str("the stream's tracks or codecs have changed"),
-            PlayEnd::Left => f.write_str("it stopped playing"),
-            PlayEnd::Io(kind) => write!(f, "{kind}"),
-        }
+        f.write_str(match self {
+            PlayEnd::Stalled => "stalled: it stopped reading, or reads too slowly",
+            PlayEnd::ControlOverflow => "it sends commands without reading the replies",
+            PlayEnd::Finished => "the stream ended",
+            PlayEnd::NothingToTake => "the stream has none of the codecs that the player takes",
+            PlayEnd::OtherTracks => "the stream's tracks or codecs have changed",
+            PlayEnd::Left => "it stopped playing",
+            PlayEnd::Io(kind) => return kind.fmt(f),
+        })
     }
 }
 
@@ -93,12 +89,14 @@ pub struct StreamView<'a> {
 
 /// See the module's documentation.
 pub struct Subscriber {
-    id: u64,
+    /// Identifies it within the server.
+    pub id: u64,
     /// The number of its connection, for reports.
     connection: u64,
     sink: Arc<dyn Sink>,
     receiver: Receiver,
-    wanted: MediaChoice,
+    /// The media that it wants.
+    pub wanted: MediaChoice,
     /// `None` for RTMP.
     file: Option<Box<FileState>>,
     cursor: LogCursor,
@@ -255,11 +253,6 @@ impl Subscriber {
         subscriber
     }
 
-    /// Identifies it within the server.
-    pub fn id(&self) -> u64 {
-        self.id
-    }
-
     /// Whether the answer to an HTTP request is decided.
     pub fn has_begun(&self) -> bool {
         let has_tracks = |file: &FileState| file.tracks.is_some();
@@ -328,33 +321,25 @@ impl Subscriber {
     }
 
     /// Queues the last bytes; after them the connection is finished.
-    pub fn queue_end(&mut self, bytes: &[u8]) {
-        self.queue_end_as(PlayEnd::Finished, bytes);
-    }
-
-    fn queue_end_as(&mut self, end: PlayEnd, bytes: &[u8]) {
+    pub fn queue_end(&mut self, end: PlayEnd, bytes: &[u8]) {
         self.queue_control(bytes);
         if !self.is_ending() {
             self.ending = Ending::Queued(end);
         }
     }
 
-    /// Queues the last bytes of its framing.
-    fn say_goodbye(&mut self, end: PlayEnd, why: Goodbye) {
+    /// Queues the last bytes of its framing: for a stream that is over, or for one that has nothing
+    /// that the receiver can take.
+    pub(in crate::live) fn say_goodbye(&mut self, end: PlayEnd, over: Option<Over>) {
         let respond = self.file.as_ref().and_then(|file| file.respond.as_ref());
         // A response that has begun is finished first, and can't become another one.
         let respond = respond.filter(|_| self.is_at_boundary());
-        let bytes = self.receiver.framing.goodbye(why, respond);
-        self.queue_end_as(end, &bytes);
+        let bytes = self.receiver.framing.goodbye(over, respond);
+        self.queue_end(end, &bytes);
     }
 
     fn is_ending(&self) -> bool {
         !matches!(self.ending, Ending::No)
-    }
-
-    /// Queues the last bytes for a stream that is over.
-    pub(in crate::live) fn queue_last_words(&mut self, over: Over) {
-        self.say_goodbye(PlayEnd::Finished, Goodbye::Over(over));
     }
 
     /// Ends the play, and leaves the socket to others. In the middle of a message it goes on to the
@@ -379,16 +364,6 @@ impl Subscriber {
             self.edge.live_from = u64::MAX;
         }
         self.is_paused = is_paused;
-    }
-
-    /// Whether audio is wanted.
-    pub fn set_audio(&mut self, is_wanted: bool) {
-        self.wanted.set_audio(is_wanted);
-    }
-
-    /// Whether video is wanted. It comes back with a keyframe.
-    pub fn set_video(&mut self, is_wanted: bool) {
-        self.wanted.set_video(is_wanted);
     }
 
     /// Sends what the socket takes, without waiting. True when something is left unsent.

@@ -69,7 +69,7 @@ impl Audience {
     }
 
     fn index_of(&self, id: u64) -> Option<usize> {
-        self.subscribers.iter().position(|other| other.id() == id)
+        self.subscribers.iter().position(|other| other.id == id)
     }
 
     /// Notes that messages may have been appended, and whether one of them must not wait.
@@ -164,7 +164,7 @@ impl Audience {
     /// Queues what each framing says at the end of a stream.
     pub(super) fn queue_last_words(&mut self, over: Over) {
         for subscriber in &mut self.subscribers {
-            subscriber.queue_last_words(over);
+            subscriber.say_goodbye(PlayEnd::Finished, Some(over));
         }
     }
 
@@ -176,8 +176,8 @@ impl Audience {
 
     /// The subscriber with the next higher number.
     pub(super) fn viewer_after(&self, id: u64, log: &Log, now: Millis) -> Option<ViewerReport> {
-        let later = self.subscribers.iter().filter(|viewer| viewer.id() > id);
-        let next = later.min_by_key(|viewer| viewer.id())?;
+        let later = self.subscribers.iter().filter(|viewer| viewer.id > id);
+        let next = later.min_by_key(|viewer| viewer.id)?;
         Some(next.report(log, now))
     }
 

@@ -35,7 +35,7 @@ impl Stream {
     /// Waits for a change that a look hasn't `seen`, or the timeout. May also wake up spuriously.
     pub fn wait_for_hls(&self, seen: u32, timeout: Duration) {
         let state = lock(&self.state);
-        if state.hls.changes() == seen {
+        if state.hls.changes == seen {
             drop(self.grown.wait(state, timeout));
         }
     }

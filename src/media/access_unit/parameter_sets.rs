@@ -2,6 +2,7 @@
 
 use super::unit::UnitHead;
 use super::walk::UnitWalk;
+use crate::media::avc::split_set;
 
 /// The most bytes of parameter sets that are kept of a frame.
 pub const MAX_SETS_LEN: usize = 512;
@@ -41,8 +42,7 @@ impl ParameterSets {
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let mut rest: &[u8] = if self.is_incomplete { &[] } else { &self.bytes };
         std::iter::from_fn(move || {
-            let (len, sets) = rest.split_first_chunk()?;
-            let (set, after) = sets.split_at_checked(u16::from_be_bytes(*len).into())?;
+            let (set, after) = split_set(rest)?;
             rest = after;
             Some(set)
         })

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::unit::{HEAD_LEN, UnitHead};
+use crate::media::av1;
 use crate::media::codec::VideoCodec;
 
 /// The most units of a message that are read: H.265 allows 600 slices per frame.
@@ -93,34 +94,17 @@ impl<'p, 'a> UnitWalk<'p, 'a> {
         is_there
     }
 
-    /// AV1, 5.3.1 to 5.3.3.
     fn read_obu_header(&mut self, unit: &mut UnitHead) -> bool {
-        let mut byte = [0];
-        if self.read(&mut byte) == 0 {
+        let header = av1::obu_header(&mut || {
+            let mut byte = [0];
+            (self.read(&mut byte) == 1).then_some(byte[0])
+        });
+        let Some((obu_type, len)) = header else {
             return false;
-        }
-        let [head] = byte;
-        let (is_forbidden, has_extension, has_size) = (head & 0x80, head & 0x04, head & 0x02);
-        if is_forbidden != 0 || (has_extension != 0 && self.read(&mut byte) == 0) {
-            return false;
-        }
-        unit.obu_type = head >> 3 & 0xF;
-        if has_size == 0 {
-            unit.len = TO_THE_END;
-            return true;
-        }
-        // Groups of 7 bits, least significant first. 4 bytes hold the length of any message.
-        for index in 0..4 {
-            if self.read(&mut byte) == 0 {
-                return false;
-            }
-            let [group] = byte;
-            unit.len |= usize::from(group & 0x7F) << (7 * index);
-            if group & 0x80 == 0 {
-                return true;
-            }
-        }
-        false
+        };
+        unit.obu_type = obu_type;
+        unit.len = len.unwrap_or(TO_THE_END);
+        true
     }
 
     /// Takes the next bytes of one part, at most `max`; empty at the end.

@@ -8,24 +8,16 @@
 //! The size of a box is only known at its end, and filled in then.
 
 /// A buffer of boxes and bytes.
-pub(super) struct Boxes {
-    bytes: Vec<u8>,
-}
+pub(super) struct Boxes(pub(super) Vec<u8>);
 
 /// The position of a box that was begun.
 #[must_use]
 pub(super) struct Begun(usize);
 
 impl Boxes {
-    pub(super) fn with_capacity(len: usize) -> Boxes {
-        Boxes {
-            bytes: Vec::with_capacity(len),
-        }
-    }
-
     #[inline(never)]
     pub(super) fn begin(&mut self, name: &[u8; 4]) -> Begun {
-        let begun = Begun(self.bytes.len());
+        let begun = Begun(self.0.len());
         self.u32(0);
         self.bytes(name);
         begun
@@ -40,8 +32,8 @@ impl Boxes {
 
     #[inline(never)]
     pub(super) fn end(&mut self, Begun(start): Begun) {
-        let len = self.bytes.len().saturating_sub(start) as u32;
-        if let Some(size) = self.bytes.get_mut(start..start.saturating_add(4)) {
+        let len = self.0.len().saturating_sub(start) as u32;
+        if let Some(size) = self.0.get_mut(start..start.saturating_add(4)) {
             size.copy_from_slice(&len.to_be_bytes());
         }
     }
@@ -49,12 +41,12 @@ impl Boxes {
     // Not inlined, like the others: each call would contain the code that grows the vector.
     #[inline(never)]
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        self.0.extend_from_slice(bytes);
     }
 
     #[inline(never)]
     pub(super) fn zeros(&mut self, count: usize) {
-        self.bytes.resize(self.bytes.len() + count, 0);
+        self.0.resize(self.0.len() + count, 0);
     }
 
     pub(super) fn u8(&mut self, number: u8) {
@@ -69,10 +61,6 @@ impl Boxes {
     pub(super) fn u32(&mut self, number: u32) {
         self.bytes(&number.to_be_bytes());
     }
-
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
-    }
 }
 
 #[cfg(test)]
@@ -81,7 +69,7 @@ mod tests {
 
     #[test]
     fn the_size_of_a_box_includes_its_contents() {
-        let mut boxes = Boxes::with_capacity(0);
+        let mut boxes = Boxes(Vec::new());
         let outer = boxes.begin(b"moof");
         let inner = boxes.begin_full(b"tfhd", 0x0002_0000);
         boxes.u32(1);
@@ -90,7 +78,7 @@ mod tests {
         boxes.end(empty);
         boxes.end(outer);
         assert_eq!(
-            boxes.into_bytes(),
+            boxes.0,
             b"\0\0\0\x20moof\0\0\0\x10tfhd\0\x02\0\0\0\0\0\x01\0\0\0\x08free"
         );
     }

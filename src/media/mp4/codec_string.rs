@@ -73,30 +73,24 @@ fn write_hevc(text: &mut String, config: &[u8]) -> std::fmt::Result {
     Ok(())
 }
 
-/// Returns the name of an audio track with this configuration.
-pub(super) fn of_audio(codec: AudioCodec, config: &[u8]) -> String {
-    let mut text = String::from(match codec {
-        AudioCodec::Aac => "mp4a.40.",
-        AudioCodec::Mp3 => "mp4a.40.34",
-        AudioCodec::Opus => "Opus",
-        AudioCodec::Flac => "fLaC",
-        _ => "",
-    });
-    if codec == AudioCodec::Aac {
-        let object_type = AacConfig::parse(config).map_or(2, |config| config.object_type);
-        let _ = write!(text, "{object_type}");
-    }
-    text
-}
-
-/// Returns the name that browsers use in a content type, if it is another one.
-pub(super) fn other_name_of_audio(codec: AudioCodec) -> Option<&'static str> {
-    match codec {
-        AudioCodec::Mp3 => Some("mp3"),
-        AudioCodec::Opus => Some("opus"),
-        AudioCodec::Flac => Some("flac"),
-        _ => None,
-    }
+/// Returns the name of an audio track with this configuration, as it is registered or as browsers
+/// expect it in a content type.
+pub(super) fn of_audio(codec: AudioCodec, config: &[u8], is_for_browsers: bool) -> String {
+    let (registered, of_browsers) = match codec {
+        AudioCodec::Aac => {
+            let object_type = AacConfig::parse(config).map_or(2, |config| config.object_type);
+            return format!("mp4a.40.{object_type}");
+        }
+        AudioCodec::Mp3 => ("mp4a.40.34", "mp3"),
+        AudioCodec::Opus => ("Opus", "opus"),
+        AudioCodec::Flac => ("fLaC", "flac"),
+        _ => ("", ""),
+    };
+    String::from(if is_for_browsers {
+        of_browsers
+    } else {
+        registered
+    })
 }
 
 #[cfg(test)]
@@ -158,7 +152,7 @@ mod tests {
             (Flac, b"\x10\0\x10\0", "fLaC"),
         ];
         for (codec, config, expected) in rows {
-            assert_eq!(of_audio(*codec, config), *expected);
+            assert_eq!(of_audio(*codec, config, false), *expected);
         }
     }
 }

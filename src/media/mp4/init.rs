@@ -31,6 +31,12 @@ const FILE_TYPE: &[u8] = b"\0\0\0\x20ftypiso6\0\0\0\x01iso6iso5mp41mp42";
 const MATRIX: &[u8; 36] = b"\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
     \x40\0\0\0";
 
+/// No composition with other video.
+const VIDEO_HEADER: &[u8] = b"\0\0\0\x14vmhd\0\0\0\x01\0\0\0\0\0\0\0\0";
+
+/// Balance 0.
+const AUDIO_HEADER: &[u8] = b"\0\0\0\x10smhd\0\0\0\0\0\0\0\0";
+
 /// Says that the media are in the same file.
 const DATA_INFORMATION: &[u8] = b"\0\0\0\x24dinf\0\0\0\x1Cdref\0\0\0\0\0\0\0\x01\
     \0\0\0\x0Curl \0\0\0\x01";
@@ -46,16 +52,19 @@ const SAMPLE_ENTRY: &[u8; 8] = b"\0\0\0\0\0\0\0\x01";
 const PLAIN: u32 = 0;
 
 pub(super) fn init_segment(presentation: &Presentation) -> Vec<u8> {
-    let mut boxes = Boxes::with_capacity(2048);
+    let mut boxes = Boxes(Vec::with_capacity(2048));
     let b = &mut boxes;
     b.bytes(FILE_TYPE);
     let movie = b.begin(b"moov");
     movie_header(b);
     if let Some(video) = &presentation.video {
-        video_track(b, video);
+        let size = video.format.map_or([0, 0], |format| format.size().into());
+        let entry = |b: &mut Boxes| video_sample_entry(b, video, size);
+        track(b, VIDEO_TRACK_ID, VIDEO_TIMESCALE, size, &entry);
     }
     if let Some(audio) = &presentation.audio {
-        audio_track(b, audio);
+        let entry = |b: &mut Boxes| audio_sample_entry(b, audio);
+        track(b, AUDIO_TRACK_ID, audio.sample_rate, [0, 0], &entry);
     }
     let extends = b.begin(b"mvex");
     if presentation.video.is_some() {
@@ -66,7 +75,7 @@ pub(super) fn init_segment(presentation: &Presentation) -> Vec<u8> {
     }
     b.end(extends);
     b.end(movie);
-    boxes.into_bytes()
+    boxes.0
 }
 
 fn movie_header(b: &mut Boxes) {
@@ -92,43 +101,25 @@ fn track_extends(b: &mut Boxes, track_id: u32) {
     b.end(extends);
 }
 
-fn video_track(b: &mut Boxes, video: &VideoTrack) {
-    let size = video.format().map_or([0, 0], |format| format.size().into());
+fn track(
+    b: &mut Boxes,
+    track_id: u32,
+    timescale: u32,
+    size: [u16; 2],
+    sample_entry: &dyn Fn(&mut Boxes),
+) {
+    let is_video = track_id == VIDEO_TRACK_ID;
     let track = b.begin(b"trak");
-    track_header(b, VIDEO_TRACK_ID, 0, size);
+    track_header(b, track_id, if is_video { 0 } else { 0x0100 }, size);
     let media = b.begin(b"mdia");
-    media_header(b, VIDEO_TIMESCALE, b"vide");
+    media_header(b, timescale, if is_video { b"vide" } else { b"soun" });
     let information = b.begin(b"minf");
-    let header = b.begin_full(b"vmhd", 1);
-    b.zeros(8);
-    b.end(header);
+    b.bytes(if is_video { VIDEO_HEADER } else { AUDIO_HEADER });
     b.bytes(DATA_INFORMATION);
     let table = b.begin(b"stbl");
     let descriptions = b.begin_full(b"stsd", PLAIN);
     b.u32(1);
-    video_sample_entry(b, video, size);
-    b.end(descriptions);
-    b.bytes(EMPTY_TABLES);
-    b.end(table);
-    b.end(information);
-    b.end(media);
-    b.end(track);
-}
-
-fn audio_track(b: &mut Boxes, audio: &AudioTrack) {
-    let track = b.begin(b"trak");
-    track_header(b, AUDIO_TRACK_ID, 0x0100, [0, 0]);
-    let media = b.begin(b"mdia");
-    media_header(b, audio.sample_rate(), b"soun");
-    let information = b.begin(b"minf");
-    let header = b.begin_full(b"smhd", PLAIN);
-    b.zeros(4); // balance
-    b.end(header);
-    b.bytes(DATA_INFORMATION);
-    let table = b.begin(b"stbl");
-    let descriptions = b.begin_full(b"stsd", PLAIN);
-    b.u32(1);
-    audio_sample_entry(b, audio);
+    sample_entry(b);
     b.end(descriptions);
     b.bytes(EMPTY_TABLES);
     b.end(table);
@@ -170,7 +161,7 @@ fn media_header(b: &mut Boxes, timescale: u32, handler: &[u8; 4]) {
 
 /// ISO/IEC 14496-12, 12.1.3.
 fn video_sample_entry(b: &mut Boxes, video: &VideoTrack, size: [u16; 2]) {
-    let (entry, config) = match video.codec() {
+    let (entry, config) = match video.codec {
         VideoCodec::Hevc => (b"hvc1", b"hvcC"),
         VideoCodec::Av1 => (b"av01", b"av1C"),
         VideoCodec::Vp9 => (b"vp09", b"vpcC"),
@@ -190,40 +181,40 @@ fn video_sample_entry(b: &mut Boxes, video: &VideoTrack, size: [u16; 2]) {
     b.u16(0x0018); // depth
     b.u16(0xFFFF);
     let config = b.begin(config);
-    if video.codec() == VideoCodec::Vp9 {
+    if video.codec == VideoCodec::Vp9 {
         b.u32(0x0100_0000); // version 1
     }
-    b.bytes(video.config());
+    b.bytes(&video.config);
     b.end(config);
     b.end(entry);
 }
 
 /// ISO/IEC 14496-12, 12.2.3.
 fn audio_sample_entry(b: &mut Boxes, audio: &AudioTrack) {
-    let entry = b.begin(match audio.codec() {
+    let entry = b.begin(match audio.codec {
         AudioCodec::Opus => b"Opus",
         AudioCodec::Flac => b"fLaC",
         _ => b"mp4a",
     });
     b.bytes(SAMPLE_ENTRY);
     b.zeros(8);
-    b.u16(audio.channels().into());
+    b.u16(audio.channels.into());
     b.u16(16); // bits
     b.zeros(4);
     // 16.16. A rate that doesn't fit is only in the configuration.
-    let sample_rate = u16::try_from(audio.sample_rate()).unwrap_or(0);
+    let sample_rate = u16::try_from(audio.sample_rate).unwrap_or(0);
     b.u16(sample_rate);
     b.zeros(2);
-    match audio.codec() {
+    match audio.codec {
         AudioCodec::Opus => {
             let config = b.begin(b"dOps");
-            b.bytes(audio.config());
+            b.bytes(&audio.config);
             b.end(config);
         }
         AudioCodec::Flac => {
             let config = b.begin_full(b"dfLa", PLAIN);
             b.bytes(b"\x80\0\0\x22"); // the only block, STREAMINFO
-            b.bytes(audio.config());
+            b.bytes(&audio.config);
             b.end(config);
         }
         _ => elementary_stream_descriptor(b, audio),
@@ -241,8 +232,8 @@ fn elementary_stream_descriptor(b: &mut Boxes, audio: &AudioTrack) {
     const HEADER_LEN: usize = 5;
     const DECODER_CONFIG_LEN: usize = 13;
 
-    let config = audio.config();
-    let object_type = match (audio.codec(), audio.sample_rate()) {
+    let config = &audio.config;
+    let object_type = match (audio.codec, audio.sample_rate) {
         (AudioCodec::Aac, _) => 0x40,
         // MP3, of MPEG-2 or of MPEG-1.
         (_, 0..32000) => 0x69,

@@ -29,6 +29,8 @@ mod track;
 pub use fragment::{FRAGMENT_HEAD_LEN, Fragment};
 pub use track::{AudioTrack, VideoTrack, format_of_keyframe};
 
+use crate::media::Medium;
+
 /// The id of the video track, if there is one.
 pub const VIDEO_TRACK_ID: u32 = 1;
 
@@ -53,8 +55,8 @@ pub struct Presentation {
 impl Presentation {
     /// The number of bytes of both decoder configurations.
     pub fn config_len(&self) -> usize {
-        let video = self.video.as_ref().map_or(0, |video| video.config().len());
-        let audio = self.audio.as_ref().map_or(0, |audio| audio.config().len());
+        let video = self.video.as_ref().map_or(0, |video| video.config.len());
+        let audio = self.audio.as_ref().map_or(0, |audio| audio.config.len());
         video + audio
     }
 
@@ -66,42 +68,38 @@ impl Presentation {
     /// Returns the codecs as in RFC 6381, for HLS playlists: `avc1.64001F,mp4a.40.2`. Empty without
     /// tracks.
     pub fn codecs(&self) -> String {
-        let audio = self.audio.as_ref().map(AudioTrack::codec_string);
-        self.with_video(String::new(), audio)
+        self.codec_strings(false)
     }
 
     /// Returns the content type for HTTP and for `MediaSource`: `video/mp4; codecs="avc1.64001F,opus"`.
     pub fn content_type(&self) -> String {
-        let start = match self.video {
-            Some(_) => "video/mp4; codecs=\"",
-            None => "audio/mp4; codecs=\"",
+        let medium = match self.video {
+            Some(_) => Medium::Video,
+            None => Medium::Audio,
         };
-        let audio = self
-            .audio
-            .as_ref()
-            .map(AudioTrack::codec_string_of_browsers);
-        let mut content_type = self.with_video(start.into(), audio);
-        content_type.push('"');
-        content_type
+        format!("{medium}/mp4; codecs=\"{}\"", self.codec_strings(true))
     }
 
-    fn with_video(&self, mut codecs: String, audio: Option<String>) -> String {
-        if let Some(video) = &self.video {
-            codecs += &video.codec_string();
-            if audio.is_some() {
-                codecs.push(',');
-            }
-        }
-        codecs += &audio.unwrap_or_default();
-        codecs
+    fn codec_strings(&self, is_for_browsers: bool) -> String {
+        let video = self.video.as_ref().map(VideoTrack::codec_string);
+        let audio = self.audio.as_ref();
+        let audio =
+            audio.map(|audio| codec_string::of_audio(audio.codec, &audio.config, is_for_browsers));
+        let strings: Vec<String> = video.into_iter().chain(audio).collect();
+        strings.join(",")
     }
 
     /// Whether the init segment of `other` may follow in the same file. Tracks and codecs must be the
     /// same, other parameters may differ.
     pub fn is_continued_by(&self, other: &Presentation) -> bool {
-        self.video.as_ref().map(VideoTrack::codec) == other.video.as_ref().map(VideoTrack::codec)
-            && self.audio.as_ref().map(AudioTrack::codec)
-                == other.audio.as_ref().map(AudioTrack::codec)
+        let codecs = |tracks: &Presentation| {
+            let (video, audio) = (tracks.video.as_ref(), tracks.audio.as_ref());
+            (
+                video.map(|video| video.codec),
+                audio.map(|audio| audio.codec),
+            )
+        };
+        codecs(self) == codecs(other)
     }
 }
 

@@ -16,6 +16,7 @@
 //! Nothing is copied: a [`TrackMessage`] holds a few new bytes, and the range of the original ones
 //! that follow them.
 
+use std::iter;
 use std::ops::Range;
 
 use super::reader::{Layout, MAX_MOD_EX_LEN, TagPrefix, TagReader, TagTrack, packet_type};
@@ -111,43 +112,23 @@ impl TrackMessage {
         parts: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> impl Iterator<Item = &'b [u8]> + Clone {
         let head = self.head.get(..usize::from(self.head_len));
-        RewrittenPayload {
-            head: head.unwrap_or_default(),
-            parts,
-            skip: self.body.start as usize,
-            left: self.body.len(),
-        }
-    }
-}
-
-/// New bytes, then a range of the original ones.
-#[derive(Clone)]
-struct RewrittenPayload<'b, I> {
-    head: &'b [u8],
-    parts: I,
-    skip: usize,
-    left: usize,
-}
-
-impl<'a: 'b, 'b, I: Iterator<Item = &'a [u8]>> Iterator for RewrittenPayload<'b, I> {
-    type Item = &'b [u8];
-
-    fn next(&mut self) -> Option<&'b [u8]> {
-        if !self.head.is_empty() {
-            return Some(std::mem::take(&mut self.head));
-        }
-        while self.left > 0 {
-            let part = self.parts.next()?;
-            let Some(part) = part.get(self.skip..) else {
-                self.skip -= part.len();
-                continue;
-            };
-            self.skip = 0;
-            let part = part.get(..self.left).unwrap_or(part);
-            self.left -= part.len();
-            return Some(part);
-        }
-        None
+        let (mut skip, mut left) = (self.body.start as usize, self.body.len());
+        let mut parts = parts;
+        let body = iter::from_fn(move || {
+            while left > 0 {
+                let part = parts.next()?;
+                let Some(part) = part.get(skip..) else {
+                    skip -= part.len();
+                    continue;
+                };
+                skip = 0;
+                let part = part.get(..left).unwrap_or(part);
+                left -= part.len();
+                return Some(part);
+            }
+            None
+        });
+        head.filter(|head| !head.is_empty()).into_iter().chain(body)
     }
 }
 

@@ -25,6 +25,7 @@ use crate::live::out::framing::{FileAnswer, Framing};
 use crate::live::out::join::Join;
 use crate::live::out::request::{JoinRequest, Receiver};
 use crate::live::out::sink::Sink;
+use crate::live::out::subscriber::PlayEnd;
 use crate::rtmp::rate::Rate;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::end::ConnectionEnd;
@@ -101,14 +102,17 @@ pub(super) fn media(
                 let head = response.head(Length::UntilClose, false);
                 JoinRequest::new(id, sink, receiver, head.into_bytes())
             }
-            None => JoinRequest::new(id, sink, receiver, Vec::new())
-                .answered_by(Box::new(move |answer| opening.answer(answer))),
+            None => JoinRequest {
+                respond: Some(Box::new(move |answer| opening.answer(answer))),
+                ..JoinRequest::new(id, sink, receiver, Vec::new())
+            },
         };
-        let wanted = &mut request.wanted;
-        wanted.set_audio(parameter(exchange, "audio") != Some("off"));
-        wanted.set_video(parameter(exchange, "video") != Some("off"));
-        let request = request.of_connection(exchange.client.id());
-        request.paid_from(exchange.allowance)
+        request.wanted.audio = parameter(exchange, "audio") != Some("off");
+        let video = parameter(exchange, "video") != Some("off");
+        request.wanted.set_video(video);
+        request.connection = exchange.client.id();
+        request.paid = exchange.allowance.take(0).ok();
+        request
     };
     let (shared, now) = (exchange.shared, exchange.shared.now());
     let playing = Playing::start(shared, admission.key(), 0, request, Some(taken), now);
@@ -393,7 +397,9 @@ impl Viewing {
         let now = connection.shared.now();
         let last = websocket::close_frame(code, why);
         // An error means that it is over already.
-        let _ = self.playing.with_subscriber(now, |s| s.queue_end(&last));
+        let _ = self
+            .playing
+            .with_subscriber(now, |s| s.queue_end(PlayEnd::Finished, &last));
     }
 
     /// Why the connection was closed: the stream may have done it.

@@ -149,8 +149,11 @@ impl RtmpConnection {
         let allowance = &self.allowance;
         let request = |id| {
             let sink: Arc<dyn Sink> = self.socket.clone();
-            let request = JoinRequest::new(id, sink, receiver, control.clone());
-            request.of_connection(connection).paid_from(allowance)
+            JoinRequest {
+                connection,
+                paid: allowance.take(0).ok(),
+                ..JoinRequest::new(id, sink, receiver, control.clone())
+            }
         };
         let shared = &self.shared;
         let id = connection;

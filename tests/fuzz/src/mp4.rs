@@ -42,14 +42,14 @@ fn piece(data: &[u8]) -> (&[u8], &[u8]) {
 
 fn video_track(track: VideoTrack, frame: &[u8]) -> VideoTrack {
     assert!(!track.codec_string().is_empty());
-    match format_of_keyframe(track.codec(), frame) {
+    match format_of_keyframe(track.codec, frame) {
         Some(format) => track.with_format(format),
         None => track,
     }
 }
 
 fn audio_track(track: &AudioTrack, payload: &[u8], frame: &[u8]) {
-    assert!(track.sample_rate() > 0 && track.channels() > 0);
+    assert!(track.sample_rate > 0 && track.channels > 0);
     let samples = track.samples(frame);
     assert!((1..=65536).contains(&samples), "{samples}");
     assert_eq!(track.samples(&frame[..frame.len().min(BEGINNING)]), samples);

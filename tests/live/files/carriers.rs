@@ -158,7 +158,8 @@ fn control_bytes_are_paid_by_the_connection_until_they_are_sent() {
     sink.set_room(0);
     let request = JoinRequest::new(1_000, sink.clone(), receiver, vec![0; 60]);
     let now = fixture.now.get();
-    let request = request.paid_from(&allowance);
+    let paid = allowance.take(0).ok();
+    let request = JoinRequest { paid, ..request };
     fixture.stream.subscribe(request, now).unwrap();
     assert_eq!(allowance.left(), 40);
     let say = |len: usize| {

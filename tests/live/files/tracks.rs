@@ -130,7 +130,7 @@ fn a_file_has_no_track_that_its_viewer_has_turned_off() {
         let fixture = published();
         fixture.gop(0, 3);
         let viewer = view_with(&fixture, framing, |request| {
-            request.wanted.set_audio(has_audio);
+            request.wanted.audio = has_audio;
             request.wanted.set_video(!has_audio);
         });
         // A track that is turned off may change.

@@ -12,7 +12,7 @@ fn sets(header: &[u8]) -> (&[u8], &[u8]) {
 fn size(fixture: &Fixture) -> Option<(u16, u16)> {
     let report = fixture.stream.report(fixture.now.get());
     let video = report.tracks.presentation.video.as_ref()?;
-    Some(video.format()?.size())
+    Some(video.format?.size())
 }
 
 #[test]

@@ -158,7 +158,7 @@ fn a_publisher_that_cannot_pay_for_the_previous_tracks_still_has_files() {
         }
         let tracks = fixture.stream.report(fixture.now.get()).tracks;
         let video = tracks.presentation.video.as_ref();
-        video.and_then(|video| Some(video.format()?.size()))
+        video.and_then(|video| Some(video.format?.size()))
     };
     let is_enough = |allowance: &usize| {
         let fixture = Fixture::with(1024, 0);

@@ -1,14 +1,14 @@
 //! Viewers by HLS: addresses that asked for a playlist lately.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
-use super::{Lists, put, take_u64};
+use super::{Lists, record_len};
 use crate::live::Millis;
 
 /// Addresses that a block has room for.
 pub(super) const MAX_VIEWERS: usize = 32;
 
-pub(super) const VIEWER_LEN: usize = 40;
+pub(super) const VIEWER_LEN: usize = record_len(5, 0);
 
 /// A viewer is gone when it hasn't asked for this long.
 const VIEWER_TIMEOUT: Millis = 15_000;
@@ -16,7 +16,7 @@ const VIEWER_TIMEOUT: Millis = 15_000;
 /// An address that asks for playlists.
 #[derive(Clone, Copy, Debug)]
 pub struct HlsViewer {
-    address: [u8; 16],
+    address: u128,
     /// When it last asked.
     pub asked: Millis,
     /// When it first asked.
@@ -39,7 +39,7 @@ impl Lists {
         if !self.has_block() {
             return;
         }
-        let address = octets(address);
+        let address = bits(address);
         let mut viewer = HlsViewer {
             address,
             asked: now,
@@ -75,7 +75,7 @@ impl Lists {
         address: IpAddr,
         connection: u64,
     ) -> bool {
-        let address = octets(address);
+        let address = bits(address);
         for place in 0..self.viewers {
             let known = self.viewer(place).filter(|v| v.address == address);
             if let Some(mut viewer) = known {
@@ -112,32 +112,32 @@ impl Lists {
     }
 
     fn viewer(&self, place: usize) -> Option<HlsViewer> {
-        let at = super::VIEWERS_AT + place * VIEWER_LEN;
-        let bytes = self.bytes().get(at..at + VIEWER_LEN)?;
-        let (address, mut bytes) = bytes.split_first_chunk::<16>()?;
+        let ([high, low, asked, since, connection], []) = self.load(viewer_at(place))?;
         Some(HlsViewer {
-            address: *address,
-            asked: take_u64(&mut bytes)?,
-            since: take_u64(&mut bytes)?,
-            connection: take_u64(&mut bytes)?,
+            address: u128::from(high) << 64 | u128::from(low),
+            asked,
+            since,
+            connection,
         })
     }
 
     fn put_viewer(&mut self, place: usize, viewer: &HlsViewer) {
-        let mut out = self.record(super::VIEWERS_AT + place * VIEWER_LEN, VIEWER_LEN);
-        put(&mut out, &viewer.address);
-        for value in [viewer.asked, viewer.since, viewer.connection] {
-            put(&mut out, &value.to_le_bytes());
-        }
+        let (high, low) = ((viewer.address >> 64) as u64, viewer.address as u64);
+        let long = [high, low, viewer.asked, viewer.since, viewer.connection];
+        self.store(viewer_at(place), long, []);
     }
 }
 
-fn octets(address: IpAddr) -> [u8; 16] {
-    let address: Ipv6Addr = match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped(),
-        IpAddr::V6(address) => address,
-    };
-    address.octets()
+fn viewer_at(place: usize) -> usize {
+    super::VIEWERS_AT + place * VIEWER_LEN
+}
+
+/// The bits of an IPv6 address, or of an IPv4 address mapped to one.
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
 }
 
 #[cfg(test)]

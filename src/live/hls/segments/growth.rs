@@ -296,7 +296,7 @@ impl Segments {
         if is_dropped {
             // The next segment gets its number: nothing of it was listed.
             self.take_back();
-            self.forget_early_audio();
+            self.early = None;
         } else {
             self.end_segment(end, time);
         }

@@ -88,11 +88,6 @@ impl Listing {
 }
 
 impl Segments {
-    /// The target duration in seconds, once promised.
-    pub fn target(&self) -> Option<u32> {
-        self.target
-    }
-
     /// Number of the first message of the open segment; `u64::MAX` if none is open.
     pub fn open_from(&self) -> u64 {
         let open = self.open.as_ref().map(|open| open.segment.messages.start);

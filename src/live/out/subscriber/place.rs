@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::{LeadIn, LogCursor, PlayEnd, Sending, StreamView, Subscriber};
 use crate::live::log::Entry;
 use crate::live::out::desk::Skip;
-use crate::live::out::framing::Goodbye;
 use crate::live::out::join::{Burst, Join};
 use crate::live::tracks::Has;
 use crate::live::{Millis, When};
@@ -235,7 +234,7 @@ impl Subscriber {
         };
         match &file.tracks {
             None if !has.audio && !has.video => {
-                return self.say_goodbye(PlayEnd::NothingToTake, Goodbye::NothingToTake);
+                return self.say_goodbye(PlayEnd::NothingToTake, None);
             }
             None => {
                 let restamped = self.edge.burst.and_then(|burst| burst.timestamp(&entry));
@@ -247,8 +246,7 @@ impl Subscriber {
             Some(own) if format.is_mp4() => {
                 let own = self.wanted.of_presentation(&own.presentation);
                 if !own.is_continued_by(&presentation) {
-                    return self
-                        .say_goodbye(PlayEnd::OtherTracks, Goodbye::Over(Over::Unpublished));
+                    return self.say_goodbye(PlayEnd::OtherTracks, Some(Over::Unpublished));
                 }
                 file.is_opening_due |= own != presentation;
             }

@@ -8,7 +8,6 @@ use crate::live::capabilities::Capabilities;
 use crate::live::kind::Kind;
 use crate::live::log::{Entry, Log, Role};
 use crate::live::out::desk::Desk;
-use crate::live::out::framing::Goodbye;
 use crate::live::out::message::Message;
 use crate::live::out::outgoing::Outgoing;
 use crate::live::out::sink::try_send;
@@ -308,7 +307,7 @@ impl Subscriber {
         *untaken = untaken.saturating_add(messages as u32);
         let is_too_much = *untaken >= MAX_UNTAKEN;
         if is_too_much && self.wanted.is_everything() && !self.is_ending() {
-            self.say_goodbye(PlayEnd::NothingToTake, Goodbye::NothingToTake);
+            self.say_goodbye(PlayEnd::NothingToTake, None);
         }
     }
 

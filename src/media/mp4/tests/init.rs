@@ -82,7 +82,7 @@ fn video_tracks_of_every_form_have_their_configuration() {
     for (name, payload, path, config, size) in rows {
         let presentation = presentation(Some(&payload), None);
         let track = presentation.video.as_ref().unwrap();
-        let format = track.format().map(|format| format.size().into());
+        let format = track.format.map(|format| format.size().into());
         assert_eq!(format, Some(size).filter(|size| *size != [0, 0]), "{name}");
 
         let nodes = nodes(&presentation.init_segment());
@@ -213,7 +213,7 @@ fn audio_tracks_of_every_form_have_their_configuration() {
         let presentation = presentation(None, Some(&payload));
         let track = presentation.audio.as_ref().unwrap();
         assert_eq!(
-            (track.sample_rate(), track.channels()),
+            (track.sample_rate, track.channels),
             (sample_rate, channels),
             "{name}"
         );

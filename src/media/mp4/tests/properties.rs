@@ -45,7 +45,7 @@ proptest! {
         prop_assert_eq!(bodies(&nodes, "moov/mvex/trex").len(), count);
         prop_assert!(presentation.content_type().is_ascii());
         if let Some(audio) = &presentation.audio {
-            prop_assert!(audio.sample_rate() > 0);
+            prop_assert!(audio.sample_rate > 0);
             prop_assert!((1..=65536).contains(&audio.samples(&video)));
         }
     }

@@ -55,7 +55,7 @@ fn unsupported_or_invalid_payloads_make_no_track() {
 fn the_longest_header_is_accepted() {
     let filling = vec![0; MAX_CONFIG_LEN - AVC.len()];
     let payload = joined(&[b"\x17\0\0\0\0", AVC, &filling]);
-    assert_eq!(video(&payload).format().unwrap().width, 640);
+    assert_eq!(video(&payload).format.unwrap().width, 640);
     let filling = vec![0; MAX_CONFIG_LEN - 2];
     let payload = joined(&[b"\xAF\0\x11\x90", &filling]);
     let init = presentation(None, Some(&payload)).init_segment();
@@ -161,11 +161,11 @@ fn frames_have_their_own_or_the_usual_number_of_samples() {
 fn a_keyframe_has_the_size_that_the_header_lacks() {
     let vp9 = video(&joined(&[b"\x90vp09", VP9]));
     let keyframe = b"\x82\x49\x83\x42\0\x4F\xF0\x2C\xD6\x06\x38";
-    let format = format_of_keyframe(vp9.codec(), keyframe).unwrap();
+    let format = format_of_keyframe(vp9.codec, keyframe).unwrap();
     assert_eq!((format.width, format.height), (1280, 718));
-    assert_eq!(format_of_keyframe(vp9.codec(), b"\x86\0\x40"), None);
-    assert_eq!(vp9.format(), None);
-    assert_eq!(vp9.with_format(format).format(), Some(format));
+    assert_eq!(format_of_keyframe(vp9.codec, b"\x86\0\x40"), None);
+    assert_eq!(vp9.format, None);
+    assert_eq!(vp9.with_format(format).format, Some(format));
 
     let keyframe = joined(&[b"\x12\0", &AV1[4..], b"\x32\x02\x10\0"]);
     let format = format_of_keyframe(VideoCodec::Av1, &keyframe).unwrap();
@@ -175,8 +175,8 @@ fn a_keyframe_has_the_size_that_the_header_lacks() {
 #[test]
 fn codecs_are_the_true_ones() {
     assert_eq!(
-        video(&joined(&[b"\x17\0\0\0\0", HEVC])).codec(),
+        video(&joined(&[b"\x17\0\0\0\0", HEVC])).codec,
         VideoCodec::Hevc
     );
-    assert_eq!(audio(b"\x91Opus\xFC").codec(), AudioCodec::Opus);
+    assert_eq!(audio(b"\x91Opus\xFC").codec, AudioCodec::Opus);
 }

@@ -17,7 +17,7 @@ fn segments_begin_at_keyframes_once_they_are_long_enough() {
         let mut stream = TestStream::new();
         stream.gops(10, frames);
         assert_eq!(stream.lengths(), expected, "{name}");
-        assert_eq!(stream.segments.target(), Some(target), "{name}");
+        assert_eq!(stream.segments.target, Some(target), "{name}");
         assert!(
             stream
                 .listing()
@@ -121,7 +121,7 @@ fn no_target_duration_is_promised_before_a_segment_is_complete() {
     let mut stream = TestStream::new();
     stream.gops(1, 100);
     assert!(!stream.segments.promise());
-    assert_eq!(stream.segments.target(), None);
+    assert_eq!(stream.segments.target, None);
     stream.gops(1, 60);
     let listing = stream.listing();
     let [only] = &listing.segments[..] else {
