@@ -202,7 +202,9 @@ impl Connection {
         let name = head.header("user-agent").unwrap_or_default();
         let name = at_most(name, MAX_USER_AGENT_LEN);
         let connections = &shared.connections;
-        connections.note_client(id, name);
+        if name != self.client.user_agent() {
+            connections.note_client(id, name);
+        }
         // Behind a proxy each request may come from another client.
         let (sender, arrival) = shared.guard.sender(&head, self.peer, local.ip());
         self.client = Client::over_http(id, sender, local, name);
@@ -286,9 +288,12 @@ impl Conversation for Connection {
                 Ok(false) => return HttpEnd::Answered,
                 Err(end) => return end,
             }
-            // A client that has sent more requests already isn't read from, which would notice it.
-            if let Some(end) = self.link().why_closed() {
-                return end.into();
+            // A connection that was cut off is noticed by the next read, unless the next request has come
+            // already.
+            if self.shared.is_stopping() || !self.input.bytes().is_empty() {
+                if let Some(end) = self.link().why_closed() {
+                    return end.into();
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::allowance::Allowance;
 use crate::http::{Head, Method, Response, Route, Status};
+use crate::live::stream::Stream;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::Shared;
 use crate::server::access::{Credentials, Page};
@@ -96,8 +97,9 @@ impl<'a> Exchange<'a> {
         self.is_hls
     }
 
-    /// Notes a play that was accepted. If the stream is live, it takes a viewer's place.
-    pub(super) fn note_play(&mut self, key: &StreamKey) -> Result<(), Full> {
+    /// Notes a play that was accepted. If the stream is live, it takes a viewer's place. Returns the
+    /// stream, if there is one.
+    pub(super) fn note_play(&mut self, key: &StreamKey) -> Result<Option<Arc<Stream>>, Full> {
         self.plays.push(key.clone());
         Connections::note_play(self.shared, self.client.id(), key)
     }

@@ -75,8 +75,8 @@ pub(super) fn reply(
         _ => None,
     };
     let admission = authorize(exchange, key)?;
-    let Some(stream) = exchange.shared.table.find(admission.key()) else {
-        return Err(not_found(file.is_some(), admission.key()));
+    let Some(stream) = admission.stream else {
+        return Err(not_found(file.is_some(), &admission.key));
     };
     let head = exchange.head;
     let query = head.query().unwrap_or_default();

@@ -27,7 +27,7 @@ pub(super) fn keyframe(
         Ok(admission) => admission,
         Err(refusal) => return Ok(refusal.into()),
     };
-    Ok(match exchange.shared.table.find(admission.key()) {
+    Ok(match admission.stream {
         Some(stream) => Reply::Keyframe(Keyframe(stream)),
         None => not_live(key).into(),
     })

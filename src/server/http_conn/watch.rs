@@ -25,6 +25,7 @@ use crate::live::out::framing::{FileAnswer, Framing};
 use crate::live::out::join::Join;
 use crate::live::out::request::{JoinRequest, Receiver};
 use crate::live::out::sink::Sink;
+use crate::live::stream::Stream;
 use crate::rtmp::rate::Rate;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::end::ConnectionEnd;
@@ -61,10 +62,10 @@ pub(super) fn media(
         Ok(admission) => admission,
         Err(refusal) => return Ok(refusal.into()),
     };
-    let stream = exchange.shared.table.find(admission.key());
-    if !stream.is_some_and(|stream| stream.was_published()) {
-        return Ok(not_live(admission.key()).into());
-    }
+    let published = admission.stream.filter(|stream| stream.was_published());
+    let Some(stream) = published else {
+        return Ok(not_live(&admission.key).into());
+    };
     let switching = if websocket::is_upgrade(exchange.head) {
         match accept_websocket(exchange) {
             Ok(mut response) => {
@@ -87,7 +88,7 @@ pub(super) fn media(
         date: writer::now(),
     };
     if exchange.head.method() == Method::Head {
-        return Ok(describe(exchange, admission.key(), container, opening));
+        return Ok(describe(&stream, container, opening));
     }
     let cost = PLAY_COST + size_of::<Viewing>() + ANSWER_COST;
     let Ok(taken) = exchange.allowance.take(cost) else {
@@ -111,7 +112,7 @@ pub(super) fn media(
         request.paid_from(exchange.allowance)
     };
     let (shared, now) = (exchange.shared, exchange.shared.now());
-    let playing = Playing::start(shared, admission.key(), 0, request, Some(taken), now);
+    let playing = Playing::start(shared, &admission.key, 0, request, Some(taken), now);
     Ok(Reply::Viewing(Viewing {
         playing,
         carrier,
@@ -192,19 +193,9 @@ fn receiver(exchange: &Exchange<'_>, container: Container, carrier: Carrier) -> 
 }
 
 /// The answer to HEAD.
-fn describe(
-    exchange: &Exchange<'_>,
-    key: &StreamKey,
-    container: Container,
-    opening: Opening,
-) -> Reply<'static> {
-    let content_type = exchange
-        .shared
-        .table
-        .find(key)
-        .and_then(|stream| stream.content_type());
-    let Some(content_type) = content_type else {
-        return not_live(key).into();
+fn describe(stream: &Stream, container: Container, opening: Opening) -> Reply<'static> {
+    let Some(content_type) = stream.content_type() else {
+        return not_live(stream.key()).into();
     };
     Reply::Unending(match container {
         Container::Mp4 => opening.of_type(content_type),
