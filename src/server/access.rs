@@ -91,7 +91,7 @@ impl Guard {
         request: &mut StreamRequest<'_>,
         now: Millis,
     ) -> Result<(), Refusal> {
-        let credentials = Credentials::from_rtmp(request.name(), request.client().connect());
+        let credentials = Credentials::from_rtmp(request.name(), request.client.connect());
         self.authorize_with(&credentials, action, request, now)
     }
 
@@ -103,7 +103,7 @@ impl Guard {
         request: &mut StreamRequest<'_>,
         now: Millis,
     ) -> Result<(), Refusal> {
-        let (client, asked) = (request.client(), request.key().clone());
+        let (client, asked) = (request.client, request.key().clone());
         // First of all: whatever is decided, the log doesn't get more of it.
         if let Some(shown) = self.rules.masked(&asked) {
             request.hide(shown);

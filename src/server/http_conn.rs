@@ -227,7 +227,7 @@ impl Connection {
                 connection::refuse(shared, sender, full);
                 Response::text(Status::TooManyRequests, &full.to_string()).into()
             }
-            None => reply(shared, &mut exchange)?,
+            None => reply(shared, &mut exchange).unwrap_or_else(Reply::Response),
         };
         Ok((reply, exchange.facts()))
     }
@@ -264,7 +264,10 @@ impl Connection {
     fn end_plays(&mut self) {
         for key in self.plays.drain(..) {
             self.shared.connections.note_stop(self.client.id(), &key);
-            self.shared.handler.stop(&self.client, &key);
+            match &self.shared.hls_sessions {
+                Some(sessions) => sessions.stop(&self.client, &key),
+                None => self.shared.handler.stop(&self.client, &key),
+            }
         }
     }
 }
@@ -371,20 +374,18 @@ fn too_many() -> Response {
 /// The methods of most resources.
 const READABLE: &str = "GET, HEAD, OPTIONS";
 
-/// Routes a request to the module that answers it.
-fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Reply<'s>, HttpEnd> {
+/// Routes a request to the module that answers it. Each of them returns a reply, or the response that
+/// refuses the request.
+fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Reply<'s>, Response> {
     let head = exchange.head;
     let address = exchange.client.address().ip();
     if !shared.requests.allow(address, shared.now()) {
-        return Ok(too_many().into());
+        return Err(too_many());
     }
     if head.path() == "*" {
-        return Ok(Response::options(READABLE, false).into());
+        return Err(Response::options(READABLE, false));
     }
-    let route = match Route::of(head.path()) {
-        Ok(route) => route,
-        Err(rejected) => return Ok(Response::from(rejected).into()),
-    };
+    let route = Route::of(head.path()).map_err(Response::from)?;
     exchange.decide_sharing(&route);
     let is_connection = matches!(route, Route::Connection(_));
     let allowed = if is_connection {
@@ -393,17 +394,13 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
         READABLE
     };
     match head.method() {
-        Method::Options => {
-            return Ok(Response::options(allowed, exchange.is_shared()).into());
-        }
+        Method::Options => return Err(Response::options(allowed, exchange.is_shared)),
         Method::Get | Method::Head if !is_connection => {}
         Method::Delete if is_connection => {}
-        _ => return Ok(Response::method_not_allowed(allowed).into()),
+        _ => return Err(Response::method_not_allowed(allowed)),
     }
     if matches!(route, Route::Home | Route::Player(_)) {
-        if let Err(refusal) = admission::check_host(exchange) {
-            return Ok(refusal.into());
-        }
+        admission::check_host(exchange)?;
     }
     match &route {
         Route::Health => Ok(Response::text(Status::Ok, "ok").into()),
@@ -411,8 +408,7 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
         Route::Media(key, container) => watch::media(exchange, key, *container),
         Route::Frame(key) => keyframe::keyframe(exchange, key),
         Route::Playlist(key) | Route::MediaPlaylist(key) | Route::HlsFile(key, _) => {
-            let task = hls::reply(exchange, key, &route);
-            Ok(task.map_or_else(Reply::Response, Reply::Hls))
+            hls::reply(exchange, key, &route).map(Reply::Hls)
         }
         Route::Streams
         | Route::Connections

@@ -330,7 +330,7 @@ fn a_player_does_not_learn_whether_it_has_the_publishers_key() {
         let mut request = StreamRequest::new(&client, name, key);
         assert_eq!(guard.authorize(Action::Play, &mut request, 0), Ok(()));
         assert_eq!(request.key().as_str(), shown);
-        assert_eq!(request.is_hidden(), shown.contains('*'), "{name}");
+        assert_eq!(request.is_hidden, shown.contains('*'), "{name}");
     }
 }
 

@@ -26,11 +26,14 @@ pub(super) fn authorize(
     check_host(exchange)?;
     let (shared, client, now) = (exchange.shared, exchange.client, exchange.shared.now());
     let mut request = StreamRequest::over_http(client, key, exchange.head.query());
-    request.set_hls(exchange.is_hls());
+    let hls_sessions = shared.hls_sessions.as_ref().filter(|_| exchange.is_hls);
     let decided = shared
         .guard
         .authorize_with(&exchange.credentials, Action::Play, &mut request, now)
-        .and_then(|()| shared.handler.play(client, &mut request));
+        .and_then(|()| match hls_sessions {
+            Some(sessions) => sessions.play(client, &mut request),
+            None => shared.handler.play(client, &mut request),
+        });
     let key = request.key().clone();
     if let Err(refusal) = decided {
         log_refusal(exchange, &key, &refusal);

@@ -57,26 +57,17 @@ pub(super) fn media(
     exchange: &mut Exchange<'_>,
     key: &StreamKey,
     container: Container,
-) -> Result<Reply<'static>, HttpEnd> {
-    let admission = match authorize(exchange, key) {
-        Ok(admission) => admission,
-        Err(refusal) => return Ok(refusal.into()),
-    };
+) -> Result<Reply<'static>, Response> {
+    let admission = authorize(exchange, key)?;
     let published = admission.stream.filter(|stream| stream.was_published());
     let Some(stream) = published else {
-        return Ok(not_live(&admission.key).into());
+        return Err(not_live(&admission.key));
     };
-    let switching = if websocket::is_upgrade(exchange.head) {
-        match accept_websocket(exchange) {
-            Ok(mut response) => {
-                response.date = writer::now();
-                Some(response)
-            }
-            Err(refusal) => return Ok(refusal.into()),
-        }
-    } else {
-        None
-    };
+    let mut switching = None;
+    if websocket::is_upgrade(exchange.head) {
+        let response = switching.insert(accept_websocket(exchange)?);
+        response.date = writer::now();
+    }
     let carrier = match &switching {
         Some(_) => Carrier::WebSocket,
         None if exchange.head.is_1_1() => Carrier::Chunked,
@@ -84,15 +75,15 @@ pub(super) fn media(
     };
     let opening = Opening {
         is_chunked: carrier == Carrier::Chunked,
-        is_for_all_sites: exchange.is_shared(),
+        is_for_all_sites: exchange.is_shared,
         date: writer::now(),
     };
     if exchange.head.method() == Method::Head {
-        return Ok(describe(&stream, container, opening));
+        return describe(&stream, container, opening);
     }
     let cost = PLAY_COST + size_of::<Viewing>() + ANSWER_COST;
     let Ok(taken) = exchange.allowance.take(cost) else {
-        return Ok(super::no_memory().into());
+        return Err(super::no_memory());
     };
     let request = |id| {
         let sink: Arc<dyn Sink> = exchange.socket.clone();
@@ -193,14 +184,17 @@ fn receiver(exchange: &Exchange<'_>, container: Container, carrier: Carrier) -> 
 }
 
 /// The answer to HEAD.
-fn describe(stream: &Stream, container: Container, opening: Opening) -> Reply<'static> {
-    let Some(content_type) = stream.content_type() else {
-        return not_live(stream.key()).into();
-    };
-    Reply::Unending(match container {
+fn describe(
+    stream: &Stream,
+    container: Container,
+    opening: Opening,
+) -> Result<Reply<'static>, Response> {
+    let content_type = stream.content_type();
+    let content_type = content_type.ok_or_else(|| not_live(stream.key()))?;
+    Ok(Reply::Unending(match container {
         Container::Mp4 => opening.of_type(content_type),
         Container::Flv => opening.of_type("video/x-flv"),
-    })
+    }))
 }
 
 /// A viewer, from its request to its end.

@@ -64,7 +64,7 @@ impl RtmpConnection {
             return Err(RtmpEnd::refused_by(&what, &refusal));
         }
         let key = request.key().clone();
-        let shown = if request.is_hidden() {
+        let shown = if request.is_hidden {
             asked
         } else {
             key.to_string()
