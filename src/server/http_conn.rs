@@ -35,8 +35,10 @@ use super::connections::Permit;
 use super::end::ConnectionEnd;
 use super::lines::About;
 use super::socket::Socket;
+use super::text::in_brackets;
 use super::{Shared, millis};
 use crate::allowance::Allowance;
+use crate::config::Shown;
 use crate::http::head::{self, HeadReader};
 use crate::http::{Head, Method, Rejected, Response, Route, Status};
 use crate::live::Millis;
@@ -320,13 +322,23 @@ impl Conversation for Connection {
             }
             _ => String::new(),
         };
-        self.shared.say(
-            end.level(),
-            About::Connection,
-            self.client.address().ip(),
-            format_args!("{} disconnected: {end}{hint}", self.client),
-        );
+        let address = self.client.address().ip();
+        let line = self.shared.line(end.level(), About::Connection, address);
+        line.say(format_args!("{} disconnected: {end}{hint}", self.client));
     }
+}
+
+/// Logs that a client has begun to watch a stream, as files of this kind.
+#[inline(never)] // Keeps these locals off the stack while media is sent.
+fn log_viewer(shared: &Shared, client: &Client, key: &StreamKey, kind: &str) {
+    let address = client.address();
+    shared.info(About::Media, address.ip()).say(format_args!(
+        "#{} {}: playing to {} as {kind}{}",
+        client.id(),
+        shared.shown(key),
+        Shown(address),
+        in_brackets(client.user_agent()),
+    ));
 }
 
 /// What is done for a request after its head is dropped.

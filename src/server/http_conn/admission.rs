@@ -104,11 +104,7 @@ fn log_refusal(exchange: &Exchange<'_>, key: &StreamKey, refusal: &Refusal) {
 }
 
 fn warn(exchange: &Exchange<'_>, about: About, what: std::fmt::Arguments<'_>) {
-    let (client, level) = (exchange.client, log::Level::Warn);
-    exchange.shared.say(
-        level,
-        about,
-        client.address().ip(),
-        format_args!("{client} {what}"),
-    );
+    let client = exchange.client;
+    let line = exchange.shared.warn(about, client.address().ip());
+    line.say(format_args!("{client} {what}"));
 }

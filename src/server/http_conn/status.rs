@@ -92,7 +92,9 @@ impl StatusReply<'_> {
             total_blocks: shared.arena.total_blocks(),
         };
         let response = Response::new(self.content_type, Vec::new());
-        writer.write_made(response, |out| (self.write)(out, &status, &mut self.lister))
+        writer.write_made(response, &mut |out| {
+            (self.write)(out, &status, &mut self.lister)
+        })
     }
 }
 

@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use super::admission::{accept_websocket, authorize};
 use super::exchange::{Exchange, not_live, parameter};
-use super::writer::{self, why_over};
+use super::writer;
 use super::{Connection, Reply};
-use crate::config::Shown;
 use crate::http::response::Length;
 use crate::http::route::Container;
 use crate::http::websocket::{self, FrameReader, Opcode, Violation, WebSocketEvent, close_code};
@@ -28,11 +27,10 @@ use crate::live::out::sink::Sink;
 use crate::live::stream::Stream;
 use crate::rtmp::rate::Rate;
 use crate::rtmp::stream_key::StreamKey;
+use crate::server::connection::Conversation;
 use crate::server::end::ConnectionEnd;
 use crate::server::http_conn::HttpEnd;
-use crate::server::lines::About;
 use crate::server::playing::{PLAY_COST, Playing};
-use crate::server::text::in_brackets;
 
 /// How long a request waits for the first keyframe of a stream, or for the return of its publisher.
 const HOLD: Millis = 5_000;
@@ -103,7 +101,7 @@ pub(super) fn media(
         request.paid_from(exchange.allowance)
     };
     let (shared, now) = (exchange.shared, exchange.shared.now());
-    let playing = Playing::start(shared, &admission.key, 0, request, Some(taken), now);
+    let playing = Playing::start(shared, &admission.key, 0, request, taken, now);
     Ok(Reply::Viewing(Viewing {
         playing,
         carrier,
@@ -256,7 +254,7 @@ impl Viewing {
 
     /// Checks whether the response has begun. Returns how long the thread may sleep.
     fn check(&mut self, connection: &Connection) -> Result<Duration, HttpEnd> {
-        if let Some(end) = why_over(&connection.shared, &connection.client) {
+        if let Some(end) = connection.link().why_closed() {
             return Err(end.into());
         }
         let interval = self.playing.tick_interval();
@@ -288,19 +286,8 @@ impl Viewing {
             (Container::Flv, _) => "FLV over HTTP",
             (Container::Mp4, _) => "MP4 over HTTP",
         };
-        let client = &connection.client;
-        connection.shared.say(
-            log::Level::Info,
-            About::Media,
-            client.address().ip(),
-            format_args!(
-                "#{} {}: playing to {} as {what}{}",
-                client.id(),
-                self.playing.key(),
-                Shown(client.address()),
-                in_brackets(client.user_agent()),
-            ),
-        );
+        let (shared, client) = (&connection.shared, &connection.client);
+        super::log_viewer(shared, client, self.playing.key(), what);
     }
 
     fn tick(&mut self, connection: &Connection) -> Result<(), HttpEnd> {
@@ -384,7 +371,7 @@ impl Viewing {
     /// Why the connection was closed: the stream may have done it.
     fn why_closed(&self, connection: &Connection) -> HttpEnd {
         let shared = &connection.shared;
-        let why = why_over(shared, &connection.client).unwrap_or_else(|| {
+        let why = connection.link().why_closed().unwrap_or_else(|| {
             let checked = self.playing.with_subscriber(shared.now(), |_| {});
             checked.map_or_else(ConnectionEnd::Player, |_| ConnectionEnd::Closed)
         });
