@@ -24,6 +24,7 @@ mod throttle;
 
 use super::client::{Action, Client};
 use super::handler::{Refusal, StreamRequest};
+use super::rates::Rates;
 use crate::config::{Config, Network, User};
 use crate::live::Millis;
 use crate::rtmp::authmod::{
@@ -45,6 +46,9 @@ pub(super) struct Guard {
     trusted_proxies: Vec<Network>,
     names: LocalNames,
     throttle: Throttle,
+    /// Publishes where no credentials are needed: a refusal tells that a part of the name is a key, and
+    /// anything else that it isn't.
+    name_guesses: Rates,
     challenges: Challenges,
 }
 
@@ -55,6 +59,7 @@ impl Guard {
             trusted_proxies: config.trusted_proxies.clone(),
             names: LocalNames::new(&config.host_names),
             throttle: Throttle::default(),
+            name_guesses: Rates::new(throttle::MAX_PER_SECOND),
             challenges: Challenges::default(),
         }
     }
@@ -86,7 +91,7 @@ impl Guard {
         request: &mut StreamRequest<'_>,
         now: Millis,
     ) -> Result<(), Refusal> {
-        let credentials = Credentials::from_rtmp(request.name(), request.client().connect());
+        let credentials = Credentials::from_rtmp(request.name(), request.client.connect());
         self.authorize_with(&credentials, action, request, now)
     }
 
@@ -98,10 +103,18 @@ impl Guard {
         request: &mut StreamRequest<'_>,
         now: Millis,
     ) -> Result<(), Refusal> {
-        let (client, asked) = (request.client(), request.key().clone());
+        let (client, asked) = (request.client, request.key().clone());
         // First of all: whatever is decided, the log doesn't get more of it.
         if let Some(shown) = self.rules.masked(&asked) {
             request.hide(shown);
+        }
+        if action == Action::Publish && self.rules.tells_keys_by_names() {
+            // A name has two parts or more, so an honest one counts once or a few times.
+            let guesses = asked.as_str().matches('/').count().max(1);
+            let address = client.address().ip();
+            if !self.name_guesses.allow_many(address, guesses, now) {
+                return Err(refusals::too_many_publishes());
+            }
         }
         let verdict = self.rules.judge(action, client, credentials, &asked);
         if verdict.is_attempt {

@@ -89,10 +89,8 @@ impl ServerBuilder {
             is_hls_served: !config.http.is_empty(),
             desks: Desks::default(),
         };
-        let (handler, hls_sessions) = match handler {
-            Some(own) => HlsSessions::in_front_of(own, config.max_connections),
-            None => (Arc::new(AcceptAll) as Arc<dyn Handler>, None),
-        };
+        let hls_sessions = |own| HlsSessions::new(own, config.max_connections);
+        let hls_sessions = handler.clone().map(hls_sessions);
         let shared = Arc::new(Shared {
             scratches: Scratches::new(arena.clone()),
             arena,
@@ -105,7 +103,7 @@ impl ServerBuilder {
             refused: Refused::default(),
             lines: Lines::default(),
             guard: Guard::new(&config),
-            handler,
+            handler: handler.unwrap_or_else(|| Arc::new(AcceptAll)),
             hls_sessions,
             rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
             http_addresses: addresses(&listeners, Protocol::Http),

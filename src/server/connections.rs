@@ -35,6 +35,7 @@ use super::end::ConnectionEnd;
 use crate::config::one_client;
 use crate::live::lock;
 use crate::live::out::sink::Sink;
+use crate::live::stream::Stream;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
 use crate::status::ConnectionReport;
@@ -130,7 +131,7 @@ impl Connections {
 
     /// Notes that a connection may publish: it can't be displaced from now on.
     pub(super) fn note_publish(&self, id: u64, key: &StreamKey) -> Result<(), Full> {
-        self.note_use(id, key, |open| &mut open.publishes)
+        lock(&self.registry).note_use(id, key, |open| &mut open.publishes)
     }
 
     /// Notes that a publish has ended; `has_begun` is false for one that was refused.
@@ -150,21 +151,34 @@ impl Connections {
         }
     }
 
-    /// Notes that a connection plays. If the stream was ever published, the connection becomes a viewer,
-    /// or is refused if all places for viewers are taken.
-    pub(super) fn note_play(shared: &Shared, id: u64, key: &StreamKey) -> Result<(), Full> {
+    /// Notes that a connection plays, and returns the stream if there is one. If that was ever published,
+    /// the connection becomes a viewer, or is refused if all places for viewers are taken.
+    pub(super) fn note_play(
+        shared: &Shared,
+        id: u64,
+        key: &StreamKey,
+    ) -> Result<Option<Arc<Stream>>, Full> {
+        let find = || {
+            let stream = shared.table.find(key);
+            let is_live = stream.as_ref().is_some_and(|s| s.was_published());
+            (stream, is_live)
+        };
         let connections = &shared.connections;
-        connections.note_use(id, key, |open| &mut open.plays)?;
-        // A publisher that comes from now on finds the entry, and marks it in `note_live`.
-        let stream = shared.table.find(key);
-        if !stream.is_some_and(|stream| stream.was_published()) {
-            return Ok(());
+        let (mut stream, mut is_live) = find();
+        let mut registry = lock(&connections.registry);
+        registry.note_use(id, key, |open| &mut open.plays)?;
+        if !is_live {
+            drop(registry);
+            // A publisher that comes from now on finds the entry, and marks it in `note_live`. One may
+            // have come between the first look and the entry.
+            (stream, is_live) = find();
+            if !is_live {
+                return Ok(stream);
+            }
+            registry = lock(&connections.registry);
         }
-        let result = lock(&connections.registry).begin_viewing(connections, id, key);
-        if result.is_err() {
-            connections.note_stop(id, key);
-        }
-        result
+        registry.begin_viewing(connections, id, key)?;
+        Ok(stream)
     }
 
     /// Notes that a play has ended, or was refused.
@@ -172,27 +186,6 @@ impl Connections {
         if let Some(open) = lock(&self.registry).find(id) {
             remove(&mut open.plays, key);
         }
-    }
-
-    fn note_use(
-        &self,
-        id: u64,
-        key: &StreamKey,
-        list: fn(&mut OpenConnection) -> &mut Vec<StreamUse>,
-    ) -> Result<(), Full> {
-        let mut registry = lock(&self.registry);
-        let Some(open) = registry.find(id) else {
-            return Ok(());
-        };
-        // A growing vector may have room for twice as many.
-        let bytes = key.as_str().len() + 2 * size_of::<StreamUse>();
-        let taken = open.allowance.take(bytes).map_err(Full::Allowance)?;
-        list(open).push(StreamUse {
-            key: key.clone(),
-            is_live: false,
-            _taken: taken,
-        });
-        Ok(())
     }
 
     /// Closes a connection; false if there is none with that number.
@@ -288,6 +281,27 @@ impl Registry {
         for (sum, bytes) in self.bytes.iter_mut().zip(bytes) {
             *sum += bytes;
         }
+    }
+
+    /// Adds an entry to one of a connection's lists.
+    fn note_use(
+        &mut self,
+        id: u64,
+        key: &StreamKey,
+        list: fn(&mut OpenConnection) -> &mut Vec<StreamUse>,
+    ) -> Result<(), Full> {
+        let Some(open) = self.find(id) else {
+            return Ok(());
+        };
+        // A growing vector may have room for twice as many.
+        let bytes = key.as_str().len() + 2 * size_of::<StreamUse>();
+        let taken = open.allowance.take(bytes).map_err(Full::Allowance)?;
+        list(open).push(StreamUse {
+            key: key.clone(),
+            is_live: false,
+            _taken: taken,
+        });
+        Ok(())
     }
 
     fn find(&mut self, id: u64) -> Option<&mut OpenConnection> {

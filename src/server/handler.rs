@@ -43,28 +43,23 @@ pub use super::client::{Client, Protocol};
 ///     }
 /// }
 /// ```
+#[allow(unused_variables)] // The names of the parameters are documentation.
 pub trait Handler: Send + Sync {
     /// A client wants to connect, over RTMP.
     fn connect(&self, client: &mut Client) -> Result<(), Refusal> {
-        let _ = client;
         Ok(())
     }
 
     /// A client whose connect was accepted is gone.
-    fn disconnect(&self, client: &Client) {
-        let _ = client;
-    }
+    fn disconnect(&self, client: &Client) {}
 
     /// A client wants to publish. The handler may also change the name of the stream.
     fn publish(&self, client: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
-        let _ = (client, request);
         Ok(())
     }
 
     /// A publish has ended. Its players may still wait for the next one.
-    fn unpublish(&self, client: &Client, stream: &StreamKey) {
-        let _ = (client, stream);
-    }
+    fn unpublish(&self, client: &Client, stream: &StreamKey) {}
 
     /// A client wants to play. The handler may also change which stream it plays.
     ///
@@ -72,21 +67,16 @@ pub trait Handler: Send + Sync {
     /// same query from one program at one address, until there has been none for 15 seconds. The
     /// handler is asked about the first one.
     fn play(&self, client: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
-        let _ = (client, request);
         Ok(())
     }
 
     /// A play has ended.
-    fn stop(&self, client: &Client, stream: &StreamKey) {
-        let _ = (client, stream);
-    }
+    fn stop(&self, client: &Client, stream: &StreamKey) {}
 
     /// A publisher has sent metadata for its stream, or withdrawn it (`None`). The properties are
     /// read from the message itself, in their order: [find](Properties::find) one, or clone the view
     /// and iterate over all.
-    fn metadata(&self, client: &Client, stream: &StreamKey, properties: Option<&Properties<'_>>) {
-        let _ = (client, stream, properties);
-    }
+    fn metadata(&self, client: &Client, stream: &StreamKey, properties: Option<&Properties<'_>>) {}
 }
 
 /// The handler of a server that is given none.
@@ -97,16 +87,15 @@ impl Handler for AcceptAll {}
 /// A publish or play that waits for a decision.
 #[derive(Clone, Debug)]
 pub struct StreamRequest<'a> {
-    client: &'a Client,
+    pub(super) client: &'a Client,
     name: &'a str,
     /// The query of a request over HTTP, percent-encoded.
-    query: Option<&'a str>,
+    pub(super) query: Option<&'a str>,
     key: StreamKey,
     is_trusted: bool,
-    /// `key` isn't the name that was sent, but what may be shown of it.
-    is_hidden: bool,
-    /// It is a request for a playlist of HLS, or for a file that one lists.
-    is_hls: bool,
+    /// The name holds a secret, and `key` is what may be shown of it. The client must not learn whether
+    /// the secret is a right one.
+    pub(super) is_hidden: bool,
 }
 
 impl<'a> StreamRequest<'a> {
@@ -118,7 +107,6 @@ impl<'a> StreamRequest<'a> {
             key,
             is_trusted: false,
             is_hidden: false,
-            is_hls: false,
         }
     }
 
@@ -133,23 +121,6 @@ impl<'a> StreamRequest<'a> {
         }
     }
 
-    pub(super) fn client(&self) -> &'a Client {
-        self.client
-    }
-
-    pub(super) fn set_hls(&mut self, is_hls: bool) {
-        self.is_hls = is_hls;
-    }
-
-    pub(super) fn is_hls(&self) -> bool {
-        self.is_hls
-    }
-
-    /// The query of a request over HTTP, percent-encoded.
-    pub(super) fn query(&self) -> Option<&'a str> {
-        self.query
-    }
-
     /// Replaces a name that may hold a secret by what may be shown of it, in the log and elsewhere.
     pub(super) fn hide(&mut self, shown: StreamKey) {
         self.key = shown;
@@ -160,11 +131,6 @@ impl<'a> StreamRequest<'a> {
     pub(super) fn show(&mut self, key: StreamKey) {
         self.key = key;
         self.is_hidden = false;
-    }
-
-    /// Whether the name holds a secret. The client must not learn whether it is a right one.
-    pub(super) fn is_hidden(&self) -> bool {
-        self.is_hidden
     }
 
     /// The stream that is requested.

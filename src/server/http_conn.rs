@@ -35,8 +35,10 @@ use super::connections::Permit;
 use super::end::ConnectionEnd;
 use super::lines::About;
 use super::socket::Socket;
+use super::text::in_brackets;
 use super::{Shared, millis};
 use crate::allowance::Allowance;
+use crate::config::Shown;
 use crate::http::head::{self, HeadReader};
 use crate::http::{Head, Method, Rejected, Response, Route, Status};
 use crate::live::Millis;
@@ -202,7 +204,9 @@ impl Connection {
         let name = head.header("user-agent").unwrap_or_default();
         let name = at_most(name, MAX_USER_AGENT_LEN);
         let connections = &shared.connections;
-        connections.note_client(id, name);
+        if name != self.client.user_agent() {
+            connections.note_client(id, name);
+        }
         // Behind a proxy each request may come from another client.
         let (sender, arrival) = shared.guard.sender(&head, self.peer, local.ip());
         self.client = Client::over_http(id, sender, local, name);
@@ -225,7 +229,7 @@ impl Connection {
                 connection::refuse(shared, sender, full);
                 Response::text(Status::TooManyRequests, &full.to_string()).into()
             }
-            None => reply(shared, &mut exchange)?,
+            None => reply(shared, &mut exchange).unwrap_or_else(Reply::Response),
         };
         Ok((reply, exchange.facts()))
     }
@@ -262,7 +266,10 @@ impl Connection {
     fn end_plays(&mut self) {
         for key in self.plays.drain(..) {
             self.shared.connections.note_stop(self.client.id(), &key);
-            self.shared.handler.stop(&self.client, &key);
+            match &self.shared.hls_sessions {
+                Some(sessions) => sessions.stop(&self.client, &key),
+                None => self.shared.handler.stop(&self.client, &key),
+            }
         }
     }
 }
@@ -286,9 +293,12 @@ impl Conversation for Connection {
                 Ok(false) => return HttpEnd::Answered,
                 Err(end) => return end,
             }
-            // A client that has sent more requests already isn't read from, which would notice it.
-            if let Some(end) = self.link().why_closed() {
-                return end.into();
+            // A connection that was cut off is noticed by the next read, unless the next request has come
+            // already.
+            if self.shared.is_stopping() || !self.input.bytes().is_empty() {
+                if let Some(end) = self.link().why_closed() {
+                    return end.into();
+                }
             }
         }
     }
@@ -312,13 +322,23 @@ impl Conversation for Connection {
             }
             _ => String::new(),
         };
-        self.shared.say(
-            end.level(),
-            About::Connection,
-            self.client.address().ip(),
-            format_args!("{} disconnected: {end}{hint}", self.client),
-        );
+        let address = self.client.address().ip();
+        let line = self.shared.line(end.level(), About::Connection, address);
+        line.say(format_args!("{} disconnected: {end}{hint}", self.client));
     }
+}
+
+/// Logs that a client has begun to watch a stream, as files of this kind.
+#[inline(never)] // Keeps these locals off the stack while media is sent.
+fn log_viewer(shared: &Shared, client: &Client, key: &StreamKey, kind: &str) {
+    let address = client.address();
+    shared.info(About::Media, address.ip()).say(format_args!(
+        "#{} {}: playing to {} as {kind}{}",
+        client.id(),
+        shared.shown(key),
+        Shown(address),
+        in_brackets(client.user_agent()),
+    ));
 }
 
 /// What is done for a request after its head is dropped.
@@ -366,20 +386,18 @@ fn too_many() -> Response {
 /// The methods of most resources.
 const READABLE: &str = "GET, HEAD, OPTIONS";
 
-/// Routes a request to the module that answers it.
-fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Reply<'s>, HttpEnd> {
+/// Routes a request to the module that answers it. Each of them returns a reply, or the response that
+/// refuses the request.
+fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Reply<'s>, Response> {
     let head = exchange.head;
     let address = exchange.client.address().ip();
     if !shared.requests.allow(address, shared.now()) {
-        return Ok(too_many().into());
+        return Err(too_many());
     }
     if head.path() == "*" {
-        return Ok(Response::options(READABLE, false).into());
+        return Err(Response::options(READABLE, false));
     }
-    let route = match Route::of(head.path()) {
-        Ok(route) => route,
-        Err(rejected) => return Ok(Response::from(rejected).into()),
-    };
+    let route = Route::of(head.path()).map_err(Response::from)?;
     exchange.decide_sharing(&route);
     let is_connection = matches!(route, Route::Connection(_));
     let allowed = if is_connection {
@@ -388,17 +406,13 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
         READABLE
     };
     match head.method() {
-        Method::Options => {
-            return Ok(Response::options(allowed, exchange.is_shared()).into());
-        }
+        Method::Options => return Err(Response::options(allowed, exchange.is_shared)),
         Method::Get | Method::Head if !is_connection => {}
         Method::Delete if is_connection => {}
-        _ => return Ok(Response::method_not_allowed(allowed).into()),
+        _ => return Err(Response::method_not_allowed(allowed)),
     }
     if matches!(route, Route::Home | Route::Player(_)) {
-        if let Err(refusal) = admission::check_host(exchange) {
-            return Ok(refusal.into());
-        }
+        admission::check_host(exchange)?;
     }
     match &route {
         Route::Health => Ok(Response::text(Status::Ok, "ok").into()),
@@ -406,8 +420,7 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
         Route::Media(key, container) => watch::media(exchange, key, *container),
         Route::Frame(key) => keyframe::keyframe(exchange, key),
         Route::Playlist(key) | Route::MediaPlaylist(key) | Route::HlsFile(key, _) => {
-            let task = hls::reply(exchange, key, &route);
-            Ok(task.map_or_else(Reply::Response, Reply::Hls))
+            hls::reply(exchange, key, &route).map(Reply::Hls)
         }
         Route::Streams
         | Route::Connections

@@ -129,21 +129,43 @@ impl ClientLimits {
     }
 }
 
+/// A line about a client at this address, which is logged unless there have been too many.
+#[must_use = "nothing is logged before `say`"]
+pub(super) struct Line<'a> {
+    shared: &'a Shared,
+    level: log::Level,
+    about: About,
+    address: IpAddr,
+}
+
 impl Shared {
-    /// Logs a line about a client, unless there have been too many.
-    pub(super) fn say(
-        &self,
-        level: log::Level,
-        about: About,
-        address: IpAddr,
-        line: fmt::Arguments<'_>,
-    ) {
-        if !log::log_enabled!(level) {
+    pub(super) fn line(&self, level: log::Level, about: About, address: IpAddr) -> Line<'_> {
+        Line {
+            shared: self,
+            level,
+            about,
+            address,
+        }
+    }
+
+    pub(super) fn info(&self, about: About, address: IpAddr) -> Line<'_> {
+        self.line(log::Level::Info, about, address)
+    }
+
+    pub(super) fn warn(&self, about: About, address: IpAddr) -> Line<'_> {
+        self.line(log::Level::Warn, about, address)
+    }
+}
+
+impl Line<'_> {
+    pub(super) fn say(self, text: fmt::Arguments<'_>) {
+        if !log::log_enabled!(self.level) {
             return;
         }
         // With debug lines the user is looking for something, and needs all of them.
         if log::max_level() <= log::LevelFilter::Info {
-            let (is_allowed, left_out) = self.lines.allow(about, address, self.now());
+            let (lines, now) = (&self.shared.lines, self.shared.now());
+            let (is_allowed, left_out) = lines.allow(self.about, self.address, now);
             if let Some(left_out) = left_out {
                 log::info!("{left_out}");
             }
@@ -151,7 +173,7 @@ impl Shared {
                 return;
             }
         }
-        log::log!(level, "{line}");
+        log::log!(self.level, "{text}");
     }
 }
 

@@ -83,7 +83,7 @@ struct Shared {
     guard: Guard,
     /// Asked after the guard.
     handler: Arc<dyn Handler>,
-    /// What stands in front of the program's own handler, if there is one.
+    /// The plays over HLS of the program's own handler, if there is one.
     hls_sessions: Option<Arc<HlsSessions>>,
     rtmp_addresses: Vec<SocketAddr>,
     http_addresses: Vec<SocketAddr>,

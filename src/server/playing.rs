@@ -36,11 +36,11 @@ pub(super) struct Playing {
     subscriber: u64,
     since: Millis,
     /// The first burst isn't out yet.
-    is_in_burst: bool,
+    pub(super) is_in_burst: bool,
     /// It has ended, but for the rest of a message that was begun.
     pub(super) is_retiring: bool,
     /// What the connection pays for it.
-    _taken: Option<Taken>,
+    _taken: Taken,
 }
 
 /// Bytes of heap that a play takes besides its stream and its control bytes: the subscriber, with room
@@ -57,7 +57,7 @@ impl Playing {
         key: &StreamKey,
         message_stream_id: u32,
         request: impl Fn(u64) -> JoinRequest,
-        taken: Option<Taken>,
+        taken: Taken,
         now: Millis,
     ) -> Playing {
         let id = shared.next_subscriber();
@@ -95,21 +95,14 @@ impl Playing {
         self.stream.with_subscriber(self.subscriber, now, act)
     }
 
-    /// Whether the first burst isn't out yet.
-    pub(super) fn is_in_burst(&self) -> bool {
-        self.is_in_burst
-    }
-
     /// How long the thread may sleep.
     pub(super) fn tick_interval(&self) -> Duration {
-        match self {
-            Playing {
-                is_retiring: true, ..
-            } => RETIRING_TICK,
-            Playing {
-                is_in_burst: true, ..
-            } => BURST_TICK,
-            _ => TICK,
+        if self.is_retiring {
+            RETIRING_TICK
+        } else if self.is_in_burst {
+            BURST_TICK
+        } else {
+            TICK
         }
     }
 
@@ -152,18 +145,14 @@ impl Playing {
             0 => log::Level::Debug,
             _ => log::Level::Info,
         };
-        shared.say(
-            level,
-            About::Media,
-            client.address().ip(),
-            format_args!(
-                "#{} {}: stopped playing after {}, {} sent{skips}: {why}",
-                client.id(),
-                shared.shown(self.stream.key()),
-                seconds(now - self.since),
-                megabytes(delivered.bytes),
-            ),
-        );
+        let line = shared.line(level, About::Media, client.address().ip());
+        line.say(format_args!(
+            "#{} {}: stopped playing after {}, {} sent{skips}: {why}",
+            client.id(),
+            shared.shown(self.stream.key()),
+            seconds(now - self.since),
+            megabytes(delivered.bytes),
+        ));
         shared.table.remove_unused(&self.stream, now);
     }
 }

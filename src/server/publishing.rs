@@ -1,6 +1,5 @@
 //! A publish of a connection, from its beginning to the end of its stream's grace time.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use super::connections::Permit;
 use super::handler::Client;
 use super::hosts::page_beside;
-use super::lines::About;
+use super::lines::{About, Line};
 use super::text::{Tenths, megabytes, seconds};
 use super::{Shared, millis};
 use crate::allowance::Taken;
@@ -97,12 +96,13 @@ pub(super) struct Publishing {
     dropped_data: u32,
     /// When some player last had unsent bytes.
     unsent_at: When,
-    is_waiting: bool,
+    /// Messages wait to be sent with others.
+    pub(super) is_waiting: bool,
     course: Course,
-    /// The connection ended without the client having ended the publish.
-    is_lost: bool,
-    /// Pays for the publish and its stream.
-    taken: Option<Taken>,
+    /// The connection ended without the client having ended the publish: it may come back.
+    pub(super) is_lost: bool,
+    /// Pays for the publish and its stream, unless another publish of the stream has taken it.
+    pub(super) taken: Option<Taken>,
 }
 
 impl Publishing {
@@ -173,18 +173,14 @@ impl Publishing {
             self.dropped_data += 1;
             // Once: the number is logged at the end of the publish.
             if self.dropped_data == 1 {
-                self.say(
-                    log::Level::Warn,
-                    About::Media,
-                    format_args!(
-                        "#{} {}: data messages are dropped: more than {} a second came, or one of \
-                         more than {} bytes",
-                        self.connection,
-                        self.stream.key(),
-                        DATA.capacity(),
-                        data::MAX_LEN,
-                    ),
-                );
+                self.warn().say(format_args!(
+                    "#{} {}: data messages are dropped: more than {} a second came, or one of more \
+                     than {} bytes",
+                    self.connection,
+                    self.stream.key(),
+                    DATA.capacity(),
+                    data::MAX_LEN,
+                ));
             }
             return Ok(());
         }
@@ -220,42 +216,33 @@ impl Publishing {
     /// Logs what a pump reports.
     #[inline(never)] // Keeps these locals off the stack of every publisher's thread.
     fn log(&self, pumped: &Pumped) {
+        let (connection, key) = (self.connection, self.stream.key());
         if let Some(viewer) = pumped.gone {
-            self.say(
-                log::Level::Info,
-                About::Media,
-                format_args!(
-                    "#{} {}: stopped playing by HLS after {}: it no longer asks",
-                    viewer.connection,
-                    self.stream.key(),
-                    seconds(viewer.asked.saturating_sub(viewer.since)),
-                ),
-            );
+            self.info(About::Media).say(format_args!(
+                "#{} {key}: stopped playing by HLS after {}: it no longer asks",
+                viewer.connection,
+                seconds(viewer.asked.saturating_sub(viewer.since)),
+            ));
         }
         for finding in &pumped.findings {
-            let (connection, key) = (self.connection, self.stream.key());
-            self.say(
-                log::Level::Warn,
-                About::Media,
-                format_args!("#{connection} {key}: {finding}"),
-            );
+            self.warn()
+                .say(format_args!("#{connection} {key}: {finding}"));
         }
         for skip in &pumped.skips {
-            self.say(
-                log::Level::Warn,
-                About::Media,
-                format_args!(
-                    "{}: a player was {} s behind, skipped {} messages to the newest keyframe",
-                    self.stream.key(),
-                    Tenths::of_thousandths(skip.lag as i64),
-                    skip.messages,
-                ),
-            );
+            self.warn().say(format_args!(
+                "{key}: a player was {} s behind, skipped {} messages to the newest keyframe",
+                Tenths::of_thousandths(skip.lag as i64),
+                skip.messages,
+            ));
         }
     }
 
-    fn say(&self, level: log::Level, about: About, line: fmt::Arguments<'_>) {
-        self.shared.say(level, about, self.address, line);
+    fn info(&self, about: About) -> Line<'_> {
+        self.shared.info(about, self.address)
+    }
+
+    fn warn(&self) -> Line<'_> {
+        self.shared.warn(About::Media, self.address)
     }
 
     /// Whether players may still have unsent bytes, so that the thread should wake often.
@@ -271,11 +258,6 @@ impl Publishing {
         // The doctor reports a publish without media, so the thread must wake up for that.
         let is_waited_for = self.messages == 0 && self.is_live() && left > 0;
         is_waited_for.then_some(Duration::from_millis(left))
-    }
-
-    /// Whether messages wait to be sent with others.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.is_waiting
     }
 
     /// Whether another publisher has taken over.
@@ -296,11 +278,6 @@ impl Publishing {
     /// Gives up the oldest message of the stream for a block.
     pub(super) fn evict(&self) -> bool {
         self.stream.evict_oldest(self.generation)
-    }
-
-    /// The connection is lost, and the publish with it: its publisher may come back.
-    pub(super) fn note_loss(&mut self) {
-        self.is_lost = true;
     }
 
     /// Ends the publish; players stay for the grace time, which is twice as long for HLS viewers if
@@ -326,18 +303,14 @@ impl Publishing {
             0 => String::new(),
             dropped => format!(", {dropped} data messages dropped"),
         };
-        self.say(
-            log::Level::Info,
-            About::Publishing,
-            format_args!(
-                "#{} {}: stopped publishing after {}, {} messages, {}, {rate} kbit/s{dropped}: {why}",
-                self.connection,
-                self.stream.key(),
-                seconds(duration),
-                self.messages,
-                megabytes(self.bytes),
-            ),
-        );
+        self.info(About::Publishing).say(format_args!(
+            "#{} {}: stopped publishing after {}, {} messages, {}, {rate} kbit/s{dropped}: {why}",
+            self.connection,
+            self.stream.key(),
+            seconds(duration),
+            self.messages,
+            megabytes(self.bytes),
+        ));
     }
 
     /// How long a connection may sleep before it looks at the stream of a publish that has ended.
@@ -357,11 +330,6 @@ impl Publishing {
             };
             self.note(outlook, now);
         }
-    }
-
-    /// Takes what it was paid with, for a publish that takes its place.
-    pub(super) fn take_payment(&mut self) -> Option<Taken> {
-        self.taken.take()
     }
 
     /// Ends the stream before its grace time is over.
@@ -384,14 +352,11 @@ impl Publishing {
 
     fn note(&self, outlook: Outlook, now: Millis) {
         if outlook.has_ended {
-            self.say(
-                log::Level::Info,
-                About::Publishing,
-                format_args!(
-                    "{}: ended, its publisher did not come back",
-                    self.stream.key()
-                ),
-            );
+            let key = self.stream.key();
+            let line = self.info(About::Publishing);
+            line.say(format_args!(
+                "{key}: ended, its publisher did not come back"
+            ));
         }
         if outlook.until.is_none() {
             self.shared.table.remove_unused(&self.stream, now);
@@ -416,11 +381,9 @@ impl Publishing {
                 (what, None) => what.to_owned(),
                 (what, Some(place)) => format!("{what}; {place}"),
             };
-            self.say(
-                log::Level::Info,
-                About::Publishing,
-                format_args!("#{} {}: {text}", self.connection, self.stream.key()),
-            );
+            let (connection, key) = (self.connection, self.stream.key());
+            let line = self.info(About::Publishing);
+            line.say(format_args!("#{connection} {key}: {text}"));
         }
     }
 }

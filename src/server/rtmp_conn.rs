@@ -55,12 +55,8 @@ const STOPPED: &str = "stopped by the client";
 pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, permit: Permit) {
     let local = socket.local_address().unwrap_or(peer);
     let client = Client::new(permit.id(), peer, local);
-    shared.say(
-        log::Level::Info,
-        About::Connection,
-        peer.ip(),
-        format_args!("{client} connected"),
-    );
+    let line = shared.info(About::Connection, peer.ip());
+    line.say(format_args!("{client} connected"));
     let mut connection = RtmpConnection::open(Arc::clone(&shared), socket, client, &permit);
     connection::run(&mut *connection);
     let left_behind = std::mem::take(&mut connection.publishing);
@@ -337,12 +333,10 @@ impl Conversation for RtmpConnection {
         }
         self.socket.shutdown();
         let level = end.level(self.session.is_handshaken());
-        self.shared.say(
-            level,
-            About::Connection,
-            self.client.address().ip(),
-            format_args!("{}{} disconnected: {why}", self.client, self.name),
-        );
+        let (client, name) = (&self.client, &self.name);
+        let address = client.address().ip();
+        let line = self.shared.line(level, About::Connection, address);
+        line.say(format_args!("{client}{name} disconnected: {why}"));
         if level < log::Level::Info {
             self.print_recorder();
         }

@@ -2,7 +2,7 @@
 //! same text whatever came.
 
 use super::credentials::Credentials;
-use super::throttle::Throttled;
+use super::throttle::{MAX_PER_SECOND, Throttled};
 use crate::config::Access;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::client::{Action, Arrival, Client, Protocol};
@@ -40,6 +40,16 @@ pub(super) fn key_in_name() -> Refusal {
         "a part of the stream's name is a key. Expected it as ?key=KEY, or as one more part at the \
          end: APP/NAME/KEY",
     )
+}
+
+/// Refuses a publish without credentials, whose name may be a guess at a key.
+pub(super) fn too_many_publishes() -> Refusal {
+    Refusal::new(format!(
+        "too many publishes came from its address, whose names may be guesses at keys. It may publish \
+         {MAX_PER_SECOND} times a second"
+    ))
+    .with_description("too many publishes came from your address: try again in a second")
+    .with_kind(RefusalKind::TooManyAttempts)
 }
 
 impl From<Throttled> for Refusal {

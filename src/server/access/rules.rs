@@ -79,6 +79,11 @@ impl Rules {
         self.play.is_open() && !self.play.networks().contains(&Network::Any)
     }
 
+    /// Whether clients without credentials can find out keys by publishing under names that hold them.
+    pub(super) fn tells_keys_by_names(&self) -> bool {
+        self.publish.is_open() && self.secrets().next().is_some()
+    }
+
     /// Decides about a publish or play of the stream with the name `asked`.
     pub(super) fn judge(
         &self,

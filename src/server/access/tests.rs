@@ -330,7 +330,7 @@ fn a_player_does_not_learn_whether_it_has_the_publishers_key() {
         let mut request = StreamRequest::new(&client, name, key);
         assert_eq!(guard.authorize(Action::Play, &mut request, 0), Ok(()));
         assert_eq!(request.key().as_str(), shown);
-        assert_eq!(request.is_hidden(), shown.contains('*'), "{name}");
+        assert_eq!(request.is_hidden, shown.contains('*'), "{name}");
     }
 }
 
@@ -419,6 +419,43 @@ fn beyond_twenty_guesses_a_second_right_and_wrong_get_the_same_answer() {
     assert_eq!(publish("door?key=s3cret", 0), Err(wrong.clone()));
     assert_eq!(wrong.kind(), RefusalKind::TooManyAttempts);
     assert_eq!(publish("door?key=s3cret", 50), Ok(()));
+}
+
+#[test]
+fn names_of_publishes_that_need_no_key_are_no_way_to_guess_at_keys() {
+    let api = configured(Config {
+        api_key: Some(Secret::new("s3cret")),
+        ..Config::default()
+    });
+    for guard in [guard(&[], &["s3cret"]), api] {
+        let (guesser, other) = (
+            client("192.168.0.7", "live", ""),
+            client("192.168.0.8", "live", ""),
+        );
+        let publish = |client: &Client, name: &str, now| {
+            let (result, ..) = decide(&guard, Action::Publish, client, name, now);
+            result.map_err(|refusal| refusal.kind())
+        };
+        let guess = |n: &u64| publish(&guesser, &format!("guess-{n}"), n % 1000).is_ok();
+        assert_eq!((0..1000).filter(guess).count(), 59);
+        // Right and wrong guesses get the same answer now, and others don't suffer.
+        for name in ["s3cret", "guess"] {
+            let answer = publish(&guesser, name, 999);
+            assert_eq!(answer, Err(RefusalKind::TooManyAttempts), "{name}");
+        }
+        assert_eq!(publish(&other, "door", 999), Ok(()));
+        // Not even several guesses in one name come through.
+        let many = "x/".repeat(40) + "s3cret";
+        let answer = publish(&guesser, &many, 2_000);
+        assert_eq!(answer, Err(RefusalKind::TooManyAttempts));
+        let answer = publish(&guesser, "s3cret", 2_000);
+        assert_eq!(answer, Err(RefusalKind::Forbidden));
+    }
+    // Where nothing is secret, nothing can be guessed at.
+    let open = of(Access::default(), Access::default());
+    let client = client("192.168.0.7", "live", "");
+    let are_ok = |n| decide(&open, Action::Publish, &client, &format!("cam-{n}"), 0).0 == Ok(());
+    assert!((0..1000).all(are_ok));
 }
 
 #[test]

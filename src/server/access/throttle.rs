@@ -36,7 +36,7 @@ const WITHIN: Millis = 60_000;
 const MAX_CLIENTS: usize = 256;
 
 /// Wrong attempts of a client that are answered: per second, and in a burst.
-const MAX_PER_SECOND: u32 = 20;
+pub(super) const MAX_PER_SECOND: u32 = 20;
 
 /// The delay of a refusal.
 const DELAY: Duration = Duration::from_secs(2);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::full::Full;
 use super::open::{Cut, OpenConnection, Rank};
-use super::{Connections, RESERVE, Registry};
+use super::{Connections, RESERVE, Registry, remove};
 use crate::allowance::PER_CONNECTION;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::is_memory_there;
@@ -153,7 +153,7 @@ impl Registry {
     }
 
     /// Makes a connection a viewer, if one of the viewers' places is free or another address has more
-    /// of them than the connection's own.
+    /// of them than the connection's own. A play that is refused is removed.
     pub(super) fn begin_viewing(
         &mut self,
         limits: &Connections,
@@ -171,7 +171,11 @@ impl Registry {
             let victim = self.victim(|_, rank| is_viewing(rank));
             let victim = victim.filter(|victim| victim.count > own + 1);
             let victim = victim.filter(|_| !self.is_crowded(limits.max, None));
-            self.displace(&victim.ok_or(Full::Viewing(limits.max_viewing))?);
+            let Some(victim) = victim else {
+                self.find(id).map(|open| remove(&mut open.plays, key));
+                return Err(Full::Viewing(limits.max_viewing));
+            };
+            self.displace(&victim);
         }
         let plays = self.find(id).map(|open| &mut open.plays);
         for play in plays.into_iter().flatten() {

@@ -1,7 +1,10 @@
 //! Whether a request may have what it asks for: the same decision as over RTMP.
 
+use std::sync::Arc;
+
 use super::exchange::{Exchange, parameter};
 use crate::http::{Response, Status, websocket};
+use crate::live::stream::Stream;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::client::Action;
 use crate::server::handler::{Refusal, RefusalKind, StreamRequest};
@@ -9,14 +12,10 @@ use crate::server::lines::About;
 
 /// A play that was accepted. The handler is notified of its end when the exchange is over.
 pub(super) struct Admission {
-    key: StreamKey,
-}
-
-impl Admission {
-    /// The stream to be played, which may differ from the one that was asked for.
-    pub(super) fn key(&self) -> &StreamKey {
-        &self.key
-    }
+    /// The name of the stream to be played, which may differ from the one that was asked for.
+    pub(super) key: StreamKey,
+    /// The stream, if there is one.
+    pub(super) stream: Option<Arc<Stream>>,
 }
 
 /// Decides whether a stream may be played. If it is live, the connection takes a viewer's place.
@@ -27,11 +26,14 @@ pub(super) fn authorize(
     check_host(exchange)?;
     let (shared, client, now) = (exchange.shared, exchange.client, exchange.shared.now());
     let mut request = StreamRequest::over_http(client, key, exchange.head.query());
-    request.set_hls(exchange.is_hls());
+    let hls_sessions = shared.hls_sessions.as_ref().filter(|_| exchange.is_hls);
     let decided = shared
         .guard
         .authorize_with(&exchange.credentials, Action::Play, &mut request, now)
-        .and_then(|()| shared.handler.play(client, &mut request));
+        .and_then(|()| match hls_sessions {
+            Some(sessions) => sessions.play(client, &mut request),
+            None => shared.handler.play(client, &mut request),
+        });
     let key = request.key().clone();
     if let Err(refusal) = decided {
         log_refusal(exchange, &key, &refusal);
@@ -39,11 +41,11 @@ pub(super) fn authorize(
         let asks_itself = parameter(exchange, "challenge") == Some("off");
         return Err(response_to(&refusal, !asks_itself));
     }
-    exchange.note_play(&key).map_err(|full| {
+    let stream = exchange.note_play(&key).map_err(|full| {
         let why = format!("no place: {full}");
         Response::text(Status::ServiceUnavailable, &why).header("Retry-After", "1")
     })?;
-    Ok(Admission { key })
+    Ok(Admission { key, stream })
 }
 
 /// Whether the host name of a request may be used. This also decides about the page itself: nothing
@@ -102,11 +104,7 @@ fn log_refusal(exchange: &Exchange<'_>, key: &StreamKey, refusal: &Refusal) {
 }
 
 fn warn(exchange: &Exchange<'_>, about: About, what: std::fmt::Arguments<'_>) {
-    let (client, level) = (exchange.client, log::Level::Warn);
-    exchange.shared.say(
-        level,
-        about,
-        client.address().ip(),
-        format_args!("{client} {what}"),
-    );
+    let client = exchange.client;
+    let line = exchange.shared.warn(about, client.address().ip());
+    line.say(format_args!("{client} {what}"));
 }

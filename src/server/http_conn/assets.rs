@@ -1,7 +1,6 @@
 //! The page and what it is made of: part of the program, the same for everybody.
 
 use super::Reply;
-use super::end::HttpEnd;
 use super::exchange::Exchange;
 use crate::http::conditions::{self, hash};
 use crate::http::{Response, Route, Status};
@@ -11,67 +10,45 @@ use crate::rtmp::stream_key::StreamKey;
 struct Asset {
     name: &'static str,
     content_type: &'static str,
-    /// As gzip, which every browser takes.
+    /// The file as gzip, which every browser understands.
     bytes: &'static [u8],
-    /// Of the bytes, so that a browser asks for those again that changed and for no others.
+    /// Hash of the bytes, so that browsers request a file again only if it has changed.
     hash: u64,
 }
 
-impl Asset {
-    const fn new(name: &'static str, content_type: &'static str, bytes: &'static [u8]) -> Asset {
-        let hash = hash(bytes);
+/// A file that `build.rs` has compressed.
+macro_rules! asset {
+    ($name:literal, $content_type:literal) => {{
+        const BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".gz"));
         Asset {
-            name,
-            content_type,
-            bytes,
-            hash,
+            name: $name,
+            content_type: concat!($content_type, "; charset=utf-8"),
+            bytes: BYTES,
+            hash: hash(BYTES),
         }
-    }
+    }};
 }
 
-/// What the build has made of a file.
-macro_rules! compressed {
-    ($name:literal) => {
-        include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".gz"))
-    };
-}
+/// The page itself. Its script sees by the URL what to show.
+const PAGE: Asset = asset!("index.html", "text/html");
 
-/// The page itself, which finds out by its address what it is to show.
-const PAGE: Asset = Asset::new(
-    "index.html",
-    "text/html; charset=utf-8",
-    compressed!("index.html"),
-);
-
-/// What the page asks for.
+/// The files that the page loads.
 const ASSETS: &[Asset] = &[
-    Asset::new(
-        "app.js",
-        "text/javascript; charset=utf-8",
-        compressed!("app.js"),
-    ),
-    Asset::new(
-        "player.js",
-        "text/javascript; charset=utf-8",
-        compressed!("player.js"),
-    ),
-    Asset::new(
-        "style.css",
-        "text/css; charset=utf-8",
-        compressed!("style.css"),
-    ),
+    asset!("app.js", "text/javascript"),
+    asset!("player.js", "text/javascript"),
+    asset!("style.css", "text/css"),
 ];
 
-/// To unpack a file takes as long as to look at so many streams.
+/// Unpacking a file takes as long as looking at this many streams.
 const UNPACKING: usize = 50;
 
-/// All that the page may do: its own files, its own server, and what it makes of the bytes. Texts
-/// of strangers that were taken for a script would not run.
+/// What the page may do: load its own files, talk to its own server, and play what it makes of the
+/// bytes. A text of a stranger that got into the page as a script would not run.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     media-src 'self' blob:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'";
 
-/// Whether the page is where this stream would be. A name of one part is more often a mistake than
-/// a stream that is still to come; but who needs a key isn't told which streams there are.
+/// Whether the page is served under the name of this stream. A name of one part is more often a mistake
+/// than a stream that is still to come; but where a key is needed, nothing tells which streams exist.
 fn may_have_page(exchange: &Exchange<'_>, key: &StreamKey) -> bool {
     let shared = exchange.shared;
     let stream = || shared.table.find(key);
@@ -81,27 +58,25 @@ fn may_have_page(exchange: &Exchange<'_>, key: &StreamKey) -> bool {
 }
 
 /// Answers a request for the page or a part of it.
-#[inline(never)] // Its variables are not to be part of the stack of a viewer's thread.
-pub(super) fn reply(exchange: &Exchange<'_>, route: &Route) -> Result<Reply<'static>, HttpEnd> {
+#[inline(never)] // Keeps these locals off the stack of viewers.
+pub(super) fn reply(exchange: &Exchange<'_>, route: &Route) -> Result<Reply<'static>, Response> {
     let asset = match route {
         Route::Asset(name) => ASSETS.iter().find(|asset| asset.name == name),
         Route::Player(key) if !may_have_page(exchange, key) => None,
         _ => Some(&PAGE),
     };
-    let Some(asset) = asset else {
-        return Ok(Response::not_found().into());
-    };
+    let asset = asset.ok_or_else(Response::not_found)?;
     let head = exchange.head;
-    // The page of a stream asks for its files beside itself, and is led to where the page is by the
-    // steps up to it. What stands in front of all paths, as a proxy may have it, nobody here knows.
+    // The page of a stream requests its files next to itself, and is redirected by a relative path: a
+    // proxy may serve all of this below a prefix that isn't known here.
     let up = head.path().matches('/').count().saturating_sub(1);
     if up > 1 && matches!(route, Route::Asset(_)) {
         let place = ["../".repeat(up).as_str(), "page/", asset.name].concat();
         let mut response = Response::text(Status::MovedPermanently, "the page is further up");
         response.cache = "max-age=3600";
-        return Ok(response.header("Location", &place).into());
+        return Err(response.header("Location", &place));
     }
-    // Of two forms, each has a tag of its own.
+    // Packed and unpacked, it has different tags.
     let is_packed = head.takes_gzip();
     let hash = asset.hash ^ u64::from(!is_packed);
     let tag = conditions::tag(&format_args!("{hash:016x}"));
@@ -115,13 +90,8 @@ pub(super) fn reply(exchange: &Exchange<'_>, route: &Route) -> Result<Reply<'sta
     } else if is_packed {
         response = response.header("Content-Encoding", "gzip");
     } else {
-        let (shared, address) = (exchange.shared, exchange.client.address().ip());
-        return Ok(
-            match shared.looks.allow_many(address, UNPACKING, shared.now()) {
-                true => Reply::Packed(response),
-                false => super::too_many().into(),
-            },
-        );
+        exchange.look_at(UNPACKING)?;
+        return Ok(Reply::Packed(response));
     }
     Ok(response.into())
 }

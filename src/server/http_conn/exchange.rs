@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::allowance::Allowance;
 use crate::http::{Head, Method, Response, Route, Status};
+use crate::live::stream::Stream;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::Shared;
 use crate::server::access::{Credentials, Page};
@@ -21,8 +22,10 @@ pub(super) struct Exchange<'a> {
     pub(super) page: Page<'a>,
     /// Pays for what the answer keeps in memory.
     pub(super) allowance: &'a Allowance,
-    is_shared: bool,
-    is_hls: bool,
+    /// Pages of other sites may read the response.
+    pub(super) is_shared: bool,
+    /// It is a request for a playlist of HLS, or for a file that one lists.
+    pub(super) is_hls: bool,
     /// Plays that were accepted: the handler has to be notified of their end.
     plays: &'a mut Vec<StreamKey>,
 }
@@ -87,17 +90,16 @@ impl<'a> Exchange<'a> {
         };
     }
 
-    pub(super) fn is_shared(&self) -> bool {
-        self.is_shared
+    /// Takes the cost of looking at this many streams from what the client may do in a second.
+    pub(super) fn look_at(&self, streams: usize) -> Result<(), Response> {
+        let (shared, address) = (self.shared, self.client.address().ip());
+        let is_allowed = shared.looks.allow_many(address, streams, shared.now());
+        is_allowed.then_some(()).ok_or_else(super::too_many)
     }
 
-    /// Whether it is a request for a playlist of HLS, or for a file that one lists.
-    pub(super) fn is_hls(&self) -> bool {
-        self.is_hls
-    }
-
-    /// Notes a play that was accepted. If the stream is live, it takes a viewer's place.
-    pub(super) fn note_play(&mut self, key: &StreamKey) -> Result<(), Full> {
+    /// Notes a play that was accepted. If the stream is live, it takes a viewer's place. Returns the
+    /// stream, if there is one.
+    pub(super) fn note_play(&mut self, key: &StreamKey) -> Result<Option<Arc<Stream>>, Full> {
         self.plays.push(key.clone());
         Connections::note_play(self.shared, self.client.id(), key)
     }

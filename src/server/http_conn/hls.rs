@@ -14,7 +14,6 @@ use super::exchange::{Exchange, not_live};
 use super::sending::send;
 use super::writer::{PIECE_LEN, Writer};
 use crate::allowance::Allowance;
-use crate::config::Shown;
 use crate::http::response::Length;
 use crate::http::{Response, Route, Status, conditions, percent, range};
 use crate::live::hls::file_name::FileName;
@@ -26,9 +25,7 @@ use crate::live::stream::Stream;
 use crate::live::tracks::Tracks;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::Shared;
-use crate::server::http_conn::HttpEnd;
-use crate::server::lines::About;
-use crate::server::text::in_brackets;
+use crate::server::http_conn::{HttpEnd, log_viewer};
 use crate::server::wall_clock;
 pub(in crate::server) use sessions::HlsSessions;
 pub(in crate::server) use waiting::Waiters;
@@ -75,8 +72,8 @@ pub(super) fn reply(
         _ => None,
     };
     let admission = authorize(exchange, key)?;
-    let Some(stream) = exchange.shared.table.find(admission.key()) else {
-        return Err(not_found(file.is_some(), admission.key()));
+    let Some(stream) = admission.stream else {
+        return Err(not_found(file.is_some(), &admission.key));
     };
     let head = exchange.head;
     let query = head.query().unwrap_or_default();
@@ -144,7 +141,7 @@ impl HlsTask {
         match waiting::answer(writer, &self.stream, self.request)? {
             Ok(Answer::Playlist(playlist)) => {
                 if playlist.is_new_viewer {
-                    log_viewer(writer, &self.stream);
+                    log_viewer(writer.shared, writer.client, self.stream.key(), "HLS");
                 }
                 let Ok(_paid) = allowance.take(playlist.listing.memory()) else {
                     return writer.respond(super::no_memory());
@@ -240,25 +237,6 @@ impl HlsTask {
         let head = writer.head(response, Length::Known(len));
         send(writer, &self.stream, &mut reader, &head)
     }
-}
-
-/// Logs that an address has begun to watch.
-#[inline(never)] // Keeps these locals off the stack while the playlist is sent.
-fn log_viewer(writer: &Writer<'_>, stream: &Stream) {
-    let (shared, client) = (writer.shared, writer.client());
-    let address = client.address();
-    shared.say(
-        log::Level::Info,
-        About::Media,
-        address.ip(),
-        format_args!(
-            "#{} {}: playing to {} as HLS{}",
-            client.id(),
-            shared.shown(stream.key()),
-            Shown(address),
-            in_brackets(client.user_agent()),
-        ),
-    );
 }
 
 /// The length of an init segment, and whether there is video in it.

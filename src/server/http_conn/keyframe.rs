@@ -22,15 +22,10 @@ pub(super) struct Keyframe(Arc<Stream>);
 pub(super) fn keyframe(
     exchange: &mut Exchange<'_>,
     key: &StreamKey,
-) -> Result<Reply<'static>, HttpEnd> {
-    let admission = match authorize(exchange, key) {
-        Ok(admission) => admission,
-        Err(refusal) => return Ok(refusal.into()),
-    };
-    Ok(match exchange.shared.table.find(admission.key()) {
-        Some(stream) => Reply::Keyframe(Keyframe(stream)),
-        None => not_live(key).into(),
-    })
+) -> Result<Reply<'static>, Response> {
+    let stream = authorize(exchange, key)?.stream;
+    let stream = stream.ok_or_else(|| not_live(key))?;
+    Ok(Reply::Keyframe(Keyframe(stream)))
 }
 
 impl Keyframe {

@@ -62,7 +62,7 @@ fn send_through(
             Err(Evicted) if !is_begun => return writer.respond(Response::not_found()),
             // The response is cut short, and the connection ends for it.
             Err(Evicted) => {
-                log::debug!("{}: too slow for a segment", writer.client());
+                log::debug!("{}: too slow for a segment", writer.client);
                 return Ok(());
             }
         };

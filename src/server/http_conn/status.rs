@@ -19,18 +19,13 @@ use crate::status::{ConnectionReport, ServerStatus, Source, StreamStatus, api, m
 
 /// A text that is written while it is sent.
 pub(super) struct StatusReply<'a> {
-    form: StatusForm,
+    content_type: &'static str,
+    write: WriteStatus,
     is_privileged: bool,
     lister: Lister<'a>,
 }
 
-#[derive(Clone, Copy)]
-enum StatusForm {
-    Streams,
-    Connections,
-    Metrics,
-    Stat,
-}
+type WriteStatus = fn(&mut dyn Write, &ServerStatus, &mut dyn Source);
 
 /// Answers a request for the state of streams or connections, or to end a connection.
 #[inline(never)] // Keeps these locals off the stack of idle connection threads.
@@ -38,47 +33,42 @@ pub(super) fn reply<'s>(
     shared: &'s Arc<Shared>,
     exchange: &mut Exchange<'_>,
     route: &Route,
-) -> Result<Reply<'s>, HttpEnd> {
+) -> Result<Reply<'s>, Response> {
     let guard = &shared.guard;
     let (client, credentials) = (exchange.client, &exchange.credentials);
     let is_privileged = guard.is_privileged(client, credentials, &exchange.page, shared.now());
     if matches!(route, Route::Connections | Route::Connection(_)) && !is_privileged {
-        return Ok(response_to(&guard.api_refusal(), true).into());
+        return Err(response_to(&guard.api_refusal(), true));
     }
     if !is_privileged {
-        if let Err(refusal) = check_host(exchange) {
-            return Ok(refusal.into());
-        }
+        check_host(exchange)?;
     }
-    let form = match route {
-        Route::Connection(id) => return Ok(kick(exchange, *id).into()),
-        Route::Connections => StatusForm::Connections,
-        Route::Metrics => StatusForm::Metrics,
-        Route::Stat => StatusForm::Stat,
-        _ => StatusForm::Streams,
-    };
+    let streams = shared.table.next(None).1;
+    let json = "application/json";
     // Each text takes the lock of each stream, some of them several times.
-    let count = shared.table.next(None).1;
-    let looks = match form {
-        StatusForm::Streams => count,
-        StatusForm::Connections => shared.connections.count(),
-        StatusForm::Metrics => count * metrics::WALKS,
-        StatusForm::Stat => count * 2,
+    let (content_type, write, looks): (_, WriteStatus, _) = match route {
+        Route::Connection(id) => return Ok(kick(exchange, *id).into()),
+        Route::Connections => (json, api::connections, shared.connections.count()),
+        Route::Metrics => (
+            metrics::CONTENT_TYPE,
+            metrics::text,
+            streams * metrics::WALKS,
+        ),
+        Route::Stat => (stat::CONTENT_TYPE, stat::xml, streams * 2),
+        _ => (json, api::streams, streams),
     };
-    let address = exchange.client.address().ip();
-    if !shared.looks.allow_many(address, looks, shared.now()) {
-        return Ok(super::too_many().into());
-    }
+    exchange.look_at(looks)?;
     // Checking credentials may have to wait, so it comes first: the figures are to be fresh.
     let visitor = (!is_privileged).then(|| guard.visitor(client, credentials, shared.now()));
     Ok(Reply::Status(StatusReply {
-        form,
+        content_type,
+        write,
         is_privileged,
         lister: Lister {
             shared,
             visitor,
             now: shared.now(),
-            has_past: matches!(form, StatusForm::Metrics),
+            has_past: matches!(route, Route::Metrics),
             is_locked: false,
         },
     }))
@@ -101,15 +91,10 @@ impl StatusReply<'_> {
             free_blocks: shared.arena.free_blocks(),
             total_blocks: shared.arena.total_blocks(),
         };
-        type Make = fn(&mut dyn Write, &ServerStatus, &mut dyn Source);
-        let (content_type, make): (_, Make) = match self.form {
-            StatusForm::Connections => ("application/json", api::connections),
-            StatusForm::Metrics => (metrics::CONTENT_TYPE, metrics::text),
-            StatusForm::Stat => (stat::CONTENT_TYPE, stat::xml),
-            StatusForm::Streams => ("application/json", api::streams),
-        };
-        let response = Response::new(content_type, Vec::new());
-        writer.write_made(response, |out| make(out, &status, &mut self.lister))
+        let response = Response::new(self.content_type, Vec::new());
+        writer.write_made(response, &mut |out| {
+            (self.write)(out, &status, &mut self.lister)
+        })
     }
 }
 
@@ -145,11 +130,8 @@ impl Source for Lister<'_> {
             }
             // A client may wait for a stream of any name: only those that were published count.
             if report.totals()[0] > 0 {
-                let visitor = &self.visitor;
-                if visitor
-                    .as_ref()
-                    .is_none_or(|visitor| visitor.may_list(&key))
-                {
+                let visitor = self.visitor.as_ref();
+                if visitor.is_none_or(|visitor| visitor.may_list(&key)) {
                     return Some(StreamStatus::new(key, report));
                 }
                 self.is_locked = true;

@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use super::admission::{accept_websocket, authorize};
 use super::exchange::{Exchange, not_live, parameter};
-use super::writer::{self, why_over};
+use super::writer;
 use super::{Connection, Reply};
-use crate::config::Shown;
 use crate::http::response::Length;
 use crate::http::route::Container;
 use crate::http::websocket::{self, FrameReader, Opcode, Violation, WebSocketEvent, close_code};
@@ -26,13 +25,13 @@ use crate::live::out::join::Join;
 use crate::live::out::request::{JoinRequest, Receiver};
 use crate::live::out::sink::Sink;
 use crate::live::out::subscriber::PlayEnd;
+use crate::live::stream::Stream;
 use crate::rtmp::rate::Rate;
 use crate::rtmp::stream_key::StreamKey;
+use crate::server::connection::Conversation;
 use crate::server::end::ConnectionEnd;
 use crate::server::http_conn::HttpEnd;
-use crate::server::lines::About;
 use crate::server::playing::{PLAY_COST, Playing};
-use crate::server::text::in_brackets;
 
 /// How long a request waits for the first keyframe of a stream, or for the return of its publisher.
 const HOLD: Millis = 5_000;
@@ -57,26 +56,17 @@ pub(super) fn media(
     exchange: &mut Exchange<'_>,
     key: &StreamKey,
     container: Container,
-) -> Result<Reply<'static>, HttpEnd> {
-    let admission = match authorize(exchange, key) {
-        Ok(admission) => admission,
-        Err(refusal) => return Ok(refusal.into()),
+) -> Result<Reply<'static>, Response> {
+    let admission = authorize(exchange, key)?;
+    let published = admission.stream.filter(|stream| stream.was_published());
+    let Some(stream) = published else {
+        return Err(not_live(&admission.key));
     };
-    let stream = exchange.shared.table.find(admission.key());
-    if !stream.is_some_and(|stream| stream.was_published()) {
-        return Ok(not_live(admission.key()).into());
+    let mut switching = None;
+    if websocket::is_upgrade(exchange.head) {
+        let response = switching.insert(accept_websocket(exchange)?);
+        response.date = writer::now();
     }
-    let switching = if websocket::is_upgrade(exchange.head) {
-        match accept_websocket(exchange) {
-            Ok(mut response) => {
-                response.date = writer::now();
-                Some(response)
-            }
-            Err(refusal) => return Ok(refusal.into()),
-        }
-    } else {
-        None
-    };
     let carrier = match &switching {
         Some(_) => Carrier::WebSocket,
         None if exchange.head.is_1_1() => Carrier::Chunked,
@@ -84,15 +74,15 @@ pub(super) fn media(
     };
     let opening = Opening {
         is_chunked: carrier == Carrier::Chunked,
-        is_for_all_sites: exchange.is_shared(),
+        is_for_all_sites: exchange.is_shared,
         date: writer::now(),
     };
     if exchange.head.method() == Method::Head {
-        return Ok(describe(exchange, admission.key(), container, opening));
+        return describe(&stream, container, opening);
     }
     let cost = PLAY_COST + size_of::<Viewing>() + ANSWER_COST;
     let Ok(taken) = exchange.allowance.take(cost) else {
-        return Ok(super::no_memory().into());
+        return Err(super::no_memory());
     };
     let request = |id| {
         let sink: Arc<dyn Sink> = exchange.socket.clone();
@@ -115,7 +105,7 @@ pub(super) fn media(
         request
     };
     let (shared, now) = (exchange.shared, exchange.shared.now());
-    let playing = Playing::start(shared, admission.key(), 0, request, Some(taken), now);
+    let playing = Playing::start(shared, &admission.key, 0, request, taken, now);
     Ok(Reply::Viewing(Viewing {
         playing,
         carrier,
@@ -197,23 +187,16 @@ fn receiver(exchange: &Exchange<'_>, container: Container, carrier: Carrier) -> 
 
 /// The answer to HEAD.
 fn describe(
-    exchange: &Exchange<'_>,
-    key: &StreamKey,
+    stream: &Stream,
     container: Container,
     opening: Opening,
-) -> Reply<'static> {
-    let content_type = exchange
-        .shared
-        .table
-        .find(key)
-        .and_then(|stream| stream.content_type());
-    let Some(content_type) = content_type else {
-        return not_live(key).into();
-    };
-    Reply::Unending(match container {
+) -> Result<Reply<'static>, Response> {
+    let content_type = stream.content_type();
+    let content_type = content_type.ok_or_else(|| not_live(stream.key()))?;
+    Ok(Reply::Unending(match container {
         Container::Mp4 => opening.of_type(content_type),
         Container::Flv => opening.of_type("video/x-flv"),
-    })
+    }))
 }
 
 /// A viewer, from its request to its end.
@@ -275,7 +258,7 @@ impl Viewing {
 
     /// Checks whether the response has begun. Returns how long the thread may sleep.
     fn check(&mut self, connection: &Connection) -> Result<Duration, HttpEnd> {
-        if let Some(end) = why_over(&connection.shared, &connection.client) {
+        if let Some(end) = connection.link().why_closed() {
             return Err(end.into());
         }
         let interval = self.playing.tick_interval();
@@ -307,19 +290,8 @@ impl Viewing {
             (Container::Flv, _) => "FLV over HTTP",
             (Container::Mp4, _) => "MP4 over HTTP",
         };
-        let client = &connection.client;
-        connection.shared.say(
-            log::Level::Info,
-            About::Media,
-            client.address().ip(),
-            format_args!(
-                "#{} {}: playing to {} as {what}{}",
-                client.id(),
-                self.playing.key(),
-                Shown(client.address()),
-                in_brackets(client.user_agent()),
-            ),
-        );
+        let (shared, client) = (&connection.shared, &connection.client);
+        super::log_viewer(shared, client, self.playing.key(), what);
     }
 
     fn tick(&mut self, connection: &Connection) -> Result<(), HttpEnd> {
@@ -405,7 +377,7 @@ impl Viewing {
     /// Why the connection was closed: the stream may have done it.
     fn why_closed(&self, connection: &Connection) -> HttpEnd {
         let shared = &connection.shared;
-        let why = why_over(shared, &connection.client).unwrap_or_else(|| {
+        let why = connection.link().why_closed().unwrap_or_else(|| {
             let checked = self.playing.with_subscriber(shared.now(), |_| {});
             checked.map_or_else(ConnectionEnd::Player, |_| ConnectionEnd::Closed)
         });

@@ -1,7 +1,7 @@
 //! A response on its way, bit by bit: what is sent is never in memory as a whole.
 
 use std::fmt;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::sync::Arc;
 
 use super::Connection;
@@ -42,8 +42,8 @@ const BEHIND: usize = 2;
 /// See the module's documentation.
 pub(super) struct Writer<'a> {
     pub(super) shared: &'a Arc<Shared>,
-    socket: &'a Arc<Socket>,
-    client: &'a Client,
+    pub(super) socket: &'a Arc<Socket>,
+    pub(super) client: &'a Client,
     facts: Facts,
     since: Millis,
     looked: Millis,
@@ -77,15 +77,6 @@ impl<'a> Writer<'a> {
     /// The response was waited for: the time that the client has to take it begins now.
     pub(super) fn note_wait(&mut self) {
         self.since = self.shared.now();
-    }
-
-    /// Whether the client has hung up, see [`Socket::is_closed_by_peer`].
-    pub(super) fn is_closed_by_client(&self) -> bool {
-        self.socket.is_closed_by_peer()
-    }
-
-    pub(super) fn client(&self) -> &'a Client {
-        self.client
     }
 
     /// Whether another request may follow.
@@ -149,7 +140,7 @@ impl<'a> Writer<'a> {
         }
         if was_blocked || now.saturating_sub(self.looked) >= LOOK_INTERVAL {
             self.looked = now;
-            if let Some(end) = why_over(self.shared, self.client) {
+            if let Some(end) = why_closed(self.shared, self.client.id()) {
                 return Err(end.into());
             }
         }
@@ -174,7 +165,7 @@ impl<'a> Writer<'a> {
     pub(super) fn write_made(
         &mut self,
         response: Response,
-        make: impl FnOnce(&mut dyn fmt::Write),
+        make: &mut dyn FnMut(&mut dyn fmt::Write),
     ) -> Result<(), HttpEnd> {
         let mut pieces = Pieces {
             writer: self,
@@ -214,7 +205,7 @@ impl<'a> Writer<'a> {
                 return self.respond_from(response, block.bytes_mut(), end);
             }
         }
-        self.write_made(response, |out| {
+        self.write_made(response, &mut |out| {
             // Who can't take any more keeps that to itself.
             let _ = make(out);
         })
@@ -285,7 +276,7 @@ impl<'a> Writer<'a> {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut => HttpEnd::Slow,
                 kind => ConnectionEnd::Lost(kind).into(),
             };
-            why_over(self.shared, self.client).map_or(end, HttpEnd::from)
+            why_closed(self.shared, self.client.id()).map_or(end, HttpEnd::from)
         })
     }
 }
@@ -293,11 +284,6 @@ impl<'a> Writer<'a> {
 /// The time, in seconds since 1970.
 pub(super) fn now() -> u64 {
     wall_clock::now() / 1_000
-}
-
-/// Why a connection is to end whatever it is in the middle of, if it is.
-pub(super) fn why_over(shared: &Shared, client: &Client) -> Option<ConnectionEnd> {
-    why_closed(shared, client.id())
 }
 
 /// Room for a body, which is full at some time.
@@ -353,12 +339,9 @@ impl Pieces<'_, '_> {
             true => (0, BEFORE + self.len + BEHIND),
             false => (BEFORE, BEFORE + self.len),
         };
-        let digit = |place: usize| {
-            char::from_digit((self.len >> (place * 4) & 0xF) as u32, 16).map_or(b'0', |c| c as u8)
-        };
-        let size = [digit(2), digit(1), digit(0), b'\r', b'\n'];
         let buffer = &mut self.buffer;
-        buffer[..BEFORE].copy_from_slice(&size);
+        // There is room for three digits.
+        let _ = write!(&mut buffer[..BEFORE], "{:03x}\r\n", self.len);
         buffer[BEFORE + self.len..][..BEHIND].copy_from_slice(b"\r\n");
         self.writer.write(&buffer[start..end])?;
         self.len = 0;

@@ -65,7 +65,7 @@ impl RtmpConnection {
             return Err(RtmpEnd::refused_by(&what, &refusal));
         }
         let key = request.key().clone();
-        let shown = if request.is_hidden() {
+        let shown = if request.is_hidden {
             asked
         } else {
             key.to_string()
@@ -75,12 +75,10 @@ impl RtmpConnection {
             Err(why) => {
                 // The connection's other plays go on.
                 self.shared.handler.stop(&self.client, &key);
-                self.shared.say(
-                    log::Level::Warn,
-                    About::Connection,
-                    self.client.address().ip(),
-                    format_args!("{}{} refused to play {key}: {why}", self.client, self.name),
-                );
+                let (client, name) = (&self.client, &self.name);
+                let address = client.address().ip();
+                let line = self.shared.warn(About::Connection, address);
+                line.say(format_args!("{client}{name} refused to play {key}: {why}"));
                 self.session.refuse_stream(message_stream_id, FAILED, &why);
                 if self.playing.is_empty() {
                     return Err(RtmpEnd::refused(&format!("play {key}"), &why));
@@ -156,8 +154,6 @@ impl RtmpConnection {
             }
         };
         let shared = &self.shared;
-        let id = connection;
-        let taken = Some(taken);
         let playing = Playing::start(shared, key, message_stream_id, request, taken, now);
         let state = if playing.is_live() {
             String::new()
@@ -165,16 +161,11 @@ impl RtmpConnection {
             [", waiting for its publisher", &self.live_names(now)].concat()
         };
         let address = self.client.address();
-        shared.say(
-            log::Level::Info,
-            About::Media,
-            address.ip(),
-            format_args!(
-                "#{id} {}: playing to {address}{}{state}",
-                shared.shown(key),
-                self.name
-            ),
-        );
+        let (name, shown) = (&self.name, shared.shown(key));
+        let line = shared.info(About::Media, address.ip());
+        line.say(format_args!(
+            "#{connection} {shown}: playing to {address}{name}{state}"
+        ));
         push(&mut self.playing, playing);
     }
 

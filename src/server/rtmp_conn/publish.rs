@@ -101,12 +101,11 @@ impl RtmpConnection {
             (false, false) => "",
         };
         let (id, address) = (self.client.id(), self.client.address());
-        self.shared.say(
-            log::Level::Info,
-            About::Publishing,
-            address.ip(),
-            format_args!("#{id} {key}: publishing from {address}{}{how}", self.name),
-        );
+        let line = self.shared.info(About::Publishing, address.ip());
+        line.say(format_args!(
+            "#{id} {key}: publishing from {address}{}{how}",
+            self.name
+        ));
         self.shared.connections.note_live(&key);
         self.assembly.keep(SPARE_BLOCKS);
         let publishing = Publishing::new(
@@ -135,7 +134,7 @@ impl RtmpConnection {
         // A publish that comes back goes on with the same stream, which was paid for.
         let mut publishing = self.publishing.iter_mut();
         let before = publishing.find(|p| !p.is_live() && p.stream.key() == key);
-        if let Some(taken) = before.and_then(Publishing::take_payment) {
+        if let Some(taken) = before.and_then(|p| p.taken.take()) {
             return Ok(taken);
         }
         self.pay(publish_cost(key), true, now)

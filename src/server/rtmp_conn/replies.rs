@@ -111,7 +111,7 @@ impl RtmpConnection {
         self.leave_retired(now);
         // Not where a play begins: the locals there would make the stack of each player a page
         // larger.
-        for playing in self.playing.iter_mut().filter(|p| p.is_in_burst()) {
+        for playing in self.playing.iter_mut().filter(|p| p.is_in_burst) {
             // A failure is found by the connection's own read, or at its next tick.
             let _ = playing.tick(now);
         }

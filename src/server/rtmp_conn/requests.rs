@@ -104,7 +104,7 @@ impl RtmpConnection {
     /// Ends all publishes and plays, and notifies the handlers.
     pub(super) fn stop_all(&mut self, why: &str, now: Millis) {
         while let Some(publishing) = self.publishing.iter_mut().find(|p| p.is_live()) {
-            publishing.note_loss();
+            publishing.is_lost = true;
             let message_stream_id = publishing.message_stream_id;
             self.stop(message_stream_id, why, now);
         }

@@ -104,7 +104,7 @@ impl RtmpConnection {
             timeout = timeout.min(publishing.patience_left(now).unwrap_or(TICK));
             if publishing.has_unsent(now) {
                 timeout = timeout.min(TAIL_TICK);
-            } else if publishing.is_waiting() {
+            } else if publishing.is_waiting {
                 timeout = timeout.min(config.batch);
             }
         }

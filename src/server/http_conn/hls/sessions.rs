@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 
 use crate::live::signal::Signal;
 use crate::live::{Millis, lock};
-use crate::rtmp::amf::Properties;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::client::Client;
 use crate::server::handler::{Handler, Refusal, StreamRequest};
@@ -30,10 +29,8 @@ use crate::server::{millis, thread};
 /// duration, which is 13 s at most.
 const IDLE_TIMEOUT: Millis = 15_000;
 
-/// A handler in front of the program's own one. See the module's documentation.
-pub(in crate::server) struct HlsSessions(Arc<Sessions>);
-
-struct Sessions {
+/// The sessions of a program's handler. See the module's documentation.
+pub(in crate::server) struct HlsSessions {
     handler: Arc<dyn Handler>,
     max: usize,
     hasher: RandomState,
@@ -74,51 +71,65 @@ impl Session {
 }
 
 impl HlsSessions {
-    /// Puts sessions in front of a handler; returns what to ask in its place. Beyond `max` sessions each
-    /// request is a play of its own.
-    pub(in crate::server) fn in_front_of(
-        handler: Arc<dyn Handler>,
-        max: usize,
-    ) -> (Arc<dyn Handler>, Option<Arc<HlsSessions>>) {
-        let sessions = Arc::new(HlsSessions::new(handler, max));
-        (sessions.clone(), Some(sessions))
-    }
-
-    fn new(handler: Arc<dyn Handler>, max: usize) -> HlsSessions {
-        HlsSessions(Arc::new(Sessions {
+    /// Beyond `max` sessions each request is a play of its own.
+    pub(in crate::server) fn new(handler: Arc<dyn Handler>, max: usize) -> Arc<HlsSessions> {
+        Arc::new(HlsSessions {
             handler,
             max,
             hasher: RandomState::new(),
             started: Instant::now(),
             list: Mutex::default(),
             emptied: Signal::default(),
-        }))
+        })
+    }
+
+    /// Decides about a request for a playlist, or for a file that one lists.
+    pub(in crate::server) fn play(
+        self: &Arc<Self>,
+        client: &Client,
+        request: &mut StreamRequest<'_>,
+    ) -> Result<(), Refusal> {
+        let viewer = self.viewer(client, request);
+        if let Some(key) = self.join(viewer, client.id()) {
+            request.set_key(key);
+            return Ok(());
+        }
+        self.handler.play(client, request)?;
+        if self.begin(viewer, client, request.key(), self.now()) {
+            self.start_reaping();
+        }
+        Ok(())
+    }
+
+    /// Notes the end of a request over HTTP. If it belongs to no session, it was a play of its own.
+    pub(in crate::server) fn stop(&self, client: &Client, stream: &StreamKey) {
+        if !self.leave(client.id(), self.now()) {
+            self.handler.stop(client, stream);
+        }
     }
 
     /// Ends all sessions: the server stops, and no request is being answered.
     pub(in crate::server) fn end_all(&self) {
-        let open = std::mem::take(&mut lock(&self.0.list).open);
-        self.0.emptied.notify();
+        let open = std::mem::take(&mut lock(&self.list).open);
+        self.emptied.notify();
         for session in open {
-            self.0.handler.stop(&session.client, &session.key);
+            self.handler.stop(&session.client, &session.key);
         }
     }
 
     /// Has a thread end sessions, unless there is one.
-    fn start_reaping(&self) {
-        if std::mem::replace(&mut lock(&self.0.list).is_reaped, true) {
+    fn start_reaping(self: &Arc<Self>) {
+        if std::mem::replace(&mut lock(&self.list).is_reaped, true) {
             return;
         }
-        let sessions = Arc::clone(&self.0);
+        let sessions = Arc::clone(self);
         let run = Box::new(move || sessions.reap());
         if thread::spawn("hls sessions", STACK_LEN, run).is_err() {
             // The next session tries again.
-            lock(&self.0.list).is_reaped = false;
+            lock(&self.list).is_reaped = false;
         }
     }
-}
 
-impl Sessions {
     fn now(&self) -> Millis {
         millis(self.started.elapsed())
     }
@@ -131,7 +142,7 @@ impl Sessions {
         client.user_agent().hash(&mut hasher);
         request.name().hash(&mut hasher);
         // The parameters of HLS differ from one request to the next.
-        let parameters = request.query().unwrap_or_default().split('&');
+        let parameters = request.query.unwrap_or_default().split('&');
         let parameters = parameters.filter(|text| !text.is_empty() && !text.starts_with("_HLS_"));
         parameters.for_each(|text| text.hash(&mut hasher));
         hasher.finish()
@@ -190,7 +201,7 @@ impl Sessions {
 
     fn reap(&self) {
         let mut list = lock(&self.list);
-        while let Some(idle) = Sessions::take_idle(&mut list, self.now()) {
+        while let Some(idle) = HlsSessions::take_idle(&mut list, self.now()) {
             match idle {
                 Ok(session) => {
                     // Not under the lock: the handler may take its time.
@@ -202,50 +213,6 @@ impl Sessions {
             }
         }
         list.is_reaped = false;
-    }
-}
-
-impl Handler for HlsSessions {
-    fn connect(&self, client: &mut Client) -> Result<(), Refusal> {
-        self.0.handler.connect(client)
-    }
-
-    fn disconnect(&self, client: &Client) {
-        self.0.handler.disconnect(client);
-    }
-
-    fn publish(&self, client: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
-        self.0.handler.publish(client, request)
-    }
-
-    fn unpublish(&self, client: &Client, stream: &StreamKey) {
-        self.0.handler.unpublish(client, stream);
-    }
-
-    fn play(&self, client: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
-        if !request.is_hls() {
-            return self.0.handler.play(client, request);
-        }
-        let viewer = self.0.viewer(client, request);
-        if let Some(key) = self.0.join(viewer, client.id()) {
-            request.set_key(key);
-            return Ok(());
-        }
-        self.0.handler.play(client, request)?;
-        if self.0.begin(viewer, client, request.key(), self.0.now()) {
-            self.start_reaping();
-        }
-        Ok(())
-    }
-
-    fn stop(&self, client: &Client, stream: &StreamKey) {
-        if !self.0.leave(client.id(), self.0.now()) {
-            self.0.handler.stop(client, stream);
-        }
-    }
-
-    fn metadata(&self, client: &Client, stream: &StreamKey, properties: Option<&Properties<'_>>) {
-        self.0.handler.metadata(client, stream, properties);
     }
 }
 
@@ -278,11 +245,10 @@ mod tests {
         Client::over_http(id, address, address, user_agent)
     }
 
-    fn play(sessions: &HlsSessions, client: &Client, target: &str) -> bool {
+    fn play(sessions: &Arc<HlsSessions>, client: &Client, target: &str) -> bool {
         let (name, query) = target.split_once('?').unwrap_or((target, ""));
         let key = StreamKey::new("", name).unwrap();
         let mut request = StreamRequest::over_http(client, &key, Some(query));
-        request.set_hls(true);
         sessions.play(client, &mut request).is_ok()
     }
 
@@ -335,7 +301,7 @@ mod tests {
     #[test]
     fn a_session_ends_15_seconds_after_the_end_of_its_last_request() {
         let witness = Arc::new(Witness::default());
-        let sessions = HlsSessions::new(witness, 100).0;
+        let sessions = HlsSessions::new(witness, 100);
         let (first, second) = (
             client(1, "192.0.2.1:1000", "player"),
             client(2, "192.0.2.1:2000", "player"),
@@ -348,7 +314,7 @@ mod tests {
             !sessions.leave(first.id(), 2_000),
             "it has no more requests"
         );
-        let left = |now| match Sessions::take_idle(&mut lock(&sessions.list), now) {
+        let left = |now| match HlsSessions::take_idle(&mut lock(&sessions.list), now) {
             Some(Ok(session)) => Ok(session.client.id()),
             Some(Err(left)) => Err(left),
             None => panic!("no session"),
@@ -357,7 +323,7 @@ mod tests {
         assert!(sessions.leave(second.id(), 100_000));
         assert_eq!(left(114_999), Err(1));
         assert_eq!(left(115_000), Ok(1), "as the client of the first request");
-        assert!(Sessions::take_idle(&mut lock(&sessions.list), 0).is_none());
+        assert!(HlsSessions::take_idle(&mut lock(&sessions.list), 0).is_none());
     }
 
     #[test]

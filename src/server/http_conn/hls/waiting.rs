@@ -10,9 +10,10 @@ use crate::live::hls::requests::{Answer, Asker, HlsRequest, Look, Unavailable};
 use crate::live::stream::Stream;
 use crate::live::{Millis, lock};
 use crate::server::Shared;
+use crate::server::connection::why_closed;
 use crate::server::end::ConnectionEnd;
 use crate::server::http_conn::HttpEnd;
-use crate::server::http_conn::writer::{Writer, why_over};
+use crate::server::http_conn::writer::Writer;
 
 /// How often a waiting request checks whether its connection is to end, in ms.
 const CHECK_INTERVAL: Millis = 1_000;
@@ -79,10 +80,10 @@ pub(super) fn answer(
     request: HlsRequest,
 ) -> Result<Result<Answer, Response>, HttpEnd> {
     let shared: &Shared = writer.shared;
-    let address = writer.client().address().ip();
+    let address = writer.client.address().ip();
     let asker = Asker {
         address,
-        connection: writer.client().id(),
+        connection: writer.client.id(),
         now: shared.now(),
         nonce: super::random,
     };
@@ -113,7 +114,7 @@ fn wait(
     limit: Millis,
     mut seen: u32,
 ) -> Result<Result<Look, Unavailable>, HttpEnd> {
-    let (shared, client) = (writer.shared, writer.client());
+    let (shared, client) = (writer.shared, writer.client);
     let until = asker.now + limit;
     loop {
         let left = until.saturating_sub(shared.now()).min(CHECK_INTERVAL);
@@ -123,10 +124,10 @@ fn wait(
             Ok(Look::Wait { seen: newer, .. }) if !is_last => seen = newer,
             look => return Ok(look),
         }
-        if let Some(end) = why_over(shared, client) {
+        if let Some(end) = why_closed(shared, client.id()) {
             return Err(end.into());
         }
-        if writer.is_closed_by_client() {
+        if writer.socket.is_closed_by_peer() {
             return Err(ConnectionEnd::Closed.into());
         }
     }
