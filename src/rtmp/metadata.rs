@@ -117,6 +117,7 @@ pub(super) fn is_text(token: Token<'_>, expected: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtmp::amf::marker::amf0 as marker;
     use crate::rtmp::amf0::{Value, parse};
     use crate::rtmp::relay_writer::{MAX_DEPTH, MAX_PROPERTIES};
 
@@ -271,6 +272,38 @@ mod tests {
 
         let array = Value::StrictArray(vec![Value::StrictArray(vec![])]);
         assert_eq!(relayed(array), Some(Value::StrictArray(vec![Value::Null])));
+    }
+
+    #[test]
+    fn arrays_announce_the_number_of_properties_that_are_left_of_them() {
+        let level = |inner: Value| {
+            let properties = [("a", inner), ("b", Value::Null)];
+            Value::EcmaArray(
+                properties
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .into(),
+            )
+        };
+        let value = (0..MAX_DEPTH).fold(Value::Null, |inner, _| level(inner));
+        let bytes = for_players(&[("key".to_owned(), value)], None, None);
+        // No other byte is an array's marker.
+        let arrays = bytes[13..]
+            .split(|byte| *byte == marker::ECMA_ARRAY)
+            .skip(1);
+        let counts: Vec<_> = arrays.map(|array| array[..4].to_vec()).collect();
+        let expected = [1u32, 2, 2, 1].map(|count| count.to_be_bytes().to_vec());
+        assert_eq!(counts, expected);
+    }
+
+    #[test]
+    fn objects_in_arrays_are_cut_off_at_the_same_depth() {
+        let object = |inner| Value::Object(vec![("a".to_owned(), inner)]);
+        let deep = (0..10).fold(Value::Null, |inner, _| object(inner));
+        let kept = object(Value::Object(vec![]));
+        assert_eq!(
+            relayed(Value::StrictArray(vec![deep])),
+            Some(Value::StrictArray(vec![kept]))
+        );
     }
 
     #[test]

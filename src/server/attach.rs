@@ -330,3 +330,50 @@ impl Sink for Inbox {
 fn is_of_stream(type_id: u8) -> bool {
     matches!(type_id, type_id::AUDIO | type_id::VIDEO | type_id::DATA)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+    use super::*;
+    use crate::allowance::Allowance;
+    use crate::config::Config;
+    use crate::live::life::Publisher;
+    use crate::server::Server;
+
+    /// Longer than a subscriber may take nothing, in ms.
+    const TOO_LONG: u64 = 20_001;
+
+    #[test]
+    fn a_program_that_takes_nothing_for_too_long_is_detached() {
+        let config = Config::default()
+            .rtmp(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))])
+            .http(Vec::new());
+        let server = Server::start(config).unwrap();
+        let key = StreamKey::new("live", "door").unwrap();
+        let mut attached = server.attach(&key, Join::Gop).unwrap();
+        let stream = Arc::clone(&attached.stream);
+        let now = server.shared.now();
+        let publisher = Publisher {
+            connection: 1,
+            is_trusted: false,
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            sink: Arc::new(Inbox::new()),
+            allowance: Allowance::default(),
+        };
+        let generation = stream.publish(publisher, now).unwrap().generation;
+        for (timestamp, payload) in [(0, b"\x17\x01\0\0\0first"), (40, b"\x27\x01\0\0\0later")] {
+            let parts = std::iter::once(&payload[..]);
+            stream
+                .append(generation, Medium::Video, timestamp, parts, now)
+                .unwrap();
+        }
+        // The inbox takes the first message, and not the second one.
+        assert!(stream.pump(now).has_unsent);
+        assert!(stream.pump(now + TOO_LONG - 1).has_unsent);
+        stream.pump(now + TOO_LONG);
+        let first = attached.recv(Duration::ZERO).unwrap();
+        assert!(first.is_some_and(StreamMessage::is_keyframe));
+        assert_eq!(attached.recv(Duration::ZERO), Err(Detached::TooSlow));
+    }
+}

@@ -68,14 +68,32 @@ fn view_with(fixture: &Fixture, framing: Framing, change: impl FnOnce(&mut JoinR
     subscribe(fixture, receiver, change)
 }
 
+/// Attaches a viewer to a socket of the test's own.
+fn view_on(fixture: &Fixture, framing: Framing, sink: Arc<TestSink>) -> Viewer {
+    let receiver = Receiver {
+        framing,
+        join: Join::Gop,
+        capabilities: Capabilities::unknown(),
+    };
+    subscribe_on(fixture, receiver, sink, |_| {})
+}
+
 fn subscribe(
     fixture: &Fixture,
     receiver: Receiver,
     change: impl FnOnce(&mut JoinRequest),
 ) -> Viewer {
+    subscribe_on(fixture, receiver, Arc::default(), change)
+}
+
+fn subscribe_on(
+    fixture: &Fixture,
+    receiver: Receiver,
+    sink: Arc<TestSink>,
+    change: impl FnOnce(&mut JoinRequest),
+) -> Viewer {
     let id = fixture.next_player.get();
     fixture.next_player.set(id + 1);
-    let sink = Arc::<TestSink>::default();
     let mut request = request(id, sink.clone(), receiver);
     change(&mut request);
     let now = fixture.now.get();

@@ -406,3 +406,38 @@ const TOO_MANY_FRAMES: Violation = Violation {
     code: close_code::POLICY_VIOLATION,
     why: "more frames than a viewer has to send",
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_answered_with_a_file_or_with_the_reason_why_there_is_none() {
+        let opening = Opening {
+            is_chunked: true,
+            is_for_all_sites: false,
+            date: 0,
+        };
+        for (answer, first_line, last_words) in [
+            (FileAnswer::File("video/mp4"), "200 OK", ""),
+            (
+                FileAnswer::NotLive,
+                "404 Not Found",
+                "the stream isn't live",
+            ),
+            (
+                FileAnswer::NoCodec,
+                "415 Unsupported Media Type",
+                "the stream's codecs don't fit this format. Try RTMP, or .flv",
+            ),
+        ] {
+            let text = String::from_utf8(opening.answer(answer)).unwrap();
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            assert!(
+                head.starts_with(&format!("HTTP/1.1 {first_line}\r\n")),
+                "{head}"
+            );
+            assert_eq!(body.trim_end(), last_words);
+        }
+    }
+}

@@ -76,6 +76,40 @@ fn other_tracks_end_a_file_so_that_another_can_begin() {
 }
 
 #[test]
+fn tracks_that_change_before_the_head_is_out_are_answered_with_404() {
+    for framing in [MP4, MP4_IN_CHUNKS] {
+        let fixture = published();
+        fixture.gop(0, 3);
+        let sink = Arc::<TestSink>::default();
+        sink.set_room(0);
+        let viewer = view_on(&fixture, framing, sink);
+        // The head waits, with the first tracks.
+        let mut has_begun = false;
+        let now = fixture.now.get();
+        let _ = fixture
+            .stream
+            .with_subscriber(viewer.id, now, |subscriber| {
+                has_begun = subscriber.has_begun();
+            });
+        assert!(has_begun);
+        fixture.append(
+            Kind::Audio,
+            120,
+            b"\x90OpusOpusHead\x01\x02\0\0\x80\xBB\0\0\0\0\0",
+        );
+        // Then it is too far behind for the frames of these tracks.
+        fixture.gop(120, 60);
+        fixture.gop(2_520, 3);
+        viewer.sink.set_room(usize::MAX);
+        fixture.pump();
+        let answer = String::from_utf8(viewer.sink.bytes()).unwrap();
+        assert_eq!(answer, "HTTP/1.1 404 Not Found\r\n\r\n");
+        assert_eq!(viewer.end(&fixture), Some(PlayEnd::OtherTracks));
+        assert!(viewer.sink.is_finished.load(Ordering::SeqCst));
+    }
+}
+
+#[test]
 fn a_slow_viewer_moves_to_a_newer_keyframe_and_its_file_stays_whole() {
     for framing in [FLV, MP4] {
         let fixture = published();

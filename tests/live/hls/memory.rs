@@ -75,6 +75,30 @@ fn an_unwatched_stream_keeps_half_of_the_memory_at_most() {
     assert!(most > 28, "{most} blocks");
 }
 
+#[test]
+fn what_the_first_request_was_told_of_is_not_given_up_to_another_stream() {
+    let fixture = published(256);
+    let frame = |is_keyframe| {
+        fixture.frame(fixture.now.get() as u32, is_keyframe, 5_000);
+        fixture.pump();
+        fixture.wait(40);
+    };
+    (0..500).for_each(|index| frame(index % 25 == 0));
+    let before = listing(&fixture);
+    let other = Fixture::of_settings(1, |settings| settings.arena = fixture.arena.clone());
+    other.publish();
+    // More than there is.
+    (0..300).for_each(|index| _ = other.frame(index, index == 0, 16_000));
+    assert!(fixture.arena.free_blocks() <= 256 / 8);
+    // No part is complete yet, so that only the request has changed what is kept.
+    (0..5).for_each(|_| frame(false));
+    let after = listing(&fixture);
+    assert_eq!(numbers(&after), numbers(&before));
+    for number in numbers(&before) {
+        assert!(fetch(&fixture, FileKind::Segment(number), 16 * 1024).is_ok());
+    }
+}
+
 /// RFC 8216bis, 6.2.2.
 #[test]
 fn segments_stay_for_the_required_time_after_they_left_the_playlist() {

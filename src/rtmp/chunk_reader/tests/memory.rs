@@ -47,6 +47,36 @@ impl Payload for RoomPayload {
     }
 }
 
+/// A source that notes the last payment for tables.
+#[derive(Clone, Default)]
+struct Priced(Rc<Cell<usize>>);
+
+impl PayloadSource for Priced {
+    type Payload = Vec<u8>;
+
+    fn payload(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn pay(&self, bytes: usize) -> Result<(), Error> {
+        self.0.set(bytes);
+        Ok(())
+    }
+}
+
+#[test]
+fn tables_are_paid_for_at_their_size() {
+    let priced = Priced::default();
+    let mut reader = ChunkReader::new(priced.clone(), LIMITS);
+    for count in 1..=8 {
+        let header = b"\0\0\0\0\x10\0\x09\x01\0\0\0";
+        let bytes = [&[2 + count], &header[..], &[b'v'; 128]].concat();
+        assert_eq!(reader.read(&mut bytes.as_slice().into()), Ok(None));
+        let least = size_of::<ChunkStream>() + size_of::<Vec<u8>>();
+        assert!(priced.0.get() >= usize::from(count) * least);
+    }
+}
+
 #[test]
 fn reading_goes_on_where_the_memory_ran_out() {
     // After an omitted extended timestamp, bytes are put back: they must survive the lack of memory too.
