@@ -16,7 +16,6 @@ use brooklet::server::thread;
 use brooklet::{Config, Server};
 use cli::{Request, Settings};
 use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::SignalFd;
 
 /// How long the reader of the log may take for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -49,7 +48,12 @@ pub(crate) fn run() -> ExitCode {
 /// The error is one line, and a text: `Box<dyn Error>` would bring in code that nothing else uses.
 fn log_and_serve(mut settings: Settings) -> Result<(), String> {
     settings.resolve()?;
-    let signals = catch_signals().map_err(text)?;
+    // Signals that end the program are blocked and waited for. Threads inherit that, so it comes before
+    // the first one.
+    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
+    // As an error of std: the texts of nix's own would add 8 KB to the program.
+    let blocked = signals.thread_block().map_err(io::Error::from);
+    blocked.map_err(text)?;
     let logger = logger::init(settings.log).map_err(text)?;
     let result = serve(settings.config, &signals);
     logger.finish(LAST_LINES);
@@ -60,8 +64,8 @@ fn text(error: impl Display) -> String {
     error.to_string()
 }
 
-/// Serves until a signal comes.
-fn serve(config: Config, signals: &SignalFd) -> Result<(), String> {
+/// Serves until one of these signals comes.
+fn serve(config: Config, signals: &SigSet) -> Result<(), String> {
     let mut server = Server::start(config.clone()).map_err(|error| advice::explain(&error))?;
     greeting::warn_of_low_limits(&config);
     // Last: a program that waits for these lines may use the server at once.
@@ -74,8 +78,8 @@ fn serve(config: Config, signals: &SignalFd) -> Result<(), String> {
         thread::spawn("greeting", logger::STACK_LEN, Box::new(show)).map_err(text)?;
     }
 
-    let name = match signals.read_signal() {
-        Ok(Some(info)) if info.ssi_signo == Signal::SIGINT as u32 => "SIGINT",
+    let name = match signals.wait() {
+        Ok(Signal::SIGINT) => "SIGINT",
         _ => "SIGTERM",
     };
     log::info!(
@@ -85,17 +89,6 @@ fn serve(config: Config, signals: &SignalFd) -> Result<(), String> {
     server.stop();
     log::info!("stopped");
     Ok(())
-}
-
-/// Blocks the signals that end the program, and returns a file to read them from. Threads inherit what
-/// is blocked, so this comes before the first one.
-///
-/// The error is one of std, and the file is there although `SigSet::wait` would be simpler, because both
-/// texts and names of nix's errors would add 11 KB to the program.
-fn catch_signals() -> io::Result<SignalFd> {
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
-    signals.thread_block()?;
-    Ok(SignalFd::new(&signals)?)
 }
 
 /// Prints to standard output. That it may be closed is no reason to end.
