@@ -51,9 +51,7 @@ fn log_and_serve(mut settings: Settings) -> Result<(), String> {
     // Signals that end the program are blocked and waited for. Threads inherit that, so it comes before
     // the first one.
     let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
-    // As an error of std: the texts of nix's own would add 8 KB to the program.
-    let blocked = signals.thread_block().map_err(io::Error::from);
-    blocked.map_err(text)?;
+    signals.thread_block().map_err(text)?;
     let logger = logger::init(settings.log).map_err(text)?;
     let result = serve(settings.config, &signals);
     logger.finish(LAST_LINES);
