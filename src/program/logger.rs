@@ -6,8 +6,7 @@
 //!
 //! The journal of systemd adds the time itself, and reads priorities: `<6>info  #17 live/door: ...`.
 //!
-//! The levels are those of `--log`, or of `RUST_LOG`, as the crate `env_logger` reads it: `debug`, or
-//! `info,brooklet::server=debug` for levels by module. The crate itself would add 8 KB to the program.
+//! `env_logger`'s own timestamps would add a calendar library of a few hundred kilobytes.
 
 use std::fmt;
 use std::fs::File;
@@ -20,7 +19,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use brooklet::calendar;
 use brooklet::server::thread::spawn;
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use env_logger::Target;
+use log::{Level, LevelFilter};
 
 /// The number of bytes of lines that may wait to be written.
 const BUFFER_LEN: usize = 64 * 1024;
@@ -33,10 +33,8 @@ pub(crate) const STACK_LEN: usize = 64 * 1024;
 
 /// Lines on their way to standard error. A slow reader doesn't block the threads that log: a thread of
 /// its own writes, and lines that don't fit into the buffer in the meantime are counted.
+#[derive(Clone)]
 pub(crate) struct Logger {
-    /// Module paths and the most verbose level that is logged for what begins with them. Of several
-    /// the longest counts, and of equal ones the last.
-    levels: Vec<(String, LevelFilter)>,
     queue: Arc<Queue>,
 }
 
@@ -58,20 +56,23 @@ struct State {
 }
 
 /// Starts logging to standard error at this level, or as `RUST_LOG` says. Panics are logged too.
-pub(crate) fn init(level: Option<LevelFilter>) -> io::Result<&'static Logger> {
+pub(crate) fn init(level: Option<LevelFilter>) -> io::Result<Logger> {
     // Not through `io::stderr`: a thread that holds its lock may wait forever for a slow reader.
     let out = stderr()?;
     let is_journal = is_journal(&out);
-    let spec = match level {
-        Some(level) => level.to_string(),
-        None => std::env::var("RUST_LOG").unwrap_or_default(),
+    let logger = Logger::start(out, is_journal)?;
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(LevelFilter::Info);
+    match level {
+        Some(level) => builder.filter_level(level),
+        None => builder.parse_default_env(),
     };
-    let levels = parse_levels(&spec);
-    let most = levels.iter().map(|(_, level)| *level).max();
-    log::set_max_level(most.unwrap_or(LevelFilter::Off));
-    let logger: &Logger = Box::leak(Box::new(Logger::start(out, is_journal, levels)?));
-    // Nothing else sets one.
-    let _ = log::set_logger(logger);
+    builder.format(move |out, record| {
+        let begin = begin(record.level(), is_journal);
+        writeln!(out, "{begin} {}", record.args())
+    });
+    builder.target(Target::Pipe(Box::new(logger.clone())));
+    builder.init();
     std::panic::set_hook(Box::new(|panic| {
         let thread = thread::current();
         let name = thread.name().unwrap_or_default();
@@ -85,23 +86,6 @@ pub(crate) fn init(level: Option<LevelFilter>) -> io::Result<&'static Logger> {
         }
     }));
     Ok(logger)
-}
-
-/// Parses `LEVEL`, `MODULE` and `MODULE=LEVEL`, separated by commas. What isn't understood is left out,
-/// since the variable is often set for other programs.
-fn parse_levels(spec: &str) -> Vec<(String, LevelFilter)> {
-    let given = spec
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty());
-    let parsed = given.filter_map(|part| match (part.split_once('='), part.parse()) {
-        (Some((module, level)), _) => Some((module.trim(), level.trim().parse().ok()?)),
-        (None, Ok(level)) => Some(("", level)),
-        (None, Err(_)) => Some((part, LevelFilter::Trace)),
-    });
-    let all = std::iter::once(("", LevelFilter::Info)).chain(parsed);
-    all.map(|(module, level)| (module.to_owned(), level))
-        .collect()
 }
 
 /// Prints why the program ends.
@@ -148,11 +132,7 @@ fn begin(level: Level, is_journal: bool) -> String {
 }
 
 impl Logger {
-    fn start(
-        mut out: impl Write + Send + 'static,
-        is_journal: bool,
-        levels: Vec<(String, LevelFilter)>,
-    ) -> io::Result<Logger> {
+    fn start(mut out: impl Write + Send + 'static, is_journal: bool) -> io::Result<Logger> {
         let queue = Arc::new(Queue {
             is_journal,
             ..Queue::default()
@@ -163,7 +143,7 @@ impl Logger {
             move || queue.write_to(&mut out)
         };
         spawn("log", STACK_LEN, Box::new(write))?;
-        Ok(Logger { levels, queue })
+        Ok(Logger { queue })
     }
 
     /// Waits until everything is written or the timeout is over.
@@ -181,42 +161,28 @@ impl Logger {
     }
 }
 
-impl Log for Logger {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let target = metadata.target();
-        let named = self
-            .levels
-            .iter()
-            .filter(|(module, _)| target.starts_with(&**module));
-        let level = named.max_by_key(|(module, _)| module.len());
-        level.is_some_and(|(_, level)| metadata.level() <= *level)
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) {
-            let begin = begin(record.level(), self.queue.is_journal);
-            self.queue.push(&format!("{begin} {}\n", record.args()));
+/// Each call writes one line.
+impl Write for Logger {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut state = self.queue.lock();
+        if state.lines.len() + line.len() > BUFFER_LEN {
+            state.left_out += 1;
+        } else {
+            state.lines.extend_from_slice(line);
+            drop(state);
+            self.queue.changed.notify_all();
         }
+        Ok(line.len())
     }
 
-    fn flush(&self) {}
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Adds a line, with its end.
-    fn push(&self, line: &str) {
-        let mut state = self.lock();
-        if state.lines.len() + line.len() > BUFFER_LEN {
-            state.left_out += 1;
-            return;
-        }
-        state.lines.extend_from_slice(line.as_bytes());
-        drop(state);
-        self.changed.notify_all();
     }
 
     /// Writes forever. Lines that can't be written are lost: there is nowhere to report that.
@@ -285,15 +251,15 @@ mod tests {
             may_take,
             taken: Arc::clone(&taken),
         };
-        let logger = Logger::start(out, false, Vec::new()).unwrap();
+        let mut logger = Logger::start(out, false).unwrap();
         let line = |number: usize| format!("{number:05}{}\n", "x".repeat(94));
-        logger.queue.push(&line(0));
+        logger.write_all(line(0).as_bytes()).unwrap();
         while !logger.queue.lock().is_writing {
             thread::yield_now();
         }
         // One is being written, and some of the others fit into 64 KiB.
         for number in 1..=1000 {
-            logger.queue.push(&line(number));
+            logger.write_all(line(number).as_bytes()).unwrap();
         }
         logger.finish(Duration::from_millis(1));
         assert!(taken.lock().unwrap().is_empty());
@@ -307,33 +273,9 @@ mod tests {
         assert!(rest.contains(&missing), "{rest}");
         assert_eq!(rest.lines().count(), 1);
         // Later lines find an empty buffer.
-        logger.queue.push(&line(7));
+        logger.write_all(line(7).as_bytes()).unwrap();
         logger.finish(Duration::from_secs(3600));
         assert!(taken.lock().unwrap().ends_with(line(7).as_bytes()));
-    }
-
-    #[test]
-    fn the_longest_module_path_decides_on_the_level() {
-        let (_take, may_take) = mpsc::channel();
-        let out = Slow {
-            may_take,
-            taken: Arc::default(),
-        };
-        let levels =
-            parse_levels("warn,brooklet::live=off, brooklet::live::log = debug ,other,?=?,");
-        let logger = Logger::start(out, false, levels).unwrap();
-        let most_verbose = |target: &str| {
-            let at = |level: &Level| {
-                let metadata = Metadata::builder().level(*level).target(target).build();
-                logger.enabled(&metadata)
-            };
-            Level::iter().filter(at).last()
-        };
-        assert_eq!(most_verbose("brooklet::server"), Some(Level::Warn));
-        assert_eq!(most_verbose("brooklet::live::table"), None);
-        assert_eq!(most_verbose("brooklet::live::log::x"), Some(Level::Debug));
-        assert_eq!(most_verbose("other"), Some(Level::Trace));
-        assert_eq!(parse_levels(""), [(String::new(), LevelFilter::Info)]);
     }
 
     #[test]

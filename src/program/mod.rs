@@ -8,14 +8,19 @@ mod heap;
 mod logger;
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use brooklet::server::thread;
 use brooklet::{Config, Server};
 use cli::{Request, Settings};
-use nix::sys::signal::{SigSet, Signal};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use signal_hook::low_level::pipe;
 
 /// How long the reader of the log may take for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -48,12 +53,8 @@ pub(crate) fn run() -> ExitCode {
 /// The error is one line, and a text: `Box<dyn Error>` would bring in code that nothing else uses.
 fn log_and_serve(mut settings: Settings) -> Result<(), String> {
     settings.resolve()?;
-    // Signals that end the program are blocked and waited for. Threads inherit that, so it comes before
-    // the first one.
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
-    signals.thread_block().map_err(text)?;
     let logger = logger::init(settings.log).map_err(text)?;
-    let result = serve(settings.config, &signals);
+    let result = serve(settings.config);
     logger.finish(LAST_LINES);
     result
 }
@@ -62,8 +63,9 @@ fn text(error: impl Display) -> String {
     error.to_string()
 }
 
-/// Serves until one of these signals comes.
-fn serve(config: Config, signals: &SigSet) -> Result<(), String> {
+fn serve(config: Config) -> Result<(), String> {
+    // Before any thread starts, so that no signal is missed.
+    let (mut signals, is_interrupt) = catch_signals().map_err(text)?;
     let mut server = Server::start(config.clone()).map_err(|error| advice::explain(&error))?;
     greeting::warn_of_low_limits(&config);
     // Last: a program that waits for these lines may use the server at once.
@@ -76,9 +78,11 @@ fn serve(config: Config, signals: &SigSet) -> Result<(), String> {
         thread::spawn("greeting", logger::STACK_LEN, Box::new(show)).map_err(text)?;
     }
 
-    let name = match signals.wait() {
-        Ok(Signal::SIGINT) => "SIGINT",
-        _ => "SIGTERM",
+    let _ = signals.read_exact(&mut [0]);
+    let name = if is_interrupt.load(Ordering::Relaxed) {
+        "SIGINT"
+    } else {
+        "SIGTERM"
     };
     log::info!(
         "{name}: stopping, {} connections open",
@@ -87,6 +91,18 @@ fn serve(config: Config, signals: &SigSet) -> Result<(), String> {
     server.stop();
     log::info!("stopped");
     Ok(())
+}
+
+/// Returns a socket that receives a byte with each signal that ends the program, and a flag that is
+/// set when one was SIGINT.
+fn catch_signals() -> io::Result<(UnixStream, Arc<AtomicBool>)> {
+    let is_interrupt = Arc::new(AtomicBool::new(false));
+    flag::register(SIGINT, Arc::clone(&is_interrupt))?;
+    let (signals, handlers) = UnixStream::pair()?;
+    for signal in [SIGINT, SIGTERM] {
+        pipe::register(signal, handlers.try_clone()?)?;
+    }
+    Ok((signals, is_interrupt))
 }
 
 /// Prints to standard output. That it may be closed is no reason to end.
