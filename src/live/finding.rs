@@ -288,9 +288,10 @@ impl fmt::Display for Finding {
                     (true, false) => "video",
                     _ => "audio",
                 };
-                let what = match is_known {
-                    true => "that of the publish before is used, which may be another's",
-                    false => "players can't decode it",
+                let what = if is_known {
+                    "that of the publish before is used, which may be another's"
+                } else {
+                    "players can't decode it"
                 };
                 write!(
                     f,

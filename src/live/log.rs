@@ -80,8 +80,8 @@ impl Held {
 /// See the module's documentation.
 pub struct Log {
     arena: Arena,
-    /// Opened by the publish, or by the first message.
-    account: Option<Account>,
+    /// Where blocks are taken from. Opened by the publish, or by the first message.
+    pub(super) account: Option<Account>,
     /// How long messages are kept for receivers that are behind, in ms.
     history: Millis,
     blocks: VecDeque<Held>,
@@ -145,17 +145,6 @@ impl Log {
             audio_frames: 0,
             video_timestamp: 0,
         }
-    }
-
-    /// The account from which blocks are taken, if it is open.
-    pub fn account(&mut self) -> Option<&mut Account> {
-        self.account.as_mut()
-    }
-
-    /// Takes blocks from this account from now on.
-    pub fn set_account(&mut self, account: Account) {
-        self.protected = 0;
-        self.account = Some(account);
     }
 
     /// Appends a message whose payload is the concatenation of `parts`, and evicts what no receiver

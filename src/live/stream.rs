@@ -22,7 +22,7 @@ use super::finding::Finding;
 use super::hls::{FEW_LEN, Hls, HlsViewer};
 pub use super::intake::Appended;
 use super::intake::{Intake, Store, TRACKS_COST};
-use super::life::{Demand, Life, LifeStep};
+use super::life::{Life, LifeStep};
 use super::log::Log;
 use super::out::request::JoinRequest;
 use super::out::subscriber::{PlayEnd, Skip, Subscriber};
@@ -205,7 +205,7 @@ impl Stream {
     /// not be found any more.
     pub(super) fn close_unused(&self, now: Millis) -> bool {
         let mut state = lock(&self.state);
-        if state.life.step(state.demand(now), now) == LifeStep::Close {
+        if state.step(now) == LifeStep::Close {
             state.life.close();
         }
         state.life.is_closed()
@@ -291,12 +291,10 @@ impl StreamState {
         result
     }
 
-    /// The audience at this moment.
-    fn demand(&self, now: Millis) -> Demand {
-        Demand {
-            has_subscribers: self.audience.len() > 0,
-            hls_for: self.hls.watched_for(now),
-        }
+    /// What is to happen to the stream now.
+    fn step(&self, now: Millis) -> LifeStep {
+        let hls_for = self.hls.watched_for(now);
+        self.life.step(self.audience.len() > 0, hls_for, now)
     }
 
     fn end(&mut self, over: Over, now: Millis) {
