@@ -248,28 +248,22 @@ impl fmt::Display for Finding {
             ),
             Finding::Pace(pace) => {
                 let by_arrival = ", those of arrival take their place. Check the encoder's clock";
-                match pace {
-                    Pace::Still { is_zero: true } => {
-                        write!(f, "all timestamps are zero{by_arrival}")
-                    }
-                    Pace::Still { is_zero: false } => {
-                        write!(f, "timestamps stand still{by_arrival}")
-                    }
-                    Pace::Hovers => write!(
-                        f,
-                        "timestamps go back and forth: players stutter. Check the encoder's clock"
-                    ),
-                    Pace::Backward => write!(f, "timestamps run backward{by_arrival}"),
+                let (what, end) = match pace {
+                    Pace::Still { is_zero: true } => ("all timestamps are zero", by_arrival),
+                    Pace::Still { is_zero: false } => ("timestamps stand still", by_arrival),
+                    Pace::Backward => ("timestamps run backward", by_arrival),
+                    Pace::Hovers => ("timestamps go back and forth", ": players stutter. Check the encoder's clock"),
                     Pace::Off { tenths, is_lost } => {
                         let rate = Thousandths(u64::from(tenths) * 100);
                         let end = if is_lost { by_arrival } else { AT_PACE };
-                        if tenths > 10 {
+                        return if tenths > 10 {
                             write!(f, "timestamps run {rate} times too fast{end}")
                         } else {
                             write!(f, "timestamps run at {rate} of real time{end}")
-                        }
+                        };
                     }
-                }
+                };
+                write!(f, "{what}{end}")
             }
             Finding::Memory(Memory::Gop { may_hold }) => write!(
                 f,

@@ -54,13 +54,14 @@ const SETTLE: Millis = 2_000;
 /// What tracks take on the heap without the decoders' configurations, in bytes.
 pub(super) const TRACKS_COST: usize = size_of::<Tracks>() + 16;
 
-/// What became of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What became of a message. Of several tracks, what matters most: one lost track more than those that
+/// were stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Appended {
-    /// It is in the log.
-    Stored,
     /// It is useless: before the first keyframe, empty, or a header that is known already.
     Ignored,
+    /// It is in the log.
+    Stored,
     /// It was dropped because the stream's share of the memory can't hold it.
     OutOfBlocks,
 }
@@ -176,14 +177,9 @@ impl Intake {
         };
         let mut appended = Appended::Ignored;
         while many.has_more() {
-            let Some(message) = many.next(&mut payload.clone()) else {
-                continue;
-            };
-            match self.take_track(medium, timestamp, &message, payload.clone(), store) {
-                Appended::Ignored => {}
-                // One lost track matters more than those that were stored.
-                _ if appended == Appended::OutOfBlocks => {}
-                other => appended = other,
+            if let Some(message) = many.next(&mut payload.clone()) {
+                let of_track = self.take_track(medium, timestamp, &message, payload.clone(), store);
+                appended = appended.max(of_track);
             }
         }
         appended

@@ -9,7 +9,6 @@
 //! are made under it on purpose: their slices borrow the log, and none of them waits.
 
 mod audience;
-mod deliveries;
 mod desks;
 mod hls;
 mod publish;

@@ -202,6 +202,8 @@ fn a_report_contains_the_measured_figures() {
     // 24 frames of 60 bytes and half of a keyframe, within a keyframe interval.
     let a_second = 8 * (24 * 60 + 60 + 170);
     assert_eq!(report.video.bits_per_second, a_second);
+    let received = report.video.bits_per_second + report.audio.bits_per_second;
+    assert!((received..received + 20_000).contains(&report.bits_out));
     assert_eq!((report.skips, report.dropped_messages), (0, 0));
     assert_eq!(report.viewers.counts, [1, 0, 0]);
     let viewer = fixture.stream.viewer_after(0, now).unwrap();
@@ -240,6 +242,10 @@ fn a_viewer_that_lags_and_skips_is_reported_as_such() {
     assert_eq!((report.skips, report.viewers.delivered.skips), (1, 1));
     assert!(report.skipped_messages > 50);
     assert_eq!(report.viewers.lag, 0);
+    fixture.stream.leave(player.id).unwrap();
+    let after = fixture.stream.report(fixture.now.get());
+    assert_eq!((after.skips, after.viewers.delivered.skips), (1, 0));
+    assert_eq!(after.skipped_messages, report.skipped_messages);
 }
 
 #[test]

@@ -178,9 +178,6 @@ impl Intake {
         store: &mut Store<'_>,
     ) {
         self.note_announced(properties);
-        if let Some(rate) = properties.and_then(|all| all.token("framerate")?.as_f64()) {
-            self.media_clock.announce(rate);
-        }
         let encoded = properties.map(|all| metadata::for_players(all, None, None));
         // What the old ones took is free before the new ones are paid for.
         self.publish.metadata = None;

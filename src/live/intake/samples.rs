@@ -52,19 +52,20 @@ impl Intake {
         self.publish.is_settled || (audio && video) || ((audio || video) && as_announced)
     }
 
-    /// Notes which tracks the publisher's metadata announces.
+    /// Notes which tracks and rates the publisher's metadata announces.
     pub(super) fn note_announced(&mut self, properties: Option<&Properties<'_>>) {
-        let has = |name: &str| properties.is_some_and(|all| all.token(name).is_some());
+        let token = |name: &str| properties?.token(name);
         let announced = Has {
-            audio: has("audiocodecid"),
-            video: has("videocodecid"),
+            audio: token("audiocodecid").is_some(),
+            video: token("videocodecid").is_some(),
         };
         self.publish.found.announced = Some(announced).filter(|a| a.audio || a.video);
-        let rate = |name: &str| {
-            let token = properties.and_then(|all| all.token(name));
-            token.and_then(|token| token.as_f64()).unwrap_or_default()
-        };
-        let kbits = rate("videodatarate") + rate("audiodatarate");
+        let number = |name: &str| token(name)?.as_f64();
+        if let Some(rate) = number("framerate") {
+            self.media_clock.announce(rate);
+        }
+        let rates = [number("videodatarate"), number("audiodatarate")];
+        let kbits: f64 = rates.into_iter().flatten().sum();
         // Some count a kbit as 1024 bits.
         self.publish.announced_bandwidth = (kbits.max(0.0) * 1024.0) as u32;
     }

@@ -73,7 +73,7 @@ impl Stream {
         // The lock is held across the send on purpose: the slices borrow the log.
         let result = reader.offer(&state.log, lead, room, take)?;
         let fetched = before - reader.len;
-        state.audience.deliveries.note_fetched(fetched, now);
+        state.audience.note_fetched(fetched, now);
         Ok(result)
     }
 

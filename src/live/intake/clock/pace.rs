@@ -73,15 +73,13 @@ impl Pacer {
         if self.is_lost {
             return false;
         }
-        if let Some(stamps) = self.stamps.get_mut(index) {
-            let (first, newest) = stamps.unwrap_or((timestamp, timestamp));
-            *stamps = Some((first, timestamp));
-            let step = timestamp.wrapping_sub(newest) as i32;
-            self.longest = self.longest.max(step);
-            self.back += u32::from(step < 0);
-            let step = timestamp.wrapping_sub(first) as i32;
-            self.span = self.span.max(step.unsigned_abs());
-        }
+        let (first, newest) = self.stamps[index].unwrap_or((timestamp, timestamp));
+        self.stamps[index] = Some((first, timestamp));
+        let step = timestamp.wrapping_sub(newest) as i32;
+        self.longest = self.longest.max(step);
+        self.back += u32::from(step < 0);
+        let step = timestamp.wrapping_sub(first) as i32;
+        self.span = self.span.max(step.unsigned_abs());
         let elapsed = now.saturating_sub(self.began);
         if self.messages == 0 || elapsed >= WINDOW {
             if self.messages >= MIN_MESSAGES && elapsed < 2 * WINDOW {
