@@ -75,6 +75,7 @@ pub(super) struct Store<'a> {
 }
 
 /// See the module's documentation. Lives as long as the stream, through all publishers.
+#[derive(Default)]
 pub(super) struct Intake {
     preamble: Arc<Preamble>,
     pub(super) tracks: Arc<Tracks>,
@@ -91,13 +92,14 @@ pub(super) struct Intake {
 }
 
 /// Older versions that receivers may still be in the middle of.
+#[derive(Default)]
 struct Offered {
     /// Version of the preamble at the last pump of all subscribers.
     newest_preamble: u32,
     /// The version before that one. A receiver that is in the middle of an older one is lost.
     oldest_preamble: u32,
     /// The tracks at the last pump of all, and those before: a file may have announced them.
-    tracks: [Arc<Tracks>; 2],
+    tracks: [Option<Arc<Tracks>>; 2],
 }
 
 /// What is known of the current publish.
@@ -123,27 +125,6 @@ pub(super) struct Publish {
     /// The bandwidth that the metadata announces, in bits per second.
     pub(super) announced_bandwidth: u32,
     frames: Frames,
-}
-
-impl Default for Intake {
-    fn default() -> Intake {
-        let tracks = Arc::<Tracks>::default();
-        Intake {
-            preamble: Arc::default(),
-            offered: Offered {
-                newest_preamble: 0,
-                oldest_preamble: 0,
-                tracks: [Arc::clone(&tracks), Arc::clone(&tracks)],
-            },
-            tracks,
-            paid: None,
-            config_cost: 0,
-            publish: Publish::default(),
-            clock: Clock::default(),
-            media_clock: MediaClock::default(),
-            arrivals: Arrivals::default(),
-        }
-    }
 }
 
 impl Intake {
@@ -388,9 +369,10 @@ impl Intake {
             offered.oldest_preamble = offered.newest_preamble;
             offered.newest_preamble = version;
         }
-        if !Arc::ptr_eq(&self.tracks, &offered.tracks[0]) {
+        let newest = offered.tracks[0].as_ref();
+        if newest.is_none_or(|newest| !Arc::ptr_eq(newest, &self.tracks)) {
             offered.tracks.swap(0, 1);
-            offered.tracks[0] = Arc::clone(&self.tracks);
+            offered.tracks[0] = Some(Arc::clone(&self.tracks));
         }
     }
 

@@ -9,7 +9,6 @@
 //! are made under it on purpose: their slices borrow the log, and none of them waits.
 
 mod audience;
-mod desks;
 mod hls;
 mod publish;
 
@@ -23,6 +22,7 @@ pub use super::intake::Appended;
 use super::intake::{Intake, Store, TRACKS_COST};
 use super::life::{Life, LifeStep};
 use super::log::Log;
+pub use super::out::desk::Desks;
 use super::out::request::JoinRequest;
 use super::out::subscriber::{PlayEnd, Skip, Subscriber};
 use super::report::{Delivered, StreamReport, ViewerReport};
@@ -32,7 +32,6 @@ use crate::media::TrackInfo;
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use audience::Audience;
-pub use desks::Desks;
 
 /// What a stream takes on the heap besides its blocks, in bytes: its state, its entry in the table, and
 /// its lists. Its name is counted separately.

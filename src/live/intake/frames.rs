@@ -23,7 +23,7 @@ use crate::live::log::{Meta, Role};
 use crate::live::preamble::Slot;
 use crate::live::{Millis, When};
 use crate::media::access_unit::{
-    FramePart, ParameterSets, RandomAccess, UnitFormat, UnitSummary, summarize,
+    FramePart, MAX_SETS_LEN, ParameterSets, RandomAccess, UnitFormat, UnitSummary, summarize,
 };
 use crate::media::codec::{Codec, VideoCodec};
 use crate::media::hevc::HevcConfig;
@@ -151,10 +151,13 @@ impl Intake {
     ) -> Option<(UnitFormat, UnitSummary)> {
         let format = self.format(message)?;
         let mut look = self.look_at_units(format, message, payload.clone());
-        // If the units' lengths are wrong, what looks like a parameter set is none.
-        if look.is_some() && self.publish.frames.sets.want_room() && self.pay_for_sets(store) {
-            self.publish.frames.sets.make_room();
-            look = self.look_at_units(format, message, payload);
+        // If the units' lengths are wrong, what looks like a parameter set is none. Most publishers send
+        // these in their sequence headers only, so there is no room for them before.
+        if look.is_some() && self.publish.frames.sets.want_room() {
+            if self.pay(0, self.headers_cost() + MAX_SETS_LEN, store.hls) {
+                self.publish.frames.sets.make_room();
+                look = self.look_at_units(format, message, payload);
+            }
         }
         Some((format, look?))
     }

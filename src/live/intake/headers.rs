@@ -9,7 +9,6 @@ use crate::live::kept::Kept;
 use crate::live::kind::Kind;
 use crate::live::log::{Meta, Role};
 use crate::live::preamble::{HEADER_COST, HEAP_LEN, MAX_HEADER_LEN, Slot};
-use crate::media::access_unit::MAX_SETS_LEN;
 use crate::media::tag::tracks::TrackMessage;
 use crate::media::{Medium, TrackInfo};
 use crate::rtmp::amf::{Bytes, Properties};
@@ -101,11 +100,6 @@ impl Intake {
             return Some(HEAP_LEN);
         }
         pay(least).then_some(0)
-    }
-
-    /// Pays for parameter sets, which most publishers send in their sequence headers only.
-    pub(super) fn pay_for_sets(&mut self, store: &mut Store<'_>) -> bool {
-        self.pay(0, self.headers_cost() + MAX_SETS_LEN, store.hls)
     }
 
     /// What headers, parameter sets and metadata take on the heap, in bytes.

@@ -143,7 +143,7 @@ impl Intake {
     pub(super) fn pay(&mut self, tracks: usize, headers: usize, hls: &mut Hls) -> bool {
         let mut is_paid = self.try_to_pay(tracks, headers, hls);
         if !is_paid {
-            self.offered.tracks = [Arc::clone(&self.tracks), Arc::clone(&self.tracks)];
+            self.offered.tracks = [Some(Arc::clone(&self.tracks)), None];
             is_paid = self.try_to_pay(tracks, headers, hls);
         }
         while !is_paid && hls.forget_version() {
@@ -166,8 +166,8 @@ impl Intake {
     /// What the tracks take that receivers may still need: the stream's, those of HLS, and the ones
     /// before. Each may come to be held in another place, but there won't be more of them.
     fn held_tracks_cost(&self, hls: &Hls) -> usize {
-        let [newer, older] = &self.offered.tracks;
-        let held = hls.held_tracks().chain([&self.tracks, newer, older]);
+        let offered = self.offered.tracks.iter().flatten();
+        let held = hls.held_tracks().chain([&self.tracks]).chain(offered);
         let cost = |(at, tracks): (usize, &Arc<Tracks>)| {
             let mut before = held.clone().take(at);
             let is_again = before.any(|other| Arc::ptr_eq(other, tracks));

@@ -1,10 +1,10 @@
 //! The subscribers of a stream, the pump that sends them what the log holds, and how much that was.
 
-use super::desks::Desks;
 use crate::allowance::{push, shrink};
 use crate::live::byte_rate::ByteRate;
 use crate::live::intake::Intake;
 use crate::live::log::{Log, Needs};
+use crate::live::out::desk::Desks;
 use crate::live::out::request::JoinRequest;
 use crate::live::out::subscriber::{PlayEnd, Skip, Subscriber};
 use crate::live::report::{Delivered, StreamReport, ViewerReport, Viewers};
