@@ -25,7 +25,7 @@ mod samples;
 use std::sync::Arc;
 
 use super::capabilities::Capabilities;
-use super::finding::{Finding, Memory, Pace};
+use super::finding::{Finding, Pace};
 use super::hls::Hls;
 use super::kept::Kept;
 use super::kind::Kind;
@@ -304,8 +304,7 @@ impl Intake {
     pub(super) fn note_eviction(&mut self, was_joinable: bool, log: &Log) {
         if was_joinable && log.join_point().is_none() {
             let may_hold = log.capacity().try_into().unwrap_or(u32::MAX);
-            let gop = Finding::Memory(Memory::Gop { may_hold });
-            self.arrivals.doctor.find(gop);
+            self.arrivals.doctor.find(Finding::LargeGop { may_hold });
         }
     }
 

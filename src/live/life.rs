@@ -115,8 +115,8 @@ pub(super) enum LifeStep {
 #[derive(Default)]
 pub(super) struct Life {
     phase: LifePhase,
-    /// The number of publishes so far.
-    generation: u64,
+    /// The number of publishes so far, which is that of the current one.
+    pub(super) generation: u64,
     last_takeover: When,
 }
 
@@ -140,11 +140,6 @@ enum LifePhase {
 }
 
 impl Life {
-    /// The number of publishes so far, which is that of the current one.
-    pub(super) fn generation(&self) -> u64 {
-        self.generation
-    }
-
     /// The publisher, if there is one.
     pub(super) fn publisher(&self) -> Option<&Publisher> {
         match &self.phase {

@@ -115,8 +115,8 @@ pub struct Log {
     /// Frames of the first tracks so far.
     video_frames: u32,
     audio_frames: u32,
-    /// The timestamp of the newest video frame, which is the live edge of a re-stamped join.
-    video_timestamp: u32,
+    /// The timestamp of the newest video frame once there is one, which is the live edge of a re-stamped join.
+    pub(super) video_timestamp: u32,
 }
 
 impl Log {

@@ -216,7 +216,7 @@ impl Stream {
 
     /// Whether the stream is published, or was and is waiting for its publisher.
     pub fn was_published(&self) -> bool {
-        lock(&self.state).life.generation() > 0
+        lock(&self.state).life.generation > 0
     }
 
     /// The content type of an MP4 file of the stream; `None` while nothing is published that such a
@@ -247,7 +247,7 @@ impl Stream {
         let publisher = state.life.publisher();
         let report = StreamReport {
             is_live: publisher.is_some(),
-            publishes: state.life.generation(),
+            publishes: state.life.generation,
             publisher: publisher.map(|publisher| (publisher.connection, publisher.address)),
             blocks: state.log.blocks_held(),
             hls_viewers: state.hls.viewer_count(now),

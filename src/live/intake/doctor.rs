@@ -128,11 +128,8 @@ impl Doctor {
             self.found[MISSING_TRACK] = None;
             self.logged &= !(1 << MISSING_TRACK);
         }
-        let is_known = match medium {
-            Medium::Audio => std::mem::replace(&mut self.has_audio, true),
-            Medium::Video => self.first_video.get().is_some(),
-        };
-        if !is_known && self.found[MISSING_TRACK] == Some(Finding::MissingTrack(medium)) {
+        self.has_audio |= medium == Medium::Audio;
+        if self.found[MISSING_TRACK] == Some(Finding::MissingTrack(medium)) {
             self.found[MISSING_TRACK] = None;
         }
         if medium == Medium::Video {

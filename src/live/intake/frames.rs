@@ -168,16 +168,12 @@ impl Intake {
         message: &TrackMessage,
         payload: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Option<UnitSummary> {
-        let mut parts = message.payload(payload);
-        // Tag headers are short, so they end in the first part or in the second.
         let mut skip = usize::from(message.body_offset);
-        let mut first: &[u8] = &[];
-        while first.is_empty() {
-            let Some(part) = parts.next() else { break };
-            first = part.get(skip..).unwrap_or_default();
+        let mut body = message.payload(payload).filter_map(|part| {
+            let of_body = part.get(skip..).filter(|of_body| !of_body.is_empty());
             skip = skip.saturating_sub(part.len());
-        }
-        let mut body = std::iter::once(first).chain(parts);
+            of_body
+        });
         summarize(format, &mut body, &mut self.publish.frames.sets)
     }
 
@@ -412,10 +408,7 @@ impl Intake {
             return false;
         }
         let outdated = &mut self.publish.frames.outdated;
-        let is_outdated = *outdated == Some(hash(header) as u32);
-        if !is_outdated {
-            *outdated = None;
-        }
-        is_outdated
+        outdated.take_if(|outdated| *outdated != hash(header) as u32);
+        outdated.is_some()
     }
 }

@@ -104,7 +104,7 @@ impl Stream {
             are_tracks_known: intake.are_tracks_known(),
             announced_bandwidth: intake.publish.announced_bandwidth,
             is_live: life.is_live(),
-            was_published: life.generation() > 0,
+            was_published: life.generation > 0,
             has_ended: life.has_ended(),
         };
         act(&mut state.hls, &mut context)

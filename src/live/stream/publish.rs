@@ -155,7 +155,7 @@ impl Stream {
     fn go_on(&self, generation: u64, now: Millis, is_early: bool) -> Outlook {
         let mut outlook = Outlook::default();
         let mut state = lock(&self.state);
-        if state.life.generation() != generation {
+        if state.life.generation != generation {
             return outlook;
         }
         match state.step(now) {
@@ -190,7 +190,7 @@ impl Stream {
         let state = lock(&self.state);
         // Checked under the lock, so that no notification is missed before the wait.
         let is_awaited = matches!(state.step(now), LifeStep::Stay(Some(_)));
-        if state.life.generation() == generation && is_awaited {
+        if state.life.generation == generation && is_awaited {
             drop(self.changed.wait(state, timeout));
         }
     }

@@ -10,8 +10,8 @@
 //! | 8 s                | 10 s          | a clock that is too slow                   |
 //! | 0 s                | 10 s, or none | no clock                                   |
 //!
-//! Without audio, a file can only be distinguished from a clock that is too fast by its frame rate: few
-//! files have as few frames a second as such a clock makes of a camera's.
+//! Without audio, only the frame rate tells a clock that is too fast from a file: it stretches a camera's
+//! frame rate, by its timestamps, to less than that of almost any file.
 
 use crate::live::Millis;
 use crate::live::finding::Pace;
