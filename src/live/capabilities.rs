@@ -24,10 +24,8 @@ const DESCRIPTIONS: u32 = 1 << 19;
 const BROWSER_CODECS: [&FourCc; 4] = [b"hvc1", b"av01", b"Opus", b"fLaC"];
 
 /// Bits of `capsEx`.
-mod caps_ex {
-    pub(super) const MULTITRACK: u32 = 2;
-    pub(super) const MOD_EX: u32 = 4;
-}
+const CAPS_EX_MULTITRACK: u32 = 2;
+const CAPS_EX_MOD_EX: u32 = 4;
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,8 +53,8 @@ impl Capabilities {
 
     /// Those of a client that announced these codecs and this `capsEx` (0 if missing) in `connect`.
     pub fn announced(codecs: Codecs, caps_ex: u32) -> Capabilities {
-        let of_caps_ex = bits_if(caps_ex & caps_ex::MULTITRACK != 0, MULTITRACK)
-            | bits_if(caps_ex & caps_ex::MOD_EX != 0, MOD_EX);
+        let of_caps_ex = bits_if(caps_ex & CAPS_EX_MULTITRACK != 0, MULTITRACK)
+            | bits_if(caps_ex & CAPS_EX_MOD_EX != 0, MOD_EX);
         Capabilities(u32::from(codecs.bits()) | OLD_CODECS | DESCRIPTIONS | of_caps_ex)
     }
 

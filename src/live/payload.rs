@@ -30,6 +30,7 @@ pub struct Assembly {
     shared: Rc<AssemblyBlocks>,
 }
 
+#[derive(Default)]
 struct AssemblyBlocks {
     /// Blocks come from those for strangers, as long as none are kept.
     is_bounded: bool,
@@ -55,10 +56,7 @@ impl Assembly {
             shared: Rc::new(AssemblyBlocks {
                 is_bounded,
                 allowance,
-                tables: RefCell::default(),
-                most: Cell::new(0),
-                spare: RefCell::default(),
-                held: Cell::new(0),
+                ..AssemblyBlocks::default()
             }),
         }
     }

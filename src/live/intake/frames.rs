@@ -153,11 +153,12 @@ impl Intake {
         let mut look = self.look_at_units(format, message, payload.clone());
         // If the units' lengths are wrong, what looks like a parameter set is none. Most publishers send
         // these in their sequence headers only, so there is no room for them before.
-        if look.is_some() && self.publish.frames.sets.want_room() {
-            if self.pay(0, self.headers_cost() + MAX_SETS_LEN, store.hls) {
-                self.publish.frames.sets.make_room();
-                look = self.look_at_units(format, message, payload);
-            }
+        if look.is_some()
+            && self.publish.frames.sets.want_room()
+            && self.pay(0, self.headers_cost() + MAX_SETS_LEN, store.hls)
+        {
+            self.publish.frames.sets.make_room();
+            look = self.look_at_units(format, message, payload);
         }
         Some((format, look?))
     }

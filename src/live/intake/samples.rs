@@ -89,7 +89,8 @@ impl Intake {
         };
         *is_there = true;
         let is_header = match class {
-            Class::Header(slot) if slot.is_description() => return,
+            // Decoders can do without these.
+            Class::Header(Slot::VideoMetadata(_) | Slot::AudioChannels(_)) => return,
             class => matches!(class, Class::Header(_)),
         };
         let needs = Some(Capabilities::needed_by(message).of_codec());

@@ -167,3 +167,18 @@ impl Entry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_and_roles_have_the_numbers_of_their_variants() {
+        for (index, kind) in KINDS.into_iter().enumerate() {
+            assert_eq!(kind as usize, index);
+        }
+        for (index, role) in ROLES.into_iter().enumerate() {
+            assert_eq!(role as usize, index);
+        }
+    }
+}

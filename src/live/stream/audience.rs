@@ -15,6 +15,7 @@ use crate::rtmp::server_session::Over;
 const MAX_SKIPS: usize = 16;
 
 /// See the module's documentation.
+#[derive(Default)]
 pub(super) struct Audience {
     /// How long messages may wait for others before they are sent, in ms.
     batch: u32,
@@ -43,14 +44,7 @@ impl Audience {
             batch: batch.try_into().unwrap_or(u32::MAX),
             max_lag: max_lag.try_into().unwrap_or(u32::MAX),
             desks,
-            subscribers: Vec::new(),
-            pumped_to: 0,
-            due: When::default(),
-            skips: Vec::new(),
-            peak_viewers: 0,
-            past: Delivered::default(),
-            rate: ByteRate::default(),
-            rated: 0,
+            ..Audience::default()
         }
     }
 
