@@ -76,7 +76,7 @@ pub struct StreamView<'a> {
     /// Oldest version of the preamble that may still be sent.
     pub oldest_preamble: u32,
     /// The tracks at the last pump of all subscribers, and those before.
-    pub old_tracks: &'a [Arc<Tracks>; 2],
+    pub old_tracks: &'a [Option<Arc<Tracks>>; 2],
     /// What files of the stream announce.
     pub tracks: &'a Arc<Tracks>,
     /// Whether these are all tracks, so that a file can begin.

@@ -181,7 +181,7 @@ impl Subscriber {
         let Some(own) = self.file.as_mut().and_then(|file| file.tracks.as_mut()) else {
             return;
         };
-        let mut kept = view.old_tracks.iter().chain([view.tracks]);
+        let mut kept = view.old_tracks.iter().flatten().chain([view.tracks]);
         if kept.any(|kept| Arc::ptr_eq(own, kept)) {
             return;
         }
