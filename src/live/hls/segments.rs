@@ -32,7 +32,7 @@ mod growth;
 mod listing;
 
 use super::lists::Lists;
-use super::segment::{MediaSample, SegmentPart};
+use super::segment::{MediaSample, Segment, SegmentPart};
 use growth::{EarlyAudio, OpenSegment};
 pub use listing::{Listing, Lookup, Wanted};
 
@@ -100,7 +100,7 @@ impl Segments {
     pub fn add(&mut self, sample: &MediaSample, max_bytes: u64) -> bool {
         let mut is_news = false;
         let sample = &self.placed(sample);
-        let open = self.open.as_ref().map(|open| &open.segment);
+        let open = self.open_segment();
         let fits = open
             .is_some_and(|open| sample.fits && open.set.contains(sample.number, sample.is_video));
         let is_same = open.is_some_and(|open| open.version == sample.version && open.set.is_open());
@@ -139,8 +139,7 @@ impl Segments {
         while (self.lists.segment(0)).is_some_and(|oldest| oldest.messages.start < log_start) {
             self.lists.pop_segment();
         }
-        let open = self.open.as_ref().map(|open| &open.segment);
-        if open.is_some_and(|open| open.messages.start < log_start) {
+        if self.open_from() < log_start {
             self.open = None;
             self.forget_date();
         }
@@ -153,7 +152,9 @@ impl Segments {
 
     /// Drops all but what a first playlist lists, and gives up the block: the stream isn't watched.
     pub fn shrink(&mut self) {
-        self.first_part += self.lists.shrink() as u64;
+        if self.lists.has_block() {
+            self.first_part += self.lists.move_to(None) as u64;
+        }
     }
 
     /// Promises a target duration, unless there is one, as soon as there is a segment to list. It is
@@ -201,6 +202,10 @@ impl Segments {
     fn limit(&self) -> u32 {
         self.target
             .map_or(MAX_SEGMENT, |target| target * 1_000 + ROUNDING)
+    }
+
+    fn open_segment(&self) -> Option<&Segment> {
+        self.open.as_ref().map(|open| &open.segment)
     }
 
     fn parts_end(&self) -> u64 {

@@ -47,7 +47,8 @@ pub(super) struct Shelf {
     /// The framing of what is staged, and which of the messages' needs its receivers have: messages
     /// that they can't take are left out. `None` until a receiver asks.
     receivers: Option<(Framing, Capabilities)>,
-    bytes: Vec<u8>,
+    /// The framed messages.
+    pub(super) bytes: Vec<u8>,
     /// Where each of the messages ends in `bytes`.
     ends: Vec<usize>,
     /// Where the heads of files' messages are in `bytes`.
@@ -118,11 +119,6 @@ impl Stage {
 }
 
 impl Shelf {
-    /// The framed messages.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
     /// The place in the log after `sent` of the bytes: the number of the message, and how much of it
     /// is out.
     pub(super) fn place(&self, sent: usize) -> (u64, u64) {
@@ -217,7 +213,7 @@ mod tests {
         let mut stage = Stage::default();
         stage.begin(1, &log, 4);
         assert_eq!(
-            stage.shelf(FRAMING, PLAIN, 1, &log).unwrap().bytes().len(),
+            stage.shelf(FRAMING, PLAIN, 1, &log).unwrap().bytes.len(),
             112 + 12 + 22
         );
         for (sent, place) in [
@@ -300,7 +296,7 @@ mod tests {
                 })
                 .collect();
             let shelf = stage.shelf(framing, PLAIN, 0, &log).unwrap();
-            assert_eq!(shelf.bytes(), expected, "{base}");
+            assert_eq!(shelf.bytes, expected, "{base}");
         }
         let other = Framing::flv(Carrier::Chunked);
         assert!(stage.shelf(other, PLAIN, 0, &log).is_none());

@@ -150,7 +150,7 @@ mod tests {
         const GONE: Millis = 90 + VIEWER_TIMEOUT;
 
         let mut lists = Lists::default();
-        lists.set_block(Arena::new(0).take().unwrap());
+        lists.move_to(Arena::new(0).take());
         let (one, other) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
         assert!(!lists.note_connection(one, 7), "it hasn't asked");
         lists.note_viewer(one, 10);
@@ -173,7 +173,7 @@ mod tests {
         let address = |number: usize| [192, 0, 2, number as u8].into();
         lists.note_viewer(address(0), 0);
         assert_eq!(lists.viewers(0).count(), 0, "there is no block");
-        lists.set_block(Arena::new(0).take().unwrap());
+        lists.move_to(Arena::new(0).take());
         for number in 0..=MAX_VIEWERS {
             lists.note_viewer(address(number), number as Millis);
         }

@@ -344,8 +344,8 @@ impl Segments {
 
     /// Whether the open segment has no complete part yet.
     fn has_no_parts(&self) -> bool {
-        let open = self.open.as_ref();
-        open.is_some_and(|open| open.segment.parts.start == self.parts_end())
+        self.open_segment()
+            .is_some_and(|open| open.parts.start == self.parts_end())
     }
 
     fn push_part(&mut self, part: &SegmentPart) {

@@ -1,6 +1,6 @@
 //! Which of the segments are listed, kept and found.
 
-use super::{OpenSegment, SegmentPart, Segments, target_for};
+use super::{SegmentPart, Segments, target_for};
 use crate::live::hls::segment::Segment;
 
 /// Minimum length of a playlist, and of its segments with parts, in target durations (RFC 8216bis,
@@ -90,8 +90,8 @@ impl Listing {
 impl Segments {
     /// Number of the first message of the open segment; `u64::MAX` if none is open.
     pub fn open_from(&self) -> u64 {
-        let open = self.open.as_ref().map(|open| open.segment.messages.start);
-        open.unwrap_or(u64::MAX)
+        self.open_segment()
+            .map_or(u64::MAX, |open| open.messages.start)
     }
 
     /// Number of the oldest message that HLS needs. It needs what a playlist lists and, while the
@@ -177,10 +177,7 @@ impl Segments {
             self.update_missing(target, listed, listed_from, is_moved);
         let mut segments = Vec::with_capacity(complete - first);
         segments.extend((first..complete).filter_map(|index| self.lists.segment(index)));
-        let open = self
-            .open
-            .as_ref()
-            .map(|open| self.with_parts(&open.segment));
+        let open = self.open_segment().map(|open| self.with_parts(open));
         let open = open.filter(|open| self.has_parts(open) && !open.parts.is_empty());
         let first_part = self.first_listed_part(&segments, open.as_ref());
         let skip = (first_part - self.first_part) as usize;
@@ -253,7 +250,7 @@ impl Segments {
             Wanted::Part(number, part) if self.part_target().is_some() => (number, Some(part)),
             Wanted::Segment(number) | Wanted::Part(number, _) => (number, None),
         };
-        let open = self.open.as_ref().map(|open| &open.segment);
+        let open = self.open_segment();
         let growing = open.map_or(self.begun + 1, |open| open.number);
         let open = open.filter(|open| self.has_parts(open));
         let there = open.map_or(0, |open| self.parts_end() - open.parts.start);
@@ -277,13 +274,13 @@ impl Segments {
 
     /// The oldest init segment that a segment needs.
     pub fn oldest_version(&self) -> Option<u32> {
-        let open = self.open.as_ref().map(|open| open.segment.version);
+        let open = self.open_segment().map(|open| open.version);
         self.lists.segment(0).map(|oldest| oldest.version).or(open)
     }
 
     /// The newest init segment that a segment needs.
     pub fn newest_version(&self) -> Option<u32> {
-        let open = self.open.as_ref().map(|open| open.segment.version);
+        let open = self.open_segment().map(|open| open.version);
         open.or_else(|| Some(self.lists.newest()?.version))
     }
 
@@ -303,13 +300,9 @@ impl Segments {
 
     /// A part, and the segment that it belongs to.
     pub fn part(&self, number: u64, part: u64) -> Lookup<(SegmentPart, Segment)> {
-        let open = self.open.as_ref().map(|open| &open.segment);
-        let open = open.filter(|open| open.number == number);
-        let segment = match (self.segment(number), open) {
-            (Some(segment), _) => segment,
-            (None, Some(open)) => self.with_parts(open),
-            (None, None) => Segment::default(),
-        };
+        let open = self.open_segment().filter(|open| open.number == number);
+        let open = open.map(|open| self.with_parts(open));
+        let segment = self.segment(number).or(open).unwrap_or_default();
         let count = segment.parts.end - segment.parts.start;
         if part < count && self.holds_parts(&segment) {
             let index = segment.parts.start + part - self.first_part;
@@ -326,12 +319,11 @@ impl Segments {
 
     /// Segment number and index of the next part.
     pub(super) fn next(&self) -> (u64, u64) {
-        match &self.open {
-            None => (self.begun + 1, 0),
-            Some(open) if !self.has_parts(&open.segment) => (self.begun + 1, 0),
-            Some(OpenSegment { segment, .. }) => {
-                (segment.number, self.parts_end() - segment.parts.start)
+        match self.open_segment() {
+            Some(open) if self.has_parts(open) => {
+                (open.number, self.parts_end() - open.parts.start)
             }
+            _ => (self.begun + 1, 0),
         }
     }
 

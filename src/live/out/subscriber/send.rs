@@ -214,7 +214,7 @@ impl Subscriber {
 
     /// Sends messages that were framed for all receivers together.
     fn send_staged(&mut self, shelf: &Shelf, view: &StreamView<'_>) -> io::Result<SendStep> {
-        let bytes = shelf.bytes();
+        let bytes = &shelf.bytes;
         let taken = try_send(&*self.sink, &[IoSlice::new(bytes)])?;
         let (number, sent) = shelf.place(taken);
         self.move_to(number, sent);
