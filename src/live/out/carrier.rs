@@ -6,7 +6,8 @@
 //! WebSocket  82 7E 01 2C, 300 bytes, ...            up to a Close frame (RFC 6455, 5.2)
 //! ```
 
-use super::framed::{CARRIER_HEAD_LEN, ShortBytes};
+use super::framed::CARRIER_HEAD_LEN;
+use crate::media::short_bytes::ShortBytes;
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -159,6 +159,7 @@ enum Sending {
 }
 
 /// Where the live part of the stream begins for a subscriber.
+#[derive(Default)]
 struct Edge {
     /// Messages from this one on came while the receiver was there.
     live_from: u64,
@@ -190,6 +191,7 @@ impl SendStep {
 }
 
 /// What reports and time limits need to know.
+#[derive(Default)]
 struct DeliveryRecord {
     since: Millis,
     /// Since when the socket has taken nothing.
@@ -234,8 +236,7 @@ impl Subscriber {
             sending: Sending::Between,
             edge: Edge {
                 live_from: log.end(),
-                joined: 0,
-                burst: None,
+                ..Edge::default()
             },
             preamble_version: None,
             control: ControlQueue::new(request.paid),
@@ -244,9 +245,7 @@ impl Subscriber {
             untaken: Some(0),
             record: DeliveryRecord {
                 since: now,
-                blocked_since: When::default(),
-                last_skip: When::default(),
-                delivered: Delivered::default(),
+                ..DeliveryRecord::default()
             },
         };
         subscriber.queue_control(&request.control);
@@ -274,9 +273,9 @@ impl Subscriber {
 
     /// Who it is and how it fares.
     pub(in crate::live) fn report(&self, log: &Log, now: Millis) -> ViewerReport {
-        let oldest = match self.cursor {
-            LogCursor::At(number) if !self.is_paused => log.entry(number.max(log.start())),
-            _ => None,
+        let lag = match self.cursor {
+            LogCursor::At(number) if !self.is_paused => lag_of(number, log, now),
+            _ => 0,
         };
         ViewerReport {
             id: self.id,
@@ -284,7 +283,7 @@ impl Subscriber {
             protocol: PROTOCOLS[self.receiver.framing.format.index()],
             since: self.record.since,
             delivered: self.record.delivered,
-            lag: oldest.map_or(0, |entry| now.saturating_sub(entry.meta.arrived)),
+            lag,
         }
     }
 
@@ -433,4 +432,10 @@ impl Subscriber {
         self.control.take();
         self.sink.shutdown();
     }
+}
+
+/// How long ago the message at a cursor arrived, or the oldest one that is left.
+fn lag_of(number: u64, log: &Log, now: Millis) -> Millis {
+    let entry = log.entry(number.max(log.start()));
+    entry.map_or(0, |entry| now.saturating_sub(entry.meta.arrived))
 }

@@ -23,6 +23,7 @@ use super::reader::{Layout, MAX_MOD_EX_LEN, TagPrefix, TagReader, TagTrack, pack
 use super::{Tag, TagKind};
 use crate::media::Medium;
 use crate::media::codec::{AudioCodec, Codec, FourCc, VideoCodec};
+use crate::media::short_bytes::ShortBytes;
 
 /// The most tracks that are taken from one message. OBS sends ten of video, six of audio.
 const MAX_TRACKS: u8 = 32;
@@ -55,8 +56,7 @@ pub struct TrackMessage {
     /// packet type that the first byte would have without them.
     pub mod_ex_len: u8,
     /// The new bytes.
-    head: [u8; MAX_HEAD_LEN],
-    head_len: u8,
+    head: ShortBytes<MAX_HEAD_LEN>,
     /// The range of the original payload that follows them.
     body: Range<u32>,
 }
@@ -75,7 +75,7 @@ impl TrackMessage {
             let true_first = tag.first_byte_for_players(first);
             if true_first != first {
                 message.body.start = 1;
-                message.push(&[true_first]);
+                message.head.push(&[true_first]);
             }
         }
         Some(message)
@@ -92,17 +92,8 @@ impl TrackMessage {
             body_offset: tag.body_offset as u8,
             four_cc: None,
             mod_ex_len: 0,
-            head: [0; MAX_HEAD_LEN],
-            head_len: 0,
+            head: ShortBytes::new(),
             body,
-        }
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        let free = self.head.get_mut(usize::from(self.head_len)..);
-        for (slot, byte) in free.unwrap_or_default().iter_mut().zip(bytes) {
-            *slot = *byte;
-            self.head_len += 1;
         }
     }
 
@@ -111,7 +102,6 @@ impl TrackMessage {
         &'b self,
         parts: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> impl Iterator<Item = &'b [u8]> + Clone {
-        let head = self.head.get(..usize::from(self.head_len));
         let (mut skip, mut left) = (self.body.start as usize, self.body.len());
         let mut parts = parts;
         let body = iter::from_fn(move || {
@@ -128,7 +118,8 @@ impl TrackMessage {
             }
             None
         });
-        head.filter(|head| !head.is_empty()).into_iter().chain(body)
+        let head = Some(self.head.as_slice()).filter(|head| !head.is_empty());
+        head.into_iter().chain(body)
     }
 }
 
@@ -274,12 +265,12 @@ fn enhanced(
         _ => None,
     };
     if let Some(head) = legacy {
-        message.push(&[match medium {
+        message.head.push(&[match medium {
             Medium::Audio => 0xAF,
             Medium::Video => high & 0x70 | 0x07,
         }]);
-        message.push(head);
-        message.body_offset += message.head_len;
+        message.head.push(head);
+        message.body_offset += message.head.len() as u8;
         return Some(message);
     }
 
@@ -303,21 +294,21 @@ fn enhanced(
     match prefix.mod_ex.as_slice().split_last() {
         Some((last, data)) if !is_header => {
             message.mod_ex_len = data.len() as u8 + 1;
-            message.push(&[high | packet_type::MOD_EX]);
-            message.push(data);
-            message.push(&[last & 0xF0 | packet_type]);
+            message.head.push(&[high | packet_type::MOD_EX]);
+            message.head.push(data);
+            message.head.push(&[last & 0xF0 | packet_type]);
         }
-        _ => message.push(&[high | packet_type]),
+        _ => message.head.push(&[high | packet_type]),
     }
     if is_extra {
         // Its high half, 0, is the layout: one track.
-        message.push(&[own_type]);
+        message.head.push(&[own_type]);
     }
-    message.push(&track.four_cc);
+    message.head.push(&track.four_cc);
     if is_extra {
-        message.push(&[track.id]);
+        message.head.push(&[track.id]);
     }
-    message.body_offset += message.head_len;
+    message.body_offset += message.head.len() as u8;
     Some(message)
 }
 

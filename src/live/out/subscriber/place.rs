@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{LeadIn, LogCursor, PlayEnd, Sending, StreamView, Subscriber};
+use super::{LeadIn, LogCursor, PlayEnd, Sending, StreamView, Subscriber, lag_of};
 use crate::live::log::Entry;
 use crate::live::out::desk::Skip;
 use crate::live::out::join::{Burst, Join};
@@ -148,11 +148,9 @@ impl Subscriber {
         let is_new = last.is_none_or(|last| view.now.saturating_sub(last) > EPISODE);
         record.last_skip = When::at(view.now);
         if is_new && skips.len() < MAX_REPORTS {
-            let oldest = view.log.entry(from.max(view.log.start()));
-            let lag = oldest.map_or(0, |entry| view.now.saturating_sub(entry.meta.arrived));
             skips.push(Skip {
                 subscriber: self.id,
-                lag,
+                lag: lag_of(from, view.log, view.now),
                 messages,
             });
         }

@@ -88,13 +88,12 @@ impl Subscriber {
 
     /// Notes that `sent` of `len` bytes are out.
     fn note_sent(&mut self, sent: u64, len: u64, sending: fn(u64) -> Sending) -> SendStep {
-        let is_complete = sent == len;
-        self.sending = if is_complete || sent == 0 {
-            Sending::Between
-        } else {
-            sending(sent)
+        self.sending = match sent {
+            0 => Sending::Between,
+            sent if sent == len => Sending::Between,
+            sent => sending(sent),
         };
-        SendStep::of(is_complete)
+        SendStep::of(sent == len)
     }
 
     /// Sends the beginning of a file.
@@ -185,7 +184,7 @@ impl Subscriber {
         let next = self.collect(first, sent > 0, view, pending);
         let mut slices = Slices::<MAX_SLICES>::new();
         let mut skip = sent;
-        for (_, outgoing) in &*pending {
+        for outgoing in &*pending {
             slices.push_framed(&outgoing.framed, skip, |range| {
                 outgoing.payload(range, view.log)
             });
@@ -230,7 +229,7 @@ impl Subscriber {
         first: u64,
         is_begun: bool,
         view: &StreamView<'_>,
-        pending: &mut Vec<(u64, Outgoing)>,
+        pending: &mut Vec<Outgoing>,
     ) -> u64 {
         // Something waits for the end of this message: don't begin another one.
         let ends_here = is_begun
@@ -243,7 +242,7 @@ impl Subscriber {
                 break;
             }
             if is_begun && !is_later || self.wants(next, &entry) {
-                pending.push((next, self.outgoing(next, &entry, view.log)));
+                pending.push(self.outgoing(next, &entry, view.log));
             } else if is_later && self.wanted.awaits_keyframe() && entry.meta.is_join_point {
                 // The cursor stops here, which turns video on.
                 break;
@@ -313,24 +312,18 @@ impl Subscriber {
 
     /// Moves the cursor over `taken` bytes of the pending messages, of whose first one `sent` were
     /// out before, and to `next` when that is all of them.
-    fn advance(
-        &mut self,
-        log: &Log,
-        pending: &[(u64, Outgoing)],
-        mut sent: u64,
-        taken: u64,
-        next: u64,
-    ) {
+    fn advance(&mut self, log: &Log, pending: &[Outgoing], mut sent: u64, taken: u64, next: u64) {
         let mut left = taken;
-        for (number, outgoing) in pending {
+        for outgoing in pending {
+            let number = outgoing.message.number;
             let missing = outgoing.framed.total_len() - sent;
             if left < missing {
-                self.move_to(*number, sent + left);
+                self.move_to(number, sent + left);
                 return;
             }
             left -= missing;
             sent = 0;
-            let entry = log.entry(*number);
+            let entry = log.entry(number);
             if let Some(entry) = entry.filter(|entry| entry.meta.role == Role::Header) {
                 self.preamble_version = Some(entry.meta.preamble_version);
             }
