@@ -66,18 +66,13 @@ pub(super) struct TagTrack<'a> {
 /// See the module's documentation.
 pub(super) struct TagReader<'a> {
     payload: &'a [u8],
-    /// The next byte; at most the payload's length.
-    at: usize,
+    /// The number of bytes that were read; at most the payload's length.
+    pub(super) at: usize,
 }
 
 impl<'a> TagReader<'a> {
     pub(super) fn new(payload: &'a [u8]) -> TagReader<'a> {
         TagReader { payload, at: 0 }
-    }
-
-    /// The number of bytes that were read.
-    pub(super) fn at(&self) -> usize {
-        self.at
     }
 
     pub(super) fn rest(&self) -> &'a [u8] {

@@ -160,8 +160,8 @@ impl TrackSplitter {
         matches!(prefix.layout, Layout::Many | Layout::ManyCodecs).then(|| TrackSplitter {
             medium,
             prefix,
-            start: reader.at(),
-            at: reader.at(),
+            start: reader.at,
+            at: reader.at,
             len: usize::MAX,
             left: MAX_TRACKS,
             is_track_0_done: false,
@@ -185,7 +185,7 @@ impl TrackSplitter {
         let (bytes, len) = copy_from(payload, self.at, &mut window);
         let mut reader = TagReader::new(bytes);
         let track = reader.track(&self.prefix).ok();
-        let body = self.at + reader.at();
+        let body = self.at + reader.at;
         let end = track
             .as_ref()
             .and_then(|track| body.checked_add(track.len?))
@@ -228,7 +228,7 @@ fn read_enhanced(medium: Medium, payload: &[u8]) -> Option<TrackMessage> {
         return None;
     }
     let track = reader.track(&prefix).ok()?;
-    let body = u32::try_from(reader.at()).ok()?..u32::MAX;
+    let body = u32::try_from(reader.at).ok()?..u32::MAX;
     enhanced(medium, &prefix, &track, body)
 }
 
