@@ -50,13 +50,13 @@ impl FramedMessage {
         u64::from(self.payload_len) + around as u64
     }
 
-    /// Passes all bytes to `put`, without the first `skip`, as slices. `payload` finds the slices of a
-    /// range of the payload.
-    pub(super) fn each_slice<'a, I: Iterator<Item = &'a [u8]>>(
+    /// Passes all bytes to `put`, without the first `skip`, as slices. `payload` passes on the slices of
+    /// a range of the payload.
+    pub(super) fn each_slice<'a>(
         &'a self,
         mut skip: u64,
-        payload: impl Fn(Range<u64>) -> I,
-        mut put: impl FnMut(&'a [u8]),
+        payload: &dyn Fn(Range<u64>, &mut dyn FnMut(&'a [u8])),
+        put: &mut dyn FnMut(&'a [u8]),
     ) {
         // How much of the next `len` bytes is left out.
         let mut cut = |len: u64| {
@@ -80,7 +80,7 @@ impl FramedMessage {
             let end = payload_len.min(start + slice_len);
             let range = start + cut(end - start)..end;
             if !range.is_empty() {
-                payload(range).for_each(&mut put);
+                payload(range, put);
             }
         }
     }

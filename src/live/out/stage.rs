@@ -148,11 +148,7 @@ impl Shelf {
                 if framing.format.is_file() {
                     self.heads.push((self.bytes.len(), outgoing.message));
                 }
-                outgoing.framed.each_slice(
-                    0,
-                    |range| outgoing.payload(range, log),
-                    |bytes| self.bytes.extend_from_slice(bytes),
-                );
+                outgoing.each_slice(0, log, &mut |bytes| self.bytes.extend_from_slice(bytes));
             }
             self.ends.push(self.bytes.len());
         }
@@ -287,11 +283,7 @@ mod tests {
                     let entry = log.entry(number).unwrap();
                     let outgoing = Outgoing::new(framing, PLAIN, number, &entry, None, &log);
                     let mut bytes = Vec::new();
-                    outgoing.framed.each_slice(
-                        0,
-                        |range| outgoing.payload(range, &log),
-                        |part| bytes.extend_from_slice(part),
-                    );
+                    outgoing.each_slice(0, &log, &mut |part| bytes.extend_from_slice(part));
                     bytes
                 })
                 .collect();

@@ -16,8 +16,8 @@
 //! Nothing is copied: a [`TrackMessage`] holds a few new bytes, and the range of the original ones
 //! that follow them.
 
-use std::iter;
 use std::ops::Range;
+use std::{iter, mem};
 
 use super::reader::{Layout, MAX_MOD_EX_LEN, TagPrefix, TagReader, TagTrack, packet_type};
 use super::{Tag, TagKind};
@@ -103,8 +103,11 @@ impl TrackMessage {
         parts: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> impl Iterator<Item = &'b [u8]> + Clone {
         let (mut skip, mut left) = (self.body.start as usize, self.body.len());
-        let mut parts = parts;
-        let body = iter::from_fn(move || {
+        let (mut head, mut parts) = (self.head.as_slice(), parts);
+        iter::from_fn(move || {
+            if !head.is_empty() {
+                return Some(mem::take(&mut head));
+            }
             while left > 0 {
                 let part = parts.next()?;
                 let Some(part) = part.get(skip..) else {
@@ -117,9 +120,7 @@ impl TrackMessage {
                 return Some(part);
             }
             None
-        });
-        let head = Some(self.head.as_slice()).filter(|head| !head.is_empty());
-        head.into_iter().chain(body)
+        })
     }
 }
 

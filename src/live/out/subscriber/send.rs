@@ -143,9 +143,11 @@ impl Subscriber {
         let message = Message::header(kind, lead.timestamp, payload.len() as u32);
         let framed = self.receiver.framing.frame(&message);
         let mut slices = Slices::<MAX_HEADER_SLICES>::new();
-        slices.push_framed(&framed, sent, |range| {
-            std::iter::once(&payload[range.start as usize..range.end as usize])
-        });
+        framed.each_slice(
+            sent,
+            &|range, put| put(&payload[range.start as usize..range.end as usize]),
+            &mut |bytes| slices.push(bytes),
+        );
         let taken = try_send(&*self.sink, slices.as_slice())?;
         let sent = sent + taken as u64;
         lead.next += usize::from(sent == framed.total_len());
@@ -185,9 +187,7 @@ impl Subscriber {
         let mut slices = Slices::<MAX_SLICES>::new();
         let mut skip = sent;
         for outgoing in &*pending {
-            slices.push_framed(&outgoing.framed, skip, |range| {
-                outgoing.payload(range, view.log)
-            });
+            outgoing.each_slice(skip, view.log, &mut |bytes| slices.push(bytes));
             skip = 0;
         }
         let offered = slices.len;
