@@ -153,9 +153,10 @@ fn summarize_units(
     while let Some(unit) = units.next() {
         match unit.kind(codec) {
             UnitKind::Slice(is_first, access) if summary.part == FramePart::Beside => {
-                summary.part = match is_first {
-                    true => FramePart::First,
-                    false => FramePart::More,
+                summary.part = if is_first {
+                    FramePart::First
+                } else {
+                    FramePart::More
                 };
                 summary.access = match access {
                     // Without a sequence header it may be the key frame of another layer, or one

@@ -24,6 +24,9 @@ pub struct FramedMessage {
     slice_len: u32,
 }
 
+/// Passes the slices of a range of a payload on to a function.
+type SliceFinder<'f, 'a> = dyn Fn(Range<u64>, &mut dyn FnMut(&'a [u8])) + 'f;
+
 impl FramedMessage {
     /// A message with nothing around its payload.
     pub(super) fn bare(payload_len: u32) -> FramedMessage {
@@ -55,7 +58,7 @@ impl FramedMessage {
     pub(super) fn each_slice<'a>(
         &'a self,
         mut skip: u64,
-        payload: &dyn Fn(Range<u64>, &mut dyn FnMut(&'a [u8])),
+        payload: &SliceFinder<'_, 'a>,
         put: &mut dyn FnMut(&'a [u8]),
     ) {
         // How much of the next `len` bytes is left out.

@@ -1,5 +1,5 @@
-//! Framings: a format in a carrier, which is all that a receiver's bytes depend on beside the
-//! messages.
+//! Framings: a format in a carrier. Nothing else but the messages determines the bytes that a receiver
+//! gets.
 //!
 //! A framed message is a pure function of the message and of what was fixed when the receiver
 //! joined, so a message that was sent in part is resumed by computing the same bytes again.

@@ -4,11 +4,11 @@
 //! players want the same bytes. One `send` of contiguous bytes costs 4 to 5 % less in the kernel
 //! than one `sendmsg` of header and payload apart, and nothing is framed again for each player. A
 //! copy of at most [`MAX_LEN`] bytes pays for that once there are [`MIN_RECEIVERS`] of them.
-//! Tracks and codecs that they can't take are left out of it. A receiver that is behind, has just
-//! joined, or wants something else than the others is served from the log.
+//! Messages that these receivers can't take are left out. A receiver that is behind, has just joined,
+//! or wants something else than the others is served from the log.
 //!
-//! There is a shelf for each format. Files differ in the time that is 0, so their messages' heads
-//! are written anew for each receiver, between the payloads, which stay.
+//! There is one shelf per format. Time begins at 0 for each receiver of a file, so the heads of the
+//! messages are rewritten for every such receiver; the payloads between the heads stay.
 
 use std::ops::Range;
 
@@ -88,8 +88,8 @@ impl Stage {
         }
     }
 
-    /// The framed messages from `first` to the end of the log for such a receiver, if they are
-    /// staged, or can be.
+    /// Returns the framed messages from `first` to the end of the log for a receiver with this framing
+    /// and these capabilities, if they are staged or can be.
     pub(super) fn shelf(
         &mut self,
         framing: Framing,
@@ -155,8 +155,7 @@ impl Shelf {
         self.receivers = Some((framing, capabilities));
     }
 
-    /// Makes the messages those of a receiver whose time begins elsewhere: only their heads differ,
-    /// and not in length.
+    /// Rewrites the heads for a receiver with another time 0. Their lengths don't change.
     fn write_heads(&mut self, framing: Framing) {
         for (at, message) in &self.heads {
             let framed = framing.frame(message);

@@ -134,7 +134,7 @@ struct LeadIn {
     timestamp: u32,
 }
 
-/// What the subscriber of a file needs beside.
+/// What only the subscriber of a file needs.
 struct FileState {
     /// Makes the answer to an HTTP request, until that is out.
     respond: Option<Respond>,
@@ -180,16 +180,6 @@ enum Ending {
     Over(PlayEnd),
 }
 
-impl SendStep {
-    fn of(is_complete: bool) -> SendStep {
-        if is_complete {
-            SendStep::Sent
-        } else {
-            SendStep::Blocked
-        }
-    }
-}
-
 /// What reports and time limits need to know.
 #[derive(Default)]
 struct DeliveryRecord {
@@ -208,6 +198,16 @@ enum SendStep {
     Blocked,
     /// Nothing to send.
     Idle,
+}
+
+impl SendStep {
+    fn of(is_complete: bool) -> SendStep {
+        if is_complete {
+            Self::Sent
+        } else {
+            Self::Blocked
+        }
+    }
 }
 
 impl Subscriber {
@@ -341,9 +341,9 @@ impl Subscriber {
         !matches!(self.ending, Ending::No)
     }
 
-    /// Ends the play, and leaves the socket to others. In the middle of a message it goes on to the
-    /// end of that, since clients can't abort one: then this returns `None`, and [`PlayEnd::Left`]
-    /// follows. Otherwise it has ended, and the caller has to send these control bytes.
+    /// Ends the play and leaves the socket to others. Returns the control bytes that the caller has to
+    /// send. Returns `None` in the middle of a message, which is finished first because clients can't
+    /// abort one; [`PlayEnd::Left`] follows.
     pub fn retire(&mut self) -> Option<Vec<u8>> {
         let is_done = self.is_at_boundary();
         if self.end().is_none() {

@@ -10,8 +10,8 @@ use crate::live::hls::segment::{MessageSet, Segment};
 /// A GOP longer than this is cut if it takes too much memory, in ms.
 const MIN_CUT: u32 = 4_000;
 
-/// What a departing publisher has begun is dropped if it is shorter than this, in ms, and no part of
-/// it was listed. It is little more than a keyframe, and a player would wait for the rest.
+/// The open segment of a departing publisher is dropped if it is shorter than this, in ms, and no part
+/// of it was listed. It is little more than a keyframe, and a player would wait for the rest.
 const MIN_LEFT: u32 = 200;
 
 /// If nothing comes for longer than this, in ms, the media have a hole.

@@ -21,11 +21,11 @@ const MAX_MESSAGES: usize = 64;
 /// the stack of the thread that pumps, where each page counts, times the number of players.
 const MAX_SLICES: usize = 80;
 
-/// The same for a header: two for each 64 KiB, and one behind.
+/// The most slices of a header: two for each 64 KiB, and one at the end.
 const MAX_HEADER_SLICES: usize = 4;
 
-/// Messages of codecs that a player didn't announce, after which it is notified that there is nothing
-/// else: a few seconds of video, or of audio.
+/// The number of messages after which a player that could take none of them is notified: a few seconds
+/// of video, or of audio.
 const MAX_UNTAKEN: u32 = 100;
 
 impl Subscriber {
@@ -297,8 +297,8 @@ impl Subscriber {
         Outgoing::new(framing, capabilities, number, entry, restamped, log)
     }
 
-    /// Notifies a player that announced its codecs when nothing comes of them: silence is the worst
-    /// answer. Not one that turned something off.
+    /// Counts messages that the player can't take. After too many it is notified, because silence is
+    /// the worst answer; unless the player itself turned something off.
     fn note_untaken(&mut self, messages: u64) {
         let Some(untaken) = &mut self.untaken else {
             return;
