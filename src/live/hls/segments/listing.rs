@@ -55,7 +55,7 @@ pub enum Wanted {
 
 /// The result of a search for a segment or part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lookup<T> {
+pub(crate) enum Lookup<T> {
     /// It exists.
     Found(T),
     /// It will exist soon.
@@ -66,7 +66,7 @@ pub enum Lookup<T> {
 
 impl Listing {
     /// Whether every listed segment begins with a keyframe.
-    pub fn is_independent(&self) -> bool {
+    pub(crate) fn is_independent(&self) -> bool {
         let mut all = self.segments.iter().chain(&self.open);
         all.all(|segment| segment.is_independent)
     }
@@ -89,7 +89,7 @@ impl Listing {
 
 impl Segments {
     /// Number of the first message of the open segment; `u64::MAX` if none is open.
-    pub fn open_from(&self) -> u64 {
+    pub(crate) fn open_from(&self) -> u64 {
         self.open_segment()
             .map_or(u64::MAX, |open| open.messages.start)
     }
@@ -97,7 +97,7 @@ impl Segments {
     /// Number of the oldest message that HLS needs. It needs what a playlist lists and, while the
     /// stream is watched, each segment that has left the playlist for the duration of that segment and
     /// of the longest playlist (RFC 8216bis, 6.2.2).
-    pub fn needed_from(&self, is_watched: bool) -> u64 {
+    pub(crate) fn needed_from(&self, is_watched: bool) -> u64 {
         let mut needed_from = self.open_from();
         // The number and length of the newer segments.
         let (mut count, mut newer) = (0, 0);
@@ -139,7 +139,7 @@ impl Segments {
     /// Whether a player can start with what there is. Players that reload the playlist as seldom as
     /// they may stutter all the time if they start too close to its end: mpv and GStreamer with one
     /// segment, VLC with two. A third long segment isn't worth the wait.
-    pub fn is_fit_to_start(&self) -> bool {
+    pub(crate) fn is_fit_to_start(&self) -> bool {
         /// Length of two segments that are enough, in ms.
         const LONG: u32 = 8_000;
 
@@ -152,7 +152,11 @@ impl Segments {
     /// The content of the media playlist; `None` while there is nothing to list. Promises a target
     /// duration, unless the stream `is_ended`. `is_safe` tells whether the log will hold the message
     /// of a number for some time.
-    pub fn listing(&mut self, is_ended: bool, is_safe: &dyn Fn(u64) -> bool) -> Option<Listing> {
+    pub(crate) fn listing(
+        &mut self,
+        is_ended: bool,
+        is_safe: &dyn Fn(u64) -> bool,
+    ) -> Option<Listing> {
         if !is_ended && !self.promise() {
             return None;
         }
@@ -242,7 +246,7 @@ impl Segments {
     }
 
     /// Whether a playlist would contain this, or something newer.
-    pub fn has(&self, wanted: Wanted) -> Lookup<()> {
+    pub(crate) fn has(&self, wanted: Wanted) -> Lookup<()> {
         /// How far a request may be ahead of the newest part, in parts: 3 s.
         const ADVANCE: u64 = 6;
 
@@ -273,19 +277,19 @@ impl Segments {
     }
 
     /// The oldest init segment that a segment needs.
-    pub fn oldest_version(&self) -> Option<u32> {
+    pub(crate) fn oldest_version(&self) -> Option<u32> {
         let open = self.open_segment().map(|open| open.version);
         self.lists.segment(0).map(|oldest| oldest.version).or(open)
     }
 
     /// The newest init segment that a segment needs.
-    pub fn newest_version(&self) -> Option<u32> {
+    pub(crate) fn newest_version(&self) -> Option<u32> {
         let open = self.open_segment().map(|open| open.version);
         open.or_else(|| Some(self.lists.newest()?.version))
     }
 
     /// Drops the segments that need this version, or an older one.
-    pub fn forget_version(&mut self, version: u32) {
+    pub(crate) fn forget_version(&mut self, version: u32) {
         let is_gone = |segment: Segment| segment.version <= version;
         while self.lists.segment(0).is_some_and(is_gone) {
             self.lists.pop_segment();
@@ -293,13 +297,13 @@ impl Segments {
     }
 
     /// A complete segment.
-    pub fn segment(&self, number: u64) -> Option<Segment> {
+    pub(crate) fn segment(&self, number: u64) -> Option<Segment> {
         let index = number.checked_sub(self.lists.segment(0)?.number)?;
         self.lists.segment(usize::try_from(index).ok()?)
     }
 
     /// A part, and the segment that it belongs to.
-    pub fn part(&self, number: u64, part: u64) -> Lookup<(SegmentPart, Segment)> {
+    pub(crate) fn part(&self, number: u64, part: u64) -> Lookup<(SegmentPart, Segment)> {
         let open = self.open_segment().filter(|open| open.number == number);
         let open = open.map(|open| self.with_parts(open));
         let segment = self.segment(number).or(open).unwrap_or_default();
