@@ -26,8 +26,8 @@ pub struct Skip {
 /// The buffers of one pump.
 #[derive(Default)]
 pub(in crate::live) struct Desk {
-    /// The messages of the send under preparation, with their numbers.
-    pub(super) pending: Vec<(u64, Outgoing)>,
+    /// The messages of the send under preparation.
+    pub(super) pending: Vec<Outgoing>,
     pub(in crate::live) stage: Stage,
     /// Skips to be reported.
     pub(in crate::live) skips: Vec<Skip>,

@@ -134,7 +134,7 @@ struct LeadIn {
     timestamp: u32,
 }
 
-/// What the subscriber of a file needs beside.
+/// What only the subscriber of a file needs.
 struct FileState {
     /// Makes the answer to an HTTP request, until that is out.
     respond: Option<Respond>,
@@ -159,6 +159,7 @@ enum Sending {
 }
 
 /// Where the live part of the stream begins for a subscriber.
+#[derive(Default)]
 struct Edge {
     /// Messages from this one on came while the receiver was there.
     live_from: u64,
@@ -179,17 +180,8 @@ enum Ending {
     Over(PlayEnd),
 }
 
-impl SendStep {
-    fn of(is_complete: bool) -> SendStep {
-        if is_complete {
-            SendStep::Sent
-        } else {
-            SendStep::Blocked
-        }
-    }
-}
-
 /// What reports and time limits need to know.
+#[derive(Default)]
 struct DeliveryRecord {
     since: Millis,
     /// Since when the socket has taken nothing.
@@ -206,6 +198,16 @@ enum SendStep {
     Blocked,
     /// Nothing to send.
     Idle,
+}
+
+impl SendStep {
+    fn of(is_complete: bool) -> SendStep {
+        if is_complete {
+            Self::Sent
+        } else {
+            Self::Blocked
+        }
+    }
 }
 
 impl Subscriber {
@@ -234,8 +236,7 @@ impl Subscriber {
             sending: Sending::Between,
             edge: Edge {
                 live_from: log.end(),
-                joined: 0,
-                burst: None,
+                ..Edge::default()
             },
             preamble_version: None,
             control: ControlQueue::new(request.paid),
@@ -244,9 +245,7 @@ impl Subscriber {
             untaken: Some(0),
             record: DeliveryRecord {
                 since: now,
-                blocked_since: When::default(),
-                last_skip: When::default(),
-                delivered: Delivered::default(),
+                ..DeliveryRecord::default()
             },
         };
         subscriber.queue_control(&request.control);
@@ -274,9 +273,9 @@ impl Subscriber {
 
     /// Who it is and how it fares.
     pub(in crate::live) fn report(&self, log: &Log, now: Millis) -> ViewerReport {
-        let oldest = match self.cursor {
-            LogCursor::At(number) if !self.is_paused => log.entry(number.max(log.start())),
-            _ => None,
+        let lag = match self.cursor {
+            LogCursor::At(number) if !self.is_paused => lag_of(number, log, now),
+            _ => 0,
         };
         ViewerReport {
             id: self.id,
@@ -284,7 +283,7 @@ impl Subscriber {
             protocol: PROTOCOLS[self.receiver.framing.format.index()],
             since: self.record.since,
             delivered: self.record.delivered,
-            lag: oldest.map_or(0, |entry| now.saturating_sub(entry.meta.arrived)),
+            lag,
         }
     }
 
@@ -342,9 +341,9 @@ impl Subscriber {
         !matches!(self.ending, Ending::No)
     }
 
-    /// Ends the play, and leaves the socket to others. In the middle of a message it goes on to the
-    /// end of that, since clients can't abort one: then this returns `None`, and [`PlayEnd::Left`]
-    /// follows. Otherwise it has ended, and the caller has to send these control bytes.
+    /// Ends the play and leaves the socket to others. Returns the control bytes that the caller has to
+    /// send. Returns `None` in the middle of a message, which is finished first because clients can't
+    /// abort one; [`PlayEnd::Left`] follows.
     pub fn retire(&mut self) -> Option<Vec<u8>> {
         let is_done = self.is_at_boundary();
         if self.end().is_none() {
@@ -433,4 +432,10 @@ impl Subscriber {
         self.control.take();
         self.sink.shutdown();
     }
+}
+
+/// How long ago the message at a cursor arrived, or the oldest one that is left.
+fn lag_of(number: u64, log: &Log, now: Millis) -> Millis {
+    let entry = log.entry(number.max(log.start()));
+    entry.map_or(0, |entry| now.saturating_sub(entry.meta.arrived))
 }
