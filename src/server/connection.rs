@@ -10,21 +10,6 @@ use super::socket::Socket;
 use crate::config::Shown;
 use crate::live::out::sink::Sink;
 
-/// What a connection is attached to.
-#[derive(Clone, Copy)]
-pub(super) struct Link<'a> {
-    pub(super) id: u64,
-    pub(super) socket: &'a Socket,
-    pub(super) shared: &'a Shared,
-}
-
-impl Link<'_> {
-    /// See [`why_closed`].
-    pub(super) fn why_closed(&self) -> Option<ConnectionEnd> {
-        why_closed(self.shared, self.id)
-    }
-}
-
 /// Why a connection has to end, whatever it is doing.
 pub(super) fn why_closed(shared: &Shared, id: u64) -> Option<ConnectionEnd> {
     if shared.is_stopping() {
@@ -38,8 +23,6 @@ pub(super) fn why_closed(shared: &Shared, id: u64) -> Option<ConnectionEnd> {
 pub(super) trait Conversation {
     type End: From<ConnectionEnd>;
 
-    fn link(&self) -> Link<'_>;
-
     /// Serves the connection until there is a reason to end it.
     fn serve(&mut self) -> Self::End;
 
@@ -48,15 +31,19 @@ pub(super) trait Conversation {
 }
 
 /// Serves a connection to its end.
-pub(super) fn run<C: Conversation>(conversation: &mut C) {
+pub(super) fn run<C: Conversation>(
+    conversation: &mut C,
+    shared: &Shared,
+    socket: &Socket,
+    id: u64,
+) {
     // A panic here is a bug. It ends this connection properly, and no other.
     let end = catch_unwind(AssertUnwindSafe(|| conversation.serve()));
     let end = end.unwrap_or_else(|_| ConnectionEnd::Panicked.into());
     // The thread that cut it off knows better why than its own read.
-    let Link { id, shared, .. } = conversation.link();
     let end = shared.connections.why_cut(id).map_or(end, C::End::from);
     let _ = catch_unwind(AssertUnwindSafe(|| conversation.finish(&end)));
-    conversation.link().socket.shutdown();
+    socket.shutdown();
 }
 
 /// Logs that a connection, or a request of a proxy's client, is refused. Refusals within a second

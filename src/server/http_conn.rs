@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::{Arrival, Client, Protocol};
-use super::connection::{self, Conversation, Link};
+use super::connection::{self, Conversation, why_closed};
 use super::connections::Permit;
 use super::end::ConnectionEnd;
 use super::lines::About;
@@ -78,22 +78,22 @@ const MAX_USER_AGENT_LEN: usize = 200;
 #[inline(never)] // Keeps these locals off the stack of RTMP connections.
 pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, permit: Permit) {
     let local = socket.local_address().unwrap_or(peer);
-    let client = Client::over_http(permit.id(), peer, local, "");
+    let client = Client::over_http(permit.id, peer, local, "");
     let is_of_proxy = shared.is_of_proxy(Protocol::Http, peer, &socket);
     log::debug!("{client} connected over HTTP");
-    let allowance = permit.allowance();
+    let allowance = permit.allowance.clone();
     let mut connection = Connection {
         client,
         peer,
         is_of_proxy,
-        shared,
-        socket,
+        shared: Arc::clone(&shared),
+        socket: Arc::clone(&socket),
         input: Input::new(Allowance::clone(&allowance)),
         allowance,
         plays: Vec::new(),
         rate: REQUESTS,
     };
-    connection::run(&mut connection);
+    connection::run(&mut connection, &shared, &socket, permit.id);
 }
 
 struct Connection {
@@ -112,6 +112,10 @@ struct Connection {
 }
 
 impl Connection {
+    fn why_closed(&self) -> Option<ConnectionEnd> {
+        why_closed(&self.shared, self.client.id())
+    }
+
     /// Waits for the next request head; returns its length. The bytes after it stay for the next call.
     #[inline(never)] // Keeps these locals off the stack of viewers.
     fn read_head(&mut self) -> Result<usize, HttpEnd> {
@@ -153,7 +157,7 @@ impl Connection {
         let result = self.input.read(&self.socket, &self.shared.scratches);
         match result.map_err(|NoRoom| HttpEnd::Rejected(NO_MEMORY))? {
             Ok(0) => {
-                let why = self.link().why_closed();
+                let why = self.why_closed();
                 Err(why.unwrap_or(ConnectionEnd::Closed).into())
             }
             Ok(_) => Ok(()),
@@ -184,7 +188,7 @@ impl Connection {
     fn wait_for_turn(&mut self) -> Result<(), HttpEnd> {
         while !self.rate.take(1, self.shared.now()) {
             std::thread::sleep(PAUSE);
-            if let Some(end) = self.link().why_closed() {
+            if let Some(end) = self.why_closed() {
                 return Err(end.into());
             }
         }
@@ -210,7 +214,7 @@ impl Connection {
         // Behind a proxy each request may come from another client.
         let (sender, arrival) = shared.guard.sender(&head, self.peer, local.ip());
         self.client = Client::over_http(id, sender, local, name);
-        self.client.set_arrival(arrival);
+        self.client.arrival = arrival;
         let is_full = if self.is_of_proxy && arrival != Arrival::Direct {
             connections.note_sender(id, sender).err()
         } else {
@@ -277,14 +281,6 @@ impl Connection {
 impl Conversation for Connection {
     type End = HttpEnd;
 
-    fn link(&self) -> Link<'_> {
-        Link {
-            id: self.client.id(),
-            socket: &self.socket,
-            shared: &self.shared,
-        }
-    }
-
     fn serve(&mut self) -> HttpEnd {
         loop {
             let answered = self.read_head().and_then(|len| self.answer(len));
@@ -296,7 +292,7 @@ impl Conversation for Connection {
             // A connection that was cut off is noticed by the next read, unless the next request has come
             // already.
             if self.shared.is_stopping() || !self.input.bytes().is_empty() {
-                if let Some(end) = self.link().why_closed() {
+                if let Some(end) = self.why_closed() {
                     return end.into();
                 }
             }

@@ -18,7 +18,8 @@ const LINE_INTERVAL: Millis = 1_000;
 
 /// A rate limit per address: `per_second` in the long run, and twice as many in a burst.
 pub(super) struct Rates {
-    per_second: u32,
+    /// The rate that one address may keep up.
+    pub(super) per_second: u32,
     /// The least recently seen first. An address that isn't here has its full burst.
     clients: Mutex<Vec<(IpAddr, Rate)>>,
 }
@@ -29,11 +30,6 @@ impl Rates {
             per_second,
             clients: Mutex::default(),
         }
-    }
-
-    /// The rate that one address may keep up.
-    pub(super) fn per_second(&self) -> u32 {
-        self.per_second
     }
 
     /// Whether an address may have one more now.

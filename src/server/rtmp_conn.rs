@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use super::client::Client;
-use super::connection::{self, Conversation, Link};
+use super::connection::{self, Conversation};
 use super::connections::Permit;
 use super::end::ConnectionEnd;
 use super::lines::About;
@@ -54,13 +54,14 @@ const STOPPED: &str = "stopped by the client";
 /// Serves a connection to its end.
 pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, permit: Permit) {
     let local = socket.local_address().unwrap_or(peer);
-    let client = Client::new(permit.id(), peer, local);
+    let client = Client::new(permit.id, peer, local);
     let line = shared.info(About::Connection, peer.ip());
     line.say(format_args!("{client} connected"));
-    let mut connection = RtmpConnection::open(Arc::clone(&shared), socket, client, &permit);
-    connection::run(&mut *connection);
+    let mut connection =
+        RtmpConnection::open(Arc::clone(&shared), Arc::clone(&socket), client, &permit);
+    connection::run(&mut *connection, &shared, &socket, permit.id);
     let left_behind = std::mem::take(&mut connection.publishing);
-    drop(connection);
+    drop((connection, socket));
     permit.forget_socket();
     wait_out_grace(left_behind, &shared, &permit);
 }
@@ -100,7 +101,7 @@ impl RtmpConnection {
         client: Client,
         permit: &Permit,
     ) -> Box<RtmpConnection> {
-        let allowance = permit.allowance();
+        let allowance = permit.allowance.clone();
         let fixed = allowance.take(FIXED_COST);
         let assembly = Assembly::new(shared.arena.clone(), allowance.clone());
         Box::new(RtmpConnection {
@@ -117,7 +118,7 @@ impl RtmpConnection {
             playing: Vec::new(),
             has_unsent_replies: false,
             last_read: shared.now(),
-            recorder: permit.recorder(),
+            recorder: Arc::clone(&permit.recorder),
             shared,
             socket,
         })
@@ -254,14 +255,6 @@ impl RtmpConnection {
 
 impl Conversation for RtmpConnection {
     type End = RtmpEnd;
-
-    fn link(&self) -> Link<'_> {
-        Link {
-            id: self.client.id(),
-            socket: &self.socket,
-            shared: &self.shared,
-        }
-    }
 
     fn serve(&mut self) -> RtmpEnd {
         let mut small = vec![0; SMALL_BUFFER_LEN];

@@ -103,10 +103,7 @@ impl OpenConnection {
         ConnectionReport {
             id: self.id,
             address: self.address,
-            protocol: match self.protocol {
-                Protocol::Rtmp => "rtmp",
-                Protocol::Http => "http",
-            },
+            protocol: self.protocol.name(),
             client: self.client.clone(),
             since: self.since,
             publishes: keys(&self.publishes),

@@ -65,16 +65,12 @@ pub(super) fn reply(
     route: &Route,
 ) -> Result<HlsTask, Response> {
     let file = match route {
-        Route::HlsFile(_, name) => match FileName::parse(name) {
-            Some(name) => Some(name),
-            None => return Err(Response::not_found()),
-        },
+        Route::HlsFile(_, name) => Some(FileName::parse(name).ok_or_else(Response::not_found)?),
         _ => None,
     };
     let admission = authorize(exchange, key)?;
-    let Some(stream) = admission.stream else {
-        return Err(not_found(file.is_some(), &admission.key));
-    };
+    let is_missing = || not_found(file.is_some(), &admission.key);
+    let stream = admission.stream.ok_or_else(is_missing)?;
     let head = exchange.head;
     let query = head.query().unwrap_or_default();
     let request = match (file, route) {
@@ -100,12 +96,11 @@ pub(super) fn reply(
         let range = head.range(&task.tag);
         let range = range.filter(|range| range.len() <= MAX_RANGE_LEN);
         task.range = range.map(str::to_owned);
-        let is_known = conditions::lists(&task.known, &task.tag);
-        task.known = if is_known {
-            task.tag.clone()
+        if conditions::lists(&task.known, &task.tag) {
+            task.known = task.tag.clone();
         } else {
-            String::new()
-        };
+            task.known = String::new();
+        }
     } else {
         if request == HlsRequest::Multivariant {
             task.media_uri = media_uri(head.path(), key);

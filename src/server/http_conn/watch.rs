@@ -27,7 +27,6 @@ use crate::live::out::sink::Sink;
 use crate::live::stream::Stream;
 use crate::rtmp::rate::Rate;
 use crate::rtmp::stream_key::StreamKey;
-use crate::server::connection::Conversation;
 use crate::server::end::ConnectionEnd;
 use crate::server::http_conn::HttpEnd;
 use crate::server::playing::{PLAY_COST, Playing};
@@ -254,7 +253,7 @@ impl Viewing {
 
     /// Checks whether the response has begun. Returns how long the thread may sleep.
     fn check(&mut self, connection: &Connection) -> Result<Duration, HttpEnd> {
-        if let Some(end) = connection.link().why_closed() {
+        if let Some(end) = connection.why_closed() {
             return Err(end.into());
         }
         let interval = self.playing.tick_interval();
@@ -371,7 +370,7 @@ impl Viewing {
     /// Why the connection was closed: the stream may have done it.
     fn why_closed(&self, connection: &Connection) -> HttpEnd {
         let shared = &connection.shared;
-        let why = connection.link().why_closed().unwrap_or_else(|| {
+        let why = connection.why_closed().unwrap_or_else(|| {
             let checked = self.playing.with_subscriber(shared.now(), |_| {});
             checked.map_or_else(ConnectionEnd::Player, |_| ConnectionEnd::Closed)
         });

@@ -172,7 +172,7 @@ impl<'a> Writer<'a> {
             response: Some(response),
             buffer: [0; PIECE_LEN + BEFORE + BEHIND],
             len: 0,
-            state: State::Open,
+            outcome: None,
         };
         make(&mut pieces);
         pieces.finish()
@@ -310,14 +310,8 @@ struct Pieces<'w, 'a> {
     buffer: [u8; PIECE_LEN + BEFORE + BEHIND],
     /// Bytes of the body in the buffer.
     len: usize,
-    state: State,
-}
-
-enum State {
-    Open,
-    /// Nothing more is wanted: the request was for the head.
-    Done,
-    Failed(HttpEnd),
+    /// Set once no more is wanted: after the head, if the request was for that alone, or a failure.
+    outcome: Option<Result<(), HttpEnd>>,
 }
 
 impl Pieces<'_, '_> {
@@ -331,7 +325,7 @@ impl Pieces<'_, '_> {
             };
             self.writer.begin(response, length)?;
             if self.writer.facts.is_head {
-                self.state = State::Done;
+                self.outcome = Some(Ok(()));
                 return Ok(());
             }
         }
@@ -350,13 +344,9 @@ impl Pieces<'_, '_> {
 
     /// Sends the rest. By reference: by value, the buffer would lie on the stack twice.
     fn finish(&mut self) -> Result<(), HttpEnd> {
-        match std::mem::replace(&mut self.state, State::Open) {
-            State::Open => {}
-            State::Done => {
-                self.writer.is_complete = true;
-                return Ok(());
-            }
-            State::Failed(end) => return Err(end),
+        if let Some(outcome) = self.outcome.take() {
+            self.writer.is_complete = outcome.is_ok();
+            return outcome;
         }
         if let Some(mut response) = self.response.take() {
             // All of it is here: its length is known.
@@ -378,7 +368,7 @@ impl fmt::Write for Pieces<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut bytes = text.as_bytes();
         while !bytes.is_empty() {
-            if !matches!(self.state, State::Open) {
+            if self.outcome.is_some() {
                 return Err(fmt::Error);
             }
             let room = &mut self.buffer[BEFORE + self.len..BEFORE + PIECE_LEN];
@@ -389,7 +379,7 @@ impl fmt::Write for Pieces<'_, '_> {
             // Not before there is more: a body that just fits has a length.
             if !bytes.is_empty() {
                 if let Err(end) = self.flush() {
-                    self.state = State::Failed(end);
+                    self.outcome = Some(Err(end));
                 }
             }
         }

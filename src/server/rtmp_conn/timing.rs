@@ -37,19 +37,14 @@ impl RtmpConnection {
             return Ok(());
         }
         let config = &self.shared.config;
-        let (missing, after, option) = if !self.session.is_handshaken() {
-            (
-                "no complete handshake",
-                config.handshake_timeout,
-                "--handshake-timeout",
-            )
+        let (mut after, mut option) = (config.command_timeout, "--command-timeout");
+        let missing = if !self.session.is_handshaken() {
+            (after, option) = (config.handshake_timeout, "--handshake-timeout");
+            "no complete handshake"
+        } else if self.session.is_connected() {
+            "neither publish nor play"
         } else {
-            let missing = if self.session.is_connected() {
-                "neither publish nor play"
-            } else {
-                "no connect command"
-            };
-            (missing, config.command_timeout, "--command-timeout")
+            "no connect command"
         };
         Err(RtmpEnd::Timeout {
             missing,
