@@ -10,13 +10,12 @@ use super::socket::Socket;
 use crate::config::Shown;
 use crate::live::out::sink::Sink;
 
-/// Why a connection has to end, whatever it is doing.
-pub(super) fn why_closed(shared: &Shared, id: u64) -> Option<ConnectionEnd> {
+/// Checks whether a connection has to end, whatever it is doing.
+pub(super) fn check_open(shared: &Shared, id: u64) -> Result<(), ConnectionEnd> {
     if shared.is_stopping() {
-        Some(ConnectionEnd::Stopping)
-    } else {
-        shared.connections.why_cut(id)
+        return Err(ConnectionEnd::Stopping);
     }
+    shared.connections.why_cut(id).map_or(Ok(()), Err)
 }
 
 /// A connection in its protocol.

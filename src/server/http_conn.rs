@@ -29,8 +29,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access::Page;
 use super::client::{Arrival, Client, Protocol};
-use super::connection::{self, Conversation, why_closed};
+use super::connection::{self, Conversation, check_open};
 use super::connections::Permit;
 use super::end::ConnectionEnd;
 use super::lines::About;
@@ -112,8 +113,8 @@ struct Connection {
 }
 
 impl Connection {
-    fn why_closed(&self) -> Option<ConnectionEnd> {
-        why_closed(&self.shared, self.client.id())
+    fn check_open(&self) -> Result<(), ConnectionEnd> {
+        check_open(&self.shared, self.client.id())
     }
 
     /// Waits for the next request head; returns its length. The bytes after it stay for the next call.
@@ -157,8 +158,8 @@ impl Connection {
         let result = self.input.read(&self.socket, &self.shared.scratches);
         match result.map_err(|NoRoom| HttpEnd::Rejected(NO_MEMORY))? {
             Ok(0) => {
-                let why = self.why_closed();
-                Err(why.unwrap_or(ConnectionEnd::Closed).into())
+                self.check_open()?;
+                Err(ConnectionEnd::Closed.into())
             }
             Ok(_) => Ok(()),
             Err(error) => match error.kind() {
@@ -188,9 +189,7 @@ impl Connection {
     fn wait_for_turn(&mut self) -> Result<(), HttpEnd> {
         while !self.rate.take(1, self.shared.now()) {
             std::thread::sleep(PAUSE);
-            if let Some(end) = self.why_closed() {
-                return Err(end.into());
-            }
+            self.check_open()?;
         }
         Ok(())
     }
@@ -220,18 +219,22 @@ impl Connection {
         } else {
             None
         };
-        let mut exchange = Exchange::new(
+        let mut exchange = Exchange {
             shared,
-            &self.socket,
-            &self.client,
-            &head,
-            &self.allowance,
-            &mut self.plays,
-        );
+            socket: &self.socket,
+            client: &self.client,
+            head: &head,
+            credentials: shared.guard.credentials(&head),
+            page: Page::of(&head),
+            allowance: &self.allowance,
+            is_shared: false,
+            is_hls: false,
+            plays: &mut self.plays,
+        };
         let reply = match is_full {
             Some(full) => {
                 connection::refuse(shared, sender, full);
-                Response::text(Status::TooManyRequests, &full.to_string()).into()
+                Reply::Response(Response::text(Status::TooManyRequests, &full.to_string()))
             }
             None => reply(shared, &mut exchange).unwrap_or_else(Reply::Response),
         };
@@ -292,7 +295,7 @@ impl Conversation for Connection {
             // A connection that was cut off is noticed by the next read, unless the next request has come
             // already.
             if self.shared.is_stopping() || !self.input.bytes().is_empty() {
-                if let Some(end) = self.why_closed() {
+                if let Err(end) = self.check_open() {
                     return end.into();
                 }
             }
@@ -355,12 +358,6 @@ enum Reply<'a> {
     Viewing(watch::Viewing),
 }
 
-impl From<Response> for Reply<'_> {
-    fn from(response: Response) -> Self {
-        Reply::Response(response)
-    }
-}
-
 const TOO_SLOW: Rejected = Rejected {
     status: Status::RequestTimeout,
     why: "the request head took too long",
@@ -370,6 +367,9 @@ const NO_MEMORY: Rejected = Rejected {
     status: Status::ServiceUnavailable,
     why: "there is no memory for this at the moment",
 };
+
+/// Tells a client that its player can't take this stream in this form.
+const NO_CODEC: &str = "the stream's codecs don't fit this format. Try RTMP, or .flv";
 
 fn no_memory() -> Response {
     Response::from(NO_MEMORY).header("Retry-After", "1")
@@ -411,7 +411,7 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
         admission::check_host(exchange)?;
     }
     match &route {
-        Route::Health => Ok(Response::text(Status::Ok, "ok").into()),
+        Route::Health => Ok(Reply::Response(Response::text(Status::Ok, "ok"))),
         Route::Home | Route::Player(_) | Route::Asset(_) => assets::reply(exchange, &route),
         Route::Media(key, container) => watch::media(exchange, key, *container),
         Route::Frame(key) => keyframe::keyframe(exchange, key),

@@ -62,9 +62,7 @@ impl Rates {
 
 /// Counts refused connections, which are logged at most once a second.
 #[derive(Default)]
-pub(super) struct Refused {
-    state: Mutex<RefusedState>,
-}
+pub(super) struct Refused(Mutex<RefusedState>);
 
 #[derive(Default)]
 struct RefusedState {
@@ -75,12 +73,10 @@ struct RefusedState {
 impl Refused {
     /// Counts one. If a line is due, returns how many were refused since the last line.
     pub(super) fn note(&self, now: Millis) -> Option<u64> {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.0);
         state.since_last += 1;
-        if state
-            .last
-            .is_some_and(|last| now.saturating_sub(last) < LINE_INTERVAL)
-        {
+        let is_recent = |last| now.saturating_sub(last) < LINE_INTERVAL;
+        if state.last.is_some_and(is_recent) {
             return None;
         }
         state.last = Some(now);

@@ -26,24 +26,13 @@ struct Victim {
 }
 
 /// The connections of one address.
+#[derive(Default)]
 struct Candidates {
-    origin: IpAddr,
     connections: usize,
     /// The number of those that may have to go.
     count: usize,
     /// The lowest in rank of these, and of several the oldest.
     first: Option<(Rank, usize)>,
-}
-
-impl Candidates {
-    fn of(origin: IpAddr) -> Candidates {
-        Candidates {
-            origin,
-            connections: 0,
-            count: 0,
-            first: None,
-        }
-    }
 }
 
 impl Registry {
@@ -58,14 +47,14 @@ impl Registry {
     /// many of them they have, then by all of their connections. By rank alone, strangers that take all
     /// places and keep coming back would displace each newcomer before it has sent its first command.
     fn victim(&self, may_go: impl Fn(&OpenConnection, Rank) -> bool) -> Option<Victim> {
-        let mut origins: Vec<Candidates> = Vec::new();
+        let mut origins: Vec<(IpAddr, Candidates)> = Vec::new();
         for (index, open, rank) in self.staying() {
-            let found = origins.iter().position(|found| found.origin == open.origin);
+            let found = origins.iter().position(|(other, _)| *other == open.origin);
             let at = found.unwrap_or_else(|| {
-                origins.push(Candidates::of(open.origin));
+                origins.push((open.origin, Candidates::default()));
                 origins.len() - 1
             });
-            let Some(candidates) = origins.get_mut(at) else {
+            let Some((_, candidates)) = origins.get_mut(at) else {
                 continue;
             };
             candidates.connections += 1;
@@ -77,7 +66,7 @@ impl Registry {
                 }
             }
         }
-        let victims = origins.iter().filter_map(|candidates| {
+        let victims = origins.iter().filter_map(|(_, candidates)| {
             let (rank, index) = candidates.first?;
             let weight = (candidates.count, candidates.connections, Reverse(rank));
             Some((weight, index))

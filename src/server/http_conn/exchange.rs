@@ -27,7 +27,7 @@ pub(super) struct Exchange<'a> {
     /// It is a request for a playlist of HLS, or for a file that one lists.
     pub(super) is_hls: bool,
     /// Plays that were accepted: the handler has to be notified of their end.
-    plays: &'a mut Vec<StreamKey>,
+    pub(super) plays: &'a mut Vec<StreamKey>,
 }
 
 /// The facts about a request that its response depends on.
@@ -42,29 +42,7 @@ pub(super) struct Facts {
     pub(super) is_shared: bool,
 }
 
-impl<'a> Exchange<'a> {
-    pub(super) fn new(
-        shared: &'a Arc<Shared>,
-        socket: &'a Arc<Socket>,
-        client: &'a Client,
-        head: &'a Head<'a>,
-        allowance: &'a Allowance,
-        plays: &'a mut Vec<StreamKey>,
-    ) -> Exchange<'a> {
-        Exchange {
-            shared,
-            socket,
-            client,
-            head,
-            credentials: shared.guard.credentials(head),
-            page: Page::of(head),
-            allowance,
-            is_shared: false,
-            is_hls: false,
-            plays,
-        }
-    }
-
+impl Exchange<'_> {
     pub(super) fn facts(&self) -> Facts {
         Facts {
             is_head: self.head.method() == Method::Head,

@@ -353,10 +353,7 @@ fn refusal(why: Unavailable) -> Response {
             "_HLS_msn or _HLS_part is too far in the future",
         ),
         Unavailable::NoMemory => super::no_memory(),
-        Unavailable::NoCodec => Response::text(
-            Status::UnsupportedMediaType,
-            "the stream's codecs don't fit this format. Try RTMP, or .flv",
-        ),
+        Unavailable::NoCodec => Response::text(Status::UnsupportedMediaType, super::NO_CODEC),
     }
 }
 

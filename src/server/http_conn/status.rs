@@ -47,7 +47,7 @@ pub(super) fn reply<'s>(
     let json = "application/json";
     // Each text takes the lock of each stream, some of them several times.
     let (content_type, write, looks): (_, WriteStatus, _) = match route {
-        Route::Connection(id) => return Ok(kick(exchange, *id).into()),
+        Route::Connection(id) => return Ok(Reply::Response(kick(exchange, *id))),
         Route::Connections => (json, api::connections, shared.connections.count()),
         Route::Metrics => (
             metrics::CONTENT_TYPE,

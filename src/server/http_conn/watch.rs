@@ -125,7 +125,7 @@ struct Opening {
 impl Opening {
     /// The bytes of an answer: the head of a file, or a whole response that refuses the request.
     fn answer(self, answer: FileAnswer<'_>) -> Vec<u8> {
-        match answer {
+        let (status, why) = match answer {
             FileAnswer::File(content_type) => {
                 let length = if self.is_chunked {
                     Length::Chunked
@@ -133,27 +133,18 @@ impl Opening {
                     Length::UntilClose
                 };
                 let response = self.of_type(content_type.to_owned());
-                response.head(length, true).into_bytes()
+                return response.head(length, true).into_bytes();
             }
-            FileAnswer::NotLive => self.refuse(Status::NotFound, "the stream isn't live"),
-            FileAnswer::NoCodec => self.refuse(
-                Status::UnsupportedMediaType,
-                "the stream's codecs don't fit this format. Try RTMP, or .flv",
-            ),
-        }
+            FileAnswer::NotLive => (Status::NotFound, "the stream isn't live"),
+            FileAnswer::NoCodec => (Status::UnsupportedMediaType, super::NO_CODEC),
+        };
+        writer::whole(&self.dated(Response::text(status, why)))
     }
 
     fn of_type(self, content_type: impl Into<Cow<'static, str>>) -> Response {
         // Turns off nginx's buffering, which would hold messages back.
         let response = Response::new(content_type, Vec::new()).header("X-Accel-Buffering", "no");
         self.dated(response)
-    }
-
-    fn refuse(self, status: Status, why: &str) -> Vec<u8> {
-        let response = self.dated(Response::text(status, why));
-        let body = response.body.as_bytes();
-        let head = response.head(Length::Known(body.len() as u64), true);
-        [head.as_bytes(), body].concat()
     }
 
     fn dated(self, mut response: Response) -> Response {
@@ -253,9 +244,7 @@ impl Viewing {
 
     /// Checks whether the response has begun. Returns how long the thread may sleep.
     fn check(&mut self, connection: &Connection) -> Result<Duration, HttpEnd> {
-        if let Some(end) = connection.why_closed() {
-            return Err(end.into());
-        }
+        connection.check_open()?;
         let interval = self.playing.tick_interval();
         if self.has_begun {
             return Ok(interval);
@@ -369,12 +358,14 @@ impl Viewing {
 
     /// Why the connection was closed: the stream may have done it.
     fn why_closed(&self, connection: &Connection) -> HttpEnd {
-        let shared = &connection.shared;
-        let why = connection.why_closed().unwrap_or_else(|| {
-            let checked = self.playing.with_subscriber(shared.now(), |_| {});
-            checked.map_or_else(ConnectionEnd::Player, |_| ConnectionEnd::Closed)
-        });
-        why.into()
+        let now = connection.shared.now();
+        let check_play = || {
+            self.playing
+                .with_subscriber(now, |_| {})
+                .map_err(ConnectionEnd::Player)
+        };
+        let checked = connection.check_open().and_then(|()| check_play());
+        checked.err().unwrap_or(ConnectionEnd::Closed).into()
     }
 
     /// Detaches. A viewer that was sent nothing gets a response that says why.

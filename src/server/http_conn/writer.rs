@@ -12,7 +12,7 @@ use crate::http::{Body, Rejected, Response, Status, conditions, inflate};
 use crate::live::Millis;
 use crate::live::out::sink::try_send;
 use crate::server::Shared;
-use crate::server::connection::why_closed;
+use crate::server::connection::check_open;
 use crate::server::end::ConnectionEnd;
 use crate::server::handler::Client;
 use crate::server::socket::Socket;
@@ -140,9 +140,7 @@ impl<'a> Writer<'a> {
         }
         if was_blocked || now.saturating_sub(self.looked) >= LOOK_INTERVAL {
             self.looked = now;
-            if let Some(end) = why_closed(self.shared, self.client.id()) {
-                return Err(end.into());
-            }
+            check_open(self.shared, self.client.id())?;
         }
         Ok(())
     }
@@ -272,11 +270,13 @@ impl<'a> Writer<'a> {
     /// What an error of the socket means.
     pub(super) fn check<T>(&self, result: io::Result<T>) -> Result<T, HttpEnd> {
         result.map_err(|error| {
-            let end = match error.kind() {
+            if let Err(end) = check_open(self.shared, self.client.id()) {
+                return end.into();
+            }
+            match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut => HttpEnd::Slow,
                 kind => ConnectionEnd::Lost(kind).into(),
-            };
-            why_closed(self.shared, self.client.id()).map_or(end, HttpEnd::from)
+            }
         })
     }
 }
@@ -391,7 +391,12 @@ impl fmt::Write for Pieces<'_, '_> {
 pub(super) fn reject(socket: &Socket, rejected: Rejected) {
     let mut response = Response::from(rejected);
     response.date = now();
+    let _ = socket.write_all(&whole(&response));
+}
+
+/// The bytes of a response that is the last one of its connection.
+pub(super) fn whole(response: &Response) -> Vec<u8> {
     let body = response.body.as_bytes();
     let head = response.head(Length::Known(body.len() as u64), true);
-    let _ = socket.write_all(&[head.as_bytes(), body].concat());
+    [head.as_bytes(), body].concat()
 }

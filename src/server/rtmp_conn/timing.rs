@@ -14,9 +14,6 @@ const TICK: Duration = Duration::from_secs(20);
 /// How often a player's thread wakes up while one of its plays waits for another to finish a message.
 const UNSENT_TICK: Duration = Duration::from_millis(20);
 
-/// How often a publisher's thread wakes up while some player has unsent bytes.
-const TAIL_TICK: Duration = Duration::from_millis(50);
-
 impl RtmpConnection {
     pub(super) fn set_deadline(&mut self, was_handshaken: bool, now: Millis) {
         if !was_handshaken && self.session.is_handshaken() {
@@ -95,13 +92,7 @@ impl RtmpConnection {
             timeout = timeout.min(UNSENT_TICK);
         }
         for publishing in &self.publishing {
-            timeout = timeout.min(publishing.time_left(now).unwrap_or(TICK));
-            timeout = timeout.min(publishing.patience_left(now).unwrap_or(TICK));
-            if publishing.has_unsent(now) {
-                timeout = timeout.min(TAIL_TICK);
-            } else if publishing.is_waiting {
-                timeout = timeout.min(config.batch);
-            }
+            timeout = timeout.min(publishing.tick_interval(now));
         }
         let result = self.socket.set_read_timeout(timeout);
         result.map_err(|error| ConnectionEnd::Lost(error.kind()).into())

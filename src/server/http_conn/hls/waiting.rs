@@ -10,7 +10,7 @@ use crate::live::hls::requests::{Answer, Asker, HlsRequest, Look, Unavailable};
 use crate::live::stream::Stream;
 use crate::live::{Millis, lock};
 use crate::server::Shared;
-use crate::server::connection::why_closed;
+use crate::server::connection::check_open;
 use crate::server::end::ConnectionEnd;
 use crate::server::http_conn::HttpEnd;
 use crate::server::http_conn::writer::Writer;
@@ -26,7 +26,8 @@ const MIN_PER_CLIENT: usize = 8;
 /// there are as many places as connections; but no client may take all of them.
 pub(in crate::server) struct Waiters {
     max: usize,
-    clients: Mutex<Vec<(IpAddr, usize)>>,
+    /// The client of each.
+    clients: Mutex<Vec<IpAddr>>,
 }
 
 /// A place among the requests that wait, given back when dropped.
@@ -45,14 +46,11 @@ impl Waiters {
 
     fn try_add(&self, client: IpAddr) -> Option<WaitingPlace<'_>> {
         let mut clients = lock(&self.clients);
-        if clients.iter().map(|(_, count)| count).sum::<usize>() >= self.max {
+        let own = clients.iter().filter(|other| **other == client).count();
+        if clients.len() >= self.max || own >= (self.max / 4).max(MIN_PER_CLIENT) {
             return None;
         }
-        match clients.iter_mut().find(|(other, _)| *other == client) {
-            Some((_, count)) if *count >= (self.max / 4).max(MIN_PER_CLIENT) => return None,
-            Some((_, count)) => *count += 1,
-            None => clients.push((client, 1)),
-        }
+        clients.push(client);
         Some(WaitingPlace {
             waiters: self,
             client,
@@ -63,11 +61,8 @@ impl Waiters {
 impl Drop for WaitingPlace<'_> {
     fn drop(&mut self) {
         let mut clients = lock(&self.waiters.clients);
-        if let Some(at) = clients.iter().position(|(other, _)| *other == self.client) {
-            clients[at].1 -= 1;
-            if clients[at].1 == 0 {
-                clients.swap_remove(at);
-            }
+        if let Some(at) = clients.iter().position(|other| *other == self.client) {
+            clients.swap_remove(at);
         }
     }
 }
@@ -124,9 +119,7 @@ fn wait(
             Ok(Look::Wait { seen: newer, .. }) if !is_last => seen = newer,
             look => return Ok(look),
         }
-        if let Some(end) = why_closed(shared, client.id()) {
-            return Err(end.into());
-        }
+        check_open(shared, client.id())?;
         if writer.socket.is_closed_by_peer() {
             return Err(ConnectionEnd::Closed.into());
         }
