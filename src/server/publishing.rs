@@ -368,17 +368,16 @@ impl Publishing {
         let is_complete = tracks.iter().all(Option::is_some);
         if is_complete || now - self.since >= DESCRIBE_AFTER {
             self.is_described = true;
-            let words: Vec<_> = tracks.iter().flatten().map(TrackInfo::to_string).collect();
-            let what = words.join(", ");
+            let tracks: Vec<_> = tracks.iter().flatten().map(TrackInfo::to_string).collect();
             let page = page_beside(self.local, &self.shared.http_addresses);
             let path = encode(self.stream.key().as_str());
             let place = page.map(|page| format!("watch at {page}{path}"));
-            let text = match (&*what, place) {
-                ("", None) => return,
-                ("", Some(place)) => place,
-                (what, None) => what.to_owned(),
-                (what, Some(place)) => format!("{what}; {place}"),
-            };
+            let what = Some(tracks.join(", ")).filter(|what| !what.is_empty());
+            let parts: Vec<_> = what.into_iter().chain(place).collect();
+            if parts.is_empty() {
+                return;
+            }
+            let text = parts.join("; ");
             let (connection, key) = (self.connection, self.stream.key());
             let line = self.info(About::Publishing);
             line.say(format_args!("#{connection} {key}: {text}"));

@@ -190,8 +190,7 @@ impl RtmpConnection {
             return Ok(());
         };
         let payload = self.session.payload(media);
-        let result = publishing.append(media.medium, media.timestamp, payload, now);
-        result.map_err(|_| RtmpEnd::Superseded)
+        Ok(publishing.append(media.medium, media.timestamp, payload, now)?)
     }
 
     fn handle_event(&mut self, event: Event<'_>, now: Millis) -> Result<(), RtmpEnd> {

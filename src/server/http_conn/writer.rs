@@ -91,16 +91,13 @@ impl<'a> Writer<'a> {
             true => &[],
             false => body.as_bytes(),
         };
-        let length = Length::Known(body.len() as u64);
+        let mut head = self.head(response, Length::Known(body.len() as u64));
         if body.len() > PIECE_LEN || self.facts.is_head {
-            self.begin(response, length)?;
+            self.write_all(&head)?;
             return self.write(body);
         }
-        let mut head = self.head_of(response, length);
         head.extend_from_slice(body);
-        self.write_all(&head)?;
-        self.is_complete = true;
-        Ok(())
+        self.write_all(&head)
     }
 
     /// Sends the head of a response that would go on until somebody closes.
@@ -116,8 +113,15 @@ impl<'a> Writer<'a> {
     }
 
     /// The head of a response, which is to be sent next.
-    pub(super) fn head(&mut self, response: Response, length: Length) -> Vec<u8> {
-        let head = self.head_of(response, length);
+    pub(super) fn head(&mut self, mut response: Response, length: Length) -> Vec<u8> {
+        response.date = now();
+        response.is_for_all_sites |= self.facts.is_shared;
+        if response.cache != Response::UNCACHED {
+            // Who may read it depends on where the page is from.
+            response = response.header("Vary", "Origin");
+        }
+        let is_last = !self.facts.is_persistent;
+        let head = response.head(length, is_last).into_bytes();
         self.len = match length {
             Length::Known(len) => Some(head.len() as u64 + len),
             _ => None,
@@ -229,29 +233,15 @@ impl<'a> Writer<'a> {
         end: usize,
     ) -> Result<(), HttpEnd> {
         let len = end - HEAD_ROOM;
-        let head = self.head_of(response, Length::Known(len as u64));
+        let head = self.head(response, Length::Known(len as u64));
         let place = HEAD_ROOM.checked_sub(head.len()).map(|start| start..end);
         let room = place.and_then(|place| buffer.get_mut(place));
         if let Some(room) = room.filter(|_| !self.facts.is_head) {
             room[..head.len()].copy_from_slice(&head);
-            self.write_all(room)?;
-        } else {
-            self.write_all(&head)?;
-            self.write(buffer.get(HEAD_ROOM..end).unwrap_or_default())?;
+            return self.write_all(room);
         }
-        self.is_complete = true;
-        Ok(())
-    }
-
-    fn head_of(&self, mut response: Response, length: Length) -> Vec<u8> {
-        response.date = now();
-        response.is_for_all_sites |= self.facts.is_shared;
-        if response.cache != Response::UNCACHED {
-            // Who may read it depends on where the page is from.
-            response = response.header("Vary", "Origin");
-        }
-        let is_last = !self.facts.is_persistent;
-        response.head(length, is_last).into_bytes()
+        self.write_all(&head)?;
+        self.write(buffer.get(HEAD_ROOM..end).unwrap_or_default())
     }
 
     /// Sends the next bytes, waiting for the client.

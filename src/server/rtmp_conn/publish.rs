@@ -125,9 +125,7 @@ impl RtmpConnection {
         let (client, properties) = (&self.client, properties.as_ref());
         let key = publishing.stream.key();
         self.shared.handler.metadata(client, key, properties);
-        publishing
-            .set_metadata(properties, now)
-            .map_err(|_| RtmpEnd::Superseded)
+        Ok(publishing.set_metadata(properties, now)?)
     }
 
     #[inline(never)] // Keeps these locals off the stack of idle connection threads.
@@ -141,9 +139,7 @@ impl RtmpConnection {
             return Ok(());
         };
         let body = self.session.body();
-        publishing
-            .append_data(timestamp, body.bytes(), now)
-            .map_err(|_| RtmpEnd::Superseded)
+        Ok(publishing.append_data(timestamp, body.bytes(), now)?)
     }
 }
 
