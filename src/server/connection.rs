@@ -1,5 +1,6 @@
 //! The frame around a connection, whatever it speaks.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -23,7 +24,7 @@ pub(super) trait Conversation {
     type End: From<ConnectionEnd>;
 
     /// Serves the connection until there is a reason to end it.
-    fn serve(&mut self) -> Self::End;
+    fn serve(&mut self) -> Result<Infallible, Self::End>;
 
     /// Says the last words, and undoes what the connection has done.
     fn finish(&mut self, end: &Self::End);
@@ -37,8 +38,10 @@ pub(super) fn run<C: Conversation>(
     id: u64,
 ) {
     // A panic here is a bug. It ends this connection properly, and no other.
-    let end = catch_unwind(AssertUnwindSafe(|| conversation.serve()));
-    let end = end.unwrap_or_else(|_| ConnectionEnd::Panicked.into());
+    let end = match catch_unwind(AssertUnwindSafe(|| conversation.serve())) {
+        Ok(Err(end)) => end,
+        Err(_) => ConnectionEnd::Panicked.into(),
+    };
     // The thread that cut it off knows better why than its own read.
     let end = shared.connections.why_cut(id).map_or(end, C::End::from);
     let _ = catch_unwind(AssertUnwindSafe(|| conversation.finish(&end)));

@@ -24,6 +24,7 @@ mod status;
 mod watch;
 mod writer;
 
+use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -284,20 +285,16 @@ impl Connection {
 impl Conversation for Connection {
     type End = HttpEnd;
 
-    fn serve(&mut self) -> HttpEnd {
+    fn serve(&mut self) -> Result<Infallible, HttpEnd> {
         loop {
-            let answered = self.read_head().and_then(|len| self.answer(len));
-            match answered {
-                Ok(true) => {}
-                Ok(false) => return HttpEnd::Answered,
-                Err(end) => return end,
+            let len = self.read_head()?;
+            if !self.answer(len)? {
+                return Err(HttpEnd::Answered);
             }
             // A connection that was cut off is noticed by the next read, unless the next request has come
             // already.
             if self.shared.is_stopping() || !self.input.bytes().is_empty() {
-                if let Err(end) = self.check_open() {
-                    return end.into();
-                }
+                self.check_open()?;
             }
         }
     }
@@ -371,12 +368,16 @@ const NO_MEMORY: Rejected = Rejected {
 /// Tells a client that its player can't take this stream in this form.
 const NO_CODEC: &str = "the stream's codecs don't fit this format. Try RTMP, or .flv";
 
+fn retry_later(status: Status, why: &str) -> Response {
+    Response::text(status, why).header("Retry-After", "1")
+}
+
 fn no_memory() -> Response {
-    Response::from(NO_MEMORY).header("Retry-After", "1")
+    retry_later(NO_MEMORY.status, NO_MEMORY.why)
 }
 
 fn too_many() -> Response {
-    Response::text(Status::TooManyRequests, "too many requests").header("Retry-After", "1")
+    retry_later(Status::TooManyRequests, "too many requests")
 }
 
 /// The methods of most resources.

@@ -14,6 +14,7 @@ mod replies;
 mod requests;
 mod timing;
 
+use std::convert::Infallible;
 use std::io::{ErrorKind, IoSliceMut};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -255,17 +256,15 @@ impl RtmpConnection {
 impl Conversation for RtmpConnection {
     type End = RtmpEnd;
 
-    fn serve(&mut self) -> RtmpEnd {
+    fn serve(&mut self) -> Result<Infallible, RtmpEnd> {
         let mut small = vec![0; SMALL_BUFFER_LEN];
         let mut large: [Option<Block>; 2] = [None, None];
         let mut is_filled = false;
         let mut now = self.shared.now();
         loop {
             self.take_blocks(&mut large, is_filled);
-            let is_in_time = self.check_deadline(now);
-            if let Err(end) = is_in_time.and_then(|()| self.set_read_timeout(now)) {
-                return end;
-            }
+            self.check_deadline(now)?;
+            self.set_read_timeout(now)?;
             if !self.session.is_in_use() {
                 self.socket.acknowledge_quickly();
             }
@@ -279,24 +278,22 @@ impl Conversation for RtmpConnection {
                 [None, _] => self.socket.read(&mut small),
             };
             is_filled = read.as_ref().is_ok_and(|len| *len >= BLOCK_LEN);
-            let result = match read {
-                Ok(0) => Err(self.why_closed()),
+            match read {
+                Ok(0) => return Err(self.why_closed()),
                 Ok(len) => match &large {
                     [Some(first), Some(second)] if is_filled => {
-                        self.handle_input(&[first.bytes(), &second.bytes()[..len - BLOCK_LEN]])
+                        self.handle_input(&[first.bytes(), &second.bytes()[..len - BLOCK_LEN]])?
                     }
-                    [Some(block), _] => self.handle_input(&[&block.bytes()[..len]]),
-                    [None, _] => self.handle_input(&[&small[..len]]),
+                    [Some(block), _] => self.handle_input(&[&block.bytes()[..len]])?,
+                    [None, _] => self.handle_input(&[&small[..len]])?,
                 },
                 Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut => self.tick(),
-                    ErrorKind::Interrupted => Ok(()),
-                    kind => Err(ConnectionEnd::Lost(kind).into()),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => self.tick()?,
+                    ErrorKind::Interrupted => {}
+                    kind => return Err(ConnectionEnd::Lost(kind).into()),
                 },
-            };
-            if let Err(end) = result.and_then(|()| self.send_replies()) {
-                return end;
             }
+            self.send_replies()?;
             now = self.shared.now();
             self.pump(now);
         }

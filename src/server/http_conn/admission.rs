@@ -43,7 +43,7 @@ pub(super) fn authorize(
     }
     let stream = exchange.note_play(&key).map_err(|full| {
         let why = format!("no place: {full}");
-        Response::text(Status::ServiceUnavailable, &why).header("Retry-After", "1")
+        super::retry_later(Status::ServiceUnavailable, &why)
     })?;
     Ok(Admission { key, stream })
 }

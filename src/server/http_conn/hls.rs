@@ -341,10 +341,6 @@ fn epoch(shared: &Shared) -> u64 {
     epoch
 }
 
-fn retry_later(why: &str) -> Response {
-    Response::text(Status::ServiceUnavailable, why).header("Retry-After", "1")
-}
-
 fn refusal(why: Unavailable) -> Response {
     match why {
         Unavailable::NotFound => Response::not_found(),

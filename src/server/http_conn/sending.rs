@@ -5,6 +5,7 @@ use std::io::Write;
 use super::writer::{PIECE_LEN, Writer};
 use crate::http::Response;
 use crate::live::hls::reader::{Evicted, FragmentReader};
+use crate::live::out::sink::try_send;
 use crate::live::stream::Stream;
 use crate::server::http_conn::HttpEnd;
 
@@ -53,7 +54,7 @@ fn send_through(
         let now = writer.shared.now();
         let mut is_blocked = false;
         let sent = stream.send(reader, head, room, now, &mut |slices| {
-            let sent = writer.try_send(slices)?;
+            let sent = try_send(&**writer.socket, slices)?;
             is_blocked = sent < slices.iter().map(|slice| slice.len()).sum();
             Ok(sent)
         });

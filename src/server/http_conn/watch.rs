@@ -5,6 +5,7 @@
 //! from the client; over HTTP that is only the end of the connection.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -203,41 +204,33 @@ pub(super) struct Viewing {
 impl Viewing {
     /// Lets the client watch. Returns a response for a client that was sent nothing.
     pub(super) fn run(mut self, connection: &mut Connection) -> Result<Response, HttpEnd> {
-        let end = self.watch(connection);
+        let Err(end) = self.watch(connection);
         self.leave(connection, end)
     }
 
-    fn watch(&mut self, connection: &mut Connection) -> HttpEnd {
+    fn watch(&mut self, connection: &mut Connection) -> Result<Infallible, HttpEnd> {
         let mut buffer = [0; 512];
         if self.carrier == Carrier::WebSocket {
             let input = connection.input.take();
-            if let Err(end) = self.handle_input(&input, connection) {
-                return end;
-            }
+            self.handle_input(&input, connection)?;
         }
         loop {
-            let timeout = match self.check(connection) {
-                Ok(timeout) => timeout,
-                Err(end) => return end,
-            };
+            let timeout = self.check(connection)?;
             let result = connection
                 .socket
                 .set_read_timeout(timeout)
                 .and_then(|()| connection.socket.read(&mut buffer));
-            let result = match result {
-                Ok(0) => Err(self.why_closed(connection)),
+            match result {
+                Ok(0) => return Err(self.why_closed(connection)),
                 Ok(len) => {
                     let input = buffer.get(..len).unwrap_or_default();
-                    self.handle_input(input, connection)
+                    self.handle_input(input, connection)?;
                 }
                 Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut => self.tick(connection),
-                    ErrorKind::Interrupted => Ok(()),
-                    kind => Err(ConnectionEnd::Lost(kind).into()),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => self.tick(connection)?,
+                    ErrorKind::Interrupted => {}
+                    kind => return Err(ConnectionEnd::Lost(kind).into()),
                 },
-            };
-            if let Err(end) = result {
-                return end;
             }
         }
     }

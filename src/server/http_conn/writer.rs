@@ -1,7 +1,7 @@
-//! A response on its way, bit by bit: what is sent is never in memory as a whole.
+//! Sends a response piece by piece, so that a long one is never in memory as a whole.
 
 use std::fmt;
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 
 use super::Connection;
@@ -10,7 +10,6 @@ use super::exchange::Facts;
 use crate::http::response::Length;
 use crate::http::{Body, Rejected, Response, Status, conditions, inflate};
 use crate::live::Millis;
-use crate::live::out::sink::try_send;
 use crate::server::Shared;
 use crate::server::connection::check_open;
 use crate::server::end::ConnectionEnd;
@@ -22,20 +21,20 @@ use crate::server::wall_clock;
 /// anything to be watched.
 const MIN_RATE: u64 = 16;
 
-/// What it may take longer, in ms.
+/// The time that it has in addition, in ms.
 const PATIENCE: Millis = 15_000;
 
-/// How often it is looked whether the connection is to end, in ms.
+/// How often a writer checks whether the connection has to end, in ms.
 const LOOK_INTERVAL: Millis = 1_000;
 
-/// Bytes that are gathered before they are sent. A body of at most so many goes out together with its
+/// Bytes that are collected before they are sent. A body that isn't longer goes out together with its
 /// head.
 pub(super) const PIECE_LEN: usize = 2 * 1024;
 
-/// Room before a body that is made in a block, for its head.
+/// Bytes of a block that are left free for the head of a response whose body is made in the block.
 pub(super) const HEAD_ROOM: usize = 1024;
 
-/// Room before a piece for its length as a chunk has it, with three digits, and behind it.
+/// Bytes before a piece, for its length in a chunk's three hexadecimal digits, and after it.
 const BEFORE: usize = 5;
 const BEHIND: usize = 2;
 
@@ -45,12 +44,13 @@ pub(super) struct Writer<'a> {
     pub(super) socket: &'a Arc<Socket>,
     pub(super) client: &'a Client,
     facts: Facts,
-    since: Millis,
+    /// When the client's time to take the response began.
+    pub(super) since: Millis,
     looked: Millis,
     sent: u64,
-    /// Bytes of head and body, if the head tells it; without a number the end is marked.
+    /// Bytes of head and body, if the head announces them.
     len: Option<u64>,
-    /// All is out, so that another response may follow.
+    /// All of it has been sent, so another response may follow.
     is_complete: bool,
 }
 
@@ -72,11 +72,6 @@ impl<'a> Writer<'a> {
             len: None,
             is_complete: false,
         }
-    }
-
-    /// The response was waited for: the time that the client has to take it begins now.
-    pub(super) fn note_wait(&mut self) {
-        self.since = self.shared.now();
     }
 
     /// Whether another request may follow.
@@ -117,7 +112,7 @@ impl<'a> Writer<'a> {
         response.date = now();
         response.is_for_all_sites |= self.facts.is_shared;
         if response.cache != Response::UNCACHED {
-            // Who may read it depends on where the page is from.
+            // Which pages may read it depends on their origin.
             response = response.header("Vary", "Origin");
         }
         let is_last = !self.facts.is_persistent;
@@ -129,12 +124,7 @@ impl<'a> Writer<'a> {
         head
     }
 
-    /// Sends some of the bytes without waiting.
-    pub(super) fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        try_send(&**self.socket, slices)
-    }
-
-    /// Takes note of so many bytes that were sent; whether the connection may go on.
+    /// Notes that bytes were sent, and checks whether the connection may go on.
     pub(super) fn note_sent(&mut self, len: usize, was_blocked: bool) -> Result<(), HttpEnd> {
         self.sent += len as u64;
         self.is_complete |= self.len == Some(self.sent);
@@ -208,7 +198,7 @@ impl<'a> Writer<'a> {
             }
         }
         self.write_made(response, &mut |out| {
-            // Who can't take any more keeps that to itself.
+            // A writer that has failed remembers why.
             let _ = make(out);
         })
     }
@@ -276,7 +266,7 @@ pub(super) fn now() -> u64 {
     wall_clock::now() / 1_000
 }
 
-/// Room for a body, which is full at some time.
+/// Room for a body of limited length.
 struct Room<'a> {
     bytes: &'a mut [u8],
     end: usize,
@@ -366,7 +356,7 @@ impl fmt::Write for Pieces<'_, '_> {
             room[..taken].copy_from_slice(&bytes[..taken]);
             self.len += taken;
             bytes = &bytes[taken..];
-            // Not before there is more: a body that just fits has a length.
+            // Only if more follows: a body that fits is sent with its length.
             if !bytes.is_empty() {
                 if let Err(end) = self.flush() {
                     self.outcome = Some(Err(end));

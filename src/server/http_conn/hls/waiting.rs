@@ -5,15 +5,15 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::config::one_client;
-use crate::http::Response;
+use crate::http::{Response, Status};
 use crate::live::hls::requests::{Answer, Asker, HlsRequest, Look, Unavailable};
 use crate::live::stream::Stream;
 use crate::live::{Millis, lock};
 use crate::server::Shared;
 use crate::server::connection::check_open;
 use crate::server::end::ConnectionEnd;
-use crate::server::http_conn::HttpEnd;
 use crate::server::http_conn::writer::Writer;
+use crate::server::http_conn::{self, HttpEnd};
 
 /// How often a waiting request checks whether its connection is to end, in ms.
 const CHECK_INTERVAL: Millis = 1_000;
@@ -75,6 +75,7 @@ pub(super) fn answer(
     request: HlsRequest,
 ) -> Result<Result<Answer, Response>, HttpEnd> {
     let shared: &Shared = writer.shared;
+    let retry_later = |why| http_conn::retry_later(Status::ServiceUnavailable, why);
     let address = writer.client.address().ip();
     let asker = Asker {
         address,
@@ -85,17 +86,18 @@ pub(super) fn answer(
     let mut look = stream.ask_hls(request, &asker);
     if let Ok(Look::Wait { limit, seen }) = look {
         let Some(_place) = shared.waiters.try_add(one_client(address)) else {
-            return Ok(Err(super::retry_later("too many requests wait")));
+            return Ok(Err(retry_later("too many requests wait")));
         };
         stream.begin_hls_wait();
         let waited = wait(writer, stream, request, &asker, limit, seen);
         stream.end_hls_wait(shared.now());
         look = waited?;
     }
-    writer.note_wait();
+    // The client's time to take the response begins now.
+    writer.since = shared.now();
     Ok(match look {
         Ok(Look::Answer(answer)) => Ok(answer),
-        Ok(Look::Wait { .. }) => Err(super::retry_later("nothing new has come")),
+        Ok(Look::Wait { .. }) => Err(retry_later("nothing new has come")),
         Err(why) => Err(super::refusal(why)),
     })
 }
