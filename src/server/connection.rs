@@ -1,4 +1,4 @@
-//! The frame around a connection, whatever it speaks.
+//! What connections have in common, whatever their protocol: how they run, are refused, and end.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

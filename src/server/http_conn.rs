@@ -303,12 +303,12 @@ impl Conversation for Connection {
     #[inline(never)] // Keeps these locals off the stack of a connection that is served.
     fn finish(&mut self, end: &HttpEnd) {
         self.end_plays();
-        // No other request is looked at.
+        // Requests that have come already aren't answered.
         self.input.take();
         if let HttpEnd::Rejected(rejected) = end {
             writer::reject(&self.socket, *rejected);
         }
-        // So that the client gets to read what was sent last.
+        // Closing at once could keep the client from reading what was sent last.
         if !end.is_lost() && !self.shared.is_stopping() {
             self.socket.drain();
         }
@@ -337,7 +337,7 @@ fn log_viewer(shared: &Shared, client: &Client, key: &StreamKey, kind: &str) {
     ));
 }
 
-/// What is done for a request after its head is dropped.
+/// What is left to do for a request after its head is dropped.
 enum Reply<'a> {
     /// Sends a response.
     Response(Response),

@@ -20,7 +20,7 @@ const LINE_INTERVAL: Millis = 1_000;
 pub(super) struct Rates {
     /// The rate that one address may keep up.
     pub(super) per_second: u32,
-    /// The least recently seen first. An address that isn't here has its full burst.
+    /// Ordered by when they were last seen, the oldest first. An address that isn't here has its full burst.
     clients: Mutex<Vec<(IpAddr, Rate)>>,
 }
 

@@ -1,4 +1,4 @@
-//! Whether a request may have what it asks for: the same decision as over RTMP.
+//! Decides whether a request is allowed, by the same rules as over RTMP.
 
 use std::sync::Arc;
 

@@ -15,7 +15,7 @@ use crate::media::mp4::Presentation;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::http_conn::HttpEnd;
 
-/// A stream whose newest keyframe is to be sent.
+/// The reply to a request for the newest keyframe of a stream.
 pub(super) struct Keyframe(Arc<Stream>);
 
 /// Answers a request for the newest keyframe of a stream.
