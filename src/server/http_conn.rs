@@ -11,7 +11,6 @@
 //! at a time. A viewer keeps the connection to its end: from then on only the stream writes to the
 //! socket, and this thread reads what the client sends.
 
-mod admission;
 mod assets;
 mod end;
 mod exchange;
@@ -409,7 +408,7 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
         _ => return Err(Response::method_not_allowed(allowed)),
     }
     if matches!(route, Route::Home | Route::Player(_)) {
-        admission::check_host(exchange)?;
+        exchange.check_host()?;
     }
     match &route {
         Route::Health => Ok(Reply::Response(Response::text(Status::Ok, "ok"))),

@@ -62,7 +62,7 @@ pub(super) fn advance(publishing: &mut Vec<Publishing>, now: Millis) {
     for ended in publishing.iter_mut() {
         ended.advance(now);
     }
-    publishing.retain(|publishing| !publishing.is_over());
+    publishing.retain(|publishing| !matches!(publishing.course, Course::Over));
 }
 
 /// How far a publish has got.
@@ -278,11 +278,6 @@ impl Publishing {
     /// Whether it still goes on.
     pub(super) fn is_live(&self) -> bool {
         matches!(self.course, Course::Live)
-    }
-
-    /// Whether nothing is left to do.
-    fn is_over(&self) -> bool {
-        matches!(self.course, Course::Over)
     }
 
     /// Gives up the oldest message of the stream for a block.

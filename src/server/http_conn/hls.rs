@@ -9,7 +9,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::admission::authorize;
 use super::exchange::{Exchange, not_live};
 use super::sending::send;
 use super::writer::{PIECE_LEN, Writer};
@@ -68,7 +67,7 @@ pub(super) fn reply(
         Route::HlsFile(_, name) => Some(FileName::parse(name).ok_or_else(Response::not_found)?),
         _ => None,
     };
-    let admission = authorize(exchange, key)?;
+    let admission = exchange.authorize(key)?;
     let is_missing = || not_found(file.is_some(), &admission.key);
     let stream = admission.stream.ok_or_else(is_missing)?;
     let head = exchange.head;

@@ -10,8 +10,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::admission::{accept_websocket, authorize};
-use super::exchange::{Exchange, not_live, parameter};
+use super::exchange::{Exchange, not_live};
 use super::writer;
 use super::{Connection, Reply};
 use crate::http::response::Length;
@@ -56,14 +55,14 @@ pub(super) fn media(
     key: &StreamKey,
     container: Container,
 ) -> Result<Reply<'static>, Response> {
-    let admission = authorize(exchange, key)?;
+    let admission = exchange.authorize(key)?;
     let published = admission.stream.filter(|stream| stream.was_published());
     let Some(stream) = published else {
         return Err(not_live(&admission.key));
     };
     let mut switching = None;
     if websocket::is_upgrade(exchange.head) {
-        let response = switching.insert(accept_websocket(exchange)?);
+        let response = switching.insert(exchange.accept_websocket()?);
         response.date = writer::now();
     }
     let carrier = match &switching {
@@ -95,8 +94,8 @@ pub(super) fn media(
                 .answered_by(Box::new(move |answer| opening.answer(answer))),
         };
         let wanted = &mut request.wanted;
-        wanted.set_audio(parameter(exchange, "audio") != Some("off"));
-        wanted.set_video(parameter(exchange, "video") != Some("off"));
+        wanted.set_audio(exchange.parameter("audio") != Some("off"));
+        wanted.set_video(exchange.parameter("video") != Some("off"));
         let request = request.of_connection(exchange.client.id());
         request.paid_from(exchange.allowance)
     };
@@ -157,7 +156,7 @@ impl Opening {
 
 /// The receiver that the viewer is.
 fn receiver(exchange: &Exchange<'_>, container: Container, carrier: Carrier) -> Receiver {
-    let join = parameter(exchange, "join").and_then(Join::from_name);
+    let join = exchange.parameter("join").and_then(Join::from_name);
     let (framing, capabilities) = match container {
         Container::Mp4 => (Framing::mp4(carrier), Capabilities::unknown()),
         Container::Flv if exchange.head.is_browser() => {
