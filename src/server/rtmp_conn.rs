@@ -223,12 +223,12 @@ impl RtmpConnection {
             Event::Pause {
                 message_stream_id,
                 is_paused,
-            } => self.with_subscriber(message_stream_id, now, |s| s.set_paused(is_paused)),
+            } => self.with_subscriber(message_stream_id, now, &mut |s| s.set_paused(is_paused)),
             Event::Receive {
                 message_stream_id,
                 medium,
                 is_wanted,
-            } => self.with_subscriber(message_stream_id, now, |subscriber| match medium {
+            } => self.with_subscriber(message_stream_id, now, &mut |subscriber| match medium {
                 Medium::Audio => subscriber.set_audio(is_wanted),
                 Medium::Video => subscriber.set_video(is_wanted),
             }),
@@ -312,7 +312,7 @@ impl Conversation for RtmpConnection {
         let is_cut = matches!(end, RtmpEnd::Connection(Kicked | Displaced));
         // The stream knows better than the socket why a player was cut off.
         let playing = self.playing.first().filter(|_| !is_cut);
-        let of_player = playing.and_then(|playing| playing.with_subscriber(now, |_| {}).err());
+        let of_player = playing.and_then(|playing| playing.pump(now).err());
         let why = of_player.map_or_else(|| end.to_string(), |end| end.to_string());
         let is_lost = is_cut || matches!(end, RtmpEnd::Connection(Closed | Lost(_)));
         if !is_lost && !is_player {

@@ -100,7 +100,7 @@ pub(super) fn media(
         request.paid_from(exchange.allowance)
     };
     let (shared, now) = (exchange.shared, exchange.shared.now());
-    let playing = Playing::start(shared, &admission.key, 0, request, taken, now);
+    let playing = Playing::start(shared, &admission.key, 0, &request, taken, now);
     Ok(Reply::Viewing(Viewing {
         playing,
         carrier,
@@ -244,7 +244,7 @@ impl Viewing {
         let now = connection.shared.now();
         let left = (self.since + HOLD).saturating_sub(now);
         let mut has_begun = false;
-        let checked = self.playing.with_subscriber(now, |subscriber| {
+        let checked = self.playing.with_subscriber(now, &mut |subscriber| {
             has_begun = subscriber.has_begun();
             // Too late: from here on it can't begin any more.
             subscriber.set_paused(!has_begun && left == 0);
@@ -332,7 +332,7 @@ impl Viewing {
 
     fn send(&self, bytes: &[u8], connection: &Connection) -> Result<(), HttpEnd> {
         let now = connection.shared.now();
-        let sent = self.playing.with_subscriber(now, |subscriber| {
+        let sent = self.playing.with_subscriber(now, &mut |subscriber| {
             if subscriber.control_len() <= MAX_UNSENT_PONGS {
                 subscriber.queue_control(bytes);
             }
@@ -345,17 +345,15 @@ impl Viewing {
         let now = connection.shared.now();
         let last = websocket::close_frame(code, why);
         // An error means that it is over already.
-        let _ = self.playing.with_subscriber(now, |s| s.queue_end(&last));
+        let _ = self
+            .playing
+            .with_subscriber(now, &mut |s| s.queue_end(&last));
     }
 
     /// Why the connection was closed: the stream may have done it.
     fn why_closed(&self, connection: &Connection) -> HttpEnd {
         let now = connection.shared.now();
-        let check_play = || {
-            self.playing
-                .with_subscriber(now, |_| {})
-                .map_err(ConnectionEnd::Player)
-        };
+        let check_play = || self.playing.pump(now).map_err(ConnectionEnd::Player);
         let checked = connection.check_open().and_then(|()| check_play());
         checked.err().unwrap_or(ConnectionEnd::Closed).into()
     }

@@ -117,7 +117,7 @@ impl RtmpConnection {
             request.of_connection(connection).paid_from(allowance)
         };
         let shared = &self.shared;
-        let playing = Playing::start(shared, key, message_stream_id, request, taken, now);
+        let playing = Playing::start(shared, key, message_stream_id, &request, taken, now);
         let state = if playing.is_live() {
             String::new()
         } else {
