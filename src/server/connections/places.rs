@@ -161,7 +161,9 @@ impl Registry {
             let victim = victim.filter(|victim| victim.count > own + 1);
             let victim = victim.filter(|_| !self.is_crowded(limits.max, None));
             let Some(victim) = victim else {
-                self.find(id).map(|open| remove(&mut open.plays, key));
+                if let Some(open) = self.find(id) {
+                    remove(&mut open.plays, key);
+                }
                 return Err(Full::Viewing(limits.max_viewing));
             };
             self.displace(&victim);
