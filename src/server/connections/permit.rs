@@ -47,12 +47,7 @@ impl Permit {
         registry.make_room(connections, origin, is_proxys)?;
         registry.next_id += 1;
         let id = registry.next_id;
-        let permit = Permit {
-            shared: Arc::clone(shared),
-            id,
-            recorder: Arc::default(),
-            allowance: Allowance::default(),
-        };
+        let (recorder, allowance) = (Arc::default(), Allowance::default());
         let open = OpenConnection {
             id,
             address,
@@ -66,12 +61,17 @@ impl Permit {
             plays: Vec::new(),
             cut: None,
             socket: Some(Arc::clone(socket)),
-            recorder: Arc::clone(&permit.recorder),
-            _fixed: permit.allowance.take(FIXED).ok(),
-            allowance: permit.allowance.clone(),
+            recorder: Arc::clone(&recorder),
+            _fixed: allowance.take(FIXED).ok(),
+            allowance: allowance.clone(),
         };
         registry.open.push(open);
-        Ok(permit)
+        Ok(Permit {
+            shared: Arc::clone(shared),
+            id,
+            recorder,
+            allowance,
+        })
     }
 
     /// Notes that the connection is closed. Its thread goes on for a while.
