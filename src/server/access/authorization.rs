@@ -39,10 +39,11 @@ impl Authorization<'_> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::server::access::tests::basic_field;
 
     fn basic(field: &str) -> Option<(String, String)> {
         match Authorization::parse(field)? {
@@ -110,12 +111,6 @@ pub(super) mod tests {
             let parsed = Authorization::parse(field);
             assert!(parsed.is_none(), "{}", field.escape_debug());
         }
-    }
-
-    /// A field as clients send it.
-    pub(in crate::server::access) fn basic_field(user: &str, password: &str) -> String {
-        let login = [user, ":", password].concat();
-        ["Basic ", &base64::encode(login.as_bytes())].concat()
     }
 
     proptest! {

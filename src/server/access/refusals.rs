@@ -11,7 +11,7 @@ use crate::server::handler::{Refusal, RefusalKind};
 pub(super) fn too_far(action: Action, access: &Access, client: &Client) -> Refusal {
     let verb = action.verb();
     let networks = access.networks_in_words();
-    let what = match client.arrival() {
+    let what = match client.arrival {
         Arrival::ByUnknownProxy => {
             "a proxy has handed it on that isn't trusted (--trusted-proxy), or doesn't say for whom; \
              not everybody"
@@ -132,10 +132,7 @@ fn what_was_expected(
         ));
     }
     if !access.users.is_empty() {
-        let scheme = match protocol {
-            Protocol::Rtmp => "rtmp",
-            Protocol::Http => "http",
-        };
+        let scheme = protocol.name();
         let user = format!("a user, as in {scheme}://USER:PASSWORD@HOST/APP/NAME");
         expected.push(user);
     }

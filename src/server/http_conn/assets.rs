@@ -93,7 +93,7 @@ pub(super) fn reply(exchange: &Exchange<'_>, route: &Route) -> Result<Reply<'sta
         exchange.look_at(UNPACKING)?;
         return Ok(Reply::Packed(response));
     }
-    Ok(response.into())
+    Ok(Reply::Response(response))
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@ use std::net::SocketAddr;
 use super::*;
 use crate::config::{Access, Config, Key, Network};
 use crate::rtmp::stream_key::StreamKey;
-use crate::server::access::authorization::tests::basic_field;
-use crate::server::access::tests::{configured, from, guard, of, users};
+use crate::server::access::tests::{basic_field, configured, from, guard, of, users};
 use crate::server::handler::StreamRequest;
 
 mod api;

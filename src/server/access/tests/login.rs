@@ -24,10 +24,10 @@ fn log_in(
     let address = std::net::SocketAddr::new(ip.parse().unwrap(), 40_000);
     let local = "192.0.2.1:1935".parse().unwrap();
     let mut client = Client::new(1, address, local);
-    client.set_connect(Connect {
+    client.connect = Connect {
         app: app.into(),
         ..Connect::default()
-    });
+    };
     guard.log_in(action, &mut client, now).map(|()| client)
 }
 

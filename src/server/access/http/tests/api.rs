@@ -42,7 +42,7 @@ fn without_an_api_key_only_this_machine_is_privileged() {
         };
         arrivals.iter().any(|arrival| {
             let mut client = client(ip);
-            client.set_arrival(*arrival);
+            client.arrival = *arrival;
             guard.is_privileged(&client, &Credentials::default(), &page, 0)
         })
     };
