@@ -72,7 +72,7 @@ impl ClientCommand {
         let mut connect = None;
         // After an error the reader is at its end.
         if let Ok(Some(Named { token, .. })) = reader.next_token() {
-            if name == "connect" && is_object(token) {
+            if name == "connect" && token.is_object() {
                 connect = Connect::read(&mut reader).ok();
             } else {
                 let _ = reader.skip(token);
@@ -89,10 +89,10 @@ impl ClientCommand {
             "getStreamLength" => ClientCommand::GetStreamLength,
             "_checkbw" => ClientCommand::CheckBandwidth,
             "publish" => ClientCommand::Publish {
-                name: text_of(argument),
+                name: argument.to_string_of(MAX_KEPT_NAME),
             },
             "play" | "play2" => ClientCommand::Play {
-                name: text_of(argument),
+                name: argument.to_string_of(MAX_KEPT_NAME),
             },
             "deleteStream" => ClientCommand::DeleteStream {
                 id: id_of(argument),
@@ -130,22 +130,11 @@ fn next<'a>(reader: &mut Reader<'a>) -> Option<Token<'a>> {
 /// The first argument; of `play2` it is the property `streamName` of that.
 fn argument<'a>(command: &str, reader: &mut Reader<'a>) -> Option<Token<'a>> {
     let Named { token, .. } = reader.next_token().ok()??;
-    if is_object(token) && command.starts_with("play") {
+    if token.is_object() && command.starts_with("play") {
         return reader.find("streamName").ok()?;
     }
     reader.skip(token).ok()?;
     Some(token)
-}
-
-fn is_object(token: Token<'_>) -> bool {
-    matches!(token, Token::Object | Token::EcmaArray)
-}
-
-fn text_of(argument: Token<'_>) -> String {
-    match argument {
-        Token::String(text) => text.to_string_of(MAX_KEPT_NAME),
-        _ => String::new(),
-    }
 }
 
 /// The id of a message stream. GStreamer sends the stream's name where the id belongs; even a name of

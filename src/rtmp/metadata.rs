@@ -104,10 +104,8 @@ pub fn parse(body: Bytes<'_>) -> Option<Option<Properties<'_>>> {
     if is_cleared {
         return Some(None);
     }
-    match first.ok()??.token {
-        Token::Object | Token::EcmaArray => Some(Some(Properties { reader })),
-        _ => None,
-    }
+    let is_object = first.ok()??.token.is_object();
+    is_object.then_some(Some(Properties { reader }))
 }
 
 pub(super) fn is_text(token: Token<'_>, expected: &str) -> bool {
