@@ -12,12 +12,12 @@ use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::Head;
 
-/// A client as a field names it.
+/// The client that a field names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
     /// At this address; with port 0 where the field has none.
     At(SocketAddr),
-    /// At an address that isn't given, or can't be read.
+    /// The address isn't given, or can't be parsed.
     Hidden,
 }
 

@@ -67,10 +67,7 @@ impl Status {
 
     /// Whether a response of this status never has a body (RFC 9110, 6.4.1).
     pub fn is_bodiless(self) -> bool {
-        matches!(
-            self,
-            Status::SwitchingProtocols | Status::NoContent | Status::NotModified
-        )
+        matches!(self.code(), 101 | 204 | 304)
     }
 }
 
@@ -176,12 +173,10 @@ impl Response {
         let mut response = Response::text(Status::NoContent, "").header("Allow", allowed);
         response.is_for_all_sites = is_for_all_sites;
         if is_for_all_sites {
+            let headers = "Range, Content-Type, Authorization";
             response = response
                 .header("Access-Control-Allow-Methods", allowed)
-                .header(
-                    "Access-Control-Allow-Headers",
-                    "Range, Content-Type, Authorization",
-                )
+                .header("Access-Control-Allow-Headers", headers)
                 .header("Access-Control-Max-Age", "86400");
         }
         response
@@ -194,9 +189,7 @@ impl Response {
             if self.headers.is_empty() {
                 self.headers.reserve(USUAL_HEADERS_LEN);
             }
-            for text in [name, ": ", value, "\r\n"] {
-                self.headers.push_str(text);
-            }
+            self.headers.extend([name, ": ", value, "\r\n"]);
         }
         self
     }
@@ -207,9 +200,7 @@ impl Response {
         // Writing to a string never fails.
         let _ = self.write_lines(&mut head, length, is_last);
         if !self.status.is_bodiless() {
-            for text in [TYPE, &self.content_type, "\r\n"] {
-                head.push_str(text);
-            }
+            head.extend([TYPE, &self.content_type, "\r\n"]);
         }
         head.push_str("\r\n");
         head
@@ -234,13 +225,8 @@ impl Response {
             _ => {}
         }
         if !is_switching {
-            for text in [
-                "Cache-Control: ",
-                self.cache,
-                "\r\nX-Content-Type-Options: nosniff\r\n",
-            ] {
-                head.push_str(text);
-            }
+            let end = "\r\nX-Content-Type-Options: nosniff\r\n";
+            head.extend(["Cache-Control: ", self.cache, end]);
         }
         if self.is_for_all_sites {
             head.push_str("Access-Control-Allow-Origin: *\r\n");

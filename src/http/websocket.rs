@@ -1,12 +1,12 @@
 //! WebSocket, the server's side (RFC 6455): the opening handshake, control frames to the client, and
-//! reading what the client sends, which for a viewer is very little.
+//! reading the client's frames, of which viewers send few.
 //!
 //! ```text
 //! client  89 82 01 02 03 04 60 60     Ping "ab", masked with 01 02 03 04
 //! server  8A 02 61 62                 Pong "ab"
 //! ```
 //!
-//! Messages from a viewer are skipped as they come, never kept.
+//! Messages from a viewer are skipped as they arrive, never kept.
 
 mod sha1;
 
@@ -58,7 +58,7 @@ pub fn accept(head: &Head<'_>) -> Result<Response, Response> {
         .header("Sec-WebSocket-Accept", &accept_key(key)))
 }
 
-/// Whether it is 16 bytes in base64.
+/// Whether a text is 16 bytes in base64.
 fn is_key(key: &str) -> bool {
     let digits = key.strip_suffix("==").unwrap_or_default();
     // Not decoded: clients that set the unused bits at the end have been accepted, too.
@@ -74,7 +74,7 @@ fn accept_key(key: &str) -> String {
 pub enum Opcode {
     /// The end, and why.
     Close = 8,
-    /// Asks the other side for a sign of life.
+    /// Asks the other side for a Pong.
     Ping = 9,
     /// The answer to a Ping.
     Pong = 10,
@@ -112,7 +112,7 @@ pub mod close_code {
     pub const TOO_BIG: u16 = 1009;
 }
 
-/// A frame or message of a client, as far as it matters.
+/// A frame or message of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebSocketEvent {
     /// Asks for these bytes in a Pong.

@@ -71,11 +71,8 @@ impl<'a> Reader<'a> {
     /// Reads traits and enters them in their table.
     pub(super) fn inline_traits(&mut self, announced: u32) -> Result<Traits, Error> {
         let is_externalizable = announced & 4 != 0;
-        let count = if is_externalizable {
-            0
-        } else {
-            announced as usize >> 4
-        };
+        let count = Some(announced as usize >> 4).filter(|_| !is_externalizable);
+        let count = count.unwrap_or(0);
         let class_at = self.position() as u32;
         self.string()?;
         self.check_count(count, 1)?;
