@@ -26,7 +26,7 @@ pub mod route;
 pub mod websocket;
 
 pub use head::{Head, Method};
-pub use response::{Body, Response, Status};
+pub use response::{Response, Status};
 pub use route::Route;
 
 /// A request that is refused before its target is looked at.

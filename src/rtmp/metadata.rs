@@ -67,11 +67,7 @@ pub fn for_players(
     let all = &properties.reader;
     let count = RelayWriter::counting(most).properties(all.clone(), 1, &is_absent);
     let mut bytes = Vec::new();
-    let mut out = RelayWriter {
-        out: Some(&mut bytes),
-        len: 0,
-        most,
-    };
+    let mut out = RelayWriter::new(&mut bytes, most);
     out.text(marker::STRING, ON_METADATA);
     out.begin(marker::ECMA_ARRAY, count);
     out.len = 0;

@@ -162,7 +162,7 @@ impl Opening {
 
     fn refuse(self, status: Status, why: &str) -> Vec<u8> {
         let response = self.dated(Response::text(status, why));
-        let body = response.body.as_bytes();
+        let body = &*response.body;
         let head = response.head(Length::Known(body.len() as u64), true);
         [head.as_bytes(), body].concat()
     }

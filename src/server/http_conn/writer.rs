@@ -8,7 +8,7 @@ use super::Connection;
 use super::end::HttpEnd;
 use super::exchange::Facts;
 use crate::http::response::Length;
-use crate::http::{Body, Rejected, Response, Status, conditions, inflate};
+use crate::http::{Rejected, Response, Status, conditions, inflate};
 use crate::live::Millis;
 use crate::live::out::sink::try_send;
 use crate::server::Shared;
@@ -95,10 +95,10 @@ impl<'a> Writer<'a> {
 
     /// Sends a response whose body is at hand.
     pub(super) fn respond(&mut self, mut response: Response) -> Result<(), HttpEnd> {
-        let body = std::mem::replace(&mut response.body, Body::Static(&[]));
+        let body = std::mem::take(&mut response.body);
         let body = match response.status.is_bodiless() {
-            true => &[],
-            false => body.as_bytes(),
+            true => &[][..],
+            false => &*body,
         };
         let length = Length::Known(body.len() as u64);
         if body.len() > PIECE_LEN || self.facts.is_head {
@@ -225,7 +225,7 @@ impl<'a> Writer<'a> {
     pub(super) fn unpack(&mut self, response: Response) -> Result<(), HttpEnd> {
         if let Some(mut block) = self.shared.scratches.take() {
             let room = block.bytes_mut().get_mut(HEAD_ROOM..).unwrap_or_default();
-            if let Some(len) = inflate::unpack(response.body.as_bytes(), room) {
+            if let Some(len) = inflate::unpack(&response.body, room) {
                 return self.respond_from(response, block.bytes_mut(), HEAD_ROOM + len);
             }
         }
@@ -377,7 +377,7 @@ impl Pieces<'_, '_> {
         }
         if let Some(mut response) = self.response.take() {
             // All of it is here: its length is known.
-            response.body = Body::Owned(self.buffer[BEFORE..BEFORE + self.len].to_vec());
+            response.body = self.buffer[BEFORE..BEFORE + self.len].to_vec().into();
             return self.writer.respond(response);
         }
         if self.len > 0 {
@@ -418,7 +418,7 @@ impl fmt::Write for Pieces<'_, '_> {
 pub(super) fn reject(socket: &Socket, rejected: Rejected) {
     let mut response = Response::from(rejected);
     response.date = now();
-    let body = response.body.as_bytes();
+    let body = &*response.body;
     let head = response.head(Length::Known(body.len() as u64), true);
     let _ = socket.write_all(&[head.as_bytes(), body].concat());
 }
