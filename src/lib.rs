@@ -79,8 +79,7 @@ mod medium;
 pub mod rtmp;
 #[doc(hidden)]
 pub mod server;
-#[doc(hidden)]
-pub mod status;
+mod status;
 
 pub use config::Config;
 pub use live::arena::Arena;

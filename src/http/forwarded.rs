@@ -23,7 +23,7 @@ pub enum Sender {
 
 /// Whether a proxy may have forwarded a request: one of the fields that proxies add is present, whatever
 /// it holds. nginx adds none by itself, but forwards requests in HTTP/1.0.
-pub fn is_forwarded(head: &Head) -> bool {
+pub(crate) fn is_forwarded(head: &Head) -> bool {
     let mut names = head.names().map(str::to_ascii_lowercase);
     names.any(|name| {
         name.starts_with("forwarded")

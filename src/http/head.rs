@@ -17,7 +17,7 @@ use super::{Rejected, Status};
 pub const MAX_HEAD_LEN: usize = 8 * 1024;
 
 /// Most headers in a request.
-pub const MAX_HEADERS: usize = 64;
+pub(crate) const MAX_HEADERS: usize = 64;
 
 /// Finds the end of a head among bytes that come in pieces.
 #[derive(Debug, Default)]
@@ -233,7 +233,7 @@ impl<'a> Head<'a> {
     }
 
     /// Whether one of the comma-separated values of a header is this word.
-    pub fn has_token(&self, name: &str, token: &str) -> bool {
+    pub(crate) fn has_token(&self, name: &str, token: &str) -> bool {
         self.has_value(name, &|value| value.eq_ignore_ascii_case(token))
     }
 
@@ -260,7 +260,7 @@ impl<'a> Head<'a> {
 
     /// Whether a browser sent the request. Browsers leave out Origin and Sec-Fetch headers in requests to
     /// the page's own site without encryption, so their common prefix of User-Agent counts too.
-    pub fn is_browser(&self) -> bool {
+    pub(crate) fn is_browser(&self) -> bool {
         let is_of_browsers = |name: &[u8]| {
             let start = name.get(.."sec-fetch-".len()).unwrap_or_default();
             is_named(name, "origin") || is_named(start, "sec-fetch-")
@@ -375,7 +375,7 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 /// Whether a text is `name`, `192.0.2.7` or `[2001:db8::7]`, with or without `:8080` (RFC 3986, 3.2).
-pub fn is_host_and_port(text: &str) -> bool {
+pub(crate) fn is_host_and_port(text: &str) -> bool {
     if let Some(rest) = text.strip_prefix('[') {
         let (address, port) = rest.split_once(']').unwrap_or_default();
         let is_address = address.parse::<Ipv6Addr>().is_ok();

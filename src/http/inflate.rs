@@ -17,7 +17,7 @@ const MAX_SYMBOLS: usize = 320;
 /// Decompresses a file into `out`; returns its length. `None` if it doesn't fit, or if the build can't
 /// have made the file, as far as that is noticed.
 #[inline(never)] // Keeps its tables off the stack of its callers.
-pub fn unpack(file: &[u8], out: &mut [u8]) -> Option<usize> {
+pub(crate) fn unpack(file: &[u8], out: &mut [u8]) -> Option<usize> {
     let mut input = Input {
         bytes: file.get(HEADER_LEN..)?,
         bit: 0,

@@ -17,7 +17,7 @@ pub mod conditions;
 pub mod date;
 pub mod forwarded;
 pub mod head;
-pub mod inflate;
+pub(crate) mod inflate;
 pub mod percent;
 pub mod query;
 pub mod range;

@@ -25,7 +25,7 @@ pub fn parse(header: Option<&str>, len: u64) -> Result<Option<Range<u64>>, Unsat
 }
 
 /// The value of Content-Range: `bytes 0-499/1234`, or `bytes */1234` without a range.
-pub fn content_range(range: Option<&Range<u64>>, len: u64) -> String {
+pub(crate) fn content_range(range: Option<&Range<u64>>, len: u64) -> String {
     match range {
         Some(Range { start, end }) => format!("bytes {start}-{}/{len}", end.saturating_sub(1)),
         None => format!("bytes */{len}"),

@@ -57,7 +57,7 @@ impl Status {
     }
 
     /// Whether a response of this status never has a body (RFC 9110, 6.4.1).
-    pub fn is_bodiless(self) -> bool {
+    pub(crate) fn is_bodiless(self) -> bool {
         matches!(self.code(), 101 | 204 | 304)
     }
 }
@@ -94,7 +94,7 @@ pub struct Response {
 
 impl Response {
     /// The value of Cache-Control for responses that must not be cached.
-    pub const UNCACHED: &'static str = "no-store";
+    pub(crate) const UNCACHED: &'static str = "no-store";
 
     /// A response with a body, not to be cached.
     pub fn new(
@@ -130,7 +130,7 @@ impl Response {
     }
 
     /// The response to a method other than those in `allowed`.
-    pub fn method_not_allowed(allowed: &str) -> Response {
+    pub(crate) fn method_not_allowed(allowed: &str) -> Response {
         Response::text(Status::MethodNotAllowed, "method not allowed").header("Allow", allowed)
     }
 
@@ -206,7 +206,7 @@ impl Response {
 }
 
 /// The text of a response for a path that doesn't exist.
-pub const NOT_FOUND: &str = "not found. There is the page at /, and of each stream /APP/NAME.flv, .mp4 \
+pub(crate) const NOT_FOUND: &str = "not found. There is the page at /, and of each stream /APP/NAME.flv, .mp4 \
                              and .m3u8, and /APP/NAME/frame.mp4";
 
 /// Name of the last header.

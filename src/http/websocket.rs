@@ -18,7 +18,7 @@ use crate::rtmp::base64;
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Longest message that is skipped, in bytes. Viewers have no reason to send any.
-pub const MAX_MESSAGE_LEN: u64 = 64 * 1024;
+pub(crate) const MAX_MESSAGE_LEN: u64 = 64 * 1024;
 
 /// Longest payload of a control frame, in bytes (5.5).
 pub const MAX_CONTROL_LEN: usize = 125;
@@ -71,7 +71,7 @@ fn accept_key(key: &str) -> String {
 
 /// Kinds of control frames (5.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opcode {
+pub(crate) enum Opcode {
     /// The end, and why.
     Close = 8,
     /// Asks the other side for a Pong.
@@ -81,7 +81,7 @@ pub enum Opcode {
 }
 
 /// A control frame from the server. At most 125 bytes of the payload are taken.
-pub fn control_frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn control_frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     const FINAL: u8 = 0x80;
 
     let payload = payload.get(..MAX_CONTROL_LEN).unwrap_or(payload);
@@ -89,7 +89,7 @@ pub fn control_frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A Close frame with a status code (7.4.1) and a reason in words.
-pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
+pub(crate) fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     control_frame(
         Opcode::Close,
         &[&code.to_be_bytes(), reason.as_bytes()].concat(),
@@ -99,17 +99,17 @@ pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
 /// Status codes of Close (7.4.1).
 pub mod close_code {
     /// The conversation has served its purpose.
-    pub const NORMAL: u16 = 1000;
+    pub(crate) const NORMAL: u16 = 1000;
     /// The client broke the protocol.
-    pub const PROTOCOL_ERROR: u16 = 1002;
+    pub(crate) const PROTOCOL_ERROR: u16 = 1002;
     /// A text that isn't UTF-8.
-    pub const NOT_TEXT: u16 = 1007;
+    pub(crate) const NOT_TEXT: u16 = 1007;
     /// The client did something that the server doesn't allow.
-    pub const POLICY_VIOLATION: u16 = 1008;
+    pub(crate) const POLICY_VIOLATION: u16 = 1008;
     /// The server can't do it now.
-    pub const TRY_AGAIN_LATER: u16 = 1013;
+    pub(crate) const TRY_AGAIN_LATER: u16 = 1013;
     /// A message was longer than the server takes.
-    pub const TOO_BIG: u16 = 1009;
+    pub(crate) const TOO_BIG: u16 = 1009;
 }
 
 /// A frame or message of a client.

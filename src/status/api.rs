@@ -13,7 +13,7 @@ use crate::media::decimal::Thousandths;
 use crate::rtmp::stream_key::StreamKey;
 
 /// Writes the response to `GET /api/v1/streams`.
-pub fn streams(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
+pub(crate) fn streams(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
     let mut json = Json::new(out);
     json.begin('{');
     json.name("server");
@@ -34,7 +34,7 @@ pub fn streams(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Sour
 }
 
 /// Writes the response to `GET /api/v1/connections`.
-pub fn connections(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
+pub(crate) fn connections(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
     let mut json = Json::new(out);
     json.begin('{');
     json.name("connections");

@@ -18,7 +18,7 @@ use crate::live::report::{PROTOCOLS, RECEIVED, StreamReport};
 use crate::media::decimal::Thousandths;
 
 /// The content type of the response.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The protocol of HLS viewers. They come and go, so the stream counts them in its own way.
 const HLS: &str = "hls";
@@ -136,7 +136,7 @@ fn whole(number: u64) -> u64 {
 
 /// Writes the response to `GET /metrics`. All samples of a name must be together, so each name is
 /// another walk through the streams.
-pub fn text(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
+pub(crate) fn text(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
     let mut out = Exposition(out);
     out.family("brooklet_build_info", "The program's version.");
     out.sample("brooklet_build_info", &[("version", VERSION)], whole(1));
@@ -182,7 +182,7 @@ fn is_there(stream: &StreamStatus) -> bool {
 }
 
 /// The number of walks through all streams that [`text`] makes.
-pub const WALKS: usize = OF_STREAM.len() + OF_TRACK.len() + 3;
+pub(crate) const WALKS: usize = OF_STREAM.len() + OF_TRACK.len() + 3;
 
 struct Exposition<'a>(&'a mut dyn Write);
 
