@@ -342,13 +342,13 @@ impl<'a> Head<'a> {
         let mut path = target;
         let is_star = target == "*" && self.method == Method::Options;
         if !target.starts_with('/') && !is_star {
-            let (scheme, rest) = target.split_once("://").unwrap_or_default();
-            if !["http", "https"]
+            let (scheme, rest) = target.split_once(':').unwrap_or_default();
+            let is_http = ["http", "https"]
                 .iter()
-                .any(|known| scheme.eq_ignore_ascii_case(known))
-            {
+                .any(|known| scheme.eq_ignore_ascii_case(known));
+            let Some(rest) = rest.strip_prefix("//").filter(|_| is_http) else {
                 return Err(malformed("a target that isn't a path"));
-            }
+            };
             let len = rest.find(['/', '?']).unwrap_or(rest.len());
             let (host, rest) = rest.split_at_checked(len).unwrap_or_default();
             if !is_host_and_port(host) {
