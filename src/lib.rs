@@ -82,8 +82,7 @@ mod medium;
 pub mod rtmp;
 #[doc(hidden)]
 pub mod server;
-#[doc(hidden)]
-pub mod status;
+mod status;
 
 pub use config::Config;
 pub use live::Millis;

@@ -8,7 +8,7 @@ use super::Connection;
 use super::end::HttpEnd;
 use super::exchange::Facts;
 use crate::http::response::Length;
-use crate::http::{Body, Rejected, Response, Status, conditions, inflate};
+use crate::http::{Rejected, Response, Status, conditions, inflate};
 use crate::live::Millis;
 use crate::server::Shared;
 use crate::server::connection::check_open;
@@ -81,10 +81,10 @@ impl<'a> Writer<'a> {
 
     /// Sends a response whose body is at hand.
     pub(super) fn respond(&mut self, mut response: Response) -> Result<(), HttpEnd> {
-        let body = std::mem::replace(&mut response.body, Body::Static(&[]));
+        let body = std::mem::take(&mut response.body);
         let body = match response.status.is_bodiless() {
-            true => &[],
-            false => body.as_bytes(),
+            true => &[][..],
+            false => &*body,
         };
         let mut head = self.head(response, Length::Known(body.len() as u64));
         if body.len() > PIECE_LEN || self.facts.is_head {
@@ -208,7 +208,7 @@ impl<'a> Writer<'a> {
     pub(super) fn unpack(&mut self, response: Response) -> Result<(), HttpEnd> {
         if let Some(mut block) = self.shared.scratches.take() {
             let room = block.bytes_mut().get_mut(HEAD_ROOM..).unwrap_or_default();
-            if let Some(len) = inflate::unpack(response.body.as_bytes(), room) {
+            if let Some(len) = inflate::unpack(&response.body, room) {
                 return self.respond_from(response, block.bytes_mut(), HEAD_ROOM + len);
             }
         }
@@ -330,7 +330,7 @@ impl Pieces<'_, '_> {
         }
         if let Some(mut response) = self.response.take() {
             // All of it is here: its length is known.
-            response.body = Body::Owned(self.buffer[BEFORE..BEFORE + self.len].to_vec());
+            response.body = self.buffer[BEFORE..BEFORE + self.len].to_vec().into();
             return self.writer.respond(response);
         }
         if self.len > 0 {
@@ -376,7 +376,7 @@ pub(super) fn reject(socket: &Socket, rejected: Rejected) {
 
 /// The bytes of a response that is the last one of its connection.
 pub(super) fn whole(response: &Response) -> Vec<u8> {
-    let body = response.body.as_bytes();
+    let body = &*response.body;
     let head = response.head(Length::Known(body.len() as u64), true);
     [head.as_bytes(), body].concat()
 }
