@@ -262,6 +262,19 @@ fn strangers_get_an_eighth_and_no_protected_blocks() {
 }
 
 #[test]
+fn at_most_three_quarters_of_the_blocks_are_protected() {
+    let arena = Arena::new(64 * BLOCK_LEN);
+    let mut accounts: Vec<_> = (0..3).map(|_| arena.account()).collect();
+    for account in &mut accounts {
+        let held: Vec<_> = (0..18).map_while(|_| account.take()).collect();
+        assert_eq!(held.len(), 18);
+        account.protect(18);
+    }
+    let publishers: Vec<_> = std::iter::from_fn(|| arena.take()).collect();
+    assert_eq!(publishers.len(), 64 - 48);
+}
+
+#[test]
 fn messages_under_assembly_may_take_all_blocks() {
     let arena = Arena::new(64 * BLOCK_LEN);
     let mut account = arena.account();
