@@ -72,6 +72,27 @@ fn a_player_that_is_half_of_the_log_behind_skips_however_short_the_time() {
 }
 
 #[test]
+fn a_player_in_the_middle_of_a_message_that_has_left_the_log_is_cut_off() {
+    let fixture = Fixture::with(64, 0);
+    fixture.publish();
+    fixture.headers();
+    let player = fixture.play(Join::Live);
+    player.sink.set_room(300);
+    fixture.frame(0, true, 10_000);
+    fixture.pump();
+    assert_eq!(player.sink.len(), 300);
+    // More than 64 blocks, in no time.
+    for index in 1..=100 {
+        fixture.frame(index, index % 10 == 0, 15_000);
+    }
+    player.sink.set_room(usize::MAX);
+    fixture.pump();
+    assert_eq!(fixture.end_of(&player), Some(PlayEnd::Stalled));
+    assert!(player.sink.is_shut.load(Ordering::SeqCst));
+    assert_eq!(player.sink.len(), 300);
+}
+
+#[test]
 fn a_burst_of_the_publisher_does_not_count_as_lag() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
