@@ -292,6 +292,19 @@ fn lists_show_the_streams_that_a_client_may_play() {
 }
 
 #[test]
+fn credentials_that_are_right_twice_are_right() {
+    let twice = guard(&[], &["watch-it", "live/door=watch-it"]);
+    let nothing = sending(&twice, "", "");
+    let name = play(&twice, PLAYER, &nothing, "live/door/watch-it");
+    assert_eq!(name.as_deref(), Ok("live/door"));
+    let guard = of(Access::default(), users(&["bob:pw"]));
+    let basic = basic_field("bob", "pw");
+    let both = sending(&guard, "user=bob&pass=pw", &basic);
+    let name = play(&guard, PLAYER, &both, "live/door");
+    assert_eq!(name.as_deref(), Ok("live/door"));
+}
+
+#[test]
 fn beyond_twenty_guesses_a_second_lists_show_nothing() {
     let guard = guard(&[], &["watch-it"]);
     let list = |query| may_list(&guard, PLAYER, &sending(&guard, query, ""), "live/door");
