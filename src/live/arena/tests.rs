@@ -21,6 +21,16 @@ fn a_dropped_block_goes_home_and_is_handed_out_first() {
 }
 
 #[test]
+fn streams_share_all_but_the_reserve() {
+    let arena = Arena::within(1 << 20);
+    let blocks = arena.total_blocks() - arena.total_blocks() / RESERVE;
+    assert_eq!(Arena::shared_len(1 << 20), blocks * BLOCK_LEN);
+    let mut account = arena.account();
+    let held: Vec<_> = std::iter::from_fn(|| account.take()).collect();
+    assert_eq!(held.len(), blocks);
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn an_arena_takes_the_address_space_of_earlier_ones() {
     const LEN: usize = 256 << 20;

@@ -293,15 +293,23 @@ fn lists_show_the_streams_that_a_client_may_play() {
 
 #[test]
 fn credentials_that_are_right_twice_are_right() {
-    let twice = guard(&[], &["watch-it", "live/door=watch-it"]);
-    let nothing = sending(&twice, "", "");
-    let name = play(&twice, PLAYER, &nothing, "live/door/watch-it");
-    assert_eq!(name.as_deref(), Ok("live/door"));
-    let guard = of(Access::default(), users(&["bob:pw"]));
+    let mut access = users(&["bob:pw"]);
+    access.keys = ["watch-it", "live/door=watch-it"]
+        .map(|text| Key::parse(text).unwrap())
+        .into();
+    let guard = of(Access::default(), access);
     let basic = basic_field("bob", "pw");
-    let both = sending(&guard, "user=bob&pass=pw", &basic);
-    let name = play(&guard, PLAYER, &both, "live/door");
-    assert_eq!(name.as_deref(), Ok("live/door"));
+    for (name, query, authorization) in [
+        ("live/door/watch-it", "", ""),
+        ("live/door", "key=watch-it", ""),
+        ("live/door", "key=watch-it", &*basic),
+        ("live/gate", "key=watch-it", &basic),
+        ("live/gate", "user=bob&pass=pw", &basic),
+    ] {
+        let credentials = sending(&guard, query, authorization);
+        let result = play(&guard, PLAYER, &credentials, name);
+        assert!(result.is_ok(), "{name} {query} {authorization}");
+    }
 }
 
 #[test]
