@@ -317,3 +317,24 @@ fn gather<'a>(parts: impl Iterator<Item = &'a [u8]>, out: &mut [u8]) -> usize {
     }
     len
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_payload_is_gathered_from_its_parts() {
+        let parts = [&b"ab"[..], b"", b"cde", b"f"];
+        for (room, expected) in [
+            (1, "a"),
+            (2, "ab"),
+            (4, "abcd"),
+            (6, "abcdef"),
+            (9, "abcdef"),
+        ] {
+            let mut out = vec![0; room];
+            let len = gather(parts.into_iter(), &mut out);
+            assert_eq!(&out[..len], expected.as_bytes());
+        }
+    }
+}
