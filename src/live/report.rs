@@ -160,3 +160,15 @@ pub struct Delivered {
     /// The number of messages left out by that.
     pub skipped_messages: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_added_each_to_its_own() {
+        let past = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+        let now = [10, 0, 0, 40, 0, 0, 70, 0, 90];
+        assert_eq!(sum(past, now), [11, 2, 3, 44, 5, 6, 77, 8, 99]);
+    }
+}
