@@ -285,6 +285,18 @@ fn at_most_three_quarters_of_the_blocks_are_protected() {
 }
 
 #[test]
+fn at_most_half_of_the_blocks_are_protected_for_one_account() {
+    let arena = Arena::new(64 * BLOCK_LEN);
+    let mut account = arena.account();
+    let held: Vec<_> = (0..40).map_while(|_| account.take()).collect();
+    assert_eq!(held.len(), 40);
+    account.protect(40);
+    drop(held);
+    let publishers: Vec<_> = std::iter::from_fn(|| arena.take()).collect();
+    assert_eq!(publishers.len(), 64 - 32);
+}
+
+#[test]
 fn messages_under_assembly_may_take_all_blocks() {
     let arena = Arena::new(64 * BLOCK_LEN);
     let mut account = arena.account();
