@@ -49,7 +49,7 @@ pub struct Taken {
     bytes: usize,
 }
 
-/// There is less left than was wanted.
+/// An error: less is left than was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exceeded {
     /// Bytes that were asked for.
@@ -105,7 +105,7 @@ impl Allowance {
 }
 
 impl Default for Allowance {
-    /// That of a connection.
+    /// Returns the allowance of a connection.
     fn default() -> Allowance {
         Allowance::new(PER_CONNECTION)
     }
@@ -153,8 +153,8 @@ pub(crate) fn shrink<T>(list: &mut Vec<T>) {
     }
 }
 
-/// What counts as one client in all limits: an IPv4 address, or the /64 of an IPv6 address, since one
-/// host may use all addresses of that.
+/// Returns the key that stands for one client in all limits: an IPv4 address, or the /64 of an IPv6
+/// address, since one host may use all addresses of that.
 pub(crate) fn one_client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(ip) => {

@@ -354,7 +354,7 @@ impl<'a> Head<'a> {
             if !is_host_and_port(host) {
                 return Err(malformed("an invalid host in the target"));
             }
-            // It takes the place of the header (RFC 9112, 3.2.2).
+            // The host of an absolute URI replaces the header (RFC 9112, 3.2.2).
             self.host = host;
             path = rest;
         }

@@ -91,7 +91,8 @@ fn is_hls_file(name: &str) -> bool {
     matches!(extension, "mp4" | "m4s") && !numbers.is_empty() && numbers.chars().all(is_digit)
 }
 
-/// What follows the life of a stream, which is eight hexadecimal digits and a hyphen.
+/// Returns the part of a file name after the life of the stream, which is eight hexadecimal digits and a
+/// hyphen.
 fn after_life(name: &str) -> Option<&str> {
     let (life, rest) = name.split_once('-')?;
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);

@@ -14,7 +14,7 @@ use super::head::Field;
 use super::{Head, Method, Response, Status};
 use crate::rtmp::base64;
 
-/// What a client must append to prove that it speaks WebSocket (1.3).
+/// The string that proves, hashed with the key, that the server speaks WebSocket (1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Longest message that is skipped, in bytes. Viewers have no reason to send any.
@@ -61,7 +61,7 @@ pub fn accept(head: &Head<'_>) -> Result<Response, Response> {
 /// Whether a text is 16 bytes in base64.
 fn is_key(key: &str) -> bool {
     let digits = key.strip_suffix("==").unwrap_or_default();
-    // Not decoded: clients that set the unused bits at the end have been accepted, too.
+    // The key isn't decoded, because clients that set the unused bits at its end are accepted, too.
     digits.len() == 22 && digits.bytes().all(|digit| base64::value(digit).is_some())
 }
 
@@ -130,7 +130,7 @@ pub enum WebSocketEvent {
 pub struct Violation {
     /// The status code for the Close frame.
     pub code: u16,
-    /// What the client sent.
+    /// What the client did wrong.
     pub why: &'static str,
 }
 

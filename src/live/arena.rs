@@ -62,7 +62,7 @@ pub struct Arena {
 /// Why there is no account for another stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArenaFull {
-    /// There are no blocks for it.
+    /// The arena has no blocks for it.
     InAll {
         /// The number of streams that are published.
         streams: usize,

@@ -5,7 +5,7 @@ use super::Millis;
 /// The whole seconds over which rates are measured.
 const RATE_SECONDS: u64 = 4;
 
-/// Those, and the one that isn't over.
+/// The buckets of full seconds, and that of the current second.
 const BUCKETS: usize = RATE_SECONDS as usize + 1;
 
 /// See the module's documentation.

@@ -35,7 +35,7 @@ impl Capabilities {
     /// The needs of a message that every receiver can take.
     pub const NONE: Capabilities = Capabilities(0);
 
-    /// Those of a receiver that announced nothing.
+    /// Returns the capabilities of a receiver that announced nothing.
     pub fn unknown() -> Capabilities {
         Capabilities(ALL_CODECS | OLD_CODECS | DESCRIPTIONS)
     }
@@ -46,12 +46,13 @@ impl Capabilities {
         Capabilities(bits.fold(0, |all, bit| all | bit))
     }
 
-    /// Those of a receiver that wants the stream as it was published, such as a recorder.
+    /// Returns those of a receiver that wants the stream as it was published, such as a recorder.
     pub fn everything() -> Capabilities {
         Capabilities(MULTITRACK | MOD_EX | Capabilities::unknown().0)
     }
 
-    /// Those of a client that announced these codecs and this `capsEx` (0 if missing) in `connect`.
+    /// Returns those of a client that announced these codecs and this `capsEx` (0 if missing) in
+    /// `connect`.
     pub fn announced(codecs: Codecs, caps_ex: u32) -> Capabilities {
         let of_caps_ex = bits_if(caps_ex & CAPS_EX_MULTITRACK != 0, MULTITRACK)
             | bits_if(caps_ex & CAPS_EX_MOD_EX != 0, MOD_EX);
@@ -63,7 +64,7 @@ impl Capabilities {
         Capabilities(self.0 | MULTITRACK)
     }
 
-    /// What a message asks of its receiver.
+    /// Returns the capabilities that a message needs.
     pub(super) fn needed_by(message: &TrackMessage) -> Capabilities {
         let of_codec = match &message.four_cc {
             Some(four_cc) => bit_of(four_cc).unwrap_or(match message.codec {
@@ -83,7 +84,7 @@ impl Capabilities {
         )
     }
 
-    /// What a header of the preamble asks of its receiver.
+    /// Returns the capabilities that a header of the preamble needs.
     pub(super) fn needed_by_header(kind: Kind, payload: &[u8]) -> Capabilities {
         let message = kind.medium().and_then(|of| TrackMessage::read(of, payload));
         message.map_or(Capabilities::NONE, |m| Capabilities::needed_by(&m))
@@ -95,7 +96,7 @@ impl Capabilities {
         needs.0 & !self.0 & !MOD_EX == 0
     }
 
-    /// What all messages of a track ask for, if this is what one of them asks for.
+    /// Returns the capabilities that all messages of a track need, given those that one of them needs.
     pub(super) fn of_codec(self) -> Capabilities {
         Capabilities(self.0 & !MOD_EX)
     }

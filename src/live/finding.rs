@@ -18,7 +18,7 @@ pub(super) const NETWORK_GAPS: usize = 5;
 pub(super) const MEMORY: usize = 6;
 pub(super) const MISSING_HEADER: usize = 8;
 
-/// What is wrong with a publish.
+/// A problem with a publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// Keyframes are too far apart.
@@ -67,7 +67,7 @@ pub enum Finding {
         /// The number of bytes that the log may hold, capped at 4 GiB.
         may_hold: u32,
     },
-    /// Nothing came, neither audio nor video.
+    /// Neither audio nor video arrived.
     NoMedia,
     /// The timestamps don't keep pace with time.
     Pace(Pace),
@@ -99,17 +99,17 @@ pub struct ClockRepair {
     pub total: u32,
 }
 
-/// What is wrong with the pace of a clock.
+/// A problem with the pace of a clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// It stands still, perhaps at 0.
+    /// The clock stands still, perhaps at 0.
     Still {
         /// All timestamps are 0.
         is_zero: bool,
     },
-    /// It jumps back and forth.
+    /// The clock jumps back and forth.
     Hovers,
-    /// It runs backward. The time of arrival takes its place.
+    /// The clock runs backward. The time of arrival takes its place.
     Backward,
     /// It is faster or slower than time.
     Off {

@@ -40,7 +40,7 @@ const WATCHED: Millis = 30_000;
 /// A GOP is cut if the memory doesn't hold this many of its length: two that are listed, and the next.
 const SEGMENTS_IN_MEMORY: u64 = 3;
 
-/// What a stream keeps for HLS.
+/// The state that a stream keeps for HLS.
 #[derive(Default)]
 pub(super) struct Hls {
     segments: Segments,
@@ -59,15 +59,15 @@ pub(super) struct Hls {
     waiting: u32,
     /// Counts changes that requests may wait for. It wraps.
     pub(super) changes: u32,
-    /// There was a change that waiting requests haven't been notified of.
+    /// Whether there was a change that waiting requests haven't been notified of.
     has_news: bool,
 }
 
-/// What HLS uses of the stream that it belongs to.
+/// The parts of a stream that its HLS state works on.
 pub(super) struct StreamContext<'a> {
     pub(super) log: &'a mut Log,
     pub(super) tracks: &'a Arc<Tracks>,
-    /// It is known which tracks the publisher sends.
+    /// Whether it is known which tracks the publisher sends.
     pub(super) are_tracks_known: bool,
     /// The bit rate that the metadata announces.
     pub(super) announced_bandwidth: u32,

@@ -51,18 +51,18 @@ use samples::FoundTracks;
 /// How long after the first media message it is decided which tracks a publisher has.
 const SETTLE: Millis = 2_000;
 
-/// What tracks take on the heap without the decoders' configurations, in bytes.
+/// The heap memory of tracks without the decoders' configurations, in bytes.
 pub(super) const TRACKS_COST: usize = size_of::<Tracks>() + 16;
 
 /// What became of a message. Of several tracks, what matters most: one lost track more than those that
 /// were stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Appended {
-    /// It is useless: before the first keyframe, empty, or a header that is known already.
+    /// The message is useless: before the first keyframe, empty, or a header that is known already.
     Ignored,
-    /// It is in the log.
+    /// The message is in the log.
     Stored,
-    /// It was dropped because the stream's share of the memory can't hold it.
+    /// The message was dropped because the stream's share of the memory can't hold it.
     OutOfBlocks,
 }
 
@@ -80,10 +80,10 @@ pub(super) struct Intake {
     preamble: Arc<Preamble>,
     pub(super) tracks: Arc<Tracks>,
     offered: Offered,
-    /// What the publisher pays for: headers and metadata on the heap, and the decoders'
+    /// The publisher's payment for headers and metadata on the heap, and for the decoders'
     /// configurations.
     paid: Option<Taken>,
-    /// What it pays for tracks and their configurations, in bytes.
+    /// The part of it that pays for tracks and their configurations, in bytes.
     config_cost: usize,
     pub(super) publish: Publish,
     clock: Clock,
@@ -102,7 +102,7 @@ struct Offered {
     tracks: [Option<Arc<Tracks>>; 2],
 }
 
-/// What is known of the current publish.
+/// The state of the current publish.
 #[derive(Default)]
 pub(super) struct Publish {
     // These are about the first track of each kind: that is what most players show.
@@ -130,7 +130,7 @@ pub(super) struct Publish {
 impl Intake {
     /// Another publisher begins, which pays from this allowance.
     pub(super) fn begin_publish(&mut self, allowance: &Allowance, now: Millis) {
-        // What the publisher before has paid for is due again with the next track.
+        // The new publisher pays for the tracks that are there with its own next one.
         self.paid = allowance.take(0).ok();
         self.config_cost = 0;
         self.publish = Publish::default();
@@ -280,7 +280,7 @@ impl Intake {
         let Ok(number) = store.log.append(meta, parts.clone()) else {
             let len: usize = parts.map(<[u8]>::len).sum();
             self.arrivals.note_dropped(len, store.log.capacity());
-            // What follows can't be decoded without what was lost.
+            // Later frames can't be decoded without the lost one.
             self.publish.has_keyframe &= meta.kind != Kind::Video || meta.needs.has_multitrack();
             self.publish.frames.open = None;
             return Appended::OutOfBlocks;
@@ -346,7 +346,7 @@ impl Intake {
         doctor.examine(metadata.flatten().as_ref(), size);
     }
 
-    /// What subscribers see of the stream while they are pumped.
+    /// The view of the stream that subscribers get while they are pumped.
     pub(super) fn view<'a>(&'a self, log: &'a Log, max_lag: Millis, now: Millis) -> StreamView<'a> {
         StreamView {
             log,

@@ -1,4 +1,4 @@
-//! What a message of a stream carries.
+//! The kinds of messages of a stream.
 
 use crate::media::Medium;
 

@@ -51,12 +51,12 @@ pub enum PublishRefused {
         /// ms until a takeover is possible if nothing more is heard of the other publisher.
         retry_in: Millis,
     },
-    /// There was a takeover a moment ago.
+    /// There was a takeover a moment ago, perhaps by an encoder that retries.
     Fighting {
         /// ms until the next one is allowed.
         retry_in: Millis,
     },
-    /// There is no memory for another stream.
+    /// The arena has no memory for another stream.
     Full(ArenaFull),
 }
 
@@ -100,10 +100,10 @@ pub struct Grace {
     pub longer_for_hls: Millis,
 }
 
-/// What is to happen to a stream.
+/// The next step in the life of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LifeStep {
-    /// It stays as it is until this time, if nothing else happens. `None`: for any length of time.
+    /// Stay as it is until this time, if nothing else happens. `None`: for any length of time.
     Stay(Option<Millis>),
     /// The publisher did not come back: the audience is to be notified of the end.
     End,
@@ -135,7 +135,7 @@ enum LifePhase {
         /// A later end, as long as there are subscribers.
         subscribers_until: Millis,
     },
-    /// Not to be used any more. When the server stops, the publisher may still be sending.
+    /// Closed for good. When the server stops, the publisher may still be sending.
     Closed(Option<Publisher>),
 }
 

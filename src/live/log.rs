@@ -36,7 +36,7 @@ const GOPS: usize = 4;
 #[derive(Debug, PartialEq, Eq)]
 pub struct OutOfBlocks;
 
-/// What receivers still need of a log, by the numbers of messages.
+/// The messages that receivers still need of a log, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
     /// All messages from this one on.
@@ -52,7 +52,7 @@ impl Needs {
         join_point_from: u64::MAX,
     };
 
-    /// What two receivers need together.
+    /// Returns the messages that two receivers need together.
     pub fn and(self, other: Needs) -> Needs {
         Needs {
             from: self.from.min(other.from),
@@ -105,7 +105,8 @@ pub struct Log {
     protected: usize,
     /// Messages before this one have been sent to all receivers.
     needed_from: u64,
-    /// Some receiver waits for the first join point from this message on, and then needs all.
+    /// The first message from which some receiver waits for a join point; from there on it needs
+    /// everything.
     awaited_from: u64,
     /// Messages from this one on are kept, however old they are.
     kept_from: u64,

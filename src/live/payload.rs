@@ -22,7 +22,7 @@ const MAX_KEPT_LIST: usize = 16;
 
 /// Assembles the messages of one connection.
 ///
-/// That of a publisher keeps some of the blocks that it has used for the next message, so that no
+/// A publisher's keeps some of the blocks that it has used for the next message, so that no
 /// other client that waits for memory can stop a running stream.
 #[derive(Clone)]
 pub struct Assembly {
@@ -105,7 +105,7 @@ pub struct BlockPayload {
     assembly: Assembly,
     /// All bytes, while they are few.
     small: Vec<u8>,
-    /// What the connection pays for `small`.
+    /// The bytes that the connection pays for `small`.
     paid: Option<Taken>,
     blocks: Vec<Block>,
     len: usize,
@@ -305,11 +305,11 @@ mod tests {
         let mut first = assembly.payload();
         first.extend(b"a few bytes");
         assert_eq!((allowance.left(), arena.free_blocks()), (10, 4));
-        // Nothing is left to pay for a second one: it takes a block.
+        // The allowance is used up by the first, so the second one takes a block.
         let mut second = assembly.payload();
         second.extend(b"a few bytes");
         assert_eq!((allowance.left(), arena.free_blocks()), (10, 3));
-        // That of a publisher is kept for the next message, and stays paid.
+        // A publisher's block is kept for the next message and stays paid for.
         assembly.keep(1);
         first.clear();
         assert_eq!(allowance.left(), 10);

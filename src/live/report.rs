@@ -28,9 +28,9 @@ pub struct StreamReport {
     pub is_live: bool,
     /// The number of publishes so far.
     pub publishes: u64,
-    /// When the current or last publish began.
+    /// When the current or last publish began, on the clock of [`Server::uptime`](crate::Server::uptime).
     pub since: Millis,
-    /// The connection's number and address of the publisher.
+    /// The publisher: the number of its connection, and its address.
     pub publisher: Option<(u64, IpAddr)>,
     /// Audio received.
     pub audio: TrackReport,
@@ -56,9 +56,9 @@ pub struct StreamReport {
     pub blocks: usize,
     /// The first tracks.
     pub tracks: Arc<Tracks>,
-    /// What was found to be wrong with the current publish.
+    /// The findings about the current publish.
     pub findings: Vec<Finding>,
-    /// What was counted of earlier publishes, as far as it isn't in the other figures.
+    /// The totals of earlier publishes, as far as the other figures don't include them.
     pub past: Totals,
     /// The subscribers together.
     pub viewers: Viewers,
@@ -90,7 +90,7 @@ impl StreamReport {
     }
 }
 
-/// What was received of one medium since the publish began.
+/// The counters of one medium since the publish began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TrackReport {
@@ -100,7 +100,7 @@ pub struct TrackReport {
     pub messages: u64,
     /// Bits per second in the last seconds.
     pub bits_per_second: u64,
-    /// What is known of the track, by its sequence header or else by a recent message.
+    /// The track's properties, from its sequence header or else from a recent message.
     pub info: Option<TrackInfo>,
 }
 
@@ -113,7 +113,7 @@ pub const PROTOCOLS: [&str; 3] = ["rtmp", "flv", "mp4"];
 pub struct Viewers {
     /// By framing: RTMP, FLV, MP4.
     pub counts: [usize; 3],
-    /// What they were sent in total.
+    /// The messages and bytes that they were sent in total.
     pub delivered: Delivered,
     /// The lag of the slowest one, in ms.
     pub lag: Millis,
@@ -142,13 +142,13 @@ pub struct ViewerReport {
     pub protocol: &'static str,
     /// When it joined.
     pub since: Millis,
-    /// What it was sent.
+    /// The messages and bytes that it was sent.
     pub delivered: Delivered,
     /// The age of the oldest message that it hasn't got yet, in ms.
     pub lag: Millis,
 }
 
-/// What a subscriber was sent.
+/// The messages and bytes that a subscriber was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delivered {
     /// Bytes, framing and control bytes included.

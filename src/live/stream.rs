@@ -33,17 +33,17 @@ use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use audience::Audience;
 
-/// What a stream takes on the heap besides its blocks, in bytes: its state, its entry in the table, and
+/// The heap memory of a stream besides its blocks, in bytes: its state, its entry in the table, and
 /// its lists. Its name is counted separately.
 pub const STREAM_COST: usize = 2336;
 
 const _: () = assert!(size_of::<Stream>() + size_of::<StreamState>() + 128 <= STREAM_COST);
 
-/// What a publish adds to that, in bytes, apart from what is paid as it comes: what HLS lists without a
-/// block, the first tracks, and lists of headers and versions.
+/// The heap memory that a publish adds, in bytes, apart from what is paid as it comes: what HLS lists
+/// without a block, the first tracks, and lists of headers and versions.
 pub const PUBLISH_COST: usize = FEW_LEN + 3 * TRACKS_COST + 512;
 
-/// What all streams of a server have in common.
+/// The settings and resources that all streams of a server share.
 #[derive(Clone)]
 pub struct StreamSettings {
     /// Where the logs' blocks come from.
@@ -56,7 +56,7 @@ pub struct StreamSettings {
     pub batch: Millis,
     /// Whether HLS is served, so that a playlist's worth is kept while memory is free.
     pub is_hls_served: bool,
-    /// What pumps work on.
+    /// The working memory of pumps.
     pub desks: Desks,
 }
 
@@ -68,22 +68,22 @@ pub struct Closed;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Superseded;
 
-/// What a pump left behind.
+/// The outcome of a pump.
 #[derive(Debug, Default)]
 pub struct Pumped {
-    /// Some socket didn't take all bytes.
+    /// Whether some socket didn't take all bytes.
     pub has_unsent: bool,
     /// Messages wait for others (see [`StreamSettings::batch`]).
     pub is_waiting: bool,
     /// Subscribers that were moved to a newer keyframe; to be logged.
     pub skips: Vec<Skip>,
-    /// What is wrong with what the publisher sends; to be logged.
+    /// New findings about what the publisher sends, to be logged.
     pub findings: Vec<Finding>,
     /// An HLS viewer that has stopped watching; to be logged.
     pub gone: Option<HlsViewer>,
 }
 
-/// What is left to do for a publish that has ended.
+/// The work left for a publish that has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outlook {
     /// The stream has just ended because its publisher did not come back; to be logged.
@@ -105,7 +105,7 @@ pub struct Stream {
     grown: Signal,
 }
 
-/// What is behind a stream's lock.
+/// The state behind a stream's lock.
 struct StreamState {
     life: Life,
     intake: Intake,
@@ -241,7 +241,7 @@ impl Stream {
         subscriber.or_else(|| state.hls.viewer_after(id, now))
     }
 
-    /// All that is known of the stream and its receivers.
+    /// A report on the stream and its receivers.
     pub fn report(&self, now: Millis) -> StreamReport {
         let state = lock(&self.state);
         let publisher = state.life.publisher();
@@ -300,7 +300,7 @@ impl StreamState {
         self.life.close();
         self.hls.cut_off();
         self.audience.queue_last_words(over);
-        // What slow subscribers haven't got yet stays in the log until they have left.
+        // Messages that slow subscribers haven't got yet stay in the log until they have left.
         self.pump(now);
     }
 }

@@ -30,9 +30,9 @@ pub struct Tracks {
     pub since: u32,
     /// The tracks that fit into MP4.
     pub presentation: Presentation,
-    /// What receivers need for the video, if there is any.
+    /// The capabilities that the video needs, if there is any.
     pub video: Option<Capabilities>,
-    /// What receivers need for the audio, if there is any.
+    /// The capabilities that the audio needs, if there is any.
     pub audio: Option<Capabilities>,
 }
 

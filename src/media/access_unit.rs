@@ -35,7 +35,7 @@ pub enum FramePart {
     First,
     /// A continuation.
     More,
-    /// None: parameter sets, delimiters, or supplemental information only.
+    /// No part of a frame: only parameter sets, delimiters, or supplemental information.
     Beside,
 }
 
@@ -59,7 +59,7 @@ impl RandomAccess {
     }
 }
 
-/// What the units of a message say.
+/// A summary of the units of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnitSummary {
     /// The part of a frame that the message holds.

@@ -59,7 +59,7 @@ impl Medium {
     }
 }
 
-/// What a message carries.
+/// The kind of data that a message carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TagKind {
     /// The decoder's configuration. Receivers that join later need it too.
@@ -84,7 +84,7 @@ pub enum TagKind {
 pub struct Tag {
     /// `None` only for an Enhanced [`TagKind::Command`], and for a message without payload.
     pub codec: Option<Codec>,
-    /// What the message carries; with several tracks, for all of them.
+    /// The kind of data, which is the same for all tracks of a message.
     pub kind: TagKind,
     /// Whether a decoder can start here, by the header's flag or by the frames themselves. Only
     /// ever true for [`TagKind::Frames`] of video.
@@ -146,7 +146,7 @@ impl Tag {
             VideoCodec::H264 | VideoCodec::Hevc | VideoCodec::Av1
         ) {
             let packet_type = reader.byte()?;
-            // Some send ends and empty sequence headers without a composition time.
+            // Some encoders leave the composition time out of sequence ends and empty sequence headers.
             let composition_time = reader.composition_time();
             match packet_type {
                 0 if codec.is_configured_by(reader.rest()) => tag.kind = TagKind::SequenceHeader,
@@ -259,7 +259,7 @@ impl Tag {
         match self.kind {
             // The bits of an unknown codec may mean anything.
             _ if matches!(self.codec, Some(Codec::Video(VideoCodec::Other(_)))) => sent,
-            // It would make all tracks of a multitrack message a command.
+            // In a multitrack message that frame type would make all tracks a command.
             TagKind::Metadata if !is_multitrack => frame_type::COMMAND,
             TagKind::Frames if self.is_keyframe && !is_flagged => frame_type::KEY,
             TagKind::SequenceHeader if sent == frame_type::RESERVED => frame_type::KEY,

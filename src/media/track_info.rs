@@ -1,4 +1,4 @@
-//! What a track is, by its sequence header: "H.264 1920x1080 30 fps", "AAC 48 kHz stereo".
+//! The description of a track, from its sequence header: "H.264 1920x1080 30 fps", "AAC 48 kHz stereo".
 //!
 //! Sequence headers are parsed here and nowhere else. Log, API, `/stat` and metrics show the
 //! [`TrackInfo`]; the tracks of MP4 files and HLS are made from the `Description`.
@@ -19,7 +19,7 @@ use super::tag::{Tag, TagKind};
 use super::video_format::VideoFormat;
 use super::vp9;
 
-/// What is known of a track. Displayed as `H.264 1920x1080 30 fps` or `AAC 48 kHz stereo`.
+/// The known properties of a track. Displayed as `H.264 1920x1080 30 fps` or `AAC 48 kHz stereo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrackInfo {
     /// The codec. It may differ from that of the tag header: some cameras declare H.265 as H.264.
@@ -84,7 +84,7 @@ pub(super) struct Description<'a> {
 
 /// The configuration of a decoder, as far as MP4 needs it.
 pub(super) enum DecoderConfig<'a> {
-    /// None in this message, none that is valid, or none that MP4 could hold.
+    /// The message has no configuration, or none that is valid, or none that MP4 can hold.
     None,
     /// The body of the sequence header, or its part that is the same in every form.
     Video(&'a [u8]),

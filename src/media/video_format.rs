@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::decimal::Thousandths;
 
-/// What a player shows. Displayed as `1920x1080 30 fps`.
+/// The size and rate of the video as shown. Displayed as `1920x1080 30 fps`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VideoFormat {
     /// The width in pixels after cropping; at least 1.

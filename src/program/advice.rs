@@ -1,4 +1,4 @@
-//! What to do when the server can't start: the library says what is wrong, and this adds the option
+//! Advice for when the server can't start: the library says what is wrong, and this adds the option
 //! that helps.
 
 use std::error::Error;

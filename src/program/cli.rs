@@ -18,9 +18,9 @@ use lexopt::Arg;
 use nearest::nearest;
 use opt::{Kind, Opt, PREFIX, variable_name};
 
-/// What the program is asked to do.
+/// The parsed command line.
 #[derive(Clone, Debug, PartialEq)]
-// There is only one in the whole program.
+// The program has only one of these, so its size doesn't matter.
 #[allow(clippy::large_enum_variant)]
 pub(crate) enum Request {
     /// Run the server.

@@ -134,7 +134,7 @@ fn url(stream: &str, access: &Access, key: &str) -> String {
     }
 }
 
-/// What the memory suffices for: "32 MiB: about 9 s of history for four 6 Mbit/s streams".
+/// Describes what the memory suffices for: "32 MiB: about 9 s of history for four 6 Mbit/s streams".
 fn memory_text(config: &Config) -> String {
     let share = Arena::shared_len(config.memory) / STREAMS;
     let seconds = (share / (MBIT * 1_000_000 / 8)) as u64;
@@ -146,7 +146,7 @@ fn memory_text(config: &Config) -> String {
     )
 }
 
-/// Who may publish or play: "needs a key, from any address".
+/// Describes who may publish or play: "needs a key, from any address".
 fn access_text(verb: &str, access: &Access) -> String {
     let networks = access.networks_in_words();
     match (access.keys.is_empty(), access.users.is_empty()) {

@@ -57,7 +57,7 @@ struct State {
 
 /// Starts logging to standard error at this level, or as `RUST_LOG` says. Panics are logged too.
 pub(crate) fn init(level: Option<LevelFilter>) -> io::Result<Logger> {
-    // Not through `io::stderr`: a thread that holds its lock may wait forever for a slow reader.
+    // `io::stderr` isn't used, because a thread that holds its lock may wait forever for a slow reader.
     let out = stderr()?;
     let is_journal = is_journal(&out);
     let logger = Logger::start(out, is_journal)?;

@@ -200,7 +200,7 @@ impl Challenge {
     }
 }
 
-/// What clients take for the path of an app as sent. They differ when the user's own app has a
+/// The strings that clients may hash as the path of the app. They differ when the user's own app has a
 /// query, as in `live?key=1?authmod=llnw&...`: librtmp hashes `live`, ffmpeg `live?key=1`.
 fn paths(app: &str) -> [&str; 2] {
     let [first, last] = [app.split_once('?'), app.rsplit_once('?')];

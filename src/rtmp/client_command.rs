@@ -1,4 +1,4 @@
-//! What a client asks for with a command (7.2).
+//! The commands of a client, parsed (7.2).
 //!
 //! Every argument is optional and of any type until checked: real clients leave out the publish
 //! type, send names where numbers belong and numbers where booleans do.
@@ -205,7 +205,7 @@ mod tests {
     fn an_undecodable_argument_ends_the_arguments() {
         let bytes = b"\x02\0\x04play\0\0\0\0\0\0\0\0\0\x05\x02\0\x01a\x99\x02\0\x01b";
         assert_eq!(call(bytes).command, play("a"));
-        // Nothing comes after an object without an end, which counts as missing itself.
+        // An object without an end counts as missing, and nothing can follow it.
         let cut = b"\x02\0\x04play\0\0\0\0\0\0\0\0\0\x03\0\x03app\x02\0\x01a";
         assert_eq!(call(cut).command, play(""));
         let cut = b"\x02\0\x07connect\0\0\0\0\0\0\0\0\0\x03\0\x03app\x02\0\x01a";

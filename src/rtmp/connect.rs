@@ -9,7 +9,7 @@ use codecs::{CodecList, CodecMap, mask};
 
 pub use codecs::{ALL_BITS, AUDIO_OTHERS, Codecs, FOUR_CCS, VIDEO_FOUR_CCS, VIDEO_OTHERS};
 
-/// What a client says about itself in connect; what it left out is empty.
+/// The properties of a client's connect command; missing ones are empty.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Connect {
     /// The application, query included; cut after 1,024 bytes, which is longer than any valid name.

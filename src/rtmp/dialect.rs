@@ -11,7 +11,7 @@ use super::message::type_id;
 pub struct Dialect {
     /// In AMF3 (`objectEncoding` 3).
     pub is_amf3: bool,
-    /// It understands a request to connect again (`capsEx`).
+    /// Whether it understands a request to reconnect (`capsEx`).
     pub can_reconnect: bool,
 }
 

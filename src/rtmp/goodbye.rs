@@ -1,4 +1,4 @@
-//! What a player is sent when its stream is over.
+//! The messages that a player is sent when its stream is over.
 
 use super::chunk::chunk_stream_id;
 use super::chunk_writer::ChunkWriter;

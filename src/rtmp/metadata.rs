@@ -140,7 +140,7 @@ mod tests {
         properties.clone()
     }
 
-    /// What players get of these properties.
+    /// Returns what players get of these properties.
     fn for_players(
         came: &[(String, Value)],
         has_audio: Option<bool>,

@@ -9,7 +9,7 @@
 //!             `recv`    the program's thread
 //! ```
 //!
-//! What waits for the program is in the log, not in a queue: the inbox holds one message, and refuses
+//! Messages wait for the program in the log, not in a queue: the inbox holds one message, and refuses
 //! the next one, as the buffer of a socket does, until that is taken.
 
 use std::fmt;
@@ -41,7 +41,8 @@ use crate::rtmp::stream_key::StreamKey;
 /// Metadata and sequence headers come first, then everything from a keyframe on, with the timestamps
 /// of the publisher ([`Join::Gop`] and [`Join::Next`]), all tracks included. When a publisher comes
 /// back, its headers come again. A program that is too slow skips to a newer keyframe, as a player does.
-/// One that receives nothing for 20 s although messages are waiting is detached.
+/// One that receives nothing for 20 s although messages are waiting is detached. It is counted among the
+/// viewers of its stream.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -153,7 +154,8 @@ impl Attached {
             if self.inbox.take(&mut self.message) {
                 return Ok(Some(&self.message));
             }
-            // What is in the log already fills the inbox now, what comes later by the publisher's pump.
+            // Fills the inbox with what is in the log already. The publisher's pump brings what comes
+            // later.
             let now = self.shared.now();
             if let Err(end) = self.stream.with_subscriber(self.subscriber, now, |_| {}) {
                 // The last message may have come with the end.
@@ -161,6 +163,7 @@ impl Attached {
                     return Ok(Some(&self.message));
                 }
                 return Err(match end {
+                    PlayEnd::Finished if self.shared.is_stopping() => Detached::Stopping,
                     PlayEnd::Finished => Detached::StreamEnded,
                     _ => Detached::TooSlow,
                 });

@@ -25,7 +25,7 @@ use crate::live::table::StreamTable;
 /// this many. Of a mebibyte it is enough for a dozen.
 const COMMON: usize = 32;
 
-/// What a server is started with; made by [`Server::builder`].
+/// The settings to start a server with; made by [`Server::builder`].
 #[must_use = "nothing happens before `start`"]
 pub struct ServerBuilder {
     config: Config,

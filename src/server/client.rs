@@ -26,7 +26,7 @@ impl Protocol {
     }
 }
 
-/// What an access rule is about.
+/// The action that an access rule governs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Sending a stream.

@@ -44,7 +44,7 @@ pub(super) use full::Full;
 use open::{Cut, OpenConnection, StreamUse};
 pub(super) use permit::Permit;
 
-/// One in this many places is kept free of viewers; as many connections may be closing, in addition
+/// One place in this many is kept free of viewers; as many connections may be closing, in addition
 /// to the places that are taken.
 const RESERVE: usize = 8;
 

@@ -1,14 +1,4 @@
-//! What a program that embeds the server is asked, and what it is notified of.
-//!
-//! ```text
-//! connect ── publish ── metadata ... ── unpublish ── disconnect
-//!         └─ play ── stop ─────────────────────────┘
-//! ```
-//!
-//! A handler is called on the thread of the connection that it is about, so it may take its time:
-//! only that connection waits. A play over HLS outlives connections; its end comes on another thread.
-//! Whatever was accepted is followed by its counterpart, also when the
-//! client vanishes. The access rules of the configuration (keys, users, networks) are checked first.
+//! The callbacks of a program that embeds the server: decisions and notifications.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,6 +11,17 @@ pub use super::client::{Client, Protocol};
 
 /// Decides who may do what, and is notified of what happens. The default of each method accepts and
 /// does nothing.
+///
+/// ```text
+/// connect ── publish ── metadata ... ── unpublish ── disconnect
+///         └─ play ── stop ─────────────────────────┘
+/// ```
+///
+/// - The access rules of the configuration (keys, users, networks) are checked first.
+/// - A handler is called on the thread of the connection that the call is about, and may block: only that
+///   connection waits. A play over HLS outlives its connections; its end comes on another thread.
+/// - Each connect, publish and play that was accepted is followed by its counterpart, also when the client
+///   vanishes. Clients over HTTP don't connect and disconnect: they only play.
 ///
 /// ```
 /// use brooklet::{Client, Handler, Refusal, StreamKey, StreamRequest};
@@ -192,7 +193,7 @@ pub(super) enum RefusalKind {
     Forbidden,
     /// Credentials are missing or wrong.
     Unauthorized,
-    /// Nothing is wrong: the client is expected to reconnect, for example with credentials.
+    /// A normal step: the client is expected to reconnect, for example with credentials.
     Step,
     TooManyAttempts,
     ServerStops,

@@ -31,7 +31,7 @@ fn interfaces() -> Vec<IpAddr> {
     found.map(if_addrs::Interface::ip).collect()
 }
 
-/// None: only the program has the crate that finds them.
+/// Returns no addresses: the crate that finds them comes with the feature `cli`.
 #[cfg(not(feature = "cli"))]
 fn interfaces() -> Vec<IpAddr> {
     Vec::new()

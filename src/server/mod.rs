@@ -65,7 +65,7 @@ pub struct Server {
     listeners: Vec<(Arc<Listener>, Option<JoinHandle<()>>)>,
 }
 
-/// What all threads of a server share.
+/// State shared by all threads of a server.
 struct Shared {
     config: Config,
     arena: Arena,
@@ -186,13 +186,13 @@ impl Server {
         self.shared.connections.count()
     }
 
-    /// The time since the start: the clock of the reports.
+    /// The time since the start, which is the clock of all [`Millis`] in reports.
     pub fn uptime(&self) -> Duration {
         self.shared.started.elapsed()
     }
 
-    /// Attaches to a stream: its messages from a keyframe on, without a socket. Waits for the stream
-    /// if nobody publishes it. See [`Attached`].
+    /// Attaches to a stream: its messages from a keyframe on, without a socket. Returns at once, also if
+    /// nobody publishes the stream yet: [`Attached::recv`] waits for messages.
     pub fn attach(&self, key: &StreamKey, join: Join) -> Result<Attached, Detached> {
         Attached::new(&self.shared, key, join)
     }

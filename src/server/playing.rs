@@ -37,9 +37,9 @@ pub(super) struct Playing {
     since: Millis,
     /// The first burst isn't out yet.
     pub(super) is_in_burst: bool,
-    /// It has ended, but for the rest of a message that was begun.
+    /// Whether it has ended except for the rest of a message that was begun.
     pub(super) is_retiring: bool,
-    /// What the connection pays for it.
+    /// The bytes that the connection pays for it.
     _taken: Taken,
 }
 

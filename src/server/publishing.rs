@@ -68,13 +68,13 @@ pub(super) fn advance(publishing: &mut Vec<Publishing>, now: Millis) {
 /// How far a publish has got.
 enum Course {
     Live,
-    /// It has ended, and its stream goes on.
+    /// The publish has ended, and its stream goes on.
     Ended {
         at: Millis,
         /// When to look at the stream again.
         until: Millis,
     },
-    /// Nothing is left to do.
+    /// The publish has ended, and nothing is left to do for it.
     Over,
 }
 

@@ -79,7 +79,7 @@ struct RtmpConnection {
     kept: Option<Taken>,
     /// When the phase before publish or play has to be over.
     deadline: Option<Millis>,
-    /// What the client calls itself, as log lines show it.
+    /// The name that the client gives itself, as shown in log lines.
     name: String,
     /// The handlers have accepted its connect, and must be notified of its end.
     is_accepted: bool,

@@ -31,7 +31,7 @@ pub struct StartError {
     pub(super) source: Option<io::Error>,
 }
 
-/// What failed when a server was started.
+/// The step at which the start of a server failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartErrorKind {
@@ -49,7 +49,7 @@ pub enum StartErrorKind {
 }
 
 impl StartError {
-    /// What failed.
+    /// The step that failed.
     pub fn kind(&self) -> StartErrorKind {
         self.kind
     }

@@ -173,7 +173,7 @@ impl Xml<'_> {
         dropped: u64,
         is_publishing: bool,
     ) {
-        // It may have closed meanwhile.
+        // The connection may have closed in the meantime.
         let Some(connection) = connection else {
             return;
         };

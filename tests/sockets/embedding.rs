@@ -113,8 +113,8 @@ fn a_server_that_stops_ends_attached_streams() {
         .attach(&StreamKey::new("live", "gate").unwrap(), Join::Next)
         .unwrap();
     server.stop();
-    assert_eq!(stream.recv(DEADLINE), Err(Detached::StreamEnded));
-    assert_eq!(waiting.recv(DEADLINE), Err(Detached::StreamEnded));
+    assert_eq!(stream.recv(DEADLINE), Err(Detached::Stopping));
+    assert_eq!(waiting.recv(DEADLINE), Err(Detached::Stopping));
     let late = server.attach(&door(), Join::Gop);
     assert_eq!(late.err(), Some(Detached::Stopping));
 }

@@ -98,7 +98,7 @@ impl Account {
         let missing = least_free.saturating_sub(state.free.len());
         let excess = missing.max(spare.saturating_sub(total / 2));
         let own = state.accounts[self.number].spare;
-        // It is this account's turn if all together would still have too many, or just enough, were
+        // It is this account's turn if the accounts would still have too many, or just enough, were
         // each of them cut to less than this one has.
         excess > 0 && own > 0 && state.spare(own - 1) + excess >= spare
     }

@@ -10,7 +10,7 @@ use crate::live::lock;
 /// `sendmsg`, small enough that an audio-only stream doesn't hoard memory.
 pub const BLOCK_LEN: usize = 16 * 1024;
 
-/// One in this many blocks is in the reserve, which no stream may fill.
+/// One block in this many is in the reserve, which no stream may fill.
 pub(super) const RESERVE: usize = 8;
 
 /// No level: there are enough blocks.
@@ -33,7 +33,7 @@ pub(super) struct Pool {
     pub(super) per_client: AtomicUsize,
 }
 
-/// What is behind the pool's lock.
+/// The state behind the pool's lock.
 #[derive(Default)]
 pub(super) struct PoolState {
     pub(super) free: Vec<&'static mut [u8]>,
@@ -163,7 +163,7 @@ impl Pool {
 }
 
 impl AccountSlot {
-    /// What it may hold at a level.
+    /// The number of blocks that it may hold at a level.
     fn may_hold(&self, level: usize) -> usize {
         // Without a publisher its newest GOP is of little use to viewers.
         if self.is_running {
@@ -173,13 +173,13 @@ impl AccountSlot {
         }
     }
 
-    /// What it takes at a level.
+    /// The number of blocks that it takes at a level.
     fn claim(&self, level: usize, least: usize) -> usize {
         let needs = (self.held - self.spare).max(self.protected).max(least);
         needs.min(self.may_hold(level))
     }
 
-    /// What it is to give up at a level that isn't [`PLENTY`].
+    /// The number of blocks that it must give up at a level that isn't [`PLENTY`].
     pub(super) fn excess(&self, level: usize) -> usize {
         let excess = self.held.saturating_sub(self.may_hold(level));
         excess.max(self.spare)

@@ -19,7 +19,7 @@ pub struct FileName {
     pub kind: FileKind,
 }
 
-/// What a [`FileName`] names.
+/// The kind of file that a [`FileName`] names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
     /// The init segment of this version.

@@ -58,7 +58,7 @@ pub fn write_multivariant(
     write!(out, ",CLOSED-CAPTIONS=NONE\n{media}{query}\n")
 }
 
-/// What a media playlist contains besides the listing.
+/// The contents of a media playlist besides the listing.
 #[derive(Clone, Copy)]
 pub struct MediaContext<'a> {
     /// The life of the stream, for the names of files.

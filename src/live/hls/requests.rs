@@ -58,7 +58,7 @@ pub struct Asker {
 /// The answer to a request.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// What both playlists are made of.
+    /// The contents of both playlists.
     Playlist(Box<Playlist>),
     /// The version and tracks of an init segment.
     Init(u64, Arc<Tracks>),
@@ -79,7 +79,7 @@ pub struct Playlist {
     pub is_new_viewer: bool,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug)]
 pub enum Look {
     /// Its answer.
@@ -96,13 +96,13 @@ pub enum Look {
 /// Why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unavailable {
-    /// There is no such thing, or no longer.
+    /// The file doesn't exist, or no longer exists.
     NotFound,
-    /// It is too far in the future.
+    /// The request is for something too far in the future.
     TooFar,
     /// Nothing of the stream fits into MP4.
     NoCodec,
-    /// There is no memory for what playlists list.
+    /// The arena has no memory for what playlists list.
     NoMemory,
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::live::Millis;
 
-/// What the segments need to know about a message.
+/// The properties of a message that segments need.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MediaSample {
     /// Its number in the log.
@@ -42,8 +42,8 @@ impl MediaSample {
     }
 }
 
-/// Which messages of a range belong to a segment. Audio may already belong to the next segment while
-/// the video of this one goes on.
+/// Selects the messages of a range that belong to a segment. Audio may already belong to the next
+/// segment while the video of this one goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MessageSet {
     /// First message number and end.

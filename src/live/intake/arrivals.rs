@@ -1,4 +1,4 @@
-//! What came of a publisher: bytes, messages, rates, and what the doctor finds in them.
+//! Counters of what a publisher sent: bytes, messages, rates, and what the doctor finds in them.
 //!
 //! The publisher's thread counts under the stream's lock: a few additions per message, nothing is
 //! allocated, and no floating point.
@@ -24,12 +24,12 @@ pub(super) struct Arrivals {
     video: Arrived,
     frame_rate: FrameRate,
     dropped: u64,
-    /// What was counted of earlier publishes.
+    /// The totals of earlier publishes.
     past: Totals,
     pub(super) doctor: Doctor,
 }
 
-/// What came of one medium.
+/// The counters of one medium.
 #[derive(Default)]
 struct Arrived {
     bytes: u64,

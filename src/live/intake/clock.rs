@@ -100,7 +100,7 @@ struct Placed {
 #[derive(Clone, Copy)]
 struct Constant {
     ms: u32,
-    /// It includes the clock's `shift`.
+    /// Whether it includes the clock's `shift`.
     is_shifted: bool,
 }
 
@@ -136,7 +136,7 @@ impl Clock {
     pub(super) fn place(&mut self, kind: Kind, timestamp: u32, now: Millis) -> u32 {
         let index = usize::from(kind != Kind::Audio);
         if self.pacer.note(index, timestamp, now) {
-            // Not back, and not before the audio that was counted so far.
+            // Never backward, and never before the audio that was counted so far.
             let newest = self.newest().unwrap_or(0);
             let tracks = self.tracks.iter().flatten();
             let mut wall = tracks.map(|track| track.wall_clock(now));

@@ -98,7 +98,7 @@ impl Doctor {
             let is_again = self.logged & bit != 0;
             let interval = finding.log_interval();
             if is_again && interval.is_some_and(|ms| now.wrapping_sub(*logged_at) < ms) {
-                // It stays news until it may be logged again.
+                // The finding stays news until it may be logged again.
                 continue;
             }
             self.news &= !bit;
@@ -190,7 +190,7 @@ impl Doctor {
             return;
         }
         self.wrong_windows = self.wrong_windows.saturating_add(1);
-        // Not again for each further window: the finding would only repeat itself.
+        // Only once: further windows would repeat the finding.
         if self.wrong_windows == WRONG_WINDOWS {
             self.find(Finding::FrameRate {
                 announced,

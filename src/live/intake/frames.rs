@@ -42,10 +42,10 @@ const FIRST_PATIENCE: Millis = 2_000;
 /// whose beginning got lost.
 const FRAME_SPAN: u32 = 20;
 
-/// What is known of the video frames of the current publish.
+/// The state of the current publish's video frames.
 #[derive(Default)]
 pub(super) struct Frames {
-    /// Some came in several messages.
+    /// Whether some frames came in several messages.
     come_in_parts: bool,
     /// A frame has come whose units say that a decoder can start there.
     has_access: bool,
@@ -79,14 +79,14 @@ pub(super) struct OpenFrame {
     is_out: bool,
 }
 
-/// What a message of media turned out to be.
+/// The judgment on a media message.
 pub(super) struct Judged {
     pub(super) class: Class,
     /// Receivers may start here.
     pub(super) is_start: bool,
     /// Files may start here, too.
     pub(super) is_sync: bool,
-    /// What its units say, if it has any.
+    /// The summary of its units, if it has any.
     pub(super) look: Option<(UnitFormat, UnitSummary)>,
 }
 
@@ -131,7 +131,7 @@ impl Intake {
             look,
             ..Judged::of(class)
         };
-        // What follows is about frames, and this message belongs to the one before.
+        // The rest is about new frames, and this message belongs to the frame before.
         if class == Class::Rest {
             return judged;
         }

@@ -102,7 +102,7 @@ impl Intake {
         pay(least).then_some(0)
     }
 
-    /// What headers, parameter sets and metadata take on the heap, in bytes.
+    /// The heap memory of headers, parameter sets and metadata, in bytes.
     pub(super) fn headers_cost(&self) -> usize {
         let metadata = self.publish.metadata.as_ref().map_or(0, Kept::heap_len);
         self.preamble.cost() + self.publish.frames.sets.room() + metadata
@@ -169,7 +169,7 @@ impl Intake {
     ) {
         self.note_announced(properties);
         let encoded = properties.map(|all| metadata::for_players(all, None, None));
-        // What the old ones took is free before the new ones are paid for.
+        // Frees the old ones before the new ones are paid for.
         self.publish.metadata = None;
         self.publish.metadata = encoded.and_then(|encoded| match encoded.len() {
             len @ 0..=SHORT_METADATA if self.pay_for_headers(len) == Some(HEAP_LEN) => {

@@ -28,10 +28,10 @@ const PREFIX_LEN: usize = 64;
 /// The longest sequence header that files are made of, in bytes: x265 writes a long text into its own.
 const MAX_CONFIG_LEN: usize = 3 * 1024;
 
-/// What is known of the tracks of the current publish beside their headers.
+/// The state of the current publish's tracks besides their headers.
 #[derive(Default)]
 pub(super) struct FoundTracks {
-    /// What the first video track's messages ask of their receivers.
+    /// The capabilities that messages of the first video track need.
     video: Option<Capabilities>,
     /// The same for audio.
     audio: Option<Capabilities>,
@@ -66,7 +66,7 @@ impl Intake {
         }
         let rates = [number("videodatarate"), number("audiodatarate")];
         let kbits: f64 = rates.into_iter().flatten().sum();
-        // Some count a kbit as 1024 bits.
+        // Some encoders count a kbit as 1024 bits.
         self.publish.announced_bandwidth = (kbits.max(0.0) * 1024.0) as u32;
     }
 
@@ -164,8 +164,8 @@ impl Intake {
         is_paid
     }
 
-    /// What the tracks take that receivers may still need: the stream's, those of HLS, and the ones
-    /// before. Each may come to be held in another place, but there won't be more of them.
+    /// The heap memory of all tracks that receivers may still need: the stream's, those of HLS, and the
+    /// ones before. Each may come to be held in another place, but there won't be more of them.
     fn held_tracks_cost(&self, hls: &Hls) -> usize {
         let offered = self.offered.tracks.iter().flatten();
         let held = hls.held_tracks().chain([&self.tracks]).chain(offered);
@@ -278,7 +278,7 @@ impl Intake {
     }
 }
 
-/// What tracks take on the heap, in bytes.
+/// The heap memory of tracks, in bytes.
 fn tracks_cost(tracks: &Tracks) -> usize {
     TRACKS_COST + tracks.presentation.config_len()
 }

@@ -14,11 +14,11 @@ pub enum Role {
     Media,
     /// Decoder configuration or metadata: part of the preamble from here on.
     Header,
-    /// Neither, such as the end of a sequence.
+    /// Neither header nor media, such as the end of a sequence.
     Other,
     /// More of a video frame that an earlier message began.
     Rest,
-    /// What belongs to no frame, such as parameter sets.
+    /// Data that belongs to no frame, such as parameter sets.
     Beside,
     /// A video frame once more, assembled for containers from the messages that it came in. No other
     /// receiver gets it.
@@ -36,7 +36,7 @@ const ROLES: [Role; 6] = [
     Role::Whole,
 ];
 
-/// What a container needs to know of a frame, apart from its bytes.
+/// The properties of a frame that a container needs, apart from its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
     /// When it is decoded: video in ms, audio in samples at the track's rate, both since the same
@@ -53,7 +53,7 @@ pub struct Sample {
     pub is_sync: bool,
 }
 
-/// What the stream knows of a message when it appends it.
+/// The properties of a message, known when the stream appends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
     /// Audio, video or data.
@@ -64,11 +64,11 @@ pub struct Meta {
     pub arrived: Millis,
     /// A receiver may start here, once it has the preamble.
     pub is_join_point: bool,
-    /// What it is to its receivers.
+    /// Its role for its receivers.
     pub role: Role,
     /// The version of the preamble that holds after this message.
     pub preamble_version: u32,
-    /// What it asks of its receivers.
+    /// The capabilities that it needs of its receivers.
     pub needs: Capabilities,
     /// The number of ModEx bytes behind the first byte of its payload. The last of them holds, in its
     /// low half, the packet type that the first byte has without them.
@@ -84,7 +84,7 @@ impl Meta {
     }
 }
 
-/// One message in the index.
+/// The index entry of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// As it was appended.

@@ -112,7 +112,7 @@ impl Log {
                 let (index, offset) = (at / BLOCK_LEN, at % BLOCK_LEN);
                 let held = self.blocks.get(index)?;
                 let there = held.payload_end().saturating_sub(offset);
-                // What follows lies in the next block, behind the records of this one.
+                // The rest lies in the next block, behind the records of this one.
                 from_base = Some((index + 1) * BLOCK_LEN);
                 if skip < there {
                     let from = offset + skip;

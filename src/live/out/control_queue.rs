@@ -9,7 +9,7 @@ pub const MAX_CONTROL_LEN: usize = MAX_REPLIES + MAX_REPLY;
 /// See the module's documentation.
 pub(super) struct ControlQueue {
     bytes: Vec<u8>,
-    /// What the connection pays for them.
+    /// The bytes that the connection pays for them.
     paid: Option<Taken>,
 }
 

@@ -99,8 +99,8 @@ impl WireFormat {
         }
     }
 
-    /// What comes before the first message, and in MP4 before the first one of another presentation:
-    /// content type and bytes.
+    /// The head that comes before the first message, and in MP4 before the first one of another
+    /// presentation: content type and bytes.
     pub(super) fn lead(&self, presentation: &Presentation, has: Has) -> (Cow<'_, str>, Vec<u8>) {
         match self {
             WireFormat::Rtmp { .. } => Default::default(),

@@ -73,8 +73,8 @@ impl Framing {
         framed
     }
 
-    /// What comes before the first message of a file, and before the first of another presentation.
-    /// `respond`: the file answers an HTTP request, of which nothing is out yet.
+    /// The head that comes before the first message of a file, and before the first of another
+    /// presentation. `respond`: the file answers an HTTP request, of which nothing is out yet.
     pub(super) fn lead(
         &self,
         presentation: &Presentation,

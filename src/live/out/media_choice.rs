@@ -1,4 +1,4 @@
-//! Which media a receiver wants of those that it could take.
+//! The media that a receiver wants, among those that it could take.
 
 use crate::live::kind::Kind;
 use crate::live::tracks::Has;

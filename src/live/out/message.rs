@@ -1,4 +1,4 @@
-//! What a format looks at of a message: everything but the bytes of its payload.
+//! The properties of a message that formats look at: everything but the bytes of its payload.
 
 use crate::live::kind::Kind;
 use crate::live::log::{Entry, Sample};

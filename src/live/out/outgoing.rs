@@ -20,7 +20,7 @@ use crate::live::log::{Entry, Log};
 /// See the module's documentation.
 pub(super) struct Outgoing {
     pub(super) framed: FramedMessage,
-    /// What was framed.
+    /// The message that was framed.
     pub(super) message: Message,
     /// Position in the log of the payload as it was published.
     position: u64,

@@ -9,14 +9,14 @@ use super::sink::Sink;
 use crate::allowance::Taken;
 use crate::live::capabilities::Capabilities;
 
-/// What a receiver is, and where it wants to start.
+/// A receiver's request: its kind, its capabilities, and where it wants to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receiver {
     /// The bytes around each message.
     pub framing: Framing,
     /// Where it starts.
     pub join: Join,
-    /// What it can take.
+    /// The codecs and message forms that it can take.
     pub capabilities: Capabilities,
 }
 

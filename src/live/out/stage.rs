@@ -33,7 +33,7 @@ const MIN_RECEIVERS: usize = 4;
 pub(in crate::live) struct Stage {
     /// Numbers of the messages to be staged.
     messages: Range<u64>,
-    /// What these messages ask of their receivers, taken together.
+    /// The capabilities that these messages need together.
     needs: Capabilities,
     /// For RTMP, FLV and MP4.
     shelves: [Shelf; 3],
@@ -74,7 +74,7 @@ impl Stage {
         let mut len = 0;
         let mut needs = Capabilities::NONE;
         for number in messages.clone() {
-            // Not every receiver needs a header.
+            // Not every receiver needs a header, so messages with one among them aren't staged.
             let entry = log.entry(number);
             let Some(entry) = entry.filter(|entry| entry.meta.role != Role::Header) else {
                 return;

@@ -37,9 +37,10 @@ const MAX_STALL: Millis = 20_000;
 /// Why a subscriber was marked for removal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlayEnd {
-    /// It was in the middle of a message that has left the log, or took no byte for a long time.
+    /// The receiver was in the middle of a message that has left the log, or took no byte for a long
+    /// time.
     Stalled,
-    /// It asked for more replies than it read.
+    /// The receiver asked for more replies than it read.
     ControlOverflow,
     /// The stream ended and the subscriber was notified.
     Finished,
@@ -47,7 +48,7 @@ pub enum PlayEnd {
     NothingToTake,
     /// The stream has other tracks than the file that the subscriber gets.
     OtherTracks,
-    /// It stopped playing, at a message boundary; its connection goes on.
+    /// The receiver stopped playing, at a message boundary; its connection goes on.
     Left,
     /// The socket failed.
     Io(ErrorKind),
@@ -67,7 +68,7 @@ impl fmt::Display for PlayEnd {
     }
 }
 
-/// What a subscriber sees of its stream while it is pumped.
+/// The parts of a stream that a subscriber needs while it is pumped.
 pub struct StreamView<'a> {
     /// The history.
     pub log: &'a Log,
@@ -77,7 +78,7 @@ pub struct StreamView<'a> {
     pub oldest_preamble: u32,
     /// The tracks at the last pump of all subscribers, and those before.
     pub old_tracks: &'a [Option<Arc<Tracks>>; 2],
-    /// What files of the stream announce.
+    /// The tracks that files of the stream announce.
     pub tracks: &'a Arc<Tracks>,
     /// Whether these are all tracks, so that a file can begin.
     pub are_tracks_known: bool,
@@ -123,7 +124,7 @@ enum LogCursor {
     At(u64),
 }
 
-/// What a receiver needs before the message at its cursor.
+/// The headers that a receiver needs before the message at its cursor.
 struct LeadIn {
     /// The beginning of a file with these tracks, until it is out.
     opening: Option<Has>,
@@ -144,7 +145,7 @@ struct FileState {
     is_opening_due: bool,
 }
 
-/// What is being sent, and how many bytes of it are out.
+/// The piece that is being sent, and how many bytes of it are out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sending {
     /// Nothing: this is a message boundary.
@@ -170,17 +171,17 @@ struct Edge {
 
 /// How far the end of a subscriber has come.
 enum Ending {
-    /// It goes on.
+    /// The play goes on.
     No,
     /// At the next message boundary; the connection stays open.
     Retiring,
     /// After the control bytes; the connection is finished.
     Queued(PlayEnd),
-    /// It is to be removed.
+    /// The subscriber is to be removed.
     Over(PlayEnd),
 }
 
-/// What reports and time limits need to know.
+/// The figures that reports and time limits are based on.
 #[derive(Default)]
 struct DeliveryRecord {
     since: Millis,
@@ -196,7 +197,7 @@ enum SendStep {
     Sent,
     /// The socket is full.
     Blocked,
-    /// Nothing to send.
+    /// There was nothing to send.
     Idle,
 }
 
@@ -266,12 +267,12 @@ impl Subscriber {
         }
     }
 
-    /// What it has been sent so far.
+    /// The messages and bytes sent so far.
     pub fn delivered(&self) -> Delivered {
         self.record.delivered
     }
 
-    /// Who it is and how it fares.
+    /// A report on the subscriber, for lists of viewers.
     pub(in crate::live) fn report(&self, log: &Log, now: Millis) -> ViewerReport {
         let lag = match self.cursor {
             LogCursor::At(number) if !self.is_paused => lag_of(number, log, now),

@@ -98,7 +98,7 @@ impl Audience {
     pub(super) fn pump(&mut self, log: &mut Log, intake: &mut Intake, now: Millis) -> bool {
         self.due = When::default();
         intake.note_pump();
-        // What several subscribers get alike is framed once, on the stage.
+        // Messages that several subscribers get alike are framed once, on the stage.
         let mut desk = self.desks.take();
         desk.stage
             .begin(self.pumped_to, log, self.subscribers.len());
@@ -109,7 +109,7 @@ impl Audience {
         let mut total = self.past.bytes;
         for subscriber in &mut self.subscribers {
             has_unsent |= subscriber.pump(&view, &mut desk);
-            // What all of them have been sent may leave the log.
+            // Messages that all of them have been sent may leave the log.
             needs = needs.and(subscriber.needs());
             total += subscriber.delivered().bytes;
         }

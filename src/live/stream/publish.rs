@@ -135,7 +135,7 @@ impl Stream {
             account.set_running(false);
         }
         state.take_in(now, Intake::complete_frame);
-        // What waited for company has waited long enough.
+        // Messages held back for batching must wait no longer.
         state.audience.hurry();
         state.hls.cut_off();
         self.notify_hls(&mut state);

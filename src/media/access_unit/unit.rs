@@ -1,4 +1,4 @@
-//! What one unit is, by its first bytes.
+//! The kind of a unit, by its first bytes.
 
 use super::RandomAccess;
 use crate::media::bits::BitReader;
@@ -17,7 +17,7 @@ pub(super) struct UnitHead {
     pub(super) obu_type: u8,
 }
 
-/// What a unit is.
+/// The kind of a unit.
 pub(super) enum UnitKind {
     /// A slice of a frame, or all of it. True if it is the first one.
     Slice(bool, RandomAccess),

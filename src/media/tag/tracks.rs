@@ -38,7 +38,7 @@ const MAX_HEAD_LEN: usize = 1 + MAX_MOD_EX_LEN + 1 + 4 + 1;
 /// The part of a message that belongs to one track, in the form that goes to players.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackMessage {
-    /// What it carries.
+    /// The kind of data that it carries.
     pub kind: TagKind,
     /// Whether a decoder can start here.
     pub is_keyframe: bool,

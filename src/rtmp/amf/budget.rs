@@ -11,7 +11,7 @@ pub const MAX_VALUES: usize = 8192;
 /// Bytes that references of AMF3 may repeat in one message: 16 for the name of every value.
 pub const MAX_REPEATED_TEXT: usize = 16 * MAX_VALUES;
 
-/// What a message may still contain.
+/// The values and bytes that a message may still contain.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     values: usize,

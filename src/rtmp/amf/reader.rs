@@ -36,7 +36,7 @@ pub struct Reader<'a> {
     /// Objects and arrays that have begun and not ended, the outermost first.
     open: [OpenValue; MAX_DEPTH],
     depth: usize,
-    /// Some value was in AMF3.
+    /// Whether any value was in AMF3.
     pub(in crate::rtmp) has_amf3: bool,
     tables: Tables,
 }

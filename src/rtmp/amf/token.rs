@@ -81,7 +81,7 @@ pub struct Named<'a> {
 /// The name of a value in its object or array.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Name<'a> {
-    /// Not in an object, or in a strict array.
+    /// The value has no key: it isn't in an object, or it is in a strict array.
     None,
     /// The name as it came.
     Text(Text<'a>),

@@ -67,7 +67,7 @@ impl<'a> InPlace<'a> {
         self.left
     }
 
-    /// Goes to the next chunk, whose header may lie in both places.
+    /// Moves on to the next chunk, whose header may be split between the two buffers.
     fn skip_header(&mut self) {
         self.left_in_chunk = self.left.min(self.chunk_size);
         match self.first.get(self.header_len..) {

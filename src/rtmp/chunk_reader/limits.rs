@@ -1,4 +1,4 @@
-//! What a peer may send.
+//! Limits on what a peer may send.
 
 use crate::rtmp::Error;
 

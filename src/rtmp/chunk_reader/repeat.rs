@@ -31,7 +31,7 @@ impl Repeat {
             self.len += 1;
         }
         let field = stream.extended.unwrap_or(0).to_be_bytes();
-        // Some repeat the message's timestamp where the header had a delta.
+        // Some encoders repeat the message's timestamp even if the header had a delta.
         let timestamp = stream.timestamp.to_be_bytes();
         let is_known = stream.repeats == Some(true);
         if !is_known && !field.starts_with(self.seen()) && !timestamp.starts_with(self.seen()) {

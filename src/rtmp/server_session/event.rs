@@ -1,10 +1,10 @@
-//! What a session reports to its caller.
+//! Events that a session reports to its caller.
 
 use crate::medium::Medium;
 use crate::rtmp::chunk_reader::InPlace;
 use crate::rtmp::connect::Connect;
 
-/// What the client wants or sends.
+/// A request or message of the client.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event<'a> {
     /// The first command; wants `accept_connect` or `refuse_connect`.

@@ -1,4 +1,4 @@
-//! What becomes of each message of a client.
+//! Handles each message of a client.
 
 use std::ops::Range;
 
@@ -35,7 +35,7 @@ impl<S: PayloadSource> ServerSession<S> {
                 if len > usize::from(type_id == type_id::COMMAND_AMF3) =>
             {
                 let call = self.read_command(type_id, 0..len);
-                // What comes of it may take a while, and may need the memory.
+                // Acting on the command may take a while and may need the memory.
                 self.reader.forget_payload();
                 return self.handle_call(message.message_stream_id, call, tape);
             }
@@ -94,7 +94,7 @@ impl<S: PayloadSource> ServerSession<S> {
                 return None;
             };
             let len = inner.range.len() as u32;
-            // It costs as much as a message in chunks of its own.
+            // Charged like a message in chunks of its own.
             self.reader.note_chunk(len);
             let (type_id, timestamp) = (inner.type_id, inner.timestamp);
             if medium_of(type_id).is_some() {

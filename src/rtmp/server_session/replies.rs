@@ -12,7 +12,7 @@ use crate::rtmp::dialect::Dialect;
 use crate::rtmp::goodbye::{SHUTTING_DOWN, reconnect_request};
 use crate::rtmp::message::{Control, UserControl, type_id};
 
-/// What this server can do with any codec (E2, "connect"): 4, forward it.
+/// The server's capability for any codec (E2, "connect"): 4, forward it.
 const FORWARD: f64 = 4.0;
 
 /// Reconnect, multitrack, ModEx, nanosecond offsets (E2, "connect").

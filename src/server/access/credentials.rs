@@ -23,7 +23,7 @@ use crate::rtmp::stream_key::query_value;
 /// Names of parameters that hold a key. All mean the same: devices differ in what they call it.
 const KEY_NAMES: [&str; 3] = ["key", "token", "secret"];
 
-/// What a client has sent.
+/// The credentials that a client has sent.
 #[derive(Default)]
 pub(in crate::server) struct Credentials<'a> {
     /// A key in a query.
@@ -37,7 +37,7 @@ pub(in crate::server) struct Credentials<'a> {
     pub(super) api_key: Option<Cow<'a, str>>,
     /// The password by HTTP Basic is the key for the API; `basic` is `None` then.
     pub(super) is_api_login: bool,
-    /// Some of it may have been attached by a browser on its own, also for pages of other sites.
+    /// Whether a browser may have attached some of them on its own, also for pages of other sites.
     pub(super) is_attached: bool,
 }
 
@@ -81,7 +81,7 @@ impl<'a> Credentials<'a> {
             ..Credentials::default()
         };
         if let Some(query) = query {
-            // It is part of what names the stream, as over RTMP.
+            // The query is part of the stream's name, as over RTMP.
             credentials.add_query("the stream name", |name| query::value(query, name));
             credentials.api_key = query::value(query, "api_key");
         }

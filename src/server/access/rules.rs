@@ -365,7 +365,7 @@ mod tests {
         assert_eq!(verdict(&keyed, Action::Play, &far, "x/y"), "Unproved");
     }
 
-    /// It has made its attempt when it logged in.
+    /// The attempt was counted at login.
     #[test]
     fn a_client_that_has_logged_in_needs_no_credentials() {
         let rules = rules(Access::default());

@@ -46,12 +46,12 @@ const DELAY: Duration = Duration::from_secs(2);
 const MAX_WAITING_PER_CLIENT: usize = 4;
 const MAX_WAITING: usize = 32;
 
-/// What credentials were sent for. Each is counted by itself.
+/// The purpose of credentials. Failures are counted separately for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Publish,
     Play,
-    /// What `--api-key` is for.
+    /// The use of the API, guarded by `--api-key`.
     Administer,
 }
 
@@ -169,7 +169,7 @@ impl Throttle {
             entry.times.remove(0);
         }
         entry.times.push(now);
-        // It has failed most recently.
+        // Kept in order: the most recent failure last.
         failing[index..].rotate_left(1);
         Ok(were_many)
     }

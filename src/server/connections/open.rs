@@ -1,4 +1,4 @@
-//! One connection: whose it is, what it uses, and how useful it is.
+//! An open connection: its owner, its resources, and how useful it is.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ pub(super) struct OpenConnection {
     pub(super) id: u64,
     /// The address of the client; of its proxy while no request names a client.
     pub(super) address: SocketAddr,
-    /// What connections are counted by: the address, or the /64 of an IPv6 address.
+    /// The key of the limit per address: the address, or the /64 of an IPv6 address.
     pub(super) origin: IpAddr,
     /// A connection of a trusted proxy, between requests: it counts for no address.
     pub(super) is_proxys: bool,
@@ -50,7 +50,7 @@ pub(super) struct StreamUse {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
     Kicked,
-    /// It had to make room.
+    /// It was disconnected to make room for another connection.
     Displaced,
 }
 

@@ -1,4 +1,4 @@
-//! Who gets a place, and who has to make room. See [`connections`](super).
+//! Which connections get a place, and which ones must make room. See [`connections`](super).
 
 use std::cmp::Reverse;
 use std::net::IpAddr;

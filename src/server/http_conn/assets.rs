@@ -125,7 +125,7 @@ mod tests {
             let unpacked_len = inflate::unpack(asset.bytes, &mut unpacked);
             assert_eq!(unpacked_len, Some(text.len()), "{}", asset.name);
             assert!(unpacked.starts_with(text.as_bytes()), "{}", asset.name);
-            // Whatever path it is found at, what it asks for is found from there.
+            // Its references must resolve from every path at which the page is served.
             let is_absolute = |at: &(usize, &str)| {
                 let mut rest = text[at.0 + 2..].chars();
                 // A regular expression has an end and perhaps a letter.

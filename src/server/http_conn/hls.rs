@@ -301,7 +301,7 @@ fn is_of_apple(user_agent: Option<&str>) -> bool {
     user_agent.is_some_and(|name| name.starts_with("AppleCoreMedia/"))
 }
 
-/// What a request for the media playlist waits for (RFC 8216bis, 6.2.5.2).
+/// Parses the segment and part that a request for the media playlist waits for (RFC 8216bis, 6.2.5.2).
 fn wanted(query: &str) -> Result<Option<Wanted>, &'static str> {
     let number = |name: &str| {
         let mut parameters = query.split('&').filter_map(|p| p.split_once('='));

@@ -247,7 +247,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// What an error of the socket means.
+    /// Maps an error of the socket to the end of the connection.
     pub(super) fn check<T>(&self, result: io::Result<T>) -> Result<T, HttpEnd> {
         result.map_err(|error| {
             if let Err(end) = check_open(self.shared, self.client.id()) {

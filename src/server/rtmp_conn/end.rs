@@ -16,9 +16,9 @@ pub(in crate::server) enum RtmpEnd {
     Connection(ConnectionEnd),
     /// The peer broke the protocol or a limit.
     Protocol(Error),
-    /// It took too long.
+    /// A timeout.
     Timeout {
-        /// What didn't come.
+        /// The thing that didn't arrive in time.
         missing: &'static str,
         after: Duration,
         /// The option that sets `after`.
@@ -26,16 +26,16 @@ pub(in crate::server) enum RtmpEnd {
     },
     /// A request of the client was refused, with a reply that says why.
     Refused {
-        /// What it asked for.
+        /// The request.
         what: String,
-        /// What came, what was expected, what to do.
+        /// What arrived, what was expected, and what to do about it.
         why: String,
     },
     /// A connect was refused so that the client comes back with credentials.
     LoginRequired(String),
     /// The client speaks another protocol, for which there is another port.
     WrongPort {
-        /// What came.
+        /// What arrived.
         what: String,
         protocol: &'static str,
         port: u16,

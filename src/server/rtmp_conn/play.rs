@@ -158,8 +158,8 @@ impl RtmpConnection {
     }
 }
 
-/// What a player can take: what it announced, and all tracks with `?tracks=all`, for players such as
-/// FFmpeg 8 that understand several tracks without announcing it.
+/// The capabilities of a player: those it announced, and all tracks with `?tracks=all`, for players such
+/// as FFmpeg 8 that understand several tracks without announcing it.
 fn capabilities(connect: &Connect, name: &str) -> Capabilities {
     let capabilities = Capabilities::announced(connect.codecs, connect.caps_ex);
     if query_value(name, "tracks") == Some("all") {

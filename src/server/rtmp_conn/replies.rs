@@ -1,4 +1,4 @@
-//! What a connection sends besides media.
+//! Everything that a connection sends besides media.
 
 use std::io::{self, IoSlice};
 

@@ -1,4 +1,4 @@
-//! What all requests have in common: connect, what they cost, and their end.
+//! The parts common to all requests: connect, cost, and end.
 
 use super::{RtmpConnection, RtmpEnd, find};
 use crate::allowance::{Exceeded, Taken, shrink};
@@ -41,7 +41,7 @@ impl RtmpConnection {
                 return Err(RtmpEnd::refused("connect", &why));
             }
         };
-        // Not the app: a key may stand in any part of it.
+        // The app isn't logged, since any part of it may be a key.
         log::debug!("{} connect{}", self.client, self.name);
         let connections = &self.shared.connections;
         connections.note_client(self.client.id(), &connect.flash_ver);

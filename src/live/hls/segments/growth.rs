@@ -52,8 +52,8 @@ pub(super) struct OpenSegment {
     audio_end: u64,
     /// Longest frame, in ms.
     step: u16,
-    /// It began with audio because the video pauses, and no video has come since: until then audio is
-    /// its main track.
+    /// Whether it began with audio because the video pauses, and no video has come since: until then
+    /// audio is its main track.
     is_video_paused: bool,
     /// Number after that of its last message.
     end: u64,
@@ -206,7 +206,7 @@ impl Segments {
         }
         let has_discontinuity = std::mem::take(&mut self.is_cut_off) && self.begun > 0;
         self.begun += 1;
-        // It may belong to another version, which begins later.
+        // A sample of another version stays: it belongs to a segment that begins later.
         let early = self.early.take_if(|_| version == sample.version);
         let early = early.filter(|early| early.time + EARLY >= sample.time);
         let first = early.as_ref().map_or(sample.number, |early| early.number);

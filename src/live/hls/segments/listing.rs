@@ -1,4 +1,4 @@
-//! Which of the segments are listed, kept and found.
+//! Listing, keeping and finding segments.
 
 use super::{SegmentPart, Segments, target_for};
 use crate::live::hls::segment::Segment;
@@ -44,7 +44,7 @@ pub struct Listing {
     first_part: u64,
 }
 
-/// What a client wants the playlist to contain.
+/// The segment and part that a client wants the playlist to contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// The segment with this number.
@@ -56,11 +56,11 @@ pub enum Wanted {
 /// The result of a search for a segment or part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lookup<T> {
-    /// It exists.
+    /// The file exists.
     Found(T),
-    /// It will exist soon.
+    /// The file will exist soon.
     NotYet,
-    /// It doesn't exist, or no longer.
+    /// The file doesn't exist, or no longer exists.
     Missing,
 }
 

@@ -58,11 +58,11 @@ pub(in crate::live) struct Pacer {
     is_fast: bool,
     /// The number of successive windows in which it was.
     windows: u8,
-    /// What passed in those, in ms: by the timestamps, by time, and by the audio.
+    /// The time that passed in those, in ms: by the timestamps, by arrival, and by the audio.
     measured: [u32; 3],
     /// The timestamps can't be used: the time of arrival takes their place.
     pub(super) is_lost: bool,
-    /// What wasn't reported yet.
+    /// A finding that wasn't reported yet.
     pub(in crate::live) news: Option<Pace>,
 }
 

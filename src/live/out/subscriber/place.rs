@@ -122,7 +122,7 @@ impl Subscriber {
         })
     }
 
-    /// Goes on at the newest join point, or waits for the next one.
+    /// Continues at the newest join point, or waits for the next one.
     fn skip(&mut self, from: u64, view: &StreamView<'_>, skips: &mut Vec<Skip>) {
         let end = view.log.end();
         let target = self.start(view).filter(|target| *target > from);

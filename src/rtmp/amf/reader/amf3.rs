@@ -51,7 +51,7 @@ pub(super) enum Amf3Position {
 }
 
 impl<'a> Reader<'a> {
-    /// What comes next in an object or array whose values lie `depth` deep.
+    /// Reads the next token of an object or array whose values lie `depth` deep.
     pub(super) fn step_amf3(
         &mut self,
         mut inside: Amf3Position,

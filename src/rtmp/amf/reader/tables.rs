@@ -1,4 +1,4 @@
-//! What AMF3 refers to: strings, objects and traits by their number, kept as places in the message.
+//! The reference tables of AMF3: strings, objects and traits by number, kept as places in the message.
 
 use super::Reader;
 use crate::rtmp::Error;
@@ -12,7 +12,7 @@ pub const MAX_STRINGS: usize = 256;
 /// Classes of an AMF3 value that can be referred to. Real messages have one or two.
 pub const MAX_TRAITS: usize = 32;
 
-/// What the value after one "avmplus" can refer to: places in the message.
+/// The reference tables of the value after one "avmplus": places in the message.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tables {
     /// The first token of an AMF3 value is being read.
@@ -46,7 +46,7 @@ pub(super) struct Traits {
     pub(super) names_at: u32,
 }
 
-/// What a U29 announces.
+/// The meaning of a U29: a reference, or the length of something new.
 enum Announced {
     /// A length or count of what follows.
     Inline(usize),

@@ -43,7 +43,7 @@ pub(in crate::server) struct HlsSessions {
 #[derive(Default)]
 struct SessionList {
     open: Vec<Session>,
-    /// There is a thread that ends them.
+    /// Whether the thread that ends sessions is running.
     is_reaped: bool,
 }
 
@@ -204,7 +204,7 @@ impl HlsSessions {
         while let Some(idle) = HlsSessions::take_idle(&mut list, self.now()) {
             match idle {
                 Ok(session) => {
-                    // Not under the lock: the handler may take its time.
+                    // Outside the lock, since the handler may block.
                     drop(list);
                     self.handler.stop(&session.client, &session.key);
                     list = lock(&self.list);
