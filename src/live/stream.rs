@@ -177,6 +177,7 @@ impl Stream {
             return Err(Closed);
         }
         state.audience.join(request, &mut state.log, now);
+        state.note_viewers(now);
         Ok(())
     }
 
@@ -289,6 +290,12 @@ impl StreamState {
         let result = act(&mut self.log);
         self.intake.note_eviction(was_joinable, &self.log);
         result
+    }
+
+    /// Notes how many viewers of all kinds there are.
+    fn note_viewers(&mut self, now: Millis) {
+        let count = self.audience.len() + self.hls.viewer_count(now);
+        self.audience.deliveries.note_viewers(count);
     }
 
     /// The audience at this moment.

@@ -55,7 +55,6 @@ impl Audience {
         let subscriber = Subscriber::new(request, log, now);
         push(&mut self.subscribers, subscriber);
         self.note_needs(log);
-        self.deliveries.note_viewers(self.subscribers.len());
     }
 
     /// Detaches a subscriber.

@@ -16,7 +16,7 @@ pub(super) struct Deliveries {
 }
 
 impl Deliveries {
-    /// Notes how many receivers there are.
+    /// Notes how many viewers there are, by HLS or not.
     pub(super) fn note_viewers(&mut self, count: usize) {
         self.peak_viewers = self.peak_viewers.max(count);
     }
