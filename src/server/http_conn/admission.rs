@@ -103,7 +103,8 @@ fn log_refusal(exchange: &Exchange<'_>, key: &StreamKey, refusal: &Refusal) {
     );
 }
 
-fn warn(exchange: &Exchange<'_>, about: About, what: std::fmt::Arguments<'_>) {
+/// Logs a warning about the client.
+pub(super) fn warn(exchange: &Exchange<'_>, about: About, what: std::fmt::Arguments<'_>) {
     let client = exchange.client;
     let line = exchange.shared.warn(about, client.address().ip());
     line.say(format_args!("{client} {what}"));
