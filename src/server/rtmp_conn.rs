@@ -328,6 +328,10 @@ impl Conversation for RtmpConnection {
             let _ = self.write(&last_words);
         }
         self.stop_all(&why, now);
+        // Players get what came before the end. After the wait below it would be too late for that.
+        for publishing in &mut self.publishing {
+            publishing.pump(now);
+        }
         if !is_lost && !self.shared.is_stopping() {
             self.socket.drain();
         }

@@ -117,6 +117,43 @@ fn players_survive_a_publisher_that_vanishes_and_comes_back() {
 }
 
 #[test]
+fn what_came_before_a_protocol_error_reaches_players() {
+    let server = server(Config::default());
+    let address = server.rtmp_addresses()[0];
+    let mut publisher = Client::publishing(address, "live", "door");
+    let mut player = Client::playing(address, "live", "door");
+    publisher.send_headers();
+    // A keyframe of ten bytes, and in the same read a chunk that refers to an earlier one.
+    publisher.send(&[
+        6,
+        0,
+        0,
+        40,
+        0,
+        0,
+        10,
+        9,
+        1,
+        0,
+        0,
+        0,
+        0x17,
+        1,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        7,
+        0x41,
+        0xC0 | 40,
+    ]);
+    assert_eq!(player.wait_for_media().number(), 7);
+    assert!(publisher.until_closed().is_empty());
+}
+
+#[test]
 fn a_connection_cannot_publish_a_stream_twice() {
     let server = Brooklet::start(&[]);
     let address = server.address();
