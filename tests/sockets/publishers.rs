@@ -1,7 +1,7 @@
 //! Publishers come, go, return, and compete for a name.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brooklet::Config;
 use brooklet::rtmp::amf0::Value;
@@ -123,6 +123,7 @@ fn what_came_before_a_protocol_error_reaches_players() {
     let mut publisher = Client::publishing(address, "live", "door");
     let mut player = Client::playing(address, "live", "door");
     publisher.send_headers();
+    let began = Instant::now();
     // A keyframe of ten bytes, and in the same read a chunk that refers to an earlier one.
     publisher.send(&[
         6,
@@ -150,6 +151,8 @@ fn what_came_before_a_protocol_error_reaches_players() {
         0xC0 | 40,
     ]);
     assert_eq!(player.wait_for_media().number(), 7);
+    // Not only when the player's thread wakes up, every 20 s.
+    assert!(began.elapsed() < Duration::from_secs(10));
     assert!(publisher.until_closed().is_empty());
 }
 
