@@ -234,7 +234,10 @@ impl RtmpConnection {
 
     /// Why the connection ends, if its stream knows better than its socket why a player was cut off.
     fn end_of_player(&self, end: &RtmpEnd, now: Millis) -> Option<RtmpEnd> {
-        let playing = self.playing.first()?;
+        use ConnectionEnd::{Displaced, Kicked};
+
+        let is_cut = matches!(end, RtmpEnd::Connection(Kicked | Displaced));
+        let playing = self.playing.first().filter(|_| !is_cut)?;
         match playing.with_subscriber(now, |_| {}).err()? {
             // A send has failed for the same reason as the read.
             PlayEnd::Io(_) if !matches!(end, RtmpEnd::Connection(ConnectionEnd::Closed)) => None,
@@ -329,7 +332,7 @@ impl Conversation for RtmpConnection {
         }
         let is_player = !self.playing.is_empty();
         let is_cut = matches!(end, RtmpEnd::Connection(Kicked | Displaced));
-        let of_player = self.end_of_player(end, now).filter(|_| !is_cut);
+        let of_player = self.end_of_player(end, now);
         let logged = of_player.as_ref().unwrap_or(end);
         let why = logged.to_string();
         let is_lost = is_cut || matches!(end, RtmpEnd::Connection(Closed | Lost(_)));
