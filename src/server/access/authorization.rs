@@ -85,11 +85,18 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_field_is_decoded() {
+        let field = format!("Basic Ym9iOnB3{}", "Zm9v".repeat(254));
+        let password = ["pw", &"foo".repeat(254)].concat();
+        assert_eq!(basic(&field), Some(("bob".to_owned(), password)));
+    }
+
+    #[test]
     fn malformed_fields_count_as_absent() {
         // 8 KiB: "AAAA" is three zero bytes.
         let long = format!("Basic {}", "AAAA".repeat(2048));
-        // "bob:" and a password that is too long for any user.
-        let long_password = format!("Basic Ym9iOn{}", "Zm9v".repeat(2048));
+        // "bob:pw" and "foo" many times: a password that is too long for any user.
+        let long_password = format!("Basic Ym9iOnB3{}", "Zm9v".repeat(255));
         for field in [
             "",
             " ",

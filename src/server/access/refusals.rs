@@ -153,3 +153,77 @@ fn description(access: &Access, protocol: Protocol) -> &'static str {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Key, User};
+    use crate::http::head::Field;
+    use crate::server::access::tests::basic_field;
+
+    #[test]
+    fn what_came_is_described_by_what_could_have_counted() {
+        let basic = &*basic_field("bob", "guess");
+        let login = "user=bob&pass=guess";
+        for (has_keys, has_users, query, authorization, is_attempt, expected) in [
+            (
+                true,
+                false,
+                "key=guess",
+                "",
+                true,
+                "a wrong key in ?key= of the stream name",
+            ),
+            (
+                false,
+                true,
+                "key=guess",
+                "",
+                true,
+                "a key in ?key= of the stream name, where none counts",
+            ),
+            (
+                true,
+                true,
+                login,
+                "",
+                true,
+                "a wrong user or password in ?user=&pass= of the stream name",
+            ),
+            (
+                true,
+                true,
+                "",
+                basic,
+                true,
+                "a wrong password, by HTTP Basic",
+            ),
+            (
+                true,
+                true,
+                "",
+                "",
+                true,
+                "no key, or a wrong one as last part of the name",
+            ),
+            (true, false, "", "", false, "no key"),
+            (false, true, "", "", false, "no user and password"),
+            (true, true, "", "", false, "no key, nor user and password"),
+        ] {
+            let mut access = Access::default();
+            access
+                .keys
+                .extend(has_keys.then(|| Key::parse("watch-it").unwrap()));
+            access
+                .users
+                .extend(has_users.then(|| User::parse("bob:pw").unwrap()));
+            let authorization = match authorization {
+                "" => Field::Absent,
+                text => Field::Text(text),
+            };
+            let query = Some(query).filter(|query| !query.is_empty());
+            let credentials = Credentials::from_http(query, authorization, None);
+            assert_eq!(what_came(&access, &credentials, is_attempt), expected);
+        }
+    }
+}

@@ -291,6 +291,27 @@ fn lists_show_the_streams_that_a_client_may_play() {
 }
 
 #[test]
+fn credentials_that_are_right_twice_are_right() {
+    let mut access = users(&["bob:pw"]);
+    access.keys = ["watch-it", "live/door=watch-it"]
+        .map(|text| Key::parse(text).unwrap())
+        .into();
+    let guard = of(Access::default(), access);
+    let basic = basic_field("bob", "pw");
+    for (name, query, authorization) in [
+        ("live/door/watch-it", "", ""),
+        ("live/door", "key=watch-it", ""),
+        ("live/door", "key=watch-it", &*basic),
+        ("live/gate", "key=watch-it", &basic),
+        ("live/gate", "user=bob&pass=pw", &basic),
+    ] {
+        let credentials = sending(&guard, query, authorization);
+        let result = play(&guard, PLAYER, &credentials, name);
+        assert!(result.is_ok(), "{name} {query} {authorization}");
+    }
+}
+
+#[test]
 fn beyond_twenty_guesses_a_second_lists_show_nothing() {
     let guard = guard(&[], &["watch-it"]);
     let list = |query| may_list(&guard, PLAYER, &sending(&guard, query, ""), "live/door");
