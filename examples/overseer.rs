@@ -1,5 +1,5 @@
-//! Prints the streams of a server every few seconds, and disconnects every client that plays more than
-//! one stream at a time.
+//! Prints the streams and connections of a server every few seconds, and closes every connection on which
+//! more than one stream is played.
 //!
 //! ```sh
 //! cargo run --example overseer

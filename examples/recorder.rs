@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -82,6 +83,14 @@ fn record(mut stream: Attached, path: &str) -> io::Result<Detached> {
     }
 }
 
+/// Returns the path of a file that doesn't exist yet, such as `live-door-3.flv`.
+fn free_path(key: &StreamKey) -> String {
+    let name = key.as_str().replace('/', "-");
+    let paths = (1..).map(|number: u64| format!("{name}-{number}.flv"));
+    let mut free = paths.filter(|path| !Path::new(path).exists());
+    free.next().unwrap_or_default()
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (announcements, announced) = channel();
     let announcer = Announcer(Mutex::new(announcements));
@@ -90,14 +99,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .start()?;
     println!("listening on {:?}", server.rtmp_addresses());
     let mut recordings = HashMap::<StreamKey, JoinHandle<()>>::new();
-    for (index, key) in announced.iter().enumerate() {
+    for key in announced {
         let is_running = |thread: &JoinHandle<()>| !thread.is_finished();
         if recordings.get(&key).is_some_and(is_running) {
             continue;
         }
         // An attached program waits for its stream, which begins a little later.
         let stream = server.attach(&key, Join::Gop)?;
-        let path = format!("{}-{}.flv", key.as_str().replace('/', "-"), index + 1);
+        let path = free_path(&key);
         let record = move || match record(stream, &path) {
             Ok(why) => println!("{path}: {why}"),
             Err(error) => println!("{path}: {error}"),

@@ -1,5 +1,39 @@
 //! The settings of a server, with their defaults and limits.
 
+/// Declares a struct of settings: of each its field, its default value, and the method of the same name
+/// that replaces it.
+macro_rules! settings {
+    (
+        $(#[$struct_doc:meta])*
+        $struct:ident {
+            $($(#[$doc:meta])* $name:ident: $type:ty = $default:expr,)*
+        }
+    ) => {
+        $(#[$struct_doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct $struct {
+            $($(#[$doc])* pub $name: $type,)*
+        }
+
+        impl Default for $struct {
+            fn default() -> $struct {
+                $struct { $($name: $default,)* }
+            }
+        }
+
+        impl $struct {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $name(self, $name: $type) -> $struct {
+                    $struct { $name, ..self }
+                }
+            )*
+        }
+    };
+}
+
 mod access;
 mod host;
 mod network;
@@ -20,97 +54,71 @@ pub const RTMP_PORT: u16 = 1935;
 /// The default port for browsers and players that speak HTTP.
 pub const HTTP_PORT: u16 = 8080;
 
-/// Declares [`Config`]: of each setting its field, its default value, and the method of the same name
-/// that sets it.
-macro_rules! settings {
-    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr,)*) => {
-        /// The configuration of a server. Each setting has a default, and a method that replaces it:
-        ///
-        /// ```
-        /// use std::time::Duration;
-        ///
-        /// use brooklet::Config;
-        ///
-        /// let config = Config::default()
-        ///     .rtmp(vec!["127.0.0.1:1935".parse()?])
-        ///     .memory(8 << 20)
-        ///     .grace(Duration::from_secs(10));
-        /// assert_eq!(config.memory, 8 << 20);
-        /// # Ok::<(), std::net::AddrParseError>(())
-        /// ```
-        #[derive(Clone, Debug, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub struct Config {
-            $($(#[$doc])* pub $name: $type,)*
-        }
-
-        impl Default for Config {
-            fn default() -> Config {
-                Config { $($name: $default,)* }
-            }
-        }
-
-        impl Config {
-            $(
-                $(#[$doc])*
-                #[must_use]
-                pub fn $name(self, $name: $type) -> Config {
-                    Config { $name, ..self }
-                }
-            )*
-        }
-    };
-}
-
 settings! {
-    /// Addresses to listen on for RTMP. `[::]` accepts IPv4 clients too.
-    rtmp: Vec<SocketAddr> = vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, RTMP_PORT))],
-    /// Addresses to listen on for HTTP; none if empty.
-    http: Vec<SocketAddr> = if cfg!(feature = "http") {
-        vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, HTTP_PORT))]
-    } else {
-        Vec::new()
-    },
-    /// The number of bytes for all media in memory, claimed at start.
-    memory: usize = 32 << 20,
-    /// How much a stream keeps for players that are behind, while memory lasts. The newest GOP is
-    /// kept in any case.
-    history: Duration = Duration::from_secs(12),
-    /// The lag at which a player is moved to a newer keyframe; at most half the history is used.
-    max_lag: Duration = Duration::from_secs(2),
-    /// The length of the longest audio or video message, in bytes.
-    max_message: u32 = 4 << 20,
-    /// How long players wait for a publisher that is gone; HLS players twice as long if it
-    /// vanished without saying so.
-    grace: Duration = Duration::from_secs(30),
-    /// Where players start, unless their URL says `?join=`.
-    join: Join = Join::Live,
-    /// How long messages wait for others before they are sent together.
-    batch: Duration = Duration::ZERO,
-    /// Who may publish.
-    publish: Access = Access::default(),
-    /// Who may play.
-    play: Access = Access::default(),
-    /// The key that clients over HTTP need to see addresses and to end connections. Without it only
-    /// clients on this machine may.
-    api_key: Option<Secret> = None,
-    /// Proxies that are trusted to name the client for whom they send a request over HTTP.
-    trusted_proxies: Vec<Network> = Vec::new(),
-    /// Host names of the server, in lower case, that browsers may use where no key is required.
-    /// Addresses and names that are only valid within a network work without being listed.
-    host_names: Vec<String> = Vec::new(),
-    /// The maximum number of connections.
-    max_connections: usize = 256,
-    /// The maximum number of connections from one address.
-    max_per_address: usize = 64,
-    /// New connections per second from one address; twice as many may come at once.
-    max_connect_rate: u32 = 20,
-    /// A publisher that sends nothing for this long is disconnected.
-    idle_timeout: Duration = Duration::from_secs(15),
-    /// The time from accept to the end of the handshake.
-    handshake_timeout: Duration = Duration::from_secs(10),
-    /// The time from the handshake to publish or play.
-    command_timeout: Duration = Duration::from_secs(15),
+    /// The configuration of a server. Each setting has a default, and a method that replaces it:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use brooklet::Config;
+    ///
+    /// let config = Config::default()
+    ///     .rtmp(vec!["127.0.0.1:1935".parse()?])
+    ///     .memory(8 << 20)
+    ///     .grace(Duration::from_secs(10));
+    /// assert_eq!(config.memory, 8 << 20);
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
+    Config {
+        /// Addresses to listen on for RTMP. `[::]` accepts IPv4 clients too.
+        rtmp: Vec<SocketAddr> = vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, RTMP_PORT))],
+        /// Addresses to listen on for HTTP; none if empty.
+        http: Vec<SocketAddr> = if cfg!(feature = "http") {
+            vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, HTTP_PORT))]
+        } else {
+            Vec::new()
+        },
+        /// The number of bytes for all media in memory, claimed at start.
+        memory: usize = 32 << 20,
+        /// How much a stream keeps for players that are behind, while memory lasts. The newest GOP is
+        /// kept in any case.
+        history: Duration = Duration::from_secs(12),
+        /// The lag at which a player is moved to a newer keyframe; at most half the history is used.
+        max_lag: Duration = Duration::from_secs(2),
+        /// The length of the longest audio or video message, in bytes.
+        max_message: u32 = 4 << 20,
+        /// How long players wait for a publisher that is gone; HLS players twice as long if it
+        /// vanished without saying so.
+        grace: Duration = Duration::from_secs(30),
+        /// Where players start, unless their URL says `?join=`.
+        join: Join = Join::Live,
+        /// How long messages wait for others before they are sent together.
+        batch: Duration = Duration::ZERO,
+        /// Who may publish.
+        publish: Access = Access::default(),
+        /// Who may play.
+        play: Access = Access::default(),
+        /// The key that clients over HTTP need to see addresses and to end connections. Without it only
+        /// clients on this machine may.
+        api_key: Option<Secret> = None,
+        /// Proxies that are trusted to name the client for whom they send a request over HTTP.
+        trusted_proxies: Vec<Network> = Vec::new(),
+        /// Host names of the server, in lower case, that browsers may use where no key is required.
+        /// Addresses and names that are only valid within a network work without being listed.
+        host_names: Vec<String> = Vec::new(),
+        /// The maximum number of connections.
+        max_connections: usize = 256,
+        /// The maximum number of connections from one address.
+        max_per_address: usize = 64,
+        /// New connections per second from one address; twice as many may come at once.
+        max_connect_rate: u32 = 20,
+        /// A publisher that sends nothing for this long is disconnected.
+        idle_timeout: Duration = Duration::from_secs(15),
+        /// The time from accept to the end of the handshake.
+        handshake_timeout: Duration = Duration::from_secs(10),
+        /// The time from the handshake to publish or play.
+        command_timeout: Duration = Duration::from_secs(15),
+    }
 }
 
 impl Config {

@@ -59,8 +59,11 @@
 //! | set keys, users and networks                       | [`config::Access`]                       |
 //! | keep media in an arena that outlives the server    | [`ServerBuilder::arena`]                 |
 //!
+//! What happens is logged through the crate `log`: without a logger in your program, warnings and the
+//! reasons of refusals aren't shown.
+//!
 //! [`rtmp`] and [`media`] can also be used by themselves: bytes in, bytes out, without sockets,
-//! threads or clocks. All other modules are there for the tests, and may change at any time.
+//! threads or clocks. Modules that aren't listed here are there for the tests, and may change at any time.
 
 // A build without HTTP has no use for some of what access rules, connections and streams can do.
 #![cfg_attr(not(feature = "http"), allow(dead_code, unused_imports))]
@@ -79,13 +82,15 @@ mod medium;
 pub mod rtmp;
 #[doc(hidden)]
 pub mod server;
-#[doc(hidden)]
-pub mod status;
+mod status;
 
 pub use config::Config;
+pub use live::Millis;
 pub use live::arena::Arena;
+pub use live::finding::Finding;
 pub use live::out::join::Join;
-pub use live::report::StreamReport;
+pub use live::report::{Delivered, StreamReport, Totals, TrackReport, Viewers};
+pub use live::tracks::Tracks;
 pub use media::Medium;
 pub use rtmp::amf::Properties;
 pub use rtmp::amf0::Value;

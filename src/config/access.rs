@@ -15,50 +15,32 @@ const KEY_LEN: std::ops::RangeInclusive<usize> = 4..=128;
 const MAX_USER_LEN: usize = 64;
 const MAX_PASSWORD_LEN: usize = 128;
 
-/// Rules for who may publish, or play. Without keys and users it is every client in one of the
-/// networks.
-///
-/// ```
-/// use brooklet::Config;
-/// use brooklet::config::{Access, Key, Network};
-///
-/// let publish = Access::default().keys(vec![Key::parse("live/door=sesame-4711")?]);
-/// let play = Access::default().from(vec![Network::parse("192.168.1.0/24")?]);
-/// assert!(play.is_open() && !publish.is_open());
-/// let config = Config::default().publish(publish).play(play);
-/// # Ok::<(), &str>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Access {
-    /// Keys of streams. Of all that match a stream's name, the most specific ones count.
-    pub keys: Vec<Key>,
-    /// Users, who may use every stream.
-    pub users: Vec<User>,
-    /// Networks of clients. Empty means [`Network::Private`] as long as there are neither keys nor
-    /// users, and [`Network::Any`] otherwise.
-    pub from: Vec<Network>,
+settings! {
+    /// Rules for who may publish, or play. Without keys and users it is every client in one of the
+    /// networks.
+    ///
+    /// ```
+    /// use brooklet::Config;
+    /// use brooklet::config::{Access, Key, Network};
+    ///
+    /// let publish = Access::default().keys(vec![Key::parse("live/door=sesame-4711")?]);
+    /// let play = Access::default().from(vec![Network::parse("192.168.1.0/24")?]);
+    /// assert!(play.is_open() && !publish.is_open());
+    /// let config = Config::default().publish(publish).play(play);
+    /// # Ok::<(), &str>(())
+    /// ```
+    Access {
+        /// Keys of streams. Of all that match a stream's name, the most specific ones count.
+        keys: Vec<Key> = Vec::new(),
+        /// Users, who may use every stream.
+        users: Vec<User> = Vec::new(),
+        /// Networks of clients. Empty means [`Network::Private`] as long as there are neither keys nor
+        /// users, and [`Network::Any`] otherwise.
+        from: Vec<Network> = Vec::new(),
+    }
 }
 
 impl Access {
-    /// Replaces the keys.
-    #[must_use]
-    pub fn keys(self, keys: Vec<Key>) -> Access {
-        Access { keys, ..self }
-    }
-
-    /// Replaces the users.
-    #[must_use]
-    pub fn users(self, users: Vec<User>) -> Access {
-        Access { users, ..self }
-    }
-
-    /// Replaces the networks of clients.
-    #[must_use]
-    pub fn from(self, from: Vec<Network>) -> Access {
-        Access { from, ..self }
-    }
-
     /// Whether neither key nor password is needed.
     pub fn is_open(&self) -> bool {
         self.keys.is_empty() && self.users.is_empty()

@@ -1,4 +1,4 @@
-//! Entity tags, and what requests make depend on them (RFC 9110, 8.8.3 and 13).
+//! Entity tags, and the conditions of requests that name them (RFC 9110, 8.8.3 and 13).
 //!
 //! ```text
 //! ETag: "00c0ffee-7.m4s"                      what is sent
@@ -6,18 +6,18 @@
 //! If-Range: "00c0ffee-7.m4s"                  no part of anything else than this
 //! ```
 //!
-//! All tags are strong ones: what bears the same one is the same to the byte.
+//! All tags are strong: equal tags mean equal bytes.
 
 use std::fmt::{Display, Write};
 
 use super::Method;
 use super::head::{Field, Head};
 
-/// Room that is enough for most tags, in bytes.
+/// Length of most tags, in bytes.
 const USUAL_LEN: usize = 32;
 
-/// A hash that differs for what differs by accident: FNV-1a, of eight bytes at a time, whose upper bits
-/// come down again.
+/// FNV-1a over eight bytes at a time, with the upper bits folded down. Tells bytes apart that differ by
+/// accident; it is no defense against somebody who wants equal hashes.
 pub const fn hash(bytes: &[u8]) -> u64 {
     const fn step(hash: u64, bytes: u64) -> u64 {
         let hash = (hash ^ bytes).wrapping_mul(0x0100_0000_01B3);
@@ -37,7 +37,7 @@ pub const fn hash(bytes: &[u8]) -> u64 {
     step(hash, bytes.len() as u64)
 }
 
-/// The tag of what is never other than this name, or this hash, says.
+/// Makes a tag of a name or a hash that changes with the content.
 pub fn tag(name: &dyn Display) -> String {
     let mut tag = String::with_capacity(USUAL_LEN);
     // A string takes everything.
@@ -45,14 +45,15 @@ pub fn tag(name: &dyn Display) -> String {
     tag
 }
 
-/// Whether a list of tags, as [`Head::known_tags`] returns it, has this one. Weak ones do (13.1.2).
+/// Whether a list of tags, as [`Head::known_tags`] returns it, contains this one. A weak tag matches too
+/// (13.1.2).
 pub fn lists(known: &str, tag: &str) -> bool {
     let mut tags = known.split(',').map(|tag| tag.trim_matches([' ', '\t']));
     tags.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
 impl<'a> Head<'a> {
-    /// The tags of what the client has already, a comma behind each.
+    /// The tags of what the client has already, each followed by a comma.
     pub fn known_tags(&self) -> String {
         let mut all = String::new();
         for value in self.values("if-none-match") {
@@ -61,9 +62,8 @@ impl<'a> Head<'a> {
         all
     }
 
-    /// The range that is wanted of what bears this tag, as it came. There are none but for GET
-    /// (14.2), and none of something that the client doesn't mean: instead of the date of a change
-    /// it would have to name the tag (13.1.5).
+    /// The header Range, if it applies to a response with this tag: only for GET (14.2), and only if
+    /// If-Range is absent or names the tag. A date there never matches (13.1.5).
     pub fn range(&self, tag: &str) -> Option<&'a str> {
         let is_meant = match self.field("if-range") {
             Field::Absent => true,

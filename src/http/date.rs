@@ -6,7 +6,7 @@ use crate::calendar;
 
 /// The earliest believable time, in seconds since 1970 (2023): an earlier one comes from a clock that
 /// wasn't set. A server without a clock sends no date (RFC 9110, 6.6.1).
-pub const EARLIEST: u64 = 1_700_000_000;
+pub(crate) const EARLIEST: u64 = 1_700_000_000;
 
 const WEEKDAYS: &str = "ThuFriSatSunMonTueWed";
 const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";

@@ -12,18 +12,18 @@ use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::Head;
 
-/// A client as a field names it.
+/// The client that a field names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
     /// At this address; with port 0 where the field has none.
     At(SocketAddr),
-    /// At an address that isn't given, or can't be read.
+    /// The address isn't given, or can't be parsed.
     Hidden,
 }
 
 /// Whether a proxy may have forwarded a request: one of the fields that proxies add is present, whatever
 /// it holds. nginx adds none by itself, but forwards requests in HTTP/1.0.
-pub fn is_forwarded(head: &Head) -> bool {
+pub(crate) fn is_forwarded(head: &Head) -> bool {
     let mut names = head.names().map(str::to_ascii_lowercase);
     names.any(|name| {
         name.starts_with("forwarded")

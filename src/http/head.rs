@@ -6,8 +6,8 @@
 //! CR LF
 //! ```
 //!
-//! What proxies and servers are known to read differently is refused, not understood: lines that
-//! end without CR, folded lines, a blank before the colon, a second Host, any body.
+//! Heads that proxies and servers are known to read differently are refused: lines without CR, folded
+//! lines, a blank before the colon, a second Host, any body.
 
 use core::net::Ipv6Addr;
 
@@ -16,21 +16,21 @@ use super::{Rejected, Status};
 /// Longest head, in bytes.
 pub const MAX_HEAD_LEN: usize = 8 * 1024;
 
-/// Headers at most.
-pub const MAX_HEADERS: usize = 64;
+/// Most headers in a request.
+pub(crate) const MAX_HEADERS: usize = 64;
 
 /// Finds the end of a head among bytes that come in pieces.
 #[derive(Debug, Default)]
 pub struct HeadReader {
-    /// Bytes that were looked at.
+    /// The number of bytes searched so far.
     seen: usize,
-    /// Where the line begins that is being looked at.
+    /// The offset of the current line.
     line_start: usize,
 }
 
 impl HeadReader {
-    /// Looks at what has come since the last time; `bytes` is all that has come of the head.
-    /// Returns the length of the head, the empty line included, once it is complete.
+    /// Searches the bytes that are new since the last call; `bytes` holds all of the head so far.
+    /// Returns the length of the head, including the empty line, once it is complete.
     pub fn find(&mut self, bytes: &[u8]) -> Result<Option<usize>, Rejected> {
         if let (0, Some(first)) = (self.seen, bytes.first()) {
             check_first(*first)?;
@@ -54,24 +54,19 @@ impl HeadReader {
         }
         self.seen = end;
         if end == MAX_HEAD_LEN {
-            return Err(Rejected::new(
-                Status::HeadersTooLarge,
-                "a request head of more than 8192 bytes",
-            ));
+            let why = "a request head of more than 8192 bytes";
+            return Err(Rejected::new(Status::HeadersTooLarge, why));
         }
         Ok(None)
     }
 }
 
-/// What can't become HTTP is best told apart by its first byte.
+/// Recognizes other protocols by their first byte.
 fn check_first(first: u8) -> Result<(), Rejected> {
     match first {
         3 | 6 => Err(RTMP),
-        0x16 => Err(malformed(
-            "TLS (https://) on the HTTP port, expected http://",
-        )),
-        b'\r' => Ok(()),
-        first if first.is_ascii_graphic() => Ok(()),
+        0x16 => Err(TLS),
+        b'\r' | b'!'..=b'~' => Ok(()),
         _ => Err(malformed("not an HTTP request")),
     }
 }
@@ -80,36 +75,41 @@ fn malformed(why: &'static str) -> Rejected {
     Rejected::new(Status::BadRequest, why)
 }
 
-/// An RTMP client has come to the wrong port.
+const TLS: Rejected = Rejected {
+    status: Status::BadRequest,
+    why: "TLS (https://) on the HTTP port, expected http://",
+};
+
+/// An RTMP client on the wrong port.
 pub const RTMP: Rejected = Rejected {
     status: Status::BadRequest,
     why: "RTMP on the HTTP port, expected http://",
 };
 
-/// What a client wants done.
+/// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// The answer.
+    /// Returns a resource.
     Get,
-    /// What would stand before the answer's body.
+    /// Returns the head of the response to GET.
     Head,
-    /// What may be done.
+    /// Returns which methods are allowed.
     Options,
-    /// The end of something.
+    /// Removes a resource.
     Delete,
-    /// Something that nothing here understands.
+    /// A method that this server doesn't know.
     Other,
 }
 
-/// What there is of a header.
+/// A header that may occur once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Field<'a> {
-    /// Nothing.
+    /// There is no such header.
     #[default]
     Absent,
-    /// One, with this value.
+    /// One header, with this value.
     Text(&'a str),
-    /// One that is no text, or several.
+    /// One header that isn't UTF-8, or several.
     Unreadable,
 }
 
@@ -123,7 +123,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// A complete and sound request head: places in the bytes that came, of which nothing is copied.
+/// A complete and valid request head, which borrows the bytes that it was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head<'a> {
     /// Header lines, each with its end.
@@ -132,13 +132,13 @@ pub struct Head<'a> {
     is_1_1: bool,
     path: &'a str,
     query: Option<&'a str>,
-    /// Of the target, or else of the header; empty if there is none.
+    /// From the target, or else from the header; empty without both.
     host: &'a str,
 }
 
 impl<'a> Head<'a> {
     /// Parses what [`HeadReader`] found to be a head.
-    #[inline(never)] // Its table of headers is not to be part of the stack of whoever answers.
+    #[inline(never)] // Keeps the table of headers off the stack of what handles the request.
     pub fn parse(bytes: &'a [u8]) -> Result<Head<'a>, Rejected> {
         let bytes = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
@@ -171,7 +171,7 @@ impl<'a> Head<'a> {
         Ok(head)
     }
 
-    /// What is to be done.
+    /// The method.
     pub fn method(&self) -> Method {
         self.method
     }
@@ -189,19 +189,19 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// What follows the question mark, as it came.
+    /// The part of the target after the question mark, as it came.
     pub fn query(&self) -> Option<&'a str> {
         self.query
     }
 
-    /// The server's name as the client knows it, with the port unless that is the usual one:
-    /// `camera:8080`. Empty if a client of HTTP/1.0 doesn't say.
+    /// The server's name as the client knows it, with the port unless that is the default:
+    /// `camera:8080`. Empty if an HTTP/1.0 client doesn't send it.
     pub fn host(&self) -> &'a str {
         self.host
     }
 
-    /// The header of this name. Where it decides that something is allowed because it isn't there,
-    /// what is there has to be told from what isn't.
+    /// The header with this name. For decisions that allow something in the absence of a header: an
+    /// unreadable one isn't absent.
     pub fn field(&self, name: &str) -> Field<'a> {
         let mut values = self.values(name);
         match (values.next(), values.next()) {
@@ -213,12 +213,12 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The header of this name, if there is one and its value is text.
+    /// The value of the header with this name, if there is exactly one and it is UTF-8.
     pub fn header(&self, name: &str) -> Option<&'a str> {
         self.field(name).text()
     }
 
-    /// The values of all headers of this name, in their order.
+    /// The values of all headers with this name, in order.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         let headers = self.headers();
         headers
@@ -226,23 +226,23 @@ impl<'a> Head<'a> {
             .map(|(_, value)| value)
     }
 
-    /// The names of all headers, in their order.
+    /// The names of all headers, in order.
     pub fn names(&self) -> impl Iterator<Item = &'a str> {
-        // Sound names are ASCII.
+        // Valid names are ASCII.
         self.headers().map(|(name, _)| text(name))
     }
 
     /// Whether one of the comma-separated values of a header is this word.
-    pub fn has_token(&self, name: &str, token: &str) -> bool {
-        self.lists(name, &|value| value.eq_ignore_ascii_case(token))
+    pub(crate) fn has_token(&self, name: &str, token: &str) -> bool {
+        self.has_value(name, &|value| value.eq_ignore_ascii_case(token))
     }
 
-    /// Whether the client takes gzip, and says so (RFC 9110, 12.5.3).
+    /// Whether the client accepts gzip explicitly (RFC 9110, 12.5.3).
     pub fn takes_gzip(&self) -> bool {
         let takes = |wanted: &str, is_zero: bool| {
-            self.lists("accept-encoding", &|value| {
+            self.has_value("accept-encoding", &|value| {
                 let (coding, weight) = value.split_once(';').unwrap_or((value, "q=1"));
-                // From 0 to 1, with up to three digits behind the point.
+                // From 0 to 1, with up to three decimals.
                 let is_none = weight.contains('0') && !weight.contains(|c| matches!(c, '1'..='9'));
                 coding.trim_ascii_end().eq_ignore_ascii_case(wanted) && is_none == is_zero
             })
@@ -250,7 +250,7 @@ impl<'a> Head<'a> {
         takes("gzip", false) || takes("*", false) && !takes("gzip", true)
     }
 
-    /// Whether another request may follow on the connection. Clients of HTTP/1.0 are not asked.
+    /// Whether another request may follow on the connection. Never with HTTP/1.0.
     pub fn is_persistent(&self) -> bool {
         let is_readable = |value: &[u8]| std::str::from_utf8(value).is_ok();
         self.is_1_1
@@ -258,33 +258,30 @@ impl<'a> Head<'a> {
             && self.values("connection").all(is_readable)
     }
 
-    /// Whether a browser sent it, for a page or a script. To the page's own site, unless that is
-    /// encrypted or on the same machine, they say so by their name alone, which all of them begin in
-    /// the same way.
-    pub fn is_browser(&self) -> bool {
+    /// Whether a browser sent the request. Browsers leave out Origin and Sec-Fetch headers in requests to
+    /// the page's own site without encryption, so their common prefix of User-Agent counts too.
+    pub(crate) fn is_browser(&self) -> bool {
         let is_of_browsers = |name: &[u8]| {
-            is_named(name, "origin")
-                || name
-                    .get(.."sec-fetch-".len())
-                    .is_some_and(|start| is_named(start, "sec-fetch-"))
+            let start = name.get(.."sec-fetch-".len()).unwrap_or_default();
+            is_named(name, "origin") || is_named(start, "sec-fetch-")
         };
         let agent = self.header("user-agent").unwrap_or_default();
         agent.starts_with("Mozilla/") || self.headers().any(|(name, _)| is_of_browsers(name))
     }
 
-    /// Names and values, as they came but for the blanks around a value.
+    /// Names and values of all headers, without the blanks around the values.
     fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let lines = self.lines.split(|byte| *byte == b'\n');
         lines.filter_map(|line| {
             let colon = line.iter().position(|byte| *byte == b':')?;
             let (name, value) = line.split_at_checked(colon)?;
-            // Blanks, and the CR at the end: no others are in a sound value.
+            // Removes blanks, and the CR at the end of the line.
             Some((name, value.strip_prefix(b":")?.trim_ascii()))
         })
     }
 
-    /// Whether one of the comma-separated values of a header is it.
-    fn lists(&self, name: &str, is_it: &dyn Fn(&str) -> bool) -> bool {
+    /// Whether a predicate holds for one of the comma-separated values of a header.
+    fn has_value(&self, name: &str, is_it: &dyn Fn(&str) -> bool) -> bool {
         self.headers().any(|(found, value)| {
             is_named(found, name)
                 && text(value)
@@ -297,20 +294,17 @@ impl<'a> Head<'a> {
         self.values(name).count()
     }
 
-    /// Requests have no body (RFC 9112, section 6).
+    /// Refuses requests with a body (RFC 9112, section 6).
     fn check_body(&self) -> Result<(), Rejected> {
         let lengths = self.count("content-length");
-        if self.count("transfer-encoding") > 0 {
-            return Err(match lengths {
-                0 => Rejected::new(
-                    Status::NotImplemented,
-                    "a request with a body (Transfer-Encoding), expected none",
-                ),
-                _ => malformed("both Transfer-Encoding and Content-Length"),
-            });
-        }
-        if lengths == 0 {
-            return Ok(());
+        match (self.count("transfer-encoding"), lengths) {
+            (0, 0) => return Ok(()),
+            (0, _) => {}
+            (_, 0) => {
+                let why = "a request with a body (Transfer-Encoding), expected none";
+                return Err(Rejected::new(Status::NotImplemented, why));
+            }
+            _ => return Err(malformed("both Transfer-Encoding and Content-Length")),
         }
         let length = self.header("content-length").unwrap_or_default();
         let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
@@ -318,15 +312,13 @@ impl<'a> Head<'a> {
             return Err(malformed("a Content-Length that isn't one number"));
         }
         if length.bytes().any(|byte| byte != b'0') {
-            return Err(Rejected::new(
-                Status::ContentTooLarge,
-                "a request with a body (Content-Length), expected none",
-            ));
+            let why = "a request with a body (Content-Length), expected none";
+            return Err(Rejected::new(Status::ContentTooLarge, why));
         }
         Ok(())
     }
 
-    /// One Host, and a sound one (RFC 9112, 3.2).
+    /// Takes the host from the header Host, of which there must be exactly one (RFC 9112, 3.2).
     fn set_host(&mut self) -> Result<(), Rejected> {
         match (self.count("host"), self.is_1_1) {
             (0, false) => return Ok(()),
@@ -342,19 +334,21 @@ impl<'a> Head<'a> {
         Ok(())
     }
 
-    /// Takes a target apart: `/path?query`, `http://host/path?query`, `*`.
+    /// Splits a target: `/path?query`, `http://host/path?query` or `*`.
     fn set_target(&mut self, target: &'a str) -> Result<(), Rejected> {
         if target.contains('#') {
             return Err(malformed("a target with a fragment"));
         }
         let mut path = target;
-        if !target.starts_with('/') && (target, self.method) != STAR {
-            let scheme_len = ["http://", "https://"]
+        let is_star = target == "*" && self.method == Method::Options;
+        if !target.starts_with('/') && !is_star {
+            let (scheme, rest) = target.split_once(':').unwrap_or_default();
+            let is_http = ["http", "https"]
                 .iter()
-                .find(|scheme| starts_with_ignoring_case(target, scheme))
-                .map(|scheme| scheme.len())
-                .ok_or(malformed("a target that isn't a path"))?;
-            let rest = target.get(scheme_len..).unwrap_or_default();
+                .any(|known| scheme.eq_ignore_ascii_case(known));
+            let Some(rest) = rest.strip_prefix("//").filter(|_| is_http) else {
+                return Err(malformed("a target that isn't a path"));
+            };
             let len = rest.find(['/', '?']).unwrap_or(rest.len());
             let (host, rest) = rest.split_at_checked(len).unwrap_or_default();
             if !is_host_and_port(host) {
@@ -380,29 +374,17 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
-const STAR: (&str, Method) = ("*", Method::Options);
-
-fn starts_with_ignoring_case(text: &str, start: &str) -> bool {
-    let beginning = text.get(..start.len());
-    beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(start))
-}
-
-/// Whether it is `name`, `192.0.2.7` or `[2001:db8::7]`, each with or without `:8080` (RFC 3986, 3.2).
-pub fn is_host_and_port(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((address, port)) => {
-                let is_address = address.parse::<Ipv6Addr>().is_ok();
-                return is_address
-                    && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
-            }
-            None => return false,
-        },
-        None => text.split_once(':').unwrap_or((text, "")),
-    };
-    let is_of_names =
+/// Whether a text is `name`, `192.0.2.7` or `[2001:db8::7]`, with or without `:8080` (RFC 3986, 3.2).
+pub(crate) fn is_host_and_port(text: &str) -> bool {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (address, port) = rest.split_once(']').unwrap_or_default();
+        let is_address = address.parse::<Ipv6Addr>().is_ok();
+        return is_address && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+    }
+    let (host, port) = text.split_once(':').unwrap_or((text, ""));
+    let is_name_byte =
         |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
-    !host.is_empty() && host.bytes().all(is_of_names) && is_port(port)
+    !host.is_empty() && host.bytes().all(is_name_byte) && is_port(port)
 }
 
 fn is_port(text: &str) -> bool {
@@ -414,10 +396,10 @@ fn refuse(error: httparse::Error) -> Rejected {
         httparse::Error::TooManyHeaders => {
             Rejected::new(Status::HeadersTooLarge, "more than 64 headers")
         }
-        httparse::Error::Version => Rejected::new(
-            Status::VersionNotSupported,
-            "a version other than HTTP/1.0 and HTTP/1.1",
-        ),
+        httparse::Error::Version => {
+            let why = "a version other than HTTP/1.0 and HTTP/1.1";
+            Rejected::new(Status::VersionNotSupported, why)
+        }
         httparse::Error::HeaderName => malformed("an invalid header name, or a folded line"),
         httparse::Error::HeaderValue => malformed("an invalid header value"),
         _ => malformed("an invalid request line"),

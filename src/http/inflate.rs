@@ -1,23 +1,23 @@
-//! Decompresses gzip (RFC 1951, RFC 1952) as the build makes it: what the program holds as gzip, for
-//! clients that don't take it.
+//! Decompresses gzip (RFC 1951, RFC 1952) that the build made: files of the page, for clients that don't
+//! accept gzip.
 //!
-//! Of the three kinds of blocks it knows the one that texts become: those with codes of their own.
+//! Of the three kinds of blocks it knows only those with dynamic codes, which compressed text consists of.
 //! It is small rather than fast.
 
-/// The header of gzip, which has nothing in it that is wanted (RFC 1952, 2.3).
+/// Length of the gzip header, which is skipped (RFC 1952, 2.3).
 const HEADER_LEN: usize = 10;
 
-/// In this order come the lengths of the codes for lengths of codes (RFC 1951, 3.2.7).
+/// The order in which the lengths of the code length codes are stored (RFC 1951, 3.2.7).
 const ORDER: &[u8; 19] =
     b"\x10\x11\x12\0\x08\x07\x09\x06\x0A\x05\x0B\x04\x0C\x03\x0D\x02\x0E\x01\x0F";
 
-/// Symbols of both alphabets together.
+/// The number of symbols in both alphabets together.
 const MAX_SYMBOLS: usize = 320;
 
-/// Decompresses a file into `out`; returns its length. `None` if it doesn't fit, or is none that the
-/// build makes; what becomes of others isn't told apart in all cases.
-#[inline(never)] // Its tables are not to be part of the stack of others.
-pub fn unpack(file: &[u8], out: &mut [u8]) -> Option<usize> {
+/// Decompresses a file into `out`; returns its length. `None` if it doesn't fit, or if the build can't
+/// have made the file, as far as that is noticed.
+#[inline(never)] // Keeps its tables off the stack of its callers.
+pub(crate) fn unpack(file: &[u8], out: &mut [u8]) -> Option<usize> {
     let mut input = Input {
         bytes: file.get(HEADER_LEN..)?,
         bit: 0,
@@ -40,7 +40,7 @@ pub fn unpack(file: &[u8], out: &mut [u8]) -> Option<usize> {
             };
             let count = match symbol {
                 0 => break,
-                // The longest one is out of line (3.2.5).
+                // The longest length has a symbol of its own (3.2.5).
                 29 => 258,
                 _ => input.value(symbol - 1, 2) + 3,
             };
@@ -70,7 +70,7 @@ impl Code {
         symbols: [0; MAX_SYMBOLS],
     };
 
-    /// Makes it the code whose symbols have codes of these lengths.
+    /// Sets the code from the lengths of its symbols' codes.
     fn set(&mut self, lengths: &[u8]) {
         let [_, counts @ ..] = &mut self.counts;
         let mut at = 0;
@@ -89,12 +89,12 @@ impl Code {
 
 struct Input<'a> {
     bytes: &'a [u8],
-    /// Those that were read.
+    /// The number of bits read.
     bit: usize,
 }
 
 impl Input<'_> {
-    /// The next bits. Behind the end they are zeros.
+    /// Returns the next bits; zeros after the end.
     fn bits(&mut self, count: usize) -> usize {
         let mut value = 0;
         for place in 0..count {
@@ -110,7 +110,7 @@ impl Input<'_> {
         let [_, counts @ ..] = &code.counts;
         for count in counts {
             let count = usize::from(*count);
-            // How far behind the first code of this length.
+            // The distance from the first code of this length.
             bits = bits << 1 | self.bits(1);
             if bits < count {
                 index += bits;
@@ -122,8 +122,8 @@ impl Input<'_> {
         code.symbols.get(index).copied().unwrap_or_default().into()
     }
 
-    /// What a symbol for a length or a distance stands for, from 0 on: with so many of its bits, more
-    /// bits follow for each further one (3.2.5).
+    /// Returns the value of a length or distance symbol, from 0 on. The symbol has `precision` bits of the
+    /// value, and the rest follows as extra bits, one more for each larger group (3.2.5).
     fn value(&mut self, symbol: usize, precision: usize) -> usize {
         let size = 1 << precision;
         match (symbol >> precision).checked_sub(1) {
@@ -132,7 +132,7 @@ impl Input<'_> {
         }
     }
 
-    /// The codes of a block, for literals and lengths and for distances (3.2.7).
+    /// Reads the two codes of a block: for literals and lengths, and for distances (3.2.7).
     fn read_codes(&mut self, codes: &mut [Code; 2]) -> Option<()> {
         let literals = self.bits(5) + 257;
         let count = literals + self.bits(5) + 1;
@@ -141,7 +141,7 @@ impl Input<'_> {
             *lengths.get_mut(usize::from(*place))? = self.bits(3) as u8;
         }
         let [literal, distance] = codes;
-        // The code for lengths is needed before the others are there.
+        // The code for lengths is only needed until the others are known.
         distance.set(lengths.get(..ORDER.len())?);
         let (mut at, mut last) = (0, 0);
         while at < count {

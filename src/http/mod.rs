@@ -6,10 +6,10 @@
 //! bytes <-------------------- response::Response <----------/
 //! ```
 //!
-//! Requests have no body: one that announces any is refused, and with it every disagreement on
-//! where a body ends (request smuggling). A connection that was upgraded speaks [`websocket`].
+//! Requests with a body are refused, so there is no disagreement on where a body ends (request
+//! smuggling). A connection that was upgraded speaks [`websocket`].
 //!
-//! Section numbers in these modules name the RFC that they are of.
+//! Section numbers in these modules belong to the RFC that the module names.
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used))]
 
@@ -17,7 +17,7 @@ pub mod conditions;
 pub mod date;
 pub mod forwarded;
 pub mod head;
-pub mod inflate;
+pub(crate) mod inflate;
 pub mod percent;
 pub mod query;
 pub mod range;
@@ -26,15 +26,15 @@ pub mod route;
 pub mod websocket;
 
 pub use head::{Head, Method};
-pub use response::{Body, Response, Status};
+pub use response::{Response, Status};
 pub use route::Route;
 
-/// A request that is refused before anybody looks at what it wants.
+/// A request that is refused before its target is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rejected {
-    /// What the client is answered.
+    /// The status of the response.
     pub status: Status,
-    /// What came, or what was expected: for client and log. Holds nothing that came.
+    /// What came, or what was expected: for client and log. Contains no text of the request.
     pub why: &'static str,
 }
 

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-/// The client asked for what isn't there: status 416.
+/// The range lies outside the body: status 416.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unsatisfiable;
 
-/// The bytes that a Range header asks for, of a body of `len` bytes. `None` when all of it is to be
-/// sent: no header, several ranges, other units, or nothing that can be understood (14.2).
+/// Returns the bytes that a Range header asks for, of a body of `len` bytes. `None` means the whole body:
+/// without a header, and for several ranges, other units, or a malformed header (14.2).
 pub fn parse(header: Option<&str>, len: u64) -> Result<Option<Range<u64>>, Unsatisfiable> {
     let Some((first, last)) = header.and_then(bounds) else {
         return Ok(None);
@@ -24,14 +24,10 @@ pub fn parse(header: Option<&str>, len: u64) -> Result<Option<Range<u64>>, Unsat
     Ok(Some(range))
 }
 
-/// `Content-Range` of an answer: `bytes 0-499/1234`, or `bytes */1234` without a range.
-pub fn content_range(range: Option<&Range<u64>>, len: u64) -> String {
+/// The value of Content-Range: `bytes 0-499/1234`, or `bytes */1234` without a range.
+pub(crate) fn content_range(range: Option<&Range<u64>>, len: u64) -> String {
     match range {
-        Some(range) => format!(
-            "bytes {}-{}/{len}",
-            range.start,
-            range.end.saturating_sub(1)
-        ),
+        Some(Range { start, end }) => format!("bytes {start}-{}/{len}", end.saturating_sub(1)),
         None => format!("bytes */{len}"),
     }
 }
@@ -45,7 +41,7 @@ fn bounds(header: &str) -> Option<(Option<u64>, Option<u64>)> {
     Some((number(first)?, number(last)?))
 }
 
-/// A number, or nothing at all. One that is too large for anything is as good as the largest.
+/// Parses a number, or an empty text as `None`. A number that is too large becomes the largest.
 fn number(digits: &str) -> Option<Option<u64>> {
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

@@ -5,31 +5,49 @@ use std::fmt::{self, Write};
 
 use super::{Rejected, date};
 
-/// Status codes (RFC 9110, section 15).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // The RFC's words.
-pub enum Status {
-    SwitchingProtocols = 101,
-    Ok = 200,
-    NoContent = 204,
-    PartialContent = 206,
-    MovedPermanently = 301,
-    NotModified = 304,
-    BadRequest = 400,
-    Unauthorized = 401,
-    Forbidden = 403,
-    NotFound = 404,
-    MethodNotAllowed = 405,
-    RequestTimeout = 408,
-    ContentTooLarge = 413,
-    UnsupportedMediaType = 415,
-    RangeNotSatisfiable = 416,
-    UpgradeRequired = 426,
-    TooManyRequests = 429,
-    HeadersTooLarge = 431,
-    NotImplemented = 501,
-    ServiceUnavailable = 503,
-    VersionNotSupported = 505,
+/// Declares [`Status`]: of each its name, its number, and the words after the number.
+macro_rules! statuses {
+    ($($name:ident = $code:literal, $reason:literal;)*) => {
+        /// Status codes (RFC 9110, section 15).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs)] // The RFC's words.
+        pub enum Status {
+            $($name = $code,)*
+        }
+
+        impl Status {
+            /// The words after the number.
+            pub fn reason(self) -> &'static str {
+                match self {
+                    $(Status::$name => $reason,)*
+                }
+            }
+        }
+    };
+}
+
+statuses! {
+    SwitchingProtocols = 101, "Switching Protocols";
+    Ok = 200, "OK";
+    NoContent = 204, "No Content";
+    PartialContent = 206, "Partial Content";
+    MovedPermanently = 301, "Moved Permanently";
+    NotModified = 304, "Not Modified";
+    BadRequest = 400, "Bad Request";
+    Unauthorized = 401, "Unauthorized";
+    Forbidden = 403, "Forbidden";
+    NotFound = 404, "Not Found";
+    MethodNotAllowed = 405, "Method Not Allowed";
+    RequestTimeout = 408, "Request Timeout";
+    ContentTooLarge = 413, "Content Too Large";
+    UnsupportedMediaType = 415, "Unsupported Media Type";
+    RangeNotSatisfiable = 416, "Range Not Satisfiable";
+    UpgradeRequired = 426, "Upgrade Required";
+    TooManyRequests = 429, "Too Many Requests";
+    HeadersTooLarge = 431, "Request Header Fields Too Large";
+    NotImplemented = 501, "Not Implemented";
+    ServiceUnavailable = 503, "Service Unavailable";
+    VersionNotSupported = 505, "HTTP Version Not Supported";
 }
 
 impl Status {
@@ -38,58 +56,9 @@ impl Status {
         self as u16
     }
 
-    /// The words after the number.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Status::SwitchingProtocols => "Switching Protocols",
-            Status::Ok => "OK",
-            Status::NoContent => "No Content",
-            Status::PartialContent => "Partial Content",
-            Status::MovedPermanently => "Moved Permanently",
-            Status::NotModified => "Not Modified",
-            Status::BadRequest => "Bad Request",
-            Status::Unauthorized => "Unauthorized",
-            Status::Forbidden => "Forbidden",
-            Status::NotFound => "Not Found",
-            Status::MethodNotAllowed => "Method Not Allowed",
-            Status::RequestTimeout => "Request Timeout",
-            Status::ContentTooLarge => "Content Too Large",
-            Status::UnsupportedMediaType => "Unsupported Media Type",
-            Status::RangeNotSatisfiable => "Range Not Satisfiable",
-            Status::UpgradeRequired => "Upgrade Required",
-            Status::TooManyRequests => "Too Many Requests",
-            Status::HeadersTooLarge => "Request Header Fields Too Large",
-            Status::NotImplemented => "Not Implemented",
-            Status::ServiceUnavailable => "Service Unavailable",
-            Status::VersionNotSupported => "HTTP Version Not Supported",
-        }
-    }
-
     /// Whether a response of this status never has a body (RFC 9110, 6.4.1).
-    pub fn is_bodiless(self) -> bool {
-        matches!(
-            self,
-            Status::SwitchingProtocols | Status::NoContent | Status::NotModified
-        )
-    }
-}
-
-/// The bytes after the head.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Body {
-    /// Bytes made for this response.
-    Owned(Vec<u8>),
-    /// Bytes that are part of the program.
-    Static(&'static [u8]),
-}
-
-impl Body {
-    /// The bytes.
-    pub fn as_bytes(&self) -> &[u8] {
-        match self {
-            Body::Owned(bytes) => bytes,
-            Body::Static(bytes) => bytes,
-        }
+    pub(crate) fn is_bodiless(self) -> bool {
+        matches!(self.code(), 101 | 204 | 304)
     }
 }
 
@@ -119,33 +88,27 @@ pub struct Response {
     pub date: u64,
     /// Further headers, each with CR LF at its end.
     headers: String,
-    /// The bytes after the head.
-    pub body: Body,
+    /// The bytes after the head: made for this response, or part of the program.
+    pub body: Cow<'static, [u8]>,
 }
 
 impl Response {
     /// The value of Cache-Control for responses that must not be cached.
-    pub const UNCACHED: &'static str = "no-store";
+    pub(crate) const UNCACHED: &'static str = "no-store";
 
-    /// A response with a body made for it, not to be cached.
-    pub fn new(content_type: impl Into<Cow<'static, str>>, body: Vec<u8>) -> Response {
-        Response::with_body(content_type.into(), Body::Owned(body))
-    }
-
-    /// A response with a body that is part of the program.
-    pub fn of_static(content_type: &'static str, body: &'static [u8]) -> Response {
-        Response::with_body(content_type.into(), Body::Static(body))
-    }
-
-    fn with_body(content_type: Cow<'static, str>, body: Body) -> Response {
+    /// A response with a body, not to be cached.
+    pub fn new(
+        content_type: impl Into<Cow<'static, str>>,
+        body: impl Into<Cow<'static, [u8]>>,
+    ) -> Response {
         Response {
             status: Status::Ok,
-            content_type,
+            content_type: content_type.into(),
             cache: Response::UNCACHED,
             is_for_all_sites: false,
             date: 0,
             headers: String::new(),
-            body,
+            body: body.into(),
         }
     }
 
@@ -167,7 +130,7 @@ impl Response {
     }
 
     /// The response to a method other than those in `allowed`.
-    pub fn method_not_allowed(allowed: &str) -> Response {
+    pub(crate) fn method_not_allowed(allowed: &str) -> Response {
         Response::text(Status::MethodNotAllowed, "method not allowed").header("Allow", allowed)
     }
 
@@ -176,12 +139,10 @@ impl Response {
         let mut response = Response::text(Status::NoContent, "").header("Allow", allowed);
         response.is_for_all_sites = is_for_all_sites;
         if is_for_all_sites {
+            let headers = "Range, Content-Type, Authorization";
             response = response
                 .header("Access-Control-Allow-Methods", allowed)
-                .header(
-                    "Access-Control-Allow-Headers",
-                    "Range, Content-Type, Authorization",
-                )
+                .header("Access-Control-Allow-Headers", headers)
                 .header("Access-Control-Max-Age", "86400");
         }
         response
@@ -194,9 +155,7 @@ impl Response {
             if self.headers.is_empty() {
                 self.headers.reserve(USUAL_HEADERS_LEN);
             }
-            for text in [name, ": ", value, "\r\n"] {
-                self.headers.push_str(text);
-            }
+            self.headers.extend([name, ": ", value, "\r\n"]);
         }
         self
     }
@@ -207,9 +166,7 @@ impl Response {
         // Writing to a string never fails.
         let _ = self.write_lines(&mut head, length, is_last);
         if !self.status.is_bodiless() {
-            for text in [TYPE, &self.content_type, "\r\n"] {
-                head.push_str(text);
-            }
+            head.extend([TYPE, &self.content_type, "\r\n"]);
         }
         head.push_str("\r\n");
         head
@@ -234,13 +191,8 @@ impl Response {
             _ => {}
         }
         if !is_switching {
-            for text in [
-                "Cache-Control: ",
-                self.cache,
-                "\r\nX-Content-Type-Options: nosniff\r\n",
-            ] {
-                head.push_str(text);
-            }
+            let end = "\r\nX-Content-Type-Options: nosniff\r\n";
+            head.extend(["Cache-Control: ", self.cache, end]);
         }
         if self.is_for_all_sites {
             head.push_str("Access-Control-Allow-Origin: *\r\n");
@@ -254,7 +206,7 @@ impl Response {
 }
 
 /// The text of a response for a path that doesn't exist.
-pub const NOT_FOUND: &str = "not found. There is the page at /, and of each stream /APP/NAME.flv, .mp4 \
+pub(crate) const NOT_FOUND: &str = "not found. There is the page at /, and of each stream /APP/NAME.flv, .mp4 \
                              and .m3u8, and /APP/NAME/frame.mp4";
 
 /// Name of the last header.
@@ -276,7 +228,7 @@ mod tests {
 
     #[test]
     fn heads_are_as_in_the_rfc() {
-        let mut page = Response::of_static("text/html", b"<p>");
+        let mut page = Response::new("text/html", b"<p>");
         page.is_for_all_sites = true;
         page.cache = "no-cache";
         for (name, response, length, is_last, head) in [

@@ -1,12 +1,12 @@
 //! WebSocket, the server's side (RFC 6455): the opening handshake, control frames to the client, and
-//! reading what the client sends, which for a viewer is very little.
+//! reading the client's frames, of which viewers send few.
 //!
 //! ```text
 //! client  89 82 01 02 03 04 60 60     Ping "ab", masked with 01 02 03 04
 //! server  8A 02 61 62                 Pong "ab"
 //! ```
 //!
-//! Messages from a viewer are skipped as they come, never kept.
+//! Messages from a viewer are skipped as they arrive, never kept.
 
 mod sha1;
 
@@ -18,7 +18,7 @@ use crate::rtmp::base64;
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Longest message that is skipped, in bytes. Viewers have no reason to send any.
-pub const MAX_MESSAGE_LEN: u64 = 64 * 1024;
+pub(crate) const MAX_MESSAGE_LEN: u64 = 64 * 1024;
 
 /// Longest payload of a control frame, in bytes (5.5).
 pub const MAX_CONTROL_LEN: usize = 125;
@@ -58,7 +58,7 @@ pub fn accept(head: &Head<'_>) -> Result<Response, Response> {
         .header("Sec-WebSocket-Accept", &accept_key(key)))
 }
 
-/// Whether it is 16 bytes in base64.
+/// Whether a text is 16 bytes in base64.
 fn is_key(key: &str) -> bool {
     let digits = key.strip_suffix("==").unwrap_or_default();
     // Not decoded: clients that set the unused bits at the end have been accepted, too.
@@ -71,17 +71,17 @@ fn accept_key(key: &str) -> String {
 
 /// Kinds of control frames (5.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opcode {
+pub(crate) enum Opcode {
     /// The end, and why.
     Close = 8,
-    /// Asks the other side for a sign of life.
+    /// Asks the other side for a Pong.
     Ping = 9,
     /// The answer to a Ping.
     Pong = 10,
 }
 
 /// A control frame from the server. At most 125 bytes of the payload are taken.
-pub fn control_frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn control_frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     const FINAL: u8 = 0x80;
 
     let payload = payload.get(..MAX_CONTROL_LEN).unwrap_or(payload);
@@ -89,7 +89,7 @@ pub fn control_frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A Close frame with a status code (7.4.1) and a reason in words.
-pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
+pub(crate) fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     control_frame(
         Opcode::Close,
         &[&code.to_be_bytes(), reason.as_bytes()].concat(),
@@ -99,20 +99,20 @@ pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
 /// Status codes of Close (7.4.1).
 pub mod close_code {
     /// The conversation has served its purpose.
-    pub const NORMAL: u16 = 1000;
+    pub(crate) const NORMAL: u16 = 1000;
     /// The client broke the protocol.
-    pub const PROTOCOL_ERROR: u16 = 1002;
+    pub(crate) const PROTOCOL_ERROR: u16 = 1002;
     /// A text that isn't UTF-8.
-    pub const NOT_TEXT: u16 = 1007;
+    pub(crate) const NOT_TEXT: u16 = 1007;
     /// The client did something that the server doesn't allow.
-    pub const POLICY_VIOLATION: u16 = 1008;
+    pub(crate) const POLICY_VIOLATION: u16 = 1008;
     /// The server can't do it now.
-    pub const TRY_AGAIN_LATER: u16 = 1013;
+    pub(crate) const TRY_AGAIN_LATER: u16 = 1013;
     /// A message was longer than the server takes.
-    pub const TOO_BIG: u16 = 1009;
+    pub(crate) const TOO_BIG: u16 = 1009;
 }
 
-/// A frame or message of a client, as far as it matters.
+/// A frame or message of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebSocketEvent {
     /// Asks for these bytes in a Pong.

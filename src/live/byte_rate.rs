@@ -27,40 +27,30 @@ impl ByteRate {
     pub(super) fn add(&mut self, bytes: u64, now: Millis) -> bool {
         let second = second(now);
         let is_new = second > self.newest;
-        if second.saturating_sub(self.newest) >= BUCKETS as u32 {
-            self.buckets = [0; BUCKETS];
-            self.newest = second;
+        for skipped in (self.newest + 1..=second).take(BUCKETS) {
+            self.buckets[skipped as usize % BUCKETS] = 0;
         }
-        while self.newest < second {
-            self.newest += 1;
-            *self.bucket(self.newest) = 0;
-        }
-        let bucket = self.bucket(second);
+        self.newest = self.newest.max(second);
+        let bucket = &mut self.buckets[second as usize % BUCKETS];
         *bucket = bucket.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
         is_new
-    }
-
-    fn bucket(&mut self, second: u32) -> &mut u32 {
-        &mut self.buckets[second as usize % BUCKETS]
     }
 
     /// Bits per second over the last whole seconds; within the first seconds of its `age`, over all
     /// of it.
     pub(super) fn bits_per_second(&self, age: Millis, now: Millis) -> u64 {
         let second = second(now);
-        let is_young = age < RATE_SECONDS * 1000;
         let from = second.saturating_sub(RATE_SECONDS as u32);
-        let to = if is_young { second + 1 } else { second };
+        let (to, ms) = if age < RATE_SECONDS * 1000 {
+            (second + 1, age.max(1))
+        } else {
+            (second, RATE_SECONDS * 1000)
+        };
         let held = (self.newest + 1).saturating_sub(BUCKETS as u32)..=self.newest;
         let bytes: u64 = (from..to)
             .filter(|second| held.contains(second))
             .map(|second| u64::from(self.buckets[second as usize % BUCKETS]))
             .sum();
-        let ms = if is_young {
-            age.max(1)
-        } else {
-            RATE_SECONDS * 1000
-        };
         bytes * 8 * 1000 / ms
     }
 }

@@ -24,10 +24,8 @@ const DESCRIPTIONS: u32 = 1 << 19;
 const BROWSER_CODECS: [&FourCc; 4] = [b"hvc1", b"av01", b"Opus", b"fLaC"];
 
 /// Bits of `capsEx`.
-mod caps_ex {
-    pub(super) const MULTITRACK: u32 = 2;
-    pub(super) const MOD_EX: u32 = 4;
-}
+const CAPS_EX_MULTITRACK: u32 = 2;
+const CAPS_EX_MOD_EX: u32 = 4;
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,14 +53,9 @@ impl Capabilities {
 
     /// Those of a client that announced these codecs and this `capsEx` (0 if missing) in `connect`.
     pub fn announced(codecs: Codecs, caps_ex: u32) -> Capabilities {
-        let mut bits = u32::from(codecs.bits()) | OLD_CODECS | DESCRIPTIONS;
-        if caps_ex & caps_ex::MULTITRACK != 0 {
-            bits |= MULTITRACK;
-        }
-        if caps_ex & caps_ex::MOD_EX != 0 {
-            bits |= MOD_EX;
-        }
-        Capabilities(bits)
+        let of_caps_ex = bits_if(caps_ex & CAPS_EX_MULTITRACK != 0, MULTITRACK)
+            | bits_if(caps_ex & CAPS_EX_MOD_EX != 0, MOD_EX);
+        Capabilities(u32::from(codecs.bits()) | OLD_CODECS | DESCRIPTIONS | of_caps_ex)
     }
 
     /// Adds all tracks: for a player that understands them without announcing it.
@@ -72,7 +65,7 @@ impl Capabilities {
 
     /// What a message asks of its receiver.
     pub(super) fn needed_by(message: &TrackMessage) -> Capabilities {
-        let mut bits = match &message.four_cc {
+        let of_codec = match &message.four_cc {
             Some(four_cc) => bit_of(four_cc).unwrap_or(match message.codec {
                 Some(Codec::Audio(_)) => AUDIO_OTHERS.into(),
                 _ => VIDEO_OTHERS.into(),
@@ -80,19 +73,14 @@ impl Capabilities {
             None if is_usual(message.codec) => 0,
             None => OLD_CODECS,
         };
-        if matches!(
-            message.kind,
-            TagKind::Metadata | TagKind::MultichannelConfig
-        ) {
-            bits |= DESCRIPTIONS;
-        }
-        if message.track_id != 0 {
-            bits |= MULTITRACK;
-        }
-        if message.mod_ex_len != 0 {
-            bits |= MOD_EX;
-        }
-        Capabilities(bits)
+        let kind = message.kind;
+        let is_description = kind == TagKind::Metadata || kind == TagKind::MultichannelConfig;
+        Capabilities(
+            of_codec
+                | bits_if(is_description, DESCRIPTIONS)
+                | bits_if(message.track_id != 0, MULTITRACK)
+                | bits_if(message.mod_ex_len != 0, MOD_EX),
+        )
     }
 
     /// What a header of the preamble asks of its receiver.
@@ -121,6 +109,10 @@ impl Capabilities {
     pub(super) fn has_multitrack(self) -> bool {
         self.0 & MULTITRACK != 0
     }
+}
+
+fn bits_if(is_set: bool, bits: u32) -> u32 {
+    if is_set { bits } else { 0 }
 }
 
 fn bit_of(four_cc: &FourCc) -> Option<u32> {

@@ -55,8 +55,18 @@ pub enum Finding {
         /// The longest silence, in ms.
         longest: u32,
     },
-    /// The stream doesn't fit into the memory that it may use.
-    Memory(Memory),
+    /// A GOP doesn't fit into the stream's memory: its keyframe had to go before the next one came.
+    LargeGop {
+        /// The number of bytes that the log may hold, capped at 4 GiB.
+        may_hold: u32,
+    },
+    /// A single message doesn't fit into the stream's memory.
+    LargeMessage {
+        /// Its length in bytes.
+        len: u32,
+        /// The number of bytes that the log may hold, capped at 4 GiB.
+        may_hold: u32,
+    },
     /// Nothing came, neither audio nor video.
     NoMedia,
     /// The timestamps don't keep pace with time.
@@ -74,23 +84,6 @@ pub enum Finding {
     NoStart {
         /// Recovery points come.
         has_recovery_points: bool,
-    },
-}
-
-/// What doesn't fit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Memory {
-    /// A GOP: its keyframe had to go before the next one came.
-    Gop {
-        /// The number of bytes that the log may hold, capped at 4 GiB.
-        may_hold: u32,
-    },
-    /// A single message.
-    Message {
-        /// Its length in bytes.
-        len: u32,
-        /// The number of bytes that the log may hold, capped at 4 GiB.
-        may_hold: u32,
     },
 }
 
@@ -149,7 +142,7 @@ impl Finding {
             Finding::FrameSize { .. } => (3, "picture-size"),
             Finding::Timestamps(_) => (4, "timestamps"),
             Finding::NetworkGaps { .. } => (NETWORK_GAPS, "network-gaps"),
-            Finding::Memory(_) => (MEMORY, "memory"),
+            Finding::LargeGop { .. } | Finding::LargeMessage { .. } => (MEMORY, "memory"),
             Finding::Pace(_) => (7, "clock"),
             Finding::MissingHeader { .. } => (MISSING_HEADER, "missing-header"),
             Finding::NoStart { .. } => (9, "no-start"),
@@ -161,7 +154,7 @@ impl Finding {
         match self {
             // The timestamps of some cameras jump all the time.
             Finding::Timestamps(_) => Some(10_000),
-            Finding::Memory(Memory::Message { .. }) => Some(1_000),
+            Finding::LargeMessage { .. } => Some(1_000),
             _ => None,
         }
     }
@@ -248,30 +241,24 @@ impl fmt::Display for Finding {
             ),
             Finding::Pace(pace) => {
                 let by_arrival = ", those of arrival take their place. Check the encoder's clock";
-                match pace {
-                    Pace::Still { is_zero: true } => {
-                        write!(f, "all timestamps are zero{by_arrival}")
-                    }
-                    Pace::Still { is_zero: false } => {
-                        write!(f, "timestamps stand still{by_arrival}")
-                    }
-                    Pace::Hovers => write!(
-                        f,
-                        "timestamps go back and forth: players stutter. Check the encoder's clock"
-                    ),
-                    Pace::Backward => write!(f, "timestamps run backward{by_arrival}"),
+                let (what, end) = match pace {
+                    Pace::Still { is_zero: true } => ("all timestamps are zero", by_arrival),
+                    Pace::Still { is_zero: false } => ("timestamps stand still", by_arrival),
+                    Pace::Backward => ("timestamps run backward", by_arrival),
+                    Pace::Hovers => ("timestamps go back and forth", ": players stutter. Check the encoder's clock"),
                     Pace::Off { tenths, is_lost } => {
                         let rate = Thousandths(u64::from(tenths) * 100);
                         let end = if is_lost { by_arrival } else { AT_PACE };
-                        if tenths > 10 {
+                        return if tenths > 10 {
                             write!(f, "timestamps run {rate} times too fast{end}")
                         } else {
                             write!(f, "timestamps run at {rate} of real time{end}")
-                        }
+                        };
                     }
-                }
+                };
+                write!(f, "{what}{end}")
             }
-            Finding::Memory(Memory::Gop { may_hold }) => write!(
+            Finding::LargeGop { may_hold } => write!(
                 f,
                 "from one keyframe to the next come more than the {} kB that the stream may keep: \
                  players that join or fall behind wait for the next keyframe. Raise --memory, or \
@@ -288,9 +275,10 @@ impl fmt::Display for Finding {
                     (true, false) => "video",
                     _ => "audio",
                 };
-                let what = match is_known {
-                    true => "that of the publish before is used, which may be another's",
-                    false => "players can't decode it",
+                let what = if is_known {
+                    "that of the publish before is used, which may be another's"
+                } else {
+                    "players can't decode it"
                 };
                 write!(
                     f,
@@ -309,7 +297,7 @@ impl fmt::Display for Finding {
                 "no picture says that it is a keyframe (IDR): RTMP players start anywhere, if need \
                  be with faults, and browsers show nothing. Set the encoder's keyframe interval to 2 s",
             ),
-            Finding::Memory(Memory::Message { len, may_hold }) => write!(
+            Finding::LargeMessage { len, may_hold } => write!(
                 f,
                 "a message of {} kB was dropped, the stream may keep {} kB in all. Raise --memory, \
                  or lower the encoder's bit rate",

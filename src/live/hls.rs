@@ -105,20 +105,15 @@ impl Hls {
         if !cfg!(feature = "http") {
             return;
         }
-        let Hls {
-            segments,
-            versions,
-            were_tracks_known,
-            ..
-        } = self;
-        segments.prune(log.start());
+        self.segments.prune(log.start());
         let Some(entry) = log.entry(number).filter(is_sample) else {
             return;
         };
-        let are_new = !std::mem::replace(were_tracks_known, are_tracks_known);
-        let version = versions.version_of(tracks, are_new, segments);
+        let are_new = !std::mem::replace(&mut self.were_tracks_known, are_tracks_known);
+        let segments = &mut self.segments;
+        let version = self.versions.version_of(tracks, are_new, segments);
         let open = segments.newest_version().filter(|open| *open != version);
-        let open = open.and_then(|open| versions.tracks(open.into()));
+        let open = open.and_then(|open| self.versions.tracks(open.into()));
         let open = &open.unwrap_or(tracks).presentation;
         let now = &tracks.presentation;
         let is_video = entry.meta.kind == Kind::Video;
@@ -228,13 +223,11 @@ impl Hls {
     pub(super) fn viewer_after(&self, id: u64, now: Millis) -> Option<ViewerReport> {
         const FIRST: u64 = 1 << 63;
 
-        let mut viewers = self.segments.lists.viewers(now);
-        let is_next = |(place, viewer): &(usize, HlsViewer)| {
-            viewer.connection > 0 && FIRST + *place as u64 > id
-        };
-        let (place, viewer) = viewers.find(is_next)?;
+        let viewers = self.segments.lists.viewers(now);
+        let mut viewers = viewers.map(|(place, viewer)| (FIRST + place as u64, viewer));
+        let (id, viewer) = viewers.find(|(next, viewer)| viewer.connection > 0 && *next > id)?;
         Some(ViewerReport {
-            id: FIRST + place as u64,
+            id,
             connection: viewer.connection,
             protocol: "hls",
             since: viewer.since,

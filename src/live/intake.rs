@@ -25,7 +25,7 @@ mod samples;
 use std::sync::Arc;
 
 use super::capabilities::Capabilities;
-use super::finding::{Finding, Memory, Pace};
+use super::finding::{Finding, Pace};
 use super::hls::Hls;
 use super::kept::Kept;
 use super::kind::Kind;
@@ -54,13 +54,14 @@ const SETTLE: Millis = 2_000;
 /// What tracks take on the heap without the decoders' configurations, in bytes.
 pub(super) const TRACKS_COST: usize = size_of::<Tracks>() + 16;
 
-/// What became of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What became of a message. Of several tracks, what matters most: one lost track more than those that
+/// were stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Appended {
-    /// It is in the log.
-    Stored,
     /// It is useless: before the first keyframe, empty, or a header that is known already.
     Ignored,
+    /// It is in the log.
+    Stored,
     /// It was dropped because the stream's share of the memory can't hold it.
     OutOfBlocks,
 }
@@ -74,6 +75,7 @@ pub(super) struct Store<'a> {
 }
 
 /// See the module's documentation. Lives as long as the stream, through all publishers.
+#[derive(Default)]
 pub(super) struct Intake {
     preamble: Arc<Preamble>,
     pub(super) tracks: Arc<Tracks>,
@@ -90,13 +92,14 @@ pub(super) struct Intake {
 }
 
 /// Older versions that receivers may still be in the middle of.
+#[derive(Default)]
 struct Offered {
     /// Version of the preamble at the last pump of all subscribers.
     newest_preamble: u32,
     /// The version before that one. A receiver that is in the middle of an older one is lost.
     oldest_preamble: u32,
     /// The tracks at the last pump of all, and those before: a file may have announced them.
-    tracks: [Arc<Tracks>; 2],
+    tracks: [Option<Arc<Tracks>>; 2],
 }
 
 /// What is known of the current publish.
@@ -122,27 +125,6 @@ pub(super) struct Publish {
     /// The bandwidth that the metadata announces, in bits per second.
     pub(super) announced_bandwidth: u32,
     frames: Frames,
-}
-
-impl Default for Intake {
-    fn default() -> Intake {
-        let tracks = Arc::<Tracks>::default();
-        Intake {
-            preamble: Arc::default(),
-            offered: Offered {
-                newest_preamble: 0,
-                oldest_preamble: 0,
-                tracks: [Arc::clone(&tracks), Arc::clone(&tracks)],
-            },
-            tracks,
-            paid: None,
-            config_cost: 0,
-            publish: Publish::default(),
-            clock: Clock::default(),
-            media_clock: MediaClock::default(),
-            arrivals: Arrivals::default(),
-        }
-    }
 }
 
 impl Intake {
@@ -176,14 +158,9 @@ impl Intake {
         };
         let mut appended = Appended::Ignored;
         while many.has_more() {
-            let Some(message) = many.next(&mut payload.clone()) else {
-                continue;
-            };
-            match self.take_track(medium, timestamp, &message, payload.clone(), store) {
-                Appended::Ignored => {}
-                // One lost track matters more than those that were stored.
-                _ if appended == Appended::OutOfBlocks => {}
-                other => appended = other,
+            if let Some(message) = many.next(&mut payload.clone()) {
+                let of_track = self.take_track(medium, timestamp, &message, payload.clone(), store);
+                appended = appended.max(of_track);
             }
         }
         appended
@@ -327,8 +304,7 @@ impl Intake {
     pub(super) fn note_eviction(&mut self, was_joinable: bool, log: &Log) {
         if was_joinable && log.join_point().is_none() {
             let may_hold = log.capacity().try_into().unwrap_or(u32::MAX);
-            let gop = Finding::Memory(Memory::Gop { may_hold });
-            self.arrivals.doctor.find(gop);
+            self.arrivals.doctor.find(Finding::LargeGop { may_hold });
         }
     }
 
@@ -392,9 +368,10 @@ impl Intake {
             offered.oldest_preamble = offered.newest_preamble;
             offered.newest_preamble = version;
         }
-        if !Arc::ptr_eq(&self.tracks, &offered.tracks[0]) {
+        let newest = offered.tracks[0].as_ref();
+        if newest.is_none_or(|newest| !Arc::ptr_eq(newest, &self.tracks)) {
             offered.tracks.swap(0, 1);
-            offered.tracks[0] = Arc::clone(&self.tracks);
+            offered.tracks[0] = Some(Arc::clone(&self.tracks));
         }
     }
 

@@ -100,15 +100,6 @@ pub struct Grace {
     pub longer_for_hls: Millis,
 }
 
-/// How much of an audience a stream has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Demand {
-    /// Subscribers are attached.
-    pub(super) has_subscribers: bool,
-    /// How long HLS viewers are expected to stay, in ms. 0: there are none.
-    pub(super) hls_for: Millis,
-}
-
 /// What is to happen to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LifeStep {
@@ -124,8 +115,8 @@ pub(super) enum LifeStep {
 #[derive(Default)]
 pub(super) struct Life {
     phase: LifePhase,
-    /// The number of publishes so far.
-    generation: u64,
+    /// The number of publishes so far, which is that of the current one.
+    pub(super) generation: u64,
     last_takeover: When,
 }
 
@@ -149,11 +140,6 @@ enum LifePhase {
 }
 
 impl Life {
-    /// The number of publishes so far, which is that of the current one.
-    pub(super) fn generation(&self) -> u64 {
-        self.generation
-    }
-
     /// The publisher, if there is one.
     pub(super) fn publisher(&self) -> Option<&Publisher> {
         match &self.phase {
@@ -253,30 +239,30 @@ impl Life {
         };
     }
 
-    /// What is to happen now.
-    pub(super) fn step(&self, demand: Demand, now: Millis) -> LifeStep {
-        let has_audience = demand.has_subscribers || demand.hls_for > 0;
+    /// What is to happen now. HLS viewers are expected to stay for `hls_for` ms; 0 if there are none.
+    pub(super) fn step(&self, has_subscribers: bool, hls_for: Millis, now: Millis) -> LifeStep {
+        let has_audience = has_subscribers || hls_for > 0;
         match self.phase {
             LifePhase::Idle | LifePhase::Awaited(_) if !has_audience => LifeStep::Close,
             LifePhase::Idle | LifePhase::Live(_) => LifeStep::Stay(None),
             LifePhase::Awaited(grace) => {
                 let mut until = grace.until;
                 // Only viewers that are still there when the first wait is over make it longer.
-                if until <= now && demand.hls_for > 0 {
+                if until <= now && hls_for > 0 {
                     until += grace.longer_for_hls;
                 }
                 if until <= now {
                     return LifeStep::End;
                 }
                 // HLS viewers are only seen when they send a request.
-                let look = (!demand.has_subscribers).then(|| now + demand.hls_for);
+                let look = (!has_subscribers).then(|| now + hls_for);
                 LifeStep::Stay(Some(look.map_or(until, |look| look.min(until))))
             }
             LifePhase::Tail {
                 mut until,
                 subscribers_until,
             } => {
-                if demand.has_subscribers {
+                if has_subscribers {
                     until = until.max(subscribers_until);
                 }
                 if now < until {

@@ -80,8 +80,8 @@ impl Held {
 /// See the module's documentation.
 pub struct Log {
     arena: Arena,
-    /// Opened by the publish, or by the first message.
-    account: Option<Account>,
+    /// Where blocks are taken from. Opened by the publish, or by the first message.
+    pub(super) account: Option<Account>,
     /// How long messages are kept for receivers that are behind, in ms.
     history: Millis,
     blocks: VecDeque<Held>,
@@ -115,8 +115,8 @@ pub struct Log {
     /// Frames of the first tracks so far.
     video_frames: u32,
     audio_frames: u32,
-    /// The timestamp of the newest video frame, which is the live edge of a re-stamped join.
-    video_timestamp: u32,
+    /// The timestamp of the newest video frame once there is one, which is the live edge of a re-stamped join.
+    pub(super) video_timestamp: u32,
 }
 
 impl Log {
@@ -145,17 +145,6 @@ impl Log {
             audio_frames: 0,
             video_timestamp: 0,
         }
-    }
-
-    /// The account from which blocks are taken, if it is open.
-    pub fn account(&mut self) -> Option<&mut Account> {
-        self.account.as_mut()
-    }
-
-    /// Takes blocks from this account from now on.
-    pub fn set_account(&mut self, account: Account) {
-        self.protected = 0;
-        self.account = Some(account);
     }
 
     /// Appends a message whose payload is the concatenation of `parts`, and evicts what no receiver

@@ -30,6 +30,7 @@ pub struct Assembly {
     shared: Rc<AssemblyBlocks>,
 }
 
+#[derive(Default)]
 struct AssemblyBlocks {
     /// Blocks come from those for strangers, as long as none are kept.
     is_bounded: bool,
@@ -55,10 +56,7 @@ impl Assembly {
             shared: Rc::new(AssemblyBlocks {
                 is_bounded,
                 allowance,
-                tables: RefCell::default(),
-                most: Cell::new(0),
-                spare: RefCell::default(),
-                held: Cell::new(0),
+                ..AssemblyBlocks::default()
             }),
         }
     }
@@ -94,12 +92,8 @@ impl Assembly {
 
     fn give_back(&self, blocks: &mut Vec<Block>) {
         let mut spare = self.shared.spare.borrow_mut();
-        while spare.len() < self.shared.most.get() {
-            match blocks.pop() {
-                Some(block) => spare.push(block),
-                None => return,
-            }
-        }
+        let most = self.shared.most.get().saturating_sub(spare.len());
+        spare.extend(blocks.drain(blocks.len().saturating_sub(most)..));
         self.forget(blocks.len());
         blocks.clear();
     }
@@ -140,13 +134,10 @@ impl PayloadSource for Assembly {
 
     fn pay(&self, bytes: usize) -> Result<(), Error> {
         let mut tables = self.shared.tables.borrow_mut();
+        let allowance = &self.shared.allowance;
         let result = match &mut *tables {
             Some(taken) => taken.resize(bytes),
-            None => self
-                .shared
-                .allowance
-                .take(bytes)
-                .map(|taken| *tables = Some(taken)),
+            None => allowance.take(bytes).map(|taken| *tables = Some(taken)),
         };
         result.map_err(|exceeded| {
             let what = "bytes that chunk streams take beyond what is left for the connection";

@@ -46,14 +46,6 @@ pub enum Slot {
 }
 
 impl Slot {
-    /// Whether decoders can do without it.
-    pub(super) fn is_description(self) -> bool {
-        matches!(
-            self,
-            Slot::Metadata | Slot::VideoMetadata(_) | Slot::AudioChannels(_)
-        )
-    }
-
     /// The kind of message that carries it.
     pub fn kind(self) -> Kind {
         match self {

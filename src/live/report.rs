@@ -167,3 +167,15 @@ impl Delivered {
         self.skipped_messages += other.skipped_messages;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_added_each_to_its_own() {
+        let past = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+        let now = [10, 0, 0, 40, 0, 0, 70, 0, 90];
+        assert_eq!(sum(past, now), [11, 2, 3, 44, 5, 6, 77, 8, 99]);
+    }
+}

@@ -9,8 +9,6 @@
 //! are made under it on purpose: their slices borrow the log, and none of them waits.
 
 mod audience;
-mod deliveries;
-mod desks;
 mod hls;
 mod publish;
 
@@ -22,8 +20,9 @@ use super::finding::Finding;
 use super::hls::{FEW_LEN, Hls, HlsViewer};
 pub use super::intake::Appended;
 use super::intake::{Intake, Store, TRACKS_COST};
-use super::life::{Demand, Life, LifeStep};
+use super::life::{Life, LifeStep};
 use super::log::Log;
+pub use super::out::desk::Desks;
 use super::out::request::JoinRequest;
 use super::out::subscriber::{PlayEnd, Skip, Subscriber};
 use super::report::{Delivered, StreamReport, ViewerReport};
@@ -33,7 +32,6 @@ use crate::media::TrackInfo;
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use audience::Audience;
-pub use desks::Desks;
 
 /// What a stream takes on the heap besides its blocks, in bytes: its state, its entry in the table, and
 /// its lists. Its name is counted separately.
@@ -206,7 +204,7 @@ impl Stream {
     /// not be found any more.
     pub(super) fn close_unused(&self, now: Millis) -> bool {
         let mut state = lock(&self.state);
-        if state.life.step(state.demand(now), now) == LifeStep::Close {
+        if state.step(now) == LifeStep::Close {
             state.life.close();
         }
         state.life.is_closed()
@@ -219,7 +217,7 @@ impl Stream {
 
     /// Whether the stream is published, or was and is waiting for its publisher.
     pub fn was_published(&self) -> bool {
-        lock(&self.state).life.generation() > 0
+        lock(&self.state).life.generation > 0
     }
 
     /// The content type of an MP4 file of the stream; `None` while nothing is published that such a
@@ -250,7 +248,7 @@ impl Stream {
         let publisher = state.life.publisher();
         let report = StreamReport {
             is_live: publisher.is_some(),
-            publishes: state.life.generation(),
+            publishes: state.life.generation,
             publisher: publisher.map(|publisher| (publisher.connection, publisher.address)),
             blocks: state.log.blocks_held(),
             hls_viewers: state.hls.viewer_count(now),
@@ -294,16 +292,13 @@ impl StreamState {
 
     /// Notes how many viewers of all kinds there are.
     fn note_viewers(&mut self, now: Millis) {
-        let count = self.audience.len() + self.hls.viewer_count(now);
-        self.audience.deliveries.note_viewers(count);
+        self.audience.note_viewers(self.hls.viewer_count(now));
     }
 
-    /// The audience at this moment.
-    fn demand(&self, now: Millis) -> Demand {
-        Demand {
-            has_subscribers: self.audience.len() > 0,
-            hls_for: self.hls.watched_for(now),
-        }
+    /// What is to happen to the stream now.
+    fn step(&self, now: Millis) -> LifeStep {
+        let hls_for = self.hls.watched_for(now);
+        self.life.step(self.audience.len() > 0, hls_for, now)
     }
 
     fn end(&mut self, over: Over, now: Millis) {

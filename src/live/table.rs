@@ -83,9 +83,8 @@ impl StreamTable {
     /// from one stream to the next.
     pub fn next(&self, after: Option<&StreamKey>) -> (Option<Arc<Stream>>, usize) {
         let streams = lock(&self.streams);
-        let from = after.map_or(0, |after| match place(&streams, after) {
-            Ok(index) => index + 1,
-            Err(index) => index,
+        let from = after.map_or(0, |after| {
+            streams.partition_point(|stream| stream.key() <= after)
         });
         (streams.get(from).map(Arc::clone), streams.len())
     }
@@ -103,12 +102,9 @@ impl StreamTable {
         let names = later.chain(stream.iter().map(|stream| stream.key()));
         let key = names.min()?.clone();
         let counted = past.iter().find(|(other, _)| *other == key);
-        let totals = counted.map_or_else(Totals::default, |(_, totals)| *totals);
-        Some((
-            key.clone(),
-            stream.filter(|stream| *stream.key() == key),
-            totals,
-        ))
+        let totals = counted.map(|(_, totals)| *totals).unwrap_or_default();
+        let stream = stream.filter(|stream| *stream.key() == key);
+        Some((key, stream, totals))
     }
 
     /// All streams, by name.
@@ -133,9 +129,8 @@ impl StreamTable {
                     totals = sum(totals, past.remove(index).1);
                 } else if past.len() == MAX_PAST {
                     // Prefer the oldest name that no stream has.
-                    let idle = past
-                        .iter()
-                        .position(|(key, _)| place(&streams, key).is_err());
+                    let is_idle = |(key, _): &(_, _)| place(&streams, key).is_err();
+                    let idle = past.iter().position(is_idle);
                     past.remove(idle.unwrap_or(0));
                 }
                 past.push((stream.key().clone(), totals));

@@ -63,25 +63,17 @@ fn read(r: &mut BitReader<'_>) -> Option<AacConfig> {
         13 => Some(24),
         _ => return None,
     };
-    let is_extended = matches!(object_type, SBR | PS);
-    let output_sample_rate = if is_extended {
-        frequency(r)?
-    } else {
-        sample_rate
+    let (output_sample_rate, core_type) = match object_type {
+        SBR | PS => (frequency(r)?, self::object_type(r).unwrap_or(object_type)),
+        _ => (sample_rate, object_type),
     };
-    let core_type = if is_extended {
-        self::object_type(r)
-    } else {
-        Some(object_type)
-    };
-    let samples_per_frame = samples_per_frame(r, core_type.unwrap_or(object_type));
     // A zeroed or cut configuration has type 0.
     (object_type != 0).then_some(AacConfig {
         object_type,
         sample_rate,
         output_sample_rate,
         channels,
-        samples_per_frame,
+        samples_per_frame: samples_per_frame(r, core_type),
     })
 }
 

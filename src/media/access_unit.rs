@@ -39,12 +39,6 @@ pub enum FramePart {
     Beside,
 }
 
-impl FramePart {
-    fn of_slice(is_first: bool) -> FramePart {
-        if is_first { Self::First } else { Self::More }
-    }
-}
-
 /// Whether a decoder can start with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RandomAccess {
@@ -159,7 +153,11 @@ fn summarize_units(
     while let Some(unit) = units.next() {
         match unit.kind(codec) {
             UnitKind::Slice(is_first, access) if summary.part == FramePart::Beside => {
-                summary.part = FramePart::of_slice(is_first);
+                summary.part = if is_first {
+                    FramePart::First
+                } else {
+                    FramePart::More
+                };
                 summary.access = match access {
                     // Without a sequence header it may be the key frame of another layer, or one
                     // that is shown late.

@@ -123,10 +123,12 @@ fn format_of_parameter_set(parameter_set: &[u8]) -> Option<VideoFormat> {
     let profile = r.bits(8)?;
     r.skip(8 + 8)?; // constraints, level
     r.ue()?; // seq_parameter_set_id
-    let chroma_format = if has_chroma_format(profile) {
-        chroma_format(r)?
-    } else {
-        1
+    // The other profiles have neither chroma format nor bit depths nor scaling lists.
+    let chroma_format = match profile {
+        100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135 => {
+            chroma_format(r)?
+        }
+        _ => 1,
     };
     r.ue()?; // log2_max_frame_num_minus4
     skip_picture_order_count(r)?;
@@ -158,14 +160,6 @@ fn format_of_parameter_set(parameter_set: &[u8]) -> Option<VideoFormat> {
     };
     // A tick is a field, so a frame takes two.
     Some(format.with_frame_rate(time_scale, 2 * u64::from(num_units_in_tick)))
-}
-
-/// Whether the profile has chroma format, bit depths and scaling lists.
-fn has_chroma_format(profile: u32) -> bool {
-    matches!(
-        profile,
-        100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135
-    )
 }
 
 /// Reads chroma format, bit depths and scaling lists. Returns chroma_format_idc, with 3 (which

@@ -80,7 +80,7 @@ impl HevcConfig {
             is_high_tier: profile & 0x20 != 0,
             profile: profile & 0x1F,
             compatibility: BigEndian::read_u32(&head[2..6]),
-            constraints: std::array::from_fn(|index| head[6 + index]),
+            constraints: [head[6], head[7], head[8], head[9], head[10], head[11]],
             level: head[12],
             nal_length_size: (head[21] & 3) + 1,
             format,

@@ -42,6 +42,7 @@ pub mod hevc;
 pub mod mp3;
 pub mod mp4;
 pub mod opus;
+pub(crate) mod short_bytes;
 pub mod tag;
 pub mod track_info;
 pub mod video_format;

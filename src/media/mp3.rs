@@ -25,12 +25,7 @@ impl Mp3Header {
         if version_and_layer & 0xE0 != 0xE0 {
             return None;
         }
-        let sample_rate = match rates >> 2 & 3 {
-            0 => 44100,
-            1 => 48000,
-            2 => 32000,
-            _ => return None,
-        };
+        let sample_rate = *[44100, 48000, 32000].get(usize::from(rates >> 2 & 3))?;
         // MPEG-2 halves the rates, and MPEG-2.5 (not standardized) halves them again.
         let sample_rate = match version_and_layer >> 3 & 3 {
             3 => sample_rate,

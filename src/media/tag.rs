@@ -135,7 +135,7 @@ impl Tag {
         let video_codec = VideoCodec::from_id(first & 0x0F);
         let codec = Codec::Video(video_codec);
         let mut tag = Tag::new(Some(codec), TagKind::Frames);
-        tag.body_offset = reader.at();
+        tag.body_offset = reader.at;
         if frame_type(first) == frame_type::COMMAND {
             tag.kind = TagKind::Command;
             return Ok(tag);
@@ -158,7 +158,7 @@ impl Tag {
                     return Err(Error::malformed(text));
                 }
             }
-            tag.body_offset = reader.at();
+            tag.body_offset = reader.at;
         }
         tag.is_keyframe =
             tag.kind == TagKind::Frames && is_keyframe(first, video_codec, reader.rest());
@@ -192,19 +192,19 @@ impl Tag {
             };
             (tag.sample_rate, tag.channels) = (Some(sample_rate), Some(channels));
         }
-        tag.body_offset = reader.at();
+        tag.body_offset = reader.at;
         Ok(tag)
     }
 
     fn parse_enhanced(medium: Medium, mut reader: TagReader<'_>) -> Result<Tag, Error> {
         let Some(prefix) = reader.prefix(medium)? else {
             let mut tag = Tag::new(None, TagKind::Command);
-            tag.body_offset = reader.at();
+            tag.body_offset = reader.at;
             return Ok(tag);
         };
         let track = reader.track(&prefix)?;
         let mut tag = Tag::of_track(medium, &prefix, &track)?;
-        tag.body_offset += reader.at();
+        tag.body_offset += reader.at;
         Ok(tag)
     }
 
@@ -237,7 +237,7 @@ impl Tag {
             if prefix.packet_type == packet_type::CODED_FRAMES && codec.has_composition_time() {
                 tag.composition_time = reader.composition_time()?;
             }
-            tag.body_offset = reader.at();
+            tag.body_offset = reader.at;
             tag.is_keyframe =
                 kind == TagKind::Frames && is_keyframe(prefix.first, codec, reader.rest());
         }

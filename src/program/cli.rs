@@ -14,6 +14,7 @@ use std::time::Duration;
 use access::LISTS;
 use brooklet::Config;
 use brooklet::live::out::join::Join;
+use lexopt::Arg;
 use nearest::nearest;
 use opt::{Kind, Opt, PREFIX, variable_name};
 
@@ -84,14 +85,11 @@ const OPTIONS: &[Opt] = &[
         help: "memory for all media, claimed at start",
         kind: Kind::Single,
         set: |settings, text| {
-            const MIN: usize = 1 << 20;
+            const MOST: u64 = isize::MAX as u64;
             let bytes = parse_size(text).ok_or(SIZE)?;
-            let bytes = usize::try_from(bytes)
-                .ok()
-                .filter(|bytes| *bytes <= isize::MAX as usize);
-            settings.config.memory = bytes
-                .filter(|bytes| *bytes >= MIN)
-                .ok_or("a size such as 32M, from 1M up to what this machine has")?;
+            let bytes = Some(bytes).filter(|bytes| (1 << 20..=MOST).contains(bytes));
+            let bytes = bytes.ok_or("a size such as 32M, from 1M up to what this machine has")?;
+            settings.config.memory = bytes as usize;
             Ok(())
         },
     },
@@ -217,10 +215,8 @@ const OPTIONS: &[Opt] = &[
         help: "error, warn, info, debug, trace or off; RUST_LOG works too",
         kind: Kind::Single,
         set: |settings, text| {
-            let level = text
-                .parse()
-                .map_err(|_| "error, warn, info, debug, trace or off")?;
-            settings.log = Some(level);
+            let level = text.parse().ok();
+            settings.log = Some(level.ok_or("error, warn, info, debug, trace or off")?);
             Ok(())
         },
     },
@@ -245,11 +241,8 @@ pub(crate) fn parse(
     // Reported last: --help has to work even if a variable is wrong.
     let mut environment = environment.into_iter();
     let understood = environment.try_for_each(|(name, value)| {
-        take_variable(
-            &mut settings,
-            &name.to_string_lossy(),
-            &value.to_string_lossy(),
-        )
+        let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
+        take_variable(&mut settings, &name, &value)
     });
 
     // The options seen so far: the first value replaces the default, and values from the environment.
@@ -257,16 +250,12 @@ pub(crate) fn parse(
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
         match argument {
-            lexopt::Arg::Short('h') | lexopt::Arg::Long("help") => {
-                return Ok(Request::Print(help()));
+            Arg::Short('h') | Arg::Long("help") => return Ok(Request::Print(help())),
+            Arg::Short('V') | Arg::Long("version") => {
+                let version = concat!("brooklet ", env!("CARGO_PKG_VERSION"), "\n");
+                return Ok(Request::Print(version.to_owned()));
             }
-            lexopt::Arg::Short('V') | lexopt::Arg::Long("version") => {
-                return Ok(Request::Print(format!(
-                    "brooklet {}\n",
-                    env!("CARGO_PKG_VERSION")
-                )));
-            }
-            lexopt::Arg::Long(name) => {
+            Arg::Long(name) => {
                 let Some(option) = options().find(|option| option.name == name) else {
                     return Err(unknown("option", "--", name));
                 };
@@ -277,11 +266,11 @@ pub(crate) fn parse(
                 }
                 option.set(&format!("--{}", option.name), &mut settings, &value)?;
             }
-            lexopt::Arg::Short(letter) => {
+            Arg::Short(letter) => {
                 let rest = parser.optional_value().unwrap_or_default();
                 return Err(unknown_short(letter, &rest.to_string_lossy()));
             }
-            lexopt::Arg::Value(value) => {
+            Arg::Value(value) => {
                 let value = value.to_string_lossy();
                 return Err(format!(
                     "unexpected argument {value:?}. Options start with --; try --help"
@@ -451,10 +440,8 @@ fn parse_time(text: &str) -> Option<Duration> {
 
 fn split_unit(text: &str) -> Option<(u64, &str)> {
     let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
+    let end = text.find(|c: char| !c.is_ascii_digit());
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
     Some((number.parse().ok()?, unit.trim_start()))
 }
 

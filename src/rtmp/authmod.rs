@@ -241,7 +241,7 @@ fn reject(scheme: Scheme, reason: &str) -> String {
     format!("[ AccessManager.Reject ] : [ authmod={scheme} ] : ?reason={reason}")
 }
 
-/// Of the parts, one after the other.
+/// MD5 of the parts, one after the other.
 fn md5(parts: &[&str]) -> [u8; 16] {
     let mut md5 = Md5::new();
     for part in parts {
@@ -251,11 +251,7 @@ fn md5(parts: &[&str]) -> [u8; 16] {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -202,7 +202,8 @@ mod tests {
                 let parts = Parts::new(slices).unwrap();
                 let bytes = parts.bytes();
                 assert_eq!(bytes.len(), all.len());
-                assert!(bytes == *all);
+                assert!(bytes == *all && bytes == Bytes::from(all));
+                assert!(bytes != all[1..] && bytes != Bytes::from(&all[1..]));
                 for at in 0..=all.len() {
                     let (left, right) = bytes.split_at(at).unwrap();
                     assert!(left == all[..at] && right == all[at..], "{slices:?}, {at}");

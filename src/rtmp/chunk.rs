@@ -56,6 +56,17 @@ pub struct MessageHeader {
 }
 
 impl MessageHeader {
+    /// The header of a message that isn't media: its timestamp is 0, and the writer sets its length.
+    pub(super) fn untimed(chunk_stream_id: u8, message_stream_id: u32, type_id: u8) -> Self {
+        MessageHeader {
+            chunk_stream_id,
+            timestamp: 0,
+            len: 0,
+            type_id,
+            message_stream_id,
+        }
+    }
+
     /// Writes a type 0 chunk header; returns its length, 12 bytes or 16 with the extended
     /// timestamp.
     ///

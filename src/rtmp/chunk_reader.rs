@@ -416,12 +416,10 @@ impl<S: PayloadSource> ChunkReader<S> {
             }
         }
         self.state = ReaderState::Header;
-        let is_complete = payload.len() as u32 >= stream.len;
-        Ok(if is_complete {
-            ReadStep::Complete(index)
-        } else {
-            ReadStep::Next
-        })
+        if payload.len() as u32 >= stream.len {
+            return Ok(ReadStep::Complete(index));
+        }
+        Ok(ReadStep::Next)
     }
 
     fn stream_index(&mut self, id: u32) -> Result<usize, Error> {

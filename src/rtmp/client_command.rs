@@ -33,26 +33,18 @@ pub(super) enum ClientCommand {
     FcSubscribe,
     GetStreamLength,
     CheckBandwidth,
-    Publish {
-        name: String,
-    },
-    /// `play` or `play2`.
-    Play {
-        name: String,
-    },
+    /// A name.
+    Publish(String),
+    /// `play` or `play2`, and a name.
+    Play(String),
     /// The message stream, unless that is the one on which the command came.
-    DeleteStream {
-        id: Option<u32>,
-    },
+    DeleteStream(Option<u32>),
     CloseStream,
-    Pause {
-        is_paused: bool,
-    },
+    /// Whether the client pauses.
+    Pause(bool),
     Seek,
-    Receive {
-        medium: Medium,
-        is_wanted: bool,
-    },
+    /// Whether the client wants a medium.
+    Receive(Medium, bool),
     /// A reply to what this server never asked, or a call of an unknown procedure.
     Other,
 }
@@ -72,13 +64,14 @@ impl ClientCommand {
         let mut connect = None;
         // After an error the reader is at its end.
         if let Ok(Some(Named { token, .. })) = reader.next_token() {
-            if name == "connect" && is_object(token) {
+            if name == "connect" && token.is_object() {
                 connect = Connect::read(&mut reader).ok();
             } else {
                 let _ = reader.skip(token);
             }
         }
         let argument = argument(&name, &mut reader).unwrap_or(Token::Null);
+        let is_on = argument.as_bool().unwrap_or(true);
         let command = match name.as_str() {
             "connect" => ClientCommand::Connect(connect.unwrap_or_default()),
             "createStream" => ClientCommand::CreateStream,
@@ -88,28 +81,14 @@ impl ClientCommand {
             "FCSubscribe" => ClientCommand::FcSubscribe,
             "getStreamLength" => ClientCommand::GetStreamLength,
             "_checkbw" => ClientCommand::CheckBandwidth,
-            "publish" => ClientCommand::Publish {
-                name: text_of(argument),
-            },
-            "play" | "play2" => ClientCommand::Play {
-                name: text_of(argument),
-            },
-            "deleteStream" => ClientCommand::DeleteStream {
-                id: id_of(argument),
-            },
+            "publish" => ClientCommand::Publish(argument.to_string_of(MAX_KEPT_NAME)),
+            "play" | "play2" => ClientCommand::Play(argument.to_string_of(MAX_KEPT_NAME)),
+            "deleteStream" => ClientCommand::DeleteStream(id_of(argument)),
             "closeStream" => ClientCommand::CloseStream,
-            "pause" | "pauseRaw" => ClientCommand::Pause {
-                is_paused: argument.as_bool().unwrap_or(true),
-            },
+            "pause" | "pauseRaw" => ClientCommand::Pause(is_on),
             "seek" => ClientCommand::Seek,
-            "receiveAudio" => ClientCommand::Receive {
-                medium: Medium::Audio,
-                is_wanted: argument.as_bool().unwrap_or(true),
-            },
-            "receiveVideo" => ClientCommand::Receive {
-                medium: Medium::Video,
-                is_wanted: argument.as_bool().unwrap_or(true),
-            },
+            "receiveAudio" => ClientCommand::Receive(Medium::Audio, is_on),
+            "receiveVideo" => ClientCommand::Receive(Medium::Video, is_on),
             _ => ClientCommand::Other,
         };
         Ok(Call {
@@ -130,22 +109,11 @@ fn next<'a>(reader: &mut Reader<'a>) -> Option<Token<'a>> {
 /// The first argument; of `play2` it is the property `streamName` of that.
 fn argument<'a>(command: &str, reader: &mut Reader<'a>) -> Option<Token<'a>> {
     let Named { token, .. } = reader.next_token().ok()??;
-    if is_object(token) && command.starts_with("play") {
+    if token.is_object() && command.starts_with("play") {
         return reader.find("streamName").ok()?;
     }
     reader.skip(token).ok()?;
     Some(token)
-}
-
-fn is_object(token: Token<'_>) -> bool {
-    matches!(token, Token::Object | Token::EcmaArray)
-}
-
-fn text_of(argument: Token<'_>) -> String {
-    match argument {
-        Token::String(text) => text.to_string_of(MAX_KEPT_NAME),
-        _ => String::new(),
-    }
 }
 
 /// The id of a message stream. GStreamer sends the stream's name where the id belongs; even a name of
@@ -222,7 +190,7 @@ mod tests {
     }
 
     fn play(name: &str) -> ClientCommand {
-        ClientCommand::Play { name: name.into() }
+        ClientCommand::Play(name.into())
     }
 
     #[test]
@@ -230,7 +198,7 @@ mod tests {
         let call = call(b"\x02\0\x07publish");
         assert_eq!((&*call.name, call.transaction_id), ("publish", 0.0));
         let name = String::new();
-        assert_eq!(call.command, ClientCommand::Publish { name });
+        assert_eq!(call.command, ClientCommand::Publish(name));
     }
 
     #[test]
@@ -251,7 +219,7 @@ mod tests {
         assert_eq!(command("play2", &named("streamName")), play("door"));
         assert_eq!(command("play2", &named("oldStreamName")), play(""));
         let delete = command("deleteStream", &named("streamName"));
-        assert_eq!(delete, ClientCommand::DeleteStream { id: None });
+        assert_eq!(delete, ClientCommand::DeleteStream(None));
     }
 
     #[test]
@@ -266,7 +234,7 @@ mod tests {
     #[test]
     fn only_numbers_in_range_are_ids() {
         let delete = |value| command("deleteStream", &[value]);
-        let id_of = |id| ClientCommand::DeleteStream { id };
+        let id_of = |id| ClientCommand::DeleteStream(id);
         assert_eq!(delete(Value::Number(7.0)), id_of(Some(7)));
         assert_eq!(delete(Value::Boolean(true)), id_of(Some(1)));
         assert_eq!(delete(text("7")), id_of(None));

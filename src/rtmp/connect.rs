@@ -47,12 +47,12 @@ impl Connect {
             // If a name comes twice, the last value counts.
             match WANTED.iter().find(|wanted| name == ***wanted).copied() {
                 _ if token == Token::End => break,
-                Some("app") => connect.app = text_of(token, MAX_KEPT_NAME),
-                Some("tcUrl") => connect.tc_url = text_of(token, MAX_URL_LEN),
+                Some("app") => connect.app = token.to_string_of(MAX_KEPT_NAME),
+                Some("tcUrl") => connect.tc_url = token.to_string_of(MAX_URL_LEN),
                 Some("tcurl") if connect.tc_url.is_empty() => {
-                    connect.tc_url = text_of(token, MAX_URL_LEN);
+                    connect.tc_url = token.to_string_of(MAX_URL_LEN);
                 }
-                Some("flashVer") => connect.flash_ver = text_of(token, MAX_FLASH_VER_LEN),
+                Some("flashVer") => connect.flash_ver = token.to_string_of(MAX_FLASH_VER_LEN),
                 Some("type") => {
                     is_nonprivate = matches!(token, Token::String(kind) if kind == "nonprivate");
                 }
@@ -103,10 +103,3 @@ const WANTED: [&str; 10] = [
     "audioFourCcInfoMap",
     "capsEx",
 ];
-
-fn text_of(token: Token<'_>, max_len: usize) -> String {
-    match token {
-        Token::String(text) => text.to_string_of(max_len),
-        _ => String::new(),
-    }
-}

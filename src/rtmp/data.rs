@@ -57,12 +57,7 @@ pub fn for_players(body: Bytes<'_>) -> Option<Relayed<'_>> {
         return None;
     }
     let mut bytes = Vec::with_capacity(counted.len);
-    let mut out = RelayWriter {
-        out: Some(&mut bytes),
-        len: 0,
-        most: MAX_LEN,
-    };
-    write(begin, &mut out);
+    write(begin, &mut RelayWriter::new(&mut bytes, MAX_LEN));
     Some(Relayed::Rewritten(bytes))
 }
 

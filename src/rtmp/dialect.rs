@@ -47,13 +47,7 @@ impl Dialect {
         out: &mut Vec<u8>,
     ) {
         let (type_id, body) = self.emit(command);
-        let header = MessageHeader {
-            chunk_stream_id,
-            timestamp: 0,
-            len: 0,
-            type_id,
-            message_stream_id,
-        };
+        let header = MessageHeader::untimed(chunk_stream_id, message_stream_id, type_id);
         ChunkWriter::with_announced_chunk_size().write(header, &body, out);
     }
 }

@@ -153,14 +153,10 @@ impl Control {
         if let Control::SetPeerBandwidth { limit_type, .. } = self {
             body.push(*limit_type);
         }
-        let header = MessageHeader {
-            chunk_stream_id: chunk_stream_id::CONTROL,
-            timestamp: 0,
-            len: body.len() as u32,
-            type_id: u8::try_from(kind).unwrap_or(type_id::USER_CONTROL),
-            message_stream_id: 0,
-        };
-        (header, body)
+        let type_id = u8::try_from(kind).unwrap_or(type_id::USER_CONTROL);
+        let header = MessageHeader::untimed(chunk_stream_id::CONTROL, 0, type_id);
+        let len = body.len() as u32;
+        (MessageHeader { len, ..header }, body)
     }
 
     /// The message type, or [`EVENTS`] and the event of user control; and what the message is about:

@@ -67,11 +67,7 @@ pub fn for_players(
     let all = &properties.reader;
     let count = RelayWriter::counting(most).properties(all.clone(), 1, &is_absent);
     let mut bytes = Vec::new();
-    let mut out = RelayWriter {
-        out: Some(&mut bytes),
-        len: 0,
-        most,
-    };
+    let mut out = RelayWriter::new(&mut bytes, most);
     out.text(marker::STRING, ON_METADATA);
     out.begin(marker::ECMA_ARRAY, count);
     out.len = 0;
@@ -104,10 +100,8 @@ pub fn parse(body: Bytes<'_>) -> Option<Option<Properties<'_>>> {
     if is_cleared {
         return Some(None);
     }
-    match first.ok()??.token {
-        Token::Object | Token::EcmaArray => Some(Some(Properties { reader })),
-        _ => None,
-    }
+    let is_object = first.ok()??.token.is_object();
+    is_object.then_some(Some(Properties { reader }))
 }
 
 pub(super) fn is_text(token: Token<'_>, expected: &str) -> bool {

@@ -24,11 +24,9 @@ impl Rate {
     /// Takes `count` tokens; false if there are fewer.
     pub fn take(&mut self, count: u32, now: u64) -> bool {
         self.fill(now);
-        match self.tokens.checked_sub(count) {
-            Some(left) => self.tokens = left,
-            None => return false,
-        }
-        true
+        let left = self.tokens.checked_sub(count);
+        self.tokens = left.unwrap_or(self.tokens);
+        left.is_some()
     }
 
     /// Puts tokens back that were taken for something that wasn't done.

@@ -25,7 +25,15 @@ pub(super) struct RelayWriter<'w> {
     pub(super) most: usize,
 }
 
-impl RelayWriter<'_> {
+impl<'w> RelayWriter<'w> {
+    pub(super) fn new(out: &'w mut Vec<u8>, most: usize) -> RelayWriter<'w> {
+        RelayWriter {
+            out: Some(out),
+            len: 0,
+            most,
+        }
+    }
+
     pub(super) fn counting(most: usize) -> RelayWriter<'static> {
         RelayWriter {
             out: None,

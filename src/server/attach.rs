@@ -165,10 +165,9 @@ impl Attached {
                     _ => Detached::TooSlow,
                 });
             }
-            let left = match deadline {
-                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
-                None => Duration::MAX,
-            };
+            let left = deadline.map_or(Duration::MAX, |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
             if !self.inbox.wait(left) && left.is_zero() {
                 return Ok(None);
             }
@@ -217,8 +216,8 @@ impl StreamMessage {
 
     /// Whether it configures a decoder.
     pub fn is_sequence_header(&self) -> bool {
-        self.tag()
-            .is_some_and(|tag| tag.kind == TagKind::SequenceHeader)
+        let kind = self.tag().map(|tag| tag.kind);
+        kind == Some(TagKind::SequenceHeader)
     }
 
     fn tag(&self) -> Option<Tag> {
@@ -283,7 +282,7 @@ impl Inbox {
 
 impl Sink for Inbox {
     fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut state = lock(&self.state);
+        let state = &mut *lock(&self.state);
         if state.is_ready {
             return Err(ErrorKind::WouldBlock.into());
         }
@@ -291,28 +290,27 @@ impl Sink for Inbox {
         for slice in slices {
             let mut input = Bytes::from(&**slice);
             while !input.is_empty() {
+                let before = input.len();
+                let read = state.reader.read(&mut input);
+                taken += before - input.len();
+                let read = read.map_err(|error| io::Error::other(error.to_string()))?;
+                // Control messages and commands are for players that speak RTMP.
+                let of_stream = [type_id::AUDIO, type_id::VIDEO, type_id::DATA];
+                let Some(received) = read.filter(|of| of_stream.contains(&of.type_id)) else {
+                    continue;
+                };
                 let InboxState {
                     reader, message, ..
-                } = &mut *state;
-                let before = input.len();
-                let read = reader.read(&mut input);
-                taken += before - input.len();
-                match read {
-                    // Control messages and commands are for players that speak RTMP.
-                    Ok(Some(received)) if is_of_stream(received.type_id) => {
-                        message.type_id = received.type_id;
-                        message.timestamp = received.timestamp;
-                        message.payload.clear();
-                        for part in reader.payload(received.in_place) {
-                            message.payload.extend_from_slice(part);
-                        }
-                        state.is_ready = true;
-                        self.changed.notify();
-                        return Ok(taken);
-                    }
-                    Ok(_) => {}
-                    Err(error) => return Err(io::Error::other(error.to_string())),
+                } = state;
+                message.type_id = received.type_id;
+                message.timestamp = received.timestamp;
+                message.payload.clear();
+                for part in reader.payload(received.in_place) {
+                    message.payload.extend_from_slice(part);
                 }
+                state.is_ready = true;
+                self.changed.notify();
+                return Ok(taken);
             }
         }
         Ok(taken)
@@ -325,10 +323,6 @@ impl Sink for Inbox {
     fn finish(&self) {
         self.end();
     }
-}
-
-fn is_of_stream(type_id: u8) -> bool {
-    matches!(type_id, type_id::AUDIO | type_id::VIDEO | type_id::DATA)
 }
 
 #[cfg(test)]

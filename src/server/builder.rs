@@ -121,11 +121,15 @@ impl ServerBuilder {
         for listener in listeners {
             let accepting = Arc::clone(&listener);
             let thread = listener::spawn(accepting, Arc::clone(&server.shared))
-                .map_err(|error| StartError::new(StartErrorKind::Thread, error))?;
+                .map_err(|error| failed(StartErrorKind::Thread, Some(error)))?;
             server.listeners.push((listener, Some(thread)));
         }
         Ok(server)
     }
+}
+
+fn failed(kind: StartErrorKind, source: Option<io::Error>) -> StartError {
+    StartError { kind, source }
 }
 
 /// Listens on all addresses of a configuration.
@@ -140,10 +144,8 @@ fn bind(config: &Config) -> Result<Vec<Arc<Listener>>, StartError> {
             Listener::bind(address, protocol)
         };
         let kind = StartErrorKind::Listen { protocol, address };
-        match listener {
-            Ok(listener) => Ok(Arc::new(listener)),
-            Err(error) => Err(StartError::new(kind, error)),
-        }
+        let failed = |error| failed(kind, Some(error));
+        listener.map(Arc::new).map_err(failed)
     };
     rtmp.chain(http).map(bind).collect()
 }
@@ -156,7 +158,7 @@ fn bind(config: &Config) -> Result<Vec<Arc<Listener>>, StartError> {
 /// publishes or plays already is too small.
 fn claim(bytes: usize) -> Result<(Arena, Allowance), StartError> {
     if !is_memory_there(bytes) {
-        return Err(StartError::memory(bytes));
+        return Err(failed(StartErrorKind::Memory(bytes), None));
     }
     let common = bytes / COMMON;
     Ok((Arena::within(bytes - common), Allowance::new(common)))

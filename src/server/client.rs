@@ -17,6 +17,15 @@ pub enum Protocol {
     Http,
 }
 
+impl Protocol {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Protocol::Rtmp => "rtmp",
+            Protocol::Http => "http",
+        }
+    }
+}
+
 /// What an access rule is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
@@ -55,8 +64,8 @@ pub struct Client {
     address: SocketAddr,
     local_address: SocketAddr,
     protocol: Protocol,
-    arrival: Arrival,
-    connect: Connect,
+    pub(super) arrival: Arrival,
+    pub(super) connect: Connect,
     user_agent: String,
     user: Option<String>,
     /// For each action, whether it has logged in as a user who may do it.
@@ -89,18 +98,6 @@ impl Client {
             user_agent: user_agent.to_owned(),
             ..Client::new(id, address, local_address)
         }
-    }
-
-    pub(super) fn set_arrival(&mut self, arrival: Arrival) {
-        self.arrival = arrival;
-    }
-
-    pub(super) fn arrival(&self) -> Arrival {
-        self.arrival
-    }
-
-    pub(super) fn set_connect(&mut self, connect: Connect) {
-        self.connect = connect;
     }
 
     /// Whether it has logged in as a user who may do this.

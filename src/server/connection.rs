@@ -1,5 +1,6 @@
-//! The frame around a connection, whatever it speaks.
+//! What connections have in common, whatever their protocol: how they run, are refused, and end.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -10,53 +11,41 @@ use super::socket::Socket;
 use crate::config::Shown;
 use crate::live::out::sink::Sink;
 
-/// What a connection is attached to.
-#[derive(Clone, Copy)]
-pub(super) struct Link<'a> {
-    pub(super) id: u64,
-    pub(super) socket: &'a Socket,
-    pub(super) shared: &'a Shared,
-}
-
-impl Link<'_> {
-    /// See [`why_closed`].
-    pub(super) fn why_closed(&self) -> Option<ConnectionEnd> {
-        why_closed(self.shared, self.id)
-    }
-}
-
-/// Why a connection has to end, whatever it is doing.
-pub(super) fn why_closed(shared: &Shared, id: u64) -> Option<ConnectionEnd> {
+/// Checks whether a connection has to end, whatever it is doing.
+pub(super) fn check_open(shared: &Shared, id: u64) -> Result<(), ConnectionEnd> {
     if shared.is_stopping() {
-        Some(ConnectionEnd::Stopping)
-    } else {
-        shared.connections.why_cut(id)
+        return Err(ConnectionEnd::Stopping);
     }
+    shared.connections.why_cut(id).map_or(Ok(()), Err)
 }
 
 /// A connection in its protocol.
 pub(super) trait Conversation {
     type End: From<ConnectionEnd>;
 
-    fn link(&self) -> Link<'_>;
-
     /// Serves the connection until there is a reason to end it.
-    fn serve(&mut self) -> Self::End;
+    fn serve(&mut self) -> Result<Infallible, Self::End>;
 
     /// Says the last words, and undoes what the connection has done.
     fn finish(&mut self, end: &Self::End);
 }
 
 /// Serves a connection to its end.
-pub(super) fn run<C: Conversation>(conversation: &mut C) {
+pub(super) fn run<C: Conversation>(
+    conversation: &mut C,
+    shared: &Shared,
+    socket: &Socket,
+    id: u64,
+) {
     // A panic here is a bug. It ends this connection properly, and no other.
-    let end = catch_unwind(AssertUnwindSafe(|| conversation.serve()));
-    let end = end.unwrap_or_else(|_| ConnectionEnd::Panicked.into());
+    let end = match catch_unwind(AssertUnwindSafe(|| conversation.serve())) {
+        Ok(Err(end)) => end,
+        Err(_) => ConnectionEnd::Panicked.into(),
+    };
     // The thread that cut it off knows better why than its own read.
-    let Link { id, shared, .. } = conversation.link();
     let end = shared.connections.why_cut(id).map_or(end, C::End::from);
     let _ = catch_unwind(AssertUnwindSafe(|| conversation.finish(&end)));
-    conversation.link().socket.shutdown();
+    socket.shutdown();
 }
 
 /// Logs that a connection, or a request of a proxy's client, is refused. Refusals within a second

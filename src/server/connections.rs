@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::end::ConnectionEnd;
+use super::socket::Socket;
 use crate::config::one_client;
 use crate::live::lock;
 use crate::live::out::sink::Sink;
@@ -191,7 +192,7 @@ impl Connections {
     /// Closes a connection; false if there is none with that number.
     pub(super) fn kick(&self, id: u64) -> bool {
         let mut registry = lock(&self.registry);
-        let open = registry.find(id).filter(|open| open.socket.is_some());
+        let open = registry.find_open(id);
         open.map(|open| open.cut(Cut::Kicked)).is_some()
     }
 
@@ -214,49 +215,38 @@ impl Connections {
 
     /// The figures of the connection with this number, if it is open.
     pub(super) fn report_of(&self, id: u64) -> Option<ConnectionReport> {
-        let mut registry = lock(&self.registry);
-        let open = registry.find(id).filter(|open| open.socket.is_some())?;
-        Some(open.report())
+        Some(lock(&self.registry).find_open(id)?.report())
     }
 
     /// The number of open connections, without those that are closed and wait out a grace time.
     pub(super) fn open_count(&self) -> usize {
         let registry = lock(&self.registry);
-        registry
-            .open
-            .iter()
-            .filter(|open| open.socket.is_some())
-            .count()
+        let open = registry.open.iter().filter(|open| open.socket.is_some());
+        open.count()
     }
 
     /// The number of connections accepted so far, and the bytes that all of them received and sent.
     pub(super) fn totals(&self) -> (u64, [u64; 2]) {
         let registry = lock(&self.registry);
-        let [mut bytes_in, mut bytes_out] = registry.bytes;
-        for open in &registry.open {
-            let [received, sent] = open.bytes();
-            bytes_in += received;
-            bytes_out += sent;
-        }
-        (registry.next_id, [bytes_in, bytes_out])
+        let add = |[a, b]: [u64; 2], [c, d]: [u64; 2]| [a + c, b + d];
+        let open = registry.open.iter().map(OpenConnection::bytes);
+        (registry.next_id, open.fold(registry.bytes, add))
     }
 
     /// Wakes every connection's thread as if its peer had closed the connection.
     pub(super) fn stop_reading(&self) {
-        for open in &lock(&self.registry).open {
-            if let Some(socket) = &open.socket {
-                socket.stop_reading();
-            }
-        }
+        self.for_each(Socket::stop_reading);
     }
 
     /// Closes every connection.
     pub(super) fn shutdown(&self) {
-        for open in &lock(&self.registry).open {
-            if let Some(socket) = &open.socket {
-                socket.shutdown();
-            }
-        }
+        self.for_each(Socket::shutdown);
+    }
+
+    fn for_each(&self, act: fn(&Socket)) {
+        let registry = lock(&self.registry);
+        let sockets = registry.open.iter().flat_map(|open| &open.socket);
+        sockets.for_each(|socket| act(socket));
     }
 
     /// Waits until no connection is left; false on timeout.
@@ -302,6 +292,11 @@ impl Registry {
             _taken: taken,
         });
         Ok(())
+    }
+
+    /// Finds a connection that isn't closed yet.
+    fn find_open(&mut self, id: u64) -> Option<&mut OpenConnection> {
+        self.find(id).filter(|open| open.socket.is_some())
     }
 
     fn find(&mut self, id: u64) -> Option<&mut OpenConnection> {

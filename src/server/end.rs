@@ -13,7 +13,7 @@ pub(super) enum ConnectionEnd {
     Closed,
     /// The peer vanished.
     Lost(ErrorKind),
-    /// A newer connection needed its place, which it made no use of.
+    /// It was of no use, and a newer connection needed its place.
     Displaced,
     /// A request to the API closed it.
     Kicked,

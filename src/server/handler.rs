@@ -270,11 +270,11 @@ mod tests {
         assert_eq!(request.query_value("none"), None);
 
         let mut client = Client::new(1, address, address);
-        client.set_connect(Connect {
+        client.connect = Connect {
             app: "live?note=app".into(),
             tc_url: "rtmp://h/live?note=url&key=url".into(),
             ..Connect::default()
-        });
+        };
         let request = StreamRequest::new(&client, "door?note=a%20b", key);
         assert_eq!(request.name(), "door?note=a%20b");
         assert_eq!(request.query_value("note").as_deref(), Some("a%20b"));

@@ -11,14 +11,12 @@ pub fn reachable(listening: SocketAddr) -> Vec<IpAddr> {
     if !listening.ip().is_unspecified() {
         return vec![listening.ip()];
     }
-    let found: Vec<IpAddr> = interfaces()
+    let (mut ips, v6): (Vec<_>, Vec<_>) = interfaces()
         .into_iter()
         .filter(|ip| listening.is_ipv6() || ip.is_ipv4())
         .filter(|ip| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()))
-        .collect();
-    let (v4, v6) = (IpAddr::is_ipv4, IpAddr::is_ipv6);
-    let mut ips: Vec<IpAddr> = found.iter().copied().filter(v4).collect();
-    ips.extend(found.iter().copied().filter(v6));
+        .partition(IpAddr::is_ipv4);
+    ips.extend(v6);
     if ips.is_empty() {
         ips.push(Ipv4Addr::LOCALHOST.into());
     }

@@ -11,7 +11,6 @@
 //! at a time. A viewer keeps the connection to its end: from then on only the stream writes to the
 //! socket, and this thread reads what the client sends.
 
-mod admission;
 mod assets;
 mod end;
 mod exchange;
@@ -24,13 +23,15 @@ mod status;
 mod watch;
 mod writer;
 
+use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access::Page;
 use super::client::{Arrival, Client, Protocol};
-use super::connection::{self, Conversation, Link};
+use super::connection::{self, Conversation, check_open};
 use super::connections::Permit;
 use super::end::ConnectionEnd;
 use super::lines::About;
@@ -78,22 +79,22 @@ const MAX_USER_AGENT_LEN: usize = 200;
 #[inline(never)] // Keeps these locals off the stack of RTMP connections.
 pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, permit: Permit) {
     let local = socket.local_address().unwrap_or(peer);
-    let client = Client::over_http(permit.id(), peer, local, "");
+    let client = Client::over_http(permit.id, peer, local, "");
     let is_of_proxy = shared.is_of_proxy(Protocol::Http, peer, &socket);
     log::debug!("{client} connected over HTTP");
-    let allowance = permit.allowance();
+    let allowance = permit.allowance.clone();
     let mut connection = Connection {
         client,
         peer,
         is_of_proxy,
-        shared,
-        socket,
+        shared: Arc::clone(&shared),
+        socket: Arc::clone(&socket),
         input: Input::new(Allowance::clone(&allowance)),
         allowance,
         plays: Vec::new(),
         rate: REQUESTS,
     };
-    connection::run(&mut connection);
+    connection::run(&mut connection, &shared, &socket, permit.id);
 }
 
 struct Connection {
@@ -112,6 +113,10 @@ struct Connection {
 }
 
 impl Connection {
+    fn check_open(&self) -> Result<(), ConnectionEnd> {
+        check_open(&self.shared, self.client.id())
+    }
+
     /// Waits for the next request head; returns its length. The bytes after it stay for the next call.
     #[inline(never)] // Keeps these locals off the stack of viewers.
     fn read_head(&mut self) -> Result<usize, HttpEnd> {
@@ -153,8 +158,8 @@ impl Connection {
         let result = self.input.read(&self.socket, &self.shared.scratches);
         match result.map_err(|NoRoom| HttpEnd::Rejected(NO_MEMORY))? {
             Ok(0) => {
-                let why = self.link().why_closed();
-                Err(why.unwrap_or(ConnectionEnd::Closed).into())
+                self.check_open()?;
+                Err(ConnectionEnd::Closed.into())
             }
             Ok(_) => Ok(()),
             Err(error) => match error.kind() {
@@ -184,9 +189,7 @@ impl Connection {
     fn wait_for_turn(&mut self) -> Result<(), HttpEnd> {
         while !self.rate.take(1, self.shared.now()) {
             std::thread::sleep(PAUSE);
-            if let Some(end) = self.link().why_closed() {
-                return Err(end.into());
-            }
+            self.check_open()?;
         }
         Ok(())
     }
@@ -210,24 +213,28 @@ impl Connection {
         // Behind a proxy each request may come from another client.
         let (sender, arrival) = shared.guard.sender(&head, self.peer, local.ip());
         self.client = Client::over_http(id, sender, local, name);
-        self.client.set_arrival(arrival);
+        self.client.arrival = arrival;
         let is_full = if self.is_of_proxy && arrival != Arrival::Direct {
             connections.note_sender(id, sender).err()
         } else {
             None
         };
-        let mut exchange = Exchange::new(
+        let mut exchange = Exchange {
             shared,
-            &self.socket,
-            &self.client,
-            &head,
-            &self.allowance,
-            &mut self.plays,
-        );
+            socket: &self.socket,
+            client: &self.client,
+            head: &head,
+            credentials: shared.guard.credentials(&head),
+            page: Page::of(&head),
+            allowance: &self.allowance,
+            is_shared: false,
+            is_hls: false,
+            plays: &mut self.plays,
+        };
         let reply = match is_full {
             Some(full) => {
                 connection::refuse(shared, sender, full);
-                Response::text(Status::TooManyRequests, &full.to_string()).into()
+                Reply::Response(Response::text(Status::TooManyRequests, &full.to_string()))
             }
             None => reply(shared, &mut exchange).unwrap_or_else(Reply::Response),
         };
@@ -277,28 +284,16 @@ impl Connection {
 impl Conversation for Connection {
     type End = HttpEnd;
 
-    fn link(&self) -> Link<'_> {
-        Link {
-            id: self.client.id(),
-            socket: &self.socket,
-            shared: &self.shared,
-        }
-    }
-
-    fn serve(&mut self) -> HttpEnd {
+    fn serve(&mut self) -> Result<Infallible, HttpEnd> {
         loop {
-            let answered = self.read_head().and_then(|len| self.answer(len));
-            match answered {
-                Ok(true) => {}
-                Ok(false) => return HttpEnd::Answered,
-                Err(end) => return end,
+            let len = self.read_head()?;
+            if !self.answer(len)? {
+                return Err(HttpEnd::Answered);
             }
             // A connection that was cut off is noticed by the next read, unless the next request has come
             // already.
             if self.shared.is_stopping() || !self.input.bytes().is_empty() {
-                if let Some(end) = self.link().why_closed() {
-                    return end.into();
-                }
+                self.check_open()?;
             }
         }
     }
@@ -307,12 +302,12 @@ impl Conversation for Connection {
     #[inline(never)] // Keeps these locals off the stack of a connection that is served.
     fn finish(&mut self, end: &HttpEnd) {
         self.end_plays();
-        // No other request is looked at.
+        // Requests that have come already aren't answered.
         self.input.take();
         if let HttpEnd::Rejected(rejected) = end {
             writer::reject(&self.socket, *rejected);
         }
-        // So that the client gets to read what was sent last.
+        // Closing at once could keep the client from reading what was sent last.
         if !end.is_lost() && !self.shared.is_stopping() {
             self.socket.drain();
         }
@@ -341,7 +336,7 @@ fn log_viewer(shared: &Shared, client: &Client, key: &StreamKey, kind: &str) {
     ));
 }
 
-/// What is done for a request after its head is dropped.
+/// What is left to do for a request after its head is dropped.
 enum Reply<'a> {
     /// Sends a response.
     Response(Response),
@@ -359,12 +354,6 @@ enum Reply<'a> {
     Viewing(watch::Viewing),
 }
 
-impl From<Response> for Reply<'_> {
-    fn from(response: Response) -> Self {
-        Reply::Response(response)
-    }
-}
-
 const TOO_SLOW: Rejected = Rejected {
     status: Status::RequestTimeout,
     why: "the request head took too long",
@@ -375,12 +364,19 @@ const NO_MEMORY: Rejected = Rejected {
     why: "there is no memory for this at the moment",
 };
 
+/// Tells a client that its player can't take this stream in this form.
+const NO_CODEC: &str = "the stream's codecs don't fit this format. Try RTMP, or .flv";
+
+fn retry_later(status: Status, why: &str) -> Response {
+    Response::text(status, why).header("Retry-After", "1")
+}
+
 fn no_memory() -> Response {
-    Response::from(NO_MEMORY).header("Retry-After", "1")
+    retry_later(NO_MEMORY.status, NO_MEMORY.why)
 }
 
 fn too_many() -> Response {
-    Response::text(Status::TooManyRequests, "too many requests").header("Retry-After", "1")
+    retry_later(Status::TooManyRequests, "too many requests")
 }
 
 /// The methods of most resources.
@@ -412,10 +408,10 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
         _ => return Err(Response::method_not_allowed(allowed)),
     }
     if matches!(route, Route::Home | Route::Player(_)) {
-        admission::check_host(exchange)?;
+        exchange.check_host()?;
     }
     match &route {
-        Route::Health => Ok(Response::text(Status::Ok, "ok").into()),
+        Route::Health => Ok(Reply::Response(Response::text(Status::Ok, "ok"))),
         Route::Home | Route::Player(_) | Route::Asset(_) => assets::reply(exchange, &route),
         Route::Media(key, container) => watch::media(exchange, key, *container),
         Route::Frame(key) => keyframe::keyframe(exchange, key),

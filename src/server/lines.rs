@@ -38,9 +38,8 @@ pub(super) enum About {
 }
 
 /// See the module's documentation.
-pub(super) struct Lines {
-    limits: Mutex<Limits>,
-}
+#[derive(Default)]
+pub(super) struct Lines(Mutex<Limits>);
 
 struct Limits {
     /// For lines about publishers, the second one, and for all others.
@@ -58,14 +57,11 @@ struct ClientLimits {
     since: Millis,
 }
 
-impl Default for Lines {
-    fn default() -> Lines {
-        let limits = Limits {
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
             in_all: [IN_ALL; 2],
             clients: Vec::new(),
-        };
-        Lines {
-            limits: Mutex::new(limits),
         }
     }
 }
@@ -74,7 +70,7 @@ impl Lines {
     /// Whether a line may be logged. Also returns a line about others that were left out, if it is due.
     fn allow(&self, about: About, address: IpAddr, now: Millis) -> (bool, Option<String>) {
         let client = one_client(address);
-        let limits = &mut *lock(&self.limits);
+        let limits = &mut *lock(&self.0);
         let found = limits.clients.iter().position(|c| c.client == client);
         let mut entry = match found {
             Some(index) => limits.clients.remove(index),
@@ -107,7 +103,7 @@ impl Lines {
 
     /// Logs all numbers of lines left out that haven't been logged yet.
     pub(super) fn finish(&self) {
-        for entry in &mut lock(&self.limits).clients {
+        for entry in &mut lock(&self.0).clients {
             if let Some(left_out) = entry.take_left_out(Millis::MAX) {
                 log::info!("{left_out}");
             }
@@ -214,7 +210,7 @@ mod tests {
         assert_eq!(crowd(5_000), 200);
         assert_eq!(crowd(6_000), 10);
         assert_eq!(logged(&lines, About::Publishing, host(7), 5, 6_000), 5);
-        assert_eq!(lock(&lines.limits).clients.len(), MAX_CLIENTS);
+        assert_eq!(lock(&lines.0).clients.len(), MAX_CLIENTS);
     }
 
     #[test]

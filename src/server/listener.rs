@@ -24,8 +24,8 @@ const BACKLOG: i32 = 128;
 /// A listening socket.
 pub(super) struct Listener {
     socket: TcpListener,
-    address: SocketAddr,
-    protocol: Protocol,
+    pub(super) address: SocketAddr,
+    pub(super) protocol: Protocol,
 }
 
 impl Listener {
@@ -43,14 +43,6 @@ impl Listener {
             address,
             protocol,
         })
-    }
-
-    pub(super) fn protocol(&self) -> Protocol {
-        self.protocol
-    }
-
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
     }
 
     /// Ends `accept`.
@@ -117,27 +109,19 @@ fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<S
     // A proxy connects for many clients, which are counted by their requests.
     let is_limited = !shared.is_of_proxy(protocol, peer, &socket);
     if is_limited && !shared.rates.allow(peer.ip(), shared.now()) {
-        refuse(shared, peer, Full::Rate(shared.rates.per_second()));
-        return;
+        return refuse(shared, peer, Full::Rate(shared.rates.per_second));
     }
     let permit = match Permit::take(shared, protocol, peer, &socket) {
         Ok(permit) => permit,
-        Err(full) => {
-            refuse(shared, peer, full);
-            return;
-        }
+        Err(full) => return refuse(shared, peer, full),
     };
-    let id = permit.id();
+    let name = format!("{} {}", protocol.name(), permit.id);
     let shared_by_all = Arc::clone(shared);
     let run = move || match protocol {
         Protocol::Rtmp => rtmp_conn::run(shared_by_all, socket, peer, permit),
         Protocol::Http => http_conn::run(shared_by_all, socket, peer, permit),
     };
-    let name = match protocol {
-        Protocol::Rtmp => "rtmp",
-        Protocol::Http => "http",
-    };
-    if let Err(error) = thread::spawn(&format!("{name} {id}"), thread::STACK_LEN, Box::new(run)) {
+    if let Err(error) = thread::spawn(&name, thread::STACK_LEN, Box::new(run)) {
         refuse(shared, peer, Full::Thread(error.kind()));
     }
 }

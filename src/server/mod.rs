@@ -256,8 +256,8 @@ impl Server {
 }
 
 fn addresses(listeners: &[Arc<Listener>], protocol: Protocol) -> Vec<SocketAddr> {
-    let of_protocol = listeners.iter().filter(|l| l.protocol() == protocol);
-    of_protocol.map(|listener| listener.address()).collect()
+    let of_protocol = listeners.iter().filter(|l| l.protocol == protocol);
+    of_protocol.map(|listener| listener.address).collect()
 }
 
 /// Whether this number of bytes could be allocated. An allocation that fails would end the process.

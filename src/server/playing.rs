@@ -57,7 +57,7 @@ impl Playing {
         shared: &Shared,
         key: &StreamKey,
         message_stream_id: u32,
-        request: impl Fn(u64) -> JoinRequest,
+        request: &dyn Fn(u64) -> JoinRequest,
         taken: Taken,
         now: Millis,
     ) -> Playing {
@@ -91,15 +91,20 @@ impl Playing {
     pub(super) fn with_subscriber(
         &self,
         now: Millis,
-        act: impl FnOnce(&mut Subscriber),
+        act: &mut dyn FnMut(&mut Subscriber),
     ) -> Result<bool, PlayEnd> {
         self.stream.with_subscriber(self.subscriber, now, act)
     }
 
     /// Ends the play because a read from its socket has failed. Returns why, if the client has stalled.
     pub(super) fn lose(&self, kind: ErrorKind, now: Millis) -> Option<PlayEnd> {
-        let ended = self.with_subscriber(now, |subscriber| subscriber.lose(kind));
+        let ended = self.with_subscriber(now, &mut |subscriber| subscriber.lose(kind));
         ended.err().filter(|end| *end == PlayEnd::Stalled)
+    }
+
+    /// Sends what the subscriber hasn't got yet. True when something is left unsent.
+    pub(super) fn pump(&self, now: Millis) -> Result<bool, PlayEnd> {
+        self.with_subscriber(now, &mut |_| {})
     }
 
     /// How long the thread may sleep.
@@ -117,7 +122,7 @@ impl Playing {
     /// returns control bytes that the caller has to send.
     pub(super) fn retire(&mut self, now: Millis) -> Option<Vec<u8>> {
         let mut left = None;
-        let result = self.with_subscriber(now, |subscriber| left = subscriber.retire());
+        let result = self.with_subscriber(now, &mut |subscriber| left = subscriber.retire());
         self.is_retiring = left.is_none() && result.is_ok();
         // A subscriber that has failed leaves nothing to be sent.
         (!self.is_retiring).then(|| left.unwrap_or_default())
@@ -125,7 +130,7 @@ impl Playing {
 
     /// Pumps the subscriber. True when a ping is due.
     pub(super) fn tick(&mut self, now: Millis) -> Result<bool, PlayEnd> {
-        let has_unsent = match self.with_subscriber(now, |_| {}) {
+        let has_unsent = match self.pump(now) {
             // The caller removes it when it looks for such plays next.
             Err(PlayEnd::Left) if self.is_retiring => return Ok(false),
             result => result?,

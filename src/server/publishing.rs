@@ -36,7 +36,7 @@ const DATA: Rate = Rate::new(50, 50);
 /// How often a thread that waits for another publisher checks whether its place is needed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often such a thread wakes while some player has unsent bytes.
+/// How often a publisher's thread wakes while some player has unsent bytes.
 const TAIL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Waits out the grace times of what a closed connection has published, unless its place is needed
@@ -62,7 +62,7 @@ pub(super) fn advance(publishing: &mut Vec<Publishing>, now: Millis) {
     for ended in publishing.iter_mut() {
         ended.advance(now);
     }
-    publishing.retain(|publishing| !publishing.is_over());
+    publishing.retain(|publishing| !matches!(publishing.course, Course::Over));
 }
 
 /// How far a publish has got.
@@ -97,7 +97,7 @@ pub(super) struct Publishing {
     /// When some player last had unsent bytes.
     unsent_at: When,
     /// Messages wait to be sent with others.
-    pub(super) is_waiting: bool,
+    is_waiting: bool,
     course: Course,
     /// The connection ended without the client having ended the publish: it may come back.
     pub(super) is_lost: bool,
@@ -246,18 +246,28 @@ impl Publishing {
     }
 
     /// Whether players may still have unsent bytes, so that the thread should wake often.
-    pub(super) fn has_unsent(&self, now: Millis) -> bool {
+    fn has_unsent(&self, now: Millis) -> bool {
         self.unsent_at
             .get()
             .is_some_and(|at| now.saturating_sub(at) < UNSENT_MEMORY)
     }
 
-    /// The time that is left for the first message to come; `None` once it has come, or is too late.
-    pub(super) fn patience_left(&self, now: Millis) -> Option<Duration> {
-        let left = (self.since + EXAMINATION).saturating_sub(now);
-        // The doctor reports a publish without media, so the thread must wake up for that.
-        let is_waited_for = self.messages == 0 && self.is_live() && left > 0;
-        is_waited_for.then_some(Duration::from_millis(left))
+    /// How long the thread may sleep.
+    pub(super) fn tick_interval(&self, now: Millis) -> Duration {
+        let mut interval = match self.course {
+            Course::Ended { until, .. } => Duration::from_millis(until.saturating_sub(now)),
+            // The doctor reports a publish without media, so the thread must wake up for that.
+            Course::Live if self.messages == 0 && now < self.since + EXAMINATION => {
+                Duration::from_millis(self.since + EXAMINATION - now)
+            }
+            _ => Duration::MAX,
+        };
+        if self.has_unsent(now) {
+            interval = interval.min(TAIL_INTERVAL);
+        } else if self.is_waiting {
+            interval = interval.min(self.shared.config.batch);
+        }
+        interval
     }
 
     /// Whether another publisher has taken over.
@@ -268,11 +278,6 @@ impl Publishing {
     /// Whether it still goes on.
     pub(super) fn is_live(&self) -> bool {
         matches!(self.course, Course::Live)
-    }
-
-    /// Whether nothing is left to do.
-    fn is_over(&self) -> bool {
-        matches!(self.course, Course::Over)
     }
 
     /// Gives up the oldest message of the stream for a block.
@@ -313,14 +318,6 @@ impl Publishing {
         ));
     }
 
-    /// How long a connection may sleep before it looks at the stream of a publish that has ended.
-    pub(super) fn time_left(&self, now: Millis) -> Option<Duration> {
-        match self.course {
-            Course::Ended { until, .. } => Some(Duration::from_millis(until.saturating_sub(now))),
-            _ => None,
-        }
-    }
-
     fn advance(&mut self, now: Millis) {
         if let Course::Ended { at, .. } = self.course {
             let outlook = self.stream.advance(self.generation, now);
@@ -340,13 +337,9 @@ impl Publishing {
 
     /// Waits for a while until the stream has another publisher, no audience, or its time is over.
     fn wait(&mut self, now: Millis) {
-        let left = self.time_left(now).unwrap_or_default();
-        let mut pause = left.min(LOOK_INTERVAL);
         // No other thread sends tails before the players' next tick.
         self.pump(now);
-        if self.has_unsent(now) {
-            pause = pause.min(TAIL_INTERVAL);
-        }
+        let pause = self.tick_interval(now).min(LOOK_INTERVAL);
         self.stream.wait(self.generation, pause, now);
     }
 
@@ -370,17 +363,16 @@ impl Publishing {
         let is_complete = tracks.iter().all(Option::is_some);
         if is_complete || now - self.since >= DESCRIBE_AFTER {
             self.is_described = true;
-            let words: Vec<_> = tracks.iter().flatten().map(TrackInfo::to_string).collect();
-            let what = words.join(", ");
+            let tracks: Vec<_> = tracks.iter().flatten().map(TrackInfo::to_string).collect();
             let page = page_beside(self.local, &self.shared.http_addresses);
             let path = encode(self.stream.key().as_str());
             let place = page.map(|page| format!("watch at {page}{path}"));
-            let text = match (&*what, place) {
-                ("", None) => return,
-                ("", Some(place)) => place,
-                (what, None) => what.to_owned(),
-                (what, Some(place)) => format!("{what}; {place}"),
-            };
+            let what = Some(tracks.join(", ")).filter(|what| !what.is_empty());
+            let parts: Vec<_> = what.into_iter().chain(place).collect();
+            if parts.is_empty() {
+                return;
+            }
+            let text = parts.join("; ");
             let (connection, key) = (self.connection, self.stream.key());
             let line = self.info(About::Publishing);
             line.say(format_args!("#{connection} {key}: {text}"));

@@ -18,8 +18,9 @@ const LINE_INTERVAL: Millis = 1_000;
 
 /// A rate limit per address: `per_second` in the long run, and twice as many in a burst.
 pub(super) struct Rates {
-    per_second: u32,
-    /// The least recently seen first. An address that isn't here has its full burst.
+    /// The rate that one address may keep up.
+    pub(super) per_second: u32,
+    /// Ordered by when they were last seen, the oldest first. An address that isn't here has its full burst.
     clients: Mutex<Vec<(IpAddr, Rate)>>,
 }
 
@@ -29,11 +30,6 @@ impl Rates {
             per_second,
             clients: Mutex::default(),
         }
-    }
-
-    /// The rate that one address may keep up.
-    pub(super) fn per_second(&self) -> u32 {
-        self.per_second
     }
 
     /// Whether an address may have one more now.
@@ -66,9 +62,7 @@ impl Rates {
 
 /// Counts refused connections, which are logged at most once a second.
 #[derive(Default)]
-pub(super) struct Refused {
-    state: Mutex<RefusedState>,
-}
+pub(super) struct Refused(Mutex<RefusedState>);
 
 #[derive(Default)]
 struct RefusedState {
@@ -79,12 +73,10 @@ struct RefusedState {
 impl Refused {
     /// Counts one. If a line is due, returns how many were refused since the last line.
     pub(super) fn note(&self, now: Millis) -> Option<u64> {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.0);
         state.since_last += 1;
-        if state
-            .last
-            .is_some_and(|last| now.saturating_sub(last) < LINE_INTERVAL)
-        {
+        let is_recent = |last| now.saturating_sub(last) < LINE_INTERVAL;
+        if state.last.is_some_and(is_recent) {
             return None;
         }
         state.last = Some(now);

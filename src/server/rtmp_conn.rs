@@ -14,12 +14,13 @@ mod replies;
 mod requests;
 mod timing;
 
+use std::convert::Infallible;
 use std::io::{ErrorKind, IoSliceMut};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use super::client::Client;
-use super::connection::{self, Conversation, Link};
+use super::connection::{self, Conversation};
 use super::connections::Permit;
 use super::end::ConnectionEnd;
 use super::lines::About;
@@ -55,13 +56,14 @@ const STOPPED: &str = "stopped by the client";
 /// Serves a connection to its end.
 pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, permit: Permit) {
     let local = socket.local_address().unwrap_or(peer);
-    let client = Client::new(permit.id(), peer, local);
+    let client = Client::new(permit.id, peer, local);
     let line = shared.info(About::Connection, peer.ip());
     line.say(format_args!("{client} connected"));
-    let mut connection = RtmpConnection::open(Arc::clone(&shared), socket, client, &permit);
-    connection::run(&mut *connection);
+    let mut connection =
+        RtmpConnection::open(Arc::clone(&shared), Arc::clone(&socket), client, &permit);
+    connection::run(&mut *connection, &shared, &socket, permit.id);
     let left_behind = std::mem::take(&mut connection.publishing);
-    drop(connection);
+    drop((connection, socket));
     permit.forget_socket();
     wait_out_grace(left_behind, &shared, &permit);
 }
@@ -101,7 +103,7 @@ impl RtmpConnection {
         client: Client,
         permit: &Permit,
     ) -> Box<RtmpConnection> {
-        let allowance = permit.allowance();
+        let allowance = permit.allowance.clone();
         let fixed = allowance.take(FIXED_COST);
         let assembly = Assembly::new(shared.arena.clone(), allowance.clone());
         Box::new(RtmpConnection {
@@ -118,7 +120,7 @@ impl RtmpConnection {
             playing: Vec::new(),
             has_unsent_replies: false,
             last_read: shared.now(),
-            recorder: permit.recorder(),
+            recorder: Arc::clone(&permit.recorder),
             shared,
             socket,
         })
@@ -187,8 +189,7 @@ impl RtmpConnection {
             return Ok(());
         };
         let payload = self.session.payload(media);
-        let result = publishing.append(media.medium, media.timestamp, payload, now);
-        result.map_err(|_| RtmpEnd::Superseded)
+        Ok(publishing.append(media.medium, media.timestamp, payload, now)?)
     }
 
     fn handle_event(&mut self, event: Event<'_>, now: Millis) -> Result<(), RtmpEnd> {
@@ -220,12 +221,12 @@ impl RtmpConnection {
             Event::Pause {
                 message_stream_id,
                 is_paused,
-            } => self.with_subscriber(message_stream_id, now, |s| s.set_paused(is_paused)),
+            } => self.with_subscriber(message_stream_id, now, &mut |s| s.set_paused(is_paused)),
             Event::Receive {
                 message_stream_id,
                 medium,
                 is_wanted,
-            } => self.with_subscriber(message_stream_id, now, |subscriber| match medium {
+            } => self.with_subscriber(message_stream_id, now, &mut |subscriber| match medium {
                 Medium::Audio => subscriber.wanted.audio = is_wanted,
                 Medium::Video => subscriber.wanted.set_video(is_wanted),
             }),
@@ -238,7 +239,7 @@ impl RtmpConnection {
 
         let is_cut = matches!(end, RtmpEnd::Connection(Kicked | Displaced));
         let playing = self.playing.first().filter(|_| !is_cut)?;
-        match playing.with_subscriber(now, |_| {}).err()? {
+        match playing.pump(now).err()? {
             // A send has failed for the same reason as the read.
             PlayEnd::Io(_) if !matches!(end, RtmpEnd::Connection(ConnectionEnd::Closed)) => None,
             end => Some(ConnectionEnd::Player(end).into()),
@@ -266,25 +267,15 @@ impl RtmpConnection {
 impl Conversation for RtmpConnection {
     type End = RtmpEnd;
 
-    fn link(&self) -> Link<'_> {
-        Link {
-            id: self.client.id(),
-            socket: &self.socket,
-            shared: &self.shared,
-        }
-    }
-
-    fn serve(&mut self) -> RtmpEnd {
+    fn serve(&mut self) -> Result<Infallible, RtmpEnd> {
         let mut small = vec![0; SMALL_BUFFER_LEN];
         let mut large: [Option<Block>; 2] = [None, None];
         let mut is_filled = false;
         let mut now = self.shared.now();
         loop {
             self.take_blocks(&mut large, is_filled);
-            let is_in_time = self.check_deadline(now);
-            if let Err(end) = is_in_time.and_then(|()| self.set_read_timeout(now)) {
-                return end;
-            }
+            self.check_deadline(now)?;
+            self.set_read_timeout(now)?;
             if !self.session.is_in_use() {
                 self.socket.acknowledge_quickly();
             }
@@ -298,24 +289,22 @@ impl Conversation for RtmpConnection {
                 [None, _] => self.socket.read(&mut small),
             };
             is_filled = read.as_ref().is_ok_and(|len| *len >= BLOCK_LEN);
-            let result = match read {
-                Ok(0) => Err(self.why_closed()),
+            match read {
+                Ok(0) => return Err(self.why_closed()),
                 Ok(len) => match &large {
                     [Some(first), Some(second)] if is_filled => {
-                        self.handle_input(&[first.bytes(), &second.bytes()[..len - BLOCK_LEN]])
+                        self.handle_input(&[first.bytes(), &second.bytes()[..len - BLOCK_LEN]])?
                     }
-                    [Some(block), _] => self.handle_input(&[&block.bytes()[..len]]),
-                    [None, _] => self.handle_input(&[&small[..len]]),
+                    [Some(block), _] => self.handle_input(&[&block.bytes()[..len]])?,
+                    [None, _] => self.handle_input(&[&small[..len]])?,
                 },
                 Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => self.tick(),
-                    ErrorKind::Interrupted => Ok(()),
-                    kind => Err(self.lost(kind)),
+                    ErrorKind::WouldBlock => self.tick()?,
+                    ErrorKind::Interrupted => {}
+                    kind => return Err(self.lost(kind)),
                 },
-            };
-            if let Err(end) = result.and_then(|()| self.send_replies()) {
-                return end;
             }
+            self.send_replies()?;
             now = self.shared.now();
             self.pump(now);
         }

@@ -188,13 +188,11 @@ impl Sink for Socket {
     }
 
     fn claim(&self, subscriber: u64) -> bool {
-        match self
+        let acquire = Ordering::Acquire;
+        let claimed = self
             .claimed_by
-            .compare_exchange(0, subscriber, Ordering::Acquire, Ordering::Acquire)
-        {
-            Ok(_) => true,
-            Err(holder) => holder == subscriber,
-        }
+            .compare_exchange(0, subscriber, acquire, acquire);
+        claimed.map_or_else(|holder| holder == subscriber, |_| true)
     }
 
     fn release(&self, _subscriber: u64) {

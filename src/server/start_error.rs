@@ -27,8 +27,8 @@ use super::client::Protocol;
 /// ```
 #[derive(Debug)]
 pub struct StartError {
-    kind: StartErrorKind,
-    source: Option<io::Error>,
+    pub(super) kind: StartErrorKind,
+    pub(super) source: Option<io::Error>,
 }
 
 /// What failed when a server was started.
@@ -49,20 +49,6 @@ pub enum StartErrorKind {
 }
 
 impl StartError {
-    pub(super) fn memory(bytes: usize) -> StartError {
-        StartError {
-            kind: StartErrorKind::Memory(bytes),
-            source: None,
-        }
-    }
-
-    pub(super) fn new(kind: StartErrorKind, source: io::Error) -> StartError {
-        StartError {
-            kind,
-            source: Some(source),
-        }
-    }
-
     /// What failed.
     pub fn kind(&self) -> StartErrorKind {
         self.kind

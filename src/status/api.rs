@@ -1,6 +1,6 @@
 //! The API's responses in JSON.
 
-use std::fmt::{Display, Write};
+use std::fmt::Write;
 
 use super::json::Json;
 use super::{
@@ -8,12 +8,12 @@ use super::{
 };
 use crate::calendar;
 use crate::config::Shown;
-use crate::live::report::{TrackReport, ViewerReport};
+use crate::live::report::ViewerReport;
 use crate::media::decimal::Thousandths;
 use crate::rtmp::stream_key::StreamKey;
 
 /// Writes the response to `GET /api/v1/streams`.
-pub fn streams(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
+pub(crate) fn streams(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
     let mut json = Json::new(out);
     json.begin('{');
     json.name("server");
@@ -21,8 +21,7 @@ pub fn streams(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Sour
     json.named_text("name", "brooklet");
     json.named_text("version", VERSION);
     json.named_number("uptime_s", status.uptime());
-    let port = status.rtmp_port.as_ref().map(|port| port as &dyn Display);
-    json.named_value("rtmp_port", port);
+    json.optional("rtmp_port", status.rtmp_port.map(u64::from));
     json.end('}');
     json.name("streams");
     json.begin('[');
@@ -35,7 +34,7 @@ pub fn streams(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Sour
 }
 
 /// Writes the response to `GET /api/v1/connections`.
-pub fn connections(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
+pub(crate) fn connections(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
     let mut json = Json::new(out);
     json.begin('{');
     json.name("connections");
@@ -111,11 +110,12 @@ fn write_video(json: &mut Json<'_>, stream: &StreamStatus) {
     json.named_text("codec", &video.info.codec_name());
     write_mime_codec(json, video.mime_codec.as_deref());
     let format = video.info.format;
-    write_optional(json, "width", format.map(|format| format.width.into()));
-    write_optional(json, "height", format.map(|format| format.height.into()));
-    write_thousandths(json, "frame_rate", report.frame_rate);
-    write_rate(json, &report.video);
-    write_thousandths(json, "keyframe_interval_s", report.keyframe_interval);
+    json.optional("width", format.map(|format| u64::from(format.width)));
+    json.optional("height", format.map(|format| u64::from(format.height)));
+    json.optional("frame_rate", report.frame_rate.map(thousandths));
+    json.named_number("kbit_s", report.video.bits_per_second / 1000);
+    let interval = report.keyframe_interval.map(thousandths);
+    json.optional("keyframe_interval_s", interval);
     json.end('}');
 }
 
@@ -129,9 +129,9 @@ fn write_audio(json: &mut Json<'_>, stream: &StreamStatus) {
     json.begin('{');
     json.named_text("codec", &audio.info.codec_name());
     write_mime_codec(json, audio.mime_codec.as_deref());
-    write_optional(json, "sample_rate", audio.info.sample_rate.map(u64::from));
-    write_optional(json, "channels", audio.info.channels.map(u64::from));
-    write_rate(json, &report.audio);
+    json.optional("sample_rate", audio.info.sample_rate.map(u64::from));
+    json.optional("channels", audio.info.channels.map(u64::from));
+    json.named_number("kbit_s", report.audio.bits_per_second / 1000);
     json.end('}');
 }
 
@@ -193,10 +193,6 @@ fn write_keys(json: &mut Json<'_>, name: &str, keys: &[StreamKey]) {
     json.end(']');
 }
 
-fn write_rate(json: &mut Json<'_>, track: &TrackReport) {
-    json.named_number("kbit_s", track.bits_per_second / 1000);
-}
-
 fn write_mime_codec(json: &mut Json<'_>, codec: Option<&str>) {
     match codec {
         Some(codec) => json.named_text("mime_codec", codec),
@@ -204,13 +200,6 @@ fn write_mime_codec(json: &mut Json<'_>, codec: Option<&str>) {
     }
 }
 
-fn write_optional(json: &mut Json<'_>, name: &str, number: Option<u64>) {
-    let number = number.as_ref().map(|number| number as &dyn Display);
-    json.named_value(name, number);
-}
-
-fn write_thousandths(json: &mut Json<'_>, name: &str, number: Option<u32>) {
-    let number = number.map(|number| Thousandths(number.into()));
-    let number = number.as_ref().map(|number| number as &dyn Display);
-    json.named_value(name, number);
+fn thousandths(number: u32) -> Thousandths {
+    Thousandths(number.into())
 }

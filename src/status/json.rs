@@ -92,6 +92,11 @@ impl Json<'_> {
         self.value(value.unwrap_or(&"null"));
     }
 
+    /// Writes a number, or `null`.
+    pub(super) fn optional(&mut self, name: &str, value: Option<impl Display>) {
+        self.named_value(name, value.as_ref().map(|value| value as &dyn Display));
+    }
+
     #[inline(never)]
     fn put(&mut self, text: &str) {
         let _ = self.out.write_str(text);

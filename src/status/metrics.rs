@@ -18,130 +18,100 @@ use crate::live::report::{PROTOCOLS, RECEIVED, StreamReport};
 use crate::media::decimal::Thousandths;
 
 /// The content type of the response.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The protocol of HLS viewers. They come and go, so the stream counts them in its own way.
 const HLS: &str = "hls";
 
-/// A metric of the server: name, type, help, value in thousandths.
-type ServerFigure = (
-    &'static str,
-    &'static str,
-    &'static str,
-    fn(&ServerStatus) -> u64,
-);
+/// A metric: name, help, value in thousandths.
+type Figure<T, V> = (&'static str, &'static str, fn(&T) -> V);
 
-const OF_SERVER: &[ServerFigure] = &[
+const OF_SERVER: &[Figure<ServerStatus, u64>] = &[
     (
         "process_start_time_seconds",
-        "gauge",
         "Start time of the process since unix epoch in seconds.",
         |status| whole(status.wall_clock_at(0)),
     ),
     (
         "brooklet_connections",
-        "gauge",
         "Connections that are open.",
         |status| whole(status.connections as u64),
     ),
     (
         "brooklet_connections_accepted_total",
-        "counter",
         "Connections that were accepted.",
         |status| whole(status.accepted),
     ),
     (
         "brooklet_received_bytes_total",
-        "counter",
         "Bytes received from all connections.",
         |status| whole(status.bytes_in),
     ),
     (
         "brooklet_sent_bytes_total",
-        "counter",
         "Bytes sent to all connections.",
         |status| whole(status.bytes_out),
     ),
     (
         "brooklet_memory_bytes",
-        "gauge",
         "Memory for media, claimed at the start.",
         |status| whole((status.total_blocks * BLOCK_LEN) as u64),
     ),
     (
         "brooklet_memory_free_bytes",
-        "gauge",
         "Memory for media that is not in use.",
         |status| whole((status.free_blocks * BLOCK_LEN) as u64),
     ),
 ];
 
-/// A metric of a stream: name, type, help, value in thousandths.
-type StreamFigure = (
-    &'static str,
-    &'static str,
-    &'static str,
-    fn(&StreamReport) -> Option<u64>,
-);
-
-const OF_STREAM: &[StreamFigure] = &[
+const OF_STREAM: &[Figure<StreamReport, Option<u64>>] = &[
     (
         "brooklet_stream_live",
-        "gauge",
         "Whether somebody publishes the stream.",
         |report| Some(whole(report.is_live.into())),
     ),
     (
         "brooklet_stream_publishes_total",
-        "counter",
         "How often somebody has begun to publish the stream.",
         |report| Some(whole(report.totals()[0])),
     ),
     (
         "brooklet_stream_sent_bytes_total",
-        "counter",
         "Bytes sent to viewers of the stream.",
         |report| Some(whole(report.totals()[1])),
     ),
     (
         "brooklet_stream_frame_rate_hertz",
-        "gauge",
         "Pictures per second, by their time stamps.",
         |report| report.frame_rate.map(u64::from),
     ),
     (
         "brooklet_stream_keyframe_interval_seconds",
-        "gauge",
         "Media time from the last keyframe but one to the last.",
         |report| report.keyframe_interval.map(u64::from),
     ),
     (
         "brooklet_stream_dropped_messages_total",
-        "counter",
         "Messages of the publisher that the memory could not hold.",
         |report| Some(whole(report.totals()[2])),
     ),
     (
         "brooklet_stream_viewer_lag_max_seconds",
-        "gauge",
         "How far behind the slowest viewer is.",
         |report| Some(report.viewers.lag),
     ),
     (
         "brooklet_stream_skips_total",
-        "counter",
         "Jumps of slow viewers to a newer keyframe.",
         |report| Some(whole(report.totals()[3])),
     ),
     (
         "brooklet_stream_skipped_messages_total",
-        "counter",
         "Messages left out by those jumps.",
         |report| Some(whole(report.totals()[4])),
     ),
     (
         "brooklet_stream_memory_bytes",
-        "gauge",
         "Memory that the stream's history takes.",
         |report| Some(whole((report.blocks * BLOCK_LEN) as u64)),
     ),
@@ -166,27 +136,27 @@ fn whole(number: u64) -> u64 {
 
 /// Writes the response to `GET /metrics`. All samples of a name must be together, so each name is
 /// another walk through the streams.
-pub fn text(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
+pub(crate) fn text(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
     let mut out = Exposition(out);
-    out.family("brooklet_build_info", "gauge", "The program's version.");
+    out.family("brooklet_build_info", "The program's version.");
     out.sample("brooklet_build_info", &[("version", VERSION)], whole(1));
-    for (name, kind, help, value) in OF_SERVER {
-        out.family(name, kind, help);
+    for (name, help, value) in OF_SERVER {
+        out.family(name, help);
         out.sample(name, &[], value(status));
     }
-    for (name, kind, help, value) in OF_STREAM {
-        out.family(name, kind, help);
+    for (name, help, value) in OF_STREAM {
+        out.family(name, help);
         out.each_stream(source, &|out, stream| {
             // Counters must go on when a stream ends, or their rates would be wrong. Gauges of a
             // stream that is gone would be old values.
-            let is_shown = *kind == "counter" || is_there(stream);
+            let is_shown = is_counter(name) || is_there(stream);
             if let Some(value) = value(&stream.report).filter(|_| is_shown) {
                 out.sample(name, &[("stream", stream.key.as_str())], value);
             }
         });
     }
     for (index, (name, help)) in OF_TRACK.iter().enumerate() {
-        out.family(name, "counter", help);
+        out.family(name, help);
         out.each_stream(source, &|out, stream| {
             let totals = stream.report.totals();
             let media = totals[RECEIVED..].chunks(OF_TRACK.len());
@@ -201,13 +171,18 @@ pub fn text(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source)
     out.write_info(source);
 }
 
+/// Whether a metric is a counter, not a gauge.
+fn is_counter(name: &str) -> bool {
+    name.ends_with("_total")
+}
+
 /// Whether the stream exists. Of a stream that is gone, only the counters are left.
 fn is_there(stream: &StreamStatus) -> bool {
     stream.report.publishes > 0
 }
 
 /// The number of walks through all streams that [`text`] makes.
-pub const WALKS: usize = OF_STREAM.len() + OF_TRACK.len() + 3;
+pub(crate) const WALKS: usize = OF_STREAM.len() + OF_TRACK.len() + 3;
 
 struct Exposition<'a>(&'a mut dyn Write);
 
@@ -224,7 +199,7 @@ impl Exposition<'_> {
     fn write_viewers(&mut self, source: &mut dyn Source) {
         const NAME: &str = "brooklet_stream_viewers";
 
-        self.family(NAME, "gauge", "Viewers of the stream.");
+        self.family(NAME, "Viewers of the stream.");
         self.each_stream(source, &|out, stream| {
             if !is_there(stream) {
                 return;
@@ -240,7 +215,7 @@ impl Exposition<'_> {
     fn write_findings(&mut self, source: &mut dyn Source) {
         const NAME: &str = "brooklet_stream_finding";
 
-        self.family(NAME, "gauge", "What is wrong with the stream.");
+        self.family(NAME, "What is wrong with the stream.");
         self.each_stream(source, &|out, stream| {
             for finding in &stream.report.findings {
                 let labels = [("stream", stream.key.as_str()), ("finding", finding.id())];
@@ -252,7 +227,7 @@ impl Exposition<'_> {
     fn write_info(&mut self, source: &mut dyn Source) {
         const NAME: &str = "brooklet_stream_info";
 
-        self.family(NAME, "gauge", "Codecs and picture size of the stream.");
+        self.family(NAME, "Codecs and picture size of the stream.");
         self.each_stream(source, &|out, stream| {
             if !is_there(stream) {
                 return;
@@ -280,20 +255,9 @@ impl Exposition<'_> {
 
     /// Writes the two lines in front of the samples of a name.
     #[inline(never)]
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        for line in [
-            "# HELP ",
-            name,
-            " ",
-            help,
-            "\n# TYPE ",
-            name,
-            " ",
-            kind,
-            "\n",
-        ] {
-            self.put(line);
-        }
+    fn family(&mut self, name: &str, help: &str) {
+        let kind = if is_counter(name) { "counter" } else { "gauge" };
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 
     /// Writes a line with a value in thousandths.

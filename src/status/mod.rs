@@ -11,10 +11,10 @@
 //!
 //! Stream names and client names come from the network: each format escapes them.
 
-pub mod api;
+pub(crate) mod api;
 mod json;
-pub mod metrics;
-pub mod stat;
+pub(crate) mod metrics;
+pub(crate) mod stat;
 mod tracks;
 
 use std::net::SocketAddr;
@@ -27,31 +27,31 @@ use tracks::TrackStatus;
 
 /// The state of a server at one moment, as far as the client may see it.
 #[derive(Clone, Debug, Default)]
-pub struct ServerStatus {
+pub(crate) struct ServerStatus {
     /// The time on the server's clock.
-    pub now: Millis,
+    pub(crate) now: Millis,
     /// The same time on the wall clock: ms since 1970, UTC.
-    pub wall_clock: Millis,
+    pub(crate) wall_clock: Millis,
     /// The RTMP port, if there is one.
-    pub rtmp_port: Option<u16>,
+    pub(crate) rtmp_port: Option<u16>,
     /// Whether the client may see addresses and viewers.
-    pub is_privileged: bool,
+    pub(crate) is_privileged: bool,
     /// The number of open connections.
-    pub connections: usize,
+    pub(crate) connections: usize,
     /// The number of connections accepted since the start.
-    pub accepted: u64,
+    pub(crate) accepted: u64,
     /// The number of bytes received from all connections since the start.
-    pub bytes_in: u64,
+    pub(crate) bytes_in: u64,
     /// The number of bytes sent to all connections since the start.
-    pub bytes_out: u64,
+    pub(crate) bytes_out: u64,
     /// The number of free blocks of the arena.
-    pub free_blocks: usize,
+    pub(crate) free_blocks: usize,
     /// The number of blocks of the arena.
-    pub total_blocks: usize,
+    pub(crate) total_blocks: usize,
 }
 
 /// Looks up what is listed, one item at a time. Items that come or go meanwhile may be listed or not.
-pub trait Source {
+pub(crate) trait Source {
     /// Returns the stream with the next name among those that are or were published, and that the
     /// client may see.
     fn stream_after(&mut self, key: Option<&StreamKey>) -> Option<StreamStatus>;
@@ -83,7 +83,7 @@ pub struct StreamStatus {
 
 impl StreamStatus {
     /// Takes from a report what is shown.
-    pub fn new(key: StreamKey, mut report: StreamReport) -> StreamStatus {
+    pub(crate) fn new(key: StreamKey, mut report: StreamReport) -> StreamStatus {
         let (video, audio) = (TrackStatus::video(&report), TrackStatus::audio(&report));
         report.tracks = Arc::default();
         StreamStatus {

@@ -24,13 +24,13 @@ use crate::media::decimal::Thousandths;
 use crate::rtmp::stream_key::StreamKey;
 
 /// The content type of the response.
-pub const CONTENT_TYPE: &str = "text/xml; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "text/xml; charset=utf-8";
 
 /// The application that is listed even without streams: NOALBS needs at least one.
 const USUAL_APPLICATION: &str = "live";
 
 /// Writes the response to `GET /stat`.
-pub fn xml(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
+pub(crate) fn xml(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
     let (mut sum_in, mut sum_out) = (0, 0);
     let mut has_usual = false;
     each_live(source, |_, stream| {

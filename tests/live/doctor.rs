@@ -1,7 +1,7 @@
 //! What the stream doctor finds in whole streams, with simulated clocks; and that it finds nothing
 //! in good streams.
 
-use brooklet::live::finding::{Finding, Memory};
+use brooklet::live::finding::Finding;
 use brooklet::live::kind::Kind;
 use brooklet::live::out::join::Join;
 use brooklet::live::stream::Appended;
@@ -202,6 +202,8 @@ fn a_report_contains_the_measured_figures() {
     // 24 frames of 60 bytes and half of a keyframe, within a keyframe interval.
     let a_second = 8 * (24 * 60 + 60 + 170);
     assert_eq!(report.video.bits_per_second, a_second);
+    let received = report.video.bits_per_second + report.audio.bits_per_second;
+    assert!((received..received + 20_000).contains(&report.bits_out));
     assert_eq!((report.skips, report.dropped_messages), (0, 0));
     assert_eq!(report.viewers.counts, [1, 0, 0]);
     let viewer = fixture.stream.viewer_after(0, now).unwrap();
@@ -240,6 +242,10 @@ fn a_viewer_that_lags_and_skips_is_reported_as_such() {
     assert_eq!((report.skips, report.viewers.delivered.skips), (1, 1));
     assert!(report.skipped_messages > 50);
     assert_eq!(report.viewers.lag, 0);
+    fixture.stream.leave(player.id).unwrap();
+    let after = fixture.stream.report(fixture.now.get());
+    assert_eq!((after.skips, after.viewers.delivered.skips), (1, 0));
+    assert_eq!(after.skipped_messages, report.skipped_messages);
 }
 
 #[test]
@@ -316,7 +322,7 @@ fn a_gop_that_does_not_fit_is_found_when_its_keyframe_goes() {
         told.extend(fixture.stream.pump(fixture.now.get()).findings);
         fixture.wait(40);
     }
-    let memory = Finding::Memory(Memory::Gop { may_hold: 114_688 });
+    let memory = Finding::LargeGop { may_hold: 114_688 };
     assert_eq!(told, [memory]);
     assert_eq!(findings(&fixture), [memory]);
 }
@@ -329,10 +335,7 @@ fn a_gop_that_is_evicted_for_a_message_under_assembly_is_found() {
     assert_eq!(findings(&fixture), []);
     while fixture.stream.evict_oldest(generation) {}
     let found = findings(&fixture);
-    assert!(
-        matches!(found[..], [Finding::Memory(Memory::Gop { .. })]),
-        "{found:?}"
-    );
+    assert!(matches!(found[..], [Finding::LargeGop { .. }]), "{found:?}");
 }
 
 #[test]
@@ -344,10 +347,10 @@ fn a_message_that_does_not_fit_is_counted_and_found() {
     large.resize(120_000, 0x41);
     let appended = fixture.append(Kind::Video, 0, &large);
     assert_eq!(appended, Appended::OutOfBlocks);
-    let memory = Finding::Memory(Memory::Message {
+    let memory = Finding::LargeMessage {
         len: 120_000,
         may_hold: 114_688,
-    });
+    };
     assert_eq!(fixture.stream.pump(fixture.now.get()).findings, [memory]);
     let report = fixture.stream.report(fixture.now.get());
     assert_eq!(report.dropped_messages, 1);

@@ -370,6 +370,24 @@ fn the_bitstream_decides_what_is_a_keyframe() {
 }
 
 #[test]
+fn units_are_found_behind_lengths_of_any_size() {
+    for length_size in [1, 2, 4] {
+        let unit = |unit: &[u8]| {
+            let len = (unit.len() as u32).to_be_bytes();
+            [&b"\x27\x01\0\0\0"[..], &len[4 - length_size..], unit].concat()
+        };
+        let mut header = SMALL.to_vec();
+        header[9] = 0xFC | (length_size as u8 - 1);
+        let fixture = Fixture::new();
+        fixture.publish();
+        // No frame is flagged.
+        send(&fixture, &[(0, header), (0, unit(IDR)), (40, unit(P))]);
+        let media = fixture.play(Join::Gop).media().len();
+        assert_eq!(media, 2, "lengths of {length_size} bytes");
+    }
+}
+
+#[test]
 fn flags_count_only_until_the_bitstream_is_known() {
     let fixture = published();
     send(

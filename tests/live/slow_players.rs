@@ -50,6 +50,50 @@ fn a_player_at_half_the_rate_skips_to_keyframes() {
 }
 
 #[test]
+fn a_player_that_is_half_of_the_log_behind_skips_however_short_the_time() {
+    let fixture = Fixture::with(64, 0);
+    fixture.publish();
+    fixture.headers();
+    let mut player = fixture.play(Join::Live);
+    fixture.frame(0, true, 1_000);
+    fixture.pump();
+    assert_eq!(player.media().len(), 1);
+    player.sink.set_room(0);
+    // 600 kB, which the log can hold twice at most.
+    for index in 1..=40 {
+        fixture.frame(index, index % 10 == 0, 15_000);
+        fixture.pump();
+    }
+    player.sink.set_room(usize::MAX);
+    fixture.pump();
+    let media = player.media();
+    assert!(media[0].is_keyframe() && media[0].number() > 1);
+    assert_eq!(media.last().map(Got::number), Some(40));
+    assert_eq!(fixture.end_of(&player), None);
+}
+
+#[test]
+fn a_player_in_the_middle_of_a_message_that_has_left_the_log_is_cut_off() {
+    let fixture = Fixture::with(64, 0);
+    fixture.publish();
+    fixture.headers();
+    let player = fixture.play(Join::Live);
+    player.sink.set_room(300);
+    fixture.frame(0, true, 10_000);
+    fixture.pump();
+    assert_eq!(player.sink.len(), 300);
+    // More than 64 blocks, in no time.
+    for index in 1..=100 {
+        fixture.frame(index, index % 10 == 0, 15_000);
+    }
+    player.sink.set_room(usize::MAX);
+    fixture.pump();
+    assert_eq!(fixture.end_of(&player), Some(PlayEnd::Stalled));
+    assert!(player.sink.is_shut.load(Ordering::SeqCst));
+    assert_eq!(player.sink.len(), 300);
+}
+
+#[test]
 fn a_burst_of_the_publisher_does_not_count_as_lag() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);

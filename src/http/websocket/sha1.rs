@@ -1,6 +1,5 @@
-//! SHA-1 (RFC 3174), which WebSocket's handshake asks for and nothing else here: it proves that
-//! a server understood the question, and protects nothing. The well-known crate comes in a form
-//! that is unrolled for speed and takes several KB of the binary.
+//! SHA-1 (RFC 3174), only for WebSocket's handshake: it proves that a server speaks WebSocket, and
+//! protects nothing. The crate `sha1` is unrolled for speed and takes several KB of the binary.
 
 /// The digest of a message.
 pub(super) fn sha1(message: &[u8]) -> [u8; 20] {

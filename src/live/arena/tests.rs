@@ -21,6 +21,16 @@ fn a_dropped_block_goes_home_and_is_handed_out_first() {
 }
 
 #[test]
+fn streams_share_all_but_the_reserve() {
+    let arena = Arena::within(1 << 20);
+    let blocks = arena.total_blocks() - arena.total_blocks() / RESERVE;
+    assert_eq!(Arena::shared_len(1 << 20), blocks * BLOCK_LEN);
+    let mut account = arena.account();
+    let held: Vec<_> = std::iter::from_fn(|| account.take()).collect();
+    assert_eq!(held.len(), blocks);
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn an_arena_takes_the_address_space_of_earlier_ones() {
     const LEN: usize = 256 << 20;
@@ -259,6 +269,31 @@ fn strangers_get_an_eighth_and_no_protected_blocks() {
     let publishers: Vec<_> = std::iter::from_fn(|| arena.take()).collect();
     assert_eq!(publishers.len(), 64 - 8 - 30);
     assert!((0..30).all(|_| account.take().is_some()));
+}
+
+#[test]
+fn at_most_three_quarters_of_the_blocks_are_protected() {
+    let arena = Arena::new(64 * BLOCK_LEN);
+    let mut accounts: Vec<_> = (0..3).map(|_| arena.account()).collect();
+    for account in &mut accounts {
+        let held: Vec<_> = (0..18).map_while(|_| account.take()).collect();
+        assert_eq!(held.len(), 18);
+        account.protect(18);
+    }
+    let publishers: Vec<_> = std::iter::from_fn(|| arena.take()).collect();
+    assert_eq!(publishers.len(), 64 - 48);
+}
+
+#[test]
+fn at_most_half_of_the_blocks_are_protected_for_one_account() {
+    let arena = Arena::new(64 * BLOCK_LEN);
+    let mut account = arena.account();
+    let held: Vec<_> = (0..40).map_while(|_| account.take()).collect();
+    assert_eq!(held.len(), 40);
+    account.protect(40);
+    drop(held);
+    let publishers: Vec<_> = std::iter::from_fn(|| arena.take()).collect();
+    assert_eq!(publishers.len(), 64 - 32);
 }
 
 #[test]

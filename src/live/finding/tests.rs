@@ -126,19 +126,19 @@ fn findings_say_what_came_what_was_expected_and_what_to_do() {
              encoder's clock and frame rate, and whether its network keeps up",
         ),
         (
-            Finding::Memory(Memory::Gop {
+            Finding::LargeGop {
                 may_hold: 4_194_304,
-            }),
+            },
             "memory",
             "from one keyframe to the next come more than the 4194 kB that the stream may keep: \
              players that join or fall behind wait for the next keyframe. Raise --memory, or lower \
              the encoder's keyframe interval or bit rate",
         ),
         (
-            Finding::Memory(Memory::Message {
+            Finding::LargeMessage {
                 len: 300_001,
                 may_hold: 262_144,
-            }),
+            },
             "memory",
             "a message of 301 kB was dropped, the stream may keep 262 kB in all. Raise --memory, \
              or lower the encoder's bit rate",

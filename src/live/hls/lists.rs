@@ -70,38 +70,24 @@ impl Lists {
         self.block.is_some()
     }
 
-    /// Moves them to a block, where they may have their full length.
-    pub(super) fn set_block(&mut self, block: Block) {
-        self.move_to(Some(block));
-    }
-
-    /// Gives up the block, the viewers, and all but the newest segments and parts. Returns the number
-    /// of parts that were dropped.
-    pub(super) fn shrink(&mut self) -> usize {
-        let parts = self.parts.len;
-        if self.has_block() {
-            self.move_to(None);
-        }
-        parts - self.parts.len
-    }
-
-    fn move_to(&mut self, block: Option<Block>) {
+    /// Moves them to a block, where they may have their full length, or back to the heap, which has no
+    /// room for viewers and only for the newest segments and parts. Returns the number of parts that
+    /// were dropped.
+    pub(super) fn move_to(&mut self, block: Option<Block>) -> usize {
         let moved = Lists {
             block,
             ..Lists::default()
         };
         let before = std::mem::replace(self, moved);
-        let (max_segments, max_parts) = self.capacities();
-        for index in before.segments.len.saturating_sub(max_segments)..before.segments.len {
-            if let Some(segment) = before.segment(index) {
-                self.push_segment(&segment);
-            }
+        for segment in before.all_segments() {
+            self.push_segment(&segment);
         }
-        for index in before.parts.len.saturating_sub(max_parts)..before.parts.len {
+        for index in 0..before.parts.len {
             if let Some(part) = before.part(index) {
                 self.push_part(&part);
             }
         }
+        before.parts.len - self.parts.len
     }
 
     /// The numbers of segments and parts that there is room for.

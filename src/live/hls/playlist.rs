@@ -12,7 +12,7 @@ use std::fmt::{self, Display, Write};
 
 use super::decimal::{decimal, thousandths};
 use super::file_name::{FileKind, FileName};
-use super::segment::{Segment, SegmentPart};
+use super::segment::Segment;
 use super::segments::Listing;
 use crate::calendar;
 use crate::media::mp4::Presentation;
@@ -78,11 +78,7 @@ pub fn write_media(
     context: MediaContext<'_>,
 ) -> fmt::Result {
     let mut writer = MediaWriter {
-        gaps: if context.is_filled {
-            listing.missing
-        } else {
-            0
-        },
+        gaps: listing.missing * u64::from(context.is_filled),
         out,
         context,
         version: None,
@@ -90,13 +86,11 @@ pub fn write_media(
     writer.head(listing)?;
     writer.gaps(listing)?;
     for segment in &listing.segments {
-        writer.begin_segment(segment)?;
-        writer.parts(segment, listing.parts(segment))?;
+        writer.parts(segment, listing)?;
         writer.entry(segment.number, segment.duration.into())?;
     }
     if let Some(open) = &listing.open {
-        writer.begin_segment(open)?;
-        writer.parts(open, listing.parts(open))?;
+        writer.parts(open, listing)?;
     }
     writer.end(listing)
 }
@@ -187,8 +181,10 @@ impl MediaWriter<'_> {
         self.put("Z\n")
     }
 
-    fn parts(&mut self, segment: &Segment, parts: &[SegmentPart]) -> fmt::Result {
-        for (index, part) in (0..).zip(parts) {
+    /// Writes the beginning of a segment, and its parts.
+    fn parts(&mut self, segment: &Segment, listing: &Listing) -> fmt::Result {
+        self.begin_segment(segment)?;
+        for (index, part) in (0..).zip(listing.parts(segment)) {
             self.put("#EXT-X-PART:DURATION=")?;
             thousandths(self.out, part.duration.into())?;
             self.put(",URI=\"")?;

@@ -152,7 +152,7 @@ impl Hls {
         // While the stream is live, its lists will grow.
         if stream.is_live && !self.segments.lists.has_block() {
             let block = stream.log.take_block().ok_or(Unavailable::NoMemory)?;
-            self.segments.lists.set_block(block);
+            self.segments.lists.move_to(Some(block));
         }
         self.life.get_or_insert_with(asker.nonce);
         if !self.is_watched(asker.now) {

@@ -6,7 +6,7 @@ use crate::live::Millis;
 
 /// What the segments need to know about a message.
 #[derive(Clone, Copy, Debug)]
-pub struct MediaSample {
+pub(crate) struct MediaSample {
     /// Its number in the log.
     pub number: u64,
     /// Where it begins in decode time, in ms. Only grows.

@@ -32,9 +32,10 @@ mod growth;
 mod listing;
 
 use super::lists::Lists;
-use super::segment::{MediaSample, SegmentPart};
+use super::segment::{MediaSample, Segment, SegmentPart};
 use growth::{EarlyAudio, OpenSegment};
-pub use listing::{Listing, Lookup, Wanted};
+pub(crate) use listing::Lookup;
+pub use listing::{Listing, Wanted};
 
 /// Minimum length of a segment, in ms, unless it is cut off. A little less than 2 s, so that
 /// keyframes that are meant to come every second, or every other one, may be a bit early.
@@ -57,7 +58,7 @@ const PART_STEP: u16 = 75;
 
 /// See the module's documentation.
 #[derive(Default)]
-pub struct Segments {
+pub(crate) struct Segments {
     /// Complete segments; complete parts, also those of the open segment; viewers.
     pub(super) lists: Lists,
     open: Option<OpenSegment>,
@@ -97,10 +98,10 @@ pub struct Segments {
 impl Segments {
     /// Adds a message. Cuts segments of a long GOP that take more than `max_bytes`. True if a segment
     /// has begun, or if a segment or part is complete now.
-    pub fn add(&mut self, sample: &MediaSample, max_bytes: u64) -> bool {
+    pub(crate) fn add(&mut self, sample: &MediaSample, max_bytes: u64) -> bool {
         let mut is_news = false;
         let sample = &self.placed(sample);
-        let open = self.open.as_ref().map(|open| &open.segment);
+        let open = self.open_segment();
         let fits = open
             .is_some_and(|open| sample.fits && open.set.contains(sample.number, sample.is_video));
         let is_same = open.is_some_and(|open| open.version == sample.version && open.set.is_open());
@@ -118,13 +119,13 @@ impl Segments {
     }
 
     /// Drops the audio for the next segment: what follows doesn't continue it.
-    pub fn forget_early_audio(&mut self) {
+    pub(crate) fn forget_early_audio(&mut self) {
         self.early = None;
     }
 
     /// Ends the open segment because the publisher is gone, so that what follows is discontinuous.
     /// True if a segment is complete now.
-    pub fn cut_off(&mut self) -> bool {
+    pub(crate) fn cut_off(&mut self) -> bool {
         self.early = None;
         if self.open.is_none() {
             return false;
@@ -135,12 +136,11 @@ impl Segments {
     }
 
     /// Drops what is no longer in the log.
-    pub fn prune(&mut self, log_start: u64) {
+    pub(crate) fn prune(&mut self, log_start: u64) {
         while (self.lists.segment(0)).is_some_and(|oldest| oldest.messages.start < log_start) {
             self.lists.pop_segment();
         }
-        let open = self.open.as_ref().map(|open| &open.segment);
-        if open.is_some_and(|open| open.messages.start < log_start) {
+        if self.open_from() < log_start {
             self.open = None;
             self.forget_date();
         }
@@ -152,13 +152,15 @@ impl Segments {
     }
 
     /// Drops all but what a first playlist lists, and gives up the block: the stream isn't watched.
-    pub fn shrink(&mut self) {
-        self.first_part += self.lists.shrink() as u64;
+    pub(crate) fn shrink(&mut self) {
+        if self.lists.has_block() {
+            self.first_part += self.lists.move_to(None) as u64;
+        }
     }
 
     /// Promises a target duration, unless there is one, as soon as there is a segment to list. It is
     /// that of the segments so far, of which a first playlist shows the newest.
-    pub fn promise(&mut self) -> bool {
+    pub(crate) fn promise(&mut self) -> bool {
         if self.target.is_none() && self.lists.segments.len > 0 {
             let held = self.lists.all_segments().map(|segment| segment.duration);
             let open = self.open.as_ref();
@@ -201,6 +203,10 @@ impl Segments {
     fn limit(&self) -> u32 {
         self.target
             .map_or(MAX_SEGMENT, |target| target * 1_000 + ROUNDING)
+    }
+
+    fn open_segment(&self) -> Option<&Segment> {
+        self.open.as_ref().map(|open| &open.segment)
     }
 
     fn parts_end(&self) -> u64 {

@@ -6,7 +6,7 @@
 use super::doctor::Doctor;
 use super::frame_rate::FrameRate;
 use crate::live::byte_rate::ByteRate;
-use crate::live::finding::{Finding, Memory};
+use crate::live::finding::Finding;
 use crate::live::report::{StreamReport, Totals, TrackReport};
 use crate::live::{Millis, copy_front};
 use crate::media::{Medium, TrackInfo};
@@ -88,10 +88,10 @@ impl Arrivals {
     /// Notes a message that couldn't be stored.
     pub(super) fn note_dropped(&mut self, len: usize, may_hold: u64) {
         self.dropped += 1;
-        self.doctor.find(Finding::Memory(Memory::Message {
+        self.doctor.find(Finding::LargeMessage {
             len: len as u32,
             may_hold: may_hold.try_into().unwrap_or(u32::MAX),
-        }));
+        });
     }
 
     /// The part of a report that is about what came.

@@ -128,11 +128,8 @@ impl Doctor {
             self.found[MISSING_TRACK] = None;
             self.logged &= !(1 << MISSING_TRACK);
         }
-        let is_known = match medium {
-            Medium::Audio => std::mem::replace(&mut self.has_audio, true),
-            Medium::Video => self.first_video.get().is_some(),
-        };
-        if !is_known && self.found[MISSING_TRACK] == Some(Finding::MissingTrack(medium)) {
+        self.has_audio |= medium == Medium::Audio;
+        if self.found[MISSING_TRACK] == Some(Finding::MissingTrack(medium)) {
             self.found[MISSING_TRACK] = None;
         }
         if medium == Medium::Video {
@@ -223,10 +220,7 @@ impl Doctor {
     /// Compares the publish with its metadata, once. `coded` is the frame size in the sequence header.
     pub(super) fn examine(&mut self, metadata: Option<&Properties<'_>>, coded: Option<(u16, u16)>) {
         self.is_examined = true;
-        let value = |names: &[&str]| {
-            let mut found = names.iter().filter_map(|name| metadata?.token(name));
-            found.next()
-        };
+        let value = |names: &[&str]| names.iter().find_map(|name| metadata?.token(name));
         let number = |names: &[&str]| value(names)?.as_f64().filter(|number| *number > 0.0);
         // A codec is a number or a FourCC. 0 is PCM by the specification, and no track in practice.
         let is_announced = |codec: &str, flag: &str| {

@@ -55,16 +55,12 @@ impl FrameRate {
 
     /// Counts a frame; returns the window that it completes.
     pub(super) fn count(&mut self, step: Option<u32>) -> Option<Window> {
-        let Some(step) = step else {
-            self.window = Window::default();
-            return None;
-        };
-        self.window.add(step);
-        let least = self.rate.map_or(FIRST_WINDOW, |_| WINDOW);
-        if self.window.ms < least {
+        let mut window = std::mem::take(&mut self.window);
+        window.add(step?);
+        if window.ms < self.rate.map_or(FIRST_WINDOW, |_| WINDOW) {
+            self.window = window;
             return None;
         }
-        let window = std::mem::take(&mut self.window);
         self.rate = Some(window.rate());
         Some(window)
     }
@@ -87,11 +83,8 @@ impl FrameRate {
 
 impl Window {
     pub(super) fn add(&mut self, step: u32) {
-        self.shortest = if self.steps == 0 {
-            step
-        } else {
-            self.shortest.min(step)
-        };
+        let shortest = if self.steps == 0 { step } else { self.shortest };
+        self.shortest = shortest.min(step);
         self.longest = self.longest.max(step);
         self.ms += step;
         self.steps = self.steps.saturating_add(1);

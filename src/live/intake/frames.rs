@@ -23,7 +23,7 @@ use crate::live::log::{Meta, Role};
 use crate::live::preamble::Slot;
 use crate::live::{Millis, When};
 use crate::media::access_unit::{
-    FramePart, ParameterSets, RandomAccess, UnitFormat, UnitSummary, summarize,
+    FramePart, MAX_SETS_LEN, ParameterSets, RandomAccess, UnitFormat, UnitSummary, summarize,
 };
 use crate::media::codec::{Codec, VideoCodec};
 use crate::media::hevc::HevcConfig;
@@ -151,8 +151,12 @@ impl Intake {
     ) -> Option<(UnitFormat, UnitSummary)> {
         let format = self.format(message)?;
         let mut look = self.look_at_units(format, message, payload.clone());
-        // If the units' lengths are wrong, what looks like a parameter set is none.
-        if look.is_some() && self.publish.frames.sets.want_room() && self.pay_for_sets(store) {
+        // If the units' lengths are wrong, what looks like a parameter set is none. Most publishers send
+        // these in their sequence headers only, so there is no room for them before.
+        if look.is_some()
+            && self.publish.frames.sets.want_room()
+            && self.pay(0, self.headers_cost() + MAX_SETS_LEN, store.hls)
+        {
             self.publish.frames.sets.make_room();
             look = self.look_at_units(format, message, payload);
         }
@@ -165,16 +169,12 @@ impl Intake {
         message: &TrackMessage,
         payload: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Option<UnitSummary> {
-        let mut parts = message.payload(payload);
-        // Tag headers are short, so they end in the first part or in the second.
         let mut skip = usize::from(message.body_offset);
-        let mut first: &[u8] = &[];
-        while first.is_empty() {
-            let Some(part) = parts.next() else { break };
-            first = part.get(skip..).unwrap_or_default();
+        let mut body = message.payload(payload).filter_map(|part| {
+            let of_body = part.get(skip..).filter(|of_body| !of_body.is_empty());
             skip = skip.saturating_sub(part.len());
-        }
-        let mut body = std::iter::once(first).chain(parts);
+            of_body
+        });
         summarize(format, &mut body, &mut self.publish.frames.sets)
     }
 
@@ -409,10 +409,7 @@ impl Intake {
             return false;
         }
         let outdated = &mut self.publish.frames.outdated;
-        let is_outdated = *outdated == Some(hash(header) as u32);
-        if !is_outdated {
-            *outdated = None;
-        }
-        is_outdated
+        outdated.take_if(|outdated| *outdated != hash(header) as u32);
+        outdated.is_some()
     }
 }

@@ -9,9 +9,8 @@ use crate::live::kept::Kept;
 use crate::live::kind::Kind;
 use crate::live::log::{Meta, Role};
 use crate::live::preamble::{HEADER_COST, HEAP_LEN, MAX_HEADER_LEN, Slot};
-use crate::media::access_unit::MAX_SETS_LEN;
+use crate::media::TrackInfo;
 use crate::media::tag::tracks::TrackMessage;
-use crate::media::{Medium, TrackInfo};
 use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::metadata;
 
@@ -103,11 +102,6 @@ impl Intake {
         pay(least).then_some(0)
     }
 
-    /// Pays for parameter sets, which most publishers send in their sequence headers only.
-    pub(super) fn pay_for_sets(&mut self, store: &mut Store<'_>) -> bool {
-        self.pay(0, self.headers_cost() + MAX_SETS_LEN, store.hls)
-    }
-
     /// What headers, parameter sets and metadata take on the heap, in bytes.
     pub(super) fn headers_cost(&self) -> usize {
         let metadata = self.publish.metadata.as_ref().map_or(0, Kept::heap_len);
@@ -139,22 +133,17 @@ impl Intake {
 
     /// Keeps the header of the publish before for a track of the same codec that came without one.
     fn keep_headers(&mut self) {
-        let [mut video, mut audio, mut is_known] = [false, false, true];
-        let tracks = [
-            (Slot::Video(0), Medium::Video, &mut video),
-            (Slot::Audio(0), Medium::Audio, &mut audio),
-        ];
-        for ((slot, medium, is_missing), codec) in tracks.into_iter().zip(self.publish.codecs) {
+        let (mut missing, mut is_known) = ([false; 2], true);
+        for (index, codec) in self.publish.codecs.into_iter().enumerate() {
             let slots = &mut self.publish.slots;
-            let Some(codec) = codec.filter(|codec| codec.needs_header()) else {
+            let slot = [Slot::Video(0), Slot::Audio(0)][index];
+            let has_to_come = codec.filter(|codec| codec.needs_header());
+            let Some(codec) = has_to_come.filter(|_| !slots.contains(&slot)) else {
                 continue;
             };
-            *is_missing = !slots.contains(&slot);
-            if !*is_missing {
-                continue;
-            }
+            missing[index] = true;
             let header = self.preamble.header(slot);
-            let header = header.and_then(|header| TrackMessage::read(medium, header));
+            let header = header.and_then(|header| TrackMessage::read(codec.medium(), header));
             // A header of another codec would make decoders fail instead of wait.
             if header.is_some_and(|header| header.codec == Some(codec)) {
                 slots.push(slot);
@@ -162,6 +151,7 @@ impl Intake {
                 is_known = false;
             }
         }
+        let [video, audio] = missing;
         if video || audio {
             self.arrivals.doctor.find(Finding::MissingHeader {
                 audio,
@@ -178,9 +168,6 @@ impl Intake {
         store: &mut Store<'_>,
     ) {
         self.note_announced(properties);
-        if let Some(rate) = properties.and_then(|all| all.token("framerate")?.as_f64()) {
-            self.media_clock.announce(rate);
-        }
         let encoded = properties.map(|all| metadata::for_players(all, None, None));
         // What the old ones took is free before the new ones are paid for.
         self.publish.metadata = None;

@@ -119,10 +119,7 @@ impl MediaClock {
     pub(super) fn video(&mut self, timestamp: u32, is_keyframe: bool) -> Timed {
         let time = self.time(timestamp);
         let (time, interval, step) = match self.video {
-            None => {
-                let step = self.announced_step.unwrap_or(FIRST_STEP);
-                (time, 0, step)
-            }
+            None => (time, 0, self.announced_step.unwrap_or(FIRST_STEP)),
             Some(last) => {
                 // Decoders want each frame to be later than the one before.
                 let time = time.max(last.time + 1);

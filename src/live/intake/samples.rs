@@ -52,19 +52,20 @@ impl Intake {
         self.publish.is_settled || (audio && video) || ((audio || video) && as_announced)
     }
 
-    /// Notes which tracks the publisher's metadata announces.
+    /// Notes which tracks and rates the publisher's metadata announces.
     pub(super) fn note_announced(&mut self, properties: Option<&Properties<'_>>) {
-        let has = |name: &str| properties.is_some_and(|all| all.token(name).is_some());
+        let token = |name: &str| properties?.token(name);
         let announced = Has {
-            audio: has("audiocodecid"),
-            video: has("videocodecid"),
+            audio: token("audiocodecid").is_some(),
+            video: token("videocodecid").is_some(),
         };
         self.publish.found.announced = Some(announced).filter(|a| a.audio || a.video);
-        let rate = |name: &str| {
-            let token = properties.and_then(|all| all.token(name));
-            token.and_then(|token| token.as_f64()).unwrap_or_default()
-        };
-        let kbits = rate("videodatarate") + rate("audiodatarate");
+        let number = |name: &str| token(name)?.as_f64();
+        if let Some(rate) = number("framerate") {
+            self.media_clock.announce(rate);
+        }
+        let rates = [number("videodatarate"), number("audiodatarate")];
+        let kbits: f64 = rates.into_iter().flatten().sum();
         // Some count a kbit as 1024 bits.
         self.publish.announced_bandwidth = (kbits.max(0.0) * 1024.0) as u32;
     }
@@ -88,7 +89,8 @@ impl Intake {
         };
         *is_there = true;
         let is_header = match class {
-            Class::Header(slot) if slot.is_description() => return,
+            // Decoders can do without these.
+            Class::Header(Slot::VideoMetadata(_) | Slot::AudioChannels(_)) => return,
             class => matches!(class, Class::Header(_)),
         };
         let needs = Some(Capabilities::needed_by(message).of_codec());
@@ -142,7 +144,7 @@ impl Intake {
     pub(super) fn pay(&mut self, tracks: usize, headers: usize, hls: &mut Hls) -> bool {
         let mut is_paid = self.try_to_pay(tracks, headers, hls);
         if !is_paid {
-            self.offered.tracks = [Arc::clone(&self.tracks), Arc::clone(&self.tracks)];
+            self.offered.tracks = [Some(Arc::clone(&self.tracks)), None];
             is_paid = self.try_to_pay(tracks, headers, hls);
         }
         while !is_paid && hls.forget_version() {
@@ -165,8 +167,8 @@ impl Intake {
     /// What the tracks take that receivers may still need: the stream's, those of HLS, and the ones
     /// before. Each may come to be held in another place, but there won't be more of them.
     fn held_tracks_cost(&self, hls: &Hls) -> usize {
-        let [newer, older] = &self.offered.tracks;
-        let held = hls.held_tracks().chain([&self.tracks, newer, older]);
+        let offered = self.offered.tracks.iter().flatten();
+        let held = hls.held_tracks().chain([&self.tracks]).chain(offered);
         let cost = |(at, tracks): (usize, &Arc<Tracks>)| {
             let mut before = held.clone().take(at);
             let is_again = before.any(|other| Arc::ptr_eq(other, tracks));

@@ -188,11 +188,8 @@ fn time_and_audience_decide_what_happens_next() {
         ),
         ("closed", Closed(None), true, 30_000, 0, Close),
     ] {
-        let demand = Demand {
-            has_subscribers,
-            hls_for,
-        };
-        assert_eq!(life(phase).step(demand, now), expected, "{name}");
+        let step = life(phase).step(has_subscribers, hls_for, now);
+        assert_eq!(step, expected, "{name}");
     }
 }
 

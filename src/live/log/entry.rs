@@ -132,38 +132,53 @@ impl Entry {
 
     /// Reads a record of a block that begins at position `base`.
     pub(super) fn decode(record: &[u8; RECORD_LEN], base: u64) -> Entry {
-        fn bytes<const N: usize>(record: &[u8; RECORD_LEN], at: usize) -> [u8; N] {
-            let mut bytes = [0; N];
-            bytes.copy_from_slice(&record[at..at + N]);
-            bytes
-        }
-        let u32_at = |at| u32::from_le_bytes(bytes(record, at));
-        let u16_at = |at| u16::from_le_bytes(bytes(record, at));
-        let len_and_flags = u32_at(20);
+        // Eight bytes, of which shorter numbers are the first ones.
+        let at = |at: usize| {
+            record[at..]
+                .first_chunk()
+                .copied()
+                .map_or(0, u64::from_le_bytes)
+        };
+        let len_and_flags = at(20) as u32;
         let flags = len_and_flags >> 24;
         let meta = Meta {
             kind: KINDS[(flags & 3) as usize],
-            timestamp: u32_at(0),
-            arrived: u64::from_le_bytes(bytes(record, 40)) & 0xFFFF_FFFF_FFFF,
+            timestamp: at(0) as u32,
+            arrived: at(40) & 0xFFFF_FFFF_FFFF,
             is_join_point: flags & 0x20 != 0,
             role: ROLES[(flags >> 2 & 7) as usize % ROLES.len()],
-            preamble_version: u32_at(4),
-            needs: Capabilities(u32_at(8)),
+            preamble_version: at(4) as u32,
+            needs: Capabilities(at(8) as u32),
             mod_ex_len: record[46],
             sample: Sample {
-                decode_time: u64::from_le_bytes(bytes(record, 24)),
-                composition_time: u32_at(32) as i32,
-                duration: u16_at(36),
+                decode_time: at(24),
+                composition_time: at(32) as i32,
+                duration: at(36) as u16,
                 body_offset: record[47],
                 is_sync: flags & 0x40 != 0,
             },
         };
         Entry {
             meta,
-            position: base + u64::from(u16_at(38)),
+            position: base + (at(38) & 0xFFFF),
             len: len_and_flags & 0xFF_FFFF,
-            video_frames: u32_at(12),
-            audio_frames: u32_at(16),
+            video_frames: at(12) as u32,
+            audio_frames: at(16) as u32,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_and_roles_have_the_numbers_of_their_variants() {
+        for (index, kind) in KINDS.into_iter().enumerate() {
+            assert_eq!(kind as usize, index);
+        }
+        for (index, role) in ROLES.into_iter().enumerate() {
+            assert_eq!(role as usize, index);
         }
     }
 }

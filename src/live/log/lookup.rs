@@ -80,11 +80,6 @@ impl Log {
         self.entry(self.next.checked_sub(1)?)
     }
 
-    /// The timestamp of the newest video frame; meaningful once there is one.
-    pub fn video_timestamp(&self) -> u32 {
-        self.video_timestamp
-    }
-
     /// The number of bytes between a message's start and the head.
     pub fn bytes_behind(&self, entry: &Entry) -> u64 {
         self.head - entry.position

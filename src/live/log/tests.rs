@@ -1,5 +1,6 @@
 use super::*;
 use crate::live::capabilities::Capabilities;
+use crate::media::codec::VideoCodec;
 
 /// A log without history, whose messages no receiver needs.
 fn log() -> Log {
@@ -10,7 +11,12 @@ fn log() -> Log {
 
 /// Appends a small video message; files can start with it if `is_sync`.
 fn append(log: &mut Log, arrived: Millis, is_join_point: bool, is_sync: bool) {
-    let meta = Meta {
+    let meta = meta(arrived, is_join_point, is_sync);
+    log.append(meta, std::iter::once(&b"frame"[..])).unwrap();
+}
+
+fn meta(arrived: Millis, is_join_point: bool, is_sync: bool) -> Meta {
+    Meta {
         kind: Kind::Video,
         timestamp: arrived as u32,
         arrived,
@@ -23,8 +29,7 @@ fn append(log: &mut Log, arrived: Millis, is_join_point: bool, is_sync: bool) {
             is_sync,
             ..Sample::default()
         },
-    };
-    log.append(meta, std::iter::once(&b"frame"[..])).unwrap();
+    }
 }
 
 #[test]
@@ -55,4 +60,21 @@ fn where_nothing_is_left_of_a_gop_nothing_starts() {
     assert!(log.evict_oldest());
     assert_eq!((log.start_of(true), log.start_of(false)), (None, None));
     assert!(!log.evict_oldest());
+}
+
+#[test]
+fn slices_that_are_evicted_for_their_copy_are_not_copied() {
+    let format = UnitFormat {
+        codec: VideoCodec::H264,
+        length_size: 4,
+    };
+    for (len, is_copied) in [(1_000, true), (10 * BLOCK_LEN, false)] {
+        let mut log = log();
+        let slice = [&(len as u32).to_be_bytes()[..], &vec![0x65; len]].concat();
+        let slice = std::iter::once(&slice[..]);
+        log.append(meta(0, true, true), slice).unwrap();
+        let whole = log.append_whole(meta(0, true, true), 0, format);
+        assert_eq!(whole, is_copied.then_some(1));
+        assert_eq!(log.entry(1).is_some(), is_copied);
+    }
 }

@@ -6,7 +6,8 @@
 //! WebSocket  82 7E 01 2C, 300 bytes, ...            up to a Close frame (RFC 6455, 5.2)
 //! ```
 
-use super::framed::{CARRIER_HEAD_LEN, ShortBytes};
+use super::framed::CARRIER_HEAD_LEN;
+use crate::media::short_bytes::ShortBytes;
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +57,8 @@ impl Carrier {
         }
     }
 
-    /// The end of a file of which the receiver can't take anything any more. A body in chunks just
-    /// stops, so that its client knows that something went wrong.
+    /// The end of a file when the stream has nothing left that the receiver can take. A body in chunks
+    /// just stops, so that the client notices that something went wrong.
     pub(super) fn give_up(self) -> Vec<u8> {
         match self {
             Carrier::Raw | Carrier::Chunked => Vec::new(),

@@ -67,11 +67,7 @@ impl WireFormat {
     /// Whether the two differ in nothing but the time that becomes 0, so that framed messages have
     /// the same length in both.
     pub(super) fn is_like(&self, other: &WireFormat) -> bool {
-        match (self, other) {
-            (WireFormat::Flv { .. }, WireFormat::Flv { .. })
-            | (WireFormat::Mp4 { .. }, WireFormat::Mp4 { .. }) => true,
-            _ => self == other,
-        }
+        self == other || self.is_file() && self.index() == other.index()
     }
 
     /// Whether the format can hold a message that asks for no more than these capabilities.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::media::mp4::FRAGMENT_HEAD_LEN;
+use crate::media::short_bytes::ShortBytes;
 use crate::rtmp::chunk_writer::CHUNK_SIZE;
 
 /// Longest head of a piece in a carrier.
@@ -11,48 +12,20 @@ pub(super) const CARRIER_HEAD_LEN: usize = 10;
 /// Longest head of a message: of a fragment of MP4 in a carrier.
 const MAX_HEAD_LEN: usize = CARRIER_HEAD_LEN + FRAGMENT_HEAD_LEN;
 
-/// At most `N` bytes, stored in place.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ShortBytes<const N: usize> {
-    bytes: [u8; N],
-    len: u8,
-}
-
-impl<const N: usize> ShortBytes<N> {
-    pub(super) fn new() -> ShortBytes<N> {
-        ShortBytes {
-            bytes: [0; N],
-            len: 0,
-        }
-    }
-
-    /// Appends bytes, for which there must be room.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
-        let start = usize::from(self.len);
-        self.bytes[start..start + bytes.len()].copy_from_slice(bytes);
-        self.len += bytes.len() as u8;
-    }
-
-    pub(super) fn len(&self) -> u64 {
-        self.len.into()
-    }
-
-    pub(super) fn as_slice(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
-    }
-}
-
 /// See the module's documentation. Holds everything but the payload.
 #[derive(Clone, Copy, Debug)]
 pub struct FramedMessage {
     pub(super) head: ShortBytes<MAX_HEAD_LEN>,
     /// Between two slices of the payload.
-    between: ShortBytes<5>,
-    pub(super) tail: ShortBytes<6>,
+    between: ShortBytes<8>,
+    pub(super) tail: ShortBytes<8>,
     payload_len: u32,
     /// Longest run of payload without other bytes in it.
     slice_len: u32,
 }
+
+/// Passes the slices of a range of a payload on to a function.
+type SliceFinder<'f, 'a> = dyn Fn(Range<u64>, &mut dyn FnMut(&'a [u8])) + 'f;
 
 impl FramedMessage {
     /// A message with nothing around its payload.
@@ -75,17 +48,18 @@ impl FramedMessage {
     /// Length of the whole in bytes.
     pub fn total_len(&self) -> u64 {
         let slices = self.payload_len.div_ceil(self.slice_len);
-        let between = u64::from(slices.saturating_sub(1)) * self.between.len();
-        self.head.len() + u64::from(self.payload_len) + between + self.tail.len()
+        let seams = slices.saturating_sub(1) as usize;
+        let around = self.head.len() + seams * self.between.len() + self.tail.len();
+        u64::from(self.payload_len) + around as u64
     }
 
-    /// Passes all bytes to `put`, without the first `skip`, as slices. `payload` finds the slices of a
-    /// range of the payload.
-    pub(super) fn each_slice<'a, I: Iterator<Item = &'a [u8]>>(
+    /// Passes all bytes to `put`, without the first `skip`, as slices. `payload` passes on the slices of
+    /// a range of the payload.
+    pub(super) fn each_slice<'a>(
         &'a self,
         mut skip: u64,
-        payload: impl Fn(Range<u64>) -> I,
-        mut put: impl FnMut(&'a [u8]),
+        payload: &SliceFinder<'_, 'a>,
+        put: &mut dyn FnMut(&'a [u8]),
     ) {
         // How much of the next `len` bytes is left out.
         let mut cut = |len: u64| {
@@ -109,7 +83,7 @@ impl FramedMessage {
             let end = payload_len.min(start + slice_len);
             let range = start + cut(end - start)..end;
             if !range.is_empty() {
-                payload(range).for_each(&mut put);
+                payload(range, put);
             }
         }
     }

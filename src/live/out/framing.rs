@@ -1,5 +1,5 @@
-//! Framings: a format in a carrier, which is all that a receiver's bytes depend on beside the
-//! messages.
+//! Framings: a format in a carrier. Nothing else but the messages determines the bytes that a receiver
+//! gets.
 //!
 //! A framed message is a pure function of the message and of what was fixed when the receiver
 //! joined, so a message that was sent in part is resumed by computing the same bytes again.
@@ -116,8 +116,6 @@ impl Framing {
 
 #[cfg(test)]
 mod tests {
-    use std::ops::Range;
-
     use super::*;
     use crate::live::kind::Kind;
     use crate::live::log::Sample;
@@ -125,10 +123,12 @@ mod tests {
     use crate::rtmp::chunk_writer::CHUNK_SIZE;
 
     fn framed(message: &FramedMessage, payload: &[u8], skip: u64) -> Vec<u8> {
-        let part =
-            |range: Range<u64>| std::iter::once(&payload[range.start as usize..range.end as usize]);
         let mut out = Vec::new();
-        message.each_slice(skip, part, |bytes| out.extend_from_slice(bytes));
+        message.each_slice(
+            skip,
+            &|range, put| put(&payload[range.start as usize..range.end as usize]),
+            &mut |bytes| out.extend_from_slice(bytes),
+        );
         out
     }
 

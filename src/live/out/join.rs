@@ -71,13 +71,13 @@ impl Burst {
     pub(super) fn to_live_edge(number: u64, log: &Log) -> Option<Burst> {
         let (first, newest) = (log.entry(number)?, log.newest()?);
         let video_frames = newest.video_frames.wrapping_sub(first.video_frames);
-        let span = log.video_timestamp().wrapping_sub(first.meta.timestamp);
+        let span = log.video_timestamp.wrapping_sub(first.meta.timestamp);
         if video_frames > MAX_BURST_FRAMES || Millis::from(span) > MAX_BURST {
             return None;
         }
         Some(Burst {
             end: NonZeroU64::new(log.end())?,
-            timestamp: log.video_timestamp(),
+            timestamp: log.video_timestamp,
             video_frames: newest.video_frames,
             audio_frames: newest.audio_frames,
         })

@@ -69,7 +69,7 @@ impl MediaChoice {
         }
     }
 
-    /// Those of a file's tracks that are wanted.
+    /// The tracks of a file that are wanted.
     pub(super) fn of_tracks(&self, has: Has) -> Has {
         Has {
             audio: has.audio && self.allows_headers(Kind::Audio),
@@ -77,7 +77,7 @@ impl MediaChoice {
         }
     }
 
-    /// The same of an MP4 file.
+    /// The tracks of an MP4 file that are wanted.
     pub(super) fn of_presentation(&self, presentation: &Presentation) -> Presentation {
         let Presentation { video, audio } = presentation;
         Presentation {

@@ -67,16 +67,18 @@ impl Outgoing {
         }
     }
 
-    /// A range of the payload as it goes out.
-    pub(super) fn payload<'a>(
-        &'a self,
-        range: Range<u64>,
-        log: &'a Log,
-    ) -> impl Iterator<Item = &'a [u8]> {
-        let first = self.first.as_ref().filter(|_| range.start == 0);
-        let start = range.start + first.map_or(0, |_| 1);
-        let skip = u64::from(self.cut) + start;
-        let rest = log.slices(self.position, skip as usize, (range.end - start) as usize);
-        first.map(slice::from_ref).into_iter().chain(rest)
+    /// Passes all bytes to `put`, without the first `skip`, as slices.
+    pub(super) fn each_slice<'a>(&'a self, skip: u64, log: &'a Log, put: &mut dyn FnMut(&'a [u8])) {
+        let payload = |range: Range<u64>, put: &mut dyn FnMut(&'a [u8])| {
+            let mut start = range.start;
+            if let Some(first) = self.first.as_ref().filter(|_| start == 0) {
+                put(slice::from_ref(first));
+                start = 1;
+            }
+            let skip = u64::from(self.cut) + start;
+            log.slices(self.position, skip as usize, (range.end - start) as usize)
+                .for_each(put);
+        };
+        self.framed.each_slice(skip, &payload, put);
     }
 }

@@ -1,9 +1,6 @@
 //! A vectored send under preparation, of at most `N` slices.
 
 use std::io::IoSlice;
-use std::ops::Range;
-
-use super::framed::FramedMessage;
 
 /// See the module's documentation.
 pub(in crate::live) struct Slices<'a, const N: usize> {
@@ -20,17 +17,6 @@ impl<'a, const N: usize> Slices<'a, N> {
             count: 0,
             len: 0,
         }
-    }
-
-    /// Adds a framed message without its first `skip` bytes, its payload in as many slices as
-    /// `payload` gives for a range of it.
-    pub(super) fn push_framed<I: Iterator<Item = &'a [u8]>>(
-        &mut self,
-        framed: &'a FramedMessage,
-        skip: u64,
-        payload: impl Fn(Range<u64>) -> I,
-    ) {
-        framed.each_slice(skip, payload, |bytes| self.push(bytes));
     }
 
     /// Adds a slice. One that doesn't fit is left for the next send.

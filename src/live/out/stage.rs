@@ -4,11 +4,11 @@
 //! players want the same bytes. One `send` of contiguous bytes costs 4 to 5 % less in the kernel
 //! than one `sendmsg` of header and payload apart, and nothing is framed again for each player. A
 //! copy of at most [`MAX_LEN`] bytes pays for that once there are [`MIN_RECEIVERS`] of them.
-//! Tracks and codecs that they can't take are left out of it. A receiver that is behind, has just
-//! joined, or wants something else than the others is served from the log.
+//! Messages that these receivers can't take are left out. A receiver that is behind, has just joined,
+//! or wants something else than the others is served from the log.
 //!
-//! There is a shelf for each format. Files differ in the time that is 0, so their messages' heads
-//! are written anew for each receiver, between the payloads, which stay.
+//! There is one shelf per format. Time begins at 0 for each receiver of a file, so the heads of the
+//! messages are rewritten for every such receiver; the payloads between the heads stay.
 
 use std::ops::Range;
 
@@ -47,7 +47,8 @@ pub(super) struct Shelf {
     /// The framing of what is staged, and which of the messages' needs its receivers have: messages
     /// that they can't take are left out. `None` until a receiver asks.
     receivers: Option<(Framing, Capabilities)>,
-    bytes: Vec<u8>,
+    /// The framed messages.
+    pub(super) bytes: Vec<u8>,
     /// Where each of the messages ends in `bytes`.
     ends: Vec<usize>,
     /// Where the heads of files' messages are in `bytes`.
@@ -87,8 +88,8 @@ impl Stage {
         }
     }
 
-    /// The framed messages from `first` to the end of the log for such a receiver, if they are
-    /// staged, or can be.
+    /// Returns the framed messages from `first` to the end of the log for a receiver with this framing
+    /// and these capabilities, if they are staged or can be.
     pub(super) fn shelf(
         &mut self,
         framing: Framing,
@@ -118,11 +119,6 @@ impl Stage {
 }
 
 impl Shelf {
-    /// The framed messages.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
     /// The place in the log after `sent` of the bytes: the number of the message, and how much of it
     /// is out.
     pub(super) fn place(&self, sent: usize) -> (u64, u64) {
@@ -152,19 +148,14 @@ impl Shelf {
                 if framing.format.is_file() {
                     self.heads.push((self.bytes.len(), outgoing.message));
                 }
-                outgoing.framed.each_slice(
-                    0,
-                    |range| outgoing.payload(range, log),
-                    |bytes| self.bytes.extend_from_slice(bytes),
-                );
+                outgoing.each_slice(0, log, &mut |bytes| self.bytes.extend_from_slice(bytes));
             }
             self.ends.push(self.bytes.len());
         }
         self.receivers = Some((framing, capabilities));
     }
 
-    /// Makes the messages those of a receiver whose time begins elsewhere: only their heads differ,
-    /// and not in length.
+    /// Rewrites the heads for a receiver with another time 0. Their lengths don't change.
     fn write_heads(&mut self, framing: Framing) {
         for (at, message) in &self.heads {
             let framed = framing.frame(message);
@@ -217,7 +208,7 @@ mod tests {
         let mut stage = Stage::default();
         stage.begin(1, &log, 4);
         assert_eq!(
-            stage.shelf(FRAMING, PLAIN, 1, &log).unwrap().bytes().len(),
+            stage.shelf(FRAMING, PLAIN, 1, &log).unwrap().bytes.len(),
             112 + 12 + 22
         );
         for (sent, place) in [
@@ -291,16 +282,12 @@ mod tests {
                     let entry = log.entry(number).unwrap();
                     let outgoing = Outgoing::new(framing, PLAIN, number, &entry, None, &log);
                     let mut bytes = Vec::new();
-                    outgoing.framed.each_slice(
-                        0,
-                        |range| outgoing.payload(range, &log),
-                        |part| bytes.extend_from_slice(part),
-                    );
+                    outgoing.each_slice(0, &log, &mut |part| bytes.extend_from_slice(part));
                     bytes
                 })
                 .collect();
             let shelf = stage.shelf(framing, PLAIN, 0, &log).unwrap();
-            assert_eq!(shelf.bytes(), expected, "{base}");
+            assert_eq!(shelf.bytes, expected, "{base}");
         }
         let other = Framing::flv(Carrier::Chunked);
         assert!(stage.shelf(other, PLAIN, 0, &log).is_none());

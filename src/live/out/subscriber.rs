@@ -77,7 +77,7 @@ pub struct StreamView<'a> {
     /// Oldest version of the preamble that may still be sent.
     pub oldest_preamble: u32,
     /// The tracks at the last pump of all subscribers, and those before.
-    pub old_tracks: &'a [Arc<Tracks>; 2],
+    pub old_tracks: &'a [Option<Arc<Tracks>>; 2],
     /// What files of the stream announce.
     pub tracks: &'a Arc<Tracks>,
     /// Whether these are all tracks, so that a file can begin.
@@ -135,7 +135,7 @@ struct LeadIn {
     timestamp: u32,
 }
 
-/// What the subscriber of a file needs beside.
+/// What only the subscriber of a file needs.
 struct FileState {
     /// Makes the answer to an HTTP request, until that is out.
     respond: Option<Respond>,
@@ -160,6 +160,7 @@ enum Sending {
 }
 
 /// Where the live part of the stream begins for a subscriber.
+#[derive(Default)]
 struct Edge {
     /// Messages from this one on came while the receiver was there.
     live_from: u64,
@@ -180,17 +181,8 @@ enum Ending {
     Over(PlayEnd),
 }
 
-impl SendStep {
-    fn of(is_complete: bool) -> SendStep {
-        if is_complete {
-            SendStep::Sent
-        } else {
-            SendStep::Blocked
-        }
-    }
-}
-
 /// What reports and time limits need to know.
+#[derive(Default)]
 struct DeliveryRecord {
     since: Millis,
     /// Since when the socket has taken nothing.
@@ -207,6 +199,16 @@ enum SendStep {
     Blocked,
     /// Nothing to send.
     Idle,
+}
+
+impl SendStep {
+    fn of(is_complete: bool) -> SendStep {
+        if is_complete {
+            Self::Sent
+        } else {
+            Self::Blocked
+        }
+    }
 }
 
 impl Subscriber {
@@ -235,8 +237,7 @@ impl Subscriber {
             sending: Sending::Between,
             edge: Edge {
                 live_from: log.end(),
-                joined: 0,
-                burst: None,
+                ..Edge::default()
             },
             preamble_version: None,
             control: ControlQueue::new(request.paid),
@@ -245,9 +246,7 @@ impl Subscriber {
             untaken: Some(0),
             record: DeliveryRecord {
                 since: now,
-                blocked_since: When::default(),
-                last_skip: When::default(),
-                delivered: Delivered::default(),
+                ..DeliveryRecord::default()
             },
         };
         subscriber.queue_control(&request.control);
@@ -275,9 +274,9 @@ impl Subscriber {
 
     /// Who it is and how it fares.
     pub(in crate::live) fn report(&self, log: &Log, now: Millis) -> ViewerReport {
-        let oldest = match self.cursor {
-            LogCursor::At(number) if !self.is_paused => log.entry(number.max(log.start())),
-            _ => None,
+        let lag = match self.cursor {
+            LogCursor::At(number) if !self.is_paused => lag_of(number, log, now),
+            _ => 0,
         };
         ViewerReport {
             id: self.id,
@@ -285,7 +284,7 @@ impl Subscriber {
             protocol: PROTOCOLS[self.receiver.framing.format.index()],
             since: self.record.since,
             delivered: self.record.delivered,
-            lag: oldest.map_or(0, |entry| now.saturating_sub(entry.meta.arrived)),
+            lag,
         }
     }
 
@@ -343,9 +342,9 @@ impl Subscriber {
         !matches!(self.ending, Ending::No)
     }
 
-    /// Ends the play, and leaves the socket to others. In the middle of a message it goes on to the
-    /// end of that, since clients can't abort one: then this returns `None`, and [`PlayEnd::Left`]
-    /// follows. Otherwise it has ended, and the caller has to send these control bytes.
+    /// Ends the play and leaves the socket to others. Returns the control bytes that the caller has to
+    /// send. Returns `None` in the middle of a message, which is finished first because clients can't
+    /// abort one; [`PlayEnd::Left`] follows.
     pub fn retire(&mut self) -> Option<Vec<u8>> {
         let is_done = self.is_at_boundary();
         if self.end().is_none() {
@@ -452,4 +451,10 @@ impl Subscriber {
         self.control.take();
         self.sink.shutdown();
     }
+}
+
+/// How long ago the message at a cursor arrived, or the oldest one that is left.
+fn lag_of(number: u64, log: &Log, now: Millis) -> Millis {
+    let entry = log.entry(number.max(log.start()));
+    entry.map_or(0, |entry| now.saturating_sub(entry.meta.arrived))
 }

@@ -1,10 +1,10 @@
-//! The subscribers of a stream, and the pump that sends them what the log holds.
+//! The subscribers of a stream, the pump that sends them what the log holds, and how much that was.
 
-use super::deliveries::Deliveries;
-use super::desks::Desks;
 use crate::allowance::{push, shrink};
+use crate::live::byte_rate::ByteRate;
 use crate::live::intake::Intake;
 use crate::live::log::{Log, Needs};
+use crate::live::out::desk::Desks;
 use crate::live::out::request::JoinRequest;
 use crate::live::out::subscriber::{PlayEnd, Skip, Subscriber};
 use crate::live::report::{Delivered, StreamReport, ViewerReport, Viewers};
@@ -15,6 +15,7 @@ use crate::rtmp::server_session::Over;
 const MAX_SKIPS: usize = 16;
 
 /// See the module's documentation.
+#[derive(Default)]
 pub(super) struct Audience {
     /// How long messages may wait for others before they are sent, in ms.
     batch: u32,
@@ -28,7 +29,13 @@ pub(super) struct Audience {
     due: When,
     /// A few skips that aren't logged yet.
     pub(super) skips: Vec<Skip>,
-    pub(super) deliveries: Deliveries,
+    peak_viewers: usize,
+    /// What was fetched, and sent to subscribers that have left.
+    past: Delivered,
+    /// The rate of what is sent and fetched.
+    rate: ByteRate,
+    /// The bytes that are counted in `rate`.
+    rated: u64,
 }
 
 impl Audience {
@@ -37,11 +44,7 @@ impl Audience {
             batch: batch.try_into().unwrap_or(u32::MAX),
             max_lag: max_lag.try_into().unwrap_or(u32::MAX),
             desks,
-            subscribers: Vec::new(),
-            pumped_to: 0,
-            due: When::default(),
-            skips: Vec::new(),
-            deliveries: Deliveries::default(),
+            ..Audience::default()
         }
     }
 
@@ -57,13 +60,18 @@ impl Audience {
         self.note_needs(log);
     }
 
+    /// Notes how many viewers there are, with this number by HLS.
+    pub(super) fn note_viewers(&mut self, by_hls: usize) {
+        self.peak_viewers = self.peak_viewers.max(self.subscribers.len() + by_hls);
+    }
+
     /// Detaches a subscriber.
     pub(super) fn leave(&mut self, id: u64) -> Option<Delivered> {
         let index = self.index_of(id)?;
         let delivered = self.subscribers.swap_remove(index).delivered();
         // A crowd that has left must not keep its memory.
         shrink(&mut self.subscribers);
-        self.deliveries.note_left(delivered);
+        self.past.add(delivered);
         Some(delivered)
     }
 
@@ -102,14 +110,16 @@ impl Audience {
         let view = intake.view(log, self.max_lag.into(), now);
         let mut has_unsent = false;
         let mut needs = Needs::NOTHING;
-        let mut sent = 0;
+        let mut total = self.past.bytes;
         for subscriber in &mut self.subscribers {
             has_unsent |= subscriber.pump(&view, &mut desk);
             // What all of them have been sent may leave the log.
             needs = needs.and(subscriber.needs());
-            sent += subscriber.delivered().bytes;
+            total += subscriber.delivered().bytes;
         }
-        self.deliveries.note_sent(sent, now);
+        // It only grows: what a subscriber was sent moves to `past` when it leaves.
+        self.rate.add(total.saturating_sub(self.rated), now);
+        self.rated = total;
         self.note_skips(&mut desk.skips);
         self.desks.put(desk);
         log.set_needs(needs);
@@ -180,12 +190,30 @@ impl Audience {
         Some(next.report(log, now))
     }
 
-    /// Completes a report with what subscribers were sent.
+    /// Notes how many bytes were fetched.
+    pub(super) fn note_fetched(&mut self, bytes: u64, now: Millis) {
+        self.past.bytes += bytes;
+        self.rated += bytes;
+        self.rate.add(bytes, now);
+    }
+
+    /// Completes a report with what present and earlier receivers were sent.
     pub(super) fn complete(&self, report: StreamReport, log: &Log, now: Millis) -> StreamReport {
         let mut viewers = Viewers::default();
         for viewer in &self.subscribers {
             viewers.add(&viewer.report(log, now));
         }
-        self.deliveries.complete(report, viewers, now)
+        let mut all = self.past;
+        all.add(viewers.delivered);
+        let age = now.saturating_sub(report.since);
+        StreamReport {
+            bytes_out: all.bytes,
+            bits_out: self.rate.bits_per_second(age, now),
+            skips: all.skips.into(),
+            skipped_messages: all.skipped_messages,
+            peak_viewers: self.peak_viewers,
+            viewers,
+            ..report
+        }
     }
 }

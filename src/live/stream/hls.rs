@@ -78,7 +78,7 @@ impl Stream {
         // The lock is held across the send on purpose: the slices borrow the log.
         let result = reader.offer(&state.log, lead, room, take)?;
         let fetched = before - reader.len;
-        state.audience.deliveries.note_fetched(fetched, now);
+        state.audience.note_fetched(fetched, now);
         Ok(result)
     }
 
@@ -114,7 +114,7 @@ impl StreamState {
             are_tracks_known: intake.are_tracks_known(),
             announced_bandwidth: intake.publish.announced_bandwidth,
             is_live: life.is_live(),
-            was_published: life.generation() > 0,
+            was_published: life.generation > 0,
             has_ended: life.has_ended(),
         };
         act(&mut self.hls, &mut context)

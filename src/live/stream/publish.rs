@@ -28,13 +28,11 @@ impl Stream {
         let silence = now.saturating_sub(self.heard.load(Ordering::Relaxed));
         state.life.admit(&publisher, silence, now)?;
         // A stream that was published before has kept its account.
-        if state.log.account().is_none() {
+        if state.log.account.is_none() {
             let account = self.arena.admit(publisher.address);
-            state
-                .log
-                .set_account(account.map_err(PublishRefused::Full)?);
+            state.log.account = Some(account.map_err(PublishRefused::Full)?);
         }
-        if let Some(account) = state.log.account() {
+        if let Some(account) = &mut state.log.account {
             account.set_running(true);
             let holder: Weak<Mutex<StreamState>> = Arc::downgrade(&self.state);
             account.set_holder(holder);
@@ -133,7 +131,7 @@ impl Stream {
             return;
         }
         state.life.unpublish(grace);
-        if let Some(account) = state.log.account() {
+        if let Some(account) = &mut state.log.account {
             account.set_running(false);
         }
         state.take_in(now, Intake::complete_frame);
@@ -157,10 +155,10 @@ impl Stream {
     fn go_on(&self, generation: u64, now: Millis, is_early: bool) -> Outlook {
         let mut outlook = Outlook::default();
         let mut state = lock(&self.state);
-        if state.life.generation() != generation {
+        if state.life.generation != generation {
             return outlook;
         }
-        match state.life.step(state.demand(now), now) {
+        match state.step(now) {
             LifeStep::Stay(until) if !is_early => outlook.until = until,
             LifeStep::Stay(_) | LifeStep::End if !state.life.has_ended() => {
                 outlook.has_ended = true;
@@ -168,10 +166,9 @@ impl Stream {
                 if !is_early {
                     let until = now + state.hls.tail(now).unwrap_or(0);
                     state.life.begin_tail(until, now + SUBSCRIBER_TAIL);
-                    outlook.until = match state.life.step(state.demand(now), now) {
-                        LifeStep::Stay(until) => until,
-                        _ => None,
-                    };
+                    if let LifeStep::Stay(until) = state.step(now) {
+                        outlook.until = until;
+                    }
                 }
                 if outlook.until.is_none() {
                     state.life.close();
@@ -192,18 +189,15 @@ impl Stream {
     pub fn wait(&self, generation: u64, timeout: Duration, now: Millis) {
         let state = lock(&self.state);
         // Checked under the lock, so that no notification is missed before the wait.
-        let step = state.life.step(state.demand(now), now);
-        if state.life.generation() == generation && matches!(step, LifeStep::Stay(Some(_))) {
+        let is_awaited = matches!(state.step(now), LifeStep::Stay(Some(_)));
+        if state.life.generation == generation && is_awaited {
             drop(self.changed.wait(state, timeout));
         }
     }
 
     fn published(&self, generation: u64) -> Result<MutexGuard<'_, StreamState>, Superseded> {
         let state = lock(&self.state);
-        if state.life.is_published_by(generation) {
-            Ok(state)
-        } else {
-            Err(Superseded)
-        }
+        let is_its_own = state.life.is_published_by(generation);
+        is_its_own.then_some(state).ok_or(Superseded)
     }
 }

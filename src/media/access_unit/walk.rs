@@ -25,7 +25,7 @@ pub struct UnitFormat {
 pub(super) struct UnitWalk<'p, 'a> {
     pub(super) format: UnitFormat,
     parts: &'p mut dyn Iterator<Item = &'a [u8]>,
-    /// What of the current part hasn't been read.
+    /// The unread rest of the current part.
     part: &'a [u8],
     /// The number of bytes that were read.
     pub(super) at: usize,

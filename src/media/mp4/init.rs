@@ -228,50 +228,43 @@ fn elementary_stream_descriptor(b: &mut Boxes, audio: &AudioTrack) {
     const DECODER_CONFIG: u8 = 4;
     const DECODER_SPECIFIC_INFO: u8 = 5;
     const SYNC_LAYER_CONFIG: u8 = 6;
-    /// A tag, and a length in four groups.
-    const HEADER_LEN: usize = 5;
-    const DECODER_CONFIG_LEN: usize = 13;
 
-    let config = &audio.config;
+    let config = &audio.config[..];
     let object_type = match (audio.codec, audio.sample_rate) {
         (AudioCodec::Aac, _) => 0x40,
         // MP3, of MPEG-2 or of MPEG-1.
         (_, 0..32000) => 0x69,
         _ => 0x6B,
     };
-    let specific_len = match config.len() {
-        0 => 0,
-        len => HEADER_LEN + len,
+    let specific = match config {
+        [] => Vec::new(),
+        config => descriptor(DECODER_SPECIFIC_INFO, &[config]),
     };
-    let decoder_len = DECODER_CONFIG_LEN + specific_len;
-
-    let descriptor = b.begin_full(b"esds", PLAIN);
-    begin_descriptor(
-        b,
+    // Audio; buffer size, largest and average bit rate are unknown.
+    let decoder: [&[u8]; 3] = [&[object_type, 0x15], &[0; 3 + 4 + 4], &specific];
+    let decoder = descriptor(DECODER_CONFIG, &decoder);
+    // As in MP4.
+    let sync_layer = descriptor(SYNC_LAYER_CONFIG, &[&[2]]);
+    // No other fields.
+    let head = [0, AUDIO_TRACK_ID as u8, 0];
+    let descriptors = b.begin_full(b"esds", PLAIN);
+    b.bytes(&descriptor(
         ELEMENTARY_STREAM,
-        3 + HEADER_LEN + decoder_len + HEADER_LEN + 1,
-    );
-    b.u16(AUDIO_TRACK_ID as u16);
-    b.u8(0); // no other fields
-    begin_descriptor(b, DECODER_CONFIG, decoder_len);
-    b.u8(object_type);
-    b.u8(0x15); // audio
-    b.zeros(3 + 4 + 4); // buffer size, largest and average bit rate: unknown
-    if !config.is_empty() {
-        begin_descriptor(b, DECODER_SPECIFIC_INFO, config.len());
-        b.bytes(config);
-    }
-    begin_descriptor(b, SYNC_LAYER_CONFIG, 1);
-    b.u8(2); // as in MP4
-    b.end(descriptor);
+        &[&head, &decoder, &sync_layer],
+    ));
+    b.end(descriptors);
 }
 
-/// Writes a tag and a length below 2^28. The length always takes four bytes, so that those of outer
-/// descriptors are easy to compute.
-fn begin_descriptor(b: &mut Boxes, tag: u8, len: usize) {
-    b.u8(tag);
-    for shift in [21, 14, 7] {
-        b.u8((len >> shift) as u8 | 0x80);
-    }
-    b.u8(len as u8 & 0x7F);
+/// Makes a descriptor of a body in parts, with a length below 2^28 in four bytes.
+fn descriptor(tag: u8, body: &[&[u8]]) -> Vec<u8> {
+    let body = body.concat();
+    let group = |shift: u32| (body.len() >> shift) as u8;
+    let head = [
+        tag,
+        group(21) | 0x80,
+        group(14) | 0x80,
+        group(7) | 0x80,
+        group(0) & 0x7F,
+    ];
+    [&head[..], &body].concat()
 }

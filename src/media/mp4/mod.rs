@@ -82,11 +82,14 @@ impl Presentation {
 
     fn codec_strings(&self, is_for_browsers: bool) -> String {
         let video = self.video.as_ref().map(VideoTrack::codec_string);
-        let audio = self.audio.as_ref();
-        let audio =
-            audio.map(|audio| codec_string::of_audio(audio.codec, &audio.config, is_for_browsers));
-        let strings: Vec<String> = video.into_iter().chain(audio).collect();
-        strings.join(",")
+        let mut strings = video.unwrap_or_default();
+        if let Some(audio) = &self.audio {
+            if self.video.is_some() {
+                strings.push(',');
+            }
+            strings += &codec_string::of_audio(audio.codec, &audio.config, is_for_browsers);
+        }
+        strings
     }
 
     /// Whether the init segment of `other` may follow in the same file. Tracks and codecs must be the

@@ -4,6 +4,7 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::frame_type;
 use crate::media::codec::FourCc;
+use crate::media::short_bytes::ShortBytes;
 use crate::media::{Error, Medium};
 
 /// The most ModEx prefixes in one header.
@@ -45,34 +46,13 @@ pub(super) struct TagPrefix {
     pub(super) layout: Layout,
     /// The codec of all tracks; `None` if each has its own.
     pub(super) four_cc: Option<FourCc>,
-    pub(super) mod_ex: ModEx,
+    /// The ModEx prefixes, which follow the first byte. The low half of their last byte is the packet
+    /// type that comes next. Empty if there are none, or if they are too long.
+    pub(super) mod_ex: ShortBytes<MAX_MOD_EX_LEN>,
 }
 
 /// The longest ModEx that is kept, in bytes. The only kind in use has 5.
 pub(super) const MAX_MOD_EX_LEN: usize = 8;
-
-/// The ModEx prefixes, which follow the first byte. The low half of their last byte is the packet
-/// type that comes next. Empty if there are none, or if they are too long.
-#[derive(Clone, Copy, Default)]
-pub(super) struct ModEx {
-    bytes: [u8; MAX_MOD_EX_LEN],
-    len: u8,
-}
-
-impl ModEx {
-    fn new(prefixes: &[u8]) -> ModEx {
-        let mut mod_ex = ModEx::default();
-        if let Some(bytes) = mod_ex.bytes.get_mut(..prefixes.len()) {
-            bytes.copy_from_slice(prefixes);
-            mod_ex.len = prefixes.len() as u8;
-        }
-        mod_ex
-    }
-
-    pub(super) fn as_slice(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-}
 
 /// One track of an Enhanced message, as far as its body is there.
 pub(super) struct TagTrack<'a> {
@@ -86,18 +66,13 @@ pub(super) struct TagTrack<'a> {
 /// See the module's documentation.
 pub(super) struct TagReader<'a> {
     payload: &'a [u8],
-    /// The next byte; at most the payload's length.
-    at: usize,
+    /// The number of bytes that were read; at most the payload's length.
+    pub(super) at: usize,
 }
 
 impl<'a> TagReader<'a> {
     pub(super) fn new(payload: &'a [u8]) -> TagReader<'a> {
         TagReader { payload, at: 0 }
-    }
-
-    /// The number of bytes that were read.
-    pub(super) fn at(&self) -> usize {
-        self.at
     }
 
     pub(super) fn rest(&self) -> &'a [u8] {
@@ -166,12 +141,13 @@ impl<'a> TagReader<'a> {
             return Ok(None);
         }
         let mut prefix = TagPrefix {
+            mod_ex: ShortBytes::new(),
             first,
             packet_type,
             layout: Layout::Plain,
             four_cc: None,
-            mod_ex: ModEx::new(mod_ex),
         };
+        prefix.mod_ex.push(mod_ex);
         if packet_type == medium.multitrack() {
             let byte = self.byte()?;
             prefix.packet_type = byte & 0x0F;

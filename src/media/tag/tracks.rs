@@ -16,13 +16,14 @@
 //! Nothing is copied: a [`TrackMessage`] holds a few new bytes, and the range of the original ones
 //! that follow them.
 
-use std::iter;
 use std::ops::Range;
+use std::{iter, mem};
 
 use super::reader::{Layout, MAX_MOD_EX_LEN, TagPrefix, TagReader, TagTrack, packet_type};
 use super::{Tag, TagKind};
 use crate::media::Medium;
 use crate::media::codec::{AudioCodec, Codec, FourCc, VideoCodec};
+use crate::media::short_bytes::ShortBytes;
 
 /// The most tracks that are taken from one message. OBS sends ten of video, six of audio.
 const MAX_TRACKS: u8 = 32;
@@ -55,8 +56,7 @@ pub struct TrackMessage {
     /// packet type that the first byte would have without them.
     pub mod_ex_len: u8,
     /// The new bytes.
-    head: [u8; MAX_HEAD_LEN],
-    head_len: u8,
+    head: ShortBytes<MAX_HEAD_LEN>,
     /// The range of the original payload that follows them.
     body: Range<u32>,
 }
@@ -75,7 +75,7 @@ impl TrackMessage {
             let true_first = tag.first_byte_for_players(first);
             if true_first != first {
                 message.body.start = 1;
-                message.push(&[true_first]);
+                message.head.push(&[true_first]);
             }
         }
         Some(message)
@@ -92,17 +92,8 @@ impl TrackMessage {
             body_offset: tag.body_offset as u8,
             four_cc: None,
             mod_ex_len: 0,
-            head: [0; MAX_HEAD_LEN],
-            head_len: 0,
+            head: ShortBytes::new(),
             body,
-        }
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        let free = self.head.get_mut(usize::from(self.head_len)..);
-        for (slot, byte) in free.unwrap_or_default().iter_mut().zip(bytes) {
-            *slot = *byte;
-            self.head_len += 1;
         }
     }
 
@@ -111,10 +102,12 @@ impl TrackMessage {
         &'b self,
         parts: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> impl Iterator<Item = &'b [u8]> + Clone {
-        let head = self.head.get(..usize::from(self.head_len));
         let (mut skip, mut left) = (self.body.start as usize, self.body.len());
-        let mut parts = parts;
-        let body = iter::from_fn(move || {
+        let (mut head, mut parts) = (self.head.as_slice(), parts);
+        iter::from_fn(move || {
+            if !head.is_empty() {
+                return Some(mem::take(&mut head));
+            }
             while left > 0 {
                 let part = parts.next()?;
                 let Some(part) = part.get(skip..) else {
@@ -127,8 +120,7 @@ impl TrackMessage {
                 return Some(part);
             }
             None
-        });
-        head.filter(|head| !head.is_empty()).into_iter().chain(body)
+        })
     }
 }
 
@@ -169,8 +161,8 @@ impl TrackSplitter {
         matches!(prefix.layout, Layout::Many | Layout::ManyCodecs).then(|| TrackSplitter {
             medium,
             prefix,
-            start: reader.at(),
-            at: reader.at(),
+            start: reader.at,
+            at: reader.at,
             len: usize::MAX,
             left: MAX_TRACKS,
             is_track_0_done: false,
@@ -194,7 +186,7 @@ impl TrackSplitter {
         let (bytes, len) = copy_from(payload, self.at, &mut window);
         let mut reader = TagReader::new(bytes);
         let track = reader.track(&self.prefix).ok();
-        let body = self.at + reader.at();
+        let body = self.at + reader.at;
         let end = track
             .as_ref()
             .and_then(|track| body.checked_add(track.len?))
@@ -237,7 +229,7 @@ fn read_enhanced(medium: Medium, payload: &[u8]) -> Option<TrackMessage> {
         return None;
     }
     let track = reader.track(&prefix).ok()?;
-    let body = u32::try_from(reader.at()).ok()?..u32::MAX;
+    let body = u32::try_from(reader.at).ok()?..u32::MAX;
     enhanced(medium, &prefix, &track, body)
 }
 
@@ -274,12 +266,12 @@ fn enhanced(
         _ => None,
     };
     if let Some(head) = legacy {
-        message.push(&[match medium {
+        message.head.push(&[match medium {
             Medium::Audio => 0xAF,
             Medium::Video => high & 0x70 | 0x07,
         }]);
-        message.push(head);
-        message.body_offset += message.head_len;
+        message.head.push(head);
+        message.body_offset += message.head.len() as u8;
         return Some(message);
     }
 
@@ -303,21 +295,21 @@ fn enhanced(
     match prefix.mod_ex.as_slice().split_last() {
         Some((last, data)) if !is_header => {
             message.mod_ex_len = data.len() as u8 + 1;
-            message.push(&[high | packet_type::MOD_EX]);
-            message.push(data);
-            message.push(&[last & 0xF0 | packet_type]);
+            message.head.push(&[high | packet_type::MOD_EX]);
+            message.head.push(data);
+            message.head.push(&[last & 0xF0 | packet_type]);
         }
-        _ => message.push(&[high | packet_type]),
+        _ => message.head.push(&[high | packet_type]),
     }
     if is_extra {
         // Its high half, 0, is the layout: one track.
-        message.push(&[own_type]);
+        message.head.push(&[own_type]);
     }
-    message.push(&track.four_cc);
+    message.head.push(&track.four_cc);
     if is_extra {
-        message.push(&[track.id]);
+        message.head.push(&[track.id]);
     }
-    message.body_offset += message.head_len;
+    message.body_offset += message.head.len() as u8;
     Some(message)
 }
 

@@ -24,8 +24,98 @@
 //! expanding them is how small messages become large, and no RTMP client sends them.
 //! Class names are dropped: nothing is ever created by name.
 
-mod encoder;
+use crate::rtmp::amf::marker::amf3 as marker;
+use crate::rtmp::amf::value::Value;
 
-pub use encoder::emit;
-#[cfg(test)]
-pub(super) use encoder::emit_u29;
+/// Integers have 29 bits, signed.
+const MIN_INTEGER: i32 = -(1 << 28);
+const MAX_INTEGER: i32 = (1 << 28) - 1;
+
+/// Appends a value's bytes. Objects are dynamic and of no class; a property without a name can't
+/// be written, since the empty name is the end of an object.
+pub fn emit(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Undefined => out.push(marker::UNDEFINED),
+        Value::Null => out.push(marker::NULL),
+        Value::Boolean(false) => out.push(marker::FALSE),
+        Value::Boolean(true) => out.push(marker::TRUE),
+        Value::Number(number) => emit_number(*number, out),
+        Value::String(text) => {
+            out.push(marker::STRING);
+            emit_bytes(text.as_bytes(), out);
+        }
+        Value::XmlDocument(text) => {
+            out.push(marker::XML_DOCUMENT);
+            emit_bytes(text.as_bytes(), out);
+        }
+        Value::ByteArray(bytes) => {
+            out.push(marker::BYTE_ARRAY);
+            emit_bytes(bytes, out);
+        }
+        Value::Date(ms) => {
+            out.extend_from_slice(&[marker::DATE, 1]);
+            out.extend_from_slice(&ms.to_be_bytes());
+        }
+        Value::Object(properties) => {
+            // Inline traits: dynamic, no sealed members, no class name.
+            out.extend_from_slice(&[marker::OBJECT, 0x0B, 1]);
+            emit_properties(properties, out);
+        }
+        Value::EcmaArray(properties) => {
+            // No elements but those with a name.
+            out.extend_from_slice(&[marker::ARRAY, 1]);
+            emit_properties(properties, out);
+        }
+        Value::StrictArray(elements) => {
+            out.push(marker::ARRAY);
+            emit_u29(inline(elements.len()), out);
+            emit_properties(&[], out);
+            elements.iter().for_each(|element| emit(element, out));
+        }
+    }
+}
+
+fn emit_number(number: f64, out: &mut Vec<u8>) {
+    let integer = number as i32;
+    let is_integer = (MIN_INTEGER..=MAX_INTEGER).contains(&integer)
+        // Bit by bit: -0 is no integer.
+        && f64::from(integer).to_bits() == number.to_bits();
+    if is_integer {
+        out.push(marker::INTEGER);
+        emit_u29(integer as u32 & 0x1FFF_FFFF, out);
+    } else {
+        out.push(marker::DOUBLE);
+        out.extend_from_slice(&number.to_be_bytes());
+    }
+}
+
+fn emit_properties(properties: &[(String, Value)], out: &mut Vec<u8>) {
+    for (name, value) in properties.iter().filter(|(name, _)| !name.is_empty()) {
+        emit_bytes(name.as_bytes(), out);
+        emit(value, out);
+    }
+    emit_bytes(&[], out);
+}
+
+fn emit_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    emit_u29(inline(bytes.len()), out);
+    out.extend_from_slice(bytes);
+}
+
+/// A length of what follows, not a reference. Values that are emitted came in a message or were made
+/// here, so it is far below 2^28.
+fn inline(len: usize) -> u32 {
+    (len as u32) << 1 | 1
+}
+
+pub(in crate::rtmp::amf) fn emit_u29(number: u32, out: &mut Vec<u8>) {
+    let group = |shift: u32| (number >> shift) as u8 | 0x80;
+    let last = number as u8 & 0x7F;
+    match number {
+        0..0x80 => out.push(last),
+        0x80..0x4000 => out.extend_from_slice(&[group(7), last]),
+        0x4000..0x20_0000 => out.extend_from_slice(&[group(14), group(7), last]),
+        // The fourth byte has eight bits.
+        _ => out.extend_from_slice(&[group(22), group(15), group(8), number as u8]),
+    }
+}

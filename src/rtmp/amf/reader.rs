@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
 
     /// Skips the rest of the value that begins with this token.
     pub fn skip(&mut self, token: Token<'a>) -> Result<(), Error> {
-        if !token.is_begin() {
+        if !token.is_object() && !matches!(token, Token::StrictArray(_)) {
             return Ok(());
         }
         let outside = self.depth.saturating_sub(1);

@@ -55,11 +55,17 @@ impl Token<'_> {
         }
     }
 
-    pub(super) fn is_begin(&self) -> bool {
-        matches!(
-            self,
-            Token::Object | Token::EcmaArray | Token::StrictArray(_)
-        )
+    /// Whether named properties follow.
+    pub(crate) fn is_object(&self) -> bool {
+        matches!(self, Token::Object | Token::EcmaArray)
+    }
+
+    /// The beginning of a string, at most `most` bytes; empty for other values.
+    pub(crate) fn to_string_of(self, most: usize) -> String {
+        match self {
+            Token::String(text) => text.to_string_of(most),
+            _ => String::new(),
+        }
     }
 }
 

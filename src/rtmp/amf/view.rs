@@ -40,7 +40,7 @@ impl<'a> View<'a> {
 
     /// The properties of an object or ECMA array.
     pub fn properties(&self) -> Option<Properties<'a>> {
-        matches!(self.token, Token::Object | Token::EcmaArray).then(|| Properties {
+        self.token.is_object().then(|| Properties {
             reader: self.reader.clone(),
         })
     }
@@ -73,8 +73,7 @@ impl<'a> Properties<'a> {
     pub fn of(bytes: &'a [u8]) -> Option<Properties<'a>> {
         let mut reader = Reader::new(bytes.into());
         let first = reader.next_token().ok()??;
-        let is_object = matches!(first.token, Token::Object | Token::EcmaArray);
-        is_object.then_some(Properties { reader })
+        first.token.is_object().then_some(Properties { reader })
     }
 
     /// The value with that name; the last one if there are several.

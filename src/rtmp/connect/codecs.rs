@@ -118,7 +118,7 @@ impl CodecMap {
     /// Reads the value that begins with this token.
     pub(super) fn read<'a>(token: Token<'a>, reader: &mut Reader<'a>) -> Result<CodecMap, Error> {
         let mut read = CodecMap::default();
-        if !matches!(token, Token::Object | Token::EcmaArray) {
+        if !token.is_object() {
             reader.skip(token)?;
             return Ok(read);
         }

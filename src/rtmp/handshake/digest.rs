@@ -37,40 +37,31 @@ const VERSION_WITH_DIGEST: [u8; 4] = [4, 5, 0, 1];
 /// The number of places that a digest may have in its half of the block.
 const PLACES: usize = 728;
 
-/// Which half of a block holds the digest; the other one is for the public key of encrypted RTMP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum DigestForm {
-    /// Bytes 8 to 12 say where it is.
-    DigestFirst,
-    /// Bytes 772 to 776 say where it is.
-    KeyFirst,
-}
+/// Where the bytes are whose sum says where the digest is: in the first half of a block or in the
+/// second. The other half is for the public key of encrypted RTMP.
+const DIGEST_FIRST: usize = 8;
+const KEY_FIRST: usize = 772;
 
 /// The digest of a C1, which was found to be valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Signed {
-    form: DigestForm,
+    /// [`DIGEST_FIRST`] or [`KEY_FIRST`].
+    sum_at: usize,
     digest: Digest,
 }
 
-impl DigestForm {
-    /// The offset of a block's digest; at most 1504.
-    fn digest_at(self, block: &[u8]) -> Option<usize> {
-        let sum_at = match self {
-            DigestForm::DigestFirst => 8,
-            DigestForm::KeyFirst => 772,
-        };
-        let summands = block.get(sum_at..sum_at + 4)?;
-        let sum: usize = summands.iter().map(|&byte| usize::from(byte)).sum();
-        Some(sum_at + 4 + sum % PLACES)
-    }
+/// Returns the offset of a block's digest; at most 1504.
+fn digest_at(sum_at: usize, block: &[u8]) -> Option<usize> {
+    let summands = block.get(sum_at..sum_at + 4)?;
+    let sum: usize = summands.iter().map(|&byte| usize::from(byte)).sum();
+    Some(sum_at + 4 + sum % PLACES)
+}
 
-    /// The digest in a block, and the one that `key` makes of the block.
-    fn digests(self, block: &[u8], key: &[u8]) -> Option<(Digest, Digest)> {
-        let (before, rest) = block.split_at_checked(self.digest_at(block)?)?;
-        let (found, after) = rest.split_first_chunk()?;
-        Some((*found, hmac(key, &[before, after])?))
-    }
+/// Returns the digest in a block, and the one that `key` makes of the block.
+fn digests(sum_at: usize, block: &[u8], key: &[u8]) -> Option<(Digest, Digest)> {
+    let (before, rest) = block.split_at_checked(digest_at(sum_at, block)?)?;
+    let (found, after) = rest.split_first_chunk()?;
+    Some((*found, hmac(key, &[before, after])?))
 }
 
 impl Signed {
@@ -79,15 +70,10 @@ impl Signed {
         if c1.get(4..8)? == [0; 4] {
             return None;
         }
-        [DigestForm::KeyFirst, DigestForm::DigestFirst]
-            .into_iter()
-            .find_map(|form| {
-                let (found, expected) = form.digests(c1, PLAYER_NAME)?;
-                bool::from(found.ct_eq(&expected)).then_some(Signed {
-                    form,
-                    digest: found,
-                })
-            })
+        [KEY_FIRST, DIGEST_FIRST].into_iter().find_map(|sum_at| {
+            let (digest, expected) = digests(sum_at, c1, PLAYER_NAME)?;
+            bool::from(digest.ct_eq(&expected)).then_some(Signed { sum_at, digest })
+        })
     }
 
     /// Writes version and digest into S1, and the signature to the end of S2. `None` if they are too
@@ -95,8 +81,8 @@ impl Signed {
     pub(super) fn sign(&self, s1: &mut [u8], s2: &mut [u8]) -> Option<()> {
         s1.get_mut(4..8)?.copy_from_slice(&VERSION_WITH_DIGEST);
         let name = SERVER_KEY.get(..SERVER_NAME_LEN)?;
-        let (_, digest) = self.form.digests(s1, name)?;
-        let at = self.form.digest_at(s1)?;
+        let (_, digest) = digests(self.sum_at, s1, name)?;
+        let at = digest_at(self.sum_at, s1)?;
         s1.get_mut(at..at + DIGEST_LEN)?.copy_from_slice(&digest);
         let (text, signature) = s2.split_last_chunk_mut()?;
         let key = hmac(SERVER_KEY, &[&self.digest])?;
@@ -118,7 +104,7 @@ fn hmac(key: &[u8], parts: &[&[u8]]) -> Option<Digest> {
 pub(super) mod tests {
     use super::*;
 
-    const FORMS: [DigestForm; 2] = [DigestForm::DigestFirst, DigestForm::KeyFirst];
+    const FORMS: [usize; 2] = [DIGEST_FIRST, KEY_FIRST];
 
     /// A block with ffmpeg's version bytes.
     fn block() -> Vec<u8> {
@@ -178,23 +164,23 @@ pub(super) mod tests {
     fn digests_and_signatures_are_those_of_other_servers() {
         for (form, place, digest, signature) in [
             (
-                DigestForm::DigestFirst,
+                DIGEST_FIRST,
                 290,
                 "612af37c38c4a1b74e5737fc4021ded17ed92a9431c19bc665cf421131bad8a6",
                 "8a2d73685433e1a7b878a44eb5e7fa880e0c485cedc03fbbc22673a71cc11515",
             ),
             (
-                DigestForm::KeyFirst,
+                KEY_FIRST,
                 942,
                 "e6a7fbdda4aab503b4e693e92d6f18d9d4b89f3ef0e95fffe767a4830aa37109",
                 "450c3737d5920b31f1e480201f462fc99cf59d1039195692c5ea5e121b3bfb3d",
             ),
         ] {
-            assert_eq!(form.digest_at(&block()), Some(place));
+            assert_eq!(digest_at(form, &block()), Some(place));
             let mut c1 = block();
             c1[place..place + 32].copy_from_slice(&unhex(digest));
             let signed = Signed::parse(&c1).unwrap();
-            assert_eq!(signed.form, form);
+            assert_eq!(signed.sum_at, form);
             assert_eq!(signed.digest[..], unhex(digest));
 
             let mut s1 = vec![0x77; 1536];
@@ -213,20 +199,12 @@ pub(super) mod tests {
         let gstreamer = &include_bytes!("../../../tests/data/gst_rtmp2sink.bin")[1..1537];
         let rtmpdump = &include_bytes!("../../../tests/data/rtmpdump_play.bin")[1..1537];
         for (name, c1, form) in [
-            (
-                "ffmpeg, publishing",
-                ffmpeg_publish,
-                Some(DigestForm::DigestFirst),
-            ),
-            (
-                "ffmpeg, playing",
-                ffmpeg_play,
-                Some(DigestForm::DigestFirst),
-            ),
+            ("ffmpeg, publishing", ffmpeg_publish, Some(DIGEST_FIRST)),
+            ("ffmpeg, playing", ffmpeg_play, Some(DIGEST_FIRST)),
             ("GStreamer", gstreamer, None),
             ("rtmpdump", rtmpdump, None),
         ] {
-            assert_eq!(Signed::parse(c1).map(|c1| c1.form), form, "{name}");
+            assert_eq!(Signed::parse(c1).map(|c1| c1.sum_at), form, "{name}");
         }
     }
 
@@ -268,16 +246,15 @@ pub(super) mod tests {
             ([255, 255, 218, 0], 12, 776),
             ([255, 255, 255, 255], 12 + 292, 776 + 292),
         ] {
-            for (form, sum_at, place) in [
-                (DigestForm::DigestFirst, 8, first_half),
-                (DigestForm::KeyFirst, 772, second_half),
-            ] {
+            for (form, sum_at, place) in
+                [(DIGEST_FIRST, 8, first_half), (KEY_FIRST, 772, second_half)]
+            {
                 let mut c1 = block();
                 c1[sum_at..sum_at + 4].copy_from_slice(&summands);
-                assert_eq!(form.digest_at(&c1), Some(place));
+                assert_eq!(digest_at(form, &c1), Some(place));
                 let c1 = signed_at(c1, place);
                 let signed = Signed::parse(&c1).unwrap();
-                assert_eq!(signed.form, form);
+                assert_eq!(signed.sum_at, form);
 
                 let mut s1 = vec![0xA5; 1536];
                 s1[sum_at..sum_at + 4].copy_from_slice(&summands);
@@ -297,7 +274,7 @@ pub(super) mod tests {
             let signed = Signed::parse(c1).unwrap();
             signed.sign(&mut s1, &mut s2).unwrap();
             let place = ffmpeg_accepts(c1, &s1, &s2);
-            assert_eq!(form.digest_at(&s1), Some(place));
+            assert_eq!(digest_at(form, &s1), Some(place));
         }
     }
 }

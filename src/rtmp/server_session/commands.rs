@@ -2,7 +2,6 @@
 
 use super::event::Event;
 use super::{Phase, ServerSession, StreamRole};
-use crate::medium::Medium;
 use crate::rtmp::Error;
 use crate::rtmp::amf0::Value;
 use crate::rtmp::chunk_reader::PayloadSource;
@@ -63,14 +62,14 @@ impl<S: PayloadSource> ServerSession<S> {
                 self.command(&reply);
             }
             ClientCommand::CreateStream => self.create_stream(transaction_id)?,
-            ClientCommand::Publish { name } => {
+            ClientCommand::Publish(name) => {
                 self.streams.open(id)?;
                 return Ok(Some(Event::Publish {
                     message_stream_id,
                     name,
                 }));
             }
-            ClientCommand::Play { name } => {
+            ClientCommand::Play(name) => {
                 self.streams.open(id)?;
                 return Ok(Some(Event::Play {
                     message_stream_id,
@@ -78,7 +77,7 @@ impl<S: PayloadSource> ServerSession<S> {
                 }));
             }
             ClientCommand::CloseStream => return Ok(self.stop(None, Some(id).filter(is_not_0))),
-            ClientCommand::DeleteStream { id: target } => {
+            ClientCommand::DeleteStream(target) => {
                 let target = target.or(Some(id)).filter(is_not_0);
                 let event = self.stop(None, target);
                 self.streams.remove(target);
@@ -98,7 +97,7 @@ impl<S: PayloadSource> ServerSession<S> {
     fn control_play(&mut self, id: u32, command: ClientCommand) -> Option<Event<'static>> {
         let message_stream_id = id;
         match command {
-            ClientCommand::Pause { is_paused } => {
+            ClientCommand::Pause(is_paused) => {
                 if is_paused {
                     self.status(id, "status", "NetStream.Pause.Notify", "Paused.");
                     self.user_control(UserControl::StreamEof(id));
@@ -118,22 +117,18 @@ impl<S: PayloadSource> ServerSession<S> {
                 self.status(id, "status", "NetStream.Seek.Notify", description);
                 None
             }
-            ClientCommand::Receive { medium, is_wanted } => {
-                Some(self.receive(id, medium, is_wanted))
+            ClientCommand::Receive(medium, is_wanted) => {
+                if is_wanted {
+                    self.status(id, "status", "NetStream.Seek.Notify", "Receiving.");
+                    self.status(id, "status", "NetStream.Play.Start", "Receiving.");
+                }
+                Some(Event::Receive {
+                    message_stream_id,
+                    medium,
+                    is_wanted,
+                })
             }
             _ => None,
-        }
-    }
-
-    fn receive(&mut self, id: u32, medium: Medium, is_wanted: bool) -> Event<'static> {
-        if is_wanted {
-            self.status(id, "status", "NetStream.Seek.Notify", "Receiving.");
-            self.status(id, "status", "NetStream.Play.Start", "Receiving.");
-        }
-        Event::Receive {
-            message_stream_id: id,
-            medium,
-            is_wanted,
         }
     }
 

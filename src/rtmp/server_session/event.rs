@@ -87,3 +87,20 @@ pub struct Media<'a> {
     /// The payload, if it lies whole in the input; else the session holds it.
     pub in_place: Option<InPlace<'a>>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_requests_are_questions() {
+        let media = Media {
+            message_stream_id: 1,
+            medium: Medium::Audio,
+            timestamp: 0,
+            in_place: None,
+        };
+        assert!(!Event::Media(media).is_question() && !Event::Replies.is_question());
+        assert!(Event::Connect(Connect::default()).is_question());
+    }
+}

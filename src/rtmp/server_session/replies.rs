@@ -192,13 +192,7 @@ impl<S: PayloadSource> ServerSession<S> {
     }
 
     fn message(&mut self, type_id: u8, chunk_stream_id: u8, message_stream_id: u32, body: &[u8]) {
-        let header = MessageHeader {
-            chunk_stream_id,
-            timestamp: 0,
-            len: 0,
-            type_id,
-            message_stream_id,
-        };
+        let header = MessageHeader::untimed(chunk_stream_id, message_stream_id, type_id);
         if self.out.capacity() == 0 {
             self.out.reserve_exact(MAX_REPLIES + MAX_REPLY);
         }

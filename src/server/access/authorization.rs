@@ -39,10 +39,11 @@ impl Authorization<'_> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::server::access::tests::basic_field;
 
     fn basic(field: &str) -> Option<(String, String)> {
         match Authorization::parse(field)? {
@@ -84,11 +85,18 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_longest_field_is_decoded() {
+        let field = format!("Basic Ym9iOnB3{}", "Zm9v".repeat(254));
+        let password = ["pw", &"foo".repeat(254)].concat();
+        assert_eq!(basic(&field), Some(("bob".to_owned(), password)));
+    }
+
+    #[test]
     fn malformed_fields_count_as_absent() {
         // 8 KiB: "AAAA" is three zero bytes.
         let long = format!("Basic {}", "AAAA".repeat(2048));
-        // "bob:" and a password that is too long for any user.
-        let long_password = format!("Basic Ym9iOn{}", "Zm9v".repeat(2048));
+        // "bob:pw" and "foo" many times: a password that is too long for any user.
+        let long_password = format!("Basic Ym9iOnB3{}", "Zm9v".repeat(255));
         for field in [
             "",
             " ",
@@ -110,12 +118,6 @@ pub(super) mod tests {
             let parsed = Authorization::parse(field);
             assert!(parsed.is_none(), "{}", field.escape_debug());
         }
-    }
-
-    /// A field as clients send it.
-    pub(in crate::server::access) fn basic_field(user: &str, password: &str) -> String {
-        let login = [user, ":", password].concat();
-        ["Basic ", &base64::encode(login.as_bytes())].concat()
     }
 
     proptest! {

@@ -109,7 +109,7 @@ impl Guard {
         let Some(api_key) = self.rules.api_key() else {
             // Clients of a proxy on this machine come from loopback, too.
             let is_here = address.to_canonical().is_loopback();
-            let is_direct = client.arrival() == Arrival::Direct;
+            let is_direct = client.arrival == Arrival::Direct;
             return is_here && is_direct && page.is_to_address() && page.is_own();
         };
         // Browsers attach a password on their own, also for pages of other sites. And it may be

@@ -11,7 +11,7 @@ use crate::server::handler::{Refusal, RefusalKind};
 pub(super) fn too_far(action: Action, access: &Access, client: &Client) -> Refusal {
     let verb = action.verb();
     let networks = access.networks_in_words();
-    let what = match client.arrival() {
+    let what = match client.arrival {
         Arrival::ByUnknownProxy => {
             "a proxy has handed it on that isn't trusted (--trusted-proxy), or doesn't say for whom; \
              not everybody"
@@ -132,10 +132,7 @@ fn what_was_expected(
         ));
     }
     if !access.users.is_empty() {
-        let scheme = match protocol {
-            Protocol::Rtmp => "rtmp",
-            Protocol::Http => "http",
-        };
+        let scheme = protocol.name();
         let user = format!("a user, as in {scheme}://USER:PASSWORD@HOST/APP/NAME");
         expected.push(user);
     }
@@ -153,6 +150,80 @@ fn description(access: &Access, protocol: Protocol) -> &'static str {
         Protocol::Rtmp => "wrong or missing key: use NAME?key=KEY",
         Protocol::Http => {
             "wrong or missing key: put ?key=KEY behind the address, or log in with it as password"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Key, User};
+    use crate::http::head::Field;
+    use crate::server::access::tests::basic_field;
+
+    #[test]
+    fn what_came_is_described_by_what_could_have_counted() {
+        let basic = &*basic_field("bob", "guess");
+        let login = "user=bob&pass=guess";
+        for (has_keys, has_users, query, authorization, is_attempt, expected) in [
+            (
+                true,
+                false,
+                "key=guess",
+                "",
+                true,
+                "a wrong key in ?key= of the stream name",
+            ),
+            (
+                false,
+                true,
+                "key=guess",
+                "",
+                true,
+                "a key in ?key= of the stream name, where none counts",
+            ),
+            (
+                true,
+                true,
+                login,
+                "",
+                true,
+                "a wrong user or password in ?user=&pass= of the stream name",
+            ),
+            (
+                true,
+                true,
+                "",
+                basic,
+                true,
+                "a wrong password, by HTTP Basic",
+            ),
+            (
+                true,
+                true,
+                "",
+                "",
+                true,
+                "no key, or a wrong one as last part of the name",
+            ),
+            (true, false, "", "", false, "no key"),
+            (false, true, "", "", false, "no user and password"),
+            (true, true, "", "", false, "no key, nor user and password"),
+        ] {
+            let mut access = Access::default();
+            access
+                .keys
+                .extend(has_keys.then(|| Key::parse("watch-it").unwrap()));
+            access
+                .users
+                .extend(has_users.then(|| User::parse("bob:pw").unwrap()));
+            let authorization = match authorization {
+                "" => Field::Absent,
+                text => Field::Text(text),
+            };
+            let query = Some(query).filter(|query| !query.is_empty());
+            let credentials = Credentials::from_http(query, authorization, None);
+            assert_eq!(what_came(&access, &credentials, is_attempt), expected);
         }
     }
 }

@@ -67,7 +67,7 @@ impl Rules {
 
     pub(super) fn is_near_enough(&self, action: Action, client: &Client) -> bool {
         let (peer, local) = (client.address().ip(), client.local_address().ip());
-        let contains = |network: &Network| match client.arrival() {
+        let contains = |network: &Network| match client.arrival {
             Arrival::ByUnknownProxy => *network == Network::Any,
             Arrival::Direct | Arrival::ByTrustedProxy => network.contains(peer, local),
         };

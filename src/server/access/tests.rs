@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::throttle::Purpose;
 use super::*;
 use crate::config::{Access, Key, Network, Secret, User};
+use crate::rtmp::base64;
 use crate::rtmp::server_session::Connect;
 use crate::server::client::Arrival;
 use crate::server::handler::RefusalKind;
@@ -52,15 +53,21 @@ pub(super) fn from(networks: &[&str]) -> Access {
     }
 }
 
+/// The field Authorization as clients send it.
+pub(super) fn basic_field(user: &str, password: &str) -> String {
+    let login = [user, ":", password].concat();
+    ["Basic ", &base64::encode(login.as_bytes())].concat()
+}
+
 /// A client at `ip` that has sent this in connect.
 fn client(ip: &str, app: &str, tc_url: &str) -> Client {
     let address = std::net::SocketAddr::new(ip.parse().unwrap(), 40_000);
     let mut client = Client::new(1, address, "192.0.2.1:1935".parse().unwrap());
-    client.set_connect(Connect {
+    client.connect = Connect {
         app: app.into(),
         tc_url: tc_url.into(),
         ..Connect::default()
-    });
+    };
     client
 }
 
@@ -512,7 +519,7 @@ fn a_request_through_an_unknown_proxy_may_be_from_anywhere() {
     ] {
         let guard = of(Access::default(), access.clone());
         let mut client = client("127.0.0.1", "live", "");
-        client.set_arrival(arrival);
+        client.arrival = arrival;
         let (result, ..) = decide(&guard, Action::Play, &client, "door", 0);
         assert_eq!(result.is_ok(), may, "{access:?} {arrival:?}");
         if let Err(refusal) = result {

@@ -294,6 +294,13 @@ mod tests {
     }
 
     #[test]
+    fn clients_that_never_fail_take_no_place_in_the_table() {
+        let throttle = throttle();
+        assert_eq!(throttle.pass(HOST, Purpose::Play, true, 0), Ok(()));
+        assert!(lock(&throttle.failing).is_empty());
+    }
+
+    #[test]
     fn all_addresses_of_an_ipv6_subnet_count_together() {
         let throttle = throttle();
         let address = |host: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, host]);

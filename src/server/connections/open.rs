@@ -15,7 +15,7 @@ use crate::status::ConnectionReport;
 /// A connection that is open, or whose thread hasn't ended yet.
 pub(super) struct OpenConnection {
     pub(super) id: u64,
-    /// The address of the client, as far as it is known.
+    /// The address of the client; of its proxy while no request names a client.
     pub(super) address: SocketAddr,
     /// What connections are counted by: the address, or the /64 of an IPv6 address.
     pub(super) origin: IpAddr,
@@ -103,10 +103,7 @@ impl OpenConnection {
         ConnectionReport {
             id: self.id,
             address: self.address,
-            protocol: match self.protocol {
-                Protocol::Rtmp => "rtmp",
-                Protocol::Http => "http",
-            },
+            protocol: self.protocol.name(),
             client: self.client.clone(),
             since: self.since,
             publishes: keys(&self.publishes),

@@ -25,7 +25,11 @@ const _: () = assert!(FIXED < PER_CONNECTION);
 /// A place among the connections, given back when dropped.
 pub(in crate::server) struct Permit {
     shared: Arc<Shared>,
-    id: u64,
+    /// The connection's number, counted from 1.
+    pub(in crate::server) id: u64,
+    pub(in crate::server) recorder: Arc<Mutex<FlightRecorder>>,
+    /// The connection's allowance, from which its fixed cost has been taken.
+    pub(in crate::server) allowance: Allowance,
 }
 
 impl Permit {
@@ -43,7 +47,7 @@ impl Permit {
         registry.make_room(connections, origin, is_proxys)?;
         registry.next_id += 1;
         let id = registry.next_id;
-        let allowance = Allowance::default();
+        let (recorder, allowance) = (Arc::default(), Allowance::default());
         let open = OpenConnection {
             id,
             address,
@@ -57,14 +61,16 @@ impl Permit {
             plays: Vec::new(),
             cut: None,
             socket: Some(Arc::clone(socket)),
-            recorder: Arc::default(),
+            recorder: Arc::clone(&recorder),
             _fixed: allowance.take(FIXED).ok(),
-            allowance,
+            allowance: allowance.clone(),
         };
         registry.open.push(open);
         Ok(Permit {
             shared: Arc::clone(shared),
             id,
+            recorder,
+            allowance,
         })
     }
 
@@ -82,24 +88,6 @@ impl Permit {
     pub(in crate::server) fn is_displaced(&self) -> bool {
         let connections = &self.shared.connections;
         matches!(connections.why_cut(self.id), Some(ConnectionEnd::Displaced))
-    }
-
-    /// The connection's flight recorder.
-    pub(in crate::server) fn recorder(&self) -> Arc<Mutex<FlightRecorder>> {
-        let connections = &self.shared.connections;
-        connections.recorder(self.id).unwrap_or_default()
-    }
-
-    /// The connection's allowance, from which its fixed cost has been taken.
-    pub(in crate::server) fn allowance(&self) -> Allowance {
-        let mut registry = lock(&self.shared.connections.registry);
-        let open = registry.find(self.id);
-        open.map(|open| open.allowance.clone()).unwrap_or_default()
-    }
-
-    /// The connection's number, counted from 1.
-    pub(in crate::server) fn id(&self) -> u64 {
-        self.id
     }
 }
 

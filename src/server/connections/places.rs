@@ -26,24 +26,13 @@ struct Victim {
 }
 
 /// The connections of one address.
+#[derive(Default)]
 struct Candidates {
-    origin: IpAddr,
     connections: usize,
     /// The number of those that may have to go.
     count: usize,
     /// The lowest in rank of these, and of several the oldest.
     first: Option<(Rank, usize)>,
-}
-
-impl Candidates {
-    fn of(origin: IpAddr) -> Candidates {
-        Candidates {
-            origin,
-            connections: 0,
-            count: 0,
-            first: None,
-        }
-    }
 }
 
 impl Registry {
@@ -57,15 +46,15 @@ impl Registry {
     /// Chooses the connection that has to go among those that `may_go`. Addresses are compared by how
     /// many of them they have, then by all of their connections. By rank alone, strangers that take all
     /// places and keep coming back would displace each newcomer before it has sent its first command.
-    fn victim(&self, may_go: impl Fn(&OpenConnection, Rank) -> bool) -> Option<Victim> {
-        let mut origins: Vec<Candidates> = Vec::new();
+    fn victim(&self, may_go: &dyn Fn(&OpenConnection, Rank) -> bool) -> Option<Victim> {
+        let mut origins: Vec<(IpAddr, Candidates)> = Vec::new();
         for (index, open, rank) in self.staying() {
-            let found = origins.iter().position(|found| found.origin == open.origin);
+            let found = origins.iter().position(|(other, _)| *other == open.origin);
             let at = found.unwrap_or_else(|| {
-                origins.push(Candidates::of(open.origin));
+                origins.push((open.origin, Candidates::default()));
                 origins.len() - 1
             });
-            let Some(candidates) = origins.get_mut(at) else {
+            let Some((_, candidates)) = origins.get_mut(at) else {
                 continue;
             };
             candidates.connections += 1;
@@ -77,7 +66,7 @@ impl Registry {
                 }
             }
         }
-        let victims = origins.iter().filter_map(|candidates| {
+        let victims = origins.iter().filter_map(|(_, candidates)| {
             let (rank, index) = candidates.first?;
             let weight = (candidates.count, candidates.connections, Reverse(rank));
             Some((weight, index))
@@ -107,7 +96,7 @@ impl Registry {
         leaving.count() >= (max / RESERVE).max(MIN_LEAVING)
     }
 
-    fn count(&self, is_meant: impl Fn(&OpenConnection, Rank) -> bool) -> usize {
+    fn count(&self, is_meant: &dyn Fn(&OpenConnection, Rank) -> bool) -> usize {
         let staying = self.staying();
         staying
             .filter(|(_, open, rank)| is_meant(open, *rank))
@@ -116,7 +105,7 @@ impl Registry {
 
     /// Connections that count for an address.
     pub(super) fn count_of(&self, origin: IpAddr) -> usize {
-        self.count(|open, _| open.origin == origin && !open.is_proxys)
+        self.count(&|open, _| open.origin == origin && !open.is_proxys)
     }
 
     /// Finds a place for a newcomer from `origin`; a trusted proxy may have any number.
@@ -134,19 +123,19 @@ impl Registry {
         let is_from_there = |open: &OpenConnection| open.origin == origin && !open.is_proxys;
         if !is_proxys && self.count_of(origin) >= limits.max_per_address {
             let max = limits.max_per_address;
-            let victim = self.victim(|open, rank| is_low(rank) && is_from_there(open));
+            let victim = self.victim(&|open, rank| is_low(rank) && is_from_there(open));
             let victim = victim.filter(|_| !self.is_crowded(max, Some(origin)));
             self.displace(&victim.ok_or(Full::PerAddress(max))?);
             return Ok(());
         }
-        if self.count(|_, _| true) < limits.max {
+        if self.count(&|_, _| true) < limits.max {
             return Ok(());
         }
         // Connections that waited for a stream may be too many viewers once it is published.
-        let viewing = self.count(|_, rank| rank == Rank::Viewing);
+        let viewing = self.count(&|_, rank| rank == Rank::Viewing);
         let has_surplus = viewing > limits.max_viewing;
-        let surplus = || self.victim(|_, rank| has_surplus && rank == Rank::Viewing);
-        let victim = self.victim(|_, rank| is_low(rank)).or_else(surplus);
+        let surplus = || self.victim(&|_, rank| has_surplus && rank == Rank::Viewing);
+        let victim = self.victim(&|_, rank| is_low(rank)).or_else(surplus);
         let victim = victim.filter(|_| !self.is_crowded(limits.max, None));
         self.displace(&victim.ok_or(Full::InAll(limits.max))?);
         Ok(())
@@ -165,14 +154,16 @@ impl Registry {
         };
         let (origin, rank) = (open.origin, open.rank());
         let is_viewing = |rank| rank == Rank::Viewing;
-        let viewing = self.count(|_, rank| is_viewing(rank));
+        let viewing = self.count(&|_, rank| is_viewing(rank));
         if rank < Rank::Viewing && viewing >= limits.max_viewing {
-            let own = self.count(|open, rank| is_viewing(rank) && open.origin == origin);
-            let victim = self.victim(|_, rank| is_viewing(rank));
+            let own = self.count(&|open, rank| is_viewing(rank) && open.origin == origin);
+            let victim = self.victim(&|_, rank| is_viewing(rank));
             let victim = victim.filter(|victim| victim.count > own + 1);
             let victim = victim.filter(|_| !self.is_crowded(limits.max, None));
             let Some(victim) = victim else {
-                self.find(id).map(|open| remove(&mut open.plays, key));
+                if let Some(open) = self.find(id) {
+                    remove(&mut open.plays, key);
+                }
                 return Err(Full::Viewing(limits.max_viewing));
             };
             self.displace(&victim);

@@ -80,7 +80,7 @@ pub(super) fn reply(exchange: &Exchange<'_>, route: &Route) -> Result<Reply<'sta
     let is_packed = head.takes_gzip();
     let hash = asset.hash ^ u64::from(!is_packed);
     let tag = conditions::tag(&format_args!("{hash:016x}"));
-    let mut response = Response::of_static(asset.content_type, asset.bytes)
+    let mut response = Response::new(asset.content_type, asset.bytes)
         .header("ETag", &tag)
         .header("Vary", "Accept-Encoding")
         .header("Content-Security-Policy", POLICY);
@@ -93,7 +93,7 @@ pub(super) fn reply(exchange: &Exchange<'_>, route: &Route) -> Result<Reply<'sta
         exchange.look_at(UNPACKING)?;
         return Ok(Reply::Packed(response));
     }
-    Ok(response.into())
+    Ok(Reply::Response(response))
 }
 
 #[cfg(test)]

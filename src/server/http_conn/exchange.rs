@@ -1,15 +1,18 @@
-//! One request, for as long as its head is in memory.
+//! One request, for as long as its head is in memory, and whether it is allowed: by the same rules as
+//! over RTMP.
 
 use std::sync::Arc;
 
 use crate::allowance::Allowance;
-use crate::http::{Head, Method, Response, Route, Status};
+use crate::http::{Head, Method, Response, Route, Status, websocket};
 use crate::live::stream::Stream;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::Shared;
 use crate::server::access::{Credentials, Page};
-use crate::server::client::Client;
-use crate::server::connections::{Connections, Full};
+use crate::server::client::{Action, Client};
+use crate::server::connections::Connections;
+use crate::server::handler::{Refusal, RefusalKind, StreamRequest};
+use crate::server::lines::About;
 use crate::server::socket::Socket;
 
 /// See the module's documentation.
@@ -27,7 +30,15 @@ pub(super) struct Exchange<'a> {
     /// It is a request for a playlist of HLS, or for a file that one lists.
     pub(super) is_hls: bool,
     /// Plays that were accepted: the handler has to be notified of their end.
-    plays: &'a mut Vec<StreamKey>,
+    pub(super) plays: &'a mut Vec<StreamKey>,
+}
+
+/// A play that was accepted. The handler is notified of its end when the exchange is over.
+pub(super) struct Admission {
+    /// The name of the stream to be played, which may differ from the one that was asked for.
+    pub(super) key: StreamKey,
+    /// The stream, if there is one.
+    pub(super) stream: Option<Arc<Stream>>,
 }
 
 /// The facts about a request that its response depends on.
@@ -43,28 +54,6 @@ pub(super) struct Facts {
 }
 
 impl<'a> Exchange<'a> {
-    pub(super) fn new(
-        shared: &'a Arc<Shared>,
-        socket: &'a Arc<Socket>,
-        client: &'a Client,
-        head: &'a Head<'a>,
-        allowance: &'a Allowance,
-        plays: &'a mut Vec<StreamKey>,
-    ) -> Exchange<'a> {
-        Exchange {
-            shared,
-            socket,
-            client,
-            head,
-            credentials: shared.guard.credentials(head),
-            page: Page::of(head),
-            allowance,
-            is_shared: false,
-            is_hls: false,
-            plays,
-        }
-    }
-
     pub(super) fn facts(&self) -> Facts {
         Facts {
             is_head: self.head.method() == Method::Head,
@@ -97,19 +86,100 @@ impl<'a> Exchange<'a> {
         is_allowed.then_some(()).ok_or_else(super::too_many)
     }
 
-    /// Notes a play that was accepted. If the stream is live, it takes a viewer's place. Returns the
-    /// stream, if there is one.
-    pub(super) fn note_play(&mut self, key: &StreamKey) -> Result<Option<Arc<Stream>>, Full> {
+    /// A parameter in the query, as it was sent.
+    pub(super) fn parameter(&self, name: &str) -> Option<&'a str> {
+        let mut pairs = self.head.query()?.split('&');
+        pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    /// Decides whether a stream may be played. If it is live, the connection takes a viewer's place.
+    pub(super) fn authorize(&mut self, key: &StreamKey) -> Result<Admission, Response> {
+        self.check_host()?;
+        let (shared, client, now) = (self.shared, self.client, self.shared.now());
+        let mut request = StreamRequest::over_http(client, key, self.head.query());
+        let hls_sessions = shared.hls_sessions.as_ref().filter(|_| self.is_hls);
+        let decided = shared
+            .guard
+            .authorize_with(&self.credentials, Action::Play, &mut request, now)
+            .and_then(|()| match hls_sessions {
+                Some(sessions) => sessions.play(client, &mut request),
+                None => shared.handler.play(client, &mut request),
+            });
+        let key = request.key().clone();
+        if let Err(refusal) = decided {
+            self.log_refusal(&key, &refusal);
+            // The page has a form of its own for the key: a browser's dialog would be in front of it.
+            let asks_itself = self.parameter("challenge") == Some("off");
+            return Err(response_to(&refusal, !asks_itself));
+        }
         self.plays.push(key.clone());
-        Connections::note_play(self.shared, self.client.id(), key)
+        let stream = Connections::note_play(shared, client.id(), &key).map_err(|full| {
+            let why = format!("no place: {full}");
+            super::retry_later(Status::ServiceUnavailable, &why)
+        })?;
+        Ok(Admission { key, stream })
+    }
+
+    /// Whether the host name of a request may be used. This also decides about the page itself: nothing
+    /// that it requests would be available under that name, and here the user can read why.
+    pub(super) fn check_host(&self) -> Result<(), Response> {
+        let refused = self.shared.guard.check_host(&self.page);
+        refused.map_err(|refusal| {
+            self.warn(About::Connection, format_args!("{refusal}"));
+            response_to(&refusal, true)
+        })
+    }
+
+    /// Answers the opening handshake of a WebSocket, with "Switching Protocols" or an error.
+    pub(super) fn accept_websocket(&self) -> Result<Response, Response> {
+        let guard = &self.shared.guard;
+        if !guard.may_open_socket(&self.credentials, &self.page) {
+            return Err(Response::text(
+                Status::Forbidden,
+                "pages of other sites may not open this",
+            ));
+        }
+        websocket::accept(self.head)
+    }
+
+    /// Logs a refusal: over HTTP it doesn't end the connection, which would have its own line. A client
+    /// that has sent no credentials yet is only about to be asked for them.
+    fn log_refusal(&self, key: &StreamKey, refusal: &Refusal) {
+        let is_question =
+            refusal.kind() == RefusalKind::Unauthorized && !self.credentials.are_for_streams();
+        if is_question || refusal.is_step() {
+            log::debug!("{} asked to play {key}: {refusal}", self.client);
+            return;
+        }
+        self.warn(
+            About::Media,
+            format_args!("refused to play {key}: {refusal}"),
+        );
+    }
+
+    /// Logs a warning about the client.
+    pub(super) fn warn(&self, about: About, what: std::fmt::Arguments<'_>) {
+        let client = self.client;
+        let line = self.shared.warn(about, client.address().ip());
+        line.say(format_args!("{client} {what}"));
     }
 }
 
-/// A parameter in the query of a request, as it was sent.
-pub(super) fn parameter<'a>(exchange: &Exchange<'a>, name: &str) -> Option<&'a str> {
-    let pairs = exchange.head.query()?.split('&');
-    let mut values = pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-    values.next()
+/// The response to a request that is refused. With `may_challenge`, a browser asks the user for a
+/// password where one is needed.
+pub(super) fn response_to(refusal: &Refusal, may_challenge: bool) -> Response {
+    let status = match refusal.kind() {
+        RefusalKind::Unauthorized => Status::Unauthorized,
+        RefusalKind::TooManyAttempts => Status::TooManyRequests,
+        RefusalKind::ServerStops => Status::ServiceUnavailable,
+        RefusalKind::Forbidden | RefusalKind::Step => Status::Forbidden,
+    };
+    let response = Response::text(status, refusal.description());
+    if may_challenge && status == Status::Unauthorized {
+        let challenge = "Basic realm=\"brooklet\", charset=\"UTF-8\"";
+        return response.header("WWW-Authenticate", challenge);
+    }
+    response
 }
 
 /// The response to a request for a stream that isn't live.

@@ -9,7 +9,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::admission::authorize;
 use super::exchange::{Exchange, not_live};
 use super::sending::send;
 use super::writer::{PIECE_LEN, Writer};
@@ -65,16 +64,12 @@ pub(super) fn reply(
     route: &Route,
 ) -> Result<HlsTask, Response> {
     let file = match route {
-        Route::HlsFile(_, name) => match FileName::parse(name) {
-            Some(name) => Some(name),
-            None => return Err(Response::not_found()),
-        },
+        Route::HlsFile(_, name) => Some(FileName::parse(name).ok_or_else(Response::not_found)?),
         _ => None,
     };
-    let admission = authorize(exchange, key)?;
-    let Some(stream) = admission.stream else {
-        return Err(not_found(file.is_some(), &admission.key));
-    };
+    let admission = exchange.authorize(key)?;
+    let is_missing = || not_found(file.is_some(), &admission.key);
+    let stream = admission.stream.ok_or_else(is_missing)?;
     let head = exchange.head;
     let query = head.query().unwrap_or_default();
     let request = match (file, route) {
@@ -100,12 +95,11 @@ pub(super) fn reply(
         let range = head.range(&task.tag);
         let range = range.filter(|range| range.len() <= MAX_RANGE_LEN);
         task.range = range.map(str::to_owned);
-        let is_known = conditions::lists(&task.known, &task.tag);
-        task.known = if is_known {
-            task.tag.clone()
+        if conditions::lists(&task.known, &task.tag) {
+            task.known = task.tag.clone();
         } else {
-            String::new()
-        };
+            task.known = String::new();
+        }
     } else {
         if request == HlsRequest::Multivariant {
             task.media_uri = media_uri(head.path(), key);
@@ -346,10 +340,6 @@ fn epoch(shared: &Shared) -> u64 {
     epoch
 }
 
-fn retry_later(why: &str) -> Response {
-    Response::text(Status::ServiceUnavailable, why).header("Retry-After", "1")
-}
-
 fn refusal(why: Unavailable) -> Response {
     match why {
         Unavailable::NotFound => Response::not_found(),
@@ -358,10 +348,7 @@ fn refusal(why: Unavailable) -> Response {
             "_HLS_msn or _HLS_part is too far in the future",
         ),
         Unavailable::NoMemory => super::no_memory(),
-        Unavailable::NoCodec => Response::text(
-            Status::UnsupportedMediaType,
-            "the stream's codecs don't fit this format. Try RTMP, or .flv",
-        ),
+        Unavailable::NoCodec => Response::text(Status::UnsupportedMediaType, super::NO_CODEC),
     }
 }
 

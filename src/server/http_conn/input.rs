@@ -1,4 +1,4 @@
-//! What has come over a connection and isn't looked at yet.
+//! The bytes that a connection has received and not handled yet.
 //!
 //! ```text
 //! 1 KiB    most heads
@@ -18,21 +18,21 @@ use crate::server::socket::Socket;
 /// Bytes that are read at a time.
 const READ_LEN: usize = 1024;
 
-/// Bytes that are paid from the allowance, at first and at most.
+/// Bytes that the allowance pays for, at first and at most.
 const SHORT: usize = READ_LEN;
 const LONGER: usize = 3 * 1024;
 
 /// See the module's documentation.
 pub(super) struct Input {
     allowance: Allowance,
-    /// What has come, unless it lies in `long`.
+    /// The bytes, unless they are in `long`.
     short: Vec<u8>,
     paid: Option<Taken>,
-    /// A block, and how much of it is filled.
+    /// A block, and the number of bytes in it.
     long: Option<(Scratch, usize)>,
 }
 
-/// There is nowhere to put what comes.
+/// There is no memory for more input.
 pub(super) struct NoRoom;
 
 impl Input {
@@ -52,7 +52,8 @@ impl Input {
         }
     }
 
-    /// Reads some of what is there. To be called while less than the longest head is here.
+    /// Reads some of what is there. Must only be called while fewer bytes are held than the longest head
+    /// has.
     pub(super) fn read(
         &mut self,
         socket: &Socket,
@@ -102,7 +103,7 @@ impl Input {
         paid.map_err(|_| NoRoom)
     }
 
-    /// Forgets the first bytes. What is left came with their end, in one read.
+    /// Drops the first bytes. The rest is short, since it came in the same read as their end.
     pub(super) fn consume(&mut self, len: usize) {
         if let Some((block, filled)) = self.long.take() {
             let rest = block.bytes().get(len..filled).unwrap_or_default();
@@ -119,14 +120,14 @@ impl Input {
         }
     }
 
-    /// Gives back all memory, and what was in it: for a protocol that begins with the response.
+    /// Takes all bytes out and gives the memory back: the client's next bytes are WebSocket frames.
     pub(super) fn take(&mut self) -> Vec<u8> {
         self.paid = None;
         self.long = None;
         std::mem::take(&mut self.short)
     }
 
-    /// Puts back what came behind a request and wasn't for its handler; false if it is too much.
+    /// Puts bytes back that came after a request; false if there are too many.
     pub(super) fn put(&mut self, bytes: &[u8]) -> bool {
         let fits = self.short.len() + bytes.len() <= SHORT && self.pay(SHORT).is_ok();
         if fits {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::Reply;
-use super::admission::authorize;
 use super::exchange::{Exchange, not_live};
 use super::sending;
 use super::writer::Writer;
@@ -15,7 +14,7 @@ use crate::media::mp4::Presentation;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::http_conn::HttpEnd;
 
-/// A stream whose newest keyframe is to be sent.
+/// The reply to a request for the newest keyframe of a stream.
 pub(super) struct Keyframe(Arc<Stream>);
 
 /// Answers a request for the newest keyframe of a stream.
@@ -23,7 +22,7 @@ pub(super) fn keyframe(
     exchange: &mut Exchange<'_>,
     key: &StreamKey,
 ) -> Result<Reply<'static>, Response> {
-    let stream = authorize(exchange, key)?.stream;
+    let stream = exchange.authorize(key)?.stream;
     let stream = stream.ok_or_else(|| not_live(key))?;
     Ok(Reply::Keyframe(Keyframe(stream)))
 }

@@ -1,14 +1,14 @@
-//! Blocks of the arena for what a connection needs for a while: a long head, a piece of a segment.
+//! Blocks of the arena that a connection borrows for a while: for a long head, or a piece of a segment.
 //!
-//! All connections together have an eighth of the arena at most: who is slow with many of them takes
-//! no stream's memory, and only makes others do with less.
+//! All connections together may borrow an eighth of the arena. So a slow client with many connections
+//! takes no memory from streams; other clients only get shorter buffers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::live::arena::{Arena, Block};
 
-/// One block in so many may be on loan.
+/// One in this many blocks may be on loan.
 const PART: usize = 8;
 
 /// See the module's documentation.

@@ -5,11 +5,12 @@ use std::io::Write;
 use super::writer::{PIECE_LEN, Writer};
 use crate::http::Response;
 use crate::live::hls::reader::{Evicted, FragmentReader};
+use crate::live::out::sink::try_send;
 use crate::live::stream::Stream;
 use crate::server::http_conn::HttpEnd;
 
-/// Bytes that are copied out of the log while the client doesn't take any: nobody may wait while the
-/// stream is locked.
+/// Bytes that are copied out of the log to wait for a client that takes none: no thread may wait while
+/// it holds the stream's lock.
 const WAITING_LEN: usize = 512;
 
 /// Sends the head of a response, and media of the length that it announces.
@@ -38,8 +39,8 @@ fn send_slowly(
     send_through(&mut [0; PIECE_LEN], writer, stream, reader, head)
 }
 
-/// Sends straight out of the log as long as the client takes it. When it doesn't, this waits with a few
-/// bytes that are copied, so that nobody waits while the stream is locked.
+/// Sends straight out of the log as long as the client takes it. Otherwise copies a few bytes and waits
+/// with these, so that the stream isn't locked meanwhile.
 #[inline(never)]
 fn send_through(
     room: &mut [u8],
@@ -53,14 +54,14 @@ fn send_through(
         let now = writer.shared.now();
         let mut is_blocked = false;
         let sent = stream.send(reader, head, room, now, &mut |slices| {
-            let sent = writer.try_send(slices)?;
+            let sent = try_send(&**writer.socket, slices)?;
             is_blocked = sent < slices.iter().map(|slice| slice.len()).sum();
             Ok(sent)
         });
         let sent = match sent {
             Ok(sent) => writer.check(sent)?,
             Err(Evicted) if !is_begun => return writer.respond(Response::not_found()),
-            // The response is cut short, and the connection ends for it.
+            // The response stays incomplete, so the connection ends.
             Err(Evicted) => {
                 log::debug!("{}: too slow for a segment", writer.client);
                 return Ok(());

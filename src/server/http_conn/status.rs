@@ -4,9 +4,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::Reply;
-use super::admission::{check_host, response_to, warn};
 use super::end::HttpEnd;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, response_to};
 use super::writer::Writer;
 use crate::http::{self, Response, Route};
 use crate::live::Millis;
@@ -43,13 +42,13 @@ pub(super) fn reply<'s>(
         return Err(response_to(&guard.api_refusal(), true));
     }
     if !is_privileged {
-        check_host(exchange)?;
+        exchange.check_host()?;
     }
     let streams = shared.table.next(None).1;
     let json = "application/json";
     // Each text takes the lock of each stream, some of them several times.
     let (content_type, write, looks): (_, WriteStatus, _) = match route {
-        Route::Connection(id) => return Ok(kick(exchange, *id).into()),
+        Route::Connection(id) => return Ok(Reply::Response(kick(exchange, *id))),
         Route::Connections => (json, api::connections, shared.connections.count()),
         Route::Metrics => (
             metrics::CONTENT_TYPE,
@@ -117,8 +116,7 @@ fn log_wrong_key(exchange: &Exchange<'_>, route: &Route, visitor: Option<&Visito
         Route::Stat => "for /stat",
         _ => "for /api/v1/streams",
     };
-    warn(
-        exchange,
+    exchange.warn(
         About::Connection,
         format_args!("asked {what} with a wrong key or password, or after too many of them"),
     );

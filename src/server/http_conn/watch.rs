@@ -5,12 +5,12 @@
 //! from the client; over HTTP that is only the end of the connection.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::admission::{accept_websocket, authorize};
-use super::exchange::{Exchange, not_live, parameter};
+use super::exchange::{Exchange, not_live};
 use super::writer;
 use super::{Connection, Reply};
 use crate::http::response::Length;
@@ -28,7 +28,6 @@ use crate::live::out::subscriber::PlayEnd;
 use crate::live::stream::Stream;
 use crate::rtmp::rate::Rate;
 use crate::rtmp::stream_key::StreamKey;
-use crate::server::connection::Conversation;
 use crate::server::end::ConnectionEnd;
 use crate::server::http_conn::HttpEnd;
 use crate::server::playing::{PLAY_COST, Playing};
@@ -57,14 +56,14 @@ pub(super) fn media(
     key: &StreamKey,
     container: Container,
 ) -> Result<Reply<'static>, Response> {
-    let admission = authorize(exchange, key)?;
+    let admission = exchange.authorize(key)?;
     let published = admission.stream.filter(|stream| stream.was_published());
     let Some(stream) = published else {
         return Err(not_live(&admission.key));
     };
     let mut switching = None;
     if websocket::is_upgrade(exchange.head) {
-        let response = switching.insert(accept_websocket(exchange)?);
+        let response = switching.insert(exchange.accept_websocket()?);
         response.date = writer::now();
     }
     let carrier = match &switching {
@@ -97,15 +96,15 @@ pub(super) fn media(
                 ..JoinRequest::new(id, sink, receiver, Vec::new())
             },
         };
-        request.wanted.audio = parameter(exchange, "audio") != Some("off");
-        let video = parameter(exchange, "video") != Some("off");
+        request.wanted.audio = exchange.parameter("audio") != Some("off");
+        let video = exchange.parameter("video") != Some("off");
         request.wanted.set_video(video);
         request.connection = exchange.client.id();
         request.paid = exchange.allowance.take(0).ok();
         request
     };
     let (shared, now) = (exchange.shared, exchange.shared.now());
-    let playing = Playing::start(shared, &admission.key, 0, request, taken, now);
+    let playing = Playing::start(shared, &admission.key, 0, &request, taken, now);
     Ok(Reply::Viewing(Viewing {
         playing,
         carrier,
@@ -130,7 +129,7 @@ struct Opening {
 impl Opening {
     /// The bytes of an answer: the head of a file, or a whole response that refuses the request.
     fn answer(self, answer: FileAnswer<'_>) -> Vec<u8> {
-        match answer {
+        let (status, why) = match answer {
             FileAnswer::File(content_type) => {
                 let length = if self.is_chunked {
                     Length::Chunked
@@ -138,27 +137,18 @@ impl Opening {
                     Length::UntilClose
                 };
                 let response = self.of_type(content_type.to_owned());
-                response.head(length, true).into_bytes()
+                return response.head(length, true).into_bytes();
             }
-            FileAnswer::NotLive => self.refuse(Status::NotFound, "the stream isn't live"),
-            FileAnswer::NoCodec => self.refuse(
-                Status::UnsupportedMediaType,
-                "the stream's codecs don't fit this format. Try RTMP, or .flv",
-            ),
-        }
+            FileAnswer::NotLive => (Status::NotFound, "the stream isn't live"),
+            FileAnswer::NoCodec => (Status::UnsupportedMediaType, super::NO_CODEC),
+        };
+        writer::whole(&self.dated(Response::text(status, why)))
     }
 
     fn of_type(self, content_type: impl Into<Cow<'static, str>>) -> Response {
         // Turns off nginx's buffering, which would hold messages back.
         let response = Response::new(content_type, Vec::new()).header("X-Accel-Buffering", "no");
         self.dated(response)
-    }
-
-    fn refuse(self, status: Status, why: &str) -> Vec<u8> {
-        let response = self.dated(Response::text(status, why));
-        let body = response.body.as_bytes();
-        let head = response.head(Length::Known(body.len() as u64), true);
-        [head.as_bytes(), body].concat()
     }
 
     fn dated(self, mut response: Response) -> Response {
@@ -170,7 +160,7 @@ impl Opening {
 
 /// The receiver that the viewer is.
 fn receiver(exchange: &Exchange<'_>, container: Container, carrier: Carrier) -> Receiver {
-    let join = parameter(exchange, "join").and_then(Join::from_name);
+    let join = exchange.parameter("join").and_then(Join::from_name);
     let (framing, capabilities) = match container {
         Container::Mp4 => (Framing::mp4(carrier), Capabilities::unknown()),
         Container::Flv if exchange.head.is_browser() => {
@@ -217,50 +207,40 @@ pub(super) struct Viewing {
 impl Viewing {
     /// Lets the client watch. Returns a response for a client that was sent nothing.
     pub(super) fn run(mut self, connection: &mut Connection) -> Result<Response, HttpEnd> {
-        let end = self.watch(connection);
+        let Err(end) = self.watch(connection);
         self.leave(connection, end)
     }
 
-    fn watch(&mut self, connection: &mut Connection) -> HttpEnd {
+    fn watch(&mut self, connection: &mut Connection) -> Result<Infallible, HttpEnd> {
         let mut buffer = [0; 512];
         if self.carrier == Carrier::WebSocket {
             let input = connection.input.take();
-            if let Err(end) = self.handle_input(&input, connection) {
-                return end;
-            }
+            self.handle_input(&input, connection)?;
         }
         loop {
-            let timeout = match self.check(connection) {
-                Ok(timeout) => timeout,
-                Err(end) => return end,
-            };
+            let timeout = self.check(connection)?;
             let result = connection
                 .socket
                 .set_read_timeout(timeout)
                 .and_then(|()| connection.socket.read(&mut buffer));
-            let result = match result {
-                Ok(0) => Err(self.why_closed(connection)),
+            match result {
+                Ok(0) => return Err(self.why_closed(connection)),
                 Ok(len) => {
                     let input = buffer.get(..len).unwrap_or_default();
-                    self.handle_input(input, connection)
+                    self.handle_input(input, connection)?;
                 }
                 Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => self.tick(connection),
-                    ErrorKind::Interrupted => Ok(()),
-                    kind => Err(self.lost(kind, connection)),
+                    ErrorKind::WouldBlock => self.tick(connection)?,
+                    ErrorKind::Interrupted => {}
+                    kind => return Err(self.lost(kind, connection)),
                 },
-            };
-            if let Err(end) = result {
-                return end;
             }
         }
     }
 
     /// Checks whether the response has begun. Returns how long the thread may sleep.
     fn check(&mut self, connection: &Connection) -> Result<Duration, HttpEnd> {
-        if let Some(end) = connection.link().why_closed() {
-            return Err(end.into());
-        }
+        connection.check_open()?;
         let interval = self.playing.tick_interval();
         if self.has_begun {
             return Ok(interval);
@@ -268,7 +248,7 @@ impl Viewing {
         let now = connection.shared.now();
         let left = (self.since + HOLD).saturating_sub(now);
         let mut has_begun = false;
-        let checked = self.playing.with_subscriber(now, |subscriber| {
+        let checked = self.playing.with_subscriber(now, &mut |subscriber| {
             has_begun = subscriber.has_begun();
             // Too late: from here on it can't begin any more.
             subscriber.set_paused(!has_begun && left == 0);
@@ -356,7 +336,7 @@ impl Viewing {
 
     fn send(&self, bytes: &[u8], connection: &Connection) -> Result<(), HttpEnd> {
         let now = connection.shared.now();
-        let sent = self.playing.with_subscriber(now, |subscriber| {
+        let sent = self.playing.with_subscriber(now, &mut |subscriber| {
             if subscriber.control_len() <= MAX_UNSENT_PONGS {
                 subscriber.queue_control(bytes);
             }
@@ -371,7 +351,7 @@ impl Viewing {
         // An error means that it is over already.
         let _ = self
             .playing
-            .with_subscriber(now, |s| s.queue_end(PlayEnd::Finished, &last));
+            .with_subscriber(now, &mut |s| s.queue_end(PlayEnd::Finished, &last));
     }
 
     /// Why the connection ends after a read has failed.
@@ -383,12 +363,10 @@ impl Viewing {
 
     /// Why the connection was closed: the stream may have done it.
     fn why_closed(&self, connection: &Connection) -> HttpEnd {
-        let shared = &connection.shared;
-        let why = connection.link().why_closed().unwrap_or_else(|| {
-            let checked = self.playing.with_subscriber(shared.now(), |_| {});
-            checked.map_or_else(ConnectionEnd::Player, |_| ConnectionEnd::Closed)
-        });
-        why.into()
+        let now = connection.shared.now();
+        let check_play = || self.playing.pump(now).map_err(ConnectionEnd::Player);
+        let checked = connection.check_open().and_then(|()| check_play());
+        checked.err().unwrap_or(ConnectionEnd::Closed).into()
     }
 
     /// Detaches. A viewer that was sent nothing gets a response that says why.

@@ -1,18 +1,17 @@
-//! A response on its way, bit by bit: what is sent is never in memory as a whole.
+//! Sends a response piece by piece, so that a long one is never in memory as a whole.
 
 use std::fmt;
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 
 use super::Connection;
 use super::end::HttpEnd;
 use super::exchange::Facts;
 use crate::http::response::Length;
-use crate::http::{Body, Rejected, Response, Status, conditions, inflate};
+use crate::http::{Rejected, Response, Status, conditions, inflate};
 use crate::live::Millis;
-use crate::live::out::sink::try_send;
 use crate::server::Shared;
-use crate::server::connection::why_closed;
+use crate::server::connection::check_open;
 use crate::server::end::ConnectionEnd;
 use crate::server::handler::Client;
 use crate::server::socket::Socket;
@@ -22,20 +21,20 @@ use crate::server::wall_clock;
 /// anything to be watched.
 const MIN_RATE: u64 = 16;
 
-/// What it may take longer, in ms.
+/// The time that it has in addition, in ms.
 const PATIENCE: Millis = 15_000;
 
-/// How often it is looked whether the connection is to end, in ms.
+/// How often a writer checks whether the connection has to end, in ms.
 const LOOK_INTERVAL: Millis = 1_000;
 
-/// Bytes that are gathered before they are sent. A body of at most so many goes out together with its
+/// Bytes that are collected before they are sent. A body that isn't longer goes out together with its
 /// head.
 pub(super) const PIECE_LEN: usize = 2 * 1024;
 
-/// Room before a body that is made in a block, for its head.
+/// Bytes of a block that are left free for the head of a response whose body is made in the block.
 pub(super) const HEAD_ROOM: usize = 1024;
 
-/// Room before a piece for its length as a chunk has it, with three digits, and behind it.
+/// Bytes before a piece, for its length in a chunk's three hexadecimal digits, and after it.
 const BEFORE: usize = 5;
 const BEHIND: usize = 2;
 
@@ -45,12 +44,13 @@ pub(super) struct Writer<'a> {
     pub(super) socket: &'a Arc<Socket>,
     pub(super) client: &'a Client,
     facts: Facts,
-    since: Millis,
+    /// When the client's time to take the response began.
+    pub(super) since: Millis,
     looked: Millis,
     sent: u64,
-    /// Bytes of head and body, if the head tells it; without a number the end is marked.
+    /// Bytes of head and body, if the head announces them.
     len: Option<u64>,
-    /// All is out, so that another response may follow.
+    /// All of it has been sent, so another response may follow.
     is_complete: bool,
 }
 
@@ -74,11 +74,6 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The response was waited for: the time that the client has to take it begins now.
-    pub(super) fn note_wait(&mut self) {
-        self.since = self.shared.now();
-    }
-
     /// Whether another request may follow.
     pub(super) fn may_go_on(&self) -> bool {
         self.facts.is_persistent && self.is_complete
@@ -86,21 +81,18 @@ impl<'a> Writer<'a> {
 
     /// Sends a response whose body is at hand.
     pub(super) fn respond(&mut self, mut response: Response) -> Result<(), HttpEnd> {
-        let body = std::mem::replace(&mut response.body, Body::Static(&[]));
+        let body = std::mem::take(&mut response.body);
         let body = match response.status.is_bodiless() {
-            true => &[],
-            false => body.as_bytes(),
+            true => &[][..],
+            false => &*body,
         };
-        let length = Length::Known(body.len() as u64);
+        let mut head = self.head(response, Length::Known(body.len() as u64));
         if body.len() > PIECE_LEN || self.facts.is_head {
-            self.begin(response, length)?;
+            self.write_all(&head)?;
             return self.write(body);
         }
-        let mut head = self.head_of(response, length);
         head.extend_from_slice(body);
-        self.write_all(&head)?;
-        self.is_complete = true;
-        Ok(())
+        self.write_all(&head)
     }
 
     /// Sends the head of a response that would go on until somebody closes.
@@ -116,8 +108,15 @@ impl<'a> Writer<'a> {
     }
 
     /// The head of a response, which is to be sent next.
-    pub(super) fn head(&mut self, response: Response, length: Length) -> Vec<u8> {
-        let head = self.head_of(response, length);
+    pub(super) fn head(&mut self, mut response: Response, length: Length) -> Vec<u8> {
+        response.date = now();
+        response.is_for_all_sites |= self.facts.is_shared;
+        if response.cache != Response::UNCACHED {
+            // Which pages may read it depends on their origin.
+            response = response.header("Vary", "Origin");
+        }
+        let is_last = !self.facts.is_persistent;
+        let head = response.head(length, is_last).into_bytes();
         self.len = match length {
             Length::Known(len) => Some(head.len() as u64 + len),
             _ => None,
@@ -125,12 +124,7 @@ impl<'a> Writer<'a> {
         head
     }
 
-    /// Sends some of the bytes without waiting.
-    pub(super) fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        try_send(&**self.socket, slices)
-    }
-
-    /// Takes note of so many bytes that were sent; whether the connection may go on.
+    /// Notes that bytes were sent, and checks whether the connection may go on.
     pub(super) fn note_sent(&mut self, len: usize, was_blocked: bool) -> Result<(), HttpEnd> {
         self.sent += len as u64;
         self.is_complete |= self.len == Some(self.sent);
@@ -140,9 +134,7 @@ impl<'a> Writer<'a> {
         }
         if was_blocked || now.saturating_sub(self.looked) >= LOOK_INTERVAL {
             self.looked = now;
-            if let Some(end) = why_closed(self.shared, self.client.id()) {
-                return Err(end.into());
-            }
+            check_open(self.shared, self.client.id())?;
         }
         Ok(())
     }
@@ -172,7 +164,7 @@ impl<'a> Writer<'a> {
             response: Some(response),
             buffer: [0; PIECE_LEN + BEFORE + BEHIND],
             len: 0,
-            state: State::Open,
+            outcome: None,
         };
         make(&mut pieces);
         pieces.finish()
@@ -206,7 +198,7 @@ impl<'a> Writer<'a> {
             }
         }
         self.write_made(response, &mut |out| {
-            // Who can't take any more keeps that to itself.
+            // A writer that has failed remembers why.
             let _ = make(out);
         })
     }
@@ -216,7 +208,7 @@ impl<'a> Writer<'a> {
     pub(super) fn unpack(&mut self, response: Response) -> Result<(), HttpEnd> {
         if let Some(mut block) = self.shared.scratches.take() {
             let room = block.bytes_mut().get_mut(HEAD_ROOM..).unwrap_or_default();
-            if let Some(len) = inflate::unpack(response.body.as_bytes(), room) {
+            if let Some(len) = inflate::unpack(&response.body, room) {
                 return self.respond_from(response, block.bytes_mut(), HEAD_ROOM + len);
             }
         }
@@ -231,29 +223,15 @@ impl<'a> Writer<'a> {
         end: usize,
     ) -> Result<(), HttpEnd> {
         let len = end - HEAD_ROOM;
-        let head = self.head_of(response, Length::Known(len as u64));
+        let head = self.head(response, Length::Known(len as u64));
         let place = HEAD_ROOM.checked_sub(head.len()).map(|start| start..end);
         let room = place.and_then(|place| buffer.get_mut(place));
         if let Some(room) = room.filter(|_| !self.facts.is_head) {
             room[..head.len()].copy_from_slice(&head);
-            self.write_all(room)?;
-        } else {
-            self.write_all(&head)?;
-            self.write(buffer.get(HEAD_ROOM..end).unwrap_or_default())?;
+            return self.write_all(room);
         }
-        self.is_complete = true;
-        Ok(())
-    }
-
-    fn head_of(&self, mut response: Response, length: Length) -> Vec<u8> {
-        response.date = now();
-        response.is_for_all_sites |= self.facts.is_shared;
-        if response.cache != Response::UNCACHED {
-            // Who may read it depends on where the page is from.
-            response = response.header("Vary", "Origin");
-        }
-        let is_last = !self.facts.is_persistent;
-        response.head(length, is_last).into_bytes()
+        self.write_all(&head)?;
+        self.write(buffer.get(HEAD_ROOM..end).unwrap_or_default())
     }
 
     /// Sends the next bytes, waiting for the client.
@@ -272,11 +250,13 @@ impl<'a> Writer<'a> {
     /// What an error of the socket means.
     pub(super) fn check<T>(&self, result: io::Result<T>) -> Result<T, HttpEnd> {
         result.map_err(|error| {
-            let end = match error.kind() {
+            if let Err(end) = check_open(self.shared, self.client.id()) {
+                return end.into();
+            }
+            match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut => HttpEnd::Slow,
                 kind => ConnectionEnd::Lost(kind).into(),
-            };
-            why_closed(self.shared, self.client.id()).map_or(end, HttpEnd::from)
+            }
         })
     }
 }
@@ -286,7 +266,7 @@ pub(super) fn now() -> u64 {
     wall_clock::now() / 1_000
 }
 
-/// Room for a body, which is full at some time.
+/// Room for a body of limited length.
 struct Room<'a> {
     bytes: &'a mut [u8],
     end: usize,
@@ -310,14 +290,8 @@ struct Pieces<'w, 'a> {
     buffer: [u8; PIECE_LEN + BEFORE + BEHIND],
     /// Bytes of the body in the buffer.
     len: usize,
-    state: State,
-}
-
-enum State {
-    Open,
-    /// Nothing more is wanted: the request was for the head.
-    Done,
-    Failed(HttpEnd),
+    /// Set once no more is wanted: after the head, if the request was for that alone, or a failure.
+    outcome: Option<Result<(), HttpEnd>>,
 }
 
 impl Pieces<'_, '_> {
@@ -331,7 +305,7 @@ impl Pieces<'_, '_> {
             };
             self.writer.begin(response, length)?;
             if self.writer.facts.is_head {
-                self.state = State::Done;
+                self.outcome = Some(Ok(()));
                 return Ok(());
             }
         }
@@ -350,17 +324,13 @@ impl Pieces<'_, '_> {
 
     /// Sends the rest. By reference: by value, the buffer would lie on the stack twice.
     fn finish(&mut self) -> Result<(), HttpEnd> {
-        match std::mem::replace(&mut self.state, State::Open) {
-            State::Open => {}
-            State::Done => {
-                self.writer.is_complete = true;
-                return Ok(());
-            }
-            State::Failed(end) => return Err(end),
+        if let Some(outcome) = self.outcome.take() {
+            self.writer.is_complete = outcome.is_ok();
+            return outcome;
         }
         if let Some(mut response) = self.response.take() {
             // All of it is here: its length is known.
-            response.body = Body::Owned(self.buffer[BEFORE..BEFORE + self.len].to_vec());
+            response.body = self.buffer[BEFORE..BEFORE + self.len].to_vec().into();
             return self.writer.respond(response);
         }
         if self.len > 0 {
@@ -378,7 +348,7 @@ impl fmt::Write for Pieces<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut bytes = text.as_bytes();
         while !bytes.is_empty() {
-            if !matches!(self.state, State::Open) {
+            if self.outcome.is_some() {
                 return Err(fmt::Error);
             }
             let room = &mut self.buffer[BEFORE + self.len..BEFORE + PIECE_LEN];
@@ -386,10 +356,10 @@ impl fmt::Write for Pieces<'_, '_> {
             room[..taken].copy_from_slice(&bytes[..taken]);
             self.len += taken;
             bytes = &bytes[taken..];
-            // Not before there is more: a body that just fits has a length.
+            // Only if more follows: a body that fits is sent with its length.
             if !bytes.is_empty() {
                 if let Err(end) = self.flush() {
-                    self.state = State::Failed(end);
+                    self.outcome = Some(Err(end));
                 }
             }
         }
@@ -401,7 +371,12 @@ impl fmt::Write for Pieces<'_, '_> {
 pub(super) fn reject(socket: &Socket, rejected: Rejected) {
     let mut response = Response::from(rejected);
     response.date = now();
-    let body = response.body.as_bytes();
+    let _ = socket.write_all(&whole(&response));
+}
+
+/// The bytes of a response that is the last one of its connection.
+pub(super) fn whole(response: &Response) -> Vec<u8> {
+    let body = &*response.body;
     let head = response.head(Length::Known(body.len() as u64), true);
-    let _ = socket.write_all(&[head.as_bytes(), body].concat());
+    [head.as_bytes(), body].concat()
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::live::stream::Superseded;
 use crate::rtmp::Error;
 use crate::server::end::ConnectionEnd;
 use crate::server::handler::Refusal;
@@ -46,6 +47,12 @@ pub(in crate::server) enum RtmpEnd {
 impl From<ConnectionEnd> for RtmpEnd {
     fn from(end: ConnectionEnd) -> RtmpEnd {
         RtmpEnd::Connection(end)
+    }
+}
+
+impl From<Superseded> for RtmpEnd {
+    fn from(_: Superseded) -> RtmpEnd {
+        RtmpEnd::Superseded
     }
 }
 

@@ -1,8 +1,9 @@
 //! Playing: from the request to the subscriber.
 
+use std::iter::successors;
 use std::sync::Arc;
 
-use super::requests::stream_cost;
+use super::requests::{Granted, PLAY_FAILED, stream_cost};
 use super::{RtmpConnection, RtmpEnd};
 use crate::allowance::{Taken, push};
 use crate::live::Millis;
@@ -11,18 +12,14 @@ use crate::live::out::framing::Framing;
 use crate::live::out::join::Join;
 use crate::live::out::request::{JoinRequest, Receiver};
 use crate::live::out::sink::Sink;
+use crate::live::stream::Stream;
 use crate::rtmp::command::MAX_DESCRIPTION_LEN;
 use crate::rtmp::server_session::{Connect, MAX_REPLIES, MAX_REPLY};
 use crate::rtmp::stream_key::{StreamKey, query_value};
 use crate::server::client::Action;
 use crate::server::connections::Connections;
-use crate::server::handler::StreamRequest;
 use crate::server::lines::About;
 use crate::server::playing::{PLAY_COST, Playing};
-
-/// Status codes that make clients stop and show the text.
-const NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
-const FAILED: &str = "NetStream.Play.Failed";
 
 /// Bytes of the statuses that a player gets before anything else, without the name of the stream.
 const FIRST_REPLIES: usize = 384;
@@ -35,41 +32,8 @@ impl RtmpConnection {
         name: &str,
         now: Millis,
     ) -> Result<(), RtmpEnd> {
-        self.stop(
-            message_stream_id,
-            "replaced by another play on its message stream",
-            now,
-        );
-        let client = &self.client;
-        let key = match StreamKey::new(&client.connect().app, name) {
-            Ok(key) => key,
-            Err(error) => {
-                let why = error.to_string();
-                self.session
-                    .refuse_stream(message_stream_id, NOT_FOUND, &why);
-                return Err(RtmpEnd::refused("play", &why));
-            }
-        };
-        let asked = key.to_string();
-        let mut request = StreamRequest::new(client, name, key);
-        let decided = self
-            .shared
-            .guard
-            .authorize(Action::Play, &mut request, now)
-            .and_then(|()| self.shared.handler.play(client, &mut request));
-        if let Err(refusal) = decided {
-            let what = format!("play {}", self.shared.shown(request.key()));
-            let description = refusal.description();
-            self.session
-                .refuse_stream(message_stream_id, FAILED, description);
-            return Err(RtmpEnd::refused_by(&what, &refusal));
-        }
-        let key = request.key().clone();
-        let shown = if request.is_hidden {
-            asked
-        } else {
-            key.to_string()
-        };
+        let granted = self.decide(Action::Play, message_stream_id, name, now)?;
+        let Granted { key, shown, .. } = granted;
         let taken = match self.pay_for_play(&key, now) {
             Ok(taken) => taken,
             Err(why) => {
@@ -79,7 +43,8 @@ impl RtmpConnection {
                 let address = client.address().ip();
                 let line = self.shared.warn(About::Connection, address);
                 line.say(format_args!("{client}{name} refused to play {key}: {why}"));
-                self.session.refuse_stream(message_stream_id, FAILED, &why);
+                self.session
+                    .refuse_stream(message_stream_id, PLAY_FAILED, &why);
                 if self.playing.is_empty() {
                     return Err(RtmpEnd::refused(&format!("play {key}"), &why));
                 }
@@ -94,7 +59,8 @@ impl RtmpConnection {
         if let Err(full) = Connections::note_play(&self.shared, self.client.id(), &key) {
             self.shared.handler.stop(&self.client, &key);
             let why = format!("no place: {full}");
-            self.session.refuse_stream(message_stream_id, FAILED, &why);
+            self.session
+                .refuse_stream(message_stream_id, PLAY_FAILED, &why);
             let what = format!("play {}", self.shared.shown(&key));
             return Err(RtmpEnd::refused(&what, &why));
         }
@@ -154,7 +120,7 @@ impl RtmpConnection {
             }
         };
         let shared = &self.shared;
-        let playing = Playing::start(shared, key, message_stream_id, request, taken, now);
+        let playing = Playing::start(shared, key, message_stream_id, &request, taken, now);
         let state = if playing.is_live() {
             String::new()
         } else {
@@ -180,25 +146,15 @@ impl RtmpConnection {
         if !shared.looks.allow_many(address, count, now) {
             return String::new();
         }
-        let mut names = String::new();
-        let mut live = 0;
-        let mut next = first;
-        while let Some(stream) = next {
-            if stream.is_live() {
-                live += 1;
-                if live <= MOST {
-                    names += if live == 1 { "; live: " } else { ", " };
-                    names += &shared.shown(stream.key()).to_string();
-                }
-            }
-            next = shared.table.next(Some(stream.key())).0;
+        let next = |stream: &Arc<Stream>| shared.table.next(Some(stream.key())).0;
+        let mut live = successors(first, next).filter(|stream| stream.is_live());
+        let names = live.by_ref().take(MOST);
+        let names: Vec<_> = names.map(|s| shared.shown(s.key()).to_string()).collect();
+        match (names.join(", "), live.count()) {
+            (names, _) if names.is_empty() => "; nothing is live".to_owned(),
+            (names, 0) => format!("; live: {names}"),
+            (names, more) => format!("; live: {names} and {more} more"),
         }
-        match live.checked_sub(MOST) {
-            _ if live == 0 => names += "; nothing is live",
-            None | Some(0) => {}
-            Some(more) => names += &format!(" and {more} more"),
-        }
-        names
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::requests::stream_cost;
+use super::requests::{BAD_NAME, DENIED, Granted, stream_cost};
 use super::{RtmpConnection, RtmpEnd, find};
 use crate::allowance::{Exceeded, Taken, push};
 use crate::live::Millis;
@@ -11,16 +11,11 @@ use crate::live::stream::{Closed, PUBLISH_COST};
 use crate::rtmp::metadata;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::client::Action;
-use crate::server::handler::StreamRequest;
 use crate::server::lines::About;
 use crate::server::publishing::{Publishing, advance};
 
 /// Blocks that a publisher keeps for its next message: enough for most frames.
 const SPARE_BLOCKS: usize = 4;
-
-/// Status codes that make clients stop and show the text.
-const BAD_NAME: &str = "NetStream.Publish.BadName";
-const DENIED: &str = "NetStream.Publish.Denied";
 
 impl RtmpConnection {
     #[inline(never)] // Keeps these locals off the stack of idle connection threads.
@@ -30,36 +25,10 @@ impl RtmpConnection {
         name: &str,
         now: Millis,
     ) -> Result<(), RtmpEnd> {
-        self.stop(
-            message_stream_id,
-            "replaced by another publish on its message stream",
-            now,
-        );
-        let client = &self.client;
-        let key = match StreamKey::new(&client.connect().app, name) {
-            Ok(key) => key,
-            Err(error) => {
-                let why = error.to_string();
-                self.session
-                    .refuse_stream(message_stream_id, BAD_NAME, &why);
-                return Err(RtmpEnd::refused("publish", &why));
-            }
-        };
-        let mut request = StreamRequest::new(client, name, key);
-        let decided = self
-            .shared
-            .guard
-            .authorize(Action::Publish, &mut request, now)
-            .and_then(|()| self.shared.handler.publish(client, &mut request));
-        if let Err(refusal) = decided {
-            let what = format!("publish {}", request.key());
-            let description = refusal.description();
-            self.session
-                .refuse_stream(message_stream_id, DENIED, description);
-            return Err(RtmpEnd::refused_by(&what, &refusal));
-        }
-        let key = request.key().clone();
-        let is_trusted = request.is_trusted();
+        let granted = self.decide(Action::Publish, message_stream_id, name, now)?;
+        let Granted {
+            key, is_trusted, ..
+        } = granted;
         if self
             .publishing
             .iter()
@@ -174,9 +143,7 @@ impl RtmpConnection {
         let (client, properties) = (&self.client, properties.as_ref());
         let key = publishing.stream.key();
         self.shared.handler.metadata(client, key, properties);
-        publishing
-            .set_metadata(properties, now)
-            .map_err(|_| RtmpEnd::Superseded)
+        Ok(publishing.set_metadata(properties, now)?)
     }
 
     #[inline(never)] // Keeps these locals off the stack of idle connection threads.
@@ -190,9 +157,7 @@ impl RtmpConnection {
             return Ok(());
         };
         let body = self.session.body();
-        publishing
-            .append_data(timestamp, body.bytes(), now)
-            .map_err(|_| RtmpEnd::Superseded)
+        Ok(publishing.append_data(timestamp, body.bytes(), now)?)
     }
 }
 

@@ -17,7 +17,7 @@ impl RtmpConnection {
         &self,
         message_stream_id: u32,
         now: Millis,
-        act: impl FnOnce(&mut Subscriber),
+        act: &mut dyn FnMut(&mut Subscriber),
     ) -> Result<(), RtmpEnd> {
         let playing = self
             .playing
@@ -40,7 +40,7 @@ impl RtmpConnection {
         let now = self.shared.now();
         for playing in &self.playing {
             let mut is_taken = false;
-            let result = playing.with_subscriber(now, |subscriber| {
+            let result = playing.with_subscriber(now, &mut |subscriber| {
                 // A subscriber that has left sends nothing any more.
                 is_taken = subscriber.end().is_none();
                 if is_taken {
@@ -81,7 +81,7 @@ impl RtmpConnection {
     /// Drops plays that are over, once their last message has been sent.
     pub(super) fn leave_retired(&mut self, now: Millis) {
         let has_left = |playing: &Playing| {
-            let sent = || playing.with_subscriber(now, |_| {});
+            let sent = || playing.pump(now);
             playing.is_retiring && sent() == Err(PlayEnd::Left)
         };
         while let Some(index) = self.playing.iter().position(has_left) {
@@ -104,7 +104,7 @@ impl RtmpConnection {
             self.has_unsent_replies = false;
             for playing in &self.playing {
                 // A failure is found by the connection's own read, or at its next tick.
-                let result = playing.with_subscriber(now, |_| {});
+                let result = playing.pump(now);
                 self.has_unsent_replies |= result.unwrap_or(false);
             }
         }

@@ -6,12 +6,26 @@ use crate::live::Millis;
 use crate::live::stream::STREAM_COST;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::StreamKey;
+use crate::server::client::Action;
+use crate::server::handler::StreamRequest;
 use crate::server::playing::Playing;
 use crate::server::publishing::Publishing;
 use crate::server::text::in_brackets;
 
-/// Status code that makes clients stop and show the text.
+/// Status codes that make clients stop and show the text.
 const CONNECT_REJECTED: &str = "NetConnection.Connect.Rejected";
+pub(super) const BAD_NAME: &str = "NetStream.Publish.BadName";
+pub(super) const DENIED: &str = "NetStream.Publish.Denied";
+const NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
+pub(super) const PLAY_FAILED: &str = "NetStream.Play.Failed";
+
+/// A publish or play that is allowed.
+pub(super) struct Granted {
+    pub(super) key: StreamKey,
+    /// The name as the client is told it.
+    pub(super) shown: String,
+    pub(super) is_trusted: bool,
+}
 
 impl RtmpConnection {
     #[inline(never)] // Keeps these locals off the stack of idle connection threads.
@@ -31,7 +45,7 @@ impl RtmpConnection {
         log::debug!("{} connect{}", self.client, self.name);
         let connections = &self.shared.connections;
         connections.note_client(self.client.id(), &connect.flash_ver);
-        self.client.set_connect(connect);
+        self.client.connect = connect;
         let (shared, now) = (&self.shared, self.shared.now());
         let decided = shared
             .guard
@@ -45,6 +59,58 @@ impl RtmpConnection {
         self.is_accepted = true;
         self.session.accept_connect();
         Ok(())
+    }
+
+    /// Has the access rules and the handler decide about a publish or play, and refuses it if they do.
+    #[inline(never)] // Keeps these locals off the stack of idle connection threads.
+    pub(super) fn decide(
+        &mut self,
+        action: Action,
+        message_stream_id: u32,
+        name: &str,
+        now: Millis,
+    ) -> Result<Granted, RtmpEnd> {
+        let verb = action.verb();
+        let why = format!("replaced by another {verb} on its message stream");
+        self.stop(message_stream_id, &why, now);
+        let (client, shared, session) = (&self.client, &self.shared, &mut self.session);
+        let mut refuse = |codes: [&str; 2], why: &str| match action {
+            Action::Publish => session.refuse_stream(message_stream_id, codes[0], why),
+            Action::Play => session.refuse_stream(message_stream_id, codes[1], why),
+        };
+        let key = match StreamKey::new(&client.connect().app, name) {
+            Ok(key) => key,
+            Err(error) => {
+                let why = error.to_string();
+                refuse([BAD_NAME, NOT_FOUND], &why);
+                return Err(RtmpEnd::refused(verb, &why));
+            }
+        };
+        let asked = key.to_string();
+        let mut request = StreamRequest::new(client, name, key);
+        let decided = shared.guard.authorize(action, &mut request, now);
+        let decided = decided.and_then(|()| match action {
+            Action::Publish => shared.handler.publish(client, &mut request),
+            Action::Play => shared.handler.play(client, &mut request),
+        });
+        let key = request.key().clone();
+        if let Err(refusal) = decided {
+            let key = match action {
+                Action::Publish => key,
+                Action::Play => shared.shown(&key),
+            };
+            refuse([DENIED, PLAY_FAILED], refusal.description());
+            return Err(RtmpEnd::refused_by(&format!("{verb} {key}"), &refusal));
+        }
+        Ok(Granted {
+            shown: if request.is_hidden {
+                asked
+            } else {
+                key.to_string()
+            },
+            key,
+            is_trusted: request.is_trusted(),
+        })
     }
 
     /// Takes bytes from the allowance. Publishes that have ended and wait for their publisher make

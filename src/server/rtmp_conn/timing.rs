@@ -15,9 +15,6 @@ const TICK: Duration = Duration::from_secs(20);
 /// How often a player's thread wakes up while one of its plays waits for another to finish a message.
 const UNSENT_TICK: Duration = Duration::from_millis(20);
 
-/// How often a publisher's thread wakes up while some player has unsent bytes.
-const TAIL_TICK: Duration = Duration::from_millis(50);
-
 impl RtmpConnection {
     pub(super) fn set_deadline(&mut self, was_handshaken: bool, now: Millis) {
         if !was_handshaken && self.session.is_handshaken() {
@@ -38,19 +35,14 @@ impl RtmpConnection {
             return Ok(());
         }
         let config = &self.shared.config;
-        let (missing, after, option) = if !self.session.is_handshaken() {
-            (
-                "no complete handshake",
-                config.handshake_timeout,
-                "--handshake-timeout",
-            )
+        let (mut after, mut option) = (config.command_timeout, "--command-timeout");
+        let missing = if !self.session.is_handshaken() {
+            (after, option) = (config.handshake_timeout, "--handshake-timeout");
+            "no complete handshake"
+        } else if self.session.is_connected() {
+            "neither publish nor play"
         } else {
-            let missing = if self.session.is_connected() {
-                "neither publish nor play"
-            } else {
-                "no connect command"
-            };
-            (missing, config.command_timeout, "--command-timeout")
+            "no connect command"
         };
         Err(RtmpEnd::Timeout {
             missing,
@@ -101,13 +93,7 @@ impl RtmpConnection {
             timeout = timeout.min(UNSENT_TICK);
         }
         for publishing in &self.publishing {
-            timeout = timeout.min(publishing.time_left(now).unwrap_or(TICK));
-            timeout = timeout.min(publishing.patience_left(now).unwrap_or(TICK));
-            if publishing.has_unsent(now) {
-                timeout = timeout.min(TAIL_TICK);
-            } else if publishing.is_waiting {
-                timeout = timeout.min(config.batch);
-            }
+            timeout = timeout.min(publishing.tick_interval(now));
         }
         let result = self.socket.set_read_timeout(timeout);
         result.map_err(|error| ConnectionEnd::Lost(error.kind()).into())

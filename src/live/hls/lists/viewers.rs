@@ -40,32 +40,21 @@ impl Lists {
             return;
         }
         let address = bits(address);
+        let known = self.find_viewer(|viewer| viewer.address == address);
+        let place = known.or(self.find_viewer(|viewer| viewer.is_gone(now)));
+        let place = place.map_or(self.viewers, |(place, _)| place);
         let mut viewer = HlsViewer {
             address,
             asked: now,
             since: now,
             connection: 0,
         };
-        let mut free = self.viewers;
-        for place in (0..self.viewers).rev() {
-            let Some(known) = self.viewer(place) else {
-                continue;
-            };
-            if known.address == address {
-                if !known.is_gone(now) {
-                    viewer.since = known.since;
-                    viewer.connection = known.connection;
-                }
-                free = place;
-                break;
-            }
-            if known.is_gone(now) {
-                free = place;
-            }
+        if let Some((_, known)) = known.filter(|(_, known)| !known.is_gone(now)) {
+            (viewer.since, viewer.connection) = (known.since, known.connection);
         }
-        if free < MAX_VIEWERS {
-            self.viewers = self.viewers.max(free + 1);
-            self.put_viewer(free, &viewer);
+        if place < MAX_VIEWERS {
+            self.viewers = self.viewers.max(place + 1);
+            self.put_viewer(place, &viewer);
         }
     }
 
@@ -76,30 +65,27 @@ impl Lists {
         connection: u64,
     ) -> bool {
         let address = bits(address);
-        for place in 0..self.viewers {
-            let known = self.viewer(place).filter(|v| v.address == address);
-            if let Some(mut viewer) = known {
-                let before = std::mem::replace(&mut viewer.connection, connection);
-                self.put_viewer(place, &viewer);
-                return before == 0;
-            }
-        }
-        false
+        let Some((place, known)) = self.find_viewer(|viewer| viewer.address == address) else {
+            return false;
+        };
+        let viewer = HlsViewer {
+            connection,
+            ..known
+        };
+        self.put_viewer(place, &viewer);
+        known.connection == 0
     }
 
     /// Takes a viewer that is gone; returns each only once.
     pub(in crate::live::hls) fn take_gone(&mut self, now: Millis) -> Option<HlsViewer> {
-        for place in 0..self.viewers {
-            let viewer = self.viewer(place);
-            let viewer = viewer.filter(|viewer| viewer.connection > 0 && viewer.is_gone(now));
-            if let Some(viewer) = viewer {
-                let mut reported = viewer;
-                reported.connection = 0;
-                self.put_viewer(place, &reported);
-                return Some(viewer);
-            }
-        }
-        None
+        let (place, viewer) =
+            self.find_viewer(|viewer| viewer.connection > 0 && viewer.is_gone(now))?;
+        let reported = HlsViewer {
+            connection: 0,
+            ..viewer
+        };
+        self.put_viewer(place, &reported);
+        Some(viewer)
     }
 
     /// Viewers that aren't gone, each with its place in the list.
@@ -107,8 +93,16 @@ impl Lists {
         &self,
         now: Millis,
     ) -> impl Iterator<Item = (usize, HlsViewer)> + '_ {
-        let all = (0..self.viewers).filter_map(|place| Some((place, self.viewer(place)?)));
-        all.filter(move |(_, viewer)| !viewer.is_gone(now))
+        self.all_viewers()
+            .filter(move |(_, viewer)| !viewer.is_gone(now))
+    }
+
+    fn all_viewers(&self) -> impl Iterator<Item = (usize, HlsViewer)> + '_ {
+        (0..self.viewers).filter_map(|place| Some((place, self.viewer(place)?)))
+    }
+
+    fn find_viewer(&self, is_it: impl Fn(&HlsViewer) -> bool) -> Option<(usize, HlsViewer)> {
+        self.all_viewers().find(|(_, viewer)| is_it(viewer))
     }
 
     fn viewer(&self, place: usize) -> Option<HlsViewer> {
@@ -150,7 +144,7 @@ mod tests {
         const GONE: Millis = 90 + VIEWER_TIMEOUT;
 
         let mut lists = Lists::default();
-        lists.set_block(Arena::new(0).take().unwrap());
+        lists.move_to(Arena::new(0).take());
         let (one, other) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
         assert!(!lists.note_connection(one, 7), "it hasn't asked");
         lists.note_viewer(one, 10);
@@ -173,7 +167,7 @@ mod tests {
         let address = |number: usize| [192, 0, 2, number as u8].into();
         lists.note_viewer(address(0), 0);
         assert_eq!(lists.viewers(0).count(), 0, "there is no block");
-        lists.set_block(Arena::new(0).take().unwrap());
+        lists.move_to(Arena::new(0).take());
         for number in 0..=MAX_VIEWERS {
             lists.note_viewer(address(number), number as Millis);
         }

@@ -10,8 +10,8 @@ use crate::live::hls::segment::{MessageSet, Segment};
 /// A GOP longer than this is cut if it takes too much memory, in ms.
 const MIN_CUT: u32 = 4_000;
 
-/// What a departing publisher has begun is dropped if it is shorter than this, in ms, and no part of
-/// it was listed. It is little more than a keyframe, and a player would wait for the rest.
+/// The open segment of a departing publisher is dropped if it is shorter than this, in ms, and no part
+/// of it was listed. It is little more than a keyframe, and a player would wait for the rest.
 const MIN_LEFT: u32 = 200;
 
 /// If nothing comes for longer than this, in ms, the media have a hole.
@@ -344,8 +344,8 @@ impl Segments {
 
     /// Whether the open segment has no complete part yet.
     fn has_no_parts(&self) -> bool {
-        let open = self.open.as_ref();
-        open.is_some_and(|open| open.segment.parts.start == self.parts_end())
+        self.open_segment()
+            .is_some_and(|open| open.parts.start == self.parts_end())
     }
 
     fn push_part(&mut self, part: &SegmentPart) {

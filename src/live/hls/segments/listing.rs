@@ -1,6 +1,6 @@
 //! Which of the segments are listed, kept and found.
 
-use super::{OpenSegment, SegmentPart, Segments, target_for};
+use super::{SegmentPart, Segments, target_for};
 use crate::live::hls::segment::Segment;
 
 /// Minimum length of a playlist, and of its segments with parts, in target durations (RFC 8216bis,
@@ -55,7 +55,7 @@ pub enum Wanted {
 
 /// The result of a search for a segment or part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lookup<T> {
+pub(crate) enum Lookup<T> {
     /// It exists.
     Found(T),
     /// It will exist soon.
@@ -66,7 +66,7 @@ pub enum Lookup<T> {
 
 impl Listing {
     /// Whether every listed segment begins with a keyframe.
-    pub fn is_independent(&self) -> bool {
+    pub(crate) fn is_independent(&self) -> bool {
         let mut all = self.segments.iter().chain(&self.open);
         all.all(|segment| segment.is_independent)
     }
@@ -89,15 +89,15 @@ impl Listing {
 
 impl Segments {
     /// Number of the first message of the open segment; `u64::MAX` if none is open.
-    pub fn open_from(&self) -> u64 {
-        let open = self.open.as_ref().map(|open| open.segment.messages.start);
-        open.unwrap_or(u64::MAX)
+    pub(crate) fn open_from(&self) -> u64 {
+        self.open_segment()
+            .map_or(u64::MAX, |open| open.messages.start)
     }
 
     /// Number of the oldest message that HLS needs. It needs what a playlist lists and, while the
     /// stream is watched, each segment that has left the playlist for the duration of that segment and
     /// of the longest playlist (RFC 8216bis, 6.2.2).
-    pub fn needed_from(&self, is_watched: bool) -> u64 {
+    pub(crate) fn needed_from(&self, is_watched: bool) -> u64 {
         let mut needed_from = self.open_from();
         // The number and length of the newer segments.
         let (mut count, mut newer) = (0, 0);
@@ -139,7 +139,7 @@ impl Segments {
     /// Whether a player can start with what there is. Players that reload the playlist as seldom as
     /// they may stutter all the time if they start too close to its end: mpv and GStreamer with one
     /// segment, VLC with two. A third long segment isn't worth the wait.
-    pub fn is_fit_to_start(&self) -> bool {
+    pub(crate) fn is_fit_to_start(&self) -> bool {
         /// Length of two segments that are enough, in ms.
         const LONG: u32 = 8_000;
 
@@ -152,7 +152,11 @@ impl Segments {
     /// The content of the media playlist; `None` while there is nothing to list. Promises a target
     /// duration, unless the stream `is_ended`. `is_safe` tells whether the log will hold the message
     /// of a number for some time.
-    pub fn listing(&mut self, is_ended: bool, is_safe: &dyn Fn(u64) -> bool) -> Option<Listing> {
+    pub(crate) fn listing(
+        &mut self,
+        is_ended: bool,
+        is_safe: &dyn Fn(u64) -> bool,
+    ) -> Option<Listing> {
         if !is_ended && !self.promise() {
             return None;
         }
@@ -177,10 +181,7 @@ impl Segments {
             self.update_missing(target, listed, listed_from, is_moved);
         let mut segments = Vec::with_capacity(complete - first);
         segments.extend((first..complete).filter_map(|index| self.lists.segment(index)));
-        let open = self
-            .open
-            .as_ref()
-            .map(|open| self.with_parts(&open.segment));
+        let open = self.open_segment().map(|open| self.with_parts(open));
         let open = open.filter(|open| self.has_parts(open) && !open.parts.is_empty());
         let first_part = self.first_listed_part(&segments, open.as_ref());
         let skip = (first_part - self.first_part) as usize;
@@ -245,7 +246,7 @@ impl Segments {
     }
 
     /// Whether a playlist would contain this, or something newer.
-    pub fn has(&self, wanted: Wanted) -> Lookup<()> {
+    pub(crate) fn has(&self, wanted: Wanted) -> Lookup<()> {
         /// How far a request may be ahead of the newest part, in parts: 3 s.
         const ADVANCE: u64 = 6;
 
@@ -253,7 +254,7 @@ impl Segments {
             Wanted::Part(number, part) if self.part_target().is_some() => (number, Some(part)),
             Wanted::Segment(number) | Wanted::Part(number, _) => (number, None),
         };
-        let open = self.open.as_ref().map(|open| &open.segment);
+        let open = self.open_segment();
         let growing = open.map_or(self.begun + 1, |open| open.number);
         let open = open.filter(|open| self.has_parts(open));
         let there = open.map_or(0, |open| self.parts_end() - open.parts.start);
@@ -276,19 +277,19 @@ impl Segments {
     }
 
     /// The oldest init segment that a segment needs.
-    pub fn oldest_version(&self) -> Option<u32> {
-        let open = self.open.as_ref().map(|open| open.segment.version);
+    pub(crate) fn oldest_version(&self) -> Option<u32> {
+        let open = self.open_segment().map(|open| open.version);
         self.lists.segment(0).map(|oldest| oldest.version).or(open)
     }
 
     /// The newest init segment that a segment needs.
-    pub fn newest_version(&self) -> Option<u32> {
-        let open = self.open.as_ref().map(|open| open.segment.version);
+    pub(crate) fn newest_version(&self) -> Option<u32> {
+        let open = self.open_segment().map(|open| open.version);
         open.or_else(|| Some(self.lists.newest()?.version))
     }
 
     /// Drops the segments that need this version, or an older one.
-    pub fn forget_version(&mut self, version: u32) {
+    pub(crate) fn forget_version(&mut self, version: u32) {
         let is_gone = |segment: Segment| segment.version <= version;
         while self.lists.segment(0).is_some_and(is_gone) {
             self.lists.pop_segment();
@@ -296,20 +297,16 @@ impl Segments {
     }
 
     /// A complete segment.
-    pub fn segment(&self, number: u64) -> Option<Segment> {
+    pub(crate) fn segment(&self, number: u64) -> Option<Segment> {
         let index = number.checked_sub(self.lists.segment(0)?.number)?;
         self.lists.segment(usize::try_from(index).ok()?)
     }
 
     /// A part, and the segment that it belongs to.
-    pub fn part(&self, number: u64, part: u64) -> Lookup<(SegmentPart, Segment)> {
-        let open = self.open.as_ref().map(|open| &open.segment);
-        let open = open.filter(|open| open.number == number);
-        let segment = match (self.segment(number), open) {
-            (Some(segment), _) => segment,
-            (None, Some(open)) => self.with_parts(open),
-            (None, None) => Segment::default(),
-        };
+    pub(crate) fn part(&self, number: u64, part: u64) -> Lookup<(SegmentPart, Segment)> {
+        let open = self.open_segment().filter(|open| open.number == number);
+        let open = open.map(|open| self.with_parts(open));
+        let segment = self.segment(number).or(open).unwrap_or_default();
         let count = segment.parts.end - segment.parts.start;
         if part < count && self.holds_parts(&segment) {
             let index = segment.parts.start + part - self.first_part;
@@ -326,12 +323,11 @@ impl Segments {
 
     /// Segment number and index of the next part.
     pub(super) fn next(&self) -> (u64, u64) {
-        match &self.open {
-            None => (self.begun + 1, 0),
-            Some(open) if !self.has_parts(&open.segment) => (self.begun + 1, 0),
-            Some(OpenSegment { segment, .. }) => {
-                (segment.number, self.parts_end() - segment.parts.start)
+        match self.open_segment() {
+            Some(open) if self.has_parts(open) => {
+                (open.number, self.parts_end() - open.parts.start)
             }
+            _ => (self.begun + 1, 0),
         }
     }
 

@@ -47,7 +47,7 @@ struct TestStream {
 impl TestStream {
     fn new() -> TestStream {
         let mut segments = Segments::default();
-        segments.lists.set_block(Arena::new(0).take().unwrap());
+        segments.lists.move_to(Arena::new(0).take());
         TestStream {
             segments,
             messages: Vec::new(),

@@ -10,8 +10,8 @@
 //! | 8 s                | 10 s          | a clock that is too slow                   |
 //! | 0 s                | 10 s, or none | no clock                                   |
 //!
-//! Without audio, a file can only be distinguished from a clock that is too fast by its frame rate: few
-//! files have as few frames a second as such a clock makes of a camera's.
+//! Without audio, only the frame rate tells a clock that is too fast from a file: it stretches a camera's
+//! frame rate, by its timestamps, to less than that of almost any file.
 
 use crate::live::Millis;
 use crate::live::finding::Pace;
@@ -73,15 +73,13 @@ impl Pacer {
         if self.is_lost {
             return false;
         }
-        if let Some(stamps) = self.stamps.get_mut(index) {
-            let (first, newest) = stamps.unwrap_or((timestamp, timestamp));
-            *stamps = Some((first, timestamp));
-            let step = timestamp.wrapping_sub(newest) as i32;
-            self.longest = self.longest.max(step);
-            self.back += u32::from(step < 0);
-            let step = timestamp.wrapping_sub(first) as i32;
-            self.span = self.span.max(step.unsigned_abs());
-        }
+        let (first, newest) = self.stamps[index].unwrap_or((timestamp, timestamp));
+        self.stamps[index] = Some((first, timestamp));
+        let step = timestamp.wrapping_sub(newest) as i32;
+        self.longest = self.longest.max(step);
+        self.back += u32::from(step < 0);
+        let step = timestamp.wrapping_sub(first) as i32;
+        self.span = self.span.max(step.unsigned_abs());
         let elapsed = now.saturating_sub(self.began);
         if self.messages == 0 || elapsed >= WINDOW {
             if self.messages >= MIN_MESSAGES && elapsed < 2 * WINDOW {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::live::finding::{ClockRepair, Memory};
+use crate::live::finding::ClockRepair;
 use crate::rtmp::amf0::Value;
 use crate::rtmp::command::object;
 
@@ -267,14 +267,11 @@ fn a_missing_track_is_logged_even_if_all_media_was_missing_before() {
 #[test]
 fn each_is_logged_once() {
     let mut doctor = Doctor::default();
-    doctor.find(Finding::Memory(Memory::Gop { may_hold: 1 }));
+    doctor.find(Finding::LargeGop { may_hold: 1 });
     assert_eq!(doctor.take_news(0).len(), 1);
-    doctor.find(Finding::Memory(Memory::Gop { may_hold: 2 }));
+    doctor.find(Finding::LargeGop { may_hold: 2 });
     assert_eq!(doctor.take_news(1 << 40), []);
-    assert_eq!(
-        doctor.findings(),
-        [Finding::Memory(Memory::Gop { may_hold: 2 })]
-    );
+    assert_eq!(doctor.findings(), [Finding::LargeGop { may_hold: 2 }]);
 }
 
 #[test]
@@ -284,22 +281,17 @@ fn jumps_and_dropped_messages_are_logged_again_once_in_a_while() {
         is_start: false,
         total,
     };
-    let dropped = |len| Memory::Message { len, may_hold: 1 };
+    let dropped = |len| Finding::LargeMessage { len, may_hold: 1 };
     let mut doctor = Doctor::default();
     doctor.find(Finding::Timestamps(jump(1)));
-    doctor.find(Finding::Memory(dropped(1)));
-    let both = |total, len| {
-        [
-            Finding::Timestamps(jump(total)),
-            Finding::Memory(dropped(len)),
-        ]
-    };
+    doctor.find(dropped(1));
+    let both = |total, len| [Finding::Timestamps(jump(total)), dropped(len)];
     assert_eq!(doctor.take_news(100), both(1, 1));
     assert_eq!(doctor.take_news(20_000), [], "nothing is new");
     // The newest of each.
     for number in 2..5 {
         doctor.find(Finding::Timestamps(jump(number)));
-        doctor.find(Finding::Memory(dropped(number)));
+        doctor.find(dropped(number));
     }
     assert_eq!(doctor.take_news(1_099), []);
     assert_eq!(doctor.take_news(1_100), both(4, 4)[1..]);

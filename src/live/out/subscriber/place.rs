@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{LeadIn, LogCursor, PlayEnd, Sending, StreamView, Subscriber};
+use super::{LeadIn, LogCursor, PlayEnd, Sending, StreamView, Subscriber, lag_of};
 use crate::live::log::Entry;
 use crate::live::out::desk::Skip;
 use crate::live::out::join::{Burst, Join};
@@ -16,7 +16,7 @@ impl Subscriber {
     pub(super) fn place_cursor(&mut self, view: &StreamView<'_>, skips: &mut Vec<Skip>) {
         match self.cursor {
             LogCursor::Waiting { from } => {
-                // Of what came while it waited it gets everything.
+                // It gets everything that arrived while it waited.
                 let is_mp4 = self.is_mp4();
                 let first = from.max(self.edge.live_from);
                 let first = view.log.join_point_from(first, is_mp4);
@@ -89,8 +89,8 @@ impl Subscriber {
         };
     }
 
-    /// Puts headers before the message with this number, and before them the beginning of a file if
-    /// it has these tracks.
+    /// Puts the headers in front of the message with this number; with `opening`, the beginning of a
+    /// file with these tracks in front of the headers.
     fn lead_in(&mut self, number: u64, opening: Option<Has>, view: &StreamView<'_>) {
         let entry = view.log.entry(number);
         let lead = LeadIn {
@@ -148,11 +148,9 @@ impl Subscriber {
         let is_new = last.is_none_or(|last| view.now.saturating_sub(last) > EPISODE);
         record.last_skip = When::at(view.now);
         if is_new && skips.len() < MAX_REPORTS {
-            let oldest = view.log.entry(from.max(view.log.start()));
-            let lag = oldest.map_or(0, |entry| view.now.saturating_sub(entry.meta.arrived));
             skips.push(Skip {
                 subscriber: self.id,
-                lag,
+                lag: lag_of(from, view.log, view.now),
                 messages,
             });
         }
@@ -181,7 +179,7 @@ impl Subscriber {
         let Some(own) = self.file.as_mut().and_then(|file| file.tracks.as_mut()) else {
             return;
         };
-        let mut kept = view.old_tracks.iter().chain([view.tracks]);
+        let mut kept = view.old_tracks.iter().flatten().chain([view.tracks]);
         if kept.any(|kept| Arc::ptr_eq(own, kept)) {
             return;
         }
@@ -193,7 +191,8 @@ impl Subscriber {
         }
     }
 
-    /// Whether an MP4 file has announced the stream's newest tracks. Others needn't.
+    /// Whether an MP4 file has announced the stream's newest tracks. True for other formats, which
+    /// needn't.
     pub(super) fn has_newest_tracks(&self, view: &StreamView<'_>) -> bool {
         let own = self.file.as_ref().and_then(|file| file.tracks.as_ref());
         !self.is_mp4() || own.is_some_and(|own| Arc::ptr_eq(own, view.tracks))

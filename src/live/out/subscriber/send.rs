@@ -21,11 +21,11 @@ const MAX_MESSAGES: usize = 64;
 /// the stack of the thread that pumps, where each page counts, times the number of players.
 const MAX_SLICES: usize = 80;
 
-/// The same for a header: two for each 64 KiB, and one behind.
+/// The most slices of a header: two for each 64 KiB, and one at the end.
 const MAX_HEADER_SLICES: usize = 4;
 
-/// Messages of codecs that a player didn't announce, after which it is notified that there is nothing
-/// else: a few seconds of video, or of audio.
+/// The number of messages after which a player that could take none of them is notified: a few seconds
+/// of video, or of audio.
 const MAX_UNTAKEN: u32 = 100;
 
 impl Subscriber {
@@ -88,13 +88,12 @@ impl Subscriber {
 
     /// Notes that `sent` of `len` bytes are out.
     fn note_sent(&mut self, sent: u64, len: u64, sending: fn(u64) -> Sending) -> SendStep {
-        let is_complete = sent == len;
-        self.sending = if is_complete || sent == 0 {
-            Sending::Between
-        } else {
-            sending(sent)
+        self.sending = match sent {
+            0 => Sending::Between,
+            sent if sent == len => Sending::Between,
+            sent => sending(sent),
         };
-        SendStep::of(is_complete)
+        SendStep::of(sent == len)
     }
 
     /// Sends the beginning of a file.
@@ -144,9 +143,11 @@ impl Subscriber {
         let message = Message::header(kind, lead.timestamp, payload.len() as u32);
         let framed = self.receiver.framing.frame(&message);
         let mut slices = Slices::<MAX_HEADER_SLICES>::new();
-        slices.push_framed(&framed, sent, |range| {
-            std::iter::once(&payload[range.start as usize..range.end as usize])
-        });
+        framed.each_slice(
+            sent,
+            &|range, put| put(&payload[range.start as usize..range.end as usize]),
+            &mut |bytes| slices.push(bytes),
+        );
         let taken = try_send(&*self.sink, slices.as_slice())?;
         let sent = sent + taken as u64;
         lead.next += usize::from(sent == framed.total_len());
@@ -185,10 +186,8 @@ impl Subscriber {
         let next = self.collect(first, sent > 0, view, pending);
         let mut slices = Slices::<MAX_SLICES>::new();
         let mut skip = sent;
-        for (_, outgoing) in &*pending {
-            slices.push_framed(&outgoing.framed, skip, |range| {
-                outgoing.payload(range, view.log)
-            });
+        for outgoing in &*pending {
+            outgoing.each_slice(skip, view.log, &mut |bytes| slices.push(bytes));
             skip = 0;
         }
         let offered = slices.len;
@@ -214,7 +213,7 @@ impl Subscriber {
 
     /// Sends messages that were framed for all receivers together.
     fn send_staged(&mut self, shelf: &Shelf, view: &StreamView<'_>) -> io::Result<SendStep> {
-        let bytes = shelf.bytes();
+        let bytes = &shelf.bytes;
         let taken = try_send(&*self.sink, &[IoSlice::new(bytes)])?;
         let (number, sent) = shelf.place(taken);
         self.move_to(number, sent);
@@ -230,7 +229,7 @@ impl Subscriber {
         first: u64,
         is_begun: bool,
         view: &StreamView<'_>,
-        pending: &mut Vec<(u64, Outgoing)>,
+        pending: &mut Vec<Outgoing>,
     ) -> u64 {
         // Something waits for the end of this message: don't begin another one.
         let ends_here = is_begun
@@ -243,7 +242,7 @@ impl Subscriber {
                 break;
             }
             if is_begun && !is_later || self.wants(next, &entry) {
-                pending.push((next, self.outgoing(next, &entry, view.log)));
+                pending.push(self.outgoing(next, &entry, view.log));
             } else if is_later && self.wanted.awaits_keyframe() && entry.meta.is_join_point {
                 // The cursor stops here, which turns video on.
                 break;
@@ -298,8 +297,8 @@ impl Subscriber {
         Outgoing::new(framing, capabilities, number, entry, restamped, log)
     }
 
-    /// Notifies a player that announced its codecs when nothing comes of them: silence is the worst
-    /// answer. Not one that turned something off.
+    /// Counts messages that the player can't take. After too many it is notified, because silence is
+    /// the worst answer; unless the player itself turned something off.
     fn note_untaken(&mut self, messages: u64) {
         let Some(untaken) = &mut self.untaken else {
             return;
@@ -313,24 +312,18 @@ impl Subscriber {
 
     /// Moves the cursor over `taken` bytes of the pending messages, of whose first one `sent` were
     /// out before, and to `next` when that is all of them.
-    fn advance(
-        &mut self,
-        log: &Log,
-        pending: &[(u64, Outgoing)],
-        mut sent: u64,
-        taken: u64,
-        next: u64,
-    ) {
+    fn advance(&mut self, log: &Log, pending: &[Outgoing], mut sent: u64, taken: u64, next: u64) {
         let mut left = taken;
-        for (number, outgoing) in pending {
+        for outgoing in pending {
+            let number = outgoing.message.number;
             let missing = outgoing.framed.total_len() - sent;
             if left < missing {
-                self.move_to(*number, sent + left);
+                self.move_to(number, sent + left);
                 return;
             }
             left -= missing;
             sent = 0;
-            let entry = log.entry(*number);
+            let entry = log.entry(number);
             if let Some(entry) = entry.filter(|entry| entry.meta.role == Role::Header) {
                 self.preamble_version = Some(entry.meta.preamble_version);
             }

@@ -168,19 +168,6 @@ impl<'a> Reader<'a> {
                 marker::INTEGER => Token::Number(self.integer()?.into()),
                 marker::DOUBLE => Token::Number(self.number()?),
                 marker::STRING => Token::String(Text(self.string()?)),
-                marker::XML_DOCUMENT | marker::XML => match self.object_header()? {
-                    Some(len) => Token::XmlDocument(Text(self.take(len, "xml document")?)),
-                    None => Token::Null,
-                },
-                marker::BYTE_ARRAY => match self.object_header()? {
-                    Some(len) => Token::ByteArray(self.take(len, "byte array")?),
-                    None => Token::Null,
-                },
-                marker::DATE => match self.object_header()? {
-                    Some(_) => Token::Date(self.number()?),
-                    None => Token::Null,
-                },
-                marker::ARRAY => self.array(depth)?,
                 marker::OBJECT => match self.object(depth)? {
                     Some(token) => token,
                     // The wrapped value takes its place.
@@ -189,26 +176,17 @@ impl<'a> Reader<'a> {
                         continue;
                     }
                 },
-                vector @ (marker::VECTOR_INT | marker::VECTOR_UINT | marker::VECTOR_DOUBLE) => {
-                    self.vector(vector, depth)?
-                }
-                marker::VECTOR_OBJECT => match self.object_header()? {
-                    Some(count) => {
-                        self.byte("fixed flag")?;
-                        self.string()?;
-                        self.check_count(count, 1)?;
-                        self.strict_array(count, depth)?
-                    }
-                    None => Token::Null,
-                },
-                marker::DICTIONARY => match self.object_header()? {
-                    Some(count) => {
-                        self.byte("weak flag")?;
-                        self.check_count(count, 2)?;
-                        let left = count as u32;
-                        self.begin(depth, OpenKind::Amf3(Amf3Position::Dictionary { left }))?;
-                        Token::Object
-                    }
+                marker @ (marker::DATE
+                | marker::ARRAY
+                | marker::XML_DOCUMENT
+                | marker::XML
+                | marker::BYTE_ARRAY
+                | marker::VECTOR_INT
+                | marker::VECTOR_UINT
+                | marker::VECTOR_DOUBLE
+                | marker::VECTOR_OBJECT
+                | marker::DICTIONARY) => match self.object_header()? {
+                    Some(len) => self.long_value(marker, len, depth)?,
                     None => Token::Null,
                 },
                 other => {
@@ -221,27 +199,48 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads the beginning of an array. With pairs it becomes an ECMA array, whose elements are named by
-    /// their index.
-    fn array(&mut self, depth: usize) -> Result<Token<'a>, Error> {
-        let Some(count) = self.object_header()? else {
-            return Ok(Token::Null);
+    /// Reads a value that begins with its length or count, or its beginning.
+    fn long_value(&mut self, marker: u8, len: usize, depth: usize) -> Result<Token<'a>, Error> {
+        let left = len as u32;
+        let (token, position) = match marker {
+            marker::DATE => return self.number().map(Token::Date),
+            marker::BYTE_ARRAY => return self.take(len, "byte array").map(Token::ByteArray),
+            marker::XML_DOCUMENT | marker::XML => {
+                return Ok(Token::XmlDocument(Text(self.take(len, "xml document")?)));
+            }
+            // With pairs it becomes an ECMA array, whose elements are named by their index.
+            marker::ARRAY if !self.peek_string()?.is_empty() => {
+                (Token::EcmaArray, Amf3Position::Pairs { count: left })
+            }
+            marker::ARRAY => {
+                self.string()?;
+                self.check_count(len, 1)?;
+                (Token::StrictArray(left), Amf3Position::Elements { left })
+            }
+            marker::DICTIONARY => {
+                self.byte("weak flag")?;
+                self.check_count(len, 2)?;
+                (Token::Object, Amf3Position::Dictionary { left })
+            }
+            marker::VECTOR_OBJECT => {
+                self.byte("fixed flag")?;
+                self.string()?;
+                self.check_count(len, 1)?;
+                (Token::StrictArray(left), Amf3Position::Elements { left })
+            }
+            _ => {
+                self.byte("fixed flag")?;
+                let is_double = marker == marker::VECTOR_DOUBLE;
+                self.check_count(len, if is_double { 8 } else { 4 })?;
+                self.budget.take_values(len, depth + 1)?;
+                (
+                    Token::StrictArray(left),
+                    Amf3Position::Numbers { left, marker },
+                )
+            }
         };
-        let first = self.peek_string()?;
-        if first.is_empty() {
-            self.string()?;
-            self.check_count(count, 1)?;
-            return self.strict_array(count, depth);
-        }
-        let count = count as u32;
-        self.begin(depth, OpenKind::Amf3(Amf3Position::Pairs { count }))?;
-        Ok(Token::EcmaArray)
-    }
-
-    fn strict_array(&mut self, count: usize, depth: usize) -> Result<Token<'a>, Error> {
-        let left = count as u32;
-        self.begin(depth, OpenKind::Amf3(Amf3Position::Elements { left }))?;
-        Ok(Token::StrictArray(left))
+        self.begin(depth, OpenKind::Amf3(position))?;
+        Ok(token)
     }
 
     /// The beginning of an object, or `None` when it is a wrapper whose value follows.
@@ -277,26 +276,6 @@ impl<'a> Reader<'a> {
         };
         self.begin(depth, OpenKind::Amf3(inside))?;
         Ok(Some(Token::Object))
-    }
-
-    fn vector(&mut self, marker: u8, depth: usize) -> Result<Token<'a>, Error> {
-        let Some(count) = self.object_header()? else {
-            return Ok(Token::Null);
-        };
-        self.byte("fixed flag")?;
-        let size = if marker == marker::VECTOR_DOUBLE {
-            8
-        } else {
-            4
-        };
-        self.check_count(count, size)?;
-        self.budget.take_values(count, depth + 1)?;
-        let left = count as u32;
-        self.begin(
-            depth,
-            OpenKind::Amf3(Amf3Position::Numbers { left, marker }),
-        )?;
-        Ok(Token::StrictArray(left))
     }
 
     fn number_of_vector(&mut self, marker: u8) -> Result<f64, Error> {

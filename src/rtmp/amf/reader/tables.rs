@@ -12,9 +12,6 @@ pub const MAX_STRINGS: usize = 256;
 /// Classes of an AMF3 value that can be referred to. Real messages have one or two.
 pub const MAX_TRAITS: usize = 32;
 
-/// Largest integer: it has 29 bits, signed.
-const MAX_INTEGER: i32 = (1 << 28) - 1;
-
 /// What the value after one "avmplus" can refer to: places in the message.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tables {
@@ -71,11 +68,8 @@ impl<'a> Reader<'a> {
     /// Reads traits and enters them in their table.
     pub(super) fn inline_traits(&mut self, announced: u32) -> Result<Traits, Error> {
         let is_externalizable = announced & 4 != 0;
-        let count = if is_externalizable {
-            0
-        } else {
-            announced as usize >> 4
-        };
+        let count = Some(announced as usize >> 4).filter(|_| !is_externalizable);
+        let count = count.unwrap_or(0);
         let class_at = self.position() as u32;
         self.string()?;
         self.check_count(count, 1)?;
@@ -196,12 +190,8 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn integer(&mut self) -> Result<i32, Error> {
-        let number = self.u29()? as i32;
-        Ok(if number > MAX_INTEGER {
-            number - (1 << 29)
-        } else {
-            number
-        })
+        // Moves the sign from bit 28 to bit 31 and back.
+        Ok((self.u29()? << 3) as i32 >> 3)
     }
 
     pub(super) fn u29(&mut self) -> Result<u32, Error> {

@@ -3,8 +3,7 @@ use std::net::SocketAddr;
 use super::*;
 use crate::config::{Access, Config, Key, Network};
 use crate::rtmp::stream_key::StreamKey;
-use crate::server::access::authorization::tests::basic_field;
-use crate::server::access::tests::{configured, from, guard, of, users};
+use crate::server::access::tests::{basic_field, configured, from, guard, of, users};
 use crate::server::handler::StreamRequest;
 
 mod api;
@@ -288,6 +287,27 @@ fn lists_show_the_streams_that_a_client_may_play() {
         let found =
             ["live/door", "live/gate", "other/door"].map(|name| visitor.may_list(&key(name)));
         assert_eq!(found, shown, "{ip} {query} {authorization}");
+    }
+}
+
+#[test]
+fn credentials_that_are_right_twice_are_right() {
+    let mut access = users(&["bob:pw"]);
+    access.keys = ["watch-it", "live/door=watch-it"]
+        .map(|text| Key::parse(text).unwrap())
+        .into();
+    let guard = of(Access::default(), access);
+    let basic = basic_field("bob", "pw");
+    for (name, query, authorization) in [
+        ("live/door/watch-it", "", ""),
+        ("live/door", "key=watch-it", ""),
+        ("live/door", "key=watch-it", &*basic),
+        ("live/gate", "key=watch-it", &basic),
+        ("live/gate", "user=bob&pass=pw", &basic),
+    ] {
+        let credentials = sending(&guard, query, authorization);
+        let result = play(&guard, PLAYER, &credentials, name);
+        assert!(result.is_ok(), "{name} {query} {authorization}");
     }
 }
 

@@ -5,15 +5,15 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::config::one_client;
-use crate::http::Response;
+use crate::http::{Response, Status};
 use crate::live::hls::requests::{Answer, Asker, HlsRequest, Look, Unavailable};
 use crate::live::stream::Stream;
 use crate::live::{Millis, lock};
 use crate::server::Shared;
-use crate::server::connection::why_closed;
+use crate::server::connection::check_open;
 use crate::server::end::ConnectionEnd;
-use crate::server::http_conn::HttpEnd;
 use crate::server::http_conn::writer::Writer;
+use crate::server::http_conn::{self, HttpEnd};
 
 /// How often a waiting request checks whether its connection is to end, in ms.
 const CHECK_INTERVAL: Millis = 1_000;
@@ -26,7 +26,8 @@ const MIN_PER_CLIENT: usize = 8;
 /// there are as many places as connections; but no client may take all of them.
 pub(in crate::server) struct Waiters {
     max: usize,
-    clients: Mutex<Vec<(IpAddr, usize)>>,
+    /// The client of each.
+    clients: Mutex<Vec<IpAddr>>,
 }
 
 /// A place among the requests that wait, given back when dropped.
@@ -45,14 +46,11 @@ impl Waiters {
 
     fn try_add(&self, client: IpAddr) -> Option<WaitingPlace<'_>> {
         let mut clients = lock(&self.clients);
-        if clients.iter().map(|(_, count)| count).sum::<usize>() >= self.max {
+        let own = clients.iter().filter(|other| **other == client).count();
+        if clients.len() >= self.max || own >= (self.max / 4).max(MIN_PER_CLIENT) {
             return None;
         }
-        match clients.iter_mut().find(|(other, _)| *other == client) {
-            Some((_, count)) if *count >= (self.max / 4).max(MIN_PER_CLIENT) => return None,
-            Some((_, count)) => *count += 1,
-            None => clients.push((client, 1)),
-        }
+        clients.push(client);
         Some(WaitingPlace {
             waiters: self,
             client,
@@ -63,11 +61,8 @@ impl Waiters {
 impl Drop for WaitingPlace<'_> {
     fn drop(&mut self) {
         let mut clients = lock(&self.waiters.clients);
-        if let Some(at) = clients.iter().position(|(other, _)| *other == self.client) {
-            clients[at].1 -= 1;
-            if clients[at].1 == 0 {
-                clients.swap_remove(at);
-            }
+        if let Some(at) = clients.iter().position(|other| *other == self.client) {
+            clients.swap_remove(at);
         }
     }
 }
@@ -80,6 +75,7 @@ pub(super) fn answer(
     request: HlsRequest,
 ) -> Result<Result<Answer, Response>, HttpEnd> {
     let shared: &Shared = writer.shared;
+    let retry_later = |why| http_conn::retry_later(Status::ServiceUnavailable, why);
     let address = writer.client.address().ip();
     let asker = Asker {
         address,
@@ -90,17 +86,18 @@ pub(super) fn answer(
     let mut look = stream.ask_hls(request, &asker);
     if let Ok(Look::Wait { limit, seen }) = look {
         let Some(_place) = shared.waiters.try_add(one_client(address)) else {
-            return Ok(Err(super::retry_later("too many requests wait")));
+            return Ok(Err(retry_later("too many requests wait")));
         };
         stream.begin_hls_wait();
         let waited = wait(writer, stream, request, &asker, limit, seen);
         stream.end_hls_wait(shared.now());
         look = waited?;
     }
-    writer.note_wait();
+    // The client's time to take the response begins now.
+    writer.since = shared.now();
     Ok(match look {
         Ok(Look::Answer(answer)) => Ok(answer),
-        Ok(Look::Wait { .. }) => Err(super::retry_later("nothing new has come")),
+        Ok(Look::Wait { .. }) => Err(retry_later("nothing new has come")),
         Err(why) => Err(super::refusal(why)),
     })
 }
@@ -124,9 +121,7 @@ fn wait(
             Ok(Look::Wait { seen: newer, .. }) if !is_last => seen = newer,
             look => return Ok(look),
         }
-        if let Some(end) = why_closed(shared, client.id()) {
-            return Err(end.into());
-        }
+        check_open(shared, client.id())?;
         if writer.socket.is_closed_by_peer() {
             return Err(ConnectionEnd::Closed.into());
         }

@@ -78,10 +78,7 @@ fn an_unwatched_stream_lists_a_few_segments_and_the_newest_stay_when_the_block_g
     stream.gops(3, 50);
     assert_eq!(stream.segments.lists.segments.len, 4);
     let before = stream.listing();
-    stream
-        .segments
-        .lists
-        .set_block(Arena::new(0).take().unwrap());
+    stream.segments.lists.move_to(Arena::new(0).take());
     assert_eq!(stream.listing(), before);
     stream.gops(3, 50);
     assert_eq!(stream.segments.lists.segments.len, 7);

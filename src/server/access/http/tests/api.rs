@@ -42,7 +42,7 @@ fn without_an_api_key_only_this_machine_is_privileged() {
         };
         arrivals.iter().any(|arrival| {
             let mut client = client(ip);
-            client.set_arrival(*arrival);
+            client.arrival = *arrival;
             guard.is_privileged(&client, &Credentials::default(), &page, 0)
         })
     };
@@ -198,6 +198,41 @@ fn guesses_at_the_api_key_are_delayed_and_the_right_key_is_not() {
     (0..11).for_each(|_| assert!(!guess("api_key=guess")));
     // Right and wrong keys get the same answer now.
     assert!(!guess("api_key=admin-key"));
+}
+
+#[test]
+fn the_login_of_a_player_is_no_guess_at_the_api_key() {
+    let mut access = users(&["ann:pw", "bob:pw"]);
+    access.keys = ["watch-it", "live/door=watch-it"]
+        .map(|text| Key::parse(text).unwrap())
+        .into();
+    for (user, password, is_guess) in [
+        ("ann", "pw", false),
+        ("bob", "pw", false),
+        ("", "watch-it", false),
+        ("bob", "guess", true),
+    ] {
+        let guard = with_api_key(access.clone());
+        let basic = basic_field(user, password);
+        let credentials = sending(&guard, "", &basic);
+        for _ in 0..9 {
+            let page = page("pi", "");
+            assert!(!guard.is_privileged(&client(PLAYER), &credentials, &page, 0));
+        }
+        let are_many = are_many(&guard, PLAYER, Purpose::Administer);
+        assert_eq!(are_many, is_guess, "{user}:{password}");
+    }
+}
+
+#[test]
+fn the_api_key_may_be_in_two_places() {
+    let guard = with_api_key(keyed());
+    let basic = basic_field("", "admin-key");
+    for authorization in ["Bearer admin-key", &*basic] {
+        let credentials = sending(&guard, "api_key=admin-key", authorization);
+        let page = page("pi", "");
+        assert!(guard.is_privileged(&client(PLAYER), &credentials, &page, 0));
+    }
 }
 
 #[test]
