@@ -84,7 +84,7 @@ pub struct Response {
     pub cache: &'static str,
     /// Whether pages of other sites may read it (CORS).
     pub is_for_all_sites: bool,
-    /// When it was made, in seconds since 1970; unknown if that is before [`date::EARLIEST`].
+    /// When it was made, in seconds since 1970; unknown if the clock of the machine wasn't set.
     pub date: u64,
     /// Further headers, each with CR LF at its end.
     headers: String,

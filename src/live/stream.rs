@@ -175,6 +175,7 @@ impl Stream {
             return Err(Closed);
         }
         state.audience.join(request, &mut state.log, now);
+        state.note_viewers(now);
         Ok(())
     }
 
@@ -287,6 +288,11 @@ impl StreamState {
         let result = act(&mut self.log);
         self.intake.note_eviction(was_joinable, &self.log);
         result
+    }
+
+    /// Notes how many viewers of all kinds there are.
+    fn note_viewers(&mut self, now: Millis) {
+        self.audience.note_viewers(self.hls.viewer_count(now));
     }
 
     /// What is to happen to the stream now.

@@ -163,7 +163,7 @@ impl Connection {
             }
             Ok(_) => Ok(()),
             Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => Ok(()),
+                ErrorKind::WouldBlock | ErrorKind::Interrupted => Ok(()),
                 _ => Err(lost(error).into()),
             },
         }

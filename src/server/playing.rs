@@ -1,5 +1,6 @@
 //! A stream that a connection plays, from the play to its end.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,6 +94,12 @@ impl Playing {
         act: &mut dyn FnMut(&mut Subscriber),
     ) -> Result<bool, PlayEnd> {
         self.stream.with_subscriber(self.subscriber, now, act)
+    }
+
+    /// Ends the play because a read from its socket has failed. Returns why, if the client has stalled.
+    pub(super) fn lose(&self, kind: ErrorKind, now: Millis) -> Option<PlayEnd> {
+        let ended = self.with_subscriber(now, &mut |subscriber| subscriber.lose(kind));
+        ended.err().filter(|end| *end == PlayEnd::Stalled)
     }
 
     /// Sends what the subscriber hasn't got yet. True when something is left unsent.

@@ -31,6 +31,7 @@ use super::{Shared, millis};
 use crate::allowance::{Allowance, Taken};
 use crate::live::arena::{BLOCK_LEN, Block};
 use crate::live::out::sink::Sink;
+use crate::live::out::subscriber::PlayEnd;
 use crate::live::payload::Assembly;
 use crate::live::{Millis, lock};
 use crate::media::Medium;
@@ -232,6 +233,19 @@ impl RtmpConnection {
         }
     }
 
+    /// Why the connection ends, if its stream knows better than its socket why a player was cut off.
+    fn end_of_player(&self, end: &RtmpEnd, now: Millis) -> Option<RtmpEnd> {
+        use ConnectionEnd::{Displaced, Kicked};
+
+        let is_cut = matches!(end, RtmpEnd::Connection(Kicked | Displaced));
+        let playing = self.playing.first().filter(|_| !is_cut)?;
+        match playing.pump(now).err()? {
+            // A send has failed for the same reason as the read.
+            PlayEnd::Io(_) if !matches!(end, RtmpEnd::Connection(ConnectionEnd::Closed)) => None,
+            end => Some(ConnectionEnd::Player(end).into()),
+        }
+    }
+
     /// Prints what led to a failure, if debug lines are enabled.
     fn print_recorder(&self) {
         if !log::log_enabled!(log::Level::Debug) {
@@ -285,9 +299,9 @@ impl Conversation for RtmpConnection {
                     [None, _] => self.handle_input(&[&small[..len]])?,
                 },
                 Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut => self.tick()?,
+                    ErrorKind::WouldBlock => self.tick()?,
                     ErrorKind::Interrupted => {}
-                    kind => return Err(ConnectionEnd::Lost(kind).into()),
+                    kind => return Err(self.lost(kind)),
                 },
             }
             self.send_replies()?;
@@ -307,21 +321,24 @@ impl Conversation for RtmpConnection {
         }
         let is_player = !self.playing.is_empty();
         let is_cut = matches!(end, RtmpEnd::Connection(Kicked | Displaced));
-        // The stream knows better than the socket why a player was cut off.
-        let playing = self.playing.first().filter(|_| !is_cut);
-        let of_player = playing.and_then(|playing| playing.pump(now).err());
-        let why = of_player.map_or_else(|| end.to_string(), |end| end.to_string());
+        let of_player = self.end_of_player(end, now);
+        let logged = of_player.as_ref().unwrap_or(end);
+        let why = logged.to_string();
         let is_lost = is_cut || matches!(end, RtmpEnd::Connection(Closed | Lost(_)));
         if !is_lost && !is_player {
             let last_words = self.session.take_output();
             let _ = self.write(&last_words);
         }
         self.stop_all(&why, now);
+        // Players get what came before the end. After the wait below it would be too late for that.
+        for publishing in &mut self.publishing {
+            publishing.pump(now);
+        }
         if !is_lost && !self.shared.is_stopping() {
             self.socket.drain();
         }
         self.socket.shutdown();
-        let level = end.level(self.session.is_handshaken());
+        let level = logged.level(self.session.is_handshaken());
         let (client, name) = (&self.client, &self.name);
         let address = client.address().ip();
         let line = self.shared.line(level, About::Connection, address);

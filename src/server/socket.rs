@@ -17,7 +17,7 @@ const MAX_UNSENT: u32 = 256 * 1024;
 /// A blocking write of replies gives up after this long.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A peer that acknowledges no data for this long is gone.
+/// A peer that acknowledges no data for this long, or has no room for more, is given up by the kernel.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// See the module's documentation. Shared between the connection's own thread, which reads, and the
@@ -68,7 +68,9 @@ impl Socket {
         Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
-    /// Reads what is there, waiting for at most the read timeout.
+    /// Reads what is there, waiting for at most the read timeout, after which it fails with
+    /// [`WouldBlock`](ErrorKind::WouldBlock). With [`TimedOut`](ErrorKind::TimedOut) the kernel has given
+    /// up the connection.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let result = (&self.stream).read(buffer);
         count(&self.received, result)

@@ -34,6 +34,8 @@ pub(crate) const AAC_HEADER: &[u8] = b"\xAF\0\x12\x10";
 pub(crate) struct TestSink {
     taken: Mutex<Vec<u8>>,
     room: AtomicUsize,
+    /// With what its sends fail from now on.
+    pub(crate) failure: Mutex<Option<ErrorKind>>,
     pub(crate) is_shut: AtomicBool,
     pub(crate) is_finished: AtomicBool,
 }
@@ -43,6 +45,7 @@ impl Default for TestSink {
         TestSink {
             taken: Mutex::default(),
             room: AtomicUsize::new(usize::MAX),
+            failure: Mutex::default(),
             is_shut: AtomicBool::new(false),
             is_finished: AtomicBool::new(false),
         }
@@ -76,6 +79,9 @@ impl Sink for TestSink {
             !self.is_finished.load(Ordering::SeqCst),
             "a send after the end"
         );
+        if let Some(kind) = *self.failure.lock().unwrap() {
+            return Err(kind.into());
+        }
         let mut room = self.room.load(Ordering::SeqCst);
         let mut taken = self.taken.lock().unwrap();
         let before = taken.len();

@@ -1,12 +1,13 @@
 //! Players that read slowly, or not at all.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use brooklet::live::out::join::Join;
-use brooklet::live::out::subscriber::PlayEnd;
+use brooklet::live::out::subscriber::{PlayEnd, Subscriber};
 
-use crate::fixture::{Fixture, Got, TestSink};
+use crate::fixture::{Fixture, Got, Player, TestSink};
 
 #[test]
 fn a_player_at_half_the_rate_skips_to_keyframes() {
@@ -217,4 +218,43 @@ fn a_batch_waits_for_more_messages_but_never_delays_a_keyframe() {
     assert_eq!(sends[1..10], [0, 0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(sends[10], 10);
     assert_eq!(sends[20], 10);
+}
+
+/// The kernel closes a connection whose client takes nothing, mostly before the socket was full for as
+/// long.
+#[test]
+fn a_player_that_the_kernel_gives_up_has_stalled() {
+    let fixture = Fixture::published();
+    let [live, paused, reset] = [(); 3].map(|()| fixture.play(Join::Live));
+    fixture.frame(0, true, 1_000);
+    fixture.pump();
+    let act = |player: &Player, act: &mut dyn FnMut(&mut Subscriber)| {
+        let now = fixture.now.get();
+        fixture.stream.with_subscriber(player.id, now, |s| act(s))
+    };
+    assert!(act(&paused, &mut |s| s.set_paused(true)).is_ok());
+    // One whose client is gone without a word: nothing was on its way to it.
+    let end = act(&paused, &mut |s| s.lose(ErrorKind::TimedOut));
+    assert_eq!(end, Err(PlayEnd::Io(ErrorKind::TimedOut)));
+    let end = act(&reset, &mut |s| s.lose(ErrorKind::ConnectionReset));
+    assert_eq!(end, Err(PlayEnd::Io(ErrorKind::ConnectionReset)));
+    // A send may fail before the connection's thread has said what its read has found.
+    let end = act(&live, &mut |s| s.lose(ErrorKind::BrokenPipe));
+    assert_eq!(end, Err(PlayEnd::Io(ErrorKind::BrokenPipe)));
+    let end = act(&live, &mut |s| s.lose(ErrorKind::TimedOut));
+    assert_eq!(end, Err(PlayEnd::Stalled));
+    assert!(live.sink.is_shut.load(Ordering::SeqCst));
+}
+
+#[test]
+fn a_send_that_times_out_is_a_stall() {
+    let fixture = Fixture::published();
+    let sink = Arc::new(TestSink::default());
+    let player = fixture.play_with(Join::Live, sink.clone());
+    fixture.frame(0, true, 1_000);
+    fixture.pump();
+    *sink.failure.lock().unwrap() = Some(ErrorKind::TimedOut);
+    fixture.frame(40, false, 1_000);
+    fixture.pump();
+    assert_eq!(fixture.end_of(&player), Some(PlayEnd::Stalled));
 }

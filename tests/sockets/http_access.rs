@@ -389,6 +389,37 @@ fn each_refusal_is_in_the_log_with_its_reason() {
 }
 
 #[test]
+fn wrong_keys_for_the_state_are_logged() {
+    let server = Brooklet::start_with(&["--play-key", "play-key"], |command| {
+        command.env("BROOKLET_API_KEY", "api-key");
+    });
+    let ask = |target: &str, authorization: &str| {
+        let mut client = HttpClient::connect(server.http_address());
+        let field = format!("Connection: close\r\nAuthorization: {authorization}\r\n");
+        client.request("GET", target, &field);
+        client.answer();
+    };
+    // Right ones, each where it counts, and none.
+    ask("/api/v1/streams?key=play-key", "none");
+    ask("/metrics", "Bearer api-key");
+    ask("/api/v1/connections", API_KEY);
+    ask("/stat", "none");
+    ask("/api/v1/connections", "none");
+    for (target, authorization, asked) in [
+        ("/api/v1/streams?key=guess", "none", "for /api/v1/streams"),
+        ("/metrics", "Bearer guess", "for /metrics"),
+        ("/stat?api_key=guess", "none", "for /stat"),
+        ("/api/v1/connections", WRONG, "for /api/v1/connections"),
+    ] {
+        ask(target, authorization);
+        server.wait_for_log(&format!("asked {asked} with a wrong key"), 1);
+    }
+    let printed = server.printed();
+    assert_eq!(printed.matches("with a wrong key").count(), 4, "{printed}");
+    assert!(!printed.contains("guess"), "{printed}");
+}
+
+#[test]
 fn no_key_and_no_guess_is_logged() {
     let server = Brooklet::start_with(&["--play-key", "play-key", "--log", "trace"], |command| {
         command.env("BROOKLET_API_KEY", "api-key");

@@ -117,6 +117,42 @@ fn players_survive_a_publisher_that_vanishes_and_comes_back() {
 }
 
 #[test]
+fn what_came_before_a_protocol_error_reaches_players() {
+    let server = server(Config::default());
+    let address = server.rtmp_addresses()[0];
+    let mut publisher = Client::publishing(address, "live", "door");
+    let mut player = Client::playing(address, "live", "door");
+    publisher.send_headers();
+    // A keyframe of ten bytes, and in the same read a chunk that refers to an earlier one.
+    publisher.send(b"\x06\0\0\x28\0\0\x0A\x09\x01\0\0\0\x17\x01\0\0\0\0\0\0\x07\x41\xE8");
+    assert!(publisher.until_closed().is_empty());
+    // It has been sent by now, without waiting for the next tick of the player's thread.
+    player.socket().set_nonblocking(true).unwrap();
+    assert_eq!(player.wait_for_media().number(), 7);
+}
+
+#[test]
+fn a_connection_cannot_publish_a_stream_twice() {
+    let server = Brooklet::start(&[]);
+    let address = server.address();
+    let mut publisher = Client::publishing(address, "live", "door");
+    publisher.send_command(0, "createStream", 5.0, Value::Null, vec![]);
+    publisher.wait_for_command("_result");
+    let arguments = vec![text("door"), text("live")];
+    publisher.send_command(2, "publish", 6.0, Value::Null, arguments);
+    let (level, code, description) = publisher.wait_for_status();
+    assert_eq!((&*level, &*code), ("error", "NetStream.Publish.BadName"));
+    let why = "the connection publishes this stream already";
+    assert_eq!(description, why);
+    server.wait_for_log(&format!("(test) refused to publish live/door: {why}"), 1);
+    // The first one goes on.
+    let mut player = Client::playing(address, "live", "door");
+    publisher.send_headers();
+    publisher.send_frame(7, 40, true, 500);
+    assert_eq!(player.wait_for_media().number(), 7);
+}
+
+#[test]
 fn when_the_grace_time_ends_players_are_notified_and_closed() {
     let server = server(short_grace());
     let address = server.rtmp_addresses()[0];

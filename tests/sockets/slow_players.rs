@@ -134,3 +134,36 @@ fn two_stalled_players_for_a_minute_do_not_grow_the_server() {
         stalled.until_closed();
     }
 }
+
+/// The kernel gives up a connection that takes nothing for 20 s, in most cases before the server does.
+#[test]
+#[ignore = "needs half a minute of real time"]
+fn players_that_stop_reading_are_logged_as_stalled() {
+    /// 300 kbit/s: the kernel's buffers last for some seconds.
+    const FRAME_LEN: usize = 1_250;
+
+    let server = Brooklet::start(&[]);
+    let publisher = Client::publishing(server.address(), "live", "door");
+    let players: Vec<_> = (0..6)
+        .map(|_| {
+            let player = Client::playing(server.address(), "live", "door");
+            socket2::SockRef::from(player.socket())
+                .set_recv_buffer_size(2048)
+                .unwrap();
+            player
+        })
+        .collect();
+    let _publisher = publish(publisher, Instant::now(), 40, FRAME_LEN);
+    let printed = server.printed();
+    for line in printed
+        .lines()
+        .filter(|line| line.contains(" disconnected: "))
+    {
+        println!("{line}");
+    }
+    let stalled = " disconnected: stalled: it stopped reading, or reads too slowly";
+    let warned = printed
+        .lines()
+        .filter(|l| l.contains("warn") && l.contains(stalled));
+    assert_eq!(warned.count(), players.len(), "{printed}");
+}

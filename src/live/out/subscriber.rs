@@ -38,7 +38,7 @@ const MAX_STALL: Millis = 20_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlayEnd {
     /// The receiver was in the middle of a message that has left the log, or took no byte for a long
-    /// time.
+    /// time, as this program or the kernel has noticed.
     Stalled,
     /// The receiver asked for more replies than it read.
     ControlOverflow,
@@ -383,7 +383,7 @@ impl Subscriber {
                 Ok(SendStep::Idle) => break false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.fail(PlayEnd::Io(error.kind()));
+                    self.lose(error.kind());
                     break false;
                 }
             }
@@ -421,6 +421,24 @@ impl Subscriber {
         ) {
             self.sink.shutdown();
         }
+    }
+
+    /// Ends it because its socket has failed. What its own thread has read from the socket replaces what
+    /// a send has found: the kernel reports a timeout once, to either of them, and the other one finds a
+    /// broken pipe.
+    pub fn lose(&mut self, kind: ErrorKind) {
+        let is_receiving = matches!(self.cursor, LogCursor::At(_)) && !self.is_paused;
+        // The kernel gives up a connection whose client takes nothing, and one whose client is gone.
+        let has_stalled = kind == ErrorKind::TimedOut && (is_receiving || !self.is_at_boundary());
+        let end = if has_stalled {
+            PlayEnd::Stalled
+        } else {
+            PlayEnd::Io(kind)
+        };
+        if let Some(PlayEnd::Io(_)) = self.end() {
+            self.ending = Ending::No;
+        }
+        self.fail(end);
     }
 
     /// Ends it at once. Its own thread removes it some time later, so memory is freed here.

@@ -58,7 +58,11 @@ impl Audience {
         let subscriber = Subscriber::new(request, log, now);
         push(&mut self.subscribers, subscriber);
         self.note_needs(log);
-        self.peak_viewers = self.peak_viewers.max(self.subscribers.len());
+    }
+
+    /// Notes how many viewers there are, with this number by HLS.
+    pub(super) fn note_viewers(&mut self, by_hls: usize) {
+        self.peak_viewers = self.peak_viewers.max(self.subscribers.len() + by_hls);
     }
 
     /// Detaches a subscriber.

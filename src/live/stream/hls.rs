@@ -14,7 +14,12 @@ use crate::live::{Millis, lock};
 impl Stream {
     /// Answers a request, or says how long it has to wait.
     pub fn ask_hls(&self, request: HlsRequest, asker: &Asker) -> Result<Look, Unavailable> {
-        self.with_hls(|hls, stream| hls.ask(request, asker, stream))
+        let state = &mut *lock(&self.state);
+        let look = state.with_hls(|hls, stream| hls.ask(request, asker, stream));
+        if let HlsRequest::Media(_) = request {
+            state.note_viewers(asker.now);
+        }
+        look
     }
 
     /// Looks for the answer to a request that waits. `is_last`: it doesn't wait any longer.
@@ -96,10 +101,15 @@ impl Stream {
     }
 
     fn with_hls<T>(&self, act: impl FnOnce(&mut Hls, &mut StreamContext<'_>) -> T) -> T {
-        let state = &mut *lock(&self.state);
-        let (life, intake) = (&state.life, &state.intake);
+        lock(&self.state).with_hls(act)
+    }
+}
+
+impl StreamState {
+    fn with_hls<T>(&mut self, act: impl FnOnce(&mut Hls, &mut StreamContext<'_>) -> T) -> T {
+        let (life, intake) = (&self.life, &self.intake);
         let mut context = StreamContext {
-            log: &mut state.log,
+            log: &mut self.log,
             tracks: &intake.tracks,
             are_tracks_known: intake.are_tracks_known(),
             announced_bandwidth: intake.publish.announced_bandwidth,
@@ -107,6 +117,6 @@ impl Stream {
             was_published: life.generation > 0,
             has_ended: life.has_ended(),
         };
-        act(&mut state.hls, &mut context)
+        act(&mut self.hls, &mut context)
     }
 }

@@ -129,6 +129,23 @@ impl Guard {
         passed.is_ok() && is_right
     }
 
+    /// Whether a request without privileges has sent a key or password that wasn't accepted. `visitor`: what
+    /// the client may see, if it asked for a list of streams.
+    pub(in crate::server) fn has_refused(
+        &self,
+        credentials: &Credentials<'_>,
+        visitor: Option<&Visitor<'_>>,
+    ) -> bool {
+        let may_see = visitor.is_some_and(Visitor::is_known);
+        if credentials.are_for_streams() && !may_see && !self.may_all_play() {
+            return true;
+        }
+        let basic = credentials.basic.as_ref();
+        let is_guess = basic.is_some_and(|login| !self.rules.is_login_to_play(login));
+        let is_for_api = is_guess || credentials.bearer.is_some() || credentials.api_key.is_some();
+        is_for_api && self.rules.api_key().is_some()
+    }
+
     /// Refuses an unprivileged request for something that takes privileges.
     pub(in crate::server) fn api_refusal(&self) -> Refusal {
         if self.rules.api_key().is_some() {

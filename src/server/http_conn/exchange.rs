@@ -157,7 +157,8 @@ impl<'a> Exchange<'a> {
         );
     }
 
-    fn warn(&self, about: About, what: std::fmt::Arguments<'_>) {
+    /// Logs a warning about the client.
+    pub(super) fn warn(&self, about: About, what: std::fmt::Arguments<'_>) {
         let client = self.client;
         let line = self.shared.warn(about, client.address().ip());
         line.say(format_args!("{client} {what}"));

@@ -13,6 +13,7 @@ use crate::live::report::{ViewerReport, sum};
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::Shared;
 use crate::server::access::Visitor;
+use crate::server::lines::About;
 use crate::server::wall_clock;
 use crate::status::{ConnectionReport, ServerStatus, Source, StreamStatus, api, metrics, stat};
 
@@ -37,6 +38,7 @@ pub(super) fn reply<'s>(
     let (client, credentials) = (exchange.client, &exchange.credentials);
     let is_privileged = guard.is_privileged(client, credentials, &exchange.page, shared.now());
     if matches!(route, Route::Connections | Route::Connection(_)) && !is_privileged {
+        log_wrong_key(exchange, route, None);
         return Err(response_to(&guard.api_refusal(), true));
     }
     if !is_privileged {
@@ -59,6 +61,9 @@ pub(super) fn reply<'s>(
     exchange.look_at(looks)?;
     // Checking credentials may have to wait, so it comes first: the figures are to be fresh.
     let visitor = (!is_privileged).then(|| guard.visitor(client, credentials, shared.now()));
+    if visitor.is_some() {
+        log_wrong_key(exchange, route, visitor.as_ref());
+    }
     Ok(Reply::Status(StatusReply {
         content_type,
         write,
@@ -95,6 +100,26 @@ impl StatusReply<'_> {
             (self.write)(out, &status, &mut self.lister)
         })
     }
+}
+
+/// Logs that a request without privileges has sent a key or password that wasn't accepted. Not the path
+/// that was asked for, whose query holds it.
+fn log_wrong_key(exchange: &Exchange<'_>, route: &Route, visitor: Option<&Visitor<'_>>) {
+    let guard = &exchange.shared.guard;
+    if !guard.has_refused(&exchange.credentials, visitor) {
+        return;
+    }
+    let what = match route {
+        Route::Connection(_) => "to end a connection",
+        Route::Connections => "for /api/v1/connections",
+        Route::Metrics => "for /metrics",
+        Route::Stat => "for /stat",
+        _ => "for /api/v1/streams",
+    };
+    exchange.warn(
+        About::Connection,
+        format_args!("asked {what} with a wrong key or password, or after too many of them"),
+    );
 }
 
 /// Ends a connection.

@@ -230,9 +230,9 @@ impl Viewing {
                     self.handle_input(input, connection)?;
                 }
                 Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut => self.tick(connection)?,
+                    ErrorKind::WouldBlock => self.tick(connection)?,
                     ErrorKind::Interrupted => {}
-                    kind => return Err(ConnectionEnd::Lost(kind).into()),
+                    kind => return Err(self.lost(kind, connection)),
                 },
             }
         }
@@ -352,6 +352,13 @@ impl Viewing {
         let _ = self
             .playing
             .with_subscriber(now, &mut |s| s.queue_end(PlayEnd::Finished, &last));
+    }
+
+    /// Why the connection ends after a read has failed.
+    fn lost(&self, kind: ErrorKind, connection: &Connection) -> HttpEnd {
+        let stalled = self.playing.lose(kind, connection.shared.now());
+        let end = stalled.map_or(ConnectionEnd::Lost(kind), ConnectionEnd::Player);
+        end.into()
     }
 
     /// Why the connection was closed: the stream may have done it.

@@ -29,6 +29,14 @@ impl RtmpConnection {
         let Granted {
             key, is_trusted, ..
         } = granted;
+        if self
+            .publishing
+            .iter()
+            .any(|p| p.is_live() && *p.stream.key() == key)
+        {
+            self.refuse_second(message_stream_id, &key);
+            return Ok(());
+        }
         let taken = match self.pay_for_publish(&key, now) {
             Ok(taken) => taken,
             Err(exceeded) => {
@@ -95,6 +103,16 @@ impl RtmpConnection {
         self.shared.handler.unpublish(&self.client, key);
         self.session.refuse_stream(id, code, why);
         RtmpEnd::refused(&format!("publish {key}"), why)
+    }
+
+    /// Refuses to publish a stream that the connection publishes on another message stream already. That
+    /// publish goes on; as a takeover the new one would end both.
+    fn refuse_second(&mut self, id: u32, key: &StreamKey) {
+        let why = "the connection publishes this stream already";
+        let refused = self.take_back(id, key, BAD_NAME, why);
+        let (client, name) = (&self.client, &self.name);
+        let line = self.shared.warn(About::Publishing, client.address().ip());
+        line.say(format_args!("{client}{name} {refused}"));
     }
 
     /// Takes the cost of a publish from the allowance.

@@ -1,5 +1,6 @@
 //! Deadlines of a connection, and how long its thread sleeps.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::{RtmpConnection, RtmpEnd};
@@ -96,6 +97,19 @@ impl RtmpConnection {
         }
         let result = self.socket.set_read_timeout(timeout);
         result.map_err(|error| ConnectionEnd::Lost(error.kind()).into())
+    }
+
+    /// Why the connection ends after a read has failed, of which its plays are told.
+    #[inline(never)] // Keeps these locals off the stack of a connection that lives.
+    pub(super) fn lost(&self, kind: ErrorKind) -> RtmpEnd {
+        let now = self.shared.now();
+        let mut end = ConnectionEnd::Lost(kind);
+        for playing in &self.playing {
+            if let Some(stalled) = playing.lose(kind, now) {
+                end = ConnectionEnd::Player(stalled);
+            }
+        }
+        end.into()
     }
 
     /// Why a read has come to the end of what the client sends.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use brooklet::live::hls::playlist::{Carried, MediaContext, write_media};
 use brooklet::live::hls::segments::Wanted;
 use brooklet::live::life::Grace;
+use brooklet::live::out::join::Join;
 use brooklet::live::stream::Outlook;
 
 use super::*;
@@ -222,4 +223,18 @@ fn a_stream_for_which_a_request_waits_is_not_deserted() {
     stream.end_hls_wait(now + 9_000);
     assert_eq!(advance(now + 38_999).until, Some(now + 39_000));
     assert_eq!(advance(now + 39_000), Outlook::default());
+}
+
+#[test]
+fn the_most_viewers_at_a_time_include_those_by_hls() {
+    let fixture = watched(1024);
+    let player = fixture.play(Join::Live);
+    let report = fixture.stream.report(fixture.now.get());
+    assert_eq!((report.viewer_count(), report.peak_viewers), (2, 2));
+    fixture.stream.leave(player.id);
+    let fixture = published(1024);
+    let _player = fixture.play(Join::Live);
+    ask(&fixture);
+    let report = fixture.stream.report(fixture.now.get());
+    assert_eq!((report.viewer_count(), report.peak_viewers), (2, 2));
 }
