@@ -30,7 +30,6 @@ pub struct Assembly {
     shared: Rc<AssemblyBlocks>,
 }
 
-#[derive(Default)]
 struct AssemblyBlocks {
     /// Blocks come from those for strangers, as long as none are kept.
     is_bounded: bool,
@@ -53,10 +52,14 @@ impl Assembly {
     fn with(arena: Arena, allowance: Allowance, is_bounded: bool) -> Assembly {
         Assembly {
             arena,
+            // Without `..default()`, which would put a second one on the thread's stack.
             shared: Rc::new(AssemblyBlocks {
                 is_bounded,
                 allowance,
-                ..AssemblyBlocks::default()
+                tables: RefCell::default(),
+                most: Cell::new(0),
+                spare: RefCell::default(),
+                held: Cell::new(0),
             }),
         }
     }

@@ -57,7 +57,7 @@ impl Playing {
         shared: &Shared,
         key: &StreamKey,
         message_stream_id: u32,
-        request: &dyn Fn(u64) -> JoinRequest,
+        request: impl Fn(u64) -> JoinRequest,
         taken: Taken,
         now: Millis,
     ) -> Playing {

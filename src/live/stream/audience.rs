@@ -15,7 +15,6 @@ use crate::rtmp::server_session::Over;
 const MAX_SKIPS: usize = 16;
 
 /// See the module's documentation.
-#[derive(Default)]
 pub(super) struct Audience {
     /// How long messages may wait for others before they are sent, in ms.
     batch: u32,
@@ -40,11 +39,19 @@ pub(super) struct Audience {
 
 impl Audience {
     pub(super) fn new(batch: Millis, max_lag: Millis, desks: Desks) -> Audience {
+        // Without `..default()`, which would put a second one on the stack of a thread that joins.
         Audience {
             batch: batch.try_into().unwrap_or(u32::MAX),
             max_lag: max_lag.try_into().unwrap_or(u32::MAX),
             desks,
-            ..Audience::default()
+            subscribers: Vec::new(),
+            pumped_to: 0,
+            due: When::default(),
+            skips: Vec::new(),
+            peak_viewers: 0,
+            past: Delivered::default(),
+            rate: ByteRate::default(),
+            rated: 0,
         }
     }
 

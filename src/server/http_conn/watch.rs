@@ -104,7 +104,7 @@ pub(super) fn media(
         request
     };
     let (shared, now) = (exchange.shared, exchange.shared.now());
-    let playing = Playing::start(shared, &admission.key, 0, &request, taken, now);
+    let playing = Playing::start(shared, &admission.key, 0, request, taken, now);
     Ok(Reply::Viewing(Viewing {
         playing,
         carrier,

@@ -120,7 +120,7 @@ impl RtmpConnection {
             }
         };
         let shared = &self.shared;
-        let playing = Playing::start(shared, key, message_stream_id, &request, taken, now);
+        let playing = Playing::start(shared, key, message_stream_id, request, taken, now);
         let state = if playing.is_live() {
             String::new()
         } else {
