@@ -281,7 +281,7 @@ impl Publishing {
         matches!(self.course, Course::Live)
     }
 
-    /// Gives up the oldest message of the stream for a block.
+    /// Evicts the oldest message of the stream to free a block; false if it has none to evict.
     pub(super) fn evict(&self) -> bool {
         self.stream.evict_oldest(self.generation)
     }

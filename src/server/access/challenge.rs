@@ -1,7 +1,7 @@
 //! Login challenges that wait for their answers.
 //!
-//! Each is for one client, for one use and for a minute. The table is small: asking for a challenge
-//! costs a client nothing, so one that asks for many loses its own first.
+//! A challenge is valid for one client, once, and for a minute. The table is small: asking for a
+//! challenge costs a client nothing, so a client that asks for many loses its own first.
 
 use std::net::IpAddr;
 use std::sync::Mutex;
@@ -13,14 +13,14 @@ use crate::rtmp::authmod::Challenge;
 /// How long a challenge can be answered.
 const LIFE: Millis = 60_000;
 
-/// Challenges of all clients, and of one.
+/// The maximum number of challenges of all clients together, and of one.
 const MAX: usize = 64;
 const MAX_PER_CLIENT: usize = 8;
 
 /// See the module's documentation.
 #[derive(Default)]
 pub(super) struct Challenges {
-    /// The oldest first.
+    /// Sorted by age, the oldest first.
     pending: Mutex<Vec<Pending>>,
 }
 
@@ -54,8 +54,8 @@ impl Challenges {
         });
     }
 
-    /// Removes and returns the challenge that a client answers. An empty token means the newest one:
-    /// simple clients send none.
+    /// Removes and returns the challenge that a client answers. An empty token means the newest
+    /// challenge: simple clients send no token.
     pub(super) fn take(
         &self,
         address: IpAddr,

@@ -8,15 +8,15 @@ use crate::allowance::Exceeded;
 /// Why there is no place for a connection, or for what it wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Full {
-    /// `--max-connections`
+    /// The limit `--max-connections` is reached.
     InAll(usize),
-    /// `--max-per-address`
+    /// The limit `--max-per-address` is reached.
     PerAddress(usize),
-    /// `--max-connect-rate`
+    /// The limit `--max-connect-rate` is exceeded.
     Rate(u32),
-    /// The machine doesn't have the memory that another connection may take.
+    /// The machine doesn't have the memory that another connection may need.
     Memory(usize),
-    /// No thread can be started for it.
+    /// No thread can be started for the connection.
     Thread(ErrorKind),
     /// All places for viewers are taken.
     Viewing(usize),

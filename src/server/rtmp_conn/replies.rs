@@ -48,8 +48,8 @@ impl RtmpConnection {
                 }
             });
             match result {
-                // Another play may be in the middle of a message. These replies have to wait for its
-                // end.
+                // Replies may have to wait until another play has completed its message; until then, the
+                // thread wakes more often.
                 Ok(has_unsent) => self.has_unsent_replies |= has_unsent && self.playing.len() > 1,
                 Err(PlayEnd::Left) => {}
                 Err(end) => return Err(ConnectionEnd::Player(end).into()),
