@@ -37,7 +37,7 @@ fn interfaces() -> Vec<IpAddr> {
     Vec::new()
 }
 
-/// `HOST`, or `HOST:PORT` unless the port is the usual one.
+/// Returns `HOST:PORT`, or `HOST` if the port is the usual one.
 pub fn host(ip: IpAddr, port: u16, usual_port: u16) -> String {
     match ip {
         IpAddr::V4(ip) if port == usual_port => ip.to_string(),
@@ -51,9 +51,8 @@ pub fn page(ip: IpAddr, port: u16) -> String {
     format!("http://{}/", host(ip, port, HTTP_USUAL_PORT))
 }
 
-/// The URL of the page for people near a publisher: at the address `local` of this machine, to which
-/// the publisher has connected. If that is loopback, at another address of this machine, if there is
-/// one.
+/// The URL of the page for people near a publisher that has connected to the address `local` of this
+/// machine. Uses that address, or if it is loopback, another address of this machine if there is one.
 pub(crate) fn page_beside(local: IpAddr, listening: &[SocketAddr]) -> Option<String> {
     let local = local.to_canonical();
     let covers_local = |address: &&SocketAddr| {
