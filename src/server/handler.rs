@@ -52,7 +52,7 @@ pub trait Handler: Send + Sync {
         Ok(())
     }
 
-    /// Notes that a client whose connect was accepted is gone.
+    /// Called when a client whose connect was accepted is gone.
     fn disconnect(&self, client: &Client) {}
 
     /// Decides about a client that wants to publish. The handler may also change the name of the stream.
@@ -60,7 +60,7 @@ pub trait Handler: Send + Sync {
         Ok(())
     }
 
-    /// Notes that a publish has ended. Players of the stream may still wait for the next one.
+    /// Called when a publish has ended. Players of the stream may still wait for the next one.
     fn unpublish(&self, client: &Client, stream: &StreamKey) {}
 
     /// Decides about a client that wants to play. The handler may also change the stream that it plays.
@@ -72,12 +72,12 @@ pub trait Handler: Send + Sync {
         Ok(())
     }
 
-    /// Notes that a play has ended.
+    /// Called when a play has ended.
     fn stop(&self, client: &Client, stream: &StreamKey) {}
 
-    /// Notes that a publisher has sent metadata for its stream, or withdrawn it (`None`). The properties
-    /// are read from the message itself, in the order in which they were sent: [find](Properties::find)
-    /// one, or clone the view and iterate over all.
+    /// Called when a publisher has sent metadata for its stream, or withdrawn it (`None`). The
+    /// properties are read from the message itself, in the order in which they were sent:
+    /// [find](Properties::find) one, or clone the view and iterate over all.
     fn metadata(&self, client: &Client, stream: &StreamKey, properties: Option<&Properties<'_>>) {}
 }
 

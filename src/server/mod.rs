@@ -76,6 +76,7 @@ struct Shared {
     rates: Rates,
     /// The rate of HTTP requests, by address.
     requests: Rates,
+    /// The rate at which streams are locked for lists, by address.
     looks: Rates,
     scratches: Scratches,
     refused: Refused,
