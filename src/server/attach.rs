@@ -340,7 +340,7 @@ mod tests {
     use crate::live::life::Publisher;
     use crate::server::Server;
 
-    /// Longer than a subscriber may take nothing, in ms.
+    /// A time in ms after which a subscriber that accepts nothing is closed.
     const TOO_LONG: u64 = 20_001;
 
     #[test]
@@ -367,7 +367,7 @@ mod tests {
                 .append(generation, Medium::Video, timestamp, parts, now)
                 .unwrap();
         }
-        // The inbox takes the first message, and not the second one.
+        // The inbox accepts the first message, but not the second one.
         assert!(stream.pump(now).has_unsent);
         assert!(stream.pump(now + TOO_LONG - 1).has_unsent);
         stream.pump(now + TOO_LONG);

@@ -371,7 +371,7 @@ mod tests {
     use crate::live::out::subscriber::{MAX_CONTROL_LEN, Subscriber};
     use crate::server::playing::PLAY_COST;
 
-    /// Fails if the fixed cost grows: a connection that plays takes less than 4 KiB, and the rest of its
+    /// Fails if the fixed cost grows: a connection that plays needs less than 4 KiB, and the rest of its
     /// allowance is for its chunk streams and the texts of its commands.
     #[test]
     fn the_fixed_cost_of_a_connection_is_bounded() {

@@ -105,14 +105,14 @@ mod tests {
                  (KHTML, like Gecko and so on)",
                 "Mozilla/5.0 (Windows NT 10.0; Win64; x64; and more) AppleWebKit/537.36000000000000",
             ),
-            // No word ends where something would be left.
+            // There is no space at which the name could be cut.
             (&"x".repeat(200), &"x".repeat(110)),
             (&"カ".repeat(50), &"カ".repeat(36)),
             (
                 &format!("a {}", "x".repeat(200)),
                 &format!("a {}", "x".repeat(108)),
             ),
-            // All of it one comment: then between words.
+            // Everything is one comment, so the name is cut between its words.
             (
                 &format!("a ({})", "word ".repeat(40)),
                 &format!("a ({}word", "word ".repeat(20)),

@@ -115,7 +115,7 @@ mod tests {
         let challenges = Challenges::default();
         challenges.add(host(1), "bob", challenge(7), 1_000);
         assert_eq!(challenges.take(host(1), "bob", &token(7), 61_000), None);
-        // Expired ones don't take the places of others.
+        // Expired challenges don't occupy the places of others.
         (0..MAX as u8).for_each(|n| challenges.add(host(n.into()), "bob", challenge(n), 61_000));
         assert_eq!(lock(&challenges.pending).len(), MAX);
         assert!(challenges.take(host(0), "bob", &token(0), 61_000).is_some());

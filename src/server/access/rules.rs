@@ -266,7 +266,7 @@ mod tests {
     use crate::config::User;
     use crate::rtmp::server_session::Connect;
 
-    /// Publishing takes the key `pub-key`, or for one stream its own, or the user bob.
+    /// Publishing requires the key `pub-key` (`own-key` for one stream), or the user bob.
     fn rules(play: Access) -> Rules {
         let keys = ["pub-key", "live/own=own-key"].map(|text| Key::parse(text).unwrap());
         Rules {
@@ -321,7 +321,7 @@ mod tests {
             ("live/own?key=pub-key", "attempt, Unproved"),
             ("live/door?key=own-key", "attempt, Unproved"),
             ("live/door?key=api-key", "attempt, Unproved"),
-            // Without an app and a name before it, the last part is no key.
+            // Without an app and a name before it, the last part isn't a key.
             ("pub-key", "Unproved"),
             ("live/pub-key", "Unproved"),
             // Names are shown to all.

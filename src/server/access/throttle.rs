@@ -328,7 +328,7 @@ mod tests {
         assert!(!throttle.are_many(address(1), Purpose::Publish, 4));
     }
 
-    /// A throttle that delays for so long that only its end ends a delay, and who waits there.
+    /// A throttle whose delays are so long that only its end ends them, and the clients that wait there.
     struct Room {
         throttle: Arc<Throttle>,
         waiting: Vec<thread::JoinHandle<Result<(), Throttled>>>,

@@ -239,7 +239,7 @@ mod tests {
         connections
     }
 
-    /// The connections that are displaced by a newcomer from this address.
+    /// Returns the connections that are displaced by a newcomer from this address.
     fn displaced(connections: &Connections, address: &str) -> Result<Vec<u64>, Full> {
         let mut registry = lock(&connections.registry);
         let origin = one_client(address.parse().unwrap());

@@ -223,7 +223,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes down what it is asked and notified of.
+    /// A handler that records all questions and notifications.
     #[derive(Default)]
     struct Witness(Mutex<Vec<String>>);
 

@@ -142,7 +142,7 @@ mod tests {
             (0..max).for_each(|_| add(1));
             (0..max).for_each(|_| add(2));
             assert_eq!(places.len(), 2 * per_client, "of {max}");
-            // Places that are given back are free again.
+            // Places that were given back are free again.
             drop(places.pop());
             assert!(waiters.try_add(client(2)).is_some());
         }
