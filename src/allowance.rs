@@ -1,7 +1,7 @@
 //! The allowance: the number of bytes that the server may keep outside of the arena for one connection.
 //!
 //! ```text
-//! per connection   stack of its thread   12 KiB   what publishers and players touch of it
+//! per connection   stack of its thread   12 KiB   the part that publishers and players touch
 //!                  allowance             10 KiB   everything else that is kept for it
 //!                  rounding               2 KiB   of the allocator
 //! ```

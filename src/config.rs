@@ -70,7 +70,7 @@ settings! {
     /// # Ok::<(), std::net::AddrParseError>(())
     /// ```
     Config {
-        /// Addresses to listen on for RTMP. `[::]` accepts IPv4 clients too.
+        /// Addresses to listen on for RTMP. `[::]` accepts IPv4 clients, too.
         rtmp: Vec<SocketAddr> = vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, RTMP_PORT))],
         /// Addresses to listen on for HTTP; none if empty.
         http: Vec<SocketAddr> = if cfg!(feature = "http") {

@@ -12,7 +12,7 @@
 //!        v
 //!  rtmp::server_session    messages -> events, replies
 //!        v
-//!  live::intake            what each message is, and its place in time
+//!  live::intake            kind and timestamp of each message
 //!        v
 //!  live::log               [K][p][a][p][a][p][K][p][a][p]   <- the history, in blocks
 //!                           ^           ^           ^

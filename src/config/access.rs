@@ -89,6 +89,7 @@ pub struct Key {
 impl Key {
     /// Parses `KEY`, `NAME=KEY` or `APP/*=KEY`; the error says what was expected.
     pub fn parse(text: &str) -> Result<Key, &'static str> {
+        // At the last `=`, since a key can't contain one.
         let (scope, key) = match text.rsplit_once('=') {
             Some((name, key)) => (Scope::parse(name).ok_or(NAME)?, key),
             None => (Scope::All, text),
@@ -180,6 +181,7 @@ impl User {
         const USER: &str = "NAME:PASSWORD, with a name of at most 64 letters (A-Z, a-z), digits and \
                             any of . _ ~ -, and a password of 1 to 128 bytes";
 
+        // At the first colon, since only the password may contain more of them.
         let (name, password) = text.split_once(':').ok_or(USER)?;
         let is_name = (1..=MAX_USER_LEN).contains(&name.len()) && name.bytes().all(is_unreserved);
         let is_password = (1..=MAX_PASSWORD_LEN).contains(&password.len())

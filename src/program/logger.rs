@@ -55,7 +55,7 @@ struct State {
     is_writing: bool,
 }
 
-/// Starts logging to standard error at this level, or as `RUST_LOG` says. Panics are logged too.
+/// Starts logging to standard error at this level, or as `RUST_LOG` says. Panics are logged, too.
 pub(crate) fn init(level: Option<LevelFilter>) -> io::Result<Logger> {
     // `io::stderr` isn't used, because a thread that holds its lock may wait forever for a slow reader.
     let out = stderr()?;
@@ -196,6 +196,7 @@ impl Queue {
                 let result = self.changed.wait(state);
                 state = result.unwrap_or_else(PoisonError::into_inner);
             }
+            // Swapped, so that threads can log during the write, and no memory is allocated.
             std::mem::swap(&mut state.lines, &mut lines);
             let left_out = std::mem::take(&mut state.left_out);
             state.is_writing = true;

@@ -153,8 +153,8 @@ impl Guard {
         self.rules.access(Action::Play).is_open()
     }
 
-    /// Has a client log in by challenge and response if users are configured for its action, unless its
-    /// app or URL contains a key or a password, which is checked when it publishes or plays.
+    /// Makes a client log in by challenge and response if users are configured for its action, unless
+    /// its app or URL contains a key or a password, which is checked when it publishes or plays.
     ///
     /// A login takes three connections: the first is asked to log in, the second gets a challenge, the
     /// third answers it. Only the challenge is kept from one to the next.

@@ -48,12 +48,13 @@ impl Action {
 /// How a request reached this server, which decides whether its address can be relied on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// From the client itself.
+    /// The client has sent the request directly.
     #[default]
     Direct,
-    /// Through a trusted proxy, which has named the client's address.
+    /// A trusted proxy has forwarded the request, and named the client's address.
     ByTrustedProxy,
-    /// Through a proxy that isn't trusted or doesn't name the client, which may be anywhere.
+    /// A proxy that isn't trusted, or doesn't name the client, has forwarded the request. The client may
+    /// be anywhere.
     ByUnknownProxy,
 }
 

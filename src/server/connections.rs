@@ -95,6 +95,7 @@ impl Connections {
 
     /// Notes the name that the client of a connection gives itself.
     pub(super) fn note_client(&self, id: u64, name: &str) {
+        // Clients choose the name, and status texts show it.
         let printable = |c: char| match c {
             ' '..='~' => c,
             _ => '?',

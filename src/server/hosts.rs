@@ -14,6 +14,7 @@ pub fn reachable(listening: SocketAddr) -> Vec<IpAddr> {
     let (mut ips, v6): (Vec<_>, Vec<_>) = interfaces()
         .into_iter()
         .filter(|ip| listening.is_ipv6() || ip.is_ipv4())
+        // Link-local addresses need a zone, which differs from machine to machine.
         .filter(|ip| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()))
         .partition(IpAddr::is_ipv4);
     ips.extend(v6);

@@ -50,7 +50,7 @@ struct Limits {
 
 struct ClientLimits {
     client: IpAddr,
-    /// By subject.
+    /// The limits for the client's lines, by subject.
     rates: [Rate; 3],
     left_out: u64,
     /// The time of the first line that was left out since the last report.
@@ -81,6 +81,7 @@ impl Lines {
                 since: 0,
             },
         };
+        // The number of an evicted client's omitted lines is reported now, or it would be lost.
         let evicted = match limits.clients.len() {
             MAX_CLIENTS => limits.clients.remove(0).take_left_out(Millis::MAX),
             _ => None,

@@ -94,6 +94,7 @@ fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) if shared.is_stopping() => {}
             Err(error) => {
+                // Logged once, not with every try while the failure lasts.
                 if !is_failing {
                     log::error!("cannot accept connections on {}: {error}", listener.address);
                 }

@@ -98,7 +98,7 @@ struct Shared {
 }
 
 impl Server {
-    /// Starts a server with this configuration, in an arena of its own and without a handler.
+    /// Starts a server with this configuration, with a new arena and without a handler.
     pub fn start(config: Config) -> Result<Server, StartError> {
         Server::builder(config).start()
     }
@@ -174,6 +174,7 @@ impl Server {
     /// ```
     pub fn connections(&self) -> Vec<ConnectionReport> {
         let mut last = 0;
+        // One at a time, because the list can't stay locked while the table is locked to look up names.
         let next = || {
             let report = self.shared.connection_after(last)?;
             last = report.id;
@@ -243,6 +244,7 @@ impl Server {
         for stream in self.shared.table.streams() {
             stream.close(now);
         }
+        // Wakes the threads that delay a refusal, or their connections would stay open for up to 2 s.
         self.shared.guard.close();
         self.shared.connections.stop_reading();
         if !self.shared.connections.wait_until_empty(POLITE) {

@@ -71,7 +71,7 @@ enum Course {
     /// The publish has ended, and its stream goes on.
     Ended {
         at: Millis,
-        /// When to look at the stream again.
+        /// The time at which the stream has to be advanced again.
         until: Millis,
     },
     /// The publish has ended, and nothing is left to do for it.
@@ -94,7 +94,7 @@ pub(super) struct Publishing {
     is_described: bool,
     data_rate: Rate,
     dropped_data: u32,
-    /// When some player last had unsent bytes.
+    /// The time at which some player last had unsent bytes.
     unsent_at: When,
     /// Whether messages wait to be sent together with later ones.
     is_waiting: bool,
@@ -281,7 +281,8 @@ impl Publishing {
         matches!(self.course, Course::Live)
     }
 
-    /// Evicts the oldest message of the stream to free a block; false if it has none to evict.
+    /// Evicts the oldest message of the stream to free a block; false if it has none, or another
+    /// publisher has taken over.
     pub(super) fn evict(&self) -> bool {
         self.stream.evict_oldest(self.generation)
     }

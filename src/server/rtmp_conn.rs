@@ -63,6 +63,7 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
     let mut connection =
         RtmpConnection::open(Arc::clone(&shared), Arc::clone(&socket), client, &permit);
     connection::run(&mut *connection, &shared, &socket, permit.id);
+    // The grace time needs only the publishes, so everything else is freed before it.
     let left_behind = std::mem::take(&mut connection.publishing);
     drop((connection, socket));
     permit.forget_socket();
@@ -174,6 +175,7 @@ impl RtmpConnection {
                     result?;
                 }
                 Ok(None) => break,
+                // The freed block lets the session continue with the same message.
                 Err(Error::OutOfBlocks) if self.publishing.iter().any(Publishing::evict) => {}
                 Err(error) if error == handshake::HTTP => {
                     let right = self.shared.http_addresses.first();
@@ -279,6 +281,7 @@ impl Conversation for RtmpConnection {
             self.take_blocks(&mut large, is_filled);
             self.check_deadline(now)?;
             self.set_read_timeout(now)?;
+            // Only before publish or play, while clients wait for the acknowledgement of each command.
             if !self.session.is_in_use() {
                 self.socket.acknowledge_quickly();
             }

@@ -89,6 +89,7 @@ impl Socket {
     /// unread.
     pub(crate) fn is_closed_by_peer(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
+        // A peek, so that the byte stays for the next read.
         let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
         let peeked = SockRef::from(&self.stream).recv_with_flags(&mut byte, flags);
         match peeked {

@@ -105,7 +105,7 @@ mod tests {
                  (KHTML, like Gecko and so on)",
                 "Mozilla/5.0 (Windows NT 10.0; Win64; x64; and more) AppleWebKit/537.36000000000000",
             ),
-            // There is no space at which the name could be cut.
+            // No word ends late enough, so the name is cut within a word.
             (&"x".repeat(200), &"x".repeat(110)),
             (&"カ".repeat(50), &"カ".repeat(36)),
             (

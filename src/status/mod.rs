@@ -100,6 +100,7 @@ impl StreamStatus {
 /// Calls a function with each stream.
 fn each_stream(source: &mut dyn Source, mut act: impl FnMut(&mut dyn Source, &StreamStatus)) {
     let mut last = None;
+    // Found by the name of the last one, so that nothing stays locked while a stream is written.
     while let Some(stream) = source.stream_after(last.as_ref()) {
         act(source, &stream);
         last = Some(stream.key);

@@ -31,6 +31,7 @@ const USUAL_APPLICATION: &str = "live";
 
 /// Writes the response to `GET /stat`.
 pub(crate) fn xml(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
+    // A separate walk, because the sums come before the streams in the text.
     let (mut sum_in, mut sum_out) = (0, 0);
     let mut has_usual = false;
     each_live(source, |_, stream| {

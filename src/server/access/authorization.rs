@@ -13,9 +13,9 @@ const MAX_BASE64_LEN: usize = 1024;
 
 /// The supported authentication schemes.
 pub(super) enum Authorization<'a> {
-    /// Sent by browsers, which ask the user and then attach it to every request.
+    /// The scheme of browsers, which ask the user and then attach the credentials to every request.
     Basic { user: String, password: String },
-    /// Sent by programs.
+    /// The scheme of programs.
     Bearer(&'a str),
 }
 

@@ -20,7 +20,7 @@ use crate::http::query;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::query_value;
 
-/// The names of query parameters that hold a key. All mean the same, because devices use different
+/// The names of query parameters that contain a key. All mean the same: different devices use different
 /// names.
 const KEY_NAMES: [&str; 3] = ["key", "token", "secret"];
 
@@ -33,7 +33,7 @@ pub(in crate::server) struct Credentials<'a> {
     pub(super) login: Option<Found<Login<'a>>>,
     /// User and password by HTTP Basic. The password may also be a key.
     pub(super) basic: Option<Login<'a>>,
-    /// Keys for the API: by HTTP Bearer, and in a query.
+    /// The key for the API, by HTTP Bearer and in a query.
     pub(super) bearer: Option<&'a str>,
     pub(super) api_key: Option<Cow<'a, str>>,
     /// Whether the password by HTTP Basic is the key for the API; `basic` is `None` then.
@@ -141,6 +141,7 @@ impl<'a> Credentials<'a> {
     pub(super) fn prove(&self, user: &User) -> bool {
         let login = self.login.as_ref().map(|found| &found.value);
         let logins = login.into_iter().chain(&self.basic);
+        // Not `any`, which stops at the first match, so that the time reveals nothing.
         logins.fold(false, |is_proved, login| is_proved | login.is_of(user))
     }
 }
@@ -148,6 +149,7 @@ impl<'a> Credentials<'a> {
 impl Login<'_> {
     /// Whether name and password are those of a user.
     pub(super) fn is_of(&self, user: &User) -> bool {
+        // `&`, not `&&`, so that both are always compared.
         user.has_name(&self.user) & user.password.is(&self.password)
     }
 }

@@ -228,6 +228,7 @@ impl Visitor<'_> {
     pub(in crate::server) fn may_list(&self, stream: &StreamKey) -> bool {
         let has_key = || {
             let mut keys = self.rules.play.keys_of(stream);
+            // Both sides refer to entries of `play.keys`, so their addresses can be compared.
             keys.any(|key| self.keys.iter().any(|own| ptr::eq(*own, key)))
         };
         (self.sees_all || has_key()) && self.rules.without_keys(stream).is_none()
@@ -243,6 +244,7 @@ fn are_right(access: &Access, credentials: &Credentials<'_>, stream: &StreamKey)
 
 fn prove_user(access: &Access, credentials: &Credentials<'_>) -> bool {
     let users = access.users.iter();
+    // All users are compared, so that the time reveals nothing.
     users.fold(false, |found, user| found | credentials.prove(user))
 }
 

@@ -86,7 +86,7 @@ struct Failing {
     purpose: Purpose,
     /// At most [`MAX_FAILURES`], the oldest first.
     times: Vec<Millis>,
-    /// Wrong attempts that may still be answered.
+    /// The rate limit of wrong attempts that are answered.
     answers: Rate,
 }
 

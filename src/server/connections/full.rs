@@ -1,11 +1,11 @@
-//! Why a connection is refused.
+//! The reasons for refusing a connection.
 
 use std::fmt;
 use std::io::ErrorKind;
 
 use crate::allowance::Exceeded;
 
-/// Why there is no place for a connection, or for what it wants.
+/// The reason why there is no place for a connection, or for its request to publish or play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Full {
     /// The limit `--max-connections` is reached.

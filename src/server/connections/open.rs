@@ -79,7 +79,7 @@ impl OpenConnection {
         } else if self.plays.iter().any(|play| play.is_live) {
             Rank::Viewing
         } else if self.has_published {
-            // Its socket isn't closed yet, or it goes on without a publish.
+            // The socket isn't closed yet, or the client has stopped publishing but stays connected.
             Rank::Gone
         } else if !self.plays.is_empty() {
             Rank::Waiting

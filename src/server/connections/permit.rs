@@ -78,6 +78,7 @@ impl Permit {
     pub(in crate::server) fn forget_socket(&self) {
         let mut registry = lock(&self.shared.connections.registry);
         if let Some(open) = registry.find(self.id) {
+            // Read first, because the socket contains the counters.
             let bytes = open.bytes();
             open.socket = None;
             registry.settle(bytes);

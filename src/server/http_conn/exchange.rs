@@ -25,7 +25,7 @@ pub(super) struct Exchange<'a> {
     pub(super) page: Page<'a>,
     /// Pays for the memory that the answer occupies.
     pub(super) allowance: &'a Allowance,
-    /// Pages of other sites may read the response.
+    /// Whether pages of other sites may read the response.
     pub(super) is_shared: bool,
     /// Whether the request is for an HLS playlist, or for a file that one lists.
     pub(super) is_hls: bool,
@@ -49,7 +49,7 @@ pub(super) struct Facts {
     pub(super) is_1_1: bool,
     /// Whether another request may follow on the connection.
     pub(super) is_persistent: bool,
-    /// Pages of other sites may read the response.
+    /// Whether pages of other sites may read the response.
     pub(super) is_shared: bool,
 }
 
@@ -112,6 +112,8 @@ impl<'a> Exchange<'a> {
             let asks_itself = self.parameter("challenge") == Some("off");
             return Err(response_to(&refusal, !asks_itself));
         }
+        // Before the next step, which can fail: the handler has accepted the play, and must be notified
+        // of its end.
         self.plays.push(key.clone());
         let stream = Connections::note_play(shared, client.id(), &key).map_err(|full| {
             let why = format!("no place: {full}");

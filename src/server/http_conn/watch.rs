@@ -217,6 +217,7 @@ impl Viewing {
 
     fn watch(&mut self, connection: &mut Connection) -> Result<Infallible, HttpEnd> {
         let mut buffer = [0; 512];
+        // The client may have sent frames directly after its request.
         if self.carrier == Carrier::WebSocket {
             let input = connection.input.take();
             self.handle_input(&input, connection)?;

@@ -46,7 +46,7 @@ pub(super) struct Writer<'a> {
     pub(super) socket: &'a Arc<Socket>,
     pub(super) client: &'a Client,
     facts: Facts,
-    /// When the time that the client has to receive the response began.
+    /// The start of the time that the client has to receive the response.
     pub(super) since: Millis,
     looked: Millis,
     sent: u64,

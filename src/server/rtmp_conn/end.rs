@@ -28,14 +28,14 @@ pub(in crate::server) enum RtmpEnd {
     Refused {
         /// The request.
         what: String,
-        /// What arrived, what was expected, and what to do about it.
+        /// The reason: what arrived, what was expected, and what to do about it.
         why: String,
     },
     /// A connect was refused so that the client comes back with credentials.
     LoginRequired(String),
     /// The client speaks the protocol of another port.
     WrongPort {
-        /// What arrived.
+        /// The text of the error, which says what arrived.
         what: String,
         protocol: &'static str,
         port: u16,

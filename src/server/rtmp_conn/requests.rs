@@ -73,6 +73,7 @@ impl RtmpConnection {
     ) -> Result<Granted, RtmpEnd> {
         let verb = action.verb();
         let why = format!("replaced by another {verb} on its message stream");
+        // A message stream carries only one publish or play at a time.
         self.stop(message_stream_id, &why, now);
         let (client, shared, session) = (&self.client, &self.shared, &mut self.session);
         let mut refuse = |codes: [&str; 2], why: &str| match action {
@@ -171,6 +172,7 @@ impl RtmpConnection {
     /// Ends all publishes and plays, and notifies the handlers.
     pub(super) fn stop_all(&mut self, why: &str, now: Millis) {
         while let Some(publishing) = self.publishing.iter_mut().find(|p| p.is_live()) {
+            // HLS viewers wait longer for a publisher whose connection was lost.
             publishing.is_lost = true;
             let message_stream_id = publishing.message_stream_id;
             self.stop(message_stream_id, why, now);
