@@ -24,9 +24,9 @@ use opt::{Kind, Opt, PREFIX, variable_name};
 // The program has only one of these, so its size doesn't matter.
 #[allow(clippy::large_enum_variant)]
 pub(crate) enum Request {
-    /// Run the server.
+    /// The server runs with these settings.
     Serve(Settings),
-    /// Print this text and end.
+    /// The program prints this text and ends.
     Print(String),
 }
 

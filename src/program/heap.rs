@@ -23,7 +23,7 @@
 //! ```
 //!
 //! With dlmalloc as the global allocator, glibc's heaps remain (the C library itself allocates a few
-//! bytes for each thread), zeroed memory is filled by hand, including the arena, and the program
+//! bytes for each thread), zeroed memory, including the arena, is filled explicitly, and the program
 //! grows by 21 KB.
 
 use std::env;

@@ -214,7 +214,7 @@ impl StreamMessage {
         &self.payload
     }
 
-    /// Whether a decoder of video can start here.
+    /// Whether a video decoder can start at this message.
     pub fn is_keyframe(&self) -> bool {
         self.tag().is_some_and(|tag| tag.is_keyframe)
     }

@@ -25,7 +25,7 @@ use crate::live::table::StreamTable;
 /// A mebibyte of memory pays for a dozen of them.
 const COMMON: usize = 32;
 
-/// The settings to start a server with; made by [`Server::builder`].
+/// The settings with which a server is started, made by [`Server::builder`].
 #[must_use = "nothing happens before `start`"]
 pub struct ServerBuilder {
     config: Config,

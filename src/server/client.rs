@@ -142,12 +142,12 @@ impl Client {
         &self.user_agent
     }
 
-    /// The name of the user as whom the client has logged in, or which a handler has set.
+    /// The name of the user that the client has logged in as, or that a handler has set.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }
 
-    /// Sets the name of the user that the client is.
+    /// Sets the user name of the client.
     pub fn set_user(&mut self, user: &str) {
         self.user = Some(user.to_owned());
     }

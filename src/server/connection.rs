@@ -26,7 +26,7 @@ pub(super) trait Conversation {
     /// Serves the connection until there is a reason to end it.
     fn serve(&mut self) -> Result<Infallible, Self::End>;
 
-    /// Sends the last replies, and releases everything that the connection holds.
+    /// Sends the last replies, and ends everything that the connection has begun.
     fn finish(&mut self, end: &Self::End);
 }
 

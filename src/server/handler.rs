@@ -91,7 +91,7 @@ impl Handler for AcceptAll {}
 pub struct StreamRequest<'a> {
     pub(super) client: &'a Client,
     name: &'a str,
-    /// The query of a request over HTTP, percent-encoded.
+    /// The query of an HTTP request, percent-encoded.
     pub(super) query: Option<&'a str>,
     key: StreamKey,
     is_trusted: bool,

@@ -29,7 +29,7 @@ const REPORT_AFTER: Millis = 10_000;
 /// The subject of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum About {
-    /// Connections that begin and end.
+    /// The beginning and the end of connections.
     Connection,
     /// Players, and problems with media.
     Media,

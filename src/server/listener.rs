@@ -45,7 +45,7 @@ impl Listener {
         })
     }
 
-    /// Ends `accept`.
+    /// Ends the thread's `accept`.
     pub(super) fn close(&self) {
         // On Linux, this wakes the thread in `accept`. On other systems, a connection from here does.
         let is_woken = SockRef::from(&self.socket).shutdown(Shutdown::Both).is_ok();

@@ -68,7 +68,7 @@ pub(super) fn advance(publishing: &mut Vec<Publishing>, now: Millis) {
 /// The state of a publish.
 enum Course {
     Live,
-    /// The publish has ended, and its stream goes on.
+    /// The publish has ended, but its stream still exists.
     Ended {
         at: Millis,
         /// The time at which the stream has to be advanced again.
@@ -214,7 +214,7 @@ impl Publishing {
         }
     }
 
-    /// Logs what a pump reports.
+    /// Logs the events that a pump reports.
     #[inline(never)] // Keeps these locals off the stack of every publisher's thread.
     fn log(&self, pumped: &Pumped) {
         let (connection, key) = (self.connection, self.stream.key());

@@ -51,7 +51,7 @@ const SMALL_BUFFER_LEN: usize = 256;
 /// itself, its chunk streams, publishes and plays come on top.
 const FIXED_COST: usize = size_of::<RtmpConnection>() + SMALL_BUFFER_LEN + flight_recorder::COST;
 
-/// The logged reason for the end of a publish or play that its client has ended.
+/// The logged reason when a client ends its publish or play.
 const STOPPED: &str = "stopped by the client";
 
 /// Serves a connection to its end.
@@ -245,7 +245,7 @@ impl RtmpConnection {
         let is_cut = matches!(end, RtmpEnd::Connection(Kicked | Displaced));
         let playing = self.playing.first().filter(|_| !is_cut)?;
         match playing.pump(now).err()? {
-            // A send has failed for the same reason as the read.
+            // The send has failed for the same reason as the read.
             PlayEnd::Io(_) if !matches!(end, RtmpEnd::Connection(ConnectionEnd::Closed)) => None,
             end => Some(ConnectionEnd::Player(end).into()),
         }

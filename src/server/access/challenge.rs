@@ -10,7 +10,7 @@ use crate::config::one_client;
 use crate::live::{Millis, lock};
 use crate::rtmp::authmod::Challenge;
 
-/// How long a challenge can be answered.
+/// How long a challenge can be answered, in ms.
 const LIFE: Millis = 60_000;
 
 /// The maximum number of challenges of all clients together, and of one.
@@ -32,7 +32,7 @@ struct Pending {
 }
 
 impl Challenges {
-    /// Adds a challenge that is sent to a client which claims to be `user`.
+    /// Adds a challenge that is sent to a client that claims to be `user`.
     pub(super) fn add(&self, address: IpAddr, user: &str, challenge: Challenge, now: Millis) {
         let client = one_client(address);
         let mut pending = lock(&self.pending);

@@ -1,4 +1,4 @@
-//! Credentials: the keys and passwords that a client sends, over whichever protocol.
+//! Credentials: the keys and passwords that a client sends, over either protocol.
 //!
 //! ```text
 //! rtmp://HOST/APP?key=KEY/NAME      a query of the stream's name, the app or the URL, as it is

@@ -1,4 +1,4 @@
-//! The guard's answers to requests over HTTP.
+//! The guard's decisions about HTTP requests.
 //!
 //! ```text
 //! /live/door.mp4                 with credentials, in the query or the field Authorization

@@ -28,7 +28,7 @@ pub(super) struct LocalNames {
 impl LocalNames {
     pub(super) fn new(named: &[String]) -> LocalNames {
         // A sandboxed service may not be able to read the first file. On systems other than Linux,
-        // neither file exists, and `--host-name` names the machine.
+        // `--host-name` can name the machine.
         let own = std::fs::read_to_string("/proc/sys/kernel/hostname")
             .or_else(|_| std::fs::read_to_string("/etc/hostname"))
             .unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Which connections get a place, and which ones must make room. See [`connections`](super).
+//! The choice of connections that get a place, and of those that must make room. See
+//! [`connections`](super).
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
@@ -22,7 +23,7 @@ const MIN_LEAVING: usize = 4;
 /// The connection that has to make room.
 struct Victim {
     index: usize,
-    /// The number of connections of its address that could have been chosen, itself included.
+    /// The number of connections of its address that could have been chosen, including itself.
     count: usize,
 }
 
@@ -110,7 +111,7 @@ impl Registry {
         self.count(&|open, _| open.origin == origin && !open.is_proxys)
     }
 
-    /// Finds a place for a newcomer from `origin`; a trusted proxy may have any number.
+    /// Finds a place for a newcomer from `origin`. A trusted proxy may occupy any number of places.
     pub(super) fn make_room(
         &mut self,
         limits: &Connections,

@@ -84,6 +84,7 @@ impl Input {
             self.short.reserve_exact(wanted - len);
             return Ok(());
         }
+        // The head is longer than the allowance can pay for.
         let mut block = scratches.take().ok_or(NoRoom)?;
         let start = block.bytes_mut().get_mut(..len).ok_or(NoRoom)?;
         start.copy_from_slice(&self.short);

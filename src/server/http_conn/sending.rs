@@ -25,6 +25,7 @@ pub(super) fn send(
     }
     match writer.shared.scratches.take() {
         Some(mut block) => send_through(block.bytes_mut(), writer, stream, reader, head),
+        // Without a block, a small buffer on the stack has to do.
         None => send_slowly(writer, stream, reader, head),
     }
 }

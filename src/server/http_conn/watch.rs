@@ -41,7 +41,7 @@ const HOLD: Millis = 5_000;
 const MAX_UNREAD: usize = 4 * 1024;
 
 /// The WebSocket frames that a viewer may send, in a burst and per second: it needs very few. Pings have
-/// a lower limit: they are answered between two messages, under the stream's lock.
+/// a lower limit, because they are answered between two messages, under the stream's lock.
 const PINGS: Rate = Rate::new(20, 10);
 const FRAMES: Rate = Rate::new(200, 100);
 
@@ -121,7 +121,7 @@ pub(super) fn media(
     }))
 }
 
-/// How the response to a request for media begins.
+/// The properties of the head of a response with media.
 #[derive(Clone, Copy)]
 struct Opening {
     is_chunked: bool,

@@ -35,8 +35,8 @@ pub(super) const PIECE_LEN: usize = 2 * 1024;
 /// the block.
 pub(super) const HEAD_ROOM: usize = 1024;
 
-/// The number of bytes before a piece, for its length in three hexadecimal digits (it is sent as a chunk
-/// of HTTP) and CR LF, and after it, for CR LF.
+/// The number of bytes before a piece, for the chunk size in three hexadecimal digits and CR LF, and
+/// after it, for CR LF.
 const BEFORE: usize = 5;
 const BEHIND: usize = 2;
 
@@ -131,6 +131,7 @@ impl<'a> Writer<'a> {
         self.sent += len as u64;
         self.is_complete |= self.len == Some(self.sent);
         let now = self.shared.now();
+        // Measured over the whole response, so that a client may be slow for a while.
         if now.saturating_sub(self.since) > PATIENCE + self.sent / MIN_RATE {
             return Err(HttpEnd::Slow);
         }

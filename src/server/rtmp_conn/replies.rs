@@ -92,8 +92,8 @@ impl RtmpConnection {
         }
     }
 
-    /// Sends what is due after a read: media of the streams that the connection publishes, replies that
-    /// have waited, and the first burst of a play.
+    /// Sends everything that is due after a read: media of the streams that the connection publishes,
+    /// replies that have waited, and the first burst of a play.
     pub(super) fn pump(&mut self, now: Millis) {
         // Done after every read: if a client sends all the time, no read times out, and `tick` never
         // runs.

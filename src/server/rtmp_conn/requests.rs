@@ -31,7 +31,8 @@ impl RtmpConnection {
     #[inline(never)] // Keeps these locals off the stack of idle connection threads.
     pub(super) fn connect(&mut self, connect: Connect) -> Result<(), RtmpEnd> {
         self.name = in_brackets(&connect.flash_ver);
-        // The client's name is kept three times: here, in `name`, and in the list of connections.
+        // The client's name is kept three times: in `connect`, in `name`, and in the list of
+        // connections.
         let len = connect.heap_len() + self.name.capacity();
         self.kept = match self.allowance.take(len) {
             Ok(kept) => Some(kept),

@@ -126,7 +126,7 @@ impl HlsSessions {
         let sessions = Arc::clone(self);
         let run = Box::new(move || sessions.reap());
         if thread::spawn("hls sessions", STACK_LEN, run).is_err() {
-            // The next session tries again.
+            // The next session tries again to start it.
             lock(&self.list).is_reaped = false;
         }
     }

@@ -122,6 +122,7 @@ fn wait(
             look => return Ok(look),
         }
         check_open(shared, client.id())?;
+        // Looked up, because nothing reads the socket during the wait.
         if writer.socket.is_closed_by_peer() {
             return Err(ConnectionEnd::Closed.into());
         }
