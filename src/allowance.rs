@@ -1,18 +1,18 @@
-//! The allowance: what one connection may make the server keep outside the arena.
+//! The allowance: the number of bytes that the server may keep outside of the arena for one connection.
 //!
 //! ```text
-//! per connection   stack of its thread   12 KiB   what publishers and players touch of it
+//! per connection   stack of its thread   12 KiB   the part that publishers and players touch
 //!                  allowance             10 KiB   everything else that is kept for it
 //!                  rounding               2 KiB   of the allocator
 //! ```
 //!
-//! Requests over HTTP touch up to 20 KiB of stack, and are kept on 3 KiB of heap meanwhile.
+//! HTTP requests touch up to 20 KiB of stack, but need no more than 3 KiB of heap at the same time.
 //!
-//! Whatever is kept or buffered on behalf of a peer is paid for here before it is allocated, or it
-//! lies in blocks of the [arena](crate::live::arena): strings of `connect`, names, chunk-stream
-//! tables, control queues, request heads, the state of the streams that it publishes. A [`Taken`]
-//! lives beside what it pays for and gives the bytes back when dropped. That makes the README's
-//! bound a sum: `--memory` + 24 KiB x connections + the server itself.
+//! Everything that is kept or buffered on behalf of a peer lies in blocks of the
+//! [arena](crate::live::arena), or is paid for here before it is allocated: strings of `connect`, names,
+//! chunk-stream tables, control queues, request heads, the state of the streams that it publishes. A
+//! [`Taken`] lives next to the data that it pays for, and gives the bytes back when dropped. That makes
+//! the README's bound a sum: `--memory` + 24 KiB x connections + the server itself.
 //!
 //! ```
 //! use brooklet::allowance::{Allowance, Exceeded};
@@ -32,11 +32,11 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The allowance of a connection, in bytes. With its stack it makes the 24 KiB that the README
-/// promises.
+/// The allowance of a connection, in bytes. Together with its stack, that makes the 24 KiB that the
+/// README promises.
 pub const PER_CONNECTION: usize = 10 * 1024;
 
-/// A connection's account; clones share it. See the module's documentation.
+/// The account of a connection. Clones share it. See the module's documentation.
 #[derive(Clone, Debug)]
 pub struct Allowance {
     left: Arc<AtomicUsize>,
@@ -49,12 +49,12 @@ pub struct Taken {
     bytes: usize,
 }
 
-/// An error: less is left than was requested.
+/// The error when less is left than was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exceeded {
-    /// Bytes that were asked for.
+    /// The number of bytes that were requested.
     pub wanted: usize,
-    /// Bytes that were left.
+    /// The number of bytes that were left.
     pub left: usize,
 }
 
@@ -71,7 +71,7 @@ impl fmt::Display for Exceeded {
 impl std::error::Error for Exceeded {}
 
 impl Allowance {
-    /// An allowance of so many bytes, all of them left.
+    /// Returns an allowance of this number of bytes, of which nothing has been taken.
     pub fn new(bytes: usize) -> Allowance {
         Allowance {
             left: Arc::new(AtomicUsize::new(bytes)),
@@ -83,7 +83,7 @@ impl Allowance {
         self.left.load(Ordering::Relaxed)
     }
 
-    /// Takes `bytes`, all or nothing. To be called before they are allocated.
+    /// Takes `bytes` bytes, all or nothing. Call this before allocating them.
     pub fn take(&self, bytes: usize) -> Result<Taken, Exceeded> {
         self.subtract(bytes)?;
         Ok(Taken {
@@ -117,7 +117,7 @@ impl Taken {
         self.bytes
     }
 
-    /// Takes more, or gives some back, until `bytes` are taken. On failure nothing changes.
+    /// Takes more bytes, or gives some back, so that `bytes` are taken. On failure nothing changes.
     pub fn resize(&mut self, bytes: usize) -> Result<(), Exceeded> {
         match bytes.checked_sub(self.bytes) {
             Some(more) => self.from.subtract(more)?,
@@ -137,16 +137,16 @@ impl Drop for Taken {
     }
 }
 
-/// Adds to a list whose room has been paid: for twice as many as are in it.
+/// Adds to a list for which room for twice as many values has been paid.
 pub(crate) fn push<T>(list: &mut Vec<T>, value: T) {
     if list.len() == list.capacity() {
-        // A list of its own accord begins with room for four.
+        // On its own, a vector would begin with room for four.
         list.reserve_exact(list.len() / 2 + 1);
     }
     list.push(value);
 }
 
-/// Gives room back after something was removed from such a list.
+/// Frees room after a value was removed from a list that [`push`] fills.
 pub(crate) fn shrink<T>(list: &mut Vec<T>) {
     if list.capacity() > 2 * list.len() {
         list.shrink_to(list.len() + list.len() / 2);

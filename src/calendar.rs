@@ -16,10 +16,10 @@ pub fn fields(seconds: u64) -> [u64; 6] {
 
 /// Returns year, month and day of a number of days since 1970.
 ///
-/// Years begin in March, so that the leap day is at their end, and come in eras of 400 years, which
-/// all have 146,097 days. Five months from March on have 153 days, and so have the next five.
+/// Years begin in March, so that the leap day is at their end, and come in eras of 400 years, which all
+/// have 146,097 days. The five months from March on have 153 days, and so do the five after them.
 fn date(days: u64) -> [u64; 3] {
-    // From 0000-03-01 to 1970-01-01.
+    // The number of days from 0000-03-01 to 1970-01-01.
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;

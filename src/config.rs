@@ -1,7 +1,7 @@
 //! The settings of a server, with their defaults and limits.
 
-/// Declares a struct of settings: of each its field, its default value, and the method of the same name
-/// that replaces it.
+/// Declares a struct of settings. Each setting has a field, a default value, and a method of the same
+/// name that replaces the value.
 macro_rules! settings {
     (
         $(#[$struct_doc:meta])*
@@ -70,7 +70,7 @@ settings! {
     /// # Ok::<(), std::net::AddrParseError>(())
     /// ```
     Config {
-        /// Addresses to listen on for RTMP. `[::]` accepts IPv4 clients too.
+        /// Addresses to listen on for RTMP. `[::]` accepts IPv4 clients, too.
         rtmp: Vec<SocketAddr> = vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, RTMP_PORT))],
         /// Addresses to listen on for HTTP; none if empty.
         http: Vec<SocketAddr> = if cfg!(feature = "http") {
@@ -80,37 +80,38 @@ settings! {
         },
         /// The number of bytes for all media in memory, claimed at start.
         memory: usize = 32 << 20,
-        /// How much a stream keeps for players that are behind, while memory lasts. The newest GOP is
-        /// kept in any case.
+        /// The duration of media that a stream keeps for players that are behind, while memory lasts.
+        /// The newest GOP is always kept.
         history: Duration = Duration::from_secs(12),
         /// The lag at which a player is moved to a newer keyframe; at most half the history is used.
         max_lag: Duration = Duration::from_secs(2),
         /// The length of the longest audio or video message, in bytes.
         max_message: u32 = 4 << 20,
-        /// How long players wait for a publisher that is gone; HLS players twice as long if it
-        /// vanished without saying so.
+        /// How long players wait for a publisher that is gone. HLS players wait twice as long if its
+        /// connection was lost.
         grace: Duration = Duration::from_secs(30),
-        /// Where players start, unless their URL says `?join=`.
+        /// Where players start, unless their URL contains `?join=`.
         join: Join = Join::Live,
-        /// How long messages wait for others before they are sent together.
+        /// How long messages wait for later ones, to be sent together.
         batch: Duration = Duration::ZERO,
         /// Who may publish.
         publish: Access = Access::default(),
         /// Who may play.
         play: Access = Access::default(),
-        /// The key that clients over HTTP need to see addresses and to end connections. Without it only
-        /// clients on this machine may.
+        /// The key that HTTP clients need to see addresses and to end connections. Without it, only
+        /// clients on this machine may do so.
         api_key: Option<Secret> = None,
-        /// Proxies that are trusted to name the client for whom they send a request over HTTP.
+        /// Proxies that are trusted to name the client for whom they send an HTTP request.
         trusted_proxies: Vec<Network> = Vec::new(),
-        /// Host names of the server, in lower case, that browsers may use where no key is required.
+        /// Host names of the server, in lower case, that browsers may use if no key is required.
         /// Addresses and names that are only valid within a network work without being listed.
         host_names: Vec<String> = Vec::new(),
         /// The maximum number of connections.
         max_connections: usize = 256,
         /// The maximum number of connections from one address.
         max_per_address: usize = 64,
-        /// New connections per second from one address; twice as many may come at once.
+        /// The maximum number of new connections per second from one address. A burst may have twice as
+        /// many.
         max_connect_rate: u32 = 20,
         /// A publisher that sends nothing for this long is disconnected.
         idle_timeout: Duration = Duration::from_secs(15),

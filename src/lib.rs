@@ -12,7 +12,7 @@
 //!        v
 //!  rtmp::server_session    messages -> events, replies
 //!        v
-//!  live::intake            what each message is, and its place in time
+//!  live::intake            kind and timestamp of each message
 //!        v
 //!  live::log               [K][p][a][p][a][p][K][p][a][p]   <- the history, in blocks
 //!                           ^           ^           ^
@@ -35,9 +35,9 @@
 //!
 //! Arrows between modules point one way: `server -> status -> live -> { rtmp, media, http }`.
 //!
-//! # In a program of your own
+//! # In your own program
 //!
-//! A [`Server`] runs on threads of its own until it is stopped or dropped:
+//! A [`Server`] runs on its own threads until it is stopped or dropped:
 //!
 //! ```no_run
 //! use brooklet::{Config, Server};
@@ -59,13 +59,14 @@
 //! | set keys, users and networks                       | [`config::Access`]                       |
 //! | keep media in an arena that outlives the server    | [`ServerBuilder::arena`]                 |
 //!
-//! What happens is logged through the crate `log`: without a logger in your program, warnings and the
-//! reasons of refusals aren't shown.
+//! Events are logged through the crate `log`. If your program has no logger, warnings and the reasons
+//! for refusals aren't shown.
 //!
-//! [`rtmp`] and [`media`] can also be used by themselves: bytes in, bytes out, without sockets,
-//! threads or clocks. Modules that aren't listed here are there for the tests, and may change at any time.
+//! [`rtmp`] and [`media`] can also be used by themselves: bytes in, bytes out, without sockets, threads
+//! or clocks. Modules that aren't listed here are public only for the program `brooklet` and the tests,
+//! and may change at any time.
 
-// A build without HTTP has no use for some of what access rules, connections and streams can do.
+// A build without HTTP doesn't use all functions of access rules, connections and streams.
 #![cfg_attr(not(feature = "http"), allow(dead_code, unused_imports))]
 
 #[doc(hidden)]

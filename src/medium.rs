@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Audio or video: what a message, a track or a codec is of.
+/// The medium of a message, a track or a codec: audio or video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
     /// RTMP message type 8, FLV tag type 8.

@@ -1,4 +1,4 @@
-//! Access to an action, publish or play: keys, users and networks.
+//! Access to an action, publish or play, by keys, users and networks.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use subtle::ConstantTimeEq;
 use super::network::Network;
 use crate::rtmp::stream_key::StreamKey;
 
-/// Lengths of a key, in bytes. Shorter ones can be guessed; longer ones don't fit in a part of a
-/// stream's name.
+/// The possible lengths of a key, in bytes. Shorter keys can be guessed; longer ones don't fit into a
+/// part of a stream's name.
 const KEY_LEN: std::ops::RangeInclusive<usize> = 4..=128;
 
-/// Longest name and password of a user, in bytes.
+/// The maximum lengths of a user's name and password, in bytes.
 const MAX_USER_LEN: usize = 64;
 const MAX_PASSWORD_LEN: usize = 128;
 
 settings! {
-    /// Rules for who may publish, or play. Without keys and users it is every client in one of the
-    /// networks.
+    /// Rules for who may publish, or play. Without keys and users, every client in one of the networks
+    /// may.
     ///
     /// ```
     /// use brooklet::Config;
@@ -30,7 +30,7 @@ settings! {
     /// # Ok::<(), &str>(())
     /// ```
     Access {
-        /// Keys of streams. Of all that match a stream's name, the most specific ones count.
+        /// Keys of streams. Of all keys that match a stream's name, the most specific ones count.
         keys: Vec<Key> = Vec::new(),
         /// Users, who may use every stream.
         users: Vec<User> = Vec::new(),
@@ -46,7 +46,7 @@ impl Access {
         self.keys.is_empty() && self.users.is_empty()
     }
 
-    /// The networks in force.
+    /// The networks in effect.
     pub fn networks(&self) -> &[Network] {
         match &*self.from {
             [] if self.is_open() => &[Network::Private],
@@ -55,7 +55,7 @@ impl Access {
         }
     }
 
-    /// The networks in force, for use in a sentence.
+    /// Returns the networks in effect, as words for a sentence.
     #[doc(hidden)]
     pub fn networks_in_words(&self) -> String {
         let words = |network: &Network| match network {
@@ -67,8 +67,8 @@ impl Access {
         networks.join(", ")
     }
 
-    /// The keys that count for a stream: those for its name, else those of the longest matching
-    /// `app/*`, else those for all streams.
+    /// The keys that count for a stream: those for its name; without any, those of the longest matching
+    /// `app/*`; without any, those for all streams.
     pub fn keys_of<'a>(&'a self, stream: &'a StreamKey) -> impl Iterator<Item = &'a Key> {
         let match_len = move |key: &Key| key.scope.match_len(stream.as_str());
         let best = self.keys.iter().filter_map(match_len).max();
@@ -89,11 +89,12 @@ pub struct Key {
 impl Key {
     /// Parses `KEY`, `NAME=KEY` or `APP/*=KEY`; the error says what was expected.
     pub fn parse(text: &str) -> Result<Key, &'static str> {
+        // At the last `=`, since a key can't contain one.
         let (scope, key) = match text.rsplit_once('=') {
             Some((name, key)) => (Scope::parse(name).ok_or(NAME)?, key),
             None => (Scope::All, text),
         };
-        // A key has to survive URLs, the settings of cameras, and as a part of a stream's name.
+        // A key has to survive in URLs, in the settings of cameras, and as a part of a stream's name.
         let is_part = !key.starts_with('.') && !key.ends_with(".flv");
         if !is_plain_key(key) || !is_part {
             return Err(KEY);
@@ -117,7 +118,7 @@ fn is_plain_key(key: &str) -> bool {
     KEY_LEN.contains(&key.len()) && key.bytes().all(is_unreserved)
 }
 
-/// Whether a URL can contain a character as it is (RFC 3986, section 2.3).
+/// Whether a URL can contain a character without encoding (RFC 3986, section 2.3).
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"._~-".contains(&byte)
 }
@@ -154,7 +155,8 @@ impl Scope {
         }
     }
 
-    /// The length of what it fixes of a name, if it matches.
+    /// Returns the length of the part of `name` that the scope determines, if it matches; for a whole
+    /// name, the maximum.
     fn match_len(&self, name: &str) -> Option<usize> {
         match self {
             Scope::All => Some(0),
@@ -179,6 +181,7 @@ impl User {
         const USER: &str = "NAME:PASSWORD, with a name of at most 64 letters (A-Z, a-z), digits and \
                             any of . _ ~ -, and a password of 1 to 128 bytes";
 
+        // At the first colon, since only the password may contain more of them.
         let (name, password) = text.split_once(':').ok_or(USER)?;
         let is_name = (1..=MAX_USER_LEN).contains(&name.len()) && name.bytes().all(is_unreserved);
         let is_password = (1..=MAX_PASSWORD_LEN).contains(&password.len())
@@ -192,7 +195,7 @@ impl User {
         })
     }
 
-    /// Whether the user has this name, in a time that depends on the lengths only.
+    /// Whether the user has this name. The time depends only on the lengths.
     pub(crate) fn has_name(&self, name: &str) -> bool {
         self.name.as_bytes().ct_eq(name.as_bytes()).into()
     }
@@ -203,18 +206,18 @@ impl User {
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a text.
+    /// Wraps a secret text.
     pub fn new(text: impl Into<String>) -> Secret {
         Secret(text.into())
     }
 
-    /// The text itself, for code that computes with it.
+    /// The secret text itself, for code that computes with it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Whether it equals a text, in a time that depends on the lengths only: a client that guesses
-    /// doesn't learn how many characters were right.
+    /// Whether the secret equals a text. The time depends only on the lengths, so that a client that
+    /// guesses doesn't learn how many characters were right.
     pub fn is(&self, text: &str) -> bool {
         self.0.as_bytes().ct_eq(text.as_bytes()).into()
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-/// Longest name (RFC 1035, 2.3.4).
+/// The maximum length of a name, in bytes (RFC 1035, 2.3.4).
 const MAX_NAME_LEN: usize = 253;
 
 /// Parses a name as browsers send it in the field Host, without the port, and returns it in lower
@@ -13,7 +13,7 @@ pub fn parse_host_name(text: &str) -> Result<String, &'static str> {
     let name = text.strip_suffix('.').unwrap_or(text);
     let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_name_byte);
-    // Requests to an address are always accepted.
+    // An address isn't a valid name, since requests to addresses are always accepted.
     let is_name = name.len() <= MAX_NAME_LEN && name.parse::<IpAddr>().is_err();
     if is_name && name.split('.').all(is_label) {
         Ok(name.to_ascii_lowercase())

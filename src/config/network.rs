@@ -20,9 +20,9 @@ pub(crate) use crate::allowance::one_client;
 pub enum Network {
     /// All addresses.
     Any,
-    /// This machine and the network around it: loopback, private and link-local addresses, and
-    /// IPv6 addresses in the /64 of the address that accepted the client. Behind address translation
-    /// (a container's bridge, a forwarded port) clients from anywhere may seem to be private.
+    /// This machine and the network around it: loopback, private and link-local addresses, and IPv6
+    /// addresses in the /64 of the address that accepted the client. Behind address translation (a
+    /// container's bridge, a forwarded port), clients from anywhere may seem to have private addresses.
     Private,
     /// The addresses that begin with the first `prefix` bits of `address`.
     Prefix {
@@ -71,7 +71,7 @@ impl Network {
             None => max,
         };
         let address = written.to_canonical();
-        // A mapped address has 96 bits in front of the bits of the IPv4 address.
+        // In a mapped address, 96 bits precede those of the IPv4 address.
         let prefix = prefix.checked_sub(max - bits_of(address))?;
         Some(Network::Prefix { address, prefix })
     }
@@ -81,14 +81,14 @@ impl Network {
         let (peer, local) = (peer.to_canonical(), local.to_canonical());
         match self {
             Network::Any => true,
-            // A machine that talks to itself may use its public address.
+            // A machine that connects to itself may use its public address.
             Network::Private => is_private(peer) || is_neighbour(peer, local) || peer == local,
             Network::Prefix { address, prefix } => has_prefix(peer, *address, *prefix),
         }
     }
 }
 
-/// In the form that [`parse`](Network::parse) understands.
+/// Prints the network in the form that [`parse`](Network::parse) understands.
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -114,7 +114,7 @@ pub(crate) fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// Whether two hosts share a /64, as those of a household or an office do with public addresses.
+/// Whether two hosts share a /64, as the hosts of a household or an office do with public addresses.
 fn is_neighbour(peer: IpAddr, local: IpAddr) -> bool {
     peer.is_ipv6() && local.is_ipv6() && has_prefix(peer, local, 64)
 }
@@ -128,7 +128,7 @@ fn has_prefix(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
     difference.leading_zeros() >= u32::from(prefix)
 }
 
-/// A client's address as it is displayed: with the port, unless a proxy named it without one.
+/// A client's address in the form for display: with the port, unless a proxy named it without one.
 pub(crate) struct Shown(pub(crate) SocketAddr);
 
 impl fmt::Display for Shown {

@@ -1,4 +1,4 @@
-//! Advice for when the server can't start: the library says what is wrong, and this adds the option
+//! Advice for a server that can't start: the library says what is wrong, and this module adds the option
 //! that helps.
 
 use std::error::Error;
@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use brooklet::config::{HTTP_PORT, RTMP_PORT};
 use brooklet::{Protocol, StartError, StartErrorKind};
 
-/// An error as one line, with the option to change.
+/// Returns an error as one line, with the option to change.
 pub(crate) fn explain(error: &StartError) -> String {
     match error.kind() {
         StartErrorKind::Memory(_) => format!("{error}. Try a smaller --memory"),

@@ -1,4 +1,5 @@
-//! The command line: one table of options, from which parsing, environment and help come.
+//! The command line: one table of options, from which the parser, the environment variables and the help
+//! are derived.
 //!
 //! Every option `--some-name` can also be set as `BROOKLET_SOME_NAME`; the command line wins.
 
@@ -23,9 +24,9 @@ use opt::{Kind, Opt, PREFIX, variable_name};
 // The program has only one of these, so its size doesn't matter.
 #[allow(clippy::large_enum_variant)]
 pub(crate) enum Request {
-    /// Run the server.
+    /// The server runs with these settings.
     Serve(Settings),
-    /// Print this text and end.
+    /// The program prints this text and ends.
     Print(String),
 }
 
@@ -34,9 +35,9 @@ pub(crate) enum Request {
 pub(crate) struct Settings {
     /// The configuration of the server.
     pub(crate) config: Config,
-    /// Host names to listen on as well: option, name and port. See [`Settings::resolve`].
+    /// Host names to listen on in addition: option, name and port. See [`Settings::resolve`].
     names: Vec<(&'static str, String, u16)>,
-    /// The value of `--log`; without it `RUST_LOG` decides.
+    /// The value of `--log`. Without it, `RUST_LOG` decides.
     pub(crate) log: Option<log::LevelFilter>,
 }
 
@@ -49,7 +50,7 @@ const SIZE: &str = "a size such as 32M or 512K";
 const TIME: &str = "a time such as 2s, 500ms or 1m, at most a day";
 const COUNT: &str = "a number of at least 1";
 
-/// The options besides those for access.
+/// The options other than those for access.
 const OPTIONS: &[Opt] = &[
     Opt {
         name: "rtmp",
@@ -227,7 +228,7 @@ fn options() -> impl Iterator<Item = &'static Opt> {
     OPTIONS.iter().chain(LISTS)
 }
 
-/// The value of `--max-lag` until it is given. As an argument it is refused.
+/// The value of `--max-lag` until it is given. It isn't a valid argument.
 const NOT_GIVEN: Duration = Duration::ZERO;
 
 /// Parses the arguments (without the program's name) and the environment. The error is one line that
@@ -238,14 +239,15 @@ pub(crate) fn parse(
 ) -> Result<Request, String> {
     let mut settings = Settings::default();
     settings.config.max_lag = NOT_GIVEN;
-    // Reported last: --help has to work even if a variable is wrong.
+    // Errors in variables are reported last: --help has to work even if a variable is wrong.
     let mut environment = environment.into_iter();
     let understood = environment.try_for_each(|(name, value)| {
         let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
         take_variable(&mut settings, &name, &value)
     });
 
-    // The options seen so far: the first value replaces the default, and values from the environment.
+    // The options seen so far. The first value of an option replaces its default, and values from the
+    // environment.
     let mut given = Vec::new();
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
@@ -283,7 +285,7 @@ pub(crate) fn parse(
     Ok(Request::Serve(settings))
 }
 
-/// Refuses a lag that the history is too short for. The default follows the history.
+/// Refuses a `--max-lag` for which the history is too short. The default depends on the history.
 fn settle_max_lag(config: &mut Config) -> Result<(), String> {
     if config.max_lag == NOT_GIVEN {
         config.max_lag = Config::default().max_lag;
@@ -299,8 +301,9 @@ fn settle_max_lag(config: &mut Config) -> Result<(), String> {
     Ok(())
 }
 
-/// Takes the value of an environment variable, if it is one of ours. An unknown one with our prefix is
-/// refused: a misspelled `BROOKLET_PUBLISH_KEY` would start a server that is open to everybody.
+/// Sets an option from an environment variable, if the variable has this program's prefix. Unknown
+/// variables with the prefix are refused: a misspelled `BROOKLET_PUBLISH_KEY` would start a server that
+/// is open to everybody.
 fn take_variable(settings: &mut Settings, variable: &str, text: &str) -> Result<(), String> {
     let Some(name) = variable.strip_prefix(PREFIX) else {
         return Ok(());
@@ -323,7 +326,7 @@ fn is_of_kubernetes(name: &str, text: &str) -> bool {
     is_address || has(name, "SERVICE_") || has(name, "PORT_")
 }
 
-/// The error for an unknown option or variable, with the one that was probably meant.
+/// Returns the error for an unknown option or variable, with the one that was probably meant.
 fn unknown(what: &str, prefix: &str, name: &str) -> String {
     match nearest(name) {
         Some(option) if prefix == PREFIX => {
@@ -335,8 +338,8 @@ fn unknown(what: &str, prefix: &str, name: &str) -> String {
     }
 }
 
-/// The error for an argument with one dash. It isn't repeated unless it is close to an option: it may
-/// be a key.
+/// Returns the error for an argument with one dash. Repeats the argument only if it is close to an
+/// option, because it may be a key.
 fn unknown_short(letter: char, rest: &str) -> String {
     let (rest, _) = rest.split_once('=').unwrap_or((rest, ""));
     let name = format!("{letter}{rest}");
@@ -375,7 +378,7 @@ fn help() -> String {
     text
 }
 
-/// Adds an option, with its help beside it in lines of at most 80 columns. `end` stays on one line.
+/// Adds an option, with its help next to it, in lines of at most 80 columns. `end` stays on one line.
 fn push_help(text: &mut String, option: &str, help: &str, end: Option<&str>) {
     const LEFT: usize = 24;
     const RIGHT: usize = 80 - "    ".len() - LEFT;

@@ -1,4 +1,5 @@
-//! The first lines of output: what to enter in OBS, ffmpeg and VLC, and what the memory suffices for.
+//! The first lines of output: the URLs to enter in OBS, ffmpeg and VLC, and the history that the memory
+//! suffices for.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -12,12 +13,12 @@ use brooklet::server::hosts::{host, page, reachable};
 const STREAMS: usize = 4;
 const MBIT: usize = 6;
 
-/// App and stream name in the examples, unless a key is for another stream.
+/// The app and stream name in the examples, unless a key is for another stream.
 const APP: &str = "live";
 const NAME: &str = "cam";
 
-/// The page to open, and the text to paste into OBS, ffmpeg and VLC, for each address at which the
-/// server can be reached. It listens on `rtmp` and `http`.
+/// Returns the page to open, and the text to paste into OBS, ffmpeg and VLC, for each address at which
+/// the server can be reached. The server listens on `rtmp` and `http`.
 pub(crate) fn text(config: &Config, rtmp: &[SocketAddr], http: &[SocketAddr]) -> String {
     let mut text = format!("brooklet {}\n", env!("CARGO_PKG_VERSION"));
     let _ = writeln!(text, "{}\n", memory_text(config));
@@ -60,7 +61,7 @@ fn reachable_at(listening: &[SocketAddr]) -> Vec<(IpAddr, u16)> {
 }
 
 fn push_page(text: &mut String, play: &Access, ip: IpAddr, port: u16) {
-    // The page asks for user and password itself.
+    // The URL has no user and password, since the page asks for them.
     let key = match (play.users.is_empty(), play.keys.is_empty()) {
         (true, false) => "?key=PLAY-KEY",
         _ => "",
@@ -69,7 +70,7 @@ fn push_page(text: &mut String, play: &Access, ip: IpAddr, port: u16) {
 }
 
 fn push_examples(text: &mut String, config: &Config, host: &str) {
-    // A placeholder: the log must not show a key.
+    // A placeholder, since the output must not show a key.
     let proof = match (
         config.publish.users.is_empty(),
         config.publish.keys.is_empty(),
@@ -90,7 +91,8 @@ fn push_examples(text: &mut String, config: &Config, host: &str) {
     );
 }
 
-/// App and name of a stream that may be published: as soon as there is a key, each stream needs one.
+/// Returns the app and the name of a stream that may be published: if there is any key, each stream
+/// needs one.
 fn example(config: &Config) -> (&str, &str) {
     let mut keys = config.publish.keys.iter().chain(&config.play.keys);
     match keys.next().map(|key| &key.scope) {
@@ -102,11 +104,11 @@ fn example(config: &Config) -> (&str, &str) {
 
 /// Logs a warning if the process may open fewer files than the connections need.
 pub(crate) fn warn_of_low_limits(config: &Config) {
-    /// File descriptors for everything except connections.
+    /// The number of file descriptors for everything except connections and listeners.
     const OTHERS: usize = 16;
 
     let needed = config.max_connections + config.rtmp.len() + config.http.len() + OTHERS;
-    // Only Linux has this file. Elsewhere the limit shows itself when it is reached.
+    // Only Linux has this file. On other systems there is no warning.
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits
         .lines()
@@ -121,8 +123,8 @@ pub(crate) fn warn_of_low_limits(config: &Config) {
     }
 }
 
-/// The URL in the example for a command line, with placeholders for credentials. If there are users,
-/// clients are asked to log in before they send the key in the stream name.
+/// Returns the URL in the example for a command line, with placeholders for credentials. If there are
+/// users, clients are asked to log in before they send the key in the stream name.
 fn url(stream: &str, access: &Access, key: &str) -> String {
     if !access.users.is_empty() {
         format!("rtmp://USER:PASSWORD@{stream}")
@@ -134,7 +136,8 @@ fn url(stream: &str, access: &Access, key: &str) -> String {
     }
 }
 
-/// Describes what the memory suffices for: "32 MiB: about 9 s of history for four 6 Mbit/s streams".
+/// Describes the history that the memory suffices for: "32 MiB: about 9 s of history for four 6 Mbit/s
+/// streams".
 fn memory_text(config: &Config) -> String {
     let share = Arena::shared_len(config.memory) / STREAMS;
     let seconds = (share / (MBIT * 1_000_000 / 8)) as u64;

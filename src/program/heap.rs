@@ -1,14 +1,14 @@
-//! Settings of the C library's allocator: it should keep no freed memory.
+//! Settings of the C library's allocator, so that it keeps no freed memory.
 //!
-//! glibc is made for programs that do much on many processors: eight heaps per processor (two on
-//! 32 bits), a cache of freed memory per thread, and up to 40 MB of stacks of threads that have ended.
-//! Memory that was freed for a peer stays resident in each of these, and no account counts it. One
-//! connection that frees pieces of every small size leaves 236 KB in the cache of its thread alone.
+//! glibc is optimized for programs that allocate a lot on many processors: eight heaps per processor
+//! (two on 32 bits), a cache of freed memory per thread, and up to 40 MB of stacks of threads that have
+//! ended. Memory that was freed for a peer stays resident in each of these, and no account counts it.
+//! One connection that frees pieces of every small size leaves 236 KB in the cache of its thread alone.
 //!
-//! These can only be set by the environment, before the program starts. So the program executes
-//! itself once more, in the same process, with that environment. Measured on x86-64 with 2
-//! processors, in kB: idle; with 400 connections that asked to play and 100 with half a request;
-//! and after three rounds, when they are gone. "Own" is private memory of the process, "space" is
+//! These can only be changed by environment variables, before the program starts. So the program
+//! executes itself once more, in the same process, with those variables. Measured on x86-64 with 2
+//! processors, in kB: idle; with 400 connections that asked to play and 100 that sent half a request;
+//! and after three rounds of these, when all are gone. "Own" is the process's private memory, "space" is
 //! address space.
 //!
 //! ```text
@@ -23,7 +23,7 @@
 //! ```
 //!
 //! With dlmalloc as the global allocator, glibc's heaps remain (the C library itself allocates a few
-//! bytes for each thread), zeroed memory is filled by hand, including the arena, and the program
+//! bytes for each thread), zeroed memory, including the arena, is filled explicitly, and the program
 //! grows by 21 KB.
 
 use std::env;
@@ -32,34 +32,35 @@ use std::os::unix::ffi::OsStringExt;
 
 use nix::unistd::execve;
 
-/// One heap with one lock, which connections take when they begin, end or send a command, never for
-/// media; no caches per thread and no stacks of ended threads; large allocations as mappings of their
-/// own, which are returned when freed (otherwise their limit rises to 32 MB by itself, and the arena
-/// is placed inside the heap). glibc ignores unknown settings.
+/// One heap with one lock, which connections take when they begin, end or send a command, but never for
+/// media. No caches per thread, and no stacks of ended threads. Large allocations are separate mappings,
+/// which are returned to the system when freed (otherwise glibc raises the threshold up to 32 MB, and
+/// the arena is placed inside the heap). glibc ignores unknown settings.
 const SETTINGS: &str = "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:\
                         glibc.malloc.mmap_threshold=131072:glibc.pthread.stack_cache_size=0";
 
 /// The environment variable that glibc reads.
 const TUNABLES: &str = "GLIBC_TUNABLES";
 
-/// The variable that marks a process as restarted. Not [`TUNABLES`]: glibc hides that one from a
-/// program with more rights than its user, which would restart itself forever. It doesn't have the
-/// prefix of the options, since unknown variables with that prefix are refused.
+/// The variable that marks a process as restarted. [`TUNABLES`] can't mark it: glibc hides that variable
+/// from a program with more rights than its user, which would restart itself forever. The name doesn't
+/// have the prefix of the options, since unknown variables with that prefix are refused.
 const DONE: &str = "HEAP_OF_BROOKLET_IS_SETTLED";
 
-/// Executes the program once more with the settings, unless they are in place. Continues without
-/// them where that isn't possible (QEMU without binfmt, no /proc).
+/// Executes the program once more with the settings, unless that has been done. Continues without them
+/// if it isn't possible (QEMU without binfmt, no /proc).
 pub(crate) fn settle() {
     if env::var_os(DONE).is_none() {
         let _ = start_again();
     }
 }
 
-/// Returns only on failure. Without std's `Command`, which would add 24 KB to the program.
+/// Executes the program once more; returns only on failure. Doesn't use std's `Command`, which would add
+/// 24 KB to the program.
 fn start_again() -> Option<()> {
     let program = text(env::current_exe().ok()?.into_os_string())?;
     let arguments: Vec<_> = env::args_os().filter_map(text).collect();
-    // The user's own settings come last: the later one of two wins.
+    // The user's own settings come last, because the later of two wins.
     let mut settings = OsString::from(SETTINGS);
     let mut environment = vec![text(OsString::from(DONE.to_owned() + "=1"))?];
     for (name, value) in env::vars_os() {
@@ -81,7 +82,7 @@ fn variable(mut name: OsString, value: OsString) -> Option<CString> {
     text(name)
 }
 
-/// Text from the kernel, which contains no zero byte.
+/// Converts text from the kernel, which contains no zero byte.
 fn text(text: OsString) -> Option<CString> {
     CString::new(text.into_vec()).ok()
 }

@@ -22,17 +22,17 @@ use brooklet::server::thread::spawn;
 use env_logger::Target;
 use log::{Level, LevelFilter};
 
-/// The number of bytes of lines that may wait to be written.
+/// The maximum number of bytes of lines that wait to be written.
 const BUFFER_LEN: usize = 64 * 1024;
 
-/// The maximum length of the line that says how many lines are missing.
+/// The maximum length of the line with the number of omitted lines, in bytes.
 const NOTICE_LEN: usize = 128;
 
-/// The stack size of the thread that writes.
+/// The stack size of the thread that writes, in bytes.
 pub(crate) const STACK_LEN: usize = 64 * 1024;
 
-/// Lines on their way to standard error. A slow reader doesn't block the threads that log: a thread of
-/// its own writes, and lines that don't fit into the buffer in the meantime are counted.
+/// Lines on their way to standard error. A slow reader doesn't block the threads that log: a separate
+/// thread writes, and lines that don't fit into the buffer in the meantime are dropped and counted.
 #[derive(Clone)]
 pub(crate) struct Logger {
     queue: Arc<Queue>,
@@ -55,7 +55,7 @@ struct State {
     is_writing: bool,
 }
 
-/// Starts logging to standard error at this level, or as `RUST_LOG` says. Panics are logged too.
+/// Starts logging to standard error at this level, or as `RUST_LOG` says. Panics are logged, too.
 pub(crate) fn init(level: Option<LevelFilter>) -> io::Result<Logger> {
     // `io::stderr` isn't used, because a thread that holds its lock may wait forever for a slow reader.
     let out = stderr()?;
@@ -88,7 +88,7 @@ pub(crate) fn init(level: Option<LevelFilter>) -> io::Result<Logger> {
     Ok(logger)
 }
 
-/// Prints why the program ends.
+/// Prints the error that ends the program.
 pub(crate) fn complain(error: &dyn fmt::Display) {
     let priority = if stderr().is_ok_and(|out| is_journal(&out)) {
         priority(Level::Error)
@@ -102,8 +102,8 @@ fn stderr() -> io::Result<File> {
     Ok(io::stderr().as_fd().try_clone_to_owned()?.into())
 }
 
-/// Whether systemd has connected standard error to its journal (systemd.exec(5)): then the variable
-/// holds the numbers of device and inode. They are compared, since the children of a service inherit the
+/// Whether systemd has connected standard error to its journal (systemd.exec(5)). If so, the variable
+/// contains the device and inode numbers. They are compared, since the children of a service inherit the
 /// variable but may write elsewhere.
 fn is_journal(out: &File) -> bool {
     let journal = std::env::var("JOURNAL_STREAM").unwrap_or_default();
@@ -146,7 +146,7 @@ impl Logger {
         Ok(Logger { queue })
     }
 
-    /// Waits until everything is written or the timeout is over.
+    /// Waits until everything is written, but at most for `timeout`.
     pub(crate) fn finish(&self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         let mut state = self.queue.lock();
@@ -185,7 +185,7 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes forever. Lines that can't be written are lost: there is nowhere to report that.
+    /// Writes forever. Lines that can't be written are lost, since there is no place to report that.
     fn write_to(&self, out: &mut impl Write) {
         let mut lines = Vec::with_capacity(BUFFER_LEN + NOTICE_LEN);
         loop {
@@ -196,6 +196,7 @@ impl Queue {
                 let result = self.changed.wait(state);
                 state = result.unwrap_or_else(PoisonError::into_inner);
             }
+            // Swapped, so that threads can log during the write, and no memory is allocated.
             std::mem::swap(&mut state.lines, &mut lines);
             let left_out = std::mem::take(&mut state.left_out);
             state.is_writing = true;
@@ -225,7 +226,7 @@ mod tests {
 
     use super::*;
 
-    /// A writer that takes one piece whenever it is allowed to.
+    /// A writer that accepts one piece each time that it is allowed to.
     struct Slow {
         may_take: mpsc::Receiver<()>,
         taken: Arc<Mutex<Vec<u8>>>,

@@ -22,7 +22,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::low_level::pipe;
 
-/// How long the reader of the log may take for the last lines.
+/// How long the program waits at its end until the last lines of the log are written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Runs the program. The only place with exit codes: 0 after a signal, 1 when the server can't start,
@@ -50,7 +50,8 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// The error is one line, and a text: `Box<dyn Error>` would bring in code that nothing else uses.
+/// Runs the server until a signal. The error is one line of text: `Box<dyn Error>` would add code that
+/// nothing else uses.
 fn log_and_serve(mut settings: Settings) -> Result<(), String> {
     settings.resolve()?;
     let logger = logger::init(settings.log).map_err(text)?;
@@ -64,15 +65,15 @@ fn text(error: impl Display) -> String {
 }
 
 fn serve(config: Config) -> Result<(), String> {
-    // Before any thread starts, so that no signal is missed.
+    // Registered before any thread starts, so that no signal is missed.
     let (mut signals, is_interrupt) = catch_signals().map_err(text)?;
     let mut server = Server::start(config.clone()).map_err(|error| advice::explain(&error))?;
     greeting::warn_of_low_limits(&config);
-    // Last: a program that waits for these lines may use the server at once.
+    // Printed last, because a program that waits for these lines may use the server at once.
     if log::max_level() >= log::LevelFilter::Info {
         let (rtmp, http) = (server.rtmp_addresses(), server.http_addresses());
         let greeting = greeting::text(&config, &rtmp, &http);
-        // On a thread of its own: a reader of standard output that has stopped must not keep this one
+        // Printed on a separate thread: a stopped reader of standard output must not keep this thread
         // from seeing signals.
         let show = move || show(&greeting);
         thread::spawn("greeting", logger::STACK_LEN, Box::new(show)).map_err(text)?;
@@ -105,7 +106,8 @@ fn catch_signals() -> io::Result<(UnixStream, Arc<AtomicBool>)> {
     Ok((signals, is_interrupt))
 }
 
-/// Prints to standard output. That it may be closed is no reason to end.
+/// Prints to standard output. Ignores errors, since the program goes on even if standard output is
+/// closed.
 fn show(text: &str) {
     let mut out = io::stdout();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

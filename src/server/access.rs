@@ -8,10 +8,10 @@
 //!                   throttle: slow after many wrong attempts ---/
 //! ```
 //!
-//! No log line and no error holds a key, not even a wrong one, which is often a mistyped right one.
-//! Any part of a name may be one, too. So where anything is secret, names are hidden before anything
-//! is decided, and shown once they are accepted; a name that is played but was never published stays
-//! hidden (see [`Guard::masked_in_play`]).
+//! No log line and no error contains a key, not even a wrong one, which is often a mistyped right one.
+//! Any part of a stream's name may be a key, too. So if anything is secret, names are hidden before
+//! anything is decided, and shown once they are accepted; a name that is played but was never published
+//! stays hidden (see [`Guard::masked_in_play`]).
 
 mod authorization;
 mod challenge;
@@ -46,8 +46,8 @@ pub(super) struct Guard {
     trusted_proxies: Vec<Network>,
     names: LocalNames,
     throttle: Throttle,
-    /// Publishes where no credentials are needed: a refusal tells that a part of the name is a key, and
-    /// anything else that it isn't.
+    /// Limits publishes that need no credentials: a refusal reveals that a part of the name is a key,
+    /// and any other answer that none is.
     name_guesses: Rates,
     challenges: Challenges,
 }
@@ -64,7 +64,7 @@ impl Guard {
         }
     }
 
-    /// Ends all delays: the server stops.
+    /// Ends all delays, because the server is stopping.
     pub(super) fn close(&self) {
         self.throttle.stop();
     }
@@ -104,7 +104,7 @@ impl Guard {
         now: Millis,
     ) -> Result<(), Refusal> {
         let (client, asked) = (request.client, request.key().clone());
-        // First of all: whatever is decided, the log doesn't get more of it.
+        // Comes first, so that no log line shows more of the name, whatever is decided.
         if let Some(shown) = self.rules.masked(&asked) {
             request.hide(shown);
         }
@@ -141,23 +141,23 @@ impl Guard {
         Ok(())
     }
 
-    /// The name of a stream that a client plays, or waits for, as it may be shown before anything was
-    /// published under it. `None` if it may be shown as it is: nothing is secret, or playing takes a
-    /// key or user, so that the name was accepted.
+    /// Returns the name of a stream that a client plays, or waits for, as it may be shown before
+    /// anything was published under it. `None` if the name may be shown unchanged: nothing is secret, or
+    /// playing requires a key or user, so that the name was accepted.
     pub(super) fn masked_in_play(&self, name: &StreamKey) -> Option<StreamKey> {
         self.rules.masked(name).filter(|_| self.may_all_play())
     }
 
-    /// Whether playing takes neither key nor user.
+    /// Whether playing requires neither key nor user.
     pub(super) fn may_all_play(&self) -> bool {
         self.rules.access(Action::Play).is_open()
     }
 
-    /// Has a client log in by challenge and response if users are configured for its action, unless
-    /// there is a key or a password in its app or URL: that is checked when it publishes or plays.
+    /// Makes a client log in by challenge and response if users are configured for its action, unless
+    /// its app or URL contains a key or a password, which is checked when it publishes or plays.
     ///
-    /// Three connections make a login: the first is asked for it, the second gets a challenge, the
-    /// third answers that. Only the challenge is kept from one to the next.
+    /// A login takes three connections: the first is asked to log in, the second gets a challenge, the
+    /// third answers it. Only the challenge is kept from one to the next.
     fn log_in(&self, action: Action, client: &mut Client, now: Millis) -> Result<(), Refusal> {
         let access = self.rules.access(action);
         if access.users.is_empty() || !self.rules.is_near_enough(action, client) {
@@ -191,7 +191,7 @@ impl Guard {
                 let user = self.check_answer(action, client, &answer, now)?;
                 client.set_user(&user.name);
                 client.allow(action);
-                // For the other action the same name may belong to another user.
+                // For the other action, the same name may belong to another user with another password.
                 for action in [Action::Publish, Action::Play] {
                     if self.rules.access(action).users.contains(user) {
                         client.allow(action);
@@ -224,7 +224,7 @@ impl Guard {
         let challenge = self.challenges.take(address, user, token, now);
         let mut found = None;
         let mut is_known = false;
-        // All users are tried, so that the time is the same whatever is wrong.
+        // All users are tried, so that the time doesn't reveal what is wrong.
         for candidate in &self.rules.access(action).users {
             let is_name = candidate.has_name(user);
             let (password, app) = (candidate.password.reveal(), &client.connect().app);
@@ -234,7 +234,8 @@ impl Guard {
             }
             is_known |= is_name;
         }
-        // Without a challenge the right password would be refused, too: that is no wrong attempt.
+        // Without a challenge, even the right password is refused, so it doesn't count as a wrong
+        // attempt.
         let is_right = found.is_some() || challenge.is_none();
         self.throttle.pass(address, action.into(), is_right, now)?;
         let verb = action.verb();

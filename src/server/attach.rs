@@ -9,8 +9,8 @@
 //!             `recv`    the program's thread
 //! ```
 //!
-//! Messages wait for the program in the log, not in a queue: the inbox holds one message, and refuses
-//! the next one, as the buffer of a socket does, until that is taken.
+//! Messages wait for the program in the log, not in a queue: the inbox holds one message, and until that
+//! is taken, it refuses the next one, as a full socket buffer does.
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
@@ -36,13 +36,14 @@ use crate::rtmp::message::type_id;
 use crate::rtmp::server_session::Dialect;
 use crate::rtmp::stream_key::StreamKey;
 
-/// A program's place at a stream, from [`Server::attach`](super::Server::attach); given up when dropped.
+/// The attachment of a program to a stream, from [`Server::attach`](super::Server::attach); given up
+/// when dropped.
 ///
-/// Metadata and sequence headers come first, then everything from a keyframe on, with the timestamps
-/// of the publisher ([`Join::Gop`] and [`Join::Next`]), all tracks included. When a publisher comes
-/// back, its headers come again. A program that is too slow skips to a newer keyframe, as a player does.
-/// One that receives nothing for 20 s although messages are waiting is detached. It is counted among the
-/// viewers of its stream.
+/// Metadata and sequence headers come first, then everything from a keyframe on, with the timestamps of
+/// the publisher ([`Join::Gop`] and [`Join::Next`]), all tracks included. When a publisher comes back,
+/// its headers come again. A program that is too slow skips to a newer keyframe, as a player does. A
+/// program that receives nothing for 20 s although messages are waiting is detached. An attached program
+/// counts as a viewer of its stream.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -77,7 +78,7 @@ pub struct StreamMessage {
     payload: Vec<u8>,
 }
 
-/// Why a program isn't attached to a stream any more.
+/// The reason why a program isn't attached to a stream any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Detached {
@@ -89,17 +90,17 @@ pub enum Detached {
     Stopping,
 }
 
-/// The sink of the subscriber: takes one message, and the next one when that has been received.
+/// The sink of the subscriber: accepts one message, and the next one when that has been received.
 struct Inbox {
     state: Mutex<InboxState>,
-    /// Notified when there is a message, and when there will be none any more.
+    /// Notified when there is a message, and when there will be no more.
     changed: Signal,
 }
 
 struct InboxState {
     reader: ChunkReader<Heap>,
     message: StreamMessage,
-    /// `message` waits to be taken.
+    /// Whether `message` waits to be taken.
     is_ready: bool,
     is_over: bool,
 }
@@ -130,7 +131,8 @@ impl Attached {
             inbox,
             message: StreamMessage::default(),
         };
-        // A server that begins to stop from now on finds the stream, and ends it.
+        // Checked after the subscription: a server that begins to stop later finds the stream, and ends
+        // it.
         if shared.is_stopping() {
             return Err(Detached::Stopping);
         }
@@ -147,18 +149,18 @@ impl Attached {
         self.stream.is_live()
     }
 
-    /// Waits for the next message; `None` if none comes within `timeout`.
+    /// Waits for the next message. Returns `None` if none arrives within `timeout`.
     pub fn recv(&mut self, timeout: Duration) -> Result<Option<&StreamMessage>, Detached> {
         let deadline = Instant::now().checked_add(timeout);
         loop {
             if self.inbox.take(&mut self.message) {
                 return Ok(Some(&self.message));
             }
-            // Fills the inbox with what is in the log already. The publisher's pump brings what comes
-            // later.
+            // Fills the inbox from the log. Messages that arrive later are brought by the publisher's
+            // pump.
             let now = self.shared.now();
             if let Err(end) = self.stream.with_subscriber(self.subscriber, now, |_| {}) {
-                // The last message may have come with the end.
+                // The last message may have arrived together with the end.
                 if self.inbox.take(&mut self.message) {
                     return Ok(Some(&self.message));
                 }
@@ -212,12 +214,12 @@ impl StreamMessage {
         &self.payload
     }
 
-    /// Whether a decoder of video can start here.
+    /// Whether a video decoder can start at this message.
     pub fn is_keyframe(&self) -> bool {
         self.tag().is_some_and(|tag| tag.is_keyframe)
     }
 
-    /// Whether it configures a decoder.
+    /// Whether the message configures a decoder.
     pub fn is_sequence_header(&self) -> bool {
         let kind = self.tag().map(|tag| tag.kind);
         kind == Some(TagKind::SequenceHeader)
@@ -243,7 +245,7 @@ impl std::error::Error for Detached {}
 impl Inbox {
     fn new() -> Inbox {
         let mut reader = ChunkReader::new(Heap, Limits::NONE);
-        // Subscribers are sent chunks of this size. It is a valid one.
+        // Subscribers are sent chunks of this size. It is valid, so this can't fail.
         let _ = reader.set_chunk_size(CHUNK_SIZE);
         Inbox {
             state: Mutex::new(InboxState {
@@ -256,19 +258,19 @@ impl Inbox {
         }
     }
 
-    /// Moves the message to `to`, if there is one.
+    /// Moves the message to `to`; false if there is none.
     fn take(&self, to: &mut StreamMessage) -> bool {
         let mut state = lock(&self.state);
         if !state.is_ready {
             return false;
         }
         state.is_ready = false;
-        // The other one's memory is for the next message.
+        // A swap, so that the next message reuses the memory of the previous one.
         std::mem::swap(to, &mut state.message);
         true
     }
 
-    /// Waits until there is a message, or nothing more to wait for; false if neither is the case.
+    /// Waits until there is a message, or there will be no more; false if neither is the case.
     fn wait(&self, timeout: Duration) -> bool {
         let mut state = lock(&self.state);
         if !state.is_ready && !state.is_over {
@@ -338,7 +340,7 @@ mod tests {
     use crate::live::life::Publisher;
     use crate::server::Server;
 
-    /// Longer than a subscriber may take nothing, in ms.
+    /// A time in ms after which a subscriber that accepts nothing is closed.
     const TOO_LONG: u64 = 20_001;
 
     #[test]
@@ -365,7 +367,7 @@ mod tests {
                 .append(generation, Medium::Video, timestamp, parts, now)
                 .unwrap();
         }
-        // The inbox takes the first message, and not the second one.
+        // The inbox accepts the first message, but not the second one.
         assert!(stream.pump(now).has_unsent);
         assert!(stream.pump(now + TOO_LONG - 1).has_unsent);
         stream.pump(now + TOO_LONG);

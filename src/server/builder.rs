@@ -1,4 +1,4 @@
-//! How a server is started.
+//! The start of a server.
 
 use std::io;
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use crate::live::arena::Arena;
 use crate::live::stream::{Desks, StreamSettings};
 use crate::live::table::StreamTable;
 
-/// The part of the memory that isn't for media but for additional streams of connections: one in
-/// this many. Of a mebibyte it is enough for a dozen.
+/// One in this many bytes of the memory isn't for media, but pays for additional streams of connections.
+/// A mebibyte of memory pays for a dozen of them.
 const COMMON: usize = 32;
 
-/// The settings to start a server with; made by [`Server::builder`].
+/// The settings with which a server is started, made by [`Server::builder`].
 #[must_use = "nothing happens before `start`"]
 pub struct ServerBuilder {
     config: Config,
@@ -42,14 +42,13 @@ impl ServerBuilder {
         }
     }
 
-    /// Asks this handler too whenever a client wants something to which the configuration's own
-    /// rules don't object.
+    /// Asks this handler about every request of a client that the configuration's own rules allow.
     pub fn handler(self, handler: Arc<dyn Handler>) -> ServerBuilder {
         let handler = Some(handler);
         ServerBuilder { handler, ..self }
     }
 
-    /// Keeps media in this arena, of which a clone may outlive the server, instead of in one of
+    /// Keeps media in this arena, a clone of which may outlive the server, instead of in a new one of
     /// [`Config::memory`] bytes.
     ///
     /// ```no_run
@@ -75,7 +74,8 @@ impl ServerBuilder {
             arena,
         } = self;
         let (arena, common) = match arena {
-            // All of it is for media: each connection pays for all of its streams by itself.
+            // All of it is for media, so each connection pays for all of its streams from its own
+            // allowance.
             Some(arena) => (arena, Allowance::new(0)),
             None => claim(config.memory)?,
         };
@@ -150,12 +150,12 @@ fn bind(config: &Config) -> Result<Vec<Arc<Listener>>, StartError> {
     rtmp.chain(http).map(bind).collect()
 }
 
-/// Makes an arena of this size, if the machine has the memory. The first try is given back at once:
-/// memory that is claimed this way is touched only when it is used, unlike memory that was reserved
-/// and filled.
+/// Makes an arena of this size, if the machine has the memory. The allocation that checks this is freed
+/// at once: the arena's memory is touched only when it is used, unlike memory that was reserved and
+/// filled.
 ///
-/// A part of it is set aside: it pays for the streams for which the allowance of a connection that
-/// publishes or plays already is too small.
+/// Sets a part aside as an allowance: it pays for additional streams of connections that already publish
+/// or play one, for which their own allowances are too small.
 fn claim(bytes: usize) -> Result<(Arena, Allowance), StartError> {
     if !is_memory_there(bytes) {
         return Err(failed(StartErrorKind::Memory(bytes), None));

@@ -1,4 +1,4 @@
-//! A client: where it is connected from, and what it says about itself.
+//! A client: the address from which it is connected, and its description of itself.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ impl Protocol {
 pub(super) enum Action {
     /// Sending a stream.
     Publish,
-    /// Receiving one.
+    /// Receiving a stream.
     Play,
 }
 
@@ -45,19 +45,20 @@ impl Action {
     }
 }
 
-/// How a request reached this server, which decides what its address is worth.
+/// How a request reached this server, which decides whether its address can be relied on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// From the client itself.
+    /// The client has sent the request directly.
     #[default]
     Direct,
-    /// Through a trusted proxy, which has named the client's address.
+    /// A trusted proxy has forwarded the request, and named the client's address.
     ByTrustedProxy,
-    /// Through something that isn't trusted, or doesn't name the client: it may be anywhere.
+    /// A proxy that isn't trusted, or doesn't name the client, has forwarded the request. The client may
+    /// be anywhere.
     ByUnknownProxy,
 }
 
-/// A connection, or a request over HTTP, and what its client says about itself.
+/// The client of a connection, or of an HTTP request, with its description of itself.
 #[derive(Clone, Debug)]
 pub struct Client {
     id: u64,
@@ -68,7 +69,7 @@ pub struct Client {
     pub(super) connect: Connect,
     user_agent: String,
     user: Option<String>,
-    /// For each action, whether it has logged in as a user who may do it.
+    /// For each action, whether the client has logged in as a user who may do it.
     may: [bool; 2],
 }
 
@@ -100,7 +101,7 @@ impl Client {
         }
     }
 
-    /// Whether it has logged in as a user who may do this.
+    /// Whether the client has logged in as a user who may do this.
     pub(super) fn may(&self, action: Action) -> bool {
         self.may[action as usize]
     }
@@ -114,8 +115,8 @@ impl Client {
         self.id
     }
 
-    /// The address of the client. Behind a trusted proxy it is the one that the proxy names, with
-    /// port 0 if it names none.
+    /// The address of the client. Behind a trusted proxy, it is the address that the proxy names, with
+    /// port 0 if the proxy names no port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -141,17 +142,17 @@ impl Client {
         &self.user_agent
     }
 
-    /// The user as whom the client has logged in, or whom a handler has noted.
+    /// The name of the user that the client has logged in as, or that a handler has set.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }
 
-    /// Notes which user the client is.
+    /// Sets the user name of the client.
     pub fn set_user(&mut self, user: &str) {
         self.user = Some(user.to_owned());
     }
 
-    /// A parameter in the query of the app or else of the URL, over RTMP.
+    /// The value of a parameter in the query of the app, or else of the URL, over RTMP.
     pub fn query_value(&self, name: &str) -> Option<&str> {
         let Connect { app, tc_url, .. } = &self.connect;
         query_value(app, name).or_else(|| query_value(tc_url, name))

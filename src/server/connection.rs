@@ -1,4 +1,4 @@
-//! What connections have in common, whatever their protocol: how they run, are refused, and end.
+//! The parts common to connections of both protocols: how they run, are refused, and end.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use super::socket::Socket;
 use crate::config::Shown;
 use crate::live::out::sink::Sink;
 
-/// Checks whether a connection has to end, whatever it is doing.
+/// Fails if a connection has to end: because the server is stopping, or another thread has closed it.
 pub(super) fn check_open(shared: &Shared, id: u64) -> Result<(), ConnectionEnd> {
     if shared.is_stopping() {
         return Err(ConnectionEnd::Stopping);
@@ -19,14 +19,14 @@ pub(super) fn check_open(shared: &Shared, id: u64) -> Result<(), ConnectionEnd> 
     shared.connections.why_cut(id).map_or(Ok(()), Err)
 }
 
-/// A connection in its protocol.
+/// A connection as one of the protocols handles it.
 pub(super) trait Conversation {
     type End: From<ConnectionEnd>;
 
     /// Serves the connection until there is a reason to end it.
     fn serve(&mut self) -> Result<Infallible, Self::End>;
 
-    /// Says the last words, and undoes what the connection has done.
+    /// Sends the last replies, and ends everything that the connection has begun.
     fn finish(&mut self, end: &Self::End);
 }
 
@@ -37,12 +37,12 @@ pub(super) fn run<C: Conversation>(
     socket: &Socket,
     id: u64,
 ) {
-    // A panic here is a bug. It ends this connection properly, and no other.
+    // A panic is a bug. It ends this connection alone, with the usual clean-up.
     let end = match catch_unwind(AssertUnwindSafe(|| conversation.serve())) {
         Ok(Err(end)) => end,
         Err(_) => ConnectionEnd::Panicked.into(),
     };
-    // The thread that cut it off knows better why than its own read.
+    // If another thread has closed the connection, its reason is better than that of the failed read.
     let end = shared.connections.why_cut(id).map_or(end, C::End::from);
     let _ = catch_unwind(AssertUnwindSafe(|| conversation.finish(&end)));
     socket.shutdown();

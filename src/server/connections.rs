@@ -10,13 +10,13 @@
 //! publishing  publishes                                   none
 //! ```
 //!
-//! A newcomer may turn out to be a publisher, so there is always a place for one: viewers have
-//! seven of eight places at most. When all places are taken, the address with the most unused,
-//! waiting and gone connections loses one of them (among equals, the address with the most
-//! connections of all kinds): the lowest in rank, and of several the oldest. It is closed at once,
-//! whatever it is doing: its thread wakes from reading and from writing, and checks once a second
-//! while it waits out a grace time. It no longer counts, but new clients are refused while too many
-//! such threads haven't ended yet.
+//! A newcomer may turn out to be a publisher, so there is always a place for one: viewers get at most
+//! seven of eight places. When all places are taken, the address with the most unused, waiting and gone
+//! connections loses one of them (among equals, the address with the most connections of all kinds): the
+//! one with the lowest rank, and the oldest of several. That connection is closed at once: its thread
+//! wakes from reading and from writing, and checks once a second while it waits out a grace time. The
+//! connection no longer counts, but new clients are refused while too many such threads haven't ended
+//! yet.
 //!
 //! An IPv6 /64 counts as one address here. Clients that have shown a key need no rank of their own:
 //! where playing or publishing requires a key, all viewers or publishers have shown it.
@@ -44,8 +44,8 @@ pub(super) use full::Full;
 use open::{Cut, OpenConnection, StreamUse};
 pub(super) use permit::Permit;
 
-/// One place in this many is kept free of viewers; as many connections may be closing, in addition
-/// to the places that are taken.
+/// One in this many places is kept free of viewers. The same share of connections may be closing, in
+/// addition to those that occupy places.
 const RESERVE: usize = 8;
 
 /// The maximum length of the name that a client gives itself, in characters.
@@ -65,9 +65,9 @@ pub(super) struct Connections {
 #[derive(Default)]
 struct Registry {
     next_id: u64,
-    /// In the order of their numbers.
+    /// Sorted by number.
     open: Vec<OpenConnection>,
-    /// Bytes in and out of those that have been closed.
+    /// The number of bytes received and sent by connections that have been closed.
     bytes: [u64; 2],
 }
 
@@ -95,6 +95,7 @@ impl Connections {
 
     /// Notes the name that the client of a connection gives itself.
     pub(super) fn note_client(&self, id: u64, name: &str) {
+        // Clients choose the name, and status texts show it.
         let printable = |c: char| match c {
             ' '..='~' => c,
             _ => '?',
@@ -121,7 +122,7 @@ impl Connections {
         Ok(())
     }
 
-    /// Notes that a proxy's connection serves no client any more. The proxy is at `peer`.
+    /// Notes that a proxy's connection no longer serves a client. `peer` is the address of the proxy.
     pub(super) fn forget_sender(&self, id: u64, peer: SocketAddr) {
         if let Some(open) = lock(&self.registry).find(id) {
             open.address = peer;
@@ -143,7 +144,7 @@ impl Connections {
         }
     }
 
-    /// Notes that a stream is published, for which connections may be waiting.
+    /// Notes that a stream is published, so that connections that wait for it become viewers.
     pub(super) fn note_live(&self, key: &StreamKey) {
         let mut registry = lock(&self.registry);
         let plays = registry.open.iter_mut().flat_map(|open| &mut open.plays);
@@ -152,8 +153,8 @@ impl Connections {
         }
     }
 
-    /// Notes that a connection plays, and returns the stream if there is one. If that was ever published,
-    /// the connection becomes a viewer, or is refused if all places for viewers are taken.
+    /// Notes that a connection plays, and returns the stream if there is one. If the stream was ever
+    /// published, the connection becomes a viewer, or is refused if all places for viewers are taken.
     pub(super) fn note_play(
         shared: &Shared,
         id: u64,
@@ -170,8 +171,8 @@ impl Connections {
         registry.note_use(id, key, |open| &mut open.plays)?;
         if !is_live {
             drop(registry);
-            // A publisher that comes from now on finds the entry, and marks it in `note_live`. One may
-            // have come between the first look and the entry.
+            // A publisher that arrives from now on finds the entry and marks it in `note_live`. One that
+            // has arrived between the first look and the entry is found by a second look.
             (stream, is_live) = find();
             if !is_live {
                 return Ok(stream);
@@ -189,14 +190,14 @@ impl Connections {
         }
     }
 
-    /// Closes a connection; false if there is none with that number.
+    /// Closes a connection. Returns false if there is none with that number.
     pub(super) fn kick(&self, id: u64) -> bool {
         let mut registry = lock(&self.registry);
         let open = registry.find_open(id);
         open.map(|open| open.cut(Cut::Kicked)).is_some()
     }
 
-    /// Why a connection was closed on behalf of another one, if it was.
+    /// Returns why another thread has closed this connection, if one has.
     pub(super) fn why_cut(&self, id: u64) -> Option<ConnectionEnd> {
         match lock(&self.registry).find(id)?.cut? {
             Cut::Kicked => Some(ConnectionEnd::Kicked),
@@ -204,16 +205,16 @@ impl Connections {
         }
     }
 
-    /// The figures of the open connection with the next higher number.
+    /// Returns the figures of the open connection with the next higher number.
     pub(super) fn report_after(&self, id: u64) -> Option<ConnectionReport> {
         let registry = lock(&self.registry);
-        // Connections that wait out a grace time are closed already.
+        // Connections without a socket are closed and wait out a grace time.
         let from = registry.open.partition_point(|open| open.id <= id);
         let mut later = registry.open.iter().skip(from);
         Some(later.find(|open| open.socket.is_some())?.report())
     }
 
-    /// The figures of the connection with this number, if it is open.
+    /// Returns the figures of the connection with this number, if it is open.
     pub(super) fn report_of(&self, id: u64) -> Option<ConnectionReport> {
         Some(lock(&self.registry).find_open(id)?.report())
     }
@@ -266,7 +267,7 @@ impl Connections {
 }
 
 impl Registry {
-    /// Adds the bytes of a connection that is closed now to the total.
+    /// Adds the bytes of a connection that has just been closed to the total.
     fn settle(&mut self, bytes: [u64; 2]) {
         for (sum, bytes) in self.bytes.iter_mut().zip(bytes) {
             *sum += bytes;

@@ -1,32 +1,31 @@
-//! Why connections end that speak either protocol.
+//! The reasons for the end of a connection that both protocols share.
 
 use std::fmt;
 use std::io::ErrorKind;
 
 use crate::live::out::subscriber::PlayEnd;
 
-/// Why a connection ended, whatever it speaks. `RtmpEnd` and `HttpEnd` add the reasons of one
-/// protocol.
+/// Why a connection of either protocol ended. `RtmpEnd` and `HttpEnd` add the reasons of one protocol.
 #[derive(Debug)]
 pub(super) enum ConnectionEnd {
-    /// The peer closed.
+    /// The peer closed the connection.
     Closed,
-    /// The peer vanished.
+    /// The connection to the peer failed.
     Lost(ErrorKind),
-    /// It was of no use, and a newer connection needed its place.
+    /// The connection had to make room for a newer one.
     Displaced,
-    /// A request to the API closed it.
+    /// A request to the API closed the connection.
     Kicked,
-    /// The stream that it plays has ended, or can't be sent to it.
+    /// The stream that the client plays has ended, or can't be sent to it.
     Player(PlayEnd),
-    /// The server stops.
+    /// The server is stopping.
     Stopping,
     /// A bug in this program.
     Panicked,
 }
 
 impl ConnectionEnd {
-    /// The level of its log line: a warning when a viewer loses video that it could have had.
+    /// The level of the log line: a warning if a viewer loses video that it could have received.
     pub(super) fn level(&self) -> log::Level {
         match self {
             ConnectionEnd::Player(

@@ -9,8 +9,8 @@ use crate::rtmp::stream_key::{StreamKey, query_value};
 
 pub use super::client::{Client, Protocol};
 
-/// Decides who may do what, and is notified of what happens. The default of each method accepts and
-/// does nothing.
+/// Decides who may do what, and is notified of events. The default of each method accepts and does
+/// nothing.
 ///
 /// ```text
 /// connect ── publish ── metadata ... ── unpublish ── disconnect
@@ -18,9 +18,10 @@ pub use super::client::{Client, Protocol};
 /// ```
 ///
 /// - The access rules of the configuration (keys, users, networks) are checked first.
-/// - A handler is called on the thread of the connection that the call is about, and may block: only that
-///   connection waits. A play over HLS outlives its connections; its end comes on another thread.
-/// - Each connect, publish and play that was accepted is followed by its counterpart, also when the client
+/// - A handler is called on the thread of the connection that the call is about, and may block: only
+///   that connection waits. A play over HLS outlives its connections; `stop` is then called on another
+///   thread.
+/// - Each connect, publish and play that was accepted is followed by its counterpart, even if the client
 ///   vanishes. Clients over HTTP don't connect and disconnect: they only play.
 ///
 /// ```
@@ -46,41 +47,41 @@ pub use super::client::{Client, Protocol};
 /// ```
 #[allow(unused_variables)] // The names of the parameters are documentation.
 pub trait Handler: Send + Sync {
-    /// A client wants to connect, over RTMP.
+    /// Decides about a client that wants to connect over RTMP.
     fn connect(&self, client: &mut Client) -> Result<(), Refusal> {
         Ok(())
     }
 
-    /// A client whose connect was accepted is gone.
+    /// Called when a client whose connect was accepted is gone.
     fn disconnect(&self, client: &Client) {}
 
-    /// A client wants to publish. The handler may also change the name of the stream.
+    /// Decides about a client that wants to publish. The handler may also change the name of the stream.
     fn publish(&self, client: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
         Ok(())
     }
 
-    /// A publish has ended. Its players may still wait for the next one.
+    /// Called when a publish has ended. Players of the stream may still wait for the next one.
     fn unpublish(&self, client: &Client, stream: &StreamKey) {}
 
-    /// A client wants to play. The handler may also change which stream it plays.
+    /// Decides about a client that wants to play. The handler may also change the stream that it plays.
     ///
-    /// Over HLS a play is that of a viewer: it consists of all requests for the same stream with the
-    /// same query from one program at one address, until there has been none for 15 seconds. The
-    /// handler is asked about the first one.
+    /// Over HLS, a play consists of all requests for the same stream with the same query from one
+    /// program at one address, until there has been none for 15 seconds. The handler is asked about the
+    /// first of these requests.
     fn play(&self, client: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
         Ok(())
     }
 
-    /// A play has ended.
+    /// Called when a play has ended.
     fn stop(&self, client: &Client, stream: &StreamKey) {}
 
-    /// A publisher has sent metadata for its stream, or withdrawn it (`None`). The properties are
-    /// read from the message itself, in their order: [find](Properties::find) one, or clone the view
-    /// and iterate over all.
+    /// Called when a publisher has sent metadata for its stream, or withdrawn it (`None`). The
+    /// properties are read from the message itself, in the order in which they were sent:
+    /// [find](Properties::find) one, or clone the view and iterate over all.
     fn metadata(&self, client: &Client, stream: &StreamKey, properties: Option<&Properties<'_>>) {}
 }
 
-/// The handler of a server that is given none.
+/// The handler of a server without one of its own.
 pub(super) struct AcceptAll;
 
 impl Handler for AcceptAll {}
@@ -90,12 +91,12 @@ impl Handler for AcceptAll {}
 pub struct StreamRequest<'a> {
     pub(super) client: &'a Client,
     name: &'a str,
-    /// The query of a request over HTTP, percent-encoded.
+    /// The query of an HTTP request, percent-encoded.
     pub(super) query: Option<&'a str>,
     key: StreamKey,
     is_trusted: bool,
-    /// The name holds a secret, and `key` is what may be shown of it. The client must not learn whether
-    /// the secret is a right one.
+    /// Whether the name contains a secret, so that `key` is only the part that may be shown. The client
+    /// must not learn whether the secret is a right one.
     pub(super) is_hidden: bool,
 }
 
@@ -122,35 +123,36 @@ impl<'a> StreamRequest<'a> {
         }
     }
 
-    /// Replaces a name that may hold a secret by what may be shown of it, in the log and elsewhere.
+    /// Replaces a name that may contain a secret with the form that may be shown, in the log and
+    /// elsewhere.
     pub(super) fn hide(&mut self, shown: StreamKey) {
         self.key = shown;
         self.is_hidden = true;
     }
 
-    /// Sets the name of the stream, which holds no secret.
+    /// Sets the name of the stream, which contains no secret.
     pub(super) fn show(&mut self, key: StreamKey) {
         self.key = key;
         self.is_hidden = false;
     }
 
-    /// The stream that is requested.
+    /// The name of the requested stream.
     pub fn key(&self) -> &StreamKey {
         &self.key
     }
 
-    /// Replaces the stream by another one.
+    /// Replaces the requested stream with another one.
     pub fn set_key(&mut self, key: StreamKey) {
         self.key = key;
     }
 
-    /// The name as the client sent it; over RTMP with its query.
+    /// The name as the client sent it, over RTMP with its query.
     pub fn name(&self) -> &'a str {
         self.name
     }
 
-    /// A parameter in the query of the name or, failing that, of app and URL. Over HTTP the value is
-    /// percent-decoded, unless that would give an `&`.
+    /// The value of a parameter in the query of the name or, failing that, of the app or the URL. Over
+    /// HTTP the value is percent-decoded, unless that would give an `&`.
     pub fn query_value(&self, name: &str) -> Option<Cow<'a, str>> {
         if let Some(query) = self.query {
             return query::value(query, name);
@@ -164,8 +166,8 @@ impl<'a> StreamRequest<'a> {
         self.is_trusted
     }
 
-    /// Notes that the client has proved that the stream is its own. It may then take the stream over
-    /// from a publisher at another address, which is taken for its own former connection.
+    /// Notes that the client has proved that the stream is its own. The client may then take the stream
+    /// over from a publisher at another address, which is assumed to be its own earlier connection.
     pub fn trust(&mut self) {
         self.is_trusted = true;
     }
@@ -187,7 +189,7 @@ pub struct Refusal {
     kind: RefusalKind,
 }
 
-/// The kinds of refusals, as far as protocols tell them apart.
+/// The kinds of refusals that protocols distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RefusalKind {
     Forbidden,
@@ -200,7 +202,7 @@ pub(super) enum RefusalKind {
 }
 
 impl Refusal {
-    /// A refusal whose reason is logged and shown to the client.
+    /// Creates a refusal whose reason is logged and shown to the client.
     pub fn new(reason: impl Into<String>) -> Refusal {
         Refusal {
             reason: reason.into(),
@@ -209,8 +211,8 @@ impl Refusal {
         }
     }
 
-    /// A refusal that is part of a normal exchange, such as the request for a password: nothing is
-    /// wrong, so the log doesn't warn.
+    /// Creates a refusal that is part of a normal exchange, such as the request for a password. Nothing
+    /// is wrong, so it isn't logged as a warning.
     pub fn step(reason: impl Into<String>) -> Refusal {
         Refusal::new(reason).with_kind(RefusalKind::Step)
     }
@@ -231,7 +233,7 @@ impl Refusal {
         self.kind
     }
 
-    /// Whether it is part of a normal exchange.
+    /// Whether the refusal is part of a normal exchange.
     pub fn is_step(&self) -> bool {
         matches!(self.kind, RefusalKind::Step | RefusalKind::ServerStops)
     }

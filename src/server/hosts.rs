@@ -14,6 +14,7 @@ pub fn reachable(listening: SocketAddr) -> Vec<IpAddr> {
     let (mut ips, v6): (Vec<_>, Vec<_>) = interfaces()
         .into_iter()
         .filter(|ip| listening.is_ipv6() || ip.is_ipv4())
+        // Link-local addresses need a zone, which differs from machine to machine.
         .filter(|ip| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()))
         .partition(IpAddr::is_ipv4);
     ips.extend(v6);
@@ -37,7 +38,7 @@ fn interfaces() -> Vec<IpAddr> {
     Vec::new()
 }
 
-/// `HOST`, or `HOST:PORT` unless the port is the usual one.
+/// Returns `HOST:PORT`, or `HOST` if the port is the usual one.
 pub fn host(ip: IpAddr, port: u16, usual_port: u16) -> String {
     match ip {
         IpAddr::V4(ip) if port == usual_port => ip.to_string(),
@@ -51,9 +52,8 @@ pub fn page(ip: IpAddr, port: u16) -> String {
     format!("http://{}/", host(ip, port, HTTP_USUAL_PORT))
 }
 
-/// The URL of the page for people near a publisher: at the address `local` of this machine, to which
-/// the publisher has connected. If that is loopback, at another address of this machine, if there is
-/// one.
+/// The URL of the page for people near a publisher that has connected to the address `local` of this
+/// machine. Uses that address, or if it is loopback, another address of this machine if there is one.
 pub(crate) fn page_beside(local: IpAddr, listening: &[SocketAddr]) -> Option<String> {
     let local = local.to_canonical();
     let covers_local = |address: &&SocketAddr| {

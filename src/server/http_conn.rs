@@ -1,5 +1,5 @@
-//! One HTTP connection: its thread reads a request head, has it answered, and reads the next one,
-//! until either side has enough.
+//! One HTTP connection: its thread reads a request head, answers the request, and reads the next head,
+//! until either side closes.
 //!
 //! ```text
 //! read_head -> decide -> assets, status, hls, watch -> Reply     head forgotten -> send
@@ -7,9 +7,9 @@
 //!     +---- unless it is the last one <---------------------------------------------+
 //! ```
 //!
-//! A request keeps its head in memory until the reply is decided, and then a small piece of the response
-//! at a time. A viewer keeps the connection to its end: from then on only the stream writes to the
-//! socket, and this thread reads what the client sends.
+//! The head of a request stays in memory until the reply is decided; after that, only a small piece of
+//! the response is in memory at a time. A viewer keeps the connection until it ends: only the stream
+//! writes to its socket, and this thread reads the bytes that the client sends.
 
 mod assets;
 mod end;
@@ -53,26 +53,27 @@ use input::{Input, NoRoom};
 pub(super) use scratch::Scratches;
 use writer::Writer;
 
-/// From the first byte of a head to its last, unless `--handshake-timeout` is shorter.
+/// The maximum time from the first byte of a head to its last, unless `--handshake-timeout` is shorter.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Between two requests, unless `--command-timeout` is shorter.
+/// The maximum time between two requests, unless `--command-timeout` is shorter.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Requests of one client: a page with 16 cameras that are played by low-latency HLS makes 160 a
-/// second, and half a dozen such pages may share an address. More requests are refused for a second.
+/// The number of requests that one client may send per second: a page that plays 16 cameras by
+/// low-latency HLS sends 160, and half a dozen such pages may share an address. More requests are
+/// refused for a second.
 pub(super) const REQUESTS_PER_SECOND: u32 = 1_000;
 
-/// Streams per second that are locked for one client's lists.
+/// The maximum number of streams that are locked per second for one client's lists.
 pub(super) const LOOKS_PER_SECOND: u32 = 5_000;
 
-/// Requests of one connection, at once and per second; more have to wait.
+/// The requests that one connection may send in a burst and per second. More have to wait.
 const REQUESTS: Rate = Rate::new(400, 200);
 
-/// Pause before a connection with too many requests is checked again.
+/// The pause before a connection with too many requests is checked again.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Bytes of a User-Agent that are kept.
+/// The maximum length of a User-Agent that is kept, in bytes.
 const MAX_USER_AGENT_LEN: usize = 200;
 
 /// Serves a connection to its end.
@@ -107,7 +108,8 @@ struct Connection {
     socket: Arc<Socket>,
     allowance: Allowance,
     input: Input,
-    /// Streams that the handlers have allowed to play, and whose end they must be notified of.
+    /// The streams that the handlers have allowed this client to play. They must be notified when these
+    /// plays end.
     plays: Vec<StreamKey>,
     rate: Rate,
 }
@@ -117,7 +119,8 @@ impl Connection {
         check_open(&self.shared, self.client.id())
     }
 
-    /// Waits for the next request head; returns its length. The bytes after it stay for the next call.
+    /// Waits for the next request head and returns its length. Bytes after the head stay for the next
+    /// call.
     #[inline(never)] // Keeps these locals off the stack of viewers.
     fn read_head(&mut self) -> Result<usize, HttpEnd> {
         let config = &self.shared.config;
@@ -125,7 +128,7 @@ impl Connection {
         let idle_timeout = millis(config.command_timeout.min(IDLE_TIMEOUT));
         let mut reader = HeadReader::default();
         let began = self.shared.now();
-        // A client that sends a byte now and then doesn't extend it.
+        // Not extended when bytes arrive, or else a client could stall by sending one now and then.
         let mut deadline = began + idle_timeout;
         let mut has_begun = false;
         loop {
@@ -149,7 +152,7 @@ impl Connection {
         }
     }
 
-    /// Reads what is there, waiting for at most this many ms.
+    /// Reads available bytes. Waits for them for at most `timeout` ms.
     fn read(&mut self, timeout: Millis) -> Result<(), HttpEnd> {
         let lost = |error: std::io::Error| ConnectionEnd::Lost(error.kind());
         self.socket
@@ -169,7 +172,8 @@ impl Connection {
         }
     }
 
-    /// Answers the request whose head is there; returns whether another one may follow.
+    /// Answers the request whose head is the first `len` bytes of the input. Returns whether another
+    /// request may follow.
     fn answer(&mut self, len: usize) -> Result<bool, HttpEnd> {
         self.wait_for_turn()?;
         let shared = Arc::clone(&self.shared);
@@ -185,7 +189,7 @@ impl Connection {
         result
     }
 
-    /// Slows down a client that sends more requests than any player needs.
+    /// Delays the requests of a client that sends more of them than any player needs.
     fn wait_for_turn(&mut self) -> Result<(), HttpEnd> {
         while !self.rate.take(1, self.shared.now()) {
             std::thread::sleep(PAUSE);
@@ -210,7 +214,7 @@ impl Connection {
         if name != self.client.user_agent() {
             connections.note_client(id, name);
         }
-        // Behind a proxy each request may come from another client.
+        // Each request that arrives through a proxy may be from another client.
         let (sender, arrival) = shared.guard.sender(&head, self.peer, local.ip());
         self.client = Client::over_http(id, sender, local, name);
         self.client.arrival = arrival;
@@ -241,7 +245,7 @@ impl Connection {
         Ok((reply, exchange.facts()))
     }
 
-    /// Sends the reply; returns whether another request may follow.
+    /// Sends the reply. Returns whether another request may follow.
     #[inline(never)] // Keeps these locals off the stack of connections between requests.
     fn send(
         &mut self,
@@ -269,7 +273,7 @@ impl Connection {
         Ok(writer.may_go_on())
     }
 
-    /// Notifies the handlers that the plays which they have allowed are over.
+    /// Notifies the handlers of the end of the plays that they have allowed.
     fn end_plays(&mut self) {
         for key in self.plays.drain(..) {
             self.shared.connections.note_stop(self.client.id(), &key);
@@ -290,7 +294,7 @@ impl Conversation for Connection {
             if !self.answer(len)? {
                 return Err(HttpEnd::Answered);
             }
-            // A connection that was cut off is noticed by the next read, unless the next request has come
+            // The next read notices that a connection was closed, unless the next request has arrived
             // already.
             if self.shared.is_stopping() || !self.input.bytes().is_empty() {
                 self.check_open()?;
@@ -298,16 +302,16 @@ impl Conversation for Connection {
         }
     }
 
-    /// Says the last words and closes.
-    #[inline(never)] // Keeps these locals off the stack of a connection that is served.
+    /// Rejects an invalid request, if that is the reason for the end, and closes the connection.
+    #[inline(never)] // Keeps these locals off the stack of a live connection.
     fn finish(&mut self, end: &HttpEnd) {
         self.end_plays();
-        // Requests that have come already aren't answered.
+        // Requests that have arrived already aren't answered.
         self.input.take();
         if let HttpEnd::Rejected(rejected) = end {
             writer::reject(&self.socket, *rejected);
         }
-        // Closing at once could keep the client from reading what was sent last.
+        // If the connection were closed at once, the client might not get the last bytes.
         if !end.is_lost() && !self.shared.is_stopping() {
             self.socket.drain();
         }
@@ -323,7 +327,7 @@ impl Conversation for Connection {
     }
 }
 
-/// Logs that a client has begun to watch a stream, as files of this kind.
+/// Logs that a client has begun to watch a stream in the format `kind`.
 #[inline(never)] // Keeps these locals off the stack while media is sent.
 fn log_viewer(shared: &Shared, client: &Client, key: &StreamKey, kind: &str) {
     let address = client.address();
@@ -336,21 +340,21 @@ fn log_viewer(shared: &Shared, client: &Client, key: &StreamKey, kind: &str) {
     ));
 }
 
-/// What is left to do for a request after its head is dropped.
+/// The remaining work for a request after its head has been dropped.
 enum Reply<'a> {
     /// Sends a response.
     Response(Response),
-    /// Sends a response whose body is gzip, which is unpacked first.
+    /// Unpacks the gzip body of a response, and sends it.
     Packed(Response),
-    /// Answers HEAD with the head of a response that would have no end.
+    /// Answers HEAD for a resource whose body would be endless.
     Unending(Response),
     /// Sends a list of the server's state.
     Status(status::StatusReply<'a>),
-    /// Sends a playlist or a segment, for which it may have to wait.
+    /// Sends a playlist or a segment, possibly after a wait until it exists.
     Hls(hls::HlsTask),
     /// Sends the newest keyframe of a stream.
     Keyframe(keyframe::Keyframe),
-    /// Sends the media of a stream until either side ends.
+    /// Sends the media of a stream until either side ends it.
     Viewing(watch::Viewing),
 }
 
@@ -364,7 +368,7 @@ const NO_MEMORY: Rejected = Rejected {
     why: "there is no memory for this at the moment",
 };
 
-/// Tells a client that its player can't take this stream in this form.
+/// Tells a client that the stream's codecs can't be sent in the requested format.
 const NO_CODEC: &str = "the stream's codecs don't fit this format. Try RTMP, or .flv";
 
 fn retry_later(status: Status, why: &str) -> Response {
@@ -379,11 +383,11 @@ fn too_many() -> Response {
     retry_later(Status::TooManyRequests, "too many requests")
 }
 
-/// The methods of most resources.
+/// The allowed methods of most resources.
 const READABLE: &str = "GET, HEAD, OPTIONS";
 
-/// Routes a request to the module that answers it. Each of them returns a reply, or the response that
-/// refuses the request.
+/// Routes a request to the module that answers it. Returns a reply, or the response that refuses the
+/// request.
 fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Reply<'s>, Response> {
     let head = exchange.head;
     let address = exchange.client.address().ip();

@@ -1,9 +1,9 @@
 //! Rate limits on log lines, without which a client that keeps reconnecting could fill a disk.
 //!
-//! Each address may cause 50 lines of each kind in a burst, then one a second; all addresses together
-//! 200 in a burst, then ten a second. Lines about publishers have their own limit, so that a crowd
-//! can't hide them. Lines that are left out are counted, and every ten seconds their number is logged
-//! together with the next line. With `--log debug` there is no limit.
+//! Each address may cause a burst of 50 lines of each kind, then one a second; all addresses together a
+//! burst of 200, then ten a second. Lines about publishers have their own limit, so that a crowd can't
+//! hide them. Omitted lines are counted, and after ten seconds their number is logged with the next
+//! line. With `--log debug` there is no limit.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ use crate::config::one_client;
 use crate::live::{Millis, lock};
 use crate::rtmp::rate::Rate;
 
-/// Addresses that are remembered.
+/// The maximum number of addresses that are remembered.
 const MAX_CLIENTS: usize = 256;
 
 /// The limit for one address.
@@ -23,13 +23,13 @@ const PER_CLIENT: Rate = Rate::new(50, 1);
 /// The limit for all addresses together.
 const IN_ALL: Rate = Rate::new(200, 10);
 
-/// The time for which lines are left out before their number is logged.
+/// The time in ms from the first omitted line until the number of omitted lines is logged.
 const REPORT_AFTER: Millis = 10_000;
 
-/// The subject of a line.
+/// The subject of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum About {
-    /// Connections that begin and end.
+    /// The beginning and the end of connections.
     Connection,
     /// Players, and problems with media.
     Media,
@@ -42,18 +42,18 @@ pub(super) enum About {
 pub(super) struct Lines(Mutex<Limits>);
 
 struct Limits {
-    /// For lines about publishers, the second one, and for all others.
+    /// The first one for lines about connections and media, the second one for lines about publishers.
     in_all: [Rate; 2],
-    /// The least recently seen first.
+    /// Sorted by when they were last seen, the oldest first.
     clients: Vec<ClientLimits>,
 }
 
 struct ClientLimits {
     client: IpAddr,
-    /// By subject.
+    /// The limits for the client's lines, by subject.
     rates: [Rate; 3],
     left_out: u64,
-    /// The time of the first line that was left out.
+    /// The time of the first line that was left out since the last report.
     since: Millis,
 }
 
@@ -67,7 +67,7 @@ impl Default for Limits {
 }
 
 impl Lines {
-    /// Whether a line may be logged. Also returns a line about others that were left out, if it is due.
+    /// Returns whether a line may be logged, and a line about omitted ones, if it is due.
     fn allow(&self, about: About, address: IpAddr, now: Millis) -> (bool, Option<String>) {
         let client = one_client(address);
         let limits = &mut *lock(&self.0);
@@ -81,6 +81,7 @@ impl Lines {
                 since: 0,
             },
         };
+        // The number of an evicted client's omitted lines is reported now, or it would be lost.
         let evicted = match limits.clients.len() {
             MAX_CLIENTS => limits.clients.remove(0).take_left_out(Millis::MAX),
             _ => None,
@@ -101,7 +102,7 @@ impl Lines {
         (is_allowed, left_out)
     }
 
-    /// Logs all numbers of lines left out that haven't been logged yet.
+    /// Logs all numbers of omitted lines that haven't been logged yet.
     pub(super) fn finish(&self) {
         for entry in &mut lock(&self.0).clients {
             if let Some(left_out) = entry.take_left_out(Millis::MAX) {
@@ -112,7 +113,7 @@ impl Lines {
 }
 
 impl ClientLimits {
-    /// A line that says how many were left out, if it is due.
+    /// Returns a line with the number of omitted ones, if it is due.
     fn take_left_out(&mut self, now: Millis) -> Option<String> {
         if self.left_out == 0 || now.saturating_sub(self.since) < REPORT_AFTER {
             return None;
@@ -125,7 +126,7 @@ impl ClientLimits {
     }
 }
 
-/// A line about a client at this address, which is logged unless there have been too many.
+/// A log line about a client at this address. It is omitted if there have been too many.
 #[must_use = "nothing is logged before `say`"]
 pub(super) struct Line<'a> {
     shared: &'a Shared,
@@ -158,7 +159,7 @@ impl Line<'_> {
         if !log::log_enabled!(self.level) {
             return;
         }
-        // With debug lines the user is looking for something, and needs all of them.
+        // With debug lines enabled, the user is looking for something, and needs all lines.
         if log::max_level() <= log::LevelFilter::Info {
             let (lines, now) = (&self.shared.lines, self.shared.now());
             let (is_allowed, left_out) = lines.allow(self.about, self.address, now);

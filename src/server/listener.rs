@@ -1,4 +1,4 @@
-//! Listening sockets and the threads that accept.
+//! Listening sockets, and the threads that accept connections on them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -15,10 +15,10 @@ use super::handler::Protocol;
 use super::socket::Socket;
 use super::{http_conn, rtmp_conn, thread};
 
-/// Pause after a failed accept: without descriptors or memory, the next try would fail too.
+/// The pause after a failed accept: without descriptors or memory, the next try would fail, too.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections that the kernel holds until they are accepted.
+/// The maximum number of connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 128;
 
 /// A listening socket.
@@ -29,7 +29,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Listens on an address. `[::]` includes IPv4, or means IPv4 alone if the machine has no IPv6.
+    /// Listens on an address. `[::]` includes IPv4, and means only IPv4 if the machine has no IPv6.
     pub(super) fn bind(address: SocketAddr, protocol: Protocol) -> io::Result<Listener> {
         let socket = match bind(address) {
             Err(_) if address.is_ipv6() && address.ip().is_unspecified() && !has_ipv6() => {
@@ -45,9 +45,9 @@ impl Listener {
         })
     }
 
-    /// Ends `accept`.
+    /// Ends the thread's `accept`.
     pub(super) fn close(&self) {
-        // Linux wakes the thread in accept. Elsewhere a connection from here does.
+        // On Linux, this wakes the thread in `accept`. On other systems, a connection from here does.
         let is_woken = SockRef::from(&self.socket).shutdown(Shutdown::Both).is_ok();
         if !is_woken && !cfg!(target_os = "linux") {
             let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
@@ -64,7 +64,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    // A restart must not wait until the connections of the last run have timed out.
+    // Lets a restarted server listen before the connections of its last run have timed out.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -94,6 +94,7 @@ fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) if shared.is_stopping() => {}
             Err(error) => {
+                // Logged once, not with every try while the failure lasts.
                 if !is_failing {
                     log::error!("cannot accept connections on {}: {error}", listener.address);
                 }
@@ -106,7 +107,7 @@ fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
 
 fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<Shared>) {
     let socket = Arc::new(Socket::new(stream));
-    // A proxy connects for many clients, which are counted by their requests.
+    // A proxy connects for many clients, whose rates are limited by their requests.
     let is_limited = !shared.is_of_proxy(protocol, peer, &socket);
     if is_limited && !shared.rates.allow(peer.ip(), shared.now()) {
         return refuse(shared, peer, Full::Rate(shared.rates.per_second));
@@ -126,7 +127,8 @@ fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<S
     }
 }
 
-/// Clients of a dual-stack listener have mapped IPv4 addresses, which users know as IPv4.
+/// Returns the address with mapped IPv4, as clients of a dual-stack listener have it, turned into plain
+/// IPv4.
 fn canonical(peer: SocketAddr) -> SocketAddr {
     match peer.ip() {
         IpAddr::V6(ip) => SocketAddr::new(ip.to_canonical(), peer.port()),

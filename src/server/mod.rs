@@ -5,8 +5,8 @@
 //! | one per listener   | accepts, enforces the connection caps    | `accept` |
 //! | one per connection | reads its socket, runs its session       | `read`   |
 //!
-//! A publisher's thread also sends to its players, and after its connection has ended it waits
-//! out the grace time of its stream.
+//! A publisher's thread also sends to its players. After its connection has ended, it waits out the
+//! grace time of its stream.
 
 mod access;
 mod attach;
@@ -74,35 +74,36 @@ struct Shared {
     table: StreamTable,
     connections: Connections,
     rates: Rates,
-    /// Requests over HTTP, and the streams that are listed for them, by address.
+    /// The rate of HTTP requests, by address.
     requests: Rates,
+    /// The rate at which streams are locked for lists, by address.
     looks: Rates,
     scratches: Scratches,
     refused: Refused,
     lines: Lines,
     guard: Guard,
-    /// Asked after the guard.
+    /// Asked after the guard has allowed something.
     handler: Arc<dyn Handler>,
-    /// The plays over HLS of the program's own handler, if there is one.
+    /// The plays over HLS as the embedding program's handler knows them; `None` without a handler.
     hls_sessions: Option<Arc<HlsSessions>>,
     rtmp_addresses: Vec<SocketAddr>,
     http_addresses: Vec<SocketAddr>,
     next_subscriber: AtomicU64,
-    /// Requests that wait for the next part of a stream.
+    /// The HLS requests that wait for the next part of a stream.
     waiters: Waiters,
-    /// The time at which the server's clock was 0, in ms since 1970, as playlists say it.
+    /// The wall-clock time at which the server's clock was 0, in ms since 1970, as used in playlists.
     epoch: AtomicU64,
     is_stopping: AtomicBool,
     started: Instant,
 }
 
 impl Server {
-    /// Starts a server with this configuration, in an arena of its own and without a handler.
+    /// Starts a server with this configuration, with a new arena and without a handler.
     pub fn start(config: Config) -> Result<Server, StartError> {
         Server::builder(config).start()
     }
 
-    /// Returns a builder, which also takes a handler and an arena.
+    /// Returns a builder, which also accepts a handler and an arena.
     ///
     /// ```no_run
     /// use std::sync::Arc;
@@ -126,18 +127,18 @@ impl Server {
         ServerBuilder::new(config)
     }
 
-    /// The addresses on which it listens for RTMP, with the real ports where the configuration has
-    /// port 0.
+    /// The addresses on which the server listens for RTMP, with the real ports where the configuration
+    /// has port 0.
     pub fn rtmp_addresses(&self) -> Vec<SocketAddr> {
         self.shared.rtmp_addresses.clone()
     }
 
-    /// The addresses on which it listens for HTTP.
+    /// The addresses on which the server listens for HTTP.
     pub fn http_addresses(&self) -> Vec<SocketAddr> {
         self.shared.http_addresses.clone()
     }
 
-    /// The streams that are published, or have been and are still there, by name.
+    /// The streams that are published, or were published and still exist, sorted by name.
     ///
     /// ```no_run
     /// # let server = brooklet::Server::start(brooklet::Config::default())?;
@@ -153,14 +154,14 @@ impl Server {
         let reports = streams
             .iter()
             .map(|stream| (stream.key(), stream.report(now)));
-        // A name that clients only wait for may be anything.
+        // Left out: streams that clients only wait for, since clients can wait for any name.
         let published = reports.filter(|(_, report)| report.publishes > 0);
         published
             .map(|(key, report)| StreamStatus::new(key.clone(), report))
             .collect()
     }
 
-    /// The connections that are open, by number.
+    /// The open connections, sorted by number.
     ///
     /// ```no_run
     /// # let server = brooklet::Server::start(brooklet::Config::default())?;
@@ -173,6 +174,7 @@ impl Server {
     /// ```
     pub fn connections(&self) -> Vec<ConnectionReport> {
         let mut last = 0;
+        // One at a time, because the list can't stay locked while the table is locked to look up names.
         let next = || {
             let report = self.shared.connection_after(last)?;
             last = report.id;
@@ -191,8 +193,8 @@ impl Server {
         self.shared.started.elapsed()
     }
 
-    /// Attaches to a stream: its messages from a keyframe on, without a socket. Returns at once, also if
-    /// nobody publishes the stream yet: [`Attached::recv`] waits for messages.
+    /// Attaches the program to a stream, to receive its messages from a keyframe on without a socket.
+    /// Returns at once, even if nobody publishes the stream yet: [`Attached::recv`] waits for messages.
     pub fn attach(&self, key: &StreamKey, join: Join) -> Result<Attached, Detached> {
         Attached::new(&self.shared, key, join)
     }
@@ -202,7 +204,7 @@ impl Server {
         self.shared.connections.kick(connection)
     }
 
-    /// The last protocol events of an open connection, by its number.
+    /// The last protocol events of the open connection with this number.
     #[doc(hidden)]
     pub fn flight_record(&self, connection: u64) -> Option<FlightRecorder> {
         let recorder = self.shared.connections.recorder(connection)?;
@@ -210,7 +212,7 @@ impl Server {
         Some(copy)
     }
 
-    /// The number of blocks of the arena: free, and in all.
+    /// The number of free blocks of the arena, and of all its blocks.
     #[doc(hidden)]
     pub fn blocks(&self) -> (usize, usize) {
         (
@@ -220,9 +222,9 @@ impl Server {
     }
 
     /// Stops accepting, notifies players that their stream has ended and publishers that the server
-    /// stops, and closes all connections; waits for that for at most five seconds.
+    /// stops, and closes all connections. Waits at most five seconds until they are closed.
     pub fn stop(&mut self) {
-        /// Lets players receive what is on its way to them.
+        /// The time for players to receive bytes that are on their way to them.
         const POLITE: Duration = Duration::from_secs(1);
         const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -235,13 +237,14 @@ impl Server {
             .iter_mut()
             .filter_map(|(_, thread)| thread.take())
         {
-            // A listener that panicked has been reported.
+            // Fails only if the thread has panicked, which was reported then.
             let _ = thread.join();
         }
         let now = self.shared.now();
         for stream in self.shared.table.streams() {
             stream.close(now);
         }
+        // Wakes the threads that delay a refusal, or their connections would stay open for up to 2 s.
         self.shared.guard.close();
         self.shared.connections.stop_reading();
         if !self.shared.connections.wait_until_empty(POLITE) {
@@ -260,11 +263,12 @@ fn addresses(listeners: &[Arc<Listener>], protocol: Protocol) -> Vec<SocketAddr>
     of_protocol.map(|listener| listener.address).collect()
 }
 
-/// Whether this number of bytes could be allocated. An allocation that fails would end the process.
+/// Whether this number of bytes could be allocated. Checked in advance, because a failed allocation
+/// would end the process.
 fn is_memory_there(bytes: usize) -> bool {
     let mut room = Vec::<u8>::new();
     let is_there = room.try_reserve_exact(bytes).is_ok();
-    // Keeps the compiler from removing an allocation that nothing uses.
+    // Keeps the compiler from removing the unused allocation.
     std::hint::black_box(&mut room);
     is_there
 }
@@ -281,7 +285,7 @@ impl Shared {
         millis(self.started.elapsed())
     }
 
-    /// The connection that is open and has the next higher number, with the names that it plays as
+    /// The open connection with the next higher number. The names of the streams that it plays are as
     /// they may be shown.
     fn connection_after(&self, id: u64) -> Option<ConnectionReport> {
         let mut report = self.connections.report_after(id)?;
@@ -297,8 +301,8 @@ impl Shared {
         protocol == Protocol::Http && self.guard.is_trusted_proxy(peer.ip(), local.ip())
     }
 
-    /// The name of a stream that is played, as log and API show it. Where everybody may play anything,
-    /// a name that was never published is masked: it may hold a key.
+    /// The name of a stream that is played, as the log and the API show it. If everybody may play
+    /// anything, a name that was never published is masked, because it may contain a key.
     fn shown(&self, key: &StreamKey) -> StreamKey {
         let Some(masked) = self.guard.masked_in_play(key) else {
             return key.clone();

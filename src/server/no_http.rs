@@ -1,4 +1,4 @@
-//! Stands in for `http_conn` in a build without HTTP, in which nothing listens for it.
+//! Replaces `http_conn` in a build without HTTP, in which no listener accepts it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::live::arena::Arena;
 
 pub(super) const REQUESTS_PER_SECOND: u32 = 1;
 
-/// Streams that are looked at for one client, over RTMP too.
+/// Streams per second that are locked for one client's lists, over RTMP too.
 pub(super) const LOOKS_PER_SECOND: u32 = 5_000;
 
 pub(super) struct Scratches;

@@ -1,4 +1,4 @@
-//! A stream that a connection plays, from the play to its end.
+//! A play of a connection, from its beginning to its end.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use crate::rtmp::stream_key::StreamKey;
 /// pumps too seldom for a player that has just joined.
 const BURST_TICK: Duration = Duration::from_millis(5);
 
-/// How often the thread checks whether the message is out that was being sent when the play ended.
+/// How often the thread checks whether the last message of a play that has ended is sent completely.
 const RETIRING_TICK: Duration = Duration::from_millis(20);
 
 /// A burst that takes longer than this, in ms, is left to the publisher's pump.
 const MAX_BURST: Millis = 3_000;
 
-/// How often the thread wakes otherwise. Publishers' threads send what is left unsent. The tick is for
-/// everything else, and for the ping: a player that waits for a stream is pinged each time, since
-/// some hang up after 30 s of silence.
+/// How often the thread wakes otherwise. Publishers' threads send what is left unsent; the tick is for
+/// everything else, and for pings: a player that waits for a stream is pinged each time, since some
+/// players hang up after 30 s of silence.
 const TICK: Duration = Duration::from_secs(20);
 
 /// See the module's documentation.
@@ -36,23 +36,24 @@ pub(super) struct Playing {
     stream: Arc<Stream>,
     subscriber: u64,
     since: Millis,
-    /// The first burst isn't out yet.
+    /// Whether a part of the first burst is still unsent.
     pub(super) is_in_burst: bool,
-    /// Whether it has ended except for the rest of a message that was begun.
+    /// Whether the play has ended, except for the rest of a message that has begun.
     pub(super) is_retiring: bool,
-    /// The bytes that the connection pays for it.
+    /// Pays for the play.
     _taken: Taken,
 }
 
-/// Bytes of heap that a play takes besides its stream and its control bytes: the subscriber, with room
-/// in a list that grows, the headers that it is being sent, and its entry in the connection's list.
+/// The number of heap bytes that a play occupies besides its stream and its control bytes: the
+/// subscriber (its list may have room for twice as many), the headers that are being sent, and the
+/// play's entry in the connection's list.
 pub(super) const PLAY_COST: usize = 896;
 
 const _: () = assert!(2 * size_of::<Subscriber>() + 2 * size_of::<Playing>() <= PLAY_COST);
 
 impl Playing {
-    /// Attaches a subscriber to the stream of this name, as `request` has it for a subscriber's
-    /// number. It is sent nothing before the first [`tick`](Playing::tick).
+    /// Attaches a subscriber to the stream of this name. `request` makes the request to join from the
+    /// subscriber's number. The subscriber is sent nothing before the first [`tick`](Playing::tick).
     pub(super) fn start(
         shared: &Shared,
         key: &StreamKey,
@@ -87,7 +88,7 @@ impl Playing {
         self.stream.is_live()
     }
 
-    /// Does something to the subscriber, then pumps it. True when something is left unsent.
+    /// Calls `act` on the subscriber, then pumps it. Returns whether something is left unsent.
     pub(super) fn with_subscriber(
         &self,
         now: Millis,
@@ -102,7 +103,7 @@ impl Playing {
         ended.err().filter(|end| *end == PlayEnd::Stalled)
     }
 
-    /// Sends what the subscriber hasn't got yet. True when something is left unsent.
+    /// Sends the subscriber what it hasn't got yet. Returns whether something is left unsent.
     pub(super) fn pump(&self, now: Millis) -> Result<bool, PlayEnd> {
         self.with_subscriber(now, &mut |_| {})
     }
@@ -118,8 +119,8 @@ impl Playing {
         }
     }
 
-    /// Ends the play. `None` when a message has begun: then it goes on to the end of that. Otherwise
-    /// returns control bytes that the caller has to send.
+    /// Ends the play. Returns the control bytes that the caller has to send, or `None` if a message has
+    /// begun: then the play goes on to the end of that message.
     pub(super) fn retire(&mut self, now: Millis) -> Option<Vec<u8>> {
         let mut left = None;
         let result = self.with_subscriber(now, &mut |subscriber| left = subscriber.retire());
@@ -128,10 +129,10 @@ impl Playing {
         (!self.is_retiring).then(|| left.unwrap_or_default())
     }
 
-    /// Pumps the subscriber. True when a ping is due.
+    /// Pumps the subscriber. Returns whether a ping is due.
     pub(super) fn tick(&mut self, now: Millis) -> Result<bool, PlayEnd> {
         let has_unsent = match self.pump(now) {
-            // The caller removes it when it looks for such plays next.
+            // The connection's next `leave_retired` removes the play.
             Err(PlayEnd::Left) if self.is_retiring => return Ok(false),
             result => result?,
         };
@@ -142,7 +143,7 @@ impl Playing {
         Ok(!self.is_live())
     }
 
-    /// Detaches.
+    /// Detaches the subscriber, and logs the end of the play.
     pub(super) fn leave(self, shared: &Shared, client: &Client, why: &str, now: Millis) {
         let delivered = self.stream.leave(self.subscriber).unwrap_or_default();
         let skips = match delivered.skips {
@@ -152,7 +153,7 @@ impl Playing {
                 delivered.skipped_messages
             ),
         };
-        // A viewer that came too early was sent nothing.
+        // Viewers that gave up waiting for a stream were sent nothing.
         let level = match delivered.bytes {
             0 => log::Level::Debug,
             _ => log::Level::Info,

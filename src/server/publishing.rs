@@ -21,16 +21,16 @@ use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::data::{self, Relayed};
 use crate::rtmp::rate::Rate;
 
-/// How long the description of the media in the log waits for both kinds of sequence header, in ms.
+/// How long the log line that describes the media waits for audio and video sequence headers, in ms.
 const DESCRIBE_AFTER: Millis = 2_000;
 
-/// How long the players' tails are sent after the end of a publish, in ms.
+/// How long after the end of a publish its thread keeps sending the rest to players, in ms.
 const MAX_TAIL: Millis = 1_000;
 
-/// How long the publisher's thread goes on to wake often after there were unsent bytes, in ms.
+/// How long the publisher's thread keeps waking often after some player had unsent bytes, in ms.
 const UNSENT_MEMORY: Millis = 1_000;
 
-/// The rate of data messages that are relayed. Captions and the like are a few a second.
+/// The maximum rate of data messages that are relayed. Captions and the like come a few times a second.
 const DATA: Rate = Rate::new(50, 50);
 
 /// How often a thread that waits for another publisher checks whether its place is needed.
@@ -39,8 +39,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a publisher's thread wakes while some player has unsent bytes.
 const TAIL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Waits out the grace times of what a closed connection has published, unless its place is needed
-/// for another connection.
+/// Waits out the grace times of the streams that a closed connection has published, unless its place is
+/// needed for another connection.
 pub(super) fn wait_out_grace(mut publishing: Vec<Publishing>, shared: &Shared, permit: &Permit) {
     loop {
         let now = shared.now();
@@ -57,7 +57,7 @@ pub(super) fn wait_out_grace(mut publishing: Vec<Publishing>, shared: &Shared, p
     }
 }
 
-/// Does what is due for publishes that have ended, and removes those for which nothing is left to do.
+/// Advances publishes that have ended, and removes those for which nothing is left to do.
 pub(super) fn advance(publishing: &mut Vec<Publishing>, now: Millis) {
     for ended in publishing.iter_mut() {
         ended.advance(now);
@@ -65,13 +65,13 @@ pub(super) fn advance(publishing: &mut Vec<Publishing>, now: Millis) {
     publishing.retain(|publishing| !matches!(publishing.course, Course::Over));
 }
 
-/// How far a publish has got.
+/// The state of a publish.
 enum Course {
     Live,
-    /// The publish has ended, and its stream goes on.
+    /// The publish has ended, but its stream still exists.
     Ended {
         at: Millis,
-        /// When to look at the stream again.
+        /// The time at which the stream has to be advanced again.
         until: Millis,
     },
     /// The publish has ended, and nothing is left to do for it.
@@ -94,14 +94,15 @@ pub(super) struct Publishing {
     is_described: bool,
     data_rate: Rate,
     dropped_data: u32,
-    /// When some player last had unsent bytes.
+    /// The time at which some player last had unsent bytes.
     unsent_at: When,
-    /// Messages wait to be sent with others.
+    /// Whether messages wait to be sent together with later ones.
     is_waiting: bool,
     course: Course,
-    /// The connection ended without the client having ended the publish: it may come back.
+    /// Whether the connection was lost before the client ended the publish, so that the client may come
+    /// back.
     pub(super) is_lost: bool,
-    /// Pays for the publish and its stream, unless another publish of the stream has taken it.
+    /// Pays for the publish and its stream. `None` once a later publish of the stream has taken it over.
     pub(super) taken: Option<Taken>,
 }
 
@@ -171,7 +172,7 @@ impl Publishing {
     ) -> Result<(), Superseded> {
         if body.len() > data::MAX_LEN || !self.data_rate.take(1, now) {
             self.dropped_data += 1;
-            // Once: the number is logged at the end of the publish.
+            // Logged once. The end of the publish logs how many there were.
             if self.dropped_data == 1 {
                 self.warn().say(format_args!(
                     "#{} {}: data messages are dropped: more than {} a second came, or one of more \
@@ -196,7 +197,7 @@ impl Publishing {
 
     /// Sends players what they haven't got yet.
     pub(super) fn pump(&mut self, now: Millis) {
-        // Players that are slower than this get the rest by their own threads.
+        // Slower players are sent the rest by their own threads.
         if matches!(self.course, Course::Ended { at, .. } if now.saturating_sub(at) > MAX_TAIL) {
             self.is_waiting = false;
             self.unsent_at = When::default();
@@ -213,7 +214,7 @@ impl Publishing {
         }
     }
 
-    /// Logs what a pump reports.
+    /// Logs the events that a pump reports.
     #[inline(never)] // Keeps these locals off the stack of every publisher's thread.
     fn log(&self, pumped: &Pumped) {
         let (connection, key) = (self.connection, self.stream.key());
@@ -275,18 +276,19 @@ impl Publishing {
         self.is_live() && !self.stream.is_published_by(self.generation)
     }
 
-    /// Whether it still goes on.
+    /// Whether the publish is still going on.
     pub(super) fn is_live(&self) -> bool {
         matches!(self.course, Course::Live)
     }
 
-    /// Gives up the oldest message of the stream for a block.
+    /// Evicts the oldest message of the stream to free a block; false if it has none, or another
+    /// publisher has taken over.
     pub(super) fn evict(&self) -> bool {
         self.stream.evict_oldest(self.generation)
     }
 
-    /// Ends the publish; players stay for the grace time, which is twice as long for HLS viewers if
-    /// the connection was lost: HLS players don't come back after the end of a stream.
+    /// Ends the publish. Players stay for the grace time, which is twice as long for HLS viewers if the
+    /// connection was lost, because HLS players don't come back after the end of a stream.
     pub(super) fn unpublish(&mut self, why: &str, now: Millis) {
         if !self.is_live() {
             return;
@@ -335,9 +337,10 @@ impl Publishing {
         self.note(outlook, now);
     }
 
-    /// Waits for a while until the stream has another publisher, no audience, or its time is over.
+    /// Waits until the stream has another publisher or no audience, or its time is over, but at most for
+    /// `LOOK_INTERVAL`.
     fn wait(&mut self, now: Millis) {
-        // No other thread sends tails before the players' next tick.
+        // Until the players' next ticks, no other thread sends them what they haven't got yet.
         self.pump(now);
         let pause = self.tick_interval(now).min(LOOK_INTERVAL);
         self.stream.wait(self.generation, pause, now);
@@ -356,7 +359,7 @@ impl Publishing {
         }
     }
 
-    /// Logs what is published and where it can be watched, once that is known.
+    /// Logs the published tracks and where they can be watched, once the tracks are known.
     #[inline(never)] // Keeps these locals off the stack of every publisher's thread.
     fn describe(&mut self, now: Millis) {
         let tracks = self.stream.track_infos();

@@ -7,20 +7,21 @@ use crate::config::one_client;
 use crate::live::{Millis, lock};
 use crate::rtmp::rate::Rate;
 
-/// Addresses that are remembered.
+/// The maximum number of addresses that are remembered.
 const MAX_CLIENTS: usize = 256;
 
 /// The burst that is allowed, as a multiple of the rate per second.
 const BURST_SECONDS: u32 = 2;
 
-/// The least time between two lines about refused connections.
+/// The minimum time between two log lines about refused connections, in ms.
 const LINE_INTERVAL: Millis = 1_000;
 
 /// A rate limit per address: `per_second` in the long run, and twice as many in a burst.
 pub(super) struct Rates {
-    /// The rate that one address may keep up.
+    /// The rate of one address in the long run.
     pub(super) per_second: u32,
-    /// Ordered by when they were last seen, the oldest first. An address that isn't here has its full burst.
+    /// Sorted by when they were last seen, the oldest first. An address that isn't listed has its full
+    /// burst.
     clients: Mutex<Vec<(IpAddr, Rate)>>,
 }
 
@@ -32,12 +33,13 @@ impl Rates {
         }
     }
 
-    /// Whether an address may have one more now.
+    /// Counts one event, and returns whether the address is within its limit.
     pub(super) fn allow(&self, address: IpAddr, now: Millis) -> bool {
         self.allow_many(address, 1, now)
     }
 
-    /// Whether an address may have `count` at once. More than a full burst counts as a full burst.
+    /// Counts `count` events at once, and returns whether the address is within its limit. More than a
+    /// full burst counts as a full burst.
     pub(super) fn allow_many(&self, address: IpAddr, count: usize, now: Millis) -> bool {
         let client = one_client(address);
         let mut clients = lock(&self.clients);
@@ -71,7 +73,7 @@ struct RefusedState {
 }
 
 impl Refused {
-    /// Counts one. If a line is due, returns how many were refused since the last line.
+    /// Counts a refused connection. If a line is due, returns how many were refused since the last line.
     pub(super) fn note(&self, now: Millis) -> Option<u64> {
         let mut state = lock(&self.0);
         state.since_last += 1;

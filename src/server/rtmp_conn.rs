@@ -42,15 +42,16 @@ use crate::rtmp::handshake;
 use crate::rtmp::server_session::{Event, Media, ServerSession};
 pub(super) use end::RtmpEnd;
 
-/// Read buffer before anything is published, and for players: they send little, and there are many
-/// of them. A publisher reads into blocks of the arena: most frames come with one read.
+/// The length of the read buffer of a connection that publishes nothing: players send little, and there
+/// are many of them. A publisher reads into blocks of the arena, so that one read brings most frames
+/// whole.
 const SMALL_BUFFER_LEN: usize = 256;
 
-/// Bytes that a connection takes on the heap once it speaks RTMP. What it says about itself, its
-/// chunk streams, and what it publishes and plays come on top.
+/// The number of heap bytes that a connection occupies once it speaks RTMP. The client's description of
+/// itself, its chunk streams, publishes and plays come on top.
 const FIXED_COST: usize = size_of::<RtmpConnection>() + SMALL_BUFFER_LEN + flight_recorder::COST;
 
-/// Why a publish or play ended that its client ended.
+/// The logged reason when a client ends its publish or play.
 const STOPPED: &str = "stopped by the client";
 
 /// Serves a connection to its end.
@@ -62,6 +63,7 @@ pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, pe
     let mut connection =
         RtmpConnection::open(Arc::clone(&shared), Arc::clone(&socket), client, &permit);
     connection::run(&mut *connection, &shared, &socket, permit.id);
+    // The grace time needs only the publishes, so everything else is freed before it.
     let left_behind = std::mem::take(&mut connection.publishing);
     drop((connection, socket));
     permit.forget_socket();
@@ -78,24 +80,25 @@ struct RtmpConnection {
     _fixed: Option<Taken>,
     /// Pays for `client` and `name`.
     kept: Option<Taken>,
-    /// When the phase before publish or play has to be over.
+    /// The time by which the current phase before publish or play has to be over.
     deadline: Option<Millis>,
     /// The name that the client gives itself, as shown in log lines.
     name: String,
-    /// The handlers have accepted its connect, and must be notified of its end.
+    /// Whether the handlers have accepted the connect, so that they must be notified of the connection's
+    /// end.
     is_accepted: bool,
     /// Streams that this connection publishes, or has published and keeps for the grace time.
     publishing: Vec<Publishing>,
     playing: Vec<Playing>,
-    /// Replies in the queue of one of several plays wait for another play to complete a message.
+    /// Whether replies in the queue of one of several plays wait for another play to complete a message.
     has_unsent_replies: bool,
     last_read: Millis,
     recorder: Arc<Mutex<FlightRecorder>>,
 }
 
 impl RtmpConnection {
-    /// A connection at its start. It is on the heap, and this function isn't inlined, because locals of
-    /// the thread's first function stay on the stack for the connection's life.
+    /// Returns a connection at its start. It is on the heap, and this function isn't inlined, because
+    /// the locals of the thread's first function stay on the stack as long as the connection lives.
     #[inline(never)]
     fn open(
         shared: Arc<Shared>,
@@ -126,9 +129,9 @@ impl RtmpConnection {
         })
     }
 
-    /// The blocks into which a publisher's bytes are read: one, and as long as there are enough for
-    /// everybody a second one once the first was filled. A frame of 4 Mbit/s is a little longer than
-    /// a block, and two system calls for each would show.
+    /// Takes the blocks into which a publisher's bytes are read: one, and a second one once a read has
+    /// filled the first, as long as the arena has plenty. A frame of a 4 Mbit/s stream is a little
+    /// longer than a block, and two system calls for each frame would be measurable.
     fn take_blocks(&self, large: &mut [Option<Block>; 2], is_filled: bool) {
         if self.publishing.is_empty() {
             *large = [None, None];
@@ -145,7 +148,7 @@ impl RtmpConnection {
         }
     }
 
-    /// Handles what a read brought, in the buffers into which it was read.
+    /// Handles the bytes of one read, which lie in `buffers`.
     fn handle_input(&mut self, buffers: &[&[u8]]) -> Result<(), RtmpEnd> {
         let now = self.shared.now();
         self.last_read = now;
@@ -154,7 +157,7 @@ impl RtmpConnection {
         }
         let was_handshaken = self.session.is_handshaken();
         let mut input = Bytes::new(buffers);
-        // Locked for moments only: a handler may take its time, and may read the record.
+        // Not locked while an event is handled: a handler may take long, and may read the record.
         let recorder = Arc::clone(&self.recorder);
         loop {
             let read = self
@@ -172,6 +175,7 @@ impl RtmpConnection {
                     result?;
                 }
                 Ok(None) => break,
+                // The freed block lets the session continue with the same message.
                 Err(Error::OutOfBlocks) if self.publishing.iter().any(Publishing::evict) => {}
                 Err(error) if error == handshake::HTTP => {
                     let right = self.shared.http_addresses.first();
@@ -194,7 +198,7 @@ impl RtmpConnection {
 
     fn handle_event(&mut self, event: Event<'_>, now: Millis) -> Result<(), RtmpEnd> {
         if event.is_question() {
-            // A handler may take its time; no reply waits for its verdict.
+            // A handler may take long: replies to earlier commands don't wait for its verdict.
             self.send_replies()?;
         }
         match event {
@@ -233,20 +237,21 @@ impl RtmpConnection {
         }
     }
 
-    /// Why the connection ends, if its stream knows better than its socket why a player was cut off.
+    /// Returns why a player's connection ends, if its stream knows the reason better than its socket
+    /// does.
     fn end_of_player(&self, end: &RtmpEnd, now: Millis) -> Option<RtmpEnd> {
         use ConnectionEnd::{Displaced, Kicked};
 
         let is_cut = matches!(end, RtmpEnd::Connection(Kicked | Displaced));
         let playing = self.playing.first().filter(|_| !is_cut)?;
         match playing.pump(now).err()? {
-            // A send has failed for the same reason as the read.
+            // The send has failed for the same reason as the read.
             PlayEnd::Io(_) if !matches!(end, RtmpEnd::Connection(ConnectionEnd::Closed)) => None,
             end => Some(ConnectionEnd::Player(end).into()),
         }
     }
 
-    /// Prints what led to a failure, if debug lines are enabled.
+    /// Logs the latest protocol events before a failure, if debug lines are enabled.
     fn print_recorder(&self) {
         if !log::log_enabled!(log::Level::Debug) {
             return;
@@ -276,6 +281,7 @@ impl Conversation for RtmpConnection {
             self.take_blocks(&mut large, is_filled);
             self.check_deadline(now)?;
             self.set_read_timeout(now)?;
+            // Only before publish or play, while clients wait for the acknowledgement of each command.
             if !self.session.is_in_use() {
                 self.socket.acknowledge_quickly();
             }
@@ -285,7 +291,7 @@ impl Conversation for RtmpConnection {
                     self.socket.read_vectored(&mut buffers.map(IoSliceMut::new))
                 }
                 [Some(block), None] => self.socket.read(block.bytes_mut()),
-                // Without a block it goes on with the small buffer.
+                // If the arena has no block left, the small buffer has to do.
                 [None, _] => self.socket.read(&mut small),
             };
             is_filled = read.as_ref().is_ok_and(|len| *len >= BLOCK_LEN);
@@ -310,8 +316,8 @@ impl Conversation for RtmpConnection {
         }
     }
 
-    /// Says the last words, closes, and detaches from the streams.
-    #[inline(never)] // Keeps these locals off the stack of a connection that lives.
+    /// Sends the last replies, detaches from the streams, and closes the socket.
+    #[inline(never)] // Keeps these locals off the stack of idle connection threads.
     fn finish(&mut self, end: &RtmpEnd) {
         use ConnectionEnd::{Closed, Displaced, Kicked, Lost, Stopping};
 
@@ -330,7 +336,7 @@ impl Conversation for RtmpConnection {
             let _ = self.write(&last_words);
         }
         self.stop_all(&why, now);
-        // Players get what came before the end. After the wait below it would be too late for that.
+        // Players get everything that arrived before the end now, not after the wait in `drain`.
         for publishing in &mut self.publishing {
             publishing.pump(now);
         }
@@ -355,7 +361,7 @@ fn find(publishing: &mut [Publishing], message_stream_id: u32) -> Option<&mut Pu
         .find(|p| p.message_stream_id == message_stream_id && p.is_live())
 }
 
-/// Fills with random bytes. Only the handshake uses them, and nothing depends on their quality.
+/// Fills `bytes` with random values. Only the handshake uses them, and nothing depends on their quality.
 fn nonce(bytes: &mut [u8]) {
     if getrandom::fill(bytes).is_err() {
         bytes.fill(0x42);
@@ -368,7 +374,7 @@ mod tests {
     use crate::live::out::subscriber::{MAX_CONTROL_LEN, Subscriber};
     use crate::server::playing::PLAY_COST;
 
-    /// Fails if the fixed cost grows: a connection that plays takes less than 4 KiB, and the rest of its
+    /// Fails if the fixed cost grows: a connection that plays needs less than 4 KiB, and the rest of its
     /// allowance is for its chunk streams and the texts of its commands.
     #[test]
     fn the_fixed_cost_of_a_connection_is_bounded() {

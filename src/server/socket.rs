@@ -10,32 +10,31 @@ use socket2::{SockRef, TcpKeepalive};
 
 use crate::live::out::sink::Sink;
 
-/// Bytes that the kernel holds unsent for a socket. More would be lag that no skip can reach: by
-/// default Linux takes 4 MB for a player that has stopped reading.
+/// The maximum number of unsent bytes that the kernel holds for a socket. No skip can remove lag in the
+/// kernel's buffer, and by default Linux accepts 4 MB for a player that has stopped reading.
 const MAX_UNSENT: u32 = 256 * 1024;
 
-/// A blocking write of replies gives up after this long.
+/// The timeout of a blocking write of replies.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A peer that acknowledges no data for this long, or has no room for more, is given up by the kernel.
+/// The kernel gives up a peer that acknowledges no data for this long, or has no room for more.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// See the module's documentation. Shared between the connection's own thread, which reads, and the
 /// threads of the publishers whose streams it plays, which send.
 pub(crate) struct Socket {
     stream: TcpStream,
-    /// The subscriber that is in the middle of a message, 0 for none. A connection may play several
-    /// streams, whose messages must not be mixed.
+    /// The number of the subscriber that is in the middle of a message; 0 for none. A connection may
+    /// play several streams, whose messages must not be mixed.
     claimed_by: AtomicU64,
     received: AtomicU64,
     sent: AtomicU64,
-    /// In ms, as it was set last; 0 before that.
+    /// The read timeout that was set last, in ms; 0 if none was.
     read_timeout: AtomicU64,
 }
 
 impl Socket {
-    /// Takes over an accepted connection and sets its options, except those that the kernel doesn't
-    /// have.
+    /// Wraps an accepted connection and sets its options, except those that the kernel doesn't support.
     pub(crate) fn new(stream: TcpStream) -> Socket {
         let socket = SockRef::from(&stream);
         let keepalive = TcpKeepalive::new()
@@ -43,7 +42,7 @@ impl Socket {
             .with_interval(Duration::from_secs(5))
             .with_retries(3);
         let results = [
-            // Replies are small and written whole: with Nagle's algorithm they would wait 40 ms.
+            // Replies are small and written whole. Nagle's algorithm would delay them by 40 ms.
             socket.set_tcp_nodelay(true),
             socket.set_tcp_keepalive(&keepalive),
             socket.set_tcp_user_timeout(Some(USER_TIMEOUT)),
@@ -62,15 +61,15 @@ impl Socket {
         }
     }
 
-    /// The address at which it was accepted; `None` if the connection is gone already.
+    /// The address at which the connection was accepted; `None` if it is gone already.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         let address = self.stream.local_addr().ok()?;
         Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
-    /// Reads what is there, waiting for at most the read timeout, after which it fails with
-    /// [`WouldBlock`](ErrorKind::WouldBlock). With [`TimedOut`](ErrorKind::TimedOut) the kernel has given
-    /// up the connection.
+    /// Reads available bytes. Waits for them for at most the read timeout, after which it fails with
+    /// [`WouldBlock`](ErrorKind::WouldBlock). Fails with [`TimedOut`](ErrorKind::TimedOut) if the kernel
+    /// has given up the connection.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let result = (&self.stream).read(buffer);
         count(&self.received, result)
@@ -81,7 +80,7 @@ impl Socket {
         count(&self.received, (&self.stream).read_vectored(buffers))
     }
 
-    /// The number of bytes received, and of bytes sent.
+    /// The numbers of bytes received and sent.
     pub(crate) fn bytes(&self) -> [u64; 2] {
         [&self.received, &self.sent].map(|bytes| bytes.load(Ordering::Relaxed))
     }
@@ -90,6 +89,7 @@ impl Socket {
     /// unread.
     pub(crate) fn is_closed_by_peer(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
+        // A peek, so that the byte stays for the next read.
         let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
         let peeked = SockRef::from(&self.stream).recv_with_flags(&mut byte, flags);
         match peeked {
@@ -100,7 +100,7 @@ impl Socket {
 
     /// Sets how long a read waits.
     pub(crate) fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
-        // A timeout of zero would mean none at all.
+        // To the system, zero means no timeout.
         let ms = (timeout.as_millis() as u64).max(1);
         if self.read_timeout.swap(ms, Ordering::Relaxed) == ms {
             return Ok(());
@@ -109,23 +109,23 @@ impl Socket {
             .set_read_timeout(Some(Duration::from_millis(ms)))
     }
 
-    /// Makes the kernel acknowledge the next bytes at once. Clients whose small commands wait for the
-    /// acknowledgement of the one before (Nagle's algorithm; ffmpeg, VLC and mpv among them) otherwise
-    /// take 40 ms for each step from connect to play. The kernel forgets this, so it is set again
-    /// before each read.
+    /// Makes the kernel acknowledge the next bytes at once. Clients that hold back each small command
+    /// until the previous one is acknowledged (Nagle's algorithm; ffmpeg, VLC and mpv among them)
+    /// otherwise need 40 ms for each step from connect to play. The kernel resets this option, so it is
+    /// set again before each read.
     pub(crate) fn acknowledge_quickly(&self) {
         #[cfg(target_os = "linux")]
         let _ = SockRef::from(&self.stream).set_tcp_quickack(true);
     }
 
-    /// Writes all bytes, waiting if necessary. Only for a connection that plays nothing.
+    /// Writes all bytes, and waits if necessary. Only for a connection that plays nothing.
     pub(crate) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
         (&self.stream).write_all(bytes)?;
         self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Writes some of the bytes, from the front, waiting if necessary.
+    /// Writes some of the first bytes, and waits if necessary.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         count(&self.sent, (&self.stream).write(bytes))
     }
@@ -136,11 +136,11 @@ impl Socket {
         let _ = self.stream.shutdown(Shutdown::Read);
     }
 
-    /// Ends the connection so that the last bytes are read: closing with unread input would
-    /// reset the connection, and the peer could lose what was sent to it.
-    #[inline(never)] // Keeps the buffer off the stack of live connections.
+    /// Ends the connection so that the peer can read the last bytes: closing it with unread input would
+    /// reset the connection, and the peer could lose bytes that were sent to it.
+    #[inline(never)] // Keeps the buffer off the stack of idle connection threads.
     pub(crate) fn drain(&self) {
-        /// The most reads, and the longest wait for all of them.
+        /// The maximum number of reads, and the maximum time for all of them.
         const MAX_READS: usize = 64;
         const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -172,7 +172,7 @@ impl Sink for Socket {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         let socket = SockRef::from(&self.stream);
         let result = match slices {
-            // The plain call is cheaper.
+            // The call for a single buffer is cheaper.
             [bytes] => socket.send_with_flags(bytes, flags),
             _ => socket.send_vectored_with_flags(slices, flags),
         };

@@ -1,4 +1,4 @@
-//! Why a server couldn't start.
+//! The error of a server that couldn't start.
 
 use std::error::Error;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use super::client::Protocol;
 
-/// Why a server couldn't start: what failed, and the system's error if there is one.
+/// The reason why a server couldn't start: the step that failed, and the system's error if there is one.
 ///
 /// ```
 /// use std::error::Error;
@@ -35,13 +35,13 @@ pub struct StartError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartErrorKind {
-    /// The machine doesn't have this number of bytes of memory to give.
+    /// The machine can't provide this number of bytes of memory.
     Memory(usize),
     /// A thread couldn't be started.
     Thread,
-    /// An address can't be listened on.
+    /// The server can't listen on an address.
     Listen {
-        /// The protocol that was to be served there.
+        /// The protocol of the listener.
         protocol: Protocol,
         /// The address.
         address: SocketAddr,

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::live::Millis;
 use crate::rtmp::printable::{Printable, at_most};
 
-/// "12.3 s", "5 min 7 s", "3 h 2 min".
+/// Formats a duration in ms: "12.3 s", "5 min 7 s", "3 h 2 min".
 pub(super) fn seconds(duration: Millis) -> String {
     let (minutes, hours) = (duration / 60_000, duration / 3_600_000);
     match duration {
@@ -15,7 +15,7 @@ pub(super) fn seconds(duration: Millis) -> String {
     }
 }
 
-/// "6.0 MB".
+/// Formats a number of bytes: "6.0 MB".
 pub(super) fn megabytes(bytes: u64) -> String {
     format!("{} MB", Tenths::of_thousandths((bytes / 1000) as i64))
 }
@@ -24,7 +24,8 @@ pub(super) fn megabytes(bytes: u64) -> String {
 pub(super) struct Tenths(i64);
 
 impl Tenths {
-    /// The nearest number of tenths; milliseconds become tenths of a second.
+    /// Rounds thousandths to the nearest number of tenths, for example milliseconds to tenths of a
+    /// second.
     pub(super) fn of_thousandths(number: i64) -> Tenths {
         Tenths((number + 50 * number.signum()) / 100)
     }
@@ -38,11 +39,11 @@ impl fmt::Display for Tenths {
     }
 }
 
-/// A client's name for itself, in brackets and escaped for a log line; empty if it has none. Long names
-/// are cut after a word, if possible not within a comment in brackets, so that a browser's name keeps
-/// the system that it runs on.
+/// Formats a client's name for itself, in brackets and escaped, for a log line; empty if it has none.
+/// Long names are cut after a word, if possible outside of a comment in brackets, so that a browser's
+/// name still includes its operating system.
 pub(super) fn in_brackets(text: &str) -> String {
-    /// Bytes of a name in a log line; more are kept.
+    /// The maximum length of a name in a log line, in bytes. More of it is kept elsewhere.
     const MAX_LEN: usize = 110;
 
     if text.is_empty() {
@@ -104,14 +105,14 @@ mod tests {
                  (KHTML, like Gecko and so on)",
                 "Mozilla/5.0 (Windows NT 10.0; Win64; x64; and more) AppleWebKit/537.36000000000000",
             ),
-            // No word ends where something would be left.
+            // No word ends late enough, so the name is cut within a word.
             (&"x".repeat(200), &"x".repeat(110)),
             (&"カ".repeat(50), &"カ".repeat(36)),
             (
                 &format!("a {}", "x".repeat(200)),
                 &format!("a {}", "x".repeat(108)),
             ),
-            // All of it one comment: then between words.
+            // Everything is one comment, so the name is cut between its words.
             (
                 &format!("a ({})", "word ".repeat(40)),
                 &format!("a ({}word", "word ".repeat(20)),

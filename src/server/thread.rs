@@ -1,11 +1,12 @@
-//! Threads, started in one place: the standard library's call is generic, and takes nearly a kilobyte of
-//! code for each type of closure.
+//! The start of threads, in one place: the standard library's function is generic, and compiles to
+//! nearly a kilobyte of code for each type of closure.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// Stack of a connection's thread, in bytes. The deepest path is an AMF0 value nested to its limit;
-/// address space matters on 32-bit machines. Unoptimized code takes ten times as much.
+/// The stack size of a connection's thread, in bytes. The deepest path is an AMF0 value nested to its
+/// limit. Not larger, because address space is scarce on 32-bit machines. Unoptimized code needs ten
+/// times as much.
 pub(super) const STACK_LEN: usize = if cfg!(debug_assertions) { 512 } else { 128 } * 1024;
 
 /// Starts a thread with this name and a stack of this many bytes.

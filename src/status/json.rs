@@ -2,13 +2,13 @@
 
 use std::fmt::{Display, Write};
 
-/// A writer that places the commas by itself. What was begun must be ended. Errors of `out` are
-/// ignored: it keeps them itself.
+/// A JSON writer that places the commas. Each object or array that was begun must be ended. Errors of
+/// `out` are ignored here, because it remembers them itself.
 ///
 /// Its methods aren't inlined, because they are called from a hundred places.
 pub(super) struct Json<'a> {
     out: &'a mut dyn Write,
-    /// Whether something comes before in the same object or array.
+    /// Whether a value precedes in the same object or array.
     needs_comma: bool,
 }
 
@@ -20,7 +20,7 @@ impl Json<'_> {
         }
     }
 
-    /// Begins an object or array with its bracket.
+    /// Begins an object or array with its opening bracket.
     #[inline(never)]
     pub(super) fn begin(&mut self, bracket: char) {
         self.separate();
@@ -28,7 +28,7 @@ impl Json<'_> {
         self.needs_comma = false;
     }
 
-    /// Ends an object or array with its bracket.
+    /// Ends an object or array with its closing bracket.
     #[inline(never)]
     pub(super) fn end(&mut self, bracket: char) {
         self.put_char(bracket);
@@ -54,8 +54,8 @@ impl Json<'_> {
 
     /// Writes a string.
     ///
-    /// Besides what the RFC requires, this escapes line ends of JavaScript and what may open a tag, in
-    /// case a program puts the text into a page.
+    /// In addition to the characters that the RFC requires, this escapes JavaScript's line ends and
+    /// characters that may open a tag, in case a program puts the text into a page.
     #[inline(never)]
     pub(super) fn text(&mut self, text: &str) {
         self.separate();
@@ -85,14 +85,14 @@ impl Json<'_> {
         self.named_value(name, Some(&number));
     }
 
-    /// Writes `null` for `None`.
+    /// Writes a name and its value, `null` for `None`.
     #[inline(never)]
     pub(super) fn named_value(&mut self, name: &str, value: Option<&dyn Display>) {
         self.name(name);
         self.value(value.unwrap_or(&"null"));
     }
 
-    /// Writes a number, or `null`.
+    /// Writes a name and a number, or `null` for `None`.
     pub(super) fn optional(&mut self, name: &str, value: Option<impl Display>) {
         self.named_value(name, value.as_ref().map(|value| value as &dyn Display));
     }

@@ -6,8 +6,8 @@
 //! brooklet_stream_sent_bytes_total{stream="live/door"} 1234567
 //! ```
 //!
-//! Units are seconds and bytes, and counters end in `_total`. There is one series per stream: no label
-//! has a value per viewer.
+//! Units are seconds and bytes, and counters end in `_total`. There is one series per stream; no label
+//! has a value for each viewer.
 
 use std::fmt::Write;
 
@@ -20,7 +20,8 @@ use crate::media::decimal::Thousandths;
 /// The content type of the response.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The protocol of HLS viewers. They come and go, so the stream counts them in its own way.
+/// The protocol label of HLS viewers, which have no connection that lasts, so the stream counts them
+/// separately.
 const HLS: &str = "hls";
 
 /// A metric: name, help, value in thousandths.
@@ -134,7 +135,7 @@ fn whole(number: u64) -> u64 {
     number.saturating_mul(1000)
 }
 
-/// Writes the response to `GET /metrics`. All samples of a name must be together, so each name is
+/// Writes the response to `GET /metrics`. All samples of a name must be together, so each name requires
 /// another walk through the streams.
 pub(crate) fn text(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
     let mut out = Exposition(out);
@@ -147,8 +148,8 @@ pub(crate) fn text(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn 
     for (name, help, value) in OF_STREAM {
         out.family(name, help);
         out.each_stream(source, &|out, stream| {
-            // Counters must go on when a stream ends, or their rates would be wrong. Gauges of a
-            // stream that is gone would be old values.
+            // Counters have to stay when a stream ends, or their rates would be wrong. Gauges of a
+            // stream that is gone would be stale.
             let is_shown = is_counter(name) || is_there(stream);
             if let Some(value) = value(&stream.report).filter(|_| is_shown) {
                 out.sample(name, &[("stream", stream.key.as_str())], value);
@@ -171,12 +172,12 @@ pub(crate) fn text(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn 
     out.write_info(source);
 }
 
-/// Whether a metric is a counter, not a gauge.
+/// Whether a metric is a counter rather than a gauge.
 fn is_counter(name: &str) -> bool {
     name.ends_with("_total")
 }
 
-/// Whether the stream exists. Of a stream that is gone, only the counters are left.
+/// Whether the stream exists. Only the counters of a stream that is gone are left.
 fn is_there(stream: &StreamStatus) -> bool {
     stream.report.publishes > 0
 }
@@ -247,13 +248,13 @@ impl Exposition<'_> {
         });
     }
 
-    /// Ignores errors: the writer keeps them itself.
+    /// Ignores errors, because the writer remembers them itself.
     #[inline(never)]
     fn put(&mut self, text: &str) {
         let _ = self.0.write_str(text);
     }
 
-    /// Writes the two lines in front of the samples of a name.
+    /// Writes the two lines before the samples of a name.
     #[inline(never)]
     fn family(&mut self, name: &str, help: &str) {
         let kind = if is_counter(name) { "counter" } else { "gauge" };
@@ -284,7 +285,7 @@ impl Exposition<'_> {
                 '\\' => self.put("\\\\"),
                 '"' => self.put("\\\""),
                 '\n' => self.put("\\n"),
-                // Legal, but parsers disagree on them.
+                // Control characters are legal, but parsers disagree on them.
                 c if c.is_control() => self.put("\u{FFFD}"),
                 c => self.put(c.encode_utf8(&mut [0; 4])),
             }

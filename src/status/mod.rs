@@ -1,4 +1,4 @@
-//! The server's state as text, in the formats that programs read. Pure: figures in, text out.
+//! The server's state as text, in formats that programs read. Pure: figures in, text out.
 //!
 //! ```text
 //! ServerStatus, Source ──> api       JSON, for the page and for programs
@@ -6,8 +6,8 @@
 //!                      └─> stat      nginx-rtmp's XML, for the tools made for it
 //! ```
 //!
-//! A text is sent while it is written, and looks up one stream, viewer or connection at a time. So a
-//! client that reads slowly holds one of them, however many there are.
+//! A text is sent while it is written, and looks up one stream, viewer or connection at a time. So for a
+//! slow client, only one of them is kept in memory, however many there are.
 //!
 //! Stream names and client names come from the network: each format escapes them.
 
@@ -50,7 +50,8 @@ pub(crate) struct ServerStatus {
     pub(crate) total_blocks: usize,
 }
 
-/// Looks up what is listed, one item at a time. Items that come or go meanwhile may be listed or not.
+/// Looks up streams, viewers and connections, one at a time. Those that come or go during the listing
+/// may be listed or not.
 pub(crate) trait Source {
     /// Returns the stream with the next name among those that are or were published, and that the
     /// client may see.
@@ -75,14 +76,15 @@ pub(crate) trait Source {
 pub struct StreamStatus {
     /// The name of the stream.
     pub key: StreamKey,
-    /// Its figures, without its headers: a client that reads slowly must not hold them.
+    /// The figures of the stream, without its sequence headers, so that a slow client doesn't keep these
+    /// in memory.
     pub report: StreamReport,
     video: Option<TrackStatus>,
     audio: Option<TrackStatus>,
 }
 
 impl StreamStatus {
-    /// Takes from a report what is shown.
+    /// Reduces a report to the figures that are shown.
     pub(crate) fn new(key: StreamKey, mut report: StreamReport) -> StreamStatus {
         let (video, audio) = (TrackStatus::video(&report), TrackStatus::audio(&report));
         report.tracks = Arc::default();
@@ -98,6 +100,7 @@ impl StreamStatus {
 /// Calls a function with each stream.
 fn each_stream(source: &mut dyn Source, mut act: impl FnMut(&mut dyn Source, &StreamStatus)) {
     let mut last = None;
+    // Found by the name of the last one, so that nothing stays locked while a stream is written.
     while let Some(stream) = source.stream_after(last.as_ref()) {
         act(source, &stream);
         last = Some(stream.key);
@@ -121,7 +124,7 @@ fn each_viewer(
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionReport {
-    /// Its id, as in the log.
+    /// The number of the connection, as in the log.
     pub id: u64,
     /// The address of the client.
     pub address: SocketAddr,
@@ -129,25 +132,25 @@ pub struct ConnectionReport {
     pub protocol: &'static str,
     /// The name that the client gives itself.
     pub client: String,
-    /// The time on the server's clock at which it was accepted.
+    /// The time on the server's clock at which the connection was accepted.
     pub since: Millis,
-    /// The streams that it publishes.
+    /// The streams that the client publishes.
     pub publishes: Vec<StreamKey>,
-    /// The streams that it plays.
+    /// The streams that the client plays.
     pub plays: Vec<StreamKey>,
-    /// The number of bytes received from it.
+    /// The number of bytes received from the client.
     pub bytes_in: u64,
-    /// The number of bytes sent to it.
+    /// The number of bytes sent to the client.
     pub bytes_out: u64,
 }
 
 impl ServerStatus {
-    /// Seconds since the start of the server.
+    /// The number of seconds since the start of the server.
     fn uptime(&self) -> u64 {
         self.now / 1000
     }
 
-    /// Milliseconds since a time on the server's clock.
+    /// The number of milliseconds since a time on the server's clock.
     fn age(&self, since: Millis) -> Millis {
         self.now.saturating_sub(since)
     }

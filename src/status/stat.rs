@@ -9,7 +9,7 @@
 //!                                            meta            video, audio
 //! ```
 //!
-//! These tools treat a missing element as an error, so every element that one of them reads is there.
+//! These tools treat a missing element as an error, so every element that any of them reads is present.
 //! As in the configuration that comes with NOALBS, a stream is listed while it is published.
 
 use std::fmt::{Display, Write};
@@ -31,6 +31,7 @@ const USUAL_APPLICATION: &str = "live";
 
 /// Writes the response to `GET /stat`.
 pub(crate) fn xml(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn Source) {
+    // A separate walk, because the sums come before the streams in the text.
     let (mut sum_in, mut sum_out) = (0, 0);
     let mut has_usual = false;
     each_live(source, |_, stream| {
@@ -143,7 +144,7 @@ impl Xml<'_> {
         self.close("stream");
     }
 
-    /// Writes publisher and players.
+    /// Writes the publisher and the players.
     fn write_clients(
         &mut self,
         status: &ServerStatus,
@@ -209,7 +210,7 @@ impl Xml<'_> {
         self.value("frame_rate", &Thousandths(frame_rate.into()));
         self.number("data_rate", report.video.bits_per_second / 1000);
         let codec = match video {
-            // The spelling of nginx-rtmp.
+            // As nginx-rtmp spells it.
             Some(video) if video.codec == Codec::Video(VideoCodec::H264) => "H264".to_owned(),
             Some(video) => video.codec.to_string(),
             None => String::new(),
@@ -258,7 +259,7 @@ impl Xml<'_> {
         }
     }
 
-    /// Ignores errors: the writer keeps them itself.
+    /// Ignores errors, because the writer remembers them itself.
     #[inline(never)]
     fn put(&mut self, text: &str) {
         let _ = self.0.write_str(text);
@@ -288,7 +289,7 @@ impl Xml<'_> {
                 '>' => self.put("&gt;"),
                 '"' => self.put("&quot;"),
                 '\'' => self.put("&#39;"),
-                // No reference makes them legal (XML 1.0, 2.2).
+                // These aren't legal even as character references (XML 1.0, 2.2).
                 '\u{FFFE}' | '\u{FFFF}' => self.put(" "),
                 c if c.is_control() => self.put(" "),
                 c => self.put(c.encode_utf8(&mut [0; 4])),

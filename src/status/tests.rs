@@ -95,7 +95,7 @@ fn text_of(form: TextWriter, server: &Figures) -> String {
     text
 }
 
-/// Two viewers, one of them slow.
+/// Returns two viewers, one of them slow.
 fn viewers() -> Vec<ViewerReport> {
     let viewer = |connection, protocol, lag, skips| ViewerReport {
         id: connection + 100,
@@ -112,7 +112,7 @@ fn viewers() -> Vec<ViewerReport> {
     vec![viewer(18, "rtmp", 20, 0), viewer(19, "mp4", 1_250, 2)]
 }
 
-/// A camera with the two viewers.
+/// Returns the report of a camera with these two viewers.
 fn door() -> StreamReport {
     let mut all = Viewers::default();
     viewers().iter().for_each(|viewer| all.add(viewer));
@@ -196,7 +196,7 @@ fn only_privileged_clients_see_addresses() {
     }
 }
 
-/// Streams with hostile names, published by clients with such names.
+/// Returns streams with hostile names, published by clients with such names.
 fn hostile() -> Figures {
     let mut server = server(true);
     server.streams = HOSTILE.iter().map(|name| (key(name), door())).collect();

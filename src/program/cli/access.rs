@@ -4,7 +4,7 @@
 use super::opt::{Kind, Opt};
 use brooklet::config::{Key, Network, User, parse_api_key, parse_host_name};
 
-/// All lists, in the order of the help text.
+/// All options for access, in the order of the help text.
 pub(super) const LISTS: &[Opt] = &[
     Opt {
         name: "publish-key",

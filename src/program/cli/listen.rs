@@ -1,5 +1,5 @@
-//! Where to listen: addresses, which are parsed at once, and host names, which are resolved when the
-//! server starts. A name that can't be resolved at the moment isn't wrong usage.
+//! The addresses and host names to listen on. Addresses are parsed at once; host names are resolved when
+//! the server starts, since a name that can't be resolved at the moment isn't wrong usage.
 
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 
@@ -29,8 +29,8 @@ pub(super) fn forget(settings: &mut Settings, option: &str) {
 }
 
 impl Settings {
-    /// Adds the addresses of all host names to the configuration, as far as this machine has them:
-    /// `/etc/hosts` often lists `::1` for localhost even where there is no IPv6.
+    /// Adds the addresses of all host names to the configuration, without those that this machine
+    /// doesn't have: `/etc/hosts` often lists `::1` for localhost even if there is no IPv6.
     pub(crate) fn resolve(&mut self) -> Result<(), String> {
         for (option, host, port) in std::mem::take(&mut self.names) {
             let found = (&*host, port)
@@ -44,7 +44,7 @@ impl Settings {
                      that name"
                 ));
             }
-            // Another option may have added one already.
+            // Another option may have added one of the addresses already.
             listeners.retain(|address| !found.contains(address));
             listeners.extend(found);
         }

@@ -1,8 +1,8 @@
-//! The option that was probably meant.
+//! The search for the option that was probably meant.
 
 use super::options;
 
-/// The option whose name is closest to an unknown one, if any is close: a typing error or two away, or
+/// Returns the option whose name is closest to an unknown one, if any is close: a typo or two away, or
 /// one name a prefix of the other. Upper case and underscores don't matter.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase().replace('_', "-");
@@ -17,7 +17,7 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
     (distance <= most).then_some(option)
 }
 
-/// The number of bytes to insert, remove or replace to turn `a` into `b` (Levenshtein).
+/// Returns the number of bytes to insert, remove or replace to turn `a` into `b` (Levenshtein distance).
 fn distance(a: &str, b: &str) -> usize {
     // The distances from the part of `a` read so far to each prefix of `b`.
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,4 +1,4 @@
-//! An option: what it is called, and how its values are taken.
+//! An option: its name, its help, and the way its values are set.
 
 use super::Settings;
 
@@ -10,20 +10,21 @@ pub(super) struct Opt {
     /// One line, the same as in the table of README.md.
     pub(super) help: &'static str,
     pub(super) kind: Kind,
-    /// Sets or adds a value, or returns what was expected.
+    /// Sets or adds a value, or returns a description of the expected values.
     pub(super) set: fn(&mut Settings, &str) -> Result<(), &'static str>,
 }
 
-/// What several values of an option come to. Those that add up hold the function that removes them all.
+/// How several values of an option combine. Kinds whose values add up contain the function that removes
+/// all of them.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
-    /// The last one counts.
+    /// The last value counts.
     Single,
-    /// They add up.
+    /// Values add up.
     Several(fn(&mut Settings)),
-    /// They add up, and commas separate them on the command line too.
+    /// Values add up, and commas separate them on the command line, too.
     List(fn(&mut Settings)),
-    /// They add up, can be read from a file, and are never repeated in a message.
+    /// Values add up, can be read from a file, and are never repeated in a message.
     Secrets(fn(&mut Settings)),
 }
 
@@ -43,7 +44,7 @@ impl Opt {
         }
     }
 
-    /// Takes values from the environment variable, which separates them by commas.
+    /// Sets the values from the environment variable, in which commas separate them.
     pub(super) fn set_all(
         &self,
         variable: &str,
@@ -53,8 +54,8 @@ impl Opt {
         let values = text.split(',').map(str::trim);
         let values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
         match self.kind {
-            // Probably meant to be filled in from another variable. Taken as "no key", it would open
-            // the server to everybody.
+            // It was probably meant to be filled from another variable. If it meant "no key", the server
+            // would be open to everybody.
             Kind::Secrets(_) if values.is_empty() => {
                 return Err(format!("{variable} is empty: set it or remove it"));
             }
@@ -65,7 +66,7 @@ impl Opt {
         values.try_for_each(|value| self.set(variable, settings, value))
     }
 
-    /// Takes a value that was given by `origin`, or the values in a file.
+    /// Sets a value that `origin` has given, or the values in a file.
     pub(super) fn set(
         &self,
         origin: &str,

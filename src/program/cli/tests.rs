@@ -144,7 +144,7 @@ fn a_lag_over_half_the_history_is_refused_with_both_numbers() {
     refused(&["--history", "3s", "--max-lag", "2s"], &[]);
     refused(&["--history", "3s"], &[("BROOKLET_MAX_LAG", "2s")]);
     refused(&["--max-lag", "2s"], &[("BROOKLET_HISTORY", "3s")]);
-    // The default follows the history.
+    // The default depends on the history.
     for (history, lag) in [("3s", 1_500), ("4s", 2_000), ("1m", 2_000)] {
         let config = config(&["--history", history]);
         assert_eq!(config.max_lag, Duration::from_millis(lag));

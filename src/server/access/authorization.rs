@@ -1,4 +1,4 @@
-//! The field Authorization of a request: HTTP Basic (RFC 7617) and Bearer (RFC 6750).
+//! The `Authorization` field of a request: HTTP Basic (RFC 7617) and Bearer (RFC 6750).
 //!
 //! ```text
 //! Basic Ym9iOnB3          bob:pw, in base64
@@ -7,19 +7,21 @@
 
 use crate::rtmp::base64;
 
-/// Longest base64 text that is decoded: more than the longest user and password take.
+/// The maximum length of base64 text that is decoded, in bytes: enough for the longest user and
+/// password.
 const MAX_BASE64_LEN: usize = 1024;
 
-/// The schemes that are understood.
+/// The supported authentication schemes.
 pub(super) enum Authorization<'a> {
-    /// Sent by browsers, which ask the user and then attach it to every request.
+    /// The scheme of browsers, which ask the user and then attach the credentials to every request.
     Basic { user: String, password: String },
-    /// Sent by programs.
+    /// The scheme of programs.
     Bearer(&'a str),
 }
 
 impl Authorization<'_> {
-    /// `None` for other schemes, and for what can't be decoded.
+    /// Parses the value of the field. Returns `None` for other schemes, and for text that can't be
+    /// decoded.
     pub(super) fn parse(field: &str) -> Option<Authorization<'_>> {
         let (scheme, rest) = field.trim().split_once(' ')?;
         let rest = rest.trim_start();

@@ -1,7 +1,7 @@
 //! Login challenges that wait for their answers.
 //!
-//! Each is for one client, for one use and for a minute. The table is small: asking for a challenge
-//! costs a client nothing, so one that asks for many loses its own first.
+//! A challenge is valid for one client, once, and for a minute. The table is small: asking for a
+//! challenge costs a client nothing, so a client that asks for many loses its own first.
 
 use std::net::IpAddr;
 use std::sync::Mutex;
@@ -10,17 +10,17 @@ use crate::config::one_client;
 use crate::live::{Millis, lock};
 use crate::rtmp::authmod::Challenge;
 
-/// How long a challenge can be answered.
+/// How long a challenge can be answered, in ms.
 const LIFE: Millis = 60_000;
 
-/// Challenges of all clients, and of one.
+/// The maximum number of challenges of all clients together, and of one.
 const MAX: usize = 64;
 const MAX_PER_CLIENT: usize = 8;
 
 /// See the module's documentation.
 #[derive(Default)]
 pub(super) struct Challenges {
-    /// The oldest first.
+    /// Sorted by age, the oldest first.
     pending: Mutex<Vec<Pending>>,
 }
 
@@ -32,7 +32,7 @@ struct Pending {
 }
 
 impl Challenges {
-    /// Adds a challenge that is sent to a client which claims to be `user`.
+    /// Adds a challenge that is sent to a client that claims to be `user`.
     pub(super) fn add(&self, address: IpAddr, user: &str, challenge: Challenge, now: Millis) {
         let client = one_client(address);
         let mut pending = lock(&self.pending);
@@ -54,8 +54,8 @@ impl Challenges {
         });
     }
 
-    /// Removes and returns the challenge that a client answers. An empty token means the newest one:
-    /// simple clients send none.
+    /// Removes and returns the challenge that a client answers. An empty token means the newest
+    /// challenge: simple clients send no token.
     pub(super) fn take(
         &self,
         address: IpAddr,
@@ -115,7 +115,7 @@ mod tests {
         let challenges = Challenges::default();
         challenges.add(host(1), "bob", challenge(7), 1_000);
         assert_eq!(challenges.take(host(1), "bob", &token(7), 61_000), None);
-        // Expired ones don't take the places of others.
+        // Expired challenges don't occupy the places of others.
         (0..MAX as u8).for_each(|n| challenges.add(host(n.into()), "bob", challenge(n), 61_000));
         assert_eq!(lock(&challenges.pending).len(), MAX);
         assert!(challenges.take(host(0), "bob", &token(0), 61_000).is_some());

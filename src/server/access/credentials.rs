@@ -1,4 +1,4 @@
-//! Credentials: the keys and passwords that a client sends, over whichever protocol.
+//! Credentials: the keys and passwords that a client sends, over either protocol.
 //!
 //! ```text
 //! rtmp://HOST/APP?key=KEY/NAME      a query of the stream's name, the app or the URL, as it is
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A key can also be the last part of a stream's name, which only the [rules](super::rules) can tell
-//! from a name.
+//! from an ordinary part.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,7 +20,8 @@ use crate::http::query;
 use crate::rtmp::server_session::Connect;
 use crate::rtmp::stream_key::query_value;
 
-/// Names of parameters that hold a key. All mean the same: devices differ in what they call it.
+/// The names of query parameters that contain a key. All mean the same: different devices use different
+/// names.
 const KEY_NAMES: [&str; 3] = ["key", "token", "secret"];
 
 /// The credentials that a client has sent.
@@ -32,12 +33,13 @@ pub(in crate::server) struct Credentials<'a> {
     pub(super) login: Option<Found<Login<'a>>>,
     /// User and password by HTTP Basic. The password may also be a key.
     pub(super) basic: Option<Login<'a>>,
-    /// Keys for the API: by HTTP Bearer, and in a query.
+    /// The key for the API, by HTTP Bearer and in a query.
     pub(super) bearer: Option<&'a str>,
     pub(super) api_key: Option<Cow<'a, str>>,
-    /// The password by HTTP Basic is the key for the API; `basic` is `None` then.
+    /// Whether the password by HTTP Basic is the key for the API; `basic` is `None` then.
     pub(super) is_api_login: bool,
-    /// Whether a browser may have attached some of them on its own, also for pages of other sites.
+    /// Whether a browser may have attached some of the credentials on its own, even for pages of other
+    /// sites.
     pub(super) is_attached: bool,
 }
 
@@ -55,8 +57,8 @@ pub(super) struct Found<T> {
 }
 
 impl<'a> Credentials<'a> {
-    /// Reads the queries of the stream's name, which is empty before it is known, of the app and of
-    /// the URL. What is found first counts.
+    /// Reads the queries of the stream's name (empty before it is known), of the app and of the URL. The
+    /// first key found counts, and the first login.
     pub(super) fn from_rtmp(name: &'a str, connect: &'a Connect) -> Credentials<'a> {
         let mut credentials = Credentials::default();
         for (place, text) in [
@@ -69,8 +71,8 @@ impl<'a> Credentials<'a> {
         credentials
     }
 
-    /// Reads the query of a request and its field Authorization. A password that is the key for the
-    /// API is no credential for a stream, but no wrong one either.
+    /// Reads the query and the `Authorization` field of a request. A password that is the key for the
+    /// API counts neither as a right nor as a wrong credential for a stream.
     pub(super) fn from_http(
         query: Option<&'a str>,
         authorization: Field<'a>,
@@ -111,7 +113,7 @@ impl<'a> Credentials<'a> {
                 })
             });
         }
-        // Both from the same place.
+        // User and password must come from the same place.
         if let (None, Some(user), Some(password)) = (&self.login, value("user"), value("pass")) {
             self.login = Some(Found {
                 value: Login { user, password },
@@ -121,13 +123,13 @@ impl<'a> Credentials<'a> {
         }
     }
 
-    /// Whether there is anything that may be meant for a stream.
+    /// Whether any of the credentials may be meant for a stream.
     pub(in crate::server) fn are_for_streams(&self) -> bool {
         self.key.is_some() || self.login.is_some() || self.basic.is_some()
     }
 
-    /// Whether a secret is among what may be a key. All of it is compared, so that the time tells
-    /// nothing.
+    /// Whether a secret is among the values that may be keys. All of them are compared, so that the time
+    /// reveals nothing.
     pub(super) fn contain(&self, secret: &Secret) -> bool {
         let key = self.key.as_ref().map(|found| &found.value);
         let password = self.basic.as_ref().map(|login| &login.password);
@@ -135,10 +137,11 @@ impl<'a> Credentials<'a> {
         candidates.fold(false, |is_found, text| is_found | secret.is(text))
     }
 
-    /// Whether they prove that the client is this user.
+    /// Whether the credentials prove that the client is this user.
     pub(super) fn prove(&self, user: &User) -> bool {
         let login = self.login.as_ref().map(|found| &found.value);
         let logins = login.into_iter().chain(&self.basic);
+        // Not `any`, which stops at the first match, so that the time reveals nothing.
         logins.fold(false, |is_proved, login| is_proved | login.is_of(user))
     }
 }
@@ -146,6 +149,7 @@ impl<'a> Credentials<'a> {
 impl Login<'_> {
     /// Whether name and password are those of a user.
     pub(super) fn is_of(&self, user: &User) -> bool {
+        // `&`, not `&&`, so that both are always compared.
         user.has_name(&self.user) & user.password.is(&self.password)
     }
 }

@@ -1,4 +1,4 @@
-//! The guard's answers to requests over HTTP.
+//! The guard's decisions about HTTP requests.
 //!
 //! ```text
 //! /live/door.mp4                 with credentials, in the query or the field Authorization
@@ -29,8 +29,8 @@ impl Guard {
         proxies.any(|network| network.contains(peer, local))
     }
 
-    /// The client that sends a request, and how the request came from `peer` to the address `local` of
-    /// this machine.
+    /// Returns the address of the client that sent a request, and how the request arrived. The
+    /// connection is from `peer` to the address `local` of this machine.
     pub(in crate::server) fn sender(
         &self,
         head: &Head,
@@ -54,14 +54,15 @@ impl Guard {
         Credentials::from_http(head.query(), authorization, self.rules.api_key())
     }
 
-    /// Refuses a host name that isn't known to be this server's where clients may play because of
-    /// where they are: a page from the internet can have made its own name point here (DNS rebinding).
+    /// Refuses a request to a host name that isn't known to be this server's, if clients may play
+    /// because of their addresses: a page from the internet can make its own name point here (DNS
+    /// rebinding).
     pub(in crate::server) fn check_host(&self, page: &Page<'_>) -> Result<(), Refusal> {
         let foreign = page.foreign_name(&self.names);
         let Some(name) = foreign.filter(|_| self.rules.is_play_by_network()) else {
             return Ok(());
         };
-        // People copy this into a shell.
+        // Other names aren't shown, since people copy the text into a shell.
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
         let is_shown = name.len() <= 253 && name.bytes().all(is_plain);
         let shown = if is_shown { name } else { "NAME" };
@@ -73,8 +74,8 @@ impl Guard {
         )))
     }
 
-    /// What a client may see in lists. A wrong key counts as an attempt to play, or else lists would be
-    /// the place to guess at. So this may wait; the list itself doesn't.
+    /// Returns what a client may see in lists. A wrong key counts as an attempt to play, or else keys
+    /// could be guessed by asking for lists. So this call may wait; making the list doesn't.
     pub(in crate::server) fn visitor(
         &self,
         client: &Client,
@@ -97,7 +98,8 @@ impl Guard {
         visitor
     }
 
-    /// Whether a request may see addresses and end connections. A wrong key counts as an attempt.
+    /// Whether the sender of a request may see addresses and end connections. A wrong key counts as an
+    /// attempt.
     pub(in crate::server) fn is_privileged(
         &self,
         client: &Client,
@@ -107,13 +109,13 @@ impl Guard {
     ) -> bool {
         let address = client.address().ip();
         let Some(api_key) = self.rules.api_key() else {
-            // Clients of a proxy on this machine come from loopback, too.
+            // Clients of a proxy on this machine have a loopback address, too.
             let is_here = address.to_canonical().is_loopback();
             let is_direct = client.arrival == Arrival::Direct;
             return is_here && is_direct && page.is_to_address() && page.is_own();
         };
-        // Browsers attach a password on their own, also for pages of other sites. And it may be
-        // meant for playing.
+        // Browsers attach a password on their own, even for pages of other sites. The password may also
+        // be meant for playing.
         let basic = credentials.basic.as_ref();
         let is_guess = basic.is_some_and(|login| !self.rules.is_login_to_play(login));
         let has_login = page.is_own() && (credentials.is_api_login || is_guess);
@@ -129,8 +131,8 @@ impl Guard {
         passed.is_ok() && is_right
     }
 
-    /// Whether a request without privileges has sent a key or password that wasn't accepted. `visitor`: what
-    /// the client may see, if it asked for a list of streams.
+    /// Whether a request without privileges has sent a key or password that wasn't accepted. `visitor`
+    /// says what the client may see, if it asked for a list of streams.
     pub(in crate::server) fn has_refused(
         &self,
         credentials: &Credentials<'_>,
@@ -146,7 +148,7 @@ impl Guard {
         is_for_api && self.rules.api_key().is_some()
     }
 
-    /// Refuses an unprivileged request for something that takes privileges.
+    /// Returns the refusal of an unprivileged request for something that requires privileges.
     pub(in crate::server) fn api_refusal(&self) -> Refusal {
         if self.rules.api_key().is_some() {
             Refusal::new(
@@ -162,10 +164,10 @@ impl Guard {
         }
     }
 
-    /// Whether pages of other sites may read an answer that shows streams or is one: whether it gets
-    /// the field `Access-Control-Allow-Origin: *`, or a WebSocket. Not if access was granted because
-    /// of the client's address, unless the page itself comes from a local origin; and not if it was
-    /// granted by credentials that browsers attach on their own (HTTP Basic).
+    /// Whether pages of other sites may read a response that lists streams or contains one. Such a
+    /// response has the field `Access-Control-Allow-Origin: *`, or opens a WebSocket. Not if access was
+    /// granted because of the client's address, unless the page itself comes from a local origin; and
+    /// not if it was granted by credentials that browsers attach on their own (HTTP Basic).
     pub(in crate::server) fn may_share(
         &self,
         credentials: &Credentials<'_>,
@@ -175,8 +177,8 @@ impl Guard {
         !credentials.is_attached && (!is_by_network || page.is_local(&self.names))
     }
 
-    /// Whether a WebSocket may be opened: browsers open one for every page, and leave it to the server
-    /// to refuse. Programs send no origin.
+    /// Whether a WebSocket may be opened. Browsers let every page open one, and leave it to the server
+    /// to refuse. Programs that aren't browsers send no origin.
     pub(in crate::server) fn may_open_socket(
         &self,
         credentials: &Credentials<'_>,

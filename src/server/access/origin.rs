@@ -3,7 +3,7 @@
 //! A browser inside a network lets every page on the internet send requests to hosts in that network,
 //! with the passwords that it remembers. It names the page's origin in the field Origin, and the server
 //! decides whether that page may read the answer. A page whose name was made to point here (DNS
-//! rebinding) looks as if it came from here, under its own name in the field Host.
+//! rebinding) seems to come from this server; only the field Host shows its foreign name.
 
 use std::net::IpAddr;
 
@@ -11,9 +11,9 @@ use crate::config::is_private;
 use crate::http::Head;
 use crate::http::head::{Field, is_host_and_port};
 
-/// Endings of names that have a meaning only inside a network: RFC 6762, RFC 8375, RFC 6761, and what
-/// routers make up. They don't count alone, nor do other names without a dot: these exist in public,
-/// too.
+/// Endings of names that have a meaning only inside a network: those of RFC 6762, RFC 8375 and RFC 6761,
+/// and those that routers make up. An ending alone doesn't count, nor does any other name without a dot:
+/// such names exist in public, too.
 const LOCAL_ENDINGS: [&str; 5] = [".local", ".home.arpa", ".localhost", ".internal", ".lan"];
 
 /// Names that can't belong to a site on the internet.
@@ -27,8 +27,8 @@ pub(super) struct LocalNames {
 
 impl LocalNames {
     pub(super) fn new(named: &[String]) -> LocalNames {
-        // A sandboxed service may not be able to read the first file. On systems other than Linux
-        // there is the option.
+        // A sandboxed service may not be able to read the first file. On systems other than Linux,
+        // `--host-name` can name the machine.
         let own = std::fs::read_to_string("/proc/sys/kernel/hostname")
             .or_else(|_| std::fs::read_to_string("/etc/hostname"))
             .unwrap_or_default();
@@ -78,7 +78,7 @@ impl<'a> Page<'a> {
 
     /// The host name of the request, unless it is known to be this server's.
     pub(super) fn foreign_name(&self, names: &LocalNames) -> Option<&'a str> {
-        // A request without the field isn't from a browser.
+        // A request without the field Host isn't from a browser.
         let name = host_name(self.host?);
         (ip(name).is_none() && !names.contain(name)).then_some(name)
     }
@@ -98,8 +98,8 @@ impl<'a> Page<'a> {
         authority(origin).is_some_and(|authority| authority.eq_ignore_ascii_case(host))
     }
 
-    /// Whether the page came from this network: from a private address, or a name that has no meaning
-    /// outside.
+    /// Whether the page came from this network: from a private address, or from a name that has no
+    /// meaning outside.
     pub(super) fn is_local(&self, names: &LocalNames) -> bool {
         let Some(authority) = self.origin.text().and_then(authority) else {
             return false;
@@ -112,7 +112,8 @@ impl<'a> Page<'a> {
     }
 }
 
-/// The authority of an origin: `pi.lan:8080` in `http://pi.lan:8080`. An origin can be `null`, too.
+/// The authority of an origin: `pi.lan:8080` in `http://pi.lan:8080`. `None` for others, such as the
+/// origin `null`.
 fn authority(origin: &str) -> Option<&str> {
     let (scheme, rest) = origin.split_once(':')?;
     let authority = rest.strip_prefix("//")?;

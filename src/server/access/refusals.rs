@@ -1,5 +1,5 @@
-//! Texts of refusals. The log gets what came, what was expected and what to do; the client gets the
-//! same text whatever came.
+//! The texts of refusals. The log says what arrived, what was expected and what to do about it; the
+//! client gets the same text whatever it sent.
 
 use super::credentials::Credentials;
 use super::throttle::{MAX_PER_SECOND, Throttled};
@@ -53,7 +53,7 @@ pub(super) fn too_many_publishes() -> Refusal {
 }
 
 impl From<Throttled> for Refusal {
-    /// Says nothing of what came, since right and wrong credentials are refused alike.
+    /// Says nothing about the credentials, since right and wrong ones are refused alike.
     fn from(throttled: Throttled) -> Refusal {
         match throttled {
             Throttled::TooMany => Refusal::new(
@@ -111,8 +111,8 @@ fn what_was_expected(
     if access.keys_of(name).next().is_some() {
         let (key, in_obs) = match protocol {
             Protocol::Http => ("a key, as in http://HOST/APP/NAME?key=KEY", ""),
-            // The client has to log in when it connects, before the stream's name with its query has
-            // come. Only a key behind the app makes that unnecessary.
+            // The client has to log in when it connects, before it sends the stream's name with its
+            // query. Only a key behind the app makes that unnecessary.
             Protocol::Rtmp if !access.users.is_empty() => (
                 "a key behind the app, as in rtmp://HOST/APP?key=KEY/NAME",
                 "server rtmp://HOST/APP?key=KEY",

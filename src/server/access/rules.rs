@@ -24,16 +24,17 @@ pub(super) struct Rules {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) result: Result<Grant, Denial>,
-    /// The client has sent credentials, and they decided. Such an attempt counts as right or wrong.
+    /// Whether the client has sent credentials that decided the result. Such an attempt counts as right
+    /// or wrong.
     pub(super) is_attempt: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Grant {
-    /// The stream of this name, from which a key at its end was removed.
+    /// The stream with this name; a key at its end has been removed.
     Stream(StreamKey),
-    /// A play of a name that holds a key, where none is needed. There is nothing to play; the client
-    /// must not learn whether the key is right. The name is given as it may be shown.
+    /// A play of a name that contains a key, although playing requires none. There is nothing to play,
+    /// but the client must not learn whether the key is right. Holds the name as it may be shown.
     Hidden(StreamKey),
 }
 
@@ -74,12 +75,13 @@ impl Rules {
         self.access(action).networks().iter().any(contains)
     }
 
-    /// Whether clients may play just because of where they are.
+    /// Whether clients may play just because of their addresses.
     pub(super) fn is_play_by_network(&self) -> bool {
         self.play.is_open() && !self.play.networks().contains(&Network::Any)
     }
 
-    /// Whether clients without credentials can find out keys by publishing under names that hold them.
+    /// Whether clients without credentials can find out keys by publishing under names that contain
+    /// them.
     pub(super) fn tells_keys_by_names(&self) -> bool {
         self.publish.is_open() && self.secrets().next().is_some()
     }
@@ -100,7 +102,7 @@ impl Rules {
         }
         let access = self.access(action);
         let ending = key_at_end(access, asked);
-        // Looks at everything, so that the time tells nothing.
+        // All keys are compared, so that the time reveals nothing.
         let by_ending = ending.as_ref().is_some_and(|(stream, key)| {
             let keys = access.keys_of(stream);
             keys.fold(false, |is_right, other| is_right | other.secret.is(key))
@@ -123,7 +125,7 @@ impl Rules {
     fn grant(&self, action: Action, stream: StreamKey) -> Result<Grant, Denial> {
         match self.without_keys(&stream) {
             None => Ok(Grant::Stream(stream)),
-            // A player that was given the publisher's URL, key included.
+            // The player has probably been given the publisher's URL, including its key.
             Some(shown) if action == Action::Play && self.play.is_open() => {
                 Ok(Grant::Hidden(shown))
             }
@@ -131,7 +133,7 @@ impl Rules {
         }
     }
 
-    /// What a client with these credentials may see in lists.
+    /// Returns what a client with these credentials may see in lists.
     pub(super) fn visitor(&self, credentials: &Credentials<'_>) -> Visitor<'_> {
         let access = &self.play;
         let is_right = |key: &&Key| credentials.contain(&key.secret);
@@ -143,7 +145,7 @@ impl Rules {
         }
     }
 
-    /// A client that may see nothing.
+    /// Returns a visitor that may see nothing.
     pub(super) fn stranger(&self) -> Visitor<'_> {
         Visitor {
             rules: self,
@@ -152,7 +154,7 @@ impl Rules {
         }
     }
 
-    /// Whether user and password, or a key as password, are right for some stream that is played.
+    /// Whether user and password, or a key as password, are right for playing some stream.
     pub(super) fn is_login_to_play(&self, login: &Login<'_>) -> bool {
         let Access { keys, users, .. } = &self.play;
         let is_key = |is_right, key: &Key| is_right | key.secret.is(&login.password);
@@ -162,9 +164,9 @@ impl Rules {
         keys.iter().fold(is_user, is_key)
     }
 
-    /// The name of a stream as the log may show it before it is accepted, since any part of it may be
-    /// a key, right or mistyped: only the part that is written in the options, or `live`, which is in
-    /// every manual. `None` where nothing is secret.
+    /// Returns the name of a stream as the log may show it before it is accepted. Any part may be a key,
+    /// right or mistyped, so only a beginning that the options contain is shown, or `live`, which is in
+    /// every manual. `None` if nothing is secret.
     pub(super) fn masked(&self, name: &StreamKey) -> Option<StreamKey> {
         let mut users = self.publish.users.iter().chain(&self.play.users);
         if self.secrets().next().is_none() && users.next().is_none() {
@@ -189,7 +191,7 @@ impl Rules {
         }
     }
 
-    /// The name with `***` for the parts that are keys; `None` if there are none.
+    /// Returns the name with `***` in place of the parts that are keys, or `None` if there are none.
     fn without_keys(&self, name: &StreamKey) -> Option<StreamKey> {
         let is_key = |part: &str| self.secrets().any(|secret| secret.is(part));
         let parts = || name.as_str().split('/');
@@ -212,20 +214,21 @@ impl Rules {
 pub(in crate::server) struct Visitor<'a> {
     rules: &'a Rules,
     sees_all: bool,
-    /// The keys that it has sent.
+    /// The keys for playing that the client has sent.
     keys: Vec<&'a Key>,
 }
 
 impl Visitor<'_> {
-    /// Whether it has proved anything.
+    /// Whether the client has shown a right key or login, or needs none.
     pub(super) fn is_known(&self) -> bool {
         self.sees_all || !self.keys.is_empty()
     }
 
-    /// Whether it may see this stream. It never is one whose name holds a key.
+    /// Whether the client may see this stream. Streams whose names contain a key are never listed.
     pub(in crate::server) fn may_list(&self, stream: &StreamKey) -> bool {
         let has_key = || {
             let mut keys = self.rules.play.keys_of(stream);
+            // Both sides refer to entries of `play.keys`, so their addresses can be compared.
             keys.any(|key| self.keys.iter().any(|own| ptr::eq(*own, key)))
         };
         (self.sees_all || has_key()) && self.rules.without_keys(stream).is_none()
@@ -241,18 +244,19 @@ fn are_right(access: &Access, credentials: &Credentials<'_>, stream: &StreamKey)
 
 fn prove_user(access: &Access, credentials: &Credentials<'_>) -> bool {
     let users = access.users.iter();
+    // All users are compared, so that the time reveals nothing.
     users.fold(false, |found, user| found | credentials.prove(user))
 }
 
-/// The last part of a name, which may be a key, and the name of the stream without it:
-/// `live/door/KEY`. A stream's name then has two parts at least, app and name.
+/// The last part of a name, which may be a key, and the name of the stream without it: `live/door/KEY`.
+/// `None` unless the rest still has two parts, app and name.
 fn key_at_end<'a>(access: &Access, name: &'a StreamKey) -> Option<(StreamKey, &'a str)> {
     let (stream, last) = name.split_last().filter(|_| !access.keys.is_empty())?;
     stream.split_last()?;
     Some((stream, last))
 }
 
-/// A masked name, never `None`. One that is too long with the stars is masked as a whole.
+/// Returns a masked name, never `None`. A name that is too long with the stars is masked as a whole.
 fn shown(name: &str) -> Option<StreamKey> {
     let shown = StreamKey::new("", name).or_else(|_| StreamKey::new("", "***"));
     shown.ok()
@@ -264,7 +268,7 @@ mod tests {
     use crate::config::User;
     use crate::rtmp::server_session::Connect;
 
-    /// Publishing takes the key `pub-key`, or for one stream its own, or the user bob.
+    /// Publishing requires the key `pub-key` (`own-key` for one stream), or the user bob.
     fn rules(play: Access) -> Rules {
         let keys = ["pub-key", "live/own=own-key"].map(|text| Key::parse(text).unwrap());
         Rules {
@@ -319,7 +323,7 @@ mod tests {
             ("live/own?key=pub-key", "attempt, Unproved"),
             ("live/door?key=own-key", "attempt, Unproved"),
             ("live/door?key=api-key", "attempt, Unproved"),
-            // Without an app and a name before it, the last part is no key.
+            // Without an app and a name before it, the last part isn't a key.
             ("pub-key", "Unproved"),
             ("live/pub-key", "Unproved"),
             // Names are shown to all.

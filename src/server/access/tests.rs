@@ -10,7 +10,7 @@ use crate::server::handler::RefusalKind;
 
 mod login;
 
-/// A guard with these keys, which delays nothing.
+/// Returns a guard with these keys, which delays nothing.
 pub(super) fn guard(publish: &[&str], play: &[&str]) -> Guard {
     let keys = |keys: &[&str]| Access {
         keys: keys.iter().map(|text| Key::parse(text).unwrap()).collect(),
@@ -27,7 +27,7 @@ pub(super) fn of(publish: Access, play: Access) -> Guard {
     })
 }
 
-/// A guard that delays nothing.
+/// Returns a guard with this configuration, which delays nothing.
 pub(super) fn configured(config: Config) -> Guard {
     Guard {
         throttle: Throttle::with_delay(Duration::ZERO),
@@ -53,13 +53,13 @@ pub(super) fn from(networks: &[&str]) -> Access {
     }
 }
 
-/// The field Authorization as clients send it.
+/// The `Authorization` field as clients send it.
 pub(super) fn basic_field(user: &str, password: &str) -> String {
     let login = [user, ":", password].concat();
     ["Basic ", &base64::encode(login.as_bytes())].concat()
 }
 
-/// A client at `ip` that has sent this in connect.
+/// Returns a client at `ip` that has sent this app and URL in its connect.
 fn client(ip: &str, app: &str, tc_url: &str) -> Client {
     let address = std::net::SocketAddr::new(ip.parse().unwrap(), 40_000);
     let mut client = Client::new(1, address, "192.0.2.1:1935".parse().unwrap());
@@ -105,7 +105,7 @@ fn a_key_is_accepted_in_every_place_and_removed_from_the_name() {
         let (result, key, is_trusted) = decide(&guard, Action::Publish, &client, name, 0);
         assert_eq!(result, Ok(()), "{app} {name}");
         assert_eq!((&*key, is_trusted), ("live/door", true), "{app} {name}");
-        // The key for publishing is none for playing, even from loopback.
+        // The key for publishing isn't valid for playing, not even from loopback.
         let (result, _, is_trusted) = decide(&guard, Action::Play, &client, name, 0);
         assert!(result.is_err() && !is_trusted, "{app} {name}");
     }
@@ -137,7 +137,7 @@ fn without_the_right_key_every_client_gets_the_same_refusal() {
             "live/***",
             "no key, or a wrong one as last part of the name",
         ),
-        // A key in a place where it doesn't count must not be shown either.
+        // A key in a place where it doesn't count must not be shown, either.
         ("live", "s3cret", "live/***", "no key"),
         ("live", "s3crte", "live/***", "no key"),
         (
@@ -355,7 +355,7 @@ fn a_key_as_a_part_of_a_streams_name_is_refused() {
         assert!(refusal.reason().contains("name is a key"), "{name}");
         assert!(!key.contains("s3cret"), "{key}");
     }
-    // Not even where everybody may publish, since names are shown to all.
+    // Not even if everybody may publish, since names are shown to all.
     let guard = self::guard(&[], &["s3cret"]);
     let client = client("127.0.0.1", "live", "");
     let (result, key, _) = decide(&guard, Action::Publish, &client, "door/s3cret", 0);
@@ -396,13 +396,13 @@ fn failures_delay_wrong_attempts_from_their_own_address_and_no_right_ones() {
     }
     assert!(are_many(&bad, 9) && !are_many(&good, 9));
 
-    // Nothing can be delayed any more: right attempts aren't.
+    // From now on, a delayed attempt fails. Right ones aren't delayed.
     guard.close();
     for client in [&bad, &good] {
         assert!(publish(client, "door?key=s3cret", 10));
         assert!(publish(client, "door/s3cret", 10));
     }
-    // Nothing is forgotten for that: it may be another client with the same address.
+    // Failures stay counted: the right attempt may be from another client at the same address.
     assert!(are_many(&bad, 10));
     let (result, ..) = decide(&guard, Action::Publish, &bad, "door?key=g", 10);
     assert_eq!(result.unwrap_err().kind(), RefusalKind::ServerStops);
@@ -451,14 +451,14 @@ fn names_of_publishes_that_need_no_key_are_no_way_to_guess_at_keys() {
             assert_eq!(answer, Err(RefusalKind::TooManyAttempts), "{name}");
         }
         assert_eq!(publish(&other, "door", 999), Ok(()));
-        // Not even several guesses in one name come through.
+        // Several guesses in one name are refused, too.
         let many = "x/".repeat(40) + "s3cret";
         let answer = publish(&guesser, &many, 2_000);
         assert_eq!(answer, Err(RefusalKind::TooManyAttempts));
         let answer = publish(&guesser, "s3cret", 2_000);
         assert_eq!(answer, Err(RefusalKind::Forbidden));
     }
-    // Where nothing is secret, nothing can be guessed at.
+    // If nothing is secret, there is nothing to guess.
     let open = of(Access::default(), Access::default());
     let client = client("192.168.0.7", "live", "");
     let are_ok = |n| decide(&open, Action::Publish, &client, &format!("cam-{n}"), 0).0 == Ok(());

@@ -1,8 +1,8 @@
 //! Throttles guesses at keys and passwords, per client.
 //!
-//! Credentials are checked at once, in a time that tells nothing, and a client with right ones goes
-//! on at once, whatever others send from the same address (a household, or a proxy that doesn't name
-//! its clients). Only refusals are delayed:
+//! Credentials are checked at once, in a time that reveals nothing, and a client with right ones
+//! proceeds at once, whatever others send from the same address (a household, or a proxy that doesn't
+//! name its clients). Only refusals are delayed:
 //!
 //! ```text
 //! five wrong attempts within a minute     each further refusal comes 2 s late, on its own thread
@@ -12,12 +12,12 @@
 //!
 //! So one connection makes one guess in 2 s. A client that hangs up instead of waiting, or uses many
 //! connections, makes at most [`MAX_PER_SECOND`] guesses a second from one address, or one /64, be it
-//! directly or through a proxy. That is the bound, since a late answer already tells that the guess
-//! was wrong. It is as many as the connections that one address may make by default. Right attempts
-//! take nothing from it, so they are accepted as long as their address sends fewer wrong ones than
-//! that; to do better, right and wrong would have to be distinguished without looking. At that rate a key
-//! of eight random letters and digits takes 170,000 years. A success doesn't clear failures: the owner
-//! of one key could guess at others without end.
+//! directly or through a proxy. That is the real bound, since a late answer already reveals that the
+//! guess was wrong. It equals the number of connections that one address may make per second by default.
+//! Right attempts don't count towards it, so they are accepted as long as their address sends fewer
+//! wrong ones; beyond the bound, right and wrong attempts must get the same answer. At that rate a key
+//! of eight random letters and digits takes 170,000 years. A success doesn't clear failures: otherwise,
+//! the owner of one key could guess at others without limit.
 
 use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -28,21 +28,21 @@ use crate::live::{Millis, lock};
 use crate::rtmp::rate::Rate;
 use crate::server::client::Action;
 
-/// After this many failures within this time, refusals are delayed.
+/// After this many failures within this time (in ms), refusals are delayed.
 const MAX_FAILURES: usize = 5;
 const WITHIN: Millis = 60_000;
 
-/// Clients that are remembered.
+/// The maximum number of clients that are remembered.
 const MAX_CLIENTS: usize = 256;
 
-/// Wrong attempts of a client that are answered: per second, and in a burst.
+/// The maximum number of wrong attempts of a client that are answered, per second and in a burst.
 pub(super) const MAX_PER_SECOND: u32 = 20;
 
 /// The delay of a refusal.
 const DELAY: Duration = Duration::from_secs(2);
 
-/// Refusals that are delayed at a time, each on the thread of its connection: of one client, and of
-/// all.
+/// The maximum number of refusals that are delayed at a time, each on the thread of its connection: for
+/// one client, and for all.
 const MAX_WAITING_PER_CLIENT: usize = 4;
 const MAX_WAITING: usize = 32;
 
@@ -64,7 +64,7 @@ impl From<Action> for Purpose {
     }
 }
 
-/// An attempt is answered by neither yes nor no.
+/// The reason why an attempt is answered by neither yes nor no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Throttled {
     TooMany,
@@ -73,7 +73,7 @@ pub(super) enum Throttled {
 
 /// See the module's documentation.
 pub(super) struct Throttle {
-    /// In the order of their latest failures.
+    /// Sorted by latest failure, the most recent last.
     failing: Mutex<Vec<Failing>>,
     delay: Duration,
     waiting: Mutex<Waiting>,
@@ -86,7 +86,7 @@ struct Failing {
     purpose: Purpose,
     /// At most [`MAX_FAILURES`], the oldest first.
     times: Vec<Millis>,
-    /// Wrong attempts that may still be answered.
+    /// The rate limit of wrong attempts that are answered.
     answers: Rate,
 }
 
@@ -113,8 +113,8 @@ impl Throttle {
         }
     }
 
-    /// Counts an attempt whose credentials were right or wrong. Returns when it may be answered; for a
-    /// wrong one that can take a while.
+    /// Counts an attempt whose credentials were right or wrong. Returns once it may be answered, which
+    /// for a wrong one can take a while.
     pub(super) fn pass(
         &self,
         address: IpAddr,
@@ -129,7 +129,7 @@ impl Throttle {
         Ok(())
     }
 
-    /// Counts an attempt; whether its answer has to wait.
+    /// Counts an attempt. Returns whether its answer has to wait.
     fn is_delayed(
         &self,
         client: IpAddr,
@@ -156,7 +156,7 @@ impl Throttle {
             }
         };
         let entry = &mut failing[index];
-        // The same for right and wrong, or else the answer would tell.
+        // The same for right and wrong attempts, or else the answer would reveal which one it was.
         if !entry.answers.take(1, now) {
             return Err(Throttled::TooMany);
         }
@@ -196,7 +196,7 @@ impl Throttle {
         Ok(())
     }
 
-    /// Ends all delays, for good: the server stops.
+    /// Ends all delays for good, because the server is stopping.
     pub(super) fn stop(&self) {
         lock(&self.waiting).is_stopping = true;
         self.stopped.notify_all();
@@ -328,7 +328,7 @@ mod tests {
         assert!(!throttle.are_many(address(1), Purpose::Publish, 4));
     }
 
-    /// A throttle that delays for so long that only its end ends a delay, and who waits there.
+    /// A throttle whose delays are so long that only its end ends them, and the clients that wait there.
     struct Room {
         throttle: Arc<Throttle>,
         waiting: Vec<thread::JoinHandle<Result<(), Throttled>>>,

@@ -1,22 +1,22 @@
-//! Why a connection is refused.
+//! The reasons for refusing a connection.
 
 use std::fmt;
 use std::io::ErrorKind;
 
 use crate::allowance::Exceeded;
 
-/// Why there is no place for a connection, or for what it wants.
+/// The reason why there is no place for a connection, or for its request to publish or play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Full {
-    /// `--max-connections`
+    /// The limit `--max-connections` is reached.
     InAll(usize),
-    /// `--max-per-address`
+    /// The limit `--max-per-address` is reached.
     PerAddress(usize),
-    /// `--max-connect-rate`
+    /// The limit `--max-connect-rate` is exceeded.
     Rate(u32),
-    /// The machine doesn't have the memory that another connection may take.
+    /// The machine doesn't have the memory that another connection may need.
     Memory(usize),
-    /// No thread can be started for it.
+    /// No thread can be started for the connection.
     Thread(ErrorKind),
     /// All places for viewers are taken.
     Viewing(usize),

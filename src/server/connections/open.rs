@@ -15,42 +15,42 @@ use crate::status::ConnectionReport;
 /// A connection that is open, or whose thread hasn't ended yet.
 pub(super) struct OpenConnection {
     pub(super) id: u64,
-    /// The address of the client; of its proxy while no request names a client.
+    /// The address of the client, or of its proxy while no request names a client.
     pub(super) address: SocketAddr,
     /// The key of the limit per address: the address, or the /64 of an IPv6 address.
     pub(super) origin: IpAddr,
-    /// A connection of a trusted proxy, between requests: it counts for no address.
+    /// Whether this is the connection of a trusted proxy between requests, which counts for no address.
     pub(super) is_proxys: bool,
     pub(super) protocol: Protocol,
     /// The name that the client gives itself, in printable ASCII.
     pub(super) client: String,
     pub(super) since: Millis,
     pub(super) publishes: Vec<StreamUse>,
-    /// Whether a publish of it has ended.
+    /// Whether a publish of the connection has ended.
     pub(super) has_published: bool,
     pub(super) plays: Vec<StreamUse>,
     pub(super) cut: Option<Cut>,
-    /// `None` once it is closed.
+    /// `None` once the connection is closed.
     pub(super) socket: Option<Arc<Socket>>,
     pub(super) recorder: Arc<Mutex<FlightRecorder>>,
     pub(super) allowance: Allowance,
-    /// Pays for what the connection costs before it has sent anything.
+    /// Pays for the memory that the connection needs before it has sent anything.
     pub(super) _fixed: Option<Taken>,
 }
 
 /// A stream that a connection publishes or plays.
 pub(super) struct StreamUse {
     pub(super) key: StreamKey,
-    /// Whether it is published, or has been.
+    /// Whether the stream is published, or has been.
     pub(super) is_live: bool,
     pub(super) _taken: Taken,
 }
 
-/// Why a connection was closed on behalf of another one.
+/// The reason why another thread has closed a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
     Kicked,
-    /// It was disconnected to make room for another connection.
+    /// The connection had to make room for another one.
     Displaced,
 }
 
@@ -70,7 +70,7 @@ impl OpenConnection {
         self.socket.as_ref().map_or([0, 0], |socket| socket.bytes())
     }
 
-    /// How useful it is.
+    /// Returns how useful the connection is.
     pub(super) fn rank(&self) -> Rank {
         if self.socket.is_none() {
             Rank::Gone
@@ -79,7 +79,7 @@ impl OpenConnection {
         } else if self.plays.iter().any(|play| play.is_live) {
             Rank::Viewing
         } else if self.has_published {
-            // Its socket may not be closed yet, or it goes on without a publish.
+            // The socket isn't closed yet, or the client has stopped publishing but stays connected.
             Rank::Gone
         } else if !self.plays.is_empty() {
             Rank::Waiting
@@ -88,7 +88,7 @@ impl OpenConnection {
         }
     }
 
-    /// Closes it, whether its thread reads or writes.
+    /// Closes the connection, which wakes its thread from reading or writing.
     pub(super) fn cut(&mut self, why: Cut) {
         self.cut = Some(why);
         if let Some(socket) = &self.socket {
@@ -96,7 +96,7 @@ impl OpenConnection {
         }
     }
 
-    /// Its figures.
+    /// Returns the figures of the connection.
     pub(super) fn report(&self) -> ConnectionReport {
         let [bytes_in, bytes_out] = self.bytes();
         let keys = |uses: &[StreamUse]| uses.iter().map(|used| used.key.clone()).collect();

@@ -14,10 +14,10 @@ use crate::server::client::Protocol;
 use crate::server::end::ConnectionEnd;
 use crate::server::socket::Socket;
 
-/// What a connection costs before it has sent anything, in bytes: its entry in the list, of which a
-/// growing vector may have room for two, 440, the name that its client gives itself 130, socket,
-/// recorder and allowance 210, its thread's name, handle, result and closure 330. Not what the
-/// recorder comes to hold.
+/// The memory in bytes that a connection needs before it has sent anything: 440 for its entry in the
+/// list (a growing vector may have room for two), 130 for the client's name, 210 for socket, recorder
+/// and allowance, 330 for the thread's name, handle, result and closure. The events in the recorder are
+/// paid for elsewhere.
 const FIXED: usize = 1152;
 
 const _: () = assert!(FIXED < PER_CONNECTION);
@@ -33,7 +33,7 @@ pub(in crate::server) struct Permit {
 }
 
 impl Permit {
-    /// A place for a new connection, if the caps allow one.
+    /// Takes a place for a new connection, if the limits allow one.
     pub(in crate::server) fn take(
         shared: &Arc<Shared>,
         protocol: Protocol,
@@ -74,10 +74,11 @@ impl Permit {
         })
     }
 
-    /// Notes that the connection is closed. Its thread goes on for a while.
+    /// Notes that the connection is closed. Its thread may still wait out a grace time.
     pub(in crate::server) fn forget_socket(&self) {
         let mut registry = lock(&self.shared.connections.registry);
         if let Some(open) = registry.find(self.id) {
+            // Read first, because the socket contains the counters.
             let bytes = open.bytes();
             open.socket = None;
             registry.settle(bytes);

@@ -1,4 +1,5 @@
-//! Which connections get a place, and which ones must make room. See [`connections`](super).
+//! The choice of connections that get a place, and of those that must make room. See
+//! [`connections`](super).
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
@@ -11,8 +12,9 @@ use crate::rtmp::stream_key::StreamKey;
 use crate::server::is_memory_there;
 use crate::server::thread::STACK_LEN;
 
-/// Memory that must be available for another connection beyond what the allowances of all may take,
-/// in bytes: its thread's stack and signal stack, and what is allocated while requests are answered.
+/// The memory in bytes that must be available for another connection in addition to the allowances of
+/// all: for its thread's stack and signal stack, and for the buffers of requests that are being
+/// answered.
 const SPARE: usize = STACK_LEN + (2 << 20);
 
 /// The number of connections that may be closing at a time, however few places there are.
@@ -21,7 +23,7 @@ const MIN_LEAVING: usize = 4;
 /// The connection that has to make room.
 struct Victim {
     index: usize,
-    /// The number of connections of its address that could have been chosen, itself included.
+    /// The number of connections of its address that could have been chosen, including itself.
     count: usize,
 }
 
@@ -29,9 +31,9 @@ struct Victim {
 #[derive(Default)]
 struct Candidates {
     connections: usize,
-    /// The number of those that may have to go.
+    /// The number of connections that may have to go.
     count: usize,
-    /// The lowest in rank of these, and of several the oldest.
+    /// Rank and index of the one with the lowest rank, and the oldest of several.
     first: Option<(Rank, usize)>,
 }
 
@@ -43,9 +45,10 @@ impl Registry {
         staying.map(|(index, open)| (index, open, open.rank()))
     }
 
-    /// Chooses the connection that has to go among those that `may_go`. Addresses are compared by how
-    /// many of them they have, then by all of their connections. By rank alone, strangers that take all
-    /// places and keep coming back would displace each newcomer before it has sent its first command.
+    /// Chooses the connection that has to go among those that `may_go`. The address with the most of
+    /// them loses one; among equals, the address with the most connections of all kinds. If rank alone
+    /// decided, strangers that occupy all places and keep coming back would displace each newcomer
+    /// before it has sent its first command.
     fn victim(&self, may_go: &dyn Fn(&OpenConnection, Rank) -> bool) -> Option<Victim> {
         let mut origins: Vec<(IpAddr, Candidates)> = Vec::new();
         for (index, open, rank) in self.staying() {
@@ -71,7 +74,7 @@ impl Registry {
             let weight = (candidates.count, candidates.connections, Reverse(rank));
             Some((weight, index))
         });
-        // Of equals the first one, so not `max_by_key`.
+        // Of equals the first one is chosen; `max_by_key` would choose the last.
         let (weight, index) =
             victims.reduce(|most, next| if next.0 > most.0 { next } else { most })?;
         Some(Victim {
@@ -87,8 +90,8 @@ impl Registry {
         }
     }
 
-    /// Whether the maximum number of connections is closing already where `max` are allowed; of one
-    /// address, or of all.
+    /// Whether too many connections are closing already, given a limit of `max` open ones. Counts those
+    /// of `origin`, or all of them if it is `None`.
     fn is_crowded(&self, max: usize, origin: Option<IpAddr>) -> bool {
         let leaving = self.open.iter().filter(|open| {
             open.cut == Some(Cut::Displaced) && origin.is_none_or(|origin| open.origin == origin)
@@ -103,12 +106,12 @@ impl Registry {
             .count()
     }
 
-    /// Connections that count for an address.
+    /// The number of connections that count for an address.
     pub(super) fn count_of(&self, origin: IpAddr) -> usize {
         self.count(&|open, _| open.origin == origin && !open.is_proxys)
     }
 
-    /// Finds a place for a newcomer from `origin`; a trusted proxy may have any number.
+    /// Finds a place for a newcomer from `origin`. A trusted proxy may occupy any number of places.
     pub(super) fn make_room(
         &mut self,
         limits: &Connections,
@@ -131,7 +134,8 @@ impl Registry {
         if self.count(&|_, _| true) < limits.max {
             return Ok(());
         }
-        // Connections that waited for a stream may be too many viewers once it is published.
+        // When a stream is published, those that have waited for it may become more viewers than there
+        // are places for.
         let viewing = self.count(&|_, rank| rank == Rank::Viewing);
         let has_surplus = viewing > limits.max_viewing;
         let surplus = || self.victim(&|_, rank| has_surplus && rank == Rank::Viewing);
@@ -141,8 +145,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Makes a connection a viewer, if one of the viewers' places is free or another address has more
-    /// of them than the connection's own. A play that is refused is removed.
+    /// Makes a connection a viewer, if one of the viewers' places is free or can be taken from an
+    /// address that has more viewers than the connection's own. A play that is refused is removed.
     pub(super) fn begin_viewing(
         &mut self,
         limits: &Connections,
@@ -236,7 +240,7 @@ mod tests {
         connections
     }
 
-    /// The connections that are displaced by a newcomer from this address.
+    /// Returns the connections that are displaced by a newcomer from this address.
     fn displaced(connections: &Connections, address: &str) -> Result<Vec<u64>, Full> {
         let mut registry = lock(&connections.registry);
         let origin = one_client(address.parse().unwrap());

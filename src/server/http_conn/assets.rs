@@ -1,4 +1,4 @@
-//! The page and what it is made of: part of the program, the same for everybody.
+//! The page and its files, which are part of the program and the same for everybody.
 
 use super::Reply;
 use super::exchange::Exchange;
@@ -12,7 +12,7 @@ struct Asset {
     content_type: &'static str,
     /// The file as gzip, which every browser understands.
     bytes: &'static [u8],
-    /// Hash of the bytes, so that browsers request a file again only if it has changed.
+    /// The hash of the bytes, so that browsers load a file again only if it has changed.
     hash: u64,
 }
 
@@ -29,7 +29,7 @@ macro_rules! asset {
     }};
 }
 
-/// The page itself. Its script sees by the URL what to show.
+/// The page itself. Its script decides by the URL what to show.
 const PAGE: Asset = asset!("index.html", "text/html");
 
 /// The files that the page loads.
@@ -39,16 +39,18 @@ const ASSETS: &[Asset] = &[
     asset!("style.css", "text/css"),
 ];
 
-/// Unpacking a file takes as long as looking at this many streams.
+/// The cost of unpacking a file, in streams that could be listed in the same time.
 const UNPACKING: usize = 50;
 
-/// What the page may do: load its own files, talk to its own server, and play what it makes of the
-/// bytes. A text of a stranger that got into the page as a script would not run.
+/// The permissions of the page: it may load its own files, talk to its own server, and play media that
+/// it assembles from the received bytes. A stranger's text that got into the page as a script wouldn't
+/// run.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     media-src 'self' blob:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'";
 
-/// Whether the page is served under the name of this stream. A name of one part is more often a mistake
-/// than a stream that is still to come; but where a key is needed, nothing tells which streams exist.
+/// Whether the page is served under the name of this stream. An unknown name of one part is more often a
+/// mistake than a stream that isn't published yet. But if a key is needed to play, the answer must not
+/// reveal which streams exist.
 fn may_have_page(exchange: &Exchange<'_>, key: &StreamKey) -> bool {
     let shared = exchange.shared;
     let stream = || shared.table.find(key);
@@ -67,8 +69,8 @@ pub(super) fn reply(exchange: &Exchange<'_>, route: &Route) -> Result<Reply<'sta
     };
     let asset = asset.ok_or_else(Response::not_found)?;
     let head = exchange.head;
-    // The page of a stream requests its files next to itself, and is redirected by a relative path: a
-    // proxy may serve all of this below a prefix that isn't known here.
+    // The page of a stream requests its files by paths relative to its own, and is redirected by a
+    // relative path, too: a proxy may serve everything below a prefix that isn't known here.
     let up = head.path().matches('/').count().saturating_sub(1);
     if up > 1 && matches!(route, Route::Asset(_)) {
         let place = ["../".repeat(up).as_str(), "page/", asset.name].concat();
@@ -76,7 +78,7 @@ pub(super) fn reply(exchange: &Exchange<'_>, route: &Route) -> Result<Reply<'sta
         response.cache = "max-age=3600";
         return Err(response.header("Location", &place));
     }
-    // Packed and unpacked, it has different tags.
+    // The packed and the unpacked file have different tags.
     let is_packed = head.takes_gzip();
     let hash = asset.hash ^ u64::from(!is_packed);
     let tag = conditions::tag(&format_args!("{hash:016x}"));

@@ -1,4 +1,4 @@
-//! Why HTTP connections end, as the log says it.
+//! The reasons why HTTP connections end, with their texts for the log.
 
 use std::fmt;
 
@@ -14,9 +14,9 @@ pub(in crate::server) enum HttpEnd {
     Rejected(Rejected),
     /// The last response has been sent.
     Answered,
-    /// No other request came.
+    /// No other request arrived in time.
     Idle,
-    /// The client took a response too slowly.
+    /// The client received a response too slowly.
     Slow,
     /// The requested stream isn't live.
     NotLive,
@@ -45,7 +45,8 @@ impl HttpEnd {
         }
     }
 
-    /// Whether the client is gone, or isn't waiting for anything: it won't read what was sent last.
+    /// Whether the client is gone or isn't waiting for anything, so that there are no last bytes that it
+    /// should read.
     pub(super) fn is_lost(&self) -> bool {
         use ConnectionEnd::{Closed, Displaced, Kicked, Lost};
         matches!(

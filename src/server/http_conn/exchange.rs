@@ -1,4 +1,4 @@
-//! One request, for as long as its head is in memory, and whether it is allowed: by the same rules as
+//! One request, as long as its head is in memory. Decides whether it is allowed, by the same rules as
 //! over RTMP.
 
 use std::sync::Arc;
@@ -23,19 +23,19 @@ pub(super) struct Exchange<'a> {
     pub(super) head: &'a Head<'a>,
     pub(super) credentials: Credentials<'a>,
     pub(super) page: Page<'a>,
-    /// Pays for what the answer keeps in memory.
+    /// Pays for the memory that the answer occupies.
     pub(super) allowance: &'a Allowance,
-    /// Pages of other sites may read the response.
+    /// Whether pages of other sites may read the response.
     pub(super) is_shared: bool,
-    /// It is a request for a playlist of HLS, or for a file that one lists.
+    /// Whether the request is for an HLS playlist, or for a file that one lists.
     pub(super) is_hls: bool,
-    /// Plays that were accepted: the handler has to be notified of their end.
+    /// The plays that were accepted. The handler has to be notified of their end.
     pub(super) plays: &'a mut Vec<StreamKey>,
 }
 
-/// A play that was accepted. The handler is notified of its end when the exchange is over.
+/// An accepted play. The handler is notified of its end after the reply has been sent.
 pub(super) struct Admission {
-    /// The name of the stream to be played, which may differ from the one that was asked for.
+    /// The name of the stream that is played, which may differ from the requested name.
     pub(super) key: StreamKey,
     /// The stream, if there is one.
     pub(super) stream: Option<Arc<Stream>>,
@@ -44,12 +44,12 @@ pub(super) struct Admission {
 /// The facts about a request that its response depends on.
 #[derive(Clone, Copy)]
 pub(super) struct Facts {
-    /// The response has no body.
+    /// Whether the response has no body.
     pub(super) is_head: bool,
     pub(super) is_1_1: bool,
-    /// Another request may follow on the connection.
+    /// Whether another request may follow on the connection.
     pub(super) is_persistent: bool,
-    /// Pages of other sites may read the response.
+    /// Whether pages of other sites may read the response.
     pub(super) is_shared: bool,
 }
 
@@ -79,20 +79,20 @@ impl<'a> Exchange<'a> {
         };
     }
 
-    /// Takes the cost of looking at this many streams from what the client may do in a second.
+    /// Counts this number of streams against the client's rate limit for looking at streams.
     pub(super) fn look_at(&self, streams: usize) -> Result<(), Response> {
         let (shared, address) = (self.shared, self.client.address().ip());
         let is_allowed = shared.looks.allow_many(address, streams, shared.now());
         is_allowed.then_some(()).ok_or_else(super::too_many)
     }
 
-    /// A parameter in the query, as it was sent.
+    /// The value of a parameter in the query, still percent-encoded.
     pub(super) fn parameter(&self, name: &str) -> Option<&'a str> {
         let mut pairs = self.head.query()?.split('&');
         pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
 
-    /// Decides whether a stream may be played. If it is live, the connection takes a viewer's place.
+    /// Decides whether a stream may be played. If it is live, the connection occupies a viewer's place.
     pub(super) fn authorize(&mut self, key: &StreamKey) -> Result<Admission, Response> {
         self.check_host()?;
         let (shared, client, now) = (self.shared, self.client, self.shared.now());
@@ -108,10 +108,12 @@ impl<'a> Exchange<'a> {
         let key = request.key().clone();
         if let Err(refusal) = decided {
             self.log_refusal(&key, &refusal);
-            // The page has a form of its own for the key: a browser's dialog would be in front of it.
+            // The page has its own form for the key, which a browser's password dialog would cover.
             let asks_itself = self.parameter("challenge") == Some("off");
             return Err(response_to(&refusal, !asks_itself));
         }
+        // Before the next step, which can fail: the handler has accepted the play, and must be notified
+        // of its end.
         self.plays.push(key.clone());
         let stream = Connections::note_play(shared, client.id(), &key).map_err(|full| {
             let why = format!("no place: {full}");
@@ -120,8 +122,9 @@ impl<'a> Exchange<'a> {
         Ok(Admission { key, stream })
     }
 
-    /// Whether the host name of a request may be used. This also decides about the page itself: nothing
-    /// that it requests would be available under that name, and here the user can read why.
+    /// Fails if the host name of a request isn't known to be this server's. Also checked for the page
+    /// itself: none of its requests would be allowed under that name, and this way the user can read
+    /// why.
     pub(super) fn check_host(&self) -> Result<(), Response> {
         let refused = self.shared.guard.check_host(&self.page);
         refused.map_err(|refusal| {
@@ -142,8 +145,8 @@ impl<'a> Exchange<'a> {
         websocket::accept(self.head)
     }
 
-    /// Logs a refusal: over HTTP it doesn't end the connection, which would have its own line. A client
-    /// that has sent no credentials yet is only about to be asked for them.
+    /// Logs a refusal. Over HTTP it doesn't end the connection, so no other line tells of it. No warning
+    /// if the client hasn't sent credentials yet: the response asks for them.
     fn log_refusal(&self, key: &StreamKey, refusal: &Refusal) {
         let is_question =
             refusal.kind() == RefusalKind::Unauthorized && !self.credentials.are_for_streams();
@@ -166,7 +169,7 @@ impl<'a> Exchange<'a> {
 }
 
 /// The response to a request that is refused. With `may_challenge`, a browser asks the user for a
-/// password where one is needed.
+/// password if one is needed.
 pub(super) fn response_to(refusal: &Refusal, may_challenge: bool) -> Response {
     let status = match refusal.kind() {
         RefusalKind::Unauthorized => Status::Unauthorized,

@@ -1,6 +1,6 @@
-//! Requests for HLS: playlists, and the files that these list.
+//! Requests for HLS playlists, and for the files that they list.
 //!
-//! A request for what comes next waits for it on its connection's thread.
+//! A request for a part or segment that doesn't exist yet waits for it on its connection's thread.
 
 mod sessions;
 mod waiting;
@@ -29,34 +29,34 @@ use crate::server::wall_clock;
 pub(in crate::server) use sessions::HlsSessions;
 pub(in crate::server) use waiting::Waiters;
 
-/// Maximum length of the header Range, in bytes. A longer one isn't for a single range.
+/// The maximum length of the Range header, in bytes. A longer one isn't for a single range.
 const MAX_RANGE_LEN: usize = 64;
 
-/// Maximum length of If-None-Match for a playlist, in bytes. A player sends one or two tags.
+/// The maximum length of If-None-Match for a playlist, in bytes. A player sends one or two tags.
 const MAX_KNOWN_LEN: usize = 256;
 
-/// A playlist changes all the time, a file that it lists never does.
+/// The values of Cache-Control: a playlist changes all the time, a file that it lists never does.
 const PLAYLIST_CACHE: &str = "no-cache";
 const FILE_CACHE: &str = "max-age=3600, immutable";
 
-/// A request that was admitted. The answer may have to be waited for.
+/// An admitted request, whose answer may not exist yet.
 pub(super) struct HlsTask {
     stream: Arc<Stream>,
     request: HlsRequest,
-    /// The media playlist as the multivariant playlist names it.
+    /// The URI of the media playlist in the multivariant playlist.
     media_uri: String,
     query: String,
-    /// Gaps fill a playlist that is too short.
+    /// Whether gaps fill a playlist that is too short.
     is_filled: bool,
-    /// Tag of the file.
+    /// The tag of the file.
     tag: String,
-    /// Tags of the answers that the client has; for a file only the right one.
+    /// The tags of the answers that the client has; for a file, only the right tag.
     known: String,
-    /// The header Range.
+    /// The value of the Range header.
     range: Option<String>,
 }
 
-/// Takes in a request for a playlist or a file.
+/// Checks and parses a request for a playlist or a file.
 #[inline(never)] // Keeps these locals off the stack while the answer is sent.
 pub(super) fn reply(
     exchange: &mut Exchange<'_>,
@@ -114,7 +114,7 @@ pub(super) fn reply(
     Ok(task)
 }
 
-/// The response where the stream, or a file of it, doesn't exist.
+/// Returns the response if the stream, or a file of it, doesn't exist.
 fn not_found(is_file: bool, key: &StreamKey) -> Response {
     if is_file {
         Response::not_found()
@@ -144,7 +144,7 @@ impl HlsTask {
             }
             Ok(Answer::Init(version, tracks)) => {
                 let (len, has_video) = measure_init(&tracks);
-                // A client that takes it slowly holds nothing.
+                // Dropped, so that a slow client doesn't hold on to them.
                 drop(tracks);
                 match self.file_response(has_video, len) {
                     Ok((response, range)) => {
@@ -186,7 +186,8 @@ impl HlsTask {
         })
     }
 
-    /// The response for a file and the range of bytes to send, or else the response to send instead.
+    /// Returns the response for a file and the range of bytes to send, or the response to send instead
+    /// of the file.
     #[inline(never)] // Keeps these locals off the stack while the file is sent.
     fn file_response(&self, has_video: bool, len: u64) -> Result<(Response, Range<u64>), Response> {
         let content_type = if has_video { "video/mp4" } else { "audio/mp4" };
@@ -233,7 +234,7 @@ impl HlsTask {
     }
 }
 
-/// The length of an init segment, and whether there is video in it.
+/// Returns the length of an init segment, and whether it contains video.
 #[inline(never)]
 fn measure_init(tracks: &Tracks) -> (u64, bool) {
     let presentation = &tracks.presentation;
@@ -241,8 +242,8 @@ fn measure_init(tracks: &Tracks) -> (u64, bool) {
     (len as u64, presentation.video.is_some())
 }
 
-/// Sends a range of an init segment. It is made anew for each piece, so that a slow client holds neither
-/// a long one nor the headers that it is made of.
+/// Sends a range of an init segment. The segment is made again for each piece, so that a slow client
+/// holds neither a long segment nor the headers that it is made of.
 #[inline(never)] // Keeps these locals off the stack of other answers.
 fn send_init(
     writer: &mut Writer<'_>,
@@ -252,7 +253,8 @@ fn send_init(
 ) -> Result<(), HttpEnd> {
     while writer.wants_body() && !range.is_empty() {
         let mut piece = [0; PIECE_LEN];
-        // If no segment needs it any more, the response is cut short and the connection ends.
+        // If no segment needs this version any more, the response stays incomplete and the connection
+        // ends.
         let Some(piece) = piece_of_init(stream, version, &range, &mut piece) else {
             break;
         };
@@ -279,14 +281,14 @@ fn piece_of_init<'a>(
 
 fn random() -> u32 {
     let mut random = [0; 4];
-    // Without a random number the time will do: the life of a stream is no secret.
+    // Without a random number, the time is good enough: the value isn't a secret.
     match getrandom::fill(&mut random) {
         Ok(()) => u32::from_be_bytes(random),
         Err(_) => wall_clock::now() as u32,
     }
 }
 
-/// The media playlist as seen from the URL of the multivariant playlist.
+/// Returns the URI of the media playlist, relative to the URL of the multivariant playlist.
 fn media_uri(path: &str, key: &StreamKey) -> String {
     let name = key.as_str().rsplit('/').next().unwrap_or_default();
     if path.ends_with("/index.m3u8") {
@@ -296,7 +298,8 @@ fn media_uri(path: &str, key: &StreamKey) -> String {
     }
 }
 
-/// Whether the client is one of Apple's players. Others take gaps for segments that failed to load.
+/// Whether the client is one of Apple's players. Other players treat gaps as segments that failed to
+/// load.
 fn is_of_apple(user_agent: Option<&str>) -> bool {
     user_agent.is_some_and(|name| name.starts_with("AppleCoreMedia/"))
 }
@@ -322,16 +325,17 @@ fn wanted(query: &str) -> Result<Option<Wanted>, &'static str> {
     }
 }
 
-/// The time when the server's clock was 0, in ms since 1970. It stays the same unless the machine's time
-/// was changed, so that the dates in a playlist don't depend on the time of the request.
+/// Returns the wall-clock time at which the server's clock was 0, in ms since 1970. It stays the same
+/// unless the machine's time was changed, so that the dates in a playlist don't depend on the time of
+/// the request.
 fn epoch(shared: &Shared) -> u64 {
-    /// A smaller difference, in ms, comes from rounding, or isn't worth a change.
+    /// Smaller differences, in ms, come from rounding or aren't worth a change.
     const SLACK: u64 = 20;
 
     let now = shared.now();
     let epoch = wall_clock::now().saturating_sub(now);
     let before = shared.epoch.load(Ordering::Relaxed);
-    // If this thread was interrupted between the two clocks, their difference means nothing.
+    // If this thread was interrupted between reading the two clocks, their difference is meaningless.
     let was_interrupted = before > 0 && shared.now() > now + 1;
     if was_interrupted || before.abs_diff(epoch) < SLACK {
         return before;

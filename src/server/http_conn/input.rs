@@ -1,4 +1,4 @@
-//! The bytes that a connection has received and not handled yet.
+//! The bytes that a connection has received but not handled yet.
 //!
 //! ```text
 //! 1 KiB    most heads
@@ -6,7 +6,7 @@
 //! a block  up to the longest head, as long as there is a scratch block
 //! ```
 //!
-//! Each time a head has been answered this shrinks to the first again; a viewer keeps nothing.
+//! After each answered request, the input shrinks to the first size again; a viewer keeps nothing.
 
 use std::io;
 
@@ -15,24 +15,24 @@ use crate::allowance::{Allowance, Taken};
 use crate::http::head::MAX_HEAD_LEN;
 use crate::server::socket::Socket;
 
-/// Bytes that are read at a time.
+/// The maximum number of bytes that are read at a time.
 const READ_LEN: usize = 1024;
 
-/// Bytes that the allowance pays for, at first and at most.
+/// The number of bytes that the allowance pays for, at first and at most.
 const SHORT: usize = READ_LEN;
 const LONGER: usize = 3 * 1024;
 
 /// See the module's documentation.
 pub(super) struct Input {
     allowance: Allowance,
-    /// The bytes, unless they are in `long`.
+    /// The received bytes, unless they are in `long`.
     short: Vec<u8>,
     paid: Option<Taken>,
     /// A block, and the number of bytes in it.
     long: Option<(Scratch, usize)>,
 }
 
-/// There is no memory for more input.
+/// The error when there is no memory for more input.
 pub(super) struct NoRoom;
 
 impl Input {
@@ -52,8 +52,8 @@ impl Input {
         }
     }
 
-    /// Reads some of what is there. Must only be called while fewer bytes are held than the longest head
-    /// has.
+    /// Reads some of the available bytes. Must only be called while the input is shorter than the
+    /// longest allowed head.
     pub(super) fn read(
         &mut self,
         socket: &Socket,
@@ -84,6 +84,7 @@ impl Input {
             self.short.reserve_exact(wanted - len);
             return Ok(());
         }
+        // The head is longer than the allowance can pay for.
         let mut block = scratches.take().ok_or(NoRoom)?;
         let start = block.bytes_mut().get_mut(..len).ok_or(NoRoom)?;
         start.copy_from_slice(&self.short);
@@ -103,7 +104,8 @@ impl Input {
         paid.map_err(|_| NoRoom)
     }
 
-    /// Drops the first bytes. The rest is short, since it came in the same read as their end.
+    /// Drops the first `len` bytes. The rest is short, since it arrived in the same read as the last of
+    /// them.
     pub(super) fn consume(&mut self, len: usize) {
         if let Some((block, filled)) = self.long.take() {
             let rest = block.bytes().get(len..filled).unwrap_or_default();
@@ -120,14 +122,14 @@ impl Input {
         }
     }
 
-    /// Takes all bytes out and gives the memory back: the client's next bytes are WebSocket frames.
+    /// Returns all bytes, and frees the memory: the client's next bytes are WebSocket frames.
     pub(super) fn take(&mut self) -> Vec<u8> {
         self.paid = None;
         self.long = None;
         std::mem::take(&mut self.short)
     }
 
-    /// Puts bytes back that came after a request; false if there are too many.
+    /// Puts back bytes that arrived after a request; false if there are too many.
     pub(super) fn put(&mut self, bytes: &[u8]) -> bool {
         let fits = self.short.len() + bytes.len() <= SHORT && self.pay(SHORT).is_ok();
         if fits {

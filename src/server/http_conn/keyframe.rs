@@ -49,7 +49,7 @@ impl Keyframe {
         let init = presentation.init_segment();
         let response = Response::new(presentation.content_type(), Vec::new());
         drop((tracks, presentation));
-        // Held until the bytes are out.
+        // Held until the init segment is sent.
         let Ok(_paid) = allowance.take(init.capacity()) else {
             return writer.respond(super::no_memory());
         };

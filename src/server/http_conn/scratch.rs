@@ -1,14 +1,16 @@
-//! Blocks of the arena that a connection borrows for a while: for a long head, or a piece of a segment.
+//! Blocks of the arena that connections borrow for a short time, for a long head or a piece of a
+//! segment.
 //!
-//! All connections together may borrow an eighth of the arena. So a slow client with many connections
-//! takes no memory from streams; other clients only get shorter buffers.
+//! All connections together may borrow an eighth of the arena, so that a slow client with many
+//! connections can't exhaust the memory of the streams. If all blocks are on loan, clients get shorter
+//! buffers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::live::arena::{Arena, Block};
 
-/// One in this many blocks may be on loan.
+/// One in this many blocks of the arena may be on loan.
 const PART: usize = 8;
 
 /// See the module's documentation.
@@ -32,7 +34,7 @@ impl Scratches {
         }
     }
 
-    /// A block, if there is one.
+    /// Borrows a block, if one is left.
     pub(super) fn take(&self) -> Option<Scratch> {
         let relaxed = Ordering::Relaxed;
         let less = |left: usize| left.checked_sub(1);

@@ -1,4 +1,4 @@
-//! Sends media straight out of the log, as the body of a response.
+//! Sends media directly from the log, as the body of a response.
 
 use std::io::Write;
 
@@ -9,11 +9,11 @@ use crate::live::out::sink::try_send;
 use crate::live::stream::Stream;
 use crate::server::http_conn::HttpEnd;
 
-/// Bytes that are copied out of the log to wait for a client that takes none: no thread may wait while
-/// it holds the stream's lock.
+/// The number of bytes that are copied out of the log when the client's socket is full: no thread may
+/// wait while it holds the stream's lock.
 const WAITING_LEN: usize = 512;
 
-/// Sends the head of a response, and media of the length that it announces.
+/// Sends the head of a response, and media of the announced length.
 pub(super) fn send(
     writer: &mut Writer<'_>,
     stream: &Stream,
@@ -25,11 +25,12 @@ pub(super) fn send(
     }
     match writer.shared.scratches.take() {
         Some(mut block) => send_through(block.bytes_mut(), writer, stream, reader, head),
+        // Without a block, a small buffer on the stack has to do.
         None => send_slowly(writer, stream, reader, head),
     }
 }
 
-#[inline(never)] // Keeps its buffer off the stack of others.
+#[inline(never)] // Keeps its buffer off the stack of other callers.
 fn send_slowly(
     writer: &mut Writer<'_>,
     stream: &Stream,
@@ -39,8 +40,8 @@ fn send_slowly(
     send_through(&mut [0; PIECE_LEN], writer, stream, reader, head)
 }
 
-/// Sends straight out of the log as long as the client takes it. Otherwise copies a few bytes and waits
-/// with these, so that the stream isn't locked meanwhile.
+/// Sends directly from the log while the socket accepts bytes. When it is full, copies a few bytes and
+/// sends these with a wait, so that the stream isn't locked while the thread waits.
 #[inline(never)]
 fn send_through(
     room: &mut [u8],
@@ -80,7 +81,7 @@ fn send_through(
         let copied = stream.send(reader, head, room, now, &mut |slices| {
             (&mut *piece).write_vectored(slices)
         });
-        // If this fails because messages are gone, the next turn fails too, and reports it.
+        // If this fails because messages were evicted, the next round fails too, and reports it.
         if let Ok(Ok(copied)) = copied {
             head = head.get(copied..).unwrap_or_default();
             writer.write_all(piece.get(..copied).unwrap_or_default())?;

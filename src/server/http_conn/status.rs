@@ -1,4 +1,4 @@
-//! Requests for the server's state, as far as the client may see it.
+//! Requests for the part of the server's state that the client may see.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::server::lines::About;
 use crate::server::wall_clock;
 use crate::status::{ConnectionReport, ServerStatus, Source, StreamStatus, api, metrics, stat};
 
-/// A text that is written while it is sent.
+/// The reply to a request for the server's state, whose text is made piece by piece while it is sent.
 pub(super) struct StatusReply<'a> {
     content_type: &'static str,
     write: WriteStatus,
@@ -46,7 +46,7 @@ pub(super) fn reply<'s>(
     }
     let streams = shared.table.next(None).1;
     let json = "application/json";
-    // Each text takes the lock of each stream, some of them several times.
+    // Each text locks every stream, some texts several times.
     let (content_type, write, looks): (_, WriteStatus, _) = match route {
         Route::Connection(id) => return Ok(Reply::Response(kick(exchange, *id))),
         Route::Connections => (json, api::connections, shared.connections.count()),
@@ -59,7 +59,7 @@ pub(super) fn reply<'s>(
         _ => (json, api::streams, streams),
     };
     exchange.look_at(looks)?;
-    // Checking credentials may have to wait, so it comes first: the figures are to be fresh.
+    // Credentials are checked first, since this may have to wait, and the figures should be fresh.
     let visitor = (!is_privileged).then(|| guard.visitor(client, credentials, shared.now()));
     if visitor.is_some() {
         log_wrong_key(exchange, route, visitor.as_ref());
@@ -102,8 +102,8 @@ impl StatusReply<'_> {
     }
 }
 
-/// Logs that a request without privileges has sent a key or password that wasn't accepted. Not the path
-/// that was asked for, whose query holds it.
+/// Logs that a request without privileges has sent a key or password that wasn't accepted. Doesn't log
+/// the requested path, whose query contains the key.
 fn log_wrong_key(exchange: &Exchange<'_>, route: &Route, visitor: Option<&Visitor<'_>>) {
     let guard = &exchange.shared.guard;
     if !guard.has_refused(&exchange.credentials, visitor) {
@@ -122,7 +122,7 @@ fn log_wrong_key(exchange: &Exchange<'_>, route: &Route, visitor: Option<&Visito
     );
 }
 
-/// Ends a connection.
+/// Disconnects the client of a connection.
 fn kick(exchange: &Exchange<'_>, id: u64) -> Response {
     if !exchange.shared.connections.kick(id) {
         return Response::not_found();
@@ -131,13 +131,13 @@ fn kick(exchange: &Exchange<'_>, id: u64) -> Response {
     Response::text(http::Status::NoContent, "")
 }
 
-/// Looks up streams and connections, one at a time. Privileged clients see all streams, others those
-/// that they may play.
+/// Looks up streams and connections, one at a time. Privileged clients see all streams, others only
+/// those that they may play.
 struct Lister<'a> {
     shared: &'a Arc<Shared>,
     visitor: Option<Visitor<'a>>,
     now: Millis,
-    /// Whether names whose streams are gone are included.
+    /// Whether to include the names of streams that are gone.
     has_past: bool,
     is_locked: bool,
 }
@@ -152,7 +152,7 @@ impl Source for Lister<'_> {
             if self.has_past {
                 report.past = sum(report.past, totals);
             }
-            // A client may wait for a stream of any name: only those that were published count.
+            // Skips streams that were never published: a client may wait for a stream of any name.
             if report.totals()[0] > 0 {
                 let visitor = self.visitor.as_ref();
                 if visitor.is_none_or(|visitor| visitor.may_list(&key)) {

@@ -1,4 +1,4 @@
-//! The media of a stream, until one side ends.
+//! Sends the media of a stream, until one side ends it.
 //!
 //! A viewer is a player with another framing: the stream writes to its socket, pumped by the
 //! publisher's thread, from the head of the response on. The connection's own thread waits for input
@@ -32,22 +32,25 @@ use crate::server::end::ConnectionEnd;
 use crate::server::http_conn::HttpEnd;
 use crate::server::playing::{PLAY_COST, Playing};
 
-/// How long a request waits for the first keyframe of a stream, or for the return of its publisher.
+/// How long a request waits for the first keyframe of a stream, or for the return of its publisher, in
+/// ms.
 const HOLD: Millis = 5_000;
 
-/// Bytes that a viewer may send over plain HTTP while it watches: a request or two.
+/// The maximum number of bytes that a viewer may send over plain HTTP while it watches: a request or
+/// two.
 const MAX_UNREAD: usize = 4 * 1024;
 
-/// The frames that a viewer may send over a WebSocket at once, and per second: it needs very few.
-/// Pings have to be answered between two messages, which takes the stream's lock.
+/// The WebSocket frames that a viewer may send, in a burst and per second: it needs very few. Pings have
+/// a lower limit, because they are answered between two messages, under the stream's lock.
 const PINGS: Rate = Rate::new(20, 10);
 const FRAMES: Rate = Rate::new(200, 100);
 
-/// A Pong isn't sent behind more unsent control bytes than this: one for the newest Ping is enough
-/// (RFC 6455, 5.5.3).
+/// No Pong is queued behind more than this number of unsent control bytes: a Pong for the newest Ping is
+/// enough (RFC 6455, 5.5.3).
 const MAX_UNSENT_PONGS: usize = 256;
 
-/// Bytes that a viewer takes on the heap besides what a player does, for the answer to its request.
+/// The number of heap bytes that a viewer occupies in addition to those of a player, for the answer to
+/// its request.
 const ANSWER_COST: usize = 128;
 
 /// Answers a request for the media of a stream.
@@ -118,7 +121,7 @@ pub(super) fn media(
     }))
 }
 
-/// How the response to a request for media begins.
+/// The properties of the head of a response with media.
 #[derive(Clone, Copy)]
 struct Opening {
     is_chunked: bool,
@@ -127,7 +130,8 @@ struct Opening {
 }
 
 impl Opening {
-    /// The bytes of an answer: the head of a file, or a whole response that refuses the request.
+    /// Returns the bytes of an answer: the head of a file, or a complete response that refuses the
+    /// request.
     fn answer(self, answer: FileAnswer<'_>) -> Vec<u8> {
         let (status, why) = match answer {
             FileAnswer::File(content_type) => {
@@ -158,7 +162,7 @@ impl Opening {
     }
 }
 
-/// The receiver that the viewer is.
+/// Returns the framing, join point and capabilities of the viewer.
 fn receiver(exchange: &Exchange<'_>, container: Container, carrier: Carrier) -> Receiver {
     let join = exchange.parameter("join").and_then(Join::from_name);
     let (framing, capabilities) = match container {
@@ -175,7 +179,7 @@ fn receiver(exchange: &Exchange<'_>, container: Container, carrier: Carrier) -> 
     }
 }
 
-/// The answer to HEAD.
+/// Answers HEAD.
 fn describe(
     stream: &Stream,
     container: Container,
@@ -198,14 +202,14 @@ pub(super) struct Viewing {
     frame_rate: Rate,
     ping_rate: Rate,
     since: Millis,
-    /// The response has begun.
+    /// Whether the response has begun.
     has_begun: bool,
-    /// Bytes from a client that should only receive.
+    /// The number of bytes received from a client that should only receive.
     unread: usize,
 }
 
 impl Viewing {
-    /// Lets the client watch. Returns a response for a client that was sent nothing.
+    /// Serves the viewer to its end. Returns a response for a client that was sent nothing.
     pub(super) fn run(mut self, connection: &mut Connection) -> Result<Response, HttpEnd> {
         let Err(end) = self.watch(connection);
         self.leave(connection, end)
@@ -213,6 +217,7 @@ impl Viewing {
 
     fn watch(&mut self, connection: &mut Connection) -> Result<Infallible, HttpEnd> {
         let mut buffer = [0; 512];
+        // The client may have sent frames directly after its request.
         if self.carrier == Carrier::WebSocket {
             let input = connection.input.take();
             self.handle_input(&input, connection)?;
@@ -250,7 +255,7 @@ impl Viewing {
         let mut has_begun = false;
         let checked = self.playing.with_subscriber(now, &mut |subscriber| {
             has_begun = subscriber.has_begun();
-            // Too late: from here on it can't begin any more.
+            // Paused, so that the response can't begin after the decision to refuse it.
             subscriber.set_paused(!has_begun && left == 0);
         });
         self.has_begun = has_begun;
@@ -278,7 +283,7 @@ impl Viewing {
         let now = connection.shared.now();
         let is_idle = self.playing.tick(now).map_err(ConnectionEnd::Player)?;
         if is_idle && self.has_begun && self.carrier == Carrier::WebSocket {
-            // Proxies close connections that are silent for a minute.
+            // Some proxies close connections that are silent for a minute.
             let ping = websocket::control_frame(Opcode::Ping, &[]);
             self.send(&ping, connection)?;
         }
@@ -295,7 +300,7 @@ impl Viewing {
             if self.unread > MAX_UNREAD {
                 return Err(HttpEnd::Talkative);
             }
-            // Possibly the next request, in case this one is refused in the end.
+            // Kept, because they may be the next request, if this one is refused in the end.
             let is_kept = self.has_begun || connection.input.put(input);
             return is_kept.then_some(()).ok_or(HttpEnd::Talkative);
         }
@@ -348,20 +353,20 @@ impl Viewing {
     fn finish(&self, code: u16, why: &str, connection: &Connection) {
         let now = connection.shared.now();
         let last = websocket::close_frame(code, why);
-        // An error means that it is over already.
+        // An error means that the play is over already.
         let _ = self
             .playing
             .with_subscriber(now, &mut |s| s.queue_end(PlayEnd::Finished, &last));
     }
 
-    /// Why the connection ends after a read has failed.
+    /// Ends the play after a read has failed. Returns why the connection ends.
     fn lost(&self, kind: ErrorKind, connection: &Connection) -> HttpEnd {
         let stalled = self.playing.lose(kind, connection.shared.now());
         let end = stalled.map_or(ConnectionEnd::Lost(kind), ConnectionEnd::Player);
         end.into()
     }
 
-    /// Why the connection was closed: the stream may have done it.
+    /// Returns why the connection was closed, possibly by the stream.
     fn why_closed(&self, connection: &Connection) -> HttpEnd {
         let now = connection.shared.now();
         let check_play = || self.playing.pump(now).map_err(ConnectionEnd::Player);
@@ -369,7 +374,7 @@ impl Viewing {
         checked.err().unwrap_or(ConnectionEnd::Closed).into()
     }
 
-    /// Detaches. A viewer that was sent nothing gets a response that says why.
+    /// Detaches from the stream. Returns a response with the reason for a viewer that was sent nothing.
     fn leave(self, connection: &Connection, end: HttpEnd) -> Result<Response, HttpEnd> {
         let is_not_live = matches!(end, HttpEnd::NotLive);
         if is_not_live && self.carrier == Carrier::WebSocket {

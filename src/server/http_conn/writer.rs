@@ -17,24 +17,26 @@ use crate::server::handler::Client;
 use crate::server::socket::Socket;
 use crate::server::wall_clock;
 
-/// A client takes a response at no less than this many bytes per ms: 128 kbit/s, too little for
-/// anything to be watched.
+/// The minimum rate at which a client has to receive a response, in bytes per ms: 128 kbit/s, too little
+/// to watch anything.
 const MIN_RATE: u64 = 16;
 
-/// The time that it has in addition, in ms.
+/// The time that a client has in addition, in ms.
 const PATIENCE: Millis = 15_000;
 
 /// How often a writer checks whether the connection has to end, in ms.
 const LOOK_INTERVAL: Millis = 1_000;
 
-/// Bytes that are collected before they are sent. A body that isn't longer goes out together with its
-/// head.
+/// The number of bytes that are collected before they are sent. A body that isn't longer is sent
+/// together with its head.
 pub(super) const PIECE_LEN: usize = 2 * 1024;
 
-/// Bytes of a block that are left free for the head of a response whose body is made in the block.
+/// The number of bytes of a block that are left free for the head of a response whose body is made in
+/// the block.
 pub(super) const HEAD_ROOM: usize = 1024;
 
-/// Bytes before a piece, for its length in a chunk's three hexadecimal digits, and after it.
+/// The number of bytes before a piece, for the chunk size in three hexadecimal digits and CR LF, and
+/// after it, for CR LF.
 const BEFORE: usize = 5;
 const BEHIND: usize = 2;
 
@@ -44,13 +46,13 @@ pub(super) struct Writer<'a> {
     pub(super) socket: &'a Arc<Socket>,
     pub(super) client: &'a Client,
     facts: Facts,
-    /// When the client's time to take the response began.
+    /// The start of the time that the client has to receive the response.
     pub(super) since: Millis,
     looked: Millis,
     sent: u64,
-    /// Bytes of head and body, if the head announces them.
+    /// The length of head and body in bytes, if the head announces it.
     len: Option<u64>,
-    /// All of it has been sent, so another response may follow.
+    /// Whether the whole response has been sent, so that another one may follow.
     is_complete: bool,
 }
 
@@ -79,7 +81,7 @@ impl<'a> Writer<'a> {
         self.facts.is_persistent && self.is_complete
     }
 
-    /// Sends a response whose body is at hand.
+    /// Sends a response whose body is complete in memory.
     pub(super) fn respond(&mut self, mut response: Response) -> Result<(), HttpEnd> {
         let body = std::mem::take(&mut response.body);
         let body = match response.status.is_bodiless() {
@@ -95,7 +97,7 @@ impl<'a> Writer<'a> {
         self.write_all(&head)
     }
 
-    /// Sends the head of a response that would go on until somebody closes.
+    /// Sends the head of a response whose body would go on until somebody closes the connection.
     pub(super) fn describe(&mut self, response: &Response) -> Result<(), HttpEnd> {
         let head = response.head(Length::UntilClose, true);
         self.write_all(head.as_bytes())
@@ -107,12 +109,12 @@ impl<'a> Writer<'a> {
         self.write_all(&head)
     }
 
-    /// The head of a response, which is to be sent next.
+    /// Returns the head of a response. The caller has to send it next.
     pub(super) fn head(&mut self, mut response: Response, length: Length) -> Vec<u8> {
         response.date = now();
         response.is_for_all_sites |= self.facts.is_shared;
         if response.cache != Response::UNCACHED {
-            // Which pages may read it depends on their origin.
+            // Which pages may read the response depends on their origin.
             response = response.header("Vary", "Origin");
         }
         let is_last = !self.facts.is_persistent;
@@ -124,11 +126,12 @@ impl<'a> Writer<'a> {
         head
     }
 
-    /// Notes that bytes were sent, and checks whether the connection may go on.
+    /// Notes that bytes were sent. Fails if the client is too slow, or the connection has to end.
     pub(super) fn note_sent(&mut self, len: usize, was_blocked: bool) -> Result<(), HttpEnd> {
         self.sent += len as u64;
         self.is_complete |= self.len == Some(self.sent);
         let now = self.shared.now();
+        // Measured over the whole response, so that a client may be slow for a while.
         if now.saturating_sub(self.since) > PATIENCE + self.sent / MIN_RATE {
             return Err(HttpEnd::Slow);
         }
@@ -139,7 +142,8 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Sends the next bytes of the body, waiting for the client; to HEAD nothing.
+    /// Sends the next bytes of the body, and waits for the client if necessary. Sends nothing in answer
+    /// to HEAD.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), HttpEnd> {
         match self.facts.is_head {
             true => self.note_sent(bytes.len(), false),
@@ -147,7 +151,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Whether the body is wanted; if not, the head alone is the response.
+    /// Whether the request wants a body; otherwise the head alone is the complete response.
     pub(super) fn wants_body(&mut self) -> bool {
         self.is_complete |= self.facts.is_head;
         !self.facts.is_head
@@ -170,8 +174,8 @@ impl<'a> Writer<'a> {
         pieces.finish()
     }
 
-    /// Sends a response whose body is made by `make`, in pieces if need be. One that is made in
-    /// a block, as nearly all are, has a tag; it isn't sent if that is among those that are `known`.
+    /// Sends a response whose body is made by `make`. Nearly all bodies fit into a block; these have a
+    /// tag, and aren't sent if the tag is in `known`. Others are sent in pieces.
     #[inline(never)]
     pub(super) fn write_tagged(
         &mut self,
@@ -198,12 +202,12 @@ impl<'a> Writer<'a> {
             }
         }
         self.write_made(response, &mut |out| {
-            // A writer that has failed remembers why.
+            // The writer remembers its own failure.
             let _ = make(out);
         })
     }
 
-    /// Sends a response whose body is gzip, which its client doesn't take.
+    /// Unpacks and sends a response with a gzip body, for a client that doesn't accept gzip.
     #[inline(never)]
     pub(super) fn unpack(&mut self, response: Response) -> Result<(), HttpEnd> {
         if let Some(mut block) = self.shared.scratches.take() {
@@ -215,7 +219,7 @@ impl<'a> Writer<'a> {
         self.respond(super::no_memory())
     }
 
-    /// Sends a response whose body lies behind the room for its head, both at once.
+    /// Sends a response whose body lies behind the room for its head. Both are sent with one call.
     fn respond_from(
         &mut self,
         response: Response,
@@ -234,7 +238,7 @@ impl<'a> Writer<'a> {
         self.write(buffer.get(HEAD_ROOM..end).unwrap_or_default())
     }
 
-    /// Sends the next bytes, waiting for the client.
+    /// Sends the next bytes, and waits for the client if necessary.
     pub(super) fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), HttpEnd> {
         while !bytes.is_empty() {
             let written = match self.socket.write(bytes) {
@@ -261,7 +265,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The time, in seconds since 1970.
+/// Returns the time in seconds since 1970.
 pub(super) fn now() -> u64 {
     wall_clock::now() / 1_000
 }
@@ -282,20 +286,20 @@ impl fmt::Write for Room<'_> {
     }
 }
 
-/// A body under construction, of which no more than a piece is held.
+/// A body that is being made, of which only one piece is in memory at a time.
 struct Pieces<'w, 'a> {
     writer: &'w mut Writer<'a>,
-    /// Until its head is out.
+    /// The response, until its head has been sent.
     response: Option<Response>,
     buffer: [u8; PIECE_LEN + BEFORE + BEHIND],
-    /// Bytes of the body in the buffer.
+    /// The number of bytes of the body in the buffer.
     len: usize,
-    /// Set once no more is wanted: after the head, if the request was for that alone, or a failure.
+    /// Set once no more bytes are wanted: after the head, if the request was HEAD, or after a failure.
     outcome: Option<Result<(), HttpEnd>>,
 }
 
 impl Pieces<'_, '_> {
-    /// Sends what is in the buffer, and goes on with an empty one.
+    /// Sends the bytes in the buffer, and empties it.
     fn flush(&mut self) -> Result<(), HttpEnd> {
         let is_chunked = self.writer.facts.is_1_1;
         if let Some(response) = self.response.take() {
@@ -314,7 +318,7 @@ impl Pieces<'_, '_> {
             false => (BEFORE, BEFORE + self.len),
         };
         let buffer = &mut self.buffer;
-        // There is room for three digits.
+        // Can't fail: the length of a piece has at most three digits.
         let _ = write!(&mut buffer[..BEFORE], "{:03x}\r\n", self.len);
         buffer[BEFORE + self.len..][..BEHIND].copy_from_slice(b"\r\n");
         self.writer.write(&buffer[start..end])?;
@@ -322,14 +326,15 @@ impl Pieces<'_, '_> {
         Ok(())
     }
 
-    /// Sends the rest. By reference: by value, the buffer would lie on the stack twice.
+    /// Sends the rest. Receives `self` by reference, because by value, the buffer would be on the stack
+    /// twice.
     fn finish(&mut self) -> Result<(), HttpEnd> {
         if let Some(outcome) = self.outcome.take() {
             self.writer.is_complete = outcome.is_ok();
             return outcome;
         }
         if let Some(mut response) = self.response.take() {
-            // All of it is here: its length is known.
+            // The whole body is in the buffer, so its length is known.
             response.body = self.buffer[BEFORE..BEFORE + self.len].to_vec().into();
             return self.writer.respond(response);
         }
@@ -356,7 +361,7 @@ impl fmt::Write for Pieces<'_, '_> {
             room[..taken].copy_from_slice(&bytes[..taken]);
             self.len += taken;
             bytes = &bytes[taken..];
-            // Only if more follows: a body that fits is sent with its length.
+            // Flushed only if more follows: a body that fits is sent with its length.
             if !bytes.is_empty() {
                 if let Err(end) = self.flush() {
                     self.outcome = Some(Err(end));
@@ -367,14 +372,14 @@ impl fmt::Write for Pieces<'_, '_> {
     }
 }
 
-/// Refuses a request that couldn't be read, after which nothing can be.
+/// Refuses a request that couldn't be parsed, so that no request after it can be, either.
 pub(super) fn reject(socket: &Socket, rejected: Rejected) {
     let mut response = Response::from(rejected);
     response.date = now();
     let _ = socket.write_all(&whole(&response));
 }
 
-/// The bytes of a response that is the last one of its connection.
+/// Returns the bytes of a response that is the last one on its connection.
 pub(super) fn whole(response: &Response) -> Vec<u8> {
     let body = &*response.body;
     let head = response.head(Length::Known(body.len() as u64), true);

@@ -1,4 +1,4 @@
-//! Why RTMP connections end, as the log says it.
+//! The reasons why RTMP connections end, with their texts for the log.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -28,14 +28,14 @@ pub(in crate::server) enum RtmpEnd {
     Refused {
         /// The request.
         what: String,
-        /// What arrived, what was expected, and what to do about it.
+        /// The reason: what arrived, what was expected, and what to do about it.
         why: String,
     },
     /// A connect was refused so that the client comes back with credentials.
     LoginRequired(String),
-    /// The client speaks another protocol, for which there is another port.
+    /// The client speaks the protocol of another port.
     WrongPort {
-        /// What arrived.
+        /// The text of the error, which says what arrived.
         what: String,
         protocol: &'static str,
         port: u16,
@@ -57,8 +57,8 @@ impl From<Superseded> for RtmpEnd {
 }
 
 impl RtmpEnd {
-    /// The level of its log line. A client that hasn't completed the handshake may be anything: a
-    /// browser, a scanner, a health check.
+    /// Returns the level of the log line. A client that hasn't completed the handshake may be anything:
+    /// a browser, a scanner, a health check.
     pub(super) fn level(&self, is_handshaken: bool) -> log::Level {
         match self {
             RtmpEnd::Connection(end) => end.level(),
@@ -68,7 +68,8 @@ impl RtmpEnd {
         }
     }
 
-    /// Names the port that would have been right, if there is one.
+    /// Returns the end of a connection that speaks the wrong protocol. Names the right port, if there is
+    /// one.
     pub(super) fn wrong_port(
         error: Error,
         protocol: &'static str,
@@ -91,7 +92,7 @@ impl RtmpEnd {
         }
     }
 
-    /// The end after a handler's refusal.
+    /// Returns the end of a connection whose request a handler has refused.
     pub(super) fn refused_by(what: &str, refusal: &Refusal) -> RtmpEnd {
         if refusal.is_step() {
             RtmpEnd::LoginRequired(refusal.reason().to_owned())

@@ -21,7 +21,7 @@ use crate::server::connections::Connections;
 use crate::server::lines::About;
 use crate::server::playing::{PLAY_COST, Playing};
 
-/// Bytes of the statuses that a player gets before anything else, without the name of the stream.
+/// The length in bytes of the status messages that a player gets first, without the name of the stream.
 const FIRST_REPLIES: usize = 384;
 
 impl RtmpConnection {
@@ -68,8 +68,8 @@ impl RtmpConnection {
         Ok(())
     }
 
-    /// Takes the cost of a play from the allowance, including that of its stream, which stays as long
-    /// as the player.
+    /// Takes the cost of a play from the allowance, including that of its stream, which lives as long as
+    /// it has a player.
     fn pay_for_play(&mut self, key: &StreamKey, now: Millis) -> Result<Taken, String> {
         let is_played = |playing: &Playing| !playing.is_retiring && playing.key() == key;
         if self.playing.iter().any(is_played) {
@@ -77,10 +77,11 @@ impl RtmpConnection {
         }
         let stream = self.shared.table.find(key);
         let is_lent = stream.is_some_and(|stream| stream.is_live());
-        // Replies wait in the session's queue, or in the subscriber's.
+        // Unsent replies are in the session's queue, or in the subscriber's.
         let queue = MAX_REPLIES + MAX_REPLY;
         let cost = PLAY_COST + queue + stream_cost(key);
-        // The subscriber pays for its first replies: there must be as much left.
+        // The subscriber pays for its first replies when it joins, so the allowance must have enough
+        // left for them.
         let first = FIRST_REPLIES + 2 * key.to_string().len().min(MAX_DESCRIPTION_LEN);
         // Streams that aren't live don't count against the common allowance.
         let taken = self.pay(cost + first, is_lent, now);
@@ -135,13 +136,14 @@ impl RtmpConnection {
         push(&mut self.playing, playing);
     }
 
-    /// The names that may have been meant by a player of a stream that isn't live, for the log.
+    /// Returns text for the log that lists live streams, since the player of a stream that isn't live
+    /// may have meant one of them.
     fn live_names(&self, now: Millis) -> String {
         const MOST: usize = 5;
 
         let shared = &self.shared;
         let (first, count) = shared.table.next(None);
-        // Limited, as each stream's lock is taken.
+        // Limited by address, because each stream's lock is taken.
         let address = self.client.address().ip();
         if !shared.looks.allow_many(address, count, now) {
             return String::new();

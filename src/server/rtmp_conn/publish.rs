@@ -14,7 +14,7 @@ use crate::server::client::Action;
 use crate::server::lines::About;
 use crate::server::publishing::{Publishing, advance};
 
-/// Blocks that a publisher keeps for its next message: enough for most frames.
+/// The number of blocks that a publisher keeps for its next message: enough for most frames.
 const SPARE_BLOCKS: usize = 4;
 
 impl RtmpConnection {
@@ -83,6 +83,7 @@ impl RtmpConnection {
             "#{id} {key}: publishing from {address}{}{how}",
             self.name
         ));
+        // Connections that wait for this stream become viewers, which are harder to displace.
         self.shared.connections.note_live(&key);
         self.assembly.keep(SPARE_BLOCKS);
         let publishing = Publishing::new(
@@ -105,8 +106,8 @@ impl RtmpConnection {
         RtmpEnd::refused(&format!("publish {key}"), why)
     }
 
-    /// Refuses to publish a stream that the connection publishes on another message stream already. That
-    /// publish goes on; as a takeover the new one would end both.
+    /// Refuses to publish a stream that the connection already publishes on another message stream. The
+    /// first publish goes on; a takeover would end both.
     fn refuse_second(&mut self, id: u32, key: &StreamKey) {
         let why = "the connection publishes this stream already";
         let refused = self.take_back(id, key, BAD_NAME, why);
@@ -118,7 +119,7 @@ impl RtmpConnection {
     /// Takes the cost of a publish from the allowance.
     fn pay_for_publish(&mut self, key: &StreamKey, now: Millis) -> Result<Taken, Exceeded> {
         advance(&mut self.publishing, now);
-        // A publish that comes back goes on with the same stream, which was paid for.
+        // A publisher that comes back continues the same stream, which is paid for already.
         let mut publishing = self.publishing.iter_mut();
         let before = publishing.find(|p| !p.is_live() && p.stream.key() == key);
         if let Some(taken) = before.and_then(|p| p.taken.take()) {
@@ -161,7 +162,8 @@ impl RtmpConnection {
     }
 }
 
-/// Bytes that a published stream takes outside of the arena, with its place in the connection's list.
+/// Returns the number of bytes that a published stream occupies outside of the arena, including its
+/// place in the connection's list.
 fn publish_cost(key: &StreamKey) -> usize {
     stream_cost(key) + PUBLISH_COST + 2 * size_of::<Publishing>()
 }

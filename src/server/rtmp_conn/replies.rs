@@ -30,8 +30,8 @@ impl RtmpConnection {
         Ok(())
     }
 
-    /// Sends the session's replies. Once something is played, only the streams write to the socket:
-    /// the replies go out at a message boundary.
+    /// Sends the session's replies. While the connection plays, only the streams write to the socket, so
+    /// replies go out at a message boundary.
     pub(super) fn send_replies(&mut self) -> Result<(), RtmpEnd> {
         let replies = self.session.take_output();
         if replies.is_empty() {
@@ -48,7 +48,8 @@ impl RtmpConnection {
                 }
             });
             match result {
-                // If another play is in the middle of a message, its end must not wait for these.
+                // Replies may have to wait until another play has completed its message; until then, the
+                // thread wakes more often.
                 Ok(has_unsent) => self.has_unsent_replies |= has_unsent && self.playing.len() > 1,
                 Err(PlayEnd::Left) => {}
                 Err(end) => return Err(ConnectionEnd::Player(end).into()),
@@ -60,7 +61,7 @@ impl RtmpConnection {
         self.write(&replies)
     }
 
-    /// Writes to the socket, waiting if it is full. The bytes that are left meanwhile are taken from the
+    /// Writes to the socket, and waits if its buffer is full. Bytes that have to wait count against the
     /// allowance; a few replies fit into any socket buffer.
     pub(super) fn write(&self, bytes: &[u8]) -> Result<(), RtmpEnd> {
         let lost = |error: io::Error| ConnectionEnd::Lost(error.kind());
@@ -69,7 +70,7 @@ impl RtmpConnection {
         if left.is_empty() {
             return Ok(());
         }
-        // All bytes are kept meanwhile, in a vector whose capacity may be twice that.
+        // All bytes are kept until then, in a vector whose capacity may be twice their number.
         let _taken = self.allowance.take(2 * bytes.len()).map_err(|exceeded| {
             let what = "bytes of replies that are waiting, beyond what is left for the connection";
             let (got, allowed) = (exceeded.wanted as u64, exceeded.left as u64);
@@ -78,7 +79,7 @@ impl RtmpConnection {
         Ok(self.socket.write_all(left).map_err(lost)?)
     }
 
-    /// Drops plays that are over, once their last message has been sent.
+    /// Drops plays that have ended, once their last message has been sent.
     pub(super) fn leave_retired(&mut self, now: Millis) {
         let has_left = |playing: &Playing| {
             let sent = || playing.pump(now);
@@ -91,10 +92,11 @@ impl RtmpConnection {
         }
     }
 
-    /// Sends what is due after a read: media of the streams that it publishes, replies that waited, and
-    /// the first burst of a play.
+    /// Sends everything that is due after a read: media of the streams that the connection publishes,
+    /// replies that have waited, and the first burst of a play.
     pub(super) fn pump(&mut self, now: Millis) {
-        // After every read: a connection that sends all the time never comes to its tick.
+        // Done after every read: if a client sends all the time, no read times out, and `tick` never
+        // runs.
         advance(&mut self.publishing, now);
         shrink(&mut self.publishing);
         for publishing in &mut self.publishing {
@@ -109,8 +111,8 @@ impl RtmpConnection {
             }
         }
         self.leave_retired(now);
-        // Not where a play begins: the locals there would make the stack of each player a page
-        // larger.
+        // Done here and not in `begin_play`, whose locals would make the stack of each player's thread a
+        // page larger.
         for playing in self.playing.iter_mut().filter(|p| p.is_in_burst) {
             // A failure is found by the connection's own read, or at its next tick.
             let _ = playing.tick(now);

@@ -22,7 +22,7 @@ pub(super) const PLAY_FAILED: &str = "NetStream.Play.Failed";
 /// A publish or play that is allowed.
 pub(super) struct Granted {
     pub(super) key: StreamKey,
-    /// The name as the client is told it.
+    /// The name as it is shown to the client.
     pub(super) shown: String,
     pub(super) is_trusted: bool,
 }
@@ -31,7 +31,8 @@ impl RtmpConnection {
     #[inline(never)] // Keeps these locals off the stack of idle connection threads.
     pub(super) fn connect(&mut self, connect: Connect) -> Result<(), RtmpEnd> {
         self.name = in_brackets(&connect.flash_ver);
-        // The client's name is kept three times: here, in `name`, and in the list of connections.
+        // The client's name is kept three times: in `connect`, in `name`, and in the list of
+        // connections.
         let len = connect.heap_len() + self.name.capacity();
         self.kept = match self.allowance.take(len) {
             Ok(kept) => Some(kept),
@@ -61,7 +62,8 @@ impl RtmpConnection {
         Ok(())
     }
 
-    /// Has the access rules and the handler decide about a publish or play, and refuses it if they do.
+    /// Asks the access rules and the handler about a publish or play, and sends the client their
+    /// refusal, if any.
     #[inline(never)] // Keeps these locals off the stack of idle connection threads.
     pub(super) fn decide(
         &mut self,
@@ -72,6 +74,7 @@ impl RtmpConnection {
     ) -> Result<Granted, RtmpEnd> {
         let verb = action.verb();
         let why = format!("replaced by another {verb} on its message stream");
+        // A message stream carries only one publish or play at a time.
         self.stop(message_stream_id, &why, now);
         let (client, shared, session) = (&self.client, &self.shared, &mut self.session);
         let mut refuse = |codes: [&str; 2], why: &str| match action {
@@ -113,9 +116,9 @@ impl RtmpConnection {
         })
     }
 
-    /// Takes bytes from the allowance. Publishes that have ended and wait for their publisher make
-    /// room. With `is_lent`, a connection that publishes or plays already takes them from the common
-    /// allowance, as long as that lasts, and keeps its own for its tables.
+    /// Takes `cost` bytes from the allowance. To make room, ends streams whose publish is over and that
+    /// wait for their publisher. With `is_lent`, a connection that already publishes or plays takes the
+    /// bytes from the common allowance while that lasts, and keeps its own for its tables.
     pub(super) fn pay(
         &mut self,
         cost: usize,
@@ -143,7 +146,7 @@ impl RtmpConnection {
         }
     }
 
-    /// Ends what a message stream does, if anything.
+    /// Ends the publish or play of a message stream, if there is one.
     pub(super) fn stop(&mut self, message_stream_id: u32, why: &str, now: Millis) {
         if let Some(publishing) = find(&mut self.publishing, message_stream_id) {
             publishing.unpublish(why, now);
@@ -157,7 +160,7 @@ impl RtmpConnection {
             .iter()
             .position(|p| p.message_stream_id == message_stream_id && !p.is_retiring);
         if let Some(index) = found {
-            // In the middle of a message it stays until that is complete.
+            // A play in the middle of a message stays until the message is complete.
             if let Some(unsent) = self.playing[index].retire(now) {
                 let playing = self.playing.swap_remove(index);
                 shrink(&mut self.playing);
@@ -170,6 +173,7 @@ impl RtmpConnection {
     /// Ends all publishes and plays, and notifies the handlers.
     pub(super) fn stop_all(&mut self, why: &str, now: Millis) {
         while let Some(publishing) = self.publishing.iter_mut().find(|p| p.is_live()) {
+            // HLS viewers wait longer for a publisher whose connection was lost.
             publishing.is_lost = true;
             let message_stream_id = publishing.message_stream_id;
             self.stop(message_stream_id, why, now);
@@ -191,8 +195,8 @@ impl RtmpConnection {
     }
 }
 
-/// Bytes that a stream of this name takes outside of the arena. The name is shared with the table;
-/// publishers and players pay for their own copy when that is noted.
+/// Returns the number of bytes that a stream of this name occupies outside of the arena. The name is
+/// shared with the table; publishers and players pay for their own copies in the list of connections.
 pub(super) fn stream_cost(key: &StreamKey) -> usize {
     STREAM_COST + key.as_str().len()
 }

@@ -1,4 +1,4 @@
-//! Deadlines of a connection, and how long its thread sleeps.
+//! Deadlines of a connection, and the time that its thread may sleep.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::server::end::ConnectionEnd;
 use crate::server::millis;
 use crate::server::publishing::Publishing;
 
-/// How often a connection wakes up at least when nothing comes.
+/// The longest time that a connection's thread sleeps when nothing arrives.
 const TICK: Duration = Duration::from_secs(20);
 
 /// How often a player's thread wakes up while one of its plays waits for another to finish a message.
@@ -23,13 +23,15 @@ impl RtmpConnection {
         if self.session.is_in_use() {
             self.deadline = None;
         } else if self.session.is_connected() {
-            // Also after a publish or play: a client that does nothing takes another one's place.
+            // Set again after a publish or play has ended: an idle client occupies a place that others
+            // may need.
             let deadline = now + millis(self.shared.config.command_timeout);
             self.deadline.get_or_insert(deadline);
         }
     }
 
-    /// A client that sends a byte now and then doesn't stretch a phase.
+    /// Fails if the current phase is taking too long. A client can't extend it by sending a byte now and
+    /// then.
     pub(super) fn check_deadline(&self, now: Millis) -> Result<(), RtmpEnd> {
         if self.deadline.is_none_or(|deadline| now < deadline) {
             return Ok(());
@@ -51,7 +53,7 @@ impl RtmpConnection {
         })
     }
 
-    /// Does what is due when nothing has arrived for a while.
+    /// Handles a read timeout: ends the connection of a silent publisher, and pumps or pings players.
     pub(super) fn tick(&mut self) -> Result<(), RtmpEnd> {
         let now = self.shared.now();
         let silence = now.saturating_sub(self.last_read);
@@ -99,8 +101,8 @@ impl RtmpConnection {
         result.map_err(|error| ConnectionEnd::Lost(error.kind()).into())
     }
 
-    /// Why the connection ends after a read has failed, of which its plays are told.
-    #[inline(never)] // Keeps these locals off the stack of a connection that lives.
+    /// Ends the plays after a read has failed. Returns why the connection ends.
+    #[inline(never)] // Keeps these locals off the stack of idle connection threads.
     pub(super) fn lost(&self, kind: ErrorKind) -> RtmpEnd {
         let now = self.shared.now();
         let mut end = ConnectionEnd::Lost(kind);
@@ -112,7 +114,7 @@ impl RtmpConnection {
         end.into()
     }
 
-    /// Why a read has come to the end of what the client sends.
+    /// Returns why the connection ends after a read has returned no bytes.
     pub(super) fn why_closed(&self) -> RtmpEnd {
         if self.shared.is_stopping() {
             ConnectionEnd::Stopping.into()

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use super::*;
 
-/// Returns the samples by name and labels, as another parser reads them.
+/// Returns the samples that another parser reads, by name and labels.
 fn samples(text: &str) -> HashMap<(String, Vec<(String, String)>), f64> {
     let lines = text.lines().map(|line| Ok(line.to_owned()));
     let scrape = prometheus_parse::Scrape::parse(lines).unwrap();

@@ -2,7 +2,7 @@ use serde::Deserialize;
 
 use super::*;
 
-/// What NOALBS and exporters read. All of it must be there.
+/// The elements that NOALBS and exporters read. All of them must be present.
 #[derive(Debug, Deserialize)]
 struct Rtmp {
     nginx_version: String,
@@ -216,7 +216,7 @@ fn an_application_is_all_but_the_last_part_of_a_name() {
 #[test]
 fn hostile_names_stay_within_their_elements() {
     let rtmp = read_xml(&hostile());
-    // Two of them have slashes of their own.
+    // Two of the names contain slashes.
     let mut names = Vec::new();
     for application in &rtmp.server.application {
         for stream in &application.live.stream {

@@ -104,7 +104,7 @@ fn all_wrong_credentials_get_the_same_answer() {
         ("live/door", "key=gate-key", ""),
         // Decoded once, not twice.
         ("live/door", "key=%2577atch-it", ""),
-        // No parameter of its own.
+        // Not a separate parameter.
         ("live/door", "note=%26key=watch-it", ""),
         ("live/door", "note=%26key%3Dwatch-it", ""),
         ("live/door", &long_query, ""),
@@ -231,7 +231,7 @@ fn wrong_keys_count_as_attempts_in_plays_and_lists_and_missing_ones_do_not() {
             if !is_guess {
                 continue;
             }
-            // Nothing can be delayed any more: right attempts aren't.
+            // From now on, a delayed attempt fails. Right ones aren't delayed.
             guard.close();
             let refusal = play(guard, PLAYER, &credentials, "live/door").unwrap_err();
             assert_eq!(refusal.kind(), RefusalKind::ServerStops);
@@ -341,7 +341,7 @@ fn a_foreign_host_name_is_refused_only_where_the_network_decides() {
     }
 }
 
-/// A request head with these lines after the first two.
+/// Returns a request head with these lines after the first two.
 fn head(version: &str, lines: &str) -> Head<'static> {
     let text = format!("GET / HTTP/{version}\r\nHost: h\r\n{lines}\r\n");
     Head::parse(text.leak().as_bytes()).unwrap()

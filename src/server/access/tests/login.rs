@@ -9,7 +9,7 @@ use crate::server::access::throttle::Purpose;
 use crate::server::client::{Action, Client};
 use crate::server::handler::Refusal;
 
-/// A guard with these users, which delays nothing.
+/// Returns a guard with these users, which delays nothing.
 fn guard(publish: &[&str], play: &[&str]) -> Guard {
     of(users(publish), users(play))
 }
@@ -141,7 +141,7 @@ fn only_wrong_answers_are_failures() {
         assert!(log_in(&guard, Action::Publish, ip, &app, 1).is_err());
     }
     assert!(are_many());
-    // Nothing can be delayed any more: right answers aren't.
+    // From now on, a delayed attempt fails. Right answers aren't delayed.
     guard.close();
     let app = answer(&guard, Action::Publish, ip, "bob", "pw");
     assert!(log_in(&guard, Action::Publish, ip, &app, 2).is_ok());

@@ -1,4 +1,5 @@
-//! Plays over HLS as a program's handler knows them: one for each viewer, not one for each request.
+//! Plays over HLS as an embedding program's handler sees them: one for each viewer, not one for each
+//! request.
 //!
 //! ```text
 //! request    of a new viewer: play    of a known one: nothing
@@ -9,8 +10,8 @@
 //! A viewer is a program at an address that plays a stream with a certain query. The access rules of the
 //! configuration don't depend on this: they are checked for every request.
 //!
-//! No connection lasts as long as such a play, so a thread of its own notifies the handler of the end.
-//! It runs while there are sessions. Servers without a handler have none.
+//! No connection lasts as long as such a play, so a separate thread notifies the handler of its end. The
+//! thread runs while there are sessions. Servers without a handler have no sessions.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -25,8 +26,8 @@ use crate::server::handler::{Handler, Refusal, StreamRequest};
 use crate::server::thread::STACK_LEN;
 use crate::server::{millis, thread};
 
-/// A session ends if there is no request for this long. Players reload a playlist at least every target
-/// duration, which is 13 s at most.
+/// A session ends if there is no request for this long, in ms. Players reload a playlist at least every
+/// target duration, which is 13 s at most.
 const IDLE_TIMEOUT: Millis = 15_000;
 
 /// The sessions of a program's handler. See the module's documentation.
@@ -48,11 +49,11 @@ struct SessionList {
 }
 
 struct Session {
-    /// Hash of what identifies the viewer.
+    /// The hash that identifies the viewer.
     viewer: u64,
     /// The client that sent the first request.
     client: Client,
-    /// The stream that it was allowed to play.
+    /// The stream that the viewer was allowed to play.
     key: StreamKey,
     /// The connections on which requests are being answered.
     connections: Vec<u64>,
@@ -60,7 +61,7 @@ struct Session {
 }
 
 impl Session {
-    /// How long until it may be idle, in ms.
+    /// Returns the shortest time until the session can be idle for too long, in ms.
     fn left(&self, now: Millis) -> Millis {
         if self.connections.is_empty() {
             (self.asked + IDLE_TIMEOUT).saturating_sub(now)
@@ -71,7 +72,7 @@ impl Session {
 }
 
 impl HlsSessions {
-    /// Beyond `max` sessions each request is a play of its own.
+    /// Creates a list of at most `max` sessions. Beyond these, each request is a separate play.
     pub(in crate::server) fn new(handler: Arc<dyn Handler>, max: usize) -> Arc<HlsSessions> {
         Arc::new(HlsSessions {
             handler,
@@ -101,14 +102,14 @@ impl HlsSessions {
         Ok(())
     }
 
-    /// Notes the end of a request over HTTP. If it belongs to no session, it was a play of its own.
+    /// Notes the end of an HTTP request. A request that belongs to no session was a separate play.
     pub(in crate::server) fn stop(&self, client: &Client, stream: &StreamKey) {
         if !self.leave(client.id(), self.now()) {
             self.handler.stop(client, stream);
         }
     }
 
-    /// Ends all sessions: the server stops, and no request is being answered.
+    /// Ends all sessions, when the server stops and no request is being answered.
     pub(in crate::server) fn end_all(&self) {
         let open = std::mem::take(&mut lock(&self.list).open);
         self.emptied.notify();
@@ -117,7 +118,7 @@ impl HlsSessions {
         }
     }
 
-    /// Has a thread end sessions, unless there is one.
+    /// Starts the thread that ends sessions, unless it is running.
     fn start_reaping(self: &Arc<Self>) {
         if std::mem::replace(&mut lock(&self.list).is_reaped, true) {
             return;
@@ -125,7 +126,7 @@ impl HlsSessions {
         let sessions = Arc::clone(self);
         let run = Box::new(move || sessions.reap());
         if thread::spawn("hls sessions", STACK_LEN, run).is_err() {
-            // The next session tries again.
+            // The next session tries again to start it.
             lock(&self.list).is_reaped = false;
         }
     }
@@ -134,21 +135,21 @@ impl HlsSessions {
         millis(self.started.elapsed())
     }
 
-    /// Identifies the viewer that sends a request. The hash is keyed, so that no client can make
-    /// another one's.
+    /// Returns a hash that identifies the viewer that sends a request. It is keyed, so that no client
+    /// can craft a collision with another one.
     fn viewer(&self, client: &Client, request: &StreamRequest<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         client.address().ip().hash(&mut hasher);
         client.user_agent().hash(&mut hasher);
         request.name().hash(&mut hasher);
-        // The parameters of HLS differ from one request to the next.
+        // HLS parameters are left out, since they differ from one request to the next.
         let parameters = request.query.unwrap_or_default().split('&');
         let parameters = parameters.filter(|text| !text.is_empty() && !text.starts_with("_HLS_"));
         parameters.for_each(|text| text.hash(&mut hasher));
         hasher.finish()
     }
 
-    /// Begins a request. Returns the stream that the viewer plays, if there is a session.
+    /// Adds a request to the viewer's session, if there is one, and returns the stream that it plays.
     fn join(&self, viewer: u64, connection: u64) -> Option<StreamKey> {
         let mut list = lock(&self.list);
         let session = list.open.iter_mut().find(|open| open.viewer == viewer)?;
@@ -156,8 +157,8 @@ impl HlsSessions {
         Some(session.key.clone())
     }
 
-    /// Begins a session with a request that was allowed. False if the request has to be a play of its
-    /// own: if there is no room, or if another request of the viewer was faster.
+    /// Begins a session with a request that was allowed. Returns false if the request has to be a
+    /// separate play: because there is no room, or another request of the viewer was faster.
     fn begin(&self, viewer: u64, client: &Client, key: &StreamKey, now: Millis) -> bool {
         let mut list = lock(&self.list);
         if list.open.len() >= self.max || list.open.iter().any(|open| open.viewer == viewer) {
@@ -173,7 +174,7 @@ impl HlsSessions {
         true
     }
 
-    /// Ends a request; false if it was a play of its own.
+    /// Ends a request. Returns false if it was a separate play.
     fn leave(&self, connection: u64, now: Millis) -> bool {
         let mut list = lock(&self.list);
         for session in &mut list.open {
@@ -187,8 +188,8 @@ impl HlsSessions {
         false
     }
 
-    /// Takes a session that is idle, or tells how long until one may be, in ms; `None` if there are
-    /// no sessions.
+    /// Removes and returns an idle session, or returns the time until there may be one, in ms. `None` if
+    /// there are no sessions.
     fn take_idle(list: &mut SessionList, now: Millis) -> Option<Result<Session, Millis>> {
         let lefts = list.open.iter().map(|session| session.left(now));
         let (index, left) = lefts.enumerate().min_by_key(|(_, left)| *left)?;
@@ -222,7 +223,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes down what it is asked and notified of.
+    /// A handler that records all questions and notifications.
     #[derive(Default)]
     struct Witness(Mutex<Vec<String>>);
 

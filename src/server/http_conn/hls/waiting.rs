@@ -15,18 +15,18 @@ use crate::server::end::ConnectionEnd;
 use crate::server::http_conn::writer::Writer;
 use crate::server::http_conn::{self, HttpEnd};
 
-/// How often a waiting request checks whether its connection is to end, in ms.
+/// How often a waiting request checks whether its connection has to end, in ms.
 const CHECK_INTERVAL: Millis = 1_000;
 
-/// Of the requests that may wait, a client has a quarter, but no fewer than this: enough for a few
-/// players of video and audio.
+/// A client may use a quarter of the places for waiting requests, but at least this number: enough for a
+/// few players of video and audio.
 const MIN_PER_CLIENT: usize = 8;
 
-/// The requests that wait, of all streams, by client. Each occupies a thread that exists anyway, so
-/// there are as many places as connections; but no client may take all of them.
+/// The waiting requests of all streams, by client. Each occupies a thread that exists anyway, so there
+/// are as many places as connections; but no client may occupy all of them.
 pub(in crate::server) struct Waiters {
     max: usize,
-    /// The client of each.
+    /// The client of each waiting request.
     clients: Mutex<Vec<IpAddr>>,
 }
 
@@ -93,7 +93,7 @@ pub(super) fn answer(
         stream.end_hls_wait(shared.now());
         look = waited?;
     }
-    // The client's time to take the response begins now.
+    // The time that the client has to receive the response begins now, not when the request arrived.
     writer.since = shared.now();
     Ok(match look {
         Ok(Look::Answer(answer)) => Ok(answer),
@@ -102,7 +102,7 @@ pub(super) fn answer(
     })
 }
 
-/// Looks again after each change of the stream, until there is an answer or the time is over.
+/// Asks again after each change of the stream, until there is an answer or the time is over.
 fn wait(
     writer: &Writer<'_>,
     stream: &Stream,
@@ -122,6 +122,7 @@ fn wait(
             look => return Ok(look),
         }
         check_open(shared, client.id())?;
+        // Looked up, because nothing reads the socket during the wait.
         if writer.socket.is_closed_by_peer() {
             return Err(ConnectionEnd::Closed.into());
         }
@@ -142,7 +143,7 @@ mod tests {
             (0..max).for_each(|_| add(1));
             (0..max).for_each(|_| add(2));
             assert_eq!(places.len(), 2 * per_client, "of {max}");
-            // Places that are given back are free again.
+            // Places that were given back are free again.
             drop(places.pop());
             assert!(waiters.try_add(client(2)).is_some());
         }

@@ -192,7 +192,7 @@ fn guesses_at_the_api_key_are_delayed_and_the_right_key_is_not() {
     };
     (0..9).for_each(|_| assert!(!guess("api_key=guess")));
     assert!(are_many(&guard, PLAYER, Purpose::Administer));
-    // Nothing can be delayed any more.
+    // From now on, a delayed attempt fails.
     guard.close();
     assert!(guess("api_key=admin-key"));
     (0..11).for_each(|_| assert!(!guess("api_key=guess")));
@@ -268,7 +268,8 @@ fn pages_of_other_sites_cannot_read_what_is_granted_because_of_an_address() {
             let credentials = sending(guard, "", authorization);
             let may_share = guard.may_share(&credentials, &page);
             assert_eq!(may_share, expected, "{origin} {authorization}");
-            // Programs send no origin, and attach no passwords of others.
+            // Programs other than browsers send no origin, and don't attach a user's password on their
+            // own.
             let may_open = guard.may_open_socket(&credentials, &page);
             assert_eq!(
                 may_open,
