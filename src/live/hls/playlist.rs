@@ -5,8 +5,8 @@
 //! /live/door/media.m3u8    media playlist: lists the files (see `file_name`)
 //! ```
 //!
-//! Every URI carries the query of the request for the playlist, since that holds the key. A playlist is
-//! written piece by piece, never kept: a client's query appears in it a hundred times.
+//! Every URI carries the query of the playlist's own request, because that holds the key. A playlist is
+//! written piece by piece and never stored: a client's query appears in it a hundred times.
 
 use std::fmt::{self, Display, Write};
 
@@ -65,7 +65,7 @@ pub struct MediaContext<'a> {
     pub life: u32,
     /// The beginning of the server's clock, in ms since 1970.
     pub epoch: u64,
-    /// Follows every name.
+    /// The query that follows every name.
     pub query: Carried<'a>,
     /// Whether gaps take the place of the segments that a first playlist lacks.
     pub is_filled: bool,
@@ -161,14 +161,14 @@ impl MediaWriter<'_> {
         Ok(())
     }
 
-    /// Writes what precedes the first part of a segment, and the segment itself.
+    /// Writes the tags that precede the first part of a segment, or the segment itself.
     fn begin_segment(&mut self, segment: &Segment) -> fmt::Result {
         if segment.has_discontinuity {
             self.put("#EXT-X-DISCONTINUITY\n")?;
         }
         self.map(segment.version)?;
-        // Each segment has a date of its own: if only the first one had, those that players derive for
-        // the others would change when it leaves the playlist.
+        // Each segment has its own date: with a date on the first one only, the dates that players
+        // derive for the others would change whenever it leaves the playlist.
         let ms = self.context.epoch + segment.date;
         let fields = calendar::fields(ms / 1_000);
         let before = ["#EXT-X-PROGRAM-DATE-TIME:", "-", "-", "T", ":", ":"];

@@ -27,35 +27,35 @@ const VIDEO_PAUSE: u32 = 3_000;
 /// Minimum length of a part that ends before a keyframe, as a percentage of the part target.
 const MIN_PART: u32 = 85;
 
-/// How far the estimated date may be corrected from one segment to the next, in ms. Messages are late
+/// The maximum correction of the estimated date from one segment to the next, in ms. Messages are late
 /// for many reasons but never early, unless the publisher's clock was set forward by more than
 /// `CLOCK_STEP`; and the seconds of two clocks differ slightly.
 const MAX_BACK: i64 = -10;
 const MAX_AHEAD: i64 = 1;
 const CLOCK_STEP: i64 = 500;
 
-/// The number of init segments that the segments held may need.
+/// The maximum number of init segments that the segments held may need.
 const MAX_VERSIONS: usize = 8;
 
 /// The segment that is still growing, and its last part.
 pub(super) struct OpenSegment {
     pub(super) segment: Segment,
-    /// Until it ends, its `bytes` are those of the segment before it.
+    /// The open part. Until the part ends, its `bytes` are those of the segment before the part.
     part: SegmentPart,
     /// When its first frame is due, in ms.
     due: u64,
-    /// Where its last keyframe begins, or else the segment itself.
+    /// Where its last keyframe begins, in ms; without a keyframe, where the segment begins.
     keyframe: u64,
-    /// Where its main track (video, or audio if there is no video) and the audio beside it end so
-    /// far, in ms.
+    /// Where its main track (video, or audio if there is no video) and its other audio end so far, in
+    /// ms.
     pub(super) main_end: u64,
     audio_end: u64,
-    /// Longest frame, in ms.
+    /// The duration of its longest frame, in ms.
     step: u16,
     /// Whether it began with audio because the video pauses, and no video has come since: until then
     /// audio is its main track.
     is_video_paused: bool,
-    /// Number after that of its last message.
+    /// The number after that of its last message.
     end: u64,
 }
 
@@ -69,7 +69,7 @@ pub(super) struct EarlyAudio {
 }
 
 impl Segments {
-    /// Ends the segment or part before `sample` if it is time. True if something is complete now.
+    /// Ends the segment or part before `sample` if it is time. Returns whether one has become complete.
     pub(super) fn cut(&mut self, sample: &MediaSample, max_bytes: u64) -> bool {
         let Some(open) = &self.open else {
             return false;
@@ -97,8 +97,8 @@ impl Segments {
             && length < EARLY as u32
             && self.has_no_parts()
         {
-            // The video is back shortly after the pause began a segment: begin that one again, with
-            // the keyframe, where the previous one ended.
+            // Video has resumed shortly after its pause made audio begin a segment: begin that segment
+            // again with the keyframe, where the previous one ended.
             let time = open.segment.start;
             self.take_back();
             self.begin(&MediaSample { time, ..*sample }, version);
@@ -121,8 +121,8 @@ impl Segments {
         true
     }
 
-    /// Whether an audio frame may cut segments in place of video, since that pauses: for longer than
-    /// usual and longer than it is waited for, or until the segment gets too long.
+    /// Whether an audio frame may cut segments in place of video, because the video pauses: for longer
+    /// than usual and longer than the server waits for it, or until the segment gets too long.
     pub(super) fn stands_in_for_video(&self, sample: &MediaSample) -> bool {
         let usual = self.interval.saturating_mul(5) / 4;
         self.open.as_ref().is_some_and(|open| {
@@ -133,8 +133,8 @@ impl Segments {
         })
     }
 
-    /// Moves a video frame into the open segment. After a pause a frame may last from before that
-    /// segment, or for as long as the audio that came meanwhile.
+    /// Moves the times of a video frame into the open segment. After a pause, a frame may begin before
+    /// that segment, or last for as long as the audio that arrived meanwhile.
     pub(super) fn placed(&self, sample: &MediaSample) -> MediaSample {
         let open = self.open.as_ref().filter(|_| sample.is_video);
         let earliest = open.map_or(0, |open| {
@@ -286,7 +286,7 @@ impl Segments {
         early.bytes += u64::from(sample.len);
     }
 
-    /// Ends the open segment where its media end. True if something is complete now.
+    /// Ends the open segment where its media end. Returns whether a segment has become complete.
     pub(super) fn end_open(&mut self) -> bool {
         let Some(open) = &self.open else {
             return false;
@@ -352,8 +352,8 @@ impl Segments {
         self.first_part += u64::from(self.lists.push_part(part));
     }
 
-    /// Fixes the date of the open segment: when its first frame would have arrived without jitter. The
-    /// frames with the smallest delay since the last date tell that.
+    /// Fixes the date of the open segment: when its first frame would have arrived without jitter. That
+    /// follows from the smallest delay since the last date was fixed.
     fn fix_date(&mut self) {
         let (Some(least), Some(open)) = (self.least.take(), &mut self.open) else {
             return;
@@ -371,7 +371,7 @@ impl Segments {
 }
 
 impl OpenSegment {
-    /// Length up to some time, in ms.
+    /// The length up to `time`, in ms.
     pub(super) fn len_to(&self, time: u64) -> u32 {
         difference(time, self.segment.start)
     }
@@ -385,7 +385,7 @@ impl OpenSegment {
         }
     }
 
-    /// The open part, if it ends before message `end`, at `time`.
+    /// Returns the open part as it is if it ends before message `end`, at `time`.
     fn end_part(&self, end: u64, time: u64, target: u32) -> SegmentPart {
         SegmentPart {
             messages: self.part.messages.start..end,
@@ -408,7 +408,7 @@ fn part_from(sample: &MediaSample, first: u64, bytes: u32) -> SegmentPart {
     }
 }
 
-/// ms from one time to a later one.
+/// The time from `earlier` to `later`, in ms; 0 if `later` is earlier.
 fn difference(later: u64, earlier: u64) -> u32 {
     u32::try_from(later.saturating_sub(earlier)).unwrap_or(u32::MAX)
 }
