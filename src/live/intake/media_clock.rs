@@ -264,7 +264,7 @@ mod tests {
         }
     }
 
-    /// What browsers demand.
+    /// A requirement of browsers.
     #[test]
     fn no_sample_is_decoded_much_later_than_the_one_before_ends() {
         let mut clock = MediaClock::default();

@@ -1,10 +1,10 @@
 //! The output of streams: from a stream's log to the sockets of its receivers.
 //!
 //! ```text
-//!  request       how a receiver asks for a stream
-//!   request       a receiver's request for a stream
-//!  subscriber    the receiver, attached: place (joins, skips), send (what goes out next)
-//!   subscriber    the receiver, attached: place (joins, skips), send (the next bytes)
+//!  request       a receiver's request for a stream
+//!     v
+//!  subscriber    the receiver, attached: place (joins, skips), send (the next bytes)
+//!     |
 //!     |  log     messages
 //!     v
 //!  outgoing      one message for one receiver     stage    the same for many at once

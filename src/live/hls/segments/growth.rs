@@ -385,7 +385,7 @@ impl OpenSegment {
         }
     }
 
-    /// Returns the open part as it is if it ends before message `end`, at `time`.
+    /// Returns the open part as it would be if it ended before message `end`, at `time`.
     fn end_part(&self, end: u64, time: u64, target: u32) -> SegmentPart {
         SegmentPart {
             messages: self.part.messages.start..end,

@@ -26,8 +26,8 @@ const MIN_MESSAGES: u32 = 10;
 /// The highest frame rate, by the timestamps, of a clock that is too fast without audio.
 const MAX_SLOW_RATE: u64 = 8;
 
-/// The number of successive windows that prove that a clock is too fast. With audio, one is enough if it
-/// is three times too fast.
+/// The number of successive windows that prove that a clock is too fast. With audio, one is enough if
+/// the clock is three times as fast as real time.
 const FAST_WINDOWS: u8 = 2;
 
 /// The number of successive windows after which a clock without audio is known to be too slow. With

@@ -1,4 +1,4 @@
-//! Timestamps that jump: tables of what comes when, and where it is placed.
+//! Timestamps that jump: tables of arrivals, and of the timestamps that the messages get.
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn jumps_are_taken_out_of_both_tracks_alike() {
                 (0, V, 10_000, 10_000),
                 (10, A, 9_900, 9_900),
                 (40, V, 13_200, 10_040),
-                // It would be a little before the track's last one.
+                // This timestamp would be a little before the track's last one.
                 (50, A, 13_040, 9_900),
                 (80, V, 13_240, 10_080),
                 (90, A, 13_080, 9_920),

@@ -15,7 +15,7 @@ struct Camera {
     /// How much later audio is sent than video of the same time.
     audio_lag: u64,
     base: u32,
-    /// How much later the timestamps of audio are.
+    /// The amount by which the timestamps of audio are later, in ms.
     apart: u32,
     /// The delays of successive messages.
     jitter: Vec<u64>,
