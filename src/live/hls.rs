@@ -114,6 +114,7 @@ impl Hls {
         let are_new = !std::mem::replace(&mut self.were_tracks_known, are_tracks_known);
         let segments = &mut self.segments;
         let version = self.versions.version_of(tracks, are_new, segments);
+        // The open segment's tracks, if its init segment doesn't describe the current ones.
         let open = segments.newest_version().filter(|open| *open != version);
         let open = open.and_then(|open| self.versions.tracks(open.into()));
         let open = &open.unwrap_or(tracks).presentation;

@@ -304,6 +304,7 @@ impl Log {
     fn protect(&mut self) {
         let so_far = self.gops.iter().copied().max().unwrap_or(0) as usize;
         let wanted = so_far.max(self.gop_blocks());
+        // Only blocks that are held can be protected, besides those that are protected already.
         let wanted = wanted.min(self.blocks.len().max(self.protected));
         if wanted != self.protected {
             self.protected = wanted;
@@ -324,6 +325,7 @@ impl Log {
         while !part.is_empty() {
             let used = self.offset();
             let room = self.room();
+            // Records fill the rest of this block: continue in the next one.
             if room == 0 && used % BLOCK_LEN > 0 {
                 self.head = self.base + used.next_multiple_of(BLOCK_LEN) as u64;
                 continue;

@@ -150,6 +150,7 @@ impl Pool {
         if all >= most && all - most >= high / 2 {
             return all - most;
         }
+        // A binary search for the highest level that leaves enough blocks for the other accounts.
         while low < high {
             let middle = (low + high).div_ceil(2);
             if middle + others(middle) <= all {

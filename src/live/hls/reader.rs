@@ -40,7 +40,7 @@ pub struct Evicted;
 impl FragmentReader {
     /// Returns a reader of the newest keyframe, which is due at 0; `None` if there is none.
     pub(in crate::live) fn newest_keyframe(log: &Log) -> Option<FragmentReader> {
-        // A keyframe that came in several messages is complete in a later one.
+        // A keyframe that arrived in several messages is complete in a later one.
         const MAX_MESSAGES: usize = 256;
 
         let join_point = log.start_of(true)?;

@@ -158,6 +158,7 @@ impl Hls {
             self.segments.lists.move_to(Some(block));
         }
         self.life.get_or_insert_with(asker.nonce);
+        // From the first request on, no message that HLS needs is spare.
         if !self.is_watched(asker.now) {
             stream
                 .log

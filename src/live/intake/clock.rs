@@ -162,6 +162,8 @@ impl Clock {
             Some(track) if track.constant.ms == constant.ms => track.floor,
             Some(track) => Some(track.newest.timestamp),
         };
+        // After a seam or a change of the constant, timestamps may be slightly too low. They are
+        // raised, so that the track doesn't go back.
         if let Some(least) = floor {
             if (-TOLERANCE..0).contains(&difference(placed, least)) {
                 placed = least;
@@ -257,6 +259,7 @@ impl Clock {
         let is_expected = other.is_some_and(|other| other.constant.is_shifted != own.is_shifted);
         let allowed = if is_expected { TOLERANCE } else { EXACT };
         let best = known.into_iter().chain(wraps).min_by_key(misses_by);
+        // Another constant must fit clearly better: it at least halves the distance.
         if let Some(best) = best.filter(|best| misses_by(best) <= allowed.min(jump / 2)) {
             let is_wrap = wraps.iter().any(|wrap| wrap.ms == best.ms);
             if is_wrap && other.is_none_or(|other| other.constant.ms != best.ms) {

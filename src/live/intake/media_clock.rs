@@ -173,6 +173,7 @@ impl MediaClock {
         } else if time > stamped + tolerance + in_samples(BURST)
             || time > right + in_samples(PATIENCE)
         {
+            // Without this frame, the count falls back toward the timestamps.
             return None;
         }
         self.audio = Some(AudioTime {

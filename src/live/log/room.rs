@@ -53,6 +53,8 @@ impl Log {
     fn blocks_wanted(&self, len: usize) -> usize {
         let used = self.offset();
         let room = self.room();
+        // A message begins in the current block only if that has room for its record and its first
+        // byte.
         let (begun, first) = if room >= RECORD_LEN + len.min(1) {
             (used / BLOCK_LEN, room - RECORD_LEN)
         } else {
@@ -123,6 +125,7 @@ impl Log {
         let blocks = self.blocks.len().saturating_sub(count);
         self.blocks.truncate(blocks.max(self.blocks_used()));
         while self.blocks.len() > blocks && self.evict(0) {}
+        // An empty log needs none of its blocks.
         if self.first == self.next {
             self.blocks.truncate(blocks);
         }
@@ -133,6 +136,7 @@ impl Log {
     pub fn set_needs(&mut self, needs: Needs) {
         self.needed_from = needs.from;
         self.awaited_from = needs.join_point_from;
+        // The awaited join point may already be in the log.
         if let Some(number) = self.join_point_from(self.awaited_from, false) {
             self.needed_from = self.needed_from.min(number);
         }

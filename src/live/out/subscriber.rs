@@ -361,6 +361,7 @@ impl Subscriber {
     pub fn set_paused(&mut self, is_paused: bool) {
         if self.is_paused && !is_paused && self.is_at_boundary() {
             self.wait_from(0);
+            // The next join lowers this to the end of the log at that time.
             self.edge.live_from = u64::MAX;
         }
         self.is_paused = is_paused;
@@ -371,6 +372,7 @@ impl Subscriber {
         if self.end().is_some() {
             return false;
         }
+        // Another subscriber of the same connection is in the middle of a message.
         if !self.sink.claim(self.id) {
             return true;
         }

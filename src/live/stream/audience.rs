@@ -196,6 +196,8 @@ impl Audience {
     /// Notes the number of bytes that were fetched.
     pub(super) fn note_fetched(&mut self, bytes: u64, now: Millis) {
         self.past.bytes += bytes;
+        // The next pump subtracts `rated` from a total that includes `past`, so these bytes aren't
+        // counted twice.
         self.rated += bytes;
         self.rate.add(bytes, now);
     }

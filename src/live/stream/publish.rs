@@ -158,6 +158,7 @@ impl Stream {
     fn go_on(&self, generation: u64, now: Millis, is_early: bool) -> Outlook {
         let mut outlook = Outlook::default();
         let mut state = lock(&self.state);
+        // Another publish has begun since, whose thread is responsible for the stream.
         if state.life.generation != generation {
             return outlook;
         }

@@ -174,6 +174,7 @@ impl Segments {
         };
         let length = difference(sample.time, open.part.start);
         let is_full = difference(sample.end, open.part.start) > target;
+        // The next part should begin with the keyframe, so that players can start with it.
         let is_before_keyframe =
             sample.is_video && sample.is_join_point && length >= target * MIN_PART / 100;
         if !is_full && !is_before_keyframe {
@@ -358,6 +359,8 @@ impl Segments {
         let (Some(least), Some(open)) = (self.least.take(), &mut self.open) else {
             return;
         };
+        // Nobody has seen a date before a target duration is promised, so until then the estimate may
+        // drop freely. Later it may only do so when the publisher's clock was set forward.
         let delay = match self.delay {
             None => least,
             Some(known) if self.target.is_none() || least + CLOCK_STEP < known => {

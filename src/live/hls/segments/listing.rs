@@ -164,6 +164,8 @@ impl Segments {
         let complete = self.lists.segments.len;
         let mut first = complete;
         let mut listed = 0;
+        // A segment that has left the playlist doesn't come back, and one that the log may soon evict
+        // isn't listed any more.
         for segment in self.lists.all_segments().rev() {
             if self.is_enough(complete - first, listed)
                 || segment.number < self.listed_from

@@ -236,6 +236,7 @@ impl Subscriber {
                 return self.say_goodbye(PlayEnd::NothingToTake, None);
             }
             None => {
+                // In a burst, the first message's new timestamp determines the base.
                 let restamped = self.edge.burst.and_then(|burst| burst.timestamp(&entry));
                 let timestamp = restamped.unwrap_or(entry.meta.timestamp);
                 let later = timestamp.wrapping_sub(entry.meta.timestamp) as i32;

@@ -89,6 +89,7 @@ impl Subscriber {
     /// Notes that `sent` of `len` bytes have been sent.
     fn note_sent(&mut self, sent: u64, len: u64, sending: fn(u64) -> Sending) -> SendStep {
         self.sending = match sent {
+            // Nothing has been sent, so another piece may still be chosen.
             0 => Sending::Between,
             sent if sent == len => Sending::Between,
             sent => sending(sent),
@@ -170,6 +171,7 @@ impl Subscriber {
             // This is nearly always the case when the last send was complete.
             return Ok(SendStep::Idle);
         }
+        // The rest of the message is gone, and clients can't abort the message.
         if sent > 0 && first < view.log.start() {
             self.fail(PlayEnd::Stalled);
             return Ok(SendStep::Idle);
