@@ -160,7 +160,7 @@ impl Arena {
     }
 
     /// Sets how many streams a client may have, including those that wait for their publisher to
-    /// come back.
+    /// return.
     pub fn set_streams_per_client(&self, most: usize) {
         self.pool.per_client.store(most, Ordering::Relaxed);
     }

@@ -109,8 +109,8 @@ impl Capabilities {
         self.0 & MOD_EX != 0
     }
 
-    /// Whether the receiver accepts tracks besides the first; for a message's needs, whether it belongs
-    /// to one.
+    /// Whether the receiver accepts tracks besides the first; for the needs of a message, whether the
+    /// message belongs to such a track.
     pub(super) fn has_multitrack(self) -> bool {
         self.0 & MULTITRACK != 0
     }

@@ -1,4 +1,4 @@
-//! The life of a stream: who publishes it, and what happens after a publish has ended.
+//! The life of a stream: its publisher, and the steps after a publish has ended.
 //!
 //! ```text
 //!        publish          unpublish             time is over           time is over

@@ -64,14 +64,14 @@ pub struct StreamSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
 
-/// Another publisher has taken over; the connection of this one should end.
+/// Another publisher has taken over, so the connection of the replaced one should end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Superseded;
 
 /// The outcome of a pump.
 #[derive(Debug, Default)]
 pub struct Pumped {
-    /// Whether some socket didn't take all bytes.
+    /// Whether some socket didn't accept all bytes.
     pub has_unsent: bool,
     /// Whether messages wait for others (see [`StreamSettings::batch`]).
     pub is_waiting: bool,

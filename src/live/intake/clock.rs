@@ -33,7 +33,7 @@
 //! since there would be more audio than time for it. Without audio, a slow clock is only reported.
 //!
 //! Invariants: within a publish, no track goes back by more than [`TOLERANCE`]; without a jump, and
-//! while the clock can be used, the placed timestamp is the one that came plus a constant.
+//! while the clock can be used, the placed timestamp is the received one plus a constant.
 
 mod pace;
 
@@ -112,7 +112,7 @@ struct TrackClock {
     newest: Placed,
     /// The step from one message to the next, in ms; 0 before there are two.
     usual_step: i32,
-    /// Timestamps below this one are raised to it, until the first that isn't.
+    /// Timestamps below this one are raised to it, until the first timestamp that isn't below it.
     floor: Option<u32>,
 }
 

@@ -46,7 +46,7 @@ impl FrameRate {
     pub(super) fn step_to(&mut self, timestamp: u32, now: Millis) -> Option<u32> {
         let newest = self.came.get().map(|_| self.newest);
         let step = newest.map(|newest| timestamp.wrapping_sub(newest) as i32);
-        // Timestamps may stand still for a moment after a jump was taken out.
+        // Timestamps may stand still for a moment after a jump was corrected.
         let is_back = step.is_some_and(|step| step < 0);
         self.newest = newest.filter(|_| is_back).unwrap_or(timestamp);
         self.came = When::at(now);

@@ -95,7 +95,7 @@ pub struct Entry {
     pub len: u32,
     /// The number of video frames of the first track, up to and including this message.
     pub video_frames: u32,
-    /// The number of audio frames, counted likewise.
+    /// The number of audio frames, counted in the same way.
     pub audio_frames: u32,
 }
 

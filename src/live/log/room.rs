@@ -10,7 +10,7 @@ impl Log {
         while self.first < self.kept_from && self.has_useless(now) {
             self.evict(1);
         }
-        // Other streams' needs come before this one's next message.
+        // Other streams' needs have priority over this stream's next message.
         self.give_up(self.account.as_ref().map_or(0, Account::excess));
         while self.blocks_wanted(len) > self.blocks.len() {
             if self.has_too_much_spare() && self.has_useless(now) {

@@ -1,4 +1,4 @@
-//! Formats: how a message is written for one kind of receiver, regardless of what carries it.
+//! Formats: the bytes around a message for one kind of receiver, regardless of its carrier.
 //!
 //! ```text
 //! RTMP   type 0 header (12 or 16) | 65536 bytes | type 3 header (1 or 5) | 65536 bytes | ...

@@ -129,7 +129,7 @@ struct LeadIn {
     /// The media that a file's beginning announces, until that has been sent.
     opening: Option<Has>,
     preamble: Arc<Preamble>,
-    /// Index of the header that comes next.
+    /// The index of the next header.
     next: usize,
     /// Timestamp of the headers.
     timestamp: u32,
@@ -177,7 +177,7 @@ enum Ending {
     Retiring,
     /// The play ends after the control bytes; the connection is finished.
     Queued(PlayEnd),
-    /// The subscriber is to be removed.
+    /// The subscriber must be removed.
     Over(PlayEnd),
 }
 

@@ -167,7 +167,7 @@ impl Audience {
         self.skips.truncate(MAX_SKIPS);
     }
 
-    /// Notifies the log of what the subscribers still need.
+    /// Notifies the log of the messages that the subscribers still need.
     fn note_needs(&self, log: &mut Log) {
         let needs = self.subscribers.iter().map(Subscriber::needs);
         log.set_needs(needs.fold(Needs::NOTHING, Needs::and));

@@ -57,7 +57,7 @@ impl Stream {
         self.published(generation).is_ok()
     }
 
-    /// Notes that bytes came from the publisher.
+    /// Notes that bytes were received from the publisher.
     pub fn heard(&self, now: Millis) {
         self.heard.store(now, Ordering::Relaxed);
     }

@@ -1,7 +1,7 @@
 //! The pace of a publisher's clock: compares its timestamps with the time in which they arrive, and
 //! with the duration of the audio.
 //!
-//! | timestamps in 10 s | audio in 10 s | what it is                                 |
+//! | timestamps in 10 s | audio in 10 s | meaning                                    |
 //! |--------------------|---------------|--------------------------------------------|
 //! | 10 s               | 10 s          | a good clock                               |
 //! | 100 s              | 50 s, 100 s   | a file that is pushed faster than it plays |

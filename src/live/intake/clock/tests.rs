@@ -7,7 +7,7 @@ mod random;
 const A: Kind = Kind::Audio;
 const V: Kind = Kind::Video;
 
-/// Time of arrival, kind, timestamp as it came, timestamp as placed.
+/// Time of arrival, kind, timestamp as received, timestamp as placed.
 type Row = (Millis, Kind, u32, u32);
 
 fn check(name: &str, clock: &mut Clock, rows: &[Row]) {

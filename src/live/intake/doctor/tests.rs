@@ -118,7 +118,7 @@ fn frame_sizes_may_differ_by_the_rows_that_codecs_add() {
     }
 }
 
-/// The findings if the metadata announces this rate and frames come after these steps.
+/// The findings if the metadata announces this rate and frames follow each other in these steps.
 fn rated(announced: f64, steps: impl Iterator<Item = u32>) -> Vec<Finding> {
     let mut doctor = Doctor::default();
     doctor.note_message(Medium::Video, 0);
@@ -163,7 +163,7 @@ fn frame_rates_that_are_always_wrong_are_found() {
     assert_eq!(rated(30.0, uneven), []);
 }
 
-/// The findings if frames come every 40 ms, in GOPs of these lengths.
+/// The findings if frames arrive every 40 ms, in GOPs of these lengths.
 fn keyed(gops: &[u32]) -> Vec<Finding> {
     let mut doctor = Doctor::default();
     for frames in gops {
@@ -248,7 +248,7 @@ fn silences_that_the_timestamps_do_not_explain_are_found() {
         .flat_map(|hour| [(hour * 3_600_000, 0), (hour * 3_600_000 + 2_000, 40)])
         .collect();
     assert_eq!(arrived(&rare), []);
-    // The encoder paused, or dropped what the network didn't take.
+    // The encoder paused, or dropped the media that the network couldn't carry.
     assert_eq!(arrived(&[(0, 0), (5_000, 5_000), (10_000, 8_000)]), []);
 }
 

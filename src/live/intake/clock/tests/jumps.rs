@@ -193,7 +193,7 @@ fn jumps_in_bursts_do_not_add_to_the_lag() {
     let mut clock = Clock::default();
     let (mut came, mut most) = (0u32, 0);
     for minute in 0..60u64 {
-        // Half a second late, with a jump; the rest of the half second comes at once.
+        // Half a second late, with a jump; the rest of the half second arrives at once.
         came += 1_000_000;
         let arrives = minute * 60_000 + if minute == 0 { 0 } else { 500 };
         for frame in 0..1_500u64 {
