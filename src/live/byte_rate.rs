@@ -2,7 +2,7 @@
 
 use super::Millis;
 
-/// The whole seconds over which rates are measured.
+/// The number of whole seconds over which rates are measured.
 const RATE_SECONDS: u64 = 4;
 
 /// The number of buckets: one for each whole second, and one for the current second.

@@ -28,7 +28,7 @@ pub enum Finding {
         interval: u32,
         /// Whether the second keyframe is still to come.
         is_open: bool,
-        /// Frames per second, in thousandths, if known.
+        /// The frame rate in thousandths of a frame per second, if known.
         frame_rate: Option<u32>,
     },
     /// A track was announced but never arrived.
@@ -92,7 +92,7 @@ pub enum Finding {
 /// A jump of the timestamps that was corrected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockRepair {
-    /// How far the timestamp was from a natural one, in ms.
+    /// The difference between the timestamp and its expected value, in ms.
     pub jump_ms: i32,
     /// Whether the two tracks already differed when the second one began; otherwise a track jumped
     /// later.

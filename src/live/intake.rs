@@ -96,7 +96,7 @@ pub(super) struct Intake {
 struct Offered {
     /// The version of the preamble at the last pump of all subscribers.
     newest_preamble: u32,
-    /// The version before that one. A receiver that is in the middle of an older one is lost.
+    /// The version before `newest_preamble`. A receiver that is in the middle of an older one is lost.
     oldest_preamble: u32,
     /// The tracks at the last pump of all subscribers, and those before them: a file may have announced
     /// them.

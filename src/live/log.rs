@@ -32,7 +32,7 @@ pub use entry::{Entry, Meta, RECORD_LEN, Role, Sample};
 /// The number of newest GOPs by whose size the need of the next one is estimated.
 const GOPS: usize = 4;
 
-/// No block is left, and the log has none of its own to give up.
+/// The error that no block is left, and the log has none of its own to give up.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OutOfBlocks;
 
@@ -113,7 +113,7 @@ pub struct Log {
     /// Of the kept messages, those before this one are for future viewers. `None`: all of them are for
     /// present viewers.
     spare_to: Option<u64>,
-    /// Frames of the first tracks so far.
+    /// The numbers of frames of the first tracks so far.
     video_frames: u32,
     audio_frames: u32,
     /// The timestamp of the newest video frame, if there is one: the live edge of a re-stamped join.

@@ -48,7 +48,7 @@ pub(super) struct PoolState {
     pub(super) owed: usize,
 }
 
-/// An account, as the pool knows it. The fields count blocks.
+/// The pool's record of an account. The numbers count blocks.
 #[derive(Default)]
 pub(super) struct AccountSlot {
     /// Whether the account has an owner. Blocks may still be returned after it was closed.

@@ -20,7 +20,8 @@ use crate::media::mp4::Presentation;
 /// Content type of playlists.
 pub const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
 
-/// Maximum length of a query that URIs carry, in bytes: keys aren't looked for in a longer one.
+/// Maximum length of a query that URIs carry, in bytes. The server doesn't look for keys in a longer
+/// one.
 pub const MAX_QUERY_LEN: usize = 1024;
 
 /// Writes the multivariant playlist of a stream. `media` is the URI of the media playlist.
@@ -67,7 +68,7 @@ pub struct MediaContext<'a> {
     pub epoch: u64,
     /// The query that follows every name.
     pub query: Carried<'a>,
-    /// Whether gaps take the place of the segments that a first playlist lacks.
+    /// Whether gaps replace the segments that a first playlist lacks.
     pub is_filled: bool,
 }
 
@@ -238,9 +239,9 @@ impl MediaWriter<'_> {
     }
 }
 
-/// The query of a playlist's URL as the URIs in it carry it, question mark included: without the
-/// playlist's own parameters (RFC 8216bis, 6.2.5), and with anything escaped that would break a
-/// playlist. Empty if the query is longer than [`MAX_QUERY_LEN`] bytes.
+/// The query of a playlist's URL in the form that the playlist's URIs carry: with the question mark,
+/// without the playlist's own parameters (RFC 8216bis, 6.2.5), and with all characters escaped that
+/// would break a playlist. Empty if the query is longer than [`MAX_QUERY_LEN`] bytes.
 #[derive(Clone, Copy)]
 pub struct Carried<'a>(pub &'a str);
 

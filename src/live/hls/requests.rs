@@ -137,7 +137,7 @@ impl Hls {
         self.versions.tracks(version).map(Arc::clone)
     }
 
-    /// Notes that the stream is watched, and makes sure that the segments to come are kept.
+    /// Notes that the stream is watched, and makes sure that future segments are kept.
     fn note_request(
         &mut self,
         request: HlsRequest,
@@ -214,9 +214,10 @@ impl Hls {
             match self.segments.has(wanted) {
                 Lookup::Found(()) => {}
                 Lookup::Missing => return Err(Unavailable::TooFar),
-                // While the publisher is away, requests that have waited get what there is.
+                // While the publisher is away, requests that have waited get the current playlist.
                 Lookup::NotYet if is_last && !stream.is_live => {}
-                // A playlist without what is wanted would be no answer (RFC 8216bis, 6.2.5.2).
+                // A playlist without the wanted segment or part would be no answer (RFC 8216bis,
+                // 6.2.5.2).
                 Lookup::NotYet => return Ok(self.wait(limit)),
             }
         }

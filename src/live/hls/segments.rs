@@ -1,6 +1,6 @@
 //! Segments and parts of a stream: ranges of the log's messages, recorded as the messages are appended.
 //!
-//! Only where each one begins and ends is stored:
+//! Only their boundaries are stored:
 //!
 //! ```text
 //! log        K a v v a v v a v K v a v v a v v a v K v a     K keyframe, v other video, a audio
@@ -59,12 +59,13 @@ const PART_STEP: u16 = 75;
 /// See the module's documentation.
 #[derive(Default)]
 pub(crate) struct Segments {
-    /// Complete segments; complete parts, also those of the open segment; viewers.
+    /// The complete segments, the complete parts (including those of the open segment), and the
+    /// viewers.
     pub(super) lists: Lists,
     open: Option<OpenSegment>,
     /// Audio that belongs to the next segment.
     early: Option<EarlyAudio>,
-    /// The number of parts that were dropped, and so the number of the first one held.
+    /// The number of parts that were dropped, which is also the number of the first part held.
     first_part: u64,
     /// Number of the segment that began last.
     begun: u64,
@@ -79,7 +80,7 @@ pub(crate) struct Segments {
     part_target: Option<u32>,
     /// The longest interval between two frames of the last segment, in ms.
     step: u16,
-    /// When the newest frame was due, and how long after the one before it, in ms.
+    /// When the newest frame was due, and the time since the previous frame was due, in ms.
     newest_due: u64,
     interval: u32,
     /// Parts before this one were cut for another part target.
@@ -185,7 +186,7 @@ impl Segments {
         }
     }
 
-    /// Sets the part target for frames that come as often as those of the last segment: every part of a
+    /// Sets the part target for frames as frequent as those of the last segment: every part of a
     /// segment but the last must have at least 85 % of it, whatever the interval to the next frame.
     fn set_part_target(&mut self) {
         let target = match self.step {

@@ -31,7 +31,7 @@ impl Versions {
             if Arc::ptr_eq(known, tracks) {
                 return *newest;
             }
-            // Until there is a playlist, no client has seen the tracks without audio that comes late.
+            // Until there is a playlist, no client has seen the tracks without audio that arrives late.
             if known.presentation == tracks.presentation
                 || may_change && has_only_gained_audio(known, tracks)
             {

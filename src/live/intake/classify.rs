@@ -5,10 +5,10 @@ use crate::live::preamble::Slot;
 use crate::media::tag::TagKind;
 use crate::media::tag::tracks::TrackMessage;
 
-/// The classes of messages.
+/// The class of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
-    /// Part of the preamble from now on.
+    /// A header, which is part of the preamble from now on.
     Header(Slot),
     /// A video frame at which a decoder can start.
     Keyframe,

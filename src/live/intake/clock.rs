@@ -64,8 +64,8 @@ const JITTER: i64 = 200;
 /// The longest delay that a network outage may leave behind, in ms.
 const MAX_DELAY: i64 = 60_000;
 
-/// Where clocks wrap to 0: FLV timestamps of 24 bits (4.66 h), and the positive half of 32 bits
-/// (24.9 days).
+/// The values at which clocks wrap to 0: FLV timestamps of 24 bits (4.66 h), and the positive half of
+/// 32 bits (24.9 days).
 const WRAPS: [u32; 2] = [1 << 24, 1 << 31];
 
 /// See the module's documentation. Lives as long as the stream, through all publishers.

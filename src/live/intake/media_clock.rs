@@ -90,7 +90,7 @@ struct AudioTime {
     rate: u32,
 }
 
-/// When a frame is decoded, and how long it lasts.
+/// The decode time and duration of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timed {
     pub(super) time: u64,

@@ -38,7 +38,7 @@ pub(super) struct FoundTracks {
     audio: Option<Capabilities>,
     /// An audio track that needs no sequence header.
     audio_track: Option<AudioTrack>,
-    /// The size of video frames whose sequence header doesn't say it.
+    /// The size of video frames whose sequence header doesn't contain it.
     format: Option<VideoFormat>,
     /// The media that the metadata announces, if it announces any.
     announced: Option<Has>,

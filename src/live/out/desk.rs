@@ -15,9 +15,9 @@ const KEPT: usize = 4;
 /// A skip that deserves a line in the log: the first of an episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Skip {
-    /// The subscriber.
+    /// The id of the subscriber.
     pub subscriber: u64,
-    /// How far behind it was, in ms.
+    /// The lag of the subscriber, in ms.
     pub lag: Millis,
     /// The number of messages left out.
     pub messages: u64,

@@ -15,7 +15,7 @@
 //!  sink          the socket, which never waits
 //! ```
 //!
-//! Nothing here knows HTTP: the server makes the answers to requests.
+//! No code here knows HTTP: the server generates the answers to requests.
 
 pub mod carrier;
 mod control_queue;

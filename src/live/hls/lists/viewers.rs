@@ -152,7 +152,7 @@ mod tests {
         assert!(lists.note_connection(one, 7));
         lists.note_viewer(one, 90);
         assert!(!lists.note_connection(one, 8), "another connection");
-        // This one never got a playlist.
+        // This viewer never got a playlist.
         lists.note_viewer(other, 90);
         assert!(lists.take_gone(GONE - 1).is_none());
         let gone = lists.take_gone(GONE).unwrap();

@@ -7,21 +7,21 @@
 use super::{MAX_GOP, MAX_SEGMENT, MIN_SEGMENT, MediaSample, SegmentPart, Segments};
 use crate::live::hls::segment::{MessageSet, Segment};
 
-/// A GOP longer than this is cut if it takes too much memory, in ms.
+/// A GOP longer than this, in ms, is cut if it occupies too much memory.
 const MIN_CUT: u32 = 4_000;
 
 /// The open segment of a departing publisher is dropped if it is shorter than this, in ms, and no part
 /// of it was listed. It is little more than a keyframe, and a player would wait for the rest.
 const MIN_LEFT: u32 = 200;
 
-/// If nothing comes for longer than this, in ms, the media have a hole.
+/// A pause of the media that is longer than this, in ms, is a hole.
 const HOLE: u64 = 500;
 
 /// Audio of a segment may precede its keyframe by this, in ms.
 const EARLY: u64 = 1_000;
 
-/// Audio cuts segments if no video has come for this long, in ms. Video that is late by less is waited
-/// for, because browsers decode it only if nothing before it is missing.
+/// Audio cuts segments if no video has arrived for this long, in ms. The server waits for video that is
+/// less late, because browsers decode it only if nothing before it is missing.
 const VIDEO_PAUSE: u32 = 3_000;
 
 /// Minimum length of a part that ends before a keyframe, as a percentage of the part target.
@@ -52,8 +52,8 @@ pub(super) struct OpenSegment {
     audio_end: u64,
     /// The duration of its longest frame, in ms.
     step: u16,
-    /// Whether it began with audio because the video pauses, and no video has come since: until then
-    /// audio is its main track.
+    /// Whether it began with audio because the video pauses, and no video has arrived since. Until
+    /// video arrives, audio is its main track.
     is_video_paused: bool,
     /// The number after that of its last message.
     end: u64,
@@ -64,7 +64,7 @@ pub(super) struct EarlyAudio {
     /// Number and time of the first message.
     pub(super) number: u64,
     time: u64,
-    /// Length of all of them.
+    /// The total length of these messages, in bytes.
     bytes: u64,
 }
 
@@ -271,7 +271,8 @@ impl Segments {
         }
     }
 
-    /// Leaves a message out of the open segment, which has no track for it: its own track ends there.
+    /// Leaves a message out of the open segment, which has no track for it. The segment's track of that
+    /// medium ends there.
     pub(super) fn leave_out(&mut self, sample: &MediaSample) {
         if let Some(open) = &mut self.open {
             open.segment.set.end(sample.number, sample.is_video);

@@ -113,7 +113,7 @@ impl Segments {
         needed_from
     }
 
-    /// Whether `count` segments of `duration` ms in all are enough for a playlist.
+    /// Whether `count` segments of `duration` ms in total are enough for a playlist.
     fn is_enough(&self, count: usize, duration: u32) -> bool {
         duration >= self.target_ms() * LISTED && count >= MIN_LISTED || count >= MAX_LISTED
     }
