@@ -3,8 +3,8 @@
 
 use crate::live::{Millis, When};
 
-/// The media time over which frames are counted, in ms: a whole number of frames, to the millisecond,
-/// at all usual rates including 29.97.
+/// The media time over which frames are counted, in ms. At all usual rates, 29.97 included, a window
+/// ends on a whole millisecond.
 const WINDOW: u32 = 4_000;
 
 /// The same for the first figure of a publish, so that it is available soon.
