@@ -4,18 +4,18 @@
 //! Arena (32 MiB)   [block 16 KiB][block][block] ... [block]
 //!                      |            |
 //!                      |            +-- free, or in a log, or under assembly
-//!                      +-- a `Block` belongs to its taker and goes home when dropped
+//!                      +-- a `Block` belongs to its taker and returns to the pool when dropped
 //! ```
 //!
 //! Invariant: blocks are neither created nor destroyed after [`Arena::new`]. Untouched blocks cost
 //! address space only, and the block that was returned last is handed out first, so the resident size
 //! follows what is in use.
 //!
-//! # Who gets a block when there are few
+//! # Who gets a block when blocks are short
 //!
-//! Each stream has an [`Account`], which takes what it needs as long as there are enough blocks. When
-//! there aren't, a *level* limits what an account may hold: the highest number of blocks such that
-//! there are enough for all accounts if none holds more.
+//! Each stream has an [`Account`], which takes the blocks that it needs as long as there are enough.
+//! When there aren't, a *level* limits how many blocks an account may hold: the largest number that
+//! still leaves enough blocks for all accounts if none of them holds more.
 //!
 //! ```text
 //! needs     2  3  40  25  400        of 100 blocks
@@ -26,15 +26,16 @@
 //! its oldest blocks: when it takes the next one, or when another account asks it to (see
 //! [`Holder`]). Until then blocks come from a reserve. Streams without a publisher have level 0.
 //!
-//! *Spare* blocks are kept for viewers that may come. They count as free: when blocks are short, they
-//! are given up before all others, whatever the level. Until then all accounts together keep at most
-//! half of all blocks as spare ones, and leave one and a half times the reserve free: those that keep
-//! the most give them up first.
+//! *Spare* blocks are kept for future viewers. They count as free: when blocks are short, they are
+//! given up before all others, whatever the level. As long as blocks aren't short, all accounts
+//! together keep at most half of all blocks as spare ones and leave one and a half times the reserve
+//! free; the accounts that keep the most give them up first.
 //!
-//! The blocks that an account's newest GOPs took are *protected*: they are set aside for it even while
-//! it holds fewer, and even above the level; at most half of all blocks for one account and three
-//! quarters for all. So later streams can't push out earlier ones: they share the rest, or are refused
-//! at once when there is none (see [`ArenaFull`]).
+//! As many blocks as an account's newest GOPs occupied are *protected*: they are set aside for the
+//! account even while it holds fewer, and even above the level. At most half of all blocks are
+//! protected for one account, and at most three quarters for all accounts. So later streams can't push
+//! out earlier ones: they share the other blocks, or are refused at once when there are none (see
+//! [`ArenaFull`]).
 
 mod account;
 mod pool;
@@ -49,8 +50,8 @@ pub use account::Account;
 use pool::{ASSEMBLY, PLENTY, Pool, RESERVE, STRANGER};
 pub use pool::{BLOCK_LEN, Block, Holder};
 
-/// The most bytes that lists of blocks take for each block: the free list, and the list of the log
-/// that holds it, while that grows.
+/// The maximum length of list entries per block, in bytes: in the free list, and in the list of the log
+/// that holds the block, even while that list grows.
 const LISTED_LEN: usize = 16 + 3 * 48;
 
 /// A handle on the arena; clones share the same blocks.
@@ -59,17 +60,17 @@ pub struct Arena {
     pool: Arc<Pool>,
 }
 
-/// Why there is no account for another stream.
+/// The reason why no account was opened for another stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArenaFull {
-    /// The arena has no blocks for it.
+    /// The arena has no blocks for another stream.
     InAll {
         /// The number of streams that are published.
         streams: usize,
-        /// The bytes that they hold.
+        /// The number of bytes that these streams hold.
         bytes: usize,
     },
-    /// The client has this many already.
+    /// The client already has this many streams.
     PerClient(usize),
 }
 
@@ -93,8 +94,9 @@ impl Arena {
     /// Claims `bytes` of memory, rounded down to whole blocks (at least four).
     ///
     /// The address space is claimed for the rest of the process: blocks are slices of one leaked
-    /// allocation. That makes them ownable without unsafe code and without a header per block,
-    /// which would touch a page of each. Arenas take the blocks of earlier ones that were dropped.
+    /// allocation. So a block can be owned without unsafe code and without a header per block, which
+    /// would touch a page of each block. An arena reuses the blocks of earlier arenas that were
+    /// dropped.
     pub fn new(bytes: usize) -> Arena {
         let total = (bytes / BLOCK_LEN).max(4);
         Arena {
@@ -102,13 +104,13 @@ impl Arena {
         }
     }
 
-    /// Claims `bytes` of memory, with the lists of blocks included.
+    /// Claims `bytes` of memory, including the lists of blocks.
     pub fn within(bytes: usize) -> Arena {
         Arena::new(bytes / (BLOCK_LEN + LISTED_LEN) * BLOCK_LEN)
     }
 
-    /// The bytes that streams share in an arena [within](Arena::within) `bytes`: without the lists of
-    /// blocks and the reserve.
+    /// The number of bytes that streams share in an arena [within](Arena::within) `bytes`, without the
+    /// lists of blocks and the reserve.
     pub fn shared_len(bytes: usize) -> usize {
         let total = bytes / (BLOCK_LEN + LISTED_LEN);
         (total - total / RESERVE) * BLOCK_LEN
@@ -134,7 +136,8 @@ impl Arena {
         self.pool.hand_out(&mut state, ASSEMBLY)
     }
 
-    /// Takes a block for a connection that doesn't publish: all of these share an eighth of the blocks.
+    /// Takes a block for a connection that doesn't publish. All such connections share an eighth of the
+    /// blocks.
     pub fn take_as_stranger(&self) -> Option<Block> {
         let mut state = self.pool.lock();
         let most = (self.pool.total / 8).max(1);
@@ -157,13 +160,13 @@ impl Arena {
     }
 
     /// Sets how many streams a client may have, including those that wait for their publisher to
-    /// come back.
+    /// return.
     pub fn set_streams_per_client(&self, most: usize) {
         self.pool.per_client.store(most, Ordering::Relaxed);
     }
 
-    /// Opens an account for a stream that a client wants to publish, unless it would get hardly any
-    /// blocks. An IPv6 network that one host may have counts as one client.
+    /// Opens an account for a stream that a client wants to publish, unless the stream would get hardly
+    /// any blocks. An IPv6 network that may belong to a single host counts as one client.
     pub fn admit(&self, client: IpAddr) -> Result<Account, ArenaFull> {
         let client = one_client(client);
         let mut state = self.pool.lock();
@@ -183,7 +186,7 @@ impl Arena {
         Ok(Account::open(&self.pool, &mut state, Some(client)))
     }
 
-    /// Opens an account, however few blocks it will get.
+    /// Opens an account, no matter how few blocks it will get.
     pub fn account(&self) -> Account {
         Account::open(&self.pool, &mut self.pool.lock(), None)
     }
@@ -193,10 +196,10 @@ impl Arena {
         self.pool.level.load(Ordering::Relaxed) == PLENTY
     }
 
-    /// Asks accounts above the level to give up blocks, if these are short. To be called without a
-    /// stream's lock.
+    /// Asks accounts above the level to give up blocks, if blocks are short. Must be called without
+    /// holding a stream's lock.
     pub fn reclaim(&self) {
-        /// The most holders that are asked in one call.
+        /// The maximum number of holders that are asked in one call.
         const ASKED: usize = 4;
 
         let level = self.pool.level.load(Ordering::Relaxed);
@@ -207,7 +210,7 @@ impl Arena {
         {
             let state = self.pool.lock();
             let mut places = victims.iter_mut();
-            // First those without a publisher and those with spare blocks, then all others.
+            // Accounts without a publisher and accounts with spare blocks come first, then all others.
             'all: for is_useful in [false, true] {
                 for slot in &state.accounts {
                     let excess = slot.excess(level);
@@ -219,8 +222,9 @@ impl Arena {
                     let Some(holder) = holder.filter(|holder| holder.strong_count() > 0) else {
                         continue;
                     };
-                    // The place comes first. Without one the holder would be dropped here; if this is
-                    // the last reference to it, that returns its blocks, which takes this lock.
+                    // The place is checked first. Without a place the holder would be dropped here, and
+                    // if this is the last reference to it, that returns its blocks, which takes this
+                    // lock.
                     let Some(place) = places.next() else {
                         break 'all;
                     };

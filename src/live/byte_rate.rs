@@ -2,28 +2,28 @@
 
 use super::Millis;
 
-/// The whole seconds over which rates are measured.
+/// The number of whole seconds over which rates are measured.
 const RATE_SECONDS: u64 = 4;
 
-/// The buckets of full seconds, and that of the current second.
+/// The number of buckets: one for each whole second, and one for the current second.
 const BUCKETS: usize = RATE_SECONDS as usize + 1;
 
 /// See the module's documentation.
 #[derive(Default)]
 pub(super) struct ByteRate {
-    /// Bytes by second, in a ring.
+    /// The number of bytes in each second, as a ring buffer.
     buckets: [u32; BUCKETS],
     /// The newest second that has a bucket.
     newest: u32,
 }
 
-/// The second of a moment; enough for 136 years.
+/// The second in which a moment falls. 32 bits last for 136 years.
 fn second(now: Millis) -> u32 {
     (now / 1000) as u32
 }
 
 impl ByteRate {
-    /// Counts bytes; true if they are the first of their second.
+    /// Counts bytes. Returns whether they are the first in their second.
     pub(super) fn add(&mut self, bytes: u64, now: Millis) -> bool {
         let second = second(now);
         let is_new = second > self.newest;
@@ -36,8 +36,7 @@ impl ByteRate {
         is_new
     }
 
-    /// Bits per second over the last whole seconds; within the first seconds of its `age`, over all
-    /// of it.
+    /// Bits per second over the last whole seconds, or over the whole `age` while that is shorter.
     pub(super) fn bits_per_second(&self, age: Millis, now: Millis) -> u64 {
         let second = second(now);
         let from = second.saturating_sub(RATE_SECONDS as u32);

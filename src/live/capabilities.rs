@@ -1,9 +1,11 @@
-//! What a receiver can take, and what a message asks of its receiver: the codecs of Enhanced RTMP,
-//! tracks beside the first, ModEx (E2, "Enhancing NetConnection connect Command").
+//! Capabilities: the kinds of messages that a receiver accepts, and those that a message needs of its
+//! receiver. They cover the codecs of Enhanced RTMP, tracks besides the first, and ModEx (E2,
+//! "Enhancing NetConnection connect Command").
 //!
-//! Legacy messages of the usual codecs ask for nothing. A receiver that announces nothing gets what a
-//! player of one track can take or skip: the first track, whatever its codec, without ModEx. Players
-//! in browsers give up at the first message that they don't know, so they get a selection.
+//! Legacy messages of the usual codecs need no capability. A receiver that announces nothing gets the
+//! messages that a player of one track can play or skip: the first track, whatever its codec, without
+//! ModEx. Players in browsers stop at the first message that they don't know, so they get a selection
+//! of codecs.
 
 use super::kind::Kind;
 use crate::media::codec::{AudioCodec, Codec, FourCc, VideoCodec};
@@ -20,7 +22,7 @@ const OLD_CODECS: u32 = 1 << 18;
 /// Enhanced messages that describe a track: color information, channel layout.
 const DESCRIPTIONS: u32 = 1 << 19;
 
-/// Codecs of Enhanced RTMP that mpegts.js takes. Of H.264 and AAC it gets legacy messages.
+/// The codecs of Enhanced RTMP that mpegts.js accepts. It gets H.264 and AAC as legacy messages.
 const BROWSER_CODECS: [&FourCc; 4] = [b"hvc1", b"av01", b"Opus", b"fLaC"];
 
 /// Bits of `capsEx`.
@@ -32,7 +34,7 @@ const CAPS_EX_MOD_EX: u32 = 4;
 pub struct Capabilities(pub(super) u32);
 
 impl Capabilities {
-    /// The needs of a message that every receiver can take.
+    /// The needs of a message that every receiver accepts.
     pub const NONE: Capabilities = Capabilities(0);
 
     /// Returns the capabilities of a receiver that announced nothing.
@@ -40,26 +42,27 @@ impl Capabilities {
         Capabilities(ALL_CODECS | OLD_CODECS | DESCRIPTIONS)
     }
 
-    /// Those of a player in a browser: mpegts.js or another one that plays FLV.
+    /// Returns the capabilities of a player in a browser: mpegts.js or another player of FLV.
     pub fn browser() -> Capabilities {
         let bits = BROWSER_CODECS.iter().filter_map(|codec| bit_of(codec));
         Capabilities(bits.fold(0, |all, bit| all | bit))
     }
 
-    /// Returns those of a receiver that wants the stream as it was published, such as a recorder.
+    /// Returns the capabilities of a receiver that wants the stream as it was published, such as a
+    /// recorder.
     pub fn everything() -> Capabilities {
         Capabilities(MULTITRACK | MOD_EX | Capabilities::unknown().0)
     }
 
-    /// Returns those of a client that announced these codecs and this `capsEx` (0 if missing) in
-    /// `connect`.
+    /// Returns the capabilities of a client that announced these codecs and this `capsEx` (0 if
+    /// missing) in `connect`.
     pub fn announced(codecs: Codecs, caps_ex: u32) -> Capabilities {
         let of_caps_ex = bits_if(caps_ex & CAPS_EX_MULTITRACK != 0, MULTITRACK)
             | bits_if(caps_ex & CAPS_EX_MOD_EX != 0, MOD_EX);
         Capabilities(u32::from(codecs.bits()) | OLD_CODECS | DESCRIPTIONS | of_caps_ex)
     }
 
-    /// Adds all tracks: for a player that understands them without announcing it.
+    /// Adds all tracks, for a player that understands them without announcing it.
     pub fn with_all_tracks(self) -> Capabilities {
         Capabilities(self.0 | MULTITRACK)
     }
@@ -90,13 +93,13 @@ impl Capabilities {
         message.map_or(Capabilities::NONE, |m| Capabilities::needed_by(&m))
     }
 
-    /// Whether a receiver that has these takes a message that asks for `needs`. ModEx doesn't
+    /// Whether a receiver with these capabilities accepts a message that needs `needs`. ModEx doesn't
     /// matter: it is cut out for receivers that can't read it.
     pub(super) fn take(self, needs: Capabilities) -> bool {
         needs.0 & !self.0 & !MOD_EX == 0
     }
 
-    /// Returns the capabilities that all messages of a track need, given those that one of them needs.
+    /// Returns the capabilities that all messages of a track need, given the needs of one of them.
     pub(super) fn of_codec(self) -> Capabilities {
         Capabilities(self.0 & !MOD_EX)
     }
@@ -106,7 +109,8 @@ impl Capabilities {
         self.0 & MOD_EX != 0
     }
 
-    /// Whether the receiver takes other tracks than the first; of a message, whether it belongs to one.
+    /// Whether the receiver accepts tracks besides the first; for the needs of a message, whether the
+    /// message belongs to such a track.
     pub(super) fn has_multitrack(self) -> bool {
         self.0 & MULTITRACK != 0
     }
@@ -121,7 +125,7 @@ fn bit_of(four_cc: &FourCc) -> Option<u32> {
     Some(1 << index)
 }
 
-/// Whether every player takes the legacy form of this codec.
+/// Whether every player accepts the legacy form of this codec.
 fn is_usual(codec: Option<Codec>) -> bool {
     use AudioCodec::{Aac, Mp3, PcmLittleEndian};
     matches!(

@@ -1,4 +1,5 @@
-//! Findings of the stream doctor: what can be wrong with a publish, and how it is said.
+//! Findings of the stream doctor: the problems that a publish can have, and the words that describe
+//! them.
 
 use std::fmt;
 
@@ -6,8 +7,8 @@ use super::Millis;
 use crate::media::Medium;
 use crate::media::decimal::Thousandths;
 
-/// How long after its first message a publish is compared with its metadata, in ms, and how long the
-/// first message may take.
+/// The time from a publish's first message until it is compared with its metadata, in ms; also the time
+/// within which the first message must arrive.
 pub const EXAMINATION: Millis = 5_000;
 
 /// The number of kinds of findings. The doctor keeps one finding of each, at the index of its kind.
@@ -23,39 +24,40 @@ pub(super) const MISSING_HEADER: usize = 8;
 pub enum Finding {
     /// Keyframes are too far apart.
     KeyframeInterval {
-        /// From one to the next, in ms.
+        /// The time from one keyframe to the next, in ms.
         interval: u32,
-        /// The second one hasn't come yet.
+        /// Whether the second keyframe is still to come.
         is_open: bool,
-        /// Frames per second, in thousandths, if known.
+        /// The frame rate in thousandths of a frame per second, if known.
         frame_rate: Option<u32>,
     },
-    /// A track was announced and did not come.
+    /// A track was announced but never arrived.
     MissingTrack(Medium),
-    /// The metadata's frame rate is wrong; both in thousandths.
+    /// The metadata's frame rate is wrong. Both rates are in thousandths of a frame per second.
     FrameRate {
-        /// In the metadata.
+        /// The rate in the metadata.
         announced: u32,
-        /// By the timestamps.
+        /// The rate measured from the timestamps.
         measured: u32,
     },
     /// The metadata's frame size is wrong.
     FrameSize {
-        /// In the metadata: width, height.
+        /// The size in the metadata: width, height.
         announced: (u16, u16),
-        /// In the sequence header.
+        /// The size in the sequence header.
         coded: (u16, u16),
     },
-    /// The timestamps jumped; the newest jump.
+    /// The timestamps jumped. Holds the newest jump.
     Timestamps(ClockRepair),
-    /// Media came late, and all at once.
+    /// Media arrived late, in bursts.
     NetworkGaps {
-        /// The number of times.
+        /// The number of gaps.
         count: u32,
         /// The longest silence, in ms.
         longest: u32,
     },
-    /// A GOP doesn't fit into the stream's memory: its keyframe had to go before the next one came.
+    /// A GOP doesn't fit into the stream's memory: its keyframe was evicted before the next one
+    /// arrived.
     LargeGop {
         /// The number of bytes that the log may hold, capped at 4 GiB.
         may_hold: u32,
@@ -69,32 +71,33 @@ pub enum Finding {
     },
     /// Neither audio nor video arrived.
     NoMedia,
-    /// The timestamps don't keep pace with time.
+    /// The timestamps don't keep pace with real time.
     Pace(Pace),
-    /// Tracks came without a sequence header.
+    /// Tracks arrived without a sequence header.
     MissingHeader {
-        /// The first audio track did.
+        /// Whether the first audio track did.
         audio: bool,
-        /// The first video track did.
+        /// Whether the first video track did.
         video: bool,
-        /// The headers of the publish before are used for them.
+        /// Whether the previous publish's headers are used for them.
         is_known: bool,
     },
-    /// No frame comes at which every player can start.
+    /// No frame arrives at which every player can start.
     NoStart {
-        /// Recovery points come.
+        /// Whether recovery points arrive.
         has_recovery_points: bool,
     },
 }
 
-/// A jump of the timestamps that was taken out.
+/// A jump of the timestamps that was corrected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockRepair {
-    /// How far the timestamp was from a natural one, in ms.
+    /// The difference between the timestamp and its expected value, in ms.
     pub jump_ms: i32,
-    /// The two tracks differed when the second one began; otherwise a track jumped later on.
+    /// Whether the two tracks already differed when the second one began; otherwise a track jumped
+    /// later.
     pub is_start: bool,
-    /// The number of jumps of this publisher so far. When the second track follows the first, that isn't
+    /// The number of jumps of this publisher so far. A second track that follows the first isn't
     /// counted again.
     pub total: u32,
 }
@@ -104,18 +107,19 @@ pub struct ClockRepair {
 pub enum Pace {
     /// The clock stands still, perhaps at 0.
     Still {
-        /// All timestamps are 0.
+        /// Whether all timestamps are 0.
         is_zero: bool,
     },
     /// The clock jumps back and forth.
     Hovers,
-    /// The clock runs backward. The time of arrival takes its place.
+    /// The clock runs backward. The times of arrival replace its timestamps.
     Backward,
-    /// It is faster or slower than time.
+    /// The clock is faster or slower than real time.
     Off {
-        /// How many times as fast as time, in tenths.
+        /// The speed of the clock relative to real time, in tenths.
         tenths: u32,
-        /// The time of arrival takes its place: the duration of the audio shows that it is wrong.
+        /// Whether the times of arrival replace its timestamps, because the duration of the audio shows
+        /// that they are wrong.
         is_lost: bool,
     },
 }
@@ -126,7 +130,7 @@ impl Finding {
         self.kind_and_id().1
     }
 
-    /// The index of its kind.
+    /// The index of the finding's kind.
     pub(super) fn kind(&self) -> usize {
         self.kind_and_id().0
     }
@@ -134,7 +138,8 @@ impl Finding {
     fn kind_and_id(&self) -> (usize, &'static str) {
         match self {
             Finding::KeyframeInterval { .. } => (KEYFRAME_INTERVAL, "keyframe-interval"),
-            // One kind: at most one track is missing, or both are.
+            // These are one kind, since only one of them can be true: one track is missing, or both
+            // are.
             Finding::MissingTrack(Medium::Audio) => (MISSING_TRACK, "missing-audio"),
             Finding::MissingTrack(Medium::Video) => (MISSING_TRACK, "missing-video"),
             Finding::NoMedia => (MISSING_TRACK, "no-media"),
@@ -149,7 +154,8 @@ impl Finding {
         }
     }
 
-    /// How often it may be logged during a publish, in ms; `None`: once.
+    /// The minimum interval between two log lines about the finding during a publish, in ms; `None` if
+    /// it is logged only once.
     pub(super) fn log_interval(&self) -> Option<u32> {
         match self {
             // The timestamps of some cameras jump all the time.

@@ -1,4 +1,4 @@
-//! HLS of a stream: its segments, its playlists, and the files that these list.
+//! HLS of a stream: its segments, its playlists, and the files that the playlists list.
 //!
 //! ```text
 //! message appended -> Hls::add -> segments (growth) -> lists
@@ -7,8 +7,9 @@
 //! ```
 //!
 //! A segment is a range of the log's messages, each framed as a fragment of MP4, so the bytes of a file
-//! are made anew whenever it is fetched. While the stream is watched, the log keeps what playlists list.
-//! Otherwise it keeps enough for a first playlist, as long as nobody else needs that memory.
+//! are generated anew whenever it is fetched. While the stream is watched, the log keeps everything
+//! that playlists list. Otherwise it keeps enough for a first playlist, as long as no other stream
+//! needs that memory.
 
 mod decimal;
 pub mod file_name;
@@ -34,10 +35,10 @@ use segment::MediaSample;
 use segments::Segments;
 use versions::Versions;
 
-/// A stream counts as watched for this long after the last request.
+/// A stream counts as watched for this long after the last request, in ms.
 const WATCHED: Millis = 30_000;
 
-/// A GOP is cut if the memory doesn't hold this many of its length: two that are listed, and the next.
+/// A GOP is cut if the memory can't hold this many GOPs of its length: two listed ones, and the next.
 const SEGMENTS_IN_MEMORY: u64 = 3;
 
 /// The state that a stream keeps for HLS.
@@ -45,19 +46,19 @@ const SEGMENTS_IN_MEMORY: u64 = 3;
 pub(super) struct Hls {
     segments: Segments,
     versions: Versions,
-    /// The server accepts requests for HLS.
+    /// Whether the server accepts HLS requests.
     is_served: bool,
-    /// All tracks were known when a message was added last.
+    /// Whether all tracks were known when the last message was added.
     were_tracks_known: bool,
-    /// Part of the names of files. Drawn at the first request.
+    /// A part of the file names, drawn at random at the first request.
     life: Option<u32>,
     /// The time of the last request.
     asked: When,
-    /// A media playlist has been sent.
+    /// Whether a media playlist has been sent.
     is_given: bool,
     /// The number of requests that wait.
     waiting: u32,
-    /// Counts changes that requests may wait for. It wraps.
+    /// The number of changes that requests may wait for, wrapping.
     pub(super) changes: u32,
     /// Whether there was a change that waiting requests haven't been notified of.
     has_news: bool,
@@ -69,7 +70,7 @@ pub(super) struct StreamContext<'a> {
     pub(super) tracks: &'a Arc<Tracks>,
     /// Whether it is known which tracks the publisher sends.
     pub(super) are_tracks_known: bool,
-    /// The bit rate that the metadata announces.
+    /// The bit rate that the metadata announces, in bits per second.
     pub(super) announced_bandwidth: u32,
     pub(super) is_live: bool,
     pub(super) was_published: bool,
@@ -92,7 +93,8 @@ impl Hls {
         }
     }
 
-    /// Adds a message of the log, unless MP4 can't hold it. `is_audio_alone`: no video is expected.
+    /// Adds a message of the log, unless MP4 can't hold it. `is_audio_alone`: whether no video is
+    /// expected.
     pub(super) fn note_sample(
         &mut self,
         number: u64,
@@ -112,6 +114,7 @@ impl Hls {
         let are_new = !std::mem::replace(&mut self.were_tracks_known, are_tracks_known);
         let segments = &mut self.segments;
         let version = self.versions.version_of(tracks, are_new, segments);
+        // The open segment's tracks, if its init segment doesn't describe the current ones.
         let open = segments.newest_version().filter(|open| *open != version);
         let open = open.and_then(|open| self.versions.tracks(open.into()));
         let open = &open.unwrap_or(tracks).presentation;
@@ -144,13 +147,13 @@ impl Hls {
         }
     }
 
-    /// Ends the open segment: what comes next doesn't continue it.
+    /// Ends the open segment, because the next message doesn't continue it.
     pub(super) fn cut_off(&mut self) {
         self.segments.cut_off();
         self.note_change();
     }
 
-    /// Drops all segments of the messages before this one.
+    /// Drops all segments that begin before message `number`.
     pub(super) fn forget_before(&mut self, number: u64) {
         self.segments.prune(number);
     }
@@ -193,8 +196,8 @@ impl Hls {
         }
     }
 
-    /// How long the stream, which has ended, has to be found so that its viewers learn of the end;
-    /// `None` if it has none.
+    /// How long the ended stream must remain available so that its HLS viewers learn of the end, in ms;
+    /// `None` if it has no HLS viewers.
     pub(super) fn tail(&self, now: Millis) -> Option<Millis> {
         self.max_wait().filter(|_| self.is_watched(now))
     }
@@ -209,12 +212,12 @@ impl Hls {
         self.versions.forget_oldest(&mut self.segments)
     }
 
-    /// The number of viewers, which are addresses that asked for a playlist lately.
+    /// The number of viewers: addresses that requested a playlist recently.
     pub(super) fn viewer_count(&self, now: Millis) -> usize {
         self.segments.lists.viewers(now).count()
     }
 
-    /// Takes a viewer that is gone, for the log.
+    /// Returns a viewer that is gone, to be logged; each only once.
     pub(super) fn take_gone(&mut self, now: Millis) -> Option<HlsViewer> {
         self.segments.lists.take_gone(now)
     }

@@ -1,4 +1,4 @@
-//! The way in of a stream: what becomes of a publisher's messages until they are in the log.
+//! The intake of a stream: processes a publisher's messages until they are in the log.
 //!
 //! ```text
 //! message -> classify -> frames -> clock -> samples -> log
@@ -8,9 +8,9 @@
 //!
 //! # When the publisher changes
 //!
-//! A stream outlives its publisher by a grace time. A publisher that comes back within it, or takes
-//! over, begins the next generation, and players stay. Timestamps continue at the seam (see `clock`).
-//! Playback goes on with the new publisher's first keyframe.
+//! A stream outlives its publisher by a grace time. A publisher that returns within it, or takes over,
+//! begins the next generation, and players stay connected. Timestamps continue where the old
+//! publisher's ended (see `clock`). Playback continues with the new publisher's first keyframe.
 
 mod arrivals;
 mod classify;
@@ -48,17 +48,18 @@ use frames::{Frames, Judged};
 use media_clock::MediaClock;
 use samples::FoundTracks;
 
-/// How long after the first media message it is decided which tracks a publisher has.
+/// The time after the first media message at which the server decides which tracks a publisher has, in
+/// ms.
 const SETTLE: Millis = 2_000;
 
-/// The heap memory of tracks without the decoders' configurations, in bytes.
+/// The heap memory of tracks without the decoder configurations, in bytes.
 pub(super) const TRACKS_COST: usize = size_of::<Tracks>() + 16;
 
-/// What became of a message. Of several tracks, what matters most: one lost track more than those that
-/// were stored.
+/// The outcome of appending a message. For a message of several tracks, the most serious outcome
+/// counts: a dropped track outweighs those that were stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Appended {
-    /// The message is useless: before the first keyframe, empty, or a header that is known already.
+    /// The message is useless: before the first keyframe, empty, or a header that is already known.
     Ignored,
     /// The message is in the log.
     Stored,
@@ -66,11 +67,11 @@ pub enum Appended {
     OutOfBlocks,
 }
 
-/// Where messages are stored, and listed for HLS.
+/// Where messages are stored in the log and listed for HLS.
 pub(super) struct Store<'a> {
     pub(super) log: &'a mut Log,
     pub(super) hls: &'a mut Hls,
-    /// When they came.
+    /// When the messages arrived.
     pub(super) now: Millis,
 }
 
@@ -80,10 +81,9 @@ pub(super) struct Intake {
     preamble: Arc<Preamble>,
     pub(super) tracks: Arc<Tracks>,
     offered: Offered,
-    /// The publisher's payment for headers and metadata on the heap, and for the decoders'
-    /// configurations.
+    /// The publisher's payment for headers and metadata on the heap, and for decoder configurations.
     paid: Option<Taken>,
-    /// The part of it that pays for tracks and their configurations, in bytes.
+    /// The part of `paid` that covers tracks and their configurations, in bytes.
     config_cost: usize,
     pub(super) publish: Publish,
     clock: Clock,
@@ -91,35 +91,36 @@ pub(super) struct Intake {
     arrivals: Arrivals,
 }
 
-/// Older versions that receivers may still be in the middle of.
+/// Older versions of the preamble and tracks that receivers may still be in the middle of.
 #[derive(Default)]
 struct Offered {
-    /// Version of the preamble at the last pump of all subscribers.
+    /// The version of the preamble at the last pump of all subscribers.
     newest_preamble: u32,
-    /// The version before that one. A receiver that is in the middle of an older one is lost.
+    /// The version before `newest_preamble`. A receiver that is in the middle of an older one is lost.
     oldest_preamble: u32,
-    /// The tracks at the last pump of all, and those before: a file may have announced them.
+    /// The tracks at the last pump of all subscribers, and those before them: a file may have announced
+    /// them.
     tracks: [Option<Arc<Tracks>>; 2],
 }
 
 /// The state of the current publish.
 #[derive(Default)]
 pub(super) struct Publish {
-    // These are about the first track of each kind: that is what most players show.
+    // These are about the first track of each medium, which is the one that most players show.
     has_audio: bool,
     has_video: bool,
     has_keyframe: bool,
-    /// Codecs of the messages: video, audio.
+    /// The codecs of the messages: video, audio.
     codecs: [Option<Codec>; 2],
-    /// The headers that have come.
+    /// The slots of the headers that have arrived.
     slots: Vec<Slot>,
-    /// The part of the metadata that players may get, encoded: a tenth of what the values take, and
-    /// at most [`metadata::MAX_LEN`] bytes.
+    /// The part of the metadata that players may get, encoded. It occupies a tenth of the memory of the
+    /// values, and at most [`metadata::MAX_LEN`] bytes.
     metadata: Option<Kept>,
     began: When,
-    /// Enough has come to know which tracks there are.
+    /// Whether enough has arrived to know which tracks there are.
     is_settled: bool,
-    /// A keyframe has come, which doesn't wait for other messages.
+    /// Whether a keyframe has arrived that must not wait for other messages.
     pub(super) is_urgent: bool,
     found: FoundTracks,
     /// The bandwidth that the metadata announces, in bits per second.
@@ -128,9 +129,9 @@ pub(super) struct Publish {
 }
 
 impl Intake {
-    /// Another publisher begins, which pays from this allowance.
+    /// Begins the publish of another publisher, which pays from this allowance.
     pub(super) fn begin_publish(&mut self, allowance: &Allowance, now: Millis) {
-        // The new publisher pays for the tracks that are there with its own next one.
+        // The new publisher pays for the existing tracks together with its own next ones.
         self.paid = allowance.take(0).ok();
         self.config_cost = 0;
         self.publish = Publish::default();
@@ -138,7 +139,7 @@ impl Intake {
         self.arrivals.begin_publish(now);
     }
 
-    /// Takes in an audio or video message, in as many parts as it lies in.
+    /// Processes an audio or video message, whose payload may lie in several parts.
     pub(super) fn take<'a>(
         &mut self,
         medium: Medium,
@@ -148,7 +149,7 @@ impl Intake {
     ) -> Appended {
         self.arrivals
             .note_message(medium, payload.clone(), store.now);
-        // Tag headers are short, and lie in the first part.
+        // Tag headers are short, so they lie in the first part.
         let first = payload.clone().next().unwrap_or_default();
         let Some(mut many) = TrackSplitter::read(medium, first) else {
             return match TrackMessage::read(medium, first) {
@@ -166,15 +167,15 @@ impl Intake {
         appended
     }
 
-    /// Takes in a data message that isn't metadata. Its timestamp is placed beside those of the
-    /// media, and says nothing about the publisher's clock.
+    /// Processes a data message that isn't metadata. Its timestamp is placed relative to the media's,
+    /// and says nothing about the publisher's clock.
     pub(super) fn take_data(&mut self, timestamp: u32, body: Bytes<'_>, store: &mut Store<'_>) {
         let timestamp = self.clock.place_beside(Kind::Script, timestamp);
         let meta = self.meta_beside(Kind::Script, Role::Other, timestamp, store);
         self.append(meta, body.parts(), store);
     }
 
-    /// Takes in a message of one track.
+    /// Processes a message of one track.
     fn take_track<'a>(
         &mut self,
         medium: Medium,
@@ -192,7 +193,7 @@ impl Intake {
         if let Class::Header(slot) = class {
             return self.take_header(slot, sent, message.payload(payload), store);
         }
-        // Only the first video track is judged by its units: the others follow it.
+        // Only the first video track is judged by its units. The other tracks follow it.
         let seen = match (kind, class) {
             (Kind::Video, Class::Keyframe | Class::Frame) if is_first_track => {
                 self.judge(message, class, sent, payload.clone(), store)
@@ -204,7 +205,7 @@ impl Intake {
             _ => Judged::of(class),
         };
         self.publish.has_keyframe |= seen.is_start;
-        // Without a keyframe decoders could do nothing with it.
+        // Without a keyframe, decoders couldn't use it.
         if kind == Kind::Video && !self.publish.has_keyframe {
             return Appended::Ignored;
         }
@@ -214,7 +215,7 @@ impl Intake {
         };
         let payload = message.payload(payload);
         let sample = self.sample(message, &seen, timestamp, payload.clone(), store);
-        // Without video, every audio frame is a place to start.
+        // Without video, receivers may start at every audio frame.
         let is_alone = kind == Kind::Audio && is_first_track && !self.publish.has_video;
         let mut meta = Meta {
             is_join_point: seen.is_start || is_alone,
@@ -242,7 +243,8 @@ impl Intake {
         appended
     }
 
-    /// What a message is that is neither a join point nor a sample, and that every receiver can take.
+    /// Returns the properties of a message that is neither a join point nor a sample, and that every
+    /// receiver accepts.
     fn meta_beside(&self, kind: Kind, role: Role, timestamp: u32, store: &Store<'_>) -> Meta {
         Meta {
             kind,
@@ -293,13 +295,13 @@ impl Intake {
     /// Notifies HLS of a message that was appended.
     fn note_sample(&self, number: u64, store: &mut Store<'_>) {
         let are_known = self.are_tracks_known();
-        // Video may be on its way, or of a size that only a keyframe shows.
+        // Video may still be on its way, or have a size that only a keyframe shows.
         let is_audio_alone = self.tracks.video.is_none() || self.publish.is_settled;
         let Store { log, hls, .. } = store;
         hls.note_sample(number, log, &self.tracks, are_known, is_audio_alone);
     }
 
-    /// Notifies the doctor if messages that joiners would have needed were evicted for lack of
+    /// Notifies the doctor if messages that new receivers would have needed were evicted for lack of
     /// memory.
     pub(super) fn note_eviction(&mut self, was_joinable: bool, log: &Log) {
         if was_joinable && log.join_point().is_none() {
@@ -308,7 +310,7 @@ impl Intake {
         }
     }
 
-    /// Lets the doctor examine what has come, and returns the findings that are to be logged.
+    /// Lets the doctor examine what has arrived, and returns the findings to log.
     pub(super) fn examine(&mut self, is_live: bool, store: &mut Store<'_>) -> Vec<Finding> {
         let Arrivals { since, doctor, .. } = &mut self.arrivals;
         if is_live {
@@ -325,7 +327,7 @@ impl Intake {
                     tenths: 11..
                 }
             ) {
-                // Players would play minutes with a frame now and then.
+                // Otherwise players would spend minutes on a few frames.
                 store.hls.forget_before(store.log.end());
             }
             doctor.find(Finding::Pace(pace));
@@ -346,7 +348,7 @@ impl Intake {
         doctor.examine(metadata.flatten().as_ref(), size);
     }
 
-    /// The view of the stream that subscribers get while they are pumped.
+    /// The view of the stream for subscribers while they are pumped.
     pub(super) fn view<'a>(&'a self, log: &'a Log, max_lag: Millis, now: Millis) -> StreamView<'a> {
         StreamView {
             log,
@@ -360,7 +362,7 @@ impl Intake {
         }
     }
 
-    /// All subscribers are about to be offered the current preamble and tracks.
+    /// Notes that all subscribers are about to be offered the current preamble and tracks.
     pub(super) fn note_pump(&mut self) {
         let offered = &mut self.offered;
         let version = self.preamble.version();
@@ -375,7 +377,7 @@ impl Intake {
         }
     }
 
-    /// The part of a report that is about what came.
+    /// The part of a report that describes the received media.
     pub(super) fn report(&self, now: Millis) -> StreamReport {
         let mut report = self.arrivals.report(now);
         let [video, audio] = self.track_infos();

@@ -1,4 +1,4 @@
-//! Bytes that are kept as long as a stream: a few on the heap, more in a block of the arena.
+//! Bytes that are kept as long as a stream: a few on the heap, more of them in a block of the arena.
 
 use std::ops::Deref;
 
@@ -7,12 +7,12 @@ use super::arena::Block;
 /// See the module's documentation.
 pub(super) enum Kept {
     Heap(Box<[u8]>),
-    /// The block, and the length of what is in it.
+    /// A block, and the length of its content.
     Block(Block, usize),
 }
 
 impl Kept {
-    /// Copies bytes into a block; `None` if they are too many.
+    /// Copies bytes into a block; `None` if they don't fit.
     pub(super) fn in_block(bytes: &[u8], mut block: Block) -> Option<Kept> {
         block
             .bytes_mut()

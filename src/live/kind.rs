@@ -2,7 +2,7 @@
 
 use crate::media::Medium;
 
-/// The kinds of messages. Records of the log hold the number of the variant.
+/// The kind of a message. Records of the log hold the number of the variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// An audio message, an FLV audio tag body.

@@ -1,4 +1,4 @@
-//! The life of a stream: who publishes it, and what happens after a publish has ended.
+//! The life of a stream: its publisher, and the steps after a publish has ended.
 //!
 //! ```text
 //!        publish          unpublish             time is over           time is over
@@ -8,8 +8,8 @@
 //!  +--- no audience ------------------------------------------------------------------+
 //! ```
 //!
-//! Nothing ends by itself: the thread that cares for a publish which has ended asks for the next
-//! `LifeStep`, and takes it.
+//! Nothing ends by itself: the thread that is responsible for an ended publish asks for the next
+//! `LifeStep`, and carries it out.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -20,40 +20,41 @@ use super::out::sink::Sink;
 use super::{Millis, When};
 use crate::allowance::Allowance;
 
-/// A publisher that has been silent this long may be replaced by any other.
+/// A publisher that has been silent for this long, in ms, may be replaced by any other.
 pub const TAKEOVER_SILENCE: Millis = 2_000;
 
-/// The minimum time between two takeovers of a stream whose publisher is still sending, so that two
-/// cameras with one name don't fight.
+/// The minimum time between two takeovers of a stream whose publisher is still sending, in ms, so that
+/// two cameras with one name don't keep replacing each other.
 pub const TAKEOVER_INTERVAL: Millis = 5_000;
 
 /// A client that publishes.
 pub struct Publisher {
     /// The number of its connection.
     pub connection: u64,
-    /// Its address, by which a camera that comes back is recognized.
+    /// Its address, by which a camera that returns is recognized.
     pub address: IpAddr,
-    /// Whether it has proved that the stream is its own, so that its address doesn't matter.
+    /// Whether it has proved that it owns the stream, so that its address doesn't matter.
     pub is_trusted: bool,
     /// Its socket, shut down when another publisher takes over.
     pub sink: Arc<dyn Sink>,
-    /// Pays for what the connection makes the server keep, such as the decoders' configurations.
+    /// Pays for the memory that the server keeps for the connection, such as decoder configurations.
     pub allowance: Allowance,
 }
 
-/// Why a publish was refused.
+/// The reason why a publish was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishRefused {
     /// The stream was closed between look-up and use: look it up again.
     Closed,
     /// Another client publishes under this name, and was heard recently.
     InUse {
-        /// ms until a takeover is possible if nothing more is heard of the other publisher.
+        /// The time in ms until a takeover is possible, if nothing more is heard of the other
+        /// publisher.
         retry_in: Millis,
     },
     /// There was a takeover a moment ago, perhaps by an encoder that retries.
     Fighting {
-        /// ms until the next one is allowed.
+        /// The time in ms until the next takeover is allowed.
         retry_in: Millis,
     },
     /// The arena has no memory for another stream.
@@ -82,32 +83,32 @@ impl fmt::Display for PublishRefused {
 /// A publish that was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// The number of the publish, to be shown with each later call.
+    /// The number of the publish, to be passed with each later call.
     pub generation: u64,
-    /// Another publisher was disconnected for it.
+    /// Whether another publisher was disconnected for it.
     pub is_takeover: bool,
-    /// Players kept their place from an earlier publisher.
+    /// Whether players kept their place from an earlier publisher.
     pub is_return: bool,
 }
 
-/// How long a stream waits for its publisher to come back.
+/// The time that a stream waits for its publisher to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grace {
     /// The end of the wait.
     pub until: Millis,
-    /// How much longer it is, in ms, if HLS viewers are there at its end. Their players don't come
-    /// back after the end of a stream.
+    /// The time by which the wait is extended if HLS viewers are there at its end, in ms. Their players
+    /// don't return after the end of a stream.
     pub longer_for_hls: Millis,
 }
 
 /// The next step in the life of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LifeStep {
-    /// Stay as it is until this time, if nothing else happens. `None`: for any length of time.
+    /// Keep the state until this time, if nothing else happens. `None`: for an unlimited time.
     Stay(Option<Millis>),
-    /// The publisher did not come back: the audience is to be notified of the end.
+    /// The publisher did not return: notify the audience of the end.
     End,
-    /// The stream is of no use to anyone.
+    /// The stream is of no use to anyone: close it.
     Close,
 }
 
@@ -115,7 +116,7 @@ pub(super) enum LifeStep {
 #[derive(Default)]
 pub(super) struct Life {
     phase: LifePhase,
-    /// The number of publishes so far, which is that of the current one.
+    /// The number of publishes so far, which is also the number of the current one.
     pub(super) generation: u64,
     last_takeover: When,
 }
@@ -126,13 +127,13 @@ enum LifePhase {
     #[default]
     Idle,
     Live(Publisher),
-    /// The publisher has gone and is expected back.
+    /// The publisher has left and is expected back.
     Awaited(Grace),
-    /// The stream has ended, and its audience is noticing that: it can still be found by HLS viewers,
-    /// and subscribers still get what was sent to them.
+    /// The stream has ended, and its audience is noticing: HLS viewers can still find it, and
+    /// subscribers still get the bytes that were queued for them.
     Tail {
         until: Millis,
-        /// A later end, as long as there are subscribers.
+        /// The end of the tail as long as there are subscribers.
         subscribers_until: Millis,
     },
     /// Closed for good. When the server stops, the publisher may still be sending.
@@ -148,22 +149,22 @@ impl Life {
         }
     }
 
-    /// Whether a client publishes.
+    /// Whether a client publishes the stream.
     pub(super) fn is_live(&self) -> bool {
         self.publisher().is_some()
     }
 
-    /// Whether this publish goes on.
+    /// Whether the publish of this generation is still running.
     pub(super) fn is_published_by(&self, generation: u64) -> bool {
         self.generation == generation && self.is_live()
     }
 
-    /// Whether the stream has ended for good: who wants to publish or play gets another one.
+    /// Whether the stream has ended for good, so that clients that publish or play get another one.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.phase, LifePhase::Tail { .. } | LifePhase::Closed(_))
     }
 
-    /// Whether the stream need not be found any more.
+    /// Whether the stream no longer needs to be found.
     pub(super) fn is_closed(&self) -> bool {
         matches!(self.phase, LifePhase::Closed(_))
     }
@@ -180,7 +181,8 @@ impl Life {
             LifePhase::Live(old) if silence < TAKEOVER_SILENCE => old,
             _ => return Ok(()),
         };
-        // The exact address: a neighbor in its /64, one client elsewhere, is another camera.
+        // The exact address counts: a neighbor in the same /64, which is one client elsewhere, is
+        // another camera.
         if old.address != newcomer.address && !newcomer.is_trusted {
             return Err(PublishRefused::InUse {
                 retry_in: TAKEOVER_SILENCE - silence,
@@ -195,11 +197,11 @@ impl Life {
         }
     }
 
-    /// Begins a publish that was admitted. The socket of the publisher that it replaces is shut down.
+    /// Begins a publish that was admitted. Shuts down the socket of the publisher that it replaces.
     pub(super) fn publish(&mut self, publisher: Publisher, now: Millis) -> Accepted {
         let is_return = self.generation > 0;
         self.generation += 1;
-        // The thread of a publisher that is replaced notices it by its generation.
+        // The thread of a replaced publisher notices the takeover by the generation.
         let before = std::mem::replace(&mut self.phase, LifePhase::Live(publisher));
         let is_takeover = matches!(before, LifePhase::Live(_));
         if let LifePhase::Live(old) = before {
@@ -213,7 +215,7 @@ impl Life {
         }
     }
 
-    /// Ends the publish; another publisher is expected, unless the stream was closed.
+    /// Ends the publish. Another publisher is expected, unless the stream was closed.
     pub(super) fn unpublish(&mut self, grace: Grace) {
         self.phase = match self.phase {
             LifePhase::Closed(_) => LifePhase::Closed(None),
@@ -221,7 +223,7 @@ impl Life {
         };
     }
 
-    /// Ends the stream, whose tail lasts until then, or as long as there are subscribers until
+    /// Ends the stream. Its tail lasts until `until`, or as long as there are subscribers, until
     /// `subscribers_until`.
     pub(super) fn begin_tail(&mut self, until: Millis, subscribers_until: Millis) {
         self.phase = LifePhase::Tail {
@@ -230,7 +232,7 @@ impl Life {
         };
     }
 
-    /// Ends the stream.
+    /// Closes the stream.
     pub(super) fn close(&mut self) {
         self.phase = match std::mem::take(&mut self.phase) {
             LifePhase::Live(publisher) => LifePhase::Closed(Some(publisher)),
@@ -239,7 +241,7 @@ impl Life {
         };
     }
 
-    /// What is to happen now. HLS viewers are expected to stay for `hls_for` ms; 0 if there are none.
+    /// Returns the next step. HLS viewers are expected to stay for `hls_for` ms; 0 if there are none.
     pub(super) fn step(&self, has_subscribers: bool, hls_for: Millis, now: Millis) -> LifeStep {
         let has_audience = has_subscribers || hls_for > 0;
         match self.phase {
@@ -247,14 +249,14 @@ impl Life {
             LifePhase::Idle | LifePhase::Live(_) => LifeStep::Stay(None),
             LifePhase::Awaited(grace) => {
                 let mut until = grace.until;
-                // Only viewers that are still there when the first wait is over make it longer.
+                // Only viewers that are still there at the end of the first wait extend it.
                 if until <= now && hls_for > 0 {
                     until += grace.longer_for_hls;
                 }
                 if until <= now {
                     return LifeStep::End;
                 }
-                // HLS viewers are only seen when they send a request.
+                // HLS viewers are only noticed when they send a request.
                 let look = (!has_subscribers).then(|| now + hls_for);
                 LifeStep::Stay(Some(look.map_or(until, |look| look.min(until))))
             }

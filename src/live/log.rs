@@ -7,12 +7,12 @@
 //! ```
 //!
 //! Payloads fill a block from the front. The records of the messages that begin in it grow from its
-//! end, [`RECORD_LEN`] bytes each: what an [`Entry`] says. So the index lies in the arena, and a stream
-//! of few small messages needs one block for both.
+//! end, [`RECORD_LEN`] bytes each. A record holds an [`Entry`]. So the index is in the arena too, and a
+//! stream of few small messages needs one block for both.
 //!
-//! Numbers (of messages) and positions (of bytes) are `u64`, start at 0 and only grow. Positions
-//! count blocks as a whole, and a position becomes a block and an offset in one place,
-//! [`Log::slices`]. For a message that was evicted, [`Log::entry`] returns `None`.
+//! Numbers (of messages) and positions (of bytes) are `u64`, start at 0 and only grow. Positions count
+//! blocks as a whole. One function, [`Log::slices`], turns a position into a block and an offset. For a
+//! message that was evicted, [`Log::entry`] returns `None`.
 //!
 //! Invariants: a message in the log is complete and immutable; its payload begins in the block that
 //! has its record.
@@ -29,24 +29,24 @@ use super::{Millis, copy_front};
 use crate::media::access_unit::UnitFormat;
 pub use entry::{Entry, Meta, RECORD_LEN, Role, Sample};
 
-/// The number of newest GOPs whose size says what the next one will need.
+/// The number of newest GOPs by whose size the need of the next one is estimated.
 const GOPS: usize = 4;
 
-/// No block is left, and the log has none of its own to give up.
+/// The error that no block is left, and the log has none of its own to give up.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OutOfBlocks;
 
-/// The messages that receivers still need of a log, by number.
+/// The messages of a log that receivers still need, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
-    /// All messages from this one on.
+    /// All messages from this one on are needed.
     pub from: u64,
-    /// All messages from the first join point on that isn't before this one.
+    /// All messages from the first join point at or after this number are needed.
     pub join_point_from: u64,
 }
 
 impl Needs {
-    /// No message that was appended.
+    /// No message that has been appended.
     pub const NOTHING: Needs = Needs {
         from: u64::MAX,
         join_point_from: u64::MAX,
@@ -64,14 +64,14 @@ impl Needs {
 /// A block of a log.
 struct Held {
     block: Block,
-    /// The number of the first message that begins in it, or after it if none does.
+    /// The number of the first message that begins in it, or of the next message after it if none does.
     first: u64,
     /// The number of messages that begin in it.
     count: u16,
 }
 
 impl Held {
-    /// Where the records begin.
+    /// The offset at which the records begin.
     fn payload_end(&self) -> usize {
         BLOCK_LEN - usize::from(self.count) * RECORD_LEN
     }
@@ -80,14 +80,14 @@ impl Held {
 /// See the module's documentation.
 pub struct Log {
     arena: Arena,
-    /// Where blocks are taken from. Opened by the publish, or by the first message.
+    /// The account from which blocks are taken. Opened by the publish, or by the first message.
     pub(super) account: Option<Account>,
     /// How long messages are kept for receivers that are behind, in ms.
     history: Millis,
     blocks: VecDeque<Held>,
-    /// Position of the first byte of `blocks`.
+    /// The position of the first byte of `blocks`.
     base: u64,
-    /// Where the next payload may begin.
+    /// The position at which the next payload may begin.
     head: u64,
     /// Number of the oldest message.
     first: u64,
@@ -95,11 +95,11 @@ pub struct Log {
     next: u64,
     /// The newest message where receivers may start.
     join_point: Option<u64>,
-    /// The newest one where files may start.
+    /// The newest message where files may start.
     file_start: Option<u64>,
-    /// No receiver may start at an older message.
+    /// Receivers may not start at messages before this one.
     joinable_from: u64,
-    /// Sizes in blocks of the GOPs that ended last.
+    /// The sizes in blocks of the last GOPs that ended.
     gops: [u32; GOPS],
     /// The number of blocks that are set aside in the account.
     protected: usize,
@@ -110,19 +110,19 @@ pub struct Log {
     awaited_from: u64,
     /// Messages from this one on are kept, however old they are.
     kept_from: u64,
-    /// Of the messages that are kept, those before this one are for viewers that may come. `None`: all
-    /// are for viewers that are there.
+    /// Of the kept messages, those before this one are for future viewers. `None`: all of them are for
+    /// present viewers.
     spare_to: Option<u64>,
-    /// Frames of the first tracks so far.
+    /// The numbers of frames of the first tracks so far.
     video_frames: u32,
     audio_frames: u32,
-    /// The timestamp of the newest video frame once there is one, which is the live edge of a re-stamped join.
+    /// The timestamp of the newest video frame, if there is one: the live edge of a re-stamped join.
     pub(super) video_timestamp: u32,
 }
 
 impl Log {
-    /// An empty log. It keeps the newest GOP for receivers that join, and up to `history` ms for
-    /// receivers that are behind, while blocks last.
+    /// Creates an empty log. It keeps the newest GOP for receivers that join, and up to `history` ms of
+    /// messages for receivers that are behind, while blocks last.
     pub fn new(arena: Arena, history: Millis) -> Log {
         Log {
             arena,
@@ -148,8 +148,9 @@ impl Log {
         }
     }
 
-    /// Appends a message whose payload is the concatenation of `parts`, and evicts what no receiver
-    /// needs, what is older than the history, and what other streams need more. Returns its number.
+    /// Appends a message whose payload is the concatenation of `parts`. Evicts messages that no
+    /// receiver needs, that are older than the history, or whose blocks other streams need more.
+    /// Returns the number of the message.
     pub fn append<'a>(
         &mut self,
         meta: Meta,
@@ -163,15 +164,15 @@ impl Log {
         Ok(self.finish(meta, position, len))
     }
 
-    /// Appends the frame that the messages `from` to the end carry, once more and without what
-    /// containers forbid. `None` if nothing of it is left, or memory is short.
+    /// Appends another copy of the frame that the messages from `from` to the end carry, without the
+    /// units that containers forbid. `None` if nothing of it is left, or memory is short.
     pub(super) fn append_whole(
         &mut self,
         meta: Meta,
         from: u64,
         format: UnitFormat,
     ) -> Option<u64> {
-        /// Bytes that are copied at once.
+        /// The number of bytes that are copied at once.
         const STEP: usize = 512;
 
         let mut at = (from, 0);
@@ -179,7 +180,7 @@ impl Log {
         while let Some((_, range)) = self.next_clean(&mut at, format) {
             len += range.len();
         }
-        // Making room may evict the messages that are to be copied.
+        // Making room may evict the messages to be copied.
         let is_there = len > 0 && len <= 0xFF_FFFF && self.make_room(len, meta.arrived).is_ok();
         if !is_there || self.first > from {
             return None;
@@ -204,7 +205,7 @@ impl Log {
         let arena = &self.arena;
         let account = self.account.get_or_insert_with(|| arena.account());
         let least = (RECORD_LEN + len).div_ceil(BLOCK_LEN);
-        // Before anything is evicted for a message that will never fit.
+        // Checked first, so that nothing is evicted for a message that will never fit.
         if !account.can_hold(least) {
             return Err(OutOfBlocks);
         }
@@ -215,7 +216,8 @@ impl Log {
             self.head = self.base + ((index + 1) * BLOCK_LEN) as u64;
         }
         if let Some(held) = self.blocks.get_mut(self.offset() / BLOCK_LEN) {
-            // The record's place ends the room for payloads, so it is taken before these are written.
+            // The record's place limits the room for payloads, so it is reserved before the payload is
+            // written.
             if held.count == 0 {
                 held.first = self.next;
             }
@@ -265,7 +267,8 @@ impl Log {
             let at = held.payload_end();
             held.block.bytes_mut()[at..at + RECORD_LEN].copy_from_slice(&entry.encode(base));
         }
-        // In the blocks that only hold the rest of this message, the next one is the first to begin.
+        // In the blocks that only hold the rest of this message, the next message is the first to
+        // begin.
         for held in self.blocks.iter_mut().skip(index + 1) {
             held.first = self.next;
         }
@@ -296,10 +299,12 @@ impl Log {
         self.blocks_used().saturating_sub(index.unwrap_or(0))
     }
 
-    /// Sets aside as many blocks as the newest GOPs took, of which the last one is still growing.
+    /// Protects as many blocks as the largest of the newest GOPs, including the one that is still
+    /// growing.
     fn protect(&mut self) {
         let so_far = self.gops.iter().copied().max().unwrap_or(0) as usize;
         let wanted = so_far.max(self.gop_blocks());
+        // Only blocks that are held can be protected, besides those that are protected already.
         let wanted = wanted.min(self.blocks.len().max(self.protected));
         if wanted != self.protected {
             self.protected = wanted;
@@ -309,17 +314,18 @@ impl Log {
         }
     }
 
-    /// From now on no receiver may start at an older message: the decoder's configuration changed.
+    /// Forbids receivers to start at an older message, because the decoder configuration has changed.
     pub fn clear_join_point(&mut self) {
         (self.join_point, self.file_start) = (None, None);
         self.joinable_from = self.next;
     }
 
-    /// Writes a part of a payload at the head, over as many blocks as it takes.
+    /// Writes a part of a payload at the head, across as many blocks as needed.
     fn write(&mut self, mut part: &[u8]) {
         while !part.is_empty() {
             let used = self.offset();
             let room = self.room();
+            // Records fill the rest of this block: continue in the next one.
             if room == 0 && used % BLOCK_LEN > 0 {
                 self.head = self.base + used.next_multiple_of(BLOCK_LEN) as u64;
                 continue;

@@ -1,11 +1,11 @@
 //! The shared state of live streams: memory and locks. Opens no socket, starts no thread.
 //!
-//! A live stream is a [`log`]: a bounded history of media messages whose bytes lie in blocks of
-//! one preallocated [`arena`]. On the way in, the publisher's thread hands its messages to the
-//! stream's `intake`, which appends them. On the way [`out`], each receiver is a cursor into the log
-//! plus a framing: together a [subscriber](out::subscriber). A [`stream`] connects them behind one lock, and its [`life`]
-//! says who publishes it; the [`table`] finds streams by name. No code here reads a clock: the time is
-//! an argument.
+//! A live stream is a [`log`]: a bounded history of media messages whose bytes lie in blocks of one
+//! preallocated [`arena`]. The publisher's thread passes its messages to the stream's `intake`, which
+//! appends them. In [`out`], each receiver is a cursor into the log plus a framing: together a
+//! [subscriber](out::subscriber). A [`stream`] connects them behind one lock, and its [`life`]
+//! determines who publishes it; the [`table`] finds streams by name. No code here reads a clock: the
+//! time is an argument.
 //!
 //! # Invariants
 //!
@@ -44,12 +44,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Milliseconds on the server's own clock, which starts with the server and never runs backward.
 pub type Millis = u64;
 
-/// A moment or none, in the size of a moment.
+/// A moment or none, in the size of a [`Millis`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct When(Option<NonZeroU64>);
 
 impl When {
-    /// A moment.
+    /// Creates a value for a moment.
     pub fn at(moment: Millis) -> When {
         When(NonZeroU64::new(moment.saturating_add(1)))
     }
@@ -59,7 +59,7 @@ impl When {
         self.0.map(|later| later.get() - 1)
     }
 
-    /// Returns the moment, which is set to this one if there was none.
+    /// Returns the moment, which is set to this one if there is none.
     pub fn get_or_set(&mut self, moment: Millis) -> Millis {
         let moment = self.get().unwrap_or(moment);
         *self = When::at(moment);
@@ -67,7 +67,7 @@ impl When {
     }
 }
 
-/// Copies the beginning of bytes that lie in parts; returns its length.
+/// Copies the first bytes of data that lies in parts. Returns the number of bytes copied.
 fn copy_front<'a>(parts: impl Iterator<Item = &'a [u8]>, out: &mut [u8]) -> usize {
     let mut len = 0;
     for part in parts {

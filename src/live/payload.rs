@@ -8,22 +8,22 @@ use crate::allowance::{Allowance, Taken};
 use crate::rtmp::Error;
 use crate::rtmp::chunk_reader::{Payload, PayloadSource};
 
-/// The number of bytes on the heap before a message takes its first block. Commands fit, so that
-/// clients can connect while others hold all blocks; and a message that was begun and never goes on
-/// holds none. The connection's allowance pays for them; if it can't, a block is taken at once.
+/// The number of bytes on the heap before a message takes its first block. Commands fit, so clients can
+/// connect while others hold all blocks, and a message that is begun and never continued holds no
+/// block. The connection's allowance pays for the bytes; if it can't, a block is taken at once.
 pub const SMALL_LEN: usize = 512;
 
-/// The number of blocks by which the list of a message grows. No block is in two lists, so the
-/// arena bounds their length.
+/// The number of blocks by which the list of a message grows. No block is in two lists, so the arena
+/// bounds their length.
 const LIST_STEP: usize = 4;
 
-/// Longest list that is kept for the next message: of one of 256 KiB.
+/// The longest list that is kept for the next message, in blocks: that of a message of 256 KiB.
 const MAX_KEPT_LIST: usize = 16;
 
 /// Assembles the messages of one connection.
 ///
-/// A publisher's keeps some of the blocks that it has used for the next message, so that no
-/// other client that waits for memory can stop a running stream.
+/// A publisher's assembly keeps some of the blocks that it has used for the next message, so that other
+/// clients that wait for memory can't stop a running stream.
 #[derive(Clone)]
 pub struct Assembly {
     arena: Arena,
@@ -31,15 +31,15 @@ pub struct Assembly {
 }
 
 struct AssemblyBlocks {
-    /// Blocks come from those for strangers, as long as none are kept.
+    /// Whether blocks come from the strangers' share, as long as none are kept.
     is_bounded: bool,
     allowance: Allowance,
-    /// Pays for the tables of the reader.
+    /// Pays for the tables of the chunk reader.
     tables: RefCell<Option<Taken>>,
-    /// The most spare blocks that are kept.
+    /// The maximum number of spare blocks that are kept.
     most: Cell<usize>,
     spare: RefCell<Vec<Block>>,
-    /// The number of blocks taken as a publisher's that haven't been returned.
+    /// The number of blocks taken as a publisher that haven't been returned.
     held: Cell<usize>,
 }
 
@@ -74,7 +74,7 @@ impl Assembly {
         spare.reserve_exact(missing);
     }
 
-    /// Takes a block: a spare one, or one of the arena.
+    /// Takes a block: a spare one, or one from the arena.
     pub fn take(&self) -> Option<Block> {
         let spare = self.shared.spare.borrow_mut().pop();
         spare.or_else(|| match self.shared.most.get() {
@@ -102,13 +102,13 @@ impl Assembly {
     }
 }
 
-/// The payload of one message while its chunks arrive. Blocks are taken as bytes come and returned
+/// The payload of one message while its chunks arrive. Blocks are taken as bytes arrive and returned
 /// when the message has been handled; a short list of them is kept for the next message.
 pub struct BlockPayload {
     assembly: Assembly,
     /// All bytes, while they are few.
     small: Vec<u8>,
-    /// The bytes that the connection pays for `small`.
+    /// The connection's payment for `small`.
     paid: Option<Taken>,
     blocks: Vec<Block>,
     len: usize,
@@ -215,7 +215,7 @@ impl Drop for BlockPayload {
 }
 
 impl BlockPayload {
-    /// Moves the few bytes into the first block; false when there is none.
+    /// Moves the few bytes into the first block. Returns false if there is no block.
     fn move_to_block(&mut self) -> bool {
         let Some(mut block) = self.assembly.take() else {
             return false;
@@ -308,7 +308,7 @@ mod tests {
         let mut first = assembly.payload();
         first.extend(b"a few bytes");
         assert_eq!((allowance.left(), arena.free_blocks()), (10, 4));
-        // The allowance is used up by the first, so the second one takes a block.
+        // The first one uses up the allowance, so the second one takes a block.
         let mut second = assembly.payload();
         second.extend(b"a few bytes");
         assert_eq!((allowance.left(), arena.free_blocks()), (10, 3));

@@ -1,11 +1,11 @@
 //! The preamble: the metadata and sequence headers that a receiver needs before its first frame.
 //!
-//! They come once, at the start of a publish, and scroll out of the log, so the stream keeps a copy
-//! of the current ones. A preamble is immutable; a change makes a new one with the next version, and
-//! a receiver that is being sent the one before finishes the header that it has begun. Older ones
-//! are dropped, so that at most two exist.
+//! They are sent once, at the start of a publish, and scroll out of the log, so the stream keeps a copy
+//! of the current ones. A preamble is immutable. A change makes a new one with the next version, and a
+//! receiver that is being sent the previous version finishes the header that it has begun. Older
+//! versions are dropped, so that at most two exist.
 //!
-//! Real streams have less than [`HEAP_LEN`] bytes of headers, which are on the heap. More of them go
+//! Real streams have less than [`HEAP_LEN`] bytes of headers, which are on the heap. Longer headers go
 //! to blocks of the stream's account.
 
 use std::fmt;
@@ -18,19 +18,19 @@ use super::kind::Kind;
 /// Longest metadata or sequence header that is kept, in bytes.
 pub const MAX_HEADER_LEN: usize = BLOCK_LEN;
 
-/// Headers kept per stream: metadata, and a few per track.
+/// The maximum number of headers per stream: metadata, and a few per track.
 const MAX_HEADERS: usize = 40;
 
-/// Bytes on the heap, for all headers of a stream.
+/// The heap memory for all headers of a stream, in bytes.
 pub const HEAP_LEN: usize = 1024;
 
-/// Bytes that a header takes besides its own: its entry, and the part shared between versions.
+/// The heap memory of a header besides its bytes: its entry, and the part shared between versions.
 pub(super) const HEADER_COST: usize = 2 * size_of::<(Slot, Arc<Kept>)>() + size_of::<Kept>() + 16;
 
-/// The most headers in blocks.
+/// The maximum number of headers in blocks.
 const MAX_IN_BLOCKS: usize = 8;
 
-/// Where a header belongs; one header per slot, sent in this order.
+/// The slot of a header. There is one header per slot, and they are sent in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Slot {
     /// `onMetaData`.
@@ -71,7 +71,7 @@ impl fmt::Debug for Preamble {
 }
 
 impl Preamble {
-    /// Grows by one with each change, through all publishers of a stream.
+    /// The version, which grows by one with each change, through all publishers of a stream.
     pub fn version(&self) -> u32 {
         self.version
     }
@@ -88,15 +88,15 @@ impl Preamble {
         Some((*slot, bytes))
     }
 
-    /// Bytes of heap that its headers take, those in blocks included.
+    /// The heap memory of its headers, in bytes, including that of headers in blocks.
     pub(super) fn cost(&self) -> usize {
         let headers = self.headers.iter();
         headers.map(|(_, kept)| HEADER_COST + kept.heap_len()).sum()
     }
 
-    /// Replaces or adds a header. One that would make more than `max_on_heap` bytes on the heap takes
-    /// a block. `None` when nothing changes: the same bytes again, more than [`MAX_HEADER_LEN`] of
-    /// them, too many tracks, or too much in all.
+    /// Replaces or adds a header. If it would make the headers longer than `max_on_heap` bytes on the
+    /// heap, it takes a block. `None` if nothing changes: the bytes are the same, or more than
+    /// [`MAX_HEADER_LEN`], there are too many tracks, or the headers are too long in total.
     pub fn with(
         &self,
         slot: Slot,
@@ -132,7 +132,7 @@ impl Preamble {
         })
     }
 
-    /// Removes some of the headers; `None` when nothing changes.
+    /// Removes some of the headers; `None` if nothing changes.
     pub fn without(&self, is_gone: impl Fn(Slot) -> bool) -> Option<Preamble> {
         let mut headers = self.headers.clone();
         headers.retain(|(slot, _)| !is_gone(*slot));

@@ -8,11 +8,11 @@ use super::finding::Finding;
 use super::tracks::Tracks;
 use crate::media::TrackInfo;
 
-/// The counters of a name: publishes, bytes sent, messages dropped, skips, messages skipped, and from
-/// [`RECEIVED`] on bytes and messages of audio received, and of video.
+/// The counters of a name: publishes, bytes sent, messages dropped, skips, messages skipped, and, from
+/// [`RECEIVED`] on, bytes and messages received of audio and then of video.
 pub type Totals = [u64; 9];
 
-/// The index of the first counter of what was received, see [`Totals`].
+/// The index of the first counter of received media, see [`Totals`].
 pub const RECEIVED: usize = 5;
 
 /// Adds counters.
@@ -24,7 +24,7 @@ pub fn sum(a: Totals, b: Totals) -> Totals {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct StreamReport {
-    /// Whether it is published.
+    /// Whether the stream is published.
     pub is_live: bool,
     /// The number of publishes so far.
     pub publishes: u64,
@@ -36,31 +36,31 @@ pub struct StreamReport {
     pub audio: TrackReport,
     /// Video received.
     pub video: TrackReport,
-    /// Video frames per second, in thousandths.
+    /// The number of video frames per second, in thousandths.
     pub frame_rate: Option<u32>,
     /// The interval between the last two keyframes, in ms of media time.
     pub keyframe_interval: Option<u32>,
-    /// The number of messages that the memory couldn't hold.
+    /// The number of messages that were dropped because the memory couldn't hold them.
     pub dropped_messages: u64,
     /// Bytes sent to all viewers since the stream was created.
     pub bytes_out: u64,
-    /// Bits per second sent in the last seconds.
+    /// The number of bits per second sent in the last few seconds.
     pub bits_out: u64,
     /// The number of times that slow players were moved to a newer keyframe.
     pub skips: u64,
-    /// The number of messages left out by that.
+    /// The number of messages left out by skips.
     pub skipped_messages: u64,
-    /// The most viewers at a time since the stream was created.
+    /// The highest number of simultaneous viewers since the stream was created.
     pub peak_viewers: usize,
     /// The number of blocks that the log holds.
     pub blocks: usize,
-    /// The first tracks.
+    /// The properties of the first tracks.
     pub tracks: Arc<Tracks>,
     /// The findings about the current publish.
     pub findings: Vec<Finding>,
     /// The totals of earlier publishes, as far as the other figures don't include them.
     pub past: Totals,
-    /// The subscribers together.
+    /// The figures of all subscribers together.
     pub viewers: Viewers,
     /// The number of addresses with HLS viewers.
     pub hls_viewers: usize,
@@ -94,28 +94,29 @@ impl StreamReport {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TrackReport {
-    /// Bytes of payload.
+    /// The number of payload bytes.
     pub bytes: u64,
-    /// Messages, headers included.
+    /// The number of messages, including headers.
     pub messages: u64,
-    /// Bits per second in the last seconds.
+    /// The number of bits per second received in the last few seconds.
     pub bits_per_second: u64,
-    /// The track's properties, from its sequence header or else from a recent message.
+    /// The track's properties, from its sequence header, or without one from a recent message.
     pub info: Option<TrackInfo>,
 }
 
 /// The names of the framings, in the order of [`Viewers::counts`].
 pub const PROTOCOLS: [&str; 3] = ["rtmp", "flv", "mp4"];
 
-/// All subscribers of a stream together, so that the size of a report doesn't depend on their number.
+/// The figures of all subscribers of a stream together, so that the size of a report doesn't depend on
+/// their number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Viewers {
-    /// By framing: RTMP, FLV, MP4.
+    /// The numbers of subscribers by framing: RTMP, FLV, MP4.
     pub counts: [usize; 3],
-    /// The messages and bytes that they were sent in total.
+    /// The total of the messages and bytes that they were sent.
     pub delivered: Delivered,
-    /// The lag of the slowest one, in ms.
+    /// The lag of the slowest subscriber, in ms.
     pub lag: Millis,
 }
 
@@ -130,11 +131,11 @@ impl Viewers {
     }
 }
 
-/// A receiver of a stream, and how it fares.
+/// A receiver of a stream, and its figures at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ViewerReport {
-    /// The number of the subscriber.
+    /// The id of the subscriber.
     pub id: u64,
     /// The number of its connection.
     pub connection: u64,
@@ -142,25 +143,25 @@ pub struct ViewerReport {
     pub protocol: &'static str,
     /// When it joined.
     pub since: Millis,
-    /// The messages and bytes that it was sent.
+    /// The messages and bytes that the receiver was sent.
     pub delivered: Delivered,
-    /// The age of the oldest message that it hasn't got yet, in ms.
+    /// The age of the oldest message that the receiver hasn't got yet, in ms.
     pub lag: Millis,
 }
 
 /// The messages and bytes that a subscriber was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delivered {
-    /// Bytes, framing and control bytes included.
+    /// The number of bytes, including framing and control bytes.
     pub bytes: u64,
-    /// The number of times that it was moved to a newer keyframe because it was too slow.
+    /// The number of times that the subscriber was moved to a newer keyframe because it was too slow.
     pub skips: u32,
-    /// The number of messages left out by that.
+    /// The number of messages left out by skips.
     pub skipped_messages: u64,
 }
 
 impl Delivered {
-    /// Adds what another one was sent.
+    /// Adds the messages and bytes that another subscriber was sent.
     pub(super) fn add(&mut self, other: Delivered) {
         self.bytes += other.bytes;
         self.skips = self.skips.saturating_add(other.skips);

@@ -18,7 +18,7 @@ impl Signal {
         result.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Wakes all threads that wait.
+    /// Wakes all waiting threads.
     pub(crate) fn notify(&self) {
         self.0.notify_all();
     }

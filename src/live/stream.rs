@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! publisher's thread   publish, append, append, append, pump (after each read), unpublish, advance
-//! player's thread      subscribe, then pump its own (on its tick and after control bytes), leave
+//! player's thread      subscribe, then pump itself (on its tick and after control bytes), leave
 //! ```
 //!
-//! The lock is a plain `Mutex`: nothing that can block happens while it is held. The sends of a pump
-//! are made under it on purpose: their slices borrow the log, and none of them waits.
+//! The lock is a plain `Mutex`: nothing that can block happens while it is held. A pump sends under it
+//! on purpose: the slices borrow the log, and none of the sends waits.
 
 mod audience;
 mod hls;
@@ -39,24 +39,24 @@ pub const STREAM_COST: usize = 2336;
 
 const _: () = assert!(size_of::<Stream>() + size_of::<StreamState>() + 128 <= STREAM_COST);
 
-/// The heap memory that a publish adds, in bytes, apart from what is paid as it comes: what HLS lists
-/// without a block, the first tracks, and lists of headers and versions.
+/// The heap memory that a publish adds, in bytes, apart from data that is paid for as it arrives: the
+/// HLS lists without a block, the first tracks, and lists of headers and versions.
 pub const PUBLISH_COST: usize = FEW_LEN + 3 * TRACKS_COST + 512;
 
 /// The settings and resources that all streams of a server share.
 #[derive(Clone)]
 pub struct StreamSettings {
-    /// Where the logs' blocks come from.
+    /// The arena from which the logs take blocks.
     pub arena: Arena,
     /// How long a log keeps messages for receivers that are behind, in ms, while blocks last.
     pub history: Millis,
-    /// The lag at which a subscriber is moved to a newer keyframe.
+    /// The lag at which a subscriber is moved to a newer keyframe, in ms.
     pub max_lag: Millis,
-    /// How long messages may wait for others before they are sent together, in ms.
+    /// The maximum time that messages may wait for others before they are sent together, in ms.
     pub batch: Millis,
-    /// Whether HLS is served, so that a playlist's worth is kept while memory is free.
+    /// Whether HLS is served, so that segments for a playlist are kept while memory is free.
     pub is_hls_served: bool,
-    /// The working memory of pumps.
+    /// The buffers of pumps.
     pub desks: Desks,
 }
 
@@ -64,16 +64,16 @@ pub struct StreamSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
 
-/// Another publisher has taken over; the connection of this one should end.
+/// Another publisher has taken over, so the connection of the replaced one should end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Superseded;
 
 /// The outcome of a pump.
 #[derive(Debug, Default)]
 pub struct Pumped {
-    /// Whether some socket didn't take all bytes.
+    /// Whether some socket didn't accept all bytes.
     pub has_unsent: bool,
-    /// Messages wait for others (see [`StreamSettings::batch`]).
+    /// Whether messages wait for others (see [`StreamSettings::batch`]).
     pub is_waiting: bool,
     /// Subscribers that were moved to a newer keyframe; to be logged.
     pub skips: Vec<Skip>,
@@ -83,12 +83,12 @@ pub struct Pumped {
     pub gone: Option<HlsViewer>,
 }
 
-/// The work left for a publish that has ended.
+/// The work left after a publish has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outlook {
-    /// The stream has just ended because its publisher did not come back; to be logged.
+    /// Whether the stream has just ended because its publisher did not return; to be logged.
     pub has_ended: bool,
-    /// When to look again at the latest. `None`: the stream is another publisher's or closed.
+    /// The latest time at which to look again. `None`: the stream is another publisher's or closed.
     pub until: Option<Millis>,
 }
 
@@ -96,12 +96,12 @@ pub struct Outlook {
 pub struct Stream {
     key: StreamKey,
     arena: Arena,
-    /// When the publisher was last heard of. Outside the lock, since every read sets it.
+    /// When the publisher was last heard from. Outside the lock, since every read sets it.
     heard: AtomicU64,
     state: Arc<Mutex<StreamState>>,
-    /// Notified when a publisher comes, a subscriber leaves, or the stream ends.
+    /// Notified when a publisher arrives, a subscriber leaves, or the stream ends.
     changed: Signal,
-    /// Notified when a part of a segment is complete for which requests wait, or the stream ends.
+    /// Notified when a segment or part that requests wait for is complete, or the stream ends.
     grown: Signal,
 }
 
@@ -115,7 +115,7 @@ struct StreamState {
 }
 
 impl Stream {
-    /// A stream without publisher and subscribers.
+    /// Creates a stream without a publisher and subscribers.
     pub fn new(key: StreamKey, settings: &StreamSettings) -> Stream {
         Stream {
             key,
@@ -133,13 +133,13 @@ impl Stream {
         }
     }
 
-    /// Its name.
+    /// The stream's name.
     pub fn key(&self) -> &StreamKey {
         &self.key
     }
 
-    /// Offers every subscriber what it hasn't got yet, unless the messages should wait for others. The
-    /// publisher's thread calls this after each read.
+    /// Offers every subscriber the bytes that it hasn't got yet, unless the messages should wait for
+    /// others. The publisher's thread calls this after each read.
     pub fn pump(&self, now: Millis) -> Pumped {
         let state = &mut *lock(&self.state);
         if state.audience.is_waiting(now) {
@@ -154,13 +154,13 @@ impl Stream {
             has_unsent,
             is_waiting: false,
             skips: std::mem::take(&mut state.audience.skips),
-            // Even if nothing came: silence is a finding, too.
+            // Even if nothing arrived, because silence is a finding, too.
             findings: state.take_in(now, |intake, store| intake.examine(is_live, store)),
             gone: state.hls.take_gone(now),
         }
     }
 
-    /// Ends the stream, even if it is published: the server stops.
+    /// Ends the stream, even if it is published, because the server stops.
     pub fn close(&self, now: Millis) {
         let mut state = lock(&self.state);
         state.end(Over::ShuttingDown, now);
@@ -168,7 +168,7 @@ impl Stream {
         self.grown.notify();
     }
 
-    /// Attaches a subscriber. It is sent nothing before it is pumped.
+    /// Attaches a subscriber. It is sent nothing until it is pumped.
     pub fn subscribe(&self, request: JoinRequest, now: Millis) -> Result<(), Closed> {
         let state = &mut *lock(&self.state);
         if state.life.has_ended() {
@@ -179,8 +179,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Does something to a subscriber, then pumps it. True if something is left unsent; the error says
-    /// why it must be removed.
+    /// Applies `act` to a subscriber, then pumps it. Returns whether something is left unsent; the
+    /// error is the reason why it must be removed.
     pub fn with_subscriber(
         &self,
         id: u64,
@@ -192,16 +192,16 @@ impl Stream {
         audience.pump_one(id, &mut state.log, &state.intake, now, act)
     }
 
-    /// Detaches a subscriber; returns what it was sent.
+    /// Detaches a subscriber. Returns what it was sent.
     pub fn leave(&self, id: u64) -> Option<Delivered> {
-        // The thread that waits for a publisher may have waited for this viewer's sake.
+        // The thread that awaits the publisher may have waited only because of this viewer.
         let delivered = lock(&self.state).audience.leave(id)?;
         self.changed.notify();
         Some(delivered)
     }
 
-    /// Closes the stream if it has neither a publisher nor an audience. True if it is closed and need
-    /// not be found any more.
+    /// Closes the stream if it has neither a publisher nor an audience. Returns whether it is closed
+    /// and no longer needs to be found.
     pub(super) fn close_unused(&self, now: Millis) -> bool {
         let mut state = lock(&self.state);
         if state.step(now) == LifeStep::Close {
@@ -210,17 +210,18 @@ impl Stream {
         state.life.is_closed()
     }
 
-    /// The first tracks of the current or last publish by their sequence headers: video, audio.
+    /// The first tracks of the current or last publish, as described by their sequence headers: video,
+    /// audio.
     pub fn track_infos(&self) -> [Option<TrackInfo>; 2] {
         lock(&self.state).intake.track_infos()
     }
 
-    /// Whether the stream is published, or was and is waiting for its publisher.
+    /// Whether the stream is published, or was published and waits for its publisher.
     pub fn was_published(&self) -> bool {
         lock(&self.state).life.generation > 0
     }
 
-    /// The content type of an MP4 file of the stream; `None` while nothing is published that such a
+    /// The content type of an MP4 file of the stream; `None` while nothing is published that an MP4
     /// file can hold.
     pub fn content_type(&self) -> Option<String> {
         let state = lock(&self.state);
@@ -230,12 +231,12 @@ impl Stream {
         (is_there && has_any).then(|| presentation.content_type())
     }
 
-    /// Whether it is published.
+    /// Whether the stream is published.
     pub fn is_live(&self) -> bool {
         lock(&self.state).life.is_live()
     }
 
-    /// The viewer with the next higher number.
+    /// The viewer with the next higher id.
     pub fn viewer_after(&self, id: u64, now: Millis) -> Option<ViewerReport> {
         let state = lock(&self.state);
         let subscriber = state.audience.viewer_after(id, &state.log, now);
@@ -263,7 +264,7 @@ impl Holder for Mutex<StreamState> {
         let mut state = match self.try_lock() {
             Ok(state) => state,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // The thread that works on it gives up blocks itself when it takes the next one.
+            // The thread that holds the lock gives up blocks itself when it takes the next one.
             Err(TryLockError::WouldBlock) => return,
         };
         state.evict(|log| log.give_up(count));
@@ -271,13 +272,14 @@ impl Holder for Mutex<StreamState> {
 }
 
 impl StreamState {
-    /// Does something to the intake, which stores messages in the log.
+    /// Applies `act` to the intake, which stores messages in the log.
     fn take_in<T>(&mut self, now: Millis, act: impl FnOnce(&mut Intake, &mut Store<'_>) -> T) -> T {
         let (log, hls) = (&mut self.log, &mut self.hls);
         act(&mut self.intake, &mut Store { log, hls, now })
     }
 
-    /// Offers all subscribers what there is. True if some socket didn't take all of it.
+    /// Offers all subscribers the bytes that they haven't got yet. Returns whether a socket didn't
+    /// accept all of them.
     fn pump(&mut self, now: Millis) -> bool {
         self.audience.pump(&mut self.log, &mut self.intake, now)
     }
@@ -290,19 +292,19 @@ impl StreamState {
         result
     }
 
-    /// Notes how many viewers of all kinds there are.
+    /// Notes the number of viewers of all kinds.
     fn note_viewers(&mut self, now: Millis) {
         self.audience.note_viewers(self.hls.viewer_count(now));
     }
 
-    /// What is to happen to the stream now.
+    /// Returns the next step in the stream's life.
     fn step(&self, now: Millis) -> LifeStep {
         let hls_for = self.hls.watched_for(now);
         self.life.step(self.audience.len() > 0, hls_for, now)
     }
 
     fn end(&mut self, over: Over, now: Millis) {
-        // First of all, so that no viewer joins any more.
+        // This comes first, so that no viewer joins any more.
         self.life.close();
         self.hls.cut_off();
         self.audience.queue_last_words(over);

@@ -1,6 +1,6 @@
 //! The table: streams by name.
 //!
-//! Its lock is held for look-up, insert and remove only, and never together with a stream's.
+//! Its lock is held for lookup, insertion and removal only, and never together with a stream's.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,10 +12,10 @@ use crate::rtmp::stream_key::StreamKey;
 /// See the module's documentation.
 pub struct StreamTable {
     settings: StreamSettings,
-    /// By name.
+    /// Sorted by name.
     streams: Mutex<Vec<Arc<Stream>>>,
-    /// The counters of names whose streams have gone, in the order in which they went. Locked after
-    /// `streams`, if both are.
+    /// The counters of names whose streams are gone, in the order in which they were removed. Locked
+    /// after `streams`, if both are locked.
     past: Mutex<Vec<(StreamKey, Totals)>>,
 }
 
@@ -23,7 +23,7 @@ pub struct StreamTable {
 const MAX_PAST: usize = 64;
 
 impl StreamTable {
-    /// An empty table whose streams will have these settings.
+    /// Creates an empty table whose streams will have these settings.
     pub fn new(settings: StreamSettings) -> StreamTable {
         StreamTable {
             settings,
@@ -32,9 +32,9 @@ impl StreamTable {
         }
     }
 
-    /// Does something with the stream of this name, which is created if it isn't there.
+    /// Calls `act` with the stream of this name, which is created if there is none.
     ///
-    /// If its last user has just closed the stream, which `act` answers with [`Closed`], the next one
+    /// If its last user has just closed the stream, which `act` reports as [`Closed`], the next stream
     /// takes its place.
     pub fn with<T>(
         &self,
@@ -65,7 +65,7 @@ impl StreamTable {
         Arc::clone(&streams[index])
     }
 
-    /// The stream of this name, if there is one. It may have ended.
+    /// The stream of this name, if there is one. The stream may have ended.
     pub fn find(&self, key: &StreamKey) -> Option<Arc<Stream>> {
         let streams = lock(&self.streams);
         let index = place(&streams, key).ok()?;
@@ -79,8 +79,8 @@ impl StreamTable {
         }
     }
 
-    /// The next stream in the order of names, and the number of streams: for lists that hold no lock
-    /// from one stream to the next.
+    /// The next stream in the order of names, and the number of streams. Lists use this so that they
+    /// hold no lock from one stream to the next.
     pub fn next(&self, after: Option<&StreamKey>) -> (Option<Arc<Stream>>, usize) {
         let streams = lock(&self.streams);
         let from = after.map_or(0, |after| {
@@ -89,8 +89,8 @@ impl StreamTable {
         (streams.get(from).map(Arc::clone), streams.len())
     }
 
-    /// The next name with counters, its stream if there is one, and the counters of earlier streams of
-    /// that name.
+    /// The next name with counters, its stream if there is one, and the counters of earlier streams
+    /// with that name.
     pub fn next_name(
         &self,
         after: Option<&StreamKey>,
@@ -107,13 +107,13 @@ impl StreamTable {
         Some((key, stream, totals))
     }
 
-    /// All streams, by name.
+    /// All streams, sorted by name.
     pub fn streams(&self) -> Vec<Arc<Stream>> {
         lock(&self.streams).clone()
     }
 
     fn remove(&self, stream: &Arc<Stream>) {
-        // Before the table's lock: the two are never held together.
+        // This comes before the table's lock is taken: the two are never held together.
         let report = stream.report(0);
         let mut streams = lock(&self.streams);
         let index = place(&streams, stream.key());
@@ -128,7 +128,7 @@ impl StreamTable {
                 if let Some(index) = known {
                     totals = sum(totals, past.remove(index).1);
                 } else if past.len() == MAX_PAST {
-                    // Prefer the oldest name that no stream has.
+                    // The oldest name without a stream is preferred.
                     let is_idle = |(key, _): &(_, _)| place(&streams, key).is_err();
                     let idle = past.iter().position(is_idle);
                     past.remove(idle.unwrap_or(0));
@@ -139,7 +139,7 @@ impl StreamTable {
     }
 }
 
-/// The index of a stream, or the one where it would have to be.
+/// The index of a stream, or the index at which it would be inserted.
 fn place(streams: &[Arc<Stream>], key: &StreamKey) -> Result<usize, usize> {
     streams.binary_search_by(|stream| stream.key().cmp(key))
 }

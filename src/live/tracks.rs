@@ -1,12 +1,12 @@
-//! The tracks of a stream, as its files announce them. Receivers of RTMP find out as they go, but FLV
-//! and MP4 files declare their tracks at the beginning.
+//! The tracks of a stream, as its files announce them. Receivers of RTMP discover tracks as messages
+//! arrive, but FLV and MP4 files declare theirs at the beginning.
 
 use super::capabilities::Capabilities;
 use super::kind::Kind;
 use super::log::Entry;
 use crate::media::mp4::Presentation;
 
-/// The media that a receiver has to expect.
+/// The media that a receiver must expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Has {
     pub(super) audio: bool,
@@ -26,18 +26,18 @@ impl Has {
 /// The first track of each medium. Immutable: a change makes a new value.
 #[derive(Clone, Debug, Default)]
 pub struct Tracks {
-    /// The version of the preamble from which on they are valid.
+    /// The version of the preamble from which on the tracks are valid.
     pub since: u32,
-    /// The tracks that fit into MP4.
+    /// The tracks that MP4 can hold.
     pub presentation: Presentation,
-    /// The capabilities that the video needs, if there is any.
+    /// The capabilities that the video track needs, if there is one.
     pub video: Option<Capabilities>,
-    /// The capabilities that the audio needs, if there is any.
+    /// The capabilities that the audio track needs, if there is one.
     pub audio: Option<Capabilities>,
 }
 
 impl Tracks {
-    /// Whether they make no difference to receivers.
+    /// Whether receivers notice no difference between the two.
     pub(super) fn is_same_as(&self, other: &Tracks) -> bool {
         self.presentation == other.presentation
             && self.video == other.video
@@ -54,7 +54,7 @@ impl Tracks {
         }
     }
 
-    /// The sample rate in Hz; 0 without audio that fits into MP4.
+    /// The sample rate in Hz; 0 without audio that MP4 can hold.
     pub(super) fn audio_rate(&self) -> u32 {
         let audio = self.presentation.audio.as_ref();
         audio.map_or(0, |audio| audio.sample_rate)

@@ -10,14 +10,15 @@ use super::pool::{AccountSlot, Block, Holder, PLENTY, Pool, PoolState};
 pub struct Account {
     pool: Arc<Pool>,
     number: usize,
-    /// The number of blocks that it might hold when it took the last one.
+    /// The number of blocks that the account was allowed to hold when it took the last one.
     may_hold: usize,
 }
 
 impl Account {
-    /// Opens an account for a client's stream, or for one that isn't published.
+    /// Opens an account for a client's stream, or, without a client, for a stream that isn't published.
     pub(super) fn open(pool: &Arc<Pool>, state: &mut PoolState, client: Option<IpAddr>) -> Account {
-        // Numbers are used again only when all blocks are back, since these say whose they were.
+        // A number is reused only when all of its blocks are back, since each block carries its owner's
+        // number.
         let is_free = |slot: &AccountSlot| !slot.is_open && slot.held == 0;
         let number = state.accounts.iter().position(is_free).unwrap_or_else(|| {
             state.accounts.push(AccountSlot::default());
@@ -36,13 +37,14 @@ impl Account {
         }
     }
 
-    /// Takes a block, unless the account holds what it may: then it has to give up one of its own.
+    /// Takes a block, unless the account holds as many as it may: then it must give up one of its own
+    /// blocks.
     pub fn take(&mut self) -> Option<Block> {
         let pool = &self.pool;
         let mut state = pool.lock();
         let slot = &state.accounts[self.number];
         let (held, protected, owed) = (slot.held, slot.protected, slot.owed());
-        // Blocks that aren't set aside for others.
+        // Free blocks that aren't set aside for other accounts.
         let spare = state.free.len().saturating_sub(state.owed - owed);
         let is_plenty = spare > pool.reserve() + pool.total / 8;
         self.may_hold = if is_plenty {
@@ -65,12 +67,12 @@ impl Account {
         Some(block)
     }
 
-    /// The number of blocks that it might hold when it took the last one.
+    /// The number of blocks that the account was allowed to hold when it took the last one.
     pub fn may_hold(&self) -> usize {
         self.may_hold
     }
 
-    /// Whether it may hold this many blocks now.
+    /// Whether the account may hold this many blocks now.
     pub fn can_hold(&mut self, blocks: usize) -> bool {
         if blocks > self.may_hold {
             let state = self.pool.lock();
@@ -80,7 +82,7 @@ impl Account {
         blocks <= self.may_hold
     }
 
-    /// The number of blocks that it has to give up now, since others need them more.
+    /// The number of blocks that the account must give up now, because others need them more.
     pub fn excess(&self) -> usize {
         let level = self.pool.level.load(Ordering::Relaxed);
         if level == PLENTY {
@@ -89,7 +91,7 @@ impl Account {
         self.pool.lock().accounts[self.number].excess(level)
     }
 
-    /// Whether it has more spare blocks than it may keep.
+    /// Whether the account has more spare blocks than it may keep.
     pub fn has_too_much_spare(&self) -> bool {
         let total = self.pool.total;
         let state = self.pool.lock();
@@ -98,19 +100,20 @@ impl Account {
         let missing = least_free.saturating_sub(state.free.len());
         let excess = missing.max(spare.saturating_sub(total / 2));
         let own = state.accounts[self.number].spare;
-        // It is this account's turn if the accounts would still have too many, or just enough, were
-        // each of them cut to less than this one has.
+        // It is this account's turn if all accounts would still keep at least the allowed number of
+        // spare blocks after each of them was cut to one less than this account keeps.
         excess > 0 && own > 0 && state.spare(own - 1) + excess >= spare
     }
 
-    /// Sets how many of its oldest blocks are spare ones. The next blocks that go home are assumed to
-    /// be these.
+    /// Sets how many of the account's oldest blocks are spare. The next blocks that are returned are
+    /// assumed to be spare ones.
     pub fn set_spare(&mut self, blocks: usize) {
         let mut state = self.pool.lock();
         state.change(self.number, |slot| slot.spare = blocks.min(slot.held));
     }
 
-    /// Sets aside `blocks`, all of which it holds now, up to the most that may be protected.
+    /// Protects `blocks` blocks, all of which the account holds now, up to the maximum that may be
+    /// protected.
     pub fn protect(&mut self, blocks: usize) {
         let total = self.pool.total;
         let mut state = self.pool.lock();
@@ -120,7 +123,7 @@ impl Account {
         state.change(self.number, |slot| slot.protected = blocks);
     }
 
-    /// Sets whether the stream has a publisher. Without one, it gives up all that others need.
+    /// Sets whether the stream has a publisher. Without one, it gives up all blocks that others need.
     pub fn set_running(&mut self, is_running: bool) {
         let mut state = self.pool.lock();
         state.change(self.number, |slot| {
@@ -141,7 +144,7 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         let mut state = self.pool.lock();
-        // Its blocks may still come home.
+        // Blocks of a closed account may still be returned.
         state.change(self.number, |slot| {
             *slot = AccountSlot {
                 held: slot.held,

@@ -1,4 +1,4 @@
-//! The pool behind an arena: its blocks, and what each account holds of them.
+//! The pool behind an arena: its blocks, and how many of them each account holds.
 
 use std::net::IpAddr;
 use std::sync::atomic::AtomicUsize;
@@ -13,21 +13,21 @@ pub const BLOCK_LEN: usize = 16 * 1024;
 /// One block in this many is in the reserve, which no stream may fill.
 pub(super) const RESERVE: usize = 8;
 
-/// No level: there are enough blocks.
+/// The level that limits nothing, because there are enough blocks.
 pub(super) const PLENTY: usize = usize::MAX;
 
-/// The owner of blocks for messages of publishers under assembly.
+/// The owner number of blocks that hold publishers' messages under assembly.
 pub(super) const ASSEMBLY: u32 = u32::MAX;
 
-/// The owner of blocks for messages of other connections.
+/// The owner number of blocks that hold other connections' messages.
 pub(super) const STRANGER: u32 = u32::MAX - 1;
 
 /// See the module's documentation.
 pub(super) struct Pool {
     state: Mutex<PoolState>,
-    /// The number of blocks.
+    /// The total number of blocks.
     pub(super) total: usize,
-    /// The most blocks that an account may keep when others need some, or [`PLENTY`].
+    /// The maximum number of blocks that an account may keep when others need some, or [`PLENTY`].
     pub(super) level: AtomicUsize,
     /// The number of streams that one client may have.
     pub(super) per_client: AtomicUsize,
@@ -39,7 +39,7 @@ pub(super) struct PoolState {
     pub(super) free: Vec<&'static mut [u8]>,
     /// The number of blocks for messages under assembly, which belong to no account.
     pub(super) assembly: usize,
-    /// The number of those that are on loan to connections that don't publish.
+    /// The number of those blocks that are lent to connections that don't publish.
     pub(super) strangers: usize,
     pub(super) accounts: Vec<AccountSlot>,
     /// The number of protected blocks of all accounts.
@@ -48,18 +48,18 @@ pub(super) struct PoolState {
     pub(super) owed: usize,
 }
 
-/// An account, as the pool knows it. The fields count blocks.
+/// The pool's record of an account. The numbers count blocks.
 #[derive(Default)]
 pub(super) struct AccountSlot {
-    /// Its owner is there. Blocks may come home after an account was closed.
+    /// Whether the account has an owner. Blocks may still be returned after it was closed.
     pub(super) is_open: bool,
-    /// Its stream has a publisher.
+    /// Whether its stream has a publisher.
     pub(super) is_running: bool,
     pub(super) held: usize,
-    /// The oldest of those, which no viewer needs yet.
+    /// The number of its oldest blocks that no viewer needs yet.
     pub(super) spare: usize,
     pub(super) protected: usize,
-    /// The client whose stream it is, as long as the account is open.
+    /// The client that publishes the stream, as long as the account is open.
     pub(super) client: Option<IpAddr>,
     pub(super) holder: Option<Weak<dyn Holder>>,
 }
@@ -70,7 +70,7 @@ pub trait Holder: Send + Sync {
     fn give_up(&self, count: usize);
 }
 
-/// A block on loan: [`BLOCK_LEN`] bytes with stale content. Goes home when dropped.
+/// A block on loan: [`BLOCK_LEN`] bytes with stale content. Returns to the pool when dropped.
 pub struct Block {
     bytes: &'static mut [u8],
     home: Arc<Pool>,
@@ -82,13 +82,13 @@ static RETIRED: Mutex<Vec<&'static mut [u8]>> = Mutex::new(Vec::new());
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        // Each block on loan holds a reference to its pool, so all of them are here.
+        // Each block on loan holds a reference to its pool, so all blocks are back by now.
         lock(&RETIRED).append(&mut self.lock().free);
     }
 }
 
 impl Pool {
-    /// A pool of this number of blocks.
+    /// Creates a pool of `total` blocks.
     pub(super) fn new(total: usize) -> Pool {
         let reused = {
             let mut retired = lock(&RETIRED);
@@ -124,19 +124,19 @@ impl Pool {
         })
     }
 
-    /// The number of blocks for messages under assembly, and to hand out until accounts above the level
-    /// have given theirs up.
+    /// The number of blocks in the reserve: for messages under assembly, and to lend out until accounts
+    /// above the level have given up theirs.
     pub(super) fn reserve(&self) -> usize {
         self.total / RESERVE
     }
 
-    /// The number of blocks without which a stream isn't worth publishing.
+    /// The minimum number of blocks with which a stream is worth publishing.
     pub(super) fn least(&self) -> usize {
         (self.total / 32).clamp(2, 8)
     }
 
-    /// The level if this account (a new one for `None`) takes all that it can get, and each other
-    /// account keeps what it holds, but at least `least` blocks.
+    /// Returns the level if the account `asker` (a new one for `None`) takes all blocks that it can
+    /// get, and each other account keeps the blocks that it holds, but at least `least` of them.
     pub(super) fn level_for(&self, state: &PoolState, asker: Option<usize>, least: usize) -> usize {
         let all = self.total.saturating_sub(state.assembly + self.reserve());
         let others = |level: usize| -> usize {
@@ -150,6 +150,7 @@ impl Pool {
         if all >= most && all - most >= high / 2 {
             return all - most;
         }
+        // A binary search for the highest level that leaves enough blocks for the other accounts.
         while low < high {
             let middle = (low + high).div_ceil(2);
             if middle + others(middle) <= all {
@@ -163,7 +164,7 @@ impl Pool {
 }
 
 impl AccountSlot {
-    /// The number of blocks that it may hold at a level.
+    /// Returns the number of blocks that the account may hold at a level.
     fn may_hold(&self, level: usize) -> usize {
         // Without a publisher its newest GOP is of little use to viewers.
         if self.is_running {
@@ -173,26 +174,26 @@ impl AccountSlot {
         }
     }
 
-    /// The number of blocks that it takes at a level.
+    /// Returns the number of blocks that the account claims at a level.
     fn claim(&self, level: usize, least: usize) -> usize {
         let needs = (self.held - self.spare).max(self.protected).max(least);
         needs.min(self.may_hold(level))
     }
 
-    /// The number of blocks that it must give up at a level that isn't [`PLENTY`].
+    /// Returns the number of blocks that the account must give up at a level that isn't [`PLENTY`].
     pub(super) fn excess(&self, level: usize) -> usize {
         let excess = self.held.saturating_sub(self.may_hold(level));
         excess.max(self.spare)
     }
 
-    /// The protected blocks that it doesn't hold.
+    /// The number of protected blocks that the account doesn't hold.
     pub(super) fn owed(&self) -> usize {
         self.protected.saturating_sub(self.held)
     }
 }
 
 impl PoolState {
-    /// The number of spare blocks of all accounts, if each had at most this many.
+    /// The number of spare blocks of all accounts, counting at most `most` of each.
     pub(super) fn spare(&self, most: usize) -> usize {
         self.accounts.iter().map(|slot| slot.spare.min(most)).sum()
     }
@@ -213,7 +214,7 @@ impl Block {
         self.bytes
     }
 
-    /// The bytes, to be written.
+    /// The bytes, for writing.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         self.bytes
     }

@@ -56,7 +56,7 @@ fn an_empty_arena_hands_out_nothing() {
     assert!(arena.take().is_none());
 }
 
-/// `reclaim` must not drop the last reference to a holder while it holds the lock.
+/// `reclaim` must not drop the last reference to a holder while it holds the pool's lock.
 #[test]
 fn holders_may_be_dropped_during_a_reclaim() {
     const ROUNDS: usize = 10_000;
@@ -93,7 +93,8 @@ fn holders_may_be_dropped_during_a_reclaim() {
     assert_eq!(arena.free_blocks(), arena.total_blocks());
 }
 
-/// A naive model of fair shares: blocks go, one by one, to those who hold the fewest.
+/// A naive model of fair shares: blocks are handed out, one by one, to the accounts that hold the
+/// fewest.
 fn fill(needs: &[usize], blocks: usize) -> Vec<usize> {
     let mut got = vec![0; needs.len()];
     for _ in 0..blocks {
@@ -109,8 +110,8 @@ fn fill(needs: &[usize], blocks: usize) -> Vec<usize> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever is needed, and however that changes, each account ends up with what it needs or with as
-    /// much as the largest ones, and hardly any block is left.
+    /// Whatever the accounts need, and however that changes, each ends up with what it needs or with as
+    /// much as the largest accounts, and hardly any block is left.
     #[test]
     fn blocks_are_shared_fairly(
         blocks in 64..400usize,

@@ -1,5 +1,5 @@
-//! Decimal numbers in playlists. A playlist has a hundred of them and is written anew for every request;
-//! `write!` takes several times as long.
+//! Decimal numbers in playlists. A playlist contains a hundred of them and is generated for every
+//! request; `write!` would take several times as long.
 
 use std::fmt::{self, Write};
 

@@ -49,7 +49,7 @@ impl FileName {
         Some(FileName { life, kind })
     }
 
-    /// Writes it as it appears in playlists and URLs.
+    /// Writes the name as it appears in playlists and URLs.
     pub fn write(&self, out: &mut dyn Write) -> fmt::Result {
         let mut shift = 32;
         let life = [0; 8].map(|_: u8| {

@@ -10,28 +10,28 @@ use crate::live::arena::{BLOCK_LEN, Block};
 pub use viewers::HlsViewer;
 use viewers::{MAX_VIEWERS, VIEWER_LEN};
 
-/// Segments and parts that a block has room for. Of segments of 10 s, those of the last 30 s are
-/// listed with 20 parts each; as many stay that were listed before, the open one, and what is left of
-/// the oldest.
+/// The numbers of segments and parts that fit in a block. With segments of 10 s, those of the last 30 s
+/// are listed, with 20 parts each; the block also holds as many that were listed before, the open
+/// segment, and the rest of the oldest one.
 pub(super) const MAX_SEGMENTS: usize = 32;
 pub(super) const MAX_PARTS: usize = 192;
 
-/// Segments and parts that are held without a block: enough for a first playlist.
+/// The numbers of segments and parts that are held without a block: enough for a first playlist.
 const FEW: usize = 4;
 const FEW_PARTS: usize = 16;
 
 const SEGMENT_LEN: usize = record_len(6, 10);
 const PART_LEN: usize = record_len(2, 3);
 
-/// The length of a record of so many numbers of 8 and of 4 bytes.
+/// The length of a record of `long` numbers of 8 bytes and `short` numbers of 4 bytes.
 const fn record_len(long: usize, short: usize) -> usize {
     8 * long + 4 * short
 }
 
-/// Bytes on the heap without a block.
+/// The heap memory of lists without a block, in bytes.
 pub(in crate::live) const FEW_LEN: usize = FEW * SEGMENT_LEN + FEW_PARTS * PART_LEN;
 
-/// Where viewers begin in a block.
+/// The offset of the viewers in a block.
 const VIEWERS_AT: usize = MAX_SEGMENTS * SEGMENT_LEN + MAX_PARTS * PART_LEN;
 
 const _: () = assert!(VIEWERS_AT + MAX_VIEWERS * VIEWER_LEN <= BLOCK_LEN);
@@ -46,7 +46,7 @@ pub(super) struct Lists {
     viewers: usize,
 }
 
-/// The places of a ring buffer that are in use: `len` from `first` on.
+/// The slots of a ring buffer that are in use: `len` of them, from `first` on.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Ring {
     first: usize,
@@ -65,14 +65,13 @@ impl Ring {
 }
 
 impl Lists {
-    /// Whether they lie in a block.
+    /// Whether the lists are in a block.
     pub(super) fn has_block(&self) -> bool {
         self.block.is_some()
     }
 
-    /// Moves them to a block, where they may have their full length, or back to the heap, which has no
-    /// room for viewers and only for the newest segments and parts. Returns the number of parts that
-    /// were dropped.
+    /// Moves the lists to a block, which holds their full length, or back to the heap, which holds only
+    /// the newest segments and parts, and no viewers. Returns the number of parts that were dropped.
     pub(super) fn move_to(&mut self, block: Option<Block>) -> usize {
         let moved = Lists {
             block,
@@ -90,7 +89,7 @@ impl Lists {
         before.parts.len - self.parts.len
     }
 
-    /// The numbers of segments and parts that there is room for.
+    /// The maximum numbers of segments and parts.
     fn capacities(&self) -> (usize, usize) {
         match self.block {
             Some(_) => (MAX_SEGMENTS, MAX_PARTS),
@@ -141,7 +140,7 @@ impl Lists {
         }
     }
 
-    /// A complete segment, counted from the oldest.
+    /// The complete segment at `index`, counted from the oldest.
     pub(super) fn segment(&self, index: usize) -> Option<Segment> {
         if index >= self.segments.len {
             return None;
@@ -222,7 +221,7 @@ impl Lists {
         self.segments.pop_front(self.capacities().0);
     }
 
-    /// A complete part, counted from the oldest.
+    /// The complete part at `index`, counted from the oldest.
     pub(super) fn part(&self, index: usize) -> Option<SegmentPart> {
         if index >= self.parts.len {
             return None;
@@ -239,7 +238,7 @@ impl Lists {
         })
     }
 
-    /// Adds a part. If the list is full, it replaces the oldest one; true if so.
+    /// Adds a part. If the list is full, it replaces the oldest one, and the result is true.
     pub(super) fn push_part(&mut self, part: &SegmentPart) -> bool {
         let (segments, capacity) = self.capacities();
         let is_full = self.parts.len == capacity;

@@ -5,8 +5,8 @@
 //! /live/door/media.m3u8    media playlist: lists the files (see `file_name`)
 //! ```
 //!
-//! Every URI carries the query of the request for the playlist, since that holds the key. A playlist is
-//! written piece by piece, never kept: a client's query appears in it a hundred times.
+//! Every URI carries the query of the playlist's own request, because that holds the key. A playlist is
+//! written piece by piece and never stored: a client's query appears in it a hundred times.
 
 use std::fmt::{self, Display, Write};
 
@@ -20,7 +20,8 @@ use crate::media::mp4::Presentation;
 /// Content type of playlists.
 pub const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
 
-/// Maximum length of a query that URIs carry, in bytes: keys aren't looked for in a longer one.
+/// Maximum length of a query that URIs carry, in bytes. The server doesn't look for keys in a longer
+/// one.
 pub const MAX_QUERY_LEN: usize = 1024;
 
 /// Writes the multivariant playlist of a stream. `media` is the URI of the media playlist.
@@ -65,9 +66,9 @@ pub struct MediaContext<'a> {
     pub life: u32,
     /// The beginning of the server's clock, in ms since 1970.
     pub epoch: u64,
-    /// Follows every name.
+    /// The query that follows every name.
     pub query: Carried<'a>,
-    /// Whether gaps take the place of the segments that a first playlist lacks.
+    /// Whether gaps replace the segments that a first playlist lacks.
     pub is_filled: bool,
 }
 
@@ -161,14 +162,14 @@ impl MediaWriter<'_> {
         Ok(())
     }
 
-    /// Writes what precedes the first part of a segment, and the segment itself.
+    /// Writes the tags that precede the first part of a segment, or the segment itself.
     fn begin_segment(&mut self, segment: &Segment) -> fmt::Result {
         if segment.has_discontinuity {
             self.put("#EXT-X-DISCONTINUITY\n")?;
         }
         self.map(segment.version)?;
-        // Each segment has a date of its own: if only the first one had, those that players derive for
-        // the others would change when it leaves the playlist.
+        // Each segment has its own date: with a date on the first one only, the dates that players
+        // derive for the others would change whenever it leaves the playlist.
         let ms = self.context.epoch + segment.date;
         let fields = calendar::fields(ms / 1_000);
         let before = ["#EXT-X-PROGRAM-DATE-TIME:", "-", "-", "T", ":", ":"];
@@ -238,9 +239,9 @@ impl MediaWriter<'_> {
     }
 }
 
-/// The query of a playlist's URL as the URIs in it carry it, question mark included: without the
-/// playlist's own parameters (RFC 8216bis, 6.2.5), and with anything escaped that would break a
-/// playlist. Empty if the query is longer than [`MAX_QUERY_LEN`] bytes.
+/// The query of a playlist's URL in the form that the playlist's URIs carry: with the question mark,
+/// without the playlist's own parameters (RFC 8216bis, 6.2.5), and with all characters escaped that
+/// would break a playlist. Empty if the query is longer than [`MAX_QUERY_LEN`] bytes.
 #[derive(Clone, Copy)]
 pub struct Carried<'a>(pub &'a str);
 

@@ -11,7 +11,7 @@ use crate::live::out::message::Message;
 use crate::live::out::slices::Slices;
 use crate::media::mp4::FRAGMENT_HEAD_LEN;
 
-/// Maximum number of messages that are passed over under one lock.
+/// Maximum number of messages that are skipped under one lock.
 const STEP: usize = 64;
 
 /// Maximum numbers of bytes and slices that are offered under one lock: the publisher waits meanwhile.
@@ -24,7 +24,7 @@ pub struct FragmentReader {
     next: u64,
     end: u64,
     set: MessageSet,
-    /// Bytes of the next message that were read.
+    /// The number of bytes of the next message that have been read.
     sent: u64,
     /// The number of bytes left.
     pub len: u64,
@@ -38,9 +38,9 @@ pub struct FragmentReader {
 pub struct Evicted;
 
 impl FragmentReader {
-    /// Reads the newest keyframe, due at 0; `None` if there is none.
+    /// Returns a reader of the newest keyframe, which is due at 0; `None` if there is none.
     pub(in crate::live) fn newest_keyframe(log: &Log) -> Option<FragmentReader> {
-        // A keyframe that came in several messages is complete in a later one.
+        // A keyframe that arrived in several messages is complete in a later one.
         const MAX_MESSAGES: usize = 256;
 
         let join_point = log.start_of(true)?;
@@ -58,7 +58,7 @@ impl FragmentReader {
         Some(FragmentReader::new(messages, len, set, base, true))
     }
 
-    /// Reads the messages of `set` within a range, of `len` bytes in all.
+    /// Returns a reader of the messages of `set` within a range, `len` bytes in total.
     pub(super) fn new(
         messages: Range<u64>,
         len: u64,
@@ -77,8 +77,8 @@ impl FragmentReader {
         }
     }
 
-    /// Offers `lead` and what comes next as slices, and advances by what `take` took of them. The heads
-    /// of fragments are made in `room`.
+    /// Offers `lead` and the next bytes of the range to `take` as slices, and advances by the number of
+    /// bytes that it took. `room` is where the heads of fragments are written.
     pub(in crate::live) fn offer(
         &mut self,
         log: &Log,
@@ -127,7 +127,8 @@ impl FragmentReader {
         Ok(Ok(taken))
     }
 
-    /// Skips up to `left` bytes, and reduces `left` by what was skipped. True if there is more to skip.
+    /// Skips up to `left` bytes, and reduces `left` by the number skipped. True if there is more to
+    /// skip.
     pub(in crate::live) fn skip(&mut self, log: &Log, left: &mut u64) -> Result<bool, Evicted> {
         let mut entries = log.entries(self.next);
         for _ in 0..STEP {
@@ -162,7 +163,7 @@ pub(super) fn is_sample(entry: &Entry) -> bool {
     entry.meta.sample.duration > 0
 }
 
-/// The length of a message as a fragment, which isn't made for that.
+/// The length of a message framed as a fragment, computed without framing it.
 pub(super) fn framed_len(entry: &Entry) -> u64 {
     let body_offset = entry.meta.sample.body_offset.into();
     FRAGMENT_HEAD_LEN as u64 + u64::from(entry.len.saturating_sub(body_offset))

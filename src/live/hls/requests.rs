@@ -1,7 +1,7 @@
 //! Requests for playlists and files.
 //!
-//! Nothing here waits for an answer. A request that comes too early is told how long to wait, and looks
-//! again after each change (see `live/stream/hls.rs`):
+//! Nothing here blocks. A request that comes too early is told how long to wait, and looks again after
+//! each change (see `live/stream/hls.rs`):
 //!
 //! ```text
 //! ask -> Look::Answer
@@ -21,14 +21,16 @@ use crate::live::out::format::mp4::Base;
 use crate::live::tracks::Tracks;
 use crate::live::{Millis, When};
 
-/// How long a request waits for the first segment, or for more if players need more to start with, in
-/// ms: enough for any segment, and less than most players wait.
+/// The time that a request waits for the first segment, or for more segments if players need more to
+/// start, in ms: enough for any segment, and less than most players wait.
 const FIRST_WAIT: Millis = 12_000;
 
-/// How long a request waits for the return of the publisher before the client has to ask again, in ms.
+/// The time that a request waits for the return of the publisher before the client has to ask again, in
+/// ms.
 const RETURN_WAIT: Millis = 5_000;
 
-/// How long a request waits for what comes next, in target durations (RFC 8216bis, 6.2.5.2).
+/// The time that a request waits for the next segment or part, in target durations (RFC 8216bis,
+/// 6.2.5.2).
 const MAX_WAIT: Millis = 3;
 
 /// A request for a playlist or a file.
@@ -36,9 +38,9 @@ const MAX_WAIT: Millis = 3;
 pub enum HlsRequest {
     /// The multivariant playlist.
     Multivariant,
-    /// The media playlist, once it contains what is wanted.
+    /// The media playlist, once it contains the segment or part that is wanted, if any.
     Media(Option<Wanted>),
-    /// A file that it lists.
+    /// A file that the media playlist lists.
     File(FileName),
 }
 
@@ -75,25 +77,25 @@ pub struct Playlist {
     pub life: u32,
     /// The tracks of the newest segment.
     pub tracks: Arc<Tracks>,
-    /// The request was the viewer's first one.
+    /// Whether the request was the viewer's first one.
     pub is_new_viewer: bool,
 }
 
 /// The outcome of a request.
 #[derive(Clone, Debug)]
 pub enum Look {
-    /// Its answer.
+    /// The answer to the request.
     Answer(Answer),
-    /// The answer isn't there yet.
+    /// The answer isn't available yet.
     Wait {
-        /// How long the request may wait in all, in ms.
+        /// How long the request may wait in total, in ms.
         limit: Millis,
         /// The changes that this look has taken into account, as counted by `Hls::changes`.
         seen: u32,
     },
 }
 
-/// Why a request has no answer.
+/// The reason why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unavailable {
     /// The file doesn't exist, or no longer exists.
@@ -102,12 +104,12 @@ pub enum Unavailable {
     TooFar,
     /// Nothing of the stream fits into MP4.
     NoCodec,
-    /// The arena has no memory for what playlists list.
+    /// The arena has no memory for the lists of segments and parts.
     NoMemory,
 }
 
 impl Hls {
-    /// Answers a request, or says how long it has to wait.
+    /// Answers a request, or returns how long it has to wait.
     pub(in crate::live) fn ask(
         &mut self,
         request: HlsRequest,
@@ -118,23 +120,24 @@ impl Hls {
         self.look_again(request, asker, false, stream)
     }
 
-    /// A request begins to wait. Until it ends, the stream counts as watched.
+    /// Notes that a request begins to wait. Until it no longer waits, the stream counts as watched.
     pub(in crate::live) fn begin_wait(&mut self) {
         self.waiting += 1;
     }
 
-    /// A request no longer waits.
+    /// Notes that a request no longer waits.
     pub(in crate::live) fn end_wait(&mut self, now: Millis) {
         self.waiting -= 1;
         self.asked = self.asked.max(When::at(now));
     }
 
-    /// The tracks of an init segment. This is no request: it doesn't show that anybody watches.
+    /// The tracks of an init segment. The call doesn't count as a request that shows that somebody
+    /// watches.
     pub(in crate::live) fn init(&self, version: u64) -> Option<Arc<Tracks>> {
         self.versions.tracks(version).map(Arc::clone)
     }
 
-    /// Notes that the stream is watched, and makes sure that the segments to come are kept.
+    /// Notes that the stream is watched, and makes sure that future segments are kept.
     fn note_request(
         &mut self,
         request: HlsRequest,
@@ -155,6 +158,7 @@ impl Hls {
             self.segments.lists.move_to(Some(block));
         }
         self.life.get_or_insert_with(asker.nonce);
+        // From the first request on, no message that HLS needs is spare.
         if !self.is_watched(asker.now) {
             stream
                 .log
@@ -167,7 +171,8 @@ impl Hls {
         Ok(())
     }
 
-    /// Looks for the answer to a request that waits. `is_last`: it doesn't wait any longer.
+    /// Looks again for the answer to a waiting request. `is_last`: whether the request won't wait any
+    /// longer.
     pub(in crate::live) fn look_again(
         &mut self,
         request: HlsRequest,
@@ -209,9 +214,10 @@ impl Hls {
             match self.segments.has(wanted) {
                 Lookup::Found(()) => {}
                 Lookup::Missing => return Err(Unavailable::TooFar),
-                // While the publisher is away, requests that have waited get what there is.
+                // While the publisher is away, requests that have waited get the current playlist.
                 Lookup::NotYet if is_last && !stream.is_live => {}
-                // A playlist without what is wanted would be no answer (RFC 8216bis, 6.2.5.2).
+                // A playlist without the wanted segment or part would be no answer (RFC 8216bis,
+                // 6.2.5.2).
                 Lookup::NotYet => return Ok(self.wait(limit)),
             }
         }
@@ -281,7 +287,8 @@ impl Hls {
         Ok(Look::Answer(Answer::Media(reader)))
     }
 
-    /// How long a request waits for what comes next, once there is a target duration.
+    /// The time that a request waits for the next segment or part, in ms; `None` before there is a
+    /// target duration.
     pub(super) fn max_wait(&self) -> Option<Millis> {
         let target = self.segments.target?;
         Some(Millis::from(target) * 1_000 * MAX_WAIT)

@@ -19,14 +19,15 @@ pub(crate) struct MediaSample {
     pub len: u32,
     /// Version of the init segment that it needs.
     pub version: u32,
-    /// Video, or else audio.
+    /// Whether it is video; otherwise it is audio.
     pub is_video: bool,
-    /// The init segment of the open segment has its track.
+    /// Whether the init segment of the open segment describes its track.
     pub fits: bool,
-    /// Belongs to the main track of the open segment: video, or audio if there is no video. Its
-    /// segments and parts begin with such samples.
+    /// Whether it belongs to the main track of the open segment: video, or audio if there is no video.
+    /// Segments and parts begin with samples of the main track.
     pub is_main: bool,
-    /// A segment of its version may begin here: a keyframe, or any audio frame if there is no video.
+    /// Whether a segment of its version may begin here: at a keyframe, or at any audio frame if there
+    /// is no video.
     pub is_join_point: bool,
 }
 
@@ -46,7 +47,7 @@ impl MediaSample {
 /// segment while the video of this one goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MessageSet {
-    /// First message number and end.
+    /// The number of the first message, and the number after the last one.
     pub(super) video: (u64, u64),
     pub(super) audio: (u64, u64),
 }
@@ -88,9 +89,9 @@ pub struct Segment {
     /// Media sequence number, counted from 1 through the stream's life: hls.js 1.7 doesn't notice
     /// that it has fetched the parts of a segment 0.
     pub number: u64,
-    /// The range of messages that contains its own.
+    /// The range of messages that contains those of the segment.
     pub messages: Range<u64>,
-    /// Its own messages within that range.
+    /// Selects the segment's messages within that range.
     pub(super) set: MessageSet,
     /// Decode time of its first frame, in ms.
     pub start: u64,
@@ -102,9 +103,9 @@ pub struct Segment {
     pub version: u32,
     /// The number of discontinuities before its own through the stream's life.
     pub discontinuities: u32,
-    /// Doesn't continue where the previous segment ended.
+    /// Whether it doesn't continue where the previous segment ended.
     pub has_discontinuity: bool,
-    /// Begins with a keyframe.
+    /// Whether it begins with a keyframe.
     pub is_independent: bool,
     /// Exact length of its file.
     pub bytes: u64,
@@ -117,7 +118,7 @@ pub struct Segment {
 /// A part of a segment ("partial segment" in RFC 8216bis).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentPart {
-    /// The range of messages that contains its own; the segment's set tells which these are.
+    /// The range of messages that contains those of the part; the segment's set selects them.
     pub messages: Range<u64>,
     /// Decode time of its first frame, in ms.
     pub start: u64,
@@ -125,6 +126,6 @@ pub struct SegmentPart {
     pub duration: u32,
     /// Exact length of its file.
     pub bytes: u32,
-    /// Begins with a keyframe.
+    /// Whether it begins with a keyframe.
     pub is_independent: bool,
 }

@@ -1,6 +1,6 @@
-//! Segments and parts of a stream: ranges of the log's messages, noted as these are appended.
+//! Segments and parts of a stream: ranges of the log's messages, recorded as the messages are appended.
 //!
-//! Only where each one begins and ends is stored:
+//! Only their boundaries are stored:
 //!
 //! ```text
 //! log        K a v v a v v a v K v a v v a v v a v K v a     K keyframe, v other video, a audio
@@ -13,10 +13,10 @@
 //! begins there isn't independent. A part ends before the frame that would make it longer than the
 //! part target, and before a keyframe if it is nearly that long.
 //!
-//! A change of a decoder configuration takes a new init segment, and with it a new segment, which
+//! A change of a decoder configuration needs a new init segment, and with it a new segment, which
 //! begins at a keyframe too. Until then the open segment continues with the tracks that its own init
-//! segment describes; messages that don't fit are left out of it. But audio that arrives shortly
-//! before the keyframe belongs to the segment that begins there:
+//! segment describes; messages that don't fit are left out of it. But audio that arrives shortly before
+//! the keyframe belongs to the segment that begins there:
 //!
 //! ```text
 //! log        K a v a v h A v A K A v A      h: the audio A needs another configuration than a
@@ -59,12 +59,13 @@ const PART_STEP: u16 = 75;
 /// See the module's documentation.
 #[derive(Default)]
 pub(crate) struct Segments {
-    /// Complete segments; complete parts, also those of the open segment; viewers.
+    /// The complete segments, the complete parts (including those of the open segment), and the
+    /// viewers.
     pub(super) lists: Lists,
     open: Option<OpenSegment>,
-    /// Belongs to the next segment.
+    /// Audio that belongs to the next segment.
     early: Option<EarlyAudio>,
-    /// The number of parts that were dropped, and so the number of the first one held.
+    /// The number of parts that were dropped, which is also the number of the first part held.
     first_part: u64,
     /// Number of the segment that began last.
     begun: u64,
@@ -79,7 +80,7 @@ pub(crate) struct Segments {
     part_target: Option<u32>,
     /// The longest interval between two frames of the last segment, in ms.
     step: u16,
-    /// When the newest frame was due, and how long after the one before it, in ms.
+    /// When the newest frame was due, and the time since the previous frame was due, in ms.
     newest_due: u64,
     interval: u32,
     /// Parts before this one were cut for another part target.
@@ -87,7 +88,7 @@ pub(crate) struct Segments {
     /// Segments before this one are no longer listed.
     listed_from: u64,
     /// The number of segments that the first playlist lacked and that haven't left it since, and their
-    /// length in seconds, which is 0 before the first playlist.
+    /// length in seconds. The length is 0 before the first playlist.
     missing: (u8, u8),
     /// Longest playlist so far, in ms.
     longest_listed: u32,
@@ -96,8 +97,8 @@ pub(crate) struct Segments {
 }
 
 impl Segments {
-    /// Adds a message. Cuts segments of a long GOP that take more than `max_bytes`. True if a segment
-    /// has begun, or if a segment or part is complete now.
+    /// Adds a message. Cuts a long GOP when its segment holds more than `max_bytes`. Returns whether a
+    /// segment has begun, or a segment or part has become complete.
     pub(crate) fn add(&mut self, sample: &MediaSample, max_bytes: u64) -> bool {
         let mut is_news = false;
         let sample = &self.placed(sample);
@@ -118,13 +119,13 @@ impl Segments {
         is_news
     }
 
-    /// Drops the audio for the next segment: what follows doesn't continue it.
+    /// Drops the audio for the next segment, because the media that follow don't continue it.
     pub(crate) fn forget_early_audio(&mut self) {
         self.early = None;
     }
 
-    /// Ends the open segment because the publisher is gone, so that what follows is discontinuous.
-    /// True if a segment is complete now.
+    /// Ends the open segment because the publisher is gone, and makes the next segment discontinuous.
+    /// Returns whether a segment has become complete.
     pub(crate) fn cut_off(&mut self) -> bool {
         self.early = None;
         if self.open.is_none() {
@@ -135,7 +136,7 @@ impl Segments {
         is_news
     }
 
-    /// Drops what is no longer in the log.
+    /// Drops the segments and parts that are no longer in the log.
     pub(crate) fn prune(&mut self, log_start: u64) {
         while (self.lists.segment(0)).is_some_and(|oldest| oldest.messages.start < log_start) {
             self.lists.pop_segment();
@@ -151,15 +152,16 @@ impl Segments {
         }
     }
 
-    /// Drops all but what a first playlist lists, and gives up the block: the stream isn't watched.
+    /// Drops everything except what a first playlist lists, and gives up the block, because the stream
+    /// isn't watched.
     pub(crate) fn shrink(&mut self) {
         if self.lists.has_block() {
             self.first_part += self.lists.move_to(None) as u64;
         }
     }
 
-    /// Promises a target duration, unless there is one, as soon as there is a segment to list. It is
-    /// that of the segments so far, of which a first playlist shows the newest.
+    /// Promises a target duration as soon as there is a segment to list, unless one is promised
+    /// already. It is computed from the segments so far, of which a first playlist lists the newest.
     pub(crate) fn promise(&mut self) -> bool {
         if self.target.is_none() && self.lists.segments.len > 0 {
             let held = self.lists.all_segments().map(|segment| segment.duration);
@@ -184,7 +186,7 @@ impl Segments {
         }
     }
 
-    /// Sets the part target for frames that come as often as those of the last segment: every part of a
+    /// Sets the part target for frames as frequent as those of the last segment: every part of a
     /// segment but the last must have at least 85 % of it, whatever the interval to the next frame.
     fn set_part_target(&mut self) {
         let target = match self.step {
@@ -213,7 +215,7 @@ impl Segments {
         self.first_part + self.lists.parts.len as u64
     }
 
-    /// Makes what comes next a discontinuity, also in time.
+    /// Makes the next segment a discontinuity, also in its date.
     fn forget_date(&mut self) {
         (self.delay, self.least) = (None, None);
         self.is_cut_off = true;

@@ -17,8 +17,8 @@ pub(super) struct Versions {
 }
 
 impl Versions {
-    /// Returns the version of these tracks, which is a new one if they have changed. `are_new`: until now
-    /// not all of them were known.
+    /// Returns the version of these tracks, which is a new one if they have changed. `are_new`: whether
+    /// not all of them were known until now.
     pub(super) fn version_of(
         &mut self,
         tracks: &Arc<Tracks>,
@@ -31,7 +31,7 @@ impl Versions {
             if Arc::ptr_eq(known, tracks) {
                 return *newest;
             }
-            // Until there is a playlist, no client has seen the tracks without audio that comes late.
+            // Until there is a playlist, no client has seen the tracks without audio that arrives late.
             if known.presentation == tracks.presentation
                 || may_change && has_only_gained_audio(known, tracks)
             {
@@ -79,8 +79,8 @@ impl Versions {
         true
     }
 
-    /// Drops versions that no segment needs, and those whose configurations take too much memory: then
-    /// fewer segments are listed.
+    /// Drops versions that no segment needs, and those whose configurations take too much memory, so
+    /// that fewer segments are listed.
     pub(super) fn forget_unused(&mut self, segments: &mut Segments) {
         let config_len = |tracks: &Arc<Tracks>| tracks.presentation.config_len();
         while self.held.len() > 2 && self.all().map(config_len).sum::<usize>() > MAX_CONFIGS_LEN {

@@ -1,7 +1,7 @@
-//! Counters of what a publisher sent: bytes, messages, rates, and what the doctor finds in them.
+//! Counters of what a publisher sent: bytes, messages, rates, and the doctor's findings about them.
 //!
-//! The publisher's thread counts under the stream's lock: a few additions per message, nothing is
-//! allocated, and no floating point.
+//! The publisher's thread counts under the stream's lock: a few additions per message, without
+//! allocation or floating point.
 
 use super::doctor::Doctor;
 use super::frame_rate::FrameRate;
@@ -11,8 +11,8 @@ use crate::live::report::{StreamReport, Totals, TrackReport};
 use crate::live::{Millis, copy_front};
 use crate::media::{Medium, TrackInfo};
 
-/// The bytes of a message that are kept to recognize its codec: the tag header, and the header of an
-/// MP3 frame or the like.
+/// The number of bytes of a message that are kept to recognize its codec: the tag header, and the
+/// beginning of the body, such as the header of an MP3 frame.
 const SAMPLE_LEN: usize = 16;
 
 /// See the module's documentation. Lives as long as the stream, through all publishers.
@@ -35,13 +35,13 @@ struct Arrived {
     bytes: u64,
     messages: u64,
     rate: ByteRate,
-    /// How a recent message begins.
+    /// The first bytes of a recent message.
     sample: [u8; SAMPLE_LEN],
     sample_len: usize,
 }
 
 impl Arrivals {
-    /// Another publisher begins.
+    /// Begins the publish of another publisher.
     pub(super) fn begin_publish(&mut self, now: Millis) {
         // Only the totals survive, for counters that never go back.
         *self = Arrivals {
@@ -51,7 +51,7 @@ impl Arrivals {
         };
     }
 
-    /// Counts a message, whatever becomes of it.
+    /// Counts a message, whether or not it is stored.
     pub(super) fn note_message<'a>(
         &mut self,
         medium: Medium,
@@ -72,7 +72,7 @@ impl Arrivals {
         self.doctor.note_message(medium, now);
     }
 
-    /// Notes a frame of the first video track that has its place in time.
+    /// Notes a frame of the first video track with its timestamp on the stream's clock.
     pub(super) fn note_video_frame(&mut self, is_keyframe: bool, timestamp: u32, now: Millis) {
         let frames = &mut self.frame_rate;
         let step = frames.step_to(timestamp, now);
@@ -94,7 +94,7 @@ impl Arrivals {
         });
     }
 
-    /// The part of a report that is about what came.
+    /// The part of a report that describes the received media.
     pub(super) fn report(&self, now: Millis) -> StreamReport {
         let age = now.saturating_sub(self.since);
         StreamReport {

@@ -5,23 +5,23 @@ use crate::live::preamble::Slot;
 use crate::media::tag::TagKind;
 use crate::media::tag::tracks::TrackMessage;
 
-/// The classes of messages.
+/// The class of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
-    /// Part of the preamble from now on.
+    /// A header, which is part of the preamble from now on.
     Header(Slot),
     /// A video frame at which a decoder can start.
     Keyframe,
     /// Any other frame of video or audio.
     Frame,
-    /// More of a video frame, or what belongs to no frame.
+    /// A later part of a video frame, or data that belongs to no frame.
     Rest,
     /// Neither header nor media, such as the end of a sequence.
     Other,
 }
 
-/// Classifies a message by its header. `None` if it is useless to players. What the units of a frame
-/// say is judged in `frames`.
+/// Classifies a message by its header. `None` if it is useless to players. The units of a frame are
+/// judged in `frames`.
 pub(super) fn classify(kind: Kind, message: &TrackMessage) -> Option<Class> {
     let track = message.track_id;
     Some(match message.kind {
@@ -29,7 +29,7 @@ pub(super) fn classify(kind: Kind, message: &TrackMessage) -> Option<Class> {
         TagKind::SequenceHeader => Class::Header(Slot::Video(track)),
         TagKind::Metadata => Class::Header(Slot::VideoMetadata(track)),
         TagKind::MultichannelConfig => Class::Header(Slot::AudioChannels(track)),
-        // Players start with track 0; the others follow it.
+        // Players start with track 0. The other tracks follow it.
         TagKind::Frames if message.is_keyframe && track == 0 => Class::Keyframe,
         TagKind::Frames => Class::Frame,
         TagKind::SequenceEnd => Class::Other,

@@ -1,10 +1,10 @@
-//! The publisher's clock: the timestamps that messages get in the log.
+//! The publisher's clock: assigns the timestamps that messages get in the log.
 //!
-//! A message of the first publisher usually keeps its timestamp, and later publishers' get a constant
-//! added: the first message of a publisher is placed as much later than the last one before it as time
-//! has passed. But the timestamps of cameras jump when they fetch the time from the network, restart at
-//! 0 after a hiccup, are cut to 24 or 31 bits, or differ between audio and video. Then the constant
-//! changes, and the stream goes on:
+//! A message of the first publisher usually keeps its timestamp, and messages of later publishers get a
+//! constant added: the first message of a publisher is placed after the last message before it, by the
+//! time that has passed between them. But the timestamps of cameras jump when they fetch the time from
+//! the network, restart at 0 after a hiccup, are cut to 24 or 31 bits, or differ between audio and
+//! video. Then the constant changes, and the stream goes on:
 //!
 //! ```text
 //! came     video 1000  audio 1010  audio 1030 | video 81040  audio 81050  video 81080
@@ -17,23 +17,23 @@
 //!
 //! * not before the newest timestamp of its own track (audio or video; several tracks of a kind share
 //!   a clock), and
-//! * not after the newest one of the stream, plus the time since that came, plus the delay that a
-//!   network outage has left (what it held back comes in a burst, perhaps with a gap where the encoder
-//!   dropped something).
+//! * not after the newest timestamp of the stream, plus the time since that arrived, plus the delay that
+//!   a network outage has left (held-back messages arrive in a burst, perhaps with a gap where the
+//!   encoder dropped some).
 //!
-//! Smaller steps are no jumps, however fast they follow each other: they may be those of a file that is
-//! pushed faster than it plays. After a jump the track goes on where the wall clock is. The other track
-//! usually jumps by the same, a moment later: it gets the very same constant as soon as that fits better
-//! than its own, so that audio and video stay in sync to the ms.
+//! Smaller steps are no jumps, however fast they follow each other: they may come from a file that is
+//! pushed faster than it plays. After a jump the track continues at the wall clock. The other track
+//! usually jumps by the same amount, a moment later: it gets exactly the same constant as soon as that
+//! fits better than its own, so that audio and video stay in sync to the millisecond.
 //!
-//! A clock that stands still, or that runs several times too fast, can't be used (see `pace`). Once that
-//! is known, messages are placed where the wall clock is, for all receivers alike, RTMP players
-//! included: no container can hold two frames with one time, and no player can keep up with timestamps
-//! that run ahead of time. The same goes for a clock that is too slow if the audio proves it, since there
-//! would be more audio than time for it. Without audio a slow clock is only reported.
+//! A clock that stands still, or that runs several times too fast, can't be used (see `pace`). Once
+//! that is known, messages are placed at the wall clock, for all receivers alike, including RTMP
+//! players: no container can hold two frames with one time, and no player can keep up with timestamps
+//! that run ahead of real time. The same applies to a clock that is too slow if the audio proves it,
+//! since there would be more audio than time for it. Without audio, a slow clock is only reported.
 //!
 //! Invariants: within a publish, no track goes back by more than [`TOLERANCE`]; without a jump, and
-//! while the clock can be used, the placed timestamp is the one that came plus a constant.
+//! while the clock can be used, the placed timestamp is the received one plus a constant.
 
 mod pace;
 
@@ -42,30 +42,30 @@ use crate::live::finding::ClockRepair;
 use crate::live::kind::Kind;
 use pace::Pacer;
 
-/// How far outside of its natural range a timestamp may be, in ms.
+/// The maximum distance of a timestamp from its natural range that is no jump, in ms.
 const TOLERANCE: i64 = 3_000;
 
 /// A timestamp that is further outside than this, in ms, gets the other track's constant if that fits
-/// better. Less than [`TOLERANCE`], since a jump of about that may be a little above it for one track
-/// and a little below for the other.
+/// better. Less than [`TOLERANCE`], since a jump of about that size may exceed it slightly for one
+/// track and fall slightly below it for the other.
 const DOUBTFUL: i64 = 1_000;
 
-/// How far outside a timestamp may be after a change of the constant for which there is no other
-/// evidence, in ms.
+/// The maximum distance of a timestamp from its natural range after a change of the constant for which
+/// there is no other evidence, in ms.
 const EXACT: i64 = 500;
 
 /// The smallest step of the timestamps from one publisher to the next, in ms.
 const MIN_SEAM: i64 = 40;
 
-/// The largest difference between the wall clock and a track's usual step that may be jitter of the
-/// network, in ms.
+/// The largest difference between the wall clock and a track's usual step that may be network jitter,
+/// in ms.
 const JITTER: i64 = 200;
 
 /// The longest delay that a network outage may leave behind, in ms.
 const MAX_DELAY: i64 = 60_000;
 
-/// Where clocks wrap to 0: FLV timestamps of 24 bits (4.66 h), and the positive half of 32 bits
-/// (24.9 days).
+/// The values at which clocks wrap to 0: FLV timestamps of 24 bits (4.66 h), and the positive half of
+/// 32 bits (24.9 days).
 const WRAPS: [u32; 2] = [1 << 24, 1 << 31];
 
 /// See the module's documentation. Lives as long as the stream, through all publishers.
@@ -75,18 +75,18 @@ pub(super) struct Clock {
     newest: Option<Placed>,
     /// The tracks of the current publisher: audio, video.
     tracks: [Option<TrackClock>; 2],
-    /// The newest timestamp of the publisher before.
+    /// The newest timestamp of the previous publisher.
     seam: Option<u32>,
-    /// How much later messages come than at best, in hundredths of ms.
+    /// How much later messages arrive than in the best case, in hundredths of a millisecond.
     delay: i64,
-    /// How much the last jump changed a track's constant.
+    /// The change of a track's constant at the last jump.
     shift: u32,
     /// The number of jumps.
     total: u32,
-    /// The last jump, unless it was reported.
+    /// The last jump, unless it has been reported.
     pub(super) repair: Option<ClockRepair>,
     pub(super) pacer: Pacer,
-    /// Added to the time of arrival when it takes the place of timestamps, wrapping.
+    /// The number that is added to the time of arrival when that replaces timestamps, wrapping.
     lead: u32,
 }
 
@@ -107,17 +107,17 @@ struct Constant {
 #[derive(Clone, Copy)]
 struct TrackClock {
     constant: Constant,
-    /// How much its first message was ahead of the wall clock, in ms, wrapping.
+    /// How far its first message was ahead of the wall clock, in ms, wrapping.
     lead: u32,
     newest: Placed,
     /// The step from one message to the next, in ms; 0 before there are two.
     usual_step: i32,
-    /// Timestamps below this one are raised to it, until the first that isn't.
+    /// Timestamps below this one are raised to it, until the first timestamp that isn't below it.
     floor: Option<u32>,
 }
 
 impl Clock {
-    /// Another publisher begins.
+    /// Begins the publish of another publisher.
     pub(super) fn begin_publish(&mut self) {
         *self = Clock {
             newest: self.newest,
@@ -127,7 +127,7 @@ impl Clock {
         };
     }
 
-    /// The newest timestamp that was placed.
+    /// The newest timestamp that was assigned.
     pub(super) fn newest(&self) -> Option<u32> {
         self.newest.map(|newest| newest.timestamp)
     }
@@ -136,7 +136,7 @@ impl Clock {
     pub(super) fn place(&mut self, kind: Kind, timestamp: u32, now: Millis) -> u32 {
         let index = usize::from(kind != Kind::Audio);
         if self.pacer.note(index, timestamp, now) {
-            // Never backward, and never before the audio that was counted so far.
+            // Never backward, and never before the audio counted so far.
             let newest = self.newest().unwrap_or(0);
             let tracks = self.tracks.iter().flatten();
             let mut wall = tracks.map(|track| track.wall_clock(now));
@@ -162,6 +162,8 @@ impl Clock {
             Some(track) if track.constant.ms == constant.ms => track.floor,
             Some(track) => Some(track.newest.timestamp),
         };
+        // After a seam or a change of the constant, timestamps may be slightly too low. They are
+        // raised, so that the track doesn't go back.
         if let Some(least) = floor {
             if (-TOLERANCE..0).contains(&difference(placed, least)) {
                 placed = least;
@@ -189,7 +191,7 @@ impl Clock {
     }
 
     /// Returns the timestamp of a message that says nothing about the publisher's clock: headers often
-    /// have time 0 where the media around them doesn't.
+    /// have timestamp 0 when the media around them don't.
     pub(super) fn place_beside(&self, kind: Kind, timestamp: u32) -> u32 {
         let [audio, video] = self.tracks;
         let track = match kind {
@@ -204,7 +206,7 @@ impl Clock {
         placed.filter(fits).unwrap_or(newest)
     }
 
-    /// The constant of a publisher's first message.
+    /// Returns the constant of a publisher's first message.
     fn first_constant(&mut self, timestamp: u32, last: Option<Placed>, now: Millis) -> Constant {
         self.seam = last.map(|last| last.timestamp);
         self.delay = 0;
@@ -217,8 +219,8 @@ impl Clock {
         }
     }
 
-    /// The constant of a later message: `own`, which is the one before (or the other track's), unless
-    /// the timestamp jumps.
+    /// Returns the constant of a later message: `own`, which is the track's previous one (or the other
+    /// track's), unless the timestamp jumps.
     fn constant(
         &mut self,
         timestamp: u32,
@@ -230,7 +232,7 @@ impl Clock {
     ) -> Constant {
         // The natural range of a timestamp, in ms relative to `newest`.
         let from = match (track, other) {
-            // The second track may come after all of a burst of the first.
+            // The second track may begin after a whole burst of the first.
             (None, Some(first)) => first.wall_clock(now),
             (track, _) => track.map_or(newest, |track| track.newest).timestamp,
         };
@@ -244,7 +246,7 @@ impl Clock {
         if jump <= DOUBTFUL {
             return own;
         }
-        // Constants with a known cause are exact, which the time of arrival isn't: the other track's, the
+        // Constants with a known cause are exact, unlike the time of arrival: the other track's, the
         // last jump (by this track too, or back again), and a wrap of the clock.
         let toggled = if own.is_shifted {
             own.plus(self.shift.wrapping_neg(), false)
@@ -257,6 +259,7 @@ impl Clock {
         let is_expected = other.is_some_and(|other| other.constant.is_shifted != own.is_shifted);
         let allowed = if is_expected { TOLERANCE } else { EXACT };
         let best = known.into_iter().chain(wraps).min_by_key(misses_by);
+        // Another constant must fit clearly better: it at least halves the distance.
         if let Some(best) = best.filter(|best| misses_by(best) <= allowed.min(jump / 2)) {
             let is_wrap = wraps.iter().any(|wrap| wrap.ms == best.ms);
             if is_wrap && other.is_none_or(|other| other.constant.ms != best.ms) {
@@ -273,13 +276,14 @@ impl Clock {
         own.plus(change, is_shifted)
     }
 
-    /// Where the next message of a track should be if only the wall clock can be trusted.
+    /// Returns where the next message of a track should be if only the wall clock can be trusted.
     fn expected(&self, newest: Placed, track: Option<TrackClock>, now: Millis) -> u32 {
         let Some(track) = track else {
             return later(newest.timestamp, newest.elapsed(now));
         };
-        // As late as time has passed, or by the usual step if that is nearly the same. Less if the stream
-        // is ahead of the wall clock: otherwise each jump within a burst would add to the players' lag.
+        // Later by the time that has passed, or by the usual step if that is nearly the same. By less
+        // if the stream is ahead of the wall clock: otherwise each jump within a burst would add to the
+        // players' lag.
         let usual = i64::from(track.usual_step);
         let most = track.newest.elapsed(now).max(usual).max(1);
         let mut step = difference(track.wall_clock(now), track.newest.timestamp);
@@ -293,7 +297,8 @@ impl Clock {
         expected
     }
 
-    /// Notes a change of a track's constant. If it had one, the other track is expected to follow.
+    /// Notes a change of a track's constant. If the track had one before, the other track is expected
+    /// to follow.
     fn set_shift(&mut self, change: u32, track: Option<TrackClock>) {
         if track.is_some() {
             self.shift = change;
@@ -309,7 +314,7 @@ impl Clock {
         });
     }
 
-    /// Notes the newest timestamp of the stream, and how late it came.
+    /// Notes the newest timestamp of the stream and its delay.
     fn note(&mut self, timestamp: u32, now: Millis) -> Placed {
         let placed = Placed {
             timestamp,
@@ -320,7 +325,8 @@ impl Clock {
             if step <= 0 {
                 return placed;
             }
-            // A hundredth is forgotten, since the seconds of two clocks are never of quite the same length.
+            // A hundredth is forgotten, because the seconds of two clocks never have exactly the same
+            // length.
             let elapsed = newest.elapsed(now);
             self.delay = (self.delay + elapsed * 99 - step * 100).clamp(0, MAX_DELAY * 100);
         }
@@ -330,7 +336,7 @@ impl Clock {
 }
 
 impl Placed {
-    /// The time since it came, in ms.
+    /// The time since the message arrived, in ms.
     fn elapsed(&self, now: Millis) -> i64 {
         now.saturating_sub(self.arrived).min(i32::MAX as u64) as i64
     }
@@ -346,13 +352,13 @@ impl Constant {
 }
 
 impl TrackClock {
-    /// Where it would be if it had kept pace with time since its first message.
+    /// Where the track would be if it had kept pace with real time since its first message.
     fn wall_clock(&self, now: Millis) -> u32 {
         self.lead.wrapping_add(now as u32)
     }
 }
 
-/// How much later `a` is than `b`, in ms; negative if it is earlier.
+/// How much later `a` is than `b`, in ms; negative if `a` is earlier.
 fn difference(a: u32, b: u32) -> i64 {
     i64::from(a.wrapping_sub(b) as i32)
 }

@@ -1,7 +1,7 @@
-//! The stream doctor: finds what is wrong with a publish.
+//! The stream doctor: finds the problems of a publish.
 //!
-//! It examines what the publisher sends and how. A finding must be worth reading: what normal streams
-//! do, such as frames at uneven intervals, five frames a second, or audio alone, is none.
+//! The doctor examines what the publisher sends and how. A finding must be worth reading. Normal
+//! streams cause none: uneven frame intervals, five frames a second, or audio alone are no problems.
 
 use super::frame_rate::Window;
 use crate::live::finding::{
@@ -13,29 +13,29 @@ use crate::live::{Millis, When};
 use crate::media::Medium;
 use crate::rtmp::amf::{Properties, Token};
 
-/// The largest acceptable interval of keyframes, in ms: a little more than the 4 s which the finding
-/// names, since 4 s are 4004 ms at 29.97 frames a second.
+/// The largest acceptable interval between keyframes, in ms: a little more than the 4 s which the
+/// finding names, since 4 s are 4004 ms at 29.97 frames a second.
 const MAX_KEYFRAME_INTERVAL: u32 = 4_250;
 
-/// Without a keyframe for this long, in ms, none may come at all.
+/// After this long without a keyframe, in ms, the interval is reported: perhaps none arrives at all.
 const PATIENCE_FOR_KEYFRAME: u32 = 10_000;
 
-/// The most that a step counts in an interval of keyframes, in ms: the sender may have left out frames.
+/// The maximum that one step adds to a keyframe interval, in ms: the sender may have left out frames.
 const MAX_COUNTED_STEP: u32 = 1_000;
 
-/// The number of successive windows of frames that have to disagree with the metadata, which is 16 s.
+/// The number of successive windows that must disagree with the metadata, 16 s in total.
 const WRONG_WINDOWS: u8 = 4;
 
-/// Sizes that differ by less are taken as equal: H.264 codes 1080 lines as 1088.
+/// Sizes that differ by less are considered equal: H.264 codes 1080 lines as 1088.
 const SIZE_TOLERANCE: u16 = 16;
 
 /// The longest silence that is normal for a network, in ms.
 const GAP: Millis = 1_000;
 
-/// A silence so long that a single one is reported, in ms.
+/// The silence that is reported even if it occurs once, in ms.
 const LONG_GAP: Millis = 3_000;
 
-/// The number of shorter silences within [`GAP_EPISODE`] that is reported.
+/// The number of shorter silences within [`GAP_EPISODE`] at which they are reported.
 const MANY_GAPS: u32 = 3;
 
 /// The time over which silences are counted, in ms.
@@ -46,18 +46,18 @@ const GAP_EPISODE: Millis = 600_000;
 pub(super) struct Doctor {
     /// The newest finding of each kind.
     found: [Option<Finding>; KINDS],
-    /// A bit for each kind with a finding that has to be logged.
+    /// A bit for each kind with a finding to be logged.
     news: u16,
-    /// A bit for each kind of which a finding was logged.
+    /// A bit for each kind with a finding that was logged.
     logged: u16,
-    /// When that was, for the kinds that are logged again: jumps, memory. In ms, wrapping.
+    /// When that was, for the kinds that are logged repeatedly: jumps, memory. In ms, wrapping.
     logged_at: [u32; 2],
-    /// When the first message came.
+    /// When the first message arrived.
     began: When,
-    /// The publish has been compared with its metadata.
+    /// Whether the publish has been compared with its metadata.
     is_examined: bool,
     has_audio: bool,
-    /// When the first video message came.
+    /// When the first video message arrived.
     first_video: When,
     /// Media time since the last keyframe, in ms, without gaps.
     since_keyframe: u32,
@@ -82,7 +82,7 @@ impl Doctor {
         self.found.iter().flatten().copied().collect()
     }
 
-    /// The findings that are to be logged now.
+    /// Returns the findings to log now.
     pub(super) fn take_news(&mut self, now: Millis) -> Vec<Finding> {
         let mut news = Vec::new();
         if self.news == 0 {
@@ -113,18 +113,18 @@ impl Doctor {
         news
     }
 
-    /// Keeps a finding, which takes the place of an earlier one of its kind.
+    /// Stores a finding, which replaces an earlier one of its kind.
     pub(super) fn find(&mut self, finding: Finding) {
         let kind = finding.kind();
         self.news |= 1 << kind;
         self.found[kind] = Some(finding);
     }
 
-    /// Notes a message, whatever becomes of it.
+    /// Notes a message, whether or not it is stored.
     pub(super) fn note_message(&mut self, medium: Medium, now: Millis) {
         if self.began.get().is_none() {
             self.began = When::at(now);
-            // It is no longer true that nothing comes, but a track may still be missing.
+            // "No media" is no longer true, but a track may still be missing.
             self.found[MISSING_TRACK] = None;
             self.logged &= !(1 << MISSING_TRACK);
         }
@@ -140,7 +140,7 @@ impl Doctor {
         }
     }
 
-    /// Notes a video frame, and its step from the one before by its timestamp.
+    /// Notes a video frame, and its step from the previous frame by the timestamps.
     pub(super) fn note_video_frame(
         &mut self,
         is_keyframe: bool,
@@ -162,7 +162,7 @@ impl Doctor {
         }
     }
 
-    /// Reports an interval of keyframes if it is the longest one so far.
+    /// Reports a keyframe interval if it is the longest one so far.
     fn find_interval(&mut self, interval: u32, is_open: bool, frame_rate: Option<u32>) {
         let known = match self.found[KEYFRAME_INTERVAL] {
             Some(Finding::KeyframeInterval { interval, .. }) => interval,
@@ -177,7 +177,7 @@ impl Doctor {
         }
     }
 
-    /// Notes some seconds of video frames.
+    /// Notes a window of video frames.
     pub(super) fn note_window(&mut self, window: &Window) {
         let Some(announced) = self.announced_rate else {
             return;
@@ -199,7 +199,7 @@ impl Doctor {
         }
     }
 
-    /// Reports if nothing has come of a publish that began at `since`.
+    /// Reports a publish that began at `since` if none of its media has arrived.
     pub(super) fn note_silence(&mut self, since: Millis, now: Millis) {
         if self.began.get().is_none() && now.saturating_sub(since) >= EXAMINATION {
             self.find(Finding::NoMedia);
@@ -237,7 +237,7 @@ impl Doctor {
         if self.first_video.get().is_none() && is_announced("videocodecid", "hasVideo") {
             self.find(Finding::MissingTrack(Medium::Video));
         }
-        // Kept for the windows to come.
+        // Kept for the following windows.
         self.announced_rate =
             number(&["framerate", "fps"]).map(|rate| (rate.min(1000.0) * 1000.0) as u32);
         let size = |name| Some(number(&[name])?.min(f64::from(u16::MAX)) as u16);
@@ -252,7 +252,7 @@ impl Doctor {
         }
     }
 
-    /// Notes a frame of audio or video that has its place in time.
+    /// Notes a frame of audio or video with its timestamp on the stream's clock.
     ///
     /// ```text
     /// arrived   0   40   80                        3000 3001 3002      a gap: 2920 ms of silence,

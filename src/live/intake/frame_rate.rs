@@ -1,19 +1,20 @@
-//! The rate of video frames and the interval of keyframes, by timestamps: a network burst does not mean
-//! a higher frame rate.
+//! The rate of video frames and the interval between keyframes, measured by timestamps, because a
+//! network burst does not mean a higher frame rate.
 
 use crate::live::{Millis, When};
 
-/// Media time over which frames are counted, in ms: whole seconds of all usual rates, 29.97 included, to
-/// the ms.
+/// The media time over which frames are counted, in ms. At all usual rates, 29.97 included, a window
+/// ends on a whole millisecond.
 const WINDOW: u32 = 4_000;
 
-/// The same for the first figure of a publish, so that it comes soon.
+/// The same for the first figure of a publish, so that it is available soon.
 const FIRST_WINDOW: u32 = 1_000;
 
-/// A longer step between two frames is a gap, and says nothing about their rate.
+/// The longest step that counts as frame interval, in ms. A longer one is a gap, and says nothing about
+/// the rate.
 const MAX_STEP: u32 = 10_000;
 
-/// A frame rate is forgotten if no frame came for this long.
+/// The time without frames after which the frame rate is forgotten, in ms.
 const RATE_MEMORY: Millis = 10_000;
 
 /// The frames of the first video track.
@@ -21,7 +22,7 @@ const RATE_MEMORY: Millis = 10_000;
 pub(super) struct FrameRate {
     /// The newest timestamp.
     newest: u32,
-    /// When it came.
+    /// When that frame arrived.
     came: When,
     window: Window,
     /// Frames per second in the last whole window, in thousandths.
@@ -31,7 +32,7 @@ pub(super) struct FrameRate {
     pub(super) keyframe_interval: Option<u32>,
 }
 
-/// Some seconds of frames.
+/// The frames of a few seconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Window {
     pub(super) ms: u32,
@@ -41,11 +42,11 @@ pub(super) struct Window {
 }
 
 impl FrameRate {
-    /// Returns the step from the frame before, in ms; `None` if there is none, or a gap.
+    /// Returns the step from the previous frame, in ms; `None` for the first frame and after a gap.
     pub(super) fn step_to(&mut self, timestamp: u32, now: Millis) -> Option<u32> {
         let newest = self.came.get().map(|_| self.newest);
         let step = newest.map(|newest| timestamp.wrapping_sub(newest) as i32);
-        // Timestamps may stand still for a moment after a jump was taken out.
+        // Timestamps may stand still for a moment after a jump was corrected.
         let is_back = step.is_some_and(|step| step < 0);
         self.newest = newest.filter(|_| is_back).unwrap_or(timestamp);
         self.came = When::at(now);
@@ -73,7 +74,7 @@ impl FrameRate {
         self.keyframe_interval = interval.or(self.keyframe_interval);
     }
 
-    /// The frame rate, unless no frame came for some time.
+    /// The frame rate, unless no frame has arrived for some time.
     pub(super) fn recent_rate(&self, now: Millis) -> Option<u32> {
         let came = self.came.get()?;
         let is_recent = now.saturating_sub(came) <= RATE_MEMORY;
@@ -93,11 +94,11 @@ impl Window {
     /// Frames per second, in thousandths.
     pub(super) fn rate(&self) -> u32 {
         let rate = u64::from(self.steps) * 1_000_000 / u64::from(self.ms.max(1));
-        // To a hundredth: more would only show how the ms were rounded.
+        // Rounded to a hundredth: more digits would only show how the milliseconds were rounded.
         ((rate + 5) / 10 * 10) as u32
     }
 
-    /// Whether the frames come at even times. Those that don't have no frame rate.
+    /// Whether the frames are evenly spaced. Unevenly spaced frames have no frame rate.
     pub(super) fn is_even(&self) -> bool {
         self.longest - self.shortest <= (self.ms / self.steps.max(1) / 2).max(4)
     }

@@ -1,9 +1,9 @@
-//! Frames of the first video track, put together from messages.
+//! Frames of the first video track, assembled from messages.
 //!
-//! Receivers of RTMP and FLV get each message as it came. For everything else the unit is the frame:
-//! for join points, counts, bursts and samples. A message that is a whole frame, without anything that
-//! containers forbid, is a sample. Otherwise the frame is assembled behind its last message, once more
-//! and for containers alone, as soon as the next frame begins:
+//! Receivers of RTMP and FLV get each message as it was published. For everything else the unit is the
+//! frame: for join points, counts, bursts and samples. A message that is a whole frame, without
+//! anything that containers forbid, is a sample. Otherwise a copy of the frame, for containers only, is
+//! assembled behind its last message as soon as the next frame begins:
 //!
 //! ```text
 //! published   sets    slice 1  slice 2  slice 3         slice 1  slice 2  slice 3         slice 1
@@ -31,67 +31,67 @@ use crate::media::tag::Tag;
 use crate::media::tag::tracks::TrackMessage;
 use crate::media::{Medium, avc, hevc};
 
-/// Without a keyframe for this long, players start at the next best frame, in ms.
+/// The time without a keyframe after which players start at the next best frame, in ms.
 const PATIENCE: Millis = 10_000;
 
-/// The same for frames that need no other frames, before the first keyframe: it is probably on its
-/// way.
+/// The same for frames that need no other frames, before the first keyframe, because that is probably
+/// on its way.
 const FIRST_PATIENCE: Millis = 2_000;
 
-/// The largest difference of timestamps within a frame, in ms. Later messages are of another frame,
-/// whose beginning got lost.
+/// The largest difference of timestamps within a frame, in ms. Later messages belong to another frame,
+/// whose beginning was lost.
 const FRAME_SPAN: u32 = 20;
 
 /// The state of the current publish's video frames.
 #[derive(Default)]
 pub(super) struct Frames {
-    /// Whether some frames came in several messages.
+    /// Whether some frames arrived in several messages.
     come_in_parts: bool,
-    /// A frame has come whose units say that a decoder can start there.
+    /// Whether a frame has arrived whose units say that a decoder can start there.
     has_access: bool,
-    /// When the last keyframe came, or what was used as one; or the first frame.
+    /// When the last keyframe, or a substitute for one, arrived; before that, when the first frame did.
     since: When,
     /// The same for frames at which browsers can start.
     access_since: When,
-    /// The frame that players last started at is no better than the others.
+    /// Whether the last frame at which players were allowed to start is no better than the others.
     is_keyless: bool,
-    /// The newest frame, while more of it may come.
+    /// The newest frame, while more of it may follow.
     pub(super) open: Option<OpenFrame>,
-    /// Parameter sets since the last frame. There is room for them once some have come.
+    /// Parameter sets since the last frame. There is room for them once some have arrived.
     pub(super) sets: ParameterSets,
-    /// The hash of the sequence header that came last, while one that was made of parameter sets is
-    /// used instead.
+    /// The hash of the last sequence header that the publisher sent, while one made of parameter sets
+    /// is used instead.
     outdated: Option<u32>,
 }
 
-/// A frame of which more may come.
+/// A frame of which more may follow.
 pub(super) struct OpenFrame {
     /// The number of its first message.
     number: u64,
     /// The timestamp of its first message, as it was sent.
     sent: u32,
-    /// As its first message was appended, with the sample that the whole frame will be.
+    /// The properties of its first message, with the sample that the whole frame will be.
     pub(super) meta: Meta,
     format: UnitFormat,
-    /// The frame has to be assembled.
+    /// Whether the frame has to be assembled.
     is_due: bool,
-    /// Its first message was taken for a sample, before more came.
+    /// Whether its first message was considered a sample, before more messages arrived.
     is_out: bool,
 }
 
 /// The judgment on a media message.
 pub(super) struct Judged {
     pub(super) class: Class,
-    /// Receivers may start here.
+    /// Whether receivers may start here.
     pub(super) is_start: bool,
-    /// Files may start here, too.
+    /// Whether files may start here, too.
     pub(super) is_sync: bool,
     /// The summary of its units, if it has any.
     pub(super) look: Option<(UnitFormat, UnitSummary)>,
 }
 
 impl Judged {
-    /// A message that isn't judged by its units.
+    /// The judgment on a message that isn't judged by its units.
     pub(super) fn of(class: Class) -> Judged {
         Judged {
             class,
@@ -112,8 +112,8 @@ impl Judged {
 }
 
 impl Intake {
-    /// Judges a message of the first video track by its units. If it begins a frame, the one before is
-    /// complete.
+    /// Judges a message of the first video track by its units. If it begins a frame, the previous one
+    /// is complete.
     pub(super) fn judge<'a>(
         &mut self,
         message: &TrackMessage,
@@ -131,7 +131,7 @@ impl Intake {
             look,
             ..Judged::of(class)
         };
-        // The rest is about new frames, and this message belongs to the frame before.
+        // The rest is about new frames, and this message belongs to the previous frame.
         if class == Class::Rest {
             return judged;
         }
@@ -151,8 +151,9 @@ impl Intake {
     ) -> Option<(UnitFormat, UnitSummary)> {
         let format = self.format(message)?;
         let mut look = self.look_at_units(format, message, payload.clone());
-        // If the units' lengths are wrong, what looks like a parameter set is none. Most publishers send
-        // these in their sequence headers only, so there is no room for them before.
+        // If the units' lengths are wrong, data that looks like a parameter set isn't one. Most
+        // publishers send parameter sets in their sequence headers only, so no room is reserved for
+        // them before.
         if look.is_some()
             && self.publish.frames.sets.want_room()
             && self.pay(0, self.headers_cost() + MAX_SETS_LEN, store.hls)
@@ -178,7 +179,7 @@ impl Intake {
         summarize(format, &mut body, &mut self.publish.frames.sets)
     }
 
-    /// The format of the first video track's units, by its sequence header if that is of the message's
+    /// The format of the first video track's units, by its sequence header if that has the message's
     /// codec.
     fn format(&self, message: &TrackMessage) -> Option<UnitFormat> {
         let Some(Codec::Video(codec)) = message.codec else {
@@ -186,7 +187,7 @@ impl Intake {
         };
         let (header, config) = self.config().unzip();
         let config = config.unwrap_or_default();
-        // Almost all encoders write lengths of 4 bytes, so that is assumed without a configuration.
+        // Almost all encoders write lengths of 4 bytes, so these are assumed without a configuration.
         let size_at = |at: usize| config.get(at).map_or(4, |sizes| (sizes & 3) + 1);
         let (codec, length_size) = match (codec, header) {
             // Some cameras send HEVC as H.264; their sequence header shows that.
@@ -210,13 +211,13 @@ impl Intake {
         }
     }
 
-    /// The class of a message by its units, or by its flag where they leave it open.
+    /// Returns the class of a message by its units, or by its flag if the units leave it open.
     fn class_of_part(&mut self, flagged: Class, look: &mut UnitSummary, timestamp: u32) -> Class {
         let frames = &mut self.publish.frames;
         let step = |open: &OpenFrame| timestamp.wrapping_sub(open.sent) as i32;
         let step = frames.open.as_ref().map(step);
         let is_of_open = step.is_some_and(|step| step.unsigned_abs() < FRAME_SPAN);
-        // The frame's first slice came long before, got lost, or isn't sent first.
+        // The frame's first slice arrived long before, was lost, or isn't sent first.
         if look.part == FramePart::More && !is_of_open {
             look.part = FramePart::First;
         }
@@ -226,14 +227,14 @@ impl Intake {
                 frames.has_access = true;
                 Class::Keyframe
             }
-            // Before that the flag counts: with intra refresh nothing better may come.
+            // Before that the flag counts: with intra refresh, nothing better may arrive.
             (FramePart::First, RandomAccess::No) if frames.has_access => Class::Frame,
             (FramePart::First, _) => flagged,
         }
     }
 
-    /// Whether a frame that isn't a keyframe is used as one, since nothing better comes. RTMP players
-    /// then show something, if need be with faults; browsers don't.
+    /// Whether a frame that isn't a keyframe is used as one, because nothing better arrives. RTMP
+    /// players then show video, possibly with artifacts; browsers don't.
     fn stands_in_for_keyframe(&mut self, class: Class, access: RandomAccess, now: Millis) -> bool {
         let frames = &mut self.publish.frames;
         if access == RandomAccess::Yes {
@@ -271,7 +272,7 @@ impl Intake {
     }
 
     /// Whether all decoders can start at a frame at which some can. Browsers can only start at IDR
-    /// frames, so files begin and are cut there as long as such frames come.
+    /// frames, so files begin and are cut there as long as IDR frames arrive.
     fn starts_files(&self, access: RandomAccess, now: Millis) -> bool {
         let frames = &self.publish.frames;
         let since = frames.access_since.get().unwrap_or(now);
@@ -280,8 +281,8 @@ impl Intake {
     }
 
     /// Notes that a message which is a frame, or a part of one, is about to be appended under this
-    /// number. If it isn't whole, or holds what containers forbid, it is no sample by itself. True if
-    /// the frame is to be assembled at once.
+    /// number. If it isn't whole, or contains what containers forbid, it is no sample by itself.
+    /// Returns whether the frame must be assembled at once.
     pub(super) fn note_part(
         &mut self,
         meta: &mut Meta,
@@ -302,7 +303,8 @@ impl Intake {
         let forbidden = u8::try_from(look.forbidden).ok();
         let body_offset = forbidden.and_then(|len| meta.sample.body_offset.checked_add(len));
         let is_unclean = look.is_unclean || body_offset.is_none();
-        // Once frames have come in parts, each may be one more: it is known only when the next one begins.
+        // Once frames have arrived in parts, any message may be only a part: that is known when the
+        // next frame begins.
         let is_due = is_unclean || frames.come_in_parts;
         frames.open = Some(OpenFrame {
             number,
@@ -319,7 +321,7 @@ impl Intake {
         is_unclean && !frames.come_in_parts
     }
 
-    /// Closes the open frame, of which no more comes: if it has to be assembled, it is.
+    /// Closes the open frame, which is complete, and assembles it if it has to be.
     pub(in crate::live) fn complete_frame(&mut self, store: &mut Store<'_>) {
         let open = self.publish.frames.open.take();
         let Some(open) = open.filter(|open| open.is_due) else {
@@ -348,8 +350,8 @@ impl Intake {
         }
     }
 
-    /// Makes a sequence header of the parameter sets in front of a new frame, if they differ from those
-    /// that are known.
+    /// Makes a sequence header of the parameter sets in front of a new frame, if they differ from the
+    /// known ones.
     fn take_sets(
         &mut self,
         message: &TrackMessage,
@@ -369,7 +371,8 @@ impl Intake {
         self.publish.frames.sets.clear();
     }
 
-    /// The sequence header of the parameter sets that came, if they are complete and not yet known.
+    /// The sequence header made of the parameter sets that arrived, if they are complete and not yet
+    /// known.
     fn header_of_sets(&self, message: &TrackMessage) -> Option<Vec<u8>> {
         let sets = self.publish.frames.sets.iter();
         sets.clone().next()?;
@@ -402,7 +405,7 @@ impl Intake {
         Some(header)
     }
 
-    /// Whether a header that came is the one which parameter sets have replaced: some encoders repeat
+    /// Whether a header that arrived is the one that parameter sets have replaced. Some encoders repeat
     /// it forever.
     pub(super) fn is_outdated(&mut self, slot: Slot, header: &[u8]) -> bool {
         if slot != Slot::Video(0) {

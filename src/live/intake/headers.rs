@@ -1,4 +1,4 @@
-//! Sequence headers and metadata: what becomes of them, and who pays for them.
+//! Sequence headers and metadata: how they are stored, and who pays for them.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::media::tag::tracks::TrackMessage;
 use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::metadata;
 
-/// The number of headers of a publish that are remembered, which is that of a preamble.
+/// The number of a publish's headers that are remembered: as many as a preamble can hold.
 const MAX_SLOTS: usize = 40;
 
-/// The longest metadata that lie on the heap, in bytes; longer ones lie in a block.
+/// The maximum length of metadata on the heap, in bytes. Longer metadata is stored in a block.
 const SHORT_METADATA: usize = 512;
 
 impl Intake {
-    /// Takes in a header as it was sent, unless it is too long, or parameter sets have replaced it.
+    /// Processes a header as it was sent, unless it is too long or parameter sets have replaced it.
     pub(super) fn take_header<'a>(
         &mut self,
         slot: Slot,
@@ -33,7 +33,7 @@ impl Intake {
         if len > MAX_HEADER_LEN {
             return Appended::Ignored;
         }
-        // Headers are rare, so one copy in one piece makes everything after this simpler.
+        // Headers are rare, so one contiguous copy makes everything after this simpler.
         let bytes = payload.collect::<Vec<_>>().concat();
         if self.is_outdated(slot, &bytes) {
             return Appended::Ignored;
@@ -55,8 +55,8 @@ impl Intake {
         }
         let is_first = matches!(slot, Slot::Video(0) | Slot::Audio(0));
         let paid = self.pay_for_headers(bytes.len());
-        // The first tracks' headers are kept in any case, in a block if need be: no player could start
-        // without them.
+        // The first tracks' headers are kept in any case, in a block if need be, because no player
+        // could start without them.
         let Some(max_on_heap) = paid.or(is_first.then_some(0)) else {
             return Appended::Ignored;
         };
@@ -65,7 +65,7 @@ impl Intake {
             return Appended::Ignored;
         };
         self.preamble = Arc::new(preamble);
-        // Receivers start with the first track, whatever the others do.
+        // Receivers start with the first track, regardless of the other tracks.
         let is_of_start = match slot {
             Slot::Video(0) => true,
             Slot::Audio(0) => !self.publish.has_video,
@@ -88,14 +88,14 @@ impl Intake {
     }
 
     /// Pays for another header or metadata of `len` bytes. Returns how many bytes all headers may
-    /// take on the heap; `None` if the publisher can't even pay for one in a block.
+    /// occupy on the heap; `None` if the publisher can't even pay for one in a block.
     fn pay_for_headers(&mut self, len: usize) -> Option<usize> {
         let least = self.config_cost + self.headers_cost() + HEADER_COST;
         let mut pay = |bytes| {
             let paid = self.paid.as_mut();
             paid.is_none_or(|paid| paid.resize(bytes).is_ok())
         };
-        // The old header isn't free before the last receiver has it, so both are paid for.
+        // The old header is freed only after the last receiver has it, so both are paid for.
         if len <= HEAP_LEN && pay(least + len) {
             return Some(HEAP_LEN);
         }
@@ -108,8 +108,9 @@ impl Intake {
         self.preamble.cost() + self.publish.frames.sets.room() + metadata
     }
 
-    /// Enough has come to know which tracks there are: drops what an earlier publisher left, and what
-    /// the metadata promised in vain. Players would wait for it.
+    /// Marks the tracks as known, because enough has arrived. Drops headers that an earlier publisher
+    /// left, and tracks that the metadata announced but that never arrived: players would wait for
+    /// these.
     pub(super) fn settle(&mut self, store: &mut Store<'_>) {
         self.publish.is_settled = true;
         self.keep_headers();
@@ -131,7 +132,7 @@ impl Intake {
         })
     }
 
-    /// Keeps the header of the publish before for a track of the same codec that came without one.
+    /// Keeps the previous publish's header for a track of the same codec that arrived without one.
     fn keep_headers(&mut self) {
         let (mut missing, mut is_known) = ([false; 2], true);
         for (index, codec) in self.publish.codecs.into_iter().enumerate() {
@@ -161,7 +162,7 @@ impl Intake {
         }
     }
 
-    /// Replaces the metadata, or forgets it.
+    /// Replaces the metadata, or removes it.
     pub(in crate::live) fn set_metadata(
         &mut self,
         properties: Option<&Properties<'_>>,
@@ -169,7 +170,7 @@ impl Intake {
     ) {
         self.note_announced(properties);
         let encoded = properties.map(|all| metadata::for_players(all, None, None));
-        // Frees the old ones before the new ones are paid for.
+        // Frees the old metadata before the new is paid for.
         self.publish.metadata = None;
         self.publish.metadata = encoded.and_then(|encoded| match encoded.len() {
             len @ 0..=SHORT_METADATA if self.pay_for_headers(len) == Some(HEAP_LEN) => {

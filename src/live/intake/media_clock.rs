@@ -1,8 +1,8 @@
 //! The media clock: times of video and audio frames for containers such as MP4.
 //!
-//! RTMP's timestamps are ms that wrap. A container wants times that only grow, and those of audio in
-//! samples: at 44,100 Hz a frame of AAC lasts 23.22 ms, and rounded to ms each would leave a gap or
-//! overlap the next. So audio is counted, not measured:
+//! RTMP's timestamps are milliseconds that wrap. A container needs times that only grow, and audio
+//! times in samples: at 44,100 Hz an AAC frame lasts 23.22 ms, so each frame rounded to ms would leave
+//! a gap or overlap the next. So audio is counted, not measured:
 //!
 //! ```text
 //! timestamps    ... 1000      1023      1046      1070      (ms)
@@ -10,19 +10,21 @@
 //! ```
 //!
 //! The count starts at the first message's timestamp and is compared with each later one. Within
-//! [`TOLERANCE`] the count is right, since timestamps jitter. Frames that come in bursts under one
-//! timestamp are counted too: at the next burst the count is right again. If it isn't right for
-//! [`PATIENCE`], is ahead by [`BURST`], or is behind, something was lost, or the clocks of the encoder and
-//! of its sound card have drifted apart. Then frames are left out, or a part of a frame's length is left
-//! free between them, until it is.
+//! [`TOLERANCE`] the count is considered right, since timestamps jitter. Frames that arrive in bursts
+//! under one timestamp are counted too: at the next burst the count is right again. If the count stays
+//! wrong for [`PATIENCE`], is ahead by [`BURST`], or is behind, something was lost, or the clocks of
+//! the encoder and of its sound card have drifted apart. Then frames are left out, or a part of a
+//! frame's length is left free between frames, until the count is right again.
 //!
-//! It goes by small steps because of browsers: if a decode time is more than twice the duration of the
-//! track's last sample behind that, they discard all tracks up to the next keyframe (Media Source
-//! Extensions, coded frame processing, which Chromium follows to the letter).
+//! The correction is made in small steps because of browsers: if a frame's decode time is later than
+//! the track's previous one by more than twice the duration of that frame, they discard all tracks up
+//! to the next keyframe (Media Source Extensions, coded frame processing, which Chromium follows to the
+//! letter).
 //!
-//! The duration of a video frame is only known when the next one comes, which is too late. So frames are
-//! decoded one step early, when the one before was due, and presented when they are due: then decode time
-//! and duration of each add up to the decode time of the next, whatever the steps are.
+//! The duration of a video frame is only known when the next one arrives, which is too late. So frames
+//! are decoded one step early, when the previous frame was due, and presented when they are due: then
+//! decode time and duration of each frame add up to the decode time of the next, whatever the steps
+//! are.
 //!
 //! ```text
 //! timestamps              0        33        66       200       233     (ms)
@@ -30,29 +32,29 @@
 //! duration                 40        33        33       134        33
 //! ```
 
-/// Where the time starts, in ms. More than 0, since a second track may begin before the first.
+/// Where the time starts, in ms. More than 0, because a second track may begin before the first.
 const START: u64 = 10_000;
 
-/// How far the count of samples may be from the timestamps, in ms: the tolerance for jitter.
+/// The maximum distance between the count of samples and the timestamps that counts as jitter, in ms.
 const TOLERANCE: u64 = 100;
 
-/// How much farther audio may be ahead of the timestamps before it is too much, in ms: the tolerance for
-/// a clock that stands still for a moment.
+/// How much further audio may be ahead of the timestamps, in ms: the tolerance for a clock that stands
+/// still for a moment.
 const BURST: u64 = 2000;
 
-/// For how long audio may be ahead by more than jitter, in ms: longer than it takes to find out that the
+/// How long audio may be ahead by more than jitter, in ms: longer than it takes to find out that the
 /// timestamps are too slow (see `clock`).
 const PATIENCE: u64 = 8000;
 
-/// Audio that is behind by more than this, in ms, is moved to its time at once, not by steps.
+/// Audio that is behind by more than this, in ms, is moved to its time at once instead of in steps.
 const LOST: u64 = 1000;
 
-/// A keyframe that comes more than this after the last frame, in ms, follows a pause and is decoded only
-/// as early as the frame before, since some players take that for delay. Not if the frame before came as
-/// late: a frame every few seconds is no pause.
+/// A keyframe that arrives more than this after the last frame, in ms, follows a pause. It is decoded
+/// only as early as the previous frame, since some players mistake more for delay. This doesn't apply
+/// if the previous frame was as late: a frame every few seconds is no pause.
 const PAUSE: u64 = 1000;
 
-/// The duration of the first video frame, in ms, unless the metadata announce a frame rate.
+/// The duration of the first video frame, in ms, unless the metadata announces a frame rate.
 const FIRST_STEP: u16 = 40;
 
 /// See the module's documentation. Lives as long as the stream, through all publishers.
@@ -73,7 +75,7 @@ struct VideoTime {
     time: u64,
     /// How much earlier it is decoded.
     step: u16,
-    /// How much later it is due than the one before.
+    /// How much later it is due than the previous frame.
     interval: u32,
 }
 
@@ -82,18 +84,18 @@ struct VideoTime {
 struct AudioTime {
     /// Where the next frame begins.
     next: u64,
-    /// Where the last frame began that was ahead of its timestamp by no more than jitter.
+    /// Where the last frame began that was ahead of its timestamp by jitter at most.
     right: u64,
-    /// Hz
+    /// The sample rate in Hz.
     rate: u32,
 }
 
-/// When a frame is decoded, and how long it lasts.
+/// The decode time and duration of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timed {
     pub(super) time: u64,
     pub(super) duration: u16,
-    /// From decoding until it is due.
+    /// The time from decoding until it is due.
     pub(super) delay: u16,
 }
 
@@ -121,7 +123,7 @@ impl MediaClock {
         let (time, interval, step) = match self.video {
             None => (time, 0, self.announced_step.unwrap_or(FIRST_STEP)),
             Some(last) => {
-                // Decoders want each frame to be later than the one before.
+                // Decoders require each frame to be later than the previous one.
                 let time = time.max(last.time + 1);
                 let interval = time - last.time;
                 let is_pause =
@@ -142,7 +144,8 @@ impl MediaClock {
         }
     }
 
-    /// Times the next audio frame of `samples` at `rate` Hz, in samples; `None` if it is to be left out.
+    /// Times the next audio frame of `samples` at `rate` Hz, in samples; `None` if the frame must be
+    /// left out.
     pub(super) fn audio(&mut self, timestamp: u32, rate: u32, samples: u16) -> Option<Timed> {
         let in_samples = |ms: u64| ms * u64::from(rate) / 1000;
         let stamped = in_samples(self.time(timestamp));
@@ -170,6 +173,7 @@ impl MediaClock {
         } else if time > stamped + tolerance + in_samples(BURST)
             || time > right + in_samples(PATIENCE)
         {
+            // Without this frame, the count falls back toward the timestamps.
             return None;
         }
         self.audio = Some(AudioTime {
@@ -261,7 +265,7 @@ mod tests {
         }
     }
 
-    /// What browsers demand.
+    /// A requirement of browsers.
     #[test]
     fn no_sample_is_decoded_much_later_than_the_one_before_ends() {
         let mut clock = MediaClock::default();

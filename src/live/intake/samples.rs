@@ -1,5 +1,5 @@
-//! Messages as samples of tracks, for receivers of files: which tracks there are, and when each frame
-//! of video and audio is due.
+//! Messages as samples of tracks, for receivers of files: the tracks that exist, and the times at which
+//! their video and audio frames are due.
 
 use std::sync::Arc;
 
@@ -21,11 +21,12 @@ use crate::media::tag::tracks::TrackMessage;
 use crate::media::video_format::VideoFormat;
 use crate::rtmp::amf::Properties;
 
-/// How much of a message is examined, in bytes: any header, and as much behind it as shows how long an
-/// audio frame lasts or how large a video frame is.
+/// The length of a message's beginning that is examined, in bytes: any header, and enough after it to
+/// find the duration of an audio frame or the size of a video frame.
 const PREFIX_LEN: usize = 64;
 
-/// The longest sequence header that files are made of, in bytes: x265 writes a long text into its own.
+/// The longest sequence header from which files are made, in bytes. x265 writes a long text into its
+/// header.
 const MAX_CONFIG_LEN: usize = 3 * 1024;
 
 /// The state of the current publish's tracks besides their headers.
@@ -37,14 +38,14 @@ pub(super) struct FoundTracks {
     audio: Option<Capabilities>,
     /// An audio track that needs no sequence header.
     audio_track: Option<AudioTrack>,
-    /// The size of video frames whose sequence header doesn't say it.
+    /// The size of video frames whose sequence header doesn't contain it.
     format: Option<VideoFormat>,
-    /// Whether the metadata announces audio and video, if it announces either.
+    /// The media that the metadata announces, if it announces any.
     announced: Option<Has>,
 }
 
 impl Intake {
-    /// Whether it is known which tracks the publisher sends, so that a file can be begun.
+    /// Whether it is known which tracks the publisher sends, so that a file can begin.
     pub(in crate::live) fn are_tracks_known(&self) -> bool {
         let found = &self.publish.found;
         let (audio, video) = (found.audio.is_some(), found.video.is_some());
@@ -70,8 +71,8 @@ impl Intake {
         self.publish.announced_bandwidth = (kbits.max(0.0) * 1024.0) as u32;
     }
 
-    /// Notes a message if it is of a first track. A track has the codec of its header, or of its first
-    /// message if it has no header.
+    /// Notes a message if it belongs to a first track. A track has the codec of its header, or of its
+    /// first message if it has no header.
     pub(super) fn note_track(
         &mut self,
         kind: Kind,
@@ -89,7 +90,7 @@ impl Intake {
         };
         *is_there = true;
         let is_header = match class {
-            // Decoders can do without these.
+            // Decoders can do without these headers.
             Class::Header(Slot::VideoMetadata(_) | Slot::AudioChannels(_)) => return,
             class => matches!(class, Class::Header(_)),
         };
@@ -100,10 +101,10 @@ impl Intake {
         }
     }
 
-    /// Brings the tracks up to date with the preamble and with what was found.
+    /// Brings the tracks up to date with the preamble and with the findings about the messages.
     pub(super) fn update_tracks(&mut self, hls: &mut Hls) {
         let found = &self.publish.found;
-        // Until it is known what the publisher sends, what the one before sent is assumed.
+        // Until it is known what the publisher sends, the previous publisher's tracks are assumed.
         let before = Some(&self.tracks).filter(|_| !self.publish.is_settled);
         let header = |slot| {
             let header = self.preamble.header(slot);
@@ -112,7 +113,7 @@ impl Intake {
         let video = header(Slot::Video(0))
             .and_then(VideoTrack::from_sequence_header)
             .map(|track| match found.format {
-                // A size from before this header may be wrong, so its own comes first.
+                // A size found before this header may be wrong, so the header's own size comes first.
                 Some(format) if track.format.is_none() => track.with_format(format),
                 _ => track,
             })
@@ -133,14 +134,15 @@ impl Intake {
         }
         // Receivers may hold on to the old tracks, so the new ones are paid for in addition.
         if !self.pay(tracks_cost(&tracks), self.headers_cost(), hls) {
-            // There will be no files of it.
+            // The stream then has no files.
             tracks.presentation = Presentation::default();
         }
         self.tracks = Arc::new(tracks);
     }
 
-    /// Pays for `tracks` more bytes of tracks, and for `headers` bytes of headers in total. Old tracks
-    /// give way: a viewer that still needs them has to connect again, and HLS lists fewer segments.
+    /// Pays for `tracks` more bytes of tracks, and for `headers` bytes of headers in total. If that
+    /// fails, old tracks are given up: a viewer that still needs them has to reconnect, and HLS lists
+    /// fewer segments.
     pub(super) fn pay(&mut self, tracks: usize, headers: usize, hls: &mut Hls) -> bool {
         let mut is_paid = self.try_to_pay(tracks, headers, hls);
         if !is_paid {
@@ -164,8 +166,9 @@ impl Intake {
         is_paid
     }
 
-    /// The heap memory of all tracks that receivers may still need: the stream's, those of HLS, and the
-    /// ones before. Each may come to be held in another place, but there won't be more of them.
+    /// The heap memory of all tracks that receivers may still need: the stream's current ones, those of
+    /// HLS, and the previous ones. Tracks may move from one place to another, but there won't be more
+    /// of them.
     fn held_tracks_cost(&self, hls: &Hls) -> usize {
         let offered = self.offered.tracks.iter().flatten();
         let held = hls.held_tracks().chain([&self.tracks]).chain(offered);
@@ -177,8 +180,8 @@ impl Intake {
         held.clone().enumerate().map(cost).sum()
     }
 
-    /// A message of the current publish as a sample of its track. One that no file can hold has no
-    /// duration.
+    /// Returns the sample of its track that a message of the current publish is. A message that no file
+    /// can hold has a duration of 0.
     pub(super) fn sample<'a>(
         &mut self,
         message: &TrackMessage,
@@ -188,7 +191,7 @@ impl Intake {
         store: &mut Store<'_>,
     ) -> Sample {
         match seen.class {
-            // Files have first tracks only.
+            // Files contain first tracks only.
             _ if message.track_id != 0 => return Sample::default(),
             Class::Keyframe | Class::Frame => {}
             Class::Rest => {
@@ -214,7 +217,7 @@ impl Intake {
             None => None,
         };
         let Some(timed) = timed else {
-            // Viewers that want a file are notified that it fits into none.
+            // Viewers that request a file are notified that the stream fits into none.
             return Sample {
                 is_sync,
                 ..Sample::default()

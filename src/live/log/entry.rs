@@ -1,4 +1,4 @@
-//! Entries: what the log's index says of each message, and the records in which it lies in a block.
+//! Entries: the index data of each message, and the record that holds it in a block.
 
 use crate::live::Millis;
 use crate::live::capabilities::Capabilities;
@@ -7,21 +7,21 @@ use crate::live::kind::Kind;
 /// The length of a message's record, in bytes.
 pub const RECORD_LEN: usize = 48;
 
-/// What a message is to its receivers. Records hold the number of the variant.
+/// The role of a message for its receivers. Records hold the number of the variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A frame of video or audio, or the beginning of one.
     Media,
-    /// Decoder configuration or metadata: part of the preamble from here on.
+    /// Decoder configuration or metadata, which is part of the preamble from here on.
     Header,
     /// Neither header nor media, such as the end of a sequence.
     Other,
-    /// More of a video frame that an earlier message began.
+    /// A later part of a video frame that an earlier message began.
     Rest,
     /// Data that belongs to no frame, such as parameter sets.
     Beside,
-    /// A video frame once more, assembled for containers from the messages that it came in. No other
-    /// receiver gets it.
+    /// A copy of a video frame, assembled for containers from the messages in which it arrived. No
+    /// other receiver gets it.
     Whole,
 }
 
@@ -39,17 +39,17 @@ const ROLES: [Role; 6] = [
 /// The properties of a frame that a container needs, apart from its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
-    /// When it is decoded: video in ms, audio in samples at the track's rate, both since the same
-    /// moment before the stream began. Only grows, and doesn't wrap.
+    /// When it is decoded: video in ms, audio in samples at the track's rate, both counted from the
+    /// same moment before the stream began. Only grows, and doesn't wrap.
     pub decode_time: u64,
-    /// From decoding to presentation in MP4, in ms: video frames are decoded early there.
+    /// The time from decoding to presentation in MP4, in ms: video frames are decoded early there.
     pub composition_time: i32,
-    /// In the unit of the decode time. A video frame is due this much later than it is decoded. 0: the
-    /// message holds nothing that a container takes.
+    /// The duration in the unit of the decode time. A video frame is due this much later than it is
+    /// decoded. 0 if a container can't hold the message.
     pub duration: u16,
     /// Where the coded frame begins in the payload.
     pub body_offset: u8,
-    /// A decoder can start here. Not set for audio.
+    /// Whether a decoder can start here. Not set for audio.
     pub is_sync: bool,
 }
 
@@ -62,18 +62,18 @@ pub struct Meta {
     pub timestamp: u32,
     /// When the message was complete, on the server's clock.
     pub arrived: Millis,
-    /// A receiver may start here, once it has the preamble.
+    /// Whether a receiver may start here, once it has the preamble.
     pub is_join_point: bool,
     /// Its role for its receivers.
     pub role: Role,
     /// The version of the preamble that holds after this message.
     pub preamble_version: u32,
-    /// The capabilities that it needs of its receivers.
+    /// The capabilities that a receiver needs to get it.
     pub needs: Capabilities,
-    /// The number of ModEx bytes behind the first byte of its payload. The last of them holds, in its
-    /// low half, the packet type that the first byte has without them.
+    /// The number of ModEx bytes after the first byte of its payload. The low half of the last of them
+    /// holds the packet type that the first byte gets when they are cut out.
     pub mod_ex_len: u8,
-    /// As a sample of its track.
+    /// Its properties as a sample of its track.
     pub sample: Sample,
 }
 
@@ -87,15 +87,15 @@ impl Meta {
 /// The index entry of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// As it was appended.
+    /// The properties with which it was appended.
     pub meta: Meta,
-    /// Where its payload starts.
+    /// The position at which its payload starts.
     pub position: u64,
     /// Payload length in bytes.
     pub len: u32,
-    /// The number of video frames of the first track, up to and with this message.
+    /// The number of video frames of the first track, up to and including this message.
     pub video_frames: u32,
-    /// The number of audio frames, counted likewise.
+    /// The number of audio frames, counted in the same way.
     pub audio_frames: u32,
 }
 
@@ -124,7 +124,7 @@ impl Entry {
         put(32, &meta.sample.composition_time.to_le_bytes());
         put(36, &meta.sample.duration.to_le_bytes());
         put(38, &((self.position - base) as u16).to_le_bytes());
-        // 48 bits of ms are 8,900 years.
+        // 48 bits of milliseconds last for 8,900 years.
         put(40, &meta.arrived.to_le_bytes()[..6]);
         put(46, &[meta.mod_ex_len, meta.sample.body_offset]);
         record
@@ -132,7 +132,7 @@ impl Entry {
 
     /// Reads a record of a block that begins at position `base`.
     pub(super) fn decode(record: &[u8; RECORD_LEN], base: u64) -> Entry {
-        // Eight bytes, of which shorter numbers are the first ones.
+        // Reads eight bytes, of which shorter numbers use the first ones.
         let at = |at: usize| {
             record[at..]
                 .first_chunk()

@@ -23,7 +23,7 @@ impl Log {
     }
 
     /// The newest message where a receiver or a file may start. Files start only where every decoder
-    /// can.
+    /// can start.
     pub fn start_of(&self, is_file: bool) -> Option<u64> {
         if is_file {
             self.file_start
@@ -32,7 +32,7 @@ impl Log {
         }
     }
 
-    /// The first message from this one on where a receiver or a file may start.
+    /// The first message from `number` on where a receiver or a file may start.
     pub fn join_point_from(&self, number: u64, is_file: bool) -> Option<u64> {
         let newest = self.start_of(is_file).filter(|newest| *newest >= number)?;
         // Older join points need headers that receivers no longer get.
@@ -43,7 +43,7 @@ impl Log {
         Some(first.map_or(newest, |(number, _)| number))
     }
 
-    /// The message with this number, unless it has been evicted or is still to come.
+    /// The message with this number, unless it has been evicted or hasn't been appended yet.
     pub fn entry(&self, number: u64) -> Option<Entry> {
         let index = self.index_of(number)?;
         let held = self.blocks.get(index)?;
@@ -54,7 +54,7 @@ impl Log {
         Some(Entry::decode(record, base))
     }
 
-    /// The messages from this one on.
+    /// The messages from `from` on.
     pub fn entries(&self, from: u64) -> impl Iterator<Item = Entry> {
         (from..self.next).map_while(|number| self.entry(number))
     }
@@ -80,7 +80,7 @@ impl Log {
         self.entry(self.next.checked_sub(1)?)
     }
 
-    /// The number of bytes between a message's start and the head.
+    /// The number of bytes from a message's start to the head.
     pub fn bytes_behind(&self, entry: &Entry) -> u64 {
         self.head - entry.position
     }
@@ -97,9 +97,9 @@ impl Log {
         self.blocks.len()
     }
 
-    /// Returns `len` bytes of a payload that begins at `position`, after the first `skip`, as slices of
-    /// the blocks in which they lie. Empty if the range isn't held: callers ask for ranges of entries
-    /// only.
+    /// Returns `len` bytes of a payload that begins at `position`, after the first `skip` bytes, as
+    /// slices of the blocks in which they lie. Empty if the log doesn't hold the range: callers only
+    /// ask for ranges of entries.
     pub fn slices(&self, position: u64, skip: usize, len: usize) -> impl Iterator<Item = &[u8]> {
         let mut from_base = position
             .checked_sub(self.base)
@@ -127,8 +127,8 @@ impl Log {
         })
     }
 
-    /// Whether the log holds a message and will hold it for some time, if it is kept: until an eighth
-    /// of what the log may hold has come.
+    /// Whether the log holds a message and will hold it for some time, if it is kept: until as many
+    /// bytes have arrived as an eighth of the log's capacity.
     pub fn is_safe(&self, number: u64) -> bool {
         let Some(entry) = self.entry(number) else {
             return false;
@@ -136,8 +136,8 @@ impl Log {
         self.bytes_behind(&entry) <= self.capacity() / 8 * 7
     }
 
-    /// Finds the next bytes of a video frame that containers may have, from a place in a message on:
-    /// returns the position of a payload, and a range in it.
+    /// Finds the next bytes of a video frame that containers may contain, starting at a place in a
+    /// message. Returns the position of a payload, and a range in it.
     pub(super) fn next_clean(
         &self,
         at: &mut (u64, usize),

@@ -10,7 +10,7 @@ impl Log {
         while self.first < self.kept_from && self.has_useless(now) {
             self.evict(1);
         }
-        // Other streams' needs come before this one's next message.
+        // Other streams' needs have priority over this stream's next message.
         self.give_up(self.account.as_ref().map_or(0, Account::excess));
         while self.blocks_wanted(len) > self.blocks.len() {
             if self.has_too_much_spare() && self.has_useless(now) {
@@ -29,20 +29,19 @@ impl Log {
         Ok(())
     }
 
-    /// Whether the oldest message is kept for viewers that may come, while other streams need its
-    /// block more.
+    /// Whether the oldest message is kept for future viewers, while other streams need its block more.
     fn has_too_much_spare(&self) -> bool {
         let account = self.account.as_ref();
         self.spare_to.is_some_and(|to| self.first < to)
             && account.is_some_and(Account::has_too_much_spare)
     }
 
-    /// Whether no receiver that is there needs the oldest message.
+    /// Whether no present receiver needs the oldest message.
     fn has_useless(&self, now: Millis) -> bool {
         let Some(oldest) = self.entry(self.first) else {
             return false;
         };
-        // Files may start at an older keyframe than other receivers, so the older one counts.
+        // Files may start at an older keyframe than other receivers, so the older keyframe counts.
         let newest_gop = self.file_start.or(self.join_point);
         let is_in_newest_gop = newest_gop.is_some_and(|number| self.first >= number);
         let is_needed = self.first >= self.needed_from
@@ -54,6 +53,8 @@ impl Log {
     fn blocks_wanted(&self, len: usize) -> usize {
         let used = self.offset();
         let room = self.room();
+        // A message begins in the current block only if that has room for its record and its first
+        // byte.
         let (begun, first) = if room >= RECORD_LEN + len.min(1) {
             (used / BLOCK_LEN, room - RECORD_LEN)
         } else {
@@ -62,13 +63,14 @@ impl Log {
         begun + 1 + len.saturating_sub(first).div_ceil(BLOCK_LEN)
     }
 
-    /// Evicts the oldest message so that its blocks can be used elsewhere. False if there is none.
+    /// Evicts the oldest message so that its blocks can be used elsewhere. Returns false if there is
+    /// none.
     pub fn evict_oldest(&mut self) -> bool {
         self.evict(0)
     }
 
-    /// Evicts the oldest message and returns the blocks that this frees, except for the last `keep`,
-    /// which will be written again: another stream could take them before this log does.
+    /// Evicts the oldest message and returns the blocks that this frees, except for the last `keep`
+    /// blocks. Those will be written again, and another stream could take them before this log does.
     fn evict(&mut self, keep: usize) -> bool {
         if self.first == self.next {
             return false;
@@ -105,7 +107,7 @@ impl Log {
         });
     }
 
-    /// Takes a block for something other than messages, if need be from the oldest ones.
+    /// Takes a block for data other than messages, if need be by evicting the oldest messages.
     pub fn take_block(&mut self) -> Option<Block> {
         let arena = &self.arena;
         self.account.get_or_insert_with(|| arena.account());
@@ -117,30 +119,32 @@ impl Log {
         }
     }
 
-    /// Returns `count` blocks to the arena: first those that nothing has been written to, which a
-    /// message leaves that is much shorter than those evicted for it, then those of the oldest messages.
+    /// Returns `count` blocks to the arena: first unwritten blocks, which remain when a message is much
+    /// shorter than those evicted for it, then blocks of the oldest messages.
     pub fn give_up(&mut self, count: usize) {
         let blocks = self.blocks.len().saturating_sub(count);
         self.blocks.truncate(blocks.max(self.blocks_used()));
         while self.blocks.len() > blocks && self.evict(0) {}
+        // An empty log needs none of its blocks.
         if self.first == self.next {
             self.blocks.truncate(blocks);
         }
     }
 
-    /// Sets what receivers still need. Messages that are older than that, and older than the newest GOP,
-    /// needn't be kept.
+    /// Sets the messages that receivers still need. Messages that are older than these, and older than
+    /// the newest GOP, needn't be kept.
     pub fn set_needs(&mut self, needs: Needs) {
         self.needed_from = needs.from;
         self.awaited_from = needs.join_point_from;
+        // The awaited join point may already be in the log.
         if let Some(number) = self.join_point_from(self.awaited_from, false) {
             self.needed_from = self.needed_from.min(number);
         }
     }
 
-    /// Keeps all messages from this one on while blocks last, however old they are; `u64::MAX` for
-    /// none. No viewer needs those before `spare_to` yet: they are given up when other streams need the
-    /// blocks.
+    /// Keeps all messages from `number` on while blocks last, however old they are; `u64::MAX` for
+    /// none. No viewer needs the messages before `spare_to` yet: they are given up when other streams
+    /// need the blocks.
     pub fn set_kept_from(&mut self, number: u64, spare_to: Option<u64>) {
         self.kept_from = number;
         let before = std::mem::replace(&mut self.spare_to, spare_to);

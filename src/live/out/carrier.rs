@@ -1,4 +1,4 @@
-//! Carriers: how a file without end travels over a connection, piece by piece.
+//! Carriers: how a file without an end travels over a connection, piece by piece.
 //!
 //! ```text
 //! raw        piece, piece, ...                      up to the end of the connection
@@ -23,7 +23,7 @@ pub enum Carrier {
 }
 
 impl Carrier {
-    /// The bytes in front of a piece.
+    /// The bytes before a piece.
     pub(super) fn head(self, piece_len: u64) -> CarrierHead {
         match self {
             Carrier::Raw => ShortBytes::new(),
@@ -32,7 +32,7 @@ impl Carrier {
         }
     }
 
-    /// The bytes behind a piece.
+    /// The bytes after a piece.
     pub(super) fn tail(self) -> &'static [u8] {
         if self == Carrier::Chunked {
             b"\r\n"
@@ -41,14 +41,14 @@ impl Carrier {
         }
     }
 
-    /// Appends a piece.
+    /// Appends a piece to `out`.
     pub(super) fn put(self, piece: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(self.head(piece.len() as u64).as_slice());
         out.extend_from_slice(piece);
         out.extend_from_slice(self.tail());
     }
 
-    /// The end of the file.
+    /// The bytes that end the file.
     pub(super) fn end(self) -> Vec<u8> {
         match self {
             Carrier::Raw => Vec::new(),
@@ -57,8 +57,8 @@ impl Carrier {
         }
     }
 
-    /// The end of a file when the stream has nothing left that the receiver can take. A body in chunks
-    /// just stops, so that the client notices that something went wrong.
+    /// The bytes that end a file when the stream has nothing left that the receiver accepts. A chunked
+    /// body just stops, so that the client notices that something went wrong.
     pub(super) fn give_up(self) -> Vec<u8> {
         match self {
             Carrier::Raw | Carrier::Chunked => Vec::new(),
@@ -98,7 +98,7 @@ fn frame_head(opcode: u8, len: u64) -> CarrierHead {
     head
 }
 
-/// Appends a text message of a WebSocket.
+/// Appends a text message of a WebSocket to `out`.
 pub(super) fn put_text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(frame_head(TEXT, text.len() as u64).as_slice());
     out.extend_from_slice(text.as_bytes());

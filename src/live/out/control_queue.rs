@@ -1,15 +1,16 @@
-//! Control bytes: whole messages beside the media, which wait for a message boundary.
+//! Control bytes: whole messages other than media, which wait for a message boundary.
 
 use crate::allowance::Taken;
 use crate::rtmp::server_session::{MAX_REPLIES, MAX_REPLY};
 
-/// The most bytes that wait. A client that sends commands without reading the replies exceeds it.
+/// The maximum number of bytes that wait. A client that sends commands without reading the replies
+/// exceeds it.
 pub const MAX_CONTROL_LEN: usize = MAX_REPLIES + MAX_REPLY;
 
 /// See the module's documentation.
 pub(super) struct ControlQueue {
     bytes: Vec<u8>,
-    /// The bytes that the connection pays for them.
+    /// The connection's payment for the bytes.
     paid: Option<Taken>,
 }
 
@@ -25,7 +26,7 @@ impl ControlQueue {
         &self.bytes
     }
 
-    /// Appends bytes; false if that is too much, or the connection can't pay for them.
+    /// Appends bytes. Returns false if they are too many, or the connection can't pay for them.
     pub(super) fn push(&mut self, bytes: &[u8]) -> bool {
         let len = self.bytes.len() + bytes.len();
         if len > MAX_CONTROL_LEN || !self.pay(len.max(self.bytes.capacity())) {

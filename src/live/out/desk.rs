@@ -1,7 +1,7 @@
 //! A desk: the buffers that a pump works with.
 //!
-//! Desks are kept between pumps so that these don't allocate. All streams of a server share them: there
-//! are as many as pumps run at the same time.
+//! Desks are kept between pumps so that pumps don't allocate. All streams of a server share them: there
+//! are as many as there are pumps at the same time.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,15 +9,15 @@ use super::outgoing::Outgoing;
 use super::stage::Stage;
 use crate::live::{Millis, lock};
 
-/// The number of desks that are kept, which is a likely number of cores. Each takes up to 130 kB.
+/// The number of desks that are kept, which is a likely number of cores. Each occupies up to 130 kB.
 const KEPT: usize = 4;
 
-/// A skip that is worth a line in the log: the first of an episode.
+/// A skip that deserves a line in the log: the first of an episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Skip {
-    /// The subscriber.
+    /// The id of the subscriber.
     pub subscriber: u64,
-    /// How far behind it was, in ms.
+    /// The lag of the subscriber, in ms.
     pub lag: Millis,
     /// The number of messages left out.
     pub messages: u64,

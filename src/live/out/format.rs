@@ -1,4 +1,4 @@
-//! Formats: how a message is written for one kind of receiver, whatever carries it.
+//! Formats: the bytes around a message for one kind of receiver, regardless of its carrier.
 //!
 //! ```text
 //! RTMP   type 0 header (12 or 16) | 65536 bytes | type 3 header (1 or 5) | 65536 bytes | ...
@@ -6,8 +6,8 @@
 //! MP4    moof (104), mdat (8)     | sample
 //! ```
 //!
-//! All of this is pure. Every message has a full header, so every message boundary is a legal place
-//! to skip to.
+//! All of this code is pure. Every message has a full header, so every message boundary is a legal
+//! place to skip to.
 
 mod flv;
 pub(in crate::live) mod mp4;
@@ -30,23 +30,23 @@ pub(in crate::live) enum WireFormat {
     Rtmp {
         /// Message stream of the player.
         message_stream_id: u32,
-        /// For the commands that end the stream.
+        /// The player's dialect, for the commands that end the stream.
         dialect: Dialect,
     },
     /// The tags of an FLV file (FLV, Annex E).
     Flv {
-        /// Timestamp that becomes 0, in ms: some players read timestamps as signed numbers.
+        /// The timestamp that becomes 0, in ms: some players read timestamps as signed numbers.
         base: u32,
     },
     /// The fragments of an MP4 file, one frame in each.
     Mp4 {
-        /// Times that become 0.
+        /// The times that become 0.
         base: mp4::Base,
     },
 }
 
 impl WireFormat {
-    /// Whether it is a file, whose time begins at 0 for each receiver.
+    /// Whether the format is a file, whose time begins at 0 for each receiver.
     pub(super) fn is_file(&self) -> bool {
         !matches!(self, WireFormat::Rtmp { .. })
     }
@@ -55,7 +55,7 @@ impl WireFormat {
         matches!(self, WireFormat::Mp4 { .. })
     }
 
-    /// Counts the formats: RTMP, FLV, MP4.
+    /// The index of the format: RTMP, FLV, MP4.
     pub(in crate::live) fn index(&self) -> usize {
         match self {
             WireFormat::Rtmp { .. } => 0,
@@ -64,13 +64,13 @@ impl WireFormat {
         }
     }
 
-    /// Whether the two differ in nothing but the time that becomes 0, so that framed messages have
-    /// the same length in both.
+    /// Whether the two formats differ only in the time that becomes 0, so that framed messages have the
+    /// same length in both.
     pub(super) fn is_like(&self, other: &WireFormat) -> bool {
         self == other || self.is_file() && self.index() == other.index()
     }
 
-    /// Whether the format can hold a message that asks for no more than these capabilities.
+    /// Whether the format can hold a message for a receiver with these capabilities.
     pub(super) fn takes(&self, capabilities: Capabilities, entry: &Entry) -> bool {
         if self.is_mp4() {
             entry.meta.sample.duration > 0
@@ -79,7 +79,7 @@ impl WireFormat {
         }
     }
 
-    /// Bytes around the payload of a message, if their number is always the same.
+    /// The number of bytes around the payload of a message, or 0 if it varies.
     pub(super) fn overhead(&self) -> u64 {
         match self {
             WireFormat::Rtmp { .. } => 0,
@@ -88,7 +88,7 @@ impl WireFormat {
         }
     }
 
-    /// Puts the bytes of the format around a message.
+    /// Adds the bytes of the format around a message.
     pub(super) fn frame(&self, message: &Message, framed: &mut FramedMessage) {
         match *self {
             WireFormat::Rtmp {
@@ -99,7 +99,7 @@ impl WireFormat {
         }
     }
 
-    /// The head that comes before the first message, and in MP4 before the first one of another
+    /// The head before the first message, and in MP4 also before the first message of another
     /// presentation: content type and bytes.
     pub(super) fn lead(&self, presentation: &Presentation, has: Has) -> (Cow<'_, str>, Vec<u8>) {
         match self {
@@ -112,8 +112,8 @@ impl WireFormat {
         }
     }
 
-    /// Lets time begin a little before the first message, since messages of the other medium may be
-    /// a little earlier. `time` is its decode time in ms.
+    /// Sets the time that becomes 0 a little before the first message, since messages of the other
+    /// medium may be a little earlier. `time` is the message's decode time in ms.
     pub(super) fn set_base(&mut self, timestamp: u32, time: u64, audio_rate: u32) {
         /// Four frames of any usual codec, in ms.
         const BEFORE: u32 = 200;

@@ -1,4 +1,4 @@
-//! A message as it goes out: its payload, with the bytes of its format and carrier around it.
+//! A message as it is sent: its payload, with the bytes of its format and carrier around it.
 
 use std::ops::Range;
 
@@ -9,22 +9,22 @@ use crate::rtmp::chunk_writer::CHUNK_SIZE;
 /// Longest head of a piece in a carrier.
 pub(super) const CARRIER_HEAD_LEN: usize = 10;
 
-/// Longest head of a message: of a fragment of MP4 in a carrier.
+/// Longest head of a message: that of an MP4 fragment in a carrier.
 const MAX_HEAD_LEN: usize = CARRIER_HEAD_LEN + FRAGMENT_HEAD_LEN;
 
 /// See the module's documentation. Holds everything but the payload.
 #[derive(Clone, Copy, Debug)]
 pub struct FramedMessage {
     pub(super) head: ShortBytes<MAX_HEAD_LEN>,
-    /// Between two slices of the payload.
+    /// The bytes between two slices of the payload.
     between: ShortBytes<8>,
     pub(super) tail: ShortBytes<8>,
     payload_len: u32,
-    /// Longest run of payload without other bytes in it.
+    /// The longest run of payload without other bytes in it, in bytes.
     slice_len: u32,
 }
 
-/// Passes the slices of a range of a payload on to a function.
+/// A function that passes the slices of a range of a payload to another function.
 type SliceFinder<'f, 'a> = dyn Fn(Range<u64>, &mut dyn FnMut(&'a [u8])) + 'f;
 
 impl FramedMessage {
@@ -45,7 +45,7 @@ impl FramedMessage {
         self.slice_len = CHUNK_SIZE;
     }
 
-    /// Length of the whole in bytes.
+    /// The total length in bytes.
     pub fn total_len(&self) -> u64 {
         let slices = self.payload_len.div_ceil(self.slice_len);
         let seams = slices.saturating_sub(1) as usize;
@@ -53,15 +53,15 @@ impl FramedMessage {
         u64::from(self.payload_len) + around as u64
     }
 
-    /// Passes all bytes to `put`, without the first `skip`, as slices. `payload` passes on the slices of
-    /// a range of the payload.
+    /// Passes all bytes after the first `skip` to `put`, as slices. `payload` passes on the slices of a
+    /// range of the payload.
     pub(super) fn each_slice<'a>(
         &'a self,
         mut skip: u64,
         payload: &SliceFinder<'_, 'a>,
         put: &mut dyn FnMut(&'a [u8]),
     ) {
-        // How much of the next `len` bytes is left out.
+        // Returns how many of the next `len` bytes are left out.
         let mut cut = |len: u64| {
             let cut = skip.min(len);
             skip -= cut;

@@ -1,8 +1,8 @@
-//! Framings: a format in a carrier. Nothing else but the messages determines the bytes that a receiver
-//! gets.
+//! Framings: a format in a carrier. The framing and the messages alone determine the bytes that a
+//! receiver gets.
 //!
-//! A framed message is a pure function of the message and of what was fixed when the receiver
-//! joined, so a message that was sent in part is resumed by computing the same bytes again.
+//! A framed message is a pure function of the message and of values that were fixed when the receiver
+//! joined, so a partly sent message is resumed by computing the same bytes again.
 
 use super::carrier::{self, Carrier};
 use super::format::{WireFormat, mp4};
@@ -19,10 +19,10 @@ pub struct Framing {
     carrier: Carrier,
 }
 
-/// How a request for a file is answered, once the stream knows.
+/// The answer to a request for a file, once the stream knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileAnswer<'a> {
-    /// The file follows, of this content type.
+    /// The file follows, with this content type.
     File(&'a str),
     /// The stream ended before there was anything to send.
     NotLive,
@@ -30,11 +30,11 @@ pub enum FileAnswer<'a> {
     NoCodec,
 }
 
-/// Makes the bytes of an answer: the same ones again for the same answer.
+/// Makes the bytes of an answer: always the same bytes for the same answer.
 pub type Respond = Box<dyn Fn(FileAnswer<'_>) -> Vec<u8> + Send>;
 
 impl Framing {
-    /// RTMP, for the player on this message stream.
+    /// The framing of RTMP, for the player on this message stream.
     pub const fn rtmp(message_stream_id: u32, dialect: Dialect) -> Framing {
         Framing {
             format: WireFormat::Rtmp {
@@ -45,20 +45,20 @@ impl Framing {
         }
     }
 
-    /// An FLV file.
+    /// The framing of an FLV file.
     pub const fn flv(carrier: Carrier) -> Framing {
         let format = WireFormat::Flv { base: 0 };
         Framing { format, carrier }
     }
 
-    /// A fragmented MP4 file.
+    /// The framing of a fragmented MP4 file.
     pub const fn mp4(carrier: Carrier) -> Framing {
         let base = mp4::Base { video: 0, audio: 0 };
         let format = WireFormat::Mp4 { base };
         Framing { format, carrier }
     }
 
-    /// Whether framed messages have the same length in both.
+    /// Whether framed messages have the same length in both framings.
     pub(super) fn is_like(&self, other: &Framing) -> bool {
         self.carrier == other.carrier && self.format.is_like(&other.format)
     }
@@ -73,8 +73,9 @@ impl Framing {
         framed
     }
 
-    /// The head that comes before the first message of a file, and before the first of another
-    /// presentation. `respond`: the file answers an HTTP request, of which nothing is out yet.
+    /// The head before the first message of a file, and before the first message of another
+    /// presentation. `respond`: the file answers an HTTP request, and no byte of the answer has been
+    /// sent.
     pub(super) fn lead(
         &self,
         presentation: &Presentation,
@@ -92,8 +93,8 @@ impl Framing {
         lead
     }
 
-    /// The last bytes for the receiver: the stream is `over`, or else has nothing that the receiver can
-    /// take. `respond` as for [`lead`](Framing::lead).
+    /// The last bytes for the receiver: the stream is `over`, or else has nothing that the receiver
+    /// accepts. `respond` as for [`lead`](Framing::lead).
     pub(super) fn goodbye(&self, over: Option<Over>, respond: Option<&Respond>) -> Vec<u8> {
         if let WireFormat::Rtmp {
             message_stream_id,

@@ -1,10 +1,10 @@
-//! Where a receiver starts, and the burst of a join at the live edge.
+//! The place where a receiver starts, and the burst of a join at the live edge.
 //!
 //! # The live-edge join
 //!
-//! Sent as they are, the video frames since the last keyframe would leave a player late for its
+//! If the video frames since the last keyframe were sent as they are, a player would be late for its
 //! whole session, by up to a GOP. So they get new timestamps, 1 ms apart, that end at the live edge,
-//! and cached audio is left out but for its newest frames:
+//! and cached audio is left out except for its newest frames:
 //!
 //! ```text
 //! log       K 1000   P 1040   P 1080   P 1120 |  P 1160      (ms)
@@ -19,32 +19,31 @@ use crate::live::kind::Kind;
 use crate::live::log::{Entry, Log};
 
 /// Longest burst with new timestamps, in ms of media; a longer one is sent as it was published.
-/// Measured with 750 frames of 1280x720, joined 25 s into a GOP: ffplay, VLC and mpv were 0.3, 1.2
-/// and 1.4 s behind after 8 s, and 25 s behind without.
+/// Measured with 750 frames of 1280x720, joined 25 s into a GOP: after 8 s, ffplay, VLC and mpv were
+/// 0.3, 1.2 and 1.4 s behind, and 25 s behind without new timestamps.
 const MAX_BURST: Millis = 30_000;
 
-/// Most video frames in such a burst.
+/// The maximum number of video frames in such a burst.
 const MAX_BURST_FRAMES: u32 = 1_000;
 
-/// Cached audio frames that are sent at a live-edge join: players that probe for a tenth of a second
-/// would otherwise miss the audio track.
+/// The number of cached audio frames that are sent at a live-edge join. Without them, players that
+/// probe for a tenth of a second would miss the audio track.
 const BURST_AUDIO_FRAMES: u32 = 4;
 
 /// Where a receiver starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Join {
-    /// At the newest keyframe, with new timestamps for the cached video, which ends at the live
-    /// edge.
+    /// At the newest keyframe, with new timestamps for the cached video, which ends at the live edge.
     #[default]
     Live,
-    /// At the newest keyframe, everything as it was published.
+    /// At the newest keyframe, with everything as it was published.
     Gop,
     /// At the next keyframe.
     Next,
 }
 
 impl Join {
-    /// The choice of this name: `live`, `gop` or `next`.
+    /// Returns the choice with this name: `live`, `gop` or `next`.
     pub fn from_name(name: &str) -> Option<Join> {
         match name {
             "live" => Some(Join::Live),
@@ -60,14 +59,14 @@ impl Join {
 pub(super) struct Burst {
     /// End of the log at the join.
     end: NonZeroU64,
-    /// Timestamp of the last video frame, and the numbers of frames up to the end.
+    /// The timestamp of the last video frame, and the numbers of frames up to the end.
     timestamp: u32,
     video_frames: u32,
     audio_frames: u32,
 }
 
 impl Burst {
-    /// The burst of a join at `number`, unless it is too long.
+    /// The burst of a join at message `number`, unless it would be too long.
     pub(super) fn to_live_edge(number: u64, log: &Log) -> Option<Burst> {
         let (first, newest) = (log.entry(number)?, log.newest()?);
         let video_frames = newest.video_frames.wrapping_sub(first.video_frames);
@@ -83,7 +82,7 @@ impl Burst {
         })
     }
 
-    /// Whether this message and those after it have their own timestamps.
+    /// Whether this message and all messages after it keep their own timestamps.
     pub(super) fn is_over(&self, number: u64, log: &Log) -> bool {
         let entry = (number >= self.end.get()).then(|| log.entry(number));
         entry
@@ -91,8 +90,8 @@ impl Burst {
             .is_some_and(|entry| self.frames_after(&entry).is_none())
     }
 
-    /// The number of video frames from that of a message to the last one of the burst. More messages
-    /// of that last frame may follow the burst's end.
+    /// The number of video frames from the frame of a message to the last one of the burst. More
+    /// messages of that last frame may follow the burst's end.
     fn frames_after(&self, entry: &Entry) -> Option<u32> {
         let after = self.video_frames.wrapping_sub(entry.video_frames);
         (after as i32 >= 0).then_some(after)

@@ -1,4 +1,4 @@
-//! The media that a receiver wants, among those that it could take.
+//! The media that a receiver wants, among those that it accepts.
 
 use crate::live::kind::Kind;
 use crate::live::tracks::Has;
@@ -21,7 +21,7 @@ enum VideoSwitch {
 }
 
 impl Default for MediaChoice {
-    /// Everything.
+    /// All media.
     fn default() -> MediaChoice {
         MediaChoice {
             audio: true,
@@ -31,7 +31,7 @@ impl Default for MediaChoice {
 }
 
 impl MediaChoice {
-    /// Whether video is wanted. It comes back with a keyframe.
+    /// Sets whether video is wanted. When it is wanted again, it returns with a keyframe.
     pub fn set_video(&mut self, is_wanted: bool) {
         self.video = match (is_wanted, self.video) {
             (false, _) => VideoSwitch::Off,
@@ -40,7 +40,7 @@ impl MediaChoice {
         };
     }
 
-    /// The receiver is about to get a message where decoders can start.
+    /// Notes that the receiver is about to get a message where decoders can start.
     pub(super) fn pass_keyframe(&mut self) {
         if self.video == VideoSwitch::FromKeyframe {
             self.video = VideoSwitch::On;

@@ -1,4 +1,4 @@
-//! The properties of a message that formats look at: everything but the bytes of its payload.
+//! The properties of a message that formats use: everything except the bytes of its payload.
 
 use crate::live::kind::Kind;
 use crate::live::log::{Entry, Sample};
@@ -12,7 +12,7 @@ pub struct Message {
     pub kind: Kind,
     /// Decode time in ms, wrapping.
     pub timestamp: u32,
-    /// Length of the payload; for MP4, of the sample.
+    /// Length of the payload in bytes; for MP4, of the sample.
     pub len: u32,
     /// Whether a decoder can start with it.
     pub is_sync: bool,
@@ -45,8 +45,8 @@ impl Message {
         }
     }
 
-    /// Makes it a frame of a burst: shown at `timestamp`, for 1 ms. As always in MP4, it is decoded
-    /// when the frame before it is due.
+    /// Turns the message into a frame of a burst: shown at `timestamp`, for 1 ms. As always in MP4, it
+    /// is decoded when the previous frame is due.
     pub(super) fn restamp(&mut self, timestamp: u32) {
         let later = timestamp.wrapping_sub(self.timestamp) as i32;
         let due = self.sample.decode_time + u64::from(self.sample.duration);

@@ -1,9 +1,9 @@
-//! The way out: from a stream's log to the sockets of those who receive it.
+//! The output of streams: from a stream's log to the sockets of its receivers.
 //!
 //! ```text
-//!  request       how a receiver asks for a stream
+//!  request       a receiver's request for a stream
 //!     v
-//!  subscriber    the receiver, attached: place (joins, skips), send (what goes out next)
+//!  subscriber    the receiver, attached: place (joins, skips), send (the next bytes)
 //!     |
 //!     |  log     messages
 //!     v
@@ -15,7 +15,7 @@
 //!  sink          the socket, which never waits
 //! ```
 //!
-//! Nothing here knows HTTP: the server makes the answers to requests.
+//! No code here knows HTTP: the server generates the answers to requests.
 
 pub mod carrier;
 mod control_queue;

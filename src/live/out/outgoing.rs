@@ -1,11 +1,11 @@
-//! A message on its way to one receiver: framed, and without the ModEx that it can't read.
+//! A message on its way to one receiver: framed, and without ModEx if the receiver can't read it.
 //!
 //! ```text
 //! in the log      97 | 02 00 00 01 03 | hvc1 ...      first byte, ModEx, the rest
 //! as it goes out  93 |                | hvc1 ...
 //! ```
 //!
-//! Like the framing, this is a pure function of the message and of what was fixed when the
+//! Like the framing, this is a pure function of the message and of values that were fixed when the
 //! receiver joined.
 
 use std::ops::Range;
@@ -20,19 +20,20 @@ use crate::live::log::{Entry, Log};
 /// See the module's documentation.
 pub(super) struct Outgoing {
     pub(super) framed: FramedMessage,
-    /// The message that was framed.
+    /// The message as it was framed.
     pub(super) message: Message,
     /// Position in the log of the payload as it was published.
     position: u64,
-    /// Bytes of the payload that are left out: from its start, or after its first byte if that is
-    /// replaced.
+    /// The number of payload bytes that are left out: from its start, or after its first byte if that
+    /// is replaced.
     cut: u32,
-    /// Replaces the first byte if ModEx was cut out behind it.
+    /// The replacement for the first byte, if ModEx was cut out after it.
     first: Option<u8>,
 }
 
 impl Outgoing {
-    /// The message with this number; with `restamped`, as a frame of a burst that is shown then.
+    /// Frames the message with this number; with `restamped`, as a frame of a burst that is shown at
+    /// that time.
     pub(super) fn new(
         framing: Framing,
         capabilities: Capabilities,
@@ -51,7 +52,7 @@ impl Outgoing {
                 let mut slices = log.slices(entry.position, offset as usize, 1);
                 slices.next().and_then(<[u8]>::first).copied().unwrap_or(0)
             };
-            // The last byte of ModEx has the packet type that it stood in front of.
+            // The last byte of ModEx holds the packet type that the first byte gets without it.
             first = Some(byte(0) & 0xF0 | byte(cut) & 0x0F);
         }
         let mut message = Message::new(number, entry, cut);
@@ -67,7 +68,7 @@ impl Outgoing {
         }
     }
 
-    /// Passes all bytes to `put`, without the first `skip`, as slices.
+    /// Passes all bytes after the first `skip` to `put`, as slices.
     pub(super) fn each_slice<'a>(&'a self, skip: u64, log: &'a Log, put: &mut dyn FnMut(&'a [u8])) {
         let payload = |range: Range<u64>, put: &mut dyn FnMut(&'a [u8])| {
             let mut start = range.start;

@@ -1,4 +1,4 @@
-//! How a receiver asks for a stream.
+//! A receiver's request for a stream.
 
 use std::sync::Arc;
 
@@ -12,36 +12,36 @@ use crate::live::capabilities::Capabilities;
 /// A receiver's request: its kind, its capabilities, and where it wants to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receiver {
-    /// The bytes around each message.
+    /// The receiver's framing: the bytes around each message.
     pub framing: Framing,
-    /// Where it starts.
+    /// Where the receiver starts.
     pub join: Join,
-    /// The codecs and message forms that it can take.
+    /// The codecs and message forms that the receiver accepts.
     pub capabilities: Capabilities,
 }
 
-/// A receiver that is to be attached to a stream.
+/// A request to attach a receiver to a stream.
 pub struct JoinRequest {
     /// Identifies the subscriber within the server.
     pub id: u64,
     /// The number of its connection, for reports; 0 if it has none.
     pub connection: u64,
-    /// Where its bytes go.
+    /// The sink for its bytes.
     pub sink: Arc<dyn Sink>,
-    /// What it is.
+    /// The properties of the receiver.
     pub receiver: Receiver,
-    /// What it is sent before anything else.
+    /// The bytes that it is sent before anything else.
     pub control: Vec<u8>,
-    /// What the connection pays for control bytes.
+    /// The connection's payment for control bytes.
     pub paid: Option<Taken>,
     /// Makes the file the answer to an HTTP request.
     pub respond: Option<Respond>,
-    /// The media that it wants.
+    /// The media that the receiver wants.
     pub wanted: MediaChoice,
 }
 
 impl JoinRequest {
-    /// A request of subscriber `id`, which is sent `control` before anything else.
+    /// Creates a request of subscriber `id`, which is sent `control` before anything else.
     pub fn new(id: u64, sink: Arc<dyn Sink>, receiver: Receiver, control: Vec<u8>) -> JoinRequest {
         JoinRequest {
             id,

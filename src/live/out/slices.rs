@@ -6,7 +6,7 @@ use std::io::IoSlice;
 pub(in crate::live) struct Slices<'a, const N: usize> {
     slices: [IoSlice<'a>; N],
     count: usize,
-    /// Bytes in all.
+    /// The total number of bytes.
     pub(super) len: u64,
 }
 
@@ -19,7 +19,7 @@ impl<'a, const N: usize> Slices<'a, N> {
         }
     }
 
-    /// Adds a slice. One that doesn't fit is left for the next send.
+    /// Adds a slice. A slice that doesn't fit is left for the next send.
     pub(in crate::live) fn push(&mut self, bytes: &'a [u8]) {
         if let Some(slot) = self.slices.get_mut(self.count) {
             *slot = IoSlice::new(bytes);

@@ -1,14 +1,14 @@
-//! The stage: the messages that most receivers get next, framed and put together once.
+//! The stage: the messages that most receivers get next, framed and joined once for all of them.
 //!
-//! After a read the publisher's thread sends the same few messages to every player, and nearly all
-//! players want the same bytes. One `send` of contiguous bytes costs 4 to 5 % less in the kernel
-//! than one `sendmsg` of header and payload apart, and nothing is framed again for each player. A
-//! copy of at most [`MAX_LEN`] bytes pays for that once there are [`MIN_RECEIVERS`] of them.
-//! Messages that these receivers can't take are left out. A receiver that is behind, has just joined,
-//! or wants something else than the others is served from the log.
+//! After a read, the publisher's thread sends the same few messages to every player, and nearly all
+//! players want the same bytes. One `send` of contiguous bytes costs 4 to 5 % less in the kernel than
+//! one `sendmsg` of separate headers and payloads, and messages aren't framed again for each player.
+//! This pays for a copy of at most [`MAX_LEN`] bytes as soon as there are [`MIN_RECEIVERS`] receivers.
+//! Messages that these receivers don't accept are left out. A receiver that is behind, has just joined,
+//! or wants other messages than the rest is served from the log.
 //!
 //! There is one shelf per format. Time begins at 0 for each receiver of a file, so the heads of the
-//! messages are rewritten for every such receiver; the payloads between the heads stay.
+//! messages are rewritten for each of these receivers. The payloads between the heads remain.
 
 use std::ops::Range;
 
@@ -18,24 +18,24 @@ use super::outgoing::Outgoing;
 use crate::live::capabilities::Capabilities;
 use crate::live::log::{Log, Role};
 
-/// Longest stretch that is staged, in bytes. Copying costs little beside sending, but memory
+/// The maximum number of bytes that are staged. Copying costs little compared with sending, but memory
 /// counts: this much per pump in progress and format in use.
 const MAX_LEN: usize = 32 * 1024;
 
-/// Most messages that are staged.
+/// The maximum number of messages that are staged.
 const MAX_MESSAGES: u64 = 64;
 
-/// The number of receivers from which on staging pays.
+/// The number of receivers at which staging begins to pay.
 const MIN_RECEIVERS: usize = 4;
 
 /// See the module's documentation.
 #[derive(Default)]
 pub(in crate::live) struct Stage {
-    /// Numbers of the messages to be staged.
+    /// The numbers of the messages to be staged.
     messages: Range<u64>,
-    /// The capabilities that these messages need together.
+    /// The union of the capabilities that these messages need.
     needs: Capabilities,
-    /// For RTMP, FLV and MP4.
+    /// One shelf each for RTMP, FLV and MP4.
     shelves: [Shelf; 3],
 }
 
@@ -44,14 +44,14 @@ pub(in crate::live) struct Stage {
 pub(super) struct Shelf {
     /// The number of the first message.
     first: u64,
-    /// The framing of what is staged, and which of the messages' needs its receivers have: messages
-    /// that they can't take are left out. `None` until a receiver asks.
+    /// The framing of the staged messages, and which of the messages' needs their receivers have:
+    /// messages that they don't accept are left out. `None` until a receiver asks.
     receivers: Option<(Framing, Capabilities)>,
     /// The framed messages.
     pub(super) bytes: Vec<u8>,
     /// Where each of the messages ends in `bytes`.
     ends: Vec<usize>,
-    /// Where the heads of files' messages are in `bytes`.
+    /// The offsets in `bytes` of the heads of files' messages, with the messages.
     heads: Vec<(usize, Message)>,
 }
 
@@ -61,7 +61,7 @@ impl Stage {
         self.messages = 0..0;
     }
 
-    /// Prepares to stage the messages from `first` on, if that pays for so many receivers.
+    /// Prepares to stage the messages from `first` on, if that pays for this number of receivers.
     pub(in crate::live) fn begin(&mut self, first: u64, log: &Log, receivers: usize) {
         for shelf in &mut self.shelves {
             shelf.receivers = None;
@@ -74,7 +74,7 @@ impl Stage {
         let mut len = 0;
         let mut needs = Capabilities::NONE;
         for number in messages.clone() {
-            // Not every receiver needs a header, so messages with one among them aren't staged.
+            // Not every receiver needs a header, so ranges that contain one aren't staged.
             let entry = log.entry(number);
             let Some(entry) = entry.filter(|entry| entry.meta.role != Role::Header) else {
                 return;
@@ -119,8 +119,8 @@ impl Stage {
 }
 
 impl Shelf {
-    /// The place in the log after `sent` of the bytes: the number of the message, and how much of it
-    /// is out.
+    /// The place in the log after `sent` of the bytes: the number of the message, and how many of its
+    /// bytes have been sent.
     pub(super) fn place(&self, sent: usize) -> (u64, u64) {
         let complete = self.ends.partition_point(|end| *end <= sent);
         let start = complete.checked_sub(1).and_then(|last| self.ends.get(last));
@@ -155,7 +155,7 @@ impl Shelf {
         self.receivers = Some((framing, capabilities));
     }
 
-    /// Rewrites the heads for a receiver with another time 0. Their lengths don't change.
+    /// Rewrites the heads for a receiver with another base time. Their lengths don't change.
     fn write_heads(&mut self, framing: Framing) {
         for (at, message) in &self.heads {
             let framed = framing.frame(message);

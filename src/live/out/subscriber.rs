@@ -1,12 +1,12 @@
-//! A subscriber: a receiver attached to a stream, as a socket, a framing and a cursor.
+//! A subscriber: a receiver attached to a stream, with a socket, a framing and a cursor.
 //!
-//! There is no queue of media per subscriber and no copy. A pump offers the socket everything
-//! between the cursor and the log's end in one vectored send which never waits, and moves the cursor
-//! by what was taken.
+//! There is no media queue per subscriber and no copy. A pump offers the socket everything between the
+//! cursor and the log's end in one vectored send that never waits, and advances the cursor by the
+//! number of bytes that the socket accepted.
 //!
-//! What goes out next is decided at message boundaries only, in this order: control bytes, the end,
-//! a skip, headers, messages. A message that was begun is always finished, because clients can't
-//! abort one; when its bytes leave the log before that, the subscriber is lost.
+//! The next bytes are chosen at message boundaries only, in this order: control bytes, the end, a skip,
+//! headers, messages. A message that was begun is always finished, because clients can't abort one. If
+//! its bytes leave the log before that, the subscriber is lost.
 
 mod place;
 mod send;
@@ -31,22 +31,22 @@ use crate::live::tracks::{Has, Tracks};
 use crate::live::{Millis, When};
 use crate::rtmp::server_session::Over;
 
-/// A subscriber whose socket takes nothing at all for this long is lost.
+/// A subscriber whose socket accepts nothing at all for this long, in ms, is lost.
 const MAX_STALL: Millis = 20_000;
 
-/// Why a subscriber was marked for removal.
+/// The reason why a subscriber was marked for removal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlayEnd {
-    /// The receiver was in the middle of a message that has left the log, or took no byte for a long
-    /// time, as this program or the kernel has noticed.
+    /// The receiver was in the middle of a message that has left the log, or accepted no byte for a
+    /// long time, as noticed by this program or by the kernel.
     Stalled,
-    /// The receiver asked for more replies than it read.
+    /// The receiver requested more replies than it read.
     ControlOverflow,
     /// The stream ended and the subscriber was notified.
     Finished,
-    /// The stream has no codec that the subscriber announced, and it was notified.
+    /// The stream has no codec that the subscriber announced, and the subscriber was notified.
     NothingToTake,
-    /// The stream has other tracks than the file that the subscriber gets.
+    /// The stream's tracks differ from those of the file that the subscriber gets.
     OtherTracks,
     /// The receiver stopped playing, at a message boundary; its connection goes on.
     Left,
@@ -70,52 +70,52 @@ impl fmt::Display for PlayEnd {
 
 /// The parts of a stream that a subscriber needs while it is pumped.
 pub struct StreamView<'a> {
-    /// The history.
+    /// The stream's log.
     pub log: &'a Log,
     /// The headers for receivers that join.
     pub preamble: &'a Arc<Preamble>,
-    /// Oldest version of the preamble that may still be sent.
+    /// The oldest version of the preamble that may still be sent.
     pub oldest_preamble: u32,
-    /// The tracks at the last pump of all subscribers, and those before.
+    /// The tracks at the last pump of all subscribers, and those before them.
     pub old_tracks: &'a [Option<Arc<Tracks>>; 2],
     /// The tracks that files of the stream announce.
     pub tracks: &'a Arc<Tracks>,
     /// Whether these are all tracks, so that a file can begin.
     pub are_tracks_known: bool,
-    /// The time.
+    /// The time of the pump.
     pub now: Millis,
-    /// Lag at which a subscriber skips to a newer keyframe.
+    /// The lag at which a subscriber skips to a newer keyframe, in ms.
     pub max_lag: Millis,
 }
 
 /// See the module's documentation.
 pub struct Subscriber {
-    /// Identifies it within the server.
+    /// The subscriber's id within the server.
     pub id: u64,
     /// The number of its connection, for reports.
     connection: u64,
     sink: Arc<dyn Sink>,
     receiver: Receiver,
-    /// The media that it wants.
+    /// The media that the receiver wants.
     pub wanted: MediaChoice,
-    /// `None` for RTMP.
+    /// The state of a file's subscriber; `None` for RTMP.
     file: Option<Box<FileState>>,
     cursor: LogCursor,
-    /// To be sent before the message at the cursor.
+    /// The headers to send before the message at the cursor.
     lead: Option<Box<LeadIn>>,
     sending: Sending,
     edge: Edge,
-    /// Version of the preamble that the receiver has.
+    /// The version of the preamble that the receiver has.
     preamble_version: Option<u32>,
     control: ControlQueue,
     ending: Ending,
     is_paused: bool,
-    /// The number of messages that the receiver couldn't take; `None` once it could take one.
+    /// The number of messages that the receiver didn't accept; `None` once it accepted one.
     untaken: Option<u32>,
     record: DeliveryRecord,
 }
 
-/// The place in the log.
+/// A subscriber's place in the log.
 #[derive(Clone, Copy)]
 enum LogCursor {
     /// Waits for a join point with at least this number.
@@ -126,29 +126,29 @@ enum LogCursor {
 
 /// The headers that a receiver needs before the message at its cursor.
 struct LeadIn {
-    /// The beginning of a file with these tracks, until it is out.
+    /// The media that a file's beginning announces, until that has been sent.
     opening: Option<Has>,
     preamble: Arc<Preamble>,
-    /// Index of the header that comes next.
+    /// The index of the next header.
     next: usize,
     /// Timestamp of the headers.
     timestamp: u32,
 }
 
-/// What only the subscriber of a file needs.
+/// The state that only the subscriber of a file needs.
 struct FileState {
-    /// Makes the answer to an HTTP request, until that is out.
+    /// Makes the answer to an HTTP request, until that has been sent.
     respond: Option<Respond>,
-    /// The tracks that the file has announced, or is about to.
+    /// The tracks that the file has announced, or is about to announce.
     tracks: Option<Arc<Tracks>>,
-    /// The beginning that announces them isn't out yet.
+    /// Whether the beginning that announces them has yet to be sent.
     is_opening_due: bool,
 }
 
-/// The piece that is being sent, and how many bytes of it are out.
+/// The piece that is being sent, and how many of its bytes have been sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sending {
-    /// Nothing: this is a message boundary.
+    /// No piece: this is a message boundary.
     Between,
     Control(u64),
     /// The beginning of a file.
@@ -162,30 +162,30 @@ enum Sending {
 /// Where the live part of the stream begins for a subscriber.
 #[derive(Default)]
 struct Edge {
-    /// Messages from this one on came while the receiver was there.
+    /// Messages from this one on arrived while the receiver was attached.
     live_from: u64,
-    /// When it got a place in the log. Messages older than that don't count as lag.
+    /// When the receiver got a place in the log. The age of messages before that doesn't count as lag.
     joined: Millis,
     burst: Option<Burst>,
 }
 
-/// How far the end of a subscriber has come.
+/// The progress of a subscriber's end.
 enum Ending {
     /// The play goes on.
     No,
-    /// At the next message boundary; the connection stays open.
+    /// The play ends at the next message boundary; the connection stays open.
     Retiring,
-    /// After the control bytes; the connection is finished.
+    /// The play ends after the control bytes; the connection is finished.
     Queued(PlayEnd),
-    /// The subscriber is to be removed.
+    /// The subscriber must be removed.
     Over(PlayEnd),
 }
 
-/// The figures that reports and time limits are based on.
+/// The figures on which reports and time limits are based.
 #[derive(Default)]
 struct DeliveryRecord {
     since: Millis,
-    /// Since when the socket has taken nothing.
+    /// When the socket began to accept nothing.
     blocked_since: When,
     last_skip: When,
     delivered: Delivered,
@@ -193,7 +193,7 @@ struct DeliveryRecord {
 
 /// The outcome of one send.
 enum SendStep {
-    /// Everything offered was taken; there may be more.
+    /// The socket accepted everything offered; there may be more.
     Sent,
     /// The socket is full.
     Blocked,
@@ -212,7 +212,7 @@ impl SendStep {
 }
 
 impl Subscriber {
-    /// Attaches a receiver to a stream with this log: messages from now on are live to it.
+    /// Attaches a receiver to a stream with this log. Messages from now on are live for it.
     pub(in crate::live) fn new(request: JoinRequest, log: &Log, now: Millis) -> Subscriber {
         let is_file = request.receiver.framing.format.is_file();
         let from = match request.receiver.join {
@@ -253,13 +253,13 @@ impl Subscriber {
         subscriber
     }
 
-    /// Whether the answer to an HTTP request is decided.
+    /// Whether the answer to the HTTP request has been decided.
     pub fn has_begun(&self) -> bool {
         let has_tracks = |file: &FileState| file.tracks.is_some();
         self.file.as_deref().is_some_and(has_tracks) || self.is_ending()
     }
 
-    /// Why it is to be removed, once it is.
+    /// The reason why the subscriber must be removed, once it must.
     pub fn end(&self) -> Option<&PlayEnd> {
         match &self.ending {
             Ending::Over(end) => Some(end),
@@ -288,7 +288,7 @@ impl Subscriber {
         }
     }
 
-    /// The messages that it still wants.
+    /// The messages that the subscriber still wants.
     pub(in crate::live) fn needs(&self) -> Needs {
         match self.cursor {
             _ if self.end().is_some() => Needs::NOTHING,
@@ -304,14 +304,14 @@ impl Subscriber {
         }
     }
 
-    /// Queues control bytes, whole messages, for the next message boundary.
+    /// Queues control bytes, which are whole messages, for the next message boundary.
     pub fn queue_control(&mut self, bytes: &[u8]) {
         if !self.control.push(bytes) {
             self.fail(PlayEnd::ControlOverflow);
         }
     }
 
-    /// The number of control bytes that are queued and not out.
+    /// The number of queued control bytes that haven't been sent.
     pub fn control_len(&self) -> usize {
         let sent = match self.sending {
             Sending::Control(sent) => sent as usize,
@@ -320,7 +320,7 @@ impl Subscriber {
         self.control.as_slice().len().saturating_sub(sent)
     }
 
-    /// Queues the last bytes; after them the connection is finished.
+    /// Queues the last bytes. After these, the connection is finished.
     pub fn queue_end(&mut self, end: PlayEnd, bytes: &[u8]) {
         self.queue_control(bytes);
         if !self.is_ending() {
@@ -328,8 +328,8 @@ impl Subscriber {
         }
     }
 
-    /// Queues the last bytes of its framing: for a stream that is over, or for one that has nothing
-    /// that the receiver can take.
+    /// Queues the last bytes of its framing, for a stream that is over, or for one that has nothing
+    /// that the receiver accepts.
     pub(in crate::live) fn say_goodbye(&mut self, end: PlayEnd, over: Option<Over>) {
         let respond = self.file.as_ref().and_then(|file| file.respond.as_ref());
         // A response that has begun is finished first, and can't become another one.
@@ -342,9 +342,9 @@ impl Subscriber {
         !matches!(self.ending, Ending::No)
     }
 
-    /// Ends the play and leaves the socket to others. Returns the control bytes that the caller has to
-    /// send. Returns `None` in the middle of a message, which is finished first because clients can't
-    /// abort one; [`PlayEnd::Left`] follows.
+    /// Ends the play and leaves the socket to others. Returns the control bytes that the caller must
+    /// send. Returns `None` in the middle of a message: the message is finished first because clients
+    /// can't abort one, and [`PlayEnd::Left`] follows.
     pub fn retire(&mut self) -> Option<Vec<u8>> {
         let is_done = self.is_at_boundary();
         if self.end().is_none() {
@@ -357,20 +357,22 @@ impl Subscriber {
         is_done.then(|| self.control.take())
     }
 
-    /// Stops at the next message boundary, or starts again as after a join.
+    /// Pauses at the next message boundary, or starts again as after a join.
     pub fn set_paused(&mut self, is_paused: bool) {
         if self.is_paused && !is_paused && self.is_at_boundary() {
             self.wait_from(0);
+            // The next join lowers this to the end of the log at that time.
             self.edge.live_from = u64::MAX;
         }
         self.is_paused = is_paused;
     }
 
-    /// Sends what the socket takes, without waiting. True when something is left unsent.
+    /// Sends as much as the socket accepts, without waiting. Returns whether something is left unsent.
     pub(in crate::live) fn pump(&mut self, view: &StreamView<'_>, desk: &mut Desk) -> bool {
         if self.end().is_some() {
             return false;
         }
+        // Another subscriber of the same connection is in the middle of a message.
         if !self.sink.claim(self.id) {
             return true;
         }
@@ -404,7 +406,7 @@ impl Subscriber {
         self.sending == Sending::Between
     }
 
-    /// Counts bytes that the socket has taken.
+    /// Counts bytes that the socket has accepted.
     fn count(&mut self, sent: usize, view: &StreamView<'_>) {
         self.record.delivered.bytes += sent as u64;
         if sent > 0 {
@@ -412,7 +414,7 @@ impl Subscriber {
         }
     }
 
-    /// Disconnects a client that was sent everything and didn't hang up. This wakes the thread of its
+    /// Disconnects a client that was sent everything and hasn't hung up. This wakes the thread of its
     /// connection, which would otherwise notice at its next tick.
     pub(in crate::live) fn disconnect_finished(&self) {
         if matches!(
@@ -423,12 +425,12 @@ impl Subscriber {
         }
     }
 
-    /// Ends it because its socket has failed. What its own thread has read from the socket replaces what
-    /// a send has found: the kernel reports a timeout once, to either of them, and the other one finds a
-    /// broken pipe.
+    /// Ends the subscription because its socket has failed. The error that its own thread got from a
+    /// read replaces the one that a send got: the kernel reports a timeout once, to either of them, and
+    /// the other one gets a broken pipe.
     pub fn lose(&mut self, kind: ErrorKind) {
         let is_receiving = matches!(self.cursor, LogCursor::At(_)) && !self.is_paused;
-        // The kernel gives up a connection whose client takes nothing, and one whose client is gone.
+        // The kernel gives up a connection whose client accepts nothing, and one whose client is gone.
         let has_stalled = kind == ErrorKind::TimedOut && (is_receiving || !self.is_at_boundary());
         let end = if has_stalled {
             PlayEnd::Stalled
@@ -441,7 +443,8 @@ impl Subscriber {
         self.fail(end);
     }
 
-    /// Ends it at once. Its own thread removes it some time later, so memory is freed here.
+    /// Ends the subscription at once. Its own thread removes it some time later, so memory is freed
+    /// here.
     fn fail(&mut self, end: PlayEnd) {
         if self.end().is_none() {
             self.ending = Ending::Over(end);
@@ -453,7 +456,7 @@ impl Subscriber {
     }
 }
 
-/// How long ago the message at a cursor arrived, or the oldest one that is left.
+/// The time since the arrival of the message at a cursor, or of the oldest message left after it.
 fn lag_of(number: u64, log: &Log, now: Millis) -> Millis {
     let entry = log.entry(number.max(log.start()));
     entry.map_or(0, |entry| now.saturating_sub(entry.meta.arrived))

@@ -1,4 +1,5 @@
-//! The subscribers of a stream, the pump that sends them what the log holds, and how much that was.
+//! The subscribers of a stream, the pump that sends them the log's messages, and the totals of bytes
+//! sent.
 
 use crate::allowance::{push, shrink};
 use crate::live::byte_rate::ByteRate;
@@ -11,7 +12,7 @@ use crate::live::report::{Delivered, StreamReport, ViewerReport, Viewers};
 use crate::live::{Millis, When};
 use crate::rtmp::server_session::Over;
 
-/// The number of skips that wait to be logged.
+/// The maximum number of skips that wait to be logged.
 const MAX_SKIPS: usize = 16;
 
 /// See the module's documentation.
@@ -24,16 +25,17 @@ pub(super) struct Audience {
     subscribers: Vec<Subscriber>,
     /// Messages before this one have been offered to all subscribers.
     pumped_to: u64,
-    /// Until when messages that weren't offered yet may wait; none if there are none.
+    /// The time until which messages that haven't been offered may wait; none if there are no such
+    /// messages.
     due: When,
-    /// A few skips that aren't logged yet.
+    /// A few skips that haven't been logged.
     pub(super) skips: Vec<Skip>,
     peak_viewers: usize,
-    /// What was fetched, and sent to subscribers that have left.
+    /// The figures of fetches, and of subscribers that have left.
     past: Delivered,
-    /// The rate of what is sent and fetched.
+    /// The rate of bytes sent and fetched.
     rate: ByteRate,
-    /// The bytes that are counted in `rate`.
+    /// The number of bytes that are counted in `rate`.
     rated: u64,
 }
 
@@ -67,7 +69,7 @@ impl Audience {
         self.note_needs(log);
     }
 
-    /// Notes how many viewers there are, with this number by HLS.
+    /// Notes the number of viewers, `by_hls` of which watch by HLS.
     pub(super) fn note_viewers(&mut self, by_hls: usize) {
         self.peak_viewers = self.peak_viewers.max(self.subscribers.len() + by_hls);
     }
@@ -76,7 +78,7 @@ impl Audience {
     pub(super) fn leave(&mut self, id: u64) -> Option<Delivered> {
         let index = self.index_of(id)?;
         let delivered = self.subscribers.swap_remove(index).delivered();
-        // A crowd that has left must not keep its memory.
+        // After a crowd has left, its memory must not be kept.
         shrink(&mut self.subscribers);
         self.past.add(delivered);
         Some(delivered)
@@ -95,21 +97,22 @@ impl Audience {
         }
     }
 
-    /// Whether what has come should wait for more.
+    /// Whether the messages that have arrived should wait for more.
     pub(super) fn is_waiting(&self, now: Millis) -> bool {
         self.due.get().is_some_and(|due| now < due)
     }
 
-    /// Lets nothing wait any longer.
+    /// Makes the messages that wait due at once.
     pub(super) fn hurry(&mut self) {
         self.due = When::at(0);
     }
 
-    /// Offers all subscribers what they haven't got yet. True if some socket didn't take all of it.
+    /// Offers all subscribers the bytes that they haven't got yet. Returns whether a socket didn't
+    /// accept all of them.
     pub(super) fn pump(&mut self, log: &mut Log, intake: &mut Intake, now: Millis) -> bool {
         self.due = When::default();
         intake.note_pump();
-        // Messages that several subscribers get alike are framed once, on the stage.
+        // Messages that several subscribers get in the same form are framed once, on the stage.
         let mut desk = self.desks.take();
         desk.stage
             .begin(self.pumped_to, log, self.subscribers.len());
@@ -120,11 +123,11 @@ impl Audience {
         let mut total = self.past.bytes;
         for subscriber in &mut self.subscribers {
             has_unsent |= subscriber.pump(&view, &mut desk);
-            // Messages that all of them have been sent may leave the log.
+            // Messages that all subscribers have been sent may leave the log.
             needs = needs.and(subscriber.needs());
             total += subscriber.delivered().bytes;
         }
-        // It only grows: what a subscriber was sent moves to `past` when it leaves.
+        // The total only grows: a subscriber's figures move to `past` when it leaves.
         self.rate.add(total.saturating_sub(self.rated), now);
         self.rated = total;
         self.note_skips(&mut desk.skips);
@@ -133,8 +136,8 @@ impl Audience {
         has_unsent
     }
 
-    /// Does something to a subscriber, and offers it what there is. True if its socket didn't take
-    /// all of it.
+    /// Applies `act` to a subscriber, and offers it the bytes that it hasn't got yet. Returns whether
+    /// its socket didn't accept all of them.
     pub(super) fn pump_one(
         &mut self,
         id: u64,
@@ -154,7 +157,7 @@ impl Audience {
         }
     }
 
-    // Apart from what `act` was compiled into, of which there are many.
+    // Separate from the generic function, which is compiled for each of many kinds of `act`.
     fn offer(&mut self, index: usize, log: &mut Log, intake: &Intake, now: Millis) -> bool {
         let mut desk = self.desks.take();
         let view = intake.view(log, self.max_lag.into(), now);
@@ -171,40 +174,42 @@ impl Audience {
         self.skips.truncate(MAX_SKIPS);
     }
 
-    /// Notifies the log of what the subscribers still need.
+    /// Notifies the log of the messages that the subscribers still need.
     fn note_needs(&self, log: &mut Log) {
         let needs = self.subscribers.iter().map(Subscriber::needs);
         log.set_needs(needs.fold(Needs::NOTHING, Needs::and));
     }
 
-    /// Queues what each framing says at the end of a stream.
+    /// Queues the last bytes of each subscriber's framing at the end of a stream.
     pub(super) fn queue_last_words(&mut self, over: Over) {
         for subscriber in &mut self.subscribers {
             subscriber.say_goodbye(PlayEnd::Finished, Some(over));
         }
     }
 
-    /// Disconnects the subscribers that have been sent everything and didn't hang up.
+    /// Disconnects the subscribers that have been sent everything and haven't hung up.
     pub(super) fn disconnect_finished(&self) {
         let all = self.subscribers.iter();
         all.for_each(Subscriber::disconnect_finished);
     }
 
-    /// The subscriber with the next higher number.
+    /// The subscriber with the next higher id.
     pub(super) fn viewer_after(&self, id: u64, log: &Log, now: Millis) -> Option<ViewerReport> {
         let later = self.subscribers.iter().filter(|viewer| viewer.id > id);
         let next = later.min_by_key(|viewer| viewer.id)?;
         Some(next.report(log, now))
     }
 
-    /// Notes how many bytes were fetched.
+    /// Notes the number of bytes that were fetched.
     pub(super) fn note_fetched(&mut self, bytes: u64, now: Millis) {
         self.past.bytes += bytes;
+        // The next pump subtracts `rated` from a total that includes `past`, so these bytes aren't
+        // counted twice.
         self.rated += bytes;
         self.rate.add(bytes, now);
     }
 
-    /// Completes a report with what present and earlier receivers were sent.
+    /// Completes a report with the figures of present and earlier receivers.
     pub(super) fn complete(&self, report: StreamReport, log: &Log, now: Millis) -> StreamReport {
         let mut viewers = Viewers::default();
         for viewer in &self.subscribers {

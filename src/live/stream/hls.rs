@@ -1,4 +1,4 @@
-//! The ways into a stream's lock for HLS.
+//! The functions of a stream that take its lock for HLS.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::live::tracks::Tracks;
 use crate::live::{Millis, lock};
 
 impl Stream {
-    /// Answers a request, or says how long it has to wait.
+    /// Answers a request, or returns how long it has to wait.
     pub fn ask_hls(&self, request: HlsRequest, asker: &Asker) -> Result<Look, Unavailable> {
         let state = &mut *lock(&self.state);
         let look = state.with_hls(|hls, stream| hls.ask(request, asker, stream));
@@ -22,7 +22,8 @@ impl Stream {
         look
     }
 
-    /// Looks for the answer to a request that waits. `is_last`: it doesn't wait any longer.
+    /// Looks again for the answer to a waiting request. `is_last`: whether the request won't wait any
+    /// longer.
     pub fn look_again(
         &self,
         request: HlsRequest,
@@ -32,12 +33,13 @@ impl Stream {
         self.with_hls(|hls, stream| hls.look_again(request, asker, is_last, stream))
     }
 
-    /// A request begins to wait. Until it ends, the stream counts as watched.
+    /// Notes that a request begins to wait. Until it no longer waits, the stream counts as watched.
     pub fn begin_hls_wait(&self) {
         self.with_hls(|hls, _| hls.begin_wait());
     }
 
-    /// Waits for a change that a look hasn't `seen`, or the timeout. May also wake up spuriously.
+    /// Waits for a change after those counted as `seen`, or for the timeout. May also wake up
+    /// spuriously.
     pub fn wait_for_hls(&self, seen: u32, timeout: Duration) {
         let state = lock(&self.state);
         if state.hls.changes == seen {
@@ -45,12 +47,13 @@ impl Stream {
         }
     }
 
-    /// A request no longer waits.
+    /// Notes that a request no longer waits.
     pub fn end_hls_wait(&self, now: Millis) {
         self.with_hls(|hls, _| hls.end_wait(now));
     }
 
-    /// The tracks of an init segment. This is no request: it doesn't show that anybody watches.
+    /// The tracks of an init segment. The call doesn't count as a request that shows that somebody
+    /// watches.
     pub fn init(&self, version: u64) -> Option<Arc<Tracks>> {
         self.with_hls(|hls, _| hls.init(version))
     }
@@ -63,8 +66,9 @@ impl Stream {
         })
     }
 
-    /// Has `take`, which must not block, send what comes next behind `lead`. Returns how much of both
-    /// was taken. At the end there are no slices. `room` holds the heads of fragments, at least one.
+    /// Passes `lead` and the next bytes of `reader` to `take`, which must not block. Returns how many
+    /// bytes of both it took. At the end there are no slices. `room` is where the heads of fragments
+    /// are written, at least one.
     pub fn send(
         &self,
         reader: &mut FragmentReader,
@@ -82,11 +86,12 @@ impl Stream {
         Ok(result)
     }
 
-    /// Skips the first bytes, and drops all but the next `len`.
+    /// Skips the first `skip` bytes, and drops all but the next `len`.
     pub fn cut(&self, reader: &mut FragmentReader, skip: u64, len: u64) -> Result<(), Evicted> {
         let mut left = skip;
         while reader.skip(&lock(&self.state).log, &mut left)? {
-            // Otherwise this thread would get the lock again before one that was woken up for it.
+            // Without this, the thread would get the lock again before a thread that was woken up for
+            // it.
             std::thread::yield_now();
         }
         reader.len = reader.len.min(len);

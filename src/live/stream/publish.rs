@@ -13,16 +13,18 @@ use crate::media::Medium;
 use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::server_session::Over;
 
-/// The time that subscribers have to take the last bytes of a stream and hang up, in ms. Then they are
-/// disconnected: earlier, a client behind a slow line could lose what the kernel holds for it.
+/// The time that subscribers have to receive the last bytes of a stream and hang up, in ms. Then they
+/// are disconnected. With less time, a client behind a slow line could lose the bytes that the kernel
+/// still holds for it.
 const SUBSCRIBER_TAIL: Millis = 3_000;
 
 impl Stream {
     /// Begins a publish.
     ///
-    /// A publisher takes over from another one at once if it is trusted or comes from the same
-    /// address, or if the other has been silent for [`TAKEOVER_SILENCE`](crate::live::life::TAKEOVER_SILENCE).
-    /// The socket of the other is then shut down.
+    /// A publisher takes over from another one at once if it is trusted or comes from the same address,
+    /// or if the other one has been silent for
+    /// [`TAKEOVER_SILENCE`](crate::live::life::TAKEOVER_SILENCE). The socket of the other publisher is
+    /// then shut down.
     pub fn publish(&self, publisher: Publisher, now: Millis) -> Result<Accepted, PublishRefused> {
         let mut state = lock(&self.state);
         let silence = now.saturating_sub(self.heard.load(Ordering::Relaxed));
@@ -39,8 +41,8 @@ impl Stream {
         }
         state.intake.begin_publish(&publisher.allowance, now);
         let accepted = state.life.publish(publisher, now);
-        // What was published before may still be sent to receivers that are in the middle of it, but
-        // none starts there any more.
+        // Messages of the previous publish may still be sent to receivers that are in the middle of it,
+        // but no receiver starts there any more.
         state.log.clear_join_point();
         // HLS players have to be notified of the discontinuity.
         state.hls.cut_off();
@@ -50,18 +52,18 @@ impl Stream {
         Ok(accepted)
     }
 
-    /// Whether the publisher of this generation still publishes.
+    /// Whether the publish of this generation is still running.
     pub fn is_published_by(&self, generation: u64) -> bool {
         self.published(generation).is_ok()
     }
 
-    /// Notes that bytes came from the publisher.
+    /// Notes that bytes were received from the publisher.
     pub fn heard(&self, now: Millis) {
         self.heard.store(now, Ordering::Relaxed);
     }
 
-    /// Appends an audio or video message, in as many parts as it lies in. Nothing is sent before the
-    /// next [`pump`](Self::pump).
+    /// Appends an audio or video message, whose payload may lie in several parts. Nothing is sent
+    /// before the next [`pump`](Self::pump).
     pub fn append<'a>(
         &self,
         generation: u64,
@@ -88,7 +90,7 @@ impl Stream {
         })
     }
 
-    /// Replaces the metadata, or forgets it.
+    /// Replaces the metadata, or removes it.
     pub fn set_metadata(
         &self,
         generation: u64,
@@ -106,7 +108,7 @@ impl Stream {
         now: Millis,
         act: impl FnOnce(&mut Intake, &mut Store<'_>) -> T,
     ) -> Result<T, Superseded> {
-        // Before the lock: other streams may be asked for blocks.
+        // This comes before the lock is taken, because other streams may be asked for blocks.
         self.arena.reclaim();
         let state = &mut *self.published(generation)?;
         let result = state.take_in(now, act);
@@ -123,8 +125,8 @@ impl Stream {
             .is_ok_and(|mut state| state.evict(Log::evict_oldest))
     }
 
-    /// Ends a publish. The subscribers stay; the stream waits for its publisher or another one. It
-    /// is the caller's duty to [`advance`](Self::advance) the stream until nothing is left to do.
+    /// Ends a publish. The subscribers stay; the stream waits for its publisher or another one. The
+    /// caller must [`advance`](Self::advance) the stream until nothing is left to do.
     pub fn unpublish(&self, generation: u64, grace: Grace, now: Millis) {
         let mut state = lock(&self.state);
         if !state.life.is_published_by(generation) {
@@ -141,13 +143,14 @@ impl Stream {
         self.notify_hls(&mut state);
     }
 
-    /// Does what is due after a publish has ended. If its publisher hasn't come back in time, the
-    /// stream ends: subscribers get their framing's last words and are finished.
+    /// Takes the steps that are due after a publish has ended. If its publisher hasn't returned in
+    /// time, the stream ends: subscribers get the last bytes of their framing and are finished.
     pub fn advance(&self, generation: u64, now: Millis) -> Outlook {
         self.go_on(generation, now, false)
     }
 
-    /// Ends the stream of a publish before its time, unless there was another publish since.
+    /// Ends the stream of a publish before its grace time is over, unless there has been another
+    /// publish since.
     pub fn end(&self, generation: u64, now: Millis) -> Outlook {
         self.go_on(generation, now, true)
     }
@@ -155,6 +158,7 @@ impl Stream {
     fn go_on(&self, generation: u64, now: Millis, is_early: bool) -> Outlook {
         let mut outlook = Outlook::default();
         let mut state = lock(&self.state);
+        // Another publish has begun since, whose thread is responsible for the stream.
         if state.life.generation != generation {
             return outlook;
         }
@@ -184,8 +188,7 @@ impl Stream {
         outlook
     }
 
-    /// Waits until something happens that may change the [`Outlook`], or the timeout. May return
-    /// earlier.
+    /// Waits for an event that may change the [`Outlook`], or for the timeout. May return earlier.
     pub fn wait(&self, generation: u64, timeout: Duration, now: Millis) {
         let state = lock(&self.state);
         // Checked under the lock, so that no notification is missed before the wait.

@@ -1,28 +1,28 @@
-//! Viewers by HLS: addresses that asked for a playlist lately.
+//! HLS viewers: addresses that requested a playlist recently.
 
 use std::net::IpAddr;
 
 use super::{Lists, record_len};
 use crate::live::Millis;
 
-/// Addresses that a block has room for.
+/// The number of viewers that fit in a block.
 pub(super) const MAX_VIEWERS: usize = 32;
 
 pub(super) const VIEWER_LEN: usize = record_len(5, 0);
 
-/// A viewer is gone when it hasn't asked for this long.
+/// A viewer that hasn't requested a playlist for this long, in ms, is gone.
 const VIEWER_TIMEOUT: Millis = 15_000;
 
-/// An address that asks for playlists.
+/// An address that requests playlists.
 #[derive(Clone, Copy, Debug)]
 pub struct HlsViewer {
     address: u128,
-    /// When it last asked.
+    /// The time of its last request.
     pub asked: Millis,
-    /// When it first asked.
+    /// The time of its first request.
     pub since: Millis,
-    /// The connection that last got it a playlist; 0 if none has yet, or if it has been reported as
-    /// gone.
+    /// The number of the connection that last fetched a playlist for it; 0 if none has yet, or if the
+    /// viewer has been reported as gone.
     pub connection: u64,
 }
 
@@ -33,8 +33,8 @@ impl HlsViewer {
 }
 
 impl Lists {
-    /// Notes that an address asked for a playlist. If the list is full, it replaces a viewer that is
-    /// gone; without a block it isn't noted.
+    /// Notes that an address requested a playlist. If the list is full, it replaces a viewer that is
+    /// gone. Without a block, nothing is noted.
     pub(in crate::live::hls) fn note_viewer(&mut self, address: IpAddr, now: Millis) {
         if !self.has_block() {
             return;
@@ -58,7 +58,8 @@ impl Lists {
         }
     }
 
-    /// Notes the connection that got a viewer a playlist. True if it is the viewer's first.
+    /// Notes the connection that fetched a playlist for a viewer. Returns whether it is the viewer's
+    /// first one.
     pub(in crate::live::hls) fn note_connection(
         &mut self,
         address: IpAddr,
@@ -76,7 +77,7 @@ impl Lists {
         known.connection == 0
     }
 
-    /// Takes a viewer that is gone; returns each only once.
+    /// Returns a viewer that is gone, each only once.
     pub(in crate::live::hls) fn take_gone(&mut self, now: Millis) -> Option<HlsViewer> {
         let (place, viewer) =
             self.find_viewer(|viewer| viewer.connection > 0 && viewer.is_gone(now))?;
@@ -151,7 +152,7 @@ mod tests {
         assert!(lists.note_connection(one, 7));
         lists.note_viewer(one, 90);
         assert!(!lists.note_connection(one, 8), "another connection");
-        // This one never got a playlist.
+        // This viewer never got a playlist.
         lists.note_viewer(other, 90);
         assert!(lists.take_gone(GONE - 1).is_none());
         let gone = lists.take_gone(GONE).unwrap();

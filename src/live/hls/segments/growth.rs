@@ -7,55 +7,55 @@
 use super::{MAX_GOP, MAX_SEGMENT, MIN_SEGMENT, MediaSample, SegmentPart, Segments};
 use crate::live::hls::segment::{MessageSet, Segment};
 
-/// A GOP longer than this is cut if it takes too much memory, in ms.
+/// A GOP longer than this, in ms, is cut if it occupies too much memory.
 const MIN_CUT: u32 = 4_000;
 
 /// The open segment of a departing publisher is dropped if it is shorter than this, in ms, and no part
 /// of it was listed. It is little more than a keyframe, and a player would wait for the rest.
 const MIN_LEFT: u32 = 200;
 
-/// If nothing comes for longer than this, in ms, the media have a hole.
+/// A pause of the media that is longer than this, in ms, is a hole.
 const HOLE: u64 = 500;
 
 /// Audio of a segment may precede its keyframe by this, in ms.
 const EARLY: u64 = 1_000;
 
-/// Audio cuts segments if no video has come for this long, in ms. Video that is late by less is waited
-/// for, because browsers decode it only if nothing before it is missing.
+/// Audio cuts segments if no video has arrived for this long, in ms. The server waits for video that is
+/// less late, because browsers decode it only if nothing before it is missing.
 const VIDEO_PAUSE: u32 = 3_000;
 
 /// Minimum length of a part that ends before a keyframe, as a percentage of the part target.
 const MIN_PART: u32 = 85;
 
-/// How far the estimated date may be corrected from one segment to the next, in ms. Messages are late
+/// The maximum correction of the estimated date from one segment to the next, in ms. Messages are late
 /// for many reasons but never early, unless the publisher's clock was set forward by more than
 /// `CLOCK_STEP`; and the seconds of two clocks differ slightly.
 const MAX_BACK: i64 = -10;
 const MAX_AHEAD: i64 = 1;
 const CLOCK_STEP: i64 = 500;
 
-/// The number of init segments that the segments held may need.
+/// The maximum number of init segments that the segments held may need.
 const MAX_VERSIONS: usize = 8;
 
 /// The segment that is still growing, and its last part.
 pub(super) struct OpenSegment {
     pub(super) segment: Segment,
-    /// Until it ends, its `bytes` are those of the segment before it.
+    /// The open part. Until the part ends, its `bytes` are those of the segment before the part.
     part: SegmentPart,
     /// When its first frame is due, in ms.
     due: u64,
-    /// Where its last keyframe begins, or else the segment itself.
+    /// Where its last keyframe begins, in ms; without a keyframe, where the segment begins.
     keyframe: u64,
-    /// Where its main track (video, or audio if there is no video) and the audio beside it end so
-    /// far, in ms.
+    /// Where its main track (video, or audio if there is no video) and its other audio end so far, in
+    /// ms.
     pub(super) main_end: u64,
     audio_end: u64,
-    /// Longest frame, in ms.
+    /// The duration of its longest frame, in ms.
     step: u16,
-    /// Whether it began with audio because the video pauses, and no video has come since: until then
-    /// audio is its main track.
+    /// Whether it began with audio because the video pauses, and no video has arrived since. Until
+    /// video arrives, audio is its main track.
     is_video_paused: bool,
-    /// Number after that of its last message.
+    /// The number after that of its last message.
     end: u64,
 }
 
@@ -64,12 +64,12 @@ pub(super) struct EarlyAudio {
     /// Number and time of the first message.
     pub(super) number: u64,
     time: u64,
-    /// Length of all of them.
+    /// The total length of these messages, in bytes.
     bytes: u64,
 }
 
 impl Segments {
-    /// Ends the segment or part before `sample` if it is time. True if something is complete now.
+    /// Ends the segment or part before `sample` if it is time. Returns whether one has become complete.
     pub(super) fn cut(&mut self, sample: &MediaSample, max_bytes: u64) -> bool {
         let Some(open) = &self.open else {
             return false;
@@ -97,8 +97,8 @@ impl Segments {
             && length < EARLY as u32
             && self.has_no_parts()
         {
-            // The video is back shortly after the pause began a segment: begin that one again, with
-            // the keyframe, where the previous one ended.
+            // Video has resumed shortly after its pause made audio begin a segment: begin that segment
+            // again with the keyframe, where the previous one ended.
             let time = open.segment.start;
             self.take_back();
             self.begin(&MediaSample { time, ..*sample }, version);
@@ -121,8 +121,8 @@ impl Segments {
         true
     }
 
-    /// Whether an audio frame may cut segments in place of video, since that pauses: for longer than
-    /// usual and longer than it is waited for, or until the segment gets too long.
+    /// Whether an audio frame may cut segments in place of video, because the video pauses: for longer
+    /// than usual and longer than the server waits for it, or until the segment gets too long.
     pub(super) fn stands_in_for_video(&self, sample: &MediaSample) -> bool {
         let usual = self.interval.saturating_mul(5) / 4;
         self.open.as_ref().is_some_and(|open| {
@@ -133,8 +133,8 @@ impl Segments {
         })
     }
 
-    /// Moves a video frame into the open segment. After a pause a frame may last from before that
-    /// segment, or for as long as the audio that came meanwhile.
+    /// Moves the times of a video frame into the open segment. After a pause, a frame may begin before
+    /// that segment, or last for as long as the audio that arrived meanwhile.
     pub(super) fn placed(&self, sample: &MediaSample) -> MediaSample {
         let open = self.open.as_ref().filter(|_| sample.is_video);
         let earliest = open.map_or(0, |open| {
@@ -174,6 +174,7 @@ impl Segments {
         };
         let length = difference(sample.time, open.part.start);
         let is_full = difference(sample.end, open.part.start) > target;
+        // The next part should begin with the keyframe, so that players can start with it.
         let is_before_keyframe =
             sample.is_video && sample.is_join_point && length >= target * MIN_PART / 100;
         if !is_full && !is_before_keyframe {
@@ -270,7 +271,8 @@ impl Segments {
         }
     }
 
-    /// Leaves a message out of the open segment, which has no track for it: its own track ends there.
+    /// Leaves a message out of the open segment, which has no track for it. The segment's track of that
+    /// medium ends there.
     pub(super) fn leave_out(&mut self, sample: &MediaSample) {
         if let Some(open) = &mut self.open {
             open.segment.set.end(sample.number, sample.is_video);
@@ -286,7 +288,7 @@ impl Segments {
         early.bytes += u64::from(sample.len);
     }
 
-    /// Ends the open segment where its media end. True if something is complete now.
+    /// Ends the open segment where its media end. Returns whether a segment has become complete.
     pub(super) fn end_open(&mut self) -> bool {
         let Some(open) = &self.open else {
             return false;
@@ -352,12 +354,14 @@ impl Segments {
         self.first_part += u64::from(self.lists.push_part(part));
     }
 
-    /// Fixes the date of the open segment: when its first frame would have arrived without jitter. The
-    /// frames with the smallest delay since the last date tell that.
+    /// Fixes the date of the open segment: when its first frame would have arrived without jitter. That
+    /// follows from the smallest delay since the last date was fixed.
     fn fix_date(&mut self) {
         let (Some(least), Some(open)) = (self.least.take(), &mut self.open) else {
             return;
         };
+        // Nobody has seen a date before a target duration is promised, so until then the estimate may
+        // drop freely. Later it may only do so when the publisher's clock was set forward.
         let delay = match self.delay {
             None => least,
             Some(known) if self.target.is_none() || least + CLOCK_STEP < known => {
@@ -371,7 +375,7 @@ impl Segments {
 }
 
 impl OpenSegment {
-    /// Length up to some time, in ms.
+    /// The length up to `time`, in ms.
     pub(super) fn len_to(&self, time: u64) -> u32 {
         difference(time, self.segment.start)
     }
@@ -385,7 +389,7 @@ impl OpenSegment {
         }
     }
 
-    /// The open part, if it ends before message `end`, at `time`.
+    /// Returns the open part as it would be if it ended before message `end`, at `time`.
     fn end_part(&self, end: u64, time: u64, target: u32) -> SegmentPart {
         SegmentPart {
             messages: self.part.messages.start..end,
@@ -408,7 +412,7 @@ fn part_from(sample: &MediaSample, first: u64, bytes: u32) -> SegmentPart {
     }
 }
 
-/// ms from one time to a later one.
+/// The time from `earlier` to `later`, in ms; 0 if `later` is earlier.
 fn difference(later: u64, earlier: u64) -> u32 {
     u32::try_from(later.saturating_sub(earlier)).unwrap_or(u32::MAX)
 }

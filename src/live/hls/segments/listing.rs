@@ -14,7 +14,7 @@ const MIN_LISTED: usize = 4;
 const FILLED: u32 = 4;
 
 /// Maximum numbers of segments and parts listed, however short these are: a little more than the
-/// shortest ones need for the lengths above, so that a listing takes 6 KB at most.
+/// shortest ones need for the lengths above, so that a listing occupies 6 KB at most.
 const MAX_LISTED: usize = 24;
 const MAX_LISTED_PARTS: u64 = 96;
 
@@ -29,13 +29,13 @@ pub struct Listing {
     pub segments: Vec<Segment>,
     /// The number of segments by which a first playlist is shorter than later ones.
     pub missing: u64,
-    /// The length that it declares for each of these, in seconds.
+    /// The declared length of each missing segment, in seconds.
     pub missing_duration: u32,
     /// The open segment, without length and end.
     pub open: Option<Segment>,
     /// The next part: number of its segment, index within it.
     pub next: (u64, u64),
-    /// The stream has ended.
+    /// Whether the stream has ended.
     pub is_ended: bool,
     /// The bit rate that segments are expected to stay below: twice the peak so far.
     pub bandwidth: u32,
@@ -71,7 +71,7 @@ impl Listing {
         all.all(|segment| segment.is_independent)
     }
 
-    /// Bytes that its lists take on the heap.
+    /// The heap memory of its lists, in bytes.
     pub fn memory(&self) -> usize {
         let (segments, parts) = (self.segments.capacity(), self.parts.capacity());
         segments * size_of::<Segment>() + parts * size_of::<SegmentPart>()
@@ -94,8 +94,8 @@ impl Segments {
             .map_or(u64::MAX, |open| open.messages.start)
     }
 
-    /// Number of the oldest message that HLS needs. It needs what a playlist lists and, while the
-    /// stream is watched, each segment that has left the playlist for the duration of that segment and
+    /// Number of the oldest message that HLS needs: the segments that a playlist lists and, while the
+    /// stream is watched, each segment that has left the playlist, for the duration of that segment and
     /// of the longest playlist (RFC 8216bis, 6.2.2).
     pub(crate) fn needed_from(&self, is_watched: bool) -> u64 {
         let mut needed_from = self.open_from();
@@ -113,7 +113,7 @@ impl Segments {
         needed_from
     }
 
-    /// Whether `count` segments of `duration` ms in all are enough for a playlist.
+    /// Whether `count` segments of `duration` ms in total are enough for a playlist.
     fn is_enough(&self, count: usize, duration: u32) -> bool {
         duration >= self.target_ms() * LISTED && count >= MIN_LISTED || count >= MAX_LISTED
     }
@@ -136,7 +136,7 @@ impl Segments {
         }
     }
 
-    /// Whether a player can start with what there is. Players that reload the playlist as seldom as
+    /// Whether a player can start with the segments held. Players that reload the playlist as seldom as
     /// they may stutter all the time if they start too close to its end: mpv and GStreamer with one
     /// segment, VLC with two. A third long segment isn't worth the wait.
     pub(crate) fn is_fit_to_start(&self) -> bool {
@@ -151,7 +151,7 @@ impl Segments {
 
     /// The content of the media playlist; `None` while there is nothing to list. Promises a target
     /// duration, unless the stream `is_ended`. `is_safe` tells whether the log will hold the message
-    /// of a number for some time.
+    /// with a given number for some time.
     pub(crate) fn listing(
         &mut self,
         is_ended: bool,
@@ -164,6 +164,8 @@ impl Segments {
         let complete = self.lists.segments.len;
         let mut first = complete;
         let mut listed = 0;
+        // A segment that has left the playlist doesn't come back, and one that the log may soon evict
+        // isn't listed any more.
         for segment in self.lists.all_segments().rev() {
             if self.is_enough(complete - first, listed)
                 || segment.number < self.listed_from
@@ -203,8 +205,8 @@ impl Segments {
         })
     }
 
-    /// The number of segments that a playlist lacks which lists `listed` ms from segment `listed_from`
-    /// on, and their length in seconds.
+    /// Updates and returns the number of segments missing from a playlist that lists `listed` ms from
+    /// segment `listed_from` on, and their length in seconds.
     fn update_missing(
         &mut self,
         target: u32,
@@ -226,7 +228,8 @@ impl Segments {
         (u64::from(missing).min(listed_from), duration)
     }
 
-    /// Number of the first part to list. Parts of segments that ended longer ago are of no use.
+    /// Number of the first part to list. Parts of segments further back than the minimum length of a
+    /// playlist are of no use.
     fn first_listed_part(&self, segments: &[Segment], open: Option<&Segment>) -> u64 {
         let mut first_part = self.parts_end();
         let mut newer = 0;
@@ -245,7 +248,7 @@ impl Segments {
         }
     }
 
-    /// Whether a playlist would contain this, or something newer.
+    /// Whether a playlist would contain this segment or part, or a newer one.
     pub(crate) fn has(&self, wanted: Wanted) -> Lookup<()> {
         /// How far a request may be ahead of the newest part, in parts: 3 s.
         const ADVANCE: u64 = 6;
@@ -276,13 +279,13 @@ impl Segments {
         }
     }
 
-    /// The oldest init segment that a segment needs.
+    /// The version of the oldest init segment that a segment needs.
     pub(crate) fn oldest_version(&self) -> Option<u32> {
         let open = self.open_segment().map(|open| open.version);
         self.lists.segment(0).map(|oldest| oldest.version).or(open)
     }
 
-    /// The newest init segment that a segment needs.
+    /// The version of the newest init segment that a segment needs.
     pub(crate) fn newest_version(&self) -> Option<u32> {
         let open = self.open_segment().map(|open| open.version);
         open.or_else(|| Some(self.lists.newest()?.version))
@@ -296,7 +299,7 @@ impl Segments {
         }
     }
 
-    /// A complete segment.
+    /// The complete segment with this number.
     pub(crate) fn segment(&self, number: u64) -> Option<Segment> {
         let index = number.checked_sub(self.lists.segment(0)?.number)?;
         self.lists.segment(usize::try_from(index).ok()?)

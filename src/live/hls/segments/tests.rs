@@ -35,7 +35,7 @@ struct TestStream {
     time: u64,
     step: u64,
     interval: u64,
-    /// How long there has been only audio since, in ms.
+    /// How long only audio has been sent since then, in ms.
     alone: u64,
     /// Current configurations of video and audio; 0 if there is none.
     tracks: (u8, u8),

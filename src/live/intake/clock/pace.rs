@@ -1,7 +1,7 @@
-//! The pace of a publisher's clock: its timestamps compared with the time in which they come, and with
-//! the duration of the audio.
+//! The pace of a publisher's clock: compares its timestamps with the time in which they arrive, and
+//! with the duration of the audio.
 //!
-//! | timestamps in 10 s | audio in 10 s | what it is                                 |
+//! | timestamps in 10 s | audio in 10 s | meaning                                    |
 //! |--------------------|---------------|--------------------------------------------|
 //! | 10 s               | 10 s          | a good clock                               |
 //! | 100 s              | 50 s, 100 s   | a file that is pushed faster than it plays |
@@ -10,14 +10,14 @@
 //! | 8 s                | 10 s          | a clock that is too slow                   |
 //! | 0 s                | 10 s, or none | no clock                                   |
 //!
-//! Without audio, only the frame rate tells a clock that is too fast from a file: it stretches a camera's
-//! frame rate, by its timestamps, to less than that of almost any file.
+//! Without audio, only the frame rate distinguishes a clock that is too fast from a file: such a clock
+//! stretches a camera's frame rate, by its timestamps, to less than that of almost any file.
 
 use crate::live::Millis;
 use crate::live::finding::Pace;
 
 /// The time over which timestamps are measured, in ms: longer than bursts under one timestamp. A window
-/// that takes twice as long was interrupted, and says nothing.
+/// that lasts twice as long was interrupted, and is ignored.
 const WINDOW: Millis = 2_000;
 
 /// The smallest number of messages in a window.
@@ -26,16 +26,16 @@ const MIN_MESSAGES: u32 = 10;
 /// The highest frame rate, by the timestamps, of a clock that is too fast without audio.
 const MAX_SLOW_RATE: u64 = 8;
 
-/// The number of successive windows that prove that a clock is too fast. With audio, one is enough if it
-/// is three times too fast.
+/// The number of successive windows that prove that a clock is too fast. With audio, one is enough if
+/// the clock is three times as fast as real time.
 const FAST_WINDOWS: u8 = 2;
 
-/// The number of successive windows that prove that a clock is too slow. With audio, those are enough in
-/// which it gets [`MAX_AHEAD`].
+/// The number of successive windows after which a clock without audio is known to be too slow. With
+/// audio, half as many are enough, or fewer once the audio is [`MAX_AHEAD`] ahead.
 const SLOW_WINDOWS: u8 = 8;
 
-/// Audio that is as long as the time in which it came, and ahead of the timestamps by more than this, in
-/// ms, proves that a clock is too slow. Longer than bursts under one timestamp.
+/// Audio that is as long as the time in which it arrived, and ahead of the timestamps by more than
+/// this, in ms, proves that a clock is too slow. Longer than bursts under one timestamp.
 const MAX_AHEAD: u64 = 500;
 
 /// See the module's documentation.
@@ -43,7 +43,7 @@ const MAX_AHEAD: u64 = 500;
 pub(in crate::live) struct Pacer {
     /// When the window began.
     began: Millis,
-    /// The first and newest timestamps in it: audio, video.
+    /// The first and newest timestamps in the window: audio, video.
     stamps: [Option<(u32, u32)>; 2],
     /// The largest distance from the first timestamp.
     span: u32,
@@ -52,22 +52,22 @@ pub(in crate::live) struct Pacer {
     /// The number of steps back.
     back: u32,
     messages: u32,
-    /// The duration of the audio in it, in us.
+    /// The duration of the audio in the window, in us.
     pub(in crate::live) audio: u64,
-    /// The clock was too fast in the last window, not too slow.
+    /// Whether the clock was too fast in the last window; otherwise it was too slow.
     is_fast: bool,
-    /// The number of successive windows in which it was.
+    /// The number of successive windows in which it was too fast or too slow.
     windows: u8,
-    /// The time that passed in those, in ms: by the timestamps, by arrival, and by the audio.
+    /// The time that passed in these windows, in ms: by the timestamps, by arrival, and by the audio.
     measured: [u32; 3],
-    /// The timestamps can't be used: the time of arrival takes their place.
+    /// Whether the timestamps can't be used, so that the times of arrival replace them.
     pub(super) is_lost: bool,
-    /// A finding that wasn't reported yet.
+    /// A finding that hasn't been reported yet.
     pub(in crate::live) news: Option<Pace>,
 }
 
 impl Pacer {
-    /// Notes a message of audio (0) or video (1). True if the timestamps have just turned out to be
+    /// Notes a message of audio (0) or video (1). Returns whether the timestamps have just been found
     /// useless.
     pub(super) fn note(&mut self, index: usize, timestamp: u32, now: Millis) -> bool {
         if self.is_lost {
@@ -125,7 +125,7 @@ impl Pacer {
         let is_fast = advance * 2 > elapsed * 3 && audio * 2 <= elapsed * 3;
         let is_likely = audio > 0 || u64::from(self.messages) * 1000 < advance * MAX_SLOW_RATE;
         let is_slow = advance * 100 < elapsed * 92 && (audio == 0 || advance * 100 < audio * 92);
-        // A clock that jumps isn't a fast one.
+        // A clock that jumps isn't a fast clock.
         let [so_far, ..] = self.measured.map(u64::from);
         let is_steady =
             (so_far * 2..=so_far * 5).contains(&(advance * u64::from(self.windows) * 3));

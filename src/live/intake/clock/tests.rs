@@ -7,7 +7,7 @@ mod random;
 const A: Kind = Kind::Audio;
 const V: Kind = Kind::Video;
 
-/// Time of arrival, kind, timestamp as it came, timestamp as placed.
+/// Time of arrival, kind, timestamp as received, timestamp as placed.
 type Row = (Millis, Kind, u32, u32);
 
 fn check(name: &str, clock: &mut Clock, rows: &[Row]) {
@@ -144,7 +144,8 @@ fn natural_timestamps_are_not_changed() {
 fn after_an_outage_a_burst_with_a_gap_is_natural() {
     let mut clock = Clock::default();
     run(&mut clock, V, 250, (0, 40), (0, 40));
-    // Nothing for 10 s, then what was on its way, then what the encoder didn't drop.
+    // Nothing for 10 s, then the messages that were on their way, then those that the encoder didn't
+    // drop.
     check(
         "burst",
         &mut clock,
@@ -234,8 +235,9 @@ fn the_next_publisher_goes_on_at_the_time_of_arrival() {
     assert_eq!(clock.repair.take(), None);
 }
 
-/// Sends messages of both tracks every `step` ms, whose timestamps run at this fraction of time. Returns
-/// what is wrong with the pace, and how far from time the last video frame was placed.
+/// Sends messages of both tracks every `step` ms, whose timestamps run at this fraction of time.
+/// Returns the finding about the pace, and where the last video frame was placed, in ms relative to the
+/// first.
 fn paced(times: (u64, u64), seconds: u64, step: u64, has_audio: bool) -> (Option<Pace>, i64) {
     let mut clock = Clock::default();
     let (mut pace, mut placed) = (None, 0);
@@ -308,12 +310,12 @@ fn a_useless_clock_is_replaced_by_the_time_of_arrival() {
                 is_lost: true
             })
         );
-        // Except for the time in which that wasn't known.
+        // Except for the time before that was known.
         assert_eq!(placed, 1_960 * times as i64 + 57_960);
     }
 }
 
-/// Each of its steps is a jump, which is taken out.
+/// Each step of these timestamps is a jump, which is corrected.
 #[test]
 fn timestamps_in_units_of_90_khz_are_found_too() {
     let (pace, placed) = paced((90, 1), 60, 40, true);
@@ -329,7 +331,7 @@ fn a_clock_at_another_pace_is_found_but_only_replaced_if_audio_proves_it() {
             tenths: 8,
             is_lost: has_audio,
         };
-        // Audio proves it.
+        // Audio proves that the clock is too slow.
         let expected = if has_audio { 59_960 } else { 47_968 };
         assert_eq!(paced((8, 10), 60, 40, has_audio), (Some(slow), expected));
         assert_eq!(paced((1, 1), 60, 40, has_audio), (None, 59_960));
@@ -341,11 +343,12 @@ fn a_clock_at_another_pace_is_found_but_only_replaced_if_audio_proves_it() {
         is_lost: false,
     };
     assert_eq!(paced((10, 1), 60, 40, false), (Some(fast), 599_600));
-    // With 25 frames a second by its timestamps it is a file.
+    // With 25 frames a second by its timestamps, the source is a file.
     assert_eq!(paced((10, 1), 60, 4, false).0, None);
 }
 
-/// Until that is known the audio is ahead of the timestamps, then they follow the time of arrival.
+/// Until the clock is known to be too slow, the audio is ahead of the timestamps. From then on the
+/// timestamps follow the time of arrival.
 #[test]
 fn no_audio_is_left_out_with_a_clock_that_is_too_slow() {
     for percent in [10, 50, 70, 80, 85, 90, 91] {
@@ -370,7 +373,7 @@ fn no_audio_is_left_out_with_a_clock_that_is_too_slow() {
     }
 }
 
-/// In the first window, without audio, it could be a file.
+/// In the first window, without audio, the source could be a file.
 #[test]
 fn a_clock_that_is_too_fast_is_found_if_the_audio_begins_later() {
     let mut clock = Clock::default();

@@ -118,7 +118,7 @@ fn frame_sizes_may_differ_by_the_rows_that_codecs_add() {
     }
 }
 
-/// The findings if the metadata announces this rate and frames come after these steps.
+/// The findings if the metadata announces this rate and frames follow each other in these steps.
 fn rated(announced: f64, steps: impl Iterator<Item = u32>) -> Vec<Finding> {
     let mut doctor = Doctor::default();
     doctor.note_message(Medium::Video, 0);
@@ -155,7 +155,7 @@ fn frame_rates_that_are_always_wrong_are_found() {
     assert_eq!(rated(0.0, even(40)), []);
     assert_eq!(rated(f64::NAN, even(40)), []);
     assert_eq!(rated(f64::INFINITY, even(40)), wrong(1_000_000, 25_000));
-    // Half of the time it is right.
+    // The announced rate is right half of the time.
     let now_and_then = (0..4_000).map(|index| if index / 150 % 2 == 0 { 33 } else { 66 });
     assert_eq!(rated(30.0, now_and_then), []);
     // A phone in the dark, where each frame takes its time.
@@ -163,7 +163,7 @@ fn frame_rates_that_are_always_wrong_are_found() {
     assert_eq!(rated(30.0, uneven), []);
 }
 
-/// The findings if frames come every 40 ms, in GOPs of these lengths.
+/// The findings if frames arrive every 40 ms, in GOPs of these lengths.
 fn keyed(gops: &[u32]) -> Vec<Finding> {
     let mut doctor = Doctor::default();
     for frames in gops {
@@ -243,12 +243,12 @@ fn silences_that_the_timestamps_do_not_explain_are_found() {
     ];
     assert_eq!(arrived(&three[..4]), []);
     assert_eq!(arrived(&three), gaps(3, 1_600));
-    // An hour apart.
+    // Silences an hour apart.
     let rare: Vec<_> = (0..20)
         .flat_map(|hour| [(hour * 3_600_000, 0), (hour * 3_600_000 + 2_000, 40)])
         .collect();
     assert_eq!(arrived(&rare), []);
-    // The encoder paused, or dropped what the network didn't take.
+    // The encoder paused, or dropped the media that the network couldn't carry.
     assert_eq!(arrived(&[(0, 0), (5_000, 5_000), (10_000, 8_000)]), []);
 }
 
@@ -288,7 +288,7 @@ fn jumps_and_dropped_messages_are_logged_again_once_in_a_while() {
     let both = |total, len| [Finding::Timestamps(jump(total)), dropped(len)];
     assert_eq!(doctor.take_news(100), both(1, 1));
     assert_eq!(doctor.take_news(20_000), [], "nothing is new");
-    // The newest of each.
+    // Only the newest finding of each kind is logged.
     for number in 2..5 {
         doctor.find(Finding::Timestamps(jump(number)));
         doctor.find(dropped(number));

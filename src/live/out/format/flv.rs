@@ -11,7 +11,7 @@ pub(super) const CONTENT_TYPE: &str = "video/x-flv";
 /// Length of a tag's header (E.4.1).
 const TAG_HEADER_LEN: u32 = 11;
 
-/// Tag header, and the tag's size behind it.
+/// The number of bytes around a tag's payload: its header, and the tag's size after it.
 pub(super) const OVERHEAD: u64 = TAG_HEADER_LEN as u64 + 4;
 
 /// Timestamps up to this many ms before 0 become 0.
@@ -24,7 +24,7 @@ pub(super) fn file_header(has: Has) -> [u8; 13] {
     header
 }
 
-/// Makes a message a tag.
+/// Frames a message as a tag.
 pub(super) fn frame(message: &Message, base: u32, framed: &mut FramedMessage) {
     framed.head.push(&tag_header(message, base));
     framed
@@ -37,7 +37,7 @@ fn tag_header(message: &Message, base: u32) -> [u8; TAG_HEADER_LEN as usize] {
     let (tag_type, timestamp) = match message.kind {
         Kind::Audio => (type_id::AUDIO, timestamp),
         Kind::Video => (type_id::VIDEO, timestamp),
-        // As in RTMP: players take metadata with any other timestamp for a text track.
+        // As in RTMP: players mistake metadata with any other timestamp for a text track.
         Kind::Data => (type_id::DATA, 0),
         Kind::Script => (type_id::DATA, timestamp),
     };

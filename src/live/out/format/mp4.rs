@@ -7,13 +7,13 @@ use crate::media::mp4::{AUDIO_TRACK_ID, Fragment, VIDEO_TRACK_ID};
 /// The decode times that become 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::live) struct Base {
-    /// Of video, in ms.
+    /// The decode time of video, in ms.
     pub video: u64,
-    /// Of audio, in samples.
+    /// The decode time of audio, in samples.
     pub audio: u64,
 }
 
-/// The boxes in front of a sample.
+/// The boxes before a sample.
 pub(in crate::live) fn fragment(message: &Message, base: Base) -> Fragment {
     let sample = &message.sample;
     let (track_id, base) = match message.kind {
@@ -21,9 +21,9 @@ pub(in crate::live) fn fragment(message: &Message, base: Base) -> Fragment {
         _ => (AUDIO_TRACK_ID, base.audio),
     };
     Fragment {
-        // Has to grow, no more. It grows by two, because after a number that is the next one VLC
-        // ignores the decode time: it takes the first audio frame of HLS for one at 0, which is
-        // much too late to be played.
+        // The sequence number only has to grow. It grows by two because VLC ignores the decode time
+        // when the number is the previous one plus one: it assumes that the first audio frame of HLS is
+        // at 0, which is much too late for it to be played.
         sequence: (message.number as u32).wrapping_mul(2).wrapping_add(2),
         track_id,
         decode_time: sample.decode_time.saturating_sub(base),

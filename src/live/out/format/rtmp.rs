@@ -6,12 +6,12 @@ use crate::live::out::message::Message;
 use crate::rtmp::chunk::{MessageHeader, chunk_stream_id};
 use crate::rtmp::message::type_id;
 
-/// Puts chunk headers around and into a message.
+/// Adds chunk headers around and into a message.
 pub(super) fn frame(message: &Message, message_stream_id: u32, framed: &mut FramedMessage) {
     let (chunk_stream_id, type_id, timestamp) = match message.kind {
         Kind::Audio => (chunk_stream_id::AUDIO, type_id::AUDIO, message.timestamp),
         Kind::Video => (chunk_stream_id::VIDEO, type_id::VIDEO, message.timestamp),
-        // ffmpeg, and with it VLC and mpv, take metadata for a text track unless its timestamp is 0;
+        // ffmpeg, and with it VLC and mpv, mistake metadata for a text track unless its timestamp is 0;
         // VLC then buffers for ten seconds.
         Kind::Data => (chunk_stream_id::STATUS, type_id::DATA, 0),
         Kind::Script => (chunk_stream_id::STATUS, type_id::DATA, message.timestamp),

@@ -1,4 +1,4 @@
-//! Where a subscriber is in the log: it joins, follows, skips; and what a file has to announce
+//! The place of a subscriber in the log: joins, follows, skips; and the announcement that a file needs
 //! there.
 
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::live::{Millis, When};
 use crate::rtmp::server_session::Over;
 
 impl Subscriber {
-    /// At a boundary: joins, skips, or stays.
+    /// Joins, skips, or stays. Called at a message boundary.
     pub(super) fn place_cursor(&mut self, view: &StreamView<'_>, skips: &mut Vec<Skip>) {
         match self.cursor {
             LogCursor::Waiting { from } => {
-                // It gets everything that arrived while it waited.
+                // A waiting subscriber gets everything that arrived while it waited.
                 let is_mp4 = self.is_mp4();
                 let first = from.max(self.edge.live_from);
                 let first = view.log.join_point_from(first, is_mp4);
@@ -46,7 +46,7 @@ impl Subscriber {
         self.receiver.framing.format.is_mp4()
     }
 
-    /// The newest message where it may start.
+    /// The newest message where the subscriber may start.
     fn start(&self, view: &StreamView<'_>) -> Option<u64> {
         view.log.start_of(self.is_mp4())
     }
@@ -63,7 +63,7 @@ impl Subscriber {
         self.start_at(number, view);
     }
 
-    /// Sets the cursor on a join point, after the preamble if the receiver's is out of date.
+    /// Sets the cursor on a join point, after the preamble if the receiver's version is out of date.
     fn start_at(&mut self, number: u64, view: &StreamView<'_>) {
         if self.file.is_some() {
             self.announce(number, view);
@@ -80,7 +80,7 @@ impl Subscriber {
         (self.cursor, self.lead) = (LogCursor::Waiting { from }, None);
     }
 
-    /// Sets the cursor on a message of which `sent` bytes are out.
+    /// Sets the cursor on a message of which `sent` bytes have been sent.
     pub(super) fn move_to(&mut self, number: u64, sent: u64) {
         (self.cursor, self.lead) = (LogCursor::At(number), None);
         self.sending = match sent {
@@ -89,8 +89,8 @@ impl Subscriber {
         };
     }
 
-    /// Puts the headers in front of the message with this number; with `opening`, the beginning of a
-    /// file with these tracks in front of the headers.
+    /// Puts the headers before the message with this number; with `opening`, also the beginning of a
+    /// file with these tracks before the headers.
     fn lead_in(&mut self, number: u64, opening: Option<Has>, view: &StreamView<'_>) {
         let entry = view.log.entry(number);
         let lead = LeadIn {
@@ -102,15 +102,15 @@ impl Subscriber {
         self.lead = Some(Box::new(lead));
     }
 
-    /// The timestamp under which this subscriber gets a message.
+    /// The timestamp with which this subscriber gets a message.
     fn timestamp(&self, entry: &Entry) -> u32 {
         let restamped = self.edge.burst.and_then(|burst| burst.timestamp(entry));
         restamped.unwrap_or(entry.meta.timestamp)
     }
 
-    /// Whether the subscriber should skip, and can: a newer join point is there, and it is further
-    /// behind than allowed or than half of what the log can hold. Moved any later, it would nearly
-    /// always be in the middle of a message that has left the log.
+    /// Whether the subscriber should skip, and can: there is a newer join point, and the subscriber is
+    /// further behind than allowed, or than half of the log's capacity. If it were moved any later, it
+    /// would nearly always be in the middle of a message that has left the log.
     pub(super) fn is_lagging(&self, number: u64, view: &StreamView<'_>) -> bool {
         if self.start(view).is_none_or(|target| target <= number) {
             return false;
@@ -134,9 +134,9 @@ impl Subscriber {
     }
 
     fn note_skip(&mut self, from: u64, to: u64, view: &StreamView<'_>, skips: &mut Vec<Skip>) {
-        /// Skips less than this apart are one episode.
+        /// Skips closer together than this, in ms, are one episode.
         const EPISODE: Millis = 10_000;
-        /// The most skips that wait to be reported by the next pump of the publisher.
+        /// The maximum number of skips that wait for the publisher's next pump to report them.
         const MAX_REPORTS: usize = 16;
 
         let messages = to.saturating_sub(from);
@@ -156,8 +156,8 @@ impl Subscriber {
         }
     }
 
-    /// Headers of a version that is too old are not kept for one receiver: it gets the new ones, or
-    /// is lost if it is in the middle of one.
+    /// Replaces headers of a version that is too old, which is not kept for one receiver: it gets the
+    /// new headers, or is lost if it is in the middle of an old one.
     pub(super) fn replace_old_preamble(&mut self, view: &StreamView<'_>) {
         let Some(lead) = self.lead.as_mut() else {
             return;
@@ -174,7 +174,7 @@ impl Subscriber {
         lead.next = 0;
     }
 
-    /// Tracks of a version that is too old are not kept for one receiver either.
+    /// Replaces tracks of a version that is too old, which is not kept for one receiver either.
     pub(super) fn replace_old_tracks(&mut self, view: &StreamView<'_>) {
         let Some(own) = self.file.as_mut().and_then(|file| file.tracks.as_mut()) else {
             return;
@@ -186,13 +186,13 @@ impl Subscriber {
         if self.receiver.framing.format.is_mp4() {
             self.fail(PlayEnd::OtherTracks);
         } else {
-            // FLV announces them only once, and has no use for them any more.
+            // FLV announces tracks only once, and has no further use for them.
             *own = Arc::clone(view.tracks);
         }
     }
 
     /// Whether an MP4 file has announced the stream's newest tracks. True for other formats, which
-    /// needn't.
+    /// don't have to.
     pub(super) fn has_newest_tracks(&self, view: &StreamView<'_>) -> bool {
         let own = self.file.as_ref().and_then(|file| file.tracks.as_ref());
         !self.is_mp4() || own.is_some_and(|own| Arc::ptr_eq(own, view.tracks))
@@ -203,7 +203,7 @@ impl Subscriber {
         if self.has_newest_tracks(view) {
             return false;
         }
-        // A message of theirs, or a newer one.
+        // A message of the newest tracks, or a later one.
         let is_theirs = |entry: Entry| {
             let newer = entry.meta.preamble_version.wrapping_sub(view.tracks.since);
             newer as i32 >= 0
@@ -236,6 +236,7 @@ impl Subscriber {
                 return self.say_goodbye(PlayEnd::NothingToTake, None);
             }
             None => {
+                // In a burst, the first message's new timestamp determines the base.
                 let restamped = self.edge.burst.and_then(|burst| burst.timestamp(&entry));
                 let timestamp = restamped.unwrap_or(entry.meta.timestamp);
                 let later = timestamp.wrapping_sub(entry.meta.timestamp) as i32;

@@ -1,5 +1,5 @@
-//! What a subscriber sends next, and where that leaves it: one function for each thing that can be
-//! on its way.
+//! The next send of a subscriber, and its place afterward: one function for each kind of piece that can
+//! be in progress.
 
 use std::io::{self, IoSlice};
 
@@ -14,22 +14,22 @@ use crate::live::out::sink::try_send;
 use crate::live::out::slices::Slices;
 use crate::live::out::stage::Shelf;
 
-/// The most messages that are offered in one send.
+/// The maximum number of messages that are offered in one send.
 const MAX_MESSAGES: usize = 64;
 
-/// The most slices that are offered in one send: enough for 350 ms of a 6 Mbit/s stream. They lie on
-/// the stack of the thread that pumps, where each page counts, times the number of players.
+/// The maximum number of slices that are offered in one send: enough for 350 ms of a 6 Mbit/s stream.
+/// They lie on the stack of the thread that pumps, where each page counts, times the number of players.
 const MAX_SLICES: usize = 80;
 
-/// The most slices of a header: two for each 64 KiB, and one at the end.
+/// The maximum number of slices of a header: two for each 64 KiB, and one at the end.
 const MAX_HEADER_SLICES: usize = 4;
 
-/// The number of messages after which a player that could take none of them is notified: a few seconds
-/// of video, or of audio.
+/// The number of messages after which a player that accepted none of them is notified: a few seconds of
+/// video, or of audio.
 const MAX_UNTAKEN: u32 = 100;
 
 impl Subscriber {
-    /// Sends what comes next, as far as the socket takes it.
+    /// Sends the next piece, as far as the socket accepts it.
     pub(super) fn step(&mut self, view: &StreamView<'_>, desk: &mut Desk) -> io::Result<SendStep> {
         match self.sending {
             Sending::Between => self.begin(view, desk),
@@ -40,7 +40,7 @@ impl Subscriber {
         }
     }
 
-    /// At a boundary: decides what comes next, and sends it.
+    /// Chooses the next piece at a message boundary, and sends it.
     fn begin(&mut self, view: &StreamView<'_>, desk: &mut Desk) -> io::Result<SendStep> {
         if !self.control.as_slice().is_empty() {
             return self.send_control(0, view);
@@ -86,9 +86,10 @@ impl Subscriber {
         Ok(step)
     }
 
-    /// Notes that `sent` of `len` bytes are out.
+    /// Notes that `sent` of `len` bytes have been sent.
     fn note_sent(&mut self, sent: u64, len: u64, sending: fn(u64) -> Sending) -> SendStep {
         self.sending = match sent {
+            // Nothing has been sent, so another piece may still be chosen.
             0 => Sending::Between,
             sent if sent == len => Sending::Between,
             sent => sending(sent),
@@ -104,7 +105,8 @@ impl Subscriber {
         let (Some(has), Some(tracks)) = (lead.opening, &file.tracks) else {
             return Ok(SendStep::Idle);
         };
-        // Made anew for each send: the bytes are the same again, and a slow receiver keeps none.
+        // Generated for each send: the bytes are the same again, and no copy is kept for a slow
+        // receiver.
         let presentation = self.wanted.of_presentation(&tracks.presentation);
         let framing = self.receiver.framing;
         let opening = framing.lead(&presentation, has, file.respond.as_ref());
@@ -134,8 +136,8 @@ impl Subscriber {
         let needs = Capabilities::needed_by_header(kind, payload);
         let format = self.receiver.framing.format;
         let is_taken = !format.is_mp4() && self.receiver.capabilities.take(needs);
-        // The reader of a file waits for what it announces, and can't turn on again what it has
-        // turned off; over RTMP that is possible.
+        // The reader of a file waits for the media that it announces. Over RTMP, a player can turn on a
+        // medium again; over a file it can't.
         if !is_taken || format.is_file() && !self.wanted.allows_headers(kind) {
             lead.next += 1;
             return Ok(SendStep::Sent);
@@ -155,7 +157,7 @@ impl Subscriber {
         Ok(self.note_sent(sent, framed.total_len(), Sending::Header))
     }
 
-    /// Sends messages from the cursor on, of whose first one `sent` bytes are out.
+    /// Sends messages from the cursor on. `sent` bytes of the first one have been sent before.
     fn send_messages(
         &mut self,
         sent: u64,
@@ -166,9 +168,10 @@ impl Subscriber {
             return Ok(SendStep::Idle);
         };
         if first == view.log.end() {
-            // As nearly always when the last send was complete.
+            // This is nearly always the case when the last send was complete.
             return Ok(SendStep::Idle);
         }
+        // The rest of the message is gone, and clients can't abort the message.
         if sent > 0 && first < view.log.start() {
             self.fail(PlayEnd::Stalled);
             return Ok(SendStep::Idle);
@@ -211,7 +214,7 @@ impl Subscriber {
         })
     }
 
-    /// Sends messages that were framed for all receivers together.
+    /// Sends messages that were framed once for all receivers.
     fn send_staged(&mut self, shelf: &Shelf, view: &StreamView<'_>) -> io::Result<SendStep> {
         let bytes = &shelf.bytes;
         let taken = try_send(&*self.sink, &[IoSlice::new(bytes)])?;
@@ -231,7 +234,8 @@ impl Subscriber {
         view: &StreamView<'_>,
         pending: &mut Vec<Outgoing>,
     ) -> u64 {
-        // Something waits for the end of this message: don't begin another one.
+        // Control bytes, a pause or a skip wait for the end of this message, so don't begin another
+        // one.
         let ends_here = is_begun
             && (self.has_other_business() || self.is_paused || self.is_lagging(first, view));
         pending.clear();
@@ -255,7 +259,7 @@ impl Subscriber {
         next
     }
 
-    /// Whether there are control bytes to send, or an end.
+    /// Whether there are control bytes or an end to send.
     fn has_other_business(&self) -> bool {
         !self.control.as_slice().is_empty() || self.is_ending()
     }
@@ -273,7 +277,7 @@ impl Subscriber {
                 });
                 is_newer && (!format.is_file() || self.wanted.allows_headers(kind))
             }
-            // A burst brings none: with data at its beginning VLC buffers for ten seconds.
+            // A burst contains none: with data at its beginning, VLC buffers for ten seconds.
             Role::Other => kind != Kind::Script || number >= self.edge.live_from,
             Role::Media | Role::Rest | Role::Beside | Role::Whole => {
                 let burst = self.edge.burst;
@@ -283,7 +287,8 @@ impl Subscriber {
         }
     }
 
-    /// Whether it gets every message that it can take from this one on, with its own timestamp.
+    /// Whether the receiver gets every message that it accepts from this one on, with its own
+    /// timestamp.
     fn wants_all_from(&self, number: u64, view: &StreamView<'_>) -> bool {
         self.wanted.is_everything()
             && number >= self.edge.live_from
@@ -297,8 +302,8 @@ impl Subscriber {
         Outgoing::new(framing, capabilities, number, entry, restamped, log)
     }
 
-    /// Counts messages that the player can't take. After too many it is notified, because silence is
-    /// the worst answer; unless the player itself turned something off.
+    /// Counts messages that the player doesn't accept. After too many of them it is notified, so that
+    /// it doesn't wait in silence, unless the player itself turned a medium off.
     fn note_untaken(&mut self, messages: u64) {
         let Some(untaken) = &mut self.untaken else {
             return;
@@ -310,8 +315,8 @@ impl Subscriber {
         }
     }
 
-    /// Moves the cursor over `taken` bytes of the pending messages, of whose first one `sent` were
-    /// out before, and to `next` when that is all of them.
+    /// Advances the cursor by `taken` bytes of the pending messages, or to `next` if that is all of
+    /// them. `sent` bytes of the first message had been sent before.
     fn advance(&mut self, log: &Log, pending: &[Outgoing], mut sent: u64, taken: u64, next: u64) {
         let mut left = taken;
         for outgoing in pending {

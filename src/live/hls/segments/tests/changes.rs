@@ -70,7 +70,7 @@ fn a_publisher_that_leaves_just_after_a_keyframe_leaves_no_segment() {
 /// Even numbers are video, odd numbers are audio.
 #[test]
 fn after_a_change_of_the_configuration_every_message_is_in_the_right_segment() {
-    // What changes after 30 frames of the GOP, and how many more frames precede the keyframe.
+    // The change after 30 frames of the GOP, and the number of further frames before the keyframe.
     for (name, tracks, later, last_video, last_audio, first_audio) in [
         ("audio at the keyframe", (1, 2), 0, 358, 359, 361),
         ("audio shortly before", (1, 2), 5, 368, 359, 361),

@@ -4,12 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A thing that an encoder does.
+/// An action of an encoder.
 #[derive(Clone, Debug)]
 enum Act {
     /// Sends a GOP with these intervals; an audio frame follows each frame if there is audio.
     Gop(Vec<u64>),
-    /// Dies, and is back after this many ms.
+    /// Disappears, and returns after this many ms.
     Death(u64),
     /// Changes its configurations.
     Change {
@@ -105,7 +105,7 @@ impl Ledger {
         }
     }
 
-    /// The publisher leaves.
+    /// Notes that the publisher leaves.
     fn end(&mut self, stream: &mut TestStream) {
         let open = stream.segments.open.as_ref();
         let begun = open.map(|open| open.segment.messages.start);
@@ -235,7 +235,7 @@ fn pauses() -> impl Strategy<Value = Vec<(u64, bool, u32)>> {
 }
 
 proptest! {
-    /// Nor is a pause a discontinuity.
+    /// A pause is no discontinuity either.
     #[test]
     fn while_video_pauses_all_audio_is_in_the_segment_of_its_time(gops in pauses(), is_asked in any::<bool>()) {
         let mut stream = TestStream::new();

@@ -64,7 +64,7 @@ fn streams_with_a_low_frame_rate_have_no_parts() {
             .iter()
             .all(|segment| listing.parts(segment).is_empty())
     );
-    // A request for a part is one for its segment.
+    // A request for a part counts as a request for its segment.
     let newest = listing.segments.last().unwrap().number;
     assert_eq!(
         stream.segments.has(Wanted::Part(newest, 9)),
@@ -85,7 +85,7 @@ fn a_late_frame_begins_the_next_part() {
     for _ in 0..10 {
         stream.frame(40, false);
     }
-    // It lasts from 440 ms on.
+    // The frame lasts from 440 ms on.
     stream.frame(160, false);
     assert_eq!(stream.part_lengths(3), [440]);
     for _ in 0..10 {

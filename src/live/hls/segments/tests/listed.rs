@@ -38,7 +38,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..1_500)
 }
 
-/// What must never change once it has been listed.
+/// The data that must never change once it has been listed.
 #[derive(Default)]
 struct Seen {
     segments: HashMap<u64, Segment>,

@@ -1,4 +1,4 @@
-//! What is listed, and what a request finds.
+//! The content of listings, and the results of requests.
 
 use super::*;
 

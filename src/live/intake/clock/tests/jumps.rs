@@ -1,4 +1,4 @@
-//! Timestamps that jump: tables of what comes when, and where it is placed.
+//! Timestamps that jump: tables of arrivals, and of the timestamps that the messages get.
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn jumps_are_taken_out_of_both_tracks_alike() {
                 (0, V, 10_000, 10_000),
                 (10, A, 9_900, 9_900),
                 (40, V, 13_200, 10_040),
-                // It would be a little before the track's last one.
+                // This timestamp would be a little before the track's last one.
                 (50, A, 13_040, 9_900),
                 (80, V, 13_240, 10_080),
                 (90, A, 13_080, 9_920),
@@ -193,7 +193,7 @@ fn jumps_in_bursts_do_not_add_to_the_lag() {
     let mut clock = Clock::default();
     let (mut came, mut most) = (0u32, 0);
     for minute in 0..60u64 {
-        // Half a second late, with a jump; the rest of the half second comes at once.
+        // Half a second late, with a jump; the rest of the half second arrives at once.
         came += 1_000_000;
         let arrives = minute * 60_000 + if minute == 0 { 0 } else { 500 };
         for frame in 0..1_500u64 {

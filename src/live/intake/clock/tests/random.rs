@@ -15,7 +15,7 @@ struct Camera {
     /// How much later audio is sent than video of the same time.
     audio_lag: u64,
     base: u32,
-    /// How much later the timestamps of audio are.
+    /// The amount by which the timestamps of audio are later, in ms.
     apart: u32,
     /// The delays of successive messages.
     jitter: Vec<u64>,
@@ -28,7 +28,7 @@ struct Jump {
     by: i64,
 }
 
-/// A message: its true time, its timestamp as it came and as placed.
+/// A message: its true time, its timestamp as received and as placed.
 #[derive(Clone, Copy, Debug)]
 struct Message {
     at: u64,
@@ -73,7 +73,7 @@ impl Camera {
 }
 
 fn camera(jump: impl Strategy<Value = i64> + 'static) -> impl Strategy<Value = Camera> {
-    // 5 s apart, so that one jump has been taken out before the next.
+    // 5 s apart, so that one jump has been corrected before the next.
     let jumps = prop::collection::vec((0..4_000u64, jump), 0..10).prop_map(|jumps| {
         let place = |(index, (at, by))| Jump {
             at: 3_000 + 5_500 * index as u64 + at / 4,
