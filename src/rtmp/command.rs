@@ -25,8 +25,8 @@ pub struct Command {
 }
 
 impl Command {
-    /// Parses a command in AMF0. Arguments that can't be decoded count as missing; a name or transaction
-    /// id that can't be decoded is an error.
+    /// Parses a command in AMF0. Values that can't be decoded count as missing, and a missing
+    /// transaction id is 0; only a missing name is an error.
     pub fn parse(payload: &[u8]) -> Result<Command, Error> {
         let mut reader = Reader::new(payload.into());
         let mut next = || reader.next_value().ok().flatten();
