@@ -141,8 +141,8 @@ impl Input<'_> {
             *lengths.get_mut(usize::from(*place))? = self.bits(3) as u8;
         }
         let [literal, distance] = codes;
-        // The code for code lengths is only needed until the other codes are known, so it uses their
-        // memory.
+        // The code for code lengths is only needed until the other codes are known, so it uses the
+        // distance code's memory.
         distance.set(lengths.get(..ORDER.len())?);
         let (mut at, mut last) = (0, 0);
         while at < count {

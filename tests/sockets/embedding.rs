@@ -26,7 +26,7 @@ fn received(stream: &mut Attached) -> &StreamMessage {
     message.expect("there is a message in time")
 }
 
-/// The number of a frame, see `Client::send_frame`.
+/// Returns the number of a frame; see `Client::send_frame`.
 fn number(message: &StreamMessage) -> u32 {
     u32::from_be_bytes(message.payload()[5..9].try_into().unwrap())
 }

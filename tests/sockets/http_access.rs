@@ -1,4 +1,4 @@
-//! Keys, users and the API key, as HTTP clients see them.
+//! Access by keys, users and the API key, as seen by HTTP clients.
 
 mod origins;
 
@@ -22,11 +22,11 @@ const API_KEY: &str = "Basic dmlld2VyOmFwaS1rZXk=";
 fn keyed() -> Config {
     Config::default()
         .play(Access::default().keys(vec![Key::parse("play-key").unwrap()]))
-        // Each request has a connection of its own.
+        // Each request uses a separate connection.
         .max_connect_rate(1000)
 }
 
-/// Sends a request on a connection of its own.
+/// Sends a request on a new connection.
 fn ask(server: &Server, method: &str, target: &str, headers: &str) -> Answer {
     let mut client = HttpClient::connect(server.http_addresses()[0]);
     client.request(method, target, &format!("Connection: close\r\n{headers}"));
@@ -41,7 +41,7 @@ fn get(server: &Server, target: &str, authorization: &str) -> Answer {
     ask(server, "GET", target, &header)
 }
 
-/// A publisher that has sent a frame.
+/// Connects a publisher, and sends a frame.
 fn camera(server: &Server) -> Client {
     let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     camera.send_headers();
@@ -67,7 +67,7 @@ fn a_key_is_shown_in_the_query_or_as_a_password() {
     ] {
         // One server for each, since the sixth failure would be delayed.
         let server = server(keyed());
-        // A playlist that there isn't yet would be waited for.
+        // A request for a playlist that doesn't exist yet would wait.
         let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
         camera.send_message(9, 1, 0, AVC_320X240);
         camera.send_message(8, 1, 0, AAC_HEADER);

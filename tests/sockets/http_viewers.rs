@@ -1,4 +1,4 @@
-//! Viewers of FLV and fragmented MP4 over HTTP and WebSockets, on real sockets.
+//! Viewers of FLV and fragmented MP4 over HTTP and WebSocket, on real sockets.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ const STEP: u32 = 40;
 /// The number of video frames from one keyframe to the next.
 const GOP: u32 = 25;
 
-/// A path, and how it is requested.
+/// A path, and the function that requests it.
 type Way = (&'static str, fn(SocketAddr, &str) -> Viewer);
 
 /// All ways to watch a stream.
@@ -28,7 +28,7 @@ const WAYS: [Way; 4] = [
     ("/live/door.mp4", Viewer::of_websocket),
 ];
 
-/// A publisher, the number of its next frame, and its clock.
+/// A publisher, and the number of its next frame, from which the timestamp follows.
 struct Camera {
     client: Client,
     next: u32,
@@ -42,7 +42,7 @@ impl Camera {
         Camera { client, next: 0 }
     }
 
-    /// Sends a video frame of `len` bytes and an audio frame; returns the number of the former.
+    /// Sends a video frame of `len` bytes and an audio frame. Returns the number of the video frame.
     fn frame(&mut self, len: usize) -> u32 {
         let (number, time) = (self.next, self.next * STEP);
         self.client.send_frame(number, time, number % GOP == 0, len);
@@ -363,7 +363,7 @@ fn clients_that_stay_after_the_end_are_disconnected_within_seconds() {
     player.until_closed();
 }
 
-/// Checks what a viewer saw that reads too little: newer frames only, and jumps only to keyframes.
+/// Checks the frames of a viewer that reads too slowly: only newer frames, and jumps only to keyframes.
 fn assert_jumps(seen: &[Frame], who: &str) {
     let mut jumps = 0;
     for pair in seen.windows(2) {
@@ -378,7 +378,7 @@ fn assert_jumps(seen: &[Frame], who: &str) {
     println!("{who}: {} pictures, {jumps} jumps", seen.len());
 }
 
-/// Publishes frames of 16 KB while viewers of each kind read everything, and others read every
+/// Publishes frames of 16 KB while viewers of each kind read everything, and other viewers read every
 /// third frame or nothing at all.
 fn publish_to_good_and_bad(
     (rtmp, http): (SocketAddr, SocketAddr),
@@ -434,7 +434,7 @@ fn publish_to_good_and_bad(
 
 #[test]
 fn slow_viewers_cost_the_others_nothing() {
-    /// The length of a frame of the other stream, whose GOP takes a quarter of the memory.
+    /// The length of a frame in the other stream, whose GOP occupies a quarter of the memory.
     const LEN: usize = 40_000;
 
     let server = server(Config::default().memory(4 << 20));

@@ -1,4 +1,4 @@
-//! An independent implementation: `rml_rtmp` publishes and plays.
+//! An independent implementation of RTMP, `rml_rtmp`, that publishes and plays.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,4 +1,4 @@
-//! Timeouts, caps, and clients that speak another protocol.
+//! Timeouts, limits, and clients that speak another protocol.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
@@ -10,7 +10,7 @@ use brooklet::{Config, Server};
 
 use crate::client::{Client, DEADLINE, read_until_closed, server, wait_until};
 
-/// A server on which only one of the three timeouts ends anything before a test gives up.
+/// Starts a server on which only one of the three timeouts can end a connection before a test gives up.
 fn server_with_timeouts(handshake: Duration, command: Duration, idle: Duration) -> Server {
     server(
         Config::default()
@@ -20,10 +20,11 @@ fn server_with_timeouts(handshake: Duration, command: Duration, idle: Duration) 
     )
 }
 
-/// A timeout that ends before the test's deadline, with enough time for what a client does first.
+/// A timeout that expires before the test's deadline, but leaves enough time for what a client does
+/// first.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// A timeout that ends after the test's deadline.
+/// A timeout that expires after the test's deadline.
 const LONG: Duration = DEADLINE.saturating_mul(10);
 
 #[test]
@@ -166,7 +167,7 @@ fn the_oldest_idle_connection_makes_room_for_a_new_one() {
     assert_eq!(player.wait_for_media().number(), 7);
 }
 
-/// Loopback addresses for tests with several clients.
+/// Returns a loopback address, for tests with several clients.
 fn host(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 0, number)
 }

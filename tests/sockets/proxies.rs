@@ -1,4 +1,4 @@
-//! Clients behind a reverse proxy: their identity, and their effect on each other.
+//! Clients behind a reverse proxy: how they are identified, and how they affect each other.
 
 use brooklet::config::{Access, Key, Network, Secret};
 use brooklet::{Config, Server};
@@ -7,14 +7,14 @@ use crate::client::{Client, server, wait_until};
 use crate::common::Brooklet;
 use crate::common::http::{Answer, HttpClient};
 
-/// Starts a server that trusts the proxies of this machine, and plays to private networks.
+/// Starts a server that trusts proxies on this machine, and lets private networks play.
 fn behind_a_proxy(configure: impl FnOnce(&mut Config)) -> Server {
     let mut config = Config::default().trusted_proxies(vec![Network::parse("127.0.0.1").unwrap()]);
     configure(&mut config);
     server(config)
 }
 
-/// Sends what the proxy would: a request of this client.
+/// Sends a request for this client, as the proxy would.
 fn ask(server: &Server, target: &str, forwarded: &str, headers: &str) -> HttpClient {
     let mut client = HttpClient::connect(server.http_addresses()[0]);
     let headers = format!("X-Forwarded-For: {forwarded}\r\n{headers}");
@@ -35,7 +35,7 @@ fn camera(server: &Server) -> Client {
 
 const FRAME: &str = "/live/door/frame.mp4";
 
-/// Whether the answer is one for a client that may play, be there a frame yet or not.
+/// Whether the answer is that for a client that may play, whether or not there is a frame yet.
 fn is_admitted(answer: &Answer) -> bool {
     matches!(answer.status, 200 | 404)
 }

@@ -1,4 +1,4 @@
-//! Publishers come, go, return, and compete for a name.
+//! Publishers that come, go, return, and compete for a name.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -246,7 +246,7 @@ fn media_on_message_stream_0_is_published() {
     }
 }
 
-/// Takes the 5 s after which the stream doctor reports it.
+/// This test takes 5 s, the time after which the stream doctor reports a silent publisher.
 #[test]
 fn a_publisher_that_sends_nothing_is_logged_while_it_is_connected() {
     let server = Brooklet::start(&[]);

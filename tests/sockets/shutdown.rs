@@ -1,4 +1,4 @@
-//! A stop notifies everybody and ends everything.
+//! A server stop, which notifies every client and ends every connection.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};

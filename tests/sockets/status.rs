@@ -1,4 +1,5 @@
-//! The server's state over HTTP: JSON, Prometheus, nginx-rtmp's XML; and closing a connection.
+//! The server's state over HTTP, as JSON, for Prometheus, and as nginx-rtmp's XML; and closing a
+//! connection.
 
 mod counters;
 
@@ -16,7 +17,7 @@ use crate::common::http::{Answer, HttpClient};
 const STREAMS: &str = "/api/v1/streams";
 const CONNECTIONS: &str = "/api/v1/connections";
 
-/// Sends a request with these header lines, each ending with CR LF.
+/// Sends a request with additional header lines, each ending with CR LF.
 fn ask(server: SocketAddr, method: &str, target: &str, headers: &str) -> Answer {
     let mut client = HttpClient::connect(server);
     client.request(method, target, headers);
@@ -38,7 +39,7 @@ fn streams(server: SocketAddr) -> Value {
     json_of(&get(server, STREAMS))
 }
 
-/// Publishes under a name for the client, and sends some frames.
+/// Publishes with this client name, and sends some frames.
 fn camera(server: &Server, client: &str, name: &str) -> Client {
     let parameters = object([("app", text("live")), ("flashVer", text(client))]);
     let address = server.rtmp_addresses()[0];
@@ -52,7 +53,7 @@ fn camera(server: &Server, client: &str, name: &str) -> Client {
     camera
 }
 
-/// Returns a value of the Prometheus text, by everything in front of it.
+/// Returns a value from the Prometheus text, given everything in front of it.
 fn metric(text: &str, series: &str) -> Option<f64> {
     let mut lines = text.lines();
     lines.find_map(|line| line.strip_prefix(series)?.trim().parse().ok())

@@ -1,8 +1,8 @@
-//! Streams that end, and publishers that vanish and return.
+//! Streams that end, and publishers that disconnect and return.
 
 use super::*;
 
-/// Takes as long as an ended playlist stays: three target durations of 2 s.
+/// This test takes as long as an ended playlist stays: three target durations of 2 s.
 #[test]
 fn an_ended_stream_keeps_its_playlist_for_a_moment() {
     let server = server(short_grace());
@@ -23,7 +23,7 @@ fn an_ended_stream_keeps_its_playlist_for_a_moment() {
     assert_eq!(free, total);
 }
 
-/// The state of a stream's playlist.
+/// The state of a stream's playlist, as seen by a client.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
     GoesOn,
@@ -41,7 +41,8 @@ fn stage(client: &mut HttpClient, name: &str) -> Stage {
     }
 }
 
-/// Takes twice the grace time, which has to be longer than the requests, and the ended playlist's 6 s.
+/// This test takes twice the grace time, which must be longer than the requests, and the ended
+/// playlist's 6 s.
 #[test]
 fn the_playlist_of_a_publisher_that_vanished_goes_on_for_twice_the_grace_time() {
     let server = server(Config::default().grace(Duration::from_secs(2)));

@@ -1,4 +1,4 @@
-//! Browsers: pages of other sites, rebound host names, and proxies.
+//! Requests by browsers: pages of other sites, rebound host names, and proxies.
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn malformed_origin_and_host_fields_count_as_present() {
     }
 }
 
-/// Access by network alone: a page of a rebound name runs in the browser of a client that has
+/// Access is by network alone: a page of a rebound host name runs in the browser of a client that has
 /// access.
 #[test]
 fn a_page_of_a_rebound_host_name_gets_nothing() {

@@ -26,8 +26,8 @@ fn replay(bytes: &[u8]) -> (Vec<(Event<'static>, Vec<u8>)>, Vec<String>) {
     (events, replies[4..].to_vec())
 }
 
-/// Checks what all publishers have in common: the events are Connect, Publish, then metadata and media of both
-/// media with sequence headers first, then Stop.
+/// Checks the properties common to all publishers: the events are Connect, Publish, then metadata and
+/// messages of both media, with sequence headers first, then Stop.
 fn check_publish(events: &[(Event<'_>, Vec<u8>)], name: &str) {
     let [
         (Event::Connect(connect), _),
