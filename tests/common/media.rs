@@ -99,8 +99,8 @@ pub(crate) fn play(url: &str) -> Program {
 /// Plays with ffmpeg, decoding everything.
 pub(crate) fn play_decoding(url: &str) -> Program {
     let mut command = quiet("ffmpeg");
-    // In the unit of its input, frames: two timestamps round to one where a stream resumes half a
-    // frame later.
+    // Timestamps in the unit of the input: in frames, two timestamps would round to the same one where a
+    // stream resumes half a frame later.
     command.args(["-i", url, "-enc_time_base", "-1", "-f", "null", "-"]);
     Program::start(&mut command)
 }

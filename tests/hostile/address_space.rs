@@ -1,4 +1,4 @@
-//! Less and less address space, down to where the server reports that it can't start.
+//! Decreasing address space, down to the size at which the server reports that it can't start.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use crate::case::Case;
 use crate::common::Brooklet;
 use crate::wire;
 
-/// The number of clients, which by turns send nothing, half a request, or play a stream.
+/// The number of clients, which alternately send nothing, send half a request, or play a stream.
 const CONNECTIONS: usize = 300;
 
 fn come(case: &Case, number: usize) -> Option<TcpStream> {

@@ -1,4 +1,4 @@
-//! Messages that never end, change in the middle, or come in unusual chunks.
+//! Messages that never end, change in the middle, or arrive in unusual chunks.
 
 use std::fs;
 use std::io::Write;
@@ -11,7 +11,7 @@ use crate::common::client::{Client, Message};
 use crate::common::random::Random;
 use crate::wire::{self, basic, control, header, set_chunk_size};
 
-/// The longest message that a chunk header can announce.
+/// The longest message that a chunk header can announce, in bytes.
 const LONGEST: u32 = 0xFF_FFFF;
 
 /// Begins a message on each of many chunk streams, with one chunk each.
@@ -101,7 +101,7 @@ fn a_message_aborted_in_the_middle_is_forgotten() {
     case.finish(2);
 }
 
-/// A message in chunks of any size.
+/// A message in chunks of arbitrary size.
 fn in_chunks(
     chunk_stream_id: u32,
     timestamp: u32,
@@ -200,8 +200,8 @@ fn a_flood_of_one_byte_chunks_delays_no_other_stream() {
 
 const CAPTURE: &[u8] = include_bytes!("../data/ffmpeg_publish.bin");
 
-/// Publishes the capture in random pieces; returns what its player received from the last keyframe
-/// on. A waiting player starts at the newest one, which depends on what one read brings.
+/// Publishes the capture in random pieces. Returns what its player received, starting at the last
+/// keyframe. A waiting player starts at the newest keyframe, which depends on what arrives in one read.
 fn replay(server: SocketAddr, random: &mut Random, longest: usize) -> Vec<Message> {
     let mut player = Client::playing(server, "live", "one");
     let mut socket = wire::connect(server);

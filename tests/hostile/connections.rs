@@ -51,7 +51,7 @@ fn five_hundred_idle_connections_come_and_go_without_a_trace() {
     shown.memory_grew_at_most(CONNECTIONS * 24 + 3 * 1024);
 }
 
-/// Whether the server answers the handshake of a new connection.
+/// Connects; returns the connection if the server answers its handshake.
 fn is_accepted(server: SocketAddr) -> Option<TcpStream> {
     let mut socket = wire::connect(server);
     socket.write_all(&wire::c0_c1()).ok()?;
@@ -60,7 +60,7 @@ fn is_accepted(server: SocketAddr) -> Option<TcpStream> {
     Some(socket)
 }
 
-/// Whether the server, which has nothing to send, hasn't closed.
+/// Whether the server, which has nothing to send, has left the connection open.
 fn is_open(socket: &TcpStream) -> bool {
     socket.set_nonblocking(true).unwrap();
     let result = (&mut &*socket).read(&mut [0; 1]);

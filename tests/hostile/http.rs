@@ -1,4 +1,4 @@
-//! Attacks on the HTTP side.
+//! Attacks over HTTP.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,7 +12,7 @@ use crate::wire::{self, Flooded};
 
 const GET: &str = "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n";
 
-/// Returns everything that the server answers to these bytes until it closes.
+/// Returns everything that the server sends in answer to these bytes before it closes.
 fn answer_to(server: SocketAddr, bytes: &[u8]) -> String {
     let mut client = HttpClient::connect(server);
     // The server may have closed before the last byte.
@@ -141,7 +141,7 @@ fn endless_heads_are_refused() {
     case.finish(2).memory_grew_at_most(3 * 1024);
 }
 
-/// Sends bytes without end, one at a time, until the server closes; returns its answer.
+/// Sends endless bytes, one at a time, until the server closes. Returns its answer.
 fn trickle(server: SocketAddr, bytes: &str) -> String {
     let mut client = HttpClient::connect(server);
     wire::trickle(client.socket(), bytes.bytes().cycle());

@@ -1,5 +1,5 @@
-//! What one connection can make the server keep: for its own parameters, for messages that it has
-//! begun, for what it plays and has published.
+//! The memory that one connection can make the server keep: for its own parameters, for messages that it
+//! has begun, and for the streams that it plays or has published.
 
 use std::io::Write;
 use std::thread;
@@ -15,12 +15,12 @@ use crate::case::Case;
 use crate::common::client::{AAC_HEADER, AVC_HEADER, Client, wait_until};
 use crate::wire::{self, command, header, message, metadata, set_chunk_size, user_control};
 
-/// A case with hardly any memory for media, so that memory outside it shows.
+/// A case with hardly any memory for media, so that the memory outside it becomes visible.
 fn case(name: &'static str, options: &[&str]) -> Case {
     Case::start_with(name, 1, Load::LIGHT, options)
 }
 
-/// The memory in kB that this many connections may take, blocks included.
+/// Returns the memory in kB that this many connections may occupy, blocks included.
 fn allowed(connections: u64) -> u64 {
     // All of the mebibyte for media may be touched; the server itself may take as much.
     2 * 1024 + connections * 24
@@ -254,7 +254,7 @@ fn empty_messages_in_large_chunks_are_rate_limited() {
     case.finish(2);
 }
 
-/// A client that plays two streams on one connection, on message streams 1 and 2.
+/// Connects a client that plays two streams on one connection, on message streams 1 and 2.
 fn playing_two(case: &Case) -> Client {
     let mut client = Client::playing(case.address(), "live", "large");
     client.send_command(0, "createStream", 9.0, Value::Null, vec![]);
@@ -293,10 +293,11 @@ fn a_play_that_ends_within_a_message_leaves_the_other_plays_intact() {
     case.finish(3);
 }
 
-/// The client reads the rest of a message while it keeps pinging, also at the moment the play ends.
+/// The client reads the rest of a message while it keeps sending pings, including at the moment when the
+/// play ends.
 #[test]
 fn no_reply_is_lost_between_two_plays() {
-    /// Pings per round, spread so that they meet the play in all its states.
+    /// The number of pings per round, spread so that they meet the play in all of its states.
     const PINGS: u32 = 20;
     const INTERVAL: Duration = Duration::from_millis(13);
 
@@ -347,7 +348,7 @@ fn no_reply_is_lost_between_two_plays() {
     case.finish(3);
 }
 
-/// The first play's stream sends nothing, so the reply waits there for the other play's frame.
+/// The stream of the first play sends nothing, so the reply to it waits for a frame of the other play.
 #[test]
 fn a_reply_follows_the_frame_that_delayed_it() {
     const TRANSACTION: f64 = 815.0;

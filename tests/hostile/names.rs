@@ -1,4 +1,4 @@
-//! Malicious names of streams and clients, and how the log shows them.
+//! Malicious names of streams and clients, and how they appear in the log.
 
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::command::{object, text};
@@ -7,10 +7,10 @@ use crate::case::Case;
 use crate::common::client::Client;
 use crate::wire::is_served;
 
-/// A line that the server never wrote.
+/// A log line that the server never wrote.
 const FORGED: &str = "2001-01-01 00:00:00.000 error #1 forged";
 
-/// Names, and whether they may be published.
+/// Returns names, and whether each may be published.
 fn names() -> Vec<(String, bool)> {
     let mut names: Vec<(String, bool)> = [
         ("..", false),

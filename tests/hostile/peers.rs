@@ -1,4 +1,4 @@
-//! Peers that vanish: killed, reset, half closed, and back at once.
+//! Peers that vanish: killed, reset, half closed, or immediately reconnected.
 
 use std::io::Read;
 use std::net::{Shutdown, SocketAddr};
@@ -8,7 +8,8 @@ use crate::case::Case;
 use crate::common::client::Client;
 use crate::wire::{self, publish_again};
 
-/// Sends five frames through a stream whose player was there before. A round is a second of stream time.
+/// Sends five frames through a stream whose player is already connected. A round is one second of stream
+/// time.
 fn send_frames(publisher: &mut Client, player: &mut Client, round: u32, last: &mut Option<u32>) {
     publisher.send_headers();
     for frame in 0..5 {
@@ -108,10 +109,11 @@ fn a_publisher_that_closes_its_sending_side_is_gone_and_its_player_waits() {
     case.finish(2);
 }
 
-/// The variable that makes a run of the test below a peer to be killed: the server's address.
+/// The environment variable that turns a run of the test below into a peer that will be killed: the
+/// server's address.
 const SERVER: &str = "HOSTILE_PEER_SERVER";
 
-/// What the peer prints once it publishes and plays.
+/// The text that the peer prints once it publishes and plays.
 const AT_WORK: &str = "peer at work";
 
 /// Publishes and plays until this process is killed.

@@ -1,4 +1,4 @@
-//! Clients that speak another protocol, or leave within the handshake.
+//! Clients that speak another protocol, or leave during the handshake.
 
 use std::io::Write;
 use std::net::Shutdown;

@@ -1,4 +1,4 @@
-//! Many streams, and many publishers of one.
+//! Many streams, and many publishers of one stream.
 
 use std::thread;
 
@@ -45,7 +45,7 @@ fn publishers_that_fight_for_a_name_leave_it_usable() {
     case.finish(4);
 }
 
-/// The number of names per connection: commands that may be sent at once are limited.
+/// The number of names per connection, since the number of commands sent at once is limited.
 const NAMES: usize = 40;
 
 #[test]

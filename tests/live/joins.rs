@@ -1,4 +1,4 @@
-//! Where a player starts, and what it is sent first.
+//! The position at which a player starts, and what it receives first.
 
 use brooklet::live::out::join::Join;
 
@@ -207,7 +207,7 @@ fn an_empty_sequence_header_does_not_replace_a_good_one() {
     );
 }
 
-/// One read may bring several messages, which are all appended before any is sent.
+/// One read may contain several messages, which are all appended before any is sent.
 #[test]
 fn a_waiting_player_gets_everything_from_the_first_join_point_on() {
     for join in [Join::Live, Join::Gop, Join::Next] {
@@ -278,7 +278,7 @@ fn timestamps_do_not_go_back_after_a_players_pause() {
     assert_eq!(frames, [78, 79, 80, 438, 439, 440]);
 }
 
-/// The data messages that a player received: timestamp and contents.
+/// Returns the data messages that a player received: timestamp and contents.
 fn data(got: Vec<Got>) -> Vec<(u32, Vec<u8>)> {
     let is_data = |got: &Got| got.type_id == 18;
     let all = got.into_iter().filter(is_data);

@@ -27,7 +27,7 @@ fn metadata(fixture: &Fixture, properties: &[(&str, f64)]) {
         .unwrap();
 }
 
-/// The property names of the metadata messages that a player received.
+/// Returns the property names of the metadata messages that a player received.
 fn metadata_of(player: &mut Player) -> Vec<Vec<String>> {
     let messages = player.got().into_iter().filter(|got| got.type_id == 18);
     messages

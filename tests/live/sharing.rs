@@ -1,4 +1,4 @@
-//! Streams that share the memory.
+//! Streams that share the arena.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ impl Streams {
         Ok(camera)
     }
 
-    /// A stream that has nothing but one keyframe of some bytes.
+    /// Publishes a stream that consists of a single keyframe of `len` bytes.
     fn still(&self, name: usize, len: usize) -> Result<Camera, PublishRefused> {
         let mut camera = self.publish(name)?;
         camera.frame(true, len, self.now);
@@ -97,13 +97,13 @@ impl Camera {
         self.stream.pump(now);
     }
 
-    /// Sends the next of 25 frames per second, with keyframes of 90 KB every two seconds.
+    /// Sends the next frame, at 25 frames per second, with keyframes of 90 KB every two seconds.
     fn film(&mut self, now: u64) {
         let is_keyframe = self.frames % 50 == 0;
         self.frame(is_keyframe, if is_keyframe { 90_000 } else { 9_000 }, now);
     }
 
-    /// Whether a player that joins now is sent a frame at once.
+    /// Whether a player that joins now receives a frame immediately.
     fn can_be_joined(&self) -> bool {
         let sink = Arc::<TestSink>::default();
         let receiver = Receiver {
@@ -123,7 +123,7 @@ impl Camera {
     }
 }
 
-/// Films for some frames; returns how often a player could join.
+/// Sends some frames. Returns how often a player could join.
 fn film(streams: &mut Streams, camera: &mut Camera, frames: u32) -> u32 {
     let mut joinable = 0;
     for _ in 0..frames {

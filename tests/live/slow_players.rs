@@ -220,8 +220,8 @@ fn a_batch_waits_for_more_messages_but_never_delays_a_keyframe() {
     assert_eq!(sends[20], 10);
 }
 
-/// The kernel closes a connection whose client takes nothing, mostly before the socket was full for as
-/// long.
+/// The kernel closes a connection whose client accepts nothing, in most cases before the socket has been
+/// full for that long.
 #[test]
 fn a_player_that_the_kernel_gives_up_has_stalled() {
     let fixture = Fixture::published();

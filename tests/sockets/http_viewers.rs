@@ -367,7 +367,8 @@ fn clients_that_stay_after_the_end_are_disconnected_within_seconds() {
 fn assert_jumps(seen: &[Frame], who: &str) {
     let mut jumps = 0;
     for pair in seen.windows(2) {
-        // Media that arrive faster than time passes get another clock. Where it begins, two may be equal.
+        // Media that arrives faster than time passes gets a new clock. Where it begins, two timestamps
+        // may be equal.
         let is_newer = pair[0].number < pair[1].number && pair[0].time <= pair[1].time;
         assert!(is_newer, "{who}: {pair:?}");
         if pair[1].number != pair[0].number + 1 {

@@ -1,4 +1,4 @@
-//! The tracks of a file: which there are, and how they change.
+//! The tracks of a file: which tracks exist, and how they change.
 
 use super::carriers::messages;
 use super::*;

@@ -1,8 +1,8 @@
-//! Parameter sets, sequence headers, and frames that a stream can start with.
+//! Parameter sets, sequence headers, and frames at which a stream can start.
 
 use super::*;
 
-/// The parameter sets of [`SMALL`], and of its counterpart of twice the size.
+/// The parameter sets of [`SMALL`], and of its counterpart with twice the size.
 fn sets(header: &[u8]) -> (&[u8], &[u8]) {
     let len = usize::from(header[12]);
     let (sequence, rest) = header[13..].split_at(len);
@@ -74,14 +74,14 @@ fn parameter_sets_in_front_of_a_keyframe_replace_those_of_the_header() {
 }
 
 impl Viewer {
-    /// The number of frames in bytes that have init segments between them.
+    /// Returns the number of received frames, which may have init segments between them.
     fn frames_behind_inits(&self) -> usize {
         let bytes = self.0.bytes();
         bytes.windows(4).filter(|name| name == b"moof").count()
     }
 }
 
-/// The first video message that a new player gets, which is the sequence header.
+/// Returns the first video message that a new player receives, which is the sequence header.
 fn video_header(fixture: &Fixture) -> Option<Vec<u8>> {
     let got = fixture.play(Join::Live).got();
     let header = got.into_iter().find(|got| got.is_video());
@@ -122,14 +122,14 @@ fn an_hvcc_without_arrays_gets_those_of_the_frames() {
     assert_eq!(size(&fixture), Some((1920, 1080)));
 }
 
-/// The doctor's findings, by name.
+/// Returns the names of the doctor's findings.
 fn findings(fixture: &Fixture) -> Vec<&'static str> {
     fixture.pump();
     let report = fixture.stream.report(fixture.now.get());
     report.findings.iter().map(|finding| finding.id()).collect()
 }
 
-/// Sends video and audio for 12 s in real time; every 25th video frame is `key`.
+/// Sends video and audio for 12 s in real time. Every 25th video frame is `key`.
 fn run(fixture: &Fixture, from: u32, key: &[u8]) {
     for frame in 0..300 {
         let timestamp = from + frame * 40;
@@ -233,8 +233,7 @@ fn a_stream_without_any_keyframe_is_played_after_10_s() {
     assert_eq!(videos(&mut fixture.play(Join::Gop)), 1);
 }
 
-/// Recovery points that are flagged as keyframes: browsers can't start with those, RTMP players
-/// can.
+/// The keyframe flags are set on recovery points: browsers can't start there, but RTMP players can.
 #[test]
 fn files_begin_with_frames_that_browsers_can_start_with() {
     let fixture = published();

@@ -1,10 +1,10 @@
-//! What is kept for HLS, and for how long.
+//! The data that is kept for HLS, and for how long.
 
 use std::collections::HashMap;
 
 use super::*;
 
-/// Blocks that a GOP of [`gops`] takes.
+/// The number of blocks that a GOP from [`gops`] occupies.
 const GOP_BLOCKS: usize = 4;
 
 #[test]
@@ -99,7 +99,7 @@ fn what_the_first_request_was_told_of_is_not_given_up_to_another_stream() {
     }
 }
 
-/// RFC 8216bis, 6.2.2.
+/// RFC 8216bis, 6.2.2, says how long a segment must remain available.
 #[test]
 fn segments_stay_for_the_required_time_after_they_left_the_playlist() {
     for lengths in [

@@ -1,4 +1,4 @@
-//! What playlists list.
+//! The contents of playlists.
 
 use brooklet::live::out::join::Join;
 use brooklet::live::stream::Outlook;
@@ -166,8 +166,8 @@ fn a_stream_is_deserted_half_a_minute_after_the_last_request() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever the pace, segments begin with keyframes and last as long as declared, and contain
-    /// everything that was sent once.
+    /// Holds for any pace: segments begin with keyframes, last as long as declared, and contain
+    /// everything that was sent, once.
     #[test]
     fn what_is_listed_is_what_was_sent(
         gops in prop::collection::vec(

@@ -1,4 +1,4 @@
-//! Requests that come too early: how long they wait, and for what.
+//! Requests that arrive too early: how long they wait, and for what.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use brooklet::live::stream::Outlook;
 
 use super::*;
 
-/// Longer than a test should take, and twice as long.
+/// A duration longer than a test should take, and twice that duration.
 const LONG: Duration = Duration::from_secs(60);
 const FOREVER: Duration = Duration::from_secs(120);
 
@@ -19,7 +19,7 @@ fn media(wanted: Wanted) -> HlsRequest {
     HlsRequest::Media(Some(wanted))
 }
 
-/// How long a request has to wait in all, and the changes that it has seen.
+/// Returns the total time for which a request has to wait, and the number of changes that it has seen.
 fn wait_of(look: Result<Look, Unavailable>) -> (u64, u32) {
     match look {
         Ok(Look::Wait { limit, seen }) => (limit, seen),

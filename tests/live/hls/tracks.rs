@@ -1,4 +1,4 @@
-//! Tracks that come late, change, or fit into no file.
+//! Tracks that start late, change, or fit into no file.
 
 use std::sync::Arc;
 
@@ -125,8 +125,8 @@ fn another_configuration_is_another_init_segment_and_the_old_one_stays_while_it_
     assert!(!init(0) && init(1));
 }
 
-/// The next publisher pays for the tracks of the one before, as long as they are listed. If it can't, they
-/// no longer are.
+/// The next publisher pays for the tracks of the previous one, as long as they are listed. If it can't
+/// pay, they are no longer listed.
 #[test]
 fn a_publisher_that_cannot_pay_for_the_previous_tracks_still_has_files() {
     // Its header says 320x240, and its keyframes bring the parameter sets of 640x480.
