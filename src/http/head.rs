@@ -140,6 +140,7 @@ impl<'a> Head<'a> {
     /// Parses the bytes that [`HeadReader`] recognized as a head.
     #[inline(never)] // Keeps the table of headers off the stack of what handles the request.
     pub fn parse(bytes: &'a [u8]) -> Result<Head<'a>, Rejected> {
+        // `HeadReader` allows one empty line before the request line.
         let bytes = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
@@ -312,6 +313,7 @@ impl<'a> Head<'a> {
         if lengths > 1 || !is_number {
             return Err(malformed("a Content-Length that isn't one number"));
         }
+        // A body of zero bytes is allowed: it can't hide another request.
         if length.bytes().any(|byte| byte != b'0') {
             let why = "a request with a body (Content-Length), expected none";
             return Err(Rejected::new(Status::ContentTooLarge, why));

@@ -180,6 +180,7 @@ impl Response {
         let is_last = is_last || length == Length::UntilClose;
         let (code, reason) = (self.status.code(), self.status.reason());
         write!(head, "HTTP/1.1 {code} {reason}\r\n")?;
+        // No date is better than that of a clock that wasn't set.
         if self.date >= date::EARLIEST {
             head.push_str("Date: ");
             date::write(head, self.date)?;

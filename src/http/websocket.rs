@@ -262,6 +262,7 @@ impl FrameReader {
                         return Ok(None);
                     };
                     *input = rest;
+                    // Byte by byte, because a head may be split between reads.
                     self.head.push(*byte);
                     if let Some(head) = FrameHead::parse(&self.head)? {
                         self.head.clear();
@@ -332,6 +333,7 @@ impl FrameReader {
                 return Ok(None);
             }
             self.message_len = None;
+            // A text must not end in the middle of a character.
             let is_cut = self.text.as_ref().is_some_and(|rest| !rest.is_empty());
             return if is_cut {
                 Err(NOT_TEXT)

@@ -190,6 +190,7 @@ impl Challenge {
                 Scheme::Limelight => {
                     let secret = hex(&md5(&[user, ":live:", password]));
                     paths(app).into_iter().any(|path| {
+                        // Clients add the default instance to an app that has none.
                         let instance = if path.contains('/') { "" } else { "/_definst_" };
                         let place = hex(&md5(&["publish:/", path, instance]));
                         let token = &self.token;

@@ -255,6 +255,8 @@ impl<S: PayloadSource> ChunkReader<S> {
                 return self.begin_chunk(&header);
             }
         }
+        // Collected byte by byte: the header may be split between reads, or begin in bytes that
+        // were put back.
         let header = loop {
             let have = self.header.get(..self.header_len).unwrap_or_default();
             let needed = match ChunkHeader::parse(have) {
@@ -323,6 +325,7 @@ impl<S: PayloadSource> ChunkReader<S> {
         let come = self.partial.of(index).map_or(0, |payload| payload.len());
         let missing = stream.len.saturating_sub(come as u32);
         let left = missing.min(self.chunk_size);
+        // The last of several chunks isn't counted: it is as short as the message requires.
         if come == 0 || left < missing {
             self.note_chunk(left);
         }

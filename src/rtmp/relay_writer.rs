@@ -57,6 +57,7 @@ impl<'w> RelayWriter<'w> {
             }
             let is_safe = is_safe_name(name) && is_safe_value(token, depth) && !is_absent(&name);
             if is_safe && count < MAX_PROPERTIES {
+                // Counted first, so that a property that doesn't fit isn't written in part.
                 let mut counted = RelayWriter::counting(usize::MAX);
                 counted.property(name, token, reader.clone(), depth);
                 if self.len + counted.len <= self.most {

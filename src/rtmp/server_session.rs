@@ -231,6 +231,7 @@ impl<S: PayloadSource> ServerSession<S> {
             if let Some(event) = self.next_in_aggregate(tape) {
                 return Ok(Some(event));
             }
+            // Commands in one read must not make their replies pile up in memory.
             if self.out.len() > MAX_REPLIES && !input.is_empty() {
                 return Ok(Some(Event::Replies));
             }

@@ -339,7 +339,7 @@ fn long_urls_in_connect_stay_within_the_bound() {
     case.finish(PLAYERS as u64);
 }
 
-/// Begins messages on as many chunk streams as allowed, from connections that wait.
+/// Sends a message on each of nearly as many chunk streams as allowed, from connections that stay open.
 fn fill_chunk_streams(name: &'static str, len: usize) {
     const CONNECTIONS: usize = 40;
 

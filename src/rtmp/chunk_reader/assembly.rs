@@ -50,6 +50,7 @@ impl<S: PayloadSource> UnderAssembly<S> {
         let payload = payload.unwrap_or_else(|| self.source.payload());
         if self.partial.len() == self.partial.capacity() {
             self.pay(streams, self.partial.len() + 1)?;
+            // By one at a time, because the connection pays for the whole capacity.
             self.partial.reserve_exact(1);
         }
         self.partial.push(Partial { stream, payload });

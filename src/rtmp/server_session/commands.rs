@@ -76,6 +76,7 @@ impl<S: PayloadSource> ServerSession<S> {
                     name,
                 }));
             }
+            // On message stream 0, a client means its only stream in use.
             ClientCommand::CloseStream => return Ok(self.stop(None, Some(id).filter(is_not_0))),
             ClientCommand::DeleteStream(target) => {
                 let target = target.or(Some(id)).filter(is_not_0);
