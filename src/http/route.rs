@@ -135,6 +135,7 @@ impl Route {
                 return Ok(Route::Asset(name.to_owned()));
             }
         }
+        // Otherwise this path of two parts would be the page of a stream.
         if path == "api/v1" {
             return Err(NOT_FOUND);
         }

@@ -126,6 +126,7 @@ pub fn config_of_sets<'a>(
     }
     let [.., sizes, count] = &mut record;
     *sizes = *sizes & 0xFC | length_size.wrapping_sub(1) & 3;
+    // One array for each type of parameter set.
     *count = 3;
     let mut record = record.to_vec();
     for set_type in VIDEO_PARAMETER_SET..=PICTURE_PARAMETER_SET {

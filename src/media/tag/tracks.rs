@@ -193,6 +193,7 @@ impl TrackSplitter {
             .and_then(|track| body.checked_add(track.len?))
             .filter(|end| *end <= len);
         self.len = len;
+        // A damaged track ends the message, because the next one can't be found.
         self.at = end.unwrap_or(len);
         self.left = self.left.saturating_sub(1);
         // The first pass returns only track 0, the second pass all others.

@@ -67,6 +67,7 @@ fn digests(sum_at: usize, block: &[u8], key: &[u8]) -> Option<(Digest, Digest)> 
 impl Signed {
     /// Parses C1; `None` if it has no valid digest.
     pub(super) fn parse(c1: &[u8]) -> Option<Signed> {
+        // Clients that use the plain handshake send version 0.
         if c1.get(4..8)? == [0; 4] {
             return None;
         }

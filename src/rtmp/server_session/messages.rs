@@ -152,6 +152,7 @@ impl<S: PayloadSource> ServerSession<S> {
         call: Result<Call, Error>,
         tape: &mut Tape<'_>,
     ) -> Result<Option<Event<'static>>, Error> {
+        // Charged before the result is known, because unreadable commands cost time as well.
         self.quotas.take_command(tape.now)?;
         let call = match call {
             Ok(call) => call,
