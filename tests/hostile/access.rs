@@ -77,7 +77,7 @@ fn fifteen_guesses_per_second_delay_no_client_with_the_key() {
     let address = case.http_address();
     let is_over = AtomicBool::new(false);
     let ask = |key: &str| {
-        // All of them share an address.
+        // All guesses come from the same address.
         let mut client = HttpClient::connect_from(Ipv4Addr::new(127, 0, 0, 2), address);
         let target = format!("/api/v1/connections?api_key={key}");
         client.request("GET", &target, "");
@@ -85,7 +85,7 @@ fn fifteen_guesses_per_second_delay_no_client_with_the_key() {
     };
     thread::scope(|scope| {
         scope.spawn(|| {
-            // One that doesn't wait for the answer, and one that does.
+            // One client doesn't wait for the answer, another one does.
             let mut guesses = Vec::new();
             while !is_over.load(Ordering::SeqCst) {
                 guesses.push(ask("s3cret-kez"));

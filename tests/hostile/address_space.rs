@@ -51,7 +51,7 @@ fn clients_are_refused_for_lack_of_memory_without_harm_to_others() {
         drop(guests);
         case.finish(CONNECTIONS as u64);
         kib = kib * 3 / 4;
-        // From one run to the next up to 36 fewer are accepted, and the canary needs two places.
+        // Between runs, up to 36 fewer connections are accepted, and the canary needs two places.
         if threads < 40 {
             break;
         }
@@ -59,7 +59,7 @@ fn clients_are_refused_for_lack_of_memory_without_harm_to_others() {
     let last_words = loop {
         match Brooklet::try_after(&format!("ulimit -v {kib}"), &["--memory", "8M"], |_| {}) {
             Ok(_) => kib = kib * 15 / 16,
-            // std aborts when it finds no room for a new thread's signal stack, with or without a
+            // std aborts when there is no room for a new thread's signal stack, with or without a
             // message.
             Err(words) if words.contains("alternative stack") => kib = kib * 15 / 16,
             Err(words) if words.starts_with("fatal runtime error") => kib = kib * 15 / 16,

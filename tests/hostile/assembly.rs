@@ -32,14 +32,14 @@ fn unfinished_messages_on_64_chunk_streams_cost_only_what_was_received() {
     let mut others: Vec<_> = (0..4)
         .map(|_| Client::connected(case.address(), "live"))
         .collect();
-    // As many as are allowed, held while the canary goes on.
+    // As many messages as allowed, held while the canary continues.
     for publisher in &mut publishers {
         begin_messages(publisher, 10..18, LONGEST);
     }
     for other in &mut others {
         begin_messages(other, 10..14, 64 * 1024);
     }
-    // One too many, up to 64.
+    // One message too many, up to 64.
     for client in publishers.iter_mut().chain(&mut others) {
         begin_messages(client, 40..104, LONGEST);
         client.until_closed();
@@ -92,7 +92,7 @@ fn a_message_aborted_in_the_middle_is_forgotten() {
         publisher.send(&control(type_id::ABORT, &60_000_u32.to_be_bytes()));
         publisher.send(&set_chunk_size(65_536));
         publisher.send_frame(number, number * 40, number % 10 == 0, 2_000);
-        // One at a time: a player that joins starts at the newest keyframe that has come.
+        // One at a time: a player that joins starts at the newest keyframe received so far.
         let frame = player.wait_for_media();
         assert_eq!(frame.number(), number);
         assert_eq!(frame.payload.len(), 2_000);

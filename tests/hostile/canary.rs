@@ -207,8 +207,8 @@ fn publish(
             message_stream_id: 1,
         };
         writer.write(header, &payload, &mut bytes);
-        // The end of each message is sent with the next one, as networks do: the server is always
-        // in the middle of a message.
+        // The end of each message is sent with the next message, as happens in networks: the server is
+        // always in the middle of a message.
         let end = bytes.len() - TAIL;
         client.send(&bytes[..end]);
         bytes.drain(..end);
@@ -224,7 +224,7 @@ fn publish(
             return;
         }
         sent.store(number, Ordering::Relaxed);
-        // What is sent now contains the end of the message before.
+        // The next bytes to be sent contain the end of the previous message.
         if let Some(before) = number.checked_sub(1) {
             delays.note_sent(before);
         }
@@ -256,7 +256,7 @@ fn play(
         let Some(message) = next() else { return };
         assert_eq!(message.payload, header, "the canary's headers come first");
     }
-    // It starts at a keyframe: the first one, unless that was read together with the next.
+    // The player starts at a keyframe: the first one, unless it was read together with the next.
     let Some(first) = next() else { return };
     assert!(
         first.is_keyframe(),

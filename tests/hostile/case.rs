@@ -99,7 +99,7 @@ impl Case {
         start: impl FnOnce(&[&str], fn(&mut Command)) -> Result<Brooklet, String>,
     ) -> Result<Case, String> {
         let size = format!("{memory}M");
-        // A case is about one thing. Limits on connections have cases of their own.
+        // A case tests one thing. Other cases test the limits on connections.
         let common = [
             "--memory",
             &size,

@@ -22,7 +22,7 @@ fn case(name: &'static str, options: &[&str]) -> Case {
 
 /// Returns the memory in kB that this many connections may occupy, blocks included.
 fn allowed(connections: u64) -> u64 {
-    // All of the mebibyte for media may be touched; the server itself may take as much.
+    // All of the mebibyte for media may be touched, and the server itself may use as much again.
     2 * 1024 + connections * 24
 }
 
@@ -32,7 +32,7 @@ fn a_connect_of_eight_thousand_values_costs_no_more_than_its_bytes() {
 
     // With room for all of the messages.
     let case = Case::start("connect of many values", &[]);
-    // 8,050 values of six bytes: a tree of them would take sixteen times as much.
+    // 8,050 values of six bytes: a tree of them would occupy sixteen times as much memory.
     let mut values = vec![3];
     for number in 0..8_050_u32 {
         values.extend([0, 3]);
@@ -110,7 +110,7 @@ fn sixty_four_chunk_streams_cost_no_more_than_a_table() {
     for client in &mut clients {
         client.send(&set_chunk_size(65_536));
         for chunk_stream_id in 3..10 {
-            // A long one, whose list of blocks used to be kept, and a short one.
+            // A long message, whose list of blocks used to be kept, and a short one.
             client.send(&header(chunk_stream_id, 0, 30_000, type_id::DATA, 1));
             client.send(&vec![0; 30_000]);
             client.send(&header(chunk_stream_id, 0, 500, type_id::DATA, 1));
@@ -130,7 +130,7 @@ fn sixty_four_chunk_streams_cost_no_more_than_a_table() {
 
 #[test]
 fn names_published_one_after_the_other_on_one_connection_are_bounded() {
-    // Two commands each, of which a hundred may come at a time.
+    // Two commands for each name; a hundred commands may be sent at a time.
     const NAMES: u32 = 45;
 
     let case = case("names on one connection", &["--grace", "60s"]);
@@ -286,7 +286,7 @@ fn a_play_that_ends_within_a_message_leaves_the_other_plays_intact() {
     player.wait_for("the other stream", |m| {
         m.message_stream_id == 2 && m.is_media() && m.number() == 39
     });
-    // What was closed stays closed, and requests are answered.
+    // Closed streams stay closed, and requests are answered.
     assert!(wire::is_served(&mut player));
     case.wait_for_log("live/large: stopped playing", 1);
     drop((large, other, player));
@@ -370,7 +370,8 @@ fn a_reply_follows_the_frame_that_delayed_it() {
     player.send_command(0, "releaseStream", TRANSACTION, Value::Null, vec![]);
     player.wait_for("the picture", |m| m.payload.len() > 1_000_000);
     let mut is_answered = false;
-    // If its thread didn't wake for this, the reply would come with the next ping, after 20 s.
+    // If the player's thread didn't wake up for this, the reply would be sent with the next ping, after
+    // 20 s.
     for number in 1..100 {
         other.send_frame(number, number * 40, false, 500);
         loop {
@@ -411,7 +412,7 @@ fn a_connection_plays_a_stream_once() {
     publisher.send_headers();
     publisher.send_frame(1, 0, true, 500);
     assert_eq!(player.wait_for_media().message_stream_id, 1);
-    // A play replaces the one before on its own message stream.
+    // A play replaces the previous play on the same message stream.
     player.play("twice");
     while player.wait_for_status().1 != "NetStream.Play.Start" {}
     drop((publisher, player));

@@ -224,7 +224,7 @@ fn streams_of_tiny_messages_stay_within_the_bound() {
         .map(|number| {
             let mut publisher = Client::connected(case.address(), "live");
             publisher.publish(&format!("tiny{number}"));
-            // The last ones are refused while those before need all that can be shared.
+            // The last publishers are refused while the earlier ones need everything that can be shared.
             let (_, code, _) = publisher.wait_for_status();
             if code != "NetStream.Publish.Start" {
                 assert!(number >= STREAMS / 2, "{code} for stream {number}");
@@ -391,7 +391,7 @@ fn long_request_heads_of_viewers_stay_within_the_bound() {
             match number % 4 {
                 0 => client.request("GET", &target, &padding),
                 1 => client.request("GET", &target, &format!("{UPGRADE}{padding}")),
-                // A stream that nobody publishes.
+                // A stream that isn't published.
                 2 => client.request("GET", "/live/awaited.flv", &padding),
                 // A head that doesn't end.
                 _ => client.send(format!("GET / HTTP/1.1\r\nHost: h\r\n{padding}")),

@@ -245,7 +245,8 @@ fn a_connection_costs_little_in_every_state() {
             each(now.judged().saturating_sub(before.judged())),
             each(heap)
         );
-        // None was refused: otherwise the heap kept for that one would count for another.
+        // None was refused: otherwise the heap kept for a refused connection would be used for another
+        // one.
         assert!(open >= CONNECTIONS, "{open}");
         assert!(heap <= open * 8, "{heap} kB");
         // Unoptimized code has larger stacks.

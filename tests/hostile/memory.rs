@@ -119,7 +119,7 @@ fn many_tiny_streams_take_no_blocks_from_a_running_stream() {
     case.wait_for_log("no memory for another stream", 1);
     case.canary_goes_on(100);
     drop(publishers);
-    // What they leave for the grace time gives way to others.
+    // The memory that they keep for the grace time is given up for others.
     let others = stills(1);
     case.canary_goes_on(100);
     drop(others);

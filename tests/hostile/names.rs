@@ -34,7 +34,7 @@ fn names() -> Vec<(String, bool)> {
         (".flv", false),
         ("mp4:", false),
         ("?key=secret", false),
-        // Nothing decodes these, so they are ordinary names.
+        // These names are never decoded, so they are ordinary names.
         ("%2e%2e", true),
         ("%2e%2e%2fetc%2fpasswd", true),
         ("%00", true),
@@ -97,7 +97,7 @@ fn malicious_client_names_are_harmless() {
     let case = Case::start("what clients say", &["--log", "trace"]);
     for (words, _) in names() {
         let mut client = Client::handshaken(case.address());
-        // Keys stand in queries. What a client calls itself may be shown.
+        // Keys are in queries. The name that a client gives itself may be shown.
         let open = words.replace("secret", "open");
         let parameters = object([
             ("app", text(&words)),

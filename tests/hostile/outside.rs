@@ -42,8 +42,8 @@ impl Outside {
         const NEIGHBOR: u64 = 1 << 20;
 
         let maps = fs::read_to_string(format!("/proc/{server}/maps")).expect("it runs");
-        // Lists of its blocks are a part of that memory, 1 % of it, and what is set aside for
-        // further streams of connections, 3 %.
+        // This memory includes the lists of its blocks, 1 % of it, and what is set aside for further
+        // streams of connections, 3 %.
         let sizes = memory - memory / 20..memory + NEIGHBOR;
         let arena = maps
             .lines()

@@ -47,12 +47,12 @@ fn a_publisher_that_vanishes_without_a_word_is_replaced_at_once() {
     let case = Case::start("publisher silent", &[]);
     let mut player = Client::playing(case.address(), "live", "cable");
     let mut last = None;
-    // Its cable was pulled: the connection stays as it is.
+    // The publisher's cable was pulled: the connection stays open.
     let mut silent = Client::publishing(case.address(), "live", "cable");
     send_frames(&mut silent, &mut player, 0, &mut last);
     let mut publisher = Client::publishing(case.address(), "live", "cable");
     send_frames(&mut publisher, &mut player, 1, &mut last);
-    // When the cable is plugged in again it learns that it is too late.
+    // When the cable is plugged in again, the publisher finds that it is too late.
     silent.send_frame(3, 9_000, true, 100);
     silent.until_closed();
     send_frames(&mut publisher, &mut player, 2, &mut last);
@@ -98,7 +98,7 @@ fn a_publisher_that_closes_its_sending_side_is_gone_and_its_player_waits() {
         publisher.socket().shutdown(Shutdown::Write).unwrap();
         publisher.until_closed();
     }
-    // A player that has closed its sending side receives no more, though it would read.
+    // A player that has closed its sending side receives nothing more, even though it would read.
     let mut publisher = publish_again(case.address(), "half");
     send_frames(&mut publisher, &mut player, 9, &mut last);
     player.socket().shutdown(Shutdown::Write).unwrap();

@@ -145,7 +145,8 @@ fn viewers_keep_their_places_while_attackers_reconnect() {
             client
         })
         .collect();
-    // Each address has as many as it may, by turns playing the same stream and waiting for another.
+    // Each address has as many clients as allowed, alternately playing the same stream and waiting for
+    // another.
     let mut strangers = Vec::new();
     for number in 0..3 * PLACES {
         let mut socket = connect_from(host(number), case.address());
@@ -166,7 +167,7 @@ fn viewers_keep_their_places_while_attackers_reconnect() {
     for viewer in &mut viewers {
         viewer.wait_for("the picture", |m| m.is_media() && m.number() == 2);
     }
-    // One more viewer gets a place from the address with so many.
+    // One more viewer gets the place of a client from the address with the most.
     let mut late = Client::playing(case.address(), "live", "door");
     late.wait_for_media();
     case.canary_goes_on(50);

@@ -39,7 +39,7 @@ fn other_protocols_are_closed_without_an_answer() {
         // The server may have closed before the last byte.
         let _ = socket.write_all(&bytes);
         let answer = read_until_closed(&socket);
-        // A version that might become RTMP gets a handshake; nothing else gets anything.
+        // A version that might become RTMP gets a handshake; other protocols get no answer.
         assert!(
             [0, 3073].contains(&answer.len()),
             "{bytes:02X?}: {answer:02X?}"

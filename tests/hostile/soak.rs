@@ -185,7 +185,7 @@ fn eight_kinds_of_attack_for_an_hour_cost_four_canaries_nothing() {
     assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
     drop((viewers, canary));
     assert!(server.is_running());
-    // Memory isn't flat if the last quarter is higher than all before it.
+    // Memory isn't flat if the last quarter exceeds everything before it.
     let (before, last) = highest.split_at(highest.len() * 3 / 4);
     let own = |minutes: &[Resident]| minutes.iter().map(|m| m.own).max().unwrap_or_default();
     assert!(

@@ -21,14 +21,14 @@ fn publishers_that_fight_for_a_name_leave_it_usable() {
                 for _ in 0..30 {
                     let mut client = Client::connected(address, "live");
                     client.publish("disputed");
-                    // A publisher that is replaced before it is answered gets no answer.
+                    // A publisher that is replaced before it is answered receives no answer.
                     let answer = std::iter::from_fn(|| client.next()).find_map(|m| m.status());
                     if answer.is_some_and(|status| status.1 == "NetStream.Publish.Start") {
                         client.send_headers();
                         for number in 0..5 {
                             client.send_frame(number, number * 40, number == 0, 2_000);
                         }
-                        // Until another publisher takes over, or its round is over.
+                        // Until another publisher takes over, or the round is over.
                         wire::flood(client.socket(), &message(type_id::AUDIO, 1, &[]), 20_000);
                     }
                 }

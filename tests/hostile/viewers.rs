@@ -98,7 +98,7 @@ struct Check {
 impl Check {
     /// Checks a message, given without the first `missing` bytes.
     fn note(&mut self, is_video: bool, bytes: &[u8], missing: usize) {
-        // Of a frame, behind the length of the NAL unit and its first two bytes.
+        // In a frame, the number follows the length of the NAL unit and the unit's first two bytes.
         let tag = if is_video { VIDEO_TAG } else { AUDIO_TAG };
         let at = tag - missing + if is_video { 6 } else { 0 };
         let number = bytes.get(at..at + 4).expect("a message has a number");
@@ -148,7 +148,7 @@ fn mp4_message(bytes: &[u8], check: &mut Check) -> Option<usize> {
     let len = number_at(bytes, 0, 4)?;
     let body = bytes.get(8..len)?;
     if bytes[4..8] == *b"mdat" {
-        // One message each: one NAL unit, or an audio frame.
+        // Each fragment holds one message: one NAL unit, or an audio frame.
         let is_video = number_at(body, 0, 4)? + 4 == body.len();
         let missing = if is_video { VIDEO_TAG } else { AUDIO_TAG };
         check.note(is_video, body, missing);
@@ -213,7 +213,7 @@ fn watch_segments(server: SocketAddr, mut check: Check, is_over: &AtomicBool) {
             .unwrap_or_default();
         let segments: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).collect();
         let end = first + segments.len() as u64;
-        // From the newest one on.
+        // Starting at the newest segment.
         let from = next.unwrap_or(end.saturating_sub(1));
         assert!(
             from >= first,

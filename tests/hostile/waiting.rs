@@ -121,7 +121,7 @@ fn waiting_requests_of_one_address_leave_places_to_others() {
         let answer = client.answer();
         assert_eq!(answer.status, 503, "{}", answer.head);
         assert_eq!(answer.header("retry-after"), Some("1"));
-        // There is a free place again, and the response has come.
+        // A place is free again, and the response has arrived.
         assert_eq!(client.get(&camera.next).status, 200);
     }
     println!(

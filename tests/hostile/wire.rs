@@ -142,7 +142,7 @@ pub(crate) fn flood(mut socket: &TcpStream, piece: &[u8], len: usize) -> Flooded
     socket.set_write_timeout(Some(PATIENCE)).unwrap();
     let mut sent = 0;
     while sent < len {
-        // A piece that was cut off continues where it was.
+        // A piece that was sent in part continues where it stopped.
         let offset = sent % pieces.len();
         match socket.write(&pieces[offset..]) {
             Ok(written) => sent += written,

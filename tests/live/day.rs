@@ -150,7 +150,7 @@ impl Day {
     /// its end.
     fn second(&mut self, second: u64) {
         self.slow_sink.set_room(SLOW);
-        // Just after the clock was set, messages are sent one by one, else together.
+        // Just after the clock was set, messages are sent one at a time, otherwise together.
         let is_prompt = self.fixture.now.get() == self.since;
         for half in 0..2 {
             self.message(Kind::Video, half == 0 && second % GOP == 0);
@@ -244,7 +244,7 @@ impl Day {
     fn check_blocks(&self) {
         let log = self.fixture.stream.report(0).blocks;
         assert!((1..=MAX_LOG_BLOCKS).contains(&log), "{log} blocks");
-        // One more, until the next read, for a message that came with two reads.
+        // One additional block, until the next read, for a message that was split between two reads.
         assert!(self.blocks_in_use() <= log + 1);
     }
 }

@@ -402,7 +402,7 @@ fn a_publish_that_brings_no_media_is_found() {
     assert_eq!(pump(since + 5_000), [Finding::NoMedia]);
     assert_eq!(pump(since + 6_000), []);
     assert_eq!(findings(&fixture), [Finding::NoMedia]);
-    // A track that comes late isn't missing any more, and being late is no finding.
+    // A late track is no longer missing, and being late isn't a finding.
     fixture.append(Kind::Audio, 0, AAC_HEADER);
     assert_eq!(pump(since + 7_000), []);
     assert_eq!(findings(&fixture), []);

@@ -348,7 +348,7 @@ fn audio_and_video_are_in_sync_after_hours() {
     let fixture = published();
     let viewer = view(&fixture, MP4, Join::Gop);
     let (mut worst, mut apart, mut frames) = (0, None, 0_u64);
-    // In parts, since the sink keeps all that it takes.
+    // In parts, since the sink keeps everything that it accepts.
     let mut begin = 0;
     for frame in 0..SECONDS * 30 {
         let ms = frame * 1000 / 30;
@@ -365,7 +365,8 @@ fn audio_and_video_are_in_sync_after_hours() {
         let (_, body) = viewer.body();
         let found = fragments(&body[begin..]);
         begin = body.len();
-        // When the newest of each is due, in us, and when it should be.
+        // The time at which the newest sample of each track is due, in us, and the time at which it
+        // should be.
         let (decoded, step) = *times(&found, 1).last().unwrap();
         let shown = (decoded + u64::from(step)) * 1000;
         let heard = times(&found, 2).last().unwrap().0 * 1_000_000 / RATE;

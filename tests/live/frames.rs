@@ -109,7 +109,7 @@ fn listed(fixture: &Fixture) -> Vec<Frame> {
             now: fixture.now.get(),
             nonce: || 7,
         };
-        // As if it had waited in vain for more.
+        // As if the client had waited in vain for more.
         let _ = fixture.stream.ask_hls(request, &asker);
         match fixture.stream.look_again(request, &asker, true) {
             Ok(Look::Answer(answer)) => answer,
@@ -243,12 +243,12 @@ fn slices_in_separate_messages_are_one_frame() {
         .filter(|got| got.is_video())
         .collect();
     let payloads: Vec<_> = got.iter().map(|got| got.payload.clone()).collect();
-    // What came before the first frame is of no use.
+    // Media before the first frame is of no use.
     assert_eq!(payloads, sent[1..]);
 
     let frames = viewer.frames();
     let whole = |first, other| units(&[first, other, other]);
-    // It wasn't known that the first one would have more slices, and the last one may continue.
+    // It wasn't known that the first frame would have more slices, and the last frame may continue.
     assert_eq!(frames[0].units, units(&[IDR]));
     assert_eq!(frames.len(), 100);
     for (index, frame) in frames[1..].iter().enumerate() {

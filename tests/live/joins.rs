@@ -112,7 +112,7 @@ fn frames_that_come_while_a_player_waits_keep_their_timestamps() {
     let mut player = fixture.play(Join::Live);
     fixture.publish();
     fixture.headers();
-    // One read may bring several messages.
+    // One read may contain several messages.
     for index in 0..5 {
         fixture.audio(1_000 + index * 40, 100);
         fixture.frame(1_010 + index * 40, index == 0, 100);
@@ -234,7 +234,7 @@ fn a_waiting_player_gets_everything_from_the_first_join_point_on() {
         fixture.pump();
         let frames = timestamps(&player.media(), Got::is_video);
         assert_eq!(frames, [20, 40, 60, 80, 100, 120, 140], "{join:?}, video");
-        // From here on it is like any other.
+        // From here on, the player is like any other.
         fixture.frame(160, false, 100);
         fixture.pump();
         assert_eq!(timestamps(&player.media(), Got::is_video), [160]);
@@ -335,7 +335,7 @@ fn a_joiners_burst_brings_no_data_messages() {
         let got = player.got();
         assert!(got.iter().any(Got::is_keyframe));
         assert_eq!(data(got), [(1_120, b"after".to_vec())], "{join:?}");
-        // A pause is the same.
+        // A pause has the same effect.
         let pause = |is_paused| {
             let now = fixture.now.get();
             let act = |s: &mut brooklet::live::out::subscriber::Subscriber| s.set_paused(is_paused);

@@ -162,7 +162,7 @@ proptest! {
         let fixture = Fixture::with(blocks, 0);
         fixture.publish();
         fixture.headers();
-        // Enough of them that messages are staged.
+        // Enough players for messages to be staged.
         let joins = [Join::Live, Join::Gop, Join::Next, Join::Live, Join::Live];
         let mut players: Vec<_> = joins
             .iter()

@@ -196,7 +196,7 @@ fn relay_a_thousand_messages_to(receivers: &[Receiver], message: fn(u32) -> Mess
     assert_eq!(allocations.count_total, 0);
     let sent = sinks.iter().zip(before).map(|(sink, b)| sink.len() - b);
     let sent: Vec<_> = sent.collect();
-    // Some of it is left out for receivers that can't take it.
+    // Some messages are left out for receivers that can't handle them.
     assert!(sent.iter().all(|sent| *sent > measured.len() / 2));
     sent
 }

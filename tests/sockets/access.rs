@@ -225,7 +225,7 @@ fn a_name_that_was_never_published_is_not_printed_where_there_are_keys() {
     let printed = server.printed();
     let mut lines = printed.lines().chain(connections.lines());
     assert_eq!(lines.find(|line| line.contains("s3c")), None);
-    // Once it was published, the name is known not to be a key.
+    // Once the name has been published, it is known not to be a key.
     let _publisher = Client::publishing(address, "live", "door?key=s3cret-one");
     let _player = Client::playing(address, "live", "door");
     server.wait_for_log(" live/door: playing to ", 1);
@@ -270,7 +270,7 @@ fn no_key_is_ever_printed() {
         ] {
             let [app, name] = [app, name].map(|text| text.replace("KEY", key));
             for is_publisher in [true, false] {
-                // Each from an address of its own, so that none is delayed.
+                // Each attempt is made from a different address, so that none is delayed.
                 count += 1;
                 let local =
                     std::net::Ipv4Addr::new(127, 1, (count / 100) as u8, (count % 100) as u8 + 1);

@@ -393,7 +393,7 @@ fn a_handler_is_asked_once_for_each_viewer_and_notified_when_it_has_gone() {
         lines().len() == 5
     });
     assert_eq!(lines()[3..], ["#2 stop live/door"; 2]);
-    // A server that stops ends what goes on.
+    // A server that stops ends the remaining plays.
     get_ok(&mut http(&server), "/live/door.m3u8");
     assert_eq!(lines().len(), 6);
     server.stop();

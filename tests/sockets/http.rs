@@ -452,7 +452,7 @@ fn every_file_of_a_stream_that_is_not_live_gets_the_same_answer() {
         }
     };
     ask(&mut client, "nobody");
-    // A player waits for it.
+    // A player waits for the stream.
     let _player = Client::playing(server.rtmp_addresses()[0], "live", "awaited");
     ask(&mut client, "awaited");
 }
@@ -463,7 +463,7 @@ fn the_page_is_served_only_at_paths_of_streams() {
     let open = server(Config::default());
     for (path, expected) in [
         ("/", 200),
-        // The page waits for them.
+        // The page waits for these streams.
         ("/live/cam", 200),
         ("/live/cam/main", 200),
         ("/foo", 404),
@@ -478,13 +478,13 @@ fn the_page_is_served_only_at_paths_of_streams() {
     ] {
         assert_eq!(status(&open, path), expected, "{path}");
     }
-    // A name of one part, while there is such a stream.
+    // A name of one part, while such a stream exists.
     let _waiting = Client::playing(open.rtmp_addresses()[0], "", "bar");
     assert_eq!(status(&open, "/bar"), 404);
     let _camera = Client::publishing(open.rtmp_addresses()[0], "", "foo");
     assert_eq!(status(&open, "/foo"), 200);
 
-    // Where a key is required, nobody learns which streams exist.
+    // If a key is required, clients don't learn which streams exist.
     let locked = server(
         Config::default().play(Access::default().keys(vec![Key::parse("watch-4711").unwrap()])),
     );

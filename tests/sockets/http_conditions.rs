@@ -114,7 +114,7 @@ fn a_representation_that_the_client_has_is_not_sent_again() {
         }
         assert_eq!(scene.head(&target, "").head, whole.head, "{target}");
     }
-    // A condition on what doesn't exist is 404, too.
+    // A conditional request for something that doesn't exist is answered with 404, too.
     for target in ["/live/door/00000000-1.m4s", "/live/nobody.m3u8"] {
         assert_eq!(
             scene.get(target, "If-None-Match: *\r\n").status,
@@ -147,7 +147,7 @@ fn the_tag_of_a_playlist_changes_with_it() {
         // Another part, then other segments.
         scene.frames(15 + 35 * round);
     }
-    // Others get a playlist as Apple's player does, with gaps.
+    // Other clients get a playlist with gaps, like Apple's player.
     let tag = scene.get(MEDIA, "").header("etag").unwrap().to_owned();
     let apple = scene.get(MEDIA, "User-Agent: AppleCoreMedia/1.0\r\n");
     let is_same = apple.body == scene.get(MEDIA, "").body;

@@ -245,7 +245,7 @@ fn a_websocket_answers_pings_and_the_close_while_frames_go_on() {
         viewer.next_frame();
         for round in 0..3 {
             viewer.send_message(opcode::PING, &[b'a', round]);
-            // What a page may send is ignored, and does no harm.
+            // Messages from a page are ignored and do no harm.
             viewer.send_message(opcode::TEXT, b"hello");
             let number = camera.frame(70_000);
             while viewer.next_frame().number != number {}
@@ -354,8 +354,8 @@ fn clients_that_stay_after_the_end_are_disconnected_within_seconds() {
     for viewer in &mut viewers {
         while viewer.next().is_some() {}
     }
-    // A connection that waits for its next request is kept for 15 s, so it outlives them, unless their
-    // threads sleep on until their next tick after 20 s.
+    // A connection that waits for its next request is kept for 15 s, so it outlives the viewers, unless
+    // their threads sleep until their next tick after 20 s.
     let mut idle = HttpClient::connect(http);
     assert_eq!(idle.get("/").status, 200);
     wait_until("only one is left", || server.connection_count() == 1);
@@ -416,8 +416,8 @@ fn publish_to_good_and_bad(
         assert_jumps(&seen, &format!("{}, slow", WAYS[index].0));
         assert!(seen.len() < frames as usize * 2 / 3);
     }
-    // Most were in the middle of a frame that has left the log. The others were not, and get the
-    // newest ones.
+    // Most viewers were in the middle of a frame that has left the log. The others receive the newest
+    // frames.
     for (index, viewer) in stuck.iter_mut().enumerate() {
         let mut seen = Vec::new();
         for frame in viewer.frames() {
@@ -442,8 +442,8 @@ fn slow_viewers_cost_the_others_nothing() {
     let (rtmp, http) = addresses(&server);
     let mut other = None;
     let mut joined = 0;
-    // What the slow viewers make the stream keep is the stream's as long as nothing else needs it.
-    // Then another stream gets its share at once, and its viewers a whole GOP.
+    // The history that slow viewers make the stream keep belongs to the stream as long as it isn't
+    // needed elsewhere. Then another stream gets its share immediately, and its viewers a whole GOP.
     publish_to_good_and_bad((rtmp, http), 1_500, |number| {
         if number < 700 {
             return;

@@ -216,7 +216,7 @@ fn players_and_publishers_have_their_own_users() {
     .log_in(address);
     player.play("door");
     while player.wait_for_status().1 != "NetStream.Play.Start" {}
-    // A user who may play may not publish, not even with the name of one who may.
+    // A user who may play may not publish, not even under the name of a user who may.
     let player = Person {
         is_publisher: false,
         password: "other",

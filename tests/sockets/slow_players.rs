@@ -130,7 +130,7 @@ fn two_stalled_players_for_a_minute_do_not_grow_the_server() {
     // The README's bound: arena, 24 KiB per connection, 3 MB.
     assert!(most < (32 << 10) + 4 * 24 + 3 * 1024);
     for mut stalled in stalled {
-        // What was in its buffers ends in the middle of a message.
+        // The data in the player's buffers ends in the middle of a message.
         stalled.until_closed();
     }
 }

@@ -156,7 +156,7 @@ fn a_published_stream_is_listed_in_all_formats() {
     );
     assert_eq!(stream.bytes_in, 60_024);
 
-    // Its viewers still wait for it. Tools see it as offline.
+    // The stream's viewers still wait for it. Tools see it as offline.
     drop(camera);
     wait_until("the publish has ended", || {
         streams(http)["streams"][0]["is_live"] == false
@@ -296,7 +296,8 @@ fn an_hls_viewer_is_listed_and_logged_once() {
     server.wait_for_log(&words, 1);
     let log = server.log();
     assert_eq!(log.matches(" as HLS (a player)").count(), 1, "{log}");
-    // The viewer is gone once it hasn't asked for 15 s, which no option shortens; the publisher goes on.
+    // The viewer is gone once it has sent no request for 15 s, which no option shortens; the publisher
+    // continues.
     let mut number = 300;
     wait_until("it no longer counts", || {
         send(number);

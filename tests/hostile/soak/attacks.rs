@@ -212,7 +212,7 @@ fn waiters(attack: &mut Attack<'_>) -> Option<()> {
         held.push(socket);
         thread::sleep(Duration::from_millis(40));
     }
-    // One reads the playlist, and then single bytes of its segments.
+    // One client reads the playlist, and then single bytes of its segments.
     let mut socket = attack.connect(attack.http)?;
     let head = format!("GET /{app}/{name}/media.m3u8 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     socket.write_all(head.as_bytes()).ok()?;

@@ -160,7 +160,7 @@ proptest! {
     ) {
         let rows = rows();
         let (fixture, mut players) = stream_with_players(&Default::default());
-        // With more players of one kind than of the others, the stage holds theirs.
+        // If there are more players of one kind than of the others, the stage holds their messages.
         let company: Vec<_> = RECEIVERS
             .get(alike)
             .map(|capabilities| [(); 3].map(|()| play(&fixture, capabilities())))
@@ -215,7 +215,7 @@ fn unknown_codecs_are_relayed_as_they_came() {
     assert_eq!(late(plain(), &UNKNOWN), without(&[5]));
     assert_eq!(late(all(), &UNKNOWN), without(&[]));
     assert_eq!(late(tracks(), &UNKNOWN), without(&[]));
-    // A player that lists codecs is sent others only if they are unknown.
+    // A player that lists codecs receives unlisted ones only if they are unknown.
     let announced = |names: &[&str]| Capabilities::announced(Codecs::of(names), 0);
     assert_eq!(late(announced(&["yyyy"]), &UNKNOWN), without(&[5]));
     assert_eq!(

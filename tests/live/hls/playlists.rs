@@ -11,7 +11,7 @@ use super::*;
 #[test]
 fn the_declared_bandwidth_is_above_the_bit_rate_to_come() {
     let fixture = published(4096);
-    // A stream that begins with dark video, and takes 2.4 times as much later.
+    // A stream that begins with dark video, and later has 2.4 times the bit rate.
     for (gop, len) in [(0, 1_000), (1, 2_000), (2, 2_400)]
         .iter()
         .flat_map(|(at, len)| (0..6).map(move |gop| (at * 6 + gop, *len)))

@@ -168,7 +168,8 @@ fn frames_that_come_every_few_seconds_are_contiguous_segments() {
                     seen.look(&fixture);
                 },
             );
-            // The second frame may be taken for the end of a pause; then the interval is known.
+            // The second frame may be mistaken for the end of a pause; after that, the interval is
+            // known.
             seen.segments.drain(..seen.segments.len() - 6);
             seen.check();
             let expected = step.max(2_000) as u32;

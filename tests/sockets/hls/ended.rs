@@ -51,7 +51,7 @@ fn the_playlist_of_a_publisher_that_vanished_goes_on_for_twice_the_grace_time() 
     for name in ["lost", "done"] {
         assert_eq!(stage(&mut client, name), Stage::GoesOn);
     }
-    // One publisher is cut off, the other says that it has finished.
+    // One publisher is cut off, the other announces that it has finished.
     let stream = vec![Value::Number(1.0)];
     let [lost, done] = &mut cameras;
     let socket = lost.client.socket();
@@ -96,7 +96,7 @@ fn a_camera_that_was_cut_off_goes_on_in_the_same_playlist() {
         !away.contains("DISCONTINUITY") && !away.contains("ENDLIST"),
         "{away}"
     );
-    // The answer stays the same as long as nothing comes.
+    // The answer stays the same as long as no media arrives.
     let again = get_ok(&mut client, "/live/door/media.m3u8").text();
     assert!(again == away, "{away}{again}");
     let waiting = uris(&away, "").last().unwrap().split(['-', '.']).nth(1);

@@ -73,7 +73,7 @@ fn a_waiting_client_that_hangs_up_frees_its_place() {
     assert_eq!(waiting.len(), 8);
     drop(waiting);
     crate::client::wait_until("there is a place", || {
-        // Otherwise it would end at some time, and the waiting requests with it.
+        // Otherwise the stream would end eventually, and the waiting requests with it.
         camera.send_message(18, 1, 30_040, &metadata(0));
         // No more than may connect.
         std::thread::sleep(Duration::from_millis(200));
