@@ -1,9 +1,9 @@
 //! Entity tags, and conditional requests that name them (RFC 9110, 8.8.3 and 13).
 //!
 //! ```text
-//! ETag: "00c0ffee-7.m4s"                      what is sent
-//! If-None-Match: W/"a", "00c0ffee-7.m4s"      not again, if it is still one of these
-//! If-Range: "00c0ffee-7.m4s"                  no part of anything else than this
+//! ETag: "00c0ffee-7.m4s"                      the tag of a response
+//! If-None-Match: W/"a", "00c0ffee-7.m4s"      send no body if the tag is one of these
+//! If-Range: "00c0ffee-7.m4s"                  send a range only if this is the tag
 //! ```
 //!
 //! All tags are strong: equal tags mean equal bytes.

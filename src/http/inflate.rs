@@ -1,8 +1,8 @@
 //! A decompressor for the gzip files (RFC 1951, RFC 1952) that the build makes: files of the page, for
 //! clients that don't accept gzip.
 //!
-//! It supports only blocks with dynamic codes, of which compressed text consists, and is small rather
-//! than fast.
+//! The decompressor supports only blocks with dynamic codes, of which compressed text consists. It is
+//! small rather than fast.
 
 /// The length of the gzip header in bytes, which is skipped (RFC 1952, 2.3).
 const HEADER_LEN: usize = 10;

@@ -62,7 +62,7 @@ impl Status {
     }
 }
 
-/// How the head announces the end of the body.
+/// The way in which the head announces the end of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
     /// The body has this number of bytes. For a response to HEAD, this is the length of the response to

@@ -6,7 +6,7 @@
 //! /live/door.m3u8      its playlists             /live/door/media.m3u8
 //! /live/door/1a2b3c4d-0.mp4  -7.m4s  -7.2.m4s    the files that these list
 //! /api/v1/streams  /metrics  /healthz  /stat     the server's state
-//! /page/app.js  /live/page/app.js                what the page is made of
+//! /page/app.js  /live/page/app.js                the files of the page
 //! ```
 //!
 //! A path of two or more parts is the page of a stream, even if the stream doesn't exist: the page waits

@@ -1,12 +1,12 @@
-//! The units in the body of a video message: NAL units of H.264 and HEVC behind their lengths, and
-//! open bitstream units of AV1.
+//! The units in the body of a video message: NAL units of H.264 and HEVC, each preceded by its length,
+//! and open bitstream units of AV1.
 //!
 //! One message isn't always one frame (one access unit). Phones, drones and cameras send:
 //!
 //! ```text
 //! SPS PPS SEI IDR         a frame
-//! IDR   IDR   IDR         one frame in a message per slice: the first begins it, the others go on
-//! SPS PPS, SEI, AUD       no frame, only what comes beside frames
+//! IDR   IDR   IDR         one frame in a message per slice: the first begins it, the others continue it
+//! SPS PPS, SEI, AUD       no frame, only data that accompanies frames
 //! "", "" P                nothing, or an empty unit, which containers forbid
 //! ```
 //!

@@ -3,7 +3,7 @@
 //! This module never sleeps for a fixed time and hopes for the best: [`wait_until`] polls a condition
 //! and fails at a deadline. Everything that a test starts ends when its guard is dropped.
 
-// Each test file is a crate of its own and uses only a part of this module.
+// Each test file is a separate crate, and uses only a part of this module.
 #![allow(dead_code)]
 
 pub(crate) mod client;

@@ -12,7 +12,7 @@ use super::sources::Codec;
 /// The file in the players' folder for which the late player waits.
 pub(crate) const GO: &str = "go";
 
-/// How a stream is played.
+/// The way in which a stream is played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Container {
     Rtmp,

@@ -189,7 +189,7 @@ fn one_connection_publishes_two_streams_and_plays_a_third() {
             }
         }
     }
-    // Audio and video of both, on chunk streams of their own, and more.
+    // Audio and video of both streams, on separate chunk streams, and more.
     client.send(&set_chunk_size(65_536));
     for chunk_stream_id in 10..50 {
         let id = 1 + chunk_stream_id % 2;

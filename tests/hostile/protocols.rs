@@ -27,7 +27,7 @@ fn other_protocols_are_closed_without_an_answer() {
     ]
     .map(<[u8]>::to_vec)
     .to_vec();
-    // As long as C0, C1 and C2: RTMPE, TLS, noise.
+    // Bytes of the same length as C0, C1 and C2: RTMPE, TLS, noise.
     let mut random = Random(3);
     for first in [6, 8, 9, 0x16, b'G', 0, 0xFF] {
         let mut bytes = random.bytes(1 + 1536 + 1536 + 500);

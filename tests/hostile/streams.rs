@@ -75,7 +75,7 @@ fn ended_streams_of_one_connection_cost_nothing() {
     header.resize(60_000, 1);
     for number in 0..NAMES {
         client.publish(&format!("ended{number}"));
-        // As much as a stream keeps for joiners.
+        // The maximum amount of data that a stream keeps for joining players.
         for track in 0..40 {
             let mut video = vec![0x96, 0x00];
             video.extend(b"hvc1");

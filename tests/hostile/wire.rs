@@ -121,7 +121,7 @@ pub(crate) fn is_served(client: &mut Client) -> bool {
     false
 }
 
-/// How a flood ended.
+/// The way in which a flood ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flooded {
     /// The server accepted everything.

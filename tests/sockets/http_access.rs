@@ -76,7 +76,7 @@ fn a_key_is_shown_in_the_query_or_as_a_password() {
             camera.send_frame(1 + number, number * 40, number % 50 == 0, 500);
             camera.send_message(8, 1, number * 40, b"\xAF\x01\x21\x10\x05");
         }
-        // What a player has received is there for files, too.
+        // Data that a player has received is available for files, too.
         let mut player = Client::playing(
             server.rtmp_addresses()[0],
             "live",

@@ -344,7 +344,7 @@ proptest! {
     }
 }
 
-/// Bytes that are mostly units behind lengths of four bytes.
+/// Bytes that are mostly units, each preceded by a length of four bytes.
 fn units() -> impl Strategy<Value = Vec<u8>> {
     let unit = proptest::collection::vec(any::<u8>(), 0..9).prop_map(|unit| {
         let len = (unit.len() as u32).to_be_bytes();

@@ -32,7 +32,7 @@ pub(super) struct UnitWalk<'p, 'a> {
     /// The range of the current unit, including its length field or header. It may extend beyond the
     /// body.
     pub(super) unit: Range<usize>,
-    /// How many more units may be read.
+    /// The number of units that may still be read.
     left: usize,
     /// Whether all lengths so far were valid. At the end, they add up to the length of the body.
     pub(super) is_whole: bool,

@@ -10,7 +10,7 @@
 //! ```text
 //! payloads of sequence headers
 //!    |
-//!   track          VideoTrack, AudioTrack: what of the payloads goes into the boxes
+//!   track          VideoTrack, AudioTrack: the parts of the payloads that go into boxes
 //!    |-- codec_string   "avc1.64001f"
 //!    `-- init           the init segment
 //!         `-- boxes     bytes, and boxes whose size is known at their end

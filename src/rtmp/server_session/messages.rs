@@ -94,7 +94,7 @@ impl<S: PayloadSource> ServerSession<S> {
                 return None;
             };
             let len = inner.range.len() as u32;
-            // Charged like a message in chunks of its own.
+            // Charged like a message that is sent in its own chunks.
             self.reader.note_chunk(len);
             let (type_id, timestamp) = (inner.type_id, inner.timestamp);
             if medium_of(type_id).is_some() {

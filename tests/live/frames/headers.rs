@@ -34,7 +34,7 @@ fn parameter_sets_in_front_of_a_keyframe_replace_those_of_the_header() {
     );
     assert_eq!(size(&fixture), Some((320, 240)));
 
-    // In messages of their own, and with the outdated header repeated.
+    // In separate messages, and with the outdated header repeated.
     let (sequence, frame) = sets(LARGE);
     let changed = [
         (80, message(true, &[sequence])),

@@ -41,7 +41,7 @@ fn expected(timestamp: u32) -> Vec<(Event<'static>, Vec<u8>)> {
 fn an_aggregate_becomes_its_messages_however_it_is_split() {
     let bytes = [
         message(22, 1, 5000, &aggregate_body()),
-        // The message that follows the aggregate stays behind its messages.
+        // The message that follows the aggregate comes after the aggregate's messages.
         video(1, 6000),
     ]
     .concat();
