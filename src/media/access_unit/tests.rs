@@ -15,7 +15,8 @@ const AV1: UnitFormat = UnitFormat {
     length_size: 4,
 };
 
-/// Reads a body in parts of `len` bytes, like that of a message in blocks. Returns its parameter sets too.
+/// Reads a body in parts of `len` bytes, like that of a message in blocks. Also returns its parameter
+/// sets.
 fn summarize_parts(
     format: UnitFormat,
     body: &[u8],
